@@ -1,0 +1,43 @@
+/**
+ * Every error of the pure core. Input from outside always ends in a `MerkleError`; anything else that is thrown is a bug.
+ *
+ * - `bad-number`: a size, index or level is no safe integer in its range, or its decimal is not canonical.
+ * - `bad-base64`, `bad-hex`, `bad-utf8`: the text or the bytes are not the one canonical encoding.
+ * - `bad-hash`: a hash is not 32 bytes long.
+ * - `bad-proof`: a proof has the wrong shape or leads to another root.
+ * - `bad-tile`: a tile path or a tile's bytes are wrong, or a node lies outside of its tile.
+ * - `bad-bundle`: an entry bundle is cut short, has bytes left over, or an entry is too long.
+ * - `bad-note`: a signed note breaks c2sp.org/signed-note.
+ * - `bad-signature`: a signature of a known key does not verify.
+ * - `unknown-key`: no signature of a note is by a known key.
+ * - `bad-verifier-key`: a verifier key breaks c2sp.org/signed-note.
+ * - `bad-checkpoint`: a note's text breaks c2sp.org/tlog-checkpoint.
+ * - `bad-policy`: a policy breaks c2sp.org/tlog-policy; the message names the line.
+ * - `bad-state`: a tree state does not add up, as a compact range with the wrong number of hashes.
+ */
+export type MerkleErrorCode =
+  | 'bad-number'
+  | 'bad-base64'
+  | 'bad-hex'
+  | 'bad-utf8'
+  | 'bad-hash'
+  | 'bad-proof'
+  | 'bad-tile'
+  | 'bad-bundle'
+  | 'bad-note'
+  | 'bad-signature'
+  | 'unknown-key'
+  | 'bad-verifier-key'
+  | 'bad-checkpoint'
+  | 'bad-policy'
+  | 'bad-state';
+
+export class MerkleError extends Error {
+  override readonly name = 'MerkleError';
+  readonly code: MerkleErrorCode;
+
+  constructor(code: MerkleErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

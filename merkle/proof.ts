@@ -1,0 +1,263 @@
+/**
+ * Inclusion and consistency proofs: made as in RFC 6962 sections 2.1.1 and 2.1.2, verified as in RFC 9162 sections
+ * 2.1.3.2 and 2.1.4.2 (December 2021).
+ *
+ * A proof is a list of 32-byte hashes from the leaf upwards. Worked example (RFC 6962 section 2.1.3): in the tree of 7
+ * entries a to g, with a..g the leaf hashes, k = node(node(a,b),node(c,d)) and so on, the proof of entry 0 is
+ * [b, node(c,d), node(node(e,f),g)], and that from size 3 to size 7 is [c, d, node(a,b), node(node(e,f),g)].
+ *
+ * Each hash of a proof covers a half-open range of entries. All but the one at the right edge are perfect subtrees,
+ * (level, index) covering [index * 2^level, (index + 1) * 2^level), which a tile or a compact range holds; that one is
+ * folded from several.
+ */
+import { checkedSize, equal } from './bytes.ts';
+import { MerkleError } from './errors.ts';
+import { EMPTY_ROOT, HASH_SIZE, nodeHash, type Sha256, sha256 } from './rfc6962.ts';
+
+/** A perfect subtree: the entries [index * 2^level, (index + 1) * 2^level). */
+export interface NodeId {
+  readonly level: number;
+  readonly index: number;
+}
+
+/** The hash of a perfect subtree, 32 bytes. Only asked for nodes that are in the tree. */
+export type NodeReader = (level: number, index: number) => Uint8Array;
+
+export interface InclusionClaim {
+  /** Requires 0 <= index < size. */
+  readonly index: number;
+  /** Size of the tree, up to 2^53 - 1. */
+  readonly size: number;
+  readonly leafHash: Uint8Array;
+  readonly root: Uint8Array;
+  /** At most 63, 32 bytes each. */
+  readonly hashes: readonly Uint8Array[];
+}
+
+export interface ConsistencyClaim {
+  /** Requires 0 <= first <= second <= 2^53 - 1. */
+  readonly first: number;
+  readonly second: number;
+  readonly firstRoot: Uint8Array;
+  readonly secondRoot: Uint8Array;
+  /** At most 63, 32 bytes each; none where `first` is 0 or `second`. */
+  readonly hashes: readonly Uint8Array[];
+}
+
+/** No proof of a tree below 2^63 entries has more hashes. */
+export const MAX_PROOF = 63;
+
+/**
+ * Checks that the leaf stands at `index` of the tree with that root (RFC 9162 section 2.1.3.2).
+ *
+ * @throws MerkleError `bad-proof` for whatever does not hold, wrong sizes included.
+ */
+export function verifyInclusion(claim: InclusionClaim, hash: Sha256 = sha256): void {
+  const { index, size, hashes } = claim;
+  checkProofNumber(index);
+  checkProofNumber(size);
+  if (index >= size) throw badProof(`there is no entry ${index} in a tree of size ${size}`);
+  checkProofHashes(hashes, [claim.leafHash, claim.root]);
+  let fn = index;
+  let sn = size - 1;
+  let root = claim.leafHash;
+  for (const sibling of hashes) {
+    if (sn === 0) throw badProof('the inclusion proof has too many hashes');
+    if (fn % 2 === 1 || fn === sn) {
+      root = nodeHash(sibling, root, hash);
+      // At the right edge the subtree may have no sibling for several levels.
+      while (fn % 2 === 0 && fn !== 0) {
+        fn /= 2;
+        sn = Math.floor(sn / 2);
+      }
+    } else {
+      root = nodeHash(root, sibling, hash);
+    }
+    fn = Math.floor(fn / 2);
+    sn = Math.floor(sn / 2);
+  }
+  if (sn !== 0) throw badProof('the inclusion proof has too few hashes');
+  if (!equal(root, claim.root)) throw badProof('the inclusion proof leads to another root');
+}
+
+/**
+ * Checks that the tree of size `first` is a prefix of the tree of size `second` (RFC 9162 section 2.1.4.2). The empty
+ * tree is a prefix of every tree; its root must then be the empty root.
+ *
+ * @throws MerkleError `bad-proof` for whatever does not hold, wrong sizes included.
+ */
+export function verifyConsistency(claim: ConsistencyClaim, hash: Sha256 = sha256): void {
+  const { first, second, firstRoot, secondRoot, hashes } = claim;
+  checkProofNumber(first);
+  checkProofNumber(second);
+  if (first > second) throw badProof(`a tree of size ${first} is no prefix of one of size ${second}`);
+  checkProofHashes(hashes, [firstRoot, secondRoot]);
+  if (first === 0 && !equal(firstRoot, EMPTY_ROOT)) throw badProof('the root of size 0 is not the empty root');
+  if (first === second && !equal(firstRoot, secondRoot)) throw badProof(`two roots for the tree of size ${first}`);
+  if (first === 0 || first === second) {
+    if (hashes.length !== 0) throw badProof('the consistency proof has too many hashes');
+    return;
+  }
+  let fn = first - 1;
+  let sn = second - 1;
+  while (fn % 2 === 1) {
+    fn = Math.floor(fn / 2);
+    sn = Math.floor(sn / 2);
+  }
+  // fn is 0 now where `first` is a power of two: the first tree is then a subtree of the second, and starts the proof.
+  const [seed, ...rest] = fn === 0 ? [firstRoot, ...hashes] : hashes;
+  if (seed === undefined) throw badProof('the consistency proof has too few hashes');
+  let fr = seed;
+  let sr = seed;
+  for (const sibling of rest) {
+    if (sn === 0) throw badProof('the consistency proof has too many hashes');
+    if (fn % 2 === 1 || fn === sn) {
+      fr = nodeHash(sibling, fr, hash);
+      sr = nodeHash(sibling, sr, hash);
+      while (fn % 2 === 0 && fn !== 0) {
+        fn /= 2;
+        sn = Math.floor(sn / 2);
+      }
+    } else {
+      sr = nodeHash(sr, sibling, hash);
+    }
+    fn = Math.floor(fn / 2);
+    sn = Math.floor(sn / 2);
+  }
+  if (sn !== 0) throw badProof('the consistency proof has too few hashes');
+  if (!equal(fr, firstRoot)) throw badProof('the consistency proof leads to another first root');
+  if (!equal(sr, secondRoot)) throw badProof('the consistency proof leads to another second root');
+}
+
+/** Hashes of the inclusion proof. Requires 0 <= index < size <= 2^53 - 1. @throws MerkleError `bad-number` */
+export function inclusionProof(index: number, size: number, read: NodeReader, hash: Sha256 = sha256): Uint8Array[] {
+  return inclusionRanges(index, size).map((range) => foldRange(range, read, hash));
+}
+
+/** Hashes of the consistency proof. Requires 0 <= first <= second <= 2^53 - 1. @throws MerkleError `bad-number` */
+export function consistencyProof(first: number, second: number, read: NodeReader, hash: Sha256 = sha256): Uint8Array[] {
+  return consistencyRanges(first, second).map((range) => foldRange(range, read, hash));
+}
+
+/** Root hash at `size`, 32 bytes. @throws MerkleError `bad-number` */
+export function rootAt(size: number, read: NodeReader, hash: Sha256 = sha256): Uint8Array {
+  return checkedSize(size) === 0 ? EMPTY_ROOT.slice() : foldRange({ begin: 0, end: size }, read, hash);
+}
+
+/** Every node that `inclusionProof` reads. */
+export function inclusionNodes(index: number, size: number): NodeId[] {
+  return inclusionRanges(index, size).flatMap(rangeNodes);
+}
+
+/** Every node that `consistencyProof` reads. */
+export function consistencyNodes(first: number, second: number): NodeId[] {
+  return consistencyRanges(first, second).flatMap(rangeNodes);
+}
+
+/** Every node that `rootAt` reads: the compact range of that size, the largest subtree first. */
+export function rootNodes(size: number): NodeId[] {
+  return rangeNodes({ begin: 0, end: checkedSize(size) });
+}
+
+/** Entries [begin, end) that RFC 6962 makes a subtree of: `begin` is a multiple of the next power of two of its length. */
+interface Range {
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** What the hashes of PATH(index, D[size]) cover, in their order. */
+function inclusionRanges(index: number, size: number): Range[] {
+  checkedSize(size);
+  if (checkedSize(index, 'index') >= size) {
+    throw new MerkleError('bad-number', `there is no entry ${index} in a tree of size ${size}`);
+  }
+  const ranges: Range[] = [];
+  let begin = 0;
+  let end = size;
+  for (let k = splitOf(size); end - begin > 1; k /= 2) {
+    if (k >= end - begin) continue;
+    const middle = begin + k;
+    if (index < middle) {
+      ranges.push({ begin: middle, end });
+      end = middle;
+    } else {
+      ranges.push({ begin, end: middle });
+      begin = middle;
+    }
+  }
+  return ranges.reverse();
+}
+
+/** What the hashes of PROOF(first, D[second]) cover, in their order. */
+function consistencyRanges(first: number, second: number): Range[] {
+  checkedSize(second);
+  if (checkedSize(first) > second) {
+    throw new MerkleError('bad-number', `a tree of size ${first} is no prefix of one of size ${second}`);
+  }
+  if (first === 0 || first === second) return [];
+  const ranges: Range[] = [];
+  let begin = 0;
+  let end = second;
+  for (let k = splitOf(second); first !== end; k /= 2) {
+    if (k >= end - begin) continue;
+    const middle = begin + k;
+    if (first <= middle) {
+      ranges.push({ begin: middle, end });
+      end = middle;
+    } else {
+      ranges.push({ begin, end: middle });
+      begin = middle;
+    }
+  }
+  // Where the first tree is itself this subtree, the verifier has its root already (SUBPROOF with b = true).
+  if (begin !== 0) ranges.push({ begin, end });
+  return ranges.reverse();
+}
+
+/** The largest power of two below `size`, or 1. */
+function splitOf(size: number): number {
+  let k = 1;
+  while (k * 2 < size) k *= 2;
+  return k;
+}
+
+/** The perfect subtrees that make up a range, the largest first. */
+function rangeNodes({ begin, end }: Range): NodeId[] {
+  const nodes: NodeId[] = [];
+  let width = 1;
+  let level = 0;
+  while (width * 2 <= end - begin) {
+    width *= 2;
+    level++;
+  }
+  for (let at = begin; at < end; width /= 2, level--) {
+    if (width > end - at) continue;
+    nodes.push({ level, index: at / width });
+    at += width;
+  }
+  return nodes;
+}
+
+function foldRange(range: Range, read: NodeReader, hash: Sha256): Uint8Array {
+  const nodes = rangeNodes(range);
+  let at = nodes.length - 1;
+  let value = read(nodes[at]!.level, nodes[at]!.index);
+  while (--at >= 0) value = nodeHash(read(nodes[at]!.level, nodes[at]!.index), value, hash);
+  return value;
+}
+
+function checkProofNumber(value: number): void {
+  if (!Number.isSafeInteger(value) || value < 0) throw badProof('a size or index is no integer between 0 and 2^53 - 1');
+}
+
+function checkProofHashes(hashes: readonly Uint8Array[], others: readonly Uint8Array[]): void {
+  if (hashes.length > MAX_PROOF)
+    throw badProof(`the proof has ${hashes.length} hashes; at most ${MAX_PROOF} are possible`);
+  for (const value of [...others, ...hashes]) {
+    if (value.length !== HASH_SIZE) throw badProof(`a hash has ${value.length} bytes instead of ${HASH_SIZE}`);
+  }
+}
+
+function badProof(message: string): MerkleError {
+  return new MerkleError('bad-proof', message);
+}
