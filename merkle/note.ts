@@ -1,0 +1,178 @@
+/**
+ * Signed notes: c2sp.org/signed-note v1.0.0 (C2SP b3a911e, 2026-04-23).
+ *
+ *   note           = text, ending in a newline || newline || one or more signature lines
+ *   signature line = "— " key name " " base64(4-byte key ID || signature) newline
+ *
+ * Valid UTF-8, no control character below U+0020 but newline. The last empty line ends the text, which may hold others.
+ *
+ * Worked example (from the specification), with the verifier key
+ * example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k:
+ *
+ *   This is an example message.
+ *
+ *   — example.com/foo Uw2QOkn8srV1yJGh2VYRlL1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRKuwHjG1Yu72IneyaQM=
+ */
+import { concat, decodeBase64, decodeUtf8, encodeBase64, encodeHex, encodeUtf8 } from './bytes.ts';
+import { MerkleError } from './errors.ts';
+import { hasControl, isKeyName, type NoteVerifier } from './verifier-key.ts';
+
+export {
+  ecdsaVerifierKey,
+  ed25519VerifierKey,
+  formatVerifierKey,
+  KEY_TYPE,
+  type KeyType,
+  logId,
+  type NoteVerifier,
+  noblePrimitives,
+  noteVerifier,
+  parseVerifierKey,
+  type VerifierKey,
+  type VerifyPrimitives,
+} from './verifier-key.ts';
+
+/** Longest note in bytes that is taken. */
+export const MAX_NOTE = 1_048_576;
+/** Most signatures in a note; the specification asks for 16 at least. */
+export const MAX_SIGNATURES = 100;
+
+export interface NoteSignature {
+  /** Key name: non-empty, without white space or "+". */
+  readonly name: string;
+  /** 4 bytes. */
+  readonly keyId: Uint8Array;
+  /** What follows the key ID, at least one byte. */
+  readonly signature: Uint8Array;
+}
+
+export interface Note {
+  /** With its last newline. */
+  readonly text: string;
+  /** 1 to 100, in the order of their lines. */
+  readonly signatures: readonly NoteSignature[];
+}
+
+export interface OpenedNote {
+  readonly text: string;
+  /** One for each known key that signed: the first of its signatures. At least one. */
+  readonly verified: readonly NoteSignature[];
+  /** Signatures of unknown keys: nothing is known about them. */
+  readonly others: readonly NoteSignature[];
+}
+
+const SEPARATOR = '\n\n';
+const MARK = '— ';
+
+/**
+ * The parts of a note of at most 1 MiB, with nothing verified: its text must not be used before `openNote`.
+ *
+ * @throws MerkleError `bad-note` for anything that `formatNote` would not write.
+ */
+export function parseNote(note: Uint8Array | string): Note {
+  const whole = noteText(note);
+  const end = whole.lastIndexOf(SEPARATOR);
+  if (end < 0) throw badNote('no empty line stands between its text and its signatures');
+  if (!whole.endsWith('\n')) throw badNote('it does not end in a newline');
+  // The last line of the split is what follows the last newline: nothing.
+  const lines = whole.slice(end + SEPARATOR.length).split('\n', MAX_SIGNATURES + 2);
+  lines.pop();
+  if (lines.length === 0) throw badNote('it has no signature');
+  checkCount(lines.length);
+  return { text: whole.slice(0, end + 1), signatures: lines.map(parseLine) };
+}
+
+/**
+ * The note of `text`, which ends in a newline, and 1 to 100 signatures.
+ *
+ * @throws MerkleError `bad-note` where the result would be no note.
+ */
+export function formatNote(text: string, signatures: readonly NoteSignature[]): string {
+  if (!text.endsWith('\n')) throw badNote('its text does not end in a newline');
+  if (signatures.length === 0) throw badNote('it has no signature');
+  checkCount(signatures.length);
+  return noteText(`${text}\n${signatures.map(formatSignature).join('')}`);
+}
+
+/** One signature line, with its newline. @throws MerkleError `bad-note` */
+export function formatSignature({ name, keyId, signature }: NoteSignature): string {
+  if (!isKeyName(name)) throw badNote('a key name is empty, or has white space, a "+" or a control character');
+  if (keyId.length !== 4) throw badNote(`a key ID has 4 bytes, not ${keyId.length}`);
+  if (signature.length === 0) throw badNote('a signature is empty');
+  return `${MARK}${name} ${encodeBase64(concat(keyId, signature))}\n`;
+}
+
+/**
+ * The text of a note that at least one of `verifiers` signed.
+ *
+ * Every signature with the name and ID of a known key must verify. Signatures of unknown keys are passed over, also where
+ * they have the name or the ID of a known one.
+ *
+ * @throws MerkleError `bad-note`; `bad-signature`; `unknown-key` where no known key signed; `bad-verifier-key` where two
+ * verifiers share name and ID.
+ */
+export function openNote(note: Uint8Array | string, verifiers: readonly NoteVerifier[]): OpenedNote {
+  const known = new Map<string, NoteVerifier>();
+  for (const verifier of verifiers) {
+    const id = identity(verifier);
+    if (known.has(id)) throw new MerkleError('bad-verifier-key', `two verifiers share the name and key ID ${id}`);
+    known.set(id, verifier);
+  }
+  const { text, signatures } = parseNote(note);
+  const message = encodeUtf8(text);
+  const verified = new Map<string, NoteSignature>();
+  const others: NoteSignature[] = [];
+  for (const signature of signatures) {
+    const id = identity(signature);
+    const verifier = known.get(id);
+    if (verifier === undefined) others.push(signature);
+    else if (!verifier.verify(message, signature.signature)) {
+      throw new MerkleError('bad-signature', `the signature of the key ${id} does not verify`);
+    } else if (!verified.has(id)) verified.set(id, signature);
+  }
+  if (verified.size === 0) throw new MerkleError('unknown-key', 'no signature of the note is by a known key');
+  return { text, verified: [...verified.values()], others };
+}
+
+function identity(key: { readonly name: string; readonly keyId: Uint8Array }): string {
+  return `${key.name}+${encodeHex(key.keyId)}`;
+}
+
+function parseLine(line: string): NoteSignature {
+  const space = line.indexOf(' ', MARK.length);
+  const name = line.slice(MARK.length, space);
+  if (!line.startsWith(MARK) || space < 0 || !isKeyName(name)) throw badNote('a signature line is not "— name base64"');
+  let bytes: Uint8Array;
+  try {
+    bytes = decodeBase64(line.slice(space + 1));
+  } catch (cause) {
+    throw badNote('a signature is not canonical base64', cause);
+  }
+  if (bytes.length < 5) throw badNote('a signature has no more than its key ID');
+  return { name, keyId: bytes.slice(0, 4), signature: bytes.slice(4) };
+}
+
+/** The note as text, after the checks that hold for all of it. */
+function noteText(note: Uint8Array | string): string {
+  // Text is never longer in UTF-16 units than in UTF-8 bytes: this bounds the work before it is encoded.
+  if (note.length > MAX_NOTE) throw badNote(`it is longer than ${MAX_NOTE} bytes`);
+  let text: string;
+  try {
+    const bytes = typeof note === 'string' ? encodeUtf8(note) : note;
+    if (bytes.length > MAX_NOTE) throw badNote(`it is longer than ${MAX_NOTE} bytes`);
+    text = typeof note === 'string' ? note : decodeUtf8(note);
+  } catch (cause) {
+    if (cause instanceof MerkleError && cause.code === 'bad-note') throw cause;
+    throw badNote('it is not valid UTF-8', cause);
+  }
+  if (hasControl(text)) throw badNote('it has a control character other than newline');
+  return text;
+}
+
+function checkCount(count: number): void {
+  if (count > MAX_SIGNATURES) throw badNote(`it has more than ${MAX_SIGNATURES} signatures`);
+}
+
+function badNote(why: string, cause?: unknown): MerkleError {
+  return new MerkleError('bad-note', `the note is wrong: ${why}`, { cause });
+}

@@ -1,0 +1,180 @@
+/**
+ * Verifier keys and the checking of note signatures: c2sp.org/signed-note v1.0.0 (C2SP b3a911e, 2026-04-23), sections
+ * "Signature types" and "Verifier keys"; cosignature types from c2sp.org/tlog-cosignature v1.0.1.
+ *
+ *   vkey = name "+" 8 lower-case hex digits of the key ID "+" base64(type || key)
+ *
+ *   type  key                            key ID, 4 bytes                            signature of the note text
+ *   0x01  32-byte Ed25519                SHA-256(name || 0x0A || type || key)[:4]   64 bytes, RFC 8032
+ *   0x02  SPKI DER of ECDSA P-256        SHA-256(key)[:4]                           ASN.1 DER, ECDSA over SHA-256
+ *   0x04  32-byte Ed25519 of a witness   as type 0x01                               a cosignature, not checked here
+ *   0x06  1312-byte ML-DSA-44            as type 0x01                               a cosignature, not checked here
+ *
+ * Worked example (from golang.org/x/mod/sumdb/note): PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW
+ */
+import { ed25519 } from '@noble/curves/ed25519.js';
+import { p256 } from '@noble/curves/nist.js';
+import { concat, decodeBase64, decodeHex, encodeBase64, encodeHex, encodeUtf8, equal } from './bytes.ts';
+import { MerkleError } from './errors.ts';
+import { sha256 } from './rfc6962.ts';
+
+/** Signature type bytes of c2sp.org/signed-note. */
+export const KEY_TYPE = { ed25519: 1, ecdsa: 2, cosignature: 4, mldsa44: 6 } as const;
+export type KeyType = (typeof KEY_TYPE)[keyof typeof KEY_TYPE];
+
+export interface VerifierKey {
+  /** Non-empty, without white space or "+". */
+  readonly name: string;
+  readonly type: KeyType;
+  /** 4 bytes. */
+  readonly keyId: Uint8Array;
+  /** As in the table above: 32 bytes, SPKI DER, or 1312 bytes. */
+  readonly key: Uint8Array;
+}
+
+/** Checks the signatures of one key. */
+export interface NoteVerifier {
+  readonly name: string;
+  /** 4 bytes. */
+  readonly keyId: Uint8Array;
+  /** Whether `signature` (without its key ID) is by this key over the note's text. Does not throw. */
+  verify(message: Uint8Array, signature: Uint8Array): boolean;
+}
+
+/** The two checks a verifier stands on. Neither may throw, whatever the signature is. */
+export interface VerifyPrimitives {
+  /** RFC 8032 Ed25519: 32-byte key, 64-byte signature. */
+  ed25519(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
+  /** ECDSA P-256 over SHA-256 of the message: SPKI DER key, ASN.1 DER signature with any s. */
+  ecdsaP256(spkiDer: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
+}
+
+/** SubjectPublicKeyInfo of an uncompressed P-256 point, up to the point's 64 bytes (RFC 5480 section 2). */
+const P256_SPKI = decodeHex('3059301306072a8648ce3d020106082a8648ce3d03010703420004');
+const P256_SPKI_SIZE = P256_SPKI.length + 64;
+
+/** In JavaScript, for everywhere; on Node the runtime has faster ones. */
+export const noblePrimitives: VerifyPrimitives = {
+  ed25519(publicKey, message, signature) {
+    try {
+      // zip215 would also take encodings that RFC 8032 refuses, and so disagree with OpenSSL and Go.
+      return ed25519.verify(signature, message, publicKey, { zip215: false });
+    } catch {
+      return false;
+    }
+  },
+  ecdsaP256(spkiDer, message, signature) {
+    try {
+      const point = spkiDer.subarray(P256_SPKI.length - 1);
+      return p256.verify(signature, message, point, { format: 'der', lowS: false, prehash: true });
+    } catch {
+      return false;
+    }
+  },
+};
+
+/**
+ * The key of a vkey text, with its key ID checked.
+ *
+ * @throws MerkleError `bad-verifier-key` for anything that `formatVerifierKey` would not write, and for unknown types.
+ */
+export function parseVerifierKey(vkey: string): VerifierKey {
+  // The base64 part may hold "+" too, the name may not.
+  const first = vkey.indexOf('+');
+  const second = vkey.indexOf('+', first + 1);
+  if (first < 0 || second < 0) throw badKey('it is not of the form name+key ID+key');
+  const name = vkey.slice(0, first);
+  let keyId: Uint8Array;
+  let typed: Uint8Array;
+  try {
+    keyId = decodeHex(vkey.slice(first + 1, second));
+    typed = decodeBase64(vkey.slice(second + 1));
+  } catch (cause) {
+    throw badKey('its key ID is not lower-case hex, or its key not canonical base64', cause);
+  }
+  const key = makeKey(name, typed[0], typed.slice(1));
+  if (!equal(keyId, key.keyId)) throw badKey(`its key ID is not that of its key, ${encodeHex(key.keyId)}`);
+  return key;
+}
+
+/** `name+keyid+base64`. */
+export function formatVerifierKey(key: VerifierKey): string {
+  return `${key.name}+${encodeHex(key.keyId)}+${encodeBase64(concat(Uint8Array.of(key.type), key.key))}`;
+}
+
+/** Type 0x01. @throws MerkleError `bad-verifier-key` for a bad name or another length than 32 bytes. */
+export function ed25519VerifierKey(name: string, publicKey: Uint8Array): VerifierKey {
+  return makeKey(name, KEY_TYPE.ed25519, publicKey.slice());
+}
+
+/** Type 0x02. @throws MerkleError `bad-verifier-key` for a bad name, or unless it is SPKI DER of a P-256 point. */
+export function ecdsaVerifierKey(name: string, spkiDer: Uint8Array): VerifierKey {
+  return makeKey(name, KEY_TYPE.ecdsa, spkiDer.slice());
+}
+
+/** The whole hash whose first four bytes are the key ID: what Sigstore calls the log ID. 32 bytes. */
+export function logId(key: VerifierKey): Uint8Array {
+  if (key.type === KEY_TYPE.ecdsa) return sha256(key.key);
+  return sha256(concat(encodeUtf8(key.name), Uint8Array.of(0x0a, key.type), key.key));
+}
+
+/**
+ * A verifier for a key of type 0x01 or 0x02.
+ *
+ * @throws MerkleError `bad-verifier-key` for a cosignature key, whose signatures are not over the text alone.
+ */
+export function noteVerifier(key: VerifierKey, primitives: VerifyPrimitives = noblePrimitives): NoteVerifier {
+  const { name, keyId, type } = key;
+  if (type === KEY_TYPE.ed25519) {
+    return { name, keyId, verify: (message, signature) => primitives.ed25519(key.key, message, signature) };
+  }
+  if (type === KEY_TYPE.ecdsa) {
+    return { name, keyId, verify: (message, signature) => primitives.ecdsaP256(key.key, message, signature) };
+  }
+  throw badKey('it is a cosignature key, which signs more than the text of a note');
+}
+
+/** Whether `name` may stand in a signature line: non-empty, valid, no white space, control character or "+". */
+export function isKeyName(name: string): boolean {
+  return name !== '' && !/[\p{White_Space}+\p{Surrogate}]/u.test(name) && !hasControl(name);
+}
+
+/** Whether `text` holds a control character below U+0020 other than newline. */
+export function hasControl(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 0x20 && code !== 0x0a) return true;
+  }
+  return false;
+}
+
+function makeKey(name: string, type: number | undefined, key: Uint8Array): VerifierKey {
+  if (!isKeyName(name)) throw badKey('its name is empty, or has white space, a "+" or a control character');
+  if (!isKeyType(type)) throw badKey(`signature type ${String(type)} is not known`);
+  if (type === KEY_TYPE.ecdsa) checkP256(key);
+  else {
+    const size = type === KEY_TYPE.mldsa44 ? 1312 : 32;
+    if (key.length !== size) throw badKey(`a key of type ${type} has ${size} bytes, not ${key.length}`);
+  }
+  const made = { name, type, keyId: new Uint8Array(0), key };
+  return { ...made, keyId: logId(made).slice(0, 4) };
+}
+
+function isKeyType(type: number | undefined): type is KeyType {
+  return Object.values<number | undefined>(KEY_TYPE).includes(type);
+}
+
+function checkP256(spkiDer: Uint8Array): void {
+  if (spkiDer.length !== P256_SPKI_SIZE || !equal(spkiDer.subarray(0, P256_SPKI.length), P256_SPKI)) {
+    throw badKey('an ECDSA key must be the SPKI DER of an uncompressed P-256 point');
+  }
+  try {
+    p256.Point.fromBytes(spkiDer.subarray(P256_SPKI.length - 1)).assertValidity();
+  } catch (cause) {
+    throw badKey('the point of its ECDSA key is not on P-256', cause);
+  }
+}
+
+function badKey(why: string, cause?: unknown): MerkleError {
+  return new MerkleError('bad-verifier-key', `the verifier key is wrong: ${why}`, { cause });
+}
