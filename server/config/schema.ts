@@ -1,0 +1,200 @@
+/**
+ * Every setting of the log: the one schema behind `stele.yaml`, the flags and the `STELE_…` variables.
+ *
+ * A setting `batch.maxAge` is the flag `--batch-max-age` and the variable `STELE_BATCH_MAX_AGE`; settings.ts derives the
+ * names. docs/configuration.md is generated from this file (`npm run docs`).
+ */
+import { isIP } from 'node:net';
+import { type StaticDecode, Type } from 'typebox';
+import { choice, count, duration, list, onOff, path, size, text, variable } from './values.ts';
+
+const opt = Type.Optional;
+
+/** Lower-case DNS name without scheme, port or path. */
+const HOST_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/;
+const ADDRESS = /^[A-Za-z0-9.:-]+$/;
+const TOKEN_TEXT = /^[\x20-\x7e]{1,128}$/;
+
+function key(which: string, fileDefault: string, danger: string) {
+  return Type.Object({
+    file: opt(path({ description: `${which}: a PKCS#8 PEM file.`, defaultText: fileDefault, danger })),
+    passphraseFile: opt(path({ description: 'File with the passphrase of an encrypted key file, in one line.' })),
+    passphraseEnv: opt(variable({ description: 'Environment variable with the passphrase of an encrypted key file.' })),
+    pkcs11: Type.Object({
+      module: opt(
+        text(/^[^\p{Cc}]{1,255}$/u, 'a path, or a bare file name such as libsofthsm2.so', {
+          description:
+            'PKCS#11 module of the token that holds the key: a path, or a bare file name that is looked for where distributions put such modules.',
+          danger: 'The module is native code that runs inside the log.',
+        }),
+      ),
+      token: opt(text(TOKEN_TEXT, '1 to 128 printable ASCII characters', { description: 'Label of the token.' })),
+      label: opt(
+        text(TOKEN_TEXT, '1 to 128 printable ASCII characters', { description: 'Label of the key in the token.' }),
+      ),
+      pinFile: opt(path({ description: "File with the token's user PIN, in one line." })),
+      pinEnv: opt(variable({ description: "Environment variable with the token's user PIN." })),
+    }),
+  });
+}
+
+export const ConfigSchema = Type.Object({
+  origin: text(HOST_NAME, 'a bare host name in lower case, such as log.example.com, without scheme, port or path', {
+    description:
+      "The log's name: first line of every checkpoint and key name of every signature. Use the host name in the URL that clients use.",
+    default: 'localhost',
+    danger: 'Fixed once the log has started: another origin is another log, and the start is refused.',
+  }),
+  data: path({
+    description: 'Directory with all of the state. One process owns it at a time.',
+    default: './data',
+    danger: 'An old copy of this directory signs a second history: bring copies back with `stele log restore` only.',
+  }),
+  listen: Type.Object({
+    host: text(ADDRESS, 'an IP address or a host name', {
+      description: 'Address of the public port.',
+      default: '127.0.0.1',
+    }),
+    port: count('port', 0, 65535, { description: 'The public port; 0 takes a free one.', default: 3000 }),
+  }),
+  admin: Type.Object({
+    host: text(ADDRESS, 'an IP address or a host name', {
+      description: 'Address of the admin port: metrics, health and freeze.',
+      default: '127.0.0.1',
+      danger: 'The admin port asks for no password: whoever reaches it can freeze the log for good.',
+    }),
+    port: count('port', 0, 65535, { description: 'The admin port; 0 takes a free one.', default: 3001 }),
+  }),
+  tls: Type.Object({
+    cert: opt(path({ description: 'Certificate chain (PEM) of the public port. Needs `tls.key`.' })),
+    key: opt(path({ description: 'Private key (PEM) of the public port. Needs `tls.cert`.' })),
+  }),
+  key: key(
+    "The log's signing key",
+    '`key.pem` in the data directory, an Ed25519 key made at the first start',
+    'Whoever reads it can sign as this log. Without it the log can never sign again: keep a copy elsewhere.',
+  ),
+  ed25519Key: key(
+    'A second signing key, Ed25519, for a log whose own key is ECDSA: witnesses want an Ed25519 signature',
+    'none',
+    'Whoever reads it can sign as this log.',
+  ),
+  policy: opt(
+    path({
+      description:
+        'Witness policy (c2sp.org/tlog-policy): which witnesses must cosign a checkpoint before it is published.',
+      defaultText: 'no witnesses',
+      danger: 'When its quorum cannot be reached, nothing is published.',
+    }),
+  ),
+  batch: Type.Object({
+    maxSize: count('entries', 1, 65_536, {
+      description: 'A batch is integrated when it has this many entries …',
+      default: 1024,
+    }),
+    maxAge: duration('0ms', '10s', {
+      description: '… or when its oldest entry has waited this long.',
+      default: '5ms',
+      danger: 'Every request waits this long on a quiet log.',
+    }),
+  }),
+  limits: Type.Object({
+    bodyBytes: size('64KiB', '64MiB', { description: 'Longest request body; a longer one gets 413.', default: '4MiB' }),
+    headerBytes: size('2KiB', '1MiB', {
+      description: 'Longest request headers, all together; longer ones get 431.',
+      default: '16KiB',
+    }),
+    urlBytes: size('256B', '64KiB', { description: 'Longest request URL; a longer one gets 414.', default: '2KiB' }),
+    connections: count('connections', 1, 1_000_000, {
+      description: 'Open connections to the public port; more are closed at once.',
+      default: 4096,
+    }),
+    outstanding: count('entries', 1, 1_000_000, {
+      description: 'Entries taken and not yet answered. Past it, new ones get 503 with Retry-After.',
+      default: 16_384,
+      danger: 'Each holds its body in memory until it is answered.',
+    }),
+    unpublished: count('entries', 1, 10_000_000, {
+      description: 'Entries committed and not yet published. Past it, new ones get 503 with Retry-After.',
+      default: 65_536,
+      danger: 'Too large a value lets an outage of the witnesses pile up entries without proof.',
+    }),
+    bulkItems: count('requests', 1, 4096, { description: 'Requests in one bulk call.', default: 256 }),
+    requestTimeout: duration('1s', '10m', {
+      description: 'A client must have sent its whole request in this time.',
+      default: '30s',
+    }),
+    headersTimeout: duration('1s', '10m', {
+      description: 'A client must have sent its headers in this time. At most `limits.requestTimeout`.',
+      default: '10s',
+    }),
+    keepAliveTimeout: duration('1s', '1h', {
+      description: 'A connection without a request is closed after this time. Keep it above that of a proxy in front.',
+      default: '65s',
+    }),
+    publishTimeout: duration('100ms', '10m', {
+      description:
+        'How long a request waits for a published checkpoint before it gets 503. Its entry stays in the log.',
+      default: '10s',
+    }),
+  }),
+  ingest: Type.Object({
+    threads: opt(
+      count('threads', 1, 256, {
+        description: 'Worker threads that check signatures.',
+        defaultText: 'one for each core that the process may use',
+      }),
+    ),
+  }),
+  duplicates: choice(['return', 'conflict'], {
+    description:
+      'What a client gets for an entry that is already in the log: `return` is 201 with that entry and its proof, `conflict` is 409 as rekor-tiles answers.',
+    default: 'return',
+    danger: 'With `conflict` a client that retries after a time-out gets an error for an entry that was logged.',
+  }),
+  rateLimit: Type.Object({
+    max: count('requests', 0, 1_000_000, {
+      description: 'Requests that one address may make in `rateLimit.window`; 0 is no limit.',
+      default: 0,
+      danger: 'Behind a proxy that `trustProxy` does not name, all clients share one address.',
+    }),
+    window: duration('1s', '24h', { description: 'The time over which `rateLimit.max` counts.', default: '1m' }),
+  }),
+  trustProxy: list(isProxyRange, 'IP addresses or ranges (10.0.0.0/8), or loopback, linklocal, uniquelocal', {
+    description: "Addresses of proxies whose `X-Forwarded-For` is believed when a client's address is needed.",
+    default: [],
+    danger: 'Whoever connects from one of these can claim any address, and so get around the rate limit.',
+  }),
+  retryAfter: duration('1s', '1h', {
+    description: 'What `Retry-After` says in a 503, in whole seconds (rounded up).',
+    default: '1s',
+  }),
+  log: Type.Object({
+    level: choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
+      description: 'Least severe message that is logged.',
+      default: 'info',
+    }),
+    requests: onOff({
+      description: 'Log each request.',
+      default: false,
+      danger: "Logs clients' addresses, and halves what a core can serve.",
+    }),
+  }),
+  readiness: Type.Object({
+    maxCheckpointDelay: duration('1s', '24h', {
+      description: '`/readyz` turns red when a committed entry has waited this long for a published checkpoint.',
+      default: '30s',
+    }),
+  }),
+});
+
+/** What the schema decodes to: durations in milliseconds, sizes in bytes. */
+export type Decoded = StaticDecode<typeof ConfigSchema>;
+
+function isProxyRange(item: string): boolean {
+  if (item === 'loopback' || item === 'linklocal' || item === 'uniquelocal') return true;
+  const [address = '', prefix, ...rest] = item.split('/');
+  const family = isIP(address);
+  if (family === 0 || rest.length > 0) return false;
+  return prefix === undefined || (/^(0|[1-9][0-9]{0,2})$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128));
+}

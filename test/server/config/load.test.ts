@@ -1,0 +1,229 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type LoadOptions, loadConfig } from '../../../server/config/load.ts';
+import { SETTINGS } from '../../../server/config/settings.ts';
+import { ServerError } from '../../../server/errors.ts';
+
+let dir: string;
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), 'stele-config-'));
+});
+afterAll(() => rmSync(dir, { recursive: true }));
+
+function file(text: string | Uint8Array): string {
+  writeFileSync(join(dir, 'stele.yaml'), text);
+  return join(dir, 'stele.yaml');
+}
+
+function failure(options: LoadOptions): string {
+  try {
+    loadConfig(options);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ServerError);
+    expect((error as ServerError).code).toBe('config');
+    return (error as ServerError).message;
+  }
+  throw new Error('the configuration was accepted');
+}
+
+describe('loadConfig', () => {
+  it('has safe defaults', () => {
+    const config = loadConfig({ cwd: '/srv' });
+    expect(config).toMatchObject({
+      origin: 'localhost',
+      data: '/srv/data',
+      listen: { host: '127.0.0.1', port: 3000 },
+      admin: { host: '127.0.0.1', port: 3001 },
+      key: { file: '/srv/data/key.pem' },
+      createKey: true,
+      batch: { maxSize: 1024, maxAge: 5 },
+      limits: { bodyBytes: 4 * 1024 * 1024, bulkItems: 256, publishTimeout: 10_000 },
+      duplicates: 'return',
+      rateLimit: { max: 0 },
+      trustProxy: [],
+      log: { requests: false },
+    });
+    expect(config.ingest.threads).toBeGreaterThan(0);
+    expect(config.tls).toBeUndefined();
+    expect(config.policy).toBeUndefined();
+  });
+
+  it('takes a flag before a variable before the file before the default', () => {
+    const path = file('batch:\n  maxAge: 1ms\n  maxSize: 1\nretryAfter: 2s\n');
+    const env = { STELE_BATCH_MAX_AGE: '20ms', STELE_BATCH_MAX_SIZE: '2' };
+    const config = loadConfig({ file: path, env, flags: { 'batch-max-age': '300ms' } });
+    expect(config.batch).toEqual({ maxAge: 300, maxSize: 2 });
+    expect(config.retryAfter).toBe(2000);
+  });
+
+  it('reads every setting from a flag, from a variable and from the file alike', () => {
+    const samples = {
+      duration: '7s',
+      size: '64KiB',
+      count: '7',
+      text: 'seven',
+      path: 'x/y',
+      variable: 'A_B',
+      switch: 'true',
+    };
+    for (const setting of SETTINGS) {
+      const value =
+        setting.kind === 'choice'
+          ? setting.allowed.split(', ').at(-1)!
+          : setting.kind === 'list'
+            ? '10.0.0.7'
+            : samples[setting.kind];
+      // What a setting needs beside it, else it is refused for that.
+      const others: Record<string, string> = {};
+      if (setting.path[0] === 'tls') Object.assign(others, { 'tls-cert': 'c', 'tls-key': 'k' });
+      if (setting.path[0] === 'ed25519Key' && setting.path.length === 2) others['ed25519-key-file'] = 'f';
+      if (setting.path[1] === 'pkcs11') {
+        const group = setting.flag.replace(/-[^-]+$/, '').replace(/-pin$/, '');
+        Object.assign(others, { [`${group}-module`]: 'm', [`${group}-token`]: 't', [`${group}-label`]: 'l' });
+        if (!setting.flag.includes('-pin-')) others[`${group}-pin-env`] = 'PIN';
+      }
+      if (setting.name === 'limits.headersTimeout' || setting.name === 'limits.requestTimeout') {
+        Object.assign(others, { 'limits-headers-timeout': '5s' });
+      }
+      delete others[setting.flag];
+      const nested = setting.path.reduceRight<string>(
+        (inner, part) => `{${part}: ${inner}}`,
+        setting.kind === 'list' ? `[${value}]` : value,
+      );
+
+      const byFlag = loadConfig({ cwd: dir, flags: { ...others, [setting.flag]: value } });
+      const byEnv = loadConfig({ cwd: dir, flags: others, env: { [setting.env]: value } });
+      const byFile = loadConfig({ cwd: dir, flags: others, file: file(nested) });
+      expect(byEnv, setting.name).toEqual(byFlag);
+      expect(byFile, setting.name).toEqual(byFlag);
+      expect(byFlag, setting.name).not.toEqual(
+        loadConfig({ cwd: dir, flags: setting.path.length > 1 && setting.path[0] !== 'tls' ? {} : {} }),
+      );
+    }
+  });
+
+  it('is frozen at every depth', () => {
+    const config = loadConfig() as { limits: { bodyBytes: number } };
+    expect(() => {
+      config.limits.bodyBytes = 1;
+    }).toThrow(TypeError);
+  });
+
+  it('resolves paths of the file against its directory, others against the working directory', () => {
+    const path = file(
+      'data: log\npolicy: /etc/policy\nkey: {pkcs11: {module: libsofthsm2.so, token: t, label: l, pinFile: pin}}\n',
+    );
+    const config = loadConfig({ file: path, cwd: '/srv', flags: { 'tls-cert': 'c.pem', 'tls-key': 'k.pem' } });
+    expect(config.data).toBe(join(dir, 'log'));
+    expect(config.policy).toBe('/etc/policy');
+    expect(config.key).toEqual({
+      pkcs11: { module: 'libsofthsm2.so', token: 't', label: 'l', pin: { file: join(dir, 'pin') } },
+    });
+    expect(config.createKey).toBe(false);
+    expect(config.tls).toEqual({ cert: '/srv/c.pem', key: '/srv/k.pem' });
+  });
+});
+
+describe('a wrong configuration', () => {
+  it('names an unknown setting, its line and the nearest one', () => {
+    const message = failure({ file: file('origin: a\nbatch:\n  maxAgee: 1ms\n') });
+    expect(message).toContain('"batch.maxAgee"');
+    expect(message).toContain('line 3');
+    expect(message).toContain('did you mean batch.maxAge?');
+    expect(failure({ file: file('maxAge: 1ms') })).toContain('did you mean batch.maxAge?');
+  });
+
+  it('names an unknown flag and an unknown variable', () => {
+    expect(failure({ flags: { 'batch-maxage': '5ms' } })).toContain('did you mean --batch-max-age?');
+    expect(failure({ env: { STELE_ORIGN: 'a' } })).toContain('did you mean STELE_ORIGIN?');
+    expect(failure({ env: { STELE_ZZZZZZZZZZZZ: 'a' } })).toContain('docs/configuration.md');
+  });
+
+  it('leaves the variables of Kubernetes and of secrets alone', () => {
+    const env = {
+      STELE_SERVICE_HOST: '10.0.0.1',
+      STELE_PORT_3000_TCP_ADDR: '10.0.0.1',
+      STELE_DEBUG: '1',
+      STELE_PASS: 'x',
+      HOME: '/',
+    };
+    expect(loadConfig({ env, flags: { 'key-passphrase-env': 'STELE_PASS' } }).key).toMatchObject({
+      passphrase: { env: 'STELE_PASS' },
+    });
+    expect(failure({ env })).toContain('STELE_PASS');
+  });
+
+  it.each([
+    ['batch-max-age', '5', 'written as 5ms'],
+    ['batch-max-age', '11s', '0ms to 10s'],
+    ['batch-max-size', '1e3', 'a whole number from 1 to 65536'],
+    ['batch-max-size', '-1', 'a whole number'],
+    ['batch-max-size', '0x10', 'a whole number'],
+    ['limits-body-bytes', '4MB', '64KiB to 64MiB'],
+    ['limits-body-bytes', '1', '64KiB to 64MiB'],
+    ['origin', 'https://log.example.com', 'bare host name'],
+    ['origin', 'log.example.com:3000', 'bare host name'],
+    ['origin', 'Log.example.com', 'bare host name'],
+    ['origin', 'a..b', 'bare host name'],
+    ['duplicates', 'maybe', 'one of return, conflict'],
+    ['log-requests', 'yes', 'true or false'],
+    ['trust-proxy', '10.0.0.0/33', 'IP addresses'],
+    ['data', '', 'a path'],
+  ])('refuses --%s %s and says what is allowed', (flag, value, allowed) => {
+    const message = failure({ flags: { [flag]: value } });
+    expect(message).toContain(`the flag --${flag}`);
+    expect(message).toContain(allowed);
+  });
+
+  it('reports all mistakes at once, those of overridden sources too', () => {
+    const message = failure({
+      env: { STELE_ORIGIN: '' },
+      flags: { origin: 'log.example.com', 'listen-port': '99999' },
+    });
+    expect(message).toContain('2 settings are wrong');
+    expect(message).toContain('STELE_ORIGIN');
+    expect(message).toContain('listen.port');
+  });
+
+  it('never repeats what may be a secret', () => {
+    const message = failure({ flags: { 'key-pkcs11-pin-env': '12 34-secret' } });
+    expect(message).toContain('key.pkcs11.pinEnv');
+    expect(message).not.toContain('secret"');
+    expect(message).not.toContain('12 34');
+  });
+
+  it.each([
+    ['a key in a file and in a token', { 'key-file': 'k', 'key-pkcs11-token': 't' }, 'key.pkcs11'],
+    ['a token without the rest', { 'key-pkcs11-token': 't' }, '"module", "label", "pinFile" or "pinEnv"'],
+    ['two passphrases', { 'key-passphrase-file': 'k', 'key-passphrase-env': 't' }, 'keep one'],
+    ['half of TLS', { 'tls-cert': 'c' }, 'tls.key'],
+    ['headers slower than the request', { 'limits-headers-timeout': '40s' }, '"limits.requestTimeout" (30s)'],
+    ['one port twice', { 'admin-port': '3000' }, 'admin'],
+  ])('refuses %s', (_, flags, part) => {
+    expect(failure({ flags: flags as Record<string, string> })).toContain(part);
+  });
+
+  it.each([
+    ['a key twice', 'origin: a\norigin: b\n', 'Map keys must be unique'],
+    ['an alias', 'origin: &a x\ndata: *a\n', 'a YAML alias'],
+    ['two documents', 'origin: a\n---\norigin: b\n', 'not valid YAML'],
+    ['a list', '- origin\n', 'must be a mapping'],
+    ['a value where a group is', 'batch: 5\n', '"batch"'],
+    ['a mapping where a value is', 'origin: {a: b}\n', 'a mapping'],
+    ['an empty value', 'origin:\n', 'empty'],
+    ['a tag', 'origin: !!js/function "x"\n', 'not valid YAML'],
+    ['a prototype', '__proto__: {origin: a}\n', '__proto__'],
+    ['a null key', '? \n: x\n', 'unknown setting'],
+  ])('refuses a file with %s', (_, text, part) => {
+    expect(failure({ file: file(text) })).toContain(part);
+  });
+
+  it('refuses a file that is missing, too long or not UTF-8', () => {
+    expect(failure({ file: join(dir, 'none.yaml') })).toContain('ENOENT');
+    expect(failure({ env: { STELE_CONFIG: join(dir, 'none.yaml') } })).toContain('ENOENT');
+    expect(failure({ file: file(`#${' '.repeat(300_000)}`) })).toContain('at most');
+    expect(failure({ file: file(new Uint8Array([0x23, 0xff])) })).toContain('UTF-8');
+  });
+});
