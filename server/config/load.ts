@@ -74,23 +74,23 @@ export function loadConfig(options: LoadOptions = {}): Config {
 function readFile(path: string, name: string): Source {
   let text: string;
   try {
-    const { size } = statSync(path);
-    if (size > MAX_FILE_BYTES) {
-      throw new ServerError(
-        'config',
-        `the configuration file ${name} has ${size} bytes; at most ${MAX_FILE_BYTES} are read`,
-      );
-    }
+    const stats = statSync(path);
+    if (!stats.isFile()) throw unreadable(name, 'it is no regular file');
+    if (stats.size > MAX_FILE_BYTES) throw unreadable(name, `it has ${stats.size} bytes, more than ${MAX_FILE_BYTES}`);
     text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
   } catch (error) {
     if (error instanceof ServerError) throw error;
-    const why = (error as NodeJS.ErrnoException).code ?? 'unknown';
-    throw new ServerError(
-      'config',
-      `the configuration file ${name} cannot be read (${why}); check --config or STELE_CONFIG`,
-    );
+    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+    throw unreadable(name, code === 'ERR_ENCODING_INVALID_ENCODED_DATA' ? 'it is not UTF-8 text' : code);
   }
   return fromFile(text, name, dirname(path));
+}
+
+function unreadable(name: string, why: string): ServerError {
+  return new ServerError(
+    'config',
+    `the configuration file ${name} cannot be read (${why}); check --config or STELE_CONFIG`,
+  );
 }
 
 /** The variables that settings such as `key.pkcs11.pinEnv` point to, whichever source they stand in. */
