@@ -1,0 +1,263 @@
+/**
+ * Trust policies: c2sp.org/tlog-policy (C2SP 1896a5a, 2026-06-22): which logs and witnesses are known, and which
+ * cosignatures make a checkpoint valid.
+ *
+ *   log <vkey> [<url>]
+ *   witness <name> <vkey> [<url>]
+ *   group <name> all|any|<k> <name>...
+ *   quorum <name>|none
+ *
+ * Each line ends in a newline; items stand between spaces and tabs; empty lines, and lines starting with "#", count for
+ * nothing. A name is defined once, above its use, and is a member of at most one group; there is exactly one quorum line.
+ * Names, URLs and comments are octets, not characters: two names are the same where their octets are.
+ *
+ * Worked example: valid with a cosignature of W and one of X or Y.
+ *
+ *   log <vkey>
+ *   witness W <vkey>
+ *   witness X <vkey>
+ *   witness Y <vkey>
+ *   group either any X Y
+ *   group both all W either
+ *   quorum both
+ */
+import { decodeUtf8, encodeHex, encodeUtf8, parseDecimal } from './bytes.ts';
+import { MerkleError } from './errors.ts';
+import { KEY_TYPE, parseVerifierKey, type VerifierKey } from './verifier-key.ts';
+
+export interface PolicyLog {
+  /** Its name is the log's origin. */
+  readonly key: VerifierKey;
+  readonly url?: string;
+}
+
+export interface PolicyWitness {
+  readonly kind: 'witness';
+  readonly name: string;
+  /** A cosignature key: type 0x04 or 0x06. */
+  readonly key: VerifierKey;
+  readonly url?: string;
+}
+
+export interface PolicyGroup {
+  readonly kind: 'group';
+  readonly name: string;
+  /** How many members must have witnessed: 1 to `members.length`. */
+  readonly threshold: number;
+  readonly members: readonly PolicyMember[];
+}
+
+export type PolicyMember = PolicyWitness | PolicyGroup;
+
+export interface Policy {
+  readonly logs: readonly PolicyLog[];
+  readonly witnesses: readonly PolicyWitness[];
+  readonly groups: readonly PolicyGroup[];
+  /** Undefined for `quorum none`. */
+  readonly quorum: PolicyMember | undefined;
+}
+
+/** Longest policy in bytes that is taken. */
+export const MAX_POLICY = 1_048_576;
+/** Most logs, most witnesses and most groups; the specification asks for 32 of each at least. */
+export const MAX_POLICY_ITEMS = 256;
+
+/**
+ * The policy of a file.
+ *
+ * @throws MerkleError `bad-policy` for a file that breaks any rule of the specification; the message names the line.
+ */
+export function parsePolicy(file: Uint8Array | string): Policy {
+  if (file.length > MAX_POLICY) throw badPolicy(undefined, `it is longer than ${MAX_POLICY} bytes`);
+  const lines = octets(file).split('\n');
+  if (lines.pop() !== '') throw badPolicy(lines.length + 1, 'the line does not end in a newline; it may be cut off');
+  const builder = new PolicyBuilder();
+  for (const [i, line] of lines.entries()) {
+    try {
+      readLine(builder, line);
+    } catch (cause) {
+      throw badPolicy(i + 1, cause instanceof MerkleError ? cause.message : String(cause), cause);
+    }
+  }
+  if (builder.quorum === undefined) throw badPolicy(undefined, 'it has no quorum line');
+  const { logs, witnesses, groups } = builder;
+  return { logs, witnesses, groups, quorum: builder.quorum === 'none' ? undefined : builder.quorum };
+}
+
+/**
+ * Whether the witnesses for which `cosigned` holds meet the quorum. Each is asked about once at most, so a key that
+ * signed twice counts once.
+ */
+export function quorumMet(policy: Policy, cosigned: (witness: PolicyWitness) => boolean): boolean {
+  return policy.quorum === undefined || witnessed(policy.quorum, cosigned);
+}
+
+function witnessed(member: PolicyMember, cosigned: (witness: PolicyWitness) => boolean): boolean {
+  if (member.kind === 'witness') return cosigned(member);
+  let count = 0;
+  for (const inner of member.members) {
+    if (witnessed(inner, cosigned)) count++;
+    if (count >= member.threshold) return true;
+  }
+  return false;
+}
+
+/** What the lines above have defined. Names are kept as octets, one character each. */
+class PolicyBuilder {
+  readonly logs: PolicyLog[] = [];
+  readonly witnesses: PolicyWitness[] = [];
+  readonly groups: PolicyGroup[] = [];
+  readonly names = new Map<string, PolicyMember>();
+  readonly grouped = new Set<string>();
+  quorum: PolicyMember | 'none' | undefined;
+
+  define(name: string, member: PolicyMember): void {
+    if (name === 'none') throw wrong('the name "none" is predefined');
+    if (this.names.has(name)) throw wrong(`the name "${member.name}" is already defined`);
+    this.names.set(name, member);
+  }
+
+  defined(name: string): PolicyMember {
+    const member = this.names.get(name);
+    if (member === undefined) throw wrong(`the name "${readable(name)}" is not defined on a line above`);
+    return member;
+  }
+}
+
+function readLine(builder: PolicyBuilder, line: string): void {
+  for (let i = 0; i < line.length; i++) {
+    const code = line.charCodeAt(i);
+    if ((code < 0x20 && code !== 0x09) || code === 0x7f) {
+      throw wrong(`it has the control character 0x${code.toString(16).padStart(2, '0')}`);
+    }
+  }
+  const items = line.split(/[ \t]+/).filter((item) => item !== '');
+  const [keyword, ...rest] = items;
+  if (keyword === undefined || keyword.startsWith('#')) return;
+  if (keyword === 'log') readLog(builder, rest);
+  else if (keyword === 'witness') readWitness(builder, rest);
+  else if (keyword === 'group') readGroup(builder, rest);
+  else if (keyword === 'quorum') readQuorum(builder, rest);
+  else throw wrong('it starts with none of log, witness, group, quorum and #');
+}
+
+function readLog(builder: PolicyBuilder, [vkey, url, ...rest]: string[]): void {
+  if (vkey === undefined || rest.length > 0) throw wrong('the form is: log <vkey> [<url>]');
+  const key = readKey(vkey);
+  checkNew(builder.logs, key, 'log');
+  builder.logs.push(url === undefined ? { key } : { key, url: readable(url) });
+}
+
+function readWitness(builder: PolicyBuilder, [name, vkey, url, ...rest]: string[]): void {
+  if (name === undefined || vkey === undefined || rest.length > 0) {
+    throw wrong('the form is: witness <name> <vkey> [<url>]');
+  }
+  const key = readKey(vkey);
+  if (key.type !== KEY_TYPE.cosignature && key.type !== KEY_TYPE.mldsa44) {
+    throw wrong(`a witness needs a cosignature key (type 4 or 6), not one of type ${key.type}`);
+  }
+  checkNew(builder.witnesses, key, 'witness');
+  const witness = { kind: 'witness', name: readable(name), key } as const;
+  const full: PolicyWitness = url === undefined ? witness : { ...witness, url: readable(url) };
+  builder.define(name, full);
+  builder.witnesses.push(full);
+}
+
+function readGroup(builder: PolicyBuilder, [name, rule, ...names]: string[]): void {
+  if (name === undefined || rule === undefined || names.length === 0) {
+    throw wrong('the form is: group <name> all|any|<k> <name>...');
+  }
+  checkCount(builder.groups, 'group');
+  const members = names.map((member) => {
+    if (member === 'none') throw wrong('"none" cannot be a member of a group');
+    const found = builder.defined(member);
+    if (builder.grouped.has(member)) throw wrong(`"${found.name}" is already a member of a group`);
+    builder.grouped.add(member);
+    return found;
+  });
+  const group: PolicyGroup = {
+    kind: 'group',
+    name: readable(name),
+    threshold: readThreshold(rule, members.length),
+    members,
+  };
+  builder.define(name, group);
+  builder.groups.push(group);
+}
+
+function readThreshold(rule: string, members: number): number {
+  if (rule === 'any') return 1;
+  if (rule === 'all') return members;
+  let threshold: number;
+  try {
+    threshold = parseDecimal(rule);
+  } catch (cause) {
+    throw wrong('the threshold is neither all, any nor a decimal number', cause);
+  }
+  if (threshold < 1 || threshold > members) throw wrong(`the threshold is not within 1 and the ${members} members`);
+  return threshold;
+}
+
+function readQuorum(builder: PolicyBuilder, [name, ...rest]: string[]): void {
+  if (name === undefined || rest.length > 0) throw wrong('the form is: quorum <name>|none');
+  if (builder.quorum !== undefined) throw wrong('there is a quorum line above');
+  builder.quorum = name === 'none' ? 'none' : builder.defined(name);
+}
+
+function readKey(vkey: string): VerifierKey {
+  let text: string;
+  try {
+    text = decodeUtf8(fromOctets(vkey));
+  } catch (cause) {
+    throw wrong('the verifier key is not valid UTF-8', cause);
+  }
+  return parseVerifierKey(text);
+}
+
+/** Two keys are the same where the public key is, whatever name, type or key ID stands around it. */
+function checkNew(items: readonly { readonly key: VerifierKey }[], key: VerifierKey, what: string): void {
+  checkCount(items, what);
+  const hex = encodeHex(key.key);
+  if (items.some((item) => encodeHex(item.key.key) === hex))
+    throw wrong(`a ${what} line above has the same public key`);
+}
+
+function checkCount(items: readonly unknown[], what: string): void {
+  if (items.length >= MAX_POLICY_ITEMS) throw wrong(`there are more than ${MAX_POLICY_ITEMS} ${what} lines`);
+}
+
+/** Octets as text, one character (U+0000 to U+00FF) each. */
+function octets(file: Uint8Array | string): string {
+  let bytes: Uint8Array;
+  try {
+    bytes = typeof file === 'string' ? encodeUtf8(file) : file;
+  } catch (cause) {
+    throw badPolicy(undefined, 'it holds half of a surrogate pair', cause);
+  }
+  let text = '';
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
+}
+
+function fromOctets(text: string): Uint8Array {
+  return Uint8Array.from(text, (char) => char.charCodeAt(0));
+}
+
+/** A name or URL for people: UTF-8 where it is, else with every octet above ASCII as `\xNN`. */
+function readable(text: string): string {
+  try {
+    return decodeUtf8(fromOctets(text));
+  } catch {
+    return text.replaceAll(/[\x80-\xff]/g, (char) => `\\x${char.charCodeAt(0).toString(16)}`);
+  }
+}
+
+/** A rule that a line breaks; `parsePolicy` adds the number of the line. */
+function wrong(why: string, cause?: unknown): MerkleError {
+  return new MerkleError('bad-policy', why, { cause });
+}
+
+function badPolicy(line: number | undefined, why: string, cause?: unknown): MerkleError {
+  const where = line === undefined ? 'the policy is wrong' : `line ${line} of the policy is wrong`;
+  return new MerkleError('bad-policy', `${where}: ${why}`, { cause });
+}
