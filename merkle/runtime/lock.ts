@@ -1,0 +1,115 @@
+/**
+ * One process owns a data directory.
+ *
+ * `<dir>/lock` is a tiny LevelDB that is held open: LevelDB takes an advisory lock of the operating system (fcntl; on
+ * Windows an exclusive handle) on a file in it, which the kernel frees when the process ends, SIGKILL included. So no
+ * stale lock file ever has to be judged or removed. LevelDB also refuses a second handle within one process. It is apart from the store of the
+ * log's state, which is closed and opened again after a failure while the lock must stay.
+ *
+ * Nothing else in this process may open `<dir>/lock/LOCK`: closing any descriptor of it frees an fcntl lock.
+ *
+ * `<dir>/owner.json` says who holds it, for people and for `stele log freeze`. It proves nothing: after a crash it is
+ * stale, and the lock alone counts.
+ */
+import { unlink } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { RuntimeError } from './errors.ts';
+import { makeDirDurable, readFileIfThere, writeFileDurable } from './files.ts';
+import { GuardedLevel } from './level.ts';
+
+/** Who holds a directory. */
+export interface Owner {
+  readonly pid: number;
+  readonly host: string;
+  /** When it took the lock: UTC, ISO 8601. */
+  readonly started: string;
+  /** Where its admin port listens, as a URL; absent while it does not. */
+  readonly admin?: string;
+}
+
+export interface DirLock {
+  /** Writes `owner.json` anew, with the address of the admin port now that it listens. */
+  announce(info: OwnerInfo): Promise<void>;
+  /** Gives the directory free. May be called more than once. */
+  release(): Promise<void>;
+}
+
+export interface OwnerInfo {
+  readonly admin?: string;
+}
+
+const MAX_OWNER_BYTES = 4096;
+
+/**
+ * Takes the directory, which is made when it is not there, for this process until `release` or its end.
+ *
+ * @throws RuntimeError `locked`, with who holds it; `store` or `file` when the lock cannot be taken for another reason
+ */
+export async function lockDir(dir: string, info: OwnerInfo = {}): Promise<DirLock> {
+  await makeDirDurable(dir);
+  let held: GuardedLevel;
+  try {
+    held = await GuardedLevel.open(join(dir, 'lock'), { cacheSize: 0 });
+  } catch (error) {
+    if (error instanceof RuntimeError && error.code === 'locked') throw lockedError(dir, await readOwner(dir), error);
+    throw error;
+  }
+  const me = { pid: process.pid, host: hostname(), started: new Date().toISOString() };
+  const announce = (now: OwnerInfo): Promise<void> =>
+    writeFileDurable(ownerPath(dir), Buffer.from(`${JSON.stringify({ ...me, ...now })}\n`));
+  try {
+    await announce(info);
+  } catch (error) {
+    await held.close();
+    throw error;
+  }
+  let released: Promise<void> | undefined;
+  const release = async (): Promise<void> => {
+    // The name first: once the lock is free, the file may be the next owner's.
+    await unlink(ownerPath(dir)).catch(() => {});
+    await held.close();
+  };
+  return {
+    announce,
+    release: () => {
+      released ??= release();
+      return released;
+    },
+  };
+}
+
+/**
+ * What `owner.json` says, or undefined where there is none that can be read. Only while the lock is held by another
+ * (`lockDir` rejects with `locked`) does it say who.
+ */
+export async function readOwner(dir: string): Promise<Owner | undefined> {
+  try {
+    const bytes = await readFileIfThere(ownerPath(dir), MAX_OWNER_BYTES);
+    return bytes && parseOwner(Buffer.from(bytes).toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+function parseOwner(text: string): Owner | undefined {
+  const value: unknown = JSON.parse(text);
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { pid, host, started, admin } = value as Record<string, unknown>;
+  if (!Number.isSafeInteger(pid) || typeof host !== 'string' || typeof started !== 'string') return undefined;
+  if (admin !== undefined && typeof admin !== 'string') return undefined;
+  return { pid: pid as number, host, started, ...(admin !== undefined && { admin }) };
+}
+
+function lockedError(dir: string, owner: Owner | undefined, cause: unknown): RuntimeError {
+  const who = owner
+    ? `process ${owner.pid} on ${owner.host}, started ${owner.started}${owner.admin ? `, admin port ${owner.admin}` : ''}`
+    : 'another process, which has not written its name yet';
+  return new RuntimeError('locked', `${dir} is in use by ${who}: stop it first, or choose another directory`, {
+    cause,
+  });
+}
+
+function ownerPath(dir: string): string {
+  return join(dir, 'owner.json');
+}
