@@ -1,0 +1,150 @@
+/**
+ * `StateStore` in one LevelDB.
+ *
+ * | key                          | value                                                        |
+ * |------------------------------|--------------------------------------------------------------|
+ * | `d`, leaf hash (32 bytes)    | index of the entry, 8 bytes, big-endian                      |
+ * | `s`                          | tree state, see state.ts                                     |
+ * | `t`, index (8 bytes, b.-e.)  | the entry                                                    |
+ *
+ * A commit is one synced batch over all of these: a crash leaves it whole or not at all. The handle is guarded
+ * (merkle/runtime/level.ts): after its first failure every call is refused with `store`.
+ */
+import assert from 'node:assert';
+import { readdir } from 'node:fs/promises';
+import { HASH_SIZE } from '../../merkle/rfc6962.ts';
+import { GuardedLevel, type LevelBatch } from '../../merkle/runtime/level.ts';
+import { ServerError } from '../errors.ts';
+import { mapped } from './mapped.ts';
+import { assertCommit, assertRange, compareStates, decodeState, encodeState, tailGap } from './state.ts';
+import type { Commit, StateStore, TreeState } from './types.ts';
+
+const STATE_KEY = Buffer.from('s');
+const TAIL_PREFIX = 't'.charCodeAt(0);
+const DEDUP_PREFIX = 'd'.charCodeAt(0);
+const INDEX_BYTES = 8;
+
+export interface LevelStateOptions {
+  /** Bytes of level's block cache. Default 32 MiB. */
+  readonly cacheSize?: number;
+  /** False: `dir` must hold a store already, otherwise `store`. Default true. */
+  readonly create?: boolean;
+}
+
+/**
+ * Opens the state store in `dir`, and makes it when it is not there.
+ *
+ * @throws ServerError `locked` when it is open already, `store` when it cannot be opened
+ */
+export async function openLevelState(dir: string, options: LevelStateOptions = {}): Promise<StateStore> {
+  return new LevelStateStore(await mapped(() => GuardedLevel.open(dir, options)));
+}
+
+class LevelStateStore implements StateStore {
+  readonly #level: GuardedLevel;
+  #committing = false;
+
+  constructor(level: GuardedLevel) {
+    this.#level = level;
+  }
+
+  async read(): Promise<TreeState | undefined> {
+    const stored = await mapped(() => this.#level.get(STATE_KEY));
+    return stored && decodeState(stored);
+  }
+
+  /**
+   * Measured with 2,000 entries of 900 bytes, 2,000 old ones dropped: 7 ms on the main thread, 20 ms until it is durable.
+   */
+  async commit(change: Commit): Promise<void> {
+    assert(!this.#committing, 'one commit at a time');
+    assertCommit(change);
+    this.#committing = true;
+    try {
+      compareStates(await mapped(() => this.#level.get(STATE_KEY)), change.expected);
+      await mapped(() => this.#level.write((batch) => fillCommit(batch, change)));
+    } finally {
+      this.#committing = false;
+    }
+  }
+
+  async tail(from: number, to: number): Promise<Uint8Array[]> {
+    assertRange(from, to);
+    const bodies: Uint8Array[] = [];
+    await mapped(async () => {
+      for await (const rows of this.#level.scan({ gte: tailKey(from), lt: tailKey(to) })) {
+        for (const [key, body] of rows) {
+          const index = from + bodies.length;
+          if (decodeIndex(key.subarray(1)) !== index) throw tailGap(index);
+          bodies.push(body);
+        }
+      }
+    });
+    if (bodies.length < to - from) throw tailGap(from + bodies.length);
+    return bodies;
+  }
+
+  async lookup(leafHashes: readonly Uint8Array[]): Promise<(number | undefined)[]> {
+    const keys = leafHashes.map(dedupKey);
+    const values = await mapped(() => this.#level.getMany(keys));
+    return values.map((value) => value && decodeIndex(value));
+  }
+
+  async copyTo(dir: string): Promise<TreeState> {
+    let state = await this.read();
+    if (state === undefined) throw new ServerError('store', 'nothing to copy: the store has no tree state yet');
+    const entries = await readdir(dir).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return [];
+      throw new ServerError('store', `cannot read the directory for the copy, ${dir}: ${error.code}`, { cause: error });
+    });
+    if (entries.length > 0) throw new ServerError('store', `${dir} is not empty: name an empty directory for the copy`);
+    await mapped(() =>
+      this.#level.copyTo(dir, (key, value) => {
+        if (STATE_KEY.equals(key)) state = decodeState(value);
+      }),
+    );
+    return state;
+  }
+
+  close(): Promise<void> {
+    return mapped(() => this.#level.close());
+  }
+}
+
+function fillCommit(batch: LevelBatch, { expected, next, entries }: Commit): void {
+  const first = expected?.size ?? 0;
+  entries.forEach(({ leafHash, body }, i) => {
+    const index = first + i;
+    if (index >= next.filed) batch.put(tailKey(index), body);
+    batch.put(dedupKey(leafHash), encodeIndex(index));
+  });
+  const dropped = Math.min(next.filed, first);
+  for (let index = expected?.filed ?? 0; index < dropped; index++) batch.del(tailKey(index));
+  batch.put(STATE_KEY, encodeState(next));
+}
+
+function tailKey(index: number): Buffer {
+  const key = Buffer.allocUnsafe(1 + INDEX_BYTES);
+  key[0] = TAIL_PREFIX;
+  key.writeBigUInt64BE(BigInt(index), 1);
+  return key;
+}
+
+function dedupKey(leafHash: Uint8Array): Buffer {
+  assert(leafHash.length === HASH_SIZE, 'a leaf hash has 32 bytes');
+  const key = Buffer.allocUnsafe(1 + HASH_SIZE);
+  key[0] = DEDUP_PREFIX;
+  key.set(leafHash, 1);
+  return key;
+}
+
+function encodeIndex(index: number): Buffer {
+  return tailKey(index).subarray(1);
+}
+
+function decodeIndex(bytes: Uint8Array): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const index = bytes.length === INDEX_BYTES ? Number(view.getBigUint64(0)) : Number.NaN;
+  if (Number.isSafeInteger(index)) return index;
+  throw new ServerError('corrupt', 'the store holds an index that is none: restore the data directory from a backup');
+}
