@@ -8,7 +8,8 @@
  * - `passphrase`: the key file wants a passphrase, or another one, or none.
  * - `secret`: the file or variable that should give a passphrase or PIN does not.
  * - `pkcs11-module`: pkcs11js or the module cannot be loaded.
- * - `pkcs11-token`: no token, or more than one, has the label; or the token refuses the PIN.
+ * - `pkcs11-token`: no token, or more than one, has the label, or the token cannot do what is asked.
+ * - `pkcs11-pin`: the token refuses the PIN, or it was refused before and is not offered again.
  * - `pkcs11-key`: the token's key is missing, ambiguous, or not protected as it must be.
  * - `pkcs11-unavailable`: the token is gone for now; a retry may find it.
  * - `sign`: the key did not sign, and a retry will not change it.
@@ -28,6 +29,7 @@ export type RuntimeErrorCode =
   | 'secret'
   | 'pkcs11-module'
   | 'pkcs11-token'
+  | 'pkcs11-pin'
   | 'pkcs11-key'
   | 'pkcs11-unavailable'
   | 'sign'

@@ -1,0 +1,31 @@
+/** Reading a small file that somebody else wrote, without trusting its size. */
+import type { Stats } from 'node:fs';
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+
+/**
+ * The bytes of the regular file `path`, at most `limit` of them. `check` sees the state of the very file that is read, not
+ * of what stands at its name a moment before.
+ *
+ * @throws Error with Node's own message, or 'is not a regular file', or 'is larger than … bytes', or what `check` throws
+ */
+export async function readBounded(path: string, limit: number, check?: (stats: Stats) => void): Promise<Uint8Array> {
+  // Without O_NONBLOCK, opening a FIFO waits for a writer, for ever where none comes.
+  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  try {
+    const stats = await file.stat();
+    if (!stats.isFile()) throw new Error('is not a regular file');
+    check?.(stats);
+    const buffer = Buffer.alloc(limit + 1);
+    let length = 0;
+    while (length < buffer.length) {
+      const { bytesRead } = await file.read(buffer, length, buffer.length - length, length);
+      if (bytesRead === 0) break;
+      length += bytesRead;
+    }
+    if (length > limit) throw new Error(`is larger than ${limit} bytes`);
+    return buffer.subarray(0, length);
+  } finally {
+    await file.close();
+  }
+}

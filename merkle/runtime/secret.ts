@@ -1,0 +1,56 @@
+/**
+ * Passphrases and PINs. They come from a file or from an environment variable, never from the command line, where every
+ * user of the machine can read them in the process list.
+ */
+import { readBounded } from './bounded.ts';
+import { RuntimeError } from './errors.ts';
+
+/** Where a secret is read from: each time that it is needed, so that a corrected file is seen without a restart. */
+export type SecretSource = { readonly file: string } | { readonly env: string };
+
+const MAX_SECRET_BYTES = 4096;
+
+/**
+ * The secret as text, 1 to 4,096 bytes of UTF-8, without one newline (LF or CRLF) at its end.
+ *
+ * @throws RuntimeError `secret` where there is none, or it is empty, too long or not UTF-8. The message names the source
+ * and never holds a part of the secret.
+ */
+export async function readSecret(source: SecretSource): Promise<string> {
+  const text = 'file' in source ? await fromFile(source.file) : fromEnvironment(source.env);
+  const secret = text.replace(/\r?\n$/, '');
+  if (secret === '') throw new RuntimeError('secret', `${nameOf(source)} is empty: put the passphrase or PIN into it`);
+  // A NUL would end the PIN in a module written in C, and two different secrets would be one.
+  if (secret.includes('\0')) throw new RuntimeError('secret', `${nameOf(source)} holds a NUL byte: it must be text`);
+  return secret;
+}
+
+function nameOf(source: SecretSource): string {
+  return 'file' in source ? `the secret file ${source.file}` : `the environment variable ${source.env}`;
+}
+
+async function fromFile(path: string): Promise<string> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readBounded(path, MAX_SECRET_BYTES);
+  } catch (cause) {
+    const why = (cause as Error).message;
+    throw new RuntimeError('secret', `the secret file ${path} cannot be read: ${why}`, { cause });
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new RuntimeError('secret', `the secret file ${path} is not UTF-8 text`);
+  }
+}
+
+function fromEnvironment(name: string): string {
+  const value = process.env[name];
+  if (value === undefined) {
+    throw new RuntimeError('secret', `the environment variable ${name} is not set: put the passphrase or PIN into it`);
+  }
+  if (Buffer.byteLength(value) > MAX_SECRET_BYTES) {
+    throw new RuntimeError('secret', `the environment variable ${name} is longer than ${MAX_SECRET_BYTES} bytes`);
+  }
+  return value;
+}

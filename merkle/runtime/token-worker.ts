@@ -1,0 +1,69 @@
+/**
+ * The thread that talks to one PKCS#11 module. Every call there may wait for a device or a network, C_Login and a session
+ * on a token that is gone above all, so that none runs on the thread that serves requests.
+ */
+import { newCryptoki } from './cryptoki.ts';
+import { RuntimeError, type RuntimeErrorCode } from './errors.ts';
+import type { KeyAlgorithm } from './signer.ts';
+import { type OpenedKey, type TokenAccess, TokenModule } from './token.ts';
+
+/** What the thread is asked; `module` is the absolute path, the same in every request to one thread. */
+export type TokenRequest =
+  | { readonly op: 'open'; readonly module: string; readonly access: TokenAccess }
+  | { readonly op: 'create'; readonly module: string; readonly access: TokenAccess; readonly algorithm: KeyAlgorithm }
+  | { readonly op: 'sign'; readonly module: string; readonly session: number; readonly data: Uint8Array }
+  | { readonly op: 'close'; readonly module: string; readonly session: number }
+  | { readonly op: 'finalize'; readonly module: string };
+
+export interface TokenResults {
+  readonly open: OpenedKey;
+  readonly create: Uint8Array;
+  readonly sign: Uint8Array;
+  readonly close: undefined;
+  readonly finalize: undefined;
+}
+
+/** Errors go back as plain values: an error class does not survive the way between threads. */
+export type TokenReply =
+  | { readonly value: TokenResults[keyof TokenResults] }
+  | { readonly error: { readonly code: RuntimeErrorCode; readonly message: string } };
+
+let loaded: TokenModule | undefined;
+
+export default async function answer(request: TokenRequest): Promise<TokenReply> {
+  try {
+    loaded ??= await load(request.module);
+    return { value: perform(loaded, request) };
+  } catch (error) {
+    if (!(error instanceof RuntimeError)) throw error;
+    return { error: { code: error.code, message: error.message } };
+  }
+}
+
+async function load(path: string): Promise<TokenModule> {
+  const cryptoki = await newCryptoki();
+  try {
+    cryptoki.load(path);
+  } catch (cause) {
+    throw new RuntimeError(
+      'pkcs11-module',
+      `${path} cannot be loaded as a PKCS#11 module: ${(cause as Error).message}`,
+    );
+  }
+  return new TokenModule(cryptoki);
+}
+
+function perform(module: TokenModule, request: TokenRequest): TokenResults[keyof TokenResults] {
+  switch (request.op) {
+    case 'open':
+      return module.open(request.access);
+    case 'create':
+      return module.create(request.access, request.algorithm);
+    case 'sign':
+      return module.sign(request.session, request.data);
+    case 'close':
+      return module.closeSession(request.session) as undefined;
+    case 'finalize':
+      return module.finalize() as undefined;
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * SoftHSM, standing in for a real HSM: tokens in a temporary directory of their own.
+ *
+ *     const hsm = await startSoftHsm();          // undefined where SoftHSM is not installed: skip, visibly
+ *     await hsm.initToken('stele', '1234');
+ *     … module: hsm.module, token: 'stele', pin: { file: await hsm.pinFile('1234') } …
+ *     await hsm.takeAway(); await hsm.giveBack();
+ *     await hsm.stop();
+ *
+ * SOFTHSM2_CONF is one variable for the whole process: one SoftHSM at a time in a test file, stopped when all signers are
+ * closed.
+ */
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { moduleDirectories } from '../../merkle/runtime/pkcs11-module.ts';
+
+const run = promisify(execFile);
+
+export interface SoftHsm {
+  /** Absolute path of libsofthsm2. */
+  readonly module: string;
+  /** The directory of everything. */
+  readonly dir: string;
+  /** What a child process needs to see these tokens. */
+  readonly env: NodeJS.ProcessEnv;
+  initToken(label: string, pin: string): Promise<void>;
+  /** Writes the PIN to a file of its own and gives its path. */
+  pinFile(pin: string): Promise<string>;
+  /** `pkcs11-tool` on this module; where it is not installed, rejects. */
+  tool(...args: string[]): Promise<string>;
+  /** The tokens vanish, as if the device was pulled out. */
+  takeAway(): Promise<void>;
+  giveBack(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export const SOFTHSM_MODULE: string | undefined = moduleDirectories()
+  .map((dir) => join(dir, 'libsofthsm2.so'))
+  .find((path) => existsSync(path));
+
+/** Whether tests with SoftHSM can run here: for `describe.skipIf(!HAVE_SOFTHSM)`. Says so once where they cannot. */
+export const HAVE_SOFTHSM: boolean = SOFTHSM_MODULE !== undefined;
+if (!HAVE_SOFTHSM) console.warn('SKIPPED: SoftHSM is not installed (apt-get install softhsm2), its tests do not run');
+
+export async function startSoftHsm(): Promise<SoftHsm | undefined> {
+  if (SOFTHSM_MODULE === undefined) return undefined;
+  const module = SOFTHSM_MODULE;
+  const dir = await mkdtemp(join(tmpdir(), 'stele-softhsm-'));
+  const tokens = join(dir, 'tokens');
+  const away = join(dir, 'away');
+  const conf = join(dir, 'softhsm2.conf');
+  await mkdir(tokens);
+  await mkdir(away);
+  await writeFile(conf, `directories.tokendir = ${tokens}\nobjectstore.backend = file\nlog.level = ERROR\n`);
+  const before = process.env.SOFTHSM2_CONF;
+  process.env.SOFTHSM2_CONF = conf;
+  const env = { ...process.env, SOFTHSM2_CONF: conf };
+  const move = async (from: string, to: string): Promise<void> => {
+    for (const name of await readdir(from)) await rename(join(from, name), join(to, name));
+  };
+  let pins = 0;
+  return {
+    module,
+    dir,
+    env,
+    initToken: async (label, pin) => {
+      const args = ['--init-token', '--free', '--label', label, '--pin', pin, '--so-pin', 'officer'];
+      await run('softhsm2-util', args, { env });
+    },
+    pinFile: async (pin) => {
+      const path = join(dir, `pin-${++pins}`);
+      await writeFile(path, `${pin}\n`, { mode: 0o600 });
+      return path;
+    },
+    tool: async (...args) => (await run('pkcs11-tool', ['--module', module, ...args], { env })).stdout,
+    takeAway: () => move(tokens, away),
+    giveBack: () => move(away, tokens),
+    stop: async () => {
+      if (before === undefined) delete process.env.SOFTHSM2_CONF;
+      else process.env.SOFTHSM2_CONF = before;
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
