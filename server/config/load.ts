@@ -160,6 +160,11 @@ function assemble(decoded: Decoded, effective: ReadonlyMap<string, Given>, probl
       `"limits.headersTimeout" (${given(effective, 'limits.headersTimeout')}) must not be longer than "limits.requestTimeout" (${given(effective, 'limits.requestTimeout')})`,
     );
   }
+  if (rest.limits.bodiesBytes < rest.limits.bodyBytes) {
+    problems.push(
+      '"limits.bodiesBytes" must not be smaller than "limits.bodyBytes": the longest body could never be taken',
+    );
+  }
   if (rest.listen.port !== 0 && rest.listen.port === rest.admin.port && rest.listen.host === rest.admin.host) {
     problems.push(
       `"listen" and "admin" are both ${rest.listen.host}:${rest.listen.port}: give the admin port another one`,

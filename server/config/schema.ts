@@ -61,7 +61,8 @@ export const ConfigSchema = Type.Object({
     host: text(ADDRESS, 'an IP address or a host name', {
       description: 'Address of the admin port: metrics, health and freeze.',
       default: '127.0.0.1',
-      danger: 'The admin port asks for no password: whoever reaches it can freeze the log for good.',
+      danger:
+        'Metrics and health need no token. Freeze and backup need the one in `admin.token` in the data directory, which crosses the network in the clear.',
     }),
     port: count('port', 0, 65535, { description: 'The admin port; 0 takes a free one.', default: 3001 }),
   }),
@@ -100,6 +101,15 @@ export const ConfigSchema = Type.Object({
   }),
   limits: Type.Object({
     bodyBytes: size('64KiB', '64MiB', { description: 'Longest request body; a longer one gets 413.', default: '4MiB' }),
+    bodiesBytes: size('1MiB', '64GiB', {
+      description: 'Request bodies held in memory at one time, all together; past it new ones get 503.',
+      default: '256MiB',
+      danger: 'Memory: this much can be filled by anybody who can reach the port.',
+    }),
+    compressedBytes: size('0B', '64GiB', {
+      description: 'Compressed entry bundles kept in memory.',
+      default: '32MiB',
+    }),
     headerBytes: size('2KiB', '1MiB', {
       description: 'Longest request headers, all together; longer ones get 431.',
       default: '16KiB',
@@ -107,7 +117,7 @@ export const ConfigSchema = Type.Object({
     urlBytes: size('256B', '64KiB', { description: 'Longest request URL; a longer one gets 414.', default: '2KiB' }),
     connections: count('connections', 1, 1_000_000, {
       description: 'Open connections to the public port; more are closed at once.',
-      default: 4096,
+      default: 10_000,
     }),
     outstanding: count('entries', 1, 1_000_000, {
       description: 'Entries taken and not yet answered. Past it, new ones get 503 with Retry-After.',
@@ -122,7 +132,7 @@ export const ConfigSchema = Type.Object({
     bulkItems: count('requests', 1, 4096, { description: 'Requests in one bulk call.', default: 256 }),
     requestTimeout: duration('1s', '10m', {
       description: 'A client must have sent its whole request in this time.',
-      default: '30s',
+      default: '60s',
     }),
     headersTimeout: duration('1s', '10m', {
       description: 'A client must have sent its headers in this time. At most `limits.requestTimeout`.',
@@ -131,6 +141,10 @@ export const ConfigSchema = Type.Object({
     keepAliveTimeout: duration('1s', '1h', {
       description: 'A connection without a request is closed after this time. Keep it above that of a proxy in front.',
       default: '65s',
+    }),
+    replyTimeout: duration('1s', '1h', {
+      description: 'A client must have taken a reply in this time, with one second more for each 16 KiB of it.',
+      default: '30s',
     }),
     publishTimeout: duration('100ms', '10m', {
       description:

@@ -74,7 +74,9 @@ describe('loadConfig', () => {
           ? setting.allowed.split(', ').at(-1)!
           : setting.kind === 'list'
             ? '10.0.0.7'
-            : samples[setting.kind];
+            : setting.name === 'limits.bodiesBytes'
+              ? '9MiB'
+              : samples[setting.kind];
       // What a setting needs beside it, else it is refused for that.
       const others: Record<string, string> = {};
       if (setting.path[0] === 'tls') Object.assign(others, { 'tls-cert': 'c', 'tls-key': 'k' });
@@ -199,7 +201,8 @@ describe('a wrong configuration', () => {
     ['a token without the rest', { 'key-pkcs11-token': 't' }, '"module", "label", "pinFile" or "pinEnv"'],
     ['two passphrases', { 'key-passphrase-file': 'k', 'key-passphrase-env': 't' }, 'keep one'],
     ['half of TLS', { 'tls-cert': 'c' }, 'tls.key'],
-    ['headers slower than the request', { 'limits-headers-timeout': '40s' }, '"limits.requestTimeout" (30s)'],
+    ['headers slower than the request', { 'limits-headers-timeout': '90s' }, '"limits.requestTimeout" (60s)'],
+    ['less room than one body', { 'limits-bodies-bytes': '1MiB' }, '"limits.bodyBytes"'],
     ['one port twice', { 'admin-port': '3000' }, 'admin'],
   ])('refuses %s', (_, flags, part) => {
     expect(failure({ flags: flags as Record<string, string> })).toContain(part);
