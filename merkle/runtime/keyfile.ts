@@ -7,8 +7,8 @@
  *     -----END PRIVATE KEY-----
  */
 import * as crypto from 'node:crypto';
-import { open, rm } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { link, open, rm } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { readBounded } from './bounded.ts';
 import { RuntimeError } from './errors.ts';
 import { syncDir } from './files.ts';
@@ -21,7 +21,7 @@ const GROUP_AND_OTHERS = 0o077;
  * Makes a key and writes it to `path` with mode 0600, durable (file and directory fsynced) when this resolves. What stands
  * at `path` is never overwritten. Resolves with the public key, SPKI in DER; the private key is in the file alone.
  *
- * A crash on the way leaves either no file, or a file that `openKeyFile` takes or refuses with `key-format`.
+ * A crash on the way leaves no file at `path`, or the whole key.
  *
  * @throws RuntimeError `key-exists`, `key-file`
  */
@@ -85,10 +85,27 @@ function generate(algorithm: KeyAlgorithm): crypto.KeyPairKeyObjectResult {
     : crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' });
 }
 
+/**
+ * The bytes go to a temporary file, made with O_EXCL, which then gets its name by link(2): that never replaces a file, and
+ * a crash before it leaves a temporary file that nobody reads, not half a key under the name of one.
+ */
 async function writeNew(path: string, text: string): Promise<void> {
-  let file: Awaited<ReturnType<typeof open>>;
+  const directory = dirname(resolve(path));
+  const temporary = join(directory, `.${basename(path)}.${crypto.randomBytes(8).toString('hex')}.tmp`);
   try {
-    file = await open(path, 'wx', 0o600);
+    try {
+      const file = await open(temporary, 'wx', 0o600);
+      try {
+        await file.writeFile(text);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await link(temporary, path);
+    } finally {
+      await rm(temporary, { force: true });
+    }
+    await syncDir(directory);
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'EEXIST') {
       throw new RuntimeError(
@@ -97,21 +114,6 @@ async function writeNew(path: string, text: string): Promise<void> {
       );
     }
     throw new RuntimeError('key-file', `the key file ${path} cannot be made: ${(cause as Error).message}`, { cause });
-  }
-  try {
-    try {
-      await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await syncDir(dirname(resolve(path)));
-  } catch (cause) {
-    // The file is ours (O_EXCL), and a key of which we do not know that it is on the disk must not be used.
-    await rm(path, { force: true });
-    throw new RuntimeError('key-file', `the key file ${path} cannot be written: ${(cause as Error).message}`, {
-      cause,
-    });
   }
 }
 
