@@ -43,7 +43,7 @@ class MemoryTileStore implements TileStore {
     try {
       const byPath = blobsByPath(blobs);
       for (const [path, bytes] of byPath) checkSame(path, this.#disk.blobs.get(path), bytes);
-      for (const [path, bytes] of byPath) this.#disk.blobs.set(path, bytes.slice());
+      for (const [path, bytes] of byPath) this.#disk.blobs.set(path, copied(bytes));
     } catch (error) {
       this.#failed = true;
       throw error;
@@ -59,7 +59,7 @@ class MemoryTileStore implements TileStore {
   async putCheckpoint(note: Uint8Array): Promise<void> {
     checkUsable(this.#closed || this.#failed);
     assert(note.length <= MAX_CHECKPOINT_BYTES, 'a checkpoint has 1 MiB at most');
-    this.#disk.checkpoint = note.slice();
+    this.#disk.checkpoint = copied(note);
   }
 
   async getCheckpoint(): Promise<Uint8Array | undefined> {
@@ -92,7 +92,7 @@ class MemoryStateStore implements StateStore {
     compareStates(disk.state, change.expected);
     const first = change.expected?.size ?? 0;
     change.entries.forEach(({ leafHash, body }, i) => {
-      disk.tail.set(first + i, body.slice());
+      disk.tail.set(first + i, copied(body));
       disk.dedup.set(encodeHex(leafHash), first + i);
     });
     for (let index = change.expected?.filed ?? 0; index < change.next.filed; index++) disk.tail.delete(index);
@@ -117,16 +117,16 @@ class MemoryStateStore implements StateStore {
   }
 
   async copyTo(dir: string): Promise<TreeState> {
-    const state = await this.read();
+    checkUsable(this.#closed);
+    const { state, tail, dedup, copies } = this.#disk;
     if (state === undefined) throw new ServerError('store', 'nothing to copy: the store has no tree state yet');
-    if (this.#disk.copies.has(dir))
-      throw new ServerError('store', `${dir} is not empty: name an empty directory for the copy`);
+    if (copies.has(dir)) throw new ServerError('store', `${dir} is not empty: name an empty directory for the copy`);
     const copy = new MemoryDisk();
-    copy.state = this.#disk.state;
-    copy.tail = new Map(this.#disk.tail);
-    copy.dedup = new Map(this.#disk.dedup);
-    this.#disk.copies.set(dir, copy);
-    return state;
+    copy.state = state;
+    copy.tail = new Map(tail);
+    copy.dedup = new Map(dedup);
+    copies.set(dir, copy);
+    return decodeState(state);
   }
 
   async close(): Promise<void> {
@@ -136,4 +136,9 @@ class MemoryStateStore implements StateStore {
 
 function checkUsable(unusable: boolean): void {
   if (unusable) throw new ServerError('store', 'the store is closed, or an earlier write to it failed: open it anew');
+}
+
+/** Not `bytes.slice()`, which for a Buffer is a view. */
+function copied(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes);
 }

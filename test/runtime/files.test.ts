@@ -1,0 +1,95 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  makeDirDurable,
+  makeDirsBelow,
+  readFileIfThere,
+  removeLeftovers,
+  writeFileDurable,
+  writeFilesDurable,
+} from '../../merkle/runtime/files.ts';
+
+const fileError = expect.objectContaining({ name: 'RuntimeError', code: 'file' });
+
+describe('durable files', () => {
+  let dir: string;
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'stele-files-'));
+  });
+  afterEach(() => rm(dir, { recursive: true }));
+
+  it('writes a file with the mode asked for, replaces it, and leaves nothing beside it', async () => {
+    const path = join(dir, 'a');
+    await writeFileDurable(path, Buffer.from('first and longer'), { mode: 0o600 });
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+    await writeFileDurable(path, Buffer.from('second'));
+    expect(await readFile(path, 'utf8')).toBe('second');
+    expect(await readdir(dir)).toEqual(['a']);
+  });
+
+  it('replaces a symbolic link instead of writing through it', async () => {
+    await writeFile(join(dir, 'target'), 'target');
+    await symlink('target', join(dir, 'link'));
+    await writeFileDurable(join(dir, 'link'), Buffer.from('new'));
+    expect(await readFile(join(dir, 'target'), 'utf8')).toBe('target');
+  });
+
+  it('writes many files over several directories', async () => {
+    await makeDirsBelow(dir, join(dir, 'x', 'y'));
+    const files = Array.from({ length: 40 }, (_, i) => ({
+      path: i % 2 ? join(dir, `${i}`) : join(dir, 'x', 'y', `${i}`),
+      bytes: Buffer.from(`file ${i}`),
+    }));
+    await writeFilesDurable(files);
+    for (const { path, bytes } of files) expect(await readFile(path)).toEqual(bytes);
+    expect(await readdir(join(dir, 'x', 'y'))).toHaveLength(20);
+  });
+
+  it('names the file, the cause and what to do when it cannot write, and leaves nothing', async () => {
+    await mkdir(join(dir, 'occupied'));
+    await expect(writeFileDurable(join(dir, 'occupied'), Buffer.from('x'))).rejects.toEqual(fileError);
+    await expect(writeFileDurable(join(dir, 'no', 'a'), Buffer.from('x'))).rejects.toThrow(
+      /ENOENT.*directory is missing/,
+    );
+    const files = ['a', 'occupied', 'b'].map((name) => ({ path: join(dir, name), bytes: Buffer.from(name) }));
+    await expect(writeFilesDurable(files)).rejects.toEqual(fileError);
+    expect((await readdir(dir)).filter((name) => name.startsWith('.'))).toEqual([]);
+  });
+
+  it('reads within the bound only, and undefined where there is no file', async () => {
+    const path = join(dir, 'a');
+    await writeFile(path, 'four');
+    expect(Buffer.from((await readFileIfThere(path, 4))!).toString()).toBe('four');
+    await expect(readFileIfThere(path, 3)).rejects.toEqual(fileError);
+    expect(await readFileIfThere(join(dir, 'b'), 4)).toBeUndefined();
+    expect(await readFileIfThere(join(dir, 'b', 'c'), 4)).toBeUndefined();
+    await expect(readFileIfThere(dir, 1 << 20)).rejects.toEqual(fileError);
+    await writeFile(path, '');
+    expect(await readFileIfThere(path, 0)).toHaveLength(0);
+  });
+
+  it('makes directories with those above, twice, and refuses a file in the way', async () => {
+    const deep = join(dir, 'a', 'b', 'c');
+    await makeDirDurable(deep);
+    await makeDirDurable(deep);
+    expect((await stat(deep)).isDirectory()).toBe(true);
+    await writeFile(join(dir, 'file'), '');
+    await expect(makeDirDurable(join(dir, 'file', 'a'))).rejects.toEqual(fileError);
+    await expect(makeDirsBelow(join(dir, 'a'), dir)).rejects.toEqual(fileError);
+  });
+
+  it('takes away leftovers, and only those', async () => {
+    await mkdir(join(dir, 'sub'));
+    const leftovers = ['.0123456789abcdef.tmp', join('sub', '.fedcba9876543210.tmp')];
+    const others = ['.gitignore', '.0123456789abcdef.tmpx', '0123456789abcdef.tmp', join('sub', '000')];
+    for (const name of [...leftovers, ...others]) await writeFile(join(dir, name), '');
+    await removeLeftovers(dir);
+    expect(await readdir(dir)).not.toContain(leftovers[0]);
+    expect(await readdir(join(dir, 'sub'))).toHaveLength(2);
+    await removeLeftovers(dir, { recursive: true });
+    for (const name of others) expect((await stat(join(dir, name))).isFile()).toBe(true);
+    expect(await readdir(join(dir, 'sub'))).toEqual(['000']);
+  });
+});

@@ -1,0 +1,112 @@
+import { cp, mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { GuardedLevel } from '../../merkle/runtime/level.ts';
+
+const code = (value: string) => expect.objectContaining({ name: 'RuntimeError', code: value });
+const key = (i: number) => Buffer.from(String(i).padStart(6, '0'));
+
+describe('guarded level', () => {
+  let dir: string;
+  let level: GuardedLevel;
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'stele-level-'));
+    level = await GuardedLevel.open(join(dir, 'db'));
+  });
+  afterEach(async () => {
+    await level.close();
+    await rm(dir, { recursive: true });
+  });
+
+  it('keeps a batch, for plain views of a larger buffer too, over a reopening', async () => {
+    const whole = new Uint8Array([1, 2, 3, 4, 5, 6]);
+    await level.write((batch) => batch.put(whole.subarray(1, 3), whole.subarray(3)));
+    await level.close();
+    level = await GuardedLevel.open(join(dir, 'db'));
+    expect([...(await level.get(new Uint8Array([2, 3])))!]).toEqual([4, 5, 6]);
+    expect(await level.getMany([key(1), whole.subarray(1, 3)])).toEqual([undefined, Buffer.from([4, 5, 6])]);
+  });
+
+  it('scans a range in order, as it was when the scan began', async () => {
+    await level.write((batch) => {
+      for (let i = 0; i < 2000; i++) batch.put(key(i), Buffer.alloc(i % 7));
+    });
+    const seen: string[] = [];
+    for await (const rows of level.scan({ gte: key(5), lt: key(1900) }, 100)) {
+      if (seen.length === 0) {
+        await level.write((batch) => {
+          batch.del(key(1800));
+          batch.put(Buffer.from('000500a'), key(0));
+        });
+      }
+      for (const [name] of rows) seen.push(Buffer.from(name).toString());
+    }
+    expect(seen).toEqual(Array.from({ length: 1895 }, (_, i) => key(i + 5).toString()));
+  });
+
+  it('writes nothing and stays good when the batch cannot be made', async () => {
+    const failing = level.write((batch) => {
+      batch.put(key(1), key(1));
+      throw new RangeError('a bug');
+    });
+    await expect(failing).rejects.toThrow(RangeError);
+    expect(await level.get(key(1))).toBeUndefined();
+    await level.write((batch) => batch.put(key(2), key(2)));
+    expect(level.failure).toBeUndefined();
+  });
+
+  it('is open once, and says so', async () => {
+    await expect(GuardedLevel.open(join(dir, 'db'))).rejects.toEqual(code('locked'));
+    expect(await level.get(key(1))).toBeUndefined();
+  });
+
+  it('does not make a store where it must be there, nor open one that is broken', async () => {
+    await expect(GuardedLevel.open(join(dir, 'none'), { create: false })).rejects.toEqual(code('store'));
+    await level.close();
+    await writeFile(join(dir, 'db', 'CURRENT'), 'MANIFEST-000099\n');
+    await expect(GuardedLevel.open(join(dir, 'db'))).rejects.toEqual(code('store'));
+  });
+
+  it('is of no more use after a read that failed, closes, and can be opened anew', async () => {
+    await level.write((batch) => {
+      for (let i = 0; i < 20_000; i++) batch.put(key(i), Buffer.alloc(1000, i));
+    });
+    await level.close();
+    level = await GuardedLevel.open(join(dir, 'db'));
+    await cp(join(dir, 'db'), join(dir, 'broken'), { recursive: true, filter: (name) => !name.endsWith('LOCK') });
+    for (const name of await readdir(join(dir, 'broken'))) {
+      if (name.endsWith('.ldb')) await truncate(join(dir, 'broken', name), 1000);
+    }
+    const broken = await GuardedLevel.open(join(dir, 'broken'));
+    const scan = broken.scan()[Symbol.asyncIterator]();
+    await expect(broken.get(key(7))).rejects.toEqual(code('store'));
+    expect(broken.failure).toBeInstanceOf(Error);
+    await expect(scan.next()).rejects.toEqual(code('store'));
+    await expect(broken.get(key(7))).rejects.toThrow(/failed .* open it anew/);
+    await expect(broken.write((batch) => batch.put(key(1), key(1)))).rejects.toEqual(code('store'));
+    await broken.close();
+    await (await GuardedLevel.open(join(dir, 'broken'))).close();
+  });
+
+  it('lets what is under way end when it is closed, and refuses the rest', async () => {
+    const writing = level.write((batch) => batch.put(key(1), key(1)));
+    await level.close();
+    await writing;
+    await expect(level.get(key(1))).rejects.toThrow(/is closed/);
+    expect(level.failure).toBeUndefined();
+    level = await GuardedLevel.open(join(dir, 'db'));
+    expect(await level.get(key(1))).toEqual(key(1));
+  });
+
+  it('stays good when a copy cannot be written', async () => {
+    await level.write((batch) => batch.put(key(1), key(1)));
+    await writeFile(join(dir, 'file'), '');
+    await expect(level.copyTo(join(dir, 'file'))).rejects.toEqual(code('file'));
+    await level.copyTo(join(dir, 'copy'));
+    const copy = await GuardedLevel.open(join(dir, 'copy'), { create: false });
+    expect(await copy.get(key(1))).toEqual(key(1));
+    await copy.close();
+    expect(await level.get(key(1))).toEqual(key(1));
+  });
+});
