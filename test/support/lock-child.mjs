@@ -1,0 +1,11 @@
+// Takes the lock of the directory in argv, tells its parent, and holds it until it is killed. Runs the built sources.
+import { lockDir } from '../../dist/merkle/runtime/lock.js';
+
+try {
+  await lockDir(process.argv[2], { admin: 'http://127.0.0.1:9' });
+  process.send({ held: true });
+  setInterval(() => {}, 60_000);
+} catch (error) {
+  process.send({ code: error.code, message: error.message });
+  process.disconnect();
+}

@@ -1,0 +1,43 @@
+// Stores below the directory in argv, driven by messages, for tests that limit or kill the process. Every reply is sent
+// after the call has ended: { ok } or { code }. Runs the built sources.
+import { createHash } from 'node:crypto';
+import { openFileTiles } from '../../dist/server/store/files.js';
+import { openLevelState } from '../../dist/server/store/level.js';
+
+const dir = process.argv[2];
+const sha256 = (...parts) => parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest();
+let tiles;
+let store;
+
+const commands = {
+  async open() {
+    await tiles?.close();
+    await store?.close();
+    tiles = await openFileTiles(`${dir}/public`);
+    store = await openLevelState(`${dir}/state`);
+    return (await store.read())?.size ?? 0;
+  },
+  /** Adds `count` entries of `length` bytes to what the store holds. */
+  async commit({ from, count, length }) {
+    const expected = await store.read();
+    if ((expected?.size ?? 0) !== from) throw new Error(`the store has ${expected?.size} entries, not ${from}`);
+    const entries = Array.from({ length: count }, (_, i) => {
+      const body = Buffer.alloc(length, sha256(`entry ${from + i}`));
+      return { body, leafHash: sha256('\0', body) };
+    });
+    const size = from + count;
+    await store.commit({ expected, entries, next: { size, root: sha256(`root ${size}`), filed: 0, status: 'open' } });
+    return size;
+  },
+  async put({ path, length }) {
+    await tiles.put([{ path, bytes: new Uint8Array(length) }]);
+  },
+};
+
+process.on('message', async ({ name, ...args }) => {
+  try {
+    process.send({ ok: (await commands[name](args)) ?? true });
+  } catch (error) {
+    process.send({ code: error.code ?? String(error) });
+  }
+});
