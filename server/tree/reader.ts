@@ -1,0 +1,178 @@
+/** Reads of one snapshot: tiles and bundles of any width, and proofs to exactly its size. */
+import { cutBundle, encodeBundle, parseBundle } from '../../merkle/bundle.ts';
+import {
+  consistencyNodes,
+  consistencyProof,
+  inclusionNodes,
+  inclusionProof,
+  type NodeId,
+  type NodeReader,
+  rootAt,
+  rootNodes,
+} from '../../merkle/proof.ts';
+import { HASH_SIZE, type Sha256 } from '../../merkle/rfc6962.ts';
+import { entryBundlePath, nodeTile, TILE_WIDTH, TileNodes, tilePath, tileWidth } from '../../merkle/tile.ts';
+import { ServerError } from '../errors.ts';
+import type { TileStore } from '../store/types.ts';
+import { type Snapshot, snapshotOf } from './snapshot.ts';
+
+/**
+ * Inner nodes of full tiles, the most recently used kept. A tile with its inner nodes is 16 KiB, so the default is
+ * 16 MiB: enough for the tiles that proofs near the right edge share.
+ */
+export class TileCache {
+  readonly #tiles = new Map<string, TileNodes>();
+  readonly #capacity: number;
+
+  constructor(capacity = 1024) {
+    this.#capacity = capacity;
+  }
+
+  get(level: number, index: number): TileNodes | undefined {
+    const key = `${level}/${index}`;
+    const nodes = this.#tiles.get(key);
+    if (nodes !== undefined) {
+      this.#tiles.delete(key);
+      this.#tiles.set(key, nodes);
+    }
+    return nodes;
+  }
+
+  set(level: number, index: number, nodes: TileNodes): void {
+    this.#tiles.set(`${level}/${index}`, nodes);
+    if (this.#tiles.size > this.#capacity) this.#tiles.delete(this.#tiles.keys().next().value!);
+  }
+}
+
+export class TreeReader {
+  readonly snapshot: Snapshot;
+  readonly #store: Pick<TileStore, 'get'>;
+  readonly #cache: TileCache;
+  readonly #hash: Sha256;
+  readonly #partial = new Map<number, TileNodes>();
+
+  constructor(snapshot: Snapshot, store: Pick<TileStore, 'get'>, cache: TileCache, hash: Sha256) {
+    this.snapshot = snapshot;
+    this.#store = store;
+    this.#cache = cache;
+    this.#hash = hash;
+  }
+
+  /** `width` hashes of 32 bytes, or undefined where this tree does not have so many there. */
+  async tile(level: number, index: number, width: number): Promise<Uint8Array | undefined> {
+    const has = tileWidth(level, index, this.snapshot.size);
+    if (width < 1 || width > has) return undefined;
+    const bytes = has < TILE_WIDTH ? this.snapshot.edge[level]! : await this.#fullTile(level, index);
+    return bytes.subarray(0, width * HASH_SIZE);
+  }
+
+  /** The bundle's first `width` entries, encoded, or undefined where this tree does not have so many there. */
+  async entryBundle(index: number, width: number): Promise<Uint8Array | undefined> {
+    const has = tileWidth(0, index, this.snapshot.size);
+    if (width < 1 || width > has) return undefined;
+    if (has < TILE_WIDTH) return encodeBundle(this.snapshot.tail.slice(0, width));
+    const path = entryBundlePath(index, TILE_WIDTH);
+    const bytes = await this.#store.get(path);
+    if (bytes === undefined) throw missing(path);
+    return width === TILE_WIDTH ? bytes : cutBundle(bytes, width);
+  }
+
+  /** Requires 0 <= index < size. */
+  async entry(index: number): Promise<Uint8Array> {
+    const { size, tail } = this.snapshot;
+    const inTail = index - (size - tail.length);
+    if (inTail >= 0) return tail[inTail]!;
+    const bundleIndex = Math.floor(index / TILE_WIDTH);
+    const path = entryBundlePath(bundleIndex, TILE_WIDTH);
+    const bytes = await this.#store.get(path);
+    if (bytes === undefined) throw missing(path);
+    return parseBundle(bytes, TILE_WIDTH)[index % TILE_WIDTH]!;
+  }
+
+  /**
+   * A function that makes the inclusion proof of any of `indexes` without waiting. Entries of one tile share every
+   * node above it, and all nodes below stand in that tile: one index a tile tells what to load.
+   */
+  async prover(indexes: readonly number[]): Promise<(index: number) => Uint8Array[]> {
+    const { size } = this.snapshot;
+    const tiles = new Set<number>();
+    const nodes: NodeId[] = [];
+    for (const index of indexes) {
+      const tile = Math.floor(index / TILE_WIDTH);
+      if (tiles.has(tile)) continue;
+      tiles.add(tile);
+      nodes.push({ level: 0, index }, ...inclusionNodes(index, size));
+    }
+    const read = await this.#load(nodes);
+    return (index) => inclusionProof(index, size, read, this.#hash);
+  }
+
+  /** Requires 0 <= first <= second <= size. */
+  async consistencyProof(first: number, second: number): Promise<Uint8Array[]> {
+    if (first === 0 || first === second) return [];
+    return consistencyProof(first, second, await this.#load(consistencyNodes(first, second)), this.#hash);
+  }
+
+  /** The root hash of the first `size` entries. Requires 0 <= size <= this size. */
+  async rootAt(size: number): Promise<Uint8Array> {
+    return rootAt(size, await this.#load(rootNodes(size)), this.#hash);
+  }
+
+  /** The snapshot of the first `size` entries. Requires 0 <= size <= this size. */
+  async snapshotAt(size: number): Promise<Snapshot> {
+    const edge: Uint8Array[] = [];
+    for (let level = 0, width = size; width > 0; level++, width = Math.floor(width / TILE_WIDTH)) {
+      const index = Math.floor(width / TILE_WIDTH);
+      edge.push(width % TILE_WIDTH === 0 ? new Uint8Array(0) : (await this.tile(level, index, width % TILE_WIDTH))!);
+    }
+    const width = size % TILE_WIDTH;
+    const bundle = width === 0 ? undefined : await this.entryBundle(Math.floor(size / TILE_WIDTH), width);
+    return snapshotOf(size, edge, bundle === undefined ? [] : parseBundle(bundle, width), this.#hash);
+  }
+
+  async #load(nodes: readonly NodeId[]): Promise<NodeReader> {
+    const levels: Map<number, TileNodes>[] = [];
+    for (const node of nodes) {
+      const { tile } = nodeTile(node.level, node.index);
+      levels[tile.level] ??= new Map();
+      const level = levels[tile.level]!;
+      if (!level.has(tile.index)) level.set(tile.index, await this.#nodes(tile.level, tile.index));
+    }
+    return (level, index) => {
+      const { tile, height, offset } = nodeTile(level, index);
+      return levels[tile.level]!.get(tile.index)!.node(height, offset);
+    };
+  }
+
+  async #nodes(level: number, index: number): Promise<TileNodes> {
+    if (tileWidth(level, index, this.snapshot.size) === TILE_WIDTH) {
+      let nodes = this.#cache.get(level, index);
+      if (nodes === undefined) {
+        nodes = new TileNodes(await this.#fullTile(level, index), this.#hash);
+        this.#cache.set(level, index, nodes);
+      }
+      return nodes;
+    }
+    let nodes = this.#partial.get(level);
+    if (nodes === undefined) {
+      nodes = new TileNodes(this.snapshot.edge[level]!, this.#hash);
+      this.#partial.set(level, nodes);
+    }
+    return nodes;
+  }
+
+  async #fullTile(level: number, index: number): Promise<Uint8Array> {
+    const path = tilePath({ level, index, width: TILE_WIDTH });
+    const bytes = await this.#store.get(path);
+    if (bytes === undefined) throw missing(path);
+    return bytes;
+  }
+}
+
+function missing(path: string): ServerError {
+  return new ServerError(
+    'corrupt',
+    `the file ${path} is missing, though the committed tree contains it. Restore the data directory from a backup ` +
+      'with `stele log restore`.',
+  );
+}
