@@ -1,0 +1,217 @@
+/** `stele keygen`: a signing key in a file, or inside a PKCS#11 token. Shows the public part and nothing else. */
+import { createPublicKey } from 'node:crypto';
+import { constants } from 'node:fs';
+import { access, open } from 'node:fs/promises';
+import { Command, Option } from 'commander';
+import { encodeBase64 } from '../../merkle/bytes.ts';
+import { ecdsaVerifierKey, ed25519VerifierKey, formatVerifierKey, logId, type VerifierKey } from '../../merkle/note.ts';
+import { createKeyFile } from '../../merkle/runtime/keyfile.ts';
+import { createTokenKey } from '../../merkle/runtime/pkcs11.ts';
+import { readSecret, type SecretSource } from '../../merkle/runtime/secret.ts';
+import type { KeyAlgorithm } from '../../merkle/runtime/signer.ts';
+import { isKeyName } from '../../merkle/verifier-key.ts';
+import { ClientError } from '../errors.ts';
+
+interface KeygenOptions {
+  readonly algorithm: KeyAlgorithm;
+  readonly out?: string;
+  readonly passphraseFile?: string;
+  readonly passphraseEnv?: string;
+  readonly pkcs11Module?: string;
+  readonly token?: string;
+  readonly label?: string;
+  readonly pinFile?: string;
+  readonly pinEnv?: string;
+  readonly public?: string;
+  readonly origin?: string;
+  readonly json?: true;
+}
+
+/** Where the key will be: what the options say, checked before anything is made. */
+type Place =
+  | { readonly file: string; readonly passphrase: SecretSource | undefined }
+  | {
+      readonly pkcs11: {
+        readonly module: string;
+        readonly token: string;
+        readonly label: string;
+        readonly pin: SecretSource;
+      };
+    };
+
+/** SubjectPublicKeyInfo of an Ed25519 key (RFC 8410) ends in the 32 bytes of the key. */
+const ED25519_KEY_SIZE = 32;
+
+const MORE_HELP = `
+A key in a file is PKCS#8 in PEM, with mode 0600, and encrypted if a passphrase is given. A key in a token is made there
+and cannot leave it. No key is ever overwritten. Passphrases and PINs come from a file (its last newline is cut) or from
+the environment, never from the command line.
+
+Examples:
+  An Ed25519 key for a log, and its verifier key:
+    $ stele keygen --out log.pem --origin log.example.com
+
+  The same, encrypted:
+    $ stele keygen --out log.pem --passphrase-file /run/secrets/log-passphrase
+
+  A key in SoftHSM (the module is looked for where distributions put it):
+    $ softhsm2-util --init-token --free --label stele --pin 1234 --so-pin 5678
+    $ STELE_PIN=1234 stele keygen --pkcs11-module libsofthsm2.so --token stele --label log --pin-env STELE_PIN \\
+        --origin log.example.com --public log.pub.pem
+
+Exit status: 0 if the key was made; otherwise not 0, with the reason on standard error.
+`;
+
+/**
+ * The command; its action rejects with RuntimeError (`key-exists`, `key-file`, `secret`, `pkcs11-…`) or ClientError
+ * (`usage`, `file`). `write` takes what goes to standard output.
+ */
+export function keygenCommand(write: (text: string) => unknown = (text) => process.stdout.write(text)): Command {
+  const algorithm = new Option('--algorithm <name>', 'kind of key').choices(['ed25519', 'ecdsa-p256']);
+  return new Command('keygen')
+    .description('make a signing key in a file or inside a PKCS#11 token')
+    .addOption(algorithm.default('ed25519'))
+    .option('--out <file>', 'make a software key in this new file')
+    .option('--passphrase-file <file>', 'encrypt the software key with the passphrase in this file')
+    .option('--passphrase-env <name>', '… or in this environment variable')
+    .option('--pkcs11-module <module>', 'make the key in a token: absolute path or file name of the PKCS#11 module')
+    .option('--token <label>', 'label of the token')
+    .option('--label <label>', 'label of the new key in the token')
+    .option('--pin-file <file>', 'file with the PIN of the token')
+    .option('--pin-env <name>', '… or environment variable with it')
+    .option('--public <file>', 'write the public key (PEM) to this new file (default with --out: FILE.pub.pem)')
+    .option('--origin <name>', 'print the verifier key of a log with this origin, such as log.example.com')
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', MORE_HELP)
+    .action(async (options: KeygenOptions) => {
+      write(await keygen(options));
+    });
+}
+
+async function keygen(options: KeygenOptions): Promise<string> {
+  const { algorithm, origin } = options;
+  const place = placeOf(options);
+  if (origin !== undefined && !isKeyName(origin)) {
+    throw usage(`--origin "${origin}" cannot name a key: use a host name, without white space and "+"`);
+  }
+  const publicFile = options.public ?? ('file' in place ? publicFileFor(place.file) : undefined);
+  if (publicFile !== undefined) await refuseExisting(publicFile);
+  const publicKey = await makeKey(place, algorithm);
+  const pem = publicPem(publicKey);
+  const verifierKey = origin === undefined ? undefined : verifierKeyOf(algorithm, origin, publicKey);
+  if (publicFile !== undefined) await writePublic(publicFile, pem);
+  const made = { place, algorithm, publicFile, pem, verifierKey };
+  return options.json === true ? asJson(made) : asText(made);
+}
+
+function placeOf(options: KeygenOptions): Place {
+  const { out, pkcs11Module: module, token, label } = options;
+  const passphrase = secretOf('passphrase', options.passphraseFile, options.passphraseEnv);
+  const pin = secretOf('pin', options.pinFile, options.pinEnv);
+  if (out !== undefined) {
+    if (module !== undefined || token !== undefined || label !== undefined || pin !== undefined) {
+      throw usage('--out makes a key in a file: leave out --pkcs11-module, --token, --label, --pin-file and --pin-env');
+    }
+    return { file: out, passphrase };
+  }
+  if (module === undefined) throw usage('say where to make the key: --out FILE, or --pkcs11-module with a token');
+  if (passphrase !== undefined)
+    throw usage('a key in a token has a PIN and no passphrase: use --pin-file or --pin-env');
+  if (token === undefined || label === undefined || pin === undefined) {
+    throw usage('--pkcs11-module also needs --token, --label and one of --pin-file and --pin-env');
+  }
+  return { pkcs11: { module, token, label, pin } };
+}
+
+function secretOf(name: string, file: string | undefined, env: string | undefined): SecretSource | undefined {
+  if (file !== undefined && env !== undefined) throw usage(`give one of --${name}-file and --${name}-env, not both`);
+  if (file !== undefined) return { file };
+  return env === undefined ? undefined : { env };
+}
+
+async function makeKey(place: Place, algorithm: KeyAlgorithm): Promise<Uint8Array> {
+  if ('pkcs11' in place) return (await createTokenKey({ ...place.pkcs11, algorithm })).publicKey;
+  const passphrase = place.passphrase && (await readSecret(place.passphrase));
+  return (await createKeyFile(place.file, algorithm, passphrase)).publicKey;
+}
+
+function publicFileFor(file: string): string {
+  return `${file.replace(/\.pem$/, '')}.pub.pem`;
+}
+
+/** Before the key is made: afterwards there would be a key, and no public key where it is looked for. */
+async function refuseExisting(path: string): Promise<void> {
+  const there = await access(path, constants.F_OK).then(
+    () => true,
+    () => false,
+  );
+  if (there) throw new ClientError('file', `${path} is there already: choose another file by --public`);
+}
+
+async function writePublic(path: string, pem: string): Promise<void> {
+  try {
+    const file = await open(path, 'wx', 0o644);
+    try {
+      await file.writeFile(pem);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  } catch (cause) {
+    const why = (cause as Error).message;
+    throw new ClientError('file', `the key was made, but its public key cannot be written: ${why}. It is\n${pem}`, {
+      cause,
+    });
+  }
+}
+
+function publicPem(spki: Uint8Array): string {
+  const key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
+  return String(key.export({ type: 'spki', format: 'pem' }));
+}
+
+function verifierKeyOf(algorithm: KeyAlgorithm, origin: string, spki: Uint8Array): VerifierKey {
+  return algorithm === 'ed25519'
+    ? ed25519VerifierKey(origin, spki.slice(-ED25519_KEY_SIZE))
+    : ecdsaVerifierKey(origin, spki);
+}
+
+interface Made {
+  readonly place: Place;
+  readonly algorithm: KeyAlgorithm;
+  readonly publicFile: string | undefined;
+  readonly pem: string;
+  readonly verifierKey: VerifierKey | undefined;
+}
+
+function asText({ place, algorithm, publicFile, pem, verifierKey }: Made): string {
+  const where =
+    'file' in place
+      ? `in ${place.file} (${place.passphrase === undefined ? 'not encrypted' : 'encrypted'}, mode 0600)`
+      : `inside the token "${place.pkcs11.token}", labelled "${place.pkcs11.label}"`;
+  const lines = [`Made a key for ${algorithm} ${where}.`];
+  lines.push(publicFile === undefined ? 'Its public key:' : `Its public key, also in ${publicFile}:`, '', pem);
+  if (verifierKey !== undefined) lines.push(`Verifier key: ${formatVerifierKey(verifierKey)}`, '');
+  return lines.join('\n');
+}
+
+function asJson({ place, algorithm, publicFile, pem, verifierKey }: Made): string {
+  const key =
+    'file' in place
+      ? { file: place.file, encrypted: place.passphrase !== undefined }
+      : { module: place.pkcs11.module, token: place.pkcs11.token, label: place.pkcs11.label };
+  return `${JSON.stringify({
+    algorithm,
+    key,
+    publicKey: pem,
+    ...(publicFile !== undefined && { publicKeyFile: publicFile }),
+    ...(verifierKey !== undefined && {
+      verifierKey: formatVerifierKey(verifierKey),
+      logId: encodeBase64(logId(verifierKey)),
+    }),
+  })}\n`;
+}
+
+function usage(message: string): ClientError {
+  return new ClientError('usage', message);
+}
