@@ -25,28 +25,41 @@ import type { TileBlob, TileStore } from './types.ts';
 /** Directories remembered as durable. A tile directory serves 1,000 tiles, so forgetting all of them costs little. */
 const MAX_KNOWN_DIRS = 1000;
 
+export interface FileTilesOptions {
+  /**
+   * True for whoever does not own the directory: nothing is made, cleaned or written. The owner's temporary files would
+   * look like leftovers. Default false.
+   */
+  readonly readOnly?: boolean;
+}
+
 /**
  * Opens the tile store in `dir`, makes it when it is not there, and takes away what a crash left half-written.
  *
  * @throws ServerError `store`
  */
-export async function openFileTiles(dir: string): Promise<TileStore> {
-  await mapped(async () => {
-    await makeDirDurable(dir);
-    await removeLeftovers(dir, { recursive: true });
-  });
-  return new FileTileStore(dir);
+export async function openFileTiles(dir: string, options: FileTilesOptions = {}): Promise<TileStore> {
+  const { readOnly = false } = options;
+  if (!readOnly) {
+    await mapped(async () => {
+      await makeDirDurable(dir);
+      await removeLeftovers(dir, { recursive: true });
+    });
+  }
+  return new FileTileStore(dir, readOnly);
 }
 
 class FileTileStore implements TileStore {
   readonly #dir: string;
+  readonly #readOnly: boolean;
   readonly #durableDirs = new Set<string>();
   #failure: unknown;
   #closed = false;
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(dir: string) {
+  constructor(dir: string, readOnly: boolean) {
     this.#dir = dir;
+    this.#readOnly = readOnly;
   }
 
   /**
@@ -108,6 +121,7 @@ class FileTileStore implements TileStore {
   }
 
   async #writeOne(run: () => Promise<void>): Promise<void> {
+    assert(!this.#readOnly, 'the tile store was opened to read only');
     this.#checkOpen();
     if (this.#failure !== undefined) {
       throw new ServerError('store', 'an earlier write to the tile store failed: close it and open it anew', {
