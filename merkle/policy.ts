@@ -76,7 +76,8 @@ export function parsePolicy(file: Uint8Array | string): Policy {
     try {
       readLine(builder, line);
     } catch (cause) {
-      throw badPolicy(i + 1, cause instanceof MerkleError ? cause.message : String(cause), cause);
+      if (!(cause instanceof MerkleError)) throw cause;
+      throw badPolicy(i + 1, cause.message, cause);
     }
   }
   if (builder.quorum === undefined) throw badPolicy(undefined, 'it has no quorum line');

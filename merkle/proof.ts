@@ -91,13 +91,16 @@ export function verifyConsistency(claim: ConsistencyClaim, hash: Sha256 = sha256
   checkProofNumber(first);
   checkProofNumber(second);
   if (first > second) throw badProof(`a tree of size ${first} is no prefix of one of size ${second}`);
-  checkProofHashes(hashes, [firstRoot, secondRoot]);
   if (first === 0 && !equal(firstRoot, EMPTY_ROOT)) throw badProof('the root of size 0 is not the empty root');
   if (first === second && !equal(firstRoot, secondRoot)) throw badProof(`two roots for the tree of size ${first}`);
   if (first === 0 || first === second) {
     if (hashes.length !== 0) throw badProof('the consistency proof has too many hashes');
+    // Lengths do not matter for one and the same tree: nothing is hashed, and it is consistent with itself whatever
+    // stands for its root.
+    if (first !== second) checkProofHashes([], [firstRoot, secondRoot]);
     return;
   }
+  checkProofHashes(hashes, [firstRoot, secondRoot]);
   let fn = first - 1;
   let sn = second - 1;
   while (fn % 2 === 1) {

@@ -40,7 +40,7 @@ export class CompactRange {
     if (hashes.length !== wanted) {
       throw new MerkleError('bad-state', `a tree of size ${size} has ${wanted} subtrees, not ${hashes.length}`);
     }
-    const copies = hashes.map((value) => checkHash(value).slice());
+    const copies = hashes.map((value) => new Uint8Array(checkHash(value)));
     return new CompactRange(size, copies, hash);
   }
 
@@ -63,7 +63,8 @@ export class CompactRange {
   append(leaf: Uint8Array, onNode?: OnNode): void {
     if (this.#size >= MAX_SIZE) throw new MerkleError('bad-number', 'the tree has 2^53 - 1 entries and cannot grow');
     // A copy: the leaf is often a view of a whole batch, which the range would keep in memory, or which may be reused.
-    let hash: Uint8Array = checkHash(leaf).slice();
+    // Not by slice(), which on Node's Buffer gives a view.
+    let hash: Uint8Array = new Uint8Array(checkHash(leaf));
     let index = this.#size;
     let level = 0;
     onNode?.(level, index, hash);
@@ -83,7 +84,7 @@ export class CompactRange {
     if (at < 0) return EMPTY_ROOT.slice();
     let root = this.#hashes[at]!;
     while (--at >= 0) root = nodeHash(this.#hashes[at]!, root, this.#hash);
-    return root.slice();
+    return new Uint8Array(root);
   }
 
   /** A range that grows on its own from here. */

@@ -104,12 +104,12 @@ export function formatVerifierKey(key: VerifierKey): string {
 
 /** Type 0x01. @throws MerkleError `bad-verifier-key` for a bad name or another length than 32 bytes. */
 export function ed25519VerifierKey(name: string, publicKey: Uint8Array): VerifierKey {
-  return makeKey(name, KEY_TYPE.ed25519, publicKey.slice());
+  return makeKey(name, KEY_TYPE.ed25519, new Uint8Array(publicKey));
 }
 
 /** Type 0x02. @throws MerkleError `bad-verifier-key` for a bad name, or unless it is SPKI DER of a P-256 point. */
 export function ecdsaVerifierKey(name: string, spkiDer: Uint8Array): VerifierKey {
-  return makeKey(name, KEY_TYPE.ecdsa, spkiDer.slice());
+  return makeKey(name, KEY_TYPE.ecdsa, new Uint8Array(spkiDer));
 }
 
 /** The whole hash whose first four bytes are the key ID: what Sigstore calls the log ID. 32 bytes. */
