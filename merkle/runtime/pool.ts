@@ -1,0 +1,104 @@
+/**
+ * The worker pool: piscina with a fixed number of threads, one packed buffer in and one out, both transferred.
+ *
+ * Workers run the built JavaScript below `dist/`, from the sources too, because Node 20 cannot load TypeScript in a worker.
+ */
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Piscina } from 'piscina';
+import { RuntimeError } from './errors.ts';
+
+/**
+ * Where the worker script `name` beside the module `importMetaUrl` is, as JavaScript:
+ * `workerUrl(import.meta.url, 'worker')` is `./worker.js` for a built caller, and for `server/ingest/x.ts`
+ * `dist/server/ingest/worker.js`.
+ *
+ * @throws RuntimeError `file`: it has not been built.
+ */
+export function workerUrl(importMetaUrl: string, name: string): URL {
+  const beside = new URL(`./${name}.js`, importMetaUrl);
+  if (!importMetaUrl.endsWith('.ts')) {
+    return beside;
+  }
+  const root = new URL('../../', import.meta.url).href;
+  const built = new URL(`dist/${beside.href.slice(root.length)}`, root);
+  if (!existsSync(built)) {
+    throw new RuntimeError('file', `the worker ${fileURLToPath(built)} is not there; run "npm run build"`);
+  }
+  return built;
+}
+
+export interface PoolOptions {
+  /** The worker's module; its default export takes an ArrayBuffer and returns `Piscina.move(<ArrayBuffer>)`. */
+  readonly file: URL;
+  /** Number of threads, from 1. They start at once and stay. */
+  readonly threads: number;
+  /** Plain settings for the workers, read there as `Piscina.workerData`. */
+  readonly workerData?: unknown;
+}
+
+export interface Pool {
+  /**
+   * Runs one task; `task` is transferred and of no more use to the caller. Each thread takes up to
+   * `TASKS_PER_THREAD` tasks, so that it finds the next one when it ends one; more wait in the pool.
+   *
+   * Rejects with RuntimeError `pool` where the worker threw or died, or the pool was closed: never hangs. A dead worker
+   * is replaced.
+   */
+  run(task: ArrayBuffer): Promise<ArrayBuffer>;
+  /** Ends the threads; tasks under way are rejected. Idempotent. */
+  close(): Promise<void>;
+}
+
+export const TASKS_PER_THREAD = 2;
+
+export function createPool({ file, threads, workerData }: PoolOptions): Pool {
+  const piscina = new Piscina({
+    filename: file.href,
+    minThreads: threads,
+    maxThreads: threads,
+    concurrentTasksPerWorker: TASKS_PER_THREAD,
+    idleTimeout: Number.POSITIVE_INFINITY,
+    workerData,
+  });
+  const running = new Set<(error: RuntimeError) => void>();
+  let closed = false;
+
+  const failAll = (message: string, cause?: unknown): void => {
+    for (const reject of [...running]) {
+      reject(new RuntimeError('pool', message, { cause }));
+    }
+  };
+  // piscina reports a worker that dies without a task of its own here and nowhere else; if it died while starting, tasks
+  // that wait for it would wait for ever. Rejecting too many is the lesser harm: callers try again.
+  piscina.on('error', (cause: unknown) => failAll('a worker died', cause));
+
+  return {
+    run(task) {
+      if (closed) {
+        return Promise.reject(new RuntimeError('pool', 'the worker pool is closed'));
+      }
+      return new Promise((resolve, reject) => {
+        running.add(reject);
+        piscina.run(task, { transferList: [task] }).then(
+          (answer: ArrayBuffer) => {
+            running.delete(reject);
+            resolve(answer);
+          },
+          (cause: unknown) => {
+            running.delete(reject);
+            reject(new RuntimeError('pool', 'a worker failed', { cause }));
+          },
+        );
+      });
+    },
+    async close() {
+      if (closed) {
+        return;
+      }
+      closed = true;
+      failAll('the worker pool was closed');
+      await piscina.destroy();
+    },
+  };
+}
