@@ -1,13 +1,13 @@
 /**
- * The protobuf messages of the write API (WIRE.md, "POST /api/v2/log/entries"): Rekor v2's `CreateEntryRequest`
- * (sigstore/rekor-tiles 2.3.0) and `TransparencyLogEntry` (sigstore/protobuf-specs 0.5), and Stele's own bulk call.
+ * The replies of the write API in protobuf (WIRE.md, "POST /api/v2/log/entries"): `TransparencyLogEntry`
+ * (dev.sigstore.rekor.v1, sigstore/protobuf-specs 0.5), and the reply to Stele's own bulk call.
  *
- *     BatchCreateEntriesRequest  { repeated CreateEntryRequest requests = 1; }
  *     BatchCreateEntriesResponse { repeated Result results = 1; }
  *     Result                     { oneof result { TransparencyLogEntry entry = 1; Status error = 2; } }
  *
- * `Status` is google.rpc.Status without details. Names are camelCase as in proto3 JSON; 64-bit fields take and give
- * JavaScript numbers on encoding, and `Long` on decoding.
+ * `Status` is google.rpc.Status without details. Names are camelCase as in proto3 JSON; 64-bit fields take JavaScript
+ * numbers on encoding, and give `Long` on decoding. The requests are read by server/ingest, which is stricter than
+ * protobufjs' decoders.
  */
 import protobuf from 'protobufjs/light.js';
 
@@ -20,25 +20,6 @@ const many = (type: string, id: number) => ({ rule: 'repeated', type, id });
 
 const root = protobuf.Root.fromJSON({
   nested: {
-    CreateEntryRequest: {
-      oneofs: { spec: { oneof: ['hashedRekordRequestV002', 'dsseRequestV002'] } },
-      fields: {
-        hashedRekordRequestV002: one('HashedRekordRequestV002', 1),
-        dsseRequestV002: one('DSSERequestV002', 2),
-      },
-    },
-    HashedRekordRequestV002: { fields: { digest: bytes(1), signature: one('Signature', 2) } },
-    Signature: { fields: { content: bytes(1), verifier: one('Verifier', 2) } },
-    Verifier: {
-      oneofs: { verifier: { oneof: ['publicKey', 'x509Certificate'] } },
-      fields: { publicKey: one('PublicKey', 1), x509Certificate: one('X509Certificate', 2), keyDetails: int32(3) },
-    },
-    PublicKey: { fields: { rawBytes: bytes(1) } },
-    X509Certificate: { fields: { rawBytes: bytes(1) } },
-    DSSERequestV002: { fields: { envelope: one('Envelope', 1), verifiers: many('Verifier', 2) } },
-    Envelope: { fields: { payload: bytes(1), payloadType: string(2), signatures: many('EnvelopeSignature', 3) } },
-    EnvelopeSignature: { fields: { sig: bytes(1), keyid: string(2) } },
-
     TransparencyLogEntry: {
       fields: {
         logIndex: int64(1),
@@ -64,7 +45,6 @@ const root = protobuf.Root.fromJSON({
     },
     Checkpoint: { fields: { envelope: string(1) } },
 
-    BatchCreateEntriesRequest: { fields: { requests: many('CreateEntryRequest', 1) } },
     BatchCreateEntriesResponse: { fields: { results: many('Result', 1) } },
     Result: {
       oneofs: { result: { oneof: ['entry', 'error'] } },
@@ -74,7 +54,5 @@ const root = protobuf.Root.fromJSON({
   },
 });
 
-export const CreateEntryRequest = root.lookupType('CreateEntryRequest');
 export const TransparencyLogEntry = root.lookupType('TransparencyLogEntry');
-export const BatchCreateEntriesRequest = root.lookupType('BatchCreateEntriesRequest');
 export const BatchCreateEntriesResponse = root.lookupType('BatchCreateEntriesResponse');

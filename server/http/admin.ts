@@ -1,0 +1,145 @@
+/**
+ * The operator's HTTP server, on a port of its own that is bound to loopback by default.
+ *
+ * Reading needs no token: metrics and health are for scrapers and probes. What changes the log needs
+ * `Authorization: Bearer <admin token>`, and never comes from a web page: a request with an `Origin`, or for a host name
+ * that is not this machine's (DNS rebinding), is refused before the token is looked at.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage, RequestListener } from 'node:http';
+import { isAbsolute } from 'node:path';
+import createFastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import { RequestError, ServerError } from '../errors.ts';
+import type { Metrics } from '../metrics.ts';
+import type { LogService } from '../types.ts';
+import { BodyBudget, readBody } from './body.ts';
+import { errorJson, notFound, sendError, sendJson, toRequestError } from './errors.ts';
+import { createNodeServer, onClientError } from './node.ts';
+import { type AdminOptions, HTTP_DEFAULTS, type Logger } from './options.ts';
+import { pathOf, watchRoutes } from './paths.ts';
+
+const BODY_BYTES = 16 * 1024;
+const MIN_TOKEN = 16;
+const LIMITS = { ...HTTP_DEFAULTS, bodyBytes: BODY_BYTES, connections: 64, keepAliveTimeoutMs: 5000 };
+const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
+
+/**
+ * `GET /metrics`, `/healthz` (the process answers), `/readyz` (200, or 503 with the reasons), `POST /freeze` (answered
+ * with the last checkpoint, when it is stored) and `POST /backup` with `{"dir": <absolute path>}`.
+ *
+ * @throws ServerError `config` where the token is shorter than 16 characters
+ */
+export function createAdminApp(
+  log: LogService,
+  options: AdminOptions,
+  metrics: Metrics,
+  logger: Logger,
+): FastifyInstance {
+  if (options.token.length < MIN_TOKEN) {
+    throw new ServerError('config', `the admin token is shorter than ${MIN_TOKEN} characters: make a longer one`);
+  }
+  const expected = digest(`Bearer ${options.token}`);
+  const budget = new BodyBudget(BODY_BYTES * LIMITS.connections);
+  const app = createFastify({
+    logger: false,
+    serverFactory: (handler) => createNodeServer(LIMITS, handler as RequestListener),
+    clientErrorHandler: onClientError,
+    frameworkErrors: (error, _request, reply) => sendError(reply, toRequestError(error, LIMITS), LIMITS),
+    return503OnClosing: false,
+    requestIdHeader: false,
+  });
+
+  const methodsOf = watchRoutes(app);
+  app.addHook('onRequest', (request, reply, done) => {
+    const allowed = request.is404 ? methodsOf(pathOf(request.raw.url)) : undefined;
+    if (allowed === undefined) return done();
+    if (allowed.length === 0) return done(notFound());
+    reply.header('allow', allowed.join(', '));
+    done(new RequestError('method-not-allowed', `the method ${request.method} is not allowed here`));
+  });
+  app.setErrorHandler((error, _request, reply) => {
+    const known = toRequestError(error, LIMITS);
+    if (known.code === 'unauthorized') reply.header('www-authenticate', 'Bearer');
+    if (error instanceof ServerError) {
+      // The operator alone comes this far, and these messages are written for the operator.
+      return sendJson(reply.code(500), errorJson(new RequestError('internal', error.message)));
+    }
+    if (known !== error) logger.error({ err: error }, 'an admin request failed');
+    return sendError(reply, known, LIMITS);
+  });
+  app.setNotFoundHandler((_request, reply) => sendError(reply, notFound(), LIMITS));
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', async (_request: FastifyRequest, payload: IncomingMessage) => {
+    const body = await readBody(payload, BODY_BYTES, budget);
+    budget.release(body.length);
+    return body;
+  });
+
+  app.get('/healthz', (_request, reply) => reply.header('cache-control', 'no-store').send('ok\n'));
+
+  app.get('/readyz', (_request, reply) => {
+    const reasons = log.notReady();
+    const ready = reasons.length === 0;
+    reply.code(ready ? 200 : 503).header('cache-control', 'no-store');
+    return sendJson(reply, JSON.stringify({ ready, reasons }));
+  });
+
+  app.get('/metrics', async (_request, reply) =>
+    reply.header('content-type', metrics.contentType).send(await metrics.text()),
+  );
+
+  const operator = {
+    onRequest: async (request: FastifyRequest) => {
+      const refused = notFromHere(request);
+      if (refused !== undefined) throw new RequestError('unauthorized', refused);
+      if (!timingSafeEqual(digest(request.headers.authorization ?? ''), expected)) {
+        throw new RequestError('unauthorized', 'this needs the header "Authorization: Bearer <admin token>"');
+      }
+      // As on the public port: JSON, whatever it is called.
+      request.raw.headers['content-type'] = 'application/octet-stream';
+    },
+  };
+
+  app.post('/freeze', operator, async (_request, reply) => {
+    const checkpoint = await log.freeze();
+    return sendJson(reply, JSON.stringify({ checkpoint }));
+  });
+
+  app.post('/backup', operator, async (request, reply) => {
+    const dir = backupDir(request.body as Buffer | undefined);
+    const size = await log.backup(dir);
+    return sendJson(reply, JSON.stringify({ size }));
+  });
+  return app;
+}
+
+/** Why the request may be a web page's, undefined where it is not. */
+function notFromHere(request: FastifyRequest): string | undefined {
+  if (request.headers.origin !== undefined) return 'requests of web pages are not taken here';
+  const host = (request.headers.host ?? '').replace(/:[0-9]+$/, '').toLowerCase();
+  const bound = request.socket.localAddress?.replace(/^::ffff:/, '');
+  if (LOOPBACK.has(host) || host === bound || host === `[${bound}]`) return undefined;
+  return 'the Host header must be localhost, a loopback address or the address that the admin port is bound to';
+}
+
+/** Hashed, as `timingSafeEqual` wants equal lengths. */
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+function backupDir(body: Buffer | undefined): string {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+  } catch {
+    throw new RequestError('malformed', 'the body must be JSON: {"dir": <absolute path>}');
+  }
+  if (typeof value !== 'object' || value === null || Object.keys(value).join() !== 'dir') {
+    throw new RequestError('malformed', 'the body must have the one member "dir"');
+  }
+  const { dir } = value as { dir: unknown };
+  if (typeof dir !== 'string' || !isAbsolute(dir) || dir.includes('\0')) {
+    throw new RequestError('invalid-argument', '"dir" must be an absolute path');
+  }
+  return dir;
+}

@@ -1,0 +1,108 @@
+/** The public HTTP server: joins the routes to one log, with the limits of `HttpOptions`. */
+import type { RequestListener } from 'node:http';
+import rateLimit from '@fastify/rate-limit';
+import createFastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { RequestError } from '../errors.ts';
+import type { Metrics } from '../metrics.ts';
+import type { LogService } from '../types.ts';
+import { BodyBudget } from './body.ts';
+import { notFound, sendError, toRequestError } from './errors.ts';
+import { createNodeServer, onClientError } from './node.ts';
+import { openapi, openapiRoute } from './openapi.ts';
+import { HTTP_DEFAULTS, type HttpOptions, type HttpSettings, type Logger } from './options.ts';
+import { pathOf, watchRoutes } from './paths.ts';
+import { queryRoutes } from './query.ts';
+import { readRoutes } from './read.ts';
+import { requestDurations } from './timing.ts';
+import { writeRoutes } from './write.ts';
+
+export { createAdminApp } from './admin.ts';
+
+/** What the routes share. */
+export interface HttpContext {
+  readonly log: LogService;
+  readonly options: HttpSettings;
+  readonly metrics: Metrics;
+  readonly budget: BodyBudget;
+  /** `close` was called: reads are still answered, new entries are not taken. */
+  readonly draining: () => boolean;
+}
+
+/**
+ * The public API over `log`; `listen` starts it. `close` takes no new connections, answers the requests under way, closes
+ * each connection when it is idle, and then resolves; it does not close the log.
+ */
+export function createApp(log: LogService, given: HttpOptions, metrics: Metrics, logger: Logger): FastifyInstance {
+  const options: HttpSettings = { ...HTTP_DEFAULTS, ...given };
+  const app = createFastify({
+    ...(options.requestLog ? { loggerInstance: logger } : { logger: false }),
+    serverFactory: (handler) => createNodeServer(options, handler as RequestListener),
+    // Used for the scheme of the address that `listen` returns; the server itself is made above.
+    ...(options.tls === undefined ? {} : { https: {} }),
+    clientErrorHandler: onClientError,
+    frameworkErrors: (error, _request, reply) => sendError(reply, toRequestError(error, options), options),
+    trustProxy: typeof options.trustProxy === 'boolean' ? options.trustProxy : [...options.trustProxy],
+    bodyLimit: options.bodyBytes,
+    return503OnClosing: false,
+    requestIdHeader: false,
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
+  }) as unknown as FastifyInstance;
+
+  let draining = false;
+  app.addHook('preClose', async () => {
+    draining = true;
+  });
+
+  const methodsOf = watchRoutes(app);
+  app.addHook('onRequest', (request, reply, done) => done(refusal(request, reply, options, methodsOf)));
+  requestDurations(app, metrics);
+  app.setErrorHandler((error, request, reply) => {
+    const known = toRequestError(error, options);
+    if (known !== error && (known.code === 'internal' || known.code === 'store-failed')) {
+      logger.error({ err: error, method: request.method, url: request.raw.url }, 'a request failed');
+    }
+    return sendError(reply, known, options);
+  });
+  app.setNotFoundHandler((_request, reply) => sendError(reply, notFound(), options));
+
+  if (options.rateLimit !== undefined) {
+    app.register(rateLimit, {
+      max: options.rateLimit.max,
+      timeWindow: options.rateLimit.windowMs,
+      errorResponseBuilder: () => {
+        metrics.refused('rate-limited');
+        return new RequestError('rate-limited', 'too many requests from this address; retry later');
+      },
+    });
+  }
+  openapi(app);
+
+  const context = { log, options, metrics, budget: new BodyBudget(options.bodiesBytes), draining: () => draining };
+  // As a plugin, so that the two above are loaded and see the routes.
+  app.register(async () => {
+    writeRoutes(app, context);
+    readRoutes(app, context);
+    queryRoutes(app, context);
+    openapiRoute(app);
+  });
+  return app;
+}
+
+/** What can be told from the request head alone; nothing of the body is read for it. */
+function refusal(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  options: HttpSettings,
+  methodsOf: (path: string) => readonly string[],
+): RequestError | undefined {
+  const { url = '', method } = request.raw;
+  if (method === 'GET' || method === 'HEAD') reply.header('access-control-allow-origin', '*');
+  if (url.length > options.urlBytes) {
+    return new RequestError('uri-too-long', `the URL is longer than the limit of ${options.urlBytes} bytes`);
+  }
+  if (!request.is404) return undefined;
+  const allowed = methodsOf(pathOf(url));
+  if (allowed.length === 0) return notFound();
+  reply.headers({ allow: allowed.join(', '), 'access-control-allow-origin': '*' });
+  return new RequestError('method-not-allowed', `the method ${method} is not allowed here`);
+}

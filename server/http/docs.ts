@@ -1,0 +1,212 @@
+/**
+ * What OpenAPI tells about each route.
+ *
+ * Bodies and replies are described here and not in Fastify's own `schema`: ingest checks the bodies, in its workers, and
+ * the replies are ready-made text, so a schema on the route would only make each request slower.
+ */
+import { Type } from 'typebox';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    docs?: RouteDocs;
+  }
+}
+
+export interface RouteDocs {
+  readonly summary: string;
+  readonly description?: string;
+  readonly tags: readonly string[];
+  /** The documented path, where the router's pattern does not tell it. */
+  readonly path?: string;
+  readonly params?: unknown;
+  readonly body?: unknown;
+  readonly response: Readonly<Record<string, unknown>>;
+}
+
+/** A whole number in decimal without leading zeroes, as text; its upper bound is for `parseDecimal`. */
+export const NumberText = Type.String({ pattern: '^(0|[1-9][0-9]{0,15})$' });
+
+const Bytes = Type.String({ contentEncoding: 'base64' });
+const Int64 = Type.String({ description: 'A 64-bit number, as proto3 JSON writes it', pattern: '^[0-9]+$' });
+const Hash = Type.String({ contentEncoding: 'base64', description: '32 bytes' });
+
+const ErrorBody = Type.Object({
+  code: Type.Integer({ description: 'google.rpc.Code' }),
+  message: Type.String(),
+  details: Type.Array(Type.Unknown(), { maxItems: 0 }),
+});
+
+const Verifier = Type.Object({
+  publicKey: Type.Optional(Type.Object({ rawBytes: Bytes })),
+  x509Certificate: Type.Optional(Type.Object({ rawBytes: Bytes })),
+  keyDetails: Type.String({ examples: ['PKIX_ECDSA_P256_SHA_256'] }),
+});
+
+const CreateEntryRequest = Type.Object({
+  hashedRekordRequestV002: Type.Optional(
+    Type.Object({ digest: Bytes, signature: Type.Object({ content: Bytes, verifier: Verifier }) }),
+  ),
+  dsseRequestV002: Type.Optional(
+    Type.Object({
+      envelope: Type.Object({
+        payload: Bytes,
+        payloadType: Type.String(),
+        signatures: Type.Array(Type.Object({ sig: Bytes, keyid: Type.Optional(Type.String()) })),
+      }),
+      verifiers: Type.Array(Verifier),
+    }),
+  ),
+});
+
+const TransparencyLogEntry = Type.Object({
+  logIndex: Int64,
+  logId: Type.Object({ keyId: Hash }),
+  kindVersion: Type.Object({ kind: Type.String(), version: Type.String() }),
+  integratedTime: Int64,
+  inclusionPromise: Type.Null(),
+  inclusionProof: Type.Object({
+    logIndex: Int64,
+    rootHash: Hash,
+    treeSize: Int64,
+    hashes: Type.Array(Hash),
+    checkpoint: Type.Object({ envelope: Type.String({ description: 'A signed note' }) }),
+  }),
+  canonicalizedBody: Bytes,
+});
+
+const Results = Type.Object({
+  results: Type.Array(Type.Union([Type.Object({ entry: TransparencyLogEntry }), Type.Object({ error: ErrorBody })]), {
+    description: 'One result a request, in the order of the requests',
+  }),
+});
+
+const LogDescription = Type.Object({
+  origin: Type.String(),
+  verifierKeys: Type.Array(Type.String(), { description: "c2sp.org/signed-note verifier keys, the log's own first" }),
+  logId: Hash,
+  status: Type.Enum(['open', 'freezing', 'frozen']),
+  size: Type.Integer(),
+  limits: Type.Object({ bodyBytes: Type.Integer(), entryBytes: Type.Integer(), bulkItems: Type.Integer() }),
+  kinds: Type.Array(Type.Object({ kind: Type.String(), version: Type.String(), requests: Type.Array(Type.String()) })),
+  keyTypes: Type.Array(Type.Object({ keyDetails: Type.String(), number: Type.Integer(), digest: Type.String() })),
+});
+
+const content = (schemas: Readonly<Record<string, unknown>>) =>
+  Object.fromEntries(Object.entries(schemas).map(([type, schema]) => [type, { schema }]));
+const ok = (description: string, schemas: Readonly<Record<string, unknown>>) => ({
+  description,
+  content: content(schemas),
+});
+const problem = (description: string) => ok(description, { 'application/json': ErrorBody });
+const retry = (description: string) => ({
+  ...problem(description),
+  headers: { 'Retry-After': { description: 'Seconds to wait', schema: Type.Integer() } },
+});
+const binary = Type.String({ format: 'binary' });
+const text = Type.String();
+
+const missing = problem('The published tree does not have it, or the path is not exactly right (code 5)');
+const writeErrors = {
+  400: problem('The request is malformed, or a check of it failed (code 3); the message says which'),
+  405: ok('The log is frozen', { 'text/plain': text }),
+  413: problem('The body is larger than the limit (code 3)'),
+  429: retry('Too many requests from this address (code 8)'),
+  503: retry(
+    'Try again (code 14): the log is too busy, its store failed, or the entry is committed but not yet published; then x-log-index has its index',
+  ),
+};
+const index = { 'x-log-index': { description: 'Index of the entry that was there before', schema: Type.Integer() } };
+const tags = { write: ['write'], read: ['tlog-tiles'], query: ['query'] };
+
+export const docs = {
+  createEntry: {
+    summary: 'Log one signed entry and wait for its published proof',
+    description:
+      'The body is JSON whatever the Content-Type says, except for application/x-protobuf, which is answered in binary. Errors are always JSON.',
+    tags: tags.write,
+    body: { content: content({ 'application/json': CreateEntryRequest, 'application/x-protobuf': binary }) },
+    response: {
+      201: {
+        ...ok('The entry is published, or was before', {
+          'application/json': TransparencyLogEntry,
+          'application/x-protobuf': binary,
+        }),
+        headers: index,
+      },
+      409: {
+        ...problem('The entry is in the log (code 6), where duplicates are configured to conflict'),
+        headers: index,
+      },
+      ...writeErrors,
+    },
+  },
+  createEntries: {
+    summary: 'Log many signed entries with one call',
+    description:
+      'Each request has a result of its own: one that is refused does not harm the others. In binary: BatchCreateEntriesRequest { repeated CreateEntryRequest requests = 1 }, BatchCreateEntriesResponse { repeated Result results = 1 }, Result { oneof { TransparencyLogEntry entry = 1; google.rpc.Status error = 2 } }.',
+    tags: tags.write,
+    path: '/api/v2/log/entries:batch',
+    body: {
+      content: content({
+        'application/json': Type.Object({ requests: Type.Array(CreateEntryRequest) }),
+        'application/x-protobuf': binary,
+      }),
+    },
+    response: {
+      200: ok('One result a request', { 'application/json': Results, 'application/x-protobuf': binary }),
+      ...writeErrors,
+    },
+  },
+  checkpoint: {
+    summary: 'The published checkpoint',
+    description: 'A signed note (c2sp.org/tlog-checkpoint) with every cosignature that the log has.',
+    tags: tags.read,
+    response: { 200: ok('Signed note', { 'text/plain': text }) },
+  },
+  tile: {
+    summary: 'A tile of hashes (c2sp.org/tlog-tiles): L/N or L/N.p/W',
+    tags: tags.read,
+    params: Type.Object({ tile: Type.String({ description: 'L/N or L/N.p/W, N in groups as x001/234' }) }),
+    path: '/tile/{tile}',
+    response: { 200: ok('Hashes of 32 bytes each', { 'application/octet-stream': binary }), 404: missing },
+  },
+  bundle: {
+    summary: 'An entry bundle (c2sp.org/tlog-tiles): N or N.p/W',
+    tags: tags.read,
+    params: Type.Object({ bundle: Type.String({ description: 'N or N.p/W, N in groups as x001/234' }) }),
+    path: '/tile/entries/{bundle}',
+    response: {
+      200: ok('Entries, each after its length in two bytes', { 'application/octet-stream': binary }),
+      404: missing,
+    },
+  },
+  entry: {
+    summary: 'One entry with a proof to the present checkpoint',
+    tags: tags.query,
+    response: {
+      200: ok('The entry', { 'application/json': TransparencyLogEntry }),
+      400: problem('The index is no whole number (code 3)'),
+      404: problem('The published tree has no such entry (code 5)'),
+    },
+  },
+  consistency: {
+    summary: 'The proof that the tree of size `second` extends the tree of size `first` (RFC 6962 section 2.1.2)',
+    tags: tags.query,
+    response: {
+      200: ok('The proof', {
+        'application/json': Type.Object({ first: Type.Integer(), second: Type.Integer(), hashes: Type.Array(Hash) }),
+      }),
+      400: problem('Not 0 <= first <= second <= the published size (code 3)'),
+    },
+  },
+  log: {
+    summary: 'What this log is, and what it takes',
+    tags: tags.query,
+    response: { 200: ok('The log', { 'application/json': LogDescription }) },
+  },
+  openapi: {
+    summary: 'This description',
+    tags: tags.query,
+    response: { 200: ok('OpenAPI 3.1', { 'application/json': Type.Object({}) }) },
+  },
+} satisfies Record<string, RouteDocs>;

@@ -1,0 +1,106 @@
+/**
+ * From any error to the reply that a client may see: `{"code", "message", "details": []}` as gRPC gateways write it,
+ * with the status of `REQUEST_ERRORS`.
+ *
+ * Fastify's and Node's own errors are mapped by their code; their messages, and those of any error that is not a
+ * `RequestError`, stay inside.
+ */
+import { STATUS_CODES } from 'node:http';
+import type { FastifyError, FastifyReply } from 'fastify';
+import { REQUEST_ERRORS, RequestError } from '../errors.ts';
+import type { HttpOptions } from './options.ts';
+
+/** The whole body of a frozen log's answer to a write: text, as Rekor v2 sends it. */
+export const FROZEN_TEXT = 'This log has been frozen, please switch to the latest log.\n';
+
+/** Codes that some room gives a failing store. */
+const STORE_CODES = new Set<unknown>(['store', 'conflict', 'file']);
+
+/** `{"code":5,"message":"not found","details":[]}` */
+export function errorJson(error: RequestError): string {
+  return `{"code":${REQUEST_ERRORS[error.code].grpc},"message":${JSON.stringify(error.message)},"details":[]}`;
+}
+
+export function tooLarge(bodyBytes: number): RequestError {
+  return new RequestError('too-large', `the request body is larger than the limit of ${bodyBytes} bytes`);
+}
+
+export function notFound(): RequestError {
+  return new RequestError('not-found', 'not found');
+}
+
+/** The `RequestError` that stands for `error` before a client. */
+export function toRequestError(error: unknown, options: { readonly bodyBytes: number }): RequestError {
+  if (error instanceof RequestError) return error;
+  const known = error as Partial<FastifyError> | null | undefined;
+  if (known?.validation !== undefined) return new RequestError('invalid-argument', validationMessage(known));
+  switch (known?.code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return tooLarge(options.bodyBytes);
+    case 'FST_ERR_BAD_URL':
+      return new RequestError('malformed', 'the URL is malformed');
+    case 'FST_ERR_MAX_PARAM_LENGTH':
+      return new RequestError('uri-too-long', 'a part of the URL is too long');
+    case 'FST_ERR_NOT_FOUND':
+      return notFound();
+  }
+  if (typeof known?.code === 'string' && known.code.startsWith('FST_ERR_CTP_')) {
+    return new RequestError('malformed', 'the request body cannot be read');
+  }
+  if (STORE_CODES.has(known?.code)) {
+    return new RequestError('store-failed', 'the store of the log is not available; retry');
+  }
+  return new RequestError('internal', 'internal error');
+}
+
+/** Sends `error`; every error reply goes through here. */
+export function sendError(
+  reply: FastifyReply,
+  error: RequestError,
+  options: Pick<HttpOptions, 'retryAfterSeconds'>,
+): FastifyReply {
+  const row = REQUEST_ERRORS[error.code];
+  reply.code(row.status).header('cache-control', 'no-store');
+  if ('retry' in row && !reply.hasHeader('retry-after')) {
+    reply.header('retry-after', String(options.retryAfterSeconds));
+  }
+  if (error.index !== undefined) reply.header('x-log-index', String(error.index));
+  if (error.code === 'frozen') {
+    // No method is left for this resource: RFC 9110 section 15.5.6 wants `Allow` all the same.
+    return reply.headers({ allow: '', 'content-type': 'text/plain; charset=utf-8' }).send(FROZEN_TEXT);
+  }
+  return sendJson(reply, errorJson(error));
+}
+
+const asItIs = (payload: string): string => payload;
+
+/** Sends ready-made JSON as `application/json` (Fastify would add a charset, which JSON does not have). */
+export function sendJson(reply: FastifyReply, json: string): FastifyReply {
+  return reply.header('content-type', 'application/json').serializer(asItIs).send(json);
+}
+
+/** A whole HTTP/1.1 reply as text, for a request that never became one. It ends the connection. */
+export function rawReply(error: RequestError): string {
+  const { status } = REQUEST_ERRORS[error.code];
+  const body = errorJson(error);
+  return (
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\n` +
+    `Content-Length: ${Buffer.byteLength(body)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n${body}`
+  );
+}
+
+/** Names the parameter in our words: the schema compiler's would name its own paths. */
+function validationMessage(error: Partial<FastifyError>): string {
+  const where = error.validationContext === 'params' ? 'path' : 'query';
+  const first = error.validation?.[0];
+  const params = first?.params as { readonly missingProperty?: string } | undefined;
+  const name = params?.missingProperty ?? first?.instancePath.slice(1).split('/')[0];
+  switch (first?.keyword) {
+    case 'required':
+      return `the ${where} parameter ${String(name)} is missing`;
+    case 'additionalProperties':
+      return 'the query has a parameter that is not known here';
+    default:
+      return `the ${where} parameter ${String(name)} must be one whole number in decimal`;
+  }
+}

@@ -1,0 +1,42 @@
+/** OpenAPI 3.1, generated from the routes that there are, at `/openapi.json`. */
+import swagger from '@fastify/swagger';
+import type { FastifyInstance, FastifySchema } from 'fastify';
+import { docs, type RouteDocs } from './docs.ts';
+import { sendJson } from './errors.ts';
+
+/** Before the routes. */
+export function openapi(app: FastifyInstance): void {
+  app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Stele',
+        description:
+          'An append-only transparency log: the write API of Rekor v2, and the read API of c2sp.org/tlog-tiles.',
+        version: '1',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+    },
+    transform: ({ schema, url, route }) => {
+      const told = route.config?.docs;
+      if (told === undefined) return { schema: { ...schema, hide: true } as FastifySchema, url };
+      const { path, ...rest } = told;
+      return { schema: { ...schema, ...rest } as unknown as FastifySchema, url: documentedPath(url, path) };
+    },
+  });
+}
+
+/** After the routes. */
+export function openapiRoute(app: FastifyInstance): void {
+  let text: string | undefined;
+  app.get('/openapi.json', { config: { docs: docs.openapi as RouteDocs } }, (_request, reply) => {
+    text ??= JSON.stringify(app.swagger());
+    sendJson(reply.header('cache-control', 'public, max-age=300'), text);
+  });
+}
+
+/** `path` is that of the root; the same route stands below `/api/v2` as well. */
+function documentedPath(url: string, path: string | undefined): string {
+  if (path === undefined) return url;
+  return url.startsWith('/api/v2') && !path.startsWith('/api/v2') ? `/api/v2${path}` : path;
+}

@@ -1,0 +1,76 @@
+/** What the HTTP servers are told, with the defaults in one block. */
+import type { FastifyBaseLogger } from 'fastify';
+
+/** The part of pino's logger that is used. */
+export type Logger = FastifyBaseLogger;
+
+export interface RateLimit {
+  /** Requests that one address (one /64 for IPv6) may make in `windowMs`. */
+  readonly max: number;
+  readonly windowMs: number;
+}
+
+export interface HttpOptions {
+  /** Largest request body, in bytes. */
+  readonly bodyBytes: number;
+  /** Request bodies held in memory at one time, all together, in bytes; past it new ones get 503. */
+  readonly bodiesBytes?: number;
+  /** Largest request head (request line and headers), in bytes. */
+  readonly headerBytes: number;
+  /** Longest request target, in bytes. */
+  readonly urlBytes: number;
+  /** Open connections; more are closed at once. */
+  readonly connections: number;
+  /** Time in which the whole request must have come. */
+  readonly requestTimeoutMs: number;
+  /** Time in which the request head must have come; counts from the connection's start for the first request. */
+  readonly headersTimeoutMs: number;
+  /** Idle time after which a kept-alive connection is closed. */
+  readonly keepAliveTimeoutMs: number;
+  /** Time that a client has to take a reply, beside one second for each 16 KiB of it. */
+  readonly replyTimeoutMs?: number;
+  /** Requests in one bulk call. */
+  readonly bulkItems: number;
+  /** Off where undefined. */
+  readonly rateLimit: RateLimit | undefined;
+  /** Whose `X-Forwarded-For` is believed: nobody's, everybody's, or that of these addresses and CIDR blocks. */
+  readonly trustProxy: boolean | readonly string[];
+  /** What a duplicate gets: 201 with the entry that is there, or 409. */
+  readonly duplicates: 'return' | 'conflict';
+  /** `Retry-After` of a 503, in seconds. */
+  readonly retryAfterSeconds: number;
+  /** PEM contents of the certificate chain and its key; plain HTTP where undefined. */
+  readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  /** Log each request: costs more than the rest of the HTTP layer together. */
+  readonly requestLog: boolean;
+  /** Compressed bundles kept in memory, in bytes. */
+  readonly compressedBytes?: number;
+}
+
+/** `HttpOptions` with nothing left open. */
+export type HttpSettings = Required<HttpOptions>;
+
+export const HTTP_DEFAULTS: HttpSettings = {
+  bodyBytes: 4 * 1024 * 1024,
+  bodiesBytes: 256 * 1024 * 1024,
+  headerBytes: 16 * 1024,
+  urlBytes: 2048,
+  connections: 10_000,
+  requestTimeoutMs: 60_000,
+  headersTimeoutMs: 10_000,
+  keepAliveTimeoutMs: 65_000,
+  replyTimeoutMs: 30_000,
+  bulkItems: 256,
+  rateLimit: undefined,
+  trustProxy: false,
+  duplicates: 'return',
+  retryAfterSeconds: 1,
+  tls: undefined,
+  requestLog: false,
+  compressedBytes: 32 * 1024 * 1024,
+};
+
+export interface AdminOptions {
+  /** Bearer token of the calls that change something, at least 16 characters. */
+  readonly token: string;
+}

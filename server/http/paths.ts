@@ -1,0 +1,33 @@
+/** Which paths there are, for telling an unknown path (404) from a method that a path does not have (405). */
+import type { FastifyInstance } from 'fastify';
+
+/** The path of a request target, still percent-encoded, without its query. */
+export function pathOf(url: string | undefined): string {
+  const target = url ?? '';
+  const query = target.indexOf('?');
+  return query === -1 ? target : target.slice(0, query);
+}
+
+/** Must be made before the routes are; returns the methods that a path has, sorted, or none where it is unknown. */
+export function watchRoutes(app: FastifyInstance): (path: string) => readonly string[] {
+  const methods = new Map<string, Set<string>>();
+  let patterns: readonly (readonly [RegExp, Set<string>])[] | undefined;
+  app.addHook('onRoute', ({ url, method }) => {
+    const known = methods.get(url) ?? new Set();
+    for (const name of typeof method === 'string' ? [method] : method) known.add(name);
+    methods.set(url, known);
+  });
+  return (path) => {
+    patterns ??= [...methods].map(([url, known]) => [routePattern(url), known] as const);
+    return [...(patterns.find(([pattern]) => pattern.test(path))?.[1] ?? [])].sort();
+  };
+}
+
+function routePattern(url: string): RegExp {
+  const parts = url.split(/(::|:\w+|\*)/).map((part) => {
+    if (part === '::') return ':';
+    if (part === '*') return '.*';
+    return part.startsWith(':') ? '[^/]+' : part.replace(/[.+?^${}()|[\]\\]/g, '\\$&');
+  });
+  return new RegExp(`^${parts.join('')}$`);
+}

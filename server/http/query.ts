@@ -1,0 +1,87 @@
+/** For people and scripts: single entries with a proof, consistency proofs, and what this log is and takes. */
+import type { FastifyInstance } from 'fastify';
+import { MAX_ENTRY } from '../../merkle/bundle.ts';
+import { parseDecimal } from '../../merkle/bytes.ts';
+import { RequestError } from '../errors.ts';
+import type { HttpContext } from './app.ts';
+import { docs, NumberText } from './docs.ts';
+import { base64, EntryEncoder } from './entry.ts';
+import { notFound, sendJson } from './errors.ts';
+
+/** WIRE.md's registry, as a client needs it to choose a key. */
+const KEY_TYPES = [
+  { keyDetails: 'PKIX_ECDSA_P256_SHA_256', number: 5, digest: 'SHA2_256' },
+  { keyDetails: 'PKIX_ECDSA_P384_SHA_384', number: 12, digest: 'SHA2_384' },
+  { keyDetails: 'PKIX_ECDSA_P521_SHA_512', number: 13, digest: 'SHA2_512' },
+  { keyDetails: 'PKIX_RSA_PKCS1V15_2048_SHA256', number: 9, digest: 'SHA2_256' },
+  { keyDetails: 'PKIX_RSA_PKCS1V15_3072_SHA256', number: 10, digest: 'SHA2_256' },
+  { keyDetails: 'PKIX_RSA_PKCS1V15_4096_SHA256', number: 11, digest: 'SHA2_256' },
+  { keyDetails: 'PKIX_ED25519_PH', number: 8, digest: 'SHA2_512' },
+];
+const KINDS = [{ kind: 'hashedrekord', version: '0.0.2', requests: ['hashedRekordRequestV002', 'dsseRequestV002'] }];
+
+export function queryRoutes(app: FastifyInstance, { log, options }: HttpContext): void {
+  const encoder = new EntryEncoder(log.info.logId);
+
+  app.get<{ Params: { index: string } }>(
+    '/stele/v1/entries/:index',
+    {
+      schema: { params: { type: 'object', required: ['index'], properties: { index: NumberText } } },
+      config: { docs: docs.entry },
+    },
+    async (request, reply) => {
+      const entry = await log.entry(decimal(request.params.index, 'index'));
+      if (entry === undefined) throw notFound();
+      return sendJson(reply.header('cache-control', 'no-cache'), encoder.json(entry));
+    },
+  );
+
+  app.get<{ Querystring: { first: string; second: string } }>(
+    '/stele/v1/proofs/consistency',
+    {
+      schema: {
+        querystring: {
+          type: 'object',
+          required: ['first', 'second'],
+          properties: { first: NumberText, second: NumberText },
+          additionalProperties: false,
+        },
+      },
+      config: { docs: docs.consistency },
+    },
+    async (request, reply) => {
+      const first = decimal(request.query.first, 'first');
+      const second = decimal(request.query.second, 'second');
+      if (first > second || second > log.publishedSize) {
+        const range = `0 <= first <= second <= ${log.publishedSize}`;
+        throw new RequestError('invalid-argument', `the tree sizes must be ${range}, the published size`);
+      }
+      const hashes = (await log.consistencyProof(first, second)).map(base64);
+      return sendJson(reply.header('cache-control', 'no-cache'), JSON.stringify({ first, second, hashes }));
+    },
+  );
+
+  app.get('/stele/v1/log', { config: { docs: docs.log } }, (_request, reply) => {
+    const { origin, verifierKeys, logId, status } = log.info;
+    const info = {
+      origin,
+      verifierKeys,
+      logId: base64(logId),
+      status,
+      size: log.publishedSize,
+      limits: { bodyBytes: options.bodyBytes, entryBytes: MAX_ENTRY, bulkItems: options.bulkItems },
+      kinds: KINDS,
+      keyTypes: KEY_TYPES,
+    };
+    sendJson(reply.header('cache-control', 'no-cache'), JSON.stringify(info));
+  });
+}
+
+/** The schema has checked the form; what is left is a number past 2^53. */
+function decimal(text: string, name: string): number {
+  try {
+    return parseDecimal(text);
+  } catch {
+    throw new RequestError('invalid-argument', `the parameter ${name} is too large`);
+  }
+}

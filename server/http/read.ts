@@ -1,0 +1,68 @@
+/**
+ * What tlog-tiles readers fetch (c2sp.org/tlog-tiles): the checkpoint, tiles and entry bundles, at the root and, the
+ * same bytes, below `/api/v2`.
+ *
+ * Paths are taken from the URL as it was sent, not as the router decoded it: a cache in front must not come to hold the
+ * same tile under many names.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { MerkleError } from '../../merkle/errors.ts';
+import { parseEntryBundlePath, parseTilePath } from '../../merkle/tile.ts';
+import type { HttpContext } from './app.ts';
+import { acceptsGzip, Compressor } from './compress.ts';
+import { docs } from './docs.ts';
+import { notFound } from './errors.ts';
+import { pathOf } from './paths.ts';
+
+const IMMUTABLE = 'public, max-age=31536000, immutable';
+/** A shared cache may take the load of many pollers, but nobody should see an old tree for long. */
+const FRESH = 'public, max-age=1';
+const BINARY = 'application/octet-stream';
+
+export function readRoutes(app: FastifyInstance, { log, options }: HttpContext): void {
+  const compressor = new Compressor(options.compressedBytes);
+
+  for (const prefix of ['', '/api/v2']) {
+    app.get(`${prefix}/checkpoint`, { config: { docs: docs.checkpoint } }, (_request, reply) => {
+      reply.headers({ 'content-type': 'text/plain; charset=utf-8', 'cache-control': FRESH }).send(log.checkpoint);
+    });
+
+    app.get(`${prefix}/tile/entries/*`, { config: { docs: docs.bundle } }, async (request, reply) => {
+      const path = relativePath(request, prefix);
+      const { index, width } = strict(() => parseEntryBundlePath(path));
+      const bytes = await log.entryBundle(index, width);
+      if (bytes === undefined) throw notFound();
+      const compressed = acceptsGzip(request.headers['accept-encoding'])
+        ? await compressor.gzip(path, bytes)
+        : undefined;
+      if (compressed !== undefined) reply.header('content-encoding', 'gzip');
+      return sendImmutable(reply.header('vary', 'Accept-Encoding'), compressed ?? bytes);
+    });
+
+    app.get(`${prefix}/tile/*`, { config: { docs: docs.tile } }, async (request, reply) => {
+      const tile = strict(() => parseTilePath(relativePath(request, prefix)));
+      const bytes = await log.tile(tile.level, tile.index, tile.width);
+      if (bytes === undefined) throw notFound();
+      return sendImmutable(reply, bytes);
+    });
+  }
+}
+
+/** `tile/0/x001/234` of `/api/v2/tile/0/x001/234?x` */
+function relativePath(request: FastifyRequest, prefix: string): string {
+  return pathOf(request.raw.url).slice(prefix.length + 1);
+}
+
+/** A path that is not exactly right is one that the log does not have. */
+function strict<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof MerkleError) throw notFound();
+    throw error;
+  }
+}
+
+function sendImmutable(reply: FastifyReply, bytes: Uint8Array): FastifyReply {
+  return reply.headers({ 'content-type': BINARY, 'cache-control': IMMUTABLE }).send(bytes);
+}

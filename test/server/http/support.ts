@@ -1,0 +1,72 @@
+/** The app of a test: over a small log in memory, on a port of its own where the test needs a socket. */
+
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { connect, type Socket } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import { onTestFinished } from 'vitest';
+import { createApp } from '../../../server/http/app.ts';
+import { HTTP_DEFAULTS, type HttpOptions, type Logger } from '../../../server/http/options.ts';
+import { Metrics } from '../../../server/metrics.ts';
+import { MemoryLog } from '../../support/memory-log.ts';
+import { hashedRekordRequest, sharedSigner, toJsonBatch } from '../../support/requests.ts';
+
+export const ENTRIES = '/api/v2/log/entries';
+export const BATCH = `${ENTRIES}:batch`;
+
+/** What the server logged, for looking at in a test. */
+export class MemoryLogger {
+  readonly lines: { fields: { err?: Error }; message: string }[] = [];
+  readonly error = (fields: { err?: Error }, message: string) => void this.lines.push({ fields, message });
+}
+
+export interface TestApp {
+  readonly app: FastifyInstance;
+  readonly log: MemoryLog;
+  readonly metrics: Metrics;
+  readonly logger: MemoryLogger;
+}
+
+export function makeApp(options: Partial<HttpOptions> = {}): TestApp {
+  const log = new MemoryLog();
+  const metrics = new Metrics({ process: false });
+  const logger = new MemoryLogger();
+  const app = createApp(log, { ...HTTP_DEFAULTS, ...options }, metrics, logger as unknown as Logger);
+  onTestFinished(() => app.close());
+  return { app, log, metrics, logger };
+}
+
+export async function listen(app: FastifyInstance): Promise<{ port: number; base: string }> {
+  await app.listen({ port: 0, host: '127.0.0.1' });
+  const { port } = app.server.address() as AddressInfo;
+  return { port, base: `http://127.0.0.1:${port}` };
+}
+
+/** Grows the log to `size` entries. */
+export async function fill(log: MemoryLog, size: number): Promise<void> {
+  while (log.publishedSize < size) {
+    const count = Math.min(64, size - log.publishedSize);
+    const requests = Array.from({ length: count }, () => hashedRekordRequest(sharedSigner()));
+    await log.submit(Buffer.from(toJsonBatch(requests)), 'json-batch');
+  }
+}
+
+/** A raw connection: what it was sent, and when it was closed. */
+export async function dial(port: number): Promise<{ socket: Socket; text: () => string; closed: Promise<string> }> {
+  const socket = connect(port, '127.0.0.1');
+  let received = '';
+  socket.on('data', (chunk) => {
+    received += chunk.toString('latin1');
+  });
+  socket.on('error', () => {});
+  const closed = once(socket, 'close').then(() => received);
+  await once(socket, 'connect');
+  onTestFinished(() => void socket.destroy());
+  return { socket, text: () => received, closed };
+}
+
+/** Status and JSON body of a raw reply. */
+export function parseReply(text: string): { status: number; head: string; body: unknown } {
+  const [head = '', body = ''] = text.split('\r\n\r\n', 2);
+  return { status: Number(head.split(' ', 2)[1]), head: head.toLowerCase(), body: body === '' ? '' : JSON.parse(body) };
+}
