@@ -2,13 +2,14 @@
  * Keys in PKCS#11 tokens, from inside the thread that talks to the module (token-worker.ts). Everything here is synchronous
  * and one call runs at a time: C_Finalize, which a token that came back may need, must never meet another call.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { Attribute, Cryptoki, Handle } from './cryptoki.ts';
 import * as ck from './cryptoki.ts';
 import { CKA, ckr, tokenError } from './cryptoki.ts';
-import { algorithmOf, ecParams, spkiFromPoint } from './ecpoint.ts';
+import { algorithmOf, spkiFromPoint } from './ecpoint.ts';
 import { RuntimeError } from './errors.ts';
 import type { KeyAlgorithm } from './signer.ts';
+import { generateKeyPair, MECHANISM } from './token-keygen.ts';
 
 /** Which key, in which token, and the PIN to log in with. */
 export interface TokenAccess {
@@ -29,11 +30,6 @@ interface Session {
   readonly key: Handle;
   readonly mechanism: number;
 }
-
-const MECHANISM = {
-  ed25519: { generate: ck.CKM_EC_EDWARDS_KEY_PAIR_GEN, sign: ck.CKM_EDDSA, keyType: ck.CKK_EC_EDWARDS },
-  'ecdsa-p256': { generate: ck.CKM_EC_KEY_PAIR_GEN, sign: ck.CKM_ECDSA, keyType: ck.CKK_EC },
-};
 
 /** Both algorithms: 64 bytes. Room for more shows a module that gives something else. */
 const SIGNATURE_ROOM = 256;
@@ -115,7 +111,7 @@ export class TokenModule {
             `token "${access.token}" cannot make keys for ${algorithm}: choose the other algorithm or another token`,
           );
         }
-        this.#generate(handle, access.label, algorithm);
+        generateKeyPair(this.#cryptoki, handle, access.label, algorithm);
         // Read back as a signer would: a token that ignored a part of the template is found out now.
         return this.#findKey(handle, access).publicKey;
       } finally {
@@ -200,7 +196,7 @@ export class TokenModule {
     });
     const found = tokens.filter((token) => token.label === unpadded(label));
     if (found.length === 1) return found[0]!;
-    const there = tokens.map((token) => `"${token.label}"`).join(', ') || 'none';
+    const there = tokens.map((token) => JSON.stringify(token.label)).join(', ') || 'none';
     throw new RuntimeError(
       'pkcs11-token',
       found.length === 0
@@ -255,51 +251,6 @@ export class TokenModule {
     }
   }
 
-  #generate(session: Handle, label: string, algorithm: KeyAlgorithm): void {
-    const { generate, keyType } = MECHANISM[algorithm];
-    const id = randomBytes(16);
-    const common: Attribute[] = [
-      { type: CKA.TOKEN, value: true },
-      { type: CKA.LABEL, value: label },
-      { type: CKA.ID, value: id },
-      { type: CKA.KEY_TYPE, value: keyType },
-    ];
-    const privateTemplate: Attribute[] = [
-      { type: CKA.CLASS, value: ck.CKO_PRIVATE_KEY },
-      ...common,
-      { type: CKA.PRIVATE, value: true },
-      { type: CKA.SENSITIVE, value: true },
-      { type: CKA.EXTRACTABLE, value: false },
-      { type: CKA.SIGN, value: true },
-      { type: CKA.SIGN_RECOVER, value: false },
-      { type: CKA.DECRYPT, value: false },
-      { type: CKA.UNWRAP, value: false },
-      { type: CKA.DERIVE, value: false },
-    ];
-    const forms = ecParams(algorithm);
-    for (const [attempt, params] of forms.entries()) {
-      const publicTemplate: Attribute[] = [
-        { type: CKA.CLASS, value: ck.CKO_PUBLIC_KEY },
-        ...common,
-        { type: CKA.PRIVATE, value: false },
-        { type: CKA.VERIFY, value: true },
-        { type: CKA.EC_PARAMS, value: params },
-      ];
-      try {
-        this.#cryptoki.C_GenerateKeyPair(
-          session,
-          { mechanism: generate, parameter: null },
-          publicTemplate,
-          privateTemplate,
-        );
-        return;
-      } catch (error) {
-        // A module that does not know one form of the curve's name may know the next; every other error is final.
-        if (attempt + 1 === forms.length || !PARAMS_REFUSED.has(ckr(error) ?? '')) throw error;
-      }
-    }
-  }
-
   #find(session: Handle, template: Attribute[]): Handle[] {
     this.#cryptoki.C_FindObjectsInit(session, template);
     try {
@@ -327,15 +278,6 @@ export class TokenModule {
     }
   }
 }
-
-const PARAMS_REFUSED = new Set([
-  'CKR_DOMAIN_PARAMS_INVALID',
-  'CKR_CURVE_NOT_SUPPORTED',
-  'CKR_ATTRIBUTE_VALUE_INVALID',
-  'CKR_TEMPLATE_INCONSISTENT',
-  'CKR_GENERAL_ERROR',
-  'CKR_FUNCTION_FAILED',
-]);
 
 function unpadded(text: string): string {
   return text.replace(/[ \0]+$/, '');

@@ -87,7 +87,7 @@ describe.skipIf(!HAVE_SOFTHSM)('keys in SoftHSM', () => {
       expect(signer.healthy).toBe(true);
       await hsm.takeAway();
       const waiting = [signer.sign(message), signer.sign(message)];
-      await expect.poll(() => signer.healthy).toBe(false);
+      await expect.poll(() => signer.healthy, { timeout: 20_000 }).toBe(false);
       await expect(other.sign(message)).rejects.toMatchObject({ code: 'pkcs11-token' });
       expect(signer.lastError).toBe('pkcs11-token');
       expect(recovered).toBe(0);
@@ -111,7 +111,7 @@ describe.skipIf(!HAVE_SOFTHSM)('keys in SoftHSM', () => {
     await hsm.takeAway();
     try {
       const waiting = expect(signer.sign(message)).rejects.toMatchObject({ code: 'aborted' });
-      await expect.poll(() => signer.healthy).toBe(false);
+      await expect.poll(() => signer.healthy, { timeout: 20_000 }).toBe(false);
       await signer.close();
       await waiting;
     } finally {
@@ -160,9 +160,9 @@ describe.skipIf(!HAVE_SOFTHSM)('keys in SoftHSM', () => {
       await writeFile(pin.file, '0000-wrong\n');
       await hsm.takeAway();
       const waiting = signer.sign(message);
-      await expect.poll(() => signer.lastError).toBe('pkcs11-token');
+      await expect.poll(() => signer.lastError, { timeout: 20_000 }).toBe('pkcs11-token');
       await hsm.giveBack();
-      await expect.poll(() => messages.length).toBeGreaterThan(2);
+      await expect.poll(() => messages.length, { timeout: 20_000 }).toBeGreaterThan(2);
       await writeFile(pin.file, `${PIN}\n`);
       expect(verifySignature(signer, message, await waiting)).toBe(true);
     } finally {

@@ -120,7 +120,7 @@ describe('retryingSigner', () => {
     };
     const signer = retryingSigner(slow, { slowMs: 10 });
     const waiting = signer.sign(message);
-    await expect.poll(() => signer.healthy).toBe(false);
+    await expect.poll(() => signer.healthy, { timeout: 20_000 }).toBe(false);
     expect(signer.lastError).toBe('pkcs11-unavailable');
     answer[0]!();
     await expect(waiting).resolves.toHaveLength(64);

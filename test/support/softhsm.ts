@@ -13,6 +13,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -42,9 +43,19 @@ export const SOFTHSM_MODULE: string | undefined = moduleDirectories()
   .map((dir) => join(dir, 'libsofthsm2.so'))
   .find((path) => existsSync(path));
 
-/** Whether tests with SoftHSM can run here: for `describe.skipIf(!HAVE_SOFTHSM)`. Says so once where they cannot. */
-export const HAVE_SOFTHSM: boolean = SOFTHSM_MODULE !== undefined;
-if (!HAVE_SOFTHSM) console.warn('SKIPPED: SoftHSM is not installed (apt-get install softhsm2), its tests do not run');
+/** Whether tests with SoftHSM can run here: for `describe.skipIf(!HAVE_SOFTHSM)`. Says why where they cannot. */
+export const HAVE_SOFTHSM: boolean = missing() === undefined;
+if (!HAVE_SOFTHSM) console.warn(`SKIPPED: ${missing()}, so the tests with SoftHSM do not run`);
+
+function missing(): string | undefined {
+  if (SOFTHSM_MODULE === undefined) return 'SoftHSM is not installed (apt-get install softhsm2)';
+  try {
+    createRequire(import.meta.url)('pkcs11js');
+    return undefined;
+  } catch {
+    return 'the optional dependency pkcs11js is not installed';
+  }
+}
 
 export async function startSoftHsm(): Promise<SoftHsm | undefined> {
   if (SOFTHSM_MODULE === undefined) return undefined;
