@@ -1,5 +1,5 @@
 /** The plain values that the stages and the HTTP layer hand each other. */
-import type { RequestErrorCode } from './errors.ts';
+import type { RequestError, RequestErrorCode } from './errors.ts';
 import type { LogStatus, NewEntry } from './store/types.ts';
 
 /** How a request body is to be read: one CreateEntryRequest, or `{"requests": [...]}` of up to `limits.bulkItems`. */
@@ -38,7 +38,7 @@ export interface InclusionProof {
 }
 
 /** The outcome of one item: the entry, or an error that the client may see. */
-export type Outcome = { readonly entry: LoggedEntry } | { readonly error: import('./errors.ts').RequestError };
+export type Outcome = { readonly entry: LoggedEntry } | { readonly error: RequestError };
 
 /** What `GET /stele/v1/log` tells. */
 export interface LogInfo {
@@ -76,6 +76,8 @@ export interface LogService {
   freeze(): Promise<string>;
   /** Copies a consistent state into the empty or missing directory `dir`; resolves with the size copied. */
   backup(dir: string): Promise<number>;
+  /** Writes the complete static tree of the published checkpoint below `dir`; resolves with its size. */
+  export(dir: string): Promise<number>;
   /** Takes no new entries from now on; resolves when all under way are answered. */
   drain(): Promise<void>;
   close(): Promise<void>;

@@ -1,0 +1,88 @@
+/**
+ * Whose data directory this is: `stele.json`, written once, before anything else is stored there.
+ *
+ *     {"format":1,"origin":"log.example.com","verifierKeys":["log.example.com+…"],"copy":false}
+ */
+import { join } from 'node:path';
+import { type Static, Type } from 'typebox';
+import { Value } from 'typebox/value';
+import { decodeUtf8, encodeUtf8 } from '../merkle/bytes.ts';
+import { readFileIfThere, writeFileDurable } from '../merkle/runtime/files.ts';
+import { ServerError } from './errors.ts';
+
+/** Goes up when an older Stele could not read, or would damage, what a newer one writes. */
+export const FORMAT = 1;
+
+const Identity = Type.Object(
+  {
+    format: Type.Integer({ minimum: 1 }),
+    origin: Type.String({ minLength: 1, maxLength: 255 }),
+    verifierKeys: Type.Array(Type.String(), { minItems: 1, maxItems: 8 }),
+    /** A backup: `stele log restore` makes a data directory of it, and only that. */
+    copy: Type.Boolean(),
+  },
+  { additionalProperties: false },
+);
+export type Identity = Static<typeof Identity>;
+
+const MAX_BYTES = 64 * 1024;
+
+export function identityPath(dir: string): string {
+  return join(dir, 'stele.json');
+}
+
+/** The identity of `dir`, or undefined where there is none. Throws `format-version` and `corrupt`. */
+export async function readIdentity(dir: string): Promise<Identity | undefined> {
+  const bytes = await readFileIfThere(identityPath(dir), MAX_BYTES);
+  if (bytes === undefined) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(decodeUtf8(bytes));
+  } catch {
+    throw new ServerError('corrupt', `${identityPath(dir)} is not JSON. Put the file back from a backup.`);
+  }
+  const format = (value as { format?: unknown } | null)?.format;
+  if (Number.isSafeInteger(format) && format !== FORMAT) {
+    throw new ServerError(
+      'format-version',
+      `the data directory ${dir} has format ${format}, and this Stele reads format ${FORMAT}. Start it with the ` +
+        'version of Stele that wrote it.',
+    );
+  }
+  if (!Value.Check(Identity, value)) {
+    throw new ServerError(
+      'corrupt',
+      `${identityPath(dir)} does not have the expected fields. Put it back from a backup.`,
+    );
+  }
+  return value;
+}
+
+export async function writeIdentity(dir: string, identity: Identity): Promise<void> {
+  await writeFileDurable(identityPath(dir), encodeUtf8(`${JSON.stringify(identity)}\n`));
+}
+
+/** Refuses a directory of another log, and a copy. `mine` is what the configuration and the keys say. */
+export function checkIdentity(dir: string, found: Identity, mine: Pick<Identity, 'origin' | 'verifierKeys'>): void {
+  if (found.origin !== mine.origin) {
+    throw new ServerError(
+      'origin-mismatch',
+      `the data directory ${dir} belongs to the log "${found.origin}", and the configured origin is "${mine.origin}". ` +
+        'Set `origin` back, or point `data` at the directory of this log.',
+    );
+  }
+  if (found.copy) {
+    throw new ServerError(
+      'copy',
+      `the data directory ${dir} is a backup. A log that signs on from an old copy shows two histories, so it is not ` +
+        'started from one: run `stele log restore` with the newest checkpoint known from elsewhere.',
+    );
+  }
+  if (found.verifierKeys.join() !== mine.verifierKeys.join()) {
+    throw new ServerError(
+      'key-mismatch',
+      `the data directory ${dir} was signed with ${found.verifierKeys.join(' and ')}, and the configured key is ` +
+        `${mine.verifierKeys.join(' and ')}. Configure the key that this log began with; a new key needs a new log.`,
+    );
+  }
+}

@@ -1,0 +1,30 @@
+/**
+ * A data directory:
+ *
+ *     stele.json     whose it is: format, origin, verifier keys
+ *     key.pem        the signing key, where it is the default one
+ *     admin.token    what the calls of the admin port that change something ask for
+ *     lock/          held by the process that owns the directory; owner.json says which
+ *     state/         level: tree state, tail, index of duplicates
+ *     public/        the public tree as in tlog-tiles: checkpoint, tile/…; a static server may serve it
+ */
+import { join } from 'node:path';
+import { openFileTiles } from './store/files.ts';
+import { openLevelState } from './store/level.ts';
+import type { Stores } from './tree/committed.ts';
+
+export const layout = {
+  state: (dir: string): string => join(dir, 'state'),
+  public: (dir: string): string => join(dir, 'public'),
+  adminToken: (dir: string): string => join(dir, 'admin.token'),
+} as const;
+
+export async function openDirStores(dir: string): Promise<Stores> {
+  const tiles = await openFileTiles(layout.public(dir));
+  try {
+    return { tiles, state: await openLevelState(layout.state(dir)) };
+  } catch (error) {
+    await tiles.close();
+    throw error;
+  }
+}

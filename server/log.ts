@@ -1,0 +1,551 @@
+/**
+ * The log: the one place that joins the stages. It reads as DESIGN.md's way of an entry,
+ *
+ *     body ─ ingest (pool) ─ dedup ─ sequence ─ integrate ═ COMMIT ═ tiles ─ sign ─ cosign ═ PUBLISH ═ reply
+ *
+ * and after a failure of the store it is opened anew by the code that a start runs.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { encodeUtf8 } from '../merkle/bytes.ts';
+import { fastSha256 } from '../merkle/runtime/hash.ts';
+import { Dedup } from './dedup.ts';
+import { RequestError, ServerError } from './errors.ts';
+import type { Metrics } from './metrics.ts';
+import { Publisher } from './publisher.ts';
+import { Sequencer, type SequencerOptions } from './sequencer.ts';
+import type { CheckpointSigner } from './sign.ts';
+import type { NewEntry, TileStore } from './store/types.ts';
+import { CommittedTree, type Stores } from './tree/committed.ts';
+import { openPublished } from './tree/published.ts';
+import type { TreeReader } from './tree/reader.ts';
+import type {
+  Encoding,
+  InclusionProof,
+  Ingested,
+  IngestedBody,
+  LoggedEntry,
+  LogInfo,
+  LogService,
+  Outcome,
+} from './types.ts';
+
+export interface LogLimits {
+  /** New entries that were taken and are not answered yet. */
+  readonly outstanding: number;
+  /** Entries that are committed, but not published. */
+  readonly unpublished: number;
+  /** How long a committed entry waits for its publication, in milliseconds. */
+  readonly publishTimeoutMs: number;
+  /** How long a checkpoint may be due before `notReady` says so, in milliseconds. */
+  readonly maxCheckpointDelayMs: number;
+}
+
+export interface LogOptions {
+  /** Opens both stores; called at the start and after each failure. */
+  readonly openStores: () => Promise<Stores>;
+  readonly signer: CheckpointSigner;
+  /** False while the signing key cannot be reached. */
+  readonly signerHealthy: () => boolean;
+  readonly ingest: { ingest(body: Uint8Array, encoding: Encoding): Promise<IngestedBody> };
+  readonly batch: SequencerOptions;
+  readonly limits: LogLimits;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  /** The log cannot go on: what is stored contradicts itself. Called once. */
+  readonly onFatal: (error: unknown) => void;
+  readonly copyTo: {
+    backup(dir: string, tree: CommittedTree, checkpoint: string): Promise<number>;
+    export(dir: string, reader: TreeReader, store: Pick<TileStore, 'get'>, checkpoint: string): Promise<number>;
+  };
+}
+
+/** What the log says to the operator; pino fits. */
+export interface Logger {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** An entry on its way from ingest to its commit, and all who wait for it. */
+class Pending {
+  readonly leafHash: Uint8Array;
+  readonly body: Uint8Array;
+  readonly placed: Promise<number>;
+  resolve!: (index: number) => void;
+  reject!: (error: unknown) => void;
+
+  constructor(entry: NewEntry) {
+    this.leafHash = entry.leafHash;
+    this.body = entry.body;
+    this.placed = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+  }
+}
+
+/** Waits between attempts to open the store again, in milliseconds. */
+const REOPEN_MIN_MS = 100;
+const REOPEN_MAX_MS = 5000;
+
+/** These say that what is stored is wrong, not that storing failed: opening it again would not help. */
+const FATAL = new Set([
+  'corrupt',
+  'tail-gap',
+  'tile-conflict',
+  'rollback',
+  'conflict',
+  'frozen',
+  'key-mismatch',
+  'origin-mismatch',
+]);
+
+export class Log implements LogService {
+  readonly #options: LogOptions;
+  readonly #dedup: Dedup<Pending>;
+  readonly #sequencer: Sequencer<Pending>;
+  readonly #publisher: Publisher;
+  #tree: CommittedTree;
+  #mode: 'running' | 'recovering' | 'stopped' = 'running';
+  #recovery: Promise<void> | undefined;
+  #lastError: unknown;
+  #freezing: Promise<string> | undefined;
+  #draining = false;
+  /** Requests under way. */
+  #outstanding = 0;
+  /** New entries on their way. */
+  #taken = 0;
+  #unpublishedSince: number | undefined;
+
+  private constructor(options: LogOptions, tree: CommittedTree) {
+    this.#options = options;
+    this.#tree = tree;
+    this.#dedup = new Dedup((leafHashes) => this.#tree.lookup(leafHashes));
+    this.#sequencer = new Sequencer(options.batch, (batch) => this.#integrate(batch));
+    this.#publisher = new Publisher(tree, {
+      sign: (head) => options.signer.sign(head),
+      hash: fastSha256,
+      timeoutMs: options.limits.publishTimeoutMs,
+      onPublished: ({ sign, publish }) => {
+        options.metrics.stage('sign').observe(sign);
+        options.metrics.stage('publish').observe(publish);
+        options.metrics.checkpointPublished(this.publishedSize);
+        this.#measureSizes();
+      },
+      onProofError: (error) =>
+        options.logger.error({ err: error }, 'an entry was logged, but its proof cannot be made'),
+      onError: (error, of) => this.#fail(error, of),
+    });
+  }
+
+  /**
+   * Opens the log, goes on where a crash left it, and publishes what is committed. Resolves once a checkpoint is public.
+   * Throws `ServerError`.
+   */
+  static async open(options: LogOptions): Promise<Log> {
+    const stores = await options.openStores();
+    let log: Log | undefined;
+    try {
+      const tree = await CommittedTree.open(stores, fastSha256);
+      log = new Log(options, tree);
+      await log.#adopt(tree);
+      // A new log shows its empty tree before it takes the first entry.
+      await log.#publisher.idle();
+      if (log.#publisher.published === undefined) {
+        throw new ServerError('store', 'the first checkpoint could not be published', { cause: log.#lastError });
+      }
+      if (tree.state.status === 'freezing') await log.freeze();
+      return log;
+    } catch (error) {
+      if (log !== undefined) {
+        log.#mode = 'stopped';
+        await log.#recovery;
+      }
+      await Promise.allSettled([stores.tiles.close(), stores.state.close()]);
+      throw error;
+    }
+  }
+
+  get info(): LogInfo {
+    const { origin, verifierKeys, logId } = this.#options.signer;
+    return { origin, verifierKeys, logId, status: this.#tree.state.status };
+  }
+
+  get publishedSize(): number {
+    return this.#publisher.published?.reader.snapshot.size ?? 0;
+  }
+
+  get checkpoint(): string {
+    return this.#public().checkpoint;
+  }
+
+  async submit(body: Uint8Array, encoding: Encoding): Promise<readonly Outcome[]> {
+    this.#admit();
+    this.#outstanding++;
+    const { metrics } = this.#options;
+    metrics.outstanding.set(this.#outstanding);
+    const started = performance.now();
+    try {
+      const ingested = await this.#options.ingest.ingest(body, encoding);
+      metrics.stage('ingest').observe((performance.now() - started) / 1000);
+      if ('refusal' in ingested) {
+        metrics.refused(ingested.refusal.reason);
+        throw new RequestError(ingested.refusal.code, ingested.refusal.message);
+      }
+      const outcomes = await Promise.all(ingested.items.map((item) => this.#logItem(item)));
+      metrics.stage('total').observe((performance.now() - started) / 1000);
+      return outcomes;
+    } finally {
+      this.#outstanding--;
+      metrics.outstanding.set(this.#outstanding);
+    }
+  }
+
+  tile(level: number, index: number, width: number): Promise<Uint8Array | undefined> {
+    return this.#read((reader) => reader.tile(level, index, width));
+  }
+
+  entryBundle(index: number, width: number): Promise<Uint8Array | undefined> {
+    return this.#read((reader) => reader.entryBundle(index, width));
+  }
+
+  entry(index: number): Promise<LoggedEntry | undefined> {
+    const { checkpoint } = this.#public();
+    return this.#read(async (reader) => {
+      const { size, root } = reader.snapshot;
+      if (index >= size) return undefined;
+      const prove = await reader.prover([index]);
+      const proof: InclusionProof = { treeSize: size, root, hashes: prove(index), checkpoint };
+      return { index, body: await reader.entry(index), proof, duplicate: false };
+    });
+  }
+
+  consistencyProof(first: number, second: number): Promise<Uint8Array[]> {
+    return this.#read((reader) => {
+      const { size } = reader.snapshot;
+      if (first > second || second > size) {
+        throw new RequestError(
+          'invalid-argument',
+          `first and second must satisfy 0 <= first <= second <= ${size}, the published size`,
+        );
+      }
+      return reader.consistencyProof(first, second);
+    });
+  }
+
+  notReady(): readonly string[] {
+    const reasons: string[] = [];
+    if (this.#mode === 'recovering') reasons.push('the store failed and is being opened again');
+    if (this.#mode === 'stopped') reasons.push('the log has stopped');
+    if (this.#draining) reasons.push('the log is shutting down');
+    if (!this.#options.signerHealthy()) reasons.push('the signing key cannot be reached');
+    const due = this.#unpublishedSince;
+    const delay = due === undefined ? 0 : performance.now() - due;
+    if (delay > this.#options.limits.maxCheckpointDelayMs) {
+      reasons.push(`the newest checkpoint is ${Math.round(delay / 1000)} s late`);
+    }
+    return reasons;
+  }
+
+  freeze(): Promise<string> {
+    this.#freezing ??= this.#freeze().finally(() => {
+      this.#freezing = undefined;
+    });
+    return this.#freezing;
+  }
+
+  async backup(dir: string): Promise<number> {
+    // The checkpoint first: the state that is copied afterwards is at least as large.
+    const { checkpoint } = this.#public();
+    return await this.#options.copyTo.backup(dir, this.#tree, checkpoint);
+  }
+
+  async export(dir: string): Promise<number> {
+    const { checkpoint, reader } = this.#public();
+    return await this.#options.copyTo.export(dir, reader, this.#tree.tileStore(), checkpoint);
+  }
+
+  async drain(): Promise<void> {
+    this.#draining = true;
+    while (this.#outstanding > 0) await sleep(10);
+  }
+
+  async close(): Promise<void> {
+    this.#draining = true;
+    await this.#sequencer.idle();
+    this.#mode = 'stopped';
+    await this.#recovery;
+    this.#rejectAll(new RequestError('draining', 'the log is shutting down; retry'));
+    this.#publisher.close();
+    await this.#tree.close();
+  }
+
+  /** The limits that need no look at the entry. */
+  #admit(): void {
+    const { limits, metrics } = this.#options;
+    if (this.#freezing !== undefined || this.#tree.state.status !== 'open') {
+      throw new RequestError('frozen', 'This log has been frozen, please switch to the latest log.\n');
+    }
+    if (this.#mode !== 'running') throw storeFailed();
+    if (this.#draining) throw new RequestError('draining', 'the log is shutting down; retry');
+    // New entries are held to the limit behind the look-up for duplicates; twice of it bounds the look-ups.
+    if (this.#outstanding >= 2 * limits.outstanding) {
+      metrics.refused('pushback');
+      throw pushback();
+    }
+  }
+
+  /** One item of a body: its entries, all placed and published, or why not. The first entry is the reply. */
+  async #logItem(item: Ingested): Promise<Outcome> {
+    if ('refusal' in item) {
+      this.#options.metrics.refused(item.refusal.reason);
+      return { error: new RequestError(item.refusal.code, item.refusal.message) };
+    }
+    try {
+      // All are awaited, so that a failure of the second does not leave the first's promise without a handler.
+      const results = await Promise.allSettled(item.entries.map((entry) => this.#logEntry(entry)));
+      for (const result of results) if (result.status === 'rejected') throw result.reason;
+      return { entry: (results[0] as PromiseFulfilledResult<LoggedEntry>).value };
+    } catch (error) {
+      if (error instanceof RequestError) return { error };
+      this.#options.logger.error({ err: error }, 'an entry failed');
+      return { error: new RequestError('internal', 'the log failed to take this entry; retry') };
+    }
+  }
+
+  async #logEntry(entry: NewEntry): Promise<LoggedEntry> {
+    const { index, duplicate } = await this.#place(entry);
+    if (duplicate) this.#options.metrics.duplicates.inc();
+    try {
+      const proof = await this.#publisher.wait(index, entry.leafHash);
+      return { index, body: entry.body, proof, duplicate };
+    } finally {
+      if (!duplicate) this.#taken--;
+    }
+  }
+
+  /** Dedup, then sequence: the index of the entry once it is committed. */
+  async #place(entry: NewEntry): Promise<{ index: number; duplicate: boolean }> {
+    const joined = this.#dedup.inFlight(entry.leafHash);
+    if (joined !== undefined) return { index: await joined.placed, duplicate: true };
+    if (this.#mode !== 'running') throw storeFailed();
+
+    const pending = new Pending(entry);
+    // Those who join share this promise; where nobody does, its failure is told by what is thrown below.
+    pending.placed.catch(ignore);
+    const tree = this.#tree;
+    let found: number | undefined;
+    try {
+      found = await this.#dedup.reserve(pending);
+    } catch (error) {
+      this.#fail(error, tree);
+      throw storeFailed();
+    }
+    if (tree !== this.#tree || this.#mode !== 'running') throw storeFailed();
+    if (found !== undefined) {
+      this.#dedup.release(pending);
+      pending.resolve(found);
+      return { index: found, duplicate: true };
+    }
+    const refused = this.#refuseNew();
+    if (refused !== undefined) {
+      this.#dedup.release(pending);
+      pending.reject(refused);
+      throw refused;
+    }
+    this.#taken++;
+    this.#sequencer.add(pending);
+    try {
+      return { index: await pending.placed, duplicate: false };
+    } catch (error) {
+      this.#taken--;
+      throw error;
+    }
+  }
+
+  /** The limits that only new entries are held to. */
+  #refuseNew(): RequestError | undefined {
+    const { limits, metrics } = this.#options;
+    if (this.#freezing !== undefined || this.#tree.state.status !== 'open') {
+      return new RequestError('frozen', 'This log has been frozen, please switch to the latest log.\n');
+    }
+    const unpublished = this.#tree.snapshot.size - this.publishedSize + this.#sequencer.queued;
+    if (this.#taken < limits.outstanding && unpublished < limits.unpublished) return undefined;
+    metrics.refused('pushback');
+    return pushback();
+  }
+
+  /** Integrate, commit, write the tiles; then the entries are findable and the publisher is asked. */
+  async #integrate(batch: Pending[]): Promise<void> {
+    const tree = this.#tree;
+    const { metrics } = this.#options;
+    metrics.batchSize.observe(batch.length);
+    metrics.sequenced.set(tree.snapshot.size + batch.length);
+    try {
+      const { first, times } = await tree.append(batch);
+      if (tree !== this.#tree || this.#mode !== 'running') return;
+      metrics.stage('commit').observe(times.commit);
+      metrics.stage('tiles').observe(times.tiles);
+      this.#unpublishedSince ??= performance.now();
+      for (const [i, pending] of batch.entries()) {
+        this.#dedup.release(pending);
+        pending.resolve(first + i);
+      }
+      this.#measureSizes();
+      this.#publisher.request();
+    } catch (error) {
+      this.#fail(error, tree);
+    }
+  }
+
+  /** Takes a tree that was just opened into service, at a start and at the end of a recovery. */
+  async #adopt(tree: CommittedTree): Promise<void> {
+    const { signer } = this.#options;
+    const published = await openPublished(tree, signer);
+    this.#tree = tree;
+    this.#mode = 'running';
+    this.#publisher.resume(tree, published);
+    if (published !== undefined) {
+      signer.remember(published.reader.snapshot);
+      this.#options.metrics.checkpointPublished(this.publishedSize);
+    }
+    if (this.publishedSize !== tree.snapshot.size) this.#unpublishedSince ??= performance.now();
+    this.#measureSizes();
+    if (tree.state.status === 'frozen') signer.freeze();
+    else this.#publisher.request();
+  }
+
+  async #freeze(): Promise<string> {
+    // Promised to all who wait: what is sequenced is committed and published before the end.
+    await this.#sequencer.idle();
+    for (;;) {
+      if (this.#mode === 'stopped') throw new ServerError('store', 'the log has stopped');
+      const tree = this.#tree;
+      try {
+        await this.#finish(tree);
+        return this.checkpoint;
+      } catch (error) {
+        if (isFatal(error)) throw error;
+        this.#fail(error, tree);
+        await this.#recovery;
+      }
+    }
+  }
+
+  /** The steps of a freeze; each can be run again after a crash. */
+  async #finish(tree: CommittedTree): Promise<void> {
+    if (tree.state.status === 'open') await tree.setStatus('freezing');
+    // A crash here: the next start takes no entries, and goes on below.
+    if (tree.state.status === 'frozen') return;
+    while (this.publishedSize !== tree.snapshot.size) {
+      this.#publisher.request();
+      await this.#publisher.idle();
+      if (tree !== this.#tree) throw new ServerError('store', 'the store was opened again');
+    }
+    const { signer } = this.#options;
+    const { snapshot } = tree;
+    const time = new Date().toISOString();
+    const checkpoint = await signer.sign(snapshot, [`Log frozen — ${time}`]);
+    const note = encodeUtf8(checkpoint);
+    await tree.setStatus('frozen', note);
+    signer.freeze();
+    // A crash here: the next start shows the checkpoint that is stored with `frozen`.
+    await tree.putCheckpoint(note);
+    this.#publisher.show({ checkpoint, at: Date.now(), reader: tree.reader(snapshot) });
+    this.#options.logger.info({ size: snapshot.size }, 'the log is frozen');
+  }
+
+  /** Any error of a store ends its handle: nobody is left waiting, and all is opened anew. */
+  #fail(error: unknown, tree: CommittedTree): void {
+    if (tree !== this.#tree || this.#mode !== 'running') return;
+    const { logger, metrics } = this.#options;
+    metrics.storeFailures.inc();
+    this.#lastError = error;
+    if (isFatal(error)) {
+      this.#stop(error);
+      return;
+    }
+    logger.error({ err: error }, 'the store failed; opening it again');
+    this.#mode = 'recovering';
+    this.#rejectAll(storeFailed());
+    this.#recovery = this.#recover();
+  }
+
+  #stop(error: unknown): void {
+    this.#mode = 'stopped';
+    this.#options.logger.error({ err: error }, 'the log stops: what is stored contradicts itself');
+    this.#rejectAll(storeFailed());
+    this.#options.onFatal(error);
+  }
+
+  async #recover(): Promise<void> {
+    for (let delay = REOPEN_MIN_MS; this.#mode === 'recovering'; delay = Math.min(2 * delay, REOPEN_MAX_MS)) {
+      await this.#tree.close();
+      let stores: Stores | undefined;
+      try {
+        stores = await this.#options.openStores();
+        const tree = await CommittedTree.open(stores, fastSha256);
+        if (this.#mode !== 'recovering') break;
+        await this.#adopt(tree);
+        this.#options.logger.info({ size: tree.snapshot.size }, 'the store is open again');
+        stores = undefined;
+        // A freeze that the failure cut off goes on; one that its caller still waits for goes on by itself.
+        if (tree.state.status === 'freezing' && this.#freezing === undefined) this.freeze().catch(ignore);
+      } catch (error) {
+        if (isFatal(error)) {
+          this.#stop(error);
+          return;
+        }
+        this.#options.logger.warn({ err: error, retryMs: delay }, 'the store cannot be opened yet');
+        await sleep(delay);
+      } finally {
+        await Promise.allSettled([stores?.tiles.close(), stores?.state.close()]);
+      }
+    }
+  }
+
+  #rejectAll(error: RequestError): void {
+    this.#sequencer.clear();
+    for (const pending of this.#dedup.clear()) pending.reject(error);
+    this.#publisher.fail(error);
+  }
+
+  #public() {
+    const published = this.#publisher.published;
+    if (published === undefined) throw new RequestError('store-failed', 'no checkpoint has been published yet; retry');
+    return published;
+  }
+
+  async #read<T>(read: (reader: TreeReader) => Promise<T>): Promise<T> {
+    const { reader } = this.#public();
+    try {
+      return await read(reader);
+    } catch (error) {
+      if (error instanceof RequestError) throw error;
+      this.#options.logger.error({ err: error }, 'a read failed');
+      throw storeFailed();
+    }
+  }
+
+  #measureSizes(): void {
+    const { metrics } = this.#options;
+    const committed = this.#tree.snapshot.size;
+    metrics.committed.set(committed);
+    metrics.unpublished.set(committed - this.publishedSize);
+    if (this.publishedSize === committed) this.#unpublishedSince = undefined;
+  }
+}
+
+function isFatal(error: unknown): boolean {
+  return error instanceof ServerError && FATAL.has(error.code);
+}
+
+function storeFailed(): RequestError {
+  return new RequestError('store-failed', 'the log could not store this entry durably; retry');
+}
+
+function pushback(): RequestError {
+  return new RequestError('pushback', 'reached max pushback; retry');
+}
+
+function ignore(): void {}

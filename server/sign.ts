@@ -1,0 +1,98 @@
+/** Signs tree heads: c2sp.org/tlog-checkpoint bodies as c2sp.org/signed-note notes. */
+import { encodeUtf8, equal } from '../merkle/bytes.ts';
+import { formatCheckpoint } from '../merkle/checkpoint.ts';
+import {
+  ecdsaVerifierKey,
+  ed25519VerifierKey,
+  formatNote,
+  formatVerifierKey,
+  logId,
+  type VerifierKey,
+} from '../merkle/note.ts';
+import type { Signer } from '../merkle/runtime/signer.ts';
+
+import { ServerError } from './errors.ts';
+
+/** An SPKI of Ed25519 (RFC 8410) is this prefix and the 32 bytes of the key. */
+const ED25519_SPKI_PREFIX = 12;
+
+export function verifierKeyOf(origin: string, signer: Pick<Signer, 'algorithm' | 'publicKey'>): VerifierKey {
+  return signer.algorithm === 'ed25519'
+    ? ed25519VerifierKey(origin, signer.publicKey.subarray(ED25519_SPKI_PREFIX))
+    : ecdsaVerifierKey(origin, signer.publicKey);
+}
+
+export interface TreeHead {
+  readonly size: number;
+  readonly root: Uint8Array;
+}
+
+/**
+ * The one place where a checkpoint gets its signatures. It remembers what it signed last, so that a mistake elsewhere
+ * in the process cannot make it sign a smaller tree, or another one of the same size.
+ */
+export class CheckpointSigner {
+  readonly origin: string;
+  readonly keys: readonly VerifierKey[];
+  readonly #signers: readonly Signer[];
+  #last: TreeHead | undefined;
+  #frozen = false;
+
+  /** `signers`: the log's own key first. Their signatures must come checked (`checkedSigner`). */
+  constructor(origin: string, signers: readonly Signer[]) {
+    this.origin = origin;
+    this.#signers = signers;
+    this.keys = signers.map((signer) => verifierKeyOf(origin, signer));
+  }
+
+  get verifierKeys(): string[] {
+    return this.keys.map(formatVerifierKey);
+  }
+
+  /** WIRE.md "Origin and log ID". */
+  get logId(): Uint8Array {
+    return logId(this.keys[0]!);
+  }
+
+  /** A tree head that was signed earlier; nothing that it does not lead to is signed from now on. */
+  remember(head: TreeHead): void {
+    this.#last = head;
+  }
+
+  /** The log is frozen: nothing is signed any more. */
+  freeze(): void {
+    this.#frozen = true;
+  }
+
+  /** The signed note. `extensions` are the checkpoint's extension lines, without newlines. */
+  async sign(head: TreeHead, extensions: readonly string[] = []): Promise<string> {
+    if (this.#frozen) throw new ServerError('frozen', 'this log is frozen: its last checkpoint was signed.');
+    const last = this.#last;
+    if (last !== undefined && (head.size < last.size || (head.size === last.size && !equal(head.root, last.root)))) {
+      throw new ServerError(
+        'rollback',
+        `refused to sign the tree of ${head.size} entries: it does not extend the one of ${last.size} entries that was ` +
+          'signed before. Stop the log and check its data directory with `stele log check`.',
+      );
+    }
+    this.#last = head;
+    const text = formatCheckpoint({
+      origin: this.origin,
+      size: head.size,
+      root: head.root,
+      extensions: [...extensions],
+    });
+    const message = encodeUtf8(text);
+    const signatures = await Promise.all(
+      this.#signers.map(async (signer, i) => {
+        const { name, keyId } = this.keys[i]!;
+        return { name, keyId, signature: await signer.sign(message) };
+      }),
+    );
+    return formatNote(text, signatures);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#signers.map((signer) => signer.close()));
+  }
+}

@@ -1,0 +1,85 @@
+/** The checkpoint that is public, checked against the committed tree and the log's own key. */
+import { decodeUtf8, equal } from '../../merkle/bytes.ts';
+import { type Checkpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
+import { MerkleError } from '../../merkle/errors.ts';
+import { noteVerifier, openNote } from '../../merkle/note.ts';
+import { ServerError } from '../errors.ts';
+import type { Published } from '../publisher.ts';
+import type { CheckpointSigner } from '../sign.ts';
+import type { CommittedTree } from './committed.ts';
+
+/**
+ * Reads the published checkpoint, or undefined for a log that has none yet. A frozen log's last checkpoint is made
+ * public here, where a crash kept it from being so.
+ *
+ * Throws `ServerError`: `key-mismatch` where the log's key did not sign it, `origin-mismatch`, `corrupt` where it is no
+ * checkpoint or is missing, `rollback` where the committed tree does not extend it.
+ */
+export async function openPublished(
+  tree: CommittedTree,
+  signer: Pick<CheckpointSigner, 'origin' | 'keys'>,
+): Promise<Published | undefined> {
+  const { state } = tree;
+  const stored = await tree.getCheckpoint();
+  if (stored === undefined && state.size > 0) {
+    throw new ServerError(
+      'corrupt',
+      `the published checkpoint is missing, though the tree has ${state.size} entries. Put the file back from a backup ` +
+        'or a mirror: without it nobody can tell whether the tree goes back behind what was shown.',
+    );
+  }
+  if (stored === undefined) return undefined;
+  let note = stored;
+  const checkpoint = openCheckpoint(note, signer);
+  if (checkpoint.size > state.size) {
+    throw new ServerError(
+      'rollback',
+      `the published checkpoint has ${checkpoint.size} entries, and the committed tree only ${state.size}: the state is ` +
+        'an old copy. Restore the directory with `stele log restore`.',
+    );
+  }
+  if (!equal(await tree.reader().rootAt(checkpoint.size), checkpoint.root)) {
+    throw new ServerError(
+      'rollback',
+      `the committed tree does not extend the published checkpoint of ${checkpoint.size} entries. Restore the data ` +
+        'directory with `stele log restore`.',
+    );
+  }
+  if (state.lastCheckpoint !== undefined && !equal(state.lastCheckpoint, note)) {
+    note = state.lastCheckpoint;
+    await tree.putCheckpoint(note);
+  }
+  const { size } = openCheckpoint(note, signer);
+  const snapshot = size === tree.snapshot.size ? tree.snapshot : await tree.reader().snapshotAt(size);
+  return { checkpoint: decodeUtf8(note), at: Date.now(), reader: tree.reader(snapshot) };
+}
+
+/** Verifies and parses the log's own checkpoint. */
+export function openCheckpoint(note: Uint8Array, signer: Pick<CheckpointSigner, 'origin' | 'keys'>): Checkpoint {
+  const own = signer.keys[0]!;
+  let checkpoint: Checkpoint;
+  try {
+    const { text } = openNote(note, [noteVerifier(own)]);
+    checkpoint = parseCheckpoint(text);
+  } catch (error) {
+    if (!(error instanceof MerkleError)) throw error;
+    if (error.code === 'unknown-key' || error.code === 'bad-signature') {
+      throw new ServerError(
+        'key-mismatch',
+        `the stored checkpoint was not signed by the configured key (${own.name}). Configure the key that signed it; a ` +
+          'log cannot change its key.',
+      );
+    }
+    throw new ServerError(
+      'corrupt',
+      `the stored checkpoint cannot be read: ${error.message}. Put it back from a backup.`,
+    );
+  }
+  if (checkpoint.origin !== signer.origin) {
+    throw new ServerError(
+      'origin-mismatch',
+      `the stored checkpoint is of the log "${checkpoint.origin}", and the configured origin is "${signer.origin}".`,
+    );
+  }
+  return checkpoint;
+}

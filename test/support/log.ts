@@ -1,0 +1,82 @@
+/** Real logs in temporary directories, or on stores that a test gives. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { formatVerifierKey } from '../../merkle/note.ts';
+import { createKeyFile } from '../../merkle/runtime/keyfile.ts';
+import { openSigner } from '../../merkle/runtime/signer.ts';
+import { createIngest, type Ingest } from '../../server/ingest/ingest.ts';
+import { openDirStores } from '../../server/layout.ts';
+import { Log, type LogLimits, type LogOptions } from '../../server/log.ts';
+import { Metrics } from '../../server/metrics.ts';
+import { CheckpointSigner } from '../../server/sign.ts';
+import { backupTree, exportTree } from '../../server/tools/backup.ts';
+import { hashedRekordRequest, sharedSigner, toJson } from './requests.ts';
+
+export const ORIGIN = 'log.test';
+
+export async function tempDir(): Promise<{ path: string; remove(): Promise<void> }> {
+  const path = await mkdtemp(join(tmpdir(), 'stele-'));
+  return { path, remove: () => rm(path, { recursive: true, force: true }) };
+}
+
+let shared: Ingest | undefined;
+/** One pool for all tests of a file: threads take 100 ms to start. */
+export function sharedIngest(): Ingest {
+  shared ??= createIngest({ threads: 1 });
+  return shared;
+}
+
+export const LIMITS: LogLimits = {
+  outstanding: 1000,
+  unpublished: 10_000,
+  publishTimeoutMs: 5000,
+  maxCheckpointDelayMs: 10_000,
+};
+
+export async function makeSigner(dir: string, name = 'key.pem'): Promise<CheckpointSigner> {
+  const file = join(dir, name);
+  await createKeyFile(file, 'ed25519').catch((error: { code?: string }) => {
+    if (error.code !== 'key-exists') throw error;
+  });
+  return new CheckpointSigner(ORIGIN, [await openSigner({ file })]);
+}
+
+/** Options of a log below `dir`, with a key made there. */
+export async function logOptions(dir: string, changes: Partial<LogOptions> = {}): Promise<LogOptions> {
+  const signer = changes.signer ?? (await makeSigner(dir));
+  const identity = { format: 1, origin: ORIGIN, verifierKeys: signer.keys.map(formatVerifierKey) };
+  return {
+    openStores: () => openDirStores(dir),
+    signer,
+    signerHealthy: () => true,
+    ingest: sharedIngest(),
+    batch: { maxSize: 1024, maxAgeMs: 1 },
+    limits: LIMITS,
+    metrics: new Metrics({ process: false }),
+    logger: pino({ level: process.env.STELE_TEST_LOG ?? 'silent' }),
+    onFatal: () => {},
+    copyTo: {
+      backup: (to, tree, checkpoint) => backupTree(to, tree, checkpoint, identity),
+      export: exportTree,
+    },
+    ...changes,
+  };
+}
+
+export async function openTestLog(dir: string, changes: Partial<LogOptions> = {}): Promise<Log> {
+  return await Log.open(await logOptions(dir, changes));
+}
+
+/** A JSON request body for an artifact of this name; the same name always gives the same entry. */
+export function bodyOf(name: string): Uint8Array {
+  let body = bodies.get(name);
+  if (body === undefined) {
+    body = toJson(hashedRekordRequest(sharedSigner(), Buffer.from(name)));
+    bodies.set(name, body);
+  }
+  return body;
+}
+// ECDSA signatures differ each time, and with them the entries.
+const bodies = new Map<string, Uint8Array>();
