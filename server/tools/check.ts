@@ -1,0 +1,249 @@
+/**
+ * `stele log check`: rebuilds the whole tree of a directory from its entries and compares everything that is stored with
+ * it. Takes a data directory, a backup, and a static tree that `stele log export` wrote.
+ */
+
+import { parseBundle } from '../../merkle/bundle.ts';
+import { equal } from '../../merkle/bytes.ts';
+import { type Checkpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
+import { MerkleError } from '../../merkle/errors.ts';
+import { noteVerifier, openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
+import { leafHash } from '../../merkle/rfc6962.ts';
+import { fastSha256 } from '../../merkle/runtime/hash.ts';
+import { lockDir } from '../../merkle/runtime/lock.ts';
+import { entryBundlePath, TILE_WIDTH, tilePath } from '../../merkle/tile.ts';
+import { ServerError } from '../errors.ts';
+import { readIdentity } from '../identity.ts';
+import { layout } from '../layout.ts';
+import { openFileTiles } from '../store/files.ts';
+import { openLevelState } from '../store/level.ts';
+import type { StateStore, TileStore } from '../store/types.ts';
+import { emptySnapshot, integrate, type Snapshot } from '../tree/snapshot.ts';
+
+export interface CheckOptions {
+  /** Verifier keys (vkey) of the log; those in `stele.json` where left out. */
+  readonly verifierKeys?: readonly string[];
+  readonly onProgress?: (entries: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface CheckReport {
+  readonly kind: 'data' | 'backup' | 'static';
+  readonly origin: string;
+  /** Entries that hash to the committed tree; for a static tree, to its checkpoint. */
+  readonly size: number;
+  /** Entries under the published checkpoint. */
+  readonly publishedSize: number;
+  /** Root hash at `size`, 32 bytes. */
+  readonly root: Uint8Array;
+  /** Name and key ID of the keys whose signatures verified; empty where no key was known. */
+  readonly signedBy: readonly string[];
+}
+
+/**
+ * Checks every entry bundle, tile, tail entry, index of duplicates, and the checkpoint.
+ *
+ * @throws ServerError `corrupt`, `tail-gap`, `rollback` or `key-mismatch`, naming the first thing that is wrong;
+ *   `config` where `dir` holds no log
+ */
+export async function checkDir(dir: string, options: CheckOptions = {}): Promise<CheckReport> {
+  const identity = await readIdentity(dir);
+  if (identity === undefined) return await checkStatic(dir, options);
+  const lock = await lockDir(dir);
+  try {
+    const tiles = await openFileTiles(layout.public(dir));
+    const state = await openLevelState(layout.state(dir));
+    try {
+      const keys = options.verifierKeys ?? identity.verifierKeys;
+      const report = await checkStores(tiles, state, keys, options);
+      return { ...report, kind: identity.copy ? 'backup' : 'data' };
+    } finally {
+      await Promise.allSettled([tiles.close(), state.close()]);
+    }
+  } finally {
+    await lock.release();
+  }
+}
+
+async function checkStores(
+  tiles: TileStore,
+  state: StateStore,
+  keys: readonly string[],
+  options: CheckOptions,
+): Promise<Omit<CheckReport, 'kind'>> {
+  const stored = await state.read();
+  if (stored === undefined) throw new ServerError('corrupt', 'the directory has no tree state.');
+  const { checkpoint, signedBy } = await readCheckpoint(tiles, keys);
+  if (checkpoint.size > stored.size) {
+    throw new ServerError(
+      'rollback',
+      `the checkpoint has ${checkpoint.size} entries, the committed tree only ${stored.size}.`,
+    );
+  }
+  const walk = new Walk(tiles, stored.size, options);
+  walk.expect(checkpoint.size, checkpoint.root, 'the published checkpoint');
+  walk.expect(stored.size, stored.root, 'the committed state');
+  walk.onEntries = async (first, leafHashes) => {
+    const indexes = await state.lookup(leafHashes);
+    const wrong = indexes.findIndex((index, i) => index !== first + i);
+    if (wrong >= 0) {
+      throw new ServerError('corrupt', `the index of duplicates does not lead to entry ${first + wrong}.`);
+    }
+  };
+  await walk.files(stored.filed);
+  await walk.tail(await state.tail(stored.filed, stored.size), stored.filed);
+  return { ...walk.finish(), origin: checkpoint.origin, publishedSize: checkpoint.size, signedBy };
+}
+
+async function checkStatic(dir: string, options: CheckOptions): Promise<CheckReport> {
+  const tiles = await openFileTiles(dir, { readOnly: true });
+  try {
+    if ((await tiles.getCheckpoint()) === undefined) {
+      throw new ServerError(
+        'config',
+        `${dir} holds neither a data directory (stele.json) nor a static tree (checkpoint). Name the directory of a log, ` +
+          'of a backup or of an export.',
+      );
+    }
+    const { checkpoint, signedBy } = await readCheckpoint(tiles, options.verifierKeys);
+    const { size } = checkpoint;
+    const walk = new Walk(tiles, size, options);
+    walk.expect(size, checkpoint.root, 'the checkpoint');
+    await walk.files(size - (size % TILE_WIDTH));
+    await walk.partial(size);
+    const report = walk.finish();
+    return { ...report, kind: 'static', origin: checkpoint.origin, publishedSize: size, signedBy };
+  } finally {
+    await tiles.close();
+  }
+}
+
+async function readCheckpoint(
+  tiles: TileStore,
+  keys: readonly string[] | undefined,
+): Promise<{ checkpoint: Checkpoint; signedBy: string[] }> {
+  const note = await tiles.getCheckpoint();
+  if (note === undefined) throw new ServerError('corrupt', 'the published checkpoint is missing.');
+  try {
+    if (keys === undefined) return { checkpoint: parseCheckpoint(parseNote(note).text), signedBy: [] };
+    const { text, verified } = openNote(
+      note,
+      keys.map((key) => noteVerifier(parseVerifierKey(key))),
+    );
+    const signedBy = verified.map(({ name, keyId }) => `${name} (${Buffer.from(keyId).toString('hex')})`);
+    return { checkpoint: parseCheckpoint(text), signedBy };
+  } catch (error) {
+    if (!(error instanceof MerkleError)) throw error;
+    const code = error.code === 'unknown-key' || error.code === 'bad-signature' ? 'key-mismatch' : 'corrupt';
+    throw new ServerError(code, `the published checkpoint does not verify: ${error.message}`);
+  }
+}
+
+/** Walks over all entries once, growing the tree and comparing what it gives with what is stored. */
+class Walk {
+  onEntries: (first: number, leafHashes: Uint8Array[]) => Promise<void> = async () => {};
+  readonly #tiles: TileStore;
+  readonly #total: number;
+  readonly #options: CheckOptions;
+  readonly #expected: { size: number; root: Uint8Array; what: string }[] = [];
+  #snapshot: Snapshot = emptySnapshot(fastSha256);
+
+  constructor(tiles: TileStore, total: number, options: CheckOptions) {
+    this.#tiles = tiles;
+    this.#total = total;
+    this.#options = options;
+  }
+
+  /** The tree at `size` must have this root. */
+  expect(size: number, root: Uint8Array, what: string): void {
+    this.#expected.push({ size, root, what });
+    if (size === 0) this.#compareRoots();
+  }
+
+  /** The full bundles below `filed`, and the full tiles that they make. */
+  async files(filed: number): Promise<void> {
+    for (let index = 0; index < filed / TILE_WIDTH; index++) {
+      const path = entryBundlePath(index, TILE_WIDTH);
+      await this.#append(this.#entries(await this.#get(path), TILE_WIDTH, path));
+    }
+  }
+
+  /** Entries that are not in files; the full files that they make may be missing, but not differ. */
+  async tail(bodies: readonly Uint8Array[], filed: number): Promise<void> {
+    if (this.#snapshot.size !== filed) throw new ServerError('tail-gap', 'the tail does not follow the files.');
+    for (let i = 0; i < bodies.length; i += TILE_WIDTH) await this.#append(bodies.slice(i, i + TILE_WIDTH), true);
+  }
+
+  /** The partial bundle and tiles of a static tree of `size` entries. */
+  async partial(size: number): Promise<void> {
+    const width = size % TILE_WIDTH;
+    if (width > 0) {
+      const path = entryBundlePath(Math.floor(size / TILE_WIDTH), width);
+      await this.#append(this.#entries(await this.#get(path), width, path));
+    }
+    for (const [level, hashes] of this.#snapshot.edge.entries()) {
+      if (hashes.length === 0) continue;
+      const index = Math.floor(size / TILE_WIDTH ** (level + 1));
+      const path = tilePath({ level, index, width: hashes.length / 32 });
+      if (!equal(await this.#get(path), hashes)) throw differs(path);
+    }
+  }
+
+  finish(): { size: number; root: Uint8Array } {
+    const { size, root } = this.#snapshot;
+    return { size, root };
+  }
+
+  async #append(bodies: readonly Uint8Array[], mayBeMissing = false): Promise<void> {
+    this.#options.signal?.throwIfAborted();
+    const first = this.#snapshot.size;
+    const entries = bodies.map((body) => ({ body, leafHash: leafHash(body, fastSha256) }));
+    await this.onEntries(
+      first,
+      entries.map((entry) => entry.leafHash),
+    );
+    // Expected sizes inside this step get a stop of their own.
+    const stops = this.#expected.map(({ size }) => size - first).filter((n) => n > 0 && n < entries.length);
+    let from = 0;
+    for (const to of [...new Set(stops)].sort((a, b) => a - b).concat(entries.length)) {
+      const { after, blobs } = integrate(this.#snapshot, entries.slice(from, to));
+      for (const { path, bytes } of blobs) {
+        const stored = await this.#tiles.get(path);
+        if (stored === undefined && mayBeMissing) continue;
+        if (stored === undefined) throw new ServerError('corrupt', `the file ${path} is missing.`);
+        if (!equal(stored, bytes)) throw differs(path);
+      }
+      this.#snapshot = after;
+      this.#compareRoots();
+      from = to;
+    }
+    this.#options.onProgress?.(this.#snapshot.size, this.#total);
+  }
+
+  #compareRoots(): void {
+    const { size, root } = this.#snapshot;
+    for (const expected of this.#expected) {
+      if (expected.size !== size || equal(expected.root, root)) continue;
+      throw new ServerError('corrupt', `the entries do not hash to the root of ${expected.what} at size ${size}.`);
+    }
+  }
+
+  #entries(bytes: Uint8Array, width: number, path: string): Uint8Array[] {
+    try {
+      return parseBundle(bytes, width);
+    } catch (error) {
+      if (error instanceof MerkleError) throw new ServerError('corrupt', `${path} is no bundle: ${error.message}`);
+      throw error;
+    }
+  }
+
+  async #get(path: string): Promise<Uint8Array> {
+    const bytes = await this.#tiles.get(path);
+    if (bytes === undefined) throw new ServerError('corrupt', `the file ${path} is missing.`);
+    return bytes;
+  }
+}
+
+function differs(path: string): ServerError {
+  return new ServerError('corrupt', `the file ${path} does not hold what the entries hash to.`);
+}
