@@ -386,6 +386,7 @@ export class Log implements LogService {
       if (tree !== this.#tree || this.#mode !== 'running') return;
       metrics.stage('commit').observe(times.commit);
       metrics.stage('tiles').observe(times.tiles);
+      metrics.entriesLogged.inc(batch.length);
       this.#unpublishedSince ??= performance.now();
       for (const [i, pending] of batch.entries()) {
         this.#dedup.release(pending);

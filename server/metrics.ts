@@ -26,8 +26,6 @@ export class Metrics {
   readonly sequenced: Gauge;
   readonly committed: Gauge;
   readonly published: Gauge;
-  /** Bodies that wait for a worker. */
-  readonly poolQueue: Gauge;
   /** Requests that wait for their reply, and entries committed but not published. */
   readonly outstanding: Gauge;
   readonly unpublished: Gauge;
@@ -42,8 +40,8 @@ export class Metrics {
   readonly #refusals: Counter<'reason'>;
   readonly #reasons = new Map<string, { inc(): void }>();
   readonly #http: Histogram<'route' | 'method' | 'status'>;
-  readonly #collectors: (() => void)[] = [];
   #checkpointMs = 0;
+  #poolQueue: () => number = () => 0;
 
   /** `process: false` leaves out the metrics of the Node process itself, for many in one process. */
   constructor(options: { readonly process?: boolean } = {}) {
@@ -54,7 +52,6 @@ export class Metrics {
     this.sequenced = gauge('stele_sequenced_entries', 'Size of the tree with every entry that has an index');
     this.committed = gauge('stele_committed_entries', 'Size of the tree that is committed to the store');
     this.published = gauge('stele_published_entries', 'Size of the tree of the published checkpoint');
-    this.poolQueue = gauge('stele_pool_queue_requests', 'Request bodies waiting for an ingest worker');
     this.outstanding = gauge('stele_outstanding_requests', 'Write requests that wait for their reply');
     this.unpublished = gauge('stele_unpublished_entries', 'Entries committed but not yet published');
     this.batchSize = new Histogram({
@@ -89,6 +86,15 @@ export class Metrics {
     });
     for (const stage of STAGES) this.#stages.set(stage, stages.labels(stage));
 
+    const poolQueue = () => this.#poolQueue();
+    new Gauge({
+      name: 'stele_pool_queue_requests',
+      help: 'Request bodies waiting for an ingest worker',
+      registers,
+      collect() {
+        this.set(poolQueue());
+      },
+    });
     const checkpointMs = () => this.#checkpointMs;
     new Gauge({
       name: 'stele_checkpoint_timestamp_seconds',
@@ -113,6 +119,11 @@ export class Metrics {
 
   stage(stage: Stage): Observer {
     return this.#stages.get(stage)!;
+  }
+
+  /** `waiting` is asked for the pool's queue whenever the metrics are read. */
+  watchPoolQueue(waiting: () => number): void {
+    this.#poolQueue = waiting;
   }
 
   /** A checkpoint over `size` entries was published now. */
@@ -141,14 +152,8 @@ export class Metrics {
     return this.registry.contentType;
   }
 
-  /** `collect` is called before each reading, to set what is cheaper to look up than to follow. */
-  onCollect(collect: () => void): void {
-    this.#collectors.push(collect);
-  }
-
   /** All metrics in Prometheus' text format. */
   text(): Promise<string> {
-    for (const collect of this.#collectors) collect();
     return this.registry.metrics();
   }
 }

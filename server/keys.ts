@@ -1,0 +1,112 @@
+/** The log's signing keys, as the configuration names them. */
+import { existsSync, readFileSync } from 'node:fs';
+import { MerkleError } from '../merkle/errors.ts';
+import { MAX_POLICY, type Policy, parsePolicy } from '../merkle/policy.ts';
+import { createKeyFile } from '../merkle/runtime/keyfile.ts';
+import { type KeySpec, openSigner, type RetryingSigner, readSecret, retryingSigner } from '../merkle/runtime/signer.ts';
+import type { Config } from './config/load.ts';
+import { ServerError } from './errors.ts';
+import type { Logger } from './log.ts';
+
+export interface KeyOptions {
+  readonly config: Pick<Config, 'key' | 'createKey' | 'ed25519Key' | 'policy' | 'data'>;
+  /** The data directory belongs to a log already: a missing key is a loss, and no new one is made. */
+  readonly existing: boolean;
+  readonly logger: Logger;
+  readonly onError: () => void;
+}
+
+/**
+ * Opens the log's own key, and behind it the Ed25519 key where there is one. Throws `ServerError` (`config`, `policy`,
+ * `key-mismatch`) and what opening a key throws.
+ */
+export async function openKeys(options: KeyOptions): Promise<RetryingSigner[]> {
+  const { config, existing, logger } = options;
+  const policy = readPolicy(config.policy);
+  if (config.createKey && 'file' in config.key && !existsSync(config.key.file)) {
+    if (existing) throw lostKey(config.key.file);
+    await createDefaultKey(config.key);
+    logger.info({ file: config.key.file }, 'made the signing key of this log; keep a copy of it elsewhere');
+  }
+  const signers: RetryingSigner[] = [];
+  try {
+    signers.push(await open(config.key, options));
+    if (config.ed25519Key !== undefined) signers.push(await open(config.ed25519Key, options));
+    checkKeys(signers, policy);
+    return signers;
+  } catch (error) {
+    await Promise.allSettled(signers.map((signer) => signer.close()));
+    throw error;
+  }
+}
+
+async function open(spec: KeySpec, { logger, onError }: KeyOptions): Promise<RetryingSigner> {
+  return retryingSigner(await openSigner(spec), {
+    onError: (error, attempt) => {
+      onError();
+      logger.warn({ code: error.code, attempt, reason: error.message }, 'signing failed; trying again');
+    },
+    onRecover: (attempts) => logger.info({ attempts }, 'signing works again'),
+  });
+}
+
+async function createDefaultKey(spec: Extract<KeySpec, { file: string }>): Promise<void> {
+  const passphrase = spec.passphrase === undefined ? undefined : await readSecret(spec.passphrase);
+  await createKeyFile(spec.file, 'ed25519', passphrase);
+}
+
+function checkKeys(signers: readonly RetryingSigner[], policy: Policy | undefined): void {
+  const [own, second] = signers;
+  if (second !== undefined && own!.algorithm === 'ed25519') {
+    throw new ServerError(
+      'config',
+      '`ed25519Key` is for a log whose own key is ECDSA, and `key` is an Ed25519 key already: remove `ed25519Key`.',
+    );
+  }
+  if (second !== undefined && second.algorithm !== 'ed25519') {
+    throw new ServerError(
+      'config',
+      '`ed25519Key` is not an Ed25519 key. Make one with `stele keygen --algorithm ed25519`.',
+    );
+  }
+  if (policy === undefined || policy.witnesses.length === 0) return;
+  if (signers.every((signer) => signer.algorithm !== 'ed25519')) {
+    throw new ServerError(
+      'policy',
+      'the policy has witnesses, and this log has no Ed25519 key: witnesses ask for an Ed25519 signature ' +
+        '(c2sp.org/tlog-tiles). Make one with `stele keygen --algorithm ed25519` and name it as `ed25519Key`.',
+    );
+  }
+  // Publishing without the witnesses that the operator asked for would be a promise broken in silence.
+  throw new ServerError(
+    'policy',
+    'the policy has witnesses, and this version of Stele does not ask witnesses yet. Remove `policy`, or use one with ' +
+      '`quorum none` and without witnesses.',
+  );
+}
+
+function readPolicy(file: string | undefined): Policy | undefined {
+  if (file === undefined) return undefined;
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(file);
+  } catch (error) {
+    throw new ServerError('policy', `the policy ${file} cannot be read: ${(error as NodeJS.ErrnoException).code}.`);
+  }
+  if (bytes.length > MAX_POLICY)
+    throw new ServerError('policy', `the policy ${file} is longer than ${MAX_POLICY} bytes.`);
+  try {
+    return parsePolicy(bytes);
+  } catch (error) {
+    if (error instanceof MerkleError) throw new ServerError('policy', `the policy ${file} is wrong: ${error.message}`);
+    throw error;
+  }
+}
+
+function lostKey(file: string): ServerError {
+  return new ServerError(
+    'key-mismatch',
+    `the signing key ${file} is missing, and this log has signed with it. Put the file back from your copy; a log cannot ` +
+      'change its key.',
+  );
+}

@@ -1,0 +1,133 @@
+/** Starts a log as a server. The command line loads this file, and with it the operator's commands. */
+import { readFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import { pino } from 'pino';
+import type { Config } from './config/load.ts';
+import { ServerError } from './errors.ts';
+import { createAdminApp, createApp } from './http/app.ts';
+import { openLog } from './open.ts';
+
+export { loadConfig } from './config/load.ts';
+export { defaultText, placeholder, SETTINGS } from './config/settings.ts';
+export { type CheckOptions, type CheckReport, checkDir as checkLog } from './tools/check.ts';
+export { backupLog, type CommandOptions, exportLog, freezeLog } from './tools/commands.ts';
+export { type RestoreOptions, restore as restoreLog } from './tools/restore.ts';
+
+/** How long a shutdown waits for the replies under way, in milliseconds. */
+const DRAIN_MS = 30_000;
+
+/** A running server, for the command line to print and to stop. */
+export interface Server {
+  /** Where clients reach it, as `http://localhost:3000`. */
+  readonly url: string;
+  readonly adminUrl: string;
+  readonly origin: string;
+  /** The log's own verifier key first. */
+  readonly verifierKeys: readonly string[];
+  readonly size: number;
+  readonly status: string;
+  /** Rejects where the log cannot go on; the process should then end with an error. */
+  readonly failed: Promise<never>;
+  /** Takes no new requests, answers those under way, and closes. */
+  close(): Promise<void>;
+}
+
+/** Starts the log of `config` on its public and its admin port. Throws `ServerError` and `RuntimeError`. */
+export async function serve({ config }: { readonly config: Config }): Promise<Server> {
+  const logger = pino({ level: config.log.level }, pino.destination({ fd: 2, sync: false }));
+  let fail: (error: unknown) => void = () => {};
+  const failed = new Promise<never>((_, reject) => {
+    fail = reject;
+  });
+  failed.catch(() => {});
+  const opened = await openLog({ config, logger, onFatal: fail });
+  const { log, metrics, lock, adminToken } = opened;
+  const apps: FastifyInstance[] = [];
+  try {
+    const app = await createApp(log, httpOptions(config), metrics, logger);
+    apps.push(app);
+    const admin = await createAdminApp(log, { token: adminToken }, metrics, logger);
+    apps.push(admin);
+    await listen(admin, config.admin, 'admin');
+    await listen(app, config.listen, 'listen');
+    const url = urlOf(app, config.listen.host, config.tls !== undefined);
+    const adminUrl = urlOf(admin, config.admin.host, false);
+    await lock.announce({ admin: adminUrl });
+    const { origin, verifierKeys, status } = log.info;
+    return {
+      url,
+      adminUrl,
+      origin,
+      verifierKeys,
+      size: log.publishedSize,
+      status,
+      failed,
+      close: async () => {
+        const late = setTimeout(() => app.server.closeAllConnections(), DRAIN_MS);
+        await Promise.all([app.close(), log.drain()]);
+        clearTimeout(late);
+        await admin.close();
+        await opened.close();
+        logger.info({}, 'closed');
+      },
+    };
+  } catch (error) {
+    await Promise.allSettled(apps.map((app) => app.close()));
+    await opened.close();
+    throw error;
+  }
+}
+
+function httpOptions(config: Config) {
+  const { limits } = config;
+  return {
+    bodyBytes: limits.bodyBytes,
+    bodiesBytes: limits.bodiesBytes,
+    compressedBytes: limits.compressedBytes,
+    replyTimeoutMs: limits.replyTimeout,
+    headerBytes: limits.headerBytes,
+    urlBytes: limits.urlBytes,
+    connections: limits.connections,
+    requestTimeoutMs: limits.requestTimeout,
+    headersTimeoutMs: limits.headersTimeout,
+    keepAliveTimeoutMs: limits.keepAliveTimeout,
+    bulkItems: limits.bulkItems,
+    rateLimit:
+      config.rateLimit.max === 0 ? undefined : { max: config.rateLimit.max, windowMs: config.rateLimit.window },
+    trustProxy: config.trustProxy.length === 0 ? false : config.trustProxy,
+    duplicates: config.duplicates,
+    retryAfterSeconds: Math.ceil(config.retryAfter / 1000),
+    tls: config.tls === undefined ? undefined : { cert: readPem(config.tls.cert), key: readPem(config.tls.key) },
+    requestLog: config.log.requests,
+  };
+}
+
+function readPem(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new ServerError('config', `the TLS file ${file} cannot be read: ${(error as NodeJS.ErrnoException).code}.`);
+  }
+}
+
+async function listen(app: FastifyInstance, { host, port }: { host: string; port: number }, setting: string) {
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const why =
+      code === 'EADDRINUSE' ? 'another program listens there' : code === 'EACCES' ? 'it is not allowed' : String(code);
+    throw new ServerError(
+      'config',
+      `cannot listen on ${host}:${port}: ${why}. Stop the other program, or set \`${setting}.port\`.`,
+    );
+  }
+}
+
+function urlOf(app: FastifyInstance, host: string, tls: boolean): string {
+  const { port } = app.server.address() as AddressInfo;
+  const loopback = ['127.0.0.1', '::1', '0.0.0.0', '::'].includes(host);
+  const name = loopback ? 'localhost' : host.includes(':') ? `[${host}]` : host;
+  return `${tls ? 'https' : 'http'}://${name}:${port}`;
+}
