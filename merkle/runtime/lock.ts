@@ -3,8 +3,8 @@
  *
  * `<dir>/lock` is a tiny LevelDB that is held open: LevelDB takes an advisory lock of the operating system (fcntl; on
  * Windows an exclusive handle) on a file in it, which the kernel frees when the process ends, SIGKILL included. So no
- * stale lock file ever has to be judged or removed. LevelDB also refuses a second handle within one process. It is apart from the store of the
- * log's state, which is closed and opened again after a failure while the lock must stay.
+ * stale lock file ever has to be judged or removed. LevelDB also refuses a second handle within one process. It is apart
+ * from the store of the log's state, which is closed and opened again after a failure while the lock must stay.
  *
  * Nothing else in this process may open `<dir>/lock/LOCK`: closing any descriptor of it frees an fcntl lock.
  *
@@ -15,7 +15,7 @@ import { unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { RuntimeError } from './errors.ts';
-import { makeDirDurable, readFileIfThere, writeFileDurable } from './files.ts';
+import { makeDirDurable, readFileIfThere, removeLeftovers, writeFileDurable } from './files.ts';
 import { GuardedLevel } from './level.ts';
 
 /** Who holds a directory. */
@@ -29,7 +29,11 @@ export interface Owner {
 }
 
 export interface DirLock {
-  /** Writes `owner.json` anew, with the address of the admin port now that it listens. */
+  /**
+   * Writes `owner.json` anew, with the address of the admin port now that it listens.
+   *
+   * @throws RuntimeError `file`; `locked` after the release
+   */
   announce(info: OwnerInfo): Promise<void>;
   /** Gives the directory free. May be called more than once. */
   release(): Promise<void>;
@@ -42,7 +46,8 @@ export interface OwnerInfo {
 const MAX_OWNER_BYTES = 4096;
 
 /**
- * Takes the directory, which is made when it is not there, for this process until `release` or its end.
+ * Takes the directory, which is made when it is not there, for this process until `release` or its end. Temporary files
+ * that a crash left in it (not in directories below) are taken away.
  *
  * @throws RuntimeError `locked`, with who holds it; `store` or `file` when the lock cannot be taken for another reason
  */
@@ -56,20 +61,23 @@ export async function lockDir(dir: string, info: OwnerInfo = {}): Promise<DirLoc
     throw error;
   }
   const me = { pid: process.pid, host: hostname(), started: new Date().toISOString() };
-  const announce = (now: OwnerInfo): Promise<void> =>
-    writeFileDurable(ownerPath(dir), Buffer.from(`${JSON.stringify({ ...me, ...now })}\n`));
-  try {
-    await announce(info);
-  } catch (error) {
-    await held.close();
-    throw error;
-  }
   let released: Promise<void> | undefined;
+  const announce = async (now: OwnerInfo): Promise<void> => {
+    if (released !== undefined) throw new RuntimeError('locked', `${dir} was given free: lock it again first`);
+    await writeFileDurable(ownerPath(dir), Buffer.from(`${JSON.stringify({ ...me, ...now })}\n`));
+  };
   const release = async (): Promise<void> => {
     // The name first: once the lock is free, the file may be the next owner's.
     await unlink(ownerPath(dir)).catch(() => {});
     await held.close();
   };
+  try {
+    await removeLeftovers(dir);
+    await announce(info);
+  } catch (error) {
+    await held.close();
+    throw error;
+  }
   return {
     announce,
     release: () => {

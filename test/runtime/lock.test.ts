@@ -37,8 +37,11 @@ describe('the lock of a data directory', () => {
     await expect(lockDir(dir)).rejects.toThrow(`process ${process.pid} on ${hostname()}, started 20`);
     await lock.release();
     await lock.release();
+    await expect(lock.announce({})).rejects.toEqual(locked);
     expect(await readdir(dir)).toEqual(['lock']);
+    await writeFile(join(dir, '.0123456789abcdef.tmp'), 'left by a crash');
     await (await lockDir(dir)).release();
+    expect(await readdir(dir)).toEqual(['lock']);
   });
 
   it('is refused to a second process, which is told who holds it', async () => {
