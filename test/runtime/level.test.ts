@@ -28,6 +28,21 @@ describe('guarded level', () => {
     expect(await level.getMany([key(1), whole.subarray(1, 3)])).toEqual([undefined, Buffer.from([4, 5, 6])]);
   });
 
+  it('copies keys and values when they are put, so that one buffer serves many', async () => {
+    const scratch = new Uint8Array(1);
+    await level.write((batch) => {
+      for (let i = 0; i < 3; i++) {
+        scratch[0] = i;
+        batch.put(scratch, scratch);
+      }
+      scratch[0] = 1;
+      batch.del(scratch);
+      scratch[0] = 9;
+    });
+    const found = await level.getMany([0, 1, 2, 9].map((i) => Buffer.from([i])));
+    expect(found).toEqual([Buffer.from([0]), undefined, Buffer.from([2]), undefined]);
+  });
+
   it('scans a range in order, as it was when the scan began', async () => {
     await level.write((batch) => {
       for (let i = 0; i < 2000; i++) batch.put(key(i), Buffer.alloc(i % 7));
