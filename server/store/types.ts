@@ -84,7 +84,10 @@ export interface StateStore {
   tail(from: number, to: number): Promise<Uint8Array[]>;
   /** For each leaf hash the index of its entry, or undefined. */
   lookup(leafHashes: readonly Uint8Array[]): Promise<(number | undefined)[]>;
-  /** Writes a consistent copy of one committed state into the empty directory `dir` and returns that state. */
+  /**
+   * Writes a consistent copy of one committed state into the empty directory `dir` and returns that state. Commits may go
+   * on meanwhile. Where only the copy fails (no room, not empty), this handle stays good; what was copied is left.
+   */
   copyTo(dir: string): Promise<TreeState>;
   close(): Promise<void>;
 }

@@ -307,6 +307,7 @@ export function storeSuite(name: string, openPlace: () => Promise<StorePlace>): 
         await store.commit(growth(undefined, state(1)));
         await store.copyTo(place.copyDir);
         await expect(store.copyTo(place.copyDir)).rejects.toEqual(code('store'));
+        await store.commit(growth(state(1), state(2)));
       });
 
       it('is of no use once closed, and closes twice', async () => {
