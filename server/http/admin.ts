@@ -9,6 +9,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { isAbsolute } from 'node:path';
 import createFastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import { RuntimeError } from '../../merkle/runtime/errors.ts';
 import { RequestError, ServerError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { LogService } from '../types.ts';
@@ -25,7 +26,7 @@ const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
 
 /**
  * `GET /metrics`, `/healthz` (the process answers), `/readyz` (200, or 503 with the reasons), `POST /freeze` (answered
- * with the last checkpoint, when it is stored) and `POST /backup` with `{"dir": <absolute path>}`.
+ * with the last checkpoint, when it is stored), and `POST /backup` and `POST /export` with `{"dir": <absolute path>}`.
  *
  * @throws ServerError `config` where the token is shorter than 16 characters
  */
@@ -60,7 +61,7 @@ export function createAdminApp(
   app.setErrorHandler((error, _request, reply) => {
     const known = toRequestError(error, LIMITS);
     if (known.code === 'unauthorized') reply.header('www-authenticate', 'Bearer');
-    if (error instanceof ServerError) {
+    if (error instanceof ServerError || error instanceof RuntimeError) {
       // The operator alone comes this far, and these messages are written for the operator.
       return sendJson(reply.code(500), errorJson(new RequestError('internal', error.message)));
     }
@@ -105,11 +106,12 @@ export function createAdminApp(
     return sendJson(reply, JSON.stringify({ checkpoint }));
   });
 
-  app.post('/backup', operator, async (request, reply) => {
-    const dir = backupDir(request.body as Buffer | undefined);
-    const size = await log.backup(dir);
-    return sendJson(reply, JSON.stringify({ size }));
-  });
+  for (const name of ['backup', 'export'] as const) {
+    app.post(`/${name}`, operator, async (request, reply) => {
+      const size = await log[name](targetDir(request.body as Buffer | undefined));
+      return sendJson(reply, JSON.stringify({ size }));
+    });
+  }
   return app;
 }
 
@@ -127,7 +129,7 @@ function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
 
-function backupDir(body: Buffer | undefined): string {
+function targetDir(body: Buffer | undefined): string {
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));

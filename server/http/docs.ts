@@ -145,7 +145,6 @@ export const docs = {
     description:
       'Each request has a result of its own: one that is refused does not harm the others. In binary: BatchCreateEntriesRequest { repeated CreateEntryRequest requests = 1 }, BatchCreateEntriesResponse { repeated Result results = 1 }, Result { oneof { TransparencyLogEntry entry = 1; google.rpc.Status error = 2 } }.',
     tags: tags.write,
-    path: '/api/v2/log/entries:batch',
     body: {
       content: content({
         'application/json': Type.Object({ requests: Type.Array(CreateEntryRequest) }),

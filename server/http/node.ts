@@ -17,8 +17,6 @@ import { RequestError } from '../errors.ts';
 import { rawReply } from './errors.ts';
 import type { HttpSettings } from './options.ts';
 
-/** Slowest reader that is served, in bytes a second. */
-const MIN_READ_RATE = 16 * 1024;
 const DRAIN_POLL_MS = 20;
 
 type Limits = Pick<
@@ -29,6 +27,7 @@ type Limits = Pick<
   | 'headersTimeoutMs'
   | 'keepAliveTimeoutMs'
   | 'replyTimeoutMs'
+  | 'replyRate'
   | 'tls'
 >;
 
@@ -68,7 +67,7 @@ export function createNodeServer(limits: Limits, handler: http.RequestListener):
     socket.once('close', () => sockets.delete(socket));
   });
   const replyInterval = Math.max(20, Math.min(1000, Math.floor(replyTimeoutMs / 4)));
-  const timer = setInterval(() => cutSlowReaders(sockets, replyTimeoutMs), replyInterval);
+  const timer = setInterval(() => cutSlowReaders(sockets, limits), replyInterval);
   timer.unref();
   server.once('close', () => clearInterval(timer));
   drainOnClose(server, sockets);
@@ -79,7 +78,7 @@ export function createNodeServer(limits: Limits, handler: http.RequestListener):
  * Only public counters: what Node handed to the kernel is seen a whole write at a time, so the time allowed grows with
  * what is waiting, and progress is what of it has gone.
  */
-function cutSlowReaders(sockets: Map<Socket, Unread | undefined>, replyTimeoutMs: number): void {
+function cutSlowReaders(sockets: Map<Socket, Unread | undefined>, { replyTimeoutMs, replyRate }: Limits): void {
   const now = performance.now();
   for (const [socket, unread] of sockets) {
     const waiting = socket.writableLength;
@@ -87,7 +86,7 @@ function cutSlowReaders(sockets: Map<Socket, Unread | undefined>, replyTimeoutMs
     if (waiting === 0) {
       if (unread !== undefined) sockets.set(socket, undefined);
     } else if (unread === undefined || drained >= unread.drained) {
-      const until = now + replyTimeoutMs + (waiting / MIN_READ_RATE) * 1000;
+      const until = now + replyTimeoutMs + (waiting / replyRate) * 1000;
       sockets.set(socket, { drained: drained + waiting, until });
     } else if (now > unread.until) {
       socket.destroy();

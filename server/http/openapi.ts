@@ -38,5 +38,5 @@ export function openapiRoute(app: FastifyInstance): void {
 /** `path` is that of the root; the same route stands below `/api/v2` as well. */
 function documentedPath(url: string, path: string | undefined): string {
   if (path === undefined) return url;
-  return url.startsWith('/api/v2') && !path.startsWith('/api/v2') ? `/api/v2${path}` : path;
+  return url.startsWith('/api/v2') ? `/api/v2${path}` : path;
 }

@@ -27,8 +27,10 @@ export interface HttpOptions {
   readonly headersTimeoutMs: number;
   /** Idle time after which a kept-alive connection is closed. */
   readonly keepAliveTimeoutMs: number;
-  /** Time that a client has to take a reply, beside one second for each 16 KiB of it. */
+  /** Time that a client has to take a reply, beside what `replyRate` gives for its length. */
   readonly replyTimeoutMs?: number;
+  /** Rate at which the slowest client that is served takes its reply, in bytes a second. */
+  readonly replyRate?: number;
   /** Requests in one bulk call. */
   readonly bulkItems: number;
   /** Off where undefined. */
@@ -60,6 +62,7 @@ export const HTTP_DEFAULTS: HttpSettings = {
   headersTimeoutMs: 10_000,
   keepAliveTimeoutMs: 65_000,
   replyTimeoutMs: 30_000,
+  replyRate: 16 * 1024,
   bulkItems: 256,
   rateLimit: undefined,
   trustProxy: false,

@@ -59,7 +59,7 @@ export async function dial(port: number): Promise<{ socket: Socket; text: () => 
     received += chunk.toString('latin1');
   });
   socket.on('error', () => {});
-  const closed = once(socket, 'close').then(() => received);
+  const closed = new Promise<string>((resolve) => void socket.once('close', () => resolve(received)));
   await once(socket, 'connect');
   onTestFinished(() => void socket.destroy());
   return { socket, text: () => received, closed };

@@ -1,0 +1,179 @@
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { ServerError } from '../../../server/errors.ts';
+import { createAdminApp } from '../../../server/http/app.ts';
+import type { Logger } from '../../../server/http/options.ts';
+import { Metrics } from '../../../server/metrics.ts';
+import { MemoryLog } from '../../support/memory-log.ts';
+import { hashedRekordRequest, toJson } from '../../support/requests.ts';
+import { ENTRIES, fill, listen, MemoryLogger, makeApp } from './support.ts';
+
+const TOKEN = 'a token of the operator';
+const operator = { authorization: `Bearer ${TOKEN}`, host: 'localhost:9000' };
+
+function makeAdmin() {
+  const log = new MemoryLog();
+  const metrics = new Metrics({ process: false });
+  const logger = new MemoryLogger();
+  const app = createAdminApp(log, { token: TOKEN }, metrics, logger as unknown as Logger);
+  onTestFinished(() => app.close());
+  return { app, log, metrics, logger };
+}
+
+describe('reading', () => {
+  it('/healthz', async () => {
+    const { app } = makeAdmin();
+    expect((await app.inject('/healthz')).body).toBe('ok\n');
+  });
+
+  it('/readyz is red with its reasons', async () => {
+    const { app, log } = makeAdmin();
+    const green = await app.inject('/readyz');
+    expect([green.statusCode, green.json()]).toEqual([200, { ready: true, reasons: [] }]);
+    log.reasons = ['the signing key cannot be reached'];
+    const red = await app.inject('/readyz');
+    expect([red.statusCode, red.json()]).toEqual([503, { ready: false, reasons: log.reasons }]);
+  });
+
+  it('/metrics in the text format of Prometheus', async () => {
+    const { app, metrics } = makeAdmin();
+    metrics.checkpointPublished(42);
+    metrics.stage('commit').observe(0.003);
+    metrics.refused('bad-signature');
+    metrics.watchPoolQueue(() => 7);
+    const reply = await app.inject('/metrics');
+    expect(reply.headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8');
+    expect(reply.body).toContain('\nstele_published_entries 42\n');
+    expect(reply.body).toContain('\nstele_pool_queue_requests 7\n');
+    expect(reply.body).toContain('\nstele_refusals_total{reason="bad-signature"} 1\n');
+    expect(reply.body).toContain('\nstele_stage_duration_seconds_bucket{le="0.005",stage="commit"} 1\n');
+    expect(Number(/\nstele_checkpoint_age_seconds (\S+)\n/.exec(reply.body)![1])).toBeLessThan(10);
+  });
+
+  it.each([
+    ['GET', '/nothing', 404, 5],
+    ['GET', '/freeze', 405, 12],
+    ['POST', '/metrics', 405, 12],
+  ] as const)('%s %s: %i', async (method, url, status, code) => {
+    const { app } = makeAdmin();
+    const reply = await app.inject({ method, url });
+    expect(reply.statusCode).toBe(status);
+    expect(reply.json().code).toBe(code);
+  });
+});
+
+describe('calls that change something', () => {
+  it('/freeze answers with the last checkpoint', async () => {
+    const { app, log } = makeAdmin();
+    const reply = await app.inject({ method: 'POST', url: '/freeze', headers: operator });
+    expect(reply.statusCode).toBe(200);
+    expect(reply.json()).toEqual({ checkpoint: log.checkpoint });
+    expect(log.checkpoint).toContain('\nLog frozen — ');
+  });
+
+  it.each(['/backup', '/export'])('%s answers with the size', async (url) => {
+    const { app, log } = makeAdmin();
+    await fill(log, 3);
+    const reply = await app.inject({ method: 'POST', url, headers: operator, payload: '{"dir":"/srv/copy"}' });
+    expect([reply.statusCode, reply.json()]).toEqual([200, { size: 3 }]);
+    expect(log.backups).toEqual(['/srv/copy']);
+  });
+
+  it.each([
+    '',
+    '{',
+    '[]',
+    'null',
+    '{"dir":"copy"}',
+    '{"dir":1}',
+    '{"dir":"/a","to":"/b"}',
+    '{"dir":"/a\\u0000"}',
+    '\u{fffd}',
+  ])('/backup refuses %j', async (payload) => {
+    const { app, log } = makeAdmin();
+    const reply = await app.inject({ method: 'POST', url: '/backup', headers: operator, payload });
+    expect(reply.statusCode).toBe(400);
+    expect(reply.json().code).toBe(3);
+    expect(log.backups).toEqual([]);
+  });
+
+  it('says to the operator what is wrong, and keeps what nobody thought of', async () => {
+    const { app, log, logger } = makeAdmin();
+    const backup = () => app.inject({ method: 'POST', url: '/backup', headers: operator, payload: '{"dir":"/srv"}' });
+    log.fault = () => {
+      throw new ServerError('config', '/srv is not empty. Name a new directory.');
+    };
+    expect((await backup()).json()).toEqual({
+      code: 13,
+      message: '/srv is not empty. Name a new directory.',
+      details: [],
+    });
+    log.fault = () => {
+      throw new Error('internals');
+    };
+    const reply = await backup();
+    expect([reply.statusCode, reply.json()]).toEqual([500, { code: 13, message: 'internal error', details: [] }]);
+    expect(logger.lines).toHaveLength(1);
+  });
+
+  it.each([
+    ['no token', { host: 'localhost' }],
+    ['another token', { ...operator, authorization: 'Bearer another token altogether' }],
+    ['a token that is a prefix', { ...operator, authorization: `Bearer ${TOKEN.slice(0, -1)}` }],
+    ['another scheme', { ...operator, authorization: `Basic ${TOKEN}` }],
+    ['an Origin', { ...operator, origin: 'http://localhost:9000' }],
+    ['an Origin of null', { ...operator, origin: 'null' }],
+    ['another host', { ...operator, host: 'attacker.example:9000' }],
+    ['a host that only begins like one', { ...operator, host: 'localhost.attacker.example' }],
+  ])('are refused with %s: 401', async (_name, headers) => {
+    const { app, log } = makeAdmin();
+    for (const url of ['/freeze', '/backup']) {
+      const reply = await app.inject({ method: 'POST', url, headers, payload: '{"dir":"/srv"}' });
+      expect(reply.statusCode).toBe(401);
+      expect(reply.headers['www-authenticate']).toBe('Bearer');
+      expect(reply.json()).toMatchObject({ code: 16, details: [] });
+      expect(reply.body).not.toContain(TOKEN);
+    }
+    expect([log.status, log.backups]).toEqual(['open', []]);
+  });
+
+  it('take the address that they are bound to as a host', async () => {
+    const { app, log } = makeAdmin();
+    const { base } = await listen(app);
+    const reply = await fetch(`${base}/freeze`, { method: 'POST', headers: { authorization: operator.authorization } });
+    expect(reply.status).toBe(200);
+    expect(log.status).toBe('frozen');
+  });
+
+  it('need a token that cannot be guessed', () => {
+    const make = () =>
+      createAdminApp(new MemoryLog(), { token: 'short' }, new Metrics({ process: false }), {} as Logger);
+    expect(make).toThrow(expect.objectContaining({ code: 'config' }));
+  });
+});
+
+describe('request durations', () => {
+  it('are counted by route, method and status, with bounded labels', async () => {
+    const { app, metrics } = makeApp();
+    await app.inject({ method: 'POST', url: ENTRIES, payload: toJson(hashedRekordRequest()) });
+    await app.inject({ method: 'POST', url: `${ENTRIES}:batch`, payload: '{' });
+    await app.inject('/tile/0/000.p/1');
+    for (let n = 0; n < 5; n++) await app.inject(`/unknown/${n}`);
+    const counts = (await metrics.text())
+      .split('\n')
+      .filter((line) => line.startsWith('stele_http_request_duration_seconds_count'));
+    expect(counts.sort()).toEqual([
+      'stele_http_request_duration_seconds_count{route="/api/v2/log/entries",method="POST",status="201"} 1',
+      'stele_http_request_duration_seconds_count{route="/api/v2/log/entries:batch",method="POST",status="400"} 1',
+      'stele_http_request_duration_seconds_count{route="/tile/*",method="GET",status="200"} 1',
+      'stele_http_request_duration_seconds_count{route="none",method="any",status="404"} 5',
+    ]);
+  });
+
+  it('do not grow with reasons that are not fixed', async () => {
+    const metrics = new Metrics({ process: false });
+    for (let n = 0; n < 1000; n++) metrics.refused(`reason ${n}`);
+    const lines = (await metrics.text()).split('\n').filter((line) => line.startsWith('stele_refusals_total{'));
+    expect(lines).toHaveLength(101);
+    expect(lines).toContain('stele_refusals_total{reason="other"} 900');
+  });
+});

@@ -1,0 +1,269 @@
+/** Slow, silent, greedy and vanishing clients, over real sockets. */
+import { once } from 'node:events';
+import { request } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { hashedRekordRequest, toJson } from '../../support/requests.ts';
+import { dial, ENTRIES, listen, makeApp, parseReply } from './support.ts';
+
+const POST = `POST ${ENTRIES} HTTP/1.1\r\nHost: localhost\r\n`;
+const MIB = 1024 * 1024;
+
+/** Milliseconds until `promise` settles. */
+async function timeOf(promise: Promise<unknown>): Promise<number> {
+  const started = performance.now();
+  await promise;
+  return performance.now() - started;
+}
+
+describe('slow clients', () => {
+  const times = { headersTimeoutMs: 300, requestTimeoutMs: 600, keepAliveTimeoutMs: 300 };
+
+  it('a head that comes byte by byte is cut, with 408', async () => {
+    const { app } = makeApp(times);
+    const { port } = await listen(app);
+    const { socket, closed } = await dial(port);
+    const drip = setInterval(() => socket.write('X'), 20);
+    socket.write(`${POST}X-Slow: `);
+    const ms = await timeOf(closed);
+    clearInterval(drip);
+    expect(ms).toBeGreaterThan(200);
+    expect(ms).toBeLessThan(2000);
+    const reply = parseReply(await closed);
+    expect(reply.status).toBe(408);
+    expect(reply.body).toEqual({ code: 4, message: 'the request did not come in time', details: [] });
+  });
+
+  it('a body that comes byte by byte is cut', async () => {
+    const { app, log } = makeApp(times);
+    const { port } = await listen(app);
+    const { socket, closed } = await dial(port);
+    socket.write(`${POST}Content-Length: 100000\r\n\r\n`);
+    const drip = setInterval(() => socket.write(' '), 20);
+    const ms = await timeOf(closed);
+    clearInterval(drip);
+    expect(ms).toBeGreaterThan(400);
+    expect(ms).toBeLessThan(3000);
+    expect(parseReply(await closed).status).toBe(408);
+    expect(log.publishedSize).toBe(0);
+  });
+
+  it('a connection without a request is closed', async () => {
+    const { app } = makeApp(times);
+    const { port } = await listen(app);
+    const silent = await dial(port);
+    const idle = await dial(port);
+    idle.socket.write('GET /checkpoint HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    expect(await timeOf(Promise.all([silent.closed, idle.closed]))).toBeLessThan(3000);
+    expect(idle.text()).toMatch(/^HTTP\/1.1 200 /);
+  });
+
+  it('a reply that its client does not take is cut; one that is taken is not', async () => {
+    const { app, log } = makeApp({ replyTimeoutMs: 200, replyRate: 1024 * MIB });
+    // More than the kernel's buffers take.
+    log.entryBundle = async () => Buffer.alloc(32 * MIB);
+    const { port } = await listen(app);
+    const stalled = await dial(port);
+    stalled.socket.pause();
+    stalled.socket.write('GET /tile/entries/000.p/1 HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    const quick = await dial(port);
+    quick.socket.write('GET /tile/entries/000.p/1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+    expect((await quick.closed).length).toBeGreaterThan(32 * MIB);
+    const open = () => new Promise<number>((resolve) => app.server.getConnections((_, count) => resolve(count)));
+    await expect.poll(open, { timeout: 3000 }).toBe(0);
+  });
+});
+
+describe('large and broken requests', () => {
+  it.each(['content-length', 'chunked'])(
+    '4 MiB + 1 with %s gets its 413 in full, and the connection ends',
+    async (how) => {
+      const { app } = makeApp();
+      const { port } = await listen(app);
+      const { socket, closed } = await dial(port);
+      const body = Buffer.alloc(4 * MIB + 1, ' ');
+      if (how === 'chunked') {
+        socket.write(`${POST}Transfer-Encoding: chunked\r\n\r\n`);
+        socket.write(`${body.length.toString(16)}\r\n`);
+        socket.write(body);
+        socket.write('\r\n0\r\n\r\n');
+      } else {
+        socket.write(`${POST}Content-Length: ${body.length}\r\n\r\n`);
+        socket.write(body);
+      }
+      const reply = parseReply(await closed);
+      expect(reply.status).toBe(413);
+      expect(reply.head).toContain('connection: close');
+      expect(reply.body).toMatchObject({
+        code: 3,
+        message: 'the request body is larger than the limit of 4194304 bytes',
+      });
+    },
+  );
+
+  it('an endless body is not read for ever', async () => {
+    const { app } = makeApp({ bodyBytes: 1000 });
+    const { port } = await listen(app);
+    const { socket, closed } = await dial(port);
+    socket.write(`${POST}Transfer-Encoding: chunked\r\n\r\n`);
+    const drip = setInterval(() => socket.write(`64\r\n${'x'.repeat(100)}\r\n`), 1);
+    await closed;
+    clearInterval(drip);
+  });
+
+  it('a client that asks first is told before it sends', async () => {
+    const { app } = makeApp({ bodyBytes: 1000 });
+    const { port } = await listen(app);
+    const large = await dial(port);
+    large.socket.write(`${POST}Expect: 100-continue\r\nContent-Length: 1001\r\n\r\n`);
+    expect(parseReply(await large.closed).status).toBe(413);
+    const small = await dial(port);
+    small.socket.write(`${POST}Expect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n`);
+    await once(small.socket, 'data');
+    expect(small.text()).toBe('HTTP/1.1 100 Continue\r\n\r\n');
+    small.socket.write('{}');
+    expect(await small.closed).toContain('HTTP/1.1 400 Bad Request');
+  });
+
+  it('all bodies together are bounded', async () => {
+    const { app } = makeApp({ bodyBytes: 1000, bodiesBytes: 1500 });
+    const { port, base } = await listen(app);
+    const { socket } = await dial(port);
+    socket.write(`${POST}Content-Length: 1000\r\n\r\n${' '.repeat(999)}`);
+    await sleep(50);
+    const refused = await fetch(`${base}${ENTRIES}`, { method: 'POST', body: ' '.repeat(900) });
+    expect(refused.status).toBe(503);
+    expect(refused.headers.get('retry-after')).toBe('1');
+    expect(await refused.json()).toEqual({ code: 14, message: 'reached max pushback; retry', details: [] });
+    // What was held is given back, whatever became of the request.
+    socket.destroy();
+    await sleep(50);
+    for (let time = 0; time < 3; time++) {
+      const reply = await fetch(`${base}${ENTRIES}`, { method: 'POST', body: ' '.repeat(900) });
+      expect(reply.status).toBe(400);
+    }
+  });
+
+  it('a head that is too large: 431', async () => {
+    const { app } = makeApp({ headerBytes: 4096 });
+    const { port } = await listen(app);
+    const { socket, closed } = await dial(port);
+    socket.write(`GET /checkpoint HTTP/1.1\r\nHost: localhost\r\nX-Long: ${'x'.repeat(5000)}\r\n\r\n`);
+    const reply = parseReply(await closed);
+    expect(reply.status).toBe(431);
+    expect(reply.body).toMatchObject({ code: 3, details: [] });
+  });
+
+  it.each(['NONSENSE\r\n\r\n', 'GET /checkpoint HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n'])(
+    'what is not HTTP: 400 (%j)',
+    async (text) => {
+      const { app } = makeApp();
+      const { port } = await listen(app);
+      const { socket, closed } = await dial(port);
+      socket.write(text);
+      const reply = parseReply(await closed);
+      expect(reply.status).toBe(400);
+      expect(reply.body).toEqual({ code: 3, message: 'the request is not valid HTTP/1.1', details: [] });
+    },
+  );
+
+  it('a body that stops half-way: 400 where the client still listens', async () => {
+    const { app, log } = makeApp();
+    const { port, base } = await listen(app);
+    const { socket, closed } = await dial(port);
+    socket.end(`${POST}Content-Length: 100\r\n\r\n{"hashedRekord`);
+    const reply = parseReply(await closed);
+    expect(reply.status).toBe(400);
+    expect(reply.body).toEqual({ code: 3, message: 'the request stopped before its end', details: [] });
+    expect(log.publishedSize).toBe(0);
+    expect((await fetch(`${base}/checkpoint`)).status).toBe(200);
+  });
+
+  it('a client that goes away in the middle of its body, or before its reply, harms nobody', async () => {
+    const { app, log, logger } = makeApp();
+    const { port, base } = await listen(app);
+    const half = await dial(port);
+    half.socket.write(`${POST}Content-Length: 100\r\n\r\n{`);
+    await sleep(30);
+    half.socket.resetAndDestroy();
+
+    const payload = toJson(hashedRekordRequest());
+    let go = () => {};
+    const held = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    log.fault = () => held;
+    const gone = await dial(port);
+    gone.socket.write(`${POST}Content-Length: ${payload.length}\r\n\r\n`);
+    gone.socket.write(payload);
+    await sleep(30);
+    gone.socket.resetAndDestroy();
+    await sleep(30);
+    go();
+    log.fault = () => {};
+    const retry = await fetch(`${base}${ENTRIES}`, { method: 'POST', body: payload });
+    expect(retry.status).toBe(201);
+    expect(retry.headers.get('x-log-index')).toBe('0');
+    expect(logger.lines).toEqual([]);
+  });
+
+  it('connections are bounded', async () => {
+    const { app } = makeApp({ connections: 2 });
+    const { port } = await listen(app);
+    const kept = [await dial(port), await dial(port)];
+    const refused = await dial(port);
+    expect(await refused.closed).toBe('');
+    expect(kept.every(({ socket }) => !socket.destroyed)).toBe(true);
+  });
+});
+
+describe('close', () => {
+  it('answers what is under way, closes idle and silent connections, and takes no new ones', async () => {
+    const { app, log } = makeApp();
+    const { port, base } = await listen(app);
+    const silent = await dial(port);
+    const idle = await dial(port);
+    idle.socket.write('GET /checkpoint HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await once(idle.socket, 'data');
+
+    let go = () => {};
+    const held = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    log.fault = () => held;
+    const busy = request(`${base}${ENTRIES}`, { method: 'POST', agent: false, headers: { connection: 'keep-alive' } });
+    busy.end(toJson(hashedRekordRequest()));
+    const answered = once(busy, 'response');
+    await sleep(50);
+    const closed = app.close();
+    await Promise.all([silent.closed, idle.closed]);
+    await expect(dial(port)).rejects.toThrow('ECONNREFUSED');
+    go();
+    const [reply] = await answered;
+    expect(reply.statusCode).toBe(201);
+    reply.resume();
+    expect(await timeOf(closed)).toBeLessThan(1000);
+  });
+
+  it('refuses new entries that come on a busy connection, and still answers reads', async () => {
+    const { app, log } = makeApp();
+    const { port } = await listen(app);
+    let go = () => {};
+    const held = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    log.fault = () => held;
+    const payload = toJson(hashedRekordRequest());
+    const { socket, closed } = await dial(port);
+    socket.write(`${POST}Content-Length: ${payload.length}\r\n\r\n${payload}`);
+    await sleep(50);
+    const stopped = app.close();
+    await sleep(20);
+    socket.write(`${POST}Content-Length: ${payload.length}\r\n\r\n${payload}`);
+    await sleep(20);
+    go();
+    const text = await closed;
+    expect(text.match(/HTTP\/1.1 \d+/g)).toEqual(['HTTP/1.1 201', 'HTTP/1.1 503']);
+    await stopped;
+  });
+});
