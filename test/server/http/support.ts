@@ -8,6 +8,8 @@ import { onTestFinished } from 'vitest';
 import { createApp } from '../../../server/http/app.ts';
 import { HTTP_DEFAULTS, type HttpOptions, type Logger } from '../../../server/http/options.ts';
 import { Metrics } from '../../../server/metrics.ts';
+import type { LogService } from '../../../server/types.ts';
+import { openTestLog, tempDir } from '../../support/log.ts';
 import { MemoryLog } from '../../support/memory-log.ts';
 import { hashedRekordRequest, sharedSigner, toJsonBatch } from '../../support/requests.ts';
 
@@ -20,19 +22,48 @@ export class MemoryLogger {
   readonly error = (fields: { err?: Error }, message: string) => void this.lines.push({ fields, message });
 }
 
-export interface TestApp {
+/** The logs that the same tests run on: the small one, and the one that runs. The latter needs a built worker. */
+export const LOGS: Readonly<Record<string, () => Promise<{ log: LogService; remove(): Promise<void> }>>> = {
+  'a log in memory': async () => ({ log: new MemoryLog(), remove: async () => {} }),
+  'the real log': async () => {
+    const dir = await tempDir();
+    const log = await openTestLog(dir.path);
+    const remove = async () => {
+      await log.close();
+      await dir.remove();
+    };
+    return { log, remove };
+  },
+};
+
+export interface TestApp<L = MemoryLog> {
   readonly app: FastifyInstance;
-  readonly log: MemoryLog;
+  readonly log: L;
   readonly metrics: Metrics;
   readonly logger: MemoryLogger;
 }
 
 export function makeApp(options: Partial<HttpOptions> = {}): TestApp {
-  const log = new MemoryLog();
+  const made = appOver(new MemoryLog(), options);
+  onTestFinished(() => made.app.close());
+  return made;
+}
+
+export async function makeAppOn(kind: string, options: Partial<HttpOptions> = {}): Promise<TestApp<LogService>> {
+  const { log, remove } = await LOGS[kind]!();
+  const made = appOver(log, options);
+  onTestFinished(async () => {
+    await made.app.close();
+    await remove();
+  });
+  return made;
+}
+
+/** For the caller to close. */
+export function appOver<L extends LogService>(log: L, options: Partial<HttpOptions> = {}): TestApp<L> {
   const metrics = new Metrics({ process: false });
   const logger = new MemoryLogger();
   const app = createApp(log, { ...HTTP_DEFAULTS, ...options }, metrics, logger as unknown as Logger);
-  onTestFinished(() => app.close());
   return { app, log, metrics, logger };
 }
 
@@ -43,7 +74,7 @@ export async function listen(app: FastifyInstance): Promise<{ port: number; base
 }
 
 /** Grows the log to `size` entries. */
-export async function fill(log: MemoryLog, size: number): Promise<void> {
+export async function fill(log: LogService, size: number): Promise<void> {
   while (log.publishedSize < size) {
     const count = Math.min(64, size - log.publishedSize);
     const requests = Array.from({ length: count }, () => hashedRekordRequest(sharedSigner()));

@@ -4,7 +4,7 @@ import { noteVerifier, openNote, parseVerifierKey } from '../../../merkle/note.t
 import { verifyInclusion } from '../../../merkle/proof.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
 import { BatchCreateEntriesResponse, TransparencyLogEntry } from '../../../server/protobuf.ts';
-import type { MemoryLog } from '../../support/memory-log.ts';
+import type { LogService } from '../../../server/types.ts';
 import {
   dsseRequest,
   hashedRekordRequest,
@@ -13,7 +13,7 @@ import {
   toProtobuf,
   toProtobufBatch,
 } from '../../support/requests.ts';
-import { BATCH, ENTRIES, fill, makeApp } from './support.ts';
+import { BATCH, ENTRIES, fill, LOGS, makeAppOn } from './support.ts';
 
 const PROTOBUF = { 'content-type': 'application/x-protobuf' };
 
@@ -21,7 +21,7 @@ const PROTOBUF = { 'content-type': 'application/x-protobuf' };
 type Json = Record<string, any>;
 
 /** The entry of a JSON reply, after its proof has been checked as a client does. */
-function checkedEntry(log: MemoryLog, entry: Json): Json {
+function checkedEntry(log: LogService, entry: Json): Json {
   const { inclusionProof: proof, canonicalizedBody } = entry;
   const key = parseVerifierKey(log.info.verifierKeys[0]!);
   const checkpoint = parseCheckpoint(openNote(proof.checkpoint.envelope, [noteVerifier(key)]).text);
@@ -37,9 +37,9 @@ function checkedEntry(log: MemoryLog, entry: Json): Json {
   return entry;
 }
 
-describe('POST /api/v2/log/entries', () => {
+describe.each(Object.keys(LOGS))('POST /api/v2/log/entries on %s', (kind) => {
   it('answers 201 with every field of the entry and a proof that holds', async () => {
-    const { app, log } = makeApp();
+    const { app, log } = await makeAppOn(kind);
     await fill(log, 5);
     const reply = await app.inject({ method: 'POST', url: ENTRIES, payload: toJson(hashedRekordRequest()) });
     expect(reply.statusCode).toBe(201);
@@ -68,7 +68,7 @@ describe('POST /api/v2/log/entries', () => {
   });
 
   it('gives each publication its own tree', async () => {
-    const { app, log } = makeApp();
+    const { app, log } = await makeAppOn(kind);
     for (let size = 1; size <= 4; size++) {
       const reply = await app.inject({ method: 'POST', url: ENTRIES, payload: toJson(dsseRequest()) });
       expect(checkedEntry(log, reply.json()).inclusionProof.treeSize).toBe(String(size));
@@ -78,7 +78,7 @@ describe('POST /api/v2/log/entries', () => {
   it.each([undefined, 'text/plain', 'application/json; charset=utf-8', ';;;', 'application/x-protobuf-not'])(
     'reads JSON whatever the Content-Type says: %s',
     async (type) => {
-      const { app } = makeApp();
+      const { app } = await makeAppOn(kind);
       const headers = type === undefined ? {} : { 'content-type': type };
       const reply = await app.inject({ method: 'POST', url: ENTRIES, headers, payload: toJson(hashedRekordRequest()) });
       expect(reply.statusCode).toBe(201);
@@ -87,7 +87,7 @@ describe('POST /api/v2/log/entries', () => {
   );
 
   it('answers protobuf in protobuf', async () => {
-    const { app, log } = makeApp();
+    const { app, log } = await makeAppOn(kind);
     await fill(log, 3);
     const payload = toProtobuf(hashedRekordRequest());
     const headers = { 'content-type': 'Application/X-Protobuf; messageType="x"' };
@@ -103,7 +103,7 @@ describe('POST /api/v2/log/entries', () => {
   });
 
   it('gives a duplicate the entry that is there', async () => {
-    const { app, log } = makeApp();
+    const { app, log } = await makeAppOn(kind);
     await fill(log, 2);
     const payload = toJson(hashedRekordRequest());
     await app.inject({ method: 'POST', url: ENTRIES, payload });
@@ -115,9 +115,9 @@ describe('POST /api/v2/log/entries', () => {
   });
 });
 
-describe('POST /api/v2/log/entries:batch', () => {
+describe.each(Object.keys(LOGS))('POST /api/v2/log/entries:batch on %s', (kind) => {
   it('answers each request by itself', async () => {
-    const { app, log } = makeApp();
+    const { app, log } = await makeAppOn(kind);
     const good = hashedRekordRequest();
     const bad = hashedRekordRequest();
     bad.hashedRekordRequestV002.signature.content = Buffer.from('no signature');
@@ -134,7 +134,7 @@ describe('POST /api/v2/log/entries:batch', () => {
   });
 
   it('answers protobuf in protobuf', async () => {
-    const { app } = makeApp();
+    const { app } = await makeAppOn(kind);
     const bad = hashedRekordRequest();
     bad.hashedRekordRequestV002.digest = Buffer.from('short');
     const payload = toProtobufBatch([hashedRekordRequest(), bad]);
@@ -148,7 +148,7 @@ describe('POST /api/v2/log/entries:batch', () => {
   });
 
   it('reports duplicates as conflicts where they are configured to be', async () => {
-    const { app } = makeApp({ duplicates: 'conflict' });
+    const { app } = await makeAppOn(kind, { duplicates: 'conflict' });
     const request = hashedRekordRequest();
     const reply = await app.inject({ method: 'POST', url: BATCH, payload: toJsonBatch([request, request]) });
     expect(reply.json().results[1].error).toEqual({
