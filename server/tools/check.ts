@@ -198,10 +198,6 @@ class Walk {
     this.#options.signal?.throwIfAborted();
     const first = this.#snapshot.size;
     const entries = bodies.map((body) => ({ body, leafHash: leafHash(body, fastSha256) }));
-    await this.onEntries(
-      first,
-      entries.map((entry) => entry.leafHash),
-    );
     // Expected sizes inside this step get a stop of their own.
     const stops = this.#expected.map(({ size }) => size - first).filter((n) => n > 0 && n < entries.length);
     let from = 0;
@@ -217,6 +213,10 @@ class Walk {
       this.#compareRoots();
       from = to;
     }
+    await this.onEntries(
+      first,
+      entries.map((entry) => entry.leafHash),
+    );
     this.#options.onProgress?.(this.#snapshot.size, this.#total);
   }
 
@@ -245,5 +245,11 @@ class Walk {
 }
 
 function differs(path: string): ServerError {
-  return new ServerError('corrupt', `the file ${path} does not hold what the entries hash to.`);
+  const level0 = path.startsWith('tile/0/');
+  return new ServerError(
+    'corrupt',
+    level0
+      ? `the entries of ${path.replace('tile/0/', 'tile/entries/')} do not hash to ${path}: one of the two was changed.`
+      : `the file ${path} does not hold what the tiles below it hash to.`,
+  );
 }
