@@ -51,8 +51,8 @@ export async function checkDir(dir: string, options: CheckOptions = {}): Promise
   if (identity === undefined) return await checkStatic(dir, options);
   const lock = await lockDir(dir);
   try {
-    const tiles = await openFileTiles(layout.public(dir));
-    const state = await openLevelState(layout.state(dir));
+    const tiles = await openFileTiles(layout.public(dir), { readOnly: true });
+    const state = await openLevelState(layout.state(dir), { create: false });
     try {
       const keys = options.verifierKeys ?? identity.verifierKeys;
       const report = await checkStores(tiles, state, keys, options);
