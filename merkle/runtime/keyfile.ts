@@ -91,7 +91,7 @@ function generate(algorithm: KeyAlgorithm): crypto.KeyPairKeyObjectResult {
  */
 async function writeNew(path: string, text: string): Promise<void> {
   const directory = dirname(resolve(path));
-  const temporary = join(directory, `.${basename(path)}.${crypto.randomBytes(8).toString('hex')}.tmp`);
+  const temporary = join(directory, `.${crypto.randomBytes(8).toString('hex')}.tmp`);
   try {
     try {
       const file = await open(temporary, 'wx', 0o600);
