@@ -148,7 +148,8 @@ describe('stele log backup and restore', () => {
   /** A backup at 300 entries of a log that goes on to 600; with the checkpoints of both. */
   async function backedUp() {
     const log = await openTestLog(data);
-    await fill(log, 0, 300);
+    await fill(log, 0, 290);
+    await fill(log, 290, 300);
     const early = join(root.path, 'early.txt');
     await writeFile(early, log.checkpoint);
     const backup = join(root.path, 'backup');
