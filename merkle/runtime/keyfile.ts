@@ -8,7 +8,7 @@
  */
 import * as crypto from 'node:crypto';
 import { link, open, rm } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { readBounded } from './bounded.ts';
 import { RuntimeError } from './errors.ts';
 import { syncDir } from './files.ts';
