@@ -1,0 +1,43 @@
+/** How the parts of ingest refuse a request; `body.ts` turns it into a `Refusal`. */
+import { RequestError, type RequestErrorCode } from '../errors.ts';
+
+export class Refused extends RequestError {
+  /** Short, fixed label for metrics. */
+  readonly reason: Reason;
+
+  constructor(code: RequestErrorCode, reason: Reason, message: string) {
+    super(code, message);
+    this.reason = reason;
+  }
+}
+
+/** Every `reason` of a refusal. */
+export type Reason =
+  | 'syntax'
+  | 'utf8'
+  | 'depth'
+  | 'unknown-field'
+  | 'repeated-field'
+  | 'oneof'
+  | 'enum'
+  | 'base64'
+  | 'field-type'
+  | 'kind'
+  | 'missing'
+  | 'key'
+  | 'certificate'
+  | 'key-details'
+  | 'digest-length'
+  | 'signature'
+  | 'entry-size'
+  | 'too-many'
+  | 'internal';
+
+export function refuse(code: RequestErrorCode, reason: Reason, message: string): never {
+  throw new Refused(code, reason, message);
+}
+
+/** A name that came from outside, made fit for a message: quoted, escaped and not long. */
+export function quoted(name: string): string {
+  return JSON.stringify(name.length > 64 ? `${name.slice(0, 64)}…` : name);
+}

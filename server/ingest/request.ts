@@ -1,0 +1,120 @@
+/**
+ * The messages of `dev.sigstore.rekor.v2` that a request is made of, once for both readers (json.ts, protobuf.ts).
+ *
+ * A field has its JSON name, its name in the .proto (which proto3 JSON takes as well) and its number; names and numbers
+ * are those of WIRE.md. `Envelope.payloadType` is camel case in its .proto already and so has no second name.
+ */
+
+export interface CreateEntryRequest {
+  readonly hashedRekordRequestV002?: HashedRekordRequest;
+  readonly dsseRequestV002?: DsseRequest;
+}
+
+export interface HashedRekordRequest {
+  readonly digest?: Uint8Array;
+  readonly signature?: { readonly content?: Uint8Array; readonly verifier?: Verifier };
+}
+
+export interface Verifier {
+  readonly publicKey?: { readonly rawBytes?: Uint8Array };
+  readonly x509Certificate?: { readonly rawBytes?: Uint8Array };
+  /** A number of PublicKeyDetails, or any other int32. */
+  readonly keyDetails?: number;
+}
+
+export interface DsseRequest {
+  readonly envelope?: {
+    readonly payload?: Uint8Array;
+    readonly payloadType?: string;
+    readonly signatures?: readonly { readonly sig?: Uint8Array; readonly keyid?: string }[];
+  };
+  readonly verifiers?: readonly Verifier[];
+}
+
+/** The kinds of scalar fields, or the message inside. */
+export type FieldKind = 'bytes' | 'string' | 'keyDetails' | Message;
+
+export interface Field {
+  readonly name: string;
+  readonly number: number;
+  readonly kind: FieldKind;
+  readonly repeated: boolean;
+  /** At most one of the fields that are `arm` of their message may be there. */
+  readonly arm: boolean;
+}
+
+export interface Message {
+  readonly byName: ReadonlyMap<string, Field>;
+  readonly byNumber: ReadonlyMap<number, Field>;
+  /** Names of the oneof's arms; empty where there is none. */
+  readonly arms: readonly string[];
+}
+
+interface FieldOptions {
+  /** Name in the .proto where it is not the JSON name. */
+  readonly proto?: string;
+  readonly repeated?: true;
+  readonly arm?: true;
+}
+
+function message(
+  fields: readonly (readonly [name: string, number: number, kind: FieldKind, options?: FieldOptions])[],
+) {
+  const byName = new Map<string, Field>();
+  const byNumber = new Map<number, Field>();
+  const arms: string[] = [];
+  for (const [name, number, kind, options = {}] of fields) {
+    const field: Field = { name, number, kind, repeated: options.repeated ?? false, arm: options.arm ?? false };
+    byName.set(name, field);
+    byName.set(options.proto ?? name, field);
+    byNumber.set(number, field);
+    if (field.arm) {
+      arms.push(name);
+    }
+  }
+  return { byName, byNumber, arms } satisfies Message;
+}
+
+const RAW_BYTES = message([['rawBytes', 1, 'bytes', { proto: 'raw_bytes' }]]);
+
+const VERIFIER = message([
+  ['publicKey', 1, RAW_BYTES, { proto: 'public_key', arm: true }],
+  ['x509Certificate', 2, RAW_BYTES, { proto: 'x509_certificate', arm: true }],
+  ['keyDetails', 3, 'keyDetails', { proto: 'key_details' }],
+]);
+
+const SIGNATURE = message([
+  ['content', 1, 'bytes'],
+  ['verifier', 2, VERIFIER],
+]);
+
+const HASHED_REKORD_REQUEST = message([
+  ['digest', 1, 'bytes'],
+  ['signature', 2, SIGNATURE],
+]);
+
+const ENVELOPE_SIGNATURE = message([
+  ['sig', 1, 'bytes'],
+  ['keyid', 2, 'string'],
+]);
+
+const ENVELOPE = message([
+  ['payload', 1, 'bytes'],
+  ['payloadType', 2, 'string'],
+  ['signatures', 3, ENVELOPE_SIGNATURE, { repeated: true }],
+]);
+
+const DSSE_REQUEST = message([
+  ['envelope', 1, ENVELOPE],
+  ['verifiers', 2, VERIFIER, { repeated: true }],
+]);
+
+export const CREATE_ENTRY_REQUEST = message([
+  ['hashedRekordRequestV002', 1, HASHED_REKORD_REQUEST, { proto: 'hashed_rekord_request_v002', arm: true }],
+  ['dsseRequestV002', 2, DSSE_REQUEST, { proto: 'dsse_request_v002', arm: true }],
+]);
+
+/** Joins a path for a message: `signature` and `content` are `signature.content`. */
+export function inside(path: string, name: string): string {
+  return path === '' ? name : `${path}.${name}`;
+}
