@@ -1,0 +1,97 @@
+/**
+ * DSSE envelopes (github.com/secure-systems-lab/dsse, protocol.md v1.0.2), turned into `hashedrekord` entries of the digest
+ * of the pre-authentication encoding (WIRE.md, "DSSE"):
+ *
+ * ```
+ * PAE(type, payload) = "DSSEv1" SP LEN(type) SP type SP LEN(payload) SP payload      LEN: bytes, in decimal
+ * PAE("http://example.com/HelloWorld", "hello world") = DSSEv1 29 http://example.com/HelloWorld 11 hello world
+ * ```
+ */
+import { createHash } from 'node:crypto';
+import type { NewEntry } from '../store/types.ts';
+import {
+  type Checks,
+  checkPoint,
+  checkSize,
+  entryOf,
+  invalid,
+  isMissing,
+  readVerifier,
+  verify,
+} from './hashedrekord.ts';
+import type { DsseRequest } from './request.ts';
+
+/**
+ * Signatures of one envelope, and verifiers. Attestations have one, at most a few; each signature may be tried with each
+ * verifier, so these bound the work that one request can ask for.
+ */
+export const MAX_DSSE_SIGNATURES = 8;
+
+const PREFIX = 'invalid dsse request: ';
+
+/**
+ * One entry a signature, in their order. Each signature must verify with one of the verifiers, and each verifier must be
+ * used. Throws `Refused`: `invalid-entry`.
+ */
+export function dsseEntries({ envelope, verifiers = [] }: DsseRequest, checks: Checks): NewEntry[] {
+  const { payload, payloadType = '', signatures = [] } = envelope ?? {};
+  requireThat(envelope !== undefined, 'missing envelope');
+  requireThat(signatures.length > 0, 'missing signatures');
+  requireThat(verifiers.length > 0, 'missing verifiers');
+  requireThat(payloadType !== '', 'missing payload type');
+  if (isMissing(payload)) {
+    return invalid(PREFIX, 'missing', 'missing payload');
+  }
+  for (const [what, list] of Object.entries({ signatures, verifiers })) {
+    if (list.length > MAX_DSSE_SIGNATURES) {
+      invalid(PREFIX, 'too-many', `${list.length} ${what}; ${MAX_DSSE_SIGNATURES} are taken`);
+    }
+  }
+  const known = verifiers.map((verifier) => readVerifier(verifier, checks, PREFIX));
+  const digests = new Map<string, Buffer>();
+  const digestFor = (hash: string): Buffer => {
+    let digest = digests.get(hash);
+    if (digest === undefined) {
+      digest = createHash(hash).update(paeHeader(payloadType, payload.length)).update(payload).digest();
+      digests.set(hash, digest);
+    }
+    return digest;
+  };
+
+  const used = new Set<number>();
+  const entries = signatures.map(({ sig }, index) => {
+    if (isMissing(sig)) {
+      return invalid(PREFIX, 'missing', `missing signature ${index}`);
+    }
+    checkSize(PREFIX, sig, checks);
+    // Signatures and verifiers nearly always come in the same order: the first try fits.
+    for (let step = 0; step < known.length; step++) {
+      const at = (index + step) % known.length;
+      const verifier = known[at]!;
+      const digest = digestFor(verifier.hash.node);
+      if (verify(verifier, digest, sig, checks, PREFIX)) {
+        used.add(at);
+        return entryOf(verifier, digest, sig, checks, PREFIX);
+      }
+    }
+    for (const { key } of known) {
+      checkPoint(key, PREFIX);
+    }
+    return invalid(PREFIX, 'signature', `signature ${index} does not verify with any of the verifiers`);
+  });
+  const idle = known.findIndex((_, index) => !used.has(index));
+  if (idle !== -1) {
+    invalid(PREFIX, 'signature', `verifier ${idle} verifies none of the signatures`);
+  }
+  return entries;
+}
+
+function paeHeader(payloadType: string, payloadLength: number): string {
+  return `DSSEv1 ${Buffer.byteLength(payloadType)} ${payloadType} ${payloadLength} `;
+}
+
+function requireThat(there: boolean, otherwise: string): void {
+  if (!there) {
+    invalid(PREFIX, 'missing', otherwise);
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * The checks of a `hashedrekord` request and the entry that it becomes (WIRE.md, "POST /api/v2/log/entries"; rekor-tiles
+ * 2.3.0 pkg/types/hashedrekord).
+ */
+import canonicalize from 'canonicalize';
+import { leafHash } from '../../merkle/rfc6962.ts';
+import type { DigestVerifier } from '../../merkle/runtime/digest.ts';
+import { RuntimeError } from '../../merkle/runtime/errors.ts';
+import { fastSha256 } from '../../merkle/runtime/hash.ts';
+import { certificateKey, checkKey, type ParsedKey, parsePublicKey } from '../../merkle/runtime/publickey.ts';
+import type { NewEntry } from '../store/types.ts';
+import { type Reason, refuse } from './refuse.ts';
+import { type DigestHash, registered } from './registry.ts';
+import type { HashedRekordRequest, Verifier } from './request.ts';
+
+/** What the checks need besides the request. */
+export interface Checks {
+  readonly verifier: DigestVerifier;
+  /** Bytes of a canonical entry, at most 65,535. */
+  readonly entryBytes: number;
+  /** Counts down; a body may not ask for more verifications than this (DSSE multiplies signatures by verifiers). */
+  readonly budget: { verifications: number };
+}
+
+/** A verifier of a request, read and found in the registry. */
+export interface KnownVerifier {
+  readonly key: ParsedKey;
+  readonly hash: DigestHash;
+  /** As it goes into the entry. */
+  readonly entry: {
+    readonly keyDetails: string;
+    readonly publicKey?: { readonly rawBytes: string };
+    readonly x509Certificate?: { readonly rawBytes: string };
+  };
+}
+
+/** Prefix of every message about a `hashedrekord`, which clients of rekor-tiles know. */
+const PREFIX = 'invalid hashedrekord request: ';
+
+/** Checks the request in the order of WIRE.md. Throws `Refused`: `invalid-entry`. */
+export function hashedRekordEntry({ digest, signature }: HashedRekordRequest, checks: Checks): NewEntry {
+  const content = signature?.content;
+  if (isMissing(content)) {
+    return invalid(PREFIX, 'missing', 'missing signature');
+  }
+  if (signature?.verifier === undefined) {
+    return invalid(PREFIX, 'missing', 'missing verifier');
+  }
+  if (isMissing(digest)) {
+    return invalid(PREFIX, 'missing', 'missing digest');
+  }
+  checkSize(PREFIX, content, checks);
+  const known = readVerifier(signature.verifier, checks, PREFIX);
+  if (digest.length !== known.hash.size) {
+    checkPoint(known.key, PREFIX);
+    const { size, name } = known.hash;
+    invalid(PREFIX, 'digest-length', `the digest has ${digest.length} bytes; ${name} has ${size}`);
+  }
+  if (!verify(known, digest, content, checks, PREFIX)) {
+    checkPoint(known.key, PREFIX);
+    invalid(PREFIX, 'signature', 'the signature does not verify over the digest with this key');
+  }
+  return entryOf(known, digest, content, checks, PREFIX);
+}
+
+/** Reads the key or certificate and looks it up in the registry. Throws `Refused`: `invalid-entry`. */
+export function readVerifier(verifier: Verifier, checks: Checks, prefix: string): KnownVerifier {
+  const { publicKey, x509Certificate, keyDetails = 0 } = verifier;
+  const rawBytes = (publicKey ?? x509Certificate)?.rawBytes;
+  if (publicKey === undefined && x509Certificate === undefined) {
+    return invalid(prefix, 'missing', 'missing public key or X.509 certificate');
+  }
+  if (isMissing(rawBytes)) {
+    return invalid(prefix, 'missing', `missing ${publicKey ? 'public key' : 'X.509 certificate'} raw bytes`);
+  }
+  checkSize(prefix, rawBytes, checks);
+  const spki = publicKey ? rawBytes : parsed(() => certificateKey(rawBytes), 'certificate', prefix);
+  const key = parsed(() => parsePublicKey(spki), 'key', prefix);
+  const found = registered(key, keyDetails);
+  if (typeof found === 'string') {
+    checkPoint(key, prefix);
+    return invalid(prefix, 'key-details', found);
+  }
+  const encoded = { rawBytes: base64(rawBytes) };
+  return {
+    key,
+    hash: found.hash,
+    entry: { keyDetails: found.label, ...(publicKey ? { publicKey: encoded } : { x509Certificate: encoded }) },
+  };
+}
+
+/** Whether `signature` is the verifier's over `digest`, which has its hash's length. Throws `Refused` past the budget. */
+export function verify(
+  known: KnownVerifier,
+  digest: Uint8Array,
+  signature: Uint8Array,
+  checks: Checks,
+  prefix: string,
+): boolean {
+  if (checks.budget.verifications === 0) {
+    invalid(prefix, 'too-many', 'too many signatures and verifiers in one body');
+  }
+  checks.budget.verifications -= 1;
+  return checks.verifier.verifyDigest(known.key, digest, signature);
+}
+
+/** The entry to log: RFC 8785 canonical form. Throws `Refused` where it is too long. */
+export function entryOf(
+  known: KnownVerifier,
+  digest: Uint8Array,
+  signature: Uint8Array,
+  checks: Checks,
+  prefix: string,
+): NewEntry {
+  const text = canonicalize({
+    apiVersion: '0.0.2',
+    kind: 'hashedrekord',
+    spec: {
+      hashedRekordV002: {
+        data: { algorithm: known.hash.name, digest: base64(digest) },
+        signature: { content: base64(signature), verifier: known.entry },
+      },
+    },
+  }) as string;
+  const body = Buffer.from(text, 'latin1');
+  if (body.length > checks.entryBytes) {
+    tooLong(prefix, checks);
+  }
+  return { leafHash: leafHash(body, fastSha256), body };
+}
+
+/** A point off its curve shows only in the verification; says so, where otherwise a later check would be blamed. */
+export function checkPoint(key: ParsedKey, prefix: string): void {
+  if (!checkKey(key)) {
+    invalid(prefix, 'key', 'the public key is not a point on its curve');
+  }
+}
+
+export function invalid(prefix: string, reason: Reason, what: string): never {
+  return refuse('invalid-entry', reason, prefix + what);
+}
+
+export function isMissing(bytes: Uint8Array | undefined): bytes is undefined {
+  return bytes === undefined || bytes.length === 0;
+}
+
+/** What is longer than an entry cannot be part of one: it goes neither to a parser nor to a verification. */
+export function checkSize(prefix: string, bytes: Uint8Array, checks: Checks): void {
+  if (bytes.length > checks.entryBytes) {
+    tooLong(prefix, checks);
+  }
+}
+
+function tooLong(prefix: string, checks: Checks): never {
+  return invalid(prefix, 'entry-size', `the entry would have more than ${checks.entryBytes} bytes`);
+}
+
+function parsed<T>(parse: () => T, reason: Reason, prefix: string): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof RuntimeError && error.code === 'key-format') {
+      return invalid(prefix, reason, error.message);
+    }
+    throw error;
+  }
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
+}
