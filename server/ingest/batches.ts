@@ -1,0 +1,133 @@
+/** Gathers bodies into batches and hands each body its answer: the part of ingest that knows nothing of entries. */
+import type { Encoding, IngestedBody } from '../types.ts';
+import { INTERNAL } from './body.ts';
+import { type Body, packBatch, unpackAnswers } from './packed.ts';
+
+/** A batch closes at either: enough to pay for the round trip, and short enough that no thread waits for the other. */
+const BATCH_BODIES = 64;
+const BATCH_BYTES = 1024 * 1024;
+/** Splitting fewer bodies over the threads costs more than it wins. */
+const SPLIT_FROM = 8;
+
+export interface BatchOptions {
+  /** Has a worker do one batch: packed bodies in, packed answers out. */
+  readonly run: (batch: ArrayBuffer) => Promise<ArrayBuffer>;
+  readonly threads: number;
+  /** Batches that `run` takes at a time. */
+  readonly atOnce: number;
+  readonly onError: (error: unknown) => void;
+}
+
+interface Waiting extends Body {
+  readonly answer: (answer: IngestedBody) => void;
+}
+
+export class Batches {
+  readonly #options: BatchOptions;
+  #waiting: Waiting[] = [];
+  #batches = 0;
+  #bodies = 0;
+  #scheduled = false;
+  #closed = false;
+  #retries: Promise<void> = Promise.resolve();
+
+  constructor(options: BatchOptions) {
+    this.#options = options;
+  }
+
+  get queue(): { waiting: number; running: number } {
+    return { waiting: this.#waiting.length, running: this.#bodies };
+  }
+
+  /** Never rejects; `internal` where workers keep failing on this body, alone too, and after `close`. */
+  submit(body: Uint8Array, encoding: Encoding): Promise<IngestedBody> {
+    if (this.#closed) {
+      return Promise.resolve({ refusal: INTERNAL });
+    }
+    return new Promise((answer) => {
+      this.#waiting.push({ body, encoding, answer });
+      if (!this.#scheduled) {
+        this.#scheduled = true;
+        // After the I/O callbacks of this turn, which bring the bodies that belong together.
+        setImmediate(() => {
+          this.#scheduled = false;
+          this.#dispatch();
+        });
+      }
+    });
+  }
+
+  /** Refuses what waits and takes nothing more; what runs ends when `run` does. */
+  close(): void {
+    this.#closed = true;
+    for (const body of this.#waiting.splice(0)) {
+      body.answer({ refusal: INTERNAL });
+    }
+  }
+
+  #dispatch(): void {
+    const { threads, atOnce } = this.#options;
+    while (this.#waiting.length > 0 && this.#batches < atOnce) {
+      const share = Math.max(SPLIT_FROM, Math.ceil(this.#waiting.length / threads));
+      const size = batchSize(this.#waiting, Math.min(BATCH_BODIES, share));
+      void this.#run(this.#waiting.splice(0, size));
+    }
+  }
+
+  async #run(batch: readonly Waiting[]): Promise<void> {
+    this.#batches += 1;
+    this.#bodies += batch.length;
+    let answers: readonly IngestedBody[] | undefined;
+    try {
+      answers = unpackAnswers(await this.#options.run(packBatch(batch)), batch.length);
+    } catch (error) {
+      this.#options.onError(error);
+    }
+    this.#batches -= 1;
+    this.#bodies -= batch.length;
+    if (answers !== undefined) {
+      for (const [index, body] of batch.entries()) {
+        body.answer(answers[index]!);
+      }
+    } else {
+      await this.#afterFailure(batch);
+    }
+    this.#dispatch();
+  }
+
+  /** One of them may have killed the worker; each alone, only that one fails. */
+  async #afterFailure(batch: readonly Waiting[]): Promise<void> {
+    for (const body of batch) {
+      // One at a time among all failed batches: bodies under suspicion must not share a worker.
+      const turn = this.#retries.then(() => this.#alone(body));
+      this.#retries = turn;
+      await turn;
+    }
+  }
+
+  /** Tries twice, as a batch beside it on the same worker may be the one that kills it. Never rejects. */
+  async #alone(body: Waiting): Promise<void> {
+    for (let tries = 0; tries < 2 && !this.#closed; tries++) {
+      try {
+        body.answer(unpackAnswers(await this.#options.run(packBatch([body])), 1)[0]!);
+        return;
+      } catch (error) {
+        this.#options.onError(error);
+      }
+    }
+    body.answer({ refusal: INTERNAL });
+  }
+}
+
+/** How many from the front a batch takes, at least one. */
+function batchSize(waiting: readonly Body[], most: number): number {
+  let bytes = 0;
+  for (let count = 0; count < most; count++) {
+    const next = waiting[count];
+    if (next === undefined || (count > 0 && bytes + next.body.length > BATCH_BYTES)) {
+      return count;
+    }
+    bytes += next.body.length;
+  }
+  return most;
+}

@@ -1,0 +1,155 @@
+/**
+ * The two buffers that go between the main thread and a worker. A structured clone of the same values costs the main
+ * thread 10 µs a body and more; a transferred buffer one copy.
+ *
+ * ```
+ * batch:   u32 count, count * (u32 encoding, u32 length), then the bodies
+ * answers: an answer a body:
+ *   u32 REFUSED, refusal                      the body as a whole
+ *   u32 items, items * (u32 REFUSED, refusal  |  u32 entries, entries * (32 bytes leaf hash, u32 length, body))
+ *   refusal: u32 length, JSON of a Refusal
+ * ```
+ * All u32 are little-endian; both sides are this file.
+ */
+import type { Encoding, Ingested, IngestedBody, Refusal } from '../types.ts';
+
+export interface Body {
+  readonly body: Uint8Array;
+  readonly encoding: Encoding;
+}
+
+const ENCODINGS: readonly Encoding[] = ['json', 'protobuf', 'json-batch', 'protobuf-batch'];
+const REFUSED = 0xffffffff;
+const HASH = 32;
+
+export function packBatch(bodies: readonly Body[]): ArrayBuffer {
+  let size = 4 + 8 * bodies.length;
+  for (const { body } of bodies) {
+    size += body.length;
+  }
+  const buffer = new ArrayBuffer(size);
+  const view = new DataView(buffer);
+  const bytes = new Uint8Array(buffer);
+  view.setUint32(0, bodies.length, true);
+  let head = 4;
+  let at = 4 + 8 * bodies.length;
+  for (const { body, encoding } of bodies) {
+    view.setUint32(head, ENCODINGS.indexOf(encoding), true);
+    view.setUint32(head + 4, body.length, true);
+    bytes.set(body, at);
+    head += 8;
+    at += body.length;
+  }
+  return buffer;
+}
+
+/** The bodies are views of `buffer`. */
+export function unpackBatch(buffer: ArrayBuffer): Body[] {
+  const view = new DataView(buffer);
+  const count = view.getUint32(0, true);
+  const bodies: Body[] = [];
+  let at = 4 + 8 * count;
+  for (let index = 0; index < count; index++) {
+    const encoding = ENCODINGS[view.getUint32(4 + 8 * index, true)]!;
+    const length = view.getUint32(8 + 8 * index, true);
+    bodies.push({ encoding, body: new Uint8Array(buffer, at, length) });
+    at += length;
+  }
+  return bodies;
+}
+
+/** Called twice over the same answers: once to measure, once to write. */
+interface Sink {
+  number(value: number): void;
+  bytes(value: Uint8Array): void;
+}
+
+export function packAnswers(answers: readonly IngestedBody[]): ArrayBuffer {
+  const texts = new Map<Refusal, Uint8Array>();
+  let size = 0;
+  put(answers, texts, {
+    number: () => {
+      size += 4;
+    },
+    bytes: (value) => {
+      size += value.length;
+    },
+  });
+  const buffer = new ArrayBuffer(size);
+  const view = new DataView(buffer);
+  const bytes = new Uint8Array(buffer);
+  let at = 0;
+  put(answers, texts, {
+    number: (value) => {
+      view.setUint32(at, value, true);
+      at += 4;
+    },
+    bytes: (value) => {
+      bytes.set(value, at);
+      at += value.length;
+    },
+  });
+  return buffer;
+}
+
+function put(answers: readonly IngestedBody[], texts: Map<Refusal, Uint8Array>, to: Sink): void {
+  const putRefusal = (refusal: Refusal): void => {
+    let text = texts.get(refusal);
+    if (text === undefined) {
+      text = Buffer.from(JSON.stringify(refusal));
+      texts.set(refusal, text);
+    }
+    to.number(REFUSED);
+    to.number(text.length);
+    to.bytes(text);
+  };
+  for (const answer of answers) {
+    if ('refusal' in answer) {
+      putRefusal(answer.refusal);
+      continue;
+    }
+    to.number(answer.items.length);
+    for (const item of answer.items) {
+      if ('refusal' in item) {
+        putRefusal(item.refusal);
+        continue;
+      }
+      to.number(item.entries.length);
+      for (const { leafHash, body } of item.entries) {
+        to.bytes(leafHash);
+        to.number(body.length);
+        to.bytes(body);
+      }
+    }
+  }
+}
+
+/** The leaf hashes and bodies are views of `buffer`. */
+export function unpackAnswers(buffer: ArrayBuffer, count: number): IngestedBody[] {
+  const view = new DataView(buffer);
+  let at = 0;
+  const number = (): number => {
+    at += 4;
+    return view.getUint32(at - 4, true);
+  };
+  const bytes = (length: number): Uint8Array => {
+    at += length;
+    return new Uint8Array(buffer, at - length, length);
+  };
+  const refusal = (): { refusal: Refusal } => ({
+    refusal: JSON.parse(Buffer.from(bytes(number())).toString()) as Refusal,
+  });
+  const item = (): Ingested => {
+    const entries = number();
+    if (entries === REFUSED) {
+      return refusal();
+    }
+    return {
+      entries: Array.from({ length: entries }, () => ({ leafHash: bytes(HASH), body: bytes(number()) })),
+    };
+  };
+  return Array.from({ length: count }, () => {
+    const items = number();
+    return items === REFUSED ? refusal() : { items: Array.from({ length: items }, item) };
+  });
+}
