@@ -1,7 +1,7 @@
 /** The log's signing keys, as the configuration names them. */
-import { existsSync, readFileSync } from 'node:fs';
 import { MerkleError } from '../merkle/errors.ts';
 import { MAX_POLICY, type Policy, parsePolicy } from '../merkle/policy.ts';
+import { isThere, readFileIfThere } from '../merkle/runtime/files.ts';
 import { createKeyFile } from '../merkle/runtime/keyfile.ts';
 import { type KeySpec, openSigner, type RetryingSigner, readSecret, retryingSigner } from '../merkle/runtime/signer.ts';
 import type { Config } from './config/load.ts';
@@ -22,8 +22,8 @@ export interface KeyOptions {
  */
 export async function openKeys(options: KeyOptions): Promise<RetryingSigner[]> {
   const { config, existing, logger } = options;
-  const policy = readPolicy(config.policy);
-  if (config.createKey && 'file' in config.key && !existsSync(config.key.file)) {
+  const policy = await readPolicy(config.policy);
+  if (config.createKey && 'file' in config.key && !(await isThere(config.key.file))) {
     if (existing) throw lostKey(config.key.file);
     await createDefaultKey(config.key);
     logger.info({ file: config.key.file }, 'made the signing key of this log; keep a copy of it elsewhere');
@@ -85,16 +85,10 @@ function checkKeys(signers: readonly RetryingSigner[], policy: Policy | undefine
   );
 }
 
-function readPolicy(file: string | undefined): Policy | undefined {
+async function readPolicy(file: string | undefined): Promise<Policy | undefined> {
   if (file === undefined) return undefined;
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(file);
-  } catch (error) {
-    throw new ServerError('policy', `the policy ${file} cannot be read: ${(error as NodeJS.ErrnoException).code}.`);
-  }
-  if (bytes.length > MAX_POLICY)
-    throw new ServerError('policy', `the policy ${file} is longer than ${MAX_POLICY} bytes.`);
+  const bytes = await readFileIfThere(file, MAX_POLICY);
+  if (bytes === undefined) throw new ServerError('policy', `the policy ${file} is not there.`);
   try {
     return parsePolicy(bytes);
   } catch (error) {

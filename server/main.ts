@@ -1,8 +1,9 @@
 /** Starts a log as a server. The command line loads this file, and with it the operator's commands. */
-import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
+import { decodeUtf8 } from '../merkle/bytes.ts';
+import { readFileIfThere } from '../merkle/runtime/files.ts';
 import type { Config } from './config/load.ts';
 import { ServerError } from './errors.ts';
 import { createAdminApp, createApp } from './http/app.ts';
@@ -13,6 +14,9 @@ export { defaultText, placeholder, SETTINGS } from './config/settings.ts';
 export { type CheckOptions, type CheckReport, checkDir as checkLog } from './tools/check.ts';
 export { backupLog, type CommandOptions, exportLog, freezeLog } from './tools/commands.ts';
 export { type RestoreOptions, restore as restoreLog } from './tools/restore.ts';
+
+/** A chain of certificates, and a key, in bytes. */
+const MAX_PEM = 1024 * 1024;
 
 /** How long a shutdown waits for the replies under way, in milliseconds. */
 const DRAIN_MS = 30_000;
@@ -45,9 +49,9 @@ export async function serve({ config }: { readonly config: Config }): Promise<Se
   const { log, metrics, lock, adminToken } = opened;
   const apps: FastifyInstance[] = [];
   try {
-    const app = await createApp(log, httpOptions(config), metrics, logger);
+    const app = createApp(log, await httpOptions(config), metrics, logger);
     apps.push(app);
-    const admin = await createAdminApp(log, { token: adminToken }, metrics, logger);
+    const admin = createAdminApp(log, { token: adminToken }, metrics, logger);
     apps.push(admin);
     await listen(admin, config.admin, 'admin');
     await listen(app, config.listen, 'listen');
@@ -79,7 +83,7 @@ export async function serve({ config }: { readonly config: Config }): Promise<Se
   }
 }
 
-function httpOptions(config: Config) {
+async function httpOptions(config: Config) {
   const { limits } = config;
   return {
     bodyBytes: limits.bodyBytes,
@@ -98,17 +102,18 @@ function httpOptions(config: Config) {
     trustProxy: config.trustProxy.length === 0 ? false : config.trustProxy,
     duplicates: config.duplicates,
     retryAfterSeconds: Math.ceil(config.retryAfter / 1000),
-    tls: config.tls === undefined ? undefined : { cert: readPem(config.tls.cert), key: readPem(config.tls.key) },
+    tls:
+      config.tls === undefined
+        ? undefined
+        : { cert: await readPem(config.tls.cert), key: await readPem(config.tls.key) },
     requestLog: config.log.requests,
   };
 }
 
-function readPem(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new ServerError('config', `the TLS file ${file} cannot be read: ${(error as NodeJS.ErrnoException).code}.`);
-  }
+async function readPem(file: string): Promise<string> {
+  const bytes = await readFileIfThere(file, MAX_PEM);
+  if (bytes === undefined) throw new ServerError('config', `the TLS file ${file} is not there.`);
+  return decodeUtf8(bytes);
 }
 
 async function listen(app: FastifyInstance, { host, port }: { host: string; port: number }, setting: string) {

@@ -95,6 +95,26 @@ export async function readFileIfThere(path: string, maxBytes: number): Promise<U
   }
 }
 
+/** Whether something stands at `path`. */
+export async function isThere(path: string): Promise<boolean> {
+  try {
+    await fs.lstat(path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw fileError('look at', path, error);
+  }
+}
+
+/** Whether the directory `path` has no entry. */
+export async function isEmptyDir(path: string): Promise<boolean> {
+  try {
+    return (await fs.readdir(path)).length === 0;
+  } catch (error) {
+    throw fileError('read', path, error);
+  }
+}
+
 /**
  * Makes the directory, and the missing ones above it, and fsyncs the parent of each that it made. A directory that was
  * there already has its name fsynced as well, where its parent can be opened: an earlier run may have died in between.

@@ -1,6 +1,5 @@
 /** `stele log backup` and `stele log export`: consistent copies of a log that may be running. */
-import { readdir } from 'node:fs/promises';
-import { makeDirDurable } from '../../merkle/runtime/files.ts';
+import { isEmptyDir, makeDirDurable } from '../../merkle/runtime/files.ts';
 import { ServerError } from '../errors.ts';
 import { type Identity, writeIdentity } from '../identity.ts';
 import { layout } from '../layout.ts';
@@ -56,7 +55,7 @@ export async function exportTree(
 /** Makes `dir`, or takes it where it is empty. */
 export async function emptyDir(dir: string): Promise<void> {
   await makeDirDurable(dir);
-  if ((await readdir(dir)).length > 0) {
+  if (!(await isEmptyDir(dir))) {
     throw new ServerError(
       'config',
       `the directory ${dir} is not empty. Name one that is empty or that does not exist yet.`,

@@ -74,14 +74,14 @@ describe('a log', () => {
   it('keeps entries, duplicates and consistency over a restart', async () => {
     log = await openTestLog(dir.path);
     const first = await Promise.all(Array.from({ length: 300 }, (_, i) => submit(log!, `e${i}`)));
-    const before = parseCheckpoint(log.checkpoint.split('\n\n')[0] + '\n');
+    const before = parseCheckpoint(`${log.checkpoint.split('\n\n')[0]}\n`);
     await log.close();
     log = await openTestLog(dir.path);
     expect(log.publishedSize).toBe(300);
     const again = await submit(log, 'e7');
     expect(again).toMatchObject({ index: first[7]!.index, duplicate: true });
     await submit(log, 'new');
-    const after = parseCheckpoint(log.checkpoint.split('\n\n')[0] + '\n');
+    const after = parseCheckpoint(`${log.checkpoint.split('\n\n')[0]}\n`);
     const hashes = await log.consistencyProof(before.size, after.size);
     verifyConsistency({ first: 300, second: 301, firstRoot: before.root, secondRoot: after.root, hashes });
   });
