@@ -62,15 +62,32 @@ export function createNodeServer(limits: Limits, handler: http.RequestListener):
   });
 
   const sockets = new Map<Socket, Unread | undefined>();
-  server.on(limits.tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
+  const handshakes = new Map<string, Socket>();
+  const onConnection = (socket: Socket) => {
     sockets.set(socket, undefined);
     socket.once('close', () => sockets.delete(socket));
-  });
+  };
+  if (limits.tls === undefined) {
+    server.on('connection', onConnection);
+  } else {
+    server.on('connection', (socket: Socket) => {
+      const peer = peerOf(socket);
+      handshakes.set(peer, socket);
+      socket.once('close', () => handshakes.delete(peer));
+    });
+    server.on('secureConnection', (socket: Socket) => {
+      handshakes.delete(peerOf(socket));
+      onConnection(socket);
+    });
+  }
   const replyInterval = Math.max(20, Math.min(1000, Math.floor(replyTimeoutMs / 4)));
   const timer = setInterval(() => cutSlowReaders(sockets, limits), replyInterval);
   timer.unref();
   server.once('close', () => clearInterval(timer));
-  drainOnClose(server, sockets);
+  drainOnClose(server, () => {
+    for (const socket of handshakes.values()) socket.destroy();
+    for (const socket of sockets.keys()) if (socket.bytesRead === 0) socket.destroy();
+  });
   return server;
 }
 
@@ -98,12 +115,12 @@ function cutSlowReaders(sockets: Map<Socket, Unread | undefined>, { replyTimeout
  * Node's `close` waits for connections that never sent a request, and for those whose last reply went out after it was
  * called with "keep-alive" in its head.
  */
-function drainOnClose(server: http.Server | https.Server, sockets: ReadonlyMap<Socket, unknown>): void {
+function drainOnClose(server: http.Server | https.Server, destroySilent: () => void): void {
   const close = server.close.bind(server);
   server.close = (callback) => {
     const poll = setInterval(() => {
       server.closeIdleConnections();
-      for (const socket of sockets.keys()) if (socket.bytesRead === 0) socket.destroy();
+      destroySilent();
     }, DRAIN_POLL_MS);
     server.once('close', () => clearInterval(poll));
     return close((error) => {
@@ -111,6 +128,11 @@ function drainOnClose(server: http.Server | https.Server, sockets: ReadonlyMap<S
       callback?.(error);
     });
   };
+}
+
+/** Names a connection before and after its TLS handshake, for which Node has two sockets. */
+function peerOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }
 
 /** Answers what never became a request, or stopped being one, and ends the connection. */
