@@ -1,0 +1,62 @@
+/** Every error of the client room. */
+
+/**
+ * Each code and the exit status of `stele` that goes with it: 1 where something was tried and did not hold or was refused,
+ * 2 where it could not be tried.
+ *
+ * - `usage`: an argument is missing or wrong.
+ * - `file`: a file cannot be read or written.
+ * - `key`: the signer's key is not one, or of a kind that is not taken.
+ * - `log-key`: the log's verifier key is not one.
+ * - `unsupported`: well-formed, but of a kind that this version does not check.
+ * - `malformed`: what was given as bundle or log entry is not one.
+ * - `digest-mismatch`: the file is not the one that was signed.
+ * - `bad-signature`: the signature is not by the given key over the file.
+ * - `entry-mismatch`: the logged entry is not about this signature.
+ * - `bad-proof`: the entry is not where the proof says.
+ * - `bad-checkpoint`: the tree head is not signed by the given log, or is about another tree.
+ * - `network`: the log cannot be reached.
+ * - `unavailable`: the log is reached, but did not take the entry in the time given.
+ * - `refused`: the log refuses the request for good.
+ * - `bad-reply`: what came back is not what a log answers.
+ * - `cancelled`: the caller gave up.
+ */
+export const CLIENT_ERRORS = {
+  usage: 2,
+  file: 2,
+  key: 2,
+  'log-key': 2,
+  unsupported: 2,
+  malformed: 1,
+  'digest-mismatch': 1,
+  'bad-signature': 1,
+  'entry-mismatch': 1,
+  'bad-proof': 1,
+  'bad-checkpoint': 1,
+  network: 1,
+  unavailable: 1,
+  refused: 1,
+  'bad-reply': 1,
+  cancelled: 1,
+} as const;
+
+export type ClientErrorCode = keyof typeof CLIENT_ERRORS;
+
+export class ClientError extends Error {
+  override readonly name = 'ClientError';
+  readonly code: ClientErrorCode;
+
+  constructor(code: ClientErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** Text of unknown origin, fit for one line of a terminal: no control characters, 300 characters at most. */
+export function printable(text: string): string {
+  const clean = text
+    .slice(0, 1200)
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Surrogate}]+/gu, ' ')
+    .trim();
+  return clean.length > 300 ? `${clean.slice(0, 300)}…` : clean;
+}

@@ -1,0 +1,124 @@
+/**
+ * Strict JSON of unknown origin: bounded in length and depth, no member twice, and readers that name the field that is
+ * wrong. `JSON.parse` alone takes the last of two equal members, where another verifier may take the first.
+ */
+import { decodeBase64, decodeUtf8, parseDecimal } from '../merkle/bytes.ts';
+import { ClientError } from './errors.ts';
+
+export type JsonObject = { readonly [name: string]: unknown };
+
+const MAX_DEPTH = 32;
+
+/** @throws ClientError `malformed` unless `bytes` are UTF-8 JSON of at most `limit` bytes, without a member given twice. */
+export function parseJson(bytes: Uint8Array, what: string, limit: number): unknown {
+  if (bytes.length > limit) throw malformed(what, `is longer than ${limit} bytes`);
+  let text: string;
+  try {
+    text = decodeUtf8(bytes);
+  } catch (cause) {
+    throw malformed(what, 'is not UTF-8 text', cause);
+  }
+  // Before JSON.parse, which recurses: depth must be bounded first.
+  checkNames(text, what);
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw malformed(what, 'is not JSON', cause);
+  }
+}
+
+/**
+ * The members of an object that has no others than these.
+ *
+ * @param names names of proto3 JSON; each is also taken as snake_case, as its specification wants
+ */
+export function object(value: unknown, path: string, names: readonly string[]): JsonObject {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed(path, 'is not an object');
+  const out: Record<string, unknown> = {};
+  for (const [given, member] of Object.entries(value)) {
+    const name = names.find((known) => known === given || snake(known) === given);
+    if (name === undefined) throw malformed(path, `has an unknown field "${given.slice(0, 60)}"`);
+    if (Object.hasOwn(out, name)) throw malformed(path, `has the field "${name}" twice`);
+    // In proto3 JSON null is the same as absent.
+    if (member !== null) out[name] = member;
+  }
+  return out;
+}
+
+export function array(value: unknown, path: string, max: number): readonly unknown[] {
+  if (value === undefined) return [];
+  if (!Array.isArray(value)) throw malformed(path, 'is not a list');
+  if (value.length > max) throw malformed(path, `has more than ${max} items`);
+  return value;
+}
+
+export function string(value: unknown, path: string): string {
+  if (typeof value !== 'string') throw malformed(path, value === undefined ? 'is missing' : 'is not text');
+  return value;
+}
+
+/** Padded standard base64, of `length` bytes where that is given. */
+export function bytes(value: unknown, path: string, length?: number): Uint8Array {
+  let decoded: Uint8Array;
+  try {
+    decoded = decodeBase64(string(value, path));
+  } catch (cause) {
+    if (cause instanceof ClientError) throw cause;
+    throw malformed(path, 'is not padded standard base64', cause);
+  }
+  if (decoded.length === 0) throw malformed(path, 'is empty');
+  if (length !== undefined && decoded.length !== length)
+    throw malformed(path, `has ${decoded.length} bytes, not ${length}`);
+  return decoded;
+}
+
+/** A 64-bit number: text in proto3 JSON, a JSON number is taken too. Absent is 0. */
+export function int64(value: unknown, path: string): number {
+  if (value === undefined) return 0;
+  try {
+    return parseDecimal(typeof value === 'number' ? String(value) : string(value, path));
+  } catch (cause) {
+    if (cause instanceof ClientError) throw cause;
+    throw malformed(path, 'is not a whole number from 0 to 2^53 - 1', cause);
+  }
+}
+
+export function malformed(path: string, why: string, cause?: unknown): ClientError {
+  return new ClientError('malformed', `${path} ${why}`, { cause });
+}
+
+/** Walks the text once, with the names of each open object. The rest of the syntax is left to JSON.parse. */
+function checkNames(text: string, what: string): void {
+  const open: (Set<string> | undefined)[] = [];
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at];
+    if (char === '{' || char === '[') {
+      open.push(char === '{' ? new Set() : undefined);
+      if (open.length > MAX_DEPTH) throw malformed(what, `is nested deeper than ${MAX_DEPTH}`);
+    } else if (char === '}' || char === ']') open.pop();
+    else if (char === '"') {
+      const start = at;
+      for (at++; at < text.length && text[at] !== '"'; at++) if (text[at] === '\\') at++;
+      let next = at + 1;
+      while (next < text.length && ' \t\r\n'.includes(text[next]!)) next++;
+      const names = open.at(-1);
+      if (names === undefined || text[next] !== ':') continue;
+      const name = unquote(text.slice(start, at + 1), what);
+      if (names.has(name)) throw malformed(what, `has the field "${name.slice(0, 60)}" twice`);
+      names.add(name);
+    }
+  }
+}
+
+/** `"a"` and `"\u0061"` are the same name. */
+function unquote(token: string, what: string): string {
+  try {
+    return JSON.parse(token) as string;
+  } catch (cause) {
+    throw malformed(what, 'is not JSON', cause);
+  }
+}
+
+function snake(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
