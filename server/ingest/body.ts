@@ -24,7 +24,7 @@ export function ingestBody(
   limits: IngestLimits,
   verifier: DigestVerifier,
 ): IngestedBody {
-  // Twice what honest bulk requests need, and half a second of the slowest signatures.
+  // Twice what a bulk body of single signatures needs, and about a second of the slowest kind.
   const budget = { verifications: 2 * limits.bulkItems };
   const checks: Checks = { verifier, entryBytes: limits.entryBytes, budget };
   try {
