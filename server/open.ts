@@ -58,6 +58,8 @@ export async function openLog({ config, logger, onFatal }: OpenLogOptions): Prom
       limits: { bulkItems: config.limits.bulkItems },
     });
     closers.push(() => ingest.close());
+    // The threads load while the store opens, not while the first client waits.
+    void ingest.ingest(new Uint8Array(0), 'json');
     if (!ingest.fast.fast) logger.warn({ why: ingest.fast.why }, 'signatures over digests are checked the slow way');
     const log = await Log.open({
       openStores: () => openDirStores(config.data),

@@ -3,7 +3,7 @@
  *
  * It runs before `JSON.parse`, which stays the judge of the grammar: on text that is not JSON this may find anything, as
  * the text is refused either way. So it only tells strings from the rest, and is a page long. The packages that find keys
- * given twice are parsers of their own, a hundred times slower, little used and without a bound on depth.
+ * given twice are whole parsers of their own, and none documents a bound on depth.
  *
  * 700 bytes of a request: 1.5 µs. `JSON.parse` on 4 MiB of brackets: 0.6 s, hence the bound comes first.
  */
