@@ -38,10 +38,10 @@ export function parseLogKey(vkey: string): VerifierKey {
     noteVerifier(key);
     return key;
   } catch (cause) {
-    const why = cause instanceof MerkleError ? cause.message : 'it is not one';
+    const why = cause instanceof MerkleError ? cause.message : 'it is not a verifier key';
     throw new ClientError(
       'log-key',
-      `the log's verifier key is wrong: ${why}. It looks like log.example.com+1a2b3c4d+AbCd…; the log prints it at start and shows it at /stele/v1/log`,
+      `what was given as the log's key cannot be used: ${why}. It looks like log.example.com+1a2b3c4d+AbCd…; the log prints it at start and shows it at /stele/v1/log`,
       { cause },
     );
   }

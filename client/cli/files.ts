@@ -1,0 +1,148 @@
+/** The files that the commands read and write. */
+import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { readBounded } from '../../merkle/runtime/bounded.ts';
+import { RuntimeError } from '../../merkle/runtime/errors.ts';
+import { writeFileDurable } from '../../merkle/runtime/files.ts';
+import { ClientError } from '../errors.ts';
+import {
+  type DigestAlgorithm,
+  type PrivateKey,
+  type PublicKey,
+  parsePublicKey,
+  parsePublicKeyPem,
+  privateKey,
+} from '../key.ts';
+import { startProgress } from './progress.ts';
+
+const MAX_KEY_FILE = 64 * 1024;
+const CHUNK = 1024 * 1024;
+const HASHES = { SHA2_256: 'sha256', SHA2_384: 'sha384', SHA2_512: 'sha512' } as const satisfies Record<
+  DigestAlgorithm,
+  string
+>;
+
+/** Hash of a file of any length, read in pieces. @throws ClientError `file` */
+export async function digestFile(path: string, algorithm: DigestAlgorithm): Promise<Uint8Array> {
+  return await reading(path, async () => {
+    const file = await open(path, 'r');
+    const progress = startProgress(`hashing ${basename(path)}`, 'bytes');
+    try {
+      const stats = await file.stat();
+      if (stats.isDirectory())
+        throw new ClientError('file', `${path} is a directory: name a file, such as an archive of it`);
+      const hash = createHash(HASHES[algorithm]);
+      const chunk = Buffer.allocUnsafe(CHUNK);
+      let done = 0;
+      for (;;) {
+        const { bytesRead } = await file.read(chunk, 0, CHUNK, null);
+        if (bytesRead === 0) return hash.digest();
+        hash.update(chunk.subarray(0, bytesRead));
+        done += bytesRead;
+        progress.update(done, Math.max(done, stats.size));
+      }
+    } finally {
+      progress.stop();
+      await file.close();
+    }
+  });
+}
+
+/** A whole file of at most `limit` bytes. @throws ClientError `file` */
+export async function readWhole(path: string, limit: number): Promise<Uint8Array> {
+  return await reading(path, () => readBounded(path, limit));
+}
+
+/** @throws ClientError `file`, `key` */
+export async function readPublicKey(path: string): Promise<PublicKey> {
+  const pem = Buffer.from(await readWhole(path, MAX_KEY_FILE)).toString('latin1');
+  try {
+    return parsePublicKeyPem(pem);
+  } catch (cause) {
+    throw new ClientError('key', `${path}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/**
+ * A private ECDSA key in PEM (PKCS#8, or SEC 1 as OpenSSL writes it).
+ *
+ * @throws ClientError `file`, `key`; RuntimeError `passphrase`
+ */
+export async function readPrivateKey(path: string, passphrase: string | undefined): Promise<PrivateKey> {
+  const pem = await reading(path, () =>
+    readBounded(path, MAX_KEY_FILE, ({ mode }) => {
+      if (process.platform === 'win32' || (mode & 0o077) === 0) return;
+      throw new ClientError(
+        'key',
+        `${path} can be read by other users of this machine: run \`chmod 600 ${path}\` first`,
+      );
+    }),
+  );
+  const key = openPem(Buffer.from(pem), path, passphrase);
+  const { d } = key.asymmetricKeyType === 'ec' ? key.export({ format: 'jwk' }) : {};
+  if (d === undefined) {
+    throw new ClientError(
+      'key',
+      `${path} holds a key of the kind ${key.asymmetricKeyType}; \`stele sign\` takes ECDSA keys (P-256, P-384, P-521)`,
+    );
+  }
+  try {
+    const spki = createPublicKey(key).export({ format: 'der', type: 'spki' });
+    return privateKey(parsePublicKey(spki), Buffer.from(d, 'base64url'));
+  } catch (cause) {
+    throw new ClientError('key', `${path}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function openPem(pem: Buffer, path: string, passphrase: string | undefined): KeyObject {
+  try {
+    return createPrivateKey({ key: pem, format: 'pem', ...(passphrase === undefined ? {} : { passphrase }) });
+  } catch (cause) {
+    // "BEGIN ENCRYPTED PRIVATE KEY" of PKCS#8, "Proc-Type: 4,ENCRYPTED" of OpenSSL's older form.
+    const encrypted = pem.includes('ENCRYPTED');
+    if (encrypted && passphrase === undefined) {
+      const how = 'name its passphrase with --passphrase-file or --passphrase-env';
+      throw new RuntimeError('passphrase', `${path} is encrypted: ${how}`, { cause });
+    }
+    if (encrypted) {
+      throw new RuntimeError(
+        'passphrase',
+        `${path} cannot be opened: the passphrase is wrong, or the file is damaged`,
+        {
+          cause,
+        },
+      );
+    }
+    throw new ClientError('key', `${path} is not a private key in PEM that can be read here`, { cause });
+  }
+}
+
+/** Replaces `path` in one step. @throws ClientError `file` */
+export async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+  try {
+    await writeFileDurable(path, bytes, { mode: 0o644 });
+  } catch (cause) {
+    throw new ClientError(
+      'file',
+      `${path} cannot be written (${reason(cause)}): check the directory and its free space`,
+      { cause },
+    );
+  }
+}
+
+async function reading<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (cause instanceof ClientError) throw cause;
+    throw new ClientError('file', `${path} cannot be read: ${reason(cause)}`, { cause });
+  }
+}
+
+function reason(cause: unknown): string {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  if (code === 'ENOENT') return 'there is no such file';
+  if (code === 'EACCES') return 'it is not allowed';
+  return cause instanceof RuntimeError ? message : (code ?? message);
+}

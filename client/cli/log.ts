@@ -1,0 +1,162 @@
+/** `stele log`: what an operator does to the data of a log, whether it is running or not. */
+import { createInterface } from 'node:readline/promises';
+import { Command } from 'commander';
+import { encodeBase64 } from '../../merkle/bytes.ts';
+import { ClientError } from '../errors.ts';
+import { type Progress, startProgress } from './progress.ts';
+import { print } from './report.ts';
+import { addSettings, configOf, loadServer, type ServerMain } from './settings.ts';
+
+/** What `--help` lists of the settings; the commands take all of them, as a log's own start does. */
+const SHOWN = ['data', 'origin', 'key-file'];
+const SETTINGS_HELP = '\nEvery setting of `stele serve` is taken too: give the same ones, best by the same --config.';
+
+interface JsonOption {
+  readonly json?: boolean;
+}
+
+export async function logCommand(): Promise<Command> {
+  const server = await loadServer();
+  const log = new Command('log')
+    .description("Check, export, freeze, back up or restore a log's data")
+    .helpCommand(false);
+  for (const make of [check, exportTree, freeze, backup, restore]) log.addCommand(make(server));
+  return log.addHelpText(
+    'after',
+    '\nExamples:\n  stele log check ./data\n  stele log backup /backup/today --config stele.yaml',
+  );
+}
+
+function check(server: ServerMain): Command {
+  const command = new Command('check')
+    .description('Verify a whole directory: every entry, tile, root and signature. The log must not be running on it')
+    .argument('<dir>', 'a data directory, a backup, or an exported static tree')
+    .option('--log-key <vkey...>', "the log's verifier keys (default: those that the directory names)")
+    .option('--json', 'print the result as JSON')
+    .addHelpText(
+      'after',
+      "\nExamples:\n  stele log check ./data\n  stele log check ./export --log-key 'log.example.com+1a2b3c4d+AbCd…' --json",
+    );
+  return command.action(async (dir: string, options: JsonOption & { readonly logKey?: string[] }) => {
+    const report = await withProgress('checking', 'entries', (onProgress) =>
+      server.checkLog(dir, { onProgress, ...(options.logKey === undefined ? {} : { verifierKeys: options.logKey }) }),
+    );
+    const root = encodeBase64(report.root);
+    const keys = report.signedBy.length === 0 ? 'NOT CHECKED: give --log-key' : report.signedBy.join(', ');
+    print(options.json, { dir, ...report, root }, [
+      `OK: ${dir} (${report.kind}) holds the log ${report.origin}`,
+      `  entries    ${report.size}, all of them hashed; published ${report.publishedSize}`,
+      `  root       ${root}`,
+      `  signed by  ${keys}`,
+    ]);
+  });
+}
+
+function exportTree(server: ServerMain): Command {
+  const command = new Command('export')
+    .description('Write the published tree as static files (tlog-tiles), the checkpoint last')
+    .argument('<dir>', 'an empty or missing directory');
+  return settled(command, server, 'stele log export /srv/www/log --config stele.yaml').action(
+    async (dir: string, options: JsonOption) => {
+      const config = configOf(command, server);
+      const logger = await commandLogger();
+      const { size } = await withProgress('exporting', 'files', (onProgress) =>
+        server.exportLog(dir, { config, logger, onProgress }),
+      );
+      print(options.json, { dir, size }, [`Exported ${size} entries to ${dir}`]);
+    },
+  );
+}
+
+function backup(server: ServerMain): Command {
+  const command = new Command('backup')
+    .description('Copy the log consistently, while it runs or not')
+    .argument('<dir>', 'an empty or missing directory');
+  return settled(command, server, 'stele log backup /backup/today --config stele.yaml').action(
+    async (dir: string, options: JsonOption) => {
+      const config = configOf(command, server);
+      const logger = await commandLogger();
+      const { size } = await withProgress('copying', 'files', (onProgress) =>
+        server.backupLog(dir, { config, logger, onProgress }),
+      );
+      print(options.json, { dir, size }, [
+        `Copied ${size} entries to ${dir}`,
+        'The signing key is not in it: keep a copy of the key elsewhere. Bring a copy back with `stele log restore` only.',
+      ]);
+    },
+  );
+}
+
+function freeze(server: ServerMain): Command {
+  const command = new Command('freeze')
+    .description('End the log for ever: publish all that is committed, sign one last checkpoint, never sign again')
+    .option('--yes', 'do not ask');
+  return settled(command, server, 'stele log freeze --config stele.yaml').action(
+    async (options: JsonOption & { readonly yes?: boolean }) => {
+      const config = configOf(command, server);
+      if (options.yes !== true) await confirm(config.origin);
+      const { checkpoint } = await server.freezeLog({ config, logger: await commandLogger() });
+      print(options.json, { origin: config.origin, checkpoint }, [
+        `The log ${config.origin} is frozen. Its last checkpoint:`,
+        '',
+        checkpoint.trimEnd(),
+      ]);
+    },
+  );
+}
+
+function restore(server: ServerMain): Command {
+  const command = new Command('restore')
+    .description('Make a data directory of a backup, if it holds all that the log is known to have published')
+    .argument('<backup>', 'directory that `stele log backup` made')
+    .requiredOption('--at-least <file>', 'the newest checkpoint of this log that is known from elsewhere');
+  return settled(command, server, 'stele log restore /backup/today --data ./data --at-least checkpoint').action(
+    async (from: string, options: JsonOption & { readonly atLeast: string }) => {
+      const { data } = configOf(command, server);
+      const { size, atLeast } = await withProgress('checking and copying', 'items', (onProgress) =>
+        server.restoreLog({ from, to: data, atLeast: options.atLeast, onProgress }),
+      );
+      print(options.json, { from, data, size, atLeast }, [
+        `Restored ${size} entries to ${data}; they extend the checkpoint over ${atLeast} entries`,
+        'If the log ever published a larger tree, do not start it: it would show two histories.',
+      ]);
+    },
+  );
+}
+
+function settled(command: Command, server: ServerMain, example: string): Command {
+  return addSettings(command, server, SHOWN)
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', `${SETTINGS_HELP}\n\nExample:\n  ${example}`);
+}
+
+async function withProgress<T>(
+  label: string,
+  unit: string,
+  work: (onProgress: Progress['update']) => Promise<T>,
+): Promise<T> {
+  const progress = startProgress(label, unit);
+  try {
+    return await work((done, total) => progress.update(done, total));
+  } finally {
+    progress.stop();
+  }
+}
+
+/** A person is asked; a script has decided already. */
+async function confirm(origin: string): Promise<void> {
+  if (!process.stdin.isTTY || !process.stderr.isTTY) return;
+  const prompt = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const answer = await prompt.question(`This ends the log for ever. Type its origin, ${origin}, to go on: `);
+    if (answer.trim() !== origin) throw new ClientError('cancelled', 'nothing was changed: the origin was not typed');
+  } finally {
+    prompt.close();
+  }
+}
+
+/** Warnings of the work itself; its result is printed by the command. */
+async function commandLogger() {
+  const { pino } = await import('pino');
+  return pino({ level: 'warn' }, pino.destination({ fd: 2, sync: true }));
+}

@@ -1,0 +1,78 @@
+/** How results and errors leave the command line: text for people, JSON for scripts, and an exit status for both. */
+import { CommanderError } from 'commander';
+import { RuntimeError, type RuntimeErrorCode } from '../../merkle/runtime/errors.ts';
+import { CLIENT_ERRORS, ClientError } from '../errors.ts';
+
+/** Something was tried and went wrong; every other error of the runtime means that a key or a file could not be used. */
+const RUNTIME_FAILED: readonly RuntimeErrorCode[] = ['sign', 'signature-wrong', 'store'];
+
+interface Described {
+  readonly code: string;
+  readonly message: string;
+  readonly status: number;
+}
+
+/** 0 done, 1 refused or failed, 2 could not be tried, 130 interrupted. */
+export function exitStatus(error: unknown): number {
+  return describe(error).status;
+}
+
+/** One paragraph on stderr: `stele: error [code]: what happened, and what to do`. With `json` an object on stdout too. */
+export function reportError(error: unknown, json: boolean): void {
+  const { code, message } = describe(error);
+  if (json) process.stdout.write(`${JSON.stringify({ ok: false, error: { code, message } }, undefined, 2)}\n`);
+  process.stderr.write(`stele: error [${code}]: ${message}\n`);
+  if (process.env.STELE_DEBUG === '1') {
+    for (let at: unknown = error; at instanceof Error; at = at.cause) process.stderr.write(`${at.stack}\n`);
+  }
+}
+
+/** The result of a command: `lines` for people, or the object for scripts. */
+export function print(json: boolean | undefined, object: object, lines: readonly string[]): void {
+  process.stdout.write(
+    json === true ? `${JSON.stringify({ ok: true, ...object }, undefined, 2)}\n` : `${lines.join('\n')}\n`,
+  );
+}
+
+/** Something to know that is no result: on stderr. */
+export function note(text: string): void {
+  process.stderr.write(`stele: ${text}\n`);
+}
+
+export function warn(text: string): void {
+  note(`warning: ${text}`);
+}
+
+/** A word that a shell takes as it is, quoted where it must be. */
+export function shellWord(text: string): string {
+  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+function describe(error: unknown): Described {
+  if (error instanceof ClientError) {
+    const status = error.code === 'cancelled' ? 130 : CLIENT_ERRORS[error.code];
+    return { code: error.code, message: error.message, status };
+  }
+  if (error instanceof RuntimeError) {
+    return { code: error.code, message: error.message, status: RUNTIME_FAILED.includes(error.code) ? 1 : 2 };
+  }
+  if (error instanceof CommanderError) {
+    const message = error.message
+      .replace(/^error: /, '')
+      .replace(/\s+/g, ' ')
+      .trim();
+    // What commander says when a command was left out: it has printed the help instead.
+    if (message === '(outputHelp)') return { code: 'usage', message: 'no command given', status: 2 };
+    return { code: 'usage', message: `${message.replace(/\.?$/, '')}. --help shows what is taken`, status: 2 };
+  }
+  // By its name: loading the server's error class would load a part of the server.
+  if (error instanceof Error && error.name === 'ServerError' && 'code' in error) {
+    return { code: String(error.code), message: error.message, status: error.code === 'config' ? 2 : 1 };
+  }
+  const text = error instanceof Error ? error.message : String(error);
+  return {
+    code: 'internal',
+    message: `${text}. This is a fault in Stele, not in how it was called; STELE_DEBUG=1 shows where it happened`,
+    status: 1,
+  };
+}
