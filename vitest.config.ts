@@ -1,7 +1,9 @@
 import { defineConfig } from 'vitest/config';
+import { reporting } from './test/support/report.ts';
 
 export default defineConfig({
   test: {
+    ...reporting(),
     include: ['test/**/*.test.ts'],
     // Interop needs foreign programs and crash runs for minutes: each has a script of its own.
     exclude: ['test/interop/**', 'test/fault/crash.test.ts'],
