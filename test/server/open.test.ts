@@ -1,0 +1,170 @@
+/** What stops a start, and the operator's commands on a log that runs and on one that does not. */
+import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createKeyFile } from '../../merkle/runtime/keyfile.ts';
+import { loadConfig } from '../../server/config/load.ts';
+import { readIdentity } from '../../server/identity.ts';
+import { backupLog, checkLog, exportLog, freezeLog, restoreLog, type Server, serve } from '../../server/main.ts';
+import { bodyOf, tempDir } from '../support/log.ts';
+
+let root: Awaited<ReturnType<typeof tempDir>>;
+let data: string;
+let server: Server | undefined;
+const logger = pino({ level: 'silent' });
+
+beforeEach(async () => {
+  root = await tempDir();
+  data = join(root.path, 'data');
+});
+afterEach(async () => {
+  await server?.close();
+  server = undefined;
+  await root.remove();
+});
+
+function config(flags: Record<string, string> = {}) {
+  const ports = { 'listen-port': '0', 'admin-port': '0', 'ingest-threads': '1', 'log-level': 'silent' };
+  return loadConfig({ flags: { data, ...ports, ...flags } });
+}
+
+async function start(flags: Record<string, string> = {}): Promise<Server> {
+  server = await serve({ config: config(flags) });
+  return server;
+}
+
+async function stop(): Promise<void> {
+  await server?.close();
+  server = undefined;
+}
+
+async function post(url: string, name: string): Promise<{ status: number; index: number }> {
+  const reply = await fetch(`${url}/api/v2/log/entries`, { method: 'POST', body: bodyOf(name) });
+  return { status: reply.status, index: Number(((await reply.json()) as { logIndex: string }).logIndex) };
+}
+
+describe('the start', () => {
+  it('makes a key that only its owner can read, and keeps it', async () => {
+    const first = await start();
+    const file = join(data, 'key.pem');
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    expect((await stat(join(data, 'admin.token'))).mode & 0o777).toBe(0o600);
+    await stop();
+    expect((await start()).verifierKeys).toEqual(first.verifierKeys);
+  });
+
+  it('stops at a directory of another origin', async () => {
+    await start();
+    await stop();
+    await expect(start({ origin: 'other.test' })).rejects.toMatchObject({
+      code: 'origin-mismatch',
+      message: expect.stringContaining('Set `origin` back'),
+    });
+  });
+
+  it('stops at a directory of another format version', async () => {
+    await start();
+    await stop();
+    const file = join(data, 'stele.json');
+    const identity = JSON.parse(await readFile(file, 'utf8')) as object;
+    await writeFile(file, JSON.stringify({ ...identity, format: 2 }));
+    await expect(start()).rejects.toMatchObject({
+      code: 'format-version',
+      message: expect.stringContaining('version'),
+    });
+  });
+
+  it('stops with another key, and makes no new one where the old one is lost', async () => {
+    await start();
+    await stop();
+    const other = join(root.path, 'other.pem');
+    await createKeyFile(other, 'ed25519');
+    await expect(start({ 'key-file': other })).rejects.toMatchObject({ code: 'key-mismatch' });
+    await rename(join(data, 'key.pem'), join(root.path, 'away.pem'));
+    await expect(start()).rejects.toMatchObject({ code: 'key-mismatch', message: expect.stringContaining('missing') });
+  });
+
+  it('says who holds a directory that is in use', async () => {
+    await start();
+    await expect(serve({ config: config() })).rejects.toMatchObject({
+      code: 'locked',
+      message: expect.stringContaining(`process ${process.pid}`),
+    });
+  });
+
+  it('signs with both keys where its own is ECDSA, and takes no second one beside Ed25519', async () => {
+    const ecdsa = join(root.path, 'ecdsa.pem');
+    const ed25519 = join(root.path, 'ed25519.pem');
+    await createKeyFile(ecdsa, 'ecdsa-p256');
+    await createKeyFile(ed25519, 'ed25519');
+    const { url, verifierKeys } = await start({ 'key-file': ecdsa, 'ed25519-key-file': ed25519 });
+    expect(verifierKeys).toHaveLength(2);
+    const note = await (await fetch(`${url}/checkpoint`)).text();
+    expect(note.match(/^— localhost /gm)).toHaveLength(2);
+    await stop();
+    await expect(start({ 'key-file': ed25519, 'ed25519-key-file': ed25519 })).rejects.toMatchObject({ code: 'config' });
+  });
+
+  it('says which port is taken', async () => {
+    const { url } = await start();
+    const { port } = new URL(url);
+    data = join(root.path, 'second');
+    await expect(serve({ config: config({ 'listen-port': port }) })).rejects.toMatchObject({
+      code: 'config',
+      message: expect.stringContaining(`127.0.0.1:${port}`),
+    });
+  });
+});
+
+describe('the commands of an operator', () => {
+  it('work on a running log through its admin port', async () => {
+    const { url } = await start();
+    await post(url, 'a');
+    const options = { config: config(), logger };
+    expect(await backupLog(join(root.path, 'backup'), options)).toEqual({ size: 1 });
+    expect(await exportLog(join(root.path, 'static'), options)).toEqual({ size: 1 });
+    const { checkpoint } = await freezeLog(options);
+    expect(checkpoint).toContain('Log frozen — ');
+    expect(await (await fetch(`${url}/checkpoint`)).text()).toBe(checkpoint);
+    const refused = await fetch(`${url}/api/v2/log/entries`, { method: 'POST', body: bodyOf('b') });
+    expect([refused.status, await refused.text()]).toEqual([
+      405,
+      'This log has been frozen, please switch to the latest log.\n',
+    ]);
+  });
+
+  it('work on a log that does not run, and a backup comes back only by way of restore', async () => {
+    const { url } = await start();
+    await post(url, 'a');
+    await stop();
+    const options = { config: config(), logger };
+    const backup = join(root.path, 'backup');
+    expect(await backupLog(backup, options)).toEqual({ size: 1 });
+    expect(await exportLog(join(root.path, 'static'), options)).toEqual({ size: 1 });
+    expect(await checkLog(join(root.path, 'static'))).toMatchObject({ kind: 'static', size: 1 });
+
+    const key = join(root.path, 'key.pem');
+    await rename(join(data, 'key.pem'), key);
+    const known = join(root.path, 'static', 'checkpoint');
+    data = backup;
+    await expect(start({ 'key-file': key })).rejects.toMatchObject({ code: 'copy' });
+    data = join(root.path, 'restored');
+    await restoreLog({ from: backup, to: data, atLeast: known });
+    const restored = await start({ 'key-file': key });
+    expect(await post(restored.url, 'a')).toEqual({ status: 201, index: 0 });
+    expect(await post(restored.url, 'b')).toEqual({ status: 201, index: 1 });
+    await stop();
+    expect((await freezeLog({ config: config({ 'key-file': key }), logger })).checkpoint).toContain('Log frozen');
+    expect(await checkLog(data)).toMatchObject({ kind: 'data', size: 2, publishedSize: 2 });
+  });
+
+  it('refuse a directory that holds no log, and make none', async () => {
+    await expect(freezeLog({ config: config(), logger })).rejects.toMatchObject({ code: 'config' });
+    expect(await readIdentity(data)).toBeUndefined();
+    await mkdir(data);
+    await expect(backupLog(join(root.path, 'x'), { config: config(), logger })).rejects.toMatchObject({
+      code: 'config',
+    });
+  });
+});
