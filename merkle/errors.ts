@@ -14,6 +14,9 @@
  * - `bad-checkpoint`: a note's text breaks c2sp.org/tlog-checkpoint.
  * - `bad-policy`: a policy breaks c2sp.org/tlog-policy; the message names the line.
  * - `bad-state`: a tree state does not add up, as a compact range with the wrong number of hashes.
+ * - `bad-cosignature`: what is to be cosigned cannot be: a range is no subtree, or a name is too long.
+ * - `bad-request`: a request or a reply breaks c2sp.org/tlog-witness.
+ * - `bad-evidence`: a piece of evidence is malformed, or shows no misbehaviour.
  */
 export type MerkleErrorCode =
   | 'bad-number'
@@ -30,7 +33,10 @@ export type MerkleErrorCode =
   | 'bad-verifier-key'
   | 'bad-checkpoint'
   | 'bad-policy'
-  | 'bad-state';
+  | 'bad-state'
+  | 'bad-cosignature'
+  | 'bad-request'
+  | 'bad-evidence';
 
 export class MerkleError extends Error {
   override readonly name = 'MerkleError';

@@ -24,6 +24,7 @@ export {
   KEY_TYPE,
   type KeyType,
   logId,
+  makeVerifierKey,
   type NoteVerifier,
   noblePrimitives,
   noteVerifier,
@@ -74,12 +75,27 @@ export function parseNote(note: Uint8Array | string): Note {
   const end = whole.lastIndexOf(SEPARATOR);
   if (end < 0) throw badNote('no empty line stands between its text and its signatures');
   if (!whole.endsWith('\n')) throw badNote('it does not end in a newline');
+  return { text: whole.slice(0, end + 1), signatures: parseLines(whole.slice(end + SEPARATOR.length)) };
+}
+
+/**
+ * The signatures of signature lines that stand alone, each with its newline, as a witness answers with them: 1 to 100.
+ *
+ * @throws MerkleError `bad-note`
+ */
+export function parseSignatures(lines: Uint8Array | string): NoteSignature[] {
+  const text = noteText(lines);
+  if (!text.endsWith('\n')) throw badNote('it does not end in a newline');
+  return parseLines(text);
+}
+
+function parseLines(text: string): NoteSignature[] {
   // The last line of the split is what follows the last newline: nothing.
-  const lines = whole.slice(end + SEPARATOR.length).split('\n', MAX_SIGNATURES + 2);
+  const lines = text.split('\n', MAX_SIGNATURES + 2);
   lines.pop();
   if (lines.length === 0) throw badNote('it has no signature');
   checkCount(lines.length);
-  return { text: whole.slice(0, end + 1), signatures: lines.map(parseLine) };
+  return lines.map(parseLine);
 }
 
 /**

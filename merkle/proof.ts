@@ -100,7 +100,26 @@ export function verifyConsistency(claim: ConsistencyClaim, hash: Sha256 = sha256
     if (first !== second) checkProofHashes([], [firstRoot, secondRoot]);
     return;
   }
-  checkProofHashes(hashes, [firstRoot, secondRoot]);
+  checkProofHashes([], [secondRoot]);
+  const roots = consistencyRoots({ first, second, firstRoot, hashes }, hash);
+  if (!equal(roots.firstRoot, firstRoot)) throw badProof('the consistency proof leads to another first root');
+  if (!equal(roots.secondRoot, secondRoot)) throw badProof('the consistency proof leads to another second root');
+}
+
+/**
+ * The two roots that a consistency proof leads to (RFC 9162 section 2.1.4.2, steps 1 to 6). Requires 0 < first < second.
+ * Where `first` is a power of two, the proof does not hold the first root, and `firstRoot` is taken for it.
+ *
+ * @throws MerkleError `bad-proof` for a proof of the wrong length, and for wrong sizes
+ */
+export function consistencyRoots(
+  { first, second, firstRoot, hashes }: Omit<ConsistencyClaim, 'secondRoot'>,
+  hash: Sha256 = sha256,
+): { readonly firstRoot: Uint8Array; readonly secondRoot: Uint8Array } {
+  checkProofNumber(first);
+  checkProofNumber(second);
+  if (first === 0 || first >= second) throw badProof(`no hashes lead from size ${first} to size ${second}`);
+  checkProofHashes(hashes, [firstRoot]);
   let fn = first - 1;
   let sn = second - 1;
   while (fn % 2 === 1) {
@@ -128,8 +147,7 @@ export function verifyConsistency(claim: ConsistencyClaim, hash: Sha256 = sha256
     sn = Math.floor(sn / 2);
   }
   if (sn !== 0) throw badProof('the consistency proof has too few hashes');
-  if (!equal(fr, firstRoot)) throw badProof('the consistency proof leads to another first root');
-  if (!equal(sr, secondRoot)) throw badProof('the consistency proof leads to another second root');
+  return { firstRoot: fr, secondRoot: sr };
 }
 
 /** Hashes of the inclusion proof. Requires 0 <= index < size <= 2^53 - 1. @throws MerkleError `bad-number` */
@@ -145,6 +163,14 @@ export function consistencyProof(first: number, second: number, read: NodeReader
 /** Root hash at `size`, 32 bytes. @throws MerkleError `bad-number` */
 export function rootAt(size: number, read: NodeReader, hash: Sha256 = sha256): Uint8Array {
   return checkedSize(size) === 0 ? EMPTY_ROOT.slice() : foldRange({ begin: 0, end: size }, read, hash);
+}
+
+/**
+ * Hash of the tree over the entries [begin, end). Requires begin < end, and that `begin` is a multiple of the least power
+ * of two that is no less than end - begin: the subtrees that `subtree.ts` and the recursion of RFC 6962 know.
+ */
+export function rangeHash(begin: number, end: number, read: NodeReader, hash: Sha256 = sha256): Uint8Array {
+  return foldRange({ begin, end }, read, hash);
 }
 
 /** Every node that `inclusionProof` reads. */

@@ -7,8 +7,8 @@
  *   type  key                            key ID, 4 bytes                            signature of the note text
  *   0x01  32-byte Ed25519                SHA-256(name || 0x0A || type || key)[:4]   64 bytes, RFC 8032
  *   0x02  SPKI DER of ECDSA P-256        SHA-256(key)[:4]                           ASN.1 DER, ECDSA over SHA-256
- *   0x04  32-byte Ed25519 of a witness   as type 0x01                               a cosignature, not checked here
- *   0x06  1312-byte ML-DSA-44            as type 0x01                               a cosignature, not checked here
+ *   0x04  32-byte Ed25519 of a witness   as type 0x01                               a cosignature: cosignature.ts
+ *   0x06  1312-byte ML-DSA-44            as type 0x01                               a cosignature: cosignature.ts
  *
  * Worked example (from golang.org/x/mod/sumdb/note): PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW
  */
@@ -146,6 +146,11 @@ export function hasControl(text: string): boolean {
     if (code < 0x20 && code !== 0x0a) return true;
   }
   return false;
+}
+
+/** A key of any type, as in the table above. @throws MerkleError `bad-verifier-key` */
+export function makeVerifierKey(name: string, type: KeyType, key: Uint8Array): VerifierKey {
+  return makeKey(name, type, new Uint8Array(key));
 }
 
 function makeKey(name: string, type: number | undefined, key: Uint8Array): VerifierKey {

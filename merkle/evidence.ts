@@ -1,0 +1,169 @@
+/**
+ * Evidence that a log has shown two histories. It needs no trust in whoever found it: both checkpoints are signed by the
+ * log, and together they cannot be true. The format is our own, one JSON object on one line:
+ *
+ *   {"format":"stele-evidence/v1","keys":["<vkey>",…],"first":"<note>","second":"<note>"}
+ *   {"format":"stele-evidence/v1","keys":["<vkey>",…],"first":"<note>","second":"<note>",
+ *    "proof":{"root":"<base64>","hashes":["<base64>",…]}}
+ *
+ * - Without `proof`, both checkpoints have one size, and different roots.
+ * - With `proof`, `first` is the smaller, of size n, and `proof.hashes` is a consistency proof (RFC 6962 section 2.1.2)
+ *   from (n, `proof.root`) to `second`, which verifies, while `proof.root` is not the root of `first`. `second` thus
+ *   commits to a tree whose first n entries are not those of `first`.
+ *
+ * A proof that merely does not verify is no evidence: everybody can send a genuine checkpoint with garbage.
+ *
+ * What remains to the reader is whether `keys` are the keys of the log.
+ */
+import { decodeBase64, decodeUtf8, encodeBase64, encodeUtf8, equal } from './bytes.ts';
+import { type Checkpoint, parseCheckpoint } from './checkpoint.ts';
+import { type CosignaturePrimitives, checkpointVerifier, nobleCosignaturePrimitives } from './cosignature.ts';
+import { MerkleError } from './errors.ts';
+import { formatVerifierKey, openNote, parseVerifierKey, type VerifierKey } from './note.ts';
+import { consistencyRoots, MAX_PROOF, verifyConsistency } from './proof.ts';
+import { type Sha256, sha256 } from './rfc6962.ts';
+
+export interface Evidence {
+  /** The log's keys that signed the two: one or more. */
+  readonly keys: readonly VerifierKey[];
+  /** Signed checkpoints, as notes. */
+  readonly first: string;
+  readonly second: string;
+  readonly proof?: { readonly root: Uint8Array; readonly hashes: readonly Uint8Array[] };
+}
+
+export interface EvidenceFinding {
+  readonly origin: string;
+  readonly kind: 'two-roots' | 'two-histories';
+  readonly firstSize: number;
+  readonly secondSize: number;
+  /** Keys that signed the first and the second. */
+  readonly firstKeys: readonly VerifierKey[];
+  readonly secondKeys: readonly VerifierKey[];
+}
+
+/** Longest file that is taken: two notes of up to 1 MiB with JSON's escapes, and a proof. */
+export const MAX_EVIDENCE = 4 * 1024 * 1024;
+const FORMAT = 'stele-evidence/v1';
+const MAX_KEYS = 16;
+
+/**
+ * What the evidence shows.
+ *
+ * @throws MerkleError `bad-evidence` where it shows nothing, or an error of its notes, signatures or proof
+ */
+export function verifyEvidence(
+  evidence: Evidence,
+  primitives: CosignaturePrimitives = nobleCosignaturePrimitives,
+  hash: Sha256 = sha256,
+): EvidenceFinding {
+  const { keys, proof } = evidence;
+  const first = open(evidence.first, keys, primitives);
+  const second = open(evidence.second, keys, primitives);
+  const { origin } = first.checkpoint;
+  if (second.checkpoint.origin !== origin) throw badEvidence('its checkpoints are of different logs');
+  const found = {
+    origin,
+    firstSize: first.checkpoint.size,
+    secondSize: second.checkpoint.size,
+    firstKeys: first.keys,
+    secondKeys: second.keys,
+  };
+  if (proof === undefined) {
+    if (found.firstSize !== found.secondSize) throw badEvidence('its checkpoints are of different sizes');
+    if (equal(first.checkpoint.root, second.checkpoint.root)) throw badEvidence('its checkpoints have the same root');
+    return { ...found, kind: 'two-roots' };
+  }
+  if (equal(first.checkpoint.root, proof.root)) throw badEvidence('its proof is from the root that the first has');
+  // From the empty tree every tree can be reached, and one and the same size needs no proof.
+  if (found.firstSize === 0 || found.firstSize >= found.secondSize) throw badEvidence('its first is not the smaller');
+  verifyConsistency(
+    {
+      first: found.firstSize,
+      second: found.secondSize,
+      firstRoot: proof.root,
+      secondRoot: second.checkpoint.root,
+      hashes: proof.hashes,
+    },
+    hash,
+  );
+  return { ...found, kind: 'two-histories' };
+}
+
+/**
+ * The proof for `Evidence` in a consistency proof that did not verify, undefined where it shows nothing. A size that is a
+ * power of two starts from the first root, which the proof does not hold: it never shows anything.
+ */
+export function proofOfFork(
+  first: Pick<Checkpoint, 'size' | 'root'>,
+  second: Pick<Checkpoint, 'size' | 'root'>,
+  hashes: readonly Uint8Array[],
+  hash: Sha256 = sha256,
+): NonNullable<Evidence['proof']> | undefined {
+  let roots: { readonly firstRoot: Uint8Array; readonly secondRoot: Uint8Array };
+  try {
+    roots = consistencyRoots({ first: first.size, second: second.size, firstRoot: first.root, hashes }, hash);
+  } catch (error) {
+    if (error instanceof MerkleError) return undefined;
+    throw error;
+  }
+  if (!equal(roots.secondRoot, second.root) || equal(roots.firstRoot, first.root)) return undefined;
+  return { root: roots.firstRoot, hashes };
+}
+
+/** One line of JSON, with its newline. */
+export function formatEvidence({ keys, first, second, proof }: Evidence): string {
+  const proofText = proof && { root: encodeBase64(proof.root), hashes: proof.hashes.map(encodeBase64) };
+  return `${JSON.stringify({
+    format: FORMAT,
+    keys: keys.map(formatVerifierKey),
+    first,
+    second,
+    ...(proofText !== undefined && { proof: proofText }),
+  })}\n`;
+}
+
+/**
+ * The evidence in a file; what it shows is for `verifyEvidence` to say.
+ *
+ * @throws MerkleError `bad-evidence` for anything that `formatEvidence` would not write
+ */
+export function parseEvidence(file: Uint8Array | string): Evidence {
+  if (file.length > MAX_EVIDENCE) throw badEvidence(`it is longer than ${MAX_EVIDENCE} bytes`);
+  let evidence: Evidence;
+  let text: string;
+  try {
+    text = decodeUtf8(typeof file === 'string' ? encodeUtf8(file) : file);
+    evidence = read(JSON.parse(text));
+  } catch (cause) {
+    throw badEvidence('it is not what this version of Stele writes', cause);
+  }
+  if (formatEvidence(evidence) === text) return evidence;
+  throw badEvidence('its JSON has other fields, another order or other white space');
+}
+
+/** What is not of the type that is assumed here ends in a TypeError, or fails the comparison afterwards. */
+function read(value: unknown): Evidence {
+  const { keys, first, second, proof } = value as Record<string, unknown>;
+  if (!Array.isArray(keys) || keys.length > MAX_KEYS) throw badEvidence(`it has more than ${MAX_KEYS} keys`);
+  if (typeof first !== 'string' || typeof second !== 'string') throw badEvidence('it has no checkpoints');
+  const evidence = { keys: keys.map((key) => parseVerifierKey(String(key))), first, second };
+  if (proof === undefined) return evidence;
+  const { root, hashes } = proof as Record<string, unknown>;
+  if (!Array.isArray(hashes) || hashes.length > MAX_PROOF) throw badEvidence('its proof is too long');
+  return {
+    ...evidence,
+    proof: { root: decodeBase64(String(root)), hashes: hashes.map((hash) => decodeBase64(String(hash))) },
+  };
+}
+
+function open(note: string, keys: readonly VerifierKey[], primitives: CosignaturePrimitives) {
+  const verifiers = keys.map((key) => checkpointVerifier(key, primitives));
+  const { text, verified } = openNote(note, verifiers);
+  const signers = keys.filter((key) => verified.some((it) => it.name === key.name && equal(it.keyId, key.keyId)));
+  return { checkpoint: parseCheckpoint(text), keys: signers };
+}
+
+function badEvidence(why: string, cause?: unknown): MerkleError {
+  return new MerkleError('bad-evidence', `the evidence is wrong: ${why}`, { cause });
+}
