@@ -60,7 +60,7 @@ export async function startServer(dir: string, options: ServeOptions = {}): Prom
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...cleanEnv(), ...options.env },
   });
-  const exited = once(child, 'close') as Promise<[number | null]>;
+  const exited = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
   // A test that fails must not leave servers behind.
   const reap = () => child.kill('SIGKILL');
   process.once('exit', reap);
@@ -90,7 +90,7 @@ export async function startServer(dir: string, options: ServeOptions = {}): Prom
 
 async function announced(
   child: ChildProcess,
-  exited: Promise<[number | null]>,
+  exited: Promise<[number | null, NodeJS.Signals | null]>,
   killAfter: number | undefined,
   log: () => string,
 ): Promise<Started> {
@@ -116,8 +116,8 @@ async function announced(
   try {
     return await Promise.race([
       up,
-      exited.then(([code]) => {
-        throw killed ? new Killed() : new Error(`stele serve ended with ${code} before it was up:\n${log()}`);
+      exited.then(([code, signal]) => {
+        throw killed ? new Killed() : new Error(`stele serve ended with ${code ?? signal} before it was up:\n${log()}`);
       }),
     ]);
   } finally {
