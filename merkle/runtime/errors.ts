@@ -19,6 +19,7 @@
  * - `store`: the level handle failed and is of no more use.
  * - `locked`: another process owns the directory.
  * - `pool`: a worker of the pool failed, or the pool is closed.
+ * - `config`: a setting is unknown, wrong or missing.
  * - `digest`: the check of a signature over a digest could not be run.
  */
 export type RuntimeErrorCode =
@@ -39,6 +40,7 @@ export type RuntimeErrorCode =
   | 'store'
   | 'locked'
   | 'pool'
+  | 'config'
   | 'digest';
 
 export class RuntimeError extends Error {

@@ -6,37 +6,14 @@
  */
 import { isIP } from 'node:net';
 import { type StaticDecode, Type } from 'typebox';
-import { choice, count, duration, list, onOff, path, size, text, variable } from './values.ts';
+import { keySettings } from '../../merkle/runtime/config/key.ts';
+import { choice, count, duration, list, onOff, path, size, text } from '../../merkle/runtime/config/values.ts';
 
 const opt = Type.Optional;
 
 /** Lower-case DNS name without scheme, port or path. */
 const HOST_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/;
 const ADDRESS = /^[A-Za-z0-9.:-]+$/;
-const TOKEN_TEXT = /^[\x20-\x7e]{1,128}$/;
-
-function key(which: string, fileDefault: string, danger: string) {
-  return Type.Object({
-    file: opt(path({ description: `${which}: a PKCS#8 PEM file.`, defaultText: fileDefault, danger })),
-    passphraseFile: opt(path({ description: 'File with the passphrase of an encrypted key file, in one line.' })),
-    passphraseEnv: opt(variable({ description: 'Environment variable with the passphrase of an encrypted key file.' })),
-    pkcs11: Type.Object({
-      module: opt(
-        text(/^[^\p{Cc}]{1,255}$/u, 'a path, or a bare file name such as libsofthsm2.so', {
-          description:
-            'PKCS#11 module of the token that holds the key: a path, or a bare file name that is looked for where distributions put such modules.',
-          danger: 'The module is native code that runs inside the log.',
-        }),
-      ),
-      token: opt(text(TOKEN_TEXT, '1 to 128 printable ASCII characters', { description: 'Label of the token.' })),
-      label: opt(
-        text(TOKEN_TEXT, '1 to 128 printable ASCII characters', { description: 'Label of the key in the token.' }),
-      ),
-      pinFile: opt(path({ description: "File with the token's user PIN, in one line." })),
-      pinEnv: opt(variable({ description: "Environment variable with the token's user PIN." })),
-    }),
-  });
-}
 
 export const ConfigSchema = Type.Object({
   origin: text(HOST_NAME, 'a bare host name in lower case, such as log.example.com, without scheme, port or path', {
@@ -70,12 +47,12 @@ export const ConfigSchema = Type.Object({
     cert: opt(path({ description: 'Certificate chain (PEM) of the public port. Needs `tls.key`.' })),
     key: opt(path({ description: 'Private key (PEM) of the public port. Needs `tls.cert`.' })),
   }),
-  key: key(
+  key: keySettings(
     "The log's signing key",
     '`key.pem` in the data directory, an Ed25519 key made at the first start',
     'Whoever reads it can sign as this log. Without it the log can never sign again: keep a copy elsewhere.',
   ),
-  ed25519Key: key(
+  ed25519Key: keySettings(
     'A second signing key, Ed25519, for a log whose own key is ECDSA: witnesses want an Ed25519 signature',
     'none',
     'Whoever reads it can sign as this log.',

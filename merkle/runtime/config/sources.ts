@@ -3,7 +3,7 @@
  * where each stands, and what it names but the schema does not know becomes a problem.
  */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
-import { SETTINGS, type Setting } from './settings.ts';
+import type { Setting } from './settings.ts';
 
 /** One value of one setting. `base` is what a relative path in it is relative to. */
 export interface Given {
@@ -18,20 +18,40 @@ export interface Source {
   readonly problems: readonly string[];
 }
 
-/** Variables that start with STELE_ and are no settings. */
-const OTHER_VARIABLES = new Set(['STELE_CONFIG', 'STELE_DEBUG']);
-/** Kubernetes puts these into every pod beside a service that is called `stele`; they are nobody's mistake. */
-const KUBERNETES = /^STELE_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$/;
+/** The settings of one program, and how it calls what is none of them. */
+export class SettingNames {
+  readonly settings: readonly Setting[];
+  /** How variables begin: `STELE_`. */
+  readonly prefix: string;
+  /** Where all settings are described. */
+  readonly docs: string;
+  readonly byName: ReadonlyMap<string, Setting>;
+  readonly byEnv: ReadonlyMap<string, Setting>;
+  readonly byFlag: ReadonlyMap<string, Setting>;
+  readonly groups: ReadonlySet<string>;
+  readonly #others: (name: string) => boolean;
 
-const BY_NAME = new Map(SETTINGS.map((setting) => [setting.name, setting]));
-const BY_ENV = new Map(SETTINGS.map((setting) => [setting.env, setting]));
-const BY_FLAG = new Map(SETTINGS.map((setting) => [setting.flag, setting]));
-const GROUPS = new Set(
-  SETTINGS.flatMap(({ path }) => path.slice(0, -1).map((_, at) => path.slice(0, at + 1).join('.'))),
-);
+  /** `others` knows the variables with that prefix which are no settings, and are left alone. */
+  constructor(settings: readonly Setting[], prefix: string, docs: string, others: (name: string) => boolean) {
+    this.settings = settings;
+    this.prefix = prefix;
+    this.docs = docs;
+    this.byName = new Map(settings.map((setting) => [setting.name, setting]));
+    this.byEnv = new Map(settings.map((setting) => [setting.env, setting]));
+    this.byFlag = new Map(settings.map((setting) => [setting.flag, setting]));
+    this.groups = new Set(
+      settings.flatMap(({ path }) => path.slice(0, -1).map((_, at) => path.slice(0, at + 1).join('.'))),
+    );
+    this.#others = others;
+  }
+
+  isOther(name: string): boolean {
+    return this.#others(name);
+  }
+}
 
 /** `text` is the whole file; `name` is how messages call it; `base` is its directory. */
-export function fromFile(text: string, name: string, base: string): Source {
+export function fromFile(names: SettingNames, text: string, name: string, base: string): Source {
   const given: Given[] = [];
   const problems: string[] = [];
   const lines = new LineCounter();
@@ -70,10 +90,10 @@ export function fromFile(text: string, name: string, base: string): Source {
       const where = at((key as Node | null)?.range?.[0]);
       const label = isScalar(key) ? String(key.value) : '?';
       const full = path === '' ? label : `${path}.${label}`;
-      const setting = BY_NAME.get(full);
+      const setting = names.byName.get(full);
       if (setting !== undefined) given.push({ setting, value: plain(value, where), where, base });
-      else if (GROUPS.has(full)) walk(value as Node | null, full);
-      else problems.push(unknown(`setting "${clip(full)}"`, where, full, [...BY_NAME.keys()], ''));
+      else if (names.groups.has(full)) walk(value as Node | null, full);
+      else problems.push(unknown(names, `setting "${clip(full)}"`, where, full, names.byName, ''));
     }
   };
   walk(document.contents, '');
@@ -81,10 +101,11 @@ export function fromFile(text: string, name: string, base: string): Source {
 }
 
 /**
- * Variables that the settings of this very start name as the place of a secret (`key.pinEnv`) may start with STELE_ too:
+ * Variables that the settings of this very start name as the place of a secret (`key.pinEnv`) may have the prefix too:
  * `named` holds them.
  */
 export function fromEnv(
+  names: SettingNames,
   env: Readonly<Record<string, string | undefined>>,
   named: ReadonlySet<string>,
   base: string,
@@ -92,26 +113,30 @@ export function fromEnv(
   const given: Given[] = [];
   const problems: string[] = [];
   for (const [name, value] of Object.entries(env)) {
-    if (!name.startsWith('STELE_') || value === undefined) continue;
-    const setting = BY_ENV.get(name);
+    if (!name.startsWith(names.prefix) || value === undefined) continue;
+    const setting = names.byEnv.get(name);
     if (setting !== undefined) {
       given.push({ setting, value: fromText(setting, value), where: `the environment variable ${name}`, base });
-    } else if (!OTHER_VARIABLES.has(name) && !KUBERNETES.test(name) && !named.has(name)) {
-      problems.push(unknown(`variable ${clip(name)}`, 'the environment', name, [...BY_ENV.keys()], ''));
+    } else if (!names.isOther(name) && !named.has(name)) {
+      problems.push(unknown(names, `variable ${clip(name)}`, 'the environment', name, names.byEnv, ''));
     }
   }
   return { given, problems };
 }
 
 /** Flags by name without dashes; `true` is a flag that was given without a value. */
-export function fromFlags(flags: Readonly<Record<string, string | boolean | undefined>>, base: string): Source {
+export function fromFlags(
+  names: SettingNames,
+  flags: Readonly<Record<string, string | boolean | undefined>>,
+  base: string,
+): Source {
   const given: Given[] = [];
   const problems: string[] = [];
   for (const [name, value] of Object.entries(flags)) {
     if (value === undefined) continue;
-    const setting = BY_FLAG.get(name);
+    const setting = names.byFlag.get(name);
     if (setting === undefined) {
-      problems.push(unknown(`flag --${clip(name)}`, 'the command line', name, [...BY_FLAG.keys()], '--'));
+      problems.push(unknown(names, `flag --${clip(name)}`, 'the command line', name, names.byFlag, '--'));
     } else {
       const typed = typeof value === 'string' ? fromText(setting, value) : value;
       given.push({ setting, value: typed, where: `the flag --${name}`, base });
@@ -128,9 +153,16 @@ function fromText(setting: Setting, value: string): unknown {
   return value;
 }
 
-function unknown(what: string, where: string, name: string, known: readonly string[], dashes: string): string {
-  const best = nearest(name, known);
-  const hint = best === undefined ? 'docs/configuration.md lists all settings' : `did you mean ${dashes}${best}?`;
+function unknown(
+  names: SettingNames,
+  what: string,
+  where: string,
+  name: string,
+  known: ReadonlyMap<string, Setting>,
+  dashes: string,
+): string {
+  const best = nearest(name, [...known.keys()]);
+  const hint = best === undefined ? `${names.docs} lists all settings` : `did you mean ${dashes}${best}?`;
   return `unknown ${what} in ${where}; ${hint}`;
 }
 

@@ -1,0 +1,79 @@
+/** The settings that say where a signing key is: in a file, or in a PKCS#11 token. */
+import { type StaticDecode, Type } from 'typebox';
+import type { KeySpec } from '../signer.ts';
+import { path, text, variable } from './values.ts';
+
+const opt = Type.Optional;
+const TOKEN_TEXT = /^[\x20-\x7e]{1,128}$/;
+
+/** A group of settings; `which` and `danger` are for the description of the file. */
+export function keySettings(which: string, fileDefault: string, danger: string) {
+  return Type.Object({
+    file: opt(path({ description: `${which}: a PKCS#8 PEM file.`, defaultText: fileDefault, danger })),
+    passphraseFile: opt(path({ description: 'File with the passphrase of an encrypted key file, in one line.' })),
+    passphraseEnv: opt(variable({ description: 'Environment variable with the passphrase of an encrypted key file.' })),
+    pkcs11: Type.Object({
+      module: opt(
+        text(/^[^\p{Cc}]{1,255}$/u, 'a path, or a bare file name such as libsofthsm2.so', {
+          description:
+            'PKCS#11 module of the token that holds the key: a path, or a bare file name that is looked for where distributions put such modules.',
+          danger: 'The module is native code that runs inside the log.',
+        }),
+      ),
+      token: opt(text(TOKEN_TEXT, '1 to 128 printable ASCII characters', { description: 'Label of the token.' })),
+      label: opt(
+        text(TOKEN_TEXT, '1 to 128 printable ASCII characters', { description: 'Label of the key in the token.' }),
+      ),
+      pinFile: opt(path({ description: "File with the token's user PIN, in one line." })),
+      pinEnv: opt(variable({ description: "Environment variable with the token's user PIN." })),
+    }),
+  });
+}
+
+/** What `keySettings` decodes to. */
+export type KeySettings = StaticDecode<ReturnType<typeof keySettings>>;
+
+/** The key that the settings name, or undefined where they name none. */
+export function keySpec(name: string, key: KeySettings, problems: string[]): KeySpec | undefined {
+  const { module, token, label, pinFile, pinEnv } = key.pkcs11;
+  const inToken = Object.values(key.pkcs11).some((value) => value !== undefined);
+  const passphrase = key.passphraseFile ?? key.passphraseEnv;
+
+  if (key.passphraseFile !== undefined && key.passphraseEnv !== undefined) {
+    problems.push(`"${name}.passphraseFile" and "${name}.passphraseEnv" are both set: keep one`);
+  }
+  if (!inToken) {
+    if (key.file !== undefined) return withPassphrase(key.file, key);
+    if (passphrase !== undefined && name !== 'key') {
+      problems.push(`"${name}" has a passphrase, but no "${name}.file"`);
+    }
+    return undefined;
+  }
+  if (key.file !== undefined || passphrase !== undefined) {
+    problems.push(
+      `"${name}.pkcs11" is set together with a key file or its passphrase: the key is in the token or in a file`,
+    );
+  }
+  if (pinFile !== undefined && pinEnv !== undefined) {
+    problems.push(`"${name}.pkcs11.pinFile" and "${name}.pkcs11.pinEnv" are both set: keep one`);
+  }
+  const missing = [
+    ...(module === undefined ? ['module'] : []),
+    ...(token === undefined ? ['token'] : []),
+    ...(label === undefined ? ['label'] : []),
+    ...(pinFile === undefined && pinEnv === undefined ? ['pinFile" or "pinEnv'] : []),
+  ];
+  if (missing.length > 0) {
+    problems.push(`a key in a token also needs ${missing.map((part) => `"${part}"`).join(', ')} in "${name}.pkcs11"`);
+  }
+  if (module === undefined || token === undefined || label === undefined) return undefined;
+  const pin = pinFile === undefined ? { env: pinEnv ?? '' } : { file: pinFile };
+  return { pkcs11: { module, token, label, pin } };
+}
+
+/** The key in `file`, with the passphrase that the settings name. */
+export function withPassphrase(file: string, key: KeySettings): KeySpec {
+  if (key.passphraseFile !== undefined) return { file, passphrase: { file: key.passphraseFile } };
+  if (key.passphraseEnv !== undefined) return { file, passphrase: { env: key.passphraseEnv } };
+  return { file };
+}
