@@ -61,6 +61,9 @@ export interface Policy {
 export const MAX_POLICY = 1_048_576;
 /** Most logs, most witnesses and most groups; the specification asks for 32 of each at least. */
 export const MAX_POLICY_ITEMS = 256;
+/** Longest file of logs in bytes, and most logs in it. */
+export const MAX_LOG_FILE = 64 * 1024 * 1024;
+export const MAX_LOG_LINES = 100_000;
 
 /**
  * The policy of a file.
@@ -68,21 +71,42 @@ export const MAX_POLICY_ITEMS = 256;
  * @throws MerkleError `bad-policy` for a file that breaks any rule of the specification; the message names the line.
  */
 export function parsePolicy(file: Uint8Array | string): Policy {
-  if (file.length > MAX_POLICY) throw badPolicy(undefined, `it is longer than ${MAX_POLICY} bytes`);
+  const builder = new PolicyBuilder(MAX_POLICY_ITEMS);
+  readLines(file, MAX_POLICY, (line) => readLine(builder, line));
+  if (builder.quorum === undefined) throw badPolicy(undefined, 'it has no quorum line');
+  const { logs, witnesses, groups } = builder;
+  return { logs, witnesses, groups, quorum: builder.quorum === 'none' ? undefined : builder.quorum };
+}
+
+/**
+ * The logs of a file, as a witness is given them. Only the `log` lines count, in their order; the other lines of a policy
+ * may be there or not.
+ *
+ * @throws MerkleError `bad-policy`; the message names the line
+ */
+export function parseLogLines(file: Uint8Array | string): PolicyLog[] {
+  const builder = new PolicyBuilder(MAX_LOG_LINES);
+  readLines(file, MAX_LOG_FILE, (line) => {
+    const [keyword = '#'] = itemsOf(line);
+    if (keyword === 'log') readLine(builder, line);
+    else if (!keyword.startsWith('#') && !OTHER_KEYWORDS.includes(keyword)) throw unknownKeyword();
+  });
+  return builder.logs;
+}
+
+/** Calls `read` with each line. What it throws is given the number of the line. */
+function readLines(file: Uint8Array | string, limit: number, read: (line: string) => void): void {
+  if (file.length > limit) throw badPolicy(undefined, `it is longer than ${limit} bytes`);
   const lines = octets(file).split('\n');
   if (lines.pop() !== '') throw badPolicy(lines.length + 1, 'the line does not end in a newline; it may be cut off');
-  const builder = new PolicyBuilder();
   for (const [i, line] of lines.entries()) {
     try {
-      readLine(builder, line);
+      read(line);
     } catch (cause) {
       if (!(cause instanceof MerkleError)) throw cause;
       throw badPolicy(i + 1, cause.message, cause);
     }
   }
-  if (builder.quorum === undefined) throw badPolicy(undefined, 'it has no quorum line');
-  const { logs, witnesses, groups } = builder;
-  return { logs, witnesses, groups, quorum: builder.quorum === 'none' ? undefined : builder.quorum };
 }
 
 /**
@@ -105,12 +129,19 @@ function witnessed(member: PolicyMember, cosigned: (witness: PolicyWitness) => b
 
 /** What the lines above have defined. Names are kept as octets, one character each. */
 class PolicyBuilder {
+  readonly maxItems: number;
+  /** Kind of line and public key, for each that is there. */
+  readonly keys = new Set<string>();
   readonly logs: PolicyLog[] = [];
   readonly witnesses: PolicyWitness[] = [];
   readonly groups: PolicyGroup[] = [];
   readonly names = new Map<string, PolicyMember>();
   readonly grouped = new Set<string>();
   quorum: PolicyMember | 'none' | undefined;
+
+  constructor(maxItems: number) {
+    this.maxItems = maxItems;
+  }
 
   define(name: string, member: PolicyMember): void {
     if (name === 'none') throw wrong('the name "none" is predefined');
@@ -132,20 +163,30 @@ function readLine(builder: PolicyBuilder, line: string): void {
       throw wrong(`it has the control character 0x${code.toString(16).padStart(2, '0')}`);
     }
   }
-  const items = line.split(/[ \t]+/).filter((item) => item !== '');
-  const [keyword, ...rest] = items;
+  const [keyword, ...rest] = itemsOf(line);
   if (keyword === undefined || keyword.startsWith('#')) return;
   if (keyword === 'log') readLog(builder, rest);
   else if (keyword === 'witness') readWitness(builder, rest);
   else if (keyword === 'group') readGroup(builder, rest);
   else if (keyword === 'quorum') readQuorum(builder, rest);
-  else throw wrong('it starts with none of log, witness, group, quorum and #');
+  else throw unknownKeyword();
+}
+
+const OTHER_KEYWORDS: readonly string[] = ['witness', 'group', 'quorum'];
+
+function itemsOf(line: string): string[] {
+  return line.split(/[ \t]+/).filter((item) => item !== '');
+}
+
+function unknownKeyword(): MerkleError {
+  return wrong('it starts with none of log, witness, group, quorum and #');
 }
 
 function readLog(builder: PolicyBuilder, [vkey, url, ...rest]: string[]): void {
   if (vkey === undefined || rest.length > 0) throw wrong('the form is: log <vkey> [<url>]');
   const key = readKey(vkey);
-  checkNew(builder.logs, key, 'log');
+  checkCount(builder, builder.logs, 'log');
+  checkNew(builder, key, 'log');
   builder.logs.push(url === undefined ? { key } : { key, url: readable(url) });
 }
 
@@ -157,7 +198,8 @@ function readWitness(builder: PolicyBuilder, [name, vkey, url, ...rest]: string[
   if (key.type !== KEY_TYPE.cosignature && key.type !== KEY_TYPE.mldsa44) {
     throw wrong(`a witness needs a cosignature key (type 4 or 6), not one of type ${key.type}`);
   }
-  checkNew(builder.witnesses, key, 'witness');
+  checkCount(builder, builder.witnesses, 'witness');
+  checkNew(builder, key, 'witness');
   const witness = { kind: 'witness', name: readable(name), key } as const;
   const full: PolicyWitness = url === undefined ? witness : { ...witness, url: readable(url) };
   builder.define(name, full);
@@ -168,7 +210,7 @@ function readGroup(builder: PolicyBuilder, [name, rule, ...names]: string[]): vo
   if (name === undefined || rule === undefined || names.length === 0) {
     throw wrong('the form is: group <name> all|any|<k> <name>...');
   }
-  checkCount(builder.groups, 'group');
+  checkCount(builder, builder.groups, 'group');
   const members = names.map((member) => {
     if (member === 'none') throw wrong('"none" cannot be a member of a group');
     const found = builder.defined(member);
@@ -216,15 +258,14 @@ function readKey(vkey: string): VerifierKey {
 }
 
 /** Two keys are the same where the public key is, whatever name, type or key ID stands around it. */
-function checkNew(items: readonly { readonly key: VerifierKey }[], key: VerifierKey, what: string): void {
-  checkCount(items, what);
-  const hex = encodeHex(key.key);
-  if (items.some((item) => encodeHex(item.key.key) === hex))
-    throw wrong(`a ${what} line above has the same public key`);
+function checkNew(builder: PolicyBuilder, key: VerifierKey, what: string): void {
+  const id = `${what} ${encodeHex(key.key)}`;
+  if (builder.keys.has(id)) throw wrong(`a ${what} line above has the same public key`);
+  builder.keys.add(id);
 }
 
-function checkCount(items: readonly unknown[], what: string): void {
-  if (items.length >= MAX_POLICY_ITEMS) throw wrong(`there are more than ${MAX_POLICY_ITEMS} ${what} lines`);
+function checkCount({ maxItems }: PolicyBuilder, items: readonly unknown[], what: string): void {
+  if (items.length >= maxItems) throw wrong(`there are more than ${maxItems} ${what} lines`);
 }
 
 /** Octets as text, one character (U+0000 to U+00FF) each. */

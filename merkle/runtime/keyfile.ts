@@ -35,7 +35,7 @@ export async function createKeyFile(
   if (passphrase === '') throw new RuntimeError('passphrase', 'the passphrase is empty: give one, or leave it out');
   const protection = passphrase === undefined ? {} : { cipher: 'aes-256-cbc', passphrase };
   const pem = privateKey.export({ type: 'pkcs8', format: 'pem', ...protection });
-  await writeNew(path, String(pem));
+  await writeNewKey(path, String(pem));
   return { publicKey: publicKey.export({ type: 'spki', format: 'der' }) };
 }
 
@@ -88,8 +88,10 @@ function generate(algorithm: KeyAlgorithm): crypto.KeyPairKeyObjectResult {
 /**
  * The bytes go to a temporary file, made with O_EXCL, which then gets its name by link(2): that never replaces a file, and
  * a crash before it leaves a temporary file that nobody reads, not half a key under the name of one.
+ *
+ * @throws RuntimeError `key-exists`, `key-file`
  */
-async function writeNew(path: string, text: string): Promise<void> {
+export async function writeNewKey(path: string, text: string): Promise<void> {
   const directory = dirname(resolve(path));
   const temporary = join(directory, `.${crypto.randomBytes(8).toString('hex')}.tmp`);
   try {
@@ -117,7 +119,8 @@ async function writeNew(path: string, text: string): Promise<void> {
   }
 }
 
-async function readKeyFile(path: string): Promise<Uint8Array> {
+/** The bytes of a key file that is closed to others. @throws RuntimeError `key-file` */
+export async function readKeyFile(path: string): Promise<Uint8Array> {
   try {
     return await readBounded(path, MAX_KEY_FILE_BYTES, (stats) => {
       if (process.platform !== 'win32' && (stats.mode & GROUP_AND_OTHERS) !== 0) {

@@ -1,0 +1,84 @@
+/**
+ * ML-DSA-44 keys (FIPS 204) in files, and signing with them in the worker pool.
+ *
+ * A key file is PKCS#8 in PEM with the 32-byte seed alone, the form that RFC 9881 (section 6) recommends and that OpenSSL
+ * 3.5 and Go read:
+ *
+ *     30 34 02 01 00 30 0b 06 09 60 86 48 01 65 03 04 03 11 04 22 80 20 || seed
+ *
+ * Measured (noble in JavaScript, Node 20, one core): 13 ms for a signature, 2 ms for its check. That is two hundred times
+ * an Ed25519 signature, so it never runs on the main thread.
+ */
+import { randomBytes } from 'node:crypto';
+import { ml_dsa44 } from '@noble/post-quantum/ml-dsa.js';
+import { concat, equal } from '../bytes.ts';
+import { RuntimeError } from './errors.ts';
+import { readKeyFile, writeNewKey } from './keyfile.ts';
+import { createPool, workerUrl } from './pool.ts';
+
+const PREFIX = Buffer.from('3034020100300b06096086480165030403110422' + '8020', 'hex');
+const SEED_SIZE = 32;
+const PEM = /^-----BEGIN PRIVATE KEY-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END PRIVATE KEY-----\s*$/;
+
+export interface MldsaSigner {
+  /** 1312 bytes. */
+  readonly publicKey: Uint8Array;
+  /** 2420 bytes, verified before they are handed out. Rejects with RuntimeError `pool`, `signature-wrong`. */
+  sign(message: Uint8Array): Promise<Uint8Array>;
+  /** Gives up the key and ends the threads; idempotent. */
+  close(): Promise<void>;
+}
+
+/** What a worker is started with. */
+export interface MldsaWorkerData {
+  readonly secretKey: Uint8Array;
+  readonly publicKey: Uint8Array;
+}
+
+/**
+ * Makes a key in the new file `path`, mode 0600, durable; nothing is overwritten. Resolves with its 1312-byte public key.
+ *
+ * @throws RuntimeError `key-exists`, `key-file`
+ */
+export async function createMldsaKeyFile(path: string): Promise<{ publicKey: Uint8Array }> {
+  const seed = randomBytes(SEED_SIZE);
+  const body = Buffer.from(concat(PREFIX, seed)).toString('base64').replace(/.{64}/g, '$&\n');
+  await writeNewKey(path, `-----BEGIN PRIVATE KEY-----\n${body}\n-----END PRIVATE KEY-----\n`);
+  return { publicKey: ml_dsa44.keygen(seed).publicKey };
+}
+
+/**
+ * Opens the key in the file `path`; `threads` workers sign with it.
+ *
+ * @throws RuntimeError `key-file`; `key-format` where it is no ML-DSA-44 seed
+ */
+export async function openMldsaSigner(path: string, threads = 1): Promise<MldsaSigner> {
+  const { publicKey, secretKey } = ml_dsa44.keygen(parseSeed(await readKeyFile(path), path));
+  const workerData: MldsaWorkerData = { publicKey, secretKey };
+  const pool = createPool({ file: workerUrl(import.meta.url, 'mldsa-worker'), threads, workerData });
+  return {
+    publicKey,
+    sign: async (message) => {
+      // A copy of its own, as it is transferred.
+      const answer = new Uint8Array(await pool.run(Uint8Array.from(message).buffer));
+      if (answer.length > 0) return answer;
+      throw new RuntimeError(
+        'signature-wrong',
+        'ML-DSA-44 gave a signature that its own public key refuses, so it was not used: check the memory of the machine',
+      );
+    },
+    close: () => pool.close(),
+  };
+}
+
+function parseSeed(bytes: Uint8Array, path: string): Uint8Array {
+  const base64 = PEM.exec(Buffer.from(bytes).toString('latin1'))?.[1];
+  const der = Buffer.from(base64 ?? '', 'base64');
+  if (der.length === PREFIX.length + SEED_SIZE && equal(der.subarray(0, PREFIX.length), PREFIX)) {
+    return Uint8Array.from(der.subarray(PREFIX.length));
+  }
+  throw new RuntimeError(
+    'key-format',
+    `${path} does not hold one ML-DSA-44 key as a seed in PKCS#8, unencrypted: make one with stele keygen --algorithm ml-dsa-44`,
+  );
+}
