@@ -8,6 +8,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeUtf8 } from '../merkle/bytes.ts';
 import { fastSha256 } from '../merkle/runtime/hash.ts';
+import type { Cosigner } from './cosign.ts';
 import { Dedup } from './dedup.ts';
 import { RequestError, ServerError } from './errors.ts';
 import type { Metrics } from './metrics.ts';
@@ -46,6 +47,12 @@ export interface LogOptions {
   readonly signer: CheckpointSigner;
   /** False while the signing key cannot be reached. */
   readonly signerHealthy: () => boolean;
+  /** Asks the witnesses of the policy, where there is one. */
+  readonly cosigner?: Cosigner | undefined;
+  /** From the start of one publication to that of the next, in milliseconds. */
+  readonly minPublishIntervalMs?: number;
+  /** A witness proved that this log signed another history: it stops until its operator acts. `evidence` is the note. */
+  readonly onConflict?: (error: ServerError, evidence: string) => Promise<void>;
   readonly ingest: { ingest(body: Uint8Array, encoding: Encoding): Promise<IngestedBody> };
   readonly batch: SequencerOptions;
   readonly limits: LogLimits;
@@ -84,6 +91,9 @@ class Pending {
   }
 }
 
+/** How long a start waits for its first publication before the log serves what it has, in milliseconds. */
+const FIRST_PUBLICATION_MS = 2000;
+
 /** Waits between attempts to open the store again, in milliseconds. */
 const REOPEN_MIN_MS = 100;
 const REOPEN_MAX_MS = 5000;
@@ -109,6 +119,7 @@ export class Log implements LogService {
   #mode: 'running' | 'recovering' | 'stopped' = 'running';
   #recovery: Promise<void> | undefined;
   #lastError: unknown;
+  #halted: ServerError | undefined;
   #freezing: Promise<string> | undefined;
   #draining = false;
   /** Requests under way. */
@@ -124,10 +135,13 @@ export class Log implements LogService {
     this.#sequencer = new Sequencer(options.batch, (batch) => this.#integrate(batch));
     this.#publisher = new Publisher(tree, {
       sign: (head) => options.signer.sign(head),
+      cosign: options.cosigner && ((note, reader, signal) => options.cosigner!.quorum(note, reader, signal)),
+      minIntervalMs: options.minPublishIntervalMs ?? 0,
       hash: fastSha256,
       timeoutMs: options.limits.publishTimeoutMs,
-      onPublished: ({ sign, publish }) => {
+      onPublished: ({ sign, cosign, publish }) => {
         options.metrics.stage('sign').observe(sign);
+        if (options.cosigner !== undefined) options.metrics.stage('cosign').observe(cosign);
         options.metrics.stage('publish').observe(publish);
         options.metrics.checkpointPublished(this.publishedSize);
         this.#measureSizes();
@@ -136,30 +150,44 @@ export class Log implements LogService {
         options.logger.error({ err: error }, 'an entry was logged, but its proof cannot be made'),
       onError: (error, of) => this.#fail(error, of),
     });
+    options.cosigner?.start({
+      committed: () => this.#tree.reader(),
+      late: (note) => void this.#publisher.replace(note),
+      conflict: (error, evidence) => this.#halt(error, evidence),
+    });
   }
 
   /**
-   * Opens the log, goes on where a crash left it, and publishes what is committed. Resolves once a checkpoint is public.
-   * Throws `ServerError`.
+   * Opens the log, goes on where a crash left it, and publishes what is committed. Resolves once a checkpoint is public;
+   * where witnesses are asked, it does not wait for them for long. Throws `ServerError`.
    */
   static async open(options: LogOptions): Promise<Log> {
     const stores = await options.openStores();
     let log: Log | undefined;
     try {
       const tree = await CommittedTree.open(stores, fastSha256);
+      // Before anything is signed: an old copy of the directory must not begin a second history.
+      await options.cosigner?.check(tree.reader());
       log = new Log(options, tree);
       await log.#adopt(tree);
       // A new log shows its empty tree before it takes the first entry.
-      await log.#publisher.idle();
-      if (log.#publisher.published === undefined) {
+      const published = log.#publisher.idle();
+      if (options.cosigner === undefined) await published;
+      else await Promise.race([published, sleep(FIRST_PUBLICATION_MS, undefined, { ref: false })]);
+      if (log.#publisher.published === undefined && (options.cosigner === undefined || log.#lastError !== undefined)) {
         throw new ServerError('store', 'the first checkpoint could not be published', { cause: log.#lastError });
       }
-      if (tree.state.status === 'freezing') await log.freeze();
+      if (tree.state.status === 'freezing') {
+        const frozen = log.freeze();
+        if (options.cosigner === undefined) await frozen;
+        else frozen.catch(ignore);
+      }
       return log;
     } catch (error) {
       if (log !== undefined) {
         log.#mode = 'stopped';
         await log.#recovery;
+        await log.#publisher.close();
       }
       await Promise.allSettled([stores.tiles.close(), stores.state.close()]);
       throw error;
@@ -236,7 +264,7 @@ export class Log implements LogService {
   notReady(): readonly string[] {
     const reasons: string[] = [];
     if (this.#mode === 'recovering') reasons.push('the store failed and is being opened again');
-    if (this.#mode === 'stopped') reasons.push('the log has stopped');
+    if (this.#mode === 'stopped') reasons.push(this.#halted?.message ?? 'the log has stopped');
     if (this.#draining) reasons.push('the log is shutting down');
     if (!this.#options.signerHealthy()) reasons.push('the signing key cannot be reached');
     const due = this.#unpublishedSince;
@@ -244,6 +272,7 @@ export class Log implements LogService {
     if (delay > this.#options.limits.maxCheckpointDelayMs) {
       reasons.push(`the newest checkpoint is ${Math.round(delay / 1000)} s late`);
     }
+    if (this.#mode === 'running') reasons.push(...(this.#options.cosigner?.notReady() ?? []));
     return reasons;
   }
 
@@ -276,7 +305,8 @@ export class Log implements LogService {
     this.#mode = 'stopped';
     await this.#recovery;
     this.#rejectAll(new RequestError('draining', 'the log is shutting down; retry'));
-    this.#publisher.close();
+    this.#options.cosigner?.close();
+    await this.#publisher.close();
     await this.#tree.close();
   }
 
@@ -408,6 +438,7 @@ export class Log implements LogService {
     this.#publisher.resume(tree, published);
     if (published !== undefined) {
       signer.remember(published.reader.snapshot);
+      this.#options.cosigner?.adopt(published.checkpoint, published.reader);
       this.#options.metrics.checkpointPublished(this.publishedSize);
     }
     if (this.publishedSize !== tree.snapshot.size) this.#unpublishedSince ??= performance.now();
@@ -441,12 +472,13 @@ export class Log implements LogService {
     while (this.publishedSize !== tree.snapshot.size) {
       this.#publisher.request();
       await this.#publisher.idle();
+      if (this.#mode === 'stopped') throw new ServerError('store', 'the log has stopped');
       if (tree !== this.#tree) throw new ServerError('store', 'the store was opened again');
     }
     const { signer } = this.#options;
     const { snapshot } = tree;
     const time = new Date().toISOString();
-    const checkpoint = await signer.sign(snapshot, [`Log frozen — ${time}`]);
+    const checkpoint = await this.#publisher.cosigned(await signer.sign(snapshot, [`Log frozen — ${time}`]), tree);
     const note = encodeUtf8(checkpoint);
     await tree.setStatus('frozen', note);
     signer.freeze();
@@ -477,6 +509,21 @@ export class Log implements LogService {
     this.#options.logger.error({ err: error }, 'the log stops: what is stored contradicts itself');
     this.#rejectAll(storeFailed());
     this.#options.onFatal(error);
+  }
+
+  /** A witness holds what this log must have signed and does not extend: nothing is signed until the operator acts. */
+  #halt(error: ServerError, evidence: string): void {
+    if (this.#mode === 'stopped') return;
+    this.#mode = 'stopped';
+    this.#halted = error;
+    this.#options.logger.error(
+      { err: error, evidence },
+      'the log stops signing: a witness holds another history of it',
+    );
+    this.#options.signer.freeze();
+    this.#rejectAll(new RequestError('store-failed', 'the log takes no entries until its operator has acted'));
+    void this.#publisher.close();
+    void this.#options.onConflict?.(error, evidence);
   }
 
   async #recover(): Promise<void> {

@@ -1,8 +1,9 @@
 /**
- * Publishes tree heads and answers those who wait: sign, make durable, show, reply. One publication runs at a time and
- * covers all that is committed by then; there is no interval, so a quiet log answers at once and a busy one publishes as
- * often as signing and the disk allow.
+ * Publishes tree heads and answers those who wait: sign, cosign, make durable, show, reply. One publication runs at a time
+ * and covers all that is committed by then; without `minIntervalMs` a quiet log answers at once and a busy one publishes
+ * as often as signing, the witnesses and the disk allow.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeUtf8 } from '../merkle/bytes.ts';
 import { verifyInclusion } from '../merkle/proof.ts';
 import type { Sha256 } from '../merkle/rfc6962.ts';
@@ -22,11 +23,15 @@ export interface Published {
 
 export interface PublisherOptions {
   readonly sign: (head: { size: number; root: Uint8Array }) => Promise<string>;
+  /** Adds the witnesses' cosignatures to a signed note. Waits for the quorum; rejects once `signal` is aborted. */
+  readonly cosign?: ((note: string, reader: TreeReader, signal: AbortSignal) => Promise<string>) | undefined;
+  /** From the start of one publication to that of the next, in milliseconds. */
+  readonly minIntervalMs?: number;
   readonly hash: Sha256;
   /** How long a committed entry waits for its publication before its client is told to retry, in milliseconds. */
   readonly timeoutMs: number;
-  /** Seconds that signing, and storing with showing, took. */
-  readonly onPublished: (seconds: { sign: number; publish: number }) => void;
+  /** Seconds that signing, cosigning, and storing with showing, took. */
+  readonly onPublished: (seconds: { sign: number; cosign: number; publish: number }) => void;
   /** A published entry's proof could not be made, or was wrong; whoever waits for it gets `internal`. */
   readonly onProofError: (error: unknown) => void;
   /** A publication failed. The publisher stands still until `resume`. */
@@ -52,6 +57,12 @@ export class Publisher {
   #wanted = false;
   #running: Promise<void> | undefined;
   #answering = false;
+  /** Ends the waits of the publication under way, where its tree is of no more use. */
+  #abort = new AbortController();
+  #closed = false;
+  #lastStart = Number.NEGATIVE_INFINITY;
+  /** Writes of the public checkpoint, one behind the other: the older one must not land last. */
+  #storing: Promise<unknown> = Promise.resolve();
   #sweep: NodeJS.Timeout | undefined;
 
   constructor(tree: CommittedTree, options: PublisherOptions) {
@@ -67,6 +78,22 @@ export class Publisher {
   resume(tree: CommittedTree, published: Published | undefined): void {
     this.#tree = tree;
     this.#published = published;
+    this.#abort.abort();
+    this.#abort = new AbortController();
+  }
+
+  /** A note of the public checkpoint with more cosignatures; passed over where another checkpoint is public by now. */
+  async replace(note: string): Promise<void> {
+    const tree = this.#tree;
+    const text = note.slice(0, note.lastIndexOf('\n\n') + 2);
+    const published = () => (this.#published?.checkpoint.startsWith(text) ? this.#published : undefined);
+    try {
+      await this.#store(tree, note, () => tree === this.#tree && published() !== undefined);
+      const { reader } = published() ?? {};
+      if (tree === this.#tree && reader !== undefined) this.#published = { checkpoint: note, at: Date.now(), reader };
+    } catch (error) {
+      this.#options.onError(error, tree);
+    }
   }
 
   /** A checkpoint that was signed and stored elsewhere (the last one of a frozen log) is the public one from now on. */
@@ -88,6 +115,7 @@ export class Publisher {
 
   /** Publishes what is committed, unless it is public already. */
   request(): void {
+    if (this.#closed) return;
     this.#wanted = true;
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined;
@@ -107,36 +135,71 @@ export class Publisher {
     for (const waiter of waiters) waiter.reject(error);
   }
 
-  close(): void {
+  /** Nothing is published any more. Resolves when no write is under way. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#wanted = false;
     clearInterval(this.#sweep);
     this.#sweep = undefined;
+    this.#abort.abort();
+    await this.#storing;
   }
 
   async #run(): Promise<void> {
     while (this.#wanted) {
       this.#wanted = false;
       const tree = this.#tree;
-      const { snapshot } = tree;
+      const { signal } = this.#abort;
       try {
-        if (this.#published?.reader.snapshot.size !== snapshot.size) {
-          const started = performance.now();
-          const checkpoint = await this.#options.sign(snapshot);
-          // The store failed meanwhile: what the new handle holds is published instead.
-          if (tree !== this.#tree) continue;
-          const signed = performance.now();
-          await tree.putCheckpoint(encodeUtf8(checkpoint));
-          if (tree !== this.#tree) continue;
-          // Durable before anyone sees it: a crash cannot take back what was shown.
-          this.#published = { checkpoint, at: Date.now(), reader: tree.reader(snapshot) };
-          const done = performance.now();
-          this.#options.onPublished({ sign: (signed - started) / 1000, publish: (done - signed) / 1000 });
-        }
-        await this.#answer();
+        if (this.#published?.reader.snapshot.size !== tree.snapshot.size) await this.#publish(tree, signal);
+        if (tree === this.#tree) await this.#answer();
       } catch (error) {
+        // The store failed meanwhile: what the new handle holds is published instead.
+        if (signal.aborted) continue;
         this.#options.onError(error, tree);
         return;
       }
     }
+  }
+
+  async #publish(tree: CommittedTree, signal: AbortSignal): Promise<void> {
+    const { sign, cosign, minIntervalMs = 0, onPublished } = this.#options;
+    const early = this.#lastStart + minIntervalMs - performance.now();
+    if (early > 0) await sleep(early, undefined, { signal });
+    this.#lastStart = performance.now();
+    const { snapshot } = tree;
+    const reader = tree.reader(snapshot);
+    const started = performance.now();
+    const note = await sign(snapshot);
+    if (tree !== this.#tree) return;
+    const signed = performance.now();
+    const checkpoint = cosign === undefined ? note : await cosign(note, reader, signal);
+    if (tree !== this.#tree) return;
+    const cosigned = performance.now();
+    await this.#store(tree, checkpoint, () => tree === this.#tree);
+    if (tree !== this.#tree) return;
+    // Durable before anyone sees it: a crash cannot take back what was shown.
+    this.#published = { checkpoint, at: Date.now(), reader };
+    const seconds = (from: number, to: number) => (to - from) / 1000;
+    onPublished({
+      sign: seconds(started, signed),
+      cosign: seconds(signed, cosigned),
+      publish: seconds(cosigned, performance.now()),
+    });
+  }
+
+  /** A note with the witnesses' cosignatures, for the tree as it is; rejects where the store is opened anew meanwhile. */
+  async cosigned(note: string, tree: CommittedTree): Promise<string> {
+    const { cosign } = this.#options;
+    return cosign === undefined ? note : await cosign(note, tree.reader(), this.#abort.signal);
+  }
+
+  #store(tree: CommittedTree, note: string, wanted: () => boolean): Promise<void> {
+    const stored = this.#storing.then(async () => {
+      if (wanted()) await tree.putCheckpoint(encodeUtf8(note));
+    });
+    this.#storing = stored.catch(() => {});
+    return stored;
   }
 
   #answerSoon(): void {

@@ -2,7 +2,7 @@
 import { decodeUtf8, equal } from '../../merkle/bytes.ts';
 import { type Checkpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { MerkleError } from '../../merkle/errors.ts';
-import { noteVerifier, openNote } from '../../merkle/note.ts';
+import { noteVerifier, openNote, parseNote } from '../../merkle/note.ts';
 import { ServerError } from '../errors.ts';
 import type { Published } from '../publisher.ts';
 import type { CheckpointSigner } from '../sign.ts';
@@ -45,8 +45,10 @@ export async function openPublished(
         'directory with `stele log restore`.',
     );
   }
-  if (state.lastCheckpoint !== undefined && !equal(state.lastCheckpoint, note)) {
-    note = state.lastCheckpoint;
+  const last = state.lastCheckpoint;
+  // The public one may have got more cosignatures since the freeze.
+  if (last !== undefined && parseNote(last).text !== parseNote(note).text) {
+    note = last;
     await tree.putCheckpoint(note);
   }
   const { size } = openCheckpoint(note, signer);

@@ -1,0 +1,240 @@
+/**
+ * Asks the witnesses of the policy for cosignatures (c2sp.org/tlog-witness C2SP 95978ca, 2026-07-06; tlog-policy 1896a5a).
+ *
+ * One tree head at a time is the newest one. Every witness works towards it by itself (cosign/witness.ts); when their
+ * cosignatures meet the quorum, `quorum` resolves with the note to publish, and what comes later is handed over once more.
+ * Without a quorum it waits, for as long as it takes: no client is ever shown a tree head that the policy does not carry,
+ * unless `failOpen` allows it.
+ */
+import type { CosignaturePrimitives } from '../merkle/cosignature.ts';
+import type { VerifierKey } from '../merkle/note.ts';
+import type { Policy } from '../merkle/policy.ts';
+import { nodePrimitives } from '../merkle/runtime/primitives.ts';
+import { checkHeads, conflictWith, fetchHead, type HeldHead } from './cosign/heads.ts';
+import { type Failed, isFailed, WitnessClient } from './cosign/http.ts';
+import { CosignJob } from './cosign/job.ts';
+import type { WitnessMetrics } from './cosign/metrics.ts';
+import { type Endpoint, endpointsOf, isLoopback } from './cosign/policy.ts';
+import { Witness, type WitnessSettings } from './cosign/witness.ts';
+import type { ServerError } from './errors.ts';
+import type { Logger } from './log.ts';
+import type { TreeReader } from './tree/reader.ts';
+
+export interface CosignerOptions {
+  readonly policy: Policy;
+  readonly origin: string;
+  /** The log's own keys. */
+  readonly keys: readonly VerifierKey[];
+  readonly settings: WitnessSettings & {
+    /** Publish without the quorum where it cannot be reached. */
+    readonly failOpen: boolean;
+  };
+  readonly metrics: WitnessMetrics;
+  readonly logger: Logger;
+  readonly primitives?: CosignaturePrimitives;
+}
+
+export interface CosignerHooks {
+  /** Reads the newest committed tree. */
+  committed(): TreeReader;
+  /** A note that was handed over has more, or newer, cosignatures. */
+  late(note: string): void;
+  /** A witness holds what the log must have signed and does not extend; `evidence` is that note. */
+  conflict(error: ServerError, evidence: string): void;
+}
+
+/** Cosignatures that come within this time after the quorum, in milliseconds, are added in one step. */
+const LATE_MS = 100;
+
+export class Cosigner {
+  readonly #options: CosignerOptions;
+  readonly #primitives: CosignaturePrimitives;
+  readonly #client = new WitnessClient();
+  readonly #witnesses: readonly Witness[];
+  #hooks: CosignerHooks | undefined;
+  #job: CosignJob | undefined;
+  /** The newest tree head that may be public. */
+  #handed: CosignJob | undefined;
+  /** Looks whether the newest tree head may be published; undefined once it was handed over. */
+  #decide: (() => void) | undefined;
+  #late: NodeJS.Timeout | undefined;
+  readonly #alarmed = new Map<Endpoint, number>();
+
+  /** @throws ServerError `policy` */
+  constructor(options: CosignerOptions) {
+    this.#options = options;
+    this.#primitives = options.primitives ?? nodePrimitives;
+    const endpoints = endpointsOf(options.policy, options.keys);
+    this.#witnesses = endpoints.map((endpoint) => this.#witness(endpoint));
+  }
+
+  start(hooks: CosignerHooks): void {
+    this.#hooks = hooks;
+  }
+
+  /** Whether every witness is on this machine. */
+  get loopback(): boolean {
+    return this.#witnesses.every(({ endpoint }) => isLoopback(endpoint.url));
+  }
+
+  /**
+   * Asks each witness for what it holds of this log, for as long as one request may take.
+   *
+   * @throws ServerError `rollback` where `tree` does not extend it: nothing may be signed then
+   */
+  async check(tree: TreeReader): Promise<void> {
+    const heads = await Promise.all(
+      this.#witnesses.map(async (witness) => ({
+        witness,
+        endpoint: witness.endpoint,
+        head: await this.#fetchHead(witness.endpoint),
+      })),
+    );
+    await checkHeads(heads, tree);
+    for (const { witness, head } of heads) if (head !== undefined && !isFailed(head)) witness.learn(head.size);
+  }
+
+  /** The checkpoint that is public when the log starts: it is cosigned further, and again when it gets old. */
+  adopt(note: string, reader: TreeReader): void {
+    this.#handed = this.#newJob(note, reader);
+    this.#offer(this.#handed);
+  }
+
+  /**
+   * Resolves with the note and its cosignatures, once it may be published. `note` is signed by the log and replaces every
+   * one before it. Never resolves after `signal` is aborted, but rejects with its reason.
+   */
+  quorum(note: string, reader: TreeReader, signal: AbortSignal): Promise<string> {
+    const job = this.#newJob(note, reader);
+    return new Promise((resolve, reject) => {
+      const started = performance.now();
+      const { failOpen, timeoutMs } = this.#options.settings;
+      let timer: NodeJS.Timeout | undefined;
+      const end = () => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', abort);
+        if (this.#job === job) this.#decide = undefined;
+      };
+      const abort = () => {
+        end();
+        reject(signal.reason);
+      };
+      this.#decide = () => {
+        const late = performance.now() - started >= timeoutMs;
+        const met = job.quorum;
+        if (!met && !(failOpen && (late || this.#hopeless(job)))) return;
+        if (!met) this.#openly(job);
+        end();
+        this.#handed = job;
+        resolve(job.render());
+      };
+      if (signal.aborted) return abort();
+      signal.addEventListener('abort', abort);
+      if (failOpen) timer = setTimeout(() => this.#decide?.(), timeoutMs + 1);
+      this.#offer(job);
+      this.#decide();
+    });
+  }
+
+  /** Why nothing is published, or soon will not be: each reason in one sentence. */
+  notReady(): string[] {
+    const job = this.#job;
+    if (job === undefined || !this.#hopeless(job)) return [];
+    const failing = this.#witnesses.flatMap(({ endpoint, failed }) =>
+      failed === undefined ? [] : [`${endpoint.name} ${failed.text}`],
+    );
+    return [`the quorum of the witnesses cannot be reached: ${failing.join('; ')}`];
+  }
+
+  close(): void {
+    clearTimeout(this.#late);
+    for (const witness of this.#witnesses) witness.close();
+    this.#client.close();
+  }
+
+  #newJob(note: string, reader: TreeReader): CosignJob {
+    const { keys, policy } = this.#options;
+    return new CosignJob(note, keys, policy, reader, this.#primitives);
+  }
+
+  #offer(job: CosignJob): void {
+    this.#job = job;
+    for (const witness of this.#witnesses) witness.offer(job);
+  }
+
+  /** Whether the quorum needs a witness whose last request failed. */
+  #hopeless(job: CosignJob): boolean {
+    const failing = new Set(
+      this.#witnesses.flatMap((witness) => (witness.failed === undefined ? [] : witness.endpoint.witnesses)),
+    );
+    return !job.quorumWith((witness) => witness.url !== undefined && !failing.has(witness));
+  }
+
+  #openly(job: CosignJob): void {
+    const { logger, metrics } = this.#options;
+    metrics.withoutQuorum.inc();
+    logger.warn({ size: job.size, cosignatures: job.count }, 'publishing without the quorum: publish.failOpen is set');
+  }
+
+  #witness(endpoint: Endpoint): Witness {
+    const { metrics, logger, settings } = this.#options;
+    const label = { witness: endpoint.name };
+    const latency = metrics.latency.labels(label);
+    const size = metrics.size.labels(label);
+    let failing = false;
+    const witness: Witness = new Witness(endpoint, this.#client, settings, {
+      cosigned: (job) => this.#cosigned(job),
+      done: (seconds, failed) => {
+        latency.observe(seconds);
+        if (failed !== undefined) metrics.failures.labels({ ...label, reason: failed.reason }).inc();
+        if (failed !== undefined && !failing)
+          logger.warn({ ...label, reason: failed.reason }, `the witness ${failed.text}`);
+        if (failed === undefined && failing) logger.info(label, 'the witness cosigns again');
+        failing = failed !== undefined;
+        this.#decide?.();
+      },
+      size: (entries) => size.set(entries),
+      larger: (entries) => this.#larger(endpoint, entries),
+      inconsistent: () => this.#inspect(endpoint),
+    });
+    return witness;
+  }
+
+  #cosigned(job: CosignJob): void {
+    if (job === this.#job && this.#decide !== undefined) this.#decide();
+    // The one that was handed over stays public for as long as its successor has no quorum.
+    else if (job === this.#handed) this.#late ??= setTimeout(() => this.#handLate(), LATE_MS);
+  }
+
+  #handLate(): void {
+    this.#late = undefined;
+    if (this.#handed !== undefined) this.#hooks?.late(this.#handed.render());
+  }
+
+  async #larger(endpoint: Endpoint, size: number): Promise<void> {
+    const committed = this.#hooks?.committed().snapshot.size;
+    if (committed === undefined || size <= committed) return;
+    if (this.#alarmed.get(endpoint) !== size) {
+      this.#alarmed.set(endpoint, size);
+      this.#options.metrics.alarms.labels({ witness: endpoint.name }).inc();
+      this.#options.logger.error(
+        { witness: endpoint.name, size, committed },
+        'a witness names a larger tree than this log has: either the witness is wrong, or this data directory is an old copy',
+      );
+    }
+    await this.#inspect(endpoint);
+  }
+
+  /** Whether what the witness holds shows that this log signed another history. */
+  async #inspect(endpoint: Endpoint): Promise<void> {
+    const head = await this.#fetchHead(endpoint);
+    const hooks = this.#hooks;
+    if (head === undefined || isFailed(head) || hooks === undefined) return;
+    const conflict = await conflictWith(endpoint.name, head, hooks.committed());
+    if (conflict !== undefined) hooks.conflict(conflict, head.note);
+  }
+
+  #fetchHead(endpoint: Endpoint): Promise<HeldHead | undefined | Failed> {
+    return fetchHead(this.#client, endpoint, this.#options, this.#primitives, this.#options.settings.timeoutMs);
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * What a witness holds of this log: `GET <prefix>/<origin hash>/checkpoint` of c2sp.org/tlog-witness, and whether the
+ * committed tree extends it. A checkpoint counts where the log's own key signed it; what a witness merely says does not.
+ */
+import { decodeUtf8, equal } from '../../merkle/bytes.ts';
+import { parseCheckpoint } from '../../merkle/checkpoint.ts';
+import { type CosignaturePrimitives, checkpointVerifier } from '../../merkle/cosignature.ts';
+import { MerkleError } from '../../merkle/errors.ts';
+import { openNote, type VerifierKey } from '../../merkle/note.ts';
+import { originHash } from '../../merkle/witness.ts';
+import { ServerError } from '../errors.ts';
+import type { TreeReader } from '../tree/reader.ts';
+import { type Failed, isFailed, type WitnessClient } from './http.ts';
+import type { Endpoint } from './policy.ts';
+
+export interface HeldHead {
+  readonly size: number;
+  readonly root: Uint8Array;
+  /** The note that proves it. */
+  readonly note: string;
+}
+
+/** The newest checkpoint that the witness shows, signed by this log; undefined where it has none. */
+export async function fetchHead(
+  client: WitnessClient,
+  endpoint: Endpoint,
+  own: { readonly origin: string; readonly keys: readonly VerifierKey[] },
+  primitives: CosignaturePrimitives,
+  timeoutMs: number,
+): Promise<HeldHead | undefined | Failed> {
+  const url = `${endpoint.url}/${originHash(own.origin)}/checkpoint`;
+  const reply = await client.call({ method: 'GET', url, timeoutMs });
+  if (isFailed(reply)) return reply;
+  if (reply.status === 404) return undefined;
+  if (reply.status !== 200) {
+    return { reason: 'refused', text: `answered ${reply.status} when it was asked for its checkpoint` };
+  }
+  try {
+    const verifiers = own.keys.map((key) => checkpointVerifier(key, primitives));
+    const { origin, size, root } = parseCheckpoint(openNote(reply.body, verifiers).text);
+    if (origin === own.origin) return { size, root, note: decodeUtf8(reply.body) };
+  } catch (error) {
+    if (!(error instanceof MerkleError)) throw error;
+  }
+  return { reason: 'bad-reply', text: 'shows a checkpoint that this log did not sign' };
+}
+
+/** Why the log must stop: undefined where `tree` extends what the witness holds. */
+export async function conflictWith(name: string, head: HeldHead, tree: TreeReader): Promise<ServerError | undefined> {
+  const { size } = tree.snapshot;
+  if (head.size > size) {
+    return new ServerError(
+      'rollback',
+      `the witness ${name} holds a checkpoint of ${head.size} entries that this log signed, and the committed tree has ` +
+        `${size}: the data directory is an old copy, and signing on from it would show two histories. Restore the ` +
+        'newest state with `stele log restore`.',
+    );
+  }
+  if (equal(await tree.rootAt(head.size), head.root)) return undefined;
+  return new ServerError(
+    'rollback',
+    `the witness ${name} holds a checkpoint of ${head.size} entries that this log signed, and the committed tree has ` +
+      'another root at that size: two histories were signed with this key. Find out which programs had the key before ' +
+      'anything is signed with it again.',
+  );
+}
+
+/**
+ * Asks all endpoints at once, and throws where one of them holds what `tree` does not extend.
+ *
+ * @throws ServerError `rollback`
+ */
+export async function checkHeads(
+  heads: readonly { readonly endpoint: Endpoint; readonly head: HeldHead | undefined | Failed }[],
+  tree: TreeReader,
+): Promise<void> {
+  for (const { endpoint, head } of heads) {
+    if (head === undefined || isFailed(head)) continue;
+    const conflict = await conflictWith(endpoint.name, head, tree);
+    if (conflict !== undefined) throw conflict;
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * Requests to witnesses, over connections that are kept open: bounded in time and in bytes, redirects not followed.
+ *
+ * On `node:http`: a publication is one short request a witness, a few hundred a second at most, so that another HTTP
+ * client would be a dependency without a gain.
+ */
+import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+
+/** Why a witness gave nothing that can be used: the label of a metric. */
+export type FailureReason =
+  | 'unreachable'
+  | 'timeout'
+  | 'bad-reply'
+  | 'unknown-log'
+  | 'unknown-key'
+  | 'refused'
+  | 'disagrees'
+  | 'internal';
+
+export interface Failed {
+  readonly reason: FailureReason;
+  /** The rest of a sentence that begins with the witness: "did not answer in 5 s". */
+  readonly text: string;
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: Uint8Array;
+}
+
+export interface Call {
+  readonly method: 'GET' | 'POST';
+  readonly url: string;
+  readonly body?: Uint8Array;
+  readonly timeoutMs: number;
+}
+
+/** A cosignature is 150 bytes, or 3,300 with ML-DSA-44; a checkpoint can have a hundred of them. */
+const MAX_REPLY = 512 * 1024;
+
+export function isFailed<T extends object>(value: T | Failed): value is Failed {
+  return 'reason' in value;
+}
+
+export class WitnessClient {
+  readonly #http = new HttpAgent({ keepAlive: true });
+  readonly #https = new HttpsAgent({ keepAlive: true });
+
+  /** Never rejects. */
+  async call(call: Call): Promise<Reply | Failed> {
+    const first = await this.#once(call);
+    // The other end may close a kept connection just as it is used again; asking twice does no harm to a witness.
+    return first === 'stale' ? ((await this.#once(call, false)) as Reply | Failed) : first;
+  }
+
+  close(): void {
+    this.#http.destroy();
+    this.#https.destroy();
+  }
+
+  #once({ method, url, body, timeoutMs }: Call, retry = true): Promise<Reply | Failed | 'stale'> {
+    return new Promise((resolve) => {
+      const secure = url.startsWith('https:');
+      const headers = body === undefined ? {} : { 'content-type': 'text/plain', 'content-length': body.length };
+      const options = { method, headers, agent: secure ? this.#https : this.#http };
+      let request: ClientRequest;
+      try {
+        request = (secure ? httpsRequest : httpRequest)(url, options);
+      } catch {
+        resolve({ reason: 'unreachable', text: 'has a URL that cannot be asked' });
+        return;
+      }
+      const finish = (result: Reply | Failed | 'stale') => {
+        clearTimeout(timer);
+        resolve(result);
+      };
+      const timer = setTimeout(() => {
+        finish({ reason: 'timeout', text: `did not answer in ${timeoutMs / 1000} s` });
+        request.destroy();
+      }, timeoutMs);
+      request.on('error', (error: NodeJS.ErrnoException) => {
+        const stale = retry && request.reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
+        finish(stale ? 'stale' : { reason: 'unreachable', text: describe(error) });
+      });
+      request.on('response', (response) => collect(response, finish));
+      request.end(body);
+    });
+  }
+}
+
+function collect(response: IncomingMessage, finish: (result: Reply | Failed) => void): void {
+  const parts: Buffer[] = [];
+  let length = 0;
+  response.on('data', (part: Buffer) => {
+    length += part.length;
+    parts.push(part);
+    if (length <= MAX_REPLY) return;
+    finish({ reason: 'bad-reply', text: `answered with more than ${MAX_REPLY} bytes` });
+    response.destroy();
+  });
+  response.on('error', (error) => finish({ reason: 'unreachable', text: describe(error) }));
+  response.on('aborted', () => finish({ reason: 'unreachable', text: 'closed the connection within its answer' }));
+  response.on('end', () => {
+    const contentType = response.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
+    finish({ status: response.statusCode ?? 0, contentType, body: Buffer.concat(parts) });
+  });
+}
+
+function describe(error: NodeJS.ErrnoException): string {
+  if (error.code === 'ECONNREFUSED') return 'refuses connections';
+  if (error.code === 'ENOTFOUND') return 'has a host name that is not known';
+  if (error.code === 'ECONNRESET' || error.code === 'EPIPE') return 'closed the connection';
+  return `cannot be reached (${error.code ?? 'no code'})`;
+}

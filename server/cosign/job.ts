@@ -1,0 +1,122 @@
+/** One signed tree head on its way through the witnesses, and the cosignatures that it has. */
+import { decodeUtf8, encodeUtf8, equal } from '../../merkle/bytes.ts';
+import { parseCheckpoint } from '../../merkle/checkpoint.ts';
+import { type CosignaturePrimitives, verifyCosignature } from '../../merkle/cosignature.ts';
+import { MerkleError } from '../../merkle/errors.ts';
+import { formatNote, type NoteSignature, parseNote, type VerifierKey } from '../../merkle/note.ts';
+import { type Policy, type PolicyWitness, quorumMet } from '../../merkle/policy.ts';
+import type { TreeReader } from '../tree/reader.ts';
+import type { Endpoint } from './policy.ts';
+
+interface Cosignature {
+  readonly signature: NoteSignature;
+  /** Milliseconds since 1970, as the witness says. */
+  readonly at: number;
+}
+
+export class CosignJob {
+  /** The note's text. */
+  readonly text: string;
+  /** The note with the log's own signatures alone: what witnesses get to see. */
+  readonly own: Uint8Array;
+  readonly size: number;
+  /** Reads exactly the tree of the checkpoint. */
+  readonly reader: TreeReader;
+  readonly #policy: Policy;
+  readonly #primitives: CosignaturePrimitives;
+  readonly #ownSignatures: readonly NoteSignature[];
+  readonly #cosignatures = new Map<PolicyWitness, Cosignature>();
+
+  /**
+   * `note` has been verified to be the log's; `keys` are the log's own. Cosignatures that it carries are kept where they
+   * are of the policy's witnesses and verify.
+   */
+  constructor(
+    note: string,
+    keys: readonly VerifierKey[],
+    policy: Policy,
+    reader: TreeReader,
+    primitives: CosignaturePrimitives,
+  ) {
+    const { text, signatures } = parseNote(note);
+    this.text = text;
+    this.size = parseCheckpoint(text).size;
+    this.reader = reader;
+    this.#policy = policy;
+    this.#primitives = primitives;
+    this.#ownSignatures = signatures.filter((signature) => keys.some((key) => isBy(signature, key)));
+    this.own = encodeUtf8(formatNote(text, this.#ownSignatures));
+    for (const witness of policy.witnesses) {
+      for (const signature of signatures) if (isBy(signature, witness.key)) this.#keep(witness, signature);
+    }
+  }
+
+  get quorum(): boolean {
+    return this.quorumWith(() => false);
+  }
+
+  /** Whether the quorum holds with the cosignatures that are there and those of `more`. */
+  quorumWith(more: (witness: PolicyWitness) => boolean): boolean {
+    return quorumMet(this.#policy, (witness) => this.#cosignatures.has(witness) || more(witness));
+  }
+
+  get count(): number {
+    return this.#cosignatures.size;
+  }
+
+  /** When the witnesses of an endpoint cosigned: the oldest of them, in milliseconds since 1970; undefined where one is missing. */
+  cosignedAt({ witnesses }: Endpoint): number | undefined {
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const witness of witnesses) {
+      const at = this.#cosignatures.get(witness)?.at;
+      if (at === undefined) return undefined;
+      oldest = Math.min(oldest, at);
+    }
+    return oldest;
+  }
+
+  /**
+   * Takes over what verifies of an answer; returns what is wrong with it, or undefined where every key of the endpoint
+   * signed. Signatures of unknown keys are passed over, as the specification says.
+   */
+  accept({ witnesses }: Endpoint, signatures: readonly NoteSignature[]): string | undefined {
+    let wrong: string | undefined;
+    for (const witness of witnesses) {
+      const signature = signatures.find((candidate) => isBy(candidate, witness.key));
+      if (signature === undefined) wrong = 'did not sign with each of its keys';
+      else if (!this.#keep(witness, signature)) wrong = 'answered with a cosignature that does not verify';
+    }
+    return wrong;
+  }
+
+  /** The note with the cosignatures so far, in the order of the policy. */
+  render(): string {
+    const cosignatures = this.#policy.witnesses.flatMap((witness) => {
+      const found = this.#cosignatures.get(witness);
+      return found === undefined ? [] : [found.signature];
+    });
+    return formatNote(this.text, [...this.#ownSignatures, ...cosignatures]);
+  }
+
+  #keep(witness: PolicyWitness, signature: NoteSignature): boolean {
+    try {
+      const { timestamp } = verifyCosignature(witness.key, this.text, signature.signature, this.#primitives);
+      // A cosignature without a time says nothing about the tree being the newest one.
+      if (timestamp === 0) return false;
+      this.#cosignatures.set(witness, { signature, at: timestamp * 1000 });
+      return true;
+    } catch (error) {
+      if (error instanceof MerkleError) return false;
+      throw error;
+    }
+  }
+}
+
+function isBy(signature: NoteSignature, key: VerifierKey): boolean {
+  return signature.name === key.name && equal(signature.keyId, key.keyId);
+}
+
+/** The text of a note that is known to be one. */
+export function textOf(note: string | Uint8Array): string {
+  return parseNote(typeof note === 'string' ? note : decodeUtf8(note)).text;
+}

@@ -1,0 +1,189 @@
+/**
+ * One URL of the policy: it always works towards the newest tree head that it was offered, one request at a time, by
+ * itself. So a slow or broken one holds up nobody, and leaves out the tree heads that it missed.
+ */
+import { MerkleError } from '../../merkle/errors.ts';
+import { formatAddCheckpoint, parseCosignatures, parseTreeSize, TREE_SIZE_TYPE } from '../../merkle/witness.ts';
+import { type Failed, type FailureReason, isFailed, type Reply, type WitnessClient } from './http.ts';
+import type { CosignJob } from './job.ts';
+import type { Endpoint } from './policy.ts';
+
+export interface WitnessSettings {
+  /** How long a request may take, in milliseconds. */
+  readonly timeoutMs: number;
+  /** A cosignature of this age, in milliseconds, is asked for anew while its checkpoint is still the newest. */
+  readonly refreshMs: number;
+}
+
+export interface WitnessEvents {
+  /** Some or all keys of the endpoint signed. */
+  cosigned(job: CosignJob): void;
+  /** A request ended, in seconds: with all that was asked for, or failed. */
+  done(seconds: number, failed: Failed | undefined): void;
+  /** The witness has a tree of this size. */
+  size(size: number): void;
+  /** It names a tree that is larger than this job's. Resolves when all has been done about it. */
+  larger(size: number): Promise<void>;
+  /** It does not see this job's tree as an extension of its own. */
+  inconsistent(): Promise<void>;
+}
+
+/** Waits between attempts of a failing witness, in milliseconds: doubled each time, and shortened at random by up to half. */
+const RETRY_MIN_MS = 100;
+const RETRY_MAX_MS = 5000;
+
+export class Witness {
+  readonly endpoint: Endpoint;
+  readonly #client: WitnessClient;
+  readonly #settings: WitnessSettings;
+  readonly #events: WitnessEvents;
+  #job: CosignJob | undefined;
+  /** Size of the witness's tree, as it said itself or as its cosignatures show. */
+  #known = 0;
+  #failures = 0;
+  #failed: Failed | undefined;
+  #retryAt = 0;
+  #closed = false;
+  #wake: () => void = () => {};
+
+  constructor(endpoint: Endpoint, client: WitnessClient, settings: WitnessSettings, events: WitnessEvents) {
+    this.endpoint = endpoint;
+    this.#client = client;
+    this.#settings = settings;
+    this.#events = events;
+    void this.#run();
+  }
+
+  /** Why the last request failed; undefined where it did not. */
+  get failed(): Failed | undefined {
+    return this.#failed;
+  }
+
+  /** From now on this tree head is to be cosigned. */
+  offer(job: CosignJob): void {
+    this.#job = job;
+    this.#wake();
+  }
+
+  /** A hint from elsewhere; the witness itself has the last word. */
+  learn(size: number): void {
+    this.#known = size;
+    this.#events.size(size);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#wake();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#closed) {
+      const wait = this.#due() - Date.now();
+      if (wait > 0) await this.#sleep(wait);
+      else await this.#ask(this.#job!);
+    }
+  }
+
+  /** When to ask next, in milliseconds since 1970. */
+  #due(): number {
+    if (this.#job === undefined) return Number.POSITIVE_INFINITY;
+    if (this.#failures > 0) return this.#retryAt;
+    const at = this.#job.cosignedAt(this.endpoint);
+    return at === undefined ? 0 : at + this.#settings.refreshMs;
+  }
+
+  #sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      // A timer takes 31 bits; waking early does no harm.
+      const timer = Number.isFinite(ms) ? setTimeout(resolve, Math.min(ms, 2 ** 31 - 1)).unref() : undefined;
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  async #ask(job: CosignJob): Promise<void> {
+    const started = performance.now();
+    let failed: Failed | undefined;
+    try {
+      failed = await this.#addCheckpoint(job);
+    } catch {
+      // The store under the job's reader failed: the log opens it again and comes with another job.
+      failed = { reason: 'internal', text: 'could not be asked: this log could not make the consistency proof' };
+    }
+    if (this.#closed) return;
+    this.#failed = failed;
+    if (failed === undefined) {
+      this.#failures = 0;
+    } else {
+      const wait = Math.min(RETRY_MIN_MS * 2 ** Math.min(this.#failures, 10), RETRY_MAX_MS);
+      this.#retryAt = Date.now() + wait * (1 - Math.random() / 2);
+      this.#failures++;
+    }
+    this.#events.done((performance.now() - started) / 1000, failed);
+  }
+
+  async #addCheckpoint(job: CosignJob): Promise<Failed | undefined> {
+    for (let corrected = false; ; corrected = true) {
+      const oldSize = Math.min(this.#known, job.size);
+      const proof = await job.reader.consistencyProof(oldSize, job.size);
+      const reply = await this.#client.call({
+        method: 'POST',
+        url: `${this.endpoint.url}/add-checkpoint`,
+        body: formatAddCheckpoint({ oldSize, proof, note: job.own }),
+        timeoutMs: this.#settings.timeoutMs,
+      });
+      if (isFailed(reply)) return reply;
+      if (reply.status === 200) return this.#accept(job, reply);
+      if (reply.status !== 409) return await this.#refused(reply);
+      const size = readSize(reply);
+      if (typeof size !== 'number') return size;
+      if (size === oldSize) return failure('disagrees', 'refuses the size that it names itself');
+      this.learn(size);
+      if (size > job.size) {
+        await this.#events.larger(size);
+        return failure('disagrees', `has a tree of ${size} entries, and was asked about ${job.size}`);
+      }
+      // A second correction would mean that somebody else moves it, or that it makes sizes up.
+      if (corrected) return failure('disagrees', 'names another size each time that it is asked');
+    }
+  }
+
+  #accept(job: CosignJob, reply: Reply): Failed | undefined {
+    let wrong: string | undefined;
+    const before = job.count;
+    try {
+      wrong = job.accept(this.endpoint, parseCosignatures(reply.body));
+    } catch (error) {
+      if (!(error instanceof MerkleError)) throw error;
+      wrong = 'answered with something else than signature lines';
+    }
+    if (wrong === undefined || job.count > before) {
+      this.learn(job.size);
+      this.#events.cosigned(job);
+    }
+    return wrong === undefined ? undefined : failure('bad-reply', wrong);
+  }
+
+  async #refused({ status }: Reply): Promise<Failed> {
+    if (status === 404) return failure('unknown-log', 'does not know this log: its operator must add the verifier key');
+    if (status === 403) return failure('unknown-key', 'does not know the keys that this log signs with');
+    if (status !== 422) return failure('refused', `answered ${status}`);
+    await this.#events.inconsistent();
+    return failure('disagrees', 'says that this tree does not extend the one that it has');
+  }
+}
+
+function readSize(reply: Reply): number | Failed {
+  try {
+    if (reply.contentType === TREE_SIZE_TYPE) return parseTreeSize(reply.body);
+  } catch (error) {
+    if (!(error instanceof MerkleError)) throw error;
+  }
+  return failure('bad-reply', 'answered 409 without naming its size');
+}
+
+function failure(reason: FailureReason, text: string): Failed {
+  return { reason, text };
+}
