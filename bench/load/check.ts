@@ -1,0 +1,38 @@
+/** After a run: is every entry that was acknowledged in the published tree, at the index that its reply named? */
+import { spawnSync } from 'node:child_process';
+import { parseBundle } from '../../merkle/bundle.ts';
+import { entryBundlePath, TILE_WIDTH } from '../../merkle/tile.ts';
+
+const DIGEST = /"digest":"([^"]+)"/;
+
+export function digestOf(body: Uint8Array): string {
+  return DIGEST.exec(Buffer.from(body).toString('latin1'))?.[1] ?? '';
+}
+
+/** What is wrong, in one sentence each; empty when each of `digests` stands at its index and nothing else is there. */
+export async function checkEntries(url: string, digests: readonly string[], indexes: Float64Array): Promise<string[]> {
+  const wrong: string[] = [];
+  const expected = new Map<number, string>();
+  for (const [i, index] of indexes.entries()) {
+    if (Number.isNaN(index)) continue;
+    if (expected.has(index)) wrong.push(`index ${index} was given twice`);
+    expected.set(index, digests[i]!);
+  }
+  const size = Number((await (await fetch(`${url}/checkpoint`)).text()).split('\n')[1]);
+  if (size !== expected.size) wrong.push(`the tree has ${size} entries, and ${expected.size} were acknowledged`);
+  for (let first = 0; first < size; first += TILE_WIDTH) {
+    const width = Math.min(TILE_WIDTH, size - first);
+    const reply = await fetch(`${url}/${entryBundlePath(first / TILE_WIDTH, width)}`);
+    const entries = parseBundle(new Uint8Array(await reply.arrayBuffer()), width);
+    for (const [i, entry] of entries.entries()) {
+      if (digestOf(entry) !== expected.get(first + i)) wrong.push(`another entry stands at index ${first + i}`);
+    }
+  }
+  return wrong;
+}
+
+/** `stele log check`: the whole directory, hash by hash. */
+export function checkDirectory(main: string, data: string): string[] {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [main, 'log', 'check', data], { encoding: 'utf8' });
+  return status === 0 ? [] : [`stele log check: ${stdout}${stderr}`];
+}

@@ -1,0 +1,198 @@
+/**
+ * The load generator: kept-alive connections, each with one request under way, written from buffers made beforehand.
+ *
+ * It shares two cores with the server, so it must cost next to nothing: raw sockets that read into one buffer for all,
+ * and of a reply only the status, the length and the log indexes are looked at. 10 to 15 µs a request, where undici takes 60.
+ */
+import { connect, type Socket } from 'node:net';
+
+/** One request: its bytes, head included, and how many entries it holds. */
+export interface Call {
+  readonly bytes: Buffer;
+  readonly entries: number;
+}
+
+export interface Outcomes {
+  /** From the first request's write to the last reply. */
+  readonly seconds: number;
+  /** For each call its milliseconds, NaN where no reply came. */
+  readonly latencies: Float64Array;
+  /** For each entry, in the order of the calls, its log index; NaN where it was refused or got no reply. */
+  readonly indexes: Float64Array;
+  /** Calls that were answered with another status than 200 or 201, by status. */
+  readonly refused: ReadonlyMap<number, number>;
+  /** User and system time of this process, in seconds. */
+  readonly cpu: number;
+}
+
+export function callOf(path: string, body: Buffer, entries = 1): Call {
+  const head = `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
+  return { bytes: Buffer.concat([Buffer.from(head, 'latin1'), body]), entries };
+}
+
+export class Generator {
+  readonly #connections: Connection[];
+
+  private constructor(connections: Connection[]) {
+    this.#connections = connections;
+  }
+
+  static async open(port: number, connections: number): Promise<Generator> {
+    return new Generator(await Promise.all(Array.from({ length: connections }, () => Connection.open(port))));
+  }
+
+  /** Sends all calls, each connection the next one as soon as it has its reply, or `pauseMs` later. */
+  run(calls: readonly Call[], pauseMs = 0): Promise<Outcomes> {
+    const latencies = new Float64Array(calls.length).fill(Number.NaN);
+    const firstEntry = new Uint32Array(calls.length);
+    let entries = 0;
+    calls.forEach((call, i) => {
+      firstEntry[i] = entries;
+      entries += call.entries;
+    });
+    const indexes = new Float64Array(entries).fill(Number.NaN);
+    const refused = new Map<number, number>();
+    let next = 0;
+    let open = this.#connections.length;
+    const cpu = process.cpuUsage();
+    const started = performance.now();
+    return new Promise((resolve) => {
+      const finish = () => {
+        if (--open > 0) return;
+        const { user, system } = process.cpuUsage(cpu);
+        const seconds = (performance.now() - started) / 1000;
+        resolve({ seconds, latencies, indexes, refused, cpu: (user + system) / 1e6 });
+      };
+      const send = (connection: Connection): void => {
+        if (next === calls.length) {
+          finish();
+          return;
+        }
+        const at = next++;
+        const call = calls[at]!;
+        const sent = performance.now();
+        connection.send(call.bytes, (status, body) => {
+          if (status === 0) {
+            finish();
+            return;
+          }
+          latencies[at] = performance.now() - sent;
+          if (status === 201) indexes[firstEntry[at]!] = singleIndex(body);
+          else if (status === 200) bulkIndexes(body, indexes.subarray(firstEntry[at]!, firstEntry[at]! + call.entries));
+          else refused.set(status, (refused.get(status) ?? 0) + 1);
+          if (pauseMs === 0) send(connection);
+          else setTimeout(send, pauseMs, connection);
+        });
+      };
+      for (const connection of this.#connections) send(connection);
+    });
+  }
+
+  close(): void {
+    for (const connection of this.#connections) connection.close();
+  }
+}
+
+/** Called with the whole body, which is good until the call ends; status 0 where the connection broke. */
+type OnReply = (status: number, body: Buffer) => void;
+
+const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
+const HEAD_END = Buffer.from('\r\n\r\n');
+
+class Connection {
+  readonly #socket: Socket;
+  #onReply: OnReply | undefined;
+  /** A reply that came in pieces. */
+  #pieces: Buffer[] = [];
+  #length = 0;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  static open(port: number): Promise<Connection> {
+    return new Promise((resolve, reject) => {
+      let connection: Connection | undefined;
+      const socket = connect({
+        host: '127.0.0.1',
+        port,
+        noDelay: true,
+        onread: {
+          buffer: READ_BUFFER,
+          callback: (length) => {
+            connection!.#read(READ_BUFFER.subarray(0, length));
+            return true;
+          },
+        },
+      });
+      socket.once('connect', () => {
+        connection = new Connection(socket);
+        resolve(connection);
+      });
+      socket.on('error', reject);
+      socket.on('close', () => connection?.broken());
+    });
+  }
+
+  send(bytes: Buffer, onReply: OnReply): void {
+    this.#onReply = onReply;
+    if (this.#socket.destroyed) this.broken();
+    else this.#socket.write(bytes);
+  }
+
+  /** No reply comes any more. */
+  broken(): void {
+    this.#reply(0, READ_BUFFER.subarray(0, 0));
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  #read(chunk: Buffer): void {
+    if (this.#pieces.length > 0) {
+      this.#pieces.push(Buffer.from(chunk));
+      this.#length += chunk.length;
+      if (this.#length < replyLength(this.#pieces[0]!)) return;
+      chunk = Buffer.concat(this.#pieces);
+      this.#pieces = [];
+    }
+    if (chunk.length < replyLength(chunk)) {
+      this.#pieces.push(Buffer.from(chunk));
+      this.#length = chunk.length;
+      return;
+    }
+    const status = Number(chunk.toString('latin1', 9, 12));
+    this.#reply(status, chunk.subarray(chunk.indexOf(HEAD_END) + HEAD_END.length));
+  }
+
+  #reply(status: number, body: Buffer): void {
+    const onReply = this.#onReply;
+    this.#onReply = undefined;
+    onReply?.(status, body);
+  }
+}
+
+/** Bytes of head and body; more than any reply has where the head is not whole (which then ends as lost). */
+function replyLength(start: Buffer): number {
+  const head = start.toString('latin1', 0, Math.min(start.length, 1024));
+  const end = head.indexOf('\r\n\r\n');
+  const name = head.indexOf('content-length: ');
+  if (end === -1 || name === -1) return Number.POSITIVE_INFINITY;
+  return end + 4 + Number.parseInt(head.slice(name + 16, end), 10);
+}
+
+const SINGLE = '{"logIndex":"';
+
+function singleIndex(body: Buffer): number {
+  const start = body.toString('latin1', 0, 40);
+  return start.startsWith(SINGLE) ? Number.parseInt(start.slice(SINGLE.length), 10) : Number.NaN;
+}
+
+const RESULT = /\{"(?:entry":\{"logIndex":"(\d+)"|error":)/g;
+
+/** The text of a proof cannot hold what `RESULT` looks for: base64, and JSON strings with escaped quotes. */
+function bulkIndexes(body: Buffer, into: Float64Array): void {
+  let at = 0;
+  for (const match of body.toString('latin1').matchAll(RESULT)) into[at++] = Number(match[1] ?? Number.NaN);
+}

@@ -1,0 +1,91 @@
+/**
+ * `npm run bench:load`: the whole server under load, every request counted and every acknowledged entry looked up.
+ *
+ *     npm run bench:load -- --quick
+ *     npm run bench:load -- --only 'shared-256|bulk' --repeat 3 --json /tmp/load.json
+ *     npm run bench:load -- --growth
+ *     npm run bench:load -- --only shared-256 --server='--cpu-prof --cpu-prof-dir=/tmp/profile dist/client/cli/main.js'
+ *     npm run bench:load -- --only shared-256 --server=dist/client/cli/main.js --server='dist/client/cli/main.js --batch-max-age 2ms'
+ *
+ * `--server` is a command line: flags of Node, the built main.js of this checkout or of another, flags of `stele serve`.
+ * With several the runs alternate, so that whatever else the machine does meets all of them.
+ */
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { machine, type Row, round, table } from '../report.ts';
+import { GROWTH_SIZES, type Growth, measureGrowth } from './growth.ts';
+import { type Measurement, runScenario } from './run.ts';
+import { quick, SCENARIOS } from './scenarios.ts';
+import { serverCommand } from './server.ts';
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    growth: { type: 'boolean', default: false },
+    json: { type: 'string' },
+    only: { type: 'string', default: '' },
+    repeat: { type: 'string', default: '1' },
+    server: { type: 'string', multiple: true, default: ['dist/client/cli/main.js'] },
+  },
+});
+
+const servers = values.server.map(serverCommand);
+const only = new RegExp(values.only);
+const scenarios = SCENARIOS.filter(({ name }) => only.test(name)).map((each) => (values.quick ? quick(each) : each));
+const results: (Measurement & { readonly server: string })[] = [];
+const growth: Growth[] = [];
+
+if (values.growth) {
+  const sizes = values.quick ? GROWTH_SIZES.slice(0, 2) : GROWTH_SIZES;
+  for (const size of sizes) {
+    growth.push(await measureGrowth(size, servers[0]!));
+    console.error(`${size} entries measured`);
+  }
+  console.log(table(growth.map(growthRow)));
+} else {
+  for (const scenario of scenarios) {
+    for (let i = 0; i < Number(values.repeat); i++) {
+      for (const [at, command] of servers.entries()) {
+        const result = { server: values.server[at]!, ...(await runScenario(scenario, command)) };
+        console.error(`${scenario.name}: ${round(result.entriesPerSecond)} entries/s`);
+        for (const wrong of result.wrong.slice(0, 5)) console.error(`  WRONG: ${wrong}`);
+        results.push(result);
+      }
+    }
+  }
+  console.log(table(results.map(resultRow)));
+}
+
+if (values.json !== undefined) {
+  writeFileSync(values.json, `${JSON.stringify({ machine: machine(), scenarios, results, growth }, null, 2)}\n`);
+}
+if (results.some(({ refused, late, lost, wrong }) => refused + late + lost + wrong.length > 0)) process.exitCode = 1;
+
+function resultRow(result: (typeof results)[number]): Row {
+  const { aim = '' } = SCENARIOS.find(({ name }) => name === result.scenario) ?? {};
+  return {
+    scenario: result.scenario,
+    ...(servers.length > 1 ? { server: values.server.indexOf(result.server) } : {}),
+    'entries/s': round(result.entriesPerSecond),
+    'p50 ms': round(result.p50),
+    'p99 ms': round(result.p99),
+    'max ms': round(result.max),
+    'CPU µs/entry': round(result.serverCpu),
+    'main thread': round(result.mainCpu),
+    generator: round(result.generatorCpu),
+    'busy elsewhere': `${Math.round(result.elsewhere * 100)} %`,
+    'peak MiB': round(result.peakMemory),
+    'refused+late+lost': result.refused + result.late + result.lost,
+    checked: result.wrong.length === 0 ? 'all there' : 'WRONG',
+    aim,
+  };
+}
+
+function growthRow({ entries, startMs, memoryAfterStart, memoryAfterLoad }: Growth): Row {
+  return {
+    entries: entries.toLocaleString('en-US'),
+    'start ms': round(startMs),
+    'MiB after start': round(memoryAfterStart),
+    'peak MiB after 10,000 more entries': round(memoryAfterLoad),
+  };
+}

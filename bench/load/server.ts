@@ -1,0 +1,97 @@
+/** `stele serve` as a process of its own, and what the kernel says about it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+
+/** Linux counts process time in hundredths of a second for every program (USER_HZ). */
+const TICKS_PER_SECOND = 100;
+
+/** Seconds that all processors together were busy since the machine's start. */
+export function machineBusy(): number {
+  // cpu user nice system idle iowait irq softirq steal …
+  const times = readFileSync('/proc/stat', 'latin1').split('\n', 1)[0]!.trim().split(/\s+/).slice(1, 9).map(Number);
+  return times.reduce((sum, time, at) => (at === 3 || at === 4 ? sum : sum + time), 0) / TICKS_PER_SECOND;
+}
+
+/** A command line without its `node` and `serve`: `[flags of Node] …/client/cli/main.js [flags of stele serve]`. */
+export interface ServerCommand {
+  readonly node: readonly string[];
+  readonly main: string;
+  readonly serve: readonly string[];
+}
+
+export function serverCommand(line: string): ServerCommand {
+  const words = line.split(' ').filter((word) => word !== '');
+  const at = words.findIndex((word) => word.endsWith('.js'));
+  if (at === -1) throw new Error(`"${line}" names no main.js`);
+  return { node: words.slice(0, at), main: resolve(words[at]!), serve: words.slice(at + 1) };
+}
+
+export class ServerProcess {
+  readonly port: number;
+  /** From the start of the process to its first answer. */
+  readonly startMs: number;
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<void>;
+
+  private constructor(child: ChildProcess, ended: Promise<void>, port: number, startMs: number) {
+    this.#child = child;
+    this.#ended = ended;
+    this.port = port;
+    this.startMs = startMs;
+  }
+
+  static async start({ node, main, serve }: ServerCommand, data: string): Promise<ServerProcess> {
+    const started = performance.now();
+    const own = ['--data', data, '--listen-port', '0', '--admin-port', '0', '--log-level', 'warn', '--json'];
+    const child = spawn(process.execPath, [...node, main, 'serve', ...own, ...serve], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+    const url = await Promise.race([
+      printedUrl(child),
+      ended.then(() => Promise.reject(new Error(`${main} serve ended before it listened`))),
+    ]);
+    await (await fetch(`${url}/checkpoint`)).text();
+    return new ServerProcess(child, ended, Number(new URL(url).port), performance.now() - started);
+  }
+
+  /** User and system time so far, in seconds: of all threads, and of the main one, which runs the event loop. */
+  cpu(): { all: number; main: number } {
+    const { pid } = this.#child;
+    return { all: cpuOf(`/proc/${pid}/stat`), main: cpuOf(`/proc/${pid}/task/${pid}/stat`) };
+  }
+
+  /** Resident memory in MiB: now, and at its highest. */
+  memory(): { now: number; peak: number } {
+    const status = readFileSync(`/proc/${this.#child.pid}/status`, 'latin1');
+    const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024;
+    return { now: field('VmRSS'), peak: field('VmHWM') };
+  }
+
+  async stop(): Promise<void> {
+    this.#child.kill('SIGTERM');
+    await this.#ended;
+  }
+}
+
+function cpuOf(file: string): number {
+  const stat = readFileSync(file, 'latin1');
+  // The name in parentheses may hold spaces; utime and stime are fields 14 and 15.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
+function printedUrl(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    let text = '';
+    child.stdout!.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+      try {
+        resolve((JSON.parse(text) as { url: string }).url);
+      } catch {
+        // Not all of it is here yet.
+      }
+    });
+  });
+}

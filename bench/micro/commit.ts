@@ -1,0 +1,46 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openLevelState } from '../../server/store/level.ts';
+import type { TreeState } from '../../server/store/types.ts';
+import { entries } from './inputs.ts';
+import type { Micro } from './micro.ts';
+
+const BATCH = 1000;
+const dir = mkdtempSync(join(tmpdir(), 'stele-bench-'));
+const store = await openLevelState(dir);
+const root = new Uint8Array(32);
+const bodies = entries(BATCH).map(({ body }) => body);
+let state: TreeState = { size: 0, root, filed: 0, status: 'open' };
+
+/** The bodies do not matter, the leaf hashes must be new. */
+function newEntries() {
+  const hashes = randomBytes(BATCH * 32);
+  return bodies.map((body, i) => ({ body, leafHash: hashes.subarray(i * 32, (i + 1) * 32) }));
+}
+
+await store.commit({ expected: undefined, next: state, entries: [] });
+
+export const commit: Micro[] = [
+  {
+    name: 'level: commit 1,000, synced',
+    unit: 'entry',
+    per: BATCH,
+    run: async () => {
+      const next = { ...state, size: state.size + BATCH, filed: state.size - (state.size % 256) };
+      await store.commit({ expected: state, next, entries: newEntries() });
+      state = next;
+    },
+  },
+  {
+    name: 'level: look up 64 new leaf hashes',
+    unit: 'entry',
+    per: 64,
+    run: () => store.lookup(Array.from({ length: 64 }, () => randomBytes(32))),
+    close: async () => {
+      await store.close();
+      rmSync(dir, { recursive: true });
+    },
+  },
+];
