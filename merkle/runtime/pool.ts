@@ -4,6 +4,7 @@
  * Workers run the built JavaScript below `dist/`, from the sources too, because Node 20 cannot load TypeScript in a worker.
  */
 import { existsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { RuntimeError } from './errors.ts';
@@ -52,6 +53,9 @@ export interface Pool {
 
 export const TASKS_PER_THREAD = 2;
 
+/** Loading a worker takes 200 ms, on a busy machine some times as long. */
+const START_MS = 5000;
+
 export function createPool({ file, threads, workerData }: PoolOptions): Pool {
   const piscina = new Piscina({
     filename: file.href,
@@ -62,6 +66,11 @@ export function createPool({ file, threads, workerData }: PoolOptions): Pool {
     workerData,
   });
   const running = new Set<(error: RuntimeError) => void>();
+  // piscina calls its first threads created before they have loaded anything, in a microtask, and later ones when they
+  // are ready; a thread's own first message says that it is.
+  const ready = new Set<number>();
+  for (const thread of piscina.threads) thread.once('message', () => ready.add(thread.threadId));
+  queueMicrotask(() => piscina.on('workerCreate', ({ id }: { id: number }) => ready.add(id)));
   let closed = false;
 
   const failAll = (message: string, cause?: unknown): void => {
@@ -72,6 +81,15 @@ export function createPool({ file, threads, workerData }: PoolOptions): Pool {
   // piscina reports a worker that dies without a task of its own here and nowhere else; if it died while starting, tasks
   // that wait for it would wait for ever. Rejecting too many is the lesser harm: callers try again.
   piscina.on('error', (cause: unknown) => failAll('a worker died', cause));
+
+  /**
+   * A thread that is ended while it loads a native library can take the process with it (koffi: "FATAL ERROR …
+   * napi_throw"), so a pool that is closed right after it was made waits for its threads, for a while.
+   */
+  const started = async (): Promise<void> => {
+    const late = performance.now() + START_MS;
+    while (piscina.threads.some(({ threadId }) => !ready.has(threadId)) && performance.now() < late) await sleep(10);
+  };
 
   return {
     run(task) {
@@ -98,6 +116,7 @@ export function createPool({ file, threads, workerData }: PoolOptions): Pool {
       }
       closed = true;
       failAll('the worker pool was closed');
+      await started();
       await piscina.destroy();
     },
   };

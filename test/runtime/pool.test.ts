@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -64,6 +64,19 @@ describe('createPool', () => {
     await workers.close();
     await stuck;
     await expect(workers.run(task(0))).rejects.toMatchObject({ code: 'pool' });
+  });
+
+  it('does not end a thread while it loads: a native library that is cut off there takes the process with it', async () => {
+    const marker = join(mkdtempSync(join(dir, 'marker-')), 'loaded');
+    const workers = pool(
+      1,
+      `import { writeFileSync } from 'node:fs';
+       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+       writeFileSync(${JSON.stringify(marker)}, '');
+       ${WORKER}`,
+    );
+    await workers.close();
+    expect(existsSync(marker)).toBe(true);
   });
 });
 
