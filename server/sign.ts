@@ -1,16 +1,19 @@
 /** Signs tree heads: c2sp.org/tlog-checkpoint bodies as c2sp.org/signed-note notes. */
 import { encodeUtf8, equal } from '../merkle/bytes.ts';
 import { formatCheckpoint } from '../merkle/checkpoint.ts';
+import { cosign } from '../merkle/cosignature.ts';
 import {
   ecdsaVerifierKey,
   ed25519VerifierKey,
   formatNote,
   formatVerifierKey,
+  KEY_TYPE,
   logId,
+  makeVerifierKey,
   type VerifierKey,
 } from '../merkle/note.ts';
+import type { MldsaSigner } from '../merkle/runtime/mldsa.ts';
 import type { Signer } from '../merkle/runtime/signer.ts';
-
 import { ServerError } from './errors.ts';
 
 /** An SPKI of Ed25519 (RFC 8410) is this prefix and the 32 bytes of the key. */
@@ -34,24 +37,28 @@ export interface TreeHead {
 export class CheckpointSigner {
   readonly origin: string;
   readonly keys: readonly VerifierKey[];
+  readonly verifierKeys: string[];
+  /** WIRE.md "Origin and log ID". */
+  readonly logId: Uint8Array;
   readonly #signers: readonly Signer[];
+  readonly #mldsa: MldsaSigner | undefined;
   #last: TreeHead | undefined;
   #frozen = false;
 
-  /** `signers`: the log's own key first. Their signatures must come checked (`checkedSigner`). */
-  constructor(origin: string, signers: readonly Signer[]) {
+  /**
+   * `signers`: the log's own key first. Their signatures must come checked (`checkedSigner`). An ML-DSA-44 key stands
+   * behind them, and signs as c2sp.org/tlog-checkpoint says: with the cosignature format, in the name of the log.
+   */
+  constructor(origin: string, signers: readonly Signer[], mldsa?: MldsaSigner) {
     this.origin = origin;
     this.#signers = signers;
-    this.keys = signers.map((signer) => verifierKeyOf(origin, signer));
-  }
-
-  get verifierKeys(): string[] {
-    return this.keys.map(formatVerifierKey);
-  }
-
-  /** WIRE.md "Origin and log ID". */
-  get logId(): Uint8Array {
-    return logId(this.keys[0]!);
+    this.#mldsa = mldsa;
+    const keys = signers.map((signer) => verifierKeyOf(origin, signer));
+    if (mldsa !== undefined) keys.push(makeVerifierKey(origin, KEY_TYPE.mldsa44, mldsa.publicKey));
+    this.keys = keys;
+    // Each write request looks at `Log.info`: made once, these save it a SHA-256 and the base64 of the keys.
+    this.verifierKeys = keys.map(formatVerifierKey);
+    this.logId = logId(keys[0]!);
   }
 
   /** A tree head that was signed earlier; nothing that it does not lead to is signed from now on. */
@@ -83,16 +90,22 @@ export class CheckpointSigner {
       extensions: [...extensions],
     });
     const message = encodeUtf8(text);
-    const signatures = await Promise.all(
-      this.#signers.map(async (signer, i) => {
-        const { name, keyId } = this.keys[i]!;
-        return { name, keyId, signature: await signer.sign(message) };
-      }),
-    );
+    const signing = this.#signers.map(async (signer, i) => {
+      const { name, keyId } = this.keys[i]!;
+      return { name, keyId, signature: await signer.sign(message) };
+    });
+    const mldsa = this.#mldsa;
+    if (mldsa !== undefined) {
+      const now = Math.floor(Date.now() / 1000);
+      signing.push(cosign({ key: this.keys.at(-1)!, sign: (bytes) => mldsa.sign(bytes) }, now, text));
+    }
+    const signatures = await Promise.all(signing);
     return formatNote(text, signatures);
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#signers.map((signer) => signer.close()));
+    await Promise.all(
+      [...this.#signers, ...(this.#mldsa === undefined ? [] : [this.#mldsa])].map((key) => key.close()),
+    );
   }
 }
