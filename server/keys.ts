@@ -1,7 +1,6 @@
 /** The log's signing keys, as the configuration names them. */
-import { MerkleError } from '../merkle/errors.ts';
-import { MAX_POLICY, type Policy, parsePolicy } from '../merkle/policy.ts';
-import { isThere, readFileIfThere } from '../merkle/runtime/files.ts';
+import type { Policy } from '../merkle/policy.ts';
+import { isThere } from '../merkle/runtime/files.ts';
 import { createKeyFile } from '../merkle/runtime/keyfile.ts';
 import { type KeySpec, openSigner, type RetryingSigner, readSecret, retryingSigner } from '../merkle/runtime/signer.ts';
 import type { Config } from './config/load.ts';
@@ -9,7 +8,9 @@ import { ServerError } from './errors.ts';
 import type { Logger } from './log.ts';
 
 export interface KeyOptions {
-  readonly config: Pick<Config, 'key' | 'createKey' | 'ed25519Key' | 'policy' | 'data'>;
+  readonly config: Pick<Config, 'key' | 'createKey' | 'ed25519Key' | 'data'>;
+  /** The witness policy, where there is one. */
+  readonly policy: Policy | undefined;
   /** The data directory belongs to a log already: a missing key is a loss, and no new one is made. */
   readonly existing: boolean;
   readonly logger: Logger;
@@ -21,8 +22,7 @@ export interface KeyOptions {
  * `key-mismatch`) and what opening a key throws.
  */
 export async function openKeys(options: KeyOptions): Promise<RetryingSigner[]> {
-  const { config, existing, logger } = options;
-  const policy = await readPolicy(config.policy);
+  const { config, policy, existing, logger } = options;
   if (config.createKey && 'file' in config.key && !(await isThere(config.key.file))) {
     if (existing) throw lostKey(config.key.file);
     await createDefaultKey(config.key);
@@ -76,24 +76,6 @@ function checkKeys(signers: readonly RetryingSigner[], policy: Policy | undefine
       'the policy has witnesses, and this log has no Ed25519 key: witnesses ask for an Ed25519 signature ' +
         '(c2sp.org/tlog-tiles). Make one with `stele keygen --algorithm ed25519` and name it as `ed25519Key`.',
     );
-  }
-  // Publishing without the witnesses that the operator asked for would be a promise broken in silence.
-  throw new ServerError(
-    'policy',
-    'the policy has witnesses, and this version of Stele does not ask witnesses yet. Remove `policy`, or use one with ' +
-      '`quorum none` and without witnesses.',
-  );
-}
-
-async function readPolicy(file: string | undefined): Promise<Policy | undefined> {
-  if (file === undefined) return undefined;
-  const bytes = await readFileIfThere(file, MAX_POLICY);
-  if (bytes === undefined) throw new ServerError('policy', `the policy ${file} is not there.`);
-  try {
-    return parsePolicy(bytes);
-  } catch (error) {
-    if (error instanceof MerkleError) throw new ServerError('policy', `the policy ${file} is wrong: ${error.message}`);
-    throw error;
   }
 }
 

@@ -4,6 +4,7 @@
  *     stele.json     whose it is: format, origin, verifier keys
  *     key.pem        the signing key, where it is the default one
  *     admin.token    what the calls of the admin port that change something ask for
+ *     halted         written where a witness holds another history of this log: why, and its evidence; stops every start
  *     lock/          held by the process that owns the directory; owner.json says which
  *     state/         level: tree state, tail, index of duplicates
  *     public/        the public tree as in tlog-tiles: checkpoint, tile/…; a static server may serve it
@@ -17,6 +18,7 @@ export const layout = {
   state: (dir: string): string => join(dir, 'state'),
   public: (dir: string): string => join(dir, 'public'),
   adminToken: (dir: string): string => join(dir, 'admin.token'),
+  halted: (dir: string): string => join(dir, 'halted'),
 } as const;
 
 export async function openDirStores(dir: string): Promise<Stores> {

@@ -1,9 +1,16 @@
 /** Opens the log of a configuration: data directory, keys, worker pool and log, without a network. */
 import { randomBytes } from 'node:crypto';
+import { decodeUtf8 } from '../merkle/bytes.ts';
+import type { Policy } from '../merkle/policy.ts';
 import { readFileIfThere, writeFileDurable } from '../merkle/runtime/files.ts';
 import { type DirLock, lockDir } from '../merkle/runtime/lock.ts';
+import { openMldsaSigner } from '../merkle/runtime/mldsa.ts';
 import type { RetryingSigner } from '../merkle/runtime/signer.ts';
 import type { Config } from './config/load.ts';
+import { WitnessMetrics } from './cosign/metrics.ts';
+import { readPolicy } from './cosign/policy.ts';
+import { Cosigner } from './cosign.ts';
+import { ServerError } from './errors.ts';
 import { checkIdentity, FORMAT, readIdentity, writeIdentity } from './identity.ts';
 import { createIngest } from './ingest/ingest.ts';
 import { openKeys } from './keys.ts';
@@ -38,20 +45,26 @@ export async function openLog({ config, logger, onFatal }: OpenLogOptions): Prom
   try {
     const lock = await lockDir(config.data);
     closers.push(() => lock.release());
+    await checkHalted(config.data);
     const metrics = new Metrics();
     const found = await readIdentity(config.data);
+    const policy = config.policy === undefined ? undefined : await readPolicy(config.policy);
     const keys = await openKeys({
       config,
+      policy,
       existing: found !== undefined,
       logger,
       onError: () => metrics.signerErrors.inc(),
     });
-    const signer = new CheckpointSigner(config.origin, keys);
+    const mldsa = config.mldsaKey === undefined ? undefined : await openMldsaSigner(config.mldsaKey);
+    const signer = new CheckpointSigner(config.origin, keys, mldsa);
     closers.push(() => signer.close());
-    const identity = { format: FORMAT, origin: config.origin, verifierKeys: signer.verifierKeys };
+    const identity = { format: FORMAT, origin: config.origin, verifierKeys: [...signer.verifierKeys] };
     if (found === undefined) await writeIdentity(config.data, { ...identity, copy: false });
     else checkIdentity(config.data, found, identity);
     const adminToken = await openAdminToken(config.data);
+    const cosigner = policy?.witnesses.length ? makeCosigner(config, policy, signer, metrics, logger) : undefined;
+    if (cosigner !== undefined) closers.push(async () => cosigner.close());
 
     const ingest = createIngest({
       threads: config.ingest.threads,
@@ -65,6 +78,12 @@ export async function openLog({ config, logger, onFatal }: OpenLogOptions): Prom
       openStores: () => openDirStores(config.data),
       signer,
       signerHealthy: () => keys.every((key: RetryingSigner) => key.healthy),
+      cosigner,
+      minPublishIntervalMs: config.publish.minInterval ?? (cosigner === undefined || cosigner.loopback ? 0 : 1000),
+      onConflict: (error, evidence) =>
+        writeFileDurable(layout.halted(config.data), Buffer.from(`${error.message}\n\n${evidence}`)).catch((cause) =>
+          logger.error({ err: cause }, 'the reason to stop could not be stored'),
+        ),
       ingest,
       batch: { maxSize: config.batch.maxSize, maxAgeMs: config.batch.maxAge },
       limits: {
@@ -90,6 +109,31 @@ export async function openLog({ config, logger, onFatal }: OpenLogOptions): Prom
   }
 }
 
+function makeCosigner(
+  { origin, publish }: Config,
+  policy: Policy,
+  { keys }: CheckpointSigner,
+  { registry }: Metrics,
+  logger: Logger,
+): Cosigner {
+  const { witnessTimeout, refreshInterval, failOpen } = publish;
+  const settings = { timeoutMs: witnessTimeout, refreshMs: refreshInterval, failOpen };
+  return new Cosigner({ policy, origin, keys, settings, metrics: new WitnessMetrics(registry), logger });
+}
+
+/** The operator removes the file once it is clear what happened. */
+async function checkHalted(dir: string): Promise<void> {
+  const path = layout.halted(dir);
+  const why = await readFileIfThere(path, MAX_HALTED);
+  if (why === undefined) return;
+  throw new ServerError(
+    'rollback',
+    `this log stopped before: ${decodeUtf8(why).split('\n', 1)[0]} The evidence is in ${path}; remove the file when that ` +
+      'is done.',
+  );
+}
+
+const MAX_HALTED = 4 * 1024 * 1024;
 const TOKEN_FORM = /^[A-Za-z0-9_-]{43}$/;
 
 /** Whoever can read this file may freeze and copy the log through the admin port. */

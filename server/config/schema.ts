@@ -4,10 +4,19 @@
  * A setting `batch.maxAge` is the flag `--batch-max-age` and the variable `STELE_BATCH_MAX_AGE`; settings.ts derives the
  * names. docs/configuration.md is generated from this file (`npm run docs`).
  */
-import { isIP } from 'node:net';
 import { type StaticDecode, Type } from 'typebox';
 import { keySettings } from '../../merkle/runtime/config/key.ts';
-import { choice, count, duration, list, onOff, path, size, text } from '../../merkle/runtime/config/values.ts';
+import {
+  choice,
+  count,
+  duration,
+  isProxyRange,
+  list,
+  onOff,
+  path,
+  size,
+  text,
+} from '../../merkle/runtime/config/values.ts';
 
 const opt = Type.Optional;
 
@@ -57,14 +66,46 @@ export const ConfigSchema = Type.Object({
     'none',
     'Whoever reads it can sign as this log.',
   ),
+  mldsaKey: opt(
+    path({
+      description:
+        'A further signing key, ML-DSA-44, which quantum computers do not break: a file that `stele keygen --algorithm ml-dsa-44` made. Each checkpoint is then signed with it too, as c2sp.org/tlog-checkpoint recommends.',
+      defaultText: 'none',
+      danger: 'Whoever reads it can sign as this log. Its signature adds 3.3 kB to every proof.',
+    }),
+  ),
   policy: opt(
     path({
       description:
-        'Witness policy (c2sp.org/tlog-policy): which witnesses must cosign a checkpoint before it is published.',
+        'Witness policy (c2sp.org/tlog-policy): which witnesses must cosign a checkpoint before it is published. Each needs the URL of its submission prefix in its line.',
       defaultText: 'no witnesses',
       danger: 'When its quorum cannot be reached, nothing is published.',
     }),
   ),
+  publish: Type.Object({
+    minInterval: opt(
+      duration('0ms', '1h', {
+        description: 'Least time from one checkpoint to the next, to keep the pace that witnesses can take.',
+        defaultText: '`0ms` where every witness is on this machine or there is none, else `1s`',
+        danger: 'A short one, with witnesses of others, is a burden to them, and they may refuse requests.',
+      }),
+    ),
+    witnessTimeout: duration('100ms', '5m', {
+      description: 'A witness that has not answered in this time has failed, and is asked again later.',
+      default: '5s',
+    }),
+    refreshInterval: duration('1s', '24h', {
+      description: 'The checkpoint of a log without new entries is cosigned again at this age of its cosignatures.',
+      default: '10m',
+    }),
+    failOpen: onOff({
+      description:
+        'Publish without the quorum when it cannot be reached. Each use is logged and counted in `stele_published_without_quorum_total`.',
+      default: false,
+      danger:
+        'Whoever can keep the witnesses away can have checkpoints published that no witness saw; clients that check the policy refuse them.',
+    }),
+  }),
   batch: Type.Object({
     maxSize: count('entries', 1, 65_536, {
       description: 'A batch is integrated when it has this many entries …',
@@ -181,11 +222,3 @@ export const ConfigSchema = Type.Object({
 
 /** What the schema decodes to: durations in milliseconds, sizes in bytes. */
 export type Decoded = StaticDecode<typeof ConfigSchema>;
-
-function isProxyRange(item: string): boolean {
-  if (item === 'loopback' || item === 'linklocal' || item === 'uniquelocal') return true;
-  const [address = '', prefix, ...rest] = item.split('/');
-  const family = isIP(address);
-  if (family === 0 || rest.length > 0) return false;
-  return prefix === undefined || (/^(0|[1-9][0-9]{0,2})$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128));
-}

@@ -6,11 +6,13 @@
 import { parseBundle } from '../../merkle/bundle.ts';
 import { equal } from '../../merkle/bytes.ts';
 import { type Checkpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
+import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { MerkleError } from '../../merkle/errors.ts';
-import { noteVerifier, openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
+import { openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
 import { leafHash } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/hash.ts';
 import { lockDir } from '../../merkle/runtime/lock.ts';
+import { nodePrimitives } from '../../merkle/runtime/verify.ts';
 import { entryBundlePath, TILE_WIDTH, tilePath } from '../../merkle/tile.ts';
 import { ServerError } from '../errors.ts';
 import { readIdentity } from '../identity.ts';
@@ -128,7 +130,7 @@ async function readCheckpoint(
     if (keys === undefined) return { checkpoint: parseCheckpoint(parseNote(note).text), signedBy: [] };
     const { text, verified } = openNote(
       note,
-      keys.map((key) => noteVerifier(parseVerifierKey(key))),
+      keys.map((key) => checkpointVerifier(parseVerifierKey(key), nodePrimitives)),
     );
     const signedBy = verified.map(({ name, keyId }) => `${name} (${Buffer.from(keyId).toString('hex')})`);
     return { checkpoint: parseCheckpoint(text), signedBy };

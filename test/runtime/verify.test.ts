@@ -1,6 +1,6 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { nodePrimitives } from '../../merkle/runtime/primitives.ts';
+import { nodePrimitives } from '../../merkle/runtime/verify.ts';
 
 const message = Buffer.from('a message');
 

@@ -1,0 +1,351 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parseCheckpoint } from '../../merkle/checkpoint.ts';
+import { checkpointVerifier } from '../../merkle/cosignature.ts';
+import { openNote } from '../../merkle/note.ts';
+import { parsePolicy } from '../../merkle/policy.ts';
+import { WitnessMetrics } from '../../server/cosign/metrics.ts';
+import { Cosigner } from '../../server/cosign.ts';
+import { RequestError } from '../../server/errors.ts';
+import type { Log, LogOptions } from '../../server/log.ts';
+import { Metrics } from '../../server/metrics.ts';
+import type { CheckpointSigner } from '../../server/sign.ts';
+import type { LoggedEntry } from '../../server/types.ts';
+import { bodyOf, makeSigner, ORIGIN, openTestLog, tempDir } from '../support/log.ts';
+import { type Behaviour, policyOf, TestWitness } from '../support/witness.ts';
+
+let dir: Awaited<ReturnType<typeof tempDir>>;
+let log: Log | undefined;
+let signer: CheckpointSigner;
+let metrics: Metrics;
+let logged: { level: string; fields: Record<string, unknown>; message: string }[];
+let witnesses: TestWitness[];
+
+beforeEach(async () => {
+  dir = await tempDir();
+  log = undefined;
+  signer = await makeSigner(dir.path);
+  metrics = new Metrics({ process: false });
+  logged = [];
+  witnesses = await Promise.all(['a', 'b', 'c'].map((name) => new TestWitness(name, signer.keys[0]!).start()));
+});
+
+afterEach(async () => {
+  await log?.close();
+  await Promise.all(witnesses.map((witness) => witness.stop()));
+  await dir.remove();
+});
+
+const TIMES = { timeoutMs: 300, refreshMs: 600_000, failOpen: false };
+
+function cosigner(policy: string, settings: Partial<typeof TIMES> = {}): Cosigner {
+  metrics = new Metrics({ process: false });
+  return new Cosigner({
+    policy: parsePolicy(policy),
+    origin: ORIGIN,
+    keys: signer.keys,
+    settings: { ...TIMES, ...settings },
+    metrics: new WitnessMetrics(metrics.registry),
+    logger: logger(),
+  });
+}
+
+function logger() {
+  const at = (level: string) => (fields: object, message: string) => {
+    logged.push({ level, fields: fields as Record<string, unknown>, message });
+  };
+  return { info: at('info'), warn: at('warn'), error: at('error') };
+}
+
+async function open(
+  policy = policyOf(witnesses, 2),
+  settings: Partial<typeof TIMES> = {},
+  changes: Partial<LogOptions> = {},
+) {
+  // A log closes its signer and its metrics end with it.
+  signer = await makeSigner(dir.path);
+  const asked = cosigner(policy, settings);
+  const limits = { outstanding: 1000, unpublished: 1000, publishTimeoutMs: 700, maxCheckpointDelayMs: 60_000 };
+  log = await openTestLog(dir.path, {
+    signer,
+    metrics,
+    limits,
+    logger: logger(),
+    cosigner: asked,
+    ...changes,
+  });
+  return log;
+}
+
+async function submit(name: string): Promise<LoggedEntry> {
+  const [outcome] = await log!.submit(bodyOf(name), 'json');
+  if ('error' in outcome!) throw outcome.error;
+  return outcome!.entry;
+}
+
+/** Names of the witnesses whose cosignatures stand in the note, all of them verified. */
+function cosigners(note: string): string[] {
+  const { verified } = openNote(note, [
+    checkpointVerifier(signer.keys[0]!),
+    ...witnesses.map(({ key }) => checkpointVerifier(key)),
+  ]);
+  return verified.map(({ name }) => name.replace('.test', '')).filter((name) => name !== ORIGIN.replace('.test', ''));
+}
+
+const sizeOf = (note: string) => parseCheckpoint(`${note.split('\n\n')[0]}\n`).size;
+const value = async (name: string) => {
+  const lines = (await metrics.text()).split('\n').filter((line) => line.startsWith(name));
+  return lines.map((line) => Number(line.slice(line.lastIndexOf(' ')))).reduce((a, b) => a + b, 0);
+};
+
+async function until<T>(what: () => T | Promise<T>): Promise<T> {
+  for (const end = Date.now() + 10_000; ; ) {
+    const result = await what();
+    if (result) return result;
+    if (Date.now() > end) throw new Error(`did not come to pass: ${what}; ${JSON.stringify(logged)}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+describe('a log with witnesses', () => {
+  it('publishes with the quorum, and adds the cosignature that comes late', async () => {
+    witnesses[2]!.delay = 150;
+    await open();
+    const { proof } = await submit('one');
+    expect(cosigners(proof.checkpoint)).toEqual(['a', 'b']);
+    await until(() => cosigners(log!.checkpoint).length === 3);
+    expect(sizeOf(log!.checkpoint)).toBe(1);
+    // Durable first: it is what a restart finds.
+    const shown = log!.checkpoint;
+    await log!.close();
+    await open();
+    expect(log!.checkpoint).toBe(shown);
+  });
+
+  it('waits for all of them where the policy says so, nested', async () => {
+    const lines = witnesses.map(({ policyLine }) => policyLine).join('');
+    witnesses[1]!.delay = 100;
+    await open(`${lines}group ab all a b\ngroup top all ab c\nquorum top\n`);
+    expect(cosigners((await submit('one')).proof.checkpoint)).toEqual(['a', 'b', 'c']);
+  });
+
+  it('asks in the background where the quorum is none', async () => {
+    witnesses[0]!.behaviour = 'hang';
+    await open(`${witnesses[0]!.policyLine}${witnesses[1]!.policyLine}quorum none\n`);
+    await submit('one');
+    await until(() => cosigners(log!.checkpoint).join() === 'b');
+  });
+
+  it('asks a URL that two lines share once, and takes what both keys sign', async () => {
+    const other = await new TestWitness('d', signer.keys[0]!).start();
+    const line = other.policyLine.replace(other.url, `${witnesses[0]!.url}/`);
+    await other.stop();
+    await open(`${witnesses[0]!.policyLine}${line}quorum a\n`);
+    const before = witnesses[0]!.requests;
+    await submit('one');
+    expect(witnesses[0]!.requests - before).toBe(1);
+    expect(logged.find(({ message }) => message.includes('did not sign with each of its keys'))).toBeDefined();
+  });
+
+  it.each<Behaviour>(['hang', 'garbage', 'another-tree', 'another-key', 'random-sizes', 'error-500', 'larger'])(
+    'is not held up by a witness that misbehaves: %s',
+    async (behaviour) => {
+      witnesses[0]!.behaviour = behaviour;
+      await open();
+      const started = performance.now();
+      for (let i = 0; i < 5; i++) expect(cosigners((await submit(`e${i}`)).proof.checkpoint)).toEqual(['b', 'c']);
+      expect(performance.now() - started).toBeLessThan(1500);
+      await until(() => value('stele_witness_failures_total{witness="a"'));
+      expect(log!.notReady()).toEqual([]);
+      // It is asked again after a pause, not all the time.
+      expect(witnesses[0]!.requests).toBeLessThan(15);
+      if (behaviour === 'larger') {
+        expect(await value('stele_witness_alarms_total')).toBeGreaterThan(0);
+        expect(logged.some(({ level, message }) => level === 'error' && message.includes('names a larger tree'))).toBe(
+          true,
+        );
+      }
+      witnesses[0]!.behaviour = 'good';
+      await until(() => cosigners(log!.checkpoint).length === 3);
+      expect(logged.some(({ level, message }) => level === 'info' && message === 'the witness cosigns again')).toBe(
+        true,
+      );
+    },
+  );
+
+  it('learns the size of a witness that is behind, or that it knew nothing of', async () => {
+    await open();
+    for (let i = 0; i < 3; i++) await submit(`e${i}`);
+    await witnesses[2]!.stop();
+    for (let i = 3; i < 300; i += 99) await Promise.all(Array.from({ length: 99 }, (_, j) => submit(`e${i + j}`)));
+    await witnesses[2]!.start();
+    await until(() => cosigners(log!.checkpoint).length === 3);
+    expect(witnesses[2]!.held!.checkpoint.size).toBe(300);
+    expect(await value('stele_witness_size_entries{witness="c"}')).toBe(300);
+  });
+
+  it('publishes nothing without the quorum, says why, and goes on when it returns', async () => {
+    await open();
+    await submit('one');
+    const shown = log!.checkpoint;
+    await witnesses[0]!.stop();
+    witnesses[1]!.behaviour = 'hang';
+    const refused = await submit('two').catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(RequestError);
+    expect(refused).toMatchObject({ code: 'not-published', index: 1 });
+    expect(sizeOf(log!.checkpoint)).toBe(1);
+    const [reason] = (await until(() => (log!.notReady().length > 0 ? log!.notReady() : undefined))) as string[];
+    expect(reason).toBe(
+      'the quorum of the witnesses cannot be reached: a refuses connections; b did not answer in 0.3 s',
+    );
+    // The witness that is there has seen the new tree; the public one does not show it.
+    expect(shown.split('\n\n')[0]).toBe(log!.checkpoint.split('\n\n')[0]);
+    await witnesses[0]!.start();
+    const again = await until(() => submit('two').catch(() => undefined));
+    expect(again).toMatchObject({ index: 1, duplicate: true });
+    expect(cosigners(again!.proof.checkpoint)).toEqual(expect.arrayContaining(['a', 'c']));
+    await until(() => log!.notReady().length === 0);
+  });
+
+  it('starts while the quorum is away, serves what was public, and publishes what waited', async () => {
+    await open();
+    await submit('one');
+    await log!.close();
+    await Promise.all([witnesses[0]!.stop(), witnesses[1]!.stop()]);
+    await open();
+    expect(log!.publishedSize).toBe(1);
+    await expect(submit('two')).rejects.toMatchObject({ code: 'not-published' });
+    await log!.close();
+    await open();
+    expect(log!.publishedSize).toBe(1);
+    await Promise.all([witnesses[0]!.start(), witnesses[1]!.start()]);
+    await until(() => log!.publishedSize === 2);
+  });
+
+  it('begins as a new log without its witnesses, and shows its first checkpoint when they come', async () => {
+    await Promise.all(witnesses.map((witness) => witness.stop()));
+    await open();
+    expect(() => log!.checkpoint).toThrow(RequestError);
+    await Promise.all(witnesses.map((witness) => witness.start()));
+    await until(() => submit('one').catch(() => undefined));
+    expect(log!.publishedSize).toBe(1);
+  });
+
+  it('publishes without the quorum where failOpen is set, and says so each time', async () => {
+    await Promise.all([witnesses[0]!.stop(), witnesses[1]!.stop()]);
+    await open(policyOf(witnesses, 2), { failOpen: true });
+    expect(cosigners((await submit('one')).proof.checkpoint).length).toBeLessThan(2);
+    expect(await value('stele_published_without_quorum_total')).toBeGreaterThanOrEqual(1);
+    expect(logged.some(({ message }) => message.includes('publish.failOpen'))).toBe(true);
+    await witnesses[0]!.start();
+    await until(() => cosigners(log!.checkpoint).join() === 'a,c');
+  });
+
+  it('has a quiet log cosigned again', async () => {
+    await open(policyOf(witnesses, 2), { refreshMs: 1000 });
+    await until(() => cosigners(log!.checkpoint).length === 3);
+    const shown = log!.checkpoint;
+    await until(() => log!.checkpoint !== shown && cosigners(log!.checkpoint).length === 3);
+    expect(sizeOf(log!.checkpoint)).toBe(0);
+  });
+
+  it('freezes with the quorum on the last checkpoint, and waits for it', async () => {
+    await open();
+    await submit('one');
+    await Promise.all([witnesses[0]!.stop(), witnesses[1]!.stop()]);
+    const frozen = log!.freeze();
+    const first = await Promise.race([frozen, new Promise((resolve) => setTimeout(resolve, 400))]);
+    expect(first).toBeUndefined();
+    await witnesses[0]!.start();
+    const last = await frozen;
+    expect(last).toContain('\nLog frozen — ');
+    expect(cosigners(last)).toEqual(['a', 'c']);
+    await witnesses[1]!.start();
+    await until(() => cosigners(log!.checkpoint).length === 3);
+    const shown = log!.checkpoint;
+    await log!.close();
+    await open();
+    expect(log!.checkpoint).toBe(shown);
+  });
+
+  it('keeps the pace that it is told', async () => {
+    await open(policyOf(witnesses, 2), {}, { minPublishIntervalMs: 250 });
+    await submit('one');
+    const started = performance.now();
+    await submit('two');
+    await submit('three');
+    expect(performance.now() - started).toBeGreaterThan(400);
+  });
+
+  it('closes at once while it waits for the quorum', async () => {
+    await open();
+    await Promise.all(witnesses.map((witness) => witness.stop()));
+    const waiting = submit('one').catch((error: unknown) => error);
+    await until(() => log!.notReady().length > 0);
+    await log!.close();
+    expect(await waiting).toMatchObject({ code: 'draining' });
+  });
+});
+
+describe('a log whose witnesses know another history of it', () => {
+  it('does not start from an old copy of its directory', async () => {
+    await open();
+    await submit('one');
+    await until(() => witnesses.every(({ held }) => held?.checkpoint.size === 1));
+    await log!.close();
+    const old = await tempDir();
+    try {
+      // A directory without the entry, and the same key.
+      await expect(openTestLog(old.path, { signer, cosigner: cosigner(policyOf(witnesses, 2)) })).rejects.toMatchObject(
+        {
+          code: 'rollback',
+          message: expect.stringContaining('holds a checkpoint of 1 entries'),
+        },
+      );
+    } finally {
+      await old.remove();
+    }
+  });
+
+  it('stops when two logs sign with one key: the witnesses refuse the second, which says so', async () => {
+    const other = await tempDir();
+    let conflict: { error: Error; evidence: string } | undefined;
+    await open();
+    const twin = await openTestLog(other.path, {
+      signer: await makeSigner(dir.path),
+      metrics: new Metrics({ process: false }),
+      logger: logger(),
+      limits: { outstanding: 100, unpublished: 100, publishTimeoutMs: 700, maxCheckpointDelayMs: 1000 },
+      cosigner: new Cosigner({
+        policy: parsePolicy(policyOf(witnesses, 2)),
+        origin: ORIGIN,
+        keys: signer.keys,
+        settings: TIMES,
+        metrics: new WitnessMetrics(new Metrics({ process: false }).registry),
+        logger: logger(),
+      }),
+      onConflict: async (error, evidence) => {
+        conflict = { error, evidence };
+      },
+    });
+    try {
+      await submit('one');
+      const shown = await until(() => cosigners(log!.checkpoint).length === 3 && log!.checkpoint);
+      const [outcome] = await twin.submit(bodyOf('another'), 'json');
+      expect((outcome as { error: RequestError }).error).toMatchObject({
+        code: expect.stringMatching(/store-failed|not-published/),
+      });
+      await until(() => conflict);
+      expect(witnesses.reduce((sum, { inconsistent }) => sum + inconsistent, 0)).toBeGreaterThan(0);
+      expect(conflict!.error).toMatchObject({ code: 'rollback', message: expect.stringContaining('another root') });
+      expect(conflict!.evidence.split('\n\n')[0]).toBe((shown as string).split('\n\n')[0]);
+      expect(twin.notReady().join()).toContain('two histories were signed');
+      expect(twin.publishedSize).toBe(0);
+      await expect(twin.submit(bodyOf('more'), 'json')).rejects.toMatchObject({ code: 'store-failed' });
+      // The first one goes on.
+      await submit('three');
+    } finally {
+      await twin.close();
+      await other.remove();
+    }
+  });
+});

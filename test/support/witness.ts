@@ -1,0 +1,154 @@
+/**
+ * Small witnesses in this process, which do what a test wants: cosign as c2sp.org/tlog-witness says, or misbehave in one
+ * of the ways that the log must stand.
+ */
+import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { buffer } from 'node:stream/consumers';
+import { equal } from '../../merkle/bytes.ts';
+import { type Checkpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
+import { cosign } from '../../merkle/cosignature.ts';
+import { MerkleError } from '../../merkle/errors.ts';
+import {
+  formatVerifierKey,
+  KEY_TYPE,
+  makeVerifierKey,
+  noteVerifier,
+  openNote,
+  type VerifierKey,
+} from '../../merkle/note.ts';
+import { verifyConsistency } from '../../merkle/proof.ts';
+import { fastSha256 } from '../../merkle/runtime/hash.ts';
+import { nodePrimitives } from '../../merkle/runtime/verify.ts';
+import { formatCosignatures, originHash, parseAddCheckpoint } from '../../merkle/witness.ts';
+
+export type Behaviour =
+  | 'good'
+  /** Takes the request and never answers. */
+  | 'hang'
+  | 'garbage'
+  /** A genuine cosignature over a checkpoint that was not asked about. */
+  | 'another-tree'
+  /** A cosignature by a key that nobody configured. */
+  | 'another-key'
+  /** 409, and each time another size. */
+  | 'random-sizes'
+  /** 409, and a size far beyond. */
+  | 'larger'
+  | 'error-500';
+
+export class TestWitness {
+  behaviour: Behaviour = 'good';
+  /** Milliseconds before each answer. */
+  delay = 0;
+  /** Bodies that came. */
+  requests = 0;
+  inconsistent = 0;
+  held: { readonly checkpoint: Checkpoint; readonly note: Uint8Array } | undefined;
+  readonly name: string;
+  readonly #logKey: VerifierKey;
+  readonly #pair = generateKeyPairSync('ed25519');
+  #server: Server | undefined;
+  #port = 0;
+
+  /** Knows the one log of `logKey`. */
+  constructor(name: string, logKey: VerifierKey) {
+    this.name = name;
+    this.#logKey = logKey;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  get key(): VerifierKey {
+    return makeVerifierKey(`${this.name}.test`, KEY_TYPE.cosignature, rawKey(this.#pair));
+  }
+
+  get policyLine(): string {
+    return `witness ${this.name} ${formatVerifierKey(this.key)} ${this.url}\n`;
+  }
+
+  /** Listens; after a stop on the same port as before. */
+  async start(): Promise<this> {
+    const server = createServer((request, response) => {
+      if (request.method === 'GET') return this.#get(request.url ?? '', response);
+      this.requests++;
+      buffer(request)
+        .then(async (body) => {
+          if (this.delay > 0) await new Promise((resolve) => setTimeout(resolve, this.delay));
+          await this.#add(body, response);
+        })
+        .catch(() => response.writeHead(400).end());
+    });
+    this.#server = server;
+    server.listen(this.#port, '127.0.0.1');
+    await once(server, 'listening');
+    this.#port = (server.address() as AddressInfo).port;
+    return this;
+  }
+
+  async stop(): Promise<void> {
+    const server = this.#server;
+    this.#server = undefined;
+    if (server === undefined) return;
+    server.closeAllConnections();
+    server.close();
+    await once(server, 'close');
+  }
+
+  #get(path: string, response: ServerResponse): void {
+    const mine = path === `/${originHash(this.#logKey.name)}/checkpoint`;
+    if (!mine || this.held === undefined) response.writeHead(404).end();
+    else response.end(this.held.note);
+  }
+
+  async #add(body: Uint8Array, response: ServerResponse): Promise<void> {
+    const conflict = (size: number) => response.writeHead(409, { 'content-type': 'text/x.tlog.size' }).end(`${size}\n`);
+    if (this.behaviour === 'hang') return;
+    if (this.behaviour === 'garbage') return void response.end('— not a signature\u0000');
+    if (this.behaviour === 'error-500') return void response.writeHead(500).end('out of order');
+    if (this.behaviour === 'random-sizes') return void conflict(this.requests % 7 === 0 ? 0 : this.requests % 3);
+    if (this.behaviour === 'larger') return void conflict(1_000_000);
+    const { oldSize, proof, note } = parseAddCheckpoint(body);
+    const { text, others } = openNote(note, [noteVerifier(this.#logKey, nodePrimitives)]);
+    if (others.length > 0) throw new Error('a line that is not the log’s own was sent');
+    const checkpoint = parseCheckpoint(text);
+    if (this.behaviour === 'another-tree' || this.behaviour === 'another-key') {
+      return void response.end(await this.#cosign(this.behaviour === 'another-tree' ? `${text}extension\n` : text));
+    }
+    const { size, root } = this.held?.checkpoint ?? { size: 0, root: fastSha256(new Uint8Array(0)) };
+    if (oldSize !== size) return void conflict(size);
+    try {
+      const second = checkpoint.size;
+      if (oldSize > 0) {
+        verifyConsistency({ first: oldSize, second, firstRoot: root, secondRoot: checkpoint.root, hashes: proof });
+      }
+      if (oldSize === second && !equal(root, checkpoint.root)) throw new MerkleError('bad-proof', 'another root');
+    } catch {
+      this.inconsistent++;
+      return void response.writeHead(422).end();
+    }
+    this.held = { checkpoint, note };
+    response.end(await this.#cosign(text));
+  }
+
+  async #cosign(text: string): Promise<string> {
+    const pair = this.behaviour === 'another-key' ? generateKeyPairSync('ed25519') : this.#pair;
+    const key = makeVerifierKey(`${this.name}.test`, KEY_TYPE.cosignature, rawKey(pair));
+    const signer = { key, sign: async (message: Uint8Array) => sign(null, message, pair.privateKey) };
+    return formatCosignatures([await cosign(signer, Math.floor(Date.now() / 1000), text)]);
+  }
+}
+
+function rawKey({ publicKey }: { readonly publicKey: KeyObject }): Uint8Array {
+  return publicKey.export({ format: 'der', type: 'spki' }).subarray(-32);
+}
+
+/** A policy of these witnesses, `k` of which must cosign. */
+export function policyOf(witnesses: readonly TestWitness[], k: number | 'all' | 'any'): string {
+  const names = witnesses.map(({ name }) => name).join(' ');
+  return `${witnesses.map(({ policyLine }) => policyLine).join('')}group quorum ${k} ${names}\nquorum quorum\n`;
+}
