@@ -112,12 +112,17 @@ function restore(server: ServerMain): Command {
     .requiredOption('--at-least <file>', 'the newest checkpoint of this log that is known from elsewhere');
   return settled(command, server, 'stele log restore /backup/today --data ./data --at-least checkpoint').action(
     async (from: string, options: JsonOption & { readonly atLeast: string }) => {
-      const { data } = configOf(command, server);
-      const { size, atLeast } = await withProgress('checking and copying', 'items', (onProgress) =>
-        server.restoreLog({ from, to: data, atLeast: options.atLeast, onProgress }),
+      const { data, policy } = configOf(command, server);
+      const { size, atLeast, witnesses } = await withProgress('checking and copying', 'items', (onProgress) =>
+        server.restoreLog({ from, to: data, atLeast: options.atLeast, policy, onProgress }),
       );
-      print(options.json, { from, data, size, atLeast }, [
+      print(options.json, { from, data, size, atLeast, witnesses }, [
         `Restored ${size} entries to ${data}; they extend the checkpoint over ${atLeast} entries`,
+        ...witnesses.map(({ witness, size, failed }) =>
+          size === undefined
+            ? `NOT CHECKED: the witness ${witness} ${failed}`
+            : `The witness ${witness} holds a tree of ${size} entries, which they extend`,
+        ),
         'If the log ever published a larger tree, do not start it: it would show two histories.',
       ]);
     },

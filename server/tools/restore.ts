@@ -5,10 +5,15 @@ import { MerkleError } from '../../merkle/errors.ts';
 import { noteVerifier, openNote, parseVerifierKey } from '../../merkle/note.ts';
 import { readFileIfThere } from '../../merkle/runtime/files.ts';
 import { fastSha256 } from '../../merkle/runtime/hash.ts';
+import { nodePrimitives } from '../../merkle/runtime/verify.ts';
+import { checkHeads, fetchHead } from '../cosign/heads.ts';
+import { isFailed, WitnessClient } from '../cosign/http.ts';
+import { endpointsOf, readPolicy } from '../cosign/policy.ts';
 import { ServerError } from '../errors.ts';
-import { readIdentity, writeIdentity } from '../identity.ts';
+import { type Identity, readIdentity, writeIdentity } from '../identity.ts';
 import { layout, openDirStores } from '../layout.ts';
 import { CommittedTree } from '../tree/committed.ts';
+import type { TreeReader } from '../tree/reader.ts';
 import { emptyDir } from './backup.ts';
 import { type CheckOptions, checkDir } from './check.ts';
 import { fullFiles, writeTree } from './copy.ts';
@@ -20,17 +25,35 @@ export interface RestoreOptions extends Omit<CheckOptions, 'verifierKeys'> {
   readonly to: string;
   /** File with the newest checkpoint of this log that is known from elsewhere: a monitor, a mirror, a client's proof. */
   readonly atLeast: string;
+  /** The log's witness policy, where it has one: what its witnesses hold is compared too. */
+  readonly policy?: string | undefined;
+}
+
+/** What a witness of the policy holds of the log: the size, or why that is not known. */
+export interface WitnessReport {
+  readonly witness: string;
+  /** 0 where it knows nothing of the log; undefined where `failed` says why it could not be asked. */
+  readonly size: number | undefined;
+  readonly failed?: string;
+}
+
+export interface RestoreReport {
+  readonly size: number;
+  readonly atLeast: number;
+  readonly witnesses: readonly WitnessReport[];
 }
 
 const MAX_NOTE = 1024 * 1024;
+/** How long a witness has to show its checkpoint, in milliseconds. */
+const WITNESS_TIMEOUT_MS = 10_000;
 
 /**
- * Checks the backup whole, and that its tree extends the checkpoint `atLeast`; then copies it. A log that signs on from a
+ * Checks the backup whole, and that its tree extends the checkpoint `atLeast` and those that witnesses hold; then copies it. A log that signs on from a
  * tree that lacks entries which somebody has a proof for shows two histories, and can never be trusted again.
  *
- * @throws ServerError `rollback` where the backup does not extend `atLeast`; `config`, and what `checkDir` throws
+ * @throws ServerError `rollback` where the backup does not extend one of them; `config`, `policy`, and what `checkDir` throws
  */
-export async function restore(options: RestoreOptions): Promise<{ size: number; atLeast: number }> {
+export async function restore(options: RestoreOptions): Promise<RestoreReport> {
   const { from, to } = options;
   const identity = await readIdentity(from);
   if (identity?.copy !== true) {
@@ -58,6 +81,7 @@ export async function restore(options: RestoreOptions): Promise<{ size: number; 
           'either before you know why.',
       );
     }
+    const witnesses = await askWitnesses(options.policy, identity, tree.reader());
     await emptyDir(to);
     const checkpoint = await stores.tiles.getCheckpoint();
     await tree.copyStateTo(layout.state(to));
@@ -65,10 +89,38 @@ export async function restore(options: RestoreOptions): Promise<{ size: number; 
     await writeTree(layout.public(to), files, files.count, Buffer.from(checkpoint!).toString());
     // Last: until it is there, `to` is no data directory.
     await writeIdentity(to, { ...identity, copy: false });
-    return { size, atLeast: known.size };
+    return { size, atLeast: known.size, witnesses };
   } finally {
     if (tree === undefined) await Promise.allSettled([stores.tiles.close(), stores.state.close()]);
     await tree?.close();
+  }
+}
+
+/** A witness that cannot be asked is told of, and is no reason to refuse: its machine may be what was lost. */
+async function askWitnesses(
+  file: string | undefined,
+  { origin, verifierKeys }: Identity,
+  tree: TreeReader,
+): Promise<WitnessReport[]> {
+  if (file === undefined) return [];
+  const keys = verifierKeys.map(parseVerifierKey);
+  const endpoints = endpointsOf(await readPolicy(file), keys);
+  const client = new WitnessClient();
+  try {
+    const heads = await Promise.all(
+      endpoints.map(async (endpoint) => ({
+        endpoint,
+        head: await fetchHead(client, endpoint, { origin, keys }, nodePrimitives, WITNESS_TIMEOUT_MS),
+      })),
+    );
+    await checkHeads(heads, tree);
+    return heads.map(({ endpoint: { name }, head }) =>
+      head !== undefined && isFailed(head)
+        ? { witness: name, size: undefined, failed: head.text }
+        : { witness: name, size: head?.size ?? 0 },
+    );
+  } finally {
+    client.close();
   }
 }
 

@@ -1,6 +1,8 @@
 import { cp, mkdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parseCheckpoint } from '../../merkle/checkpoint.ts';
+import { parseNote } from '../../merkle/note.ts';
 import { leafHash } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/hash.ts';
 import { lockDir } from '../../merkle/runtime/lock.ts';
@@ -11,6 +13,7 @@ import { checkDir } from '../../server/tools/check.ts';
 import { restore } from '../../server/tools/restore.ts';
 import { CommittedTree } from '../../server/tree/committed.ts';
 import { bodyOf, makeSigner, ORIGIN, openTestLog, sharedIngest, tempDir } from '../support/log.ts';
+import { policyOf, TestWitness } from '../support/witness.ts';
 
 let root: Awaited<ReturnType<typeof tempDir>>;
 let data: string;
@@ -20,7 +23,7 @@ beforeEach(async () => {
   data = join(root.path, 'data');
   await mkdir(data);
   const { verifierKeys } = await makeSigner(data);
-  await writeIdentity(data, { format: 1, origin: ORIGIN, verifierKeys, copy: false });
+  await writeIdentity(data, { format: 1, origin: ORIGIN, verifierKeys: [...verifierKeys], copy: false });
 });
 afterEach(() => root.remove());
 afterAll(() => sharedIngest().close());
@@ -171,7 +174,7 @@ describe('stele log backup and restore', () => {
   it('starts from a copy whose tree extends what is known', async () => {
     const { backup, early, size } = await backedUp();
     const to = join(root.path, 'restored');
-    expect(await restore({ from: backup, to, atLeast: early })).toEqual({ size, atLeast: 300 });
+    expect(await restore({ from: backup, to, atLeast: early })).toEqual({ size, atLeast: 300, witnesses: [] });
     await cp(join(data, 'key.pem'), join(to, 'key.pem'));
     const log = await openTestLog(to);
     expect(log.publishedSize).toBe(size);
@@ -186,6 +189,41 @@ describe('stele log backup and restore', () => {
     const to = join(root.path, 'restored');
     await expect(restore({ from: backup, to, atLeast: late })).rejects.toMatchObject({ code: 'rollback' });
     expect(await readIdentity(to)).toBeUndefined();
+  });
+
+  it('asks the witnesses of the policy what they hold', async () => {
+    const { backup, early, late, size } = await backedUp();
+    const [key] = (await makeSigner(data)).keys;
+    const policy = join(root.path, 'policy');
+    const held = async (file: string) => {
+      const note = await readFile(file);
+      return { note, checkpoint: parseCheckpoint(parseNote(note).text) };
+    };
+    const witnesses = await Promise.all(['a', 'b', 'c'].map((name) => new TestWitness(name, key!).start()));
+    try {
+      await writeFile(policy, policyOf(witnesses, 2));
+      witnesses[0]!.held = await held(early);
+      await witnesses[2]!.stop();
+      const report = await restore({ from: backup, to: join(root.path, 'restored'), atLeast: early, policy });
+      expect(report).toEqual({
+        size,
+        atLeast: 300,
+        witnesses: [
+          { witness: 'a', size: 300 },
+          { witness: 'b', size: 0 },
+          { witness: 'c', size: undefined, failed: 'refuses connections' },
+        ],
+      });
+      witnesses[1]!.held = await held(late);
+      const to = join(root.path, 'again');
+      await expect(restore({ from: backup, to, atLeast: early, policy })).rejects.toMatchObject({
+        code: 'rollback',
+        message: expect.stringContaining('the witness b holds a checkpoint of 600 entries'),
+      });
+      expect(await readIdentity(to)).toBeUndefined();
+    } finally {
+      await Promise.all(witnesses.map((witness) => witness.stop()));
+    }
   });
 
   it('refuses a checkpoint of another tree, of another key, and a directory that is no backup', async () => {
