@@ -5,6 +5,7 @@
  * Durations are text with one unit (`5ms`, `10s`, `2m`, `1h`) and become milliseconds; sizes are a number of bytes or
  * text with one unit (`64KiB`, `4MiB`) and become bytes.
  */
+import { isIP } from 'node:net';
 import { Type } from 'typebox';
 
 export type Kind = 'duration' | 'size' | 'count' | 'text' | 'path' | 'variable' | 'choice' | 'switch' | 'list';
@@ -114,4 +115,13 @@ export function list(check: (item: string) => boolean, allowed: string, about: A
 
 function within(value: number | undefined, low: number, high: number): boolean {
   return value !== undefined && value >= low && value <= high;
+}
+
+/** For `list`: an address, a range of addresses, or one of the names that Fastify knows. */
+export function isProxyRange(item: string): boolean {
+  if (item === 'loopback' || item === 'linklocal' || item === 'uniquelocal') return true;
+  const [address = '', prefix, ...rest] = item.split('/');
+  const family = isIP(address);
+  if (family === 0 || rest.length > 0) return false;
+  return prefix === undefined || (/^(0|[1-9][0-9]{0,2})$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128));
 }
