@@ -37,6 +37,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./log.ts')).logCommand(),
   },
   {
+    name: 'witness',
+    summary: 'run a witness, and say which logs it cosigns',
+    load: async () => (await import('./witness.ts')).witnessCommand(),
+  },
+  {
     name: 'completion',
     summary: 'print completions for bash, zsh or fish',
     load: async () => (await import('./completion.ts')).completionCommand(loadAll),
@@ -86,6 +91,8 @@ function root(): Command {
 
     .version(version(), '--version', 'print the version')
     .helpCommand(false)
+    // What stands after a command is for the command to read, and for its own subcommands.
+    .enablePositionalOptions()
     .addHelpText('after', HELP);
   return strict(program);
 }

@@ -1,10 +1,13 @@
 /** How results and errors leave the command line: text for people, JSON for scripts, and an exit status for both. */
 import { CommanderError } from 'commander';
+import { MerkleError } from '../../merkle/errors.ts';
 import { RuntimeError, type RuntimeErrorCode } from '../../merkle/runtime/errors.ts';
 import { CLIENT_ERRORS, ClientError } from '../errors.ts';
 
 /** Something was tried and went wrong; every other error of the runtime means that a key or a file could not be used. */
 const RUNTIME_FAILED: readonly RuntimeErrorCode[] = ['sign', 'signature-wrong', 'store'];
+
+const OTHER_ROOMS: readonly string[] = ['ServerError', 'WitnessError'];
 
 interface Described {
   readonly code: string;
@@ -65,8 +68,9 @@ function describe(error: unknown): Described {
     if (message === '(outputHelp)') return { code: 'usage', message: 'no command given', status: 2 };
     return { code: 'usage', message: `${message.replace(/\.?$/, '')}. --help shows what is taken`, status: 2 };
   }
+  if (error instanceof MerkleError) return { code: error.code, message: error.message, status: 1 };
   // By its name: loading the server's error class would load a part of the server.
-  if (error instanceof Error && error.name === 'ServerError' && 'code' in error) {
+  if (error instanceof Error && OTHER_ROOMS.includes(error.name) && 'code' in error) {
     return { code: String(error.code), message: error.message, status: error.code === 'config' ? 2 : 1 };
   }
   const text = error instanceof Error ? error.message : String(error);

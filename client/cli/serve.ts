@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { Command } from 'commander';
 import { note, print, shellWord } from './report.ts';
 import { addSettings, configOf, loadServer, type ServerMain } from './settings.ts';
+import { stopSignals } from './signals.ts';
 
 const HELP = `
 Every setting can also stand in the file or in a STELE_… variable; docs/configuration.md describes them all.
@@ -46,18 +47,4 @@ async function serve(command: Command, { serve: start, ...server }: ServerMain):
   } finally {
     await running.close();
   }
-}
-
-/** Resolves at the first signal; the second one ends the process. */
-function stopSignals(): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    let seen = false;
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-      process.on(signal, () => {
-        if (seen) process.exit(signal === 'SIGINT' ? 130 : 143);
-        seen = true;
-        resolve(signal);
-      });
-    }
-  });
 }

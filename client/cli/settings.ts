@@ -1,4 +1,4 @@
-/** The settings of a log as flags: made from the server's schema, so that `--help` and the configuration agree. */
+/** The settings of a log or a witness as flags: made from its schema, so that `--help` and the configuration agree. */
 import { type Command, Option } from 'commander';
 
 export type ServerMain = typeof import('../../server/main.ts');
@@ -8,13 +8,26 @@ export async function loadServer(): Promise<ServerMain> {
   return await import('../../server/main.ts');
 }
 
+/** What a program with settings exports. */
+export interface Settings<C> {
+  readonly SETTINGS: ServerMain['SETTINGS'];
+  readonly placeholder: ServerMain['placeholder'];
+  readonly defaultText: ServerMain['defaultText'];
+  readonly loadConfig: (options: Parameters<ServerMain['loadConfig']>[0]) => C;
+}
+
 /**
  * Adds `--config` and every setting to a command.
  *
  * @param shown flags that `--help` lists; all where left out
  */
-export function addSettings(command: Command, server: ServerMain, shown?: readonly string[]): Command {
-  command.option('--config <path>', 'configuration file (YAML); STELE_CONFIG names one too');
+export function addSettings(
+  command: Command,
+  server: Settings<unknown>,
+  shown?: readonly string[],
+  variable = 'STELE_CONFIG',
+): Command {
+  command.option('--config <path>', `configuration file (YAML); ${variable} names one too`);
   for (const setting of server.SETTINGS) {
     const option = new Option(`--${setting.flag} ${server.placeholder(setting)}`, describe(setting, server));
     command.addOption(shown === undefined || shown.includes(setting.flag) ? option : option.hideHelp());
@@ -23,7 +36,7 @@ export function addSettings(command: Command, server: ServerMain, shown?: readon
 }
 
 /** The configuration that the flags of `command`, the environment and the file give. */
-export function configOf(command: Command, server: ServerMain): ReturnType<ServerMain['loadConfig']> {
+export function configOf<C>(command: Command, server: Settings<C>): C {
   const known = new Set(server.SETTINGS.map(({ flag }) => flag));
   const flags: Record<string, string | boolean> = {};
   for (const option of command.options) {
@@ -36,6 +49,6 @@ export function configOf(command: Command, server: ServerMain): ReturnType<Serve
   return server.loadConfig({ file, env: process.env, flags });
 }
 
-function describe(setting: ServerMain['SETTINGS'][number], server: ServerMain): string {
+function describe(setting: ServerMain['SETTINGS'][number], server: Settings<unknown>): string {
   return `${setting.description.replaceAll('`', '')} (default: ${server.defaultText(setting).replaceAll('`', '')})`;
 }

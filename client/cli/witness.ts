@@ -1,0 +1,139 @@
+/** `stele witness`: run a witness until it is told to stop, and change the list of its logs while it runs. */
+import { Command } from 'commander';
+import { note, print, shellWord } from './report.ts';
+import { addSettings, configOf } from './settings.ts';
+import { stopSignals } from './signals.ts';
+
+type WitnessMain = typeof import('../../witness/main.ts');
+
+/** What `--help` of the subcommands lists of the settings; they take all of them, as the witness's own start does. */
+const SHOWN = ['data', 'logs'];
+const VARIABLE = 'STELE_WITNESS_CONFIG';
+const SETTINGS_HELP = '\nEvery setting of `stele witness` is taken too: give the same ones, best by the same --config.';
+
+const HELP = `
+Every setting can also stand in the file or in a STELE_WITNESS_… variable; docs/witness.md tells how to run one.
+SIGTERM or SIGINT ends it in order: requests under way are answered first. A second one ends it at once.
+
+Examples:
+  stele witness --name witness.example.com/w1 --data /var/lib/stele-witness --listen-host 0.0.0.0
+  stele witness log add 'log.example.com+1a2b3c4d+AbCd…' --data /var/lib/stele-witness
+  stele witness --config /etc/stele/witness.yaml --poll 30s
+  stele witness evidence /var/lib/stele-witness/evidence/0a1b….json`;
+
+interface JsonOption {
+  readonly json?: boolean;
+}
+
+export async function witnessCommand(): Promise<Command> {
+  const witness = await import('../../witness/main.ts');
+  const command = new Command('witness')
+    .description('Run a witness: it cosigns the checkpoints of logs that never take anything back')
+    .helpCommand(false)
+    // A flag after a subcommand is the subcommand's.
+    .enablePositionalOptions();
+  addSettings(command, witness, undefined, VARIABLE)
+    .option('--json', 'print what was started as JSON')
+    .addHelpText('after', HELP)
+    .action(() => serve(command, witness));
+  command.addCommand(logCommand(witness));
+  command.addCommand(evidenceCommand(witness));
+  return command;
+}
+
+async function serve(command: Command, witness: WitnessMain): Promise<void> {
+  const config = configOf(command, witness);
+  const stopping = stopSignals();
+  const running = await witness.serveWitness({ config });
+  const { url, adminUrl, name, verifierKeys, logs } = running;
+  const add = `stele witness log add 'LOG+…' --data ${shellWord(config.data)}`;
+  print(command.getOptionValue('json') as boolean | undefined, { url, adminUrl, name, verifierKeys, logs }, [
+    `The witness "${name}" listens on ${url} (${logs} logs); operator's port ${adminUrl}`,
+    'Its verifier keys, which go into the policy of whoever relies on it:',
+    ...verifierKeys.map((key) => `  ${key}`),
+    ...(logs === 0 ? ['', 'It cosigns nothing yet. Add a log by its verifier key:', `  ${add}`] : []),
+    '',
+  ]);
+  try {
+    const signal = await Promise.race([stopping, running.failed]);
+    note(`${signal}: answering the requests under way, then closing`);
+  } finally {
+    await running.close();
+  }
+}
+
+function logCommand(witness: WitnessMain): Command {
+  const log = new Command('log').description('Add, list or disable the logs of a witness').helpCommand(false);
+  for (const make of [add, list, disable]) log.addCommand(make(witness));
+  return log.addHelpText('after', "\nExamples:\n  stele witness log list\n  stele witness log add 'log.example.com+…'");
+}
+
+function add(witness: WitnessMain): Command {
+  const command = new Command('add')
+    .description('Witness a log, or one more key of it. Takes effect at once, whether the witness is running or not')
+    .argument('<vkey>', "the log's verifier key; its name is the log's origin")
+    .option('--url <url>', 'where the log is read when the witness polls');
+  return settled(
+    command,
+    witness,
+    "stele witness log add 'log.example.com+1a2b3c4d+AbCd…' --url https://log.example.com",
+  ).action(async (vkey: string, options: JsonOption & { readonly url?: string }) => {
+    const { origin } = await witness.addLog(configOf(command, witness), vkey, options.url);
+    print(options.json, { origin, vkey }, [`The log "${origin}" is witnessed.`]);
+  });
+}
+
+function list(witness: WitnessMain): Command {
+  const command = new Command('list').description('Show all logs, with the last size that was cosigned');
+  return settled(command, witness, 'stele witness log list --json').action(async (options: JsonOption) => {
+    const { logs } = await witness.listKnownLogs(configOf(command, witness));
+    const lines = logs.flatMap(({ origin, state, keys, url, size, hash }) => [
+      `${origin}  ${state}, ${size === undefined ? 'nothing cosigned yet' : `size ${size}`}`,
+      ...keys.map((key) => `  key  ${key.length > 200 ? `${key.slice(0, 200)}…` : key}`),
+      ...(url === undefined ? [] : [`  url  ${url}`]),
+      `  path /${hash}/checkpoint`,
+    ]);
+    print(options.json, { logs }, lines.length === 0 ? ['No logs.'] : lines);
+  });
+}
+
+function disable(witness: WitnessMain): Command {
+  const command = new Command('disable')
+    .description('Cosign a log, or one of its keys, no more. What was cosigned is never forgotten')
+    .argument('<log>', "the log's origin, or one of its verifier keys");
+  return settled(command, witness, 'stele witness log disable log.example.com').action(
+    async (log: string, options: JsonOption) => {
+      const { disabled } = await witness.disableLog(configOf(command, witness), log);
+      print(options.json, { disabled }, [`Disabled: ${disabled.join(', ')}`]);
+    },
+  );
+}
+
+function evidenceCommand(witness: WitnessMain): Command {
+  return new Command('evidence')
+    .description('Check a file of evidence that a log has shown two histories')
+    .argument('<file>', "a file of a witness's directory `evidence`")
+    .option('--json', 'print the result as JSON')
+    .addHelpText(
+      'after',
+      '\nIt ends with 0 where the evidence holds. Whether the keys are those of the log is for you to compare.\n\nExample:\n  stele witness evidence 0a1b….json',
+    )
+    .action(async (file: string, options: JsonOption) => {
+      const report = await witness.checkEvidence(file);
+      const { origin, kind, firstSize, secondSize, keys } = report;
+      const what =
+        kind === 'two-roots'
+          ? `two different trees of size ${firstSize}`
+          : `a tree of size ${firstSize}, and one of size ${secondSize} that does not contain it`;
+      print(options.json, { file, ...report }, [
+        `HOLDS: whoever has these keys has signed ${what}, both as "${origin}":`,
+        ...keys.map((key) => `  ${key}`),
+      ]);
+    });
+}
+
+function settled(command: Command, witness: WitnessMain, example: string): Command {
+  return addSettings(command, witness, SHOWN, VARIABLE)
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', `${SETTINGS_HELP}\n\nExample:\n  ${example}`);
+}

@@ -1,0 +1,112 @@
+/**
+ * The operator's HTTP server, on a port of its own that is bound to loopback by default. Reading needs no token; what
+ * changes the list of logs needs `Authorization: Bearer <admin token>`, and never comes from a web page: a request with an
+ * `Origin`, or for a host name that is not this machine's (DNS rebinding), is refused before the token is looked at.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import createFastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import { RuntimeError } from '../merkle/runtime/errors.ts';
+import { Refusal, WitnessError } from './errors.ts';
+import type { Listing } from './listing.ts';
+import type { Logs } from './logs.ts';
+import type { Metrics } from './metrics.ts';
+import type { Logger } from './options.ts';
+import type { Witness } from './witness.ts';
+
+const BODY_BYTES = 16 * 1024;
+const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
+
+export interface AdminOptions {
+  readonly token: string;
+  readonly list: () => readonly Listing[];
+}
+
+/**
+ * `GET /metrics`, `/healthz` (the process answers), `/readyz` (200, or 503 with the reasons), `/logs`; with the token
+ * `POST /logs/add` with `{"vkey", "url"?}` and `POST /logs/disable` with `{"log": <origin or vkey>}`.
+ */
+export function createAdminApp(
+  witness: Witness,
+  logs: Logs,
+  options: AdminOptions,
+  metrics: Metrics,
+  logger: Logger,
+): FastifyInstance {
+  const expected = digest(`Bearer ${options.token}`);
+  const app = createFastify({ logger: false, bodyLimit: BODY_BYTES, requestTimeout: 30_000, requestIdHeader: false });
+  app.server.maxConnections = 64;
+  app.setErrorHandler((error, _request, reply) => {
+    if (error instanceof Refusal) return reply.code(error.status).send({ message: error.message });
+    // The operator alone comes this far, and these messages are written for the operator.
+    if (error instanceof WitnessError) return reply.code(400).send({ message: error.message });
+    if (error instanceof RuntimeError) return reply.code(500).send({ message: error.message });
+    const { statusCode = 500, message } = error as { statusCode?: number; message?: string };
+    if (statusCode < 500) return reply.code(statusCode).send({ message });
+    logger.error({ err: error }, 'an admin request failed');
+    return reply.code(500).send({ message: 'internal error' });
+  });
+  app.setNotFoundHandler((_request, reply) => reply.code(404).send({ message: 'not found' }));
+
+  app.get('/healthz', (_request, reply) => reply.header('cache-control', 'no-store').send('ok\n'));
+  app.get('/readyz', (_request, reply) => {
+    const reasons = witness.notReady();
+    const ready = reasons.length === 0;
+    return reply
+      .code(ready ? 200 : 503)
+      .header('cache-control', 'no-store')
+      .send({ ready, reasons });
+  });
+  app.get('/metrics', async (_request, reply) =>
+    reply.header('content-type', metrics.registry.contentType).send(await metrics.registry.metrics()),
+  );
+  app.get('/logs', () => ({ logs: options.list() }));
+
+  const operator = {
+    onRequest: async (request: FastifyRequest) => {
+      const refused = notFromHere(request);
+      if (refused !== undefined) throw new Refusal('unauthorized', refused);
+      if (!timingSafeEqual(digest(request.headers.authorization ?? ''), expected)) {
+        throw new Refusal('unauthorized', 'this needs the header "Authorization: Bearer <admin token>"');
+      }
+    },
+  };
+  app.post('/logs/add', operator, async (request) => {
+    const { vkey, url } = fields(request.body, ['vkey', 'url']);
+    if (vkey === undefined) throw new Refusal('malformed', 'the body must be {"vkey": …, "url"?: …}');
+    const { origin } = await logs.add(vkey, url);
+    metrics.logs.set(logs.count);
+    return { origin };
+  });
+  app.post('/logs/disable', operator, async (request) => {
+    const { log } = fields(request.body, ['log']);
+    if (log === undefined) throw new Refusal('malformed', 'the body must be {"log": <origin or verifier key>}');
+    const disabled = await logs.disable(log);
+    metrics.logs.set(logs.count);
+    return { disabled };
+  });
+  return app;
+}
+
+function fields(body: unknown, names: readonly string[]): Partial<Record<string, string>> {
+  if (typeof body !== 'object' || body === null) throw new Refusal('malformed', 'the body must be a JSON object');
+  for (const [name, value] of Object.entries(body)) {
+    if (!names.includes(name) || typeof value !== 'string') {
+      throw new Refusal('malformed', `the body has the members ${names.join(', ')}, each a text`);
+    }
+  }
+  return body;
+}
+
+/** Why the request may be a web page's, undefined where it is not. */
+function notFromHere(request: FastifyRequest): string | undefined {
+  if (request.headers.origin !== undefined) return 'requests of web pages are not taken here';
+  const host = (request.headers.host ?? '').replace(/:[0-9]+$/, '').toLowerCase();
+  const bound = request.socket.localAddress?.replace(/^::ffff:/, '');
+  if (LOOPBACK.has(host) || host === bound || host === `[${bound}]`) return undefined;
+  return 'the Host header must be localhost, a loopback address or the address that the admin port is bound to';
+}
+
+/** Hashed, as `timingSafeEqual` wants equal lengths. */
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

@@ -1,0 +1,175 @@
+/**
+ * The settings of a witness: the one schema behind `witness.yaml`, the flags and the `STELE_WITNESS_…` variables, read in
+ * the same way as a log's.
+ */
+import { join } from 'node:path';
+import { type StaticDecode, Type } from 'typebox';
+import { keySettings, keySpec, withPassphrase } from '../merkle/runtime/config/key.ts';
+import { type DeepReadonly, failOn, freeze, type LoadOptions, readSettings } from '../merkle/runtime/config/load.ts';
+import { settingsOf } from '../merkle/runtime/config/settings.ts';
+import { SettingNames } from '../merkle/runtime/config/sources.ts';
+import { choice, count, duration, isProxyRange, list, path, size, text } from '../merkle/runtime/config/values.ts';
+import type { KeySpec } from '../merkle/runtime/signer.ts';
+
+const opt = Type.Optional;
+const ADDRESS = /^[A-Za-z0-9.:-]+$/;
+/** What a signature line can name, and ML-DSA-44 can sign: 255 bytes at most, so ASCII here. */
+const KEY_NAME = /^[!-*,-~]{1,255}$/;
+
+export const ConfigSchema = Type.Object({
+  name: text(KEY_NAME, '1 to 255 printable ASCII characters without spaces and "+", such as witness.example.com/w1', {
+    description: "The witness's name in its signature lines: by custom a URL of its own without the scheme.",
+    default: 'localhost/witness',
+    danger: 'Fixed once the witness has started: those who trust it know it by this name and its key.',
+  }),
+  data: path({
+    description: 'Directory with all of the state. One process owns it at a time.',
+    default: './witness-data',
+    danger: 'Never start from an old copy: it has forgotten what it signed, and could sign another history.',
+  }),
+  listen: Type.Object({
+    host: text(ADDRESS, 'an IP address or a host name', {
+      description: 'Address of the public port.',
+      default: '127.0.0.1',
+    }),
+    port: count('port', 0, 65535, { description: 'The public port; 0 takes a free one.', default: 3100 }),
+  }),
+  admin: Type.Object({
+    host: text(ADDRESS, 'an IP address or a host name', {
+      description: 'Address of the admin port: metrics, health, and the list of logs.',
+      default: '127.0.0.1',
+      danger: 'Changing the list needs the token in `admin.token` in the data directory, which crosses in the clear.',
+    }),
+    port: count('port', 0, 65535, { description: 'The admin port; 0 takes a free one.', default: 3101 }),
+  }),
+  cosignatures: choice(['ed25519', 'ml-dsa-44', 'both'], {
+    description:
+      'Which cosignatures are given. ML-DSA-44 is what the specification recommends and `sign-subtree` needs; Ed25519 is what all logs and clients take today.',
+    default: 'ed25519',
+    danger: 'An ML-DSA-44 cosignature has 2,420 bytes, which every proof of the log then carries, and takes 13 ms.',
+  }),
+  key: keySettings(
+    'The Ed25519 key',
+    '`key.pem` in the data directory, made at the first start',
+    'Whoever reads it can cosign as this witness. Use it for nothing else, not for a second witness either.',
+  ),
+  mldsaKey: Type.Object({
+    file: opt(
+      path({
+        description: 'The ML-DSA-44 key: a PKCS#8 PEM file with its seed, not encrypted.',
+        defaultText: '`mldsa44.pem` in the data directory, made at the first start that needs it',
+        danger: 'Whoever reads it can cosign as this witness.',
+      }),
+    ),
+    threads: count('threads', 1, 64, { description: 'Worker threads that sign with it.', default: 1 }),
+  }),
+  logs: opt(
+    path({
+      description:
+        'File with the logs that are witnessed: `log <vkey> [<url>]` lines of c2sp.org/tlog-policy. `stele witness log` changes it.',
+      defaultText: '`logs` in the data directory',
+    }),
+  ),
+  poll: duration('0s', '24h', {
+    description: 'How often the logs that have a URL are asked for their checkpoint; 0s: never, they push.',
+    default: '0s',
+  }),
+  limits: Type.Object({
+    bodyBytes: size('16KiB', '1MiB', {
+      description: 'Longest request body; a longer one gets 413.',
+      default: '128KiB',
+    }),
+    connections: count('connections', 1, 1_000_000, {
+      description: 'Open connections to the public port; more are closed at once.',
+      default: 10_000,
+    }),
+    waiting: count('requests', 1, 10_000, {
+      description: 'Requests about one log that wait for each other; past it new ones get 503.',
+      default: 64,
+    }),
+    signing: count('requests', 1, 100_000, {
+      description: 'Requests that are being signed, all together; past it new ones get 503.',
+      default: 4096,
+    }),
+    evidence: count('files', 0, 10_000, {
+      description: 'Files of evidence kept for one log; more are only counted.',
+      default: 16,
+    }),
+    requestTimeout: duration('1s', '10m', {
+      description: 'A client must have sent its whole request in this time.',
+      default: '30s',
+    }),
+  }),
+  rateLimit: Type.Object({
+    window: duration('1s', '24h', { description: 'The time over which the two limits count.', default: '10s' }),
+    perAddress: count('requests', 0, 10_000_000, {
+      description: 'Requests that one address may make in that time; 0 is no limit.',
+      default: 10_000,
+      danger: 'Behind a proxy that `trustProxy` does not name, all clients share one address.',
+    }),
+    perOrigin: count('requests', 0, 10_000_000, {
+      description: 'Checkpoints of one log that are cosigned in that time; 0 is no limit.',
+      default: 5_000,
+    }),
+  }),
+  trustProxy: list(isProxyRange, 'IP addresses or ranges (10.0.0.0/8), or loopback, linklocal, uniquelocal', {
+    description: "Addresses of proxies whose `X-Forwarded-For` is believed when a client's address is needed.",
+    default: [],
+    danger: 'Whoever connects from one of these can claim any address, and so get around the limit.',
+  }),
+  log: Type.Object({
+    level: choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
+      description: 'Least severe message that is logged.',
+      default: 'info',
+    }),
+  }),
+});
+
+type Decoded = StaticDecode<typeof ConfigSchema>;
+
+/** Durations in milliseconds, sizes in bytes, paths absolute. Frozen at every depth. */
+export type Config = DeepReadonly<
+  Omit<Decoded, 'key' | 'mldsaKey' | 'logs'> & {
+    key: KeySpec;
+    /** The key file is the default one: a key is made there at the first start. */
+    createKey: boolean;
+    mldsaKey: { file: string; create: boolean; threads: number };
+    logs: string;
+  }
+>;
+
+export const SETTINGS = settingsOf(ConfigSchema, 'STELE_WITNESS_');
+
+const NAMES = new SettingNames(
+  SETTINGS,
+  'STELE_WITNESS_',
+  'stele witness --help',
+  (name) => name === 'STELE_WITNESS_CONFIG',
+);
+
+/**
+ * The configuration of one start.
+ *
+ * @throws RuntimeError `config` naming every setting that is unknown or wrong.
+ */
+export function loadConfig(options: LoadOptions = {}): Config {
+  const { decoded } = readSettings<Decoded>(NAMES, options);
+  const { key, mldsaKey, logs, ...rest } = decoded;
+  const problems: string[] = [];
+  const spec = keySpec('key', key, problems);
+  if (rest.listen.port !== 0 && rest.listen.port === rest.admin.port && rest.listen.host === rest.admin.host) {
+    problems.push(`"listen" and "admin" are both ${rest.listen.host}:${rest.listen.port}: give them two ports`);
+  }
+  failOn(problems);
+  return freeze({
+    ...rest,
+    key: spec ?? withPassphrase(join(rest.data, 'key.pem'), key),
+    createKey: spec === undefined,
+    mldsaKey: {
+      file: mldsaKey.file ?? join(rest.data, 'mldsa44.pem'),
+      create: mldsaKey.file === undefined,
+      threads: mldsaKey.threads,
+    },
+    logs: logs ?? join(rest.data, 'logs'),
+  });
+}

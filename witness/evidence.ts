@@ -1,0 +1,107 @@
+/**
+ * Keeps evidence of a log's misbehaviour as files, which an operator can hand to others: `stele witness evidence <file>`
+ * checks one, and needs nothing else. The name is `<origin hash, 16 digits>-<hash of the content, 16 digits>.json`, so that
+ * one and the same find is kept once.
+ */
+import { join } from 'node:path';
+import { encodeHex, encodeUtf8, equal } from '../merkle/bytes.ts';
+import type { Checkpoint } from '../merkle/checkpoint.ts';
+import { MerkleError } from '../merkle/errors.ts';
+import { type Evidence, formatEvidence, proofOfFork, verifyEvidence } from '../merkle/evidence.ts';
+import { formatNote, type NoteSignature, type VerifierKey } from '../merkle/note.ts';
+import { isThere, makeDirDurable, writeFileDurable } from '../merkle/runtime/files.ts';
+import { fastSha256 } from '../merkle/runtime/hash.ts';
+import { nodePrimitives } from '../merkle/runtime/verify.ts';
+import { originHash } from '../merkle/witness.ts';
+import type { KnownLog } from './logs.ts';
+import type { Logger } from './options.ts';
+import type { Cosigned } from './store.ts';
+
+/** A checkpoint that the log signed, as it came in. */
+export interface Offered extends Pick<Checkpoint, 'origin' | 'size' | 'root'> {
+  readonly text: string;
+  /** Signatures of the log that verified. */
+  readonly signatures: readonly NoteSignature[];
+}
+
+/**
+ * The evidence that `offered`, with a consistency proof from `stored` to it that failed, gives against the log; undefined
+ * where it gives none. `root` is the root at the stored size, where it is known from elsewhere than the proof.
+ */
+export function findEvidence(
+  log: KnownLog,
+  stored: Cosigned,
+  offered: Offered,
+  proof: readonly Uint8Array[],
+  root?: Uint8Array,
+): Evidence | undefined {
+  const first = noteBy(log, stored.text, stored.signatures);
+  const second = noteBy(log, offered.text, offered.signatures);
+  // The keys of the first may have been taken from the list since: nobody could check it then.
+  if (first === undefined || second === undefined) return undefined;
+  const evidence = { keys: keysOf(log, first.signatures, second.signatures), first: first.note, second: second.note };
+  if (stored.size === offered.size) return equal(stored.root, offered.root) ? undefined : checked(evidence);
+  if (stored.size === 0 || stored.size > offered.size) return undefined;
+  if (root !== undefined) return checked({ ...evidence, proof: { root, hashes: proof } });
+  const fork = proofOfFork(stored, offered, proof, fastSha256);
+  return fork && checked({ ...evidence, proof: fork });
+}
+
+/** Nothing is handed out that does not hold: an accusation that is wrong harms more than one that is missing. */
+function checked(evidence: Evidence): Evidence | undefined {
+  try {
+    verifyEvidence(evidence, nodePrimitives, fastSha256);
+    return evidence;
+  } catch (error) {
+    if (error instanceof MerkleError) return undefined;
+    throw error;
+  }
+}
+
+/** The note with the log's own signatures alone. */
+function noteBy(log: KnownLog, text: string, signatures: readonly NoteSignature[]) {
+  const own = signatures.filter((signature) => log.keys.some((key) => signedBy(key, signature)));
+  return own.length === 0 ? undefined : { note: formatNote(text, own), signatures: own };
+}
+
+function keysOf(log: KnownLog, ...notes: readonly (readonly NoteSignature[])[]): VerifierKey[] {
+  return log.keys.filter((key) => notes.some((signatures) => signatures.some((it) => signedBy(key, it))));
+}
+
+export function signedBy(key: VerifierKey, signature: NoteSignature): boolean {
+  return key.name === signature.name && equal(key.keyId, signature.keyId);
+}
+
+export class EvidenceFiles {
+  readonly #dir: string;
+  readonly #max: number;
+  readonly #logger: Logger;
+  readonly #kept = new Map<string, number>();
+
+  constructor(dir: string, max: number, logger: Logger) {
+    this.#dir = dir;
+    this.#max = max;
+    this.#logger = logger;
+  }
+
+  /** Writes the evidence, unless it is there already. Never throws: a full disk must not change an answer. */
+  async keep(origin: string, evidence: Evidence): Promise<void> {
+    const bytes = encodeUtf8(formatEvidence(evidence));
+    const name = `${originHash(origin).slice(0, 16)}-${encodeHex(fastSha256(bytes)).slice(0, 16)}.json`;
+    const path = join(this.#dir, name);
+    try {
+      if (await isThere(path)) return;
+      const kept = this.#kept.get(origin) ?? 0;
+      if (kept >= this.#max) {
+        this.#logger.error({ origin }, 'the log has shown two histories again; no more evidence of it is kept');
+        return;
+      }
+      this.#kept.set(origin, kept + 1);
+      await makeDirDurable(this.#dir);
+      await writeFileDurable(path, bytes);
+      this.#logger.error({ origin, file: path }, 'THE LOG HAS SHOWN TWO HISTORIES: the evidence is in the file');
+    } catch (error) {
+      this.#logger.error({ origin, err: error }, 'evidence of two histories could not be written');
+    }
+  }
+}

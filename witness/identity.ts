@@ -1,0 +1,85 @@
+/**
+ * Whose data directory this is: `witness.json`, written before anything is signed.
+ *
+ *     {"format":1,"name":"witness.example.com/w1","verifierKeys":["witness.example.com/w1+…"]}
+ *
+ * A witness may get a key of the other type later; the keys that it has signed with stay its keys.
+ */
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { decodeUtf8, encodeUtf8 } from '../merkle/bytes.ts';
+import { formatVerifierKey, parseVerifierKey, type VerifierKey } from '../merkle/note.ts';
+import { readFileIfThere, writeFileDurable } from '../merkle/runtime/files.ts';
+import { WitnessError } from './errors.ts';
+
+const FORMAT = 1;
+const MAX_BYTES = 64 * 1024;
+const TOKEN_FORM = /^[A-Za-z0-9_-]{43}$/;
+
+export interface Identity {
+  readonly name: string;
+  readonly keys: readonly VerifierKey[];
+}
+
+export const layout = {
+  identity: (dir: string) => join(dir, 'witness.json'),
+  store: (dir: string) => join(dir, 'store'),
+  evidence: (dir: string) => join(dir, 'evidence'),
+  adminToken: (dir: string) => join(dir, 'admin.token'),
+};
+
+/** The identity of `dir`, or undefined where there is none. @throws WitnessError `format-version`, `corrupt` */
+export async function readIdentity(dir: string): Promise<Identity | undefined> {
+  const path = layout.identity(dir);
+  const bytes = await readFileIfThere(path, MAX_BYTES);
+  if (bytes === undefined) return undefined;
+  try {
+    const { format, name, verifierKeys } = JSON.parse(decodeUtf8(bytes)) as Record<string, unknown>;
+    if (Number.isSafeInteger(format) && format !== FORMAT) {
+      throw new WitnessError(
+        'format-version',
+        `the data directory ${dir} has format ${String(format)}, and this Stele reads format ${FORMAT}. Start the witness with the version of Stele that wrote it.`,
+      );
+    }
+    if (typeof name !== 'string' || !Array.isArray(verifierKeys)) throw new Error('fields are missing');
+    return { name, keys: verifierKeys.map((key) => parseVerifierKey(String(key))) };
+  } catch (error) {
+    if (error instanceof WitnessError) throw error;
+    throw new WitnessError('corrupt', `${path} is not what a witness writes. Put the file back from a backup.`);
+  }
+}
+
+/** Checks the name and keys of this start against `found`, and writes the new ones down. @throws WitnessError `key-mismatch` */
+export async function settleIdentity(dir: string, found: Identity | undefined, mine: Identity): Promise<void> {
+  if (found !== undefined && found.name !== mine.name) {
+    throw new WitnessError(
+      'key-mismatch',
+      `the data directory ${dir} belongs to the witness "${found.name}", and the configured name is "${mine.name}". Set \`name\` back, or point \`data\` elsewhere.`,
+    );
+  }
+  const before = found?.keys ?? [];
+  for (const old of before) {
+    const now = mine.keys.find(({ type }) => type === old.type);
+    if (now === undefined || formatVerifierKey(now) === formatVerifierKey(old)) continue;
+    throw new WitnessError(
+      'key-mismatch',
+      `the witness in ${dir} has signed with ${formatVerifierKey(old)}, and the configured key is ${formatVerifierKey(now)}. Configure the key that it began with; with a new key it is a new witness, with a data directory of its own.`,
+    );
+  }
+  const added = mine.keys.filter(({ type }) => before.every((old) => old.type !== type));
+  if (added.length === 0) return;
+  const verifierKeys = [...before, ...added].map(formatVerifierKey);
+  const text = JSON.stringify({ format: FORMAT, name: mine.name, verifierKeys });
+  await writeFileDurable(layout.identity(dir), encodeUtf8(`${text}\n`));
+}
+
+/** Whoever can read this file may change the list of logs through the admin port. */
+export async function openAdminToken(dir: string): Promise<string> {
+  const path = layout.adminToken(dir);
+  const stored = await readFileIfThere(path, 1024);
+  const token = stored === undefined ? '' : Buffer.from(stored).toString().trim();
+  if (TOKEN_FORM.test(token)) return token;
+  const made = randomBytes(32).toString('base64url');
+  await writeFileDurable(path, Buffer.from(`${made}\n`), { mode: 0o600 });
+  return made;
+}

@@ -1,0 +1,106 @@
+/** The keys that a witness cosigns with, as the configuration names them. */
+import type { CosignatureSigner } from '../merkle/cosignature.ts';
+import { KEY_TYPE, makeVerifierKey } from '../merkle/note.ts';
+import { isThere } from '../merkle/runtime/files.ts';
+import { createKeyFile } from '../merkle/runtime/keyfile.ts';
+import { createMldsaKeyFile, openMldsaSigner } from '../merkle/runtime/mldsa.ts';
+import { openSigner, readSecret, retryingSigner } from '../merkle/runtime/signer.ts';
+import type { Config } from './config.ts';
+import { WitnessError } from './errors.ts';
+import type { Logger } from './options.ts';
+
+/** A key to cosign with: every signature is verified before it is handed out. */
+export interface WitnessKey extends CosignatureSigner {
+  readonly healthy: boolean;
+  close(): Promise<void>;
+}
+
+/** SubjectPublicKeyInfo of an Ed25519 key (RFC 8410) ends in the 32 bytes of the key. */
+const ED25519_SIZE = 32;
+
+export interface KeyOptions {
+  readonly config: Pick<Config, 'name' | 'cosignatures' | 'key' | 'createKey' | 'mldsaKey'>;
+  /** Types of the keys that this witness had before: one that is missing is a loss, and no new one is made. */
+  readonly known: ReadonlySet<number>;
+  readonly logger: Logger;
+  readonly onError: () => void;
+}
+
+/** Opens the keys, one or two. Throws `WitnessError` (`config`, `key-mismatch`) and what opening a key throws. */
+export async function openKeys(options: KeyOptions): Promise<WitnessKey[]> {
+  const { cosignatures } = options.config;
+  const keys: WitnessKey[] = [];
+  try {
+    if (cosignatures !== 'ml-dsa-44') keys.push(await openEd25519(options));
+    if (cosignatures !== 'ed25519') keys.push(await openMldsa(options));
+    return keys;
+  } catch (error) {
+    await Promise.allSettled(keys.map((key) => key.close()));
+    throw error;
+  }
+}
+
+async function openEd25519({ config, known, logger, onError }: KeyOptions): Promise<WitnessKey> {
+  const { key: spec, createKey } = config;
+  if (createKey && 'file' in spec && !(await isThere(spec.file))) {
+    if (known.has(KEY_TYPE.cosignature)) throw lost(spec.file);
+    const passphrase = spec.passphrase === undefined ? undefined : await readSecret(spec.passphrase);
+    await createKeyFile(spec.file, 'ed25519', passphrase);
+    logger.info({ file: spec.file }, 'made the Ed25519 key of this witness; keep a copy of it elsewhere');
+  }
+  const signer = retryingSigner(await openSigner(spec), {
+    onError: (error, attempt) => {
+      onError();
+      logger.warn({ code: error.code, attempt, reason: error.message }, 'signing failed; trying again');
+    },
+    onRecover: (attempts) => logger.info({ attempts }, 'signing works again'),
+  });
+  if (signer.algorithm !== 'ed25519') {
+    await signer.close();
+    throw new WitnessError('config', '`key` is not an Ed25519 key: make one with `stele keygen --algorithm ed25519`.');
+  }
+  return {
+    key: makeVerifierKey(config.name, KEY_TYPE.cosignature, signer.publicKey.slice(-ED25519_SIZE)),
+    sign: (message) => signer.sign(message),
+    get healthy() {
+      return signer.healthy;
+    },
+    close: () => signer.close(),
+  };
+}
+
+async function openMldsa({ config, known, logger, onError }: KeyOptions): Promise<WitnessKey> {
+  const { file, create, threads } = config.mldsaKey;
+  if (create && !(await isThere(file))) {
+    if (known.has(KEY_TYPE.mldsa44)) throw lost(file);
+    await createMldsaKeyFile(file);
+    logger.info({ file }, 'made the ML-DSA-44 key of this witness; keep a copy of it elsewhere');
+  }
+  const signer = await openMldsaSigner(file, threads);
+  let healthy = true;
+  return {
+    key: makeVerifierKey(config.name, KEY_TYPE.mldsa44, signer.publicKey),
+    sign: async (message) => {
+      try {
+        const signature = await signer.sign(message);
+        healthy = true;
+        return signature;
+      } catch (error) {
+        healthy = false;
+        onError();
+        throw error;
+      }
+    },
+    get healthy() {
+      return healthy;
+    },
+    close: () => signer.close(),
+  };
+}
+
+function lost(file: string): WitnessError {
+  return new WitnessError(
+    'key-mismatch',
+    `the key ${file} is missing, and this witness has signed with it. Put the file back from your copy; with a new key it would be another witness, with a data directory of its own.`,
+  );
+}

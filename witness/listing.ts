@@ -1,0 +1,38 @@
+/** What an operator sees of the logs: those in the file, and those that were cosigned before and are in no file any more. */
+import { encodeBase64 } from '../merkle/bytes.ts';
+import { originHash } from '../merkle/witness.ts';
+import type { Logs } from './logs.ts';
+import type { WitnessStore } from './store.ts';
+
+export interface Listing {
+  readonly origin: string;
+  /** How the witness names it in its URLs. */
+  readonly hash: string;
+  readonly state: 'witnessed' | 'disabled' | 'not listed';
+  readonly keys: readonly string[];
+  readonly url?: string;
+  /** Of the last checkpoint that was cosigned; absent where none was. */
+  readonly size?: number;
+  /** Base64. */
+  readonly root?: string;
+}
+
+/** Sorted by origin. `store` is undefined while it is not open. */
+export function listLogs(logs: Logs, store: WitnessStore | undefined): Listing[] {
+  const keys = logs.list();
+  const origins = new Set([...keys.map(({ origin }) => origin), ...[...(store?.all() ?? [])].map((it) => it.origin)]);
+  return [...origins].sort().map((origin) => {
+    const all = keys.filter((key) => key.origin === origin);
+    const enabled = all.filter(({ disabled }) => !disabled);
+    const cosigned = store?.get(origin);
+    const url = enabled.find((key) => key.url !== undefined)?.url;
+    return {
+      origin,
+      hash: originHash(origin),
+      state: enabled.length > 0 ? 'witnessed' : all.length > 0 ? 'disabled' : 'not listed',
+      keys: (enabled.length > 0 ? enabled : all).map(({ vkey }) => vkey),
+      ...(url !== undefined && { url }),
+      ...(cosigned !== undefined && { size: cosigned.size, root: encodeBase64(cosigned.root) }),
+    };
+  });
+}

@@ -1,0 +1,195 @@
+/**
+ * The logs that are witnessed: a file in the format of c2sp.org/tlog-policy (C2SP 1896a5a, 2026-06-22), of which only the
+ * `log` lines count. Several lines with one name are several keys of one log. A log that is disabled stays in the file:
+ *
+ *   log example.com/log+5c4b9d4b+Ac… https://example.com/log
+ *   #disabled log example.com/old+1f2e3d4c+AQ…
+ *
+ * Whatever else stands in the file, comments included, stays as it is. What the witness has cosigned is not here but in its
+ * store, and outlives every change of this file.
+ */
+import { decodeUtf8, encodeUtf8 } from '../merkle/bytes.ts';
+import { checkpointVerifier } from '../merkle/cosignature.ts';
+import { MerkleError } from '../merkle/errors.ts';
+import { formatVerifierKey, type NoteVerifier, type VerifierKey } from '../merkle/note.ts';
+import { MAX_LOG_FILE, type PolicyLog, parseLogLines } from '../merkle/policy.ts';
+import { readFileIfThere, writeFileDurable } from '../merkle/runtime/files.ts';
+import { nodePrimitives } from '../merkle/runtime/verify.ts';
+import { WitnessError } from './errors.ts';
+
+/** A log that is witnessed. */
+export interface KnownLog {
+  readonly origin: string;
+  readonly keys: readonly VerifierKey[];
+  readonly verifiers: readonly NoteVerifier[];
+  /** Where it is read when it is polled: the first URL of its lines. */
+  readonly url: string | undefined;
+}
+
+export interface ListedKey {
+  readonly origin: string;
+  readonly vkey: string;
+  readonly url: string | undefined;
+  readonly disabled: boolean;
+}
+
+const DISABLED = /^#disabled[ \t]+(log[ \t].*)$/;
+const URL_FORM = /^https?:\/\/[^\s]+$/;
+
+export class Logs {
+  readonly #file: string;
+  #text: string;
+  #known: ReadonlyMap<string, KnownLog>;
+  #edits: Promise<unknown> = Promise.resolve();
+
+  private constructor(file: string, text: string) {
+    this.#file = file;
+    this.#text = text;
+    this.#known = group(parse(text, file));
+  }
+
+  /** The logs in `file`; none where it is not there. @throws WitnessError `logs`; RuntimeError `file` */
+  static async open(file: string): Promise<Logs> {
+    const bytes = await readFileIfThere(file, MAX_LOG_FILE);
+    let text = '';
+    try {
+      text = bytes === undefined ? '' : decodeUtf8(bytes);
+    } catch {
+      throw new WitnessError('logs', `${file} is not UTF-8 text`);
+    }
+    return new Logs(file, text);
+  }
+
+  get(origin: string): KnownLog | undefined {
+    return this.#known.get(origin);
+  }
+
+  get count(): number {
+    return this.#known.size;
+  }
+
+  all(): IterableIterator<KnownLog> {
+    return this.#known.values();
+  }
+
+  /** Every key in the file, the disabled ones too. */
+  list(): ListedKey[] {
+    const enabled = parse(this.#text, this.#file).map((log) => listed(log, false));
+    return [...enabled, ...disabledLines(this.#text).map(({ log }) => listed(log, true))];
+  }
+
+  /**
+   * Adds a key of a log, or enables it again; durable when it resolves. `url` replaces the one that stood there.
+   *
+   * @throws WitnessError `logs`; RuntimeError `file`
+   */
+  add(vkey: string, url?: string): Promise<KnownLog> {
+    return this.#edit(async () => {
+      if (url !== undefined && !URL_FORM.test(url)) throw wrong(`"${url}" is not an http or https URL`);
+      const line = `log ${vkey}${url === undefined ? '' : ` ${url}`}`;
+      const [log] = parse(`${line}\n`, 'the log');
+      if (log === undefined) throw wrong('a verifier key is needed');
+      const full = formatVerifierKey(log.key);
+      const rest = linesOf(this.#text).filter((old) => keyIn(old) !== full);
+      await this.#save([...rest, line]);
+      return this.#known.get(log.key.name)!;
+    });
+  }
+
+  /**
+   * Stops witnessing a log, or one of its keys; durable when it resolves. Resolves with the keys that were disabled.
+   *
+   * @throws WitnessError `logs`: there is no such log; RuntimeError `file`
+   */
+  disable(originOrKey: string): Promise<string[]> {
+    return this.#edit(async () => {
+      const gone: string[] = [];
+      const lines = linesOf(this.#text).map((line) => {
+        const [log] = DISABLED.test(line) ? [] : logIn(line);
+        if (log === undefined) return line;
+        const vkey = formatVerifierKey(log.key);
+        if (log.key.name !== originOrKey && vkey !== originOrKey) return line;
+        gone.push(vkey);
+        return `#disabled ${line.trim()}`;
+      });
+      if (gone.length === 0)
+        throw wrong(`no log or key "${originOrKey}" is witnessed; \`stele witness log list\` shows all`);
+      await this.#save(lines);
+      return gone;
+    });
+  }
+
+  #edit<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#edits.then(work);
+    this.#edits = done.catch(() => {});
+    return done;
+  }
+
+  async #save(lines: readonly string[]): Promise<void> {
+    const text = lines.map((line) => `${line}\n`).join('');
+    const known = group(parse(text, this.#file));
+    await writeFileDurable(this.#file, encodeUtf8(text));
+    this.#text = text;
+    this.#known = known;
+  }
+}
+
+function parse(text: string, file: string): PolicyLog[] {
+  try {
+    return parseLogLines(text);
+  } catch (error) {
+    if (error instanceof MerkleError) throw new WitnessError('logs', `${file}: ${error.message}`);
+    throw error;
+  }
+}
+
+function group(logs: readonly PolicyLog[]): ReadonlyMap<string, KnownLog> {
+  const known = new Map<string, KnownLog>();
+  for (const { key, url } of logs) {
+    const before = known.get(key.name);
+    const verifier = checkpointVerifier(key, nodePrimitives);
+    known.set(key.name, {
+      origin: key.name,
+      keys: [...(before?.keys ?? []), key],
+      verifiers: [...(before?.verifiers ?? []), verifier],
+      url: before?.url ?? url,
+    });
+  }
+  return known;
+}
+
+function listed({ key, url }: PolicyLog, disabled: boolean): ListedKey {
+  return { origin: key.name, vkey: formatVerifierKey(key), url, disabled };
+}
+
+function linesOf(text: string): string[] {
+  const lines = text.split('\n');
+  lines.pop();
+  return lines;
+}
+
+function disabledLines(text: string): { readonly log: PolicyLog }[] {
+  return linesOf(text).flatMap((line) => {
+    const inner = DISABLED.exec(line)?.[1];
+    return inner === undefined ? [] : logIn(inner).map((log) => ({ log }));
+  });
+}
+
+/** The log of a line, or none. */
+function logIn(line: string): PolicyLog[] {
+  try {
+    return parseLogLines(`${line}\n`);
+  } catch {
+    // A comment that only looks like a log: it is nobody's.
+    return [];
+  }
+}
+
+function keyIn(line: string): string | undefined {
+  const [log] = logIn(DISABLED.exec(line)?.[1] ?? line);
+  return log && formatVerifierKey(log.key);
+}
+
+function wrong(message: string): WitnessError {
+  return new WitnessError('logs', message);
+}

@@ -1,0 +1,98 @@
+/** Opens the witness of a configuration: data directory, keys, list of logs and store, without a network. */
+import { formatVerifierKey } from '../merkle/note.ts';
+import { RuntimeError } from '../merkle/runtime/errors.ts';
+import { type DirLock, lockDir } from '../merkle/runtime/lock.ts';
+import { Reopening } from '../merkle/runtime/reopen.ts';
+import type { Config } from './config.ts';
+import { WitnessError } from './errors.ts';
+import { EvidenceFiles } from './evidence.ts';
+import { layout, openAdminToken, readIdentity, settleIdentity } from './identity.ts';
+import { openKeys } from './keys.ts';
+import { Logs } from './logs.ts';
+import { Metrics } from './metrics.ts';
+import type { Logger } from './options.ts';
+import { WitnessStore } from './store.ts';
+import { Witness } from './witness.ts';
+
+export interface OpenWitness {
+  readonly witness: Witness;
+  readonly logs: Logs;
+  readonly store: Reopening<WitnessStore>;
+  readonly metrics: Metrics;
+  readonly lock: DirLock;
+  readonly adminToken: string;
+  readonly verifierKeys: readonly string[];
+  close(): Promise<void>;
+}
+
+export interface OpenOptions {
+  readonly config: Config;
+  readonly logger: Logger;
+  /** Told once where the witness cannot go on. */
+  readonly onFatal: (error: unknown) => void;
+  /** For tests. */
+  readonly openStore?: (dir: string) => Promise<WitnessStore>;
+  readonly metrics?: Metrics;
+}
+
+/** Takes the data directory of `config` and opens its witness. Throws `WitnessError` and `RuntimeError`. */
+export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
+  const { config, logger, onFatal, openStore = WitnessStore.open, metrics = new Metrics() } = options;
+  const { data, limits, rateLimit } = config;
+  const closers: (() => Promise<unknown>)[] = [];
+  const close = async () => {
+    for (const closer of closers.reverse()) await closer();
+    closers.length = 0;
+  };
+  try {
+    const lock = await lockDir(data);
+    closers.push(() => lock.release());
+    const found = await readIdentity(data);
+    const keys = await openKeys({
+      config,
+      known: new Set(found?.keys.map(({ type }) => type)),
+      logger,
+      onError: () => metrics.signerErrors.inc(),
+    });
+    closers.push(() => Promise.all(keys.map((key) => key.close())));
+    await settleIdentity(data, found, { name: config.name, keys: keys.map(({ key }) => key) });
+    const adminToken = await openAdminToken(data);
+    const logs = await Logs.open(config.logs);
+    const store = await Reopening.start<WitnessStore>({
+      open: () => openStore(layout.store(data)),
+      isFailure: (error) => error instanceof RuntimeError && error.code === 'store',
+      isFatal: (error) => error instanceof WitnessError && error.code !== 'conflict',
+      onFailure: (error) => {
+        metrics.storeFailures.inc();
+        logger.error({ err: error }, 'the store failed; opening it again');
+      },
+      onRetry: (error, retryMs) => logger.warn({ err: error, retryMs }, 'the store cannot be opened yet'),
+      onReopened: ({ count }) => logger.info({ logs: count }, 'the store is open again'),
+      onFatal,
+    });
+    closers.push(() => store.close());
+    const witness = new Witness({
+      store,
+      logs,
+      keys,
+      limits: {
+        waiting: limits.waiting,
+        signing: limits.signing,
+        evidence: limits.evidence,
+        perOrigin: rateLimit.perOrigin,
+        windowMs: rateLimit.window,
+      },
+      evidence: new EvidenceFiles(layout.evidence(data), limits.evidence, logger),
+      metrics,
+      logger,
+    });
+    closers.push(() => witness.idle());
+    metrics.logs.set(logs.count);
+    metrics.stored.set(store.current?.count ?? 0);
+    const verifierKeys = keys.map(({ key }) => formatVerifierKey(key));
+    return { witness, logs, store, metrics, lock, adminToken, verifierKeys, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * Pulls the logs that do not push: reads their checkpoint and tiles (c2sp.org/tlog-tiles) from the URL in the file of
+ * logs, and hands both to the witness as if the log had sent them. The proof is made here from the tiles; that they are
+ * right shows when it verifies.
+ */
+import { equal } from '../merkle/bytes.ts';
+import { parseCheckpoint } from '../merkle/checkpoint.ts';
+import { openNote } from '../merkle/note.ts';
+import { rootAt, rootNodes, verifyConsistency } from '../merkle/proof.ts';
+import { fastSha256 } from '../merkle/runtime/hash.ts';
+import { proveConsistency, readTiles, TILE_WIDTH, type Tile, tilePath } from '../merkle/tile.ts';
+import { MAX_WITNESS_BODY } from '../merkle/witness.ts';
+import { WitnessError } from './errors.ts';
+import type { KnownLog, Logs } from './logs.ts';
+import type { Metrics } from './metrics.ts';
+import type { Logger } from './options.ts';
+import type { Cosigned } from './store.ts';
+import type { Witness } from './witness.ts';
+
+const FETCH_MS = 10_000;
+const AT_ONCE = 8;
+const HASH_SIZE = 32;
+/** A checkpoint that stays the same is cosigned again after this time, so that readers see a living witness. */
+const AGAIN_MS = 10 * 60_000;
+
+export interface PollOptions {
+  readonly witness: Witness;
+  readonly logs: Logs;
+  readonly intervalMs: number;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+}
+
+export class Poller {
+  readonly #options: PollOptions;
+  readonly #stopping = new AbortController();
+  readonly #refreshed = new Map<string, number>();
+  #timer: NodeJS.Timeout | undefined;
+  #round: Promise<void> = Promise.resolve();
+
+  /** Polls at once, and then each `intervalMs` after the round before has ended. */
+  constructor(options: PollOptions) {
+    this.#options = options;
+    this.#start();
+  }
+
+  async close(): Promise<void> {
+    this.#stopping.abort();
+    clearTimeout(this.#timer);
+    await this.#round;
+  }
+
+  #start(): void {
+    this.#round = this.#all().finally(() => {
+      if (!this.#stopping.signal.aborted) this.#timer = setTimeout(() => this.#start(), this.#options.intervalMs);
+    });
+  }
+
+  async #all(): Promise<void> {
+    const waiting = [...this.#options.logs.all()].filter(({ url }) => url !== undefined);
+    const one = async () => {
+      for (let log = waiting.shift(); log !== undefined; log = waiting.shift()) await this.#try(log);
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, one));
+  }
+
+  async #try(log: KnownLog): Promise<void> {
+    const { logger, metrics } = this.#options;
+    try {
+      await this.poll(log);
+    } catch (error) {
+      if (this.#stopping.signal.aborted) return;
+      metrics.pollFailures.inc();
+      const reason = error instanceof Error ? error.message : String(error);
+      logger.warn({ origin: log.origin, reason }, 'the log could not be pulled');
+    }
+  }
+
+  /** Pulls one log once. Throws where it is not cosigned. */
+  async poll(log: KnownLog): Promise<void> {
+    const { witness } = this.#options;
+    const note = await this.#fetch(log, 'checkpoint', MAX_WITNESS_BODY);
+    // Nothing is fetched for a checkpoint that the log has not signed.
+    const { size, root } = parseCheckpoint(openNote(note, log.verifiers).text);
+    const stored = witness.cosigned(log.origin);
+    // An older one from a cache is no news.
+    if (stored !== undefined && size < stored.size) return;
+    if (stored !== undefined && size === stored.size && equal(stored.root, root) && !this.#due(log)) return;
+    const made = stored === undefined ? { proof: [] } : await this.#prove(log, stored, size, root);
+    await witness.update(log, { oldSize: stored?.size ?? 0, proof: made.proof, note }, made.root);
+    this.#refreshed.set(log.origin, performance.now());
+  }
+
+  #due({ origin }: KnownLog): boolean {
+    return performance.now() - (this.#refreshed.get(origin) ?? Number.NEGATIVE_INFINITY) >= AGAIN_MS;
+  }
+
+  /** The proof; where it does not verify, the root that the log's tiles have at the stored size too. */
+  async #prove(
+    log: KnownLog,
+    stored: Cosigned,
+    size: number,
+    secondRoot: Uint8Array,
+  ): Promise<{ proof: Uint8Array[]; root?: Uint8Array }> {
+    const first = stored.size;
+    if (first === 0 || first === size) return { proof: [] };
+    const fetchTile = (tile: Tile) => this.#tile(log, tile);
+    const proof = await proveConsistency(first, size, fetchTile, fastSha256);
+    try {
+      verifyConsistency({ first, second: size, firstRoot: stored.root, secondRoot, hashes: proof }, fastSha256);
+      return { proof };
+    } catch {
+      const read = await readTiles(rootNodes(first), size, fetchTile, fastSha256);
+      return { proof, root: rootAt(first, read, fastSha256) };
+    }
+  }
+
+  async #tile(log: KnownLog, tile: Tile): Promise<Uint8Array> {
+    const limit = TILE_WIDTH * HASH_SIZE;
+    try {
+      return await this.#fetch(log, tilePath(tile), limit);
+    } catch (error) {
+      // A log may drop a partial tile once it is full.
+      if (tile.width === TILE_WIDTH || !(error instanceof NotFound)) throw error;
+      const full = await this.#fetch(log, tilePath({ ...tile, width: TILE_WIDTH }), limit);
+      return full.subarray(0, tile.width * HASH_SIZE);
+    }
+  }
+
+  async #fetch(log: KnownLog, path: string, limit: number): Promise<Uint8Array> {
+    const url = `${log.url!.replace(/\/$/, '')}/${path}`;
+    const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(FETCH_MS)]);
+    let reply: Response;
+    try {
+      reply = await fetch(url, { signal, redirect: 'error' });
+    } catch (cause) {
+      throw new WitnessError('poll', `${url} does not answer`, { cause });
+    }
+    if (reply.status === 404) throw new NotFound(url);
+    if (!reply.ok || reply.body === null) throw new WitnessError('poll', `${url} answers with ${reply.status}`);
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+    for await (const chunk of reply.body) {
+      length += chunk.length;
+      if (length > limit) throw new WitnessError('poll', `${url} answers with more than ${limit} bytes`);
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks);
+  }
+}
+
+class NotFound extends WitnessError {
+  constructor(url: string) {
+    super('poll', `${url} is not there`);
+  }
+}

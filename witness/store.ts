@@ -1,0 +1,187 @@
+/**
+ * What a witness must never forget: for each log the last checkpoint that it cosigned. One LevelDB, all of it in memory.
+ *
+ * | key                              | value                                                                     |
+ * |----------------------------------|---------------------------------------------------------------------------|
+ * | `v`                              | `1`, the version of this format                                           |
+ * | `c`, SHA-256 of the origin       | the checkpoint as a note: the log's signatures first, then our own        |
+ *
+ * Nothing is ever deleted, also when a log is removed: a log that comes back must not find a witness that would sign
+ * another history. `put` compares and stores in one step, and resolves when it is durable. Writes that come while one is
+ * under way share the next one, so that many logs share one fsync.
+ */
+import { decodeUtf8, encodeHex, encodeUtf8, equal } from '../merkle/bytes.ts';
+import { parseCheckpoint } from '../merkle/checkpoint.ts';
+import { type NoteSignature, parseNote } from '../merkle/note.ts';
+import { fastSha256 } from '../merkle/runtime/hash.ts';
+import { GuardedLevel } from '../merkle/runtime/level.ts';
+import { WitnessError } from './errors.ts';
+
+/** The last checkpoint that was cosigned for a log. */
+export interface Cosigned {
+  readonly origin: string;
+  readonly size: number;
+  readonly root: Uint8Array;
+  /** The note's text. */
+  readonly text: string;
+  readonly signatures: readonly NoteSignature[];
+  /** The whole note. */
+  readonly note: string;
+}
+
+const VERSION_KEY = Buffer.from('v');
+const VERSION = Buffer.from('1');
+const PREFIX = Buffer.from('c');
+const AFTER_PREFIX = Buffer.from('d');
+
+interface Write {
+  readonly record: Cosigned;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class WitnessStore {
+  readonly #level: GuardedLevel;
+  readonly #byOrigin = new Map<string, Cosigned>();
+  readonly #byHash = new Map<string, Cosigned>();
+  /** Origins with a write that is not durable yet. */
+  readonly #pending = new Set<string>();
+  #queue: Write[] = [];
+  #writing = false;
+
+  private constructor(level: GuardedLevel) {
+    this.#level = level;
+  }
+
+  /**
+   * Opens the store in `dir`, and makes it when it is not there.
+   *
+   * @throws RuntimeError `locked`, `store`, `file`; WitnessError `format-version`, `corrupt`
+   */
+  static async open(dir: string): Promise<WitnessStore> {
+    const level = await GuardedLevel.open(dir);
+    try {
+      const store = new WitnessStore(level);
+      await store.#load();
+      return store;
+    } catch (error) {
+      await level.close();
+      throw error;
+    }
+  }
+
+  /** Number of logs with a checkpoint. */
+  get count(): number {
+    return this.#byOrigin.size;
+  }
+
+  get(origin: string): Cosigned | undefined {
+    return this.#byOrigin.get(origin);
+  }
+
+  /** By lower-case hex of the origin's SHA-256. */
+  getByHash(hash: string): Cosigned | undefined {
+    return this.#byHash.get(hash);
+  }
+
+  all(): IterableIterator<Cosigned> {
+    return this.#byOrigin.values();
+  }
+
+  /**
+   * Stores `next` if `expected` is what is stored, the very object that `get` gave. Durable when it resolves.
+   *
+   * @throws WitnessError `conflict`: it is not, or another `put` for this log is under way; RuntimeError `store`: it may
+   * or may not have become durable, and this handle is of no more use
+   */
+  async put(expected: Cosigned | undefined, next: Cosigned): Promise<void> {
+    const { origin } = next;
+    if (this.#byOrigin.get(origin) !== expected || this.#pending.has(origin)) {
+      throw new WitnessError('conflict', `another checkpoint of ${origin} was stored meanwhile`);
+    }
+    if (expected !== undefined && next.size < expected.size) throw new Error('a checkpoint never goes back');
+    this.#pending.add(origin);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#queue.push({ record: next, resolve, reject });
+        if (!this.#writing) void this.#write();
+      });
+      this.#remember(next);
+    } finally {
+      this.#pending.delete(origin);
+    }
+  }
+
+  /** Waits for what is under way. @throws RuntimeError `store` */
+  async close(): Promise<void> {
+    await this.#level.close();
+  }
+
+  async #write(): Promise<void> {
+    this.#writing = true;
+    while (this.#queue.length > 0) {
+      const writes = this.#queue;
+      this.#queue = [];
+      try {
+        await this.#level.write((batch) => {
+          for (const { record } of writes) batch.put(keyOf(hashOf(record.origin)), encodeUtf8(record.note));
+        });
+        for (const { resolve } of writes) resolve();
+      } catch (error) {
+        for (const { reject } of writes) reject(error);
+      }
+    }
+    this.#writing = false;
+  }
+
+  async #load(): Promise<void> {
+    const version = await this.#level.get(VERSION_KEY);
+    if (version === undefined) await this.#level.write((batch) => batch.put(VERSION_KEY, VERSION));
+    else if (!equal(version, VERSION)) {
+      throw new WitnessError(
+        'format-version',
+        `the store in ${this.#level.dir} was written by another version of Stele: start the witness with that one`,
+      );
+    }
+    for await (const rows of this.#level.scan({ gte: PREFIX, lt: AFTER_PREFIX })) {
+      for (const [key, value] of rows) {
+        const record = decode(value);
+        if (record === undefined || !equal(keyOf(hashOf(record.origin)), key)) {
+          throw new WitnessError(
+            'corrupt',
+            `the store in ${this.#level.dir} holds a checkpoint that is none. Do not start from an older copy, which could sign another history: start a new witness with a new key`,
+          );
+        }
+        this.#remember(record);
+      }
+    }
+  }
+
+  #remember(record: Cosigned): void {
+    this.#byOrigin.set(record.origin, record);
+    this.#byHash.set(encodeHex(hashOf(record.origin)), record);
+  }
+}
+
+/** The record of a note that `formatNote` wrote. */
+export function cosignedOf(note: string): Cosigned {
+  const { text, signatures } = parseNote(note);
+  const { origin, size, root } = parseCheckpoint(text);
+  return { origin, size, root, text, signatures, note };
+}
+
+function decode(value: Uint8Array): Cosigned | undefined {
+  try {
+    return cosignedOf(decodeUtf8(value));
+  } catch {
+    return undefined;
+  }
+}
+
+function hashOf(origin: string): Uint8Array {
+  return fastSha256(encodeUtf8(origin));
+}
+
+function keyOf(hash: Uint8Array): Buffer {
+  return Buffer.concat([PREFIX, hash]);
+}
