@@ -63,7 +63,13 @@ export class CheckpointSigner {
 
   /** A tree head that was signed earlier; nothing that it does not lead to is signed from now on. */
   remember(head: TreeHead): void {
-    this.#last = head;
+    // What was signed last may be larger than what was published: a witness may hold it.
+    if (this.#last === undefined || head.size > this.#last.size) this.#last = head;
+  }
+
+  /** The largest tree head that was signed, or that an earlier process is known to have signed. */
+  get last(): TreeHead | undefined {
+    return this.#last;
   }
 
   /** The log is frozen: nothing is signed any more. */
