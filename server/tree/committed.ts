@@ -161,7 +161,8 @@ export class CommittedTree {
     const result = ordered ? this.#order.then(run) : run();
     const settled = result.then(ignore, ignore);
     if (ordered) this.#order = settled;
-    this.#writing = Promise.all([this.#writing, settled]);
+    // Without its result: that would hold the result before it, and so one more array for every write ever made.
+    this.#writing = Promise.all([this.#writing, settled]).then(ignore);
     return result;
   }
 
