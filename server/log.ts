@@ -17,7 +17,7 @@ import { Sequencer, type SequencerOptions } from './sequencer.ts';
 import type { CheckpointSigner } from './sign.ts';
 import type { NewEntry, TileStore } from './store/types.ts';
 import { CommittedTree, type Stores } from './tree/committed.ts';
-import { openPublished } from './tree/published.ts';
+import { checkExtends, openPublished } from './tree/published.ts';
 import type { TreeReader } from './tree/reader.ts';
 import type {
   Encoding,
@@ -119,6 +119,8 @@ export class Log implements LogService {
   #mode: 'running' | 'recovering' | 'stopped' = 'running';
   #recovery: Promise<void> | undefined;
   #lastError: unknown;
+  /** How long the next recovery waits at first, in milliseconds: 0 where a publication succeeded since the last one. */
+  #rest = 0;
   #halted: ServerError | undefined;
   #freezing: Promise<string> | undefined;
   #draining = false;
@@ -144,7 +146,12 @@ export class Log implements LogService {
         if (options.cosigner !== undefined) options.metrics.stage('cosign').observe(cosign);
         options.metrics.stage('publish').observe(publish);
         options.metrics.checkpointPublished(this.publishedSize);
+        this.#rest = 0;
         this.#measureSizes();
+        // What is not covered came after this publication began: on a busy log there is always something.
+        if (this.#unpublishedSince !== undefined) {
+          this.#unpublishedSince = performance.now() - (sign + cosign + publish) * 1000;
+        }
       },
       onProofError: (error) =>
         options.logger.error({ err: error }, 'an entry was logged, but its proof cannot be made'),
@@ -188,6 +195,8 @@ export class Log implements LogService {
         log.#mode = 'stopped';
         await log.#recovery;
         await log.#publisher.close();
+        // Not always on `stores`: a recovery may have opened others.
+        await log.#tree.close();
       }
       await Promise.allSettled([stores.tiles.close(), stores.state.close()]);
       throw error;
@@ -433,6 +442,10 @@ export class Log implements LogService {
   async #adopt(tree: CommittedTree): Promise<void> {
     const { signer } = this.#options;
     const published = await openPublished(tree, signer);
+    // A witness may hold what was signed and not published.
+    if (signer.last !== undefined) await checkExtends(tree, signer.last, 'a checkpoint that this process signed');
+    // Closed or halted meanwhile: so it stays.
+    if (this.#mode === 'stopped') throw new ServerError('store', 'the log has stopped');
     this.#tree = tree;
     this.#mode = 'running';
     this.#publisher.resume(tree, published);
@@ -443,6 +456,7 @@ export class Log implements LogService {
     }
     if (this.publishedSize !== tree.snapshot.size) this.#unpublishedSince ??= performance.now();
     this.#measureSizes();
+    this.#options.metrics.sequenced.set(tree.snapshot.size);
     if (tree.state.status === 'frozen') signer.freeze();
     else this.#publisher.request();
   }
@@ -472,8 +486,8 @@ export class Log implements LogService {
     while (this.publishedSize !== tree.snapshot.size) {
       this.#publisher.request();
       await this.#publisher.idle();
-      if (this.#mode === 'stopped') throw new ServerError('store', 'the log has stopped');
-      if (tree !== this.#tree) throw new ServerError('store', 'the store was opened again');
+      // Also where it cannot be opened yet: asking again would sign and fail in a circle.
+      if (this.#mode !== 'running' || tree !== this.#tree) throw new ServerError('store', 'the store was opened again');
     }
     const { signer } = this.#options;
     const { snapshot } = tree;
@@ -483,8 +497,7 @@ export class Log implements LogService {
     await tree.setStatus('frozen', note);
     signer.freeze();
     // A crash here: the next start shows the checkpoint that is stored with `frozen`.
-    await tree.putCheckpoint(note);
-    this.#publisher.show({ checkpoint, at: Date.now(), reader: tree.reader(snapshot) });
+    await this.#publisher.show({ checkpoint, at: Date.now(), reader: tree.reader(snapshot) }, tree);
     this.#options.logger.info({ size: snapshot.size }, 'the log is frozen');
   }
 
@@ -527,8 +540,12 @@ export class Log implements LogService {
   }
 
   async #recover(): Promise<void> {
-    for (let delay = REOPEN_MIN_MS; this.#mode === 'recovering'; delay = Math.min(2 * delay, REOPEN_MAX_MS)) {
+    while (this.#mode === 'recovering') {
       await this.#tree.close();
+      // The first failure is met at once; a store that opens and fails again and again is not.
+      await sleep(this.#rest);
+      if (this.#mode !== 'recovering') break;
+      this.#rest = Math.min(Math.max(2 * this.#rest, REOPEN_MIN_MS), REOPEN_MAX_MS);
       let stores: Stores | undefined;
       try {
         stores = await this.#options.openStores();
@@ -544,8 +561,7 @@ export class Log implements LogService {
           this.#stop(error);
           return;
         }
-        this.#options.logger.warn({ err: error, retryMs: delay }, 'the store cannot be opened yet');
-        await sleep(delay);
+        this.#options.logger.warn({ err: error, retryMs: this.#rest }, 'the store cannot be opened yet');
       } finally {
         await Promise.allSettled([stores?.tiles.close(), stores?.state.close()]);
       }

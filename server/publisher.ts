@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeUtf8 } from '../merkle/bytes.ts';
 import { verifyInclusion } from '../merkle/proof.ts';
 import type { Sha256 } from '../merkle/rfc6962.ts';
-import { RequestError } from './errors.ts';
+import { RequestError, ServerError } from './errors.ts';
 import type { CommittedTree } from './tree/committed.ts';
 import type { TreeReader } from './tree/reader.ts';
 import type { InclusionProof } from './types.ts';
@@ -96,8 +96,12 @@ export class Publisher {
     }
   }
 
-  /** A checkpoint that was signed and stored elsewhere (the last one of a frozen log) is the public one from now on. */
-  show(published: Published): void {
+  /**
+   * Publishes a checkpoint that was signed elsewhere: the last one of a frozen log. Behind what is being written, which
+   * must not land last.
+   */
+  async show(published: Published, tree: CommittedTree): Promise<void> {
+    await this.#store(tree, published.checkpoint, () => true);
     this.#published = published;
   }
 
@@ -244,6 +248,12 @@ export class Publisher {
       await this.#prove([waiter], published);
     } catch (error) {
       this.#options.onProofError(error);
+      if (error instanceof ServerError && error.code === 'store') {
+        waiter.reject(
+          new RequestError('store-failed', 'the log could not read what the proof needs; retry', waiter.index),
+        );
+        return;
+      }
       waiter.reject(new RequestError('internal', `the proof of entry ${waiter.index} cannot be made`, waiter.index));
     }
   }

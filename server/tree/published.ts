@@ -31,29 +31,44 @@ export async function openPublished(
   if (stored === undefined) return undefined;
   let note = stored;
   const checkpoint = openCheckpoint(note, signer);
-  if (checkpoint.size > state.size) {
-    throw new ServerError(
-      'rollback',
-      `the published checkpoint has ${checkpoint.size} entries, and the committed tree only ${state.size}: the state is ` +
-        'an old copy. Restore the directory with `stele log restore`.',
-    );
-  }
-  if (!equal(await tree.reader().rootAt(checkpoint.size), checkpoint.root)) {
-    throw new ServerError(
-      'rollback',
-      `the committed tree does not extend the published checkpoint of ${checkpoint.size} entries. Restore the data ` +
-        'directory with `stele log restore`.',
-    );
-  }
+  await checkExtends(tree, checkpoint, 'the published checkpoint');
   const last = state.lastCheckpoint;
   // The public one may have got more cosignatures since the freeze.
   if (last !== undefined && parseNote(last).text !== parseNote(note).text) {
     note = last;
-    await tree.putCheckpoint(note);
   }
+  // Written again also where nothing changed: it may be there by a rename whose fsync failed, or that a crash kept from
+  // its fsync, and what is shown must not be undone by the next loss of power.
+  await tree.putCheckpoint(note);
   const { size } = openCheckpoint(note, signer);
   const snapshot = size === tree.snapshot.size ? tree.snapshot : await tree.reader().snapshotAt(size);
   return { checkpoint: decodeUtf8(note), at: Date.now(), reader: tree.reader(snapshot) };
+}
+
+/**
+ * Throws `rollback` where the committed tree does not extend `head`. `what` names the head in the message, as in "the
+ * published checkpoint".
+ */
+export async function checkExtends(
+  tree: CommittedTree,
+  head: { readonly size: number; readonly root: Uint8Array },
+  what: string,
+): Promise<void> {
+  const { size } = tree.state;
+  if (head.size > size) {
+    throw new ServerError(
+      'rollback',
+      `${what} has ${head.size} entries, and the committed tree only ${size}: the state is an old copy, or the disk lost ` +
+        'what it said was stored. Restore the directory with `stele log restore`.',
+    );
+  }
+  if (!equal(await tree.reader().rootAt(head.size), head.root)) {
+    throw new ServerError(
+      'rollback',
+      `the committed tree does not extend ${what} of ${head.size} entries. Restore the data directory with \`stele log ` +
+        'restore`.',
+    );
+  }
 }
 
 /** Verifies and parses the log's own checkpoint. */

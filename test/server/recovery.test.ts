@@ -1,0 +1,260 @@
+/** What a failure of the store, a freeze and a close do to each other. The stores are in memory, the log is the real one. */
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { ServerError } from '../../server/errors.ts';
+import type { Log, LogOptions } from '../../server/log.ts';
+import { MemoryDisk, openMemoryState, openMemoryTiles } from '../../server/store/memory.ts';
+import type { Stores } from '../../server/tree/committed.ts';
+import { Faults, faultyState, faultyTiles } from '../support/faulty.ts';
+import { bodyOf, LIMITS, logOptions, makeSigner, openTestLog, sharedIngest, tempDir } from '../support/log.ts';
+
+let dir: Awaited<ReturnType<typeof tempDir>>;
+let disk: MemoryDisk;
+let faults: Faults;
+let log: Log | undefined;
+
+beforeEach(async () => {
+  dir = await tempDir();
+  disk = new MemoryDisk();
+  faults = new Faults();
+});
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await log?.close();
+  log = undefined;
+  await dir.remove();
+});
+afterAll(() => sharedIngest().close());
+
+const openStores = async (): Promise<Stores> => ({
+  tiles: faultyTiles(await openMemoryTiles(disk), faults),
+  state: faultyState(await openMemoryState(disk), faults),
+});
+
+async function open(changes: Partial<LogOptions> = {}): Promise<Log> {
+  log = await openTestLog(dir.path, { openStores, ...changes });
+  return log;
+}
+
+async function submit(to: Log, name: string) {
+  const [outcome] = await to.submit(bodyOf(name), 'json');
+  if (outcome === undefined || 'error' in outcome) throw outcome?.error;
+  return outcome.entry;
+}
+
+/** A signer that signs only after `release`. */
+async function heldSigner() {
+  const signer = await makeSigner(dir.path);
+  const sign = signer.sign.bind(signer);
+  const waiting: (() => void)[] = [];
+  let held = false;
+  let calls = 0;
+  signer.sign = async (head, extensions) => {
+    calls++;
+    await new Promise<void>((go) => (held ? waiting.push(go) : setImmediate(go)));
+    return await sign(head, extensions);
+  };
+  return {
+    signer,
+    hold: () => {
+      held = true;
+    },
+    /** Lets one waiting call go on. */
+    next: async () => {
+      await expect.poll(() => waiting.length).toBeGreaterThan(0);
+      waiting.shift()!();
+    },
+    release: () => {
+      held = false;
+      for (const go of waiting.splice(0)) go();
+    },
+    get calls() {
+      return calls;
+    },
+  };
+}
+
+describe('after a failure', () => {
+  it('makes the checkpoint that it finds durable once more, before it shows it', async () => {
+    const at = await open();
+    faults.failAt(faults.writes.length + 2, 'reported-failed');
+    await expect(submit(at, 'a')).rejects.toMatchObject({ code: 'store-failed' });
+    await expect.poll(() => at.publishedSize).toBe(1);
+    expect(faults.writes[faults.failed! - 1]).toBe('putCheckpoint');
+    expect(faults.writes.slice(faults.failed)).toContain('putCheckpoint');
+  });
+
+  it('stops where the store comes back without a tree that was signed', async () => {
+    const onFatal = vi.fn();
+    const at = await open({ onFatal });
+    await submit(at, 'a');
+    const { state, tail, dedup } = disk;
+    const before = { state, tail: new Map(tail), dedup: new Map(dedup) };
+    // Signed, perhaps shown to a witness, and not published; then the commit is gone.
+    faults.failAt(faults.writes.length + 2, 'not-persisted');
+    const lost = submit(at, 'b').catch((error: unknown) => {
+      Object.assign(disk, before);
+      return error;
+    });
+    expect(await lost).toMatchObject({ code: 'store-failed' });
+    await expect.poll(() => onFatal.mock.calls.length).toBe(1);
+    expect(onFatal.mock.calls[0]![0]).toMatchObject({ code: 'rollback' });
+    expect(at.notReady()).toContain('the log has stopped');
+  });
+
+  it('stays closed where it is closed while the store is opened again', async () => {
+    let opened = 0;
+    let reached = (): void => {};
+    let release = (): void => {};
+    const atCheckpoint = new Promise<void>((resolve) => {
+      reached = resolve;
+    });
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const at = await open({
+      openStores: async () => {
+        const stores = await openStores();
+        if (++opened === 1) return stores;
+        const getCheckpoint = async () => {
+          reached();
+          await gate;
+          return await stores.tiles.getCheckpoint();
+        };
+        return { ...stores, tiles: { ...stores.tiles, getCheckpoint } };
+      },
+    });
+    faults.failNext('not-persisted');
+    await expect(submit(at, 'a')).rejects.toMatchObject({ code: 'store-failed' });
+    await atCheckpoint;
+    const closed = at.close();
+    await new Promise(setImmediate);
+    release();
+    await closed;
+    expect(at.notReady()).toContain('the log has stopped');
+  });
+
+  it('does not open a store again and again that fails each time at once', async () => {
+    let opened = 0;
+    const at = await open({
+      openStores: async () => {
+        const { tiles, state } = await openStores();
+        const commit = async (): Promise<void> => {
+          throw new ServerError('store', 'injected');
+        };
+        return opened++ === 0 || opened > 1000 ? { tiles, state } : { tiles, state: { ...state, commit } };
+      },
+    });
+    faults.failNext('not-persisted');
+    const until = Date.now() + 600;
+    while (Date.now() < until) {
+      await submit(at, 'a').catch(() => {});
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    // 0, 100, 200 and 400 ms after one another, and the first one of all.
+    expect(opened).toBeLessThanOrEqual(5);
+  });
+
+  it('tells a client to retry where its proof meets a store that fails', async () => {
+    const at = await open();
+    await Promise.all(Array.from({ length: 300 }, (_, i) => submit(at, `e${i}`)));
+    await at.close();
+    const again = await open({
+      openStores: async () => {
+        const stores = await openStores();
+        let gets = 0;
+        const get = async (path: string) => {
+          // The first reads are those of the start.
+          if (gets++ > 2) throw new ServerError('store', 'injected');
+          return await stores.tiles.get(path);
+        };
+        return { ...stores, tiles: { ...stores.tiles, get } };
+      },
+    });
+    for (let i = 0; i < 4; i++) await again.entryBundle(0, 256).catch(() => {});
+    await expect(submit(again, 'e0')).rejects.toMatchObject({ code: 'store-failed' });
+  });
+});
+
+describe('a freeze', () => {
+  it('waits for the store to be open again, and signs nothing meanwhile', async () => {
+    const held = await heldSigner();
+    let broken = false;
+    const at = await open({
+      signer: held.signer,
+      openStores: async () => {
+        if (broken) throw new ServerError('store', 'injected: no room');
+        return await openStores();
+      },
+    });
+    held.hold();
+    const late = submit(at, 'a').catch((error: unknown) => error);
+    await expect.poll(() => disk.tail.size).toBe(1);
+    const frozen = at.freeze();
+    await expect.poll(() => at.info.status).toBe('freezing');
+    faults.failNext('not-persisted');
+    broken = true;
+    const before = held.calls;
+    held.release();
+    expect(await late).toMatchObject({ code: 'store-failed' });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(held.calls - before).toBeLessThanOrEqual(1);
+    broken = false;
+    expect(await frozen).toContain('\nLog frozen — ');
+    expect(at.publishedSize).toBe(1);
+  });
+
+  it.each([1, 2, 3])('ends with one last checkpoint, whichever of its writes fails: %i', async (n) => {
+    for (const fault of ['not-persisted', 'reported-failed'] as const) {
+      disk = new MemoryDisk();
+      faults = new Faults();
+      const at = await open();
+      await submit(at, 'a');
+      faults.failAt(faults.writes.length + n, fault);
+      const last = await at.freeze();
+      expect(last).toContain('\nLog frozen — ');
+      expect(await at.freeze()).toBe(last);
+      await at.close();
+      const again = await open();
+      expect(again.checkpoint).toBe(last);
+      expect(Buffer.from(disk.checkpoint!).toString()).toBe(last);
+      await again.close();
+    }
+  });
+});
+
+describe('what the log says of itself', () => {
+  it('does not call a checkpoint late that comes all the time, though never the newest entry with it', async () => {
+    const held = await heldSigner();
+    let clock = 0;
+    const now = performance.now.bind(performance);
+    vi.spyOn(performance, 'now').mockImplementation(() => now() + clock);
+    const limits = { ...LIMITS, publishTimeoutMs: 1e9, maxCheckpointDelayMs: 60_000 };
+    const at = await open({ signer: held.signer, limits });
+    held.hold();
+    const submitted = [];
+    for (let i = 0; i < 4; i++) {
+      submitted.push(submit(at, `e${i}`));
+      await expect.poll(() => disk.tail.size).toBe(i + 1);
+      clock += 20_000;
+      if (i > 0) {
+        await held.next();
+        await expect.poll(() => at.publishedSize).toBe(i);
+      }
+      expect(at.notReady()).toEqual([]);
+    }
+    clock += 70_000;
+    expect(at.notReady().join()).toMatch(/late/);
+    held.release();
+    await Promise.all(submitted);
+    expect(at.notReady()).toEqual([]);
+  });
+
+  it('says the size that it has, not the one that it tried, after a failure', async () => {
+    const options = await logOptions(dir.path, { openStores });
+    const at = await open(options);
+    faults.failNext('not-persisted');
+    await expect(submit(at, 'a')).rejects.toMatchObject({ code: 'store-failed' });
+    await expect.poll(() => at.notReady()).toEqual([]);
+    expect((await options.metrics.sequenced.get()).values[0]!.value).toBe(0);
+  });
+});
