@@ -15,6 +15,11 @@ interface Entry {
 }
 
 const COMMANDS: readonly Entry[] = [
+  {
+    name: 'up',
+    summary: 'run a log with three witnesses here',
+    load: async () => (await import('./up.ts')).upCommand(),
+  },
   { name: 'serve', summary: 'run a log', load: async () => (await import('./serve.ts')).serveCommand() },
   {
     name: 'keygen',

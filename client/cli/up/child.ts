@@ -46,6 +46,7 @@ export class Child<Announced> {
    */
   async start(): Promise<Announced> {
     const running = this.#spawn();
+    this.#ended = running.exited.then(() => {});
     const announced = await Promise.race([
       running.announced,
       running.exited.then(() => undefined),

@@ -81,4 +81,3 @@ export function knownStart(json: string, key: VerifierKey): string | undefined {
     return undefined;
   }
 }
-
