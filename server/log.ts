@@ -7,6 +7,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeUtf8 } from '../merkle/bytes.ts';
+import { leafHash } from '../merkle/rfc6962.ts';
 import { fastSha256 } from '../merkle/runtime/hash.ts';
 import type { Cosigner } from './cosign.ts';
 import { Dedup } from './dedup.ts';
@@ -19,16 +20,7 @@ import type { NewEntry, TileStore } from './store/types.ts';
 import { CommittedTree, type Stores } from './tree/committed.ts';
 import { checkExtends, openPublished } from './tree/published.ts';
 import type { TreeReader } from './tree/reader.ts';
-import type {
-  Encoding,
-  InclusionProof,
-  Ingested,
-  IngestedBody,
-  LoggedEntry,
-  LogInfo,
-  LogService,
-  Outcome,
-} from './types.ts';
+import type { Encoding, Ingested, IngestedBody, LoggedEntry, LogInfo, LogService, Outcome } from './types.ts';
 
 export interface LogLimits {
   /** New entries that were taken and are not answered yet. */
@@ -139,7 +131,6 @@ export class Log implements LogService {
       sign: (head) => options.signer.sign(head),
       cosign: options.cosigner && ((note, reader, signal) => options.cosigner!.quorum(note, reader, signal)),
       minIntervalMs: options.minPublishIntervalMs ?? 0,
-      hash: fastSha256,
       timeoutMs: options.limits.publishTimeoutMs,
       onPublished: ({ sign, cosign, publish }) => {
         options.metrics.stage('sign').observe(sign);
@@ -252,8 +243,9 @@ export class Log implements LogService {
       const { size, root } = reader.snapshot;
       if (index >= size) return undefined;
       const prove = await reader.prover([index]);
-      const proof: InclusionProof = { treeSize: size, root, hashes: prove(index), checkpoint };
-      return { index, body: await reader.entry(index), proof, duplicate: false };
+      const body = await reader.entry(index);
+      const hashes = prove(index, leafHash(body, fastSha256));
+      return { index, body, proof: { treeSize: size, root, hashes, checkpoint }, duplicate: false };
     });
   }
 

@@ -4,7 +4,6 @@ import {
   consistencyNodes,
   consistencyProof,
   inclusionNodes,
-  inclusionProof,
   type NodeId,
   type NodeReader,
   rootAt,
@@ -14,6 +13,7 @@ import { HASH_SIZE, type Sha256 } from '../../merkle/rfc6962.ts';
 import { entryBundlePath, nodeTile, TILE_WIDTH, TileNodes, tilePath, tileWidth } from '../../merkle/tile.ts';
 import { ServerError } from '../errors.ts';
 import type { TileStore } from '../store/types.ts';
+import { TileProver } from './prover.ts';
 import { type Snapshot, snapshotOf } from './snapshot.ts';
 
 /**
@@ -90,21 +90,20 @@ export class TreeReader {
   }
 
   /**
-   * A function that makes the inclusion proof of any of `indexes` without waiting. Entries of one tile share every
-   * node above it, and all nodes below stand in that tile: one index a tile tells what to load.
+   * A function that makes the inclusion proof of any of `indexes` without waiting, from the entry's leaf hash. It throws
+   * MerkleError `bad-proof` where the proof does not lead to the root: that is a fault here, and must not leave the house.
    */
-  async prover(indexes: readonly number[]): Promise<(index: number) => Uint8Array[]> {
+  async prover(indexes: readonly number[]): Promise<(index: number, leafHash: Uint8Array) => Uint8Array[]> {
     const { size } = this.snapshot;
-    const tiles = new Set<number>();
+    const tiles = new Set(indexes.map((index) => Math.floor(index / TILE_WIDTH)));
     const nodes: NodeId[] = [];
-    for (const index of indexes) {
-      const tile = Math.floor(index / TILE_WIDTH);
-      if (tiles.has(tile)) continue;
-      tiles.add(tile);
-      nodes.push({ level: 0, index }, ...inclusionNodes(index, size));
-    }
+    for (const tile of tiles) nodes.push(...inclusionNodes(tile * TILE_WIDTH, size));
     const read = await this.#load(nodes);
-    return (index) => inclusionProof(index, size, read, this.#hash);
+    const provers = new Map<number, TileProver>();
+    for (const tile of tiles) {
+      provers.set(tile, new TileProver(tile, this.snapshot, await this.#nodes(0, tile), read, this.#hash));
+    }
+    return (index, leafHash) => provers.get(Math.floor(index / TILE_WIDTH))!.prove(index % TILE_WIDTH, leafHash);
   }
 
   /** Requires 0 <= first <= second <= size. */

@@ -7,7 +7,7 @@ import { leafHash } from '../../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../../merkle/runtime/hash.ts';
 import { MemoryDisk, openMemoryTiles } from '../../../server/store/memory.ts';
 import { TileCache, TreeReader } from '../../../server/tree/reader.ts';
-import { emptySnapshot, integrate, type Snapshot } from '../../../server/tree/snapshot.ts';
+import { emptySnapshot, integrate } from '../../../server/tree/snapshot.ts';
 
 function entryOf(index: number) {
   const body = Buffer.from(`entry ${index}`);
@@ -21,7 +21,7 @@ function rootOf(size: number): Uint8Array {
 }
 
 /** A tree grown in batches of these sizes, with its files. */
-async function grow(batches: readonly number[]): Promise<{ snapshot: Snapshot; reader: TreeReader }> {
+async function grow(batches: readonly number[]) {
   const tiles = await openMemoryTiles(new MemoryDisk());
   let snapshot = emptySnapshot(fastSha256);
   for (const batch of batches) {
@@ -30,7 +30,7 @@ async function grow(batches: readonly number[]): Promise<{ snapshot: Snapshot; r
     await tiles.put(blobs);
     snapshot = after;
   }
-  return { snapshot, reader: new TreeReader(snapshot, tiles, new TileCache(), fastSha256) };
+  return { snapshot, tiles, reader: new TreeReader(snapshot, tiles, new TileCache(), fastSha256) };
 }
 
 describe('integrate', () => {
@@ -67,10 +67,32 @@ describe('TreeReader', () => {
     const indexes = Array.from({ length: Math.ceil(size / step) }, (_, i) => i * step);
     const prove = await reader.prover(indexes);
     for (const index of indexes) {
-      const claim = { index, size, leafHash: entryOf(index).leafHash, root: snapshot.root, hashes: prove(index) };
+      const { leafHash } = entryOf(index);
+      const claim = { index, size, leafHash, root: snapshot.root, hashes: prove(index, leafHash) };
       expect(() => verifyInclusion(claim)).not.toThrow();
       expect(await reader.entry(index)).toEqual(new Uint8Array(entryOf(index).body));
     }
+  });
+
+  it.each(sizes)('refuses the proof of another entry in a tree of %i entries', async (size) => {
+    const { reader } = await grow([size]);
+    const prove = await reader.prover([0, size - 1]);
+    for (const index of [0, size - 1]) {
+      expect(() => prove(index, entryOf(size).leafHash)).toThrow(expect.objectContaining({ code: 'bad-proof' }));
+    }
+  });
+
+  it('refuses the proofs from a tile that does not lead to the root', async () => {
+    const { snapshot, tiles } = await grow([700]);
+    const damaged = {
+      async get(path: string) {
+        const bytes = await tiles.get(path);
+        return path === 'tile/0/001' ? bytes?.map((byte, at) => (at === 5000 ? byte ^ 1 : byte)) : bytes;
+      },
+    };
+    const reader = new TreeReader(snapshot, damaged, new TileCache(), fastSha256);
+    await expect(reader.prover([300])).rejects.toMatchObject({ code: 'bad-proof' });
+    await expect(reader.prover([600])).resolves.toBeTypeOf('function');
   });
 
   it('proves that the tree extends each of its former sizes', async () => {
