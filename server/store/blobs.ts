@@ -45,8 +45,11 @@ export function blobsByPath(blobs: readonly TileBlob[]): Map<string, Uint8Array>
 
 /** @throws ServerError `tile-conflict` where other bytes are there */
 export function checkSame(path: string, there: Uint8Array | undefined, bytes: Uint8Array): void {
-  if (there === undefined || equal(there, bytes)) return;
-  throw new ServerError(
+  if (there !== undefined && !equal(there, bytes)) throw conflict(path);
+}
+
+export function conflict(path: string): ServerError {
+  return new ServerError(
     'tile-conflict',
     `${path} is there with other bytes than the committed tree has, and was left as it is: stop the log, run \`stele log check\`, ` +
       'and find out what else writes to this directory',

@@ -8,6 +8,7 @@
  * store to write owns the directory (merkle/runtime/lock.ts).
  */
 import assert from 'node:assert';
+import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import {
   makeDirDurable,
@@ -18,7 +19,7 @@ import {
   writeFilesDurable,
 } from '../../merkle/runtime/files.ts';
 import { ServerError } from '../errors.ts';
-import { blobBounds, blobsByPath, checkSame, MAX_CHECKPOINT_BYTES } from './blobs.ts';
+import { blobBounds, blobsByPath, checkSame, conflict, MAX_CHECKPOINT_BYTES } from './blobs.ts';
 import { mapped } from './mapped.ts';
 import type { TileBlob, TileStore } from './types.ts';
 
@@ -77,9 +78,10 @@ class FileTileStore implements TileStore {
       }));
       await Promise.all(
         files.map(async ({ path, name, bytes }) => {
-          // A file that is longer than these bytes are differs from them, whatever it holds.
-          const there = await readFileIfThere(path, blobBounds(name).max);
-          checkSame(name, there, bytes);
+          const { max } = blobBounds(name);
+          // It differs, whatever it holds; not to be read, and not a failure of the disk, which would be tried again.
+          if ((await sizeOf(path)) > max) throw conflict(name);
+          checkSame(name, await readFileIfThere(path, max), bytes);
         }),
       );
       for (const path of new Set(files.map((file) => dirname(file.path)))) await this.#makeDir(path);
@@ -146,4 +148,12 @@ class FileTileStore implements TileStore {
   #checkOpen(): void {
     if (this.#closed) throw new ServerError('store', 'the tile store is closed');
   }
+}
+
+/** 0 where there is none; where it cannot be told, the read that follows says why. */
+async function sizeOf(path: string): Promise<number> {
+  return await stat(path).then(
+    ({ size }) => size,
+    () => 0,
+  );
 }

@@ -54,4 +54,12 @@ describe('the directory of a tile store', () => {
     await truncate(join(dir, 'checkpoint'), 2 ** 40);
     await expect(tiles.getCheckpoint()).rejects.toEqual(code('store'));
   });
+
+  it('refuses to write where a file stands that is longer than any of its kind', async () => {
+    const tiles = await openFileTiles(dir);
+    await mkdir(join(dir, 'tile', '0'), { recursive: true });
+    await writeFile(join(dir, 'tile', '0', '000'), Buffer.alloc(8193));
+    const put = tiles.put([{ path: 'tile/0/000', bytes: new Uint8Array(8192) }]);
+    await expect(put).rejects.toEqual(code('tile-conflict'));
+  });
 });
