@@ -48,19 +48,11 @@ and cannot leave it. No key is ever overwritten. Passphrases and PINs come from 
 the environment, never from the command line.
 
 Examples:
-  An Ed25519 key for a log, and its verifier key:
-    $ stele keygen --out log.pem --origin log.example.com
+  stele keygen --out log.pem --origin log.example.com
+  stele keygen --out log.pem --passphrase-file /run/secrets/log-passphrase
+  stele keygen --pkcs11-module libsofthsm2.so --token stele --label log --pin-file pin --origin log.example.com
 
-  The same, encrypted:
-    $ stele keygen --out log.pem --passphrase-file /run/secrets/log-passphrase
-
-  A key in SoftHSM (the module is looked for where distributions put it):
-    $ softhsm2-util --init-token --free --label stele --pin 1234 --so-pin 5678
-    $ STELE_PIN=1234 stele keygen --pkcs11-module libsofthsm2.so --token stele --label log --pin-env STELE_PIN \\
-        --origin log.example.com --public log.pub.pem
-
-Exit status: 0 if the key was made; otherwise not 0, with the reason on standard error.
-`;
+Exit status: 0 the key was made, 2 it was not.`;
 
 /**
  * The command; its action rejects with RuntimeError (`key-exists`, `key-file`, `secret`, `pkcs11-…`) or ClientError
@@ -69,7 +61,7 @@ Exit status: 0 if the key was made; otherwise not 0, with the reason on standard
 export function keygenCommand(write: (text: string) => unknown = (text) => process.stdout.write(text)): Command {
   const algorithm = new Option('--algorithm <name>', 'kind of key').choices(['ed25519', 'ecdsa-p256']);
   return new Command('keygen')
-    .description('make a signing key in a file or inside a PKCS#11 token')
+    .description('Make a signing key, in a file or inside a PKCS#11 token')
     .addOption(algorithm.default('ed25519'))
     .option('--out <file>', 'make a software key in this new file')
     .option('--passphrase-file <file>', 'encrypt the software key with the passphrase in this file')

@@ -125,7 +125,7 @@ export async function makeDirDurable(path: string, options: WriteOptions = {}): 
   const dir = resolve(path);
   let first: string | undefined;
   try {
-    first = await fs.mkdir(dir, { recursive: true, ...options });
+    first = await makeDirs(dir, options);
   } catch (error) {
     throw fileError('make the directory', dir, error);
   }
@@ -222,6 +222,40 @@ async function writeAndRename(path: string, bytes: Uint8Array, mode: number | un
   }
 }
 
+/**
+ * The first directory that it made, or undefined where all were there. Not mkdir's `recursive`: where a file system says
+ * ENOENT for a name in a directory that is there (/proc), Node 20 tries again for ever.
+ */
+async function makeDirs(dir: string, options: WriteOptions): Promise<string | undefined> {
+  let first: string | undefined;
+  try {
+    await fs.mkdir(dir, options);
+    return dir;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' && dirname(dir) !== dir) {
+      first = await makeDirs(dirname(dir), options);
+    } else if (!(await isDirectory(dir))) {
+      throw error;
+    } else {
+      return undefined;
+    }
+  }
+  try {
+    await fs.mkdir(dir, options);
+  } catch (error) {
+    // Somebody else may have made it since.
+    if (!(await isDirectory(dir))) throw error;
+  }
+  return first ?? dir;
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return await fs.stat(path).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  );
+}
+
 /** Runs all to their end, also after a failure: nobody may find a write still going on after the rejection. */
 async function inParallel<T>(items: readonly T[], run: (item: T) => Promise<void>): Promise<void> {
   let next = 0;
@@ -256,6 +290,7 @@ function fileError(action: string, path: string, error: unknown): RuntimeError {
 function hint(code: string): string {
   if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') return 'make room on the disk, or raise the limit';
   if (code === 'EACCES' || code === 'EPERM') return 'give this user the rights to it';
+  if (code === 'EEXIST' || code === 'ENOTDIR') return 'a file has that name; choose another';
   if (code === 'EROFS') return 'mount the file system writable';
   if (code === 'EMFILE' || code === 'ENFILE') return 'raise the limit of open files';
   if (code === 'ENOENT') return 'its directory is missing';

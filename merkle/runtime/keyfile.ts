@@ -115,7 +115,14 @@ export async function writeNewKey(path: string, text: string): Promise<void> {
         `${path} is there already, and keys are never overwritten: choose another name`,
       );
     }
-    throw new RuntimeError('key-file', `the key file ${path} cannot be made: ${(cause as Error).message}`, { cause });
+    const code = (cause as NodeJS.ErrnoException).code;
+    const why =
+      code === 'ENOENT' || code === 'ENOTDIR'
+        ? `there is no directory ${directory}`
+        : code === 'EACCES' || code === 'EPERM'
+          ? `this user may not write to ${directory}`
+          : (cause as Error).message;
+    throw new RuntimeError('key-file', `the key file ${path} cannot be made: ${why}`, { cause });
   }
 }
 

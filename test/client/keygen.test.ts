@@ -96,6 +96,10 @@ describe('stele keygen --out', () => {
     ]) {
       await expect(keygen(...args), args.join(' ')).rejects.toMatchObject({ code: 'usage' });
     }
+    await expect(keygen('--out', join(dir, 'none', 'k.pem'))).rejects.toMatchObject({
+      code: 'key-file',
+      message: expect.stringMatching(/there is no directory .*none$/),
+    });
     await expect(keygen('--out', out, '--algorithm', 'rsa')).rejects.toThrow();
     await expect(keygen('--out', out, '--passphrase', 'x')).rejects.toThrow();
     expect(await readdir(dir)).toEqual([]);

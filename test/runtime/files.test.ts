@@ -77,6 +77,9 @@ describe('durable files', () => {
     expect((await stat(deep)).isDirectory()).toBe(true);
     await writeFile(join(dir, 'file'), '');
     await expect(makeDirDurable(join(dir, 'file', 'a'))).rejects.toEqual(fileError);
+    await expect(makeDirDurable(join(dir, 'file'))).rejects.toEqual(fileError);
+    // ENOENT in a directory that is there.
+    if (process.platform === 'linux') await expect(makeDirDurable('/proc/stele/a')).rejects.toEqual(fileError);
     await expect(makeDirsBelow(join(dir, 'a'), dir)).rejects.toEqual(fileError);
   });
 
