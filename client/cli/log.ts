@@ -55,7 +55,7 @@ function check(server: ServerMain): Command {
 function exportTree(server: ServerMain): Command {
   const command = new Command('export')
     .description('Write the published tree as static files (tlog-tiles), the checkpoint last')
-    .argument('<dir>', 'an empty or missing directory');
+    .argument('<dir>', 'an empty or missing directory, or one with an older export of this log');
   return settled(command, server, 'stele log export /srv/www/log --config stele.yaml').action(
     async (dir: string, options: JsonOption) => {
       const config = configOf(command, server);
@@ -90,7 +90,7 @@ function backup(server: ServerMain): Command {
 function freeze(server: ServerMain): Command {
   const command = new Command('freeze')
     .description('End the log for ever: publish all that is committed, sign one last checkpoint, never sign again')
-    .option('--yes', 'do not ask');
+    .option('--yes', 'do not ask (without a terminal nothing is asked)');
   return settled(command, server, 'stele log freeze --config stele.yaml').action(
     async (options: JsonOption & { readonly yes?: boolean }) => {
       const config = configOf(command, server);

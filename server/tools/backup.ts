@@ -1,7 +1,12 @@
 /** `stele log backup` and `stele log export`: consistent copies of a log that may be running. */
-import { isEmptyDir, makeDirDurable } from '../../merkle/runtime/files.ts';
+import { dirname, join, resolve } from 'node:path';
+import { equal } from '../../merkle/bytes.ts';
+import { parseCheckpoint } from '../../merkle/checkpoint.ts';
+import { MerkleError } from '../../merkle/errors.ts';
+import { parseNote } from '../../merkle/note.ts';
+import { isEmptyDir, isThere, makeDirDurable, readFileIfThere } from '../../merkle/runtime/files.ts';
 import { ServerError } from '../errors.ts';
-import { type Identity, writeIdentity } from '../identity.ts';
+import { type Identity, identityPath, writeIdentity } from '../identity.ts';
 import { layout } from '../layout.ts';
 import type { CommittedTree } from '../tree/committed.ts';
 import type { TreeReader } from '../tree/reader.ts';
@@ -41,6 +46,8 @@ export async function exportTree(
   checkpoint: string,
   onProgress?: OnProgress,
 ): Promise<number> {
+  await refuseDataDir(dir);
+  await refuseOtherExport(dir, reader, parseCheckpoint(parseNote(checkpoint).text).origin);
   const { size } = reader.snapshot;
   const full = fullFiles(size, store);
   const partial = partialFiles(reader);
@@ -52,8 +59,9 @@ export async function exportTree(
   return size;
 }
 
-/** Makes `dir`, or takes it where it is empty. */
+/** Makes `dir`, or takes it where it is empty. Throws `config`. */
 export async function emptyDir(dir: string): Promise<void> {
+  await refuseDataDir(dir);
   await makeDirDurable(dir);
   if (!(await isEmptyDir(dir))) {
     throw new ServerError(
@@ -61,4 +69,36 @@ export async function emptyDir(dir: string): Promise<void> {
       `the directory ${dir} is not empty. Name one that is empty or that does not exist yet.`,
     );
   }
+}
+
+/** A log's own directory is written by its log alone, and what is inside is lost together with it. */
+async function refuseDataDir(dir: string): Promise<void> {
+  for (let at = resolve(dir), above = dirname(at); ; at = above, above = dirname(at)) {
+    if (await isThere(identityPath(at))) {
+      throw new ServerError(
+        'config',
+        `${dir} is inside ${at}, which holds a log or a backup. Name a directory outside.`,
+      );
+    }
+    if (at === above) return;
+  }
+}
+
+const MAX_NOTE = 1024 * 1024;
+
+/** Another log's export, or a newer one of this log, would lose its checkpoint to this one. */
+async function refuseOtherExport(dir: string, reader: TreeReader, origin: string): Promise<void> {
+  const note = await readFileIfThere(join(dir, 'checkpoint'), MAX_NOTE);
+  if (note === undefined) return;
+  try {
+    const { origin: other, size, root } = parseCheckpoint(parseNote(note).text);
+    const extended = other === origin && size <= reader.snapshot.size && equal(await reader.rootAt(size), root);
+    if (extended) return;
+  } catch (error) {
+    if (!(error instanceof MerkleError)) throw error;
+  }
+  throw new ServerError(
+    'config',
+    `${dir} has a checkpoint that this log does not extend: it is of another log, or newer. Name another directory.`,
+  );
 }

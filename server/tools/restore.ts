@@ -44,6 +44,8 @@ export interface RestoreReport {
 }
 
 const MAX_NOTE = 1024 * 1024;
+/** The extension line of a frozen log's last checkpoint. */
+const FROZEN = /^Log frozen — /;
 /** How long a witness has to show its checkpoint, in milliseconds. */
 const WITNESS_TIMEOUT_MS = 10_000;
 
@@ -67,6 +69,13 @@ export async function restore(options: RestoreOptions): Promise<RestoreReport> {
   try {
     tree = await CommittedTree.open(stores, fastSha256);
     const { size } = tree.snapshot;
+    if (known.extensions.some((line) => FROZEN.test(line)) && tree.state.status === 'open') {
+      throw new ServerError(
+        'rollback',
+        `${options.atLeast} shows that the log was frozen for ever, and the backup is from before: it would take entries ` +
+          'and sign again. Use a backup that was made afterwards.',
+      );
+    }
     if (known.size > size) {
       throw new ServerError(
         'rollback',

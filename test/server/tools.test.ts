@@ -147,6 +147,42 @@ describe('stele log export', () => {
   });
 });
 
+describe('the directory of a copy', () => {
+  it('is outside of every data directory', async () => {
+    const log = await openTestLog(data);
+    const inside = { code: 'config', message: expect.stringContaining(data) };
+    for (const dir of [data, layout.public(data), join(data, 'deep', 'er')]) {
+      await expect(log.export(dir)).rejects.toMatchObject(inside);
+      await expect(log.backup(dir)).rejects.toMatchObject(inside);
+    }
+    await log.close();
+  });
+
+  it("keeps another log's export, and a newer one", async () => {
+    const log = await openTestLog(data);
+    await fill(log, 0, 3);
+    const out = join(root.path, 'static');
+    await log.export(out);
+    const file = join(out, 'checkpoint');
+    const ours = await readFile(file);
+    const signer = await makeSigner(data);
+    const { root: treeRoot } = parseCheckpoint(parseNote(ours).text);
+    for (const other of [
+      (await signer.sign({ size: 3, root: new Uint8Array(32) })) as string,
+      (await signer.sign({ size: 4, root: treeRoot })) as string,
+      ours.toString().replace(ORIGIN, 'other.test'),
+      'no checkpoint',
+    ]) {
+      await writeFile(file, other);
+      await expect(log.export(out)).rejects.toMatchObject({ code: 'config', message: expect.stringContaining(out) });
+      expect(await readFile(file, 'utf8')).toBe(other);
+    }
+    await writeFile(file, ours);
+    expect(await log.export(out)).toBe(3);
+    await log.close();
+  });
+});
+
 describe('stele log backup and restore', () => {
   /** A backup at 300 entries of a log that goes on to 600; with the checkpoints of both. */
   async function backedUp() {
@@ -189,6 +225,23 @@ describe('stele log backup and restore', () => {
     const to = join(root.path, 'restored');
     await expect(restore({ from: backup, to, atLeast: late })).rejects.toMatchObject({ code: 'rollback' });
     expect(await readIdentity(to)).toBeUndefined();
+  });
+
+  it('refuses a copy from before the log was frozen', async () => {
+    const { backup } = await backedUp();
+    const log = await openTestLog(data);
+    const frozen = join(root.path, 'frozen.txt');
+    const after = join(root.path, 'after');
+    await writeFile(frozen, await log.freeze());
+    await log.backup(after);
+    await log.close();
+    const to = join(root.path, 'restored');
+    await expect(restore({ from: backup, to, atLeast: frozen })).rejects.toMatchObject({
+      code: 'rollback',
+      message: expect.stringContaining('frozen'),
+    });
+    expect(await readIdentity(to)).toBeUndefined();
+    expect(await restore({ from: after, to, atLeast: frozen })).toMatchObject({ size: 600 });
   });
 
   it('asks the witnesses of the policy what they hold', async () => {
