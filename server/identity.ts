@@ -62,12 +62,12 @@ export async function writeIdentity(dir: string, identity: Identity): Promise<vo
   await writeFileDurable(identityPath(dir), encodeUtf8(`${JSON.stringify(identity)}\n`));
 }
 
-/** Refuses a directory of another log, and a copy. `mine` is what the configuration and the keys say. */
-export function checkIdentity(dir: string, found: Identity, mine: Pick<Identity, 'origin' | 'verifierKeys'>): void {
-  if (found.origin !== mine.origin) {
+/** Refuses a directory of another log, and a copy. Before the keys are opened: their errors would ask for the key there. */
+export function checkOwner(dir: string, found: Identity, origin: string): void {
+  if (found.origin !== origin) {
     throw new ServerError(
       'origin-mismatch',
-      `the data directory ${dir} belongs to the log "${found.origin}", and the configured origin is "${mine.origin}". ` +
+      `the data directory ${dir} belongs to the log "${found.origin}", and the configured origin is "${origin}". ` +
         'Set `origin` back, or point `data` at the directory of this log.',
     );
   }
@@ -78,11 +78,15 @@ export function checkIdentity(dir: string, found: Identity, mine: Pick<Identity,
         'started from one: run `stele log restore` with the newest checkpoint known from elsewhere.',
     );
   }
-  if (found.verifierKeys.join() !== mine.verifierKeys.join()) {
+}
+
+/** Refuses other keys than the log began with. */
+export function checkKeys(dir: string, found: Identity, verifierKeys: readonly string[]): void {
+  if (found.verifierKeys.join() !== verifierKeys.join()) {
     throw new ServerError(
       'key-mismatch',
       `the data directory ${dir} was signed with ${found.verifierKeys.join(' and ')}, and the configured key is ` +
-        `${mine.verifierKeys.join(' and ')}. Configure the key that this log began with; a new key needs a new log.`,
+        `${verifierKeys.join(' and ')}. Configure the key that this log began with; a new key needs a new log.`,
     );
   }
 }

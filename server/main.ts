@@ -1,5 +1,6 @@
 /** Starts a log as a server. The command line loads this file, and with it the operator's commands. */
 import type { AddressInfo } from 'node:net';
+import { createSecureContext } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { decodeUtf8 } from '../merkle/bytes.ts';
@@ -18,7 +19,6 @@ export { type RestoreOptions, restore as restoreLog } from './tools/restore.ts';
 /** A chain of certificates, and a key, in bytes. */
 const MAX_PEM = 1024 * 1024;
 
-/** How long a shutdown waits for the replies under way, in milliseconds. */
 const DRAIN_MS = 30_000;
 
 /** A running server, for the command line to print and to stop. */
@@ -37,8 +37,14 @@ export interface Server {
   close(): Promise<void>;
 }
 
+export interface ServeOptions {
+  readonly config: Config;
+  /** How long a shutdown waits for the replies under way on each port, in milliseconds. */
+  readonly drainMs?: number;
+}
+
 /** Starts the log of `config` on its public and its admin port. Throws `ServerError` and `RuntimeError`. */
-export async function serve({ config }: { readonly config: Config }): Promise<Server> {
+export async function serve({ config, drainMs = DRAIN_MS }: ServeOptions): Promise<Server> {
   const logger = pino({ level: config.log.level }, pino.destination({ fd: 2, sync: false }));
   let fail: (error: unknown) => void = () => {};
   const failed = new Promise<never>((_, reject) => {
@@ -68,10 +74,9 @@ export async function serve({ config }: { readonly config: Config }): Promise<Se
       status,
       failed,
       close: async () => {
-        const late = setTimeout(() => app.server.closeAllConnections(), DRAIN_MS);
-        await Promise.all([app.close(), log.drain()]);
-        clearTimeout(late);
-        await admin.close();
+        await Promise.all([closeApp(app, drainMs), log.drain()]);
+        // A freeze under way may wait for witnesses or a token without end, and goes on at the next start.
+        await closeApp(admin, drainMs);
         await opened.close();
         logger.info({}, 'closed');
       },
@@ -81,6 +86,13 @@ export async function serve({ config }: { readonly config: Config }): Promise<Se
     await opened.close();
     throw error;
   }
+}
+
+/** Waits for the replies under way, but not for ever. */
+async function closeApp(app: FastifyInstance, drainMs: number): Promise<void> {
+  const late = setTimeout(() => app.server.closeAllConnections(), drainMs);
+  await app.close();
+  clearTimeout(late);
 }
 
 async function httpOptions(config: Config) {
@@ -102,12 +114,32 @@ async function httpOptions(config: Config) {
     trustProxy: config.trustProxy.length === 0 ? false : config.trustProxy,
     duplicates: config.duplicates,
     retryAfterSeconds: Math.ceil(config.retryAfter / 1000),
-    tls:
-      config.tls === undefined
-        ? undefined
-        : { cert: await readPem(config.tls.cert), key: await readPem(config.tls.key) },
+    tls: config.tls === undefined ? undefined : await readTls(config.tls),
     requestLog: config.log.requests,
   };
+}
+
+/** Tried here: the server would fail with OpenSSL's words, which name no file. */
+async function readTls(files: { readonly cert: string; readonly key: string }): Promise<{ cert: string; key: string }> {
+  const cert = await readPem(files.cert);
+  const key = await readPem(files.key);
+  const usable = (pair: { readonly cert?: string; readonly key?: string }) => {
+    try {
+      createSecureContext(pair);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  if (!usable({ cert }))
+    throw new ServerError('config', `\`tls.cert\`: ${files.cert} is not a certificate chain in PEM.`);
+  if (!usable({ key })) {
+    throw new ServerError('config', `\`tls.key\`: ${files.key} is not a private key in PEM without a passphrase.`);
+  }
+  if (!usable({ cert, key })) {
+    throw new ServerError('config', `the key in ${files.key} is not the one of the certificate in ${files.cert}.`);
+  }
+  return { cert, key };
 }
 
 async function readPem(file: string): Promise<string> {
@@ -116,17 +148,20 @@ async function readPem(file: string): Promise<string> {
   return decodeUtf8(bytes);
 }
 
+const LISTEN_ERRORS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another program listens there. Stop it, or set `SETTING.port`.',
+  EACCES: 'this user may not take that port. Set `SETTING.port` to 1024 or more, or give the right to it.',
+  EADDRNOTAVAIL: 'this machine does not have that address. Set `SETTING.host`.',
+  ENOTFOUND: 'there is no host of that name. Set `SETTING.host` to an address of this machine.',
+};
+
 async function listen(app: FastifyInstance, { host, port }: { host: string; port: number }, setting: string) {
   try {
     await app.listen({ host, port });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    const why =
-      code === 'EADDRINUSE' ? 'another program listens there' : code === 'EACCES' ? 'it is not allowed' : String(code);
-    throw new ServerError(
-      'config',
-      `cannot listen on ${host}:${port}: ${why}. Stop the other program, or set \`${setting}.port\`.`,
-    );
+    const why = LISTEN_ERRORS[String(code)] ?? `${code}. Look at \`SETTING.host\` and \`SETTING.port\`.`;
+    throw new ServerError('config', `cannot listen on ${host}:${port}: ${why.replaceAll('SETTING', setting)}`);
   }
 }
 

@@ -11,7 +11,7 @@ import { WitnessMetrics } from './cosign/metrics.ts';
 import { readPolicy } from './cosign/policy.ts';
 import { Cosigner } from './cosign.ts';
 import { ServerError } from './errors.ts';
-import { checkIdentity, FORMAT, readIdentity, writeIdentity } from './identity.ts';
+import { checkKeys, checkOwner, FORMAT, readIdentity, writeIdentity } from './identity.ts';
 import { createIngest } from './ingest/ingest.ts';
 import { openKeys } from './keys.ts';
 import { layout, openDirStores } from './layout.ts';
@@ -48,6 +48,7 @@ export async function openLog({ config, logger, onFatal }: OpenLogOptions): Prom
     await checkHalted(config.data);
     const metrics = new Metrics();
     const found = await readIdentity(config.data);
+    if (found !== undefined) checkOwner(config.data, found, config.origin);
     const policy = config.policy === undefined ? undefined : await readPolicy(config.policy);
     const keys = await openKeys({
       config,
@@ -61,7 +62,7 @@ export async function openLog({ config, logger, onFatal }: OpenLogOptions): Prom
     closers.push(() => signer.close());
     const identity = { format: FORMAT, origin: config.origin, verifierKeys: [...signer.verifierKeys] };
     if (found === undefined) await writeIdentity(config.data, { ...identity, copy: false });
-    else checkIdentity(config.data, found, identity);
+    else checkKeys(config.data, found, identity.verifierKeys);
     const adminToken = await openAdminToken(config.data);
     const cosigner = policy?.witnesses.length ? makeCosigner(config, policy, signer, metrics, logger) : undefined;
     if (cosigner !== undefined) closers.push(async () => cosigner.close());

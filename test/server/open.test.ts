@@ -8,6 +8,7 @@ import { loadConfig } from '../../server/config/load.ts';
 import { readIdentity } from '../../server/identity.ts';
 import { backupLog, checkLog, exportLog, freezeLog, restoreLog, type Server, serve } from '../../server/main.ts';
 import { bodyOf, tempDir } from '../support/log.ts';
+import { makeSigner as makeRequestSigner, sharedSigner } from '../support/requests.ts';
 
 let root: Awaited<ReturnType<typeof tempDir>>;
 let data: string;
@@ -106,7 +107,7 @@ describe('the start', () => {
     await expect(start({ 'key-file': ed25519, 'ed25519-key-file': ed25519 })).rejects.toMatchObject({ code: 'config' });
   });
 
-  it('says which port is taken', async () => {
+  it('says which port is taken, and which address is not there', async () => {
     const { url } = await start();
     const { port } = new URL(url);
     data = join(root.path, 'second');
@@ -114,6 +115,39 @@ describe('the start', () => {
       code: 'config',
       message: expect.stringContaining(`127.0.0.1:${port}`),
     });
+    // An address of TEST-NET-1, which no machine has.
+    await expect(serve({ config: config({ 'listen-host': '192.0.2.1' }) })).rejects.toMatchObject({
+      code: 'config',
+      message: expect.stringContaining('`listen.host`'),
+    });
+  });
+});
+
+describe('TLS files', () => {
+  it('are named where they cannot be used', async () => {
+    const signer = sharedSigner('p256');
+    const pem = `-----BEGIN CERTIFICATE-----\n${signer.certificate().toString('base64')}\n-----END CERTIFICATE-----\n`;
+    const files = {
+      cert: pem,
+      key: signer.privateKey.export({ format: 'pem', type: 'pkcs8' }) as string,
+      other: makeRequestSigner('p256').privateKey.export({ format: 'pem', type: 'pkcs8' }) as string,
+      junk: 'x',
+    };
+    for (const [name, text] of Object.entries(files)) await writeFile(join(root.path, name), text);
+    const tls = (cert: string, key: string) =>
+      start({ 'tls-cert': join(root.path, cert), 'tls-key': join(root.path, key) });
+    for (const [cert, key, named] of [
+      ['none', 'key', 'none'],
+      ['junk', 'key', 'junk'],
+      ['cert', 'junk', 'junk'],
+      ['cert', 'other', 'other'],
+    ] as const) {
+      await expect(tls(cert, key), `${cert} ${key}`).rejects.toMatchObject({
+        code: 'config',
+        message: expect.stringContaining(join(root.path, named)),
+      });
+    }
+    expect((await tls('cert', 'key')).url).toMatch(/^https:/);
   });
 });
 
@@ -149,6 +183,8 @@ describe('the commands of an operator', () => {
     const known = join(root.path, 'static', 'checkpoint');
     data = backup;
     await expect(start({ 'key-file': key })).rejects.toMatchObject({ code: 'copy' });
+    // Nor does it ask for the key that a backup does not have.
+    await expect(start()).rejects.toMatchObject({ code: 'copy' });
     data = join(root.path, 'restored');
     await restoreLog({ from: backup, to: data, atLeast: known });
     const restored = await start({ 'key-file': key });
