@@ -1,5 +1,5 @@
 /** `stele sign`: sign a file, log the signature, keep the proof. */
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { Command, Option } from 'commander';
 import { encodeBase64, encodeHex, equal } from '../../merkle/bytes.ts';
@@ -105,7 +105,11 @@ interface SigningKey {
 async function signingKey(file: string, options: SignOptions): Promise<SigningKey> {
   const path = options.key ?? options.newKey ?? `${file}.key.pem`;
   if (options.key === undefined) {
-    if (!existsSync(file)) throw new ClientError('file', `${file} cannot be read: there is no such file`);
+    // The errors of `digestFile`, before a key is left beside something that cannot be signed.
+    const stats = statSync(file, { throwIfNoEntry: false });
+    if (stats === undefined) throw new ClientError('file', `${file} cannot be read: there is no such file`);
+    if (stats.isDirectory())
+      throw new ClientError('file', `${file} is a directory: name a file, such as an archive of it`);
     await makeKey(path);
   }
   const key = await readPrivateKey(path, await passphrase(options));

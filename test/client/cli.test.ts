@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -137,6 +137,14 @@ describe('stele sign and stele verify', () => {
   it('show where an error came from only when asked', async () => {
     const ran = await stele(['verify', 'none', '--key', 'none', '--log-key', log.vkey], { STELE_DEBUG: '1' });
     expect(ran.err).toContain('    at ');
+  });
+
+  it('make no key for what cannot be signed', async () => {
+    mkdirSync(join(dir, 'folder'));
+    for (const file of ['folder', 'none']) {
+      expect(await stele(['sign', file, ...logArgs()]), file).toMatchObject({ status: 2 });
+      expect(existsSync(join(dir, `${file}.key.pem`)), file).toBe(false);
+    }
   });
 
   it('do not overwrite the public key of another signature', async () => {
