@@ -1,0 +1,196 @@
+/** `stele up` as processes: built first (`npm test` does). */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { toTrustMaterial } from '@sigstore/verify';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { checkpointVerifier } from '../../merkle/cosignature.ts';
+import { openNote, parseVerifierKey } from '../../merkle/note.ts';
+import { parsePolicy, quorumMet } from '../../merkle/policy.ts';
+import { readOwner } from '../../merkle/runtime/lock.ts';
+import { tempDir } from '../support/log.ts';
+import { CLI, stele, steleJson } from '../support/serve.ts';
+
+interface Up {
+  readonly url: string;
+  readonly adminUrl: string;
+  readonly verifierKeys: readonly string[];
+  readonly witnesses: readonly {
+    readonly name: string;
+    readonly vkey: string;
+    readonly url: string;
+    readonly data: string;
+  }[];
+  readonly trust: string;
+}
+
+let dir: Awaited<ReturnType<typeof tempDir>>;
+let running: { readonly child: ReturnType<typeof spawn>; readonly ended: Promise<unknown[]>; err: string }[] = [];
+
+beforeEach(async () => {
+  dir = await tempDir();
+  running = [];
+});
+
+afterEach(async () => {
+  for (const { child, ended } of running) {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+    await ended;
+  }
+  await dir.remove();
+});
+
+async function up(...args: string[]): Promise<Up> {
+  const free = ['--listen-port', '0', '--admin-port', '0', '--witness-port', '0'];
+  const all = [CLI, 'up', '--json', '--data', join(dir.path, 'data'), ...free, ...args];
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('STELE_')));
+  const child = spawn(process.execPath, all, { stdio: ['ignore', 'pipe', 'pipe'], env });
+  const entry = { child, ended: once(child, 'close'), err: '' };
+  running.push(entry);
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+    entry.err += text;
+  });
+  let out = '';
+  const announced = new Promise<string>((resolve) => {
+    child.stdout!.setEncoding('utf8').on('data', (text: string) => {
+      out += text;
+      if (out.endsWith('\n}\n')) resolve(out);
+    });
+  });
+  const json = await Promise.race([announced, entry.ended.then(() => undefined)]);
+  if (json === undefined) throw new Error(`stele up ended: ${out}${entry.err}`);
+  const started = JSON.parse(json) as Up & { readonly ok: boolean };
+  if (!started.ok) throw new Error(`stele up did not come up: ${json}${entry.err}`);
+  return started;
+}
+
+/** Process of a data directory's owner. */
+async function pidOf(data: string): Promise<number> {
+  const owner = await readOwner(data);
+  if (owner === undefined) throw new Error(`nobody owns ${data}`);
+  return owner.pid;
+}
+
+function alive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function until<T>(what: () => Promise<T>): Promise<NonNullable<T>> {
+  for (const end = Date.now() + 30_000; ; ) {
+    const result = await what();
+    if (result) return result;
+    if (Date.now() > end) throw new Error(`did not come to pass: ${what}\n${running.map(({ err }) => err).join('')}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** Signs a file of this name; who cosigned the checkpoint of its proof, all verified. */
+async function sign({ url, verifierKeys, witnesses }: Up, name: string): Promise<string[]> {
+  const file = join(dir.path, name);
+  await writeFile(file, name);
+  const vkey = verifierKeys[0]!;
+  const { bundle } = await steleJson(['sign', file, '--log', url, '--log-key', vkey]);
+  const { code, stdout } = await stele(['verify', file, '--key', `${file}.pub.pem`, '--log-key', vkey]);
+  expect(stdout).toContain('OK');
+  expect(code).toBe(0);
+  const text = await readFile(typeof bundle === 'string' ? bundle : `${file}.sigstore.json`, 'utf8');
+  const note = JSON.parse(text).verificationMaterial.tlogEntries[0].inclusionProof.checkpoint.envelope as string;
+  const keys = [vkey, ...witnesses.map((witness) => witness.vkey)].map(parseVerifierKey);
+  const { verified } = openNote(
+    note,
+    keys.map((key) => checkpointVerifier(key)),
+  );
+  return verified.map((signature) => signature.name).filter((signer) => signer.includes('/'));
+}
+
+const readiness = async ({ adminUrl }: Up) =>
+  (await (await fetch(`${adminUrl}/readyz`)).json()) as { ready: boolean; reasons: string[] };
+
+describe('stele up', () => {
+  it('runs a log whose proofs two of three witnesses cosigned, and starts again what dies', async () => {
+    const started = await up();
+    expect((await sign(started, 'one')).length).toBeGreaterThanOrEqual(2);
+
+    const [first, second] = started.witnesses as [Up['witnesses'][0], Up['witnesses'][0]];
+    const killed = await pidOf(first.data);
+    process.kill(killed, 'SIGKILL');
+    expect((await sign(started, 'two')).length).toBeGreaterThanOrEqual(2);
+    const again = await until(() =>
+      pidOf(first.data).then(
+        (pid) => pid !== killed && pid,
+        () => undefined,
+      ),
+    );
+    expect(again).not.toBe(killed);
+
+    // Two that hang: nothing is published, and the log says why. They go on: what waited is published.
+    await until(async () => (await readiness(started)).ready);
+    const hung = [again as number, await pidOf(second.data)];
+    for (const pid of hung) process.kill(pid, 'SIGSTOP');
+    const before = await (await fetch(`${started.url}/checkpoint`)).text();
+    const file = join(dir.path, 'three');
+    await writeFile(file, 'three');
+    const waiting = steleJson(['sign', file, '--log', started.url, '--log-key', started.verifierKeys[0]!]);
+    const { reasons } = await until(async () => {
+      const state = await readiness(started);
+      return state.ready ? undefined : state;
+    });
+    expect(reasons.join()).toMatch(/quorum of the witnesses cannot be reached: .*witness-[12] did not answer/);
+    expect((await (await fetch(`${started.url}/checkpoint`)).text()).split('\n')[1]).toBe(before.split('\n')[1]);
+    for (const pid of hung) process.kill(pid, 'SIGCONT');
+    await waiting;
+    expect((await sign(started, 'four')).length).toBeGreaterThanOrEqual(2);
+    await until(async () => (await readiness(started)).ready);
+
+    const pids = await Promise.all([join(dir.path, 'data'), ...started.witnesses.map(({ data }) => data)].map(pidOf));
+    running[0]!.child.kill('SIGINT');
+    expect(await running[0]!.ended).toEqual([0, null]);
+    expect(pids.map(alive)).toEqual([false, false, false, false]);
+  });
+
+  it('keeps keys and log over a restart, and hands out what others need', async () => {
+    const first = await up();
+    await sign(first, 'one');
+    const read = (name: string) => readFile(join(first.trust, name), 'utf8');
+    const policy = parsePolicy(await read('policy'));
+    expect(policy.witnesses.map(({ url }) => url)).toEqual(first.witnesses.map(({ url }) => url));
+    expect([
+      quorumMet(policy, ({ name }) => name === 'witness-1'),
+      quorumMet(policy, ({ name }) => name !== 'witness-1'),
+    ]).toEqual([false, true]);
+    expect(await read('log.vkey')).toBe(`${first.verifierKeys[0]}\n`);
+    const root = JSON.parse(await read('trusted_root.json')) as Parameters<typeof toTrustMaterial>[0];
+    expect(root.tlogs[0]).toMatchObject({ baseUrl: first.url });
+    expect(JSON.parse(await read('signing_config.json')).rekorTlogUrls[0]).toMatchObject({
+      url: first.url,
+      majorApiVersion: 2,
+    });
+    running[0]!.child.kill('SIGTERM');
+    expect(await running[0]!.ended).toEqual([0, null]);
+
+    const second = await up();
+    expect(second.verifierKeys).toEqual(first.verifierKeys);
+    expect(second.witnesses.map(({ vkey }) => vkey)).toEqual(first.witnesses.map(({ vkey }) => vkey));
+    expect(JSON.parse(await read('trusted_root.json')).tlogs[0].publicKey).toEqual(root.tlogs[0]!.publicKey);
+    await sign(second, 'two');
+    expect((await (await fetch(`${second.url}/checkpoint`)).text()).split('\n')[1]).toBe('2');
+  });
+
+  it('leaves nothing running when it is killed', async () => {
+    const started = await up();
+    const pids = await Promise.all([join(dir.path, 'data'), ...started.witnesses.map(({ data }) => data)].map(pidOf));
+    running[0]!.child.kill('SIGKILL');
+    await until(async () => pids.every((pid) => !alive(pid)));
+  });
+
+  it('ends with an error where one of them cannot start, and with a policy of others', async () => {
+    await expect(up('--admin-host', '203.0.113.7')).rejects.toThrow(/log did not come up/);
+    await expect(up('--policy', 'policy')).rejects.toThrow(/stele serve/);
+  });
+});
