@@ -11,7 +11,7 @@
 import { decodeUtf8, encodeUtf8 } from '../merkle/bytes.ts';
 import { checkpointVerifier } from '../merkle/cosignature.ts';
 import { MerkleError } from '../merkle/errors.ts';
-import { formatVerifierKey, type NoteVerifier, type VerifierKey } from '../merkle/note.ts';
+import { formatVerifierKey, type NoteVerifier, parseVerifierKey, type VerifierKey } from '../merkle/note.ts';
 import { MAX_LOG_FILE, type PolicyLog, parseLogLines } from '../merkle/policy.ts';
 import { readFileIfThere, writeFileDurable } from '../merkle/runtime/files.ts';
 import { nodePrimitives } from '../merkle/runtime/verify.ts';
@@ -79,20 +79,20 @@ export class Logs {
   }
 
   /**
-   * Adds a key of a log, or enables it again; durable when it resolves. `url` replaces the one that stood there.
+   * Adds a key of a log, or enables it again; durable when it resolves. `url` replaces the one that stood there, if any.
    *
    * @throws WitnessError `logs`; RuntimeError `file`
    */
   add(vkey: string, url?: string): Promise<KnownLog> {
     return this.#edit(async () => {
       if (url !== undefined && !URL_FORM.test(url)) throw wrong(`"${url}" is not an http or https URL`);
-      const line = `log ${vkey}${url === undefined ? '' : ` ${url}`}`;
-      const [log] = parse(`${line}\n`, 'the log');
-      if (log === undefined) throw wrong('a verifier key is needed');
-      const full = formatVerifierKey(log.key);
-      const rest = linesOf(this.#text).filter((old) => keyIn(old) !== full);
-      await this.#save([...rest, line]);
-      return this.#known.get(log.key.name)!;
+      const { name } = keyOf(vkey);
+      const lines = linesOf(this.#text);
+      const before = lines.find((line) => keyIn(line) === vkey);
+      const place = url ?? (before && logIn(DISABLED.exec(before)?.[1] ?? before)[0]?.url);
+      const line = `log ${vkey}${place === undefined ? '' : ` ${place}`}`;
+      await this.#save([...lines.filter((old) => keyIn(old) !== vkey), line]);
+      return this.#known.get(name)!;
     });
   }
 
@@ -139,6 +139,15 @@ function parse(text: string, file: string): PolicyLog[] {
     return parseLogLines(text);
   } catch (error) {
     if (error instanceof MerkleError) throw new WitnessError('logs', `${file}: ${error.message}`);
+    throw error;
+  }
+}
+
+function keyOf(vkey: string): VerifierKey {
+  try {
+    return parseVerifierKey(vkey);
+  } catch (error) {
+    if (error instanceof MerkleError) throw wrong(error.message);
     throw error;
   }
 }

@@ -1,0 +1,104 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { listLogs } from '../../witness/listing.ts';
+import { Logs } from '../../witness/logs.ts';
+import { makeWitness, TestLog, tempDir } from './helpers.ts';
+
+const one = new TestLog('one.test');
+const two = new TestLog('two.test');
+
+describe('the file of logs', () => {
+  it('is a policy of which the log lines count', async () => {
+    const file = join(await tempDir(), 'logs');
+    await writeFile(file, `# ours\n log  ${one.vkey}\thttps://one.test/ \n\nquorum none\nlog ${two.vkey}\n`);
+    const logs = await Logs.open(file);
+    expect([...logs.all()].map(({ origin, url }) => [origin, url])).toEqual([
+      ['one.test', 'https://one.test/'],
+      ['two.test', undefined],
+    ]);
+  });
+
+  it.each([
+    ['a line that is cut off', `log ${one.vkey}`],
+    ['a word that is none', `logs ${one.vkey}\n`],
+    ['a key that is none', 'log one.test+00000000+AA==\n'],
+    ['a key twice', `log ${one.vkey}\nlog ${one.vkey}\n`],
+    ['bytes that are no text', Buffer.from([0xff, 0x0a])],
+  ])('is refused for %s', async (_name, text) => {
+    const file = join(await tempDir(), 'logs');
+    await writeFile(file, text);
+    await expect(Logs.open(file)).rejects.toMatchObject({ code: 'logs' });
+  });
+
+  it('keeps what it does not understand when it changes, and keeps the URL', async () => {
+    const file = join(await tempDir(), 'logs');
+    await writeFile(file, `# ours\nlog ${one.vkey} https://one.test\n# the end\n`);
+    const logs = await Logs.open(file);
+    await Promise.all([logs.disable('one.test'), logs.add(two.vkey, 'http://two.test')]);
+    const text = `# ours\n#disabled log ${one.vkey} https://one.test\n# the end\nlog ${two.vkey} http://two.test\n`;
+    expect(await readFile(file, 'utf8')).toBe(text);
+    expect(logs.get('one.test')).toBeUndefined();
+    const again = await Logs.open(file);
+    expect(again.list().map(({ origin, disabled }) => [origin, disabled])).toEqual([
+      ['two.test', false],
+      ['one.test', true],
+    ]);
+    await again.add(one.vkey);
+    expect(again.get('one.test')?.url).toBe('https://one.test');
+  });
+
+  it('takes nothing that it could not read again', async () => {
+    const logs = await Logs.open(join(await tempDir(), 'logs'));
+    const refused = { code: 'logs' };
+    await expect(logs.add('nonsense')).rejects.toMatchObject(refused);
+    await expect(logs.add(`${one.vkey}\nlog ${two.vkey}`)).rejects.toMatchObject(refused);
+    await expect(logs.add(one.vkey, 'ftp://one.test')).rejects.toMatchObject(refused);
+    await expect(logs.add(one.vkey, 'http://one.test x')).rejects.toMatchObject(refused);
+    await expect(logs.disable('one.test')).rejects.toMatchObject(refused);
+    expect(logs.count).toBe(0);
+  });
+});
+
+it('lists what was cosigned and is in no file any more', async () => {
+  const dir = await tempDir();
+  const witness = await makeWitness([one, two], { dir });
+  await witness.post(one.request(0, 7));
+  await witness.close();
+  await writeFile(join(dir, 'logs'), `log ${two.vkey}\n`);
+  const again = await makeWitness([], { dir });
+  expect(listLogs(again.logs, again.store.current)).toMatchObject([
+    { origin: 'one.test', state: 'not listed', size: 7, keys: [] },
+    { origin: 'two.test', state: 'witnessed', keys: [two.vkey] },
+  ]);
+  await again.logs.add(one.vkey);
+  expect((await again.post(one.request(0, 7))).status).toBe(409);
+});
+
+describe('a data directory', () => {
+  it('belongs to one name and one key of each type', async () => {
+    const dir = await tempDir();
+    const witness = await makeWitness([one], { dir });
+    const [vkey] = witness.verifierKeys;
+    await witness.close();
+    await expect(makeWitness([], { dir, flags: { name: 'other' } })).rejects.toMatchObject({ code: 'key-mismatch' });
+    const both = await makeWitness([], { dir, flags: { cosignatures: 'both' } });
+    expect(both.verifierKeys[0]).toBe(vkey);
+    await both.close();
+    await writeFile(join(dir, 'key.pem'), await readFile(join((await makeWitness()).dir, 'key.pem')));
+    await expect(makeWitness([], { dir })).rejects.toMatchObject({ code: 'key-mismatch' });
+  });
+
+  it('never gets a new key in place of one that was lost', async () => {
+    const dir = await tempDir();
+    await (await makeWitness([one], { dir })).close();
+    const { rm } = await import('node:fs/promises');
+    await rm(join(dir, 'key.pem'));
+    await expect(makeWitness([], { dir })).rejects.toMatchObject({ code: 'key-mismatch' });
+  });
+
+  it('is one witness’s at a time', async () => {
+    const witness = await makeWitness();
+    await expect(makeWitness([], { dir: witness.dir })).rejects.toMatchObject({ code: 'locked' });
+  });
+});

@@ -1,0 +1,159 @@
+/** The race that the specification describes, made to happen: two requests that were both checked against one old size. */
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { RuntimeError } from '../../merkle/runtime/errors.ts';
+import { GuardedLevel } from '../../merkle/runtime/level.ts';
+import { Reopening } from '../../merkle/runtime/reopen.ts';
+import { EvidenceFiles } from '../../witness/evidence.ts';
+import type { WitnessKey } from '../../witness/keys.ts';
+import { Logs } from '../../witness/logs.ts';
+import { Metrics } from '../../witness/metrics.ts';
+import { cosignedOf, WitnessStore } from '../../witness/store.ts';
+import { Witness } from '../../witness/witness.ts';
+import { later, makeWitness, silent, TestLog, tempDir } from './helpers.ts';
+
+const log = new TestLog();
+
+/** A key that signs when it is told to. */
+function heldKey(key: WitnessKey) {
+  const waiting: (() => void)[] = [];
+  let held = true;
+  const slow: WitnessKey = {
+    ...key,
+    healthy: true,
+    sign: async (message) => {
+      if (held) await new Promise<void>((resolve) => waiting.push(resolve));
+      return await key.sign(message);
+    },
+  };
+  const release = () => {
+    held = false;
+    for (const go of waiting.splice(0)) go();
+  };
+  return { slow, waiting, release };
+}
+
+async function heldWitness() {
+  const dir = await tempDir();
+  const { openKeys } = await import('../../witness/keys.ts');
+  const { loadConfig } = await import('../../witness/config.ts');
+  const config = loadConfig({ flags: { data: dir, name: 'witness.test/w' } });
+  const [key] = await openKeys({ config, known: new Set(), logger: silent, onError: () => {} });
+  const held = heldKey(key!);
+  const logs = await Logs.open(join(dir, 'logs'));
+  await logs.add(log.vkey);
+  const store = await Reopening.start<WitnessStore>({
+    open: () => WitnessStore.open(join(dir, 'store')),
+    isFailure: (error) => error instanceof RuntimeError && error.code === 'store',
+  });
+  later(() => store.close());
+  const limits = { waiting: 3, signing: 10, evidence: 1, perOrigin: 0, windowMs: 1000 };
+  const metrics = new Metrics({ process: false });
+  const evidence = new EvidenceFiles(join(dir, 'evidence'), 1, silent);
+  const witness = new Witness({ store, logs, keys: [held.slow], limits, evidence, metrics, logger: silent });
+  return { witness, ...held };
+}
+
+const settled = () => new Promise((resolve) => setTimeout(resolve, 20));
+
+describe('two requests from one old size', () => {
+  it.each([
+    ['the smaller first', 7, 9],
+    ['the larger first', 9, 7],
+  ])('%s: the first wins, the second gets its size', async (_name, first, second) => {
+    const { witness, waiting, release } = await heldWitness();
+    const a = witness.addCheckpoint(log.request(0, first));
+    const b = witness.addCheckpoint(log.request(0, second));
+    b.catch(() => {});
+    await settled();
+    // The second has not even been checked: it waits for the first, which is being signed.
+    expect(waiting).toHaveLength(1);
+    release();
+    await expect(a).resolves.toContain('— witness.test/w ');
+    await expect(b).rejects.toMatchObject({ reason: 'conflict', size: first });
+    expect(witness.cosigned(log.origin)?.size).toBe(first);
+  });
+
+  it('are refused with 503 where too many wait', async () => {
+    const { witness, release } = await heldWitness();
+    const three = [7, 8, 9].map((size) => witness.addCheckpoint(log.request(0, size)));
+    for (const one of three) one.catch(() => {});
+    await expect(witness.addCheckpoint(log.request(0, 10))).rejects.toMatchObject({ reason: 'busy', status: 503 });
+    release();
+    await Promise.allSettled(three);
+  });
+});
+
+describe('the store', () => {
+  const record = (size: number) => cosignedOf(log.note(log.text(size)));
+
+  it('compares and stores in one step, whoever comes past the queue', async () => {
+    const dir = await tempDir();
+    const store = await WitnessStore.open(dir);
+    later(() => store.close());
+    const results = await Promise.allSettled([store.put(undefined, record(7)), store.put(undefined, record(9))]);
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+    await expect(store.put(undefined, record(9))).rejects.toMatchObject({ code: 'conflict' });
+    // Equal is not enough: it must be the record that was read.
+    await expect(store.put(record(7), record(9))).rejects.toMatchObject({ code: 'conflict' });
+    await store.put(store.get(log.origin), record(9));
+    await expect(store.put(store.get(log.origin), record(8))).rejects.toThrow('never goes back');
+    expect(store.get(log.origin)?.size).toBe(9);
+  });
+
+  it('has everything again after it was opened anew, and refuses what does not add up', async () => {
+    const dir = await tempDir();
+    const store = await WitnessStore.open(dir);
+    await Promise.all(
+      Array.from({ length: 50 }, (_, i) => {
+        const one = new TestLog(`log${i}.test`, log.tree);
+        return store.put(undefined, cosignedOf(one.note(one.text(i))));
+      }),
+    );
+    await store.close();
+    const again = await WitnessStore.open(dir);
+    expect(again.count).toBe(50);
+    expect(again.get('log17.test')).toEqual({ ...again.get('log17.test'), origin: 'log17.test', size: 17 });
+    await again.close();
+    const level = await GuardedLevel.open(dir);
+    await level.write((batch) =>
+      batch.put(Buffer.concat([Buffer.from('c'), Buffer.alloc(32)]), Buffer.from('nonsense')),
+    );
+    await level.close();
+    await expect(WitnessStore.open(dir)).rejects.toMatchObject({ code: 'corrupt' });
+  });
+});
+
+describe('a store that fails', () => {
+  it.each([
+    ['nothing stored', false],
+    ['all stored, and reported as failed', true],
+  ])('%s: no cosignature leaves, and the witness goes on from what is there', async (_name, persisted) => {
+    let fail = false;
+    const openStore = async (dir: string) => {
+      const store = await WitnessStore.open(dir);
+      const put = store.put.bind(store);
+      store.put = async (expected, next) => {
+        if (!fail) return put(expected, next);
+        fail = false;
+        if (persisted) await put(expected, next);
+        throw new RuntimeError('store', 'injected');
+      };
+      return store;
+    };
+    const witness = await makeWitness([log], { open: { openStore } });
+    expect((await witness.post(log.request(0, 5))).status).toBe(200);
+    fail = true;
+    const reply = await witness.post(log.request(5, 9));
+    expect(reply.status).toBe(503);
+    expect(reply.body).not.toContain('—');
+    expect(witness.witness.notReady()).toEqual(['the store is not open']);
+    expect((await witness.post(log.request(5, 9))).status).toBe(503);
+    await witness.store.recovered;
+    expect(witness.witness.notReady()).toEqual([]);
+    const size = persisted ? 9 : 5;
+    const conflict = await witness.post(log.request(2, 9));
+    expect(conflict).toMatchObject({ status: 409, body: `${size}\n` });
+    expect((await witness.post(log.request(size, 12))).status).toBe(200);
+  });
+});
