@@ -75,7 +75,7 @@ export function sendError(
 const asItIs = (payload: string): string => payload;
 
 /** Sends ready-made JSON as `application/json` (Fastify would add a charset, which JSON does not have). */
-export function sendJson(reply: FastifyReply, json: string): FastifyReply {
+export function sendJson(reply: FastifyReply, json: string | Buffer): FastifyReply {
   return reply.header('content-type', 'application/json').serializer(asItIs).send(json);
 }
 
