@@ -15,6 +15,9 @@ Examples:
   stele serve --origin log.example.com --data /var/lib/stele --listen-host 0.0.0.0
   stele serve --key-pkcs11-module libsofthsm2.so --key-pkcs11-token stele --key-pkcs11-label log --key-pkcs11-pin-file pin`;
 
+/** Files to try it with. Not README.md: npm packs README.* whatever it is told, and so the README.md.key.pem made here. */
+const SAMPLES = ['docs/operation.md', 'package.json'];
+
 export async function serveCommand(): Promise<Command> {
   const server = await loadServer();
   const command = new Command('serve').description('Run a log: takes signed entries over HTTP and answers with proofs');
@@ -30,16 +33,20 @@ async function serve(command: Command, { serve: start, ...server }: ServerMain):
   const running = await start({ config });
   const { url, adminUrl, origin, verifierKeys, size, status } = running;
   const [vkey = ''] = verifierKeys;
-  const file = ['README.md', 'package.json'].find((name) => existsSync(name)) ?? 'FILE';
+  const file = SAMPLES.find((name) => existsSync(name)) ?? 'FILE';
   print(command.getOptionValue('json') as boolean | undefined, { url, adminUrl, origin, verifierKeys, size, status }, [
     `The log "${origin}" listens on ${url} (${size} entries${status === 'open' ? '' : `, ${status}`}); operator's port ${adminUrl}`,
     'Its verifier key, which whoever checks its proofs must know:',
     ...verifierKeys.map((key) => `  ${key}`),
     '',
-    'Sign a file and log it, then check the proof:',
-    `  npx stele sign ${file} --log ${url} --log-key ${shellWord(vkey)}`,
-    `  npx stele verify ${file} --key ${file}.pub.pem --log-key ${shellWord(vkey)}`,
-    '',
+    ...(status === 'open'
+      ? [
+          'Sign a file and log it, then check the proof:',
+          `  npx stele sign ${file} --log ${url} --log-key ${shellWord(vkey)}`,
+          `  npx stele verify ${file} --key ${file}.pub.pem --log-key ${shellWord(vkey)}`,
+          '',
+        ]
+      : []),
   ]);
   try {
     const signal = await Promise.race([stopping, running.failed]);
