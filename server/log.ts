@@ -533,7 +533,9 @@ export class Log implements LogService {
 
   async #recover(): Promise<void> {
     while (this.#mode === 'recovering') {
-      await this.#tree.close();
+      // What is published is read from it for as long as no other can be opened: a full disk does not hide the log.
+      const failed = this.#tree;
+      await failed.stop();
       // The first failure is met at once; a store that opens and fails again and again is not.
       await sleep(this.#rest);
       if (this.#mode !== 'recovering') break;
@@ -544,10 +546,13 @@ export class Log implements LogService {
         const tree = await CommittedTree.open(stores, fastSha256);
         if (this.#mode !== 'recovering') break;
         await this.#adopt(tree);
-        this.#options.logger.info({ size: tree.snapshot.size }, 'the store is open again');
         stores = undefined;
+        this.#options.logger.info({ size: tree.snapshot.size }, 'the store is open again');
         // A freeze that the failure cut off goes on; one that its caller still waits for goes on by itself.
         if (tree.state.status === 'freezing' && this.#freezing === undefined) this.freeze().catch(ignore);
+        await failed.close();
+        // Not round again: should it have failed anew by now, another recovery is under way.
+        return;
       } catch (error) {
         if (isFatal(error)) {
           this.#stop(error);

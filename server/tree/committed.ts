@@ -145,11 +145,19 @@ export class CommittedTree {
     return this.#write(() => this.#stores.tiles.putCheckpoint(note), false);
   }
 
-  /** Waits for the writes under way: none of them may land behind the back of the handle that comes next. */
-  async close(): Promise<void> {
+  /**
+   * Writes nothing any more; readers stay good until `close`. Waits for the writes under way: none of them may land behind
+   * the back of the handle that comes next.
+   */
+  async stop(): Promise<void> {
     this.#closed = true;
     await this.#writing;
-    await Promise.allSettled([this.#stores.tiles.close(), this.#stores.state.close()]);
+    await this.#stores.state.close().catch(ignore);
+  }
+
+  async close(): Promise<void> {
+    await this.stop();
+    await this.#stores.tiles.close().catch(ignore);
   }
 
   /** State changes run one behind the other; a checkpoint is written beside them. */

@@ -154,6 +154,28 @@ describe('after a failure', () => {
     expect(opened).toBeLessThanOrEqual(5);
   });
 
+  it('is read from while its store cannot be opened', async () => {
+    let broken = false;
+    const at = await open({
+      openStores: async () => {
+        if (broken) throw new ServerError('store', 'injected: no room');
+        return await openStores();
+      },
+    });
+    await Promise.all(Array.from({ length: 300 }, (_, i) => submit(at, `e${i}`)));
+    faults.failNext('not-persisted');
+    broken = true;
+    await expect(submit(at, 'a')).rejects.toMatchObject({ code: 'store-failed' });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(at.notReady()).toHaveLength(1);
+    expect(await at.entryBundle(0, 256)).toBeDefined();
+    expect(await at.tile(0, 0, 256)).toHaveLength(8192);
+    expect(await at.entry(7)).toMatchObject({ index: 7 });
+    broken = false;
+    await expect.poll(() => at.notReady()).toEqual([]);
+    expect(await submit(at, 'a')).toMatchObject({ index: 300, duplicate: false });
+  });
+
   it('tells a client to retry where its proof meets a store that fails', async () => {
     const at = await open();
     await Promise.all(Array.from({ length: 300 }, (_, i) => submit(at, `e${i}`)));
