@@ -114,6 +114,29 @@ describe('a log', () => {
     expect(refused.reason).toMatchObject({ code: 'pushback', message: 'reached max pushback; retry' });
   });
 
+  it('takes no more entries while too many wait for their checkpoint, and goes on when it has come', async () => {
+    const signer = await makeSigner(dir.path);
+    const limits = { outstanding: 100, unpublished: 2, publishTimeoutMs: 200, maxCheckpointDelayMs: 60_000 };
+    log = await openTestLog(dir.path, { signer, limits });
+    const at = log;
+    const sign = signer.sign.bind(signer);
+    let release = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    signer.sign = async (head, extensions) => {
+      await held;
+      return await sign(head, extensions);
+    };
+    const waiting = await Promise.allSettled(['a', 'b'].map((name) => submit(at, name)));
+    for (const result of waiting) expect(result).toMatchObject({ reason: { code: 'not-published' } });
+    await expect(submit(log, 'c')).rejects.toMatchObject({ code: 'pushback' });
+    await expect(submit(log, 'a')).rejects.toMatchObject({ code: 'not-published' });
+    release();
+    expect(await submit(log, 'b')).toMatchObject({ duplicate: true });
+    expect(await submit(log, 'c')).toMatchObject({ index: 2 });
+  });
+
   it('answers 503 where the publication is late, keeps the entry and publishes it afterwards', async () => {
     const signer = await makeSigner(dir.path);
     const sign = signer.sign.bind(signer);
