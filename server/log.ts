@@ -125,7 +125,12 @@ export class Log implements LogService {
   private constructor(options: LogOptions, tree: CommittedTree) {
     this.#options = options;
     this.#tree = tree;
-    this.#dedup = new Dedup((leafHashes) => this.#tree.lookup(leafHashes));
+    this.#dedup = new Dedup(async (leafHashes) => {
+      const started = performance.now();
+      const found = await this.#tree.lookup(leafHashes);
+      options.metrics.stage('dedup').observe((performance.now() - started) / 1000);
+      return found;
+    });
     this.#sequencer = new Sequencer(options.batch, (batch) => this.#integrate(batch));
     this.#publisher = new Publisher(tree, {
       sign: (head) => options.signer.sign(head),
@@ -317,7 +322,10 @@ export class Log implements LogService {
     if (this.#freezing !== undefined || this.#tree.state.status !== 'open') {
       throw new RequestError('frozen', 'This log has been frozen, please switch to the latest log.\n');
     }
-    if (this.#mode !== 'running') throw storeFailed();
+    if (this.#mode !== 'running') {
+      metrics.refused('store-failed');
+      throw storeFailed();
+    }
     if (this.#draining) throw new RequestError('draining', 'the log is shutting down; retry');
     // New entries are held to the limit behind the look-up for duplicates; twice of it bounds the look-ups.
     if (this.#outstanding >= 2 * limits.outstanding) {
@@ -399,6 +407,11 @@ export class Log implements LogService {
     const { limits, metrics } = this.#options;
     if (this.#freezing !== undefined || this.#tree.state.status !== 'open') {
       return new RequestError('frozen', 'This log has been frozen, please switch to the latest log.\n');
+    }
+    // A directory with entries and without a checkpoint looks as if it had lost the one that was shown: it never starts.
+    if (this.#publisher.published === undefined) {
+      metrics.refused('not-published');
+      return new RequestError('not-published', 'the log has no public checkpoint yet; retry');
     }
     const unpublished = this.#tree.snapshot.size - this.publishedSize + this.#sequencer.queued;
     if (this.#taken < limits.outstanding && unpublished < limits.unpublished) return undefined;

@@ -121,6 +121,16 @@ describe('a log with witnesses', () => {
     expect(log!.checkpoint).toBe(shown);
   });
 
+  it('takes no entry before its first checkpoint is public, and starts again', async () => {
+    for (const witness of witnesses) witness.behaviour = 'error-500';
+    await open();
+    await expect(submit('a')).rejects.toMatchObject({ code: 'not-published', index: undefined });
+    await log!.close();
+    await open();
+    for (const witness of witnesses) witness.behaviour = 'good';
+    expect(await until(() => submit('a').catch(() => undefined))).toMatchObject({ index: 0 });
+  });
+
   it('waits for all of them where the policy says so, nested', async () => {
     const lines = witnesses.map(({ policyLine }) => policyLine).join('');
     witnesses[1]!.delay = 100;

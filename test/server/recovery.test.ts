@@ -225,6 +225,15 @@ describe('a freeze', () => {
     expect(at.publishedSize).toBe(1);
   });
 
+  it('is whole where the last checkpoint is stored with it, and its file is not there', async () => {
+    const at = await open();
+    const last = await at.freeze();
+    await at.close();
+    disk.checkpoint = undefined;
+    expect((await open()).checkpoint).toBe(last);
+    expect(Buffer.from(disk.checkpoint!).toString()).toBe(last);
+  });
+
   it.each([1, 2, 3])('ends with one last checkpoint, whichever of its writes fails: %i', async (n) => {
     for (const fault of ['not-persisted', 'reported-failed'] as const) {
       disk = new MemoryDisk();
@@ -269,6 +278,27 @@ describe('what the log says of itself', () => {
     held.release();
     await Promise.all(submitted);
     expect(at.notReady()).toEqual([]);
+  });
+
+  it('measures every stage, and counts what it refuses while its store is away', async () => {
+    let broken = false;
+    const options = await logOptions(dir.path, {
+      openStores: async () => {
+        if (broken) throw new ServerError('store', 'injected: no room');
+        return await openStores();
+      },
+    });
+    const at = await open(options);
+    await submit(at, 'a');
+    const text = await options.metrics.text();
+    for (const stage of ['ingest', 'dedup', 'commit', 'tiles', 'sign', 'publish', 'total']) {
+      expect(text).toMatch(new RegExp(`^stele_stage_duration_seconds_count{stage="${stage}"} [1-9]`, 'm'));
+    }
+    faults.failNext('not-persisted');
+    broken = true;
+    await submit(at, 'b').catch(() => {});
+    await submit(at, 'b').catch(() => {});
+    expect(await options.metrics.text()).toContain('stele_refusals_total{reason="store-failed"} 1');
   });
 
   it('says the size that it has, not the one that it tried, after a failure', async () => {
