@@ -1,0 +1,76 @@
+/** The built `stele witness` as a process of its own: `npm run build` first. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CLI } from './serve.ts';
+
+export interface WitnessProcess {
+  readonly url: string;
+  readonly adminUrl: string;
+  readonly name: string;
+  readonly verifierKeys: readonly string[];
+  readonly port: number;
+  log(): string;
+  signal(signal: NodeJS.Signals): void;
+  /** SIGKILL, and the wait for its end. */
+  kill(): Promise<void>;
+  /** A line for a policy. */
+  policyLine(name: string): string;
+}
+
+/** Runs the witness of the directory `dir` for the logs of these verifier keys. `port`: 0 takes a free one. */
+export async function startWitness(
+  dir: string,
+  name: string,
+  logs: readonly string[],
+  port = 0,
+  args: readonly string[] = [],
+): Promise<WitnessProcess> {
+  await mkdir(dir, { recursive: true });
+  await writeFile(join(dir, 'logs'), logs.map((vkey) => `log ${vkey}\n`).join(''));
+  const where = [
+    '--name',
+    name,
+    '--data',
+    dir,
+    '--listen-port',
+    String(port),
+    '--admin-port',
+    '0',
+    '--log-level',
+    'warn',
+  ];
+  const env = Object.fromEntries(Object.entries(process.env).filter(([variable]) => !variable.startsWith('STELE_')));
+  const stdio = ['ignore', 'pipe', 'pipe'] as const;
+  const child = spawn(process.execPath, [CLI, 'witness', '--json', ...where, ...args], { stdio: [...stdio], env });
+  const exited = once(child, 'close');
+  const reap = () => child.kill('SIGKILL');
+  process.once('exit', reap);
+  exited.finally(() => process.off('exit', reap));
+  let err = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    err += text;
+  });
+  const announced = new Promise<string>((resolve) => {
+    let out = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      out += text;
+      if (out.endsWith('\n}\n')) resolve(out);
+    });
+  });
+  const json = await Promise.race([announced, exited.then(() => undefined)]);
+  if (json === undefined) throw new Error(`stele witness ended before it was up:\n${err}`);
+  const started = JSON.parse(json) as Pick<WitnessProcess, 'url' | 'adminUrl' | 'name' | 'verifierKeys'>;
+  return {
+    ...started,
+    port: Number(new URL(started.url).port),
+    log: () => err,
+    signal: (signal) => child.kill(signal),
+    kill: async () => {
+      child.kill('SIGKILL');
+      await exited;
+    },
+    policyLine: (as) => `witness ${as} ${started.verifierKeys[0]} ${started.url}\n`,
+  };
+}
