@@ -1,19 +1,28 @@
 /** `stele keygen`: a signing key in a file, or inside a PKCS#11 token. Shows the public part and nothing else. */
-import { createPublicKey } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, open } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { encodeBase64 } from '../../merkle/bytes.ts';
-import { ecdsaVerifierKey, ed25519VerifierKey, formatVerifierKey, logId, type VerifierKey } from '../../merkle/note.ts';
+import {
+  ecdsaVerifierKey,
+  formatVerifierKey,
+  KEY_TYPE,
+  logId,
+  makeVerifierKey,
+  type VerifierKey,
+} from '../../merkle/note.ts';
 import { createKeyFile } from '../../merkle/runtime/keyfile.ts';
+import { createMldsaKeyFile, mldsaSpki } from '../../merkle/runtime/mldsa.ts';
 import { createTokenKey } from '../../merkle/runtime/pkcs11.ts';
 import { readSecret, type SecretSource } from '../../merkle/runtime/secret.ts';
 import type { KeyAlgorithm } from '../../merkle/runtime/signer.ts';
 import { isKeyName } from '../../merkle/verifier-key.ts';
 import { ClientError } from '../errors.ts';
 
+type Algorithm = KeyAlgorithm | 'ml-dsa-44';
+
 interface KeygenOptions {
-  readonly algorithm: KeyAlgorithm;
+  readonly algorithm: Algorithm;
   readonly out?: string;
   readonly passphraseFile?: string;
   readonly passphraseEnv?: string;
@@ -24,6 +33,7 @@ interface KeygenOptions {
   readonly pinEnv?: string;
   readonly public?: string;
   readonly origin?: string;
+  readonly cosigner?: string;
   readonly json?: true;
 }
 
@@ -41,6 +51,7 @@ type Place =
 
 /** SubjectPublicKeyInfo of an Ed25519 key (RFC 8410) ends in the 32 bytes of the key. */
 const ED25519_KEY_SIZE = 32;
+const MLDSA_KEY_SIZE = 1312;
 
 const MORE_HELP = `
 A key in a file is PKCS#8 in PEM, with mode 0600, and encrypted if a passphrase is given. A key in a token is made there
@@ -59,7 +70,7 @@ Exit status: 0 the key was made, 2 it was not.`;
  * (`usage`, `file`). `write` takes what goes to standard output.
  */
 export function keygenCommand(write: (text: string) => unknown = (text) => process.stdout.write(text)): Command {
-  const algorithm = new Option('--algorithm <name>', 'kind of key').choices(['ed25519', 'ecdsa-p256']);
+  const algorithm = new Option('--algorithm <name>', 'kind of key').choices(['ed25519', 'ecdsa-p256', 'ml-dsa-44']);
   return new Command('keygen')
     .description('Make a signing key, in a file or inside a PKCS#11 token')
     .addOption(algorithm.default('ed25519'))
@@ -73,6 +84,7 @@ export function keygenCommand(write: (text: string) => unknown = (text) => proce
     .option('--pin-env <name>', '… or environment variable with it')
     .option('--public <file>', 'write the public key (PEM) to this new file (default with --out: FILE.pub.pem)')
     .option('--origin <name>', 'print the verifier key of a log with this origin, such as log.example.com')
+    .option('--cosigner <name>', 'print the verifier key of a witness with this name, such as witness.example.com/w1')
     .option('--json', 'print one JSON object')
     .addHelpText('after', MORE_HELP)
     .action(async (options: KeygenOptions) => {
@@ -81,16 +93,17 @@ export function keygenCommand(write: (text: string) => unknown = (text) => proce
 }
 
 async function keygen(options: KeygenOptions): Promise<string> {
-  const { algorithm, origin } = options;
+  const { algorithm, origin, cosigner } = options;
   const place = placeOf(options);
   if (origin !== undefined && !isKeyName(origin)) {
     throw usage(`--origin "${origin}" cannot name a key: use a host name, without white space and "+"`);
   }
+  if (cosigner !== undefined) checkCosigner(cosigner, origin, algorithm);
   const publicFile = options.public ?? ('file' in place ? publicFileFor(place.file) : undefined);
   if (publicFile !== undefined) await refuseExisting(publicFile);
   const publicKey = await makeKey(place, algorithm);
   const pem = publicPem(publicKey);
-  const verifierKey = origin === undefined ? undefined : verifierKeyOf(algorithm, origin, publicKey);
+  const verifierKey = verifierKeyOf(algorithm, { origin, cosigner }, publicKey);
   if (publicFile !== undefined) await writePublic(publicFile, pem);
   const made = { place, algorithm, publicFile, pem, verifierKey };
   return options.json === true ? asJson(made) : asText(made);
@@ -121,7 +134,13 @@ function secretOf(name: string, file: string | undefined, env: string | undefine
   return env === undefined ? undefined : { env };
 }
 
-async function makeKey(place: Place, algorithm: KeyAlgorithm): Promise<Uint8Array> {
+async function makeKey(place: Place, algorithm: Algorithm): Promise<Uint8Array> {
+  if (algorithm === 'ml-dsa-44') {
+    if ('pkcs11' in place || place.passphrase !== undefined) {
+      throw usage('an ML-DSA-44 key is made in a file and not encrypted: use --out alone');
+    }
+    return mldsaSpki((await createMldsaKeyFile(place.file)).publicKey);
+  }
   if ('pkcs11' in place) return (await createTokenKey({ ...place.pkcs11, algorithm })).publicKey;
   const passphrase = place.passphrase && (await readSecret(place.passphrase));
   return (await createKeyFile(place.file, algorithm, passphrase)).publicKey;
@@ -158,19 +177,32 @@ async function writePublic(path: string, pem: string): Promise<void> {
 }
 
 function publicPem(spki: Uint8Array): string {
-  const key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
-  return String(key.export({ type: 'spki', format: 'pem' }));
+  const lines = encodeBase64(spki).match(/.{1,64}/g) ?? [];
+  return `-----BEGIN PUBLIC KEY-----\n${lines.join('\n')}\n-----END PUBLIC KEY-----\n`;
 }
 
-function verifierKeyOf(algorithm: KeyAlgorithm, origin: string, spki: Uint8Array): VerifierKey {
-  return algorithm === 'ed25519'
-    ? ed25519VerifierKey(origin, spki.slice(-ED25519_KEY_SIZE))
-    : ecdsaVerifierKey(origin, spki);
+function verifierKeyOf(
+  algorithm: Algorithm,
+  { origin, cosigner }: { readonly origin: string | undefined; readonly cosigner: string | undefined },
+  spki: Uint8Array,
+): VerifierKey | undefined {
+  const name = cosigner ?? origin;
+  if (name === undefined) return undefined;
+  if (algorithm === 'ml-dsa-44') return makeVerifierKey(name, KEY_TYPE.mldsa44, spki.slice(-MLDSA_KEY_SIZE));
+  if (algorithm === 'ecdsa-p256') return ecdsaVerifierKey(name, spki);
+  const type = cosigner === undefined ? KEY_TYPE.ed25519 : KEY_TYPE.cosignature;
+  return makeVerifierKey(name, type, spki.slice(-ED25519_KEY_SIZE));
+}
+
+function checkCosigner(cosigner: string, origin: string | undefined, algorithm: Algorithm): void {
+  if (origin !== undefined) throw usage('a key is for a log or for a witness: give one of --origin and --cosigner');
+  if (!isKeyName(cosigner)) throw usage(`--cosigner "${cosigner}" cannot name a key: leave out white space and "+"`);
+  if (algorithm === 'ecdsa-p256') throw usage('a witness cosigns with ed25519 or ml-dsa-44: use one as --algorithm');
 }
 
 interface Made {
   readonly place: Place;
-  readonly algorithm: KeyAlgorithm;
+  readonly algorithm: Algorithm;
   readonly publicFile: string | undefined;
   readonly pem: string;
   readonly verifierKey: VerifierKey | undefined;

@@ -1,0 +1,66 @@
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { nobleCosignaturePrimitives } from '../../merkle/cosignature.ts';
+import { createMldsaKeyFile, mldsaSpki, openMldsaSigner } from '../../merkle/runtime/mldsa.ts';
+
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'stele-mldsa-'));
+});
+afterEach(() => rm(dir, { recursive: true, force: true }));
+
+describe('an ML-DSA-44 key file', () => {
+  it('signs in the pool with the key that was made', async () => {
+    const path = join(dir, 'key.pem');
+    const { publicKey } = await createMldsaKeyFile(path);
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+    const signer = await openMldsaSigner(path, 2);
+    try {
+      expect(signer.publicKey).toEqual(publicKey);
+      const messages = Array.from({ length: 6 }, (_, i) => new Uint8Array(100).fill(i));
+      const signatures = await Promise.all(messages.map((message) => signer.sign(message)));
+      for (const [i, signature] of signatures.entries()) {
+        expect(nobleCosignaturePrimitives.mldsa44(publicKey, messages[i]!, signature)).toBe(true);
+      }
+      // The caller's bytes are still the caller's.
+      expect(messages[3]).toEqual(new Uint8Array(100).fill(3));
+    } finally {
+      await signer.close();
+    }
+    await expect(signer.sign(new Uint8Array(1))).rejects.toMatchObject({ code: 'pool' });
+  });
+
+  it('is the seed in PKCS#8 as RFC 9881 has it, and its public key an SPKI', async () => {
+    const path = join(dir, 'key.pem');
+    const { publicKey } = await createMldsaKeyFile(path);
+    const pem = await readFile(path, 'utf8');
+    const der = Buffer.from(pem.replaceAll(/-----.*-----|\n/g, ''), 'base64');
+    expect(der.toString('hex')).toMatch(/^3034020100300b060960864801650304031104228020[0-9a-f]{64}$/);
+    const spki = Buffer.from(mldsaSpki(publicKey));
+    expect(spki.subarray(0, 22).toString('hex')).toBe('30820532300b06096086480165030403110382052100');
+    expect(spki).toHaveLength(4 + 0x532);
+  });
+
+  it('is never overwritten, and nothing else is read as one', async () => {
+    const path = join(dir, 'key.pem');
+    await createMldsaKeyFile(path);
+    await expect(createMldsaKeyFile(path)).rejects.toMatchObject({ code: 'key-exists' });
+    const pem = await readFile(path, 'utf8');
+    const other = join(dir, 'other.pem');
+    for (const bad of [
+      '',
+      pem.replace('MDQC', 'MDQD'),
+      `${pem}${pem}`,
+      pem.replaceAll('PRIVATE', 'ENCRYPTED PRIVATE'),
+    ]) {
+      await writeFile(other, bad, { mode: 0o600 });
+      await expect(openMldsaSigner(other)).rejects.toMatchObject({ code: 'key-format' });
+    }
+    await expect(openMldsaSigner(join(dir, 'none.pem'))).rejects.toMatchObject({ code: 'key-file' });
+    await rm(other);
+    await writeFile(other, pem, { mode: 0o644 });
+    await expect(openMldsaSigner(other)).rejects.toMatchObject({ code: 'key-file' });
+  });
+});

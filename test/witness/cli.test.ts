@@ -1,0 +1,81 @@
+/** `stele witness` as a process of its own. Needs `npm run build`. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { formatEvidence } from '../../merkle/evidence.ts';
+import { parseVerifierKey } from '../../merkle/note.ts';
+import { writeFileDurable } from '../../merkle/runtime/files.ts';
+import { stele, steleJson } from '../support/serve.ts';
+import { later, TestLog, tempDir, treeOf } from './helpers.ts';
+import { startWitness } from './kill-run.ts';
+
+describe('stele witness', () => {
+  it('runs, and its list of logs is changed while it runs and while it does not', async () => {
+    const dir = await tempDir();
+    const [one, two] = [new TestLog('one.test'), new TestLog('two.test')];
+    const log = (...args: string[]) => steleJson(['witness', 'log', ...args, '--data', dir]);
+    expect(await log('add', one.vkey)).toMatchObject({ ok: true, origin: 'one.test' });
+    const witness = await startWitness(dir);
+    later(() => witness.kill());
+    const post = async (asking: TestLog, from: number, to: number) => {
+      const init = { method: 'POST', body: Buffer.from(asking.request(from, to)) };
+      return (await fetch(`${witness.url}/add-checkpoint`, init)).status;
+    };
+    expect(await post(one, 0, 3)).toBe(200);
+    expect(await post(two, 0, 3)).toBe(404);
+    await log('add', two.vkey, '--url', 'http://two.test');
+    expect(await post(two, 0, 5)).toBe(200);
+    await log('disable', 'one.test');
+    expect(await post(one, 3, 4)).toBe(404);
+    expect(await log('list')).toMatchObject({
+      logs: [
+        { origin: 'one.test', state: 'disabled', size: 3 },
+        { origin: 'two.test', state: 'witnessed', size: 5, url: 'http://two.test' },
+      ],
+    });
+    await witness.kill();
+    expect(await log('list')).toMatchObject({ logs: [{ size: 3 }, { size: 5 }] });
+    expect((await stele(['witness', 'log', 'disable', 'none.test', '--data', dir])).code).toBe(1);
+  });
+
+  it('says what is wrong with a setting, and makes nothing', async () => {
+    const dir = join(await tempDir(), 'none');
+    const { code, stderr } = await stele(['witness', '--data', dir, '--poll', 'often']);
+    expect(code).toBe(2);
+    expect(stderr).toContain('"poll" in the flag --poll');
+    const variable = await stele(['witness', '--data', dir], { env: { STELE_WITNESS_NAM: 'x' } });
+    expect(variable.stderr).toContain('did you mean STELE_WITNESS_NAME?');
+    expect(existsSync(dir)).toBe(false);
+  });
+
+  it('checks evidence alone', async () => {
+    const file = join(await tempDir(), 'evidence.json');
+    const log = new TestLog();
+    const [first, second] = [log.tree, treeOf('fork', 64)].map(({ roots }) => log.note(log.text(9, roots[9])));
+    const evidence = { keys: [parseVerifierKey(log.vkey)], first: first!, second: second! };
+    await writeFileDurable(file, Buffer.from(formatEvidence(evidence)));
+    expect(await steleJson(['witness', 'evidence', file])).toMatchObject({ kind: 'two-roots', keys: [log.vkey] });
+    await writeFileDurable(file, Buffer.from(formatEvidence({ ...evidence, second: first! })));
+    const { code, stderr } = await stele(['witness', 'evidence', file]);
+    expect(code).toBe(1);
+    expect(stderr).toContain('[bad-evidence]');
+  });
+
+  it('takes the keys that stele keygen makes for it', async () => {
+    const dir = await tempDir();
+    const [ed, pq] = [join(dir, 'ed.pem'), join(dir, 'pq.pem')];
+    const keygen = async (...args: string[]) => {
+      const { code, stdout, stderr } = await stele(['keygen', ...args, '--cosigner', 'w.test/1', '--json']);
+      if (code !== 0) throw new Error(stderr);
+      return (JSON.parse(stdout) as { verifierKey: string }).verifierKey;
+    };
+    const vkeys = [await keygen('--out', ed), await keygen('--algorithm', 'ml-dsa-44', '--out', pq)];
+    const keys = ['--key-file', ed, '--mldsa-key-file', pq, '--cosignatures', 'both'];
+    const witness = await startWitness(join(dir, 'data'), ['--name', 'w.test/1', ...keys]);
+    later(() => witness.kill());
+    expect(witness.verifierKeys).toEqual(vkeys);
+    await expect(keygen('--algorithm', 'ecdsa-p256', '--out', join(dir, 'no.pem'))).rejects.toThrow(
+      'ed25519 or ml-dsa-44',
+    );
+  });
+});
