@@ -7,6 +7,7 @@ type Shell = (typeof SHELLS)[number];
 interface Node {
   /** `stele log check` */
   readonly path: string;
+  /** Commands inside, and what an argument can be where that is a choice. */
   readonly commands: readonly Word[];
   readonly flags: readonly Word[];
 }
@@ -43,7 +44,11 @@ function walk(command: Command, path: string): Node[] {
     word: long ?? short ?? '',
     about: first(description),
   }));
-  const commands = command.commands.map((inner) => ({ word: inner.name(), about: first(inner.description()) }));
+  const choices = command.registeredArguments.flatMap(({ argChoices = [], description }) =>
+    argChoices.map((word) => ({ word, about: first(description) })),
+  );
+  const inner = command.commands.map((inner) => ({ word: inner.name(), about: first(inner.description()) }));
+  const commands = [...inner, ...choices];
   const node = { path, commands, flags: [...flags, { word: '--help', about: 'show help' }] };
   return [node, ...command.commands.flatMap((inner) => walk(inner, `${path} ${inner.name()}`))];
 }

@@ -85,8 +85,7 @@ export async function run(args: readonly string[]): Promise<number> {
 /** The whole tree, for completions. */
 async function loadAll(): Promise<Command> {
   const program = root();
-  for (const { name, load } of COMMANDS) if (name !== 'completion') program.addCommand(await load());
-  program.command('completion').description('print completions').argument('<shell>');
+  for (const { load } of COMMANDS) program.addCommand(await load());
   return program;
 }
 

@@ -188,6 +188,7 @@ describe('stele', () => {
       });
     expect(await complete('stele se')).toBe('serve');
     expect(await complete('stele log ch')).toBe('check');
+    expect(await complete('stele completion z')).toBe('zsh');
     expect(await complete('stele serve --batch-max-a')).toBe('--batch-max-age');
     expect(await complete('stele sign --log-')).toBe('--log-key');
     for (const shell of ['zsh', 'fish']) expect((await stele(['completion', shell])).out).toContain('batch-max-age');
