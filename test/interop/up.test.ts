@@ -65,8 +65,7 @@ describe('the files in trust/', () => {
     const hint = content.$case === 'publicKey' ? content.publicKey.hint : '';
     const root = JSON.parse(await readFile(trust('trusted_root.json'), 'utf8')) as object;
     const verifier = new Verifier(trustMaterial(root, { [hint]: key }), {
-      tsaThreshold: 0,
-      ctlogThreshold: 0,
+      timestampThreshold: 0,
       tlogThreshold: 1,
     });
     verifier.verify(toSignedEntity(bundle, Buffer.from('an artifact')));
