@@ -78,20 +78,23 @@ function checkConsistency(first: number, second: number): void {
   if (first > 0) mustFail(() => verifyConsistency({ ...claim, secondRoot: other }, nodeSha256));
 }
 
+/** Ten seconds each where nothing else runs; a busy machine takes many times as long, and has found nothing by that. */
+const LONG = { timeout: 600_000 };
+
 describe('proofs against the oracle', () => {
-  it(`inclusion, every index of every size to ${EXHAUSTIVE}`, () => {
+  it(`inclusion, every index of every size to ${EXHAUSTIVE}`, LONG, () => {
     for (let size = 1; size <= EXHAUSTIVE; size++) {
       for (let index = 0; index < size; index++) checkInclusion(index, size);
     }
   });
 
-  it(`consistency, every pair of sizes to ${EXHAUSTIVE}`, () => {
+  it(`consistency, every pair of sizes to ${EXHAUSTIVE}`, LONG, () => {
     for (let second = 0; second <= EXHAUSTIVE; second++) {
       for (let first = 0; first <= second; first++) checkConsistency(first, second);
     }
   });
 
-  it('sampled beyond', () => {
+  it('sampled beyond', LONG, () => {
     const size = fc.integer({ min: EXHAUSTIVE + 1, max: entries.length - 1 });
     fc.assert(
       fc.property(size, fc.nat(), (size, index) => checkInclusion(index % size, size)),
