@@ -1,5 +1,4 @@
 /** `stele up`: a log and three witnesses on this machine, as processes of their own, until it is told to stop. */
-import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
 import { workerUrl } from '../../merkle/runtime/pool.ts';
@@ -7,6 +6,7 @@ import { ClientError } from '../errors.ts';
 import { note, print, shellWord } from './report.ts';
 import { addSettings, configOf, loadServer, type ServerMain } from './settings.ts';
 import { stopSignals } from './signals.ts';
+import { tryIt } from './try.ts';
 import { Child } from './up/child.ts';
 import { type Prepared, type PreparedWitness, prepare, THRESHOLD, WITNESSES, writeTrust } from './up/prepare.ts';
 
@@ -69,8 +69,8 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
       throw new ClientError('cancelled', `${why} while starting`);
     });
     early.catch(() => {});
-    const started = Promise.all([log.start(), ...witnesses.map((witness) => witness.start())]);
-    const [announced] = await Promise.race([started, early]);
+    await Promise.race([Promise.all(witnesses.map((witness) => witness.start())), early]);
+    const announced = await Promise.race([log.start(), early]);
     const trust = await writeTrust(config, prepared, announced.url);
     announce(options.json, announced, prepared, trust, config.data);
     note(`${await stopping}: the log answers what is under way, then all processes end`);
@@ -111,7 +111,6 @@ function announce(
   data: string,
 ): void {
   const [vkey = ''] = verifierKeys;
-  const file = ['README.md', 'package.json'].find((name) => existsSync(name)) ?? 'FILE';
   const shown = witnesses.map(({ name, vkey, url, data }) => ({ name, vkey, url, data }));
   print(json, { url, adminUrl, origin, verifierKeys, size, status, witnesses: shown, trust }, [
     `The log "${origin}" listens on ${url} (${size} entries${status === 'open' ? '' : `, ${status}`}); operator's port ${adminUrl}`,
@@ -126,10 +125,7 @@ function announce(
     `on machines of theirs (docs/witness.md) and add the key above; put their witness lines into a copy of`,
     `${trust}/policy, and start the log with it: stele serve --data ${shellWord(data)} --policy COPY`,
     '',
-    'Sign a file and log it, then check the proof:',
-    `  npx stele sign ${file} --log ${url} --log-key ${shellWord(vkey)}`,
-    `  npx stele verify ${file} --key ${file}.pub.pem --log-key ${shellWord(vkey)}`,
-    '',
+    ...(status === 'open' ? tryIt(url, vkey) : []),
   ]);
 }
 

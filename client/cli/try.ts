@@ -1,0 +1,16 @@
+/** The two commands that a new log is tried with, to be pasted into another terminal. */
+import { existsSync } from 'node:fs';
+import { shellWord } from './report.ts';
+
+/** Files to try it with. Not README.md: npm packs README.* whatever it is told, and so the README.md.key.pem made here. */
+const SAMPLES = ['docs/operation.md', 'package.json'];
+
+export function tryIt(url: string, vkey: string): string[] {
+  const file = SAMPLES.find((name) => existsSync(name)) ?? 'FILE';
+  return [
+    'Sign a file and log it, then check the proof:',
+    `  npx stele sign ${file} --log ${url} --log-key ${shellWord(vkey)}`,
+    `  npx stele verify ${file} --key ${file}.pub.pem --log-key ${shellWord(vkey)}`,
+    '',
+  ];
+}
