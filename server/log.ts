@@ -1,26 +1,27 @@
 /**
- * The log: the one place that joins the stages. It reads as DESIGN.md's way of an entry,
+ * The log: the one place that joins the stages, with the way in as a file of its own (intake.ts).
  *
  *     body ─ ingest (pool) ─ dedup ─ sequence ─ integrate ═ COMMIT ═ tiles ─ sign ─ cosign ═ PUBLISH ═ reply
  *
- * and after a failure of the store it is opened anew by the code that a start runs.
+ * This file is its life: start, recovery, freeze and end. After a failure of the store it is opened anew by the code that
+ * a start runs.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeUtf8 } from '../merkle/bytes.ts';
 import { leafHash } from '../merkle/rfc6962.ts';
 import { fastSha256 } from '../merkle/runtime/hash.ts';
 import type { Cosigner } from './cosign.ts';
-import { Dedup } from './dedup.ts';
 import { RequestError, ServerError } from './errors.ts';
+import { Intake, type IntakeHost, storeFailed } from './intake.ts';
 import type { Metrics } from './metrics.ts';
 import { Publisher } from './publisher.ts';
-import { Sequencer, type SequencerOptions } from './sequencer.ts';
+import type { SequencerOptions } from './sequencer.ts';
 import type { CheckpointSigner } from './sign.ts';
-import type { NewEntry, TileStore } from './store/types.ts';
+import type { TileStore } from './store/types.ts';
 import { CommittedTree, type Stores } from './tree/committed.ts';
 import { checkExtends, openPublished } from './tree/published.ts';
 import type { TreeReader } from './tree/reader.ts';
-import type { Encoding, Ingested, IngestedBody, LoggedEntry, LogInfo, LogService, Outcome } from './types.ts';
+import type { Encoding, IngestedBody, LoggedEntry, LogInfo, LogService, Outcome } from './types.ts';
 
 export interface LogLimits {
   /** New entries that were taken and are not answered yet. */
@@ -65,24 +66,6 @@ export interface Logger {
   error(fields: object, message: string): void;
 }
 
-/** An entry on its way from ingest to its commit, and all who wait for it. */
-class Pending {
-  readonly leafHash: Uint8Array;
-  readonly body: Uint8Array;
-  readonly placed: Promise<number>;
-  resolve!: (index: number) => void;
-  reject!: (error: unknown) => void;
-
-  constructor(entry: NewEntry) {
-    this.leafHash = entry.leafHash;
-    this.body = entry.body;
-    this.placed = new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-    });
-  }
-}
-
 /** How long a start waits for its first publication before the log serves what it has, in milliseconds. */
 const FIRST_PUBLICATION_MS = 2000;
 
@@ -104,8 +87,7 @@ const FATAL = new Set([
 
 export class Log implements LogService {
   readonly #options: LogOptions;
-  readonly #dedup: Dedup<Pending>;
-  readonly #sequencer: Sequencer<Pending>;
+  readonly #intake: Intake;
   readonly #publisher: Publisher;
   #tree: CommittedTree;
   #mode: 'running' | 'recovering' | 'stopped' = 'running';
@@ -116,22 +98,11 @@ export class Log implements LogService {
   #halted: ServerError | undefined;
   #freezing: Promise<string> | undefined;
   #draining = false;
-  /** Requests under way. */
-  #outstanding = 0;
-  /** New entries on their way. */
-  #taken = 0;
   #unpublishedSince: number | undefined;
 
   private constructor(options: LogOptions, tree: CommittedTree) {
     this.#options = options;
     this.#tree = tree;
-    this.#dedup = new Dedup(async (leafHashes) => {
-      const started = performance.now();
-      const found = await this.#tree.lookup(leafHashes);
-      options.metrics.stage('dedup').observe((performance.now() - started) / 1000);
-      return found;
-    });
-    this.#sequencer = new Sequencer(options.batch, (batch) => this.#integrate(batch));
     this.#publisher = new Publisher(tree, {
       sign: (head) => options.signer.sign(head),
       cosign: options.cosigner && ((note, reader, signal) => options.cosigner!.quorum(note, reader, signal)),
@@ -153,6 +124,7 @@ export class Log implements LogService {
         options.logger.error({ err: error }, 'an entry was logged, but its proof cannot be made'),
       onError: (error, of) => this.#fail(error, of),
     });
+    this.#intake = new Intake(options, this.#publisher, this.#host());
     options.cosigner?.start({
       committed: () => this.#tree.reader(),
       late: (note) => void this.#publisher.replace(note),
@@ -205,33 +177,15 @@ export class Log implements LogService {
   }
 
   get publishedSize(): number {
-    return this.#publisher.published?.reader.snapshot.size ?? 0;
+    return this.#publisher.size;
   }
 
   get checkpoint(): string {
     return this.#public().checkpoint;
   }
 
-  async submit(body: Uint8Array, encoding: Encoding): Promise<readonly Outcome[]> {
-    this.#admit();
-    this.#outstanding++;
-    const { metrics } = this.#options;
-    metrics.outstanding.set(this.#outstanding);
-    const started = performance.now();
-    try {
-      const ingested = await this.#options.ingest.ingest(body, encoding);
-      metrics.stage('ingest').observe((performance.now() - started) / 1000);
-      if ('refusal' in ingested) {
-        metrics.refused(ingested.refusal.reason);
-        throw new RequestError(ingested.refusal.code, ingested.refusal.message);
-      }
-      const outcomes = await Promise.all(ingested.items.map((item) => this.#logItem(item)));
-      metrics.stage('total').observe((performance.now() - started) / 1000);
-      return outcomes;
-    } finally {
-      this.#outstanding--;
-      metrics.outstanding.set(this.#outstanding);
-    }
+  submit(body: Uint8Array, encoding: Encoding): Promise<readonly Outcome[]> {
+    return this.#intake.submit(body, encoding);
   }
 
   tile(level: number, index: number, width: number): Promise<Uint8Array | undefined> {
@@ -302,12 +256,12 @@ export class Log implements LogService {
 
   async drain(): Promise<void> {
     this.#draining = true;
-    while (this.#outstanding > 0) await sleep(10);
+    while (this.#intake.outstanding > 0) await sleep(10);
   }
 
   async close(): Promise<void> {
     this.#draining = true;
-    await this.#sequencer.idle();
+    await this.#intake.idle();
     this.#mode = 'stopped';
     await this.#recovery;
     this.#rejectAll(new RequestError('draining', 'the log is shutting down; retry'));
@@ -316,131 +270,29 @@ export class Log implements LogService {
     await this.#tree.close();
   }
 
-  /** The limits that need no look at the entry. */
-  #admit(): void {
-    const { limits, metrics } = this.#options;
-    if (this.#freezing !== undefined || this.#tree.state.status !== 'open') {
-      throw new RequestError('frozen', 'This log has been frozen, please switch to the latest log.\n');
-    }
-    if (this.#mode !== 'running') {
-      metrics.refused('store-failed');
-      throw storeFailed();
-    }
-    if (this.#draining) throw new RequestError('draining', 'the log is shutting down; retry');
-    // New entries are held to the limit behind the look-up for duplicates; twice of it bounds the look-ups.
-    if (this.#outstanding >= 2 * limits.outstanding) {
-      metrics.refused('pushback');
-      throw pushback();
-    }
-  }
-
-  /** One item of a body: its entries, all placed and published, or why not. The first entry is the reply. */
-  async #logItem(item: Ingested): Promise<Outcome> {
-    if ('refusal' in item) {
-      this.#options.metrics.refused(item.refusal.reason);
-      return { error: new RequestError(item.refusal.code, item.refusal.message) };
-    }
-    try {
-      // All are awaited, so that a failure of the second does not leave the first's promise without a handler.
-      const results = await Promise.allSettled(item.entries.map((entry) => this.#logEntry(entry)));
-      for (const result of results) if (result.status === 'rejected') throw result.reason;
-      return { entry: (results[0] as PromiseFulfilledResult<LoggedEntry>).value };
-    } catch (error) {
-      if (error instanceof RequestError) return { error };
-      this.#options.logger.error({ err: error }, 'an entry failed');
-      return { error: new RequestError('internal', 'the log failed to take this entry; retry') };
-    }
-  }
-
-  async #logEntry(entry: NewEntry): Promise<LoggedEntry> {
-    const { index, duplicate } = await this.#place(entry);
-    if (duplicate) this.#options.metrics.duplicates.inc();
-    try {
-      const proof = await this.#publisher.wait(index, entry.leafHash);
-      return { index, body: entry.body, proof, duplicate };
-    } finally {
-      if (!duplicate) this.#taken--;
-    }
-  }
-
-  /** Dedup, then sequence: the index of the entry once it is committed. */
-  async #place(entry: NewEntry): Promise<{ index: number; duplicate: boolean }> {
-    const joined = this.#dedup.inFlight(entry.leafHash);
-    if (joined !== undefined) return { index: await joined.placed, duplicate: true };
-    if (this.#mode !== 'running') throw storeFailed();
-
-    const pending = new Pending(entry);
-    // Those who join share this promise; where nobody does, its failure is told by what is thrown below.
-    pending.placed.catch(ignore);
-    const tree = this.#tree;
-    let found: number | undefined;
-    try {
-      found = await this.#dedup.reserve(pending);
-    } catch (error) {
-      this.#fail(error, tree);
-      throw storeFailed();
-    }
-    if (tree !== this.#tree || this.#mode !== 'running') throw storeFailed();
-    if (found !== undefined) {
-      this.#dedup.release(pending);
-      pending.resolve(found);
-      return { index: found, duplicate: true };
-    }
-    const refused = this.#refuseNew();
-    if (refused !== undefined) {
-      this.#dedup.release(pending);
-      pending.reject(refused);
-      throw refused;
-    }
-    this.#taken++;
-    this.#sequencer.add(pending);
-    try {
-      return { index: await pending.placed, duplicate: false };
-    } catch (error) {
-      this.#taken--;
-      throw error;
-    }
-  }
-
-  /** The limits that only new entries are held to. */
-  #refuseNew(): RequestError | undefined {
-    const { limits, metrics } = this.#options;
-    if (this.#freezing !== undefined || this.#tree.state.status !== 'open') {
-      return new RequestError('frozen', 'This log has been frozen, please switch to the latest log.\n');
-    }
-    // A directory with entries and without a checkpoint looks as if it had lost the one that was shown: it never starts.
-    if (this.#publisher.published === undefined) {
-      metrics.refused('not-published');
-      return new RequestError('not-published', 'the log has no public checkpoint yet; retry');
-    }
-    const unpublished = this.#tree.snapshot.size - this.publishedSize + this.#sequencer.queued;
-    if (this.#taken < limits.outstanding && unpublished < limits.unpublished) return undefined;
-    metrics.refused('pushback');
-    return pushback();
-  }
-
-  /** Integrate, commit, write the tiles; then the entries are findable and the publisher is asked. */
-  async #integrate(batch: Pending[]): Promise<void> {
-    const tree = this.#tree;
-    const { metrics } = this.#options;
-    metrics.batchSize.observe(batch.length);
-    metrics.sequenced.set(tree.snapshot.size + batch.length);
-    try {
-      const { first, times } = await tree.append(batch);
-      if (tree !== this.#tree || this.#mode !== 'running') return;
-      metrics.stage('commit').observe(times.commit);
-      metrics.stage('tiles').observe(times.tiles);
-      metrics.entriesLogged.inc(batch.length);
-      this.#unpublishedSince ??= performance.now();
-      for (const [i, pending] of batch.entries()) {
-        this.#dedup.release(pending);
-        pending.resolve(first + i);
-      }
-      this.#measureSizes();
-      this.#publisher.request();
-    } catch (error) {
-      this.#fail(error, tree);
-    }
+  /** What the intake sees of this log. */
+  #host(): IntakeHost {
+    const log = this;
+    return {
+      get tree() {
+        return log.#tree;
+      },
+      get running() {
+        return log.#mode === 'running';
+      },
+      get frozen() {
+        return log.#freezing !== undefined || log.#tree.state.status !== 'open';
+      },
+      get draining() {
+        return log.#draining;
+      },
+      committed: () => {
+        log.#unpublishedSince ??= performance.now();
+        log.#measureSizes();
+        log.#publisher.request();
+      },
+      fail: (error, tree) => log.#fail(error, tree),
+    };
   }
 
   /** Takes a tree that was just opened into service, at a start and at the end of a recovery. */
@@ -468,7 +320,7 @@ export class Log implements LogService {
 
   async #freeze(): Promise<string> {
     // Promised to all who wait: what is sequenced is committed and published before the end.
-    await this.#sequencer.idle();
+    await this.#intake.idle();
     for (;;) {
       if (this.#mode === 'stopped') throw new ServerError('store', 'the log has stopped');
       const tree = this.#tree;
@@ -579,8 +431,7 @@ export class Log implements LogService {
   }
 
   #rejectAll(error: RequestError): void {
-    this.#sequencer.clear();
-    for (const pending of this.#dedup.clear()) pending.reject(error);
+    this.#intake.fail(error);
     this.#publisher.fail(error);
   }
 
@@ -612,14 +463,6 @@ export class Log implements LogService {
 
 function isFatal(error: unknown): boolean {
   return error instanceof ServerError && FATAL.has(error.code);
-}
-
-function storeFailed(): RequestError {
-  return new RequestError('store-failed', 'the log could not store this entry durably; retry');
-}
-
-function pushback(): RequestError {
-  return new RequestError('pushback', 'reached max pushback; retry');
 }
 
 function ignore(): void {}

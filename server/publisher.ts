@@ -71,6 +71,11 @@ export class Publisher {
     return this.#published;
   }
 
+  /** Published entries. */
+  get size(): number {
+    return this.#published?.reader.snapshot.size ?? 0;
+  }
+
   /** After a start or a failure: the tree as it was opened anew, and the checkpoint that is public. */
   resume(tree: CommittedTree, published: Published | undefined): void {
     this.#tree = tree;

@@ -1,0 +1,248 @@
+/**
+ * The way in: body ─ ingest (pool) ─ dedup ─ sequence ─ integrate ═ COMMIT, and the wait for the publication behind it.
+ *
+ * It has no say in whether the log takes entries: `IntakeHost` tells it, and is told of commits and of failures.
+ */
+import { Dedup } from './dedup.ts';
+import { RequestError } from './errors.ts';
+import type { LogOptions } from './log.ts';
+import type { Publisher } from './publisher.ts';
+import { Sequencer } from './sequencer.ts';
+import type { NewEntry } from './store/types.ts';
+import type { CommittedTree } from './tree/committed.ts';
+import type { Encoding, Ingested, LoggedEntry, Outcome } from './types.ts';
+
+/** What the intake asks the log, and tells it. */
+export interface IntakeHost {
+  /** The tree in service; another one after each recovery. */
+  readonly tree: CommittedTree;
+  /** False while the store is opened anew, and once the log has stopped. */
+  readonly running: boolean;
+  /** From the first step of a freeze on. */
+  readonly frozen: boolean;
+  readonly draining: boolean;
+  /** Entries were committed to the tree in service. */
+  committed(): void;
+  /** The store of `tree` failed. */
+  fail(error: unknown, tree: CommittedTree): void;
+}
+
+type IntakeOptions = Pick<LogOptions, 'ingest' | 'batch' | 'limits' | 'metrics' | 'logger'>;
+
+/** An entry on its way from ingest to its commit, and all who wait for it. */
+class Pending {
+  readonly leafHash: Uint8Array;
+  readonly body: Uint8Array;
+  readonly placed: Promise<number>;
+  resolve!: (index: number) => void;
+  reject!: (error: unknown) => void;
+
+  constructor(entry: NewEntry) {
+    this.leafHash = entry.leafHash;
+    this.body = entry.body;
+    this.placed = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+  }
+}
+
+export class Intake {
+  readonly #options: IntakeOptions;
+  readonly #publisher: Publisher;
+  readonly #host: IntakeHost;
+  readonly #dedup: Dedup<Pending>;
+  readonly #sequencer: Sequencer<Pending>;
+  /** Requests under way. */
+  #outstanding = 0;
+  /** New entries on their way. */
+  #taken = 0;
+
+  constructor(options: IntakeOptions, publisher: Publisher, host: IntakeHost) {
+    this.#options = options;
+    this.#publisher = publisher;
+    this.#host = host;
+    this.#dedup = new Dedup(async (leafHashes) => {
+      const started = performance.now();
+      const found = await host.tree.lookup(leafHashes);
+      options.metrics.stage('dedup').observe((performance.now() - started) / 1000);
+      return found;
+    });
+    this.#sequencer = new Sequencer(options.batch, (batch) => this.#integrate(batch));
+  }
+
+  /** Requests that are not answered yet. */
+  get outstanding(): number {
+    return this.#outstanding;
+  }
+
+  /** See `LogService.submit`. */
+  async submit(body: Uint8Array, encoding: Encoding): Promise<readonly Outcome[]> {
+    this.#admit();
+    this.#outstanding++;
+    const { metrics } = this.#options;
+    metrics.outstanding.set(this.#outstanding);
+    const started = performance.now();
+    try {
+      const ingested = await this.#options.ingest.ingest(body, encoding);
+      metrics.stage('ingest').observe((performance.now() - started) / 1000);
+      if ('refusal' in ingested) {
+        metrics.refused(ingested.refusal.reason);
+        throw new RequestError(ingested.refusal.code, ingested.refusal.message);
+      }
+      const outcomes = await Promise.all(ingested.items.map((item) => this.#logItem(item)));
+      metrics.stage('total').observe((performance.now() - started) / 1000);
+      return outcomes;
+    } finally {
+      this.#outstanding--;
+      metrics.outstanding.set(this.#outstanding);
+    }
+  }
+
+  /** Resolves once all that was sequenced is committed, or failed. */
+  idle(): Promise<void> {
+    return this.#sequencer.idle();
+  }
+
+  /** Rejects everyone who waits for a commit. */
+  fail(error: RequestError): void {
+    this.#sequencer.clear();
+    for (const pending of this.#dedup.clear()) pending.reject(error);
+  }
+
+  /** The limits that need no look at the entry. */
+  #admit(): void {
+    const { limits, metrics } = this.#options;
+    if (this.#host.frozen) throw frozen();
+    if (!this.#host.running) {
+      metrics.refused('store-failed');
+      throw storeFailed();
+    }
+    if (this.#host.draining) throw new RequestError('draining', 'the log is shutting down; retry');
+    // New entries are held to the limit behind the look-up for duplicates; twice of it bounds the look-ups.
+    if (this.#outstanding >= 2 * limits.outstanding) {
+      metrics.refused('pushback');
+      throw pushback();
+    }
+  }
+
+  /** One item of a body: its entries, all placed and published, or why not. The first entry is the reply. */
+  async #logItem(item: Ingested): Promise<Outcome> {
+    if ('refusal' in item) {
+      this.#options.metrics.refused(item.refusal.reason);
+      return { error: new RequestError(item.refusal.code, item.refusal.message) };
+    }
+    try {
+      // All are awaited, so that a failure of the second does not leave the first's promise without a handler.
+      const results = await Promise.allSettled(item.entries.map((entry) => this.#logEntry(entry)));
+      for (const result of results) if (result.status === 'rejected') throw result.reason;
+      return { entry: (results[0] as PromiseFulfilledResult<LoggedEntry>).value };
+    } catch (error) {
+      if (error instanceof RequestError) return { error };
+      this.#options.logger.error({ err: error }, 'an entry failed');
+      return { error: new RequestError('internal', 'the log failed to take this entry; retry') };
+    }
+  }
+
+  async #logEntry(entry: NewEntry): Promise<LoggedEntry> {
+    const { index, duplicate } = await this.#place(entry);
+    if (duplicate) this.#options.metrics.duplicates.inc();
+    try {
+      const proof = await this.#publisher.wait(index, entry.leafHash);
+      return { index, body: entry.body, proof, duplicate };
+    } finally {
+      if (!duplicate) this.#taken--;
+    }
+  }
+
+  /** Dedup, then sequence: the index of the entry once it is committed. */
+  async #place(entry: NewEntry): Promise<{ index: number; duplicate: boolean }> {
+    const joined = this.#dedup.inFlight(entry.leafHash);
+    if (joined !== undefined) return { index: await joined.placed, duplicate: true };
+    if (!this.#host.running) throw storeFailed();
+
+    const pending = new Pending(entry);
+    // Those who join share this promise; where nobody does, its failure is told by what is thrown below.
+    pending.placed.catch(ignore);
+    const { tree } = this.#host;
+    let found: number | undefined;
+    try {
+      found = await this.#dedup.reserve(pending);
+    } catch (error) {
+      this.#host.fail(error, tree);
+      throw storeFailed();
+    }
+    if (tree !== this.#host.tree || !this.#host.running) throw storeFailed();
+    if (found !== undefined) {
+      this.#dedup.release(pending);
+      pending.resolve(found);
+      return { index: found, duplicate: true };
+    }
+    const refused = this.#refuseNew();
+    if (refused !== undefined) {
+      this.#dedup.release(pending);
+      pending.reject(refused);
+      throw refused;
+    }
+    this.#taken++;
+    this.#sequencer.add(pending);
+    try {
+      return { index: await pending.placed, duplicate: false };
+    } catch (error) {
+      this.#taken--;
+      throw error;
+    }
+  }
+
+  /** The limits that only new entries are held to. */
+  #refuseNew(): RequestError | undefined {
+    const { limits, metrics } = this.#options;
+    if (this.#host.frozen) return frozen();
+    // A directory with entries and without a checkpoint looks as if it had lost the one that was shown: it never starts.
+    if (this.#publisher.published === undefined) {
+      metrics.refused('not-published');
+      return new RequestError('not-published', 'the log has no public checkpoint yet; retry');
+    }
+    const unpublished = this.#host.tree.snapshot.size - this.#publisher.size + this.#sequencer.queued;
+    if (this.#taken < limits.outstanding && unpublished < limits.unpublished) return undefined;
+    metrics.refused('pushback');
+    return pushback();
+  }
+
+  /** Integrate, commit, write the tiles; then the entries are findable and the publisher is asked. */
+  async #integrate(batch: Pending[]): Promise<void> {
+    const { tree } = this.#host;
+    const { metrics } = this.#options;
+    metrics.batchSize.observe(batch.length);
+    metrics.sequenced.set(tree.snapshot.size + batch.length);
+    try {
+      const { first, times } = await tree.append(batch);
+      if (tree !== this.#host.tree || !this.#host.running) return;
+      metrics.stage('commit').observe(times.commit);
+      metrics.stage('tiles').observe(times.tiles);
+      metrics.entriesLogged.inc(batch.length);
+      for (const [i, pending] of batch.entries()) {
+        this.#dedup.release(pending);
+        pending.resolve(first + i);
+      }
+      this.#host.committed();
+    } catch (error) {
+      this.#host.fail(error, tree);
+    }
+  }
+}
+
+/** What a client gets whose entry met a failing store. */
+export function storeFailed(): RequestError {
+  return new RequestError('store-failed', 'the log could not store this entry durably; retry');
+}
+
+function frozen(): RequestError {
+  return new RequestError('frozen', 'This log has been frozen, please switch to the latest log.\n');
+}
+
+function pushback(): RequestError {
+  return new RequestError('pushback', 'reached max pushback; retry');
+}
+
+function ignore(): void {}
