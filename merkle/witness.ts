@@ -101,7 +101,9 @@ export function peekOrigin(body: Uint8Array): string | undefined {
   const end = body.indexOf(NEWLINE, start);
   if (end <= start) return undefined;
   try {
-    return decodeUtf8(body.subarray(start, end));
+    const origin = decodeUtf8(body.subarray(start, end));
+    // The empty line was the note's own: the one before the checkpoint is missing.
+    return origin.startsWith('— ') ? undefined : origin;
   } catch {
     return undefined;
   }

@@ -9,7 +9,7 @@ import type { Checkpoint } from '../merkle/checkpoint.ts';
 import { MerkleError } from '../merkle/errors.ts';
 import { type Evidence, formatEvidence, proofOfFork, verifyEvidence } from '../merkle/evidence.ts';
 import { formatNote, type NoteSignature, type VerifierKey } from '../merkle/note.ts';
-import { isThere, makeDirDurable, writeFileDurable } from '../merkle/runtime/files.ts';
+import { isThere, makeDirDurable, namesIn, writeFileDurable } from '../merkle/runtime/files.ts';
 import { fastSha256 } from '../merkle/runtime/hash.ts';
 import { nodePrimitives } from '../merkle/runtime/verify.ts';
 import { originHash } from '../merkle/witness.ts';
@@ -76,7 +76,6 @@ export class EvidenceFiles {
   readonly #dir: string;
   readonly #max: number;
   readonly #logger: Logger;
-  readonly #kept = new Map<string, number>();
 
   constructor(dir: string, max: number, logger: Logger) {
     this.#dir = dir;
@@ -87,16 +86,17 @@ export class EvidenceFiles {
   /** Writes the evidence, unless it is there already. Never throws: a full disk must not change an answer. */
   async keep(origin: string, evidence: Evidence): Promise<void> {
     const bytes = encodeUtf8(formatEvidence(evidence));
-    const name = `${originHash(origin).slice(0, 16)}-${encodeHex(fastSha256(bytes)).slice(0, 16)}.json`;
+    const prefix = `${originHash(origin).slice(0, 16)}-`;
+    const name = `${prefix}${encodeHex(fastSha256(bytes)).slice(0, 16)}.json`;
     const path = join(this.#dir, name);
     try {
       if (await isThere(path)) return;
-      const kept = this.#kept.get(origin) ?? 0;
+      // Those of earlier starts count too.
+      const kept = (await namesIn(this.#dir)).filter((other) => other.startsWith(prefix)).length;
       if (kept >= this.#max) {
         this.#logger.error({ origin }, 'the log has shown two histories again; no more evidence of it is kept');
         return;
       }
-      this.#kept.set(origin, kept + 1);
       await makeDirDurable(this.#dir);
       await writeFileDurable(path, bytes);
       this.#logger.error({ origin, file: path }, 'THE LOG HAS SHOWN TWO HISTORIES: the evidence is in the file');

@@ -115,6 +115,16 @@ export async function isEmptyDir(path: string): Promise<boolean> {
   }
 }
 
+/** The names in a directory; none where it is not there. @throws RuntimeError `file` */
+export async function namesIn(path: string): Promise<string[]> {
+  try {
+    return await readdir(path);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw new RuntimeError('file', `cannot read the directory ${path}: ${(cause as Error).message}`, { cause });
+  }
+}
+
 /**
  * Makes the directory, and the missing ones above it, and fsyncs the parent of each that it made. A directory that was
  * there already has its name fsynced as well, where its parent can be opened: an earlier run may have died in between.

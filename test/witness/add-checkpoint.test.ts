@@ -88,6 +88,7 @@ describe('400', () => {
   const cases: [string, Uint8Array | string][] = [
     ['an empty body', ''],
     ['no empty line', 'old 5\n'],
+    ['no empty line before the note', `old 5\n${note}`],
     ['CRLF', body(5, log.proof(5, 9), note).replaceAll('\n', '\r\n')],
     ['CRLF in the head alone', `old 5\r\n\n${note}`],
     ['CRLF in the note', body(5, log.proof(5, 9), note.replace('\n9\n', '\n9\r\n'))],
