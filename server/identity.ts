@@ -80,13 +80,13 @@ export function checkOwner(dir: string, found: Identity, origin: string): void {
   }
 }
 
-/** Refuses other keys than the log began with. */
+/** Refuses another own key than the log began with. Keys beside it may come and go: they sign for witnesses only. */
 export function checkKeys(dir: string, found: Identity, verifierKeys: readonly string[]): void {
-  if (found.verifierKeys.join() !== verifierKeys.join()) {
+  if (found.verifierKeys[0] !== verifierKeys[0]) {
     throw new ServerError(
       'key-mismatch',
-      `the data directory ${dir} was signed with ${found.verifierKeys.join(' and ')}, and the configured key is ` +
-        `${verifierKeys.join(' and ')}. Configure the key that this log began with; a new key needs a new log.`,
+      `the data directory ${dir} was signed with ${found.verifierKeys[0]}, and the configured key is ${verifierKeys[0]}. ` +
+        'Configure the key that this log began with; a new key needs a new log.',
     );
   }
 }

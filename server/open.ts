@@ -61,8 +61,10 @@ export async function openLog({ config, logger, onFatal }: OpenLogOptions): Prom
     const signer = new CheckpointSigner(config.origin, keys, mldsa);
     closers.push(() => signer.close());
     const identity = { format: FORMAT, origin: config.origin, verifierKeys: [...signer.verifierKeys] };
-    if (found === undefined) await writeIdentity(config.data, { ...identity, copy: false });
-    else checkKeys(config.data, found, identity.verifierKeys);
+    if (found !== undefined) checkKeys(config.data, found, identity.verifierKeys);
+    if (found?.verifierKeys.join() !== identity.verifierKeys.join()) {
+      await writeIdentity(config.data, { ...identity, copy: false });
+    }
     const adminToken = await openAdminToken(config.data);
     const cosigner = policy?.witnesses.length ? makeCosigner(config, policy, signer, metrics, logger) : undefined;
     if (cosigner !== undefined) closers.push(async () => cosigner.close());
