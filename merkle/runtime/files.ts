@@ -118,10 +118,10 @@ export async function isEmptyDir(path: string): Promise<boolean> {
 /** The names in a directory; none where it is not there. @throws RuntimeError `file` */
 export async function namesIn(path: string): Promise<string[]> {
   try {
-    return await readdir(path);
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw new RuntimeError('file', `cannot read the directory ${path}: ${(cause as Error).message}`, { cause });
+    return await fs.readdir(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw fileError('read', path, error);
   }
 }
 
