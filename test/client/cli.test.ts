@@ -156,7 +156,8 @@ describe('stele sign and stele verify', () => {
 });
 
 describe('stele', () => {
-  it('shows help with examples for every command', async () => {
+  // A process for each; on a busy machine that takes minutes.
+  it('shows help with examples for every command', { timeout: 600_000 }, async () => {
     const commands = [[], ['serve'], ['keygen'], ['sign'], ['verify'], ['completion'], ['log']];
     const inner = ['check', 'export', 'freeze', 'backup', 'restore'].map((name) => ['log', name]);
     for (const args of [...commands, ...inner]) {
