@@ -187,8 +187,10 @@ export class Cosigner {
       done: (seconds, failed) => {
         latency.observe(seconds);
         if (failed !== undefined) metrics.failures.labels({ ...label, reason: failed.reason }).inc();
-        if (failed !== undefined && !failing)
-          logger.warn({ ...label, reason: failed.reason }, `the witness ${failed.text}`);
+        if (failed !== undefined && !failing) {
+          const err = failed.cause === undefined ? {} : { err: failed.cause };
+          logger.warn({ ...label, reason: failed.reason, ...err }, `the witness ${failed.text}`);
+        }
         if (failed === undefined && failing) logger.info(label, 'the witness cosigns again');
         failing = failed !== undefined;
         this.#decide?.();

@@ -22,6 +22,8 @@ export interface Failed {
   readonly reason: FailureReason;
   /** The rest of a sentence that begins with the witness: "did not answer in 5 s". */
   readonly text: string;
+  /** For the log's operator alone. */
+  readonly cause?: unknown;
 }
 
 export interface Reply {

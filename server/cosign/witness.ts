@@ -108,9 +108,9 @@ export class Witness {
     let failed: Failed | undefined;
     try {
       failed = await this.#addCheckpoint(job);
-    } catch {
+    } catch (cause) {
       // The store under the job's reader failed: the log opens it again and comes with another job.
-      failed = { reason: 'internal', text: 'could not be asked: this log could not make the consistency proof' };
+      failed = { reason: 'internal', text: 'could not be asked: this log could not make the consistency proof', cause };
     }
     if (this.#closed) return;
     this.#failed = failed;
