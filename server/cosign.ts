@@ -55,6 +55,8 @@ export class Cosigner {
   #job: CosignJob | undefined;
   /** The newest tree head that may be public. */
   #handed: CosignJob | undefined;
+  /** … and what was handed over of it last. */
+  #note = '';
   /** Looks whether the newest tree head may be published; undefined once it was handed over. */
   #decide: (() => void) | undefined;
   #late: NodeJS.Timeout | undefined;
@@ -126,7 +128,8 @@ export class Cosigner {
         if (!met) this.#openly(job);
         end();
         this.#handed = job;
-        resolve(job.render());
+        this.#note = job.render();
+        resolve(this.#note);
       };
       if (signal.aborted) return abort();
       signal.addEventListener('abort', abort);
@@ -210,7 +213,11 @@ export class Cosigner {
 
   #handLate(): void {
     this.#late = undefined;
-    if (this.#handed !== undefined) this.#hooks?.late(this.#handed.render());
+    const note = this.#handed?.render() ?? '';
+    // On a busy log the timer of one tree head ends within the next, which may have got nothing more.
+    if (note === this.#note) return;
+    this.#note = note;
+    this.#hooks?.late(note);
   }
 
   async #larger(endpoint: Endpoint, size: number): Promise<void> {
