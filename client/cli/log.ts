@@ -90,7 +90,7 @@ function backup(server: ServerMain): Command {
 function freeze(server: ServerMain): Command {
   const command = new Command('freeze')
     .description('End the log for ever: publish all that is committed, sign one last checkpoint, never sign again')
-    .option('--yes', 'do not ask (without a terminal nothing is asked)');
+    .option('--yes', 'do not ask; needed where there is no terminal');
   return settled(command, server, 'stele log freeze --config stele.yaml').action(
     async (options: JsonOption & { readonly yes?: boolean }) => {
       const config = configOf(command, server);
@@ -148,9 +148,11 @@ async function withProgress<T>(
   }
 }
 
-/** A person is asked; a script has decided already. */
+/** Nothing undoes a freeze: a person types the origin, a script says `--yes`. */
 async function confirm(origin: string): Promise<void> {
-  if (!process.stdin.isTTY || !process.stderr.isTTY) return;
+  if (!process.stdin.isTTY || !process.stderr.isTTY) {
+    throw new ClientError('usage', 'a freeze ends the log for ever, and there is no terminal to ask on: add --yes');
+  }
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
   try {
     const answer = await prompt.question(`This ends the log for ever. Type its origin, ${origin}, to go on: `);

@@ -8,6 +8,8 @@ import { CLIENT_ERRORS, ClientError } from '../errors.ts';
 const RUNTIME_FAILED: readonly RuntimeErrorCode[] = ['sign', 'signature-wrong', 'store'];
 
 const OTHER_ROOMS: readonly string[] = ['ServerError', 'WitnessError'];
+/** Their errors that say that nothing was tried: the configuration is at fault. */
+const NOT_TRIED = ['config', 'policy'];
 
 interface Described {
   readonly code: string;
@@ -71,7 +73,7 @@ function describe(error: unknown): Described {
   if (error instanceof MerkleError) return { code: error.code, message: error.message, status: 1 };
   // By its name: loading the server's error class would load a part of the server.
   if (error instanceof Error && OTHER_ROOMS.includes(error.name) && 'code' in error) {
-    return { code: String(error.code), message: error.message, status: error.code === 'config' ? 2 : 1 };
+    return { code: String(error.code), message: error.message, status: NOT_TRIED.includes(String(error.code)) ? 2 : 1 };
   }
   const text = error instanceof Error ? error.message : String(error);
   return {

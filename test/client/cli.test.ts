@@ -180,6 +180,11 @@ describe('stele', () => {
     });
   });
 
+  it('freezes nothing unasked where there is no terminal to ask on', async () => {
+    const ran = await stele(['log', 'freeze', '--data', 'data']);
+    expect(ran).toMatchObject({ status: 2, err: expect.stringContaining('add --yes') });
+  });
+
   it('completes commands and flags', async () => {
     const { out } = await stele(['completion', 'bash']);
     const complete = (words: string) =>
