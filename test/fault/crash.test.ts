@@ -14,8 +14,8 @@ import { Client, each, History, type Item, prepare } from './load.ts';
 const ROUNDS = count('STELE_CRASH_ROUNDS', 100);
 const SEED = count('STELE_CRASH_SEED', Math.floor(Math.random() * 2 ** 32));
 /** Requests that a round can send, at most: more than the longest round gets through. */
-const PREPARED = 1200;
-const LONGEST_MS = 700;
+const PREPARED = 2500;
+const LONGEST_MS = 1500;
 /** Of older rounds, as many are looked at one by one again. */
 const SAMPLE = 32;
 /** In this part of the rounds the process is killed while it starts. */
