@@ -15,6 +15,8 @@
  * - `entry-mismatch`: the logged entry is not about this signature.
  * - `bad-proof`: the entry is not where the proof says.
  * - `bad-checkpoint`: the tree head is not signed by the given log, or is about another tree.
+ * - `policy`: the trust policy is not one, or names no log that signed.
+ * - `quorum`: the witnesses that the policy asks for did not cosign the tree head.
  * - `network`: the log cannot be reached.
  * - `unavailable`: the log is reached, but did not take the entry in the time given.
  * - `refused`: the log refuses the request for good.
@@ -33,6 +35,8 @@ export const CLIENT_ERRORS = {
   'entry-mismatch': 1,
   'bad-proof': 1,
   'bad-checkpoint': 1,
+  policy: 2,
+  quorum: 1,
   network: 1,
   unavailable: 1,
   refused: 1,

@@ -5,12 +5,14 @@ import { shellWord } from './report.ts';
 /** Files to try it with. Not README.md: npm packs README.* whatever it is told, and so the README.md.key.pem made here. */
 const SAMPLES = ['docs/operation.md', 'package.json'];
 
-export function tryIt(url: string, vkey: string): string[] {
+/** @param policy file of the trust policy, where the log has witnesses */
+export function tryIt(url: string, vkey: string, policy?: string): string[] {
   const file = SAMPLES.find((name) => existsSync(name)) ?? 'FILE';
+  const trust = policy === undefined ? `--log-key ${shellWord(vkey)}` : `--policy ${shellWord(policy)}`;
   return [
     'Sign a file and log it, then check the proof:',
     `  npx stele sign ${file} --log ${url} --log-key ${shellWord(vkey)}`,
-    `  npx stele verify ${file} --key ${file}.pub.pem --log-key ${shellWord(vkey)}`,
+    `  npx stele verify ${file} --key ${file}.pub.pem ${trust}`,
     '',
   ];
 }

@@ -1,4 +1,6 @@
 /** `stele up`: a log and three witnesses on this machine, as processes of their own, until it is told to stop. */
+
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
 import { workerUrl } from '../../merkle/runtime/pool.ts';
@@ -125,7 +127,7 @@ function announce(
     `on machines of theirs (docs/witness.md) and add the key above; put their witness lines into a copy of`,
     `${trust}/policy, and start the log with it: stele serve --data ${shellWord(data)} --policy COPY`,
     '',
-    ...(status === 'open' ? tryIt(url, vkey) : []),
+    ...(status === 'open' ? tryIt(url, vkey, relative('.', join(trust, 'policy'))) : []),
   ]);
 }
 

@@ -1,0 +1,99 @@
+/**
+ * Trust policies (c2sp.org/tlog-policy) applied to a checkpoint: which log must have signed it, and which witnesses must
+ * have cosigned it (c2sp.org/tlog-cosignature).
+ */
+
+import { equal } from '../merkle/bytes.ts';
+import { verifyCosignature } from '../merkle/cosignature.ts';
+import { MerkleError } from '../merkle/errors.ts';
+import { formatVerifierKey, type NoteSignature, parseNote, type VerifierKey } from '../merkle/note.ts';
+import { type Policy, type PolicyWitness, parsePolicy, quorumMet } from '../merkle/policy.ts';
+import { ClientError } from './errors.ts';
+
+/** A cosignature that verified. */
+export interface Cosigned {
+  /** Name of the witness in the policy. */
+  readonly witness: string;
+  readonly verifierKey: string;
+  /** When the witness says that it saw the checkpoint, in seconds since 1970. */
+  readonly timestamp: number;
+}
+
+/** The end of the year 9999. */
+const MAX_TIMESTAMP = 253_402_300_799;
+
+/** @throws ClientError `policy`, naming the line that is wrong */
+export function parseTrustPolicy(file: Uint8Array): Policy {
+  try {
+    return parsePolicy(file);
+  } catch (cause) {
+    if (!(cause instanceof MerkleError)) throw cause;
+    throw new ClientError('policy', `the policy cannot be used: ${cause.message}`, { cause });
+  }
+}
+
+/**
+ * The key of the policy's log that signed the checkpoint `note`, which is not verified here.
+ *
+ * @throws ClientError `policy` where no log of the policy did
+ */
+export function logKeyOf(policy: Policy, note: string): VerifierKey {
+  const { signatures } = parse(note);
+  const log = policy.logs.find(({ key }) => signatures.some((signature) => isBy(signature, key)));
+  if (log === undefined) {
+    throw new ClientError('policy', 'no log of the policy signed this checkpoint: the proof is of another log');
+  }
+  return log.key;
+}
+
+/**
+ * The policy's witnesses that cosigned the checkpoint `note`, each once, whatever else is in it. A witness that signed
+ * twice counts once; one whose cosignature does not verify does not count.
+ *
+ * @throws ClientError `quorum` where they are not enough
+ */
+export function verifyQuorum(policy: Policy, note: string): Cosigned[] {
+  const { text, signatures } = parse(note);
+  const cosigned = new Map<PolicyWitness, Cosigned>();
+  for (const witness of policy.witnesses) {
+    const timestamp = cosignedAt(witness.key, text, signatures);
+    if (timestamp === undefined) continue;
+    cosigned.set(witness, { witness: witness.name, verifierKey: formatVerifierKey(witness.key), timestamp });
+  }
+  if (!quorumMet(policy, (witness) => cosigned.has(witness))) {
+    const names = [...cosigned.values()].map(({ witness }) => witness).join(', ') || 'none';
+    throw new ClientError(
+      'quorum',
+      `the policy's quorum is not met: of its ${policy.witnesses.length} witnesses, those that cosigned are ${names}. ` +
+        'The log may have shown this tree to nobody else',
+    );
+  }
+  return [...cosigned.values()];
+}
+
+function cosignedAt(key: VerifierKey, text: string, signatures: readonly NoteSignature[]): number | undefined {
+  for (const signature of signatures) {
+    if (!isBy(signature, key)) continue;
+    try {
+      const { timestamp } = verifyCosignature(key, text, signature.signature);
+      // A witness never gives 0 (c2sp.org/tlog-cosignature), nor a time that no calendar has.
+      if (timestamp > 0 && timestamp <= MAX_TIMESTAMP) return timestamp;
+    } catch (error) {
+      if (!(error instanceof MerkleError)) throw error;
+    }
+  }
+  return undefined;
+}
+
+function isBy({ name, keyId }: NoteSignature, key: VerifierKey): boolean {
+  return name === key.name && equal(keyId, key.keyId);
+}
+
+function parse(note: string) {
+  try {
+    return parseNote(note);
+  } catch (cause) {
+    if (!(cause instanceof MerkleError)) throw cause;
+    throw new ClientError('bad-checkpoint', `the checkpoint is no signed note: ${cause.message}`, { cause });
+  }
+}
