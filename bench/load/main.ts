@@ -81,10 +81,11 @@ function resultRow(result: (typeof results)[number]): Row {
   };
 }
 
-function growthRow({ entries, startMs, memoryAfterStart, memoryAfterLoad }: Growth): Row {
+function growthRow({ entries, startMs, startCpuMs, memoryAfterStart, memoryAfterLoad }: Growth): Row {
   return {
     entries: entries.toLocaleString('en-US'),
     'start ms': round(startMs),
+    'CPU ms': round(startCpuMs),
     'MiB after start': round(memoryAfterStart),
     'peak MiB after 10,000 more entries': round(memoryAfterLoad),
   };

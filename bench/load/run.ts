@@ -37,7 +37,7 @@ export interface Measurement {
 
 export async function runScenario(scenario: Scenario, command: ServerCommand): Promise<Measurement> {
   const { keys, bulk, entries, warmUp, connections, pauseMs } = scenario;
-  const bodies = (await requestBodies(keys, 48_000)).slice(0, warmUp + entries);
+  const bodies = (await requestBodies(keys, 60_000)).slice(0, warmUp + entries);
   const warmUpCalls = callsOf(bodies.slice(0, warmUp), bulk);
   const calls = callsOf(bodies.slice(warmUp), bulk);
   const data = mkdtempSync(join(tmpdir(), 'stele-bench-'));
