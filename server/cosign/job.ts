@@ -10,7 +10,7 @@ import type { Endpoint } from './policy.ts';
 
 interface Cosignature {
   readonly signature: NoteSignature;
-  /** Milliseconds since 1970, as the witness says. */
+  /** When it came, as `performance.now()` counts. */
   readonly at: number;
 }
 
@@ -47,7 +47,7 @@ export class CosignJob {
     this.#ownSignatures = signatures.filter((signature) => keys.some((key) => isBy(signature, key)));
     this.own = encodeUtf8(formatNote(text, this.#ownSignatures));
     for (const witness of policy.witnesses) {
-      for (const signature of signatures) if (isBy(signature, witness.key)) this.#keep(witness, signature);
+      for (const signature of signatures) if (isBy(signature, witness.key)) this.#keep(witness, signature, cameAt);
     }
   }
 
@@ -64,7 +64,7 @@ export class CosignJob {
     return this.#cosignatures.size;
   }
 
-  /** When the witnesses of an endpoint cosigned: the oldest of them, in milliseconds since 1970; undefined where one is missing. */
+  /** When the oldest cosignature of an endpoint came, as `performance.now()` counts; undefined where one is missing. */
   cosignedAt({ witnesses }: Endpoint): number | undefined {
     let oldest = Number.POSITIVE_INFINITY;
     for (const witness of witnesses) {
@@ -84,7 +84,8 @@ export class CosignJob {
     for (const witness of witnesses) {
       const signature = signatures.find((candidate) => isBy(candidate, witness.key));
       if (signature === undefined) wrong = 'did not sign with each of its keys';
-      else if (!this.#keep(witness, signature)) wrong = 'answered with a cosignature that does not verify';
+      else if (!this.#keep(witness, signature, () => performance.now()))
+        wrong = 'answered with a cosignature that does not verify';
     }
     return wrong;
   }
@@ -98,18 +99,23 @@ export class CosignJob {
     return formatNote(this.text, [...this.#ownSignatures, ...cosignatures]);
   }
 
-  #keep(witness: PolicyWitness, signature: NoteSignature): boolean {
+  #keep(witness: PolicyWitness, signature: NoteSignature, when: (timestamp: number) => number): boolean {
     try {
       const { timestamp } = verifyCosignature(witness.key, this.text, signature.signature, this.#primitives);
       // A cosignature without a time says nothing about the tree being the newest one.
       if (timestamp === 0) return false;
-      this.#cosignatures.set(witness, { signature, at: timestamp * 1000 });
+      this.#cosignatures.set(witness, { signature, at: when(timestamp) });
       return true;
     } catch (error) {
       if (error instanceof MerkleError) return false;
       throw error;
     }
   }
+}
+
+/** Of a cosignature from before this process, which has no other time than its own: in the past in any case. */
+function cameAt(timestamp: number): number {
+  return performance.now() - Math.max(0, Date.now() - timestamp * 1000);
 }
 
 function isBy(signature: NoteSignature, key: VerifierKey): boolean {

@@ -78,18 +78,18 @@ export class Witness {
 
   async #run(): Promise<void> {
     while (!this.#closed) {
-      const wait = this.#due() - Date.now();
+      const wait = this.#due() - performance.now();
       if (wait > 0) await this.#sleep(wait);
       else await this.#ask(this.#job!);
     }
   }
 
-  /** When to ask next, in milliseconds since 1970. */
+  /** When to ask next, as `performance.now()` counts: no clock that is wrong or set, here or there, changes the pace. */
   #due(): number {
     if (this.#job === undefined) return Number.POSITIVE_INFINITY;
     if (this.#failures > 0) return this.#retryAt;
     const at = this.#job.cosignedAt(this.endpoint);
-    return at === undefined ? 0 : at + this.#settings.refreshMs;
+    return at === undefined ? Number.NEGATIVE_INFINITY : at + this.#settings.refreshMs;
   }
 
   #sleep(ms: number): Promise<void> {
@@ -118,7 +118,7 @@ export class Witness {
       this.#failures = 0;
     } else {
       const wait = Math.min(RETRY_MIN_MS * 2 ** Math.min(this.#failures, 10), RETRY_MAX_MS);
-      this.#retryAt = Date.now() + wait * (1 - Math.random() / 2);
+      this.#retryAt = performance.now() + wait * (1 - Math.random() / 2);
       this.#failures++;
     }
     this.#events.done((performance.now() - started) / 1000, failed);

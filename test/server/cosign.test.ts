@@ -182,6 +182,16 @@ describe('a log with witnesses', () => {
     },
   );
 
+  it.each([-3600, 3600])('asks a witness whose clock is wrong by %d s no more often, and no less', async (clock) => {
+    witnesses[0]!.clock = clock;
+    await open(policyOf(witnesses, 2), { refreshMs: 300 });
+    await until(() => cosigners(log!.checkpoint).length === 3);
+    const before = witnesses[0]!.requests;
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    expect(witnesses[0]!.requests - before).toBeGreaterThan(0);
+    expect(witnesses[0]!.requests - before).toBeLessThan(6);
+  });
+
   it('learns the size of a witness that is behind, or that it knew nothing of', async () => {
     await open();
     for (let i = 0; i < 3; i++) await submit(`e${i}`);

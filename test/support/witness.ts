@@ -43,6 +43,8 @@ export class TestWitness {
   behaviour: Behaviour = 'good';
   /** Milliseconds before each answer. */
   delay = 0;
+  /** Seconds by which its clock is wrong. */
+  clock = 0;
   /** Bodies that came. */
   requests = 0;
   inconsistent = 0;
@@ -139,7 +141,7 @@ export class TestWitness {
     const pair = this.behaviour === 'another-key' ? generateKeyPairSync('ed25519') : this.#pair;
     const key = makeVerifierKey(`${this.name}.test`, KEY_TYPE.cosignature, rawKey(pair));
     const signer = { key, sign: async (message: Uint8Array) => sign(null, message, pair.privateKey) };
-    return formatCosignatures([await cosign(signer, Math.floor(Date.now() / 1000), text)]);
+    return formatCosignatures([await cosign(signer, Math.floor(Date.now() / 1000) + this.clock, text)]);
   }
 }
 
