@@ -11,7 +11,7 @@ import { decodeUtf8 } from '../merkle/bytes.ts';
 import { MAX_EVIDENCE, parseEvidence, verifyEvidence } from '../merkle/evidence.ts';
 import { formatVerifierKey } from '../merkle/note.ts';
 import { RuntimeError } from '../merkle/runtime/errors.ts';
-import { readFileIfThere } from '../merkle/runtime/files.ts';
+import { isThere, readFileIfThere } from '../merkle/runtime/files.ts';
 import { fastSha256 } from '../merkle/runtime/hash.ts';
 import { lockDir, readOwner } from '../merkle/runtime/lock.ts';
 import { nodePrimitives } from '../merkle/runtime/verify.ts';
@@ -45,11 +45,13 @@ export function listKnownLogs(config: Config): Promise<{ logs: Listing[] }> {
     config.data,
     async () => {
       const logs = await Logs.open(config.logs);
-      const store = await WitnessStore.open(layout.store(config.data));
+      const dir = layout.store(config.data);
+      // Before the first start there is none, and a lost one must stay missing.
+      const store = (await isThere(dir)) ? await WitnessStore.open(dir, false) : undefined;
       try {
         return { logs: listLogs(logs, store) };
       } finally {
-        await store.close();
+        await store?.close();
       }
     },
     (admin) => admin('GET', '/logs'),

@@ -49,8 +49,8 @@ export async function readIdentity(dir: string): Promise<Identity | undefined> {
   }
 }
 
-/** Checks the name and keys of this start against `found`, and writes the new ones down. @throws WitnessError `key-mismatch` */
-export async function settleIdentity(dir: string, found: Identity | undefined, mine: Identity): Promise<void> {
+/** Checks the name and keys of this start against `found`. @throws WitnessError `key-mismatch` */
+export function checkIdentity(dir: string, found: Identity | undefined, mine: Identity): void {
   if (found !== undefined && found.name !== mine.name) {
     throw new WitnessError(
       'key-mismatch',
@@ -66,6 +66,11 @@ export async function settleIdentity(dir: string, found: Identity | undefined, m
       `the witness in ${dir} has signed with ${formatVerifierKey(old)}, and the configured key is ${formatVerifierKey(now)}. Configure the key that it began with; with a new key it is a new witness, with a data directory of its own.`,
     );
   }
+}
+
+/** Writes down the keys of this start that are new. The store must be there: where there is an identity, there is one. */
+export async function writeIdentity(dir: string, found: Identity | undefined, mine: Identity): Promise<void> {
+  const before = found?.keys ?? [];
   const added = mine.keys.filter(({ type }) => before.every((old) => old.type !== type));
   if (added.length === 0) return;
   const verifierKeys = [...before, ...added].map(formatVerifierKey);

@@ -6,7 +6,7 @@ import { Reopening } from '../merkle/runtime/reopen.ts';
 import type { Config } from './config.ts';
 import { WitnessError } from './errors.ts';
 import { EvidenceFiles } from './evidence.ts';
-import { layout, openAdminToken, readIdentity, settleIdentity } from './identity.ts';
+import { checkIdentity, layout, openAdminToken, readIdentity, writeIdentity } from './identity.ts';
 import { openKeys } from './keys.ts';
 import { Logs } from './logs.ts';
 import { Metrics } from './metrics.ts';
@@ -31,7 +31,7 @@ export interface OpenOptions {
   /** Told once where the witness cannot go on. */
   readonly onFatal: (error: unknown) => void;
   /** For tests. */
-  readonly openStore?: (dir: string) => Promise<WitnessStore>;
+  readonly openStore?: (dir: string, create: boolean) => Promise<WitnessStore>;
   readonly metrics?: Metrics;
 }
 
@@ -55,11 +55,17 @@ export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
       onError: () => metrics.signerErrors.inc(),
     });
     closers.push(() => Promise.all(keys.map((key) => key.close())));
-    await settleIdentity(data, found, { name: config.name, keys: keys.map(({ key }) => key) });
-    const adminToken = await openAdminToken(data);
+    const identity = { name: config.name, keys: keys.map(({ key }) => key) };
+    checkIdentity(data, found, identity);
     const logs = await Logs.open(config.logs);
+    // Whoever has an identity has a store: one that is missing then was lost, and is not made anew.
+    let create = found === undefined;
     const store = await Reopening.start<WitnessStore>({
-      open: () => openStore(layout.store(data)),
+      open: async () => {
+        const opened = await openStore(layout.store(data), create);
+        create = false;
+        return opened;
+      },
       isFailure: (error) => error instanceof RuntimeError && error.code === 'store',
       isFatal: (error) => error instanceof WitnessError && error.code !== 'conflict',
       onFailure: (error) => {
@@ -71,6 +77,8 @@ export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
       onFatal,
     });
     closers.push(() => store.close());
+    await writeIdentity(data, found, identity);
+    const adminToken = await openAdminToken(data);
     const witness = new Witness({
       store,
       logs,

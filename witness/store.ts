@@ -10,9 +10,11 @@
  * another history. `put` compares and stores in one step, and resolves when it is durable. Writes that come while one is
  * under way share the next one, so that many logs share one fsync.
  */
+import { join } from 'node:path';
 import { decodeUtf8, encodeHex, encodeUtf8, equal } from '../merkle/bytes.ts';
 import { parseCheckpoint } from '../merkle/checkpoint.ts';
 import { type NoteSignature, parseNote } from '../merkle/note.ts';
+import { isThere } from '../merkle/runtime/files.ts';
 import { fastSha256 } from '../merkle/runtime/hash.ts';
 import { GuardedLevel } from '../merkle/runtime/level.ts';
 import { WitnessError } from './errors.ts';
@@ -54,15 +56,17 @@ export class WitnessStore {
   }
 
   /**
-   * Opens the store in `dir`, and makes it when it is not there.
+   * Opens the store in `dir`. `create`: makes it when it is not there; else that is a loss.
    *
    * @throws RuntimeError `locked`, `store`, `file`; WitnessError `format-version`, `corrupt`
    */
-  static async open(dir: string): Promise<WitnessStore> {
-    const level = await GuardedLevel.open(dir);
+  static async open(dir: string, create = true): Promise<WitnessStore> {
+    // Every store of LevelDB has this file.
+    if (!create && !(await isThere(join(dir, 'CURRENT')))) throw lost(dir);
+    const level = await GuardedLevel.open(dir, { create });
     try {
       const store = new WitnessStore(level);
-      await store.#load();
+      await store.#load(create);
       return store;
     } catch (error) {
       await level.close();
@@ -134,8 +138,9 @@ export class WitnessStore {
     this.#writing = false;
   }
 
-  async #load(): Promise<void> {
+  async #load(create: boolean): Promise<void> {
     const version = await this.#level.get(VERSION_KEY);
+    if (version === undefined && !create) throw lost(this.#level.dir);
     if (version === undefined) await this.#level.write((batch) => batch.put(VERSION_KEY, VERSION));
     else if (!equal(version, VERSION)) {
       throw new WitnessError(
@@ -168,6 +173,13 @@ export function cosignedOf(note: string): Cosigned {
   const { text, signatures } = parseNote(note);
   const { origin, size, root } = parseCheckpoint(text);
   return { origin, size, root, text, signatures, note };
+}
+
+function lost(dir: string): WitnessError {
+  return new WitnessError(
+    'corrupt',
+    `the store ${dir} is gone, and with it what this witness has signed: it could sign another history. Put the very directory back, not an older copy; or start a new witness with a new key in a new data directory`,
+  );
 }
 
 function decode(value: Uint8Array): Cosigned | undefined {

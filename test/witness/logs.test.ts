@@ -97,6 +97,17 @@ describe('a data directory', () => {
     await expect(makeWitness([], { dir })).rejects.toMatchObject({ code: 'key-mismatch' });
   });
 
+  it('never begins anew where its memory was lost', async () => {
+    const dir = await tempDir();
+    const witness = await makeWitness([one], { dir });
+    await witness.post(one.request(0, 7));
+    await witness.close();
+    const { rm } = await import('node:fs/promises');
+    await rm(join(dir, 'store'), { recursive: true });
+    await expect(makeWitness([], { dir })).rejects.toMatchObject({ code: 'corrupt' });
+    await expect(makeWitness([], { dir })).rejects.toMatchObject({ code: 'corrupt' });
+  });
+
   it('is one witness’s at a time', async () => {
     const witness = await makeWitness();
     await expect(makeWitness([], { dir: witness.dir })).rejects.toMatchObject({ code: 'locked' });
