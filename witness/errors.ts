@@ -31,11 +31,18 @@ export class Refusal extends Error {
   readonly reason: RefusalReason;
   /** Of a conflict: the size that the witness has. */
   readonly size: number | undefined;
+  /** In so many seconds another try may succeed, where that is known. */
+  readonly retryAfter: number | undefined;
 
-  constructor(reason: RefusalReason, message: string, size?: number) {
+  constructor(
+    reason: RefusalReason,
+    message: string,
+    { size, retryAfter }: { readonly size?: number; readonly retryAfter?: number } = {},
+  ) {
     super(message);
     this.reason = reason;
     this.size = size;
+    this.retryAfter = retryAfter;
   }
 
   get status(): number {

@@ -21,7 +21,7 @@ const TEXT = 'text/plain; charset=utf-8';
 const HEADER_BYTES = 16 * 1024;
 const HEADERS_MS = 10_000;
 const KEEP_ALIVE_MS = 65_000;
-const RETRY_AFTER = '1';
+const RETRY_AFTER = 1;
 const HASH = /^[0-9a-f]{64}$/;
 
 export function createApp(witness: Witness, options: HttpOptions, metrics: Metrics, logger: Logger): FastifyInstance {
@@ -42,7 +42,11 @@ export function createApp(witness: Witness, options: HttpOptions, metrics: Metri
     routerOptions: { maxParamLength: 128 },
   });
   app.server.maxConnections = options.connections;
-  // Whatever it is called: the specification names no type.
+  // Whatever it is called, even if by no media type: the specification names none.
+  app.addHook('onRequest', (request, _reply, done) => {
+    request.raw.headers['content-type'] = 'application/octet-stream';
+    done();
+  });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
 
@@ -88,7 +92,10 @@ export function createApp(witness: Witness, options: HttpOptions, metrics: Metri
 function refuse(reply: FastifyReply, refusal: Refusal, metrics: Metrics): FastifyReply {
   metrics.refused(refusal.reason);
   reply.code(refusal.status).header('cache-control', 'no-store');
-  if (refusal.status === 429 || refusal.status === 503) reply.header('retry-after', RETRY_AFTER);
+  // The limit of an address has set its own.
+  if ((refusal.status === 429 || refusal.status === 503) && !reply.hasHeader('retry-after')) {
+    reply.header('retry-after', refusal.retryAfter ?? RETRY_AFTER);
+  }
   if (refusal.size !== undefined) return reply.type(TREE_SIZE_TYPE).send(formatTreeSize(refusal.size));
   return reply.type(TEXT).send(`${refusal.message}\n`);
 }

@@ -188,7 +188,8 @@ export class Witness {
     const given = stored?.text === offered.text ? this.#given(stored, timestamp) : undefined;
     if (given !== undefined) return given;
     if (!this.#perOrigin.take(log.origin)) {
-      throw new Refusal('rate-limited', `this log is cosigned too often; retry in ${this.#perOrigin.retryAfter} s`);
+      const { retryAfter } = this.#perOrigin;
+      throw new Refusal('rate-limited', `this log is cosigned too often; retry in ${retryAfter} s`, { retryAfter });
     }
     const signatures = await this.#sign(() => this.#cosign(offered.text, this.#notBefore(stored, timestamp)));
     const note = formatNote(offered.text, [...offered.signatures, ...signatures].slice(0, MAX_SIGNATURES));
@@ -295,7 +296,9 @@ function checkStep(
   proof: readonly Uint8Array[],
 ): void {
   const size = stored?.size ?? 0;
-  if (oldSize !== size) throw new Refusal('conflict', 'the old size is not that of the last cosigned checkpoint', size);
+  if (oldSize !== size) {
+    throw new Refusal('conflict', 'the old size is not that of the last cosigned checkpoint', { size });
+  }
   if (offered.size === 0 && !equal(offered.root, EMPTY_ROOT)) {
     throw new Refusal('empty-root', 'the root of a checkpoint of size 0 is not the hash of the empty tree');
   }
