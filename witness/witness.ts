@@ -175,6 +175,7 @@ export class Witness {
     root: Uint8Array | undefined,
   ): Promise<readonly NoteSignature[]> {
     const { metrics } = this.#options;
+    this.#checkKnown(offered);
     const stored = this.#store().get(log.origin);
     const storedSize = stored?.size ?? 0;
     try {
@@ -192,11 +193,20 @@ export class Witness {
       throw new Refusal('rate-limited', `this log is cosigned too often; retry in ${retryAfter} s`, { retryAfter });
     }
     const signatures = await this.#sign(() => this.#cosign(offered.text, this.#notBefore(stored, timestamp)));
+    this.#checkKnown(offered);
     const note = formatNote(offered.text, [...offered.signatures, ...signatures].slice(0, MAX_SIGNATURES));
     await this.#put(stored, cosignedOf(note));
     metrics.cosigned.inc();
     if (offered.size > storedSize) metrics.grown.inc();
     return signatures;
+  }
+
+  /** The log or its key may have been disabled since the request came: nothing is stored or given for it any more. */
+  #checkKnown({ origin, signatures }: Offered): void {
+    const log = this.#options.logs.get(origin);
+    if (log === undefined) throw new Refusal('unknown-log', 'the log is not witnessed any more');
+    if (log.keys.some((key) => signatures.some((signature) => signedBy(key, signature)))) return;
+    throw new Refusal('signature', 'the key that signed is not taken any more');
   }
 
   #cosign(text: string, timestamp: number): Promise<NoteSignature[]> {

@@ -100,6 +100,16 @@ it('fetches nothing for a checkpoint of another key', async () => {
   expect(state.tiles).toBe(0);
 });
 
+it('cosigns no log that was disabled since its round began', async () => {
+  const { log, state, poll, size, witness } = await pulled(treeOf('pulled', 8));
+  state.size = 5;
+  await poll();
+  await witness.logs.disable(log.origin);
+  state.size = 7;
+  await expect(poll()).rejects.toMatchObject({ reason: 'unknown-log' });
+  expect(size()).toBe(5);
+});
+
 it('goes round by itself, and does not mind a log that is away', async () => {
   const log = new TestLog('pulled.test', treeOf('pulled', 8));
   const { state, url } = await serve(log, log.tree);

@@ -51,7 +51,7 @@ async function heldWitness() {
   const metrics = new Metrics({ process: false });
   const evidence = new EvidenceFiles(join(dir, 'evidence'), 1, silent);
   const witness = new Witness({ store, logs, keys: [held.slow], limits, evidence, metrics, logger: silent });
-  return { witness, ...held };
+  return { witness, logs, ...held };
 }
 
 const settled = () => new Promise((resolve) => setTimeout(resolve, 20));
@@ -82,6 +82,20 @@ describe('two requests from one old size', () => {
     release();
     await Promise.allSettled(three);
   });
+});
+
+it('a log that is disabled meanwhile gets no cosignature any more, and none is stored', async () => {
+  const { witness, logs, waiting, release } = await heldWitness();
+  const signing = witness.addCheckpoint(log.request(0, 7));
+  const queued = witness.addCheckpoint(log.request(0, 9));
+  for (const one of [signing, queued]) one.catch(() => {});
+  await settled();
+  expect(waiting).toHaveLength(1);
+  await logs.disable(log.origin);
+  release();
+  await expect(signing).rejects.toMatchObject({ reason: 'unknown-log' });
+  await expect(queued).rejects.toMatchObject({ reason: 'unknown-log' });
+  expect(witness.cosigned(log.origin)).toBeUndefined();
 });
 
 describe('the store', () => {
