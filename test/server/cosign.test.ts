@@ -1,7 +1,10 @@
+import { generateKeyPairSync, sign } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { parseCheckpoint } from '../../merkle/checkpoint.ts';
+import { formatCheckpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
-import { openNote } from '../../merkle/note.ts';
+import { formatNote, openNote, parseNote } from '../../merkle/note.ts';
 import { parsePolicy } from '../../merkle/policy.ts';
 import { WitnessMetrics } from '../../server/cosign/metrics.ts';
 import { Cosigner } from '../../server/cosign.ts';
@@ -324,6 +327,52 @@ describe('a log whose witnesses know another history of it', () => {
     } finally {
       await old.remove();
     }
+  });
+
+  it('goes on whatever a witness shows that this log has not signed', async () => {
+    await open();
+    await submit('one');
+    const root = new Uint8Array(32).fill(7);
+    const text = formatCheckpoint({ origin: ORIGIN, size: 5, root, extensions: [] });
+    const [genuine] = parseNote(log!.checkpoint).signatures;
+    const { privateKey } = generateKeyPairSync('ed25519');
+    const stranger = { ...genuine!, signature: sign(null, Buffer.from(text), privateKey) };
+    const notes = {
+      'the signature of another checkpoint': formatNote(text, [genuine!]),
+      'a signature of another key under the name and ID of the log': formatNote(text, [stranger]),
+      'no signature of the log': formatNote(text, [{ ...stranger, keyId: new Uint8Array(4) }]),
+      'no note': text,
+    };
+    witnesses[0]!.behaviour = 'larger';
+    for (const [what, note] of Object.entries(notes)) {
+      const shown = witnesses[0]!.shown;
+      witnesses[0]!.held = { checkpoint: parseCheckpoint(text), note: Buffer.from(note) };
+      await submit(what);
+      await until(() => witnesses[0]!.shown > shown);
+    }
+    // Nor does it keep the log from starting.
+    await log!.close();
+    await open();
+    await submit('more');
+    expect(log!.notReady()).toEqual([]);
+  });
+
+  it('takes a damaged tile for what it is, and not for two histories', async () => {
+    await open();
+    const many = (first: number, last: number) =>
+      Promise.all(Array.from({ length: last - first }, (_, i) => submit(`e${first + i}`)));
+    await many(0, 200);
+    await until(() => witnesses[2]!.held?.checkpoint.size === 200);
+    await witnesses[2]!.stop();
+    await many(200, 300);
+    await many(300, 800);
+    await log!.close();
+    await witnesses[2]!.start();
+    const tile = join(dir.path, 'public/tile/0/000');
+    const bytes = await readFile(tile);
+    bytes[40]! ^= 1;
+    await writeFile(tile, bytes);
+    await expect(open()).rejects.toMatchObject({ code: 'corrupt' });
   });
 
   it('stops when two logs sign with one key: the witnesses refuse the second, which says so', async () => {

@@ -48,6 +48,8 @@ export class TestWitness {
   /** Bodies that came. */
   requests = 0;
   inconsistent = 0;
+  /** Times that its checkpoint was fetched. */
+  shown = 0;
   held: { readonly checkpoint: Checkpoint; readonly note: Uint8Array } | undefined;
   readonly name: string;
   readonly #logKey: VerifierKey;
@@ -102,6 +104,7 @@ export class TestWitness {
   }
 
   #get(path: string, response: ServerResponse): void {
+    this.shown++;
     const mine = path === `/${originHash(this.#logKey.name)}/checkpoint`;
     if (!mine || this.held === undefined) response.writeHead(404).end();
     else response.end(this.held.note);
