@@ -27,10 +27,15 @@ const sample = <T>(from: readonly T[]): T[] =>
   from.length === 0 ? [] : Array.from({ length: SAMPLE }, () => from[below(from.length)]!);
 
 let dir: Awaited<ReturnType<typeof tempDir>>;
+let running: ServeProcess | undefined;
 beforeAll(async () => {
   dir = await tempDir();
 });
-afterAll(() => dir.remove());
+afterAll(async () => {
+  // Where the test failed, it left its server running.
+  await running?.kill();
+  await dir.remove();
+});
 
 it(`loses nothing that it acknowledged or showed in ${ROUNDS} kills`, async () => {
   const history = new History();
@@ -80,6 +85,7 @@ it(`loses nothing that it acknowledged or showed in ${ROUNDS} kills`, async () =
 
 async function start(history: History): Promise<ServeProcess> {
   const server = await startServer(dir.path);
+  running = server;
   if (history.verifierKeys.length === 0) history.verifierKeys = server.verifierKeys;
   expect(server.verifierKeys).toEqual(history.verifierKeys);
   return server;
