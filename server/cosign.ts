@@ -11,7 +11,7 @@ import type { VerifierKey } from '../merkle/note.ts';
 import type { Policy } from '../merkle/policy.ts';
 import { nodePrimitives } from '../merkle/runtime/verify.ts';
 import { checkHeads, conflictWith, fetchHead, type HeldHead } from './cosign/heads.ts';
-import { type Failed, isFailed, WitnessClient } from './cosign/http.ts';
+import { type Failed, type FailureReason, isFailed, WitnessClient } from './cosign/http.ts';
 import { CosignJob } from './cosign/job.ts';
 import type { WitnessMetrics } from './cosign/metrics.ts';
 import { type Endpoint, endpointsOf, isLoopback } from './cosign/policy.ts';
@@ -184,18 +184,18 @@ export class Cosigner {
     const label = { witness: endpoint.name };
     const latency = metrics.latency.labels(label);
     const size = metrics.size.labels(label);
-    let failing = false;
+    let failing: FailureReason | undefined;
     const witness: Witness = new Witness(endpoint, this.#client, settings, {
       cosigned: (job) => this.#cosigned(job),
       done: (seconds, failed) => {
         latency.observe(seconds);
         if (failed !== undefined) metrics.failures.labels({ ...label, reason: failed.reason }).inc();
-        if (failed !== undefined && !failing) {
+        if (failed !== undefined && failed.reason !== failing) {
           const err = failed.cause === undefined ? {} : { err: failed.cause };
           logger.warn({ ...label, reason: failed.reason, ...err }, `the witness ${failed.text}`);
         }
-        if (failed === undefined && failing) logger.info(label, 'the witness cosigns again');
-        failing = failed !== undefined;
+        if (failed === undefined && failing !== undefined) logger.info(label, 'the witness cosigns again');
+        failing = failed?.reason;
         this.#decide?.();
       },
       size: (entries) => size.set(entries),

@@ -7,6 +7,8 @@ import { parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { type CosignaturePrimitives, checkpointVerifier } from '../../merkle/cosignature.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { openNote, type VerifierKey } from '../../merkle/note.ts';
+import { verifyConsistency } from '../../merkle/proof.ts';
+import { fastSha256 } from '../../merkle/runtime/hash.ts';
 import { originHash } from '../../merkle/witness.ts';
 import { ServerError } from '../errors.ts';
 import type { TreeReader } from '../tree/reader.ts';
@@ -45,7 +47,11 @@ export async function fetchHead(
   return { reason: 'bad-reply', text: 'shows a checkpoint that this log did not sign' };
 }
 
-/** Why the log must stop: undefined where `tree` extends what the witness holds. */
+/**
+ * Why the log must stop: undefined where `tree` extends what the witness holds.
+ *
+ * @throws ServerError `corrupt` where the tree's own files do not fit together, which says nothing about the witness; `store`
+ */
 export async function conflictWith(name: string, head: HeldHead, tree: TreeReader): Promise<ServerError | undefined> {
   const { size } = tree.snapshot;
   if (head.size > size) {
@@ -56,7 +62,9 @@ export async function conflictWith(name: string, head: HeldHead, tree: TreeReade
         'newest state with `stele log restore`.',
     );
   }
-  if (equal(await tree.rootAt(head.size), head.root)) return undefined;
+  const root = await tree.rootAt(head.size);
+  if (equal(root, head.root)) return undefined;
+  await checkFiles(tree, head.size, root);
   return new ServerError(
     'rollback',
     `the witness ${name} holds a checkpoint of ${head.size} entries that this log signed, and the committed tree has ` +
@@ -65,10 +73,27 @@ export async function conflictWith(name: string, head: HeldHead, tree: TreeReade
   );
 }
 
+/** A damaged tile gives another root too: only one that leads to the committed tree is the log's own. */
+async function checkFiles(tree: TreeReader, first: number, firstRoot: Uint8Array): Promise<void> {
+  const { size: second, root: secondRoot } = tree.snapshot;
+  try {
+    const hashes = await tree.consistencyProof(first, second);
+    verifyConsistency({ first, second, firstRoot, secondRoot, hashes }, fastSha256);
+  } catch (cause) {
+    if (!(cause instanceof MerkleError)) throw cause;
+    throw new ServerError(
+      'corrupt',
+      `the files of the first ${first} entries do not lead to the committed tree: one was changed or lost. \`stele log ` +
+        'check` names it; restore from a backup with `stele log restore`.',
+      { cause },
+    );
+  }
+}
+
 /**
  * Asks all endpoints at once, and throws where one of them holds what `tree` does not extend.
  *
- * @throws ServerError `rollback`
+ * @throws ServerError `rollback`; as `conflictWith`
  */
 export async function checkHeads(
   heads: readonly { readonly endpoint: Endpoint; readonly head: HeldHead | undefined | Failed }[],

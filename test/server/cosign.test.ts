@@ -367,11 +367,19 @@ describe('a log whose witnesses know another history of it', () => {
     await many(200, 300);
     await many(300, 800);
     await log!.close();
-    await witnesses[2]!.start();
+    await open();
     const tile = join(dir.path, 'public/tile/0/000');
     const bytes = await readFile(tile);
     bytes[40]! ^= 1;
     await writeFile(tile, bytes);
+    await witnesses[2]!.start();
+    await until(() => witnesses[2]!.inconsistent > 0);
+    const { fields } = (await until(() => logged.find((line) => line.fields.reason === 'internal')))!;
+    expect(fields.err).toMatchObject({ code: 'corrupt', message: expect.stringContaining('stele log check') });
+    expect(log!.notReady()).toEqual([]);
+    await submit('more');
+    // Nor does a start take it for a second history.
+    await log!.close();
     await expect(open()).rejects.toMatchObject({ code: 'corrupt' });
   });
 
