@@ -1,11 +1,14 @@
 import { defineConfig } from 'vitest/config';
 import { reporting } from '../support/report.ts';
 
-/** `npm run test:crash`: a hundred rounds unless STELE_CRASH_ROUNDS says otherwise. */
+/** `npm run test:crash`: a log is killed a hundred times unless STELE_CRASH_ROUNDS says otherwise, a witness fifty times. */
 export default defineConfig({
   test: {
     ...reporting(),
-    include: ['test/fault/crash.test.ts'],
+    include: ['test/fault/crash.test.ts', 'test/witness/kill.test.ts'],
+    env: { WITNESS_KILLS: process.env.WITNESS_KILLS ?? '50' },
+    // One after the other: each loads the machine.
+    fileParallelism: false,
     pool: 'forks',
     testTimeout: 60 * 60_000,
     hookTimeout: 60_000,

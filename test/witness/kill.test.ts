@@ -1,4 +1,4 @@
-/** WITNESS_KILLS=50 for the whole run; a few kills keep the everyday run short. Needs `npm run build`. */
+/** `npm run test:crash` kills it 50 times; a few kills keep the everyday run short. Needs `npm run build`. */
 import { expect, it } from 'vitest';
 import { tempDir } from './helpers.ts';
 import { killRounds } from './kill-run.ts';
