@@ -38,6 +38,11 @@ import { Window } from './window.ts';
 
 /** For so long one and the same checkpoint is answered with the cosignatures that it got, in seconds. */
 const SAME_ANSWER_S = 5;
+/**
+ * Subtrees that are being signed at once. Anybody who has one of our cosignatures can ask for them, at 13 ms each of the
+ * time that the logs need: so few stand before a log's checkpoint.
+ */
+const SUBTREES_AT_ONCE = 16;
 
 export interface WitnessOptions {
   readonly store: Reopening<WitnessStore>;
@@ -58,6 +63,7 @@ export class Witness {
   readonly #perOrigin: Window;
   readonly #now: () => number;
   #signing = 0;
+  #subtrees = 0;
 
   constructor(options: WitnessOptions) {
     this.#options = options;
@@ -109,6 +115,8 @@ export class Witness {
     if (signers.length === 0)
       throw new Refusal('unsupported', 'this witness has no ML-DSA-44 key, and signs no subtrees');
     const log = this.#logOf(body);
+    // Before the note is verified, which takes 2 ms.
+    if (this.#subtrees >= SUBTREES_AT_ONCE) throw new Refusal('busy', 'too many subtrees are being signed; retry');
     const request = refusing('malformed', () => parseSignSubtree(body));
     const { start, end, hash, proof } = request;
     const { text } = this.#openNote(request.note, this.#ownVerifiers());
@@ -117,9 +125,14 @@ export class Witness {
     if (end > size) throw new Refusal('malformed', 'the subtree ends after the checkpoint');
     refusing('proof', () => verifySubtree({ start, end, size, subtreeHash: hash, root, hashes: proof }, fastSha256));
     const subtree = { origin: log.origin, start, end, hash };
-    return formatCosignatures(
-      await this.#sign(() => Promise.all(signers.map((signer) => cosignSubtree(signer, subtree)))),
-    );
+    this.#subtrees++;
+    try {
+      return formatCosignatures(
+        await this.#sign(() => Promise.all(signers.map((signer) => cosignSubtree(signer, subtree)))),
+      );
+    } finally {
+      this.#subtrees--;
+    }
   }
 
   /** What keeps the witness from cosigning, in words; none where it is ready. */

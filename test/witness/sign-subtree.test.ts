@@ -61,6 +61,17 @@ describe('sign-subtree', () => {
     for (const proof of damaged(subtreeProof(8, 13, 14, log.tree.read))) expect(await status({ proof })).toBe(422);
   });
 
+  it('leaves room for the logs: of many at once some are refused', async () => {
+    const { witness, ask } = await cosigned();
+    const asked = Array.from({ length: 40 }, () => ask(8, 13));
+    const next = witness.post(log.request(14, 20));
+    const statuses = (await Promise.all(asked)).map(({ status }) => status);
+    expect(statuses.filter((status) => status === 200).length).toBeGreaterThanOrEqual(16);
+    expect(statuses).toContain(503);
+    expect((await next).status).toBe(200);
+    expect((await ask(8, 13)).status).toBe(200);
+  });
+
   it('is not there without an ML-DSA-44 key', async () => {
     const witness = await makeWitness([log]);
     expect((await witness.post('subtree 0 1\n', '/sign-subtree')).status).toBe(404);
