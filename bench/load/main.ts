@@ -4,6 +4,7 @@
  *     npm run bench:load -- --quick
  *     npm run bench:load -- --only 'shared-256|bulk' --repeat 3 --json /tmp/load.json
  *     npm run bench:load -- --growth
+ *     npm run bench:load -- --witness
  *     npm run bench:load -- --only shared-256 --server='--cpu-prof --cpu-prof-dir=/tmp/profile dist/client/cli/main.js'
  *     npm run bench:load -- --only shared-256 --server=dist/client/cli/main.js --server='dist/client/cli/main.js --batch-max-age 2ms'
  *
@@ -17,11 +18,13 @@ import { GROWTH_SIZES, type Growth, measureGrowth } from './growth.ts';
 import { type Measurement, runScenario } from './run.ts';
 import { quick, SCENARIOS } from './scenarios.ts';
 import { serverCommand } from './server.ts';
+import { cosignedRows, witnessRows } from './witness.ts';
 
 const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     growth: { type: 'boolean', default: false },
+    witness: { type: 'boolean', default: false },
     json: { type: 'string' },
     only: { type: 'string', default: '' },
     repeat: { type: 'string', default: '1' },
@@ -34,6 +37,7 @@ const only = new RegExp(values.only);
 const scenarios = SCENARIOS.filter(({ name }) => only.test(name)).map((each) => (values.quick ? quick(each) : each));
 const results: (Measurement & { readonly server: string })[] = [];
 const growth: Growth[] = [];
+const witness: Row[] = [];
 
 if (values.growth) {
   const sizes = values.quick ? GROWTH_SIZES.slice(0, 2) : GROWTH_SIZES;
@@ -42,6 +46,12 @@ if (values.growth) {
     console.error(`${size} entries measured`);
   }
   console.log(table(growth.map(growthRow)));
+} else if (values.witness) {
+  const cosigning = await witnessRows();
+  console.log(table(cosigning));
+  const cosigned = await cosignedRows(Number(values.repeat));
+  console.log(table(cosigned));
+  witness.push(...cosigning, ...cosigned);
 } else {
   for (const scenario of scenarios) {
     for (let i = 0; i < Number(values.repeat); i++) {
@@ -57,7 +67,10 @@ if (values.growth) {
 }
 
 if (values.json !== undefined) {
-  writeFileSync(values.json, `${JSON.stringify({ machine: machine(), scenarios, results, growth }, null, 2)}\n`);
+  writeFileSync(
+    values.json,
+    `${JSON.stringify({ machine: machine(), scenarios, results, growth, witness }, null, 2)}\n`,
+  );
 }
 if (results.some(({ refused, late, lost, wrong }) => refused + late + lost + wrong.length > 0)) process.exitCode = 1;
 

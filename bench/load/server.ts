@@ -82,7 +82,8 @@ function cpuOf(file: string): number {
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
-function printedUrl(child: ChildProcess): Promise<string> {
+/** The `url` of what a command prints with `--json` once it listens. */
+export function printedUrl(child: ChildProcess): Promise<string> {
   return new Promise((resolve) => {
     let text = '';
     child.stdout!.on('data', (chunk: Buffer) => {
