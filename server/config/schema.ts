@@ -113,7 +113,8 @@ export const ConfigSchema = Type.Object({
     }),
     maxAge: duration('0ms', '10s', {
       description: '… or when its oldest entry has waited this long.',
-      default: '5ms',
+      // Against 5ms: a tenth less processor time an entry with 64 clients at once, as half as many commits are synced.
+      default: '10ms',
       danger: 'Every request waits this long on a quiet log.',
     }),
   }),

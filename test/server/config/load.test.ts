@@ -38,7 +38,7 @@ describe('loadConfig', () => {
       admin: { host: '127.0.0.1', port: 3001 },
       key: { file: '/srv/data/key.pem' },
       createKey: true,
-      batch: { maxSize: 1024, maxAge: 5 },
+      batch: { maxSize: 1024, maxAge: 10 },
       limits: { bodyBytes: 4 * 1024 * 1024, bulkItems: 256, publishTimeout: 10_000 },
       duplicates: 'return',
       rateLimit: { max: 0 },
