@@ -1,11 +1,10 @@
 /**
  * The operator's HTTP server, on a port of its own that is bound to loopback by default. Reading needs no token; what
- * changes the list of logs needs `Authorization: Bearer <admin token>`, and never comes from a web page: a request with an
- * `Origin`, or for a host name that is not this machine's (DNS rebinding), is refused before the token is looked at.
+ * changes the list of logs needs `Authorization: Bearer <admin token>` (merkle/runtime/operator.ts).
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import createFastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { RuntimeError } from '../merkle/runtime/errors.ts';
+import { operatorGuard } from '../merkle/runtime/operator.ts';
 import { Refusal, WitnessError } from './errors.ts';
 import type { Listing } from './listing.ts';
 import type { Logs } from './logs.ts';
@@ -14,7 +13,6 @@ import type { Logger } from './options.ts';
 import type { Witness } from './witness.ts';
 
 const BODY_BYTES = 16 * 1024;
-const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
 
 export interface AdminOptions {
   readonly token: string;
@@ -32,7 +30,7 @@ export function createAdminApp(
   metrics: Metrics,
   logger: Logger,
 ): FastifyInstance {
-  const expected = digest(`Bearer ${options.token}`);
+  const guard = operatorGuard(options.token);
   const app = createFastify({ logger: false, bodyLimit: BODY_BYTES, requestTimeout: 30_000, requestIdHeader: false });
   app.server.maxConnections = 64;
   app.setErrorHandler((error, _request, reply) => {
@@ -63,11 +61,8 @@ export function createAdminApp(
 
   const operator = {
     onRequest: async (request: FastifyRequest) => {
-      const refused = notFromHere(request);
+      const refused = guard(request.raw);
       if (refused !== undefined) throw new Refusal('unauthorized', refused);
-      if (!timingSafeEqual(digest(request.headers.authorization ?? ''), expected)) {
-        throw new Refusal('unauthorized', 'this needs the header "Authorization: Bearer <admin token>"');
-      }
     },
   };
   app.post('/logs/add', operator, async (request) => {
@@ -95,18 +90,4 @@ function fields(body: unknown, names: readonly string[]): Partial<Record<string,
     }
   }
   return body;
-}
-
-/** Why the request may be a web page's, undefined where it is not. */
-function notFromHere(request: FastifyRequest): string | undefined {
-  if (request.headers.origin !== undefined) return 'requests of web pages are not taken here';
-  const host = (request.headers.host ?? '').replace(/:[0-9]+$/, '').toLowerCase();
-  const bound = request.socket.localAddress?.replace(/^::ffff:/, '');
-  if (LOOPBACK.has(host) || host === bound || host === `[${bound}]`) return undefined;
-  return 'the Host header must be localhost, a loopback address or the address that the admin port is bound to';
-}
-
-/** Hashed, as `timingSafeEqual` wants equal lengths. */
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }

@@ -2,14 +2,13 @@
  * The operator's HTTP server, on a port of its own that is bound to loopback by default.
  *
  * Reading needs no token: metrics and health are for scrapers and probes. What changes the log needs
- * `Authorization: Bearer <admin token>`, and never comes from a web page: a request with an `Origin`, or for a host name
- * that is not this machine's (DNS rebinding), is refused before the token is looked at.
+ * `Authorization: Bearer <admin token>` (merkle/runtime/operator.ts).
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { isAbsolute } from 'node:path';
 import createFastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { RuntimeError } from '../../merkle/runtime/errors.ts';
+import { operatorGuard } from '../../merkle/runtime/operator.ts';
 import { RequestError, ServerError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { LogService } from '../types.ts';
@@ -22,7 +21,6 @@ import { pathOf, watchRoutes } from './paths.ts';
 const BODY_BYTES = 16 * 1024;
 const MIN_TOKEN = 16;
 const LIMITS = { ...HTTP_DEFAULTS, bodyBytes: BODY_BYTES, connections: 64, keepAliveTimeoutMs: 5000 };
-const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
 
 /**
  * `GET /metrics`, `/healthz` (the process answers), `/readyz` (200, or 503 with the reasons), `POST /freeze` (answered
@@ -39,7 +37,7 @@ export function createAdminApp(
   if (options.token.length < MIN_TOKEN) {
     throw new ServerError('config', `the admin token is shorter than ${MIN_TOKEN} characters: make a longer one`);
   }
-  const expected = digest(`Bearer ${options.token}`);
+  const guard = operatorGuard(options.token);
   const budget = new BodyBudget(BODY_BYTES * LIMITS.connections);
   const app = createFastify({
     logger: false,
@@ -91,11 +89,8 @@ export function createAdminApp(
 
   const operator = {
     onRequest: async (request: FastifyRequest) => {
-      const refused = notFromHere(request);
+      const refused = guard(request.raw);
       if (refused !== undefined) throw new RequestError('unauthorized', refused);
-      if (!timingSafeEqual(digest(request.headers.authorization ?? ''), expected)) {
-        throw new RequestError('unauthorized', 'this needs the header "Authorization: Bearer <admin token>"');
-      }
       // As on the public port: JSON, whatever it is called.
       request.raw.headers['content-type'] = 'application/octet-stream';
     },
@@ -113,20 +108,6 @@ export function createAdminApp(
     });
   }
   return app;
-}
-
-/** Why the request may be a web page's, undefined where it is not. */
-function notFromHere(request: FastifyRequest): string | undefined {
-  if (request.headers.origin !== undefined) return 'requests of web pages are not taken here';
-  const host = (request.headers.host ?? '').replace(/:[0-9]+$/, '').toLowerCase();
-  const bound = request.socket.localAddress?.replace(/^::ffff:/, '');
-  if (LOOPBACK.has(host) || host === bound || host === `[${bound}]`) return undefined;
-  return 'the Host header must be localhost, a loopback address or the address that the admin port is bound to';
-}
-
-/** Hashed, as `timingSafeEqual` wants equal lengths. */
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }
 
 function targetDir(body: Buffer | undefined): string {
