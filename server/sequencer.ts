@@ -1,7 +1,9 @@
 /**
  * Batches by size and by age: a batch goes when it is full or when its first entry has waited `maxAgeMs`, and never
- * while the one before is under way. So an idle log answers after `maxAgeMs`, and a busy one fills its batches by itself
- * while the disk works.
+ * while the one before is under way, so that a busy log fills its batches by itself while the disk works.
+ *
+ * On a quiet log nobody comes to share a batch, and nobody waits for it: where the batch before held one entry, the next
+ * goes in the same turn of the event loop.
  */
 export interface SequencerOptions {
   /** Entries in a batch, at most. */
@@ -16,7 +18,10 @@ export class Sequencer<T> {
   #queue: T[] = [];
   #since = 0;
   #timer: NodeJS.Timeout | undefined;
+  #soon: NodeJS.Immediate | undefined;
   #running: Promise<void> | undefined;
+  /** The batch before held one entry, or none has gone yet. */
+  #quiet = true;
 
   /** `integrate` must not reject: what went wrong with a batch is told to those who wait for it. */
   constructor(options: SequencerOptions, integrate: (batch: T[]) => Promise<void>) {
@@ -37,8 +42,7 @@ export class Sequencer<T> {
 
   /** Forgets what waits, and returns it. */
   clear(): T[] {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#stopTimers();
     const queue = this.#queue;
     this.#queue = [];
     return queue;
@@ -60,18 +64,28 @@ export class Sequencer<T> {
     }
     if (this.#timer !== undefined) return;
     const left = this.#options.maxAgeMs - (performance.now() - this.#since);
-    if (left <= 0) this.#flush();
+    // Not at once: entries of one look-up for duplicates come one behind the other.
+    if (this.#quiet) this.#soon ??= setImmediate(() => this.#flush());
+    else if (left <= 0) this.#flush();
     else this.#timer = setTimeout(() => this.#flush(), left);
   }
 
   #flush(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#stopTimers();
+    if (this.#running !== undefined) return;
     const batch = this.#queue.splice(0, this.#options.maxSize);
     if (batch.length === 0) return;
+    this.#quiet = batch.length === 1;
     this.#running = this.#integrate(batch).finally(() => {
       this.#running = undefined;
       if (this.#queue.length > 0) this.#schedule();
     });
+  }
+
+  #stopTimers(): void {
+    clearTimeout(this.#timer);
+    clearImmediate(this.#soon);
+    this.#timer = undefined;
+    this.#soon = undefined;
   }
 }
