@@ -39,7 +39,10 @@ export async function witnessRows(): Promise<Row[]> {
       const witness = await start('witness', [...own, '--cosignatures', cosignatures]);
       const generator = await Generator.open(witness.port, CONNECTIONS);
       await generator.run(calls.slice(0, LOGS));
-      const outcomes = await generator.run(calls.slice(LOGS));
+      // ML-DSA-44 takes a hundred times as long: fewer requests tell as much.
+      const outcomes = await generator.run(
+        cosignatures === 'ed25519' ? calls.slice(LOGS) : calls.slice(LOGS, 2 * LOGS),
+      );
       generator.close();
       await witness.stop();
       rows.push({
