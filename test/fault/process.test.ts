@@ -149,8 +149,9 @@ describe('a full disk', () => {
 
 describe('signals', () => {
   it('SIGTERM: requests under way are answered, new ones are refused, and it ends with 0', async () => {
-    // A batch waits long enough for the signal to fall between request and reply.
-    await start(undefined, '--batch-max-age', '2s');
+    // The second checkpoint waits long enough for the signal to fall between request and reply.
+    await start(undefined, '--publish-min-interval', '3s');
+    expect((await send(1)).refused).toEqual([]);
     const items = prepare(20);
     history.items.push(...items);
     const underWay = each(items, 20, (item) => client.submit(item));
@@ -194,7 +195,8 @@ describe('signals', () => {
 
 describe('a client that goes away before its reply', () => {
   it('leaves its entry in the log, and its retry finds it', async () => {
-    await start(undefined, '--batch-max-age', '2s');
+    await start(undefined, '--publish-min-interval', '3s');
+    expect((await send(1)).refused).toEqual([]);
     const [item] = prepare(1);
     history.items.push(item!);
     const socket = connect(Number(new URL(server.url).port), 'localhost');
@@ -202,9 +204,9 @@ describe('a client that goes away before its reply', () => {
     socket.write(Buffer.concat([Buffer.from(head), item!.body]));
     await expect.poll(outstanding, { timeout: 10_000 }).toBe(1);
     socket.destroy();
-    await expect.poll(async () => (await client.checkpoint()).size, { timeout: 10_000 }).toBe(1);
+    await expect.poll(async () => (await client.checkpoint()).size, { timeout: 10_000 }).toBe(2);
     expect(await client.submit(item!)).toBe(true);
-    expect(item!.index).toBe(0);
+    expect(item!.index).toBe(1);
     await restartAndAudit();
   });
 
