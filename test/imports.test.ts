@@ -39,7 +39,9 @@ const isPure = (path: string) => path.startsWith('merkle/') && !isRuntime(path);
 const isRuntime = (path: string) => path.startsWith('merkle/runtime/');
 /** Where files may be touched: the runtime, the stores, the configuration and the command line. */
 const mayTouchFiles = (path: string) =>
-  isRuntime(path) || /^(?:server|witness|client)\/(?:[a-z-]+\/)?(?:store\/|store\.ts$|config\/|config\.ts$)/.test(path) || isCli(path);
+  isRuntime(path) ||
+  /^(?:server|witness|client)\/(?:[a-z-]+\/)?(?:store\/|store\.ts$|config\/|config\.ts$)/.test(path) ||
+  isCli(path);
 const isCli = (path: string) => path.startsWith('client/cli/');
 const FILES = /^(?:node:)?fs(?:\/|$)/;
 const THREADS = /^(?:(?:node:)?(?:worker_threads|cluster)|piscina)$/;
