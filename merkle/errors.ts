@@ -17,6 +17,7 @@
  * - `bad-cosignature`: what is to be cosigned cannot be: a range is no subtree, or a name is too long.
  * - `bad-request`: a request or a reply breaks c2sp.org/tlog-witness.
  * - `bad-evidence`: a piece of evidence is malformed, or shows no misbehaviour.
+ * - `bad-tlog-proof`: an offline proof breaks c2sp.org/tlog-proof.
  */
 export type MerkleErrorCode =
   | 'bad-number'
@@ -36,7 +37,8 @@ export type MerkleErrorCode =
   | 'bad-state'
   | 'bad-cosignature'
   | 'bad-request'
-  | 'bad-evidence';
+  | 'bad-evidence'
+  | 'bad-tlog-proof';
 
 export class MerkleError extends Error {
   override readonly name = 'MerkleError';
