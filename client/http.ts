@@ -16,6 +16,8 @@ export interface HttpOptions {
   readonly deadline?: number;
   /** Milliseconds after which an address where nobody ever answered is given up; 15,000 unless told. */
   readonly reach?: number;
+  /** Longest answer that is read, in bytes; 1 MiB unless told. */
+  readonly maxReply?: number;
   readonly signal?: AbortSignal;
   /** Told before each wait. `wait` is in milliseconds. */
   readonly onRetry?: (retry: { readonly why: string; readonly wait: number; readonly attempt: number }) => void;
@@ -83,7 +85,8 @@ export async function fetchLogInfo(log: string, options: HttpOptions = {}): Prom
   });
 }
 
-function entryOf(body: Uint8Array): LogEntry {
+/** @throws ClientError `bad-reply` */
+export function entryOf(body: Uint8Array): LogEntry {
   return checked(() => parseLogEntry(parseJson(body, 'the reply', MAX_REPLY), 'the reply'));
 }
 
@@ -102,14 +105,20 @@ function checked<T>(parse: () => T): T {
   }
 }
 
-interface Reply {
+/** A whole answer; `status` is none that asks for another attempt. */
+export interface Reply {
   readonly status: number;
   readonly headers: Headers;
   readonly body: Uint8Array;
 }
 
-/** POST with a body, else GET; again and again while a retry may help and there is time. */
-async function ask(url: string, body: string | undefined, options: HttpOptions): Promise<Reply> {
+/**
+ * POST of JSON with a body, else GET; again and again while a retry may help and there is time. An answer that will not
+ * change, an error among them, is the caller's to read.
+ *
+ * @throws ClientError `network`, `unavailable`, `bad-reply` (over `maxReply` bytes), `cancelled`
+ */
+export async function ask(url: string, body: string | undefined, options: HttpOptions): Promise<Reply> {
   const { deadline = 120_000, signal, onRetry } = options;
   const start = Date.now();
   const end = start + deadline;
@@ -131,8 +140,10 @@ async function ask(url: string, body: string | undefined, options: HttpOptions):
   }
 }
 
-/** `sent` is false where the request certainly did not reach anybody. */
-type Outcome = { readonly reply: Reply } | { readonly why: string; readonly cause: unknown; readonly sent: boolean };
+/** Of one attempt. `sent` is false where the request certainly did not reach anybody. */
+export type Outcome =
+  | { readonly reply: Reply }
+  | { readonly why: string; readonly cause: unknown; readonly sent: boolean };
 
 /** The next attempt would end the same way. */
 const HOPELESS = /bad port|unexpected redirect|CERT|SELF_SIGNED|UNABLE_TO_|ERR_TLS|ERR_SSL|EPROTO/;
@@ -147,7 +158,17 @@ function gaveUp(url: string, reached: boolean, ms: number, attempts: number, why
   return new ClientError('reply' in last ? 'unavailable' : 'network', `${url} ${what}. ${next}`, cause);
 }
 
-async function once(url: string, body: string | undefined, timeout: number, options: HttpOptions): Promise<Outcome> {
+/**
+ * One attempt, of at most `timeout` milliseconds.
+ *
+ * @throws ClientError `network` where no other attempt can end better, `bad-reply`, `cancelled`
+ */
+export async function once(
+  url: string,
+  body: string | undefined,
+  timeout: number,
+  options: HttpOptions,
+): Promise<Outcome> {
   const { fetch: send = fetch, signal } = options;
   const limit = AbortSignal.timeout(Math.max(1, timeout));
   try {
@@ -156,7 +177,13 @@ async function once(url: string, body: string | undefined, timeout: number, opti
       redirect: 'error',
       signal: signal === undefined ? limit : AbortSignal.any([limit, signal]),
     });
-    return { reply: { status: response.status, headers: response.headers, body: await readAll(response) } };
+    return {
+      reply: {
+        status: response.status,
+        headers: response.headers,
+        body: await readAll(response, options.maxReply ?? MAX_REPLY),
+      },
+    };
   } catch (cause) {
     if (signal?.aborted) throw new ClientError('cancelled', 'cancelled');
     if (cause instanceof ClientError) throw cause;
@@ -166,13 +193,13 @@ async function once(url: string, body: string | undefined, timeout: number, opti
   }
 }
 
-async function readAll(response: Response): Promise<Uint8Array> {
+async function readAll(response: Response, limit: number): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let length = 0;
   if (response.body !== null) {
     for await (const part of response.body as unknown as AsyncIterable<Uint8Array>) {
       length += part.length;
-      if (length > MAX_REPLY) throw new ClientError('bad-reply', `the log answered with more than ${MAX_REPLY} bytes`);
+      if (length > limit) throw new ClientError('bad-reply', `the log answered with more than ${limit} bytes`);
       parts.push(part);
     }
   }
@@ -185,22 +212,28 @@ async function readAll(response: Response): Promise<Uint8Array> {
   return all;
 }
 
-function retriable(status: number): boolean {
+/** Whether the same request may fare better later. */
+export function retriable(status: number): boolean {
   return status === 429 || status === 408 || status >= 500;
 }
 
-/** Milliseconds; the form with a date is left to the back-off. */
-function retryAfter(headers: Headers): number | undefined {
+/** `Retry-After` in milliseconds from now: seconds, or an HTTP date (RFC 9110 section 10.2.3); at most a day. */
+export function retryAfter(headers: Headers): number | undefined {
   const value = headers.get('retry-after');
-  return value !== null && /^[0-9]{1,6}$/.test(value) ? Number(value) * 1000 : undefined;
+  if (value === null) return undefined;
+  // Date.parse takes much that is no date of HTTP, "5.5" among it.
+  const date = /^[A-Z][a-z]{2,8},? [\x20-\x7e]{10,40}$/.test(value) ? Date.parse(value) - Date.now() : Number.NaN;
+  const ms = /^[0-9]{1,9}$/.test(value) ? Number(value) * 1000 : date;
+  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), 86_400_000);
 }
 
-function refused(reply: Reply): ClientError {
+/** The error for an answer that will not change. */
+export function refused(reply: Reply): ClientError {
   return new ClientError('refused', `the log refuses the request: ${describe(reply)}`);
 }
 
 /** Status and the message of a gRPC error, or the first line of the text. */
-function describe({ status, body }: Reply): string {
+export function describe({ status, body }: Reply): string {
   const text = new TextDecoder().decode(body.subarray(0, 4096));
   let message = text.split('\n')[0] ?? '';
   try {

@@ -93,6 +93,13 @@ describe('submitEntry', () => {
     expect(waits).toEqual([1000]);
   });
 
+  it('waits until the date that Retry-After names', async () => {
+    const { url } = await scripted(status(503, {}, { 'retry-after': new Date(Date.now() + 2000).toUTCString() }), take);
+    const waits: number[] = [];
+    await signAndLog(digest, key, url, log.key, { onRetry: ({ wait }) => waits.push(wait) });
+    expect(waits[0]).toBeGreaterThan(500);
+  });
+
   it('fetches the entry where the log answers a duplicate with 409', async () => {
     const entry = log.logged({ digest, signature: key.sign(digest), publicKey: key.publicKey });
     const seen: string[] = [];
