@@ -1,0 +1,37 @@
+/**
+ * A watch rule: what it looks for, and who may be found there.
+ *
+ * `watch` is a list of alternatives, each a set of conditions that must all hold. A rule without `expect` alerts on each
+ * match (`match`); with it, on each match that none of the constraints of `expect` covers (`unexpected`).
+ */
+
+/** Exact text, or an RE2 pattern (github.com/google/re2 syntax) that must match the whole text. */
+export type TextMatch = string | { readonly pattern: string };
+
+/** All that are given must hold. At least one is given. */
+export interface Condition {
+  /** A subject alternative name of the certificate, of whatever type: e-mail, URI, SPIFFE ID, DNS name, user name. */
+  readonly identity?: TextMatch;
+  /** The OIDC issuer that the certificate names. */
+  readonly issuer?: TextMatch;
+  /** Other Fulcio extensions, by name (`sourceRepositoryURI`) or OID. */
+  readonly extensions?: Readonly<Record<string, TextMatch>>;
+  /** SHA-256 of the key's SubjectPublicKeyInfo: 64 lower-case hex digits. */
+  readonly key?: string;
+  /** The artifact's digest: lower-case hex, 64, 96 or 128 digits. */
+  readonly digest?: string;
+}
+
+export type RuleSeverity = 'info' | 'alert' | 'critical';
+
+export interface Rule {
+  /** Unique; stands in every alert. */
+  readonly name: string;
+  /** At least one. */
+  readonly watch: readonly Condition[];
+  /** Absent: every match alerts. */
+  readonly expect?: readonly Condition[];
+  readonly severity: RuleSeverity;
+  /** Names of logs in the configuration, or origins, that it applies to; all where it is absent. */
+  readonly logs?: readonly string[];
+}
