@@ -1,0 +1,64 @@
+/** What the following of logs is told: made from the configuration, which knows files and defaults of its own. */
+import type { VerifierKey } from '../../merkle/note.ts';
+import type { Policy } from '../../merkle/policy.ts';
+
+export interface FollowedLog {
+  /** First line of its checkpoints. */
+  readonly origin: string;
+  /** Its keys, one or more, types 1, 2 and 6; several during a rotation. */
+  readonly keys: readonly VerifierKey[];
+  /** Where its checkpoint, tiles and bundles are: an http(s) URL or a directory. */
+  readonly location: string;
+  /** The quorum that its checkpoints need; none without it. */
+  readonly policy?: Policy;
+  /** It was declared frozen: true for the size at which it is first seen, or that size. */
+  readonly frozen?: boolean | number;
+  readonly peers?: readonly Peer[];
+}
+
+/** Another view of the same log. */
+export interface Peer {
+  /** For people and metrics. */
+  readonly name: string;
+  /** `witness`: asked for `<location>/<hash of the origin>/checkpoint`; `view`: for `<location>/checkpoint`. */
+  readonly kind: 'witness' | 'view';
+  /** An http(s) URL, for a view also a directory. */
+  readonly location: string;
+}
+
+/** A log that appears in a Sigstore `signing_config.json` is followed as well, with its key from `trusted_root.json`. */
+export interface ShardSource {
+  /** Path or http(s) URL of each. */
+  readonly signingConfig: string;
+  readonly trustedRoot: string;
+  /** For the new logs. */
+  readonly policy?: Policy;
+}
+
+/** All times in milliseconds. */
+export interface FollowSettings {
+  /** From the end of a round to the next one. */
+  readonly pollMs: number;
+  /** So long entries of a bundle that is not full wait for more to come. 0: they do not. */
+  readonly partialMs: number;
+  /** A log that could not be followed for so long is reported. */
+  readonly staleMs: number;
+  /** First pause after a failure; it doubles up to `pollMs`, or up to 60 s where that is longer. */
+  readonly retryMs: number;
+  /** What may be a fault on the way is reported when so many looks in a row have shown it: 1 or more. */
+  readonly confirmations: number;
+  /** Bundles fetched at once, 1 or more. */
+  readonly parallel: number;
+  /** Bytes of bundles that are held at once for one log; one bundle of up to 16 MiB is always taken. */
+  readonly chunkBytes: number;
+}
+
+export const FOLLOW_DEFAULTS: FollowSettings = {
+  pollMs: 10_000,
+  partialMs: 10_000,
+  staleMs: 60 * 60_000,
+  retryMs: 1000,
+  confirmations: 3,
+  parallel: 8,
+  chunkBytes: 16 * 1024 * 1024,
+};
