@@ -1,0 +1,275 @@
+/**
+ * The `sinks:` of monitor.yaml: where alerts go. One schema for each type, in the terms of merkle/runtime/config/values.ts;
+ * `decodeSink` checks one item of the list and gives what `openSinks` takes.
+ *
+ *     sinks:
+ *       - type: webhook
+ *         name: on-call
+ *         url: https://hooks.example.com/stele
+ *         secrets: [{ file: webhook.key }]
+ *       - type: email
+ *         name: team
+ *         host: mail.example.com
+ *         user: monitor
+ *         passwordFile: mail.password
+ *         from: monitor@example.com
+ *         to: [security@example.com]
+ *         digest: '08:00'
+ *       - { type: stdout }
+ *       - { type: exec, name: page, command: [/usr/local/bin/page-me, --from, stele] }
+ */
+import { isIP } from 'node:net';
+import { resolve } from 'node:path';
+import { type StaticDecode, type TSchema, Type } from 'typebox';
+import { Value } from 'typebox/value';
+import { choice, count, duration, list, path, text, variable } from '../../../merkle/runtime/config/values.ts';
+import { printable } from '../../errors.ts';
+import { isMailAddress } from './address.ts';
+import { isAllowedRange } from './address-guard.ts';
+
+const opt = Type.Optional;
+const CLOSED = { additionalProperties: false } as const;
+const DAILY = /^([01][0-9]|2[0-3]):[0-5][0-9]$/;
+const HOST = /^[A-Za-z0-9.:_-]{1,253}$/;
+const SINK_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+
+/** What all types share. `name` is the key of the delivery state: a sink that is renamed begins with nothing queued. */
+const common = (defaultName: string) => ({
+  name: text(SINK_NAME, '1 to 63 letters, digits, ".", "_" and "-"', {
+    description: 'Its name in metrics and messages, and of what is queued for it; no two sinks share one.',
+    default: defaultName,
+    danger: 'Alerts that wait for a sink are dropped, with a message, when no sink has that name any more.',
+  }),
+  severity: choice(['info', 'alert', 'critical'], {
+    description: 'The least severe alert that is delivered here.',
+    default: 'info',
+  }),
+  digest: opt(
+    text(DAILY, 'a time of day in UTC, such as 08:00', {
+      description: 'Collect alerts and deliver them once a day at this time (UTC). Critical ones go at once.',
+    }),
+  ),
+});
+
+const timeout = (about: string, standard: string) => duration('1s', '5m', { description: about, default: standard });
+
+/** Where a secret is read from, each time that it is used: a changed file needs no restart. */
+const secretSource = Type.Union([
+  Type.Object(
+    { file: path({ description: 'File with the secret in one line, readable by its owner alone (0600).' }) },
+    CLOSED,
+  ),
+  Type.Object({ env: variable({ description: 'Environment variable with the secret.' }) }, CLOSED),
+]);
+
+export const WebhookSchema = Type.Object(
+  {
+    type: Type.Literal('webhook'),
+    ...common('webhook'),
+    url: Type.Refine(
+      Type.String({
+        maxLength: 2048,
+        allowed: 'an https URL (or http, to an address that `allow` lists) without user name and fragment',
+      }),
+      isWebhookUrl,
+    ),
+    secrets: Type.Array(secretSource, {
+      minItems: 1,
+      maxItems: 4,
+      allowed:
+        'one to four of { file: PATH } or { env: NAME }: the request is signed with each, so that they can be changed one after the other',
+    }),
+    allow: list(isAllowedRange, 'IP addresses, ranges (10.0.0.0/8), or the words loopback and private', {
+      description: 'Addresses that are not public and may be connected to all the same.',
+      default: [],
+      danger: 'Whoever controls the name in the URL can point it at any address in here.',
+    }),
+    caFile: opt(
+      path({ description: 'Certificates (PEM) that the server is checked against in place of the public ones.' }),
+    ),
+    timeout: timeout('The receiver must have answered in this time.', '10s'),
+  },
+  CLOSED,
+);
+
+export const EmailSchema = Type.Object(
+  {
+    type: Type.Literal('email'),
+    ...common('email'),
+    host: text(HOST, 'a host name or an IP address', { description: 'The mail server that takes the messages.' }),
+    port: opt(
+      count('port', 1, 65_535, {
+        description: 'Its port.',
+        defaultText: '465, with `tls: starttls` 587, with `tls: none` 25',
+      }),
+    ),
+    tls: choice(['implicit', 'starttls', 'none'], {
+      description: 'TLS from the start, or by STARTTLS, without which nothing is sent; or none.',
+      default: 'implicit',
+      danger: 'With none, messages cross in the clear; a user name and a password are then refused.',
+    }),
+    caFile: opt(
+      path({ description: 'Certificates (PEM) that the server is checked against in place of the public ones.' }),
+    ),
+    user: opt(
+      text(/^[!-~]{1,255}$/, '1 to 255 printable ASCII characters', { description: 'User name at the server.' }),
+    ),
+    passwordFile: opt(path({ description: 'File with the password in one line, readable by its owner alone (0600).' })),
+    passwordEnv: opt(variable({ description: 'Environment variable with the password.' })),
+    from: Type.Refine(
+      Type.String({ maxLength: 254, allowed: 'a mail address in ASCII, such as monitor@example.com' }),
+      isMailAddress,
+    ),
+    to: Type.Array(Type.Refine(Type.String({ maxLength: 254 }), isMailAddress), {
+      minItems: 1,
+      maxItems: 16,
+      uniqueItems: true,
+      allowed: '1 to 16 mail addresses in ASCII; each gets messages of its own',
+    }),
+    timeout: timeout('The server must have taken a message in this time.', '30s'),
+  },
+  CLOSED,
+);
+
+export const StdoutSchema = Type.Object({ type: Type.Literal('stdout'), ...common('stdout') }, CLOSED);
+
+export const ExecSchema = Type.Object(
+  {
+    type: Type.Literal('exec'),
+    ...common('exec'),
+    command: Type.Array(Type.String({ minLength: 1, maxLength: 4096, pattern: '^[^\\x00]+$' }), {
+      minItems: 1,
+      maxItems: 64,
+      allowed: 'a list: the program (an absolute path) and its arguments; no shell reads it',
+    }),
+    env: list((name) => /^[A-Za-z_][A-Za-z0-9_]{0,254}$/.test(name), 'names of environment variables', {
+      description: 'Variables that the program gets beside PATH, LANG and TZ.',
+      default: [],
+    }),
+    timeout: timeout('The program is killed after this time, with all that it started in its group.', '30s'),
+  },
+  CLOSED,
+);
+
+/** By the value of `type`. */
+export const SINK_SCHEMAS = {
+  webhook: WebhookSchema,
+  email: EmailSchema,
+  stdout: StdoutSchema,
+  exec: ExecSchema,
+} as const;
+
+/** Any sink; for documentation and JSON Schema. `decodeSink` gives better messages. */
+export const SinkSchema = Type.Union([WebhookSchema, EmailSchema, StdoutSchema, ExecSchema]);
+
+/** Durations in milliseconds, paths absolute. */
+export type WebhookOptions = StaticDecode<typeof WebhookSchema>;
+export type EmailOptions = StaticDecode<typeof EmailSchema>;
+export type StdoutOptions = StaticDecode<typeof StdoutSchema>;
+export type ExecOptions = StaticDecode<typeof ExecSchema>;
+export type SinkOptions = WebhookOptions | EmailOptions | StdoutOptions | ExecOptions;
+export type SecretOptions = WebhookOptions['secrets'][number];
+
+/** No more sinks than this in one configuration: names of sinks become labels of metrics. */
+export const MAX_SINKS = 32;
+
+/**
+ * One item of `sinks:` as the file has it (plain values), with defaults put in and paths made absolute.
+ *
+ * @param base the directory that relative paths are relative to
+ * @returns the options, or every problem in words, each beginning with the name of the setting
+ */
+export function decodeSink(
+  value: unknown,
+  base: string,
+): { readonly sink: SinkOptions } | { readonly problems: readonly string[] } {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return { problems: ['a sink must be a mapping with a "type"'] };
+  }
+  const { type } = value as { type?: unknown };
+  const schema =
+    typeof type === 'string' && Object.hasOwn(SINK_SCHEMAS, type)
+      ? SINK_SCHEMAS[type as SinkOptions['type']]
+      : undefined;
+  if (schema === undefined) return { problems: [`"type" must be one of ${Object.keys(SINK_SCHEMAS).join(', ')}`] };
+  const problems = problemsOf(schema, value as Record<string, unknown>);
+  if (problems.length > 0) return { problems };
+  const full = { ...defaultsOf(schema), ...structuredClone(value) };
+  const sink = Value.Decode(schema as TSchema, full) as SinkOptions;
+  const conflicts = conflictsIn(sink);
+  return conflicts.length > 0 ? { problems: conflicts } : { sink: absolute(sink, base) };
+}
+
+interface Property {
+  readonly default?: unknown;
+  readonly allowed?: string;
+}
+
+function propertiesOf(schema: TSchema): Record<string, TSchema & Property> {
+  return (schema as unknown as { properties: Record<string, TSchema & Property> }).properties;
+}
+
+function defaultsOf(schema: TSchema): Record<string, unknown> {
+  const given = Object.entries(propertiesOf(schema)).filter(([, property]) => property.default !== undefined);
+  return Object.fromEntries(given.map(([name, property]) => [name, structuredClone(property.default)]));
+}
+
+/** The values themselves are not repeated: URLs and commands hold secrets often enough. */
+function problemsOf(schema: TSchema, value: Record<string, unknown>): string[] {
+  const properties = propertiesOf(schema);
+  const required = (schema as unknown as { required?: readonly string[] }).required ?? [];
+  const unknown = Object.keys(value).filter((name) => !Object.hasOwn(properties, name));
+  const wrong = Object.entries(properties).flatMap(([name, property]) => {
+    if (!Object.hasOwn(value, name)) {
+      return required.includes(name) && property.default === undefined
+        ? [`"${name}" is missing: ${allowedOf(property)}`]
+        : [];
+    }
+    return Value.Check(property, value[name]) ? [] : [`"${name}" is not allowed; it must be ${allowedOf(property)}`];
+  });
+  const known = Object.keys(properties).join(', ');
+  return [...unknown.map((name) => `"${printable(name)}" is unknown; this type has ${known}`), ...wrong];
+}
+
+function allowedOf(property: Property): string {
+  return property.allowed ?? 'another value';
+}
+
+function conflictsIn(sink: SinkOptions): string[] {
+  if (sink.type === 'exec' && !sink.command[0]!.startsWith('/') && !/^[A-Za-z]:[\\/]/.test(sink.command[0]!)) {
+    return ['"command" must begin with an absolute path'];
+  }
+  if (sink.type === 'webhook' && sink.url.startsWith('http:') && sink.allow.length === 0) {
+    return ['"url" is http, which is for addresses that "allow" lists: use https, or add the address to "allow"'];
+  }
+  if (sink.type !== 'email') return [];
+  const { user, passwordFile, passwordEnv, tls } = sink;
+  const passwords = [passwordFile, passwordEnv].filter((source) => source !== undefined).length;
+  if (passwords > 1) return ['"passwordFile" and "passwordEnv" are both set: keep one'];
+  if ((user === undefined) !== (passwords === 0)) return ['"user" and a password (file or env) belong together'];
+  if (user !== undefined && tls === 'none') return ['"tls" is none: a password would cross in the clear'];
+  return [];
+}
+
+function absolute(sink: SinkOptions, base: string): SinkOptions {
+  if (sink.type === 'webhook') {
+    const secrets = sink.secrets.map((source) => ('file' in source ? { file: resolve(base, source.file) } : source));
+    return { ...sink, secrets, ...(sink.caFile !== undefined && { caFile: resolve(base, sink.caFile) }) };
+  }
+  if (sink.type === 'email') {
+    return {
+      ...sink,
+      ...(sink.caFile !== undefined && { caFile: resolve(base, sink.caFile) }),
+      ...(sink.passwordFile !== undefined && { passwordFile: resolve(base, sink.passwordFile) }),
+    };
+  }
+  return sink;
+}
+
+function isWebhookUrl(value: string): boolean {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  if (url === undefined || (url.protocol !== 'https:' && url.protocol !== 'http:')) return false;
+  return (
+    url.username === '' && url.password === '' && url.hash === '' && (isIP(url.hostname) > 0 || url.hostname !== '')
+  );
+}
