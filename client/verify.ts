@@ -88,7 +88,15 @@ function checkSignature({ digest, signature, publicKey }: Signed, hint: string):
  * @throws ClientError `entry-mismatch`, `bad-proof`, `bad-checkpoint`
  */
 export function verifyEntry(entry: LogEntry, signed: Signed, logKey: VerifierKey): Verified {
-  const body = canonicalEntry(signed);
+  return verifyLogged(entry, canonicalEntry(signed), logKey);
+}
+
+/**
+ * The same for an entry that the caller rebuilt: `body` is the canonical `hashedrekord` of what was signed.
+ *
+ * @throws ClientError `entry-mismatch`, `bad-proof`, `bad-checkpoint`
+ */
+export function verifyLogged(entry: LogEntry, body: Uint8Array, logKey: VerifierKey): Verified {
   if (entry.kind !== 'hashedrekord' || entry.version !== '0.0.2' || !equal(entry.body, body)) {
     throw new ClientError(
       'entry-mismatch',
