@@ -21,7 +21,11 @@
  * - `unavailable`: the log is reached, but did not take the entry in the time given.
  * - `refused`: the log refuses the request for good.
  * - `bad-reply`: what came back is not what a log answers.
+ * - `missing`: a tile, an entry bundle or a checkpoint that the log must have is not there.
+ * - `corrupt`: what a log serves is not whole, or does not follow from its entries or from what it signed.
+ * - `state`: the state of an earlier run is damaged, or is of another log.
  * - `cancelled`: the caller gave up.
+ * - `delivery`: an alert was not delivered; it is tried again.
  */
 export const CLIENT_ERRORS = {
   usage: 2,
@@ -41,7 +45,11 @@ export const CLIENT_ERRORS = {
   unavailable: 1,
   refused: 1,
   'bad-reply': 1,
+  missing: 1,
+  corrupt: 1,
+  state: 2,
   cancelled: 1,
+  delivery: 1,
 } as const;
 
 export type ClientErrorCode = keyof typeof CLIENT_ERRORS;

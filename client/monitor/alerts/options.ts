@@ -24,6 +24,7 @@ import { type StaticDecode, type TSchema, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { choice, count, duration, list, path, text, variable } from '../../../merkle/runtime/config/values.ts';
 import { printable } from '../../errors.ts';
+import type { AlertKind } from '../types.ts';
 import { isMailAddress } from './address.ts';
 import { isAllowedRange } from './address-guard.ts';
 
@@ -32,6 +33,19 @@ const CLOSED = { additionalProperties: false } as const;
 const DAILY = /^([01][0-9]|2[0-3]):[0-5][0-9]$/;
 const HOST = /^[A-Za-z0-9.:_-]{1,253}$/;
 const SINK_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+
+const KINDS: readonly string[] = [
+  'match',
+  'unexpected',
+  'unreadable',
+  'inconsistent',
+  'rollback',
+  'bad-entry',
+  'split-view',
+  'frozen-grew',
+  'quorum-missing',
+  'stale',
+] satisfies AlertKind[];
 
 /** What all types share. `name` is the key of the delivery state: a sink that is renamed begins with nothing queued. */
 const common = (defaultName: string) => ({
@@ -44,6 +58,12 @@ const common = (defaultName: string) => ({
     description: 'The least severe alert that is delivered here.',
     default: 'info',
   }),
+  kinds: opt(
+    list((kind) => KINDS.includes(kind), `kinds of alerts: ${KINDS.join(', ')}`, {
+      description: 'Only alerts of these kinds are delivered here.',
+      defaultText: 'all',
+    }),
+  ),
   digest: opt(
     text(DAILY, 'a time of day in UTC, such as 08:00', {
       description: 'Collect alerts and deliver them once a day at this time (UTC). Critical ones go at once.',
