@@ -7,6 +7,7 @@ import { equal } from '../merkle/bytes.ts';
 import { parseCheckpoint } from '../merkle/checkpoint.ts';
 import { openNote } from '../merkle/note.ts';
 import { rootAt, rootNodes, verifyConsistency } from '../merkle/proof.ts';
+import { type Fetched, fetchBounded } from '../merkle/runtime/fetch.ts';
 import { fastSha256 } from '../merkle/runtime/hash.ts';
 import { proveConsistency, readTiles, TILE_WIDTH, type Tile, tilePath } from '../merkle/tile.ts';
 import { MAX_WITNESS_BODY } from '../merkle/witness.ts';
@@ -129,23 +130,15 @@ export class Poller {
 
   async #fetch(log: KnownLog, path: string, limit: number): Promise<Uint8Array> {
     const url = `${log.url!.replace(/\/$/, '')}/${path}`;
-    const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(FETCH_MS)]);
-    let reply: Response;
+    let reply: Fetched;
     try {
-      reply = await fetch(url, { signal, redirect: 'error' });
+      reply = await fetchBounded(url, { limit, timeoutMs: FETCH_MS, signal: this.#stopping.signal });
     } catch (cause) {
-      throw new WitnessError('poll', `${url} does not answer`, { cause });
+      throw new WitnessError('poll', (cause as Error).message, { cause });
     }
     if (reply.status === 404) throw new NotFound(url);
-    if (!reply.ok || reply.body === null) throw new WitnessError('poll', `${url} answers with ${reply.status}`);
-    const chunks: Uint8Array[] = [];
-    let length = 0;
-    for await (const chunk of reply.body) {
-      length += chunk.length;
-      if (length > limit) throw new WitnessError('poll', `${url} answers with more than ${limit} bytes`);
-      chunks.push(chunk);
-    }
-    return Buffer.concat(chunks);
+    if (reply.status !== 200) throw new WitnessError('poll', `${url} answers with ${reply.status}`);
+    return reply.bytes;
   }
 }
 

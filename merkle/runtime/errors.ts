@@ -21,6 +21,8 @@
  * - `pool`: a worker of the pool failed, or the pool is closed.
  * - `config`: a setting is unknown, wrong or missing.
  * - `digest`: the check of a signature over a digest could not be run.
+ * - `network`: a server does not answer, or not in time, or not to the end.
+ * - `too-long`: a server answers with more bytes than there can be.
  */
 export type RuntimeErrorCode =
   | 'key-file'
@@ -41,7 +43,9 @@ export type RuntimeErrorCode =
   | 'locked'
   | 'pool'
   | 'config'
-  | 'digest';
+  | 'digest'
+  | 'network'
+  | 'too-long';
 
 export class RuntimeError extends Error {
   override readonly name = 'RuntimeError';
