@@ -15,6 +15,10 @@
  * - `entry-mismatch`: the logged entry is not about this signature.
  * - `bad-proof`: the entry is not where the proof says.
  * - `bad-checkpoint`: the tree head is not signed by the given log, or is about another tree.
+ * - `bad-certificate`: the certificate does not lead to a trusted root, was not valid at the time, or is not for this use.
+ * - `bad-sct`: no certificate-transparency log of the trusted root promised to log the certificate.
+ * - `bad-timestamp`: the time stamp is not one, is about something else, or not by a trusted authority at a time it vouches for.
+ * - `identity`: the certificate is not for the identity that was asked for.
  * - `policy`: the trust policy is not one, or names no log that signed.
  * - `quorum`: the witnesses that the policy asks for did not cosign the tree head.
  * - `network`: the log cannot be reached.
@@ -39,6 +43,10 @@ export const CLIENT_ERRORS = {
   'entry-mismatch': 1,
   'bad-proof': 1,
   'bad-checkpoint': 1,
+  'bad-certificate': 1,
+  'bad-sct': 1,
+  'bad-timestamp': 1,
+  identity: 1,
   policy: 2,
   quorum: 1,
   network: 1,

@@ -1,0 +1,245 @@
+/**
+ * X.509 certificates: RFC 5280 section 4, version 3 only, in DER.
+ *
+ *   SEQUENCE { tbsCertificate, signatureAlgorithm, BIT STRING signature }
+ *   tbsCertificate: SEQUENCE { [0] version, serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo,
+ *                              [1] issuerUniqueID OPTIONAL, [2] subjectUniqueID OPTIONAL, [3] extensions OPTIONAL }
+ *
+ * Parsing says nothing about trust: see chain.ts.
+ */
+import { equal } from '../../merkle/bytes.ts';
+import { constructed, type Der, malformed, parseDer, primitive, TAG } from './der.ts';
+import {
+  booleanOf,
+  expectTag,
+  type Fields,
+  fieldsOf,
+  integerHex,
+  oidOf,
+  smallInteger,
+  timeOf,
+  wholeBits,
+} from './fields.ts';
+import { type AlternativeName, alternativeNames, nameText } from './names.ts';
+
+export type { AlternativeName } from './names.ts';
+
+/** OIDs of extensions that are read here. */
+export const EXTENSION = {
+  subjectKeyId: '2.5.29.14',
+  keyUsage: '2.5.29.15',
+  subjectAltName: '2.5.29.17',
+  basicConstraints: '2.5.29.19',
+  nameConstraints: '2.5.29.30',
+  certificatePolicies: '2.5.29.32',
+  authorityKeyId: '2.5.29.35',
+  extKeyUsage: '2.5.29.37',
+} as const;
+
+/** OIDs of extended key usages. */
+export const USAGE = {
+  any: '2.5.29.37.0',
+  codeSigning: '1.3.6.1.5.5.7.3.3',
+  timeStamping: '1.3.6.1.5.5.7.3.8',
+} as const;
+
+/** In the order of the bits of the extension: RFC 5280 section 4.2.1.3. */
+const KEY_USAGES = [
+  'digitalSignature',
+  'nonRepudiation',
+  'keyEncipherment',
+  'dataEncipherment',
+  'keyAgreement',
+  'keyCertSign',
+  'cRLSign',
+  'encipherOnly',
+  'decipherOnly',
+] as const;
+export type KeyUsage = (typeof KEY_USAGES)[number];
+
+export interface Extension {
+  readonly critical: boolean;
+  /** The DER inside the OCTET STRING; of Fulcio's first extensions the raw text. */
+  readonly value: Uint8Array;
+}
+
+/** All byte arrays are parts of `der`. Nothing in it was verified. */
+export interface Certificate {
+  readonly der: Uint8Array;
+  /** The bytes that the signature is over. */
+  readonly tbs: Uint8Array;
+  /** SubjectPublicKeyInfo, DER; for `parseSpki`. */
+  readonly spki: Uint8Array;
+  /** Lower-case hex, without leading zero byte. */
+  readonly serialNumber: string;
+  /** For people, in the manner of RFC 4514: `CN=sigstore,O=sigstore.dev`. Not yet fit for a terminal: see `printable`. */
+  readonly issuer: string;
+  readonly subject: string;
+  readonly issuerDer: Uint8Array;
+  readonly subjectDer: Uint8Array;
+  /** Milliseconds since 1970; both ends belong to the validity. `notAfter` is the begin of its second. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** OID. Its parameters are none, or NULL for RSA. */
+  readonly signatureAlgorithm: string;
+  readonly signature: Uint8Array;
+  readonly isCa: boolean;
+  /** How many intermediates may follow; only with `isCa`. */
+  readonly pathLen?: number;
+  /** Absent where the certificate does not say: any use. */
+  readonly keyUsage?: readonly KeyUsage[];
+  /** OIDs; empty where the certificate does not say: any use. */
+  readonly extKeyUsage: readonly string[];
+  readonly subjectKeyId?: Uint8Array;
+  readonly authorityKeyId?: Uint8Array;
+  /** Subject alternative names in their order. */
+  readonly names: readonly AlternativeName[];
+  /** By OID, in their order. */
+  readonly extensions: ReadonlyMap<string, Extension>;
+  extension(oid: string): Extension | undefined;
+}
+
+const WHAT = 'the certificate';
+/** The largest of public authorities have half of it. */
+const MAX_CERTIFICATE = 16_384;
+const MAX_EXTENSIONS = 64;
+
+/**
+ * Reads one certificate. The input must not be changed afterwards.
+ *
+ * @throws ClientError `malformed`: not exactly one certificate of version 3 in DER, more than 16,384 bytes, an extension
+ * twice, or one of those that are read here (see `EXTENSION`) not as RFC 5280 has it
+ */
+export function parseCertificate(der: Uint8Array): Certificate {
+  if (der.length > MAX_CERTIFICATE) {
+    throw malformed(WHAT, `has ${der.length} bytes; ${MAX_CERTIFICATE} are the most that is read`);
+  }
+  const outer = fieldsOf(expectTag(parseDer(der, WHAT), TAG.sequence, WHAT), WHAT);
+  const tbs = outer.next(TAG.sequence);
+  const algorithm = outer.next(TAG.sequence);
+  const signature = wholeBits(outer.next(TAG.bitString), WHAT);
+  outer.end();
+
+  const fields = fieldsOf(tbs, WHAT);
+  const version = fieldsOf(fields.next(constructed(0)), WHAT);
+  if (smallInteger(version.any(), WHAT) !== 2) throw malformed(WHAT, 'is not of version 3');
+  version.end();
+  const serialNumber = integerHex(fields.next(TAG.integer), WHAT);
+  // RFC 5280 section 4.1.1.2: the signed field must name the same algorithm as the one that no signature covers.
+  if (!equal(fields.next(TAG.sequence).bytes, algorithm.bytes)) {
+    throw malformed(WHAT, 'names two different signature algorithms');
+  }
+  const issuer = fields.next(TAG.sequence);
+  const validity = fieldsOf(fields.next(TAG.sequence), WHAT);
+  const notBefore = timeOf(validity.any(), WHAT);
+  const notAfter = timeOf(validity.any(), WHAT);
+  validity.end();
+  const subject = fields.next(TAG.sequence);
+  const spki = fields.next(TAG.sequence);
+  fields.optional(primitive(1));
+  fields.optional(primitive(2));
+  const extensions = readExtensions(fields);
+  fields.end();
+
+  return {
+    der,
+    tbs: tbs.bytes,
+    spki: spki.bytes,
+    serialNumber,
+    issuer: nameText(issuer, WHAT),
+    subject: nameText(subject, WHAT),
+    issuerDer: issuer.bytes,
+    subjectDer: subject.bytes,
+    notBefore,
+    notAfter,
+    signatureAlgorithm: algorithmOid(algorithm),
+    signature,
+    ...readKnown(extensions),
+    extensions,
+    extension: (oid) => extensions.get(oid),
+  };
+}
+
+/** @throws ClientError `malformed` for parameters other than none or NULL */
+function algorithmOid(algorithm: Der): string {
+  const fields = fieldsOf(algorithm, WHAT);
+  const oid = oidOf(fields.next(TAG.oid), WHAT);
+  const isRsa = oid.startsWith('1.2.840.113549.1.1.');
+  // Others (RSASSA-PSS) say in their parameters what the signature is: nothing here checks those, chain.ts says so.
+  if (isRsa && oid !== '1.2.840.113549.1.1.10') fields.optional(TAG.null);
+  return fields.more() ? `${oid} with parameters` : oid;
+}
+
+function readExtensions(fields: Fields): Map<string, Extension> {
+  const found = new Map<string, Extension>();
+  const wrapper = fields.optional(constructed(3));
+  if (wrapper === undefined) return found;
+  const [list, ...rest] = wrapper.children;
+  const { children } = expectTag(list, TAG.sequence, WHAT);
+  if (rest.length > 0 || children.length === 0 || children.length > MAX_EXTENSIONS) {
+    throw malformed(WHAT, 'has a list of extensions that is none');
+  }
+  for (const child of children) {
+    const extension = fieldsOf(expectTag(child, TAG.sequence, WHAT), WHAT);
+    const oid = oidOf(extension.next(TAG.oid), WHAT);
+    const flag = extension.optional(TAG.boolean);
+    const { content } = extension.next(TAG.octetString);
+    extension.end();
+    if (found.has(oid)) throw malformed(WHAT, `has the extension ${oid} twice`);
+    found.set(oid, { critical: flag !== undefined && booleanOf(flag, WHAT), value: content });
+  }
+  return found;
+}
+
+type Known = Pick<
+  Certificate,
+  'isCa' | 'pathLen' | 'keyUsage' | 'extKeyUsage' | 'subjectKeyId' | 'authorityKeyId' | 'names'
+>;
+
+function readKnown(extensions: ReadonlyMap<string, Extension>): Known {
+  const read = <T>(oid: string, reader: (node: Der) => T): T | undefined => {
+    const extension = extensions.get(oid);
+    return extension && reader(parseDer(extension.value, WHAT));
+  };
+  const keyUsage = read(EXTENSION.keyUsage, readKeyUsage);
+  const subjectKeyId = read(EXTENSION.subjectKeyId, (node) => expectTag(node, TAG.octetString, WHAT).content);
+  const authorityKeyId = read(EXTENSION.authorityKeyId, readAuthorityKeyId);
+  return {
+    isCa: false,
+    ...read(EXTENSION.basicConstraints, readBasicConstraints),
+    ...(keyUsage && { keyUsage }),
+    extKeyUsage: read(EXTENSION.extKeyUsage, readExtKeyUsage) ?? [],
+    ...(subjectKeyId && { subjectKeyId }),
+    ...(authorityKeyId && { authorityKeyId }),
+    names: read(EXTENSION.subjectAltName, (node) => alternativeNames(node, WHAT)) ?? [],
+  };
+}
+
+function readBasicConstraints(node: Der): Pick<Certificate, 'isCa' | 'pathLen'> {
+  const fields = fieldsOf(expectTag(node, TAG.sequence, WHAT), WHAT);
+  const flag = fields.optional(TAG.boolean);
+  const length = fields.optional(TAG.integer);
+  fields.end();
+  const isCa = flag !== undefined && booleanOf(flag, WHAT);
+  if (length === undefined) return { isCa };
+  if (!isCa) throw malformed(WHAT, 'has a path length and is no authority');
+  return { isCa, pathLen: smallInteger(length, WHAT) };
+}
+
+function readKeyUsage(node: Der): KeyUsage[] {
+  const bits = expectTag(node, TAG.bitString, WHAT).content.subarray(1);
+  const usages = KEY_USAGES.filter((_, i) => ((bits[Math.floor(i / 8)] ?? 0) & (0x80 >> (i % 8))) !== 0);
+  if (usages.length === 0) throw malformed(WHAT, 'has a key usage that allows nothing');
+  return usages;
+}
+
+function readExtKeyUsage(node: Der): string[] {
+  const usages = expectTag(node, TAG.sequence, WHAT).children.map((child) => oidOf(child, WHAT));
+  if (usages.length === 0) throw malformed(WHAT, 'has an extended key usage that allows nothing');
+  return usages;
+}
+
+/** The issuer's name and serial number, which may be there too, are not used. */
+function readAuthorityKeyId(node: Der): Uint8Array | undefined {
+  return fieldsOf(expectTag(node, TAG.sequence, WHAT), WHAT).optional(primitive(0))?.content;
+}
