@@ -15,9 +15,10 @@
  */
 import { concat, decodeBase64, decodeUtf8, encodeBase64, encodeHex, encodeUtf8 } from './bytes.ts';
 import { MerkleError } from './errors.ts';
-import { hasControl, isKeyName, type NoteVerifier } from './verifier-key.ts';
+import { type AsyncNoteVerifier, hasControl, isKeyName, type KeyIdentity, type NoteVerifier } from './verifier-key.ts';
 
 export {
+  type AsyncNoteVerifier,
   ecdsaVerifierKey,
   ed25519VerifierKey,
   formatVerifierKey,
@@ -128,29 +129,69 @@ export function formatSignature({ name, keyId, signature }: NoteSignature): stri
  * verifiers share name and ID.
  */
 export function openNote(note: Uint8Array | string, verifiers: readonly NoteVerifier[]): OpenedNote {
-  const known = new Map<string, NoteVerifier>();
+  const matched = matchKeys(note, verifiers);
+  for (const { verifier, signature } of matched.known) {
+    if (!verifier.verify(matched.message, signature.signature)) throw wrongSignature(verifier);
+  }
+  return opened(matched);
+}
+
+/** `openNote` with verifiers that work beside the caller's thread: the same result, and the same errors. */
+export async function openNoteAsync(
+  note: Uint8Array | string,
+  verifiers: readonly AsyncNoteVerifier[],
+): Promise<OpenedNote> {
+  const matched = matchKeys(note, verifiers);
+  for (const { verifier, signature } of matched.known) {
+    if (!(await verifier.verify(matched.message, signature.signature))) throw wrongSignature(verifier);
+  }
+  return opened(matched);
+}
+
+interface Matched<Verifier> {
+  readonly text: string;
+  readonly message: Uint8Array;
+  /** The signatures by name and ID of a known key, none of them verified. */
+  readonly known: readonly { readonly verifier: Verifier; readonly signature: NoteSignature }[];
+  readonly others: readonly NoteSignature[];
+}
+
+function matchKeys<Verifier extends KeyIdentity>(
+  note: Uint8Array | string,
+  verifiers: readonly Verifier[],
+): Matched<Verifier> {
+  const byIdentity = new Map<string, Verifier>();
   for (const verifier of verifiers) {
     const id = identity(verifier);
-    if (known.has(id)) throw new MerkleError('bad-verifier-key', `two verifiers share the name and key ID ${id}`);
-    known.set(id, verifier);
+    if (byIdentity.has(id)) throw new MerkleError('bad-verifier-key', `two verifiers share the name and key ID ${id}`);
+    byIdentity.set(id, verifier);
   }
   const { text, signatures } = parseNote(note);
-  const message = encodeUtf8(text);
-  const verified = new Map<string, NoteSignature>();
+  const known: { verifier: Verifier; signature: NoteSignature }[] = [];
   const others: NoteSignature[] = [];
   for (const signature of signatures) {
-    const id = identity(signature);
-    const verifier = known.get(id);
+    const verifier = byIdentity.get(identity(signature));
     if (verifier === undefined) others.push(signature);
-    else if (!verifier.verify(message, signature.signature)) {
-      throw new MerkleError('bad-signature', `the signature of the key ${id} does not verify`);
-    } else if (!verified.has(id)) verified.set(id, signature);
+    else known.push({ verifier, signature });
   }
-  if (verified.size === 0) throw new MerkleError('unknown-key', 'no signature of the note is by a known key');
+  if (known.length === 0) throw new MerkleError('unknown-key', 'no signature of the note is by a known key');
+  return { text, message: encodeUtf8(text), known, others };
+}
+
+/** What is left once every signature of a known key verified: the first of each key. */
+function opened({ text, known, others }: Matched<KeyIdentity>): OpenedNote {
+  const verified = new Map<KeyIdentity, NoteSignature>();
+  for (const { verifier, signature } of known) {
+    if (!verified.has(verifier)) verified.set(verifier, signature);
+  }
   return { text, verified: [...verified.values()], others };
 }
 
-function identity(key: { readonly name: string; readonly keyId: Uint8Array }): string {
+function wrongSignature(key: KeyIdentity): MerkleError {
+  return new MerkleError('bad-signature', `the signature of the key ${identity(key)} does not verify`);
+}
+
+function identity(key: KeyIdentity): string {
   return `${key.name}+${encodeHex(key.keyId)}`;
 }
 

@@ -32,13 +32,22 @@ export interface VerifierKey {
   readonly key: Uint8Array;
 }
 
-/** Checks the signatures of one key. */
-export interface NoteVerifier {
+/** What a signature line says of its key. */
+export interface KeyIdentity {
   readonly name: string;
   /** 4 bytes. */
   readonly keyId: Uint8Array;
+}
+
+/** Checks the signatures of one key. */
+export interface NoteVerifier extends KeyIdentity {
   /** Whether `signature` (without its key ID) is by this key over the note's text. Does not throw. */
   verify(message: Uint8Array, signature: Uint8Array): boolean;
+}
+
+/** As `NoteVerifier`, where the check may run beside the caller's thread. */
+export interface AsyncNoteVerifier extends KeyIdentity {
+  verify(message: Uint8Array, signature: Uint8Array): boolean | Promise<boolean>;
 }
 
 /** The two checks a verifier stands on. Neither may throw, whatever the signature is. */

@@ -1,10 +1,10 @@
 /** The keys that a witness cosigns with, as the configuration names them. */
 import type { CosignatureSigner } from '../merkle/cosignature.ts';
-import { KEY_TYPE, makeVerifierKey } from '../merkle/note.ts';
+import { KEY_TYPE, makeVerifierKey, type VerifierKey } from '../merkle/note.ts';
 import { isThere } from '../merkle/runtime/files.ts';
 import { createKeyFile } from '../merkle/runtime/keyfile.ts';
 import { createMldsaKeyFile, openMldsaSigner } from '../merkle/runtime/mldsa.ts';
-import { openSigner, readSecret, retryingSigner } from '../merkle/runtime/signer.ts';
+import { openSigner, readSecret, retryingSigner, type Signer } from '../merkle/runtime/signer.ts';
 import type { Config } from './config.ts';
 import { WitnessError } from './errors.ts';
 import type { Logger } from './options.ts';
@@ -48,25 +48,14 @@ async function openEd25519({ config, known, logger, onError }: KeyOptions): Prom
     await createKeyFile(spec.file, 'ed25519', passphrase);
     logger.info({ file: spec.file }, 'made the Ed25519 key of this witness; keep a copy of it elsewhere');
   }
-  const signer = retryingSigner(await openSigner(spec), {
-    onError: (error, attempt) => {
-      onError();
-      logger.warn({ code: error.code, attempt, reason: error.message }, 'signing failed; trying again');
-    },
-    onRecover: (attempts) => logger.info({ attempts }, 'signing works again'),
-  });
+  const signer = await openSigner(spec);
   if (signer.algorithm !== 'ed25519') {
     await signer.close();
     throw new WitnessError('config', '`key` is not an Ed25519 key: make one with `stele keygen --algorithm ed25519`.');
   }
-  return {
-    key: makeVerifierKey(config.name, KEY_TYPE.cosignature, signer.publicKey.slice(-ED25519_SIZE)),
-    sign: (message) => signer.sign(message),
-    get healthy() {
-      return signer.healthy;
-    },
-    close: () => signer.close(),
-  };
+  const key = makeVerifierKey(config.name, KEY_TYPE.cosignature, signer.publicKey.slice(-ED25519_SIZE));
+  const signing = 'file' in spec ? watched(signer, onError) : waiting(signer, logger, onError);
+  return keyed(key, signing);
 }
 
 async function openMldsa({ config, known, logger, onError }: KeyOptions): Promise<WitnessKey> {
@@ -77,25 +66,54 @@ async function openMldsa({ config, known, logger, onError }: KeyOptions): Promis
     logger.info({ file }, 'made the ML-DSA-44 key of this witness; keep a copy of it elsewhere');
   }
   const signer = await openMldsaSigner(file, threads);
-  let healthy = true;
+  const key = makeVerifierKey(config.name, KEY_TYPE.mldsa44, signer.publicKey);
+  return keyed(key, watched(signer, onError));
+}
+
+type Signing = Omit<WitnessKey, 'key'>;
+
+function keyed(key: VerifierKey, signing: Signing): WitnessKey {
   return {
-    key: makeVerifierKey(config.name, KEY_TYPE.mldsa44, signer.publicKey),
+    key,
+    sign: (message) => signing.sign(message),
+    get healthy() {
+      return signing.healthy;
+    },
+    close: () => signing.close(),
+  };
+}
+
+/** A software key: what fails here fails for good or by chance, and nobody waits for it. Many signatures at once. */
+function watched(signer: Pick<WitnessKey, 'sign' | 'close'>, onError: () => void): Signing {
+  const state = { healthy: true };
+  return {
     sign: async (message) => {
       try {
         const signature = await signer.sign(message);
-        healthy = true;
+        state.healthy = true;
         return signature;
       } catch (error) {
-        healthy = false;
+        state.healthy = false;
         onError();
         throw error;
       }
     },
     get healthy() {
-      return healthy;
+      return state.healthy;
     },
     close: () => signer.close(),
   };
+}
+
+/** A key in a token, which comes back: requests wait for it, one after another. */
+function waiting(signer: Signer, logger: Logger, onError: () => void): Signing {
+  return retryingSigner(signer, {
+    onError: (error, attempt) => {
+      onError();
+      logger.warn({ code: error.code, attempt, reason: error.message }, 'signing failed; trying again');
+    },
+    onRecover: (attempts) => logger.info({ attempts }, 'signing works again'),
+  });
 }
 
 function lost(file: string): WitnessError {

@@ -9,19 +9,19 @@
  * store, and outlives every change of this file.
  */
 import { decodeUtf8, encodeUtf8 } from '../merkle/bytes.ts';
-import { checkpointVerifier } from '../merkle/cosignature.ts';
 import { MerkleError } from '../merkle/errors.ts';
-import { formatVerifierKey, type NoteVerifier, parseVerifierKey, type VerifierKey } from '../merkle/note.ts';
+import { type AsyncNoteVerifier, formatVerifierKey, parseVerifierKey, type VerifierKey } from '../merkle/note.ts';
 import { MAX_LOG_FILE, type PolicyLog, parseLogLines } from '../merkle/policy.ts';
 import { readFileIfThere, writeFileDurable } from '../merkle/runtime/files.ts';
-import { nodePrimitives } from '../merkle/runtime/verify.ts';
+import { backgroundVerifier } from '../merkle/runtime/verify.ts';
 import { WitnessError } from './errors.ts';
 
 /** A log that is witnessed. */
 export interface KnownLog {
   readonly origin: string;
   readonly keys: readonly VerifierKey[];
-  readonly verifiers: readonly NoteVerifier[];
+  /** One for each key; they verify beside the main thread. */
+  readonly verifiers: readonly AsyncNoteVerifier[];
   /** Where it is read when it is polled: the first URL of its lines. */
   readonly url: string | undefined;
 }
@@ -156,7 +156,7 @@ function group(logs: readonly PolicyLog[]): ReadonlyMap<string, KnownLog> {
   const known = new Map<string, KnownLog>();
   for (const { key, url } of logs) {
     const before = known.get(key.name);
-    const verifier = checkpointVerifier(key, nodePrimitives);
+    const verifier = backgroundVerifier(key);
     known.set(key.name, {
       origin: key.name,
       keys: [...(before?.keys ?? []), key],

@@ -10,15 +10,15 @@
  */
 import { equal } from '../merkle/bytes.ts';
 import { parseCheckpoint } from '../merkle/checkpoint.ts';
-import { checkpointVerifier, cosign, cosignSubtree, parseCosignature } from '../merkle/cosignature.ts';
+import { cosign, cosignSubtree, parseCosignature } from '../merkle/cosignature.ts';
 import { MerkleError } from '../merkle/errors.ts';
-import { formatNote, KEY_TYPE, MAX_SIGNATURES, type NoteSignature, openNote } from '../merkle/note.ts';
+import { formatNote, KEY_TYPE, MAX_SIGNATURES, type NoteSignature, openNoteAsync } from '../merkle/note.ts';
 import { verifyConsistency } from '../merkle/proof.ts';
 import { EMPTY_ROOT } from '../merkle/rfc6962.ts';
 import { RuntimeError } from '../merkle/runtime/errors.ts';
 import { fastSha256 } from '../merkle/runtime/hash.ts';
 import type { Reopening } from '../merkle/runtime/reopen.ts';
-import { nodePrimitives } from '../merkle/runtime/verify.ts';
+import { backgroundVerifier } from '../merkle/runtime/verify.ts';
 import { isValidSubtree, verifySubtree } from '../merkle/subtree.ts';
 import {
   type AddCheckpoint,
@@ -85,7 +85,7 @@ export class Witness {
 
   /** As `addCheckpoint`, for a log and a request that are there already. `root`: see `findEvidence`. */
   async update(log: KnownLog, request: AddCheckpoint, root?: Uint8Array): Promise<string> {
-    const offered = this.#open(log, request.note);
+    const offered = await this.#open(log, request.note);
     if (request.oldSize > offered.size) {
       throw new Refusal('old-too-large', `the old size ${request.oldSize} is larger than the checkpoint's`);
     }
@@ -119,7 +119,7 @@ export class Witness {
     if (this.#subtrees >= SUBTREES_AT_ONCE) throw new Refusal('busy', 'too many subtrees are being signed; retry');
     const request = refusing('malformed', () => parseSignSubtree(body));
     const { start, end, hash, proof } = request;
-    const { text } = this.#openNote(request.note, this.#ownVerifiers());
+    const { text } = await this.#openNote(request.note, this.#ownVerifiers());
     const { size, root } = refusing('malformed', () => parseCheckpoint(text));
     if (!isValidSubtree(start, end)) throw new Refusal('malformed', `[${start}, ${end}) is not a subtree`);
     if (end > size) throw new Refusal('malformed', 'the subtree ends after the checkpoint');
@@ -158,17 +158,17 @@ export class Witness {
   }
 
   /** Verifies, then parses. */
-  #open(log: KnownLog, note: Uint8Array): Offered {
-    const { text, verified } = this.#openNote(note, log.verifiers);
+  async #open(log: KnownLog, note: Uint8Array): Promise<Offered> {
+    const { text, verified } = await this.#openNote(note, log.verifiers);
     const { origin, size, root } = refusing('malformed', () => parseCheckpoint(text));
     // The log was found by the first line of the text, which is the origin.
     if (origin !== log.origin) throw new Refusal('malformed', 'the checkpoint has another origin');
     return { origin, size, root, text, signatures: verified };
   }
 
-  #openNote(note: Uint8Array, verifiers: KnownLog['verifiers']) {
+  async #openNote(note: Uint8Array, verifiers: KnownLog['verifiers']) {
     try {
-      return openNote(note, verifiers);
+      return await openNoteAsync(note, verifiers);
     } catch (error) {
       if (!(error instanceof MerkleError)) throw error;
       const unsigned = error.code === 'unknown-key' || error.code === 'bad-signature';
@@ -177,7 +177,7 @@ export class Witness {
   }
 
   #ownVerifiers() {
-    return this.#options.keys.map(({ key }) => checkpointVerifier(key, nodePrimitives));
+    return this.#options.keys.map(({ key }) => backgroundVerifier(key));
   }
 
   /** The checks against what is stored, and the one step from there to the next. */

@@ -1,6 +1,7 @@
 /** The checks of note signatures with Node's own cryptography: 67 µs for Ed25519, where JavaScript takes 1,020. */
 import * as crypto from 'node:crypto';
-import { type CosignaturePrimitives, nobleCosignaturePrimitives } from '../cosignature.ts';
+import { type CosignaturePrimitives, checkpointVerifier, nobleCosignaturePrimitives } from '../cosignature.ts';
+import { type AsyncNoteVerifier, KEY_TYPE, type VerifierKey } from '../note.ts';
 
 /** SubjectPublicKeyInfo of an Ed25519 key, up to its 32 bytes (RFC 8410). */
 const ED25519_SPKI = Buffer.from('302a300506032b6570032100', 'hex');
@@ -17,27 +18,54 @@ function keyOf(bytes: Uint8Array, spki: () => Buffer): crypto.KeyObject {
   return key;
 }
 
+const ed25519Key = (bytes: Uint8Array) => keyOf(bytes, () => Buffer.concat([ED25519_SPKI, bytes]));
+const ecdsaKey = (spki: Uint8Array) => keyOf(spki, () => Buffer.from(spki));
+
 /** For `checkpointVerifier` and its like. A key's bytes must not be changed once they were used. */
 export const nodePrimitives: CosignaturePrimitives = {
   ed25519(publicKey, message, signature) {
     try {
-      const key = keyOf(publicKey, () => Buffer.concat([ED25519_SPKI, publicKey]));
-      return crypto.verify(null, message, key, signature);
+      return crypto.verify(null, message, ed25519Key(publicKey), signature);
     } catch {
       return false;
     }
   },
   ecdsaP256(spkiDer, message, signature) {
     try {
-      return crypto.verify(
-        'sha256',
-        message,
-        keyOf(spkiDer, () => Buffer.from(spkiDer)),
-        signature,
-      );
+      return crypto.verify('sha256', message, ecdsaKey(spkiDer), signature);
     } catch {
       return false;
     }
   },
   mldsa44: nobleCosignaturePrimitives.mldsa44,
 };
+
+/**
+ * As `checkpointVerifier` with `nodePrimitives`, but the keys of types 0x01 and 0x02 are tried in Node's own thread pool:
+ * a check costs the calling thread 10 µs where it costs 67 to 210 there, and goes on beside it.
+ */
+export function backgroundVerifier(key: VerifierKey): AsyncNoteVerifier {
+  const { name, keyId, type } = key;
+  if (type !== KEY_TYPE.ed25519 && type !== KEY_TYPE.ecdsa) return checkpointVerifier(key, nodePrimitives);
+  const [hash, parse] = type === KEY_TYPE.ed25519 ? ([null, ed25519Key] as const) : (['sha256', ecdsaKey] as const);
+  const verify = async (message: Uint8Array, signature: Uint8Array) => {
+    try {
+      return await verifyBeside(hash, message, parse(key.key), signature);
+    } catch {
+      return false;
+    }
+  };
+  return { name, keyId, verify };
+}
+
+/** Whether the signature verifies, found out in Node's thread pool; false for whatever is wrong. */
+export function verifyBeside(
+  hash: 'sha256' | null,
+  message: Uint8Array,
+  key: crypto.KeyObject,
+  signature: Uint8Array,
+): Promise<boolean> {
+  return new Promise((resolve) => {
+    crypto.verify(hash, message, key, signature, (error, holds) => resolve(error === null && holds));
+  });
+}
