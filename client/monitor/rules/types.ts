@@ -32,6 +32,6 @@ export interface Rule {
   /** Absent: every match alerts. */
   readonly expect?: readonly Condition[];
   readonly severity: RuleSeverity;
-  /** Names of logs in the configuration, or origins, that it applies to; all where it is absent. */
+  /** Origins of the logs that it applies to; all where it is absent. */
   readonly logs?: readonly string[];
 }
