@@ -4,8 +4,8 @@ import { constructed, type Der, malformed, primitive, TAG } from './der.ts';
 import { asciiOf, expectTag, fieldsOf, oidOf, utf8Of } from './fields.ts';
 
 /**
- * One alternative name. `other` is an otherName with its `oid` (Fulcio's user names are 1.3.6.1.4.1.57264.1.7), or, without
- * one, a name of a kind that is not read: `value` is then `#` and the hex of its DER.
+ * One alternative name. `other` is an otherName of a text, with its `oid` (Fulcio's user names are 1.3.6.1.4.1.57264.1.7),
+ * or, without one, a name of a kind that is not read: `value` is then `#` and the hex of its DER.
  */
 export interface AlternativeName {
   readonly type: 'email' | 'uri' | 'dns' | 'ip' | 'other';
@@ -103,13 +103,11 @@ function otherName(name: Der, what: string): AlternativeName {
   const [value, ...rest] = fields.next(constructed(0)).children;
   fields.end();
   if (value === undefined || rest.length > 0) throw malformed(what, 'has an alternative name without one value');
-  return { type: 'other', oid, value: attributeTextOf(value, what) };
-}
-
-function attributeTextOf(value: Der, what: string): string {
-  if (value.tag === TAG.utf8) return utf8Of(value.content, what);
-  if (value.tag === TAG.printable || value.tag === TAG.ia5) return asciiOf(value.content, what);
-  return `#${encodeHex(value.bytes)}`;
+  if (value.tag === TAG.utf8) return { type: 'other', oid, value: utf8Of(value.content, what) };
+  if (value.tag === TAG.printable || value.tag === TAG.ia5) {
+    return { type: 'other', oid, value: asciiOf(value.content, what) };
+  }
+  return { type: 'other', value: `#${encodeHex(name.bytes)}` };
 }
 
 function ipText(bytes: Uint8Array, what: string): string {

@@ -1,0 +1,83 @@
+/**
+ * Whom a certificate of Fulcio is for, and what the token said that it was given for: sigstore/fulcio docs/oid-info.md
+ * (001376a).
+ *
+ * The name is the subject alternative name; everything else stands in extensions below 1.3.6.1.4.1.57264.1. Those of .1 to
+ * .6 hold raw text, those from .8 on a DER UTF8String (0x0c); .7 is the type of a user name in the alternative names.
+ */
+import type { AlternativeName, Certificate } from './certificate.ts';
+import { malformed, parseDer, TAG } from './der.ts';
+import { expectTag, utf8Of } from './fields.ts';
+
+const ARC = '1.3.6.1.4.1.57264.1.';
+const RAW = 6;
+const ISSUER_V1 = `${ARC}1`;
+const ISSUER = `${ARC}8`;
+
+/** OID of a user name among the alternative names. */
+export const USERNAME_OID = `${ARC}7`;
+
+/** Name to OID. The names are those of sigstore-go's `certificate.Extensions`. */
+export const FULCIO_EXTENSIONS: Readonly<Record<string, string>> = {
+  issuerV1: ISSUER_V1,
+  githubWorkflowTrigger: `${ARC}2`,
+  githubWorkflowSHA: `${ARC}3`,
+  githubWorkflowName: `${ARC}4`,
+  githubWorkflowRepository: `${ARC}5`,
+  githubWorkflowRef: `${ARC}6`,
+  issuer: ISSUER,
+  buildSignerURI: `${ARC}9`,
+  buildSignerDigest: `${ARC}10`,
+  runnerEnvironment: `${ARC}11`,
+  sourceRepositoryURI: `${ARC}12`,
+  sourceRepositoryDigest: `${ARC}13`,
+  sourceRepositoryRef: `${ARC}14`,
+  sourceRepositoryIdentifier: `${ARC}15`,
+  sourceRepositoryOwnerURI: `${ARC}16`,
+  sourceRepositoryOwnerIdentifier: `${ARC}17`,
+  buildConfigURI: `${ARC}18`,
+  buildConfigDigest: `${ARC}19`,
+  buildTrigger: `${ARC}20`,
+  runInvocationURI: `${ARC}21`,
+  sourceRepositoryVisibilityAtSigning: `${ARC}22`,
+  deploymentEnvironment: `${ARC}23`,
+};
+
+const NAMES: ReadonlyMap<string, string> = new Map(Object.entries(FULCIO_EXTENSIONS).map(([name, oid]) => [oid, name]));
+
+/** Whom a certificate names. All of it comes from outside: see `printable`. */
+export interface Identity {
+  /** Subject alternative names. Fulcio's certificates have one. */
+  readonly names: readonly AlternativeName[];
+  /** Who vouched for the name to the authority: the URL of the identity provider. */
+  readonly issuer?: string;
+  /** Fulcio's extensions, each by its OID and, where it has one, by its name as well. */
+  readonly extensions: ReadonlyMap<string, string>;
+}
+
+/**
+ * The identity in a certificate, which says nothing unless the certificate's chain was verified.
+ *
+ * @throws ClientError `malformed` where one of Fulcio's extensions is not of its form, or the two for the issuer differ
+ */
+export function identityOf(certificate: Certificate): Identity {
+  const extensions = new Map<string, string>();
+  for (const [oid, { value }] of certificate.extensions) {
+    if (!oid.startsWith(ARC)) continue;
+    const text = extensionText(oid, value);
+    extensions.set(oid, text);
+    const name = NAMES.get(oid);
+    if (name !== undefined) extensions.set(name, text);
+  }
+  const old = extensions.get(ISSUER_V1);
+  const issuer = extensions.get(ISSUER) ?? old;
+  if (old !== undefined && old !== issuer) throw malformed('the certificate', 'names two issuers of its identity');
+  return { names: certificate.names, ...(issuer !== undefined && { issuer }), extensions };
+}
+
+function extensionText(oid: string, value: Uint8Array): string {
+  const what = `the certificate's extension ${NAMES.get(oid) ?? oid}`;
+  const number = Number(oid.slice(ARC.length));
+  if (number <= RAW) return utf8Of(value, what);
+  return utf8Of(expectTag(parseDer(value, what), TAG.utf8, what).content, what);
+}

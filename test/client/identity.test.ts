@@ -1,0 +1,117 @@
+import { describe, expect, it } from 'vitest';
+import { ClientError } from '../../client/errors.ts';
+import { compileRule, type Identity, type IdentityRule, matchIdentity } from '../../client/identity.ts';
+import { parseCertificate } from '../../client/x509/certificate.ts';
+import { identityOf } from '../../client/x509/fulcio.ts';
+import { CASES, describeVectors, vectorBundle } from './x509/vectors.ts';
+
+const WORKFLOW = 'https://github.com/acme/tool/.github/workflows/release.yml@refs/tags/v1';
+const found: Identity = {
+  names: [
+    { type: 'uri', value: WORKFLOW },
+    { type: 'other', value: '#a0030c0141' },
+    { type: 'other', oid: '1.3.6.1.4.1.57264.1.7', value: 'ann!example.com' },
+  ],
+  issuer: 'https://token.actions.githubusercontent.com',
+  extensions: new Map([
+    ['sourceRepositoryRef', 'refs/tags/v1'],
+    ['1.3.6.1.4.1.57264.1.14', 'refs/tags/v1'],
+    ['1.3.6.1.4.1.57264.1.99', 'new'],
+  ]),
+};
+
+describe('identity rules', () => {
+  it.each<[boolean, IdentityRule]>([
+    [true, { identity: WORKFLOW }],
+    [true, { identity: WORKFLOW, issuer: found.issuer! }],
+    [true, { identity: 'ann!example.com' }],
+    [true, { extensions: { sourceRepositoryRef: 'refs/tags/v1', '1.3.6.1.4.1.57264.1.99': 'new' } }],
+    [
+      true,
+      {
+        identity: { pattern: 'https://github\\.com/acme/[^/]+/.*' },
+        issuer: { pattern: '.*\\.githubusercontent\\.com' },
+      },
+    ],
+    [true, { identity: { pattern: 'ann|ann!example.com' } }],
+    [false, { identity: WORKFLOW.toUpperCase() }],
+    [false, { identity: WORKFLOW.slice(0, -1) }],
+    [false, { identity: `${WORKFLOW} ` }],
+    [false, { identity: '#a0030c0141' }],
+    [false, { identity: { pattern: '#.*' } }],
+    [false, { identity: WORKFLOW, issuer: 'https://accounts.example.com' }],
+    [false, { identity: { pattern: 'https://github\\.com/acme' } }],
+    [false, { identity: { pattern: 'v1' } }],
+    [false, { issuer: { pattern: 'token' } }],
+    [false, { identity: WORKFLOW, extensions: { sourceRepositoryRef: 'refs/tags/v2' } }],
+    [false, { identity: WORKFLOW, extensions: { buildTrigger: 'push' } }],
+    [false, { extensions: { '1.2.3': '' } }],
+  ])('%s: %j', (expected, rule) => expect(matchIdentity(rule, found)).toBe(expected));
+
+  it('match nothing without an issuer where one is asked for', () => {
+    expect(matchIdentity({ issuer: { pattern: '.*' } }, { names: found.names, extensions: new Map() })).toBe(false);
+  });
+
+  it('match no line of many, and no text beyond bounds', () => {
+    const named = (value: string): Identity => ({ names: [{ type: 'uri', value }], extensions: new Map() });
+    expect(matchIdentity({ identity: { pattern: '^good$' } }, named('good\nevil'))).toBe(false);
+    expect(matchIdentity({ identity: { pattern: 'a*' } }, named('a'.repeat(4_096)))).toBe(true);
+    expect(matchIdentity({ identity: { pattern: 'a*' } }, named('a'.repeat(4_097)))).toBe(false);
+  });
+
+  it.each<[string, IdentityRule]>([
+    ['nothing', {}],
+    ['no extension', { extensions: {} }],
+    ['empty text', { identity: '' }],
+    ['empty pattern', { issuer: { pattern: '' } }],
+    ['look-behind', { identity: { pattern: '(?<=a)b' } }],
+    ['back reference', { identity: { pattern: '(a)\\1' } }],
+    ['open bracket', { identity: { pattern: '[' } }],
+    ['repetition that explodes', { identity: { pattern: '(a{1000}){1000}' } }],
+    ['nested too deep', { identity: { pattern: '('.repeat(500) + ')'.repeat(500) + '('.repeat(100) } }],
+    ['longer than bounds', { identity: { pattern: 'a'.repeat(1_025) } }],
+    ['unknown extension', { extensions: { sourceRepository: 'x' } }],
+    ['inherited name', { extensions: { constructor: 'x' } }],
+  ])('are refused: %s', (_, rule) => {
+    expect(() => compileRule(rule)).toThrow(expect.objectContaining({ name: 'ClientError', code: 'usage' }));
+  });
+
+  it('take time in proportion to the text', () => {
+    const text = `${'x'.repeat(4_000)}!`;
+    const start = performance.now();
+    const evil: IdentityRule = { identity: { pattern: '(x+x+)+y' } };
+    expect(matchIdentity(evil, { names: [{ type: 'uri', value: text }], extensions: new Map() })).toBe(false);
+    expect(performance.now() - start).toBeLessThan(1_000);
+  });
+});
+
+describeVectors('identities of published certificates', () => {
+  it('are read with name, issuer and extensions', () => {
+    const leaf = parseCertificate(vectorBundle('happy-path-v0.3-new-mediaType').certificates[0]!);
+    const identity = identityOf(leaf);
+    expect(identity.issuer).toBe('https://token.actions.githubusercontent.com');
+    expect(identity.extensions.get('buildTrigger')).toBe('workflow_dispatch');
+    expect(identity.extensions.get('1.3.6.1.4.1.57264.1.2')).toBe('workflow_dispatch');
+    expect(identity.extensions.get('sourceRepositoryURI')).toBe(
+      'https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon',
+    );
+  });
+
+  it('are read in every case', () => {
+    let read = 0;
+    for (const name of CASES) {
+      let certificates: readonly Uint8Array[];
+      try {
+        ({ certificates } = vectorBundle(name));
+      } catch (error) {
+        if (error instanceof ClientError) throw error;
+        continue; // not a bundle at all
+      }
+      for (const der of certificates) {
+        identityOf(parseCertificate(der));
+        read++;
+      }
+    }
+    expect(read).toBeGreaterThan(20);
+  });
+});
