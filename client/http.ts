@@ -252,7 +252,7 @@ function networkError(cause: unknown): string {
   return reason === 'ECONNREFUSED' ? 'nothing listens there (ECONNREFUSED)' : printable(String(reason));
 }
 
-function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+export function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = () => {
       clearTimeout(timer);
