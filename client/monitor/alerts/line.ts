@@ -1,0 +1,237 @@
+/** What waits for one sink, and the pace at which it is tried: no sink waits for another. */
+import type { Alert } from '../types.ts';
+import type { Clock } from './clock.ts';
+import { DeliveryError } from './delivery-error.ts';
+import { nextDaily } from './digest.ts';
+import type { Due, Lane, Rows } from './rows.ts';
+import { sinkKey } from './rows.ts';
+import type { ConfiguredSink } from './sink.ts';
+
+/** What happens to deliveries, for logs and metrics. */
+export type QueueEvent =
+  | { readonly kind: 'delivered'; readonly sink: string; readonly alerts: number }
+  /** The `attempt`-th in a row failed, from 1; the next one comes in `waitMs`. */
+  | {
+      readonly kind: 'failed';
+      readonly sink: string;
+      readonly error: DeliveryError;
+      readonly attempt: number;
+      readonly waitMs: number;
+    }
+  | { readonly kind: 'recovered'; readonly sink: string; readonly attempts: number }
+  /** No sink has this name any more: what waited for it was dropped. */
+  | { readonly kind: 'forgotten'; readonly sink: string; readonly alerts: number };
+
+export interface Pace {
+  /** First and longest pause after a failure, in milliseconds. */
+  readonly firstPauseMs: number;
+  readonly longestPauseMs: number;
+  /** A sink that has not answered by then has failed, whatever it does, in milliseconds. */
+  readonly deliveryMs: number;
+  readonly clock: Clock;
+  /** From 0 up to 1. */
+  readonly random: () => number;
+  readonly onEvent: (event: QueueEvent) => void;
+}
+
+/** The most of one message: alerts, and bytes of their JSON (one alert is always taken). */
+export const MESSAGE_ALERTS = 50;
+const DIGEST_ALERTS = 500;
+const MESSAGE_BYTES = 512 * 1024;
+/** A receiver may ask for no longer pause than this, in milliseconds. */
+const LONGEST_ASKED_MS = 60 * 60_000;
+const DAY_MS = 24 * 60 * 60_000;
+
+type Outcome =
+  | { readonly kind: 'delivered' }
+  /** Nothing to do, before `until` at least. */
+  | { readonly kind: 'idle'; readonly until: number }
+  /** A failure is some time ago, and not long enough. */
+  | { readonly kind: 'paused'; readonly until: number };
+
+type Next = { readonly lane: Lane; readonly due: readonly Due[] } | { readonly idleUntil: number };
+
+export class Line {
+  readonly sink: ConfiguredSink;
+  readonly key: Buffer;
+  pending: number;
+  /** Failed attempts in a row. */
+  failures = 0;
+  readonly #rows: Rows;
+  readonly #pace: Pace;
+  readonly #remove: (line: Line, lane: Lane, due: readonly Due[], alerts: readonly Alert[]) => Promise<void>;
+  #notBefore = 0;
+  #gone = false;
+  #wake = () => {};
+  #woken: Promise<void>;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  /** @param remove takes what was delivered out of the queue */
+  constructor(
+    rows: Rows,
+    sink: ConfiguredSink,
+    counts: ReadonlyMap<string, number>,
+    pace: Pace,
+    remove: (line: Line, lane: Lane, due: readonly Due[], alerts: readonly Alert[]) => Promise<void>,
+  ) {
+    this.sink = sink;
+    this.key = sinkKey(sink.name);
+    this.pending = counts.get(this.key.toString('hex')) ?? 0;
+    this.#rows = rows;
+    this.#pace = pace;
+    this.#remove = remove;
+    this.#woken = this.#rearm();
+  }
+
+  laneOf(alert: Alert): Lane {
+    return this.sink.settings.digestAt === undefined || alert.severity === 'critical' ? 0 : 1;
+  }
+
+  /** Something was queued. */
+  added(): void {
+    this.pending++;
+    const wake = this.#wake;
+    this.#woken = this.#rearm();
+    wake();
+  }
+
+  /**
+   * Delivers until the signal aborts, or with `once` until nothing is due. Resolves with whether that is so.
+   *
+   * @throws RuntimeError `store`
+   */
+  async serve(signal: AbortSignal, once: boolean): Promise<boolean> {
+    while (!signal.aborted) {
+      const woken = this.#woken;
+      const outcome = await this.#inTurn(() => this.#step(signal));
+      if (outcome.kind === 'delivered') continue;
+      if (outcome.kind === 'idle') {
+        if (once && !signal.aborted) return true;
+        await this.#pause(outcome.until, woken, signal);
+      } else {
+        if (once && this.#gone) return false;
+        await this.#pause(outcome.until, undefined, signal);
+      }
+    }
+    return once && 'idleUntil' in (await this.#next(1));
+  }
+
+  #rearm(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  /** Two may serve at once: one step after the other. */
+  #inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(run);
+    this.#turn = result.catch(() => {});
+    return result;
+  }
+
+  async #step(signal: AbortSignal): Promise<Outcome> {
+    // After a failure one alert alone: perhaps it was the size of the message.
+    const next = await this.#next(this.failures > 0 ? 1 : undefined);
+    if ('idleUntil' in next) return { kind: 'idle', until: next.idleUntil };
+    // A clock that was set back must not keep alerts here.
+    this.#notBefore = Math.min(this.#notBefore, this.#pace.clock.now() + LONGEST_ASKED_MS);
+    if (this.#pace.clock.now() < this.#notBefore) return { kind: 'paused', until: this.#notBefore };
+    const alerts = await this.#rows.alerts(next.due.map(({ number }) => number));
+    const failure = await this.#deliver(alerts, signal);
+    if (failure !== undefined) return signal.aborted ? { kind: 'idle', until: Infinity } : this.#failed(failure);
+    await this.#remove(this, next.lane, next.due, alerts);
+    this.pending -= alerts.length;
+    const { onEvent } = this.#pace;
+    if (this.failures > 0) onEvent({ kind: 'recovered', sink: this.sink.name, attempts: this.failures });
+    this.failures = 0;
+    this.#gone = false;
+    onEvent({ kind: 'delivered', sink: this.sink.name, alerts: alerts.length });
+    return { kind: 'delivered' };
+  }
+
+  async #next(limit: number | undefined): Promise<Next> {
+    if (this.pending === 0) return { idleUntil: Infinity };
+    const now = this.#pace.clock.now();
+    const direct = await this.#rows.first(this.key, 0, limit ?? MESSAGE_ALERTS);
+    if (direct.length > 0) return { lane: 0, due: oneMessage(direct) };
+    const gathered = await this.#rows.first(this.key, 1, limit ?? DIGEST_ALERTS);
+    const times = gathered.map(({ queuedAt }) => this.#digestTime(queuedAt, now));
+    const [first] = times;
+    if (first === undefined) return { idleUntil: Infinity };
+    if (first > now) return { idleUntil: first };
+    return { lane: 1, due: oneMessage(gathered.filter((_, at) => times[at]! <= now)) };
+  }
+
+  #digestTime(queuedAt: number, now: number): number {
+    const { digestAt } = this.sink.settings;
+    // It has no digest any more, or the clock was wrong when it was queued.
+    if (digestAt === undefined || queuedAt > now + DAY_MS) return now;
+    return nextDaily(queuedAt, digestAt);
+  }
+
+  #failed(error: DeliveryError): Outcome {
+    const { firstPauseMs, longestPauseMs, random, clock } = this.#pace;
+    const attempt = ++this.failures;
+    this.#gone = error.reason === 'gone';
+    const longest = this.#gone
+      ? longestPauseMs
+      : Math.min(firstPauseMs * 2 ** Math.min(attempt - 1, 30), longestPauseMs);
+    const asked = Math.min(error.retryAfterMs ?? 0, LONGEST_ASKED_MS);
+    const waitMs = Math.round(Math.max(longest * (1 - random() / 2), asked));
+    this.#notBefore = clock.now() + waitMs;
+    this.#pace.onEvent({ kind: 'failed', sink: this.sink.name, error, attempt, waitMs });
+    return { kind: 'paused', until: this.#notBefore };
+  }
+
+  /** The failure, or undefined where all were delivered. A sink that ignores its signal is not waited for. */
+  async #deliver(alerts: readonly Alert[], signal: AbortSignal): Promise<DeliveryError | undefined> {
+    const { deliveryMs } = this.#pace;
+    const control = new AbortController();
+    const abort = () => control.abort();
+    let late: ReturnType<typeof setTimeout> | undefined;
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      const stopped = new Promise<never>((_, reject) => {
+        const why = `the sink ${this.sink.name} did not answer in ${deliveryMs} ms`;
+        control.signal.addEventListener('abort', () => reject(new DeliveryError('timeout', why)), { once: true });
+      });
+      late = setTimeout(abort, deliveryMs);
+      if (signal.aborted) abort();
+      const delivered = this.sink.deliver(alerts, control.signal);
+      await Promise.race([delivered, stopped]);
+      return undefined;
+    } catch (error) {
+      if (error instanceof DeliveryError) return error;
+      const why = `the sink ${this.sink.name} failed: ${(error as Error).message}`;
+      return new DeliveryError('network', why, { cause: error });
+    } finally {
+      clearTimeout(late);
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  /** Until a moment, something new (where that is waited for), or the end. */
+  async #pause(until: number, woken: Promise<void> | undefined, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    const { clock } = this.#pace;
+    const done = new AbortController();
+    const abort = () => done.abort();
+    signal.addEventListener('abort', abort, { once: true });
+    const timer =
+      until === Infinity
+        ? new Promise<void>((resolve) => done.signal.addEventListener('abort', () => resolve(), { once: true }))
+        : clock.sleep(Math.max(0, until - clock.now()), done.signal);
+    await Promise.race(woken === undefined ? [timer] : [timer, woken]);
+    signal.removeEventListener('abort', abort);
+    abort();
+  }
+}
+
+function oneMessage(due: readonly Due[]): readonly Due[] {
+  let bytes = 0;
+  const end = due.findIndex(({ size }, at) => {
+    bytes += size;
+    return at > 0 && bytes > MESSAGE_BYTES;
+  });
+  return end < 0 ? due : due.slice(0, end);
+}

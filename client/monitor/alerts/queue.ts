@@ -1,0 +1,260 @@
+/**
+ * Alerts that wait until every sink has taken them.
+ *
+ * An alert is durable when `enqueue` resolves, in one synced batch with the list of the sinks that it goes to. A sink's
+ * row goes away when the sink took the alert; the alert goes away with the last of them. So:
+ *
+ * | crash                               | what happens at the next start                                  |
+ * |-------------------------------------|-----------------------------------------------------------------|
+ * | before the batch of `enqueue`       | the cursor has not moved: the entries are looked at again       |
+ * | between that batch and the cursor   | the same; alerts that still wait are recognised by their ID     |
+ * | while a sink takes it, or just after | it is delivered again: the ID lets the receiver drop it        |
+ *
+ * Each sink has its own pace: one that fails is tried again with pauses that double from 1 s up to 5 min, each shortened at
+ * random by up to half, and holds back no other. Within a sink the order is kept, but for digests, which critical alerts
+ * overtake. In memory is one message for each sink, however much waits.
+ */
+import { RuntimeError } from '../../../merkle/runtime/errors.ts';
+import { GuardedLevel } from '../../../merkle/runtime/level.ts';
+import type { Alert, AlertQueue } from '../types.ts';
+import { SYSTEM_CLOCK } from './clock.ts';
+import { Line, MESSAGE_ALERTS, type Pace } from './line.ts';
+import { boundedAlert } from './render.ts';
+import { type Due, dueValue, encode, type Lane, type QueueStore, Rows } from './rows.ts';
+import { type ConfiguredSink, wants } from './sink.ts';
+
+export type { Clock } from './clock.ts';
+export type { QueueEvent } from './line.ts';
+
+export interface QueueOptions extends Partial<Pace> {
+  readonly store: QueueStore;
+  /** Begins every key. Default: nothing, for a store of the queue's own. */
+  readonly prefix?: Uint8Array;
+  readonly sinks: readonly ConfiguredSink[];
+}
+
+const DEFAULTS: Pace = {
+  firstPauseMs: 1000,
+  longestPauseMs: 5 * 60_000,
+  // The sinks have shorter limits of their own.
+  deliveryMs: 10 * 60_000,
+  clock: SYSTEM_CLOCK,
+  random: Math.random,
+  onEvent: () => {},
+};
+
+/** Alerts of one batch of the store. */
+const WRITE_ALERTS = 500;
+
+/**
+ * The queue in a store that is somebody's else to close, with what an earlier run left. What waits for sinks that are no
+ * more is dropped, with an event.
+ *
+ * @throws RuntimeError `store`
+ */
+export async function openQueue(options: QueueOptions): Promise<Queue> {
+  const rows = new Rows(options.store, options.prefix ?? new Uint8Array());
+  const { next, counts } = await rows.open();
+  const queue = new Queue(rows, options, next, counts);
+  await queue.forget(counts);
+  return queue;
+}
+
+/**
+ * The queue in a store of its own in the directory `dir`; its `close` closes that store too.
+ *
+ * @throws RuntimeError `store`, `locked`, `file`
+ */
+export async function openQueueIn(dir: string, options: Omit<QueueOptions, 'store' | 'prefix'>): Promise<Queue> {
+  const store = await GuardedLevel.open(dir, { cacheSize: 1024 * 1024 });
+  try {
+    const queue = await openQueue({ ...options, store });
+    queue.owns(store);
+    return queue;
+  } catch (error) {
+    await store.close().catch(() => {});
+    throw error;
+  }
+}
+
+export class Queue implements AlertQueue {
+  readonly #rows: Rows;
+  readonly #lines: readonly Line[];
+  readonly #pace: Pace;
+  #next: number;
+  #writing: Promise<unknown> = Promise.resolve();
+  #owned: GuardedLevel | undefined;
+
+  /** Use `openQueue`. */
+  constructor(rows: Rows, options: QueueOptions, next: number, counts: ReadonlyMap<string, number>) {
+    const { store: _store, prefix: _prefix, sinks, ...pace } = options;
+    this.#rows = rows;
+    this.#pace = { ...DEFAULTS, ...pace };
+    this.#next = next;
+    const remove = (line: Line, lane: Lane, due: readonly Due[], alerts: readonly Alert[]) =>
+      this.#remove(
+        line.key,
+        this.#lines.filter((other) => other !== line).map((other) => other.key),
+        lane,
+        due,
+        alerts,
+      );
+    this.#lines = sinks.map((sink) => new Line(rows, sink, counts, this.#pace, remove));
+  }
+
+  /**
+   * Alerts that no sink wants are not kept, and one whose ID still waits is not queued twice. Calls are taken one after
+   * the other.
+   *
+   * @throws RuntimeError `store`: any of the alerts may have become durable
+   */
+  enqueue(alerts: readonly Alert[]): Promise<void> {
+    return this.#inTurn(async () => {
+      for (let at = 0; at < alerts.length; at += WRITE_ALERTS) await this.#write(alerts.slice(at, at + WRITE_ALERTS));
+    });
+  }
+
+  pending(): number {
+    return this.#lines.reduce((sum, { pending }) => sum + pending, 0);
+  }
+
+  /** For each sink how many alerts wait for it, and how often in a row it failed. */
+  state(): readonly { readonly sink: string; readonly pending: number; readonly failures: number }[] {
+    return this.#lines.map(({ sink, pending, failures }) => ({ sink: sink.name, pending, failures }));
+  }
+
+  /** A delivery under way when the signal aborts is broken off, and made again at the next start. @throws RuntimeError `store` */
+  async run(signal: AbortSignal): Promise<void> {
+    await this.#serve(signal, false);
+  }
+
+  /**
+   * Also while `run` is at work. Digests that are not due stay where they are and do not count as left; a receiver that
+   * says that it is gone for good is not waited for.
+   *
+   * @throws RuntimeError `store`
+   */
+  async drain(signal: AbortSignal): Promise<boolean> {
+    return await this.#serve(signal, true);
+  }
+
+  /** When `run` and `drain` have ended. Closes the sinks, and the store where it is the queue's own. */
+  async close(): Promise<void> {
+    await this.#writing.catch(() => {});
+    await Promise.allSettled(this.#lines.map(({ sink }) => sink.close()));
+    await this.#owned?.close();
+  }
+
+  /** For `openQueueIn`. */
+  owns(store: GuardedLevel): void {
+    this.#owned = store;
+  }
+
+  /** For `openQueue`: drops what waits for sinks that are not there. */
+  async forget(counts: ReadonlyMap<string, number>): Promise<void> {
+    const known = new Set(this.#lines.map(({ key }) => key.toString('hex')));
+    const orphans = new Map([...counts].filter(([hex]) => !known.has(hex)));
+    for (const [hex, alerts] of orphans) {
+      const key = Buffer.from(hex, 'hex');
+      const others = [...known, ...orphans.keys()]
+        .filter((other) => other !== hex)
+        .map((other) => Buffer.from(other, 'hex'));
+      for (const lane of [0, 1] as const) {
+        for (;;) {
+          const due = await this.#rows.first(key, lane, MESSAGE_ALERTS);
+          if (due.length === 0) break;
+          await this.#remove(key, others, lane, due, await this.#rows.alerts(due.map(({ number }) => number)));
+        }
+      }
+      const name = await this.#rows.store.get(this.#rows.sinkName(key));
+      await this.#rows.store.write((batch) => batch.del(this.#rows.sinkName(key)));
+      const sink = name === undefined ? 'of an unknown name' : Buffer.from(name).toString('utf8');
+      this.#pace.onEvent({ kind: 'forgotten', sink, alerts });
+    }
+  }
+
+  /** One change of the store at a time: whether an alert is still needed hangs on the rows of all sinks. */
+  #inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const result = this.#writing.then(run);
+    this.#writing = result.catch(() => {});
+    return result;
+  }
+
+  async #write(alerts: readonly Alert[]): Promise<void> {
+    const rows = this.#rows;
+    const bounded = alerts.map(boundedAlert);
+    const waiting = await rows.store.getMany(bounded.map(({ id }) => rows.id(id)));
+    const fresh = new Map(bounded.filter((_, at) => waiting[at] === undefined).map((alert) => [alert.id, alert]));
+    const added = [...fresh.values()].flatMap((alert) => {
+      const lines = this.#lines.filter(({ sink }) => wants(sink.settings, alert));
+      return lines.length === 0 ? [] : [{ alert, lines, value: Buffer.from(JSON.stringify(alert)) }];
+    });
+    if (added.length === 0) return;
+    const now = this.#pace.clock.now();
+    const first = this.#next;
+    // Past what a failed write may have stored all the same: a number is never given twice.
+    this.#next = first + added.length;
+    await rows.store.write((batch) => {
+      for (const [at, { alert, lines, value }] of added.entries()) {
+        const number = first + at;
+        batch.put(rows.alert(number), value);
+        batch.put(rows.id(alert.id), encode(number));
+        for (const line of lines)
+          batch.put(rows.due(line.key, line.laneOf(alert), number), dueValue(now, value.length));
+      }
+      for (const { key, sink } of this.#lines) batch.put(rows.sinkName(key), Buffer.from(sink.name));
+      batch.put(rows.next(), encode(this.#next));
+    });
+    for (const { lines } of added) for (const line of lines) line.added();
+  }
+
+  /** Deletes deliveries of one sink, and the alerts that none of the `others` still has to take. */
+  #remove(
+    key: Buffer,
+    others: readonly Buffer[],
+    lane: Lane,
+    due: readonly Due[],
+    alerts: readonly Alert[],
+  ): Promise<void> {
+    return this.#inTurn(async () => {
+      const rows = this.#rows;
+      const keys = due.flatMap(({ number }) =>
+        others.flatMap((other) => both.map((lane) => rows.due(other, lane, number))),
+      );
+      const found = await rows.store.getMany(keys);
+      const each = others.length * both.length;
+      await rows.store.write((batch) => {
+        for (const [at, { number }] of due.entries()) {
+          batch.del(rows.due(key, lane, number));
+          if (found.slice(at * each, (at + 1) * each).some((row) => row !== undefined)) continue;
+          batch.del(rows.alert(number));
+          batch.del(rows.id(alerts[at]!.id));
+        }
+      });
+    });
+  }
+
+  async #serve(signal: AbortSignal, once: boolean): Promise<boolean> {
+    // Where the store fails for one, nothing can be taken out of the queue any more.
+    const failed = new AbortController();
+    const abort = () => failed.abort();
+    signal.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) abort();
+    try {
+      const serving = this.#lines.map((line) => line.serve(failed.signal, once));
+      for (const one of serving) one.catch(abort);
+      const results = await Promise.allSettled(serving);
+      for (const result of results) if (result.status === 'rejected') throw asStoreError(result.reason);
+      return results.every((result) => result.status === 'fulfilled' && result.value);
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+  }
+}
+
+const both = [0, 1] as const;
+
+function asStoreError(error: unknown): RuntimeError {
+  if (error instanceof RuntimeError) return error;
+  return new RuntimeError('store', `the queue of alerts failed: ${(error as Error).message}`, { cause: error });
+}

@@ -1,0 +1,147 @@
+/**
+ * What the queue keeps in its store. All numbers are 8 bytes, big-endian, so that keys are in the order of their numbers;
+ * every key begins with the queue's prefix, so that a store can be shared.
+ *
+ * | key                              | value                                     |                                        |
+ * |----------------------------------|-------------------------------------------|----------------------------------------|
+ * | `a` number                       | the alert: JSON                           | as long as a `d` row has its number    |
+ * | `i` SHA-256 of the alert's ID    | number                                    | as long as its `a` row                 |
+ * | `d` sink lane number             | when it was queued (ms); bytes of the alert | one for each delivery to be made     |
+ * | `n`                              | the next number                           |                                        |
+ * | `s` sink                         | the sink's name: UTF-8                    | for messages                           |
+ *
+ * A sink is the first 8 bytes of the SHA-256 of its name. Lane 0 goes at once, lane 1 with the next digest. Numbers are
+ * given in the order of the coming, and never again.
+ */
+import { createHash } from 'node:crypto';
+import { RuntimeError } from '../../../merkle/runtime/errors.ts';
+import type { LevelBatch, LevelRow } from '../../../merkle/runtime/level.ts';
+import type { Alert } from '../types.ts';
+
+/** What the queue needs of a store: `GuardedLevel` is one. After a rejection it is of no more use. */
+export interface QueueStore {
+  get(key: Uint8Array): Promise<Uint8Array | undefined>;
+  getMany(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]>;
+  write(fill: (batch: LevelBatch) => void): Promise<void>;
+  scan(range: { readonly gte?: Uint8Array; readonly lt?: Uint8Array }, chunk?: number): AsyncGenerator<LevelRow[]>;
+}
+
+export type Lane = 0 | 1;
+
+/** One delivery to be made. */
+export interface Due {
+  readonly number: number;
+  /** Milliseconds since 1970. */
+  readonly queuedAt: number;
+  /** Bytes of the alert's JSON. */
+  readonly size: number;
+}
+
+const NUMBER_SIZE = 8;
+const SINK_SIZE = 8;
+const SCAN = 1024;
+
+export class Rows {
+  readonly store: QueueStore;
+  readonly #prefix: Buffer;
+
+  constructor(store: QueueStore, prefix: Uint8Array) {
+    this.store = store;
+    this.#prefix = Buffer.from(prefix);
+  }
+
+  alert(number: number): Buffer {
+    return this.#key('a', encode(number));
+  }
+
+  id(alertId: string): Buffer {
+    return this.#key('i', createHash('sha256').update(alertId).digest());
+  }
+
+  due(sink: Buffer, lane: Lane, number: number): Buffer {
+    return this.#key('d', sink, Buffer.of(lane), encode(number));
+  }
+
+  next(): Buffer {
+    return this.#key('n');
+  }
+
+  sinkName(sink: Buffer): Buffer {
+    return this.#key('s', sink);
+  }
+
+  /** The next number, and how many deliveries each sink has in each lane. Reads one row for each. */
+  async open(): Promise<{ readonly next: number; readonly counts: Map<string, number> }> {
+    const next = await this.store.get(this.next());
+    const counts = new Map<string, number>();
+    const start = this.#key('d');
+    for await (const rows of this.store.scan({ gte: start, lt: this.#key('e') }, SCAN)) {
+      for (const [key] of rows) {
+        const sink = Buffer.from(key)
+          .subarray(start.length, start.length + SINK_SIZE)
+          .toString('hex');
+        counts.set(sink, (counts.get(sink) ?? 0) + 1);
+      }
+    }
+    return { next: next === undefined ? 0 : decode(next), counts };
+  }
+
+  /** The first `limit` deliveries of a lane, from `from` on. */
+  async first(sink: Buffer, lane: Lane, limit: number, from = 0): Promise<Due[]> {
+    const range = { gte: this.due(sink, lane, from), lt: this.#key('d', sink, Buffer.of(lane + 1)) };
+    for await (const rows of this.store.scan(range, limit)) {
+      return rows.map(([key, value]) => {
+        const bytes = Buffer.from(value);
+        if (bytes.length !== 2 * NUMBER_SIZE) throw damaged();
+        return {
+          number: decode(Buffer.from(key).subarray(-NUMBER_SIZE)),
+          queuedAt: decode(bytes.subarray(0, NUMBER_SIZE)),
+          size: decode(bytes.subarray(NUMBER_SIZE)),
+        };
+      });
+    }
+    return [];
+  }
+
+  /** The alerts of these numbers. */
+  async alerts(numbers: readonly number[]): Promise<Alert[]> {
+    const values = await this.store.getMany(numbers.map((number) => this.alert(number)));
+    return values.map((value) => {
+      if (value === undefined) throw damaged();
+      return JSON.parse(Buffer.from(value).toString('utf8')) as Alert;
+    });
+  }
+
+  #key(kind: string, ...parts: readonly Uint8Array[]): Buffer {
+    return Buffer.concat([this.#prefix, Buffer.from(kind, 'latin1'), ...parts]);
+  }
+}
+
+/** The value of a `d` row. */
+export function dueValue(queuedAt: number, size: number): Buffer {
+  return Buffer.concat([encode(queuedAt), encode(size)]);
+}
+
+export function sinkKey(name: string): Buffer {
+  return createHash('sha256').update(name).digest().subarray(0, SINK_SIZE);
+}
+
+export function encode(number: number): Buffer {
+  const bytes = Buffer.alloc(NUMBER_SIZE);
+  bytes.writeBigUInt64BE(BigInt(number));
+  return bytes;
+}
+
+export function decode(bytes: Uint8Array): number {
+  if (bytes.length !== NUMBER_SIZE) throw damaged();
+  const number = Number(Buffer.from(bytes).readBigUInt64BE());
+  if (!Number.isSafeInteger(number)) throw damaged();
+  return number;
+}
+
+function damaged(): RuntimeError {
+  return new RuntimeError(
+    'store',
+    'the queue of alerts is damaged: move its directory away and start the monitor anew',
+  );
+}

@@ -1,0 +1,124 @@
+/**
+ * E-mail. Each recipient is a sink of its own, `<name>/<address>`: a server that takes a message for some of its recipients
+ * would otherwise make the others lose it, or send it to the first ones again and again.
+ *
+ * Nothing of an alert can become a header: subject and addresses are one printable line, addresses are of a form without
+ * quoting (address.ts), and nodemailer encodes what is not ASCII. The Message-ID follows from the alerts, so that a second
+ * delivery is recognisable.
+ */
+import { once } from 'node:events';
+import { connect, isIP } from 'node:net';
+import { createTransport } from 'nodemailer';
+import { printable } from '../../../errors.ts';
+import type { Alert } from '../../types.ts';
+import { DeliveryError } from '../delivery-error.ts';
+import type { EmailOptions } from '../options.ts';
+import { deliveryId, subjectOf, textOf } from '../render.ts';
+import { openSecret, readCertificates } from '../secret.ts';
+import { type ConfiguredSink, type SinkSettings, settingsOf } from '../sink.ts';
+
+const PORTS = { implicit: 465, starttls: 587, none: 25 } as const;
+
+export class EmailSink implements ConfiguredSink {
+  readonly name: string;
+  readonly settings: SinkSettings;
+  readonly #options: EmailOptions;
+  readonly #to: string;
+
+  /** @param to one of the recipients */
+  constructor(options: EmailOptions, to: string) {
+    this.name = `${options.name}/${to}`;
+    this.settings = settingsOf(options);
+    this.#options = options;
+    this.#to = to;
+  }
+
+  /** @throws DeliveryError `secret` */
+  async check(): Promise<void> {
+    await this.#password();
+    if (this.#options.caFile !== undefined) await readCertificates(this.#options.caFile);
+  }
+
+  /** @throws DeliveryError `network`, `timeout`, `refused`, `secret` */
+  async deliver(alerts: readonly Alert[], signal: AbortSignal): Promise<void> {
+    const { host, tls, user, from, timeout, caFile } = this.#options;
+    const message = {
+      from,
+      to: this.#to,
+      subject: subjectOf(alerts),
+      text: textOf(alerts),
+      messageId: `<${deliveryId(alerts)}@${from.slice(from.lastIndexOf('@') + 1)}>`,
+      // RFC 3834: no vacation notices in answer.
+      headers: { 'Auto-Submitted': 'auto-generated' },
+    };
+    const pass = await this.#password();
+    const ca = caFile === undefined ? {} : { ca: await readCertificates(caFile) };
+    const limit = AbortSignal.timeout(timeout);
+    const stop = AbortSignal.any([signal, limit]);
+    if (signal.aborted) throw this.#failure('timeout', 'was not asked: the monitor stops');
+    const port = this.#options.port ?? PORTS[tls];
+    // A socket of our own, since nodemailer closes none before its server lets it.
+    const socket = connect({ host, port });
+    socket.on('error', () => {});
+    const transport = createTransport({
+      host,
+      port,
+      connection: socket,
+      secure: tls === 'implicit',
+      requireTLS: tls === 'starttls',
+      ignoreTLS: tls === 'none',
+      ...(user !== undefined && pass !== undefined && { auth: { user, pass } }),
+      tls: { minVersion: 'TLSv1.2', rejectUnauthorized: true, ...(isIP(host) === 0 && { servername: host }), ...ca },
+      connectionTimeout: timeout,
+      greetingTimeout: timeout,
+      socketTimeout: timeout,
+      // What an alert holds is text, whatever it looks like.
+      disableFileAccess: true,
+      disableUrlAccess: true,
+    });
+    let sent: Promise<unknown> | undefined;
+    try {
+      await once(socket, 'connect', { signal: stop });
+      sent = transport.sendMail(message);
+      sent.catch(() => {});
+      await Promise.race([sent, aborted(stop)]);
+    } catch (error) {
+      throw this.#translated(error, limit);
+    } finally {
+      socket.destroy();
+      transport.close();
+    }
+  }
+
+  async close(): Promise<void> {}
+
+  async #password(): Promise<string | undefined> {
+    const { passwordFile, passwordEnv } = this.#options;
+    if (passwordFile !== undefined) return await openSecret({ file: passwordFile }, 1);
+    return passwordEnv === undefined ? undefined : await openSecret({ env: passwordEnv }, 1);
+  }
+
+  #translated(error: unknown, limit: AbortSignal): DeliveryError {
+    if (limit.aborted)
+      return this.#failure('timeout', `did not take the message in ${this.#options.timeout} ms`, error);
+    const { responseCode, code } = error as { responseCode?: unknown; code?: unknown };
+    // The text of the answer may repeat what was sent, an encoded password too.
+    if (typeof responseCode === 'number') return this.#failure('refused', `answered ${responseCode}`, error);
+    const refused = code === 'EAUTH' || code === 'EENVELOPE';
+    const what = refused ? 'refuses the message or the user' : 'cannot be reached, or not securely';
+    return this.#failure(refused ? 'refused' : 'network', `${what} (${printable(String(code ?? 'no answer'))})`, error);
+  }
+
+  #failure(reason: DeliveryError['reason'], what: string, cause?: unknown): DeliveryError {
+    const text = `the mail server ${this.#options.host}, for ${this.#to}, ${what}`;
+    return new DeliveryError(reason, text, cause === undefined ? {} : { cause });
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const stop = () => reject(signal.reason as Error);
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+  });
+}

@@ -1,0 +1,126 @@
+/**
+ * A program for each message: no shell, the arguments as configured, the JSON document on standard input, and an
+ * environment of PATH, LANG, TZ and the variables that the configuration names. Exit status 0 means that the alerts were
+ * taken. Its output is read, so that it does not block, and thrown away, but for the beginning of standard error, which
+ * goes into the message of a failure.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { printable } from '../../../errors.ts';
+import type { Alert } from '../../types.ts';
+import { DeliveryError } from '../delivery-error.ts';
+import type { ExecOptions } from '../options.ts';
+import { documentOf } from '../render.ts';
+import { type ConfiguredSink, type SinkSettings, settingsOf } from '../sink.ts';
+
+const PASSED = ['PATH', 'LANG', 'TZ'];
+const WINDOWS = process.platform === 'win32';
+/** Without these Windows starts next to nothing. */
+const PASSED_ON_WINDOWS = ['SystemRoot', 'SystemDrive', 'PATHEXT', 'TEMP'];
+const MAX_ERROR_TEXT = 2048;
+/** More output than this is no output of a hook, in bytes. */
+const MAX_OUTPUT = 1024 * 1024;
+
+export class ExecSink implements ConfiguredSink {
+  readonly name: string;
+  readonly settings: SinkSettings;
+  readonly #options: ExecOptions;
+
+  constructor(options: ExecOptions) {
+    this.name = options.name;
+    this.settings = settingsOf(options);
+    this.#options = options;
+  }
+
+  /** @throws DeliveryError `exec`, `timeout` */
+  deliver(alerts: readonly Alert[], signal: AbortSignal): Promise<void> {
+    const { command, timeout, env } = this.#options;
+    const [program = '', ...args] = command;
+    const limit = AbortSignal.timeout(timeout);
+    const stop = AbortSignal.any([signal, limit]);
+    return new Promise((resolve, reject) => {
+      let child: ChildProcess;
+      try {
+        // A group of its own, so that what it started ends with it.
+        const stdio = ['pipe', 'pipe', 'pipe'] as const;
+        child = spawn(program, args, {
+          shell: false,
+          detached: !WINDOWS,
+          env: environment(env),
+          cwd: '/',
+          stdio: [...stdio],
+          windowsHide: true,
+        });
+      } catch (cause) {
+        return reject(this.#failure('exec', 'cannot be started', cause));
+      }
+      let why: DeliveryError | undefined;
+      const kill = (failure: DeliveryError) => {
+        why ??= failure;
+        killGroup(child);
+        // Somebody outside the group may hold the pipes open.
+        for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy();
+      };
+      const onAbort = () => {
+        const what = limit.aborted ? `did not end in ${timeout} ms and was killed` : 'was killed: the monitor stops';
+        kill(this.#failure('timeout', what));
+      };
+      if (stop.aborted) onAbort();
+      else stop.addEventListener('abort', onAbort, { once: true });
+
+      let errorText = '';
+      let output = 0;
+      const onOutput = (part: Uint8Array) => {
+        output += part.length;
+        if (output > MAX_OUTPUT) kill(this.#failure('exec', `wrote more than ${MAX_OUTPUT} bytes and was killed`));
+      };
+      child.stdout?.on('data', onOutput);
+      child.stderr?.on('data', (part: Uint8Array) => {
+        onOutput(part);
+        if (errorText.length < MAX_ERROR_TEXT) errorText += Buffer.from(part).toString('utf8');
+      });
+      child.on('error', (cause: NodeJS.ErrnoException) => {
+        why ??= this.#failure('exec', `cannot be started: ${cause.code ?? cause.message}`, cause);
+        if (child.pid === undefined) finish(null, null);
+      });
+      const finish = (code: number | null, by: string | null) => {
+        stop.removeEventListener('abort', onAbort);
+        if (why !== undefined) return reject(why);
+        if (code === 0) return resolve();
+        const said = printable(errorText.slice(0, MAX_ERROR_TEXT));
+        reject(
+          this.#failure('exec', `ended with ${code === null ? by : `status ${code}`}${said === '' ? '' : `: ${said}`}`),
+        );
+      };
+      child.on('close', finish);
+      // It may end without reading; its exit status says what that means.
+      child.stdin?.on('error', () => {});
+      child.stdin?.end(documentOf(alerts));
+    });
+  }
+
+  async close(): Promise<void> {}
+
+  #failure(reason: DeliveryError['reason'], what: string, cause?: unknown): DeliveryError {
+    return new DeliveryError(
+      reason,
+      `the program ${this.#options.command[0]} ${what}`,
+      cause === undefined ? {} : { cause },
+    );
+  }
+}
+
+function environment(names: readonly string[]): Record<string, string> {
+  const wanted = [...PASSED, ...(WINDOWS ? PASSED_ON_WINDOWS : []), ...names];
+  const found = wanted.map((name) => [name, process.env[name]] as const);
+  return Object.fromEntries(found.filter((pair): pair is readonly [string, string] => pair[1] !== undefined));
+}
+
+function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined) return;
+  try {
+    if (WINDOWS) child.kill('SIGKILL');
+    else process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    // It has ended already.
+  }
+}
