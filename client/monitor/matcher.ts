@@ -1,0 +1,198 @@
+/** The rules against the entries of the logs: few on this thread, many in the worker pool. */
+import { hash } from 'node:crypto';
+import { encodeBase64 } from '../../merkle/bytes.ts';
+import { createPool, type Pool, TASKS_PER_THREAD, workerUrl } from '../../merkle/runtime/pool.ts';
+import { type BatchAnswer, matchBatch, packBatch, unpackAnswer } from './rules/batch.ts';
+import { RuleEngine } from './rules/engine.ts';
+import type { HitReport } from './rules/report.ts';
+import { escaped } from './rules/text.ts';
+import type { Rule } from './rules/types.ts';
+import type { MatchWorkerData } from './rules/worker.ts';
+import type { Alert, Matcher, SeenEntry } from './types.ts';
+
+/** Which alerts somebody has looked at, and a place to find each alert again: store/acks.ts. */
+export interface Acknowledged {
+  /** Sees what was acknowledged since; cheap. */
+  refresh(): Promise<void>;
+  has(rule: string, identity: string): boolean;
+  /** Resolves when `stele monitor ack` can find them. */
+  remember(alerts: readonly RuleAlert[]): Promise<void>;
+}
+
+/** An alert with whom it is about. */
+export interface RuleAlert {
+  readonly alert: Alert;
+  /** SHA-256, hex. */
+  readonly identity: string;
+}
+
+export interface MatcherOptions {
+  /** Of the pool, which starts when it is first needed; 0: everything runs on the calling thread. Default 0. */
+  readonly threads?: number;
+  readonly acknowledged?: Acknowledged;
+  /** For the time in alerts, in milliseconds since 1970. */
+  readonly now?: () => number;
+}
+
+/** Since the start. */
+export interface MatchCounts {
+  entries: number;
+  /** Alerts returned. */
+  alerts: number;
+  /** Alerts left out because they were acknowledged. */
+  acknowledged: number;
+  /** Entries of which a part could not be read, alerted about or not. */
+  unreadable: number;
+}
+
+export interface ClosableMatcher extends Matcher {
+  readonly counts: Readonly<MatchCounts>;
+  /** Ends the threads; idempotent. */
+  close(): Promise<void>;
+}
+
+/** Fewer entries are compared here: a pool costs 0.3 s to start and a round trip. */
+const INLINE_ENTRIES = 16;
+const INLINE_BYTES = 64 * 1024;
+/** A task of a worker closes at either. */
+const TASK_ENTRIES = 128;
+const TASK_BYTES = 512 * 1024;
+
+/** @throws ClientError `usage` for a pattern that cannot be compiled */
+export function createMatcher(rules: readonly Rule[], options: MatcherOptions = {}): ClosableMatcher {
+  const { threads = 0, acknowledged, now = Date.now } = options;
+  const engine = new RuleEngine(rules);
+  const counts: MatchCounts = { entries: 0, alerts: 0, acknowledged: 0, unreadable: 0 };
+  let pool: Pool | undefined;
+  let closed = false;
+
+  const inPool = async (entries: readonly SeenEntry[]): Promise<BatchAnswer> => {
+    const workerData: MatchWorkerData = { rules };
+    pool ??= createPool({ file: workerUrl(import.meta.url, 'rules/worker'), threads, workerData });
+    try {
+      return unpackAnswer(await pool.run(packBatch(entries)));
+    } catch (error) {
+      if (closed) throw error;
+      // Another task of the same worker may have killed it; a second failure is the caller's to report and try again.
+      return unpackAnswer(await pool.run(packBatch(entries)));
+    }
+  };
+
+  const compare = async (entries: readonly SeenEntry[]): Promise<HitReport[]> => {
+    const hits: HitReport[] = [];
+    const take = (answer: BatchAnswer, start: number): void => {
+      counts.unreadable += answer.unreadable;
+      for (const hit of answer.hits) hits.push({ ...hit, at: hit.at + start });
+    };
+    const tasks = tasksOf(entries);
+    if (threads === 0 || isSmall(entries)) {
+      for (const { start, end } of tasks) {
+        take(matchBatch(engine, entries.slice(start, end)), start);
+        // Whatever else this thread serves gets its turn.
+        if (end < entries.length) await new Promise((resolve) => setImmediate(resolve));
+      }
+      return hits;
+    }
+    // No more copies of bodies at a time than the threads take.
+    let next = 0;
+    const answers: BatchAnswer[] = [];
+    const lane = async (): Promise<void> => {
+      for (let at = next++; at < tasks.length; at = next++) {
+        const { start, end } = tasks[at]!;
+        answers[at] = await inPool(entries.slice(start, end));
+      }
+    };
+    await Promise.all(Array.from({ length: threads * TASKS_PER_THREAD }, lane));
+    for (const [at, answer] of answers.entries()) take(answer, tasks[at]!.start);
+    return hits;
+  };
+
+  return {
+    rules,
+    counts,
+    async match(entries) {
+      const hits = await compare(entries);
+      counts.entries += entries.length;
+      if (hits.length === 0) return [];
+      await acknowledged?.refresh();
+      const time = new Date(now()).toISOString();
+      const fresh: RuleAlert[] = [];
+      for (const hit of hits) {
+        const rule = rules[hit.rule]!;
+        const entry = entries[hit.at]!;
+        const identity = hit.identity ?? Buffer.from(entry.leafHash).toString('hex');
+        if (acknowledged?.has(rule.name, identity)) counts.acknowledged++;
+        else fresh.push({ alert: alertOf(rule, entry, hit, time), identity });
+      }
+      await acknowledged?.remember(fresh);
+      counts.alerts += fresh.length;
+      return fresh.map(({ alert }) => alert);
+    },
+    async close() {
+      closed = true;
+      await pool?.close();
+    },
+  };
+}
+
+/** The same for the same find, so that a second delivery is recognisable. */
+export function ruleAlertId(kind: string, log: string, index: number, rule: string): string {
+  return hash('sha256', JSON.stringify([kind, log, index, rule]), 'hex');
+}
+
+function alertOf(rule: Rule, entry: SeenEntry, hit: HitReport, time: string): Alert {
+  const more = hit.nameCount - hit.names.length;
+  const names = more > 0 ? [...hit.names, `… and ${more} more`] : [...hit.names];
+  const { kind, issuer, key, digest } = hit;
+  return {
+    id: ruleAlertId(kind, entry.log, entry.index, rule.name),
+    kind,
+    severity: rule.severity,
+    log: entry.log,
+    time,
+    summary: summaryOf(rule, entry, hit),
+    rule: rule.name,
+    entry: {
+      index: entry.index,
+      leafHash: encodeBase64(entry.leafHash),
+      names,
+      ...(issuer === undefined ? {} : { issuer }),
+      ...(key === undefined ? {} : { keyFingerprint: key }),
+      ...(digest === undefined ? {} : { digest }),
+    },
+    completeThrough: entry.index + 1,
+  };
+}
+
+function summaryOf(rule: Rule, entry: SeenEntry, { kind, names, nameCount, issuer, key, problem }: HitReport): string {
+  const where = `entry ${entry.index} of ${escaped(entry.log)}`;
+  if (kind === 'unreadable') {
+    return `${where} looks like something that the rule "${rule.name}" watches, and cannot be read: ${problem ?? 'unknown form'}`;
+  }
+  const [first] = names;
+  const by = first === undefined ? (key === undefined ? 'nobody who can be read' : `the key ${key}`) : first;
+  const others = nameCount > 1 ? ` and ${nameCount - 1} more names` : '';
+  const from = issuer === undefined ? '' : ` (issuer ${issuer})`;
+  const what = kind === 'match' ? 'is watched by' : 'is not what is expected by';
+  return `${where}, signed by ${by}${others}${from}, ${what} the rule "${rule.name}"`;
+}
+
+function isSmall(entries: readonly SeenEntry[]): boolean {
+  return entries.length <= INLINE_ENTRIES && entries.reduce((sum, { body }) => sum + body.length, 0) <= INLINE_BYTES;
+}
+
+function tasksOf(entries: readonly SeenEntry[]): { start: number; end: number }[] {
+  const tasks: { start: number; end: number }[] = [];
+  let start = 0;
+  let bytes = 0;
+  for (const [at, { body }] of entries.entries()) {
+    if (at > start && (at - start >= TASK_ENTRIES || bytes + body.length > TASK_BYTES)) {
+      tasks.push({ start, end: at });
+      start = at;
+      bytes = 0;
+    }
+    bytes += body.length;
+  }
+  if (start < entries.length) tasks.push({ start, end: entries.length });
+  return tasks;
+}

@@ -1,0 +1,223 @@
+/**
+ * Compares entries with all rules at once. Pure and synchronous; it runs in the workers and, for few entries, on the main
+ * thread.
+ *
+ * Each alternative of each rule is filed under its most telling condition (digest, key, identity, extension, issuer): exact
+ * values in maps, patterns in one RE2 set a field, which finds all that match in one pass over the text. Only the
+ * alternatives that are found there are then compared in full. 100 rules cost hardly more than one.
+ */
+
+import type { ReadEntry, Signer } from './entry.ts';
+import { PatternSet } from './patterns.ts';
+import { requiredLiteral, textMatcher } from './text.ts';
+import type { Condition, Rule, TextMatch } from './types.ts';
+
+/** One rule that an entry touches. */
+export interface Hit {
+  /** Index of the rule. */
+  readonly rule: number;
+  readonly kind: 'match' | 'unexpected' | 'unreadable';
+  /** Indexes of the signers that the rule alerts about; none where no signer could be read. */
+  readonly signers: readonly number[];
+}
+
+/** Who vouches for a certificate; where it is given, a signer that it refuses is never one that was expected. */
+export type Vouch = (signer: Signer) => boolean;
+
+type Check = (entry: ReadEntry, signer: Signer | undefined) => boolean;
+
+interface Alternative {
+  readonly rule: number;
+  readonly holds: Check;
+}
+
+/** Texts that must be in the bytes of whatever touches an alternative, as bytes of latin1. */
+interface RawLook {
+  readonly rule: number;
+  readonly texts: readonly string[];
+}
+
+export class RuleEngine {
+  readonly #rules: readonly Rule[];
+  readonly #expected: readonly (readonly Check[] | undefined)[];
+  readonly #vouch: Vouch;
+  readonly #digests = new Map<string, Alternative[]>();
+  readonly #keys = new Map<string, Alternative[]>();
+  readonly #identities = new TextIndex<Alternative>();
+  readonly #issuers = new TextIndex<Alternative>();
+  readonly #extensions = new Map<string, TextIndex<Alternative>>();
+  readonly #raw: RawLook[] = [];
+
+  /** @throws ClientError `usage` for a pattern that cannot be compiled; the configuration has found those before */
+  constructor(rules: readonly Rule[], vouch: Vouch = () => true) {
+    this.#rules = rules;
+    this.#vouch = vouch;
+    this.#expected = rules.map((rule) => rule.expect?.map((condition) => conditionCheck(condition, 'every')));
+    for (const [rule, { watch }] of rules.entries()) {
+      for (const condition of watch) {
+        this.#file({ rule, holds: conditionCheck(condition, 'some') }, condition);
+        const texts = rawTexts(condition);
+        if (texts.length > 0) this.#raw.push({ rule, texts });
+      }
+    }
+    for (const index of [this.#identities, this.#issuers, ...this.#extensions.values()]) index.compile();
+  }
+
+  /** The rules that this entry of the log `origin` touches, in their order and each once. */
+  match(entry: ReadEntry, origin: string): Hit[] {
+    const hits = new Map<number, Hit>();
+    const [first] = entry.signers;
+    if (this.#digests.size > 0) {
+      for (const digest of entry.digests) {
+        for (const alternative of this.#digests.get(digest) ?? NO_ALTERNATIVES) {
+          if (first === undefined) this.#found(alternative, entry, -1, origin, hits);
+          for (const at of entry.signers.keys()) this.#found(alternative, entry, at, origin, hits);
+        }
+      }
+    }
+    for (const [at, signer] of entry.signers.entries()) {
+      for (const alternative of this.#keys.get(signer.key) ?? NO_ALTERNATIVES) {
+        this.#found(alternative, entry, at, origin, hits);
+      }
+      for (const { value } of signer.names) {
+        for (const found of this.#identities.find(value)) this.#found(found, entry, at, origin, hits);
+      }
+      if (signer.issuer !== undefined) {
+        for (const found of this.#issuers.find(signer.issuer)) this.#found(found, entry, at, origin, hits);
+      }
+      for (const [name, index] of this.#extensions) {
+        const value = signer.extensions.get(name);
+        if (value === undefined) continue;
+        for (const found of index.find(value)) this.#found(found, entry, at, origin, hits);
+      }
+    }
+    if (entry.problem !== undefined) this.#look(entry, origin, hits);
+    return hits.size < 2 ? [...hits.values()] : [...hits.values()].sort((a, b) => a.rule - b.rule);
+  }
+
+  #file(alternative: Alternative, { digest, key, identity, issuer, extensions = {} }: Condition): void {
+    const byName = Object.entries(extensions);
+    const [extension] = [...byName.filter(([, match]) => typeof match === 'string'), ...byName];
+    if (digest !== undefined) push(this.#digests, digest, alternative);
+    else if (key !== undefined) push(this.#keys, key, alternative);
+    else if (typeof identity === 'string') this.#identities.add(identity, alternative);
+    else if (extension !== undefined && (typeof extension[1] === 'string' || identity === undefined)) {
+      const [name, match] = extension;
+      const index = this.#extensions.get(name) ?? new TextIndex<Alternative>();
+      this.#extensions.set(name, index);
+      index.add(match, alternative);
+    } else if (identity !== undefined) this.#identities.add(identity, alternative);
+    else if (issuer !== undefined) this.#issuers.add(issuer, alternative);
+  }
+
+  #found({ rule, holds }: Alternative, entry: ReadEntry, at: number, origin: string, hits: Map<number, Hit>): void {
+    const { signers = [] } = hits.get(rule) ?? {};
+    if (signers.includes(at) || !this.#applies(rule, origin)) return;
+    const signer = entry.signers[at];
+    if (!holds(entry, signer)) return;
+    const expected = this.#expected[rule];
+    if (expected !== undefined && isExpected(expected, entry, signer, this.#vouch)) return;
+    const kind = expected === undefined ? 'match' : 'unexpected';
+    hits.set(rule, { rule, kind, signers: at < 0 ? signers : [...signers, at] });
+  }
+
+  /** Part of the entry could not be read: does what it holds look like something that a rule watches? */
+  #look(entry: ReadEntry, origin: string, hits: Map<number, Hit>): void {
+    if (this.#raw.length === 0) return;
+    const raw = entry.raw.map((bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1'));
+    for (const { rule, texts } of this.#raw) {
+      if (hits.has(rule) || !this.#applies(rule, origin)) continue;
+      if (texts.every((text) => raw.some((bytes) => bytes.includes(text)))) {
+        hits.set(rule, { rule, kind: 'unreadable', signers: [] });
+      }
+    }
+  }
+
+  #applies(rule: number, origin: string): boolean {
+    const { logs } = this.#rules[rule]!;
+    return logs === undefined || logs.includes(origin);
+  }
+}
+
+const NO_ALTERNATIVES: readonly Alternative[] = [];
+
+function isExpected(expected: readonly Check[], entry: ReadEntry, signer: Signer | undefined, vouch: Vouch): boolean {
+  // What an entry says of itself may cover another signer than the one that is asked about.
+  if (signer === undefined || !expected.some((holds) => holds(entry, signer))) return false;
+  return signer.certificate === undefined || vouch(signer);
+}
+
+/**
+ * @param names whether one name of the certificate is enough (it is watched), or all must hold (they are expected: a
+ * certificate with one expected name and another one is not what was expected)
+ */
+function conditionCheck(condition: Condition, names: 'some' | 'every'): Check {
+  const { identity, issuer, extensions = {}, key, digest } = condition;
+  const isIdentity = identity === undefined ? undefined : textMatcher(identity);
+  const isIssuer = issuer === undefined ? undefined : textMatcher(issuer);
+  const byName = Object.entries(extensions).map(([name, match]) => ({ name, is: textMatcher(match) }));
+  return (entry, signer) => {
+    if (digest !== undefined && !entry.digests.includes(digest)) return false;
+    if (key !== undefined && signer?.key !== key) return false;
+    if (isIdentity !== undefined) {
+      const values = signer?.names ?? [];
+      if (values.length === 0 || !values[names](({ value }) => isIdentity(value))) return false;
+    }
+    if (isIssuer !== undefined && (signer?.issuer === undefined || !isIssuer(signer.issuer))) return false;
+    return byName.every(({ name, is }) => {
+      const value = signer?.extensions.get(name);
+      return value !== undefined && is(value);
+    });
+  };
+}
+
+/** What a raw look searches: the names and digests of the condition, not its issuer, which half of a log shares. */
+function rawTexts({ identity, extensions = {}, digest }: Condition): string[] {
+  const texts = [identity, ...Object.values(extensions)].flatMap((match) => {
+    const text = match === undefined ? '' : literalOf(match);
+    // Shorter ones are everywhere.
+    return text.length < MIN_RAW ? [] : [Buffer.from(text, 'utf8').toString('latin1')];
+  });
+  if (digest !== undefined) texts.push(Buffer.from(digest, 'hex').toString('base64'));
+  return texts;
+}
+
+const MIN_RAW = 6;
+
+function literalOf(match: TextMatch): string {
+  return typeof match === 'string' ? match : requiredLiteral(match.pattern);
+}
+
+function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
+  const list = map.get(key);
+  if (list === undefined) map.set(key, [value]);
+  else list.push(value);
+}
+
+/** Texts and patterns, each with what it stands for. */
+class TextIndex<T> {
+  readonly #exact = new Map<string, T[]>();
+  readonly #patterns: string[] = [];
+  readonly #values: T[] = [];
+  #set: PatternSet | undefined;
+
+  add(match: TextMatch, value: T): void {
+    if (typeof match === 'string') {
+      push(this.#exact, match, value);
+      return;
+    }
+    this.#patterns.push(match.pattern);
+    this.#values.push(value);
+  }
+
+  compile(): void {
+    if (this.#patterns.length > 0) this.#set = new PatternSet(this.#patterns);
+  }
+
+  find(text: string): readonly T[] {
+    const exact = this.#exact.get(text);
+    const matched = this.#set?.match(text);
+    if (matched === undefined || matched.length === 0) return exact ?? [];
+    return [...(exact ?? []), ...matched.map((at) => this.#values[at]!)];
+  }
+}

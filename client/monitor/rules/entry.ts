@@ -1,0 +1,251 @@
+/**
+ * What an entry of a log says about who signed what: the `hashedrekord` 0.0.2 of Rekor v2 (rekor-tiles 2.3.0), its `dsse`
+ * 0.0.2, and of Rekor v1 `hashedrekord`, `rekord`, `dsse` and `intoto` as far as they carry keys or certificates.
+ *
+ * Nothing here is verified: a certificate is read, its chain is not followed, and the signature is the log's business.
+ */
+import { hash } from 'node:crypto';
+import { ClientError } from '../../errors.ts';
+import { type JsonObject, parseJson } from '../../json.ts';
+import { type Certificate, parseCertificate } from '../../x509/certificate.ts';
+import { identityOf } from '../../x509/fulcio.ts';
+
+export interface SignerName {
+  /** `email`, `uri`, `dns`, `ip` or `other`. */
+  readonly type: string;
+  readonly value: string;
+}
+
+/** Who an entry names as the signer. */
+export interface Signer {
+  /** Subject alternative names; none for a bare key. */
+  readonly names: readonly SignerName[];
+  readonly issuer?: string;
+  /** Fulcio's extensions, each by its name where it has one and by its OID. */
+  readonly extensions: ReadonlyMap<string, string>;
+  /** SHA-256 of the SubjectPublicKeyInfo, hex. */
+  readonly key: string;
+  readonly certificate?: Certificate;
+}
+
+export interface ReadEntry {
+  /** `hashedrekord`, `dsse` …; '' where not even that can be read. */
+  readonly kind: string;
+  /** Digests of what was signed, hex; for `dsse` and `intoto` of the payload. */
+  readonly digests: readonly string[];
+  readonly signers: readonly Signer[];
+  /** Why a part of it could not be read; the rest is still there. */
+  readonly problem?: string;
+  /** The bytes in that part, decoded: where a raw look can find names. */
+  readonly raw: readonly Uint8Array[];
+}
+
+const MAX_BODY = 65_535;
+const MAX_SIGNERS = 64;
+
+/** Of any bytes; never throws. */
+export function readEntry(body: Uint8Array): ReadEntry {
+  const text = Buffer.from(body.buffer, body.byteOffset, body.length).toString('latin1');
+  const plain = readCanonical(text);
+  const found = new Found();
+  if (plain !== undefined) {
+    found.kind = 'hashedrekord';
+    found.digest64(plain.digest);
+    found.der64(plain.content, plain.certificate);
+    return found.entry(body);
+  }
+  try {
+    readAny(parseJson(body, 'the entry', MAX_BODY), found);
+  } catch (error) {
+    found.fail(error);
+    found.decode(text);
+  }
+  return found.entry(body);
+}
+
+const HEAD = '{"apiVersion":"0.0.2","kind":"hashedrekord","spec":{"hashedRekordV002":{"data":{"algorithm":"SHA2_';
+const CERTIFICATE = ',"x509Certificate":{"rawBytes":"';
+const PUBLIC_KEY = ',"publicKey":{"rawBytes":"';
+const TAIL = '"}}}}}}';
+
+interface Plain {
+  readonly digest: string;
+  readonly content: string;
+  readonly certificate: boolean;
+}
+
+/**
+ * The canonical form of Rekor v2 by its bytes, which is nearly every entry: 1 µs, against 15 µs for the strict parser,
+ * and no less strict, as nothing else may stand between the members.
+ */
+function readCanonical(text: string): Plain | undefined {
+  if (!text.startsWith(HEAD) || !text.endsWith(TAIL)) return undefined;
+  let at = HEAD.length + 3;
+  const after = (label: string): string | undefined => {
+    if (!text.startsWith(label, at)) return undefined;
+    const start = at + label.length;
+    at = text.indexOf('"', start);
+    return at < 0 ? undefined : text.slice(start, at);
+  };
+  const digest = after('","digest":"');
+  if (digest === undefined || after('"},"signature":{"content":"') === undefined) return undefined;
+  if (after('","verifier":{"keyDetails":"') === undefined) return undefined;
+  at++;
+  const certificate = text.startsWith(CERTIFICATE, at);
+  const content = after(certificate ? CERTIFICATE : PUBLIC_KEY);
+  return content === undefined || at !== text.length - TAIL.length ? undefined : { digest, content, certificate };
+}
+
+/** Gathers what is found, and the first thing that went wrong. */
+class Found {
+  kind = '';
+  readonly #digests: string[] = [];
+  readonly #signers: Signer[] = [];
+  readonly #raw: Uint8Array[] = [];
+  #problem: string | undefined;
+
+  entry(body: Uint8Array): ReadEntry {
+    const { kind } = this;
+    const found = { kind, digests: this.#digests, signers: this.#signers };
+    if (this.#problem === undefined) return { ...found, raw: [] };
+    return { ...found, problem: this.#problem, raw: [body, ...this.#raw] };
+  }
+
+  fail(error: unknown): void {
+    this.#problem ??= error instanceof ClientError ? error.message : 'it cannot be read';
+  }
+
+  /** Whatever is base64 in a text that cannot be read as an entry, and in the PEM that comes of it. */
+  decode(text: string, depth = 0): void {
+    for (const [run] of text.matchAll(/[A-Za-z0-9+/]{40,}/g)) {
+      const bytes = Buffer.from(run, 'base64');
+      this.#raw.push(bytes);
+      if (depth === 0) this.decode(bytes.toString('latin1').replace(/\s/g, ''), 1);
+    }
+  }
+
+  digest64(text: unknown): void {
+    const bytes = base64(text);
+    if (bytes === undefined) this.#problem ??= 'its digest is not base64';
+    else this.digest(bytes.toString('hex'));
+  }
+
+  digest(hex: unknown): void {
+    if (typeof hex === 'string' && /^[0-9a-f]{64,128}$/.test(hex)) this.#digests.push(hex);
+  }
+
+  /** Base64 of DER: a certificate or a key. */
+  der64(text: unknown, certificate: boolean): void {
+    const der = base64(text);
+    if (der === undefined) this.#problem ??= `its ${certificate ? 'certificate' : 'key'} is not base64`;
+    else this.#der(der, certificate);
+  }
+
+  /** Base64 of PEM: certificate (the first of a chain) or public key. */
+  pem64(text: unknown): void {
+    const pem = base64(text);
+    const block = pem === undefined ? null : PEM.exec(pem.toString('latin1'));
+    const der = block === null ? undefined : base64(block[2]!.replace(/\s+/g, ''));
+    if (pem === undefined || block === null || der === undefined) {
+      this.#problem ??= 'its key or certificate is not base64 of PEM';
+      if (pem !== undefined) this.#raw.push(pem);
+    } else this.#der(der, block[1] === 'CERTIFICATE');
+  }
+
+  #der(der: Buffer, certificate: boolean): void {
+    if (this.#signers.length >= MAX_SIGNERS) {
+      this.#problem ??= `it has more than ${MAX_SIGNERS} signers`;
+      return;
+    }
+    try {
+      this.#signers.push(certificate ? certificateSigner(der) : keySigner(der));
+    } catch (error) {
+      this.fail(error);
+      this.#raw.push(der);
+    }
+  }
+}
+
+const PEM = /^\s*-----BEGIN (CERTIFICATE|PUBLIC KEY)-----([A-Za-z0-9+/=\s]+)-----END \1-----/;
+
+function certificateSigner(der: Uint8Array): Signer {
+  const certificate = parseCertificate(der);
+  const { names, issuer, extensions } = identityOf(certificate);
+  const key = fingerprint(certificate.spki);
+  return { names, ...(issuer === undefined ? {} : { issuer }), extensions, key, certificate };
+}
+
+const NONE: ReadonlyMap<string, string> = new Map();
+
+function keySigner(spki: Uint8Array): Signer {
+  return { names: [], extensions: NONE, key: fingerprint(spki) };
+}
+
+function fingerprint(spki: Uint8Array): string {
+  return hash('sha256', spki, 'hex');
+}
+
+/** Padded standard base64, strictly; undefined for anything else. */
+function base64(text: unknown): Buffer | undefined {
+  if (typeof text !== 'string') return undefined;
+  const bytes = Buffer.from(text, 'base64');
+  return bytes.length > 0 && bytes.toString('base64') === text ? bytes : undefined;
+}
+
+function readAny(value: unknown, found: Found): void {
+  const { kind, apiVersion, spec } = fields(value);
+  if (typeof kind === 'string') found.kind = kind;
+  const body = fields(spec);
+  const read = READERS[`${String(kind)} ${String(apiVersion)}`];
+  if (read === undefined) throw new ClientError('unsupported', 'it is of a kind that is not read here');
+  read(body, found);
+}
+
+const READERS: Readonly<Record<string, (spec: JsonObject, found: Found) => void>> = {
+  'hashedrekord 0.0.2': (spec, found) => {
+    const { data, signature } = fields(spec.hashedRekordV002);
+    found.digest64(fields(data).digest);
+    verifier(fields(signature).verifier, found);
+  },
+  'dsse 0.0.2': (spec, found) => {
+    const { payloadHash, signatures } = fields(spec.dsseV002);
+    found.digest64(fields(payloadHash).digest);
+    for (const signature of items(signatures)) verifier(fields(signature).verifier, found);
+  },
+  'hashedrekord 0.0.1': plainV1,
+  'rekord 0.0.1': plainV1,
+  'dsse 0.0.1': (spec, found) => {
+    found.digest(fields(spec.payloadHash).value);
+    for (const signature of items(spec.signatures)) found.pem64(fields(signature).verifier);
+  },
+  'intoto 0.0.1': (spec, found) => {
+    found.digest(fields(fields(spec.content).payloadHash ?? {}).value);
+    found.pem64(spec.publicKey);
+  },
+  'intoto 0.0.2': (spec, found) => {
+    const content = fields(spec.content);
+    found.digest(fields(content.payloadHash ?? {}).value);
+    for (const signature of items(fields(content.envelope).signatures)) found.pem64(fields(signature).publicKey);
+  },
+};
+
+function plainV1(spec: JsonObject, found: Found): void {
+  found.digest(fields(fields(spec.data).hash).value);
+  found.pem64(fields(fields(spec.signature).publicKey).content);
+}
+
+function verifier(value: unknown, found: Found): void {
+  const { x509Certificate, publicKey } = fields(value);
+  const certificate = x509Certificate !== undefined;
+  found.der64(fields(certificate ? x509Certificate : publicKey).rawBytes, certificate);
+}
+
+function fields(value: unknown): JsonObject {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JsonObject;
+  throw new ClientError('malformed', 'it does not have the form of its kind');
+}
+
+function items(value: unknown): readonly unknown[] {
+  if (Array.isArray(value)) return value;
+  throw new ClientError('malformed', 'it does not have the form of its kind');
+}

@@ -1,0 +1,38 @@
+/** Many RE2 patterns against one text, in one pass. */
+import { RE2Set } from 're2js';
+
+/** Texts whose result is kept: issuers, repositories and workflows come again and again. */
+const KEPT = 4096;
+const MAX_KEPT_LENGTH = 512;
+/** Of the automaton; past it RE2 forgets states and finds them again. */
+const MAX_MEMORY = 4 * 1024 * 1024;
+const NONE: readonly number[] = [];
+
+export class PatternSet {
+  readonly #set = new RE2Set(RE2Set.ANCHOR_BOTH, 0, MAX_MEMORY);
+  /** Least recently used first: a Map keeps the order of insertion. */
+  readonly #kept = new Map<string, readonly number[]>();
+
+  /** Patterns that compile (`compilePattern`). */
+  constructor(patterns: readonly string[]) {
+    for (const pattern of patterns) this.#set.add(pattern);
+    this.#set.compile();
+  }
+
+  /** Indexes of the patterns that match the whole of `text`. */
+  match(text: string): readonly number[] {
+    const kept = this.#kept.get(text);
+    if (kept !== undefined) {
+      this.#kept.delete(text);
+      this.#kept.set(text, kept);
+      return kept;
+    }
+    const found = this.#set.match(text);
+    const result = found.length === 0 ? NONE : found;
+    if (text.length <= MAX_KEPT_LENGTH) {
+      if (this.#kept.size >= KEPT) this.#kept.delete(this.#kept.keys().next().value!);
+      this.#kept.set(text, result);
+    }
+    return result;
+  }
+}

@@ -1,0 +1,68 @@
+/** What of a hit goes into an alert, and whom an acknowledgement is about. */
+import { hash } from 'node:crypto';
+import type { Hit } from './engine.ts';
+import type { ReadEntry, Signer } from './entry.ts';
+import { escaped } from './text.ts';
+
+/** Small and plain: it comes back from a worker as JSON. */
+export interface HitReport {
+  /** Index of the entry in its batch. */
+  readonly at: number;
+  readonly rule: number;
+  readonly kind: Hit['kind'];
+  /** Escaped, at most 20. */
+  readonly names: readonly string[];
+  /** How many there are. */
+  readonly nameCount: number;
+  readonly issuer?: string;
+  readonly key?: string;
+  readonly digest?: string;
+  /** SHA-256, hex, over who signed: see `signerIdentity`. Absent where nobody could be read. */
+  readonly identity?: string;
+  /** What of the entry could not be read. */
+  readonly problem?: string;
+}
+
+const MAX_SHOWN_NAMES = 20;
+
+export function hitReport(at: number, entry: ReadEntry, { rule, kind, signers }: Hit): HitReport {
+  const found = signers.map((index) => entry.signers[index]!);
+  const names = found.flatMap((signer) => signer.names);
+  const issuer = found.find((signer) => signer.issuer !== undefined)?.issuer;
+  const key = found[0]?.key;
+  const digest = entry.digests[0];
+  const { problem } = entry;
+  return {
+    at,
+    rule,
+    kind,
+    names: names.slice(0, MAX_SHOWN_NAMES).map(({ value }) => escaped(value)),
+    nameCount: names.length,
+    ...(issuer === undefined ? {} : { issuer: escaped(issuer) }),
+    ...(key === undefined ? {} : { key }),
+    ...(digest === undefined ? {} : { digest }),
+    ...(found.length === 0 ? {} : { identity: identityHash(found) }),
+    ...(problem === undefined ? {} : { problem: escaped(problem) }),
+  };
+}
+
+/** Extensions that differ from one run of the same workflow to the next, and say nothing of who it is. */
+const OF_ONE_RUN: ReadonlySet<string> = new Set([3, 10, 13, 19, 21].map((number) => `1.3.6.1.4.1.57264.1.${number}`));
+
+function identityHash(signers: readonly Signer[]): string {
+  return hash('sha256', JSON.stringify(signers.map(signerIdentity).sort()), 'hex');
+}
+
+/**
+ * Whom an acknowledgement is about: all names with their types, the issuer, the authority and every extension that is not
+ * of one run. A key alone, and a certificate that names no issuer, is the key and the names: anybody can write a
+ * certificate with the same names.
+ */
+function signerIdentity(signer: Signer): string {
+  const names = signer.names.map(({ type, value }) => [type, value]);
+  const { certificate, issuer } = signer;
+  if (certificate === undefined || issuer === undefined) return JSON.stringify(['key', names, signer.key]);
+  const extensions = [...signer.extensions].filter(([name]) => /^\d/.test(name) && !OF_ONE_RUN.has(name)).sort();
+  const authority = Buffer.from(certificate.authorityKeyId ?? []).toString('hex');
+  return JSON.stringify(['certificate', names, issuer, certificate.issuer, authority, extensions]);
+}

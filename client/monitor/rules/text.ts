@@ -1,0 +1,98 @@
+/** Names and values of unknown origin: how they are compared, and how they are shown. */
+import { RE2JS } from 're2js';
+import { ClientError } from '../../errors.ts';
+import type { TextMatch } from './types.ts';
+
+/** Characters of a pattern. */
+export const MAX_PATTERN = 512;
+const MAX_SHOWN = 300;
+
+/**
+ * `text` on one line, with control characters, right-to-left marks and everything else that shows as something it is not
+ * written as `\u{202e}`, and `\` as `\\`, so that two different texts never look the same for that reason. At most 300
+ * characters; a longer one ends with `…`.
+ */
+export function escaped(text: string): string {
+  // Also variation selectors and fillers (Default_Ignorable), and spaces other than the common one.
+  const clean = text
+    .slice(0, MAX_SHOWN + 1)
+    .replace(
+      /[\\\p{Cc}\p{Cf}\p{Cn}\p{Co}\p{Zl}\p{Zp}\p{Surrogate}\p{Default_Ignorable_Code_Point}]|(?! )\p{Zs}/gu,
+      (char) => (char === '\\' ? '\\\\' : `\\u{${char.codePointAt(0)!.toString(16)}}`),
+    );
+  return text.length > MAX_SHOWN || clean.length > MAX_SHOWN ? `${clean.slice(0, MAX_SHOWN)}…` : clean;
+}
+
+/**
+ * A pattern in RE2's syntax, which takes time linear in the text; it must match the whole text.
+ *
+ * @throws ClientError `usage` for a pattern that is none, or over 512 characters; the message says why
+ */
+export function compilePattern(pattern: string): RE2JS {
+  if (pattern === '' || pattern.length > MAX_PATTERN) {
+    throw new ClientError('usage', `a pattern has 1 to ${MAX_PATTERN} characters, not ${pattern.length}`);
+  }
+  try {
+    return RE2JS.compile(pattern);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new ClientError('usage', `${escaped(why)} (RE2 syntax: no look-around, no back-references)`, { cause });
+  }
+}
+
+/** A comparison made once and used often. */
+export function textMatcher(match: TextMatch): (text: string) => boolean {
+  if (typeof match === 'string') return (text) => text === match;
+  const pattern = compilePattern(match.pattern);
+  return (text) => pattern.matches(text);
+}
+
+/**
+ * The longest text that must occur in whatever `pattern` matches, as far as a simple look tells: '' where it does not.
+ * It errs on the side of ''.
+ */
+export function requiredLiteral(pattern: string): string {
+  // Flags change what a letter means, alternatives make every part optional, and a quoted part has its own rules.
+  if (/\(\?|\||\\[QpPx]/.test(pattern)) return '';
+  let best = '';
+  let run = '';
+  let depth = 0;
+  const end = (): void => {
+    if (run.length > best.length) best = run;
+    run = '';
+  };
+  for (let at = 0; at < pattern.length; at++) {
+    const char = pattern[at]!;
+    if (char === '[') {
+      end();
+      at = classEnd(pattern, at);
+    } else if (char === '(' || char === ')') {
+      end();
+      depth += char === '(' ? 1 : -1;
+    } else if (char === '*' || char === '?' || char === '+' || char === '{') {
+      // The character before may be left out.
+      run = run.slice(0, -1);
+      end();
+      if (char === '{') at = Math.max(at, pattern.indexOf('}', at));
+    } else if (char === '\\') {
+      const next = pattern[++at] ?? '';
+      if (/[A-Za-z0-9]/.test(next)) end();
+      else if (depth === 0) run += next;
+    } else if (char === '.' || char === '^' || char === '$') end();
+    else if (depth === 0) run += char;
+  }
+  end();
+  return best;
+}
+
+/** Where the class that begins at `at` ends: `[]a]` holds two characters, `[[:alpha:]]` one class of its own. */
+function classEnd(pattern: string, at: number): number {
+  let i = at + 1;
+  if (pattern[i] === '^') i++;
+  if (pattern[i] === ']') i++;
+  for (; i < pattern.length && pattern[i] !== ']'; i++) {
+    if (pattern[i] === '\\') i++;
+    else if (pattern.startsWith('[:', i)) i = Math.max(i, pattern.indexOf(':]', i) + 1);
+  }
+  return i;
+}
