@@ -51,6 +51,14 @@ export function parseCheckpoint(text: string): Checkpoint {
   return { origin, size: parseSize(size), root: parseRoot(root), extensions };
 }
 
+/** What the extension line of a log's last checkpoint starts with, as Rekor v2 writes it; the time follows. */
+export const FROZEN_MARK = 'Log frozen — ';
+
+/** Whether the log says in it that it signs no further entry. */
+export function isFrozen({ extensions }: Pick<Checkpoint, 'extensions'>): boolean {
+  return extensions.some((line) => line.startsWith(FROZEN_MARK));
+}
+
 function parseSize(text: string): number {
   try {
     return parseDecimal(text);

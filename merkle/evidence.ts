@@ -10,13 +10,15 @@
  * - With `proof`, `first` is the smaller, of size n, and `proof.hashes` is a consistency proof (RFC 6962 section 2.1.2)
  *   from (n, `proof.root`) to `second`, which verifies, while `proof.root` is not the root of `first`. `second` thus
  *   commits to a tree whose first n entries are not those of `first`.
+ * - Without `proof` too, `first` says that the log is frozen, and `second` is larger: the log has broken its word, though
+ *   both trees may be true.
  *
  * A proof that merely does not verify is no evidence: everybody can send a genuine checkpoint with garbage.
  *
  * What remains to the reader is whether `keys` are the keys of the log.
  */
 import { decodeBase64, decodeUtf8, encodeBase64, encodeUtf8, equal } from './bytes.ts';
-import { type Checkpoint, parseCheckpoint } from './checkpoint.ts';
+import { type Checkpoint, isFrozen, parseCheckpoint } from './checkpoint.ts';
 import { type CosignaturePrimitives, checkpointVerifier, nobleCosignaturePrimitives } from './cosignature.ts';
 import { MerkleError } from './errors.ts';
 import { formatVerifierKey, openNote, parseVerifierKey, type VerifierKey } from './note.ts';
@@ -34,7 +36,7 @@ export interface Evidence {
 
 export interface EvidenceFinding {
   readonly origin: string;
-  readonly kind: 'two-roots' | 'two-histories';
+  readonly kind: 'two-roots' | 'two-histories' | 'grew-after-freeze';
   readonly firstSize: number;
   readonly secondSize: number;
   /** Keys that signed the first and the second. */
@@ -70,6 +72,8 @@ export function verifyEvidence(
     secondKeys: second.keys,
   };
   if (proof === undefined) {
+    if (isFrozen(first.checkpoint) && found.secondSize > found.firstSize)
+      return { ...found, kind: 'grew-after-freeze' };
     if (found.firstSize !== found.secondSize) throw badEvidence('its checkpoints are of different sizes');
     if (equal(first.checkpoint.root, second.checkpoint.root)) throw badEvidence('its checkpoints have the same root');
     return { ...found, kind: 'two-roots' };

@@ -8,7 +8,7 @@ import type { IncomingMessage } from 'node:http';
 import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { decodeUtf8 } from '../merkle/bytes.ts';
-import { MAX_EVIDENCE, parseEvidence, verifyEvidence } from '../merkle/evidence.ts';
+import { type EvidenceFinding, MAX_EVIDENCE, parseEvidence, verifyEvidence } from '../merkle/evidence.ts';
 import { formatVerifierKey } from '../merkle/note.ts';
 import { RuntimeError } from '../merkle/runtime/errors.ts';
 import { isThere, readFileIfThere } from '../merkle/runtime/files.ts';
@@ -61,7 +61,7 @@ export function listKnownLogs(config: Config): Promise<{ logs: Listing[] }> {
 /** What a file of evidence shows. */
 export interface EvidenceReport {
   readonly origin: string;
-  readonly kind: 'two-roots' | 'two-histories';
+  readonly kind: EvidenceFinding['kind'];
   readonly firstSize: number;
   readonly secondSize: number;
   /** Keys that signed; whether they are the log's is for the reader to know. */

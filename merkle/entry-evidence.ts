@@ -1,0 +1,121 @@
+/**
+ * A bundle's entry that is not the one in the tree, for others to look at. One JSON object on one line:
+ *
+ *   {"format":"stele-bad-entry/v1","keys":["<vkey>",…],"checkpoint":"<note>","index":7,"leafHash":"<base64>",
+ *    "hashes":["<base64>",…],"served":"<base64>"}
+ *
+ * `hashes` is the inclusion proof (RFC 6962 section 2.1.1) of `leafHash` at `index` under the root of `checkpoint`, which
+ * the keys have signed; `served` are the bytes that stood in the bundle at that place (none where the bundle ended before),
+ * and their leaf hash is another.
+ *
+ * So it is proven which leaf the log has committed to, and that these bytes are not it. That the log served them is the
+ * word of whoever wrote the file: a bundle is not signed. Evidence against the log itself is in evidence.ts.
+ */
+import { checkedSize, decodeBase64, decodeUtf8, encodeBase64, encodeUtf8, equal } from './bytes.ts';
+import { parseCheckpoint } from './checkpoint.ts';
+import { type CosignaturePrimitives, checkpointVerifier, nobleCosignaturePrimitives } from './cosignature.ts';
+import { MerkleError } from './errors.ts';
+import { formatVerifierKey, openNote, parseVerifierKey, type VerifierKey } from './note.ts';
+import { MAX_PROOF, verifyInclusion } from './proof.ts';
+import { leafHash as leafHashOf, type Sha256, sha256 } from './rfc6962.ts';
+
+export interface EntryEvidence {
+  /** The log's keys that signed the checkpoint: one or more. */
+  readonly keys: readonly VerifierKey[];
+  /** Signed checkpoint, as a note. */
+  readonly checkpoint: string;
+  /** Of the entry, from 0. */
+  readonly index: number;
+  /** The leaf that the tree has there: 32 bytes. */
+  readonly leafHash: Uint8Array;
+  readonly hashes: readonly Uint8Array[];
+  /** What stood in the bundle. */
+  readonly served: Uint8Array;
+}
+
+export interface EntryFinding {
+  readonly origin: string;
+  readonly size: number;
+  readonly index: number;
+  readonly leafHash: Uint8Array;
+  /** Leaf hash of what was served. */
+  readonly servedHash: Uint8Array;
+}
+
+const FORMAT = 'stele-bad-entry/v1';
+const MAX_KEYS = 16;
+
+/** How a file of this kind begins, whatever follows. */
+export const ENTRY_EVIDENCE_START = `{"format":"${FORMAT}"`;
+
+/**
+ * What the file shows.
+ *
+ * @throws MerkleError `bad-evidence` where it shows nothing, or an error of its note, signatures or proof
+ */
+export function verifyEntryEvidence(
+  { keys, checkpoint, index, leafHash, hashes, served }: EntryEvidence,
+  primitives: CosignaturePrimitives = nobleCosignaturePrimitives,
+  hash: Sha256 = sha256,
+): EntryFinding {
+  const { text } = openNote(
+    checkpoint,
+    keys.map((key) => checkpointVerifier(key, primitives)),
+  );
+  const { origin, size, root } = parseCheckpoint(text);
+  verifyInclusion({ index, size, leafHash, root, hashes }, hash);
+  const servedHash = leafHashOf(served, hash);
+  if (equal(servedHash, leafHash)) throw badEvidence('the bytes are the entry that the tree has there');
+  return { origin, size, index, leafHash, servedHash };
+}
+
+/** One line of JSON, with its newline. */
+export function formatEntryEvidence(evidence: EntryEvidence): string {
+  return `${JSON.stringify({
+    format: FORMAT,
+    keys: evidence.keys.map(formatVerifierKey),
+    checkpoint: evidence.checkpoint,
+    index: evidence.index,
+    leafHash: encodeBase64(evidence.leafHash),
+    hashes: evidence.hashes.map(encodeBase64),
+    served: encodeBase64(evidence.served),
+  })}\n`;
+}
+
+/**
+ * The evidence in a file of at most `MAX_EVIDENCE` bytes; what it shows is for `verifyEntryEvidence` to say.
+ *
+ * @throws MerkleError `bad-evidence` for anything that `formatEntryEvidence` would not write
+ */
+export function parseEntryEvidence(file: Uint8Array | string): EntryEvidence {
+  let evidence: EntryEvidence;
+  let text: string;
+  try {
+    text = decodeUtf8(typeof file === 'string' ? encodeUtf8(file) : file);
+    evidence = read(JSON.parse(text));
+  } catch (cause) {
+    throw badEvidence('it is not what this version of Stele writes', cause);
+  }
+  if (formatEntryEvidence(evidence) === text) return evidence;
+  throw badEvidence('its JSON has other fields, another order or other white space');
+}
+
+/** What is not of the type that is assumed here ends in a TypeError, or fails the comparison afterwards. */
+function read(value: unknown): EntryEvidence {
+  const { keys, checkpoint, index, leafHash, hashes, served } = value as Record<string, unknown>;
+  if (!Array.isArray(keys) || keys.length > MAX_KEYS) throw badEvidence(`it has more than ${MAX_KEYS} keys`);
+  if (!Array.isArray(hashes) || hashes.length > MAX_PROOF) throw badEvidence('its proof is too long');
+  if (typeof checkpoint !== 'string') throw badEvidence('it has no checkpoint');
+  return {
+    keys: keys.map((key) => parseVerifierKey(String(key))),
+    checkpoint,
+    index: checkedSize(Number(index), 'index'),
+    leafHash: decodeBase64(String(leafHash)),
+    hashes: hashes.map((hash) => decodeBase64(String(hash))),
+    served: decodeBase64(String(served)),
+  };
+}
+
+function badEvidence(why: string, cause?: unknown): MerkleError {
+  return new MerkleError('bad-evidence', `the evidence is wrong: ${why}`, { cause });
+}
