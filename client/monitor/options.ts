@@ -13,26 +13,22 @@ export interface FollowedLog {
   readonly policy?: Policy;
   /** It was declared frozen: true for the size at which it is first seen, or that size. */
   readonly frozen?: boolean | number;
-  readonly peers?: readonly Peer[];
+  /** Other views: http(s) URLs of copies of the log or of witnesses, or directories. */
+  readonly peers?: readonly string[];
+  /** It came by a signing configuration. */
+  readonly shard?: boolean;
 }
 
-/** Another view of the same log. */
-export interface Peer {
-  /** For people and metrics. */
-  readonly name: string;
-  /** `witness`: asked for `<location>/<hash of the origin>/checkpoint`; `view`: for `<location>/checkpoint`. */
-  readonly kind: 'witness' | 'view';
-  /** An http(s) URL, for a view also a directory. */
-  readonly location: string;
-}
-
-/** A log that appears in a Sigstore `signing_config.json` is followed as well, with its key from `trusted_root.json`. */
+/** A `signing_config.json` of Sigstore, whose logs are followed as they come, with their keys from `trusted_root.json`. */
 export interface ShardSource {
-  /** Path or http(s) URL of each. */
+  /** For messages. */
+  readonly name: string;
+  /** Paths, read anew each minute. */
   readonly signingConfig: string;
   readonly trustedRoot: string;
-  /** For the new logs. */
+  /** Their quorum. */
   readonly policy?: Policy;
+  readonly peers?: readonly string[];
 }
 
 /** All times in milliseconds. */

@@ -1,0 +1,39 @@
+/**
+ * Keeps what a log can be blamed for as files, which anybody can check alone with `stele verify --evidence FILE`. The name
+ * is `<origin hash, 16 digits>-<hash of the content, 16 digits>.json`, so that one and the same find is kept once.
+ */
+import { join } from 'node:path';
+import { encodeHex, encodeUtf8 } from '../../../merkle/bytes.ts';
+import { type EntryEvidence, formatEntryEvidence } from '../../../merkle/entry-evidence.ts';
+import { type Evidence, formatEvidence } from '../../../merkle/evidence.ts';
+import { isThere, makeDirDurable, namesIn, writeFileDurable } from '../../../merkle/runtime/files.ts';
+import { fastSha256 } from '../../../merkle/runtime/hash.ts';
+import { originHash } from '../../../merkle/witness.ts';
+
+/** Files of one log: one that lies in a new way each second shall not fill the disk. */
+const MAX_FILES = 100;
+
+export class EvidenceFiles {
+  readonly #dir: string;
+
+  constructor(dir: string) {
+    this.#dir = dir;
+  }
+
+  /**
+   * The path of the file, durable when it resolves; undefined where there are 100 of this log already.
+   *
+   * @throws RuntimeError `file`
+   */
+  async keep(origin: string, evidence: Evidence | EntryEvidence): Promise<string | undefined> {
+    const text = 'served' in evidence ? formatEntryEvidence(evidence) : formatEvidence(evidence);
+    const bytes = encodeUtf8(text);
+    const prefix = `${originHash(origin, fastSha256).slice(0, 16)}-`;
+    const path = join(this.#dir, `${prefix}${encodeHex(fastSha256(bytes)).slice(0, 16)}.json`);
+    if (await isThere(path)) return path;
+    if ((await namesIn(this.#dir)).filter((name) => name.startsWith(prefix)).length >= MAX_FILES) return undefined;
+    await makeDirDurable(this.#dir);
+    await writeFileDurable(path, bytes);
+    return path;
+  }
+}

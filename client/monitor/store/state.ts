@@ -1,0 +1,140 @@
+/**
+ * The state of every followed log, in a LevelDB of its own.
+ *
+ * | key                        | value                                     |
+ * |----------------------------|-------------------------------------------|
+ * | `v`                        | `1`, the version of this format           |
+ * | `l`, SHA-256 of the origin | the record of the log: see log-state.ts   |
+ *
+ * Each write is one synced batch. After a failure the handle is closed and opened anew; whoever got the error reads its
+ * state again before it goes on.
+ */
+import { rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { encodeUtf8, equal } from '../../../merkle/bytes.ts';
+import { RuntimeError } from '../../../merkle/runtime/errors.ts';
+import { isThere } from '../../../merkle/runtime/files.ts';
+import { fastSha256 } from '../../../merkle/runtime/hash.ts';
+import { GuardedLevel } from '../../../merkle/runtime/level.ts';
+import { Reopening } from '../../../merkle/runtime/reopen.ts';
+import { ClientError } from '../../errors.ts';
+import { decodeState, encodeState, FRESH, type LogState, readState } from '../log-state.ts';
+import type { FollowedLog } from '../options.ts';
+
+const VERSION_KEY = Buffer.from('v');
+const VERSION = Buffer.from('1');
+const PREFIX = Buffer.from('l');
+const AFTER_PREFIX = Buffer.from('m');
+
+type Origin = Pick<FollowedLog, 'origin' | 'keys'>;
+
+/** A log that a signing configuration once named. */
+export interface KnownShard {
+  readonly origin: string;
+  readonly location: string;
+  readonly keys: readonly string[];
+}
+
+export class StateStore {
+  readonly #store: Reopening<GuardedLevel>;
+
+  private constructor(store: Reopening<GuardedLevel>) {
+    this.#store = store;
+  }
+
+  /**
+   * Opens the state in `dir`. `fresh`: it is made where it is missing; one that cannot be opened is put aside, under a
+   * name that is resolved with, and a new one made.
+   *
+   * @throws ClientError `state`: it is missing or damaged; RuntimeError `locked`, `store`, `file`
+   */
+  static async open(dir: string, fresh: boolean): Promise<{ readonly store: StateStore; readonly aside?: string }> {
+    // Every store of LevelDB has this file.
+    const there = await isThere(join(dir, 'CURRENT'));
+    if (!there && !fresh) {
+      throw new ClientError(
+        'state',
+        `there is no state of a monitor in ${dir}: it is lost, or this is a first start. ${FRESH}`,
+      );
+    }
+    try {
+      return { store: await StateStore.#start(dir, !there) };
+    } catch (cause) {
+      if (cause instanceof RuntimeError && cause.code === 'locked') throw cause;
+      if (!there) throw cause;
+      const why = cause instanceof Error ? cause.message : String(cause);
+      if (!fresh) throw new ClientError('state', `the monitor's state is damaged: ${why}. ${FRESH}`, { cause });
+      const aside = `${dir}.damaged-${Date.now()}`;
+      await rename(dir, aside);
+      return { store: await StateStore.#start(dir, true), aside };
+    }
+  }
+
+  static async #start(dir: string, create: boolean): Promise<StateStore> {
+    let first = create;
+    const open = async (): Promise<GuardedLevel> => {
+      const level = await GuardedLevel.open(dir, { create: first, cacheSize: 1024 * 1024 });
+      try {
+        const version = await level.get(VERSION_KEY);
+        if (version === undefined && first) await level.write((batch) => batch.put(VERSION_KEY, VERSION));
+        else if (version === undefined || !equal(version, VERSION)) {
+          throw new RuntimeError('store', `${dir} does not hold the state of a monitor, or that of another version`);
+        }
+        first = false;
+        return level;
+      } catch (error) {
+        await level.close();
+        throw error;
+      }
+    };
+    const isFailure = (error: unknown) => error instanceof RuntimeError && error.code === 'store';
+    return new StateStore(await Reopening.start({ open, isFailure }));
+  }
+
+  /** The state of a log; undefined where there is none. @throws ClientError `state`; RuntimeError `store` */
+  async load(log: Origin): Promise<LogState | undefined> {
+    const bytes = await this.#store.use((level) => level.get(keyOf(log.origin)));
+    return bytes === undefined ? undefined : decodeState(log, bytes);
+  }
+
+  /** Durable when it resolves. @throws RuntimeError `store`: it may or may not be; load it again before going on */
+  async save(state: LogState): Promise<void> {
+    const value = encodeState(state);
+    await this.#store.use((level) => level.write((batch) => batch.put(keyOf(state.origin), value)));
+  }
+
+  /** Takes the record of a log away, which is damaged or of another one, so that it starts fresh. */
+  async forget(origin: string): Promise<void> {
+    await this.#store.use((level) => level.write((batch) => batch.del(keyOf(origin))));
+  }
+
+  /** Whether there is any record at all. */
+  async isEmpty(): Promise<boolean> {
+    return await this.#store.use(async (level) => {
+      for await (const rows of level.scan({ gte: PREFIX, lt: AFTER_PREFIX }, 1)) return rows.length === 0;
+      return true;
+    });
+  }
+
+  /** Logs of signing configurations, those included that have left them. @throws ClientError `state` */
+  async shards(): Promise<KnownShard[]> {
+    return await this.#store.use(async (level) => {
+      const shards: KnownShard[] = [];
+      for await (const rows of level.scan({ gte: PREFIX, lt: AFTER_PREFIX })) {
+        for (const [, value] of rows) {
+          const { origin, shard } = readState('a log', value);
+          if (shard !== undefined) shards.push({ origin, ...shard });
+        }
+      }
+      return shards;
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#store.close();
+  }
+}
+
+function keyOf(origin: string): Buffer {
+  return Buffer.concat([PREFIX, fastSha256(encodeUtf8(origin))]);
+}
