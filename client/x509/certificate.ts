@@ -77,7 +77,7 @@ export interface Certificate {
   readonly subject: string;
   readonly issuerDer: Uint8Array;
   readonly subjectDer: Uint8Array;
-  /** Milliseconds since 1970; both ends belong to the validity. `notAfter` is the begin of its second. */
+  /** Milliseconds since 1970; both ends belong to the validity. */
   readonly notBefore: number;
   readonly notAfter: number;
   /** OID. Its parameters are none, or NULL for RSA. */

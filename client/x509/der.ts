@@ -9,6 +9,7 @@
  * Measured on Node 20: 13 µs to parse a certificate of 800 bytes, 14 to encode it again, 6 to find the places.
  */
 import asn1, { type Asn1 } from 'node-forge/lib/asn1.js';
+import { concat } from '../../merkle/bytes.ts';
 import { ClientError } from '../errors.ts';
 
 /** Whole identifier octets: class, constructed bit, number. */
@@ -124,6 +125,15 @@ function isPlain(tag: number, content: Uint8Array): boolean {
     default:
       return !isConstructed;
   }
+}
+
+/** The encoding of one element around what is encoded already. */
+export function encodeDer(tag: number, ...contents: readonly Uint8Array[]): Uint8Array {
+  const content = concat(...contents);
+  const length: number[] = [];
+  for (let rest = content.length; rest > 0; rest = Math.floor(rest / 256)) length.unshift(rest % 256);
+  const head = content.length < 0x80 ? [content.length] : [0x80 + length.length, ...length];
+  return concat(Uint8Array.of(tag, ...head), content);
 }
 
 export function malformed(what: string, why: string, cause?: unknown): ClientError {

@@ -2,6 +2,11 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe } from 'vitest';
+import { type KeyInfo, parseSpki } from '../../../client/crypto.ts';
+import { type Certificate, parseCertificate } from '../../../client/x509/certificate.ts';
+import type { CtLog } from '../../../client/x509/sct.ts';
+import type { Period } from '../../../client/x509/time.ts';
+import { bitString, sequence } from '../../support/der.ts';
 
 const ROOT = join(import.meta.dirname, '../../../../shared/vectors/sigstore-bundles');
 export const hasVectors = existsSync(join(ROOT, 'trusted_root.json'));
@@ -11,19 +16,25 @@ export const describeVectors = describe.skipIf(!hasVectors);
 const base64 = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'base64'));
 const json = (...path: string[]) => JSON.parse(readFileSync(join(ROOT, ...path), 'utf8'));
 
-interface Validity {
-  readonly start: number;
-  readonly end: number;
-}
-const validity = (period: { start: string; end?: string }): Validity => ({
+const validity = (period: { start: string; end?: string | null }): Period => ({
   start: Date.parse(period.start),
-  end: period.end === undefined ? Number.POSITIVE_INFINITY : Date.parse(period.end),
+  ...(typeof period.end === 'string' && { end: Date.parse(period.end) }),
 });
 
+/** One old key stands there as a bare RSAPublicKey (RFC 8017 appendix A.1.1). */
+function ctKey(bytes: Uint8Array): KeyInfo {
+  try {
+    return parseSpki(bytes);
+  } catch {
+    const algorithm = Buffer.from('300d06092a864886f70d0101010500', 'hex');
+    return parseSpki(sequence(algorithm, bitString(bytes)));
+  }
+}
+
 export interface VectorRoot {
-  readonly authorities: readonly { chain: Uint8Array[]; validFor: Validity }[];
-  readonly timestampAuthorities: readonly { chain: Uint8Array[]; validFor: Validity }[];
-  readonly ctlogs: readonly { logId: Uint8Array; spki: Uint8Array; validFor: Validity }[];
+  readonly authorities: readonly { certificates: Certificate[]; validFor: Period }[];
+  readonly timestampAuthorities: readonly { certificates: Certificate[]; validFor: Period }[];
+  readonly ctlogs: readonly CtLog[];
 }
 
 export const CASES: readonly string[] = hasVectors
@@ -37,7 +48,7 @@ export function vectorRoot(name = ''): VectorRoot {
     : json('trusted_root.json');
   const chains = (list: { certChain: { certificates: { rawBytes: string }[] }; validFor: { start: string } }[] = []) =>
     list.map(({ certChain, validFor }) => ({
-      chain: certChain.certificates.map(({ rawBytes }) => base64(rawBytes)),
+      certificates: certChain.certificates.map(({ rawBytes }) => parseCertificate(base64(rawBytes))),
       validFor: validity(validFor),
     }));
   const ctlogs = (root.ctlogs ?? []) as {
@@ -49,7 +60,7 @@ export function vectorRoot(name = ''): VectorRoot {
     timestampAuthorities: chains(root.timestampAuthorities),
     ctlogs: ctlogs.map(({ logId, publicKey }) => ({
       logId: base64(logId.keyId),
-      spki: base64(publicKey.rawBytes),
+      key: ctKey(base64(publicKey.rawBytes)),
       validFor: validity(publicKey.validFor),
     })),
   };
@@ -57,7 +68,7 @@ export function vectorRoot(name = ''): VectorRoot {
 
 export interface VectorBundle {
   /** Leaf first. */
-  readonly certificates: readonly Uint8Array[];
+  readonly certificates: readonly Certificate[];
   readonly timestamps: readonly Uint8Array[];
   /** Of the message or the envelope. */
   readonly signature: Uint8Array;
@@ -70,7 +81,7 @@ export function vectorBundle(name: string): VectorBundle {
     material.x509CertificateChain?.certificates ?? (material.certificate ? [material.certificate] : []);
   const timestamps: { signedTimestamp: string }[] = material.timestampVerificationData?.rfc3161Timestamps ?? [];
   return {
-    certificates: certificates.map(({ rawBytes }) => base64(rawBytes)),
+    certificates: certificates.map(({ rawBytes }) => parseCertificate(base64(rawBytes))),
     timestamps: timestamps.map(({ signedTimestamp }) => base64(signedTimestamp)),
     signature: base64(bundle.messageSignature?.signature ?? bundle.dsseEnvelope.signatures[0].sig),
   };

@@ -1,0 +1,190 @@
+/**
+ * The path from a certificate to a trusted root at a given time: RFC 5280 section 6.1, without the parts that authorities
+ * for signing have no use for (policies, name constraints, revocation): a certificate that needs those is refused.
+ *
+ * Of each certificate above the leaf: authority flag, path length, key usage certSign, validity, no critical extension that
+ * is not read here, names equal by their DER, an extended key usage that allows the leaf's; and its signature on the one
+ * below. The root's own signature is not looked at: it is trusted for being in the list.
+ */
+import { equal } from '../../merkle/bytes.ts';
+import type { Primitives } from '../crypto.ts';
+import { ClientError, printable } from '../errors.ts';
+import { type Certificate, EXTENSION, USAGE } from './certificate.ts';
+import { keyOf, verifyWith } from './signature.ts';
+import { timeText } from './time.ts';
+
+export interface Authorities {
+  /** In any order; those that lead nowhere do no harm. Self-issued ones are refused: a root is in `roots`, or is not one. */
+  readonly intermediates: readonly Certificate[];
+  readonly roots: readonly Certificate[];
+}
+
+export interface ChainOptions {
+  /** OID of the extended key usage that the leaf must name and those above must allow; code signing where not given. */
+  readonly usage?: string;
+}
+
+/** Certificates between leaf and root; Fulcio has 1. */
+const MAX_INTERMEDIATES = 4;
+/** Candidates of each kind. */
+const MAX_CANDIDATES = 64;
+/** Signatures checked for one leaf: many authorities of one name must not make the search long. */
+const MAX_CHECKS = 32;
+
+/** Critical extensions that are read, here or by those who asked for the chain. */
+const READ: ReadonlySet<string> = new Set([
+  EXTENSION.subjectKeyId,
+  EXTENSION.keyUsage,
+  EXTENSION.subjectAltName,
+  EXTENSION.basicConstraints,
+  EXTENSION.certificatePolicies, // they restrict nothing unless a policy is asked for
+  EXTENSION.authorityKeyId,
+  EXTENSION.extKeyUsage,
+]);
+
+/**
+ * Finds a path and checks all of it.
+ *
+ * @param atMs milliseconds since 1970
+ * @returns the leaf, the intermediates, the root
+ * @throws ClientError `bad-certificate`: no such path, with the reason that came nearest to one; `unsupported` or `key` where
+ * an algorithm or key on it is not checked by this version
+ */
+export function verifyChain(
+  leaf: Certificate,
+  { intermediates, roots }: Authorities,
+  atMs: number,
+  primitives: Primitives,
+  { usage = USAGE.codeSigning }: ChainOptions = {},
+): Certificate[] {
+  if (intermediates.length > MAX_CANDIDATES || roots.length > MAX_CANDIDATES) {
+    throw bad(leaf, `comes with more than ${MAX_CANDIDATES} authorities`);
+  }
+  for (const certificate of intermediates) {
+    if (isSelfIssued(certificate)) throw bad(certificate, 'is a root: only the trusted root may bring roots');
+  }
+  checkLeaf(leaf, atMs, usage);
+
+  let failure: ClientError | undefined;
+  let checks = 0;
+  /** `path` is good so far; its last certificate needs an issuer. */
+  const extend = (path: readonly Certificate[]): Certificate[] | undefined => {
+    const child = path.at(-1)!;
+    for (const [candidates, isRoot] of [[roots, true] as const, [intermediates, false] as const]) {
+      if (!isRoot && path.length > MAX_INTERMEDIATES) continue;
+      for (const issuer of candidates) {
+        if (!mayIssue(issuer, child) || path.includes(issuer)) continue;
+        try {
+          checkIssuer(issuer, path.length - 1, atMs, usage);
+          if (++checks > MAX_CHECKS) throw bad(leaf, 'has too many possible issuers');
+          if (!isSignedBy(child, issuer, primitives)) throw bad(child, 'does not bear the signature of its issuer');
+        } catch (error) {
+          if (!(error instanceof ClientError)) throw error;
+          failure = error;
+          if (checks > MAX_CHECKS) throw error;
+          continue;
+        }
+        const longer = [...path, issuer];
+        const whole = isRoot ? longer : extend(longer);
+        if (whole !== undefined) return whole;
+      }
+    }
+    failure ??= bad(child, `is issued by "${printable(child.issuer)}", which the trusted root does not have`);
+    return undefined;
+  };
+  const path = extend([leaf]);
+  if (path === undefined) throw failure!;
+  return path;
+}
+
+/** Whether subject and issuer are one: a root, in practice. */
+export function isSelfIssued(certificate: Certificate): boolean {
+  return equal(certificate.subjectDer, certificate.issuerDer);
+}
+
+/** Whether `atMs` is in the certificate's validity; both ends are. */
+export function isValidAt({ notBefore, notAfter }: Certificate, atMs: number): boolean {
+  return notBefore <= atMs && atMs <= notAfter;
+}
+
+function checkLeaf(leaf: Certificate, atMs: number, usage: string): void {
+  if (leaf.isCa || leaf.keyUsage?.includes('keyCertSign')) throw bad(leaf, "is an authority's, not a signer's");
+  if (leaf.keyUsage !== undefined && !leaf.keyUsage.includes('digitalSignature')) {
+    throw bad(leaf, 'is not for digital signatures');
+  }
+  if (!leaf.extKeyUsage.includes(usage)) throw bad(leaf, `is not for ${usageText(usage)}`);
+  checkEvery(leaf, atMs);
+}
+
+/** @param below how many intermediates are between the issuer and the leaf */
+function checkIssuer(issuer: Certificate, below: number, atMs: number, usage: string): void {
+  if (!issuer.isCa) throw bad(issuer, 'is not an authority and must not issue certificates');
+  if (issuer.keyUsage !== undefined && !issuer.keyUsage.includes('keyCertSign')) {
+    throw bad(issuer, 'is not for signing certificates');
+  }
+  if (issuer.pathLen !== undefined && issuer.pathLen < below) {
+    throw bad(issuer, `allows ${issuer.pathLen} authorities below it, not ${below}`);
+  }
+  const { extKeyUsage } = issuer;
+  if (extKeyUsage.length > 0 && !extKeyUsage.includes(usage) && !extKeyUsage.includes(USAGE.any)) {
+    throw bad(issuer, `is not for ${usageText(usage)}`);
+  }
+  if (issuer.extensions.has(EXTENSION.nameConstraints)) {
+    throw bad(issuer, 'has name constraints, which this version does not check');
+  }
+  checkEvery(issuer, atMs);
+}
+
+function checkEvery(certificate: Certificate, atMs: number): void {
+  if (!isValidAt(certificate, atMs)) {
+    const [from, to, at] = [certificate.notBefore, certificate.notAfter, atMs].map(timeText);
+    throw bad(certificate, `is valid from ${from} to ${to}, not at ${at}`);
+  }
+  for (const [oid, { critical }] of certificate.extensions) {
+    if (critical && !READ.has(oid))
+      throw bad(certificate, `has the critical extension ${oid}, which is not known here`);
+  }
+}
+
+/** Names by their DER; key identifiers too, where both have one. */
+function mayIssue(issuer: Certificate, child: Certificate): boolean {
+  return (
+    equal(issuer.subjectDer, child.issuerDer) &&
+    (issuer.subjectKeyId === undefined ||
+      child.authorityKeyId === undefined ||
+      equal(issuer.subjectKeyId, child.authorityKeyId))
+  );
+}
+
+// The certificates of authorities are the same for many leaves, and P-384 takes a millisecond.
+const signed = new WeakMap<Primitives, WeakMap<Certificate, WeakSet<Certificate>>>();
+
+function isSignedBy(child: Certificate, issuer: Certificate, primitives: Primitives): boolean {
+  const check = () => verifyWith(child.signatureAlgorithm, keyOf(issuer), child.tbs, child.signature, primitives);
+  if (!child.isCa) return check();
+  let children = signed.get(primitives);
+  if (children === undefined) {
+    children = new WeakMap();
+    signed.set(primitives, children);
+  }
+  let issuers = children.get(child);
+  if (issuers === undefined) {
+    issuers = new WeakSet();
+    children.set(child, issuers);
+  }
+  if (issuers.has(issuer)) return true;
+  const good = check();
+  if (good) issuers.add(issuer);
+  return good;
+}
+
+function usageText(usage: string): string {
+  if (usage === USAGE.codeSigning) return 'code signing';
+  return usage === USAGE.timeStamping ? 'time stamping' : `the use ${usage}`;
+}
+
+function bad(certificate: Certificate, why: string): ClientError {
+  const { subject, serialNumber } = certificate;
+  const name = subject === '' ? `number ${serialNumber}` : `of "${printable(subject)}"`;
+  return new ClientError('bad-certificate', `the certificate ${name.slice(0, 320)} ${why}`);
+}

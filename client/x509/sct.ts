@@ -1,0 +1,211 @@
+/**
+ * Signed certificate timestamps inside a certificate: RFC 6962 sections 3.2 and 3.3. A certificate-transparency log promises
+ * with one that it will show the certificate to everybody.
+ *
+ * The extension 1.3.6.1.4.1.11129.2.4.2 holds an OCTET STRING with, all numbers big-endian,
+ *
+ *   length, 2 bytes || SCTs, each: length, 2 bytes || version 0, 1 byte || log ID, 32 bytes || milliseconds since 1970, 8 bytes
+ *     || extensions (length, 2 bytes, in front) || hash 4 (SHA-256), 1 byte || signature 3 (ECDSA) or 1 (RSA), 1 byte
+ *     || signature (length, 2 bytes, in front)
+ *
+ * and what the log signed is
+ *
+ *   version 0 || type 0 || milliseconds, 8 bytes || entry type 1 (precertificate), 2 bytes || SHA-256 of the issuer's
+ *     SubjectPublicKeyInfo || TBSCertificate without that extension (length, 3 bytes, in front) || extensions as above
+ */
+import { concat, equal } from '../../merkle/bytes.ts';
+import type { KeyInfo, Primitives } from '../crypto.ts';
+import { ClientError } from '../errors.ts';
+import type { Certificate } from './certificate.ts';
+import { constructed, encodeDer, malformed, parseDer, TAG } from './der.ts';
+import { expectTag } from './fields.ts';
+import { type Period, timeText, within } from './time.ts';
+
+export const SCT_EXTENSION = '1.3.6.1.4.1.11129.2.4.2';
+
+/** A certificate-transparency log of a trusted root. */
+export interface CtLog {
+  /** 32 bytes. */
+  readonly logId: Uint8Array;
+  /** ECDSA or RSA. */
+  readonly key: KeyInfo;
+  readonly validFor: Period;
+}
+
+/** One promise, parsed and not verified. */
+export interface Sct {
+  readonly logId: Uint8Array;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+  readonly extensions: Uint8Array;
+  readonly algorithm: 'ecdsa' | 'rsa';
+  readonly signature: Uint8Array;
+}
+
+const WHAT = 'the list of signed certificate timestamps';
+const MAX_SCTS = 16;
+const ALGORITHMS = new Map<number, Sct['algorithm']>([
+  [0x0403, 'ecdsa'],
+  [0x0401, 'rsa'],
+]);
+
+/** @throws ClientError `malformed`; none for a certificate without the extension */
+export function parseScts(certificate: Certificate): Sct[] {
+  const extension = certificate.extension(SCT_EXTENSION);
+  if (extension === undefined) return [];
+  const list = new Bytes(expectTag(parseDer(extension.value, WHAT), TAG.octetString, WHAT).content);
+  const items = new Bytes(list.prefixed());
+  list.end();
+  const scts: Sct[] = [];
+  while (items.more()) {
+    if (scts.length === MAX_SCTS) throw malformed(WHAT, `has more than ${MAX_SCTS}`);
+    const sct = parseSct(items.prefixed());
+    // Another version has another form, and says nothing here (section 3.3).
+    if (sct !== undefined) scts.push(sct);
+  }
+  return scts;
+}
+
+function parseSct(bytes: Uint8Array): Sct | undefined {
+  const fields = new Bytes(bytes);
+  if (fields.number(1) !== 0) return undefined;
+  const logId = fields.take(32);
+  const time = fields.number(8);
+  const extensions = fields.prefixed();
+  const algorithm = ALGORITHMS.get(fields.number(2));
+  const signature = fields.prefixed();
+  fields.end();
+  if (algorithm === undefined || !Number.isSafeInteger(time)) {
+    throw malformed(WHAT, 'has one with another signature algorithm than SHA-256 with ECDSA or RSA, or without a time');
+  }
+  return { logId, time, extensions, algorithm, signature };
+}
+
+/**
+ * The promises of logs in `logs`, of which there must be one. Those of other logs are passed over, as a certificate may be
+ * in logs that one does not know; a wrong one of a known log is not.
+ *
+ * @param issuer the certificate that signed the leaf
+ * @throws ClientError `bad-sct`: none of a known log, a signature that does not hold, or a time when its key was not valid;
+ * `malformed`
+ */
+export function verifySct(
+  leaf: Certificate,
+  issuer: Certificate,
+  logs: readonly CtLog[],
+  primitives: Primitives,
+): Sct[] {
+  const scts = parseScts(leaf);
+  if (scts.length === 0) {
+    throw new ClientError('bad-sct', 'the certificate bears no timestamp of a certificate-transparency log');
+  }
+  const known = scts.filter((sct) => logs.some(({ logId }) => equal(logId, sct.logId)));
+  if (known.length === 0) {
+    throw new ClientError(
+      'bad-sct',
+      'the certificate bears no timestamp of a certificate-transparency log that the trusted root has',
+    );
+  }
+  const tbs = withoutScts(leaf);
+  const keyHash = primitives.hash('sha256', issuer.spki);
+  for (const sct of known) checkSct(sct, tbs, keyHash, logs, primitives);
+  return known;
+}
+
+function checkSct(
+  sct: Sct,
+  tbs: Uint8Array,
+  keyHash: Uint8Array,
+  logs: readonly CtLog[],
+  primitives: Primitives,
+): void {
+  const log = logs.filter(({ logId }) => equal(logId, sct.logId));
+  const current = log.filter(({ validFor }) => within(validFor, sct.time));
+  if (current.length === 0) {
+    throw new ClientError(
+      'bad-sct',
+      `a certificate-transparency log signed the certificate's timestamp at ${timeText(sct.time)}, when its key was not valid`,
+    );
+  }
+  const message = concat(
+    Uint8Array.of(0, 0),
+    bigEndian(sct.time, 8),
+    Uint8Array.of(0, 1),
+    keyHash,
+    bigEndian(tbs.length, 3),
+    tbs,
+    bigEndian(sct.extensions.length, 2),
+    sct.extensions,
+  );
+  const good = current.some(
+    ({ key }) => key.kind.startsWith(sct.algorithm) && primitives.verifyMessage(key, 'sha256', message, sct.signature),
+  );
+  if (!good) {
+    throw new ClientError(
+      'bad-sct',
+      "the certificate's timestamp is not signed by the certificate-transparency log that it names",
+    );
+  }
+}
+
+/** The TBSCertificate as it was before the log's answer went into it. */
+function withoutScts(leaf: Certificate): Uint8Array {
+  const parts = parseDer(leaf.tbs, 'the certificate').children.map((field) => {
+    if (field.tag !== constructed(3)) return field.bytes;
+    const list = field.children[0]!.children.filter((extension) => !equal(extension.children[0]!.bytes, SCT_OID));
+    // No list at all where nothing is left: an empty one has no encoding (RFC 5280 section 4.1).
+    if (list.length === 0) return new Uint8Array(0);
+    return encodeDer(constructed(3), encodeDer(TAG.sequence, ...list.map(({ bytes }) => bytes)));
+  });
+  return encodeDer(TAG.sequence, ...parts);
+}
+
+/** DER of the OID 1.3.6.1.4.1.11129.2.4.2. */
+const SCT_OID = Uint8Array.of(0x06, 0x0a, 0x2b, 0x06, 0x01, 0x04, 0x01, 0xd6, 0x79, 0x02, 0x04, 0x02);
+
+function bigEndian(value: number, size: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  let rest = value;
+  for (let i = size - 1; i >= 0; i--) {
+    bytes[i] = rest % 256;
+    rest = Math.floor(rest / 256);
+  }
+  return bytes;
+}
+
+/** Fields of TLS's presentation language (RFC 5246 section 4). */
+class Bytes {
+  readonly #bytes: Uint8Array;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  more(): boolean {
+    return this.#at < this.#bytes.length;
+  }
+
+  take(size: number): Uint8Array {
+    const end = this.#at + size;
+    if (end > this.#bytes.length) throw malformed(WHAT, 'stops half-way');
+    const part = this.#bytes.subarray(this.#at, end);
+    this.#at = end;
+    return part;
+  }
+
+  number(size: number): number {
+    let value = 0;
+    for (const byte of this.take(size)) value = value * 256 + byte;
+    return value;
+  }
+
+  /** As many bytes as the two in front say. */
+  prefixed(): Uint8Array {
+    return this.take(this.number(2));
+  }
+
+  end(): void {
+    if (this.more()) throw malformed(WHAT, 'has bytes after its end');
+  }
+}

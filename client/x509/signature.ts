@@ -1,0 +1,75 @@
+/** Signatures in certificates and time stamps: which key makes them with which hash (RFC 5758, RFC 8410, RFC 4055). */
+import { type HashName, type KeyInfo, type KeyKind, type Primitives, parseSpki } from '../crypto.ts';
+import { ClientError } from '../errors.ts';
+import type { Certificate } from './certificate.ts';
+
+interface Algorithm {
+  readonly key: 'ecdsa' | 'rsa' | 'ed25519';
+  /** Undefined for pure Ed25519. */
+  readonly hash: HashName | undefined;
+}
+
+const ALGORITHMS: ReadonlyMap<string, Algorithm> = new Map([
+  ['1.2.840.10045.4.3.2', { key: 'ecdsa', hash: 'sha256' }],
+  ['1.2.840.10045.4.3.3', { key: 'ecdsa', hash: 'sha384' }],
+  ['1.2.840.10045.4.3.4', { key: 'ecdsa', hash: 'sha512' }],
+  ['1.2.840.113549.1.1.11', { key: 'rsa', hash: 'sha256' }],
+  ['1.2.840.113549.1.1.12', { key: 'rsa', hash: 'sha384' }],
+  ['1.2.840.113549.1.1.13', { key: 'rsa', hash: 'sha512' }],
+  ['1.3.101.112', { key: 'ed25519', hash: undefined }],
+]);
+
+/** OIDs of hashes: RFC 5754 section 2. */
+export const HASH_OIDS: ReadonlyMap<string, HashName> = new Map([
+  ['2.16.840.1.101.3.4.2.1', 'sha256'],
+  ['2.16.840.1.101.3.4.2.2', 'sha384'],
+  ['2.16.840.1.101.3.4.2.3', 'sha512'],
+]);
+
+/** OIDs of signature algorithms that leave the hash to another field, as CMS has it: RFC 5652 section 10.1.2. */
+const KEY_ALGORITHMS: ReadonlyMap<string, Algorithm['key']> = new Map([
+  ['1.2.840.113549.1.1.1', 'rsa'],
+  ['1.2.840.10045.2.1', 'ecdsa'],
+]);
+
+const family = (kind: KeyKind): Algorithm['key'] => (kind === 'rsa' || kind === 'ed25519' ? kind : 'ecdsa');
+
+const keys = new WeakMap<Certificate, KeyInfo>();
+
+/** The key in a certificate. @throws ClientError `key`: of a kind that is not taken */
+export function keyOf(certificate: Certificate): KeyInfo {
+  let key = keys.get(certificate);
+  if (key === undefined) {
+    key = parseSpki(certificate.spki);
+    keys.set(certificate, key);
+  }
+  return key;
+}
+
+/**
+ * Whether `signature` is by the key over the message, as the algorithm of this OID has it.
+ *
+ * @param hash the hash that is named elsewhere: an algorithm that names another is refused
+ * @throws ClientError `unsupported`: another algorithm
+ */
+export function verifyWith(
+  oid: string,
+  key: KeyInfo,
+  message: Uint8Array,
+  signature: Uint8Array,
+  primitives: Primitives,
+  hash?: HashName,
+): boolean {
+  let algorithm = ALGORITHMS.get(oid);
+  const named = KEY_ALGORITHMS.get(oid);
+  if (algorithm === undefined && named !== undefined && hash !== undefined) algorithm = { key: named, hash };
+  if (algorithm === undefined) {
+    throw new ClientError(
+      'unsupported',
+      `signatures of algorithm ${oid} are not checked by this version; ECDSA and RSA (PKCS#1 v1.5) with SHA-256, SHA-384 or SHA-512 and Ed25519 are`,
+    );
+  }
+  // RFC 8419: Ed25519 in CMS goes with SHA-512 for the message digest.
+  if (hash !== undefined && hash !== (algorithm.hash ?? 'sha512')) return false;
+  return family(key.kind) === algorithm.key && primitives.verifyMessage(key, algorithm.hash, message, signature);
+}
