@@ -90,7 +90,8 @@ export function entryOf(body: Uint8Array): LogEntry {
   return checked(() => parseLogEntry(parseJson(body, 'the reply', MAX_REPLY), 'the reply'));
 }
 
-function checked<T>(parse: () => T): T {
+/** What `parse` gives; its errors are those of a reply. @throws ClientError `bad-reply` */
+export function checked<T>(parse: () => T): T {
   try {
     return parse();
   } catch (cause) {
@@ -131,13 +132,16 @@ export async function ask(url: string, body: string | undefined, options: HttpOp
     // A log that restarts is back in seconds; a wrong address never is.
     const last = reached ? end : Math.min(end, start + (options.reach ?? 15_000));
     const asked = 'reply' in outcome ? retryAfter(outcome.reply.headers) : undefined;
-    // Half of it at random, so that many clients that were turned away together do not come back together.
-    const backOff = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** Math.min(attempt - 1, 10)) * (0.5 + Math.random() / 2);
-    const wait = Math.round(Math.max(asked ?? 0, backOff));
+    const wait = Math.round(Math.max(asked ?? 0, backOff(attempt)));
     if (Date.now() + wait >= last) throw gaveUp(url, reached, Date.now() - start, attempt, why, outcome);
     onRetry?.({ why, wait, attempt });
     await sleep(wait, signal);
   }
+}
+
+/** Milliseconds. Half of them at random, so that clients that were turned away together do not come back together. */
+export function backOff(attempt: number): number {
+  return Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** Math.min(attempt - 1, 10)) * (0.5 + Math.random() / 2);
 }
 
 /** Of one attempt. `sent` is false where the request certainly did not reach anybody. */
@@ -149,11 +153,11 @@ export type Outcome =
 const HOPELESS = /bad port|unexpected redirect|CERT|SELF_SIGNED|UNABLE_TO_|ERR_TLS|ERR_SSL|EPROTO/;
 const NOBODY = ['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN'];
 
+export const AGAIN_IS_SAFE = 'Trying again later is safe: an entry that was taken is found again, not logged twice';
+
 function gaveUp(url: string, reached: boolean, ms: number, attempts: number, why: string, last: Outcome): ClientError {
   const what = `gave no answer within ${Math.ceil(ms / 1000)} s (${attempts} attempts; the last: ${why})`;
-  const next = reached
-    ? 'Trying again later is safe: an entry that was taken is found again, not logged twice'
-    : 'Is the address right, and does the log run?';
+  const next = reached ? AGAIN_IS_SAFE : 'Is the address right, and does the log run?';
   const cause = 'cause' in last ? { cause: last.cause } : {};
   return new ClientError('reply' in last ? 'unavailable' : 'network', `${url} ${what}. ${next}`, cause);
 }
@@ -252,6 +256,7 @@ function networkError(cause: unknown): string {
   return reason === 'ECONNREFUSED' ? 'nothing listens there (ECONNREFUSED)' : printable(String(reason));
 }
 
+/** @throws ClientError `cancelled` */
 export function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = () => {

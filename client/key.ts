@@ -1,63 +1,35 @@
 /**
- * Keys of signers: ECDSA on the NIST curves, as SubjectPublicKeyInfo (RFC 5480 section 2) with an uncompressed point.
+ * Keys of signers as `hashedrekord` knows them: the algorithm that goes into the entry, and the digest that is signed.
  *
- * A key is taken only in the one DER form that encoders write, so that its bytes are the ones that were logged:
+ *   key            `keyDetails`                      digest that is signed
+ *   ECDSA P-256    PKIX_ECDSA_P256_SHA_256           SHA-256
+ *   ECDSA P-384    PKIX_ECDSA_P384_SHA_384           SHA-384
+ *   ECDSA P-521    PKIX_ECDSA_P521_SHA_512           SHA-512
+ *   Ed25519        PKIX_ED25519_PH                   SHA-512 (Ed25519ph of RFC 8032, without context)
+ *   RSA            PKIX_RSA_PKCS1V15_<bits>_SHA256   SHA-256 (2048, 3072 or 4096 bits)
  *
- *   SEQUENCE { SEQUENCE { OID id-ecPublicKey, OID curve }, BIT STRING 04 || X || Y }
+ * A key is taken only in the one DER form that encoders write (crypto.ts), so that its bytes are the ones that were logged.
  */
 import { p256, p384, p521 } from '@noble/curves/nist.js';
-import { decodeBase64, decodeHex, encodeBase64, equal } from '../merkle/bytes.ts';
+import { decodeBase64, encodeBase64 } from '../merkle/bytes.ts';
 import { sha256 } from '../merkle/rfc6962.ts';
+import { type HashName, type KeyInfo, noblePrimitives, type Primitives, parseSpki } from './crypto.ts';
 import { ClientError } from './errors.ts';
 
 export type DigestAlgorithm = 'SHA2_256' | 'SHA2_384' | 'SHA2_512';
 
-interface KeyKind {
-  readonly name: string;
-  /** Value of `keyDetails` in the entry (dev.sigstore.common.v1.PublicKeyDetails). */
-  readonly details: string;
-  readonly digest: DigestAlgorithm;
-  readonly digestSize: number;
-  /** The DER in front of X || Y. */
-  readonly prefix: Uint8Array;
-  readonly coordinate: number;
-  readonly curve: typeof p256;
-}
-
-const KINDS: readonly KeyKind[] = [
-  {
-    name: 'ECDSA P-256',
-    details: 'PKIX_ECDSA_P256_SHA_256',
-    digest: 'SHA2_256',
-    digestSize: 32,
-    prefix: decodeHex('3059301306072a8648ce3d020106082a8648ce3d03010703420004'),
-    coordinate: 32,
-    curve: p256,
-  },
-  {
-    name: 'ECDSA P-384',
-    details: 'PKIX_ECDSA_P384_SHA_384',
-    digest: 'SHA2_384',
-    digestSize: 48,
-    prefix: decodeHex('3076301006072a8648ce3d020106052b8104002203620004'),
-    coordinate: 48,
-    curve: p384,
-  },
-  {
-    name: 'ECDSA P-521',
-    details: 'PKIX_ECDSA_P521_SHA_512',
-    digest: 'SHA2_512',
-    digestSize: 64,
-    prefix: decodeHex('30819b301006072a8648ce3d020106052b81040023038186' + '0004'),
-    coordinate: 66,
-    curve: p521,
-  },
-];
+export const DIGEST_SIZE: Readonly<Record<DigestAlgorithm, number>> = { SHA2_256: 32, SHA2_384: 48, SHA2_512: 64 };
+export const HASH_NAME: Readonly<Record<DigestAlgorithm, HashName>> = {
+  SHA2_256: 'sha256',
+  SHA2_384: 'sha384',
+  SHA2_512: 'sha512',
+};
 
 /** A signer's public key. */
 export interface PublicKey {
   /** For people: `ECDSA P-256`. */
   readonly name: string;
+  /** Value of `keyDetails` in the entry (dev.sigstore.common.v1.PublicKeyDetails). */
   readonly details: string;
   /** The digest of the file that this key signs. */
   readonly digest: DigestAlgorithm;
@@ -65,47 +37,71 @@ export interface PublicKey {
   readonly digestSize: number;
   /** SubjectPublicKeyInfo, DER. */
   readonly spki: Uint8Array;
-  /** Whether `signature` (ASN.1 DER, any s) is by this key over `digest`. Does not throw. */
+  readonly info: KeyInfo;
+  /** Whether `signature` is by this key over `digest`, in the one algorithm above. Does not throw. */
   verify(digest: Uint8Array, signature: Uint8Array): boolean;
 }
 
-/** A signer's private key. */
-export interface PrivateKey {
-  readonly publicKey: PublicKey;
-  /** ASN.1 DER. The same digest gives the same signature (RFC 6979). */
-  sign(digest: Uint8Array): Uint8Array;
-}
+const CURVES: Readonly<Partial<Record<KeyInfo['kind'], typeof p256>>> = {
+  'ecdsa-p256': p256,
+  'ecdsa-p384': p384,
+  'ecdsa-p521': p521,
+};
+const RSA_BITS: readonly number[] = [2048, 3072, 4096];
 
-/** @throws ClientError `key` */
-export function parsePublicKey(spki: Uint8Array): PublicKey {
-  const kind = KINDS.find(
-    ({ prefix, coordinate }) =>
-      spki.length === prefix.length + 2 * coordinate && equal(spki.subarray(0, prefix.length), prefix),
-  );
-  if (kind === undefined) {
-    throw new ClientError(
-      'key',
-      'the public key is not ECDSA on P-256, P-384 or P-521 (SubjectPublicKeyInfo with an uncompressed point); other keys are not taken yet',
-    );
-  }
-  const { curve, name, details, digest, digestSize } = kind;
+/**
+ * @param primitives what checks the signatures; in JavaScript where left out
+ * @throws ClientError `key`
+ */
+export function parsePublicKey(spki: Uint8Array, primitives: Primitives = noblePrimitives): PublicKey {
   const own = Uint8Array.from(spki); // a Buffer's slice would share the caller's memory
-  const point = own.subarray(kind.prefix.length - 1);
-  if (!curve.utils.isValidPublicKey(point, false)) {
-    throw new ClientError('key', 'the public key is not a point on its curve');
-  }
-  const verify = (hash: Uint8Array, signature: Uint8Array) => {
+  const info = parseSpki(own);
+  checkPoint(info);
+  const { details, digest } = algorithmOf(info);
+  const digestSize = DIGEST_SIZE[digest];
+  const verify = (hash: Uint8Array, signature: Uint8Array): boolean => {
+    if (hash.length !== digestSize) return false;
     try {
-      return curve.verify(signature, hash, point, { prehash: false, format: 'der', lowS: false });
+      return primitives.verifyDigest(info, HASH_NAME[digest], hash, signature);
     } catch {
       return false;
     }
   };
-  return { name, details, digest, digestSize, spki: own, verify };
+  return { name: info.name, details, digest, digestSize, spki: own, info, verify };
+}
+
+/** A verification would find it out as well, but not say whether the key or the signature is at fault. */
+function checkPoint({ kind, spki }: KeyInfo): void {
+  const curve = CURVES[kind];
+  if (curve === undefined) return;
+  const { publicKeyUncompressed: size } = curve.lengths;
+  if (!curve.utils.isValidPublicKey(spki.slice(-size!), false)) {
+    throw new ClientError('key', 'the public key is not a point on its curve');
+  }
+}
+
+function algorithmOf(info: KeyInfo): { readonly details: string; readonly digest: DigestAlgorithm } {
+  switch (info.kind) {
+    case 'ecdsa-p256':
+      return { details: 'PKIX_ECDSA_P256_SHA_256', digest: 'SHA2_256' };
+    case 'ecdsa-p384':
+      return { details: 'PKIX_ECDSA_P384_SHA_384', digest: 'SHA2_384' };
+    case 'ecdsa-p521':
+      return { details: 'PKIX_ECDSA_P521_SHA_512', digest: 'SHA2_512' };
+    case 'ed25519':
+      return { details: 'PKIX_ED25519_PH', digest: 'SHA2_512' };
+    case 'rsa': {
+      const bits = info.bits ?? 0;
+      if (!RSA_BITS.includes(bits)) {
+        throw new ClientError('key', `the public key is RSA of ${bits} bits; a log takes 2048, 3072 and 4096`);
+      }
+      return { details: `PKIX_RSA_PKCS1V15_${bits}_SHA256`, digest: 'SHA2_256' };
+    }
+  }
 }
 
 /** Exactly one block of this label; text around it is refused. */
-export function parsePublicKeyPem(pem: string): PublicKey {
+export function parsePublicKeyPem(pem: string, primitives?: Primitives): PublicKey {
   const match = /^\s*-----BEGIN PUBLIC KEY-----\r?\n([A-Za-z0-9+/=\r\n]{1,2000})-----END PUBLIC KEY-----\s*$/.exec(pem);
   if (match === null) {
     throw new ClientError(
@@ -119,32 +115,15 @@ export function parsePublicKeyPem(pem: string): PublicKey {
   } catch (cause) {
     throw new ClientError('key', 'the PEM block of the public key is not canonical base64', { cause });
   }
-  return parsePublicKey(der);
+  return parsePublicKey(der, primitives);
 }
 
-export function formatPublicKeyPem(key: PublicKey): string {
+export function formatPublicKeyPem(key: Pick<PublicKey, 'spki'>): string {
   const lines = encodeBase64(key.spki).match(/.{1,64}/g)!;
   return `-----BEGIN PUBLIC KEY-----\n${lines.join('\n')}\n-----END PUBLIC KEY-----\n`;
 }
 
-/**
- * @param scalar the private scalar, big-endian, as long as a coordinate
- * @throws ClientError `key`
- */
-export function privateKey(publicKey: PublicKey, scalar: Uint8Array): PrivateKey {
-  const { curve, prefix } = KINDS.find(({ details }) => details === publicKey.details)!;
-  const point = publicKey.spki.subarray(prefix.length - 1);
-  if (!curve.utils.isValidSecretKey(scalar) || !equal(curve.getPublicKey(scalar, false), point)) {
-    throw new ClientError('key', 'the private key does not belong to its public key');
-  }
-  return {
-    publicKey,
-    // Deterministic, so that signing again after a crash gives the entry that the log already has, not a second one.
-    sign: (digest) => curve.sign(digest, scalar, { prehash: false, format: 'der', lowS: false, extraEntropy: false }),
-  };
-}
-
 /** What cosign writes as the hint that tells keys apart: base64 of SHA-256 over the SubjectPublicKeyInfo. */
-export function keyHint(key: PublicKey): string {
+export function keyHint(key: Pick<PublicKey, 'spki'>): string {
   return encodeBase64(sha256(key.spki));
 }

@@ -4,7 +4,7 @@
  */
 
 import { equal } from '../merkle/bytes.ts';
-import { verifyCosignature } from '../merkle/cosignature.ts';
+import { type CosignaturePrimitives, verifyCosignature } from '../merkle/cosignature.ts';
 import { MerkleError } from '../merkle/errors.ts';
 import { formatVerifierKey, type NoteSignature, parseNote, type VerifierKey } from '../merkle/note.ts';
 import { type Policy, type PolicyWitness, parsePolicy, quorumMet } from '../merkle/policy.ts';
@@ -48,15 +48,15 @@ export function logKeyOf(policy: Policy, note: string): VerifierKey {
 
 /**
  * The policy's witnesses that cosigned the checkpoint `note`, each once, whatever else is in it. A witness that signed
- * twice counts once; one whose cosignature does not verify does not count.
+ * twice counts once, at the earlier time; one whose cosignature does not verify does not count.
  *
  * @throws ClientError `quorum` where they are not enough
  */
-export function verifyQuorum(policy: Policy, note: string): Cosigned[] {
+export function verifyQuorum(policy: Policy, note: string, primitives?: CosignaturePrimitives): Cosigned[] {
   const { text, signatures } = parse(note);
   const cosigned = new Map<PolicyWitness, Cosigned>();
   for (const witness of policy.witnesses) {
-    const timestamp = cosignedAt(witness.key, text, signatures);
+    const timestamp = cosignedAt(witness.key, text, signatures, primitives);
     if (timestamp === undefined) continue;
     cosigned.set(witness, { witness: witness.name, verifierKey: formatVerifierKey(witness.key), timestamp });
   }
@@ -71,18 +71,41 @@ export function verifyQuorum(policy: Policy, note: string): Cosigned[] {
   return [...cosigned.values()];
 }
 
-function cosignedAt(key: VerifierKey, text: string, signatures: readonly NoteSignature[]): number | undefined {
+/**
+ * The time of witnesses: the least t, in seconds since 1970, such that those that cosigned up to t meet the quorum. None of
+ * fewer could have made it earlier.
+ *
+ * @param cosigned as `verifyQuorum` gives them
+ * @returns undefined where the policy has no quorum
+ */
+export function quorumTime(policy: Policy, cosigned: readonly Cosigned[]): number | undefined {
+  if (policy.quorum === undefined) return undefined;
+  const times = [...new Set(cosigned.map(({ timestamp }) => timestamp))].sort((a, b) => a - b);
+  return times.find((time) =>
+    quorumMet(policy, ({ name }) => cosigned.some((one) => one.witness === name && one.timestamp <= time)),
+  );
+}
+
+function cosignedAt(
+  key: VerifierKey,
+  text: string,
+  signatures: readonly NoteSignature[],
+  primitives: CosignaturePrimitives | undefined,
+): number | undefined {
+  // The earliest, whatever the order of the lines: more of them never make a later time.
+  let earliest: number | undefined;
   for (const signature of signatures) {
     if (!isBy(signature, key)) continue;
     try {
-      const { timestamp } = verifyCosignature(key, text, signature.signature);
+      const { timestamp } = verifyCosignature(key, text, signature.signature, primitives);
       // A witness never gives 0 (c2sp.org/tlog-cosignature), nor a time that no calendar has.
-      if (timestamp > 0 && timestamp <= MAX_TIMESTAMP) return timestamp;
+      if (timestamp === 0 || timestamp > MAX_TIMESTAMP) continue;
+      if (earliest === undefined || timestamp < earliest) earliest = timestamp;
     } catch (error) {
       if (!(error instanceof MerkleError)) throw error;
     }
   }
-  return undefined;
+  return earliest;
 }
 
 function isBy({ name, keyId }: NoteSignature, key: VerifierKey): boolean {

@@ -6,14 +6,8 @@ import { readBounded } from '../../merkle/runtime/bounded.ts';
 import { RuntimeError } from '../../merkle/runtime/errors.ts';
 import { writeFileDurable } from '../../merkle/runtime/files.ts';
 import { ClientError } from '../errors.ts';
-import {
-  type DigestAlgorithm,
-  type PrivateKey,
-  type PublicKey,
-  parsePublicKey,
-  parsePublicKeyPem,
-  privateKey,
-} from '../key.ts';
+import { type DigestAlgorithm, type PublicKey, parsePublicKey, parsePublicKeyPem } from '../key.ts';
+import type { SoftwareSigner } from '../signers/software.ts';
 import { startProgress } from './progress.ts';
 
 const MAX_KEY_FILE = 64 * 1024;
@@ -65,11 +59,11 @@ export async function readPublicKey(path: string): Promise<PublicKey> {
 }
 
 /**
- * A private ECDSA key in PEM (PKCS#8, or SEC 1 as OpenSSL writes it).
+ * A private key in PEM (PKCS#8, or SEC 1 or PKCS#1 as OpenSSL writes them): ECDSA, Ed25519 or RSA.
  *
  * @throws ClientError `file`, `key`; RuntimeError `passphrase`
  */
-export async function readPrivateKey(path: string, passphrase: string | undefined): Promise<PrivateKey> {
+export async function readPrivateKey(path: string, passphrase: string | undefined): Promise<SoftwareSigner> {
   const pem = await reading(path, () =>
     readBounded(path, MAX_KEY_FILE, ({ mode }) => {
       if (process.platform === 'win32' || (mode & 0o077) === 0) return;
@@ -80,19 +74,25 @@ export async function readPrivateKey(path: string, passphrase: string | undefine
     }),
   );
   const key = openPem(Buffer.from(pem), path, passphrase);
-  const { d } = key.asymmetricKeyType === 'ec' ? key.export({ format: 'jwk' }) : {};
-  if (d === undefined) {
-    throw new ClientError(
-      'key',
-      `${path} holds a key of the kind ${key.asymmetricKeyType}; \`stele sign\` takes ECDSA keys (P-256, P-384, P-521)`,
-    );
-  }
   try {
-    const spki = createPublicKey(key).export({ format: 'der', type: 'spki' });
-    return privateKey(parsePublicKey(spki), Buffer.from(d, 'base64url'));
+    return await signerOf(key);
   } catch (cause) {
     throw new ClientError('key', `${path}: ${(cause as Error).message}`, { cause });
   }
+}
+
+async function signerOf(key: KeyObject): Promise<SoftwareSigner> {
+  const kind = key.asymmetricKeyType;
+  if (kind !== 'ec' && kind !== 'ed25519' && kind !== 'rsa') {
+    throw new ClientError(
+      'key',
+      `it is a key of the kind ${kind}; taken are ECDSA (P-256, P-384, P-521), Ed25519 and RSA (2048, 3072, 4096)`,
+    );
+  }
+  const publicKey = parsePublicKey(createPublicKey(key).export({ format: 'der', type: 'spki' }));
+  if (kind === 'rsa') return (await import('../signers/rsa.ts')).rsaSigner(key, publicKey);
+  const { softwareSigner } = await import('../signers/software.ts');
+  return softwareSigner(publicKey, Buffer.from(key.export({ format: 'jwk' }).d!, 'base64url'));
 }
 
 function openPem(pem: Buffer, path: string, passphrase: string | undefined): KeyObject {

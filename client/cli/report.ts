@@ -2,7 +2,7 @@
 import { CommanderError } from 'commander';
 import { MerkleError } from '../../merkle/errors.ts';
 import { RuntimeError, type RuntimeErrorCode } from '../../merkle/runtime/errors.ts';
-import { CLIENT_ERRORS, ClientError } from '../errors.ts';
+import { CLIENT_ERRORS, ClientError, printable } from '../errors.ts';
 
 /** Something was tried and went wrong; every other error of the runtime means that a key or a file could not be used. */
 const RUNTIME_FAILED: readonly RuntimeErrorCode[] = ['sign', 'signature-wrong', 'store'];
@@ -30,6 +30,12 @@ export function reportError(error: unknown, json: boolean): void {
   if (process.env.STELE_DEBUG === '1') {
     for (let at: unknown = error; at instanceof Error; at = at.cause) process.stderr.write(`${at.stack}\n`);
   }
+}
+
+/** One line on stderr for one of many files, the others of which may be well. */
+export function reportFailed(file: string, error: unknown): void {
+  const { code, message } = describe(error);
+  process.stderr.write(`stele: error [${code}]: ${printable(file)}: ${message}\n`);
 }
 
 /** The result of a command: `lines` for people, or the object for scripts. */

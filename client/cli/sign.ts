@@ -1,161 +1,199 @@
-/** `stele sign`: sign a file, log the signature, keep the proof. */
-import { existsSync, statSync } from 'node:fs';
+/** `stele sign`: sign files, log the signatures, keep the proofs. */
+import { statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { Command, Option } from 'commander';
-import { encodeBase64, encodeHex, equal } from '../../merkle/bytes.ts';
-import { formatVerifierKey, type VerifierKey } from '../../merkle/note.ts';
+import { Command } from 'commander';
+import { encodeBase64, encodeHex } from '../../merkle/bytes.ts';
+import { formatVerifierKey } from '../../merkle/note.ts';
 import { formatBundle } from '../bundle.ts';
 import { ClientError } from '../errors.ts';
-import { type HttpOptions, parseLogUrl } from '../http.ts';
-import { formatPublicKeyPem, type PrivateKey } from '../key.ts';
+import { parseLogUrl } from '../http.ts';
 import { formatLogEntry } from '../log-entry.ts';
-import { askLogKey, signAndLog } from '../sign.ts';
-import { parseLogKey } from '../verify.ts';
-import { digestFile, readPrivateKey, readPublicKey, writeWhole } from './files.ts';
-import { note, print, shellWord, warn } from './report.ts';
+import { type Logged, messageBundle, tlogProofOf } from '../sign.ts';
+import type { Signer } from '../signers/signer.ts';
+import { digestFile, writeWhole } from './files.ts';
+import { forgetUnlogged, signOnce } from './kept.ts';
+import { type Item, type Result, signItems } from './many.ts';
+import { print, reportFailed, shellWord } from './report.ts';
+import {
+  addSigningOptions,
+  httpOptions,
+  openSigningKey,
+  readTrust,
+  type SigningOptions,
+  type Trust,
+  trustOf,
+} from './signing.ts';
 
-interface SignOptions {
-  readonly log: string;
-  readonly logKey?: string;
-  readonly key?: string;
-  readonly newKey?: string;
-  readonly passphraseFile?: string;
-  readonly passphraseEnv?: string;
-  readonly publicOut?: string;
+interface SignOptions extends SigningOptions {
   readonly out?: string;
-  readonly timeout: string;
-  readonly json?: boolean;
+  readonly tlogProof?: boolean;
 }
 
 const HELP = `
-Without --key an ECDSA P-256 key is made at FILE.key.pem (mode 0600), with its public key at FILE.pub.pem; when they are
-there already, they are used again. Running the same command again gives the same entry, not a second one.
+Without a key an ECDSA P-256 key is made at FILE.key.pem (mode 0600), with its public key at FILE.pub.pem; when they are
+there already, they are used again. Running the same command again gives the same entry, not a second one. Many files in
+one command need a key that is named, and are logged with few requests.
+
+Exit status: 0 all are logged, 1 something was refused or failed (of many files, the others are logged), 2 it could not be
+tried.
 
 Examples:
   stele sign app.tgz --log https://log.example.com
   stele sign app.tgz --log https://log.example.com --key signing.pem --log-key 'log.example.com+1a2b3c4d+AbCd…'
-  stele sign app.tgz --log http://localhost:3000 --out proofs/app.sigstore.json --json`;
+  stele sign dist/* --log https://log.example.com --key signing.pem --policy trust/policy --tlog-proof
+  stele sign app.tgz --log https://log.example.com --pkcs11-module libsofthsm2.so --token stele --label release --pin-file pin
+  stele sign app.tgz --log https://log.example.com --key signing.pem --certificate chain.pem --json`;
 
 export function signCommand(): Command {
-  return new Command('sign')
-    .description('Sign a file, log the signature, check the answer and keep the proof as a Sigstore bundle')
-    .argument('<file>', 'the file to sign, of any length')
-    .requiredOption('--log <url>', 'the log, such as https://log.example.com')
-    .option('--log-key <vkey>', "the log's verifier key; without it the log's own word is taken, with a warning")
-    .addOption(new Option('--key <path>', 'private key to sign with (PEM, ECDSA)').conflicts('newKey'))
-    .option('--new-key <path>', 'where to make the key, or where it was made before (default: FILE.key.pem)')
-    .addOption(new Option('--passphrase-file <path>', 'file with the passphrase of --key').conflicts('passphraseEnv'))
-    .option('--passphrase-env <name>', 'environment variable with the passphrase of --key')
-    .option('--public-out <path>', 'where to write the public key (default: FILE.pub.pem for a key made here)')
-    .option('--out <path>', 'where to write the bundle (default: FILE.sigstore.json)')
-    .option('--timeout <seconds>', 'how long to try', '120')
+  const command = new Command('sign')
+    .description('Sign files, log the signatures, check the answers and keep the proofs as Sigstore bundles')
+    .argument('<file...>', 'the files to sign, of any length');
+  return addSigningOptions(command)
+    .option('--out <path>', 'where to write the bundle of one file (default: FILE.sigstore.json)')
+    .option('--tlog-proof', 'write FILE.tlog-proof as well (c2sp.org/tlog-proof)')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', HELP)
     .action(sign);
 }
 
-async function sign(file: string, options: SignOptions): Promise<void> {
-  const log = parseLogUrl(options.log);
-  const out = options.out ?? `${file}.sigstore.json`;
-  const http: HttpOptions = {
-    deadline: seconds(options.timeout),
-    onRetry: ({ why, wait }) => note(`${why}; trying again in ${(wait / 1000).toFixed(1)} s`),
-  };
+async function sign(named: readonly string[], options: SignOptions): Promise<void> {
+  const files = [...new Set(named)];
+  const [first] = files;
+  const alone = files.length === 1 ? first : undefined;
+  if (alone === undefined && options.out !== undefined) {
+    throw new ClientError('usage', '--out is for one file: the bundles of many stand beside them');
+  }
   // All that can be wrong here is found out before anything reaches the log.
-  const given = options.logKey === undefined ? undefined : parseLogKey(options.logKey);
-  const { key, publicPath } = await signingKey(file, options);
-  const digest = await digestFile(file, key.publicKey.digest);
-  const logKey = given ?? (await trustOnFirstUse(log, http));
+  const log = parseLogUrl(options.log);
+  const http = httpOptions(options);
+  const given = await readTrust(options);
+  if (alone !== undefined) checkFile(alone);
+  const { signer, publicPath } = await openSigningKey(options, alone);
+  try {
+    let trust: Trust | undefined;
+    const items = files.map((file) => itemOf(file, signer, options));
+    const ready = async () => {
+      trust = await trustOf(given, log, http);
+      return trust.trust;
+    };
+    const results = await signItems(items, log, ready, http);
+    const context = { log, options, publicPath, firstUse: trust?.firstUse ?? false };
+    if (alone !== undefined) printOne(results[0] as Kept, context);
+    else printMany(results, context);
+  } finally {
+    await signer.close();
+  }
+}
 
-  const { bundle, verified } = await signAndLog(digest, key, log, logKey, http);
-  await writeWhole(out, formatBundle(bundle));
+interface Written {
+  readonly logged: Logged;
+  readonly out: string;
+  readonly proof: string | undefined;
+}
 
-  const vkey = formatVerifierKey(logKey);
-  const shownKey = publicPath ?? 'PUBLIC_KEY.pem';
-  const next = `stele verify ${shellWord(file)} --bundle ${shellWord(out)} --key ${shellWord(shownKey)} --log-key ${shellWord(vkey)}`;
-  const result = {
+function itemOf(file: string, signer: Signer, options: SignOptions): Item<Written> {
+  const out = options.out ?? `${file}.sigstore.json`;
+  const proof = options.tlogProof === true ? `${file}.tlog-proof` : undefined;
+  return {
+    file,
+    sign: async () => {
+      const digest = await digestFile(file, signer.publicKey.digest);
+      return await signOnce(digest, signer, out, (signed) => messageBundle(signed, undefined));
+    },
+    keep: async (logged) => {
+      await writeWhole(out, formatBundle(logged.bundle));
+      if (proof !== undefined) await writeWhole(proof, tlogProofOf(logged));
+      await forgetUnlogged(signer, out);
+      return { logged, out, proof };
+    },
+  };
+}
+
+/** The errors of `digestFile`, before a key is left beside something that cannot be signed. */
+function checkFile(file: string): void {
+  const stats = statSync(file, { throwIfNoEntry: false });
+  if (stats === undefined) throw new ClientError('file', `${file} cannot be read: there is no such file`);
+  if (stats.isDirectory())
+    throw new ClientError('file', `${file} is a directory: name a file, such as an archive of it`);
+}
+
+interface Context {
+  readonly log: string;
+  readonly options: SignOptions;
+  readonly publicPath: string | undefined;
+  readonly firstUse: boolean;
+}
+
+type Kept = Extract<Result<Written>, { readonly value: unknown }>;
+
+function describe({ file, value: { logged, out, proof } }: Kept, { log, publicPath, firstUse }: Context) {
+  const { signed, verified, entry } = logged;
+  return {
     file,
     bundle: out,
+    tlogProof: proof ?? null,
     publicKey: publicPath ?? null,
-    digest: { algorithm: bundle.digestAlgorithm, hex: encodeHex(digest) },
-    log: { url: log, origin: verified.origin, verifierKey: vkey, trustedOnFirstUse: given === undefined },
+    digest: { algorithm: signed.publicKey.digest, hex: encodeHex(signed.digest) },
+    log: {
+      url: log,
+      origin: verified.origin,
+      verifierKey: formatVerifierKey(verified.logKey),
+      trustedOnFirstUse: firstUse,
+    },
     index: verified.index,
     treeSize: verified.treeSize,
     root: encodeBase64(verified.root),
     leafHash: encodeBase64(verified.leafHash),
-    entry: formatLogEntry(bundle.entry),
+    cosignatures: verified.cosigned,
+    entry: formatLogEntry(entry),
   };
+}
+
+function printOne(kept: Kept, context: Context): void {
+  const { options, publicPath } = context;
+  const result = describe(kept, context);
+  const { file, bundle, digest, log, cosignatures } = result;
+  const quorum = options.policy === undefined ? '' : ` and the policy's quorum (${cosignatures.length} witnesses)`;
   print(options.json, result, [
-    `Signed ${basename(file)} (${bundle.digestAlgorithm} ${encodeHex(digest)})`,
-    `Logged by ${verified.origin} as entry ${verified.index} of ${verified.treeSize}; its proof and the log's signature were checked`,
-    `Proof: ${out}`,
+    `Signed ${basename(file)} (${digest.algorithm} ${digest.hex})`,
+    `Logged by ${log.origin} as entry ${result.index} of ${result.treeSize}; its proof, the log's signature${quorum} were checked`,
+    `Proof: ${bundle}`,
+    ...(result.tlogProof === null ? [] : [`tlog-proof: ${result.tlogProof}`]),
     ...(publicPath === undefined ? [] : [`Public key: ${publicPath}`]),
     '',
     'Anybody can check it, offline:',
-    `  npx ${next}`,
+    `  npx ${verifyCommandFor(result, options)}`,
   ]);
 }
 
-interface SigningKey {
-  readonly key: PrivateKey;
-  /** Where the public key is, if it was written. */
-  readonly publicPath: string | undefined;
+function verifyCommandFor(
+  { file, bundle, publicKey, log }: ReturnType<typeof describe>,
+  { certificate, policy }: SignOptions,
+): string {
+  const trust = policy === undefined ? `--log-key ${shellWord(log.verifierKey)}` : `--policy ${shellWord(policy)}`;
+  const who =
+    certificate === undefined
+      ? `--key ${shellWord(publicKey ?? 'PUBLIC_KEY.pem')}`
+      : '--trusted-root TRUSTED_ROOT.json --identity IDENTITY --issuer ISSUER';
+  return `stele verify ${shellWord(file)} --bundle ${shellWord(bundle)} ${who} ${trust}`;
 }
 
-async function signingKey(file: string, options: SignOptions): Promise<SigningKey> {
-  const path = options.key ?? options.newKey ?? `${file}.key.pem`;
-  if (options.key === undefined) {
-    // The errors of `digestFile`, before a key is left beside something that cannot be signed.
-    const stats = statSync(file, { throwIfNoEntry: false });
-    if (stats === undefined) throw new ClientError('file', `${file} cannot be read: there is no such file`);
-    if (stats.isDirectory())
-      throw new ClientError('file', `${file} is a directory: name a file, such as an archive of it`);
-    await makeKey(path);
-  }
-  const key = await readPrivateKey(path, await passphrase(options));
-  const publicPath = options.publicOut ?? (options.key === undefined ? `${file}.pub.pem` : undefined);
-  if (publicPath !== undefined) await keepPublicKey(publicPath, key);
-  return { key, publicPath };
-}
-
-async function makeKey(path: string): Promise<void> {
-  const { createKeyFile } = await import('../../merkle/runtime/keyfile.ts');
-  if (existsSync(path)) {
-    note(`using the key that is there: ${path}`);
-    return;
-  }
-  await createKeyFile(path, 'ecdsa-p256');
-  note(`made a key: ${path} (keep it secret; it is not encrypted)`);
-}
-
-/** Another key at that name belongs to somebody else's signature: it is not replaced. */
-async function keepPublicKey(path: string, key: PrivateKey): Promise<void> {
-  if (!existsSync(path)) return await writeWhole(path, Buffer.from(formatPublicKeyPem(key.publicKey)));
-  const there = await readPublicKey(path);
-  if (!equal(there.spki, key.publicKey.spki)) {
-    throw new ClientError(
-      'file',
-      `${path} holds another public key and is not overwritten: move it away, or use --public-out`,
-    );
-  }
-}
-
-async function passphrase({ passphraseFile, passphraseEnv }: SignOptions): Promise<string | undefined> {
-  if (passphraseFile === undefined && passphraseEnv === undefined) return undefined;
-  const { readSecret } = await import('../../merkle/runtime/secret.ts');
-  return await readSecret(passphraseFile === undefined ? { env: passphraseEnv! } : { file: passphraseFile });
-}
-
-async function trustOnFirstUse(log: string, http: HttpOptions): Promise<VerifierKey> {
-  const { key, text } = await askLogKey(log, http);
-  warn(
-    `taking the word of ${log} for its key, as --log-key was not given. Compare it with what the operator publishes: ${text}`,
+function printMany(results: readonly Result<Written>[], context: Context): void {
+  const kept = results.filter((result): result is Kept => 'value' in result);
+  const failed = results.length - kept.length;
+  const files = results.map((result) =>
+    'value' in result
+      ? { ok: true, ...describe(result, context) }
+      : { ok: false, file: result.file, error: { code: result.error.code, message: result.error.message } },
   );
-  return key;
-}
-
-function seconds(text: string): number {
-  if (!/^[1-9][0-9]{0,4}$/.test(text))
-    throw new ClientError('usage', '--timeout is not a whole number of seconds from 1 to 99999');
-  return Number(text) * 1000;
+  const origin = kept[0]?.value.logged.verified.origin;
+  const ok = failed === 0;
+  print(context.options.json, { ok, logged: kept.length, failed, files }, [
+    ...kept.map(({ file, value }) => `Signed ${file}: entry ${value.logged.verified.index}, ${value.out}`),
+    ...(origin === undefined
+      ? []
+      : [`Logged by ${origin}: ${kept.length} of ${results.length} files; all proofs were checked`]),
+  ]);
+  for (const result of results) if ('error' in result) reportFailed(result.file, result.error);
+  if (!ok) process.exitCode = 1;
 }

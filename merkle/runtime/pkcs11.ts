@@ -47,6 +47,30 @@ export async function openTokenSigner(spec: TokenKeySpec): Promise<Signer> {
   }
 }
 
+/** Signs digests that were made elsewhere, of files too large to be sent to a token. */
+export interface TokenDigestSigner {
+  /** SubjectPublicKeyInfo, DER, of a P-256 key. */
+  readonly publicKey: Uint8Array;
+  /** DER `SEQUENCE { r, s }` over `digest`, 32 bytes of SHA-256. Rejects as `Signer.sign` does. */
+  signDigest(digest: Uint8Array): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/**
+ * As `openTokenSigner`, for ECDSA P-256 keys alone: CKM_EDDSA takes the message and not its digest.
+ *
+ * @throws RuntimeError as `openTokenSigner`; `pkcs11-key` for an Ed25519 key
+ */
+export async function openTokenDigestSigner(spec: TokenKeySpec): Promise<TokenDigestSigner> {
+  const signer = (await openTokenSigner(spec)) as TokenSigner;
+  if (signer.algorithm === 'ecdsa-p256') return signer;
+  await signer.close();
+  throw new RuntimeError(
+    'pkcs11-key',
+    `the key labelled "${spec.label}" in token "${spec.token}" is Ed25519, which signs whole messages in a token and no digests of files: use an ECDSA P-256 key (stele keygen --algorithm ecdsa-p256)`,
+  );
+}
+
 /**
  * Makes a key pair inside the token: private, sensitive, not extractable, for signing alone. Resolves with the public key.
  *
@@ -98,10 +122,13 @@ class TokenSigner implements Signer {
   }
 
   async sign(message: Uint8Array): Promise<Uint8Array> {
-    if (this.#closed !== undefined) throw new RuntimeError('aborted', 'the signer is closed');
-    const data = this.algorithm === 'ed25519' ? message : fastSha256(message);
-    const signature = await this.#signRaw(data);
-    return this.algorithm === 'ed25519' ? signature : toDer(signature);
+    if (this.algorithm === 'ecdsa-p256') return await this.signDigest(fastSha256(message));
+    return await this.#signRaw(message);
+  }
+
+  /** For a P-256 key: DER over 32 bytes of SHA-256. */
+  async signDigest(digest: Uint8Array): Promise<Uint8Array> {
+    return toDer(await this.#signRaw(digest));
   }
 
   close(): Promise<void> {
@@ -110,6 +137,7 @@ class TokenSigner implements Signer {
   }
 
   async #signRaw(data: Uint8Array): Promise<Uint8Array> {
+    if (this.#closed !== undefined) throw new RuntimeError('aborted', 'the signer is closed');
     const session = this.#session;
     if (session !== undefined) {
       try {

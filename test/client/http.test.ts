@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { fetchLogInfo, parseLogUrl, submitEntry } from '../../client/http.ts';
 import { formatLogEntry } from '../../client/log-entry.ts';
+import { verifyReply } from '../../client/logged.ts';
 import { askLogKey, signAndLog } from '../../client/sign.ts';
-import { verifyBundle } from '../../client/verify.ts';
 import { newKey, TinyLog } from './tiny-log.ts';
 
 type Answer = (request: IncomingMessage, reply: ServerResponse, body: string) => void;
@@ -60,8 +60,9 @@ const take: Answer = (_, reply, body) => {
 describe('signAndLog', () => {
   it('gives a bundle that verifies', async () => {
     const { url, bodies } = await scripted(take);
-    const { bundle, verified } = await signAndLog(digest, key, url, log.key);
-    expect(verifyBundle(bundle, digest, key.publicKey, log.key)).toEqual(verified);
+    const { signed, entry, verified } = await signAndLog(digest, key, url, log.key);
+    expect(verifyReply(entry, signed, { logKey: log.key })).toEqual(verified);
+    expect(verified).toMatchObject({ origin: 'localhost', index: entry.index });
     expect(JSON.parse(bodies[0]!)).toMatchObject({
       hashedRekordRequestV002: { signature: { verifier: { keyDetails: 'PKIX_ECDSA_P256_SHA_256' } } },
     });

@@ -1,6 +1,7 @@
 import { createHash, createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { formatPublicKeyPem, parsePublicKey, parsePublicKeyPem, privateKey } from '../../client/key.ts';
+import { formatPublicKeyPem, parsePublicKey, parsePublicKeyPem } from '../../client/key.ts';
+import { softwareSigner } from '../../client/signers/software.ts';
 import { newKey } from './tiny-log.ts';
 
 const der = (key: ReturnType<typeof createPublicKey>) => key.export({ format: 'der', type: 'spki' });
@@ -42,7 +43,8 @@ describe('a public key', () => {
       new Uint8Array([...spki, 0]),
       spki.subarray(0, -1),
       new Uint8Array(0),
-      der(generateKeyPairSync('ed25519').publicKey),
+      der(generateKeyPairSync('x25519').publicKey),
+      der(generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey),
       der(generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).publicKey),
     ]) {
       expect(() => parsePublicKey(wrong)).toThrow(bad);
@@ -57,7 +59,7 @@ describe('a public key', () => {
   });
 
   it('does not go with another private key', () => {
-    expect(() => privateKey(newKey().publicKey, new Uint8Array(32).fill(1))).toThrow(bad);
-    expect(() => privateKey(newKey().publicKey, new Uint8Array(32))).toThrow(bad);
+    expect(() => softwareSigner(newKey().publicKey, new Uint8Array(32).fill(1))).toThrow(bad);
+    expect(() => softwareSigner(newKey().publicKey, new Uint8Array(32))).toThrow(bad);
   });
 });

@@ -1,8 +1,9 @@
 /** A log of a few lines over the merkle room, for what the client must accept and refuse. */
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { canonicalEntry, type Signed } from '../../client/entry.ts';
-import { type PrivateKey, parsePublicKey, privateKey } from '../../client/key.ts';
+import { parsePublicKey } from '../../client/key.ts';
 import type { LogEntry } from '../../client/log-entry.ts';
+import { type SoftwareSigner, softwareSigner } from '../../client/signers/software.ts';
 import { formatCheckpoint } from '../../merkle/checkpoint.ts';
 import { ed25519VerifierKey, formatNote, formatVerifierKey, logId, type VerifierKey } from '../../merkle/note.ts';
 import { inclusionProof, rootAt } from '../../merkle/proof.ts';
@@ -58,9 +59,9 @@ export class TinyLog {
       : nodeHash(this.#node(level - 1, 2 * index), this.#node(level - 1, 2 * index + 1));
 }
 
-export function newKey(namedCurve: 'P-256' | 'P-384' | 'P-521' = 'P-256'): PrivateKey {
+export function newKey(namedCurve: 'P-256' | 'P-384' | 'P-521' = 'P-256'): SoftwareSigner {
   const pair = generateKeyPairSync('ec', { namedCurve });
   const { d } = pair.privateKey.export({ format: 'jwk' });
   const spki = pair.publicKey.export({ format: 'der', type: 'spki' });
-  return privateKey(parsePublicKey(spki), Buffer.from(d!, 'base64url'));
+  return softwareSigner(parsePublicKey(spki), Buffer.from(d!, 'base64url'));
 }

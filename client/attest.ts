@@ -1,0 +1,64 @@
+/**
+ * Attestations: an in-toto statement in a DSSE envelope, logged as the `hashedrekord` of its pre-authentication encoding,
+ * which is the form that verifiers of Rekor v2 rebuild.
+ */
+import type { Bundle } from './bundle.ts';
+import { noblePrimitives, type Primitives } from './crypto.ts';
+import { type Envelope, INTOTO_TYPE, preAuthEncoding } from './dsse.ts';
+import type { Signed } from './entry.ts';
+import { HASH_NAME } from './key.ts';
+import type { LogEntry } from './log-entry.ts';
+import type { LogTrust } from './logged.ts';
+import { type DigestSigner, type Logged, type LogOptions, logSigned, messageBundle, signDigest } from './sign.ts';
+import { parseStatement } from './statement.ts';
+
+/** A statement, signed. */
+export interface Attested {
+  readonly envelope: Envelope;
+  /** The digest is that of the pre-authentication encoding. */
+  readonly signed: Signed;
+}
+
+/**
+ * Signs a statement (statement.ts: `formatStatement`), byte for byte.
+ *
+ * @throws ClientError `statement`, `bad-signature`, and what the signer throws
+ */
+export async function attest(
+  statement: Uint8Array,
+  signer: DigestSigner,
+  primitives: Primitives = noblePrimitives,
+): Promise<Attested> {
+  parseStatement(statement);
+  const encoded = preAuthEncoding(INTOTO_TYPE, statement);
+  const signed = await signDigest(primitives.hash(HASH_NAME[signer.publicKey.digest], encoded), signer);
+  return { signed, envelope: { payloadType: INTOTO_TYPE, payload: statement, signature: signed.signature } };
+}
+
+/**
+ * Signs a statement, logs it and resolves with a bundle that verifies against `trust`. Calling it again gives the entry
+ * that the log already has, where the signer is `repeatable`.
+ *
+ * @param log as `parseLogUrl` gives it
+ * @throws ClientError the codes of `attest`, `submitEntry` and `verifyReply`
+ */
+export async function attestAndLog(
+  statement: Uint8Array,
+  signer: DigestSigner,
+  log: string,
+  trust: LogTrust,
+  options: LogOptions = {},
+): Promise<Logged> {
+  const attested = await attest(statement, signer, options.primitives);
+  const logged = await logSigned(attested.signed, log, trust, options);
+  return { ...logged, bundle: attestationBundle(attested, logged.entry) };
+}
+
+/** A bundle v0.3 of an attestation; without `entry`, one that is yet to be logged. */
+export function attestationBundle(
+  { envelope, signed }: Attested,
+  entry: LogEntry | undefined,
+  timestamps: readonly Uint8Array[] = [],
+): Bundle {
+  return { ...messageBundle(signed, entry, timestamps), content: { kind: 'dsse', ...envelope, keyId: '' } };
+}

@@ -1,0 +1,59 @@
+/**
+ * Signatures that were made and not logged yet. A key in a token signs differently each time, so that signing again after an
+ * outage would log a second entry: the first signature is kept beside the bundle until its proof is there.
+ */
+import { rm } from 'node:fs/promises';
+import { equal } from '../../merkle/bytes.ts';
+import { type Bundle, formatBundle, MAX_BUNDLE, parseBundle } from '../bundle.ts';
+import type { Signed } from '../entry.ts';
+import { ClientError } from '../errors.ts';
+import { keyHint } from '../key.ts';
+import { signDigest } from '../sign.ts';
+import type { Signer } from '../signers/signer.ts';
+import { readWhole, writeWhole } from './files.ts';
+
+const unlogged = (out: string): string => `${out}.unlogged`;
+
+/**
+ * A signature over `digest`: with a key whose signatures differ, the one in an earlier bundle at `out` or beside it.
+ *
+ * @param bundleOf the bundle without a log entry
+ */
+export async function signOnce(
+  digest: Uint8Array,
+  signer: Signer,
+  out: string,
+  bundleOf: (signed: Signed) => Bundle,
+): Promise<Signed> {
+  if (signer.repeatable) return await signDigest(digest, signer);
+  for (const path of [out, unlogged(out)]) {
+    const signature = await signatureIn(path, signer);
+    // It is over this very digest, or it does not verify.
+    if (signature !== undefined && signer.publicKey.verify(digest, signature)) {
+      return { digest, signature, publicKey: signer.publicKey, certificate: signer.certificate };
+    }
+  }
+  const signed = await signDigest(digest, signer);
+  await writeWhole(unlogged(out), formatBundle(bundleOf(signed)));
+  return signed;
+}
+
+/** Once the bundle is written. */
+export async function forgetUnlogged(signer: Signer, out: string): Promise<void> {
+  if (!signer.repeatable) await rm(unlogged(out), { force: true });
+}
+
+/** Of the same key or certificate; whatever else is at that name is another's. */
+async function signatureIn(path: string, { publicKey, certificate }: Signer): Promise<Uint8Array | undefined> {
+  try {
+    const { content, signer } = parseBundle(await readWhole(path, MAX_BUNDLE));
+    const same =
+      signer.kind === 'public-key'
+        ? certificate === undefined && signer.hint === keyHint(publicKey)
+        : certificate !== undefined && equal(signer.certificate, certificate);
+    return same ? content.signature : undefined;
+  } catch (error) {
+    if (error instanceof ClientError) return undefined;
+    throw error;
+  }
+}

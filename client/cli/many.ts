@@ -1,0 +1,116 @@
+/** Signing and logging one file or many: what fails for one is told, and the rest is kept. */
+import { RuntimeError } from '../../merkle/runtime/errors.ts';
+import type { Signed } from '../entry.ts';
+import { ClientError } from '../errors.ts';
+import type { HttpOptions } from '../http.ts';
+import type { LogTrust } from '../logged.ts';
+import { type Logged, logAll, logSigned } from '../sign.ts';
+import { startProgress } from './progress.ts';
+
+export interface Item<T> {
+  readonly file: string;
+  /** Reads and signs. */
+  sign(): Promise<Signed>;
+  /** Writes what was logged. */
+  keep(logged: Logged): Promise<T>;
+}
+
+export type Result<T> =
+  | { readonly file: string; readonly value: T }
+  | { readonly file: string; readonly error: ClientError | RuntimeError };
+
+/**
+ * One item: its error is thrown. Many: each has its own result, in order; the bulk API logs them, and each is kept as soon as
+ * its answer has come.
+ *
+ * @param ready what asks for the log's key, once all is signed
+ */
+export async function signItems<T>(
+  items: readonly Item<T>[],
+  log: string,
+  ready: () => Promise<LogTrust>,
+  http: HttpOptions,
+): Promise<Result<T>[]> {
+  const [only] = items;
+  if (items.length === 1 && only !== undefined) {
+    const signed = await only.sign();
+    const value = await only.keep(await logSigned(signed, log, await ready(), http));
+    return [{ file: only.file, value }];
+  }
+  const results = new Map<Item<T>, Result<T>>();
+  const signed = await signAll(items, http.signal, (item, error) => results.set(item, { file: item.file, error }));
+  if (signed.length > 0) await keepAll(signed, log, await ready(), http, results);
+  return items.map((item) => results.get(item)!);
+}
+
+type Pair<T> = readonly [Item<T>, Signed];
+
+async function signAll<T>(
+  items: readonly Item<T>[],
+  signal: AbortSignal | undefined,
+  failed: (item: Item<T>, error: ClientError | RuntimeError) => void,
+): Promise<Pair<T>[]> {
+  const progress = startProgress('signing', 'files');
+  const signed: Pair<T>[] = [];
+  try {
+    for (const [done, item] of items.entries()) {
+      if (signal?.aborted) throw new ClientError('cancelled', 'cancelled');
+      try {
+        signed.push([item, await item.sign()]);
+      } catch (error) {
+        failed(item, known(error));
+      }
+      progress.update(done + 1, items.length);
+    }
+  } finally {
+    progress.stop();
+  }
+  return signed;
+}
+
+async function keepAll<T>(
+  pairs: readonly Pair<T>[],
+  log: string,
+  trust: LogTrust,
+  http: HttpOptions,
+  results: Map<Item<T>, Result<T>>,
+): Promise<void> {
+  const progress = startProgress('logging', 'files');
+  // One after another: thousands of files at once would run out of handles.
+  let writing: Promise<void> = Promise.resolve();
+  let done = 0;
+  const keep = async (item: Item<T>, logged: Logged | ClientError): Promise<void> => {
+    const { file } = item;
+    try {
+      if (logged instanceof ClientError) throw logged;
+      results.set(item, { file, value: await item.keep(logged) });
+    } catch (error) {
+      results.set(item, { file, error: known(error) });
+    }
+    progress.update(++done, pairs.length);
+  };
+  try {
+    await logAll(
+      pairs.map(([, signed]) => signed),
+      log,
+      trust,
+      {
+        ...http,
+        onLogged: (index, logged) => {
+          writing = writing.then(() => keep(pairs[index]![0], logged));
+        },
+      },
+    );
+  } finally {
+    // Also where it was cancelled: what is logged already is kept.
+    await writing;
+    progress.stop();
+  }
+}
+
+/** Errors that say what happened; anything else is a fault of the program, and ends it. */
+function known(error: unknown): ClientError | RuntimeError {
+  if (error instanceof ClientError && error.code !== 'cancelled') return error;
+  if (error instanceof RuntimeError) return error;
+  throw error;
+}

@@ -1,0 +1,130 @@
+/**
+ * Is this leaf in the log that is trusted? One check for the log's own reply, and for proofs that come from elsewhere: the
+ * checkpoint's signature, the witnesses that the policy asks for, and the inclusion proof, offline.
+ */
+import { encodeBase64, equal } from '../merkle/bytes.ts';
+import { type Checkpoint, parseCheckpoint } from '../merkle/checkpoint.ts';
+import { MerkleError } from '../merkle/errors.ts';
+import { noteVerifier, openNote, type VerifierKey } from '../merkle/note.ts';
+import type { Policy } from '../merkle/policy.ts';
+import { verifyInclusion } from '../merkle/proof.ts';
+import { leafHash } from '../merkle/rfc6962.ts';
+import { noblePrimitives, type Primitives } from './crypto.ts';
+import { canonicalEntry, type Signed } from './entry.ts';
+import { ClientError } from './errors.ts';
+import type { LogEntry } from './log-entry.ts';
+import { type Cosigned, logKeyOf, verifyQuorum } from './quorum.ts';
+
+/** Who must have signed the checkpoint: a log's key, the log and the witnesses of a policy, or both. */
+export type LogTrust =
+  | { readonly logKey: VerifierKey; readonly policy?: Policy | undefined }
+  | { readonly logKey?: VerifierKey | undefined; readonly policy: Policy };
+
+/** What holds of a leaf in a log once verification succeeded. */
+export interface LoggedLeaf {
+  /** Name of the log, signed by it. */
+  readonly origin: string;
+  readonly logKey: VerifierKey;
+  /** Index of the entry, in [0, treeSize). */
+  readonly index: number;
+  readonly treeSize: number;
+  /** Root hash of that tree, 32 bytes. */
+  readonly root: Uint8Array;
+  /** RFC 6962 leaf hash of the entry, 32 bytes. */
+  readonly leafHash: Uint8Array;
+  /** Witnesses of the policy that cosigned, each once; none without a policy. */
+  readonly cosigned: readonly Cosigned[];
+  /** Names of signature lines by keys that are not known here. Nothing is known about them. */
+  readonly unverified: readonly string[];
+}
+
+export interface LeafProof {
+  readonly leafHash: Uint8Array;
+  readonly index: number;
+  readonly hashes: readonly Uint8Array[];
+  /** The signed note of the checkpoint. */
+  readonly checkpoint: string;
+}
+
+/**
+ * @throws ClientError `policy` where no log of the policy signed, `bad-checkpoint`, `quorum`, `bad-proof`
+ */
+export function verifyLeaf(proof: LeafProof, trust: LogTrust, primitives: Primitives = noblePrimitives): LoggedLeaf {
+  // One of the two is there: the type says so, but the compiler does not see it.
+  const logKey = trust.logKey ?? logKeyOf(trust.policy!, proof.checkpoint);
+  const { checkpoint, unverified } = openCheckpoint(proof.checkpoint, logKey, primitives);
+  const cosigned =
+    trust.policy === undefined ? [] : verifyQuorum(trust.policy, proof.checkpoint, primitives.cosignature);
+  const { origin, size: treeSize, root } = checkpoint;
+  const { index, hashes, leafHash: leaf } = proof;
+  try {
+    verifyInclusion({ index, size: treeSize, leafHash: leaf, root, hashes });
+  } catch (cause) {
+    if (!(cause instanceof MerkleError)) throw cause;
+    throw new ClientError(
+      'bad-proof',
+      `the inclusion proof does not lead from the entry at index ${index} (leaf ${encodeBase64(leaf)}) to the root that the log signed`,
+      { cause },
+    );
+  }
+  const known = new Set(cosigned.map(({ verifierKey }) => verifierKey.slice(0, verifierKey.indexOf('+'))));
+  return {
+    origin,
+    logKey,
+    index,
+    treeSize,
+    root,
+    leafHash: leaf,
+    cosigned,
+    unverified: unverified.filter((name) => !known.has(name)),
+  };
+}
+
+/**
+ * Checks a log's reply as a verifier would: that the entry is exactly what was signed, and is in the tree that the log
+ * signed. The signature itself must have been verified before.
+ *
+ * @throws ClientError `entry-mismatch` and the codes of `verifyLeaf`
+ */
+export function verifyReply(entry: LogEntry, signed: Signed, trust: LogTrust, primitives?: Primitives): LoggedLeaf {
+  const body = canonicalEntry(signed);
+  if (entry.kind !== 'hashedrekord' || entry.version !== '0.0.2' || !equal(entry.body, body)) {
+    throw new ClientError(
+      'entry-mismatch',
+      'the logged entry is not the one that this digest, signature and key give: the proof is about something else',
+    );
+  }
+  const { index, hashes, checkpoint } = entry;
+  const logged = verifyLeaf({ leafHash: leafHash(body), index, hashes, checkpoint }, trust, primitives);
+  if (logged.treeSize !== entry.treeSize || !equal(logged.root, entry.root)) {
+    throw new ClientError('bad-checkpoint', 'the checkpoint is about another tree than the proof says');
+  }
+  return logged;
+}
+
+function openCheckpoint(
+  note: string,
+  logKey: VerifierKey,
+  primitives: Primitives,
+): { checkpoint: Checkpoint; unverified: string[] } {
+  try {
+    const { text, others } = openNote(note, [noteVerifier(logKey, primitives.cosignature)]);
+    const checkpoint = parseCheckpoint(text);
+    if (checkpoint.origin !== logKey.name) {
+      throw new ClientError(
+        'bad-checkpoint',
+        'the checkpoint is signed by the key, but names another log as its origin',
+      );
+    }
+    return { checkpoint, unverified: others.map(({ name }) => name) };
+  } catch (cause) {
+    if (!(cause instanceof MerkleError)) throw cause;
+    const why =
+      cause.code === 'unknown-key'
+        ? `it has no signature by ${logKey.name}'s key; the entry is in another log, or the log has another key`
+        : cause.message;
+    throw new ClientError('bad-checkpoint', `the checkpoint is not one of the log whose key was given: ${why}`, {
+      cause,
+    });
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * Software keys on elliptic curves, in JavaScript: Node signs messages alone, and here there is a digest.
+ *
+ * All signatures are deterministic (ECDSA with the nonces of RFC 6979; RFC 8032 section 5.1.6).
+ */
+import { eddsa } from '@noble/curves/abstract/edwards.js';
+import { ed25519 } from '@noble/curves/ed25519.js';
+import { p256, p384, p521 } from '@noble/curves/nist.js';
+import { sha512 } from '@noble/hashes/sha2.js';
+import { concat, encodeUtf8, equal } from '../../merkle/bytes.ts';
+import { ClientError } from '../errors.ts';
+import type { PublicKey } from '../key.ts';
+import type { Signer } from './signer.ts';
+
+/** A signer whose key is here: signing cannot fail, and needs no waiting. */
+export interface SoftwareSigner extends Signer {
+  sign(digest: Uint8Array): Uint8Array;
+}
+
+/**
+ * @param secret ECDSA: the private scalar, big-endian, as long as a coordinate. Ed25519: the 32 bytes of RFC 8032.
+ * @throws ClientError `key` where it does not belong to `publicKey`, or that is another kind of key
+ */
+export function softwareSigner(publicKey: PublicKey, secret: Uint8Array): SoftwareSigner {
+  const sign = signing(publicKey, Uint8Array.from(secret));
+  return { publicKey, repeatable: true, sign, close: async () => {} };
+}
+
+function signing(publicKey: PublicKey, secret: Uint8Array): (digest: Uint8Array) => Uint8Array {
+  if (publicKey.info.kind === 'ed25519') {
+    // The last 32 bytes of its SubjectPublicKeyInfo are the key (RFC 8410 section 4).
+    if (secret.length !== 32 || !equal(ed25519.getPublicKey(secret), publicKey.spki.slice(-32))) throw otherKey();
+    return (digest) => ed25519Prehashed.sign(checked(publicKey, digest), secret);
+  }
+  const curve = CURVES.get(publicKey.info.kind);
+  if (curve === undefined) {
+    throw new ClientError('key', `a key of the kind ${publicKey.name} is not signed with here`);
+  }
+  if (!curve.utils.isValidSecretKey(secret)) throw otherKey();
+  const point = curve.getPublicKey(secret, false);
+  if (!equal(point, publicKey.spki.slice(-point.length))) throw otherKey();
+  return (digest) =>
+    curve.sign(checked(publicKey, digest), secret, {
+      prehash: false,
+      format: 'der',
+      lowS: false,
+      extraEntropy: false,
+    });
+}
+
+const CURVES = new Map<string, typeof p256>([
+  ['ecdsa-p256', p256],
+  ['ecdsa-p384', p384],
+  ['ecdsa-p521', p521],
+]);
+
+/** RFC 8032 section 5.1: dom2(phflag 1, empty context). noble's own ed25519ph would hash once more. */
+const DOM2_PH = encodeUtf8('SigEd25519 no Ed25519 collisions\x01\x00');
+const ed25519Prehashed = eddsa(ed25519.Point, sha512, {
+  domain: (data: Uint8Array) => concat(DOM2_PH, data) as Uint8Array<ArrayBuffer>,
+  prehash: (digest: Uint8Array) => digest as Uint8Array<ArrayBuffer>,
+  zip215: false,
+});
+
+function checked({ name, digestSize }: PublicKey, digest: Uint8Array): Uint8Array {
+  if (digest.length === digestSize) return digest;
+  throw new ClientError('key', `a key of the kind ${name} signs a digest of ${digestSize} bytes, not ${digest.length}`);
+}
+
+function otherKey(): ClientError {
+  return new ClientError('key', 'the private key does not belong to its public key');
+}

@@ -1,0 +1,33 @@
+/** Keys inside PKCS#11 tokens: ECDSA P-256, as `stele keygen --pkcs11-module` makes them. Node only. */
+import { openTokenDigestSigner, type TokenKeySpec } from '../../merkle/runtime/pkcs11.ts';
+import { ClientError } from '../errors.ts';
+import { parsePublicKey } from '../key.ts';
+import type { Signer } from './signer.ts';
+
+/**
+ * Logs in to the token and finds the key there.
+ *
+ * A token's Ed25519 keys are refused: they sign whole messages, and a log takes Ed25519ph over a digest alone.
+ *
+ * @throws RuntimeError with the codes of `openTokenSigner`; ClientError `key`
+ */
+export async function tokenSigner(spec: TokenKeySpec): Promise<Signer> {
+  const token = await openTokenDigestSigner(spec);
+  try {
+    const publicKey = parsePublicKey(token.publicKey);
+    return {
+      publicKey,
+      repeatable: false,
+      sign: async (digest) => {
+        if (digest.length !== publicKey.digestSize) {
+          throw new ClientError('key', `the key signs a digest of ${publicKey.digestSize} bytes, not ${digest.length}`);
+        }
+        return await token.signDigest(digest);
+      },
+      close: () => token.close(),
+    };
+  } catch (error) {
+    await token.close();
+    throw error;
+  }
+}
