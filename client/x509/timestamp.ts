@@ -1,0 +1,313 @@
+/**
+ * Time stamps: RFC 3161, as updated by RFC 5816, in CMS SignedData (RFC 5652 section 5), DER.
+ *
+ *   TimeStampResp: SEQUENCE { PKIStatusInfo { INTEGER status, … }, token }
+ *   token: SEQUENCE { OID signedData, [0] SEQUENCE { version, digestAlgorithms,
+ *     SEQUENCE { OID id-ct-TSTInfo, [0] OCTET STRING { TSTInfo } },
+ *     [0] certificates OPTIONAL, [1] crls OPTIONAL, SET { one SignerInfo } } }
+ *   TSTInfo: SEQUENCE { version 1, policy, messageImprint { algorithm, hash }, serialNumber, genTime, … }
+ *   SignerInfo: SEQUENCE { version, issuer and serial number or [0] key identifier, digestAlgorithm, [0] signedAttrs,
+ *     signatureAlgorithm, signature, [1] unsignedAttrs OPTIONAL }
+ *
+ * The signature is over signedAttrs with the identifier of a SET, and those hold the digest of TSTInfo.
+ */
+import { concat, equal } from '../../merkle/bytes.ts';
+import type { HashName, Primitives } from '../crypto.ts';
+import { ClientError, printable } from '../errors.ts';
+import { type Certificate, parseCertificate, USAGE } from './certificate.ts';
+import { verifyChain } from './chain.ts';
+import { constructed, type Der, malformed, parseDer, primitive, TAG } from './der.ts';
+import { expectTag, fieldsOf, integerHex, oidOf, smallInteger, timeOf } from './fields.ts';
+import { HASH_OIDS, keyOf, verifyWith } from './signature.ts';
+import { type Period, timeText, within } from './time.ts';
+
+const WHAT = 'the time stamp';
+
+const OID = {
+  signedData: '1.2.840.113549.1.7.2',
+  tstInfo: '1.2.840.113549.1.9.16.1.4',
+  contentType: '1.2.840.113549.1.9.3',
+  messageDigest: '1.2.840.113549.1.9.4',
+  signingCertificateV2: '1.2.840.113549.1.9.16.2.47',
+  extKeyUsage: '2.5.29.37',
+} as const;
+
+const MAX_CERTIFICATES = 8;
+const MAX_ATTRIBUTES = 32;
+
+/** A time stamp, parsed and not verified. */
+export interface Timestamp {
+  /** Milliseconds since 1970; parts of one are cut. */
+  readonly time: number;
+  readonly policy: string;
+  /** Lower-case hex. */
+  readonly serialNumber: string;
+  /** What was stamped. */
+  readonly imprint: { readonly hash: HashName; readonly digest: Uint8Array };
+  /** Those that the authority sent along. */
+  readonly certificates: readonly Certificate[];
+  readonly signer: Signer;
+}
+
+interface Signer {
+  /** Whether it is the one that the token names. */
+  readonly is: (certificate: Certificate) => boolean;
+  readonly digestHash: HashName;
+  /** What the signature is over. */
+  readonly message: Uint8Array;
+  /** The digest of `content` that `message` holds. */
+  readonly contentDigest: Uint8Array;
+  readonly content: Uint8Array;
+  readonly algorithm: string;
+  readonly signature: Uint8Array;
+  /** The digest of the signer's certificate that `message` holds (RFC 5035). */
+  readonly certificateDigest?: { readonly hash: HashName; readonly digest: Uint8Array };
+}
+
+/** A time-stamp authority of a trusted root. */
+export interface TimestampAuthority {
+  /**
+   * From the authority's own certificate up to the root, each issued by the next. Where the first is no signer's but another
+   * authority's, the token must bring the signer's.
+   */
+  readonly certificates: readonly Certificate[];
+  readonly validFor: Period;
+}
+
+export interface VerifiedTimestamp {
+  /** Milliseconds since 1970. */
+  readonly time: number;
+  /** Whose it is. */
+  readonly certificate: Certificate;
+  readonly authority: TimestampAuthority;
+}
+
+/**
+ * Reads a TimeStampResp, or the TimeStampToken in it.
+ *
+ * @throws ClientError `malformed`; `bad-timestamp` for an answer that refuses
+ */
+export function parseTimestamp(der: Uint8Array): Timestamp {
+  const outer = expectTag(parseDer(der, WHAT), TAG.sequence, WHAT);
+  if (outer.children[0]?.tag === TAG.oid) return readToken(outer);
+  const fields = fieldsOf(outer, WHAT);
+  const status = smallInteger(fieldsOf(fields.next(TAG.sequence), WHAT).any(), WHAT);
+  // 0 granted, 1 granted with changes: section 2.4.2.
+  if (status > 1) throw new ClientError('bad-timestamp', `the time-stamp authority refused, with status ${status}`);
+  const token = fields.next(TAG.sequence);
+  fields.end();
+  return readToken(token);
+}
+
+function readToken(token: Der): Timestamp {
+  const signedData = fieldsOf(explicit(token, OID.signedData), WHAT);
+  const version = smallInteger(signedData.any(), WHAT);
+  if (version < 1 || version > 5) throw malformed(WHAT, `has version ${version} of SignedData`);
+  signedData.next(TAG.set);
+  const content = expectTag(explicit(signedData.next(TAG.sequence), OID.tstInfo), TAG.octetString, WHAT).content;
+  const certificates = signedData.optional(constructed(0))?.children ?? [];
+  signedData.optional(constructed(1));
+  const [signer, ...others] = signedData.next(TAG.set).children;
+  signedData.end();
+  if (signer === undefined || others.length > 0) throw malformed(WHAT, 'does not have exactly one signature');
+  if (certificates.length > MAX_CERTIFICATES) throw malformed(WHAT, `has more than ${MAX_CERTIFICATES} certificates`);
+  return {
+    ...readInfo(content),
+    // Attribute certificates and the like have other tags; they say nothing here.
+    certificates: certificates.filter(({ tag }) => tag === TAG.sequence).map(({ bytes }) => parseCertificate(bytes)),
+    signer: readSigner(expectTag(signer, TAG.sequence, WHAT), content),
+  };
+}
+
+/** SEQUENCE { OID, [0] value }. */
+function explicit(node: Der, oid: string): Der {
+  const fields = fieldsOf(node, WHAT);
+  if (oidOf(fields.any(), WHAT) !== oid) throw malformed(WHAT, `is not one: it lacks the type ${oid}`);
+  const wrapper = fieldsOf(fields.next(constructed(0)), WHAT);
+  fields.end();
+  const value = wrapper.any();
+  wrapper.end();
+  return value;
+}
+
+function readInfo(content: Uint8Array): Pick<Timestamp, 'time' | 'policy' | 'serialNumber' | 'imprint'> {
+  const info = fieldsOf(expectTag(parseDer(content, WHAT), TAG.sequence, WHAT), WHAT);
+  if (smallInteger(info.any(), WHAT) !== 1) throw malformed(WHAT, 'is of another version than 1');
+  const policy = oidOf(info.any(), WHAT);
+  const imprint = fieldsOf(info.next(TAG.sequence), WHAT);
+  const hash = hashOf(imprint.next(TAG.sequence));
+  const digest = imprint.next(TAG.octetString).content;
+  imprint.end();
+  const serialNumber = integerHex(info.any(), WHAT);
+  const time = timeOf(info.next(TAG.generalizedTime), WHAT, true);
+  info.optional(TAG.sequence); // accuracy
+  info.optional(TAG.boolean); // ordering
+  info.optional(TAG.integer); // nonce
+  info.optional(constructed(0)); // the authority's name, which is only a hint
+  for (const extension of info.optional(constructed(1))?.children ?? []) {
+    if (extension.children[1]?.tag === TAG.boolean) throw malformed(WHAT, 'has a critical extension');
+  }
+  info.end();
+  return { time, policy, serialNumber, imprint: { hash, digest } };
+}
+
+function readSigner(node: Der, content: Uint8Array): Signer {
+  const fields = fieldsOf(node, WHAT);
+  smallInteger(fields.any(), WHAT);
+  const is = signerIdentifier(fields.any());
+  const digestHash = hashOf(fields.next(TAG.sequence));
+  const attributes = fields.next(constructed(0));
+  const algorithm = algorithmOf(fields.next(TAG.sequence));
+  const signature = fields.next(TAG.octetString).content;
+  fields.optional(constructed(1)); // unsigned attributes
+  fields.end();
+
+  const values = readAttributes(attributes);
+  if (oidOf(required(values, OID.contentType), WHAT) !== OID.tstInfo) {
+    throw malformed(WHAT, 'is signed as something else');
+  }
+  const contentDigest = expectTag(required(values, OID.messageDigest), TAG.octetString, WHAT).content;
+  const signing = values.get(OID.signingCertificateV2);
+  return {
+    is,
+    digestHash,
+    // RFC 5652 section 5.4: as a SET, not with the tag it stands under.
+    message: concat(Uint8Array.of(TAG.set), attributes.bytes.subarray(1)),
+    contentDigest,
+    content,
+    algorithm,
+    signature,
+    ...(signing && { certificateDigest: readSigningCertificate(signing) }),
+  };
+}
+
+function signerIdentifier(node: Der): Signer['is'] {
+  if (node.tag === primitive(0)) {
+    return ({ subjectKeyId }) => subjectKeyId !== undefined && equal(subjectKeyId, node.content);
+  }
+  const fields = fieldsOf(expectTag(node, TAG.sequence, WHAT), WHAT);
+  const issuer = fields.next(TAG.sequence).bytes;
+  const serialNumber = integerHex(fields.any(), WHAT);
+  fields.end();
+  return (certificate) => certificate.serialNumber === serialNumber && equal(certificate.issuerDer, issuer);
+}
+
+/** Each type once and with one value; what has several is passed over unless it is required. */
+function readAttributes(attributes: Der): Map<string, Der> {
+  const values = new Map<string, Der>();
+  if (attributes.children.length > MAX_ATTRIBUTES) throw malformed(WHAT, 'has too many attributes');
+  for (const child of attributes.children) {
+    const fields = fieldsOf(expectTag(child, TAG.sequence, WHAT), WHAT);
+    const oid = oidOf(fields.any(), WHAT);
+    const [value, ...others] = fields.next(TAG.set).children;
+    fields.end();
+    if (value === undefined || others.length > 0 || values.has(oid)) {
+      throw malformed(WHAT, `does not have exactly one value of the attribute ${oid}`);
+    }
+    values.set(oid, value);
+  }
+  return values;
+}
+
+function required(values: ReadonlyMap<string, Der>, oid: string): Der {
+  const value = values.get(oid);
+  if (value === undefined) throw malformed(WHAT, `lacks the attribute ${oid}`);
+  return value;
+}
+
+/** The first ESSCertIDv2 is the signer's: RFC 5035 section 3. */
+function readSigningCertificate(value: Der): NonNullable<Signer['certificateDigest']> {
+  const list = fieldsOf(expectTag(value, TAG.sequence, WHAT), WHAT).next(TAG.sequence);
+  const first = fieldsOf(expectTag(list.children[0], TAG.sequence, WHAT), WHAT);
+  const algorithm = first.optional(TAG.sequence);
+  const hash = algorithm === undefined ? 'sha256' : hashOf(algorithm);
+  return { hash, digest: first.next(TAG.octetString).content };
+}
+
+function algorithmOf(node: Der): string {
+  const fields = fieldsOf(node, WHAT);
+  const oid = oidOf(fields.any(), WHAT);
+  fields.optional(TAG.null);
+  return fields.more() ? `${oid} with parameters` : oid;
+}
+
+/** @throws ClientError `unsupported` */
+function hashOf(node: Der): HashName {
+  const oid = algorithmOf(node);
+  const hash = HASH_OIDS.get(oid);
+  if (hash !== undefined) return hash;
+  throw new ClientError('unsupported', `${WHAT} uses the hash ${oid}; SHA-256, SHA-384 and SHA-512 are taken`);
+}
+
+/**
+ * Checks a time stamp over `message` (of a bundle: the bytes of its signature) by one of the authorities.
+ *
+ * The signer is the authority's own certificate, whether or not the token brings it too; its only extended key usage is time
+ * stamping, marked critical (RFC 3161 section 2.3); its chain is good and the authority trusted at the time that it states.
+ * The older signing-certificate attribute, with SHA-1, is not looked at: signature and chain settle the signer.
+ *
+ * @param der a TimeStampResp or a TimeStampToken
+ * @throws ClientError `malformed`, `unsupported`, `bad-timestamp`; `bad-certificate` for the chain of the authority's signer
+ */
+export function verifyTimestamp(
+  der: Uint8Array,
+  message: Uint8Array,
+  authorities: readonly TimestampAuthority[],
+  primitives: Primitives,
+): VerifiedTimestamp {
+  const timestamp = parseTimestamp(der);
+  const { imprint, signer } = timestamp;
+  if (!equal(primitives.hash(imprint.hash, message), imprint.digest)) throw bad('is about something else');
+  if (!equal(primitives.hash(signer.digestHash, signer.content), signer.contentDigest)) {
+    throw bad('holds another content than the one that was signed');
+  }
+  let failure: ClientError | undefined;
+  for (const authority of authorities) {
+    const certificate = signerOf(timestamp, authority);
+    if (certificate === undefined) continue;
+    try {
+      checkSigner(timestamp, certificate, authority, primitives);
+      return { time: timestamp.time, certificate, authority };
+    } catch (error) {
+      if (!(error instanceof ClientError)) throw error;
+      failure ??= error;
+    }
+  }
+  throw failure ?? bad('is not by a time-stamp authority that the trusted root has');
+}
+
+function signerOf({ signer, certificates }: Timestamp, authority: TimestampAuthority): Certificate | undefined {
+  const [first] = authority.certificates;
+  if (first === undefined) return undefined;
+  return first.isCa ? certificates.find(signer.is) : [first].find(signer.is);
+}
+
+function checkSigner(
+  { time, signer }: Timestamp,
+  certificate: Certificate,
+  { certificates, validFor }: TimestampAuthority,
+  primitives: Primitives,
+): void {
+  if (!within(validFor, time)) {
+    throw bad(`is of ${timeText(time)}, when its authority "${printable(certificate.subject)}" was not trusted`);
+  }
+  const usage = certificate.extension(OID.extKeyUsage);
+  if (usage?.critical !== true || certificate.extKeyUsage.length !== 1) {
+    throw bad(`is signed by "${printable(certificate.subject)}", whose certificate is not for time stamps alone`);
+  }
+  const above = certificates.filter((candidate) => candidate !== certificate);
+  const authorities = { intermediates: above.slice(0, -1), roots: above.slice(-1) };
+  verifyChain(certificate, authorities, time, primitives, { usage: USAGE.timeStamping });
+  const named = signer.certificateDigest;
+  if (named !== undefined && !equal(primitives.hash(named.hash, certificate.der), named.digest)) {
+    throw bad('names another certificate than its signer has');
+  }
+  const { algorithm, message, signature, digestHash } = signer;
+  if (!verifyWith(algorithm, keyOf(certificate), message, signature, primitives, digestHash)) {
+    throw bad(`is not signed by "${printable(certificate.subject)}"`);
+  }
+}
+
+function bad(why: string): ClientError {
+  return new ClientError('bad-timestamp', `${WHAT} ${why}`);
+}
