@@ -1,0 +1,354 @@
+/**
+ * The audit of a whole log: any log of c2sp.org/tlog-tiles, whatever its entries are.
+ *
+ * The tree is built anew from the entry bundles, and every tile of every level, the root of the checkpoint and the
+ * checkpoints of earlier audits are held against it. Worker threads hash the bundles with the level 0 tiles; what comes
+ * back is one root a bundle, in order, so that the first thing that is wrong is the one that is named, and memory stays
+ * the same whatever the size.
+ */
+import { availableParallelism } from 'node:os';
+import { equal } from '../../merkle/bytes.ts';
+import type { VerifierKey } from '../../merkle/note.ts';
+import { HASH_SIZE } from '../../merkle/rfc6962.ts';
+import { fastSha256 } from '../../merkle/runtime/hash.ts';
+import { createPool, type Pool, workerUrl } from '../../merkle/runtime/pool.ts';
+import { entryBundlePath, TILE_HEIGHT, TILE_WIDTH, TileNodes, tilePath } from '../../merkle/tile.ts';
+import { ClientError, printable } from '../errors.ts';
+import { openSource, type TileSource } from '../tiles/source.ts';
+import { blame } from './blame.ts';
+import { type Head, parseLogKey, readHead } from './head.ts';
+import { Levels } from './levels.ts';
+import { inOrder } from './order.ts';
+import { type AuditState, readState, type SeenHead, withHead, writeState } from './state.ts';
+import { type Answer, packTask, type Task, unpackAnswer } from './task.ts';
+import { type AuditOptions, AuditProblem, type AuditReport, about } from './types.ts';
+
+/** Full bundles in one task from files: 4,096 entries take 5 ms, and with their signatures one bundle takes 25 ms. */
+const BUNDLES_A_TASK = 16;
+/** Bytes of fetched bundles that may wait for a worker; a bundle may have 16 MiB. */
+const FETCHED_BYTES = 64 * 1024 * 1024;
+const CHECKPOINT = 'checkpoint';
+
+/**
+ * Audits the log at `source`, which is a URL, a directory or an open source; an open one is not closed.
+ *
+ * Resolves with what holds and, in `corruption`, with the first thing that does not.
+ *
+ * @throws ClientError where it could not be tried: `usage`, `log-key`, `state` (damaged, or of another log), `file`,
+ *   `network`, `unavailable`, `refused`, `bad-reply`, `missing` (there is no checkpoint at all), `unsupported` (a data
+ *   directory of Stele, whose last entries are in no file), `cancelled`; RuntimeError `file`, `pool`
+ */
+export async function auditLog(source: TileSource | string, options: AuditOptions = {}): Promise<AuditReport> {
+  const { logKey, policy, stateFile, newOnly = false } = options;
+  const key = logKey === undefined ? undefined : parseLogKey(logKey);
+  if (key === undefined && policy?.logs.length === 0) {
+    throw new ClientError('usage', 'the policy names no log: give the key of the log as well');
+  }
+  if (newOnly && stateFile === undefined) {
+    throw new ClientError('usage', 'auditing only what is new needs the state of an earlier audit: name its file');
+  }
+  const state = stateFile === undefined ? undefined : await readState(stateFile);
+  const opened = typeof source === 'string' ? openSource(source) : source;
+  const audit = new Audit(opened, options, state);
+  try {
+    return await audit.run(key);
+  } finally {
+    await audit.close();
+    if (typeof source === 'string') await opened.close();
+  }
+}
+
+class Audit {
+  readonly #source: TileSource;
+  readonly #options: AuditOptions;
+  readonly #state: AuditState | undefined;
+  /** Ends what is still being fetched when the audit has ended. */
+  readonly #stop = new AbortController();
+  readonly #onAbort = () => this.#stop.abort();
+  readonly #levels: Levels;
+  #pool: Pool | undefined;
+  #head: Head | undefined;
+  #seen: readonly SeenHead[] = [];
+  #from = 0;
+  #entries = 0;
+  #verified = 0;
+  #notChecked = 0;
+  #largestBundle = 1;
+  #savedAt = performance.now();
+
+  constructor(source: TileSource, options: AuditOptions, state: AuditState | undefined) {
+    this.#source = source;
+    this.#options = options;
+    this.#state = state;
+    this.#levels = new Levels(source, this.#stop.signal);
+    if (options.signal?.aborted) this.#stop.abort();
+    options.signal?.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  async close(): Promise<void> {
+    this.#options.signal?.removeEventListener('abort', this.#onAbort);
+    this.#stop.abort();
+    await this.#pool?.close();
+  }
+
+  async run(key: VerifierKey | undefined): Promise<AuditReport> {
+    try {
+      const head = await this.#readHead(key);
+      this.#head = head;
+      this.#checkSeen(head);
+      this.#resume();
+      await this.#walk(head);
+      await this.#save(true);
+      return this.#report();
+    } catch (error) {
+      if (error instanceof AuditProblem) return { ...this.#report(), corruption: error.corruption };
+      // What was checked until then need not be checked again.
+      if (this.#head !== undefined && this.#seen.length > 0) await this.#save(false);
+      throw this.#stop.signal.aborted ? new ClientError('cancelled', this.#cancelled(), { cause: error }) : error;
+    }
+  }
+
+  async #readHead(key: VerifierKey | undefined): Promise<Head> {
+    let bytes: Uint8Array;
+    try {
+      bytes = await this.#source.checkpoint(this.#stop.signal);
+    } catch (cause) {
+      if (!(cause instanceof ClientError)) throw cause;
+      // A log that was there before must still be there; otherwise the address is likelier to be wrong.
+      const gone = cause.code === 'missing' && this.#state !== undefined;
+      if (gone || cause.code === 'corrupt') {
+        throw new AuditProblem(gone ? 'missing' : 'bad-checkpoint', CHECKPOINT, cause.message, undefined, { cause });
+      }
+      throw cause;
+    }
+    return readHead(bytes, key, this.#options.policy);
+  }
+
+  /** The checkpoints of earlier runs: the same log, and none larger or of another tree. */
+  #checkSeen(head: Head): void {
+    const state = this.#state;
+    if (state === undefined) {
+      this.#remember(head, false);
+      return;
+    }
+    if (state.origin !== head.origin) {
+      throw new ClientError(
+        'state',
+        `the state is of the log ${printable(state.origin)}, and this is ${printable(head.origin)}: give each log a state of its own`,
+      );
+    }
+    this.#seen = state.heads;
+    const last = state.heads.at(-1);
+    if (last !== undefined && last.size > head.size) {
+      throw badCheckpoint(
+        `the log went back: it has shown a tree of ${last.size} entries, and now one of ${head.size}`,
+      );
+    }
+    if (last?.size === head.size && !equal(last.root, head.root)) throw this.#otherTree(last);
+    this.#remember(head, last?.size === head.size && last.audited);
+  }
+
+  #remember(head: Head, audited: boolean): void {
+    this.#seen = withHead(this.#seen, { note: head.note, size: head.size, root: head.root, audited });
+  }
+
+  /** Goes on after an audit that was interrupted, unless that one checked less. */
+  #resume(): void {
+    const state = this.#state;
+    const { newOnly = false, signatures = false } = this.#options;
+    if (state === undefined || (state.complete && !newOnly) || (signatures && !state.signatures)) return;
+    if (!this.#levels.restore(state.bundles, state.edge)) {
+      throw new ClientError('state', 'the state does not add up: move it away to begin anew');
+    }
+    this.#from = state.bundles * TILE_WIDTH;
+    this.#entries = this.#from;
+    if (signatures) [this.#verified, this.#notChecked] = [state.verified, state.notChecked];
+  }
+
+  async #walk(head: Head): Promise<void> {
+    this.#progress();
+    const full = Math.floor(head.size / TILE_WIDTH);
+    const width = head.size % TILE_WIDTH;
+    if (full > this.#levels.bundles || width > 0) this.#pool = this.#openPool();
+    for await (const answer of inOrder(this.#jobs(full), () => this.#width())) {
+      await this.#take(answer, head);
+    }
+    const leaves = width === 0 ? new Uint8Array(0) : await this.#partial(full, width, head);
+    this.#checkHeads(leaves);
+    await this.#levels.finish();
+    const root = this.#levels.rootWith(leaves);
+    if (!equal(root, head.root)) {
+      throw new AuditProblem(
+        'corrupt',
+        CHECKPOINT,
+        `the ${head.size} entries do not give the root of the checkpoint: entries and tiles agree, and the log signed another tree`,
+      );
+    }
+    this.#entries = head.size;
+    this.#progress();
+  }
+
+  #openPool(): Pool {
+    const { threads = availableParallelism(), signatures = false } = this.#options;
+    const { directory } = this.#source;
+    const workerData = { signatures, ...(directory === undefined ? {} : { directory }) };
+    return createPool({ file: workerUrl(import.meta.url, 'worker'), threads, workerData });
+  }
+
+  /** The tasks for the full bundles from where this run begins. */
+  #jobs(full: number): () => (() => Promise<Answer>) | undefined {
+    let next = this.#levels.bundles;
+    const { directory } = this.#source;
+    const step = directory === undefined || this.#options.signatures === true ? 1 : BUNDLES_A_TASK;
+    return () => {
+      if (next >= full) return undefined;
+      const index = next;
+      const count = Math.min(step, full - index);
+      next += count;
+      return directory === undefined ? () => this.#fetched(index, TILE_WIDTH) : () => this.#work({ index, count });
+    };
+  }
+
+  /** How many tasks may be under way: enough for every thread to find one, or what memory has room for. */
+  #width(): number {
+    const { threads = availableParallelism(), concurrency = 16 } = this.#options;
+    if (this.#source.directory !== undefined) return 3 * threads;
+    return Math.max(2, Math.min(concurrency, Math.floor(FETCHED_BYTES / this.#largestBundle)));
+  }
+
+  async #fetched(index: number, width: number): Promise<Answer> {
+    const { signal } = this.#stop;
+    const first = index * TILE_WIDTH;
+    const level0 = { level: 0, index, width };
+    const tile = about(tilePath(level0), first, this.#source.tile(level0, signal));
+    tile.catch(() => {});
+    const bundle = await about(entryBundlePath(index, width), first, this.#source.entries(index, width, signal));
+    this.#largestBundle = Math.max(this.#largestBundle, bundle.length);
+    return await this.#work({ index, width, bundle, tile: await tile });
+  }
+
+  async #work(task: Task): Promise<Answer> {
+    return unpackAnswer(await this.#pool!.run(packTask(task)));
+  }
+
+  async #take(answer: Answer, head: Head): Promise<void> {
+    if (this.#stop.signal.aborted) throw new ClientError('cancelled', 'cancelled');
+    for (let at = 0; at < answer.hashes.length; at += HASH_SIZE) {
+      const root = answer.hashes.slice(at, at + HASH_SIZE);
+      await this.#checkHeadsWithin(root);
+      await this.#levels.push(root);
+      this.#entries += TILE_WIDTH;
+    }
+    await this.#account(answer, head);
+    this.#progress();
+    if (performance.now() - this.#savedAt >= (this.#options.stateEveryMs ?? 5000)) await this.#save(false);
+  }
+
+  async #account({ verified, notChecked, finding, unreadable }: Answer, head: Head): Promise<void> {
+    this.#verified += verified;
+    this.#notChecked += notChecked;
+    if (finding !== undefined) throw await blame(finding, head, this.#source, this.#stop.signal);
+    if (unreadable !== undefined) throw new ClientError('file', unreadable);
+  }
+
+  /** The leaf hashes of the last bundle. */
+  async #partial(index: number, width: number, head: Head): Promise<Uint8Array> {
+    let answer: Answer;
+    try {
+      answer = await this.#fetched(index, width);
+    } catch (error) {
+      const { partialsElsewhere } = this.#source;
+      if (!(error instanceof AuditProblem && error.code === 'missing') || partialsElsewhere === undefined) throw error;
+      throw new ClientError(
+        'unsupported',
+        `the entries from ${index * TILE_WIDTH} on are in no file, and so the root cannot be checked (the entries and tiles before hold): ${partialsElsewhere}`,
+        { cause: error },
+      );
+    }
+    await this.#account(answer, head);
+    return answer.hashes;
+  }
+
+  /** Trees seen before that end within the next full bundle, which has this root. */
+  async #checkHeadsWithin(root: Uint8Array): Promise<void> {
+    const index = this.#levels.bundles;
+    const within = this.#seen.filter(({ size }) => Math.floor(size / TILE_WIDTH) === index);
+    if (within.length === 0) return;
+    const level0 = { level: 0, index, width: TILE_WIDTH };
+    const first = index * TILE_WIDTH;
+    const tile = await about(tilePath(level0), first, this.#source.tile(level0, this.#stop.signal));
+    if (!equal(new TileNodes(tile, fastSha256).node(TILE_HEIGHT, 0), root)) {
+      throw new AuditProblem('corrupt', tilePath(level0), `${tilePath(level0)} changed while it was audited`, first);
+    }
+    this.#checkHeads(tile);
+  }
+
+  /** Trees seen before that end within the bundle of these leaves, which comes next. */
+  #checkHeads(leaves: Uint8Array): void {
+    const first = this.#levels.bundles * TILE_WIDTH;
+    for (const seen of this.#seen) {
+      const width = seen.size - first;
+      if (seen.size === this.#head!.size || width < 0 || width * HASH_SIZE > leaves.length || width >= TILE_WIDTH)
+        continue;
+      const root = this.#levels.rootWith(leaves.subarray(0, width * HASH_SIZE));
+      if (!equal(root, seen.root)) throw this.#otherTree(seen);
+    }
+  }
+
+  #otherTree({ size }: SeenHead): AuditProblem {
+    return badCheckpoint(
+      `the log shows another tree than before: at ${size} entries the root is not the one of the checkpoint that was seen then. ` +
+        'The checkpoint in the state is the evidence: keep it',
+    );
+  }
+
+  async #save(complete: boolean): Promise<void> {
+    const { stateFile, signatures = false } = this.#options;
+    if (stateFile === undefined) return;
+    // Whatever continues this tree continues all that it was found to continue.
+    if (complete) {
+      this.#seen = [];
+      this.#remember(this.#head!, true);
+    }
+    await writeState(stateFile, {
+      origin: this.#head!.origin,
+      heads: this.#seen,
+      bundles: this.#levels.bundles,
+      edge: this.#levels.save(),
+      complete,
+      signatures,
+      verified: this.#verified,
+      notChecked: this.#notChecked,
+    });
+    this.#savedAt = performance.now();
+  }
+
+  #progress(): void {
+    this.#options.onProgress?.({ entries: this.#entries, total: this.#head!.size, from: this.#from });
+  }
+
+  #report(): AuditReport {
+    const head = this.#head;
+    return {
+      source: this.#source.name,
+      ...(head === undefined ? {} : { tree: { origin: head.origin, size: head.size, root: head.root } }),
+      signedBy: head?.signedBy ?? [],
+      cosigned: head?.cosigned ?? [],
+      from: this.#from,
+      entries: this.#entries,
+      ...(this.#options.signatures === true
+        ? { signatures: { verified: this.#verified, notChecked: this.#notChecked } }
+        : {}),
+      extended: (this.#state?.heads ?? []).map(({ size }) => size).filter((size) => size <= this.#entries),
+    };
+  }
+
+  #cancelled(): string {
+    const where = `the audit was stopped after ${this.#entries} of ${this.#head?.size ?? 0} entries`;
+    return this.#options.stateFile === undefined ? where : `${where}; the next one with this state goes on there`;
+  }
+}
+
+function badCheckpoint(why: string): AuditProblem {
+  return new AuditProblem('bad-checkpoint', CHECKPOINT, why);
+}
