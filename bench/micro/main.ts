@@ -15,6 +15,7 @@ import { digest } from './digest.ts';
 import { hash } from './hash.ts';
 import { integrate } from './integrate.ts';
 import { json } from './json.ts';
+import { match } from './match.ts';
 import type { Micro } from './micro.ts';
 import { note } from './note.ts';
 import { packed } from './packed.ts';
@@ -47,6 +48,7 @@ const ALL: readonly Micro[] = [
   ...proof,
   ...base64,
   ...reply,
+  ...match,
 ];
 
 const only = new RegExp(values.only);

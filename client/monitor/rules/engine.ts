@@ -76,8 +76,8 @@ export class RuleEngine {
       }
     }
     for (const [at, signer] of entry.signers.entries()) {
-      for (const alternative of this.#keys.get(signer.key) ?? NO_ALTERNATIVES) {
-        this.#found(alternative, entry, at, origin, hits);
+      if (this.#keys.size > 0) {
+        for (const found of this.#keys.get(signer.key) ?? NO_ALTERNATIVES) this.#found(found, entry, at, origin, hits);
       }
       for (const { value } of signer.names) {
         for (const found of this.#identities.find(value)) this.#found(found, entry, at, origin, hits);

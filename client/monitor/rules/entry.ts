@@ -9,6 +9,7 @@ import { ClientError } from '../../errors.ts';
 import { type JsonObject, parseJson } from '../../json.ts';
 import { type Certificate, parseCertificate } from '../../x509/certificate.ts';
 import { identityOf } from '../../x509/fulcio.ts';
+import { type QuickIdentity, quickIdentity } from './quick.ts';
 
 export interface SignerName {
   /** `email`, `uri`, `dns`, `ip` or `other`. */
@@ -22,10 +23,17 @@ export interface Signer {
   readonly names: readonly SignerName[];
   readonly issuer?: string;
   /** Fulcio's extensions, each by its name where it has one and by its OID. */
-  readonly extensions: ReadonlyMap<string, string>;
+  readonly extensions: { get(nameOrOid: string): string | undefined };
   /** SHA-256 of the SubjectPublicKeyInfo, hex. */
   readonly key: string;
-  readonly certificate?: Certificate;
+  /** DER, where it is a certificate. */
+  readonly certificate?: Uint8Array;
+}
+
+/** The same by the strict parser, for what somebody will look at. */
+export interface FullSigner extends Signer {
+  readonly extensions: ReadonlyMap<string, string>;
+  readonly parsed?: Certificate;
 }
 
 export interface ReadEntry {
@@ -168,11 +176,49 @@ class Found {
 
 const PEM = /^\s*-----BEGIN (CERTIFICATE|PUBLIC KEY)-----([A-Za-z0-9+/=\s]+)-----END \1-----/;
 
-function certificateSigner(der: Uint8Array): Signer {
-  const certificate = parseCertificate(der);
-  const { names, issuer, extensions } = identityOf(certificate);
-  const key = fingerprint(certificate.spki);
-  return { names, ...(issuer === undefined ? {} : { issuer }), extensions, key, certificate };
+function certificateSigner(der: Buffer): Signer {
+  const quick = quickIdentity(der);
+  return quick === undefined ? fullSigner(der) : new QuickSigner(der, quick);
+}
+
+/** Most entries concern no rule that names a key: the hash is made when somebody asks. */
+class QuickSigner implements Signer {
+  readonly names: readonly SignerName[];
+  readonly issuer?: string;
+  readonly extensions: Signer['extensions'];
+  readonly certificate: Uint8Array;
+  readonly #spki: Uint8Array;
+
+  constructor(der: Uint8Array, { names, issuer, extensions, spki }: QuickIdentity) {
+    this.names = names;
+    if (issuer !== undefined) this.issuer = issuer;
+    this.extensions = extensions;
+    this.certificate = der;
+    this.#spki = spki;
+  }
+
+  get key(): string {
+    return fingerprint(this.#spki);
+  }
+}
+
+/** @throws ClientError `malformed` */
+function fullSigner(der: Uint8Array): FullSigner {
+  const parsed = parseCertificate(der);
+  const { names, issuer, extensions } = identityOf(parsed);
+  const key = fingerprint(parsed.spki);
+  return { names, ...(issuer === undefined ? {} : { issuer }), extensions, key, certificate: der, parsed };
+}
+
+/** Undefined where the strict parser refuses what the quick one read. */
+export function inFull(signer: Signer): FullSigner | undefined {
+  if (signer.certificate === undefined) return { names: [], extensions: NONE, key: signer.key };
+  try {
+    return fullSigner(signer.certificate);
+  } catch (error) {
+    if (error instanceof ClientError) return undefined;
+    throw error;
+  }
 }
 
 const NONE: ReadonlyMap<string, string> = new Map();

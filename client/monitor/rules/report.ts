@@ -1,7 +1,7 @@
 /** What of a hit goes into an alert, and whom an acknowledgement is about. */
 import { hash } from 'node:crypto';
 import type { Hit } from './engine.ts';
-import type { ReadEntry, Signer } from './entry.ts';
+import { type FullSigner, inFull, type ReadEntry } from './entry.ts';
 import { escaped } from './text.ts';
 
 /** Small and plain: it comes back from a worker as JSON. */
@@ -31,7 +31,9 @@ export function hitReport(at: number, entry: ReadEntry, { rule, kind, signers }:
   const issuer = found.find((signer) => signer.issuer !== undefined)?.issuer;
   const key = found[0]?.key;
   const digest = entry.digests[0];
-  const { problem } = entry;
+  const full = found.map(inFull);
+  const whole = full.filter((signer) => signer !== undefined);
+  const problem = entry.problem ?? (whole.length < full.length ? 'its certificate is not well-formed' : undefined);
   return {
     at,
     rule,
@@ -41,7 +43,7 @@ export function hitReport(at: number, entry: ReadEntry, { rule, kind, signers }:
     ...(issuer === undefined ? {} : { issuer: escaped(issuer) }),
     ...(key === undefined ? {} : { key }),
     ...(digest === undefined ? {} : { digest }),
-    ...(found.length === 0 ? {} : { identity: identityHash(found) }),
+    ...(whole.length === 0 || whole.length < full.length ? {} : { identity: identityHash(whole) }),
     ...(problem === undefined ? {} : { problem: escaped(problem) }),
   };
 }
@@ -49,7 +51,7 @@ export function hitReport(at: number, entry: ReadEntry, { rule, kind, signers }:
 /** Extensions that differ from one run of the same workflow to the next, and say nothing of who it is. */
 const OF_ONE_RUN: ReadonlySet<string> = new Set([3, 10, 13, 19, 21].map((number) => `1.3.6.1.4.1.57264.1.${number}`));
 
-function identityHash(signers: readonly Signer[]): string {
+function identityHash(signers: readonly FullSigner[]): string {
   return hash('sha256', JSON.stringify(signers.map(signerIdentity).sort()), 'hex');
 }
 
@@ -58,11 +60,11 @@ function identityHash(signers: readonly Signer[]): string {
  * of one run. A key alone, and a certificate that names no issuer, is the key and the names: anybody can write a
  * certificate with the same names.
  */
-function signerIdentity(signer: Signer): string {
+function signerIdentity(signer: FullSigner): string {
   const names = signer.names.map(({ type, value }) => [type, value]);
-  const { certificate, issuer } = signer;
-  if (certificate === undefined || issuer === undefined) return JSON.stringify(['key', names, signer.key]);
+  const { parsed, issuer } = signer;
+  if (parsed === undefined || issuer === undefined) return JSON.stringify(['key', names, signer.key]);
   const extensions = [...signer.extensions].filter(([name]) => /^\d/.test(name) && !OF_ONE_RUN.has(name)).sort();
-  const authority = Buffer.from(certificate.authorityKeyId ?? []).toString('hex');
-  return JSON.stringify(['certificate', names, issuer, certificate.issuer, authority, extensions]);
+  const authority = Buffer.from(parsed.authorityKeyId ?? []).toString('hex');
+  return JSON.stringify(['certificate', names, issuer, parsed.issuer, authority, extensions]);
 }
