@@ -1,36 +1,94 @@
 /**
- * Sigstore bundle v0.3 (sigstore/protobuf-specs, `dev.sigstore.bundle.v1.Bundle`, proto3 JSON): a signature over a file's
- * digest with the proof that it is in the log.
+ * Sigstore bundles v0.1 to v0.3 (sigstore/protobuf-specs 0.5.1, `dev.sigstore.bundle.v1.Bundle`, proto3 JSON): a signature
+ * over a file's digest, or over an attestation about it (DSSE), with the proof that it is in a log.
  *
  *   { "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
- *     "verificationMaterial": { "publicKey": { "hint": … }, "tlogEntries": [ TransparencyLogEntry ] },
- *     "messageSignature": { "messageDigest": { "algorithm": "SHA2_256", "digest": … }, "signature": … } }
+ *     "verificationMaterial": {
+ *       one of "publicKey": { "hint": … }, "certificate": { "rawBytes": … }, "x509CertificateChain": { "certificates": [ … ] },
+ *       "tlogEntries": [ TransparencyLogEntry ],
+ *       "timestampVerificationData": { "rfc3161Timestamps": [ { "signedTimestamp": … } ] } },
+ *     one of "messageSignature": { "messageDigest": { "algorithm": "SHA2_256", "digest": … }, "signature": … },
+ *            "dsseEnvelope": { "payload": …, "payloadType": …, "signatures": [ { "sig": …, "keyid": … } ] } }
  *
  * The public key itself is not in it, on purpose: whoever verifies must know from elsewhere whose key they trust.
  */
-import { encodeBase64, encodeUtf8 } from '../merkle/bytes.ts';
-import { ClientError } from './errors.ts';
-import { array, bytes, malformed, object, parseJson, string } from './json.ts';
-import { formatLogEntry, type LogEntry, parseLogEntry } from './log-entry.ts';
+import { encodeBase64, encodeUtf8, equal } from '../merkle/bytes.ts';
+import { ClientError, printable } from './errors.ts';
+import { array, bytes, enumeration, malformed, object, oneOf, parseJson, string } from './json.ts';
+import { formatTlogEntry, parseTlogEntry, type TlogEntry } from './log-entry.ts';
 
 export const BUNDLE_TYPE = 'application/vnd.dev.sigstore.bundle.v0.3+json';
 
-/** Longest bundle that is read. */
-export const MAX_BUNDLE = 1024 * 1024;
+/** Longest bundle that is read: attestations may hold a bill of materials. */
+export const MAX_BUNDLE = 16 * 1024 * 1024;
 
-export interface Bundle {
-  /** Says which key signed, so that a verifier with many finds it. Proves nothing. */
-  readonly hint: string;
-  readonly entry: LogEntry;
-  readonly digestAlgorithm: string;
-  readonly digest: Uint8Array;
+/** Of one bundle; no signer needs more. */
+const MAX_ENTRIES = 16;
+const MAX_CERTIFICATES = 16;
+const MAX_TIMESTAMPS = 16;
+
+export type BundleVersion = '0.1' | '0.2' | '0.3';
+
+const VERSIONS: Readonly<Record<string, BundleVersion>> = {
+  'application/vnd.dev.sigstore.bundle+json;version=0.1': '0.1',
+  'application/vnd.dev.sigstore.bundle+json;version=0.2': '0.2',
+  'application/vnd.dev.sigstore.bundle+json;version=0.3': '0.3',
+  [BUNDLE_TYPE]: '0.3',
+};
+
+/** `dev.sigstore.common.v1.HashAlgorithm`. */
+export const DIGEST_ALGORITHMS = { SHA2_256: 1, SHA2_384: 2, SHA2_512: 3 } as const;
+export type DigestName = keyof typeof DIGEST_ALGORITHMS;
+
+/** A signature over a file's digest. */
+export interface MessageContent {
+  readonly kind: 'message';
+  /** What the signer says the file's digest is, if they do. Proves nothing. */
+  readonly digest?: { readonly algorithm: DigestName; readonly value: Uint8Array };
   readonly signature: Uint8Array;
+}
+
+/** An attestation: a DSSE envelope with one signature. */
+export interface DsseContent {
+  readonly kind: 'dsse';
+  readonly payloadType: string;
+  readonly payload: Uint8Array;
+  readonly signature: Uint8Array;
+  /** Proves nothing. */
+  readonly keyId: string;
+}
+
+/** Who is said to have signed. */
+export type BundleSigner =
+  | {
+      readonly kind: 'public-key';
+      /** Says which key signed, so that a verifier with many finds it. Proves nothing. */
+      readonly hint: string;
+    }
+  | {
+      readonly kind: 'certificate';
+      /** DER. */
+      readonly certificate: Uint8Array;
+      /** DER, from the issuer of `certificate` upwards; only in v0.1 and v0.2. */
+      readonly chain: readonly Uint8Array[];
+    };
+
+/** A bundle. Nothing of it is verified. */
+export interface Bundle {
+  readonly version: BundleVersion;
+  readonly content: MessageContent | DsseContent;
+  readonly signer: BundleSigner;
+  /** At least one in a bundle that verifies; none twice. */
+  readonly entries: readonly TlogEntry[];
+  /** RFC 3161 time-stamp replies over the signature, DER; none twice. */
+  readonly timestamps: readonly Uint8Array[];
 }
 
 /**
  * The parts of a bundle, with nothing verified.
  *
- * @throws ClientError `malformed` naming the field; `unsupported` for a certificate or an attestation in it
+ * @param file UTF-8 JSON of at most 16 MiB
+ * @throws ClientError `malformed` naming the field; `unsupported` for another version or digest
  */
 export function parseBundle(file: Uint8Array): Bundle {
   const bundle = object(parseJson(file, 'the bundle', MAX_BUNDLE), 'the bundle', [
@@ -39,54 +97,164 @@ export function parseBundle(file: Uint8Array): Bundle {
     'messageSignature',
     'dsseEnvelope',
   ]);
-  if (string(bundle.mediaType, 'mediaType') !== BUNDLE_TYPE) {
-    throw new ClientError(
-      'unsupported',
-      `the bundle is not of the type ${BUNDLE_TYPE}; bundles of other versions are not read`,
-    );
-  }
-  if (bundle.dsseEnvelope !== undefined) {
-    throw new ClientError(
-      'unsupported',
-      'the bundle holds an attestation (DSSE), which `stele verify` does not check yet: use cosign',
-    );
-  }
-  const material = object(bundle.verificationMaterial ?? {}, 'verificationMaterial', [
+  const version = parseVersion(string(bundle.mediaType, 'mediaType'));
+  const arm = oneOf(bundle, 'the bundle', ['messageSignature', 'dsseEnvelope']);
+  const content = arm === 'messageSignature' ? parseMessage(bundle[arm], arm) : parseEnvelope(bundle[arm], arm);
+  const path = 'verificationMaterial';
+  const material = object(bundle[path] ?? {}, path, [
     'publicKey',
     'certificate',
     'x509CertificateChain',
     'tlogEntries',
     'timestampVerificationData',
   ]);
-  if (material.certificate !== undefined || material.x509CertificateChain !== undefined) {
-    throw new ClientError(
-      'unsupported',
-      'the bundle was signed with a certificate, whose identity `stele verify` does not check yet: use cosign',
-    );
+  const entries = array(material.tlogEntries, `${path}.tlogEntries`, MAX_ENTRIES).map((entry, at) =>
+    parseVersioned(version, parseTlogEntry(entry, `${path}.tlogEntries[${at}]`), `${path}.tlogEntries[${at}]`),
+  );
+  // Twice the same evidence must not look like two.
+  if (entries.some((entry, at) => entries.slice(0, at).some((other) => sameEntry(entry, other)))) {
+    throw malformed(`${path}.tlogEntries`, 'has an entry twice');
   }
-  const publicKey = object(material.publicKey ?? {}, 'verificationMaterial.publicKey', ['hint']);
-  const entries = array(material.tlogEntries, 'verificationMaterial.tlogEntries', 16);
-  if (entries.length !== 1)
-    throw malformed('verificationMaterial.tlogEntries', `has ${entries.length} entries, not one`);
-  const message = object(bundle.messageSignature ?? {}, 'messageSignature', ['messageDigest', 'signature']);
-  const digest = object(message.messageDigest ?? {}, 'messageSignature.messageDigest', ['algorithm', 'digest']);
   return {
-    hint: publicKey.hint === undefined ? '' : string(publicKey.hint, 'verificationMaterial.publicKey.hint'),
-    entry: parseLogEntry(entries[0], 'verificationMaterial.tlogEntries[0]'),
-    digestAlgorithm: string(digest.algorithm, 'messageSignature.messageDigest.algorithm'),
-    digest: bytes(digest.digest, 'messageSignature.messageDigest.digest'),
-    signature: bytes(message.signature, 'messageSignature.signature'),
+    version,
+    content,
+    signer: parseSigner(version, material, path),
+    entries,
+    timestamps: parseTimestamps(material.timestampVerificationData, `${path}.timestampVerificationData`),
   };
 }
 
+/** A bundle v0.3. @throws ClientError `unsupported` where it has what only older versions have */
 export function formatBundle(bundle: Bundle): Uint8Array {
+  const { content, signer, entries, timestamps } = bundle;
+  if (signer.kind === 'certificate' && signer.chain.length > 0) {
+    throw new ClientError('unsupported', 'a bundle v0.3 holds no chain, but the certificate of the signer alone');
+  }
   const json = {
     mediaType: BUNDLE_TYPE,
-    verificationMaterial: { publicKey: { hint: bundle.hint }, tlogEntries: [formatLogEntry(bundle.entry)] },
-    messageSignature: {
-      messageDigest: { algorithm: bundle.digestAlgorithm, digest: encodeBase64(bundle.digest) },
-      signature: encodeBase64(bundle.signature),
+    verificationMaterial: {
+      ...(signer.kind === 'public-key'
+        ? { publicKey: { hint: signer.hint } }
+        : { certificate: { rawBytes: encodeBase64(signer.certificate) } }),
+      tlogEntries: entries.map(formatTlogEntry),
+      ...(timestamps.length === 0
+        ? {}
+        : {
+            timestampVerificationData: {
+              rfc3161Timestamps: timestamps.map((reply) => ({ signedTimestamp: encodeBase64(reply) })),
+            },
+          }),
     },
+    ...formatContent(content),
   };
   return encodeUtf8(`${JSON.stringify(json, undefined, 2)}\n`);
+}
+
+function formatContent(content: Bundle['content']): object {
+  const sig = encodeBase64(content.signature);
+  if (content.kind === 'message') {
+    const { digest } = content;
+    const messageDigest =
+      digest === undefined
+        ? {}
+        : { messageDigest: { algorithm: digest.algorithm, digest: encodeBase64(digest.value) } };
+    return { messageSignature: { ...messageDigest, signature: sig } };
+  }
+  const { payload, payloadType, keyId } = content;
+  return {
+    dsseEnvelope: {
+      payload: encodeBase64(payload),
+      payloadType,
+      signatures: [{ sig, ...(keyId === '' ? {} : { keyid: keyId }) }],
+    },
+  };
+}
+
+function parseVersion(mediaType: string): BundleVersion {
+  if (Object.hasOwn(VERSIONS, mediaType)) return VERSIONS[mediaType]!;
+  throw new ClientError(
+    'unsupported',
+    `the bundle is of the type "${printable(mediaType.slice(0, 80))}"; what is read are Sigstore bundles v0.1, v0.2 and v0.3`,
+  );
+}
+
+function parseMessage(value: unknown, path: string): MessageContent {
+  const message = object(value, path, ['messageDigest', 'signature']);
+  const signature = bytes(message.signature, `${path}.signature`);
+  if (message.messageDigest === undefined) return { kind: 'message', signature };
+  const digest = object(message.messageDigest, `${path}.messageDigest`, ['algorithm', 'digest']);
+  return {
+    kind: 'message',
+    digest: {
+      algorithm: enumeration(digest.algorithm, `${path}.messageDigest.algorithm`, DIGEST_ALGORITHMS),
+      value: bytes(digest.digest, `${path}.messageDigest.digest`),
+    },
+    signature,
+  };
+}
+
+function parseEnvelope(value: unknown, path: string): DsseContent {
+  const envelope = object(value, path, ['payload', 'payloadType', 'signatures']);
+  const signatures = array(envelope.signatures, `${path}.signatures`, 16);
+  if (signatures.length !== 1) {
+    throw malformed(`${path}.signatures`, `has ${signatures.length} signatures; a bundle's envelope has one`);
+  }
+  const signature = object(signatures[0], `${path}.signatures[0]`, ['sig', 'keyid']);
+  return {
+    kind: 'dsse',
+    payloadType: string(envelope.payloadType, `${path}.payloadType`),
+    payload: bytes(envelope.payload, `${path}.payload`),
+    signature: bytes(signature.sig, `${path}.signatures[0].sig`),
+    keyId: signature.keyid === undefined ? '' : string(signature.keyid, `${path}.signatures[0].keyid`),
+  };
+}
+
+/** Which proof each version must have. */
+function parseVersioned(version: BundleVersion, entry: TlogEntry, path: string): TlogEntry {
+  if (version === '0.1') {
+    if (entry.promise === undefined) throw malformed(`${path}.inclusionPromise`, 'is missing, which v0.1 must have');
+  } else if (entry.proof?.checkpoint === undefined) {
+    throw malformed(`${path}.inclusionProof`, `or its checkpoint is missing, which v${version} must have`);
+  }
+  return entry;
+}
+
+function parseSigner(version: BundleVersion, material: Record<string, unknown>, path: string): BundleSigner {
+  const arm = oneOf(material, path, ['publicKey', 'certificate', 'x509CertificateChain']);
+  if (arm === 'publicKey') {
+    const { hint } = object(material[arm], `${path}.${arm}`, ['hint']);
+    return { kind: 'public-key', hint: hint === undefined ? '' : string(hint, `${path}.${arm}.hint`) };
+  }
+  if ((arm === 'certificate') !== (version === '0.3')) {
+    throw malformed(`${path}.${arm}`, `is not what a bundle v${version} has for a certificate`);
+  }
+  if (arm === 'certificate') {
+    return { kind: 'certificate', certificate: parseRaw(material[arm], `${path}.${arm}`), chain: [] };
+  }
+  const { certificates } = object(material[arm], `${path}.${arm}`, ['certificates']);
+  const [certificate, ...chain] = array(certificates, `${path}.${arm}.certificates`, MAX_CERTIFICATES).map((item, at) =>
+    parseRaw(item, `${path}.${arm}.certificates[${at}]`),
+  );
+  if (certificate === undefined) throw malformed(`${path}.${arm}`, 'is empty');
+  return { kind: 'certificate', certificate, chain };
+}
+
+function parseTimestamps(value: unknown, path: string): Uint8Array[] {
+  const list = object(value ?? {}, path, ['rfc3161Timestamps']).rfc3161Timestamps;
+  const replies = array(list, `${path}.rfc3161Timestamps`, MAX_TIMESTAMPS).map((item, at) => {
+    const name = `${path}.rfc3161Timestamps[${at}]`;
+    return bytes(object(item, name, ['signedTimestamp']).signedTimestamp, `${name}.signedTimestamp`);
+  });
+  if (replies.some((reply, at) => replies.slice(0, at).some((other) => equal(reply, other)))) {
+    throw malformed(path, 'has a timestamp twice');
+  }
+  return replies;
+}
+
+function parseRaw(value: unknown, path: string): Uint8Array {
+  return bytes(object(value, path, ['rawBytes']).rawBytes, `${path}.rawBytes`);
+}
+
+function sameEntry(a: TlogEntry, b: TlogEntry): boolean {
+  return equal(a.logId, b.logId) && (a.index === b.index || equal(a.body, b.body));
 }

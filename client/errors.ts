@@ -7,6 +7,7 @@
  * - `usage`: an argument is missing or wrong.
  * - `file`: a file cannot be read or written.
  * - `key`: the signer's key is not one, or of a kind that is not taken.
+ * - `statement`: what is to be attested is no predicate, or no in-toto statement.
  * - `log-key`: the log's verifier key is not one.
  * - `unsupported`: well-formed, but of a kind that this version does not check.
  * - `malformed`: what was given as bundle or log entry is not one.
@@ -15,10 +16,12 @@
  * - `entry-mismatch`: the logged entry is not about this signature.
  * - `bad-proof`: the entry is not where the proof says.
  * - `bad-checkpoint`: the tree head is not signed by the given log, or is about another tree.
+ * - `bad-promise`: the signed entry timestamp is not by the given log over this entry.
  * - `bad-certificate`: the certificate does not lead to a trusted root, was not valid at the time, or is not for this use.
  * - `bad-sct`: no certificate-transparency log of the trusted root promised to log the certificate.
  * - `bad-timestamp`: the time stamp is not one, is about something else, or not by a trusted authority at a time it vouches for.
  * - `identity`: the certificate is not for the identity that was asked for.
+ * - `trusted-root`: the trusted root is not one, or has nothing to check this with.
  * - `policy`: the trust policy is not one, or names no log that signed.
  * - `quorum`: the witnesses that the policy asks for did not cosign the tree head.
  * - `network`: the log cannot be reached.
@@ -35,6 +38,7 @@ export const CLIENT_ERRORS = {
   usage: 2,
   file: 2,
   key: 2,
+  statement: 2,
   'log-key': 2,
   unsupported: 2,
   malformed: 1,
@@ -43,10 +47,12 @@ export const CLIENT_ERRORS = {
   'entry-mismatch': 1,
   'bad-proof': 1,
   'bad-checkpoint': 1,
+  'bad-promise': 1,
   'bad-certificate': 1,
   'bad-sct': 1,
   'bad-timestamp': 1,
   identity: 1,
+  'trusted-root': 2,
   policy: 2,
   quorum: 1,
   network: 1,

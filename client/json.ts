@@ -3,14 +3,17 @@
  * wrong. `JSON.parse` alone takes the last of two equal members, where another verifier may take the first.
  */
 import { decodeBase64, decodeUtf8, parseDecimal } from '../merkle/bytes.ts';
-import { ClientError } from './errors.ts';
+import { ClientError, printable } from './errors.ts';
 
 export type JsonObject = { readonly [name: string]: unknown };
 
 const MAX_DEPTH = 32;
 
-/** @throws ClientError `malformed` unless `bytes` are UTF-8 JSON of at most `limit` bytes, without a member given twice. */
-export function parseJson(bytes: Uint8Array, what: string, limit: number): unknown {
+/**
+ * @param depth how deep arrays and objects may stand in each other
+ * @throws ClientError `malformed` unless `bytes` are UTF-8 JSON of at most `limit` bytes, without a member given twice.
+ */
+export function parseJson(bytes: Uint8Array, what: string, limit: number, depth = MAX_DEPTH): unknown {
   if (bytes.length > limit) throw malformed(what, `is longer than ${limit} bytes`);
   let text: string;
   try {
@@ -19,7 +22,7 @@ export function parseJson(bytes: Uint8Array, what: string, limit: number): unkno
     throw malformed(what, 'is not UTF-8 text', cause);
   }
   // Before JSON.parse, which recurses: depth must be bounded first.
-  checkNames(text, what);
+  checkNames(text, what, depth);
   try {
     return JSON.parse(text);
   } catch (cause) {
@@ -37,12 +40,42 @@ export function object(value: unknown, path: string, names: readonly string[]): 
   const out: Record<string, unknown> = {};
   for (const [given, member] of Object.entries(value)) {
     const name = names.find((known) => known === given || snake(known) === given);
-    if (name === undefined) throw malformed(path, `has an unknown field "${given.slice(0, 60)}"`);
+    if (name === undefined) throw malformed(path, `has an unknown field "${printable(given.slice(0, 60))}"`);
     if (Object.hasOwn(out, name)) throw malformed(path, `has the field "${name}" twice`);
     // In proto3 JSON null is the same as absent.
     if (member !== null) out[name] = member;
   }
   return out;
+}
+
+/** As `object`, for JSON that is not proto3's: only these names, spelt like this, and no null. */
+export function record(value: unknown, path: string, names: readonly string[]): JsonObject {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed(path, 'is not an object');
+  for (const [name, member] of Object.entries(value)) {
+    if (!names.includes(name)) throw malformed(path, `has an unknown field "${printable(name.slice(0, 60))}"`);
+    if (member === null) throw malformed(`${path}.${name}`, 'is null');
+  }
+  return value as JsonObject;
+}
+
+/** The one of these members that is there. @throws ClientError `malformed` where none or several are */
+export function oneOf<Name extends string>(members: JsonObject, path: string, names: readonly Name[]): Name {
+  const there = names.filter((name) => members[name] !== undefined);
+  if (there.length === 1) return there[0]!;
+  throw malformed(path, `has ${there.length === 0 ? 'none' : 'more than one'} of ${names.join(', ')}`);
+}
+
+/** An enumeration of proto3 JSON, by name or by number. */
+export function enumeration<Name extends string>(
+  value: unknown,
+  path: string,
+  names: Readonly<Record<Name, number>>,
+): Name {
+  for (const name of Object.keys(names) as Name[]) if (value === name || value === names[name]) return name;
+  if (typeof value === 'string' || typeof value === 'number') {
+    throw new ClientError('unsupported', `${path} is "${printable(String(value).slice(0, 60))}", which is not taken`);
+  }
+  throw malformed(path, value === undefined ? 'is missing' : 'is not a name');
 }
 
 export function array(value: unknown, path: string, max: number): readonly unknown[] {
@@ -88,13 +121,13 @@ export function malformed(path: string, why: string, cause?: unknown): ClientErr
 }
 
 /** Walks the text once, with the names of each open object. The rest of the syntax is left to JSON.parse. */
-function checkNames(text: string, what: string): void {
+function checkNames(text: string, what: string, depth: number): void {
   const open: (Set<string> | undefined)[] = [];
   for (let at = 0; at < text.length; at++) {
     const char = text[at];
     if (char === '{' || char === '[') {
       open.push(char === '{' ? new Set() : undefined);
-      if (open.length > MAX_DEPTH) throw malformed(what, `is nested deeper than ${MAX_DEPTH}`);
+      if (open.length > depth) throw malformed(what, `is nested deeper than ${depth}`);
     } else if (char === '}' || char === ']') open.pop();
     else if (char === '"') {
       const start = at;
@@ -104,7 +137,7 @@ function checkNames(text: string, what: string): void {
       const names = open.at(-1);
       if (names === undefined || text[next] !== ':') continue;
       const name = unquote(text.slice(start, at + 1), what);
-      if (names.has(name)) throw malformed(what, `has the field "${name.slice(0, 60)}" twice`);
+      if (names.has(name)) throw malformed(what, `has the field "${printable(name.slice(0, 60))}" twice`);
       names.add(name);
     }
   }

@@ -1,9 +1,39 @@
 /** `dev.sigstore.rekor.v1.TransparencyLogEntry` in proto3 JSON: what the log answers and what a bundle carries. */
 import { encodeBase64 } from '../merkle/bytes.ts';
+import { MAX_NOTE } from '../merkle/note.ts';
 import { MAX_PROOF } from '../merkle/proof.ts';
 import { array, bytes, int64, malformed, object, string } from './json.ts';
 
-/** A logged entry with its proof. Nothing of it is verified. */
+/** An entry as a bundle carries it, of Rekor v1 or v2. Nothing of it is verified. */
+export interface TlogEntry {
+  /** Index in the log, in [0, 2^53). In Rekor v1 it counts over all shards, and the proof has an index of its own. */
+  readonly index: number;
+  /** 32 bytes. */
+  readonly logId: Uint8Array;
+  readonly kind: string;
+  readonly version: string;
+  /** Seconds since 1970; 0 in Rekor v2. Only `promise` vouches for it. */
+  readonly integratedTime: number;
+  /** Signed entry timestamp (SET) of Rekor v1: the log's signature over body, time, log ID and index. */
+  readonly promise?: Uint8Array;
+  readonly proof?: InclusionProof;
+  /** The canonical entry, whose hash is the leaf. */
+  readonly body: Uint8Array;
+}
+
+export interface InclusionProof {
+  /** Index in the tree, in [0, treeSize). */
+  readonly index: number;
+  readonly treeSize: number;
+  /** 32 bytes. */
+  readonly root: Uint8Array;
+  /** Sibling hashes from the leaf upwards, 32 bytes each, at most 63. */
+  readonly hashes: readonly Uint8Array[];
+  /** The checkpoint, a signed note. Bundles v0.1 may lack it. */
+  readonly checkpoint?: string;
+}
+
+/** An entry with its proof, as a log of Rekor v2 answers it. Nothing of it is verified. */
 export interface LogEntry {
   /** Index in the log, in [0, 2^53). */
   readonly index: number;
@@ -24,10 +54,13 @@ export interface LogEntry {
   readonly body: Uint8Array;
 }
 
-const MAX_BODY = 65_535;
+/** Longest entry of a Stele log: its length prefix in an entry bundle has 16 bits. */
+const MAX_ENTRY = 65_535;
+/** An intoto entry of Rekor v1 may hold the whole payload. */
+const MAX_BODY = 8 * 1024 * 1024;
 
 /** @throws ClientError `malformed` naming the field; `path` is what the message calls the whole. */
-export function parseLogEntry(value: unknown, path: string): LogEntry {
+export function parseTlogEntry(value: unknown, path: string): TlogEntry {
   const entry = object(value, path, [
     'logIndex',
     'logId',
@@ -37,55 +70,100 @@ export function parseLogEntry(value: unknown, path: string): LogEntry {
     'inclusionProof',
     'canonicalizedBody',
   ]);
-  if (entry.inclusionPromise !== undefined) {
-    // A promise of Rekor v1 would need a key and a check of its own; ignoring it would look like having checked it.
-    throw malformed(`${path}.inclusionPromise`, 'is set: entries of Rekor v1 are not checked here');
-  }
-  if (entry.inclusionProof === undefined) throw malformed(`${path}.inclusionProof`, 'is missing');
   const kind = object(entry.kindVersion ?? {}, `${path}.kindVersion`, ['kind', 'version']);
-  const proof = object(entry.inclusionProof, `${path}.inclusionProof`, [
-    'logIndex',
-    'rootHash',
-    'treeSize',
-    'hashes',
-    'checkpoint',
-  ]);
-  const checkpoint = object(proof.checkpoint ?? {}, `${path}.inclusionProof.checkpoint`, ['envelope']);
-  const index = int64(entry.logIndex, `${path}.logIndex`);
-  if (int64(proof.logIndex, `${path}.inclusionProof.logIndex`) !== index) {
-    throw malformed(path, 'has two different indexes: logIndex and inclusionProof.logIndex');
-  }
   const body = bytes(entry.canonicalizedBody, `${path}.canonicalizedBody`);
   if (body.length > MAX_BODY) throw malformed(`${path}.canonicalizedBody`, `is longer than ${MAX_BODY} bytes`);
   return {
-    index,
+    index: int64(entry.logIndex, `${path}.logIndex`),
     logId: bytes(object(entry.logId ?? {}, `${path}.logId`, ['keyId']).keyId, `${path}.logId.keyId`, 32),
     kind: string(kind.kind, `${path}.kindVersion.kind`),
     version: string(kind.version, `${path}.kindVersion.version`),
     integratedTime: int64(entry.integratedTime, `${path}.integratedTime`),
-    treeSize: int64(proof.treeSize, `${path}.inclusionProof.treeSize`),
-    root: bytes(proof.rootHash, `${path}.inclusionProof.rootHash`, 32),
-    hashes: array(proof.hashes, `${path}.inclusionProof.hashes`, MAX_PROOF).map((hash, at) =>
-      bytes(hash, `${path}.inclusionProof.hashes[${at}]`, 32),
-    ),
-    checkpoint: string(checkpoint.envelope, `${path}.inclusionProof.checkpoint.envelope`),
+    ...(entry.inclusionPromise === undefined
+      ? {}
+      : { promise: parsePromise(entry.inclusionPromise, `${path}.inclusionPromise`) }),
+    ...(entry.inclusionProof === undefined
+      ? {}
+      : { proof: parseProof(entry.inclusionProof, `${path}.inclusionProof`) }),
     body,
   };
 }
 
-export function formatLogEntry(entry: LogEntry): object {
+/**
+ * What a log of Rekor v2 answers.
+ *
+ * @throws ClientError `malformed` naming the field; `path` is what the message calls the whole.
+ */
+export function parseLogEntry(value: unknown, path: string): LogEntry {
+  const { promise, proof, ...entry } = parseTlogEntry(value, path);
+  if (promise !== undefined) {
+    // A promise of Rekor v1 would need a check of its own; ignoring it would look like having checked it.
+    throw malformed(`${path}.inclusionPromise`, 'is set: a log of Rekor v2 gives none');
+  }
+  if (proof === undefined) throw malformed(`${path}.inclusionProof`, 'is missing');
+  const { checkpoint, index, ...tree } = proof;
+  if (checkpoint === undefined) throw malformed(`${path}.inclusionProof.checkpoint`, 'is missing');
+  if (index !== entry.index) {
+    throw malformed(path, 'has two different indexes: logIndex and inclusionProof.logIndex');
+  }
+  if (entry.body.length > MAX_ENTRY) {
+    throw malformed(`${path}.canonicalizedBody`, `is longer than ${MAX_ENTRY} bytes`);
+  }
+  return { ...entry, ...tree, checkpoint };
+}
+
+/** The form in which a bundle carries an entry. */
+export function tlogEntry({ treeSize, root, hashes, checkpoint, ...entry }: LogEntry): TlogEntry {
+  return { ...entry, proof: { index: entry.index, treeSize, root, hashes, checkpoint } };
+}
+
+export function formatTlogEntry(entry: TlogEntry): object {
+  const { promise, proof } = entry;
   return {
     logIndex: String(entry.index),
     logId: { keyId: encodeBase64(entry.logId) },
     kindVersion: { kind: entry.kind, version: entry.version },
     integratedTime: String(entry.integratedTime),
-    inclusionProof: {
-      logIndex: String(entry.index),
-      rootHash: encodeBase64(entry.root),
-      treeSize: String(entry.treeSize),
-      hashes: entry.hashes.map(encodeBase64),
-      checkpoint: { envelope: entry.checkpoint },
-    },
+    ...(promise === undefined ? {} : { inclusionPromise: { signedEntryTimestamp: encodeBase64(promise) } }),
+    ...(proof === undefined ? {} : { inclusionProof: formatProof(proof) }),
     canonicalizedBody: encodeBase64(entry.body),
+  };
+}
+
+export function formatLogEntry(entry: LogEntry): object {
+  return formatTlogEntry(tlogEntry(entry));
+}
+
+function formatProof({ index, root, treeSize, hashes, checkpoint }: InclusionProof): object {
+  return {
+    logIndex: String(index),
+    rootHash: encodeBase64(root),
+    treeSize: String(treeSize),
+    hashes: hashes.map(encodeBase64),
+    ...(checkpoint === undefined ? {} : { checkpoint: { envelope: checkpoint } }),
+  };
+}
+
+function parsePromise(value: unknown, path: string): Uint8Array {
+  const name = 'signedEntryTimestamp';
+  return bytes(object(value, path, [name])[name], `${path}.${name}`);
+}
+
+function parseProof(value: unknown, path: string): InclusionProof {
+  const proof = object(value, path, ['logIndex', 'rootHash', 'treeSize', 'hashes', 'checkpoint']);
+  const envelope = object(proof.checkpoint ?? {}, `${path}.checkpoint`, ['envelope']).envelope;
+  const checkpoint = envelope === undefined ? undefined : string(envelope, `${path}.checkpoint.envelope`);
+  if (checkpoint !== undefined && checkpoint.length > MAX_NOTE) {
+    throw malformed(`${path}.checkpoint.envelope`, `is longer than ${MAX_NOTE} bytes`);
+  }
+  return {
+    index: int64(proof.logIndex, `${path}.logIndex`),
+    treeSize: int64(proof.treeSize, `${path}.treeSize`),
+    root: bytes(proof.rootHash, `${path}.rootHash`, 32),
+    hashes: array(proof.hashes, `${path}.hashes`, MAX_PROOF).map((hash, at) =>
+      bytes(hash, `${path}.hashes[${at}]`, 32),
+    ),
+    // In proto3 JSON empty text is the same as absent.
+    ...(checkpoint === undefined || checkpoint === '' ? {} : { checkpoint }),
   };
 }

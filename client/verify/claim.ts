@@ -1,0 +1,18 @@
+/** What a logged entry must be about. */
+import type { KeyInfo } from '../crypto.ts';
+import { ClientError } from '../errors.ts';
+import type { SignedContent } from './content.ts';
+
+export interface Claim extends SignedContent {
+  readonly key: KeyInfo;
+  /** DER of the certificate that signed, else the SubjectPublicKeyInfo. */
+  readonly verifier: { readonly kind: 'certificate' | 'key'; readonly der: Uint8Array };
+}
+
+/** The message for any entry that is about something else. */
+export function mismatch(why: string): ClientError {
+  return new ClientError(
+    'entry-mismatch',
+    `the logged entry is not about this file, signature and key: ${why}. The proof is of something else`,
+  );
+}

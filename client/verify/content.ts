@@ -1,0 +1,193 @@
+/**
+ * What was signed: a file's digest, or an attestation (DSSE) with a statement about the file.
+ *
+ *   key              message: signed is the file's digest    attestation: signed is the PAE, hashed with
+ *   ECDSA P-256      any of SHA-256, -384, -512              SHA-256
+ *   ECDSA P-384      any; SHA-384 where none is named        SHA-384 or SHA-256
+ *   ECDSA P-521      any; SHA-512 where none is named        SHA-512 or SHA-256
+ *   RSA              any; SHA-256 where none is named        SHA-256
+ *   Ed25519          Ed25519ph over SHA-512                  pure Ed25519, or Ed25519ph over SHA-512
+ */
+import { encodeHex, equal } from '../../merkle/bytes.ts';
+import { MerkleError } from '../../merkle/errors.ts';
+import type { Bundle, DigestName, DsseContent, MessageContent } from '../bundle.ts';
+import { HASH_SIZE, type HashName, type KeyInfo, type Primitives } from '../crypto.ts';
+import { preAuthEncoding } from '../dsse.ts';
+import { ClientError, printable } from '../errors.ts';
+import { malformed } from '../json.ts';
+import type { Check, Outcome } from './outcome.ts';
+import { hashesOf, parseStatement, type Statement, subjectFor } from './statement.ts';
+
+/** Digests of the file that is verified. */
+export type ArtifactDigests = Readonly<Partial<Record<HashName, Uint8Array>>>;
+
+/** A signature that was verified, and over what. */
+export interface SignedContent {
+  readonly content: MessageContent | DsseContent;
+  /** Digest of the file or of the PAE that the signature is over. */
+  readonly algorithm: HashName;
+  readonly digest: Uint8Array;
+  /** Ed25519 over the PAE itself: no entry about a digest can be of this signature. */
+  readonly pure: boolean;
+  readonly checks: readonly Check[];
+  readonly artifact: Outcome['digest'];
+  readonly statement?: NonNullable<Outcome['statement']>;
+}
+
+const HASH_OF: Readonly<Record<DigestName, HashName>> = { SHA2_256: 'sha256', SHA2_384: 'sha384', SHA2_512: 'sha512' };
+
+/** Hashes by which the file must be known. `key` is the signer's. @throws ClientError as `checkContent` */
+export function hashesNeeded(content: Bundle['content'], key: KeyInfo): HashName[] {
+  if (content.kind === 'dsse') return hashesOf(parseStatement(content));
+  const named = content.digest === undefined ? [] : [HASH_OF[content.digest.algorithm]];
+  return [...new Set([...named, ...messageHashes(content, key)])];
+}
+
+/**
+ * @throws ClientError `digest-mismatch`, `bad-signature`, `unsupported`, `malformed`; `usage` where a digest of
+ * `hashesNeeded` was not given
+ */
+export function checkContent(
+  content: Bundle['content'],
+  artifact: ArtifactDigests,
+  key: KeyInfo,
+  primitives: Primitives,
+): SignedContent {
+  return content.kind === 'message'
+    ? checkMessage(content, artifact, key, primitives)
+    : checkAttestation(content, artifact, key, primitives);
+}
+
+function checkMessage(
+  content: MessageContent,
+  artifact: ArtifactDigests,
+  key: KeyInfo,
+  primitives: Primitives,
+): SignedContent {
+  const { digest: claimed, signature } = content;
+  if (claimed !== undefined) {
+    const hash = HASH_OF[claimed.algorithm];
+    if (claimed.value.length !== HASH_SIZE[hash]) {
+      throw malformed('messageSignature.messageDigest.digest', `has not the ${HASH_SIZE[hash]} bytes of ${hash}`);
+    }
+    if (!equal(claimed.value, given(artifact, hash))) {
+      throw new ClientError(
+        'digest-mismatch',
+        'the file is not the one that was signed: its digest differs from the one in the bundle. It was changed, or the bundle belongs to another file',
+      );
+    }
+  }
+  for (const algorithm of messageHashes(content, key)) {
+    const digest = given(artifact, algorithm);
+    if (!primitives.verifyDigest(key, algorithm, digest, signature)) continue;
+    return {
+      content,
+      algorithm,
+      digest,
+      pure: false,
+      checks: [{ name: 'artifact', detail: `the file has the digest ${algorithm} ${encodeHex(digest)}` }],
+      artifact: { algorithm, value: digest },
+    };
+  }
+  throw badSignature();
+}
+
+function checkAttestation(
+  content: DsseContent,
+  artifact: ArtifactDigests,
+  key: KeyInfo,
+  primitives: Primitives,
+): SignedContent {
+  const signed = checkEnvelope(content, key, primitives);
+  const statement = parseStatement(content);
+  const [algorithm] = hashesOf(statement);
+  for (const hash of hashesOf(statement)) given(artifact, hash);
+  const subject = subjectFor(statement, artifact);
+  if (algorithm === undefined || subject === undefined) {
+    throw new ClientError(
+      'digest-mismatch',
+      `the attestation is not about this file: none of its ${statement.subjects.length} subjects has the file's digest. The file was changed, or the bundle belongs to another`,
+    );
+  }
+  const hash = (['sha256', 'sha384', 'sha512'] as const).find((name) => subject.digests[name] !== undefined)!;
+  const value = given(artifact, hash);
+  const about = { predicateType: statement.predicateType, subject: subject.name };
+  return {
+    ...signed,
+    checks: shown(statement, about, hash, value),
+    artifact: { algorithm: hash, value },
+    statement: about,
+  };
+}
+
+function shown(statement: Statement, about: Outcome['statement'] & object, hash: HashName, value: Uint8Array): Check[] {
+  return [
+    {
+      name: 'artifact',
+      detail: `the file has the digest ${hash} ${encodeHex(value)}, which the attestation names as "${printable(about.subject)}"`,
+    },
+    {
+      name: 'statement',
+      detail: `of the type ${printable(about.predicateType)}, about ${statement.subjects.length} file(s); what it says was not judged`,
+    },
+  ];
+}
+
+type Envelope = Pick<SignedContent, 'content' | 'algorithm' | 'digest' | 'pure'>;
+
+function checkEnvelope(content: DsseContent, key: KeyInfo, primitives: Primitives): Envelope {
+  const pae = encode(content);
+  const { signature } = content;
+  if (key.kind === 'ed25519') {
+    if (primitives.verifyMessage(key, undefined, pae, signature)) {
+      return { content, algorithm: 'sha512', digest: primitives.hash('sha512', pae), pure: true };
+    }
+  }
+  for (const algorithm of envelopeHashes(key)) {
+    const digest = primitives.hash(algorithm, pae);
+    if (primitives.verifyDigest(key, algorithm, digest, signature)) return { content, algorithm, digest, pure: false };
+  }
+  throw badSignature();
+}
+
+function encode({ payloadType, payload }: DsseContent): Uint8Array {
+  try {
+    return preAuthEncoding(payloadType, payload);
+  } catch (cause) {
+    if (!(cause instanceof MerkleError)) throw cause;
+    throw malformed('dsseEnvelope.payloadType', 'is not valid text', cause);
+  }
+}
+
+/** The hashes that the signer may have used, the likeliest first. */
+function messageHashes({ digest }: MessageContent, key: KeyInfo): readonly HashName[] {
+  // Whatever digest the bundle names for people: Ed25519ph is over SHA-512.
+  if (key.kind === 'ed25519') return ['sha512'];
+  return digest === undefined ? envelopeHashes(key) : [HASH_OF[digest.algorithm]];
+}
+
+function envelopeHashes(key: KeyInfo): readonly HashName[] {
+  switch (key.kind) {
+    case 'ecdsa-p384':
+      return ['sha384', 'sha256'];
+    case 'ecdsa-p521':
+      return ['sha512', 'sha256'];
+    case 'ed25519':
+      return ['sha512'];
+    default:
+      return ['sha256'];
+  }
+}
+
+function given(artifact: ArtifactDigests, hash: HashName): Uint8Array {
+  const digest = artifact[hash];
+  if (digest?.length === HASH_SIZE[hash]) return digest;
+  throw new ClientError('usage', `the ${hash} digest of the file is needed, and was not given`);
+}
+
+function badSignature(): ClientError {
+  return new ClientError(
+    'bad-signature',
+    'the signature in the bundle does not verify with this key over this file: the bundle was changed, or another key signed',
+  );
+}

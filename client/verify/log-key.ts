@@ -1,0 +1,93 @@
+/**
+ * The keys that a log may have signed with, whoever vouches for them: a trusted root, or the user with a verifier key or a
+ * policy. It settles what the two worlds of logs call themselves:
+ *
+ *   Rekor v2, Stele, tlog-tiles   log ID and note key ID are of SHA-256(name || 0x0A || 0x01 || key) with Ed25519, and of
+ *                                 SHA-256(SPKI) with ECDSA; the origin is the name in the signature line
+ *   Rekor v1                      log ID and note key ID are of SHA-256(SPKI); the origin is "name - tree ID"
+ */
+import { concat, encodeHex, encodeUtf8, equal } from '../../merkle/bytes.ts';
+import { checkpointVerifier } from '../../merkle/cosignature.ts';
+import { formatVerifierKey, KEY_TYPE, logId, type NoteVerifier, type VerifierKey } from '../../merkle/note.ts';
+import { type KeyInfo, type Primitives, parseSpki } from '../crypto.ts';
+import { printable } from '../errors.ts';
+import type { Period } from '../x509/time.ts';
+import type { TrustedLog, TrustedRoot } from './trusted-root.ts';
+
+export interface LogKey {
+  /** 32 bytes. */
+  readonly logId: Uint8Array;
+  /** SubjectPublicKeyInfo, DER; undefined for a key of another kind. */
+  readonly spki: Uint8Array | undefined;
+  /** For people: the verifier key, or the log's address and its key. */
+  readonly label: string;
+  /** When the key counts; always where that is undefined. */
+  readonly validFor: Period | undefined;
+  /** Whether the log may sign notes under this name. */
+  isNamed(name: string): boolean;
+  noteVerifier(name: string, primitives: Primitives): NoteVerifier;
+  /** Whether the log signed this message; of a signed entry timestamp. */
+  signed(message: Uint8Array, signature: Uint8Array, primitives: Primitives): boolean;
+}
+
+/** Keys of the trusted root for a log ID. Several, where the same key counts in several periods. */
+export function rootLogKeys(root: TrustedRoot, id: Uint8Array, primitives: Primitives): LogKey[] {
+  return root.tlogs.filter((log) => equal(log.logId, id)).map((log) => rootLogKey(log, primitives));
+}
+
+export function rootLogKey(log: TrustedLog, primitives: Primitives): LogKey {
+  const { key, hash, validFor, checkpointKeyId } = log;
+  const fingerprint = encodeHex(primitives.hash('sha256', key.spki));
+  return {
+    logId: log.logId,
+    spki: key.spki,
+    label: `${printable(log.baseUrl)} (${key.name}, SHA-256 ${fingerprint})`,
+    validFor,
+    isNamed: (name) => nameInId(log, name, primitives) || isAddress(log.baseUrl, name),
+    noteVerifier: (name) => ({
+      name,
+      keyId: checkpointKeyId.slice(0, 4),
+      verify: (message, signature) => primitives.verifyMessage(key, hash, message, signature),
+    }),
+    signed: (message, signature) => primitives.verifyMessage(key, hash, message, signature),
+  };
+}
+
+/** The key that the user gives. */
+export function userLogKey(key: VerifierKey): LogKey {
+  const info = keyInfo(key);
+  return {
+    logId: logId(key),
+    spki: info?.spki,
+    label: formatVerifierKey(key),
+    validFor: undefined,
+    isNamed: (name) => name === key.name,
+    noteVerifier: (_, primitives) => checkpointVerifier(key, primitives.cosignature),
+    signed: (message, signature, primitives) =>
+      info !== undefined &&
+      primitives.verifyMessage(info, info.kind === 'ed25519' ? undefined : 'sha256', message, signature),
+  };
+}
+
+const ED25519_SPKI = Uint8Array.of(0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0);
+
+function keyInfo(key: VerifierKey): KeyInfo | undefined {
+  if (key.type === KEY_TYPE.ecdsa) return parseSpki(key.key);
+  if (key.type === KEY_TYPE.ed25519) return parseSpki(concat(ED25519_SPKI, key.key));
+  return undefined;
+}
+
+/** With Ed25519 the log ID itself binds the name. */
+function nameInId({ key, checkpointKeyId }: TrustedLog, name: string, primitives: Primitives): boolean {
+  if (key.kind !== 'ed25519' || /\p{Surrogate}/u.test(name)) return false;
+  const hashed = primitives.hash('sha256', concat(encodeUtf8(name), Uint8Array.of(0x0a, 0x01), key.spki.subarray(-32)));
+  return equal(hashed.subarray(0, checkpointKeyId.length), checkpointKeyId);
+}
+
+/** The host of the log's address, with or without its port, or the address without its scheme. */
+function isAddress(baseUrl: string, name: string): boolean {
+  const match = /^https?:\/\/(([^/:?#]+|\[[0-9a-f:]+\])(?::[0-9]+)?)(\/[^?#]*)?$/i.exec(baseUrl);
+  if (match === null) return false;
+  const [, host, hostname, path = ''] = match;
+  return name === host || name === hostname || name === `${host}${path}`.replace(/\/+$/, '');
+}

@@ -1,0 +1,81 @@
+/**
+ * The logged entry, held against what was signed. Whatever can be rebuilt is; of the rest the form is checked, and nobody
+ * relies on it.
+ *
+ * Rekor v2 (rekor-tiles 2.3.0), RFC 8785 form, rebuilt byte by byte:
+ *
+ *   hashedrekord 0.0.2  digest of the file, or of the attestation's PAE; signature; key or certificate
+ *   dsse 0.0.2          SHA-256 of the payload; signature; key or certificate (of rekor-tiles before 2.0.1)
+ */
+import { encodeBase64, encodeUtf8, equal } from '../../merkle/bytes.ts';
+import type { HashName, Primitives } from '../crypto.ts';
+import { formatEntry } from '../entry.ts';
+import { ClientError, printable } from '../errors.ts';
+import type { TlogEntry } from '../log-entry.ts';
+import { type Claim, mismatch } from './claim.ts';
+import { checkDsse001, checkHashedRekord001, checkIntoto002 } from './rebuild-v1.ts';
+
+/** @throws ClientError `entry-mismatch`, `malformed`, `unsupported` for an entry of another kind */
+export function checkEntry(entry: TlogEntry, claim: Claim, primitives: Primitives): void {
+  const kind = `${entry.kind} ${entry.version}`;
+  if (kind === 'hashedrekord 0.0.2') sameBody(entry, hashedRekord002(claim));
+  else if (kind === 'dsse 0.0.2') sameBody(entry, dsse002(claim, primitives));
+  else if (kind === 'hashedrekord 0.0.1') checkHashedRekord001(entry.body, claim);
+  else if (kind === 'dsse 0.0.1') checkDsse001(entry.body, claim, primitives);
+  else if (kind === 'intoto 0.0.2') checkIntoto002(entry.body, claim, primitives);
+  else {
+    throw new ClientError(
+      'unsupported',
+      `the entry in the log is of the kind "${printable(kind.slice(0, 60))}", which is not checked here`,
+    );
+  }
+}
+
+function sameBody(entry: TlogEntry, rebuilt: Uint8Array): void {
+  if (!equal(entry.body, rebuilt)) throw mismatch('it is not the one that they give');
+}
+
+const ALGORITHM: Readonly<Record<HashName, string>> = { sha256: 'SHA2_256', sha384: 'SHA2_384', sha512: 'SHA2_512' };
+
+function hashedRekord002(claim: Claim): Uint8Array {
+  if (claim.pure) throw mismatch('the signature is over the attestation itself, not over a digest of it');
+  const { verifier } = claim;
+  return formatEntry({
+    digestAlgorithm: ALGORITHM[claim.algorithm],
+    digest: claim.digest,
+    signature: claim.content.signature,
+    keyDetails: detailsOf(claim),
+    verifier: verifier.kind === 'key' ? { publicKey: verifier.der } : { certificate: verifier.der },
+  });
+}
+
+function dsse002(claim: Claim, primitives: Primitives): Uint8Array {
+  const { content, verifier } = claim;
+  if (content.kind !== 'dsse') throw mismatch('it is about an attestation, and the bundle holds none');
+  const keyDetails = detailsOf(claim);
+  const raw = { rawBytes: encodeBase64(verifier.der) };
+  const by = verifier.kind === 'key' ? { keyDetails, publicKey: raw } : { keyDetails, x509Certificate: raw };
+  const signature = { content: encodeBase64(content.signature), verifier: by };
+  const digest = encodeBase64(primitives.hash('sha256', content.payload));
+  const spec = { dsseV002: { payloadHash: { algorithm: 'SHA2_256', digest }, signatures: [signature] } };
+  // The members stand in the order of RFC 8785, and no value needs an escape.
+  return encodeUtf8(JSON.stringify({ apiVersion: '0.0.2', kind: 'dsse', spec }));
+}
+
+/** `dev.sigstore.common.v1.PublicKeyDetails` of a signature: the pairs of key and hash that Rekor v2 takes. */
+function detailsOf({ key, algorithm, pure }: Claim): string {
+  const pair = `${key.kind === 'rsa' ? `rsa-${key.bits}` : key.kind} ${pure ? 'pure' : algorithm}`;
+  if (Object.hasOwn(DETAILS, pair)) return DETAILS[pair]!;
+  throw new ClientError('unsupported', `a log of Rekor v2 takes no signature by ${key.name} over ${algorithm}`);
+}
+
+const DETAILS: Readonly<Record<string, string>> = {
+  'ecdsa-p256 sha256': 'PKIX_ECDSA_P256_SHA_256',
+  'ecdsa-p384 sha384': 'PKIX_ECDSA_P384_SHA_384',
+  'ecdsa-p521 sha512': 'PKIX_ECDSA_P521_SHA_512',
+  'rsa-2048 sha256': 'PKIX_RSA_PKCS1V15_2048_SHA256',
+  'rsa-3072 sha256': 'PKIX_RSA_PKCS1V15_3072_SHA256',
+  'rsa-4096 sha256': 'PKIX_RSA_PKCS1V15_4096_SHA256',
+  'ed25519 sha512': 'PKIX_ED25519_PH',
+  'ed25519 pure': 'PKIX_ED25519',
+};

@@ -1,0 +1,75 @@
+/**
+ * Is the entry in a tree that its log signed? Checkpoint (c2sp.org/tlog-checkpoint; that of Rekor v1 has the origin
+ * "name - tree ID" and an extension line with a time), its signature, and the inclusion proof.
+ */
+import { equal } from '../../merkle/bytes.ts';
+import { type Checkpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
+import { MerkleError } from '../../merkle/errors.ts';
+import { openNote, parseNote } from '../../merkle/note.ts';
+import { verifyInclusion } from '../../merkle/proof.ts';
+import type { Sha256 } from '../../merkle/rfc6962.ts';
+import type { Primitives } from '../crypto.ts';
+import { ClientError, printable } from '../errors.ts';
+import type { InclusionProof } from '../log-entry.ts';
+import type { LogKey } from './log-key.ts';
+
+export interface SignedTree {
+  readonly checkpoint: Checkpoint;
+  /** Names of signature lines by keys that are not known here. */
+  readonly others: readonly string[];
+}
+
+/**
+ * The tree of a proof, once `key` was found to have signed it.
+ *
+ * @throws ClientError `bad-checkpoint`
+ */
+export function openTree(proof: InclusionProof, key: LogKey, primitives: Primitives): SignedTree {
+  const { checkpoint: note = '' } = proof;
+  try {
+    const name = signerOf(parseCheckpoint(parseNote(note).text).origin, key);
+    const { text, others } = openNote(note, [key.noteVerifier(name, primitives)]);
+    const checkpoint = parseCheckpoint(text);
+    if (checkpoint.size !== proof.treeSize || !equal(checkpoint.root, proof.root)) {
+      throw new ClientError('bad-checkpoint', 'the checkpoint is about another tree than the proof leads to');
+    }
+    return { checkpoint, others: others.map((signature) => signature.name) };
+  } catch (cause) {
+    if (!(cause instanceof MerkleError)) throw cause;
+    const why =
+      cause.code === 'unknown-key'
+        ? 'it has no signature by that key; the entry is in another log, or the log has another key'
+        : cause.message;
+    throw new ClientError('bad-checkpoint', `the checkpoint is not one of the log ${key.label}: ${why}`, { cause });
+  }
+}
+
+/** @throws ClientError `bad-proof` */
+export function checkInclusion(
+  { index, hashes }: InclusionProof,
+  leafHash: Uint8Array,
+  { size, root }: Pick<Checkpoint, 'size' | 'root'>,
+  sha256: Sha256,
+): void {
+  try {
+    verifyInclusion({ index, size, leafHash, root, hashes }, sha256);
+  } catch (cause) {
+    if (!(cause instanceof MerkleError)) throw cause;
+    throw new ClientError(
+      'bad-proof',
+      `the inclusion proof does not lead from the entry at index ${index} to the root of the tree`,
+      { cause },
+    );
+  }
+}
+
+/** Under which name a log with this origin signs. */
+function signerOf(origin: string, key: LogKey): string {
+  const v1 = /^(.+) - [0-9]{1,20}$/.exec(origin)?.[1];
+  const name = [origin, v1].find((one) => one !== undefined && key.isNamed(one));
+  if (name !== undefined) return name;
+  throw new ClientError(
+    'bad-checkpoint',
+    `the checkpoint is of a log that calls itself "${printable(origin.slice(0, 120))}", which is not the log ${key.label}`,
+  );
+}

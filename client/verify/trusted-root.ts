@@ -1,0 +1,183 @@
+/**
+ * Sigstore's trusted root (sigstore/protobuf-specs 0.5.1, `dev.sigstore.trustroot.v1.TrustedRoot`, proto3 JSON, media type
+ * version 0.1): the keys of logs, certificate authorities, certificate-transparency logs and time-stamp authorities, each
+ * with the time in which what it signed counts.
+ *
+ *   { "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
+ *     "tlogs" and "ctlogs": [ { "baseUrl", "hashAlgorithm": "SHA2_256", "logId": { "keyId" }, "checkpointKeyId"?,
+ *       "publicKey": { "rawBytes": SPKI DER, "keyDetails", "validFor": { "start", "end"? } } } ],
+ *     "certificateAuthorities" and "timestampAuthorities": [ { "subject", "uri", "validFor",
+ *       "certChain": { "certificates": [ { "rawBytes": DER } ] } } ] }         from the issuer of leaves up to the root
+ */
+import { concat, encodeHex } from '../../merkle/bytes.ts';
+import { type HashName, type KeyInfo, parseSpki } from '../crypto.ts';
+import { ClientError } from '../errors.ts';
+import { array, bytes, enumeration, type JsonObject, malformed, object, parseJson, string } from '../json.ts';
+import { type Certificate, parseCertificate } from '../x509/certificate.ts';
+import type { Period } from '../x509/time.ts';
+
+/** Longest trusted root that is read. */
+export const MAX_TRUSTED_ROOT = 4 * 1024 * 1024;
+
+export interface TrustedLog {
+  readonly baseUrl: string;
+  readonly key: KeyInfo;
+  /** What the log hashes before it signs; undefined for Ed25519, which takes the message. */
+  readonly hash: HashName | undefined;
+  readonly validFor: Period;
+  /** Usually 32 bytes. */
+  readonly logId: Uint8Array;
+  /** What checkpoints are signed with; its first 4 bytes are the key ID of the note. */
+  readonly checkpointKeyId: Uint8Array;
+}
+
+export interface TrustedAuthority {
+  readonly uri: string;
+  /** From the issuer of leaves up to the root: at least one. A time-stamp authority's own certificate comes first. */
+  readonly certificates: readonly Certificate[];
+  readonly validFor: Period;
+}
+
+export interface TrustedRoot {
+  readonly tlogs: readonly TrustedLog[];
+  readonly certificateAuthorities: readonly TrustedAuthority[];
+  readonly ctlogs: readonly TrustedLog[];
+  readonly timestampAuthorities: readonly TrustedAuthority[];
+}
+
+const MEDIA_TYPES: readonly string[] = [
+  'application/vnd.dev.sigstore.trustedroot+json;version=0.1',
+  'application/vnd.dev.sigstore.trustedroot.v0.1+json',
+];
+const MAX_ITEMS = 256;
+
+interface KeyForm {
+  readonly kind: KeyInfo['kind'];
+  readonly hash: HashName | undefined;
+}
+
+/** `dev.sigstore.common.v1.PublicKeyDetails`. A key of another kind is left out: it can vouch for nothing here. */
+const DETAILS: Readonly<Record<string, KeyForm & { readonly number: number }>> = {
+  PKCS1_RSA_PKCS1V5: { number: 1, kind: 'rsa', hash: 'sha256' },
+  PKIX_RSA_PKCS1V5: { number: 3, kind: 'rsa', hash: 'sha256' },
+  PKIX_ECDSA_P256_SHA_256: { number: 5, kind: 'ecdsa-p256', hash: 'sha256' },
+  PKIX_ED25519: { number: 7, kind: 'ed25519', hash: undefined },
+  PKIX_RSA_PKCS1V15_2048_SHA256: { number: 9, kind: 'rsa', hash: 'sha256' },
+  PKIX_RSA_PKCS1V15_3072_SHA256: { number: 10, kind: 'rsa', hash: 'sha256' },
+  PKIX_RSA_PKCS1V15_4096_SHA256: { number: 11, kind: 'rsa', hash: 'sha256' },
+  PKIX_ECDSA_P384_SHA_384: { number: 12, kind: 'ecdsa-p384', hash: 'sha384' },
+  PKIX_ECDSA_P521_SHA_512: { number: 13, kind: 'ecdsa-p521', hash: 'sha512' },
+  PKIX_ECDSA_P384_SHA_256: { number: 19, kind: 'ecdsa-p384', hash: 'sha256' },
+  PKIX_ECDSA_P521_SHA_256: { number: 20, kind: 'ecdsa-p521', hash: 'sha256' },
+};
+
+/**
+ * @param file UTF-8 JSON of at most 4 MiB
+ * @throws ClientError `trusted-root` naming the field
+ */
+export function parseTrustedRoot(file: Uint8Array): TrustedRoot {
+  try {
+    return readRoot(file);
+  } catch (cause) {
+    if (!(cause instanceof ClientError)) throw cause;
+    throw new ClientError('trusted-root', `the trusted root cannot be used: ${cause.message}`, { cause });
+  }
+}
+
+function readRoot(file: Uint8Array): TrustedRoot {
+  const root = object(parseJson(file, 'the file', MAX_TRUSTED_ROOT), 'the file', [
+    'mediaType',
+    'tlogs',
+    'certificateAuthorities',
+    'ctlogs',
+    'timestampAuthorities',
+  ]);
+  if (!MEDIA_TYPES.includes(string(root.mediaType, 'mediaType'))) {
+    throw malformed('mediaType', `is not ${MEDIA_TYPES[0]}`);
+  }
+  const list = <T>(name: string, read: (value: unknown, path: string) => T): T[] =>
+    array(root[name], name, MAX_ITEMS).map((value, at) => read(value, `${name}[${at}]`));
+  const known = (log: TrustedLog | undefined): log is TrustedLog => log !== undefined;
+  return {
+    tlogs: list('tlogs', readLog).filter(known),
+    certificateAuthorities: list('certificateAuthorities', readAuthority),
+    ctlogs: list('ctlogs', readLog).filter(known),
+    timestampAuthorities: list('timestampAuthorities', readAuthority),
+  };
+}
+
+function readLog(value: unknown, path: string): TrustedLog | undefined {
+  const log = object(value, path, ['baseUrl', 'hashAlgorithm', 'publicKey', 'logId', 'checkpointKeyId', 'operator']);
+  const publicKey = object(log.publicKey ?? {}, `${path}.publicKey`, ['rawBytes', 'keyDetails', 'validFor']);
+  const raw = bytes(publicKey.rawBytes, `${path}.publicKey.rawBytes`);
+  const { keyDetails } = publicKey;
+  const form = Object.entries(DETAILS).find(([name, { number }]) => keyDetails === name || keyDetails === number);
+  const logId = keyId(log.logId, `${path}.logId`);
+  const validFor = readPeriod(publicKey.validFor, `${path}.publicKey.validFor`);
+  enumeration(log.hashAlgorithm, `${path}.hashAlgorithm`, { SHA2_256: 1 });
+  if (form === undefined) return undefined;
+  const [name, { kind, hash }] = form;
+  const key = parseSpki(name === 'PKCS1_RSA_PKCS1V5' && !isSpki(raw) ? rsaSpki(raw) : raw);
+  if (key.kind !== kind) throw malformed(`${path}.publicKey`, `is ${key.name}, but is called ${name}`);
+  return {
+    baseUrl: log.baseUrl === undefined ? '' : string(log.baseUrl, `${path}.baseUrl`),
+    key,
+    hash,
+    validFor,
+    logId,
+    checkpointKeyId: log.checkpointKeyId === undefined ? logId : keyId(log.checkpointKeyId, `${path}.checkpointKeyId`),
+  };
+}
+
+function keyId(value: unknown, path: string): Uint8Array {
+  const id = bytes(object(value ?? {}, path, ['keyId']).keyId, `${path}.keyId`);
+  if (id.length < 4) throw malformed(`${path}.keyId`, 'has less than 4 bytes');
+  return id;
+}
+
+function readAuthority(value: unknown, path: string): TrustedAuthority {
+  const authority = object(value, path, ['subject', 'uri', 'certChain', 'validFor', 'operator']);
+  const chain = object(authority.certChain ?? {}, `${path}.certChain`, ['certificates']).certificates;
+  const certificates = array(chain, `${path}.certChain.certificates`, 16).map((item, at) => {
+    const name = `${path}.certChain.certificates[${at}]`;
+    return parseCertificate(bytes(object(item, name, ['rawBytes']).rawBytes, `${name}.rawBytes`));
+  });
+  if (certificates.length === 0) throw malformed(`${path}.certChain`, 'is empty');
+  return {
+    uri: authority.uri === undefined ? '' : string(authority.uri, `${path}.uri`),
+    certificates,
+    validFor: readPeriod(authority.validFor, `${path}.validFor`),
+  };
+}
+
+function readPeriod(value: unknown, path: string): Period {
+  const period: JsonObject = object(value ?? {}, path, ['start', 'end']);
+  const start = readTime(period.start, `${path}.start`);
+  if (period.end === undefined) return { start };
+  const end = readTime(period.end, `${path}.end`);
+  if (end < start) throw malformed(path, 'ends before it starts');
+  return { start, end };
+}
+
+/** `google.protobuf.Timestamp` in proto3 JSON: RFC 3339. */
+const TIME = /^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$/;
+
+function readTime(value: unknown, path: string): number {
+  const match = TIME.exec(string(value, path));
+  const time = match === null ? Number.NaN : Date.parse(`${match[1]}${(match[2] ?? '').slice(0, 4)}${match[3]}`);
+  if (Number.isNaN(time)) throw malformed(path, 'is not a time like 2025-09-23T00:00:00Z');
+  return time;
+}
+
+/** Whether it starts as SEQUENCE { SEQUENCE …: a PKCS#1 key starts as SEQUENCE { INTEGER …. */
+function isSpki(der: Uint8Array): boolean {
+  return !encodeHex(der.subarray(0, 8)).startsWith('3082') || der[4] === 0x30;
+}
+
+/** A PKCS#1 RSAPublicKey (RFC 8017 section A.1.1) of 2048 bits or more, as SubjectPublicKeyInfo. */
+function rsaSpki(pkcs1: Uint8Array): Uint8Array {
+  const algorithm = Uint8Array.of(0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, 1, 5, 0);
+  const wrap = (tag: number, content: Uint8Array) =>
+    concat(Uint8Array.of(tag, 0x82, Math.floor(content.length / 256), content.length % 256), content);
+  return wrap(0x30, concat(algorithm, wrap(0x03, concat(Uint8Array.of(0), pkcs1))));
+}
