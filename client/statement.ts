@@ -22,9 +22,11 @@ export const PREDICATE_TYPES: ReadonlyMap<string, string> = new Map([
   ['vulns', 'https://in-toto.io/attestation/vulns/v0.2'],
 ]);
 
-/** Longest predicate or statement, in bytes. A log sees only its digest. */
-export const MAX_STATEMENT = 16 * 1024 * 1024;
+/** Longest predicate or statement, in bytes. A log sees only its digest, but a bundle holds it in base64. */
+export const MAX_STATEMENT = 8 * 1024 * 1024;
 const MAX_SUBJECTS = 10_000;
+/** Bills of materials nest their components. */
+const MAX_DEPTH = 256;
 const TYPES: readonly unknown[] = ['https://in-toto.io/Statement/v1', 'https://in-toto.io/Statement/v0.1'];
 
 export interface Subject {
@@ -59,7 +61,7 @@ export function predicateType(name: string): string {
 /**
  * The bytes of a statement about `subjects`. The predicate stands in it as it was written, so that no number loses a digit.
  *
- * @param predicate a JSON object in UTF-8, of at most 16 MiB
+ * @param predicate a JSON object in UTF-8, of at most 8 MiB
  * @param type URI
  * @throws ClientError `statement` where the predicate is no such object
  */
@@ -121,7 +123,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 function readJson(bytes: Uint8Array, what: string): unknown {
   try {
-    return parseJson(bytes, what, MAX_STATEMENT);
+    return parseJson(bytes, what, MAX_STATEMENT, MAX_DEPTH);
   } catch (cause) {
     if (!(cause instanceof ClientError)) throw cause;
     throw new ClientError('statement', `${cause.message}: nothing was signed`, { cause });

@@ -32,6 +32,16 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./sign.ts')).signCommand(),
   },
   {
+    name: 'attest',
+    summary: 'sign a statement about a file, log it, keep the proof',
+    load: async () => (await import('./attest.ts')).attestCommand(),
+  },
+  {
+    name: 'submit',
+    summary: 'log what is signed already, at once or through a queue',
+    load: async () => (await import('./submit.ts')).submitCommand(),
+  },
+  {
     name: 'verify',
     summary: 'check a file against its proof, offline',
     load: async () => (await import('./verify.ts')).verifyCommand(),

@@ -1,0 +1,232 @@
+/** `stele attest`: say something about files in a signed statement, log it, keep the proof. */
+import { basename } from 'node:path';
+import { Command } from 'commander';
+import { encodeBase64, encodeHex } from '../../merkle/bytes.ts';
+import { formatVerifierKey } from '../../merkle/note.ts';
+import { type Attested, attest, attestationBundle } from '../attest.ts';
+import { formatBundle } from '../bundle.ts';
+import { INTOTO_TYPE } from '../dsse.ts';
+import { ClientError, printable } from '../errors.ts';
+import { parseLogUrl } from '../http.ts';
+import { formatLogEntry } from '../log-entry.ts';
+import type { Logged } from '../sign.ts';
+import type { Signer } from '../signers/signer.ts';
+import { formatStatement, MAX_STATEMENT, PREDICATE_TYPES, parseStatement, predicateType } from '../statement.ts';
+import { digestFile, readWhole, writeWhole } from './files.ts';
+import { forgetUnlogged, signOnce } from './kept.ts';
+import { type Item, type Result, signItems } from './many.ts';
+import { print, reportFailed, shellWord } from './report.ts';
+import { addSigningOptions, httpOptions, openSigningKey, readTrust, type SigningOptions, trustOf } from './signing.ts';
+
+interface AttestOptions extends SigningOptions {
+  readonly predicate?: string;
+  readonly type?: string;
+  readonly statement?: string;
+  readonly out?: string;
+}
+
+const HELP = `
+The statement (in-toto v1) names each FILE by its base name and SHA-256: one statement, one log entry and one bundle a file.
+It is signed as a DSSE envelope. --type is a URI or one of
+  ${[...PREDICATE_TYPES].map(([name, uri]) => `${name.padEnd(16)} ${uri}`).join('\n  ')}
+
+Exit status: 0 all are logged, 1 something was refused or failed (of many files, the others are logged), 2 it could not be
+tried.
+
+Examples:
+  stele attest app.tgz --predicate provenance.json --type slsaprovenance --key signing.pem --log https://log.example.com
+  stele attest app.tgz --predicate sbom.spdx.json --type spdx --key signing.pem --log https://log.example.com --json
+  stele attest dist/*.whl --predicate review.json --type https://example.com/review/v1 --key k.pem --log https://log.example.com
+  stele attest app.tgz --statement statement.json --key signing.pem --log https://log.example.com`;
+
+export function attestCommand(): Command {
+  const command = new Command('attest')
+    .description('Sign a statement about files (in-toto, DSSE), log it, check the answer and keep the proof')
+    .argument('[file...]', 'the files that it is about; with --statement they must be subjects of it');
+  return addSigningOptions(command)
+    .option('--predicate <path>', 'what is said of the files: a JSON object')
+    .option('--type <type>', `type of the predicate: ${[...PREDICATE_TYPES.keys()].join(', ')}, or a URI`)
+    .option('--statement <path>', 'sign this in-toto statement as it is, instead of making one')
+    .option('--out <path>', 'where to write the bundle of one file (default: FILE.<type>.sigstore.json)')
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', HELP)
+    .action(attestFiles);
+}
+
+async function attestFiles(named: readonly string[], options: AttestOptions): Promise<void> {
+  const source = sourceOf([...new Set(named)], options);
+  const log = parseLogUrl(options.log);
+  const http = httpOptions(options);
+  const given = await readTrust(options);
+  // All that can be wrong here is found out before a key is opened.
+  const makes = await statements(source);
+  const { signer, publicPath } = await openSigningKey(options, undefined);
+  try {
+    const items = makes.map((make) => itemOf(make, signer));
+    const results = await signItems(items, log, async () => (await trustOf(given, log, http)).trust, http);
+    report(results, { log, options, publicPath });
+  } finally {
+    await signer.close();
+  }
+}
+
+/** What is to be attested: one statement as it is, or a predicate about each of the files. */
+type Source = { readonly files: readonly string[]; readonly out: string | undefined } & (
+  | { readonly statement: string }
+  | { readonly predicate: string; readonly type: string; readonly suffix: string }
+);
+
+function sourceOf(files: readonly string[], { predicate, type, statement, out }: AttestOptions): Source {
+  if (statement !== undefined) {
+    if (predicate !== undefined || type !== undefined) {
+      throw usage('--statement is signed as it is: leave out --predicate and --type');
+    }
+    return { files, out, statement };
+  }
+  if (predicate === undefined || type === undefined) {
+    throw usage('say what is attested: --predicate with --type, or --statement');
+  }
+  if (files.length === 0) throw usage('name the file that the predicate is about');
+  if (files.length > 1 && out !== undefined)
+    throw usage('--out is for one file: the bundles of many stand beside them');
+  const suffix = PREDICATE_TYPES.has(type) ? type : 'attestation';
+  return { files, out, predicate, type: predicateType(type), suffix };
+}
+
+/** One statement that is to be signed. */
+interface Make {
+  /** For messages, and what the bundle is named after. */
+  readonly file: string;
+  readonly out: string;
+  statement(): Promise<Uint8Array>;
+}
+
+async function statements(source: Source): Promise<Make[]> {
+  const { files, out } = source;
+  if ('statement' in source) {
+    const statement = await readWhole(source.statement, MAX_STATEMENT);
+    const { subjects } = parseStatement(statement);
+    for (const file of files) {
+      const sha256 = encodeHex(await digestFile(file, 'SHA2_256'));
+      if (subjects.some(({ digest }) => digest.get('sha256') === sha256)) continue;
+      throw new ClientError('statement', `${file} (SHA-256 ${sha256}) is no subject of ${source.statement}`);
+    }
+    const [file = source.statement] = files;
+    return [{ file, out: out ?? `${source.statement}.sigstore.json`, statement: async () => statement }];
+  }
+  const { type, suffix } = source;
+  const predicate = await readWhole(source.predicate, MAX_STATEMENT);
+  formatStatement([], type, predicate);
+  const only = files.length === 1 ? files[0] : undefined;
+  // A single file that cannot be read: before a key is asked for its PIN.
+  const known = only === undefined ? undefined : await digestFile(only, 'SHA2_256');
+  return files.map((file) => ({
+    file,
+    out: out ?? `${file}.${suffix}.sigstore.json`,
+    statement: async () => {
+      const sha256 = known ?? (await digestFile(file, 'SHA2_256'));
+      return formatStatement([{ name: basename(file), sha256 }], type, predicate);
+    },
+  }));
+}
+
+interface Written {
+  readonly logged: Logged;
+  readonly out: string;
+  readonly predicateType: string;
+  readonly subjects: readonly object[];
+}
+
+function itemOf({ file, out, statement }: Make, signer: Signer): Item<Written> {
+  let attested: Attested | undefined;
+  return {
+    file,
+    sign: async () => {
+      attested = await attestOnce(await statement(), signer, out);
+      return attested.signed;
+    },
+    keep: async (logged) => {
+      await writeWhole(out, formatBundle(attestationBundle(attested!, logged.entry)));
+      await forgetUnlogged(signer, out);
+      const { predicateType: type, subjects } = parseStatement(attested!.envelope.payload);
+      return {
+        logged,
+        out,
+        predicateType: type,
+        subjects: subjects.map(({ name, digest }) => ({ name, digest: Object.fromEntries(digest) })),
+      };
+    },
+  };
+}
+
+/** As `attest`, with the signature of an earlier try where a key in a token would give another. */
+async function attestOnce(statement: Uint8Array, signer: Signer, out: string): Promise<Attested> {
+  const { publicKey, certificate } = signer;
+  // The digest is made in one place: `attest` hands it to what signs.
+  const signed = await attest(statement, {
+    publicKey,
+    certificate,
+    sign: async (digest) => {
+      const once = await signOnce(digest, signer, out, (made) => {
+        const envelope = { payloadType: INTOTO_TYPE, payload: statement, signature: made.signature };
+        return attestationBundle({ envelope, signed: made }, undefined);
+      });
+      return once.signature;
+    },
+  });
+  return signed;
+}
+
+interface Context {
+  readonly log: string;
+  readonly options: AttestOptions;
+  readonly publicPath: string | undefined;
+}
+
+type Kept = Extract<Result<Written>, { readonly value: unknown }>;
+
+function describe({ file, value }: Kept, { log, publicPath }: Context) {
+  const { verified, entry } = value.logged;
+  return {
+    file,
+    bundle: value.out,
+    publicKey: publicPath ?? null,
+    predicateType: value.predicateType,
+    subjects: value.subjects,
+    log: { url: log, origin: verified.origin, verifierKey: formatVerifierKey(verified.logKey) },
+    index: verified.index,
+    treeSize: verified.treeSize,
+    root: encodeBase64(verified.root),
+    leafHash: encodeBase64(verified.leafHash),
+    cosignatures: verified.cosigned,
+    entry: formatLogEntry(entry),
+  };
+}
+
+function report(results: readonly Result<Written>[], context: Context): void {
+  const kept = results.filter((result): result is Kept => 'value' in result);
+  const { json } = context.options;
+  const lines = kept.map(
+    ({ file, value: { predicateType: type, logged, out } }) =>
+      `Attested ${printable(file)} (${printable(type)}): entry ${logged.verified.index} of ${logged.verified.origin}, ${shellWord(out)}`,
+  );
+  const [only] = results.length === 1 ? kept : [];
+  if (only !== undefined) {
+    print(json, describe(only, context), lines);
+    return;
+  }
+  const failed = results.length - kept.length;
+  const files = results.map((result) =>
+    'value' in result
+      ? { ok: true, ...describe(result, context) }
+      : { ok: false, file: result.file, error: { code: result.error.code, message: result.error.message } },
+  );
+  const summary = `${kept.length} of ${results.length} are logged; their proofs were checked`;
+  print(json, { ok: failed === 0, logged: kept.length, failed, files }, [...lines, summary]);
+  for (const result of results) if ('error' in result) reportFailed(result.file, result.error);
+  if (failed > 0) process.exitCode = 1;
+}
+
+function usage(message: string): ClientError {
+  return new ClientError('usage', message);
+}
