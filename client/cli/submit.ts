@@ -1,0 +1,406 @@
+/** `stele submit`: log what is signed already, at once or out of a queue that survives an outage. */
+import { resolve } from 'node:path';
+import { Command } from 'commander';
+import { decodeHex, decodeUtf8 } from '../../merkle/bytes.ts';
+import { formatVerifierKey } from '../../merkle/note.ts';
+import { MAX_POLICY } from '../../merkle/policy.ts';
+import { MAX_BUNDLE } from '../bundle.ts';
+import { ClientError, printable } from '../errors.ts';
+import { parseLogUrl } from '../http.ts';
+import { LogClient, type Submitted } from '../log-client.ts';
+import type { LogTrust } from '../logged.ts';
+import { type FlushResult, flushQueue } from '../queue/flush.ts';
+import { newItem, type Problem } from '../queue/item.ts';
+import { queueStatus } from '../queue/status.ts';
+import { type Damaged, QueueStore } from '../queue/store.ts';
+import { parseTrustPolicy } from '../quorum.ts';
+import {
+  fromDigest,
+  parseSignature,
+  parseSigned,
+  parseVerifierPem,
+  type Submission,
+  type Verifier,
+} from '../submit.ts';
+import { parseLogKey } from '../verify.ts';
+import { readWhole, writeWhole } from './files.ts';
+import { startProgress } from './progress.ts';
+import { note, warn } from './report.ts';
+
+interface SubmitOptions {
+  readonly log?: string;
+  readonly logKey?: string;
+  readonly policy?: string;
+  readonly key: readonly string[];
+  readonly certificate: readonly string[];
+  readonly digest?: string;
+  readonly signature?: string;
+  readonly out?: string;
+  readonly queue?: string;
+  readonly flush?: boolean;
+  readonly status?: boolean;
+  readonly wait?: boolean;
+  readonly timeout: string;
+  readonly json?: boolean;
+}
+
+const MAX_PEM = 256 * 1024;
+const MAX_SIGNATURE = 16 * 1024;
+
+const HELP = `
+What a FILE is, is seen from what it holds:
+  a Sigstore bundle without a log entry   gets its proof, in place (or at --out)
+  a DSSE envelope                         with --key or --certificate for each of its signatures; the bundle with its
+                                          proof is written to FILE.sigstore.json
+A plain signature is given with --digest, --signature and --key; its bundle is written to SIGNATURE.sigstore.json.
+
+With --queue the entry is durable on disk when the command ends, and no log is asked: a release does not wait for one.
+--flush sends what is queued, as long as --timeout says or, with --wait, until all of it is done, and writes the proofs.
+Submitting or flushing again is always safe: a log that has an entry answers with it.
+
+Exit status: 0 all is queued or done, 1 something was refused, damaged or still waits after a flush, 2 not tried.
+
+Examples:
+  stele submit app.sigstore.json --log https://log.example.com --log-key 'log.example.com+1a2b3c4d+AbCd…'
+  stele submit attestation.dsse --key builder.pub.pem --log https://log.example.com --queue /var/lib/release/queue
+  stele submit --digest 9f86d0…0a08 --signature app.sig --key signer.pub.pem --log https://log.example.com
+  stele submit --flush --queue /var/lib/release/queue --wait
+  stele submit --status --queue /var/lib/release/queue --json`;
+
+const collect = (value: string, before: readonly string[]) => [...before, value];
+
+export function submitCommand(): Command {
+  return new Command('submit')
+    .description('Log what is signed already: bundles, DSSE envelopes, digest and signature; with a queue for outages')
+    .argument('[files...]', 'Sigstore bundles without a log entry, or DSSE envelopes')
+    .option('--log <url>', 'the log, such as https://log.example.com')
+    .option('--log-key <vkey>', "the log's verifier key; without it the log's own word is taken, with a warning")
+    .option('--policy <path>', 'trust policy (tlog-policy): its log and its quorum of witnesses must have signed')
+    .option('--key <path>', 'public key (PEM) that signed; may be given several times', collect, [])
+    .option('--certificate <path>', 'certificate (PEM) that signed; may be given several times', collect, [])
+    .option('--digest <hex>', 'digest of the file that was signed')
+    .option('--signature <path>', 'the signature over it, raw or DER, or base64 of that')
+    .option('--out <path>', 'where to write the bundle with its proof')
+    .option('--queue <dir>', 'keep the entry in this directory until a log has it')
+    .option('--flush', 'send what is in the queue')
+    .option('--status', 'say what is in the queue, and what became of it')
+    .option('--wait', 'with --flush: go on until all is done, however long the log is away')
+    .option('--timeout <seconds>', 'how long to try', '120')
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', HELP)
+    .action(submit);
+}
+
+async function submit(files: readonly string[], options: SubmitOptions): Promise<void> {
+  const plain = options.digest !== undefined || options.signature !== undefined;
+  const any = files.length > 0 || plain;
+  if (options.status === true) {
+    if (any || options.flush === true) throw usage('--status goes with --queue alone');
+    return await status(options);
+  }
+  if (!any && options.flush !== true) throw usage('name a file, or --digest with --signature, or --flush or --status');
+  if (plain && files.length > 0) throw usage('give files, or --digest with --signature, not both');
+  if (options.wait === true && options.flush !== true) throw usage('--wait goes with --flush');
+  const given = await trustGiven(options);
+  const signal = interrupt();
+  if (any) {
+    const submissions = plain ? [await plainSubmission(options)] : await fileSubmissions(files, options);
+    if (options.out !== undefined && submissions.length > 1) throw usage('--out names one file: submit one at a time');
+    if (options.log === undefined) throw usage('name the log with --log');
+    const log = parseLogUrl(options.log);
+    if (options.queue === undefined) return await direct(submissions, log, given, signal, options);
+    await enqueue(submissions, log, given, options);
+  }
+  if (options.flush === true) await flush(given, signal, options);
+}
+
+interface Named {
+  readonly submission: Submission;
+  readonly out: string;
+}
+
+async function plainSubmission(options: SubmitOptions): Promise<Named> {
+  if (options.digest === undefined || options.signature === undefined) {
+    throw usage('--digest and --signature go together, with --key or --certificate');
+  }
+  const [verifier, ...more] = await readVerifiers(options);
+  if (verifier === undefined || more.length > 0)
+    throw usage('name the one key that signed with --key or --certificate');
+  if (!/^(?:[0-9a-fA-F]{2}){1,64}$/.test(options.digest)) throw usage('--digest is not a digest in hex');
+  const signature = parseSignature(await readWhole(options.signature, MAX_SIGNATURE));
+  const submission = fromDigest(decodeHex(options.digest.toLowerCase()), signature, verifier);
+  return { submission, out: options.out ?? `${options.signature}.sigstore.json` };
+}
+
+/** All are read before anything is sent: one that is wrong stops the others. */
+async function fileSubmissions(files: readonly string[], options: SubmitOptions): Promise<Named[]> {
+  const verifiers = await readVerifiers(options);
+  const all: Named[] = [];
+  for (const file of files) {
+    try {
+      const submissions = parseSigned(await readWhole(file, MAX_BUNDLE), verifiers);
+      const inPlace = submissions[0]!.fromBundle;
+      for (const [at, submission] of submissions.entries()) {
+        const number = submissions.length > 1 ? `.${at + 1}` : '';
+        all.push({ submission, out: options.out ?? (inPlace ? file : `${file}${number}.sigstore.json`) });
+      }
+    } catch (cause) {
+      if (!(cause instanceof ClientError) || cause.code === 'file') throw cause;
+      throw new ClientError(cause.code, `${printable(file)}: ${cause.message}`, { cause });
+    }
+  }
+  return all;
+}
+
+async function readVerifiers({ key, certificate }: SubmitOptions): Promise<Verifier[]> {
+  const verifiers: Verifier[] = [];
+  for (const path of [...key, ...certificate]) {
+    try {
+      verifiers.push(parseVerifierPem(Buffer.from(await readWhole(path, MAX_PEM)).toString('latin1')));
+    } catch (cause) {
+      if (!(cause instanceof ClientError) || cause.code === 'file') throw cause;
+      throw new ClientError('key', `${path}: ${cause.message}`, { cause });
+    }
+  }
+  return verifiers;
+}
+
+/** What the command line says, in the form that a queue keeps too. */
+interface Given {
+  readonly trust: LogTrust | undefined;
+  readonly logKey: string | undefined;
+  readonly policy: string | undefined;
+}
+
+async function trustGiven(options: SubmitOptions): Promise<Given> {
+  const key = options.logKey === undefined ? undefined : parseLogKey(options.logKey);
+  const logKey = key && formatVerifierKey(key);
+  if (options.policy === undefined) return { trust: key && { logKey: key }, logKey, policy: undefined };
+  const file = await readWhole(options.policy, MAX_POLICY);
+  const policy = parseTrustPolicy(file);
+  const trust = key === undefined ? { policy } : { logKey: key, policy };
+  return { trust, logKey, policy: decodeUtf8(file) };
+}
+
+async function direct(
+  named: readonly Named[],
+  log: string,
+  given: Given,
+  signal: AbortSignal,
+  options: SubmitOptions,
+): Promise<void> {
+  const http = {
+    deadline: seconds(options.timeout),
+    onRetry: ({ why, wait }: { why: string; wait: number }) => waiting(why, wait),
+  };
+  const client =
+    given.trust === undefined
+      ? await LogClient.trustOnFirstUse(log, { ...http, signal })
+      : new LogClient(log, given.trust, http);
+  if (given.trust === undefined) firstUse(log, formatVerifierKey(client.trust.logKey!));
+  const progress = startProgress('submitting', 'entries');
+  const writing: Promise<void>[] = [];
+  const results: Result[] = [];
+  let answered = 0;
+  const settle = (at: number, result: Submitted | ClientError): void => {
+    const { out } = named[at]!;
+    progress.update(++answered, named.length);
+    if (result instanceof ClientError) results[at] = failed(out, log, result);
+    else {
+      results[at] = { state: 'done', out, log, index: result.entry.index };
+      const written = writeWhole(out, result.bundle).catch((error: ClientError) => {
+        results[at] = failed(out, log, error);
+      });
+      writing.push(written);
+    }
+  };
+  try {
+    const submissions = named.map(({ submission }) => submission);
+    await client.submitMany(submissions, { signal, onResult: settle });
+  } finally {
+    await Promise.all(writing);
+    progress.stop();
+  }
+  const [only] = results;
+  // One file alone fails as the other commands do.
+  if (results.length === 1 && only?.error !== undefined) throw only.error;
+  report(options.json, results, []);
+}
+
+async function enqueue(named: readonly Named[], log: string, given: Given, options: SubmitOptions): Promise<void> {
+  const store = await QueueStore.open(queueDir(options), true);
+  const results: Result[] = [];
+  for (const { submission, out } of named) {
+    const path = resolve(out);
+    const item = newItem(submission, { log, out: path, ...given }, await store.hashAt(path));
+    const added = await store.add(item);
+    results.push({ state: added ? 'queued' : 'already-queued', out: path, log, id: item.id });
+  }
+  // With --flush what becomes of them is said there.
+  if (options.flush !== true) report(options.json, results, []);
+}
+
+async function flush(given: Given, signal: AbortSignal, options: SubmitOptions): Promise<void> {
+  const store = await QueueStore.open(queueDir(options), false);
+  const log = options.log === undefined ? undefined : parseLogUrl(options.log);
+  if (given.trust !== undefined && log === undefined) {
+    throw usage('--log-key and --policy say which log to trust: name it with --log');
+  }
+  const progress = startProgress('flushing the queue', 'entries');
+  const results: FlushResult[] = [];
+  const damaged: Damaged[] = [];
+  try {
+    const outcome = await flushQueue(store, {
+      log,
+      trust: given.trust,
+      deadline: options.wait === true ? Number.POSITIVE_INFINITY : seconds(options.timeout),
+      signal,
+      onResult: (result) => results.push(result),
+      onProgress: (done, total) => progress.update(done, total),
+      onTrust: firstUse,
+      onWait: ({ log: at, why, ms }) => waiting(`${at}: ${why}`, ms),
+    });
+    damaged.push(...outcome.damaged);
+  } catch (error) {
+    progress.stop();
+    if (!(error instanceof ClientError) || error.code !== 'cancelled' || results.length === 0) throw error;
+    // What was done is done, and said.
+    report(options.json, results.map(shown), damaged);
+    note('interrupted: what is left stays in the queue');
+    process.exitCode = 130;
+    return;
+  }
+  progress.stop();
+  report(options.json, results.map(shown), damaged);
+}
+
+async function status(options: SubmitOptions): Promise<void> {
+  const found = await queueStatus(await QueueStore.open(queueDir(options), false));
+  const { pending, refused, done, damaged, logs } = found;
+  const bad = refused.length > 0 || damaged.length > 0;
+  if (bad) process.exitCode = 1;
+  if (options.json === true) {
+    process.stdout.write(`${JSON.stringify({ ok: !bad, ...found }, undefined, 2)}\n`);
+    return;
+  }
+  const lines = [
+    `Queue ${found.queue}: ${pending.length} waiting, ${refused.length} refused, ${done.length} done, ${damaged.length} damaged`,
+    ...pending.map(
+      ({ out, log, age, logged, problem }) =>
+        `  waiting  ${out}  ${logged ? 'logged, not written yet' : `for ${log}`}, since ${shownAge(age)}${because(problem)}`,
+    ),
+    ...refused.map(
+      ({ out, log, age, problem }) => `  refused  ${out}  by ${log}, queued ${shownAge(age)} ago${because(problem)}`,
+    ),
+    ...done.map(({ out, log, index }) => `  done     ${out}  entry ${index} of ${log}`),
+    ...damaged.map(({ file, reason }) => `  damaged  ${file}  ${reason}`),
+    ...logs.flatMap(({ log, verifierKey, notBefore, problem }) => [
+      ...(verifierKey === undefined ? [] : [`  log      ${log}  trusted on first use: ${verifierKey}`]),
+      ...(notBefore === undefined ? [] : [`  log      ${log}  asked not to be asked before ${notBefore}`]),
+      ...(problem === undefined ? [] : [`  log      ${log}  last failed at ${problem.time}: ${problem.message}`]),
+    ]),
+  ];
+  process.stdout.write(`${lines.map(clean).join('\n')}\n`);
+}
+
+interface Result {
+  readonly state: 'done' | 'queued' | 'already-queued' | 'refused' | 'pending' | 'failed';
+  readonly out: string;
+  readonly log: string;
+  readonly id?: string;
+  readonly index?: number;
+  readonly error?: ClientError | Problem;
+}
+
+const LABELS: Readonly<Record<Result['state'], string>> = {
+  done: 'done    ',
+  queued: 'queued  ',
+  'already-queued': 'queued  ',
+  refused: 'refused ',
+  pending: 'waiting ',
+  failed: 'failed  ',
+};
+
+function report(json: boolean | undefined, results: readonly Result[], damaged: readonly Damaged[]): void {
+  const bad = damaged.length > 0 || results.some(({ error }) => error !== undefined);
+  if (bad) process.exitCode = 1;
+  if (json === true) {
+    const entries = results.map(({ error, ...rest }) => ({
+      ...rest,
+      ...(error === undefined ? {} : { error: { code: error.code, message: error.message } }),
+    }));
+    process.stdout.write(`${JSON.stringify({ ok: !bad, entries, damaged }, undefined, 2)}\n`);
+    return;
+  }
+  const lines = [
+    ...results.map((result) => `${LABELS[result.state]} ${result.out}  ${outcomeOf(result)}`),
+    ...damaged.map(({ file, reason }) => `damaged  ${file}  ${reason}; kept there, and not logged`),
+  ];
+  if (lines.length === 0) lines.push('The queue is empty: nothing waits.');
+  process.stdout.write(`${lines.map(clean).join('\n')}\n`);
+}
+
+function outcomeOf({ state, log, index, error }: Result): string {
+  if (error !== undefined) return error.message;
+  if (state === 'already-queued') return `was queued before, for ${log}`;
+  return state === 'queued'
+    ? `for ${log}; \`stele submit --flush\` sends it`
+    : `entry ${index} of ${log}; its proof was checked`;
+}
+
+function shown(result: FlushResult): Result {
+  const { state, out, log, id } = result;
+  return 'index' in result
+    ? { state, out, log, id, index: result.index }
+    : { state, out, log, id, error: result.problem };
+}
+
+function failed(out: string, log: string, error: ClientError): Result {
+  return { state: error.code === 'refused' ? 'refused' : 'failed', out, log, error };
+}
+
+function because(problem: Problem | undefined): string {
+  return problem === undefined ? '' : `: ${problem.message}`;
+}
+
+/** Paths and messages may hold what a terminal would obey. */
+function clean(line: string): string {
+  return line.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Surrogate}]+/gu, ' ');
+}
+
+function shownAge(age: number): string {
+  if (age < 120) return `${age} s`;
+  if (age < 7200) return `${Math.round(age / 60)} min`;
+  return age < 172_800 ? `${Math.round(age / 3600)} h` : `${Math.round(age / 86_400)} days`;
+}
+
+function waiting(why: string, ms: number): void {
+  note(`${why}; trying again in ${(ms / 1000).toFixed(1)} s`);
+}
+
+function firstUse(log: string, vkey: string): void {
+  warn(
+    `taking the word of ${log} for its key, as --log-key was not given. Compare it with what the operator publishes: ${vkey}`,
+  );
+}
+
+/** The first SIGINT cancels; a second one ends the process. */
+function interrupt(): AbortSignal {
+  const stop = new AbortController();
+  process.once('SIGINT', () => stop.abort());
+  return stop.signal;
+}
+
+function queueDir({ queue }: SubmitOptions): string {
+  if (queue === undefined) throw usage('name the directory of the queue with --queue');
+  return queue;
+}
+
+function seconds(text: string): number {
+  if (!/^[1-9][0-9]{0,4}$/.test(text)) throw usage('--timeout is not a whole number of seconds from 1 to 99999');
+  return Number(text) * 1000;
+}
+
+function usage(message: string): ClientError {
+  return new ClientError('usage', message);
+}

@@ -1,0 +1,214 @@
+/**
+ * One log, for programs: submit entries and check what comes back, read its checkpoint, its entries and its tiles.
+ *
+ *   const client = new LogClient('https://log.example.com', { logKey: parseLogKey('log.example.com+1a2b3c4d+AbCd…') });
+ *   const [submission] = parseSigned(await readFile('app.sigstore.json'));
+ *   const { bundle, verified } = await client.submit(submission, { signal });
+ *
+ * Nothing is written anywhere; all that can be waited for ends with an `AbortSignal`, as ClientError `cancelled`.
+ */
+
+import { parseCheckpoint } from '../merkle/checkpoint.ts';
+import { MerkleError } from '../merkle/errors.ts';
+import { noteVerifier, openNote, type VerifierKey } from '../merkle/note.ts';
+import { leafHash } from '../merkle/rfc6962.ts';
+import type { Tile } from '../merkle/tile.ts';
+import { ClientError } from './errors.ts';
+import { ask, entryOf, fetchLogInfo, type HttpOptions, type LogInfo, parseLogUrl, refused } from './http.ts';
+import type { LogEntry } from './log-entry.ts';
+import { type LoggedLeaf, type LogTrust, verifyLeaf, verifyReply } from './logged.ts';
+import { sendAll } from './queue/send.ts';
+import { type Cosigned, logKeyOf, verifyQuorum } from './quorum.ts';
+import { askLogKey } from './sign.ts';
+import { completeBundle, requestOf, type Submission } from './submit.ts';
+import { openSource, type TileSource } from './tiles/source.ts';
+
+/** What holds for all calls of a client. Times are in milliseconds. */
+export interface LogClientOptions extends Pick<HttpOptions, 'fetch' | 'attemptTimeout' | 'deadline' | 'onRetry'> {}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+}
+
+/** An entry that the log took, or had. */
+export interface Submitted {
+  readonly entry: LogEntry;
+  /** What was checked of it. */
+  readonly verified: LoggedLeaf;
+  /** The Sigstore bundle with its proof, a file. */
+  readonly bundle: Uint8Array;
+}
+
+export interface SubmitManyOptions extends CallOptions {
+  /** Told of each, once, when its answer was checked, in no particular order. */
+  readonly onResult?: (index: number, result: Submitted | ClientError) => void;
+}
+
+/** A tree head that was verified. */
+export interface SignedCheckpoint {
+  readonly origin: string;
+  /** Entries in the tree. */
+  readonly size: number;
+  /** 32 bytes. */
+  readonly root: Uint8Array;
+  /** The signed note, with every signature on it. */
+  readonly note: string;
+  /** Witnesses of the policy that cosigned it. */
+  readonly cosigned: readonly Cosigned[];
+}
+
+export class LogClient {
+  /** Without a slash at its end. */
+  readonly url: string;
+  readonly trust: LogTrust;
+  readonly #options: LogClientOptions;
+  #source: TileSource | undefined;
+
+  /**
+   * @param url http or https, without credentials, query and fragment
+   * @param trust the log's key, or a policy, whose quorum must have cosigned as well
+   * @throws ClientError `usage`
+   */
+  constructor(url: string, trust: LogTrust, options: LogClientOptions = {}) {
+    this.url = parseLogUrl(url);
+    this.trust = trust;
+    this.#options = options;
+  }
+
+  /**
+   * A client that trusts the key that the log itself names. Whoever answers at `url` may name any key: keep
+   * `client.trust.logKey` and give it the next time.
+   *
+   * @throws ClientError `usage`, `network`, `unavailable`, `refused`, `bad-reply`, `cancelled`
+   */
+  static async trustOnFirstUse(url: string, options: LogClientOptions & CallOptions = {}): Promise<LogClient> {
+    const { signal: _, ...kept } = options;
+    const { key } = await askLogKey(parseLogUrl(url), options);
+    return new LogClient(url, { logKey: key }, kept);
+  }
+
+  /** What the log says about itself, unverified. @throws ClientError as `trustOnFirstUse` */
+  async info(call: CallOptions = {}): Promise<LogInfo> {
+    return await fetchLogInfo(this.url, this.#http(call));
+  }
+
+  /**
+   * Logs one signature and checks the answer as a verifier will. Calling it again, after whatever failure, gives the entry
+   * that the log has then.
+   *
+   * @throws ClientError `network`, `unavailable`, `refused`, `bad-reply`, `cancelled`, `entry-mismatch`, `bad-proof`,
+   * `bad-checkpoint`, `policy`, `quorum`
+   */
+  async submit(submission: Submission, call: CallOptions = {}): Promise<Submitted> {
+    const [result] = await this.submitMany([submission], call);
+    if (result instanceof ClientError) throw result;
+    return result!;
+  }
+
+  /**
+   * The same for many, with the log's bulk call of 256, for as long as `deadline` says in all (120,000 unless told).
+   *
+   * @returns in their order what became of each
+   * @throws ClientError `cancelled`
+   */
+  async submitMany(
+    submissions: readonly Submission[],
+    options: SubmitManyOptions = {},
+  ): Promise<(Submitted | ClientError)[]> {
+    const { signal, onResult } = options;
+    const { deadline = 120_000, onRetry, ...http } = this.#options;
+    const results: (Submitted | ClientError)[] = [];
+    const ends = (index: number, result: Submitted | ClientError) => {
+      results[index] = result;
+      onResult?.(index, result);
+      return 'settled' as const;
+    };
+    let attempt = 0;
+    const stopped = await sendAll(
+      this.url,
+      submissions.map((submission, index) => ({ index, submission, load: async () => requestOf(submission) })),
+      {
+        ...http,
+        ...(signal === undefined ? {} : { signal }),
+        end: Date.now() + deadline,
+        onWait: ({ why, ms }) => onRetry?.({ why, wait: ms, attempt: ++attempt }),
+      },
+      async ({ index, submission }, answer) => {
+        if ('refused' in answer) return ends(index, answer.refused);
+        try {
+          const verified = verifyReply(answer.entry, submission.signed, this.trust);
+          return ends(index, { entry: answer.entry, verified, bundle: completeBundle(submission, answer.entry) });
+        } catch (error) {
+          if (!(error instanceof ClientError)) throw error;
+          // Witnesses may be late.
+          if (error.code === 'quorum') return { later: error };
+          ends(index, error);
+          throw error;
+        }
+      },
+    );
+    if (stopped !== undefined)
+      for (const at of submissions.keys()) if (results[at] === undefined) ends(at, stopped.error);
+    return results;
+  }
+
+  /**
+   * The newest tree head, with its signatures checked.
+   *
+   * @throws ClientError `network`, `unavailable`, `refused`, `cancelled`, `bad-checkpoint`, `policy`, `quorum`
+   */
+  async checkpoint(call: CallOptions = {}): Promise<SignedCheckpoint> {
+    const reply = await ask(`${this.url}/checkpoint`, undefined, this.#http(call));
+    if (reply.status !== 200) throw refused(reply);
+    return openCheckpoint(new TextDecoder().decode(reply.body), this.trust);
+  }
+
+  /**
+   * The entry at an index with a proof, checked. `0 <= index < size` of the newest checkpoint.
+   *
+   * @throws ClientError as `checkpoint`, and `bad-reply`, `bad-proof`; `refused` where there is no such entry
+   */
+  async entry(index: number, call: CallOptions = {}): Promise<{ entry: LogEntry; verified: LoggedLeaf }> {
+    if (!Number.isSafeInteger(index) || index < 0) throw new ClientError('usage', 'an index is a whole number from 0');
+    const reply = await ask(`${this.url}/stele/v1/entries/${index}`, undefined, this.#http(call));
+    if (reply.status !== 200) throw refused(reply);
+    const entry = entryOf(reply.body);
+    if (entry.index !== index)
+      throw new ClientError('bad-reply', `the log answered with entry ${entry.index}, not ${index}`);
+    const { hashes, checkpoint } = entry;
+    const verified = verifyLeaf({ leafHash: leafHash(entry.body), index, hashes, checkpoint }, this.trust);
+    return { entry, verified };
+  }
+
+  /** A tile of hashes, of exactly `width` * 32 bytes, unverified. @throws ClientError `network`, `bad-reply`, `cancelled` */
+  async tile(tile: Tile, call: CallOptions = {}): Promise<Uint8Array> {
+    return await this.#tiles().tile(tile, call.signal);
+  }
+
+  /** An entry bundle (c2sp.org/tlog-tiles) of `width` entries from `index` * 256 on, unverified. @throws as `tile` */
+  async entries(index: number, width: number, call: CallOptions = {}): Promise<Uint8Array> {
+    return await this.#tiles().entries(index, width, call.signal);
+  }
+
+  #tiles(): TileSource {
+    this.#source ??= openSource(this.url);
+    return this.#source;
+  }
+
+  #http({ signal }: CallOptions): HttpOptions {
+    return { ...this.#options, ...(signal === undefined ? {} : { signal }) };
+  }
+}
+
+function openCheckpoint(note: string, trust: LogTrust): SignedCheckpoint {
+  const key: VerifierKey = trust.logKey ?? logKeyOf(trust.policy!, note);
+  try {
+    const { origin, size, root } = parseCheckpoint(openNote(note, [noteVerifier(key)]).text);
+    if (origin !== key.name) throw new ClientError('bad-checkpoint', 'the checkpoint names another log as its origin');
+    const cosigned = trust.policy === undefined ? [] : verifyQuorum(trust.policy, note);
+    return { origin, size, root, note, cosigned };
+  } catch (cause) {
+    if (!(cause instanceof MerkleError)) throw cause;
+    throw new ClientError('bad-checkpoint', `the checkpoint is not one of the given log: ${cause.message}`, { cause });
+  }
+}

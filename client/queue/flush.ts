@@ -1,0 +1,317 @@
+/**
+ * The flush of a queue: sends what waits, checks each answer as a verifier would, writes the bundles, and only then lets
+ * the entries go. What a crash leaves behind, step by step:
+ *
+ * | crash                      | the next flush                                                          |
+ * |----------------------------|-------------------------------------------------------------------------|
+ * | before or after `send`     | sends the same request; the log answers with the entry that it has      |
+ * | after `keep`               | has the log's answer: verifies it and writes it, without asking again   |
+ * | after `write`              | writes the same bytes                                                   |
+ * | after `record`             | the same, and the same record                                           |
+ * | after `remove`             | has nothing to do                                                       |
+ */
+
+import { RuntimeError } from '../../merkle/runtime/errors.ts';
+import { ClientError } from '../errors.ts';
+import { type HttpOptions, sleep } from '../http.ts';
+import type { LogEntry } from '../log-entry.ts';
+import { type LogTrust, verifyReply } from '../logged.ts';
+import { askLogKey } from '../sign.ts';
+import { completeBundle, requestOf, type Submission } from '../submit.ts';
+import { parseLogKey } from '../verify.ts';
+import { type Problem, problemOf, type QueueItem, submissionOf, trustOf } from './item.ts';
+import { type Answer, type SendOptions, type Settled, type Stopped, sendAll } from './send.ts';
+import type { Damaged, DoneRecord, LogState, QueueStore } from './store.ts';
+
+export type FlushStep = 'send' | 'keep' | 'write' | 'record' | 'remove';
+
+export interface FlushOptions {
+  /** Only entries for this log, as `parseLogUrl` gives it. */
+  readonly log?: string | undefined;
+  /** Whom to trust instead of what the entries say. */
+  readonly trust?: LogTrust | undefined;
+  /** How long to try, in milliseconds; Infinity to go on until all is done. 120,000 unless told. */
+  readonly deadline?: number;
+  readonly signal?: AbortSignal;
+  readonly fetch?: HttpOptions['fetch'];
+  /** Milliseconds for one attempt; 30,000 unless told. */
+  readonly attemptTimeout?: number;
+  readonly pauses?: SendOptions['pauses'];
+  /** Told what became of each entry, at the moment when it is so for good. */
+  readonly onResult?: (result: FlushResult) => void;
+  /** Told before each wait, in milliseconds. */
+  readonly onWait?: (wait: { readonly log: string; readonly why: string; readonly ms: number }) => void;
+  /** Told of a log whose key is taken from itself, for this flush and those that follow. */
+  readonly onTrust?: (log: string, verifierKey: string) => void;
+  /** Told how many of all have an answer. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Told when a step of an entry begins, and with 'after' when it has ended: for tests of crashes. */
+  readonly onStep?: (step: FlushStep, when: 'before' | 'after', id: string) => void;
+}
+
+export type FlushResult =
+  | ({ readonly state: 'done' } & DoneRecord)
+  | {
+      readonly state: 'refused' | 'pending';
+      readonly id: string;
+      readonly queued: string;
+      readonly log: string;
+      readonly out: string;
+      readonly problem: Problem;
+    };
+
+export interface FlushReport {
+  readonly results: readonly FlushResult[];
+  /** Files that were set aside now: `file` is where they are. */
+  readonly damaged: readonly Damaged[];
+}
+
+/**
+ * Holds the lock of the queue meanwhile. Entries that stay are no error: they are in the report, with the reason.
+ *
+ * @throws ClientError `cancelled`, `file`; RuntimeError `locked`, `file`, `store`
+ */
+export async function flushQueue(store: QueueStore, options: FlushOptions = {}): Promise<FlushReport> {
+  const lock = await store.lock();
+  try {
+    return await new Flush(store, options, await store.logs()).run();
+  } finally {
+    await lock.release();
+  }
+}
+
+/** What of an entry is kept in memory while it waits for its turn. */
+interface Waiting {
+  readonly id: string;
+  readonly queued: string;
+  readonly log: string;
+  readonly out: string;
+  readonly load: () => Promise<string>;
+}
+
+class Flush {
+  readonly #store: QueueStore;
+  readonly #options: FlushOptions;
+  readonly #logs: Map<string, LogState>;
+  readonly #end: number;
+  readonly #results = new Map<string, FlushResult>();
+  readonly #damaged: Damaged[] = [];
+  #total = 0;
+
+  constructor(store: QueueStore, options: FlushOptions, logs: Map<string, LogState>) {
+    this.#store = store;
+    this.#options = options;
+    this.#logs = logs;
+    this.#end = Date.now() + (options.deadline ?? 120_000);
+  }
+
+  async run(): Promise<FlushReport> {
+    const byLog = new Map<string, Waiting[]>();
+    for (const id of await this.#store.pending()) {
+      this.#options.signal?.throwIfAborted();
+      const item = await this.#read(id);
+      if (item === undefined || (this.#options.log !== undefined && item.log !== this.#options.log)) continue;
+      this.#total++;
+      // Its proof is here already: no log is needed.
+      if (item.logged !== undefined) await this.#deliver(item, item.logged);
+      else byLog.set(item.log, [...(byLog.get(item.log) ?? []), this.#waiting(item)]);
+    }
+    await Promise.all([...byLog].map(([log, waiting]) => this.#send(log, waiting)));
+    return { results: [...this.#results.values()], damaged: this.#damaged };
+  }
+
+  /** Sets aside what is damaged. */
+  async #read(id: string): Promise<QueueItem | undefined> {
+    const read = await this.#store.read(id);
+    if (read === undefined) return undefined;
+    if ('item' in read) {
+      try {
+        submissionOf(read.item);
+        return read.item;
+      } catch (error) {
+        if (!(error instanceof ClientError)) throw error;
+        return await this.#setAside({ file: this.#store.fileOf(id), reason: error.message });
+      }
+    }
+    return await this.#setAside(read.damaged);
+  }
+
+  async #setAside(damaged: Damaged): Promise<undefined> {
+    this.#damaged.push({ file: await this.#store.setAside(damaged), reason: damaged.reason });
+    return undefined;
+  }
+
+  #waiting({ id, queued, log, out }: QueueItem): Waiting {
+    const load = async () => {
+      const { submitted } = await this.#loaded(id);
+      this.#options.onStep?.('send', 'before', id);
+      return requestOf(submitted);
+    };
+    return { id, queued, log, out, load };
+  }
+
+  /** Nobody else removes or changes it while the lock is held. */
+  async #loaded(id: string): Promise<{ item: QueueItem; submitted: Submission }> {
+    const read = await this.#store.read(id);
+    if (read === undefined || !('item' in read)) {
+      throw new ClientError('file', `${this.#store.fileOf(id)} was removed or damaged during the flush: flush again`);
+    }
+    return { item: read.item, submitted: submissionOf(read.item) };
+  }
+
+  async #send(log: string, waiting: readonly Waiting[]): Promise<void> {
+    const { signal, fetch, attemptTimeout, pauses, onWait } = this.#options;
+    const http = {
+      ...(signal === undefined ? {} : { signal }),
+      ...(fetch === undefined ? {} : { fetch }),
+      ...(attemptTimeout === undefined ? {} : { attemptTimeout }),
+    };
+    const stopped =
+      (await this.#askedToWait(log)) ??
+      (await this.#learnKey(log, waiting, http)) ??
+      (await sendAll(
+        log,
+        waiting,
+        {
+          ...http,
+          end: this.#end,
+          ...(pauses === undefined ? {} : { pauses }),
+          onWait: (wait) => onWait?.({ log, ...wait }),
+        },
+        (one, answer) => this.#settle(one, answer),
+      ));
+    await this.#keepState(log, stopped);
+    if (stopped === undefined) return;
+    for (const one of waiting) if (!this.#results.has(one.id)) this.#stays(one, stopped.error);
+  }
+
+  /** Whether the log has said at an earlier flush that it wants none now. */
+  async #askedToWait(log: string): Promise<Stopped | undefined> {
+    const { notBefore } = this.#logs.get(log) ?? {};
+    const at = notBefore === undefined ? 0 : Date.parse(notBefore);
+    // More than a day is a clock that was wrong.
+    if (at <= Date.now() || at > Date.now() + 86_400_000) return undefined;
+    if (at < this.#end) {
+      const ms = at - Date.now();
+      this.#options.onWait?.({ log, why: 'the log asked not to be asked before', ms });
+      await sleep(ms, this.#options.signal);
+      return undefined;
+    }
+    return { error: new ClientError('unavailable', `${log} asked not to be asked before ${notBefore}`), notBefore: at };
+  }
+
+  /** Trust on first use, where entries name no key and none was given or learnt. */
+  async #learnKey(log: string, waiting: readonly Waiting[], http: HttpOptions): Promise<Stopped | undefined> {
+    if (this.#options.trust !== undefined || this.#logs.get(log)?.verifierKey !== undefined) return undefined;
+    let needed = false;
+    for (const { id } of waiting) {
+      const { item } = await this.#loaded(id);
+      needed ||= item.logKey === undefined && item.policy === undefined;
+      if (needed) break;
+    }
+    if (!needed) return undefined;
+    try {
+      const { text } = await askLogKey(log, { ...http, deadline: Math.min(this.#end - Date.now(), 2 ** 31 - 1) });
+      // Durable before anything is believed by it: the next flush must not be told another one.
+      this.#logs.set(log, { ...this.#logs.get(log), verifierKey: text });
+      await this.#store.keepLogs(this.#logs);
+      this.#options.onTrust?.(log, text);
+      return undefined;
+    } catch (error) {
+      if (error instanceof ClientError && error.code !== 'cancelled') return { error };
+      throw error;
+    }
+  }
+
+  async #keepState(log: string, stopped: Stopped | undefined): Promise<void> {
+    const before = this.#logs.get(log);
+    const { verifierKey } = before ?? {};
+    const now: LogState = {
+      ...(verifierKey === undefined ? {} : { verifierKey }),
+      ...(stopped === undefined ? {} : { problem: problemOf(stopped.error) }),
+      ...(stopped?.notBefore === undefined ? {} : { notBefore: new Date(stopped.notBefore).toISOString() }),
+    };
+    if (before?.problem === undefined && before?.notBefore === undefined && stopped === undefined) return;
+    this.#logs.set(log, now);
+    await this.#store.keepLogs(this.#logs);
+  }
+
+  /** Throws where the log is not to be sent more. */
+  async #settle(one: Waiting, answer: Answer): Promise<Settled> {
+    this.#options.onStep?.('send', 'after', one.id);
+    const { item, submitted } = await this.#loaded(one.id);
+    if ('refused' in answer) {
+      const problem = problemOf(answer.refused);
+      await this.#store.refuse({ ...item, problem });
+      this.#ends({ state: 'refused', ...aboutOf(item), problem });
+      return 'settled';
+    }
+    try {
+      verifyReply(answer.entry, submitted.signed, this.#trustOf(item));
+    } catch (error) {
+      // Witnesses that are late are asked for again; whatever else is wrong is the log's fault, or that of the key.
+      if (error instanceof ClientError && error.code === 'quorum') return { later: error };
+      throw error;
+    }
+    await this.#step('keep', item.id, () => this.#store.update({ ...item, logged: answer.entry, problem: undefined }));
+    await this.#deliver({ ...item, logged: answer.entry }, answer.entry);
+    return 'settled';
+  }
+
+  /** Writes the bundle of an entry whose log has answered. */
+  async #deliver(item: QueueItem, entry: LogEntry): Promise<void> {
+    const { id, queued, log, out } = item;
+    try {
+      const submitted = submissionOf(item);
+      // It was verified before it was kept; the file may have changed since.
+      verifyReply(entry, submitted.signed, this.#trustOf(item));
+      await this.#step('write', id, () => this.#store.deliver(item, completeBundle(submitted, entry)));
+      const record = { id, queued, done: new Date().toISOString(), log, out, index: entry.index };
+      await this.#step('record', id, () => this.#store.record(record));
+      await this.#step('remove', id, () => this.#store.remove(id));
+      this.#ends({ state: 'done', ...record });
+    } catch (error) {
+      const problem = asClientError(error);
+      await this.#store.update({ ...item, problem: problemOf(problem) }).catch(() => {});
+      this.#stays(item, problem);
+    }
+  }
+
+  #trustOf(item: QueueItem): LogTrust {
+    const given = this.#options.trust ?? trustOf(item);
+    if (given !== undefined) return given;
+    const { verifierKey } = this.#logs.get(item.log) ?? {};
+    if (verifierKey === undefined) {
+      throw new ClientError('log-key', `nobody has said what the key of ${item.log} is: give --log-key`);
+    }
+    return { logKey: parseLogKey(verifierKey) };
+  }
+
+  async #step(step: FlushStep, id: string, work: () => Promise<void>): Promise<void> {
+    this.#options.onStep?.(step, 'before', id);
+    await work();
+    this.#options.onStep?.(step, 'after', id);
+  }
+
+  #stays(item: Pick<QueueItem, 'id' | 'queued' | 'log' | 'out'>, error: ClientError): void {
+    this.#ends({ state: 'pending', ...aboutOf(item), problem: problemOf(error) });
+  }
+
+  #ends(result: FlushResult): void {
+    this.#results.set(result.id, result);
+    this.#options.onResult?.(result);
+    this.#options.onProgress?.(this.#results.size, this.#total);
+  }
+}
+
+function aboutOf({ id, queued, log, out }: Pick<QueueItem, 'id' | 'queued' | 'log' | 'out'>) {
+  return { id, queued, log, out };
+}
+
+/** What keeps one entry from its end, not the others. */
+function asClientError(error: unknown): ClientError {
+  if (error instanceof ClientError && error.code !== 'cancelled') return error;
+  if (error instanceof RuntimeError && error.code === 'file')
+    return new ClientError('file', error.message, { cause: error });
+  throw error;
+}

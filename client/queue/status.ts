@@ -1,0 +1,77 @@
+/** What is in a queue, read without its lock: a flush may be under way meanwhile. */
+
+import { RuntimeError } from '../../merkle/runtime/errors.ts';
+import { readOwner } from '../../merkle/runtime/lock.ts';
+import type { Problem, QueueItem } from './item.ts';
+import type { Damaged, DoneRecord, LogState, QueueStore } from './store.ts';
+
+export interface StatusEntry {
+  readonly id: string;
+  /** UTC, ISO 8601. */
+  readonly queued: string;
+  /** Seconds since then. */
+  readonly age: number;
+  readonly log: string;
+  readonly out: string;
+  /** The log has it; the bundle is not at `out` yet. */
+  readonly logged: boolean;
+  readonly problem: Problem | undefined;
+}
+
+export interface QueueStatus {
+  /** Absolute path. */
+  readonly queue: string;
+  readonly pending: readonly StatusEntry[];
+  readonly refused: readonly StatusEntry[];
+  /** Of the last 30 days. */
+  readonly done: readonly DoneRecord[];
+  /** Files that cannot be used, where they are. */
+  readonly damaged: readonly Damaged[];
+  readonly logs: readonly ({ readonly log: string } & LogState)[];
+  /** Who last took the lock, which may have been given free since. */
+  readonly owner: string | undefined;
+}
+
+/** @throws RuntimeError `file`; ClientError `file` where the keys of logs are damaged */
+export async function queueStatus(store: QueueStore): Promise<QueueStatus> {
+  const damaged: Damaged[] = (await store.setAsideBefore()).map((file) => ({ file, reason: 'set aside before' }));
+  const pending: StatusEntry[] = [];
+  for (const id of await store.pending()) {
+    const read = await store.read(id).catch((error: unknown) => {
+      if (!(error instanceof RuntimeError)) throw error;
+      return { damaged: { file: store.fileOf(id), reason: error.message } };
+    });
+    if (read === undefined) continue;
+    if ('item' in read) pending.push(entryOf(read.item));
+    else damaged.push(read.damaged);
+  }
+  const refused: StatusEntry[] = [];
+  for (const item of await store.refused()) {
+    if ('file' in item) damaged.push(item);
+    else refused.push(entryOf(item));
+  }
+  const done: DoneRecord[] = [];
+  for (const record of await store.done()) {
+    if ('file' in record) damaged.push(record);
+    else done.push(record);
+  }
+  const owner = await readOwner(store.dir);
+  return {
+    queue: store.dir,
+    pending: pending.sort(byTime),
+    refused: refused.sort(byTime),
+    done: done.sort((a, b) => (a.done < b.done ? -1 : 1)),
+    damaged,
+    logs: [...(await store.logs())].map(([log, state]) => ({ log, ...state })),
+    owner: owner && `process ${owner.pid} on ${owner.host}, since ${owner.started}`,
+  };
+}
+
+function entryOf({ id, queued, log, out, logged, problem }: QueueItem): StatusEntry {
+  const age = Math.max(0, Math.round((Date.now() - Date.parse(queued)) / 1000));
+  return { id, queued, age, log, out, logged: logged !== undefined, problem };
+}
+
+function byTime(a: StatusEntry, b: StatusEntry): number {
+  return a.queued < b.queued ? -1 : 1;
+}

@@ -1,0 +1,324 @@
+/**
+ * The directory of a queue. One file an entry, so that it can be looked at, and so that no entry can damage another:
+ *
+ *   DIR/pending/<id>.json    entries to be logged, or logged but not written to their output yet
+ *   DIR/refused/<id>.json    entries that the log refuses for good, with the reason
+ *   DIR/done/<id>.json       what became of the others; forgotten after 30 days
+ *   DIR/damaged/…            files that cannot be read as what they should be, kept as they were
+ *   DIR/logs.json            per log: the key that was trusted on first use, and when it wants to be asked again
+ *   DIR/lock/, owner.json    the flush that is under way (merkle/runtime/lock.ts)
+ *
+ * An entry is added without the lock: a release does not wait for a flush. Only the flush, which holds the lock, removes
+ * entries and writes everything else. A crash leaves each file whole; an entry leaves `pending` last of all, so that what
+ * a crash can undo is done again, with the same bytes.
+ *
+ * Directories have mode 0700 and files 0600: nothing is secret, but what is released may be private for now.
+ */
+import { rename, stat, unlink } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { RuntimeError } from '../../merkle/runtime/errors.ts';
+import {
+  isThere,
+  makeDirDurable,
+  namesIn,
+  readFileIfThere,
+  syncDir,
+  writeFileDurable,
+} from '../../merkle/runtime/files.ts';
+import { type DirLock, lockDir } from '../../merkle/runtime/lock.ts';
+import { MAX_BUNDLE } from '../bundle.ts';
+import { ClientError } from '../errors.ts';
+import { type JsonObject, malformed, object } from '../json.ts';
+import {
+  formatItem,
+  MAX_ITEM,
+  type Problem,
+  parseItem,
+  parseProblem,
+  type QueueItem,
+  seal,
+  sha256Hex,
+  submissionOf,
+  time,
+  unseal,
+} from './item.ts';
+
+const PARTS = ['pending', 'refused', 'done', 'damaged'] as const;
+const PRIVATE_DIR = { mode: 0o700 };
+const PRIVATE = { mode: 0o600 };
+const NAME = /^([0-9a-f]{64})\.json$/;
+const TEMPORARY = /^\.[0-9a-f]{16}\.tmp$/;
+/** Whoever writes renames within milliseconds; what is older was left by a crash. */
+const LEFTOVER_MS = 3_600_000;
+const FORGET_MS = 30 * 86_400_000;
+const MAX_RECORD = 64 * 1024;
+const MAX_LOGS = 1024 * 1024;
+
+/** What is kept of an entry whose proof was written. */
+export interface DoneRecord {
+  readonly id: string;
+  readonly queued: string;
+  readonly done: string;
+  readonly log: string;
+  readonly out: string;
+  readonly index: number;
+}
+
+/** What a queue knows about a log. */
+export interface LogState {
+  /** Taken from the log itself at the first flush. */
+  readonly verifierKey?: string | undefined;
+  /** The log asked not to be asked before: UTC, ISO 8601. */
+  readonly notBefore?: string | undefined;
+  readonly problem?: Problem | undefined;
+}
+
+/** A file that is not what it should be. */
+export interface Damaged {
+  readonly file: string;
+  readonly reason: string;
+}
+
+export class QueueStore {
+  /** Absolute. */
+  readonly dir: string;
+
+  private constructor(dir: string) {
+    this.dir = dir;
+  }
+
+  /**
+   * @param create makes it where it is not there
+   * @throws ClientError `file` where there is no queue; RuntimeError `file`
+   */
+  static async open(dir: string, create: boolean): Promise<QueueStore> {
+    const path = resolve(dir);
+    if (create) {
+      await makeDirDurable(path, PRIVATE_DIR);
+      for (const part of PARTS) await makeDirDurable(join(path, part), PRIVATE_DIR);
+    } else if (!(await isThere(join(path, 'pending')))) {
+      throw new ClientError(
+        'file',
+        `there is no queue in ${path}: \`stele submit --queue\` makes one with its first entry`,
+      );
+    }
+    return new QueueStore(path);
+  }
+
+  /**
+   * Durable when it resolves. False where the same entry is waiting already.
+   *
+   * @throws RuntimeError `file`; the entry may then not be queued. ClientError `malformed` for what could not be read back
+   */
+  async add(item: QueueItem): Promise<boolean> {
+    submissionOf(parseItem(formatItem(item), item.id));
+    const there = await this.read(item.id).catch(() => undefined);
+    if (there !== undefined && 'item' in there) {
+      // Whoever wrote it may have died before the name was durable.
+      await syncDir(join(this.dir, 'pending'));
+      return false;
+    }
+    await this.update(item);
+    return true;
+  }
+
+  /** SHA-256 in hex of the file at `out`; undefined where there is none. @throws RuntimeError `file` */
+  async hashAt(out: string): Promise<string | undefined> {
+    const there = await readFileIfThere(out, 2 * MAX_BUNDLE);
+    return there && sha256Hex(there);
+  }
+
+  /**
+   * For one flush at a time.
+   *
+   * @throws RuntimeError `locked`, with who holds it; `file`, `store`
+   */
+  async lock(): Promise<DirLock> {
+    const lock = await lockDir(this.dir);
+    try {
+      await this.#clean();
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+    return lock;
+  }
+
+  async #clean(): Promise<void> {
+    for (const part of PARTS) {
+      for (const name of await namesIn(join(this.dir, part))) {
+        const age = TEMPORARY.test(name) ? LEFTOVER_MS : part === 'done' ? FORGET_MS : undefined;
+        if (age === undefined) continue;
+        const path = join(this.dir, part, name);
+        const stats = await stat(path).catch(() => undefined);
+        if (stats !== undefined && Date.now() - stats.mtimeMs > age) await unlink(path).catch(() => {});
+      }
+    }
+  }
+
+  /** Ids of what waits, in no meaningful order. */
+  async pending(): Promise<string[]> {
+    return await this.#ids('pending');
+  }
+
+  /** An entry that waits; undefined where it does not wait any more. @throws RuntimeError `file` where it cannot be read */
+  async read(
+    id: string,
+    part: 'pending' | 'refused' = 'pending',
+  ): Promise<{ item: QueueItem } | { damaged: Damaged } | undefined> {
+    const path = this.#path(part, id);
+    const file = await readFileIfThere(path, MAX_ITEM);
+    if (file === undefined) return undefined;
+    return orDamaged(path, () => ({ item: parseItem(file, id) }));
+  }
+
+  /** Writes an entry that waits, anew. @throws RuntimeError `file` */
+  async update(item: QueueItem): Promise<void> {
+    await writeFileDurable(this.#path('pending', item.id), formatItem(item), PRIVATE);
+  }
+
+  /**
+   * Writes a bundle to the output of its entry. What stands there and is neither what stood there when the entry was
+   * queued, nor these bytes, is left alone.
+   *
+   * @throws ClientError `file`; RuntimeError `file`
+   */
+  async deliver({ out, replaces }: QueueItem, bundle: Uint8Array): Promise<void> {
+    const there = await this.hashAt(out);
+    const result = sha256Hex(bundle);
+    if (there !== undefined && there !== replaces && there !== result) {
+      throw new ClientError(
+        'file',
+        `${out} was changed since the entry was queued and is not overwritten. Its proof is kept: move the file away and flush again`,
+      );
+    }
+    // Also where it is there already: a crash may have come before it was durable.
+    await writeFileDurable(out, bundle, { mode: 0o644 });
+  }
+
+  /** Keeps what became of an entry; `remove` comes after it. @throws RuntimeError `file` */
+  async record(record: DoneRecord): Promise<void> {
+    await writeFileDurable(this.#path('done', record.id), seal(record), PRIVATE);
+  }
+
+  /** Keeps an entry aside that the log refuses. @throws RuntimeError `file` */
+  async refuse(item: QueueItem): Promise<void> {
+    await writeFileDurable(this.#path('refused', item.id), formatItem(item), PRIVATE);
+    await this.remove(item.id);
+  }
+
+  /** Lets an entry go whose end is durable. @throws RuntimeError `file` */
+  async remove(id: string): Promise<void> {
+    await unlink(this.#path('pending', id)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT')
+        throw new RuntimeError(
+          'file',
+          `cannot remove ${this.#path('pending', id)} (${error.code}): it is done, and is found to be so again`,
+          { cause: error },
+        );
+    });
+    await syncDir(join(this.dir, 'pending'));
+  }
+
+  fileOf(id: string): string {
+    return this.#path('pending', id);
+  }
+
+  /** Moves a damaged file out of the way, under a name of its own. Resolves with where it is. @throws RuntimeError `file` */
+  async setAside({ file }: Damaged): Promise<string> {
+    const at = new Date().toISOString().replaceAll(/[:.]/g, '-');
+    const to = join(this.dir, 'damaged', `${at}-${basename(file)}`);
+    try {
+      await rename(file, to);
+    } catch (cause) {
+      throw new RuntimeError('file', `cannot move ${file} to ${to} (${(cause as NodeJS.ErrnoException).code})`, {
+        cause,
+      });
+    }
+    await syncDir(join(this.dir, 'damaged'));
+    await syncDir(join(this.dir, 'pending'));
+    return to;
+  }
+
+  async refused(): Promise<(QueueItem | Damaged)[]> {
+    const all: (QueueItem | Damaged)[] = [];
+    for (const id of await this.#ids('refused')) {
+      const read = await this.read(id, 'refused');
+      if (read !== undefined) all.push('item' in read ? read.item : read.damaged);
+    }
+    return all;
+  }
+
+  /** @throws RuntimeError `file` */
+  async done(): Promise<(DoneRecord | Damaged)[]> {
+    const all: (DoneRecord | Damaged)[] = [];
+    for (const id of await this.#ids('done')) {
+      const path = this.#path('done', id);
+      const file = await readFileIfThere(path, MAX_RECORD);
+      if (file === undefined) continue;
+      const read = orDamaged(path, () => ({ record: unseal(file, MAX_RECORD) as DoneRecord }));
+      all.push('record' in read ? read.record : read.damaged);
+    }
+    return all;
+  }
+
+  /** Paths of what was set aside. */
+  async setAsideBefore(): Promise<string[]> {
+    const dir = join(this.dir, 'damaged');
+    return (await namesIn(dir)).filter((name) => !TEMPORARY.test(name)).map((name) => join(dir, name));
+  }
+
+  /**
+   * What is known about each log, by URL.
+   *
+   * @throws ClientError `file` where it is damaged: the keys in it must not be forgotten in silence
+   */
+  async logs(): Promise<Map<string, LogState>> {
+    const path = join(this.dir, 'logs.json');
+    const file = await readFileIfThere(path, MAX_LOGS);
+    if (file === undefined) return new Map();
+    try {
+      const json = unseal(file, MAX_LOGS);
+      if (typeof json !== 'object' || json === null) throw malformed('the file', 'is not an object');
+      return new Map(Object.entries(json).map(([log, state]) => [log, parseLogState(state)]));
+    } catch (cause) {
+      if (!(cause instanceof ClientError)) throw cause;
+      throw new ClientError(
+        'file',
+        `${path} is damaged (${cause.message}). It holds the keys of logs that were trusted on first use: restore it, or remove it and give --log-key`,
+        { cause },
+      );
+    }
+  }
+
+  /** @throws RuntimeError `file` */
+  async keepLogs(logs: ReadonlyMap<string, LogState>): Promise<void> {
+    await writeFileDurable(join(this.dir, 'logs.json'), seal(Object.fromEntries(logs)), PRIVATE);
+  }
+
+  async #ids(part: (typeof PARTS)[number]): Promise<string[]> {
+    return (await namesIn(join(this.dir, part))).flatMap((name) => NAME.exec(name)?.[1] ?? []).sort();
+  }
+
+  #path(part: (typeof PARTS)[number], id: string): string {
+    return join(this.dir, part, `${id}.json`);
+  }
+}
+
+function orDamaged<T>(file: string, parse: () => T): T | { damaged: Damaged } {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return { damaged: { file, reason: error.message } };
+  }
+}
+
+function parseLogState(value: unknown): LogState {
+  const state: JsonObject = object(value, 'the state of a log', ['verifierKey', 'notBefore', 'problem']);
+  return {
+    verifierKey: typeof state.verifierKey === 'string' ? state.verifierKey : undefined,
+    notBefore: state.notBefore === undefined ? undefined : time(state.notBefore, 'notBefore'),
+    problem: state.problem === undefined ? undefined : parseProblem(state.problem, 'problem'),
+  };
+}

@@ -1,0 +1,284 @@
+/**
+ * What is already signed, and what becomes of it once a log has it: a Sigstore bundle without a log entry, a DSSE envelope,
+ * or a digest with its signature goes in; a bundle with its proof comes out.
+ *
+ * Each signature is logged as one `hashedrekord` 0.0.2; that of an attestation over the DSSE pre-authentication encoding
+ * (github.com/secure-systems-lab/dsse, protocol.md), which is the form that verifiers of Rekor v2 rebuild:
+ *
+ *   PAE = "DSSEv1" SP LEN(type) SP type SP LEN(payload) SP payload
+ *
+ * Nothing leaves for a log before its signature was verified here: an entry cannot be taken back.
+ */
+import { createHash } from 'node:crypto';
+import { decodeBase64, decodeUtf8, encodeBase64, encodeUtf8 } from '../merkle/bytes.ts';
+import { digestVerifier } from '../merkle/runtime/digest.ts';
+import { parsePublicKey as parseNative } from '../merkle/runtime/publickey.ts';
+import { BUNDLE_TYPE, MAX_BUNDLE, parseBundle } from './bundle.ts';
+import { noblePrimitives, type Primitives } from './crypto.ts';
+import { preAuthEncoding } from './dsse.ts';
+import { canonicalEntry, createEntryRequest, type Signed } from './entry.ts';
+import { ClientError } from './errors.ts';
+import { array, bytes, type JsonObject, malformed, object, parseJson, string } from './json.ts';
+import { DIGEST_SIZE, HASH_NAME, keyHint, type PublicKey, parsePublicKey } from './key.ts';
+import { formatLogEntry, type LogEntry } from './log-entry.ts';
+import { parseCertificate } from './x509/certificate.ts';
+
+/** Names of media types of bundles, and the one that says the same with a proof of inclusion. */
+const BUNDLE_TYPES: ReadonlyMap<string, string> = new Map([
+  // Of this version each entry needs a promise (SET), which a log of Rekor v2 does not give.
+  ['application/vnd.dev.sigstore.bundle+json;version=0.1', 'application/vnd.dev.sigstore.bundle+json;version=0.2'],
+  ['application/vnd.dev.sigstore.bundle+json;version=0.2', 'application/vnd.dev.sigstore.bundle+json;version=0.2'],
+  ['application/vnd.dev.sigstore.bundle+json;version=0.3', BUNDLE_TYPE],
+  [BUNDLE_TYPE, BUNDLE_TYPE],
+]);
+
+/** With what a signature is checked: a key, or a certificate with its key. */
+export type Verifier = Pick<Signed, 'publicKey' | 'certificate'>;
+
+/** One signature that was verified, and the bundle that will carry its proof. */
+export interface Submission {
+  readonly signed: Signed;
+  /** Proto3 JSON of the bundle, without `tlogEntries`. */
+  readonly bundle: JsonObject;
+  /** It was read from a bundle, which its completed form may replace. */
+  readonly fromBundle: boolean;
+}
+
+/**
+ * @param spki SubjectPublicKeyInfo, DER; P-256, P-384, P-521, RSA of 2048, 3072 or 4096 bits, Ed25519
+ * @throws ClientError `key`
+ */
+export function keyVerifier(spki: Uint8Array): Verifier {
+  return { publicKey: parsePublicKey(spki, primitives()) };
+}
+
+/** @param der one X.509 certificate. Its chain and validity are not looked at. @throws ClientError `key`, `malformed` */
+export function certificateVerifier(der: Uint8Array): Verifier {
+  const certificate = Uint8Array.from(der);
+  return { ...keyVerifier(parseCertificate(certificate).spki), certificate };
+}
+
+/**
+ * A PEM file with one block: `PUBLIC KEY`, or `CERTIFICATE`, of which the first is taken where it is a chain.
+ *
+ * @throws ClientError `key`
+ */
+export function parseVerifierPem(pem: string): Verifier {
+  const match = /^\s*-----BEGIN (PUBLIC KEY|CERTIFICATE)-----([A-Za-z0-9+/=\s]{1,100000})-----END \1-----/.exec(pem);
+  if (match === null) {
+    throw new ClientError(
+      'key',
+      'this is no PEM block "PUBLIC KEY" or "CERTIFICATE" (a private key is not needed here)',
+    );
+  }
+  let der: Uint8Array;
+  try {
+    der = decodeBase64(match[2]!.replace(/\s/g, ''));
+  } catch (cause) {
+    throw new ClientError('key', 'the PEM block is not canonical base64', { cause });
+  }
+  return match[1] === 'CERTIFICATE' ? certificateVerifier(der) : keyVerifier(der);
+}
+
+/**
+ * Reads what is to be logged: a Sigstore bundle (v0.1 to v0.3) without a log entry, or a DSSE envelope, told apart by
+ * what they hold. An envelope with several signatures gives one submission each, as a bundle carries one.
+ *
+ * @param verifiers keys for what carries no certificate; each must be used
+ * @throws ClientError `malformed`, `unsupported`, `usage` (a key is missing, or one too many is there), `key`, `bad-signature`
+ */
+export function parseSigned(file: Uint8Array, verifiers: readonly Verifier[] = []): Submission[] {
+  const json = parseJson(file, 'the file', MAX_BUNDLE);
+  if (typeof json === 'object' && json !== null && !Array.isArray(json)) {
+    if ('mediaType' in json || 'media_type' in json) return [fromBundle(json as JsonObject, verifiers)];
+    if ('payloadType' in json || 'payload_type' in json) return fromEnvelope(json, verifiers);
+  }
+  throw new ClientError(
+    'malformed',
+    'the file is neither a Sigstore bundle nor a DSSE envelope. For a plain signature use --digest, --signature and --key',
+  );
+}
+
+/** @throws ClientError `usage` for a digest of another length than the key signs; `bad-signature` */
+export function fromDigest(digest: Uint8Array, signature: Uint8Array, verifier: Verifier): Submission {
+  const { digest: algorithm, digestSize } = verifier.publicKey;
+  if (digest.length !== digestSize) {
+    throw new ClientError(
+      'usage',
+      `the digest has ${digest.length} bytes; this kind of key signs ${algorithm}, of ${digestSize} bytes`,
+    );
+  }
+  const messageDigest = { algorithm, digest: encodeBase64(digest) };
+  const bundle = {
+    mediaType: BUNDLE_TYPE,
+    verificationMaterial: materialOf(verifier),
+    messageSignature: { messageDigest, signature: encodeBase64(signature) },
+  };
+  return submission(digest, signature, verifier, bundle, false);
+}
+
+/**
+ * A submission out of its bundle, as it was kept.
+ *
+ * @param given one verifier where the bundle carries no certificate, else none
+ * @throws ClientError the codes of `parseSigned`
+ */
+export function fromBundle(json: JsonObject, given: readonly Verifier[]): Submission {
+  const { content, signer, entries } = parseBundle(encodeUtf8(JSON.stringify(json)));
+  if (entries.length > 0) {
+    throw new ClientError(
+      'unsupported',
+      'the bundle holds the proof of a log entry already: there is nothing to submit',
+    );
+  }
+  const { verificationMaterial, ...rest } = object(json, 'the bundle', [
+    'mediaType',
+    'verificationMaterial',
+    'messageSignature',
+    'dsseEnvelope',
+  ]);
+  const { tlogEntries: _, ...material } = object(verificationMaterial, 'verificationMaterial', [
+    'publicKey',
+    'certificate',
+    'x509CertificateChain',
+    'tlogEntries',
+    'timestampVerificationData',
+  ]);
+  const mediaType = BUNDLE_TYPES.get(rest.mediaType as string);
+  const bundle = { ...rest, mediaType, verificationMaterial: material };
+  if (signer.kind === 'certificate' && given.length > 0) {
+    throw new ClientError('usage', 'the bundle carries its certificate: leave out --key and --certificate');
+  }
+  const [verifier, ...more] = signer.kind === 'certificate' ? [certificateVerifier(signer.certificate)] : given;
+  if (verifier === undefined || more.length > 0) {
+    throw new ClientError(
+      'usage',
+      'the bundle does not hold the key that signed it: name it, and no other, with --key',
+    );
+  }
+  const { publicKey } = verifier;
+  if (content.kind === 'dsse') {
+    const message = preAuthEncoding(content.payloadType, content.payload);
+    return submission(hashOf(message, publicKey), content.signature, verifier, bundle, true);
+  }
+  if (content.digest === undefined) throw malformed('messageSignature.messageDigest', 'is missing');
+  if (content.digest.algorithm !== publicKey.digest || content.digest.value.length !== DIGEST_SIZE[publicKey.digest]) {
+    throw new ClientError(
+      'unsupported',
+      `the bundle is about a ${content.digest.algorithm} digest; of a key of the kind ${publicKey.name} logs take ${publicKey.digest}`,
+    );
+  }
+  return submission(content.digest.value, content.signature, verifier, bundle, true);
+}
+
+function fromEnvelope(json: object, verifiers: readonly Verifier[]): Submission[] {
+  if (verifiers.length === 0) {
+    throw new ClientError(
+      'usage',
+      'a DSSE envelope does not hold the keys that signed it: name them with --key or --certificate',
+    );
+  }
+  const { message, signatures, payload, payloadType } = readEnvelope(json);
+  if (signatures.length === 0) throw malformed('signatures', 'is empty: there is nothing to log');
+  const used = new Set<Verifier>();
+  const submissions = signatures.map(({ sig, keyid }, at) => {
+    const verifier = verifiers.find(({ publicKey }) => publicKey.verify(hashOf(message, publicKey), sig));
+    if (verifier === undefined) throw badSignature(`signature ${at + 1} of the envelope`, verifiers);
+    used.add(verifier);
+    const one = { sig: encodeBase64(sig), ...(keyid === undefined ? {} : { keyid }) };
+    const dsseEnvelope = { payload, payloadType, signatures: [one] };
+    const bundle = { mediaType: BUNDLE_TYPE, verificationMaterial: materialOf(verifier), dsseEnvelope };
+    return submission(hashOf(message, verifier.publicKey), sig, verifier, bundle, false);
+  });
+  if (used.size < verifiers.length) {
+    throw new ClientError('bad-signature', 'one of the given keys and certificates signed nothing in the envelope');
+  }
+  return submissions;
+}
+
+function readEnvelope(value: object) {
+  const envelope = object(value, 'the envelope', ['payload', 'payloadType', 'signatures']);
+  const payload = bytes(envelope.payload, 'payload');
+  const payloadType = string(envelope.payloadType, 'payloadType');
+  const signatures = array(envelope.signatures, 'signatures', 16).map((item, at) => {
+    const { sig, keyid } = object(item, `signatures[${at}]`, ['sig', 'keyid']);
+    return {
+      sig: bytes(sig, `signatures[${at}].sig`),
+      keyid: keyid === undefined ? undefined : string(keyid, `signatures[${at}].keyid`),
+    };
+  });
+  return { message: preAuthEncoding(payloadType, payload), signatures, payload: encodeBase64(payload), payloadType };
+}
+
+function submission(
+  digest: Uint8Array,
+  signature: Uint8Array,
+  verifier: Verifier,
+  bundle: JsonObject,
+  fromBundle: boolean,
+): Submission {
+  if (!verifier.publicKey.verify(digest, signature)) throw badSignature('the signature', [verifier]);
+  return { signed: { digest, signature, ...verifier }, bundle, fromBundle };
+}
+
+/** CreateEntryRequest in proto3 JSON. The same submission always gives the same text. */
+export function requestOf({ signed }: Submission): string {
+  return createEntryRequest(signed);
+}
+
+/** The canonical entry that the log must make of it (RFC 8785). */
+export function entryOf({ signed }: Submission): Uint8Array {
+  return canonicalEntry(signed);
+}
+
+/** The bundle with its proof, as a file. */
+export function completeBundle({ bundle }: Submission, entry: LogEntry): Uint8Array {
+  const { mediaType, verificationMaterial, ...content } = bundle;
+  const complete = {
+    mediaType,
+    verificationMaterial: { ...(verificationMaterial as object), tlogEntries: [formatLogEntry(entry)] },
+    ...content,
+  };
+  return encodeUtf8(`${JSON.stringify(complete, undefined, 2)}\n`);
+}
+
+/** A signature file: DER or raw bytes, or their base64, as cosign writes it. */
+export function parseSignature(file: Uint8Array): Uint8Array {
+  try {
+    return decodeBase64(decodeUtf8(file).trim());
+  } catch {
+    return file;
+  }
+}
+
+function materialOf({ publicKey, certificate }: Verifier): JsonObject {
+  return certificate === undefined
+    ? { publicKey: { hint: keyHint(publicKey) } }
+    : { certificate: { rawBytes: encodeBase64(certificate) } };
+}
+
+function hashOf(message: Uint8Array, { digest }: PublicKey): Uint8Array {
+  return createHash(HASH_NAME[digest]).update(message).digest();
+}
+
+let native: Primitives | undefined;
+
+/** In JavaScript a signature takes milliseconds, and of a queue each is checked several times. */
+function primitives(): Primitives {
+  if (native === undefined) {
+    const { verifyDigest } = digestVerifier();
+    native = {
+      ...noblePrimitives,
+      verifyDigest: (key, _hash, digest, signature) => verifyDigest(parseNative(key.spki), digest, signature),
+    };
+  }
+  return native;
+}
+
+function badSignature(what: string, verifiers: readonly Verifier[]): ClientError {
+  const pure = verifiers.some(({ publicKey }) => publicKey.info.kind === 'ed25519')
+    ? '. Of Ed25519 logs take the form Ed25519ph, over the SHA-512 digest: a plain Ed25519 signature cannot be logged'
+    : '';
+  const by = verifiers.length > 1 ? 'keys' : 'key or certificate';
+  return new ClientError('bad-signature', `${what} does not verify with the given ${by}, and is not sent${pure}`);
+}
