@@ -9,6 +9,7 @@ import { Value } from 'typebox/value';
 import { decodeUtf8, encodeUtf8 } from '../merkle/bytes.ts';
 import { readFileIfThere, writeFileDurable } from '../merkle/runtime/files.ts';
 import { ServerError } from './errors.ts';
+import type { EntryKind } from './types.ts';
 
 /** Goes up when an older Stele could not read, or would damage, what a newer one writes. */
 export const FORMAT = 1;
@@ -18,6 +19,8 @@ const Identity = Type.Object(
     format: Type.Integer({ minimum: 1 }),
     origin: Type.String({ minLength: 1, maxLength: 255 }),
     verifierKeys: Type.Array(Type.String(), { minItems: 1, maxItems: 8 }),
+    /** Absent for a log of signed entries. */
+    entries: Type.Optional(Type.Literal('raw')),
     /** A backup: `stele log restore` makes a data directory of it, and only that. */
     copy: Type.Boolean(),
   },
@@ -78,6 +81,16 @@ export function checkOwner(dir: string, found: Identity, origin: string): void {
         'started from one: run `stele log restore` with the newest checkpoint known from elsewhere.',
     );
   }
+}
+
+/** Refuses to take opaque entries into a log of signed ones, where nobody could tell them apart, and the other way round. */
+export function checkEntries(dir: string, found: Identity, entries: EntryKind): void {
+  const began: EntryKind = found.entries ?? 'signed';
+  if (began === entries) return;
+  throw new ServerError(
+    'config',
+    `the log in ${dir} began with \`entries: ${began}\`, and \`${entries}\` is configured: set it back, or begin another log.`,
+  );
 }
 
 /** Refuses another own key than the log began with. Keys beside it may come and go: they sign for witnesses only. */

@@ -3,6 +3,8 @@
  *
  * It has no say in whether the log takes entries: `IntakeHost` tells it, and is told of commits and of failures.
  */
+import { leafHash } from '../merkle/rfc6962.ts';
+import { fastSha256 } from '../merkle/runtime/hash.ts';
 import { Dedup } from './dedup.ts';
 import { RequestError } from './errors.ts';
 import type { LogOptions } from './log.ts';
@@ -27,7 +29,7 @@ export interface IntakeHost {
   fail(error: unknown, tree: CommittedTree): void;
 }
 
-type IntakeOptions = Pick<LogOptions, 'ingest' | 'batch' | 'limits' | 'metrics' | 'logger'>;
+type IntakeOptions = Pick<LogOptions, 'entries' | 'ingest' | 'batch' | 'limits' | 'metrics' | 'logger'>;
 
 /** An entry on its way from ingest to its commit, and all who wait for it. */
 class Pending {
@@ -93,6 +95,28 @@ export class Intake {
       const outcomes = await Promise.all(ingested.items.map((item) => this.#logItem(item)));
       metrics.stage('total').observe((performance.now() - started) / 1000);
       return outcomes;
+    } finally {
+      this.#outstanding--;
+      metrics.outstanding.set(this.#outstanding);
+    }
+  }
+
+  /** See `LogService.add`. */
+  async add(body: Uint8Array): Promise<number> {
+    if (this.#options.entries !== 'raw') {
+      throw new RequestError('not-found', 'this log takes signed entries only');
+    }
+    this.#admit();
+    this.#outstanding++;
+    const { metrics } = this.#options;
+    metrics.outstanding.set(this.#outstanding);
+    const started = performance.now();
+    try {
+      const { index, duplicate } = await this.#place({ body, leafHash: leafHash(body, fastSha256) });
+      if (duplicate) metrics.duplicates.inc();
+      else this.#taken--;
+      metrics.stage('total').observe((performance.now() - started) / 1000);
+      return index;
     } finally {
       this.#outstanding--;
       metrics.outstanding.set(this.#outstanding);

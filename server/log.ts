@@ -21,7 +21,7 @@ import type { TileStore } from './store/types.ts';
 import { CommittedTree, type Stores } from './tree/committed.ts';
 import { checkExtends, openPublished } from './tree/published.ts';
 import type { TreeReader } from './tree/reader.ts';
-import type { Encoding, IngestedBody, LoggedEntry, LogInfo, LogService, Outcome } from './types.ts';
+import type { Encoding, EntryKind, IngestedBody, LoggedEntry, LogInfo, LogService, Outcome } from './types.ts';
 
 export interface LogLimits {
   /** New entries that were taken and are not answered yet. */
@@ -46,6 +46,7 @@ export interface LogOptions {
   readonly minPublishIntervalMs?: number;
   /** A witness proved that this log signed another history: it stops until its operator acts. `evidence` is the note. */
   readonly onConflict?: (error: ServerError, evidence: string) => Promise<void>;
+  readonly entries?: EntryKind;
   readonly ingest: { ingest(body: Uint8Array, encoding: Encoding): Promise<IngestedBody> };
   readonly batch: SequencerOptions;
   readonly limits: LogLimits;
@@ -173,7 +174,7 @@ export class Log implements LogService {
 
   get info(): LogInfo {
     const { origin, verifierKeys, logId } = this.#options.signer;
-    return { origin, verifierKeys, logId, status: this.#tree.state.status };
+    return { origin, verifierKeys, logId, status: this.#tree.state.status, entries: this.#options.entries ?? 'signed' };
   }
 
   get publishedSize(): number {
@@ -186,6 +187,10 @@ export class Log implements LogService {
 
   submit(body: Uint8Array, encoding: Encoding): Promise<readonly Outcome[]> {
     return this.#intake.submit(body, encoding);
+  }
+
+  add(body: Uint8Array): Promise<number> {
+    return this.#intake.add(body);
   }
 
   tile(level: number, index: number, width: number): Promise<Uint8Array | undefined> {

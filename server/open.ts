@@ -11,7 +11,7 @@ import { WitnessMetrics } from './cosign/metrics.ts';
 import { readPolicy } from './cosign/policy.ts';
 import { Cosigner } from './cosign.ts';
 import { ServerError } from './errors.ts';
-import { checkKeys, checkOwner, FORMAT, readIdentity, writeIdentity } from './identity.ts';
+import { checkEntries, checkKeys, checkOwner, FORMAT, readIdentity, writeIdentity } from './identity.ts';
 import { createIngest } from './ingest/ingest.ts';
 import { openKeys } from './keys.ts';
 import { layout, openDirStores } from './layout.ts';
@@ -48,7 +48,10 @@ export async function openLog({ config, logger, onFatal }: OpenLogOptions): Prom
     await checkHalted(config.data);
     const metrics = new Metrics();
     const found = await readIdentity(config.data);
-    if (found !== undefined) checkOwner(config.data, found, config.origin);
+    if (found !== undefined) {
+      checkOwner(config.data, found, config.origin);
+      checkEntries(config.data, found, config.entries);
+    }
     const policy = config.policy === undefined ? undefined : await readPolicy(config.policy);
     const keys = await openKeys({
       config,
@@ -60,7 +63,12 @@ export async function openLog({ config, logger, onFatal }: OpenLogOptions): Prom
     const mldsa = config.mldsaKey === undefined ? undefined : await openMldsaSigner(config.mldsaKey);
     const signer = new CheckpointSigner(config.origin, keys, mldsa);
     closers.push(() => signer.close());
-    const identity = { format: FORMAT, origin: config.origin, verifierKeys: [...signer.verifierKeys] };
+    const identity = {
+      format: FORMAT,
+      origin: config.origin,
+      verifierKeys: [...signer.verifierKeys],
+      ...(config.entries === 'raw' ? { entries: config.entries } : {}),
+    };
     if (found !== undefined) checkKeys(config.data, found, identity.verifierKeys);
     if (found?.verifierKeys.join() !== identity.verifierKeys.join()) {
       await writeIdentity(config.data, { ...identity, copy: false });
@@ -70,7 +78,8 @@ export async function openLog({ config, logger, onFatal }: OpenLogOptions): Prom
     if (cosigner !== undefined) closers.push(async () => cosigner.close());
 
     const ingest = createIngest({
-      threads: config.ingest.threads,
+      // Opaque entries need no checks.
+      threads: config.entries === 'raw' ? 1 : config.ingest.threads,
       limits: { bulkItems: config.limits.bulkItems },
     });
     closers.push(() => ingest.close());
@@ -87,6 +96,7 @@ export async function openLog({ config, logger, onFatal }: OpenLogOptions): Prom
         writeFileDurable(layout.halted(config.data), Buffer.from(`${error.message}\n\n${evidence}`)).catch((cause) =>
           logger.error({ err: cause }, 'the reason to stop could not be stored'),
         ),
+      entries: config.entries,
       ingest,
       batch: { maxSize: config.batch.maxSize, maxAgeMs: config.batch.maxAge },
       limits: {

@@ -2,6 +2,9 @@
 import type { RequestError, RequestErrorCode } from './errors.ts';
 import type { LogStatus, NewEntry } from './store/types.ts';
 
+/** What a log takes: signed entries of Rekor v2, or opaque ones. */
+export type EntryKind = 'signed' | 'raw';
+
 /** How a request body is to be read: one CreateEntryRequest, or `{"requests": [...]}` of up to `limits.bulkItems`. */
 export type Encoding = 'json' | 'protobuf' | 'json-batch' | 'protobuf-batch';
 
@@ -48,6 +51,7 @@ export interface LogInfo {
   /** SHA-256 log ID of WIRE.md ("Origin and log ID"), 32 bytes. */
   readonly logId: Uint8Array;
   readonly status: LogStatus;
+  readonly entries: EntryKind;
 }
 
 /** What the HTTP layer needs from the log; `Log` in log.ts is the one that runs. */
@@ -60,6 +64,11 @@ export interface LogService {
    * (`malformed`, `too-large`, `pushback`, `frozen`, `draining`); else resolves with an outcome an item.
    */
   submit(body: Uint8Array, encoding: Encoding): Promise<readonly Outcome[]>;
+  /**
+   * Appends `body`, 1 to 65,535 bytes, as it is; resolves with its index once it is committed. Publication follows. The
+   * same bytes again get the index that they have. Only where `info.entries` is `raw`; rejects with `RequestError`.
+   */
+  add(body: Uint8Array): Promise<number>;
   /** The published checkpoint: a signed note, as text. */
   readonly checkpoint: string;
   /** Tile at level 0..63: `width` hashes of 32 bytes, or undefined where the published tree does not have it. */

@@ -4,7 +4,7 @@ import type { LoggedEntry } from '../../server/types.ts';
 import { ENTRY_BYTES } from './inputs.ts';
 import { type Micro, repeat } from './micro.ts';
 
-const encoder = new EntryEncoder(randomBytes(32));
+const encoder = new EntryEncoder({ logId: randomBytes(32), entries: 'signed' });
 const proof = {
   treeSize: 70_100,
   root: randomBytes(32),

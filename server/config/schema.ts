@@ -180,6 +180,12 @@ export const ConfigSchema = Type.Object({
       }),
     ),
   }),
+  entries: choice(['signed', 'raw'], {
+    description:
+      'What the log takes: `signed` is the write API of Rekor v2, with every signature checked; `raw` is opaque bytes at `POST /add`, with nothing checked, and no signed entries.',
+    default: 'signed',
+    danger: 'Fixed once the log has started. Anybody who can reach the port of a `raw` log can log whatever they like.',
+  }),
   duplicates: choice(['return', 'conflict'], {
     description:
       'What a client gets for an entry that is already in the log: `return` is 201 with that entry and its proof, `conflict` is 409 as rekor-tiles answers.',

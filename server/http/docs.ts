@@ -156,6 +156,14 @@ export const docs = {
       ...writeErrors,
     },
   },
+  add: {
+    summary: 'Log opaque bytes and wait until they are durable',
+    description:
+      'Only a log with `entries: raw` has it. The body, 1 to 65,535 bytes, is the entry. It is in the next published checkpoint; its proof is at /stele/v1/entries/{index} then.',
+    tags: tags.write,
+    body: { content: content({ 'application/octet-stream': binary }) },
+    response: { 200: ok('The index of the entry, in decimal', { 'text/plain': text }), ...writeErrors },
+  },
   checkpoint: {
     summary: 'The published checkpoint',
     description: 'A signed note (c2sp.org/tlog-checkpoint) with every cosignature that the log has.',

@@ -18,11 +18,14 @@ import { MAX_PROOF } from '../../merkle/proof.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
 import { REQUEST_ERRORS, RequestError } from '../errors.ts';
 import { BatchCreateEntriesResponse, TransparencyLogEntry } from '../protobuf.ts';
-import type { LoggedEntry, Outcome } from '../types.ts';
+import type { EntryKind, LoggedEntry, LogInfo, Outcome } from '../types.ts';
 import { errorJson } from './errors.ts';
 
-const KIND = 'hashedrekord';
-const VERSION = '0.0.2';
+/** `kindVersion` of the entries that a log takes. */
+export const KIND_VERSION = {
+  signed: { kind: 'hashedrekord', version: '0.0.2' },
+  raw: { kind: 'raw', version: '0.0.1' },
+} as const satisfies Record<EntryKind, { kind: string; version: string }>;
 
 export function base64(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
@@ -51,6 +54,7 @@ function byteText(text: string): string {
 
 export class EntryEncoder {
   readonly #logId: Uint8Array;
+  readonly #kindVersion: { readonly kind: string; readonly version: string };
   /** From the log's ID to the proof: the same in every entry. */
   readonly #middle: string;
   #checkpoint = '';
@@ -59,11 +63,12 @@ export class EntryEncoder {
   #tree = '';
   #envelope = '""';
 
-  /** `logId`: 32 bytes. */
-  constructor(logId: Uint8Array) {
+  constructor({ logId, entries }: Pick<LogInfo, 'logId' | 'entries'>) {
     this.#logId = logId;
+    this.#kindVersion = KIND_VERSION[entries];
+    const { kind, version } = this.#kindVersion;
     this.#middle =
-      `","logId":{"keyId":"${base64(logId)}"},"kindVersion":{"kind":"${KIND}","version":"${VERSION}"},` +
+      `","logId":{"keyId":"${base64(logId)}"},"kindVersion":{"kind":"${kind}","version":"${version}"},` +
       '"integratedTime":"0","inclusionPromise":null,"inclusionProof":{"logIndex":"';
   }
 
@@ -109,7 +114,7 @@ export class EntryEncoder {
     return {
       logIndex: index,
       logId: { keyId: this.#logId },
-      kindVersion: { kind: KIND, version: VERSION },
+      kindVersion: this.#kindVersion,
       inclusionProof: {
         logIndex: index,
         rootHash: proof.root,

@@ -5,7 +5,7 @@ import { parseDecimal } from '../../merkle/bytes.ts';
 import { RequestError } from '../errors.ts';
 import type { HttpContext } from './app.ts';
 import { docs, NumberText } from './docs.ts';
-import { base64, EntryEncoder } from './entry.ts';
+import { base64, EntryEncoder, KIND_VERSION } from './entry.ts';
 import { notFound, sendJson } from './errors.ts';
 
 /** WIRE.md's registry, as a client needs it to choose a key. */
@@ -18,10 +18,10 @@ const KEY_TYPES = [
   { keyDetails: 'PKIX_RSA_PKCS1V15_4096_SHA256', number: 11, digest: 'SHA2_256' },
   { keyDetails: 'PKIX_ED25519_PH', number: 8, digest: 'SHA2_512' },
 ];
-const KINDS = [{ kind: 'hashedrekord', version: '0.0.2', requests: ['hashedRekordRequestV002', 'dsseRequestV002'] }];
+const REQUESTS = { signed: ['hashedRekordRequestV002', 'dsseRequestV002'], raw: ['/add'] };
 
 export function queryRoutes(app: FastifyInstance, { log, options }: HttpContext): void {
-  const encoder = new EntryEncoder(log.info.logId);
+  const encoder = new EntryEncoder(log.info);
 
   app.get<{ Params: { index: string } }>(
     '/stele/v1/entries/:index',
@@ -62,7 +62,7 @@ export function queryRoutes(app: FastifyInstance, { log, options }: HttpContext)
   );
 
   app.get('/stele/v1/log', { config: { docs: docs.log } }, (_request, reply) => {
-    const { origin, verifierKeys, logId, status } = log.info;
+    const { origin, verifierKeys, logId, status, entries } = log.info;
     const info = {
       origin,
       verifierKeys,
@@ -70,8 +70,8 @@ export function queryRoutes(app: FastifyInstance, { log, options }: HttpContext)
       status,
       size: log.publishedSize,
       limits: { bodyBytes: options.bodyBytes, entryBytes: MAX_ENTRY, bulkItems: options.bulkItems },
-      kinds: KINDS,
-      keyTypes: KEY_TYPES,
+      kinds: [{ ...KIND_VERSION[entries], requests: REQUESTS[entries] }],
+      keyTypes: entries === 'signed' ? KEY_TYPES : [],
     };
     sendJson(reply.header('cache-control', 'no-cache'), JSON.stringify(info));
   });

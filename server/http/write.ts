@@ -3,9 +3,12 @@
  *
  * The body goes to the log as bytes. `Content-Type: application/x-protobuf` alone means binary; anything else, also
  * nothing, is JSON. Errors are JSON in both.
+ *
+ * A log of opaque entries has `POST /add` in their place: bytes in, the index in decimal out.
  */
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { MAX_ENTRY } from '../../merkle/bundle.ts';
 import { REQUEST_ERRORS, RequestError } from '../errors.ts';
 import type { LogService, Outcome } from '../types.ts';
 import type { HttpContext } from './app.ts';
@@ -23,18 +26,43 @@ declare module 'fastify' {
 
 const PROTOBUF = 'application/x-protobuf';
 
+/** The routes for what this log takes: signed entries, or opaque ones. */
 export function writeRoutes(app: FastifyInstance, context: HttpContext): void {
   const { log, options, metrics, budget } = context;
-  const encoder = new EntryEncoder(log.info.logId);
-  app.decorateRequest('binary', false);
-
+  const raw = log.info.entries === 'raw';
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request: FastifyRequest, payload: IncomingMessage) =>
-    readBody(payload, options.bodyBytes, budget).catch((error: RequestError) => {
+    readBody(payload, raw ? MAX_ENTRY : options.bodyBytes, budget).catch((error: RequestError) => {
       metrics.refused(error.code);
       throw error;
     }),
   );
+  if (raw) rawRoutes(app, context);
+  else signedRoutes(app, context);
+}
+
+/** `POST /add`: what load tools written for tiled logs send, and the index in decimal that they expect. */
+function rawRoutes(app: FastifyInstance, context: HttpContext): void {
+  const { log, metrics, budget } = context;
+  app.post('/add', { onRequest: gate(context), config: { docs: docs.add } }, async (request, reply) => {
+    const body = request.body as Buffer | undefined;
+    if (body === undefined || body.length === 0) {
+      metrics.refused('invalid-entry');
+      throw new RequestError('invalid-entry', 'the body is empty: send the bytes to be logged');
+    }
+    try {
+      const index = await log.add(body);
+      return reply.type('text/plain; charset=utf-8').send(String(index));
+    } finally {
+      budget.release(body.length);
+    }
+  });
+}
+
+function signedRoutes(app: FastifyInstance, context: HttpContext): void {
+  const { log, options, budget } = context;
+  const encoder = new EntryEncoder(log.info);
+  app.decorateRequest('binary', false);
 
   /** Runs `work` with the body, and gives its bytes back to the budget at the end. */
   const withBody = async (request: FastifyRequest, encoding: Parameters<LogService['submit']>[1]) => {
@@ -46,20 +74,10 @@ export function writeRoutes(app: FastifyInstance, context: HttpContext): void {
     }
   };
 
-  const before = (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void) => {
-    const { headers } = request.raw;
-    request.binary = isProtobuf(headers['content-type']);
-    // Fastify answers 415 to what is not a media type; here every body has the same parser.
-    headers['content-type'] = 'application/octet-stream';
-    if (log.info.status !== 'open') {
-      metrics.refused('frozen');
-      done(new RequestError('frozen', FROZEN_TEXT));
-    } else if (context.draining()) {
-      metrics.refused('draining');
-      done(new RequestError('draining', 'the log is stopping; retry'));
-    } else {
-      done();
-    }
+  const open = gate(context);
+  const before = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => {
+    request.binary = isProtobuf(request.raw.headers['content-type']);
+    open(request, reply, done);
   };
 
   app.post(
@@ -93,6 +111,23 @@ export function writeRoutes(app: FastifyInstance, context: HttpContext): void {
         : sendJson(reply, encoder.batchJson(outcomes));
     },
   );
+}
+
+/** Lets a request through to its body where the log takes entries now. */
+function gate({ log, metrics, draining }: HttpContext) {
+  return (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void) => {
+    // Fastify answers 415 to what is not a media type; here every body has the same parser.
+    request.raw.headers['content-type'] = 'application/octet-stream';
+    if (log.info.status !== 'open') {
+      metrics.refused('frozen');
+      done(new RequestError('frozen', FROZEN_TEXT));
+    } else if (draining()) {
+      metrics.refused('draining');
+      done(new RequestError('draining', 'the log is stopping; retry'));
+    } else {
+      done();
+    }
+  };
 }
 
 function isProtobuf(contentType: string | undefined): boolean {

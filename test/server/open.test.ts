@@ -55,6 +55,18 @@ describe('the start', () => {
     expect((await start()).verifierKeys).toEqual(first.verifierKeys);
   });
 
+  it('stops where a log of signed entries is to take opaque ones, and the other way round', async () => {
+    await start();
+    await stop();
+    await expect(start({ entries: 'raw' })).rejects.toMatchObject({ code: 'config' });
+    data = join(root.path, 'raw');
+    const raw = await start({ entries: 'raw' });
+    expect((await fetch(`${raw.url}/add`, { method: 'POST', body: 'bytes' })).status).toBe(200);
+    await stop();
+    await expect(start()).rejects.toMatchObject({ code: 'config', message: expect.stringContaining('entries: raw') });
+    expect((await start({ entries: 'raw' })).verifierKeys).toEqual(raw.verifierKeys);
+  });
+
   it('stops at a directory of another origin', async () => {
     await start();
     await stop();

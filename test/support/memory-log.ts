@@ -43,7 +43,8 @@ export class MemoryLog implements LogService {
 
   get info(): LogInfo {
     const { status } = this;
-    return { origin: this.#origin, verifierKeys: [formatVerifierKey(this.#vkey)], logId: logId(this.#vkey), status };
+    const verifierKeys = [formatVerifierKey(this.#vkey)];
+    return { origin: this.#origin, verifierKeys, logId: logId(this.#vkey), status, entries: 'signed' };
   }
 
   get publishedSize(): number {
@@ -61,6 +62,10 @@ export class MemoryLog implements LogService {
     return placed.map((at) =>
       at instanceof RequestError ? { error: at } : { entry: this.#logged(at.index, at.duplicate) },
     );
+  }
+
+  async add(): Promise<number> {
+    throw new RequestError('not-found', 'a log of signed entries takes no others');
   }
 
   async tile(level: number, index: number, width: number): Promise<Uint8Array | undefined> {
