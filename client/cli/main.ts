@@ -47,6 +47,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./verify.ts')).verifyCommand(),
   },
   {
+    name: 'audit',
+    summary: 'rebuild the tree of a whole log, and check all that it serves',
+    load: async () => (await import('./audit.ts')).auditCommand(),
+  },
+  {
     name: 'log',
     summary: "check, export, freeze, back up or restore a log's data",
     load: async () => (await import('./log.ts')).logCommand(),

@@ -1,0 +1,165 @@
+/** `stele audit`: rebuild the tree of a whole log and hold everything that it serves against it. */
+import { availableParallelism } from 'node:os';
+import { Command } from 'commander';
+import { encodeBase64 } from '../../merkle/bytes.ts';
+import { MAX_POLICY } from '../../merkle/policy.ts';
+import type { AuditReport } from '../audit/types.ts';
+import { ClientError, printable } from '../errors.ts';
+import { readWhole } from './files.ts';
+import { startProgress } from './progress.ts';
+import { exitStatus, print, reportError } from './report.ts';
+import { stopSignals } from './signals.ts';
+
+interface AuditCommandOptions {
+  readonly logKey?: string;
+  readonly policy?: string;
+  readonly signatures?: boolean;
+  readonly state?: string;
+  readonly newOnly?: boolean;
+  readonly threads?: string;
+  readonly timeout: string;
+  readonly json?: boolean;
+}
+
+const HELP = `
+The log is any that serves c2sp.org/tlog-tiles, or a directory with its checkpoint and tile/. Without --log-key and --policy
+nobody vouches for its checkpoint, and only its own agreement with itself is checked.
+
+With --state an audit that was interrupted goes on where it was, and later ones refuse a log that does not continue what it
+has shown before. Keep the file: it holds the checkpoints.
+
+Exit status: 0 everything holds, 1 something does not, 2 it could not be tried, 130 interrupted.
+
+Examples:
+  stele audit https://log.example.com --log-key 'log.example.com+1a2b3c4d+AbCd…' --state log.example.com.audit
+  stele audit https://log.example.com --policy trust/policy --signatures
+  stele audit /srv/export --json`;
+
+export function auditCommand(): Command {
+  return new Command('audit')
+    .description('Rebuild the tree of a whole log, and check every tile, the checkpoint and what was seen before')
+    .argument('<url|dir>', 'the log: its URL, or a directory of its files')
+    .option('--log-key <vkey>', "the log's verifier key: the checkpoint must be signed with it")
+    .option('--policy <path>', 'trust policy (tlog-policy): its log must have signed, its quorum of witnesses cosigned')
+    .option('--signatures', 'check the signature in every entry too (hashedrekord 0.0.2)')
+    .option('--state <path>', 'file that remembers checkpoints and how far the audit came')
+    .option('--new-only', 'with --state: check only what is new since the last audit that came to its end')
+    .option('--threads <n>', 'threads that hash (default: one for each processor)')
+    .option('--timeout <seconds>', 'how long one answer of the log may take', '30')
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', HELP)
+    .action(audit);
+}
+
+async function audit(location: string, options: AuditCommandOptions): Promise<void> {
+  try {
+    const report = await run(location, options);
+    if (report.corruption === undefined) {
+      print(options.json, toJson(report), found(report, options));
+      return;
+    }
+    const { code, message } = report.corruption;
+    if (options.json === true) {
+      const result = { ok: false, error: { code, message }, ...toJson(report) };
+      process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
+    }
+    process.stderr.write(`stele: error [${code}]: ${printable(message)}\n`);
+    if (options.json !== true) process.stdout.write(`${corrupt(report).join('\n')}\n`);
+    process.exitCode = 1;
+  } catch (error) {
+    // Nothing is known to be wrong with the log where it could not be read to its end.
+    if (exitStatus(error) !== 1) throw error;
+    reportError(error, options.json === true);
+    process.exitCode = 2;
+  }
+}
+
+async function run(location: string, options: AuditCommandOptions): Promise<AuditReport> {
+  const { auditLog } = await import('../audit/audit.ts');
+  const { openSource } = await import('../tiles/source.ts');
+  const { parseTrustPolicy } = await import('../quorum.ts');
+  const threads = whole(options.threads ?? String(availableParallelism()), '--threads', 256);
+  const timeoutMs = whole(options.timeout, '--timeout', 86_400) * 1000;
+  const policy =
+    options.policy === undefined ? undefined : parseTrustPolicy(await readWhole(options.policy, MAX_POLICY));
+  const stop = new AbortController();
+  void stopSignals().then(() => stop.abort());
+  const source = openSource(location, { timeoutMs });
+  const progress = startProgress(`auditing ${printable(source.name)}`, 'entries');
+  try {
+    return await auditLog(source, {
+      logKey: options.logKey,
+      policy,
+      signatures: options.signatures === true,
+      stateFile: options.state,
+      newOnly: options.newOnly === true,
+      threads,
+      signal: stop.signal,
+      onProgress: ({ entries, total }) => progress.update(entries, total),
+    });
+  } finally {
+    progress.stop();
+    await source.close();
+  }
+}
+
+function toJson({ tree, ...report }: AuditReport): object {
+  if (tree === undefined) return report;
+  return { ...report, tree: { origin: tree.origin, size: tree.size, root: encodeBase64(tree.root) } };
+}
+
+function found(report: AuditReport, { policy }: AuditCommandOptions): string[] {
+  const { tree, signedBy, cosigned, from, signatures, extended } = report;
+  const { origin, size, root } = tree!;
+  const checked = [
+    `  tree        ${size} entries, every tile of every level; root ${encodeBase64(root)}`,
+    ...(from === 0 ? [] : [`              the first ${from} entries in an earlier run`]),
+    ...signedBy.map((key) => `  checkpoint  signed by ${printable(key)}`),
+    ...cosigned.map(
+      ({ verifierKey, timestamp }) =>
+        `  cosigned    ${new Date(timestamp * 1000).toISOString()} by ${printable(verifierKey)}`,
+    ),
+    ...(policy === undefined ? [] : [`  quorum      met, as ${printable(policy)} asks`]),
+    ...(extended.length === 0
+      ? []
+      : [`  history     continues the tree seen before, of ${extended.join(', ')} entries`]),
+    ...(signatures === undefined
+      ? []
+      : [
+          `  signatures  ${signatures.verified} in entries verify; ${signatures.notChecked} entries of other kinds were not checked`,
+        ]),
+  ];
+  const open = [
+    ...(signedBy.length > 0 ? [] : ['whose log it is: nobody vouches for the checkpoint (give --log-key or --policy)']),
+    ...(cosigned.length > 0
+      ? []
+      : ['that the log shows everybody the same tree: no witness was checked (give --policy)']),
+    ...(signatures === undefined ? ['that the signatures in the entries hold (give --signatures)'] : []),
+    'what the entries say: that is for the one whose name they carry to see',
+  ];
+  return [
+    `OK: the ${size} entries of ${printable(origin)} are the tree of its checkpoint`,
+    '',
+    'Checked:',
+    ...checked,
+    '',
+    'Not proven:',
+    ...open.map((line) => `  ${line}`),
+  ];
+}
+
+function corrupt({ corruption, entries, tree, source }: AuditReport): string[] {
+  const { path, index } = corruption!;
+  return [
+    `CORRUPT: ${printable(source)}`,
+    `  first bad   ${printable(path)}${index === undefined ? '' : `, entry ${index}`}`,
+    ...(tree === undefined ? [] : [`  before it   ${entries} of ${tree.size} entries hash into their tiles`]),
+  ];
+}
+
+function whole(text: string, what: string, most: number): number {
+  if (!/^[1-9][0-9]{0,5}$/.test(text) || Number(text) > most) {
+    throw new ClientError('usage', `${what} is a whole number from 1 to ${most}`);
+  }
+  return Number(text);
+}
