@@ -35,7 +35,8 @@ export function reportError(error: unknown, json: boolean): void {
 /** One line on stderr for one of many files, the others of which may be well. */
 export function reportFailed(file: string, error: unknown): void {
   const { code, message } = describe(error);
-  process.stderr.write(`stele: error [${code}]: ${printable(file)}: ${message}\n`);
+  const named = message.startsWith(file) ? message : `${printable(file)}: ${message}`;
+  process.stderr.write(`stele: error [${code}]: ${named}\n`);
 }
 
 /** The result of a command: `lines` for people, or the object for scripts. */
@@ -59,7 +60,8 @@ export function shellWord(text: string): string {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-function describe(error: unknown): Described {
+/** What an error says to people and scripts, and the exit status that goes with it. */
+export function describe(error: unknown): Described {
   if (error instanceof ClientError) {
     const status = error.code === 'cancelled' ? 130 : CLIENT_ERRORS[error.code];
     return { code: error.code, message: error.message, status };

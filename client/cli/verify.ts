@@ -1,117 +1,88 @@
-/** `stele verify`: check a file against its proof, without a network. */
-import { createHash } from 'node:crypto';
-import { basename } from 'node:path';
-import { Command } from 'commander';
-import { encodeBase64, encodeHex } from '../../merkle/bytes.ts';
-import { formatVerifierKey } from '../../merkle/note.ts';
-import { MAX_POLICY } from '../../merkle/policy.ts';
-import { MAX_BUNDLE, parseBundle } from '../bundle.ts';
-import { ClientError, printable } from '../errors.ts';
-import { type Cosigned, logKeyOf, parseTrustPolicy, verifyQuorum } from '../quorum.ts';
-import { parseLogKey, verifyBundle } from '../verify.ts';
-import { digestFile, readPublicKey, readWhole } from './files.ts';
-import { print } from './report.ts';
-
-interface VerifyOptions {
-  readonly bundle?: string;
-  readonly key: string;
-  readonly logKey?: string;
-  readonly policy?: string;
-  readonly json?: boolean;
-}
+/** `stele verify`: check files against their proofs, without a network. */
+import { Command, Option } from 'commander';
+import { signerOf, usage, type VerifyOptions } from './verify/arguments.ts';
 
 const HELP = `
-Exit status: 0 all of it holds, 1 something does not, 2 it could not be checked.
+Nothing leaves this machine, and nothing is fetched. Say whose signature it must be (--key, or --identity with --issuer), and
+which log you trust (--trusted-root, --log-key, --policy; whatever is given must hold).
+
+Exit status: 0 all of it holds, 1 something does not, 2 it could not be checked. Of many files: 1 if any is refused, else 2 if
+any could not be checked.
 
 Examples:
   stele verify app.tgz --key app.tgz.pub.pem --log-key 'log.example.com+1a2b3c4d+AbCd…'
-  stele verify app.tgz --key app.tgz.pub.pem --policy trust/policy
-  stele verify app.tgz --bundle proofs/app.sigstore.json --key signer.pub.pem --log-key 'log.example.com+1a2b3c4d+AbCd…' --json`;
-
-/** What a reader might otherwise believe. */
-const NOT_PROVEN = [
-  'who holds the key: whose it is, you must know from elsewhere',
-  'when it was signed: no time stamp was checked',
-];
-const NO_WITNESS = 'that the log shows everybody the same tree: no witness was checked (give --policy)';
+  stele verify app.tgz --key app.tgz.pub.pem --policy trust/policy --trusted-root trust/trusted_root.json
+  stele verify app.tgz --trusted-root trusted_root.json --identity me@example.com --issuer https://accounts.example.com
+  stele verify app.tgz --trusted-root trusted_root.json --issuer https://token.actions.githubusercontent.com \\
+    --identity-regexp 'https://github.com/example/app/\\.github/workflows/release\\.yml@refs/tags/v.*'
+  stele verify dist/*.tgz --key release.pub.pem --policy trust/policy --json
+  stele verify app.tgz --tlog-proof app.tgz.tlog-proof --policy trust/policy --key app.tgz.pub.pem
+  stele verify --leaf-hash 1f2e…  --tlog-proof entry.tlog-proof --policy trust/policy`;
 
 export function verifyCommand(): Command {
   return new Command('verify')
-    .description('Check a file against its proof (a Sigstore bundle), offline')
-    .argument('<file>', 'the file that was signed')
-    .option('--bundle <path>', 'the proof (default: FILE.sigstore.json)')
-    .requiredOption('--key <path>', "the signer's public key (PEM)")
+    .description('Check files against their proofs (Sigstore bundles, tlog-proofs), offline')
+    .argument('[files...]', 'the files that were signed')
+    .option('--bundle <path>', 'the proof of one file (default: FILE.sigstore.json)')
+    .addOption(
+      new Option('--tlog-proof <path>', 'a c2sp.org/tlog-proof of one file, in the place of a bundle').conflicts(
+        'bundle',
+      ),
+    )
+    .option('--leaf-hash <hash>', 'with --tlog-proof: the leaf of any log, in hex or base64, in the place of a file')
+    .option('--key <path>', "the signer's public key (PEM)")
+    .option('--identity <name>', 'whom the certificate must name: e-mail, URI, SPIFFE ID, …')
+    .addOption(new Option('--identity-regexp <re2>', 'the same as a pattern for all of it').conflicts('identity'))
+    .option('--issuer <url>', 'the identity provider that must have vouched for them')
+    .addOption(new Option('--issuer-regexp <re2>', 'the same as a pattern for all of it').conflicts('issuer'))
+    .option(
+      '--extension <name=value>',
+      'another extension of Fulcio, by name or OID; can be repeated',
+      (value: string, list: readonly string[] = []) => [...list, value],
+    )
+    .option('--trusted-root <path>', "Sigstore's trusted_root.json: keys of logs and authorities")
     .option('--log-key <vkey>', "the log's verifier key, as the log prints it at start")
     .option('--policy <path>', 'trust policy (tlog-policy): its log and its quorum of witnesses must have signed')
-    .option('--json', 'print the result as JSON')
+    .option('--witness-time', "take the time of the signature from the policy's witnesses")
+    .option('--json', 'print the result as JSON; of several files as a list')
     .addHelpText('after', HELP)
     .action(verify);
 }
 
-async function verify(file: string, options: VerifyOptions): Promise<void> {
-  if (options.logKey === undefined && options.policy === undefined) {
-    throw new ClientError('usage', 'give the log that you trust: --log-key, or --policy with witnesses as well');
+async function verify(files: readonly string[], options: VerifyOptions): Promise<void> {
+  const stop = new AbortController();
+  const interrupted = () => stop.abort();
+  process.once('SIGINT', interrupted);
+  try {
+    if (options.leafHash !== undefined) return await leaf(files, options);
+    if (files.length === 0) throw usage('name the file that was signed, or --leaf-hash');
+    if (files.length > 1 && (options.bundle !== undefined || options.tlogProof !== undefined)) {
+      throw usage('--bundle and --tlog-proof are of one file; of several each has its FILE.sigstore.json');
+    }
+    const signer = signerOf(options);
+    const primitives = await loadPrimitives();
+    if (options.tlogProof !== undefined) {
+      if (options.witnessTime)
+        throw usage("a tlog-proof has no other time than the witnesses': leave out --witness-time");
+      const { verifyProof } = await import('./verify/proofs.ts');
+      return await verifyProof(files[0]!, signer, options, primitives, stop.signal);
+    }
+    const { verifyFiles } = await import('./verify/bundles.ts');
+    await verifyFiles(files, signer, options, primitives, stop.signal);
+  } finally {
+    process.removeListener('SIGINT', interrupted);
   }
-  const given = options.logKey === undefined ? undefined : parseLogKey(options.logKey);
-  const policy =
-    options.policy === undefined ? undefined : parseTrustPolicy(await readWhole(options.policy, MAX_POLICY));
-  const publicKey = await readPublicKey(options.key);
-  const bundle = parseBundle(await readWhole(options.bundle ?? `${file}.sigstore.json`, MAX_BUNDLE));
-  const logKey = given ?? logKeyOf(policy!, bundle.entry.checkpoint);
-  const digest = await digestFile(file, publicKey.digest);
-  const verified = verifyBundle(bundle, digest, publicKey, logKey);
-  const cosigned = policy === undefined ? undefined : verifyQuorum(policy, bundle.entry.checkpoint);
-  const notProven = policy?.quorum === undefined ? [...NOT_PROVEN, NO_WITNESS] : NOT_PROVEN;
-
-  const fingerprint = createHash('sha256').update(publicKey.spki).digest('hex');
-  const vkey = formatVerifierKey(logKey);
-  const { entry } = bundle;
-  const result = {
-    file,
-    digest: { algorithm: publicKey.digest, hex: encodeHex(digest) },
-    signer: { key: publicKey.name, spkiSha256: fingerprint },
-    log: { origin: verified.origin, verifierKey: vkey },
-    index: verified.index,
-    treeSize: verified.treeSize,
-    root: encodeBase64(verified.root),
-    leafHash: encodeBase64(verified.leafHash),
-    hashes: entry.hashes.map(encodeBase64),
-    checkpoint: entry.checkpoint,
-    cosignatures: cosigned ?? [],
-    unverifiedSignatures: unchecked(verified.unverified, cosigned),
-    notProven,
-  };
-  const { unverifiedSignatures: left } = result;
-  const others = left.length === 0 ? [] : [`  (further signatures, not checked: ${printable(left.join(', '))})`];
-  print(options.json, result, [
-    `OK: ${basename(file)} is signed, and the signature is in the log ${verified.origin}`,
-    '',
-    'Checked:',
-    `  file        ${publicKey.digest} ${encodeHex(digest)}`,
-    `  signature   ${publicKey.name}, by the key with SHA-256 ${fingerprint}`,
-    '  entry       rebuilt from file, signature and key: the logged bytes are exactly these',
-    `  inclusion   entry ${verified.index} of ${verified.treeSize}, by ${count(entry.hashes.length, 'hash', 'hashes')} from`,
-    `              leaf ${encodeBase64(verified.leafHash)}`,
-    ...entry.hashes.map((hash) => `              with ${encodeBase64(hash)}`),
-    `              root ${encodeBase64(verified.root)}`,
-    `  checkpoint  signed by ${vkey}`,
-    ...(cosigned ?? []).map(
-      ({ verifierKey, timestamp }) => `  cosigned    ${new Date(timestamp * 1000).toISOString()} by ${verifierKey}`,
-    ),
-    ...(policy?.quorum === undefined ? [] : [`  quorum      met, as ${options.policy} asks`]),
-    ...others,
-    '',
-    'Not proven:',
-    ...notProven.map((line) => `  ${line}`),
-  ]);
 }
 
-/** Signature lines that neither the log nor a witness of the policy accounts for. */
-function unchecked(names: readonly string[], cosigned: readonly Cosigned[] = []): string[] {
-  const known = new Set(cosigned.map(({ verifierKey }) => verifierKey.slice(0, verifierKey.indexOf('+'))));
-  return names.filter((name) => !known.has(name));
+async function leaf(files: readonly string[], options: VerifyOptions): Promise<void> {
+  if (options.tlogProof === undefined) throw usage('--leaf-hash is checked with a proof: give --tlog-proof as well');
+  if (files.length > 0 || options.key !== undefined) {
+    throw usage('--leaf-hash stands in the place of a file and of its signer: leave those out');
+  }
+  const { verifyLeafHash } = await import('./verify/proofs.ts');
+  await verifyLeafHash(options, await loadPrimitives());
 }
 
-function count(n: number, one: string, many: string): string {
-  return `${n} ${n === 1 ? one : many}`;
+async function loadPrimitives() {
+  return (await import('../node-primitives.ts')).nodePrimitives();
 }

@@ -15,7 +15,6 @@ export type CheckName =
   | 'entry'
   | 'inclusion'
   | 'checkpoint'
-  | 'log-key'
   | 'cosignature'
   | 'quorum'
   | 'witness-time';

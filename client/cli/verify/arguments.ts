@@ -1,0 +1,78 @@
+/** What `stele verify` was asked for: which proof, whose signature, and who is trusted. */
+import { ClientError, printable } from '../../errors.ts';
+import type { IdentityRule } from '../../identity.ts';
+
+export interface VerifyOptions {
+  readonly bundle?: string;
+  readonly tlogProof?: string;
+  readonly leafHash?: string;
+  readonly evidence?: string;
+  readonly key?: string;
+  readonly identity?: string;
+  readonly identityRegexp?: string;
+  readonly issuer?: string;
+  readonly issuerRegexp?: string;
+  readonly extension?: readonly string[];
+  readonly trustedRoot?: string;
+  readonly logKey?: string;
+  readonly policy?: string;
+  readonly witnessTime?: boolean;
+  readonly json?: boolean;
+}
+
+/** Whose signature it must be. */
+export type Signer = { readonly key: string } | { readonly identity: IdentityRule };
+
+/** @throws ClientError `usage` */
+export function signerOf(options: VerifyOptions): Signer {
+  const rule = ruleOf(options);
+  if ((options.key === undefined) === (rule === undefined)) {
+    throw usage(
+      options.key === undefined
+        ? 'say whose signature it must be: --key with their public key, or --identity and --issuer of their certificate'
+        : 'give either --key, or the identity in a certificate (--identity, --issuer, --extension), not both',
+    );
+  }
+  return options.key === undefined ? { identity: rule! } : { key: options.key };
+}
+
+function ruleOf(options: VerifyOptions): IdentityRule | undefined {
+  const { identity, identityRegexp, issuer, issuerRegexp, extension = [] } = options;
+  const who = text(identity, identityRegexp);
+  const by = text(issuer, issuerRegexp);
+  const extensions = Object.fromEntries(extension.map(pair));
+  if (who === undefined && extension.length === 0) {
+    if (by === undefined) return undefined;
+    throw usage(
+      'an issuer vouches for many people: give --identity or --extension with it, to say who must have signed',
+    );
+  }
+  if (Object.keys(extensions).length < extension.length) throw usage('an --extension is given twice');
+  return {
+    ...(who === undefined ? {} : { identity: who }),
+    ...(by === undefined ? {} : { issuer: by }),
+    ...(extension.length === 0 ? {} : { extensions }),
+  };
+}
+
+function text(exact: string | undefined, pattern: string | undefined): IdentityRule['identity'] {
+  return pattern === undefined ? exact : { pattern };
+}
+
+function pair(given: string): [string, string] {
+  const at = given.indexOf('=');
+  if (at < 1) throw usage(`--extension "${printable(given)}" is not of the form NAME=VALUE`);
+  return [given.slice(0, at), given.slice(at + 1)];
+}
+
+/** 32 bytes in hex or in base64. @throws ClientError `usage` */
+export function parseLeafHash(given: string): Uint8Array {
+  if (/^[0-9a-fA-F]{64}$/.test(given)) return Buffer.from(given, 'hex');
+  const bytes = Buffer.from(given, 'base64');
+  if (bytes.length === 32 && bytes.toString('base64') === given) return bytes;
+  throw usage('--leaf-hash is not 32 bytes, as 64 digits of hex or as padded base64');
+}
+
+export function usage(why: string): ClientError {
+  return new ClientError('usage', why);
+}

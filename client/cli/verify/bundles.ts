@@ -1,0 +1,99 @@
+/** `stele verify` of Sigstore bundles: one file with all that was checked, or many with a line each and a summary. */
+import { basename } from 'node:path';
+import { MAX_BUNDLE, parseBundle } from '../../bundle.ts';
+import type { KeyInfo, Primitives } from '../../crypto.ts';
+import { ClientError, printable } from '../../errors.ts';
+import type { IdentityRule } from '../../identity.ts';
+import { requiredHashes, verifyBundle } from '../../verify/core.ts';
+import type { Outcome } from '../../verify/outcome.ts';
+import { readPublicKey, readWhole } from '../files.ts';
+import { describe, print } from '../report.ts';
+import type { Signer, VerifyOptions } from './arguments.ts';
+import { digestsOf } from './digests.ts';
+import { json, lines } from './shown.ts';
+import { readTrust, type Trust } from './trust.ts';
+
+interface Request extends Trust {
+  readonly key?: KeyInfo;
+  readonly identity?: IdentityRule;
+  readonly witnessTime: boolean;
+}
+
+/** @throws ClientError where there is one file; of many each error is told, and the exit status set */
+export async function verifyFiles(
+  files: readonly string[],
+  signer: Signer,
+  options: VerifyOptions,
+  primitives: Primitives,
+  signal: AbortSignal,
+): Promise<void> {
+  const trust = await readTrust(options);
+  const who = 'key' in signer ? { key: (await readPublicKey(signer.key)).info } : signer;
+  const request: Request = { ...trust, ...who, witnessTime: options.witnessTime === true };
+  const [only] = files;
+  if (files.length === 1 && only !== undefined) {
+    const bundle = options.bundle ?? `${only}.sigstore.json`;
+    const outcome = await verifyFile(only, bundle, request, primitives, signal);
+    print(options.json, { file: only, bundle, ...json(outcome) }, lines(basename(only), outcome));
+    return;
+  }
+  await verifyMany(files, request, options.json === true, primitives, signal);
+}
+
+async function verifyFile(
+  file: string,
+  path: string,
+  request: Request,
+  primitives: Primitives,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const bundle = parseBundle(await readWhole(path, MAX_BUNDLE));
+  const { digests: artifact, size } = await digestsOf(file, requiredHashes(bundle, request.key), signal);
+  try {
+    return verifyBundle({ bundle, artifact, ...request }, primitives);
+  } catch (error) {
+    if (size > 0 || !(error instanceof ClientError) || error.code !== 'digest-mismatch') throw error;
+    throw new ClientError('digest-mismatch', `${file} is empty; ${error.message}`, { cause: error });
+  }
+}
+
+async function verifyMany(
+  files: readonly string[],
+  request: Request,
+  asJson: boolean,
+  primitives: Primitives,
+  signal: AbortSignal,
+): Promise<void> {
+  const results: object[] = [];
+  const counts = { verified: 0, refused: 0, untried: 0 };
+  for (const file of files) {
+    const bundle = `${file}.sigstore.json`;
+    try {
+      const outcome = await verifyFile(file, bundle, request, primitives, signal);
+      counts.verified++;
+      results.push({ ok: true, file, bundle, ...json(outcome) });
+      if (!asJson) say(`OK       ${printable(file)}: ${where(outcome)}`);
+    } catch (error) {
+      const { code, message, status } = describe(error);
+      if (code === 'cancelled' || code === 'internal') throw error;
+      counts[status === 2 ? 'untried' : 'refused']++;
+      results.push({ ok: false, file, bundle, error: { code, message } });
+      if (!asJson) say(`${status === 2 ? 'UNTRIED' : 'REFUSED'}  ${printable(file)}: [${code}] ${message}`);
+    }
+  }
+  const { verified, refused, untried } = counts;
+  if (asJson) process.stdout.write(`${JSON.stringify(results, undefined, 2)}\n`);
+  else say(`\n${files.length} files: ${verified} verified, ${refused} refused, ${untried} could not be tried`);
+  // A file that is refused is the graver news.
+  if (refused > 0) process.exitCode = 1;
+  else if (untried > 0) process.exitCode = 2;
+}
+
+function where({ signer, entries: [entry] }: Outcome): string {
+  const who = signer.kind === 'key' ? signer.key.name : signer.identity.names.map(({ value }) => value).join(', ');
+  return `signed by ${printable(who)}, entry ${entry!.index} of ${printable(entry!.origin)}`;
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

@@ -1,0 +1,59 @@
+/** Hashes of a file of any length, several at once, read in pieces of which two are in memory. */
+import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import { basename } from 'node:path';
+import type { HashName } from '../../crypto.ts';
+import { ClientError } from '../../errors.ts';
+import type { ArtifactDigests } from '../../verify/content.ts';
+import { startProgress } from '../progress.ts';
+
+const CHUNK = 1024 * 1024;
+
+export interface FileDigests {
+  readonly digests: ArtifactDigests;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** @throws ClientError `file`, `cancelled` */
+export async function digestsOf(path: string, names: readonly HashName[], signal: AbortSignal): Promise<FileDigests> {
+  try {
+    return await read(path, names, signal);
+  } catch (cause) {
+    if (cause instanceof ClientError) throw cause;
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const why =
+      code === 'ENOENT' ? 'there is no such file' : code === 'EACCES' ? 'it is not allowed' : (code ?? message);
+    throw new ClientError('file', `${path} cannot be read: ${why}`, { cause });
+  }
+}
+
+async function read(path: string, names: readonly HashName[], signal: AbortSignal): Promise<FileDigests> {
+  const file = await open(path, 'r');
+  const progress = startProgress(`hashing ${basename(path)}`, 'bytes');
+  try {
+    const stats = await file.stat();
+    if (stats.isDirectory()) {
+      throw new ClientError('file', `${path} is a directory: name a file, such as an archive of it`);
+    }
+    const hashes = names.map((name) => [name, createHash(name)] as const);
+    // One piece is hashed while the next is read.
+    let [piece, spare] = [Buffer.allocUnsafe(CHUNK), Buffer.allocUnsafe(CHUNK)];
+    let size = 0;
+    let next = file.read(piece, 0, CHUNK, null);
+    for (;;) {
+      const { bytesRead } = await next;
+      if (bytesRead === 0) break;
+      if (signal.aborted) throw new ClientError('cancelled', 'cancelled');
+      next = file.read(spare, 0, CHUNK, null);
+      for (const [, hash] of hashes) hash.update(piece.subarray(0, bytesRead));
+      [piece, spare] = [spare, piece];
+      size += bytesRead;
+      progress.update(size, Math.max(size, stats.size));
+    }
+    return { digests: Object.fromEntries(hashes.map(([name, hash]) => [name, hash.digest()])), size };
+  } finally {
+    progress.stop();
+    await file.close();
+  }
+}

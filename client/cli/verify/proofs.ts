@@ -1,0 +1,147 @@
+/** `stele verify --tlog-proof`: c2sp.org/tlog-proof files, of what `stele sign` logged or of any other log. */
+import { basename } from 'node:path';
+import { encodeBase64, encodeHex } from '../../../merkle/bytes.ts';
+import { formatVerifierKey } from '../../../merkle/note.ts';
+import type { Policy } from '../../../merkle/policy.ts';
+import type { Primitives } from '../../crypto.ts';
+import { printable } from '../../errors.ts';
+import {
+  entryDigest,
+  MAX_TLOG_PROOF,
+  type ProofSigner,
+  type VerifiedProof,
+  verifyTlogProof,
+} from '../../tlog-proof.ts';
+import type { TrustedRoot } from '../../verify/trusted-root.ts';
+import { timeText } from '../../x509/time.ts';
+import { readPublicKey, readWhole } from '../files.ts';
+import { print } from '../report.ts';
+import { parseLeafHash, type Signer, usage, type VerifyOptions } from './arguments.ts';
+import { digestsOf } from './digests.ts';
+import { readTrust } from './trust.ts';
+
+const NO_WITNESS = 'that the log shows everybody the same tree: the policy asks for no witness';
+
+/** @throws ClientError */
+export async function verifyProof(
+  file: string,
+  signer: Signer,
+  options: VerifyOptions,
+  primitives: Primitives,
+  signal: AbortSignal,
+): Promise<void> {
+  const { policy, trustedRoot } = await readProofTrust(options);
+  const who = await proofSigner(signer, trustedRoot);
+  const proof = await readWhole(options.tlogProof!, MAX_TLOG_PROOF);
+  const { digests } = await digestsOf(file, [entryDigest(proof)], signal);
+  const verified = verifyTlogProof({ proof, policy, digests, signer: who }, primitives);
+  const { publicKey } = verified.signer!;
+  const fingerprint = encodeHex(primitives.hash('sha256', publicKey.spki));
+  const [[algorithm, digest]] = Object.entries(digests) as [[string, Uint8Array]];
+  const notProven = [
+    ...('key' in who
+      ? [
+          'who holds the key: whose it is, you must know from elsewhere',
+          'when it was signed: no time stamp was checked',
+        ]
+      : []),
+    ...(policy.quorum === undefined ? [NO_WITNESS] : []),
+  ];
+  const result = {
+    file,
+    tlogProof: options.tlogProof,
+    digest: { algorithm: publicKey.digest, hex: encodeHex(digest) },
+    signer: { key: publicKey.name, spkiSha256: fingerprint },
+    ...json(verified),
+    notProven,
+  };
+  print(options.json, result, [
+    `OK: ${printable(basename(file))} is signed, and the signature is in the log ${printable(verified.origin)}`,
+    '',
+    'Checked:',
+    `  file          ${algorithm} ${encodeHex(digest)}`,
+    `  signature     ${publicKey.name}, by the key with SHA-256 ${fingerprint}`,
+    ...(verified.signer?.time === undefined
+      ? []
+      : [`  identity      as asked for; its certificate was valid at ${timeText(verified.signer.time)}`]),
+    '  entry         the one in the proof, held against file, signature and key',
+    ...shown(verified),
+    '',
+    'Not proven:',
+    ...notProven.map((line) => `  ${line}`),
+  ]);
+}
+
+/** Of any log: only that this leaf is in it. @throws ClientError */
+export async function verifyLeafHash(options: VerifyOptions, primitives: Primitives): Promise<void> {
+  const leafHash = parseLeafHash(options.leafHash!);
+  const { policy } = await readProofTrust(options);
+  const proof = await readWhole(options.tlogProof!, MAX_TLOG_PROOF);
+  const verified = verifyTlogProof({ proof, policy, leafHash }, primitives);
+  const notProven = [
+    'what the entry says, or who made it: only its hash was given',
+    ...(policy.quorum === undefined ? [NO_WITNESS] : []),
+  ];
+  print(options.json, { tlogProof: options.tlogProof, ...json(verified), notProven }, [
+    `OK: the leaf is in the log ${printable(verified.origin)}`,
+    '',
+    'Checked:',
+    ...shown(verified),
+    '',
+    'Not proven:',
+    ...notProven.map((line) => `  ${line}`),
+  ]);
+}
+
+async function readProofTrust(options: VerifyOptions): Promise<{ policy: Policy; trustedRoot?: TrustedRoot }> {
+  const { policy, trustedRoot } = await readTrust(options);
+  if (policy === undefined)
+    throw usage('a tlog-proof is checked by a policy: give --policy, with the log and its witnesses');
+  return { policy, ...(trustedRoot === undefined ? {} : { trustedRoot }) };
+}
+
+async function proofSigner(signer: Signer, trustedRoot: TrustedRoot | undefined): Promise<ProofSigner> {
+  if ('key' in signer) return { key: (await readPublicKey(signer.key)).spki };
+  if (trustedRoot !== undefined) return { identity: signer.identity, trustedRoot };
+  throw usage(
+    'an identity is only as good as the authority that certified it: give --trusted-root with that authority',
+  );
+}
+
+function shown({ index, treeSize, hashes, leafHash, root, logKey, cosigned, unverified }: VerifiedProof): string[] {
+  return [
+    `  inclusion     entry ${index} of ${treeSize}, by ${hashes.length} hash(es) from the leaf ${encodeBase64(leafHash)}`,
+    `                to the root ${encodeBase64(root)}`,
+    `  checkpoint    signed by ${formatVerifierKey(logKey)}`,
+    ...cosigned.map(
+      ({ verifierKey, timestamp }) => `  cosigned      witnessed at ${timeText(timestamp * 1000)} by ${verifierKey}`,
+    ),
+    ...(cosigned.length === 0 ? [] : ['  quorum        met, as the policy asks']),
+    ...(unverified.length === 0 ? [] : [`  (further signatures, not checked: ${printable(unverified.join(', '))})`]),
+  ];
+}
+
+function json({
+  origin,
+  logKey,
+  index,
+  treeSize,
+  root,
+  leafHash,
+  hashes,
+  checkpoint,
+  cosigned,
+  unverified,
+}: VerifiedProof) {
+  return {
+    log: { origin, verifierKey: formatVerifierKey(logKey) },
+    index,
+    treeSize,
+    root: encodeBase64(root),
+    leafHash: encodeBase64(leafHash),
+    hashes: hashes.map(encodeBase64),
+    checkpoint,
+    cosignatures: cosigned,
+    unverifiedSignatures: unverified,
+  };
+}

@@ -1,0 +1,28 @@
+/** Reads the files that say who is trusted. */
+import type { VerifierKey } from '../../../merkle/note.ts';
+import { MAX_POLICY, type Policy } from '../../../merkle/policy.ts';
+import { parseTrustPolicy } from '../../quorum.ts';
+import { MAX_TRUSTED_ROOT, parseTrustedRoot, type TrustedRoot } from '../../verify/trusted-root.ts';
+import { parseLogKey } from '../../verify.ts';
+import { readWhole } from '../files.ts';
+import { usage, type VerifyOptions } from './arguments.ts';
+
+export interface Trust {
+  readonly trustedRoot?: TrustedRoot;
+  readonly logKey?: VerifierKey;
+  readonly policy?: Policy;
+}
+
+/** @throws ClientError `file`, `usage`, `trusted-root`, `log-key`, `policy` */
+export async function readTrust({ trustedRoot, logKey, policy }: VerifyOptions): Promise<Trust> {
+  if (trustedRoot === undefined && logKey === undefined && policy === undefined) {
+    throw usage('say which log you trust: --trusted-root, or --log-key, or --policy with witnesses as well');
+  }
+  return {
+    ...(logKey === undefined ? {} : { logKey: parseLogKey(logKey) }),
+    ...(trustedRoot === undefined
+      ? {}
+      : { trustedRoot: parseTrustedRoot(await readWhole(trustedRoot, MAX_TRUSTED_ROOT)) }),
+    ...(policy === undefined ? {} : { policy: parseTrustPolicy(await readWhole(policy, MAX_POLICY)) }),
+  };
+}
