@@ -27,8 +27,8 @@ export interface Chunk {
 
 /** Bundles of one chunk, at most: 16,384 entries. */
 const CHUNK_BUNDLES = 64;
-/** What a bundle is taken to have before one was seen. */
-const GUESS = 512 * 1024;
+/** Before one was seen, a bundle is taken to fill this part of a chunk: 2 MiB where a chunk has 16. */
+const GUESS = 1 / 8;
 
 export interface Reading {
   readonly source: TileSource;
@@ -37,6 +37,8 @@ export interface Reading {
   readonly tiles: FetchTile;
   readonly settings: FollowSettings;
   readonly signal: AbortSignal;
+  /** Bytes of the longest bundle so far. */
+  longest?: number;
 }
 
 /** What was fetched: a bundle that does not parse is kept, as it may be the lie itself. */
@@ -55,9 +57,10 @@ export async function fetchChunk(reading: Reading, from: CompactRange, end: numb
   const chunk: Fetched[] = [];
   const last = Math.ceil(end / TILE_WIDTH);
   let next = Math.floor(from.size / TILE_WIDTH);
-  let [bytes, longest] = [0, GUESS];
+  let bytes = 0;
   while (next < last && chunk.length < CHUNK_BUNDLES && bytes < settings.chunkBytes) {
     // Bundles of 16 MiB are taken one by one, or a log could fill the memory with those under way.
+    const longest = reading.longest ?? settings.chunkBytes * GUESS;
     const room = Math.max(1, Math.floor((settings.chunkBytes - bytes) / longest));
     const count = Math.min(settings.parallel, room, last - next, CHUNK_BUNDLES - chunk.length);
     const window = await Promise.all(
@@ -71,7 +74,7 @@ export async function fetchChunk(reading: Reading, from: CompactRange, end: numb
     for (const bundle of window) {
       chunk.push(bundle);
       bytes += bundle.bytes.length;
-      longest = Math.max(longest, bundle.bytes.length);
+      reading.longest = Math.max(reading.longest ?? 0, bundle.bytes.length);
     }
   }
   return chunk;

@@ -24,9 +24,10 @@ import { fetchChunk, type Reading, verifyChunk } from './entries.ts';
 import { type Head, openHead, sameTree } from './head.ts';
 import { judge } from './judge.ts';
 import { alertOf, type Misbehaviour } from './lies.ts';
-import type { LogState, Reported, View } from './log-state.ts';
+import type { LogState, View } from './log-state.ts';
 import type { FollowedLog, FollowSettings } from './options.ts';
 import { type OpenSource, Peer } from './peers.ts';
+import { Reports } from './reports.ts';
 import type { EvidenceFiles } from './store/evidence.ts';
 import type { StateStore } from './store/state.ts';
 import { rangeOf, tilesOf } from './tree.ts';
@@ -73,9 +74,6 @@ export interface Round {
 
 /** The time of the last good round is written down so often, if nothing else is. */
 const NOTE_TIME_MS = 60_000;
-/** A lie is reported again when it comes back after so long. */
-const FORGIVEN_MS = 60 * 60_000;
-const STALE = 'stale';
 
 export class Follower {
   readonly log: FollowedLog;
@@ -86,10 +84,8 @@ export class Follower {
   readonly #started: number;
   #state: LogState | undefined;
   #loaded = false;
-  /** Kept here until there is a state to keep them in. */
-  #reported = new Map<string, Reported>();
-  /** How often in a row a condition that is not proven was seen. */
-  #suspicions = new Map<string, number>();
+  /** Of which the state keeps a copy, as soon as there is one. */
+  #reports = new Reports();
   #failures = 0;
   #views = new Map<string, View>();
   #partialSince: { readonly full: number; readonly time: number } | undefined;
@@ -137,7 +133,7 @@ export class Follower {
     }
     this.#loaded = true;
     if (this.#state === undefined) return;
-    this.#reported = new Map(this.#state.reported);
+    this.#reports = new Reports(this.#state.reported);
     this.#views = new Map(this.#state.views);
   }
 
@@ -149,30 +145,29 @@ export class Follower {
   async round(signal: AbortSignal): Promise<Round> {
     const alerts = { count: 0 };
     let found: Misbehaviour | undefined;
-    let fault: string | undefined;
-    let waiting: number | undefined;
+    let fault: string;
     try {
       await this.load();
       const outcome = await this.#follow(signal, alerts);
-      if ('condition' in outcome) found = outcome;
-      else waiting = outcome.waiting;
+      if (!('condition' in outcome)) {
+        await this.#good();
+        return { ok: true, alerts: alerts.count, lying: false, ...outcome };
+      }
+      this.#failures++;
+      found = outcome;
+      fault = found.summary;
+      if (found.proven || this.#reports.suspect(found.condition) >= this.#options.settings.confirmations) {
+        if (await this.#report(found)) alerts.count++;
+        return { ok: false, alerts: alerts.count, lying: true };
+      }
     } catch (error) {
       if (signal.aborted) throw new ClientError('cancelled', 'the monitor was told to stop', { cause: error });
       // What is in memory may not be what is stored: it is read again.
       if (error instanceof RuntimeError) this.#loaded = false;
       else if (!(error instanceof ClientError) || error.code === 'state') throw error;
+      if (found === undefined) this.#failures++;
       fault = error.message;
     }
-    if (found === undefined && fault === undefined) {
-      await this.#good();
-      return { ok: true, alerts: alerts.count, lying: false, ...(waiting !== undefined && { waiting }) };
-    }
-    this.#failures++;
-    if (found !== undefined && (found.proven || this.#isConfirmed(found.condition))) {
-      if (await this.#report(found)) alerts.count++;
-      return { ok: false, alerts: alerts.count, lying: true };
-    }
-    fault ??= found!.summary;
     this.#options.onEvent?.({ type: 'fault', message: fault, attempt: this.#failures });
     if (this.#now() - this.followed >= this.#options.settings.staleMs && (await this.#report(this.#stale(fault)))) {
       alerts.count++;
@@ -213,7 +208,7 @@ export class Follower {
         if (first !== undefined && (await this.#report(misbehaviour))) alerts.count++;
         first ??= misbehaviour;
       } else if (trouble === undefined) {
-        this.#reported.delete(staleView(peer));
+        this.#reports.over(staleView(peer));
       } else {
         this.#options.onEvent?.({ type: 'peer', peer, message: trouble });
         const since = new Date(view.agreed).toISOString();
@@ -242,7 +237,7 @@ export class Follower {
   async #begin(head: Head, tiles: FetchTile): Promise<LogState> {
     const { origin, location, keys, shard } = this.log;
     const range = this.#options.start === 'now' ? await rangeOf(head, tiles) : CompactRange.empty(fastSha256);
-    const state = { origin, range, head, followed: this.#now(), reported: this.#reported, views: this.#views };
+    const state = { origin, range, head, followed: this.#now(), reported: this.#reports.lasting, views: this.#views };
     return shard === true ? { ...state, shard: { location, keys: keys.map(formatVerifierKey) } } : state;
   }
 
@@ -304,33 +299,18 @@ export class Follower {
     const now = this.#now();
     if (this.#failures > 0) this.#options.onEvent?.({ type: 'recovered' });
     this.#failures = 0;
-    this.#suspicions.clear();
-    for (const [condition, { seen }] of this.#reported) {
-      const passing = condition === STALE || condition === 'quorum-missing';
-      if (passing || now - seen >= FORGIVEN_MS) this.#reported.delete(condition);
-    }
+    const changed = this.#reports.good(now);
     const state = this.#state!;
-    const worse = state.reported.size !== this.#reported.size || now < state.followed;
-    if (worse || now - state.followed >= NOTE_TIME_MS) await this.#save({ ...state, followed: now });
+    if (changed || now < state.followed || now - state.followed >= NOTE_TIME_MS)
+      await this.#save({ ...state, followed: now });
     else this.#followed = now;
-  }
-
-  #isConfirmed(condition: string): boolean {
-    const times = (this.#suspicions.get(condition) ?? 0) + 1;
-    this.#suspicions.clear();
-    this.#suspicions.set(condition, times);
-    return times >= this.#options.settings.confirmations;
   }
 
   /** Queues the alert, once for as long as the condition lasts; whether it did. */
   async #report(found: Misbehaviour): Promise<boolean> {
     const { queue, evidence, onEvent } = this.#options;
     const time = this.#now();
-    const before = this.#reported.get(found.condition);
-    if (before !== undefined) {
-      this.#reported.set(found.condition, { ...before, seen: time });
-      return false;
-    }
+    if (this.#reports.lasts(found.condition, time)) return false;
     let file: string | undefined;
     try {
       file = found.evidence && (await evidence.keep(this.log.origin, found.evidence));
@@ -342,7 +322,7 @@ export class Follower {
     const completeThrough = this.completeThrough ?? 0;
     const alert = alertOf(this.log.origin, found, { time, completeThrough, evidence: file });
     await queue.enqueue([alert]);
-    this.#reported.set(found.condition, { id: alert.id, seen: time });
+    this.#reports.add(found.condition, { id: alert.id, seen: time });
     onEvent?.({ type: 'alerts', alerts: [alert] });
     if (this.#state !== undefined) await this.#save(this.#state);
     return true;
@@ -351,11 +331,11 @@ export class Follower {
   #stale(fault: string): Misbehaviour {
     const since = new Date(this.followed).toISOString();
     const summary = `"${this.log.origin}" could not be followed since ${since}: ${fault}`;
-    return { kind: 'stale', condition: STALE, detail: since, summary, proven: true };
+    return { kind: 'stale', condition: 'stale', detail: since, summary, proven: true };
   }
 
   async #save(state: LogState): Promise<void> {
-    const next = { ...state, reported: new Map(this.#reported), views: new Map(this.#views) };
+    const next = { ...state, reported: this.#reports.lasting, views: new Map(this.#views) };
     await this.#options.store.save(next);
     this.#state = next;
   }

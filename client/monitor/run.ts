@@ -1,0 +1,277 @@
+/** The monitor: every log in a loop of its own, the logs of signing configurations as they come, and the queue of alerts. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseVerifierKey } from '../../merkle/note.ts';
+import { ClientError } from '../errors.ts';
+import { type FollowEvent, Follower, type FollowOptions, type Round } from './follow.ts';
+import type { FollowedLog, ShardSource } from './options.ts';
+import { type ReadLocation, readShards } from './shards.ts';
+import type { Alert, AlertQueue } from './types.ts';
+
+/** What happens, for people and metrics; `log` is an origin, or the name of a signing configuration. */
+export type MonitorEvent = { readonly log: string } & (
+  | FollowEvent
+  | { readonly type: 'round'; readonly ok: boolean }
+  /** A log that a signing configuration names is followed from now on. */
+  | { readonly type: 'shard'; readonly location: string }
+);
+
+export interface MonitorOptions extends Omit<FollowOptions, 'onEvent' | 'queue'> {
+  readonly logs: readonly FollowedLog[];
+  readonly shards: readonly ShardSource[];
+  readonly queue: AlertQueue;
+  readonly read: ReadLocation;
+  readonly onEvent?: (event: MonitorEvent) => void;
+}
+
+/** How far one log was looked at. */
+export interface LogReport {
+  readonly log: string;
+  /** Every entry below this tree size has been looked at; undefined where none was, as the log never was in reach. */
+  readonly completeThrough: number | undefined;
+  /** The size that the log shows. */
+  readonly size: number | undefined;
+}
+
+export interface OnceReport {
+  readonly logs: readonly (LogReport & Pick<Round, 'ok' | 'lying' | 'alerts'> & { readonly fault?: string })[];
+  /** Alerts that were found. */
+  readonly alerts: number;
+  /** Every alert was delivered, but for those that wait for a digest. */
+  readonly delivered: boolean;
+  /** Signing configurations that could not be read, and logs of them that cannot be followed. */
+  readonly problems: readonly string[];
+}
+
+/** Backing off ends here, unless rounds are further apart. */
+const LONGEST_PAUSE_MS = 60_000;
+const SHARDS_EVERY_MS = 60_000;
+/** For the deliveries of `--once`; what is left stays queued. */
+const DRAIN_MS = 60_000;
+
+export class Monitor {
+  readonly #options: MonitorOptions;
+  readonly #followers = new Map<string, Follower>();
+  /** Problems that were told. */
+  readonly #told = new Set<string>();
+  /** No log was followed before this start. */
+  #fresh = false;
+  #queueFailed: (error: unknown) => void = () => {};
+
+  /** @throws ClientError `usage`: a location is neither a URL nor a directory */
+  constructor(options: MonitorOptions) {
+    const { settings, logs, shards } = options;
+    // All logs may have a backlog at once, and memory is one.
+    const count = Math.max(1, logs.length + 2 * shards.length);
+    const chunkBytes = Math.max(1024 * 1024, Math.floor(settings.chunkBytes / count));
+    this.#options = { ...options, settings: { ...settings, chunkBytes } };
+    for (const log of logs) this.#add(log, options.start);
+  }
+
+  /**
+   * Reads the state of every log of the configuration; what is damaged or of another log is taken away where the monitor
+   * may start fresh.
+   *
+   * @throws ClientError `state`; RuntimeError `store`
+   */
+  async load(): Promise<void> {
+    const { store, start } = this.#options;
+    this.#fresh = await store.isEmpty();
+    for (const follower of this.#followers.values()) {
+      try {
+        await follower.load();
+      } catch (error) {
+        if (start === undefined || !(error instanceof ClientError) || error.code !== 'state') throw error;
+        this.#emit(follower.log.origin, { type: 'fault', message: error.message, attempt: 0 });
+        await store.forget(follower.log.origin);
+        await follower.load();
+      }
+    }
+  }
+
+  get reports(): LogReport[] {
+    return [...this.#followers.values()].map(reportOf);
+  }
+
+  /** Why a log is not followed right now, a sentence each. */
+  get troubles(): string[] {
+    const failing = [...this.#followers.values()].filter(({ failures }) => failures > 0);
+    return failing.map(({ log, failures }) => `"${log.origin}": ${failures} rounds in a row failed`);
+  }
+
+  /**
+   * Follows all logs until the signal aborts. `load` comes first.
+   *
+   * @throws ClientError `state`; RuntimeError `store` where the queue of alerts has failed: start again
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    const stopping = new AbortController();
+    const stop = AbortSignal.any([signal, stopping.signal]);
+    const running = new Map<Follower, Promise<void>>();
+    let failure: { readonly error: unknown } | undefined;
+    this.#queueFailed = (error) => {
+      failure ??= { error };
+      stopping.abort();
+    };
+    const guarded = async (work: Promise<void>): Promise<void> => {
+      try {
+        await work;
+      } catch (error) {
+        if (!stop.aborted) this.#queueFailed(error);
+      }
+    };
+    const startAll = (): void => {
+      for (const follower of this.#followers.values()) {
+        if (!running.has(follower)) running.set(follower, guarded(this.#loop(follower, stop)));
+      }
+    };
+    const shards = async (): Promise<void> => {
+      while (!stop.aborted && this.#options.shards.length > 0) {
+        await this.#findShards(stop);
+        startAll();
+        await pause(SHARDS_EVERY_MS, stop);
+      }
+    };
+    startAll();
+    await Promise.all([guarded(this.#options.queue.run(stop)), guarded(shards()), untilAborted(stop)]);
+    await Promise.all(running.values());
+    if (failure !== undefined) throw failure.error;
+  }
+
+  /**
+   * One look at every log, as far as it goes now, and the delivery of what was found. `load` comes first.
+   *
+   * @throws ClientError `state`, `cancelled`; RuntimeError `store`
+   */
+  async once(signal: AbortSignal): Promise<OnceReport> {
+    const problems = await this.#findShards(signal);
+    const logs = await Promise.all(
+      [...this.#followers.values()].map(async (follower) => {
+        const { ok, lying, alerts, fault } = await this.#settle(follower, signal);
+        return { ...reportOf(follower), ok, lying, alerts, ...(fault !== undefined && { fault }) };
+      }),
+    );
+    const delivered = await this.#options.queue.drain(AbortSignal.any([signal, AbortSignal.timeout(DRAIN_MS)]));
+    return { logs, alerts: logs.reduce((sum, { alerts }) => sum + alerts, 0), delivered, problems };
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#followers.values()].map((follower) => follower.close()));
+  }
+
+  #add(log: FollowedLog, start: 'now' | 'start' | undefined): void {
+    const { onEvent: _onEvent, start: _start, ...options } = this.#options;
+    const enqueue = async (alerts: readonly Alert[]): Promise<void> => {
+      try {
+        await this.#options.queue.enqueue(alerts);
+      } catch (error) {
+        // It takes nothing more: nobody would learn of what is found.
+        this.#queueFailed(error);
+        throw error;
+      }
+    };
+    const follower = new Follower(log, {
+      ...options,
+      queue: { enqueue },
+      ...(start !== undefined && { start }),
+      onEvent: (event) => this.#emit(log.origin, event),
+    });
+    this.#followers.set(log.origin, follower);
+  }
+
+  async #loop(follower: Follower, stop: AbortSignal): Promise<void> {
+    const { pollMs } = this.#options.settings;
+    while (!stop.aborted) {
+      const round = await this.#round(follower, stop);
+      const rest = round.ok ? Math.min(pollMs, round.waiting ?? pollMs) : this.#backOff(follower.failures);
+      // Many monitors shall not all come at once.
+      await pause(rest * (0.9 + Math.random() / 10), stop);
+    }
+  }
+
+  async #round(follower: Follower, signal: AbortSignal): Promise<Round> {
+    const round = await follower.round(signal);
+    this.#emit(follower.log.origin, { type: 'round', ok: round.ok });
+    return round;
+  }
+
+  /** Rounds until one is good or the log is caught, or as many have failed as a suspicion needs to be one no more. */
+  async #settle(follower: Follower, signal: AbortSignal): Promise<Round> {
+    let alerts = 0;
+    for (let attempt = 1; ; attempt++) {
+      const round = await this.#round(follower, signal);
+      alerts += round.alerts;
+      if (round.ok || round.lying || attempt >= Math.max(3, this.#options.settings.confirmations)) {
+        return { ...round, alerts };
+      }
+      await pause(this.#backOff(attempt), signal);
+    }
+  }
+
+  #backOff(failures: number): number {
+    const { retryMs, pollMs } = this.#options.settings;
+    return Math.min(retryMs * 2 ** Math.min(failures - 1, 30), Math.max(pollMs, LONGEST_PAUSE_MS));
+  }
+
+  /** Takes up the logs that the signing configurations name and those that they once named; resolves with problems. */
+  async #findShards(signal: AbortSignal): Promise<string[]> {
+    const { shards, read, store, start, now = Date.now } = this.#options;
+    const problems: string[] = [];
+    // A monitor that has run before must see a new log from its first entry on.
+    const begin = this.#fresh && start === 'now' ? 'now' : 'start';
+    this.#fresh = false;
+    for (const source of shards) {
+      try {
+        const { logs, unknown } = await readShards(source, read, now(), signal);
+        problems.push(...unknown);
+        for (const log of logs) await this.#takeUp(log, begin);
+        for (const message of unknown) this.#tell(source.name, message);
+      } catch (error) {
+        if (!(error instanceof ClientError) || error.code === 'cancelled' || error.code === 'state') throw error;
+        problems.push(`${source.name}: ${error.message}`);
+        this.#tell(source.name, error.message);
+      }
+    }
+    const [source] = shards;
+    if (source === undefined) return problems;
+    for (const { origin, location, keys } of await store.shards()) {
+      const policy = source.policy === undefined ? {} : { policy: source.policy };
+      await this.#takeUp({ origin, location, keys: keys.map(parseVerifierKey), shard: true, ...policy }, begin);
+    }
+    return problems;
+  }
+
+  async #takeUp(log: FollowedLog, start: 'now' | 'start'): Promise<void> {
+    if (this.#followers.has(log.origin)) return;
+    this.#add(log, start);
+    await this.#followers.get(log.origin)!.load();
+    this.#emit(log.origin, { type: 'shard', location: log.location });
+  }
+
+  /** Once for each message. */
+  #tell(source: string, message: string): void {
+    if (this.#told.has(message)) return;
+    this.#told.add(message);
+    this.#emit(source, { type: 'fault', message, attempt: 1 });
+  }
+
+  #emit(log: string, event: FollowEvent | DistributiveOmit<MonitorEvent, 'log'>): void {
+    this.#options.onEvent?.({ log, ...event } as MonitorEvent);
+  }
+}
+
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+
+function reportOf(follower: Follower): LogReport {
+  return { log: follower.log.origin, completeThrough: follower.completeThrough, size: follower.head?.size };
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => {});
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

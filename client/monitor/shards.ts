@@ -1,0 +1,100 @@
+/**
+ * The logs that a signing configuration of Sigstore names (`dev.sigstore.trustroot.v1.SigningConfig`, v0.2, proto3 JSON):
+ *
+ *   { "rekorTlogUrls": [ { "url", "majorApiVersion": 2, "validFor": { "start", "end"? }, "operator" } ], … }
+ *
+ * It says where entries are written now. A log that is full is frozen and another takes its place; the key of each is in
+ * the trusted root, under the same URL.
+ */
+import { equal } from '../../merkle/bytes.ts';
+import { ecdsaVerifierKey, ed25519VerifierKey, logId, type VerifierKey } from '../../merkle/note.ts';
+import { ClientError, printable } from '../errors.ts';
+import { array, parseJson, string } from '../json.ts';
+import { MAX_TRUSTED_ROOT, parseTrustedRoot, type TrustedLog } from '../verify/trusted-root.ts';
+import type { FollowedLog, ShardSource } from './options.ts';
+
+const MAX_CONFIG = 1024 * 1024;
+const MAX_LOGS = 64;
+
+export type ReadLocation = (location: string, limit: number, signal?: AbortSignal) => Promise<Uint8Array>;
+
+export interface Shards {
+  readonly logs: readonly FollowedLog[];
+  /** Logs that cannot be followed, and why, a sentence each. */
+  readonly unknown: readonly string[];
+}
+
+/**
+ * The logs of version 2 of the API that may have entries by now.
+ *
+ * @param now milliseconds since 1970
+ * @throws ClientError where one of the two cannot be read, or is not what it should be
+ */
+export async function readShards(
+  source: ShardSource,
+  read: ReadLocation,
+  now: number,
+  signal?: AbortSignal,
+): Promise<Shards> {
+  const [config, root] = await Promise.all([
+    read(source.signingConfig, MAX_CONFIG, signal),
+    read(source.trustedRoot, MAX_TRUSTED_ROOT, signal),
+  ]);
+  const { tlogs } = parseTrustedRoot(root);
+  const logs = new Map<string, FollowedLog>();
+  const unknown: string[] = [];
+  for (const url of urlsOf(config, now)) {
+    const keys = tlogs.filter(({ baseUrl }) => sameUrl(baseUrl, url)).flatMap((log) => keyOf(log, url));
+    const [key] = keys;
+    if (key === undefined) {
+      unknown.push(
+        `${source.name}: the log at ${printable(url)} is not followed, as the trusted root has no key for it that can be used`,
+      );
+      continue;
+    }
+    logs.set(key.name, {
+      origin: key.name,
+      keys: keys.filter(({ name }) => name === key.name),
+      location: url,
+      shard: true,
+      ...(source.policy !== undefined && { policy: source.policy }),
+      ...(source.peers !== undefined && { peers: source.peers }),
+    });
+  }
+  return { logs: [...logs.values()], unknown };
+}
+
+function urlsOf(bytes: Uint8Array, now: number): string[] {
+  const config = parseJson(bytes, 'the signing configuration', MAX_CONFIG);
+  // Not `object` of json.ts: a newer one may say more.
+  const { rekorTlogUrls } = fields(config, 'the signing configuration');
+  return array(rekorTlogUrls, 'rekorTlogUrls', MAX_LOGS).flatMap((item, i) => {
+    const { url, majorApiVersion, validFor } = fields(item, `rekorTlogUrls[${i}]`);
+    if (majorApiVersion !== 2) return [];
+    const { start } = fields(validFor ?? {}, `rekorTlogUrls[${i}].validFor`);
+    const begins = start === undefined ? 0 : Date.parse(string(start, `rekorTlogUrls[${i}].validFor.start`));
+    // One that has ended is followed all the same: its last entries may not have been looked at.
+    return begins > now ? [] : [string(url, `rekorTlogUrls[${i}].url`)];
+  });
+}
+
+function fields(value: unknown, what: string): Readonly<Record<string, unknown>> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw new ClientError('malformed', `${what} is not an object`);
+}
+
+function sameUrl(a: string, b: string): boolean {
+  return a.replace(/\/+$/, '') === b.replace(/\/+$/, '');
+}
+
+/** The verifier key, under the name whose hash the log ID is; the name of the host where that does not tell. */
+function keyOf({ key, logId: id }: TrustedLog, url: string): VerifierKey[] {
+  if (!URL.canParse(url)) return [];
+  const { hostname, host, pathname } = new URL(url);
+  if (key.kind === 'ecdsa-p256') return [ecdsaVerifierKey(hostname, key.spki)];
+  if (key.kind !== 'ed25519') return [];
+  return [hostname, host, `${host}${pathname}`.replace(/\/+$/, '')]
+    .map((name) => ed25519VerifierKey(name, key.spki.slice(-32)))
+    .filter((candidate) => equal(logId(candidate), id))
+    .slice(0, 1);
+}

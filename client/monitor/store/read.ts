@@ -1,0 +1,23 @@
+/** Small files that the monitor reads anew while it runs, here or over HTTP. */
+import { readBounded } from '../../../merkle/runtime/bounded.ts';
+import { RuntimeError } from '../../../merkle/runtime/errors.ts';
+import { fetchBounded } from '../../../merkle/runtime/fetch.ts';
+import { ClientError, printable } from '../../errors.ts';
+
+const TIMEOUT_MS = 30_000;
+
+/** The bytes at a path or an http(s) URL, at most `limit`. @throws ClientError `file`, `network`, `cancelled` */
+export async function readLocation(location: string, limit: number, signal?: AbortSignal): Promise<Uint8Array> {
+  try {
+    if (!/^https?:/i.test(location)) return await readBounded(location, limit);
+    const { status, bytes } = await fetchBounded(location, { limit, timeoutMs: TIMEOUT_MS, signal });
+    if (status === 200) return bytes;
+    throw new ClientError('network', `${printable(location)} answers with status ${status}`);
+  } catch (cause) {
+    if (cause instanceof ClientError) throw cause;
+    if (signal?.aborted) throw new ClientError('cancelled', 'cancelled', { cause });
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (cause instanceof RuntimeError) throw new ClientError('network', printable(message), { cause });
+    throw new ClientError('file', `${location} cannot be read: ${code ?? message}`, { cause });
+  }
+}
