@@ -14,12 +14,15 @@ import { MAX_TLOG_PROOF, parseTlogProof, type TlogProof } from '../merkle/tlog-p
 import { type HashName, noblePrimitives, type Primitives } from './crypto.ts';
 import { type EntryParts, parseEntry } from './entry.ts';
 import { ClientError, printable } from './errors.ts';
-import type { IdentityRule } from './identity.ts';
+import { type IdentityRule, matchIdentity } from './identity.ts';
 import { HASH_NAME, keyHint, type PublicKey, parsePublicKey } from './key.ts';
 import { type LoggedLeaf, verifyLeaf } from './logged.ts';
 import { quorumTime } from './quorum.ts';
+import type { VerifiedTime } from './verify/outcome.ts';
+import { checkCertificate } from './verify/signer.ts';
 import type { TrustedRoot } from './verify/trusted-root.ts';
 import { type Certificate, parseCertificate } from './x509/certificate.ts';
+import type { Identity } from './x509/fulcio.ts';
 
 export { MAX_TLOG_PROOF };
 
@@ -64,6 +67,7 @@ export interface VerifiedProof extends LoggedLeaf {
         readonly publicKey: PublicKey;
         /** The signer's, where an identity was asked for: its chain, its names and its period were checked. */
         readonly certificate: Certificate | undefined;
+        readonly identity: Identity | undefined;
         /** The time at which the certificate counted, in milliseconds since 1970. */
         readonly time: number | undefined;
       }
@@ -102,7 +106,9 @@ export function verifyTlogProof(request: TlogProofRequest, primitives: Primitive
     );
   }
   const verified = verify(proof, hashLeaf(proof.extra!), request.policy, primitives);
-  if ('key' in request.signer) return { ...verified, signer: { publicKey, certificate: undefined, time: undefined } };
+  if ('key' in request.signer) {
+    return { ...verified, signer: { publicKey, certificate: undefined, identity: undefined, time: undefined } };
+  }
   const time = quorumTime(request.policy, verified.cosigned);
   if (time === undefined) {
     throw new ClientError(
@@ -110,9 +116,10 @@ export function verifyTlogProof(request: TlogProofRequest, primitives: Primitive
       'a certificate needs a time at which it counts, which in such a proof only witnesses give: the policy asks for none',
     );
   }
-  if (certificate === undefined) throw new ClientError('bad-signature', 'the proof has a key and no certificate');
-  checkCertificate(certificate, time * 1000, request.signer, primitives);
-  return { ...verified, signer: { publicKey, certificate, time: time * 1000 } };
+  const by = `the quorum "${request.policy.quorum!.name}" of the policy`;
+  const at: VerifiedTime = { kind: 'witness', time: time * 1000, by };
+  const identity = checkIdentity(certificate!, at, request.signer, primitives);
+  return { ...verified, signer: { publicKey, certificate, identity, time: at.time } };
 }
 
 /**
@@ -146,7 +153,13 @@ function entryOf({ extra }: TlogProof): EntryParts {
 
 /** Before its signature is looked at: whose it is matters more to a reader than that it does not verify. */
 function checkKey({ verifier }: EntryParts, signer: ProofSigner): void {
-  if (!('key' in signer)) return;
+  if (!('key' in signer)) {
+    if ('certificate' in verifier) return;
+    throw new ClientError(
+      'identity',
+      'the proof is of a signature with a bare key, not with a certificate that names an identity: give the key, if you know whose it is',
+    );
+  }
   const spki = 'publicKey' in verifier ? verifier.publicKey : parseCertificate(verifier.certificate).spki;
   if (equal(spki, signer.key)) return;
   throw new ClientError(
@@ -186,13 +199,19 @@ function checkDigest(entry: EntryParts, { digest, name }: PublicKey, digests: Ar
   );
 }
 
-function checkCertificate(
-  _certificate: Certificate,
-  _atMs: number,
-  _signer: Extract<ProofSigner, { readonly identity: IdentityRule }>,
-  _primitives: Primitives,
-): void {
-  throw new ClientError('unsupported', 'certificates in tlog-proofs are not checked yet');
+function checkIdentity(
+  certificate: Certificate,
+  time: VerifiedTime,
+  { identity: rule, trustedRoot }: Extract<ProofSigner, { readonly identity: IdentityRule }>,
+  primitives: Primitives,
+): Identity {
+  const { identity } = checkCertificate(certificate, [], [time], trustedRoot, primitives);
+  if (matchIdentity(rule, identity)) return identity;
+  const names = identity.names.map(({ value }) => printable(value)).join(', ');
+  throw new ClientError(
+    'identity',
+    `the certificate is for ${names || 'nobody'}, vouched for by ${printable(identity.issuer ?? 'nobody')}, and does not match the identity that was asked for`,
+  );
 }
 
 function verify(proof: TlogProof, leafHash: Uint8Array, policy: Policy, primitives: Primitives) {

@@ -59,6 +59,12 @@ const DOM2_PH = encodeUtf8('SigEd25519 no Ed25519 collisions\x01\x00');
 const ed25519Prehashed = eddsa(ed25519.Point, sha512, {
   domain: (data: Uint8Array) => concat(DOM2_PH, data) as Uint8Array<ArrayBuffer>,
   prehash: (digest: Uint8Array) => digest as Uint8Array<ArrayBuffer>,
+  // RFC 8032 section 5.1.5, step 2.
+  adjustScalarBytes: (scalar: Uint8Array) => {
+    scalar[0]! &= 0b1111_1000;
+    scalar[31] = (scalar[31]! & 0b0111_1111) | 0b0100_0000;
+    return scalar as Uint8Array<ArrayBuffer>;
+  },
   zip215: false,
 });
 
