@@ -74,8 +74,37 @@ export function parseDer(input: Uint8Array, what: string): Der {
   return place(node, input, 0, what);
 }
 
+/** Parts of the input are made when they are asked for: most never are, and each costs as much as parsing an element. */
+class Element implements Der {
+  readonly tag: number;
+  readonly children: readonly Der[];
+  readonly #input: Uint8Array;
+  readonly #at: number;
+  readonly #start: number;
+  readonly end: number;
+
+  constructor(input: Uint8Array, at: number, start: number, end: number, children: readonly Der[]) {
+    this.tag = input[at]!;
+    this.children = children;
+    this.#input = input;
+    this.#at = at;
+    this.#start = start;
+    this.end = end;
+  }
+
+  get bytes(): Uint8Array {
+    return this.#input.subarray(this.#at, this.end);
+  }
+
+  get content(): Uint8Array {
+    return this.#input.subarray(this.#start, this.end);
+  }
+}
+
+const NONE: readonly Der[] = [];
+
 /** The same element with its place in the input, which is known to be its encoding. */
-function place(node: Asn1, input: Uint8Array, at: number, what: string): Der {
+function place(node: Asn1, input: Uint8Array, at: number, what: string): Element {
   const first = input[at + 1]!;
   let start = at + 2;
   let length = first;
@@ -84,46 +113,41 @@ function place(node: Asn1, input: Uint8Array, at: number, what: string): Der {
     for (const end = start + (first - 0x80); start < end; start++) length = length * 256 + input[start]!;
   }
   const end = start + length;
-  const tag = input[at]!;
-  const content = input.subarray(start, end);
-  if (!isPlain(tag, content)) throw malformed(what, 'is not in its one DER encoding');
-  const children: Der[] = [];
-  if (typeof node.value !== 'string') {
-    let next = start;
-    for (const child of node.value) {
-      const placed = place(child, input, next, what);
-      children.push(placed);
-      next += placed.bytes.length;
-    }
+  if (!isPlain(input, input[at]!, start, end)) throw malformed(what, 'is not in its one DER encoding');
+  if (typeof node.value === 'string') return new Element(input, at, start, end, NONE);
+  const children: Element[] = [];
+  let next = start;
+  for (const child of node.value) {
+    const placed = place(child, input, next, what);
+    children.push(placed);
+    next = placed.end;
   }
-  return { tag, bytes: input.subarray(at, end), content, children };
+  return new Element(input, at, start, end, children);
 }
 
 /** The rules of X.690 sections 10 and 11 that encoding again does not show. */
-function isPlain(tag: number, content: Uint8Array): boolean {
+function isPlain(input: Uint8Array, tag: number, start: number, end: number): boolean {
   if ((tag & 0x1f) === 0x1f) return false; // a tag of several bytes, which node-forge takes for one
   if (tag >= 0x40) return true;
-  const isConstructed = (tag & 0x20) !== 0;
-  switch (tag & 0x1f) {
-    case 0:
-      return false;
-    case 0x10:
-    case 0x11:
-      return isConstructed;
+  const size = end - start;
+  const first = input[start];
+  switch (tag) {
+    case TAG.sequence:
+    case TAG.set:
+      return true;
     case TAG.boolean:
-      return !isConstructed && content.length === 1 && (content[0] === 0 || content[0] === 0xff);
+      return size === 1 && (first === 0 || first === 0xff);
     case TAG.integer:
     case TAG.enumerated:
-      return !isConstructed && content.length > 0;
+      return size > 0;
     case TAG.null:
-      return !isConstructed && content.length === 0;
-    case TAG.bitString: {
-      const unused = content[0];
-      if (isConstructed || unused === undefined || unused > 7) return false;
-      return content.length === 1 ? unused === 0 : content.at(-1)! % 2 ** unused === 0;
-    }
+      return size === 0;
+    case TAG.bitString:
+      if (size === 0 || first! > 7) return false;
+      return size === 1 ? first === 0 : input[end - 1]! % 2 ** first! === 0;
     default:
-      return !isConstructed;
+      // No other type is constructed, and neither is a sequence or set primitive; 0 ends what has no length.
+      return tag !== 0 && tag < 0x20 && tag !== 0x10 && tag !== 0x11;
   }
 }
 
@@ -140,9 +164,11 @@ export function malformed(what: string, why: string, cause?: unknown): ClientErr
   return new ClientError('malformed', `${what} ${why}`, cause === undefined ? undefined : { cause });
 }
 
-/** One character a byte; `TextDecoder` has no such encoding (its latin1 is windows-1252). */
+/** One character a byte; `TextDecoder` has no such encoding (its latin1 is windows-1252). `apply` is 6 times `...`. */
 function binary(bytes: Uint8Array): string {
   let text = '';
-  for (let at = 0; at < bytes.length; at += 4096) text += String.fromCharCode(...bytes.subarray(at, at + 4096));
+  for (let at = 0; at < bytes.length; at += 4096) {
+    text += String.fromCharCode.apply(null, bytes.subarray(at, at + 4096) as unknown as number[]);
+  }
   return text;
 }

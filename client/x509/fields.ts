@@ -48,25 +48,24 @@ export function expectTag(node: Der | undefined, tag: number, what: string): Der
 /** Dotted decimal of an OBJECT IDENTIFIER. Arcs of 2^53 and more are refused. @throws ClientError `malformed` */
 export function oidOf(node: Der, what: string): string {
   const { content } = expectTag(node, TAG.oid, what);
-  const arcs: number[] = [];
+  let text = '';
   let arc = 0;
   let first = true; // of the bytes of this arc
   for (const byte of content) {
     if ((first && byte === 0x80) || arc >= 2 ** 46) throw malformed(what, 'has an object identifier that is none');
     arc = arc * 128 + (byte & 0x7f);
     first = byte < 0x80;
-    if (first) {
-      if (arcs.length === 0) {
-        const root = Math.min(2, Math.floor(arc / 40));
-        arcs.push(root, arc - 40 * root);
-      } else {
-        arcs.push(arc);
-      }
-      arc = 0;
+    if (!first) continue;
+    if (text === '') {
+      const root = arc < 40 ? 0 : arc < 80 ? 1 : 2;
+      text = `${root}.${arc - 40 * root}`;
+    } else {
+      text += `.${arc}`;
     }
+    arc = 0;
   }
-  if (!first || arcs.length === 0) throw malformed(what, 'has an object identifier that is none');
-  return arcs.join('.');
+  if (!first || text === '') throw malformed(what, 'has an object identifier that is none');
+  return text;
 }
 
 /** A non-negative INTEGER that fits a number. @throws ClientError `malformed` */
