@@ -1,4 +1,4 @@
-/** What `loadMonitorConfig` makes of `monitor.yaml`: checked, with absolute paths and milliseconds. Frozen at every depth. */
+/** What `loadMonitorConfig` makes of `monitor.yaml`: checked, with absolute paths and milliseconds. */
 import type { SinkOptions } from '../alerts/options.ts';
 import type { FollowedLog, FollowSettings, ShardSource } from '../options.ts';
 import type { Rule } from '../rules/types.ts';

@@ -1,0 +1,276 @@
+/** `monitor.yaml` and a rule's own file, read and checked: all mistakes at once, with paths and lines. */
+import { readFileSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { type Policy, parsePolicy } from '../../../merkle/policy.ts';
+import { parseVerifierKey, type VerifierKey } from '../../../merkle/verifier-key.ts';
+import { ClientError } from '../../errors.ts';
+import { decodeSink, MAX_SINKS, type SinkOptions } from '../alerts/options.ts';
+import type { FollowedLog, ShardSource } from '../options.ts';
+import { escaped } from '../rules/text.ts';
+import type { Rule } from '../rules/types.ts';
+import { readConditions, readExtensions, readMatch } from './conditions.ts';
+import { type OwnReader, type Path, readYaml, show, Walk } from './read.ts';
+import { MonitorSchema } from './schema.ts';
+import type { MonitorConfig } from './types.ts';
+
+const MAX_FILE_BYTES = 1024 * 1024;
+const MAX_POLICY_BYTES = 1024 * 1024;
+const MAX_SHOWN = 20;
+/** More threads than this wait for the log. */
+const MAX_THREADS = 4;
+
+/** @throws ClientError `usage` naming everything that is unknown or wrong, `file` */
+export function loadMonitorConfig(path: string): MonitorConfig {
+  const file = resolve(path);
+  return parseMonitorConfig(readText(file, path), file);
+}
+
+/**
+ * @param file absolute path, for messages and for the paths in it
+ * @throws as `loadMonitorConfig`
+ */
+export function parseMonitorConfig(text: string, file: string): MonitorConfig {
+  const { walk, value } = open(text, file);
+  const config = assemble(walk.object(MonitorSchema, value, []), file, walk);
+  failOn(walk.problems, file);
+  return config!;
+}
+
+/**
+ * The rules of a file that holds one rule, a list of them, or a mapping with `rules:` (as a monitor's configuration has;
+ * the rest of it is then not looked at).
+ *
+ * @throws ClientError `usage`, `file`
+ */
+export function loadRules(path: string): readonly Rule[] {
+  const file = resolve(path);
+  const { walk, value } = open(readText(file, path), file);
+  const inConfig = typeof value === 'object' && value !== null && 'rules' in value;
+  const list: unknown = inConfig ? value.rules : Array.isArray(value) ? value : [value];
+  const { rules: schema } = (MonitorSchema as unknown as { properties: { rules: typeof MonitorSchema } }).properties;
+  const at: Path = inConfig ? ['rules'] : [];
+  const rules = (walk.value(schema, list, at) ?? []) as Rule[];
+  // A single rule's problems stand under [0], which its file does not have.
+  if (rules.length === 0 && walk.problems.length === 0) walk.problem(at, 'holds no rule');
+  checkUnique(rules, at, 'rule', walk);
+  failOn(walk.problems, file);
+  return rules;
+}
+
+function open(text: string, file: string): { walk: Walk; value: unknown } {
+  try {
+    const { value, lineOf } = readYaml(text);
+    return { walk: new Walk(dirname(file), lineOf, OWN), value };
+  } catch (error) {
+    throw new ClientError('usage', `${escaped(file)} is not YAML that is taken here: ${(error as Error).message}`);
+  }
+}
+
+function readText(file: string, name: string): string {
+  const unreadable = (why: string) => new ClientError('file', `${escaped(name)} cannot be read: ${why}`);
+  try {
+    const stats = statSync(file);
+    if (!stats.isFile()) throw unreadable('it is no regular file');
+    if (stats.size > MAX_FILE_BYTES) throw unreadable(`it has ${stats.size} bytes, more than ${MAX_FILE_BYTES}`);
+    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file));
+  } catch (error) {
+    if (error instanceof ClientError) throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA') throw unreadable('it is not UTF-8 text');
+    throw unreadable(code === 'ENOENT' ? 'there is no such file' : (code ?? 'unknown error'));
+  }
+}
+
+const OWN: Readonly<Record<string, OwnReader>> = {
+  match: readMatch,
+  extensions: readExtensions,
+  conditions: readConditions,
+  url: (value, at, walk) => {
+    if (typeof value !== 'string' || value === '' || value.length > 2048) {
+      return walk.problem(at, `is ${show(value)}; allowed: an http(s) URL, for peers also a directory`);
+    }
+    if (!value.includes('://')) {
+      return at.at(-1) === 'url'
+        ? walk.problem(at, `is ${show(value)}, which is no URL: for a directory write "dir"`)
+        : resolve(walk.base, value);
+    }
+    const url = URL.canParse(value) ? new URL(value) : undefined;
+    const isPlain = url && /^https?:$/.test(url.protocol) && url.username + url.password + url.search + url.hash === '';
+    // Not repeated: people put tokens into URLs.
+    return isPlain
+      ? value.replace(/\/+$/, '')
+      : walk.problem(at, 'must be an http(s) URL without user name, query and fragment');
+  },
+  vkey: (value, at, walk) => {
+    try {
+      if (typeof value === 'string') return parseVerifierKey(value);
+    } catch (error) {
+      return walk.problem(at, `is no verifier key: ${(error as Error).message}`);
+    }
+    return walk.problem(at, 'is no verifier key: it is text such as log.example.com+1a2b3c4d+AbCd…');
+  },
+  frozen: (value, at, walk) =>
+    typeof value === 'boolean' || (Number.isSafeInteger(value) && (value as number) >= 0)
+      ? value
+      : walk.problem(at, `is ${show(value)}; allowed: true, false or a tree size`),
+  sinks: readSinks,
+};
+
+function readSinks(value: unknown, at: Path, walk: Walk): SinkOptions[] | undefined {
+  if (!Array.isArray(value) || value.length === 0 || value.length > MAX_SINKS) {
+    return walk.problem(at, `must be a list of 1 to ${MAX_SINKS}: without a sink nobody is told`);
+  }
+  return value.flatMap((item, i) => {
+    const read = decodeSink(item, walk.base);
+    if ('sink' in read) return [read.sink];
+    for (const problem of read.problems) walk.problem([...at, i], `is wrong: ${problem}`);
+    return [];
+  });
+}
+
+interface RawLog {
+  readonly url?: string;
+  readonly dir?: string;
+  readonly keys?: readonly VerifierKey[];
+  readonly policy?: string;
+  readonly frozen?: boolean | number;
+  readonly peers?: readonly string[];
+}
+
+type RawShard = Omit<ShardSource, 'policy'> & { readonly policy?: string };
+
+type Raw = Omit<MonitorConfig, 'file' | 'logs' | 'shards' | 'follow' | 'rules' | 'threads'> & {
+  readonly logs?: readonly RawLog[];
+  readonly shards?: readonly RawShard[];
+  readonly rules?: readonly Rule[];
+  readonly threads?: number;
+  readonly poll: number;
+  readonly partialAfter: number;
+  readonly staleAfter: number;
+  readonly retry: number;
+  readonly confirmations: number;
+  readonly parallel: number;
+  readonly chunk: number;
+};
+
+/** What holds between settings; undefined where so much is missing that there is nothing to hold. */
+function assemble(read: Record<string, unknown> | undefined, file: string, walk: Walk): MonitorConfig | undefined {
+  if (read === undefined) return undefined;
+  const raw = read as unknown as Raw;
+  const { state, sinks = [], metrics, rules = [] } = raw;
+  const wrongBefore = walk.problems.length;
+  const logs = (raw.logs ?? []).flatMap((log, i) => followedLog(log, ['logs', i], walk));
+  const shards = (raw.shards ?? []).map(({ policy, ...shard }, i) => ({
+    ...shard,
+    ...withPolicy(policy, ['shards', i, 'policy'], walk),
+  }));
+  if (logs.length + shards.length === 0 && wrongBefore === walk.problems.length && wrongBefore === 0) {
+    walk.problem(['logs'], 'is missing: name at least one log to follow, here or under "shards"');
+  }
+  if (raw.sinks === undefined && !walk.problems.some((problem) => problem.startsWith('"sinks'))) {
+    walk.problem(['sinks'], 'is missing: without a sink nobody is told; the simplest is [{ type: stdout }]');
+  }
+  const origins = new Set<string>();
+  for (const [i, { origin }] of logs.entries()) {
+    if (origins.has(origin))
+      walk.problem(['logs', i], `is a second log "${escaped(origin)}": other views of it go into its "peers"`);
+    origins.add(origin);
+  }
+  checkUnique(rules, ['rules'], 'rule', walk);
+  checkUnique(sinks, ['sinks'], 'sink', walk);
+  checkUnique(shards, ['shards'], 'signing configuration', walk);
+  if (shards.length === 0) checkOrigins(rules, origins, walk);
+  return {
+    file,
+    state,
+    logs,
+    shards,
+    follow: {
+      pollMs: raw.poll,
+      partialMs: raw.partialAfter,
+      staleMs: raw.staleAfter,
+      retryMs: raw.retry,
+      confirmations: raw.confirmations,
+      parallel: raw.parallel,
+      chunkBytes: raw.chunk,
+    },
+    rules,
+    threads: raw.threads ?? Math.min(MAX_THREADS, availableParallelism()),
+    sinks,
+    ...(metrics === undefined ? {} : { metrics }),
+  };
+}
+
+function followedLog(log: RawLog, at: Path, walk: Walk): FollowedLog[] {
+  const { url, dir, frozen, peers } = log;
+  if (url !== undefined && dir !== undefined) walk.problem(at, 'has "url" and "dir": keep one');
+  const location = url ?? dir;
+  const { policy } = withPolicy(log.policy, [...at, 'policy'], walk);
+  const keys = [...(log.keys ?? []), ...(log.keys === undefined ? (policy?.logs ?? []).map(({ key }) => key) : [])];
+  const origin = keys[0]?.name;
+  if (location === undefined && !walk.problems.some((problem) => problem.includes(`${at[0]}[${at[1]}].`))) {
+    walk.problem(at, 'says not where the log is: give "url" or "dir"');
+  }
+  if (origin === undefined) {
+    if (log.keys === undefined)
+      walk.problem([...at, 'keys'], "is missing: give the log's verifier keys, or a policy that has them");
+    return [];
+  }
+  if (keys.some(({ name }) => name !== origin)) {
+    walk.problem([...at, 'keys'], 'has keys of different names: a log has one, its origin');
+  }
+  if (location === undefined) return [];
+  return [
+    {
+      origin,
+      keys,
+      location,
+      ...(policy === undefined ? {} : { policy }),
+      ...(frozen === undefined || frozen === false ? {} : { frozen }),
+      ...(peers === undefined ? {} : { peers }),
+    },
+  ];
+}
+
+function withPolicy(path: string | undefined, at: Path, walk: Walk): { policy?: Policy } {
+  if (path === undefined) return {};
+  try {
+    if (statSync(path).size > MAX_POLICY_BYTES) throw new Error(`it has more than ${MAX_POLICY_BYTES} bytes`);
+    return { policy: parsePolicy(readFileSync(path)) };
+  } catch (error) {
+    walk.problem(at, `cannot be used: ${escaped((error as Error).message)}`);
+    return {};
+  }
+}
+
+function checkUnique(items: readonly { readonly name: string }[], at: Path, what: string, walk: Walk): void {
+  const seen = new Set<string>();
+  for (const [i, { name }] of items.entries()) {
+    if (seen.has(name)) walk.problem([...at, i, 'name'], `"${name}" is the name of another ${what} already`);
+    seen.add(name);
+  }
+}
+
+/** A rule for a log that is not followed would never alert, and nobody would know. */
+function checkOrigins(rules: readonly Rule[], origins: ReadonlySet<string>, walk: Walk): void {
+  if (origins.size === 0) return;
+  for (const [i, { logs = [] }] of rules.entries()) {
+    const other = logs.find((origin) => !origins.has(origin));
+    if (other !== undefined) {
+      walk.problem(
+        ['rules', i, 'logs'],
+        `names ${show(other)}, which is no log of this file; those are ${[...origins].join(', ')}`,
+      );
+    }
+  }
+}
+
+function failOn(problems: readonly string[], file: string): void {
+  if (problems.length === 0) return;
+  const shown = problems.slice(0, MAX_SHOWN);
+  const more = problems.length > shown.length ? [`and ${problems.length - shown.length} more`] : [];
+  const text =
+    problems.length === 1 ? ` ${shown[0]}` : [...shown, ...more].map((problem) => `\n  - ${problem}`).join('');
+  throw new ClientError('usage', `${escaped(file)}:${text}\ndocs/monitor.md describes every setting`);
+}

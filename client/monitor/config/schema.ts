@@ -1,0 +1,181 @@
+/**
+ * The settings of `monitor.yaml`, each written down once: the reader (read.ts), its messages and the table in
+ * docs/monitor.md come from here. Sinks are in alerts/options.ts, presets in presets.ts.
+ */
+import { type TSchema, Type } from 'typebox';
+import { choice, count, duration, list, path, size, text } from '../../../merkle/runtime/config/values.ts';
+import { FOLLOW_DEFAULTS } from '../options.ts';
+import { MAX_PATTERN } from '../rules/text.ts';
+
+const opt = Type.Optional;
+
+/** A leaf that read.ts reads itself, as TypeBox could only say that it is wrong. */
+function own(kind: 'match' | 'url' | 'vkey' | 'frozen', allowed: string, description: string): TSchema {
+  return Type.Unknown({ kind, allowed, description });
+}
+
+export const MATCH_ALLOWED = `text, or { pattern: RE2 } with a pattern of at most ${MAX_PATTERN} characters that must match the whole text`;
+const NAME = /^[A-Za-z0-9][A-Za-z0-9 ._:/@-]{0,99}$/;
+const ORIGIN = /^[!-~]{1,255}$/;
+const MAX_CONDITIONS = 32;
+const MAX_LOGS = 64;
+const MAX_RULES = 1000;
+const MAX_KEYS = 16;
+const MAX_PEERS = 16;
+
+const many = (item: TSchema, minItems: number, maxItems: number, description: string) =>
+  Type.Array(item, { minItems, maxItems, allowed: `a list of ${minItems} to ${maxItems}`, description });
+
+const peers = opt(
+  many(
+    own('url', 'an http(s) URL, or the path of a directory', ''),
+    0,
+    MAX_PEERS,
+    'Other views of the same log, compared at each round: URLs of copies or witnesses, or directories.',
+  ),
+);
+const policy = opt(
+  path({
+    description: 'Witness policy (c2sp.org/tlog-policy): its log keys and the quorum that each checkpoint needs.',
+    defaultText: 'none: the log is believed without witnesses',
+  }),
+);
+
+const LogSchema = Type.Object({
+  url: opt(own('url', 'an http(s) URL without user name, query and fragment', 'Where the log is read.')),
+  dir: opt(path({ description: "In place of `url`: a directory with the log's files." })),
+  keys: opt(
+    many(
+      own('vkey', "a verifier key, such as 'log.example.com+1a2b3c4d+AbCd…'", ''),
+      1,
+      MAX_KEYS,
+      "The log's verifier keys, several during a rotation; all have one name, which is the log's origin.",
+    ),
+  ),
+  policy,
+  frozen: opt(
+    own(
+      'frozen',
+      'true, false or a tree size',
+      'The log takes nothing more: any growth past this size, or with `true` past the size first seen, alerts.',
+    ),
+  ),
+  peers,
+});
+
+const ShardSchema = Type.Object({
+  name: text(NAME, 'a name of at most 100 characters', { description: 'For messages.', default: 'shards' }),
+  signingConfig: path({
+    description: "A Sigstore `signing_config.json`: each of its logs of Rekor's API v2 is followed.",
+  }),
+  trustedRoot: path({ description: 'The `trusted_root.json` with the keys of these logs.' }),
+  policy,
+  peers,
+});
+
+export const ConditionSchema = Type.Object({
+  identity: opt(own('match', MATCH_ALLOWED, 'A name in the certificate: e-mail, URI, SPIFFE ID, DNS or user name.')),
+  issuer: opt(own('match', MATCH_ALLOWED, 'The OIDC issuer that the certificate names.')),
+  extensions: opt(
+    Type.Unknown({
+      kind: 'extensions',
+      allowed: `a mapping from a name (sourceRepositoryURI) or OID to ${MATCH_ALLOWED}`,
+      description: "Other extensions of Fulcio's certificates, by name or OID.",
+    }),
+  ),
+  key: opt(
+    text(/^[0-9a-f]{64}$/, '64 lower-case hex digits', {
+      description: 'SHA-256 of the public key (SubjectPublicKeyInfo, DER).',
+    }),
+  ),
+  digest: opt(
+    text(/^((sha256:)?[0-9a-f]{64}|(sha384:)?[0-9a-f]{96}|(sha512:)?[0-9a-f]{128})$/, 'a digest in lower-case hex', {
+      description: "The artifact's digest.",
+    }),
+  ),
+});
+
+const RuleSchema = Type.Object({
+  name: text(NAME, 'a name of at most 100 letters, digits, spaces and . _ : / @ -', {
+    description: 'Stands in every alert; no two rules share one.',
+  }),
+  watch: Type.Unknown({
+    kind: 'conditions',
+    allowed: `a condition, or a list of 1 to ${MAX_CONDITIONS} of which one is enough`,
+    description: 'What the rule looks for.',
+  }),
+  expect: opt(
+    Type.Unknown({
+      kind: 'conditions',
+      allowed: `a condition, or a list of 1 to ${MAX_CONDITIONS} of which one is enough`,
+      description:
+        'Who may be found there: whatever else is found alerts as `unexpected`. Every name of a certificate must be as expected. Without it each find alerts as `match`.',
+    }),
+  ),
+  severity: choice(['info', 'alert', 'critical'], { description: 'Of its alerts.', default: 'alert' }),
+  logs: opt(
+    list((origin) => ORIGIN.test(origin), 'origins of logs', {
+      description: 'Origins of the logs that it applies to.',
+      defaultText: 'all',
+    }),
+  ),
+});
+
+const ms = (value: number) => (value % 1000 === 0 ? `${value / 1000}s` : `${value}ms`);
+
+export const MonitorSchema = Type.Object({
+  state: path({
+    description: 'Directory of the state: how far each log was read, alerts under way, evidence, acknowledgements.',
+    default: './monitor-state',
+    danger: 'Without it the monitor does not know what it has seen: it then wants --from-now or --from-start.',
+  }),
+  logs: opt(many(LogSchema, 0, MAX_LOGS, 'The logs. With `shards` at least one.')),
+  shards: opt(many(ShardSchema, 0, MAX_LOGS, 'Signing configurations, whose logs are followed as they come and go.')),
+  rules: opt(many(RuleSchema, 0, MAX_RULES, 'What is watched in them.')),
+  sinks: opt(
+    Type.Unknown({ kind: 'sinks', allowed: 'a list of 1 to 32', description: 'Where alerts go; at least one.' }),
+  ),
+  poll: duration('100ms', '24h', {
+    description: 'From the end of one round to the next.',
+    default: ms(FOLLOW_DEFAULTS.pollMs),
+  }),
+  partialAfter: duration('0ms', '24h', {
+    description: 'Entries of a bundle that is not full wait so long for more to come.',
+    default: ms(FOLLOW_DEFAULTS.partialMs),
+  }),
+  staleAfter: duration('1s', '720h', {
+    description: 'A log that could not be followed for so long alerts as `stale`.',
+    default: '1h',
+  }),
+  retry: duration('10ms', '1h', {
+    description: 'Pause after a failure; it doubles up to `poll`, or up to 60s where that is longer.',
+    default: ms(FOLLOW_DEFAULTS.retryMs),
+  }),
+  confirmations: count('looks', 1, 100, {
+    description: 'What may be a fault on the way alerts when so many looks in a row have shown it.',
+    default: FOLLOW_DEFAULTS.confirmations,
+  }),
+  parallel: count('bundles', 1, 64, {
+    description: 'Bundles fetched at once from one log.',
+    default: FOLLOW_DEFAULTS.parallel,
+  }),
+  chunk: size('1MiB', '256MiB', {
+    description: 'Bundles held in memory at once for one log.',
+    default: `${FOLLOW_DEFAULTS.chunkBytes / 1024 ** 2}MiB`,
+  }),
+  threads: opt(
+    count('threads', 0, 64, {
+      description: 'Threads that compare entries with rules; 0 takes the main thread.',
+      defaultText: 'one for each core that the process may use, 4 at most',
+    }),
+  ),
+  metrics: opt(
+    Type.Object({
+      host: text(/^[A-Za-z0-9.:-]+$/, 'an IP address or a host name', {
+        description: 'Address where Prometheus metrics are served (`/metrics`).',
+        default: '127.0.0.1',
+      }),
+      port: count('port', 0, 65535, { description: 'Its port; 0 takes a free one.', default: 9464 }),
+    }),
+  ),
+});

@@ -1,0 +1,314 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { loadMonitorConfig, loadRules } from '../../../client/monitor/config/load.ts';
+import { RuleEngine } from '../../../client/monitor/rules/engine.ts';
+import { readEntry } from '../../../client/monitor/rules/entry.ts';
+import { ed25519VerifierKey, formatVerifierKey } from '../../../merkle/verifier-key.ts';
+import { type CertificateOptions, fulcioCertificate, githubRun, hashedRekord } from '../../support/fulcio.ts';
+
+const dir = mkdtempSync(join(tmpdir(), 'stele-monitor-config-'));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+const KEY = formatVerifierKey(ed25519VerifierKey('log.example.com', new Uint8Array(32).fill(7)));
+const OTHER_KEY = formatVerifierKey(ed25519VerifierKey('other.example.com', new Uint8Array(32).fill(8)));
+const LOGS = `logs:\n  - url: https://log.example.com/\n    keys: ['${KEY}']\n`;
+const SINKS = 'sinks: [{ type: stdout }]\n';
+
+function load(text: string) {
+  const file = join(dir, 'monitor.yaml');
+  writeFileSync(file, text);
+  return loadMonitorConfig(file);
+}
+
+function messageOf(text: string): string {
+  try {
+    load(text);
+  } catch (error) {
+    expect(error).toMatchObject({ name: 'ClientError', code: 'usage' });
+    return (error as Error).message;
+  }
+  throw new Error('it was taken');
+}
+
+describe('monitor.yaml', () => {
+  it('has defaults for all but logs and sinks', () => {
+    expect(load(LOGS + SINKS)).toMatchObject({
+      state: join(dir, 'monitor-state'),
+      logs: [{ origin: 'log.example.com', location: 'https://log.example.com' }],
+      shards: [],
+      rules: [],
+      follow: { pollMs: 10_000, staleMs: 3_600_000, chunkBytes: 16 * 1024 * 1024 },
+      sinks: [{ type: 'stdout', name: 'stdout' }],
+    });
+  });
+
+  it('takes everything it describes', () => {
+    writeFileSync(join(dir, 'policy'), `log ${KEY}\nquorum none\n`);
+    const config = load(`
+state: /var/lib/stele-monitor
+logs:
+  - dir: ./files
+    policy: policy
+    frozen: 1000
+    peers: [https://mirror.example.com/log, ../copy]
+shards:
+  - { name: sigstore, signingConfig: signing_config.json, trustedRoot: trusted_root.json }
+rules:
+  - name: who
+    watch: { identity: alice@acme.com, issuer: https://accounts.google.com }
+    severity: critical
+    logs: [log.example.com]
+  - name: what
+    watch: { digest: 'sha256:${'ab'.repeat(32)}' }
+    expect:
+      - key: ${'cd'.repeat(32)}
+      - identity: { pattern: '.*@acme\\.com' }
+sinks:
+  - type: stdout
+  - { type: webhook, url: 'https://hooks.example.com/x', secrets: [{ env: HOOK_KEY }] }
+poll: 30s
+partialAfter: 1m
+staleAfter: 2h
+retry: 5s
+confirmations: 2
+parallel: 4
+chunk: 8MiB
+threads: 0
+metrics: { host: 0.0.0.0, port: 9000 }
+`);
+    expect(config).toMatchObject({
+      state: '/var/lib/stele-monitor',
+      logs: [
+        {
+          origin: 'log.example.com',
+          location: join(dir, 'files'),
+          frozen: 1000,
+          peers: ['https://mirror.example.com/log', join(dir, '..', 'copy')],
+        },
+      ],
+      shards: [{ name: 'sigstore', signingConfig: join(dir, 'signing_config.json') }],
+      rules: [
+        { name: 'who', severity: 'critical', watch: [{ identity: 'alice@acme.com' }] },
+        { name: 'what', severity: 'alert', watch: [{ digest: 'ab'.repeat(32) }], expect: [{}, {}] },
+      ],
+      sinks: [{ type: 'stdout' }, { type: 'webhook', secrets: [{ env: 'HOOK_KEY' }] }],
+      follow: { pollMs: 30_000, partialMs: 60_000, staleMs: 7_200_000, retryMs: 5000, confirmations: 2, parallel: 4 },
+      threads: 0,
+      metrics: { host: '0.0.0.0', port: 9000 },
+    });
+    expect(config.logs[0]?.policy).toBeDefined();
+  });
+
+  const ruled = (rule: string) => `${LOGS}${SINKS}rules:\n  - ${rule.replaceAll('\n', '\n    ')}`;
+
+  it.each<[string, string, RegExp]>([
+    ['an unknown key', `${LOGS}${SINKS}pol: 5s`, /"pol" \(line 5\) is unknown; did you mean "poll"\?/],
+    [
+      'an unknown key in a log',
+      `logs:\n  - { ur: x, keys: ['${KEY}'] }\n${SINKS}`,
+      /"logs\[0\]\.ur" .*did you mean "url"/,
+    ],
+    ['a key given twice', `${LOGS}${SINKS}${SINKS}`, /line 5: .*unique/],
+    ['an alias', `a: &a x\n${LOGS}${SINKS}b: *a`, /aliases/],
+    ['no YAML', 'logs: [', /not YAML/],
+    ['a list', '- 1', /the file.* must be a mapping/],
+    ['no log', SINKS, /"logs".*name at least one/],
+    ['no sink', LOGS, /"sinks".*without a sink nobody is told/],
+    ['an empty list of sinks', `${LOGS}sinks: []`, /"sinks".*without a sink nobody is told/],
+    ['a bad sink', `${LOGS}sinks: [{ type: webhook }]`, /"sinks\[0\]".*"url" is missing/],
+    ['two sinks of one name', `${LOGS}sinks: [{ type: stdout }, { type: stdout }]`, /"sinks\[1\]\.name".*another sink/],
+    ['a wrong duration', `${LOGS}${SINKS}poll: 5`, /"poll" \(line 5\) is 5; allowed: 100ms to 24h/],
+    ['a URL with a password', LOGS.replace('log.ex', 'a:b@log.ex') + SINKS, /"logs\[0\]\.url".*without user name/],
+    ['a log nowhere', `logs: [{ keys: ['${KEY}'] }]\n${SINKS}`, /"logs\[0\]".*"url" or "dir"/],
+    ['a log without a key', `logs: [{ url: https://a.example }]\n${SINKS}`, /"logs\[0\]\.keys".*is missing/],
+    [
+      'a wrong key',
+      `logs: [{ url: https://a.example, keys: [abc] }]\n${SINKS}`,
+      /"logs\[0\]\.keys\[0\]".*no verifier key/,
+    ],
+    [
+      'keys of two logs',
+      `logs: [{ url: https://a.example, keys: ['${KEY}', '${OTHER_KEY}'] }]\n${SINKS}`,
+      /different names/,
+    ],
+    ['one log twice', `${LOGS}  - { dir: x, keys: ['${KEY}'] }\n${SINKS}`, /second log "log\.example\.com".*"peers"/],
+    [
+      'a policy that is not there',
+      `logs: [{ url: https://a.example, policy: nowhere }]\n${SINKS}`,
+      /"logs\[0\]\.policy".*ENOENT/,
+    ],
+    [
+      'a wrong size of a frozen log',
+      `logs: [{ url: https://a.example, keys: ['${KEY}'], frozen: -1 }]\n${SINKS}`,
+      /"logs\[0\]\.frozen"/,
+    ],
+    ['a rule without a name', ruled('watch: { identity: a }'), /"rules\[0\]\.name".*is missing/],
+    ['a rule without watch', ruled('name: a'), /"rules\[0\]\.watch".*is missing/],
+    [
+      'two rules of one name',
+      `${ruled('{ name: a, watch: { identity: a } }')}\n  - { name: a, watch: { identity: b } }`,
+      /"rules\[1\]\.name".*another rule/,
+    ],
+    ['an empty condition', ruled('{ name: a, watch: {} }'), /"rules\[0\]\.watch".*is empty/],
+    [
+      'an unknown condition',
+      ruled('{ name: a, watch: { identiy: x } }'),
+      /"rules\[0\]\.watch\.identiy".*did you mean "identity"/,
+    ],
+    [
+      'a bad pattern',
+      ruled("name: a\nwatch: { identity: { pattern: '(' } }"),
+      /"rules\[0\]\.watch\.identity\.pattern" \(line 7\).*missing closing/,
+    ],
+    ['look-ahead', ruled("name: a\nwatch: { identity: { pattern: '(?=a)' } }"), /no look-around/],
+    [
+      'a pattern that explodes',
+      ruled("name: a\nwatch: { issuer: { pattern: '((a{100}){100}){100}' } }"),
+      /pattern.*repeat/,
+    ],
+    [
+      'a pattern that is too long',
+      ruled(`name: a\nwatch: { issuer: { pattern: '${'a'.repeat(600)}' } }`),
+      /1 to 512 characters/,
+    ],
+    [
+      'a bad pattern under expect',
+      ruled("name: a\nwatch: { key: x }\nexpect: [{ identity: { pattern: '[z-a]' } }]"),
+      /"rules\[0\]\.expect\[0\]\.identity\.pattern"/,
+    ],
+    [
+      'an unknown extension',
+      ruled('{ name: a, watch: { extensions: { sourceRepositoryUri: x } } }'),
+      /did you mean "sourceRepositoryURI"/,
+    ],
+    ['an OID of somebody else', ruled("name: a\nwatch: { extensions: { '2.5.29.17': x } }"), /Fulcio's extensions are/],
+    ['a wrong fingerprint', ruled('{ name: a, watch: { key: ABC } }'), /"rules\[0\]\.watch\.key".*64 lower-case hex/],
+    [
+      'a rule for another log',
+      ruled('{ name: a, watch: { identity: x }, logs: [b] }'),
+      /"rules\[0\]\.logs".*no log of this file/,
+    ],
+    [
+      'a preset without its repository',
+      ruled('{ name: a, watch: { githubActions: { ref: refs/heads/main } } }'),
+      /githubActions\.repository".*acme\/app/,
+    ],
+    [
+      'a preset with an unknown value',
+      ruled('{ name: a, watch: { gitlabCi: { project: a/b, rf: x } } }'),
+      /gitlabCi\.rf".*is unknown; GitLab CI has/,
+    ],
+    [
+      'a preset and what it sets',
+      ruled('{ name: a, watch: { identity: x, buildkite: { organization: acme } } }'),
+      /"buildkite" sets already/,
+    ],
+  ])('refuses %s', (_, text, message) => expect(messageOf(text)).toMatch(message));
+
+  it('tells all mistakes at once', () => {
+    const message = messageOf(`${LOGS}${SINKS}pol: 5s\nparallel: 0\nchunk: x`);
+    expect(message.split('\n  - ')).toHaveLength(4);
+  });
+
+  it('never repeats what may hold a secret', () => {
+    expect(messageOf(LOGS.replace('log.ex', 'user:hunter2@log.ex') + SINKS)).not.toContain('hunter2');
+    expect(messageOf(`${LOGS}sinks: [{ type: webhook, url: 'http://x/hunter2' }]`)).not.toContain('hunter2');
+  });
+
+  it('says that there is no file', () => {
+    expect(() => loadMonitorConfig(join(dir, 'nowhere.yaml'))).toThrow(
+      expect.objectContaining({ code: 'file', message: expect.stringContaining('no such file') }),
+    );
+  });
+});
+
+describe('presets', () => {
+  /** Kinds of alert for a certificate. */
+  function tried(rule: string, options: CertificateOptions): string[] {
+    const file = join(dir, 'rule.yaml');
+    writeFileSync(file, rule);
+    const entry = readEntry(hashedRekord({ certificate: fulcioCertificate(options) }));
+    return new RuleEngine(loadRules(file)).match(entry, 'log.example.com').map(({ kind }) => kind);
+  }
+
+  const GITHUB = `
+name: release
+watch: { githubActions: { repository: acme/app } }
+expect: { githubActions: { repository: acme/app, workflow: release.yml, ref: { pattern: 'refs/tags/v[0-9.]+' } } }`;
+  const run = githubRun('acme/app', 'release.yml', 'refs/tags/v1.2');
+  const uri = run.names![0]!;
+
+  it.each<[string, CertificateOptions, string[]]>([
+    ['the release', run, []],
+    ['another workflow', githubRun('acme/app', 'test.yml', 'refs/tags/v1.2'), ['unexpected']],
+    ['another ref', githubRun('acme/app', 'release.yml', 'refs/heads/main'), ['unexpected']],
+    ['another issuer', { ...run, issuer: 'https://evil.example' }, ['unexpected']],
+    ['the name alone', { names: [uri] }, ['unexpected']],
+    ['a reusable workflow of others', { ...run, names: [uri.replace('acme/app', 'evil/lib')] }, ['unexpected']],
+    [
+      'the repository by its oldest extension',
+      { names: ['x@evil.org'], extensions: { 5: 'acme/app' } },
+      ['unexpected'],
+    ],
+    ['another repository', githubRun('acme/apple', 'release.yml', 'refs/tags/v1.2'), []],
+    ['a repository that only looks so', githubRun('acmexapp/app', 'release.yml', 'refs/tags/v1.2'), []],
+  ])('GitHub Actions: %s', (_, options, want) => expect(tried(GITHUB, options)).toEqual(want));
+
+  const gitlab = (project: string, ref: string): CertificateOptions => ({
+    names: [`https://gitlab.com/${project}//.gitlab-ci.yml@${ref}`],
+    issuer: 'https://gitlab.com',
+    extensions: { 12: `https://gitlab.com/${project}`, 14: ref },
+  });
+  const GITLAB = `
+name: release
+watch: { gitlabCi: { project: acme/tools/app } }
+expect: { gitlabCi: { project: acme/tools/app, ref: refs/heads/main } }`;
+
+  it.each<[string, string, CertificateOptions, string[]]>([
+    ['GitLab, the release', GITLAB, gitlab('acme/tools/app', 'refs/heads/main'), []],
+    ['GitLab, another ref', GITLAB, gitlab('acme/tools/app', 'refs/heads/dev'), ['unexpected']],
+    ['GitLab, another project', GITLAB, gitlab('acme/tools/app2', 'refs/heads/main'), []],
+    [
+      'Google Cloud Build',
+      '{ name: a, watch: { googleCloudBuild: { serviceAccount: b@p.iam.gserviceaccount.com } } }',
+      { names: ['b@p.iam.gserviceaccount.com'], issuer: 'https://accounts.google.com' },
+      ['match'],
+    ],
+    [
+      'Google Cloud Build of another issuer',
+      '{ name: a, watch: { googleCloudBuild: { serviceAccount: b@p.iam.gserviceaccount.com } }, expect: { googleCloudBuild: { serviceAccount: b@p.iam.gserviceaccount.com } } }',
+      { names: ['b@p.iam.gserviceaccount.com'], issuer: 'https://evil.example' },
+      ['unexpected'],
+    ],
+    [
+      'Buildkite',
+      '{ name: a, watch: { buildkite: { organization: acme } }, expect: { buildkite: { organization: acme, pipeline: app } } }',
+      { names: ['https://buildkite.com/acme/other'], issuer: 'https://agent.buildkite.com' },
+      ['unexpected'],
+    ],
+    [
+      'Buildkite, as expected',
+      '{ name: a, watch: { buildkite: { organization: acme } }, expect: { buildkite: { organization: acme, pipeline: app } } }',
+      { names: ['https://buildkite.com/acme/app'], issuer: 'https://agent.buildkite.com' },
+      [],
+    ],
+    [
+      'CircleCI',
+      `{ name: a, watch: { circleCi: { project: ${'0'.repeat(8)}-0000-0000-0000-${'0'.repeat(12)}, organization: ${'1'.repeat(8)}-1111-1111-1111-${'1'.repeat(12)} } } }`,
+      {
+        names: [
+          `https://circleci.com/api/v2/projects/${'0'.repeat(8)}-0000-0000-0000-${'0'.repeat(12)}/pipeline-definitions/x`,
+        ],
+      },
+      ['match'],
+    ],
+    [
+      'Codefresh',
+      '{ name: a, watch: { codefresh: { account: acme, pipeline: app/release } } }',
+      { names: ['https://g.codefresh.io/acme/app/release:1/2'] },
+      ['match'],
+    ],
+  ])('%s', (_, rule, options, want) => expect(tried(rule, options)).toEqual(want));
+});
