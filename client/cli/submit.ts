@@ -10,7 +10,7 @@ import { parseLogUrl } from '../http.ts';
 import { LogClient, type Submitted } from '../log-client.ts';
 import type { LogTrust } from '../logged.ts';
 import { type FlushResult, flushQueue } from '../queue/flush.ts';
-import { newItem, type Problem } from '../queue/item.ts';
+import { newItem } from '../queue/item.ts';
 import { queueStatus } from '../queue/status.ts';
 import { type Damaged, QueueStore } from '../queue/store.ts';
 import { parseTrustPolicy } from '../quorum.ts';
@@ -26,6 +26,7 @@ import { parseLogKey } from '../verify.ts';
 import { readWhole, writeWhole } from './files.ts';
 import { startProgress } from './progress.ts';
 import { note, warn } from './report.ts';
+import { failed, type Result, report, reportStatus, shown } from './submit-report.ts';
 
 interface SubmitOptions {
   readonly log?: string;
@@ -96,7 +97,7 @@ async function submit(files: readonly string[], options: SubmitOptions): Promise
   const any = files.length > 0 || plain;
   if (options.status === true) {
     if (any || options.flush === true) throw usage('--status goes with --queue alone');
-    return await status(options);
+    return reportStatus(await queueStatus(await QueueStore.open(queueDir(options), false)), options.json);
   }
   if (!any && options.flush !== true) throw usage('name a file, or --digest with --signature, or --flush or --status');
   if (plain && files.length > 0) throw usage('give files, or --digest with --signature, not both');
@@ -272,106 +273,6 @@ async function flush(given: Given, signal: AbortSignal, options: SubmitOptions):
   }
   progress.stop();
   report(options.json, results.map(shown), damaged);
-}
-
-async function status(options: SubmitOptions): Promise<void> {
-  const found = await queueStatus(await QueueStore.open(queueDir(options), false));
-  const { pending, refused, done, damaged, logs } = found;
-  const bad = refused.length > 0 || damaged.length > 0;
-  if (bad) process.exitCode = 1;
-  if (options.json === true) {
-    process.stdout.write(`${JSON.stringify({ ok: !bad, ...found }, undefined, 2)}\n`);
-    return;
-  }
-  const lines = [
-    `Queue ${found.queue}: ${pending.length} waiting, ${refused.length} refused, ${done.length} done, ${damaged.length} damaged`,
-    ...pending.map(
-      ({ out, log, age, logged, problem }) =>
-        `  waiting  ${out}  ${logged ? 'logged, not written yet' : `for ${log}`}, since ${shownAge(age)}${because(problem)}`,
-    ),
-    ...refused.map(
-      ({ out, log, age, problem }) => `  refused  ${out}  by ${log}, queued ${shownAge(age)} ago${because(problem)}`,
-    ),
-    ...done.map(({ out, log, index }) => `  done     ${out}  entry ${index} of ${log}`),
-    ...damaged.map(({ file, reason }) => `  damaged  ${file}  ${reason}`),
-    ...logs.flatMap(({ log, verifierKey, notBefore, problem }) => [
-      ...(verifierKey === undefined ? [] : [`  log      ${log}  trusted on first use: ${verifierKey}`]),
-      ...(notBefore === undefined ? [] : [`  log      ${log}  asked not to be asked before ${notBefore}`]),
-      ...(problem === undefined ? [] : [`  log      ${log}  last failed at ${problem.time}: ${problem.message}`]),
-    ]),
-  ];
-  process.stdout.write(`${lines.map(clean).join('\n')}\n`);
-}
-
-interface Result {
-  readonly state: 'done' | 'queued' | 'already-queued' | 'refused' | 'pending' | 'failed';
-  readonly out: string;
-  readonly log: string;
-  readonly id?: string;
-  readonly index?: number;
-  readonly error?: ClientError | Problem;
-}
-
-const LABELS: Readonly<Record<Result['state'], string>> = {
-  done: 'done    ',
-  queued: 'queued  ',
-  'already-queued': 'queued  ',
-  refused: 'refused ',
-  pending: 'waiting ',
-  failed: 'failed  ',
-};
-
-function report(json: boolean | undefined, results: readonly Result[], damaged: readonly Damaged[]): void {
-  const bad = damaged.length > 0 || results.some(({ error }) => error !== undefined);
-  if (bad) process.exitCode = 1;
-  if (json === true) {
-    const entries = results.map(({ error, ...rest }) => ({
-      ...rest,
-      ...(error === undefined ? {} : { error: { code: error.code, message: error.message } }),
-    }));
-    process.stdout.write(`${JSON.stringify({ ok: !bad, entries, damaged }, undefined, 2)}\n`);
-    return;
-  }
-  const lines = [
-    ...results.map((result) => `${LABELS[result.state]} ${result.out}  ${outcomeOf(result)}`),
-    ...damaged.map(({ file, reason }) => `damaged  ${file}  ${reason}; kept there, and not logged`),
-  ];
-  if (lines.length === 0) lines.push('The queue is empty: nothing waits.');
-  process.stdout.write(`${lines.map(clean).join('\n')}\n`);
-}
-
-function outcomeOf({ state, log, index, error }: Result): string {
-  if (error !== undefined) return error.message;
-  if (state === 'already-queued') return `was queued before, for ${log}`;
-  return state === 'queued'
-    ? `for ${log}; \`stele submit --flush\` sends it`
-    : `entry ${index} of ${log}; its proof was checked`;
-}
-
-function shown(result: FlushResult): Result {
-  const { state, out, log, id } = result;
-  return 'index' in result
-    ? { state, out, log, id, index: result.index }
-    : { state, out, log, id, error: result.problem };
-}
-
-function failed(out: string, log: string, error: ClientError): Result {
-  return { state: error.code === 'refused' ? 'refused' : 'failed', out, log, error };
-}
-
-function because(problem: Problem | undefined): string {
-  return problem === undefined ? '' : `: ${problem.message}`;
-}
-
-/** Paths and messages may hold what a terminal would obey. */
-function clean(line: string): string {
-  return line.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Surrogate}]+/gu, ' ');
-}
-
-function shownAge(age: number): string {
-  if (age < 120) return `${age} s`;
-  if (age < 7200) return `${Math.round(age / 60)} min`;
-  return age < 172_800 ? `${Math.round(age / 3600)} h` : `${Math.round(age / 86_400)} days`;
 }
 
 function waiting(why: string, ms: number): void {

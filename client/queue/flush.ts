@@ -116,7 +116,9 @@ class Flush {
       if (item.logged !== undefined) await this.#deliver(item, item.logged);
       else byLog.set(item.log, [...(byLog.get(item.log) ?? []), this.#waiting(item)]);
     }
-    await Promise.all([...byLog].map(([log, waiting]) => this.#send(log, waiting)));
+    // All to their end, also after a failure: nothing may be under way when the lock is given free.
+    const sent = await Promise.allSettled([...byLog].map(([log, waiting]) => this.#send(log, waiting)));
+    for (const one of sent) if (one.status === 'rejected') throw one.reason;
     return { results: [...this.#results.values()], damaged: this.#damaged };
   }
 

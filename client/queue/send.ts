@@ -47,6 +47,7 @@ const MAX_BULK_BYTES = 1024 * 1024;
 const MAX_BULK_REPLY = 32 * 1024 * 1024;
 const PARALLEL_BULK = 2;
 const PARALLEL_SINGLE = 8;
+const PARALLEL_ANSWERS = 8;
 /** gRPC codes of one item (google.rpc.Code). */
 const INVALID_ARGUMENT = 3;
 const ALREADY_EXISTS = 6;
@@ -67,6 +68,11 @@ export async function sendAll<T extends Sendable>(
   settle: (item: T, answer: Answer) => Promise<Settled>,
 ): Promise<Stopped | undefined> {
   return await new Sender(log, options, settle).run(items);
+}
+
+interface Call<T> {
+  readonly item: T;
+  readonly request: string;
 }
 
 /** Nothing more is sent. */
@@ -125,16 +131,10 @@ class Sender<T extends Sendable> {
           next = left.length;
           return;
         }
-        const call: { item: T; request: string }[] = [];
-        for (let bytes = 0; next < left.length && call.length < this.#width; ) {
-          const item = left[next++]!;
-          const request = await item.load();
-          call.push({ item, request });
-          bytes += request.length;
-          if (bytes > MAX_BULK_BYTES) break;
-        }
+        const mine = left.slice(next, next + this.#width);
+        next += mine.length;
         try {
-          await (call.length === 1 ? this.#single(call[0]!) : this.#bulk(call));
+          await this.#calls(mine);
         } catch (error) {
           failed ??= error;
         }
@@ -144,7 +144,23 @@ class Sender<T extends Sendable> {
     if (failed !== undefined) throw failed;
   }
 
-  async #single(call: { item: T; request: string }): Promise<void> {
+  /** As few calls as the bytes of a call allow. */
+  async #calls(items: readonly T[]): Promise<void> {
+    let call: Call<T>[] = [];
+    let bytes = 0;
+    for (const [at, item] of items.entries()) {
+      const request = await item.load();
+      call.push({ item, request });
+      bytes += request.length;
+      if (bytes < MAX_BULK_BYTES && at < items.length - 1) continue;
+      if (this.#pause !== undefined) this.#later.push(...call.map(({ item: one }) => one));
+      else await (call.length === 1 ? this.#single(call[0]!) : this.#bulk(call));
+      call = [];
+      bytes = 0;
+    }
+  }
+
+  async #single(call: Call<T>): Promise<void> {
     const outcome = await this.#once('/api/v2/log/entries', call.request);
     const reply = this.#replyOf(outcome, [call.item]);
     if (reply === undefined) return;
@@ -166,7 +182,7 @@ class Sender<T extends Sendable> {
     await this.#answer(call.item, { refused: error });
   }
 
-  async #bulk(call: readonly { item: T; request: string }[]): Promise<void> {
+  async #bulk(call: readonly Call<T>[]): Promise<void> {
     const items = call.map(({ item }) => item);
     const body = `{"requests":[${call.map(({ request }) => request).join(',')}]}`;
     const reply = this.#replyOf(await this.#once('/api/v2/log/entries:batch', body), items);
@@ -183,20 +199,25 @@ class Sender<T extends Sendable> {
     }
     const results = this.#checked(() => resultsOf(reply.body, call.length));
     const asked = retryAfter(reply.headers);
-    let stop: unknown;
-    for (const [at, result] of results.entries()) {
-      const { item } = call[at]!;
-      try {
-        if ('entry' in result) await this.#answer(item, result);
-        else if (result.code === ALREADY_EXISTS) await this.#single(call[at]!);
-        else await this.#itemError(item, result, asked);
-      } catch (error) {
-        // The others have their answers, too.
-        if (!(error instanceof Stop)) throw error;
-        stop ??= error;
+    let next = 0;
+    let failed: unknown;
+    // Each answer is written and fsynced, which several do faster than one after the other.
+    const worker = async (): Promise<void> => {
+      for (let at = next++; at < results.length; at = next++) {
+        const result = results[at]!;
+        const { item } = call[at]!;
+        try {
+          if ('entry' in result) await this.#answer(item, result);
+          else if (result.code === ALREADY_EXISTS) await this.#single(call[at]!);
+          else await this.#itemError(item, result, asked);
+        } catch (error) {
+          // The others have their answers, too.
+          failed ??= error;
+        }
       }
-    }
-    if (stop !== undefined) throw stop;
+    };
+    await Promise.all(Array.from({ length: PARALLEL_ANSWERS }, worker));
+    if (failed !== undefined) throw failed;
   }
 
   async #itemError(item: T, { code, message }: ItemError, asked: number | undefined): Promise<void> {
