@@ -21,7 +21,7 @@ import { Levels } from './levels.ts';
 import { inOrder } from './order.ts';
 import { type AuditState, readState, type SeenHead, withHead, writeState } from './state.ts';
 import { type Answer, packTask, type Task, unpackAnswer } from './task.ts';
-import { type AuditOptions, AuditProblem, type AuditReport, about } from './types.ts';
+import { type AuditOptions, AuditProblem, type AuditReport, about, type Corruption } from './types.ts';
 
 /** Full bundles in one task from files: 4,096 entries take 5 ms, and with their signatures one bundle takes 25 ms. */
 const BUNDLES_A_TASK = 16;
@@ -101,7 +101,7 @@ class Audit {
       await this.#save(true);
       return this.#report();
     } catch (error) {
-      if (error instanceof AuditProblem) return { ...this.#report(), corruption: error.corruption };
+      if (error instanceof AuditProblem) return { ...this.#report(), corruption: this.#explained(error.corruption) };
       // What was checked until then need not be checked again.
       if (this.#head !== undefined && this.#seen.length > 0) await this.#save(false);
       throw this.#stop.signal.aborted ? new ClientError('cancelled', this.#cancelled(), { cause: error }) : error;
@@ -341,6 +341,14 @@ class Audit {
         : {}),
       extended: (this.#state?.heads ?? []).map(({ size }) => size).filter((size) => size <= this.#entries),
     };
+  }
+
+  /** What an earlier run has checked is not looked at again, and may be other bytes by now. */
+  #explained(corruption: Corruption): Corruption {
+    const { code, index = 0, message } = corruption;
+    if (code !== 'corrupt' || index >= this.#from) return corruption;
+    const why = `the first ${this.#from} entries were checked in an earlier run, and the log may have changed them since`;
+    return { ...corruption, message: `${message} (${why})` };
   }
 
   #cancelled(): string {

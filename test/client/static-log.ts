@@ -53,7 +53,9 @@ export class StaticLog {
     const levels: Uint8Array[][] = [];
     for (const entry of entries) {
       tree.append(leafHash(entry, fastSha256), (level, _, hash) => {
-        if (level % 8 === 0) (levels[level / 8] ??= []).push(hash);
+        if (level % 8 !== 0) return;
+        levels[level / 8] ??= [];
+        levels[level / 8]!.push(hash);
       });
     }
     for (let at = 0; at < entries.length; at += TILE_WIDTH) {
