@@ -62,6 +62,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./witness.ts')).witnessCommand(),
   },
   {
+    name: 'monitor',
+    summary: 'watch logs for who signs in your name, and for lies',
+    load: async () => (await import('./monitor.ts')).monitorCommand(),
+  },
+  {
     name: 'completion',
     summary: 'print completions for bash, zsh or fish',
     load: async () => (await import('./completion.ts')).completionCommand(loadAll),

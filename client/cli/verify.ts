@@ -17,7 +17,8 @@ Examples:
     --identity-regexp 'https://github.com/example/app/\\.github/workflows/release\\.yml@refs/tags/v.*'
   stele verify dist/*.tgz --key release.pub.pem --policy trust/policy --json
   stele verify app.tgz --tlog-proof app.tgz.tlog-proof --policy trust/policy --key app.tgz.pub.pem
-  stele verify --leaf-hash 1f2e…  --tlog-proof entry.tlog-proof --policy trust/policy`;
+  stele verify --leaf-hash 1f2e…  --tlog-proof entry.tlog-proof --policy trust/policy
+  stele verify --evidence monitor-state/evidence/0a1b….json --log-key 'log.example.com+1a2b3c4d+AbCd…'`;
 
 export function verifyCommand(): Command {
   return new Command('verify')
@@ -44,12 +45,21 @@ export function verifyCommand(): Command {
     .option('--log-key <vkey>', "the log's verifier key, as the log prints it at start")
     .option('--policy <path>', 'trust policy (tlog-policy): its log and its quorum of witnesses must have signed')
     .option('--witness-time', "take the time of the signature from the policy's witnesses")
+    .option(
+      '--evidence <path>',
+      "check a file of a monitor's or witness's evidence instead (with --log-key: of that log)",
+    )
     .option('--json', 'print the result as JSON; of several files as a list')
     .addHelpText('after', HELP)
     .action(verify);
 }
 
-async function verify(files: readonly string[], options: VerifyOptions): Promise<void> {
+async function verify(files: readonly string[], options: VerifyOptions & { evidence?: string }): Promise<void> {
+  if (options.evidence !== undefined) {
+    if (files.length > 0) throw usage('--evidence is a file of its own: leave the others out');
+    const { verifyEvidenceFile } = await import('./verify-evidence.ts');
+    return await verifyEvidenceFile(options.evidence, options);
+  }
   const stop = new AbortController();
   const interrupted = () => stop.abort();
   process.once('SIGINT', interrupted);

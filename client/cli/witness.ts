@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { note, print, shellWord } from './report.ts';
 import { addSettings, configOf } from './settings.ts';
 import { stopSignals } from './signals.ts';
+import { contradiction } from './verify-evidence.ts';
 
 type WitnessMain = typeof import('../../witness/main.ts');
 
@@ -120,13 +121,9 @@ function evidenceCommand(witness: WitnessMain): Command {
     )
     .action(async (file: string, options: JsonOption) => {
       const report = await witness.checkEvidence(file);
-      const { origin, kind, firstSize, secondSize, keys } = report;
-      const what =
-        kind === 'two-roots'
-          ? `two different trees of size ${firstSize}`
-          : `a tree of size ${firstSize}, and one of size ${secondSize} that does not contain it`;
+      const { origin, keys } = report;
       print(options.json, { file, ...report }, [
-        `HOLDS: whoever has these keys has signed ${what}, both as "${origin}":`,
+        `HOLDS: whoever has these keys has signed ${contradiction(report)}, both as "${origin}":`,
         ...keys.map((key) => `  ${key}`),
       ]);
     });

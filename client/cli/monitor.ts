@@ -1,0 +1,198 @@
+/** `stele monitor`: follow logs, and tell when somebody unexpected signs, or when a log lies. */
+import { Command } from 'commander';
+import { ClientError, printable } from '../errors.ts';
+import { loadMonitorConfig } from '../monitor/config/load.ts';
+import type { MonitorConfig } from '../monitor/config/types.ts';
+import { startMetricsServer } from '../monitor/metrics-server.ts';
+import { openMonitor } from '../monitor/open.ts';
+import type { LogReport, MonitorEvent, OnceReport } from '../monitor/run.ts';
+import { warn } from './report.ts';
+import { stopSignals } from './signals.ts';
+
+interface MonitorOptions {
+  readonly config: string;
+  readonly once?: boolean;
+  readonly fromNow?: boolean;
+  readonly fromStart?: boolean;
+  readonly json?: boolean;
+}
+
+const HELP = `
+A first start says where to begin: --from-start looks at every entry of the logs, --from-now at those to come. Both are
+for logs without a state alone; a state that is lost or damaged is an error without them.
+
+Exit status with --once: 0 nothing was found, 1 something was found or a log lies, 2 it could not be looked at.
+Without --once it runs until SIGTERM or SIGINT. docs/monitor.md describes the configuration.
+
+Examples:
+  stele monitor --config monitor.yaml --from-now
+  stele monitor --config monitor.yaml --once
+  stele monitor test --config monitor.yaml --bundle app.tgz.sigstore.json
+  stele monitor ack 1f6d… --until 2027-01-01 --reason 'our release of May, signed by hand'`;
+
+export function monitorCommand(): Command {
+  const command = new Command('monitor')
+    .description('Follow logs: tell when somebody unexpected signs in your name, or when a log lies')
+    .helpCommand(false)
+    // A flag after a subcommand is the subcommand's.
+    .enablePositionalOptions()
+    .option('--config <path>', 'what is followed and watched, and who is told (YAML)', 'monitor.yaml')
+    .option('--once', 'look once at what is there now, deliver, and end: for cron and CI')
+    .option('--from-now', 'begin with the entries to come, where a log has no state')
+    .option('--from-start', 'begin with the first entry, where a log has no state')
+    .option('--json', 'print what happens as JSON lines')
+    .addHelpText('after', HELP)
+    .action((options: MonitorOptions) => monitor(options));
+  return command;
+}
+
+async function monitor(options: MonitorOptions): Promise<void> {
+  if (options.fromNow === true && options.fromStart === true) {
+    throw new ClientError('usage', '--from-now and --from-start are both given: keep one');
+  }
+  const config = loadMonitorConfig(options.config);
+  const out = new Output(config, options.json === true);
+  const start = options.fromNow ? 'now' : options.fromStart ? 'start' : undefined;
+  const opened = await openMonitor(config, {
+    ...(start !== undefined && { start }),
+    once: options.once === true,
+    onEvent: (event) => out.event(event),
+    onWarning: warn,
+    onDelivery: (event) => {
+      if (event.kind === 'failed')
+        warn(`the sink "${event.sink}" failed (attempt ${event.attempt}): ${printable(event.error.message)}`);
+      if (event.kind === 'forgotten')
+        warn(`${event.alerts} alerts waited for the sink "${event.sink}", which is no more`);
+    },
+  });
+  const stopping = new AbortController();
+  const told = stopSignals();
+  void told.then(() => stopping.abort());
+  try {
+    if (options.once === true) {
+      process.exitCode = out.once(await opened.monitor.once(stopping.signal), opened.pending());
+      return;
+    }
+    const server =
+      config.metrics &&
+      (await startMetricsServer(opened.metrics, { ...config.metrics, notReady: () => opened.monitor.troubles }));
+    try {
+      out.started(opened.monitor.reports, start, server?.url);
+      await opened.monitor.run(stopping.signal);
+      out.stopped(await told, opened.monitor.reports, opened.pending());
+    } finally {
+      await server?.close();
+    }
+  } finally {
+    await opened.close();
+  }
+}
+
+/** What `stele monitor` prints: text for people, or one JSON object a line. */
+class Output {
+  readonly #config: MonitorConfig;
+  readonly #json: boolean;
+  /** Standard output may be the alerts' alone. */
+  readonly #people: NodeJS.WriteStream;
+  /** Logs whose trouble was told: it is told again when it changes. */
+  readonly #troubles = new Map<string, string>();
+
+  constructor(config: MonitorConfig, json: boolean) {
+    this.#config = config;
+    this.#json = json;
+    this.#people = config.sinks.some(({ type }) => type === 'stdout') ? process.stderr : process.stdout;
+  }
+
+  started(reports: readonly LogReport[], start: 'now' | 'start' | undefined, metrics: string | undefined): void {
+    const { logs, shards, rules, sinks, state } = this.#config;
+    const from = (origin: string) => reports.find(({ log }) => log === origin)?.completeThrough;
+    this.#print(
+      { type: 'started', logs: reports, rules: rules.length, sinks: sinks.map(({ name }) => name), metrics },
+      [
+        `The monitor follows ${logs.length + shards.length === 1 ? 'one log' : `${logs.length + shards.length} logs`}, with ${rules.length} rules; its state is in ${state}`,
+        ...logs.map(({ origin, location, policy, peers = [] }) => {
+          const at = from(origin);
+          const where =
+            at === undefined ? (start === 'now' ? 'from now on' : 'from its first entry') : `from entry ${at}`;
+          const quorum = policy?.quorum === undefined ? 'no witness is asked for' : 'with the quorum of its policy';
+          return `  ${origin}  ${location}: ${where}, ${quorum}, ${peers.length} other views`;
+        }),
+        ...shards.map(({ name, signingConfig }) => `  ${name}  every log of ${signingConfig}`),
+        `Alerts go to: ${sinks.map(({ name, type }) => `${name} (${type})`).join(', ')}`,
+        ...(metrics === undefined ? [] : [`Metrics: ${metrics}/metrics`]),
+        '',
+      ],
+    );
+  }
+
+  event(event: MonitorEvent): void {
+    const { log } = event;
+    if (event.type === 'progress') {
+      this.#print(event, [`${log}: complete through ${event.through} of ${event.size} (${event.count} entries)`]);
+    } else if (event.type === 'alerts') {
+      const alerts = event.alerts.map(({ id, kind, severity, summary, evidence }) => ({
+        id,
+        kind,
+        severity,
+        summary,
+        evidence,
+      }));
+      this.#print(
+        { ...event, alerts },
+        alerts.flatMap(({ id, kind, summary, evidence }) => [
+          `${log}: ${kind.toUpperCase()}: ${summary}`,
+          `  alert ${id}`,
+          ...(evidence === undefined ? [] : [`  evidence: stele verify --evidence ${evidence}`]),
+        ]),
+      );
+    } else if (event.type === 'fault' || event.type === 'peer') {
+      const key = event.type === 'peer' ? `${log} ${event.peer}` : log;
+      if (this.#troubles.get(key) === event.message) return;
+      this.#troubles.set(key, event.message);
+      const where = event.type === 'peer' ? `${log}, compared with ${event.peer}` : log;
+      this.#print(event, [`${where}: ${printable(event.message)}`]);
+    } else if (event.type === 'recovered') {
+      this.#troubles.delete(log);
+      this.#print(event, [`${log}: is followed again`]);
+    } else if (event.type === 'shard') {
+      this.#print(event, [`${log}: a log of the signing configuration, at ${printable(event.location)}, is followed`]);
+    }
+  }
+
+  stopped(why: string, reports: readonly LogReport[], pending: number): void {
+    const left = pending === 0 ? 'every alert was delivered' : `${pending} deliveries are queued for the next start`;
+    this.#print({ type: 'stopped', why, logs: reports, pending }, [
+      `${why}: stopped; ${left}`,
+      ...reports.map(complete),
+    ]);
+  }
+
+  /** The exit status. */
+  once({ logs, alerts, delivered, problems }: OnceReport, pending: number): number {
+    const found = alerts > 0 || logs.some(({ lying }) => lying);
+    const failed = logs.some(({ ok }) => !ok) || problems.length > 0 || !delivered;
+    const status = found ? 1 : failed ? 2 : 0;
+    const verdict = found
+      ? `FOUND: ${alerts} new alerts${logs.some(({ lying }) => lying) ? '; a log lies' : ''}`
+      : failed
+        ? 'COULD NOT BE LOOKED AT in full'
+        : 'nothing was found';
+    this.#print({ type: 'report', ok: status === 0, alerts, delivered, pending, logs, problems }, [
+      verdict,
+      ...logs.map((log) => `${complete(log)}${log.fault === undefined ? '' : `; ${printable(log.fault)}`}`),
+      ...problems.map(printable),
+      ...(delivered ? [] : [`${pending} deliveries are outstanding; they stay queued for the next run`]),
+    ]);
+    return status;
+  }
+
+  #print(object: object, lines: readonly string[]): void {
+    if (this.#json) process.stdout.write(`${JSON.stringify(object)}\n`);
+    else this.#people.write(`${lines.join('\n')}\n`);
+  }
+}
+
+function complete({ log, completeThrough, size }: LogReport): string {
+  if (completeThrough === undefined) return `  ${log}: nothing was looked at`;
+  return `  ${log}: complete through tree size ${completeThrough}${size === undefined || size === completeThrough ? '' : ` of ${size}`}`;
+}

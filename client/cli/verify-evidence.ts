@@ -1,0 +1,103 @@
+/** `stele verify --evidence`: check alone what a monitor or a witness holds against a log. */
+import { encodeBase64 } from '../../merkle/bytes.ts';
+import { ENTRY_EVIDENCE_START, parseEntryEvidence, verifyEntryEvidence } from '../../merkle/entry-evidence.ts';
+import { type EvidenceFinding, MAX_EVIDENCE, parseEvidence, verifyEvidence } from '../../merkle/evidence.ts';
+import { formatVerifierKey, parseVerifierKey, type VerifierKey } from '../../merkle/note.ts';
+import { fastSha256 } from '../../merkle/runtime/hash.ts';
+import { nodePrimitives } from '../../merkle/runtime/verify.ts';
+import { ClientError, printable } from '../errors.ts';
+import { readWhole } from './files.ts';
+import { print } from './report.ts';
+
+export interface EvidenceOptions {
+  /** The log's verifier key, where the reader knows it: the evidence must then be about it. */
+  readonly logKey?: string;
+  readonly json?: boolean;
+}
+
+/**
+ * Prints what the file shows.
+ *
+ * @throws ClientError `file`, `log-key`; MerkleError where it shows nothing
+ */
+export async function verifyEvidenceFile(file: string, options: EvidenceOptions): Promise<void> {
+  const bytes = await readWhole(file, MAX_EVIDENCE);
+  const isEntry = Buffer.from(bytes.subarray(0, ENTRY_EVIDENCE_START.length)).equals(Buffer.from(ENTRY_EVIDENCE_START));
+  const { keys, result, lines } = isEntry ? ofEntry(bytes) : ofCheckpoints(bytes);
+  const vkeys = keys.map(formatVerifierKey);
+  const known = options.logKey === undefined ? undefined : formatVerifierKey(parseKey(options.logKey));
+  if (known !== undefined && !vkeys.includes(known)) {
+    throw new ClientError(
+      'bad-checkpoint',
+      'the evidence is not about the log whose key was given: another key has signed',
+    );
+  }
+  print(options.json, { file, ...result, keys: vkeys }, [
+    ...lines,
+    '',
+    'Signed by:',
+    ...vkeys.map((key) => `  ${printable(key)}`),
+    known === undefined
+      ? 'Whether that is the key of the log is for you to compare (or give --log-key).'
+      : 'That is the key that was given.',
+  ]);
+}
+
+interface Shown {
+  readonly keys: readonly VerifierKey[];
+  readonly result: object;
+  readonly lines: readonly string[];
+}
+
+function ofCheckpoints(bytes: Uint8Array): Shown {
+  const finding = verifyEvidence(parseEvidence(bytes), nodePrimitives, fastSha256);
+  const { origin, kind, firstSize, secondSize, firstKeys, secondKeys } = finding;
+  return {
+    keys: [...new Set([...firstKeys, ...secondKeys])],
+    result: { kind, origin, firstSize, secondSize },
+    lines: [`HOLDS: "${printable(origin)}" has signed ${contradiction(finding)}`],
+  };
+}
+
+/** What the log has signed, as the end of a sentence. */
+export function contradiction({
+  kind,
+  firstSize,
+  secondSize,
+}: Pick<EvidenceFinding, 'kind' | 'firstSize' | 'secondSize'>): string {
+  if (kind === 'two-roots') return `two different trees of size ${firstSize}`;
+  if (kind === 'grew-after-freeze') {
+    return `that it is frozen at size ${firstSize}, and a tree of size ${secondSize} all the same`;
+  }
+  return `a tree of size ${firstSize}, and one of size ${secondSize} that does not contain it`;
+}
+
+function ofEntry(bytes: Uint8Array): Shown {
+  const evidence = parseEntryEvidence(bytes);
+  const { origin, size, index, leafHash, servedHash } = verifyEntryEvidence(evidence, nodePrimitives, fastSha256);
+  return {
+    keys: evidence.keys,
+    result: {
+      kind: 'bad-entry',
+      origin,
+      size,
+      index,
+      leafHash: encodeBase64(leafHash),
+      servedHash: encodeBase64(servedHash),
+    },
+    lines: [
+      `HOLDS: the bytes in this file are not entry ${index} of the tree of size ${size} that "${printable(origin)}" has signed:`,
+      `  the tree has the leaf  ${encodeBase64(leafHash)}`,
+      `  the bytes give         ${encodeBase64(servedHash)}`,
+      'NOT PROVEN: that the log has served them, as bundles are not signed. That is the word of whoever wrote this file.',
+    ],
+  };
+}
+
+function parseKey(text: string): VerifierKey {
+  try {
+    return parseVerifierKey(text);
+  } catch (cause) {
+    throw new ClientError('log-key', (cause as Error).message, { cause });
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * A monitor with all that it needs, from its configuration. Its directory:
+ *
+ *     <state>/lock/       one process at a time; owner.json says which
+ *             follow/     how far each log was looked at (store/state.ts)
+ *             queue/      alerts that have not been delivered (alerts/queue.ts)
+ *             acks/       what was acknowledged, and what can be (store/acks.ts)
+ *             evidence/   what can be shown to others (store/evidence.ts)
+ */
+import { join } from 'node:path';
+import { isThere } from '../../merkle/runtime/files.ts';
+import { lockDir } from '../../merkle/runtime/lock.ts';
+import { ClientError } from '../errors.ts';
+import { openSource, type TileSource } from '../tiles/source.ts';
+import type { QueueEvent } from './alerts/line.ts';
+import { openQueueIn } from './alerts/queue.ts';
+import { openSinks } from './alerts/sinks/open.ts';
+import type { MonitorConfig } from './config/types.ts';
+import { createMatcher } from './matcher.ts';
+import { MonitorMetrics } from './metrics.ts';
+import { Monitor, type MonitorEvent } from './run.ts';
+import { AckStore } from './store/acks.ts';
+import { EvidenceFiles } from './store/evidence.ts';
+import { readLocation } from './store/read.ts';
+import { StateStore } from './store/state.ts';
+
+export interface OpenMonitorOptions {
+  /** Where logs begin that have no state; without it that is an error. */
+  readonly start?: 'now' | 'start';
+  /** One look, not for ever: entries of a bundle that is not full do not wait. */
+  readonly once?: boolean;
+  readonly onEvent?: (event: MonitorEvent) => void;
+  readonly onDelivery?: (event: QueueEvent) => void;
+  /** What is odd and was dealt with: a damaged state that was put aside. */
+  readonly onWarning?: (message: string) => void;
+  readonly metrics?: MonitorMetrics;
+  /** Opens logs and peers; `openSource` unless told. */
+  readonly open?: (location: string) => TileSource;
+}
+
+export interface OpenMonitor {
+  readonly monitor: Monitor;
+  readonly metrics: MonitorMetrics;
+  /** Deliveries that are outstanding. */
+  pending(): number;
+  /** Ends what is under way and gives the state free. Call it when `run` or `once` has ended. */
+  close(): Promise<void>;
+}
+
+/** A request for one file; whole rounds are tried again by the monitor itself. */
+const REQUEST = { timeoutMs: 20_000, retries: 1, userAgent: 'stele-monitor' };
+
+/**
+ * Locks the state, reads it, and prepares everything; nothing is asked of a log yet.
+ *
+ * @throws ClientError `state`, `usage`, `delivery`; RuntimeError `locked`, `store`, `file`
+ */
+export async function openMonitor(config: MonitorConfig, options: OpenMonitorOptions = {}): Promise<OpenMonitor> {
+  const { start, onEvent, onWarning = () => {}, metrics = new MonitorMetrics() } = options;
+  const closers: (() => Promise<unknown>)[] = [];
+  const close = async (): Promise<void> => {
+    for (const one of closers.splice(0).reverse()) await one();
+  };
+  try {
+    // Before the lock, which makes the directory: a wrong path shall not leave one behind.
+    if (start === undefined && !(await isThere(config.state)))
+      await StateStore.open(join(config.state, 'follow'), false);
+    const lock = await lockDir(config.state);
+    closers.push(() => lock.release());
+    const queueDir = join(config.state, 'queue');
+    const queueThere = await isThere(join(queueDir, 'CURRENT'));
+    const { store, aside } = await StateStore.open(join(config.state, 'follow'), start !== undefined);
+    closers.push(() => store.close());
+    if (aside !== undefined) onWarning(`the old state is damaged and was put aside: ${aside}`);
+    if (!queueThere && !(await store.isEmpty())) {
+      const why = `the queue of alerts, ${queueDir}, is lost, and with it the alerts that had not been delivered`;
+      if (start === undefined) {
+        const what =
+          'To look at every entry again, move the state away and give --from-start; to go on, give --from-now';
+        throw new ClientError('state', `${why}. ${what}`);
+      }
+      onWarning(why);
+    }
+    const sinks = await openSinks(config.sinks);
+    const queue = await openQueueIn(queueDir, {
+      sinks,
+      onEvent: (event) => {
+        metrics.delivery(event);
+        options.onDelivery?.(event);
+      },
+    });
+    closers.push(() => queue.close());
+    metrics.watchQueue(() => queue.state());
+    metrics.expect({ rules: config.rules.map(({ name }) => name), sinks: sinks.map(({ name }) => name) });
+    const acknowledged = new AckStore(config.state, { onProblem: onWarning });
+    const matcher = createMatcher(config.rules, { threads: config.threads, acknowledged });
+    closers.push(() => matcher.close());
+    const monitor: Monitor = new Monitor({
+      logs: config.logs,
+      shards: config.shards,
+      settings: options.once === true ? { ...config.follow, partialMs: 0 } : config.follow,
+      store,
+      evidence: new EvidenceFiles(join(config.state, 'evidence')),
+      matcher,
+      queue,
+      open: options.open ?? ((location) => openSource(location, REQUEST)),
+      read: readLocation,
+      ...(start !== undefined && { start }),
+      onEvent: (event) => {
+        measure(metrics, monitor, event);
+        onEvent?.(event);
+      },
+    });
+    closers.push(() => monitor.close());
+    await monitor.load();
+    return { monitor, metrics, pending: () => queue.pending(), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function measure(metrics: MonitorMetrics, monitor: Monitor, event: MonitorEvent): void {
+  if (event.type === 'alerts') for (const { kind, rule } of event.alerts) metrics.alert(kind, rule);
+  else if (event.type === 'progress') metrics.progress(event.log, event.through, event.count);
+  else if (event.type === 'round') {
+    metrics.round(event.log, event.ok);
+    const report = monitor.reports.find(({ log }) => log === event.log);
+    if (event.ok && report?.size !== undefined) metrics.checkpoint(event.log, report.size, Date.now());
+  }
+}
