@@ -1,0 +1,39 @@
+// Flushes or fills the queue of a test, and dies where it is told to. Runs the built sources.
+//   node queue-child.mjs flush DIR STEP before|after      SIGKILL to itself at this step
+//   node queue-child.mjs add DIR LOG KEY_PEM COUNT        prints the id of each entry that is queued
+import { createHash, createPrivateKey, createPublicKey, sign } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { flushQueue } from '../../dist/client/queue/flush.js';
+import { newItem } from '../../dist/client/queue/item.js';
+import { QueueStore } from '../../dist/client/queue/store.js';
+import { fromDigest, keyVerifier } from '../../dist/client/submit.js';
+
+const [what, dir, ...args] = process.argv.slice(2);
+if (what === 'flush') {
+  const [at, when] = args;
+  const store = await QueueStore.open(dir, false);
+  const { results } = await flushQueue(store, {
+    deadline: 5000,
+    onStep(step, now) {
+      if (step === at && now === when) process.kill(process.pid, 'SIGKILL');
+    },
+  });
+  process.stdout.write(JSON.stringify(results));
+} else {
+  const [log, pem, count] = args;
+  const store = await QueueStore.open(dir, true);
+  const key = createPrivateKey(readFileSync(pem));
+  const verifier = keyVerifier(createPublicKey(key).export({ format: 'der', type: 'spki' }));
+  for (let at = 0; at < Number(count); at++) {
+    const digest = createHash('sha256').update(String(at)).digest();
+    const submission = fromDigest(digest, sign('sha256', Buffer.from(String(at)), key), verifier);
+    const item = newItem(submission, { log, out: join(dir, `${at}.json`) }, undefined);
+    try {
+      await store.add(item);
+      process.stdout.write(`${item.id}\n`);
+    } catch (error) {
+      process.stdout.write(`${error.code}: ${error.message}\n`);
+    }
+  }
+}
