@@ -4,21 +4,53 @@
  * `verifyBundle` checks a whole Sigstore bundle (verify/core.ts); `verifyEntry` the reply of a log to what was just signed.
  */
 import { equal } from '../merkle/bytes.ts';
-import { MerkleError } from '../merkle/errors.ts';
-import { noteVerifier, parseVerifierKey, type VerifierKey } from '../merkle/note.ts';
+import type { VerifierKey } from '../merkle/note.ts';
 import { leafHash } from '../merkle/rfc6962.ts';
 import { noblePrimitives, type Primitives } from './crypto.ts';
 import { canonicalEntry, type Signed } from './entry.ts';
 import { ClientError } from './errors.ts';
+import { type IdentityRule, matchIdentity } from './identity.ts';
 import { type LogEntry, tlogEntry } from './log-entry.ts';
+import { type VerifyRequest, verify } from './verify/core.ts';
 import { userLogKey } from './verify/log-key.ts';
+import { NO_ISSUER, type Outcome } from './verify/outcome.ts';
 import { checkInclusion, openTree } from './verify/tree.ts';
 
 export { type Bundle, formatBundle, MAX_BUNDLE, parseBundle } from './bundle.ts';
 export { parseTrustPolicy } from './quorum.ts';
-export { type ArtifactDigests, requiredHashes, type VerifyRequest, verifyBundle } from './verify/core.ts';
+export { type ArtifactDigests, requiredHashes } from './verify/core.ts';
+export { parseLogKey } from './verify/log-key.ts';
 export type { Check, CheckName, Outcome, VerifiedEntry, VerifiedSigner, VerifiedTime } from './verify/outcome.ts';
 export { MAX_TRUSTED_ROOT, parseTrustedRoot, type TrustedRoot } from './verify/trusted-root.ts';
+
+/** As `VerifyRequest` of verify/core.ts, with a rule in the place of a test. */
+export interface BundleRequest extends Omit<VerifyRequest, 'identity'> {
+  /** Whom the certificate must name; needs `trustedRoot`. A rule must not be changed once it was used. */
+  readonly identity?: IdentityRule;
+}
+
+/**
+ * Verifies a bundle, all of it: see verify/core.ts.
+ *
+ * @param primitives what checks signatures; in JavaScript where left out
+ * @throws ClientError for whatever does not hold: `digest-mismatch`, `bad-signature`, `bad-timestamp`, `bad-promise`,
+ * `entry-mismatch`, `bad-proof`, `bad-checkpoint`, `policy`, `quorum`, `bad-certificate`, `bad-sct`, `identity`,
+ * `malformed`; and for what cannot be checked: `unsupported`, `usage`, `trusted-root`, `key`
+ * @example
+ * const bundle = parseBundle(file);
+ * const outcome = verifyBundle({
+ *   bundle, artifact: { sha256 }, trustedRoot: parseTrustedRoot(root),
+ *   identity: { identity: 'me@example.com', issuer: 'https://accounts.example.com' },
+ * });
+ */
+export function verifyBundle(
+  { identity, ...request }: BundleRequest,
+  primitives: Primitives = noblePrimitives,
+): Outcome {
+  if (identity === undefined) return verify(request, primitives);
+  const outcome = verify({ ...request, identity: (found) => matchIdentity(identity, found) }, primitives);
+  return identity.issuer === undefined ? { ...outcome, notProven: [NO_ISSUER, ...outcome.notProven] } : outcome;
+}
 
 /** What holds of an entry once verification succeeded. */
 export interface Verified {
@@ -33,22 +65,6 @@ export interface Verified {
   readonly leafHash: Uint8Array;
   /** Names of signature lines by keys that are not known here, such as witnesses'. Nothing is known about them. */
   readonly unverified: readonly string[];
-}
-
-/** @throws ClientError `log-key` */
-export function parseLogKey(vkey: string): VerifierKey {
-  try {
-    const key = parseVerifierKey(vkey.trim());
-    noteVerifier(key);
-    return key;
-  } catch (cause) {
-    const why = cause instanceof MerkleError ? cause.message : 'it is not a verifier key';
-    throw new ClientError(
-      'log-key',
-      `what was given as the log's key cannot be used: ${why}. It looks like log.example.com+1a2b3c4d+AbCd…; the log prints it at start and shows it at /stele/v1/log`,
-      { cause },
-    );
-  }
 }
 
 /**

@@ -1,6 +1,6 @@
 /** The files that the commands read and write. */
 import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { readBounded } from '../../merkle/runtime/bounded.ts';
 import { RuntimeError } from '../../merkle/runtime/errors.ts';
@@ -45,7 +45,11 @@ export async function digestFile(path: string, algorithm: DigestAlgorithm): Prom
 
 /** A whole file of at most `limit` bytes. @throws ClientError `file` */
 export async function readWhole(path: string, limit: number): Promise<Uint8Array> {
-  return await reading(path, () => readBounded(path, limit));
+  return await reading(path, async () => {
+    // No more memory than the file needs: a limit of megabytes, each time anew, keeps the garbage collector busy.
+    const { size } = await stat(path);
+    return await readBounded(path, size < limit ? size : limit);
+  });
 }
 
 /** @throws ClientError `file`, `key` */

@@ -11,9 +11,9 @@ import { encodeBase64, encodeHex } from '../../merkle/bytes.ts';
 import type { VerifierKey } from '../../merkle/note.ts';
 import type { Policy } from '../../merkle/policy.ts';
 import type { Bundle } from '../bundle.ts';
-import { type HashName, type KeyInfo, noblePrimitives, type Primitives } from '../crypto.ts';
+import type { HashName, KeyInfo, Primitives } from '../crypto.ts';
 import { ClientError, printable } from '../errors.ts';
-import { type IdentityRule, matchIdentity } from '../identity.ts';
+import type { IdentityTest } from '../identity-rule.ts';
 import type { Claim } from './claim.ts';
 import { type ArtifactDigests, checkContent, hashesNeeded } from './content.ts';
 import { type CheckedEntry, checkLogged, type LogTrust } from './logged.ts';
@@ -30,8 +30,8 @@ export interface VerifyRequest {
   readonly artifact: ArtifactDigests;
   /** The signer's key, where that is known. One of `key` and `identity` must be given. */
   readonly key?: KeyInfo;
-  /** Whom the certificate must name; needs `trustedRoot`. */
-  readonly identity?: IdentityRule;
+  /** Whether the certificate names the right one; needs `trustedRoot`. */
+  readonly identity?: IdentityTest;
   /** Of these three one at least; whatever is given must hold. */
   readonly trustedRoot?: TrustedRoot;
   readonly logKey?: VerifierKey;
@@ -41,10 +41,10 @@ export interface VerifyRequest {
 }
 
 /**
- * Which hashes of the file `verifyBundle` needs.
+ * Which hashes of the file `verify` needs.
  *
- * @param key as it will be given to `verifyBundle`
- * @throws ClientError as `verifyBundle`
+ * @param key as it will be given to `verify`
+ * @throws ClientError as `verify`
  */
 export function requiredHashes(bundle: Bundle, key?: KeyInfo): HashName[] {
   return hashesNeeded(bundle.content, signerOf(bundle.signer, key).key);
@@ -53,18 +53,12 @@ export function requiredHashes(bundle: Bundle, key?: KeyInfo): HashName[] {
 /**
  * Verifies a bundle, all of it.
  *
- * @param primitives what checks signatures; in JavaScript where left out
+ * @param primitives what checks signatures
  * @throws ClientError for whatever does not hold: `digest-mismatch`, `bad-signature`, `bad-timestamp`, `bad-promise`,
  * `entry-mismatch`, `bad-proof`, `bad-checkpoint`, `policy`, `quorum`, `bad-certificate`, `bad-sct`, `identity`,
  * `malformed`; and for what cannot be checked: `unsupported`, `usage`, `trusted-root`, `key`
- * @example
- * const bundle = parseBundle(file);
- * const outcome = verifyBundle({
- *   bundle, artifact: { sha256 }, trustedRoot: parseTrustedRoot(root),
- *   identity: { identity: 'me@example.com', issuer: 'https://accounts.example.com' },
- * });
  */
-export function verifyBundle(request: VerifyRequest, primitives: Primitives = noblePrimitives): Outcome {
+export function verify(request: VerifyRequest, primitives: Primitives): Outcome {
   checkRequest(request);
   const { bundle, key: given, trustedRoot } = request;
   const signer = signerOf(bundle.signer, given);
@@ -152,13 +146,13 @@ function isOtherHint(hint: string, key: KeyInfo, primitives: Primitives): boolea
 }
 
 function checkSigner(
-  { bundle, identity: rule, trustedRoot }: VerifyRequest,
+  { bundle, identity: matches, trustedRoot }: VerifyRequest,
   { key, certificate }: Signer,
   times: readonly VerifiedTime[],
   primitives: Primitives,
 ): { readonly signer: VerifiedSigner; readonly checks: readonly Check[] } {
   const fingerprint = encodeHex(primitives.hash('sha256', key.spki));
-  if (rule === undefined || certificate === undefined || bundle.signer.kind !== 'certificate') {
+  if (matches === undefined || certificate === undefined || bundle.signer.kind !== 'certificate') {
     return { signer: { kind: 'key', key, fingerprint }, checks: [] };
   }
   if (times.length === 0) {
@@ -169,7 +163,7 @@ function checkSigner(
   }
   const { identity, checks } = checkCertificate(certificate, bundle.signer.chain, times, trustedRoot!, primitives);
   const names = identity.names.map(({ value }) => printable(value)).join(', ');
-  if (!matchIdentity(rule, identity)) {
+  if (!matches(identity)) {
     throw new ClientError(
       'identity',
       `the certificate is for ${names || 'nobody'}, vouched for by ${printable(identity.issuer ?? 'nobody')}, and does not match the identity that was asked for`,
@@ -194,9 +188,6 @@ function notProven(
   if (identity === undefined) list.push('who holds the key: whose it is, you must know from elsewhere');
   if (identity === undefined && certificate !== undefined) {
     list.push('whom the certificate names: only its key was compared with the one given');
-  }
-  if (identity !== undefined && identity.issuer === undefined) {
-    list.push('who vouched for the identity: no issuer was asked for');
   }
   if (times.length === 0) list.push('when it was signed: no time stamp was checked');
   if (unchecked > 0) list.push(`what ${unchecked} time stamp(s) in the bundle say: no authority for them was given`);

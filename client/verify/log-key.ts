@@ -8,9 +8,18 @@
  */
 import { concat, encodeHex, encodeUtf8, equal } from '../../merkle/bytes.ts';
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
-import { formatVerifierKey, KEY_TYPE, logId, type NoteVerifier, type VerifierKey } from '../../merkle/note.ts';
+import { MerkleError } from '../../merkle/errors.ts';
+import {
+  formatVerifierKey,
+  KEY_TYPE,
+  logId,
+  type NoteVerifier,
+  noteVerifier,
+  parseVerifierKey,
+  type VerifierKey,
+} from '../../merkle/note.ts';
 import { type KeyInfo, type Primitives, parseSpki } from '../crypto.ts';
-import { printable } from '../errors.ts';
+import { ClientError, printable } from '../errors.ts';
 import type { Period } from '../x509/time.ts';
 import type { TrustedLog, TrustedRoot } from './trusted-root.ts';
 
@@ -28,6 +37,22 @@ export interface LogKey {
   noteVerifier(name: string, primitives: Primitives): NoteVerifier;
   /** Whether the log signed this message; of a signed entry timestamp. */
   signed(message: Uint8Array, signature: Uint8Array, primitives: Primitives): boolean;
+}
+
+/** @throws ClientError `log-key` */
+export function parseLogKey(vkey: string): VerifierKey {
+  try {
+    const key = parseVerifierKey(vkey.trim());
+    noteVerifier(key);
+    return key;
+  } catch (cause) {
+    const why = cause instanceof MerkleError ? cause.message : 'it is not a verifier key';
+    throw new ClientError(
+      'log-key',
+      `what was given as the log's key cannot be used: ${why}. It looks like log.example.com+1a2b3c4d+AbCd…; the log prints it at start and shows it at /stele/v1/log`,
+      { cause },
+    );
+  }
 }
 
 /** Keys of the trusted root for a log ID. Several, where the same key counts in several periods. */

@@ -85,3 +85,6 @@ export interface Outcome {
   /** At least one. */
   readonly entries: readonly VerifiedEntry[];
 }
+
+/** Of `notProven`, where the rule for the identity leaves the issuer open. */
+export const NO_ISSUER = 'who vouched for the identity: no issuer was asked for';

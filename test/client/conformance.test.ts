@@ -5,9 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { parseBundle } from '../../client/bundle.ts';
 import { ClientError } from '../../client/errors.ts';
 import { parsePublicKeyPem } from '../../client/key.ts';
-import { requiredHashes, verifyBundle } from '../../client/verify/core.ts';
-import type { Outcome } from '../../client/verify/outcome.ts';
-import { parseTrustedRoot } from '../../client/verify/trusted-root.ts';
+import { type Outcome, parseTrustedRoot, requiredHashes, verifyBundle } from '../../client/verify.ts';
 
 /** The field's own cases (see /work/shared/vectors/README.md); a name that ends in `_fail` must be refused. */
 const VECTORS = '../shared/vectors/sigstore-bundles';

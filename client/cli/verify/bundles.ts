@@ -3,9 +3,9 @@ import { basename } from 'node:path';
 import { MAX_BUNDLE, parseBundle } from '../../bundle.ts';
 import type { KeyInfo, Primitives } from '../../crypto.ts';
 import { ClientError, printable } from '../../errors.ts';
-import type { IdentityRule } from '../../identity.ts';
-import { requiredHashes, verifyBundle } from '../../verify/core.ts';
-import type { Outcome } from '../../verify/outcome.ts';
+import { compileExact, hasPattern, type IdentityRule, type IdentityTest } from '../../identity-rule.ts';
+import { requiredHashes, verify } from '../../verify/core.ts';
+import { NO_ISSUER, type Outcome } from '../../verify/outcome.ts';
 import { readPublicKey, readWhole } from '../files.ts';
 import { describe, print } from '../report.ts';
 import type { Signer, VerifyOptions } from './arguments.ts';
@@ -15,7 +15,7 @@ import { readTrust, type Trust } from './trust.ts';
 
 interface Request extends Trust {
   readonly key?: KeyInfo;
-  readonly identity?: IdentityRule;
+  readonly identity?: IdentityTest;
   readonly witnessTime: boolean;
 }
 
@@ -28,16 +28,25 @@ export async function verifyFiles(
   signal: AbortSignal,
 ): Promise<void> {
   const trust = await readTrust(options);
-  const who = 'key' in signer ? { key: (await readPublicKey(signer.key)).info } : signer;
+  const who =
+    'key' in signer ? { key: (await readPublicKey(signer.key)).info } : { identity: await testOf(signer.identity) };
   const request: Request = { ...trust, ...who, witnessTime: options.witnessTime === true };
   const [only] = files;
   if (files.length === 1 && only !== undefined) {
     const bundle = options.bundle ?? `${only}.sigstore.json`;
-    const outcome = await verifyFile(only, bundle, request, primitives, signal);
+    const checked = await verifyFile(only, bundle, request, primitives, signal);
+    const open = 'identity' in signer && signer.identity.issuer === undefined;
+    const outcome = open ? { ...checked, notProven: [NO_ISSUER, ...checked.notProven] } : checked;
     print(options.json, { file: only, bundle, ...json(outcome) }, lines(basename(only), outcome));
     return;
   }
   await verifyMany(files, request, options.json === true, primitives, signal);
+}
+
+/** Exact text needs no engine for patterns, which is slow to load. */
+async function testOf(rule: IdentityRule): Promise<IdentityTest> {
+  if (!hasPattern(rule)) return compileExact(rule);
+  return (await import('../../identity.ts')).compileRule(rule);
 }
 
 async function verifyFile(
@@ -50,7 +59,7 @@ async function verifyFile(
   const bundle = parseBundle(await readWhole(path, MAX_BUNDLE));
   const { digests: artifact, size } = await digestsOf(file, requiredHashes(bundle, request.key), signal);
   try {
-    return verifyBundle({ bundle, artifact, ...request }, primitives);
+    return verify({ bundle, artifact, ...request }, primitives);
   } catch (error) {
     if (size > 0 || !(error instanceof ClientError) || error.code !== 'digest-mismatch') throw error;
     throw new ClientError('digest-mismatch', `${file} is empty; ${error.message}`, { cause: error });

@@ -1,0 +1,79 @@
+/**
+ * Rules about whom a certificate is for, without the engine for their patterns: loading RE2 takes longer than a whole
+ * verification, and most rules have no pattern.
+ */
+import { ClientError, printable } from './errors.ts';
+import { FULCIO_EXTENSIONS, type Identity } from './x509/fulcio.ts';
+
+/** Text to be equal to, or an RE2 pattern for the whole text. */
+export type TextRule = string | { readonly pattern: string };
+
+/** All that is given must hold; something must be given. */
+export interface IdentityRule {
+  /** One of the subject alternative names: e-mail, URI, SPIFFE ID, DNS name, user name. */
+  readonly identity?: TextRule;
+  /** The identity provider. */
+  readonly issuer?: TextRule;
+  /** Fulcio's extensions by name (`FULCIO_EXTENSIONS`) or OID; each must be there with exactly this text. */
+  readonly extensions?: Readonly<Record<string, string>>;
+}
+
+const OID = /^[0-2](?:\.(?:0|[1-9][0-9]*))+$/;
+
+/** Whether a certificate's identity is the one that was asked for. */
+export type IdentityTest = (identity: Identity) => boolean;
+
+/** Makes a test of the whole text out of a pattern. `what` is what a message calls it. @throws ClientError `usage` */
+export type PatternCompiler = (pattern: string, what: string) => (text: string) => boolean;
+
+/**
+ * A rule made ready, to find its errors early.
+ *
+ * @throws ClientError `usage`: nothing given, a pattern that is not RE2 or has more than 1,024 characters, an extension that
+ * is neither a name nor an OID
+ */
+export function compileWith(rule: IdentityRule, compilePattern: PatternCompiler): IdentityTest {
+  const identity = compileText(rule.identity, 'identity', compilePattern);
+  const issuer = compileText(rule.issuer, 'issuer', compilePattern);
+  const extensions = Object.entries(rule.extensions ?? {});
+  for (const [key] of extensions) {
+    if (!Object.hasOwn(FULCIO_EXTENSIONS, key) && !OID.test(key)) {
+      throw new ClientError(
+        'usage',
+        `there is no extension "${printable(key)}": give an OID, or one of ${Object.keys(FULCIO_EXTENSIONS).join(', ')}`,
+      );
+    }
+  }
+  if (identity === undefined && issuer === undefined && extensions.length === 0) {
+    throw new ClientError('usage', 'a rule that asks for nothing would take every certificate: give an identity');
+  }
+  return (found) =>
+    // A name of a kind that is not read has no text to compare.
+    (identity === undefined ||
+      found.names.some(({ type, oid, value }) => (type !== 'other' || oid !== undefined) && identity(value))) &&
+    (issuer === undefined || (found.issuer !== undefined && issuer(found.issuer))) &&
+    extensions.every(([key, value]) => found.extensions.get(key) === value);
+}
+
+/** Whether a rule has a pattern in it. */
+export function hasPattern({ identity, issuer }: IdentityRule): boolean {
+  return typeof identity === 'object' || typeof issuer === 'object';
+}
+
+/** A rule without a pattern made ready. @throws ClientError `usage` */
+export function compileExact(rule: IdentityRule): IdentityTest {
+  return compileWith(rule, (_, what) => {
+    throw new ClientError('usage', `the expected ${what} is a pattern, and exact text was asked for`);
+  });
+}
+
+function compileText(
+  rule: TextRule | undefined,
+  what: string,
+  compilePattern: PatternCompiler,
+): ((text: string) => boolean) | undefined {
+  if (rule === undefined) return undefined;
+  if (typeof rule === 'object') return compilePattern(rule.pattern, what);
+  if (rule === '') throw new ClientError('usage', `the expected ${what} is empty`);
+  return (text) => text === rule;
+}
