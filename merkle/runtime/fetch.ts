@@ -4,6 +4,7 @@
  * Redirects are not followed, as whoever is sent elsewhere is asked about another address than the one that was given:
  * the reply comes back as it is, with its status. Only the body of a 200 is read.
  */
+import { setMaxListeners } from 'node:events';
 import { RuntimeError } from './errors.ts';
 
 export interface FetchOptions {
@@ -34,6 +35,8 @@ export async function fetchBounded(url: string, options: FetchOptions): Promise<
   // Not AbortSignal.any: on Node 20 each call leaves something behind on a signal that lives long, and an audit makes millions.
   const stop = new AbortController();
   const onAbort = () => stop.abort();
+  // One signal ends many fetches; Node would warn of a leak on stderr from the eleventh on.
+  if (signal !== undefined) setMaxListeners(0, signal);
   signal?.addEventListener('abort', onAbort, { once: true });
   let late = false;
   const timer = setTimeout(() => {
