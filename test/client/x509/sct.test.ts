@@ -1,0 +1,193 @@
+import * as crypto from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { nodePrimitives } from '../../../client/node-primitives.ts';
+import { type Certificate, parseCertificate } from '../../../client/x509/certificate.ts';
+import { type CtLog, parseScts, SCT_EXTENSION, verifySct } from '../../../client/x509/sct.ts';
+import {
+  bitString,
+  type Extension,
+  issueCa,
+  keyInfo,
+  newKeys,
+  octets,
+  oid,
+  SIGNING,
+  sequence,
+  spkiOf,
+  tbsOf,
+  type Wish,
+} from './make.ts';
+
+const TIME = Date.parse('2030-01-01T00:00:00.123Z');
+const ROOT = issueCa('root');
+const LOG = newKeys();
+const sha256 = (bytes: Uint8Array) => crypto.hash('sha256', bytes, 'buffer');
+
+const ctLog = (keys = LOG, validFor: CtLog['validFor'] = { start: 0 }): CtLog => ({
+  logId: sha256(spkiOf(keys.publicKey)),
+  key: keyInfo(keys),
+  validFor,
+});
+
+function number(value: number, size: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(value));
+  return bytes.subarray(8 - size);
+}
+const prefixed = (bytes: Uint8Array): Buffer => Buffer.concat([number(bytes.length, 2), bytes]);
+
+interface Promised {
+  readonly keys?: crypto.KeyPairKeyObjectResult;
+  readonly time?: number;
+  readonly extensions?: Uint8Array;
+  readonly issuer?: Uint8Array;
+  readonly version?: number;
+  readonly algorithm?: number;
+  readonly change?: (signature: Buffer) => Uint8Array;
+}
+
+/** What a log answers for a precertificate. */
+function promise(tbs: Uint8Array, more: Promised = {}): Buffer {
+  const { keys = LOG, time = TIME, extensions = Buffer.alloc(0), change = (signature) => signature } = more;
+  const issuer = more.issuer ?? ROOT.certificate.spki;
+  const message = Buffer.concat([
+    Buffer.from([0, 0]),
+    number(time, 8),
+    Buffer.from([0, 1]),
+    sha256(issuer),
+    number(tbs.length, 3),
+    tbs,
+    prefixed(extensions),
+  ]);
+  const signature = change(crypto.sign('sha256', message, keys.privateKey));
+  return Buffer.concat([
+    Buffer.from([more.version ?? 0]),
+    sha256(spkiOf(keys.publicKey)),
+    number(time, 8),
+    prefixed(extensions),
+    number(more.algorithm ?? 0x0403, 2),
+    prefixed(signature),
+  ]);
+}
+
+const OTHERS: readonly Extension[] = [{ oid: '1.2.3', value: Buffer.from([1]) }];
+const leafKeys = newKeys();
+
+/** A certificate with these SCTs, or with a list made otherwise. */
+function certificate(make: (tbs: Uint8Array) => Buffer, wish: Wish = { usages: [SIGNING] }): Certificate {
+  const plain: Wish = { by: ROOT, keys: leafKeys, extensions: OTHERS, ...wish };
+  const tbs = tbsOf(plain, leafKeys);
+  // The serial number is by chance, so the list goes into the bytes that were promised.
+  const list = sequence(oid(SCT_EXTENSION), octets(octets(make(tbs))));
+  return parseCertificate(sign(insert(tbs, list)));
+}
+
+function sign(tbs: Uint8Array): Buffer {
+  const signature = crypto.sign('sha256', tbs, ROOT.keys.privateKey);
+  return sequence(tbs, sequence(oid('1.2.840.10045.4.3.2')), bitString(signature));
+}
+
+/** `tbs` ends with its extensions: [3] { SEQUENCE { … } }. The new one goes behind the others. */
+function insert(tbs: Uint8Array, list: Uint8Array): Buffer {
+  const head = (bytes: Uint8Array, at: number) => (bytes[at + 1]! < 0x80 ? 2 : 2 + bytes[at + 1]! - 0x80);
+  let at = head(tbs, 0);
+  while (tbs[at] !== 0xa3) at += head(tbs, at) + length(tbs, at);
+  const inner = at + head(tbs, at);
+  const old = tbs.subarray(inner + head(tbs, inner));
+  const extensions = sequence(old, list);
+  const wrapped = Buffer.concat([Buffer.from([0xa3]), sequence(extensions).subarray(1)]);
+  return sequence(tbs.subarray(head(tbs, 0), at), wrapped);
+}
+
+function length(bytes: Uint8Array, at: number): number {
+  const first = bytes[at + 1]!;
+  if (first < 0x80) return first;
+  return [...bytes.subarray(at + 2, at + 2 + first - 0x80)].reduce((sum, byte) => sum * 256 + byte, 0);
+}
+
+const listOf = (...scts: Buffer[]) => prefixed(Buffer.concat(scts.map(prefixed)));
+const withScts = (...promises: Promised[]) =>
+  certificate((tbs) => listOf(...promises.map((promised) => promise(tbs, promised))));
+const verify = (leaf: Certificate, logs: CtLog[] = [ctLog()], issuer = ROOT.certificate) =>
+  verifySct(leaf, issuer, logs, nodePrimitives());
+const refused = (code: string) => expect.objectContaining({ name: 'ClientError', code });
+
+describe('signed certificate timestamps', () => {
+  it('hold, with extensions and of RSA keys too', () => {
+    expect(verify(withScts({}))).toMatchObject([{ time: TIME, algorithm: 'ecdsa' }]);
+    expect(verify(withScts({ extensions: Buffer.from([1, 2, 3]) }))).toHaveLength(1);
+    const rsa = crypto.generateKeyPairSync('rsa', { modulusLength: 2048 });
+    expect(verify(withScts({ keys: rsa, algorithm: 0x0401 }), [ctLog(rsa)])).toHaveLength(1);
+  });
+
+  it('of unknown logs and other versions are passed over, but one must be known', () => {
+    const other = newKeys();
+    const leaf = withScts({ keys: other }, {}, { version: 1 });
+    expect(parseScts(leaf)).toHaveLength(2);
+    expect(verify(leaf)).toHaveLength(1);
+    expect(verify(leaf, [ctLog(), ctLog(other)])).toHaveLength(2);
+    expect(() => verify(leaf, [ctLog(newKeys())])).toThrow(refused('bad-sct'));
+    expect(() => verify(leaf, [])).toThrow(refused('bad-sct'));
+    expect(() => verify(withScts({ version: 1 }))).toThrow(refused('bad-sct'));
+  });
+
+  it('count in the time of the key alone, where a log has two', () => {
+    const leaf = withScts({});
+    const during = (start: number, end?: number) => ctLog(LOG, { start, ...(end !== undefined && { end }) });
+    expect(verify(leaf, [during(TIME, TIME)])).toHaveLength(1);
+    expect(verify(leaf, [during(TIME + 1), during(0, TIME)])).toHaveLength(1);
+    for (const wrong of [during(TIME + 1), during(0, TIME - 1)]) {
+      expect(() => verify(leaf, [wrong])).toThrow(refused('bad-sct'));
+    }
+  });
+
+  it.each<[string, Promised]>([
+    ['by another key', { change: () => crypto.sign('sha256', Buffer.alloc(9), newKeys().privateKey) }],
+    ['with a signature cut', { change: (signature) => signature.subarray(0, -1) }],
+    ['without signature', { change: () => Buffer.alloc(0) }],
+    ['for another issuer', { issuer: LOG.publicKey.export({ format: 'der', type: 'spki' }) }],
+    ['with the algorithm of another key', { algorithm: 0x0401 }],
+  ])('are refused %s', (_, promised) => {
+    expect(() => verify(withScts(promised))).toThrow(refused('bad-sct'));
+    // One that holds does not make up for one that does not.
+    expect(() => verify(withScts({}, promised))).toThrow(refused('bad-sct'));
+  });
+
+  it('are refused for another certificate', () => {
+    const other = certificate((tbs) => listOf(promise(Buffer.concat([tbs, Buffer.from([0])]))));
+    expect(() => verify(other)).toThrow(refused('bad-sct'));
+  });
+
+  it('are refused where the key under the log ID is another', () => {
+    expect(() => verify(withScts({}), [{ ...ctLog(), key: keyInfo(newKeys()) }])).toThrow(refused('bad-sct'));
+  });
+
+  it.each<[string, (sct: Buffer) => Buffer]>([
+    ['bytes after the list', (sct) => Buffer.concat([listOf(sct), Buffer.from([0])])],
+    ['a list cut', (sct) => listOf(sct).subarray(0, -1)],
+    ['a list that is shorter than it says', (sct) => Buffer.concat([number(sct.length + 9, 2), prefixed(sct)])],
+    ['bytes after one', (sct) => listOf(Buffer.concat([sct, Buffer.from([0])]))],
+    ['one cut', (sct) => listOf(sct.subarray(0, -1))],
+    ['an empty one', () => listOf(Buffer.alloc(0))],
+    ['another algorithm', (sct) => listOf(sct.fill(8, 43, 45))],
+    ['a time beyond all reason', (sct) => listOf(sct.fill(0xff, 33, 41))],
+    ['17 of them', (sct) => listOf(...Array.from({ length: 17 }, () => sct))],
+    ['nothing', () => Buffer.alloc(0)],
+  ])('refuse %s', (_, make) => {
+    const leaf = certificate((tbs) => make(promise(tbs)));
+    expect(() => verify(leaf)).toThrow(refused('malformed'));
+  });
+
+  it('an empty list says nothing', () => {
+    expect(() => verify(certificate(() => listOf()))).toThrow(refused('bad-sct'));
+  });
+
+  it('stand in the only extension too', () => {
+    const keys = newKeys();
+    const tbs = tbsOf({ by: ROOT, keys }, keys);
+    const list = sequence(oid(SCT_EXTENSION), octets(octets(listOf(promise(tbs)))));
+    const wrapped = Buffer.concat([Buffer.from([0xa3]), sequence(sequence(list)).subarray(1)]);
+    const body = tbs.subarray(tbs[1]! < 0x80 ? 2 : 2 + tbs[1]! - 0x80);
+    expect(verify(parseCertificate(sign(sequence(body, wrapped))))).toHaveLength(1);
+  });
+});
