@@ -1,0 +1,291 @@
+import { createHash, generateKeyPairSync } from 'node:crypto';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { attest, attestationBundle } from '../../client/attest.ts';
+import { formatBundle, parseBundle } from '../../client/bundle.ts';
+import { preAuthEncoding } from '../../client/dsse.ts';
+import { parsePublicKeyPem } from '../../client/key.ts';
+import { formatStatement, PREDICATE_TYPES, parseStatement, predicateType } from '../../client/statement.ts';
+import { parseTlogProof } from '../../merkle/tlog-proof.ts';
+import { type Ran, type ServeProcess, startServer, stele } from '../support/serve.ts';
+import { HAVE_SOFTHSM, type SoftHsm, startSoftHsm } from '../support/softhsm.ts';
+import { newKey } from './tiny-log.ts';
+
+const utf8 = (text: string) => new TextEncoder().encode(text);
+const sha256 = (text: string) => Uint8Array.from(createHash('sha256').update(text).digest());
+const subject = { name: 'app.tgz', sha256: sha256('hello') };
+const no = (code: string, text = '') => expect.objectContaining({ code, message: expect.stringContaining(text) });
+
+describe('preAuthEncoding', () => {
+  it('is that of the protocol, with lengths in bytes', () => {
+    const text = (type: string, payload: string) => new TextDecoder().decode(preAuthEncoding(type, utf8(payload)));
+    expect(text('http://example.com/HelloWorld', 'hello world')).toBe(
+      'DSSEv1 29 http://example.com/HelloWorld 11 hello world',
+    );
+    expect(text('é', 'ü')).toBe('DSSEv1 2 é 2 ü');
+  });
+});
+
+describe('statements', () => {
+  it('hold the predicate as it was written', () => {
+    const predicate = '{ "n": 1.00000000000000000001, "big": 12345678901234567890 }';
+    const text = new TextDecoder().decode(formatStatement([subject], 'https://example.com/v1', utf8(`${predicate}\n`)));
+    expect(text).toContain(`"predicate":${predicate}}`);
+    expect(JSON.parse(text)).toMatchObject({
+      _type: 'https://in-toto.io/Statement/v1',
+      predicateType: 'https://example.com/v1',
+      subject: [{ name: 'app.tgz', digest: { sha256: Buffer.from(subject.sha256).toString('hex') } }],
+    });
+    expect(parseStatement(utf8(text)).subjects[0]!.digest.get('sha256')).toBe(
+      Buffer.from(subject.sha256).toString('hex'),
+    );
+  });
+
+  it.each(['', 'hello', '[]', '1', 'null', '{"a":1,"a":2}', '{"a":', '{} {}', '\u0000'])(
+    'take no predicate %j',
+    (text) => {
+      expect(() => formatStatement([subject], 'https://example.com/v1', utf8(text))).toThrow(no('statement'));
+    },
+  );
+
+  it('know short names, and take URIs', () => {
+    for (const [name, uri] of PREDICATE_TYPES) {
+      expect(predicateType(name)).toBe(uri);
+      expect(predicateType(uri)).toBe(uri);
+    }
+    for (const wrong of ['', 'slsa', 'SPDX', 'no uri:', 'https://a b', 'urn:\u001b[2J']) {
+      expect(() => predicateType(wrong), wrong).toThrow(no('usage', 'slsaprovenance1, spdx, cyclonedx'));
+    }
+  });
+
+  const good = {
+    _type: 'https://in-toto.io/Statement/v1',
+    subject: [{ digest: { sha256: 'ab' } }],
+    predicateType: 'urn:x',
+  };
+  it.each([
+    ['another type', { ...good, _type: 'https://in-toto.io/Statement/v2' }],
+    ['no subject', { ...good, subject: [] }],
+    ['a subject without a digest', { ...good, subject: [{ name: 'a', digest: {} }] }],
+    ['a digest that is not hex', { ...good, subject: [{ digest: { sha256: 'AB' } }] }],
+    ['a name that is no text', { ...good, subject: [{ name: 1, digest: { sha256: 'ab' } }] }],
+    ['no predicate type', { ...good, predicateType: undefined }],
+    ['a predicate that is no object', { ...good, predicate: [] }],
+    ['a list', [good]],
+  ])('are refused with %s', (_, json) => {
+    expect(() => parseStatement(utf8(JSON.stringify(good)))).not.toThrow();
+    expect(() => parseStatement(utf8(JSON.stringify(json)))).toThrow(no('statement'));
+  });
+});
+
+describe('attest', () => {
+  it('signs the digest of the encoding, and gives a bundle that reads back', async () => {
+    const statement = formatStatement([subject], 'https://example.com/v1', utf8('{}'));
+    const key = newKey('P-384');
+    const attested = await attest(statement, key);
+    const encoded = preAuthEncoding('application/vnd.in-toto+json', statement);
+    const digest = Uint8Array.from(createHash('sha384').update(encoded).digest());
+    expect(attested.signed.digest).toEqual(digest);
+    expect(key.publicKey.verify(digest, attested.envelope.signature)).toBe(true);
+    const bundle = { ...attestationBundle(attested, undefined), entries: [] };
+    expect(parseBundle(formatBundle(bundle)).content).toMatchObject({ kind: 'dsse', payload: statement });
+    await expect(attest(utf8('{}'), key)).rejects.toMatchObject({ code: 'statement' });
+  });
+});
+
+describe('stele sign and stele attest', () => {
+  let dir: string;
+  let server: ServeProcess;
+  let hsm: SoftHsm | undefined;
+  const at = (name: string) => join(dir, name);
+  const write = (name: string, text: string) => writeFileSync(at(name), text);
+  const log = () => ['--log', server.url, '--log-key', server.verifierKeys[0]!];
+  const cli = (...args: string[]): Promise<Ran> => stele(args, { cwd: dir, env: hsm?.env ?? {} });
+  const json = async (...args: string[]) => {
+    const ran = await cli(...args, '--json');
+    expect(ran.stderr + ran.stdout, args.join(' ')).not.toContain('internal');
+    return { code: ran.code, ...JSON.parse(ran.stdout) };
+  };
+
+  beforeAll(async () => {
+    dir = mkdtempSync(join(tmpdir(), 'stele-attest-'));
+    server = await startServer(at('data'));
+    write('app', 'hello');
+    write('p.json', '{"builder":{"id":"https://builder.test"}}');
+    await cli('keygen', '--algorithm', 'ecdsa-p256', '--out', 'k.pem');
+    hsm = HAVE_SOFTHSM ? await startSoftHsm() : undefined;
+  });
+  afterAll(async () => {
+    await server?.kill();
+    await hsm?.stop();
+    rmSync(dir, { recursive: true });
+  });
+
+  it('attest a file, and give the same entry again', async () => {
+    const args = ['attest', 'app', '--predicate', 'p.json', '--type', 'slsaprovenance', '--key', 'k.pem', ...log()];
+    const first = await json(...args);
+    expect(first).toMatchObject({ code: 0, ok: true, bundle: 'app.slsaprovenance.sigstore.json' });
+    const { content } = parseBundle(readFileSync(at('app.slsaprovenance.sigstore.json')));
+    expect(content.kind === 'dsse' && parseStatement(content.payload)).toMatchObject({
+      predicateType: 'https://slsa.dev/provenance/v1',
+      subjects: [{ name: 'app' }],
+    });
+    expect((await json(...args)).index).toBe(first.index);
+  });
+
+  it('attest many files with a statement each', async () => {
+    for (const name of ['a', 'b', 'c']) write(name, name);
+    const args = ['--predicate', 'p.json', '--type', 'https://example.com/review/v1', '--key', 'k.pem', ...log()];
+    const result = await json('attest', 'a', 'b', 'none', 'c', ...args);
+    expect(result).toMatchObject({ code: 1, ok: false, logged: 3, failed: 1 });
+    expect(result.files.map(({ ok }: { ok: boolean }) => ok)).toEqual([true, true, false, true]);
+    expect(result.files[2].error.code).toBe('file');
+    expect(existsSync(at('c.attestation.sigstore.json'))).toBe(true);
+  });
+
+  it('sign a statement as it is, for the files in it', async () => {
+    const statement = new TextDecoder().decode(
+      formatStatement([{ name: 'app', sha256: sha256('hello') }], 'urn:x', utf8('{ }')),
+    );
+    write('s.json', statement);
+    const args = ['--statement', 's.json', '--key', 'k.pem', ...log(), '--out', 's.out'];
+    expect(await json('attest', 'app', ...args)).toMatchObject({ code: 0, predicateType: 'urn:x' });
+    const { content } = parseBundle(readFileSync(at('s.out')));
+    expect(content.kind === 'dsse' && new TextDecoder().decode(content.payload)).toBe(statement);
+    expect(await json('attest', 'a', ...args)).toMatchObject({ code: 2, error: { code: 'statement' } });
+  });
+
+  it('say what is wrong with what is to be attested, before anything is logged', async () => {
+    const before = await (await fetch(`${server.url}/checkpoint`)).text();
+    const key = ['--key', 'k.pem', ...log()];
+    for (const [args, code, text] of [
+      [['app', '--predicate', 'app', '--type', 'spdx', ...key], 'statement', 'not JSON'],
+      [['app', '--predicate', 'none', '--type', 'spdx', ...key], 'file', 'no such file'],
+      [['none', '--predicate', 'p.json', '--type', 'spdx', ...key], 'file', 'no such file'],
+      [['app', '--predicate', 'p.json', '--type', 'sbom', ...key], 'usage', 'cyclonedx, vsa, scai'],
+      [['app', '--predicate', 'p.json', ...key], 'usage', '--type'],
+      [['--predicate', 'p.json', '--type', 'spdx', ...key], 'usage', 'name the file'],
+      [['app', '--statement', 'p.json', ...key], 'statement', '_type'],
+      [['app', '--predicate', 'p.json', '--type', 'spdx', ...log()], 'usage', '--key'],
+    ] as const) {
+      const result = await json('attest', ...args);
+      expect(result, args.join(' ')).toMatchObject({ code: 2, error: no(code, text) });
+    }
+    expect(await (await fetch(`${server.url}/checkpoint`)).text()).toBe(before);
+  });
+
+  it('sign many files with the bulk call, and name those that fail', async () => {
+    for (let i = 0; i < 12; i++) write(`f${i}`, `file ${i}`);
+    const files = Array.from({ length: 12 }, (_, i) => `f${i}`);
+    const result = await json('sign', ...files, 'f3', 'none', '--key', 'k.pem', '--tlog-proof', ...log());
+    expect(result).toMatchObject({ code: 1, logged: 12, failed: 1 });
+    for (const file of files) {
+      const { entries } = parseBundle(readFileSync(at(`${file}.sigstore.json`)));
+      expect(parseTlogProof(readFileSync(at(`${file}.tlog-proof`)))).toMatchObject({ index: entries[0]!.index });
+    }
+    const again = await cli('sign', ...files, '--key', 'k.pem', ...log());
+    expect(again.code).toBe(0);
+    const indexes = (text: string) => [...text.matchAll(/entry (\d+)/g)].map(([, index]) => Number(index));
+    expect(indexes(again.stdout)).toEqual(result.files.slice(0, 12).map(({ index }: { index: number }) => index));
+    expect(await cli('sign', 'f1', 'f2', ...log())).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--key'),
+    });
+    expect((await cli('sign', 'f1', 'f2', '--out', 'x', '--key', 'k.pem', ...log())).code).toBe(2);
+  });
+
+  it('sign with Ed25519 and RSA keys', async () => {
+    const keys = [generateKeyPairSync('ed25519'), generateKeyPairSync('rsa', { modulusLength: 2048 })];
+    for (const [i, { privateKey }] of keys.entries()) {
+      writeFileSync(at(`k${i}.pem`), privateKey.export({ format: 'pem', type: 'pkcs8' }), { mode: 0o600 });
+      const result = await json(
+        'sign',
+        'app',
+        '--key',
+        `k${i}.pem`,
+        '--public-out',
+        `k${i}.pub`,
+        '--out',
+        `o${i}`,
+        ...log(),
+      );
+      expect(result).toMatchObject({ code: 0, digest: { algorithm: i === 0 ? 'SHA2_512' : 'SHA2_256' } });
+      expect(parsePublicKeyPem(readFileSync(at(`k${i}.pub`), 'utf8')).info.kind).toBe(i === 0 ? 'ed25519' : 'rsa');
+    }
+    writeFileSync(at('x.pem'), generateKeyPairSync('x25519').privateKey.export({ format: 'pem', type: 'pkcs8' }), {
+      mode: 0o600,
+    });
+    expect(await json('sign', 'app', '--key', 'x.pem', ...log())).toMatchObject({ code: 2, error: { code: 'key' } });
+  });
+
+  it.skipIf(!HAVE_SOFTHSM)('sign with a key in a token, once, also where the log was away', async () => {
+    await hsm!.initToken('stele', '1234');
+    const token = [
+      '--pkcs11-module',
+      hsm!.module,
+      '--token',
+      'stele',
+      '--label',
+      'release',
+      '--pin-file',
+      await hsm!.pinFile('1234'),
+    ];
+    await cli('keygen', '--algorithm', 'ecdsa-p256', ...token);
+    write('t', 'token');
+    const away = ['--log', 'http://127.0.0.1:9999', '--log-key', server.verifierKeys[0]!, '--timeout', '1'];
+    expect((await cli('sign', 't', ...token, ...away)).code).toBe(1);
+    const kept = parseBundle(readFileSync(at('t.sigstore.json.unlogged'))).content.signature;
+    expect(existsSync(at('t.sigstore.json'))).toBe(false);
+    const first = await json('sign', 't', ...token, ...log());
+    expect(parseBundle(readFileSync(at('t.sigstore.json'))).content.signature).toEqual(kept);
+    expect(existsSync(at('t.sigstore.json.unlogged'))).toBe(false);
+    expect(await json('sign', 't', ...token, ...log())).toMatchObject({ code: 0, index: first.index });
+    const attesting = ['attest', 't', '--predicate', 'p.json', '--type', 'vsa', ...token, ...log()];
+    expect((await json(...attesting)).index).toBe((await json(...attesting)).index);
+    const wrong = [
+      '--pkcs11-module',
+      hsm!.module,
+      '--token',
+      'stele',
+      '--label',
+      'release',
+      '--pin-file',
+      await hsm!.pinFile('9999'),
+    ];
+    expect(await json('sign', 't', ...wrong, ...log())).toMatchObject({ code: 2, error: { code: 'pkcs11-pin' } });
+    await hsm!.takeAway();
+    expect(await json('sign', 't', ...token, ...log())).toMatchObject({ code: 2, error: no('pkcs11-token') });
+    await hsm!.giveBack();
+    const half = ['--pkcs11-module', hsm!.module, '--token', 'stele'];
+    expect(await json('sign', 't', ...half, ...log())).toMatchObject({ code: 2, error: { code: 'usage' } });
+  });
+
+  it('leave nothing behind but the key where the log cannot be had', async () => {
+    write('alone', 'alone');
+    const ran = await cli(
+      'sign',
+      'alone',
+      '--key',
+      'k.pem',
+      '--log',
+      'http://127.0.0.1:9999',
+      '--log-key',
+      server.verifierKeys[0]!,
+      '--timeout',
+      '1',
+    );
+    expect(ran).toMatchObject({ code: 1, stderr: expect.stringContaining('[network]') });
+    expect(existsSync(at('alone.sigstore.json'))).toBe(false);
+    expect(statSync(at('k.pem')).mode & 0o777).toBe(0o600);
+  });
+
+  it('refuse a certificate that is not of the key', async () => {
+    write('cert.pem', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n');
+    for (const certificate of ['cert.pem', 'app', 'k.pem']) {
+      const result = await json('sign', 'app', '--key', 'k.pem', '--certificate', certificate, ...log());
+      expect(result).toMatchObject({ code: 2, error: { code: 'key' } });
+    }
+  });
+});
