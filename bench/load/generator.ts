@@ -15,6 +15,8 @@ export interface Call {
 export interface Outcomes {
   /** From the first request's write to the last reply. */
   readonly seconds: number;
+  /** Calls that were sent: the first so many. */
+  readonly sent: number;
   /** For each call its milliseconds, NaN where no reply came. */
   readonly latencies: Float64Array;
   /** For each entry, in the order of the calls, its log index; NaN where it was refused or got no reply. */
@@ -41,8 +43,11 @@ export class Generator {
     return new Generator(await Promise.all(Array.from({ length: connections }, () => Connection.open(port))));
   }
 
-  /** Sends all calls, each connection the next one as soon as it has its reply, or `pauseMs` later. */
-  run(calls: readonly Call[], pauseMs = 0): Promise<Outcomes> {
+  /**
+   * Sends all calls, each connection the next one as soon as it has its reply, or `pauseMs` later. After `seconds` no
+   * further one is sent: `sent` says how many were.
+   */
+  run(calls: readonly Call[], pauseMs = 0, limit = Number.POSITIVE_INFINITY): Promise<Outcomes> {
     const latencies = new Float64Array(calls.length).fill(Number.NaN);
     const firstEntry = new Uint32Array(calls.length);
     let entries = 0;
@@ -61,10 +66,10 @@ export class Generator {
         if (--open > 0) return;
         const { user, system } = process.cpuUsage(cpu);
         const seconds = (performance.now() - started) / 1000;
-        resolve({ seconds, latencies, indexes, refused, cpu: (user + system) / 1e6 });
+        resolve({ seconds, sent: next, latencies, indexes, refused, cpu: (user + system) / 1e6 });
       };
       const send = (connection: Connection): void => {
-        if (next === calls.length) {
+        if (next === calls.length || performance.now() - started > limit * 1000) {
           finish();
           return;
         }
@@ -77,9 +82,10 @@ export class Generator {
             return;
           }
           latencies[at] = performance.now() - sent;
-          if (status === 201) indexes[firstEntry[at]!] = singleIndex(body);
+          if (status === 201 || call.entries === 1)
+            indexes[firstEntry[at]!] = status < 300 ? singleIndex(body) : Number.NaN;
           else if (status === 200) bulkIndexes(body, indexes.subarray(firstEntry[at]!, firstEntry[at]! + call.entries));
-          else refused.set(status, (refused.get(status) ?? 0) + 1);
+          if (status >= 300) refused.set(status, (refused.get(status) ?? 0) + 1);
           if (pauseMs === 0) send(connection);
           else setTimeout(send, pauseMs, connection);
         });
@@ -98,6 +104,9 @@ type OnReply = (status: number, body: Buffer) => void;
 
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 const HEAD_END = Buffer.from('\r\n\r\n');
+const LENGTH = /\r\ncontent-length: (\d+)\r\n/i;
+const CHUNKED = /\r\ntransfer-encoding: chunked\r\n/i;
+const LAST_CHUNK = Buffer.from('\r\n0\r\n\r\n');
 
 class Connection {
   readonly #socket: Socket;
@@ -153,11 +162,13 @@ class Connection {
     if (this.#pieces.length > 0) {
       this.#pieces.push(Buffer.from(chunk));
       this.#length += chunk.length;
+      // Joined only when enough is there: a bulk call's reply comes in many pieces.
       if (this.#length < replyLength(this.#pieces[0]!)) return;
       chunk = Buffer.concat(this.#pieces);
       this.#pieces = [];
     }
-    if (chunk.length < replyLength(chunk)) {
+    const length = replyLength(chunk);
+    if (chunk.length < length || (length === 0 && !chunk.subarray(-LAST_CHUNK.length).equals(LAST_CHUNK))) {
       this.#pieces.push(Buffer.from(chunk));
       this.#length = chunk.length;
       return;
@@ -173,20 +184,28 @@ class Connection {
   }
 }
 
-/** Bytes of head and body; more than any reply has where the head is not whole (which then ends as lost). */
+/**
+ * Bytes of head and body; 0 where the body comes in chunks, and more than any reply has where the head is not whole
+ * (which then ends as lost).
+ */
 function replyLength(start: Buffer): number {
   const head = start.toString('latin1', 0, Math.min(start.length, 1024));
   const end = head.indexOf('\r\n\r\n');
-  const name = head.indexOf('content-length: ');
-  if (end === -1 || name === -1) return Number.POSITIVE_INFINITY;
-  return end + 4 + Number.parseInt(head.slice(name + 16, end), 10);
+  if (end === -1) return Number.POSITIVE_INFINITY;
+  const length = LENGTH.exec(head)?.[1];
+  if (length !== undefined) return end + 4 + Number.parseInt(length, 10);
+  return CHUNKED.test(head) ? 0 : Number.POSITIVE_INFINITY;
 }
 
 const SINGLE = '{"logIndex":"';
+/** Others' JSON may have spaces, and a chunk's length before it; a raw log answers with the number alone. */
+const ANY_SINGLE = /^(?:[0-9a-f]+\r\n)?(?:\{\s*"logIndex":\s*"(\d+)"|(\d+)\s*$)/;
 
 function singleIndex(body: Buffer): number {
   const start = body.toString('latin1', 0, 40);
-  return start.startsWith(SINGLE) ? Number.parseInt(start.slice(SINGLE.length), 10) : Number.NaN;
+  if (start.startsWith(SINGLE)) return Number.parseInt(start.slice(SINGLE.length), 10);
+  const match = ANY_SINGLE.exec(start);
+  return Number(match?.[1] ?? match?.[2] ?? Number.NaN);
 }
 
 const RESULT = /\{"(?:entry":\{"logIndex":"(\d+)"|error":)/g;

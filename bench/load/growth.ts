@@ -37,7 +37,7 @@ export async function measureGrowth(entries: number, command: ServerCommand): Pr
   try {
     // The first start makes the directory with its keys, the second one publishes what was put in.
     await (await ServerProcess.start(command, data)).stop();
-    await fill(data, entries);
+    await fillLog(data, entries);
     await (await ServerProcess.start(command, data)).stop();
     const starts: { ms: number; cpuMs: number }[] = [];
     let memoryAfterStart = 0;
@@ -66,7 +66,8 @@ export async function measureGrowth(entries: number, command: ServerCommand): Pr
   }
 }
 
-async function fill(data: string, entries: number): Promise<void> {
+/** Puts `entries` random ones into the log at `data`, which was started once, without a server. */
+export async function fillLog(data: string, entries: number): Promise<void> {
   const tree = await CommittedTree.open(await openDirStores(data), fastSha256);
   try {
     for (let left = entries; left > 0; left -= BATCH) {

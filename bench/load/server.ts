@@ -75,7 +75,8 @@ export class ServerProcess {
   }
 }
 
-function cpuOf(file: string): number {
+/** User and system time that `file`, a `stat` of procfs, tells, in seconds. */
+export function cpuOf(file: string): number {
   const stat = readFileSync(file, 'latin1');
   // The name in parentheses may hold spaces; utime and stime are fields 14 and 15.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

@@ -1,0 +1,163 @@
+/**
+ * Reads: tiles and entry bundles of a million entries, newer ones more often (a Zipf mix), over kept-alive connections,
+ * from Stele and from nginx on the same files. wrk asks, since it costs little beside either.
+ */
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { entryBundlePath, TILE_WIDTH, tilePath } from '../../merkle/tile.ts';
+import { fillLog } from '../load/growth.ts';
+import { printedUrl } from '../load/server.ts';
+import { cpuSeconds, stop } from './run.ts';
+
+export interface ReadResult {
+  readonly server: string;
+  readonly requestsPerSecond: number;
+  /** Requests in a second of processor time, of all the server's processes: what one core serves. */
+  readonly perCore: number;
+  readonly p99: string;
+  readonly failed: number;
+}
+
+const STELE = resolve('dist/client/cli/main.js');
+const ENTRIES = 1_000_000;
+const REQUESTS = 20_000;
+const CONNECTIONS = 64;
+
+/** Why reads cannot be measured here, or undefined. */
+export function missingForReads(): string | undefined {
+  const missing = ['wrk', 'nginx'].filter((name) => spawnSync('which', [name]).status !== 0);
+  return missing.length === 0 ? undefined : `${missing.join(' and ')} of Debian's packages`;
+}
+
+/** `rounds` times each, in turn. */
+export async function measureReads(rounds: number, seconds: number, entries = ENTRIES): Promise<ReadResult[]> {
+  const dir = mkdtempSync(join(tmpdir(), 'stele-peers-'));
+  const running: ChildProcess[] = [];
+  try {
+    const data = join(dir, 'data');
+    const files = join(dir, 'public');
+    const flags = ['--data', data, '--listen-port', '0', '--admin-port', '0', '--log-level', 'warn', '--json'];
+    const stele = async () => {
+      const child = spawn(process.execPath, [STELE, 'serve', ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
+      running.push(child);
+      return { child, url: await printedUrl(child) };
+    };
+    await stop((await stele()).child);
+    await fillLog(data, entries);
+    const own = await stele();
+    execFileSync(process.execPath, [STELE, 'log', 'export', files, '--data', data], { stdio: 'ignore' });
+    const nginx = await startNginx(dir, files);
+    running.push(nginx.child);
+    const script = join(dir, 'mix.lua');
+    writeFileSync(script, luaOf(zipfMix(entries)));
+    const results: ReadResult[] = [];
+    for (let round = 0; round <= rounds; round++) {
+      for (const [server, { child, url }] of [
+        ['stele', own],
+        ['nginx', nginx],
+      ] as const) {
+        const result = { server, ...ask(url, child, script, seconds) };
+        // The first round fills the caches of both, and V8's compiler.
+        if (round > 0) results.push(result);
+      }
+    }
+    return results;
+  } finally {
+    for (const child of running) await stop(child);
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+function ask(url: string, child: ChildProcess, script: string, seconds: number): Omit<ReadResult, 'server'> {
+  const used = cpuSeconds(child);
+  const args = ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '--latency', '-s', script, url];
+  const said = execFileSync('wrk', args, { encoding: 'utf8' });
+  const cpu = cpuSeconds(child) - used;
+  const number = (pattern: RegExp) => Number(pattern.exec(said)?.[1] ?? 0);
+  const total = number(/(\d+) requests in/);
+  return {
+    requestsPerSecond: number(/Requests\/sec:\s+([\d.]+)/),
+    perCore: total / cpu,
+    p99: /99%\s+(\S+)/.exec(said)?.[1] ?? '',
+    failed: number(/Non-2xx or 3xx responses: (\d+)/),
+  };
+}
+
+/** Full tiles of level 0 and bundles: the n-th newest with a weight of 1/n. */
+function zipfMix(entries: number): string[] {
+  const full = Math.floor(entries / TILE_WIDTH);
+  const weights: number[] = [];
+  let sum = 0;
+  for (let rank = 1; rank <= full; rank++) {
+    sum += 1 / rank;
+    weights.push(sum);
+  }
+  return Array.from({ length: REQUESTS }, () => {
+    const index = full - 1 - lowerBound(weights, Math.random() * sum);
+    if (Math.random() < 0.5) return `/${entryBundlePath(index, TILE_WIDTH)}`;
+    return `/${tilePath({ level: 0, index, width: TILE_WIDTH })}`;
+  });
+}
+
+/** The first place whose value is not below `value`, which is at most the last. */
+function lowerBound(sorted: readonly number[], value: number): number {
+  let low = 0;
+  for (let high = sorted.length; low < high; ) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle]! < value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function luaOf(paths: readonly string[]): string {
+  return `local paths = {${paths.map((path) => JSON.stringify(path)).join(',')}}
+local at = 0
+function request()
+  at = at % #paths + 1
+  return wrk.format("GET", paths[at])
+end
+`;
+}
+
+async function startNginx(dir: string, root: string): Promise<{ child: ChildProcess; url: string }> {
+  const port = await freePort();
+  const work = join(dir, 'nginx');
+  mkdirSync(work, { recursive: true });
+  const file = join(work, 'nginx.conf');
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+    (name) => `${name}_temp_path ${work}/${name};`,
+  );
+  writeFileSync(
+    file,
+    `daemon off; worker_processes auto; pid ${work}/pid; error_log ${work}/error.log;
+events { worker_connections 1024; }
+http { access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000; open_file_cache max=10000;
+${temporary.join('\n')}
+types {} default_type application/octet-stream;
+server { listen 127.0.0.1:${port}; root ${root}; } }
+`,
+  );
+  const child = spawn('nginx', ['-c', file, '-e', join(work, 'error.log')], { stdio: 'ignore' });
+  const url = `http://127.0.0.1:${port}`;
+  for (let i = 0; i < 100; i++) {
+    const reply = await fetch(`${url}/checkpoint`).catch(() => undefined);
+    await reply?.arrayBuffer();
+    if (reply?.status === 200) return { child, url };
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  throw new Error('nginx did not answer');
+}
+
+function freePort(): Promise<number> {
+  const server = createServer();
+  return new Promise((done) =>
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => done(port));
+    }),
+  );
+}
