@@ -1,0 +1,240 @@
+import * as crypto from 'node:crypto';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { nodePrimitives } from '../../../client/node-primitives.ts';
+import type { Certificate } from '../../../client/x509/certificate.ts';
+import { type TimestampAuthority, verifyTimestamp } from '../../../client/x509/timestamp.ts';
+import { type Authority, der, integer, issue, issueCa, octets, oid, STAMPING, sequence, type Wish } from './make.ts';
+
+const MESSAGE = Buffer.from('the signature of a bundle');
+const HASHES = {
+  sha256: '2.16.840.1.101.3.4.2.1',
+  sha384: '2.16.840.1.101.3.4.2.2',
+  sha512: '2.16.840.1.101.3.4.2.3',
+} as const;
+type Hash = keyof typeof HASHES;
+const TST_INFO = '1.2.840.113549.1.9.16.1.4';
+const ECDSA = { sha256: '1.2.840.10045.4.3.2', sha384: '1.2.840.10045.4.3.3', sha512: '1.2.840.10045.4.3.4' };
+const RSA = { sha256: '1.2.840.113549.1.1.11', sha384: '1.2.840.113549.1.1.12', sha512: '1.2.840.113549.1.1.13' };
+
+const root = issueCa('time root');
+const issueStamper = (wish: Wish = {}): Authority =>
+  issue({ name: 'tsa', by: root, keyUsage: 0x80, usages: [STAMPING], usageCritical: true, ...wish });
+const stamper = issueStamper();
+const authorityOf = (leaf: Certificate, validFor: TimestampAuthority['validFor'] = { start: 0 }) => ({
+  certificates: [leaf, root.certificate],
+  validFor,
+});
+
+const digest = (hash: Hash, bytes: Uint8Array) => crypto.hash(hash, bytes, 'buffer');
+const set = (...items: Uint8Array[]) => der(0x31, ...items);
+const attribute = (id: string, ...values: Uint8Array[]) => sequence(oid(id), set(...values));
+const hashAlgorithm = (hash: Hash) => sequence(oid(HASHES[hash]));
+
+/** Everything that a token says; what is not given is good. */
+interface Token {
+  readonly by?: Authority;
+  readonly hash?: Hash;
+  readonly imprintHash?: Hash;
+  readonly message?: Uint8Array;
+  readonly time?: string;
+  readonly certificates?: readonly Uint8Array[];
+  readonly signerId?: Buffer;
+  readonly contentType?: string;
+  readonly signedType?: string;
+  readonly contentDigest?: Uint8Array;
+  readonly certificateDigest?: Uint8Array;
+  readonly attributes?: (list: Buffer[]) => Buffer[];
+  readonly algorithm?: Buffer;
+  readonly status?: number;
+  readonly bare?: boolean;
+  readonly infoVersion?: number;
+  readonly infoMore?: readonly Buffer[];
+  readonly signers?: number;
+  readonly signature?: (signature: Buffer) => Uint8Array;
+}
+
+function stamp(token: Token = {}): Buffer {
+  const { by = stamper, hash = 'sha256', imprintHash = 'sha256', message = MESSAGE } = token;
+  const info = sequence(
+    integer(token.infoVersion ?? 1),
+    oid('1.2.3'),
+    sequence(hashAlgorithm(imprintHash), octets(digest(imprintHash, message))),
+    integer(1, 2, 3),
+    der(0x18, Buffer.from(token.time ?? '20300101000000Z')),
+    ...(token.infoMore ?? [sequence(integer(1)), der(1, Buffer.from([255])), integer(9)]),
+  );
+  const attributes = [
+    attribute('1.2.840.113549.1.9.3', oid(token.signedType ?? TST_INFO)),
+    attribute('1.2.840.113549.1.9.4', octets(token.contentDigest ?? digest(hash, info))),
+    attribute(
+      '1.2.840.113549.1.9.16.2.47',
+      sequence(sequence(sequence(octets(token.certificateDigest ?? digest('sha256', by.certificate.der))))),
+    ),
+  ];
+  const list = token.attributes?.(attributes) ?? attributes;
+  const signature = crypto.sign(hash, set(...list), by.keys.privateKey);
+  const isRsa = by.keys.publicKey.asymmetricKeyType === 'rsa';
+  const { issuerDer, serialNumber } = by.certificate;
+  const signer = sequence(
+    integer(1),
+    token.signerId ?? sequence(issuerDer, der(2, Buffer.from(serialNumber, 'hex'))),
+    hashAlgorithm(hash),
+    der(0xa0, ...list),
+    token.algorithm ?? (isRsa ? sequence(oid(RSA[hash]), der(5)) : sequence(oid(ECDSA[hash]))),
+    octets(token.signature?.(signature) ?? signature),
+  );
+  const signedData = sequence(
+    integer(3),
+    set(hashAlgorithm(hash)),
+    sequence(oid(token.contentType ?? TST_INFO), der(0xa0, octets(info))),
+    ...(token.certificates ? [der(0xa0, ...token.certificates)] : []),
+    set(...Array.from({ length: token.signers ?? 1 }, () => signer)),
+  );
+  const bare = sequence(oid('1.2.840.113549.1.7.2'), der(0xa0, signedData));
+  return token.bare ? bare : sequence(sequence(integer(token.status ?? 0)), bare);
+}
+
+const verify = (bytes: Uint8Array, authorities: TimestampAuthority[] = [authorityOf(stamper.certificate)]) =>
+  verifyTimestamp(bytes, MESSAGE, authorities, nodePrimitives());
+const refused = (code = 'bad-timestamp') => expect.objectContaining({ name: 'ClientError', code });
+const AT = Date.parse('2030-01-01T00:00:00Z');
+
+describe('time stamps', () => {
+  it('hold with each hash, for ECDSA and RSA, as answer and as token', () => {
+    const keys = crypto.generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const rsa = issueStamper({ keys, name: 'rsa' });
+    for (const hash of Object.keys(HASHES) as Hash[]) {
+      expect(verify(stamp({ hash, imprintHash: hash })).time).toBe(AT);
+      expect(verify(stamp({ hash, by: rsa }), [authorityOf(rsa.certificate)]).certificate).toBe(rsa.certificate);
+    }
+    const bareRsa = sequence(oid('1.2.840.113549.1.1.1'), der(5));
+    expect(verify(stamp({ by: rsa, algorithm: bareRsa, hash: 'sha512' }), [authorityOf(rsa.certificate)]).time).toBe(
+      AT,
+    );
+    expect(verify(stamp({ bare: true })).time).toBe(AT);
+    expect(verify(stamp({ status: 1 })).time).toBe(AT);
+    expect(verify(stamp({ time: '20300101000000.25Z' })).time).toBe(AT + 250);
+    expect(verify(stamp({ infoMore: [] })).time).toBe(AT);
+  });
+
+  it('hold with the certificate sent along or not, and by the key identifier', () => {
+    const certificates = [root.certificate.der, stamper.certificate.der];
+    expect(verify(stamp({ certificates })).time).toBe(AT);
+    const keyId = Buffer.alloc(20, 7);
+    const named = issueStamper({ extensions: [{ oid: '2.5.29.14', value: octets(keyId) }] });
+    const authority = [authorityOf(named.certificate)];
+    expect(verify(stamp({ by: named, signerId: der(0x80, keyId) }), authority).time).toBe(AT);
+    expect(() => verify(stamp({ by: named, signerId: der(0x80, Buffer.alloc(20)) }), authority)).toThrow(refused());
+  });
+
+  it('take the certificate sent along where the trusted root has the authorities above alone', () => {
+    const trusted = [{ certificates: [root.certificate], validFor: { start: 0 } }];
+    expect(verify(stamp({ certificates: [stamper.certificate.der] }), trusted).time).toBe(AT);
+    expect(() => verify(stamp(), trusted)).toThrow(refused());
+    const otherRoot = issueCa('time root');
+    const imposter = issue({ name: 'tsa', by: otherRoot, usages: [STAMPING], usageCritical: true });
+    const forged = stamp({ by: imposter, certificates: [imposter.certificate.der, otherRoot.certificate.der] });
+    expect(() => verify(forged, trusted)).toThrow(refused('bad-certificate'));
+  });
+
+  it('find the authority among several, and count in its time alone', () => {
+    const other = issueStamper({ name: 'other' });
+    const during = (start: number, end?: number) =>
+      authorityOf(stamper.certificate, { start, ...(end !== undefined && { end }) });
+    expect(verify(stamp(), [authorityOf(other.certificate), during(AT + 1), during(AT, AT)]).authority).toEqual(
+      during(AT, AT),
+    );
+    for (const wrong of [[during(AT + 1)], [during(0, AT - 1)], [authorityOf(other.certificate)], []]) {
+      expect(() => verify(stamp(), wrong)).toThrow(refused());
+    }
+  });
+
+  it.each<[string, Token, string?]>([
+    ['over something else', { message: Buffer.from('other') }],
+    ['of another content than was signed', { contentDigest: digest('sha256', Buffer.from('other')) }],
+    ['with a digest cut', { contentDigest: Buffer.alloc(31) }],
+    ['naming another certificate', { certificateDigest: digest('sha256', root.certificate.der) }],
+    ['with a wrong signature', { signature: (bytes) => bytes.with(-1, bytes.at(-1)! ^ 1) }],
+    ['with an empty signature', { signature: () => Buffer.alloc(0) }],
+    ['with the algorithm of another hash', { algorithm: sequence(oid(ECDSA.sha384)) }],
+    ['with the algorithm of another key', { algorithm: sequence(oid(RSA.sha256)) }],
+    ['refused by the authority', { status: 2 }],
+    ['by another serial number', { signerId: sequence(stamper.certificate.issuerDer, integer(5)) }],
+    [
+      'by another issuer',
+      { signerId: sequence(sequence(), der(2, Buffer.from(stamper.certificate.serialNumber, 'hex'))) },
+    ],
+    ['before its certificate', { time: '20190101000000Z' }, 'bad-certificate'],
+    ['after its certificate', { time: '20410101000000Z' }, 'bad-certificate'],
+    ['as data', { contentType: '1.2.840.113549.1.7.1' }, 'malformed'],
+    ['signed as data', { signedType: '1.2.840.113549.1.7.1' }, 'malformed'],
+    ['without signed digest', { attributes: (list) => list.toSpliced(1, 1) }, 'malformed'],
+    ['without signed type', { attributes: (list) => list.slice(1) }, 'malformed'],
+    ['with two signed digests', { attributes: (list) => [...list, list[1]!] }, 'malformed'],
+    [
+      'with two values of a digest',
+      {
+        attributes: ([type]) => [
+          type!,
+          attribute('1.2.840.113549.1.9.4', octets(Buffer.alloc(32)), octets(Buffer.alloc(32))),
+        ],
+      },
+      'malformed',
+    ],
+    ['with two signatures', { signers: 2 }, 'malformed'],
+    ['with no signature', { signers: 0 }, 'malformed'],
+    ['of another version', { infoVersion: 2 }, 'malformed'],
+    [
+      'with a critical extension',
+      {
+        infoMore: [der(0xa1, sequence(oid('1.2.3'), der(1, Buffer.from([255])), octets(Buffer.alloc(1))))],
+      },
+      'malformed',
+    ],
+    ['with more than is known', { infoMore: [der(0xa2)] }, 'malformed'],
+    ['with nine certificates', { certificates: Array.from({ length: 9 }, () => root.certificate.der) }, 'malformed'],
+    ['with a certificate that is none', { certificates: [sequence()] }, 'malformed'],
+    ['with SHA-1', { algorithm: sequence(oid('1.2.840.10045.4.1')) }, 'unsupported'],
+  ])('are refused %s', (_, token, code) => expect(() => verify(stamp(token))).toThrow(refused(code)));
+
+  it.each<[string, Wish, string?]>([
+    ['that is not marked critical', { usageCritical: false }],
+    ['for other uses too', { usages: [STAMPING, '1.3.6.1.5.5.7.3.3'] }],
+    ['for code signing', { usages: ['1.3.6.1.5.5.7.3.3'] }, 'bad-certificate'],
+    ['by another root', { by: issueCa('time root') }, 'bad-certificate'],
+    ['that expired', { to: '2029-01-01T00:00:00Z' }, 'bad-certificate'],
+  ])('are refused by a certificate %s', (_, wish, code) => {
+    const wrong = issueStamper(wish);
+    expect(() => verify(stamp({ by: wrong }), [authorityOf(wrong.certificate)])).toThrow(refused(code));
+  });
+
+  it('with one byte changed are refused, or say the same', () => {
+    const good = stamp({ certificates: [stamper.certificate.der] });
+    const at = verify(good).time;
+    fc.assert(
+      fc.property(fc.nat(good.length - 1), fc.integer({ min: 1, max: 255 }), (i, mask) => {
+        const changed = Uint8Array.from(good);
+        changed[i] = changed[i]! ^ mask;
+        let time: number;
+        try {
+          ({ time } = verify(changed));
+        } catch (error) {
+          expect(error).toMatchObject({ name: 'ClientError' });
+          return;
+        }
+        // Nothing signs the status, the versions, the list of hashes or the certificates sent along.
+        expect(time).toBe(at);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('throw nothing else, whatever they are', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+        expect(() => verify(bytes)).toThrow(expect.objectContaining({ name: 'ClientError' }));
+      }),
+    );
+  });
+});
