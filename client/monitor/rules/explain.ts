@@ -1,0 +1,118 @@
+/** Why a rule does or does not alert about an entry: each condition with what was wanted and what is there. For people. */
+import { RuleEngine } from './engine.ts';
+import type { ReadEntry, Signer } from './entry.ts';
+import { escaped, textMatcher } from './text.ts';
+import type { Condition, Rule, TextMatch } from './types.ts';
+
+export interface ExplainedCondition {
+  /** `identity`, `extensions.sourceRepositoryURI` … */
+  readonly field: string;
+  readonly wanted: string;
+  /** Escaped; empty where the entry has nothing of the kind. */
+  readonly got: readonly string[];
+  readonly holds: boolean;
+}
+
+export interface ExplainedAlternative {
+  readonly holds: boolean;
+  readonly conditions: readonly ExplainedCondition[];
+}
+
+export interface ExplainedSigner {
+  readonly names: readonly string[];
+  readonly issuer?: string;
+  readonly key?: string;
+  readonly watch: readonly ExplainedAlternative[];
+  /** Only of a rule with `expect`, and where `watch` holds. */
+  readonly expect?: readonly ExplainedAlternative[];
+}
+
+export interface Explained {
+  readonly rule: string;
+  /** `expected`: watched, and as it should be; `none`: not watched. The others alert. */
+  readonly outcome: 'match' | 'unexpected' | 'unreadable' | 'expected' | 'none';
+  readonly kind: string;
+  readonly digests: readonly string[];
+  /** What of the entry could not be read. */
+  readonly problem?: string;
+  readonly signers: readonly ExplainedSigner[];
+}
+
+const MAX_GOT = 20;
+
+/** @param origin of the entry's log; undefined: the rule's restriction to logs is not asked */
+export function explain(rule: Rule, entry: ReadEntry, origin?: string): Explained {
+  const { logs, ...everywhere } = rule;
+  const asked: Rule = origin === undefined || logs === undefined ? everywhere : rule;
+  const [hit] = new RuleEngine([asked]).match(entry, origin ?? '');
+  // A digest can be watched in an entry of which no signer can be read.
+  const signers = entry.signers.length > 0 ? entry.signers : [undefined];
+  const explained = signers.map((signer) => explainSigner(rule, entry, signer));
+  const watched = explained.some(({ watch }) => watch.some(({ holds }) => holds));
+  const applies = asked.logs === undefined || asked.logs.includes(origin ?? '');
+  return {
+    rule: rule.name,
+    outcome: hit?.kind ?? (watched && applies ? 'expected' : 'none'),
+    kind: escaped(entry.kind),
+    digests: entry.digests,
+    ...(entry.problem === undefined ? {} : { problem: escaped(entry.problem) }),
+    signers: explained,
+  };
+}
+
+function explainSigner({ watch, expect }: Rule, entry: ReadEntry, signer: Signer | undefined): ExplainedSigner {
+  const watched = watch.map((condition) => explainCondition(condition, entry, signer, 'some'));
+  const isWatched = watched.some(({ holds }) => holds);
+  const { issuer, key } = signer ?? {};
+  return {
+    names: shown((signer?.names ?? []).map(({ value }) => value)),
+    ...(issuer === undefined ? {} : { issuer: escaped(issuer) }),
+    ...(key === undefined ? {} : { key }),
+    watch: watched,
+    ...(expect === undefined || !isWatched
+      ? {}
+      : { expect: expect.map((condition) => explainCondition(condition, entry, signer, 'every')) }),
+  };
+}
+
+function explainCondition(
+  { identity, issuer, extensions = {}, key, digest }: Condition,
+  entry: ReadEntry,
+  signer: Signer | undefined,
+  names: 'some' | 'every',
+): ExplainedAlternative {
+  const conditions: ExplainedCondition[] = [];
+  const text = (field: string, wanted: TextMatch | undefined, got: readonly string[]): void => {
+    if (wanted === undefined) return;
+    const holds = got.length > 0 && got[names](textMatcher(wanted));
+    conditions.push({ field, wanted: wantedText(wanted), got: shown(got), holds });
+  };
+  text(
+    'identity',
+    identity,
+    (signer?.names ?? []).map(({ value }) => value),
+  );
+  text('issuer', issuer, listed(signer?.issuer));
+  for (const [name, wanted] of Object.entries(extensions)) {
+    text(`extensions.${name}`, wanted, listed(signer?.extensions.get(name)));
+  }
+  text('key', key, listed(signer?.key));
+  if (digest !== undefined) {
+    const holds = entry.digests.includes(digest);
+    conditions.push({ field: 'digest', wanted: digest, got: entry.digests, holds });
+  }
+  return { holds: conditions.every(({ holds }) => holds), conditions };
+}
+
+function wantedText(match: TextMatch): string {
+  return typeof match === 'string' ? escaped(match) : `pattern ${escaped(match.pattern)}`;
+}
+
+function listed(value: string | undefined): string[] {
+  return value === undefined ? [] : [value];
+}
+
+function shown(values: readonly string[]): string[] {
+  const more = values.length > MAX_GOT ? [`… and ${values.length - MAX_GOT} more`] : [];
+  return [...values.slice(0, MAX_GOT).map(escaped), ...more];
+}
