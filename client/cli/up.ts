@@ -1,6 +1,6 @@
 /** `stele up`: a log and three witnesses on this machine, as processes of their own, until it is told to stop. */
 
-import { join, relative } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
 import { workerUrl } from '../../merkle/runtime/pool.ts';
@@ -10,6 +10,7 @@ import { addSettings, configOf, loadServer, type ServerMain } from './settings.t
 import { stopSignals } from './signals.ts';
 import { tryIt } from './try.ts';
 import { Child } from './up/child.ts';
+import { prepareMonitor } from './up/monitor.ts';
 import { type Prepared, type PreparedWitness, prepare, THRESHOLD, WITNESSES, writeTrust } from './up/prepare.ts';
 
 /** What `--help` lists of the settings; all of `stele serve` are taken and go to the log. */
@@ -18,13 +19,19 @@ const FIRST_PORT = 3101;
 /** A log answers what is under way, for half a minute at most; a witness has no more than a request to end. */
 const LOG_GRACE_MS = 40_000;
 const WITNESS_GRACE_MS = 10_000;
+/** A monitor writes down where it is; deliveries under way are made again at the next start. */
+const MONITOR_GRACE_MS = 10_000;
+const METRICS_PORT = 9464;
 
 const HELP = `
 Every setting of \`stele serve\` is taken too, as a flag, in the file or in a STELE_… variable, and goes to the log.
+With --monitor a monitor follows the log and compares it with what the witnesses saw; its configuration is monitor.yaml in
+the data directory, made at the first start, or FILE.
 A process that dies is started again. SIGTERM or SIGINT ends all in order; a second one ends them at once.
 
 Examples:
   stele up
+  stele up --monitor
   stele up --data /tmp/try --listen-port 0 --admin-port 0 --witness-port 0`;
 
 interface LogAnnounced {
@@ -36,8 +43,18 @@ interface LogAnnounced {
   readonly status: string;
 }
 
+interface MonitorAnnounced {
+  /** URL of its metrics, where they are served. */
+  readonly metrics?: string;
+}
+
+interface RunningMonitor extends MonitorAnnounced {
+  readonly config: string;
+}
+
 interface UpOptions {
   readonly witnessPort: number;
+  readonly monitor?: string | true;
   readonly json?: boolean;
 }
 
@@ -46,6 +63,7 @@ export async function upCommand(): Promise<Command> {
   const command = new Command('up').description('Run a log with three witnesses on this machine, to see how it works');
   return addSettings(command, server, SHOWN)
     .option('--witness-port <n>', `first of the witnesses' ${WITNESSES} ports; 0 takes free ones`, port, FIRST_PORT)
+    .option('--monitor [file]', 'run a monitor too')
     .option('--json', 'print what was started as JSON')
     .addHelpText('after', HELP)
     .action((options: UpOptions) => up(command, server, options));
@@ -60,7 +78,8 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
   const prepared = await prepare(config, options.witnessPort);
   const witnesses = prepared.witnesses.map((witness) => child(witness.name, witnessArgs(witness)));
   const log = child<LogAnnounced>('log', ['serve', ...flagsOf(command, server), '--policy', prepared.policy]);
-  const all = [log, ...witnesses];
+  const all: Pick<Child<unknown>, 'kill'>[] = [log, ...witnesses];
+  let monitor: Child<MonitorAnnounced> | undefined;
   const stopping = stopSignals((status) => {
     for (const one of all) one.kill();
     process.exit(status);
@@ -74,9 +93,18 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
     await Promise.race([Promise.all(witnesses.map((witness) => witness.start())), early]);
     const announced = await Promise.race([log.start(), early]);
     const trust = await writeTrust(config, prepared, announced.url);
-    announce(options.json, announced, prepared, trust, config.data);
+    let monitored: RunningMonitor | undefined;
+    if (options.monitor !== undefined) {
+      const { file, args } = await monitorArgs(options.monitor, config.data, announced, prepared, options.witnessPort);
+      monitor = child<MonitorAnnounced>('monitor', args);
+      all.push(monitor);
+      monitored = { config: file, ...(await Promise.race([monitor.start(), early])) };
+    }
+    announce(options.json, announced, prepared, trust, config.data, monitored);
     note(`${await stopping}: the log answers what is under way, then all processes end`);
   } finally {
+    // Before what it would report as gone.
+    await monitor?.stop(MONITOR_GRACE_MS);
     // The log first: what it still has to publish needs the witnesses.
     await log.stop(LOG_GRACE_MS);
     await Promise.all(witnesses.map((witness) => witness.stop(WITNESS_GRACE_MS)));
@@ -92,6 +120,21 @@ function child<T>(name: string, args: readonly string[]): Child<T> {
 function witnessArgs({ keyName, data, logs, port }: PreparedWitness): string[] {
   const settings = { name: keyName, data, logs, 'listen-host': '127.0.0.1', 'listen-port': port, 'admin-port': 0 };
   return ['witness', ...Object.entries(settings).flatMap(([flag, value]) => [`--${flag}`, String(value)])];
+}
+
+async function monitorArgs(
+  given: string | true,
+  data: string,
+  { url, origin, verifierKeys }: LogAnnounced,
+  { witnesses }: Prepared,
+  witnessPort: number,
+): Promise<{ file: string; args: string[] }> {
+  if (given !== true) return { file: resolve(given), args: ['monitor', '--config', resolve(given)] };
+  const watched = { origin, url, verifierKeys, witnesses: witnesses.map((witness) => witness.url) };
+  // Who takes free ports for the rest has no other wish here.
+  const { file, fresh } = await prepareMonitor(data, watched, witnessPort === 0 ? 0 : METRICS_PORT);
+  // Only then: that a later start finds no state is for its owner to look into.
+  return { file, args: ['monitor', '--config', file, ...(fresh ? ['--from-start'] : [])] };
 }
 
 /** The log's flags as they were given here. */
@@ -111,24 +154,32 @@ function announce(
   { witnesses }: Prepared,
   trust: string,
   data: string,
+  monitor: RunningMonitor | undefined,
 ): void {
   const [vkey = ''] = verifierKeys;
   const shown = witnesses.map(({ name, vkey, url, data }) => ({ name, vkey, url, data }));
-  print(json, { url, adminUrl, origin, verifierKeys, size, status, witnesses: shown, trust }, [
-    `The log "${origin}" listens on ${url} (${size} entries${status === 'open' ? '' : `, ${status}`}); operator's port ${adminUrl}`,
-    'Its verifier key, which whoever checks its proofs must know:',
-    ...verifierKeys.map((key) => `  ${key}`),
-    `Its ${WITNESSES} witnesses, ${THRESHOLD} of which must cosign each checkpoint before it is published:`,
-    ...witnesses.map(({ name, url }) => `  ${name}  ${url}`),
-    `What others need, also for cosign and sigstore-js: ${trust}`,
-    '',
-    'Witnesses keep a log from showing different histories to different people. On one machine they show how that works',
-    "and protect nobody from this machine's operator, who has all the keys. To change that, let others run `stele witness`",
-    `on machines of theirs (docs/witness.md) and add the key above; put their witness lines into a copy of`,
-    `${trust}/policy, and start the log with it: stele serve --data ${shellWord(data)} --policy COPY`,
-    '',
-    ...(status === 'open' ? tryIt(url, vkey, relative('.', join(trust, 'policy'))) : []),
-  ]);
+  print(
+    json,
+    { url, adminUrl, origin, verifierKeys, size, status, witnesses: shown, trust, ...(monitor && { monitor }) },
+    [
+      `The log "${origin}" listens on ${url} (${size} entries${status === 'open' ? '' : `, ${status}`}); operator's port ${adminUrl}`,
+      'Its verifier key, which whoever checks its proofs must know:',
+      ...verifierKeys.map((key) => `  ${key}`),
+      `Its ${WITNESSES} witnesses, ${THRESHOLD} of which must cosign each checkpoint before it is published:`,
+      ...witnesses.map(({ name, url }) => `  ${name}  ${url}`),
+      `What others need, also for cosign and sigstore-js: ${trust}`,
+      ...(monitor
+        ? [`A monitor follows it, as ${monitor.config} says${monitor.metrics ? `; metrics: ${monitor.metrics}` : ''}`]
+        : []),
+      '',
+      'Witnesses keep a log from showing different histories to different people. On one machine they show how that works',
+      "and protect nobody from this machine's operator, who has all the keys. To change that, let others run `stele witness`",
+      `on machines of theirs (docs/witness.md) and add the key above; put their witness lines into a copy of`,
+      `${trust}/policy, and start the log with it: stele serve --data ${shellWord(data)} --policy COPY`,
+      '',
+      ...(status === 'open' ? tryIt(url, vkey, relative('.', join(trust, 'policy'))) : []),
+    ],
+  );
 }
 
 function port(text: string): number {

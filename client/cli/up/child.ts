@@ -117,31 +117,45 @@ export class Child<Announced> {
 
 const NAME_WIDTH = 9;
 
-/** The JSON object that a server prints once, with `--json`; further output goes to `line`. */
+/** The JSON object that a server prints first, with `--json`; further output goes to `line`. An error says `ok: false`. */
 function announcement<T>(child: ChildProcess, line: (text: string) => void): Promise<T> {
   return new Promise((resolve) => {
     let text = '';
     const read = (part: string) => {
       text += part;
-      // The whole object ends in a line with one brace.
-      const end = text.indexOf('\n}\n');
-      if (end < 0 && text.length < MAX_ANNOUNCEMENT) return;
+      // On one line, or on many, the last of which is one brace.
+      const end = text.startsWith('{\n') ? text.indexOf('\n}\n') + 2 : text.indexOf('\n');
+      if (end < 2 && text.length < MAX_ANNOUNCEMENT) return;
       child.stdout!.off('data', read);
-      eachLine(child.stdout!, line);
-      const announced = JSON.parse(text.slice(0, end + 2)) as T & { readonly ok: boolean };
-      if (announced.ok) resolve(announced);
+      const rest = text.slice(end + 1);
+      eachLine(child.stdout!, line, rest);
+      const announced = parsed<T>(text.slice(0, end));
+      if (announced === undefined) line(text.slice(0, end));
+      else if (announced.ok !== false) resolve(announced);
     };
     child.stdout!.setEncoding('utf8').on('data', read);
   });
 }
 
-function eachLine(stream: NodeJS.ReadableStream, line: (text: string) => void): void {
+/** Undefined where it is something else: whoever waits for it waits in vain, and sees what it was. */
+function parsed<T>(text: string): (T & { readonly ok?: boolean }) | undefined {
+  try {
+    return JSON.parse(text) as T & { readonly ok?: boolean };
+  } catch {
+    return undefined;
+  }
+}
+
+/** `first` was read already. */
+function eachLine(stream: NodeJS.ReadableStream, line: (text: string) => void, first = ''): void {
   let rest = '';
-  stream.setEncoding('utf8').on('data', (part: string) => {
+  const read = (part: string) => {
     const lines = (rest + part).split('\n');
     rest = lines.pop()!;
     for (const text of lines) line(text);
-  });
+  };
+  read(first);
+  stream.setEncoding('utf8').on('data', read);
   stream.on('end', () => {
     if (rest !== '') line(rest);
   });
