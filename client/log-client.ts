@@ -17,6 +17,7 @@ import { ClientError } from './errors.ts';
 import { ask, entryOf, fetchLogInfo, type HttpOptions, type LogInfo, parseLogUrl, refused } from './http.ts';
 import type { LogEntry } from './log-entry.ts';
 import { type LoggedLeaf, type LogTrust, verifyLeaf, verifyReply } from './logged.ts';
+import { nodePrimitives } from './node-primitives.ts';
 import { sendAll } from './queue/send.ts';
 import { type Cosigned, logKeyOf, verifyQuorum } from './quorum.ts';
 import { askLogKey } from './sign.ts';
@@ -136,7 +137,7 @@ export class LogClient {
       async ({ index, submission }, answer) => {
         if ('refused' in answer) return ends(index, answer.refused);
         try {
-          const verified = verifyReply(answer.entry, submission.signed, this.trust);
+          const verified = verifyReply(answer.entry, submission.signed, this.trust, nodePrimitives());
           return ends(index, { entry: answer.entry, verified, bundle: completeBundle(submission, answer.entry) });
         } catch (error) {
           if (!(error instanceof ClientError)) throw error;
@@ -176,7 +177,11 @@ export class LogClient {
     if (entry.index !== index)
       throw new ClientError('bad-reply', `the log answered with entry ${entry.index}, not ${index}`);
     const { hashes, checkpoint } = entry;
-    const verified = verifyLeaf({ leafHash: leafHash(entry.body), index, hashes, checkpoint }, this.trust);
+    const verified = verifyLeaf(
+      { leafHash: leafHash(entry.body), index, hashes, checkpoint },
+      this.trust,
+      nodePrimitives(),
+    );
     return { entry, verified };
   }
 
@@ -203,9 +208,11 @@ export class LogClient {
 function openCheckpoint(note: string, trust: LogTrust): SignedCheckpoint {
   const key: VerifierKey = trust.logKey ?? logKeyOf(trust.policy!, note);
   try {
-    const { origin, size, root } = parseCheckpoint(openNote(note, [noteVerifier(key)]).text);
+    const { origin, size, root } = parseCheckpoint(
+      openNote(note, [noteVerifier(key, nodePrimitives().cosignature)]).text,
+    );
     if (origin !== key.name) throw new ClientError('bad-checkpoint', 'the checkpoint names another log as its origin');
-    const cosigned = trust.policy === undefined ? [] : verifyQuorum(trust.policy, note);
+    const cosigned = trust.policy === undefined ? [] : verifyQuorum(trust.policy, note, nodePrimitives().cosignature);
     return { origin, size, root, note, cosigned };
   } catch (cause) {
     if (!(cause instanceof MerkleError)) throw cause;

@@ -11,16 +11,14 @@
  */
 import { createHash } from 'node:crypto';
 import { decodeBase64, decodeUtf8, encodeBase64, encodeUtf8 } from '../merkle/bytes.ts';
-import { digestVerifier } from '../merkle/runtime/digest.ts';
-import { parsePublicKey as parseNative } from '../merkle/runtime/publickey.ts';
 import { BUNDLE_TYPE, MAX_BUNDLE, parseBundle } from './bundle.ts';
-import { noblePrimitives, type Primitives } from './crypto.ts';
 import { preAuthEncoding } from './dsse.ts';
 import { canonicalEntry, createEntryRequest, type Signed } from './entry.ts';
 import { ClientError } from './errors.ts';
 import { array, bytes, type JsonObject, malformed, object, parseJson, string } from './json.ts';
 import { DIGEST_SIZE, HASH_NAME, keyHint, type PublicKey, parsePublicKey } from './key.ts';
 import { formatLogEntry, type LogEntry } from './log-entry.ts';
+import { nodePrimitives } from './node-primitives.ts';
 import { parseCertificate } from './x509/certificate.ts';
 
 /** Names of media types of bundles, and the one that says the same with a proof of inclusion. */
@@ -49,7 +47,7 @@ export interface Submission {
  * @throws ClientError `key`
  */
 export function keyVerifier(spki: Uint8Array): Verifier {
-  return { publicKey: parsePublicKey(spki, primitives()) };
+  return { publicKey: parsePublicKey(spki, nodePrimitives()) };
 }
 
 /** @param der one X.509 certificate. Its chain and validity are not looked at. @throws ClientError `key`, `malformed` */
@@ -259,20 +257,6 @@ function materialOf({ publicKey, certificate }: Verifier): JsonObject {
 
 function hashOf(message: Uint8Array, { digest }: PublicKey): Uint8Array {
   return createHash(HASH_NAME[digest]).update(message).digest();
-}
-
-let native: Primitives | undefined;
-
-/** In JavaScript a signature takes milliseconds, and of a queue each is checked several times. */
-function primitives(): Primitives {
-  if (native === undefined) {
-    const { verifyDigest } = digestVerifier();
-    native = {
-      ...noblePrimitives,
-      verifyDigest: (key, _hash, digest, signature) => verifyDigest(parseNative(key.spki), digest, signature),
-    };
-  }
-  return native;
 }
 
 function badSignature(what: string, verifiers: readonly Verifier[]): ClientError {

@@ -22,7 +22,7 @@ import {
   type Submission,
   type Verifier,
 } from '../submit.ts';
-import { parseLogKey } from '../verify.ts';
+import { parseLogKey } from '../verify/log-key.ts';
 import { readWhole, writeWhole } from './files.ts';
 import { startProgress } from './progress.ts';
 import { note, warn } from './report.ts';

@@ -16,9 +16,10 @@ import { ClientError } from '../errors.ts';
 import { type HttpOptions, sleep } from '../http.ts';
 import type { LogEntry } from '../log-entry.ts';
 import { type LogTrust, verifyReply } from '../logged.ts';
+import { nodePrimitives } from '../node-primitives.ts';
 import { askLogKey } from '../sign.ts';
 import { completeBundle, requestOf, type Submission } from '../submit.ts';
-import { parseLogKey } from '../verify.ts';
+import { parseLogKey } from '../verify/log-key.ts';
 import { type Problem, problemOf, type QueueItem, submissionOf, trustOf } from './item.ts';
 import { type Answer, type SendOptions, type Settled, type Stopped, sendAll } from './send.ts';
 import type { Damaged, DoneRecord, LogState, QueueStore } from './store.ts';
@@ -249,7 +250,7 @@ class Flush {
       return 'settled';
     }
     try {
-      verifyReply(answer.entry, submitted.signed, this.#trustOf(item));
+      verifyReply(answer.entry, submitted.signed, this.#trustOf(item), nodePrimitives());
     } catch (error) {
       // Witnesses that are late are asked for again; whatever else is wrong is the log's fault, or that of the key.
       if (error instanceof ClientError && error.code === 'quorum') return { later: error };
@@ -266,7 +267,7 @@ class Flush {
     try {
       const submitted = submissionOf(item);
       // It was verified before it was kept; the file may have changed since.
-      verifyReply(entry, submitted.signed, this.#trustOf(item));
+      verifyReply(entry, submitted.signed, this.#trustOf(item), nodePrimitives());
       await this.#step('write', id, () => this.#store.deliver(item, completeBundle(submitted, entry)));
       const record = { id, queued, done: new Date().toISOString(), log, out, index: entry.index };
       await this.#step('record', id, () => this.#store.record(record));

@@ -19,7 +19,7 @@ import { formatLogEntry, type LogEntry, parseLogEntry } from '../log-entry.ts';
 import type { LogTrust } from '../logged.ts';
 import { parseTrustPolicy } from '../quorum.ts';
 import { entryOf, fromBundle, keyVerifier, type Submission } from '../submit.ts';
-import { parseLogKey } from '../verify.ts';
+import { parseLogKey } from '../verify/log-key.ts';
 
 /** Longest file of an entry: the bundle, base64 in JSON as it came, and as much again for the rest. */
 export const MAX_ITEM = 2 * MAX_BUNDLE + 4 * 1024 * 1024;
