@@ -6,6 +6,8 @@ import type { MonitorConfig } from '../monitor/config/types.ts';
 import { startMetricsServer } from '../monitor/metrics-server.ts';
 import { openMonitor } from '../monitor/open.ts';
 import type { LogReport, MonitorEvent, OnceReport } from '../monitor/run.ts';
+import { monitorAckCommand } from './monitor-ack.ts';
+import { monitorTestCommand } from './monitor-test.ts';
 import { warn } from './report.ts';
 import { stopSignals } from './signals.ts';
 
@@ -43,7 +45,7 @@ export function monitorCommand(): Command {
     .option('--json', 'print what happens as JSON lines')
     .addHelpText('after', HELP)
     .action((options: MonitorOptions) => monitor(options));
-  return command;
+  return command.addCommand(monitorTestCommand()).addCommand(monitorAckCommand());
 }
 
 async function monitor(options: MonitorOptions): Promise<void> {

@@ -17,6 +17,7 @@ export interface Acknowledged {
   has(rule: string, identity: string): boolean;
   /** Resolves when `stele monitor ack` can find them. */
   remember(alerts: readonly RuleAlert[]): Promise<void>;
+  close(): Promise<void>;
 }
 
 /** An alert with whom it is about. */
@@ -29,6 +30,7 @@ export interface RuleAlert {
 export interface MatcherOptions {
   /** Of the pool, which starts when it is first needed; 0: everything runs on the calling thread. Default 0. */
   readonly threads?: number;
+  /** Closed with the matcher. */
   readonly acknowledged?: Acknowledged;
   /** For the time in alerts, in milliseconds since 1970. */
   readonly now?: () => number;
@@ -131,6 +133,7 @@ export function createMatcher(rules: readonly Rule[], options: MatcherOptions = 
     async close() {
       closed = true;
       await pool?.close();
+      await acknowledged?.close();
     },
   };
 }
