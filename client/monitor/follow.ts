@@ -166,7 +166,8 @@ export class Follower {
       if (error instanceof RuntimeError) this.#loaded = false;
       else if (!(error instanceof ClientError) || error.code === 'state') throw error;
       if (found === undefined) this.#failures++;
-      fault = error.message;
+      const elsewhere = error instanceof ClientError && error.code === 'missing' && this.#source.partialsElsewhere;
+      fault = elsewhere ? `${error.message}: ${elsewhere}` : error.message;
     }
     this.#options.onEvent?.({ type: 'fault', message: fault, attempt: this.#failures });
     if (this.#now() - this.followed >= this.#options.settings.staleMs && (await this.#report(this.#stale(fault)))) {

@@ -1,12 +1,15 @@
 import { defineConfig } from 'vitest/config';
 import { reporting } from '../support/report.ts';
 
-/** `npm run test:crash`: a log is killed a hundred times unless STELE_CRASH_ROUNDS says otherwise, a witness fifty times. */
+/** `npm run test:crash`: a log is killed a hundred times unless STELE_CRASH_ROUNDS says otherwise, a witness and a monitor fifty times. */
 export default defineConfig({
   test: {
     ...reporting(),
-    include: ['test/fault/crash.test.ts', 'test/witness/kill.test.ts'],
-    env: { WITNESS_KILLS: process.env.WITNESS_KILLS ?? '50' },
+    include: ['test/fault/crash.test.ts', 'test/witness/kill.test.ts', 'test/client/monitor/kill.test.ts'],
+    env: {
+      WITNESS_KILLS: process.env.WITNESS_KILLS ?? '50',
+      STELE_MONITOR_KILLS: process.env.STELE_MONITOR_KILLS ?? '50',
+    },
     // One after the other: each loads the machine.
     fileParallelism: false,
     pool: 'forks',

@@ -1,6 +1,9 @@
 /** A log in memory that shows what a test wants, and a monitor's follower of it with real state on disk. */
 import { createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach } from 'vitest';
@@ -21,8 +24,9 @@ import {
   type NoteSignature,
   type VerifierKey,
 } from '../../../merkle/note.ts';
+import { leafHash } from '../../../merkle/rfc6962.ts';
 import { parseEntryBundlePath, parseTilePath } from '../../../merkle/tile.ts';
-import { GrownTree } from '../../merkle/helpers.ts';
+import { GrownTree, nodeSha256 } from '../../merkle/helpers.ts';
 
 const closers: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -49,6 +53,18 @@ export class View {
   constructor(entries: Uint8Array[]) {
     this.entries = entries;
     this.tree = new GrownTree(entries);
+  }
+
+  /** Appends. */
+  grow(entries: readonly Uint8Array[]): void {
+    for (const entry of entries) {
+      this.entries.push(entry);
+      this.tree.range.append(leafHash(entry, nodeSha256), (level, index, node) => {
+        this.tree.levels[level] ??= [];
+        this.tree.levels[level][index] = node;
+      });
+      this.tree.roots.push(this.tree.range.root());
+    }
   }
 
   file(path: string): Uint8Array | undefined {
@@ -114,6 +130,23 @@ export class FakeLog {
         return bytes;
       },
     });
+  }
+
+  /** The same over HTTP. Resolves with its URL; `later` closes it. */
+  async listen(): Promise<string> {
+    const server = createServer((request, reply) => {
+      const path = request.url!.slice(1);
+      const bytes = this.serve(path, this.#bytes(path));
+      if (bytes === undefined) reply.writeHead(404).end();
+      else reply.end(bytes);
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    later(async () => {
+      server.closeAllConnections();
+      await once(server.close(), 'close');
+    });
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   }
 
   #bytes(path: string): Uint8Array | undefined {
