@@ -114,12 +114,12 @@ export interface Reply {
 }
 
 /**
- * POST of JSON with a body, else GET; again and again while a retry may help and there is time. An answer that will not
+ * POST with a body, of JSON or of a time-stamp query, else GET; again and again while a retry may help and there is time. An answer that will not
  * change, an error among them, is the caller's to read.
  *
  * @throws ClientError `network`, `unavailable`, `bad-reply` (over `maxReply` bytes), `cancelled`
  */
-export async function ask(url: string, body: string | undefined, options: HttpOptions): Promise<Reply> {
+export async function ask(url: string, body: string | Uint8Array | undefined, options: HttpOptions): Promise<Reply> {
   const { deadline = 120_000, signal, onRetry } = options;
   const start = Date.now();
   const end = start + deadline;
@@ -169,7 +169,7 @@ function gaveUp(url: string, reached: boolean, ms: number, attempts: number, why
  */
 export async function once(
   url: string,
-  body: string | undefined,
+  body: string | Uint8Array | undefined,
   timeout: number,
   options: HttpOptions,
 ): Promise<Outcome> {
@@ -177,7 +177,13 @@ export async function once(
   const limit = AbortSignal.timeout(Math.max(1, timeout));
   try {
     const response = await send(url, {
-      ...(body === undefined ? {} : { method: 'POST', body, headers: { 'content-type': 'application/json' } }),
+      ...(body === undefined
+        ? {}
+        : {
+            method: 'POST',
+            body: body as NonNullable<RequestInit['body']>,
+            headers: { 'content-type': typeOf(body) },
+          }),
       redirect: 'error',
       signal: signal === undefined ? limit : AbortSignal.any([limit, signal]),
     });
@@ -195,6 +201,10 @@ export async function once(
     if (HOPELESS.test(reason)) throw new ClientError('network', `${url} cannot be used: ${reason}`, { cause });
     return { why: reason, cause, sent: !NOBODY.some((code) => reason.includes(code)) };
   }
+}
+
+function typeOf(body: string | Uint8Array): string {
+  return typeof body === 'string' ? 'application/json' : 'application/timestamp-query';
 }
 
 async function readAll(response: Response, limit: number): Promise<Uint8Array> {

@@ -7,7 +7,7 @@ import { type Attested, attest, attestationBundle } from '../attest.ts';
 import { formatBundle } from '../bundle.ts';
 import { INTOTO_TYPE } from '../dsse.ts';
 import { ClientError, printable } from '../errors.ts';
-import { parseLogUrl } from '../http.ts';
+import { type HttpOptions, parseLogUrl } from '../http.ts';
 import { formatLogEntry } from '../log-entry.ts';
 import type { Logged } from '../sign.ts';
 import type { Signer } from '../signers/signer.ts';
@@ -16,7 +16,16 @@ import { digestFile, readWhole, writeWhole } from './files.ts';
 import { forgetUnlogged, signOnce } from './kept.ts';
 import { type Item, type Result, signItems } from './many.ts';
 import { print, reportFailed, shellWord } from './report.ts';
-import { addSigningOptions, httpOptions, openSigningKey, readTrust, type SigningOptions, trustOf } from './signing.ts';
+import {
+  addSigningOptions,
+  checkTsa,
+  httpOptions,
+  openSigningKey,
+  readTrust,
+  type SigningOptions,
+  timestampsOf,
+  trustOf,
+} from './signing.ts';
 
 interface AttestOptions extends SigningOptions {
   readonly predicate?: string;
@@ -57,12 +66,13 @@ async function attestFiles(named: readonly string[], options: AttestOptions): Pr
   const source = sourceOf([...new Set(named)], options);
   const log = parseLogUrl(options.log);
   const http = httpOptions(options);
+  checkTsa(options);
   const given = await readTrust(options);
   // All that can be wrong here is found out before a key is opened.
   const makes = await statements(source);
   const { signer, publicPath } = await openSigningKey(options, undefined);
   try {
-    const items = makes.map((make) => itemOf(make, signer));
+    const items = makes.map((make) => itemOf(make, signer, options, http));
     const results = await signItems(items, log, async () => (await trustOf(given, log, http)).trust, http);
     report(results, { log, options, publicPath });
   } finally {
@@ -137,16 +147,23 @@ interface Written {
   readonly subjects: readonly object[];
 }
 
-function itemOf({ file, out, statement }: Make, signer: Signer): Item<Written> {
+function itemOf(
+  { file, out, statement }: Make,
+  signer: Signer,
+  options: AttestOptions,
+  http: HttpOptions,
+): Item<Written> {
   let attested: Attested | undefined;
+  let timestamps: Uint8Array[] = [];
   return {
     file,
     sign: async () => {
       attested = await attestOnce(await statement(), signer, out);
+      timestamps = await timestampsOf(attested.signed.signature, options, http);
       return attested.signed;
     },
     keep: async (logged) => {
-      await writeWhole(out, formatBundle(attestationBundle(attested!, logged.entry)));
+      await writeWhole(out, formatBundle(attestationBundle(attested!, logged.entry, timestamps)));
       await forgetUnlogged(signer, out);
       const { predicateType: type, subjects } = parseStatement(attested!.envelope.payload);
       return {

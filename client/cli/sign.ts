@@ -6,7 +6,7 @@ import { encodeBase64, encodeHex } from '../../merkle/bytes.ts';
 import { formatVerifierKey } from '../../merkle/note.ts';
 import { formatBundle } from '../bundle.ts';
 import { ClientError } from '../errors.ts';
-import { parseLogUrl } from '../http.ts';
+import { type HttpOptions, parseLogUrl } from '../http.ts';
 import { formatLogEntry } from '../log-entry.ts';
 import { type Logged, messageBundle, tlogProofOf } from '../sign.ts';
 import type { Signer } from '../signers/signer.ts';
@@ -16,11 +16,13 @@ import { type Item, type Result, signItems } from './many.ts';
 import { print, reportFailed, shellWord } from './report.ts';
 import {
   addSigningOptions,
+  checkTsa,
   httpOptions,
   openSigningKey,
   readTrust,
   type SigningOptions,
   type Trust,
+  timestampsOf,
   trustOf,
 } from './signing.ts';
 
@@ -42,7 +44,8 @@ Examples:
   stele sign app.tgz --log https://log.example.com --key signing.pem --log-key 'log.example.com+1a2b3c4d+AbCd…'
   stele sign dist/* --log https://log.example.com --key signing.pem --policy trust/policy --tlog-proof
   stele sign app.tgz --log https://log.example.com --pkcs11-module libsofthsm2.so --token stele --label release --pin-file pin
-  stele sign app.tgz --log https://log.example.com --key signing.pem --certificate chain.pem --json`;
+  stele sign app.tgz --log https://log.example.com --key signing.pem --certificate chain.pem \\
+    --tsa https://timestamp.example.com/api/v1/timestamp --json`;
 
 export function signCommand(): Command {
   const command = new Command('sign')
@@ -66,12 +69,13 @@ async function sign(named: readonly string[], options: SignOptions): Promise<voi
   // All that can be wrong here is found out before anything reaches the log.
   const log = parseLogUrl(options.log);
   const http = httpOptions(options);
+  checkTsa(options);
   const given = await readTrust(options);
   if (alone !== undefined) checkFile(alone);
   const { signer, publicPath } = await openSigningKey(options, alone);
   try {
     let trust: Trust | undefined;
-    const items = files.map((file) => itemOf(file, signer, options));
+    const items = files.map((file) => itemOf(file, signer, options, http));
     const ready = async () => {
       trust = await trustOf(given, log, http);
       return trust.trust;
@@ -91,17 +95,21 @@ interface Written {
   readonly proof: string | undefined;
 }
 
-function itemOf(file: string, signer: Signer, options: SignOptions): Item<Written> {
+function itemOf(file: string, signer: Signer, options: SignOptions, http: HttpOptions): Item<Written> {
   const out = options.out ?? `${file}.sigstore.json`;
   const proof = options.tlogProof === true ? `${file}.tlog-proof` : undefined;
+  let timestamps: Uint8Array[] = [];
   return {
     file,
     sign: async () => {
       const digest = await digestFile(file, signer.publicKey.digest);
-      return await signOnce(digest, signer, out, (signed) => messageBundle(signed, undefined));
+      const signed = await signOnce(digest, signer, out, (made) => messageBundle(made, undefined));
+      // Before it is logged: an entry cannot be taken back.
+      timestamps = await timestampsOf(signed.signature, options, http);
+      return signed;
     },
     keep: async (logged) => {
-      await writeWhole(out, formatBundle(logged.bundle));
+      await writeWhole(out, formatBundle({ ...logged.bundle, timestamps }));
       if (proof !== undefined) await writeWhole(proof, tlogProofOf(logged));
       await forgetUnlogged(signer, out);
       return { logged, out, proof };

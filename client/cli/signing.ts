@@ -30,6 +30,7 @@ export interface SigningOptions {
   readonly pinFile?: string;
   readonly pinEnv?: string;
   readonly certificate?: string;
+  readonly tsa?: string;
   readonly publicOut?: string;
   readonly timeout: string;
   readonly json?: boolean;
@@ -61,6 +62,10 @@ export function addSigningOptions(command: Command): Command {
     .addOption(new Option('--pin-file <file>', 'file with the PIN of the token').conflicts('pinEnv'))
     .option('--pin-env <name>', '… or environment variable with it')
     .option('--certificate <path>', "the key's certificate, and those above it (PEM): logged instead of the key")
+    .option(
+      '--tsa <url>',
+      'time-stamp authority (RFC 3161) that stamps each signature: verifiers of certificates want one',
+    )
     .option('--public-out <path>', 'where to write the public key')
     .option('--timeout <seconds>', 'how long to try', '120');
 }
@@ -174,6 +179,31 @@ async function readCertificate(path: string, key: PublicKey): Promise<Uint8Array
     throw bad(`counts from ${leaf.validFrom} to ${leaf.validTo}, and not now: what it signs now cannot be verified`);
   }
   return Uint8Array.from(leaf.raw);
+}
+
+/** Time stamps over a signature, as `--tsa` asks for; none without. @throws ClientError the codes of `requestTimestamp` */
+export async function timestampsOf(
+  signature: Uint8Array,
+  { tsa }: SigningOptions,
+  http: HttpOptions,
+): Promise<Uint8Array[]> {
+  if (tsa === undefined) return [];
+  const { requestTimestamp } = await import('../timestamp.ts');
+  return [await requestTimestamp(tsa, signature, http)];
+}
+
+/** @throws ClientError `usage` */
+export function checkTsa({ tsa, certificate }: SigningOptions): void {
+  if (tsa === undefined) {
+    if (certificate === undefined) return;
+    warn(
+      'without --tsa nothing in the bundle says that the certificate was good when it signed: verifiers may refuse it',
+    );
+    return;
+  }
+  const url = URL.canParse(tsa) ? new URL(tsa) : undefined;
+  if (url?.protocol === 'http:' || url?.protocol === 'https:') return;
+  throw usage('--tsa is not a URL such as https://timestamp.example.com/api/v1/timestamp');
 }
 
 export interface Trust {

@@ -1,0 +1,48 @@
+/**
+ * Asks a time-stamp authority (RFC 3161, over HTTP as in its section 3.4) to say that a signature was there.
+ *
+ *   TimeStampReq = SEQUENCE { version 1, messageImprint SEQUENCE { sha256, digest }, certReq TRUE }
+ *
+ * There is no nonce: what is stamped is a signature, and an old stamp over the same signature is as good as a new one.
+ */
+import { decodeHex, equal } from '../merkle/bytes.ts';
+import { sha256 } from '../merkle/rfc6962.ts';
+import { ClientError } from './errors.ts';
+import { ask, describe, type HttpOptions } from './http.ts';
+import { encodeDer, TAG } from './x509/der.ts';
+import { parseTimestamp } from './x509/timestamp.ts';
+
+/** SEQUENCE { OID 2.16.840.1.101.3.4.2.1, NULL } */
+const SHA256 = decodeHex('300d06096086480165030402010500');
+const MAX_REPLY = 64 * 1024;
+
+/**
+ * Resolves with the authority's reply, DER of a TimeStampResp, as bundles hold it. It is about `signature`; whether the
+ * authority is one to be trusted is for verifiers to check against their trusted root.
+ *
+ * @param url of the authority, such as https://timestamp.example.com/api/v1/timestamp
+ * @throws ClientError `network`, `unavailable`, `cancelled`; `bad-timestamp` where the reply is no time stamp over it
+ */
+export async function requestTimestamp(
+  url: string,
+  signature: Uint8Array,
+  options: HttpOptions = {},
+): Promise<Uint8Array> {
+  const digest = sha256(signature);
+  const imprint = encodeDer(TAG.sequence, SHA256, encodeDer(TAG.octetString, digest));
+  const version = encodeDer(TAG.integer, Uint8Array.of(1));
+  const query = encodeDer(TAG.sequence, version, imprint, encodeDer(TAG.boolean, Uint8Array.of(0xff)));
+  const reply = await ask(url, query, { ...options, maxReply: MAX_REPLY });
+  if (reply.status !== 200 && reply.status !== 201) {
+    throw new ClientError('bad-timestamp', `the time-stamp authority ${url} refuses: ${describe(reply)}`);
+  }
+  try {
+    const { imprint: stamped } = parseTimestamp(reply.body);
+    if (stamped.hash === 'sha256' && equal(stamped.digest, digest)) return reply.body;
+  } catch (cause) {
+    if (!(cause instanceof ClientError)) throw cause;
+    const why = `the time-stamp authority ${url} answered with something else: ${cause.message}`;
+    throw new ClientError('bad-timestamp', why, { cause });
+  }
+  throw new ClientError('bad-timestamp', `the time-stamp authority ${url} stamped something else`);
+}
