@@ -67,8 +67,11 @@ export function checkCertificate(
   const intermediates = chain.map((der) => parseCertificate(der));
   let path: Certificate[] = [];
   for (const { time } of times) path = pathAt(leaf, intermediates, time, root, primitives);
-  const stranger = intermediates.find((one) => !path.some(({ der }) => equal(der, one.der)));
-  if (stranger !== undefined || new Set(intermediates.map(({ der }) => encodeHex(der))).size < intermediates.length) {
+  const distinct = new Set([leaf, ...intermediates].map(({ der }) => encodeHex(der)));
+  if (
+    distinct.size <= intermediates.length ||
+    intermediates.some((one) => !path.some(({ der }) => equal(der, one.der)))
+  ) {
     throw new ClientError(
       'bad-certificate',
       'the bundle has certificates that do not belong to the chain of the signer',
