@@ -84,7 +84,27 @@ const sources = ROOMS.flatMap((room) =>
     }),
 );
 
+/** Every module that `path` loads, with itself, as far as our own sources go; and the packages that they name. */
+function closure(path: string, seen = new Map<string, string[]>()): Map<string, string[]> {
+  if (seen.has(path)) return seen;
+  const packages: string[] = [];
+  seen.set(path, packages);
+  for (const { specifier = 'import(…)' } of importsOf(readFileSync(join(ROOT, path), 'utf8'))) {
+    if (specifier.startsWith('.')) closure(posix.join(posix.dirname(path), specifier), seen);
+    else packages.push(specifier);
+  }
+  return seen;
+}
+
 describe('import rules', () => {
+  it('keep everything of Node out of what verifies in a browser', () => {
+    const modules = closure('client/verify.ts');
+    expect(modules.size).toBeGreaterThan(20);
+    const packages = new Set([...modules.values()].flat());
+    expect([...packages].filter((name) => !/^(?:@noble\/|node-forge\/lib\/|re2js$)/.test(name))).toEqual([]);
+    expect([...modules.keys()].filter((path) => isRuntime(path) || isCli(path))).toEqual([]);
+  });
+
   it('hold in every source', () => {
     expect(sources.length).toBeGreaterThan(20);
     expect(sources.flatMap(({ path, source }) => offences(path, source))).toEqual([]);

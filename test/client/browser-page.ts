@@ -1,0 +1,53 @@
+/** What browser.test.ts puts into a page, and runs in Node besides: one verification, from bytes in base64 to its outcome. */
+
+import { noblePrimitives } from '../../client/crypto.ts';
+import { parsePublicKeyPem } from '../../client/key.ts';
+import {
+  parseBundle,
+  parseLogKey,
+  parseTrustedRoot,
+  parseTrustPolicy,
+  requiredHashes,
+  verifyBundle,
+} from '../../client/verify.ts';
+
+/** All bytes in base64. */
+export interface Inputs {
+  readonly bundle: string;
+  readonly artifact: string;
+  readonly trustedRoot?: string;
+  readonly policy?: string;
+  readonly logKey?: string;
+  /** PEM. */
+  readonly key?: string | undefined;
+  readonly identity?: string;
+  readonly issuer?: string;
+}
+
+/** What holds, check by check; or the code of what does not. */
+export function verifyInputs(inputs: Inputs): string[] | string {
+  try {
+    const key = inputs.key === undefined ? undefined : parsePublicKeyPem(inputs.key).info;
+    const bundle = parseBundle(bytesOf(inputs.bundle));
+    const artifact = bytesOf(inputs.artifact);
+    const digests = requiredHashes(bundle, key).map((hash) => [hash, noblePrimitives.hash(hash, artifact)]);
+    const { trustedRoot, policy, logKey, identity = '', issuer = '' } = inputs;
+    const outcome = verifyBundle({
+      bundle,
+      artifact: Object.fromEntries(digests),
+      ...(trustedRoot === undefined ? {} : { trustedRoot: parseTrustedRoot(bytesOf(trustedRoot)) }),
+      ...(policy === undefined ? {} : { policy: parseTrustPolicy(bytesOf(policy)) }),
+      ...(logKey === undefined ? {} : { logKey: parseLogKey(logKey) }),
+      ...(key === undefined ? { identity: { identity, issuer } } : { key }),
+    });
+    return outcome.checks.map(({ name, detail }) => `${name}: ${detail}`);
+  } catch (error) {
+    return (error as { code?: string }).code ?? String(error);
+  }
+}
+
+function bytesOf(base64: string): Uint8Array {
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}
+
+Object.assign(globalThis, { verifyInputs });

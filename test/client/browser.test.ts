@@ -1,0 +1,102 @@
+/** The verify core in a real browser: bundled as a web page would, it must come to the same outcomes as in Node. */
+import { execFile } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { build } from 'vite';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CLI, startServer } from '../support/serve.ts';
+import { bundleCases } from '../support/vectors.ts';
+import { type Inputs, verifyInputs } from './browser-page.ts';
+
+const PLACES = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+const executablePath = PLACES.find((path) => path !== undefined && existsSync(path));
+if (executablePath === undefined) console.warn('SKIPPED: no Chromium (Debian: apt-get install chromium)');
+
+const execute = promisify(execFile);
+const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
+
+describe('the bundle for browsers', () => {
+  let dir: string;
+  let code: string;
+  let browser: Browser | undefined;
+  let page: Page;
+
+  beforeAll(async () => {
+    dir = mkdtempSync(join(tmpdir(), 'stele-browser-'));
+    await build({
+      configFile: false,
+      logLevel: 'silent',
+      build: {
+        outDir: dir,
+        target: 'es2022',
+        lib: { entry: join(import.meta.dirname, 'browser-page.ts'), formats: ['es'], fileName: () => 'page.js' },
+      },
+    });
+    code = readFileSync(join(dir, 'page.js'), 'utf8');
+    if (executablePath === undefined) return;
+    browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+    page = await browser.newPage();
+    await page.addScriptTag({ content: code, type: 'module' });
+    await page.waitForFunction('typeof verifyInputs === "function"');
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  const inBrowser = (inputs: Inputs) =>
+    page.evaluate(
+      (given) => (globalThis as unknown as { verifyInputs: typeof verifyInputs }).verifyInputs(given),
+      inputs,
+    );
+
+  it('needs nothing of Node', () => {
+    expect(code).not.toMatch(/(?:from|import)\s*\(?\s*["'](?:node:|fs|crypto|buffer)/);
+    expect(code).not.toContain('browser-external');
+  });
+
+  it.skipIf(executablePath === undefined)(
+    'verifies what a log of ours gave, and refuses what was changed',
+    async () => {
+      const server = await startServer(join(dir, 'data'));
+      const file = join(dir, 'artifact');
+      writeFileSync(file, 'an artifact');
+      await execute(process.execPath, [CLI, 'sign', file, '--log', server.url, '--log-key', server.verifierKeys[0]!]);
+      await server.stop();
+      const inputs: Inputs = {
+        bundle: base64(readFileSync(`${file}.sigstore.json`)),
+        artifact: base64(readFileSync(file)),
+        key: readFileSync(`${file}.pub.pem`, 'utf8'),
+        logKey: server.verifierKeys[0]!,
+      };
+      const outcome = await inBrowser(inputs);
+      expect(outcome).toEqual(verifyInputs(inputs));
+      expect(outcome).toEqual(expect.arrayContaining([expect.stringContaining('inclusion')]));
+      expect(await inBrowser({ ...inputs, artifact: base64(Buffer.from('another')) })).toBe('digest-mismatch');
+    },
+  );
+
+  const cases = executablePath === undefined ? [] : bundleCases();
+  it.skipIf(cases.length === 0)(
+    'comes to the same outcome as Node with every bundle of ../shared/vectors',
+    async () => {
+      for (const { name, refused, bundle, artifact, trustedRoot, key, identity, issuer } of cases) {
+        const inputs = {
+          bundle: base64(bundle),
+          artifact: base64(artifact),
+          trustedRoot: base64(trustedRoot),
+          key,
+          identity,
+          issuer,
+        };
+        const outcome = await inBrowser(inputs);
+        expect([name, typeof outcome]).toEqual([name, refused ? 'string' : 'object']);
+        expect([name, outcome]).toEqual([name, verifyInputs(inputs)]);
+      }
+    },
+  );
+});
