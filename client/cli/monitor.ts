@@ -32,11 +32,7 @@ Examples:
   stele monitor test --config monitor.yaml --bundle app.tgz.sigstore.json
   stele monitor ack 1f6d… --until 2027-01-01 --reason 'our release of May, signed by hand'`;
 
-export async function monitorCommand(): Promise<Command> {
-  const [{ monitorTestCommand }, { monitorAckCommand }] = await Promise.all([
-    import('./monitor-test.ts'),
-    import('./monitor-ack.ts'),
-  ]);
+export function monitorCommand(): Command {
   const command = new Command('monitor')
     .description('Follow logs: tell when somebody unexpected signs in your name, or when a log lies')
     .helpCommand(false)
