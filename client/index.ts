@@ -1,0 +1,124 @@
+/**
+ * The library: what the commands of `stele` do, for programs on Node.
+ *
+ *   import { LogClient, parseBundle, parseLogKey, parseSpki, verifyBundle } from 'stele';
+ *
+ * Everything is typed; bytes are `Uint8Array`; what can be waited for takes an `AbortSignal`; nothing is printed. What goes
+ * wrong is a `ClientError` with a code out of `CLIENT_ERRORS`, or, where a file or a key of this machine is at fault, a
+ * `RuntimeError`; what is no signed note, policy or proof at all is a `MerkleError`. `stele/verify` is the part that runs
+ * in a browser, too.
+ */
+import { nodePrimitives } from './node-primitives.ts';
+import { type TlogProofRequest, type VerifiedProof, verifyTlogProof as verifyProof } from './tlog-proof.ts';
+import { type BundleRequest, type Outcome, verifyBundle as verify } from './verify.ts';
+
+export { MerkleError, type MerkleErrorCode } from '../merkle/errors.ts';
+export { formatVerifierKey, type VerifierKey } from '../merkle/note.ts';
+export type { Policy } from '../merkle/policy.ts';
+export { RuntimeError, type RuntimeErrorCode } from '../merkle/runtime/errors.ts';
+export { type Tile, tilePath, tileWidth } from '../merkle/tile.ts';
+export { type Attested, attest, attestAndLog } from './attest.ts';
+export { auditLog } from './audit/audit.ts';
+export type {
+  AuditedTree,
+  AuditOptions,
+  AuditProgress,
+  AuditReport,
+  Corruption,
+  CorruptionCode,
+} from './audit/types.ts';
+export { type KeyInfo, noblePrimitives, type Primitives, parseSpki } from './crypto.ts';
+export type { Signed } from './entry.ts';
+export { CLIENT_ERRORS, ClientError, type ClientErrorCode } from './errors.ts';
+export type { HttpOptions, LogInfo } from './http.ts';
+export { type Identity, type IdentityRule, matchIdentity, type TextRule } from './identity.ts';
+export { type PublicKey, parsePublicKey, parsePublicKeyPem } from './key.ts';
+export {
+  type CallOptions,
+  LogClient,
+  type LogClientOptions,
+  type SignedCheckpoint,
+  type SubmitManyOptions,
+  type Submitted,
+} from './log-client.ts';
+export type { LogEntry, TlogEntry } from './log-entry.ts';
+export type { LoggedLeaf, LogTrust } from './logged.ts';
+export { nodePrimitives } from './node-primitives.ts';
+export { type FlushOptions, type FlushReport, type FlushResult, flushQueue } from './queue/flush.ts';
+export { type NewItem, newItem, type QueueItem } from './queue/item.ts';
+export { type QueueStatus, queueStatus, type StatusEntry } from './queue/status.ts';
+export { type Damaged, type DoneRecord, type LogState, QueueStore } from './queue/store.ts';
+export type { Cosigned } from './quorum.ts';
+export {
+  askLogKey,
+  type DigestSigner,
+  type Logged,
+  type LogOptions,
+  logAll,
+  logSigned,
+  signAndLog,
+  signDigest,
+  tlogProofOf,
+} from './sign.ts';
+export type { Signer } from './signers/signer.ts';
+export { softwareSigner } from './signers/software.ts';
+export { formatStatement, predicateType, type Subject } from './statement.ts';
+export {
+  certificateVerifier,
+  fromDigest,
+  keyVerifier,
+  parseSignature,
+  parseSigned,
+  parseVerifierPem,
+  type Submission,
+  type Verifier,
+} from './submit.ts';
+export { openSource, type SourceOptions, type TileSource } from './tiles/source.ts';
+export { entryDigest, type ProofSigner, type TlogProofRequest, type VerifiedProof } from './tlog-proof.ts';
+export {
+  type ArtifactDigests,
+  type Bundle,
+  type BundleRequest,
+  type Check,
+  type CheckName,
+  formatBundle,
+  type Outcome,
+  parseBundle,
+  parseLogKey,
+  parseTrustedRoot,
+  parseTrustPolicy,
+  requiredHashes,
+  type TrustedRoot,
+  type VerifiedEntry,
+  type VerifiedSigner,
+  type VerifiedTime,
+} from './verify.ts';
+
+/**
+ * Verifies a Sigstore bundle, all of it, offline: the file's digest, the signature, the certificate and the identity in it
+ * where one is asked for, the logged entry, its proof, and the witnesses of a policy.
+ *
+ * @param primitives what checks signatures; Node's OpenSSL where left out
+ * @throws ClientError for whatever does not hold: `digest-mismatch`, `bad-signature`, `bad-timestamp`, `bad-promise`,
+ * `entry-mismatch`, `bad-proof`, `bad-checkpoint`, `policy`, `quorum`, `bad-certificate`, `bad-sct`, `identity`,
+ * `malformed`; and for what cannot be checked: `unsupported`, `usage`, `trusted-root`, `key`
+ * @example
+ * const bundle = parseBundle(await readFile('app.tgz.sigstore.json'));
+ * const artifact = { sha256: createHash('sha256').update(await readFile('app.tgz')).digest() };
+ * const { checks } = verifyBundle({ bundle, artifact, key: parsePublicKeyPem(pem).info, logKey: parseLogKey(vkey) });
+ */
+export function verifyBundle(request: BundleRequest, primitives = nodePrimitives()): Outcome {
+  return verify(request, primitives);
+}
+
+/**
+ * Verifies a c2sp.org/tlog-proof, offline: that a log of the policy holds the entry, or any leaf, and that the entry is the
+ * named signer's over the file.
+ *
+ * @param primitives what checks signatures; Node's OpenSSL where left out
+ * @throws ClientError `malformed`, `unsupported`, `digest-mismatch`, `bad-signature`, `bad-certificate`, `bad-sct`,
+ * `identity`, `bad-proof`, `bad-checkpoint`, `policy`, `quorum`, `usage`
+ */
+export function verifyTlogProof(request: TlogProofRequest, primitives = nodePrimitives()): VerifiedProof {
+  return verifyProof(request, primitives);
+}
