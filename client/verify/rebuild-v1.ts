@@ -45,7 +45,7 @@ export function checkIntoto002(body: Uint8Array, claim: Claim, primitives: Primi
   const spec = specOf(body, 'intoto', '0.0.2', ['content']);
   const content = attestation(claim);
   const logged = record(spec.content, 'spec.content', ['envelope', 'hash', 'payloadHash']);
-  if (logged.hash !== undefined) hashOf(logged.hash, 'spec.content.hash');
+  hashOf(logged.hash, 'spec.content.hash');
   samePayload(logged.payloadHash, 'spec.content.payloadHash', content, primitives);
   const path = 'spec.content.envelope';
   const envelope = record(logged.envelope, path, ['payloadType', 'payload', 'signatures']);
