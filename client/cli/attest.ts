@@ -15,7 +15,7 @@ import { formatStatement, MAX_STATEMENT, PREDICATE_TYPES, parseStatement, predic
 import { digestFile, readWhole, writeWhole } from './files.ts';
 import { forgetUnlogged, signOnce } from './kept.ts';
 import { type Item, type Result, signItems } from './many.ts';
-import { print, reportFailed, shellWord } from './report.ts';
+import { print, reportFailed, shellWord, warn } from './report.ts';
 import {
   addSigningOptions,
   checkTsa,
@@ -72,6 +72,11 @@ async function attestFiles(named: readonly string[], options: AttestOptions): Pr
   const makes = await statements(source);
   const { signer, publicPath } = await openSigningKey(options, undefined);
   try {
+    if (signer.publicKey.info.kind === 'ed25519') {
+      warn(
+        'other verifiers take pure Ed25519 in attestations, which a log cannot check: with this key only Stele verifies',
+      );
+    }
     const items = makes.map((make) => itemOf(make, signer, options, http));
     const results = await signItems(items, log, async () => (await trustOf(given, log, http)).trust, http);
     report(results, { log, options, publicPath });

@@ -56,6 +56,8 @@ export interface Authority {
   /** A signer's certificate in PEM, and its key. */
   readonly certificate: string;
   readonly key: KeyObject;
+  /** A certificate in PEM for another key of this signer. */
+  certify(key: KeyObject): Promise<string>;
   readonly tsaUrl: string;
   /** A time stamp over `message`, DER of a TimeStampResp. */
   timestamp(message: Uint8Array): Promise<Buffer>;
@@ -70,8 +72,9 @@ export async function startAuthority(dir: string): Promise<Authority> {
   await writeFile(at('serial'), '01\n');
 
   const newKey = (name: string) => openssl('ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', at(name));
-  const issue = async (name: string, section: string, subject: string) => {
-    await newKey(`${name}.key`);
+  const issue = async (name: string, section: string, subject: string, key?: KeyObject) => {
+    if (key === undefined) await newKey(`${name}.key`);
+    else await writeFile(at(`${name}.key`), key.export({ format: 'pem', type: 'pkcs8' }));
     const request = ['req', '-new', '-config', at('openssl.cnf'), '-key', at(`${name}.key`), '-subj', subject];
     const by =
       section === 'ca' ? [] : ['-CA', at('ca.pem'), '-CAkey', at('ca.key'), '-set_serial', String(name.length + 100)];
@@ -131,6 +134,11 @@ export async function startAuthority(dir: string): Promise<Authority> {
     tsaChain: at('tsa-chain.pem'),
     certificate: await readFile(at('signer.pem'), 'utf8'),
     key: createPrivateKey(await readFile(at('signer.key'))),
+    certify: async (key) => {
+      const name = randomUUID();
+      await issue(name, 'signer', '/O=stele tests/CN=signer', key);
+      return await readFile(at(`${name}.pem`), 'utf8');
+    },
     tsaUrl,
     timestamp: async (message) => {
       const body = Buffer.from(message);
