@@ -5,6 +5,7 @@
  *     npm run bench:load -- --only 'shared-256|bulk' --repeat 3 --json /tmp/load.json
  *     npm run bench:load -- --growth
  *     npm run bench:load -- --witness
+ *     npm run bench:load -- --audit
  *     npm run bench:load -- --only shared-256 --server='--cpu-prof --cpu-prof-dir=/tmp/profile dist/client/cli/main.js'
  *     npm run bench:load -- --only shared-256 --server=dist/client/cli/main.js --server='dist/client/cli/main.js --batch-max-age 2ms'
  *
@@ -14,6 +15,7 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { machine, type Row, round, table } from '../report.ts';
+import { auditRows } from './audit.ts';
 import { GROWTH_SIZES, type Growth, measureGrowth } from './growth.ts';
 import { type Measurement, runScenario } from './run.ts';
 import { quick, SCENARIOS } from './scenarios.ts';
@@ -25,6 +27,7 @@ const { values } = parseArgs({
     quick: { type: 'boolean', default: false },
     growth: { type: 'boolean', default: false },
     witness: { type: 'boolean', default: false },
+    audit: { type: 'boolean', default: false },
     json: { type: 'string' },
     only: { type: 'string', default: '' },
     repeat: { type: 'string', default: '1' },
@@ -38,6 +41,7 @@ const scenarios = SCENARIOS.filter(({ name }) => only.test(name)).map((each) => 
 const results: (Measurement & { readonly server: string })[] = [];
 const growth: Growth[] = [];
 const witness: Row[] = [];
+const audit: Row[] = [];
 
 if (values.growth) {
   const sizes = values.quick ? GROWTH_SIZES.slice(0, 2) : GROWTH_SIZES;
@@ -52,6 +56,9 @@ if (values.growth) {
   const cosigned = await cosignedRows(Number(values.repeat));
   console.log(table(cosigned));
   witness.push(...cosigning, ...cosigned);
+} else if (values.audit) {
+  audit.push(...(await auditRows(Number(values.repeat), values.quick)));
+  console.log(table(audit));
 } else {
   for (const scenario of scenarios) {
     for (let i = 0; i < Number(values.repeat); i++) {
@@ -69,7 +76,7 @@ if (values.growth) {
 if (values.json !== undefined) {
   writeFileSync(
     values.json,
-    `${JSON.stringify({ machine: machine(), scenarios, results, growth, witness }, null, 2)}\n`,
+    `${JSON.stringify({ machine: machine(), scenarios, results, growth, witness, audit }, null, 2)}\n`,
   );
 }
 if (results.some(({ refused, late, lost, wrong }) => refused + late + lost + wrong.length > 0)) process.exitCode = 1;
