@@ -65,10 +65,12 @@ const LogSchema = Type.Object({
 
 const ShardSchema = Type.Object({
   name: text(NAME, 'a name of at most 100 characters', { description: 'For messages.', default: 'shards' }),
-  signingConfig: path({
-    description: "A Sigstore `signing_config.json`: each of its logs of Rekor's API v2 is followed.",
-  }),
-  trustedRoot: path({ description: 'The `trusted_root.json` with the keys of these logs.' }),
+  signingConfig: own(
+    'url',
+    'a path, or an http(s) URL',
+    "A Sigstore `signing_config.json`, read anew each minute: each of its logs of Rekor's API v2 is followed.",
+  ),
+  trustedRoot: own('url', 'a path, or an http(s) URL', 'The `trusted_root.json` with the keys of these logs.'),
   policy,
   peers,
 });
