@@ -26,7 +26,7 @@ interface Behaviour {
   readonly answer?: (command: string) => string | undefined;
   readonly starttls?: boolean;
   readonly silent?: boolean;
-  /** Sends the greeting a byte at a time, for ever. */
+  /** Answers the first command a line at a time, for ever. */
   readonly drip?: boolean;
 }
 
@@ -68,11 +68,6 @@ class SmtpServer {
   #serve(socket: Socket, secure: boolean, greet: boolean): void {
     socket.on('error', () => {});
     if (this.behaviour.silent) return void socket.resume();
-    if (this.behaviour.drip) {
-      const timer = setInterval(() => socket.write('220-x\r\n'), 20);
-      socket.resume().on('close', () => clearInterval(timer));
-      return;
-    }
     if (greet) socket.write('220 localhost ESMTP\r\n');
     let [from, user, data]: (string | undefined)[] = [];
     let to: string[] = [];
@@ -93,7 +88,10 @@ class SmtpServer {
       const verb = line.split(' ')[0]!.toUpperCase();
       const answer = this.behaviour.answer?.(line);
       if (answer !== undefined) return void socket.write(`${answer}\r\n`);
-      if (verb === 'EHLO') {
+      if (this.behaviour.drip) {
+        const timer = setInterval(() => socket.write('250-x\r\n'), 20);
+        socket.on('close', () => clearInterval(timer));
+      } else if (verb === 'EHLO') {
         const offers = [...(this.behaviour.starttls && !secure ? ['STARTTLS'] : []), 'AUTH PLAIN', '8BITMIME'];
         socket.write(
           `250-localhost\r\n${offers.map((o, i) => `250${i === offers.length - 1 ? ' ' : '-'}${o}\r\n`).join('')}`,

@@ -6,7 +6,7 @@ import http, { type IncomingMessage, type RequestListener, type ServerResponse }
 import https from 'node:https';
 import net, { type AddressInfo, type Server } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AddressGuard, isAllowedRange } from '../../../client/monitor/alerts/address-guard.ts';
 import { decodeSink, type WebhookOptions } from '../../../client/monitor/alerts/options.ts';
 import { openQueueIn } from '../../../client/monitor/alerts/queue.ts';
@@ -34,6 +34,7 @@ afterEach(async () => {
     if ('closeAllConnections' in server) (server as http.Server).closeAllConnections();
     await once(server.close(), 'close');
   }
+  vi.unstubAllEnvs();
   await dir.remove();
 });
 
@@ -226,6 +227,8 @@ describe('a webhook', () => {
     const to = (port: number, more: object) =>
       deliver(new WebhookSink(optionsOf({ url: `https://localhost:${port}/`, allow: ['loopback'], ...more })));
     await to(good, { caFile: 'ca.pem' });
+    // Not even where the environment of the process says otherwise.
+    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
     await expect(to(good, {})).rejects.toMatchObject({ reason: 'network', message: /SELF_SIGNED|CERT/ });
     await expect(to(wrong, { caFile: 'ca.pem' })).rejects.toMatchObject({ reason: 'network', message: /ALTNAME/ });
   });

@@ -79,7 +79,8 @@ export class WebhookSink implements ConfiguredSink {
       'stele-signature': signatureHeader(secrets, Math.floor(Date.now() / 1000), body),
     };
     // Not the shared agent: a kept connection would outlive the check of its address.
-    const options = { method: 'POST', headers, agent: false, lookup: this.#guard.lookup, ...ca };
+    const connection = { agent: false, lookup: this.#guard.lookup, rejectUnauthorized: true, ...ca };
+    const options = { method: 'POST', headers, ...connection };
     const limit = AbortSignal.timeout(timeout);
     const stop = AbortSignal.any([signal, limit]);
     stop.throwIfAborted();
