@@ -63,7 +63,7 @@ export type FlushResult =
 
 export interface FlushReport {
   readonly results: readonly FlushResult[];
-  /** Files that were set aside now: `file` is where they are. */
+  /** Files that were set aside now, or cannot be read: `file` is where they are. */
   readonly damaged: readonly Damaged[];
 }
 
@@ -87,6 +87,8 @@ interface Waiting {
   readonly queued: string;
   readonly log: string;
   readonly out: string;
+  /** It does not say whom to trust. */
+  readonly needsKey: boolean;
   readonly load: () => Promise<string>;
 }
 
@@ -98,6 +100,7 @@ class Flush {
   readonly #results = new Map<string, FlushResult>();
   readonly #damaged: Damaged[] = [];
   #total = 0;
+  #keeping: Promise<void> = Promise.resolve();
 
   constructor(store: QueueStore, options: FlushOptions, logs: Map<string, LogState>) {
     this.#store = store;
@@ -109,13 +112,17 @@ class Flush {
   async run(): Promise<FlushReport> {
     const byLog = new Map<string, Waiting[]>();
     for (const id of await this.#store.pending()) {
-      this.#options.signal?.throwIfAborted();
+      if (this.#options.signal?.aborted) throw new ClientError('cancelled', 'cancelled');
       const item = await this.#read(id);
       if (item === undefined || (this.#options.log !== undefined && item.log !== this.#options.log)) continue;
       this.#total++;
       // Its proof is here already: no log is needed.
-      if (item.logged !== undefined) await this.#deliver(item, item.logged);
-      else byLog.set(item.log, [...(byLog.get(item.log) ?? []), this.#waiting(item)]);
+      if (item.logged !== undefined && this.#holds(item, item.logged)) await this.#deliver(item, item.logged);
+      else {
+        const others = byLog.get(item.log);
+        if (others === undefined) byLog.set(item.log, [this.#waiting(item)]);
+        else others.push(this.#waiting(item));
+      }
     }
     // All to their end, also after a failure: nothing may be under way when the lock is given free.
     const sent = await Promise.allSettled([...byLog].map(([log, waiting]) => this.#send(log, waiting)));
@@ -125,7 +132,12 @@ class Flush {
 
   /** Sets aside what is damaged. */
   async #read(id: string): Promise<QueueItem | undefined> {
-    const read = await this.#store.read(id);
+    const read = await this.#store.read(id).catch((error: unknown) => {
+      // It may be whole: it is named, and left where it is.
+      if (!(error instanceof RuntimeError) || error.code !== 'file') throw error;
+      this.#damaged.push({ file: this.#store.fileOf(id), reason: error.message });
+      return undefined;
+    });
     if (read === undefined) return undefined;
     if ('item' in read) {
       try {
@@ -144,13 +156,13 @@ class Flush {
     return undefined;
   }
 
-  #waiting({ id, queued, log, out }: QueueItem): Waiting {
+  #waiting({ id, queued, log, out, logKey, policy }: QueueItem): Waiting {
     const load = async () => {
       const { submitted } = await this.#loaded(id);
       this.#options.onStep?.('send', 'before', id);
       return requestOf(submitted);
     };
-    return { id, queued, log, out, load };
+    return { id, queued, log, out, needsKey: logKey === undefined && policy === undefined, load };
   }
 
   /** Nobody else removes or changes it while the lock is held. */
@@ -206,24 +218,24 @@ class Flush {
   /** Trust on first use, where entries name no key and none was given or learnt. */
   async #learnKey(log: string, waiting: readonly Waiting[], http: HttpOptions): Promise<Stopped | undefined> {
     if (this.#options.trust !== undefined || this.#logs.get(log)?.verifierKey !== undefined) return undefined;
-    let needed = false;
-    for (const { id } of waiting) {
-      const { item } = await this.#loaded(id);
-      needed ||= item.logKey === undefined && item.policy === undefined;
-      if (needed) break;
-    }
-    if (!needed) return undefined;
+    if (!waiting.some(({ needsKey }) => needsKey)) return undefined;
     try {
       const { text } = await askLogKey(log, { ...http, deadline: Math.min(this.#end - Date.now(), 2 ** 31 - 1) });
       // Durable before anything is believed by it: the next flush must not be told another one.
       this.#logs.set(log, { ...this.#logs.get(log), verifierKey: text });
-      await this.#store.keepLogs(this.#logs);
+      await this.#keepLogs();
       this.#options.onTrust?.(log, text);
       return undefined;
     } catch (error) {
       if (error instanceof ClientError && error.code !== 'cancelled') return { error };
       throw error;
     }
+  }
+
+  /** One after the other: of two writes under way the older might come last. */
+  async #keepLogs(): Promise<void> {
+    this.#keeping = this.#keeping.catch(() => {}).then(() => this.#store.keepLogs(this.#logs));
+    await this.#keeping;
   }
 
   async #keepState(log: string, stopped: Stopped | undefined): Promise<void> {
@@ -236,7 +248,7 @@ class Flush {
     };
     if (before?.problem === undefined && before?.notBefore === undefined && stopped === undefined) return;
     this.#logs.set(log, now);
-    await this.#store.keepLogs(this.#logs);
+    await this.#keepLogs();
   }
 
   /** Throws where the log is not to be sent more. */
@@ -261,14 +273,22 @@ class Flush {
     return 'settled';
   }
 
-  /** Writes the bundle of an entry whose log has answered. */
+  /** Whether the answer that was kept convinces still: the file, or whom to trust, may be another than when it came. */
+  #holds(item: QueueItem, entry: LogEntry): boolean {
+    try {
+      verifyReply(entry, submissionOf(item).signed, this.#trustOf(item), nodePrimitives());
+      return true;
+    } catch (error) {
+      if (error instanceof ClientError) return false;
+      throw error;
+    }
+  }
+
+  /** Writes the bundle of an entry whose log has answered, and was verified. */
   async #deliver(item: QueueItem, entry: LogEntry): Promise<void> {
     const { id, queued, log, out } = item;
     try {
-      const submitted = submissionOf(item);
-      // It was verified before it was kept; the file may have changed since.
-      verifyReply(entry, submitted.signed, this.#trustOf(item), nodePrimitives());
-      await this.#step('write', id, () => this.#store.deliver(item, completeBundle(submitted, entry)));
+      await this.#step('write', id, () => this.#store.deliver(item, completeBundle(submissionOf(item), entry)));
       const record = { id, queued, done: new Date().toISOString(), log, out, index: entry.index };
       await this.#step('record', id, () => this.#store.record(record));
       await this.#step('remove', id, () => this.#store.remove(id));
