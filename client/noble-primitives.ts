@@ -1,7 +1,7 @@
 /**
  * The checks in JavaScript, for everywhere: `@noble/curves` for elliptic curves; RSA is one power of BigInts.
  *
- * Measured on Node 20: P-256 3 ms, Ed25519 1 ms, RSA-2048 0.2 ms. Loading takes 50 ms.
+ * Measured on Node 20, CPU time on a busy machine: P-256 3.4 ms, P-384 9 ms, Ed25519 3 ms, RSA-2048 0.5 ms. Loading takes 40 ms.
  */
 import { eddsa } from '@noble/curves/abstract/edwards.js';
 import { ed25519 } from '@noble/curves/ed25519.js';

@@ -6,7 +6,7 @@
  *
  *   30 06 02 01 05 01 01 ff    SEQUENCE { INTEGER 5, BOOLEAN TRUE }
  *
- * Measured on Node 20: 13 µs to parse a certificate of 800 bytes, 14 to encode it again, 6 to find the places.
+ * Measured on Node 20, a certificate of 1,500 bytes: 40 µs of CPU time on a busy machine, a third of it to encode again.
  */
 import asn1, { type Asn1 } from 'node-forge/lib/asn1.js';
 import { concat } from '../../merkle/bytes.ts';
