@@ -7,6 +7,9 @@ import type { LogTrust } from '../logged.ts';
 import { type Logged, logAll, logSigned } from '../sign.ts';
 import { startProgress } from './progress.ts';
 
+/** Bundles that are made durable at the same time. */
+const WRITERS = 16;
+
 export interface Item<T> {
   readonly file: string;
   /** Reads and signs. */
@@ -75,9 +78,10 @@ async function keepAll<T>(
   http: HttpOptions,
   results: Map<Item<T>, Result<T>>,
 ): Promise<void> {
+  const { nodePrimitives } = await import('../node-primitives.ts');
   const progress = startProgress('logging', 'files');
-  // One after another: thousands of files at once would run out of handles.
-  let writing: Promise<void> = Promise.resolve();
+  // Each writer takes the next once its own is durable: thousands of files at once would run out of handles.
+  const writers: Promise<void>[] = Array(WRITERS).fill(Promise.resolve());
   let done = 0;
   const keep = async (item: Item<T>, logged: Logged | ClientError): Promise<void> => {
     const { file } = item;
@@ -96,14 +100,16 @@ async function keepAll<T>(
       trust,
       {
         ...http,
+        primitives: nodePrimitives(),
         onLogged: (index, logged) => {
-          writing = writing.then(() => keep(pairs[index]![0], logged));
+          const at = index % WRITERS;
+          writers[at] = writers[at]!.then(() => keep(pairs[index]![0], logged));
         },
       },
     );
   } finally {
     // Also where it was cancelled: what is logged already is kept.
-    await writing;
+    await Promise.all(writers);
     progress.stop();
   }
 }

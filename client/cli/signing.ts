@@ -124,7 +124,8 @@ async function softwareKey(options: SigningOptions, beside: string | undefined):
   const source = secretOf(options.passphraseFile, options.passphraseEnv);
   const passphrase =
     source === undefined ? undefined : await (await import('../../merkle/runtime/secret.ts')).readSecret(source);
-  return await readPrivateKey(path, passphrase);
+  const { nodePrimitives } = await import('../node-primitives.ts');
+  return await readPrivateKey(path, passphrase, nodePrimitives());
 }
 
 async function makeKey(path: string): Promise<void> {
