@@ -25,8 +25,8 @@ export interface Chunk {
   readonly range: CompactRange;
 }
 
-/** Bundles of one chunk, at most: 16,384 entries. */
-const CHUNK_BUNDLES = 64;
+/** Bundles of one chunk, at most: 4,096 entries. With 64 there is 30 MB more of garbage, and it is no faster. */
+const CHUNK_BUNDLES = 16;
 /** Before one was seen, a bundle is taken to fill this part of a chunk: 2 MiB where a chunk has 16. */
 const GUESS = 1 / 8;
 

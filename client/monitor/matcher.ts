@@ -70,7 +70,7 @@ export function createMatcher(rules: readonly Rule[], options: MatcherOptions = 
 
   const inPool = async (entries: readonly SeenEntry[]): Promise<BatchAnswer> => {
     const workerData: MatchWorkerData = { rules };
-    pool ??= createPool({ file: workerUrl(import.meta.url, 'rules/worker'), threads, workerData });
+    pool ??= createPool({ file: workerUrl(import.meta.url, 'rules/worker'), threads, youngMb: 8, workerData });
     try {
       return unpackAnswer(await pool.run(packBatch(entries)));
     } catch (error) {
