@@ -13,13 +13,14 @@ import { HASH_SIZE } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/hash.ts';
 import { createPool, type Pool, workerUrl } from '../../merkle/runtime/pool.ts';
 import { entryBundlePath, TILE_HEIGHT, TILE_WIDTH, TileNodes, tilePath } from '../../merkle/tile.ts';
-import { ClientError, printable } from '../errors.ts';
+import { ClientError } from '../errors.ts';
 import { openSource, type TileSource } from '../tiles/source.ts';
 import { blame } from './blame.ts';
 import { type Head, parseLogKey, readHead } from './head.ts';
+import { History } from './history.ts';
 import { Levels } from './levels.ts';
 import { inOrder } from './order.ts';
-import { type AuditState, readState, type SeenHead, withHead, writeState } from './state.ts';
+import { type AuditState, readState, writeState } from './state.ts';
 import { type Answer, packTask, type Task, unpackAnswer } from './task.ts';
 import { type AuditOptions, AuditProblem, type AuditReport, about, type Corruption } from './types.ts';
 
@@ -68,11 +69,14 @@ class Audit {
   readonly #levels: Levels;
   #pool: Pool | undefined;
   #head: Head | undefined;
-  #seen: readonly SeenHead[] = [];
+  #history: History | undefined;
+  /** From here on the state in the file may be replaced. */
+  #walking = false;
   #from = 0;
   #entries = 0;
-  #verified = 0;
-  #notChecked = 0;
+  /** Signatures in full bundles, and in the partial one, which every run checks anew. */
+  #counted = { verified: 0, notChecked: 0 };
+  #last = { verified: 0, notChecked: 0 };
   #largestBundle = 1;
   #savedAt = performance.now();
 
@@ -95,7 +99,7 @@ class Audit {
     try {
       const head = await this.#readHead(key);
       this.#head = head;
-      this.#checkSeen(head);
+      this.#history = new History(this.#state, head);
       this.#resume();
       await this.#walk(head);
       await this.#save(true);
@@ -103,7 +107,7 @@ class Audit {
     } catch (error) {
       if (error instanceof AuditProblem) return { ...this.#report(), corruption: this.#explained(error.corruption) };
       // What was checked until then need not be checked again.
-      if (this.#head !== undefined && this.#seen.length > 0) await this.#save(false);
+      if (this.#walking) await this.#save(false);
       throw this.#stop.signal.aborted ? new ClientError('cancelled', this.#cancelled(), { cause: error }) : error;
     }
   }
@@ -124,34 +128,6 @@ class Audit {
     return readHead(bytes, key, this.#options.policy);
   }
 
-  /** The checkpoints of earlier runs: the same log, and none larger or of another tree. */
-  #checkSeen(head: Head): void {
-    const state = this.#state;
-    if (state === undefined) {
-      this.#remember(head, false);
-      return;
-    }
-    if (state.origin !== head.origin) {
-      throw new ClientError(
-        'state',
-        `the state is of the log ${printable(state.origin)}, and this is ${printable(head.origin)}: give each log a state of its own`,
-      );
-    }
-    this.#seen = state.heads;
-    const last = state.heads.at(-1);
-    if (last !== undefined && last.size > head.size) {
-      throw badCheckpoint(
-        `the log went back: it has shown a tree of ${last.size} entries, and now one of ${head.size}`,
-      );
-    }
-    if (last?.size === head.size && !equal(last.root, head.root)) throw this.#otherTree(last);
-    this.#remember(head, last?.size === head.size && last.audited);
-  }
-
-  #remember(head: Head, audited: boolean): void {
-    this.#seen = withHead(this.#seen, { note: head.note, size: head.size, root: head.root, audited });
-  }
-
   /** Goes on after an audit that was interrupted, unless that one checked less. */
   #resume(): void {
     const state = this.#state;
@@ -162,10 +138,11 @@ class Audit {
     }
     this.#from = state.bundles * TILE_WIDTH;
     this.#entries = this.#from;
-    if (signatures) [this.#verified, this.#notChecked] = [state.verified, state.notChecked];
+    if (signatures) this.#counted = { verified: state.verified, notChecked: state.notChecked };
   }
 
   async #walk(head: Head): Promise<void> {
+    this.#walking = true;
     this.#progress();
     const full = Math.floor(head.size / TILE_WIDTH);
     const width = head.size % TILE_WIDTH;
@@ -174,7 +151,7 @@ class Audit {
       await this.#take(answer, head);
     }
     const leaves = width === 0 ? new Uint8Array(0) : await this.#partial(full, width, head);
-    this.#checkHeads(leaves);
+    this.#history!.check(this.#levels, leaves);
     await this.#levels.finish();
     const root = this.#levels.rootWith(leaves);
     if (!equal(root, head.root)) {
@@ -235,18 +212,19 @@ class Audit {
     if (this.#stop.signal.aborted) throw new ClientError('cancelled', 'cancelled');
     for (let at = 0; at < answer.hashes.length; at += HASH_SIZE) {
       const root = answer.hashes.slice(at, at + HASH_SIZE);
-      await this.#checkHeadsWithin(root);
+      await this.#checkHistoryWithin(root);
       await this.#levels.push(root);
       this.#entries += TILE_WIDTH;
     }
-    await this.#account(answer, head);
+    await this.#account(answer, head, this.#counted);
     this.#progress();
     if (performance.now() - this.#savedAt >= (this.#options.stateEveryMs ?? 5000)) await this.#save(false);
   }
 
-  async #account({ verified, notChecked, finding, unreadable }: Answer, head: Head): Promise<void> {
-    this.#verified += verified;
-    this.#notChecked += notChecked;
+  async #account(answer: Answer, head: Head, counts: { verified: number; notChecked: number }): Promise<void> {
+    const { verified, notChecked, finding, unreadable } = answer;
+    counts.verified += verified;
+    counts.notChecked += notChecked;
     if (finding !== undefined) throw await blame(finding, head, this.#source, this.#stop.signal);
     if (unreadable !== undefined) throw new ClientError('file', unreadable);
   }
@@ -265,60 +243,36 @@ class Audit {
         { cause: error },
       );
     }
-    await this.#account(answer, head);
+    await this.#account(answer, head, this.#last);
     return answer.hashes;
   }
 
   /** Trees seen before that end within the next full bundle, which has this root. */
-  async #checkHeadsWithin(root: Uint8Array): Promise<void> {
+  async #checkHistoryWithin(root: Uint8Array): Promise<void> {
     const index = this.#levels.bundles;
-    const within = this.#seen.filter(({ size }) => Math.floor(size / TILE_WIDTH) === index);
-    if (within.length === 0) return;
+    if (!this.#history!.endsWithin(index)) return;
     const level0 = { level: 0, index, width: TILE_WIDTH };
     const first = index * TILE_WIDTH;
     const tile = await about(tilePath(level0), first, this.#source.tile(level0, this.#stop.signal));
     if (!equal(new TileNodes(tile, fastSha256).node(TILE_HEIGHT, 0), root)) {
       throw new AuditProblem('corrupt', tilePath(level0), `${tilePath(level0)} changed while it was audited`, first);
     }
-    this.#checkHeads(tile);
-  }
-
-  /** Trees seen before that end within the bundle of these leaves, which comes next. */
-  #checkHeads(leaves: Uint8Array): void {
-    const first = this.#levels.bundles * TILE_WIDTH;
-    for (const seen of this.#seen) {
-      const width = seen.size - first;
-      if (seen.size === this.#head!.size || width < 0 || width * HASH_SIZE > leaves.length || width >= TILE_WIDTH)
-        continue;
-      const root = this.#levels.rootWith(leaves.subarray(0, width * HASH_SIZE));
-      if (!equal(root, seen.root)) throw this.#otherTree(seen);
-    }
-  }
-
-  #otherTree({ size }: SeenHead): AuditProblem {
-    return badCheckpoint(
-      `the log shows another tree than before: at ${size} entries the root is not the one of the checkpoint that was seen then. ` +
-        'The checkpoint in the state is the evidence: keep it',
-    );
+    this.#history!.check(this.#levels, tile);
   }
 
   async #save(complete: boolean): Promise<void> {
     const { stateFile, signatures = false } = this.#options;
     if (stateFile === undefined) return;
     // Whatever continues this tree continues all that it was found to continue.
-    if (complete) {
-      this.#seen = [];
-      this.#remember(this.#head!, true);
-    }
+    if (complete) this.#history!.forget();
     await writeState(stateFile, {
       origin: this.#head!.origin,
-      heads: this.#seen,
+      heads: this.#history!.heads,
       bundles: this.#levels.bundles,
       edge: this.#levels.save(),
       complete,
       signatures,
-      verified: this.#verified,
-      notChecked: this.#notChecked,
+      ...this.#counted,
     });
     this.#savedAt = performance.now();
   }
@@ -336,11 +290,14 @@ class Audit {
       cosigned: head?.cosigned ?? [],
       from: this.#from,
       entries: this.#entries,
-      ...(this.#options.signatures === true
-        ? { signatures: { verified: this.#verified, notChecked: this.#notChecked } }
-        : {}),
-      extended: (this.#state?.heads ?? []).map(({ size }) => size).filter((size) => size <= this.#entries),
+      ...(this.#options.signatures === true ? { signatures: this.#signatures() } : {}),
+      extended: this.#history?.extendedBy(this.#entries) ?? [],
     };
+  }
+
+  #signatures(): { verified: number; notChecked: number } {
+    const [full, last] = [this.#counted, this.#last];
+    return { verified: full.verified + last.verified, notChecked: full.notChecked + last.notChecked };
   }
 
   /** What an earlier run has checked is not looked at again, and may be other bytes by now. */
@@ -355,8 +312,4 @@ class Audit {
     const where = `the audit was stopped after ${this.#entries} of ${this.#head?.size ?? 0} entries`;
     return this.#options.stateFile === undefined ? where : `${where}; the next one with this state goes on there`;
   }
-}
-
-function badCheckpoint(why: string): AuditProblem {
-  return new AuditProblem('bad-checkpoint', CHECKPOINT, why);
 }

@@ -1,7 +1,7 @@
 /**
  * What an audit remembers: the checkpoints that it was shown, and how far it came.
  *
- *   {"format":"stele-audit-state/1", "origin":…, "heads":[{"note":…,"audited":…}, …], "bundles":…, "edge":[base64, …],
+ *   {"format":"stele-audit-state/1", "origin":…, "heads":[note, …], "bundles":…, "edge":[base64, …],
  *    "complete":…, "signatures":…, "verified":…, "notChecked":…, "sha256":hex over all of it without this member}
  *
  * `edge` has the hashes of the unfinished tiles of level 1, 2, … after `bundles` full bundles. The file is written whole or
@@ -17,16 +17,12 @@ import { readSeen } from './head.ts';
 
 const FORMAT = 'stele-audit-state/1';
 const MAX_STATE = 128 * 1024 * 1024;
-/** Each interrupted audit may add one. */
-const MAX_HEADS = 64;
 
 export interface SeenHead {
   /** The signed note, as it was shown. */
   readonly note: string;
   readonly size: number;
   readonly root: Uint8Array;
-  /** The tree was audited to its end. */
-  readonly audited: boolean;
 }
 
 export interface AuditState {
@@ -36,7 +32,7 @@ export interface AuditState {
   /** Full bundles that hold. */
   readonly bundles: number;
   readonly edge: readonly Uint8Array[];
-  /** The audit came to the end of the largest head. */
+  /** The audit came to the end of the largest head, which is then the only one. */
   readonly complete: boolean;
   /** Whether the signatures in those bundles were checked too. */
   readonly signatures: boolean;
@@ -66,18 +62,11 @@ export async function writeState(path: string, state: AuditState): Promise<void>
   await writeFileDurable(path, encodeUtf8(format(state)), { mode: 0o644 });
 }
 
-/** The heads with another one: never more than can be kept; the smallest, which was audited, and the newest stay. */
-export function withHead(heads: readonly SeenHead[], head: SeenHead): SeenHead[] {
-  const all = [...heads.filter(({ size }) => size !== head.size), head].sort((a, b) => a.size - b.size);
-  while (all.length > MAX_HEADS) all.splice(1, 1);
-  return all;
-}
-
 function format({ origin, heads, bundles, edge, complete, signatures, verified, notChecked }: AuditState): string {
   const content = {
     format: FORMAT,
     origin,
-    heads: heads.map(({ note, audited }) => ({ note, audited })),
+    heads: heads.map(({ note }) => note),
     bundles,
     edge: edge.map(encodeBase64),
     complete,
@@ -99,10 +88,10 @@ function parse(text: string): AuditState {
   const { sha256, ...content } = json;
   if (sha256 !== digest(content)) throw new SyntaxError('its digest does not fit');
   const stored = content as unknown as Omit<AuditState, 'edge' | 'heads'> & {
-    heads: { note: string; audited: boolean }[];
+    heads: string[];
     edge: string[];
   };
-  const heads = stored.heads.map(({ note, audited }) => ({ ...readSeen(note), note, audited }));
+  const heads = stored.heads.map((note) => ({ ...readSeen(note), note }));
   const state = { ...stored, heads, edge: stored.edge.map((level) => decodeBase64(level)) };
   if (format(state) !== text) throw new SyntaxError('it is not in its one form');
   const largest = heads.at(-1)?.size ?? 0;

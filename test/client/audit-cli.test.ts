@@ -120,7 +120,13 @@ describe('exit statuses', () => {
       ['checkpoint', 'tile/entries/001', 'tile/1/000.p/2'].map(async (bad) => {
         const good = files(dir);
         const url = await serve((path, response, request) => (path === bad ? handler : good)(path, response, request));
-        const { code, stdout, stderr } = await stele(['audit', url, '--timeout', '1', '--json']);
+        const { code, stdout, stderr } = await stele([
+          'audit',
+          url,
+          '--timeout',
+          name === 'hangs' ? '1' : '20',
+          '--json',
+        ]);
         expect(code, `${bad}: ${stderr}`).toBe(status);
         expect(JSON.parse(stdout)).toMatchObject({ ok: false, error: { message: expect.stringContaining(bad) } });
       }),

@@ -339,7 +339,12 @@ describe('the state', () => {
     const stateFile = stateIn(dir);
     await audit(dir, { stateFile });
     log.write(dir, numbered(1500));
-    expect(await audit(dir, { stateFile, newOnly: true })).toMatchObject({ from: 512, entries: 1500, extended: [700] });
+    const options = { stateFile, newOnly: true, signatures: true };
+    // That one did not look at signatures, so this one begins anew.
+    expect(await audit(dir, options)).toMatchObject({ from: 0, signatures: { notChecked: 1500 }, extended: [700] });
+    expect(await audit(dir, options)).toMatchObject({ from: 1280, signatures: { notChecked: 1500 }, extended: [1500] });
+    log.write(dir, numbered(1700));
+    expect(await audit(dir, { stateFile, newOnly: true })).toMatchObject({ from: 1280, entries: 1700 });
     log.write(dir, numbered(2000).with(600, encodeUtf8('changed')));
     const { corruption } = await audit(dir, { stateFile, newOnly: true });
     expect(corruption).toMatchObject({
