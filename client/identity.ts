@@ -39,9 +39,8 @@ export function matchIdentity(rule: IdentityRule, identity: Identity): boolean {
 /**
  * A rule made ready, to find its errors early.
  *
- * @throws ClientError `usage`: nothing given, a pattern that is not RE2, has more than 1,024 characters or more than
- * 2,000 with its repetitions written out, an extension that
- * is neither a name nor an OID
+ * @throws ClientError `usage`: nothing given, a pattern that is not RE2, has more than 1,024 characters or more than 2,000
+ * with its repetitions written out, an extension that is neither a name nor an OID
  */
 export function compileRule(rule: IdentityRule): IdentityTest {
   return compileWith(rule, compilePattern);
@@ -66,8 +65,8 @@ function compilePattern(pattern: string, what: string): (text: string) => boolea
   return (text) => text.length <= MAX_TEXT && re2.testExact(text);
 }
 
-/** One element of a pattern: an escape, a set, a group's begin or end, a counted repetition, or a character. */
-const ELEMENT = /\\.|\[\^?\]?(?:\\.|\[:[^\]]*:\]|[^\]\\])*\]|\(|\)|\{(\d+)(?:,(\d*))?\}|./gsu;
+/** One element of a pattern: a quotation, an escape, a set, a group's begin or end, a counted repetition, or a character. */
+const ELEMENT = /\\Q.*?(?:\\E|$)|\\.|\[\^?\]?(?:\\.|\[:[^\]]*:\]|[^\]\\])*\]|\(|\)|\{(\d+)(?:,(\d*))?\}|./gsu;
 
 /** Upper bound for the size of a pattern with its repetitions written out. */
 function steps(pattern: string): number {
@@ -88,7 +87,7 @@ function steps(pattern: string): number {
       group.total += more;
       group.last += more;
     } else if (element !== '*' && element !== '+' && element !== '?') {
-      add(1);
+      add(element.startsWith('\\Q') ? element.length : 1);
     }
   }
   return groups.reduce((sum, { total }) => sum + total, 0);

@@ -70,6 +70,7 @@ describe('identity rules', () => {
     ['many repetitions', { identity: { pattern: '(?:\\pL{0,1000})'.repeat(40) } }],
     ['repetitions of repetitions', { identity: { pattern: '(?:(?:[a-z]{2,30}/){30}x)*'.repeat(10) } }],
     ['repetitions behind a star', { identity: { pattern: '(?:a*){900}(?:b+){900}(?:c?){900}' } }],
+    ['repetitions behind a quoted bracket', { identity: { pattern: `(?:${'ab'.repeat(200)}\\Q)\\E){900}` } }],
     ['nested too deep', { identity: { pattern: '('.repeat(500) + ')'.repeat(500) + '('.repeat(100) } }],
     ['longer than bounds', { identity: { pattern: 'a'.repeat(1_025) } }],
     ['unknown extension', { extensions: { sourceRepository: 'x' } }],
