@@ -14,7 +14,7 @@ export type { IdentityRule, IdentityTest, TextRule } from './identity-rule.ts';
 export type { Identity } from './x509/fulcio.ts';
 
 const MAX_PATTERN = 1_024;
-/** Of a pattern with its repetitions written out; 40 times `\\pL{0,1000}` would take minutes. */
+/** Of a pattern with its repetitions written out; 40 times `\pL{0,1000}` would take minutes. */
 const MAX_STEPS = 2_000;
 /** A longer text matches no pattern. */
 const MAX_TEXT = 4_096;
