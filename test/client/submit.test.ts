@@ -142,10 +142,10 @@ describe('a bundle without a log entry', () => {
   });
 
   /** Each changes a complete bundle, from which the entry was taken unless it says so. */
-  const CHANGES: readonly [what: string, code: string, change: (json: any) => void][] = [
+  const CHANGES: readonly [what: string, code: string, change: (json: ReturnType<typeof bundle>) => unknown][] = [
     ['an unknown field', 'malformed', (json) => Object.assign(json, { more: 1 })],
     ['another version', 'unsupported', (json) => Object.assign(json, { mediaType: `${TYPE}9` })],
-    ['no digest', 'malformed', (json) => delete json.messageSignature.messageDigest],
+    ['no digest', 'malformed', (json) => Reflect.deleteProperty(json.messageSignature, 'messageDigest')],
     [
       'a digest of another kind',
       'unsupported',
