@@ -6,6 +6,7 @@
  *     npm run bench:load -- --growth
  *     npm run bench:load -- --witness
  *     npm run bench:load -- --audit
+ *     npm run bench:load -- --verify
  *     npm run bench:load -- --only shared-256 --server='--cpu-prof --cpu-prof-dir=/tmp/profile dist/client/cli/main.js'
  *     npm run bench:load -- --only shared-256 --server=dist/client/cli/main.js --server='dist/client/cli/main.js --batch-max-age 2ms'
  *
@@ -20,6 +21,7 @@ import { GROWTH_SIZES, type Growth, measureGrowth } from './growth.ts';
 import { type Measurement, runScenario } from './run.ts';
 import { quick, SCENARIOS } from './scenarios.ts';
 import { serverCommand } from './server.ts';
+import { verifyRows } from './verify.ts';
 import { cosignedRows, witnessRows } from './witness.ts';
 
 const { values } = parseArgs({
@@ -28,6 +30,7 @@ const { values } = parseArgs({
     growth: { type: 'boolean', default: false },
     witness: { type: 'boolean', default: false },
     audit: { type: 'boolean', default: false },
+    verify: { type: 'boolean', default: false },
     json: { type: 'string' },
     only: { type: 'string', default: '' },
     repeat: { type: 'string', default: '1' },
@@ -42,6 +45,7 @@ const results: (Measurement & { readonly server: string })[] = [];
 const growth: Growth[] = [];
 const witness: Row[] = [];
 const audit: Row[] = [];
+const verified: Row[] = [];
 
 if (values.growth) {
   const sizes = values.quick ? GROWTH_SIZES.slice(0, 2) : GROWTH_SIZES;
@@ -50,6 +54,9 @@ if (values.growth) {
     console.error(`${size} entries measured`);
   }
   console.log(table(growth.map(growthRow)));
+} else if (values.verify) {
+  verified.push(...(await verifyRows()));
+  console.log(table(verified));
 } else if (values.witness) {
   const cosigning = await witnessRows();
   console.log(table(cosigning));
@@ -76,7 +83,7 @@ if (values.growth) {
 if (values.json !== undefined) {
   writeFileSync(
     values.json,
-    `${JSON.stringify({ machine: machine(), scenarios, results, growth, witness, audit }, null, 2)}\n`,
+    `${JSON.stringify({ machine: machine(), scenarios, results, growth, witness, audit, verified }, null, 2)}\n`,
   );
 }
 if (results.some(({ refused, late, lost, wrong }) => refused + late + lost + wrong.length > 0)) process.exitCode = 1;

@@ -1,0 +1,54 @@
+/** The thread that verifies bundles: see verify-many.ts. */
+import { deserialize, serialize } from 'node:v8';
+import { Piscina } from 'piscina';
+import { parseSpki } from '../crypto.ts';
+import { ClientError } from '../errors.ts';
+import { nodePrimitives } from '../node-primitives.ts';
+import { remembering } from '../remembering.ts';
+import {
+  type BundleRequest,
+  parseBundle,
+  parseLogKey,
+  parseTrustedRoot,
+  parseTrustPolicy,
+  verifyBundle,
+} from '../verify.ts';
+import type { ManyRequest, ManyResult, ManyTrust } from './types.ts';
+
+const primitives = remembering(nodePrimitives());
+const trust = trustOf(Piscina.workerData as ManyTrust);
+
+export default function work(task: ArrayBuffer): unknown {
+  const requests = deserialize(Buffer.from(task)) as ManyRequest[];
+  const bytes = serialize(requests.map(verifyOne));
+  // A view of a larger buffer cannot be transferred.
+  return Piscina.move(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer);
+}
+
+function verifyOne({ bundle, artifact, key }: ManyRequest): ManyResult {
+  try {
+    const own = key === undefined ? {} : { key: parseSpki(key) };
+    return { ok: true, outcome: verifyBundle({ bundle: parseBundle(bundle), artifact, ...trust, ...own }, primitives) };
+  } catch (error) {
+    if (error instanceof ClientError) return { ok: false, code: error.code, message: error.message };
+    throw error;
+  }
+}
+
+function trustOf({
+  trustedRoot,
+  policy,
+  logKey,
+  key,
+  identity,
+  witnessTime,
+}: ManyTrust): Omit<BundleRequest, 'bundle' | 'artifact'> {
+  return {
+    ...(trustedRoot === undefined ? {} : { trustedRoot: parseTrustedRoot(trustedRoot) }),
+    ...(policy === undefined ? {} : { policy: parseTrustPolicy(policy) }),
+    ...(logKey === undefined ? {} : { logKey: parseLogKey(logKey) }),
+    ...(key === undefined ? {} : { key: parseSpki(key) }),
+    ...(identity === undefined ? {} : { identity }),
+    ...(witnessTime === undefined ? {} : { witnessTime }),
+  };
+}

@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest';
+import { makeBundles } from '../../bench/load/verify-inputs.ts';
+import { parseSpki } from '../../client/crypto.ts';
+import { verifyMany } from '../../client/many/verify-many.ts';
+import { nodePrimitives } from '../../client/node-primitives.ts';
+import { remembering } from '../../client/remembering.ts';
+import { parseBundle, parseTrustPolicy, verifyBundle } from '../../client/verify.ts';
+import { encodeUtf8 } from '../../merkle/bytes.ts';
+
+const COUNT = 70;
+const { inputs, policy } = await makeBundles(COUNT, 20);
+const requests = inputs.map(({ bundle, digest, spki }) => ({ bundle, artifact: { sha256: digest }, key: spki }));
+const trust = { policy: encodeUtf8(policy), threads: 2 };
+
+async function all(given: typeof requests, options: Parameters<typeof verifyMany>[1] = trust) {
+  const results = [];
+  for await (const result of verifyMany(given, options)) results.push(result);
+  return results;
+}
+
+describe('verifying many bundles', () => {
+  it('gives of each what verifying it alone gives, in order', async () => {
+    const results = await all(requests);
+    const alone = requests.map(({ bundle, artifact, key }) =>
+      verifyBundle(
+        { bundle: parseBundle(bundle), artifact, key: parseSpki(key), policy: parseTrustPolicy(trust.policy) },
+        nodePrimitives(),
+      ),
+    );
+    expect(results).toEqual(alone.map((outcome) => ({ ok: true, outcome })));
+    expect(alone[0]!.entries[0]!.cosigned).toHaveLength(2);
+  });
+
+  it('refuses those that do not hold, and no others', async () => {
+    const changed = requests.map((request, i) =>
+      i % 7 === 3 ? { ...request, artifact: { sha256: new Uint8Array(32) } } : request,
+    );
+    changed[0] = { ...changed[0]!, bundle: encodeUtf8('{') };
+    const results = await all(changed);
+    expect(results).toHaveLength(COUNT);
+    for (const [i, result] of results.entries()) {
+      const expected = i === 0 ? 'malformed' : i % 7 === 3 ? 'digest-mismatch' : 'ok';
+      expect([i, result.ok ? 'ok' : result.code]).toEqual([i, expected]);
+    }
+  });
+
+  it('tells what is wrong with the trust before it begins, and ends when it is told to', async () => {
+    await expect(all(requests, { policy: encodeUtf8('nonsense\n') })).rejects.toMatchObject({ code: 'policy' });
+    await expect(all(requests, { ...trust, logKey: 'none' })).rejects.toMatchObject({ code: 'log-key' });
+    await expect(all(requests, { ...trust, signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'cancelled' });
+    expect(await all([])).toEqual([]);
+  });
+});
+
+describe('signatures that were verified before', () => {
+  it('are not checked again, and others always are', () => {
+    let checks = 0;
+    const counting = {
+      ...nodePrimitives(),
+      cosignature: {
+        ...nodePrimitives().cosignature,
+        ed25519: (key: Uint8Array, message: Uint8Array, signature: Uint8Array) => {
+          checks++;
+          return signature[0] === 1 && key.length + message.length > 0;
+        },
+      },
+    };
+    const { ed25519 } = remembering(counting, 2).cosignature;
+    const bytes = (...values: number[]) => Uint8Array.from(values);
+    const good = () => ed25519(bytes(1, 2), bytes(3), bytes(1));
+    expect([good(), good(), checks]).toEqual([true, true, 1]);
+    // The same bytes cut in another place are another triple.
+    expect([ed25519(bytes(1), bytes(2, 3), bytes(1)), checks]).toEqual([true, 2]);
+    expect([ed25519(bytes(1, 2), bytes(3), bytes(0)), ed25519(bytes(1, 2), bytes(3), bytes(0)), checks]).toEqual([
+      false,
+      false,
+      4,
+    ]);
+    // Past the limit all is forgotten, and checked anew.
+    expect([ed25519(bytes(9), bytes(9), bytes(1)), good(), checks]).toEqual([true, true, 6]);
+  });
+});
