@@ -188,6 +188,7 @@ export class Follower {
     if (split !== undefined) return split;
     const tiles = tilesOf(this.#source, signal);
     await this.#believe(head, tiles);
+    for (const peer of this.#peers) peer.believed();
     const { settings } = this.#options;
     return await this.#read({ source: this.#source, log: this.log.origin, head, tiles, settings, signal }, alerts);
   }
@@ -203,7 +204,6 @@ export class Follower {
     );
     let first: Misbehaviour | undefined;
     for (const { peer, view, trouble, misbehaviour } of looks) {
-      this.#views.set(peer, view);
       const late = now - view.agreed >= this.#options.settings.staleMs;
       if (misbehaviour !== undefined) {
         if (first !== undefined && (await this.#report(misbehaviour))) alerts.count++;
@@ -218,6 +218,8 @@ export class Follower {
         if (late && (await this.#report(stale))) alerts.count++;
       }
     }
+    // What was compared with a head that is not believed must be compared again.
+    if (first === undefined) for (const { peer, view } of looks) this.#views.set(peer, view);
     return first;
   }
 

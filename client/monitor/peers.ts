@@ -27,8 +27,9 @@ export class Peer {
   /** A witness has the log's checkpoint under the hash of its origin, a copy has it as the log has it. */
   readonly #witness: TileSource | undefined;
   readonly #copy: TileSource;
-  /** The last tree that was found to agree. */
+  /** The last tree that was found to agree with one that was believed, and the last that was compared at all. */
   #agreed: Pick<Head, 'size' | 'root'> | undefined;
+  #compared: Pick<Head, 'size' | 'root'> | undefined;
 
   constructor(log: FollowedLog, location: string, open: OpenSource) {
     this.name = location;
@@ -53,6 +54,7 @@ export class Peer {
   ): Promise<Look> {
     const known: View = before ?? { agreed: now };
     let ahead = known.ahead;
+    this.#compared = this.#agreed;
     try {
       if (ahead !== undefined && ahead.size <= head.size) {
         const split = await this.#compare(ahead, head, source, signal);
@@ -66,7 +68,7 @@ export class Peer {
       if (this.#agreed === undefined || !sameTree(seen, this.#agreed)) {
         const split = await this.#compare(seen, head, source, signal);
         if (split !== undefined) return { view: known, misbehaviour: split };
-        this.#agreed = seen;
+        this.#compared = seen;
       }
       if (!waits) return { view: { agreed: now, ...(ahead !== undefined && { ahead }) } };
       return {
@@ -78,6 +80,11 @@ export class Peer {
       const { agreed } = known;
       return { view: { agreed, ...(ahead !== undefined && { ahead }) }, trouble: error.message };
     }
+  }
+
+  /** The head of the last look was believed: what agrees with it need not be compared with what continues it. */
+  believed(): void {
+    this.#agreed = this.#compared;
   }
 
   async close(): Promise<void> {

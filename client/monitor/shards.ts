@@ -55,7 +55,8 @@ export async function readShards(
     logs.set(key.name, {
       origin: key.name,
       keys: keys.filter(({ name }) => name === key.name),
-      location: url,
+      // Where Rekor's API v2 has the log's files; at the root they need not be.
+      location: `${url.replace(/\/+$/, '')}/api/v2`,
       shard: true,
       ...(source.policy !== undefined && { policy: source.policy }),
       ...(source.peers !== undefined && { peers: source.peers }),

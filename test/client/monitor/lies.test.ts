@@ -261,6 +261,39 @@ describe('other views', () => {
     expect(finding(await caught(again, 'split-view'))).toMatchObject({ firstSize: 900, secondSize: 1000 });
   });
 
+  it('what agreed with a head that was not believed is compared again with the next', async () => {
+    const log = new FakeLog(new View(entriesOf(300)));
+    const shown = new View(entriesOf(500, 'other', 300));
+    let split = false;
+    const harness = await follow(log, {
+      start: 'start',
+      log: { peers: ['one', 'two'] },
+      open: (location) => {
+        if (location === 'fake') return log.source();
+        const other = new View(entriesOf(100, 'evil'));
+        const two = sourceOf({
+          name: 'two',
+          get: async (path) =>
+            path === 'checkpoint' && split ? encodeUtf8(log.sign(log.text(100, other))) : undefined,
+          close: async () => {},
+        });
+        return location === 'one' ? mirror(log, shown) : two;
+      },
+    });
+    // A head of the history that the first peer has is refused for what the second has.
+    log.show(entriesOf(500, 'other', 300));
+    split = true;
+    await caught(harness, 'split-view');
+    // The next one is of another history than the first peer's.
+    split = false;
+    log.show(entriesOf(500, 'third', 300));
+    expect(await harness.round()).toMatchObject({ ok: false, lying: true, alerts: 1 });
+    expect(harness.alerts.map(({ summary }) => summary)).toEqual([
+      expect.stringMatching(/ at two$/),
+      expect.stringMatching(/ at one$/),
+    ]);
+  });
+
   it('a log that never shows what a witness has is stale', async () => {
     const log = new FakeLog();
     const more = new View(entriesOf(900));

@@ -37,7 +37,7 @@ describe('a signing configuration', () => {
     const log = new FakeLog();
     const { logs, unknown } = await readShards(SOURCE, files([log]), NOW);
     expect(unknown).toEqual([]);
-    expect(logs).toEqual([{ origin: 'log.test', keys: [log.key], location: 'https://log.test', shard: true }]);
+    expect(logs).toEqual([{ origin: 'log.test', keys: [log.key], location: 'https://log.test/api/v2', shard: true }]);
   });
 
   it('says which of them it has no key for', async () => {
@@ -88,7 +88,7 @@ describe('a shard change', () => {
       evidence: new EvidenceFiles(join(dir, 'evidence')),
       matcher,
       queue,
-      open: (location) => all.find(({ origin }) => location === `https://${origin}`)!.source(),
+      open: (location) => all.find(({ origin }) => location === `https://${origin}/api/v2`)!.source(),
       read,
       ...(start !== undefined && { start }),
       onEvent: (event) => void events.push(event),
@@ -117,7 +117,7 @@ describe('a shard change', () => {
     // While no monitor runs, the old log takes its last entry and leaves the configuration.
     old.show(entriesOf(11));
     const second = await monitorOf(dir, [old, next], files([next]));
-    expect(second.events).toContainEqual({ log: 'two.test', type: 'shard', location: 'https://two.test' });
+    expect(second.events).toContainEqual({ log: 'two.test', type: 'shard', location: 'https://two.test/api/v2' });
     expect(second.matcher.seen.map(({ log, index }) => `${log} ${index}`).sort()).toEqual(
       ['one.test 10', ...[0, 1, 2, 3, 4].map((i) => `two.test ${i}`)].sort(),
     );
