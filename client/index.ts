@@ -43,6 +43,8 @@ export {
 } from './log-client.ts';
 export type { LogEntry, TlogEntry } from './log-entry.ts';
 export type { LoggedLeaf, LogTrust } from './logged.ts';
+export type { ManyRequest, ManyResult, ManyTrust } from './many/types.ts';
+export { type ManyOptions, verifyMany } from './many/verify-many.ts';
 export { nodePrimitives } from './node-primitives.ts';
 export { type FlushOptions, type FlushReport, type FlushResult, flushQueue } from './queue/flush.ts';
 export { type NewItem, newItem, type QueueItem } from './queue/item.ts';
