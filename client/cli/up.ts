@@ -10,7 +10,6 @@ import { addSettings, configOf, loadServer, type ServerMain } from './settings.t
 import { stopSignals } from './signals.ts';
 import { tryIt } from './try.ts';
 import { Child } from './up/child.ts';
-import { prepareMonitor } from './up/monitor.ts';
 import { type Prepared, type PreparedWitness, prepare, THRESHOLD, WITNESSES, writeTrust } from './up/prepare.ts';
 
 /** What `--help` lists of the settings; all of `stele serve` are taken and go to the log. */
@@ -130,6 +129,7 @@ async function monitorArgs(
   witnessPort: number,
 ): Promise<{ file: string; args: string[] }> {
   if (given !== true) return { file: resolve(given), args: ['monitor', '--config', resolve(given)] };
+  const { prepareMonitor } = await import('./up/monitor.ts');
   const watched = { origin, url, verifierKeys, witnesses: witnesses.map((witness) => witness.url) };
   // Who takes free ports for the rest has no other wish here.
   const { file, fresh } = await prepareMonitor(data, watched, witnessPort === 0 ? 0 : METRICS_PORT);

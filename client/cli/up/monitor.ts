@@ -6,6 +6,8 @@
 import { join } from 'node:path';
 import { decodeUtf8, encodeUtf8 } from '../../../merkle/bytes.ts';
 import { readFileIfThere, writeFileDurable } from '../../../merkle/runtime/files.ts';
+import { loadMonitorConfig } from '../../monitor/config/load.ts';
+import { StateStore } from '../../monitor/store/state.ts';
 
 /** What the configuration says of the processes that `stele up` runs. */
 export interface Watched {
@@ -19,7 +21,7 @@ export interface Watched {
 
 export interface PreparedMonitor {
   readonly file: string;
-  /** It was not there: the monitor has nothing to go on from. */
+  /** A monitor with this configuration has never looked at a log: it has nothing to go on from. */
   readonly fresh: boolean;
 }
 
@@ -39,7 +41,22 @@ export async function prepareMonitor(data: string, watched: Watched, metricsPort
   const before = bytes === undefined ? undefined : decodeUtf8(bytes);
   const text = before === undefined ? example(watched, metricsPort) : refreshed(before, watched);
   if (text !== before) await writeFileDurable(file, encodeUtf8(text), { mode: 0o644 });
-  return { file, fresh: before === undefined };
+  return { file, fresh: before === undefined || (await hasNotBegun(file)) };
+}
+
+/**
+ * True where the monitor ended before its first look: its store is there and has nothing in it. A store that is lost is
+ * not there, and that is for its owner to look into.
+ */
+async function hasNotBegun(file: string): Promise<boolean> {
+  try {
+    const dir = join(loadMonitorConfig(file).state, 'follow');
+    const { store } = await StateStore.open(dir, false);
+    return await store.isEmpty().finally(() => store.close());
+  } catch {
+    // Whatever it is, the monitor itself says it, with what to do.
+    return false;
+  }
 }
 
 /** The file with the part between the two lines written anew; as it is where they are not there. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { prepareMonitor, refreshed, type Watched } from '../../../client/cli/up/monitor.ts';
 import { loadMonitorConfig } from '../../../client/monitor/config/load.ts';
+import { StateStore } from '../../../client/monitor/store/state.ts';
 import { ed25519VerifierKey, formatVerifierKey } from '../../../merkle/note.ts';
 import { tempDir } from '../../support/log.ts';
 
@@ -48,6 +49,17 @@ describe("the monitor's configuration", () => {
     const config = loadMonitorConfig(file);
     expect(config.rules.map(({ name }) => name)).toEqual(['our releases']);
     expect(config.sinks.map(({ type }) => type)).toEqual(['stdout', 'webhook']);
+  });
+
+  it('knows a monitor that never looked at the log from one whose state is lost', async () => {
+    const { file } = await prepareMonitor(dir.path, watched, 9464);
+    const again = async () => (await prepareMonitor(dir.path, watched, 9464)).fresh;
+    expect(await again()).toBe(false);
+    const { store } = await StateStore.open(join(loadMonitorConfig(file).state, 'follow'), true);
+    await store.close();
+    expect(await again()).toBe(true);
+    await writeFile(file, 'nonsense');
+    expect(await again()).toBe(false);
   });
 
   it('learns of other ports at each start, and keeps what was changed', async () => {
