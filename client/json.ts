@@ -15,6 +15,7 @@ const MAX_DEPTH = 32;
  */
 export function parseJson(bytes: Uint8Array, what: string, limit: number, depth = MAX_DEPTH): unknown {
   if (bytes.length > limit) throw malformed(what, `is longer than ${limit} bytes`);
+  if (bytes.length === 0) throw malformed(what, 'is empty');
   let text: string;
   try {
     text = decodeUtf8(bytes);

@@ -17,7 +17,7 @@ Examples:
     --identity-regexp 'https://github.com/example/app/\\.github/workflows/release\\.yml@refs/tags/v.*'
   stele verify dist/*.tgz --key release.pub.pem --policy trust/policy --json
   stele verify app.tgz --tlog-proof app.tgz.tlog-proof --policy trust/policy --key app.tgz.pub.pem
-  stele verify --leaf-hash 1f2e…  --tlog-proof entry.tlog-proof --policy trust/policy
+  stele verify --leaf-hash 1f2e… --tlog-proof entry.tlog-proof --policy trust/policy
   stele verify --evidence monitor-state/evidence/0a1b….json --log-key 'log.example.com+1a2b3c4d+AbCd…'`;
 
 export function verifyCommand(): Command {

@@ -8,7 +8,7 @@ import { requiredHashes, verify } from '../../verify/core.ts';
 import { NO_ISSUER, type Outcome } from '../../verify/outcome.ts';
 import { readPublicKey, readWhole } from '../files.ts';
 import { describe, print } from '../report.ts';
-import type { Signer, VerifyOptions } from './arguments.ts';
+import { type Signer, usage, type VerifyOptions } from './arguments.ts';
 import { digestsOf } from './digests.ts';
 import { json, lines } from './shown.ts';
 import { readTrust, type Trust } from './trust.ts';
@@ -30,6 +30,14 @@ export async function verifyFiles(
   const trust = await readTrust(options);
   const who =
     'key' in signer ? { key: (await readPublicKey(signer.key)).info } : { identity: await testOf(signer.identity) };
+  if ('identity' in who && trust.trustedRoot === undefined) {
+    throw usage(
+      'an identity is only as good as the authority that certified it: give --trusted-root with that authority',
+    );
+  }
+  if (options.witnessTime === true && trust.policy?.quorum === undefined) {
+    throw usage('--witness-time needs a --policy with a quorum of witnesses');
+  }
   const request: Request = { ...trust, ...who, witnessTime: options.witnessTime === true };
   const [only] = files;
   if (files.length === 1 && only !== undefined) {

@@ -1,0 +1,275 @@
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+/** What `npm run build` made: the command line as users run it. */
+const STELE = fileURLToPath(new URL('../../dist/client/cli/main.js', import.meta.url));
+const VECTORS = fileURLToPath(new URL('../../../shared/vectors/sigstore-bundles', import.meta.url));
+const IDENTITY = [
+  ...['--identity-regexp', 'https://github\\.com/sigstore-conformance/.*@refs/heads/main'],
+  ...['--issuer', 'https://token.actions.githubusercontent.com'],
+];
+
+interface Ran {
+  readonly status: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+let dir: string;
+let server: ChildProcess;
+let log: { url: string; vkey: string };
+
+function run(command: string, args: readonly string[]): Promise<Ran> {
+  return new Promise((resolve) => {
+    execFile(command, args, { cwd: dir }, (error, out, err) => {
+      resolve({ status: error === null ? 0 : Number(error.code), out, err });
+    });
+  });
+}
+const stele = (...args: readonly string[]) => run(process.execPath, [STELE, ...args]);
+const json = ({ out }: Ran) => JSON.parse(out);
+const path = (name: string) => join(dir, name);
+const TRUST = ['--key', 'key.pub', '--policy', 'policy'];
+
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'stele-verify-'));
+  server = spawn(process.execPath, [STELE, 'serve', '--json', '--listen-port', '0', '--admin-port', '0'], { cwd: dir });
+  let out = '';
+  const started = await new Promise<string>((resolve, reject) => {
+    server.stdout!.on('data', (text) => {
+      out += text;
+      if (out.endsWith('}\n')) resolve(out);
+    });
+    server.on('exit', () => reject(new Error('the log did not start')));
+  });
+  const { url, verifierKeys } = JSON.parse(started);
+  log = { url, vkey: verifierKeys[0] };
+  writeFileSync(path('policy'), `log ${log.vkey}\nquorum none\n`);
+  for (const name of ['a', 'b', 'c', 'empty']) writeFileSync(path(name), name === 'empty' ? '' : `file ${name}`);
+  const how = [
+    '--log',
+    log.url,
+    '--log-key',
+    log.vkey,
+    '--new-key',
+    'key.pem',
+    '--public-out',
+    'key.pub',
+    '--tlog-proof',
+  ];
+  for (const name of ['a', 'b', 'c', 'empty']) {
+    const signed = await stele('sign', name, ...how);
+    if (signed.status !== 0) throw new Error(signed.err);
+  }
+}, 60_000);
+
+afterAll(async () => {
+  const ended = new Promise((resolve) => server.on('exit', resolve));
+  server.kill('SIGTERM');
+  await ended;
+  rmSync(dir, { recursive: true });
+});
+
+describe('stele verify', { timeout: 60_000 }, () => {
+  it('says what it checked and by which key, and what it does not prove', async () => {
+    const { status, out, err } = await stele('verify', 'a', ...TRUST);
+    expect({ status, err }).toEqual({ status: 0, err: '' });
+    for (const part of [
+      'OK: a is signed',
+      'Checked:',
+      'entry 0 of',
+      `by ${log.vkey}`,
+      'Not proven:',
+      'who holds the key',
+    ]) {
+      expect(out).toContain(part);
+    }
+    const result = json(await stele('verify', 'a', ...TRUST, '--json'));
+    expect(result).toMatchObject({
+      ok: true,
+      file: 'a',
+      digest: { algorithm: 'SHA2_256', hex: createHash('sha256').update('file a').digest('hex') },
+      log: { origin: 'localhost', verifierKey: log.vkey },
+      index: 0,
+      signer: { kind: 'key', key: 'ECDSA P-256' },
+    });
+    expect(result.checks.length).toBeGreaterThan(4);
+    expect(result.notProven.length).toBeGreaterThan(1);
+  });
+
+  it('takes many files in one call, with a summary, and the graver status', async () => {
+    const good = await stele('verify', 'a', 'b', 'c', ...TRUST);
+    expect(good).toMatchObject({ status: 0, err: '' });
+    expect(good.out).toContain('3 files: 3 verified, 0 refused, 0 could not be tried');
+    copyFileSync(path('b'), path('swapped'));
+    copyFileSync(path('a.sigstore.json'), path('swapped.sigstore.json'));
+    const mixed = await stele('verify', 'a', 'swapped', 'absent', ...TRUST, '--json');
+    expect(mixed.status).toBe(1);
+    expect(json(mixed)).toMatchObject([
+      { ok: true, file: 'a' },
+      { ok: false, file: 'swapped', error: { code: 'digest-mismatch' } },
+      { ok: false, file: 'absent', error: { code: 'file' } },
+    ]);
+    const untried = await stele('verify', 'a', 'absent', ...TRUST);
+    expect(untried.status).toBe(2);
+    expect(untried.out).toContain('1 verified, 0 refused, 1 could not be tried');
+  });
+
+  it('checks a tlog-proof, by the same key and file', async () => {
+    const proof = ['--tlog-proof', 'a.tlog-proof', ...TRUST];
+    const { status, out } = await stele('verify', 'a', ...proof);
+    expect(status).toBe(0);
+    expect(out).toContain('OK: a is signed');
+    expect(await stele('verify', 'b', ...proof)).toMatchObject({
+      status: 1,
+      err: expect.stringContaining('digest-mismatch'),
+    });
+    const { leafHash } = json(await stele('verify', 'a', ...proof, '--json'));
+    const other = readFileSync(path('b.tlog-proof'), 'utf8').replace(
+      /^extra .*$/m,
+      readFileSync(path('a.tlog-proof'), 'utf8').split('\n')[1]!,
+    );
+    writeFileSync(path('mixed.tlog-proof'), other);
+    const mixed = await stele('verify', 'a', '--tlog-proof', 'mixed.tlog-proof', ...TRUST);
+    expect(mixed).toMatchObject({ status: 1, err: expect.stringContaining('bad-proof') });
+
+    const leaf = (hash: string, file = 'a.tlog-proof') =>
+      stele('verify', '--leaf-hash', hash, '--tlog-proof', file, '--policy', 'policy');
+    expect(await leaf(leafHash)).toMatchObject({
+      status: 0,
+      out: expect.stringContaining('OK: the leaf is in the log'),
+    });
+    expect((await leaf(Buffer.from(leafHash, 'base64').toString('hex'))).status).toBe(0);
+    expect(await leaf(leafHash, 'b.tlog-proof')).toMatchObject({
+      status: 1,
+      err: expect.stringContaining('bad-proof'),
+    });
+    expect(await leaf('00')).toMatchObject({ status: 2, err: expect.stringContaining('usage') });
+  });
+
+  it('ends with 2 and a clear error where it cannot be tried', async () => {
+    mkdirSync(path('folder'));
+    writeFileSync(path('nothing'), '');
+    writeFileSync(path('huge'), '');
+    truncateSync(path('huge'), 100 * 1024 * 1024);
+    const cases: [string[], string][] = [
+      [['absent', '--bundle', 'a.sigstore.json', ...TRUST], 'there is no such file'],
+      [['folder', '--bundle', 'a.sigstore.json', ...TRUST], 'is a directory'],
+      [['absent', ...TRUST], 'absent.sigstore.json cannot be read: there is no such file'],
+      [['a', '--bundle', 'folder', ...TRUST], 'folder cannot be read'],
+      [['a', '--bundle', 'huge', ...TRUST], 'huge cannot be read: is larger than'],
+      [['a', '--key', 'key.pub'], 'which log you trust'],
+      [['a', '--policy', 'policy'], 'whose signature'],
+      [['a', ...TRUST, '--identity', 'me@example.com'], 'not both'],
+      [['a', '--issuer', 'https://example.com', '--policy', 'policy'], 'an issuer vouches for many'],
+      [['a', '--identity', 'me@example.com', '--policy', 'policy'], 'authority'],
+      [['a', ...TRUST, '--witness-time'], 'quorum of witnesses'],
+      [['a', 'b', '--bundle', 'a.sigstore.json', ...TRUST], 'of one file'],
+      [[], 'name the file'],
+      [['a', ...TRUST, '--trusted-root', 'policy'], 'trusted-root'],
+      [['a', '--key', 'key.pub', '--policy', 'key.pub'], 'policy'],
+      [['--leaf-hash', '00', ...TRUST], '--tlog-proof'],
+    ];
+    for (const [args, message] of cases) {
+      const ran = await stele('verify', ...args);
+      expect(ran, args.join(' ')).toMatchObject({ status: 2, err: expect.stringContaining(message) });
+      expect(ran.err, args.join(' ')).not.toContain('    at ');
+    }
+  });
+
+  it('ends with 1 where something does not hold', async () => {
+    writeFileSync(path('latin1.json'), Buffer.from([0x7b, 0x22, 0xff, 0x22]));
+    writeFileSync(path('deep.json'), '['.repeat(10_000));
+    const cases: [string[], string][] = [
+      [['a', '--bundle', 'nothing', ...TRUST], 'is empty'],
+      [['a', '--bundle', 'latin1.json', ...TRUST], 'not UTF-8'],
+      [['a', '--bundle', 'deep.json', ...TRUST], 'nested deeper'],
+      [['nothing', '--bundle', 'a.sigstore.json', ...TRUST], 'nothing is empty'],
+      [['b', '--bundle', 'a.sigstore.json', ...TRUST], 'not the one that was signed'],
+    ];
+    for (const [args, message] of cases) {
+      expect(await stele('verify', ...args), args.join(' ')).toMatchObject({
+        status: 1,
+        err: expect.stringContaining(message),
+      });
+    }
+    expect((await stele('verify', 'empty', ...TRUST)).status).toBe(0);
+  });
+
+  it.skipIf(!existsSync(VECTORS))(
+    'checks an identity, its issuer and its extensions (skipped without the vectors)',
+    async () => {
+      const name = join(VECTORS, 'happy-path-intoto-in-dsse-v3', 'bundle.sigstore.json');
+      const how = ['--bundle', name, '--trusted-root', join(VECTORS, 'trusted_root.json')];
+      const file = join(VECTORS, 'a.txt');
+      const good = await stele(
+        'verify',
+        file,
+        ...how,
+        ...IDENTITY,
+        '--extension',
+        'sourceRepositoryRef=refs/heads/main',
+      );
+      expect(good).toMatchObject({ status: 0, err: '', out: expect.stringContaining('has a signed attestation') });
+      for (const wrong of [
+        ['--identity', 'me@example.com'],
+        [...IDENTITY, '--extension', 'sourceRepositoryRef=refs/heads/other'],
+        ['--identity-regexp', 'sigstore-conformance'],
+        [...IDENTITY.slice(0, 2), '--issuer', 'https://example.com'],
+      ]) {
+        expect(await stele('verify', file, ...how, ...wrong)).toMatchObject({
+          status: 1,
+          err: expect.stringContaining('[identity]'),
+        });
+      }
+    },
+  );
+
+  const isolated = spawnSync('unshare', ['-rn', 'true']).status === 0;
+  it.skipIf(!isolated)('needs no network: runs in an empty namespace (skipped where none can be made)', async () => {
+    const inside = (...args: readonly string[]) => run('unshare', ['-rn', process.execPath, ...args]);
+    // The network is really away.
+    const probe = `fetch('${log.url}/checkpoint').then(() => process.exit(0), () => process.exit(7))`;
+    expect((await inside('-e', probe)).status).toBe(7);
+    expect((await inside(STELE, 'verify', 'a', 'b', ...TRUST)).status).toBe(0);
+    expect((await inside(STELE, 'verify', 'a', '--tlog-proof', 'a.tlog-proof', ...TRUST)).status).toBe(0);
+    expect((await inside(STELE, 'verify', 'b', '--bundle', 'a.sigstore.json', ...TRUST)).status).toBe(1);
+  });
+
+  it('reads a large file in pieces: memory stays flat', async () => {
+    writeFileSync(path('large'), '');
+    truncateSync(path('large'), 512 * 1024 * 1024);
+    const hook = `process.on('exit', () => process.stderr.write('rss ' + process.resourceUsage().maxRSS + '\\n'))`;
+    writeFileSync(path('hook.cjs'), hook);
+    const peak = async (file: string) => {
+      const ran = await run(process.execPath, [
+        '-r',
+        './hook.cjs',
+        STELE,
+        'verify',
+        file,
+        '--bundle',
+        'a.sigstore.json',
+        ...TRUST,
+      ]);
+      expect(ran.err).toContain('digest-mismatch');
+      return Number(/rss ([0-9]+)/.exec(ran.err)![1]);
+    };
+    // Kilobytes.
+    expect((await peak('large')) - (await peak('b'))).toBeLessThan(64 * 1024);
+  });
+});
