@@ -90,6 +90,14 @@ describe.each(['ed25519', 'ecdsa-p256'])('a log with an %s key', (algorithm) => 
       await expect(steleJson(['verify', changed, ...how])).rejects.toThrow('ended with 1');
     });
 
+    it('an attestation of cosign passes `stele verify`, by the trusted root that cosign made', async () => {
+      const bundle = at('attestation-for-stele.json');
+      await attestBlob(bundle);
+      const how = ['--bundle', bundle, '--key', cosign.pub, ...verify()];
+      expect(await steleJson(['verify', file, ...how])).toMatchObject({ ok: true, kind: 'hashedrekord 0.0.2' });
+      await expect(steleJson(['verify', changed, ...how])).rejects.toThrow('ended with 1');
+    });
+
     it.skipIf(noSigstoreGo)('sigstore-go verifies them all (where it and openssl are installed)', async () => {
       // It asks for a time stamp in any case, so there is an authority, and cosign is told of it.
       await mkdir(at('go'));
