@@ -22,6 +22,8 @@ const { values } = parseArgs({
   options: {
     entries: { type: 'string', default: '40000' },
     threads: { type: 'string', default: '2' },
+    /** As the setting of the monitor. */
+    chunk: { type: 'string', default: '16MiB' },
     json: { type: 'string' },
     whole: { type: 'boolean', default: false },
   },
@@ -72,7 +74,7 @@ async function matcherAlone(): Promise<Row> {
 async function whole(): Promise<Row> {
   const dir = mkdtempSync(join(tmpdir(), 'stele-bench-'));
   try {
-    const config = await makeLog(dir, entries, threads);
+    const config = await makeLog(dir, entries, threads, values.chunk);
     const { seconds, cpuSeconds, peakBytes, alerts } = await runMonitor(config, dir);
     return result('whole monitor, with its start', seconds, (cpuSeconds * 1e6) / entries, peakBytes, alerts);
   } finally {

@@ -135,7 +135,12 @@ export const MonitorSchema = Type.Object({
   shards: opt(many(ShardSchema, 0, MAX_LOGS, 'Signing configurations, whose logs are followed as they come and go.')),
   rules: opt(many(RuleSchema, 0, MAX_RULES, 'What is watched in them.')),
   sinks: opt(
-    Type.Unknown({ kind: 'sinks', allowed: 'a list of 1 to 32', description: 'Where alerts go; at least one.' }),
+    Type.Unknown({
+      kind: 'sinks',
+      allowed: 'a list of 1 to 32',
+      description: 'Where alerts go; at least one.',
+      defaultText: 'required',
+    }),
   ),
   poll: duration('100ms', '24h', {
     description: 'From the end of one round to the next.',
@@ -174,7 +179,8 @@ export const MonitorSchema = Type.Object({
   metrics: opt(
     Type.Object({
       host: text(/^[A-Za-z0-9.:-]+$/, 'an IP address or a host name', {
-        description: 'Address where Prometheus metrics are served (`/metrics`).',
+        description:
+          'Address where Prometheus metrics are served (`/metrics`), where `metrics` is given; `{}` is enough.',
         default: '127.0.0.1',
       }),
       port: count('port', 0, 65535, { description: 'Its port; 0 takes a free one.', default: 9464 }),

@@ -21,9 +21,6 @@ export interface Hit {
   readonly signers: readonly number[];
 }
 
-/** Who vouches for a certificate; where it is given, a signer that it refuses is never one that was expected. */
-export type Vouch = (signer: Signer) => boolean;
-
 type Check = (entry: ReadEntry, signer: Signer | undefined) => boolean;
 
 interface Alternative {
@@ -40,7 +37,6 @@ interface RawLook {
 export class RuleEngine {
   readonly #rules: readonly Rule[];
   readonly #expected: readonly (readonly Check[] | undefined)[];
-  readonly #vouch: Vouch;
   readonly #digests = new Map<string, Alternative[]>();
   readonly #keys = new Map<string, Alternative[]>();
   readonly #identities = new TextIndex<Alternative>();
@@ -49,9 +45,8 @@ export class RuleEngine {
   readonly #raw: RawLook[] = [];
 
   /** @throws ClientError `usage` for a pattern that cannot be compiled; the configuration has found those before */
-  constructor(rules: readonly Rule[], vouch: Vouch = () => true) {
+  constructor(rules: readonly Rule[]) {
     this.#rules = rules;
-    this.#vouch = vouch;
     this.#expected = rules.map((rule) => rule.expect?.map((condition) => conditionCheck(condition, 'every')));
     for (const [rule, { watch }] of rules.entries()) {
       for (const condition of watch) {
@@ -116,7 +111,7 @@ export class RuleEngine {
     const signer = entry.signers[at];
     if (!holds(entry, signer)) return;
     const expected = this.#expected[rule];
-    if (expected !== undefined && isExpected(expected, entry, signer, this.#vouch)) return;
+    if (expected !== undefined && isExpected(expected, entry, signer)) return;
     const kind = expected === undefined ? 'match' : 'unexpected';
     hits.set(rule, { rule, kind, signers: at < 0 ? signers : [...signers, at] });
   }
@@ -141,10 +136,9 @@ export class RuleEngine {
 
 const NO_ALTERNATIVES: readonly Alternative[] = [];
 
-function isExpected(expected: readonly Check[], entry: ReadEntry, signer: Signer | undefined, vouch: Vouch): boolean {
-  // What an entry says of itself may cover another signer than the one that is asked about.
-  if (signer === undefined || !expected.some((holds) => holds(entry, signer))) return false;
-  return signer.certificate === undefined || vouch(signer);
+function isExpected(expected: readonly Check[], entry: ReadEntry, signer: Signer | undefined): boolean {
+  // Where no signer can be read, nobody was expected.
+  return signer !== undefined && expected.some((holds) => holds(entry, signer));
 }
 
 /**
