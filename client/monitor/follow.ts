@@ -24,14 +24,15 @@ import { fetchChunk, type Reading, verifyChunk } from './entries.ts';
 import { type Head, openHead, sameTree } from './head.ts';
 import { judge } from './judge.ts';
 import { alertOf, type Misbehaviour } from './lies.ts';
-import type { LogState, View } from './log-state.ts';
+import type { LogState } from './log-state.ts';
 import type { FollowedLog, FollowSettings } from './options.ts';
-import { type OpenSource, Peer } from './peers.ts';
+import type { OpenSource } from './peers.ts';
 import { Reports } from './reports.ts';
 import type { EvidenceFiles } from './store/evidence.ts';
 import type { StateStore } from './store/state.ts';
 import { rangeOf, tilesOf } from './tree.ts';
 import type { Alert, AlertQueue, Matcher } from './types.ts';
+import { Views } from './views.ts';
 
 /** What happens to a log, for people and metrics. */
 export type FollowEvent =
@@ -79,7 +80,7 @@ export class Follower {
   readonly log: FollowedLog;
   readonly #options: FollowOptions;
   readonly #source: TileSource;
-  readonly #peers: readonly Peer[];
+  readonly #views: Views;
   readonly #now: () => number;
   readonly #started: number;
   #state: LogState | undefined;
@@ -87,7 +88,6 @@ export class Follower {
   /** Of which the state keeps a copy, as soon as there is one. */
   #reports = new Reports();
   #failures = 0;
-  #views = new Map<string, View>();
   #partialSince: { readonly full: number; readonly time: number } | undefined;
   /** The last good round of this process, where it was not worth a write. */
   #followed = 0;
@@ -97,7 +97,7 @@ export class Follower {
     this.log = log;
     this.#options = options;
     this.#source = options.open(log.location);
-    this.#peers = (log.peers ?? []).map((location) => new Peer(log, location, options.open));
+    this.#views = new Views(log, options.open);
     this.#now = options.now ?? Date.now;
     this.#started = this.#now();
   }
@@ -134,7 +134,7 @@ export class Follower {
     this.#loaded = true;
     if (this.#state === undefined) return;
     this.#reports = new Reports(this.#state.reported);
-    this.#views = new Map(this.#state.views);
+    this.#views.restore(this.#state.views);
   }
 
   /**
@@ -156,7 +156,7 @@ export class Follower {
       this.#failures++;
       found = outcome;
       fault = found.summary;
-      if (found.proven || this.#reports.suspect(found.condition) >= this.#options.settings.confirmations) {
+      if (found.proven || this.#isConfirmed(found)) {
         if (await this.#report(found)) alerts.count++;
         return { ok: false, alerts: alerts.count, lying: true };
       }
@@ -177,7 +177,7 @@ export class Follower {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#source.close(), ...this.#peers.map((peer) => peer.close())]);
+    await Promise.all([this.#source.close(), this.#views.close()]);
   }
 
   async #follow(signal: AbortSignal, alerts: { count: number }): Promise<Misbehaviour | { readonly waiting?: number }> {
@@ -188,38 +188,25 @@ export class Follower {
     if (split !== undefined) return split;
     const tiles = tilesOf(this.#source, signal);
     await this.#believe(head, tiles);
-    for (const peer of this.#peers) peer.believed();
+    this.#views.believed();
     const { settings } = this.#options;
     return await this.#read({ source: this.#source, log: this.log.origin, head, tiles, settings, signal }, alerts);
   }
 
-  /** Looks at every peer, and reports every split but the first, which ends the round. */
+  /** Looks at every other view, and reports every split but the first, which ends the round. */
   async #look(head: Head, signal: AbortSignal, alerts: { count: number }): Promise<Misbehaviour | undefined> {
-    const now = this.#now();
-    const looks = await Promise.all(
-      this.#peers.map(async (peer) => {
-        const look = await peer.look(head, this.#source, this.#views.get(peer.name), now, signal);
-        return { peer: peer.name, ...look };
-      }),
+    const { settings, onEvent } = this.#options;
+    const { splits, troubles, stale, over } = await this.#views.look(
+      head,
+      this.#source,
+      this.#now(),
+      settings.staleMs,
+      signal,
     );
-    let first: Misbehaviour | undefined;
-    for (const { peer, view, trouble, misbehaviour } of looks) {
-      const late = now - view.agreed >= this.#options.settings.staleMs;
-      if (misbehaviour !== undefined) {
-        if (first !== undefined && (await this.#report(misbehaviour))) alerts.count++;
-        first ??= misbehaviour;
-      } else if (trouble === undefined) {
-        this.#reports.over(staleView(peer));
-      } else {
-        this.#options.onEvent?.({ type: 'peer', peer, message: trouble });
-        const since = new Date(view.agreed).toISOString();
-        const summary = `"${this.log.origin}" could not be compared with ${peer} since ${since}: ${trouble}`;
-        const stale = { kind: 'stale', condition: staleView(peer), detail: since, summary, proven: true } as const;
-        if (late && (await this.#report(stale))) alerts.count++;
-      }
-    }
-    // What was compared with a head that is not believed must be compared again.
-    if (first === undefined) for (const { peer, view } of looks) this.#views.set(peer, view);
+    for (const condition of over) this.#reports.over(condition);
+    for (const { peer, message } of troubles) onEvent?.({ type: 'peer', peer, message });
+    const [first, ...more] = splits;
+    for (const found of [...more, ...stale]) if (await this.#report(found)) alerts.count++;
     return first;
   }
 
@@ -240,7 +227,14 @@ export class Follower {
   async #begin(head: Head, tiles: FetchTile): Promise<LogState> {
     const { origin, location, keys, shard } = this.log;
     const range = this.#options.start === 'now' ? await rangeOf(head, tiles) : CompactRange.empty(fastSha256);
-    const state = { origin, range, head, followed: this.#now(), reported: this.#reports.lasting, views: this.#views };
+    const state = {
+      origin,
+      range,
+      head,
+      followed: this.#now(),
+      reported: this.#reports.lasting,
+      views: this.#views.known,
+    };
     return shard === true ? { ...state, shard: { location, keys: keys.map(formatVerifierKey) } } : state;
   }
 
@@ -309,6 +303,12 @@ export class Follower {
     else this.#followed = now;
   }
 
+  /** Wrong bytes of an entry must be the same each time: a fault on the way makes others. */
+  #isConfirmed({ kind, condition, detail }: Misbehaviour): boolean {
+    const times = this.#reports.suspect(kind === 'bad-entry' ? `${condition} ${detail}` : condition);
+    return times >= this.#options.settings.confirmations;
+  }
+
   /** Queues the alert, once for as long as the condition lasts; whether it did. */
   async #report(found: Misbehaviour): Promise<boolean> {
     const { queue, evidence, onEvent } = this.#options;
@@ -338,12 +338,8 @@ export class Follower {
   }
 
   async #save(state: LogState): Promise<void> {
-    const next = { ...state, reported: this.#reports.lasting, views: new Map(this.#views) };
+    const next = { ...state, reported: this.#reports.lasting, views: this.#views.known };
     await this.#options.store.save(next);
     this.#state = next;
   }
-}
-
-function staleView(peer: string): string {
-  return `stale ${peer}`;
 }

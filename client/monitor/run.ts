@@ -234,8 +234,9 @@ export class Monitor {
     const [source] = shards;
     if (source === undefined) return problems;
     for (const { origin, location, keys } of await store.shards()) {
-      const policy = source.policy === undefined ? {} : { policy: source.policy };
-      await this.#takeUp({ origin, location, keys: keys.map(parseVerifierKey), shard: true, ...policy }, begin);
+      const { policy, peers } = source;
+      const trusted = { ...(policy !== undefined && { policy }), ...(peers !== undefined && { peers }) };
+      await this.#takeUp({ origin, location, keys: keys.map(parseVerifierKey), shard: true, ...trusted }, begin);
     }
     return problems;
   }

@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { AlertKind } from '../../../client/monitor/types.ts';
 import { sourceOf } from '../../../client/tiles/source.ts';
@@ -101,6 +103,28 @@ describe('a log that lies', () => {
     wrong = false;
     expect(await harness.round()).toMatchObject({ ok: true });
     expect(harness.matcher.seen).toHaveLength(1200);
+  });
+
+  it('but not other wrong bytes each time, which are a fault on the way', async () => {
+    const log = new FakeLog();
+    const harness = await follow(log, { start: 'start' });
+    let byte = 0;
+    log.serve = (path, bytes) => {
+      if (path !== 'tile/entries/001') return bytes;
+      const changed = bytes!.slice();
+      changed[changed.length - 1]! ^= ++byte;
+      return changed;
+    };
+    for (let i = 0; i < 10; i++) expect(await harness.round()).toMatchObject({ lying: false, alerts: 0 });
+  });
+
+  it('all the same where the evidence cannot be kept', async () => {
+    const log = new FakeLog();
+    const harness = await followed(log);
+    await writeFile(join(harness.dir, 'evidence'), 'a file where the directory should be');
+    log.show(entriesOf(900, 'evil', 3));
+    expect(await caught(harness, 'inconsistent')).toBeUndefined();
+    expect(harness.events).toContainEqual(expect.objectContaining({ type: 'fault' }));
   });
 
   it('a bundle that does not parse, when it stays', async () => {
