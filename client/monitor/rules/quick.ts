@@ -1,7 +1,7 @@
 /**
  * The names, issuer and key of a certificate in one pass over its bytes, for entries that turn out to concern nobody:
- * 8 µs, against 300 for `parseCertificate` and `identityOf` of a certificate with Fulcio's twenty extensions (Node 20, a
- * busy machine). A log of a million entries takes seconds then, not minutes.
+ * 8 µs, against 130 for `parseCertificate` and `identityOf` of a certificate with Fulcio's twenty extensions (Node 20).
+ * A million entries take seconds then, not minutes.
  *
  * It reads only the form that authorities write (definite lengths in their shortest form, ASCII in names and extensions)
  * and gives up on everything else; the caller then reads it with `parseCertificate`, as it does whatever a rule touches. A
