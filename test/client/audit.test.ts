@@ -16,7 +16,7 @@ import { formatVerifierKey, KEY_TYPE, makeVerifierKey } from '../../merkle/note.
 import { digestVerifier } from '../../merkle/runtime/digest.ts';
 import { ingestBody } from '../../server/ingest/body.ts';
 import { ALL_KEY_KINDS, hashedRekordRequest, makeSigner, toJson } from '../support/requests.ts';
-import { filesIn, numbered, put, StaticLog, tempDir } from './static-log.ts';
+import { filesIn, later, numbered, put, StaticLog, tempDir } from './static-log.ts';
 
 const SIZE = 600;
 const LAST = 'tile/entries/002.p/88';
@@ -258,7 +258,11 @@ describe('the checkpoint', () => {
 
 describe('the state', () => {
   const ENTRIES = 256 * 40;
-  const stateIn = (dir: string) => join(dir, '..', `${dir.split('/').at(-1)}.state`);
+  /** Beside the directory, and taken away with it. */
+  function stateIn(dir: string): string {
+    later(() => rmSync(`${dir}.state`, { force: true }));
+    return `${dir}.state`;
+  }
   /** Stops the audit when it has done this many entries. */
   async function interrupted(dir: string, at: number, options: AuditOptions = {}): Promise<void> {
     const stop = new AbortController();
