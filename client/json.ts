@@ -40,7 +40,7 @@ export function object(value: unknown, path: string, names: readonly string[]): 
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed(path, 'is not an object');
   const out: Record<string, unknown> = {};
   for (const [given, member] of Object.entries(value)) {
-    const name = names.find((known) => known === given || snake(known) === given);
+    const name = names.includes(given) ? given : names.find((known) => snake(known) === given);
     if (name === undefined) throw malformed(path, `has an unknown field "${printable(given.slice(0, 60))}"`);
     if (Object.hasOwn(out, name)) throw malformed(path, `has the field "${name}" twice`);
     // In proto3 JSON null is the same as absent.

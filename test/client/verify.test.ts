@@ -1,7 +1,10 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { ed25519, ed25519ph } from '@noble/curves/ed25519.js';
 import { bundleFromJSON } from '@sigstore/bundle';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Bundle, formatBundle, parseBundle } from '../../client/bundle.ts';
+import { parseSpki } from '../../client/crypto.ts';
 import { ClientError } from '../../client/errors.ts';
 import { keyHint } from '../../client/key.ts';
 import type { InclusionProof, TlogEntry } from '../../client/log-entry.ts';
@@ -23,6 +26,7 @@ import {
   policyOf,
   rootJson,
   statement,
+  type TestKey,
   testKey,
   testWitness,
   text,
@@ -73,6 +77,26 @@ describe('verifyBundle, with a key', () => {
       expect(check(its, { key: other.info })).toBe('accepted');
       expect(check(its)).toBe('bad-signature');
     }
+  });
+
+  it('accepts Ed25519: Ed25519ph over a digest, of the file or of the PAE, and never another form of it', () => {
+    const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+    const info = parseSpki(publicKey.export({ format: 'der', type: 'spki' }));
+    const secret = Buffer.from(privateKey.export({ format: 'jwk' }).d!, 'base64url');
+    const prehashed: TestKey = {
+      info,
+      details: 'PKIX_ED25519_PH',
+      hash: 'sha512',
+      digestName: 'SHA2_512',
+      sign: (message) => ed25519ph.sign(message, secret),
+    };
+    const pure: TestKey = { ...prehashed, sign: (message) => ed25519.sign(message, secret) };
+    const given = { key: info };
+    expect(check(messageBundle(file, prehashed, log), given)).toBe('accepted');
+    expect(check(attestation(file, prehashed, log), given)).toBe('accepted');
+    expect(check(messageBundle(file, pure, log), given)).toBe('bad-signature');
+    // A signature over the PAE itself is good, but no entry about a digest can be of it.
+    expect(check(attestation(file, pure, log), given)).toBe('entry-mismatch');
   });
 
   it('accepts an attestation by the statement in it, and only for its subjects', () => {
