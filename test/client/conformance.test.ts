@@ -3,11 +3,19 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseBundle } from '../../client/bundle.ts';
+import { parseSpki } from '../../client/crypto.ts';
 import { ClientError } from '../../client/errors.ts';
 import { parsePublicKeyPem } from '../../client/key.ts';
-import { type Outcome, parseTrustedRoot, requiredHashes, verifyBundle } from '../../client/verify.ts';
+import {
+  type BundleRequest,
+  type Outcome,
+  parseTrustedRoot,
+  requiredHashes,
+  verifyBundle,
+} from '../../client/verify.ts';
+import { parseCertificate } from '../../client/x509/certificate.ts';
 
-/** The field's own cases (see /work/shared/vectors/README.md); a name that ends in `_fail` must be refused. */
+/** The field's own cases (see the README.md in the folder above); a name that ends in `_fail` must be refused. */
 const VECTORS = '../shared/vectors/sigstore-bundles';
 const IDENTITY =
   'https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/.github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main';
@@ -20,7 +28,7 @@ const cases = there
       .map(({ name }) => name)
   : [];
 
-function verify(name: string): Outcome {
+function verify(name: string, change: Partial<BundleRequest> = {}): Outcome {
   const dir = join(VECTORS, name);
   const either = (file: string, other: string) =>
     existsSync(join(dir, file)) ? readFileSync(join(dir, file)) : readFileSync(join(VECTORS, other));
@@ -35,9 +43,12 @@ function verify(name: string): Outcome {
     bundle,
     artifact: Object.fromEntries(digests),
     trustedRoot: parseTrustedRoot(either('trusted_root.json', 'trusted_root.json')),
-    ...(key === undefined
-      ? { identity: { identity: text('identity', IDENTITY), issuer: text('issuer', ISSUER) } }
-      : { key }),
+    ...('key' in change
+      ? {}
+      : key === undefined
+        ? { identity: { identity: text('identity', IDENTITY), issuer: text('issuer', ISSUER) } }
+        : { key }),
+    ...change,
   });
 }
 
@@ -97,5 +108,43 @@ describe.skipIf(!there)(`the bundles of ${VECTORS} (skipped where they are absen
     expect(refused).toBeInstanceOf(ClientError);
     // Cases that come later only have to be refused.
     if (CODES[name] !== undefined) expect((refused as ClientError).code).toBe(CODES[name]);
+  });
+
+  const refused = (name: string, change: Partial<BundleRequest>): string => {
+    try {
+      verify(name, change);
+      return 'accepted';
+    } catch (error) {
+      if (error instanceof ClientError) return error.code;
+      throw error;
+    }
+  };
+
+  it('are for their identity, issuer and extensions, and for no other', () => {
+    const name = 'happy-path-v0.3-new-mediaType';
+    const rules: [BundleRequest['identity'] & object, string][] = [
+      [{ identity: IDENTITY }, 'accepted'],
+      [{ identity: { pattern: 'https://github\\.com/.*' }, issuer: { pattern: '.*githubusercontent.*' } }, 'accepted'],
+      [{ identity: IDENTITY, extensions: { sourceRepositoryRef: 'refs/heads/main' } }, 'accepted'],
+      [{ identity: IDENTITY.slice(0, -1) }, 'identity'],
+      [{ identity: { pattern: 'github' } }, 'identity'],
+      [{ identity: IDENTITY, issuer: 'https://accounts.example.com' }, 'identity'],
+      [{ identity: IDENTITY, extensions: { sourceRepositoryRef: 'refs/heads/other' } }, 'identity'],
+    ];
+    for (const [identity, code] of rules) expect(refused(name, { identity }), JSON.stringify(identity)).toBe(code);
+    const open = verify(name, { identity: { identity: IDENTITY } });
+    expect(open.notProven.join()).toContain('no issuer was asked for');
+  });
+
+  it('verify by the key of their certificate too, which then says nothing about whose it is', () => {
+    const name = 'rekor2-timestamp-with-embedded-cert';
+    const bundle = parseBundle(readFileSync(join(VECTORS, name, 'bundle.sigstore.json')));
+    if (bundle.signer.kind !== 'certificate') throw new Error('it has a certificate');
+    const key = parseSpki(parseCertificate(bundle.signer.certificate).spki);
+    const outcome = verify(name, { key });
+    expect(outcome.signer.kind).toBe('key');
+    expect(outcome.notProven.join()).toContain('whom the certificate names');
+    const other = readFileSync(join(VECTORS, 'managed-key-happy-path', 'key.pub'), 'utf8');
+    expect(refused(name, { key: parsePublicKeyPem(other.trim()).info })).toBe('bad-signature');
   });
 });
