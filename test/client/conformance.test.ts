@@ -6,6 +6,7 @@ import { parseBundle } from '../../client/bundle.ts';
 import { parseSpki } from '../../client/crypto.ts';
 import { ClientError } from '../../client/errors.ts';
 import { parsePublicKeyPem } from '../../client/key.ts';
+import { tlogEntry } from '../../client/log-entry.ts';
 import {
   type BundleRequest,
   type Outcome,
@@ -14,6 +15,8 @@ import {
   verifyBundle,
 } from '../../client/verify.ts';
 import { parseCertificate } from '../../client/x509/certificate.ts';
+import { TinyLog } from './tiny-log.ts';
+import { policyOf, rootJson, testWitness, text, witnessed } from './verify-parts.ts';
 
 /** The field's own cases (see the README.md in the folder above); a name that ends in `_fail` must be refused. */
 const VECTORS = '../shared/vectors/sigstore-bundles';
@@ -32,9 +35,9 @@ function verify(name: string, change: Partial<BundleRequest> = {}): Outcome {
   const dir = join(VECTORS, name);
   const either = (file: string, other: string) =>
     existsSync(join(dir, file)) ? readFileSync(join(dir, file)) : readFileSync(join(VECTORS, other));
-  const text = (file: string, other: string) =>
+  const textOf = (file: string, other: string) =>
     existsSync(join(dir, file)) ? readFileSync(join(dir, file), 'utf8').trim() : other;
-  const pem = text('key.pub', '');
+  const pem = textOf('key.pub', '');
   const key = pem === '' ? undefined : parsePublicKeyPem(pem).info;
   const artifact = either('artifact', 'a.txt');
   const bundle = parseBundle(readFileSync(join(dir, 'bundle.sigstore.json')));
@@ -46,7 +49,7 @@ function verify(name: string, change: Partial<BundleRequest> = {}): Outcome {
     ...('key' in change
       ? {}
       : key === undefined
-        ? { identity: { identity: text('identity', IDENTITY), issuer: text('issuer', ISSUER) } }
+        ? { identity: { identity: textOf('identity', IDENTITY), issuer: textOf('issuer', ISSUER) } }
         : { key }),
     ...change,
   });
@@ -146,5 +149,27 @@ describe.skipIf(!there)(`the bundles of ${VECTORS} (skipped where they are absen
     expect(outcome.notProven.join()).toContain('whom the certificate names');
     const other = readFileSync(join(VECTORS, 'managed-key-happy-path', 'key.pub'), 'utf8');
     expect(refused(name, { key: parsePublicKeyPem(other.trim()).info })).toBe('bad-signature');
+  });
+
+  it("take the witnesses' time for a certificate, where no authority gave one and it is asked for", async () => {
+    const name = 'rekor2-no-timestamp_fail';
+    const read = (file: string) => readFileSync(join(VECTORS, name, file));
+    const bare = parseBundle(read('bundle.sigstore.json'));
+    if (bare.signer.kind !== 'certificate') throw new Error('it has a certificate');
+    const { notBefore, notAfter } = parseCertificate(bare.signer.certificate);
+    const [log, witness] = [new TinyLog('log.example'), testWitness('w.example')];
+    const json = JSON.parse(read('trusted_root.json').toString());
+    json.tlogs.push(...rootJson(log).tlogs);
+    const logged = { ...bare, entries: [tlogEntry(log.add(bare.entries[0]!.body))] };
+    const trust = { trustedRoot: parseTrustedRoot(text(JSON.stringify(json))), policy: policyOf([], [witness], 1) };
+    const at = async (ms: number, witnessTime = true) => {
+      const bundle = await witnessed(logged, [[witness, Math.floor(ms / 1000)]]);
+      return refused(name, { ...trust, bundle, witnessTime });
+    };
+    expect(await at(notBefore)).toBe('accepted');
+    expect(await at(notAfter)).toBe('accepted');
+    expect(await at(notAfter + 1000)).toBe('bad-certificate');
+    expect(await at(notBefore - 1000)).toBe('bad-certificate');
+    expect(await at(notBefore, false)).toBe('bad-timestamp');
   });
 });
