@@ -35,7 +35,8 @@ export async function verifyProof(
   const proof = await readWhole(options.tlogProof!, MAX_TLOG_PROOF);
   const { digests } = await digestsOf(file, [entryDigest(proof)], signal);
   const verified = verifyTlogProof({ proof, policy, digests, signer: who }, primitives);
-  const { publicKey } = verified.signer!;
+  const { publicKey, identity, time } = verified.signer!;
+  const names = identity?.names.map(({ value }) => value) ?? [];
   const fingerprint = encodeHex(primitives.hash('sha256', publicKey.spki));
   const [[algorithm, digest]] = Object.entries(digests) as [[string, Uint8Array]];
   const notProven = [
@@ -51,7 +52,13 @@ export async function verifyProof(
     file,
     tlogProof: options.tlogProof,
     digest: { algorithm: publicKey.digest, hex: encodeHex(digest) },
-    signer: { key: publicKey.name, spkiSha256: fingerprint },
+    signer: {
+      kind: identity === undefined ? 'key' : 'certificate',
+      key: publicKey.name,
+      spkiSha256: fingerprint,
+      ...(identity === undefined ? {} : { names: identity.names, issuer: identity.issuer ?? null }),
+    },
+    times: time === undefined ? [] : [{ kind: 'witness', time: timeText(time), by: "the policy's quorum" }],
     ...json(verified),
     notProven,
   };
@@ -61,9 +68,12 @@ export async function verifyProof(
     'Checked:',
     `  file          ${algorithm} ${encodeHex(digest)}`,
     `  signature     ${publicKey.name}, by the key with SHA-256 ${fingerprint}`,
-    ...(verified.signer?.time === undefined
+    ...(identity === undefined || time === undefined
       ? []
-      : [`  identity      as asked for; its certificate was valid at ${timeText(verified.signer.time)}`]),
+      : [
+          `  identity      ${names.map(printable).join(', ')}`,
+          `                by ${printable(identity.issuer ?? 'nobody')}; the certificate was valid at ${timeText(time)}`,
+        ]),
     '  entry         the one in the proof, held against file, signature and key',
     ...shown(verified),
     '',
