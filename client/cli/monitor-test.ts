@@ -8,11 +8,12 @@ import { TILE_WIDTH } from '../../merkle/tile.ts';
 import { MAX_BUNDLE, parseBundle } from '../bundle.ts';
 import { ClientError } from '../errors.ts';
 import { parseJson } from '../json.ts';
-import { loadRules } from '../monitor/config/load.ts';
+import { type LoadedRules, loadRules } from '../monitor/config/load.ts';
 import { RuleEngine } from '../monitor/rules/engine.ts';
 import { readEntry } from '../monitor/rules/entry.ts';
 import { type Explained, type ExplainedAlternative, explain } from '../monitor/rules/explain.ts';
 import { escaped } from '../monitor/rules/text.ts';
+import { Trust } from '../monitor/rules/trust.ts';
 import type { Rule } from '../monitor/rules/types.ts';
 import { openSource } from '../tiles/source.ts';
 import { readWhole } from './files.ts';
@@ -34,7 +35,8 @@ interface TestOptions {
 
 const HELP = `
 RULE is a YAML file with one rule, or a list of them; --config takes the rules of a monitor's configuration instead.
-Nothing is verified here: what is shown is what the entry says of itself.
+Nothing is verified here but a certificate's chain, where a configuration names "authorities": what is shown is what the
+entry says of itself.
 
 --log reads the entries from --from (included) to --to (not included); of a log only entries that alert are shown, and with
 --all also those that do not.
@@ -67,19 +69,25 @@ export function monitorTestCommand(): Command {
     .action(test);
 }
 
+interface Tested {
+  readonly rules: readonly Rule[];
+  readonly trust: Trust | undefined;
+}
+
 interface Tried {
   readonly index?: number;
   readonly body: Uint8Array;
 }
 
 async function test(file: string | undefined, options: TestOptions): Promise<void> {
-  const rules = rulesOf(file, options);
+  const { rules, authorities } = rulesOf(file, options);
+  const tested: Tested = { rules, trust: authorities && new Trust(authorities) };
   const given = [options.bundle, options.entry, options.log].filter((source) => source !== undefined);
   if (given.length !== 1)
     throw new ClientError('usage', 'give one of --bundle, --entry and --log: what to try the rule on');
   try {
     const alerted =
-      options.log === undefined ? await tryFile(rules, options) : await tryLog(rules, options.log, options);
+      options.log === undefined ? await tryFile(tested, options) : await tryLog(tested, options.log, options);
     process.exitCode = alerted ? 0 : 1;
   } catch (error) {
     // 1 says that the rule was tried and does not match.
@@ -88,24 +96,25 @@ async function test(file: string | undefined, options: TestOptions): Promise<voi
   }
 }
 
-function rulesOf(file: string | undefined, { config, rule: name }: TestOptions): readonly Rule[] {
+function rulesOf(file: string | undefined, { config, rule: name }: TestOptions): LoadedRules {
   if (file !== undefined && config !== undefined) {
     throw new ClientError('usage', 'a file with the rule and --config are both given: keep one');
   }
   const path = file ?? config ?? 'monitor.yaml';
-  const rules = loadRules(path);
-  if (name === undefined) return rules;
+  const loaded = loadRules(path);
+  const { rules } = loaded;
+  if (name === undefined) return loaded;
   const found = rules.filter((rule) => rule.name === name);
-  if (found.length > 0) return found;
+  if (found.length > 0) return { ...loaded, rules: found };
   const known = rules.map((rule) => rule.name).join(', ');
   throw new ClientError('usage', `${escaped(path)} has no rule "${escaped(name)}"; it has ${known}`);
 }
 
-async function tryFile(rules: readonly Rule[], { bundle, entry, json }: TestOptions): Promise<boolean> {
+async function tryFile({ rules, trust }: Tested, { bundle, entry, json }: TestOptions): Promise<boolean> {
   const tried = bundle === undefined ? [await entryFile(entry!)] : await bundleEntries(bundle);
   const results = tried.map(({ index, body }) => ({
     ...(index === undefined ? {} : { index }),
-    rules: rules.map((rule) => explain(rule, readEntry(body))),
+    rules: rules.map((rule) => explain(rule, readEntry(body), undefined, trust)),
   }));
   const alerts = results.flatMap((result) => result.rules).filter(alertsIn).length;
   if (json) process.stdout.write(`${JSON.stringify({ ok: true, alerts, entries: results }, undefined, 2)}\n`);
@@ -135,9 +144,9 @@ async function entryFile(path: string): Promise<Tried> {
   return { body: Buffer.from(body, 'base64'), ...(Number.isSafeInteger(index) ? { index } : {}) };
 }
 
-async function tryLog(rules: readonly Rule[], location: string, options: TestOptions): Promise<boolean> {
+async function tryLog({ rules, trust }: Tested, location: string, options: TestOptions): Promise<boolean> {
   const source = openSource(location);
-  const engine = new RuleEngine(rules);
+  const engine = new RuleEngine(rules, trust);
   const stopped = new AbortController();
   void stopSignals().then(() => stopped.abort());
   const progress = startProgress('reading the log', 'entries');
@@ -163,7 +172,7 @@ async function tryLog(rules: readonly Rule[], location: string, options: TestOpt
         // To explain takes a hundred times as long as to compare.
         const asked = options.all ? rules : hits.map(({ rule }) => rules[rule]!);
         if (asked.length === 0) continue;
-        const shown = asked.map((rule) => explain(rule, entry, origin));
+        const shown = asked.map((rule) => explain(rule, entry, origin, trust));
         if (options.json) process.stdout.write(`${JSON.stringify({ index, rules: shown })}\n`);
         else printLines(shown.flatMap((one) => lines(one, index)));
       }

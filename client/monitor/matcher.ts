@@ -6,6 +6,7 @@ import { type BatchAnswer, matchBatch, packBatch, unpackAnswer } from './rules/b
 import { RuleEngine } from './rules/engine.ts';
 import type { HitReport } from './rules/report.ts';
 import { escaped } from './rules/text.ts';
+import { type IssuingAuthority, Trust } from './rules/trust.ts';
 import type { Rule } from './rules/types.ts';
 import type { MatchWorkerData } from './rules/worker.ts';
 import type { Alert, Matcher, SeenEntry } from './types.ts';
@@ -30,6 +31,8 @@ export interface RuleAlert {
 export interface MatcherOptions {
   /** Of the pool, which starts when it is first needed; 0: everything runs on the calling thread. Default 0. */
   readonly threads?: number;
+  /** Whose certificates can be expected; absent: what a certificate says of itself is believed. */
+  readonly authorities?: readonly IssuingAuthority[];
   /** Closed with the matcher. */
   readonly acknowledged?: Acknowledged;
   /** For the time in alerts, in milliseconds since 1970. */
@@ -62,14 +65,15 @@ const TASK_BYTES = 512 * 1024;
 
 /** @throws ClientError `usage` for a pattern that cannot be compiled */
 export function createMatcher(rules: readonly Rule[], options: MatcherOptions = {}): ClosableMatcher {
-  const { threads = 0, acknowledged, now = Date.now } = options;
-  const engine = new RuleEngine(rules);
+  const { threads = 0, authorities, acknowledged, now = Date.now } = options;
+  const trust = authorities && new Trust(authorities);
+  const engine = new RuleEngine(rules, trust);
   const counts: MatchCounts = { entries: 0, alerts: 0, acknowledged: 0, unreadable: 0 };
   let pool: Pool | undefined;
   let closed = false;
 
   const inPool = async (entries: readonly SeenEntry[]): Promise<BatchAnswer> => {
-    const workerData: MatchWorkerData = { rules };
+    const workerData: MatchWorkerData = { rules, ...(authorities && { authorities }) };
     pool ??= createPool({ file: workerUrl(import.meta.url, 'rules/worker'), threads, youngMb: 8, workerData });
     try {
       return unpackAnswer(await pool.run(packBatch(entries)));
@@ -89,7 +93,7 @@ export function createMatcher(rules: readonly Rule[], options: MatcherOptions = 
     const tasks = tasksOf(entries);
     if (threads === 0 || isSmall(entries)) {
       for (const { start, end } of tasks) {
-        take(matchBatch(engine, entries.slice(start, end)), start);
+        take(matchBatch(engine, entries.slice(start, end), trust), start);
         // Whatever else this thread serves gets its turn.
         if (end < entries.length) await new Promise((resolve) => setImmediate(resolve));
       }
@@ -167,7 +171,8 @@ function alertOf(rule: Rule, entry: SeenEntry, hit: HitReport, time: string): Al
   };
 }
 
-function summaryOf(rule: Rule, entry: SeenEntry, { kind, names, nameCount, issuer, key, problem }: HitReport): string {
+function summaryOf(rule: Rule, entry: SeenEntry, hit: HitReport): string {
+  const { kind, names, nameCount, issuer, key, problem, doubt } = hit;
   const where = `entry ${entry.index} of ${escaped(entry.log)}`;
   if (kind === 'unreadable') {
     return `${where} looks like something that the rule "${rule.name}" watches, and cannot be read: ${problem ?? 'unknown form'}`;
@@ -177,7 +182,8 @@ function summaryOf(rule: Rule, entry: SeenEntry, { kind, names, nameCount, issue
   const others = nameCount > 1 ? ` and ${nameCount - 1} more names` : '';
   const from = issuer === undefined ? '' : ` (issuer ${issuer})`;
   const what = kind === 'match' ? 'is watched by' : 'is not what is expected by';
-  return `${where}, signed by ${by}${others}${from}, ${what} the rule "${rule.name}"`;
+  const but = doubt === undefined ? '' : `; no trusted authority issued its certificate: ${doubt}`;
+  return `${where}, signed by ${by}${others}${from}, ${what} the rule "${rule.name}"${but}`;
 }
 
 function isSmall(entries: readonly SeenEntry[]): boolean {

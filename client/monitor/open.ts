@@ -93,7 +93,11 @@ export async function openMonitor(config: MonitorConfig, options: OpenMonitorOpt
     metrics.watchQueue(() => queue.state());
     metrics.expect({ rules: config.rules.map(({ name }) => name), sinks: sinks.map(({ name }) => name) });
     const acknowledged = new AckStore(config.state, { onProblem: onWarning });
-    const matcher = createMatcher(config.rules, { threads: config.threads, acknowledged });
+    const matcher = createMatcher(config.rules, {
+      threads: config.threads,
+      ...(config.authorities && { authorities: config.authorities }),
+      acknowledged,
+    });
     closers.push(() => matcher.close());
     const monitor: Monitor = new Monitor({
       logs: config.logs,

@@ -8,7 +8,9 @@ import { ClientError } from '../../errors.ts';
 import { decodeSink, MAX_SINKS, type SinkOptions } from '../alerts/options.ts';
 import type { FollowedLog, ShardSource } from '../options.ts';
 import { escaped } from '../rules/text.ts';
+import type { IssuingAuthority } from '../rules/trust.ts';
 import type { Rule } from '../rules/types.ts';
+import { MAX_AUTHORITIES_BYTES, readAuthorities } from './authorities.ts';
 import { readConditions, readExtensions, readMatch } from './conditions.ts';
 import { type OwnReader, type Path, readYaml, show, Walk } from './read.ts';
 import { MonitorSchema } from './schema.ts';
@@ -19,6 +21,15 @@ const MAX_POLICY_BYTES = 1024 * 1024;
 const MAX_SHOWN = 20;
 /** More threads than this wait for the log. */
 const MAX_THREADS = 4;
+
+export interface LoadedRules {
+  readonly rules: readonly Rule[];
+  readonly authorities?: readonly IssuingAuthority[];
+}
+
+const { properties: MonitorProperties } = MonitorSchema as unknown as {
+  readonly properties: Readonly<Record<'rules' | 'authorities', typeof MonitorSchema>>;
+};
 
 /** @throws ClientError `usage` naming everything that is unknown or wrong, `file` */
 export function loadMonitorConfig(path: string): MonitorConfig {
@@ -39,23 +50,27 @@ export function parseMonitorConfig(text: string, file: string): MonitorConfig {
 
 /**
  * The rules of a file that holds one rule, a list of them, or a mapping with `rules:` (as a monitor's configuration has;
- * the rest of it is then not looked at).
+ * of the rest of it only `authorities` is then looked at).
  *
  * @throws ClientError `usage`, `file`
  */
-export function loadRules(path: string): readonly Rule[] {
+export function loadRules(path: string): LoadedRules {
   const file = resolve(path);
   const { walk, value } = open(readText(file, path), file);
   const inConfig = typeof value === 'object' && value !== null && 'rules' in value;
   const list: unknown = inConfig ? value.rules : Array.isArray(value) ? value : [value];
-  const { rules: schema } = (MonitorSchema as unknown as { properties: { rules: typeof MonitorSchema } }).properties;
+  const { rules: schema } = MonitorProperties;
   const at: Path = inConfig ? ['rules'] : [];
   const rules = (walk.value(schema, list, at) ?? []) as Rule[];
   // A single rule's problems stand under [0], which its file does not have.
   if (rules.length === 0 && walk.problems.length === 0) walk.problem(at, 'holds no rule');
   checkUnique(rules, at, 'rule', walk);
+  const { authorities: setting } = MonitorProperties;
+  const trusted =
+    inConfig && 'authorities' in value ? walk.value(setting, value.authorities, ['authorities']) : undefined;
+  const authorities = withAuthorities(trusted as string | undefined, walk);
   failOn(walk.problems, file);
-  return rules;
+  return { rules, ...authorities };
 }
 
 function open(text: string, file: string): { walk: Walk; value: unknown } {
@@ -140,10 +155,11 @@ interface RawLog {
 
 type RawShard = Omit<ShardSource, 'policy'> & { readonly policy?: string };
 
-type Raw = Omit<MonitorConfig, 'file' | 'logs' | 'shards' | 'follow' | 'rules' | 'threads'> & {
+type Raw = Omit<MonitorConfig, 'file' | 'logs' | 'shards' | 'follow' | 'rules' | 'authorities' | 'threads'> & {
   readonly logs?: readonly RawLog[];
   readonly shards?: readonly RawShard[];
   readonly rules?: readonly Rule[];
+  readonly authorities?: string;
   readonly threads?: number;
   readonly poll: number;
   readonly partialAfter: number;
@@ -196,6 +212,7 @@ function assemble(read: Record<string, unknown> | undefined, file: string, walk:
       chunkBytes: raw.chunk,
     },
     rules,
+    ...withAuthorities(raw.authorities, walk),
     threads: raw.threads ?? Math.min(MAX_THREADS, availableParallelism()),
     sinks,
     ...(metrics === undefined ? {} : { metrics }),
@@ -240,6 +257,19 @@ function withPolicy(path: string | undefined, at: Path, walk: Walk): { policy?: 
     return { policy: parsePolicy(readFileSync(path)) };
   } catch (error) {
     walk.problem(at, `cannot be used: ${escaped((error as Error).message)}`);
+    return {};
+  }
+}
+
+function withAuthorities(path: string | undefined, walk: Walk): { authorities?: readonly IssuingAuthority[] } {
+  if (path === undefined) return {};
+  try {
+    if (statSync(path).size > MAX_AUTHORITIES_BYTES) {
+      throw new Error(`it has more than ${MAX_AUTHORITIES_BYTES} bytes`);
+    }
+    return { authorities: readAuthorities(readFileSync(path)) };
+  } catch (error) {
+    walk.problem(['authorities'], `cannot be used: ${escaped((error as Error).message)}`);
     return {};
   }
 }

@@ -134,6 +134,13 @@ export const MonitorSchema = Type.Object({
   logs: opt(many(LogSchema, 0, MAX_LOGS, 'The logs. With `shards` at least one.')),
   shards: opt(many(ShardSchema, 0, MAX_LOGS, 'Signing configurations, whose logs are followed as they come and go.')),
   rules: opt(many(RuleSchema, 0, MAX_RULES, 'What is watched in them.')),
+  authorities: opt(
+    path({
+      description:
+        'Who issues the certificates that `expect` speaks of: a Sigstore `trusted_root.json`, or certificates in PEM. One that none of them issued is never what was expected, whatever stands in it.',
+      defaultText: 'none: what a certificate says of itself is believed',
+    }),
+  ),
   sinks: opt(
     Type.Unknown({
       kind: 'sinks',

@@ -1,6 +1,7 @@
 /** What `loadMonitorConfig` makes of `monitor.yaml`: checked, with absolute paths and milliseconds. */
 import type { SinkOptions } from '../alerts/options.ts';
 import type { FollowedLog, FollowSettings, ShardSource } from '../options.ts';
+import type { IssuingAuthority } from '../rules/trust.ts';
 import type { Rule } from '../rules/types.ts';
 
 export interface MonitorConfig {
@@ -14,6 +15,8 @@ export interface MonitorConfig {
   readonly follow: FollowSettings;
   /** No two of one name; may be empty, where only the logs themselves are watched. */
   readonly rules: readonly Rule[];
+  /** Whose certificates can be expected; absent: what a certificate says of itself is believed. */
+  readonly authorities?: readonly IssuingAuthority[];
   /** Threads that compare entries with rules; 0: the main one does. */
   readonly threads: number;
   /** At least one; no two of one name. */

@@ -10,6 +10,7 @@
 import type { RuleEngine } from './engine.ts';
 import { readEntry } from './entry.ts';
 import { type HitReport, hitReport } from './report.ts';
+import type { Trust } from './trust.ts';
 
 export interface BatchEntry {
   readonly log: string;
@@ -22,13 +23,13 @@ export interface BatchAnswer {
   readonly unreadable: number;
 }
 
-export function matchBatch(engine: RuleEngine, entries: readonly BatchEntry[]): BatchAnswer {
+export function matchBatch(engine: RuleEngine, entries: readonly BatchEntry[], trust?: Trust): BatchAnswer {
   const hits: HitReport[] = [];
   let unreadable = 0;
   for (const [at, { log, body }] of entries.entries()) {
     const entry = readEntry(body);
     if (entry.problem !== undefined) unreadable++;
-    for (const hit of engine.match(entry, log)) hits.push(hitReport(at, entry, hit));
+    for (const hit of engine.match(entry, log)) hits.push(hitReport(at, entry, hit, trust));
   }
   return { hits, unreadable };
 }

@@ -10,6 +10,7 @@
 import type { ReadEntry, Signer } from './entry.ts';
 import { PatternSet } from './patterns.ts';
 import { requiredLiteral, textMatcher } from './text.ts';
+import type { Trust } from './trust.ts';
 import type { Condition, Rule, TextMatch } from './types.ts';
 
 /** One rule that an entry touches. */
@@ -44,10 +45,13 @@ export class RuleEngine {
   readonly #extensions = new Map<string, TextIndex<Alternative>>();
   readonly #raw: RawLook[] = [];
 
-  /** @throws ClientError `usage` for a pattern that cannot be compiled; the configuration has found those before */
-  constructor(rules: readonly Rule[]) {
+  /**
+   * @param trust where it is given, a certificate is expected only if it was issued as it says: see `mustBeIssued`
+   * @throws ClientError `usage` for a pattern that cannot be compiled; the configuration has found those before
+   */
+  constructor(rules: readonly Rule[], trust?: Trust) {
     this.#rules = rules;
-    this.#expected = rules.map((rule) => rule.expect?.map((condition) => conditionCheck(condition, 'every')));
+    this.#expected = rules.map((rule) => rule.expect?.map((condition) => expectedCheck(condition, trust)));
     for (const [rule, { watch }] of rules.entries()) {
       for (const condition of watch) {
         this.#file({ rule, holds: conditionCheck(condition, 'some') }, condition);
@@ -139,6 +143,19 @@ const NO_ALTERNATIVES: readonly Alternative[] = [];
 function isExpected(expected: readonly Check[], entry: ReadEntry, signer: Signer | undefined): boolean {
   // Where no signer can be read, nobody was expected.
   return signer !== undefined && expected.some((holds) => holds(entry, signer));
+}
+
+/** The chain comes last: it is the one that costs. */
+function expectedCheck(condition: Condition, trust: Trust | undefined): Check {
+  const says = conditionCheck(condition, 'every');
+  if (trust === undefined || !mustBeIssued(condition)) return says;
+  return (entry, signer) =>
+    says(entry, signer) && signer?.certificate !== undefined && trust.doubt(signer.certificate) === undefined;
+}
+
+/** Whether a condition hangs on what a certificate says. A key is nobody else's, whatever stands around it. */
+export function mustBeIssued({ identity, issuer, extensions, key }: Condition): boolean {
+  return key === undefined && (identity !== undefined || issuer !== undefined || extensions !== undefined);
 }
 
 /**

@@ -1,7 +1,8 @@
 /** Why a rule does or does not alert about an entry: each condition with what was wanted and what is there. For people. */
-import { RuleEngine } from './engine.ts';
+import { mustBeIssued, RuleEngine } from './engine.ts';
 import type { ReadEntry, Signer } from './entry.ts';
 import { escaped, textMatcher } from './text.ts';
+import type { Trust } from './trust.ts';
 import type { Condition, Rule, TextMatch } from './types.ts';
 
 export interface ExplainedCondition {
@@ -41,13 +42,13 @@ export interface Explained {
 const MAX_GOT = 20;
 
 /** @param origin of the entry's log; undefined: the rule's restriction to logs is not asked */
-export function explain(rule: Rule, entry: ReadEntry, origin?: string): Explained {
+export function explain(rule: Rule, entry: ReadEntry, origin?: string, trust?: Trust): Explained {
   const { logs, ...everywhere } = rule;
   const asked: Rule = origin === undefined || logs === undefined ? everywhere : rule;
-  const [hit] = new RuleEngine([asked]).match(entry, origin ?? '');
+  const [hit] = new RuleEngine([asked], trust).match(entry, origin ?? '');
   // A digest can be watched in an entry of which no signer can be read.
   const signers = entry.signers.length > 0 ? entry.signers : [undefined];
-  const explained = signers.map((signer) => explainSigner(rule, entry, signer));
+  const explained = signers.map((signer) => explainSigner(rule, entry, signer, trust));
   const watched = explained.some(({ watch }) => watch.some(({ holds }) => holds));
   const applies = asked.logs === undefined || asked.logs.includes(origin ?? '');
   return {
@@ -60,7 +61,12 @@ export function explain(rule: Rule, entry: ReadEntry, origin?: string): Explaine
   };
 }
 
-function explainSigner({ watch, expect }: Rule, entry: ReadEntry, signer: Signer | undefined): ExplainedSigner {
+function explainSigner(
+  { watch, expect }: Rule,
+  entry: ReadEntry,
+  signer: Signer | undefined,
+  trust: Trust | undefined,
+): ExplainedSigner {
   const watched = watch.map((condition) => explainCondition(condition, entry, signer, 'some'));
   const isWatched = watched.some(({ holds }) => holds);
   const { issuer, key } = signer ?? {};
@@ -71,16 +77,18 @@ function explainSigner({ watch, expect }: Rule, entry: ReadEntry, signer: Signer
     watch: watched,
     ...(expect === undefined || !isWatched
       ? {}
-      : { expect: expect.map((condition) => explainCondition(condition, entry, signer, 'every')) }),
+      : { expect: expect.map((condition) => explainCondition(condition, entry, signer, 'every', trust)) }),
   };
 }
 
 function explainCondition(
-  { identity, issuer, extensions = {}, key, digest }: Condition,
+  condition: Condition,
   entry: ReadEntry,
   signer: Signer | undefined,
   names: 'some' | 'every',
+  trust?: Trust,
 ): ExplainedAlternative {
+  const { identity, issuer, extensions = {}, key, digest } = condition;
   const conditions: ExplainedCondition[] = [];
   const text = (field: string, wanted: TextMatch | undefined, got: readonly string[]): void => {
     if (wanted === undefined) return;
@@ -100,6 +108,16 @@ function explainCondition(
   if (digest !== undefined) {
     const holds = entry.digests.includes(digest);
     conditions.push({ field: 'digest', wanted: digest, got: entry.digests, holds });
+  }
+  if (trust !== undefined && mustBeIssued(condition) && signer?.certificate !== undefined) {
+    const doubt = trust.doubt(signer.certificate);
+    const got = doubt === undefined ? 'one of theirs' : escaped(doubt);
+    conditions.push({
+      field: 'certificate',
+      wanted: 'issued by the authorities',
+      got: [got],
+      holds: doubt === undefined,
+    });
   }
   return { holds: conditions.every(({ holds }) => holds), conditions };
 }

@@ -3,6 +3,7 @@ import { hash } from 'node:crypto';
 import type { Hit } from './engine.ts';
 import { type FullSigner, inFull, type ReadEntry } from './entry.ts';
 import { escaped } from './text.ts';
+import type { Trust } from './trust.ts';
 
 /** Small and plain: it comes back from a worker as JSON. */
 export interface HitReport {
@@ -21,16 +22,20 @@ export interface HitReport {
   readonly identity?: string;
   /** What of the entry could not be read. */
   readonly problem?: string;
+  /** Why a certificate is not one that a trusted authority issued, where those are known. */
+  readonly doubt?: string;
 }
 
 const MAX_SHOWN_NAMES = 20;
 
-export function hitReport(at: number, entry: ReadEntry, { rule, kind, signers }: Hit): HitReport {
+export function hitReport(at: number, entry: ReadEntry, { rule, kind, signers }: Hit, trust?: Trust): HitReport {
   const found = signers.map((index) => entry.signers[index]!);
   const names = found.flatMap((signer) => signer.names);
   const issuer = found.find((signer) => signer.issuer !== undefined)?.issuer;
   const key = found[0]?.key;
   const digest = entry.digests[0];
+  const doubts = found.map(({ certificate }) => certificate && trust?.doubt(certificate));
+  const doubt = doubts.find((why) => why !== undefined);
   const full = found.map(inFull);
   const whole = full.filter((signer) => signer !== undefined);
   const problem = entry.problem ?? (whole.length < full.length ? 'its certificate is not well-formed' : undefined);
@@ -43,27 +48,29 @@ export function hitReport(at: number, entry: ReadEntry, { rule, kind, signers }:
     ...(issuer === undefined ? {} : { issuer: escaped(issuer) }),
     ...(key === undefined ? {} : { key }),
     ...(digest === undefined ? {} : { digest }),
-    ...(whole.length === 0 || whole.length < full.length ? {} : { identity: identityHash(whole) }),
+    ...(whole.length === 0 || whole.length < full.length ? {} : { identity: identityHash(whole, doubts) }),
     ...(problem === undefined ? {} : { problem: escaped(problem) }),
+    ...(doubt === undefined ? {} : { doubt: escaped(doubt) }),
   };
 }
 
 /** Extensions that differ from one run of the same workflow to the next, and say nothing of who it is. */
 const OF_ONE_RUN: ReadonlySet<string> = new Set([3, 10, 13, 19, 21].map((number) => `1.3.6.1.4.1.57264.1.${number}`));
 
-function identityHash(signers: readonly FullSigner[]): string {
-  return hash('sha256', JSON.stringify(signers.map(signerIdentity).sort()), 'hex');
+function identityHash(signers: readonly FullSigner[], doubts: readonly (string | undefined)[]): string {
+  const identities = signers.map((signer, at) => signerIdentity(signer, doubts[at] !== undefined));
+  return hash('sha256', JSON.stringify(identities.sort()), 'hex');
 }
 
 /**
  * Whom an acknowledgement is about: all names with their types, the issuer, the authority and every extension that is not
- * of one run. A key alone, and a certificate that names no issuer, is the key and the names: anybody can write a
- * certificate with the same names.
+ * of one run. A key alone, and a certificate that names no issuer or is in doubt, is the key and the names: anybody can
+ * write a certificate with the same names.
  */
-function signerIdentity(signer: FullSigner): string {
+function signerIdentity(signer: FullSigner, inDoubt: boolean): string {
   const names = signer.names.map(({ type, value }) => [type, value]);
   const { parsed, issuer } = signer;
-  if (parsed === undefined || issuer === undefined) return JSON.stringify(['key', names, signer.key]);
+  if (inDoubt || parsed === undefined || issuer === undefined) return JSON.stringify(['key', names, signer.key]);
   const extensions = [...signer.extensions].filter(([name]) => /^\d/.test(name) && !OF_ONE_RUN.has(name)).sort();
   const authority = Buffer.from(parsed.authorityKeyId ?? []).toString('hex');
   return JSON.stringify(['certificate', names, issuer, parsed.issuer, authority, extensions]);

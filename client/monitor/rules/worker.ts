@@ -2,15 +2,18 @@
 import { Piscina } from 'piscina';
 import { matchBatch, packAnswer, unpackBatch } from './batch.ts';
 import { RuleEngine } from './engine.ts';
+import { type IssuingAuthority, Trust } from './trust.ts';
 import type { Rule } from './types.ts';
 
 export interface MatchWorkerData {
   readonly rules: readonly Rule[];
+  readonly authorities?: readonly IssuingAuthority[];
 }
 
-const { rules } = Piscina.workerData as MatchWorkerData;
-const engine = new RuleEngine(rules);
+const { rules, authorities } = Piscina.workerData as MatchWorkerData;
+const trust = authorities && new Trust(authorities);
+const engine = new RuleEngine(rules, trust);
 
 export default function match(batch: ArrayBuffer): unknown {
-  return Piscina.move(packAnswer(matchBatch(engine, unpackBatch(batch))));
+  return Piscina.move(packAnswer(matchBatch(engine, unpackBatch(batch), trust)));
 }

@@ -230,7 +230,7 @@ describe('presets', () => {
     const file = join(dir, 'rule.yaml');
     writeFileSync(file, rule);
     const entry = readEntry(hashedRekord({ certificate: fulcioCertificate(options) }));
-    return new RuleEngine(loadRules(file)).match(entry, 'log.example.com').map(({ kind }) => kind);
+    return new RuleEngine(loadRules(file).rules).match(entry, 'log.example.com').map(({ kind }) => kind);
   }
 
   const GITHUB = `

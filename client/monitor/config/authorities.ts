@@ -1,0 +1,52 @@
+/** The file that `authorities` names: a Sigstore trusted root, or certificates in PEM. */
+
+import { equal } from '../../../merkle/bytes.ts';
+import { ClientError } from '../../errors.ts';
+import { MAX_TRUSTED_ROOT, parseTrustedRoot } from '../../verify/trusted-root.ts';
+import { type Certificate, parseCertificate } from '../../x509/certificate.ts';
+import { isSelfIssued } from '../../x509/chain.ts';
+import type { IssuingAuthority } from '../rules/trust.ts';
+
+export const MAX_AUTHORITIES_BYTES = MAX_TRUSTED_ROOT;
+const MAX_CERTIFICATES = 64;
+const PEM = /-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----/g;
+
+/**
+ * In PEM a certificate whose issuer is not in the file is trusted as a root is, and the others are intermediates.
+ *
+ * @throws ClientError `trusted-root`, `malformed`: neither, or without a certificate
+ */
+export function readAuthorities(file: Uint8Array): readonly IssuingAuthority[] {
+  const text = Buffer.from(file).toString('latin1');
+  const authorities = /^\s*\{/.test(text) ? ofTrustedRoot(file) : ofPem(text);
+  if (authorities.length > 0) return authorities;
+  throw new ClientError('malformed', 'it has no certificate authority: nothing could be expected any more');
+}
+
+function ofTrustedRoot(file: Uint8Array): IssuingAuthority[] {
+  return parseTrustedRoot(file).certificateAuthorities.map(({ certificates, validFor }) => ({
+    roots: [certificates.at(-1)!.der],
+    intermediates: certificates.slice(0, -1).map(({ der }) => der),
+    validFor,
+  }));
+}
+
+function ofPem(text: string): IssuingAuthority[] {
+  const certificates = [...text.matchAll(PEM)].map(([, base64]) => parseCertificate(Buffer.from(base64!, 'base64')));
+  if (certificates.length === 0) {
+    throw new ClientError('malformed', 'it is neither a trusted root (JSON) nor certificates in PEM');
+  }
+  if (certificates.length > MAX_CERTIFICATES) {
+    throw new ClientError('malformed', `it has more than ${MAX_CERTIFICATES} certificates`);
+  }
+  const leaf = certificates.find(({ isCa }) => !isCa);
+  if (leaf !== undefined) {
+    throw new ClientError('malformed', `the certificate of "${leaf.subject}" is not one of an authority`);
+  }
+  const isRoot = (one: Certificate) =>
+    isSelfIssued(one) || !certificates.some(({ subjectDer }) => equal(subjectDer, one.issuerDer));
+  const ders = (list: readonly Certificate[]) => list.map(({ der }) => der);
+  return [
+    { roots: ders(certificates.filter(isRoot)), intermediates: ders(certificates.filter((one) => !isRoot(one))) },
+  ];
+}

@@ -1,0 +1,81 @@
+/**
+ * Whether a certificate is one that an authority issued, or merely says so. A log does not check chains, so anybody can log a
+ * certificate of their own making with any name and issuer in it.
+ *
+ * The chain must hold at the beginning of the certificate's own validity, which is when the authority issued it: the time of
+ * an entry is not known here, and certificates for signing live for minutes.
+ */
+import type { Primitives } from '../../crypto.ts';
+import { ClientError } from '../../errors.ts';
+import { nodePrimitives } from '../../node-primitives.ts';
+import { type Certificate, parseCertificate } from '../../x509/certificate.ts';
+import { verifyChain } from '../../x509/chain.ts';
+import { type Period, timeText, within } from '../../x509/time.ts';
+
+/** One that issues certificates: plain, as it goes to the worker threads. */
+export interface IssuingAuthority {
+  /** DER; 1 to 64 of each. */
+  readonly roots: readonly Uint8Array[];
+  readonly intermediates: readonly Uint8Array[];
+  /** When what it issued counts, in milliseconds since 1970; always where it is absent. */
+  readonly validFor?: Period;
+}
+
+interface Parsed {
+  readonly roots: readonly Certificate[];
+  readonly intermediates: readonly Certificate[];
+  readonly validFor: Period | undefined;
+}
+
+export class Trust {
+  readonly #authorities: readonly Parsed[];
+  readonly #primitives: Primitives;
+  /** The engine asks, and then whoever reports what it found. */
+  readonly #asked = new WeakMap<Uint8Array, { readonly why: string | undefined }>();
+
+  /** @throws ClientError `malformed`: a certificate does not parse */
+  constructor(authorities: readonly IssuingAuthority[], primitives: Primitives = nodePrimitives()) {
+    const parsed = (list: readonly Uint8Array[]) => list.map((der) => parseCertificate(new Uint8Array(der)));
+    this.#authorities = authorities.map(({ roots, intermediates, validFor }) => ({
+      roots: parsed(roots),
+      intermediates: parsed(intermediates),
+      validFor,
+    }));
+    this.#primitives = primitives;
+  }
+
+  /** Why none of the authorities issued the certificate `der`; undefined where one did. */
+  doubt(der: Uint8Array): string | undefined {
+    const before = this.#asked.get(der);
+    if (before !== undefined) return before.why;
+    const why = this.#doubt(der);
+    this.#asked.set(der, { why });
+    return why;
+  }
+
+  #doubt(der: Uint8Array): string | undefined {
+    try {
+      const leaf = parseCertificate(der);
+      const current = this.#authorities.filter(
+        ({ validFor }) => validFor === undefined || within(validFor, leaf.notBefore),
+      );
+      let reason = `no authority that is trusted issued certificates at ${timeText(leaf.notBefore)}`;
+      for (const authority of current) {
+        try {
+          verifyChain(leaf, authority, leaf.notBefore, this.#primitives);
+          return undefined;
+        } catch (error) {
+          reason = reasonOf(error);
+        }
+      }
+      return reason;
+    } catch (error) {
+      return reasonOf(error);
+    }
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof ClientError) return error.message;
+  throw error;
+}
