@@ -10,8 +10,6 @@ import { ClientError } from './errors.ts';
 import { type Der, parseDer, TAG } from './x509/der.ts';
 import { expectTag, fieldsOf, wholeBits } from './x509/fields.ts';
 
-export { noblePrimitives } from './noble-primitives.ts';
-
 export type HashName = 'sha256' | 'sha384' | 'sha512';
 
 export const HASH_SIZE = { sha256: 32, sha384: 48, sha512: 64 } as const;

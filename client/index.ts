@@ -8,9 +8,12 @@
  * `RuntimeError`; what is no signed note, policy or proof at all is a `MerkleError`. `stele/verify` is the part that runs
  * in a browser, too.
  */
+
+import { type IdentityRule, matchIdentity } from './identity.ts';
+import * as keys from './key.ts';
 import { nodePrimitives } from './node-primitives.ts';
-import { type TlogProofRequest, type VerifiedProof, verifyTlogProof as verifyProof } from './tlog-proof.ts';
-import { type BundleRequest, type Outcome, verifyBundle as verify } from './verify.ts';
+import * as proofs from './tlog-proof.ts';
+import { type BundleRequest, type Outcome, type TrustedRoot, verifyBundle as verify } from './verify.ts';
 
 export { MerkleError, type MerkleErrorCode } from '../merkle/errors.ts';
 export { formatVerifierKey, type VerifierKey } from '../merkle/note.ts';
@@ -27,12 +30,12 @@ export type {
   Corruption,
   CorruptionCode,
 } from './audit/types.ts';
-export { type KeyInfo, noblePrimitives, type Primitives, parseSpki } from './crypto.ts';
+export { type KeyInfo, type Primitives, parseSpki } from './crypto.ts';
 export type { Signed } from './entry.ts';
 export { CLIENT_ERRORS, ClientError, type ClientErrorCode } from './errors.ts';
 export type { HttpOptions, LogInfo } from './http.ts';
 export { type Identity, type IdentityRule, matchIdentity, type TextRule } from './identity.ts';
-export { type PublicKey, parsePublicKey, parsePublicKeyPem } from './key.ts';
+export type { PublicKey } from './key.ts';
 export {
   type CallOptions,
   LogClient,
@@ -45,6 +48,7 @@ export type { LogEntry, TlogEntry } from './log-entry.ts';
 export type { LoggedLeaf, LogTrust } from './logged.ts';
 export type { ManyRequest, ManyResult, ManyTrust } from './many/types.ts';
 export { type ManyOptions, verifyMany } from './many/verify-many.ts';
+export { noblePrimitives } from './noble-primitives.ts';
 export { nodePrimitives } from './node-primitives.ts';
 export { type FlushOptions, type FlushReport, type FlushResult, flushQueue } from './queue/flush.ts';
 export { type NewItem, newItem, type QueueItem } from './queue/item.ts';
@@ -76,7 +80,7 @@ export {
   type Verifier,
 } from './submit.ts';
 export { openSource, type SourceOptions, type TileSource } from './tiles/source.ts';
-export { entryDigest, type ProofSigner, type TlogProofRequest, type VerifiedProof } from './tlog-proof.ts';
+export { entryDigest, type VerifiedProof } from './tlog-proof.ts';
 export {
   type ArtifactDigests,
   type Bundle,
@@ -113,6 +117,22 @@ export function verifyBundle(request: BundleRequest, primitives = nodePrimitives
   return verify(request, primitives);
 }
 
+/** Who must have signed: a key (SubjectPublicKeyInfo, DER), or whom a certificate names. */
+export type ProofSigner =
+  | { readonly key: Uint8Array }
+  | {
+      /** A rule must not be changed once it was used. */
+      readonly identity: IdentityRule;
+      /** Its certificate authorities, and the keys of its certificate-transparency logs. */
+      readonly trustedRoot: TrustedRoot;
+    };
+
+type OfLeaf = Extract<proofs.TlogProofRequest, { readonly leafHash: Uint8Array }>;
+type OfFile = Extract<proofs.TlogProofRequest, { readonly signer: proofs.ProofSigner }>;
+
+/** A proof, the policy that says which logs and witnesses are trusted, and either a leaf hash or the file and its signer. */
+export type TlogProofRequest = OfLeaf | (Omit<OfFile, 'signer'> & { readonly signer: ProofSigner });
+
 /**
  * Verifies a c2sp.org/tlog-proof, offline: that a log of the policy holds the entry, or any leaf, and that the entry is the
  * named signer's over the file.
@@ -121,6 +141,31 @@ export function verifyBundle(request: BundleRequest, primitives = nodePrimitives
  * @throws ClientError `malformed`, `unsupported`, `digest-mismatch`, `bad-signature`, `bad-certificate`, `bad-sct`,
  * `identity`, `bad-proof`, `bad-checkpoint`, `policy`, `quorum`, `usage`
  */
-export function verifyTlogProof(request: TlogProofRequest, primitives = nodePrimitives()): VerifiedProof {
-  return verifyProof(request, primitives);
+export function verifyTlogProof(request: TlogProofRequest, primitives = nodePrimitives()): proofs.VerifiedProof {
+  if ('leafHash' in request || 'key' in request.signer) {
+    return proofs.verifyTlogProof(request as proofs.TlogProofRequest, primitives);
+  }
+  const { identity: rule, trustedRoot } = request.signer;
+  const signer: proofs.ProofSigner = { identity: (found) => matchIdentity(rule, found), trustedRoot };
+  return proofs.verifyTlogProof({ ...request, signer }, primitives);
+}
+
+/**
+ * A signer's public key: SubjectPublicKeyInfo, DER.
+ *
+ * @param primitives what checks its signatures; Node's OpenSSL where left out
+ * @throws ClientError `key`
+ */
+export function parsePublicKey(spki: Uint8Array, primitives = nodePrimitives()): keys.PublicKey {
+  return keys.parsePublicKey(spki, primitives);
+}
+
+/**
+ * A signer's public key: exactly one PEM block `PUBLIC KEY`; text around it is refused.
+ *
+ * @param primitives what checks its signatures; Node's OpenSSL where left out
+ * @throws ClientError `key`
+ */
+export function parsePublicKeyPem(pem: string, primitives = nodePrimitives()): keys.PublicKey {
+  return keys.parsePublicKeyPem(pem, primitives);
 }

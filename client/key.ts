@@ -10,10 +10,10 @@
  *
  * A key is taken only in the one DER form that encoders write (crypto.ts), so that its bytes are the ones that were logged.
  */
-import { p256, p384, p521 } from '@noble/curves/nist.js';
 import { decodeBase64, encodeBase64 } from '../merkle/bytes.ts';
+import { isOnCurve, type NistCurve } from '../merkle/curve.ts';
 import { sha256 } from '../merkle/rfc6962.ts';
-import { type HashName, type KeyInfo, noblePrimitives, type Primitives, parseSpki } from './crypto.ts';
+import { type HashName, type KeyInfo, type Primitives, parseSpki, pointOf } from './crypto.ts';
 import { ClientError } from './errors.ts';
 
 export type DigestAlgorithm = 'SHA2_256' | 'SHA2_384' | 'SHA2_512';
@@ -25,14 +25,17 @@ export const HASH_NAME: Readonly<Record<DigestAlgorithm, HashName>> = {
   SHA2_512: 'sha512',
 };
 
-/** A signer's public key. */
-export interface PublicKey {
-  /** For people: `ECDSA P-256`. */
-  readonly name: string;
+export interface KeyAlgorithm {
   /** Value of `keyDetails` in the entry (dev.sigstore.common.v1.PublicKeyDetails). */
   readonly details: string;
-  /** The digest of the file that this key signs. */
+  /** The digest of the file that such a key signs. */
   readonly digest: DigestAlgorithm;
+}
+
+/** A signer's public key. */
+export interface PublicKey extends KeyAlgorithm {
+  /** For people: `ECDSA P-256`. */
+  readonly name: string;
   /** Length of that digest in bytes. */
   readonly digestSize: number;
   /** SubjectPublicKeyInfo, DER. */
@@ -42,22 +45,22 @@ export interface PublicKey {
   verify(digest: Uint8Array, signature: Uint8Array): boolean;
 }
 
-const CURVES: Readonly<Partial<Record<KeyInfo['kind'], typeof p256>>> = {
-  'ecdsa-p256': p256,
-  'ecdsa-p384': p384,
-  'ecdsa-p521': p521,
+const CURVES: Readonly<Partial<Record<KeyInfo['kind'], NistCurve>>> = {
+  'ecdsa-p256': 'P-256',
+  'ecdsa-p384': 'P-384',
+  'ecdsa-p521': 'P-521',
 };
 const RSA_BITS: readonly number[] = [2048, 3072, 4096];
 
 /**
- * @param primitives what checks the signatures; in JavaScript where left out
+ * @param primitives what checks the signatures
  * @throws ClientError `key`
  */
-export function parsePublicKey(spki: Uint8Array, primitives: Primitives = noblePrimitives): PublicKey {
+export function parsePublicKey(spki: Uint8Array, primitives: Primitives): PublicKey {
   const own = Uint8Array.from(spki); // a Buffer's slice would share the caller's memory
   const info = parseSpki(own);
   checkPoint(info);
-  const { details, digest } = algorithmOf(info);
+  const { details, digest } = keyAlgorithm(info);
   const digestSize = DIGEST_SIZE[digest];
   const verify = (hash: Uint8Array, signature: Uint8Array): boolean => {
     if (hash.length !== digestSize) return false;
@@ -71,16 +74,15 @@ export function parsePublicKey(spki: Uint8Array, primitives: Primitives = nobleP
 }
 
 /** A verification would find it out as well, but not say whether the key or the signature is at fault. */
-function checkPoint({ kind, spki }: KeyInfo): void {
-  const curve = CURVES[kind];
-  if (curve === undefined) return;
-  const { publicKeyUncompressed: size } = curve.lengths;
-  if (!curve.utils.isValidPublicKey(spki.slice(-size!), false)) {
+function checkPoint(key: KeyInfo): void {
+  const curve = CURVES[key.kind];
+  if (curve !== undefined && !isOnCurve(curve, pointOf(key))) {
     throw new ClientError('key', 'the public key is not a point on its curve');
   }
 }
 
-function algorithmOf(info: KeyInfo): { readonly details: string; readonly digest: DigestAlgorithm } {
+/** What `hashedrekord` calls a key, and what such a key signs. @throws ClientError `key`: RSA of a size that no log takes */
+export function keyAlgorithm(info: KeyInfo): KeyAlgorithm {
   switch (info.kind) {
     case 'ecdsa-p256':
       return { details: 'PKIX_ECDSA_P256_SHA_256', digest: 'SHA2_256' };
@@ -101,7 +103,7 @@ function algorithmOf(info: KeyInfo): { readonly details: string; readonly digest
 }
 
 /** Exactly one block of this label; text around it is refused. */
-export function parsePublicKeyPem(pem: string, primitives?: Primitives): PublicKey {
+export function parsePublicKeyPem(pem: string, primitives: Primitives): PublicKey {
   const match = /^\s*-----BEGIN PUBLIC KEY-----\r?\n([A-Za-z0-9+/=\r\n]{1,2000})-----END PUBLIC KEY-----\s*$/.exec(pem);
   if (match === null) {
     throw new ClientError(

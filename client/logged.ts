@@ -5,11 +5,11 @@
 import { encodeBase64, equal } from '../merkle/bytes.ts';
 import { type Checkpoint, parseCheckpoint } from '../merkle/checkpoint.ts';
 import { MerkleError } from '../merkle/errors.ts';
-import { noteVerifier, openNote, type VerifierKey } from '../merkle/note.ts';
+import { logId, noteVerifier, openNote, type VerifierKey } from '../merkle/note.ts';
 import type { Policy } from '../merkle/policy.ts';
 import { verifyInclusion } from '../merkle/proof.ts';
 import { leafHash } from '../merkle/rfc6962.ts';
-import { noblePrimitives, type Primitives } from './crypto.ts';
+import type { Primitives } from './crypto.ts';
 import { canonicalEntry, type Signed } from './entry.ts';
 import { ClientError } from './errors.ts';
 import type { LogEntry } from './log-entry.ts';
@@ -49,7 +49,7 @@ export interface LeafProof {
 /**
  * @throws ClientError `policy` where no log of the policy signed, `bad-checkpoint`, `quorum`, `bad-proof`
  */
-export function verifyLeaf(proof: LeafProof, trust: LogTrust, primitives: Primitives = noblePrimitives): LoggedLeaf {
+export function verifyLeaf(proof: LeafProof, trust: LogTrust, primitives: Primitives): LoggedLeaf {
   // One of the two is there: the type says so, but the compiler does not see it.
   const logKey = trust.logKey ?? logKeyOf(trust.policy!, proof.checkpoint);
   const { checkpoint, unverified } = openCheckpoint(proof.checkpoint, logKey, primitives);
@@ -84,9 +84,9 @@ export function verifyLeaf(proof: LeafProof, trust: LogTrust, primitives: Primit
  * Checks a log's reply as a verifier would: that the entry is exactly what was signed, and is in the tree that the log
  * signed. The signature itself must have been verified before.
  *
- * @throws ClientError `entry-mismatch` and the codes of `verifyLeaf`
+ * @throws ClientError `entry-mismatch`, `bad-promise` and the codes of `verifyLeaf`
  */
-export function verifyReply(entry: LogEntry, signed: Signed, trust: LogTrust, primitives?: Primitives): LoggedLeaf {
+export function verifyReply(entry: LogEntry, signed: Signed, trust: LogTrust, primitives: Primitives): LoggedLeaf {
   const body = canonicalEntry(signed);
   if (entry.kind !== 'hashedrekord' || entry.version !== '0.0.2' || !equal(entry.body, body)) {
     throw new ClientError(
@@ -98,6 +98,16 @@ export function verifyReply(entry: LogEntry, signed: Signed, trust: LogTrust, pr
   const logged = verifyLeaf({ leafHash: leafHash(body), index, hashes, checkpoint }, trust, primitives);
   if (logged.treeSize !== entry.treeSize || !equal(logged.root, entry.root)) {
     throw new ClientError('bad-checkpoint', 'the checkpoint is about another tree than the proof says');
+  }
+  // Both go into the bundle, where a verifier refuses them.
+  if (!equal(entry.logId, logId(logged.logKey))) {
+    throw new ClientError(
+      'bad-checkpoint',
+      'the reply has the ID of another log than the one that signed the checkpoint',
+    );
+  }
+  if (entry.integratedTime !== 0) {
+    throw new ClientError('bad-promise', 'the reply names a time, and the log did not sign a promise of it');
   }
   return logged;
 }

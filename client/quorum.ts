@@ -52,7 +52,7 @@ export function logKeyOf(policy: Policy, note: string): VerifierKey {
  *
  * @throws ClientError `quorum` where they are not enough
  */
-export function verifyQuorum(policy: Policy, note: string, primitives?: CosignaturePrimitives): Cosigned[] {
+export function verifyQuorum(policy: Policy, note: string, primitives: CosignaturePrimitives): Cosigned[] {
   const { text, signatures } = parse(note);
   const cosigned = new Map<PolicyWitness, Cosigned>();
   for (const witness of policy.witnesses) {
@@ -90,7 +90,7 @@ function cosignedAt(
   key: VerifierKey,
   text: string,
   signatures: readonly NoteSignature[],
-  primitives: CosignaturePrimitives | undefined,
+  primitives: CosignaturePrimitives,
 ): number | undefined {
   // The earliest, whatever the order of the lines: more of them never make a later time.
   let earliest: number | undefined;

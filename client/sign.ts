@@ -10,8 +10,9 @@ import { fetchLogInfo, type HttpOptions, submitEntry } from './http.ts';
 import { keyHint } from './key.ts';
 import { type LogEntry, tlogEntry } from './log-entry.ts';
 import { type LoggedLeaf, type LogTrust, verifyReply } from './logged.ts';
+import { nodePrimitives } from './node-primitives.ts';
 import type { Signer } from './signers/signer.ts';
-import { parseLogKey } from './verify.ts';
+import { parseLogKey } from './verify/log-key.ts';
 
 /** What signs; a signer that is never closed here. */
 export type DigestSigner = Pick<Signer, 'publicKey' | 'certificate' | 'sign'>;
@@ -25,7 +26,7 @@ export interface Logged {
 }
 
 export interface LogOptions extends BulkOptions {
-  /** What checks signatures; in JavaScript where left out. */
+  /** What checks signatures; Node's OpenSSL where left out. */
   readonly primitives?: Primitives;
 }
 
@@ -115,7 +116,12 @@ function attempt(entry: LogEntry, signed: Signed, trust: LogTrust, options: LogO
   }
 }
 
-function checkedReply(entry: LogEntry, signed: Signed, trust: LogTrust, { primitives }: LogOptions): Logged {
+function checkedReply(
+  entry: LogEntry,
+  signed: Signed,
+  trust: LogTrust,
+  { primitives = nodePrimitives() }: LogOptions,
+): Logged {
   return {
     signed,
     entry,

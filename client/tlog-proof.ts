@@ -11,11 +11,11 @@ import { MerkleError } from '../merkle/errors.ts';
 import type { Policy } from '../merkle/policy.ts';
 import { leafHash as hashLeaf } from '../merkle/rfc6962.ts';
 import { MAX_TLOG_PROOF, parseTlogProof, type TlogProof } from '../merkle/tlog-proof.ts';
-import { type HashName, noblePrimitives, type Primitives } from './crypto.ts';
+import { type HashName, type Primitives, parseSpki } from './crypto.ts';
 import { type EntryParts, parseEntry } from './entry.ts';
 import { ClientError, printable } from './errors.ts';
-import { type IdentityRule, matchIdentity } from './identity.ts';
-import { HASH_NAME, keyHint, type PublicKey, parsePublicKey } from './key.ts';
+import type { IdentityTest } from './identity-rule.ts';
+import { HASH_NAME, type KeyAlgorithm, keyAlgorithm, keyHint, type PublicKey, parsePublicKey } from './key.ts';
 import { type LoggedLeaf, verifyLeaf } from './logged.ts';
 import { quorumTime } from './quorum.ts';
 import type { VerifiedTime } from './verify/outcome.ts';
@@ -55,7 +55,8 @@ export type TlogProofRequest = {
 export type ProofSigner =
   | { readonly key: Uint8Array }
   | {
-      readonly identity: IdentityRule;
+      /** Whether the certificate names the right one. */
+      readonly identity: IdentityTest;
       /** Its certificate authorities, and the keys of its certificate transparency logs. */
       readonly trustedRoot: TrustedRoot;
     };
@@ -78,7 +79,7 @@ export interface VerifiedProof extends LoggedLeaf {
 }
 
 /**
- * @param primitives what checks signatures and hashes; in JavaScript where left out
+ * @param primitives what checks signatures and hashes
  * @throws ClientError
  * - `malformed`: the proof or its extra data is not one; `unsupported`: its entry is of another kind
  * - `digest-mismatch`: the entry is about another file
@@ -87,7 +88,7 @@ export interface VerifiedProof extends LoggedLeaf {
  * - `policy`, `bad-checkpoint`, `quorum`, `bad-proof`: it is not in a log of the policy
  * - `usage`: the digest that the signer's key signs was not given, or the leaf hash has not 32 bytes
  */
-export function verifyTlogProof(request: TlogProofRequest, primitives: Primitives = noblePrimitives): VerifiedProof {
+export function verifyTlogProof(request: TlogProofRequest, primitives: Primitives): VerifiedProof {
   const proof = read(request.proof);
   if ('leafHash' in request) {
     if (request.leafHash.length !== 32) {
@@ -128,8 +129,8 @@ export function verifyTlogProof(request: TlogProofRequest, primitives: Primitive
  * @throws ClientError `malformed`, `unsupported`, `key`
  */
 export function entryDigest(proof: Uint8Array): HashName {
-  const { publicKey } = signerOf(entryOf(read(proof)), noblePrimitives);
-  return HASH_NAME[publicKey.digest];
+  const entry = entryOf(read(proof));
+  return HASH_NAME[checkedAlgorithm(entry, spkiOf(entry)).digest];
 }
 
 function read(file: Uint8Array): TlogProof {
@@ -152,15 +153,15 @@ function entryOf({ extra }: TlogProof): EntryParts {
 }
 
 /** Before its signature is looked at: whose it is matters more to a reader than that it does not verify. */
-function checkKey({ verifier }: EntryParts, signer: ProofSigner): void {
+function checkKey(entry: EntryParts, signer: ProofSigner): void {
   if (!('key' in signer)) {
-    if ('certificate' in verifier) return;
+    if ('certificate' in entry.verifier) return;
     throw new ClientError(
       'identity',
       'the proof is of a signature with a bare key, not with a certificate that names an identity: give the key, if you know whose it is',
     );
   }
-  const spki = 'publicKey' in verifier ? verifier.publicKey : parseCertificate(verifier.certificate).spki;
+  const spki = spkiOf(entry);
   if (equal(spki, signer.key)) return;
   throw new ClientError(
     'bad-signature',
@@ -169,19 +170,30 @@ function checkKey({ verifier }: EntryParts, signer: ProofSigner): void {
 }
 
 function signerOf(
-  { verifier, keyDetails, digestAlgorithm }: EntryParts,
+  entry: EntryParts,
   primitives: Primitives,
 ): { publicKey: PublicKey; certificate: Certificate | undefined } {
+  const { verifier } = entry;
   const certificate = 'certificate' in verifier ? parseCertificate(verifier.certificate) : undefined;
-  const publicKey = parsePublicKey(certificate?.spki ?? (verifier as { publicKey: Uint8Array }).publicKey, primitives);
+  const publicKey = parsePublicKey(certificate?.spki ?? spkiOf(entry), primitives);
+  checkedAlgorithm(entry, publicKey.spki);
+  return { publicKey, certificate };
+}
+
+function spkiOf({ verifier }: EntryParts): Uint8Array {
+  return 'publicKey' in verifier ? verifier.publicKey : parseCertificate(verifier.certificate).spki;
+}
+
+function checkedAlgorithm({ keyDetails, digestAlgorithm }: EntryParts, spki: Uint8Array): KeyAlgorithm {
+  const own = keyAlgorithm(parseSpki(spki));
   // A log may take other labels for an RSA key; what we sign carries the key's own.
-  if (keyDetails !== publicKey.details || digestAlgorithm !== publicKey.digest) {
+  if (keyDetails !== own.details || digestAlgorithm !== own.digest) {
     throw new ClientError(
       'malformed',
-      `the entry calls its key ${printable(keyDetails)} over ${printable(digestAlgorithm)}, but it is ${publicKey.details}`,
+      `the entry calls its key ${printable(keyDetails)} over ${printable(digestAlgorithm)}, but it is ${own.details}`,
     );
   }
-  return { publicKey, certificate };
+  return own;
 }
 
 function checkDigest(entry: EntryParts, { digest, name }: PublicKey, digests: ArtifactDigests): void {
@@ -202,11 +214,11 @@ function checkDigest(entry: EntryParts, { digest, name }: PublicKey, digests: Ar
 function checkIdentity(
   certificate: Certificate,
   time: VerifiedTime,
-  { identity: rule, trustedRoot }: Extract<ProofSigner, { readonly identity: IdentityRule }>,
+  { identity: matches, trustedRoot }: Extract<ProofSigner, { readonly identity: IdentityTest }>,
   primitives: Primitives,
 ): Identity {
   const { identity } = checkCertificate(certificate, [], [time], trustedRoot, primitives);
-  if (matchIdentity(rule, identity)) return identity;
+  if (matches(identity)) return identity;
   const names = identity.names.map(({ value }) => printable(value)).join(', ');
   throw new ClientError(
     'identity',

@@ -6,11 +6,12 @@
 import { equal } from '../merkle/bytes.ts';
 import type { VerifierKey } from '../merkle/note.ts';
 import { leafHash } from '../merkle/rfc6962.ts';
-import { noblePrimitives, type Primitives } from './crypto.ts';
+import type { Primitives } from './crypto.ts';
 import { canonicalEntry, type Signed } from './entry.ts';
 import { ClientError } from './errors.ts';
 import { type IdentityRule, matchIdentity } from './identity.ts';
 import { type LogEntry, tlogEntry } from './log-entry.ts';
+import { noblePrimitives } from './noble-primitives.ts';
 import { type VerifyRequest, verify } from './verify/core.ts';
 import { userLogKey } from './verify/log-key.ts';
 import { NO_ISSUER, type Outcome } from './verify/outcome.ts';

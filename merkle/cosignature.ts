@@ -22,14 +22,13 @@
  *
  *   — witness.example.com/w1 jWbPPwAAAABkGFDLEZMHwSRaJNiIDoe9DYn/zXcrtPHeolMI5OWXEhZCB9dlrDJsX3b2oyin1nPZqhf5nNo0xUe+mbIUBkBIfZ+qnA==
  */
-import { ml_dsa44 } from '@noble/post-quantum/ml-dsa.js';
 import { checkedSize, concat, decodeUtf8, encodeUtf8 } from './bytes.ts';
 import { parseCheckpoint } from './checkpoint.ts';
 import { MerkleError } from './errors.ts';
 import type { NoteSignature } from './note.ts';
 import { checkHash } from './rfc6962.ts';
 import { isValidSubtree } from './subtree.ts';
-import { KEY_TYPE, type NoteVerifier, noblePrimitives, noteVerifier, type VerifierKey } from './verifier-key.ts';
+import { KEY_TYPE, type NoteVerifier, noteVerifier, type VerifierKey } from './verifier-key.ts';
 
 /** What checks signatures of every key type. Must not throw, whatever the signature is. */
 export interface CosignaturePrimitives {
@@ -40,18 +39,6 @@ export interface CosignaturePrimitives {
   /** FIPS 204 ML-DSA-44 with an empty context: 1312-byte key, 2420-byte signature. */
   mldsa44(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
 }
-
-/** In JavaScript, for everywhere. Measured: ML-DSA-44 verifies in 2 ms. */
-export const nobleCosignaturePrimitives: CosignaturePrimitives = {
-  ...noblePrimitives,
-  mldsa44(publicKey, message, signature) {
-    try {
-      return ml_dsa44.verify(signature, message, publicKey);
-    } catch {
-      return false;
-    }
-  },
-};
 
 /** The two parts of a cosignature. */
 export interface Cosignature {
@@ -151,7 +138,7 @@ export function verifyCosignature(
   key: VerifierKey,
   text: string,
   signature: Uint8Array,
-  primitives: CosignaturePrimitives = nobleCosignaturePrimitives,
+  primitives: CosignaturePrimitives,
 ): { readonly timestamp: number } {
   const cosignature = parseCosignature(key, signature);
   const { timestamp } = cosignature;
@@ -175,7 +162,7 @@ export function verifySubtreeCosignature(
   key: VerifierKey,
   subtree: Omit<CosignedSubtree, 'cosigner' | 'timestamp'>,
   signature: Uint8Array,
-  primitives: CosignaturePrimitives = nobleCosignaturePrimitives,
+  primitives: CosignaturePrimitives,
 ): { readonly timestamp: number } {
   if (key.type !== KEY_TYPE.mldsa44) throw wrongType(key);
   const { timestamp, signature: raw } = parseCosignature(key, signature);
@@ -219,10 +206,7 @@ export async function cosignSubtree(
  * A verifier of checkpoints for a key of any type, to be given to `openNote`: `noteVerifier` for the types 0x01 and 0x02,
  * cosignatures for 0x04 and 0x06.
  */
-export function checkpointVerifier(
-  key: VerifierKey,
-  primitives: CosignaturePrimitives = nobleCosignaturePrimitives,
-): NoteVerifier {
+export function checkpointVerifier(key: VerifierKey, primitives: CosignaturePrimitives): NoteVerifier {
   if (key.type === KEY_TYPE.ed25519 || key.type === KEY_TYPE.ecdsa) return noteVerifier(key, primitives);
   const verify = (message: Uint8Array, signature: Uint8Array): boolean => {
     try {

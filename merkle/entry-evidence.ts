@@ -13,7 +13,7 @@
  */
 import { checkedSize, decodeBase64, decodeUtf8, encodeBase64, encodeUtf8, equal } from './bytes.ts';
 import { parseCheckpoint } from './checkpoint.ts';
-import { type CosignaturePrimitives, checkpointVerifier, nobleCosignaturePrimitives } from './cosignature.ts';
+import { type CosignaturePrimitives, checkpointVerifier } from './cosignature.ts';
 import { MerkleError } from './errors.ts';
 import { formatVerifierKey, openNote, parseVerifierKey, type VerifierKey } from './note.ts';
 import { MAX_PROOF, verifyInclusion } from './proof.ts';
@@ -55,7 +55,7 @@ export const ENTRY_EVIDENCE_START = `{"format":"${FORMAT}"`;
  */
 export function verifyEntryEvidence(
   { keys, checkpoint, index, leafHash, hashes, served }: EntryEvidence,
-  primitives: CosignaturePrimitives = nobleCosignaturePrimitives,
+  primitives: CosignaturePrimitives,
   hash: Sha256 = sha256,
 ): EntryFinding {
   const { text } = openNote(

@@ -19,7 +19,7 @@
  */
 import { decodeBase64, decodeUtf8, encodeBase64, encodeUtf8, equal } from './bytes.ts';
 import { type Checkpoint, isFrozen, parseCheckpoint } from './checkpoint.ts';
-import { type CosignaturePrimitives, checkpointVerifier, nobleCosignaturePrimitives } from './cosignature.ts';
+import { type CosignaturePrimitives, checkpointVerifier } from './cosignature.ts';
 import { MerkleError } from './errors.ts';
 import { formatVerifierKey, openNote, parseVerifierKey, type VerifierKey } from './note.ts';
 import { consistencyRoots, MAX_PROOF, verifyConsistency } from './proof.ts';
@@ -56,7 +56,7 @@ const MAX_KEYS = 16;
  */
 export function verifyEvidence(
   evidence: Evidence,
-  primitives: CosignaturePrimitives = nobleCosignaturePrimitives,
+  primitives: CosignaturePrimitives,
   hash: Sha256 = sha256,
 ): EvidenceFinding {
   const { keys, proof } = evidence;

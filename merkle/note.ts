@@ -27,7 +27,6 @@ export {
   logId,
   makeVerifierKey,
   type NoteVerifier,
-  noblePrimitives,
   noteVerifier,
   parseVerifierKey,
   type VerifierKey,

@@ -12,9 +12,8 @@
  *
  * Worked example (from golang.org/x/mod/sumdb/note): PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW
  */
-import { ed25519 } from '@noble/curves/ed25519.js';
-import { p256 } from '@noble/curves/nist.js';
 import { concat, decodeBase64, decodeHex, encodeBase64, encodeHex, encodeUtf8, equal } from './bytes.ts';
+import { isOnCurve } from './curve.ts';
 import { MerkleError } from './errors.ts';
 import { sha256 } from './rfc6962.ts';
 
@@ -61,26 +60,6 @@ export interface VerifyPrimitives {
 /** SubjectPublicKeyInfo of an uncompressed P-256 point, up to the point's 64 bytes (RFC 5480 section 2). */
 const P256_SPKI = decodeHex('3059301306072a8648ce3d020106082a8648ce3d03010703420004');
 const P256_SPKI_SIZE = P256_SPKI.length + 64;
-
-/** In JavaScript, for everywhere; on Node the runtime has faster ones. */
-export const noblePrimitives: VerifyPrimitives = {
-  ed25519(publicKey, message, signature) {
-    try {
-      // zip215 would also take encodings that RFC 8032 refuses, and so disagree with OpenSSL and Go.
-      return ed25519.verify(signature, message, publicKey, { zip215: false });
-    } catch {
-      return false;
-    }
-  },
-  ecdsaP256(spkiDer, message, signature) {
-    try {
-      const point = spkiDer.subarray(P256_SPKI.length - 1);
-      return p256.verify(signature, message, point, { format: 'der', lowS: false, prehash: true });
-    } catch {
-      return false;
-    }
-  },
-};
 
 /**
  * The key of a vkey text, with its key ID checked.
@@ -130,9 +109,10 @@ export function logId(key: VerifierKey): Uint8Array {
 /**
  * A verifier for a key of type 0x01 or 0x02.
  *
+ * @param primitives the platform's: noble.ts anywhere, runtime/verify.ts on Node
  * @throws MerkleError `bad-verifier-key` for a cosignature key, whose signatures are not over the text alone.
  */
-export function noteVerifier(key: VerifierKey, primitives: VerifyPrimitives = noblePrimitives): NoteVerifier {
+export function noteVerifier(key: VerifierKey, primitives: VerifyPrimitives): NoteVerifier {
   const { name, keyId, type } = key;
   if (type === KEY_TYPE.ed25519) {
     return { name, keyId, verify: (message, signature) => primitives.ed25519(key.key, message, signature) };
@@ -182,10 +162,8 @@ function checkP256(spkiDer: Uint8Array): void {
   if (spkiDer.length !== P256_SPKI_SIZE || !equal(spkiDer.subarray(0, P256_SPKI.length), P256_SPKI)) {
     throw badKey('an ECDSA key must be the SPKI DER of an uncompressed P-256 point');
   }
-  try {
-    p256.Point.fromBytes(spkiDer.subarray(P256_SPKI.length - 1)).assertValidity();
-  } catch (cause) {
-    throw badKey('the point of its ECDSA key is not on P-256', cause);
+  if (!isOnCurve('P-256', spkiDer.subarray(P256_SPKI.length - 1))) {
+    throw badKey('the point of its ECDSA key is not on P-256');
   }
 }
 

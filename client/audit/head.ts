@@ -50,7 +50,7 @@ export function readHead(bytes: Uint8Array, key: VerifierKey | undefined, policy
     const note = decodeUtf8(bytes);
     const { checkpoint, signedBy } = open(note, key === undefined ? policy?.logs.map((log) => log.key) : [key]);
     const { origin, size, root } = checkpoint;
-    const cosigned = policy === undefined ? [] : verifyQuorum(policy, note);
+    const cosigned = policy === undefined ? [] : verifyQuorum(policy, note, nodePrimitives);
     return { note, origin, size, root, signedBy: signedBy.map(formatVerifierKey), cosigned };
   } catch (cause) {
     if (cause instanceof MerkleError) throw bad(explain(cause, bytes), cause);

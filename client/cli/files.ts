@@ -5,9 +5,9 @@ import { basename } from 'node:path';
 import { readBounded } from '../../merkle/runtime/bounded.ts';
 import { RuntimeError } from '../../merkle/runtime/errors.ts';
 import { writeFileDurable } from '../../merkle/runtime/files.ts';
-import type { Primitives } from '../crypto.ts';
 import { ClientError } from '../errors.ts';
 import { type DigestAlgorithm, type PublicKey, parsePublicKey, parsePublicKeyPem } from '../key.ts';
+import { nodePrimitives } from '../node-primitives.ts';
 import type { SoftwareSigner } from '../signers/software.ts';
 import { startProgress } from './progress.ts';
 
@@ -57,7 +57,7 @@ export async function readWhole(path: string, limit: number): Promise<Uint8Array
 export async function readPublicKey(path: string): Promise<PublicKey> {
   const pem = Buffer.from(await readWhole(path, MAX_KEY_FILE)).toString('latin1');
   try {
-    return parsePublicKeyPem(pem);
+    return parsePublicKeyPem(pem, nodePrimitives());
   } catch (cause) {
     throw new ClientError('key', `${path}: ${(cause as Error).message}`, { cause });
   }
@@ -66,14 +66,9 @@ export async function readPublicKey(path: string): Promise<PublicKey> {
 /**
  * A private key in PEM (PKCS#8, or SEC 1 or PKCS#1 as OpenSSL writes them): ECDSA, Ed25519 or RSA.
  *
- * @param primitives what checks its signatures; in JavaScript where left out
  * @throws ClientError `file`, `key`; RuntimeError `passphrase`
  */
-export async function readPrivateKey(
-  path: string,
-  passphrase: string | undefined,
-  primitives?: Primitives,
-): Promise<SoftwareSigner> {
+export async function readPrivateKey(path: string, passphrase: string | undefined): Promise<SoftwareSigner> {
   const pem = await reading(path, () =>
     readBounded(path, MAX_KEY_FILE, ({ mode }) => {
       if (process.platform === 'win32' || (mode & 0o077) === 0) return;
@@ -85,13 +80,13 @@ export async function readPrivateKey(
   );
   const key = openPem(Buffer.from(pem), path, passphrase);
   try {
-    return await signerOf(key, primitives);
+    return await signerOf(key);
   } catch (cause) {
     throw new ClientError('key', `${path}: ${(cause as Error).message}`, { cause });
   }
 }
 
-async function signerOf(key: KeyObject, primitives: Primitives | undefined): Promise<SoftwareSigner> {
+async function signerOf(key: KeyObject): Promise<SoftwareSigner> {
   const kind = key.asymmetricKeyType;
   if (kind !== 'ec' && kind !== 'ed25519' && kind !== 'rsa') {
     throw new ClientError(
@@ -99,7 +94,7 @@ async function signerOf(key: KeyObject, primitives: Primitives | undefined): Pro
       `it is a key of the kind ${kind}; taken are ECDSA (P-256, P-384, P-521), Ed25519 and RSA (2048, 3072, 4096)`,
     );
   }
-  const publicKey = parsePublicKey(createPublicKey(key).export({ format: 'der', type: 'spki' }), primitives);
+  const publicKey = parsePublicKey(createPublicKey(key).export({ format: 'der', type: 'spki' }), nodePrimitives());
   if (kind === 'rsa') return (await import('../signers/rsa.ts')).rsaSigner(key, publicKey);
   const { softwareSigner } = await import('../signers/software.ts');
   return softwareSigner(publicKey, Buffer.from(key.export({ format: 'jwk' }).d!, 'base64url'));

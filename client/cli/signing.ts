@@ -124,8 +124,7 @@ async function softwareKey(options: SigningOptions, beside: string | undefined):
   const source = secretOf(options.passphraseFile, options.passphraseEnv);
   const passphrase =
     source === undefined ? undefined : await (await import('../../merkle/runtime/secret.ts')).readSecret(source);
-  const { nodePrimitives } = await import('../node-primitives.ts');
-  return await readPrivateKey(path, passphrase, nodePrimitives());
+  return await readPrivateKey(path, passphrase);
 }
 
 async function makeKey(path: string): Promise<void> {

@@ -54,7 +54,7 @@ export function openHead(log: Pick<FollowedLog, 'origin' | 'keys'>, bytes: Uint8
 export function quorumMissing(log: FollowedLog, head: Head): string | undefined {
   if (log.policy === undefined) return undefined;
   try {
-    verifyQuorum(log.policy, head.note);
+    verifyQuorum(log.policy, head.note, nodePrimitives);
     return undefined;
   } catch (error) {
     if (error instanceof ClientError && error.code === 'quorum') return error.message;

@@ -2,6 +2,7 @@
 import { openTokenDigestSigner, type TokenKeySpec } from '../../merkle/runtime/pkcs11.ts';
 import { ClientError } from '../errors.ts';
 import { parsePublicKey } from '../key.ts';
+import { nodePrimitives } from '../node-primitives.ts';
 import type { Signer } from './signer.ts';
 
 /**
@@ -14,7 +15,7 @@ import type { Signer } from './signer.ts';
 export async function tokenSigner(spec: TokenKeySpec): Promise<Signer> {
   const token = await openTokenDigestSigner(spec);
   try {
-    const publicKey = parsePublicKey(token.publicKey);
+    const publicKey = parsePublicKey(token.publicKey, nodePrimitives());
     return {
       publicKey,
       repeatable: false,

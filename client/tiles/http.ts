@@ -58,6 +58,32 @@ async function once(
   }
 }
 
+/**
+ * The files of a log by the URL at which it is written to: at that URL, as c2sp.org/tlog-tiles has them, or below its
+ * `/api/v2`, where Rekor's API v2 has them. Where the checkpoint was found, there everything else is asked for.
+ */
+export function logFiles(base: string, options: HttpSourceOptions): Files {
+  const root = httpFiles(base, options);
+  if (base.endsWith(API)) return root;
+  const api = httpFiles(`${base}${API}`, options);
+  let found: Files | undefined;
+  return {
+    ...root,
+    async get(path, limit, signal) {
+      if (found !== undefined) return await found.get(path, limit, signal);
+      for (const files of [root, api]) {
+        const bytes = await files.get(path, limit, signal);
+        if (bytes === undefined) continue;
+        if (path === 'checkpoint') found = files;
+        return bytes;
+      }
+      return undefined;
+    },
+  };
+}
+
+const API = '/api/v2';
+
 function content(url: string, { status, bytes }: Fetched): Uint8Array | undefined {
   if (status === 200) return bytes;
   if (status === 404 || status === 410) return undefined;
@@ -67,12 +93,18 @@ function content(url: string, { status, bytes }: Fetched): Uint8Array | undefine
       `${url} answers with a redirect (status ${status}), which is not followed: give the address that it leads to, if you trust it`,
     );
   }
+  if (status === NOT_IMPLEMENTED) {
+    const what = 'this server does not serve the files of its log: give the URL or the directory where they are';
+    throw new ClientError('refused', `${url} answers with status ${status}: ${what}`);
+  }
   throw new ClientError('refused', `${url} answers with status ${status}`);
 }
 
 function retriable(status: number): boolean {
-  return status === 408 || status === 429 || status >= 500;
+  return status === 408 || status === 429 || (status >= 500 && status !== NOT_IMPLEMENTED);
 }
+
+const NOT_IMPLEMENTED = 501;
 
 /** Half of it at random, so that many requests that failed together do not come back together. */
 function backOff(attempt: number): number {

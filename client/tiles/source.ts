@@ -15,7 +15,7 @@ import { HASH_SIZE } from '../../merkle/rfc6962.ts';
 import { entryBundlePath, TILE_WIDTH, type Tile, tilePath } from '../../merkle/tile.ts';
 import { ClientError, printable } from '../errors.ts';
 import { parseLogUrl } from '../http.ts';
-import { type HttpSourceOptions, httpFiles } from './http.ts';
+import { type HttpSourceOptions, logFiles } from './http.ts';
 import { directoryFiles } from './store/dir.ts';
 
 /** Longest checkpoint that is taken, in bytes. */
@@ -63,7 +63,8 @@ export interface Files {
 export type SourceOptions = HttpSourceOptions;
 
 /**
- * The source at `location`: an http or https URL, a `file:` URL, or a directory. A directory is one with `checkpoint` and
+ * The source at `location`: an http or https URL, below which the files are or Rekor's `/api/v2`, a `file:` URL, or a
+ * directory. A directory is one with `checkpoint` and
  * `tile/` in it, or the data directory of a Stele log, whose public files are in `public/`.
  *
  * Its calls reject with ClientError:
@@ -76,7 +77,7 @@ export type SourceOptions = HttpSourceOptions;
  * @throws ClientError `usage`: neither a URL nor a directory
  */
 export function openSource(location: string, options: SourceOptions = {}): TileSource {
-  if (/^https?:/i.test(location)) return sourceOf(httpFiles(parseLogUrl(location), options));
+  if (/^https?:/i.test(location)) return sourceOf(logFiles(parseLogUrl(location), options));
   if (/^[a-z][a-z0-9+.-]+:\/\//i.test(location) && !/^file:/i.test(location)) {
     throw new ClientError('usage', `"${printable(location)}" is neither an http or https URL nor a directory`);
   }

@@ -11,10 +11,7 @@
  */
 import { constants, publicDecrypt } from 'node:crypto';
 import { createRequire } from 'node:module';
-import { eddsa } from '@noble/curves/abstract/edwards.js';
-import { ed25519 } from '@noble/curves/ed25519.js';
-import { p256, p384, p521 } from '@noble/curves/nist.js';
-import { sha512 } from '@noble/hashes/sha2.js';
+import { nobleCurves, nobleEd25519Digest } from './noble.ts';
 import type { EcCurve, ParsedKey } from './publickey.ts';
 
 export interface DigestVerifier {
@@ -75,9 +72,9 @@ function verifier(ecVerify: EcVerify, why?: string): DigestVerifier {
 
 /** `nid` as in OpenSSL's obj_mac.h. */
 const CURVES = {
-  'P-256': { nid: 415, digestSize: 32, noble: p256 },
-  'P-384': { nid: 715, digestSize: 48, noble: p384 },
-  'P-521': { nid: 716, digestSize: 64, noble: p521 },
+  'P-256': { nid: 415, digestSize: 32, noble: 'p256' },
+  'P-384': { nid: 715, digestSize: 48, noble: 'p384' },
+  'P-521': { nid: 716, digestSize: 64, noble: 'p521' },
 } as const;
 
 /** SEQUENCE of two INTEGERs of up to 66 bytes: 139 for P-521. */
@@ -126,7 +123,11 @@ function opensslVerify(): EcVerify {
 
 function nobleVerify(curve: EcCurve, point: Uint8Array, digest: Uint8Array, signature: Uint8Array): boolean {
   try {
-    return CURVES[curve].noble.verify(signature, digest, point, { prehash: false, lowS: false, format: 'der' });
+    return nobleCurves()[CURVES[curve].noble].verify(signature, digest, point, {
+      prehash: false,
+      lowS: false,
+      format: 'der',
+    });
   } catch {
     return false;
   }
@@ -175,22 +176,12 @@ function rsaVerify(key: ParsedKey & { type: 'rsa' }, digest: Uint8Array, signatu
   return recovered.equals(Buffer.concat([SHA256_DIGEST_INFO, digest]));
 }
 
-/** RFC 8032 section 5.1: dom2(phflag 1, empty context), before the bytes that are hashed. */
-const DOM2_PH = Buffer.from('SigEd25519 no Ed25519 collisions\x01\x00', 'latin1');
-
-/** noble's ed25519ph hashes the message itself; here the message is its hash already. */
-const ed25519Digest = eddsa(ed25519.Point, sha512, {
-  domain: (data: Uint8Array) => Buffer.concat([DOM2_PH, data]),
-  prehash: (digest: Uint8Array) => digest as Uint8Array<ArrayBuffer>,
-  zip215: false,
-});
-
 function ed25519phVerify(point: Uint8Array, digest: Uint8Array, signature: Uint8Array): boolean {
   if (digest.length !== 64 || signature.length !== 64) {
     return false;
   }
   try {
-    return ed25519Digest.verify(signature, digest, point, { zip215: false });
+    return nobleEd25519Digest().verify(signature, digest, point, { zip215: false });
   } catch {
     return false;
   }

@@ -1,7 +1,8 @@
 /** The checks of note signatures with Node's own cryptography: 67 µs for Ed25519, where JavaScript takes 1,020. */
 import * as crypto from 'node:crypto';
-import { type CosignaturePrimitives, checkpointVerifier, nobleCosignaturePrimitives } from '../cosignature.ts';
+import { type CosignaturePrimitives, checkpointVerifier } from '../cosignature.ts';
 import { type AsyncNoteVerifier, KEY_TYPE, type VerifierKey } from '../note.ts';
+import { nobleMldsa44 } from './noble.ts';
 
 /** SubjectPublicKeyInfo of an Ed25519 key, up to its 32 bytes (RFC 8410). */
 const ED25519_SPKI = Buffer.from('302a300506032b6570032100', 'hex');
@@ -37,7 +38,13 @@ export const nodePrimitives: CosignaturePrimitives = {
       return false;
     }
   },
-  mldsa44: nobleCosignaturePrimitives.mldsa44,
+  mldsa44(publicKey, message, signature) {
+    try {
+      return nobleMldsa44().verify(signature, message, publicKey);
+    } catch {
+      return false;
+    }
+  },
 };
 
 /**

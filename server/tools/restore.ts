@@ -137,7 +137,7 @@ async function readKnown(file: string, origin: string, verifierKeys: readonly st
   const note = await readFileIfThere(file, MAX_NOTE);
   if (note === undefined) throw new ServerError('config', `the checkpoint ${file} is not there.`);
   try {
-    const own = noteVerifier(parseVerifierKey(verifierKeys[0]!));
+    const own = noteVerifier(parseVerifierKey(verifierKeys[0]!), nodePrimitives);
     const checkpoint = parseCheckpoint(openNote(note, [own]).text);
     if (checkpoint.origin === origin) return checkpoint;
     throw new ServerError('config', `the checkpoint ${file} is of the log "${checkpoint.origin}", not of "${origin}".`);

@@ -3,6 +3,7 @@ import { decodeUtf8, equal } from '../../merkle/bytes.ts';
 import { type Checkpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { noteVerifier, openNote, parseNote } from '../../merkle/note.ts';
+import { nodePrimitives } from '../../merkle/runtime/verify.ts';
 import { ServerError } from '../errors.ts';
 import type { Published } from '../publisher.ts';
 import type { CheckpointSigner } from '../sign.ts';
@@ -76,7 +77,7 @@ export function openCheckpoint(note: Uint8Array, signer: Pick<CheckpointSigner, 
   const own = signer.keys[0]!;
   let checkpoint: Checkpoint;
   try {
-    const { text } = openNote(note, [noteVerifier(own)]);
+    const { text } = openNote(note, [noteVerifier(own, nodePrimitives)]);
     checkpoint = parseCheckpoint(text);
   } catch (error) {
     if (!(error instanceof MerkleError)) throw error;

@@ -7,6 +7,7 @@ import { attest, attestationBundle } from '../../client/attest.ts';
 import { formatBundle, parseBundle } from '../../client/bundle.ts';
 import { preAuthEncoding } from '../../client/dsse.ts';
 import { parsePublicKeyPem } from '../../client/key.ts';
+import { nodePrimitives } from '../../client/node-primitives.ts';
 import { formatStatement, PREDICATE_TYPES, parseStatement, predicateType } from '../../client/statement.ts';
 import { parseTlogProof } from '../../merkle/tlog-proof.ts';
 import { type Ran, type ServeProcess, startServer, stele } from '../support/serve.ts';
@@ -212,7 +213,9 @@ describe('stele sign and stele attest', () => {
         ...log(),
       );
       expect(result).toMatchObject({ code: 0, digest: { algorithm: i === 0 ? 'SHA2_512' : 'SHA2_256' } });
-      expect(parsePublicKeyPem(readFileSync(at(`k${i}.pub`), 'utf8')).info.kind).toBe(i === 0 ? 'ed25519' : 'rsa');
+      expect(parsePublicKeyPem(readFileSync(at(`k${i}.pub`), 'utf8'), nodePrimitives()).info.kind).toBe(
+        i === 0 ? 'ed25519' : 'rsa',
+      );
     }
     writeFileSync(at('x.pem'), generateKeyPairSync('x25519').privateKey.export({ format: 'pem', type: 'pkcs8' }), {
       mode: 0o600,

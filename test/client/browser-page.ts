@@ -1,7 +1,7 @@
 /** What browser.test.ts puts into a page, and runs in Node besides: one verification, from bytes in base64 to its outcome. */
 
-import { noblePrimitives } from '../../client/crypto.ts';
 import { parsePublicKeyPem } from '../../client/key.ts';
+import { noblePrimitives } from '../../client/noble-primitives.ts';
 import {
   parseBundle,
   parseLogKey,
@@ -27,7 +27,7 @@ export interface Inputs {
 /** What holds, check by check; or the code of what does not. */
 export function verifyInputs(inputs: Inputs): string[] | string {
   try {
-    const key = inputs.key === undefined ? undefined : parsePublicKeyPem(inputs.key).info;
+    const key = inputs.key === undefined ? undefined : parsePublicKeyPem(inputs.key, noblePrimitives).info;
     const bundle = parseBundle(bytesOf(inputs.bundle));
     const artifact = bytesOf(inputs.artifact);
     const digests = requiredHashes(bundle, key).map((hash) => [hash, noblePrimitives.hash(hash, artifact)]);

@@ -7,6 +7,7 @@ import { parseSpki } from '../../client/crypto.ts';
 import { ClientError } from '../../client/errors.ts';
 import { parsePublicKeyPem } from '../../client/key.ts';
 import { tlogEntry } from '../../client/log-entry.ts';
+import { nodePrimitives } from '../../client/node-primitives.ts';
 import {
   type BundleRequest,
   type Outcome,
@@ -38,7 +39,7 @@ function verify(name: string, change: Partial<BundleRequest> = {}): Outcome {
   const textOf = (file: string, other: string) =>
     existsSync(join(dir, file)) ? readFileSync(join(dir, file), 'utf8').trim() : other;
   const pem = textOf('key.pub', '');
-  const key = pem === '' ? undefined : parsePublicKeyPem(pem).info;
+  const key = pem === '' ? undefined : parsePublicKeyPem(pem, nodePrimitives()).info;
   const artifact = either('artifact', 'a.txt');
   const bundle = parseBundle(readFileSync(join(dir, 'bundle.sigstore.json')));
   const digests = requiredHashes(bundle, key).map((hash) => [hash, createHash(hash).update(artifact).digest()]);
@@ -148,7 +149,7 @@ describe.skipIf(!there)(`the bundles of ${VECTORS} (skipped where they are absen
     expect(outcome.signer.kind).toBe('key');
     expect(outcome.notProven.join()).toContain('whom the certificate names');
     const other = readFileSync(join(VECTORS, 'managed-key-happy-path', 'key.pub'), 'utf8');
-    expect(refused(name, { key: parsePublicKeyPem(other.trim()).info })).toBe('bad-signature');
+    expect(refused(name, { key: parsePublicKeyPem(other.trim(), nodePrimitives()).info })).toBe('bad-signature');
   });
 
   it("take the witnesses' time for a certificate, where no authority gave one and it is asked for", async () => {

@@ -1,7 +1,8 @@
 import * as crypto from 'node:crypto';
 import { ed25519ph } from '@noble/curves/ed25519.js';
 import { describe, expect, it } from 'vitest';
-import { type HashName, type KeyInfo, noblePrimitives, type Primitives, parseSpki } from '../../client/crypto.ts';
+import { type HashName, type KeyInfo, type Primitives, parseSpki } from '../../client/crypto.ts';
+import { noblePrimitives } from '../../client/noble-primitives.ts';
 import { nodePrimitives } from '../../client/node-primitives.ts';
 
 const HASHES: readonly HashName[] = ['sha256', 'sha384', 'sha512'];

@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { fetchLogInfo, parseLogUrl, submitEntry } from '../../client/http.ts';
 import { formatLogEntry } from '../../client/log-entry.ts';
 import { verifyReply } from '../../client/logged.ts';
+import { nodePrimitives } from '../../client/node-primitives.ts';
 import { askLogKey, signAndLog } from '../../client/sign.ts';
 import { newKey, TinyLog } from './tiny-log.ts';
 
@@ -61,7 +62,7 @@ describe('signAndLog', () => {
   it('gives a bundle that verifies', async () => {
     const { url, bodies } = await scripted(take);
     const { signed, entry, verified } = await signAndLog(digest, key, url, log.key);
-    expect(verifyReply(entry, signed, { logKey: log.key })).toEqual(verified);
+    expect(verifyReply(entry, signed, { logKey: log.key }, nodePrimitives())).toEqual(verified);
     expect(verified).toMatchObject({ origin: 'localhost', index: entry.index });
     expect(JSON.parse(bodies[0]!)).toMatchObject({
       hashedRekordRequestV002: { signature: { verifier: { keyDetails: 'PKIX_ECDSA_P256_SHA_256' } } },

@@ -1,6 +1,7 @@
 import { createHash, createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { formatPublicKeyPem, parsePublicKey, parsePublicKeyPem } from '../../client/key.ts';
+import { nodePrimitives } from '../../client/node-primitives.ts';
 import { softwareSigner } from '../../client/signers/software.ts';
 import { newKey } from './tiny-log.ts';
 
@@ -29,7 +30,7 @@ describe.each([
     const { publicKey } = newKey(curve);
     const pem = formatPublicKeyPem(publicKey);
     expect(pem).toBe(createPublicKey(pem).export({ format: 'pem', type: 'spki' }));
-    expect(parsePublicKeyPem(pem).spki).toEqual(publicKey.spki);
+    expect(parsePublicKeyPem(pem, nodePrimitives()).spki).toEqual(publicKey.spki);
   });
 });
 
@@ -47,14 +48,14 @@ describe('a public key', () => {
       der(generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey),
       der(generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).publicKey),
     ]) {
-      expect(() => parsePublicKey(wrong)).toThrow(bad);
+      expect(() => parsePublicKey(wrong, nodePrimitives())).toThrow(bad);
     }
   });
 
   it('is one PEM block and nothing else', () => {
     const pem = formatPublicKeyPem(newKey().publicKey);
     for (const wrong of ['', `x${pem}`, pem + pem, pem.replaceAll('PUBLIC', 'PRIVATE'), pem.replace('M', '!')]) {
-      expect(() => parsePublicKeyPem(wrong)).toThrow(bad);
+      expect(() => parsePublicKeyPem(wrong, nodePrimitives())).toThrow(bad);
     }
   });
 

@@ -13,6 +13,7 @@ import {
   makeVerifierKey,
   type NoteSignature,
 } from '../../merkle/note.ts';
+import { nodePrimitives } from '../../merkle/runtime/verify.ts';
 
 const text = formatCheckpoint({ origin: 'log.test', size: 5, root: new Uint8Array(32).fill(7), extensions: [] });
 const other = formatCheckpoint({ origin: 'log.test', size: 5, root: new Uint8Array(32).fill(8), extensions: [] });
@@ -54,7 +55,7 @@ const code = (work: () => unknown): string => {
 describe('verifyQuorum', () => {
   it('names the witnesses that cosigned, with their times', async () => {
     const lines = await Promise.all([cosign(witnesses[0]!, 1000, text), cosign(witnesses[2]!, 2000, text)]);
-    expect(verifyQuorum(policy, note(...lines))).toEqual([
+    expect(verifyQuorum(policy, note(...lines), nodePrimitives)).toEqual([
       { witness: 'w1', verifierKey: witnesses[0]!.vkey, timestamp: 1000 },
       { witness: 'w3', verifierKey: witnesses[2]!.vkey, timestamp: 2000 },
     ]);
@@ -62,7 +63,7 @@ describe('verifyQuorum', () => {
 
   it('counts a witness once, however often it signed', async () => {
     const lines = await Promise.all([cosign(witnesses[0]!, 1000, text), cosign(witnesses[0]!, 1001, text)]);
-    expect(code(() => verifyQuorum(policy, note(...lines)))).toBe('quorum');
+    expect(code(() => verifyQuorum(policy, note(...lines), nodePrimitives))).toBe('quorum');
   });
 
   it.each([
@@ -79,12 +80,12 @@ describe('verifyQuorum', () => {
     ],
   ])('does not count a cosignature with %s', async (_, make) => {
     const lines = [await cosign(witnesses[0]!, 1000, text), await make()];
-    expect(code(() => verifyQuorum(policy, note(...lines)))).toBe('quorum');
+    expect(code(() => verifyQuorum(policy, note(...lines), nodePrimitives))).toBe('quorum');
   });
 
   it('asks for nobody where the policy says none', () => {
     const none = parseTrustPolicy(encodeUtf8(`log ${formatVerifierKey(logKey)}\nquorum none\n`));
-    expect(verifyQuorum(none, note())).toEqual([]);
+    expect(verifyQuorum(none, note(), nodePrimitives)).toEqual([]);
   });
 });
 

@@ -8,6 +8,7 @@ import { canonicalEntry, parseEntry, type Signed } from '../../client/entry.ts';
 import { ClientError } from '../../client/errors.ts';
 import { parsePublicKey } from '../../client/key.ts';
 import { formatLogEntry, type LogEntry } from '../../client/log-entry.ts';
+import { nodePrimitives } from '../../client/node-primitives.ts';
 import { parseTrustPolicy } from '../../client/quorum.ts';
 import { logAll, logSigned, signAndLog, signDigest, tlogProofOf } from '../../client/sign.ts';
 import { rsaSigner } from '../../client/signers/rsa.ts';
@@ -26,12 +27,12 @@ const digestFor = (signer: Pick<SoftwareSigner, 'publicKey'>, text = 'hello') =>
 
 const rsa = (modulusLength: number): SoftwareSigner => {
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength });
-  return rsaSigner(privateKey, parsePublicKey(publicKey.export({ format: 'der', type: 'spki' })));
+  return rsaSigner(privateKey, parsePublicKey(publicKey.export({ format: 'der', type: 'spki' }), nodePrimitives()));
 };
 const ed25519 = (): SoftwareSigner => {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
   const secret = Buffer.from(privateKey.export({ format: 'jwk' }).d!, 'base64url');
-  return softwareSigner(parsePublicKey(publicKey.export({ format: 'der', type: 'spki' })), secret);
+  return softwareSigner(parsePublicKey(publicKey.export({ format: 'der', type: 'spki' }), nodePrimitives()), secret);
 };
 
 describe('signers', () => {
@@ -67,7 +68,9 @@ describe('signers', () => {
     const wrong = expect.objectContaining({ code: 'key' });
     expect(() => softwareSigner(ed25519().publicKey, new Uint8Array(32))).toThrow(wrong);
     expect(() => softwareSigner(rsa(2048).publicKey, new Uint8Array(32))).toThrow(wrong);
-    expect(() => parsePublicKey(spki(generateKeyPairSync('rsa', { modulusLength: 2304 }).publicKey))).toThrow(wrong);
+    expect(() =>
+      parsePublicKey(spki(generateKeyPairSync('rsa', { modulusLength: 2304 }).publicKey), nodePrimitives()),
+    ).toThrow(wrong);
   });
 
   it('never let out a signature that their own key refuses', async () => {
@@ -166,7 +169,7 @@ async function serving(answer: (path: string, body: any, call: number) => Answer
 
 const take = (request: any): LogEntry => {
   const { digest, signature } = request.hashedRekordRequestV002;
-  const publicKey = parsePublicKey(Buffer.from(signature.verifier.publicKey.rawBytes, 'base64'));
+  const publicKey = parsePublicKey(Buffer.from(signature.verifier.publicKey.rawBytes, 'base64'), nodePrimitives());
   return log.logged({
     digest: Buffer.from(digest, 'base64'),
     signature: Buffer.from(signature.content, 'base64'),
@@ -193,12 +196,15 @@ describe('signAndLog', () => {
     expect(parseBundle(formatBundle(logged.bundle))).toEqual(logged.bundle);
     const policy = parseTrustPolicy(encodeUtf8(`log ${log.vkey}\nquorum none\n`));
     const proof = tlogProofOf(logged);
-    const verified = verifyTlogProof({
-      proof,
-      policy,
-      digests: { sha256: digest },
-      signer: { key: signer.publicKey.spki },
-    });
+    const verified = verifyTlogProof(
+      {
+        proof,
+        policy,
+        digests: { sha256: digest },
+        signer: { key: signer.publicKey.spki },
+      },
+      nodePrimitives(),
+    );
     expect(verified.index).toBe(logged.verified.index);
   });
 
@@ -230,6 +236,8 @@ describe('signAndLog', () => {
       'bad-proof',
     ],
     ['another root', (entry) => formatLogEntry({ ...entry, root: new Uint8Array(32) }), 'bad-checkpoint'],
+    ['the ID of another log', (entry) => formatLogEntry({ ...entry, logId: new Uint8Array(32) }), 'bad-checkpoint'],
+    ['a time that it did not sign', (entry) => formatLogEntry({ ...entry, integratedTime: 1 }), 'bad-promise'],
     ['another tree size', (entry) => formatLogEntry({ ...entry, treeSize: entry.treeSize + 1 }), 'bad-checkpoint'],
     [
       'a checkpoint of a namesake',

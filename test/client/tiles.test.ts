@@ -175,6 +175,42 @@ describe('HTTP', () => {
     expect([asked, ...agents]).toEqual([3, 'test/1']);
   });
 
+  it('finds the files of a Rekor server below its /api/v2, and asks there from then on', async () => {
+    const dir = logOf300();
+    const asked: string[] = [];
+    const url = await serving(dir, (path, response) => {
+      asked.push(path);
+      if (!path.includes('api/v2/')) response.writeHead(404).end();
+      else if (existsSync(join(dir, path.replace('api/v2/', '')))) {
+        response.end(readFileSync(join(dir, path.replace('api/v2/', ''))));
+      }
+    });
+    const source = openSource(url);
+    await source.checkpoint();
+    await source.tile(TILE);
+    await source.entries(1, 44);
+    expect(asked).toEqual([
+      'checkpoint',
+      'api/v2/checkpoint',
+      'api/v2/tile/0/001.p/44',
+      'api/v2/tile/entries/001.p/44',
+    ]);
+    expect(await codeOf(openSource(`${url}/api/v2`).checkpoint())).toBe('done');
+    expect(asked.at(-1)).toBe('api/v2/checkpoint');
+  });
+
+  it('says at once that a server does not serve its files', async () => {
+    const dir = logOf300();
+    let asked = 0;
+    const url = await serving(dir, (path, response) => {
+      if (!path.includes('api/v2/')) return void response.writeHead(404).end();
+      asked++;
+      response.writeHead(501).end();
+    });
+    await expect(openSource(url).checkpoint()).rejects.toThrow(/status 501: this server does not serve the files/);
+    expect(asked).toBe(1);
+  });
+
   it('waits for nothing when it is told to stop', async () => {
     const url = await serve(() => {});
     const stop = new AbortController();

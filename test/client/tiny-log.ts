@@ -3,6 +3,7 @@ import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { canonicalEntry, type Signed } from '../../client/entry.ts';
 import { parsePublicKey } from '../../client/key.ts';
 import type { LogEntry } from '../../client/log-entry.ts';
+import { nodePrimitives } from '../../client/node-primitives.ts';
 import { type SoftwareSigner, softwareSigner } from '../../client/signers/software.ts';
 import { formatCheckpoint } from '../../merkle/checkpoint.ts';
 import { ed25519VerifierKey, formatNote, formatVerifierKey, logId, type VerifierKey } from '../../merkle/note.ts';
@@ -63,5 +64,5 @@ export function newKey(namedCurve: 'P-256' | 'P-384' | 'P-521' = 'P-256'): Softw
   const pair = generateKeyPairSync('ec', { namedCurve });
   const { d } = pair.privateKey.export({ format: 'jwk' });
   const spki = pair.publicKey.export({ format: 'der', type: 'spki' });
-  return softwareSigner(parsePublicKey(spki), Buffer.from(d!, 'base64url'));
+  return softwareSigner(parsePublicKey(spki, nodePrimitives()), Buffer.from(d!, 'base64url'));
 }

@@ -7,7 +7,9 @@ import { describe, expect, it } from 'vitest';
 import { parseBundle } from '../../client/bundle.ts';
 import { canonicalEntry, formatEntry, parseEntry, type Signed } from '../../client/entry.ts';
 import { ClientError } from '../../client/errors.ts';
+import { compileRule } from '../../client/identity.ts';
 import { parsePublicKey } from '../../client/key.ts';
+import { nodePrimitives } from '../../client/node-primitives.ts';
 import { parseTrustPolicy } from '../../client/quorum.ts';
 import { entryDigest, type ProofSigner, type TlogProofRequest, verifyTlogProof } from '../../client/tlog-proof.ts';
 import { parseTrustedRoot } from '../../client/verify/trusted-root.ts';
@@ -49,13 +51,16 @@ const proofOf = (body: Uint8Array): TlogProof => {
 const good = proofOf(canonicalEntry(signed));
 const signer: ProofSigner = { key: key.publicKey.spki };
 const check = (proof: TlogProof | Uint8Array, changes: Partial<TlogProofRequest> & { signer?: ProofSigner } = {}) =>
-  verifyTlogProof({
-    proof: proof instanceof Uint8Array ? proof : formatTlogProof(proof),
-    policy: alone,
-    digests: { sha256 },
-    signer,
-    ...changes,
-  } as TlogProofRequest);
+  verifyTlogProof(
+    {
+      proof: proof instanceof Uint8Array ? proof : formatTlogProof(proof),
+      policy: alone,
+      digests: { sha256 },
+      signer,
+      ...changes,
+    } as TlogProofRequest,
+    nodePrimitives(),
+  );
 const code = (work: () => unknown): string => {
   try {
     work();
@@ -151,10 +156,13 @@ describe('verifyTlogProof', () => {
       policy: alone,
       leafHash: hash,
     });
-    expect(verifyTlogProof(request(leafHash(body)))).toMatchObject({ signer: undefined, index: proof.index });
-    expect(verifyTlogProof(request(leafHash(body), encodeUtf8('opaque'))).index).toBe(proof.index);
-    expect(code(() => verifyTlogProof(request(leafHash(encodeUtf8('another')))))).toBe('bad-proof');
-    expect(code(() => verifyTlogProof(request(new Uint8Array(31))))).toBe('usage');
+    expect(verifyTlogProof(request(leafHash(body)), nodePrimitives())).toMatchObject({
+      signer: undefined,
+      index: proof.index,
+    });
+    expect(verifyTlogProof(request(leafHash(body), encodeUtf8('opaque')), nodePrimitives()).index).toBe(proof.index);
+    expect(code(() => verifyTlogProof(request(leafHash(encodeUtf8('another'))), nodePrimitives()))).toBe('bad-proof');
+    expect(code(() => verifyTlogProof(request(new Uint8Array(31)), nodePrimitives()))).toBe('usage');
   });
 
   it('stands every byte changed: refused, or the same file, key and entry as before', () => {
@@ -191,7 +199,7 @@ describe.skipIf(!existsSync(CASE))('an identity in a tlog-proof', () => {
     const { content, signer: by } = parseBundle(readFileSync(CASE));
     if (by.kind !== 'certificate') throw new Error('the published bundle has no certificate');
     const certificate = parseCertificate(by.certificate);
-    const publicKey = parsePublicKey(certificate.spki);
+    const publicKey = parsePublicKey(certificate.spki, nodePrimitives());
     const digest = Uint8Array.from(
       createHash('sha256')
         .update(readFileSync(join(VECTORS, 'a.txt')))
@@ -203,7 +211,7 @@ describe.skipIf(!existsSync(CASE))('an identity in a tlog-proof', () => {
   const trustedRoot = existsSync(CASE) ? parseTrustedRoot(readFileSync(join(VECTORS, 'trusted_root.json'))) : undefined;
   const policy = policyOf('g');
   const any = { identity: { pattern: '.*' }, issuer: { pattern: 'https://.*' } };
-  const who = (identity: object): ProofSigner => ({ identity, trustedRoot: trustedRoot! });
+  const who = (rule: object): ProofSigner => ({ identity: compileRule(rule), trustedRoot: trustedRoot! });
 
   it('is found in the certificate, which counts at the time of the witnesses', async () => {
     const { certificate, digest, proof } = genuine();

@@ -109,7 +109,9 @@ function vector(name: string): Case {
     own ? read('trusted_root.json') : readFileSync(join(VECTORS, 'trusted_root.json')),
   );
   const keyed = existsSync(join(VECTORS, name, 'key.pub'));
-  const who = keyed ? { key: parsePublicKeyPem(read('key.pub').toString()).info } : { identity: IDENTITY };
+  const who = keyed
+    ? { key: parsePublicKeyPem(read('key.pub').toString(), nodePrimitives()).info }
+    : { identity: IDENTITY };
   return {
     name,
     json: JSON.parse(read('bundle.sigstore.json').toString()),

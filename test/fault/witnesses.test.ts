@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { ed25519VerifierKey, formatVerifierKey, openNote, parseVerifierKey } from '../../merkle/note.ts';
 import { createKeyFile } from '../../merkle/runtime/keyfile.ts';
+import { nodePrimitives } from '../../merkle/runtime/verify.ts';
 import { bodyOf, tempDir } from '../support/log.ts';
 import { type ServeProcess, startServer, steleJson } from '../support/serve.ts';
 import { startWitness, type WitnessProcess } from '../support/witness-process.ts';
@@ -59,7 +60,7 @@ function cosigners(note: string): string[] {
   const keys = [vkey, ...witnesses.map(({ verifierKeys }) => verifierKeys[0]!)].map(parseVerifierKey);
   const { verified } = openNote(
     note,
-    keys.map((key) => checkpointVerifier(key)),
+    keys.map((key) => checkpointVerifier(key, nodePrimitives)),
   );
   return verified.map(({ name }) => name).slice(1);
 }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { openNote, parseVerifierKey } from '../../merkle/note.ts';
+import { nodePrimitives } from '../../merkle/runtime/verify.ts';
 import { tempDir } from '../support/log.ts';
 import { type ServeProcess, startServer, stele, steleJson } from '../support/serve.ts';
 import { startWitness, type WitnessProcess } from '../support/witness-process.ts';
@@ -88,7 +89,7 @@ describe.skipIf(noLitewitness)('a log and litewitness (where it is installed)', 
       const { note } = await sign(name);
       const { verified } = openNote(
         note,
-        keys.map((key) => checkpointVerifier(key)),
+        keys.map((key) => checkpointVerifier(key, nodePrimitives)),
       );
       expect(verified.map((signature) => signature.name)).toEqual(['localhost', 'litewitness.test', 'own.test/w']);
     }

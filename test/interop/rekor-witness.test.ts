@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { ed25519VerifierKey, formatVerifierKey, openNote, parseVerifierKey } from '../../merkle/note.ts';
+import { nodePrimitives } from '../../merkle/runtime/verify.ts';
 import { bodyOf, tempDir } from '../support/log.ts';
 import { startWitness, type WitnessProcess } from '../support/witness-process.ts';
 
@@ -72,7 +73,7 @@ describe.skipIf(none)('a witness and rekor-server-posix (where it has been built
       const keys = [logKey, parseVerifierKey(witness.verifierKeys[0]!)];
       const { verified } = openNote(
         envelope,
-        keys.map((key) => checkpointVerifier(key)),
+        keys.map((key) => checkpointVerifier(key, nodePrimitives)),
       );
       expect(verified.map((signature) => signature.name)).toEqual(['rekor.test', 'own.test/w']);
     }

@@ -12,6 +12,7 @@ import {
 import { parseEvidence, verifyEvidence } from '../../merkle/evidence.ts';
 import { ed25519VerifierKey, formatNote } from '../../merkle/note.ts';
 import { inclusionProof } from '../../merkle/proof.ts';
+import { nodePrimitives } from '../../merkle/runtime/verify.ts';
 import { codeOf, damaged, entriesOf, GrownTree, nodeSha256 } from './helpers.ts';
 
 const { privateKey, publicKey } = generateKeyPairSync('ed25519');
@@ -37,22 +38,26 @@ describe('evidence of an entry that is not in the tree', () => {
   it('shows which entry it is not, alone from its file', () => {
     const file = formatEntryEvidence(evidence);
     expect(file.startsWith(ENTRY_EVIDENCE_START)).toBe(true);
-    const found = verifyEntryEvidence(parseEntryEvidence(encodeUtf8(file)));
+    const found = verifyEntryEvidence(parseEntryEvidence(encodeUtf8(file)), nodePrimitives);
     expect(found).toMatchObject({ origin: 'log.test', size: 20, index: 7, leafHash: evidence.leafHash });
     expect(found.servedHash).not.toEqual(found.leafHash);
   });
 
   it('shows nothing where the bytes are the entry', () => {
-    expect(codeOf(() => verifyEntryEvidence({ ...evidence, served: encodeUtf8('entry 7') }))).toBe('bad-evidence');
+    expect(codeOf(() => verifyEntryEvidence({ ...evidence, served: encodeUtf8('entry 7') }, nodePrimitives))).toBe(
+      'bad-evidence',
+    );
   });
 
   it('shows nothing without the signature or the proof', () => {
     const other = ed25519VerifierKey('log.test', new Uint8Array(32).fill(9));
-    expect(codeOf(() => verifyEntryEvidence({ ...evidence, keys: [other] }))).toBe('unknown-key');
-    expect(codeOf(() => verifyEntryEvidence({ ...evidence, index: 8 }))).toBe('bad-proof');
-    expect(codeOf(() => verifyEntryEvidence({ ...evidence, leafHash: tree.levels[0]![8]! }))).toBe('bad-proof');
+    expect(codeOf(() => verifyEntryEvidence({ ...evidence, keys: [other] }, nodePrimitives))).toBe('unknown-key');
+    expect(codeOf(() => verifyEntryEvidence({ ...evidence, index: 8 }, nodePrimitives))).toBe('bad-proof');
+    expect(codeOf(() => verifyEntryEvidence({ ...evidence, leafHash: tree.levels[0]![8]! }, nodePrimitives))).toBe(
+      'bad-proof',
+    );
     for (const hashes of damaged(evidence.hashes)) {
-      expect(codeOf(() => verifyEntryEvidence({ ...evidence, hashes }))).toBe('bad-proof');
+      expect(codeOf(() => verifyEntryEvidence({ ...evidence, hashes }, nodePrimitives))).toBe('bad-proof');
     }
   });
 
@@ -73,13 +78,21 @@ describe('evidence of growth after a freeze', () => {
   const frozen = note(10, ['Log frozen — 2026-01-01T00:00:00Z']);
 
   it('needs the word that it is frozen, and a larger tree', () => {
-    const found = verifyEvidence({ keys: [key], first: frozen, second: note(20) });
+    const found = verifyEvidence({ keys: [key], first: frozen, second: note(20) }, nodePrimitives);
     expect(found).toMatchObject({ kind: 'grew-after-freeze', firstSize: 10, secondSize: 20 });
-    expect(codeOf(() => verifyEvidence({ keys: [key], first: note(10), second: note(20) }))).toBe('bad-evidence');
-    expect(codeOf(() => verifyEvidence({ keys: [key], first: frozen, second: note(9) }))).toBe('bad-evidence');
-    expect(codeOf(() => verifyEvidence({ keys: [key], first: frozen, second: note(10) }))).toBe('bad-evidence');
+    expect(codeOf(() => verifyEvidence({ keys: [key], first: note(10), second: note(20) }, nodePrimitives))).toBe(
+      'bad-evidence',
+    );
+    expect(codeOf(() => verifyEvidence({ keys: [key], first: frozen, second: note(9) }, nodePrimitives))).toBe(
+      'bad-evidence',
+    );
+    expect(codeOf(() => verifyEvidence({ keys: [key], first: frozen, second: note(10) }, nodePrimitives))).toBe(
+      'bad-evidence',
+    );
     const other = note(10, ['Something else — 2026-01-01T00:00:00Z']);
-    expect(codeOf(() => verifyEvidence({ keys: [key], first: other, second: note(20) }))).toBe('bad-evidence');
+    expect(codeOf(() => verifyEvidence({ keys: [key], first: other, second: note(20) }, nodePrimitives))).toBe(
+      'bad-evidence',
+    );
   });
 
   it('is not mixed up with an entry', () => {

@@ -7,6 +7,7 @@ import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { ed25519VerifierKey, formatVerifierKey, openNote, parseVerifierKey } from '../../merkle/note.ts';
 import { createKeyFile } from '../../merkle/runtime/keyfile.ts';
 import { createMldsaKeyFile } from '../../merkle/runtime/mldsa.ts';
+import { nodePrimitives } from '../../merkle/runtime/verify.ts';
 import { loadConfig } from '../../server/config/load.ts';
 import { layout } from '../../server/layout.ts';
 import { type OpenLog, openLog } from '../../server/open.ts';
@@ -59,7 +60,7 @@ describe('a log with a policy', () => {
   it('has its checkpoints cosigned, and shows its witnesses in the metrics', async () => {
     const { metrics } = await open();
     const note = await submit('one');
-    expect(openNote(note, [checkpointVerifier(witness.key)]).verified).toHaveLength(1);
+    expect(openNote(note, [checkpointVerifier(witness.key, nodePrimitives)]).verified).toHaveLength(1);
     expect(await metrics.text()).toMatch(/stele_witness_size_entries\{witness="w"\} 1\n/);
   });
 
@@ -76,7 +77,7 @@ describe('a log with a policy', () => {
     expect(
       openNote(
         note,
-        keys.map((key) => checkpointVerifier(key)),
+        keys.map((key) => checkpointVerifier(key, nodePrimitives)),
       ).verified,
     ).toHaveLength(2);
     await opened!.close();

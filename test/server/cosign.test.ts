@@ -6,6 +6,7 @@ import { formatCheckpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { formatNote, openNote, parseNote } from '../../merkle/note.ts';
 import { parsePolicy } from '../../merkle/policy.ts';
+import { nodePrimitives } from '../../merkle/runtime/verify.ts';
 import { WitnessMetrics } from '../../server/cosign/metrics.ts';
 import { Cosigner } from '../../server/cosign.ts';
 import { RequestError } from '../../server/errors.ts';
@@ -88,8 +89,8 @@ async function submit(name: string): Promise<LoggedEntry> {
 /** Names of the witnesses whose cosignatures stand in the note, all of them verified. */
 function cosigners(note: string): string[] {
   const { verified } = openNote(note, [
-    checkpointVerifier(signer.keys[0]!),
-    ...witnesses.map(({ key }) => checkpointVerifier(key)),
+    checkpointVerifier(signer.keys[0]!, nodePrimitives),
+    ...witnesses.map(({ key }) => checkpointVerifier(key, nodePrimitives)),
   ]);
   return verified.map(({ name }) => name.replace('.test', '')).filter((name) => name !== ORIGIN.replace('.test', ''));
 }

@@ -3,6 +3,7 @@ import { parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { noteVerifier, openNote } from '../../merkle/note.ts';
 import { verifyConsistency, verifyInclusion } from '../../merkle/proof.ts';
 import { leafHash } from '../../merkle/rfc6962.ts';
+import { nodePrimitives } from '../../merkle/runtime/verify.ts';
 import type { RequestError } from '../../server/errors.ts';
 import { openDirStores } from '../../server/layout.ts';
 import type { Log } from '../../server/log.ts';
@@ -42,7 +43,7 @@ describe('a log', () => {
   it('publishes its empty tree at the first start', async () => {
     log = await openTestLog(dir.path);
     const [key] = (await makeSigner(dir.path)).keys;
-    const { text } = openNote(log.checkpoint, [noteVerifier(key!)]);
+    const { text } = openNote(log.checkpoint, [noteVerifier(key!, nodePrimitives)]);
     expect(parseCheckpoint(text)).toMatchObject({ origin: ORIGIN, size: 0, extensions: [] });
   });
 
@@ -52,7 +53,7 @@ describe('a log', () => {
     expect(entry).toMatchObject({ index: 0, duplicate: false });
     verify(entry);
     const [key] = (await makeSigner(dir.path)).keys;
-    const checkpoint = parseCheckpoint(openNote(entry.proof.checkpoint, [noteVerifier(key!)]).text);
+    const checkpoint = parseCheckpoint(openNote(entry.proof.checkpoint, [noteVerifier(key!, nodePrimitives)]).text);
     expect(checkpoint.size).toBe(entry.proof.treeSize);
     expect(checkpoint.root).toEqual(entry.proof.root);
     expect(log.checkpoint).toBe(entry.proof.checkpoint);

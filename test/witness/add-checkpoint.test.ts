@@ -3,6 +3,7 @@ import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { checkpointVerifier, parseCosignature } from '../../merkle/cosignature.ts';
 import { formatNote, formatSignature, openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
 import { EMPTY_ROOT } from '../../merkle/rfc6962.ts';
+import { nodePrimitives } from '../../merkle/runtime/verify.ts';
 import { formatAddCheckpoint, originHash, parseCosignatures } from '../../merkle/witness.ts';
 import { damaged } from '../merkle/helpers.ts';
 import { body, makeWitness, TestLog, treeOf } from './helpers.ts';
@@ -25,7 +26,7 @@ describe('a checkpoint that extends the last one', () => {
     const key = parseVerifierKey(witness.verifierKeys[0]!);
     expect(key.type).toBe(4);
     const [signature] = parseCosignatures(lines);
-    const opened = openNote(formatNote(log.text(5), [signature!]), [checkpointVerifier(key)]);
+    const opened = openNote(formatNote(log.text(5), [signature!]), [checkpointVerifier(key, nodePrimitives)]);
     expect(opened.verified).toHaveLength(1);
     const { timestamp } = parseCosignature(key, signature!.signature);
     expect(timestamp).toBeGreaterThanOrEqual(before);
@@ -53,7 +54,7 @@ describe('a checkpoint that extends the last one', () => {
     const text = log.text(3, undefined, ['extension', 'another one']);
     const { status, body: lines } = await witness.post(body(0, [], log.note(text)));
     expect(status).toBe(200);
-    const verifier = checkpointVerifier(parseVerifierKey(witness.verifierKeys[0]!));
+    const verifier = checkpointVerifier(parseVerifierKey(witness.verifierKeys[0]!), nodePrimitives);
     expect(openNote(formatNote(text, parseCosignatures(lines)), [verifier]).verified).toHaveLength(1);
     expect(() => openNote(formatNote(log.text(3), parseCosignatures(lines)), [verifier])).toThrow();
   });
@@ -255,7 +256,7 @@ describe('cosignatures', () => {
     expect(
       openNote(
         note,
-        keys.map((key) => checkpointVerifier(key)),
+        keys.map((key) => checkpointVerifier(key, nodePrimitives)),
       ).verified,
     ).toHaveLength(2);
   });

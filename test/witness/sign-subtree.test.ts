@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { verifySubtreeCosignature } from '../../merkle/cosignature.ts';
 import { parseVerifierKey } from '../../merkle/note.ts';
+import { nodePrimitives } from '../../merkle/runtime/verify.ts';
 import { subtreeHash, subtreeProof } from '../../merkle/subtree.ts';
 import { formatSignSubtree, originHash, parseCosignatures } from '../../merkle/witness.ts';
 import { damaged } from '../merkle/helpers.ts';
@@ -39,7 +40,9 @@ describe('sign-subtree', () => {
       const signatures = parseCosignatures(body);
       expect(signatures).toHaveLength(1);
       const subtree = { origin: log.origin, start, end, hash: subtreeHash(start, end, log.tree.read) };
-      expect(verifySubtreeCosignature(key, subtree, signatures[0]!.signature)).toEqual({ timestamp: 0 });
+      expect(verifySubtreeCosignature(key, subtree, signatures[0]!.signature, nodePrimitives)).toEqual({
+        timestamp: 0,
+      });
     }
   });
 

@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 import { decodeUtf8, encodeUtf8 } from '../../../merkle/bytes.ts';
-import { readFileIfThere, writeFileDurable } from '../../../merkle/runtime/files.ts';
+import { isThere, makeDirDurable, readFileIfThere, writeFileDurable } from '../../../merkle/runtime/files.ts';
 import { loadMonitorConfig } from '../../monitor/config/load.ts';
 import { StateStore } from '../../monitor/store/state.ts';
 
@@ -28,6 +28,7 @@ export interface PreparedMonitor {
 const BEGIN = '# --- written at each start of `stele up`; remove this line to write it yourself ---';
 const END = '# --- end of what is written at each start ---';
 const MAX_FILE = 1024 * 1024;
+const STATE = 'monitor-state';
 
 /**
  * Makes or brings up to date `<data>/monitor.yaml`.
@@ -39,9 +40,20 @@ export async function prepareMonitor(data: string, watched: Watched, metricsPort
   const file = join(data, 'monitor.yaml');
   const bytes = await readFileIfThere(file, MAX_FILE);
   const before = bytes === undefined ? undefined : decodeUtf8(bytes);
+  // First the empty state: whenever this ends before the monitor's first look, the next start knows that there was none.
+  if (before === undefined) await makeState(join(data, STATE));
   const text = before === undefined ? example(watched, metricsPort) : refreshed(before, watched);
   if (text !== before) await writeFileDurable(file, encodeUtf8(text), { mode: 0o644 });
   return { file, fresh: before === undefined || (await hasNotBegun(file)) };
+}
+
+/** What is there already, of whatever kind, is for the monitor to look into. */
+async function makeState(state: string): Promise<void> {
+  const follow = join(state, 'follow');
+  if (await isThere(join(follow, 'CURRENT'))) return;
+  await makeDirDurable(state);
+  const { store } = await StateStore.open(follow, true);
+  await store.close();
 }
 
 /**
@@ -86,7 +98,7 @@ function example(watched: Watched, metricsPort: number): string {
 # \`stele monitor test\`, and start \`stele up\` again. Relative paths are relative to this file.
 
 # How far each log was read, and alerts that are not delivered yet. Keep it: without it the monitor has to begin anew.
-state: monitor-state
+state: ${STATE}
 
 ${ours(watched)}${END}
 

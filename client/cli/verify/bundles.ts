@@ -3,13 +3,14 @@ import { basename } from 'node:path';
 import { MAX_BUNDLE, parseBundle } from '../../bundle.ts';
 import type { KeyInfo, Primitives } from '../../crypto.ts';
 import { ClientError, printable } from '../../errors.ts';
-import { compileExact, hasPattern, type IdentityRule, type IdentityTest } from '../../identity-rule.ts';
+import type { IdentityTest } from '../../identity-rule.ts';
 import { requiredHashes, verify } from '../../verify/core.ts';
 import { NO_ISSUER, type Outcome } from '../../verify/outcome.ts';
 import { readPublicKey, readWhole } from '../files.ts';
 import { describe, print } from '../report.ts';
 import { type Signer, usage, type VerifyOptions } from './arguments.ts';
 import { digestsOf } from './digests.ts';
+import { testOf } from './identity.ts';
 import { json, lines } from './shown.ts';
 import { readTrust, type Trust } from './trust.ts';
 
@@ -49,12 +50,6 @@ export async function verifyFiles(
     return;
   }
   await verifyMany(files, request, options.json === true, primitives, signal);
-}
-
-/** Exact text needs no engine for patterns, which is slow to load. */
-async function testOf(rule: IdentityRule): Promise<IdentityTest> {
-  if (!hasPattern(rule)) return compileExact(rule);
-  return (await import('../../identity.ts')).compileRule(rule);
 }
 
 async function verifyFile(

@@ -18,6 +18,7 @@ import { readPublicKey, readWhole } from '../files.ts';
 import { print } from '../report.ts';
 import { parseLeafHash, type Signer, usage, type VerifyOptions } from './arguments.ts';
 import { digestsOf } from './digests.ts';
+import { testOf } from './identity.ts';
 import { readTrust } from './trust.ts';
 
 const NO_WITNESS = 'that the log shows everybody the same tree: the policy asks for no witness';
@@ -112,7 +113,7 @@ async function readProofTrust(options: VerifyOptions): Promise<{ policy: Policy;
 
 async function proofSigner(signer: Signer, trustedRoot: TrustedRoot | undefined): Promise<ProofSigner> {
   if ('key' in signer) return { key: (await readPublicKey(signer.key)).spki };
-  if (trustedRoot !== undefined) return { identity: signer.identity, trustedRoot };
+  if (trustedRoot !== undefined) return { identity: await testOf(signer.identity), trustedRoot };
   throw usage(
     'an identity is only as good as the authority that certified it: give --trusted-root with that authority',
   );

@@ -8,6 +8,7 @@ import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { parseEntryEvidence, verifyEntryEvidence } from '../../../merkle/entry-evidence.ts';
 import { parseEvidence, verifyEvidence } from '../../../merkle/evidence.ts';
 import { parsePolicy } from '../../../merkle/policy.ts';
+import { nodePrimitives } from '../../../merkle/runtime/verify.ts';
 import { originHash } from '../../../merkle/witness.ts';
 import { cosignerOf } from './cosigner.ts';
 import { entriesOf, FakeLog, follow, type Harness, mirror, View } from './fake-log.ts';
@@ -23,7 +24,7 @@ async function caught(harness: Harness, kind: AlertKind, rounds = 1): Promise<st
   return alert.evidence;
 }
 
-const finding = (file: string | undefined) => verifyEvidence(parseEvidence(readFileSync(file!)));
+const finding = (file: string | undefined) => verifyEvidence(parseEvidence(readFileSync(file!)), nodePrimitives);
 
 /** The cursor stays, the alert is not repeated, and nothing of the other history was looked at. */
 async function staysAt(harness: Harness, size: number): Promise<void> {
@@ -95,7 +96,11 @@ describe('a log that lies', () => {
     };
     for (let i = 0; i < 2; i++) expect(await harness.round()).toMatchObject({ ok: false, lying: false });
     const evidence = parseEntryEvidence(readFileSync((await caught(harness, 'bad-entry'))!));
-    expect(verifyEntryEvidence(evidence)).toMatchObject({ origin: 'log.test', index: 1023, size: 1200 });
+    expect(verifyEntryEvidence(evidence, nodePrimitives)).toMatchObject({
+      origin: 'log.test',
+      index: 1023,
+      size: 1200,
+    });
     expect(Buffer.from(evidence.served).toString()).toBe('entry 1022');
     expect(harness.alerts[0]).toMatchObject({ entry: { index: 1023 } });
     await staysAt(harness, 600);

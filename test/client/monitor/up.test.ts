@@ -1,10 +1,10 @@
 /** What `stele up --monitor` writes. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { prepareMonitor, refreshed, type Watched } from '../../../client/cli/up/monitor.ts';
 import { loadMonitorConfig } from '../../../client/monitor/config/load.ts';
-import { StateStore } from '../../../client/monitor/store/state.ts';
+import { openMonitor } from '../../../client/monitor/open.ts';
 import { ed25519VerifierKey, formatVerifierKey } from '../../../merkle/note.ts';
 import { tempDir } from '../../support/log.ts';
 
@@ -38,7 +38,6 @@ describe("the monitor's configuration", () => {
       sinks: [{ type: 'stdout' }],
       metrics: { host: '127.0.0.1', port: 9464 },
     });
-    expect((await prepareMonitor(dir.path, watched, 9464)).fresh).toBe(false);
   });
 
   it('is one too with its examples taken in', async () => {
@@ -54,10 +53,16 @@ describe("the monitor's configuration", () => {
   it('knows a monitor that never looked at the log from one whose state is lost', async () => {
     const { file } = await prepareMonitor(dir.path, watched, 9464);
     const again = async () => (await prepareMonitor(dir.path, watched, 9464)).fresh;
-    expect(await again()).toBe(false);
-    const { store } = await StateStore.open(join(loadMonitorConfig(file).state, 'follow'), true);
-    await store.close();
+    // `stele up` was killed when it had written the file, or before it had.
     expect(await again()).toBe(true);
+    await rm(file);
+    expect(await again()).toBe(true);
+    const { state } = loadMonitorConfig(file);
+    const opened = await openMonitor(loadMonitorConfig(file), { start: 'start' });
+    await opened.close();
+    expect(await again()).toBe(true);
+    await rm(state, { recursive: true });
+    expect(await again()).toBe(false);
     await writeFile(file, 'nonsense');
     expect(await again()).toBe(false);
   });
