@@ -29,7 +29,7 @@ export interface CheckedEntry {
   readonly verified: VerifiedEntry;
   readonly times: readonly VerifiedTime[];
   readonly checks: readonly Check[];
-  /** Keys of the trusted root for this log; one of them must count at the time. None where there is no trusted root. */
+  /** What the trusted root says of the key that signed; it must count at the time. None where there is no trusted root. */
   readonly keys: readonly LogKey[];
 }
 
@@ -115,7 +115,8 @@ function checkOne(entry: TlogEntry, claim: Claim, trust: LogTrust, primitives: P
     cosigned,
     unverified: tree.others.filter((name) => !known.has(name) && name !== extra?.label.split('+')[0]),
   };
-  return { verified, times, checks, keys: trust.root === undefined ? [] : keys };
+  // Of several keys under one log ID, that which signed must count.
+  return { verified, times, checks, keys: trust.root === undefined ? [] : keys.filter((one) => isSame(one, key)) };
 }
 
 /** Appends to `checks` and `times`. */

@@ -213,6 +213,20 @@ describe('verifyBundle, with a trusted root', () => {
     expect(trusted(wrongKey)).toBe('bad-checkpoint');
   });
 
+  it('needs the key that signed to count, not another under the same log ID', async () => {
+    const witness = testWitness('witness.example/w');
+    const its = await witnessed(bundle, [[witness, 1_700_000_000]]);
+    const [old] = rootJson(log, { start: '2020-01-01T00:00:00Z', end: '2021-01-01T00:00:00Z' }).tlogs;
+    const [next] = rootJson(new TinyLog(), { start: '2021-01-01T00:00:00Z' }).tlogs;
+    const at = (...tlogs: object[]) => {
+      const { logKey: _, ...rest } = request(its, { policy: policyOf([], [witness], 1), witnessTime: true });
+      return code(() => verifyBundle({ ...rest, trustedRoot: root({ ...rootJson(log), tlogs }) }));
+    };
+    const again = { ...old!, publicKey: { ...old!.publicKey, validFor: { start: '2022-01-01T00:00:00Z' } } };
+    expect(at(old!, again)).toBe('accepted');
+    expect(at(old!, { ...next!, logId: old!.logId })).toBe('bad-checkpoint');
+  });
+
   it('holds all that is given: root, key of the log and policy', () => {
     expect(check(bundle, { trustedRoot: root(rootJson(log)) })).toBe('accepted');
     expect(check(bundle, { trustedRoot: root(rootJson(new TinyLog())) })).toBe('bad-checkpoint');
