@@ -65,7 +65,7 @@ export function verify(request: VerifyRequest, primitives: Primitives): Outcome 
   const signed = checkContentOf(request, signer, primitives);
   const claim: Claim = { ...signed, key: signer.key, verifier: signer.verifier };
 
-  const stamps = checkTimestamps(bundle, trustedRoot, given === undefined, primitives);
+  const stamps = checkTimestamps(bundle, trustedRoot, primitives);
   const trust: LogTrust = {
     root: trustedRoot,
     logKey: request.logKey,
@@ -75,7 +75,7 @@ export function verify(request: VerifyRequest, primitives: Primitives): Outcome 
   const logged = checkLogged(bundle.entries, claim, trust, stamps.times, primitives);
   const times = [...stamps.times, ...logged.times].sort((a, b) => a.time - b.time);
 
-  const who = checkSigner(request, signer, times, primitives);
+  const who = checkSigner(request, signer, times, stamps.unchecked, primitives);
   const checks: Check[] = [
     ...signed.checks,
     {
@@ -149,6 +149,7 @@ function checkSigner(
   { bundle, identity: matches, trustedRoot }: VerifyRequest,
   { key, certificate }: Signer,
   times: readonly VerifiedTime[],
+  unchecked: number,
   primitives: Primitives,
 ): { readonly signer: VerifiedSigner; readonly checks: readonly Check[] } {
   const fingerprint = encodeHex(primitives.hash('sha256', key.spki));
@@ -158,7 +159,11 @@ function checkSigner(
   if (times.length === 0) {
     throw new ClientError(
       'bad-timestamp',
-      'nobody vouches for the time of the signature, so nothing shows that the certificate was valid then: the bundle has no time stamp of an authority and no promise of the log',
+      `nobody vouches for the time of the signature, so nothing shows that the certificate was valid then: ${
+        unchecked === 0
+          ? 'the bundle has no time stamp of an authority and no promise of the log'
+          : 'the bundle has a time stamp, and the trusted root no authority for any'
+      }`,
     );
   }
   const { identity, checks } = checkCertificate(certificate, bundle.signer.chain, times, trustedRoot!, primitives);

@@ -1,6 +1,4 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseBundle } from '../../client/bundle.ts';
 import { parseSpki } from '../../client/crypto.ts';
@@ -16,42 +14,24 @@ import {
   verifyBundle,
 } from '../../client/verify.ts';
 import { parseCertificate } from '../../client/x509/certificate.ts';
+import { bundleCases, IDENTITY } from '../support/vectors.ts';
 import { TinyLog } from './tiny-log.ts';
 import { policyOf, rootJson, testWitness, text, witnessed } from './verify-parts.ts';
 
-/** The field's own cases (see the README.md in the folder above); a name that ends in `_fail` must be refused. */
-const VECTORS = '../shared/vectors/sigstore-bundles';
-const IDENTITY =
-  'https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/.github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main';
-const ISSUER = 'https://token.actions.githubusercontent.com';
-
-const there = existsSync(VECTORS);
-const cases = there
-  ? readdirSync(VECTORS, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
-      .map(({ name }) => name)
-  : [];
+const cases = bundleCases();
+const there = cases.length > 0;
+const byName = (name: string) => cases.find((one) => one.name === name)!;
 
 function verify(name: string, change: Partial<BundleRequest> = {}): Outcome {
-  const dir = join(VECTORS, name);
-  const either = (file: string, other: string) =>
-    existsSync(join(dir, file)) ? readFileSync(join(dir, file)) : readFileSync(join(VECTORS, other));
-  const textOf = (file: string, other: string) =>
-    existsSync(join(dir, file)) ? readFileSync(join(dir, file), 'utf8').trim() : other;
-  const pem = textOf('key.pub', '');
-  const key = pem === '' ? undefined : parsePublicKeyPem(pem, nodePrimitives()).info;
-  const artifact = either('artifact', 'a.txt');
-  const bundle = parseBundle(readFileSync(join(dir, 'bundle.sigstore.json')));
+  const { key: pem, artifact, trustedRoot, identity, issuer, ...its } = byName(name);
+  const key = pem === undefined ? undefined : parsePublicKeyPem(pem, nodePrimitives()).info;
+  const bundle = change.bundle ?? parseBundle(its.bundle);
   const digests = requiredHashes(bundle, key).map((hash) => [hash, createHash(hash).update(artifact).digest()]);
   return verifyBundle({
     bundle,
     artifact: Object.fromEntries(digests),
-    trustedRoot: parseTrustedRoot(either('trusted_root.json', 'trusted_root.json')),
-    ...('key' in change
-      ? {}
-      : key === undefined
-        ? { identity: { identity: textOf('identity', IDENTITY), issuer: textOf('issuer', ISSUER) } }
-        : { key }),
+    trustedRoot: parseTrustedRoot(trustedRoot),
+    ...('key' in change ? {} : key === undefined ? { identity: { identity, issuer } } : { key }),
     ...change,
   });
 }
@@ -91,10 +71,10 @@ const CODES: Readonly<Record<string, string>> = {
   'wrong-material_fail': 'digest-mismatch',
 };
 
-describe.skipIf(!there)(`the bundles of ${VECTORS} (skipped where they are absent)`, () => {
+describe.skipIf(!there)('the bundles of ../shared/vectors (skipped where they are absent)', () => {
   it('are there', () => expect(cases.length).toBeGreaterThan(40));
 
-  it.each(cases.filter((name) => !name.endsWith('_fail')))('%s verifies', (name) => {
+  it.each(cases.filter(({ refused }) => !refused))('$name verifies', ({ name }) => {
     const outcome = verify(name);
     expect(outcome.entries.length).toBeGreaterThan(0);
     expect(outcome.checks.map((check) => check.name)).toEqual(
@@ -102,7 +82,7 @@ describe.skipIf(!there)(`the bundles of ${VECTORS} (skipped where they are absen
     );
   });
 
-  it.each(cases.filter((name) => name.endsWith('_fail')))('%s is refused', (name) => {
+  it.each(cases.filter((one) => one.refused))('$name is refused', ({ name }) => {
     let refused: unknown;
     try {
       verify(name);
@@ -142,24 +122,39 @@ describe.skipIf(!there)(`the bundles of ${VECTORS} (skipped where they are absen
 
   it('verify by the key of their certificate too, which then says nothing about whose it is', () => {
     const name = 'rekor2-timestamp-with-embedded-cert';
-    const bundle = parseBundle(readFileSync(join(VECTORS, name, 'bundle.sigstore.json')));
+    const bundle = parseBundle(byName(name).bundle);
     if (bundle.signer.kind !== 'certificate') throw new Error('it has a certificate');
     const key = parseSpki(parseCertificate(bundle.signer.certificate).spki);
     const outcome = verify(name, { key });
     expect(outcome.signer.kind).toBe('key');
     expect(outcome.notProven.join()).toContain('whom the certificate names');
-    const other = readFileSync(join(VECTORS, 'managed-key-happy-path', 'key.pub'), 'utf8');
-    expect(refused(name, { key: parsePublicKeyPem(other.trim(), nodePrimitives()).info })).toBe('bad-signature');
+    const other = byName('managed-key-happy-path').key!;
+    expect(refused(name, { key: parsePublicKeyPem(other, nodePrimitives()).info })).toBe('bad-signature');
+  });
+
+  it('need none of their time stamps checked where no authority is trusted and the log vouches for the time', () => {
+    const name = 'happy-path-v0.3-new-mediaType';
+    const stamped = parseBundle(byName('rekor2-timestamp-with-embedded-cert').bundle);
+    const bundle = { ...parseBundle(byName(name).bundle), timestamps: stamped.timestamps };
+    expect(refused(name, { bundle })).toBe('bad-timestamp');
+    const withoutAuthorities = (of: string) => {
+      const { timestampAuthorities: _, ...json } = JSON.parse(Buffer.from(byName(of).trustedRoot).toString());
+      return { trustedRoot: parseTrustedRoot(text(JSON.stringify(json))) };
+    };
+    const outcome = verify(name, { bundle, ...withoutAuthorities(name) });
+    expect(outcome.times.map(({ kind }) => kind)).toEqual(['promise']);
+    expect(outcome.notProven.join()).toContain('no authority for them was given');
+    const alone = 'rekor2-timestamp-with-embedded-cert';
+    expect(refused(alone, withoutAuthorities(alone))).toBe('bad-timestamp');
   });
 
   it("take the witnesses' time for a certificate, where no authority gave one and it is asked for", async () => {
     const name = 'rekor2-no-timestamp_fail';
-    const read = (file: string) => readFileSync(join(VECTORS, name, file));
-    const bare = parseBundle(read('bundle.sigstore.json'));
+    const bare = parseBundle(byName(name).bundle);
     if (bare.signer.kind !== 'certificate') throw new Error('it has a certificate');
     const { notBefore, notAfter } = parseCertificate(bare.signer.certificate);
     const [log, witness] = [new TinyLog('log.example'), testWitness('w.example')];
-    const json = JSON.parse(read('trusted_root.json').toString());
+    const json = JSON.parse(Buffer.from(byName(name).trustedRoot).toString());
     json.tlogs.push(...rootJson(log).tlogs);
     const logged = { ...bare, entries: [tlogEntry(log.add(bare.entries[0]!.body))] };
     const trust = { trustedRoot: parseTrustedRoot(text(JSON.stringify(json))), policy: policyOf([], [witness], 1) };
