@@ -4,7 +4,8 @@
  *
  *   Rekor v2, Stele, tlog-tiles   log ID and note key ID are of SHA-256(name || 0x0A || 0x01 || key) with Ed25519, and of
  *                                 SHA-256(SPKI) with ECDSA; the origin is the name in the signature line
- *   Rekor v1                      log ID and note key ID are of SHA-256(SPKI); the origin is "name - tree ID"
+ *   Rekor v1                      log ID and note key ID are of SHA-256(SPKI); the origin is "name - tree ID", the name that of
+ *                                 the host it runs on unless told, which no trusted root knows: the key alone tells the log
  */
 import { concat, encodeHex, encodeUtf8, equal } from '../../merkle/bytes.ts';
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
@@ -31,8 +32,8 @@ export interface LogKey {
   readonly label: string;
   /** When the key counts; always where that is undefined. */
   readonly validFor: Period | undefined;
-  /** Whether the log may sign notes under this name. */
-  isNamed(name: string): boolean;
+  /** Whether the log may sign notes under this name; `v1` where the origin is of Rekor v1's form. */
+  isNamed(name: string, v1: boolean): boolean;
   noteVerifier(name: string, primitives: Primitives): NoteVerifier;
   /** Whether the log signed this message; of a signed entry timestamp. */
   signed(message: Uint8Array, signature: Uint8Array, primitives: Primitives): boolean;
@@ -67,7 +68,8 @@ export function rootLogKey(log: TrustedLog, primitives: Primitives): LogKey {
     spki: key.spki,
     label: `${printable(log.baseUrl)} (${key.name}, SHA-256 ${fingerprint})`,
     validFor,
-    isNamed: (name) => nameInId(log, name, primitives) || isAddress(log.baseUrl, name),
+    isNamed: (name, v1) =>
+      (v1 && encodeHex(log.logId) === fingerprint) || nameInId(log, name, primitives) || isAddress(log.baseUrl, name),
     noteVerifier: (name) => ({
       name,
       keyId: checkpointKeyId.slice(0, 4),

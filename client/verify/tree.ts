@@ -67,8 +67,8 @@ export function checkInclusion(
 /** Under which name a log with this origin signs. */
 function signerOf(origin: string, key: LogKey): string {
   const v1 = /^(.+) - [0-9]{1,20}$/.exec(origin)?.[1];
-  const name = [origin, v1].find((one) => one !== undefined && key.isNamed(one));
-  if (name !== undefined) return name;
+  if (key.isNamed(origin, false)) return origin;
+  if (v1 !== undefined && key.isNamed(v1, true)) return v1;
   throw new ClientError(
     'bad-checkpoint',
     `the checkpoint is of a log that calls itself "${printable(origin.slice(0, 120))}", which is not the log ${key.label}`,

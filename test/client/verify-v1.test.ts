@@ -177,11 +177,12 @@ describe('entries of Rekor v1', () => {
     expect(check(good, rootWith({ start: '2020-01-01T00:00:00Z', end: '2023-11-14T22:13:19Z' }))).toBe('bad-promise');
   });
 
-  it('has a checkpoint with the name of the log', () => {
+  it('has a checkpoint whose origin is of its form, under the name in it', () => {
     const validFor = { start: '2020-01-01T00:00:00Z' };
     const good = with_(message, logged('hashedrekord', '0.0.1', RECORD));
     expect(check(good, rootWith(validFor, 'https://rekor.example:8443/'))).toBe('accepted');
-    expect(check(good, rootWith(validFor, 'https://other.example'))).toBe('bad-checkpoint');
+    // The host may call itself something else than its address: the log ID binds the key alone.
+    expect(check(good, rootWith(validFor, 'https://other.example'))).toBe('accepted');
     for (const origin of ['other.example - 42', 'rekor.example - x', 'rekor.example/42', 'x rekor.example - 42']) {
       expect(check(with_(message, logged('hashedrekord', '0.0.1', RECORD, origin)))).toBe('bad-checkpoint');
     }
