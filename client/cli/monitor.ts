@@ -1,11 +1,13 @@
 /** `stele monitor`: follow logs, and tell when somebody unexpected signs, or when a log lies. */
 import { Command } from 'commander';
 import { ClientError, printable } from '../errors.ts';
+import { type SinkSettings, settingsOf, wants } from '../monitor/alerts/sink.ts';
 import { loadMonitorConfig } from '../monitor/config/load.ts';
 import type { MonitorConfig } from '../monitor/config/types.ts';
 import { startMetricsServer } from '../monitor/metrics-server.ts';
 import { openMonitor } from '../monitor/open.ts';
 import type { LogReport, MonitorEvent, OnceReport } from '../monitor/run.ts';
+import type { Alert } from '../monitor/types.ts';
 import { monitorAckCommand } from './monitor-ack.ts';
 import { monitorTestCommand } from './monitor-test.ts';
 import { warn } from './report.ts';
@@ -98,11 +100,14 @@ class Output {
   readonly #people: NodeJS.WriteStream;
   /** Logs whose trouble was told: it is told again when it changes. */
   readonly #troubles = new Map<string, string>();
+  /** Sinks that write to standard output. */
+  readonly #stdout: readonly SinkSettings[];
 
   constructor(config: MonitorConfig, json: boolean) {
     this.#config = config;
     this.#json = json;
-    this.#people = config.sinks.some(({ type }) => type === 'stdout') ? process.stderr : process.stdout;
+    this.#stdout = config.sinks.filter(({ type }) => type === 'stdout').map(settingsOf);
+    this.#people = this.#stdout.length > 0 ? process.stderr : process.stdout;
   }
 
   started(reports: readonly LogReport[], start: 'now' | 'start' | undefined, metrics: string | undefined): void {
@@ -132,7 +137,9 @@ class Output {
     if (event.type === 'progress') {
       this.#print(event, [`${log}: complete through ${event.through} of ${event.size} (${event.count} entries)`]);
     } else if (event.type === 'alerts') {
-      const alerts = event.alerts.map(({ id, kind, severity, summary, evidence }) => ({
+      const untold = event.alerts.filter((alert) => !this.#isTold(alert));
+      if (untold.length === 0) return;
+      const alerts = untold.map(({ id, kind, severity, summary, evidence }) => ({
         id,
         kind,
         severity,
@@ -159,6 +166,12 @@ class Output {
     } else if (event.type === 'shard') {
       this.#print(event, [`${log}: a log of the signing configuration, at ${printable(event.location)}, is followed`]);
     }
+  }
+
+  /** The sink writes it to where this would write it: once is enough. */
+  #isTold(alert: Alert): boolean {
+    if (!this.#json && !process.stdout.isTTY) return false;
+    return this.#stdout.some((settings) => settings.digestAt === undefined && wants(settings, alert));
   }
 
   stopped(why: string, reports: readonly LogReport[], pending: number): void {

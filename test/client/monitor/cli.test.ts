@@ -41,8 +41,17 @@ describe('stele monitor --once', () => {
       delivered: true,
       logs: [{ log: 'log.test', completeThrough: 3, size: 3 }],
     });
+    // Standard output is the sink's, and the alert is on it once.
+    expect(first.lines.filter((line) => JSON.stringify(line).includes('is watched by'))).toHaveLength(1);
     const second = await once();
     expect(second).toMatchObject({ code: 0, report: { ok: true, alerts: 0, logs: [{ completeThrough: 3 }] } });
+  });
+
+  it('tells the alerts that the sink on standard output does not take', async () => {
+    const { once } = await setUp(3, { sinks: '[{ type: stdout, severity: critical }]' });
+    expect((await once('--from-start')).lines).toContainEqual(
+      expect.objectContaining({ type: 'alerts', alerts: [expect.objectContaining({ kind: 'match' })] }),
+    );
   });
 
   it('ends with 2 where the log cannot be looked at, and with what it is complete through', async () => {

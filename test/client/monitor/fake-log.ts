@@ -150,6 +150,7 @@ export class FakeLog {
   }
 
   #bytes(path: string): Uint8Array | undefined {
+    if (!/^(checkpoint$|tile\/)/.test(path)) return undefined;
     if (path !== 'checkpoint') return this.view.file(path);
     return encodeUtf8(this.note ?? this.sign(this.text(), this.cosignatures));
   }
