@@ -12,8 +12,8 @@ import { isThere } from '../../merkle/runtime/files.ts';
 import { lockDir } from '../../merkle/runtime/lock.ts';
 import { ClientError } from '../errors.ts';
 import { openSource, type TileSource } from '../tiles/source.ts';
+import { LastingQueue } from './alerts/lasting.ts';
 import type { QueueEvent } from './alerts/line.ts';
-import { openQueueIn } from './alerts/queue.ts';
 import { openSinks } from './alerts/sinks/open.ts';
 import type { MonitorConfig } from './config/types.ts';
 import { createMatcher } from './matcher.ts';
@@ -82,8 +82,9 @@ export async function openMonitor(config: MonitorConfig, options: OpenMonitorOpt
       onWarning(why);
     }
     const sinks = await openSinks(config.sinks);
-    const queue = await openQueueIn(queueDir, {
+    const queue = await LastingQueue.open(queueDir, {
       sinks,
+      onTrouble: onWarning,
       onEvent: (event) => {
         metrics.delivery(event);
         options.onDelivery?.(event);

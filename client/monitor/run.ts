@@ -5,7 +5,7 @@ import { ClientError } from '../errors.ts';
 import { type FollowEvent, Follower, type FollowOptions, type Round } from './follow.ts';
 import type { FollowedLog, ShardSource } from './options.ts';
 import { type ReadLocation, readShards } from './shards.ts';
-import type { Alert, AlertQueue } from './types.ts';
+import type { AlertQueue } from './types.ts';
 
 /** What happens, for people and metrics; `log` is an origin, or the name of a signing configuration. */
 export type MonitorEvent = { readonly log: string } & (
@@ -55,7 +55,6 @@ export class Monitor {
   readonly #told = new Set<string>();
   /** No log was followed before this start. */
   #fresh = false;
-  #queueFailed: (error: unknown) => void = () => {};
 
   /** @throws ClientError `usage`: a location is neither a URL nor a directory */
   constructor(options: MonitorOptions) {
@@ -101,14 +100,14 @@ export class Monitor {
   /**
    * Follows all logs until the signal aborts. `load` comes first.
    *
-   * @throws ClientError `state`; RuntimeError `store` where the queue of alerts has failed: start again
+   * @throws ClientError `state`
    */
   async run(signal: AbortSignal): Promise<void> {
     const stopping = new AbortController();
     const stop = AbortSignal.any([signal, stopping.signal]);
     const running = new Map<Follower, Promise<void>>();
     let failure: { readonly error: unknown } | undefined;
-    this.#queueFailed = (error) => {
+    const fail = (error: unknown): void => {
       failure ??= { error };
       stopping.abort();
     };
@@ -116,7 +115,7 @@ export class Monitor {
       try {
         await work;
       } catch (error) {
-        if (!stop.aborted) this.#queueFailed(error);
+        if (!stop.aborted) fail(error);
       }
     };
     const startAll = (): void => {
@@ -160,18 +159,8 @@ export class Monitor {
 
   #add(log: FollowedLog, start: 'now' | 'start' | undefined): void {
     const { onEvent: _onEvent, start: _start, ...options } = this.#options;
-    const enqueue = async (alerts: readonly Alert[]): Promise<void> => {
-      try {
-        await this.#options.queue.enqueue(alerts);
-      } catch (error) {
-        // It takes nothing more: nobody would learn of what is found.
-        this.#queueFailed(error);
-        throw error;
-      }
-    };
     const follower = new Follower(log, {
       ...options,
-      queue: { enqueue },
       ...(start !== undefined && { start }),
       onEvent: (event) => this.#emit(log.origin, event),
     });

@@ -145,6 +145,12 @@ export class Queue implements AlertQueue {
     await this.#owned?.close();
   }
 
+  /** Closes the store alone, which has failed: the sinks go on with another queue. */
+  async leaveStore(): Promise<void> {
+    await this.#writing.catch(() => {});
+    await this.#owned?.close().catch(() => {});
+  }
+
   /** For `openQueueIn`. */
   owns(store: GuardedLevel): void {
     this.#owned = store;

@@ -1,0 +1,61 @@
+/** A monitor whose writes fail, by a limit on the size of its files: built first (`npm test` does). */
+import { spawnSync } from 'node:child_process';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { FakeLog, tempDir, View } from './fake-log.ts';
+import { entryOf, receiver, startMonitor, until, writeConfig } from './process.ts';
+
+const prlimit = spawnSync('prlimit', ['--version']).status === 0;
+
+/** The soft limit alone, so that it can be lifted again without privilege. */
+function limitFiles(pid: number, bytes: number | 'unlimited'): void {
+  const { status, stderr } = spawnSync('prlimit', ['--pid', String(pid), `--fsize=${bytes}:`]);
+  if (status !== 0) throw new Error(String(stderr));
+}
+
+async function journalBytes(store: string): Promise<number> {
+  const journals = (await readdir(store)).filter((name) => name.endsWith('.log'));
+  return Math.max(0, ...(await Promise.all(journals.map(async (name) => (await stat(join(store, name))).size))));
+}
+
+describe.skipIf(!prlimit)('a monitor whose disk is full (needs prlimit)', () => {
+  it('says so, goes on when there is room, and loses no match', async () => {
+    const log = new FakeLog(new View([entryOf('0', true)]));
+    const dir = await tempDir();
+    const { sinks, alerts } = await receiver(dir);
+    const config = await writeConfig(dir, { url: await log.listen(), vkey: log.vkey, sinks });
+    const monitor = startMonitor(config, ['--from-start']);
+    const add = (count: number) => {
+      const from = log.view.entries.length;
+      log.view.grow(Array.from({ length: count }, (_, i) => entryOf(`${from + i}`, true)));
+      log.size = log.view.entries.length;
+    };
+    const taken = () => new Set(alerts.map(({ entry }) => entry!.index)).size;
+    await until('the first alert', () => taken() === 1);
+    // Nothing can be written; a write is cut in its middle, of whatever file it is.
+    for (const room of [0, 3000, 700]) {
+      limitFiles(monitor.child.pid!, room);
+      const told = monitor.stdout().length;
+      add(20);
+      await until('the trouble is told', () => /EFBIG|too large|failed|cannot be/i.test(monitor.stdout().slice(told)));
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      expect(monitor.child.exitCode, monitor.stderr()).toBeNull();
+      limitFiles(monitor.child.pid!, 'unlimited');
+      await until('all are delivered', () => taken() === log.size);
+    }
+    // The queue's journal has become longer than that of the alerts that can be acknowledged: the queue alone fails.
+    const warned = monitor.stderr().length;
+    limitFiles(monitor.child.pid!, (await journalBytes(join(dir, 'state', 'queue'))) + 200);
+    add(3);
+    await until('the failure of the queue is told', () =>
+      /its store is opened anew/.test(monitor.stderr().slice(warned)),
+    );
+    limitFiles(monitor.child.pid!, 'unlimited');
+    await until('all are delivered', () => taken() === log.size);
+    monitor.child.kill('SIGTERM');
+    expect(await monitor.exited, monitor.stderr()).toBe(0);
+    expect(monitor.stdout()).toContain(`complete through tree size ${log.size}`);
+    expect(new Set(alerts.map(({ id }) => id)).size).toBe(log.size);
+  }, 120_000);
+});
