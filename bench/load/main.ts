@@ -22,6 +22,7 @@ import { type Measurement, runScenario } from './run.ts';
 import { quick, SCENARIOS } from './scenarios.ts';
 import { serverCommand } from './server.ts';
 import { verifyRows } from './verify.ts';
+import { verifyOneRows } from './verify-one.ts';
 import { cosignedRows, witnessRows } from './witness.ts';
 
 const { values } = parseArgs({
@@ -55,8 +56,11 @@ if (values.growth) {
   }
   console.log(table(growth.map(growthRow)));
 } else if (values.verify) {
-  verified.push(...(await verifyRows()));
-  console.log(table(verified));
+  const one = await verifyOneRows();
+  console.log(table(one));
+  const many = await verifyRows();
+  console.log(table(many));
+  verified.push(...one, ...many);
 } else if (values.witness) {
   const cosigning = await witnessRows();
   console.log(table(cosigning));

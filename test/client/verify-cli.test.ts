@@ -111,6 +111,46 @@ describe('stele verify', { timeout: 60_000 }, () => {
     expect(result.notProven.length).toBeGreaterThan(1);
   });
 
+  /** The packages that a command line loads, as ES modules or as CommonJS. */
+  const packagesOf = async (...args: readonly string[]) => {
+    const list = path('loaded');
+    writeFileSync(list, '');
+    const hooks = `import { appendFileSync } from 'node:fs';
+      export async function load(url, context, next) {
+        appendFileSync(${JSON.stringify(list)}, url + '\\n');
+        return next(url, context);
+      }`;
+    writeFileSync(path('hooks.mjs'), hooks);
+    writeFileSync(
+      path('spy.mjs'),
+      `import { appendFileSync } from 'node:fs';
+      import { createRequire, register } from 'node:module';
+      register('./hooks.mjs', import.meta.url);
+      const { cache } = createRequire(import.meta.url);
+      process.on('exit', () => appendFileSync(${JSON.stringify(list)}, Object.keys(cache).join('\\n')));`,
+    );
+    const { status, err } = await run(process.execPath, ['--import', `file://${path('spy.mjs')}`, STELE, ...args]);
+    expect({ status, err }).toEqual({ status: 0, err: '' });
+    const loaded = readFileSync(list, 'utf8');
+    const rooms = loaded.matchAll(/\/dist\/(?:client\/(?:monitor|audit|queue)|server|witness)\//g);
+    const packages = loaded.matchAll(/\/node_modules\/((?:@[^/]+\/)?[^/]+)\//g);
+    return [...new Set([...[...rooms].map(([room]) => room), ...[...packages].map(([, name]) => name)])].sort();
+  };
+
+  it('loads what it needs, and nothing else', async () => {
+    // koffi is the way to the OpenSSL in Node, which checks a signature over a digest; its second package is the library.
+    const packages = ['@noble/hashes', 'commander', 'koffi'];
+    const lean = async (...args: readonly string[]) =>
+      (await packagesOf(...args)).filter((name) => !name.startsWith('@koromix/koffi-'));
+    expect(await lean('verify', 'a', ...TRUST)).toEqual(packages);
+    expect(await lean('verify', 'a', '--tlog-proof', 'a.tlog-proof', ...TRUST)).toEqual(packages);
+    expect(await lean('verify', '--help')).toEqual(['commander']);
+    const identity = join(VECTORS, 'happy-path-v0.3-new-mediaType', 'bundle.sigstore.json');
+    if (!existsSync(identity)) return;
+    const trust = ['--bundle', identity, '--trusted-root', join(VECTORS, 'trusted_root.json'), ...IDENTITY];
+    expect(await lean('verify', join(VECTORS, 'a.txt'), ...trust)).toEqual([...packages, 're2js']);
+  });
+
   it('takes many files in one call, with a summary, and the graver status', async () => {
     const good = await stele('verify', 'a', 'b', 'c', ...TRUST);
     expect(good).toMatchObject({ status: 0, err: '' });
@@ -159,6 +199,26 @@ describe('stele verify', { timeout: 60_000 }, () => {
       err: expect.stringContaining('bad-proof'),
     });
     expect(await leaf('00')).toMatchObject({ status: 2, err: expect.stringContaining('usage') });
+  });
+
+  it('holds a tlog-proof and a leaf to the key of the log as well, and passes over nothing that is given', async () => {
+    const proof = ['--tlog-proof', 'a.tlog-proof', '--policy', 'policy'];
+    expect((await stele('verify', 'a', ...proof, '--key', 'key.pub', '--log-key', log.vkey)).status).toBe(0);
+    const { leafHash } = json(await stele('verify', 'a', ...proof, '--key', 'key.pub', '--json'));
+    const leaf = ['--leaf-hash', leafHash, ...proof];
+    expect((await stele('verify', ...leaf, '--log-key', log.vkey)).status).toBe(0);
+    // The specification's own (c2sp.org/signed-note).
+    const other = ['--log-key', 'example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k'];
+    for (const args of [['a', '--key', 'key.pub', ...proof], leaf]) {
+      const ran = await stele('verify', ...args, ...other);
+      expect(ran).toMatchObject({ status: 1, err: expect.stringContaining('whose key was given') });
+    }
+    for (const given of [['--identity', 'me@example.com'], ['--issuer', 'https://example.com'], ['--witness-time']]) {
+      const ran = await stele('verify', ...leaf, ...given);
+      expect(ran, given[0]!).toMatchObject({ status: 2, err: expect.stringContaining(given[0]!) });
+    }
+    const evidence = await stele('verify', '--evidence', 'a', '--key', 'key.pub');
+    expect(evidence).toMatchObject({ status: 2, err: expect.stringContaining('--key') });
   });
 
   it('ends with 2 and a clear error where it cannot be tried', async () => {
