@@ -2,10 +2,7 @@
 import { Command } from 'commander';
 import { ClientError, printable } from '../errors.ts';
 import { type SinkSettings, settingsOf, wants } from '../monitor/alerts/sink.ts';
-import { loadMonitorConfig } from '../monitor/config/load.ts';
 import type { MonitorConfig } from '../monitor/config/types.ts';
-import { startMetricsServer } from '../monitor/metrics-server.ts';
-import { openMonitor } from '../monitor/open.ts';
 import type { LogReport, MonitorEvent, OnceReport } from '../monitor/run.ts';
 import type { Alert } from '../monitor/types.ts';
 import { monitorAckCommand } from './monitor-ack.ts';
@@ -54,6 +51,11 @@ async function monitor(options: MonitorOptions): Promise<void> {
   if (options.fromNow === true && options.fromStart === true) {
     throw new ClientError('usage', '--from-now and --from-start are both given: keep one');
   }
+  // Trying a rule and acknowledging an alert need neither the monitor nor its server.
+  const [{ loadMonitorConfig }, { openMonitor }] = await Promise.all([
+    import('../monitor/config/load.ts'),
+    import('../monitor/open.ts'),
+  ]);
   const config = loadMonitorConfig(options.config);
   const out = new Output(config, options.json === true);
   const start = options.fromNow ? 'now' : options.fromStart ? 'start' : undefined;
@@ -79,7 +81,9 @@ async function monitor(options: MonitorOptions): Promise<void> {
     }
     const server =
       config.metrics &&
-      (await startMetricsServer(opened.metrics, { ...config.metrics, notReady: () => opened.monitor.troubles }));
+      (await (
+        await import('../monitor/metrics-server.ts')
+      ).startMetricsServer(opened.metrics, { ...config.metrics, notReady: () => opened.monitor.troubles }));
     try {
       out.started(opened.monitor.reports, start, server?.url);
       await opened.monitor.run(stopping.signal);

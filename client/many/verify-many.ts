@@ -7,10 +7,10 @@
 import { availableParallelism } from 'node:os';
 import { deserialize, serialize } from 'node:v8';
 import { createPool, TASKS_PER_THREAD, workerUrl } from '../../merkle/runtime/pool.ts';
-import { inOrder } from '../audit/order.ts';
 import { parseSpki } from '../crypto.ts';
 import { ClientError } from '../errors.ts';
 import { compileRule } from '../identity.ts';
+import { inOrder } from '../in-order.ts';
 import { parseLogKey, parseTrustedRoot, parseTrustPolicy } from '../verify.ts';
 import type { ManyRequest, ManyResult, ManyTrust } from './types.ts';
 
