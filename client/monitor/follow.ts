@@ -22,7 +22,7 @@ import { ClientError, printable } from '../errors.ts';
 import type { TileSource } from '../tiles/source.ts';
 import { fetchChunk, type Reading, verifyChunk } from './entries.ts';
 import { type Head, openHead, sameTree } from './head.ts';
-import { judge } from './judge.ts';
+import { judge, OLD, tooOld } from './judge.ts';
 import { alertOf, type Misbehaviour } from './lies.ts';
 import type { LogState } from './log-state.ts';
 import type { FollowedLog, FollowSettings } from './options.ts';
@@ -186,6 +186,9 @@ export class Follower {
     if (lie !== undefined) return lie;
     const split = await this.#look(head, signal, alerts);
     if (split !== undefined) return split;
+    const old = tooOld(this.log, head, this.#now());
+    if (old === undefined) this.#reports.over(OLD);
+    else if (await this.#report(old)) alerts.count++;
     const tiles = tilesOf(this.#source, signal);
     await this.#believe(head, tiles);
     this.#views.believed();

@@ -4,6 +4,7 @@ import { type Checkpoint, isFrozen, parseCheckpoint } from '../../merkle/checkpo
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { formatNote, type NoteSignature, openNote, parseNote, type VerifierKey } from '../../merkle/note.ts';
+import { quorumMet } from '../../merkle/policy.ts';
 import { nodePrimitives } from '../../merkle/runtime/verify.ts';
 import { ClientError, printable } from '../errors.ts';
 import { verifyQuorum } from '../quorum.ts';
@@ -60,6 +61,20 @@ export function quorumMissing(log: FollowedLog, head: Head): string | undefined 
     if (error instanceof ClientError && error.code === 'quorum') return error.message;
     throw error;
   }
+}
+
+/**
+ * When the quorum last looked, in milliseconds since 1970: the latest time such that the witnesses that cosigned at it or
+ * later are enough. One witness alone can so not keep an old checkpoint young. Undefined without a quorum.
+ */
+export function quorumSeen({ policy }: Pick<FollowedLog, 'policy'>, head: Head): number | undefined {
+  if (policy?.quorum === undefined) return undefined;
+  const cosigned = verifyQuorum(policy, head.note, nodePrimitives);
+  const times = [...new Set(cosigned.map(({ timestamp }) => timestamp))].sort((a, b) => b - a);
+  const seen = times.find((time) =>
+    quorumMet(policy, ({ name }) => cosigned.some(({ witness, timestamp }) => witness === name && timestamp >= time)),
+  );
+  return seen === undefined ? undefined : seen * 1000;
 }
 
 /** Whether both are about the same tree. */

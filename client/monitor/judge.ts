@@ -3,7 +3,7 @@ import { equal } from '../../merkle/bytes.ts';
 import { EMPTY_ROOT } from '../../merkle/rfc6962.ts';
 import { ClientError } from '../errors.ts';
 import type { TileSource } from '../tiles/source.ts';
-import { describeHead, type Head, quorumMissing, sameTree } from './head.ts';
+import { describeHead, type Head, quorumMissing, quorumSeen, sameTree } from './head.ts';
 import type { Misbehaviour } from './lies.ts';
 import type { LogState } from './log-state.ts';
 import type { FollowedLog } from './options.ts';
@@ -28,6 +28,20 @@ export async function judge(
     grewAfterFreeze(log, state, head) ??
     withoutQuorum(log, head)
   );
+}
+
+/** A checkpoint that is too old by its witnesses, and may still be believed: a log that always shows the same one hides the rest. */
+export const OLD = 'old checkpoint';
+
+/** @param now milliseconds since 1970 */
+export function tooOld(log: FollowedLog, head: Head, now: number): Misbehaviour | undefined {
+  // The last one of a log that has ended says so.
+  if (log.maxCheckpointAge === undefined || head.frozen) return undefined;
+  const seen = quorumSeen(log, head);
+  if (seen === undefined || now - seen <= log.maxCheckpointAge) return undefined;
+  const since = new Date(seen).toISOString();
+  const summary = `"${log.origin}" shows a checkpoint that its witnesses saw last at ${since} (${describeHead(head)}): what it has taken since is not shown`;
+  return { kind: 'stale', condition: OLD, detail: since, summary, proven: true };
 }
 
 function impossible(head: Head): Misbehaviour | undefined {

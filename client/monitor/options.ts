@@ -11,6 +11,8 @@ export interface FollowedLog {
   readonly location: string;
   /** The quorum that its checkpoints need; none without it. */
   readonly policy?: Policy;
+  /** The quorum must have cosigned what it shows so recently, in milliseconds; whenever, where it is absent. Needs a quorum. */
+  readonly maxCheckpointAge?: number;
   /** It was declared frozen: true for the size at which it is first seen, or that size. */
   readonly frozen?: boolean | number;
   /** Other views: http(s) URLs of copies of the log or of witnesses, or directories. */
@@ -28,6 +30,8 @@ export interface ShardSource {
   readonly trustedRoot: string;
   /** Their quorum. */
   readonly policy?: Policy;
+  /** As for one log. */
+  readonly maxCheckpointAge?: number;
   readonly peers?: readonly string[];
 }
 

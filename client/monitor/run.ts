@@ -223,8 +223,12 @@ export class Monitor {
     const [source] = shards;
     if (source === undefined) return problems;
     for (const { origin, location, keys } of await store.shards()) {
-      const { policy, peers } = source;
-      const trusted = { ...(policy !== undefined && { policy }), ...(peers !== undefined && { peers }) };
+      const { policy, maxCheckpointAge, peers } = source;
+      const trusted = {
+        ...(policy !== undefined && { policy }),
+        ...(maxCheckpointAge !== undefined && { maxCheckpointAge }),
+        ...(peers !== undefined && { peers }),
+      };
       await this.#takeUp({ origin, location, keys: keys.map(parseVerifierKey), shard: true, ...trusted }, begin);
     }
     return problems;

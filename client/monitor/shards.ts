@@ -59,6 +59,7 @@ export async function readShards(
       location: `${url.replace(/\/+$/, '')}/api/v2`,
       shard: true,
       ...(source.policy !== undefined && { policy: source.policy }),
+      ...(source.maxCheckpointAge !== undefined && { maxCheckpointAge: source.maxCheckpointAge }),
       ...(source.peers !== undefined && { peers: source.peers }),
     });
   }

@@ -149,6 +149,7 @@ interface RawLog {
   readonly dir?: string;
   readonly keys?: readonly VerifierKey[];
   readonly policy?: string;
+  readonly maxCheckpointAge?: number;
   readonly frozen?: boolean | number;
   readonly peers?: readonly string[];
 }
@@ -177,10 +178,11 @@ function assemble(read: Record<string, unknown> | undefined, file: string, walk:
   const { state, sinks = [], metrics, rules = [] } = raw;
   const wrongBefore = walk.problems.length;
   const logs = (raw.logs ?? []).flatMap((log, i) => followedLog(log, ['logs', i], walk));
-  const shards = (raw.shards ?? []).map(({ policy, ...shard }, i) => ({
-    ...shard,
-    ...withPolicy(policy, ['shards', i, 'policy'], walk),
-  }));
+  const shards = (raw.shards ?? []).map(({ policy: file, ...shard }, i) => {
+    const { policy } = withPolicy(file, ['shards', i, 'policy'], walk);
+    checkAge(shard.maxCheckpointAge, policy, ['shards', i], walk);
+    return { ...shard, ...(policy === undefined ? {} : { policy }) };
+  });
   if (logs.length + shards.length === 0 && wrongBefore === walk.problems.length && wrongBefore === 0) {
     walk.problem(['logs'], 'is missing: name at least one log to follow, here or under "shards"');
   }
@@ -220,10 +222,11 @@ function assemble(read: Record<string, unknown> | undefined, file: string, walk:
 }
 
 function followedLog(log: RawLog, at: Path, walk: Walk): FollowedLog[] {
-  const { url, dir, frozen, peers } = log;
+  const { url, dir, maxCheckpointAge, frozen, peers } = log;
   if (url !== undefined && dir !== undefined) walk.problem(at, 'has "url" and "dir": keep one');
   const location = url ?? dir;
   const { policy } = withPolicy(log.policy, [...at, 'policy'], walk);
+  checkAge(maxCheckpointAge, policy, at, walk);
   const keys = [...(log.keys ?? []), ...(log.keys === undefined ? (policy?.logs ?? []).map(({ key }) => key) : [])];
   const origin = keys[0]?.name;
   if (location === undefined && !walk.problems.some((problem) => problem.includes(`${at[0]}[${at[1]}].`))) {
@@ -244,10 +247,17 @@ function followedLog(log: RawLog, at: Path, walk: Walk): FollowedLog[] {
       keys,
       location,
       ...(policy === undefined ? {} : { policy }),
+      ...(maxCheckpointAge === undefined ? {} : { maxCheckpointAge }),
       ...(frozen === undefined || frozen === false ? {} : { frozen }),
       ...(peers === undefined ? {} : { peers }),
     },
   ];
+}
+
+/** Only witnesses say when they saw a checkpoint. */
+function checkAge(age: number | undefined, policy: Policy | undefined, at: Path, walk: Walk): void {
+  if (age === undefined || policy?.quorum !== undefined) return;
+  walk.problem([...at, 'maxCheckpointAge'], 'needs a "policy" with a quorum of witnesses, who say when they saw it');
 }
 
 function withPolicy(path: string | undefined, at: Path, walk: Walk): { policy?: Policy } {

@@ -41,6 +41,14 @@ const policy = opt(
   }),
 );
 
+const maxCheckpointAge = opt(
+  duration('1m', '8760h', {
+    description:
+      'Where the quorum of `policy` cosigned what the log shows longer ago, it alerts as `stale`. For logs that have their checkpoint cosigned anew though nothing came.',
+    defaultText: 'none: a checkpoint may be of any age',
+  }),
+);
+
 const LogSchema = Type.Object({
   url: opt(own('url', 'an http(s) URL without user name, query and fragment', 'Where the log is read.')),
   dir: opt(path({ description: "In place of `url`: a directory with the log's files." })),
@@ -53,6 +61,7 @@ const LogSchema = Type.Object({
     ),
   ),
   policy,
+  maxCheckpointAge,
   frozen: opt(
     own(
       'frozen',
@@ -72,6 +81,7 @@ const ShardSchema = Type.Object({
   ),
   trustedRoot: own('url', 'a path, or an http(s) URL', 'The `trusted_root.json` with the keys of these logs.'),
   policy,
+  maxCheckpointAge,
   peers,
 });
 

@@ -7,6 +7,7 @@ import { RuleEngine } from '../../../client/monitor/rules/engine.ts';
 import { readEntry } from '../../../client/monitor/rules/entry.ts';
 import { ed25519VerifierKey, formatVerifierKey } from '../../../merkle/verifier-key.ts';
 import { type CertificateOptions, fulcioCertificate, githubRun, hashedRekord } from '../../support/fulcio.ts';
+import { cosignerOf } from './cosigner.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'stele-monitor-config-'));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -101,10 +102,21 @@ metrics: { host: 0.0.0.0, port: 9000 }
     expect(config.logs[0]?.policy).toBeDefined();
   });
 
+  it('takes an age of checkpoints where witnesses tell it', () => {
+    writeFileSync(join(dir, 'policy'), `log ${KEY}\nwitness w ${cosignerOf('w.test').vkey}\nquorum w\n`);
+    const [log] = load(`logs: [{ dir: ., policy: policy, maxCheckpointAge: 2h }]\n${SINKS}`).logs;
+    expect(log?.maxCheckpointAge).toBe(7_200_000);
+  });
+
   const ruled = (rule: string) => `${LOGS}${SINKS}rules:\n  - ${rule.replaceAll('\n', '\n    ')}`;
 
   it.each<[string, string, RegExp]>([
     ['an unknown key', `${LOGS}${SINKS}pol: 5s`, /"pol" \(line 5\) is unknown; did you mean "poll"\?/],
+    [
+      'an age of checkpoints without witnesses',
+      `logs:\n  - { url: 'https://log.example.com', keys: ['${KEY}'], maxCheckpointAge: 1h }\n${SINKS}`,
+      /"logs\[0\]\.maxCheckpointAge" \(line \d\) needs a "policy" with a quorum/,
+    ],
     [
       'an unknown key in a log',
       `logs:\n  - { ur: x, keys: ['${KEY}'] }\n${SINKS}`,

@@ -10,7 +10,7 @@ import { parseEvidence, verifyEvidence } from '../../../merkle/evidence.ts';
 import { parsePolicy } from '../../../merkle/policy.ts';
 import { nodePrimitives } from '../../../merkle/runtime/verify.ts';
 import { originHash } from '../../../merkle/witness.ts';
-import { cosignerOf } from './cosigner.ts';
+import { COSIGNED, cosignerOf } from './cosigner.ts';
 import { entriesOf, FakeLog, follow, type Harness, mirror, View } from './fake-log.ts';
 
 const FROZEN = 'Log frozen — 2026-01-01T00:00:00Z';
@@ -182,6 +182,35 @@ describe('a log that lies', () => {
     log.show(entriesOf(900));
     await caught(harness, 'quorum-missing', 3);
     expect(new Set(harness.alerts.map(({ id }) => id)).size).toBe(2);
+  });
+
+  it('an old checkpoint shown for ever is stale by its witnesses, once, and its entries are looked at', async () => {
+    const log = new FakeLog();
+    const witnesses = ['a', 'b', 'c'].map((name) => cosignerOf(`${name}.test`));
+    const lines = witnesses.map(({ vkey }, i) => `witness w${i} ${vkey}`).join('\n');
+    const policy = parsePolicy(`log ${log.vkey}\n${lines}\ngroup g 2 w0 w1 w2\nquorum g\n`);
+    const cosigned = async (...at: number[]) => {
+      log.cosignatures = await Promise.all(witnesses.map((one, i) => one.cosign(log.text(), COSIGNED + at[i]!)));
+    };
+    const hour = 3600;
+    await cosigned(0, 0, 0);
+    const harness = await follow(log, { start: 'start', log: { policy, maxCheckpointAge: hour * 1000 } });
+    const at = async (seconds: number) => {
+      harness.clock = (COSIGNED + seconds) * 1000;
+      return await harness.round();
+    };
+    expect(await at(hour)).toMatchObject({ ok: true, alerts: 0 });
+    expect(await at(hour + 1)).toMatchObject({ ok: true, lying: false, alerts: 1 });
+    expect(harness.alerts).toMatchObject([{ kind: 'stale', severity: 'alert', completeThrough: 600 }]);
+    expect(harness.alerts[0]!.summary).toMatch(/saw last at 2026-01-01T00:00:00.000Z/);
+    // One witness of three keeps nothing young; two do.
+    await cosigned(hour, 0, 0);
+    expect(await at(hour + 2)).toMatchObject({ ok: true, alerts: 0 });
+    await cosigned(hour, 0, hour);
+    expect(await at(hour + 3)).toMatchObject({ ok: true, alerts: 0 });
+    expect(await at(2 * hour + 1)).toMatchObject({ ok: true, alerts: 1 });
+    expect(new Set(harness.alerts.map(({ id }) => id)).size).toBe(2);
+    expect(harness.follower.completeThrough).toBe(600);
   });
 
   it('at the first sight, before there is a state', async () => {
