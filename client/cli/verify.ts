@@ -1,6 +1,6 @@
 /** `stele verify`: check files against their proofs, without a network. */
 import { Command, Option } from 'commander';
-import { signerOf, usage, type VerifyOptions } from './verify/arguments.ts';
+import { refuseOthers, signerOf, usage, type VerifyOptions } from './verify/arguments.ts';
 
 const HELP = `
 Nothing leaves this machine, and nothing is fetched. Say whose signature it must be (--key, or --identity with --issuer), and
@@ -57,6 +57,7 @@ export function verifyCommand(): Command {
 async function verify(files: readonly string[], options: VerifyOptions & { evidence?: string }): Promise<void> {
   if (options.evidence !== undefined) {
     if (files.length > 0) throw usage('--evidence is a file of its own: leave the others out');
+    refuseOthers(options, ['evidence', 'logKey', 'json'], '--evidence');
     const { verifyEvidenceFile } = await import('./verify-evidence.ts');
     return await verifyEvidenceFile(options.evidence, options);
   }
@@ -89,6 +90,7 @@ async function leaf(files: readonly string[], options: VerifyOptions): Promise<v
   if (files.length > 0 || options.key !== undefined) {
     throw usage('--leaf-hash stands in the place of a file and of its signer: leave those out');
   }
+  refuseOthers(options, ['leafHash', 'tlogProof', 'policy', 'logKey', 'json'], '--leaf-hash');
   const { verifyLeafHash } = await import('./verify/proofs.ts');
   await verifyLeafHash(options, await loadPrimitives());
 }

@@ -216,7 +216,7 @@ describe('stele verify', { timeout: 60_000 }, () => {
     const other = ['--log-key', 'example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k'];
     for (const args of [['a', '--key', 'key.pub', ...proof], leaf]) {
       const ran = await stele('verify', ...args, ...other);
-      expect(ran).toMatchObject({ status: 1, err: expect.stringContaining('whose key was given') });
+      expect(ran).toMatchObject({ status: 2, err: expect.stringContaining('whose key was given') });
     }
     for (const given of [['--identity', 'me@example.com'], ['--issuer', 'https://example.com'], ['--witness-time']]) {
       const ran = await stele('verify', ...leaf, ...given);

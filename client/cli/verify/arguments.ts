@@ -36,6 +36,18 @@ export function signerOf(options: VerifyOptions): Signer {
   return options.key === undefined ? { identity: rule! } : { key: options.key };
 }
 
+/**
+ * @param taken the options that `what` looks at
+ * @throws ClientError `usage` for any other that is given: what is given must hold, and must not be passed over
+ */
+export function refuseOthers(options: VerifyOptions, taken: readonly (keyof VerifyOptions)[], what: string): void {
+  for (const name of Object.keys(options) as (keyof VerifyOptions)[]) {
+    if (taken.includes(name)) continue;
+    const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    throw usage(`${what} does not look at --${flag}: leave it out`);
+  }
+}
+
 function ruleOf(options: VerifyOptions): IdentityRule | undefined {
   const { identity, identityRegexp, issuer, issuerRegexp, extension = [] } = options;
   const who = text(identity, identityRegexp);

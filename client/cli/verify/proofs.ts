@@ -4,7 +4,7 @@ import { encodeBase64, encodeHex } from '../../../merkle/bytes.ts';
 import { formatVerifierKey } from '../../../merkle/note.ts';
 import type { Policy } from '../../../merkle/policy.ts';
 import type { Primitives } from '../../crypto.ts';
-import { printable } from '../../errors.ts';
+import { ClientError, printable } from '../../errors.ts';
 import {
   entryDigest,
   MAX_TLOG_PROOF,
@@ -105,10 +105,16 @@ export async function verifyLeafHash(options: VerifyOptions, primitives: Primiti
 }
 
 async function readProofTrust(options: VerifyOptions): Promise<{ policy: Policy; trustedRoot?: TrustedRoot }> {
-  const { policy, trustedRoot } = await readTrust(options);
+  const { policy, trustedRoot, logKey } = await readTrust(options);
   if (policy === undefined)
     throw usage('a tlog-proof is checked by a policy: give --policy, with the log and its witnesses');
-  return { policy, ...(trustedRoot === undefined ? {} : { trustedRoot }) };
+  const root = trustedRoot === undefined ? {} : { trustedRoot };
+  if (logKey === undefined) return { policy, ...root };
+  // Both must hold: the log of the policy that has this key, and no other.
+  const vkey = formatVerifierKey(logKey);
+  const logs = policy.logs.filter(({ key }) => formatVerifierKey(key) === vkey);
+  if (logs.length === 0) throw new ClientError('policy', 'the policy does not have the log whose key was given');
+  return { policy: { ...policy, logs }, ...root };
 }
 
 async function proofSigner(signer: Signer, trustedRoot: TrustedRoot | undefined): Promise<ProofSigner> {
