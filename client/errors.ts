@@ -22,7 +22,7 @@
  * - `bad-timestamp`: the time stamp is not one, is about something else, or not by a trusted authority at a time it vouches for.
  * - `identity`: the certificate is not for the identity that was asked for.
  * - `trusted-root`: the trusted root is not one, or has nothing to check this with.
- * - `policy`: the trust policy is not one, or names no log that signed.
+ * - `policy`: the trust policy is not one, or does not say what this needs of it.
  * - `quorum`: the witnesses that the policy asks for did not cosign the tree head.
  * - `network`: the log cannot be reached.
  * - `unavailable`: the log is reached, but did not take the entry in the time given.

@@ -47,7 +47,7 @@ export interface LeafProof {
 }
 
 /**
- * @throws ClientError `policy` where no log of the policy signed, `bad-checkpoint`, `quorum`, `bad-proof`
+ * @throws ClientError `bad-checkpoint`, `quorum`, `bad-proof`; `policy` where that names no log and no key is given
  */
 export function verifyLeaf(proof: LeafProof, trust: LogTrust, primitives: Primitives): LoggedLeaf {
   // One of the two is there: the type says so, but the compiler does not see it.

@@ -35,13 +35,16 @@ export function parseTrustPolicy(file: Uint8Array): Policy {
 /**
  * The key of the policy's log that signed the checkpoint `note`, which is not verified here.
  *
- * @throws ClientError `policy` where no log of the policy did
+ * @throws ClientError `bad-checkpoint` where no log of the policy did; `policy` where it names none
  */
 export function logKeyOf(policy: Policy, note: string): VerifierKey {
+  if (policy.logs.length === 0) {
+    throw new ClientError('policy', 'the policy names no log: give the key of the log as well');
+  }
   const { signatures } = parse(note);
   const log = policy.logs.find(({ key }) => signatures.some((signature) => isBy(signature, key)));
   if (log === undefined) {
-    throw new ClientError('policy', 'no log of the policy signed this checkpoint: the proof is of another log');
+    throw new ClientError('bad-checkpoint', 'no log of the policy signed this checkpoint: the proof is of another log');
   }
   return log.key;
 }

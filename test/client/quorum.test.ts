@@ -94,7 +94,8 @@ describe('logKeyOf', () => {
     expect(logKeyOf(policy, note())).toEqual(logKey);
     const foreign = ed25519VerifierKey('log.test', ed25519.keygen().publicKey);
     const strange = parseTrustPolicy(encodeUtf8(`log ${formatVerifierKey(foreign)}\nquorum none\n`));
-    expect(code(() => logKeyOf(strange, note()))).toBe('policy');
+    expect(code(() => logKeyOf(strange, note()))).toBe('bad-checkpoint');
+    expect(code(() => logKeyOf({ ...strange, logs: [] }, note()))).toBe('policy');
   });
 
   it('refuses what is no policy and what is no note', () => {
