@@ -2,7 +2,7 @@
  * Is the entry in a tree that its log signed? Checkpoint (c2sp.org/tlog-checkpoint; that of Rekor v1 has the origin
  * "name - tree ID" and an extension line with a time), its signature, and the inclusion proof.
  */
-import { equal } from '../../merkle/bytes.ts';
+import { encodeBase64, equal } from '../../merkle/bytes.ts';
 import { type Checkpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { openNote } from '../../merkle/note.ts';
@@ -47,7 +47,7 @@ export function openTree(proof: InclusionProof, key: LogKey, primitives: Primiti
 
 /** @throws ClientError `bad-proof` */
 export function checkInclusion(
-  { index, hashes }: InclusionProof,
+  { index, hashes }: Pick<InclusionProof, 'index' | 'hashes'>,
   leafHash: Uint8Array,
   { size, root }: Pick<Checkpoint, 'size' | 'root'>,
   sha256: Sha256,
@@ -58,7 +58,7 @@ export function checkInclusion(
     if (!(cause instanceof MerkleError)) throw cause;
     throw new ClientError(
       'bad-proof',
-      `the inclusion proof does not lead from the entry at index ${index} to the root of the tree`,
+      `the inclusion proof does not lead from the entry at index ${index} (leaf ${encodeBase64(leafHash)}) to the root of the tree`,
       { cause },
     );
   }

@@ -73,8 +73,11 @@ describe.skipIf(!exported)('the package', () => {
     expect(JSON.parse(stdout)).toEqual({ index: 0, verified: true, refused: 'digest-mismatch', size: 1, silent: true });
   });
 
-  it('has types that a strict compiler takes', async () => {
+  it('has types that a strict compiler takes, and does what docs/library.md shows', async () => {
     writeFileSync(join(dir, 'program.ts'), TYPED);
+    const examples = [...read('docs/library.md').matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code]) => code);
+    expect(examples.length).toBeGreaterThan(1);
+    writeFileSync(join(dir, 'examples.ts'), examples.join('\n'));
     const options = {
       module: 'nodenext',
       target: 'es2023',
@@ -83,7 +86,10 @@ describe.skipIf(!exported)('the package', () => {
       types: ['node'],
       exactOptionalPropertyTypes: true,
     };
-    writeFileSync(join(dir, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, files: ['program.ts'] }));
+    writeFileSync(
+      join(dir, 'tsconfig.json'),
+      JSON.stringify({ compilerOptions: options, files: ['program.ts', 'examples.ts'] }),
+    );
     const tsc = join(ROOT, 'node_modules', '.bin', 'tsc');
     const { stdout } = await run(tsc, ['-p', dir], { cwd: dir }).catch((error: { stdout: string }) => error);
     expect(stdout).toBe('');
