@@ -50,8 +50,19 @@ const maxCheckpointAge = opt(
 );
 
 const LogSchema = Type.Object({
-  url: opt(own('url', 'an http(s) URL without user name, query and fragment', 'Where the log is read.')),
-  dir: opt(path({ description: "In place of `url`: a directory with the log's files." })),
+  url: opt(
+    own(
+      'url',
+      'an http(s) URL without user name, query and fragment',
+      'Where the log is read; of a Rekor server its URL, as `/api/v2` below it is found.',
+    ),
+  ),
+  dir: opt(
+    path({
+      description:
+        "In place of `url`: a directory with the log's files, such as the storage directory of `rekor-server-posix`, which serves none of them.",
+    }),
+  ),
   keys: opt(
     many(
       own('vkey', "a verifier key, such as 'log.example.com+1a2b3c4d+AbCd…'", ''),
