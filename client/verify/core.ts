@@ -195,6 +195,13 @@ function notProven(
     list.push('whom the certificate names: only its key was compared with the one given');
   }
   if (times.length === 0) list.push('when it was signed: no time stamp was checked');
+  const ended = ({ keys }: CheckedEntry) =>
+    keys.length > 0 && keys.every(({ validFor }) => validFor?.end !== undefined);
+  if (times.length === 0 && entries.some(ended)) {
+    list.push(
+      "that the log's key still counted: the trusted root ends its time, and nothing shows that the entry is older",
+    );
+  }
   if (unchecked > 0) list.push(`what ${unchecked} time stamp(s) in the bundle say: no authority for them was given`);
   if (entries.some(({ verified }) => verified.tree === undefined)) {
     list.push("that the entry is in the log's tree: there is only the log's promise to put it there");

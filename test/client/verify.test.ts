@@ -213,6 +213,15 @@ describe('verifyBundle, with a trusted root', () => {
     expect(trusted(wrongKey)).toBe('bad-checkpoint');
   });
 
+  it('says where nothing shows that the entry was made before the time of the key ended', () => {
+    const { logKey: _, ...rest } = request(bundle);
+    const notProven = (validFor: object) =>
+      verifyBundle({ ...rest, trustedRoot: root(rootJson(log, validFor)) }).notProven.join();
+    const start = '2020-01-01T00:00:00Z';
+    expect(notProven({ start, end: '2021-01-01T00:00:00Z' })).toContain("that the log's key still counted");
+    expect(notProven({ start })).not.toContain("that the log's key still counted");
+  });
+
   it('needs the key that signed to count, not another under the same log ID', async () => {
     const witness = testWitness('witness.example/w');
     const its = await witnessed(bundle, [[witness, 1_700_000_000]]);
