@@ -290,6 +290,14 @@ describe('stele verify', { timeout: 60_000 }, () => {
         'sourceRepositoryRef=refs/heads/main',
       );
       expect(good).toMatchObject({ status: 0, err: '', out: expect.stringContaining('has a signed attestation') });
+      for (const copy of ['x', 'y']) {
+        copyFileSync(file, path(copy));
+        copyFileSync(name, path(`${copy}.sigstore.json`));
+      }
+      const open = await stele('verify', 'x', 'y', ...how.slice(2), ...IDENTITY.slice(0, 2), '--json');
+      for (const { ok, notProven } of json(open)) {
+        expect({ ok, note: notProven[0] }).toEqual({ ok: true, note: expect.stringContaining('no issuer') });
+      }
       for (const wrong of [
         ['--identity', 'me@example.com'],
         [...IDENTITY, '--extension', 'sourceRepositoryRef=refs/heads/other'],

@@ -18,6 +18,8 @@ interface Request extends Trust {
   readonly key?: KeyInfo;
   readonly identity?: IdentityTest;
   readonly witnessTime: boolean;
+  /** The rule for the identity leaves the issuer open. */
+  readonly anyIssuer: boolean;
 }
 
 /** @throws ClientError where there is one file; of many each error is told, and the exit status set */
@@ -39,13 +41,12 @@ export async function verifyFiles(
   if (options.witnessTime === true && trust.policy?.quorum === undefined) {
     throw usage('--witness-time needs a --policy with a quorum of witnesses');
   }
-  const request: Request = { ...trust, ...who, witnessTime: options.witnessTime === true };
+  const anyIssuer = 'identity' in signer && signer.identity.issuer === undefined;
+  const request: Request = { ...trust, ...who, witnessTime: options.witnessTime === true, anyIssuer };
   const [only] = files;
   if (files.length === 1 && only !== undefined) {
     const bundle = options.bundle ?? `${only}.sigstore.json`;
-    const checked = await verifyFile(only, bundle, request, primitives, signal);
-    const open = 'identity' in signer && signer.identity.issuer === undefined;
-    const outcome = open ? { ...checked, notProven: [NO_ISSUER, ...checked.notProven] } : checked;
+    const outcome = await verifyFile(only, bundle, request, primitives, signal);
     print(options.json, { file: only, bundle, ...json(outcome) }, lines(basename(only), outcome));
     return;
   }
@@ -55,14 +56,15 @@ export async function verifyFiles(
 async function verifyFile(
   file: string,
   path: string,
-  request: Request,
+  { anyIssuer, ...request }: Request,
   primitives: Primitives,
   signal: AbortSignal,
 ): Promise<Outcome> {
   const bundle = parseBundle(await readWhole(path, MAX_BUNDLE));
   const { digests: artifact, size } = await digestsOf(file, requiredHashes(bundle, request.key), signal);
   try {
-    return verify({ bundle, artifact, ...request }, primitives);
+    const outcome = verify({ bundle, artifact, ...request }, primitives);
+    return anyIssuer ? { ...outcome, notProven: [NO_ISSUER, ...outcome.notProven] } : outcome;
   } catch (error) {
     if (size > 0 || !(error instanceof ClientError) || error.code !== 'digest-mismatch') throw error;
     throw new ClientError('digest-mismatch', `${file} is empty; ${error.message}`, { cause: error });

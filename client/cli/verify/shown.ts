@@ -2,6 +2,7 @@
 import { encodeBase64, encodeHex } from '../../../merkle/bytes.ts';
 import { printable } from '../../errors.ts';
 import type { Check, CheckName, Outcome, VerifiedEntry, VerifiedSigner } from '../../verify/outcome.ts';
+import { timeText } from '../../x509/time.ts';
 
 const LABELS: Readonly<Record<CheckName, string>> = {
   artifact: 'file',
@@ -51,7 +52,7 @@ export function json(outcome: Outcome): object {
     digest: { algorithm: ALGORITHM[digest.algorithm], hex: encodeHex(digest.value) },
     signer: signerJson(signer),
     ...(statement === undefined ? {} : { statement }),
-    times: times.map(({ kind, time, by }) => ({ kind, time: new Date(time).toISOString(), by })),
+    times: times.map(({ kind, time, by }) => ({ kind, time: timeText(time), by })),
     ...first,
     ...(more.length === 0 ? {} : { moreEntries: more }),
     checks,
