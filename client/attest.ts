@@ -32,7 +32,9 @@ export async function attest(
 ): Promise<Attested> {
   parseStatement(statement);
   const encoded = preAuthEncoding(INTOTO_TYPE, statement);
-  const signed = await signDigest(primitives.hash(HASH_NAME[signer.publicKey.digest], encoded), signer);
+  // A copy: Node's is a Buffer, which callers would find in the result.
+  const digest = Uint8Array.from(primitives.hash(HASH_NAME[signer.publicKey.digest], encoded));
+  const signed = await signDigest(digest, signer);
   return { signed, envelope: { payloadType: INTOTO_TYPE, payload: statement, signature: signed.signature } };
 }
 
