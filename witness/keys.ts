@@ -48,7 +48,7 @@ async function openEd25519({ config, known, logger, onError }: KeyOptions): Prom
     await createKeyFile(spec.file, 'ed25519', passphrase);
     logger.info({ file: spec.file }, 'made the Ed25519 key of this witness; keep a copy of it elsewhere');
   }
-  const signer = await openSigner(spec);
+  const signer = await openSigner(spec, { beside: 'file' in spec });
   if (signer.algorithm !== 'ed25519') {
     await signer.close();
     throw new WitnessError('config', '`key` is not an Ed25519 key: make one with `stele keygen --algorithm ed25519`.');

@@ -45,10 +45,10 @@ describe('verifySignature', () => {
   });
 });
 
-describe('checkedSigner', () => {
+describe.each([{ beside: false }, { beside: true }])('checkedSigner %o', (options) => {
   it('lets right signatures through', async () => {
     for (const signer of [ed25519, p256]) {
-      const checked = checkedSigner(signer);
+      const checked = checkedSigner(signer, options);
       expect(verifySignature(checked, message, await checked.sign(message))).toBe(true);
     }
   });
@@ -62,12 +62,12 @@ describe('checkedSigner', () => {
         return signature;
       },
     };
-    await expect(checkedSigner(flipped).sign(message)).rejects.toMatchObject({ code: 'signature-wrong' });
+    await expect(checkedSigner(flipped, options).sign(message)).rejects.toMatchObject({ code: 'signature-wrong' });
     const other: Signer = {
       ...ed25519,
       publicKey: softwareSigner(generateKeyPairSync('ed25519').privateKey).publicKey,
     };
-    await expect(checkedSigner(other).sign(message)).rejects.toMatchObject({ code: 'signature-wrong' });
+    await expect(checkedSigner(other, options).sign(message)).rejects.toMatchObject({ code: 'signature-wrong' });
   });
 });
 
