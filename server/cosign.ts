@@ -43,7 +43,10 @@ export interface CosignerHooks {
   conflict(error: ServerError, evidence: string): void;
 }
 
-/** Cosignatures that come within this time after the quorum, in milliseconds, are added in one step. */
+/**
+ * Cosignatures that come after the quorum are added in one step, to a tree head that was handed over so long ago, in
+ * milliseconds: on a busy log the next one has come by then, and adding to each would cost a third of publishing it.
+ */
 const LATE_MS = 100;
 
 export class Cosigner {
@@ -55,6 +58,8 @@ export class Cosigner {
   #job: CosignJob | undefined;
   /** The newest tree head that may be public. */
   #handed: CosignJob | undefined;
+  /** … since when, as `performance.now()` counts. */
+  #handedAt = 0;
   /** … and what was handed over of it last. */
   #note = '';
   /** Looks whether the newest tree head may be published; undefined once it was handed over. */
@@ -128,6 +133,7 @@ export class Cosigner {
         if (!met) this.#openly(job);
         end();
         this.#handed = job;
+        this.#handedAt = performance.now();
         this.#note = job.render();
         resolve(this.#note);
       };
@@ -212,7 +218,9 @@ export class Cosigner {
   }
 
   #handLate(): void {
-    this.#late = undefined;
+    const early = this.#handedAt + LATE_MS - performance.now();
+    this.#late = early > 1 ? setTimeout(() => this.#handLate(), early) : undefined;
+    if (this.#late !== undefined) return;
     const note = this.#handed?.render() ?? '';
     // On a busy log the timer of one tree head ends within the next, which may have got nothing more.
     if (note === this.#note) return;
