@@ -133,7 +133,8 @@ async function startNginx(dir: string, root: string): Promise<{ child: ChildProc
   );
   writeFileSync(
     file,
-    `daemon off; worker_processes auto; pid ${work}/pid; error_log ${work}/error.log;
+    // Started as root it would read the files as somebody who may not.
+    `${process.getuid?.() === 0 ? 'user root; ' : ''}daemon off; worker_processes auto; pid ${work}/pid; error_log ${work}/error.log;
 events { worker_connections 1024; }
 http { access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000; open_file_cache max=10000;
 ${temporary.join('\n')}
