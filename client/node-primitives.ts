@@ -43,7 +43,11 @@ function objectOf(key: KeyInfo): crypto.KeyObject {
 }
 
 const PRIMITIVES: Primitives = {
-  hash: (name, data) => crypto.hash(name, data, 'buffer'),
+  hash(name, data) {
+    const digest = crypto.hash(name, data, 'buffer');
+    // Plain bytes, as everywhere: what prints, compares or copies a Buffer takes it for something else.
+    return new Uint8Array(digest.buffer, digest.byteOffset, digest.length);
+  },
   verifyDigest(key, hash, digest, signature) {
     if (digest.length !== HASH_SIZE[hash]) return false;
     if (key.kind === 'rsa') return rsaVerify(key, hash, digest, signature);
