@@ -11,10 +11,10 @@
  * So it is proven which leaf the log has committed to, and that these bytes are not it. That the log served them is the
  * word of whoever wrote the file: a bundle is not signed. Evidence against the log itself is in evidence.ts.
  */
-import { checkedSize, decodeBase64, decodeUtf8, encodeBase64, encodeUtf8, equal } from './bytes.ts';
+import { checkedSize, decodeBase64, encodeBase64, equal } from './bytes.ts';
 import { parseCheckpoint } from './checkpoint.ts';
 import { type CosignaturePrimitives, checkpointVerifier } from './cosignature.ts';
-import { MerkleError } from './errors.ts';
+import { badEvidence, parseEvidenceFile } from './evidence.ts';
 import { formatVerifierKey, openNote, parseVerifierKey, type VerifierKey } from './note.ts';
 import { MAX_PROOF, verifyInclusion } from './proof.ts';
 import { leafHash as leafHashOf, type Sha256, sha256 } from './rfc6962.ts';
@@ -88,16 +88,7 @@ export function formatEntryEvidence(evidence: EntryEvidence): string {
  * @throws MerkleError `bad-evidence` for anything that `formatEntryEvidence` would not write
  */
 export function parseEntryEvidence(file: Uint8Array | string): EntryEvidence {
-  let evidence: EntryEvidence;
-  let text: string;
-  try {
-    text = decodeUtf8(typeof file === 'string' ? encodeUtf8(file) : file);
-    evidence = read(JSON.parse(text));
-  } catch (cause) {
-    throw badEvidence('it is not what this version of Stele writes', cause);
-  }
-  if (formatEntryEvidence(evidence) === text) return evidence;
-  throw badEvidence('its JSON has other fields, another order or other white space');
+  return parseEvidenceFile(file, read, formatEntryEvidence);
 }
 
 /** What is not of the type that is assumed here ends in a TypeError, or fails the comparison afterwards. */
@@ -114,8 +105,4 @@ function read(value: unknown): EntryEvidence {
     hashes: hashes.map((hash) => decodeBase64(String(hash))),
     served: decodeBase64(String(served)),
   };
-}
-
-function badEvidence(why: string, cause?: unknown): MerkleError {
-  return new MerkleError('bad-evidence', `the evidence is wrong: ${why}`, { cause });
 }

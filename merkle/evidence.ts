@@ -133,8 +133,21 @@ export function formatEvidence({ keys, first, second, proof }: Evidence): string
  * @throws MerkleError `bad-evidence` for anything that `formatEvidence` would not write
  */
 export function parseEvidence(file: Uint8Array | string): Evidence {
+  return parseEvidenceFile(file, read, formatEvidence);
+}
+
+/**
+ * What `read` makes of a file of evidence of any kind, where `format` gives the same file again.
+ *
+ * @throws MerkleError `bad-evidence`
+ */
+export function parseEvidenceFile<T>(
+  file: Uint8Array | string,
+  read: (value: unknown) => T,
+  format: (evidence: T) => string,
+): T {
   if (file.length > MAX_EVIDENCE) throw badEvidence(`it is longer than ${MAX_EVIDENCE} bytes`);
-  let evidence: Evidence;
+  let evidence: T;
   let text: string;
   try {
     text = decodeUtf8(typeof file === 'string' ? encodeUtf8(file) : file);
@@ -142,7 +155,7 @@ export function parseEvidence(file: Uint8Array | string): Evidence {
   } catch (cause) {
     throw badEvidence('it is not what this version of Stele writes', cause);
   }
-  if (formatEvidence(evidence) === text) return evidence;
+  if (format(evidence) === text) return evidence;
   throw badEvidence('its JSON has other fields, another order or other white space');
 }
 
@@ -168,6 +181,6 @@ function open(note: string, keys: readonly VerifierKey[], primitives: Cosignatur
   return { checkpoint: parseCheckpoint(text), keys: signers };
 }
 
-function badEvidence(why: string, cause?: unknown): MerkleError {
+export function badEvidence(why: string, cause?: unknown): MerkleError {
   return new MerkleError('bad-evidence', `the evidence is wrong: ${why}`, { cause });
 }

@@ -9,7 +9,7 @@ import {
   parseEntryEvidence,
   verifyEntryEvidence,
 } from '../../merkle/entry-evidence.ts';
-import { parseEvidence, verifyEvidence } from '../../merkle/evidence.ts';
+import { MAX_EVIDENCE, parseEvidence, verifyEvidence } from '../../merkle/evidence.ts';
 import { ed25519VerifierKey, formatNote } from '../../merkle/note.ts';
 import { inclusionProof } from '../../merkle/proof.ts';
 import { nodePrimitives } from '../../merkle/runtime/verify.ts';
@@ -97,5 +97,10 @@ describe('evidence of growth after a freeze', () => {
 
   it('is not mixed up with an entry', () => {
     expect(codeOf(() => parseEvidence(formatEntryEvidence(evidence)))).toBe('bad-evidence');
+  });
+
+  it('is no file past the limit, whatever stands in it', () => {
+    const file = formatEntryEvidence({ ...evidence, served: new Uint8Array(MAX_EVIDENCE) });
+    expect(codeOf(() => parseEntryEvidence(file))).toBe('bad-evidence');
   });
 });
