@@ -7,6 +7,7 @@
  *     npm run bench:load -- --witness
  *     npm run bench:load -- --audit
  *     npm run bench:load -- --verify
+ *     npm run bench:load -- --monitor --repeat 3
  *     npm run bench:load -- --only shared-256 --server='--cpu-prof --cpu-prof-dir=/tmp/profile dist/client/cli/main.js'
  *     npm run bench:load -- --only shared-256 --server=dist/client/cli/main.js --server='dist/client/cli/main.js --batch-max-age 2ms'
  *
@@ -18,6 +19,7 @@ import { parseArgs } from 'node:util';
 import { machine, type Row, round, table } from '../report.ts';
 import { auditRows } from './audit.ts';
 import { GROWTH_SIZES, type Growth, measureGrowth } from './growth.ts';
+import { monitorRows } from './monitor.ts';
 import { type Measurement, runScenario } from './run.ts';
 import { quick, SCENARIOS } from './scenarios.ts';
 import { serverCommand } from './server.ts';
@@ -32,6 +34,7 @@ const { values } = parseArgs({
     witness: { type: 'boolean', default: false },
     audit: { type: 'boolean', default: false },
     verify: { type: 'boolean', default: false },
+    monitor: { type: 'boolean', default: false },
     json: { type: 'string' },
     only: { type: 'string', default: '' },
     repeat: { type: 'string', default: '1' },
@@ -47,6 +50,7 @@ const growth: Growth[] = [];
 const witness: Row[] = [];
 const audit: Row[] = [];
 const verified: Row[] = [];
+const monitor: Row[] = [];
 
 if (values.growth) {
   const sizes = values.quick ? GROWTH_SIZES.slice(0, 2) : GROWTH_SIZES;
@@ -61,6 +65,9 @@ if (values.growth) {
   const many = await verifyRows();
   console.log(table(many));
   verified.push(...one, ...many);
+} else if (values.monitor) {
+  monitor.push(...(await monitorRows(Number(values.repeat))));
+  console.log(table(monitor));
 } else if (values.witness) {
   const cosigning = await witnessRows();
   console.log(table(cosigning));
@@ -87,7 +94,7 @@ if (values.growth) {
 if (values.json !== undefined) {
   writeFileSync(
     values.json,
-    `${JSON.stringify({ machine: machine(), scenarios, results, growth, witness, audit, verified }, null, 2)}\n`,
+    `${JSON.stringify({ machine: machine(), scenarios, results, growth, witness, audit, verified, monitor }, null, 2)}\n`,
   );
 }
 if (results.some(({ refused, late, lost, wrong }) => refused + late + lost + wrong.length > 0)) process.exitCode = 1;

@@ -17,7 +17,7 @@ const ORIGIN = 'log.example.com';
 const MAIN = fileURLToPath(new URL('../../client/cli/main.js', import.meta.url));
 
 /** The path of a monitor's configuration for a log of so many entries, all below `dir`. */
-export async function makeLog(dir: string, entries: number, threads: number, chunk: string): Promise<string> {
+export async function makeLog(dir: string, entries: number, threads: number): Promise<string> {
   const log = join(dir, 'log');
   const put = (path: string, bytes: Uint8Array): void => {
     mkdirSync(dirname(join(log, path)), { recursive: true });
@@ -53,7 +53,6 @@ export async function makeLog(dir: string, entries: number, threads: number, chu
     rules: hundredRules(),
     sinks: [{ type: 'stdout' }],
     threads,
-    chunk,
   };
   // JSON is YAML.
   writeFileSync(config, JSON.stringify(yaml));
