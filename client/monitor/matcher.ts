@@ -1,7 +1,7 @@
 /** The rules against the entries of the logs: few on this thread, many in the worker pool. */
-import { hash } from 'node:crypto';
 import { encodeBase64 } from '../../merkle/bytes.ts';
 import { createPool, type Pool, TASKS_PER_THREAD, workerUrl } from '../../merkle/runtime/pool.ts';
+import { alertId } from './lies.ts';
 import { type BatchAnswer, matchBatch, packBatch, unpackAnswer } from './rules/batch.ts';
 import { RuleEngine } from './rules/engine.ts';
 import type { HitReport } from './rules/report.ts';
@@ -142,9 +142,12 @@ export function createMatcher(rules: readonly Rule[], options: MatcherOptions = 
   };
 }
 
-/** The same for the same find, so that a second delivery is recognisable. */
-export function ruleAlertId(kind: string, log: string, index: number, rule: string): string {
-  return hash('sha256', JSON.stringify([kind, log, index, rule]), 'hex');
+/**
+ * The same for the same find, so that a second delivery is recognisable. Two histories of a log, or a log that was begun
+ * anew under its name, can have different entries at one index: these are not the same find.
+ */
+function ruleAlertId(kind: string, { log, index, leafHash }: SeenEntry, rule: string): string {
+  return alertId([kind, log, String(index), encodeBase64(leafHash), rule]);
 }
 
 function alertOf(rule: Rule, entry: SeenEntry, hit: HitReport, time: string): Alert {
@@ -152,7 +155,7 @@ function alertOf(rule: Rule, entry: SeenEntry, hit: HitReport, time: string): Al
   const names = more > 0 ? [...hit.names, `… and ${more} more`] : [...hit.names];
   const { kind, issuer, key, digest } = hit;
   return {
-    id: ruleAlertId(kind, entry.log, entry.index, rule.name),
+    id: ruleAlertId(kind, entry, rule.name),
     kind,
     severity: rule.severity,
     log: entry.log,

@@ -36,7 +36,7 @@ export type AlertKind =
   | 'stale';
 
 export interface Alert {
-  /** Stable: hex SHA-256 over kind, log, index or size, and rule, so that a second delivery is recognisable. */
+  /** Stable: hex SHA-256 over kind, log, entry (index and leaf hash) or what else was found, and rule, so that a second delivery is recognisable. */
   id: string;
   kind: AlertKind;
   severity: 'info' | 'alert' | 'critical';

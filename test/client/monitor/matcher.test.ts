@@ -84,6 +84,17 @@ describe('a rule without expect', () => {
     expect(await kinds(rule(watch), hashedRekord({ key: madeUpKey('l') }))).toEqual([]);
   });
 
+  it('gives one find one ID, and another entry at the same index another', async () => {
+    const matcher = createMatcher([rule({ issuer: GOOGLE })]);
+    const [entry] = seen([entryOf({ names: ['a@b.c'], issuer: GOOGLE })]);
+    const idOf = async (found: typeof entry) => (await matcher.match([found!])).map(({ id }) => id).join();
+    const id = await idOf(entry);
+    expect(id).toMatch(/^[0-9a-f]{64}$/);
+    expect(await idOf({ ...entry! })).toBe(id);
+    expect(await idOf({ ...entry!, leafHash: new Uint8Array(32).fill(1) })).not.toBe(id);
+    expect(await idOf({ ...entry!, index: 9 })).not.toBe(id);
+  });
+
   it('applies to its logs only', async () => {
     const matcher = createMatcher([rule({ issuer: GOOGLE }, undefined, { logs: ['other.example.com'] })]);
     const body = entryOf({ names: ['a@b.c'], issuer: GOOGLE });
