@@ -25,6 +25,8 @@ export interface IntakeHost {
   readonly draining: boolean;
   /** Entries were committed to the tree in service. */
   committed(): void;
+  /** Its files are durable up to another size: it can be signed. */
+  filed(): void;
   /** The store of `tree` failed. */
   fail(error: unknown, tree: CommittedTree): void;
 }
@@ -123,9 +125,10 @@ export class Intake {
     }
   }
 
-  /** Resolves once all that was sequenced is committed, or failed. */
-  idle(): Promise<void> {
-    return this.#sequencer.idle();
+  /** Resolves once all that was sequenced is committed and in files, or failed. */
+  async idle(): Promise<void> {
+    await this.#sequencer.idle();
+    await this.#host.tree.idle();
   }
 
   /** Rejects everyone who waits for a commit. */
@@ -227,23 +230,26 @@ export class Intake {
       metrics.refused('not-published');
       return new RequestError('not-published', 'the log has no public checkpoint yet; retry');
     }
-    const unpublished = this.#host.tree.snapshot.size - this.#publisher.size + this.#sequencer.queued;
+    const unpublished = this.#host.tree.state.size - this.#publisher.size + this.#sequencer.queued;
     if (this.#taken < limits.outstanding && unpublished < limits.unpublished) return undefined;
     metrics.refused('pushback');
     return pushback();
   }
 
-  /** Integrate, commit, write the tiles; then the entries are findable and the publisher is asked. */
+  /** Integrate and commit; then the entries are findable, and once their files are written the publisher is asked. */
   async #integrate(batch: Pending[]): Promise<void> {
     const { tree } = this.#host;
     const { metrics } = this.#options;
     metrics.batchSize.observe(batch.length);
-    metrics.sequenced.set(tree.snapshot.size + batch.length);
+    metrics.sequenced.set(tree.state.size + batch.length);
     try {
-      const { first, times } = await tree.append(batch);
+      const { first, seconds, filed } = await tree.append(batch);
+      filed.then(
+        (wrote) => this.#filed(tree, wrote),
+        (error: unknown) => this.#host.fail(error, tree),
+      );
       if (tree !== this.#host.tree || !this.#host.running) return;
-      metrics.stage('commit').observe(times.commit);
-      metrics.stage('tiles').observe(times.tiles);
+      metrics.stage('commit').observe(seconds);
       metrics.entriesLogged.inc(batch.length);
       for (const [i, pending] of batch.entries()) {
         this.#dedup.release(pending);
@@ -253,6 +259,12 @@ export class Intake {
     } catch (error) {
       this.#host.fail(error, tree);
     }
+  }
+
+  #filed(tree: CommittedTree, seconds: number): void {
+    if (tree !== this.#host.tree || !this.#host.running) return;
+    this.#options.metrics.stage('tiles').observe(seconds);
+    this.#host.filed();
   }
 }
 

@@ -294,8 +294,8 @@ export class Log implements LogService {
       committed: () => {
         log.#unpublishedSince ??= performance.now();
         log.#measureSizes();
-        log.#publisher.request();
       },
+      filed: () => log.#publisher.request(),
       fail: (error, tree) => log.#fail(error, tree),
     };
   }
@@ -316,9 +316,9 @@ export class Log implements LogService {
       this.#options.cosigner?.adopt(published.checkpoint, published.reader);
       this.#options.metrics.checkpointPublished(this.publishedSize);
     }
-    if (this.publishedSize !== tree.snapshot.size) this.#unpublishedSince ??= performance.now();
+    if (this.publishedSize !== tree.state.size) this.#unpublishedSince ??= performance.now();
     this.#measureSizes();
-    this.#options.metrics.sequenced.set(tree.snapshot.size);
+    this.#options.metrics.sequenced.set(tree.state.size);
     if (tree.state.status === 'frozen') signer.freeze();
     else this.#publisher.request();
   }
@@ -345,7 +345,9 @@ export class Log implements LogService {
     if (tree.state.status === 'open') await tree.setStatus('freezing');
     // A crash here: the next start takes no entries, and goes on below.
     if (tree.state.status === 'frozen') return;
-    while (this.publishedSize !== tree.snapshot.size) {
+    while (this.publishedSize !== tree.state.size) {
+      if (tree.snapshot.size !== tree.state.size)
+        throw new ServerError('store', 'what is committed is not all in files');
       this.#publisher.request();
       await this.#publisher.idle();
       // Also where it cannot be opened yet: asking again would sign and fail in a circle.
@@ -459,7 +461,7 @@ export class Log implements LogService {
 
   #measureSizes(): void {
     const { metrics } = this.#options;
-    const committed = this.#tree.snapshot.size;
+    const committed = this.#tree.state.size;
     metrics.committed.set(committed);
     metrics.unpublished.set(committed - this.publishedSize);
     if (this.publishedSize === committed) this.#unpublishedSince = undefined;

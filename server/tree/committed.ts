@@ -20,10 +20,17 @@ export interface Stores {
   readonly state: StateStore;
 }
 
-/** How long the two writes of a step took, in seconds. */
-export interface AppendTimes {
-  readonly commit: number;
-  readonly tiles: number;
+/** What `append` gives as soon as the entries are durable. */
+export interface Appended {
+  /** The index of the first entry. */
+  readonly first: number;
+  /** How long the commit took, in seconds. */
+  readonly seconds: number;
+  /**
+   * Resolves once the tree with these entries can be signed: its full tiles and bundles are durable files. With the seconds
+   * that writing them took, 0 where there were none. Rejects with the store's error; the entries stay committed.
+   */
+  readonly filed: Promise<number>;
 }
 
 export class CommittedTree {
@@ -31,14 +38,24 @@ export class CommittedTree {
   readonly #hash: Sha256;
   readonly #cache: TileCache;
   #state: TreeState;
+  /** The tree of `#state`. */
+  #head: Snapshot;
   #snapshot: Snapshot;
+  /** What was committed and is not all in files, oldest first. */
+  readonly #unfiled: Integration[] = [];
+  #nextFiling: Promise<number> | undefined;
   #writing: Promise<unknown> = Promise.resolve();
+  readonly #orders: Record<'state' | 'files', Promise<unknown>> = {
+    state: Promise.resolve(),
+    files: Promise.resolve(),
+  };
   #closed = false;
 
   private constructor(stores: Stores, hash: Sha256, state: TreeState, snapshot: Snapshot, cache: TileCache) {
     this.#stores = stores;
     this.#hash = hash;
     this.#state = state;
+    this.#head = snapshot;
     this.#snapshot = snapshot;
     this.#cache = cache;
   }
@@ -78,11 +95,12 @@ export class CommittedTree {
     return new CommittedTree(stores, hash, state, after, cache);
   }
 
-  /** The committed tree whose full tiles and bundles are all durable files. */
+  /** The newest tree whose full tiles and bundles are all durable files: what may be signed. Behind `state` for a moment. */
   get snapshot(): Snapshot {
     return this.#snapshot;
   }
 
+  /** What is committed. */
   get state(): TreeState {
     return this.#state;
   }
@@ -107,34 +125,56 @@ export class CommittedTree {
     return this.#stores.tiles.getCheckpoint();
   }
 
-  /** Appends and returns the index of the first entry. One call at a time. */
-  append(entries: readonly NewEntry[]): Promise<{ first: number; times: AppendTimes }> {
-    return this.#write(async () => {
+  /**
+   * Commits `entries` behind what is committed. One call at a time; the next one need not wait for the files of this one,
+   * so that the disk has both to do at once.
+   */
+  append(entries: readonly NewEntry[]): Promise<Appended> {
+    return this.#write('state', async () => {
       const before = this.#state;
-      const { after, tiles, blobs } = integrate(this.#snapshot, entries);
+      const integration = integrate(this.#head, entries);
+      const { after } = integration;
       const started = performance.now();
-      // All that is full in the present tree is in files, so this commit may drop it from the tail.
-      const filed = before.size - (before.size % TILE_WIDTH);
+      // Of what is in files by now nothing is needed in the tail.
+      const { size } = this.#snapshot;
+      const filed = size - (size % TILE_WIDTH);
       const next: TreeState = { size: after.size, root: after.root, filed, status: before.status };
       await this.#stores.state.commit({ expected: before, next, entries });
       // A crash here: the entries are committed and nobody was told; the next start writes the files and publishes.
-      const committed = performance.now();
-      if (blobs.length > 0) await this.#stores.tiles.put(blobs);
-      // A crash here: as above, and the same files are found there already.
-      this.#remember(tiles);
       this.#state = next;
-      this.#snapshot = after;
-      const done = performance.now();
-      return {
-        first: before.size,
-        times: { commit: (committed - started) / 1000, tiles: (done - committed) / 1000 },
-      };
+      this.#head = after;
+      this.#unfiled.push(integration);
+      const seconds = (performance.now() - started) / 1000;
+      return { first: before.size, seconds, filed: this.#file() };
     });
+  }
+
+  /** Resolves once nothing committed is on its way into files any more, or that failed. */
+  async idle(): Promise<void> {
+    await this.#orders.files;
+  }
+
+  /** Files all that is committed when it begins; whoever comes while another is under way shares the next one. */
+  #file(): Promise<number> {
+    this.#nextFiling ??= this.#write('files', async () => {
+      this.#nextFiling = undefined;
+      const made = this.#unfiled.slice();
+      const blobs = made.flatMap((integration) => integration.blobs);
+      const started = performance.now();
+      // Empty-handed only where nothing is left of a run before that failed: those blobs are still in `#unfiled`.
+      if (blobs.length > 0) await this.#stores.tiles.put(blobs);
+      // A crash here: the next start finds the same files there already.
+      for (const { tiles } of made) this.#remember(tiles);
+      this.#snapshot = made.at(-1)!.after;
+      this.#unfiled.splice(0, made.length);
+      return blobs.length === 0 ? 0 : (performance.now() - started) / 1000;
+    });
+    return this.#nextFiling;
   }
 
   /** Makes `status` durable; a frozen log's last checkpoint is stored in the same step. */
   setStatus(status: LogStatus, lastCheckpoint?: Uint8Array): Promise<void> {
-    return this.#write(async () => {
+    return this.#write('state', async () => {
       const next: TreeState = { ...this.#state, status, ...(lastCheckpoint === undefined ? {} : { lastCheckpoint }) };
       await this.#stores.state.commit({ expected: this.#state, next, entries: [] });
       this.#state = next;
@@ -142,7 +182,7 @@ export class CommittedTree {
   }
 
   putCheckpoint(note: Uint8Array): Promise<void> {
-    return this.#write(() => this.#stores.tiles.putCheckpoint(note), false);
+    return this.#write('checkpoint', () => this.#stores.tiles.putCheckpoint(note));
   }
 
   /**
@@ -160,21 +200,19 @@ export class CommittedTree {
     await this.#stores.tiles.close().catch(ignore);
   }
 
-  /** State changes run one behind the other; a checkpoint is written beside them. */
-  #write<T>(step: () => Promise<T>, ordered = true): Promise<T> {
+  /** State changes run one behind the other, and so do runs of files; either beside the other, and beside a checkpoint. */
+  #write<T>(kind: 'state' | 'files' | 'checkpoint', step: () => Promise<T>): Promise<T> {
     const run = async () => {
       if (this.#closed) throw new ServerError('store', 'the store was closed after a failure');
       return await step();
     };
-    const result = ordered ? this.#order.then(run) : run();
+    const result = kind === 'checkpoint' ? run() : this.#orders[kind].then(run);
     const settled = result.then(ignore, ignore);
-    if (ordered) this.#order = settled;
+    if (kind !== 'checkpoint') this.#orders[kind] = settled;
     // Without its result: that would hold the result before it, and so one more array for every write ever made.
     this.#writing = Promise.all([this.#writing, settled]).then(ignore);
     return result;
   }
-
-  #order: Promise<unknown> = Promise.resolve();
 
   #remember(tiles: Integration['tiles']): void {
     for (const { level, index, hashes } of tiles) this.#cache.set(level, index, new TileNodes(hashes, this.#hash));

@@ -33,7 +33,8 @@ it('rests after the witnesses were asked for many entries, for as long as that t
   });
   for (const names of [['a', 'b'], ['c']]) {
     const bodies = names.map((name) => Buffer.from(name));
-    await tree.append(bodies.map((body) => ({ body, leafHash: leafHash(body, fastSha256) })));
+    const { filed } = await tree.append(bodies.map((body) => ({ body, leafHash: leafHash(body, fastSha256) })));
+    await filed;
     publisher.request();
     await publisher.idle();
   }

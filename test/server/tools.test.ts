@@ -116,7 +116,7 @@ describe('the start of a log', () => {
       return { body, leafHash: leafHash(body) };
     });
     let tree = await CommittedTree.open(await openDirStores(data), fastSha256);
-    await tree.append(entries);
+    await (await tree.append(entries)).filed;
     await tree.close();
     const paths = ['tile/entries/000', 'tile/0/000'].map((path) => join(layout.public(data), path));
     const before = await Promise.all(paths.map((path) => readFile(path)));
