@@ -60,7 +60,7 @@ class LevelStateStore implements StateStore {
     assertCommit(change);
     this.#committing = true;
     try {
-      compareStates(await mapped(() => this.#level.get(STATE_KEY)), change.expected);
+      compareStates(await mapped(async () => this.#level.getSync(STATE_KEY)), change.expected);
       await mapped(() => this.#level.write((batch) => fillCommit(batch, change)));
     } finally {
       this.#committing = false;
