@@ -289,7 +289,8 @@ function codeOf(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
-function fileError(action: string, path: string, error: unknown): RuntimeError {
+/** What failed, why, and what to do. */
+export function fileError(action: string, path: string, error: unknown): RuntimeError {
   if (error instanceof RuntimeError) return error;
   const why = error instanceof Error ? (codeOf(error) ?? error.message) : String(error);
   return new RuntimeError('file', `cannot ${action} ${basename(path)} (${why}) in ${dirname(path)}: ${hint(why)}`, {

@@ -8,23 +8,17 @@
  * store to write owns the directory (merkle/runtime/lock.ts).
  */
 import assert from 'node:assert';
-import { stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import {
-  makeDirDurable,
-  makeDirsBelow,
-  readFileIfThere,
-  removeLeftovers,
-  writeFileDurable,
-  writeFilesDurable,
-} from '../../merkle/runtime/files.ts';
+import { join } from 'node:path';
+import { makeDirDurable, readFileIfThere, removeLeftovers } from '../../merkle/runtime/files.ts';
+import { createPool, type Pool, workerUrl } from '../../merkle/runtime/pool.ts';
 import { ServerError } from '../errors.ts';
-import { blobBounds, blobsByPath, checkSame, conflict, MAX_CHECKPOINT_BYTES } from './blobs.ts';
+import { blobBounds, blobsByPath, MAX_CHECKPOINT_BYTES } from './blobs.ts';
+import { checkAnswer, packTask } from './files/task.ts';
 import { mapped } from './mapped.ts';
 import type { TileBlob, TileStore } from './types.ts';
 
-/** Directories remembered as durable. A tile directory serves 1,000 tiles, so forgetting all of them costs little. */
-const MAX_KNOWN_DIRS = 1000;
+/** The name of the file with the published checkpoint. */
+const CHECKPOINT = 'checkpoint';
 
 export interface FileTilesOptions {
   /**
@@ -47,45 +41,29 @@ export async function openFileTiles(dir: string, options: FileTilesOptions = {})
       await removeLeftovers(dir, { recursive: true });
     });
   }
-  return new FileTileStore(dir, readOnly);
+  const writer = readOnly
+    ? undefined
+    : createPool({ file: workerUrl(import.meta.url, 'files/worker'), threads: 1, workerData: { dir } });
+  return new FileTileStore(dir, writer);
 }
 
 class FileTileStore implements TileStore {
   readonly #dir: string;
-  readonly #readOnly: boolean;
-  readonly #durableDirs = new Set<string>();
+  /** The thread that writes (files/worker.ts); none where the store is only read. */
+  readonly #writer: Pool | undefined;
   #failure: unknown;
   #closed = false;
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(dir: string, readOnly: boolean) {
+  constructor(dir: string, writer: Pool | undefined) {
     this.#dir = dir;
-    this.#readOnly = readOnly;
+    this.#writer = writer;
   }
 
-  /**
-   * Same bytes that are there already are written once more: a crash, or a failed fsync of the directory, may have left
-   * them without a durable name, and only a new rename makes the directory's next fsync tell the truth.
-   *
-   * Measured on ext4: 8 bundles of 256 KiB in two known directories take 3 ms.
-   */
   put(blobs: readonly TileBlob[]): Promise<void> {
-    return this.#write(async () => {
-      const files = [...blobsByPath(blobs)].map(([path, bytes]) => ({
-        path: join(this.#dir, path),
-        name: path,
-        bytes,
-      }));
-      await Promise.all(
-        files.map(async ({ path, name, bytes }) => {
-          const { max } = blobBounds(name);
-          // It differs, whatever it holds; not to be read, and not a failure of the disk, which would be tried again.
-          if ((await sizeOf(path)) > max) throw conflict(name);
-          checkSame(name, await readFileIfThere(path, max), bytes);
-        }),
-      );
-      for (const path of new Set(files.map((file) => dirname(file.path)))) await this.#makeDir(path);
-      await writeFilesDurable(files);
+    return this.#write(async (writer) => {
+      const files = [...blobsByPath(blobs)].map(([path, bytes]) => ({ path, bytes }));
+      checkAnswer(await writer.run(packTask({ replace: false, files })));
     });
   }
 
@@ -102,28 +80,32 @@ class FileTileStore implements TileStore {
 
   putCheckpoint(note: Uint8Array): Promise<void> {
     assert(note.length <= MAX_CHECKPOINT_BYTES, 'a checkpoint has 1 MiB at most');
-    return this.#write(() => writeFileDurable(join(this.#dir, 'checkpoint'), note));
+    return this.#write(async (writer) => {
+      checkAnswer(await writer.run(packTask({ replace: true, files: [{ path: CHECKPOINT, bytes: note }] })));
+    });
   }
 
   async getCheckpoint(): Promise<Uint8Array | undefined> {
     this.#checkOpen();
-    return mapped(() => readFileIfThere(join(this.#dir, 'checkpoint'), MAX_CHECKPOINT_BYTES));
+    return mapped(() => readFileIfThere(join(this.#dir, CHECKPOINT), MAX_CHECKPOINT_BYTES));
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     await this.#writing;
+    await this.#writer?.close();
   }
 
-  #write(run: () => Promise<void>): Promise<void> {
+  #write(run: (writer: Pool) => Promise<void>): Promise<void> {
     const result = this.#writeOne(run);
     const settled = result.catch(() => {});
     this.#writing = Promise.all([this.#writing, settled]).then(() => {});
     return result;
   }
 
-  async #writeOne(run: () => Promise<void>): Promise<void> {
-    assert(!this.#readOnly, 'the tile store was opened to read only');
+  async #writeOne(run: (writer: Pool) => Promise<void>): Promise<void> {
+    const writer = this.#writer;
+    assert(writer !== undefined, 'the tile store was opened to read only');
     this.#checkOpen();
     if (this.#failure !== undefined) {
       throw new ServerError('store', 'an earlier write to the tile store failed: close it and open it anew', {
@@ -131,29 +113,14 @@ class FileTileStore implements TileStore {
       });
     }
     try {
-      await mapped(run);
+      await mapped(() => run(writer));
     } catch (error) {
       this.#failure ??= error;
       throw error;
     }
   }
 
-  async #makeDir(path: string): Promise<void> {
-    if (this.#durableDirs.has(path)) return;
-    await makeDirsBelow(this.#dir, path);
-    if (this.#durableDirs.size >= MAX_KNOWN_DIRS) this.#durableDirs.clear();
-    this.#durableDirs.add(path);
-  }
-
   #checkOpen(): void {
     if (this.#closed) throw new ServerError('store', 'the tile store is closed');
   }
-}
-
-/** 0 where there is none; where it cannot be told, the read that follows says why. */
-async function sizeOf(path: string): Promise<number> {
-  return await stat(path).then(
-    ({ size }) => size,
-    () => 0,
-  );
 }

@@ -10,6 +10,7 @@ import {
   writeFileDurable,
   writeFilesDurable,
 } from '../../merkle/runtime/files.ts';
+import { sizeOfFileSync, writeFilesDurableSync } from '../../merkle/runtime/files-sync.ts';
 
 const fileError = expect.objectContaining({ name: 'RuntimeError', code: 'file' });
 
@@ -36,13 +37,19 @@ describe('durable files', () => {
     expect(await readFile(join(dir, 'target'), 'utf8')).toBe('target');
   });
 
-  it('writes many files over several directories', async () => {
+  const writers = [
+    ['beside other work', writeFilesDurable],
+    ['at once', async (files: Parameters<typeof writeFilesDurableSync>[0]) => writeFilesDurableSync(files)],
+  ] as const;
+
+  it.each(writers)('writes many files over several directories, %s', async (_, write) => {
     await makeDirsBelow(dir, join(dir, 'x', 'y'));
     const files = Array.from({ length: 40 }, (_, i) => ({
       path: i % 2 ? join(dir, `${i}`) : join(dir, 'x', 'y', `${i}`),
       bytes: Buffer.from(`file ${i}`),
     }));
-    await writeFilesDurable(files);
+    await write(files);
+    await write(files.slice(0, 2));
     for (const { path, bytes } of files) expect(await readFile(path)).toEqual(bytes);
     expect(await readdir(join(dir, 'x', 'y'))).toHaveLength(20);
   });
@@ -53,9 +60,20 @@ describe('durable files', () => {
     await expect(writeFileDurable(join(dir, 'no', 'a'), Buffer.from('x'))).rejects.toThrow(
       /ENOENT.*directory is missing/,
     );
-    const files = ['a', 'occupied', 'b'].map((name) => ({ path: join(dir, name), bytes: Buffer.from(name) }));
-    await expect(writeFilesDurable(files)).rejects.toEqual(fileError);
-    expect((await readdir(dir)).filter((name) => name.startsWith('.'))).toEqual([]);
+    for (const [, write] of writers) {
+      const files = ['a', 'occupied', 'b'].map((name) => ({ path: join(dir, name), bytes: Buffer.from(name) }));
+      await expect(write(files)).rejects.toEqual(fileError);
+      await expect(write([{ path: join(dir, 'no', 'a'), bytes: Buffer.from('x') }])).rejects.toThrow(
+        /ENOENT.*directory is missing/,
+      );
+      expect((await readdir(dir)).filter((name) => name.startsWith('.'))).toEqual([]);
+    }
+  });
+
+  it('tells the size of a file, and whether there is one', async () => {
+    await writeFile(join(dir, 'a'), 'four');
+    expect(sizeOfFileSync(join(dir, 'a'))).toBe(4);
+    expect(sizeOfFileSync(join(dir, 'b'))).toBeUndefined();
   });
 
   it('reads within the bound only, and undefined where there is no file', async () => {
