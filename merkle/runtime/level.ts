@@ -116,8 +116,8 @@ export class GuardedLevel {
   }
 
   /**
-   * The same at once, on this thread: for a key that was written a moment ago and is in memory. 3 µs, where `get` waits for a
-   * thread and a turn of the event loop.
+   * The same at once, on this thread: for keys whose answer is in memory. 2 to 3 µs, where `get` waits for a thread and for a
+   * turn of the event loop.
    *
    * @throws RuntimeError `store`
    */
