@@ -87,6 +87,7 @@ export {
   type BundleRequest,
   type Check,
   type CheckName,
+  CheckpointMemory,
   formatBundle,
   type Outcome,
   parseBundle,

@@ -11,6 +11,7 @@ import { NO_ISSUER, type Outcome } from './verify/outcome.ts';
 
 export { type Bundle, formatBundle, MAX_BUNDLE, parseBundle } from './bundle.ts';
 export { parseTrustPolicy } from './quorum.ts';
+export { CheckpointMemory } from './verify/checkpoint-memory.ts';
 export { type ArtifactDigests, requiredHashes } from './verify/core.ts';
 export { parseLogKey } from './verify/log-key.ts';
 export type { Check, CheckName, Outcome, VerifiedEntry, VerifiedSigner, VerifiedTime } from './verify/outcome.ts';

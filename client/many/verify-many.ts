@@ -2,7 +2,7 @@
  * Verifying many bundles, on all cores: threads take them in packs and answer in the order of the requests.
  *
  * A pack costs one round trip, 25 to 77 µs; a bundle with two cosignatures takes some hundred. Each thread remembers the
- * signatures of checkpoints that it has verified.
+ * checkpoints that it has verified.
  */
 import { availableParallelism } from 'node:os';
 import { deserialize, serialize } from 'node:v8';

@@ -4,7 +4,7 @@ import { Piscina } from 'piscina';
 import { parseSpki } from '../crypto.ts';
 import { ClientError } from '../errors.ts';
 import { nodePrimitives } from '../node-primitives.ts';
-import { remembering } from '../remembering.ts';
+import { CheckpointMemory } from '../verify/checkpoint-memory.ts';
 import {
   type BundleRequest,
   parseBundle,
@@ -15,8 +15,8 @@ import {
 } from '../verify.ts';
 import type { ManyRequest, ManyResult, ManyTrust } from './types.ts';
 
-const primitives = remembering(nodePrimitives());
-const trust = trustOf(Piscina.workerData as ManyTrust);
+const primitives = nodePrimitives();
+const trust = { ...trustOf(Piscina.workerData as ManyTrust), memory: new CheckpointMemory() };
 
 export default function work(task: ArrayBuffer): unknown {
   const requests = deserialize(Buffer.from(task)) as ManyRequest[];

@@ -14,9 +14,11 @@ import type { Bundle } from '../bundle.ts';
 import type { HashName, KeyInfo, Primitives } from '../crypto.ts';
 import { ClientError, printable } from '../errors.ts';
 import type { IdentityTest } from '../identity-rule.ts';
+import type { LogTrust } from './checkpoint.ts';
+import type { CheckpointMemory } from './checkpoint-memory.ts';
 import type { Claim } from './claim.ts';
 import { type ArtifactDigests, checkContent, hashesNeeded } from './content.ts';
-import { type CheckedEntry, checkLogged, type LogTrust } from './logged.ts';
+import { type CheckedEntry, checkLogged } from './logged.ts';
 import type { Check, Outcome, VerifiedSigner, VerifiedTime } from './outcome.ts';
 import { checkCertificate, type Signer, signerOf } from './signer.ts';
 import { checkTimestamps } from './times.ts';
@@ -38,6 +40,8 @@ export interface VerifyRequest {
   readonly policy?: Policy;
   /** Take the time from the witnesses of the policy: the least t such that those that cosigned up to t meet its quorum. */
   readonly witnessTime?: boolean;
+  /** For many bundles: what was found of a checkpoint is not checked again for the next of its entries. */
+  readonly memory?: CheckpointMemory;
 }
 
 /**
@@ -71,6 +75,7 @@ export function verify(request: VerifyRequest, primitives: Primitives): Outcome 
     logKey: request.logKey,
     policy: request.policy,
     witnessTime: request.witnessTime === true,
+    memory: request.memory,
   };
   const logged = checkLogged(bundle.entries, claim, trust, stamps.times, primitives);
   const times = [...stamps.times, ...logged.times].sort((a, b) => a.time - b.time);

@@ -95,6 +95,11 @@ export function userLogKey(key: VerifierKey): LogKey {
   };
 }
 
+/** Whether both are the same key, under the same log ID. */
+export function isSameLog(a: LogKey, b: LogKey): boolean {
+  return a.spki !== undefined && b.spki !== undefined && equal(a.spki, b.spki) && equal(a.logId, b.logId);
+}
+
 const ED25519_SPKI = Uint8Array.of(0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0);
 
 function keyInfo(key: VerifierKey): KeyInfo | undefined {

@@ -7,23 +7,15 @@ import { leafHash, type Sha256 } from '../../merkle/rfc6962.ts';
 import type { Primitives } from '../crypto.ts';
 import { ClientError } from '../errors.ts';
 import type { InclusionProof, TlogEntry } from '../log-entry.ts';
-import { type Cosigned, logKeyOf, quorumTime, verifyQuorum } from '../quorum.ts';
+import { logKeyOf } from '../quorum.ts';
 import { timeText, within } from '../x509/time.ts';
+import { checkWitnesses, type LogTrust, openCheckpoint } from './checkpoint.ts';
 import type { Claim } from './claim.ts';
-import { type LogKey, rootLogKeys, userLogKey } from './log-key.ts';
+import { isSameLog, type LogKey, rootLogKeys, userLogKey } from './log-key.ts';
 import type { Check, VerifiedEntry, VerifiedTime } from './outcome.ts';
 import { checkPromise } from './promise.ts';
 import { checkEntry } from './rebuild.ts';
-import { checkInclusion, openTree, type SignedTree } from './tree.ts';
-import type { TrustedRoot } from './trusted-root.ts';
-
-/** Who says which logs and witnesses count. One of the first three is there; all that are must hold. */
-export interface LogTrust {
-  readonly root: TrustedRoot | undefined;
-  readonly logKey: VerifierKey | undefined;
-  readonly policy: Policy | undefined;
-  readonly witnessTime: boolean;
-}
+import { checkInclusion } from './tree.ts';
 
 export interface CheckedEntry {
   readonly verified: VerifiedEntry;
@@ -64,7 +56,8 @@ export function checkLogged(
 
 function checkOne(entry: TlogEntry, claim: Claim, trust: LogTrust, primitives: Primitives): CheckedEntry {
   checkEntry(entry, claim, primitives);
-  const keys = keysFor(entry, trust, primitives);
+  const known = trust.memory?.find(entry, trust, primitives);
+  const keys = known?.keys ?? keysFor(entry, trust, primitives);
   const sha256: Sha256 = (data) => primitives.hash('sha256', data);
   const leaf = leafHash(entry.body, sha256);
   const { kind, version } = entry;
@@ -88,60 +81,34 @@ function checkOne(entry: TlogEntry, claim: Claim, trust: LogTrust, primitives: P
     return { verified: { ...verified, cosigned: [], unverified: [] }, times, checks, keys: [] };
   }
   checkIndexes(entry, proof);
-  const { tree, key } = openWith(proof, keys, primitives);
-  const { policy } = trust;
-  // A policy may leave the log to the trusted root, and name witnesses alone.
-  const extra =
-    policy === undefined || policy.logs.length === 0 ? undefined : userLogKey(logKeyOf(policy, proof.checkpoint));
-  if (extra !== undefined && !isSame(extra, key)) openTree(proof, extra, primitives);
-  checkInclusion(proof, leaf, tree.checkpoint, sha256);
-  checks.push(
-    {
-      name: 'inclusion',
-      detail: `entry ${proof.index} of ${proof.treeSize}, by ${proof.hashes.length} hash(es) from the leaf ${encodeBase64(leaf)} to the root ${encodeBase64(proof.root)}`,
-    },
-    { name: 'checkpoint', detail: 'the tree is signed by the log', by: key.label },
-  );
-  const cosigned = checkWitnesses(proof.checkpoint, trust, primitives, checks, times);
-  const known = new Set(cosigned.map(({ verifierKey }) => verifierKey.slice(0, verifierKey.indexOf('+'))));
+  const note = proof.checkpoint;
+  const opened = known ?? openCheckpoint(proof, note, keys, trust, primitives);
+  const { checkpoint, key } = opened;
+  checkInclusion(proof, leaf, checkpoint, sha256);
+  const witnessed = known ?? checkWitnesses(opened, note, trust, primitives);
+  if (known === undefined) trust.memory?.keep(entry.logId, note, witnessed, trust, primitives);
   const verified: VerifiedEntry = {
-    origin: tree.checkpoint.origin,
+    origin: checkpoint.origin,
     log: key.label,
     kind,
     version,
     index: proof.index,
     leafHash: leaf,
-    tree: { size: proof.treeSize, root: proof.root, hashes: proof.hashes, checkpoint: proof.checkpoint },
-    cosigned,
-    unverified: tree.others.filter((name) => !known.has(name) && name !== extra?.label.split('+')[0]),
+    tree: { size: proof.treeSize, root: checkpoint.root, hashes: proof.hashes, checkpoint: note },
+    cosigned: witnessed.cosigned,
+    unverified: witnessed.unverified,
   };
-  // Of several keys under one log ID, that which signed must count.
-  return { verified, times, checks, keys: trust.root === undefined ? [] : keys.filter((one) => isSame(one, key)) };
-}
-
-/** Appends to `checks` and `times`. */
-function checkWitnesses(
-  note: string,
-  { policy, witnessTime }: LogTrust,
-  primitives: Primitives,
-  checks: Check[],
-  times: VerifiedTime[],
-): readonly Cosigned[] {
-  if (policy === undefined) return [];
-  const cosigned = verifyQuorum(policy, note, primitives.cosignature);
-  for (const { verifierKey, timestamp } of cosigned) {
-    checks.push({ name: 'cosignature', detail: `witnessed at ${timeText(timestamp * 1000)}`, by: verifierKey });
-  }
-  const { quorum } = policy;
-  if (quorum === undefined) return cosigned;
-  checks.push({ name: 'quorum', detail: `"${quorum.name}" of the policy is met` });
-  const seconds = witnessTime ? quorumTime(policy, cosigned) : undefined;
-  if (seconds !== undefined) {
-    const time = seconds * 1000;
-    times.push({ kind: 'witness', time, by: `the quorum "${quorum.name}" of the policy` });
-    checks.push({ name: 'witness-time', detail: `enough witnesses had seen the tree at ${timeText(time)}` });
-  }
-  return cosigned;
+  const inclusion: Check = {
+    name: 'inclusion',
+    detail: `entry ${proof.index} of ${proof.treeSize}, by ${proof.hashes.length} hash(es) from the leaf ${encodeBase64(leaf)} to the root ${encodeBase64(proof.root)}`,
+  };
+  return {
+    verified,
+    times: [...times, ...witnessed.times],
+    checks: [...checks, inclusion, ...witnessed.checks],
+    // Of several keys under one log ID, that which signed must count.
+    keys: trust.root === undefined ? [] : keys.filter((one) => isSameLog(one, key)),
+  };
 }
 
 /** The keys that may have signed: of the trusted root for this log ID, else the one that the user gives. */
@@ -166,7 +133,7 @@ function keysFor(entry: TlogEntry, trust: LogTrust, primitives: Primitives): Log
     );
   }
   const [first] = keys;
-  if (given !== undefined && !isSame(userLogKey(given), first!)) {
+  if (given !== undefined && !isSameLog(userLogKey(given), first!)) {
     throw new ClientError('bad-checkpoint', 'the given key of the log is not the one that the trusted root has for it');
   }
   return keys;
@@ -179,26 +146,6 @@ function policyKey(policy: Policy | undefined, { proof }: TlogEntry): VerifierKe
 
 function onlyPromise(): ClientError {
   return new ClientError('quorum', "there is only the log's promise, and no checkpoint that witnesses could cosign");
-}
-
-function isSame(a: LogKey, b: LogKey): boolean {
-  return a.spki !== undefined && b.spki !== undefined && equal(a.spki, b.spki) && equal(a.logId, b.logId);
-}
-
-function openWith(
-  proof: InclusionProof,
-  keys: readonly LogKey[],
-  primitives: Primitives,
-): { readonly tree: SignedTree; readonly key: LogKey } {
-  let failure: unknown;
-  for (const key of keys) {
-    try {
-      return { tree: openTree(proof, key, primitives), key };
-    } catch (error) {
-      failure ??= error;
-    }
-  }
-  throw failure;
 }
 
 /** A promise covers time and index (in Rekor v1 the log's index counts over shards); without one nobody vouches for them. */

@@ -3,7 +3,6 @@ import { makeBundles } from '../../bench/load/verify-inputs.ts';
 import { parseSpki } from '../../client/crypto.ts';
 import { verifyMany } from '../../client/many/verify-many.ts';
 import { nodePrimitives } from '../../client/node-primitives.ts';
-import { remembering } from '../../client/remembering.ts';
 import { parseBundle, parseTrustPolicy, verifyBundle } from '../../client/verify.ts';
 import { encodeUtf8 } from '../../merkle/bytes.ts';
 
@@ -49,34 +48,5 @@ describe('verifying many bundles', () => {
     await expect(all(requests, { ...trust, logKey: 'none' })).rejects.toMatchObject({ code: 'log-key' });
     await expect(all(requests, { ...trust, signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'cancelled' });
     expect(await all([])).toEqual([]);
-  });
-});
-
-describe('signatures that were verified before', () => {
-  it('are not checked again, and others always are', () => {
-    let checks = 0;
-    const counting = {
-      ...nodePrimitives(),
-      cosignature: {
-        ...nodePrimitives().cosignature,
-        ed25519: (key: Uint8Array, message: Uint8Array, signature: Uint8Array) => {
-          checks++;
-          return signature[0] === 1 && key.length + message.length > 0;
-        },
-      },
-    };
-    const { ed25519 } = remembering(counting, 2).cosignature;
-    const bytes = (...values: number[]) => Uint8Array.from(values);
-    const good = () => ed25519(bytes(1, 2), bytes(3), bytes(1));
-    expect([good(), good(), checks]).toEqual([true, true, 1]);
-    // The same bytes cut in another place are another triple.
-    expect([ed25519(bytes(1), bytes(2, 3), bytes(1)), checks]).toEqual([true, 2]);
-    expect([ed25519(bytes(1, 2), bytes(3), bytes(0)), ed25519(bytes(1, 2), bytes(3), bytes(0)), checks]).toEqual([
-      false,
-      false,
-      4,
-    ]);
-    // Past the limit all is forgotten, and checked anew.
-    expect([ed25519(bytes(9), bytes(9), bytes(1)), good(), checks]).toEqual([true, true, 6]);
   });
 });
