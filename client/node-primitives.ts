@@ -10,6 +10,7 @@
 import * as crypto from 'node:crypto';
 import { concat, equal } from '../merkle/bytes.ts';
 import { type DigestVerifier, digestVerifier } from '../merkle/runtime/digest.ts';
+import { fastSha256 } from '../merkle/runtime/hash.ts';
 import type { EcCurve, ParsedKey } from '../merkle/runtime/publickey.ts';
 import { nodePrimitives as notePrimitives } from '../merkle/runtime/verify.ts';
 import {
@@ -44,6 +45,7 @@ function objectOf(key: KeyInfo): crypto.KeyObject {
 
 const PRIMITIVES: Primitives = {
   hash(name, data) {
+    if (name === 'sha256') return fastSha256(data);
     const digest = crypto.hash(name, data, 'buffer');
     // Plain bytes, as everywhere: what prints, compares or copies a Buffer takes it for something else.
     return new Uint8Array(digest.buffer, digest.byteOffset, digest.length);
