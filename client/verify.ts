@@ -4,24 +4,18 @@
  * `verifyBundle` checks a whole Sigstore bundle (verify/core.ts), with everything in JavaScript unless it is handed better.
  */
 import type { Primitives } from './crypto.ts';
-import { type IdentityRule, matchIdentity } from './identity.ts';
 import { noblePrimitives } from './noble-primitives.ts';
-import { type VerifyRequest, verify } from './verify/core.ts';
-import { NO_ISSUER, type Outcome } from './verify/outcome.ts';
+import { type BundleRequest, verifyByRule } from './verify/by-rule.ts';
+import type { Outcome } from './verify/outcome.ts';
 
 export { type Bundle, formatBundle, MAX_BUNDLE, parseBundle } from './bundle.ts';
 export { parseTrustPolicy } from './quorum.ts';
+export type { BundleRequest } from './verify/by-rule.ts';
 export { CheckpointMemory } from './verify/checkpoint-memory.ts';
 export { type ArtifactDigests, requiredHashes } from './verify/core.ts';
 export { parseLogKey } from './verify/log-key.ts';
 export type { Check, CheckName, Outcome, VerifiedEntry, VerifiedSigner, VerifiedTime } from './verify/outcome.ts';
 export { MAX_TRUSTED_ROOT, parseTrustedRoot, type TrustedRoot } from './verify/trusted-root.ts';
-
-/** As `VerifyRequest` of verify/core.ts, with a rule in the place of a test. */
-export interface BundleRequest extends Omit<VerifyRequest, 'identity'> {
-  /** Whom the certificate must name; needs `trustedRoot`. A rule must not be changed once it was used. */
-  readonly identity?: IdentityRule;
-}
 
 /**
  * Verifies a bundle, all of it: see verify/core.ts.
@@ -37,11 +31,6 @@ export interface BundleRequest extends Omit<VerifyRequest, 'identity'> {
  *   identity: { identity: 'me@example.com', issuer: 'https://accounts.example.com' },
  * });
  */
-export function verifyBundle(
-  { identity, ...request }: BundleRequest,
-  primitives: Primitives = noblePrimitives,
-): Outcome {
-  if (identity === undefined) return verify(request, primitives);
-  const outcome = verify({ ...request, identity: (found) => matchIdentity(identity, found) }, primitives);
-  return identity.issuer === undefined ? { ...outcome, notProven: [NO_ISSUER, ...outcome.notProven] } : outcome;
+export function verifyBundle(request: BundleRequest, primitives: Primitives = noblePrimitives): Outcome {
+  return verifyByRule(request, primitives);
 }

@@ -11,7 +11,9 @@ import { parseSpki } from '../crypto.ts';
 import { ClientError } from '../errors.ts';
 import { compileRule } from '../identity.ts';
 import { inOrder } from '../in-order.ts';
-import { parseLogKey, parseTrustedRoot, parseTrustPolicy } from '../verify.ts';
+import { parseTrustPolicy } from '../quorum.ts';
+import { parseLogKey } from '../verify/log-key.ts';
+import { parseTrustedRoot } from '../verify/trusted-root.ts';
 import type { ManyRequest, ManyResult, ManyTrust } from './types.ts';
 
 const PACK = 32;
