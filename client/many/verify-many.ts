@@ -5,7 +5,6 @@
  * checkpoints that it has verified.
  */
 import { availableParallelism } from 'node:os';
-import { deserialize, serialize } from 'node:v8';
 import { createPool, TASKS_PER_THREAD, workerUrl } from '../../merkle/runtime/pool.ts';
 import { parseSpki } from '../crypto.ts';
 import { ClientError } from '../errors.ts';
@@ -14,6 +13,7 @@ import { inOrder } from '../in-order.ts';
 import { parseTrustPolicy } from '../quorum.ts';
 import { parseLogKey } from '../verify/log-key.ts';
 import { parseTrustedRoot } from '../verify/trusted-root.ts';
+import { packRequests, unpackResults } from './packed.ts';
 import type { ManyRequest, ManyResult, ManyTrust } from './types.ts';
 
 const PACK = 32;
@@ -42,11 +42,11 @@ export async function* verifyMany(
     const packs = packsOf(requests);
     const next = () => {
       const { value: pack } = packs.next();
-      return pack === undefined ? undefined : () => pool.run(packed(pack));
+      return pack === undefined ? undefined : () => pool.run(packRequests(pack));
     };
     for await (const answer of inOrder(next, () => threads * TASKS_PER_THREAD)) {
       if (signal?.aborted) throw new ClientError('cancelled', 'the verification was cancelled');
-      yield* deserialize(Buffer.from(answer)) as ManyResult[];
+      yield* unpackResults(answer);
     }
   } finally {
     await pool.close();
@@ -72,9 +72,4 @@ function* packsOf(requests: Iterable<ManyRequest>): Generator<ManyRequest[], und
   }
   if (pack.length > 0) yield pack;
   return undefined;
-}
-
-function packed(requests: readonly ManyRequest[]): ArrayBuffer {
-  const bytes = serialize(requests);
-  return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer;
 }

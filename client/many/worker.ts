@@ -3,7 +3,6 @@
  *
  * It does not import verify.ts, whose noble takes 50 ms to load.
  */
-import { deserialize, serialize } from 'node:v8';
 import { Piscina } from 'piscina';
 import { parseBundle } from '../bundle.ts';
 import { parseSpki } from '../crypto.ts';
@@ -14,16 +13,14 @@ import { type BundleRequest, verifyByRule } from '../verify/by-rule.ts';
 import { CheckpointMemory } from '../verify/checkpoint-memory.ts';
 import { parseLogKey } from '../verify/log-key.ts';
 import { parseTrustedRoot } from '../verify/trusted-root.ts';
+import { packResults, unpackRequests } from './packed.ts';
 import type { ManyRequest, ManyResult, ManyTrust } from './types.ts';
 
 const primitives = nodePrimitives();
 const trust = { ...trustOf(Piscina.workerData as ManyTrust), memory: new CheckpointMemory() };
 
 export default function work(task: ArrayBuffer): unknown {
-  const requests = deserialize(Buffer.from(task)) as ManyRequest[];
-  const bytes = serialize(requests.map(verifyOne));
-  // A view of a larger buffer cannot be transferred.
-  return Piscina.move(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer);
+  return Piscina.move(packResults(unpackRequests(task).map(verifyOne)));
 }
 
 function verifyOne({ bundle, artifact, key }: ManyRequest): ManyResult {

@@ -35,11 +35,14 @@ describe('verifying many bundles', () => {
       i % 7 === 3 ? { ...request, artifact: { sha256: new Uint8Array(32) } } : request,
     );
     changed[0] = { ...changed[0]!, bundle: encodeUtf8('{') };
+    const proofs = requests.map(({ bundle }) => parseBundle(bundle).entries[0]!.proof!.hashes);
     const results = await all(changed);
     expect(results).toHaveLength(COUNT);
     for (const [i, result] of results.entries()) {
       const expected = i === 0 ? 'malformed' : i % 7 === 3 ? 'digest-mismatch' : 'ok';
       expect([i, result.ok ? 'ok' : result.code]).toEqual([i, expected]);
+      // Each of the others still has its own proof.
+      if (result.ok) expect(result.outcome.entries[0]!.tree!.hashes).toEqual(proofs[i]);
     }
   });
 
