@@ -6,13 +6,22 @@ export interface InFlight {
   readonly leafHash: Uint8Array;
 }
 
-export class Dedup<T extends InFlight> {
-  readonly #lookup: (leafHashes: Uint8Array[]) => Promise<(number | undefined)[]>;
-  readonly #inFlight = new Map<string, T>();
-  #waiting: { entry: T; found: (index: number | undefined) => void; failed: (error: unknown) => void }[] = [];
+export interface DedupOptions<T> {
+  /** For each leaf hash the index of its entry in the store, or undefined. */
+  readonly lookup: (leafHashes: Uint8Array[]) => Promise<(number | undefined)[]>;
+  /** The answer to `reserve`: the index of the entry in the store; or undefined for a new one, which stays reserved. */
+  readonly found: (entry: T, index: number | undefined) => void;
+  /** The store could not tell. */
+  readonly failed: (entries: readonly T[], error: unknown) => void;
+}
 
-  constructor(lookup: (leafHashes: Uint8Array[]) => Promise<(number | undefined)[]>) {
-    this.#lookup = lookup;
+export class Dedup<T extends InFlight> {
+  readonly #options: DedupOptions<T>;
+  readonly #inFlight = new Map<string, T>();
+  #waiting: T[] = [];
+
+  constructor(options: DedupOptions<T>) {
+    this.#options = options;
   }
 
   get size(): number {
@@ -24,17 +33,12 @@ export class Dedup<T extends InFlight> {
     return this.#inFlight.get(keyOf(leafHash));
   }
 
-  /**
-   * Reserves the entry's leaf hash, which must not be in flight, and looks it up. Resolves with the index of the entry
-   * in the log; or with undefined for a new one, which stays reserved until `release`. Rejects with the store's error.
-   */
-  reserve(entry: T): Promise<number | undefined> {
+  /** Reserves the entry's leaf hash, which must not be in flight, until `release`, and looks it up. */
+  reserve(entry: T): void {
     this.#inFlight.set(keyOf(entry.leafHash), entry);
-    return new Promise((found, failed) => {
-      this.#waiting.push({ entry, found, failed });
-      // One look-up for all that arrive in this turn of the event loop: level reads many keys cheaper than each alone.
-      if (this.#waiting.length === 1) setImmediate(() => this.#ask());
-    });
+    this.#waiting.push(entry);
+    // One look-up for all that arrive in this turn of the event loop.
+    if (this.#waiting.length === 1) setImmediate(() => void this.#ask());
   }
 
   release(entry: T): void {
@@ -53,12 +57,14 @@ export class Dedup<T extends InFlight> {
   async #ask(): Promise<void> {
     const asked = this.#waiting;
     this.#waiting = [];
+    let indexes: readonly (number | undefined)[];
     try {
-      const indexes = await this.#lookup(asked.map(({ entry }) => entry.leafHash));
-      for (const [i, { found }] of asked.entries()) found(indexes[i]);
+      indexes = await this.#options.lookup(asked.map(({ leafHash }) => leafHash));
     } catch (error) {
-      for (const { failed } of asked) failed(error);
+      this.#options.failed(asked, error);
+      return;
     }
+    for (const [i, entry] of asked.entries()) this.#options.found(entry, indexes[i]);
   }
 }
 

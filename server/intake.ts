@@ -33,17 +33,29 @@ export interface IntakeHost {
 
 type IntakeOptions = Pick<LogOptions, 'entries' | 'ingest' | 'batch' | 'limits' | 'metrics' | 'logger'>;
 
+/** Where an entry stands. */
+interface Placed {
+  readonly index: number;
+  /** It was there, or on its way, before. */
+  readonly duplicate: boolean;
+}
+
 /** An entry on its way from ingest to its commit, and all who wait for it. */
 class Pending {
   readonly leafHash: Uint8Array;
   readonly body: Uint8Array;
-  readonly placed: Promise<number>;
-  resolve!: (index: number) => void;
+  /** The tree that was in service when it was looked up. */
+  readonly tree: CommittedTree;
+  /** It is new, and counts as taken until it is answered. */
+  taken = false;
+  readonly placed: Promise<Placed>;
+  resolve!: (placed: Placed) => void;
   reject!: (error: unknown) => void;
 
-  constructor(entry: NewEntry) {
-    this.leafHash = entry.leafHash;
-    this.body = entry.body;
+  constructor({ leafHash, body }: NewEntry, tree: CommittedTree) {
+    this.leafHash = leafHash;
+    this.body = body;
+    this.tree = tree;
     this.placed = new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
@@ -66,11 +78,18 @@ export class Intake {
     this.#options = options;
     this.#publisher = publisher;
     this.#host = host;
-    this.#dedup = new Dedup(async (leafHashes) => {
-      const started = performance.now();
-      const found = await host.tree.lookup(leafHashes);
-      options.metrics.stage('dedup').observe((performance.now() - started) / 1000);
-      return found;
+    this.#dedup = new Dedup({
+      lookup: async (leafHashes) => {
+        const started = performance.now();
+        const found = await host.tree.lookup(leafHashes);
+        options.metrics.stage('dedup').observe((performance.now() - started) / 1000);
+        return found;
+      },
+      found: (pending, index) => this.#found(pending, index),
+      failed: (asked, error) => {
+        host.fail(error, asked[0]!.tree);
+        for (const pending of asked) pending.reject(storeFailed());
+      },
     });
     this.#sequencer = new Sequencer(options.batch, (batch) => this.#integrate(batch));
   }
@@ -94,7 +113,11 @@ export class Intake {
         metrics.refused(ingested.refusal.reason);
         throw new RequestError(ingested.refusal.code, ingested.refusal.message);
       }
-      const outcomes = await Promise.all(ingested.items.map((item) => this.#logItem(item)));
+      const { items } = ingested;
+      const outcomes =
+        items.length === 1
+          ? [await this.#logItem(items[0]!)]
+          : await Promise.all(items.map((item) => this.#logItem(item)));
       metrics.stage('total').observe((performance.now() - started) / 1000);
       return outcomes;
     } finally {
@@ -160,8 +183,10 @@ export class Intake {
       return { error: new RequestError(item.refusal.code, item.refusal.message) };
     }
     try {
+      const { entries } = item;
+      if (entries.length === 1) return { entry: await this.#logEntry(entries[0]!) };
       // All are awaited, so that a failure of the second does not leave the first's promise without a handler.
-      const results = await Promise.allSettled(item.entries.map((entry) => this.#logEntry(entry)));
+      const results = await Promise.allSettled(entries.map((entry) => this.#logEntry(entry)));
       for (const result of results) if (result.status === 'rejected') throw result.reason;
       return { entry: (results[0] as PromiseFulfilledResult<LoggedEntry>).value };
     } catch (error) {
@@ -182,42 +207,39 @@ export class Intake {
     }
   }
 
-  /** Dedup, then sequence: the index of the entry once it is committed. */
-  async #place(entry: NewEntry): Promise<{ index: number; duplicate: boolean }> {
+  /** Dedup, then sequence: where the entry stands, once it is committed. */
+  async #place(entry: NewEntry): Promise<Placed> {
     const joined = this.#dedup.inFlight(entry.leafHash);
-    if (joined !== undefined) return { index: await joined.placed, duplicate: true };
+    if (joined !== undefined) return { index: (await joined.placed).index, duplicate: true };
     if (!this.#host.running) throw storeFailed();
-
-    const pending = new Pending(entry);
-    // Those who join share this promise; where nobody does, its failure is told by what is thrown below.
-    pending.placed.catch(ignore);
-    const { tree } = this.#host;
-    let found: number | undefined;
+    const pending = new Pending(entry, this.#host.tree);
+    this.#dedup.reserve(pending);
     try {
-      found = await this.#dedup.reserve(pending);
+      return await pending.placed;
     } catch (error) {
-      this.#host.fail(error, tree);
-      throw storeFailed();
-    }
-    if (tree !== this.#host.tree || !this.#host.running) throw storeFailed();
-    if (found !== undefined) {
-      this.#dedup.release(pending);
-      pending.resolve(found);
-      return { index: found, duplicate: true };
-    }
-    const refused = this.#refuseNew();
-    if (refused !== undefined) {
-      this.#dedup.release(pending);
-      pending.reject(refused);
-      throw refused;
-    }
-    this.#taken++;
-    this.#sequencer.add(pending);
-    try {
-      return { index: await pending.placed, duplicate: false };
-    } catch (error) {
-      this.#taken--;
+      if (pending.taken) this.#taken--;
       throw error;
+    }
+  }
+
+  /** The answer to the look-up of an entry. */
+  #found(pending: Pending, index: number | undefined): void {
+    // All that were in flight were rejected when the store failed.
+    if (pending.tree !== this.#host.tree || !this.#host.running) {
+      pending.reject(storeFailed());
+    } else if (index !== undefined) {
+      this.#dedup.release(pending);
+      pending.resolve({ index, duplicate: true });
+    } else {
+      const refused = this.#refuseNew();
+      if (refused === undefined) {
+        pending.taken = true;
+        this.#taken++;
+        this.#sequencer.add(pending);
+      } else {
+        this.#dedup.release(pending);
+        pending.reject(refused);
+      }
     }
   }
 
@@ -253,7 +275,7 @@ export class Intake {
       metrics.entriesLogged.inc(batch.length);
       for (const [i, pending] of batch.entries()) {
         this.#dedup.release(pending);
-        pending.resolve(first + i);
+        pending.resolve({ index: first + i, duplicate: false });
       }
       this.#host.committed();
     } catch (error) {
@@ -280,5 +302,3 @@ function frozen(): RequestError {
 function pushback(): RequestError {
   return new RequestError('pushback', 'reached max pushback; retry');
 }
-
-function ignore(): void {}
