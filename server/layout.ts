@@ -21,8 +21,9 @@ export const layout = {
   halted: (dir: string): string => join(dir, 'halted'),
 } as const;
 
-export async function openDirStores(dir: string): Promise<Stores> {
-  const tiles = await openFileTiles(layout.public(dir));
+/** `cacheBytes` of tiles and bundles are kept in memory; default 0. */
+export async function openDirStores(dir: string, cacheBytes = 0): Promise<Stores> {
+  const tiles = await openFileTiles(layout.public(dir), { cacheBytes });
   try {
     return { tiles, state: await openLevelState(layout.state(dir)) };
   } catch (error) {

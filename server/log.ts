@@ -201,6 +201,10 @@ export class Log implements LogService {
     return this.#read((reader) => reader.entryBundle(index, width));
   }
 
+  atHand(path: string): Uint8Array | undefined {
+    return this.#publisher.published?.reader.atHand(path);
+  }
+
   entry(index: number): Promise<LoggedEntry | undefined> {
     const { checkpoint } = this.#public();
     return this.#read(async (reader) => {

@@ -87,7 +87,7 @@ export async function openLog({ config, logger, onFatal }: OpenLogOptions): Prom
     void ingest.ingest(new Uint8Array(0), 'json');
     if (!ingest.fast.fast) logger.warn({ why: ingest.fast.why }, 'signatures over digests are checked the slow way');
     const log = await Log.open({
-      openStores: () => openDirStores(config.data),
+      openStores: () => openDirStores(config.data, config.limits.cachedBytes),
       signer,
       signerHealthy: () => keys.every((key: RetryingSigner) => key.healthy),
       cosigner,

@@ -75,6 +75,11 @@ export interface LogService {
   tile(level: number, index: number, width: number): Promise<Uint8Array | undefined>;
   /** Entry bundle with `width` entries, or undefined where the published tree does not have it. */
   entryBundle(index: number, width: number): Promise<Uint8Array | undefined>;
+  /**
+   * The tile or bundle at `path`, as `tile/0/x001/234`, where it needs no waiting and the published tree has it. Undefined
+   * says nothing: ask `tile` or `entryBundle`. Any text is a path.
+   */
+  atHand(path: string): Uint8Array | undefined;
   /** The entry with a proof to the present checkpoint, or undefined where the published tree does not have it. */
   entry(index: number): Promise<LoggedEntry | undefined>;
   /** Requires 0 <= first <= second <= published size; else `invalid-argument`. */

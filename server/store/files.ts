@@ -9,10 +9,11 @@
  */
 import assert from 'node:assert';
 import { join } from 'node:path';
-import { makeDirDurable, readFileIfThere, removeLeftovers } from '../../merkle/runtime/files.ts';
+import { makeDirDurable, readFileIfThere, readWithStats, removeLeftovers } from '../../merkle/runtime/files.ts';
 import { createPool, type Pool, workerUrl } from '../../merkle/runtime/pool.ts';
 import { ServerError } from '../errors.ts';
 import { blobBounds, blobsByPath, MAX_CHECKPOINT_BYTES } from './blobs.ts';
+import { FileCache } from './cache.ts';
 import { checkAnswer, packTask } from './files/task.ts';
 import { mapped } from './mapped.ts';
 import type { TileBlob, TileStore } from './types.ts';
@@ -26,6 +27,8 @@ export interface FileTilesOptions {
    * look like leftovers. Default false.
    */
   readonly readOnly?: boolean;
+  /** Tiles and bundles kept in memory, in bytes. Default 0. */
+  readonly cacheBytes?: number;
 }
 
 /**
@@ -34,7 +37,7 @@ export interface FileTilesOptions {
  * @throws ServerError `store`
  */
 export async function openFileTiles(dir: string, options: FileTilesOptions = {}): Promise<TileStore> {
-  const { readOnly = false } = options;
+  const { readOnly = false, cacheBytes = 0 } = options;
   if (!readOnly) {
     await mapped(async () => {
       await makeDirDurable(dir);
@@ -44,20 +47,22 @@ export async function openFileTiles(dir: string, options: FileTilesOptions = {})
   const writer = readOnly
     ? undefined
     : createPool({ file: workerUrl(import.meta.url, 'files/worker'), threads: 1, workerData: { dir } });
-  return new FileTileStore(dir, writer);
+  return new FileTileStore(dir, writer, cacheBytes);
 }
 
 class FileTileStore implements TileStore {
   readonly #dir: string;
   /** The thread that writes (files/worker.ts); none where the store is only read. */
   readonly #writer: Pool | undefined;
+  readonly #cache: FileCache;
   #failure: unknown;
   #closed = false;
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(dir: string, writer: Pool | undefined) {
+  constructor(dir: string, writer: Pool | undefined, cacheBytes: number) {
     this.#dir = dir;
     this.#writer = writer;
+    this.#cache = new FileCache(cacheBytes);
   }
 
   put(blobs: readonly TileBlob[]): Promise<void> {
@@ -70,12 +75,24 @@ class FileTileStore implements TileStore {
   async get(path: string): Promise<Uint8Array | undefined> {
     const { min, max } = blobBounds(path);
     this.#checkOpen();
-    const bytes = await mapped(() => readFileIfThere(join(this.#dir, path), max));
-    if (bytes === undefined || bytes.length >= min) return bytes;
-    throw new ServerError(
-      'corrupt',
-      `${path} has ${bytes.length} bytes instead of ${min} or more: run \`stele log check\``,
-    );
+    const kept = this.#cache.get(path);
+    if (kept !== undefined) return kept;
+    const file = join(this.#dir, path);
+    const now = Date.now();
+    const found = await mapped(() => readWithStats(file, max));
+    if (found === undefined) return undefined;
+    if (found.bytes.length < min) {
+      throw new ServerError(
+        'corrupt',
+        `${path} has ${found.bytes.length} bytes instead of ${min} or more: run \`stele log check\``,
+      );
+    }
+    if (!this.#closed) this.#cache.set(path, { file, ...found }, now);
+    return found.bytes;
+  }
+
+  atHand(path: string): Uint8Array | undefined {
+    return this.#cache.get(path);
   }
 
   putCheckpoint(note: Uint8Array): Promise<void> {
@@ -92,6 +109,7 @@ class FileTileStore implements TileStore {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#cache.clear();
     await this.#writing;
     await this.#writer?.close();
   }

@@ -56,6 +56,10 @@ class MemoryTileStore implements TileStore {
     return this.#disk.blobs.get(path);
   }
 
+  atHand(path: string): Uint8Array | undefined {
+    return this.#closed ? undefined : this.#disk.blobs.get(path);
+  }
+
   async putCheckpoint(note: Uint8Array): Promise<void> {
     checkUsable(this.#closed || this.#failed);
     assert(note.length <= MAX_CHECKPOINT_BYTES, 'a checkpoint has 1 MiB at most');

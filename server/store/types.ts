@@ -26,6 +26,11 @@ export interface TileStore {
   put(blobs: readonly TileBlob[]): Promise<void>;
   /** The bytes at `path`, or undefined where there are none. The caller MUST NOT change them. */
   get(path: string): Promise<Uint8Array | undefined>;
+  /**
+   * The same where it needs no waiting: what `get` gave for `path` before, and would give again. Undefined says nothing,
+   * not even that `path` is one.
+   */
+  atHand(path: string): Uint8Array | undefined;
   /** Replaces the published checkpoint (a signed note) in one atomic, durable step. */
   putCheckpoint(note: Uint8Array): Promise<void>;
   getCheckpoint(): Promise<Uint8Array | undefined>;

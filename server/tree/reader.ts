@@ -10,7 +10,16 @@ import {
   rootNodes,
 } from '../../merkle/proof.ts';
 import { HASH_SIZE, type Sha256 } from '../../merkle/rfc6962.ts';
-import { entryBundlePath, nodeTile, TILE_WIDTH, TileNodes, tilePath, tileWidth } from '../../merkle/tile.ts';
+import {
+  entryBundlePath,
+  nodeTile,
+  parseEntryBundlePath,
+  parseTilePath,
+  TILE_WIDTH,
+  TileNodes,
+  tilePath,
+  tileWidth,
+} from '../../merkle/tile.ts';
 import { ServerError } from '../errors.ts';
 import type { TileStore } from '../store/types.ts';
 import { TileProver } from './prover.ts';
@@ -44,14 +53,17 @@ export class TileCache {
   }
 }
 
+/** What is read of a tile store. */
+export type StoreReads = Pick<TileStore, 'get' | 'atHand'>;
+
 export class TreeReader {
   readonly snapshot: Snapshot;
-  readonly #store: Pick<TileStore, 'get'>;
+  readonly #store: StoreReads;
   readonly #cache: TileCache;
   readonly #hash: Sha256;
   readonly #partial = new Map<number, TileNodes>();
 
-  constructor(snapshot: Snapshot, store: Pick<TileStore, 'get'>, cache: TileCache, hash: Sha256) {
+  constructor(snapshot: Snapshot, store: StoreReads, cache: TileCache, hash: Sha256) {
     this.snapshot = snapshot;
     this.#store = store;
     this.#cache = cache;
@@ -75,6 +87,18 @@ export class TreeReader {
     const bytes = await this.#store.get(path);
     if (bytes === undefined) throw missing(path);
     return width === TILE_WIDTH ? bytes : cutBundle(bytes, width);
+  }
+
+  /** The full tile or bundle at `path`, where the store has it at hand and this tree has it. Any text is a path. */
+  atHand(path: string): Uint8Array | undefined {
+    const bytes = this.#store.atHand(path);
+    // Of a path that is none the store has nothing.
+    if (bytes === undefined) return undefined;
+    // It may be of a larger tree, committed and not public yet.
+    const { level, index, width } = path.startsWith('tile/entries/')
+      ? { level: 0, ...parseEntryBundlePath(path) }
+      : parseTilePath(path);
+    return width <= tileWidth(level, index, this.snapshot.size) ? bytes : undefined;
   }
 
   /** Requires 0 <= index < size. */

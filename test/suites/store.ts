@@ -66,6 +66,26 @@ export function storeSuite(name: string, openPlace: () => Promise<StorePlace>): 
         for (const { path, bytes } of blobs) expect(plain(await tiles.get(path))).toBe(plain(bytes));
       });
 
+      it('has at hand nothing but what it gives', async () => {
+        const blobs = [
+          { path: 'tile/0/000', bytes: tile(1) },
+          { path: 'tile/entries/000', bytes: bundle(0) },
+        ];
+        await tiles.put(blobs);
+        for (const { path, bytes } of blobs) {
+          for (let time = 0; time < 2; time++) {
+            expect([undefined, plain(bytes)]).toContain(plain(tiles.atHand(path)));
+            await tiles.get(path);
+          }
+        }
+        for (const path of ['tile/0/001', 'checkpoint', '../state/CURRENT', 'tile/0/0', '', 'tile/0/000\0']) {
+          expect(tiles.atHand(path)).toBeUndefined();
+        }
+        await tiles.close();
+        expect(tiles.atHand('tile/0/000')).toBeUndefined();
+        tiles = await place.openTiles();
+      });
+
       it('has nothing where nothing was put', async () => {
         expect(await tiles.get('tile/0/000')).toBeUndefined();
         expect(await tiles.get('tile/entries/x123/456')).toBeUndefined();

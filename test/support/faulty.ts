@@ -88,6 +88,7 @@ export function faultyTiles(inner: TileStore, faults: Faults): TileStore {
   return {
     put,
     get: (path) => inner.get(path),
+    atHand: (path) => inner.atHand(path),
     putCheckpoint: (note) => handle.write('putCheckpoint', () => inner.putCheckpoint(note)),
     getCheckpoint: () => inner.getCheckpoint(),
     close: () => inner.close(),

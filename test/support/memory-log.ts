@@ -82,6 +82,8 @@ export class MemoryLog implements LogService {
     return encodeBundle(this.#entries.slice(from, from + width).map((entry) => entry.body));
   }
 
+  atHand(): undefined {}
+
   async entry(index: number): Promise<LoggedEntry | undefined> {
     await this.fault();
     return index < this.publishedSize ? this.#logged(index, false) : undefined;

@@ -1,7 +1,8 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openFileTiles } from '../../../server/store/files.ts';
 
 const code = (value: string) => expect.objectContaining({ code: value });
@@ -53,6 +54,28 @@ describe('the directory of a tile store', () => {
     await writeFile(join(dir, 'checkpoint'), '');
     await truncate(join(dir, 'checkpoint'), 2 ** 40);
     await expect(tiles.getCheckpoint()).rejects.toEqual(code('store'));
+  });
+
+  it('keeps in memory what it gave, until the file changes or the store is closed', async () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 60_000 });
+    try {
+      const tiles = await openFileTiles(dir, { cacheBytes: 10_000 });
+      await tiles.put([{ path: 'tile/0/000', bytes: new Uint8Array(8192) }]);
+      expect(tiles.atHand('tile/0/000')).toBeUndefined();
+      const bytes = await tiles.get('tile/0/000');
+      expect(tiles.atHand('tile/0/000')).toBe(bytes);
+      expect(await tiles.get('tile/0/000')).toBe(bytes);
+      // More than a tick of the file system's clock.
+      await sleep(20);
+      await writeFile(join(dir, 'tile', '0', '000'), Buffer.alloc(8192, 1));
+      expect(tiles.atHand('tile/0/000')).toBeUndefined();
+      expect(Buffer.from((await tiles.get('tile/0/000'))!)).toEqual(Buffer.alloc(8192, 1));
+      await tiles.close();
+      expect(tiles.atHand('tile/0/000')).toBeUndefined();
+      await expect(tiles.get('tile/0/000')).rejects.toEqual(code('store'));
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('refuses to write where a file stands that is longer than any of its kind', async () => {

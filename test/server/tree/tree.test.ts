@@ -89,10 +89,28 @@ describe('TreeReader', () => {
         const bytes = await tiles.get(path);
         return path === 'tile/0/001' ? bytes?.map((byte, at) => (at === 5000 ? byte ^ 1 : byte)) : bytes;
       },
+      atHand: () => undefined,
     };
     const reader = new TreeReader(snapshot, damaged, new TileCache(), fastSha256);
     await expect(reader.prover([300])).rejects.toMatchObject({ code: 'bad-proof' });
     await expect(reader.prover([600])).resolves.toBeTypeOf('function');
+  });
+
+  it('has at hand what its tree has, not what the store has of a larger one', async () => {
+    const { snapshot, tiles } = await grow([700]);
+    const small = await grow([511]);
+    const reader = (of: typeof snapshot) => new TreeReader(of, tiles, new TileCache(), fastSha256);
+    for (const path of ['tile/0/000', 'tile/entries/000']) {
+      expect(reader(snapshot).atHand(path)).toEqual(await tiles.get(path));
+      expect(reader(small.snapshot).atHand(path)).toEqual(await tiles.get(path));
+    }
+    for (const path of ['tile/0/001', 'tile/entries/001']) {
+      expect(reader(snapshot).atHand(path)).toEqual(await tiles.get(path));
+      expect(reader(small.snapshot).atHand(path)).toBeUndefined();
+    }
+    for (const path of ['', '/', 'checkpoint', 'tile/0/0', 'tile/0/002', 'tile/entries/000.p/7']) {
+      expect(reader(snapshot).atHand(path)).toBeUndefined();
+    }
   });
 
   it('proves that the tree extends each of its former sizes', async () => {
