@@ -100,15 +100,26 @@ describe('what is kept', () => {
     await keep(cache, 'a');
     await keep(cache, 'b');
     expect(cache.get('a')).toBeDefined();
-    await keep(cache, 'c');
+    for (let time = 0; time < 16; time++) await keep(cache, 'c');
     expect(cache.bytes).toBe(20);
     expect(['a', 'b', 'c'].filter((name) => cache.get(name) !== undefined)).toEqual(['a', 'c']);
     await writeFile(join(dir, 'd'), Buffer.alloc(26));
-    await keep(cache, 'd');
+    for (let time = 0; time < 16; time++) await keep(cache, 'd');
     expect(cache.get('d')).toBeUndefined();
     expect(cache.bytes).toBe(20);
     cache.clear();
     expect([cache.get('a'), cache.bytes]).toEqual([undefined, 0]);
+  });
+
+  it('is not driven out by a walk through everything', async () => {
+    const cache = new FileCache(1000);
+    const names = Array.from({ length: 250 }, (_, at) => `file ${at}`);
+    for (const name of names) await writeFile(join(dir, name), '0123456789');
+    for (const name of names) await keep(cache, name);
+    expect(cache.bytes).toBe(1000);
+    // 150 came when it was full, and nine of them drove out nine.
+    expect(names.slice(0, 100).filter((name) => cache.get(name) !== undefined)).toHaveLength(91);
+    expect(names.slice(100).filter((name) => cache.get(name) !== undefined)).toHaveLength(9);
   });
 
   it('is nothing where the bound is 0', async () => {
