@@ -6,6 +6,8 @@ import { RequestError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { LogService } from '../types.ts';
 import { BodyBudget } from './body.ts';
+import { Compressor } from './compress.ts';
+import { answerDirectly } from './direct.ts';
 import { notFound, sendError, toRequestError } from './errors.ts';
 import { createNodeServer, onClientError } from './node.ts';
 import { openapi, openapiRoute } from './openapi.ts';
@@ -24,6 +26,7 @@ export interface HttpContext {
   readonly options: HttpSettings;
   readonly metrics: Metrics;
   readonly budget: BodyBudget;
+  readonly compressor: Compressor;
   /** `close` was called: reads are still answered, new entries are not taken. */
   readonly draining: () => boolean;
 }
@@ -34,9 +37,18 @@ export interface HttpContext {
  */
 export function createApp(log: LogService, given: HttpOptions, metrics: Metrics, logger: Logger): FastifyInstance {
   const options: HttpSettings = { ...HTTP_DEFAULTS, ...given };
+  let draining = false;
+  const context: HttpContext = {
+    log,
+    options,
+    metrics,
+    budget: new BodyBudget(options.bodiesBytes),
+    compressor: new Compressor(options.compressedBytes),
+    draining: () => draining,
+  };
   const app = createFastify({
     ...(options.requestLog ? { loggerInstance: logger } : { logger: false }),
-    serverFactory: (handler) => createNodeServer(options, handler as RequestListener),
+    serverFactory: (handler) => createNodeServer(options, answerDirectly(context, handler as RequestListener)),
     // Used for the scheme of the address that `listen` returns; the server itself is made above.
     ...(options.tls === undefined ? {} : { https: {} }),
     clientErrorHandler: onClientError,
@@ -48,7 +60,6 @@ export function createApp(log: LogService, given: HttpOptions, metrics: Metrics,
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
   }) as unknown as FastifyInstance;
 
-  let draining = false;
   app.addHook('preClose', async () => {
     draining = true;
   });
@@ -77,7 +88,6 @@ export function createApp(log: LogService, given: HttpOptions, metrics: Metrics,
   }
   openapi(app);
 
-  const context = { log, options, metrics, budget: new BodyBudget(options.bodiesBytes), draining: () => draining };
   // As a plugin, so that the two above are loaded and see the routes.
   app.register(async () => {
     writeRoutes(app, context);

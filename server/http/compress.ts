@@ -17,10 +17,16 @@ export function acceptsGzip(acceptEncoding: string | string[] | undefined): bool
   return acceptNegotiator.negotiate(acceptEncoding.toLowerCase(), ['gzip', 'identity']) === 'gzip';
 }
 
+interface Kept {
+  readonly compressed: Buffer;
+  /** The array that it was last seen to be made of. Weak: whoever lent it decides how long it is kept. */
+  readonly of: WeakRef<Uint8Array>;
+}
+
 export class Compressor {
   readonly #limit: number;
   /** Least recently used first. */
-  readonly #cache = new Map<string, Buffer>();
+  readonly #cache = new Map<string, Kept>();
   readonly #running = new Map<string, Promise<Buffer>>();
   #bytes = 0;
 
@@ -37,10 +43,11 @@ export class Compressor {
    * file has changed all the same, what is kept of it is not sent, so that whoever audits the log sees the damage.
    */
   async gzip(key: string, bytes: Uint8Array): Promise<Buffer | undefined> {
-    const cached = this.#cache.get(key);
+    const held = this.held(key, bytes);
+    if (held !== undefined) return held;
+    const cached = this.#cache.get(key)?.compressed;
     if (cached !== undefined && holds(cached, bytes)) {
-      this.#cache.delete(key);
-      this.#cache.set(key, cached);
+      this.#keep(key, cached, bytes);
       return cached;
     }
     let running = this.#running.get(key);
@@ -49,7 +56,7 @@ export class Compressor {
       running = gzip(bytes);
       this.#running.set(key, running);
       try {
-        this.#keep(key, await running);
+        this.#keep(key, await running, bytes);
       } finally {
         this.#running.delete(key);
       }
@@ -57,13 +64,26 @@ export class Compressor {
     return running;
   }
 
-  #keep(key: string, compressed: Buffer): void {
-    this.#bytes += compressed.length - (this.#cache.get(key)?.length ?? 0);
-    this.#cache.set(key, compressed);
+  /**
+   * What is kept of `bytes`, where they are the very array that it was made of: nobody changes that, so its CRC need not
+   * be taken again.
+   */
+  held(key: string, bytes: Uint8Array): Buffer | undefined {
+    const kept = this.#cache.get(key);
+    if (kept?.of.deref() !== bytes) return undefined;
+    this.#cache.delete(key);
+    this.#cache.set(key, kept);
+    return kept.compressed;
+  }
+
+  #keep(key: string, compressed: Buffer, bytes: Uint8Array): void {
+    this.#bytes += compressed.length - (this.#cache.get(key)?.compressed.length ?? 0);
+    this.#cache.delete(key);
+    this.#cache.set(key, { compressed, of: new WeakRef(bytes) });
     for (const [oldest, dropped] of this.#cache) {
       if (this.#bytes <= this.#limit) break;
       this.#cache.delete(oldest);
-      this.#bytes -= dropped.length;
+      this.#bytes -= dropped.compressed.length;
     }
   }
 }

@@ -9,20 +9,21 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { MerkleError } from '../../merkle/errors.ts';
 import { parseEntryBundlePath, parseTilePath } from '../../merkle/tile.ts';
 import type { HttpContext } from './app.ts';
-import { acceptsGzip, Compressor } from './compress.ts';
+import { acceptsGzip } from './compress.ts';
 import { docs } from './docs.ts';
 import { notFound } from './errors.ts';
 import { pathOf } from './paths.ts';
 
-const IMMUTABLE = 'public, max-age=31536000, immutable';
+export const IMMUTABLE = 'public, max-age=31536000, immutable';
 /** A shared cache may take the load of many pollers, but nobody should see an old tree for long. */
 const FRESH = 'public, max-age=1';
-const BINARY = 'application/octet-stream';
+export const BINARY = 'application/octet-stream';
 
-export function readRoutes(app: FastifyInstance, { log, options }: HttpContext): void {
-  const compressor = new Compressor(options.compressedBytes);
+/** Under each of them are the same files. */
+export const PREFIXES = ['', '/api/v2'] as const;
 
-  for (const prefix of ['', '/api/v2']) {
+export function readRoutes(app: FastifyInstance, { log, compressor }: HttpContext): void {
+  for (const prefix of PREFIXES) {
     app.get(`${prefix}/checkpoint`, { config: { docs: docs.checkpoint } }, (_request, reply) => {
       reply.headers({ 'content-type': 'text/plain; charset=utf-8', 'cache-control': FRESH }).send(log.checkpoint);
     });

@@ -82,7 +82,9 @@ export class MemoryLog implements LogService {
     return encodeBundle(this.#entries.slice(from, from + width).map((entry) => entry.body));
   }
 
-  atHand(): undefined {}
+  atHand(_path: string): Uint8Array | undefined {
+    return undefined;
+  }
 
   async entry(index: number): Promise<LoggedEntry | undefined> {
     await this.fault();

@@ -8,7 +8,14 @@ describe('compressed bundles', () => {
     const bytes = Buffer.alloc(10_000, 'entry');
     const first = await compressor.gzip('bundle', bytes);
     expect(gunzipSync(first!)).toEqual(bytes);
-    expect(await compressor.gzip('bundle', Buffer.from(bytes))).toBe(first);
+    expect(compressor.held('bundle', bytes)).toBe(first);
+    expect(compressor.held('another', bytes)).toBeUndefined();
+    // Of other arrays it is not known what they hold, until it was looked at.
+    const again = Buffer.from(bytes);
+    expect(compressor.held('bundle', again)).toBeUndefined();
+    expect(await compressor.gzip('bundle', again)).toBe(first);
+    expect(compressor.held('bundle', again)).toBe(first);
+    expect(compressor.held('bundle', bytes)).toBeUndefined();
     // As a damaged disk gives them: whoever audits the log must see that.
     const damaged = Buffer.from(bytes);
     damaged[5000] = 0xff;

@@ -60,10 +60,14 @@ export async function makeAppOn(kind: string, options: Partial<HttpOptions> = {}
 }
 
 /** For the caller to close. */
-export function appOver<L extends LogService>(log: L, options: Partial<HttpOptions> = {}): TestApp<L> {
+export function appOver<L extends LogService>(
+  log: L,
+  options: Partial<HttpOptions> = {},
+  requestLogger?: Logger,
+): TestApp<L> {
   const metrics = new Metrics({ process: false });
   const logger = new MemoryLogger();
-  const app = createApp(log, { ...HTTP_DEFAULTS, ...options }, metrics, logger as unknown as Logger);
+  const app = createApp(log, { ...HTTP_DEFAULTS, ...options }, metrics, requestLogger ?? (logger as unknown as Logger));
   return { app, log, metrics, logger };
 }
 
