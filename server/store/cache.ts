@@ -1,10 +1,12 @@
 /**
  * Files kept in memory, the least recently used dropped first.
  *
- * Once it is full, only every 16th file that is read comes in. What is asked for often soon does; what is asked for once,
- * as by whoever audits the whole log, drives little out. In a Zipf mix over a million entries 128 MiB then answer 86 % of
- * the reads, and 78 where all come in. Above all, what is dropped is old, and V8 frees old arrays only by marking the
- * whole heap: a request cost 76 µs where all came in, and 64 so (bench/peers/reads.ts, on a busy machine).
+ * Once it is full, only every eighth file that is read comes in. What is asked for often soon does; what is asked for
+ * once, as by whoever audits the whole log, drives little out. In a Zipf mix over a million entries 128 MiB then answer
+ * 85 % of the reads, and 78 where all come in. Above all, what is dropped is old, and V8 frees old arrays only by marking
+ * the whole heap: a request cost 76 µs where all came in, and 64 with every 16th (bench/peers/reads.ts, on a busy
+ * machine). With every 16th the cache took 20 s of such load, after an export had gone through it, to hold what is asked
+ * for; with every eighth 8.
  *
  * Full tiles and bundles never change, but a disk or an operator may change them, and an audit must then get what the
  * file holds: so each look at the cache is a look at the file's stats, which every write changes. Measured: 1.4 µs with
@@ -23,7 +25,7 @@ import { type BigIntStats, statSync } from 'node:fs';
 const SETTLED_NS = 2_000_000_000n;
 const NS_PER_MS = 1_000_000n;
 
-const ADMIT_EVERY = 16;
+const ADMIT_EVERY = 8;
 
 /** What a file held, and where. */
 export interface FileRead {
