@@ -47,8 +47,11 @@ export async function measureReads(rounds: number, seconds: number, entries = EN
     };
     await stop((await stele()).child);
     await fillLog(data, entries);
-    const own = await stele();
+    // Publishes what was filled in.
+    await stop((await stele()).child);
+    // By itself: in the server it would fill the memory that is kept for reads with the whole log, once.
     execFileSync(process.execPath, [STELE, 'log', 'export', files, '--data', data], { stdio: 'ignore' });
+    const own = await stele();
     const nginx = await startNginx(dir, files);
     running.push(nginx.child);
     const script = join(dir, 'mix.lua');
