@@ -1,5 +1,5 @@
 /** The public HTTP server: joins the routes to one log, with the limits of `HttpOptions`. */
-import type { RequestListener } from 'node:http';
+import type { IncomingMessage, RequestListener } from 'node:http';
 import rateLimit from '@fastify/rate-limit';
 import createFastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { RequestError } from '../errors.ts';
@@ -8,6 +8,7 @@ import type { LogService } from '../types.ts';
 import { BodyBudget } from './body.ts';
 import { Compressor } from './compress.ts';
 import { answerDirectly } from './direct.ts';
+import { writeDirectly } from './direct-write.ts';
 import { notFound, sendError, toRequestError } from './errors.ts';
 import { createNodeServer, onClientError } from './node.ts';
 import { openapi, openapiRoute } from './openapi.ts';
@@ -46,9 +47,15 @@ export function createApp(log: LogService, given: HttpOptions, metrics: Metrics,
     compressor: new Compressor(options.compressedBytes),
     draining: () => draining,
   };
+  const logFailure = (error: unknown, { method, url }: IncomingMessage) => {
+    logger.error({ err: error, method, url }, 'a request failed');
+  };
   const app = createFastify({
     ...(options.requestLog ? { loggerInstance: logger } : { logger: false }),
-    serverFactory: (handler) => createNodeServer(options, answerDirectly(context, handler as RequestListener)),
+    serverFactory: (handler) => {
+      const withWrites = writeDirectly(context, logFailure, handler as RequestListener);
+      return createNodeServer(options, answerDirectly(context, withWrites));
+    },
     // Used for the scheme of the address that `listen` returns; the server itself is made above.
     ...(options.tls === undefined ? {} : { https: {} }),
     clientErrorHandler: onClientError,
@@ -70,7 +77,7 @@ export function createApp(log: LogService, given: HttpOptions, metrics: Metrics,
   app.setErrorHandler((error, request, reply) => {
     const known = toRequestError(error, options);
     if (known !== error && (known.code === 'internal' || known.code === 'store-failed')) {
-      logger.error({ err: error, method: request.method, url: request.raw.url }, 'a request failed');
+      logFailure(error, request.raw);
     }
     return sendError(reply, known, options);
   });

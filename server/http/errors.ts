@@ -53,30 +53,56 @@ export function toRequestError(error: unknown, options: { readonly bodyBytes: nu
   return new RequestError('internal', 'internal error');
 }
 
-/** Sends `error`; every error reply goes through here. */
+/** A reply as the client gets it. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | Uint8Array;
+}
+
+/** What a client gets for `error`; every error reply is made here. */
+export function errorAnswer(error: RequestError, options: Pick<HttpOptions, 'retryAfterSeconds'>): Answer {
+  const row = REQUEST_ERRORS[error.code];
+  const headers = {
+    'cache-control': 'no-store',
+    ...('retry' in row ? { 'retry-after': String(options.retryAfterSeconds) } : {}),
+    ...(error.index === undefined ? {} : { 'x-log-index': String(error.index) }),
+  };
+  if (error.code === 'frozen') {
+    // No method is left for this resource: RFC 9110 section 15.5.6 wants `Allow` all the same.
+    const text = { allow: '', 'content-type': 'text/plain; charset=utf-8' };
+    return { status: row.status, headers: { ...headers, ...text }, body: FROZEN_TEXT };
+  }
+  return { status: row.status, headers: { ...headers, 'content-type': JSON_TYPE }, body: errorJson(error) };
+}
+
+/** Sends `error`. */
 export function sendError(
   reply: FastifyReply,
   error: RequestError,
   options: Pick<HttpOptions, 'retryAfterSeconds'>,
 ): FastifyReply {
-  const row = REQUEST_ERRORS[error.code];
-  reply.code(row.status).header('cache-control', 'no-store');
-  if ('retry' in row && !reply.hasHeader('retry-after')) {
-    reply.header('retry-after', String(options.retryAfterSeconds));
-  }
-  if (error.index !== undefined) reply.header('x-log-index', String(error.index));
-  if (error.code === 'frozen') {
-    // No method is left for this resource: RFC 9110 section 15.5.6 wants `Allow` all the same.
-    return reply.headers({ allow: '', 'content-type': 'text/plain; charset=utf-8' }).send(FROZEN_TEXT);
-  }
-  return sendJson(reply, errorJson(error));
+  const { headers, ...answer } = errorAnswer(error, options);
+  // The rate limit knows better how long to wait.
+  const told = reply.getHeader('retry-after');
+  return sendAnswer(reply, {
+    ...answer,
+    headers: told === undefined ? headers : { ...headers, 'retry-after': String(told) },
+  });
 }
+
+/** Without a charset, which JSON does not have and Fastify would add. */
+export const JSON_TYPE = 'application/json';
 
 const asItIs = (payload: string): string => payload;
 
-/** Sends ready-made JSON as `application/json` (Fastify would add a charset, which JSON does not have). */
+export function sendAnswer(reply: FastifyReply, { status, headers, body }: Answer): FastifyReply {
+  return reply.code(status).headers(headers).serializer(asItIs).send(body);
+}
+
+/** Sends ready-made JSON. */
 export function sendJson(reply: FastifyReply, json: string | Buffer): FastifyReply {
-  return reply.header('content-type', 'application/json').serializer(asItIs).send(json);
+  return reply.header('content-type', JSON_TYPE).serializer(asItIs).send(json);
 }
 
 /** A whole HTTP/1.1 reply as text, for a request that never became one. It ends the connection. */

@@ -10,12 +10,12 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { MAX_ENTRY } from '../../merkle/bundle.ts';
 import { REQUEST_ERRORS, RequestError } from '../errors.ts';
-import type { LogService, Outcome } from '../types.ts';
+import type { Encoding, Outcome } from '../types.ts';
 import type { HttpContext } from './app.ts';
 import { readBody } from './body.ts';
 import { docs } from './docs.ts';
 import { duplicateError, EntryEncoder } from './entry.ts';
-import { FROZEN_TEXT, sendJson } from './errors.ts';
+import { type Answer, FROZEN_TEXT, JSON_TYPE, sendAnswer, sendJson } from './errors.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -24,55 +24,97 @@ declare module 'fastify' {
   }
 }
 
+const ENTRIES = '/api/v2/log/entries';
 const PROTOBUF = 'application/x-protobuf';
 
 /** The routes for what this log takes: signed entries, or opaque ones. */
 export function writeRoutes(app: FastifyInstance, context: HttpContext): void {
-  const { log, options, metrics, budget } = context;
-  const raw = log.info.entries === 'raw';
+  const { log, metrics, budget } = context;
+  const entry = entryCall(context);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request: FastifyRequest, payload: IncomingMessage) =>
-    readBody(payload, raw ? MAX_ENTRY : options.bodyBytes, budget).catch((error: RequestError) => {
+    readBody(payload, entry.bodyBytes, budget).catch((error: RequestError) => {
       metrics.refused(error.code);
       throw error;
     }),
   );
-  if (raw) rawRoutes(app, context);
-  else signedRoutes(app, context);
+  if (log.info.entries === 'raw') rawRoutes(app, context, entry);
+  else signedRoutes(app, context, entry);
+}
+
+/**
+ * The call that logs one entry, without the HTTP around it: direct-write.ts and Fastify's route below share it.
+ */
+export interface EntryCall {
+  readonly path: string;
+  /** Bytes of a body, at most. */
+  readonly bodyBytes: number;
+  /** Logs the entry of a body and gives its bytes back to the budget. Throws what `errorAnswer` takes. */
+  readonly call: (body: Buffer, binary: boolean) => Promise<Answer>;
+}
+
+export function entryCall(context: HttpContext): EntryCall {
+  return context.log.info.entries === 'raw'
+    ? rawCall(context)
+    : signedCall(context, new EntryEncoder(context.log.info));
 }
 
 /** `POST /add`: what load tools written for tiled logs send, and the index in decimal that they expect. */
-function rawRoutes(app: FastifyInstance, context: HttpContext): void {
-  const { log, metrics, budget } = context;
-  app.post('/add', { onRequest: gate(context), config: { docs: docs.add } }, async (request, reply) => {
-    const body = request.body as Buffer | undefined;
-    if (body === undefined || body.length === 0) {
+function rawCall({ log, metrics, budget }: HttpContext): EntryCall {
+  const headers = { 'content-type': 'text/plain; charset=utf-8' };
+  const call = async (body: Buffer): Promise<Answer> => {
+    if (body.length === 0) {
       metrics.refused('invalid-entry');
       throw new RequestError('invalid-entry', 'the body is empty: send the bytes to be logged');
     }
     try {
-      const index = await log.add(body);
-      return reply.type('text/plain; charset=utf-8').send(String(index));
-    } finally {
-      budget.release(body.length);
-    }
-  });
-}
-
-function signedRoutes(app: FastifyInstance, context: HttpContext): void {
-  const { log, options, budget } = context;
-  const encoder = new EntryEncoder(log.info);
-  app.decorateRequest('binary', false);
-
-  /** Runs `work` with the body, and gives its bytes back to the budget at the end. */
-  const withBody = async (request: FastifyRequest, encoding: Parameters<LogService['submit']>[1]) => {
-    const body = request.body as Buffer;
-    try {
-      return await log.submit(body, encoding);
+      return { status: 200, headers, body: String(await log.add(body)) };
     } finally {
       budget.release(body.length);
     }
   };
+  return { path: '/add', bodyBytes: MAX_ENTRY, call };
+}
+
+function signedCall(context: HttpContext, encoder: EntryEncoder): EntryCall {
+  const { options } = context;
+  const json = { 'content-type': JSON_TYPE };
+  const protobuf = { 'content-type': PROTOBUF };
+  const call = async (body: Buffer, binary: boolean): Promise<Answer> => {
+    const [first] = await submit(context, body, binary ? 'protobuf' : 'json');
+    if (first === undefined) throw new RequestError('internal', 'internal error');
+    const outcome = duplicatesAs(options.duplicates, first);
+    if ('error' in outcome) throw outcome.error;
+    const { entry } = outcome;
+    const type = binary ? protobuf : json;
+    return {
+      status: 201,
+      headers: entry.duplicate ? { ...type, 'x-log-index': String(entry.index) } : type,
+      body: binary ? encoder.protobuf(entry) : encoder.json(entry),
+    };
+  };
+  return { path: ENTRIES, bodyBytes: options.bodyBytes, call };
+}
+
+/** Runs the body through the log, and gives its bytes back to the budget at the end. */
+async function submit({ log, budget }: HttpContext, body: Buffer, encoding: Encoding): Promise<readonly Outcome[]> {
+  try {
+    return await log.submit(body, encoding);
+  } finally {
+    budget.release(body.length);
+  }
+}
+
+function rawRoutes(app: FastifyInstance, context: HttpContext, { path, call }: EntryCall): void {
+  app.post(path, { onRequest: gate(context), config: { docs: docs.add } }, async (request, reply) =>
+    sendAnswer(reply, await call((request.body as Buffer | undefined) ?? Buffer.alloc(0), false)),
+  );
+}
+
+function signedRoutes(app: FastifyInstance, context: HttpContext, { path, call }: EntryCall): void {
+  const { log, options } = context;
+  const encoder = new EntryEncoder(log.info);
+  app.decorateRequest('binary', false);
 
   const open = gate(context);
   const before = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => {
@@ -80,29 +122,18 @@ function signedRoutes(app: FastifyInstance, context: HttpContext): void {
     open(request, reply, done);
   };
 
-  app.post(
-    '/api/v2/log/entries',
-    { onRequest: before, config: { docs: docs.createEntry } },
-    async (request: FastifyRequest, reply: FastifyReply) => {
-      const [first] = await withBody(request, request.binary ? 'protobuf' : 'json');
-      if (first === undefined) throw new RequestError('internal', 'internal error');
-      const outcome = duplicatesAs(options.duplicates, first);
-      if ('error' in outcome) throw outcome.error;
-      const { entry } = outcome;
-      if (entry.duplicate) reply.header('x-log-index', String(entry.index));
-      reply.code(201);
-      return request.binary ? sendProtobuf(reply, encoder.protobuf(entry)) : sendJson(reply, encoder.json(entry));
-    },
+  app.post(path, { onRequest: before, config: { docs: docs.createEntry } }, async (request, reply) =>
+    sendAnswer(reply, await call(request.body as Buffer, request.binary)),
   );
 
   // "::" is a colon in the router's patterns.
   app.post(
-    '/api/v2/log/entries::batch',
+    `${path}::batch`,
     { onRequest: before, config: { docs: docs.createEntries } },
     async (request: FastifyRequest, reply: FastifyReply) => {
-      const outcomes = (await withBody(request, request.binary ? 'protobuf-batch' : 'json-batch')).map((outcome) =>
-        duplicatesAs(options.duplicates, outcome),
-      );
+      const outcomes = (
+        await submit(context, request.body as Buffer, request.binary ? 'protobuf-batch' : 'json-batch')
+      ).map((outcome) => duplicatesAs(options.duplicates, outcome));
       if (outcomes.some((outcome) => 'error' in outcome && 'retry' in REQUEST_ERRORS[outcome.error.code])) {
         reply.header('retry-after', String(options.retryAfterSeconds));
       }
@@ -130,7 +161,7 @@ function gate({ log, metrics, draining }: HttpContext) {
   };
 }
 
-function isProtobuf(contentType: string | undefined): boolean {
+export function isProtobuf(contentType: string | undefined): boolean {
   if (contentType === undefined || contentType === 'application/json') return false;
   return contentType.split(';', 1)[0]!.trim().toLowerCase() === PROTOBUF;
 }

@@ -1,0 +1,69 @@
+/**
+ * The call that logs one entry, answered before Fastify sees the request: the same bytes, errors and metrics as from its
+ * route (write.ts). What Fastify has to say in, such as a rate limit, is left to it.
+ *
+ * Measured with opaque entries, in slices of half a second in turn with the same through Fastify: 5 % less processor time an
+ * entry, 99 µs instead of 105 on a slow day.
+ */
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { Metrics, Observer } from '../metrics.ts';
+import type { HttpContext } from './app.ts';
+import { readBody } from './body.ts';
+import { type Answer, errorAnswer, toRequestError } from './errors.ts';
+import { entryCall, isProtobuf } from './write.ts';
+
+/** `next` with the calls answered that log one entry. `failed` is told of errors that are ours. */
+export function writeDirectly(
+  context: HttpContext,
+  failed: (error: unknown, request: IncomingMessage) => void,
+  next: RequestListener,
+): RequestListener {
+  const { log, options, metrics, budget, draining } = context;
+  // Both are done to every request, and by Fastify.
+  if (options.rateLimit !== undefined || options.requestLog) return next;
+  const { path, bodyBytes, call } = entryCall(context);
+  const observe = observerOf(metrics, path);
+
+  const answerOf = async (request: IncomingMessage): Promise<Answer> => {
+    let whole = false;
+    try {
+      const body = await readBody(request, bodyBytes, budget);
+      whole = true;
+      return await call(body, isProtobuf(request.headers['content-type']));
+    } catch (error) {
+      const known = toRequestError(error, options);
+      if (known !== error) failed(error, request);
+      const refused = errorAnswer(known, options);
+      if (whole) return refused;
+      metrics.refused(known.code);
+      // The rest of the body would be taken for the next request.
+      return { ...refused, headers: { ...refused.headers, connection: 'close' } };
+    }
+  };
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const started = performance.now();
+    const { status, headers, body } = await answerOf(request);
+    const length = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
+    response.writeHead(status, { ...headers, 'content-length': String(length) });
+    response.end(body, () => observe(status).observe((performance.now() - started) / 1000));
+  };
+  return (request, response) => {
+    // Closed for new entries, Fastify says so and that this reply is the connection's last.
+    const open = request.method === 'POST' && request.url === path && log.info.status === 'open' && !draining();
+    if (open) void answer(request, response);
+    else next(request, response);
+  };
+}
+
+/** As in timing.ts, for the same route. */
+function observerOf(metrics: Metrics, path: string): (status: number) => Observer {
+  const observers = new Map<number, Observer>();
+  return (status) => {
+    let observer = observers.get(status);
+    if (observer === undefined) {
+      observer = metrics.httpRequest(path, 'POST', status);
+      observers.set(status, observer);
+    }
+    return observer;
+  };
+}
