@@ -61,6 +61,33 @@ describe('Sequencer', () => {
     release();
   });
 
+  it('waits for no more than 64, and takes all that are there', async () => {
+    const { sequencer, batches, hold, release } = make({ maxSize: 100, maxAgeMs: 1_000_000 });
+    hold();
+    sequencer.add(0);
+    sequencer.add(1);
+    await turn();
+    const later = Array.from({ length: 63 }, (_, i) => i + 2);
+    for (const entry of later) sequencer.add(entry);
+    release();
+    await turn();
+    await turn();
+    expect(batches).toEqual([[0, 1]]);
+    sequencer.add(65);
+    await turn();
+    expect(batches).toEqual([
+      [0, 1],
+      [...later, 65],
+    ]);
+    const many = Array.from({ length: 90 }, (_, i) => i + 66);
+    for (const entry of many) sequencer.add(entry);
+    release();
+    await turn();
+    await turn();
+    expect(batches.at(-1)).toEqual(many);
+    release();
+  });
+
   it('is idle once all is through, and forgets what it is told to', async () => {
     const { sequencer, batches } = make(NEVER);
     sequencer.add(1);
