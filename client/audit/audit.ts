@@ -169,7 +169,7 @@ class Audit {
     const { threads = availableParallelism(), signatures = false } = this.#options;
     const { directory } = this.#source;
     const workerData = { signatures, ...(directory === undefined ? {} : { directory }) };
-    return createPool({ file: workerUrl(import.meta.url, 'worker'), threads, workerData });
+    return createPool({ file: workerUrl('client/audit/worker'), threads, workerData });
   }
 
   /** The tasks for the full bundles from where this run begins. */

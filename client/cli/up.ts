@@ -111,7 +111,7 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
 }
 
 function child<T>(name: string, args: readonly string[]): Child<T> {
-  const script = fileURLToPath(workerUrl(import.meta.url, 'main'));
+  const script = fileURLToPath(workerUrl('client/cli/main'));
   const write = (line: string) => process.stderr.write(`${line}\n`);
   return new Child<T>({ name, args: [script, ...args, '--json'], write, say: note });
 }

@@ -37,7 +37,7 @@ export async function* verifyMany(
   { threads = availableParallelism(), signal, ...trust }: ManyOptions,
 ): AsyncGenerator<ManyResult> {
   checkTrust(trust);
-  const pool = createPool({ file: workerUrl(import.meta.url, 'worker'), threads, workerData: trust });
+  const pool = createPool({ file: workerUrl('client/many/worker'), threads, workerData: trust });
   try {
     const packs = packsOf(requests);
     const next = () => {

@@ -74,7 +74,7 @@ export function createMatcher(rules: readonly Rule[], options: MatcherOptions = 
 
   const inPool = async (entries: readonly SeenEntry[]): Promise<BatchAnswer> => {
     const workerData: MatchWorkerData = { rules, ...(authorities && { authorities }) };
-    pool ??= createPool({ file: workerUrl(import.meta.url, 'rules/worker'), threads, youngMb: 8, workerData });
+    pool ??= createPool({ file: workerUrl('client/monitor/rules/worker'), threads, youngMb: 8, workerData });
     try {
       return unpackAnswer(await pool.run(packBatch(entries)));
     } catch (error) {

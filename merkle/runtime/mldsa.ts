@@ -61,7 +61,7 @@ export async function createMldsaKeyFile(path: string): Promise<{ publicKey: Uin
 export async function openMldsaSigner(path: string, threads = 1): Promise<MldsaSigner> {
   const { publicKey, secretKey } = ml_dsa44.keygen(parseSeed(await readKeyFile(path), path));
   const workerData: MldsaWorkerData = { publicKey, secretKey };
-  const pool = createPool({ file: workerUrl(import.meta.url, 'mldsa-worker'), threads, workerData });
+  const pool = createPool({ file: workerUrl('merkle/runtime/mldsa-worker'), threads, workerData });
   return {
     publicKey,
     sign: async (message) => {

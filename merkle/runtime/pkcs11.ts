@@ -216,7 +216,7 @@ class TokenThread {
     this.#module = module;
     // Not `createPool`, whose threads take two tasks at once: here each call must end before the next begins.
     this.#pool = new Piscina({
-      filename: workerUrl(import.meta.url, 'token-worker').href,
+      filename: workerUrl('merkle/runtime/token-worker').href,
       minThreads: 1,
       maxThreads: 1,
       concurrentTasksPerWorker: 1,

@@ -3,30 +3,25 @@
  *
  * Workers run the built JavaScript below `dist/`, from the sources too, because Node 20 cannot load TypeScript in a worker.
  */
-import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { Piscina } from 'piscina';
 import { RuntimeError } from './errors.ts';
 
 /**
- * Where the worker script `name` beside the module `importMetaUrl` is, as JavaScript:
- * `workerUrl(import.meta.url, 'worker')` is `./worker.js` for a built caller, and for `server/ingest/x.ts`
- * `dist/server/ingest/worker.js`.
+ * Where the script that is built of the module `path` is: `workerUrl('server/ingest/worker')` is
+ * `dist/server/ingest/worker.js` of this package. By the package and not by the caller's own place, which is a source in
+ * a test, and in the built command line a file that it shares with others (bundle.js).
  *
  * @throws RuntimeError `file`: it has not been built.
  */
-export function workerUrl(importMetaUrl: string, name: string): URL {
-  const beside = new URL(`./${name}.js`, importMetaUrl);
-  if (!importMetaUrl.endsWith('.ts')) {
-    return beside;
+export function workerUrl(path: string): URL {
+  try {
+    return pathToFileURL(createRequire(import.meta.url).resolve(`#dist/${path}.js`));
+  } catch (cause) {
+    throw new RuntimeError('file', `the worker dist/${path}.js is not there; run "npm run build"`, { cause });
   }
-  const root = new URL('../../', import.meta.url).href;
-  const built = new URL(`dist/${beside.href.slice(root.length)}`, root);
-  if (!existsSync(built)) {
-    throw new RuntimeError('file', `the worker ${fileURLToPath(built)} is not there; run "npm run build"`);
-  }
-  return built;
 }
 
 export interface PoolOptions {

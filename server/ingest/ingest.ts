@@ -40,7 +40,7 @@ export interface Ingest {
 /** @throws RuntimeError `file`: the worker has not been built. */
 export function createIngest({ threads, limits = {}, force, onError = () => {} }: IngestOptions): Ingest {
   const workerData: IngestWorkerData = { limits: { ...DEFAULT_LIMITS, ...limits }, force };
-  const pool = createPool({ file: workerUrl(import.meta.url, 'worker'), threads, workerData });
+  const pool = createPool({ file: workerUrl('server/ingest/worker'), threads, workerData });
   const batches = new Batches({ run: pool.run, threads, atOnce: threads * TASKS_PER_THREAD, onError });
   const { fast, why } = digestVerifier(force);
   return {

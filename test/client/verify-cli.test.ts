@@ -11,12 +11,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 /** What `npm run build` made: the command line as users run it. */
-const STELE = fileURLToPath(new URL('../../dist/client/cli/main.js', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const STELE = join(ROOT, 'dist/client/cli/main.js');
 const VECTORS = fileURLToPath(new URL('../../../shared/vectors/sigstore-bundles', import.meta.url));
 const IDENTITY = [
   ...['--identity-regexp', 'https://github\\.com/sigstore-conformance/.*@refs/heads/main'],
@@ -131,10 +132,18 @@ describe('stele verify', { timeout: 60_000 }, () => {
     );
     const { status, err } = await run(process.execPath, ['--import', `file://${path('spy.mjs')}`, STELE, ...args]);
     expect({ status, err }).toEqual({ status: 0, err: '' });
-    const loaded = readFileSync(list, 'utf8');
-    const rooms = loaded.matchAll(/\/dist\/(?:client\/(?:monitor|audit|queue)|server|witness)\//g);
-    const packages = loaded.matchAll(/\/node_modules\/((?:@[^/]+\/)?[^/]+)\//g);
+    const sources = readFileSync(list, 'utf8').split('\n').flatMap(sourcesOf).join('\n');
+    const rooms = sources.matchAll(/^(?:client\/(?:monitor|audit|queue)|server|witness)\//gm);
+    const packages = sources.matchAll(/node_modules\/((?:@[^/]+\/)?[^/]+)\//g);
     return [...new Set([...[...rooms].map(([room]) => room), ...[...packages].map(([, name]) => name!)])].sort();
+  };
+
+  /** What a built file was joined of, by its map; paths are relative to the root. */
+  const sourcesOf = (loaded: string): string[] => {
+    const file = loaded.replace(/^file:\/\//, '');
+    if (!file.startsWith(`${ROOT}dist/`) || !existsSync(`${file}.map`)) return [file];
+    const { sources } = JSON.parse(readFileSync(`${file}.map`, 'utf8')) as { sources: string[] };
+    return sources.map((source) => relative(ROOT, join(dirname(file), source)));
   };
 
   it('loads what it needs, and nothing else', async () => {
