@@ -17,8 +17,12 @@ rmSync('dist/chunks', { recursive: true, force: true });
 await build({
   input: { main: 'client/cli/main.ts' },
   platform: 'node',
-  // They load native code, or start threads from files of their own.
-  external: ['koffi', 'level', 'pino', 'piscina', 'pkcs11js'],
+  external: [
+    // They load native code, or start threads from files of their own.
+    ...['koffi', 'level', 'pino', 'piscina', 'pkcs11js'],
+    // Fastify's own ways with schemas, which no program here loads (merkle/runtime/schemas.ts).
+    ...['@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler'],
+  ],
   logLevel: 'warn',
   // `stele verify` imports late what other commands need at once.
   checks: { ineffectiveDynamicImport: false },

@@ -5,6 +5,7 @@
 import createFastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { RuntimeError } from '../merkle/runtime/errors.ts';
 import { operatorGuard } from '../merkle/runtime/operator.ts';
+import { typeboxSchemas } from '../merkle/runtime/schemas.ts';
 import { Refusal, WitnessError } from './errors.ts';
 import type { Listing } from './listing.ts';
 import type { Logs } from './logs.ts';
@@ -31,7 +32,13 @@ export function createAdminApp(
   logger: Logger,
 ): FastifyInstance {
   const guard = operatorGuard(options.token);
-  const app = createFastify({ logger: false, bodyLimit: BODY_BYTES, requestTimeout: 30_000, requestIdHeader: false });
+  const app = createFastify({
+    logger: false,
+    bodyLimit: BODY_BYTES,
+    requestTimeout: 30_000,
+    requestIdHeader: false,
+    schemaController: typeboxSchemas,
+  });
   app.server.maxConnections = 64;
   app.setErrorHandler((error, _request, reply) => {
     if (error instanceof Refusal) return reply.code(error.status).send({ message: error.message });

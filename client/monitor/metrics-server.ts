@@ -1,6 +1,7 @@
 /** The monitor's HTTP server, for scrapers and probes: reading only, and loopback unless told otherwise. */
 import type { AddressInfo } from 'node:net';
 import createFastify from 'fastify';
+import { typeboxSchemas } from '../../merkle/runtime/schemas.ts';
 import { ClientError } from '../errors.ts';
 import type { MonitorMetrics } from './metrics.ts';
 
@@ -42,6 +43,7 @@ export async function startMetricsServer(
     forceCloseConnections: true,
     return503OnClosing: false,
     requestIdHeader: false,
+    schemaController: typeboxSchemas,
   });
   app.server.maxConnections = CONNECTIONS;
   app.addHook('onRequest', async (_request, reply) => void reply.header('cache-control', 'no-store'));

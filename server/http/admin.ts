@@ -9,6 +9,7 @@ import { isAbsolute } from 'node:path';
 import createFastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { RuntimeError } from '../../merkle/runtime/errors.ts';
 import { operatorGuard } from '../../merkle/runtime/operator.ts';
+import { typeboxSchemas } from '../../merkle/runtime/schemas.ts';
 import { RequestError, ServerError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { LogService } from '../types.ts';
@@ -46,6 +47,7 @@ export function createAdminApp(
     frameworkErrors: (error, _request, reply) => sendError(reply, toRequestError(error, LIMITS), LIMITS),
     return503OnClosing: false,
     requestIdHeader: false,
+    schemaController: typeboxSchemas,
   });
 
   const methodsOf = watchRoutes(app);

@@ -2,6 +2,7 @@
 import type { IncomingMessage, RequestListener } from 'node:http';
 import rateLimit from '@fastify/rate-limit';
 import createFastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { typeboxSchemas } from '../../merkle/runtime/schemas.ts';
 import { RequestError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { LogService } from '../types.ts';
@@ -64,7 +65,7 @@ export function createApp(log: LogService, given: HttpOptions, metrics: Metrics,
     bodyLimit: options.bodyBytes,
     return503OnClosing: false,
     requestIdHeader: false,
-    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
+    schemaController: typeboxSchemas,
   }) as unknown as FastifyInstance;
 
   app.addHook('preClose', async () => {

@@ -119,11 +119,12 @@ export function rawReply(error: RequestError): string {
 function validationMessage(error: Partial<FastifyError>): string {
   const where = error.validationContext === 'params' ? 'path' : 'query';
   const first = error.validation?.[0];
-  const params = first?.params as { readonly missingProperty?: string } | undefined;
-  const name = params?.missingProperty ?? first?.instancePath.slice(1).split('/')[0];
+  const params = first?.params as { readonly requiredProperties?: readonly string[] } | undefined;
+  const name = params?.requiredProperties?.[0] ?? first?.instancePath.slice(1).split('/')[0];
   switch (first?.keyword) {
     case 'required':
       return `the ${where} parameter ${String(name)} is missing`;
+    case 'boolean': // the schema of what is not named: `false`
     case 'additionalProperties':
       return 'the query has a parameter that is not known here';
     default:
