@@ -10,10 +10,10 @@
  * an Ed25519 signature, so it never runs on the main thread.
  */
 import { randomBytes } from 'node:crypto';
-import { ml_dsa44 } from '@noble/post-quantum/ml-dsa.js';
 import { concat, equal } from '../bytes.ts';
 import { RuntimeError } from './errors.ts';
 import { readKeyFile, writeNewKey } from './keyfile.ts';
+import { nobleMldsa44 } from './noble.ts';
 import { createPool, workerUrl } from './pool.ts';
 
 const PREFIX = Buffer.from('3034020100300b06096086480165030403110422' + '8020', 'hex');
@@ -50,7 +50,7 @@ export async function createMldsaKeyFile(path: string): Promise<{ publicKey: Uin
   const seed = randomBytes(SEED_SIZE);
   const body = Buffer.from(concat(PREFIX, seed)).toString('base64').replace(/.{64}/g, '$&\n');
   await writeNewKey(path, `-----BEGIN PRIVATE KEY-----\n${body}\n-----END PRIVATE KEY-----\n`);
-  return { publicKey: ml_dsa44.keygen(seed).publicKey };
+  return { publicKey: nobleMldsa44().keygen(seed).publicKey };
 }
 
 /**
@@ -59,7 +59,7 @@ export async function createMldsaKeyFile(path: string): Promise<{ publicKey: Uin
  * @throws RuntimeError `key-file`; `key-format` where it is no ML-DSA-44 seed
  */
 export async function openMldsaSigner(path: string, threads = 1): Promise<MldsaSigner> {
-  const { publicKey, secretKey } = ml_dsa44.keygen(parseSeed(await readKeyFile(path), path));
+  const { publicKey, secretKey } = nobleMldsa44().keygen(parseSeed(await readKeyFile(path), path));
   const workerData: MldsaWorkerData = { publicKey, secretKey };
   const pool = createPool({ file: workerUrl('merkle/runtime/mldsa-worker'), threads, workerData });
   return {

@@ -4,10 +4,10 @@
  * One thread a module talks to it (token-worker.ts); here is the side of the callers. P-256 keys sign a SHA-256 digest by
  * CKM_ECDSA, and r ‖ s becomes DER (RFC 3279 section 2.2.3); Ed25519 keys sign the message by CKM_EDDSA.
  */
-import { p256 } from '@noble/curves/nist.js';
 import { Piscina } from 'piscina';
 import { RuntimeError } from './errors.ts';
 import { fastSha256 } from './hash.ts';
+import { nobleCurves } from './noble.ts';
 import { findModule } from './pkcs11-module.ts';
 import { workerUrl } from './pool.ts';
 import { readSecret, type SecretSource } from './secret.ts';
@@ -177,7 +177,7 @@ class TokenSigner implements Signer {
 /** PKCS#11 gives r ‖ s, 32 bytes each, big-endian. */
 function toDer(signature: Uint8Array): Uint8Array {
   try {
-    return p256.Signature.fromBytes(signature, 'compact').toBytes('der');
+    return nobleCurves().p256.Signature.fromBytes(signature, 'compact').toBytes('der');
   } catch (cause) {
     throw new RuntimeError('signature-wrong', 'the token gave r and s that are no ECDSA signature: check the token', {
       cause,

@@ -1,6 +1,5 @@
 /** The public HTTP server: joins the routes to one log, with the limits of `HttpOptions`. */
 import type { IncomingMessage, RequestListener } from 'node:http';
-import rateLimit from '@fastify/rate-limit';
 import createFastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { typeboxSchemas } from '../../merkle/runtime/schemas.ts';
 import { RequestError } from '../errors.ts';
@@ -85,7 +84,8 @@ export function createApp(log: LogService, given: HttpOptions, metrics: Metrics,
   app.setNotFoundHandler((_request, reply) => sendError(reply, notFound(), options));
 
   if (options.rateLimit !== undefined) {
-    app.register(rateLimit, {
+    // Loaded where it is wanted, which by default it is not.
+    app.register(import('@fastify/rate-limit'), {
       max: options.rateLimit.max,
       timeWindow: options.rateLimit.windowMs,
       errorResponseBuilder: () => {
