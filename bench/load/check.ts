@@ -9,8 +9,21 @@ export function digestOf(body: Uint8Array): string {
   return DIGEST.exec(Buffer.from(body).toString('latin1'))?.[1] ?? '';
 }
 
-/** What is wrong, in one sentence each; empty when each of `digests` stands at its index and nothing else is there. */
-export async function checkEntries(url: string, digests: readonly string[], indexes: Float64Array): Promise<string[]> {
+/** The size of the tree that the log at `url` has published. */
+export async function publishedSize(url: string): Promise<number> {
+  return Number((await (await fetch(`${url}/checkpoint`)).text()).split('\n')[1]);
+}
+
+/**
+ * What is wrong, in one sentence each; empty when each of `digests` stands at its index, and nothing else is there from
+ * the index `from` on.
+ */
+export async function checkEntries(
+  url: string,
+  digests: readonly string[],
+  indexes: Float64Array,
+  from = 0,
+): Promise<string[]> {
   const wrong: string[] = [];
   const expected = new Map<number, string>();
   for (const [i, index] of indexes.entries()) {
@@ -18,14 +31,17 @@ export async function checkEntries(url: string, digests: readonly string[], inde
     if (expected.has(index)) wrong.push(`index ${index} was given twice`);
     expected.set(index, digests[i]!);
   }
-  const size = Number((await (await fetch(`${url}/checkpoint`)).text()).split('\n')[1]);
-  if (size !== expected.size) wrong.push(`the tree has ${size} entries, and ${expected.size} were acknowledged`);
-  for (let first = 0; first < size; first += TILE_WIDTH) {
+  const size = await publishedSize(url);
+  if (size !== from + expected.size) {
+    wrong.push(`the tree has ${size} entries, and to ${from} there ${expected.size} more were acknowledged`);
+  }
+  for (let first = from - (from % TILE_WIDTH); first < size; first += TILE_WIDTH) {
     const width = Math.min(TILE_WIDTH, size - first);
     const reply = await fetch(`${url}/${entryBundlePath(first / TILE_WIDTH, width)}`);
     const entries = parseBundle(new Uint8Array(await reply.arrayBuffer()), width);
     for (const [i, entry] of entries.entries()) {
-      if (digestOf(entry) !== expected.get(first + i)) wrong.push(`another entry stands at index ${first + i}`);
+      if (first + i >= from && digestOf(entry) !== expected.get(first + i))
+        wrong.push(`another entry stands at index ${first + i}`);
     }
   }
   return wrong;

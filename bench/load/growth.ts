@@ -1,6 +1,7 @@
 /**
- * Does the log's size show? A log of many entries is filled through its stores, without HTTP and signatures; then its
- * start is timed, and its memory looked at after the start and after a load.
+ * Does the log's size show? Logs of several sizes are filled through their stores, without HTTP and signatures. Then each
+ * is started and put under load a few rounds long, the sizes in turn, so that whatever else the machine does meets all of
+ * them: how long a start takes, how much memory there is, and how fast the log goes on.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -10,8 +11,11 @@ import { leafHash } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/hash.ts';
 import { openDirStores } from '../../server/layout.ts';
 import { CommittedTree } from '../../server/tree/committed.ts';
+import { median, type Row, round } from '../report.ts';
+import { checkDirectory, checkEntries, digestOf, publishedSize } from './check.ts';
 import { callOf, Generator } from './generator.ts';
 import { requestBodies } from './requests.ts';
+import { failures, latencies } from './run.ts';
 import { type ServerCommand, ServerProcess } from './server.ts';
 
 export const GROWTH_SIZES: readonly number[] = [10_000, 100_000, 1_000_000];
@@ -19,64 +23,173 @@ export const GROWTH_SIZES: readonly number[] = [10_000, 100_000, 1_000_000];
 const BATCH = 2048;
 /** As long as a canonical hashedrekord with a P-256 key. */
 const ENTRY_BYTES = 500;
-const LOAD = 10_000;
+const CONNECTIONS = 256;
 
-export interface Growth {
+/** Entries with a fresh key each, one a request: before a round's measurement, and in it. */
+export interface GrowthLoad {
+  readonly warmUp: number;
   readonly entries: number;
-  /** From the start of the process to its first answer; the best of three. */
+}
+
+export const GROWTH_LOAD: GrowthLoad = { warmUp: 10_000, entries: 20_000 };
+
+/** One start of one log, and the load on it. */
+export interface GrowthRound {
+  /** The log's size at first. */
+  readonly size: number;
+  readonly round: number;
+  /** From the start of the process to its first answer. */
   readonly startMs: number;
   /** Processor time up to then, in milliseconds: what is left of `startMs` where the machine has other work. */
   readonly startCpuMs: number;
-  /** Resident memory in MiB: after the start, and at its highest during 10,000 more entries. */
+  /** Resident memory in MiB: after the start, and at its highest. */
   readonly memoryAfterStart: number;
-  readonly memoryAfterLoad: number;
+  readonly peakMemory: number;
+  readonly entriesPerSecond: number;
+  /** Milliseconds from a request's write to its whole reply. */
+  readonly p50: number;
+  readonly p99: number;
+  /** Entries that were refused, late or lost, and whatever else the checks found. */
+  readonly failed: number;
+  readonly wrong: readonly string[];
 }
 
-export async function measureGrowth(entries: number, command: ServerCommand): Promise<Growth> {
-  const data = mkdtempSync(join(tmpdir(), 'stele-bench-'));
+/** `tell` is told what is under way. */
+export async function measureGrowth(
+  sizes: readonly number[],
+  rounds: number,
+  load: GrowthLoad,
+  command: ServerCommand,
+  tell: (text: string) => void,
+): Promise<GrowthRound[]> {
+  const perRound = load.warmUp + load.entries;
+  const bodies = await requestBodies('fresh', rounds * perRound);
+  const logs: { size: number; data: string }[] = [];
+  const results: GrowthRound[] = [];
   try {
-    // The first start makes the directory with its keys, the second one publishes what was put in.
-    await (await ServerProcess.start(command, data)).stop();
-    await fillLog(data, entries);
-    await (await ServerProcess.start(command, data)).stop();
-    const starts: { ms: number; cpuMs: number }[] = [];
-    let memoryAfterStart = 0;
-    for (let i = 0; i < 3; i++) {
-      const server = await ServerProcess.start(command, data);
-      starts.push({ ms: server.startMs, cpuMs: server.cpu().all * 1000 });
-      memoryAfterStart = server.memory().now;
-      await server.stop();
+    for (const size of sizes) {
+      const data = mkdtempSync(join(tmpdir(), 'stele-bench-'));
+      logs.push({ size, data });
+      const started = performance.now();
+      // The first start makes the directory with its keys, the second one publishes what was put in.
+      await (await ServerProcess.start(command, data)).stop();
+      await fillLog(data, size);
+      await (await ServerProcess.start(command, data)).stop();
+      tell(`${size} entries filled in ${round((performance.now() - started) / 1000)} s`);
     }
-    const server = await ServerProcess.start(command, data);
-    const generator = await Generator.open(server.port, 256);
-    const bodies = await requestBodies('shared', 60_000);
-    await generator.run(bodies.slice(0, LOAD).map((body) => callOf('/api/v2/log/entries', body)));
-    generator.close();
-    const { peak } = server.memory();
-    await server.stop();
-    return {
-      entries,
-      startMs: Math.min(...starts.map(({ ms }) => ms)),
-      startCpuMs: Math.min(...starts.map(({ cpuMs }) => cpuMs)),
-      memoryAfterStart,
-      memoryAfterLoad: peak,
-    };
+    for (let at = 0; at < rounds; at++) {
+      const own = bodies.slice(at * perRound, (at + 1) * perRound);
+      for (const { size, data } of logs) {
+        const result = { size, round: at, ...(await oneRound(data, own, load, command)) };
+        results.push(result);
+        tell(`round ${at + 1}, ${size} entries: ${round(result.entriesPerSecond)} entries/s`);
+      }
+    }
+    for (const { size, data } of logs) {
+      const wrong = checkDirectory(command.main, data);
+      results.forEach((result, i) => {
+        if (result.size === size) results[i] = { ...result, wrong: [...result.wrong, ...wrong] };
+      });
+      tell(`${size} entries checked`);
+    }
   } finally {
-    rmSync(data, { recursive: true, force: true });
+    for (const { data } of logs) rmSync(data, { recursive: true, force: true });
   }
+  return results;
+}
+
+async function oneRound(data: string, bodies: readonly Buffer[], load: GrowthLoad, command: ServerCommand) {
+  const server = await ServerProcess.start(command, data);
+  const startCpuMs = server.cpu().all * 1000;
+  const { now: memoryAfterStart } = server.memory();
+  const url = `http://127.0.0.1:${server.port}`;
+  const first = await publishedSize(url);
+  const calls = bodies.map((body) => callOf('/api/v2/log/entries', body));
+  const generator = await Generator.open(server.port, CONNECTIONS);
+  const before = await generator.run(calls.slice(0, load.warmUp));
+  const outcomes = await generator.run(calls.slice(load.warmUp));
+  generator.close();
+  const { peak: peakMemory } = server.memory();
+  const indexes = Float64Array.of(...before.indexes, ...outcomes.indexes);
+  const wrong = await checkEntries(url, bodies.map(digestOf), indexes, first);
+  await server.stop();
+  const { p50, p99 } = latencies(outcomes);
+  const { refused, late, lost } = failures(calls.slice(load.warmUp), outcomes);
+  return {
+    startMs: server.startMs,
+    startCpuMs,
+    memoryAfterStart,
+    peakMemory,
+    entriesPerSecond: load.entries / outcomes.seconds,
+    p50,
+    p99,
+    failed: refused + late + lost,
+    wrong,
+  };
+}
+
+/** One row a size, with the medians of its rounds and the highest of their memory. */
+export function growthRows(results: readonly GrowthRound[]): Row[] {
+  return sizesOf(results).map((size) => {
+    const rounds = results.filter((result) => result.size === size);
+    const middle = (of: (result: GrowthRound) => number) => round(median(rounds.map(of)));
+    return {
+      entries: size.toLocaleString('en-US'),
+      'start ms': middle(({ startMs }) => startMs),
+      'CPU ms': middle(({ startCpuMs }) => startCpuMs),
+      'MiB after start': middle(({ memoryAfterStart }) => memoryAfterStart),
+      'peak MiB': round(Math.max(...rounds.map(({ peakMemory }) => peakMemory))),
+      'entries/s': middle(({ entriesPerSecond }) => entriesPerSecond),
+      'p50 ms': middle(({ p50 }) => p50),
+      'p99 ms': middle(({ p99 }) => p99),
+      'refused+late+lost': rounds.reduce((sum, { failed }) => sum + failed, 0),
+      checked: rounds.every(({ wrong }) => wrong.length === 0) ? 'all there' : 'WRONG',
+    };
+  });
+}
+
+/** The largest log against each other one: in each round, as the machine was the same for both, and the median of that. */
+export function growthRatios(results: readonly GrowthRound[]): Row[] {
+  const sizes = sizesOf(results);
+  const largest = Math.max(...sizes);
+  const of = (size: number) => results.filter((result) => result.size === size);
+  return sizes
+    .filter((size) => size < largest)
+    .map((size) => {
+      const ratios = (value: (result: GrowthRound) => number) =>
+        of(size).map((result, at) => value(of(largest)[at]!) / value(result));
+      const speed = ratios(({ entriesPerSecond }) => entriesPerSecond);
+      return {
+        'against each other': `${largest.toLocaleString('en-US')} : ${size.toLocaleString('en-US')}`,
+        'entries/s': round(median(speed)),
+        p50: round(median(ratios(({ p50 }) => p50))),
+        p99: round(median(ratios(({ p99 }) => p99))),
+        start: round(median(ratios(({ startMs }) => startMs))),
+        'entries/s in each round': speed.map(round).join(', '),
+      };
+    });
+}
+
+function sizesOf(results: readonly GrowthRound[]): number[] {
+  return [...new Set(results.map(({ size }) => size))];
 }
 
 /** Puts `entries` random ones into the log at `data`, which was started once, without a server. */
 export async function fillLog(data: string, entries: number): Promise<void> {
   const tree = await CommittedTree.open(await openDirStores(data), fastSha256);
+  const make = (count: number) =>
+    Array.from({ length: count }, () => {
+      const body = randomBytes(ENTRY_BYTES);
+      return { body, leafHash: leafHash(body, fastSha256) };
+    });
   try {
-    for (let left = entries; left > 0; left -= BATCH) {
-      await tree.append(
-        Array.from({ length: Math.min(BATCH, left) }, () => {
-          const body = randomBytes(ENTRY_BYTES);
-          return { body, leafHash: leafHash(body, fastSha256) };
-        }),
-      );
+    let left = entries;
+    for (let batch = make(Math.min(BATCH, left)); batch.length > 0; ) {
+      const appended = tree.append(batch);
+      left -= batch.length;
+      // Beside the writing of those before: a third of the time.
+      batch = make(Math.min(BATCH, left));
+      await appended;
     }
   } finally {
     await tree.close();

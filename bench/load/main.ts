@@ -4,6 +4,7 @@
  *     npm run bench:load -- --quick
  *     npm run bench:load -- --only 'shared-256|bulk' --repeat 3 --json /tmp/load.json
  *     npm run bench:load -- --growth
+ *     npm run bench:load -- --growth --sizes 100000,10000000 --repeat 5
  *     npm run bench:load -- --witness
  *     npm run bench:load -- --audit
  *     npm run bench:load -- --verify
@@ -18,7 +19,7 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { machine, type Row, round, table } from '../report.ts';
 import { auditRows } from './audit.ts';
-import { GROWTH_SIZES, type Growth, measureGrowth } from './growth.ts';
+import { GROWTH_LOAD, GROWTH_SIZES, type GrowthRound, growthRatios, growthRows, measureGrowth } from './growth.ts';
 import { monitorRows } from './monitor.ts';
 import { type Measurement, runScenario } from './run.ts';
 import { quick, SCENARIOS } from './scenarios.ts';
@@ -31,6 +32,7 @@ const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     growth: { type: 'boolean', default: false },
+    sizes: { type: 'string' },
     witness: { type: 'boolean', default: false },
     audit: { type: 'boolean', default: false },
     verify: { type: 'boolean', default: false },
@@ -46,19 +48,21 @@ const servers = values.server.map(serverCommand);
 const only = new RegExp(values.only);
 const scenarios = SCENARIOS.filter(({ name }) => only.test(name)).map((each) => (values.quick ? quick(each) : each));
 const results: (Measurement & { readonly server: string })[] = [];
-const growth: Growth[] = [];
+const growth: GrowthRound[] = [];
 const witness: Row[] = [];
 const audit: Row[] = [];
 const verified: Row[] = [];
 const monitor: Row[] = [];
 
 if (values.growth) {
-  const sizes = values.quick ? GROWTH_SIZES.slice(0, 2) : GROWTH_SIZES;
-  for (const size of sizes) {
-    growth.push(await measureGrowth(size, servers[0]!));
-    console.error(`${size} entries measured`);
-  }
-  console.log(table(growth.map(growthRow)));
+  const given = values.sizes?.split(',').map(Number);
+  const sizes = given ?? (values.quick ? GROWTH_SIZES.slice(0, 2) : GROWTH_SIZES);
+  if (!sizes.every(Number.isSafeInteger)) throw new Error('--sizes are whole numbers, separated by commas');
+  const load = values.quick ? { warmUp: 4000, entries: 10_000 } : GROWTH_LOAD;
+  growth.push(...(await measureGrowth(sizes, Number(values.repeat), load, servers[0]!, console.error)));
+  console.log(table(growthRows(growth)));
+  if (sizes.length > 1) console.log(table(growthRatios(growth)));
+  for (const wrong of growth.flatMap((result) => result.wrong).slice(0, 5)) console.error(`WRONG: ${wrong}`);
 } else if (values.verify) {
   const one = await verifyOneRows();
   console.log(table(one));
@@ -98,6 +102,7 @@ if (values.json !== undefined) {
   );
 }
 if (results.some(({ refused, late, lost, wrong }) => refused + late + lost + wrong.length > 0)) process.exitCode = 1;
+if (growth.some(({ failed, wrong }) => failed + wrong.length > 0)) process.exitCode = 1;
 
 function resultRow(result: (typeof results)[number]): Row {
   const { aim = '' } = SCENARIOS.find(({ name }) => name === result.scenario) ?? {};
@@ -116,15 +121,5 @@ function resultRow(result: (typeof results)[number]): Row {
     'refused+late+lost': result.refused + result.late + result.lost,
     checked: result.wrong.length === 0 ? 'all there' : 'WRONG',
     aim,
-  };
-}
-
-function growthRow({ entries, startMs, startCpuMs, memoryAfterStart, memoryAfterLoad }: Growth): Row {
-  return {
-    entries: entries.toLocaleString('en-US'),
-    'start ms': round(startMs),
-    'CPU ms': round(startCpuMs),
-    'MiB after start': round(memoryAfterStart),
-    'peak MiB after 10,000 more entries': round(memoryAfterLoad),
   };
 }

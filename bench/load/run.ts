@@ -85,14 +85,14 @@ function callsOf(bodies: readonly Buffer[], bulk: number): Call[] {
   return calls;
 }
 
-function latencies(outcomes: Outcomes): { p50: number; p99: number; max: number } {
+export function latencies(outcomes: Outcomes): { p50: number; p99: number; max: number } {
   const sorted = outcomes.latencies.filter((value) => !Number.isNaN(value)).sort();
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
   return { p50: at(0.5), p99: at(0.99), max: at(1) };
 }
 
 /** Each entry that is not acknowledged in time, in exactly one of the three. */
-function failures(calls: readonly Call[], outcomes: Outcomes): { refused: number; late: number; lost: number } {
+export function failures(calls: readonly Call[], outcomes: Outcomes): { refused: number; late: number; lost: number } {
   const count = { refused: 0, late: 0, lost: 0 };
   let entry = 0;
   for (const [i, { entries }] of calls.entries()) {

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { formatPublicKeyPem } from '../../client/key.ts';
-import { type Row, round } from '../report.ts';
+import { median, type Row, round } from '../report.ts';
 import { makeBundles } from './verify-inputs.ts';
 
 const TIMES = 10;
@@ -47,8 +47,4 @@ function measure(args: readonly string[], dir: string) {
     cpu.push((user + system) / 1000);
   }
   return { 'wall ms': round(median(wall)), 'CPU ms': round(median(cpu)) };
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }
