@@ -189,7 +189,7 @@ export async function fillLog(data: string, entries: number): Promise<void> {
       left -= batch.length;
       // Beside the writing of those before: a third of the time.
       batch = make(Math.min(BATCH, left));
-      await appended;
+      await (await appended).filed;
     }
   } finally {
     await tree.close();

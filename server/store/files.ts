@@ -46,7 +46,7 @@ export async function openFileTiles(dir: string, options: FileTilesOptions = {})
   }
   const writer = readOnly
     ? undefined
-    : createPool({ file: workerUrl(import.meta.url, 'files/worker'), threads: 1, workerData: { dir } });
+    : createPool({ file: workerUrl('server/store/files/worker'), threads: 1, workerData: { dir } });
   return new FileTileStore(dir, writer, cacheBytes);
 }
 
