@@ -2,7 +2,7 @@
  * The servers that are measured against each other, each started as its own project says, on files in a directory of
  * its own. A peer that is not on this machine has no `start`, and its rows say so.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
@@ -48,6 +48,17 @@ export const STELE_RAW: Contestant = {
   start: (dir) => startStele(dir, ['--entries', 'raw']),
 };
 
+/** The same on another Node, where OTHER_NODE says which program that is. */
+const OTHER_NODE = process.env.OTHER_NODE;
+export const STELE_OTHER_NODE = onOtherNode(STELE_SIGNED, []);
+export const STELE_RAW_OTHER_NODE = onOtherNode(STELE_RAW, ['--entries', 'raw']);
+
+function onOtherNode({ name, path }: Contestant, flags: readonly string[]): Contestant {
+  if (OTHER_NODE === undefined) return { name: `${name}, another Node`, path, start: undefined };
+  const version = execFileSync(OTHER_NODE, ['--version'], { encoding: 'utf8' }).trim().slice(1);
+  return { name: `${name}, Node ${version}`, path, start: (dir) => startStele(dir, flags, OTHER_NODE) };
+}
+
 /** Publishing every 100 ms is the setting at which it answers most entries; every 10 s is its default. */
 export const REKOR_FAST = rekor('rekor-server-posix, 100 ms', ['--checkpoint-interval=100ms', '--batch-max-age=50ms']);
 export const REKOR_DEFAULT = rekor('rekor-server-posix, default', []);
@@ -58,9 +69,9 @@ export const TESSERA_POSIX: Contestant = {
   start: existsSync(TESSERA) ? startTessera : undefined,
 };
 
-async function startStele(dir: string, flags: readonly string[]): Promise<Running> {
+async function startStele(dir: string, flags: readonly string[], node = process.execPath): Promise<Running> {
   const own = ['--data', dir, '--listen-port', '0', '--admin-port', '0', '--log-level', 'warn', '--json'];
-  const child = spawn(process.execPath, [STELE, 'serve', ...own, ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(node, [STELE, 'serve', ...own, ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
   const url = await printedUrl(child);
   const { verifierKeys } = (await (await fetch(`${url}/stele/v1/log`)).json()) as { verifierKeys: string[] };
   return { port: Number(new URL(url).port), child, tiles: url, verifierKey: verifierKeys[0]! };

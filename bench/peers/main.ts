@@ -6,7 +6,7 @@
  *     npm run bench:peers
  *     npm run bench:peers -- --rounds 3 --seconds 8 --only 'signed|reads' --write
  *
- * `--write` puts the tables into bench/RESULTS.md and everything into bench/peers.json.
+ * With OTHER_NODE, the path of another `node`, Stele runs on that one too. `--write` puts the tables into bench/RESULTS.md and everything into bench/peers.json.
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -15,7 +15,16 @@ import { digestOf } from '../load/check.ts';
 import { callOf } from '../load/generator.ts';
 import { requestBodies } from '../load/requests.ts';
 import { machine, type Row, round, table } from '../report.ts';
-import { type Contestant, REKOR_DEFAULT, REKOR_FAST, STELE_RAW, STELE_SIGNED, TESSERA_POSIX } from './contestants.ts';
+import {
+  type Contestant,
+  REKOR_DEFAULT,
+  REKOR_FAST,
+  STELE_OTHER_NODE,
+  STELE_RAW,
+  STELE_RAW_OTHER_NODE,
+  STELE_SIGNED,
+  TESSERA_POSIX,
+} from './contestants.ts';
 import { measureReads, missingForReads, type ReadResult } from './reads.ts';
 import { type Load, measure, type PeerResult, type Workload } from './run.ts';
 
@@ -45,11 +54,14 @@ const rounds = Number(values.rounds);
 const LOAD = { bulk: 1, seconds, warmUp: seconds / 2, pauseMs: 0 };
 
 const COMPARISONS: readonly Comparison[] = [
-  signed('signed-256', 256, [STELE_SIGNED, REKOR_FAST]),
-  signed('signed-1024', 1024, [STELE_SIGNED, REKOR_FAST]),
+  signed('signed-256', 256, [STELE_SIGNED, REKOR_FAST, STELE_OTHER_NODE]),
+  signed('signed-1024', 1024, [STELE_SIGNED, REKOR_FAST, STELE_OTHER_NODE]),
   signed('signed-3000', 3000, [STELE_SIGNED, REKOR_FAST]),
   signed('signed-256-default', 256, [STELE_SIGNED, REKOR_DEFAULT]),
-  { ...signed('bulk-64', 16, [STELE_SIGNED]), workload: { ...LOAD, name: 'bulk-64', connections: 16, bulk: 64 } },
+  {
+    ...signed('bulk-64', 16, [STELE_SIGNED, STELE_OTHER_NODE]),
+    workload: { ...LOAD, name: 'bulk-64', connections: 16, bulk: 64 },
+  },
   {
     ...signed('quiet', 1, [STELE_SIGNED, REKOR_FAST]),
     workload: { ...LOAD, name: 'quiet', connections: 1, pauseMs: 20 },
@@ -63,7 +75,11 @@ function signed(name: string, connections: number, contestants: readonly Contest
 }
 
 function raw(name: string, connections: number): Comparison {
-  return { workload: { ...LOAD, name, connections }, contestants: [STELE_RAW, TESSERA_POSIX], kind: 'raw' };
+  return {
+    workload: { ...LOAD, name, connections },
+    contestants: [STELE_RAW, TESSERA_POSIX, STELE_RAW_OTHER_NODE],
+    kind: 'raw',
+  };
 }
 
 const only = new RegExp(values.only);
