@@ -6,7 +6,8 @@
  *     npm run bench:peers
  *     npm run bench:peers -- --rounds 3 --seconds 8 --only 'signed|reads' --write
  *
- * With OTHER_NODE, the path of another `node`, Stele runs on that one too. `--write` puts the tables into bench/RESULTS.md and everything into bench/peers.json.
+ * With OTHER_NODE, the path of another `node`, Stele runs on that one too. `--write` puts the tables into bench/RESULTS.md
+ * and everything into bench/peers.json.
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';

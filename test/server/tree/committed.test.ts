@@ -1,8 +1,11 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { leafHash } from '../../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../../merkle/runtime/hash.ts';
+import { ServerError } from '../../../server/errors.ts';
 import { MemoryDisk, openMemoryState, openMemoryTiles } from '../../../server/store/memory.ts';
+import type { TileBlob } from '../../../server/store/types.ts';
 import { CommittedTree } from '../../../server/tree/committed.ts';
 
 it('keeps nothing of a write that is done', async () => {
@@ -20,4 +23,90 @@ it('keeps nothing of a write that is done', async () => {
   const before = await heapAfter(1000);
   expect((await heapAfter(100_000)) - before).toBeLessThan(2_000_000);
   await tree.close();
+});
+
+describe('a tree whose files are written slowly', () => {
+  const entries = (first: number, count: number) =>
+    Array.from({ length: count }, (_, i) => {
+      const body = Buffer.from(`entry ${first + i}`);
+      return { body, leafHash: leafHash(body, fastSha256) };
+    });
+
+  /** A tree on `disk` whose puts wait for `next`. */
+  async function open(disk: MemoryDisk) {
+    const tiles = await openMemoryTiles(disk);
+    const puts: (readonly TileBlob[])[] = [];
+    const waiting: ((error?: Error) => void)[] = [];
+    const put = async (blobs: readonly TileBlob[]) => {
+      if (blobs.length === 0) return;
+      puts.push(blobs);
+      await new Promise<void>((resolve, reject) => {
+        waiting.push((error) => (error === undefined ? resolve() : reject(error)));
+      });
+      await tiles.put(blobs);
+    };
+    const held = { ...memoryTiles(tiles), put };
+    const tree = await CommittedTree.open({ tiles: held, state: await openMemoryState(disk) }, fastSha256);
+    const next = async (error?: Error) => {
+      await expect.poll(() => waiting.length).toBeGreaterThan(0);
+      waiting.shift()!(error);
+    };
+    return { tree, puts, next };
+  }
+
+  function memoryTiles(tiles: Awaited<ReturnType<typeof openMemoryTiles>>) {
+    return {
+      get: (path: string) => tiles.get(path),
+      atHand: (path: string) => tiles.atHand(path),
+      putCheckpoint: (note: Uint8Array) => tiles.putCheckpoint(note),
+      getCheckpoint: () => tiles.getCheckpoint(),
+      close: () => tiles.close(),
+    };
+  }
+
+  it('commits on, and can be signed up to what is in files', async () => {
+    const disk = new MemoryDisk();
+    const { tree, puts, next } = await open(disk);
+    const one = await tree.append(entries(0, 300));
+    const two = await tree.append(entries(300, 300));
+    const three = await tree.append(entries(600, 300));
+    expect([one.first, two.first, three.first, tree.state.size, tree.snapshot.size]).toEqual([0, 300, 600, 900, 0]);
+    // Nothing may leave the tail that is not in a file.
+    expect([tree.state.filed, disk.tail.size]).toEqual([0, 900]);
+    await next();
+    await one.filed;
+    expect(tree.snapshot.size).toBe(300);
+    await next();
+    await Promise.all([two.filed, three.filed]);
+    // The second and the third went together.
+    expect(puts.map((blobs) => blobs.map(({ path }) => path))).toEqual([
+      ['tile/entries/000', 'tile/0/000'],
+      ['tile/entries/001', 'tile/0/001', 'tile/entries/002', 'tile/0/002'],
+    ]);
+    expect(tree.snapshot.size).toBe(900);
+    await (await tree.append(entries(900, 1))).filed;
+    expect([tree.snapshot.size, tree.state.filed, disk.tail.size]).toEqual([901, 768, 133]);
+    await tree.close();
+  });
+
+  it('keeps what it committed where the files fail, and signs no tree without them', async () => {
+    const disk = new MemoryDisk();
+    const { tree, next } = await open(disk);
+    const one = await tree.append(entries(0, 256));
+    const failed = expect(one.filed).rejects.toMatchObject({ code: 'store' });
+    await next(new ServerError('store', 'injected'));
+    await failed;
+    // A batch with no file of its own does not pass over the missing ones.
+    const two = await tree.append(entries(256, 1));
+    const again = expect(two.filed).rejects.toMatchObject({ code: 'store' });
+    await next(new ServerError('store', 'injected'));
+    await again;
+    expect([tree.state.size, tree.snapshot.size]).toEqual([257, 0]);
+    await tree.close();
+    const stores = { tiles: await openMemoryTiles(disk), state: await openMemoryState(disk) };
+    const reopened = await CommittedTree.open(stores, fastSha256);
+    expect(reopened.snapshot.size).toBe(257);
+    expect(await stores.tiles.get('tile/entries/000')).toBeDefined();
+    await reopened.close();
+  });
 });
