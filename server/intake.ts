@@ -73,6 +73,8 @@ export class Intake {
   #outstanding = 0;
   /** New entries on their way. */
   #taken = 0;
+  /** The newest run of files that was begun. */
+  #filing: Promise<number> | undefined;
 
   constructor(options: IntakeOptions, publisher: Publisher, host: IntakeHost) {
     this.#options = options;
@@ -266,10 +268,14 @@ export class Intake {
     metrics.sequenced.set(tree.state.size + batch.length);
     try {
       const { first, seconds, filed } = await tree.append(batch);
-      filed.then(
-        (wrote) => this.#filed(tree, wrote),
-        (error: unknown) => this.#host.fail(error, tree),
-      );
+      // Batches that were committed meanwhile share one run of files, which is measured and told of once.
+      if (filed !== this.#filing) {
+        this.#filing = filed;
+        filed.then(
+          (wrote) => this.#filed(tree, wrote),
+          (error: unknown) => this.#host.fail(error, tree),
+        );
+      }
       if (tree !== this.#host.tree || !this.#host.running) return;
       metrics.stage('commit').observe(seconds);
       metrics.entriesLogged.inc(batch.length);
