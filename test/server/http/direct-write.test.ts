@@ -1,7 +1,6 @@
 /** The call that logs one entry over real HTTP, beside the same call through Fastify's route, which `inject` takes. */
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { Agent, request } from 'node:http';
+import { Agent } from 'node:http';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RequestError } from '../../../server/errors.ts';
@@ -9,7 +8,7 @@ import type { HttpOptions } from '../../../server/http/options.ts';
 import type { Log } from '../../../server/log.ts';
 import { openTestLog, tempDir } from '../../support/log.ts';
 import { hashedRekordRequest, toJson, toProtobuf } from '../../support/requests.ts';
-import { appOver, ENTRIES, listen, type TestApp } from './support.ts';
+import { appOver, ENTRIES, exchange, listen, type TestApp } from './support.ts';
 
 interface Reply {
   readonly status: number;
@@ -50,12 +49,8 @@ async function start(options: Partial<HttpOptions> = {}, entries: 'signed' | 'ra
 }
 
 async function post(path: string, payload: Uint8Array, headers: Record<string, string> = {}): Promise<Reply> {
-  const sent = request({ port, host: '127.0.0.1', method: 'POST', path, agent, headers });
-  sent.end(payload);
-  const [reply] = await once(sent, 'response');
-  const parts: Buffer[] = [];
-  for await (const part of reply) parts.push(part);
-  return { status: reply.statusCode, headers: withoutTimes(reply.headers), body: Buffer.concat(parts) };
+  const reply = await exchange({ port, method: 'POST', path, agent, headers }, payload);
+  return { ...reply, headers: withoutTimes({ ...reply.headers }) };
 }
 
 async function throughFastify(path: string, payload: Uint8Array, headers: Record<string, string> = {}): Promise<Reply> {
@@ -63,7 +58,7 @@ async function throughFastify(path: string, payload: Uint8Array, headers: Record
   return { status: reply.statusCode, headers: withoutTimes(reply.headers), body: reply.rawPayload };
 }
 
-/** `inject` has no connection that it could keep. */
+/** `inject` has a date of its own, and no connection that it could keep. */
 function withoutTimes({ date: _, 'keep-alive': __, connection: ___, ...headers }: Record<string, unknown>) {
   return headers;
 }

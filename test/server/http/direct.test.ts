@@ -1,7 +1,6 @@
 /** What is answered before Fastify: the same replies, real HTTP over real files. `direct` says who answered. */
-import { once } from 'node:events';
 import { rename, unlink, utimes, writeFile } from 'node:fs/promises';
-import { Agent, type IncomingHttpHeaders, type RequestOptions, request } from 'node:http';
+import { Agent, type RequestOptions } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
@@ -11,16 +10,13 @@ import { openDirStores } from '../../../server/layout.ts';
 import type { Log } from '../../../server/log.ts';
 import { openTestLog, tempDir } from '../../support/log.ts';
 import { hashedRekordRequest, toJson } from '../../support/requests.ts';
-import { appOver, dial, ENTRIES, fill, listen, makeApp, type TestApp } from './support.ts';
+import { appOver, dial, ENTRIES, exchange, fill, type HttpReply, listen, makeApp, type TestApp } from './support.ts';
 
 const SIZE = 300;
 const MIB = 1024 * 1024;
 const PATHS = ['/tile/0/000', '/tile/entries/000', '/api/v2/tile/0/000', '/api/v2/tile/entries/000'];
 
-interface Reply {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: Buffer;
+interface Reply extends HttpReply {
   /** Fastify did not see the request. */
   readonly direct: boolean;
 }
@@ -62,13 +58,8 @@ async function start(options: Parameters<typeof appOver>[1] = {}): Promise<void>
 
 async function ask(path: string, options: RequestOptions = {}, payload?: string): Promise<Reply> {
   const before = seen;
-  const sent = request({ port, host: '127.0.0.1', path, agent, ...options });
-  sent.end(payload);
-  const [reply] = await once(sent, 'response');
-  const parts: Buffer[] = [];
-  for await (const part of reply) parts.push(part);
-  const { date: _, ...headers } = reply.headers;
-  return { status: reply.statusCode, headers, body: Buffer.concat(parts), direct: seen === before };
+  const reply = await exchange({ port, path, agent, ...options }, payload);
+  return { ...reply, direct: seen === before };
 }
 
 /** The second reply, after which nothing needs to be read. */

@@ -1,6 +1,7 @@
 /** The app of a test: over a small log in memory, on a port of its own where the test needs a socket. */
 
 import { once } from 'node:events';
+import { type IncomingHttpHeaders, type RequestOptions, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { connect, type Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
@@ -75,6 +76,23 @@ export async function listen(app: FastifyInstance): Promise<{ port: number; base
   await app.listen({ port: 0, host: '127.0.0.1' });
   const { port } = app.server.address() as AddressInfo;
   return { port, base: `http://127.0.0.1:${port}` };
+}
+
+export interface HttpReply {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+/** One request over a real connection to this machine, and its whole reply; without `Date`, which differs each time. */
+export async function exchange(options: RequestOptions, payload?: string | Uint8Array): Promise<HttpReply> {
+  const sent = request({ host: '127.0.0.1', ...options });
+  sent.end(payload);
+  const [reply] = await once(sent, 'response');
+  const parts: Buffer[] = [];
+  for await (const part of reply) parts.push(part);
+  const { date: _, ...headers } = reply.headers;
+  return { status: reply.statusCode, headers, body: Buffer.concat(parts) };
 }
 
 /** Grows the log to `size` entries. */
