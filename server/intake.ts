@@ -5,6 +5,7 @@
  */
 import { leafHash } from '../merkle/rfc6962.ts';
 import { fastSha256 } from '../merkle/runtime/hash.ts';
+import type { KnownLeaves } from './dedup/known.ts';
 import { Dedup } from './dedup.ts';
 import { RequestError } from './errors.ts';
 import type { LogOptions } from './log.ts';
@@ -18,6 +19,8 @@ import type { Encoding, Ingested, LoggedEntry, Outcome } from './types.ts';
 export interface IntakeHost {
   /** The tree in service; another one after each recovery. */
   readonly tree: CommittedTree;
+  /** Of that tree. */
+  readonly known: KnownLeaves;
   /** False while the store is opened anew, and once the log has stopped. */
   readonly running: boolean;
   /** From the first step of a freeze on. */
@@ -83,7 +86,7 @@ export class Intake {
     this.#dedup = new Dedup({
       lookup: async (leafHashes) => {
         const started = performance.now();
-        const found = await host.tree.lookup(leafHashes);
+        const found = await host.known.lookup(leafHashes);
         options.metrics.stage('dedup').observe((performance.now() - started) / 1000);
         return found;
       },
@@ -266,6 +269,8 @@ export class Intake {
     const { metrics } = this.#options;
     metrics.batchSize.observe(batch.length);
     metrics.sequenced.set(tree.state.size + batch.length);
+    // Before it can be committed: whoever asks afterwards must find it.
+    this.#host.known.add(batch, tree.state.size);
     try {
       const { first, seconds, filed } = await tree.append(batch);
       // Batches that were committed meanwhile share one run of files, which is measured and told of once.

@@ -7,6 +7,7 @@
  *     halted         written where a witness holds another history of this log: why, and its evidence; stops every start
  *     lock/          held by the process that owns the directory; owner.json says which
  *     state/         level: tree state, tail, index of duplicates
+ *     leaf-filter    which leaf hashes the log has (dedup/known.ts); written at an end, and made anew where it is missing
  *     public/        the public tree as in tlog-tiles: checkpoint, tile/…; a static server may serve it
  */
 import { join } from 'node:path';
@@ -16,6 +17,7 @@ import type { Stores } from './tree/committed.ts';
 
 export const layout = {
   state: (dir: string): string => join(dir, 'state'),
+  leafFilter: (dir: string): string => join(dir, 'leaf-filter'),
   public: (dir: string): string => join(dir, 'public'),
   adminToken: (dir: string): string => join(dir, 'admin.token'),
   halted: (dir: string): string => join(dir, 'halted'),

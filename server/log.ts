@@ -11,6 +11,7 @@ import { encodeUtf8 } from '../merkle/bytes.ts';
 import { leafHash } from '../merkle/rfc6962.ts';
 import { fastSha256 } from '../merkle/runtime/hash.ts';
 import type { Cosigner } from './cosign.ts';
+import { KnownLeaves } from './dedup/known.ts';
 import { RequestError, ServerError } from './errors.ts';
 import { Intake, type IntakeHost, storeFailed } from './intake.ts';
 import type { Metrics } from './metrics.ts';
@@ -49,6 +50,8 @@ export interface LogOptions {
   readonly entries?: EntryKind;
   readonly ingest: { ingest(body: Uint8Array, encoding: Encoding): Promise<IngestedBody> };
   readonly batch: SequencerOptions;
+  /** The filter that tells new entries from duplicates: its memory in bytes, 0 for none, and the file where it is stored. */
+  readonly filter: { readonly maxBytes: number; readonly path?: string };
   readonly limits: LogLimits;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -90,6 +93,7 @@ export class Log implements LogService {
   readonly #options: LogOptions;
   readonly #intake: Intake;
   readonly #publisher: Publisher;
+  readonly #known: KnownLeaves;
   #tree: CommittedTree;
   #mode: 'running' | 'recovering' | 'stopped' = 'running';
   #recovery: Promise<void> | undefined;
@@ -101,9 +105,11 @@ export class Log implements LogService {
   #draining = false;
   #unpublishedSince: number | undefined;
 
-  private constructor(options: LogOptions, tree: CommittedTree) {
+  private constructor(options: LogOptions, tree: CommittedTree, known: KnownLeaves) {
     this.#options = options;
     this.#tree = tree;
+    this.#known = known;
+    options.metrics.watchFilter(() => known.complete);
     this.#publisher = new Publisher(tree, {
       sign: (head) => options.signer.sign(head),
       cosign: options.cosigner && ((note, reader, signal) => options.cosigner!.quorum(note, reader, signal)),
@@ -141,10 +147,14 @@ export class Log implements LogService {
     const stores = await options.openStores();
     let log: Log | undefined;
     try {
-      const tree = await CommittedTree.open(stores, fastSha256);
+      const { filter, logger } = options;
+      const [tree, known] = await Promise.all([
+        CommittedTree.open(stores, fastSha256),
+        KnownLeaves.open({ ...filter, logger }),
+      ]);
       // Before anything is signed: an old copy of the directory must not begin a second history.
       await options.cosigner?.check(tree.reader());
-      log = new Log(options, tree);
+      log = new Log(options, tree, known);
       await log.#adopt(tree);
       // A new log shows its empty tree before it takes the first entry.
       const published = log.#publisher.idle();
@@ -164,6 +174,7 @@ export class Log implements LogService {
         log.#mode = 'stopped';
         await log.#recovery;
         await log.#publisher.close();
+        await log.#known.end(false);
         // Not always on `stores`: a recovery may have opened others.
         await log.#tree.close();
       }
@@ -271,11 +282,13 @@ export class Log implements LogService {
   async close(): Promise<void> {
     this.#draining = true;
     await this.#intake.idle();
+    const good = this.#mode === 'running';
     this.#mode = 'stopped';
     await this.#recovery;
     this.#rejectAll(new RequestError('draining', 'the log is shutting down; retry'));
     this.#options.cosigner?.close();
     await this.#publisher.close();
+    await this.#known.end(good);
     await this.#tree.close();
   }
 
@@ -286,6 +299,7 @@ export class Log implements LogService {
       get tree() {
         return log.#tree;
       },
+      known: log.#known,
       get running() {
         return log.#mode === 'running';
       },
@@ -310,6 +324,7 @@ export class Log implements LogService {
     const published = await openPublished(tree, signer);
     // A witness may hold what was signed and not published.
     if (signer.last !== undefined) await checkExtends(tree, signer.last, 'a checkpoint that this process signed');
+    await this.#known.adopt(tree);
     // Closed or halted meanwhile: so it stays.
     if (this.#mode === 'stopped') throw new ServerError('store', 'the log has stopped');
     this.#tree = tree;

@@ -42,6 +42,7 @@ export class Metrics {
   readonly #http: Histogram<'route' | 'method' | 'status'>;
   #checkpointMs = 0;
   #poolQueue: () => number = () => 0;
+  #filterComplete: () => boolean = () => false;
 
   /** `process: false` leaves out the metrics of the Node process itself, for many in one process. */
   constructor(options: { readonly process?: boolean } = {}) {
@@ -95,6 +96,15 @@ export class Metrics {
         this.set(poolQueue());
       },
     });
+    const filterComplete = () => this.#filterComplete();
+    new Gauge({
+      name: 'stele_leaf_filter_complete',
+      help: '1 where new entries are told from duplicates in memory, 0 where each is looked up in the store',
+      registers,
+      collect() {
+        this.set(filterComplete() ? 1 : 0);
+      },
+    });
     const checkpointMs = () => this.#checkpointMs;
     new Gauge({
       name: 'stele_checkpoint_timestamp_seconds',
@@ -124,6 +134,11 @@ export class Metrics {
   /** `waiting` is asked for the pool's queue whenever the metrics are read. */
   watchPoolQueue(waiting: () => number): void {
     this.#poolQueue = waiting;
+  }
+
+  /** `complete` is asked whether the filter of leaf hashes has all of them, whenever the metrics are read. */
+  watchFilter(complete: () => boolean): void {
+    this.#filterComplete = complete;
   }
 
   /** A checkpoint over `size` entries was published now. */

@@ -98,6 +98,7 @@ export async function openLog({ config, logger, onFatal }: OpenLogOptions): Prom
         ),
       entries: config.entries,
       ingest,
+      filter: { maxBytes: config.limits.filterBytes, path: layout.leafFilter(config.data) },
       batch: { maxSize: config.batch.maxSize, maxAgeMs: config.batch.maxAge },
       limits: {
         outstanding: config.limits.outstanding,

@@ -135,6 +135,11 @@ export const ConfigSchema = Type.Object({
       description: 'Compressed entry bundles kept in memory.',
       default: '32MiB',
     }),
+    filterBytes: size('0B', '64GiB', {
+      description:
+        'Memory for the filter that tells new entries from duplicates: up to two bytes an entry. Past one byte an entry it lets more look-ups through to the store, and with 0 all.',
+      default: '256MiB',
+    }),
     headerBytes: size('2KiB', '1MiB', {
       description: 'Longest request headers, all together; longer ones get 431.',
       default: '16KiB',

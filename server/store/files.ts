@@ -72,7 +72,7 @@ class FileTileStore implements TileStore {
     });
   }
 
-  async get(path: string): Promise<Uint8Array | undefined> {
+  async get(path: string, { once = false } = {}): Promise<Uint8Array | undefined> {
     const { min, max } = blobBounds(path);
     this.#checkOpen();
     const kept = this.#cache.get(path);
@@ -87,7 +87,7 @@ class FileTileStore implements TileStore {
         `${path} has ${found.bytes.length} bytes instead of ${min} or more: run \`stele log check\``,
       );
     }
-    if (!this.#closed) this.#cache.set(path, { file, ...found }, now);
+    if (!once && !this.#closed) this.#cache.set(path, { file, ...found }, now);
     return found.bytes;
   }
 

@@ -24,8 +24,11 @@ export interface TileStore {
    * leave what is there. When it rejects, any subset of the blobs may have been stored.
    */
   put(blobs: readonly TileBlob[]): Promise<void>;
-  /** The bytes at `path`, or undefined where there are none. The caller MUST NOT change them. */
-  get(path: string): Promise<Uint8Array | undefined>;
+  /**
+   * The bytes at `path`, or undefined where there are none. The caller MUST NOT change them. With `once` they are not kept
+   * in memory for the next who asks: for whoever goes through the whole tree.
+   */
+  get(path: string, options?: { readonly once?: boolean }): Promise<Uint8Array | undefined>;
   /**
    * The same where it needs no waiting: what `get` gave for `path` before, and would give again. Undefined says nothing,
    * not even that `path` is one.

@@ -28,7 +28,7 @@ export function fullFiles(size: number, store: Pick<TileStore, 'get'>): Iterable
       for (let index = 0; index < full; index++) yield file(tilePath({ level, index, width: TILE_WIDTH }));
     }
   }
-  const file = (path: string): Copied => ({ path, read: () => store.get(path) });
+  const file = (path: string): Copied => ({ path, read: () => store.get(path, { once: true }) });
   return { count, [Symbol.iterator]: files };
 }
 

@@ -78,6 +78,12 @@ export class TreeReader {
     return bytes.subarray(0, width * HASH_SIZE);
   }
 
+  /** The leaf hashes in level 0 tile `index`, which must be in this tree: up to 256 of 32 bytes, not kept in memory. */
+  async leafHashes(index: number): Promise<Uint8Array> {
+    const full = tileWidth(0, index, this.snapshot.size) === TILE_WIDTH;
+    return full ? await this.#fullTile(0, index, { once: true }) : this.snapshot.edge[0]!;
+  }
+
   /** The bundle's first `width` entries, encoded, or undefined where this tree does not have so many there. */
   async entryBundle(index: number, width: number): Promise<Uint8Array | undefined> {
     const has = tileWidth(0, index, this.snapshot.size);
@@ -184,9 +190,9 @@ export class TreeReader {
     return nodes;
   }
 
-  async #fullTile(level: number, index: number): Promise<Uint8Array> {
+  async #fullTile(level: number, index: number, options?: { readonly once: boolean }): Promise<Uint8Array> {
     const path = tilePath({ level, index, width: TILE_WIDTH });
-    const bytes = await this.#store.get(path);
+    const bytes = await this.#store.get(path, options);
     if (bytes === undefined) throw missing(path);
     return bytes;
   }

@@ -1,3 +1,5 @@
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { noteVerifier, openNote } from '../../merkle/note.ts';
@@ -85,6 +87,31 @@ describe('a log', () => {
     const after = parseCheckpoint(`${log.checkpoint.split('\n\n')[0]}\n`);
     const hashes = await log.consistencyProof(before.size, after.size);
     verifyConsistency({ first: 300, second: 301, firstRoot: before.root, secondRoot: after.root, hashes });
+  });
+
+  it('stores which leaf hashes it has, and finds duplicates with it, without it and with one of another time', async () => {
+    const path = join(dir.path, 'leaf-filter');
+    const filter = { maxBytes: 1024 * 1024, path };
+    const names = Array.from({ length: 300 }, (_, i) => `e${i}`);
+    const submitAll = (to: Log) => Promise.all(names.map((name) => submit(to, name)));
+    log = await openTestLog(dir.path, { filter });
+    await submitAll(log);
+    await log.close();
+    const early = await readFile(path);
+    log = await openTestLog(dir.path, { filter });
+    for (const entry of await submitAll(log)) expect(entry.duplicate).toBe(true);
+    expect(await submit(log, 'later')).toMatchObject({ index: 300, duplicate: false });
+    await log.close();
+    expect(await readFile(path)).not.toEqual(early);
+    for (const stored of [early, undefined]) {
+      if (stored === undefined) await rm(path);
+      else await writeFile(path, stored);
+      log = await openTestLog(dir.path, { filter });
+      for (const entry of await submitAll(log)) expect(entry.duplicate).toBe(true);
+      expect(await submit(log, 'later')).toMatchObject({ index: 300, duplicate: true });
+      await log.close();
+    }
+    log = undefined;
   });
 
   it('gives a bad item of a batch an error and logs the others', async () => {

@@ -53,6 +53,7 @@ export async function logOptions(dir: string, changes: Partial<LogOptions> = {})
     signerHealthy: () => true,
     ingest: sharedIngest(),
     batch: { maxSize: 1024, maxAgeMs: 1 },
+    filter: { maxBytes: 1024 * 1024 },
     limits: LIMITS,
     metrics: new Metrics({ process: false }),
     logger: pino({ level: process.env.STELE_TEST_LOG ?? 'silent' }),

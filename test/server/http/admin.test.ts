@@ -40,10 +40,12 @@ describe('reading', () => {
     metrics.stage('commit').observe(0.003);
     metrics.refused('bad-signature');
     metrics.watchPoolQueue(() => 7);
+    metrics.watchFilter(() => true);
     const reply = await app.inject('/metrics');
     expect(reply.headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8');
     expect(reply.body).toContain('\nstele_published_entries 42\n');
     expect(reply.body).toContain('\nstele_pool_queue_requests 7\n');
+    expect(reply.body).toContain('\nstele_leaf_filter_complete 1\n');
     expect(reply.body).toContain('\nstele_refusals_total{reason="bad-signature"} 1\n');
     expect(reply.body).toContain('\nstele_stage_duration_seconds_bucket{le="0.005",stage="commit"} 1\n');
     expect(Number(/\nstele_checkpoint_age_seconds (\S+)\n/.exec(reply.body)![1])).toBeLessThan(10);

@@ -62,6 +62,8 @@ describe('the directory of a tile store', () => {
       const tiles = await openFileTiles(dir, { cacheBytes: 10_000 });
       await tiles.put([{ path: 'tile/0/000', bytes: new Uint8Array(8192) }]);
       expect(tiles.atHand('tile/0/000')).toBeUndefined();
+      expect(await tiles.get('tile/0/000', { once: true })).toHaveLength(8192);
+      expect(tiles.atHand('tile/0/000')).toBeUndefined();
       const bytes = await tiles.get('tile/0/000');
       expect(tiles.atHand('tile/0/000')).toBe(bytes);
       expect(await tiles.get('tile/0/000')).toBe(bytes);
