@@ -74,8 +74,16 @@ export async function measureGrowth(
       // The first start makes the directory with its keys, the second one publishes what was put in.
       await (await ServerProcess.start(command, data)).stop();
       await fillLog(data, size);
-      await (await ServerProcess.start(command, data)).stop();
-      tell(`${size} entries filled in ${round((performance.now() - started) / 1000)} s`);
+      const server = await ServerProcess.start(command, data);
+      const before = server.cpu().all;
+      const filled = performance.now();
+      await server.filterComplete();
+      const filter = { ms: performance.now() - filled, cpuMs: (server.cpu().all - before) * 1000 };
+      await server.stop();
+      tell(
+        `${size} entries filled in ${round((filled - started) / 1000)} s, their filter made in ${round(filter.ms)} ms ` +
+          `(${round(filter.cpuMs)} of processor time)`,
+      );
     }
     for (let at = 0; at < rounds; at++) {
       const own = bodies.slice(at * perRound, (at + 1) * perRound);

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Linux counts process time in hundredths of a second for every program (USER_HZ). */
 const TICKS_PER_SECOND = 100;
@@ -29,15 +30,17 @@ export function serverCommand(line: string): ServerCommand {
 
 export class ServerProcess {
   readonly port: number;
+  readonly #adminUrl: string;
   /** From the start of the process to its first answer. */
   readonly startMs: number;
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;
 
-  private constructor(child: ChildProcess, ended: Promise<void>, port: number, startMs: number) {
+  private constructor(child: ChildProcess, ended: Promise<void>, announced: Announced, startMs: number) {
     this.#child = child;
     this.#ended = ended;
-    this.port = port;
+    this.port = Number(new URL(announced.url).port);
+    this.#adminUrl = announced.adminUrl;
     this.startMs = startMs;
   }
 
@@ -48,12 +51,12 @@ export class ServerProcess {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
-    const url = await Promise.race([
-      printedUrl(child),
+    const announced = await Promise.race([
+      announcedBy(child),
       ended.then(() => Promise.reject(new Error(`${main} serve ended before it listened`))),
     ]);
-    await (await fetch(`${url}/checkpoint`)).text();
-    return new ServerProcess(child, ended, Number(new URL(url).port), performance.now() - started);
+    await (await fetch(`${announced.url}/checkpoint`)).text();
+    return new ServerProcess(child, ended, announced, performance.now() - started);
   }
 
   /** User and system time so far, in seconds: of all threads, and of the main one, which runs the event loop. */
@@ -67,6 +70,13 @@ export class ServerProcess {
     const status = readFileSync(`/proc/${this.#child.pid}/status`, 'latin1');
     const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024;
     return { now: field('VmRSS'), peak: field('VmHWM') };
+  }
+
+  /** Resolves once new entries are told from duplicates in memory, which a start makes ready beside its work. */
+  async filterComplete(): Promise<void> {
+    const complete = async () =>
+      /^stele_leaf_filter_complete 1$/m.test(await (await fetch(`${this.#adminUrl}/metrics`)).text());
+    while (!(await complete())) await sleep(100);
   }
 
   async stop(): Promise<void> {
@@ -83,17 +93,26 @@ export function cpuOf(file: string): number {
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
-/** The `url` of what a command prints with `--json` once it listens. */
-export function printedUrl(child: ChildProcess): Promise<string> {
+/** Of what a command prints with `--json` once it listens. */
+export interface Announced {
+  readonly url: string;
+  readonly adminUrl: string;
+}
+
+export function announcedBy(child: ChildProcess): Promise<Announced> {
   return new Promise((resolve) => {
     let text = '';
     child.stdout!.on('data', (chunk: Buffer) => {
       text += chunk.toString();
       try {
-        resolve((JSON.parse(text) as { url: string }).url);
+        resolve(JSON.parse(text) as Announced);
       } catch {
         // Not all of it is here yet.
       }
     });
   });
+}
+
+export async function printedUrl(child: ChildProcess): Promise<string> {
+  return (await announcedBy(child)).url;
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { LeafFilter } from '../../server/dedup/filter.ts';
 import { openLevelState } from '../../server/store/level.ts';
 import type { TreeState } from '../../server/store/types.ts';
 import { entries } from './inputs.ts';
@@ -13,6 +14,9 @@ const store = await openLevelState(dir);
 const root = new Uint8Array(32);
 const bodies = entries(BATCH).map(({ body }) => body);
 let state: TreeState = { size: 0, root, filed: 0, status: 'open' };
+
+/** 12 bits a hash, as between two growths; about half of the bits are set, whatever the hashes were. */
+const filter = LeafFilter.from(randomBytes(15_000_000 - (15_000_000 % 64)));
 
 /** The bodies do not matter, the leaf hashes must be new. */
 function newEntries() {
@@ -31,6 +35,14 @@ export const commit: Micro[] = [
       const next = { ...state, size: state.size + BATCH, filed: state.size - (state.size % 256) };
       await store.commit({ expected: state, next, entries: newEntries() });
       state = next;
+    },
+  },
+  {
+    name: 'filter of 10 million leaf hashes: look for 64 new ones',
+    unit: 'entry',
+    per: 64,
+    run: () => {
+      for (let i = 0; i < 64; i++) filter.mayHave(randomBytes(32));
     },
   },
   {
