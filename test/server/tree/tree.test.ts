@@ -74,6 +74,24 @@ describe('TreeReader', () => {
     }
   });
 
+  it('gives the proof of RFC 6962 for every entry of a tile of any width, alone and behind others', async () => {
+    for (const before of [0, 256, 768]) {
+      const tree = await grow([before + 256]);
+      for (let width = 1; width <= 256; width++) {
+        const size = before + width;
+        const snapshot = await tree.reader.snapshotAt(size);
+        const reader = new TreeReader(snapshot, tree.tiles, new TileCache(), fastSha256);
+        const indexes = Array.from({ length: width }, (_, i) => before + i);
+        const prove = await reader.prover(indexes);
+        for (const index of indexes) {
+          const { leafHash } = entryOf(index);
+          const claim = { index, size, leafHash, root: snapshot.root, hashes: prove(index, leafHash) };
+          verifyInclusion(claim, fastSha256);
+        }
+      }
+    }
+  });
+
   it.each(sizes)('refuses the proof of another entry in a tree of %i entries', async (size) => {
     const { reader } = await grow([size]);
     const prove = await reader.prover([0, size - 1]);
