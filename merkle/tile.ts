@@ -13,7 +13,7 @@
  * Worked example (from the specification): a tree of size 70,000 has 273 full level 0 tiles and one of width 112, one
  * full level 1 tile and one of width 17, and one level 2 tile of width 1.
  */
-import { checkedSize } from './bytes.ts';
+import { checkedSize, equal } from './bytes.ts';
 import { MerkleError } from './errors.ts';
 import {
   consistencyNodes,
@@ -151,6 +151,26 @@ export class TileNodes {
     }
     this.#hashes = hashes;
     this.#hash = hash;
+  }
+
+  /**
+   * The same tile in a smaller or a larger tree: `hashes` begins with this tile's hashes, or is their beginning. Inner nodes
+   * are shared, in both directions, so that none is hashed twice while a tile grows.
+   *
+   * @throws MerkleError `bad-tile` where that is no width of 1 to 256, or the hashes differ.
+   */
+  resized(hashes: Uint8Array): TileNodes {
+    const resized = new TileNodes(hashes, this.#hash);
+    const both = Math.min(hashes.length, this.#hashes.length);
+    if (!equal(hashes.subarray(0, both), this.#hashes.subarray(0, both))) {
+      throw new MerkleError('bad-tile', 'two widths of one tile have different hashes');
+    }
+    this.#inner ??= new Uint8Array((TILE_WIDTH - 1) * HASH_SIZE);
+    this.#known ??= new Uint8Array(TILE_WIDTH - 1);
+    // A node has its place whatever the width, and none is asked for that is not whole.
+    resized.#inner = this.#inner;
+    resized.#known = this.#known;
+    return resized;
   }
 
   /** Number of hashes, 1..256. */

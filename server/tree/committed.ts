@@ -8,7 +8,7 @@
 
 import { equal } from '../../merkle/bytes.ts';
 import { leafHash, type Sha256 } from '../../merkle/rfc6962.ts';
-import { TILE_WIDTH, TileNodes } from '../../merkle/tile.ts';
+import { TILE_WIDTH } from '../../merkle/tile.ts';
 import { ServerError } from '../errors.ts';
 import type { LogStatus, NewEntry, StateStore, TileStore, TreeState } from '../store/types.ts';
 import { filedSnapshot } from './filed.ts';
@@ -215,7 +215,7 @@ export class CommittedTree {
   }
 
   #remember(tiles: Integration['tiles']): void {
-    for (const { level, index, hashes } of tiles) this.#cache.set(level, index, new TileNodes(hashes, this.#hash));
+    for (const { level, index, hashes } of tiles) this.#cache.tile(level, index, hashes, this.#hash);
   }
 }
 

@@ -175,6 +175,42 @@ describe('tiles', () => {
     expect(hashed).toBe(255);
   });
 
+  it('give every node once while a tile grows, and at each width no other', () => {
+    let hashed = 0;
+    const counting = (data: Uint8Array) => {
+      hashed++;
+      return nodeSha256(data);
+    };
+    const full = tileBytes({ level: 0, index: 1, width: 256 });
+    const widths = [1, 2, 3, 64, 100, 255, 256, 7, 256, 130];
+    let nodes = new TileNodes(full.slice(0, 32), counting);
+    for (const width of widths) {
+      nodes = nodes.resized(full.slice(0, width * 32));
+      expect(nodes.width).toBe(width);
+      for (let height = 8; height >= 0; height--) {
+        for (let i = 0; i < 2 ** (8 - height); i++) {
+          if ((i + 1) * 2 ** height > width) expect(codeOf(() => nodes.node(height, i))).toBe('bad-tile');
+          else expect(encodeHex(nodes.node(height, i))).toBe(encodeHex(tree.read(height, 2 ** (8 - height) + i)));
+        }
+      }
+    }
+    expect(hashed).toBe(255);
+  });
+
+  it('are no other tile at another width', () => {
+    const full = tileBytes({ level: 0, index: 1, width: 256 });
+    const nodes = new TileNodes(full.slice(0, 100 * 32));
+    for (const at of [0, 99 * 32 + 31]) {
+      const other = full.slice();
+      other[at]! ^= 1;
+      expect(codeOf(() => nodes.resized(other))).toBe('bad-tile');
+    }
+    const behind = full.slice();
+    behind[100 * 32]! ^= 1;
+    expect(nodes.resized(behind).width).toBe(256);
+    expect(codeOf(() => nodes.resized(new Uint8Array(0)))).toBe('bad-tile');
+  });
+
   it('give no node that is not all in them', () => {
     const nodes = new TileNodes(tileBytes({ level: 0, index: 0, width: 5 }));
     expect(nodes.width).toBe(5);

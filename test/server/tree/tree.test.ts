@@ -100,6 +100,29 @@ describe('TreeReader', () => {
     }
   });
 
+  it('hashes the nodes of a tile once for the readers of all sizes, and gives each its own proofs', async () => {
+    const { tiles, reader: whole } = await grow([700]);
+    let hashed = 0;
+    const counting = (data: Uint8Array) => {
+      hashed++;
+      return fastSha256(data);
+    };
+    const cache = new TileCache();
+    const sizes = [513, 520, 600, 550, 699, 700];
+    for (const size of sizes) {
+      const snapshot = await whole.snapshotAt(size);
+      const reader = new TreeReader(snapshot, tiles, cache, counting);
+      const indexes = Array.from({ length: size - 512 }, (_, i) => 512 + i);
+      const prove = await reader.prover(indexes);
+      for (const index of indexes) {
+        const { leafHash } = entryOf(index);
+        verifyInclusion({ index, size, leafHash, root: snapshot.root, hashes: prove(index, leafHash) });
+      }
+    }
+    // 187 perfect nodes over 188 leaves at most, and for each size the right edge, the root and one proof that is verified.
+    expect(hashed).toBeLessThan(187 + sizes.length * 24);
+  });
+
   it('refuses the proofs from a tile that does not lead to the root', async () => {
     const { snapshot, tiles } = await grow([700]);
     const damaged = {
