@@ -86,7 +86,8 @@ export const ConfigSchema = Type.Object({
     minInterval: opt(
       duration('0ms', '1h', {
         description: 'Least time from one checkpoint to the next, to keep the pace that witnesses can take.',
-        defaultText: '`0ms` where every witness is on this machine or there is none, else `1s`',
+        defaultText:
+          '`0ms` where every witness is on this machine or there is none, and `200ms` where entries are `raw`; else `1s`',
         danger: 'A short one, with witnesses of others, is a burden to them, and they may refuse requests.',
       }),
     ),

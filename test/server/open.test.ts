@@ -67,6 +67,21 @@ describe('the start', () => {
     expect((await start({ entries: 'raw' })).verifierKeys).toEqual(raw.verifierKeys);
   });
 
+  it('publishes opaque entries together, as nobody waits for their checkpoint', async () => {
+    const { url, adminUrl } = await start({ entries: 'raw' });
+    const published = async () => {
+      const metrics = await (await fetch(`${adminUrl}/metrics`)).text();
+      return Number(/^stele_stage_duration_seconds_count\{stage="publish"\} (\d+)$/m.exec(metrics)![1]);
+    };
+    const size = async () => Number((await (await fetch(`${url}/checkpoint`)).text()).split('\n')[1]);
+    const before = await published();
+    const started = performance.now();
+    for (let i = 0; i < 60; i++) await fetch(`${url}/add`, { method: 'POST', body: `entry ${i}` });
+    await expect.poll(size, { timeout: 10_000 }).toBe(60);
+    // However long that took: one at once, and one for each 200 ms.
+    expect((await published()) - before).toBeLessThanOrEqual(2 + (performance.now() - started) / 200);
+  });
+
   it('stops at a directory of another origin', async () => {
     await start();
     await stop();
