@@ -1,6 +1,7 @@
 /** What runs in each thread of the ingest pool. */
 import { Piscina } from 'piscina';
 import { digestVerifier } from '../../merkle/runtime/digest.ts';
+import { letOthersFirst } from '../../merkle/runtime/priority.ts';
 import { type IngestLimits, ingestBody } from './body.ts';
 import { packAnswers, unpackBatch } from './packed.ts';
 
@@ -8,6 +9,14 @@ export interface IngestWorkerData {
   readonly limits: IngestLimits;
   readonly force: 'noble' | undefined;
 }
+
+/**
+ * A verification is never in a hurry, and the threads that commit and publish hardly run: where there is no core left for
+ * them, those who check signatures would keep each of their steps waiting for a time slice. Measured in turn with 256
+ * clients on 2 cores: a commit takes 3.8 ms in the place of 5.3 to 6.5, a publication 3.1 in the place of 4.4 to 5.0, and
+ * the log does 11 % more entries a second; with 3 it was 8 %, with 10 and 19 the slowest replies came later.
+ */
+letOthersFirst(5);
 
 const { limits, force } = Piscina.workerData as IngestWorkerData;
 const verifier = digestVerifier(force);

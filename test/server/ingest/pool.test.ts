@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -47,7 +47,29 @@ function plain(value: unknown): unknown {
     : value;
 }
 
+/** Of the threads of this process, how many have each niceness (proc_pid_stat(5), field 19). */
+function niceness(): Map<number, number> {
+  const counts = new Map<number, number>();
+  for (const thread of readdirSync('/proc/self/task')) {
+    const stat = readFileSync(`/proc/self/task/${thread}/stat`, 'latin1');
+    const nice = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]);
+    counts.set(nice, (counts.get(nice) ?? 0) + 1);
+  }
+  return counts;
+}
+
 describe('createIngest, with the built worker', () => {
+  it.skipIf(process.platform !== 'linux')('lets the threads go first that commit and publish', async () => {
+    const before = niceness();
+    const own = Math.min(...before.keys());
+    const low = own + 5;
+    const ingest = ingestPool({ threads: 2 });
+    await Promise.all(distinctBodies(64).map((body) => ingest.ingest(body, 'json')));
+    await expect.poll(() => niceness().get(low)).toBe((before.get(low) ?? 0) + 2);
+    // And no other thread: those that were there, and what Node starts for itself.
+    expect(niceness().get(own)).toBeGreaterThanOrEqual(before.get(own)!);
+  });
+
   const bodies: [Buffer, Encoding][] = [
     ...ALL_KEY_KINDS.map((kind) => [toJson(hashedRekordRequest(sharedSigner(kind))), 'json'] as [Buffer, Encoding]),
     ...ALL_KEY_KINDS.map((kind) => [toProtobuf(dsseRequest(sharedSigner(kind))), 'protobuf'] as [Buffer, Encoding]),
