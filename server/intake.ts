@@ -269,9 +269,9 @@ export class Intake {
     const { metrics } = this.#options;
     metrics.batchSize.observe(batch.length);
     metrics.sequenced.set(tree.state.size + batch.length);
-    // Before it can be committed: whoever asks afterwards must find it.
-    this.#host.known.add(batch, tree.state.size);
     try {
+      // Before it can be committed: whoever asks afterwards must find it.
+      this.#host.known.add(batch, tree.state.size);
       const { first, seconds, filed } = await tree.append(batch);
       // Batches that were committed meanwhile share one run of files, which is measured and told of once.
       if (filed !== this.#filing) {

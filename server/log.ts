@@ -73,6 +73,9 @@ export interface Logger {
 /** How long a start waits for its first publication before the log serves what it has, in milliseconds. */
 const FIRST_PUBLICATION_MS = 2000;
 
+/** How long an end waits for what is committed and not public yet, in milliseconds. */
+const LAST_PUBLICATION_MS = 2000;
+
 /** Waits between attempts to open the store again, in milliseconds. */
 const REOPEN_MIN_MS = 100;
 const REOPEN_MAX_MS = 5000;
@@ -282,13 +285,17 @@ export class Log implements LogService {
   async close(): Promise<void> {
     this.#draining = true;
     await this.#intake.idle();
+    // Opaque entries were answered before their checkpoint. A quorum may be out of reach: an end does not wait for one.
+    const open = this.#mode === 'running' && this.#tree.state.status === 'open';
+    if (open && this.#options.cosigner === undefined) await this.#publisher.finish(LAST_PUBLICATION_MS);
     const good = this.#mode === 'running';
     this.#mode = 'stopped';
+    if (!good) await this.#known.end(false);
     await this.#recovery;
     this.#rejectAll(new RequestError('draining', 'the log is shutting down; retry'));
     this.#options.cosigner?.close();
     await this.#publisher.close();
-    await this.#known.end(good);
+    if (good) await this.#known.end(true);
     await this.#tree.close();
   }
 

@@ -59,6 +59,8 @@ export class Publisher {
   #answering = false;
   /** Ends the waits of the publication under way, where its tree is of no more use. */
   #abort = new AbortController();
+  /** Ends the wait for the time of the next publication. */
+  #pause = new AbortController();
   #closed = false;
   #lastStart = Number.NEGATIVE_INFINITY;
   /** Nothing new is signed before this, as `performance.now()` counts. */
@@ -87,6 +89,8 @@ export class Publisher {
     this.#published = published;
     this.#abort.abort();
     this.#abort = new AbortController();
+    this.#pause.abort();
+    this.#pause = new AbortController();
   }
 
   /** A note of the public checkpoint with more cosignatures; passed over where another checkpoint is public by now. */
@@ -139,6 +143,14 @@ export class Publisher {
     while (this.#running !== undefined) await this.#running;
   }
 
+  /** Publishes what is committed, whatever its time is, and waits for that, for `mostMs` milliseconds at most. */
+  async finish(mostMs: number): Promise<void> {
+    // Every later pause ends at once too.
+    this.#pause.abort();
+    this.request();
+    await Promise.race([this.idle(), sleep(mostMs, undefined, { ref: false })]);
+  }
+
   /** Rejects everyone who waits. */
   fail(error: unknown): void {
     const waiters = this.#waiters;
@@ -153,6 +165,7 @@ export class Publisher {
     clearInterval(this.#sweep);
     this.#sweep = undefined;
     this.#abort.abort();
+    this.#pause.abort();
     await this.#storing;
   }
 
@@ -176,7 +189,7 @@ export class Publisher {
   async #publish(tree: CommittedTree, signal: AbortSignal): Promise<void> {
     const { sign, cosign, minIntervalMs = 0, onPublished } = this.#options;
     const early = Math.max(this.#lastStart + minIntervalMs, this.#restUntil) - performance.now();
-    if (early > 0) await sleep(early, undefined, { signal });
+    if (early > 0) await sleep(early, undefined, { signal: this.#pause.signal }).catch(() => signal.throwIfAborted());
     this.#lastStart = performance.now();
     const { snapshot } = tree;
     const reader = tree.reader(snapshot);

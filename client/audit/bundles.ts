@@ -9,7 +9,7 @@
  * before.
  */
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
-import { type RangeHasher, rangeHasher } from '../../merkle/runtime/rangehash.ts';
+import { type RangeHasher, rangeHasher, rootInPlace } from '../../merkle/runtime/rangehash.ts';
 import { entryBundlePath, TILE_WIDTH, tilePath } from '../../merkle/tile.ts';
 import { maxBundle } from '../tiles/source.ts';
 import type { EntryCheck } from './signatures.ts';
@@ -84,16 +84,8 @@ export class BundleChecker {
 
   /** A copy of the root over the 256 leaf hashes of a bundle that was checked, which are gone then. 255 hashes. */
   root(): Uint8Array {
-    const memory = this.#memory;
-    for (let width = TILE_WIDTH / 2; width >= 1; width /= 2) {
-      // Node i is written at or before its left child, behind all that is still to be read.
-      for (let i = 0; i < width; i++) {
-        const from = HASHES + 2 * i * HASH_SIZE - 1;
-        memory[from] = 1;
-        this.#hasher.hash(from, 1 + 2 * HASH_SIZE, HASHES + i * HASH_SIZE);
-      }
-    }
-    return memory.slice(HASHES, HASHES + HASH_SIZE);
+    rootInPlace(this.#hasher, HASHES, TILE_WIDTH);
+    return this.#memory.slice(HASHES, HASHES + HASH_SIZE);
   }
 
   /** Hashes the entries that are whole, at most `width`; how many there are. */

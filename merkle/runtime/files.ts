@@ -40,11 +40,16 @@ const PARALLEL = 8;
 const TEMPORARY = /^\.[0-9a-f]{16}\.tmp$/;
 
 /**
- * Replaces or creates the file at `path`, whole or not at all. Its directory must be there.
+ * Replaces or creates the file at `path`, whole or not at all: with `bytes`, or with several one behind the other. Its
+ * directory must be there.
  *
  * @throws RuntimeError `file`; the old file is then in place, or the new one, but it may not be durable.
  */
-export async function writeFileDurable(path: string, bytes: Uint8Array, options: WriteOptions = {}): Promise<void> {
+export async function writeFileDurable(
+  path: string,
+  bytes: Uint8Array | readonly Uint8Array[],
+  options: WriteOptions = {},
+): Promise<void> {
   await writeAndRename(path, bytes, options.mode);
   await syncDir(dirname(path));
 }
@@ -231,12 +236,16 @@ export async function removeLeftovers(dir: string, options: { readonly recursive
   }
 }
 
-async function writeAndRename(path: string, bytes: Uint8Array, mode: number | undefined): Promise<void> {
+async function writeAndRename(
+  path: string,
+  bytes: Uint8Array | readonly Uint8Array[],
+  mode: number | undefined,
+): Promise<void> {
   const temporary = join(dirname(path), `.${randomBytes(8).toString('hex')}.tmp`);
   try {
     const handle = await fs.open(temporary, 'wx', mode);
     try {
-      await handle.writeFile(bytes);
+      await fs.writeFile(handle, bytes);
       // fdatasync takes the size and the blocks along, which is all that a new file needs.
       await handle.datasync();
     } finally {

@@ -1,17 +1,12 @@
 /**
- * Which thread of a process the system lets run first. Linux gives each thread a niceness of its own, and takes the number
- * of a thread where that of a process is asked for (setpriority(2), "Notes"). Elsewhere all threads stay equal.
+ * How much of the processor a thread gets beside the others of its process. On Linux each thread has a niceness of its
+ * own, and the process number 0 stands for the thread that calls (setpriority(2), "Notes"). Elsewhere it is the whole
+ * process that has one, and nothing is done. piscina's `niceIncrement` needs a native addon for the same.
  */
-import { readlinkSync } from 'node:fs';
 import { constants, getPriority, setPriority } from 'node:os';
 
-/** Lets every thread of ordinary niceness go before the one that calls this, by `niceness`, 1 to 19. */
+/** Adds `niceness`, 1 to 19, to that of the thread that calls: it gets the less of a core the more others want it. */
 export function letOthersFirst(niceness: number): void {
-  try {
-    // "<process>/task/<thread>"
-    const thread = Number(readlinkSync('/proc/thread-self').split('/')[2]);
-    setPriority(thread, Math.min(getPriority(thread) + niceness, constants.priority.PRIORITY_LOW));
-  } catch {
-    // Not Linux, or not allowed to look at itself.
-  }
+  if (process.platform !== 'linux') return;
+  setPriority(0, Math.min(getPriority(0) + niceness, constants.priority.PRIORITY_LOW));
 }

@@ -46,6 +46,23 @@ export function rangeHasher(size: number, force?: 'node'): RangeHasher {
   }
 }
 
+/**
+ * The RFC 6962 root over `width` hashes (a power of two) that stand in memory from `at` on: 32 bytes in the place of the
+ * first. What they were, and the byte before them, is gone then.
+ *
+ * @throws RangeError where they are not within the memory, or no byte is before them
+ */
+export function rootInPlace({ memory, hash }: RangeHasher, at: number, width: number): void {
+  for (let nodes = width / 2; nodes >= 1; nodes /= 2) {
+    // Node i is written at or before its left child, behind all that is still to be read.
+    for (let i = 0; i < nodes; i++) {
+      const from = at + 2 * i * HASH_SIZE - 1;
+      memory[from] = 1;
+      hash(from, 1 + 2 * HASH_SIZE, at + i * HASH_SIZE);
+    }
+  }
+}
+
 function overNode(memory: Uint8Array): RangeHasher {
   return {
     fast: false,

@@ -86,8 +86,7 @@ export const ConfigSchema = Type.Object({
     minInterval: opt(
       duration('0ms', '1h', {
         description: 'Least time from one checkpoint to the next, to keep the pace that witnesses can take.',
-        defaultText:
-          '`0ms` where every witness is on this machine or there is none, and `200ms` where entries are `raw`; else `1s`',
+        defaultText: '`1s` where a witness is on another machine; else `0ms`, and `200ms` where entries are `raw`',
         danger: 'A short one, with witnesses of others, is a burden to them, and they may refuse requests.',
       }),
     ),
@@ -136,9 +135,9 @@ export const ConfigSchema = Type.Object({
       description: 'Compressed entry bundles kept in memory.',
       default: '32MiB',
     }),
-    filterBytes: size('0B', '64GiB', {
+    filterBytes: size('0B', '1GiB', {
       description:
-        'Memory for the filter that tells new entries from duplicates: up to two bytes an entry. Past one byte an entry it lets more look-ups through to the store, and with 0 all.',
+        'Most memory of the filter that tells new entries from duplicates: one to two bytes an entry, three while a larger one is made. Once the log has more entries than this many bytes, more of the new ones are looked up in the store; with 0 all are.',
       default: '256MiB',
     }),
     headerBytes: size('2KiB', '1MiB', {

@@ -10,7 +10,7 @@
  * | 32      | root hash of that tree                                                                |
  * | n * 64  | the filter                                                                            |
  */
-import { webcrypto } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { endianness } from 'node:os';
 import { equal } from '../../merkle/bytes.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
@@ -47,7 +47,7 @@ export async function readFilter(path: string, maxBytes: number): Promise<SavedF
     bits > 0 &&
     bits % BLOCK_BYTES === 0 &&
     FORMAT.equals(file.subarray(FORMAT_AT, SIZE_AT)) &&
-    equal(await digestOf(file.subarray(FORMAT_AT)), file.subarray(0, HASH_SIZE));
+    equal(createHash('sha256').update(file.subarray(FORMAT_AT)).digest(), file.subarray(0, HASH_SIZE));
   const size = whole ? Number(view.getBigUint64(SIZE_AT)) : Number.NaN;
   if (!Number.isSafeInteger(size))
     throw new ServerError('corrupt', `${path} is no filter of leaf hashes, or was changed`);
@@ -56,16 +56,10 @@ export async function readFilter(path: string, maxBytes: number): Promise<SavedF
 
 /** Replaces the file at `path`. Throws `ServerError` `store`. */
 export async function writeFilter(path: string, { filter, size, root }: SavedFilter): Promise<void> {
-  const file = new Uint8Array(FILTER_AT + filter.bytes.length);
-  file.set(FORMAT, FORMAT_AT);
-  new DataView(file.buffer).setBigUint64(SIZE_AT, BigInt(size));
-  file.set(root, ROOT_AT);
-  file.set(filter.bytes, FILTER_AT);
-  file.set(await digestOf(file.subarray(FORMAT_AT)));
-  await mapped(() => writeFileDurable(path, file));
-}
-
-/** In Node's pool of threads: a large filter would hold the main one up. */
-async function digestOf(bytes: Uint8Array): Promise<Uint8Array> {
-  return new Uint8Array(await webcrypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>));
+  const head = new Uint8Array(FILTER_AT);
+  head.set(FORMAT, FORMAT_AT);
+  new DataView(head.buffer).setBigUint64(SIZE_AT, BigInt(size));
+  head.set(root, ROOT_AT);
+  head.set(createHash('sha256').update(head.subarray(FORMAT_AT)).update(filter.bytes).digest());
+  await mapped(() => writeFileDurable(path, [head, filter.bytes]));
 }

@@ -33,6 +33,11 @@ export class LeafFilter {
     return new LeafFilter(new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4));
   }
 
+  /** How many bytes it has. */
+  get length(): number {
+    return this.#words.byteLength;
+  }
+
   /** Its bits; they change as hashes are added. In the order of this machine's processor. */
   get bytes(): Uint8Array {
     return new Uint8Array(this.#words.buffer, this.#words.byteOffset, this.#words.byteLength);

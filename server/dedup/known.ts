@@ -7,30 +7,41 @@
  * that took 87 µs of processor time an entry (bench/RESULTS.md, Growth).
  *
  * The filter is made from the level 0 tiles, which are the leaf hashes, beside the log's work: until it has all of them,
- * every entry is looked up. At an end it is stored, and the next start adds what came since. It grows with the log: once
- * the log has as many entries as the filter has bytes, one of twice the size is made in the same way beside it.
+ * every entry is looked up. At a clean end it is stored, and the next start adds what came since. It grows with the log:
+ * once the log has as many entries as the filter has bytes, one of twice the size is made in the same way beside it.
  */
 import { equal } from '../../merkle/bytes.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
+import { type RangeHasher, rangeHasher, rootInPlace } from '../../merkle/runtime/rangehash.ts';
 import { TILE_WIDTH } from '../../merkle/tile.ts';
+import { ServerError } from '../errors.ts';
 import type { CommittedTree } from '../tree/committed.ts';
+import type { TreeReader } from '../tree/reader.ts';
 import { BLOCK_BYTES, LeafFilter } from './filter.ts';
 import { readFilter, type SavedFilter, writeFilter } from './filter-file.ts';
 
 export interface KnownOptions {
-  /** Memory of a filter, in bytes: 1 for an entry, 2 right after it grew; past it, it takes more entries for known. 0 is none. */
+  /**
+   * Memory of a filter, in bytes: 1 for an entry, 2 right after it grew; past it, it takes more entries for known. While a
+   * larger one is made, both are there. Less than 64 is none; at most 1 GiB.
+   */
   readonly maxBytes: number;
   /** The least it has. Default 1 MiB. */
   readonly minBytes?: number;
   /** Where it is stored at an end; without, it is not. */
   readonly path?: string;
+  /** How long after a tile could not be read the making goes on, in milliseconds. Default one minute. */
+  readonly retryMs?: number;
   readonly logger: {
     info(fields: object, message: string): void;
     warn(fields: object, message: string): void;
   };
 }
 
+const TILE_BYTES = TILE_WIDTH * HASH_SIZE;
+
 const MIN_BYTES = 1024 * 1024;
+const RETRY_MS = 60_000;
 
 /** Tiles read at one time: a busy event loop has several turns for each. */
 const TILES_AT_ONCE = 16;
@@ -48,13 +59,16 @@ export class KnownLeaves {
   readonly #options: KnownOptions;
   /** What the file holds, until the first tree is there. */
   #saved: SavedFilter | undefined;
-  /** The size that it is good for. */
+  /** The size of the tree that the file is good for, where it is taken. */
   #savedSize = 0;
   /** The tree in service. */
   #tree: CommittedTree | undefined;
   /** Has every leaf hash of the log. */
   #filter: LeafFilter | undefined;
   #making: Making | undefined;
+  /** No larger one can be had. */
+  #full = false;
+  #hasher: RangeHasher | undefined;
   #ended = false;
 
   private constructor(options: KnownOptions, saved: SavedFilter | undefined) {
@@ -66,7 +80,7 @@ export class KnownLeaves {
   static async open(options: KnownOptions): Promise<KnownLeaves> {
     const { maxBytes, path, logger } = options;
     let saved: SavedFilter | undefined;
-    if (maxBytes > 0 && path !== undefined) {
+    if (maxBytes >= BLOCK_BYTES && path !== undefined) {
       try {
         saved = await readFilter(path, maxBytes);
       } catch (error) {
@@ -87,7 +101,8 @@ export class KnownLeaves {
    */
   async adopt(tree: CommittedTree): Promise<void> {
     this.#tree = tree;
-    if (this.#options.maxBytes === 0) return;
+    // Where nothing is logged any more, nobody asks.
+    if (this.#options.maxBytes < BLOCK_BYTES || tree.state.status !== 'open') return;
     if (this.#filter === undefined && this.#making === undefined) this.#making = await this.#begin(tree);
     void this.#make(tree);
   }
@@ -130,7 +145,7 @@ export class KnownLeaves {
     if (!save || path === undefined || tree === undefined || filter === undefined) return;
     const { state } = tree;
     const size = this.#filter === undefined ? Math.min(this.#making!.next, this.#making!.until) : state.size;
-    if (size === this.#savedSize) return;
+    if (size <= this.#savedSize || state.status !== 'open') return;
     try {
       const root = size === state.size ? state.root : await tree.reader().rootAt(size);
       await writeFilter(path, { filter, size, root });
@@ -141,10 +156,15 @@ export class KnownLeaves {
 
   #growFrom(size: number): void {
     const filter = this.#filter;
-    if (filter === undefined || this.#making !== undefined || this.#ended || size <= filter.bytes.length) return;
+    if (filter === undefined || this.#making !== undefined || this.#full || size <= filter.length) return;
     const bytes = this.#bytesFor(size);
-    if (bytes <= filter.bytes.length) return;
-    this.#making = { filter: LeafFilter.empty(bytes), next: 0, until: size, started: performance.now() };
+    // Little more is not worth the making.
+    const larger = bytes < 1.5 * filter.length ? undefined : this.#empty(bytes);
+    if (larger === undefined) {
+      this.#full = true;
+      return;
+    }
+    this.#making = { filter: larger, next: 0, until: size, started: performance.now() };
     void this.#make(this.#tree!);
   }
 
@@ -152,11 +172,21 @@ export class KnownLeaves {
   #bytesFor(size: number): number {
     const { maxBytes, minBytes = MIN_BYTES } = this.#options;
     const bytes = Math.min(Math.max(2 * size, minBytes), maxBytes);
-    return Math.max(Math.floor(bytes / BLOCK_BYTES), 1) * BLOCK_BYTES;
+    return Math.floor(bytes / BLOCK_BYTES) * BLOCK_BYTES;
+  }
+
+  /** An empty one, or undefined where the system has no memory for it. */
+  #empty(bytes: number): LeafFilter | undefined {
+    try {
+      return LeafFilter.empty(bytes);
+    } catch (error) {
+      this.#options.logger.warn({ err: error, bytes }, 'there is no memory for a filter of leaf hashes of this size');
+      return undefined;
+    }
   }
 
   /** From what was stored, or from nothing. */
-  async #begin(tree: CommittedTree): Promise<Making> {
+  async #begin(tree: CommittedTree): Promise<Making | undefined> {
     const { size: until } = tree.state;
     const started = performance.now();
     const saved = this.#saved;
@@ -165,7 +195,8 @@ export class KnownLeaves {
       this.#savedSize = saved.size;
       return { filter: saved.filter, next: saved.size - (saved.size % TILE_WIDTH), until, started };
     }
-    return { filter: LeafFilter.empty(this.#bytesFor(until)), next: 0, until, started };
+    const filter = this.#empty(this.#bytesFor(until));
+    return filter && { filter, next: 0, until, started };
   }
 
   async #fits({ size, root }: SavedFilter, tree: CommittedTree): Promise<boolean> {
@@ -182,9 +213,9 @@ export class KnownLeaves {
   /** Adds what is missing in the filter under way, for as long as `tree` is in service. */
   async #make(tree: CommittedTree): Promise<void> {
     const making = this.#making;
-    if (making === undefined) return;
-    const { logger } = this.#options;
+    const { logger, retryMs = RETRY_MS } = this.#options;
     const inService = () => this.#tree === tree && !this.#ended;
+    if (making === undefined || !inService()) return;
     try {
       // What is committed is on its way into files.
       await tree.idle();
@@ -194,7 +225,7 @@ export class KnownLeaves {
       while (making.next < making.until) {
         const first = making.next / TILE_WIDTH;
         const count = Math.min(Math.ceil((making.until - making.next) / TILE_WIDTH), TILES_AT_ONCE);
-        const tiles = await Promise.all(Array.from({ length: count }, (_, i) => reader.leafHashes(first + i)));
+        const tiles = await Promise.all(Array.from({ length: count }, (_, i) => this.#leafHashes(reader, first + i)));
         if (!inService()) return;
         for (const hashes of tiles) {
           for (let at = 0; at < hashes.length; at += HASH_SIZE) making.filter.add(hashes, at);
@@ -204,14 +235,32 @@ export class KnownLeaves {
       if (!inService()) return;
       this.#filter = making.filter;
       this.#making = undefined;
-      const fields = { entries: making.until, bytes: making.filter.bytes.length };
+      this.#hasher = undefined;
+      const fields = { entries: making.until, bytes: making.filter.length };
       logger.info(
         { ...fields, ms: Math.round(performance.now() - making.started) },
         'the filter of leaf hashes is whole',
       );
     } catch (error) {
-      if (inService())
-        logger.warn({ err: error }, 'the filter of leaf hashes cannot be made: entries are looked up in the store');
+      if (!inService()) return;
+      logger.warn({ err: error }, 'the filter of leaf hashes cannot be made yet: entries are looked up in the store');
+      setTimeout(() => void this.#make(tree), retryMs).unref();
     }
+  }
+
+  /**
+   * The hashes in a tile, checked: were one of them changed on the disk, its entry would not be found again and be logged
+   * twice. 50 µs a tile.
+   */
+  async #leafHashes(reader: TreeReader, tile: number): Promise<Uint8Array> {
+    const hashes = await reader.leafHashes(tile);
+    // The partial one was hashed when the tree was opened.
+    if (hashes.length < TILE_BYTES) return hashes;
+    const root = await reader.tileRoot(tile);
+    this.#hasher ??= rangeHasher(1 + TILE_BYTES);
+    this.#hasher.memory.set(hashes, 1);
+    rootInPlace(this.#hasher, 1, TILE_WIDTH);
+    if (equal(this.#hasher.memory.subarray(1, 1 + HASH_SIZE), root)) return hashes;
+    throw new ServerError('corrupt', `level 0 tile ${tile} does not lead to the tree: run \`stele log check\``);
   }
 }

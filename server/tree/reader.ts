@@ -91,10 +91,18 @@ export class TreeReader {
     return bytes.subarray(0, width * HASH_SIZE);
   }
 
-  /** The leaf hashes in level 0 tile `index`, which must be in this tree: up to 256 of 32 bytes, not kept in memory. */
+  /**
+   * The leaf hashes in level 0 tile `index`, which must be in this tree: up to 256 of 32 bytes, not kept in memory. Those of
+   * a full tile are what its file holds.
+   */
   async leafHashes(index: number): Promise<Uint8Array> {
     const full = tileWidth(0, index, this.snapshot.size) === TILE_WIDTH;
     return full ? await this.#fullTile(0, index, { once: true }) : this.snapshot.edge[0]!;
+  }
+
+  /** What the tree says of full level 0 tile `index`: the root over its hashes, as a level 1 tile has it. */
+  async tileRoot(index: number): Promise<Uint8Array> {
+    return (await this.#nodes(1, Math.floor(index / TILE_WIDTH))).node(0, index % TILE_WIDTH);
   }
 
   /** The bundle's first `width` entries, encoded, or undefined where this tree does not have so many there. */

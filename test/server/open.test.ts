@@ -80,6 +80,10 @@ describe('the start', () => {
     await expect.poll(size, { timeout: 10_000 }).toBe(60);
     // However long that took: one at once, and one for each 200 ms.
     expect((await published()) - before).toBeLessThanOrEqual(2 + (performance.now() - started) / 200);
+    await fetch(`${url}/add`, { method: 'POST', body: 'the last' });
+    await stop();
+    // Answered before its checkpoint, which an end does not owe.
+    expect((await readFile(join(data, 'public', 'checkpoint'), 'utf8')).split('\n')[1]).toBe('61');
   });
 
   it('stops at a directory of another origin', async () => {

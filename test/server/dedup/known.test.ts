@@ -1,9 +1,10 @@
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { leafHash } from '../../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../../merkle/runtime/hash.ts';
+import { LeafFilter } from '../../../server/dedup/filter.ts';
 import { KnownLeaves, type KnownOptions } from '../../../server/dedup/known.ts';
 import { ServerError } from '../../../server/errors.ts';
 import { MemoryDisk, openMemoryState, openMemoryTiles } from '../../../server/store/memory.ts';
@@ -87,7 +88,9 @@ const complete = (known: KnownLeaves) => expect.poll(() => known.complete).toBe(
 async function filled(count: number): Promise<MemoryDisk> {
   const disk = new MemoryDisk();
   const { tree } = await openTree(disk);
-  await (await tree.append(entries(0, count))).filed;
+  await (await tree.append(entries(0, count - 1))).filed;
+  // With this one it is known that those before are in files.
+  await (await tree.append(entries(count - 1, 1))).filed;
   await tree.close();
   return disk;
 }
@@ -218,6 +221,93 @@ describe('the known leaf hashes', () => {
     await append(tree, known, entries(300, 10));
     expect(await known.lookup(hashesOf(entries(0, 5, 'other')))).toEqual(new Array(5).fill(undefined));
     expect([known.complete, reads.lookups, reads.tiles]).toEqual([false, 5, 0]);
+    await known.end(true);
+    await expect(stat(path)).rejects.toThrow('ENOENT');
+  });
+
+  it('go on after a while where a tile could not be read', async () => {
+    const { tree, reads } = await openTree(await filled(2000));
+    reads.fail = 'once';
+    const known = await KnownLeaves.open(options({ retryMs: 10 }));
+    await known.adopt(tree);
+    await expect.poll(() => told.length).toBeGreaterThan(1);
+    expect(known.complete).toBe(false);
+    reads.fail = 'nothing';
+    await complete(known);
+    await allFound(known, 2000);
+    await known.end(false);
+  });
+
+  it.each(['tile/0/001', 'tile/0/200'])(
+    'take nothing from %s where a bit of it was changed on the disk',
+    async (name) => {
+      const disk = await filled(70_000);
+      const bytes = disk.blobs.get(name)!.slice();
+      bytes[5000]! ^= 1;
+      disk.blobs.set(name, bytes);
+      const { tree } = await openTree(disk);
+      const known = await KnownLeaves.open(options());
+      await known.adopt(tree);
+      await expect.poll(() => told).toEqual([expect.stringContaining('cannot be made')]);
+      expect(known.complete).toBe(false);
+      await allFound(known, 70_000);
+      // What was made until then is stored, and nothing more.
+      await known.end(true);
+      await tree.close();
+      const again = await openTree(disk);
+      const next = await KnownLeaves.open(options());
+      await next.adopt(again.tree);
+      await expect.poll(() => told.length).toBe(2);
+      await allFound(next, 70_000);
+      await next.end(false);
+    },
+  );
+
+  it('are none where the system has no memory for them', async () => {
+    const empty = vi.spyOn(LeafFilter, 'empty').mockImplementation(() => {
+      throw new RangeError('Array buffer allocation failed');
+    });
+    try {
+      const { tree, reads } = await openTree(await filled(300));
+      const known = await KnownLeaves.open(options());
+      await known.adopt(tree);
+      await append(tree, known, entries(300, 10));
+      await allFound(known, 310);
+      expect([known.complete, reads.tiles]).toEqual([false, 0]);
+      expect(told).toEqual([expect.stringContaining('no memory')]);
+      await known.end(true);
+    } finally {
+      empty.mockRestore();
+    }
+  });
+
+  it('stay as they are where the system has no memory for larger ones', async () => {
+    const { tree } = await openTree(new MemoryDisk());
+    const known = await KnownLeaves.open(options({ minBytes: 512 }));
+    await known.adopt(tree);
+    await complete(known);
+    await append(tree, known, entries(0, 600));
+    const empty = vi.spyOn(LeafFilter, 'empty').mockImplementation(() => {
+      throw new RangeError('Array buffer allocation failed');
+    });
+    try {
+      await append(tree, known, entries(600, 300));
+      await append(tree, known, entries(900, 300));
+      expect(told).toEqual([expect.stringContaining('no memory')]);
+      await allFound(known, 1200);
+    } finally {
+      empty.mockRestore();
+    }
+    await known.end(false);
+  });
+
+  it('are not made for a log that takes nothing any more', async () => {
+    const { tree, reads } = await openTree(await filled(1000));
+    await tree.setStatus('freezing');
+    const known = await KnownLeaves.open(options());
+    await known.adopt(tree);
+    expect([known.complete, reads.tiles]).toEqual([false, 0]);
+    await allFound(known, 1000);
     await known.end(true);
     await expect(stat(path)).rejects.toThrow('ENOENT');
   });
