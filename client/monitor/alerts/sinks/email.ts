@@ -99,9 +99,10 @@ export class EmailSink implements ConfiguredSink {
   }
 
   #translated(error: unknown, limit: AbortSignal): DeliveryError {
-    if (limit.aborted)
-      return this.#failure('timeout', `did not take the message in ${this.#options.timeout} ms`, error);
     const { responseCode, code } = error as { responseCode?: unknown; code?: unknown };
+    // nodemailer has the same limit for each step, and may be the first to see that it is over.
+    if (limit.aborted || code === 'ETIMEDOUT')
+      return this.#failure('timeout', `did not take the message in ${this.#options.timeout} ms`, error);
     // The text of the answer may repeat what was sent, an encoded password too.
     if (typeof responseCode === 'number') return this.#failure('refused', `answered ${responseCode}`, error);
     const refused = code === 'EAUTH' || code === 'EENVELOPE';
