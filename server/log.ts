@@ -290,12 +290,11 @@ export class Log implements LogService {
     if (open && this.#options.cosigner === undefined) await this.#publisher.finish(LAST_PUBLICATION_MS);
     const good = this.#mode === 'running';
     this.#mode = 'stopped';
-    if (!good) await this.#known.end(false);
-    await this.#recovery;
     this.#rejectAll(new RequestError('draining', 'the log is shutting down; retry'));
+    await this.#known.end(good);
+    await this.#recovery;
     this.#options.cosigner?.close();
     await this.#publisher.close();
-    if (good) await this.#known.end(true);
     await this.#tree.close();
   }
 

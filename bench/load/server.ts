@@ -7,6 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** Linux counts process time in hundredths of a second for every program (USER_HZ). */
 const TICKS_PER_SECOND = 100;
 
+/** How long a log may take to make its filter of leaf hashes: 10 million entries take up to 6 s. */
+const FILTER_MS = 300_000;
+
 /** Seconds that all processors together were busy since the machine's start. */
 export function machineBusy(): number {
   // cpu user nice system idle iowait irq softirq steal …
@@ -76,7 +79,11 @@ export class ServerProcess {
   async filterComplete(): Promise<void> {
     const complete = async () =>
       /^stele_leaf_filter_complete 1$/m.test(await (await fetch(`${this.#adminUrl}/metrics`)).text());
-    while (!(await complete())) await sleep(100);
+    const late = performance.now() + FILTER_MS;
+    while (!(await complete())) {
+      if (performance.now() > late) throw new Error('the log made no filter of its leaf hashes: see what it logged');
+      await sleep(100);
+    }
   }
 
   async stop(): Promise<void> {

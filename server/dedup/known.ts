@@ -13,7 +13,7 @@
 import { equal } from '../../merkle/bytes.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
 import { type RangeHasher, rangeHasher, rootInPlace } from '../../merkle/runtime/rangehash.ts';
-import { TILE_WIDTH } from '../../merkle/tile.ts';
+import { TILE_WIDTH, tilePath } from '../../merkle/tile.ts';
 import { ServerError } from '../errors.ts';
 import type { CommittedTree } from '../tree/committed.ts';
 import type { TreeReader } from '../tree/reader.ts';
@@ -243,7 +243,10 @@ export class KnownLeaves {
       );
     } catch (error) {
       if (!inService()) return;
-      logger.warn({ err: error }, 'the filter of leaf hashes cannot be made yet: entries are looked up in the store');
+      logger.warn(
+        { err: error, retryMs },
+        'a filter of leaf hashes cannot be made yet: more is looked up in the store',
+      );
       setTimeout(() => void this.#make(tree), retryMs).unref();
     }
   }
@@ -261,6 +264,7 @@ export class KnownLeaves {
     this.#hasher.memory.set(hashes, 1);
     rootInPlace(this.#hasher, 1, TILE_WIDTH);
     if (equal(this.#hasher.memory.subarray(1, 1 + HASH_SIZE), root)) return hashes;
-    throw new ServerError('corrupt', `level 0 tile ${tile} does not lead to the tree: run \`stele log check\``);
+    const path = tilePath({ level: 0, index: tile, width: TILE_WIDTH });
+    throw new ServerError('corrupt', `${path} does not lead to the tree: run \`stele log check\``);
   }
 }
