@@ -3,13 +3,13 @@
  * which is the form that verifiers of Rekor v2 rebuild.
  */
 import type { Bundle } from './bundle.ts';
-import type { Primitives } from './crypto.ts';
+import type { Primitives } from './crypto/crypto.ts';
+import { nodePrimitives } from './crypto/node-primitives.ts';
 import { type Envelope, INTOTO_TYPE, preAuthEncoding } from './dsse.ts';
 import type { Signed } from './entry.ts';
 import { HASH_NAME } from './key.ts';
 import type { LogEntry } from './log-entry.ts';
 import type { LogTrust } from './logged.ts';
-import { nodePrimitives } from './node-primitives.ts';
 import { type DigestSigner, type Logged, type LogOptions, logSigned, messageBundle, signDigest } from './sign.ts';
 import { parseStatement } from './statement.ts';
 

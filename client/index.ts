@@ -9,9 +9,9 @@
  * in a browser, too.
  */
 
+import { nodePrimitives } from './crypto/node-primitives.ts';
 import { type IdentityRule, matchIdentity } from './identity.ts';
 import * as keys from './key.ts';
-import { nodePrimitives } from './node-primitives.ts';
 import * as proofs from './tlog-proof.ts';
 import { type BundleRequest, type Outcome, type TrustedRoot, verifyBundle as verify } from './verify.ts';
 
@@ -30,7 +30,9 @@ export type {
   Corruption,
   CorruptionCode,
 } from './audit/types.ts';
-export { type KeyInfo, type Primitives, parseSpki } from './crypto.ts';
+export { type KeyInfo, type Primitives, parseSpki } from './crypto/crypto.ts';
+export { noblePrimitives } from './crypto/noble-primitives.ts';
+export { nodePrimitives } from './crypto/node-primitives.ts';
 export type { Signed } from './entry.ts';
 export { CLIENT_ERRORS, ClientError, type ClientErrorCode } from './errors.ts';
 export type { HttpOptions, LogInfo } from './http.ts';
@@ -48,8 +50,6 @@ export type { LogEntry, TlogEntry } from './log-entry.ts';
 export type { LoggedLeaf, LogTrust } from './logged.ts';
 export type { ManyRequest, ManyResult, ManyTrust } from './many/types.ts';
 export { type ManyOptions, verifyMany } from './many/verify-many.ts';
-export { noblePrimitives } from './noble-primitives.ts';
-export { nodePrimitives } from './node-primitives.ts';
 export { type FlushOptions, type FlushReport, type FlushResult, flushQueue } from './queue/flush.ts';
 export { type NewItem, newItem, type QueueItem } from './queue/item.ts';
 export { type QueueStatus, queueStatus, type StatusEntry } from './queue/status.ts';

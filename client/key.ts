@@ -13,7 +13,7 @@
 import { decodeBase64, encodeBase64 } from '../merkle/bytes.ts';
 import { isOnCurve, type NistCurve } from '../merkle/curve.ts';
 import { sha256 } from '../merkle/rfc6962.ts';
-import { type HashName, type KeyInfo, type Primitives, parseSpki, pointOf } from './crypto.ts';
+import { type HashName, type KeyInfo, type Primitives, parseSpki, pointOf } from './crypto/crypto.ts';
 import { ClientError } from './errors.ts';
 
 export type DigestAlgorithm = 'SHA2_256' | 'SHA2_384' | 'SHA2_512';

@@ -8,7 +8,7 @@ import { MerkleError } from '../merkle/errors.ts';
 import { logId, noteVerifier, openNote, type VerifierKey } from '../merkle/note.ts';
 import type { Policy } from '../merkle/policy.ts';
 import { leafHash } from '../merkle/rfc6962.ts';
-import type { Primitives } from './crypto.ts';
+import type { Primitives } from './crypto/crypto.ts';
 import { canonicalEntry, type Signed } from './entry.ts';
 import { ClientError } from './errors.ts';
 import type { LogEntry } from './log-entry.ts';

@@ -11,7 +11,7 @@ import { MerkleError } from '../merkle/errors.ts';
 import type { Policy } from '../merkle/policy.ts';
 import { leafHash as hashLeaf } from '../merkle/rfc6962.ts';
 import { MAX_TLOG_PROOF, parseTlogProof, type TlogProof } from '../merkle/tlog-proof.ts';
-import { type HashName, type Primitives, parseSpki } from './crypto.ts';
+import { type HashName, type Primitives, parseSpki } from './crypto/crypto.ts';
 import { type EntryParts, parseEntry } from './entry.ts';
 import { ClientError, printable } from './errors.ts';
 import type { IdentityTest } from './identity-rule.ts';

@@ -3,8 +3,8 @@
  *
  * `verifyBundle` checks a whole Sigstore bundle (verify/core.ts), with everything in JavaScript unless it is handed better.
  */
-import type { Primitives } from './crypto.ts';
-import { noblePrimitives } from './noble-primitives.ts';
+import type { Primitives } from './crypto/crypto.ts';
+import { noblePrimitives } from './crypto/noble-primitives.ts';
 import { type BundleRequest, verifyByRule } from './verify/by-rule.ts';
 import type { Outcome } from './verify/outcome.ts';
 

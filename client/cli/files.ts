@@ -5,9 +5,9 @@ import { basename } from 'node:path';
 import { readBounded } from '../../merkle/runtime/bounded.ts';
 import { RuntimeError } from '../../merkle/runtime/errors.ts';
 import { writeFileDurable } from '../../merkle/runtime/files.ts';
+import { nodePrimitives } from '../crypto/node-primitives.ts';
 import { ClientError } from '../errors.ts';
 import { type DigestAlgorithm, type PublicKey, parsePublicKey, parsePublicKeyPem } from '../key.ts';
-import { nodePrimitives } from '../node-primitives.ts';
 import type { SoftwareSigner } from '../signers/software.ts';
 import { startProgress } from './progress.ts';
 

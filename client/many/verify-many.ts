@@ -6,7 +6,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { createPool, TASKS_PER_THREAD, workerUrl } from '../../merkle/runtime/pool.ts';
-import { parseSpki } from '../crypto.ts';
+import { parseSpki } from '../crypto/crypto.ts';
 import { ClientError } from '../errors.ts';
 import { compileRule } from '../identity.ts';
 import { inOrder } from '../in-order.ts';

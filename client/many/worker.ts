@@ -5,9 +5,9 @@
  */
 import { Piscina } from 'piscina';
 import { parseBundle } from '../bundle.ts';
-import { parseSpki } from '../crypto.ts';
+import { parseSpki } from '../crypto/crypto.ts';
+import { nodePrimitives } from '../crypto/node-primitives.ts';
 import { ClientError } from '../errors.ts';
-import { nodePrimitives } from '../node-primitives.ts';
 import { parseTrustPolicy } from '../quorum.ts';
 import { type BundleRequest, verifyByRule } from '../verify/by-rule.ts';
 import { CheckpointMemory } from '../verify/checkpoint-memory.ts';

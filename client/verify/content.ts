@@ -11,7 +11,7 @@
 import { encodeHex, equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import type { Bundle, DigestName, DsseContent, MessageContent } from '../bundle.ts';
-import { HASH_SIZE, type HashName, type KeyInfo, type Primitives } from '../crypto.ts';
+import { HASH_SIZE, type HashName, type KeyInfo, type Primitives } from '../crypto/crypto.ts';
 import { preAuthEncoding } from '../dsse.ts';
 import { ClientError, printable } from '../errors.ts';
 import { malformed } from '../json.ts';

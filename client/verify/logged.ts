@@ -4,7 +4,7 @@ import { encodeBase64, equal } from '../../merkle/bytes.ts';
 import { formatVerifierKey, type VerifierKey } from '../../merkle/note.ts';
 import type { Policy } from '../../merkle/policy.ts';
 import { leafHash, type Sha256 } from '../../merkle/rfc6962.ts';
-import type { Primitives } from '../crypto.ts';
+import type { Primitives } from '../crypto/crypto.ts';
 import { ClientError } from '../errors.ts';
 import type { InclusionProof, TlogEntry } from '../log-entry.ts';
 import { logKeyOf } from '../quorum.ts';

@@ -1,5 +1,5 @@
 /** What holds once verification succeeded, and what was not looked at. */
-import type { HashName, KeyInfo } from '../crypto.ts';
+import type { HashName, KeyInfo } from '../crypto/crypto.ts';
 import type { Cosigned } from '../quorum.ts';
 import type { Identity } from '../x509/fulcio.ts';
 

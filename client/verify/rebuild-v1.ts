@@ -11,7 +11,7 @@
 import { decodeBase64, decodeUtf8, encodeHex, equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import type { DsseContent } from '../bundle.ts';
-import type { Primitives } from '../crypto.ts';
+import type { Primitives } from '../crypto/crypto.ts';
 import { array, bytes, type JsonObject, malformed, parseJson, record, string } from '../json.ts';
 import { type Claim, mismatch } from './claim.ts';
 

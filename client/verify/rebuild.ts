@@ -8,7 +8,7 @@
  *   dsse 0.0.2          SHA-256 of the payload; signature; key or certificate (of rekor-tiles before 2.0.1)
  */
 import { encodeBase64, encodeUtf8, equal } from '../../merkle/bytes.ts';
-import type { HashName, Primitives } from '../crypto.ts';
+import type { HashName, Primitives } from '../crypto/crypto.ts';
 import { formatEntry } from '../entry.ts';
 import { ClientError, printable } from '../errors.ts';
 import type { TlogEntry } from '../log-entry.ts';

@@ -5,7 +5,7 @@
 
 import { encodeHex, equal } from '../../merkle/bytes.ts';
 import type { BundleSigner } from '../bundle.ts';
-import { type KeyInfo, type Primitives, parseSpki } from '../crypto.ts';
+import { type KeyInfo, type Primitives, parseSpki } from '../crypto/crypto.ts';
 import { ClientError, printable } from '../errors.ts';
 import { type Certificate, parseCertificate } from '../x509/certificate.ts';
 import { verifyChain } from '../x509/chain.ts';

@@ -6,7 +6,7 @@
  */
 import { encodeHex } from '../../merkle/bytes.ts';
 import type { DsseContent } from '../bundle.ts';
-import type { HashName } from '../crypto.ts';
+import type { HashName } from '../crypto/crypto.ts';
 import { ClientError, printable } from '../errors.ts';
 import { array, malformed, parseJson, string } from '../json.ts';
 

@@ -8,7 +8,7 @@ import { MerkleError } from '../../merkle/errors.ts';
 import { openNote } from '../../merkle/note.ts';
 import { verifyInclusion } from '../../merkle/proof.ts';
 import type { Sha256 } from '../../merkle/rfc6962.ts';
-import type { Primitives } from '../crypto.ts';
+import type { Primitives } from '../crypto/crypto.ts';
 import { ClientError, printable } from '../errors.ts';
 import type { InclusionProof } from '../log-entry.ts';
 import type { LogKey } from './log-key.ts';

@@ -10,7 +10,7 @@
  *       "certChain": { "certificates": [ { "rawBytes": DER } ] } } ] }         from the issuer of leaves up to the root
  */
 import { concat, encodeHex } from '../../merkle/bytes.ts';
-import { type HashName, type KeyInfo, parseSpki } from '../crypto.ts';
+import { type HashName, type KeyInfo, parseSpki } from '../crypto/crypto.ts';
 import { ClientError } from '../errors.ts';
 import { array, bytes, enumeration, type JsonObject, malformed, object, parseJson, string } from '../json.ts';
 import { type Certificate, parseCertificate } from '../x509/certificate.ts';

@@ -14,7 +14,7 @@
  *     SubjectPublicKeyInfo || TBSCertificate without that extension (length, 3 bytes, in front) || extensions as above
  */
 import { concat, equal } from '../../merkle/bytes.ts';
-import type { KeyInfo, Primitives } from '../crypto.ts';
+import type { KeyInfo, Primitives } from '../crypto/crypto.ts';
 import { ClientError } from '../errors.ts';
 import type { Certificate } from './certificate.ts';
 import { constructed, encodeDer, malformed, parseDer, TAG } from './der.ts';

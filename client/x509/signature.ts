@@ -1,5 +1,5 @@
 /** Signatures in certificates and time stamps: which key makes them with which hash (RFC 5758, RFC 8410, RFC 4055). */
-import { type HashName, type KeyInfo, type KeyKind, type Primitives, parseSpki } from '../crypto.ts';
+import { type HashName, type KeyInfo, type KeyKind, type Primitives, parseSpki } from '../crypto/crypto.ts';
 import { ClientError } from '../errors.ts';
 import type { Certificate } from './certificate.ts';
 

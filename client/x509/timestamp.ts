@@ -12,7 +12,7 @@
  * The signature is over signedAttrs with the identifier of a SET, and those hold the digest of TSTInfo.
  */
 import { concat, equal } from '../../merkle/bytes.ts';
-import type { HashName, Primitives } from '../crypto.ts';
+import type { HashName, Primitives } from '../crypto/crypto.ts';
 import { ClientError, printable } from '../errors.ts';
 import { type Certificate, parseCertificate, USAGE } from './certificate.ts';
 import { verifyChain } from './chain.ts';

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { parseBundle } from '../../client/bundle.ts';
-import { parseSpki } from '../../client/crypto.ts';
+import { parseSpki } from '../../client/crypto/crypto.ts';
+import { nodePrimitives } from '../../client/crypto/node-primitives.ts';
 import { ClientError } from '../../client/errors.ts';
 import { parsePublicKeyPem } from '../../client/key.ts';
 import { tlogEntry } from '../../client/log-entry.ts';
-import { nodePrimitives } from '../../client/node-primitives.ts';
 import {
   type BundleRequest,
   type Outcome,

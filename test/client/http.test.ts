@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import { nodePrimitives } from '../../client/crypto/node-primitives.ts';
 import { fetchLogInfo, parseLogUrl, submitEntry } from '../../client/http.ts';
 import { formatLogEntry } from '../../client/log-entry.ts';
 import { verifyReply } from '../../client/logged.ts';
-import { nodePrimitives } from '../../client/node-primitives.ts';
 import { askLogKey, signAndLog } from '../../client/sign.ts';
 import { newKey, TinyLog } from './tiny-log.ts';
 

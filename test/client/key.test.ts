@@ -1,7 +1,7 @@
 import { createHash, createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import { nodePrimitives } from '../../client/crypto/node-primitives.ts';
 import { formatPublicKeyPem, parsePublicKey, parsePublicKeyPem } from '../../client/key.ts';
-import { nodePrimitives } from '../../client/node-primitives.ts';
 import { softwareSigner } from '../../client/signers/software.ts';
 import { newKey } from './tiny-log.ts';
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { makeBundles } from '../../bench/load/verify-inputs.ts';
-import { parseSpki } from '../../client/crypto.ts';
+import { parseSpki } from '../../client/crypto/crypto.ts';
+import { nodePrimitives } from '../../client/crypto/node-primitives.ts';
 import { verifyMany } from '../../client/many/verify-many.ts';
-import { nodePrimitives } from '../../client/node-primitives.ts';
 import { parseBundle, parseTrustPolicy, verifyBundle } from '../../client/verify.ts';
 import { encodeUtf8 } from '../../merkle/bytes.ts';
 

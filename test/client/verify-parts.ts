@@ -1,7 +1,7 @@
 /** Bundles of a log with witnesses, all of it made here, for what the verifier must take and refuse. */
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import type { Bundle, DigestName } from '../../client/bundle.ts';
-import { type HashName, type KeyInfo, parseSpki } from '../../client/crypto.ts';
+import { type HashName, type KeyInfo, parseSpki } from '../../client/crypto/crypto.ts';
 import { preAuthEncoding } from '../../client/dsse.ts';
 import { formatEntry } from '../../client/entry.ts';
 import { ClientError } from '../../client/errors.ts';

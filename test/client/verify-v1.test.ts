@@ -1,7 +1,7 @@
 import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { Bundle, DsseContent } from '../../client/bundle.ts';
-import type { KeyInfo } from '../../client/crypto.ts';
+import type { KeyInfo } from '../../client/crypto/crypto.ts';
 import { formatPublicKeyPem } from '../../client/key.ts';
 import type { TlogEntry } from '../../client/log-entry.ts';
 import { parseTrustedRoot, verifyBundle } from '../../client/verify.ts';

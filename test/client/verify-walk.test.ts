@@ -2,9 +2,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { formatBundle, parseBundle } from '../../client/bundle.ts';
+import { nodePrimitives } from '../../client/crypto/node-primitives.ts';
 import { ClientError } from '../../client/errors.ts';
 import { parsePublicKeyPem } from '../../client/key.ts';
-import { nodePrimitives } from '../../client/node-primitives.ts';
 import { type BundleRequest, parseTrustedRoot, requiredHashes, verifyBundle } from '../../client/verify.ts';
 import { TinyLog } from './tiny-log.ts';
 import {

@@ -4,7 +4,7 @@ import { bundleFromJSON } from '@sigstore/bundle';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Bundle, formatBundle, parseBundle } from '../../client/bundle.ts';
-import { parseSpki } from '../../client/crypto.ts';
+import { parseSpki } from '../../client/crypto/crypto.ts';
 import { ClientError } from '../../client/errors.ts';
 import { keyHint } from '../../client/key.ts';
 import type { InclusionProof, TlogEntry } from '../../client/log-entry.ts';

@@ -1,7 +1,7 @@
 /** `stele verify` of Sigstore bundles: one file with all that was checked, or many with a line each and a summary. */
 import { basename } from 'node:path';
 import { MAX_BUNDLE, parseBundle } from '../../bundle.ts';
-import type { KeyInfo, Primitives } from '../../crypto.ts';
+import type { KeyInfo, Primitives } from '../../crypto/crypto.ts';
 import { ClientError, printable } from '../../errors.ts';
 import type { IdentityTest } from '../../identity-rule.ts';
 import { requiredHashes, verify } from '../../verify/core.ts';

@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { encodeBase64, encodeHex } from '../../../merkle/bytes.ts';
 import { formatVerifierKey } from '../../../merkle/note.ts';
 import type { Policy } from '../../../merkle/policy.ts';
-import type { Primitives } from '../../crypto.ts';
+import type { Primitives } from '../../crypto/crypto.ts';
 import { ClientError, printable } from '../../errors.ts';
 import {
   entryDigest,

@@ -5,9 +5,9 @@
  * The chain must hold at the beginning of the certificate's own validity, which is when the authority issued it: the time of
  * an entry is not known here, and certificates for signing live for minutes.
  */
-import type { Primitives } from '../../crypto.ts';
+import type { Primitives } from '../../crypto/crypto.ts';
+import { nodePrimitives } from '../../crypto/node-primitives.ts';
 import { ClientError } from '../../errors.ts';
-import { nodePrimitives } from '../../node-primitives.ts';
 import { type Certificate, parseCertificate } from '../../x509/certificate.ts';
 import { verifyChain } from '../../x509/chain.ts';
 import { type Period, timeText, within } from '../../x509/time.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { parseSpki } from '../../../client/crypto.ts';
+import { parseSpki } from '../../../client/crypto/crypto.ts';
 import { USAGE } from '../../../client/x509/certificate.ts';
 import { describeVectors, vectorBundle, vectorRoot } from './vectors.ts';
 

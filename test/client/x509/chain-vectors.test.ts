@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
+import { noblePrimitives } from '../../../client/crypto/noble-primitives.ts';
 import { ClientError } from '../../../client/errors.ts';
-import { noblePrimitives } from '../../../client/noble-primitives.ts';
 import type { Certificate } from '../../../client/x509/certificate.ts';
 import { type Authorities, verifyChain } from '../../../client/x509/chain.ts';
 import { verifySct } from '../../../client/x509/sct.ts';

@@ -1,7 +1,7 @@
 import * as crypto from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import type { Primitives } from '../../../client/crypto.ts';
-import { nodePrimitives } from '../../../client/node-primitives.ts';
+import type { Primitives } from '../../../client/crypto/crypto.ts';
+import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
 import { type Certificate, USAGE } from '../../../client/x509/certificate.ts';
 import { verifyChain } from '../../../client/x509/chain.ts';
 import { der, issue, issueCa, issueLeaf, newKeys, oid, SIGNING, STAMPING, sequence, type Wish } from './make.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { nodePrimitives } from '../../../client/node-primitives.ts';
+import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
 import { parseCertificate } from '../../../client/x509/certificate.ts';
 import { verifyChain } from '../../../client/x509/chain.ts';
 import { encodeDer, parseDer, TAG } from '../../../client/x509/der.ts';

@@ -1,6 +1,6 @@
 /** Certificates, transparency timestamps and time stamps to order, wrong ones among them. */
 import * as crypto from 'node:crypto';
-import { type KeyInfo, parseSpki } from '../../../client/crypto.ts';
+import { type KeyInfo, parseSpki } from '../../../client/crypto/crypto.ts';
 import { type Certificate, parseCertificate } from '../../../client/x509/certificate.ts';
 import { bitString, der, sequence } from '../../support/der.ts';
 

@@ -1,6 +1,6 @@
 import * as crypto from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { nodePrimitives } from '../../../client/node-primitives.ts';
+import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
 import { type Certificate, parseCertificate } from '../../../client/x509/certificate.ts';
 import { type CtLog, parseScts, SCT_EXTENSION, verifySct } from '../../../client/x509/sct.ts';
 import {

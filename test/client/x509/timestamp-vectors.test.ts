@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { noblePrimitives } from '../../../client/noble-primitives.ts';
+import { noblePrimitives } from '../../../client/crypto/noble-primitives.ts';
 import { parseTimestamp, verifyTimestamp } from '../../../client/x509/timestamp.ts';
 import { describeVectors, vectorBundle, vectorRoot } from './vectors.ts';
 

@@ -1,7 +1,7 @@
 import * as crypto from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { nodePrimitives } from '../../../client/node-primitives.ts';
+import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
 import type { Certificate } from '../../../client/x509/certificate.ts';
 import { type TimestampAuthority, verifyTimestamp } from '../../../client/x509/timestamp.ts';
 import { type Authority, der, integer, issue, issueCa, octets, oid, STAMPING, sequence, type Wish } from './make.ts';

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe } from 'vitest';
-import { type KeyInfo, parseSpki } from '../../../client/crypto.ts';
+import { type KeyInfo, parseSpki } from '../../../client/crypto/crypto.ts';
 import { type Certificate, parseCertificate } from '../../../client/x509/certificate.ts';
 import type { CtLog } from '../../../client/x509/sct.ts';
 import type { Period } from '../../../client/x509/time.ts';

@@ -1,14 +1,14 @@
 /**
  * What verification needs of cryptography: public keys, and the checks that a platform lends to the core.
  *
- * The core is synchronous and imports no platform. It is handed `Primitives`: those of `client/noble-primitives.ts` anywhere,
- * those of `client/node-primitives.ts` on Node, 40 times as fast for ECDSA.
+ * The core is synchronous and imports no platform. It is handed `Primitives`: those of `client/crypto/noble-primitives.ts` anywhere,
+ * those of `client/crypto/node-primitives.ts` on Node, 40 times as fast for ECDSA.
  */
-import { decodeHex, encodeHex, equal } from '../merkle/bytes.ts';
-import type { CosignaturePrimitives } from '../merkle/cosignature.ts';
-import { ClientError } from './errors.ts';
-import { type Der, parseDer, TAG } from './x509/der.ts';
-import { expectTag, fieldsOf, wholeBits } from './x509/fields.ts';
+import { decodeHex, encodeHex, equal } from '../../merkle/bytes.ts';
+import type { CosignaturePrimitives } from '../../merkle/cosignature.ts';
+import { ClientError } from '../errors.ts';
+import { type Der, parseDer, TAG } from '../x509/der.ts';
+import { expectTag, fieldsOf, wholeBits } from '../x509/fields.ts';
 
 export type HashName = 'sha256' | 'sha384' | 'sha512';
 

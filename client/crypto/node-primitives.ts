@@ -8,11 +8,11 @@
  * 1,250, Ed25519 210, RSA-2048 60.
  */
 import * as crypto from 'node:crypto';
-import { concat, equal } from '../merkle/bytes.ts';
-import { type DigestVerifier, digestVerifier } from '../merkle/runtime/digest.ts';
-import { fastSha256 } from '../merkle/runtime/hash.ts';
-import type { EcCurve, ParsedKey } from '../merkle/runtime/publickey.ts';
-import { nodePrimitives as notePrimitives } from '../merkle/runtime/verify.ts';
+import { concat, equal } from '../../merkle/bytes.ts';
+import { type DigestVerifier, digestVerifier } from '../../merkle/runtime/digest.ts';
+import { fastSha256 } from '../../merkle/runtime/hash.ts';
+import type { EcCurve, ParsedKey } from '../../merkle/runtime/publickey.ts';
+import { nodePrimitives as notePrimitives } from '../../merkle/runtime/verify.ts';
 import {
   DIGEST_INFO,
   type EcKind,

@@ -7,8 +7,8 @@ import { eddsa } from '@noble/curves/abstract/edwards.js';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { p256, p384, p521 } from '@noble/curves/nist.js';
 import { sha256, sha384, sha512 } from '@noble/hashes/sha2.js';
-import { concat, encodeHex, encodeUtf8 } from '../merkle/bytes.ts';
-import { noblePrimitives as notePrimitives } from '../merkle/noble.ts';
+import { concat, encodeHex, encodeUtf8 } from '../../merkle/bytes.ts';
+import { noblePrimitives as notePrimitives } from '../../merkle/noble.ts';
 import { DIGEST_INFO, HASH_SIZE, type HashName, type KeyInfo, type Primitives, pointOf, rsaNumbers } from './crypto.ts';
 
 const HASHES = { sha256, sha384, sha512 };

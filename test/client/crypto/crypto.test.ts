@@ -1,9 +1,9 @@
 import * as crypto from 'node:crypto';
 import { ed25519ph } from '@noble/curves/ed25519.js';
 import { describe, expect, it } from 'vitest';
-import { type HashName, type KeyInfo, type Primitives, parseSpki } from '../../client/crypto.ts';
-import { noblePrimitives } from '../../client/noble-primitives.ts';
-import { nodePrimitives } from '../../client/node-primitives.ts';
+import { type HashName, type KeyInfo, type Primitives, parseSpki } from '../../../client/crypto/crypto.ts';
+import { noblePrimitives } from '../../../client/crypto/noble-primitives.ts';
+import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
 
 const HASHES: readonly HashName[] = ['sha256', 'sha384', 'sha512'];
 const PLATFORMS: readonly (readonly [string, Primitives])[] = [
