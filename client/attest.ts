@@ -2,16 +2,17 @@
  * Attestations: an in-toto statement in a DSSE envelope, logged as the `hashedrekord` of its pre-authentication encoding,
  * which is the form that verifiers of Rekor v2 rebuild.
  */
-import type { Bundle } from './bundle.ts';
+
 import type { Primitives } from './crypto/crypto.ts';
 import { nodePrimitives } from './crypto/node-primitives.ts';
-import { type Envelope, INTOTO_TYPE, preAuthEncoding } from './dsse.ts';
-import type { Signed } from './entry.ts';
-import { HASH_NAME } from './key.ts';
-import type { LogEntry } from './log-entry.ts';
+import type { Bundle } from './formats/bundle.ts';
+import { type Envelope, INTOTO_TYPE, preAuthEncoding } from './formats/dsse.ts';
+import type { Signed } from './formats/entry.ts';
+import { HASH_NAME } from './formats/key.ts';
+import type { LogEntry } from './formats/log-entry.ts';
+import { parseStatement } from './formats/statement.ts';
 import type { LogTrust } from './logged.ts';
 import { type DigestSigner, type Logged, type LogOptions, logSigned, messageBundle, signDigest } from './sign.ts';
-import { parseStatement } from './statement.ts';
 
 /** A statement, signed. */
 export interface Attested {

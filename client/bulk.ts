@@ -7,6 +7,8 @@
  * it has not answered yet.
  */
 import { ClientError, printable } from './errors.ts';
+import { array, malformed, parseJson } from './formats/json.ts';
+import { type LogEntry, parseLogEntry } from './formats/log-entry.ts';
 import {
   AGAIN_IS_SAFE,
   ask,
@@ -19,8 +21,6 @@ import {
   sleep,
   submitEntry,
 } from './http.ts';
-import { array, malformed, parseJson } from './json.ts';
-import { type LogEntry, parseLogEntry } from './log-entry.ts';
 
 /** Requests of one bulk call where the log does not say how many it takes: docs/api.md. */
 const BULK_ITEMS = 256;

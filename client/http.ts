@@ -5,8 +5,8 @@
  * with that entry. So a time-out, a lost reply or a 503 never costs an entry, and never makes two of one.
  */
 import { ClientError, printable } from './errors.ts';
-import { array, malformed, parseJson, string } from './json.ts';
-import { type LogEntry, parseLogEntry } from './log-entry.ts';
+import { array, malformed, parseJson, string } from './formats/json.ts';
+import { type LogEntry, parseLogEntry } from './formats/log-entry.ts';
 
 export interface HttpOptions {
   readonly fetch?: typeof fetch;

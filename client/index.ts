@@ -10,8 +10,8 @@
  */
 
 import { nodePrimitives } from './crypto/node-primitives.ts';
+import * as keys from './formats/key.ts';
 import { type IdentityRule, matchIdentity } from './identity.ts';
-import * as keys from './key.ts';
 import * as proofs from './tlog-proof.ts';
 import { type BundleRequest, type Outcome, type TrustedRoot, verifyBundle as verify } from './verify.ts';
 
@@ -33,11 +33,13 @@ export type {
 export { type KeyInfo, type Primitives, parseSpki } from './crypto/crypto.ts';
 export { noblePrimitives } from './crypto/noble-primitives.ts';
 export { nodePrimitives } from './crypto/node-primitives.ts';
-export type { Signed } from './entry.ts';
 export { CLIENT_ERRORS, ClientError, type ClientErrorCode } from './errors.ts';
+export type { Signed } from './formats/entry.ts';
+export type { PublicKey } from './formats/key.ts';
+export type { LogEntry, TlogEntry } from './formats/log-entry.ts';
+export { formatStatement, predicateType, type Subject } from './formats/statement.ts';
 export type { HttpOptions, LogInfo } from './http.ts';
 export { type Identity, type IdentityRule, matchIdentity, type TextRule } from './identity.ts';
-export type { PublicKey } from './key.ts';
 export {
   type CallOptions,
   LogClient,
@@ -46,7 +48,6 @@ export {
   type SubmitManyOptions,
   type Submitted,
 } from './log-client.ts';
-export type { LogEntry, TlogEntry } from './log-entry.ts';
 export type { LoggedLeaf, LogTrust } from './logged.ts';
 export type { ManyRequest, ManyResult, ManyTrust } from './many/types.ts';
 export { type ManyOptions, verifyMany } from './many/verify-many.ts';
@@ -68,7 +69,6 @@ export {
 } from './sign.ts';
 export type { Signer } from './signers/signer.ts';
 export { softwareSigner } from './signers/software.ts';
-export { formatStatement, predicateType, type Subject } from './statement.ts';
 export {
   certificateVerifier,
   fromDigest,

@@ -9,9 +9,9 @@ import { logId, noteVerifier, openNote, type VerifierKey } from '../merkle/note.
 import type { Policy } from '../merkle/policy.ts';
 import { leafHash } from '../merkle/rfc6962.ts';
 import type { Primitives } from './crypto/crypto.ts';
-import { canonicalEntry, type Signed } from './entry.ts';
 import { ClientError } from './errors.ts';
-import type { LogEntry } from './log-entry.ts';
+import { canonicalEntry, type Signed } from './formats/entry.ts';
+import type { LogEntry } from './formats/log-entry.ts';
 import { type Cosigned, logKeyOf, verifyQuorum } from './quorum.ts';
 import { checkInclusion } from './verify/tree.ts';
 

@@ -11,14 +11,14 @@
  */
 import { createHash } from 'node:crypto';
 import { decodeBase64, decodeUtf8, encodeBase64, encodeUtf8 } from '../merkle/bytes.ts';
-import { BUNDLE_TYPE, MAX_BUNDLE, parseBundle } from './bundle.ts';
 import { nodePrimitives } from './crypto/node-primitives.ts';
-import { preAuthEncoding } from './dsse.ts';
-import { canonicalEntry, createEntryRequest, type Signed } from './entry.ts';
 import { ClientError } from './errors.ts';
-import { array, bytes, type JsonObject, malformed, object, parseJson, string } from './json.ts';
-import { DIGEST_SIZE, HASH_NAME, keyHint, type PublicKey, parsePublicKey } from './key.ts';
-import { formatLogEntry, type LogEntry } from './log-entry.ts';
+import { BUNDLE_TYPE, MAX_BUNDLE, parseBundle } from './formats/bundle.ts';
+import { preAuthEncoding } from './formats/dsse.ts';
+import { canonicalEntry, createEntryRequest, type Signed } from './formats/entry.ts';
+import { array, bytes, type JsonObject, malformed, object, parseJson, string } from './formats/json.ts';
+import { DIGEST_SIZE, HASH_NAME, keyHint, type PublicKey, parsePublicKey } from './formats/key.ts';
+import { formatLogEntry, type LogEntry } from './formats/log-entry.ts';
 import { parseCertificate } from './x509/certificate.ts';
 
 /** Names of media types of bundles, and the one that says the same with a proof of inclusion. */

@@ -8,7 +8,7 @@ import { noblePrimitives } from './crypto/noble-primitives.ts';
 import { type BundleRequest, verifyByRule } from './verify/by-rule.ts';
 import type { Outcome } from './verify/outcome.ts';
 
-export { type Bundle, formatBundle, MAX_BUNDLE, parseBundle } from './bundle.ts';
+export { type Bundle, formatBundle, MAX_BUNDLE, parseBundle } from './formats/bundle.ts';
 export { parseTrustPolicy } from './quorum.ts';
 export type { BundleRequest } from './verify/by-rule.ts';
 export { CheckpointMemory } from './verify/checkpoint-memory.ts';

@@ -8,7 +8,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { formatEntry } from '../../client/entry.ts';
+import { formatEntry } from '../../client/formats/entry.ts';
 import { encodeBundle } from '../../merkle/bundle.ts';
 import { concat, decodeBase64 } from '../../merkle/bytes.ts';
 import { formatCheckpoint } from '../../merkle/checkpoint.ts';

@@ -1,10 +1,10 @@
 /** Sigstore bundles from one log, each by a key of its own: what somebody has who checks everything that a team released. */
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { formatBundle } from '../../client/bundle.ts';
 import { nodePrimitives } from '../../client/crypto/node-primitives.ts';
-import { canonicalEntry } from '../../client/entry.ts';
-import { keyHint, parsePublicKey } from '../../client/key.ts';
-import { tlogEntry } from '../../client/log-entry.ts';
+import { formatBundle } from '../../client/formats/bundle.ts';
+import { canonicalEntry } from '../../client/formats/entry.ts';
+import { keyHint, parsePublicKey } from '../../client/formats/key.ts';
+import { tlogEntry } from '../../client/formats/log-entry.ts';
 import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { formatCheckpoint } from '../../merkle/checkpoint.ts';
 import { cosign } from '../../merkle/cosignature.ts';

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { formatPublicKeyPem } from '../../client/key.ts';
+import { formatPublicKeyPem } from '../../client/formats/key.ts';
 import { median, type Row, round } from '../report.ts';
 import { makeBundles } from './verify-inputs.ts';
 

@@ -6,8 +6,8 @@ import { equal } from '../../merkle/bytes.ts';
 import { type DigestVerifier, digestVerifier } from '../../merkle/runtime/digest.ts';
 import { RuntimeError } from '../../merkle/runtime/errors.ts';
 import { certificateKey, type ParsedKey, parsePublicKey } from '../../merkle/runtime/publickey.ts';
-import { type EntryParts, parseEntry } from '../entry.ts';
 import { ClientError } from '../errors.ts';
+import { type EntryParts, parseEntry } from '../formats/entry.ts';
 
 /** The beginning of every canonical entry of this kind; others are not parsed. */
 const START = new TextEncoder().encode('{"apiVersion":"0.0.2","kind":"hashedrekord",');

@@ -4,14 +4,20 @@ import { Command } from 'commander';
 import { encodeBase64, encodeHex } from '../../merkle/bytes.ts';
 import { formatVerifierKey } from '../../merkle/note.ts';
 import { type Attested, attest, attestationBundle } from '../attest.ts';
-import { formatBundle } from '../bundle.ts';
-import { INTOTO_TYPE } from '../dsse.ts';
 import { ClientError, printable } from '../errors.ts';
+import { formatBundle } from '../formats/bundle.ts';
+import { INTOTO_TYPE } from '../formats/dsse.ts';
+import { formatLogEntry } from '../formats/log-entry.ts';
+import {
+  formatStatement,
+  MAX_STATEMENT,
+  PREDICATE_TYPES,
+  parseStatement,
+  predicateType,
+} from '../formats/statement.ts';
 import { type HttpOptions, parseLogUrl } from '../http.ts';
-import { formatLogEntry } from '../log-entry.ts';
 import type { Logged } from '../sign.ts';
 import type { Signer } from '../signers/signer.ts';
-import { formatStatement, MAX_STATEMENT, PREDICATE_TYPES, parseStatement, predicateType } from '../statement.ts';
 import { digestFile, readWhole, writeWhole } from './files.ts';
 import { forgetUnlogged, signOnce } from './kept.ts';
 import { type Item, type Result, signItems } from './many.ts';

@@ -7,7 +7,7 @@ import { RuntimeError } from '../../merkle/runtime/errors.ts';
 import { writeFileDurable } from '../../merkle/runtime/files.ts';
 import { nodePrimitives } from '../crypto/node-primitives.ts';
 import { ClientError } from '../errors.ts';
-import { type DigestAlgorithm, type PublicKey, parsePublicKey, parsePublicKeyPem } from '../key.ts';
+import { type DigestAlgorithm, type PublicKey, parsePublicKey, parsePublicKeyPem } from '../formats/key.ts';
 import type { SoftwareSigner } from '../signers/software.ts';
 import { startProgress } from './progress.ts';
 

@@ -4,10 +4,10 @@
  */
 import { rm } from 'node:fs/promises';
 import { equal } from '../../merkle/bytes.ts';
-import { type Bundle, formatBundle, MAX_BUNDLE, parseBundle } from '../bundle.ts';
-import type { Signed } from '../entry.ts';
 import { ClientError } from '../errors.ts';
-import { keyHint } from '../key.ts';
+import { type Bundle, formatBundle, MAX_BUNDLE, parseBundle } from '../formats/bundle.ts';
+import type { Signed } from '../formats/entry.ts';
+import { keyHint } from '../formats/key.ts';
 import { signDigest } from '../sign.ts';
 import type { Signer } from '../signers/signer.ts';
 import { readWhole, writeWhole } from './files.ts';

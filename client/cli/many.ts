@@ -1,7 +1,7 @@
 /** Signing and logging one file or many: what fails for one is told, and the rest is kept. */
 import { RuntimeError } from '../../merkle/runtime/errors.ts';
-import type { Signed } from '../entry.ts';
 import { ClientError } from '../errors.ts';
+import type { Signed } from '../formats/entry.ts';
 import type { HttpOptions } from '../http.ts';
 import type { LogTrust } from '../logged.ts';
 import { type Logged, logAll, logSigned } from '../sign.ts';

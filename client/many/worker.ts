@@ -4,10 +4,10 @@
  * It does not import verify.ts, whose noble takes 50 ms to load.
  */
 import { Piscina } from 'piscina';
-import { parseBundle } from '../bundle.ts';
 import { parseSpki } from '../crypto/crypto.ts';
 import { nodePrimitives } from '../crypto/node-primitives.ts';
 import { ClientError } from '../errors.ts';
+import { parseBundle } from '../formats/bundle.ts';
 import { parseTrustPolicy } from '../quorum.ts';
 import { type BundleRequest, verifyByRule } from '../verify/by-rule.ts';
 import { CheckpointMemory } from '../verify/checkpoint-memory.ts';

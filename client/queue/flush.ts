@@ -14,8 +14,8 @@
 import { RuntimeError } from '../../merkle/runtime/errors.ts';
 import { nodePrimitives } from '../crypto/node-primitives.ts';
 import { ClientError } from '../errors.ts';
+import type { LogEntry } from '../formats/log-entry.ts';
 import { type HttpOptions, sleep } from '../http.ts';
-import type { LogEntry } from '../log-entry.ts';
 import { type LogTrust, verifyReply } from '../logged.ts';
 import { askLogKey } from '../sign.ts';
 import { completeBundle, requestOf, type Submission } from '../submit.ts';

@@ -9,9 +9,9 @@
  * least what `Retry-After` says, and doubles from 200 ms up to 30 s while nothing is taken, half of it at random.
  */
 import { ClientError, printable } from '../errors.ts';
+import { array, object, parseJson } from '../formats/json.ts';
+import { type LogEntry, parseLogEntry } from '../formats/log-entry.ts';
 import { describe, entryOf, type HttpOptions, type Outcome, once, retriable, retryAfter, sleep } from '../http.ts';
-import { array, object, parseJson } from '../json.ts';
-import { type LogEntry, parseLogEntry } from '../log-entry.ts';
 
 export interface SendOptions extends Pick<HttpOptions, 'fetch' | 'attemptTimeout' | 'signal'> {
   /** When to stop trying, in milliseconds since 1970; Infinity to go on for ever. */

@@ -26,9 +26,9 @@ import {
   writeFileDurable,
 } from '../../merkle/runtime/files.ts';
 import { type DirLock, lockDir } from '../../merkle/runtime/lock.ts';
-import { MAX_BUNDLE } from '../bundle.ts';
 import { ClientError } from '../errors.ts';
-import { type JsonObject, malformed, object } from '../json.ts';
+import { MAX_BUNDLE } from '../formats/bundle.ts';
+import { type JsonObject, malformed, object } from '../formats/json.ts';
 import {
   formatItem,
   MAX_ITEM,

@@ -2,7 +2,7 @@
 import { constants, type KeyObject, privateEncrypt } from 'node:crypto';
 import { concat, decodeHex } from '../../merkle/bytes.ts';
 import { ClientError } from '../errors.ts';
-import type { PublicKey } from '../key.ts';
+import type { PublicKey } from '../formats/key.ts';
 import type { SoftwareSigner } from './software.ts';
 
 /** DigestInfo of SHA-256 up to the digest: RFC 8017 section 9.2, note 1. */

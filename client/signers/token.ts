@@ -2,7 +2,7 @@
 import { openTokenDigestSigner, type TokenKeySpec } from '../../merkle/runtime/pkcs11.ts';
 import { nodePrimitives } from '../crypto/node-primitives.ts';
 import { ClientError } from '../errors.ts';
-import { parsePublicKey } from '../key.ts';
+import { parsePublicKey } from '../formats/key.ts';
 import type { Signer } from './signer.ts';
 
 /**

@@ -7,7 +7,7 @@
  */
 import { equal } from '../../merkle/bytes.ts';
 import type { Primitives } from '../crypto/crypto.ts';
-import type { TlogEntry } from '../log-entry.ts';
+import type { TlogEntry } from '../formats/log-entry.ts';
 import type { LogTrust, WitnessedCheckpoint } from './checkpoint.ts';
 
 /** Characters of all notes that are held, some 6,000 with two cosignatures each; what was found in them takes as much again. */

@@ -3,7 +3,7 @@ import type { Checkpoint } from '../../merkle/checkpoint.ts';
 import type { VerifierKey } from '../../merkle/note.ts';
 import type { Policy } from '../../merkle/policy.ts';
 import type { Primitives } from '../crypto/crypto.ts';
-import type { InclusionProof } from '../log-entry.ts';
+import type { InclusionProof } from '../formats/log-entry.ts';
 import { type Cosigned, logKeyOf, quorumTime, verifyQuorum } from '../quorum.ts';
 import { timeText } from '../x509/time.ts';
 import type { CheckpointMemory } from './checkpoint-memory.ts';

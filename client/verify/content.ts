@@ -10,11 +10,11 @@
  */
 import { encodeHex, equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
-import type { Bundle, DigestName, DsseContent, MessageContent } from '../bundle.ts';
 import { HASH_SIZE, type HashName, type KeyInfo, type Primitives } from '../crypto/crypto.ts';
-import { preAuthEncoding } from '../dsse.ts';
 import { ClientError, printable } from '../errors.ts';
-import { malformed } from '../json.ts';
+import type { Bundle, DigestName, DsseContent, MessageContent } from '../formats/bundle.ts';
+import { preAuthEncoding } from '../formats/dsse.ts';
+import { malformed } from '../formats/json.ts';
 import type { Check, Outcome } from './outcome.ts';
 import { hashesOf, parseStatement, type Statement, subjectFor } from './statement.ts';
 

@@ -10,9 +10,9 @@
 import { encodeBase64, encodeHex } from '../../merkle/bytes.ts';
 import type { VerifierKey } from '../../merkle/note.ts';
 import type { Policy } from '../../merkle/policy.ts';
-import type { Bundle } from '../bundle.ts';
 import type { HashName, KeyInfo, Primitives } from '../crypto/crypto.ts';
 import { ClientError, printable } from '../errors.ts';
+import type { Bundle } from '../formats/bundle.ts';
 import type { IdentityTest } from '../identity-rule.ts';
 import type { LogTrust } from './checkpoint.ts';
 import type { CheckpointMemory } from './checkpoint-memory.ts';

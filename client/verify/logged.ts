@@ -6,7 +6,7 @@ import type { Policy } from '../../merkle/policy.ts';
 import { leafHash, type Sha256 } from '../../merkle/rfc6962.ts';
 import type { Primitives } from '../crypto/crypto.ts';
 import { ClientError } from '../errors.ts';
-import type { InclusionProof, TlogEntry } from '../log-entry.ts';
+import type { InclusionProof, TlogEntry } from '../formats/log-entry.ts';
 import { logKeyOf } from '../quorum.ts';
 import { timeText, within } from '../x509/time.ts';
 import { checkWitnesses, type LogTrust, openCheckpoint } from './checkpoint.ts';

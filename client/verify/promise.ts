@@ -8,7 +8,7 @@
 import { encodeBase64, encodeHex, encodeUtf8 } from '../../merkle/bytes.ts';
 import type { Primitives } from '../crypto/crypto.ts';
 import { ClientError } from '../errors.ts';
-import type { TlogEntry } from '../log-entry.ts';
+import type { TlogEntry } from '../formats/log-entry.ts';
 import { timeText, within } from '../x509/time.ts';
 import type { LogKey } from './log-key.ts';
 

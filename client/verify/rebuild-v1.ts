@@ -10,9 +10,9 @@
  */
 import { decodeBase64, decodeUtf8, encodeHex, equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
-import type { DsseContent } from '../bundle.ts';
 import type { Primitives } from '../crypto/crypto.ts';
-import { array, bytes, type JsonObject, malformed, parseJson, record, string } from '../json.ts';
+import type { DsseContent } from '../formats/bundle.ts';
+import { array, bytes, type JsonObject, malformed, parseJson, record, string } from '../formats/json.ts';
 import { type Claim, mismatch } from './claim.ts';
 
 const LIMIT = 8 * 1024 * 1024;

@@ -9,9 +9,9 @@
  */
 import { encodeBase64, encodeUtf8, equal } from '../../merkle/bytes.ts';
 import type { HashName, Primitives } from '../crypto/crypto.ts';
-import { formatEntry } from '../entry.ts';
 import { ClientError, printable } from '../errors.ts';
-import type { TlogEntry } from '../log-entry.ts';
+import { formatEntry } from '../formats/entry.ts';
+import type { TlogEntry } from '../formats/log-entry.ts';
 import { type Claim, mismatch } from './claim.ts';
 import { checkDsse001, checkHashedRekord001, checkIntoto002 } from './rebuild-v1.ts';
 

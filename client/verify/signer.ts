@@ -4,9 +4,9 @@
  */
 
 import { encodeHex, equal } from '../../merkle/bytes.ts';
-import type { BundleSigner } from '../bundle.ts';
 import { type KeyInfo, type Primitives, parseSpki } from '../crypto/crypto.ts';
 import { ClientError, printable } from '../errors.ts';
+import type { BundleSigner } from '../formats/bundle.ts';
 import { type Certificate, parseCertificate } from '../x509/certificate.ts';
 import { verifyChain } from '../x509/chain.ts';
 import { type Identity, identityOf } from '../x509/fulcio.ts';

@@ -5,10 +5,10 @@
  *     "subject": [ { "name": …, "digest": { "sha256": hex, … } } ] }
  */
 import { encodeHex } from '../../merkle/bytes.ts';
-import type { DsseContent } from '../bundle.ts';
 import type { HashName } from '../crypto/crypto.ts';
 import { ClientError, printable } from '../errors.ts';
-import { array, malformed, parseJson, string } from '../json.ts';
+import type { DsseContent } from '../formats/bundle.ts';
+import { array, malformed, parseJson, string } from '../formats/json.ts';
 
 export interface Subject {
   /** As the signer wrote it: pass it through `printable`. */

@@ -1,7 +1,8 @@
 /** RFC 3161 time stamps over the signature: each in a bundle must be by an authority of the trusted root, if it has any. */
-import type { Bundle } from '../bundle.ts';
+
 import type { Primitives } from '../crypto/crypto.ts';
 import { printable } from '../errors.ts';
+import type { Bundle } from '../formats/bundle.ts';
 import { timeText } from '../x509/time.ts';
 import { verifyTimestamp } from '../x509/timestamp.ts';
 import type { Check, VerifiedTime } from './outcome.ts';

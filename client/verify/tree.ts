@@ -10,7 +10,7 @@ import { verifyInclusion } from '../../merkle/proof.ts';
 import type { Sha256 } from '../../merkle/rfc6962.ts';
 import type { Primitives } from '../crypto/crypto.ts';
 import { ClientError, printable } from '../errors.ts';
-import type { InclusionProof } from '../log-entry.ts';
+import type { InclusionProof } from '../formats/log-entry.ts';
 import type { LogKey } from './log-key.ts';
 
 export interface SignedTree {

@@ -12,7 +12,7 @@
 import { concat, encodeHex } from '../../merkle/bytes.ts';
 import { type HashName, type KeyInfo, parseSpki } from '../crypto/crypto.ts';
 import { ClientError } from '../errors.ts';
-import { array, bytes, enumeration, type JsonObject, malformed, object, parseJson, string } from '../json.ts';
+import { array, bytes, enumeration, type JsonObject, malformed, object, parseJson, string } from '../formats/json.ts';
 import { type Certificate, parseCertificate } from '../x509/certificate.ts';
 import type { Period } from '../x509/time.ts';
 

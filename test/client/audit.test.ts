@@ -6,8 +6,8 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { auditLog } from '../../client/audit/audit.ts';
 import type { AuditOptions, AuditReport } from '../../client/audit/types.ts';
-import { formatEntry, parseEntry } from '../../client/entry.ts';
 import { ClientError } from '../../client/errors.ts';
+import { formatEntry, parseEntry } from '../../client/formats/entry.ts';
 import { parseTrustPolicy } from '../../client/quorum.ts';
 
 import { encodeUtf8 } from '../../merkle/bytes.ts';

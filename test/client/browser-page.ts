@@ -1,7 +1,7 @@
 /** What browser.test.ts puts into a page, and runs in Node besides: one verification, from bytes in base64 to its outcome. */
 
 import { noblePrimitives } from '../../client/crypto/noble-primitives.ts';
-import { parsePublicKeyPem } from '../../client/key.ts';
+import { parsePublicKeyPem } from '../../client/formats/key.ts';
 import {
   parseBundle,
   parseLogKey,

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { makeBundles } from '../../bench/load/verify-inputs.ts';
-import type { Bundle } from '../../client/bundle.ts';
 import { type KeyInfo, type Primitives, parseSpki } from '../../client/crypto/crypto.ts';
 import { nodePrimitives } from '../../client/crypto/node-primitives.ts';
 import { ClientError } from '../../client/errors.ts';
-import type { InclusionProof, TlogEntry } from '../../client/log-entry.ts';
+import type { Bundle } from '../../client/formats/bundle.ts';
+import type { InclusionProof, TlogEntry } from '../../client/formats/log-entry.ts';
 import { CheckpointMemory } from '../../client/verify/checkpoint-memory.ts';
 import { type BundleRequest, parseBundle, parseLogKey, parseTrustPolicy, verifyBundle } from '../../client/verify.ts';
 import { encodeUtf8 } from '../../merkle/bytes.ts';

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { parseBundle } from '../../client/bundle.ts';
 import { parseSpki } from '../../client/crypto/crypto.ts';
 import { nodePrimitives } from '../../client/crypto/node-primitives.ts';
 import { ClientError } from '../../client/errors.ts';
-import { parsePublicKeyPem } from '../../client/key.ts';
-import { tlogEntry } from '../../client/log-entry.ts';
+import { parseBundle } from '../../client/formats/bundle.ts';
+import { parsePublicKeyPem } from '../../client/formats/key.ts';
+import { tlogEntry } from '../../client/formats/log-entry.ts';
 import {
   type BundleRequest,
   type Outcome,

@@ -3,8 +3,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { nodePrimitives } from '../../client/crypto/node-primitives.ts';
+import { formatLogEntry } from '../../client/formats/log-entry.ts';
 import { fetchLogInfo, parseLogUrl, submitEntry } from '../../client/http.ts';
-import { formatLogEntry } from '../../client/log-entry.ts';
 import { verifyReply } from '../../client/logged.ts';
 import { askLogKey, signAndLog } from '../../client/sign.ts';
 import { newKey, TinyLog } from './tiny-log.ts';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { parseBundle } from '../../client/bundle.ts';
 import { ClientError } from '../../client/errors.ts';
+import { parseBundle } from '../../client/formats/bundle.ts';
 import { LogClient, type Submitted } from '../../client/log-client.ts';
 import { fromDigest, keyVerifier, type Submission } from '../../client/submit.ts';
 import { parseLogKey } from '../../client/verify/log-key.ts';

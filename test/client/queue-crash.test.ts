@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { parseBundle } from '../../client/bundle.ts';
+import { parseBundle } from '../../client/formats/bundle.ts';
 import { type FlushStep, flushQueue } from '../../client/queue/flush.ts';
 import { newItem } from '../../client/queue/item.ts';
 import { queueStatus } from '../../client/queue/status.ts';

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { parseBundle } from '../../client/bundle.ts';
+import { parseBundle } from '../../client/formats/bundle.ts';
 import { type FlushOptions, type FlushReport, flushQueue } from '../../client/queue/flush.ts';
 import { type NewItem, newItem } from '../../client/queue/item.ts';
 import { queueStatus } from '../../client/queue/status.ts';

@@ -1,7 +1,7 @@
 import { createHash, sign } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { parseBundle } from '../../client/bundle.ts';
-import { canonicalEntry } from '../../client/entry.ts';
+import { parseBundle } from '../../client/formats/bundle.ts';
+import { canonicalEntry } from '../../client/formats/entry.ts';
 import {
   certificateVerifier,
   completeBundle,

@@ -1,9 +1,9 @@
 /** A log of a few lines over the merkle room, for what the client must accept and refuse. */
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { nodePrimitives } from '../../client/crypto/node-primitives.ts';
-import { canonicalEntry, type Signed } from '../../client/entry.ts';
-import { parsePublicKey } from '../../client/key.ts';
-import type { LogEntry } from '../../client/log-entry.ts';
+import { canonicalEntry, type Signed } from '../../client/formats/entry.ts';
+import { parsePublicKey } from '../../client/formats/key.ts';
+import type { LogEntry } from '../../client/formats/log-entry.ts';
 import { type SoftwareSigner, softwareSigner } from '../../client/signers/software.ts';
 import { formatCheckpoint } from '../../merkle/checkpoint.ts';
 import { ed25519VerifierKey, formatNote, formatVerifierKey, logId, type VerifierKey } from '../../merkle/note.ts';

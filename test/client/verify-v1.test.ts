@@ -1,9 +1,9 @@
 import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import type { Bundle, DsseContent } from '../../client/bundle.ts';
 import type { KeyInfo } from '../../client/crypto/crypto.ts';
-import { formatPublicKeyPem } from '../../client/key.ts';
-import type { TlogEntry } from '../../client/log-entry.ts';
+import type { Bundle, DsseContent } from '../../client/formats/bundle.ts';
+import { formatPublicKeyPem } from '../../client/formats/key.ts';
+import type { TlogEntry } from '../../client/formats/log-entry.ts';
 import { parseTrustedRoot, verifyBundle } from '../../client/verify.ts';
 import { formatCheckpoint } from '../../merkle/checkpoint.ts';
 import { formatNote } from '../../merkle/note.ts';

@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { formatBundle, parseBundle } from '../../client/bundle.ts';
 import { nodePrimitives } from '../../client/crypto/node-primitives.ts';
 import { ClientError } from '../../client/errors.ts';
-import { parsePublicKeyPem } from '../../client/key.ts';
+import { formatBundle, parseBundle } from '../../client/formats/bundle.ts';
+import { parsePublicKeyPem } from '../../client/formats/key.ts';
 import { type BundleRequest, parseTrustedRoot, requiredHashes, verifyBundle } from '../../client/verify.ts';
 import { TinyLog } from './tiny-log.ts';
 import {

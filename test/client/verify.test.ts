@@ -3,11 +3,11 @@ import { ed25519, ed25519ph } from '@noble/curves/ed25519.js';
 import { bundleFromJSON } from '@sigstore/bundle';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Bundle, formatBundle, parseBundle } from '../../client/bundle.ts';
 import { parseSpki } from '../../client/crypto/crypto.ts';
 import { ClientError } from '../../client/errors.ts';
-import { keyHint } from '../../client/key.ts';
-import type { InclusionProof, TlogEntry } from '../../client/log-entry.ts';
+import { type Bundle, formatBundle, parseBundle } from '../../client/formats/bundle.ts';
+import { keyHint } from '../../client/formats/key.ts';
+import type { InclusionProof, TlogEntry } from '../../client/formats/log-entry.ts';
 import {
   type BundleRequest,
   parseLogKey,

@@ -6,7 +6,7 @@
  */
 import { hash } from 'node:crypto';
 import { ClientError } from '../../errors.ts';
-import { type JsonObject, parseJson } from '../../json.ts';
+import { type JsonObject, parseJson } from '../../formats/json.ts';
 import { type Certificate, parseCertificate } from '../../x509/certificate.ts';
 import { identityOf } from '../../x509/fulcio.ts';
 import { type QuickIdentity, quickIdentity } from './quick.ts';

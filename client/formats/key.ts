@@ -10,11 +10,11 @@
  *
  * A key is taken only in the one DER form that encoders write (crypto.ts), so that its bytes are the ones that were logged.
  */
-import { decodeBase64, encodeBase64 } from '../merkle/bytes.ts';
-import { isOnCurve, type NistCurve } from '../merkle/curve.ts';
-import { sha256 } from '../merkle/rfc6962.ts';
-import { type HashName, type KeyInfo, type Primitives, parseSpki, pointOf } from './crypto/crypto.ts';
-import { ClientError } from './errors.ts';
+import { decodeBase64, encodeBase64 } from '../../merkle/bytes.ts';
+import { isOnCurve, type NistCurve } from '../../merkle/curve.ts';
+import { sha256 } from '../../merkle/rfc6962.ts';
+import { type HashName, type KeyInfo, type Primitives, parseSpki, pointOf } from '../crypto/crypto.ts';
+import { ClientError } from '../errors.ts';
 
 export type DigestAlgorithm = 'SHA2_256' | 'SHA2_384' | 'SHA2_512';
 

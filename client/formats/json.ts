@@ -2,8 +2,8 @@
  * Strict JSON of unknown origin: bounded in length and depth, no member twice, and readers that name the field that is
  * wrong. `JSON.parse` alone takes the last of two equal members, where another verifier may take the first.
  */
-import { decodeBase64, decodeUtf8, parseDecimal } from '../merkle/bytes.ts';
-import { ClientError, printable } from './errors.ts';
+import { decodeBase64, decodeUtf8, parseDecimal } from '../../merkle/bytes.ts';
+import { ClientError, printable } from '../errors.ts';
 
 export type JsonObject = { readonly [name: string]: unknown };
 

@@ -5,8 +5,8 @@
  *   { "_type": "https://in-toto.io/Statement/v1", "subject": [ { "name": …, "digest": { "sha256": <hex> } } ],
  *     "predicateType": <URI>, "predicate": { … } }
  */
-import { encodeHex, encodeUtf8 } from '../merkle/bytes.ts';
-import { ClientError, printable } from './errors.ts';
+import { encodeHex, encodeUtf8 } from '../../merkle/bytes.ts';
+import { ClientError, printable } from '../errors.ts';
 import { parseJson } from './json.ts';
 
 /** Short names, and the type of predicate that each stands for. */

@@ -7,8 +7,8 @@
  *
  * with `x509Certificate` in the place of `publicKey` where a certificate signed.
  */
-import { encodeBase64, encodeUtf8, equal } from '../merkle/bytes.ts';
-import { ClientError } from './errors.ts';
+import { encodeBase64, encodeUtf8, equal } from '../../merkle/bytes.ts';
+import { ClientError } from '../errors.ts';
 import { bytes, malformed, object, parseJson, string } from './json.ts';
 import type { PublicKey } from './key.ts';
 

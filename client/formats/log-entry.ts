@@ -1,7 +1,7 @@
 /** `dev.sigstore.rekor.v1.TransparencyLogEntry` in proto3 JSON: what the log answers and what a bundle carries. */
-import { encodeBase64 } from '../merkle/bytes.ts';
-import { MAX_NOTE } from '../merkle/note.ts';
-import { MAX_PROOF } from '../merkle/proof.ts';
+import { encodeBase64 } from '../../merkle/bytes.ts';
+import { MAX_NOTE } from '../../merkle/note.ts';
+import { MAX_PROOF } from '../../merkle/proof.ts';
 import { array, bytes, int64, malformed, object, string } from './json.ts';
 
 /** An entry as a bundle carries it, of Rekor v1 or v2. Nothing of it is verified. */

@@ -1,9 +1,9 @@
 import { createHash, createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { nodePrimitives } from '../../client/crypto/node-primitives.ts';
-import { formatPublicKeyPem, parsePublicKey, parsePublicKeyPem } from '../../client/key.ts';
-import { softwareSigner } from '../../client/signers/software.ts';
-import { newKey } from './tiny-log.ts';
+import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
+import { formatPublicKeyPem, parsePublicKey, parsePublicKeyPem } from '../../../client/formats/key.ts';
+import { softwareSigner } from '../../../client/signers/software.ts';
+import { newKey } from '../tiny-log.ts';
 
 const der = (key: ReturnType<typeof createPublicKey>) => key.export({ format: 'der', type: 'spki' });
 const bad = expect.objectContaining({ code: 'key' });

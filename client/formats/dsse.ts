@@ -9,7 +9,7 @@
  *
  *   DSSEv1 29 http://example.com/HelloWorld 11 hello world
  */
-import { concat, encodeUtf8 } from '../merkle/bytes.ts';
+import { concat, encodeUtf8 } from '../../merkle/bytes.ts';
 
 export interface Envelope {
   readonly payloadType: string;
