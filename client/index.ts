@@ -20,7 +20,6 @@ export { formatVerifierKey, type VerifierKey } from '../merkle/note.ts';
 export type { Policy } from '../merkle/policy.ts';
 export { RuntimeError, type RuntimeErrorCode } from '../merkle/runtime/errors.ts';
 export { type Tile, tilePath, tileWidth } from '../merkle/tile.ts';
-export { type Attested, attest, attestAndLog } from './attest.ts';
 export { auditLog } from './audit/audit.ts';
 export type {
   AuditedTree,
@@ -38,8 +37,13 @@ export type { Signed } from './formats/entry.ts';
 export type { PublicKey } from './formats/key.ts';
 export type { LogEntry, TlogEntry } from './formats/log-entry.ts';
 export { formatStatement, predicateType, type Subject } from './formats/statement.ts';
-export type { HttpOptions, LogInfo } from './http.ts';
 export { type Identity, type IdentityRule, matchIdentity, type TextRule } from './identity.ts';
+export type { LoggedLeaf, LogTrust } from './logged.ts';
+export type { ManyRequest, ManyResult, ManyTrust } from './many/types.ts';
+export { type ManyOptions, verifyMany } from './many/verify-many.ts';
+export type { Cosigned } from './quorum.ts';
+export { type Attested, attest, attestAndLog } from './submit/attest.ts';
+export type { HttpOptions, LogInfo } from './submit/http.ts';
 export {
   type CallOptions,
   LogClient,
@@ -47,15 +51,11 @@ export {
   type SignedCheckpoint,
   type SubmitManyOptions,
   type Submitted,
-} from './log-client.ts';
-export type { LoggedLeaf, LogTrust } from './logged.ts';
-export type { ManyRequest, ManyResult, ManyTrust } from './many/types.ts';
-export { type ManyOptions, verifyMany } from './many/verify-many.ts';
-export { type FlushOptions, type FlushReport, type FlushResult, flushQueue } from './queue/flush.ts';
-export { type NewItem, newItem, type QueueItem } from './queue/item.ts';
-export { type QueueStatus, queueStatus, type StatusEntry } from './queue/status.ts';
-export { type Damaged, type DoneRecord, type LogState, QueueStore } from './queue/store.ts';
-export type { Cosigned } from './quorum.ts';
+} from './submit/log-client.ts';
+export { type FlushOptions, type FlushReport, type FlushResult, flushQueue } from './submit/queue/flush.ts';
+export { type NewItem, newItem, type QueueItem } from './submit/queue/item.ts';
+export { type QueueStatus, queueStatus, type StatusEntry } from './submit/queue/status.ts';
+export { type Damaged, type DoneRecord, type LogState, QueueStore } from './submit/queue/store.ts';
 export {
   askLogKey,
   type DigestSigner,
@@ -66,9 +66,9 @@ export {
   signAndLog,
   signDigest,
   tlogProofOf,
-} from './sign.ts';
-export type { Signer } from './signers/signer.ts';
-export { softwareSigner } from './signers/software.ts';
+} from './submit/sign.ts';
+export type { Signer } from './submit/signers/signer.ts';
+export { softwareSigner } from './submit/signers/software.ts';
 export {
   certificateVerifier,
   fromDigest,
@@ -78,7 +78,7 @@ export {
   parseVerifierPem,
   type Submission,
   type Verifier,
-} from './submit.ts';
+} from './submit/submit.ts';
 export { openSource, type SourceOptions, type TileSource } from './tiles/source.ts';
 export { entryDigest, type VerifiedProof } from './tlog-proof.ts';
 export {

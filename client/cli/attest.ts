@@ -3,7 +3,6 @@ import { basename } from 'node:path';
 import { Command } from 'commander';
 import { encodeBase64, encodeHex } from '../../merkle/bytes.ts';
 import { formatVerifierKey } from '../../merkle/note.ts';
-import { type Attested, attest, attestationBundle } from '../attest.ts';
 import { ClientError, printable } from '../errors.ts';
 import { formatBundle } from '../formats/bundle.ts';
 import { INTOTO_TYPE } from '../formats/dsse.ts';
@@ -15,9 +14,10 @@ import {
   parseStatement,
   predicateType,
 } from '../formats/statement.ts';
-import { type HttpOptions, parseLogUrl } from '../http.ts';
-import type { Logged } from '../sign.ts';
-import type { Signer } from '../signers/signer.ts';
+import { type Attested, attest, attestationBundle } from '../submit/attest.ts';
+import { type HttpOptions, parseLogUrl } from '../submit/http.ts';
+import type { Logged } from '../submit/sign.ts';
+import type { Signer } from '../submit/signers/signer.ts';
 import { digestFile, readWhole, writeWhole } from './files.ts';
 import { forgetUnlogged, signOnce } from './kept.ts';
 import { type Item, type Result, signItems } from './many.ts';

@@ -8,8 +8,8 @@ import { ClientError } from '../errors.ts';
 import { type Bundle, formatBundle, MAX_BUNDLE, parseBundle } from '../formats/bundle.ts';
 import type { Signed } from '../formats/entry.ts';
 import { keyHint } from '../formats/key.ts';
-import { signDigest } from '../sign.ts';
-import type { Signer } from '../signers/signer.ts';
+import { signDigest } from '../submit/sign.ts';
+import type { Signer } from '../submit/signers/signer.ts';
 import { readWhole, writeWhole } from './files.ts';
 
 const unlogged = (out: string): string => `${out}.unlogged`;

@@ -7,11 +7,11 @@ import { MAX_POLICY } from '../../merkle/policy.ts';
 import type { SecretSource } from '../../merkle/runtime/secret.ts';
 import { ClientError } from '../errors.ts';
 import { formatPublicKeyPem, type PublicKey } from '../formats/key.ts';
-import type { HttpOptions } from '../http.ts';
 import type { LogTrust } from '../logged.ts';
 import { parseTrustPolicy } from '../quorum.ts';
-import { askLogKey } from '../sign.ts';
-import { type Signer, withCertificate } from '../signers/signer.ts';
+import type { HttpOptions } from '../submit/http.ts';
+import { askLogKey } from '../submit/sign.ts';
+import { type Signer, withCertificate } from '../submit/signers/signer.ts';
 import { parseLogKey } from '../verify.ts';
 import { readPrivateKey, readPublicKey, readWhole, writeWhole } from './files.ts';
 import { note, warn } from './report.ts';
@@ -113,7 +113,7 @@ async function openKey(options: SigningOptions, beside: string | undefined): Pro
   if (options.passphraseFile !== undefined || options.passphraseEnv !== undefined) {
     throw usage('a key in a token has a PIN and no passphrase: use --pin-file or --pin-env');
   }
-  const { tokenSigner } = await import('../signers/token.ts');
+  const { tokenSigner } = await import('../submit/signers/token.ts');
   return await tokenSigner({ module, token, label, pin });
 }
 
@@ -188,7 +188,7 @@ export async function timestampsOf(
   http: HttpOptions,
 ): Promise<Uint8Array[]> {
   if (tsa === undefined) return [];
-  const { requestTimestamp } = await import('../timestamp.ts');
+  const { requestTimestamp } = await import('../submit/timestamp.ts');
   return [await requestTimestamp(tsa, signature, http)];
 }
 

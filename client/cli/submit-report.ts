@@ -1,9 +1,9 @@
 /** What `stele submit` says: what became of each entry, and what is in a queue. */
 import type { ClientError } from '../errors.ts';
-import type { FlushResult } from '../queue/flush.ts';
-import type { Problem } from '../queue/item.ts';
-import type { QueueStatus } from '../queue/status.ts';
-import type { Damaged } from '../queue/store.ts';
+import type { FlushResult } from '../submit/queue/flush.ts';
+import type { Problem } from '../submit/queue/item.ts';
+import type { QueueStatus } from '../submit/queue/status.ts';
+import type { Damaged } from '../submit/queue/store.ts';
 
 /** What became of one entry. */
 export interface Result {

@@ -6,14 +6,14 @@ import { formatVerifierKey } from '../../merkle/note.ts';
 import { MAX_POLICY } from '../../merkle/policy.ts';
 import { ClientError, printable } from '../errors.ts';
 import { MAX_BUNDLE } from '../formats/bundle.ts';
-import { parseLogUrl } from '../http.ts';
-import { LogClient, type Submitted } from '../log-client.ts';
 import type { LogTrust } from '../logged.ts';
-import { type FlushResult, flushQueue } from '../queue/flush.ts';
-import { newItem } from '../queue/item.ts';
-import { queueStatus } from '../queue/status.ts';
-import { type Damaged, QueueStore } from '../queue/store.ts';
 import { parseTrustPolicy } from '../quorum.ts';
+import { parseLogUrl } from '../submit/http.ts';
+import { LogClient, type Submitted } from '../submit/log-client.ts';
+import { type FlushResult, flushQueue } from '../submit/queue/flush.ts';
+import { newItem } from '../submit/queue/item.ts';
+import { queueStatus } from '../submit/queue/status.ts';
+import { type Damaged, QueueStore } from '../submit/queue/store.ts';
 import {
   fromDigest,
   parseSignature,
@@ -21,7 +21,7 @@ import {
   parseVerifierPem,
   type Submission,
   type Verifier,
-} from '../submit.ts';
+} from '../submit/submit.ts';
 import { parseLogKey } from '../verify/log-key.ts';
 import { readWhole, writeWhole } from './files.ts';
 import { startProgress } from './progress.ts';

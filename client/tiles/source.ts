@@ -14,7 +14,7 @@ import { MerkleError } from '../../merkle/errors.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
 import { entryBundlePath, TILE_WIDTH, type Tile, tilePath } from '../../merkle/tile.ts';
 import { ClientError, printable } from '../errors.ts';
-import { parseLogUrl } from '../http.ts';
+import { parseLogUrl } from '../submit/http.ts';
 import { type HttpSourceOptions, logFiles } from './http.ts';
 import { directoryFiles } from './store/dir.ts';
 

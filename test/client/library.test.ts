@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CLIENT_ERRORS } from '../../client/errors.ts';
 import { tempDir } from '../support/log.ts';
 import { hashedRekordRequest, sharedSigner } from '../support/requests.ts';
-import { type FaultyLog, faultyLog } from './faulty-log.ts';
+import { type FaultyLog, faultyLog } from './submit/faulty-log.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const run = promisify(execFile);

@@ -10,7 +10,7 @@ import { lockDir } from '../../merkle/runtime/lock.ts';
 import { tempDir } from '../support/log.ts';
 import { pae, sharedSigner } from '../support/requests.ts';
 import { CLI, stele } from '../support/serve.ts';
-import { answers, away, type FaultyLog, faultyLog } from './faulty-log.ts';
+import { answers, away, type FaultyLog, faultyLog } from './submit/faulty-log.ts';
 
 const signer = sharedSigner();
 const TYPE = 'application/vnd.in-toto+json';

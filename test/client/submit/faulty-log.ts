@@ -7,9 +7,9 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { HttpOptions } from '../../server/http/options.ts';
-import { appOver, listen } from '../server/http/support.ts';
-import { MemoryLog } from '../support/memory-log.ts';
+import type { HttpOptions } from '../../../server/http/options.ts';
+import { appOver, listen } from '../../server/http/support.ts';
+import { MemoryLog } from '../../support/memory-log.ts';
 
 export interface Seen {
   readonly method: string;

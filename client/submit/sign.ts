@@ -1,18 +1,18 @@
 /** Signing and logging digests, and checking the answer as a verifier would before anything is kept. */
-import { formatVerifierKey, type VerifierKey } from '../merkle/note.ts';
-import { formatTlogProof } from '../merkle/tlog-proof.ts';
+import { formatVerifierKey, type VerifierKey } from '../../merkle/note.ts';
+import { formatTlogProof } from '../../merkle/tlog-proof.ts';
+import type { Primitives } from '../crypto/crypto.ts';
+import { nodePrimitives } from '../crypto/node-primitives.ts';
+import { ClientError } from '../errors.ts';
+import type { Bundle } from '../formats/bundle.ts';
+import { createEntryRequest, type Signed } from '../formats/entry.ts';
+import { keyHint } from '../formats/key.ts';
+import { type LogEntry, tlogEntry } from '../formats/log-entry.ts';
+import { type LoggedLeaf, type LogTrust, verifyReply } from '../logged.ts';
+import { parseLogKey } from '../verify/log-key.ts';
 import { type BulkOptions, submitEntries } from './bulk.ts';
-import type { Primitives } from './crypto/crypto.ts';
-import { nodePrimitives } from './crypto/node-primitives.ts';
-import { ClientError } from './errors.ts';
-import type { Bundle } from './formats/bundle.ts';
-import { createEntryRequest, type Signed } from './formats/entry.ts';
-import { keyHint } from './formats/key.ts';
-import { type LogEntry, tlogEntry } from './formats/log-entry.ts';
 import { fetchLogInfo, type HttpOptions, submitEntry } from './http.ts';
-import { type LoggedLeaf, type LogTrust, verifyReply } from './logged.ts';
 import type { Signer } from './signers/signer.ts';
-import { parseLogKey } from './verify/log-key.ts';
 
 /** What signs; a signer that is never closed here. */
 export type DigestSigner = Pick<Signer, 'publicKey' | 'certificate' | 'sign'>;

@@ -8,21 +8,21 @@
  * Nothing is written anywhere; all that can be waited for ends with an `AbortSignal`, as ClientError `cancelled`.
  */
 
-import { parseCheckpoint } from '../merkle/checkpoint.ts';
-import { MerkleError } from '../merkle/errors.ts';
-import { noteVerifier, openNote, type VerifierKey } from '../merkle/note.ts';
-import { leafHash } from '../merkle/rfc6962.ts';
-import type { Tile } from '../merkle/tile.ts';
-import { nodePrimitives } from './crypto/node-primitives.ts';
-import { ClientError } from './errors.ts';
-import type { LogEntry } from './formats/log-entry.ts';
+import { parseCheckpoint } from '../../merkle/checkpoint.ts';
+import { MerkleError } from '../../merkle/errors.ts';
+import { noteVerifier, openNote, type VerifierKey } from '../../merkle/note.ts';
+import { leafHash } from '../../merkle/rfc6962.ts';
+import type { Tile } from '../../merkle/tile.ts';
+import { nodePrimitives } from '../crypto/node-primitives.ts';
+import { ClientError } from '../errors.ts';
+import type { LogEntry } from '../formats/log-entry.ts';
+import { type LoggedLeaf, type LogTrust, verifyLeaf, verifyReply } from '../logged.ts';
+import { type Cosigned, logKeyOf, verifyQuorum } from '../quorum.ts';
+import { openSource, type TileSource } from '../tiles/source.ts';
 import { ask, entryOf, fetchLogInfo, type HttpOptions, type LogInfo, parseLogUrl, refused } from './http.ts';
-import { type LoggedLeaf, type LogTrust, verifyLeaf, verifyReply } from './logged.ts';
 import { sendAll } from './queue/send.ts';
-import { type Cosigned, logKeyOf, verifyQuorum } from './quorum.ts';
 import { askLogKey } from './sign.ts';
 import { completeBundle, requestOf, type Submission } from './submit.ts';
-import { openSource, type TileSource } from './tiles/source.ts';
 
 /** What holds for all calls of a client. Times are in milliseconds. */
 export interface LogClientOptions extends Pick<HttpOptions, 'fetch' | 'attemptTimeout' | 'deadline' | 'onRetry'> {}

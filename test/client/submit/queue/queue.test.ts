@@ -1,18 +1,18 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { parseBundle } from '../../client/formats/bundle.ts';
-import { type FlushOptions, type FlushReport, flushQueue } from '../../client/queue/flush.ts';
-import { type NewItem, newItem } from '../../client/queue/item.ts';
-import { queueStatus } from '../../client/queue/status.ts';
-import { QueueStore } from '../../client/queue/store.ts';
-import { fromDigest, keyVerifier, requestOf, type Submission } from '../../client/submit.ts';
-import { parseLogKey } from '../../client/verify.ts';
-import { formatVerifierKey, KEY_TYPE, makeVerifierKey } from '../../merkle/verifier-key.ts';
-import { tempDir } from '../support/log.ts';
-import { MemoryLog } from '../support/memory-log.ts';
-import { sharedSigner } from '../support/requests.ts';
-import { answers, away, cutReply, type FaultyLog, faultyLog, lostReply, silent } from './faulty-log.ts';
+import { parseBundle } from '../../../../client/formats/bundle.ts';
+import { type FlushOptions, type FlushReport, flushQueue } from '../../../../client/submit/queue/flush.ts';
+import { type NewItem, newItem } from '../../../../client/submit/queue/item.ts';
+import { queueStatus } from '../../../../client/submit/queue/status.ts';
+import { QueueStore } from '../../../../client/submit/queue/store.ts';
+import { fromDigest, keyVerifier, requestOf, type Submission } from '../../../../client/submit/submit.ts';
+import { parseLogKey } from '../../../../client/verify.ts';
+import { formatVerifierKey, KEY_TYPE, makeVerifierKey } from '../../../../merkle/verifier-key.ts';
+import { tempDir } from '../../../support/log.ts';
+import { MemoryLog } from '../../../support/memory-log.ts';
+import { sharedSigner } from '../../../support/requests.ts';
+import { answers, away, cutReply, type FaultyLog, faultyLog, lostReply, silent } from '../faulty-log.ts';
 
 let dir: string;
 let remove: () => Promise<void>;
@@ -83,7 +83,7 @@ describe('a queue', () => {
   it('is private', async () => {
     await add('a');
     const mode = (path: string) => statSync(join(dir, 'queue', path)).mode & 0o777;
-    for (const part of ['.', 'pending', 'refused', 'done', 'damaged']) expect(mode(part)).toBe(0o700);
+    for (const part of ['../..', 'pending', 'refused', 'done', 'damaged']) expect(mode(part)).toBe(0o700);
     const [name] = readdirSync(join(dir, 'queue', 'pending'));
     expect(mode(`pending/${name}`)).toBe(0o600);
     await flush();

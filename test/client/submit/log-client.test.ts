@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ClientError } from '../../client/errors.ts';
-import { parseBundle } from '../../client/formats/bundle.ts';
-import { LogClient, type Submitted } from '../../client/log-client.ts';
-import { fromDigest, keyVerifier, type Submission } from '../../client/submit.ts';
-import { parseLogKey } from '../../client/verify/log-key.ts';
-import { leafHash } from '../../merkle/rfc6962.ts';
-import { MemoryLog } from '../support/memory-log.ts';
-import { sharedSigner } from '../support/requests.ts';
+import { ClientError } from '../../../client/errors.ts';
+import { parseBundle } from '../../../client/formats/bundle.ts';
+import { LogClient, type Submitted } from '../../../client/submit/log-client.ts';
+import { fromDigest, keyVerifier, type Submission } from '../../../client/submit/submit.ts';
+import { parseLogKey } from '../../../client/verify/log-key.ts';
+import { leafHash } from '../../../merkle/rfc6962.ts';
+import { MemoryLog } from '../../support/memory-log.ts';
+import { sharedSigner } from '../../support/requests.ts';
 import { answers, away, type FaultyLog, faultyLog, lostReply, silent } from './faulty-log.ts';
 
 const signer = sharedSigner();

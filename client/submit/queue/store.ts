@@ -16,7 +16,7 @@
  */
 import { rename, stat, unlink } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { RuntimeError } from '../../merkle/runtime/errors.ts';
+import { RuntimeError } from '../../../merkle/runtime/errors.ts';
 import {
   isThere,
   makeDirDurable,
@@ -24,11 +24,11 @@ import {
   readFileIfThere,
   syncDir,
   writeFileDurable,
-} from '../../merkle/runtime/files.ts';
-import { type DirLock, lockDir } from '../../merkle/runtime/lock.ts';
-import { ClientError } from '../errors.ts';
-import { MAX_BUNDLE } from '../formats/bundle.ts';
-import { type JsonObject, malformed, object } from '../formats/json.ts';
+} from '../../../merkle/runtime/files.ts';
+import { type DirLock, lockDir } from '../../../merkle/runtime/lock.ts';
+import { ClientError } from '../../errors.ts';
+import { MAX_BUNDLE } from '../../formats/bundle.ts';
+import { type JsonObject, malformed, object } from '../../formats/json.ts';
 import {
   formatItem,
   MAX_ITEM,

@@ -3,16 +3,16 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { attest, attestationBundle } from '../../client/attest.ts';
-import { nodePrimitives } from '../../client/crypto/node-primitives.ts';
-import { formatBundle, parseBundle } from '../../client/formats/bundle.ts';
-import { preAuthEncoding } from '../../client/formats/dsse.ts';
-import { parsePublicKeyPem } from '../../client/formats/key.ts';
-import { formatStatement, PREDICATE_TYPES, parseStatement, predicateType } from '../../client/formats/statement.ts';
-import { parseTlogProof } from '../../merkle/tlog-proof.ts';
-import { type Ran, type ServeProcess, startServer, stele } from '../support/serve.ts';
-import { HAVE_SOFTHSM, type SoftHsm, startSoftHsm } from '../support/softhsm.ts';
-import { newKey } from './tiny-log.ts';
+import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
+import { formatBundle, parseBundle } from '../../../client/formats/bundle.ts';
+import { preAuthEncoding } from '../../../client/formats/dsse.ts';
+import { parsePublicKeyPem } from '../../../client/formats/key.ts';
+import { formatStatement, PREDICATE_TYPES, parseStatement, predicateType } from '../../../client/formats/statement.ts';
+import { attest, attestationBundle } from '../../../client/submit/attest.ts';
+import { parseTlogProof } from '../../../merkle/tlog-proof.ts';
+import { type Ran, type ServeProcess, startServer, stele } from '../../support/serve.ts';
+import { HAVE_SOFTHSM, type SoftHsm, startSoftHsm } from '../../support/softhsm.ts';
+import { newKey } from '../tiny-log.ts';
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
 const sha256 = (text: string) => Uint8Array.from(createHash('sha256').update(text).digest());

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, it } from 'vitest';
-import { requestTimestamp } from '../../client/timestamp.ts';
+import { requestTimestamp } from '../../../client/submit/timestamp.ts';
 
 let close: (() => void) | undefined;
 afterEach(() => close?.());

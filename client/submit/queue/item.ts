@@ -9,17 +9,17 @@
  */
 import { createHash } from 'node:crypto';
 import { isAbsolute } from 'node:path';
-import { decodeBase64, encodeBase64, encodeHex, encodeUtf8 } from '../../merkle/bytes.ts';
-import { leafHash } from '../../merkle/rfc6962.ts';
-import { CLIENT_ERRORS, type ClientError, type ClientErrorCode } from '../errors.ts';
-import { MAX_BUNDLE } from '../formats/bundle.ts';
-import { type JsonObject, malformed, object, parseJson, string } from '../formats/json.ts';
-import { formatLogEntry, type LogEntry, parseLogEntry } from '../formats/log-entry.ts';
+import { decodeBase64, encodeBase64, encodeHex, encodeUtf8 } from '../../../merkle/bytes.ts';
+import { leafHash } from '../../../merkle/rfc6962.ts';
+import { CLIENT_ERRORS, type ClientError, type ClientErrorCode } from '../../errors.ts';
+import { MAX_BUNDLE } from '../../formats/bundle.ts';
+import { type JsonObject, malformed, object, parseJson, string } from '../../formats/json.ts';
+import { formatLogEntry, type LogEntry, parseLogEntry } from '../../formats/log-entry.ts';
+import type { LogTrust } from '../../logged.ts';
+import { parseTrustPolicy } from '../../quorum.ts';
+import { parseLogKey } from '../../verify/log-key.ts';
 import { parseLogUrl } from '../http.ts';
-import type { LogTrust } from '../logged.ts';
-import { parseTrustPolicy } from '../quorum.ts';
 import { entryOf, fromBundle, keyVerifier, type Submission } from '../submit.ts';
-import { parseLogKey } from '../verify/log-key.ts';
 
 /** Longest file of an entry: the bundle, base64 in JSON as it came, and as much again for the rest. */
 export const MAX_ITEM = 2 * MAX_BUNDLE + 4 * 1024 * 1024;

@@ -11,15 +11,15 @@
  * | after `remove`             | has nothing to do                                                       |
  */
 
-import { RuntimeError } from '../../merkle/runtime/errors.ts';
-import { nodePrimitives } from '../crypto/node-primitives.ts';
-import { ClientError } from '../errors.ts';
-import type { LogEntry } from '../formats/log-entry.ts';
+import { RuntimeError } from '../../../merkle/runtime/errors.ts';
+import { nodePrimitives } from '../../crypto/node-primitives.ts';
+import { ClientError } from '../../errors.ts';
+import type { LogEntry } from '../../formats/log-entry.ts';
+import { type LogTrust, verifyReply } from '../../logged.ts';
+import { parseLogKey } from '../../verify/log-key.ts';
 import { type HttpOptions, sleep } from '../http.ts';
-import { type LogTrust, verifyReply } from '../logged.ts';
 import { askLogKey } from '../sign.ts';
 import { completeBundle, requestOf, type Submission } from '../submit.ts';
-import { parseLogKey } from '../verify/log-key.ts';
 import { type Problem, problemOf, type QueueItem, submissionOf, trustOf } from './item.ts';
 import { type Answer, type SendOptions, type Settled, type Stopped, sendAll } from './send.ts';
 import type { Damaged, DoneRecord, LogState, QueueStore } from './store.ts';

@@ -4,10 +4,10 @@
 import { createHash, createPrivateKey, createPublicKey, sign } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { flushQueue } from '../../dist/client/queue/flush.js';
-import { newItem } from '../../dist/client/queue/item.js';
-import { QueueStore } from '../../dist/client/queue/store.js';
-import { fromDigest, keyVerifier } from '../../dist/client/submit.js';
+import { flushQueue } from '../../../../dist/client/submit/queue/flush.js';
+import { newItem } from '../../../../dist/client/submit/queue/item.js';
+import { QueueStore } from '../../../../dist/client/submit/queue/store.js';
+import { fromDigest, keyVerifier } from '../../../../dist/client/submit/submit.js';
 
 const [what, dir, ...args] = process.argv.slice(2);
 if (what === 'flush') {

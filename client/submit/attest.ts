@@ -3,15 +3,15 @@
  * which is the form that verifiers of Rekor v2 rebuild.
  */
 
-import type { Primitives } from './crypto/crypto.ts';
-import { nodePrimitives } from './crypto/node-primitives.ts';
-import type { Bundle } from './formats/bundle.ts';
-import { type Envelope, INTOTO_TYPE, preAuthEncoding } from './formats/dsse.ts';
-import type { Signed } from './formats/entry.ts';
-import { HASH_NAME } from './formats/key.ts';
-import type { LogEntry } from './formats/log-entry.ts';
-import { parseStatement } from './formats/statement.ts';
-import type { LogTrust } from './logged.ts';
+import type { Primitives } from '../crypto/crypto.ts';
+import { nodePrimitives } from '../crypto/node-primitives.ts';
+import type { Bundle } from '../formats/bundle.ts';
+import { type Envelope, INTOTO_TYPE, preAuthEncoding } from '../formats/dsse.ts';
+import type { Signed } from '../formats/entry.ts';
+import { HASH_NAME } from '../formats/key.ts';
+import type { LogEntry } from '../formats/log-entry.ts';
+import { parseStatement } from '../formats/statement.ts';
+import type { LogTrust } from '../logged.ts';
 import { type DigestSigner, type Logged, type LogOptions, logSigned, messageBundle, signDigest } from './sign.ts';
 
 /** A statement, signed. */

@@ -7,9 +7,9 @@ import { eddsa } from '@noble/curves/abstract/edwards.js';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { p256, p384, p521 } from '@noble/curves/nist.js';
 import { sha512 } from '@noble/hashes/sha2.js';
-import { concat, encodeUtf8, equal } from '../../merkle/bytes.ts';
-import { ClientError } from '../errors.ts';
-import type { PublicKey } from '../formats/key.ts';
+import { concat, encodeUtf8, equal } from '../../../merkle/bytes.ts';
+import { ClientError } from '../../errors.ts';
+import type { PublicKey } from '../../formats/key.ts';
 import type { Signer } from './signer.ts';
 
 /** A signer whose key is here: signing cannot fail, and needs no waiting. */

@@ -10,16 +10,16 @@
  * Nothing leaves for a log before its signature was verified here: an entry cannot be taken back.
  */
 import { createHash } from 'node:crypto';
-import { decodeBase64, decodeUtf8, encodeBase64, encodeUtf8 } from '../merkle/bytes.ts';
-import { nodePrimitives } from './crypto/node-primitives.ts';
-import { ClientError } from './errors.ts';
-import { BUNDLE_TYPE, MAX_BUNDLE, parseBundle } from './formats/bundle.ts';
-import { preAuthEncoding } from './formats/dsse.ts';
-import { canonicalEntry, createEntryRequest, type Signed } from './formats/entry.ts';
-import { array, bytes, type JsonObject, malformed, object, parseJson, string } from './formats/json.ts';
-import { DIGEST_SIZE, HASH_NAME, keyHint, type PublicKey, parsePublicKey } from './formats/key.ts';
-import { formatLogEntry, type LogEntry } from './formats/log-entry.ts';
-import { parseCertificate } from './x509/certificate.ts';
+import { decodeBase64, decodeUtf8, encodeBase64, encodeUtf8 } from '../../merkle/bytes.ts';
+import { nodePrimitives } from '../crypto/node-primitives.ts';
+import { ClientError } from '../errors.ts';
+import { BUNDLE_TYPE, MAX_BUNDLE, parseBundle } from '../formats/bundle.ts';
+import { preAuthEncoding } from '../formats/dsse.ts';
+import { canonicalEntry, createEntryRequest, type Signed } from '../formats/entry.ts';
+import { array, bytes, type JsonObject, malformed, object, parseJson, string } from '../formats/json.ts';
+import { DIGEST_SIZE, HASH_NAME, keyHint, type PublicKey, parsePublicKey } from '../formats/key.ts';
+import { formatLogEntry, type LogEntry } from '../formats/log-entry.ts';
+import { parseCertificate } from '../x509/certificate.ts';
 
 /** Names of media types of bundles, and the one that says the same with a proof of inclusion. */
 const BUNDLE_TYPES: ReadonlyMap<string, string> = new Map([

@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { nodePrimitives } from '../../client/crypto/node-primitives.ts';
-import { formatLogEntry } from '../../client/formats/log-entry.ts';
-import { fetchLogInfo, parseLogUrl, submitEntry } from '../../client/http.ts';
-import { verifyReply } from '../../client/logged.ts';
-import { askLogKey, signAndLog } from '../../client/sign.ts';
-import { newKey, TinyLog } from './tiny-log.ts';
+import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
+import { formatLogEntry } from '../../../client/formats/log-entry.ts';
+import { verifyReply } from '../../../client/logged.ts';
+import { fetchLogInfo, parseLogUrl, submitEntry } from '../../../client/submit/http.ts';
+import { askLogKey, signAndLog } from '../../../client/submit/sign.ts';
+import { newKey, TinyLog } from '../tiny-log.ts';
 
 type Answer = (request: IncomingMessage, reply: ServerResponse, body: string) => void;
 const closing: (() => void)[] = [];

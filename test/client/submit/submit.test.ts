@@ -1,7 +1,7 @@
 import { createHash, sign } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { parseBundle } from '../../client/formats/bundle.ts';
-import { canonicalEntry } from '../../client/formats/entry.ts';
+import { parseBundle } from '../../../client/formats/bundle.ts';
+import { canonicalEntry } from '../../../client/formats/entry.ts';
 import {
   certificateVerifier,
   completeBundle,
@@ -13,10 +13,10 @@ import {
   parseVerifierPem,
   requestOf,
   type Submission,
-} from '../../client/submit.ts';
-import { encodeUtf8 } from '../../merkle/bytes.ts';
-import { type KeyKind, makeSigner, pae, sharedSigner, type TestSigner } from '../support/requests.ts';
-import { TinyLog } from './tiny-log.ts';
+} from '../../../client/submit/submit.ts';
+import { encodeUtf8 } from '../../../merkle/bytes.ts';
+import { type KeyKind, makeSigner, pae, sharedSigner, type TestSigner } from '../../support/requests.ts';
+import { TinyLog } from '../tiny-log.ts';
 
 const TYPE = 'application/vnd.dev.sigstore.bundle.v0.3+json';
 const ARTIFACT = Buffer.from('hello');

@@ -1,8 +1,8 @@
 /** RSA keys in software: PKCS#1 v1.5 over SHA-256 (RFC 8017 section 8.2.1), which is deterministic. Node only. */
 import { constants, type KeyObject, privateEncrypt } from 'node:crypto';
-import { concat, decodeHex } from '../../merkle/bytes.ts';
-import { ClientError } from '../errors.ts';
-import type { PublicKey } from '../formats/key.ts';
+import { concat, decodeHex } from '../../../merkle/bytes.ts';
+import { ClientError } from '../../errors.ts';
+import type { PublicKey } from '../../formats/key.ts';
 import type { SoftwareSigner } from './software.ts';
 
 /** DigestInfo of SHA-256 up to the digest: RFC 8017 section 9.2, note 1. */

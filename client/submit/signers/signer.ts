@@ -1,5 +1,5 @@
 /** What signs digests of files and of attestations, wherever its key lives. */
-import type { PublicKey } from '../formats/key.ts';
+import type { PublicKey } from '../../formats/key.ts';
 
 export interface Signer {
   readonly publicKey: PublicKey;

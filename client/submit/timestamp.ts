@@ -5,12 +5,12 @@
  *
  * There is no nonce: what is stamped is a signature, and an old stamp over the same signature is as good as a new one.
  */
-import { decodeHex, equal } from '../merkle/bytes.ts';
-import { sha256 } from '../merkle/rfc6962.ts';
-import { ClientError } from './errors.ts';
+import { decodeHex, equal } from '../../merkle/bytes.ts';
+import { sha256 } from '../../merkle/rfc6962.ts';
+import { ClientError } from '../errors.ts';
+import { encodeDer, TAG } from '../x509/der.ts';
+import { parseTimestamp } from '../x509/timestamp.ts';
 import { ask, describe, type HttpOptions } from './http.ts';
-import { encodeDer, TAG } from './x509/der.ts';
-import { parseTimestamp } from './x509/timestamp.ts';
 
 /** SEQUENCE { OID 2.16.840.1.101.3.4.2.1, NULL } */
 const SHA256 = decodeHex('300d06096086480165030402010500');
