@@ -12,7 +12,7 @@ import type { Primitives } from './crypto/crypto.ts';
 import { ClientError } from './errors.ts';
 import { canonicalEntry, type Signed } from './formats/entry.ts';
 import type { LogEntry } from './formats/log-entry.ts';
-import { type Cosigned, logKeyOf, verifyQuorum } from './quorum.ts';
+import { type Cosigned, logKeyOf, verifyQuorum } from './trust/quorum.ts';
 import { checkInclusion } from './verify/tree.ts';
 
 /** Who must have signed the checkpoint: a log's key, the log and the witnesses of a policy, or both. */

@@ -15,12 +15,12 @@ import { type HashName, type Primitives, parseSpki } from './crypto/crypto.ts';
 import { ClientError, printable } from './errors.ts';
 import { type EntryParts, parseEntry } from './formats/entry.ts';
 import { HASH_NAME, type KeyAlgorithm, keyAlgorithm, keyHint, type PublicKey, parsePublicKey } from './formats/key.ts';
-import type { IdentityTest } from './identity-rule.ts';
 import { type LoggedLeaf, verifyLeaf } from './logged.ts';
-import { quorumTime } from './quorum.ts';
+import type { IdentityTest } from './trust/identity-rule.ts';
+import { quorumTime } from './trust/quorum.ts';
+import type { TrustedRoot } from './trust/trusted-root.ts';
 import type { VerifiedTime } from './verify/outcome.ts';
 import { checkCertificate } from './verify/signer.ts';
-import type { TrustedRoot } from './verify/trusted-root.ts';
 import { type Certificate, parseCertificate } from './x509/certificate.ts';
 import type { Identity } from './x509/fulcio.ts';
 

@@ -9,13 +9,13 @@ import { type BundleRequest, verifyByRule } from './verify/by-rule.ts';
 import type { Outcome } from './verify/outcome.ts';
 
 export { type Bundle, formatBundle, MAX_BUNDLE, parseBundle } from './formats/bundle.ts';
-export { parseTrustPolicy } from './quorum.ts';
+export { parseLogKey } from './trust/log-key.ts';
+export { parseTrustPolicy } from './trust/quorum.ts';
+export { MAX_TRUSTED_ROOT, parseTrustedRoot, type TrustedRoot } from './trust/trusted-root.ts';
 export type { BundleRequest } from './verify/by-rule.ts';
 export { CheckpointMemory } from './verify/checkpoint-memory.ts';
 export { type ArtifactDigests, requiredHashes } from './verify/core.ts';
-export { parseLogKey } from './verify/log-key.ts';
 export type { Check, CheckName, Outcome, VerifiedEntry, VerifiedSigner, VerifiedTime } from './verify/outcome.ts';
-export { MAX_TRUSTED_ROOT, parseTrustedRoot, type TrustedRoot } from './verify/trusted-root.ts';
 
 /**
  * Verifies a bundle, all of it: see verify/core.ts.

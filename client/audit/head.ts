@@ -7,7 +7,7 @@ import { formatVerifierKey, openNote, parseNote, parseVerifierKey, type Verifier
 import type { Policy } from '../../merkle/policy.ts';
 import { nodePrimitives } from '../../merkle/runtime/verify.ts';
 import { ClientError, printable } from '../errors.ts';
-import { type Cosigned, verifyQuorum } from '../quorum.ts';
+import { type Cosigned, verifyQuorum } from '../trust/quorum.ts';
 import { AuditProblem } from './types.ts';
 
 export interface Head {

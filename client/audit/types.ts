@@ -1,7 +1,7 @@
 /** What an audit is asked for, and what it answers. */
 import type { Policy } from '../../merkle/policy.ts';
 import { ClientError } from '../errors.ts';
-import type { Cosigned } from '../quorum.ts';
+import type { Cosigned } from '../trust/quorum.ts';
 
 export interface AuditOptions {
   /** Verifier key of the log (c2sp.org/signed-note): the checkpoint must be signed with it. */

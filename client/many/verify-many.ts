@@ -8,11 +8,11 @@ import { availableParallelism } from 'node:os';
 import { createPool, TASKS_PER_THREAD, workerUrl } from '../../merkle/runtime/pool.ts';
 import { parseSpki } from '../crypto/crypto.ts';
 import { ClientError } from '../errors.ts';
-import { compileRule } from '../identity.ts';
 import { inOrder } from '../in-order.ts';
-import { parseTrustPolicy } from '../quorum.ts';
-import { parseLogKey } from '../verify/log-key.ts';
-import { parseTrustedRoot } from '../verify/trusted-root.ts';
+import { compileRule } from '../trust/identity.ts';
+import { parseLogKey } from '../trust/log-key.ts';
+import { parseTrustPolicy } from '../trust/quorum.ts';
+import { parseTrustedRoot } from '../trust/trusted-root.ts';
 import { packRequests, unpackResults } from './packed.ts';
 import type { ManyRequest, ManyResult, ManyTrust } from './types.ts';
 

@@ -8,11 +8,11 @@ import { parseSpki } from '../crypto/crypto.ts';
 import { nodePrimitives } from '../crypto/node-primitives.ts';
 import { ClientError } from '../errors.ts';
 import { parseBundle } from '../formats/bundle.ts';
-import { parseTrustPolicy } from '../quorum.ts';
+import { parseLogKey } from '../trust/log-key.ts';
+import { parseTrustPolicy } from '../trust/quorum.ts';
+import { parseTrustedRoot } from '../trust/trusted-root.ts';
 import { type BundleRequest, verifyByRule } from '../verify/by-rule.ts';
 import { CheckpointMemory } from '../verify/checkpoint-memory.ts';
-import { parseLogKey } from '../verify/log-key.ts';
-import { parseTrustedRoot } from '../verify/trusted-root.ts';
 import { packResults, unpackRequests } from './packed.ts';
 import type { ManyRequest, ManyResult, ManyTrust } from './types.ts';
 

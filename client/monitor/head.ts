@@ -7,7 +7,7 @@ import { formatNote, type NoteSignature, openNote, parseNote, type VerifierKey }
 import { quorumMet } from '../../merkle/policy.ts';
 import { nodePrimitives } from '../../merkle/runtime/verify.ts';
 import { ClientError, printable } from '../errors.ts';
-import { verifyQuorum } from '../quorum.ts';
+import { verifyQuorum } from '../trust/quorum.ts';
 import type { FollowedLog } from './options.ts';
 
 /** A checkpoint that the log signed. Whether it may be believed is for the follower to say. */

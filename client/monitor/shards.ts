@@ -10,7 +10,7 @@ import { equal } from '../../merkle/bytes.ts';
 import { ecdsaVerifierKey, ed25519VerifierKey, logId, type VerifierKey } from '../../merkle/note.ts';
 import { ClientError, printable } from '../errors.ts';
 import { array, parseJson, string } from '../formats/json.ts';
-import { MAX_TRUSTED_ROOT, parseTrustedRoot, type TrustedLog } from '../verify/trusted-root.ts';
+import { MAX_TRUSTED_ROOT, parseTrustedRoot, type TrustedLog } from '../trust/trusted-root.ts';
 import type { FollowedLog, ShardSource } from './options.ts';
 
 const MAX_CONFIG = 1024 * 1024;

@@ -9,7 +9,7 @@ import { createEntryRequest, type Signed } from '../formats/entry.ts';
 import { keyHint } from '../formats/key.ts';
 import { type LogEntry, tlogEntry } from '../formats/log-entry.ts';
 import { type LoggedLeaf, type LogTrust, verifyReply } from '../logged.ts';
-import { parseLogKey } from '../verify/log-key.ts';
+import { parseLogKey } from '../trust/log-key.ts';
 import { type BulkOptions, submitEntries } from './bulk.ts';
 import { fetchLogInfo, type HttpOptions, submitEntry } from './http.ts';
 import type { Signer } from './signers/signer.ts';

@@ -4,13 +4,13 @@ import type { VerifierKey } from '../../merkle/note.ts';
 import type { Policy } from '../../merkle/policy.ts';
 import type { Primitives } from '../crypto/crypto.ts';
 import type { InclusionProof } from '../formats/log-entry.ts';
-import { type Cosigned, logKeyOf, quorumTime, verifyQuorum } from '../quorum.ts';
+import { isSameLog, type LogKey, userLogKey } from '../trust/log-key.ts';
+import { type Cosigned, logKeyOf, quorumTime, verifyQuorum } from '../trust/quorum.ts';
+import type { TrustedRoot } from '../trust/trusted-root.ts';
 import { timeText } from '../x509/time.ts';
 import type { CheckpointMemory } from './checkpoint-memory.ts';
-import { isSameLog, type LogKey, userLogKey } from './log-key.ts';
 import type { Check, VerifiedTime } from './outcome.ts';
 import { openTree, type SignedTree } from './tree.ts';
-import type { TrustedRoot } from './trusted-root.ts';
 
 /** Who says which logs and witnesses count. One of the first three is there; all that are must hold. */
 export interface LogTrust {

@@ -13,7 +13,8 @@ import type { Policy } from '../../merkle/policy.ts';
 import type { HashName, KeyInfo, Primitives } from '../crypto/crypto.ts';
 import { ClientError, printable } from '../errors.ts';
 import type { Bundle } from '../formats/bundle.ts';
-import type { IdentityTest } from '../identity-rule.ts';
+import type { IdentityTest } from '../trust/identity-rule.ts';
+import type { TrustedRoot } from '../trust/trusted-root.ts';
 import type { LogTrust } from './checkpoint.ts';
 import type { CheckpointMemory } from './checkpoint-memory.ts';
 import type { Claim } from './claim.ts';
@@ -22,7 +23,6 @@ import { type CheckedEntry, checkLogged } from './logged.ts';
 import type { Check, Outcome, VerifiedSigner, VerifiedTime } from './outcome.ts';
 import { checkCertificate, type Signer, signerOf } from './signer.ts';
 import { checkTimestamps } from './times.ts';
-import type { TrustedRoot } from './trusted-root.ts';
 
 export type { ArtifactDigests } from './content.ts';
 

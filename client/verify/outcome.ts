@@ -1,6 +1,6 @@
 /** What holds once verification succeeded, and what was not looked at. */
 import type { HashName, KeyInfo } from '../crypto/crypto.ts';
-import type { Cosigned } from '../quorum.ts';
+import type { Cosigned } from '../trust/quorum.ts';
 import type { Identity } from '../x509/fulcio.ts';
 
 export type CheckName =

@@ -9,8 +9,8 @@ import { encodeBase64, encodeHex, encodeUtf8 } from '../../merkle/bytes.ts';
 import type { Primitives } from '../crypto/crypto.ts';
 import { ClientError } from '../errors.ts';
 import type { TlogEntry } from '../formats/log-entry.ts';
+import type { LogKey } from '../trust/log-key.ts';
 import { timeText, within } from '../x509/time.ts';
-import type { LogKey } from './log-key.ts';
 
 /**
  * The key of `keys` that promised the entry, at a time at which the key counts. `entry.promise` must be there.

@@ -7,6 +7,7 @@ import { encodeHex, equal } from '../../merkle/bytes.ts';
 import { type KeyInfo, type Primitives, parseSpki } from '../crypto/crypto.ts';
 import { ClientError, printable } from '../errors.ts';
 import type { BundleSigner } from '../formats/bundle.ts';
+import type { TrustedAuthority, TrustedRoot } from '../trust/trusted-root.ts';
 import { type Certificate, parseCertificate } from '../x509/certificate.ts';
 import { verifyChain } from '../x509/chain.ts';
 import { type Identity, identityOf } from '../x509/fulcio.ts';
@@ -14,7 +15,6 @@ import { verifySct } from '../x509/sct.ts';
 import { timeText, within } from '../x509/time.ts';
 import type { Claim } from './claim.ts';
 import type { Check, VerifiedTime } from './outcome.ts';
-import type { TrustedAuthority, TrustedRoot } from './trusted-root.ts';
 
 /** The key that the signature must be by, and the form in which it was logged. */
 export interface Signer {

@@ -3,10 +3,10 @@
 import type { Primitives } from '../crypto/crypto.ts';
 import { printable } from '../errors.ts';
 import type { Bundle } from '../formats/bundle.ts';
+import type { TrustedRoot } from '../trust/trusted-root.ts';
 import { timeText } from '../x509/time.ts';
 import { verifyTimestamp } from '../x509/timestamp.ts';
 import type { Check, VerifiedTime } from './outcome.ts';
-import type { TrustedRoot } from './trusted-root.ts';
 
 export interface CheckedTimestamps {
   readonly times: readonly VerifiedTime[];

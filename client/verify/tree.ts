@@ -11,7 +11,7 @@ import type { Sha256 } from '../../merkle/rfc6962.ts';
 import type { Primitives } from '../crypto/crypto.ts';
 import { ClientError, printable } from '../errors.ts';
 import type { InclusionProof } from '../formats/log-entry.ts';
-import type { LogKey } from './log-key.ts';
+import type { LogKey } from '../trust/log-key.ts';
 
 export interface SignedTree {
   readonly checkpoint: Checkpoint;

@@ -8,7 +8,7 @@ import { auditLog } from '../../client/audit/audit.ts';
 import type { AuditOptions, AuditReport } from '../../client/audit/types.ts';
 import { ClientError } from '../../client/errors.ts';
 import { formatEntry, parseEntry } from '../../client/formats/entry.ts';
-import { parseTrustPolicy } from '../../client/quorum.ts';
+import { parseTrustPolicy } from '../../client/trust/quorum.ts';
 
 import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { cosign } from '../../merkle/cosignature.ts';

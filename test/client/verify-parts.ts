@@ -6,7 +6,7 @@ import type { Bundle, DigestName } from '../../client/formats/bundle.ts';
 import { preAuthEncoding } from '../../client/formats/dsse.ts';
 import { formatEntry } from '../../client/formats/entry.ts';
 import { type LogEntry, tlogEntry } from '../../client/formats/log-entry.ts';
-import { parseTrustPolicy } from '../../client/quorum.ts';
+import { parseTrustPolicy } from '../../client/trust/quorum.ts';
 import { type CosignatureSigner, cosign } from '../../merkle/cosignature.ts';
 import { formatNote, formatVerifierKey, KEY_TYPE, makeVerifierKey, parseNote } from '../../merkle/note.ts';
 import type { TinyLog } from './tiny-log.ts';

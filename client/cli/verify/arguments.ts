@@ -1,6 +1,6 @@
 /** What `stele verify` was asked for: which proof, whose signature, and who is trusted. */
 import { ClientError, printable } from '../../errors.ts';
-import type { IdentityRule } from '../../identity-rule.ts';
+import type { IdentityRule } from '../../trust/identity-rule.ts';
 
 export interface VerifyOptions {
   readonly bundle?: string;

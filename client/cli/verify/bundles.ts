@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import type { KeyInfo, Primitives } from '../../crypto/crypto.ts';
 import { ClientError, printable } from '../../errors.ts';
 import { MAX_BUNDLE, parseBundle } from '../../formats/bundle.ts';
-import type { IdentityTest } from '../../identity-rule.ts';
+import type { IdentityTest } from '../../trust/identity-rule.ts';
 import { requiredHashes, verify } from '../../verify/core.ts';
 import { NO_ISSUER, type Outcome } from '../../verify/outcome.ts';
 import { readPublicKey, readWhole } from '../files.ts';

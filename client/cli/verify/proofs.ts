@@ -12,7 +12,7 @@ import {
   type VerifiedProof,
   verifyTlogProof,
 } from '../../tlog-proof.ts';
-import type { TrustedRoot } from '../../verify/trusted-root.ts';
+import type { TrustedRoot } from '../../trust/trusted-root.ts';
 import { timeText } from '../../x509/time.ts';
 import { readPublicKey, readWhole } from '../files.ts';
 import { print } from '../report.ts';

@@ -2,7 +2,7 @@
 
 import { equal } from '../../../merkle/bytes.ts';
 import { ClientError } from '../../errors.ts';
-import { MAX_TRUSTED_ROOT, parseTrustedRoot } from '../../verify/trusted-root.ts';
+import { MAX_TRUSTED_ROOT, parseTrustedRoot } from '../../trust/trusted-root.ts';
 import { type Certificate, parseCertificate } from '../../x509/certificate.ts';
 import { isSelfIssued } from '../../x509/chain.ts';
 import type { IssuingAuthority } from '../rules/trust.ts';

@@ -16,7 +16,7 @@ import { nodePrimitives } from '../../crypto/node-primitives.ts';
 import { ClientError } from '../../errors.ts';
 import type { LogEntry } from '../../formats/log-entry.ts';
 import { type LogTrust, verifyReply } from '../../logged.ts';
-import { parseLogKey } from '../../verify/log-key.ts';
+import { parseLogKey } from '../../trust/log-key.ts';
 import { type HttpOptions, sleep } from '../http.ts';
 import { askLogKey } from '../sign.ts';
 import { completeBundle, requestOf, type Submission } from '../submit.ts';

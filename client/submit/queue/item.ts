@@ -16,8 +16,8 @@ import { MAX_BUNDLE } from '../../formats/bundle.ts';
 import { type JsonObject, malformed, object, parseJson, string } from '../../formats/json.ts';
 import { formatLogEntry, type LogEntry, parseLogEntry } from '../../formats/log-entry.ts';
 import type { LogTrust } from '../../logged.ts';
-import { parseTrustPolicy } from '../../quorum.ts';
-import { parseLogKey } from '../../verify/log-key.ts';
+import { parseLogKey } from '../../trust/log-key.ts';
+import { parseTrustPolicy } from '../../trust/quorum.ts';
 import { parseLogUrl } from '../http.ts';
 import { entryOf, fromBundle, keyVerifier, type Submission } from '../submit.ts';
 

@@ -3,7 +3,7 @@ import { ClientError } from '../../../client/errors.ts';
 import { parseBundle } from '../../../client/formats/bundle.ts';
 import { LogClient, type Submitted } from '../../../client/submit/log-client.ts';
 import { fromDigest, keyVerifier, type Submission } from '../../../client/submit/submit.ts';
-import { parseLogKey } from '../../../client/verify/log-key.ts';
+import { parseLogKey } from '../../../client/trust/log-key.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
 import { MemoryLog } from '../../support/memory-log.ts';
 import { sharedSigner } from '../../support/requests.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { ClientError } from '../../client/errors.ts';
-import { compileRule, type Identity, type IdentityRule, matchIdentity } from '../../client/identity.ts';
-import { identityOf } from '../../client/x509/fulcio.ts';
-import { CASES, describeVectors, type VectorBundle, vectorBundle } from './x509/vectors.ts';
+import { ClientError } from '../../../client/errors.ts';
+import { compileRule, type Identity, type IdentityRule, matchIdentity } from '../../../client/trust/identity.ts';
+import { identityOf } from '../../../client/x509/fulcio.ts';
+import { CASES, describeVectors, type VectorBundle, vectorBundle } from '../x509/vectors.ts';
 
 const WORKFLOW = 'https://github.com/acme/tool/.github/workflows/release.yml@refs/tags/v1';
 const found: Identity = {

@@ -6,12 +6,12 @@
  * workflow's URI; up to a second on a busy machine for the worst pattern that is taken, on the longest text.
  */
 import { RE2JS } from 're2js';
-import { ClientError, printable } from './errors.ts';
+import { ClientError, printable } from '../errors.ts';
+import type { Identity } from '../x509/fulcio.ts';
 import { compileWith, type IdentityRule, type IdentityTest } from './identity-rule.ts';
-import type { Identity } from './x509/fulcio.ts';
 
+export type { Identity } from '../x509/fulcio.ts';
 export type { IdentityRule, IdentityTest, TextRule } from './identity-rule.ts';
-export type { Identity } from './x509/fulcio.ts';
 
 const MAX_PATTERN = 1_024;
 /** Of a pattern with its repetitions written out; 40 times `\pL{0,1000}` would take minutes. */

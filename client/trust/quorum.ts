@@ -3,12 +3,12 @@
  * have cosigned it (c2sp.org/tlog-cosignature).
  */
 
-import { equal } from '../merkle/bytes.ts';
-import { type CosignaturePrimitives, verifyCosignature } from '../merkle/cosignature.ts';
-import { MerkleError } from '../merkle/errors.ts';
-import { formatVerifierKey, type NoteSignature, parseNote, type VerifierKey } from '../merkle/note.ts';
-import { type Policy, type PolicyWitness, parsePolicy, quorumMet } from '../merkle/policy.ts';
-import { ClientError } from './errors.ts';
+import { equal } from '../../merkle/bytes.ts';
+import { type CosignaturePrimitives, verifyCosignature } from '../../merkle/cosignature.ts';
+import { MerkleError } from '../../merkle/errors.ts';
+import { formatVerifierKey, type NoteSignature, parseNote, type VerifierKey } from '../../merkle/note.ts';
+import { type Policy, type PolicyWitness, parsePolicy, quorumMet } from '../../merkle/policy.ts';
+import { ClientError } from '../errors.ts';
 
 /** A cosignature that verified. */
 export interface Cosigned {

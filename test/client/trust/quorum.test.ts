@@ -1,10 +1,10 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { describe, expect, it } from 'vitest';
-import { ClientError } from '../../client/errors.ts';
-import { logKeyOf, parseTrustPolicy, verifyQuorum } from '../../client/quorum.ts';
-import { concat, encodeUtf8 } from '../../merkle/bytes.ts';
-import { formatCheckpoint } from '../../merkle/checkpoint.ts';
-import { type CosignatureSigner, cosign } from '../../merkle/cosignature.ts';
+import { ClientError } from '../../../client/errors.ts';
+import { logKeyOf, parseTrustPolicy, verifyQuorum } from '../../../client/trust/quorum.ts';
+import { concat, encodeUtf8 } from '../../../merkle/bytes.ts';
+import { formatCheckpoint } from '../../../merkle/checkpoint.ts';
+import { type CosignatureSigner, cosign } from '../../../merkle/cosignature.ts';
 import {
   ed25519VerifierKey,
   formatNote,
@@ -12,8 +12,8 @@ import {
   KEY_TYPE,
   makeVerifierKey,
   type NoteSignature,
-} from '../../merkle/note.ts';
-import { nodePrimitives } from '../../merkle/runtime/verify.ts';
+} from '../../../merkle/note.ts';
+import { nodePrimitives } from '../../../merkle/runtime/verify.ts';
 
 const text = formatCheckpoint({ origin: 'log.test', size: 5, root: new Uint8Array(32).fill(7), extensions: [] });
 const other = formatCheckpoint({ origin: 'log.test', size: 5, root: new Uint8Array(32).fill(8), extensions: [] });
