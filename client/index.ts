@@ -11,8 +11,8 @@
 
 import { nodePrimitives } from './crypto/node-primitives.ts';
 import * as keys from './formats/key.ts';
-import * as proofs from './tlog-proof.ts';
 import { type IdentityRule, matchIdentity } from './trust/identity.ts';
+import * as proofs from './verify/tlog-proof.ts';
 import { type BundleRequest, type Outcome, type TrustedRoot, verifyBundle as verify } from './verify.ts';
 
 export { MerkleError, type MerkleErrorCode } from '../merkle/errors.ts';
@@ -37,7 +37,6 @@ export type { Signed } from './formats/entry.ts';
 export type { PublicKey } from './formats/key.ts';
 export type { LogEntry, TlogEntry } from './formats/log-entry.ts';
 export { formatStatement, predicateType, type Subject } from './formats/statement.ts';
-export type { LoggedLeaf, LogTrust } from './logged.ts';
 export type { ManyRequest, ManyResult, ManyTrust } from './many/types.ts';
 export { type ManyOptions, verifyMany } from './many/verify-many.ts';
 export { type Attested, attest, attestAndLog } from './submit/attest.ts';
@@ -78,9 +77,10 @@ export {
   type Verifier,
 } from './submit/submit.ts';
 export { openSource, type SourceOptions, type TileSource } from './tiles/source.ts';
-export { entryDigest, type VerifiedProof } from './tlog-proof.ts';
 export { type Identity, type IdentityRule, matchIdentity, type TextRule } from './trust/identity.ts';
 export type { Cosigned } from './trust/quorum.ts';
+export type { LoggedLeaf, LogTrust } from './verify/leaf.ts';
+export { entryDigest, type VerifiedProof } from './verify/tlog-proof.ts';
 export {
   type ArtifactDigests,
   type Bundle,

@@ -2,9 +2,9 @@
 import { RuntimeError } from '../../merkle/runtime/errors.ts';
 import { ClientError } from '../errors.ts';
 import type { Signed } from '../formats/entry.ts';
-import type { LogTrust } from '../logged.ts';
 import type { HttpOptions } from '../submit/http.ts';
 import { type Logged, logAll, logSigned } from '../submit/sign.ts';
+import type { LogTrust } from '../verify/leaf.ts';
 import { startProgress } from './progress.ts';
 
 /** Bundles that are made durable at the same time. */

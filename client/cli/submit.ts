@@ -6,7 +6,6 @@ import { formatVerifierKey } from '../../merkle/note.ts';
 import { MAX_POLICY } from '../../merkle/policy.ts';
 import { ClientError, printable } from '../errors.ts';
 import { MAX_BUNDLE } from '../formats/bundle.ts';
-import type { LogTrust } from '../logged.ts';
 import { parseLogUrl } from '../submit/http.ts';
 import { LogClient, type Submitted } from '../submit/log-client.ts';
 import { type FlushResult, flushQueue } from '../submit/queue/flush.ts';
@@ -23,6 +22,7 @@ import {
 } from '../submit/submit.ts';
 import { parseLogKey } from '../trust/log-key.ts';
 import { parseTrustPolicy } from '../trust/quorum.ts';
+import type { LogTrust } from '../verify/leaf.ts';
 import { readWhole, writeWhole } from './files.ts';
 import { startProgress } from './progress.ts';
 import { note, warn } from './report.ts';

@@ -11,7 +11,7 @@ import type { Signed } from '../formats/entry.ts';
 import { HASH_NAME } from '../formats/key.ts';
 import type { LogEntry } from '../formats/log-entry.ts';
 import { parseStatement } from '../formats/statement.ts';
-import type { LogTrust } from '../logged.ts';
+import type { LogTrust } from '../verify/leaf.ts';
 import { type DigestSigner, type Logged, type LogOptions, logSigned, messageBundle, signDigest } from './sign.ts';
 
 /** A statement, signed. */

@@ -5,14 +5,14 @@ import { formatVerifierKey } from '../../../merkle/note.ts';
 import type { Policy } from '../../../merkle/policy.ts';
 import type { Primitives } from '../../crypto/crypto.ts';
 import { ClientError, printable } from '../../errors.ts';
+import type { TrustedRoot } from '../../trust/trusted-root.ts';
 import {
   entryDigest,
   MAX_TLOG_PROOF,
   type ProofSigner,
   type VerifiedProof,
   verifyTlogProof,
-} from '../../tlog-proof.ts';
-import type { TrustedRoot } from '../../trust/trusted-root.ts';
+} from '../../verify/tlog-proof.ts';
 import { timeText } from '../../x509/time.ts';
 import { readPublicKey, readWhole } from '../files.ts';
 import { print } from '../report.ts';

@@ -15,9 +15,9 @@ import { CLIENT_ERRORS, type ClientError, type ClientErrorCode } from '../../err
 import { MAX_BUNDLE } from '../../formats/bundle.ts';
 import { type JsonObject, malformed, object, parseJson, string } from '../../formats/json.ts';
 import { formatLogEntry, type LogEntry, parseLogEntry } from '../../formats/log-entry.ts';
-import type { LogTrust } from '../../logged.ts';
 import { parseLogKey } from '../../trust/log-key.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
+import type { LogTrust } from '../../verify/leaf.ts';
 import { parseLogUrl } from '../http.ts';
 import { entryOf, fromBundle, keyVerifier, type Submission } from '../submit.ts';
 

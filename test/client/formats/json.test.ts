@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseJson } from '../../../client/formats/json.ts';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
-import { code } from '../verify-parts.ts';
+import { code } from '../verify/verify-parts.ts';
 
 const parse = (text: string) => parseJson(encodeUtf8(text), 'it', 1_000_000);
 

@@ -4,9 +4,9 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
 import { formatLogEntry } from '../../../client/formats/log-entry.ts';
-import { verifyReply } from '../../../client/logged.ts';
 import { fetchLogInfo, parseLogUrl, submitEntry } from '../../../client/submit/http.ts';
 import { askLogKey, signAndLog } from '../../../client/submit/sign.ts';
+import { verifyReply } from '../../../client/verify/leaf.ts';
 import { newKey, TinyLog } from '../tiny-log.ts';
 
 type Answer = (request: IncomingMessage, reply: ServerResponse, body: string) => void;

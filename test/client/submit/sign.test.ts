@@ -13,8 +13,8 @@ import { logAll, logSigned, signAndLog, signDigest, tlogProofOf } from '../../..
 import { rsaSigner } from '../../../client/submit/signers/rsa.ts';
 import { type SoftwareSigner, softwareSigner } from '../../../client/submit/signers/software.ts';
 import { tokenSigner } from '../../../client/submit/signers/token.ts';
-import { verifyTlogProof } from '../../../client/tlog-proof.ts';
 import { parseTrustPolicy } from '../../../client/trust/quorum.ts';
+import { verifyTlogProof } from '../../../client/verify/tlog-proof.ts';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { formatVerifierKey, KEY_TYPE, makeVerifierKey } from '../../../merkle/note.ts';
 import { createTokenKey } from '../../../merkle/runtime/pkcs11.ts';

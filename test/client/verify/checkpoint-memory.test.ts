@@ -1,13 +1,19 @@
 import { describe, expect, it } from 'vitest';
-import { makeBundles } from '../../bench/load/verify-inputs.ts';
-import { type KeyInfo, type Primitives, parseSpki } from '../../client/crypto/crypto.ts';
-import { nodePrimitives } from '../../client/crypto/node-primitives.ts';
-import { ClientError } from '../../client/errors.ts';
-import type { Bundle } from '../../client/formats/bundle.ts';
-import type { InclusionProof, TlogEntry } from '../../client/formats/log-entry.ts';
-import { CheckpointMemory } from '../../client/verify/checkpoint-memory.ts';
-import { type BundleRequest, parseBundle, parseLogKey, parseTrustPolicy, verifyBundle } from '../../client/verify.ts';
-import { encodeUtf8 } from '../../merkle/bytes.ts';
+import { makeBundles } from '../../../bench/load/verify-inputs.ts';
+import { type KeyInfo, type Primitives, parseSpki } from '../../../client/crypto/crypto.ts';
+import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
+import { ClientError } from '../../../client/errors.ts';
+import type { Bundle } from '../../../client/formats/bundle.ts';
+import type { InclusionProof, TlogEntry } from '../../../client/formats/log-entry.ts';
+import { CheckpointMemory } from '../../../client/verify/checkpoint-memory.ts';
+import {
+  type BundleRequest,
+  parseBundle,
+  parseLogKey,
+  parseTrustPolicy,
+  verifyBundle,
+} from '../../../client/verify.ts';
+import { encodeUtf8 } from '../../../merkle/bytes.ts';
 
 const SIGNATURES = 3;
 // Ten entries under each of two checkpoints.

@@ -4,22 +4,27 @@ import { join } from 'node:path';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { p256 } from '@noble/curves/nist.js';
 import { describe, expect, it } from 'vitest';
-import { nodePrimitives } from '../../client/crypto/node-primitives.ts';
-import { ClientError } from '../../client/errors.ts';
-import { parseBundle } from '../../client/formats/bundle.ts';
-import { canonicalEntry, formatEntry, parseEntry, type Signed } from '../../client/formats/entry.ts';
-import { parsePublicKey } from '../../client/formats/key.ts';
-import { entryDigest, type ProofSigner, type TlogProofRequest, verifyTlogProof } from '../../client/tlog-proof.ts';
-import { compileRule } from '../../client/trust/identity.ts';
-import { parseTrustPolicy } from '../../client/trust/quorum.ts';
-import { parseTrustedRoot } from '../../client/trust/trusted-root.ts';
-import { parseCertificate } from '../../client/x509/certificate.ts';
-import { encodeUtf8 } from '../../merkle/bytes.ts';
-import { type CosignatureSigner, cosign } from '../../merkle/cosignature.ts';
-import { formatNote, formatVerifierKey, KEY_TYPE, makeVerifierKey, parseNote } from '../../merkle/note.ts';
-import { leafHash } from '../../merkle/rfc6962.ts';
-import { formatTlogProof, parseTlogProof, type TlogProof } from '../../merkle/tlog-proof.ts';
-import { newKey, TinyLog } from './tiny-log.ts';
+import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
+import { ClientError } from '../../../client/errors.ts';
+import { parseBundle } from '../../../client/formats/bundle.ts';
+import { canonicalEntry, formatEntry, parseEntry, type Signed } from '../../../client/formats/entry.ts';
+import { parsePublicKey } from '../../../client/formats/key.ts';
+import { compileRule } from '../../../client/trust/identity.ts';
+import { parseTrustPolicy } from '../../../client/trust/quorum.ts';
+import { parseTrustedRoot } from '../../../client/trust/trusted-root.ts';
+import {
+  entryDigest,
+  type ProofSigner,
+  type TlogProofRequest,
+  verifyTlogProof,
+} from '../../../client/verify/tlog-proof.ts';
+import { parseCertificate } from '../../../client/x509/certificate.ts';
+import { encodeUtf8 } from '../../../merkle/bytes.ts';
+import { type CosignatureSigner, cosign } from '../../../merkle/cosignature.ts';
+import { formatNote, formatVerifierKey, KEY_TYPE, makeVerifierKey, parseNote } from '../../../merkle/note.ts';
+import { leafHash } from '../../../merkle/rfc6962.ts';
+import { formatTlogProof, parseTlogProof, type TlogProof } from '../../../merkle/tlog-proof.ts';
+import { newKey, TinyLog } from '../tiny-log.ts';
 
 const log = new TinyLog();
 const witnesses = ['w1', 'w2', 'w3'].map((name): CosignatureSigner & { vkey: string } => {
@@ -189,7 +194,7 @@ async function cosigned(note: string, ...by: [number, number][]): Promise<string
   return formatNote(text, [...signatures, ...lines]);
 }
 
-const VECTORS = join(import.meta.dirname, '../../../shared/vectors/sigstore-bundles');
+const VECTORS = join(import.meta.dirname, '../../../../shared/vectors/sigstore-bundles');
 const CASE = join(VECTORS, 'happy-path-v0.3-new-mediaType', 'bundle.sigstore.json');
 if (!existsSync(CASE)) console.warn('SKIPPED: no published bundles, so identities in tlog-proofs are not tested');
 

@@ -6,23 +6,23 @@
  * key or certificate the one that was asked for, and its signature that key's over that digest. Then it is hashed, and the
  * proof must lead from there. For any other log the caller gives the leaf hash, made as that log makes it.
  */
-import { encodeHex, equal } from '../merkle/bytes.ts';
-import { MerkleError } from '../merkle/errors.ts';
-import type { Policy } from '../merkle/policy.ts';
-import { leafHash as hashLeaf } from '../merkle/rfc6962.ts';
-import { MAX_TLOG_PROOF, parseTlogProof, type TlogProof } from '../merkle/tlog-proof.ts';
-import { type HashName, type Primitives, parseSpki } from './crypto/crypto.ts';
-import { ClientError, printable } from './errors.ts';
-import { type EntryParts, parseEntry } from './formats/entry.ts';
-import { HASH_NAME, type KeyAlgorithm, keyAlgorithm, keyHint, type PublicKey, parsePublicKey } from './formats/key.ts';
-import { type LoggedLeaf, verifyLeaf } from './logged.ts';
-import type { IdentityTest } from './trust/identity-rule.ts';
-import { quorumTime } from './trust/quorum.ts';
-import type { TrustedRoot } from './trust/trusted-root.ts';
-import type { VerifiedTime } from './verify/outcome.ts';
-import { checkCertificate } from './verify/signer.ts';
-import { type Certificate, parseCertificate } from './x509/certificate.ts';
-import type { Identity } from './x509/fulcio.ts';
+import { encodeHex, equal } from '../../merkle/bytes.ts';
+import { MerkleError } from '../../merkle/errors.ts';
+import type { Policy } from '../../merkle/policy.ts';
+import { leafHash as hashLeaf } from '../../merkle/rfc6962.ts';
+import { MAX_TLOG_PROOF, parseTlogProof, type TlogProof } from '../../merkle/tlog-proof.ts';
+import { type HashName, type Primitives, parseSpki } from '../crypto/crypto.ts';
+import { ClientError, printable } from '../errors.ts';
+import { type EntryParts, parseEntry } from '../formats/entry.ts';
+import { HASH_NAME, type KeyAlgorithm, keyAlgorithm, keyHint, type PublicKey, parsePublicKey } from '../formats/key.ts';
+import type { IdentityTest } from '../trust/identity-rule.ts';
+import { quorumTime } from '../trust/quorum.ts';
+import type { TrustedRoot } from '../trust/trusted-root.ts';
+import { type Certificate, parseCertificate } from '../x509/certificate.ts';
+import type { Identity } from '../x509/fulcio.ts';
+import { type LoggedLeaf, verifyLeaf } from './leaf.ts';
+import type { VerifiedTime } from './outcome.ts';
+import { checkCertificate } from './signer.ts';
 
 export { MAX_TLOG_PROOF };
 

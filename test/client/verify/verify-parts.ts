@@ -1,15 +1,15 @@
 /** Bundles of a log with witnesses, all of it made here, for what the verifier must take and refuse. */
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { type HashName, type KeyInfo, parseSpki } from '../../client/crypto/crypto.ts';
-import { ClientError } from '../../client/errors.ts';
-import type { Bundle, DigestName } from '../../client/formats/bundle.ts';
-import { preAuthEncoding } from '../../client/formats/dsse.ts';
-import { formatEntry } from '../../client/formats/entry.ts';
-import { type LogEntry, tlogEntry } from '../../client/formats/log-entry.ts';
-import { parseTrustPolicy } from '../../client/trust/quorum.ts';
-import { type CosignatureSigner, cosign } from '../../merkle/cosignature.ts';
-import { formatNote, formatVerifierKey, KEY_TYPE, makeVerifierKey, parseNote } from '../../merkle/note.ts';
-import type { TinyLog } from './tiny-log.ts';
+import { type HashName, type KeyInfo, parseSpki } from '../../../client/crypto/crypto.ts';
+import { ClientError } from '../../../client/errors.ts';
+import type { Bundle, DigestName } from '../../../client/formats/bundle.ts';
+import { preAuthEncoding } from '../../../client/formats/dsse.ts';
+import { formatEntry } from '../../../client/formats/entry.ts';
+import { type LogEntry, tlogEntry } from '../../../client/formats/log-entry.ts';
+import { parseTrustPolicy } from '../../../client/trust/quorum.ts';
+import { type CosignatureSigner, cosign } from '../../../merkle/cosignature.ts';
+import { formatNote, formatVerifierKey, KEY_TYPE, makeVerifierKey, parseNote } from '../../../merkle/note.ts';
+import type { TinyLog } from '../tiny-log.ts';
 
 export const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 export const digestsOf = (file: Uint8Array) => ({

@@ -3,20 +3,20 @@ import { ed25519, ed25519ph } from '@noble/curves/ed25519.js';
 import { bundleFromJSON } from '@sigstore/bundle';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseSpki } from '../../client/crypto/crypto.ts';
-import { ClientError } from '../../client/errors.ts';
-import { type Bundle, formatBundle, parseBundle } from '../../client/formats/bundle.ts';
-import { keyHint } from '../../client/formats/key.ts';
-import type { InclusionProof, TlogEntry } from '../../client/formats/log-entry.ts';
+import { parseSpki } from '../../../client/crypto/crypto.ts';
+import { ClientError } from '../../../client/errors.ts';
+import { type Bundle, formatBundle, parseBundle } from '../../../client/formats/bundle.ts';
+import { keyHint } from '../../../client/formats/key.ts';
+import type { InclusionProof, TlogEntry } from '../../../client/formats/log-entry.ts';
 import {
   type BundleRequest,
   parseLogKey,
   parseTrustedRoot,
   requiredHashes,
   verifyBundle,
-} from '../../client/verify.ts';
-import { formatCheckpoint } from '../../merkle/checkpoint.ts';
-import { TinyLog } from './tiny-log.ts';
+} from '../../../client/verify.ts';
+import { formatCheckpoint } from '../../../merkle/checkpoint.ts';
+import { TinyLog } from '../tiny-log.ts';
 import {
   attestation,
   code,
@@ -337,7 +337,7 @@ describe('a bundle', () => {
 
   const set = (path: string, value: unknown, its = bundle) => {
     const whole = json(its);
-    const names = path.split('.');
+    const names = path.split('..');
     const last = names.pop()!;
     const at = names.reduce((inner, name) => inner[name], whole);
     at[last] = value;

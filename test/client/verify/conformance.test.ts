@@ -1,21 +1,21 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { parseSpki } from '../../client/crypto/crypto.ts';
-import { nodePrimitives } from '../../client/crypto/node-primitives.ts';
-import { ClientError } from '../../client/errors.ts';
-import { parseBundle } from '../../client/formats/bundle.ts';
-import { parsePublicKeyPem } from '../../client/formats/key.ts';
-import { tlogEntry } from '../../client/formats/log-entry.ts';
+import { parseSpki } from '../../../client/crypto/crypto.ts';
+import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
+import { ClientError } from '../../../client/errors.ts';
+import { parseBundle } from '../../../client/formats/bundle.ts';
+import { parsePublicKeyPem } from '../../../client/formats/key.ts';
+import { tlogEntry } from '../../../client/formats/log-entry.ts';
 import {
   type BundleRequest,
   type Outcome,
   parseTrustedRoot,
   requiredHashes,
   verifyBundle,
-} from '../../client/verify.ts';
-import { parseCertificate } from '../../client/x509/certificate.ts';
-import { bundleCases, IDENTITY } from '../support/vectors.ts';
-import { TinyLog } from './tiny-log.ts';
+} from '../../../client/verify.ts';
+import { parseCertificate } from '../../../client/x509/certificate.ts';
+import { bundleCases, IDENTITY } from '../../support/vectors.ts';
+import { TinyLog } from '../tiny-log.ts';
 import { policyOf, rootJson, testWitness, text, witnessed } from './verify-parts.ts';
 
 const cases = bundleCases();

@@ -2,18 +2,18 @@
  * Is this leaf in the log that is trusted? One check for the log's own reply, and for proofs that come from elsewhere: the
  * checkpoint's signature, the witnesses that the policy asks for, and the inclusion proof, offline.
  */
-import { equal } from '../merkle/bytes.ts';
-import { type Checkpoint, parseCheckpoint } from '../merkle/checkpoint.ts';
-import { MerkleError } from '../merkle/errors.ts';
-import { logId, noteVerifier, openNote, type VerifierKey } from '../merkle/note.ts';
-import type { Policy } from '../merkle/policy.ts';
-import { leafHash } from '../merkle/rfc6962.ts';
-import type { Primitives } from './crypto/crypto.ts';
-import { ClientError } from './errors.ts';
-import { canonicalEntry, type Signed } from './formats/entry.ts';
-import type { LogEntry } from './formats/log-entry.ts';
-import { type Cosigned, logKeyOf, verifyQuorum } from './trust/quorum.ts';
-import { checkInclusion } from './verify/tree.ts';
+import { equal } from '../../merkle/bytes.ts';
+import { type Checkpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
+import { MerkleError } from '../../merkle/errors.ts';
+import { logId, noteVerifier, openNote, type VerifierKey } from '../../merkle/note.ts';
+import type { Policy } from '../../merkle/policy.ts';
+import { leafHash } from '../../merkle/rfc6962.ts';
+import type { Primitives } from '../crypto/crypto.ts';
+import { ClientError } from '../errors.ts';
+import { canonicalEntry, type Signed } from '../formats/entry.ts';
+import type { LogEntry } from '../formats/log-entry.ts';
+import { type Cosigned, logKeyOf, verifyQuorum } from '../trust/quorum.ts';
+import { checkInclusion } from './tree.ts';
 
 /** Who must have signed the checkpoint: a log's key, the log and the witnesses of a policy, or both. */
 export type LogTrust =
