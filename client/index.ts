@@ -37,8 +37,6 @@ export type { Signed } from './formats/entry.ts';
 export type { PublicKey } from './formats/key.ts';
 export type { LogEntry, TlogEntry } from './formats/log-entry.ts';
 export { formatStatement, predicateType, type Subject } from './formats/statement.ts';
-export type { ManyRequest, ManyResult, ManyTrust } from './many/types.ts';
-export { type ManyOptions, verifyMany } from './many/verify-many.ts';
 export { type Attested, attest, attestAndLog } from './submit/attest.ts';
 export type { HttpOptions, LogInfo } from './submit/http.ts';
 export {
@@ -80,6 +78,8 @@ export { openSource, type SourceOptions, type TileSource } from './tiles/source.
 export { type Identity, type IdentityRule, matchIdentity, type TextRule } from './trust/identity.ts';
 export type { Cosigned } from './trust/quorum.ts';
 export type { LoggedLeaf, LogTrust } from './verify/leaf.ts';
+export type { ManyRequest, ManyResult, ManyTrust } from './verify/many/types.ts';
+export { type ManyOptions, verifyMany } from './verify/many/verify-many.ts';
 export { entryDigest, type VerifiedProof } from './verify/tlog-proof.ts';
 export {
   type ArtifactDigests,

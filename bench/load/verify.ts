@@ -1,5 +1,5 @@
 /** `npm run bench:load -- --verify`: bundles with two cosignatures each, by as many keys, in one process. */
-import { verifyMany } from '../../client/many/verify-many.ts';
+import { verifyMany } from '../../client/verify/many/verify-many.ts';
 import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { type Row, round } from '../report.ts';
 import { makeBundles } from './verify-inputs.ts';

@@ -1,7 +1,7 @@
 /** What is asked of the threads that verify many bundles, and what they answer. */
-import type { ClientErrorCode } from '../errors.ts';
-import type { IdentityRule } from '../trust/identity-rule.ts';
-import type { ArtifactDigests, Outcome } from '../verify.ts';
+import type { ClientErrorCode } from '../../errors.ts';
+import type { IdentityRule } from '../../trust/identity-rule.ts';
+import type { ArtifactDigests, Outcome } from '../../verify.ts';
 
 /** One bundle and its file. */
 export interface ManyRequest {

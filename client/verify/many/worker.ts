@@ -4,15 +4,15 @@
  * It does not import verify.ts, whose noble takes 50 ms to load.
  */
 import { Piscina } from 'piscina';
-import { parseSpki } from '../crypto/crypto.ts';
-import { nodePrimitives } from '../crypto/node-primitives.ts';
-import { ClientError } from '../errors.ts';
-import { parseBundle } from '../formats/bundle.ts';
-import { parseLogKey } from '../trust/log-key.ts';
-import { parseTrustPolicy } from '../trust/quorum.ts';
-import { parseTrustedRoot } from '../trust/trusted-root.ts';
-import { type BundleRequest, verifyByRule } from '../verify/by-rule.ts';
-import { CheckpointMemory } from '../verify/checkpoint-memory.ts';
+import { parseSpki } from '../../crypto/crypto.ts';
+import { nodePrimitives } from '../../crypto/node-primitives.ts';
+import { ClientError } from '../../errors.ts';
+import { parseBundle } from '../../formats/bundle.ts';
+import { parseLogKey } from '../../trust/log-key.ts';
+import { parseTrustPolicy } from '../../trust/quorum.ts';
+import { parseTrustedRoot } from '../../trust/trusted-root.ts';
+import { type BundleRequest, verifyByRule } from '../by-rule.ts';
+import { CheckpointMemory } from '../checkpoint-memory.ts';
 import { packResults, unpackRequests } from './packed.ts';
 import type { ManyRequest, ManyResult, ManyTrust } from './types.ts';
 

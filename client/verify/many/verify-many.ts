@@ -5,14 +5,14 @@
  * checkpoints that it has verified.
  */
 import { availableParallelism } from 'node:os';
-import { createPool, TASKS_PER_THREAD, workerUrl } from '../../merkle/runtime/pool.ts';
-import { parseSpki } from '../crypto/crypto.ts';
-import { ClientError } from '../errors.ts';
-import { inOrder } from '../in-order.ts';
-import { compileRule } from '../trust/identity.ts';
-import { parseLogKey } from '../trust/log-key.ts';
-import { parseTrustPolicy } from '../trust/quorum.ts';
-import { parseTrustedRoot } from '../trust/trusted-root.ts';
+import { createPool, TASKS_PER_THREAD, workerUrl } from '../../../merkle/runtime/pool.ts';
+import { parseSpki } from '../../crypto/crypto.ts';
+import { ClientError } from '../../errors.ts';
+import { inOrder } from '../../in-order.ts';
+import { compileRule } from '../../trust/identity.ts';
+import { parseLogKey } from '../../trust/log-key.ts';
+import { parseTrustPolicy } from '../../trust/quorum.ts';
+import { parseTrustedRoot } from '../../trust/trusted-root.ts';
 import { packRequests, unpackResults } from './packed.ts';
 import type { ManyRequest, ManyResult, ManyTrust } from './types.ts';
 
@@ -37,7 +37,7 @@ export async function* verifyMany(
   { threads = availableParallelism(), signal, ...trust }: ManyOptions,
 ): AsyncGenerator<ManyResult> {
   checkTrust(trust);
-  const pool = createPool({ file: workerUrl('client/many/worker'), threads, workerData: trust });
+  const pool = createPool({ file: workerUrl('client/verify/many/worker'), threads, workerData: trust });
   try {
     const packs = packsOf(requests);
     const next = () => {
