@@ -9,7 +9,7 @@
 import type { CosignaturePrimitives } from '../merkle/cosignature.ts';
 import type { VerifierKey } from '../merkle/note.ts';
 import type { Policy } from '../merkle/policy.ts';
-import { nodePrimitives } from '../merkle/runtime/verify.ts';
+import { nodePrimitives } from '../merkle/runtime/crypto/verify.ts';
 import { checkHeads, conflictWith, fetchHead, type HeldHead } from './cosign/heads.ts';
 import { type Failed, type FailureReason, isFailed, WitnessClient } from './cosign/http.ts';
 import { CosignJob } from './cosign/job.ts';

@@ -4,7 +4,7 @@
  * It has no say in whether the log takes entries: `IntakeHost` tells it, and is told of commits and of failures.
  */
 import { leafHash } from '../merkle/rfc6962.ts';
-import { fastSha256 } from '../merkle/runtime/hash.ts';
+import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
 import type { KnownLeaves } from './dedup/known.ts';
 import { Dedup } from './dedup.ts';
 import { RequestError } from './errors.ts';

@@ -14,8 +14,8 @@ import { join } from 'node:path';
 import { decodeUtf8, encodeHex, encodeUtf8, equal } from '../merkle/bytes.ts';
 import { parseCheckpoint } from '../merkle/checkpoint.ts';
 import { type NoteSignature, parseNote } from '../merkle/note.ts';
+import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
 import { isThere } from '../merkle/runtime/files.ts';
-import { fastSha256 } from '../merkle/runtime/hash.ts';
 import { GuardedLevel } from '../merkle/runtime/level.ts';
 import { WitnessError } from './errors.ts';
 

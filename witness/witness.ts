@@ -15,10 +15,10 @@ import { MerkleError } from '../merkle/errors.ts';
 import { formatNote, KEY_TYPE, MAX_SIGNATURES, type NoteSignature, openNoteAsync } from '../merkle/note.ts';
 import { verifyConsistency } from '../merkle/proof.ts';
 import { EMPTY_ROOT } from '../merkle/rfc6962.ts';
+import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
+import { backgroundVerifier } from '../merkle/runtime/crypto/verify.ts';
 import { RuntimeError } from '../merkle/runtime/errors.ts';
-import { fastSha256 } from '../merkle/runtime/hash.ts';
 import type { Reopening } from '../merkle/runtime/reopen.ts';
-import { backgroundVerifier } from '../merkle/runtime/verify.ts';
 import { isValidSubtree, verifySubtree } from '../merkle/subtree.ts';
 import {
   type AddCheckpoint,

@@ -15,7 +15,7 @@ import { formatCheckpoint } from '../../merkle/checkpoint.ts';
 import { formatNote } from '../../merkle/note.ts';
 import { CompactRange } from '../../merkle/range.ts';
 import { leafHash } from '../../merkle/rfc6962.ts';
-import { fastSha256 } from '../../merkle/runtime/hash.ts';
+import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { entryBundlePath, TILE_WIDTH, tilePath } from '../../merkle/tile.ts';
 import { type Row, round } from '../report.ts';
 import { requestBodies } from './requests.ts';

@@ -8,7 +8,7 @@ import { encodeBundle } from '../../merkle/bundle.ts';
 import { formatCheckpoint } from '../../merkle/checkpoint.ts';
 import { formatNote } from '../../merkle/note.ts';
 import { leafHash, nodeHash } from '../../merkle/rfc6962.ts';
-import { fastSha256 } from '../../merkle/runtime/hash.ts';
+import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { entryBundlePath, TILE_WIDTH, tilePath } from '../../merkle/tile.ts';
 import { ed25519VerifierKey, formatVerifierKey } from '../../merkle/verifier-key.ts';
 import { hundredRules, keylessBodies } from './monitor-inputs.ts';

@@ -12,7 +12,7 @@ import { formatNote, formatVerifierKey, KEY_TYPE, logId, makeVerifierKey } from 
 import { inclusionProof } from '../../merkle/proof.ts';
 import { CompactRange } from '../../merkle/range.ts';
 import { leafHash } from '../../merkle/rfc6962.ts';
-import { fastSha256 } from '../../merkle/runtime/hash.ts';
+import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 
 export interface BundleInput {
   readonly bundle: Uint8Array;

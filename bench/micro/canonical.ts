@@ -1,4 +1,4 @@
-import { digestVerifier } from '../../merkle/runtime/digest.ts';
+import { digestVerifier } from '../../merkle/runtime/crypto/digest.ts';
 import { DEFAULT_LIMITS } from '../../server/ingest/body.ts';
 import { entryOf, readVerifier } from '../../server/ingest/hashedrekord.ts';
 import { hashedRekordRequest } from '../../test/support/requests.ts';

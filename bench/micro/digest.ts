@@ -1,5 +1,5 @@
-import { type DigestVerifier, digestVerifier } from '../../merkle/runtime/digest.ts';
-import { parsePublicKey } from '../../merkle/runtime/publickey.ts';
+import { type DigestVerifier, digestVerifier } from '../../merkle/runtime/crypto/digest.ts';
+import { parsePublicKey } from '../../merkle/runtime/crypto/publickey.ts';
 import { hashedRekordRequest, makeSigner } from '../../test/support/requests.ts';
 import { type Micro, repeat } from './micro.ts';
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { leafHash, nodeHash } from '../../merkle/rfc6962.ts';
-import { fastSha256 } from '../../merkle/runtime/hash.ts';
+import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { ENTRY_BYTES } from './inputs.ts';
 import { type Micro, repeat } from './micro.ts';
 

@@ -1,4 +1,4 @@
-import { fastSha256 } from '../../merkle/runtime/hash.ts';
+import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { MemoryDisk, openMemoryTiles } from '../../server/store/memory.ts';
 import { TileCache, TreeReader } from '../../server/tree/reader.ts';
 import { emptySnapshot, integrate } from '../../server/tree/snapshot.ts';

@@ -1,5 +1,5 @@
 import { CompactRange } from '../../merkle/range.ts';
-import { fastSha256 } from '../../merkle/runtime/hash.ts';
+import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { entries } from './inputs.ts';
 import type { Micro } from './micro.ts';
 

@@ -1,7 +1,7 @@
 /** Where an entry and the level 0 tile above it do not agree, the rest of the tree mostly tells which of them is wrong. */
 import { MerkleError } from '../../merkle/errors.ts';
 import { verifyInclusion } from '../../merkle/proof.ts';
-import { fastSha256 } from '../../merkle/runtime/hash.ts';
+import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { proveInclusion, TILE_WIDTH, tilePath, tileWidth } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
 import type { TileSource } from '../tiles/source.ts';

@@ -9,7 +9,7 @@
  * before.
  */
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
-import { type RangeHasher, rangeHasher, rootInPlace } from '../../merkle/runtime/rangehash.ts';
+import { type RangeHasher, rangeHasher, rootInPlace } from '../../merkle/runtime/crypto/rangehash.ts';
 import { entryBundlePath, TILE_WIDTH, tilePath } from '../../merkle/tile.ts';
 import { maxBundle } from '../tiles/source.ts';
 import type { EntryCheck } from './signatures.ts';

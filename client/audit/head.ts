@@ -5,7 +5,7 @@ import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { formatVerifierKey, openNote, parseNote, parseVerifierKey, type VerifierKey } from '../../merkle/note.ts';
 import type { Policy } from '../../merkle/policy.ts';
-import { nodePrimitives } from '../../merkle/runtime/verify.ts';
+import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { ClientError, printable } from '../errors.ts';
 import { type Cosigned, verifyQuorum } from '../trust/quorum.ts';
 import { AuditProblem } from './types.ts';

@@ -3,9 +3,9 @@
  * certificate's key that it holds. Who holds that key, and whether a certificate is anybody's, is not looked at.
  */
 import { equal } from '../../merkle/bytes.ts';
-import { type DigestVerifier, digestVerifier } from '../../merkle/runtime/digest.ts';
+import { type DigestVerifier, digestVerifier } from '../../merkle/runtime/crypto/digest.ts';
+import { certificateKey, type ParsedKey, parsePublicKey } from '../../merkle/runtime/crypto/publickey.ts';
 import { RuntimeError } from '../../merkle/runtime/errors.ts';
-import { certificateKey, type ParsedKey, parsePublicKey } from '../../merkle/runtime/publickey.ts';
 import { ClientError } from '../errors.ts';
 import { type EntryParts, parseEntry } from '../formats/entry.ts';
 

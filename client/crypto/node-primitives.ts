@@ -1,7 +1,7 @@
 /**
  * The checks with Node's own OpenSSL, for the verify core.
  *
- * Messages go to `crypto.verify`; digests to the OpenSSL inside the process (merkle/runtime/digest.ts, which says what
+ * Messages go to `crypto.verify`; digests to the OpenSSL inside the process (merkle/runtime/crypto/digest.ts, which says what
  * happens where it cannot be reached). Parsed keys are kept for as long as their `KeyInfo` lives.
  *
  * Measured on Node 20, CPU time on a busy machine, a key used again: P-256 100 to 130 µs over a message or a digest, P-384
@@ -9,10 +9,10 @@
  */
 import * as crypto from 'node:crypto';
 import { concat, equal } from '../../merkle/bytes.ts';
-import { type DigestVerifier, digestVerifier } from '../../merkle/runtime/digest.ts';
-import { fastSha256 } from '../../merkle/runtime/hash.ts';
-import type { EcCurve, ParsedKey } from '../../merkle/runtime/publickey.ts';
-import { nodePrimitives as notePrimitives } from '../../merkle/runtime/verify.ts';
+import { type DigestVerifier, digestVerifier } from '../../merkle/runtime/crypto/digest.ts';
+import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
+import type { EcCurve, ParsedKey } from '../../merkle/runtime/crypto/publickey.ts';
+import { nodePrimitives as notePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import {
   DIGEST_INFO,
   type EcKind,
@@ -92,7 +92,7 @@ function fit(digest: Uint8Array, size: number): Uint8Array {
   return concat(new Uint8Array(size - digest.length), digest);
 }
 
-/** As merkle/runtime/digest.ts, for the other two hashes as well. */
+/** As merkle/runtime/crypto/digest.ts, for the other two hashes as well. */
 function rsaVerify(key: KeyInfo, hash: HashName, digest: Uint8Array, signature: Uint8Array): boolean {
   if (signature.length !== key.bits! / 8) return false;
   try {

@@ -9,7 +9,7 @@ import { MerkleError } from '../../merkle/errors.ts';
 import { inclusionNodes, inclusionProof, verifyInclusion } from '../../merkle/proof.ts';
 import type { CompactRange } from '../../merkle/range.ts';
 import { leafHash } from '../../merkle/rfc6962.ts';
-import { fastSha256 } from '../../merkle/runtime/hash.ts';
+import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { type FetchTile, readTiles, TILE_WIDTH, tileWidth } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
 import type { TileSource } from '../tiles/source.ts';

@@ -11,9 +11,9 @@
  */
 import { randomBytes } from 'node:crypto';
 import { concat, equal } from '../bytes.ts';
+import { nobleMldsa44 } from './crypto/noble.ts';
 import { RuntimeError } from './errors.ts';
 import { readKeyFile, writeNewKey } from './keyfile.ts';
-import { nobleMldsa44 } from './noble.ts';
 import { createPool, workerUrl } from './pool.ts';
 
 const PREFIX = Buffer.from('3034020100300b06096086480165030403110422' + '8020', 'hex');

@@ -5,9 +5,9 @@
  * CKM_ECDSA, and r ‖ s becomes DER (RFC 3279 section 2.2.3); Ed25519 keys sign the message by CKM_EDDSA.
  */
 import { Piscina } from 'piscina';
+import { fastSha256 } from './crypto/hash.ts';
+import { nobleCurves } from './crypto/noble.ts';
 import { RuntimeError } from './errors.ts';
-import { fastSha256 } from './hash.ts';
-import { nobleCurves } from './noble.ts';
 import { findModule } from './pkcs11-module.ts';
 import { workerUrl } from './pool.ts';
 import { readSecret, type SecretSource } from './secret.ts';

@@ -5,12 +5,12 @@
  * a token that is briefly gone makes callers wait instead of failing them.
  */
 import * as crypto from 'node:crypto';
+import { verifyBeside } from './crypto/verify.ts';
 import { RuntimeError } from './errors.ts';
 import { openKeyFile } from './keyfile.ts';
 import type { TokenKeySpec } from './pkcs11.ts';
 import { openTokenSigner } from './pkcs11.ts';
 import { readSecret, type SecretSource } from './secret.ts';
-import { verifyBeside } from './verify.ts';
 
 export { type RetryingSigner, type RetryOptions, retryingSigner } from './retrying.ts';
 export { readSecret, type SecretSource } from './secret.ts';

@@ -8,7 +8,7 @@ import { type CosignaturePrimitives, checkpointVerifier } from '../../merkle/cos
 import { MerkleError } from '../../merkle/errors.ts';
 import { openNote, type VerifierKey } from '../../merkle/note.ts';
 import { verifyConsistency } from '../../merkle/proof.ts';
-import { fastSha256 } from '../../merkle/runtime/hash.ts';
+import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { originHash } from '../../merkle/witness.ts';
 import { ServerError } from '../errors.ts';
 import type { TreeReader } from '../tree/reader.ts';

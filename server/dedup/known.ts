@@ -12,7 +12,7 @@
  */
 import { equal } from '../../merkle/bytes.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
-import { type RangeHasher, rangeHasher, rootInPlace } from '../../merkle/runtime/rangehash.ts';
+import { type RangeHasher, rangeHasher, rootInPlace } from '../../merkle/runtime/crypto/rangehash.ts';
 import { TILE_WIDTH, tilePath } from '../../merkle/tile.ts';
 import { ServerError } from '../errors.ts';
 import type { CommittedTree } from '../tree/committed.ts';

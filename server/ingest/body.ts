@@ -1,5 +1,5 @@
 /** One body from bytes to entries: what a worker does, and all of it that can be tested without one. */
-import type { DigestVerifier } from '../../merkle/runtime/digest.ts';
+import type { DigestVerifier } from '../../merkle/runtime/crypto/digest.ts';
 import type { Encoding, Ingested, IngestedBody, Refusal } from '../types.ts';
 import { dsseEntries } from './dsse.ts';
 import { type Checks, hashedRekordEntry } from './hashedrekord.ts';

@@ -3,10 +3,10 @@
  * 2.3.0 pkg/types/hashedrekord).
  */
 import { leafHash } from '../../merkle/rfc6962.ts';
-import type { DigestVerifier } from '../../merkle/runtime/digest.ts';
+import type { DigestVerifier } from '../../merkle/runtime/crypto/digest.ts';
+import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
+import { certificateKey, checkKey, type ParsedKey, parsePublicKey } from '../../merkle/runtime/crypto/publickey.ts';
 import { RuntimeError } from '../../merkle/runtime/errors.ts';
-import { fastSha256 } from '../../merkle/runtime/hash.ts';
-import { certificateKey, checkKey, type ParsedKey, parsePublicKey } from '../../merkle/runtime/publickey.ts';
 import type { NewEntry } from '../store/types.ts';
 import { type Reason, refuse } from './refuse.ts';
 import { type DigestHash, registered } from './registry.ts';

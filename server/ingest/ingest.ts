@@ -4,7 +4,7 @@
  * Bodies that come in one turn of the event loop, or while all threads have work, go over in one batch: a round trip to
  * a thread costs 25 to 77 µs, as much as a verification, and a batch pays it once.
  */
-import { digestVerifier } from '../../merkle/runtime/digest.ts';
+import { digestVerifier } from '../../merkle/runtime/crypto/digest.ts';
 import { createPool, TASKS_PER_THREAD, workerUrl } from '../../merkle/runtime/pool.ts';
 import type { Encoding, IngestedBody } from '../types.ts';
 import { Batches } from './batches.ts';

@@ -2,7 +2,7 @@
  * `dev.sigstore.common.v1.PublicKeyDetails` (sigstore/protobuf-specs, sigstore_common.proto, v0.5) and what of it the log
  * takes: keys whose signature can be verified over a digest.
  */
-import type { EcCurve, ParsedKey } from '../../merkle/runtime/publickey.ts';
+import type { EcCurve, ParsedKey } from '../../merkle/runtime/crypto/publickey.ts';
 
 /** Every name of the enum. A name outside is malformed; one inside that is not in `TAKEN` is refused with a reason. */
 export const KEY_DETAILS: ReadonlyMap<string, number> = new Map([

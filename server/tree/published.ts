@@ -3,7 +3,7 @@ import { decodeUtf8, equal } from '../../merkle/bytes.ts';
 import { type Checkpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { noteVerifier, openNote, parseNote } from '../../merkle/note.ts';
-import { nodePrimitives } from '../../merkle/runtime/verify.ts';
+import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { ServerError } from '../errors.ts';
 import type { Published } from '../publisher.ts';
 import type { CheckpointSigner } from '../sign.ts';

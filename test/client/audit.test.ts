@@ -13,7 +13,7 @@ import { parseTrustPolicy } from '../../client/trust/quorum.ts';
 import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { cosign } from '../../merkle/cosignature.ts';
 import { formatVerifierKey, KEY_TYPE, makeVerifierKey } from '../../merkle/note.ts';
-import { digestVerifier } from '../../merkle/runtime/digest.ts';
+import { digestVerifier } from '../../merkle/runtime/crypto/digest.ts';
 import { ingestBody } from '../../server/ingest/body.ts';
 import { ALL_KEY_KINDS, hashedRekordRequest, makeSigner, toJson } from '../support/requests.ts';
 import { filesIn, later, numbered, put, StaticLog, tempDir } from './static-log.ts';

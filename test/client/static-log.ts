@@ -12,7 +12,7 @@ import { formatCheckpoint } from '../../merkle/checkpoint.ts';
 import { ed25519VerifierKey, formatNote, formatVerifierKey, type NoteSignature } from '../../merkle/note.ts';
 import { CompactRange } from '../../merkle/range.ts';
 import { leafHash } from '../../merkle/rfc6962.ts';
-import { fastSha256 } from '../../merkle/runtime/hash.ts';
+import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { entryBundlePath, TILE_WIDTH, TileNodes, tilePath } from '../../merkle/tile.ts';
 
 const closers: (() => unknown)[] = [];

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { openNote, parseVerifierKey } from '../../merkle/note.ts';
-import { nodePrimitives } from '../../merkle/runtime/verify.ts';
+import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { tempDir } from '../support/log.ts';
 import { type ServeProcess, startServer, stele, steleJson } from '../support/serve.ts';
 import { startWitness, type WitnessProcess } from '../support/witness-process.ts';

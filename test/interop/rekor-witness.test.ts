@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { ed25519VerifierKey, formatVerifierKey, openNote, parseVerifierKey } from '../../merkle/note.ts';
-import { nodePrimitives } from '../../merkle/runtime/verify.ts';
+import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { bodyOf, tempDir } from '../support/log.ts';
 import { startWitness, type WitnessProcess } from '../support/witness-process.ts';
 

@@ -23,7 +23,7 @@ import {
   parseNote,
   parseVerifierKey,
 } from '../../merkle/note.ts';
-import { nodePrimitives } from '../../merkle/runtime/verify.ts';
+import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { codeOf } from './helpers.ts';
 
 // From tlog-cosignature, section "Format", and the message from section "Ed25519 signed message".

@@ -12,7 +12,7 @@ import {
 import { MAX_EVIDENCE, parseEvidence, verifyEvidence } from '../../merkle/evidence.ts';
 import { ed25519VerifierKey, formatNote } from '../../merkle/note.ts';
 import { inclusionProof } from '../../merkle/proof.ts';
-import { nodePrimitives } from '../../merkle/runtime/verify.ts';
+import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { codeOf, damaged, entriesOf, GrownTree, nodeSha256 } from './helpers.ts';
 
 const { privateKey, publicKey } = generateKeyPairSync('ed25519');

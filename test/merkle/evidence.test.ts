@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Evidence, formatEvidence, parseEvidence, proofOfFork, verifyEvidence } from '../../merkle/evidence.ts';
 import { parseVerifierKey } from '../../merkle/note.ts';
-import { nodePrimitives } from '../../merkle/runtime/verify.ts';
+import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { TestLog, treeOf } from '../witness/helpers.ts';
 import { codeOf, damaged, nodeSha256 } from './helpers.ts';
 

@@ -22,7 +22,7 @@ import {
   parseVerifierKey,
 } from '../../merkle/note.ts';
 import { sha256 } from '../../merkle/rfc6962.ts';
-import { nodePrimitives } from '../../merkle/runtime/verify.ts';
+import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { codeOf } from './helpers.ts';
 
 // The example of c2sp.org/signed-note.

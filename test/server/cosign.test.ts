@@ -6,7 +6,7 @@ import { formatCheckpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { formatNote, openNote, parseNote } from '../../merkle/note.ts';
 import { parsePolicy } from '../../merkle/policy.ts';
-import { nodePrimitives } from '../../merkle/runtime/verify.ts';
+import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { WitnessMetrics } from '../../server/cosign/metrics.ts';
 import { Cosigner } from '../../server/cosign.ts';
 import { RequestError } from '../../server/errors.ts';

@@ -5,7 +5,7 @@ import { parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { noteVerifier, openNote } from '../../merkle/note.ts';
 import { verifyConsistency, verifyInclusion } from '../../merkle/proof.ts';
 import { leafHash } from '../../merkle/rfc6962.ts';
-import { nodePrimitives } from '../../merkle/runtime/verify.ts';
+import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import type { RequestError } from '../../server/errors.ts';
 import { openDirStores } from '../../server/layout.ts';
 import type { Log } from '../../server/log.ts';

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { parseNote } from '../../merkle/note.ts';
 import { leafHash } from '../../merkle/rfc6962.ts';
-import { fastSha256 } from '../../merkle/runtime/hash.ts';
+import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { lockDir } from '../../merkle/runtime/lock.ts';
 import { readIdentity, writeIdentity } from '../../server/identity.ts';
 import { layout, openDirStores } from '../../server/layout.ts';

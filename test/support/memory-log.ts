@@ -9,7 +9,7 @@ import { formatCheckpoint } from '../../merkle/checkpoint.ts';
 import { ed25519VerifierKey, formatNote, formatVerifierKey, logId } from '../../merkle/note.ts';
 import { consistencyProof, inclusionProof, rootAt, verifyInclusion } from '../../merkle/proof.ts';
 import { CompactRange } from '../../merkle/range.ts';
-import { digestVerifier } from '../../merkle/runtime/digest.ts';
+import { digestVerifier } from '../../merkle/runtime/crypto/digest.ts';
 import { TILE_WIDTH, tileWidth } from '../../merkle/tile.ts';
 import { RequestError } from '../../server/errors.ts';
 import { ingestBody } from '../../server/ingest/body.ts';

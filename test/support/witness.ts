@@ -20,8 +20,8 @@ import {
   type VerifierKey,
 } from '../../merkle/note.ts';
 import { verifyConsistency } from '../../merkle/proof.ts';
-import { fastSha256 } from '../../merkle/runtime/hash.ts';
-import { nodePrimitives } from '../../merkle/runtime/verify.ts';
+import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
+import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { formatCosignatures, originHash, parseAddCheckpoint } from '../../merkle/witness.ts';
 
 export type Behaviour =

@@ -3,7 +3,7 @@ import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { checkpointVerifier, parseCosignature } from '../../merkle/cosignature.ts';
 import { formatNote, formatSignature, openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
 import { EMPTY_ROOT } from '../../merkle/rfc6962.ts';
-import { nodePrimitives } from '../../merkle/runtime/verify.ts';
+import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { formatAddCheckpoint, originHash, parseCosignatures } from '../../merkle/witness.ts';
 import { damaged } from '../merkle/helpers.ts';
 import { body, makeWitness, TestLog, treeOf } from './helpers.ts';

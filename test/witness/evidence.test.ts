@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseEvidence, verifyEvidence } from '../../merkle/evidence.ts';
-import { nodePrimitives } from '../../merkle/runtime/verify.ts';
+import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { damaged } from '../merkle/helpers.ts';
 import { body, makeWitness, TestLog, type TestWitness, treeOf } from './helpers.ts';
 

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { formatNote, openNote, parseVerifierKey } from '../../merkle/note.ts';
-import { nodePrimitives } from '../../merkle/runtime/verify.ts';
+import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { formatAddCheckpoint, originHash, parseCosignatures, parseTreeSize } from '../../merkle/witness.ts';
 import { Logs } from '../../witness/logs.ts';
 import type { GrownTree } from '../merkle/helpers.ts';

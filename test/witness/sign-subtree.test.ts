@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { verifySubtreeCosignature } from '../../merkle/cosignature.ts';
 import { parseVerifierKey } from '../../merkle/note.ts';
-import { nodePrimitives } from '../../merkle/runtime/verify.ts';
+import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { subtreeHash, subtreeProof } from '../../merkle/subtree.ts';
 import { formatSignSubtree, originHash, parseCosignatures } from '../../merkle/witness.ts';
 import { damaged } from '../merkle/helpers.ts';

@@ -12,9 +12,9 @@
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodeUtf8, equal } from '../../../merkle/bytes.ts';
+import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
 import { RuntimeError } from '../../../merkle/runtime/errors.ts';
 import { isThere } from '../../../merkle/runtime/files.ts';
-import { fastSha256 } from '../../../merkle/runtime/hash.ts';
 import { GuardedLevel } from '../../../merkle/runtime/level.ts';
 import { Reopening } from '../../../merkle/runtime/reopen.ts';
 import { ClientError } from '../../errors.ts';

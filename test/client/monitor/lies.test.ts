@@ -8,7 +8,7 @@ import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { parseEntryEvidence, verifyEntryEvidence } from '../../../merkle/entry-evidence.ts';
 import { parseEvidence, verifyEvidence } from '../../../merkle/evidence.ts';
 import { parsePolicy } from '../../../merkle/policy.ts';
-import { nodePrimitives } from '../../../merkle/runtime/verify.ts';
+import { nodePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
 import { originHash } from '../../../merkle/witness.ts';
 import { COSIGNED, cosignerOf } from './cosigner.ts';
 import { entriesOf, FakeLog, follow, type Harness, mirror, View } from './fake-log.ts';

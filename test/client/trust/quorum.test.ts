@@ -13,7 +13,7 @@ import {
   makeVerifierKey,
   type NoteSignature,
 } from '../../../merkle/note.ts';
-import { nodePrimitives } from '../../../merkle/runtime/verify.ts';
+import { nodePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
 
 const text = formatCheckpoint({ origin: 'log.test', size: 5, root: new Uint8Array(32).fill(7), extensions: [] });
 const other = formatCheckpoint({ origin: 'log.test', size: 5, root: new Uint8Array(32).fill(8), extensions: [] });

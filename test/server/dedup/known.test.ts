@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { leafHash } from '../../../merkle/rfc6962.ts';
-import { fastSha256 } from '../../../merkle/runtime/hash.ts';
+import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
 import { KnownLeaves, type KnownOptions } from '../../../server/dedup/known.ts';
 import { ServerError } from '../../../server/errors.ts';
 import { MemoryDisk, openMemoryState, openMemoryTiles } from '../../../server/store/memory.ts';

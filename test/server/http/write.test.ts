@@ -3,7 +3,7 @@ import { parseCheckpoint } from '../../../merkle/checkpoint.ts';
 import { noteVerifier, openNote, parseVerifierKey } from '../../../merkle/note.ts';
 import { verifyInclusion } from '../../../merkle/proof.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
-import { nodePrimitives } from '../../../merkle/runtime/verify.ts';
+import { nodePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
 import { BatchCreateEntriesResponse, TransparencyLogEntry } from '../../../server/protobuf.ts';
 import type { LogService } from '../../../server/types.ts';
 import {

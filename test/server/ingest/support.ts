@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { digestVerifier } from '../../../merkle/runtime/digest.ts';
+import { digestVerifier } from '../../../merkle/runtime/crypto/digest.ts';
 import { DEFAULT_LIMITS, type IngestLimits, ingestBody } from '../../../server/ingest/body.ts';
 import type { Encoding, IngestedBody } from '../../../server/types.ts';
 

@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { leafHash } from '../../../merkle/rfc6962.ts';
-import { fastSha256 } from '../../../merkle/runtime/hash.ts';
+import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
 import { ServerError } from '../../../server/errors.ts';
 import { MemoryDisk, openMemoryState, openMemoryTiles } from '../../../server/store/memory.ts';
 import type { TileBlob } from '../../../server/store/types.ts';

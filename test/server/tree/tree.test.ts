@@ -4,7 +4,7 @@ import { encodeBundle } from '../../../merkle/bundle.ts';
 import { verifyConsistency, verifyInclusion } from '../../../merkle/proof.ts';
 import { CompactRange } from '../../../merkle/range.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
-import { fastSha256 } from '../../../merkle/runtime/hash.ts';
+import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
 import { MemoryDisk, openMemoryTiles } from '../../../server/store/memory.ts';
 import { TileCache, TreeReader } from '../../../server/tree/reader.ts';
 import { emptySnapshot, integrate } from '../../../server/tree/snapshot.ts';

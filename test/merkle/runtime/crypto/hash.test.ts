@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { fastSha256 } from '../../merkle/runtime/hash.ts';
+import { fastSha256 } from '../../../../merkle/runtime/crypto/hash.ts';
 
 it('is SHA-256, in fresh bytes', () => {
   fc.assert(

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type RangeHasher, rangeHasher } from '../../merkle/runtime/rangehash.ts';
+import { type RangeHasher, rangeHasher } from '../../../../merkle/runtime/crypto/rangehash.ts';
 
 const SIZE = 4096;
 

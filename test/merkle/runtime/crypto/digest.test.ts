@@ -1,10 +1,10 @@
 import { createHash, createPublicKey, generateKeyPairSync, publicEncrypt, randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { digestVerifier } from '../../merkle/runtime/digest.ts';
-import { RuntimeError } from '../../merkle/runtime/errors.ts';
-import { certificateKey, checkKey, parsePublicKey } from '../../merkle/runtime/publickey.ts';
-import { der, sequence } from '../support/der.ts';
-import { ALL_KEY_KINDS, makeSigner, sharedSigner, type TestSigner } from '../support/requests.ts';
+import { digestVerifier } from '../../../../merkle/runtime/crypto/digest.ts';
+import { certificateKey, checkKey, parsePublicKey } from '../../../../merkle/runtime/crypto/publickey.ts';
+import { RuntimeError } from '../../../../merkle/runtime/errors.ts';
+import { der, sequence } from '../../../support/der.ts';
+import { ALL_KEY_KINDS, makeSigner, sharedSigner, type TestSigner } from '../../../support/requests.ts';
 
 const fast = digestVerifier();
 const noble = digestVerifier('noble');

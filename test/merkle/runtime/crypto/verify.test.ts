@@ -1,8 +1,8 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { checkpointVerifier } from '../../merkle/cosignature.ts';
-import { formatNote, KEY_TYPE, makeVerifierKey, openNote, openNoteAsync } from '../../merkle/note.ts';
-import { backgroundVerifier, nodePrimitives } from '../../merkle/runtime/verify.ts';
+import { checkpointVerifier } from '../../../../merkle/cosignature.ts';
+import { formatNote, KEY_TYPE, makeVerifierKey, openNote, openNoteAsync } from '../../../../merkle/note.ts';
+import { backgroundVerifier, nodePrimitives } from '../../../../merkle/runtime/crypto/verify.ts';
 
 const message = Buffer.from('a message');
 
