@@ -4,7 +4,7 @@ import { createSecureContext } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { decodeUtf8 } from '../merkle/bytes.ts';
-import { readFileIfThere } from '../merkle/runtime/files.ts';
+import { readFileIfThere } from '../merkle/runtime/disk/files.ts';
 import type { Config } from './config/load.ts';
 import { ServerError } from './errors.ts';
 import { createAdminApp, createApp } from './http/app.ts';

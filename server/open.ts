@@ -2,8 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { decodeUtf8 } from '../merkle/bytes.ts';
 import type { Policy } from '../merkle/policy.ts';
-import { readFileIfThere, writeFileDurable } from '../merkle/runtime/files.ts';
-import { type DirLock, lockDir } from '../merkle/runtime/lock.ts';
+import { readFileIfThere, writeFileDurable } from '../merkle/runtime/disk/files.ts';
+import { type DirLock, lockDir } from '../merkle/runtime/disk/lock.ts';
 import { openMldsaSigner } from '../merkle/runtime/mldsa.ts';
 import type { RetryingSigner } from '../merkle/runtime/signer.ts';
 import type { Config } from './config/load.ts';

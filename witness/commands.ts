@@ -12,9 +12,9 @@ import { type EvidenceFinding, MAX_EVIDENCE, parseEvidence, verifyEvidence } fro
 import { formatVerifierKey } from '../merkle/note.ts';
 import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
 import { nodePrimitives } from '../merkle/runtime/crypto/verify.ts';
+import { isThere, readFileIfThere } from '../merkle/runtime/disk/files.ts';
+import { lockDir, readOwner } from '../merkle/runtime/disk/lock.ts';
 import { RuntimeError } from '../merkle/runtime/errors.ts';
-import { isThere, readFileIfThere } from '../merkle/runtime/files.ts';
-import { lockDir, readOwner } from '../merkle/runtime/lock.ts';
 import type { Config } from './config.ts';
 import { WitnessError } from './errors.ts';
 import { layout } from './identity.ts';

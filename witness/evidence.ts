@@ -11,7 +11,7 @@ import { type Evidence, formatEvidence, proofOfFork, verifyEvidence } from '../m
 import { formatNote, type NoteSignature, type VerifierKey } from '../merkle/note.ts';
 import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
 import { nodePrimitives } from '../merkle/runtime/crypto/verify.ts';
-import { isThere, makeDirDurable, namesIn, writeFileDurable } from '../merkle/runtime/files.ts';
+import { isThere, makeDirDurable, namesIn, writeFileDurable } from '../merkle/runtime/disk/files.ts';
 import { originHash } from '../merkle/witness.ts';
 import type { KnownLog } from './logs.ts';
 import type { Logger } from './options.ts';

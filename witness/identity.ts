@@ -9,7 +9,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { decodeUtf8, encodeUtf8 } from '../merkle/bytes.ts';
 import { formatVerifierKey, parseVerifierKey, type VerifierKey } from '../merkle/note.ts';
-import { readFileIfThere, writeFileDurable } from '../merkle/runtime/files.ts';
+import { readFileIfThere, writeFileDurable } from '../merkle/runtime/disk/files.ts';
 import { WitnessError } from './errors.ts';
 
 const FORMAT = 1;

@@ -1,7 +1,7 @@
 /** The keys that a witness cosigns with, as the configuration names them. */
 import type { CosignatureSigner } from '../merkle/cosignature.ts';
 import { KEY_TYPE, makeVerifierKey, type VerifierKey } from '../merkle/note.ts';
-import { isThere } from '../merkle/runtime/files.ts';
+import { isThere } from '../merkle/runtime/disk/files.ts';
 import { createKeyFile } from '../merkle/runtime/keyfile.ts';
 import { createMldsaKeyFile, openMldsaSigner } from '../merkle/runtime/mldsa.ts';
 import { openSigner, readSecret, retryingSigner, type Signer } from '../merkle/runtime/signer.ts';

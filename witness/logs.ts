@@ -13,7 +13,7 @@ import { MerkleError } from '../merkle/errors.ts';
 import { type AsyncNoteVerifier, formatVerifierKey, parseVerifierKey, type VerifierKey } from '../merkle/note.ts';
 import { MAX_LOG_FILE, type PolicyLog, parseLogLines } from '../merkle/policy.ts';
 import { backgroundVerifier } from '../merkle/runtime/crypto/verify.ts';
-import { readFileIfThere, writeFileDurable } from '../merkle/runtime/files.ts';
+import { readFileIfThere, writeFileDurable } from '../merkle/runtime/disk/files.ts';
 import { WitnessError } from './errors.ts';
 
 /** A log that is witnessed. */

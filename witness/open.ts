@@ -1,8 +1,8 @@
 /** Opens the witness of a configuration: data directory, keys, list of logs and store, without a network. */
 import { formatVerifierKey } from '../merkle/note.ts';
+import { type DirLock, lockDir } from '../merkle/runtime/disk/lock.ts';
+import { Reopening } from '../merkle/runtime/disk/reopen.ts';
 import { RuntimeError } from '../merkle/runtime/errors.ts';
-import { type DirLock, lockDir } from '../merkle/runtime/lock.ts';
-import { Reopening } from '../merkle/runtime/reopen.ts';
 import type { Config } from './config.ts';
 import { WitnessError } from './errors.ts';
 import { EvidenceFiles } from './evidence.ts';

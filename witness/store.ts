@@ -15,8 +15,8 @@ import { decodeUtf8, encodeHex, encodeUtf8, equal } from '../merkle/bytes.ts';
 import { parseCheckpoint } from '../merkle/checkpoint.ts';
 import { type NoteSignature, parseNote } from '../merkle/note.ts';
 import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
-import { isThere } from '../merkle/runtime/files.ts';
-import { GuardedLevel } from '../merkle/runtime/level.ts';
+import { isThere } from '../merkle/runtime/disk/files.ts';
+import { GuardedLevel } from '../merkle/runtime/disk/level.ts';
 import { WitnessError } from './errors.ts';
 
 /** The last checkpoint that was cosigned for a log. */

@@ -17,8 +17,8 @@ import { verifyConsistency } from '../merkle/proof.ts';
 import { EMPTY_ROOT } from '../merkle/rfc6962.ts';
 import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
 import { backgroundVerifier } from '../merkle/runtime/crypto/verify.ts';
+import type { Reopening } from '../merkle/runtime/disk/reopen.ts';
 import { RuntimeError } from '../merkle/runtime/errors.ts';
-import type { Reopening } from '../merkle/runtime/reopen.ts';
 import { isValidSubtree, verifySubtree } from '../merkle/subtree.ts';
 import {
   type AddCheckpoint,

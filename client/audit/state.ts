@@ -10,7 +10,7 @@
 import { createHash } from 'node:crypto';
 import { decodeBase64, decodeUtf8, encodeBase64, encodeUtf8 } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
-import { readFileIfThere, writeFileDurable } from '../../merkle/runtime/files.ts';
+import { readFileIfThere, writeFileDurable } from '../../merkle/runtime/disk/files.ts';
 import { TILE_WIDTH } from '../../merkle/tile.ts';
 import { ClientError, printable } from '../errors.ts';
 import { readSeen } from './head.ts';

@@ -2,9 +2,9 @@
 import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { readBounded } from '../../merkle/runtime/bounded.ts';
+import { readBounded } from '../../merkle/runtime/disk/bounded.ts';
+import { writeFileDurable } from '../../merkle/runtime/disk/files.ts';
 import { RuntimeError } from '../../merkle/runtime/errors.ts';
-import { writeFileDurable } from '../../merkle/runtime/files.ts';
 import { nodePrimitives } from '../crypto/node-primitives.ts';
 import { ClientError } from '../errors.ts';
 import { type DigestAlgorithm, type PublicKey, parsePublicKey, parsePublicKeyPem } from '../formats/key.ts';

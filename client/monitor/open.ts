@@ -8,8 +8,8 @@
  *             evidence/   what can be shown to others (store/evidence.ts)
  */
 import { join } from 'node:path';
-import { isThere } from '../../merkle/runtime/files.ts';
-import { lockDir } from '../../merkle/runtime/lock.ts';
+import { isThere } from '../../merkle/runtime/disk/files.ts';
+import { lockDir } from '../../merkle/runtime/disk/lock.ts';
 import { ClientError } from '../errors.ts';
 import { openSource, type TileSource } from '../tiles/source.ts';
 import { LastingQueue } from './alerts/lasting.ts';

@@ -4,7 +4,7 @@ import { MerkleError } from '../../merkle/errors.ts';
 import type { VerifierKey } from '../../merkle/note.ts';
 import { MAX_SIGNATURES } from '../../merkle/note.ts';
 import { MAX_POLICY, type Policy, type PolicyWitness, parsePolicy, quorumMet } from '../../merkle/policy.ts';
-import { readFileIfThere } from '../../merkle/runtime/files.ts';
+import { readFileIfThere } from '../../merkle/runtime/disk/files.ts';
 import { ServerError } from '../errors.ts';
 
 /** One URL of the policy, which is one request, whatever the number of keys behind it. */

@@ -14,7 +14,7 @@ import { createHash } from 'node:crypto';
 import { endianness } from 'node:os';
 import { equal } from '../../merkle/bytes.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
-import { readFileIfThere, writeFileDurable } from '../../merkle/runtime/files.ts';
+import { readFileIfThere, writeFileDurable } from '../../merkle/runtime/disk/files.ts';
 import { ServerError } from '../errors.ts';
 import { mapped } from '../store/mapped.ts';
 import { BLOCK_BYTES, LeafFilter } from './filter.ts';

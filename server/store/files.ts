@@ -5,11 +5,11 @@
  *   <dir>/tile/0/x001/234, <dir>/tile/entries/x001/234, …
  *
  * Names that begin with a dot are temporary files; the next open takes away those that a crash left. Whoever opens the
- * store to write owns the directory (merkle/runtime/lock.ts).
+ * store to write owns the directory (merkle/runtime/disk/lock.ts).
  */
 import assert from 'node:assert';
 import { join } from 'node:path';
-import { makeDirDurable, readFileIfThere, readWithStats, removeLeftovers } from '../../merkle/runtime/files.ts';
+import { makeDirDurable, readFileIfThere, readWithStats, removeLeftovers } from '../../merkle/runtime/disk/files.ts';
 import { createPool, type Pool, workerUrl } from '../../merkle/runtime/pool.ts';
 import { ServerError } from '../errors.ts';
 import { blobBounds, blobsByPath, MAX_CHECKPOINT_BYTES } from './blobs.ts';

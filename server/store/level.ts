@@ -8,12 +8,12 @@
  * | `t`, index (8 bytes, b.-e.)  | the entry                                                    |
  *
  * A commit is one synced batch over all of these: a crash leaves it whole or not at all. The handle is guarded
- * (merkle/runtime/level.ts): after its first failure every call is refused with `store`.
+ * (merkle/runtime/disk/level.ts): after its first failure every call is refused with `store`.
  */
 import assert from 'node:assert';
 import { readdir } from 'node:fs/promises';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
-import { GuardedLevel, type LevelBatch } from '../../merkle/runtime/level.ts';
+import { GuardedLevel, type LevelBatch } from '../../merkle/runtime/disk/level.ts';
 import { ServerError } from '../errors.ts';
 import { mapped } from './mapped.ts';
 import { assertCommit, assertRange, compareStates, decodeState, encodeState, tailGap } from './state.ts';

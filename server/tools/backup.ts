@@ -4,7 +4,7 @@ import { equal } from '../../merkle/bytes.ts';
 import { parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { parseNote } from '../../merkle/note.ts';
-import { isEmptyDir, isThere, makeDirDurable, readFileIfThere } from '../../merkle/runtime/files.ts';
+import { isEmptyDir, isThere, makeDirDurable, readFileIfThere } from '../../merkle/runtime/disk/files.ts';
 import { ServerError } from '../errors.ts';
 import { type Identity, identityPath, writeIdentity } from '../identity.ts';
 import { layout } from '../layout.ts';

@@ -12,7 +12,7 @@ import { openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
 import { leafHash } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
-import { lockDir } from '../../merkle/runtime/lock.ts';
+import { lockDir } from '../../merkle/runtime/disk/lock.ts';
 import { entryBundlePath, TILE_WIDTH, tilePath } from '../../merkle/tile.ts';
 import { ServerError } from '../errors.ts';
 import { readIdentity } from '../identity.ts';

@@ -5,7 +5,7 @@ import { MerkleError } from '../../merkle/errors.ts';
 import { noteVerifier, openNote, parseVerifierKey } from '../../merkle/note.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
-import { readFileIfThere } from '../../merkle/runtime/files.ts';
+import { readFileIfThere } from '../../merkle/runtime/disk/files.ts';
 import { checkHeads, fetchHead } from '../cosign/heads.ts';
 import { isFailed, WitnessClient } from '../cosign/http.ts';
 import { endpointsOf, readPolicy } from '../cosign/policy.ts';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { run } from '../../client/cli/main.ts';
 import { parseBundle } from '../../client/formats/bundle.ts';
-import { lockDir } from '../../merkle/runtime/lock.ts';
+import { lockDir } from '../../merkle/runtime/disk/lock.ts';
 import { tempDir } from '../support/log.ts';
 import { pae, sharedSigner } from '../support/requests.ts';
 import { CLI, stele } from '../support/serve.ts';

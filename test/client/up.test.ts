@@ -9,7 +9,7 @@ import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { openNote, parseVerifierKey } from '../../merkle/note.ts';
 import { parsePolicy, quorumMet } from '../../merkle/policy.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
-import { readOwner } from '../../merkle/runtime/lock.ts';
+import { readOwner } from '../../merkle/runtime/disk/lock.ts';
 import { tempDir } from '../support/log.ts';
 import { CLI, stele, steleJson } from '../support/serve.ts';
 

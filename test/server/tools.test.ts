@@ -5,7 +5,7 @@ import { parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { parseNote } from '../../merkle/note.ts';
 import { leafHash } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
-import { lockDir } from '../../merkle/runtime/lock.ts';
+import { lockDir } from '../../merkle/runtime/disk/lock.ts';
 import { readIdentity, writeIdentity } from '../../server/identity.ts';
 import { layout, openDirStores } from '../../server/layout.ts';
 import type { Log } from '../../server/log.ts';

@@ -1,5 +1,5 @@
 // Takes the lock of the directory in argv, tells its parent, and holds it until it is killed. Runs the built sources.
-import { lockDir } from '../../dist/merkle/runtime/lock.js';
+import { lockDir } from '../../dist/merkle/runtime/disk/lock.js';
 
 try {
   await lockDir(process.argv[2], { admin: 'http://127.0.0.1:9' });

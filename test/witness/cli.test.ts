@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { formatEvidence } from '../../merkle/evidence.ts';
 import { parseVerifierKey } from '../../merkle/note.ts';
-import { writeFileDurable } from '../../merkle/runtime/files.ts';
+import { writeFileDurable } from '../../merkle/runtime/disk/files.ts';
 import { stele, steleJson } from '../support/serve.ts';
 import { later, TestLog, tempDir, treeOf } from './helpers.ts';
 import { startWitness } from './kill-run.ts';

@@ -1,9 +1,9 @@
 /** The race that the specification describes, made to happen: two requests that were both checked against one old size. */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { GuardedLevel } from '../../merkle/runtime/disk/level.ts';
+import { Reopening } from '../../merkle/runtime/disk/reopen.ts';
 import { RuntimeError } from '../../merkle/runtime/errors.ts';
-import { GuardedLevel } from '../../merkle/runtime/level.ts';
-import { Reopening } from '../../merkle/runtime/reopen.ts';
 import { EvidenceFiles } from '../../witness/evidence.ts';
 import type { WitnessKey } from '../../witness/keys.ts';
 import { Logs } from '../../witness/logs.ts';

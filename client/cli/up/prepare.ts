@@ -17,7 +17,7 @@ import {
   makeVerifierKey,
   type VerifierKey,
 } from '../../../merkle/note.ts';
-import { isThere, makeDirDurable, readFileIfThere, writeFileDurable } from '../../../merkle/runtime/files.ts';
+import { isThere, makeDirDurable, readFileIfThere, writeFileDurable } from '../../../merkle/runtime/disk/files.ts';
 import { createKeyFile } from '../../../merkle/runtime/keyfile.ts';
 import { type KeySpec, openSigner, type PublicKey } from '../../../merkle/runtime/signer.ts';
 import { ClientError } from '../../errors.ts';

@@ -14,8 +14,9 @@
  * random by up to half, and holds back no other. Within a sink the order is kept, but for digests, which critical alerts
  * overtake. In memory is one message for each sink, however much waits.
  */
+
+import { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
 import { RuntimeError } from '../../../merkle/runtime/errors.ts';
-import { GuardedLevel } from '../../../merkle/runtime/level.ts';
 import type { Alert, AlertQueue } from '../types.ts';
 import { SYSTEM_CLOCK } from './clock.ts';
 import { Line, MESSAGE_ALERTS, type Pace } from './line.ts';

@@ -14,8 +14,8 @@
  * given in the order of the coming, and never again.
  */
 import { createHash } from 'node:crypto';
+import type { LevelBatch, LevelRow } from '../../../merkle/runtime/disk/level.ts';
 import { RuntimeError } from '../../../merkle/runtime/errors.ts';
-import type { LevelBatch, LevelRow } from '../../../merkle/runtime/level.ts';
 import type { Alert } from '../types.ts';
 
 /** What the queue needs of a store: `GuardedLevel` is one. After a rejection it is of no more use. */

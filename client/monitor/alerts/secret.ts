@@ -1,5 +1,5 @@
 /** Secrets and certificates of the sinks: read each time that they are used, so that a changed file needs no restart. */
-import { readBounded } from '../../../merkle/runtime/bounded.ts';
+import { readBounded } from '../../../merkle/runtime/disk/bounded.ts';
 import { readSecret, type SecretSource } from '../../../merkle/runtime/secret.ts';
 import { DeliveryError } from './delivery-error.ts';
 

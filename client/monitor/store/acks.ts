@@ -10,7 +10,13 @@
  */
 import { type FileHandle, open, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { makeDirDurable, namesIn, readFileIfThere, syncDir, writeFileDurable } from '../../../merkle/runtime/files.ts';
+import {
+  makeDirDurable,
+  namesIn,
+  readFileIfThere,
+  syncDir,
+  writeFileDurable,
+} from '../../../merkle/runtime/disk/files.ts';
 import { ClientError } from '../../errors.ts';
 import {
   type Acknowledgement,

@@ -7,7 +7,7 @@ import { encodeHex, encodeUtf8 } from '../../../merkle/bytes.ts';
 import { type EntryEvidence, formatEntryEvidence } from '../../../merkle/entry-evidence.ts';
 import { type Evidence, formatEvidence } from '../../../merkle/evidence.ts';
 import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
-import { isThere, makeDirDurable, namesIn, writeFileDurable } from '../../../merkle/runtime/files.ts';
+import { isThere, makeDirDurable, namesIn, writeFileDurable } from '../../../merkle/runtime/disk/files.ts';
 import { originHash } from '../../../merkle/witness.ts';
 
 /** Files of one log: one that lies in a new way each second shall not fill the disk. */

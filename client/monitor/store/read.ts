@@ -1,5 +1,5 @@
 /** Small files that the monitor reads anew while it runs, here or over HTTP. */
-import { readBounded } from '../../../merkle/runtime/bounded.ts';
+import { readBounded } from '../../../merkle/runtime/disk/bounded.ts';
 import { RuntimeError } from '../../../merkle/runtime/errors.ts';
 import { fetchBounded } from '../../../merkle/runtime/fetch.ts';
 import { ClientError, printable } from '../../errors.ts';

@@ -6,7 +6,7 @@
  *   DIR/done/<id>.json       what became of the others; forgotten after 30 days
  *   DIR/damaged/…            files that cannot be read as what they should be, kept as they were
  *   DIR/logs.json            per log: the key that was trusted on first use, and when it wants to be asked again
- *   DIR/lock/, owner.json    the flush that is under way (merkle/runtime/lock.ts)
+ *   DIR/lock/, owner.json    the flush that is under way (merkle/runtime/disk/lock.ts)
  *
  * An entry is added without the lock: a release does not wait for a flush. Only the flush, which holds the lock, removes
  * entries and writes everything else. A crash leaves each file whole; an entry leaves `pending` last of all, so that what
@@ -16,7 +16,6 @@
  */
 import { rename, stat, unlink } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { RuntimeError } from '../../../merkle/runtime/errors.ts';
 import {
   isThere,
   makeDirDurable,
@@ -24,8 +23,9 @@ import {
   readFileIfThere,
   syncDir,
   writeFileDurable,
-} from '../../../merkle/runtime/files.ts';
-import { type DirLock, lockDir } from '../../../merkle/runtime/lock.ts';
+} from '../../../merkle/runtime/disk/files.ts';
+import { type DirLock, lockDir } from '../../../merkle/runtime/disk/lock.ts';
+import { RuntimeError } from '../../../merkle/runtime/errors.ts';
 import { ClientError } from '../../errors.ts';
 import { MAX_BUNDLE } from '../../formats/bundle.ts';
 import { type JsonObject, malformed, object } from '../../formats/json.ts';

@@ -4,8 +4,8 @@
  */
 import { dirname, join } from 'node:path';
 import { Piscina } from 'piscina';
-import { makeDirsBelow, readFileIfThere } from '../../../merkle/runtime/files.ts';
-import { sizeOfFileSync, writeFilesDurableSync } from '../../../merkle/runtime/files-sync.ts';
+import { makeDirsBelow, readFileIfThere } from '../../../merkle/runtime/disk/files.ts';
+import { sizeOfFileSync, writeFilesDurableSync } from '../../../merkle/runtime/disk/files-sync.ts';
 import { blobBounds, checkSame, conflict } from '../blobs.ts';
 import { mapped } from '../mapped.ts';
 import type { TileBlob } from '../types.ts';

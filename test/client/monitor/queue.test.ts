@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DeliveryError } from '../../../client/monitor/alerts/delivery-error.ts';
 import { openQueue, openQueueIn, type Queue, type QueueEvent } from '../../../client/monitor/alerts/queue.ts';
 import { Rows } from '../../../client/monitor/alerts/rows.ts';
-import { GuardedLevel } from '../../../merkle/runtime/level.ts';
+import { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
 import { tempDir } from '../../support/log.ts';
 import { alertOf, alertsOf, HandClock, indexes, settle, TestSink, until } from './alerts.ts';
 

@@ -5,8 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { ClientError, type ClientErrorCode } from '../../../client/errors.ts';
 import { decodeState, encodeState } from '../../../client/monitor/log-state.ts';
 import { StateStore } from '../../../client/monitor/store/state.ts';
+import { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
 import { RuntimeError } from '../../../merkle/runtime/errors.ts';
-import { GuardedLevel } from '../../../merkle/runtime/level.ts';
 import { entriesOf, FakeLog, follow, later, tempDir, View } from './fake-log.ts';
 
 async function refused(work: Promise<unknown> | (() => unknown)): Promise<{ code: ClientErrorCode; message: string }> {

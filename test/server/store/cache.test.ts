@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { readWithStats } from '../../../merkle/runtime/files.ts';
+import { readWithStats } from '../../../merkle/runtime/disk/files.ts';
 import { FileCache } from '../../../server/store/cache.ts';
 
 let dir: string;

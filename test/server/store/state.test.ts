@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { GuardedLevel } from '../../../merkle/runtime/level.ts';
+import { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
 import { openLevelState } from '../../../server/store/level.ts';
 import { decodeState, encodeState } from '../../../server/store/state.ts';
 import type { TreeState } from '../../../server/store/types.ts';

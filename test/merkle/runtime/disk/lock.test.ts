@@ -4,7 +4,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { lockDir, readOwner } from '../../merkle/runtime/lock.ts';
+import { lockDir, readOwner } from '../../../../merkle/runtime/disk/lock.ts';
 
 const locked = expect.objectContaining({ name: 'RuntimeError', code: 'locked' });
 
@@ -17,12 +17,12 @@ describe('the lock of a data directory', () => {
   });
   afterEach(async () => {
     for (const child of children) child.kill('SIGKILL');
-    await rm(join(dir, '..'), { recursive: true });
+    await rm(join(dir, '../../..'), { recursive: true });
   });
 
   /** Starts a process that takes the lock; resolves with it and with what it said. */
   async function childLock(): Promise<{ child: ChildProcess; said: Record<string, unknown> }> {
-    const child = fork(new URL('../support/lock-child.mjs', import.meta.url), [dir]);
+    const child = fork(new URL('../../../support/lock-child.mjs', import.meta.url), [dir]);
     children.push(child);
     const [said] = await Promise.race([
       once(child, 'message'),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Reopening } from '../../merkle/runtime/reopen.ts';
+import { Reopening } from '../../../../merkle/runtime/disk/reopen.ts';
 
 class Store {
   readonly number: number;

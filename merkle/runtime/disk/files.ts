@@ -19,7 +19,7 @@ import { type BigIntStats, closeSync, constants, fstatSync, open as openCallback
 import * as fs from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { promisify } from 'node:util';
-import { RuntimeError } from './errors.ts';
+import { RuntimeError } from '../errors.ts';
 
 const open = promisify(openCallback);
 const read = promisify(readCallback);
@@ -183,7 +183,7 @@ export async function makeDirDurable(path: string, options: WriteOptions = {}): 
 export async function makeDirsBelow(root: string, path: string): Promise<void> {
   const below = relative(root, path);
   if (below === '') return;
-  if (below.startsWith('..')) throw new RuntimeError('file', `${path} is not below ${root}`);
+  if (below.startsWith('../..')) throw new RuntimeError('file', `${path} is not below ${root}`);
   try {
     await fs.mkdir(path, { recursive: true });
   } catch (error) {

@@ -2,7 +2,7 @@ import { cp, mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { GuardedLevel } from '../../merkle/runtime/level.ts';
+import { GuardedLevel } from '../../../../merkle/runtime/disk/level.ts';
 
 const code = (value: string) => expect.objectContaining({ name: 'RuntimeError', code: value });
 const key = (i: number) => Buffer.from(String(i).padStart(6, '0'));
