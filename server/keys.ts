@@ -1,8 +1,14 @@
 /** The log's signing keys, as the configuration names them. */
 import type { Policy } from '../merkle/policy.ts';
 import { isThere } from '../merkle/runtime/disk/files.ts';
-import { createKeyFile } from '../merkle/runtime/keyfile.ts';
-import { type KeySpec, openSigner, type RetryingSigner, readSecret, retryingSigner } from '../merkle/runtime/signer.ts';
+import { createKeyFile } from '../merkle/runtime/keys/keyfile.ts';
+import {
+  type KeySpec,
+  openSigner,
+  type RetryingSigner,
+  readSecret,
+  retryingSigner,
+} from '../merkle/runtime/keys/signer.ts';
 import type { Config } from './config/load.ts';
 import { ServerError } from './errors.ts';
 import type { Logger } from './log.ts';

@@ -2,9 +2,9 @@
 import type { CosignatureSigner } from '../merkle/cosignature.ts';
 import { KEY_TYPE, makeVerifierKey, type VerifierKey } from '../merkle/note.ts';
 import { isThere } from '../merkle/runtime/disk/files.ts';
-import { createKeyFile } from '../merkle/runtime/keyfile.ts';
-import { createMldsaKeyFile, openMldsaSigner } from '../merkle/runtime/mldsa.ts';
-import { openSigner, readSecret, retryingSigner, type Signer } from '../merkle/runtime/signer.ts';
+import { createKeyFile } from '../merkle/runtime/keys/keyfile.ts';
+import { createMldsaKeyFile, openMldsaSigner } from '../merkle/runtime/keys/mldsa.ts';
+import { openSigner, readSecret, retryingSigner, type Signer } from '../merkle/runtime/keys/signer.ts';
 import type { Config } from './config.ts';
 import { WitnessError } from './errors.ts';
 import type { Logger } from './options.ts';

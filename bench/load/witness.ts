@@ -12,7 +12,7 @@ import { formatCheckpoint } from '../../merkle/checkpoint.ts';
 import { ed25519VerifierKey, formatNote, formatVerifierKey } from '../../merkle/note.ts';
 import { consistencyProof } from '../../merkle/proof.ts';
 import { CompactRange } from '../../merkle/range.ts';
-import { softwareSigner } from '../../merkle/runtime/keyfile.ts';
+import { softwareSigner } from '../../merkle/runtime/keys/keyfile.ts';
 import { formatAddCheckpoint } from '../../merkle/witness.ts';
 import { type Row, round } from '../report.ts';
 import { type Call, callOf, Generator, type Outcomes } from './generator.ts';

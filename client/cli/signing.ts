@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { equal } from '../../merkle/bytes.ts';
 import { MAX_POLICY } from '../../merkle/policy.ts';
-import type { SecretSource } from '../../merkle/runtime/secret.ts';
+import type { SecretSource } from '../../merkle/runtime/keys/secret.ts';
 import { ClientError } from '../errors.ts';
 import { formatPublicKeyPem, type PublicKey } from '../formats/key.ts';
 import type { HttpOptions } from '../submit/http.ts';
@@ -123,12 +123,12 @@ async function softwareKey(options: SigningOptions, beside: string | undefined):
   if (options.key === undefined) await makeKey(path);
   const source = secretOf(options.passphraseFile, options.passphraseEnv);
   const passphrase =
-    source === undefined ? undefined : await (await import('../../merkle/runtime/secret.ts')).readSecret(source);
+    source === undefined ? undefined : await (await import('../../merkle/runtime/keys/secret.ts')).readSecret(source);
   return await readPrivateKey(path, passphrase);
 }
 
 async function makeKey(path: string): Promise<void> {
-  const { createKeyFile } = await import('../../merkle/runtime/keyfile.ts');
+  const { createKeyFile } = await import('../../merkle/runtime/keys/keyfile.ts');
   if (existsSync(path)) {
     note(`using the key that is there: ${path}`);
     return;

@@ -8,10 +8,10 @@ import { Piscina } from 'piscina';
 import { fastSha256 } from './crypto/hash.ts';
 import { nobleCurves } from './crypto/noble.ts';
 import { RuntimeError } from './errors.ts';
+import { readSecret, type SecretSource } from './keys/secret.ts';
+import { type KeyAlgorithm, type Signer, verifySignature } from './keys/signer.ts';
 import { findModule } from './pkcs11-module.ts';
 import { workerUrl } from './pool.ts';
-import { readSecret, type SecretSource } from './secret.ts';
-import { type KeyAlgorithm, type Signer, verifySignature } from './signer.ts';
 import type { OpenedKey, TokenAccess } from './token.ts';
 import type { TokenReply, TokenRequest, TokenResults } from './token-worker.ts';
 

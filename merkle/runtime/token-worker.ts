@@ -4,7 +4,7 @@
  */
 import { newCryptoki } from './cryptoki.ts';
 import { RuntimeError, type RuntimeErrorCode } from './errors.ts';
-import type { KeyAlgorithm } from './signer.ts';
+import type { KeyAlgorithm } from './keys/signer.ts';
 import { type OpenedKey, type TokenAccess, TokenModule } from './token.ts';
 
 /** What the thread is asked; `module` is the absolute path, the same in every request to one thread. */

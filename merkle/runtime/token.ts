@@ -8,7 +8,7 @@ import * as ck from './cryptoki.ts';
 import { CKA, ckr, tokenError } from './cryptoki.ts';
 import { algorithmOf, spkiFromPoint } from './ecpoint.ts';
 import { RuntimeError } from './errors.ts';
-import type { KeyAlgorithm } from './signer.ts';
+import type { KeyAlgorithm } from './keys/signer.ts';
 import { generateKeyPair, MECHANISM } from './token-keygen.ts';
 
 /** Which key, in which token, and the PIN to log in with. */

@@ -9,7 +9,7 @@ import { keySpec, withPassphrase } from '../../merkle/runtime/config/key.ts';
 import { type DeepReadonly, failOn, freeze, type LoadOptions, readSettings } from '../../merkle/runtime/config/load.ts';
 import { SettingNames } from '../../merkle/runtime/config/sources.ts';
 import { RuntimeError } from '../../merkle/runtime/errors.ts';
-import type { KeySpec } from '../../merkle/runtime/signer.ts';
+import type { KeySpec } from '../../merkle/runtime/keys/signer.ts';
 import { ServerError } from '../errors.ts';
 import type { Decoded } from './schema.ts';
 import { SETTINGS } from './settings.ts';

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { ed25519VerifierKey, formatVerifierKey, openNote, parseVerifierKey } from '../../merkle/note.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
-import { createKeyFile } from '../../merkle/runtime/keyfile.ts';
+import { createKeyFile } from '../../merkle/runtime/keys/keyfile.ts';
 import { bodyOf, tempDir } from '../support/log.ts';
 import { type ServeProcess, startServer, steleJson } from '../support/serve.ts';
 import { startWitness, type WitnessProcess } from '../support/witness-process.ts';

@@ -3,7 +3,7 @@ import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createKeyFile } from '../../merkle/runtime/keyfile.ts';
+import { createKeyFile } from '../../merkle/runtime/keys/keyfile.ts';
 import { loadConfig } from '../../server/config/load.ts';
 import { readIdentity } from '../../server/identity.ts';
 import { backupLog, checkLog, exportLog, freezeLog, restoreLog, type Server, serve } from '../../server/main.ts';

@@ -18,8 +18,8 @@ import {
   type VerifierKey,
 } from '../../../merkle/note.ts';
 import { isThere, makeDirDurable, readFileIfThere, writeFileDurable } from '../../../merkle/runtime/disk/files.ts';
-import { createKeyFile } from '../../../merkle/runtime/keyfile.ts';
-import { type KeySpec, openSigner, type PublicKey } from '../../../merkle/runtime/signer.ts';
+import { createKeyFile } from '../../../merkle/runtime/keys/keyfile.ts';
+import { type KeySpec, openSigner, type PublicKey } from '../../../merkle/runtime/keys/signer.ts';
 import { ClientError } from '../../errors.ts';
 import { knownStart, type PolicyWitness, policyText, signingConfig, trustedRoot } from './trust.ts';
 

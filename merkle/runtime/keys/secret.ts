@@ -2,8 +2,8 @@
  * Passphrases and PINs. They come from a file or from an environment variable, never from the command line, where every
  * user of the machine can read them in the process list.
  */
-import { readBounded } from './disk/bounded.ts';
-import { RuntimeError } from './errors.ts';
+import { readBounded } from '../disk/bounded.ts';
+import { RuntimeError } from '../errors.ts';
 
 /** Where a secret is read from: each time that it is needed, so that a corrected file is seen without a restart. */
 export type SecretSource = { readonly file: string } | { readonly env: string };

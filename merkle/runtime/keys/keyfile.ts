@@ -9,9 +9,9 @@
 import * as crypto from 'node:crypto';
 import { link, open, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { readBounded } from './disk/bounded.ts';
-import { syncDir } from './disk/files.ts';
-import { RuntimeError } from './errors.ts';
+import { readBounded } from '../disk/bounded.ts';
+import { syncDir } from '../disk/files.ts';
+import { RuntimeError } from '../errors.ts';
 import type { KeyAlgorithm, Signer } from './signer.ts';
 
 const MAX_KEY_FILE_BYTES = 64 * 1024;

@@ -5,11 +5,11 @@
  * a token that is briefly gone makes callers wait instead of failing them.
  */
 import * as crypto from 'node:crypto';
-import { verifyBeside } from './crypto/verify.ts';
-import { RuntimeError } from './errors.ts';
+import { verifyBeside } from '../crypto/verify.ts';
+import { RuntimeError } from '../errors.ts';
+import type { TokenKeySpec } from '../pkcs11.ts';
+import { openTokenSigner } from '../pkcs11.ts';
 import { openKeyFile } from './keyfile.ts';
-import type { TokenKeySpec } from './pkcs11.ts';
-import { openTokenSigner } from './pkcs11.ts';
 import { readSecret, type SecretSource } from './secret.ts';
 
 export { type RetryingSigner, type RetryOptions, retryingSigner } from './retrying.ts';

@@ -2,8 +2,8 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { noblePrimitives } from '../../merkle/noble.ts';
-import { createMldsaKeyFile, mldsaSpki, openMldsaSigner } from '../../merkle/runtime/mldsa.ts';
+import { noblePrimitives } from '../../../../merkle/noble.ts';
+import { createMldsaKeyFile, mldsaSpki, openMldsaSigner } from '../../../../merkle/runtime/keys/mldsa.ts';
 
 let dir: string;
 beforeEach(async () => {

@@ -4,8 +4,8 @@ import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createKeyFile, openKeyFile } from '../../merkle/runtime/keyfile.ts';
-import { openSigner, verifySignature } from '../../merkle/runtime/signer.ts';
+import { createKeyFile, openKeyFile } from '../../../../merkle/runtime/keys/keyfile.ts';
+import { openSigner, verifySignature } from '../../../../merkle/runtime/keys/signer.ts';
 
 const message = new TextEncoder().encode('log.example.com\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n');
 

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { readSecret } from '../../merkle/runtime/secret.ts';
+import { readSecret } from '../../../../merkle/runtime/keys/secret.ts';
 
 const NAME = 'STELE_TEST_SECRET';
 

@@ -10,11 +10,11 @@
  * an Ed25519 signature, so it never runs on the main thread.
  */
 import { randomBytes } from 'node:crypto';
-import { concat, equal } from '../bytes.ts';
-import { nobleMldsa44 } from './crypto/noble.ts';
-import { RuntimeError } from './errors.ts';
+import { concat, equal } from '../../bytes.ts';
+import { nobleMldsa44 } from '../crypto/noble.ts';
+import { RuntimeError } from '../errors.ts';
+import { createPool, workerUrl } from '../pool.ts';
 import { readKeyFile, writeNewKey } from './keyfile.ts';
-import { createPool, workerUrl } from './pool.ts';
 
 const PREFIX = Buffer.from('3034020100300b06096086480165030403110422' + '8020', 'hex');
 const SPKI_PREFIX = Buffer.from('30820532300b0609608648016503040311' + '03820521' + '00', 'hex');
@@ -61,7 +61,7 @@ export async function createMldsaKeyFile(path: string): Promise<{ publicKey: Uin
 export async function openMldsaSigner(path: string, threads = 1): Promise<MldsaSigner> {
   const { publicKey, secretKey } = nobleMldsa44().keygen(parseSeed(await readKeyFile(path), path));
   const workerData: MldsaWorkerData = { publicKey, secretKey };
-  const pool = createPool({ file: workerUrl('merkle/runtime/mldsa-worker'), threads, workerData });
+  const pool = createPool({ file: workerUrl('merkle/runtime/keys/mldsa-worker'), threads, workerData });
   return {
     publicKey,
     sign: async (message) => {
