@@ -17,7 +17,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { moduleDirectories } from '../../merkle/runtime/pkcs11-module.ts';
+import { moduleDirectories } from '../../merkle/runtime/keys/pkcs11/pkcs11-module.ts';
 
 const run = promisify(execFile);
 

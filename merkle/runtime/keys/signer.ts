@@ -7,9 +7,9 @@
 import * as crypto from 'node:crypto';
 import { verifyBeside } from '../crypto/verify.ts';
 import { RuntimeError } from '../errors.ts';
-import type { TokenKeySpec } from '../pkcs11.ts';
-import { openTokenSigner } from '../pkcs11.ts';
 import { openKeyFile } from './keyfile.ts';
+import type { TokenKeySpec } from './pkcs11/pkcs11.ts';
+import { openTokenSigner } from './pkcs11/pkcs11.ts';
 import { readSecret, type SecretSource } from './secret.ts';
 
 export { type RetryingSigner, type RetryOptions, retryingSigner } from './retrying.ts';

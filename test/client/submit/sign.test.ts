@@ -17,7 +17,7 @@ import { parseTrustPolicy } from '../../../client/trust/quorum.ts';
 import { verifyTlogProof } from '../../../client/verify/tlog-proof.ts';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { formatVerifierKey, KEY_TYPE, makeVerifierKey } from '../../../merkle/note.ts';
-import { createTokenKey } from '../../../merkle/runtime/pkcs11.ts';
+import { createTokenKey } from '../../../merkle/runtime/keys/pkcs11/pkcs11.ts';
 import { HAVE_SOFTHSM, type SoftHsm, startSoftHsm } from '../../support/softhsm.ts';
 import { newKey, TinyLog } from '../tiny-log.ts';
 

@@ -3,12 +3,12 @@
  * and one call runs at a time: C_Finalize, which a token that came back may need, must never meet another call.
  */
 import { createHash } from 'node:crypto';
+import { RuntimeError } from '../../errors.ts';
+import type { KeyAlgorithm } from '../signer.ts';
 import type { Attribute, Cryptoki, Handle } from './cryptoki.ts';
 import * as ck from './cryptoki.ts';
 import { CKA, ckr, tokenError } from './cryptoki.ts';
 import { algorithmOf, spkiFromPoint } from './ecpoint.ts';
-import { RuntimeError } from './errors.ts';
-import type { KeyAlgorithm } from './keys/signer.ts';
 import { generateKeyPair, MECHANISM } from './token-keygen.ts';
 
 /** Which key, in which token, and the PIN to log in with. */

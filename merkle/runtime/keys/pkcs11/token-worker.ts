@@ -2,9 +2,10 @@
  * The thread that talks to one PKCS#11 module. Every call there may wait for a device or a network, C_Login and a session
  * on a token that is gone above all, so that none runs on the thread that serves requests.
  */
+
+import { RuntimeError, type RuntimeErrorCode } from '../../errors.ts';
+import type { KeyAlgorithm } from '../signer.ts';
 import { newCryptoki } from './cryptoki.ts';
-import { RuntimeError, type RuntimeErrorCode } from './errors.ts';
-import type { KeyAlgorithm } from './keys/signer.ts';
 import { type OpenedKey, type TokenAccess, TokenModule } from './token.ts';
 
 /** What the thread is asked; `module` is the absolute path, the same in every request to one thread. */

@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { CKK_EC, CKK_EC_EDWARDS } from '../../merkle/runtime/cryptoki.ts';
-import { algorithmOf, ecParams, spkiFromPoint } from '../../merkle/runtime/ecpoint.ts';
+import { CKK_EC, CKK_EC_EDWARDS } from '../../../../../merkle/runtime/keys/pkcs11/cryptoki.ts';
+import { algorithmOf, ecParams, spkiFromPoint } from '../../../../../merkle/runtime/keys/pkcs11/ecpoint.ts';
 
 const spki = {
   ed25519: generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'der' }),

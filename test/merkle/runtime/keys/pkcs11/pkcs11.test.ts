@@ -3,9 +3,9 @@ import { existsSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openSigner, retryingSigner, verifySignature } from '../../merkle/runtime/keys/signer.ts';
-import { createTokenKey, openTokenSigner } from '../../merkle/runtime/pkcs11.ts';
-import { HAVE_SOFTHSM, type SoftHsm, startSoftHsm } from '../support/softhsm.ts';
+import { createTokenKey, openTokenSigner } from '../../../../../merkle/runtime/keys/pkcs11/pkcs11.ts';
+import { openSigner, retryingSigner, verifySignature } from '../../../../../merkle/runtime/keys/signer.ts';
+import { HAVE_SOFTHSM, type SoftHsm, startSoftHsm } from '../../../../support/softhsm.ts';
 
 const PIN = '4711-secret';
 const message = new TextEncoder().encode('log.example.com\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n');

@@ -1,10 +1,10 @@
 /** Making a key pair inside a token, of which the private half never leaves it. */
 import { randomBytes } from 'node:crypto';
+import type { KeyAlgorithm } from '../signer.ts';
 import type { Attribute, Cryptoki, Handle } from './cryptoki.ts';
 import * as ck from './cryptoki.ts';
 import { CKA, ckr } from './cryptoki.ts';
 import { ecParams } from './ecpoint.ts';
-import type { KeyAlgorithm } from './keys/signer.ts';
 
 export const MECHANISM = {
   ed25519: { generate: ck.CKM_EC_EDWARDS_KEY_PAIR_GEN, sign: ck.CKM_EDDSA, keyType: ck.CKK_EC_EDWARDS },

@@ -5,13 +5,13 @@
  * CKM_ECDSA, and r ‖ s becomes DER (RFC 3279 section 2.2.3); Ed25519 keys sign the message by CKM_EDDSA.
  */
 import { Piscina } from 'piscina';
-import { fastSha256 } from './crypto/hash.ts';
-import { nobleCurves } from './crypto/noble.ts';
-import { RuntimeError } from './errors.ts';
-import { readSecret, type SecretSource } from './keys/secret.ts';
-import { type KeyAlgorithm, type Signer, verifySignature } from './keys/signer.ts';
+import { fastSha256 } from '../../crypto/hash.ts';
+import { nobleCurves } from '../../crypto/noble.ts';
+import { RuntimeError } from '../../errors.ts';
+import { workerUrl } from '../../pool.ts';
+import { readSecret, type SecretSource } from '../secret.ts';
+import { type KeyAlgorithm, type Signer, verifySignature } from '../signer.ts';
 import { findModule } from './pkcs11-module.ts';
-import { workerUrl } from './pool.ts';
 import type { OpenedKey, TokenAccess } from './token.ts';
 import type { TokenReply, TokenRequest, TokenResults } from './token-worker.ts';
 
@@ -216,7 +216,7 @@ class TokenThread {
     this.#module = module;
     // Not `createPool`, whose threads take two tasks at once: here each call must end before the next begins.
     this.#pool = new Piscina({
-      filename: workerUrl('merkle/runtime/token-worker').href,
+      filename: workerUrl('merkle/runtime/keys/pkcs11/token-worker').href,
       minThreads: 1,
       maxThreads: 1,
       concurrentTasksPerWorker: 1,
