@@ -20,7 +20,7 @@ await build({
   external: [
     // They load native code, or start threads from files of their own.
     ...['koffi', 'level', 'pino', 'piscina', 'pkcs11js'],
-    // Fastify's own ways with schemas, which no program here loads (merkle/runtime/schemas.ts).
+    // Fastify's own ways with schemas, which no program here loads (merkle/runtime/service/schemas.ts).
     ...['@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler'],
   ],
   logLevel: 'warn',

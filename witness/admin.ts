@@ -1,11 +1,11 @@
 /**
  * The operator's HTTP server, on a port of its own that is bound to loopback by default. Reading needs no token; what
- * changes the list of logs needs `Authorization: Bearer <admin token>` (merkle/runtime/operator.ts).
+ * changes the list of logs needs `Authorization: Bearer <admin token>` (merkle/runtime/service/operator.ts).
  */
 import createFastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { RuntimeError } from '../merkle/runtime/errors.ts';
-import { operatorGuard } from '../merkle/runtime/operator.ts';
-import { typeboxSchemas } from '../merkle/runtime/schemas.ts';
+import { operatorGuard } from '../merkle/runtime/service/operator.ts';
+import { typeboxSchemas } from '../merkle/runtime/service/schemas.ts';
 import { Refusal, WitnessError } from './errors.ts';
 import type { Listing } from './listing.ts';
 import type { Logs } from './logs.ts';

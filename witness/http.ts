@@ -1,7 +1,7 @@
 /** The public HTTP server: c2sp.org/tlog-witness (C2SP 95978ca, 2026-07-06), with one prefix for submission and monitoring. */
 import rateLimit from '@fastify/rate-limit';
 import createFastify, { type FastifyInstance, type FastifyReply } from 'fastify';
-import { typeboxSchemas } from '../merkle/runtime/schemas.ts';
+import { typeboxSchemas } from '../merkle/runtime/service/schemas.ts';
 import { formatTreeSize, TREE_SIZE_TYPE } from '../merkle/witness.ts';
 import { Refusal } from './errors.ts';
 import type { Metrics } from './metrics.ts';

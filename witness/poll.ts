@@ -8,7 +8,7 @@ import { parseCheckpoint } from '../merkle/checkpoint.ts';
 import { openNoteAsync } from '../merkle/note.ts';
 import { rootAt, rootNodes, verifyConsistency } from '../merkle/proof.ts';
 import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
-import { type Fetched, fetchBounded } from '../merkle/runtime/fetch.ts';
+import { type Fetched, fetchBounded } from '../merkle/runtime/service/fetch.ts';
 import { proveConsistency, readTiles, TILE_WIDTH, type Tile, tilePath } from '../merkle/tile.ts';
 import { MAX_WITNESS_BODY } from '../merkle/witness.ts';
 import { WitnessError } from './errors.ts';

@@ -1,7 +1,7 @@
 /** The monitor's HTTP server, for scrapers and probes: reading only, and loopback unless told otherwise. */
 import type { AddressInfo } from 'node:net';
 import createFastify from 'fastify';
-import { typeboxSchemas } from '../../merkle/runtime/schemas.ts';
+import { typeboxSchemas } from '../../merkle/runtime/service/schemas.ts';
 import { ClientError } from '../errors.ts';
 import type { MonitorMetrics } from './metrics.ts';
 

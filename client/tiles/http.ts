@@ -1,7 +1,7 @@
 /** The public files of a log over HTTP: bounded, timed out, and asked for again while that may help. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RuntimeError } from '../../merkle/runtime/errors.ts';
-import { type Fetched, fetchBounded } from '../../merkle/runtime/fetch.ts';
+import { type Fetched, fetchBounded } from '../../merkle/runtime/service/fetch.ts';
 import { ClientError, printable } from '../errors.ts';
 import type { Files } from './source.ts';
 

@@ -2,14 +2,14 @@
  * The operator's HTTP server, on a port of its own that is bound to loopback by default.
  *
  * Reading needs no token: metrics and health are for scrapers and probes. What changes the log needs
- * `Authorization: Bearer <admin token>` (merkle/runtime/operator.ts).
+ * `Authorization: Bearer <admin token>` (merkle/runtime/service/operator.ts).
  */
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { isAbsolute } from 'node:path';
 import createFastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { RuntimeError } from '../../merkle/runtime/errors.ts';
-import { operatorGuard } from '../../merkle/runtime/operator.ts';
-import { typeboxSchemas } from '../../merkle/runtime/schemas.ts';
+import { operatorGuard } from '../../merkle/runtime/service/operator.ts';
+import { typeboxSchemas } from '../../merkle/runtime/service/schemas.ts';
 import { RequestError, ServerError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { LogService } from '../types.ts';

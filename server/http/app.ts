@@ -1,7 +1,7 @@
 /** The public HTTP server: joins the routes to one log, with the limits of `HttpOptions`. */
 import type { IncomingMessage, RequestListener } from 'node:http';
 import createFastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import { typeboxSchemas } from '../../merkle/runtime/schemas.ts';
+import { typeboxSchemas } from '../../merkle/runtime/service/schemas.ts';
 import { RequestError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { LogService } from '../types.ts';

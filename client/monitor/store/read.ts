@@ -1,7 +1,7 @@
 /** Small files that the monitor reads anew while it runs, here or over HTTP. */
 import { readBounded } from '../../../merkle/runtime/disk/bounded.ts';
 import { RuntimeError } from '../../../merkle/runtime/errors.ts';
-import { fetchBounded } from '../../../merkle/runtime/fetch.ts';
+import { fetchBounded } from '../../../merkle/runtime/service/fetch.ts';
 import { ClientError, printable } from '../../errors.ts';
 
 const TIMEOUT_MS = 30_000;

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import createFastify from 'fastify';
 import { Type } from 'typebox';
 import { expect, it } from 'vitest';
-import { typeboxSchemas } from '../../merkle/runtime/schemas.ts';
+import { typeboxSchemas } from '../../../../merkle/runtime/service/schemas.ts';
 
 const params = Type.Object({ index: Type.String({ pattern: '^[0-9]+$' }) }, { additionalProperties: false });
 
