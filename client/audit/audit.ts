@@ -11,7 +11,7 @@ import { equal } from '../../merkle/bytes.ts';
 import type { VerifierKey } from '../../merkle/note.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
-import { createPool, type Pool, workerUrl } from '../../merkle/runtime/pool.ts';
+import { createPool, type Pool, workerUrl } from '../../merkle/runtime/threads/pool.ts';
 import { entryBundlePath, TILE_HEIGHT, TILE_WIDTH, TileNodes, tilePath } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
 import { inOrder } from '../in-order.ts';

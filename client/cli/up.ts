@@ -3,7 +3,7 @@
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
-import { workerUrl } from '../../merkle/runtime/pool.ts';
+import { workerUrl } from '../../merkle/runtime/threads/pool.ts';
 import { ClientError } from '../errors.ts';
 import { note, print, shellWord } from './report.ts';
 import { addSettings, configOf, loadServer, type ServerMain } from './settings.ts';

@@ -1,6 +1,6 @@
 /** The rules against the entries of the logs: few on this thread, many in the worker pool. */
 import { encodeBase64 } from '../../merkle/bytes.ts';
-import { createPool, type Pool, TASKS_PER_THREAD, workerUrl } from '../../merkle/runtime/pool.ts';
+import { createPool, type Pool, TASKS_PER_THREAD, workerUrl } from '../../merkle/runtime/threads/pool.ts';
 import { alertId } from './lies.ts';
 import { type BatchAnswer, matchBatch, packBatch, unpackAnswer } from './rules/batch.ts';
 import { RuleEngine } from './rules/engine.ts';

@@ -5,7 +5,7 @@
  * a thread costs 25 to 77 µs, as much as a verification, and a batch pays it once.
  */
 import { digestVerifier } from '../../merkle/runtime/crypto/digest.ts';
-import { createPool, TASKS_PER_THREAD, workerUrl } from '../../merkle/runtime/pool.ts';
+import { createPool, TASKS_PER_THREAD, workerUrl } from '../../merkle/runtime/threads/pool.ts';
 import type { Encoding, IngestedBody } from '../types.ts';
 import { Batches } from './batches.ts';
 import { DEFAULT_LIMITS, type IngestLimits } from './body.ts';

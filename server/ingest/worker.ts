@@ -1,7 +1,7 @@
 /** What runs in each thread of the ingest pool. */
 import { Piscina } from 'piscina';
 import { digestVerifier } from '../../merkle/runtime/crypto/digest.ts';
-import { letOthersFirst } from '../../merkle/runtime/priority.ts';
+import { letOthersFirst } from '../../merkle/runtime/threads/priority.ts';
 import { type IngestLimits, ingestBody } from './body.ts';
 import { packAnswers, unpackBatch } from './packed.ts';
 

@@ -10,7 +10,7 @@
 import assert from 'node:assert';
 import { join } from 'node:path';
 import { makeDirDurable, readFileIfThere, readWithStats, removeLeftovers } from '../../merkle/runtime/disk/files.ts';
-import { createPool, type Pool, workerUrl } from '../../merkle/runtime/pool.ts';
+import { createPool, type Pool, workerUrl } from '../../merkle/runtime/threads/pool.ts';
 import { ServerError } from '../errors.ts';
 import { blobBounds, blobsByPath, MAX_CHECKPOINT_BYTES } from './blobs.ts';
 import { FileCache } from './cache.ts';

@@ -5,7 +5,7 @@
  * checkpoints that it has verified.
  */
 import { availableParallelism } from 'node:os';
-import { createPool, TASKS_PER_THREAD, workerUrl } from '../../../merkle/runtime/pool.ts';
+import { createPool, TASKS_PER_THREAD, workerUrl } from '../../../merkle/runtime/threads/pool.ts';
 import { parseSpki } from '../../crypto/crypto.ts';
 import { ClientError } from '../../errors.ts';
 import { inOrder } from '../../in-order.ts';

@@ -13,7 +13,7 @@ import { randomBytes } from 'node:crypto';
 import { concat, equal } from '../../bytes.ts';
 import { nobleMldsa44 } from '../crypto/noble.ts';
 import { RuntimeError } from '../errors.ts';
-import { createPool, workerUrl } from '../pool.ts';
+import { createPool, workerUrl } from '../threads/pool.ts';
 import { readKeyFile, writeNewKey } from './keyfile.ts';
 
 const PREFIX = Buffer.from('3034020100300b06096086480165030403110422' + '8020', 'hex');

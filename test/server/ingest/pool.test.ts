@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { createPool, type Pool } from '../../../merkle/runtime/pool.ts';
+import { createPool, type Pool } from '../../../merkle/runtime/threads/pool.ts';
 import { Batches } from '../../../server/ingest/batches.ts';
 import { createIngest, type Ingest, type IngestOptions } from '../../../server/ingest/ingest.ts';
 import { packAnswers, packBatch, unpackAnswers, unpackBatch } from '../../../server/ingest/packed.ts';

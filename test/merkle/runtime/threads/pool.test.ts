@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { createPool, type Pool, workerUrl } from '../../merkle/runtime/pool.ts';
+import { createPool, type Pool, workerUrl } from '../../../../merkle/runtime/threads/pool.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'stele-pool-'));
 const open: Pool[] = [];
