@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { leafHash } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
-import { openDirStores } from '../../server/layout.ts';
+import { openDirStores } from '../../server/dir/layout.ts';
 import { CommittedTree } from '../../server/tree/committed.ts';
 import { median, type Row, round } from '../report.ts';
 import { checkDirectory, checkEntries, digestOf, publishedSize } from './check.ts';

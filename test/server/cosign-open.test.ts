@@ -9,7 +9,7 @@ import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { createKeyFile } from '../../merkle/runtime/keys/keyfile.ts';
 import { createMldsaKeyFile } from '../../merkle/runtime/keys/mldsa.ts';
 import { loadConfig } from '../../server/config/load.ts';
-import { layout } from '../../server/layout.ts';
+import { layout } from '../../server/dir/layout.ts';
 import { type OpenLog, openLog } from '../../server/open.ts';
 import { checkDir } from '../../server/tools/check.ts';
 import { bodyOf, tempDir } from '../support/log.ts';

@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createKeyFile } from '../../merkle/runtime/keys/keyfile.ts';
 import { loadConfig } from '../../server/config/load.ts';
-import { readIdentity } from '../../server/identity.ts';
+import { readIdentity } from '../../server/dir/identity.ts';
 import { backupLog, checkLog, exportLog, freezeLog, restoreLog, type Server, serve } from '../../server/main.ts';
 import { bodyOf, tempDir } from '../support/log.ts';
 import { makeSigner as makeRequestSigner, sharedSigner } from '../support/requests.ts';

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { leafHash } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
-import { openDirStores } from '../../server/layout.ts';
+import { openDirStores } from '../../server/dir/layout.ts';
 import { Publisher } from '../../server/publisher.ts';
 import { CommittedTree } from '../../server/tree/committed.ts';
 import { tempDir } from '../support/log.ts';

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { openDirStores } from '../../../server/layout.ts';
+import { openDirStores } from '../../../server/dir/layout.ts';
 import type { Log } from '../../../server/log.ts';
 import { openTestLog, tempDir } from '../../support/log.ts';
 import { hashedRekordRequest, toJson } from '../../support/requests.ts';

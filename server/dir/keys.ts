@@ -1,17 +1,17 @@
 /** The log's signing keys, as the configuration names them. */
-import type { Policy } from '../merkle/policy.ts';
-import { isThere } from '../merkle/runtime/disk/files.ts';
-import { createKeyFile } from '../merkle/runtime/keys/keyfile.ts';
+import type { Policy } from '../../merkle/policy.ts';
+import { isThere } from '../../merkle/runtime/disk/files.ts';
+import { createKeyFile } from '../../merkle/runtime/keys/keyfile.ts';
 import {
   type KeySpec,
   openSigner,
   type RetryingSigner,
   readSecret,
   retryingSigner,
-} from '../merkle/runtime/keys/signer.ts';
-import type { Config } from './config/load.ts';
-import { ServerError } from './errors.ts';
-import type { Logger } from './log.ts';
+} from '../../merkle/runtime/keys/signer.ts';
+import type { Config } from '../config/load.ts';
+import { ServerError } from '../errors.ts';
+import type { Logger } from '../log.ts';
 
 export interface KeyOptions {
   readonly config: Pick<Config, 'key' | 'createKey' | 'ed25519Key' | 'data'>;

@@ -11,9 +11,9 @@
  *     public/        the public tree as in tlog-tiles: checkpoint, tile/…; a static server may serve it
  */
 import { join } from 'node:path';
-import { openFileTiles } from './store/files.ts';
-import { openLevelState } from './store/level.ts';
-import type { Stores } from './tree/committed.ts';
+import { openFileTiles } from '../store/files.ts';
+import { openLevelState } from '../store/level.ts';
+import type { Stores } from '../tree/committed.ts';
 
 export const layout = {
   state: (dir: string): string => join(dir, 'state'),

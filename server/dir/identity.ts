@@ -6,10 +6,10 @@
 import { join } from 'node:path';
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
-import { decodeUtf8, encodeUtf8 } from '../merkle/bytes.ts';
-import { readFileIfThere, writeFileDurable } from '../merkle/runtime/disk/files.ts';
-import { ServerError } from './errors.ts';
-import type { EntryKind } from './types.ts';
+import { decodeUtf8, encodeUtf8 } from '../../merkle/bytes.ts';
+import { readFileIfThere, writeFileDurable } from '../../merkle/runtime/disk/files.ts';
+import { ServerError } from '../errors.ts';
+import type { EntryKind } from '../types.ts';
 
 /** Goes up when an older Stele could not read, or would damage, what a newer one writes. */
 export const FORMAT = 1;
