@@ -17,9 +17,9 @@
 import { MAX_PROOF } from '../../merkle/proof.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
 import { REQUEST_ERRORS, RequestError } from '../errors.ts';
-import { BatchCreateEntriesResponse, TransparencyLogEntry } from '../protobuf.ts';
 import type { EntryKind, LoggedEntry, LogInfo, Outcome } from '../types.ts';
 import { errorJson } from './errors.ts';
+import { BatchCreateEntriesResponse, TransparencyLogEntry } from './protobuf.ts';
 
 /** `kindVersion` of the entries that a log takes. */
 export const KIND_VERSION = {

@@ -4,7 +4,7 @@ import { noteVerifier, openNote, parseVerifierKey } from '../../../merkle/note.t
 import { verifyInclusion } from '../../../merkle/proof.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
-import { BatchCreateEntriesResponse, TransparencyLogEntry } from '../../../server/protobuf.ts';
+import { BatchCreateEntriesResponse, TransparencyLogEntry } from '../../../server/http/protobuf.ts';
 import type { LogService } from '../../../server/types.ts';
 import {
   dsseRequest,
