@@ -17,7 +17,7 @@ import type { WitnessMetrics } from './cosign/metrics.ts';
 import { type Endpoint, endpointsOf, isLoopback } from './cosign/policy.ts';
 import { Witness, type WitnessSettings } from './cosign/witness.ts';
 import type { ServerError } from './errors.ts';
-import type { Logger } from './log.ts';
+import type { Logger } from './log/log.ts';
 import type { TreeReader } from './tree/reader.ts';
 
 export interface CosignerOptions {

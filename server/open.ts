@@ -15,9 +15,9 @@ import { openKeys } from './dir/keys.ts';
 import { layout, openDirStores } from './dir/layout.ts';
 import { ServerError } from './errors.ts';
 import { createIngest } from './ingest/ingest.ts';
-import { Log, type Logger } from './log.ts';
+import { Log, type Logger } from './log/log.ts';
+import { CheckpointSigner } from './log/sign.ts';
 import { Metrics } from './metrics.ts';
-import { CheckpointSigner } from './sign.ts';
 import { backupTree, exportTree } from './tools/backup.ts';
 
 /** An open log with what it stands on; without a network. */

@@ -137,7 +137,7 @@ describe('import rules', () => {
     ['client/cli/a.ts', `import type { A } from '../../server/main.ts';`],
     ['client/cli/a.ts', `const a = await import('../../server/log.ts');`],
     ['client/a.ts', `const a = await import(name);`],
-    ['client/a.ts', 'const a = await import(`../server/log.ts`);'],
+    ['client/a.ts', 'const a = await import(`../server/log/log.ts`);'],
     ['client/a.ts', "const a = await import('../server/' + name);"],
     ['server/a.ts', `import { readFile } from 'node:fs/promises';`],
     ['server/a.ts', `import fs from 'fs';`],

@@ -1,6 +1,6 @@
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import type { Signer } from '../../merkle/runtime/keys/signer.ts';
-import { CheckpointSigner } from '../../server/sign.ts';
+import { CheckpointSigner } from '../../server/log/sign.ts';
 import type { Micro } from './micro.ts';
 
 const { publicKey, privateKey } = generateKeyPairSync('ed25519');

@@ -11,7 +11,7 @@ import {
 } from '../../merkle/runtime/keys/signer.ts';
 import type { Config } from '../config/load.ts';
 import { ServerError } from '../errors.ts';
-import type { Logger } from '../log.ts';
+import type { Logger } from '../log/log.ts';
 
 export interface KeyOptions {
   readonly config: Pick<Config, 'key' | 'createKey' | 'ed25519Key' | 'data'>;

@@ -16,7 +16,7 @@ import type { Config } from '../config/load.ts';
 import { type Identity, readIdentity } from '../dir/identity.ts';
 import { layout, openDirStores } from '../dir/layout.ts';
 import { ServerError } from '../errors.ts';
-import type { Logger } from '../log.ts';
+import type { Logger } from '../log/log.ts';
 import { openLog } from '../open.ts';
 import { CommittedTree } from '../tree/committed.ts';
 import { openPublished } from '../tree/published.ts';

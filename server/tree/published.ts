@@ -5,8 +5,8 @@ import { MerkleError } from '../../merkle/errors.ts';
 import { noteVerifier, openNote, parseNote } from '../../merkle/note.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { ServerError } from '../errors.ts';
-import type { Published } from '../publisher.ts';
-import type { CheckpointSigner } from '../sign.ts';
+import type { Published } from '../log/publisher.ts';
+import type { CheckpointSigner } from '../log/sign.ts';
 import type { CommittedTree } from './committed.ts';
 
 /**

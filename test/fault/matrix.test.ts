@@ -9,7 +9,7 @@ import { verifyConsistency, verifyInclusion } from '../../merkle/proof.ts';
 import { leafHash } from '../../merkle/rfc6962.ts';
 import { FORMAT, writeIdentity } from '../../server/dir/identity.ts';
 import { openDirStores } from '../../server/dir/layout.ts';
-import type { Log } from '../../server/log.ts';
+import type { Log } from '../../server/log/log.ts';
 import { checkDir } from '../../server/tools/check.ts';
 import type { LoggedEntry } from '../../server/types.ts';
 import { FAULTS, Faults, faultyState, faultyTiles } from '../support/faulty.ts';

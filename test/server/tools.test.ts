@@ -8,7 +8,7 @@ import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { lockDir } from '../../merkle/runtime/disk/lock.ts';
 import { readIdentity, writeIdentity } from '../../server/dir/identity.ts';
 import { layout, openDirStores } from '../../server/dir/layout.ts';
-import type { Log } from '../../server/log.ts';
+import type { Log } from '../../server/log/log.ts';
 import { checkDir } from '../../server/tools/check.ts';
 import { restore } from '../../server/tools/restore.ts';
 import { CommittedTree } from '../../server/tree/committed.ts';

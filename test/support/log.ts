@@ -8,9 +8,9 @@ import { createKeyFile } from '../../merkle/runtime/keys/keyfile.ts';
 import { openSigner } from '../../merkle/runtime/keys/signer.ts';
 import { openDirStores } from '../../server/dir/layout.ts';
 import { createIngest, type Ingest } from '../../server/ingest/ingest.ts';
-import { Log, type LogLimits, type LogOptions } from '../../server/log.ts';
+import { Log, type LogLimits, type LogOptions } from '../../server/log/log.ts';
+import { CheckpointSigner } from '../../server/log/sign.ts';
 import { Metrics } from '../../server/metrics.ts';
-import { CheckpointSigner } from '../../server/sign.ts';
 import { backupTree, exportTree } from '../../server/tools/backup.ts';
 import { hashedRekordRequest, sharedSigner, toJson } from './requests.ts';
 

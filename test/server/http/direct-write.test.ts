@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RequestError } from '../../../server/errors.ts';
 import type { HttpOptions } from '../../../server/http/options.ts';
-import type { Log } from '../../../server/log.ts';
+import type { Log } from '../../../server/log/log.ts';
 import { openTestLog, tempDir } from '../../support/log.ts';
 import { hashedRekordRequest, toJson, toProtobuf } from '../../support/requests.ts';
 import { appOver, ENTRIES, exchange, listen, type TestApp } from './support.ts';

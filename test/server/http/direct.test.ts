@@ -7,7 +7,7 @@ import { gunzipSync } from 'node:zlib';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openDirStores } from '../../../server/dir/layout.ts';
-import type { Log } from '../../../server/log.ts';
+import type { Log } from '../../../server/log/log.ts';
 import { openTestLog, tempDir } from '../../support/log.ts';
 import { hashedRekordRequest, toJson } from '../../support/requests.ts';
 import { appOver, dial, ENTRIES, exchange, fill, type HttpReply, listen, makeApp, type TestApp } from './support.ts';

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseBundle } from '../../../merkle/bundle.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
-import type { Log } from '../../../server/log.ts';
+import type { Log } from '../../../server/log/log.ts';
 import { LIMITS, openTestLog, tempDir } from '../../support/log.ts';
 import { appOver, ENTRIES, makeApp } from './support.ts';
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { Sequencer } from '../../server/sequencer.ts';
+import { Sequencer } from '../../../server/log/sequencer.ts';
 
 /** A sequencer whose batches are written down, each under way until it is let go. */
 function make(options: { maxSize: number; maxAgeMs: number }) {

@@ -3,17 +3,17 @@
  *
  * It has no say in whether the log takes entries: `IntakeHost` tells it, and is told of commits and of failures.
  */
-import { leafHash } from '../merkle/rfc6962.ts';
-import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
-import type { KnownLeaves } from './dedup/known.ts';
-import { Dedup } from './dedup.ts';
-import { RequestError } from './errors.ts';
+import { leafHash } from '../../merkle/rfc6962.ts';
+import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
+import type { KnownLeaves } from '../dedup/known.ts';
+import { Dedup } from '../dedup.ts';
+import { RequestError } from '../errors.ts';
+import type { NewEntry } from '../store/types.ts';
+import type { CommittedTree } from '../tree/committed.ts';
+import type { Encoding, Ingested, LoggedEntry, Outcome } from '../types.ts';
 import type { LogOptions } from './log.ts';
 import type { Publisher } from './publisher.ts';
 import { Sequencer } from './sequencer.ts';
-import type { NewEntry } from './store/types.ts';
-import type { CommittedTree } from './tree/committed.ts';
-import type { Encoding, Ingested, LoggedEntry, Outcome } from './types.ts';
 
 /** What the intake asks the log, and tells it. */
 export interface IntakeHost {

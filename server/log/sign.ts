@@ -1,7 +1,7 @@
 /** Signs tree heads: c2sp.org/tlog-checkpoint bodies as c2sp.org/signed-note notes. */
-import { encodeUtf8, equal } from '../merkle/bytes.ts';
-import { formatCheckpoint } from '../merkle/checkpoint.ts';
-import { cosign } from '../merkle/cosignature.ts';
+import { encodeUtf8, equal } from '../../merkle/bytes.ts';
+import { formatCheckpoint } from '../../merkle/checkpoint.ts';
+import { cosign } from '../../merkle/cosignature.ts';
 import {
   ecdsaVerifierKey,
   ed25519VerifierKey,
@@ -11,10 +11,10 @@ import {
   logId,
   makeVerifierKey,
   type VerifierKey,
-} from '../merkle/note.ts';
-import type { MldsaSigner } from '../merkle/runtime/keys/mldsa.ts';
-import type { Signer } from '../merkle/runtime/keys/signer.ts';
-import { ServerError } from './errors.ts';
+} from '../../merkle/note.ts';
+import type { MldsaSigner } from '../../merkle/runtime/keys/mldsa.ts';
+import type { Signer } from '../../merkle/runtime/keys/signer.ts';
+import { ServerError } from '../errors.ts';
 
 /** An SPKI of Ed25519 (RFC 8410) is this prefix and the 32 bytes of the key. */
 const ED25519_SPKI_PREFIX = 12;

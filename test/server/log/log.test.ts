@@ -1,17 +1,23 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { parseCheckpoint } from '../../merkle/checkpoint.ts';
-import { noteVerifier, openNote } from '../../merkle/note.ts';
-import { verifyConsistency, verifyInclusion } from '../../merkle/proof.ts';
-import { leafHash } from '../../merkle/rfc6962.ts';
-import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
-import { openDirStores } from '../../server/dir/layout.ts';
-import type { RequestError } from '../../server/errors.ts';
-import type { Log } from '../../server/log.ts';
-import type { LoggedEntry, Outcome } from '../../server/types.ts';
-import { bodyOf, logOptions, makeSigner, ORIGIN, openTestLog, tempDir } from '../support/log.ts';
-import { dsseRequest, hashedRekordRequest, makeSigner as makeKey, toJson, toJsonBatch } from '../support/requests.ts';
+import { parseCheckpoint } from '../../../merkle/checkpoint.ts';
+import { noteVerifier, openNote } from '../../../merkle/note.ts';
+import { verifyConsistency, verifyInclusion } from '../../../merkle/proof.ts';
+import { leafHash } from '../../../merkle/rfc6962.ts';
+import { nodePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
+import { openDirStores } from '../../../server/dir/layout.ts';
+import type { RequestError } from '../../../server/errors.ts';
+import type { Log } from '../../../server/log/log.ts';
+import type { LoggedEntry, Outcome } from '../../../server/types.ts';
+import { bodyOf, logOptions, makeSigner, ORIGIN, openTestLog, tempDir } from '../../support/log.ts';
+import {
+  dsseRequest,
+  hashedRekordRequest,
+  makeSigner as makeKey,
+  toJson,
+  toJsonBatch,
+} from '../../support/requests.ts';
 
 let dir: Awaited<ReturnType<typeof tempDir>>;
 let log: Log | undefined;

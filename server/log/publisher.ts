@@ -4,11 +4,11 @@
  * as often as signing, the witnesses and the disk allow.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { encodeUtf8 } from '../merkle/bytes.ts';
-import { RequestError, ServerError } from './errors.ts';
-import type { CommittedTree } from './tree/committed.ts';
-import type { TreeReader } from './tree/reader.ts';
-import type { InclusionProof } from './types.ts';
+import { encodeUtf8 } from '../../merkle/bytes.ts';
+import { RequestError, ServerError } from '../errors.ts';
+import type { CommittedTree } from '../tree/committed.ts';
+import type { TreeReader } from '../tree/reader.ts';
+import type { InclusionProof } from '../types.ts';
 
 export interface Published {
   /** The signed note. */

@@ -1,12 +1,12 @@
 /** The pace of publications. Upper bounds are for the benchmark: a busy machine has none. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { leafHash } from '../../merkle/rfc6962.ts';
-import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
-import { openDirStores } from '../../server/dir/layout.ts';
-import { Publisher } from '../../server/publisher.ts';
-import { CommittedTree } from '../../server/tree/committed.ts';
-import { tempDir } from '../support/log.ts';
+import { leafHash } from '../../../merkle/rfc6962.ts';
+import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
+import { openDirStores } from '../../../server/dir/layout.ts';
+import { Publisher } from '../../../server/log/publisher.ts';
+import { CommittedTree } from '../../../server/tree/committed.ts';
+import { tempDir } from '../../support/log.ts';
 
 /** A timer may fire a millisecond early. */
 const EARLY_MS = 2;

@@ -7,22 +7,22 @@
  * a start runs.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { encodeUtf8 } from '../merkle/bytes.ts';
-import { leafHash } from '../merkle/rfc6962.ts';
-import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
-import type { Cosigner } from './cosign.ts';
-import { KnownLeaves } from './dedup/known.ts';
-import { RequestError, ServerError } from './errors.ts';
+import { encodeUtf8 } from '../../merkle/bytes.ts';
+import { leafHash } from '../../merkle/rfc6962.ts';
+import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
+import type { Cosigner } from '../cosign.ts';
+import { KnownLeaves } from '../dedup/known.ts';
+import { RequestError, ServerError } from '../errors.ts';
+import type { Metrics } from '../metrics.ts';
+import type { TileStore } from '../store/types.ts';
+import { CommittedTree, type Stores } from '../tree/committed.ts';
+import { checkExtends, openPublished } from '../tree/published.ts';
+import type { TreeReader } from '../tree/reader.ts';
+import type { Encoding, EntryKind, IngestedBody, LoggedEntry, LogInfo, LogService, Outcome } from '../types.ts';
 import { Intake, type IntakeHost, storeFailed } from './intake.ts';
-import type { Metrics } from './metrics.ts';
 import { Publisher } from './publisher.ts';
 import type { SequencerOptions } from './sequencer.ts';
 import type { CheckpointSigner } from './sign.ts';
-import type { TileStore } from './store/types.ts';
-import { CommittedTree, type Stores } from './tree/committed.ts';
-import { checkExtends, openPublished } from './tree/published.ts';
-import type { TreeReader } from './tree/reader.ts';
-import type { Encoding, EntryKind, IngestedBody, LoggedEntry, LogInfo, LogService, Outcome } from './types.ts';
 
 export interface LogLimits {
   /** New entries that were taken and are not answered yet. */

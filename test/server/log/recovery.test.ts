@@ -1,11 +1,11 @@
 /** What a failure of the store, a freeze and a close do to each other. The stores are in memory, the log is the real one. */
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ServerError } from '../../server/errors.ts';
-import type { Log, LogOptions } from '../../server/log.ts';
-import { MemoryDisk, openMemoryState, openMemoryTiles } from '../../server/store/memory.ts';
-import type { Stores } from '../../server/tree/committed.ts';
-import { Faults, faultyState, faultyTiles } from '../support/faulty.ts';
-import { bodyOf, LIMITS, logOptions, makeSigner, openTestLog, sharedIngest, tempDir } from '../support/log.ts';
+import { ServerError } from '../../../server/errors.ts';
+import type { Log, LogOptions } from '../../../server/log/log.ts';
+import { MemoryDisk, openMemoryState, openMemoryTiles } from '../../../server/store/memory.ts';
+import type { Stores } from '../../../server/tree/committed.ts';
+import { Faults, faultyState, faultyTiles } from '../../support/faulty.ts';
+import { bodyOf, LIMITS, logOptions, makeSigner, openTestLog, sharedIngest, tempDir } from '../../support/log.ts';
 
 let dir: Awaited<ReturnType<typeof tempDir>>;
 let disk: MemoryDisk;

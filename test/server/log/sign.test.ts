@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { makeSigner, tempDir } from '../support/log.ts';
+import { makeSigner, tempDir } from '../../support/log.ts';
 
 it('remembers the largest tree that it signed, whatever was published', async () => {
   const dir = await tempDir();
