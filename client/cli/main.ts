@@ -18,7 +18,7 @@ const COMMANDS: readonly Entry[] = [
   {
     name: 'up',
     summary: 'run a log with three witnesses here',
-    load: async () => (await import('./up.ts')).upCommand(),
+    load: async () => (await import('./up/up.ts')).upCommand(),
   },
   { name: 'serve', summary: 'run a log', load: async () => (await import('./serve.ts')).serveCommand() },
   {
@@ -44,7 +44,7 @@ const COMMANDS: readonly Entry[] = [
   {
     name: 'verify',
     summary: 'check a file against its proof, offline',
-    load: async () => (await import('./verify.ts')).verifyCommand(),
+    load: async () => (await import('./verify/verify.ts')).verifyCommand(),
   },
   {
     name: 'audit',
@@ -64,7 +64,7 @@ const COMMANDS: readonly Entry[] = [
   {
     name: 'monitor',
     summary: 'watch logs for who signs in your name, and for lies',
-    load: async () => (await import('./monitor.ts')).monitorCommand(),
+    load: async () => (await import('./monitor/monitor.ts')).monitorCommand(),
   },
   {
     name: 'completion',

@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { note, print, shellWord } from './report.ts';
 import { addSettings, configOf } from './settings.ts';
 import { stopSignals } from './signals.ts';
-import { contradiction } from './verify-evidence.ts';
+import { contradiction } from './verify/verify-evidence.ts';
 
 type WitnessMain = typeof import('../../witness/main.ts');
 

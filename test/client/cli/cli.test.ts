@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 /** What `npm run build` made: the command line as users run it. */
-const STELE = fileURLToPath(new URL('../../dist/client/cli/main.js', import.meta.url));
+const STELE = fileURLToPath(new URL('../../../dist/client/cli/main.js', import.meta.url));
 
 interface Ran {
   readonly status: number;

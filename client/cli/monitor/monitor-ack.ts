@@ -2,12 +2,12 @@
 import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
-import { ClientError } from '../errors.ts';
-import { type Acknowledgement, acknowledge } from '../monitor/acks.ts';
-import { loadMonitorConfig } from '../monitor/config/load.ts';
-import { escaped } from '../monitor/rules/text.ts';
-import { AckStore } from '../monitor/store/acks.ts';
-import { print, warn } from './report.ts';
+import { ClientError } from '../../errors.ts';
+import { type Acknowledgement, acknowledge } from '../../monitor/acks.ts';
+import { loadMonitorConfig } from '../../monitor/config/load.ts';
+import { escaped } from '../../monitor/rules/text.ts';
+import { AckStore } from '../../monitor/store/acks.ts';
+import { print, warn } from '../report.ts';
 
 interface Where {
   readonly config?: string;

@@ -5,13 +5,13 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { toTrustMaterial } from '@sigstore/verify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { checkpointVerifier } from '../../merkle/cosignature.ts';
-import { openNote, parseVerifierKey } from '../../merkle/note.ts';
-import { parsePolicy, quorumMet } from '../../merkle/policy.ts';
-import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
-import { readOwner } from '../../merkle/runtime/disk/lock.ts';
-import { tempDir } from '../support/log.ts';
-import { CLI, stele, steleJson } from '../support/serve.ts';
+import { checkpointVerifier } from '../../../merkle/cosignature.ts';
+import { openNote, parseVerifierKey } from '../../../merkle/note.ts';
+import { parsePolicy, quorumMet } from '../../../merkle/policy.ts';
+import { nodePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
+import { readOwner } from '../../../merkle/runtime/disk/lock.ts';
+import { tempDir } from '../../support/log.ts';
+import { CLI, stele, steleJson } from '../../support/serve.ts';
 
 interface Up {
   readonly url: string;

@@ -3,10 +3,10 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { keygenCommand } from '../../client/cli/keygen.ts';
-import { parseVerifierKey } from '../../merkle/note.ts';
-import { openSigner } from '../../merkle/runtime/keys/signer.ts';
-import { HAVE_SOFTHSM, type SoftHsm, startSoftHsm } from '../support/softhsm.ts';
+import { keygenCommand } from '../../../client/cli/keygen.ts';
+import { parseVerifierKey } from '../../../merkle/note.ts';
+import { openSigner } from '../../../merkle/runtime/keys/signer.ts';
+import { HAVE_SOFTHSM, type SoftHsm, startSoftHsm } from '../../support/softhsm.ts';
 
 async function keygen(...args: string[]): Promise<string> {
   let out = '';

@@ -16,9 +16,9 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 /** What `npm run build` made: the command line as users run it. */
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const STELE = join(ROOT, 'dist/client/cli/main.js');
-const VECTORS = fileURLToPath(new URL('../../../shared/vectors/sigstore-bundles', import.meta.url));
+const VECTORS = fileURLToPath(new URL('../../../../shared/vectors/sigstore-bundles', import.meta.url));
 const IDENTITY = [
   ...['--identity-regexp', 'https://github\\.com/sigstore-conformance/.*@refs/heads/main'],
   ...['--issuer', 'https://token.actions.githubusercontent.com'],

@@ -1,13 +1,13 @@
 /** `stele verify --evidence`: check alone what a monitor or a witness holds against a log. */
-import { encodeBase64 } from '../../merkle/bytes.ts';
-import { ENTRY_EVIDENCE_START, parseEntryEvidence, verifyEntryEvidence } from '../../merkle/entry-evidence.ts';
-import { type EvidenceFinding, MAX_EVIDENCE, parseEvidence, verifyEvidence } from '../../merkle/evidence.ts';
-import { formatVerifierKey, parseVerifierKey, type VerifierKey } from '../../merkle/note.ts';
-import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
-import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
-import { ClientError, printable } from '../errors.ts';
-import { readWhole } from './files.ts';
-import { print } from './report.ts';
+import { encodeBase64 } from '../../../merkle/bytes.ts';
+import { ENTRY_EVIDENCE_START, parseEntryEvidence, verifyEntryEvidence } from '../../../merkle/entry-evidence.ts';
+import { type EvidenceFinding, MAX_EVIDENCE, parseEvidence, verifyEvidence } from '../../../merkle/evidence.ts';
+import { formatVerifierKey, parseVerifierKey, type VerifierKey } from '../../../merkle/note.ts';
+import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
+import { nodePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
+import { ClientError, printable } from '../../errors.ts';
+import { readWhole } from '../files.ts';
+import { print } from '../report.ts';
 
 export interface EvidenceOptions {
   /** The log's verifier key, where the reader knows it: the evidence must then be about it. */

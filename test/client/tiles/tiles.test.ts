@@ -3,9 +3,9 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { ClientError } from '../../client/errors.ts';
-import { openSource } from '../../client/tiles/source.ts';
-import { type Handler, numbered, put, StaticLog, serve, tempDir } from './static-log.ts';
+import { ClientError } from '../../../client/errors.ts';
+import { openSource } from '../../../client/tiles/source.ts';
+import { type Handler, numbered, put, StaticLog, serve, tempDir } from '../static-log.ts';
 
 const TILE = { level: 0, index: 1, width: 44 };
 

@@ -1,6 +1,6 @@
 /** `stele verify`: check files against their proofs, without a network. */
 import { Command, Option } from 'commander';
-import { refuseOthers, signerOf, usage, type VerifyOptions } from './verify/arguments.ts';
+import { refuseOthers, signerOf, usage, type VerifyOptions } from './arguments.ts';
 
 const HELP = `
 Nothing leaves this machine, and nothing is fetched. Say whose signature it must be (--key, or --identity with --issuer), and
@@ -75,10 +75,10 @@ async function verify(files: readonly string[], options: VerifyOptions & { evide
     if (options.tlogProof !== undefined) {
       if (options.witnessTime)
         throw usage("a tlog-proof has no other time than the witnesses': leave out --witness-time");
-      const { verifyProof } = await import('./verify/proofs.ts');
+      const { verifyProof } = await import('./proofs.ts');
       return await verifyProof(files[0]!, signer, options, primitives, stop.signal);
     }
-    const { verifyFiles } = await import('./verify/bundles.ts');
+    const { verifyFiles } = await import('./bundles.ts');
     await verifyFiles(files, signer, options, primitives, stop.signal);
   } finally {
     process.removeListener('SIGINT', interrupted);
@@ -91,10 +91,10 @@ async function leaf(files: readonly string[], options: VerifyOptions): Promise<v
     throw usage('--leaf-hash stands in the place of a file and of its signer: leave those out');
   }
   refuseOthers(options, ['leafHash', 'tlogProof', 'policy', 'logKey', 'json'], '--leaf-hash');
-  const { verifyLeafHash } = await import('./verify/proofs.ts');
+  const { verifyLeafHash } = await import('./proofs.ts');
   await verifyLeafHash(options, await loadPrimitives());
 }
 
 async function loadPrimitives() {
-  return (await import('../crypto/node-primitives.ts')).nodePrimitives();
+  return (await import('../../crypto/node-primitives.ts')).nodePrimitives();
 }

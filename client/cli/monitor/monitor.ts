@@ -1,14 +1,14 @@
 /** `stele monitor`: follow logs, and tell when somebody unexpected signs, or when a log lies. */
 import { Command } from 'commander';
-import { ClientError, printable } from '../errors.ts';
-import { type SinkSettings, settingsOf, wants } from '../monitor/alerts/sink.ts';
-import type { MonitorConfig } from '../monitor/config/types.ts';
-import type { LogReport, MonitorEvent, OnceReport } from '../monitor/run.ts';
-import type { Alert } from '../monitor/types.ts';
+import { ClientError, printable } from '../../errors.ts';
+import { type SinkSettings, settingsOf, wants } from '../../monitor/alerts/sink.ts';
+import type { MonitorConfig } from '../../monitor/config/types.ts';
+import type { LogReport, MonitorEvent, OnceReport } from '../../monitor/run.ts';
+import type { Alert } from '../../monitor/types.ts';
+import { warn } from '../report.ts';
+import { stopSignals } from '../signals.ts';
 import { monitorAckCommand } from './monitor-ack.ts';
 import { monitorTestCommand } from './monitor-test.ts';
-import { warn } from './report.ts';
-import { stopSignals } from './signals.ts';
 
 interface MonitorOptions {
   readonly config: string;
@@ -53,8 +53,8 @@ async function monitor(options: MonitorOptions): Promise<void> {
   }
   // Trying a rule and acknowledging an alert need neither the monitor nor its server.
   const [{ loadMonitorConfig }, { openMonitor }] = await Promise.all([
-    import('../monitor/config/load.ts'),
-    import('../monitor/open.ts'),
+    import('../../monitor/config/load.ts'),
+    import('../../monitor/open.ts'),
   ]);
   const config = loadMonitorConfig(options.config);
   const out = new Output(config, options.json === true);
@@ -82,7 +82,7 @@ async function monitor(options: MonitorOptions): Promise<void> {
     const server =
       config.metrics &&
       (await (
-        await import('../monitor/metrics-server.ts')
+        await import('../../monitor/metrics-server.ts')
       ).startMetricsServer(opened.metrics, { ...config.metrics, notReady: () => opened.monitor.troubles }));
     try {
       out.started(opened.monitor.reports, start, server?.url);

@@ -3,14 +3,14 @@
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
-import { workerUrl } from '../../merkle/runtime/threads/pool.ts';
-import { ClientError } from '../errors.ts';
-import { note, print, shellWord } from './report.ts';
-import { addSettings, configOf, loadServer, type ServerMain } from './settings.ts';
-import { stopSignals } from './signals.ts';
-import { tryIt } from './try.ts';
-import { Child } from './up/child.ts';
-import { type Prepared, type PreparedWitness, prepare, THRESHOLD, WITNESSES, writeTrust } from './up/prepare.ts';
+import { workerUrl } from '../../../merkle/runtime/threads/pool.ts';
+import { ClientError } from '../../errors.ts';
+import { note, print, shellWord } from '../report.ts';
+import { addSettings, configOf, loadServer, type ServerMain } from '../settings.ts';
+import { stopSignals } from '../signals.ts';
+import { tryIt } from '../try.ts';
+import { Child } from './child.ts';
+import { type Prepared, type PreparedWitness, prepare, THRESHOLD, WITNESSES, writeTrust } from './prepare.ts';
 
 /** What `--help` lists of the settings; all of `stele serve` are taken and go to the log. */
 const SHOWN = ['origin', 'data', 'listen-host', 'listen-port', 'admin-port', 'log-level'];
@@ -129,7 +129,7 @@ async function monitorArgs(
   witnessPort: number,
 ): Promise<{ file: string; args: string[] }> {
   if (given !== true) return { file: resolve(given), args: ['monitor', '--config', resolve(given)] };
-  const { prepareMonitor } = await import('./up/monitor.ts');
+  const { prepareMonitor } = await import('./monitor.ts');
   const watched = { origin, url, verifierKeys, witnesses: witnesses.map((witness) => witness.url) };
   // Who takes free ports for the rest has no other wish here.
   const { file, fresh } = await prepareMonitor(data, watched, witnessPort === 0 ? 0 : METRICS_PORT);
@@ -177,7 +177,7 @@ function announce(
       `on machines of theirs (docs/witness.md) and add the key above; put their witness lines into a copy of`,
       `${trust}/policy, and start the log with it: stele serve --data ${shellWord(data)} --policy COPY`,
       '',
-      ...(status === 'open' ? tryIt(url, vkey, relative('.', join(trust, 'policy'))) : []),
+      ...(status === 'open' ? tryIt(url, vkey, relative('..', join(trust, 'policy'))) : []),
     ],
   );
 }

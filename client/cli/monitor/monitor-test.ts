@@ -1,25 +1,25 @@
 /** `stele monitor test`: try a rule on a bundle, an entry or a part of a log, and show what matches and why. */
 import { Command, Option } from 'commander';
-import { parseBundle as parseEntries } from '../../merkle/bundle.ts';
-import { parseCheckpoint } from '../../merkle/checkpoint.ts';
-import { MerkleError } from '../../merkle/errors.ts';
-import { parseNote } from '../../merkle/note.ts';
-import { TILE_WIDTH } from '../../merkle/tile.ts';
-import { ClientError } from '../errors.ts';
-import { MAX_BUNDLE, parseBundle } from '../formats/bundle.ts';
-import { parseJson } from '../formats/json.ts';
-import { type LoadedRules, loadRules } from '../monitor/config/load.ts';
-import { RuleEngine } from '../monitor/rules/engine.ts';
-import { readEntry } from '../monitor/rules/entry.ts';
-import { type Explained, type ExplainedAlternative, explain } from '../monitor/rules/explain.ts';
-import { escaped } from '../monitor/rules/text.ts';
-import { Trust } from '../monitor/rules/trust.ts';
-import type { Rule } from '../monitor/rules/types.ts';
-import { openSource } from '../tiles/source.ts';
-import { readWhole } from './files.ts';
-import { startProgress } from './progress.ts';
-import { note, reportError } from './report.ts';
-import { stopSignals } from './signals.ts';
+import { parseBundle as parseEntries } from '../../../merkle/bundle.ts';
+import { parseCheckpoint } from '../../../merkle/checkpoint.ts';
+import { MerkleError } from '../../../merkle/errors.ts';
+import { parseNote } from '../../../merkle/note.ts';
+import { TILE_WIDTH } from '../../../merkle/tile.ts';
+import { ClientError } from '../../errors.ts';
+import { MAX_BUNDLE, parseBundle } from '../../formats/bundle.ts';
+import { parseJson } from '../../formats/json.ts';
+import { type LoadedRules, loadRules } from '../../monitor/config/load.ts';
+import { RuleEngine } from '../../monitor/rules/engine.ts';
+import { readEntry } from '../../monitor/rules/entry.ts';
+import { type Explained, type ExplainedAlternative, explain } from '../../monitor/rules/explain.ts';
+import { escaped } from '../../monitor/rules/text.ts';
+import { Trust } from '../../monitor/rules/trust.ts';
+import type { Rule } from '../../monitor/rules/types.ts';
+import { openSource } from '../../tiles/source.ts';
+import { readWhole } from '../files.ts';
+import { startProgress } from '../progress.ts';
+import { note, reportError } from '../report.ts';
+import { stopSignals } from '../signals.ts';
 
 interface TestOptions {
   readonly config?: string;

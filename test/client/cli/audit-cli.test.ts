@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { hashedRekordRequest, sharedSigner, toJsonBatch } from '../support/requests.ts';
-import { CLI, type ServeProcess, startServer, stele } from '../support/serve.ts';
-import { type Handler, later, numbered, StaticLog, serve, tempDir } from './static-log.ts';
+import { hashedRekordRequest, sharedSigner, toJsonBatch } from '../../support/requests.ts';
+import { CLI, type ServeProcess, startServer, stele } from '../../support/serve.ts';
+import { type Handler, later, numbered, StaticLog, serve, tempDir } from '../static-log.ts';
 
-const AUDIT = fileURLToPath(new URL('../../dist/client/audit/audit.js', import.meta.url));
+const AUDIT = fileURLToPath(new URL('../../../dist/client/audit/audit.js', import.meta.url));
 
 /** The files of `dir` over HTTP. */
 const files =
@@ -138,11 +138,11 @@ describe('exit statuses', () => {
       [],
       ['/nonexistent'],
       ['ftp://example.com'],
-      ['.', '--threads', '0'],
-      ['.', '--timeout', 'x'],
-      ['.', '--new-only'],
-      ['.', '--log-key', 'x'],
-      ['.', '--policy', '/nonexistent'],
+      ['..', '--threads', '0'],
+      ['..', '--timeout', 'x'],
+      ['..', '--new-only'],
+      ['..', '--log-key', 'x'],
+      ['..', '--policy', '/nonexistent'],
     ];
     const cwd = tempDir();
     const codes = await Promise.all(wrong.map(async (args) => (await stele(['audit', ...args], { cwd })).code));
