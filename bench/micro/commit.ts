@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LeafFilter } from '../../server/dedup/filter.ts';
-import { openLevelState } from '../../server/store/level.ts';
+import { openLevelState } from '../../server/store/level/level.ts';
 import type { TreeState } from '../../server/store/types.ts';
 import { entries } from './inputs.ts';
 import type { Micro } from './micro.ts';

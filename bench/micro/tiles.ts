@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encodeBundle } from '../../merkle/bundle.ts';
 import { entryBundlePath, TILE_WIDTH, tilePath } from '../../merkle/tile.ts';
-import { openFileTiles } from '../../server/store/files.ts';
+import { openFileTiles } from '../../server/store/files/files.ts';
 import { entries } from './inputs.ts';
 import type { Micro } from './micro.ts';
 

@@ -11,8 +11,8 @@
  *     public/        the public tree as in tlog-tiles: checkpoint, tile/…; a static server may serve it
  */
 import { join } from 'node:path';
-import { openFileTiles } from '../store/files.ts';
-import { openLevelState } from '../store/level.ts';
+import { openFileTiles } from '../store/files/files.ts';
+import { openLevelState } from '../store/level/level.ts';
 import type { Stores } from '../tree/committed.ts';
 
 export const layout = {

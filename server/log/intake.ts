@@ -5,8 +5,8 @@
  */
 import { leafHash } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
+import { Dedup } from '../dedup/dedup.ts';
 import type { KnownLeaves } from '../dedup/known.ts';
-import { Dedup } from '../dedup.ts';
 import { RequestError } from '../errors.ts';
 import type { NewEntry } from '../store/types.ts';
 import type { CommittedTree } from '../tree/committed.ts';

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { leafHash } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
-import type { Cosigner } from '../cosign.ts';
+import type { Cosigner } from '../cosign/cosign.ts';
 import { KnownLeaves } from '../dedup/known.ts';
 import { RequestError, ServerError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';

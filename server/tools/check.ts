@@ -17,8 +17,8 @@ import { entryBundlePath, TILE_WIDTH, tilePath } from '../../merkle/tile.ts';
 import { readIdentity } from '../dir/identity.ts';
 import { layout } from '../dir/layout.ts';
 import { ServerError } from '../errors.ts';
-import { openFileTiles } from '../store/files.ts';
-import { openLevelState } from '../store/level.ts';
+import { openFileTiles } from '../store/files/files.ts';
+import { openLevelState } from '../store/level/level.ts';
 import type { StateStore, TileStore } from '../store/types.ts';
 import { emptySnapshot, integrate, type Snapshot } from '../tree/snapshot.ts';
 

@@ -2,7 +2,7 @@
 import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { entryBundlePath, TILE_WIDTH, tilePath, tileWidth } from '../../merkle/tile.ts';
 import { ServerError } from '../errors.ts';
-import { openFileTiles } from '../store/files.ts';
+import { openFileTiles } from '../store/files/files.ts';
 import type { TileBlob, TileStore } from '../store/types.ts';
 import type { TreeReader } from '../tree/reader.ts';
 

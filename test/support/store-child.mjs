@@ -1,8 +1,8 @@
 // Stores below the directory in argv, driven by messages, for tests that limit or kill the process. Every reply is sent
 // after the call has ended: { ok } or { code }. Runs the built sources.
 import { createHash } from 'node:crypto';
-import { openFileTiles } from '../../dist/server/store/files.js';
-import { openLevelState } from '../../dist/server/store/level.js';
+import { openFileTiles } from '../../dist/server/store/files/files.js';
+import { openLevelState } from '../../dist/server/store/level/level.js';
 
 const dir = process.argv[2];
 const sha256 = (...parts) => parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest();

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { openFileTiles } from '../../../server/store/files.ts';
+import { openFileTiles } from '../../../server/store/files/files.ts';
 
 const code = (value: string) => expect.objectContaining({ code: value });
 

@@ -5,7 +5,7 @@ import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openLevelState } from '../../../server/store/level.ts';
+import { openLevelState } from '../../../server/store/level/level.ts';
 
 const prlimit = spawnSync('prlimit', ['--version']).status === 0;
 

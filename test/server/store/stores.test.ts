@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openFileTiles } from '../../../server/store/files.ts';
-import { openLevelState } from '../../../server/store/level.ts';
+import { openFileTiles } from '../../../server/store/files/files.ts';
+import { openLevelState } from '../../../server/store/level/level.ts';
 import { MemoryDisk, openMemoryState, openMemoryTiles } from '../../../server/store/memory.ts';
 import { storeSuite } from '../../suites/store.ts';
 

@@ -12,12 +12,12 @@
  */
 import assert from 'node:assert';
 import { readdir } from 'node:fs/promises';
-import { HASH_SIZE } from '../../merkle/rfc6962.ts';
-import { GuardedLevel, type LevelBatch } from '../../merkle/runtime/disk/level.ts';
-import { ServerError } from '../errors.ts';
-import { mapped } from './mapped.ts';
-import { assertCommit, assertRange, compareStates, decodeState, encodeState, tailGap } from './state.ts';
-import type { Commit, StateStore, TreeState } from './types.ts';
+import { HASH_SIZE } from '../../../merkle/rfc6962.ts';
+import { GuardedLevel, type LevelBatch } from '../../../merkle/runtime/disk/level.ts';
+import { ServerError } from '../../errors.ts';
+import { mapped } from '../mapped.ts';
+import { assertCommit, assertRange, compareStates, decodeState, encodeState, tailGap } from '../state.ts';
+import type { Commit, StateStore, TreeState } from '../types.ts';
 
 const STATE_KEY = Buffer.from('s');
 const TAIL_PREFIX = 't'.charCodeAt(0);

@@ -6,19 +6,19 @@
  * Without a quorum it waits, for as long as it takes: no client is ever shown a tree head that the policy does not carry,
  * unless `failOpen` allows it.
  */
-import type { CosignaturePrimitives } from '../merkle/cosignature.ts';
-import type { VerifierKey } from '../merkle/note.ts';
-import type { Policy } from '../merkle/policy.ts';
-import { nodePrimitives } from '../merkle/runtime/crypto/verify.ts';
-import { checkHeads, conflictWith, fetchHead, type HeldHead } from './cosign/heads.ts';
-import { type Failed, type FailureReason, isFailed, WitnessClient } from './cosign/http.ts';
-import { CosignJob } from './cosign/job.ts';
-import type { WitnessMetrics } from './cosign/metrics.ts';
-import { type Endpoint, endpointsOf, isLoopback } from './cosign/policy.ts';
-import { Witness, type WitnessSettings } from './cosign/witness.ts';
-import type { ServerError } from './errors.ts';
-import type { Logger } from './log/log.ts';
-import type { TreeReader } from './tree/reader.ts';
+import type { CosignaturePrimitives } from '../../merkle/cosignature.ts';
+import type { VerifierKey } from '../../merkle/note.ts';
+import type { Policy } from '../../merkle/policy.ts';
+import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import type { ServerError } from '../errors.ts';
+import type { Logger } from '../log/log.ts';
+import type { TreeReader } from '../tree/reader.ts';
+import { checkHeads, conflictWith, fetchHead, type HeldHead } from './heads.ts';
+import { type Failed, type FailureReason, isFailed, WitnessClient } from './http.ts';
+import { CosignJob } from './job.ts';
+import type { WitnessMetrics } from './metrics.ts';
+import { type Endpoint, endpointsOf, isLoopback } from './policy.ts';
+import { Witness, type WitnessSettings } from './witness.ts';
 
 export interface CosignerOptions {
   readonly policy: Policy;

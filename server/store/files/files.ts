@@ -9,14 +9,14 @@
  */
 import assert from 'node:assert';
 import { join } from 'node:path';
-import { makeDirDurable, readFileIfThere, readWithStats, removeLeftovers } from '../../merkle/runtime/disk/files.ts';
-import { createPool, type Pool, workerUrl } from '../../merkle/runtime/threads/pool.ts';
-import { ServerError } from '../errors.ts';
-import { blobBounds, blobsByPath, MAX_CHECKPOINT_BYTES } from './blobs.ts';
-import { FileCache } from './cache.ts';
-import { checkAnswer, packTask } from './files/task.ts';
-import { mapped } from './mapped.ts';
-import type { TileBlob, TileStore } from './types.ts';
+import { makeDirDurable, readFileIfThere, readWithStats, removeLeftovers } from '../../../merkle/runtime/disk/files.ts';
+import { createPool, type Pool, workerUrl } from '../../../merkle/runtime/threads/pool.ts';
+import { ServerError } from '../../errors.ts';
+import { blobBounds, blobsByPath, MAX_CHECKPOINT_BYTES } from '../blobs.ts';
+import { FileCache } from '../cache.ts';
+import { mapped } from '../mapped.ts';
+import type { TileBlob, TileStore } from '../types.ts';
+import { checkAnswer, packTask } from './task.ts';
 
 /** The name of the file with the published checkpoint. */
 const CHECKPOINT = 'checkpoint';
