@@ -1,4 +1,5 @@
 /** Every error of the client room. */
+import { CodedError } from '../merkle/errors.ts';
 
 /**
  * Each code and the exit status of `stele` that goes with it: 1 where something was tried and did not hold or was refused,
@@ -68,13 +69,11 @@ export const CLIENT_ERRORS = {
 
 export type ClientErrorCode = keyof typeof CLIENT_ERRORS;
 
-export class ClientError extends Error {
+export class ClientError extends CodedError<ClientErrorCode> {
   override readonly name = 'ClientError';
-  readonly code: ClientErrorCode;
 
   constructor(code: ClientErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
+    super(code, message, undefined, options);
   }
 }
 

@@ -1,4 +1,19 @@
 /**
+ * The base of every error that Stele throws on purpose: a code out of the closed list of its room, for programs; a message
+ * that says what happened, why, and what to do, for people; and, where a caller acts on more than the code, data.
+ */
+export abstract class CodedError<Code extends string, Data = undefined> extends Error {
+  readonly code: Code;
+  readonly data: Data;
+
+  constructor(code: Code, message: string, data: Data, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.data = data;
+  }
+}
+
+/**
  * Every error of the pure core. Input from outside always ends in a `MerkleError`; anything else that is thrown is a bug.
  *
  * - `bad-number`: a size, index or level is no safe integer in its range, or its decimal is not canonical.
@@ -40,12 +55,10 @@ export type MerkleErrorCode =
   | 'bad-evidence'
   | 'bad-tlog-proof';
 
-export class MerkleError extends Error {
+export class MerkleError extends CodedError<MerkleErrorCode> {
   override readonly name = 'MerkleError';
-  readonly code: MerkleErrorCode;
 
   constructor(code: MerkleErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
+    super(code, message, undefined, options);
   }
 }

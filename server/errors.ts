@@ -5,6 +5,7 @@
  * holds a path, a stack or a library's words. `ServerError` is for the operator at the terminal: what happened, why, and
  * what to do.
  */
+import { CodedError } from '../merkle/errors.ts';
 
 /** One row: HTTP status, gRPC code (google.rpc.Code, what Rekor v2 clients read) and whether a retry may succeed. */
 export interface RequestErrorRow {
@@ -79,12 +80,10 @@ export type ServerErrorCode =
   | 'store'
   | 'conflict';
 
-export class ServerError extends Error {
+export class ServerError extends CodedError<ServerErrorCode> {
   override readonly name = 'ServerError';
-  readonly code: ServerErrorCode;
 
   constructor(code: ServerErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
+    super(code, message, undefined, options);
   }
 }

@@ -4,6 +4,7 @@
  * `Refusal` is what a caller over HTTP sees: a status of c2sp.org/tlog-witness, and a line of text. `WitnessError` is for
  * the operator at the terminal: what happened, why, and what to do.
  */
+import { CodedError } from '../merkle/errors.ts';
 
 /** Reasons by status; metrics count them. */
 export const REFUSALS = {
@@ -70,12 +71,10 @@ export type WitnessErrorCode =
   | 'poll'
   | 'not-running';
 
-export class WitnessError extends Error {
+export class WitnessError extends CodedError<WitnessErrorCode> {
   override readonly name = 'WitnessError';
-  readonly code: WitnessErrorCode;
 
   constructor(code: WitnessErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
+    super(code, message, undefined, options);
   }
 }

@@ -1,3 +1,5 @@
+import { CodedError } from '../errors.ts';
+
 /**
  * Every error of the runtime room. A message is for the operator: what happened, why, and what to do. It may hold a path
  * or a label, never a PIN, a passphrase or key material.
@@ -47,12 +49,10 @@ export type RuntimeErrorCode =
   | 'network'
   | 'too-long';
 
-export class RuntimeError extends Error {
+export class RuntimeError extends CodedError<RuntimeErrorCode> {
   override readonly name = 'RuntimeError';
-  readonly code: RuntimeErrorCode;
 
   constructor(code: RuntimeErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
+    super(code, message, undefined, options);
   }
 }
