@@ -18,7 +18,7 @@ import { type BundleRequest, type Outcome, type TrustedRoot, verifyBundle as ver
 export { MerkleError, type MerkleErrorCode } from '../merkle/errors.ts';
 export { formatVerifierKey, type VerifierKey } from '../merkle/note.ts';
 export type { Policy } from '../merkle/policy.ts';
-export { RuntimeError, type RuntimeErrorCode } from '../merkle/runtime/errors.ts';
+export { RuntimeError, type RuntimeErrorCode } from '../merkle/runtime/runtime-errors.ts';
 export { type Tile, tilePath, tileWidth } from '../merkle/tile.ts';
 export { auditLog } from './audit/audit.ts';
 export type {

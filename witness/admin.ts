@@ -3,7 +3,7 @@
  * changes the list of logs needs `Authorization: Bearer <admin token>` (merkle/runtime/service/operator.ts).
  */
 import createFastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
-import { RuntimeError } from '../merkle/runtime/errors.ts';
+import { RuntimeError } from '../merkle/runtime/runtime-errors.ts';
 import { operatorGuard } from '../merkle/runtime/service/operator.ts';
 import { typeboxSchemas } from '../merkle/runtime/service/schemas.ts';
 import { Refusal, WitnessError } from './errors.ts';

@@ -14,7 +14,7 @@ import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
 import { nodePrimitives } from '../merkle/runtime/crypto/verify.ts';
 import { isThere, readFileIfThere } from '../merkle/runtime/disk/files.ts';
 import { lockDir, readOwner } from '../merkle/runtime/disk/lock.ts';
-import { RuntimeError } from '../merkle/runtime/errors.ts';
+import { RuntimeError } from '../merkle/runtime/runtime-errors.ts';
 import type { Config } from './config.ts';
 import { WitnessError } from './errors.ts';
 import { layout } from './identity.ts';

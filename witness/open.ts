@@ -2,7 +2,7 @@
 import { formatVerifierKey } from '../merkle/note.ts';
 import { type DirLock, lockDir } from '../merkle/runtime/disk/lock.ts';
 import { Reopening } from '../merkle/runtime/disk/reopen.ts';
-import { RuntimeError } from '../merkle/runtime/errors.ts';
+import { RuntimeError } from '../merkle/runtime/runtime-errors.ts';
 import type { Config } from './config.ts';
 import { WitnessError } from './errors.ts';
 import { EvidenceFiles } from './evidence.ts';

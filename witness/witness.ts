@@ -18,7 +18,7 @@ import { EMPTY_ROOT } from '../merkle/rfc6962.ts';
 import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
 import { backgroundVerifier } from '../merkle/runtime/crypto/verify.ts';
 import type { Reopening } from '../merkle/runtime/disk/reopen.ts';
-import { RuntimeError } from '../merkle/runtime/errors.ts';
+import { RuntimeError } from '../merkle/runtime/runtime-errors.ts';
 import { isValidSubtree, verifySubtree } from '../merkle/subtree.ts';
 import {
   type AddCheckpoint,

@@ -5,7 +5,7 @@
 import { equal } from '../../merkle/bytes.ts';
 import { type DigestVerifier, digestVerifier } from '../../merkle/runtime/crypto/digest.ts';
 import { certificateKey, type ParsedKey, parsePublicKey } from '../../merkle/runtime/crypto/publickey.ts';
-import { RuntimeError } from '../../merkle/runtime/errors.ts';
+import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { ClientError } from '../errors.ts';
 import { type EntryParts, parseEntry } from '../formats/entry.ts';
 

@@ -4,7 +4,7 @@ import { open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { readBounded } from '../../merkle/runtime/disk/bounded.ts';
 import { writeFileDurable } from '../../merkle/runtime/disk/files.ts';
-import { RuntimeError } from '../../merkle/runtime/errors.ts';
+import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { nodePrimitives } from '../crypto/node-primitives.ts';
 import { ClientError } from '../errors.ts';
 import { type DigestAlgorithm, type PublicKey, parsePublicKey, parsePublicKeyPem } from '../formats/key.ts';

@@ -1,5 +1,5 @@
 /** Signing and logging one file or many: what fails for one is told, and the rest is kept. */
-import { RuntimeError } from '../../merkle/runtime/errors.ts';
+import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { ClientError } from '../errors.ts';
 import type { Signed } from '../formats/entry.ts';
 import type { HttpOptions } from '../submit/http.ts';

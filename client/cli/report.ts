@@ -1,7 +1,7 @@
 /** How results and errors leave the command line: text for people, JSON for scripts, and an exit status for both. */
 import { CommanderError } from 'commander';
 import { MerkleError } from '../../merkle/errors.ts';
-import { RuntimeError, type RuntimeErrorCode } from '../../merkle/runtime/errors.ts';
+import { RuntimeError, type RuntimeErrorCode } from '../../merkle/runtime/runtime-errors.ts';
 import { CLIENT_ERRORS, ClientError, printable } from '../errors.ts';
 
 /** Something was tried and went wrong; every other error of the runtime means that a key or a file could not be used. */

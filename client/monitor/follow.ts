@@ -16,7 +16,7 @@
 import { formatVerifierKey } from '../../merkle/note.ts';
 import { CompactRange } from '../../merkle/range.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
-import { RuntimeError } from '../../merkle/runtime/errors.ts';
+import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { type FetchTile, TILE_WIDTH } from '../../merkle/tile.ts';
 import { ClientError, printable } from '../errors.ts';
 import type { TileSource } from '../tiles/source.ts';

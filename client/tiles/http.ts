@@ -1,6 +1,6 @@
 /** The public files of a log over HTTP: bounded, timed out, and asked for again while that may help. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RuntimeError } from '../../merkle/runtime/errors.ts';
+import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { type Fetched, fetchBounded } from '../../merkle/runtime/service/fetch.ts';
 import { ClientError, printable } from '../errors.ts';
 import type { Files } from './source.ts';

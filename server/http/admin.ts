@@ -7,7 +7,7 @@
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { isAbsolute } from 'node:path';
 import createFastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
-import { RuntimeError } from '../../merkle/runtime/errors.ts';
+import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { operatorGuard } from '../../merkle/runtime/service/operator.ts';
 import { typeboxSchemas } from '../../merkle/runtime/service/schemas.ts';
 import { RequestError, ServerError } from '../errors.ts';

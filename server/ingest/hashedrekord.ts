@@ -6,7 +6,7 @@ import { leafHash } from '../../merkle/rfc6962.ts';
 import type { DigestVerifier } from '../../merkle/runtime/crypto/digest.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { certificateKey, checkKey, type ParsedKey, parsePublicKey } from '../../merkle/runtime/crypto/publickey.ts';
-import { RuntimeError } from '../../merkle/runtime/errors.ts';
+import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import type { NewEntry } from '../store/types.ts';
 import { type Reason, refuse } from './refuse.ts';
 import { type DigestHash, registered } from './registry.ts';

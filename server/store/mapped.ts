@@ -1,4 +1,4 @@
-import { RuntimeError } from '../../merkle/runtime/errors.ts';
+import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { ServerError } from '../errors.ts';
 
 /** Runs `run` with the runtime's errors in the server's words: `locked` or `store`. All else is passed on as it is. */

@@ -11,7 +11,7 @@ import { parseVerifierKey } from '../../merkle/note.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { readFileIfThere } from '../../merkle/runtime/disk/files.ts';
 import { lockDir, readOwner } from '../../merkle/runtime/disk/lock.ts';
-import { RuntimeError } from '../../merkle/runtime/errors.ts';
+import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import type { Config } from '../config/load.ts';
 import { type Identity, readIdentity } from '../dir/identity.ts';
 import { layout, openDirStores } from '../dir/layout.ts';

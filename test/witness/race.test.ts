@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { GuardedLevel } from '../../merkle/runtime/disk/level.ts';
 import { Reopening } from '../../merkle/runtime/disk/reopen.ts';
-import { RuntimeError } from '../../merkle/runtime/errors.ts';
+import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { EvidenceFiles } from '../../witness/evidence.ts';
 import type { WitnessKey } from '../../witness/keys.ts';
 import { Logs } from '../../witness/logs.ts';

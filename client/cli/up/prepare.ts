@@ -21,7 +21,7 @@ import { isThere, makeDirDurable, readFileIfThere, writeFileDurable } from '../.
 import { createKeyFile } from '../../../merkle/runtime/keys/keyfile.ts';
 import { type KeySpec, openSigner, type PublicKey } from '../../../merkle/runtime/keys/signer.ts';
 import { ClientError } from '../../errors.ts';
-import { knownStart, type PolicyWitness, policyText, signingConfig, trustedRoot } from './trust.ts';
+import { knownStart, type PolicyWitness, policyText, signingConfig, trustedRoot } from './trust-files.ts';
 
 export const WITNESSES = 3;
 export const THRESHOLD = 2;

@@ -129,7 +129,7 @@ async function monitorArgs(
   witnessPort: number,
 ): Promise<{ file: string; args: string[] }> {
   if (given !== true) return { file: resolve(given), args: ['monitor', '--config', resolve(given)] };
-  const { prepareMonitor } = await import('./monitor.ts');
+  const { prepareMonitor } = await import('./up-monitor.ts');
   const watched = { origin, url, verifierKeys, witnesses: witnesses.map((witness) => witness.url) };
   // Who takes free ports for the rest has no other wish here.
   const { file, fresh } = await prepareMonitor(data, watched, witnessPort === 0 ? 0 : METRICS_PORT);

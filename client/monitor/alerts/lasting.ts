@@ -4,7 +4,7 @@
  * own: whoever could not queue an alert gets the error, and must not have moved on.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RuntimeError } from '../../../merkle/runtime/errors.ts';
+import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import type { Alert, AlertQueue } from '../types.ts';
 import { openQueueIn, type Queue, type QueueOptions } from './queue.ts';
 

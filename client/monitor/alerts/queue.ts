@@ -16,7 +16,7 @@
  */
 
 import { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
-import { RuntimeError } from '../../../merkle/runtime/errors.ts';
+import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import type { Alert, AlertQueue } from '../types.ts';
 import { SYSTEM_CLOCK } from './clock.ts';
 import { Line, MESSAGE_ALERTS, type Pace } from './line.ts';

@@ -15,7 +15,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { LevelBatch, LevelRow } from '../../../merkle/runtime/disk/level.ts';
-import { RuntimeError } from '../../../merkle/runtime/errors.ts';
+import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import type { Alert } from '../types.ts';
 
 /** What the queue needs of a store: `GuardedLevel` is one. After a rejection it is of no more use. */

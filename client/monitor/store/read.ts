@@ -1,6 +1,6 @@
 /** Small files that the monitor reads anew while it runs, here or over HTTP. */
 import { readBounded } from '../../../merkle/runtime/disk/bounded.ts';
-import { RuntimeError } from '../../../merkle/runtime/errors.ts';
+import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import { fetchBounded } from '../../../merkle/runtime/service/fetch.ts';
 import { ClientError, printable } from '../../errors.ts';
 

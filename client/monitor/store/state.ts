@@ -16,7 +16,7 @@ import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
 import { isThere } from '../../../merkle/runtime/disk/files.ts';
 import { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
 import { Reopening } from '../../../merkle/runtime/disk/reopen.ts';
-import { RuntimeError } from '../../../merkle/runtime/errors.ts';
+import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import { ClientError } from '../../errors.ts';
 import { decodeState, encodeState, FRESH, type LogState, readState } from '../log-state.ts';
 import type { FollowedLog } from '../options.ts';

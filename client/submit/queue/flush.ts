@@ -11,7 +11,7 @@
  * | after `remove`             | has nothing to do                                                       |
  */
 
-import { RuntimeError } from '../../../merkle/runtime/errors.ts';
+import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import { nodePrimitives } from '../../crypto/node-primitives.ts';
 import { ClientError } from '../../errors.ts';
 import type { LogEntry } from '../../formats/log-entry.ts';

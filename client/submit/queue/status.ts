@@ -1,7 +1,7 @@
 /** What is in a queue, read without its lock: a flush may be under way meanwhile. */
 
 import { readOwner } from '../../../merkle/runtime/disk/lock.ts';
-import { RuntimeError } from '../../../merkle/runtime/errors.ts';
+import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import type { Problem, QueueItem } from './item.ts';
 import type { Damaged, DoneRecord, LogState, QueueStore } from './store.ts';
 

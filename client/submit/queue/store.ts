@@ -25,7 +25,7 @@ import {
   writeFileDurable,
 } from '../../../merkle/runtime/disk/files.ts';
 import { type DirLock, lockDir } from '../../../merkle/runtime/disk/lock.ts';
-import { RuntimeError } from '../../../merkle/runtime/errors.ts';
+import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import { ClientError } from '../../errors.ts';
 import { MAX_BUNDLE } from '../../formats/bundle.ts';
 import { type JsonObject, malformed, object } from '../../formats/json.ts';

@@ -6,7 +6,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, resolve } from 'node:path';
 import { Value } from 'typebox/value';
-import { RuntimeError } from '../errors.ts';
+import { RuntimeError } from '../runtime-errors.ts';
 import type { Setting } from './settings.ts';
 import { fromEnv, fromFile, fromFlags, type Given, type SettingNames, type Source } from './sources.ts';
 

@@ -12,7 +12,7 @@
  * RSA keys and certificates are parsed by Node's OpenSSL and must give the same bytes when encoded again.
  */
 import { createPublicKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { RuntimeError } from '../errors.ts';
+import { RuntimeError } from '../runtime-errors.ts';
 
 export type EcCurve = 'P-256' | 'P-384' | 'P-521';
 

@@ -19,7 +19,7 @@ import { type BigIntStats, closeSync, constants, fstatSync, open as openCallback
 import * as fs from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { promisify } from 'node:util';
-import { RuntimeError } from '../errors.ts';
+import { RuntimeError } from '../runtime-errors.ts';
 
 const open = promisify(openCallback);
 const read = promisify(readCallback);

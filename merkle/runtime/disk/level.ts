@@ -10,7 +10,7 @@
  * has its name made durable by its own fsync holds on ext4, xfs and btrfs.
  */
 import { Level } from 'level';
-import { RuntimeError } from '../errors.ts';
+import { RuntimeError } from '../runtime-errors.ts';
 import { makeDirDurable, syncDir } from './files.ts';
 
 /**

@@ -14,7 +14,7 @@
 import { unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { RuntimeError } from '../errors.ts';
+import { RuntimeError } from '../runtime-errors.ts';
 import { makeDirDurable, readFileIfThere, removeLeftovers, writeFileDurable } from './files.ts';
 import { GuardedLevel } from './level.ts';
 

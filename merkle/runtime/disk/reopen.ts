@@ -4,7 +4,7 @@
  * use. Nothing is tried again on its own: whoever used the store gets the error, and must not have promised anything.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RuntimeError } from '../errors.ts';
+import { RuntimeError } from '../runtime-errors.ts';
 
 const REOPEN_MIN_MS = 100;
 const REOPEN_MAX_MS = 10_000;

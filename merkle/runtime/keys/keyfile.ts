@@ -11,7 +11,7 @@ import { link, open, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { readBounded } from '../disk/bounded.ts';
 import { syncDir } from '../disk/files.ts';
-import { RuntimeError } from '../errors.ts';
+import { RuntimeError } from '../runtime-errors.ts';
 import type { KeyAlgorithm, Signer } from './signer.ts';
 
 const MAX_KEY_FILE_BYTES = 64 * 1024;

@@ -1,6 +1,6 @@
 /** A signer that waits for a token to come back instead of failing its callers. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RuntimeError, type RuntimeErrorCode } from '../errors.ts';
+import { RuntimeError, type RuntimeErrorCode } from '../runtime-errors.ts';
 import type { Signer } from './signer.ts';
 
 const FIRST_DELAY_MS = 50;

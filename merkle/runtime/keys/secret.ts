@@ -3,7 +3,7 @@
  * user of the machine can read them in the process list.
  */
 import { readBounded } from '../disk/bounded.ts';
-import { RuntimeError } from '../errors.ts';
+import { RuntimeError } from '../runtime-errors.ts';
 
 /** Where a secret is read from: each time that it is needed, so that a corrected file is seen without a restart. */
 export type SecretSource = { readonly file: string } | { readonly env: string };

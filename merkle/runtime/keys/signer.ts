@@ -6,7 +6,7 @@
  */
 import * as crypto from 'node:crypto';
 import { verifyBeside } from '../crypto/verify.ts';
-import { RuntimeError } from '../errors.ts';
+import { RuntimeError } from '../runtime-errors.ts';
 import { openKeyFile } from './keyfile.ts';
 import type { TokenKeySpec } from './pkcs11/pkcs11.ts';
 import { openTokenSigner } from './pkcs11/pkcs11.ts';

@@ -5,7 +5,7 @@
  * the reply comes back as it is, with its status. Only the body of a 200 is read.
  */
 import { setMaxListeners } from 'node:events';
-import { RuntimeError } from '../errors.ts';
+import { RuntimeError } from '../runtime-errors.ts';
 
 export interface FetchOptions {
   /** Most bytes of the body, after its content encoding was undone. */

@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { Piscina } from 'piscina';
-import { RuntimeError } from '../errors.ts';
+import { RuntimeError } from '../runtime-errors.ts';
 
 /**
  * Where the script that is built of the module `path` is: `workerUrl('server/ingest/worker')` is

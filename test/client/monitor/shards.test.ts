@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { trustedRoot } from '../../../client/cli/up/trust.ts';
+import { trustedRoot } from '../../../client/cli/up/trust-files.ts';
 import { ClientError } from '../../../client/errors.ts';
 import { Monitor, type MonitorEvent } from '../../../client/monitor/run.ts';
 import { type ReadLocation, readShards } from '../../../client/monitor/shards.ts';

@@ -6,7 +6,7 @@ import { ClientError, type ClientErrorCode } from '../../../client/errors.ts';
 import { decodeState, encodeState } from '../../../client/monitor/log-state.ts';
 import { StateStore } from '../../../client/monitor/store/state.ts';
 import { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
-import { RuntimeError } from '../../../merkle/runtime/errors.ts';
+import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import { entriesOf, FakeLog, follow, later, tempDir, View } from './fake-log.ts';
 
 async function refused(work: Promise<unknown> | (() => unknown)): Promise<{ code: ClientErrorCode; message: string }> {

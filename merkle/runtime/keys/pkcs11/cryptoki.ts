@@ -4,7 +4,7 @@
  * The types stand here, and not in an import of pkcs11js, because that is an optional dependency: a machine without a
  * compiler has none, and must still build.
  */
-import { RuntimeError } from '../../errors.ts';
+import { RuntimeError } from '../../runtime-errors.ts';
 
 export type Handle = Buffer;
 export type Attribute = { readonly type: number; readonly value: number | boolean | string | Uint8Array };

@@ -1,6 +1,6 @@
 /** From what a token says about a public key to SubjectPublicKeyInfo (RFC 5480, RFC 8410). */
 import { createPublicKey } from 'node:crypto';
-import { RuntimeError } from '../../errors.ts';
+import { RuntimeError } from '../../runtime-errors.ts';
 import type { KeyAlgorithm } from '../signer.ts';
 import { CKK_EC, CKK_EC_EDWARDS } from './cryptoki.ts';
 

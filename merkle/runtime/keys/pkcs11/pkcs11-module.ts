@@ -1,7 +1,7 @@
 /** Where PKCS#11 modules are: a bare file name is looked for where distributions put them, and nowhere else. */
 import { realpath } from 'node:fs/promises';
 import { basename, isAbsolute, join } from 'node:path';
-import { RuntimeError } from '../../errors.ts';
+import { RuntimeError } from '../../runtime-errors.ts';
 
 const TRIPLET: Partial<Record<NodeJS.Architecture, string>> = {
   x64: 'x86_64-linux-gnu',

@@ -7,7 +7,7 @@
 import { Piscina } from 'piscina';
 import { fastSha256 } from '../../crypto/hash.ts';
 import { nobleCurves } from '../../crypto/noble.ts';
-import { RuntimeError } from '../../errors.ts';
+import { RuntimeError } from '../../runtime-errors.ts';
 import { workerUrl } from '../../threads/pool.ts';
 import { readSecret, type SecretSource } from '../secret.ts';
 import { type KeyAlgorithm, type Signer, verifySignature } from '../signer.ts';

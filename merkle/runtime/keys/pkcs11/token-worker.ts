@@ -3,7 +3,7 @@
  * on a token that is gone above all, so that none runs on the thread that serves requests.
  */
 
-import { RuntimeError, type RuntimeErrorCode } from '../../errors.ts';
+import { RuntimeError, type RuntimeErrorCode } from '../../runtime-errors.ts';
 import type { KeyAlgorithm } from '../signer.ts';
 import { newCryptoki } from './cryptoki.ts';
 import { type OpenedKey, type TokenAccess, TokenModule } from './token.ts';

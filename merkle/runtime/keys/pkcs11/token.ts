@@ -3,7 +3,7 @@
  * and one call runs at a time: C_Finalize, which a token that came back may need, must never meet another call.
  */
 import { createHash } from 'node:crypto';
-import { RuntimeError } from '../../errors.ts';
+import { RuntimeError } from '../../runtime-errors.ts';
 import type { KeyAlgorithm } from '../signer.ts';
 import type { Attribute, Cryptoki, Handle } from './cryptoki.ts';
 import * as ck from './cryptoki.ts';

@@ -2,7 +2,7 @@ import { createHash, createPublicKey, generateKeyPairSync, publicEncrypt, random
 import { describe, expect, it } from 'vitest';
 import { digestVerifier } from '../../../../merkle/runtime/crypto/digest.ts';
 import { certificateKey, checkKey, parsePublicKey } from '../../../../merkle/runtime/crypto/publickey.ts';
-import { RuntimeError } from '../../../../merkle/runtime/errors.ts';
+import { RuntimeError } from '../../../../merkle/runtime/runtime-errors.ts';
 import { der, sequence } from '../../../support/der.ts';
 import { ALL_KEY_KINDS, makeSigner, sharedSigner, type TestSigner } from '../../../support/requests.ts';
 

@@ -1,8 +1,8 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { RuntimeError, type RuntimeErrorCode } from '../../../../merkle/runtime/errors.ts';
 import { softwareSigner } from '../../../../merkle/runtime/keys/keyfile.ts';
 import { checkedSigner, retryingSigner, type Signer, verifySignature } from '../../../../merkle/runtime/keys/signer.ts';
+import { RuntimeError, type RuntimeErrorCode } from '../../../../merkle/runtime/runtime-errors.ts';
 
 const message = new TextEncoder().encode('a checkpoint');
 const ed25519 = softwareSigner(generateKeyPairSync('ed25519').privateKey);
