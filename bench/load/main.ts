@@ -11,6 +11,7 @@
  *     npm run bench:load -- --monitor --repeat 3
  *     npm run bench:load -- --only shared-256 --server='--cpu-prof --cpu-prof-dir=/tmp/profile dist/client/cli/main.js'
  *     npm run bench:load -- --only shared-256 --server=dist/client/cli/main.js --server='dist/client/cli/main.js --batch-max-age 2ms'
+ *     npm run bench:load -- --pairs 20 --server OTHER/dist/client/cli/main.js --server dist/client/cli/main.js
  *
  * `--server` is a command line: flags of Node, the built main.js of this checkout or of another, flags of `stele serve`.
  * With several the runs alternate, so that whatever else the machine does meets all of them.
@@ -21,6 +22,7 @@ import { machine, type Row, round, table } from '../report.ts';
 import { auditRows } from './audit.ts';
 import { GROWTH_LOAD, GROWTH_SIZES, type GrowthRound, growthRatios, growthRows, measureGrowth } from './growth.ts';
 import { monitorRows } from './monitor.ts';
+import { pairRows } from './pairs.ts';
 import { type Measurement, runScenario } from './run.ts';
 import { quick, SCENARIOS } from './scenarios.ts';
 import { serverCommand } from './server.ts';
@@ -37,6 +39,7 @@ const { values } = parseArgs({
     audit: { type: 'boolean', default: false },
     verify: { type: 'boolean', default: false },
     monitor: { type: 'boolean', default: false },
+    pairs: { type: 'string' },
     json: { type: 'string' },
     only: { type: 'string', default: '' },
     repeat: { type: 'string', default: '1' },
@@ -53,6 +56,7 @@ const witness: Row[] = [];
 const audit: Row[] = [];
 const verified: Row[] = [];
 const monitor: Row[] = [];
+const pairs: Row[] = [];
 
 if (values.growth) {
   const given = values.sizes?.split(',').map(Number);
@@ -63,6 +67,11 @@ if (values.growth) {
   console.log(table(growthRows(growth)));
   if (sizes.length > 1) console.log(table(growthRatios(growth)));
   for (const wrong of growth.flatMap((result) => result.wrong).slice(0, 5)) console.error(`WRONG: ${wrong}`);
+} else if (values.pairs !== undefined) {
+  const [first, second] = servers;
+  if (first === undefined || second === undefined) throw new Error('--pairs needs --server twice');
+  pairs.push(...(await pairRows([first, second], Number(values.pairs), only, console.error)));
+  console.log(table(pairs));
 } else if (values.verify) {
   const one = await verifyOneRows();
   console.log(table(one));
@@ -98,7 +107,7 @@ if (values.growth) {
 if (values.json !== undefined) {
   writeFileSync(
     values.json,
-    `${JSON.stringify({ machine: machine(), scenarios, results, growth, witness, audit, verified, monitor }, null, 2)}\n`,
+    `${JSON.stringify({ machine: machine(), scenarios, results, growth, witness, audit, verified, monitor, pairs }, null, 2)}\n`,
   );
 }
 if (results.some(({ refused, late, lost, wrong }) => refused + late + lost + wrong.length > 0)) process.exitCode = 1;

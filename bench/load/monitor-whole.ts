@@ -67,9 +67,9 @@ export interface WholeRun {
 }
 
 /** `stele monitor --once --from-start`; its report stands on standard error, the alerts on standard output. */
-export async function runMonitor(config: string, dir: string): Promise<WholeRun> {
+export async function runMonitor(config: string, dir: string, main = MAIN): Promise<WholeRun> {
   const start = performance.now();
-  const child = spawn(process.execPath, [MAIN, 'monitor', '--config', config, '--once', '--from-start'], {
+  const child = spawn(process.execPath, [main, 'monitor', '--config', config, '--once', '--from-start'], {
     cwd: dir,
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -74,7 +74,7 @@ export async function runScenario(scenario: Scenario, command: ServerCommand): P
   }
 }
 
-function callsOf(bodies: readonly Buffer[], bulk: number): Call[] {
+export function callsOf(bodies: readonly Buffer[], bulk: number): Call[] {
   if (bulk === 1) return bodies.map((body) => callOf('/api/v2/log/entries', body));
   const calls: Call[] = [];
   for (let at = 0; at < bodies.length; at += bulk) {

@@ -14,15 +14,7 @@ const MAIN = 'dist/client/cli/main.js';
 export async function verifyOneRows(): Promise<Row[]> {
   const dir = mkdtempSync(join(tmpdir(), 'stele-bench-'));
   try {
-    const { inputs, policy } = await makeBundles(64, 64);
-    const { bundle, spki } = inputs[0]!;
-    const at = (name: string) => join(dir, name);
-    writeFileSync(at('file'), 'artifact 0');
-    writeFileSync(at('file.sigstore.json'), bundle);
-    writeFileSync(at('key.pub'), formatPublicKeyPem({ spki }));
-    writeFileSync(at('policy'), policy);
-    writeFileSync(at('cpu.cjs'), CPU.replace('OUT', JSON.stringify(at('cpu'))));
-    const verify = [MAIN, 'verify', at('file'), '--key', at('key.pub'), '--policy', at('policy')];
+    const verify = [MAIN, ...(await prepareVerifyOne(dir))];
     return [
       { command: 'node -e 0', ...measure(['-e', '0'], dir), aim: '' },
       { command: 'stele verify of one file', ...measure(verify, dir), aim: '150 ms' },
@@ -32,19 +24,36 @@ export async function verifyOneRows(): Promise<Row[]> {
   }
 }
 
-/** Loaded before everything else; nobody else tells the CPU time of a process that has ended. */
+/** Fills `dir` with a file, its bundle, its key and a policy. Gives the arguments of `stele` that verify the file. */
+export async function prepareVerifyOne(dir: string): Promise<string[]> {
+  const { inputs, policy } = await makeBundles(64, 64);
+  const { bundle, spki } = inputs[0]!;
+  const at = (name: string) => join(dir, name);
+  writeFileSync(at('file'), 'artifact 0');
+  writeFileSync(at('file.sigstore.json'), bundle);
+  writeFileSync(at('key.pub'), formatPublicKeyPem({ spki }));
+  writeFileSync(at('policy'), policy);
+  writeFileSync(at('cpu.cjs'), CPU.replace('OUT', JSON.stringify(at('cpu'))));
+  return ['verify', at('file'), '--key', at('key.pub'), '--policy', at('policy')];
+}
+
+/** Loaded before everything else: no other process can tell the CPU time of one that has ended. */
 const CPU = `process.on('exit', () => require('node:fs').writeFileSync(OUT, JSON.stringify(process.cpuUsage())));`;
 
+/** One run of Node from its start to its end, in milliseconds. `dir` is one that `prepareVerifyOne` filled. */
+export function verifyOnce(args: readonly string[], dir: string): { readonly wall: number; readonly cpu: number } {
+  const started = performance.now();
+  const { status, stderr } = spawnSync(process.execPath, ['--require', join(dir, 'cpu.cjs'), ...args]);
+  const wall = performance.now() - started;
+  if (status !== 0) throw new Error(String(stderr));
+  const { user, system } = JSON.parse(readFileSync(join(dir, 'cpu'), 'utf8')) as NodeJS.CpuUsage;
+  return { wall, cpu: (user + system) / 1000 };
+}
+
 function measure(args: readonly string[], dir: string) {
-  const wall: number[] = [];
-  const cpu: number[] = [];
-  for (let i = 0; i < TIMES; i++) {
-    const started = performance.now();
-    const { status, stderr } = spawnSync(process.execPath, ['--require', join(dir, 'cpu.cjs'), ...args]);
-    wall.push(performance.now() - started);
-    if (status !== 0) throw new Error(String(stderr));
-    const { user, system } = JSON.parse(readFileSync(join(dir, 'cpu'), 'utf8')) as NodeJS.CpuUsage;
-    cpu.push((user + system) / 1000);
-  }
-  return { 'wall ms': round(median(wall)), 'CPU ms': round(median(cpu)) };
+  const runs = Array.from({ length: TIMES }, () => verifyOnce(args, dir));
+  return {
+    'wall ms': round(median(runs.map(({ wall }) => wall))),
+    'CPU ms': round(median(runs.map(({ cpu }) => cpu))),
+  };
 }
