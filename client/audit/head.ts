@@ -5,8 +5,9 @@ import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { formatVerifierKey, openNote, parseNote, parseVerifierKey, type VerifierKey } from '../../merkle/note.ts';
 import type { Policy } from '../../merkle/policy.ts';
+import { printable } from '../../merkle/printable.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
-import { ClientError, printable } from '../errors.ts';
+import { ClientError } from '../errors.ts';
 import { type Cosigned, verifyQuorum } from '../trust/quorum.ts';
 import { AuditProblem } from './types.ts';
 

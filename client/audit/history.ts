@@ -1,8 +1,9 @@
 /** The checkpoints that a log has shown before: each must be what the tree of the newest begins with. */
 import { equal } from '../../merkle/bytes.ts';
+import { printable } from '../../merkle/printable.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
 import { TILE_WIDTH } from '../../merkle/tile.ts';
-import { ClientError, printable } from '../errors.ts';
+import { ClientError } from '../errors.ts';
 import type { Head } from './head.ts';
 import type { Levels } from './levels.ts';
 import type { AuditState, SeenHead } from './state.ts';

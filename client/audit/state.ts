@@ -10,9 +10,10 @@
 import { createHash } from 'node:crypto';
 import { decodeBase64, decodeUtf8, encodeBase64, encodeUtf8 } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
+import { printable } from '../../merkle/printable.ts';
 import { readFileIfThere, writeFileDurable } from '../../merkle/runtime/disk/files.ts';
 import { TILE_WIDTH } from '../../merkle/tile.ts';
-import { ClientError, printable } from '../errors.ts';
+import { ClientError } from '../errors.ts';
 import { readSeen } from './head.ts';
 
 const FORMAT = 'stele-audit-state/1';

@@ -1,8 +1,9 @@
 /** How results and errors leave the command line: text for people, JSON for scripts, and an exit status for both. */
 import { CommanderError } from 'commander';
 import { MerkleError } from '../../merkle/errors.ts';
+import { printable } from '../../merkle/printable.ts';
 import { RuntimeError, type RuntimeErrorCode } from '../../merkle/runtime/runtime-errors.ts';
-import { CLIENT_ERRORS, ClientError, printable } from '../errors.ts';
+import { CLIENT_ERRORS, ClientError } from '../errors.ts';
 
 /** Something was tried and went wrong; every other error of the runtime means that a key or a file could not be used. */
 const RUNTIME_FAILED: readonly RuntimeErrorCode[] = ['sign', 'signature-wrong', 'store'];

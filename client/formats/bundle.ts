@@ -13,7 +13,8 @@
  * The public key itself is not in it, on purpose: whoever verifies must know from elsewhere whose key they trust.
  */
 import { encodeBase64, encodeUtf8, equal } from '../../merkle/bytes.ts';
-import { ClientError, printable } from '../errors.ts';
+import { printable } from '../../merkle/printable.ts';
+import { ClientError } from '../errors.ts';
 import { array, bytes, enumeration, malformed, object, oneOf, parseJson, string } from './json.ts';
 import { formatTlogEntry, parseTlogEntry, type TlogEntry } from './log-entry.ts';
 

@@ -3,7 +3,8 @@
  * wrong. `JSON.parse` alone takes the last of two equal members, where another verifier may take the first.
  */
 import { decodeBase64, decodeUtf8, parseDecimal } from '../../merkle/bytes.ts';
-import { ClientError, printable } from '../errors.ts';
+import { printable } from '../../merkle/printable.ts';
+import { ClientError } from '../errors.ts';
 
 export type JsonObject = { readonly [name: string]: unknown };
 

@@ -6,7 +6,8 @@
  *     "predicateType": <URI>, "predicate": { … } }
  */
 import { encodeHex, encodeUtf8 } from '../../merkle/bytes.ts';
-import { ClientError, printable } from '../errors.ts';
+import { printable } from '../../merkle/printable.ts';
+import { ClientError } from '../errors.ts';
 import { parseJson } from './json.ts';
 
 /** Short names, and the type of predicate that each stands for. */

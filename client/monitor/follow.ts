@@ -14,11 +14,12 @@
  * So no entry is passed over whose alerts are not in the queue, and none of a tree that was not proven.
  */
 import { formatVerifierKey } from '../../merkle/note.ts';
+import { printable } from '../../merkle/printable.ts';
 import { CompactRange } from '../../merkle/range.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { type FetchTile, TILE_WIDTH } from '../../merkle/tile.ts';
-import { ClientError, printable } from '../errors.ts';
+import { ClientError } from '../errors.ts';
 import type { TileSource } from '../tiles/source.ts';
 import { fetchChunk, type Reading, verifyChunk } from './entries.ts';
 import { type Head, openHead, sameTree } from './head.ts';

@@ -5,8 +5,9 @@ import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { formatNote, type NoteSignature, openNote, parseNote, type VerifierKey } from '../../merkle/note.ts';
 import { quorumMet } from '../../merkle/policy.ts';
+import { printable } from '../../merkle/printable.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
-import { ClientError, printable } from '../errors.ts';
+import { ClientError } from '../errors.ts';
 import { verifyQuorum } from '../trust/quorum.ts';
 import type { FollowedLog } from './options.ts';
 

@@ -2,8 +2,8 @@
 import { encodeBase64, encodeHex, encodeUtf8 } from '../../merkle/bytes.ts';
 import type { EntryEvidence } from '../../merkle/entry-evidence.ts';
 import type { Evidence } from '../../merkle/evidence.ts';
+import { printable } from '../../merkle/printable.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
-import { printable } from '../errors.ts';
 import type { Alert, AlertKind } from './types.ts';
 
 export interface Misbehaviour {

@@ -7,9 +7,10 @@
  */
 import { decodeBase64, decodeUtf8, encodeBase64, encodeUtf8, equal } from '../../merkle/bytes.ts';
 import { formatVerifierKey, parseVerifierKey } from '../../merkle/note.ts';
+import { printable } from '../../merkle/printable.ts';
 import { CompactRange } from '../../merkle/range.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
-import { ClientError, printable } from '../errors.ts';
+import { ClientError } from '../errors.ts';
 import { type Head, openHead } from './head.ts';
 import type { FollowedLog } from './options.ts';
 

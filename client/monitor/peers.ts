@@ -2,8 +2,10 @@
  * Other views of one log: copies of it, and witnesses, which give the last checkpoint that they cosigned. Each must be a
  * tree of one history with what the log shows here; each view may be consistent in itself, and only this shows the split.
  */
+
+import { printable } from '../../merkle/printable.ts';
 import { originHash } from '../../merkle/witness.ts';
-import { ClientError, printable } from '../errors.ts';
+import { ClientError } from '../errors.ts';
 import type { TileSource } from '../tiles/source.ts';
 import { describeHead, type Head, openHead, sameTree } from './head.ts';
 import type { Misbehaviour } from './lies.ts';

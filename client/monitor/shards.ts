@@ -8,7 +8,8 @@
  */
 import { equal } from '../../merkle/bytes.ts';
 import { ecdsaVerifierKey, ed25519VerifierKey, logId, type VerifierKey } from '../../merkle/note.ts';
-import { ClientError, printable } from '../errors.ts';
+import { printable } from '../../merkle/printable.ts';
+import { ClientError } from '../errors.ts';
 import { array, parseJson, string } from '../formats/json.ts';
 import { MAX_TRUSTED_ROOT, parseTrustedRoot, type TrustedLog } from '../trust/trusted-root.ts';
 import type { FollowedLog, ShardSource } from './options.ts';

@@ -6,7 +6,8 @@
  * As with single entries the same bytes are sent again until the log has answered for good, here for those items alone that
  * it has not answered yet.
  */
-import { ClientError, printable } from '../errors.ts';
+import { printable } from '../../merkle/printable.ts';
+import { ClientError } from '../errors.ts';
 import { array, malformed, parseJson } from '../formats/json.ts';
 import { type LogEntry, parseLogEntry } from '../formats/log-entry.ts';
 import {

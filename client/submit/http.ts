@@ -4,7 +4,8 @@
  * A request is sent again, the same bytes, until the log has answered for good: a log that took the entry already answers
  * with that entry. So a time-out, a lost reply or a 503 never costs an entry, and never makes two of one.
  */
-import { ClientError, printable } from '../errors.ts';
+import { printable } from '../../merkle/printable.ts';
+import { ClientError } from '../errors.ts';
 import { array, malformed, parseJson, string } from '../formats/json.ts';
 import { type LogEntry, parseLogEntry } from '../formats/log-entry.ts';
 

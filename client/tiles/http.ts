@@ -1,8 +1,9 @@
 /** The public files of a log over HTTP: bounded, timed out, and asked for again while that may help. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { printable } from '../../merkle/printable.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { type Fetched, fetchBounded } from '../../merkle/runtime/service/fetch.ts';
-import { ClientError, printable } from '../errors.ts';
+import { ClientError } from '../errors.ts';
 import type { Files } from './source.ts';
 
 export interface HttpSourceOptions {

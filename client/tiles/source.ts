@@ -11,9 +11,10 @@
  */
 import { cutBundle, MAX_ENTRY } from '../../merkle/bundle.ts';
 import { MerkleError } from '../../merkle/errors.ts';
+import { printable } from '../../merkle/printable.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
 import { entryBundlePath, TILE_WIDTH, type Tile, tilePath } from '../../merkle/tile.ts';
-import { ClientError, printable } from '../errors.ts';
+import { ClientError } from '../errors.ts';
 import { parseLogUrl } from '../submit/http.ts';
 import { type HttpSourceOptions, logFiles } from './http.ts';
 import { directoryFiles } from './store/dir.ts';

@@ -2,7 +2,8 @@
  * Rules about whom a certificate is for, without the engine for their patterns: loading RE2 takes longer than a whole
  * verification, and most rules have no pattern.
  */
-import { ClientError, printable } from '../errors.ts';
+import { printable } from '../../merkle/printable.ts';
+import { ClientError } from '../errors.ts';
 import { FULCIO_EXTENSIONS, type Identity } from '../x509/fulcio.ts';
 
 /** Text to be equal to, or an RE2 pattern for the whole text. */

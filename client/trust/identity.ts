@@ -6,7 +6,8 @@
  * workflow's URI; up to a second on a busy machine for the worst pattern that is taken, on the longest text.
  */
 import { RE2JS } from 're2js';
-import { ClientError, printable } from '../errors.ts';
+import { printable } from '../../merkle/printable.ts';
+import { ClientError } from '../errors.ts';
 import type { Identity } from '../x509/fulcio.ts';
 import { compileWith, type IdentityRule, type IdentityTest } from './identity-rule.ts';
 

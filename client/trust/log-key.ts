@@ -18,8 +18,9 @@ import {
   parseVerifierKey,
   type VerifierKey,
 } from '../../merkle/note.ts';
+import { printable } from '../../merkle/printable.ts';
 import { type KeyInfo, type Primitives, parseSpki } from '../crypto/crypto.ts';
-import { ClientError, printable } from '../errors.ts';
+import { ClientError } from '../errors.ts';
 import type { Period } from '../x509/time.ts';
 import type { TrustedLog, TrustedRoot } from './trusted-root.ts';
 

@@ -10,8 +10,9 @@
  */
 import { encodeHex, equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
+import { printable } from '../../merkle/printable.ts';
 import { HASH_SIZE, type HashName, type KeyInfo, type Primitives } from '../crypto/crypto.ts';
-import { ClientError, printable } from '../errors.ts';
+import { ClientError } from '../errors.ts';
 import type { Bundle, DigestName, DsseContent, MessageContent } from '../formats/bundle.ts';
 import { preAuthEncoding } from '../formats/dsse.ts';
 import { malformed } from '../formats/json.ts';

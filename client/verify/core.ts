@@ -10,8 +10,9 @@
 import { encodeBase64, encodeHex } from '../../merkle/bytes.ts';
 import type { VerifierKey } from '../../merkle/note.ts';
 import type { Policy } from '../../merkle/policy.ts';
+import { printable } from '../../merkle/printable.ts';
 import type { HashName, KeyInfo, Primitives } from '../crypto/crypto.ts';
-import { ClientError, printable } from '../errors.ts';
+import { ClientError } from '../errors.ts';
 import type { Bundle } from '../formats/bundle.ts';
 import type { IdentityTest } from '../trust/identity-rule.ts';
 import type { TrustedRoot } from '../trust/trusted-root.ts';

@@ -8,8 +8,9 @@
  *   dsse 0.0.2          SHA-256 of the payload; signature; key or certificate (of rekor-tiles before 2.0.1)
  */
 import { encodeBase64, encodeUtf8, equal } from '../../merkle/bytes.ts';
+import { printable } from '../../merkle/printable.ts';
 import type { HashName, Primitives } from '../crypto/crypto.ts';
-import { ClientError, printable } from '../errors.ts';
+import { ClientError } from '../errors.ts';
 import { formatEntry } from '../formats/entry.ts';
 import type { TlogEntry } from '../formats/log-entry.ts';
 import { type Claim, mismatch } from './claim.ts';

@@ -4,8 +4,9 @@
  */
 
 import { encodeHex, equal } from '../../merkle/bytes.ts';
+import { printable } from '../../merkle/printable.ts';
 import { type KeyInfo, type Primitives, parseSpki } from '../crypto/crypto.ts';
-import { ClientError, printable } from '../errors.ts';
+import { ClientError } from '../errors.ts';
 import type { BundleSigner } from '../formats/bundle.ts';
 import type { TrustedAuthority, TrustedRoot } from '../trust/trusted-root.ts';
 import { type Certificate, parseCertificate } from '../x509/certificate.ts';

@@ -5,8 +5,9 @@
  *     "subject": [ { "name": …, "digest": { "sha256": hex, … } } ] }
  */
 import { encodeHex } from '../../merkle/bytes.ts';
+import { printable } from '../../merkle/printable.ts';
 import type { HashName } from '../crypto/crypto.ts';
-import { ClientError, printable } from '../errors.ts';
+import { ClientError } from '../errors.ts';
 import type { DsseContent } from '../formats/bundle.ts';
 import { array, malformed, parseJson, string } from '../formats/json.ts';
 

@@ -1,7 +1,7 @@
 /** RFC 3161 time stamps over the signature: each in a bundle must be by an authority of the trusted root, if it has any. */
 
+import { printable } from '../../merkle/printable.ts';
 import type { Primitives } from '../crypto/crypto.ts';
-import { printable } from '../errors.ts';
 import type { Bundle } from '../formats/bundle.ts';
 import type { TrustedRoot } from '../trust/trusted-root.ts';
 import { timeText } from '../x509/time.ts';

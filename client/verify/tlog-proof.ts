@@ -9,10 +9,11 @@
 import { encodeHex, equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import type { Policy } from '../../merkle/policy.ts';
+import { printable } from '../../merkle/printable.ts';
 import { leafHash as hashLeaf } from '../../merkle/rfc6962.ts';
 import { MAX_TLOG_PROOF, parseTlogProof, type TlogProof } from '../../merkle/tlog-proof.ts';
 import { type HashName, type Primitives, parseSpki } from '../crypto/crypto.ts';
-import { ClientError, printable } from '../errors.ts';
+import { ClientError } from '../errors.ts';
 import { type EntryParts, parseEntry } from '../formats/entry.ts';
 import { HASH_NAME, type KeyAlgorithm, keyAlgorithm, keyHint, type PublicKey, parsePublicKey } from '../formats/key.ts';
 import type { IdentityTest } from '../trust/identity-rule.ts';

@@ -6,10 +6,11 @@ import { encodeBase64, equal } from '../../merkle/bytes.ts';
 import { type Checkpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { openNote } from '../../merkle/note.ts';
+import { printable } from '../../merkle/printable.ts';
 import { verifyInclusion } from '../../merkle/proof.ts';
 import type { Sha256 } from '../../merkle/rfc6962.ts';
 import type { Primitives } from '../crypto/crypto.ts';
-import { ClientError, printable } from '../errors.ts';
+import { ClientError } from '../errors.ts';
 import type { InclusionProof } from '../formats/log-entry.ts';
 import type { LogKey } from '../trust/log-key.ts';
 

@@ -7,8 +7,9 @@
  * below. The root's own signature is not looked at: it is trusted for being in the list.
  */
 import { equal } from '../../merkle/bytes.ts';
+import { printable } from '../../merkle/printable.ts';
 import type { Primitives } from '../crypto/crypto.ts';
-import { ClientError, printable } from '../errors.ts';
+import { ClientError } from '../errors.ts';
 import { type Certificate, EXTENSION, USAGE } from './certificate.ts';
 import { keyOf, verifyWith } from './signature.ts';
 import { timeText } from './time.ts';

@@ -12,8 +12,9 @@
  * The signature is over signedAttrs with the identifier of a SET, and those hold the digest of TSTInfo.
  */
 import { concat, equal } from '../../merkle/bytes.ts';
+import { printable } from '../../merkle/printable.ts';
 import type { HashName, Primitives } from '../crypto/crypto.ts';
-import { ClientError, printable } from '../errors.ts';
+import { ClientError } from '../errors.ts';
 import { type Certificate, parseCertificate, USAGE } from './certificate.ts';
 import { verifyChain } from './chain.ts';
 import { constructed, type Der, malformed, parseDer, primitive, TAG } from './der.ts';

@@ -1,6 +1,7 @@
 /** `stele monitor`: follow logs, and tell when somebody unexpected signs, or when a log lies. */
 import { Command } from 'commander';
-import { ClientError, printable } from '../../errors.ts';
+import { printable } from '../../../merkle/printable.ts';
+import { ClientError } from '../../errors.ts';
 import { type SinkSettings, settingsOf, wants } from '../../monitor/alerts/sink.ts';
 import type { MonitorConfig } from '../../monitor/config/types.ts';
 import type { LogReport, MonitorEvent, OnceReport } from '../../monitor/run.ts';

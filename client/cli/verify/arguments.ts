@@ -1,5 +1,6 @@
 /** What `stele verify` was asked for: which proof, whose signature, and who is trusted. */
-import { ClientError, printable } from '../../errors.ts';
+import { printable } from '../../../merkle/printable.ts';
+import { ClientError } from '../../errors.ts';
 import type { IdentityRule } from '../../trust/identity-rule.ts';
 
 export interface VerifyOptions {

@@ -3,8 +3,9 @@ import { basename } from 'node:path';
 import { encodeBase64, encodeHex } from '../../../merkle/bytes.ts';
 import { formatVerifierKey } from '../../../merkle/note.ts';
 import type { Policy } from '../../../merkle/policy.ts';
+import { printable } from '../../../merkle/printable.ts';
 import type { Primitives } from '../../crypto/crypto.ts';
-import { ClientError, printable } from '../../errors.ts';
+import { ClientError } from '../../errors.ts';
 import type { TrustedRoot } from '../../trust/trusted-root.ts';
 import {
   entryDigest,

@@ -1,6 +1,6 @@
 /** An outcome for people and for machines. */
 import { encodeBase64, encodeHex } from '../../../merkle/bytes.ts';
-import { printable } from '../../errors.ts';
+import { printable } from '../../../merkle/printable.ts';
 import type { Check, CheckName, Outcome, VerifiedEntry, VerifiedSigner } from '../../verify/outcome.ts';
 import { timeText } from '../../x509/time.ts';
 

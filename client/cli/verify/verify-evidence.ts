@@ -3,9 +3,10 @@ import { encodeBase64 } from '../../../merkle/bytes.ts';
 import { ENTRY_EVIDENCE_START, parseEntryEvidence, verifyEntryEvidence } from '../../../merkle/entry-evidence.ts';
 import { type EvidenceFinding, MAX_EVIDENCE, parseEvidence, verifyEvidence } from '../../../merkle/evidence.ts';
 import { formatVerifierKey, parseVerifierKey, type VerifierKey } from '../../../merkle/note.ts';
+import { printable } from '../../../merkle/printable.ts';
 import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
-import { ClientError, printable } from '../../errors.ts';
+import { ClientError } from '../../errors.ts';
 import { readWhole } from '../files.ts';
 import { print } from '../report.ts';
 

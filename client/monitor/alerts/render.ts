@@ -9,7 +9,7 @@
  * `printable`.
  */
 import { createHash } from 'node:crypto';
-import { printable } from '../../errors.ts';
+import { printable } from '../../../merkle/printable.ts';
 import type { Alert } from '../types.ts';
 
 /** Bounds of what is kept of one alert, in characters; longer text ends in "…". */

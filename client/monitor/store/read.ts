@@ -1,8 +1,10 @@
 /** Small files that the monitor reads anew while it runs, here or over HTTP. */
+
+import { printable } from '../../../merkle/printable.ts';
 import { readBounded } from '../../../merkle/runtime/disk/bounded.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import { fetchBounded } from '../../../merkle/runtime/service/fetch.ts';
-import { ClientError, printable } from '../../errors.ts';
+import { ClientError } from '../../errors.ts';
 
 const TIMEOUT_MS = 30_000;
 

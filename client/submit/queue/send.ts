@@ -8,7 +8,8 @@
  * The log is one for all of them, and so is the pause: the first that is turned away holds the others back. A pause is at
  * least what `Retry-After` says, and doubles from 200 ms up to 30 s while nothing is taken, half of it at random.
  */
-import { ClientError, printable } from '../../errors.ts';
+import { printable } from '../../../merkle/printable.ts';
+import { ClientError } from '../../errors.ts';
 import { array, object, parseJson } from '../../formats/json.ts';
 import { type LogEntry, parseLogEntry } from '../../formats/log-entry.ts';
 import { describe, entryOf, type HttpOptions, type Outcome, once, retriable, retryAfter, sleep } from '../http.ts';

@@ -3,7 +3,8 @@ import { closeSync, constants, existsSync, openSync, readSync, statSync } from '
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ClientError, printable } from '../../errors.ts';
+import { printable } from '../../../merkle/printable.ts';
+import { ClientError } from '../../errors.ts';
 import type { Files } from '../source.ts';
 
 /** Opening a FIFO without O_NONBLOCK waits for its writer. */

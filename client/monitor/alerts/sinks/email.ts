@@ -9,7 +9,7 @@
 import { once } from 'node:events';
 import { connect, isIP } from 'node:net';
 import { createTransport } from 'nodemailer';
-import { printable } from '../../../errors.ts';
+import { printable } from '../../../../merkle/printable.ts';
 import type { Alert } from '../../types.ts';
 import { DeliveryError } from '../delivery-error.ts';
 import type { EmailOptions } from '../options.ts';

@@ -5,7 +5,7 @@
  * goes into the message of a failure.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { printable } from '../../../errors.ts';
+import { printable } from '../../../../merkle/printable.ts';
 import type { Alert } from '../../types.ts';
 import { DeliveryError } from '../delivery-error.ts';
 import type { ExecOptions } from '../options.ts';
