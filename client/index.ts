@@ -74,7 +74,8 @@ export {
   type Submission,
   type Verifier,
 } from './submit/submit.ts';
-export { openSource, type SourceOptions, type TileSource } from './tiles/source.ts';
+export { openSource } from './tiles/tiles.ts';
+export type { SourceOptions, TileSource } from './tiles/types.ts';
 export { type Identity, type IdentityRule, matchIdentity, type TextRule } from './trust/identity.ts';
 export type { Cosigned } from './trust/quorum.ts';
 export type { LoggedLeaf, LogTrust } from './verify/leaf.ts';

@@ -15,7 +15,8 @@ import { createPool, type Pool, workerUrl } from '../../merkle/runtime/threads/p
 import { entryBundlePath, TILE_HEIGHT, TILE_WIDTH, TileNodes, tilePath } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
 import { inOrder } from '../in-order.ts';
-import { openSource, type TileSource } from '../tiles/source.ts';
+import { openSource } from '../tiles/tiles.ts';
+import type { TileSource } from '../tiles/types.ts';
 import { blame } from './blame.ts';
 import { type Head, parseLogKey, readHead } from './head.ts';
 import { History } from './history.ts';

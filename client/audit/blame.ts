@@ -4,7 +4,7 @@ import { verifyInclusion } from '../../merkle/proof.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { proveInclusion, TILE_WIDTH, tilePath, tileWidth } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
-import type { TileSource } from '../tiles/source.ts';
+import type { TileSource } from '../tiles/types.ts';
 import type { Finding } from './bundles.ts';
 import type { Head } from './head.ts';
 import { AuditProblem } from './types.ts';

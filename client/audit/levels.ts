@@ -6,7 +6,7 @@ import { CompactRange } from '../../merkle/range.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { TILE_HEIGHT, TILE_WIDTH, type Tile, TileNodes, tilePath } from '../../merkle/tile.ts';
-import type { TileSource } from '../tiles/source.ts';
+import type { TileSource } from '../tiles/types.ts';
 import { AuditProblem, about } from './types.ts';
 
 const FULL_TILE = TILE_WIDTH * HASH_SIZE;

@@ -77,7 +77,7 @@ async function audit(location: string, options: AuditCommandOptions): Promise<vo
 
 async function run(location: string, options: AuditCommandOptions): Promise<AuditReport> {
   const { auditLog } = await import('../audit/audit.ts');
-  const { openSource } = await import('../tiles/source.ts');
+  const { openSource } = await import('../tiles/tiles.ts');
   const { parseTrustPolicy } = await import('../trust/quorum.ts');
   const threads = whole(options.threads ?? String(availableParallelism()), '--threads', 256);
   const timeoutMs = whole(options.timeout, '--timeout', 86_400) * 1000;

@@ -12,7 +12,7 @@ import { leafHash } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { type FetchTile, readTiles, TILE_WIDTH, tileWidth } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
-import type { TileSource } from '../tiles/source.ts';
+import type { TileSource } from '../tiles/types.ts';
 import type { Head } from './head.ts';
 import type { Misbehaviour } from './lies.ts';
 import type { FollowSettings } from './options.ts';

@@ -20,7 +20,7 @@ import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { type FetchTile, TILE_WIDTH } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
-import type { TileSource } from '../tiles/source.ts';
+import type { TileSource } from '../tiles/types.ts';
 import { fetchChunk, type Reading, verifyChunk } from './entries.ts';
 import { type Head, openHead, sameTree } from './head.ts';
 import { judge, OLD, tooOld } from './judge.ts';

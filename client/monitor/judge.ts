@@ -2,7 +2,7 @@
 import { equal } from '../../merkle/bytes.ts';
 import { EMPTY_ROOT } from '../../merkle/rfc6962.ts';
 import { ClientError } from '../errors.ts';
-import type { TileSource } from '../tiles/source.ts';
+import type { TileSource } from '../tiles/types.ts';
 import { describeHead, type Head, quorumMissing, quorumSeen, sameTree } from './head.ts';
 import type { Misbehaviour } from './lies.ts';
 import type { LogState } from './log-state.ts';

@@ -6,7 +6,7 @@
 import { printable } from '../../merkle/printable.ts';
 import { originHash } from '../../merkle/witness.ts';
 import { ClientError } from '../errors.ts';
-import type { TileSource } from '../tiles/source.ts';
+import type { TileSource } from '../tiles/types.ts';
 import { describeHead, type Head, openHead, sameTree } from './head.ts';
 import type { Misbehaviour } from './lies.ts';
 import type { View } from './log-state.ts';

@@ -1,5 +1,5 @@
 /** All other views of one log, and what is known of them. */
-import type { TileSource } from '../tiles/source.ts';
+import type { TileSource } from '../tiles/types.ts';
 import type { Head } from './head.ts';
 import type { Misbehaviour } from './lies.ts';
 import type { View } from './log-state.ts';

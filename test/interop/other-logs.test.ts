@@ -5,7 +5,7 @@ import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Contestant, REKOR_FAST, type Running, TESSERA_POSIX } from '../../bench/peers/contestants.ts';
-import { openSource } from '../../client/tiles/source.ts';
+import { openSource } from '../../client/tiles/tiles.ts';
 import { parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { parseNote } from '../../merkle/note.ts';
 import { tempDir } from '../support/log.ts';

@@ -15,7 +15,7 @@ import { type Explained, type ExplainedAlternative, explain } from '../../monito
 import { escaped } from '../../monitor/rules/text.ts';
 import { Trust } from '../../monitor/rules/trust.ts';
 import type { Rule } from '../../monitor/rules/types.ts';
-import { openSource } from '../../tiles/source.ts';
+import { openSource } from '../../tiles/tiles.ts';
 import { readWhole } from '../files.ts';
 import { startProgress } from '../progress.ts';
 import { note, reportError } from '../report.ts';

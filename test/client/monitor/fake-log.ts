@@ -13,7 +13,8 @@ import { FOLLOW_DEFAULTS, type FollowedLog, type FollowSettings } from '../../..
 import { EvidenceFiles } from '../../../client/monitor/store/evidence.ts';
 import { StateStore } from '../../../client/monitor/store/state.ts';
 import type { Alert, Matcher, SeenEntry } from '../../../client/monitor/types.ts';
-import { sourceOf, type TileSource } from '../../../client/tiles/source.ts';
+import { sourceOf } from '../../../client/tiles/tiles.ts';
+import type { TileSource } from '../../../client/tiles/types.ts';
 import { encodeBundle } from '../../../merkle/bundle.ts';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { formatCheckpoint } from '../../../merkle/checkpoint.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { ClientError } from '../../../client/errors.ts';
-import { openSource } from '../../../client/tiles/source.ts';
+import { openSource } from '../../../client/tiles/tiles.ts';
 import { type Handler, numbered, put, StaticLog, serve, tempDir } from '../static-log.ts';
 
 const TILE = { level: 0, index: 1, width: 44 };

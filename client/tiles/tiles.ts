@@ -1,81 +1,38 @@
 /**
- * Where the public files of a log are read from: c2sp.org/tlog-tiles (C2SP 1cd32db, 2026-02-05), over HTTP or from a
- * directory in the same layout.
+ * The public files of a log in the layout of c2sp.org/tlog-tiles (C2SP 1cd32db, 2026-02-05), over HTTP or in a directory.
  *
  *   <source>/checkpoint
  *   <source>/tile/<L>/<N>[.p/<W>]
  *   <source>/tile/entries/<N>[.p/<W>]
  *
- * A source checks how long what it hands out is, and nothing else: whether a hash or a checkpoint is right is for the
- * caller to see.
+ * A source checks the length of each file and nothing else. The caller checks whether a hash or a checkpoint is right.
  */
-import { cutBundle, MAX_ENTRY } from '../../merkle/bundle.ts';
+import { cutBundle } from '../../merkle/bundle.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { printable } from '../../merkle/printable.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
-import { entryBundlePath, TILE_WIDTH, type Tile, tilePath } from '../../merkle/tile.ts';
+import { entryBundlePath, TILE_WIDTH, tilePath } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
 import { parseLogUrl } from '../submit/http.ts';
-import { type HttpSourceOptions, logFiles } from './http.ts';
-import { directoryFiles } from './store/dir.ts';
-
-/** Longest checkpoint that is taken, in bytes. */
-export const MAX_CHECKPOINT = 1024 * 1024;
-
-/** Longest entry bundle of `width` entries (1 to 256), in bytes: 16 MiB for a full one. */
-export function maxBundle(width: number): number {
-  return width * (2 + MAX_ENTRY);
-}
-
-/** The public files of one log. All calls may run at the same time, and any number of them. */
-export interface TileSource {
-  /** The URL or the directory, for people. */
-  readonly name: string;
-  /** The directory where the files are, for whoever reads them on its own; undefined over HTTP. */
-  readonly directory?: string;
-  /**
-   * Set where the last, partial tiles may be missing though nothing is wrong: the reason, and what to do.
-   * The data directory of a running Stele log keeps them elsewhere.
-   */
-  readonly partialsElsewhere?: string;
-  /** The checkpoint as it is now, at most 1 MiB; unchecked. */
-  checkpoint(signal?: AbortSignal): Promise<Uint8Array>;
-  /** The tile: exactly `tile.width` times 32 bytes, cut out of the full tile where the partial one is gone. */
-  tile(tile: Tile, signal?: AbortSignal): Promise<Uint8Array>;
-  /** The entry bundle of `width` entries (1 to 256), cut likewise; 2 to 65,537 bytes an entry, otherwise unchecked. */
-  entries(index: number, width: number, signal?: AbortSignal): Promise<Uint8Array>;
-  close(): Promise<void>;
-}
-
-/** Bytes at a path below a log's prefix. */
-export interface Files {
-  readonly name: string;
-  readonly directory?: string;
-  readonly partialsElsewhere?: string;
-  /**
-   * At most `limit` bytes, in an array of their own; undefined where nothing is there.
-   *
-   * @throws ClientError `corrupt` for more; `file`, `network`, `unavailable`, `refused`, `bad-reply`, `cancelled`
-   */
-  get(path: string, limit: number, signal?: AbortSignal): Promise<Uint8Array | undefined>;
-  close(): Promise<void>;
-}
-
-export type SourceOptions = HttpSourceOptions;
+import { logFiles } from './http-files.ts';
+import { MAX_CHECKPOINT, maxBundle } from './limits.ts';
+import { directoryFiles } from './store/directory.ts';
+import type { Files, SourceOptions, TileSource } from './types.ts';
 
 /**
- * The source at `location`: an http or https URL, below which the files are or Rekor's `/api/v2`, a `file:` URL, or a
- * directory. A directory is one with `checkpoint` and
- * `tile/` in it, or the data directory of a Stele log, whose public files are in `public/`.
+ * Opens the log at `location`: an http or https URL (the files are there, or below Rekor's `/api/v2`), a `file:` URL, or a
+ * directory. The directory holds `checkpoint` and `tile/`, or is the data directory of a Stele log, which has the public
+ * files in `public/`.
  *
- * Its calls reject with ClientError:
+ * The calls of the source reject with ClientError:
  * - `missing`: the file is not there, nor the wider one that it could be cut from;
- * - `corrupt`: it has another length than it can have;
- * - `file`: it cannot be read; `network`, `unavailable`: the log does not answer, however often it is asked;
- * - `refused`, `bad-reply`: it answers with something else than a file, such as a redirect, which is not followed;
- * - `cancelled`: the signal said so.
+ * - `corrupt`: its length is impossible;
+ * - `file`: it cannot be read;
+ * - `network`, `unavailable`: the log does not answer, or answers that it cannot now, in each attempt;
+ * - `refused`, `bad-reply`: the answer is not a file. A redirect is not followed;
+ * - `cancelled`: the signal aborted.
  *
- * @throws ClientError `usage`: neither a URL nor a directory
+ * @throws ClientError `usage`: the location is neither a URL nor a directory
  */
 export function openSource(location: string, options: SourceOptions = {}): TileSource {
   if (/^https?:/i.test(location)) return sourceOf(logFiles(parseLogUrl(location), options));
@@ -85,14 +42,14 @@ export function openSource(location: string, options: SourceOptions = {}): TileS
   return sourceOf(directoryFiles(location));
 }
 
-/** A source of whatever gives bytes at a path. */
+/** A source over any `Files`. */
 export function sourceOf(files: Files): TileSource {
   const need = async (path: string, limit: number, signal: AbortSignal | undefined): Promise<Uint8Array> => {
     const bytes = await files.get(path, limit, signal);
     if (bytes === undefined) throw new ClientError('missing', `${path} is not there (${printable(files.name)})`);
     return bytes;
   };
-  /** The file of this width; where it is gone, the full one, from which `cut` takes what is wanted. */
+  /** The file of this width. Where that file is gone, `cut` takes the part out of the full one. */
   const part = async (
     pathOf: (width: number) => string,
     limitOf: (width: number) => number,

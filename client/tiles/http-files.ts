@@ -1,0 +1,101 @@
+/** The public files of a log over HTTP: with a bound on size and time, and more attempts where they may help. */
+import { printable } from '../../merkle/printable.ts';
+import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
+import { backOffMs, parseRetryAfter, SYSTEM_CLOCK } from '../../merkle/runtime/service/back-off.ts';
+import { type Fetched, fetchBounded } from '../../merkle/runtime/service/fetch.ts';
+import { ClientError } from '../errors.ts';
+import type { Files, SourceOptions } from './types.ts';
+
+const BACK_OFF = { firstMs: 250, longestMs: 10_000, longestAskedMs: 10_000 };
+const NOT_IMPLEMENTED = 501;
+const API = '/api/v2';
+
+/** @param base as `parseLogUrl` returns it: without a slash at its end */
+export function httpFiles(base: string, options: SourceOptions): Files {
+  const { timeoutMs = 30_000, retries = 3, userAgent = 'stele' } = options;
+  const headers = { 'user-agent': userAgent };
+  return {
+    name: base,
+    async get(path, limit, signal) {
+      const url = `${base}/${path}`;
+      for (let attempt = 1; ; attempt++) {
+        const outcome = await once(url, limit, timeoutMs, headers, signal);
+        const reply = outcome instanceof ClientError ? undefined : outcome;
+        if (reply !== undefined && !retriable(reply.status)) return content(url, reply);
+        if (attempt > retries) {
+          if (outcome instanceof ClientError) throw outcome;
+          const tries = `asked ${attempt} ${attempt === 1 ? 'time' : 'times'}`;
+          throw new ClientError('unavailable', `${url} answers with status ${outcome.status} (${tries})`);
+        }
+        await SYSTEM_CLOCK.sleep(
+          backOffMs(BACK_OFF, attempt, parseRetryAfter(reply?.headers.get('retry-after'))),
+          signal,
+        );
+        if (signal?.aborted) throw new ClientError('cancelled', 'cancelled');
+      }
+    },
+    async close() {},
+  };
+}
+
+/**
+ * The files of a log by the URL that clients write to. They lie at that URL, as c2sp.org/tlog-tiles has them, or below its
+ * `/api/v2`, as Rekor's API v2 has them. The place that has the checkpoint serves everything else.
+ */
+export function logFiles(base: string, options: SourceOptions): Files {
+  const root = httpFiles(base, options);
+  if (base.endsWith(API)) return root;
+  const api = httpFiles(`${base}${API}`, options);
+  let found: Files | undefined;
+  return {
+    ...root,
+    async get(path, limit, signal) {
+      if (found !== undefined) return await found.get(path, limit, signal);
+      for (const files of [root, api]) {
+        const bytes = await files.get(path, limit, signal);
+        if (bytes === undefined) continue;
+        if (path === 'checkpoint') found = files;
+        return bytes;
+      }
+      return undefined;
+    },
+  };
+}
+
+/** A reply, or the error where another attempt may end in another way. */
+async function once(
+  url: string,
+  limit: number,
+  timeoutMs: number,
+  headers: Readonly<Record<string, string>>,
+  signal: AbortSignal | undefined,
+): Promise<Fetched | ClientError> {
+  try {
+    return await fetchBounded(url, { limit, timeoutMs, signal, headers });
+  } catch (cause) {
+    if (!(cause instanceof RuntimeError)) throw cause;
+    if (cause.code === 'aborted') throw new ClientError('cancelled', 'cancelled');
+    if (cause.code === 'too-long') throw new ClientError('corrupt', printable(cause.message), { cause });
+    return new ClientError('network', printable(cause.message), { cause });
+  }
+}
+
+function content(url: string, { status, bytes }: Fetched): Uint8Array | undefined {
+  if (status === 200) return bytes;
+  if (status === 404 || status === 410) return undefined;
+  if (status >= 300 && status < 400) {
+    throw new ClientError(
+      'bad-reply',
+      `${url} answers with a redirect (status ${status}), which is not followed: give the address that it leads to, if you trust it`,
+    );
+  }
+  if (status === NOT_IMPLEMENTED) {
+    const what = 'this server does not serve the files of its log: give the URL or the directory where they are';
+    throw new ClientError('refused', `${url} answers with status ${status}: ${what}`);
+  }
+  throw new ClientError('refused', `${url} answers with status ${status}`);
+}
+
+function retriable(status: number): boolean {
+  return status === 408 || status === 429 || (status >= 500 && status !== NOT_IMPLEMENTED);
+}
