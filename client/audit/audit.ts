@@ -17,12 +17,12 @@ import { ClientError } from '../errors.ts';
 import { inOrder } from '../in-order.ts';
 import { openSource } from '../tiles/tiles.ts';
 import type { TileSource } from '../tiles/types.ts';
+import { type Head, parseLogKey, readHead } from './audit-head.ts';
+import { History } from './audit-history.ts';
+import { type AuditState, readState, writeState } from './audit-state.ts';
+import { type Answer, packTask, type Task, unpackAnswer } from './audit-task.ts';
 import { blame } from './blame.ts';
-import { type Head, parseLogKey, readHead } from './head.ts';
-import { History } from './history.ts';
 import { Levels } from './levels.ts';
-import { type AuditState, readState, writeState } from './state.ts';
-import { type Answer, packTask, type Task, unpackAnswer } from './task.ts';
 import { type AuditOptions, AuditProblem, type AuditReport, about, type Corruption } from './types.ts';
 
 /** Full bundles in one task from files: 4,096 entries take 5 ms, and with their signatures one bundle takes 25 ms. */
@@ -170,7 +170,7 @@ class Audit {
     const { threads = availableParallelism(), signatures = false } = this.#options;
     const { directory } = this.#source;
     const workerData = { signatures, ...(directory === undefined ? {} : { directory }) };
-    return createPool({ file: workerUrl('client/audit/worker'), threads, workerData });
+    return createPool({ file: workerUrl('client/audit/audit-worker'), threads, workerData });
   }
 
   /** The tasks for the full bundles from where this run begins. */

@@ -5,8 +5,8 @@ import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { proveInclusion, TILE_WIDTH, tilePath, tileWidth } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
 import type { TileSource } from '../tiles/types.ts';
-import type { Finding } from './bundles.ts';
-import type { Head } from './head.ts';
+import type { Head } from './audit-head.ts';
+import type { Finding } from './bundle-checker.ts';
 import { AuditProblem } from './types.ts';
 
 /** The finding of a worker, with the file that is to blame as far as that can be told. */

@@ -49,7 +49,7 @@ const COMMANDS: readonly Entry[] = [
   {
     name: 'audit',
     summary: 'rebuild the tree of a whole log, and check all that it serves',
-    load: async () => (await import('./audit.ts')).auditCommand(),
+    load: async () => (await import('./audit-command.ts')).auditCommand(),
   },
   {
     name: 'log',

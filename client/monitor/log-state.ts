@@ -11,8 +11,8 @@ import { printable } from '../../merkle/printable.ts';
 import { CompactRange } from '../../merkle/range.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { ClientError } from '../errors.ts';
-import { type Head, openHead } from './head.ts';
-import type { FollowedLog } from './options.ts';
+import { type Head, openHead } from '../follow/signed-head.ts';
+import type { FollowedLog } from './follow-settings.ts';
 
 /** A condition that was reported, and lasts. */
 export interface Reported {

@@ -1,7 +1,7 @@
 /** The rules against the entries of the logs: few on this thread, many in the worker pool. */
 import { encodeBase64 } from '../../merkle/bytes.ts';
 import { createPool, type Pool, TASKS_PER_THREAD, workerUrl } from '../../merkle/runtime/threads/pool.ts';
-import { alertId } from './lies.ts';
+import { alertId } from './fact-alerts.ts';
 import { type BatchAnswer, matchBatch, packBatch, unpackAnswer } from './rules/batch.ts';
 import { RuleEngine } from './rules/engine.ts';
 import type { HitReport } from './rules/report.ts';
@@ -11,7 +11,7 @@ import type { Rule } from './rules/types.ts';
 import type { MatchWorkerData } from './rules/worker.ts';
 import type { Alert, Matcher, SeenEntry } from './types.ts';
 
-/** Which alerts somebody has looked at, and a place to find each alert again: store/acks.ts. */
+/** Which alerts somebody has looked at, and a place to find each alert again: store/ack-store.ts. */
 export interface Acknowledged {
   /** Sees what was acknowledged since; cheap. */
   refresh(): Promise<void>;

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import createFastify from 'fastify';
 import { typeboxSchemas } from '../../merkle/runtime/service/schemas.ts';
 import { ClientError } from '../errors.ts';
-import type { MonitorMetrics } from './metrics.ts';
+import type { MonitorMetrics } from './monitor-metrics.ts';
 
 const HEADERS_MS = 10_000;
 const CONNECTIONS = 64;

@@ -2,9 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseVerifierKey } from '../../merkle/note.ts';
 import { ClientError } from '../errors.ts';
-import { type FollowEvent, Follower, type FollowOptions, type Round } from './follow.ts';
-import type { FollowedLog, ShardSource } from './options.ts';
-import { type ReadLocation, readShards } from './shards.ts';
+import { type ReadLocation, readShards } from '../follow/shards.ts';
+import type { FollowedLog, ShardSource } from './follow-settings.ts';
+import { type FollowEvent, Follower, type FollowOptions, type Round } from './follower.ts';
 import type { AlertQueue } from './types.ts';
 
 /** What happens, for people and metrics; `log` is an origin, or the name of a signing configuration. */

@@ -6,7 +6,7 @@ import { ClientError } from '../../errors.ts';
 import { type Acknowledgement, acknowledge } from '../../monitor/acks.ts';
 import { loadMonitorConfig } from '../../monitor/config/load.ts';
 import { escaped } from '../../monitor/rules/text.ts';
-import { AckStore } from '../../monitor/store/acks.ts';
+import { AckStore } from '../../monitor/store/ack-store.ts';
 import { print, warn } from '../report.ts';
 
 interface Where {

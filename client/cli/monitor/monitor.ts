@@ -55,7 +55,7 @@ async function monitor(options: MonitorOptions): Promise<void> {
   // Trying a rule and acknowledging an alert need neither the monitor nor its server.
   const [{ loadMonitorConfig }, { openMonitor }] = await Promise.all([
     import('../../monitor/config/load.ts'),
-    import('../../monitor/open.ts'),
+    import('../../monitor/open-monitor.ts'),
   ]);
   const config = loadMonitorConfig(options.config);
   const out = new Output(config, options.json === true);

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import type { Alert, AlertQueue } from '../types.ts';
-import { openQueueIn, type Queue, type QueueOptions } from './queue.ts';
+import { openQueueIn, type Queue, type QueueOptions } from './alert-queue.ts';
 
 export interface LastingOptions extends Omit<QueueOptions, 'store' | 'prefix'> {
   /** Told of each failure: a sentence. */

@@ -1,6 +1,6 @@
 import type { Alert, Sink } from '../types.ts';
 import { timeOfDay } from './digest.ts';
-import type { SinkOptions } from './options.ts';
+import type { SinkOptions } from './sink-options.ts';
 
 /** Which alerts a sink gets, and when. */
 export interface SinkSettings {

@@ -4,7 +4,7 @@
  */
 import { pathToFileURL } from 'node:url';
 import type { TSchema } from 'typebox';
-import { SINK_SCHEMAS } from '../alerts/options.ts';
+import { SINK_SCHEMAS } from '../alerts/sink-options.ts';
 import { PRESETS } from '../presets.ts';
 import type { Facts } from './read.ts';
 import { ConditionSchema, MonitorSchema } from './schema.ts';

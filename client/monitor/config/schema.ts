@@ -1,10 +1,10 @@
 /**
  * The settings of `monitor.yaml`, each written down once: the reader (read.ts), its messages and the table in
- * docs/monitor.md come from here. Sinks are in alerts/options.ts, presets in presets.ts.
+ * docs/monitor.md come from here. Sinks are in alerts/sink-options.ts, presets in presets.ts.
  */
 import { type TSchema, Type } from 'typebox';
 import { choice, count, duration, list, path, size, text } from '../../../merkle/runtime/config/values.ts';
-import { FOLLOW_DEFAULTS } from '../options.ts';
+import { FOLLOW_DEFAULTS } from '../follow-settings.ts';
 import { MAX_PATTERN } from '../rules/text.ts';
 
 const opt = Type.Optional;

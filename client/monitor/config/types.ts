@@ -1,6 +1,6 @@
 /** What `loadMonitorConfig` makes of `monitor.yaml`: checked, with absolute paths and milliseconds. */
-import type { SinkOptions } from '../alerts/options.ts';
-import type { FollowedLog, FollowSettings, ShardSource } from '../options.ts';
+import type { SinkOptions } from '../alerts/sink-options.ts';
+import type { FollowedLog, FollowSettings, ShardSource } from '../follow-settings.ts';
 import type { IssuingAuthority } from '../rules/trust.ts';
 import type { Rule } from '../rules/types.ts';
 

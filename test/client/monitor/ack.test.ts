@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { acknowledge } from '../../../client/monitor/acks.ts';
 import { createMatcher } from '../../../client/monitor/matcher.ts';
 import type { Rule } from '../../../client/monitor/rules/types.ts';
-import { AckStore } from '../../../client/monitor/store/acks.ts';
+import { AckStore } from '../../../client/monitor/store/ack-store.ts';
 import type { Alert } from '../../../client/monitor/types.ts';
 import {
   type CertificateOptions,

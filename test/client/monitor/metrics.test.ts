@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DeliveryError } from '../../../client/monitor/alerts/delivery-error.ts';
-import { MonitorMetrics } from '../../../client/monitor/metrics.ts';
 import { type MetricsServer, startMetricsServer } from '../../../client/monitor/metrics-server.ts';
+import { MonitorMetrics } from '../../../client/monitor/monitor-metrics.ts';
 
 let metrics: MonitorMetrics;
 let server: MetricsServer | undefined;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ClientError, type ClientErrorCode } from '../../../client/errors.ts';
 import { decodeState, encodeState } from '../../../client/monitor/log-state.ts';
-import { StateStore } from '../../../client/monitor/store/state.ts';
+import { StateStore } from '../../../client/monitor/store/state-store.ts';
 import { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import { entriesOf, FakeLog, follow, later, tempDir, View } from './fake-log.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createMatcher } from '../../../client/monitor/matcher.ts';
-import { AckStore } from '../../../client/monitor/store/acks.ts';
+import { AckStore } from '../../../client/monitor/store/ack-store.ts';
 import { encodeBundle } from '../../../merkle/bundle.ts';
 import { formatCheckpoint } from '../../../merkle/checkpoint.ts';
 import { formatNote } from '../../../merkle/note.ts';

@@ -11,7 +11,7 @@ import { readEntry } from '../../../client/monitor/rules/entry.ts';
 import { explain } from '../../../client/monitor/rules/explain.ts';
 import { Trust } from '../../../client/monitor/rules/trust.ts';
 import type { Rule } from '../../../client/monitor/rules/types.ts';
-import { AckStore } from '../../../client/monitor/store/acks.ts';
+import { AckStore } from '../../../client/monitor/store/ack-store.ts';
 import type { Certificate } from '../../../client/x509/certificate.ts';
 import { ed25519VerifierKey, formatVerifierKey } from '../../../merkle/verifier-key.ts';
 import { der } from '../../support/der.ts';

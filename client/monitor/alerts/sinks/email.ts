@@ -12,10 +12,10 @@ import { createTransport } from 'nodemailer';
 import { printable } from '../../../../merkle/printable.ts';
 import type { Alert } from '../../types.ts';
 import { DeliveryError } from '../delivery-error.ts';
-import type { EmailOptions } from '../options.ts';
 import { deliveryId, subjectOf, textOf } from '../render.ts';
-import { openSecret, readCertificates } from '../secret.ts';
 import { type ConfiguredSink, type SinkSettings, settingsOf } from '../sink.ts';
+import type { EmailOptions } from '../sink-options.ts';
+import { openSecret, readCertificates } from '../sink-secret.ts';
 
 const PORTS = { implicit: 465, starttls: 587, none: 25 } as const;
 

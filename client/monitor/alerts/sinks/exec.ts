@@ -8,9 +8,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { printable } from '../../../../merkle/printable.ts';
 import type { Alert } from '../../types.ts';
 import { DeliveryError } from '../delivery-error.ts';
-import type { ExecOptions } from '../options.ts';
 import { documentOf } from '../render.ts';
 import { type ConfiguredSink, type SinkSettings, settingsOf } from '../sink.ts';
+import type { ExecOptions } from '../sink-options.ts';
 
 const PASSED = ['PATH', 'LANG', 'TZ'];
 const WINDOWS = process.platform === 'win32';

@@ -2,9 +2,9 @@
 import type { Writable } from 'node:stream';
 import type { Alert } from '../../types.ts';
 import { DeliveryError } from '../delivery-error.ts';
-import type { StdoutOptions } from '../options.ts';
 import { lineOf } from '../render.ts';
 import { type ConfiguredSink, type SinkSettings, settingsOf } from '../sink.ts';
+import type { StdoutOptions } from '../sink-options.ts';
 
 export class StdoutSink implements ConfiguredSink {
   readonly name: string;

@@ -27,10 +27,10 @@ import https from 'node:https';
 import type { Alert } from '../../types.ts';
 import { AddressGuard, type GuardOptions } from '../address-guard.ts';
 import { DeliveryError } from '../delivery-error.ts';
-import type { WebhookOptions } from '../options.ts';
 import { deliveryId, documentOf } from '../render.ts';
-import { openSecret, readCertificates } from '../secret.ts';
 import { type ConfiguredSink, type SinkSettings, settingsOf } from '../sink.ts';
+import type { WebhookOptions } from '../sink-options.ts';
+import { openSecret, readCertificates } from '../sink-secret.ts';
 
 const MIN_SECRET = 16;
 /** Of an answer so much is read, in bytes, for politeness: what it says is of no interest. */

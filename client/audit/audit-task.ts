@@ -7,7 +7,7 @@
  * the roots of the full bundles, 32 bytes each, or the leaf hashes of a partial one.
  */
 import { decodeBase64, decodeUtf8, encodeBase64, encodeUtf8 } from '../../merkle/bytes.ts';
-import type { Finding } from './bundles.ts';
+import type { Finding } from './bundle-checker.ts';
 
 export interface WorkerSettings {
   /** Where the files are that the worker reads on its own. */

@@ -12,12 +12,12 @@ import { leafHash } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { type FetchTile, readTiles, TILE_WIDTH, tileWidth } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
+import type { Misbehaviour } from '../monitor/fact-alerts.ts';
+import type { FollowSettings } from '../monitor/follow-settings.ts';
+import type { SeenEntry } from '../monitor/types.ts';
 import type { TileSource } from '../tiles/types.ts';
-import type { Head } from './head.ts';
-import type { Misbehaviour } from './lies.ts';
-import type { FollowSettings } from './options.ts';
-import { isPrefix } from './tree.ts';
-import type { SeenEntry } from './types.ts';
+import { isPrefix } from './consistency.ts';
+import type { Head } from './signed-head.ts';
 
 export interface Chunk {
   readonly entries: readonly SeenEntry[];

@@ -1,6 +1,6 @@
 /** What Prometheus reads of a monitor. Labels come from the configuration and are bounded, whatever a log contains. */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import type { QueueEvent } from './alerts/line.ts';
+import type { QueueEvent } from './alerts/sink-line.ts';
 import type { AlertKind } from './types.ts';
 
 /** More values of a label than this become `other`: logs come and go with a signing configuration. */

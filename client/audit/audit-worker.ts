@@ -5,9 +5,9 @@ import { entryBundlePath, TILE_WIDTH, tilePath } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
 import { maxBundle } from '../tiles/limits.ts';
 import { readSyncInto } from '../tiles/store/directory.ts';
-import { BundleChecker, type Finding } from './bundles.ts';
-import { entryChecker } from './signatures.ts';
-import { type Answer, packAnswer, type Task, unpackTask, type WorkerSettings } from './task.ts';
+import { type Answer, packAnswer, type Task, unpackTask, type WorkerSettings } from './audit-task.ts';
+import { BundleChecker, type Finding } from './bundle-checker.ts';
+import { entryChecker } from './entry-signatures.ts';
 
 const { directory = '', signatures } = Piscina.workerData as WorkerSettings;
 const checker = new BundleChecker(signatures ? entryChecker() : undefined);

@@ -2,9 +2,9 @@
  * A monitor with all that it needs, from its configuration. Its directory:
  *
  *     <state>/lock/       one process at a time; owner.json says which
- *             follow/     how far each log was looked at (store/state.ts)
- *             queue/      alerts that have not been delivered (alerts/queue.ts)
- *             acks/       what was acknowledged, and what can be (store/acks.ts)
+ *             follow/     how far each log was looked at (store/state-store.ts)
+ *             queue/      alerts that have not been delivered (alerts/alert-queue.ts)
+ *             acks/       what was acknowledged, and what can be (store/ack-store.ts)
  *             evidence/   what can be shown to others (store/evidence.ts)
  */
 import { join } from 'node:path';
@@ -14,16 +14,16 @@ import { ClientError } from '../errors.ts';
 import { openSource } from '../tiles/tiles.ts';
 import type { TileSource } from '../tiles/types.ts';
 import { LastingQueue } from './alerts/lasting.ts';
-import type { QueueEvent } from './alerts/line.ts';
-import { openSinks } from './alerts/sinks/open.ts';
+import type { QueueEvent } from './alerts/sink-line.ts';
+import { openSinks } from './alerts/sinks/open-sinks.ts';
 import type { MonitorConfig } from './config/types.ts';
 import { createMatcher } from './matcher.ts';
-import { MonitorMetrics } from './metrics.ts';
+import { MonitorMetrics } from './monitor-metrics.ts';
 import { Monitor, type MonitorEvent } from './run.ts';
-import { AckStore } from './store/acks.ts';
-import { EvidenceFiles } from './store/evidence.ts';
-import { readLocation } from './store/read.ts';
-import { StateStore } from './store/state.ts';
+import { AckStore } from './store/ack-store.ts';
+import { EvidenceFiles } from './store/evidence-files.ts';
+import { readLocation } from './store/read-location.ts';
+import { StateStore } from './store/state-store.ts';
 
 export interface OpenMonitorOptions {
   /** Where logs begin that have no state; without it that is an error. */

@@ -8,8 +8,8 @@ import { quorumMet } from '../../merkle/policy.ts';
 import { printable } from '../../merkle/printable.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { ClientError } from '../errors.ts';
+import type { FollowedLog } from '../monitor/follow-settings.ts';
 import { verifyQuorum } from '../trust/quorum.ts';
-import type { FollowedLog } from './options.ts';
 
 /** A checkpoint that the log signed. Whether it may be believed is for the follower to say. */
 export interface Head extends Checkpoint {

@@ -9,7 +9,7 @@ import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { type FetchTile, proveConsistency, readTiles, type Tile, tilePath } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
 import type { TileSource } from '../tiles/types.ts';
-import { type Head, sameTree } from './head.ts';
+import { type Head, sameTree } from './signed-head.ts';
 
 /** Tiles of one tree that are kept: the edge of a large tree has 14, a chunk of entries some more. */
 const KEPT = 64;

@@ -11,8 +11,8 @@ import { ecdsaVerifierKey, ed25519VerifierKey, logId, type VerifierKey } from '.
 import { printable } from '../../merkle/printable.ts';
 import { ClientError } from '../errors.ts';
 import { array, parseJson, string } from '../formats/json.ts';
+import type { FollowedLog, ShardSource } from '../monitor/follow-settings.ts';
 import { MAX_TRUSTED_ROOT, parseTrustedRoot, type TrustedLog } from '../trust/trusted-root.ts';
-import type { FollowedLog, ShardSource } from './options.ts';
 
 const MAX_CONFIG = 1024 * 1024;
 const MAX_LOGS = 64;

@@ -18,8 +18,8 @@ import { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
 import { Reopening } from '../../../merkle/runtime/disk/reopen.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import { ClientError } from '../../errors.ts';
+import type { FollowedLog } from '../follow-settings.ts';
 import { decodeState, encodeState, FRESH, type LogState, readState } from '../log-state.ts';
-import type { FollowedLog } from '../options.ts';
 
 const VERSION_KEY = Buffer.from('v');
 const VERSION = Buffer.from('1');

@@ -12,7 +12,7 @@ import { HASH_SIZE } from '../../merkle/rfc6962.ts';
 import { type RangeHasher, rangeHasher, rootInPlace } from '../../merkle/runtime/crypto/rangehash.ts';
 import { entryBundlePath, TILE_WIDTH, tilePath } from '../../merkle/tile.ts';
 import { maxBundle } from '../tiles/limits.ts';
-import type { EntryCheck } from './signatures.ts';
+import type { EntryCheck } from './entry-signatures.ts';
 import type { CorruptionCode } from './types.ts';
 
 const HASHES = 1;

@@ -4,9 +4,9 @@ import { printable } from '../../merkle/printable.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
 import { TILE_WIDTH } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
-import type { Head } from './head.ts';
+import type { Head } from './audit-head.ts';
+import type { AuditState, SeenHead } from './audit-state.ts';
 import type { Levels } from './levels.ts';
-import type { AuditState, SeenHead } from './state.ts';
 import { AuditProblem } from './types.ts';
 
 /** Each interrupted audit may add one. */

@@ -14,7 +14,7 @@ import { printable } from '../../merkle/printable.ts';
 import { readFileIfThere, writeFileDurable } from '../../merkle/runtime/disk/files.ts';
 import { TILE_WIDTH } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
-import { readSeen } from './head.ts';
+import { readSeen } from './audit-head.ts';
 
 const FORMAT = 'stele-audit-state/1';
 const MAX_STATE = 128 * 1024 * 1024;

@@ -1,8 +1,8 @@
 import type { lookup } from 'node:dns';
 import type { Writable } from 'node:stream';
 import { ClientError } from '../../../errors.ts';
-import { MAX_SINKS, type SinkOptions } from '../options.ts';
 import type { ConfiguredSink } from '../sink.ts';
+import { MAX_SINKS, type SinkOptions } from '../sink-options.ts';
 import { ExecSink } from './exec.ts';
 import { StdoutSink } from './stdout.ts';
 import { WebhookSink } from './webhook.ts';

@@ -20,20 +20,20 @@ import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { type FetchTile, TILE_WIDTH } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
+import { fetchChunk, type Reading, verifyChunk } from '../follow/chunks.ts';
+import { rangeOf, tilesOf } from '../follow/consistency.ts';
+import { judge, OLD, tooOld } from '../follow/judge.ts';
+import type { OpenSource } from '../follow/peer.ts';
+import { Views } from '../follow/peers.ts';
+import { type Head, openHead, sameTree } from '../follow/signed-head.ts';
 import type { TileSource } from '../tiles/types.ts';
-import { fetchChunk, type Reading, verifyChunk } from './entries.ts';
-import { type Head, openHead, sameTree } from './head.ts';
-import { judge, OLD, tooOld } from './judge.ts';
-import { alertOf, type Misbehaviour } from './lies.ts';
+import { alertOf, type Misbehaviour } from './fact-alerts.ts';
+import type { FollowedLog, FollowSettings } from './follow-settings.ts';
 import type { LogState } from './log-state.ts';
-import type { FollowedLog, FollowSettings } from './options.ts';
-import type { OpenSource } from './peers.ts';
 import { Reports } from './reports.ts';
-import type { EvidenceFiles } from './store/evidence.ts';
-import type { StateStore } from './store/state.ts';
-import { rangeOf, tilesOf } from './tree.ts';
+import type { EvidenceFiles } from './store/evidence-files.ts';
+import type { StateStore } from './store/state-store.ts';
 import type { Alert, AlertQueue, Matcher } from './types.ts';
-import { Views } from './views.ts';
 
 /** What happens to a log, for people and metrics. */
 export type FollowEvent =

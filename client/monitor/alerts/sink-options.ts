@@ -25,8 +25,8 @@ import { Value } from 'typebox/value';
 import { printable } from '../../../merkle/printable.ts';
 import { choice, count, duration, list, path, text, variable } from '../../../merkle/runtime/config/values.ts';
 import type { AlertKind } from '../types.ts';
-import { isMailAddress } from './address.ts';
 import { isAllowedRange } from './address-guard.ts';
+import { isMailAddress } from './mail-address.ts';
 
 const opt = Type.Optional;
 const CLOSED = { additionalProperties: false } as const;

@@ -3,8 +3,8 @@ import type { Alert } from '../types.ts';
 import type { Clock } from './clock.ts';
 import { DeliveryError } from './delivery-error.ts';
 import { nextDaily } from './digest.ts';
-import type { Due, Lane, Rows } from './rows.ts';
-import { sinkKey } from './rows.ts';
+import type { Due, Lane, Rows } from './queue-rows.ts';
+import { sinkKey } from './queue-rows.ts';
 import type { ConfiguredSink } from './sink.ts';
 
 /** What happens to deliveries, for logs and metrics. */

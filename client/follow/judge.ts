@@ -2,12 +2,12 @@
 import { equal } from '../../merkle/bytes.ts';
 import { EMPTY_ROOT } from '../../merkle/rfc6962.ts';
 import { ClientError } from '../errors.ts';
+import type { Misbehaviour } from '../monitor/fact-alerts.ts';
+import type { FollowedLog } from '../monitor/follow-settings.ts';
+import type { LogState } from '../monitor/log-state.ts';
 import type { TileSource } from '../tiles/types.ts';
-import { describeHead, type Head, quorumMissing, quorumSeen, sameTree } from './head.ts';
-import type { Misbehaviour } from './lies.ts';
-import type { LogState } from './log-state.ts';
-import type { FollowedLog } from './options.ts';
-import { checked, compareTrees, tilesOf } from './tree.ts';
+import { checked, compareTrees, tilesOf } from './consistency.ts';
+import { describeHead, type Head, quorumMissing, quorumSeen, sameTree } from './signed-head.ts';
 
 /**
  * Why `head` may not be believed; undefined where it may.

@@ -6,12 +6,12 @@
 import { printable } from '../../merkle/printable.ts';
 import { originHash } from '../../merkle/witness.ts';
 import { ClientError } from '../errors.ts';
+import type { Misbehaviour } from '../monitor/fact-alerts.ts';
+import type { FollowedLog } from '../monitor/follow-settings.ts';
+import type { View } from '../monitor/log-state.ts';
 import type { TileSource } from '../tiles/types.ts';
-import { describeHead, type Head, openHead, sameTree } from './head.ts';
-import type { Misbehaviour } from './lies.ts';
-import type { View } from './log-state.ts';
-import type { FollowedLog } from './options.ts';
-import { compareTrees, tilesOf } from './tree.ts';
+import { compareTrees, tilesOf } from './consistency.ts';
+import { describeHead, type Head, openHead, sameTree } from './signed-head.ts';
 
 export type OpenSource = (location: string) => TileSource;
 

@@ -1,10 +1,11 @@
 /** All other views of one log, and what is known of them. */
+
+import type { Misbehaviour } from '../monitor/fact-alerts.ts';
+import type { FollowedLog } from '../monitor/follow-settings.ts';
+import type { View } from '../monitor/log-state.ts';
 import type { TileSource } from '../tiles/types.ts';
-import type { Head } from './head.ts';
-import type { Misbehaviour } from './lies.ts';
-import type { View } from './log-state.ts';
-import type { FollowedLog } from './options.ts';
-import { type OpenSource, Peer } from './peers.ts';
+import { type OpenSource, Peer } from './peer.ts';
+import type { Head } from './signed-head.ts';
 
 /** What a look at all of them has shown. */
 export interface Looked {
