@@ -81,4 +81,73 @@ describe('a store that reopens', () => {
     expect(reopening.mode).toBe('closed');
     await expect(reopening.use(async () => 1)).rejects.toMatchObject({ code: 'store' });
   });
+
+  it('is read from while no other can be opened, where it can be stopped', async () => {
+    const { options } = setUp(['good', 'bad', 'good']);
+    const stopped: Store[] = [];
+    class Stoppable extends Store {
+      async stop(): Promise<void> {
+        stopped.push(this);
+      }
+    }
+    const open = async () => new Stoppable((await options.open()).number);
+    let closedBefore: number | undefined;
+    const onReopened = () => {
+      closedBefore = first.closed;
+    };
+    const reopening: Reopening<Store> = await Reopening.start<Store>({ ...options, open, onReopened });
+    const first = reopening.latest;
+    reopening.fail(new Error('failure'), first);
+    expect(reopening.current).toBeUndefined();
+    expect(reopening.latest).toBe(first);
+    await expect.poll(() => reopening.mode).toBe('open');
+    expect(stopped).toContain(first);
+    expect(closedBefore).toBe(0);
+    await reopening.recovered;
+    expect(first.closed).toBe(1);
+    expect(reopening.latest.number).toBe(1);
+    // An error that comes late is of the store before.
+    reopening.fail(new Error('failure'), first);
+    expect(reopening.mode).toBe('open');
+    await reopening.close();
+  });
+
+  it('opens no other once it is abandoned, and closes what an open under way gives', async () => {
+    let release = (): void => {};
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const { options, stores, events } = setUp([]);
+    let opens = 0;
+    const open = async () => {
+      if (opens++ > 0) await gate;
+      return await options.open();
+    };
+    const reopening = await Reopening.start({ ...options, open });
+    reopening.fail(new Error('failure'), reopening.latest);
+    await expect.poll(() => opens).toBe(2);
+    reopening.abandon();
+    release();
+    await reopening.recovered;
+    expect(reopening.mode).toBe('stopped');
+    expect(stores[1]!.closed).toBe(1);
+    expect(events).toEqual(['failure']);
+    await reopening.close();
+  });
+
+  it('waits longer each time that a store fails before it worked', async () => {
+    const { options } = setUp([]);
+    const reopening = await Reopening.start(options);
+    const times: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      const started = performance.now();
+      reopening.fail(new Error('failure'), reopening.latest);
+      await reopening.recovered;
+      times.push(performance.now() - started);
+    }
+    // A timer may fire a millisecond early; at random, half of each pause is left out.
+    for (const [i, least] of [0, 49, 99].entries()) expect(times[i]).toBeGreaterThanOrEqual(least);
+    await reopening.use(async () => 1);
+    await reopening.close();
+  });
 });
