@@ -177,7 +177,7 @@ function announce(
       `on machines of theirs (docs/witness.md) and add the key above; put their witness lines into a copy of`,
       `${trust}/policy, and start the log with it: stele serve --data ${shellWord(data)} --policy COPY`,
       '',
-      ...(status === 'open' ? tryIt(url, vkey, relative('..', join(trust, 'policy'))) : []),
+      ...(status === 'open' ? tryIt(url, vkey, relative('.', join(trust, 'policy'))) : []),
     ],
   );
 }

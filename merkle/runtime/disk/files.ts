@@ -183,7 +183,7 @@ export async function makeDirDurable(path: string, options: WriteOptions = {}): 
 export async function makeDirsBelow(root: string, path: string): Promise<void> {
   const below = relative(root, path);
   if (below === '') return;
-  if (below.startsWith('../..')) throw new RuntimeError('file', `${path} is not below ${root}`);
+  if (below.startsWith('..')) throw new RuntimeError('file', `${path} is not below ${root}`);
   try {
     await fs.mkdir(path, { recursive: true });
   } catch (error) {

@@ -138,11 +138,11 @@ describe('exit statuses', () => {
       [],
       ['/nonexistent'],
       ['ftp://example.com'],
-      ['..', '--threads', '0'],
-      ['..', '--timeout', 'x'],
-      ['..', '--new-only'],
-      ['..', '--log-key', 'x'],
-      ['..', '--policy', '/nonexistent'],
+      ['.', '--threads', '0'],
+      ['.', '--timeout', 'x'],
+      ['.', '--new-only'],
+      ['.', '--log-key', 'x'],
+      ['.', '--policy', '/nonexistent'],
     ];
     const cwd = tempDir();
     const codes = await Promise.all(wrong.map(async (args) => (await stele(['audit', ...args], { cwd })).code));

@@ -337,7 +337,7 @@ describe('a bundle', () => {
 
   const set = (path: string, value: unknown, its = bundle) => {
     const whole = json(its);
-    const names = path.split('..');
+    const names = path.split('.');
     const last = names.pop()!;
     const at = names.reduce((inner, name) => inner[name], whole);
     at[last] = value;

@@ -17,7 +17,7 @@ describe('the lock of a data directory', () => {
   });
   afterEach(async () => {
     for (const child of children) child.kill('SIGKILL');
-    await rm(join(dir, '../../..'), { recursive: true });
+    await rm(join(dir, '..'), { recursive: true });
   });
 
   /** Starts a process that takes the lock; resolves with it and with what it said. */
