@@ -1,5 +1,5 @@
 /**
- * Many entries in one call: `POST /api/v2/log/entries:batch` of Stele's own API (docs/api.md).
+ * Many entries in one call: `POST /api/v2/log/entries:batch` of Stele's own API (docs/wire.md).
  *
  *   {"requests": [CreateEntryRequest, …]}    →    {"results": [{"entry": …} or {"error": {"code", "message"}}, …]}
  *
@@ -23,7 +23,7 @@ import {
   submitEntry,
 } from './http.ts';
 
-/** Requests of one bulk call where the log does not say how many it takes: docs/api.md. */
+/** Requests of one bulk call where the log does not say how many it takes: docs/wire.md. */
 const BULK_ITEMS = 256;
 /** Bytes of one bulk call; a log takes 4 MiB. */
 const BULK_BYTES = 2 * 1024 * 1024;

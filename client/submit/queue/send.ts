@@ -2,7 +2,7 @@
  * Sends many entries to one log, until each has an answer for good, the log cannot be used, or the time is over.
  *
  * The same request is sent again after a time-out, a lost reply, a 429 or 503: a log that took the entry already answers
- * with it. Many go by the bulk call of the log (`POST /api/v2/log/entries:batch`, docs/api.md), one alone, and all where
+ * with it. Many go by the bulk call of the log (`POST /api/v2/log/entries:batch`, docs/wire.md), one alone, and all where
  * a log has no bulk call, by `POST /api/v2/log/entries`.
  *
  * The log is one for all of them, and so is the pause: the first that is turned away holds the others back. A pause is at
