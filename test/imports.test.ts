@@ -130,7 +130,7 @@ describe('import rules', () => {
     ['server/a.ts', `import { a } from '../client/a.ts';`],
     ['server/a.ts', `import {\n  a,\n  type B,\n} from '../witness/a.ts';`],
     ['server/a.ts', `export type { A } from '../client/a.ts';`],
-    ['server/a.ts', `import { a } from './support/a.ts';`],
+    ['server/a.ts', `import { a } from '../test/support/a.ts';`],
     ['witness/a.ts', `const a = await import('../server/main.ts');`],
     ['client/a.ts', `const a = await import('../server/main.ts');`],
     ['client/cli/a.ts', `import { a } from '../../server/main.ts';`],
