@@ -15,7 +15,7 @@ import { checkedSize, decodeBase64, encodeBase64, equal } from './bytes.ts';
 import { parseCheckpoint } from './checkpoint.ts';
 import { type CosignaturePrimitives, checkpointVerifier } from './cosignature.ts';
 import { badEvidence, parseEvidenceFile } from './evidence.ts';
-import { formatVerifierKey, openNote, parseVerifierKey, type VerifierKey } from './note.ts';
+import { formatVerifierKey, openNote, parseNote, parseVerifierKey, type VerifierKey } from './note.ts';
 import { MAX_PROOF, verifyInclusion } from './proof.ts';
 import { leafHash as leafHashOf, type Sha256, sha256 } from './rfc6962.ts';
 
@@ -59,7 +59,7 @@ export function verifyEntryEvidence(
   hash: Sha256 = sha256,
 ): EntryFinding {
   const { text } = openNote(
-    checkpoint,
+    parseNote(checkpoint),
     keys.map((key) => checkpointVerifier(key, primitives)),
   );
   const { origin, size, root } = parseCheckpoint(text);

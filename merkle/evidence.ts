@@ -21,7 +21,7 @@ import { decodeBase64, decodeUtf8, encodeBase64, encodeUtf8, equal } from './byt
 import { type Checkpoint, isFrozen, parseCheckpoint } from './checkpoint.ts';
 import { type CosignaturePrimitives, checkpointVerifier } from './cosignature.ts';
 import { MerkleError } from './errors.ts';
-import { formatVerifierKey, openNote, parseVerifierKey, type VerifierKey } from './note.ts';
+import { formatVerifierKey, openNote, parseNote, parseVerifierKey, type VerifierKey } from './note.ts';
 import { consistencyRoots, MAX_PROOF, verifyConsistency } from './proof.ts';
 import { type Sha256, sha256 } from './rfc6962.ts';
 
@@ -176,7 +176,7 @@ function read(value: unknown): Evidence {
 
 function open(note: string, keys: readonly VerifierKey[], primitives: CosignaturePrimitives) {
   const verifiers = keys.map((key) => checkpointVerifier(key, primitives));
-  const { text, verified } = openNote(note, verifiers);
+  const { text, verified } = openNote(parseNote(note), verifiers);
   const signers = keys.filter((key) => verified.some((it) => it.name === key.name && equal(it.keyId, key.keyId)));
   return { checkpoint: parseCheckpoint(text), keys: signers };
 }

@@ -47,7 +47,8 @@ export interface NoteSignature {
   readonly signature: Uint8Array;
 }
 
-export interface Note {
+/** The parts of a note. Nothing is verified: `openNote` says what its text is worth. */
+export interface SignedNote {
   /** With its last newline. */
   readonly text: string;
   /** 1 to 100, in the order of their lines. */
@@ -66,11 +67,11 @@ const SEPARATOR = '\n\n';
 const MARK = '— ';
 
 /**
- * The parts of a note of at most 1 MiB, with nothing verified: its text must not be used before `openNote`.
+ * Parses a note of at most 1 MiB. A caller parses each note once and passes the result on.
  *
  * @throws MerkleError `bad-note` for anything that `formatNote` would not write.
  */
-export function parseNote(note: Uint8Array | string): Note {
+export function parseNote(note: Uint8Array | string): SignedNote {
   const whole = noteText(note);
   const end = whole.lastIndexOf(SEPARATOR);
   if (end < 0) throw badNote('no empty line stands between its text and its signatures');
@@ -119,15 +120,15 @@ export function formatSignature({ name, keyId, signature }: NoteSignature): stri
 }
 
 /**
- * The text of a note that at least one of `verifiers` signed.
+ * Verifies that at least one of `verifiers` signed the note.
  *
- * Every signature with the name and ID of a known key must verify. Signatures of unknown keys are passed over, also where
- * they have the name or the ID of a known one.
+ * Every signature with the name and ID of a known key must verify. `openNote` ignores signatures by unknown keys, even if
+ * an unknown key has the name or the ID of a known key.
  *
- * @throws MerkleError `bad-note`; `bad-signature`; `unknown-key` where no known key signed; `bad-verifier-key` where two
- * verifiers share name and ID.
+ * @throws MerkleError `bad-signature`; `unknown-key` if no known key signed; `bad-verifier-key` if two verifiers share
+ * name and ID.
  */
-export function openNote(note: Uint8Array | string, verifiers: readonly NoteVerifier[]): OpenedNote {
+export function openNote(note: SignedNote, verifiers: readonly NoteVerifier[]): OpenedNote {
   const matched = matchKeys(note, verifiers);
   for (const { verifier, signature } of matched.known) {
     if (!verifier.verify(matched.message, signature.signature)) throw wrongSignature(verifier);
@@ -135,11 +136,8 @@ export function openNote(note: Uint8Array | string, verifiers: readonly NoteVeri
   return opened(matched);
 }
 
-/** `openNote` with verifiers that work beside the caller's thread: the same result, and the same errors. */
-export async function openNoteAsync(
-  note: Uint8Array | string,
-  verifiers: readonly AsyncNoteVerifier[],
-): Promise<OpenedNote> {
+/** `openNote` with verifiers that work outside the caller's thread: same result, same errors. */
+export async function openNoteAsync(note: SignedNote, verifiers: readonly AsyncNoteVerifier[]): Promise<OpenedNote> {
   const matched = matchKeys(note, verifiers);
   for (const { verifier, signature } of matched.known) {
     if (!(await verifier.verify(matched.message, signature.signature))) throw wrongSignature(verifier);
@@ -156,7 +154,7 @@ interface Matched<Verifier> {
 }
 
 function matchKeys<Verifier extends KeyIdentity>(
-  note: Uint8Array | string,
+  { text, signatures }: SignedNote,
   verifiers: readonly Verifier[],
 ): Matched<Verifier> {
   const byIdentity = new Map<string, Verifier>();
@@ -165,7 +163,6 @@ function matchKeys<Verifier extends KeyIdentity>(
     if (byIdentity.has(id)) throw new MerkleError('bad-verifier-key', `two verifiers share the name and key ID ${id}`);
     byIdentity.set(id, verifier);
   }
-  const { text, signatures } = parseNote(note);
   const known: { verifier: Verifier; signature: NoteSignature }[] = [];
   const others: NoteSignature[] = [];
   for (const signature of signatures) {

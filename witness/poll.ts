@@ -5,7 +5,7 @@
  */
 import { equal } from '../merkle/bytes.ts';
 import { parseCheckpoint } from '../merkle/checkpoint.ts';
-import { openNoteAsync } from '../merkle/note.ts';
+import { openNoteAsync, parseNote } from '../merkle/note.ts';
 import { rootAt, rootNodes, verifyConsistency } from '../merkle/proof.ts';
 import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
 import { type Fetched, fetchBounded } from '../merkle/runtime/service/fetch.ts';
@@ -82,7 +82,7 @@ export class Poller {
     const { witness } = this.#options;
     const note = await this.#fetch(log, 'checkpoint', MAX_WITNESS_BODY);
     // Nothing is fetched for a checkpoint that the log has not signed.
-    const { size, root } = parseCheckpoint((await openNoteAsync(note, log.verifiers)).text);
+    const { size, root } = parseCheckpoint((await openNoteAsync(parseNote(note), log.verifiers)).text);
     const stored = witness.cosigned(log.origin);
     // An older one from a cache is no news.
     if (stored !== undefined && size < stored.size) return;

@@ -12,7 +12,7 @@ import { equal } from '../merkle/bytes.ts';
 import { parseCheckpoint } from '../merkle/checkpoint.ts';
 import { cosign, cosignSubtree, parseCosignature } from '../merkle/cosignature.ts';
 import { MerkleError } from '../merkle/errors.ts';
-import { formatNote, KEY_TYPE, MAX_SIGNATURES, type NoteSignature, openNoteAsync } from '../merkle/note.ts';
+import { formatNote, KEY_TYPE, MAX_SIGNATURES, type NoteSignature, openNoteAsync, parseNote } from '../merkle/note.ts';
 import { verifyConsistency } from '../merkle/proof.ts';
 import { EMPTY_ROOT } from '../merkle/rfc6962.ts';
 import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
@@ -168,7 +168,7 @@ export class Witness {
 
   async #openNote(note: Uint8Array, verifiers: KnownLog['verifiers']) {
     try {
-      return await openNoteAsync(note, verifiers);
+      return await openNoteAsync(parseNote(note), verifiers);
     } catch (error) {
       if (!(error instanceof MerkleError)) throw error;
       const unsigned = error.code === 'unknown-key' || error.code === 'bad-signature';

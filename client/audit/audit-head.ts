@@ -3,7 +3,14 @@ import { decodeUtf8 } from '../../merkle/bytes.ts';
 import { type Checkpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { MerkleError } from '../../merkle/errors.ts';
-import { formatVerifierKey, openNote, parseNote, parseVerifierKey, type VerifierKey } from '../../merkle/note.ts';
+import {
+  formatVerifierKey,
+  openNote,
+  parseNote,
+  parseVerifierKey,
+  type SignedNote,
+  type VerifierKey,
+} from '../../merkle/note.ts';
 import type { Policy } from '../../merkle/policy.ts';
 import { printable } from '../../merkle/printable.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
@@ -49,9 +56,10 @@ export function parseLogKey(vkey: string): VerifierKey {
 export function readHead(bytes: Uint8Array, key: VerifierKey | undefined, policy: Policy | undefined): Head {
   try {
     const note = decodeUtf8(bytes);
-    const { checkpoint, signedBy } = open(note, key === undefined ? policy?.logs.map((log) => log.key) : [key]);
+    const signed = parseNote(note);
+    const { checkpoint, signedBy } = open(signed, key === undefined ? policy?.logs.map((log) => log.key) : [key]);
     const { origin, size, root } = checkpoint;
-    const cosigned = policy === undefined ? [] : verifyQuorum(policy, note, nodePrimitives);
+    const cosigned = policy === undefined ? [] : verifyQuorum(policy, signed, nodePrimitives);
     return { note, origin, size, root, signedBy: signedBy.map(formatVerifierKey), cosigned };
   } catch (cause) {
     if (cause instanceof MerkleError) throw bad(explain(cause, bytes), cause);
@@ -68,10 +76,10 @@ export function readSeen(note: string): Checkpoint {
 }
 
 function open(
-  note: string,
+  note: SignedNote,
   keys: readonly VerifierKey[] | undefined,
 ): { checkpoint: Checkpoint; signedBy: readonly VerifierKey[] } {
-  if (keys === undefined) return { checkpoint: readSeen(note), signedBy: [] };
+  if (keys === undefined) return { checkpoint: parseCheckpoint(note.text), signedBy: [] };
   const verifiers = keys.map((key) => ({ key, verifier: checkpointVerifier(key, nodePrimitives) }));
   const { text, verified } = openNote(
     note,

@@ -3,7 +3,14 @@ import { decodeUtf8, encodeBase64, equal } from '../../merkle/bytes.ts';
 import { type Checkpoint, isFrozen, parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { MerkleError } from '../../merkle/errors.ts';
-import { formatNote, type NoteSignature, openNote, parseNote, type VerifierKey } from '../../merkle/note.ts';
+import {
+  formatNote,
+  type NoteSignature,
+  openNote,
+  parseNote,
+  type SignedNote,
+  type VerifierKey,
+} from '../../merkle/note.ts';
 import { quorumMet } from '../../merkle/policy.ts';
 import { printable } from '../../merkle/printable.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
@@ -15,6 +22,8 @@ import { verifyQuorum } from '../trust/quorum.ts';
 export interface Head extends Checkpoint {
   /** As it came, with every signature. */
   readonly note: string;
+  /** `note`, parsed. */
+  readonly signed: SignedNote;
   /** With the log's own signatures alone: what is kept, and goes into evidence. */
   readonly own: string;
   /** The keys that signed it. */
@@ -32,8 +41,9 @@ export interface Head extends Checkpoint {
 export function openHead(log: Pick<FollowedLog, 'origin' | 'keys'>, bytes: Uint8Array | string): Head {
   try {
     const note = typeof bytes === 'string' ? bytes : decodeUtf8(bytes);
+    const signed = parseNote(note);
     const opened = openNote(
-      note,
+      signed,
       log.keys.map((key) => checkpointVerifier(key, nodePrimitives)),
     );
     const checkpoint = parseCheckpoint(opened.text);
@@ -41,6 +51,7 @@ export function openHead(log: Pick<FollowedLog, 'origin' | 'keys'>, bytes: Uint8
     return {
       ...checkpoint,
       note,
+      signed,
       own: formatNote(opened.text, opened.verified),
       keys: log.keys.filter((key) => opened.verified.some((signature) => isBy(signature, key))),
       frozen: isFrozen(checkpoint),
@@ -56,7 +67,7 @@ export function openHead(log: Pick<FollowedLog, 'origin' | 'keys'>, bytes: Uint8
 export function quorumMissing(log: FollowedLog, head: Head): string | undefined {
   if (log.policy === undefined) return undefined;
   try {
-    verifyQuorum(log.policy, head.note, nodePrimitives);
+    verifyQuorum(log.policy, head.signed, nodePrimitives);
     return undefined;
   } catch (error) {
     if (error instanceof ClientError && error.code === 'quorum') return error.message;
@@ -70,7 +81,7 @@ export function quorumMissing(log: FollowedLog, head: Head): string | undefined 
  */
 export function quorumSeen({ policy }: Pick<FollowedLog, 'policy'>, head: Head): number | undefined {
   if (policy?.quorum === undefined) return undefined;
-  const cosigned = verifyQuorum(policy, head.note, nodePrimitives);
+  const cosigned = verifyQuorum(policy, head.signed, nodePrimitives);
   const times = [...new Set(cosigned.map(({ timestamp }) => timestamp))].sort((a, b) => b - a);
   const seen = times.find((time) =>
     quorumMet(policy, ({ name }) => cosigned.some(({ witness, timestamp }) => witness === name && timestamp >= time)),

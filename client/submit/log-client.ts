@@ -10,7 +10,7 @@
 
 import { parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { MerkleError } from '../../merkle/errors.ts';
-import { noteVerifier, openNote, type VerifierKey } from '../../merkle/note.ts';
+import { noteVerifier, openNote, parseNote, type VerifierKey } from '../../merkle/note.ts';
 import { leafHash } from '../../merkle/rfc6962.ts';
 import type { Tile } from '../../merkle/tile.ts';
 import { nodePrimitives } from '../crypto/node-primitives.ts';
@@ -207,13 +207,14 @@ export class LogClient {
 }
 
 function openCheckpoint(note: string, trust: LogTrust): SignedCheckpoint {
-  const key: VerifierKey = trust.logKey ?? logKeyOf(trust.policy!, note);
   try {
+    const signed = parseNote(note);
+    const key: VerifierKey = trust.logKey ?? logKeyOf(trust.policy!, signed);
     const { origin, size, root } = parseCheckpoint(
-      openNote(note, [noteVerifier(key, nodePrimitives().cosignature)]).text,
+      openNote(signed, [noteVerifier(key, nodePrimitives().cosignature)]).text,
     );
     if (origin !== key.name) throw new ClientError('bad-checkpoint', 'the checkpoint names another log as its origin');
-    const cosigned = trust.policy === undefined ? [] : verifyQuorum(trust.policy, note, nodePrimitives().cosignature);
+    const cosigned = trust.policy === undefined ? [] : verifyQuorum(trust.policy, signed, nodePrimitives().cosignature);
     return { origin, size, root, note, cosigned };
   } catch (cause) {
     if (!(cause instanceof MerkleError)) throw cause;

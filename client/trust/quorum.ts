@@ -6,7 +6,7 @@
 import { equal } from '../../merkle/bytes.ts';
 import { type CosignaturePrimitives, verifyCosignature } from '../../merkle/cosignature.ts';
 import { MerkleError } from '../../merkle/errors.ts';
-import { formatVerifierKey, type NoteSignature, parseNote, type VerifierKey } from '../../merkle/note.ts';
+import { formatVerifierKey, type NoteSignature, type SignedNote, type VerifierKey } from '../../merkle/note.ts';
 import { type Policy, type PolicyWitness, parsePolicy, quorumMet } from '../../merkle/policy.ts';
 import { ClientError } from '../errors.ts';
 
@@ -33,15 +33,14 @@ export function parseTrustPolicy(file: Uint8Array): Policy {
 }
 
 /**
- * The key of the policy's log that signed the checkpoint `note`, which is not verified here.
+ * The key of the policy's log whose signature the checkpoint has. The signature is not verified here.
  *
- * @throws ClientError `bad-checkpoint` where no log of the policy did; `policy` where it names none
+ * @throws ClientError `bad-checkpoint` if no log of the policy signed; `policy` if the policy names no log
  */
-export function logKeyOf(policy: Policy, note: string): VerifierKey {
+export function logKeyOf(policy: Policy, { signatures }: SignedNote): VerifierKey {
   if (policy.logs.length === 0) {
     throw new ClientError('policy', 'the policy names no log: give the key of the log as well');
   }
-  const { signatures } = parse(note);
   const log = policy.logs.find(({ key }) => signatures.some((signature) => isBy(signature, key)));
   if (log === undefined) {
     throw new ClientError('bad-checkpoint', 'no log of the policy signed this checkpoint: the proof is of another log');
@@ -50,13 +49,16 @@ export function logKeyOf(policy: Policy, note: string): VerifierKey {
 }
 
 /**
- * The policy's witnesses that cosigned the checkpoint `note`, each once, whatever else is in it. A witness that signed
- * twice counts once, at the earlier time; one whose cosignature does not verify does not count.
+ * The policy's witnesses that cosigned the checkpoint, each once. A witness that signed twice counts once, at the earlier
+ * time. A witness whose cosignature does not verify does not count.
  *
- * @throws ClientError `quorum` where they are not enough
+ * @throws ClientError `quorum` if they do not meet the policy's quorum
  */
-export function verifyQuorum(policy: Policy, note: string, primitives: CosignaturePrimitives): Cosigned[] {
-  const { text, signatures } = parse(note);
+export function verifyQuorum(
+  policy: Policy,
+  { text, signatures }: SignedNote,
+  primitives: CosignaturePrimitives,
+): Cosigned[] {
   const cosigned = new Map<PolicyWitness, Cosigned>();
   for (const witness of policy.witnesses) {
     const timestamp = cosignedAt(witness.key, text, signatures, primitives);
@@ -113,13 +115,4 @@ function cosignedAt(
 
 function isBy({ name, keyId }: NoteSignature, key: VerifierKey): boolean {
   return name === key.name && equal(keyId, key.keyId);
-}
-
-function parse(note: string) {
-  try {
-    return parseNote(note);
-  } catch (cause) {
-    if (!(cause instanceof MerkleError)) throw cause;
-    throw new ClientError('bad-checkpoint', `the checkpoint is no signed note: ${cause.message}`, { cause });
-  }
 }

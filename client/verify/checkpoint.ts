@@ -10,7 +10,7 @@ import type { TrustedRoot } from '../trust/trusted-root.ts';
 import { timeText } from '../x509/time.ts';
 import type { CheckpointMemory } from './checkpoint-memory.ts';
 import type { Check, VerifiedTime } from './outcome.ts';
-import { openTree, type SignedTree } from './tree.ts';
+import { openTree, readNote, type SignedTree } from './tree.ts';
 
 /** Who says which logs and witnesses count. One of the first three is there; all that are must hold. */
 export interface LogTrust {
@@ -55,7 +55,8 @@ export function openCheckpoint(
 ): OpenedCheckpoint {
   const { tree, key } = openWith(proof, keys, primitives);
   // A policy may leave the log to the trusted root, and name witnesses alone.
-  const extra = policy === undefined || policy.logs.length === 0 ? undefined : userLogKey(logKeyOf(policy, note));
+  const extra =
+    policy === undefined || policy.logs.length === 0 ? undefined : userLogKey(logKeyOf(policy, readNote(note)));
   if (extra !== undefined && !isSameLog(extra, key)) openTree(proof, extra, primitives);
   const { checkpoint, others } = tree;
   return { checkpoint, key, keys, others: others.filter((name) => name !== extra?.label.split('+')[0]) };
@@ -72,7 +73,7 @@ export function checkWitnesses(
   const checks: Check[] = [{ name: 'checkpoint', detail: 'the tree is signed by the log', by: key.label }];
   const times: VerifiedTime[] = [];
   if (policy === undefined) return { ...opened, cosigned: [], unverified: others, checks, times };
-  const cosigned = verifyQuorum(policy, note, primitives.cosignature);
+  const cosigned = verifyQuorum(policy, readNote(note), primitives.cosignature);
   for (const { verifierKey, timestamp } of cosigned) {
     checks.push({ name: 'cosignature', detail: `witnessed at ${timeText(timestamp * 1000)}`, by: verifierKey });
   }

@@ -5,7 +5,7 @@
 import { equal } from '../../merkle/bytes.ts';
 import { type Checkpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { MerkleError } from '../../merkle/errors.ts';
-import { logId, noteVerifier, openNote, type VerifierKey } from '../../merkle/note.ts';
+import { logId, noteVerifier, openNote, parseNote, type VerifierKey } from '../../merkle/note.ts';
 import type { Policy } from '../../merkle/policy.ts';
 import { leafHash } from '../../merkle/rfc6962.ts';
 import type { Primitives } from '../crypto/crypto.ts';
@@ -13,7 +13,7 @@ import { ClientError } from '../errors.ts';
 import { canonicalEntry, type Signed } from '../formats/entry.ts';
 import type { LogEntry } from '../formats/log-entry.ts';
 import { type Cosigned, logKeyOf, verifyQuorum } from '../trust/quorum.ts';
-import { checkInclusion } from './tree.ts';
+import { checkInclusion, readNote } from './tree.ts';
 
 /** Who must have signed the checkpoint: a log's key, the log and the witnesses of a policy, or both. */
 export type LogTrust =
@@ -51,10 +51,10 @@ export interface LeafProof {
  */
 export function verifyLeaf(proof: LeafProof, trust: LogTrust, primitives: Primitives): LoggedLeaf {
   // One of the two is there: the type says so, but the compiler does not see it.
-  const logKey = trust.logKey ?? logKeyOf(trust.policy!, proof.checkpoint);
+  const logKey = trust.logKey ?? logKeyOf(trust.policy!, readNote(proof.checkpoint));
   const { checkpoint, unverified } = openCheckpoint(proof.checkpoint, logKey, primitives);
   const cosigned =
-    trust.policy === undefined ? [] : verifyQuorum(trust.policy, proof.checkpoint, primitives.cosignature);
+    trust.policy === undefined ? [] : verifyQuorum(trust.policy, readNote(proof.checkpoint), primitives.cosignature);
   const { origin, size: treeSize, root } = checkpoint;
   const { index, hashes, leafHash: leaf } = proof;
   checkInclusion({ index, hashes }, leaf, checkpoint, (data) => primitives.hash('sha256', data));
@@ -109,7 +109,7 @@ function openCheckpoint(
   primitives: Primitives,
 ): { checkpoint: Checkpoint; unverified: string[] } {
   try {
-    const { text, others } = openNote(note, [noteVerifier(logKey, primitives.cosignature)]);
+    const { text, others } = openNote(parseNote(note), [noteVerifier(logKey, primitives.cosignature)]);
     const checkpoint = parseCheckpoint(text);
     if (checkpoint.origin !== logKey.name) {
       throw new ClientError(

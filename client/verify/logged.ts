@@ -15,7 +15,7 @@ import type { Claim } from './claim.ts';
 import type { Check, VerifiedEntry, VerifiedTime } from './outcome.ts';
 import { checkPromise } from './promise.ts';
 import { checkEntry } from './rebuild.ts';
-import { checkInclusion } from './tree.ts';
+import { checkInclusion, readNote } from './tree.ts';
 
 export interface CheckedEntry {
   readonly verified: VerifiedEntry;
@@ -140,7 +140,7 @@ function keysFor(entry: TlogEntry, trust: LogTrust, primitives: Primitives): Log
 }
 
 function policyKey(policy: Policy | undefined, { proof }: TlogEntry): VerifierKey {
-  if (proof?.checkpoint !== undefined && policy !== undefined) return logKeyOf(policy, proof.checkpoint);
+  if (proof?.checkpoint !== undefined && policy !== undefined) return logKeyOf(policy, readNote(proof.checkpoint));
   throw onlyPromise();
 }
 

@@ -5,7 +5,7 @@
 import { encodeBase64, equal } from '../../merkle/bytes.ts';
 import { type Checkpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { MerkleError } from '../../merkle/errors.ts';
-import { openNote } from '../../merkle/note.ts';
+import { openNote, parseNote, type SignedNote } from '../../merkle/note.ts';
 import { printable } from '../../merkle/printable.ts';
 import { verifyInclusion } from '../../merkle/proof.ts';
 import type { Sha256 } from '../../merkle/rfc6962.ts';
@@ -30,7 +30,7 @@ export function openTree(proof: InclusionProof, key: LogKey, primitives: Primiti
   try {
     // The first line is the origin. It is believed once the note is found to be signed.
     const name = signerOf(note.slice(0, Math.max(0, note.indexOf('\n'))), key);
-    const { text, others } = openNote(note, [key.noteVerifier(name, primitives)]);
+    const { text, others } = openNote(parseNote(note), [key.noteVerifier(name, primitives)]);
     const checkpoint = parseCheckpoint(text);
     if (checkpoint.size !== proof.treeSize || !equal(checkpoint.root, proof.root)) {
       throw new ClientError('bad-checkpoint', 'the checkpoint is about another tree than the proof leads to');
@@ -74,4 +74,14 @@ function signerOf(origin: string, key: LogKey): string {
     'bad-checkpoint',
     `the checkpoint is of a log that calls itself "${printable(origin.slice(0, 120))}", which is not the log ${key.label}`,
   );
+}
+
+/** @throws ClientError `bad-checkpoint` */
+export function readNote(note: string): SignedNote {
+  try {
+    return parseNote(note);
+  } catch (cause) {
+    if (!(cause instanceof MerkleError)) throw cause;
+    throw new ClientError('bad-checkpoint', `the checkpoint is no signed note: ${cause.message}`, { cause });
+  }
 }

@@ -6,7 +6,7 @@ import { decodeUtf8, equal } from '../../merkle/bytes.ts';
 import { parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { type CosignaturePrimitives, checkpointVerifier } from '../../merkle/cosignature.ts';
 import { MerkleError } from '../../merkle/errors.ts';
-import { openNote, type VerifierKey } from '../../merkle/note.ts';
+import { openNote, parseNote, type VerifierKey } from '../../merkle/note.ts';
 import { verifyConsistency } from '../../merkle/proof.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { originHash } from '../../merkle/witness.ts';
@@ -39,7 +39,7 @@ export async function fetchHead(
   }
   try {
     const verifiers = own.keys.map((key) => checkpointVerifier(key, primitives));
-    const { origin, size, root } = parseCheckpoint(openNote(reply.body, verifiers).text);
+    const { origin, size, root } = parseCheckpoint(openNote(parseNote(reply.body), verifiers).text);
     if (origin === own.origin) return { size, root, note: decodeUtf8(reply.body) };
   } catch (error) {
     if (!(error instanceof MerkleError)) throw error;

@@ -129,7 +129,7 @@ async function readCheckpoint(
   try {
     if (keys === undefined) return { checkpoint: parseCheckpoint(parseNote(note).text), signedBy: [] };
     const { text, verified } = openNote(
-      note,
+      parseNote(note),
       keys.map((key) => checkpointVerifier(parseVerifierKey(key), nodePrimitives)),
     );
     const signedBy = verified.map(({ name, keyId }) => `${name} (${Buffer.from(keyId).toString('hex')})`);

@@ -2,7 +2,7 @@
 import { equal } from '../../merkle/bytes.ts';
 import { parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { MerkleError } from '../../merkle/errors.ts';
-import { noteVerifier, openNote, parseVerifierKey } from '../../merkle/note.ts';
+import { noteVerifier, openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { readFileIfThere } from '../../merkle/runtime/disk/files.ts';
@@ -138,7 +138,7 @@ async function readKnown(file: string, origin: string, verifierKeys: readonly st
   if (note === undefined) throw new ServerError('config', `the checkpoint ${file} is not there.`);
   try {
     const own = noteVerifier(parseVerifierKey(verifierKeys[0]!), nodePrimitives);
-    const checkpoint = parseCheckpoint(openNote(note, [own]).text);
+    const checkpoint = parseCheckpoint(openNote(parseNote(note), [own]).text);
     if (checkpoint.origin === origin) return checkpoint;
     throw new ServerError('config', `the checkpoint ${file} is of the log "${checkpoint.origin}", not of "${origin}".`);
   } catch (error) {

@@ -77,7 +77,7 @@ export function openCheckpoint(note: Uint8Array, signer: Pick<CheckpointSigner, 
   const own = signer.keys[0]!;
   let checkpoint: Checkpoint;
   try {
-    const { text } = openNote(note, [noteVerifier(own, nodePrimitives)]);
+    const { text } = openNote(parseNote(note), [noteVerifier(own, nodePrimitives)]);
     checkpoint = parseCheckpoint(text);
   } catch (error) {
     if (!(error instanceof MerkleError)) throw error;

@@ -3,7 +3,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
-import { ed25519VerifierKey, formatVerifierKey, openNote, parseVerifierKey } from '../../merkle/note.ts';
+import { ed25519VerifierKey, formatVerifierKey, openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { createKeyFile } from '../../merkle/runtime/keys/keyfile.ts';
 import { bodyOf, tempDir } from '../support/log.ts';
@@ -59,7 +59,7 @@ async function submit(
 function cosigners(note: string): string[] {
   const keys = [vkey, ...witnesses.map(({ verifierKeys }) => verifierKeys[0]!)].map(parseVerifierKey);
   const { verified } = openNote(
-    note,
+    parseNote(note),
     keys.map((key) => checkpointVerifier(key, nodePrimitives)),
   );
   return verified.map(({ name }) => name).slice(1);

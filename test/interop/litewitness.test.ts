@@ -6,7 +6,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
-import { openNote, parseVerifierKey } from '../../merkle/note.ts';
+import { openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { tempDir } from '../support/log.ts';
 import { type ServeProcess, startServer, stele, steleJson } from '../support/serve.ts';
@@ -88,7 +88,7 @@ describe.skipIf(noLitewitness)('a log and litewitness (where it is installed)', 
     for (const name of ['one', 'two', 'three']) {
       const { note } = await sign(name);
       const { verified } = openNote(
-        note,
+        parseNote(note),
         keys.map((key) => checkpointVerifier(key, nodePrimitives)),
       );
       expect(verified.map((signature) => signature.name)).toEqual(['localhost', 'litewitness.test', 'own.test/w']);

@@ -8,7 +8,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
-import { ed25519VerifierKey, formatVerifierKey, openNote, parseVerifierKey } from '../../merkle/note.ts';
+import { ed25519VerifierKey, formatVerifierKey, openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { bodyOf, tempDir } from '../support/log.ts';
 import { startWitness, type WitnessProcess } from '../support/witness-process.ts';
@@ -72,7 +72,7 @@ describe.skipIf(none)('a witness and rekor-server-posix (where it has been built
       const { envelope } = reply.inclusionProof.checkpoint;
       const keys = [logKey, parseVerifierKey(witness.verifierKeys[0]!)];
       const { verified } = openNote(
-        envelope,
+        parseNote(envelope),
         keys.map((key) => checkpointVerifier(key, nodePrimitives)),
       );
       expect(verified.map((signature) => signature.name)).toEqual(['rekor.test', 'own.test/w']);

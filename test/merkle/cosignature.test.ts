@@ -106,7 +106,7 @@ describe.each([
     const signature = await cosign(signer, 1700000000, TEXT);
     expect(verifyCosignature(signer.key, TEXT, signature.signature, nodePrimitives)).toEqual({ timestamp: 1700000000 });
     const note = formatNote(TEXT, [...parseNote(`${TEXT}\n${LOG_LINE}`).signatures, signature]);
-    const opened = openNote(note, [checkpointVerifier(signer.key, nodePrimitives)]);
+    const opened = openNote(parseNote(note), [checkpointVerifier(signer.key, nodePrimitives)]);
     expect(opened.verified).toHaveLength(1);
     expect(opened.others).toHaveLength(1);
   });

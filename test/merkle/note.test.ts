@@ -50,8 +50,8 @@ const enoch = verifierOf(ENOCH_KEY);
 
 describe('opening a note', () => {
   it('gives the text of the published examples', () => {
-    expect(openNote(SPEC_NOTE, [verifierOf(SPEC_KEY)]).text).toBe('This is an example message.\n');
-    const { text, verified, others } = openNote(encodeUtf8(PETER_NOTE + ENOCH_LINE), [peter, enoch]);
+    expect(openNote(parseNote(SPEC_NOTE), [verifierOf(SPEC_KEY)]).text).toBe('This is an example message.\n');
+    const { text, verified, others } = openNote(parseNote(encodeUtf8(PETER_NOTE + ENOCH_LINE)), [peter, enoch]);
     expect(text).toBe(PETER_TEXT);
     expect(verified.map(({ name }) => name)).toEqual(['PeterNeumann', 'EnochRoot']);
     expect(others).toEqual([]);
@@ -64,31 +64,31 @@ describe('opening a note', () => {
       { ...signature!, keyId: Uint8Array.of(0, 0, 0, 1) },
       signature!,
     ]);
-    const { verified, others } = openNote(note, [peter, enoch]);
+    const { verified, others } = openNote(parseNote(note), [peter, enoch]);
     expect(verified).toEqual([signature]);
     expect(others).toHaveLength(2);
-    expect(codeOf(() => openNote(`${PETER_TEXT}\n${ENOCH_LINE}`, [peter]))).toBe('unknown-key');
-    expect(codeOf(() => openNote(PETER_NOTE, []))).toBe('unknown-key');
+    expect(codeOf(() => openNote(parseNote(`${PETER_TEXT}\n${ENOCH_LINE}`), [peter]))).toBe('unknown-key');
+    expect(codeOf(() => openNote(parseNote(PETER_NOTE), []))).toBe('unknown-key');
   });
 
   it('refuses a wrong signature of a known key beside a right one, in any order', () => {
     const [signature] = parseNote(PETER_NOTE).signatures;
     const wrong = { ...signature!, signature: signature!.signature.map((byte, i) => (i === 9 ? byte ^ 1 : byte)) };
     for (const signatures of [[wrong], [signature!, wrong], [wrong, signature!]]) {
-      expect(codeOf(() => openNote(formatNote(PETER_TEXT, signatures), [peter]))).toBe('bad-signature');
+      expect(codeOf(() => openNote(parseNote(formatNote(PETER_TEXT, signatures)), [peter]))).toBe('bad-signature');
     }
     for (const text of [PETER_TEXT.toLowerCase(), `${PETER_TEXT}\n`, `\n${PETER_TEXT}`]) {
-      expect(codeOf(() => openNote(formatNote(text, [signature!]), [peter]))).toBe('bad-signature');
+      expect(codeOf(() => openNote(parseNote(formatNote(text, [signature!])), [peter]))).toBe('bad-signature');
     }
     const mixed = `${PETER_NOTE}${ENOCH_LINE.replace('rwz+eBzm', 'rwz+eBzn')}`;
-    expect(openNote(mixed, [peter]).verified).toHaveLength(1);
-    expect(codeOf(() => openNote(mixed, [peter, enoch]))).toBe('bad-signature');
+    expect(openNote(parseNote(mixed), [peter]).verified).toHaveLength(1);
+    expect(codeOf(() => openNote(parseNote(mixed), [peter, enoch]))).toBe('bad-signature');
   });
 
   it('counts a key once, however often it signed', () => {
-    const { verified, others } = openNote(PETER_NOTE + PETER_LINE, [peter]);
+    const { verified, others } = openNote(parseNote(PETER_NOTE + PETER_LINE), [peter]);
     expect([verified.length, others.length]).toEqual([1, 0]);
-    expect(codeOf(() => openNote(PETER_NOTE, [peter, peter]))).toBe('bad-verifier-key');
+    expect(codeOf(() => openNote(parseNote(PETER_NOTE), [peter, peter]))).toBe('bad-verifier-key');
   });
 });
 
@@ -344,7 +344,7 @@ describe.skipIf(!existsSync(BUNDLES))(
       const [entry] = read(name, 'bundle.sigstore.json').verificationMaterial.tlogEntries;
       const { envelope } = entry.inclusionProof.checkpoint;
       const opened = openNote(
-        envelope,
+        parseNote(envelope),
         keys.map(({ key }) => noteVerifier(key, nodePrimitives)),
       );
       expect([opened.verified.length, opened.others.length]).toEqual([verified, others]);
@@ -357,7 +357,7 @@ describe.skipIf(!existsSync(BUNDLES))(
     ])('%s does not', (name, code) => {
       const keys = keysOf(read(name, 'trusted_root.json')).map(({ key }) => noteVerifier(key, nodePrimitives));
       const [entry] = read(name, 'bundle.sigstore.json').verificationMaterial.tlogEntries;
-      expect(codeOf(() => openNote(entry.inclusionProof.checkpoint.envelope, keys))).toBe(code);
+      expect(codeOf(() => openNote(parseNote(entry.inclusionProof.checkpoint.envelope), keys))).toBe(code);
     });
   },
 );

@@ -17,6 +17,7 @@ import {
   makeVerifierKey,
   noteVerifier,
   openNote,
+  parseNote,
   type VerifierKey,
 } from '../../merkle/note.ts';
 import { verifyConsistency } from '../../merkle/proof.ts';
@@ -118,7 +119,7 @@ export class TestWitness {
     if (this.behaviour === 'random-sizes') return void conflict(this.requests % 7 === 0 ? 0 : this.requests % 3);
     if (this.behaviour === 'larger') return void conflict(1_000_000);
     const { oldSize, proof, note } = parseAddCheckpoint(body);
-    const { text, others } = openNote(note, [noteVerifier(this.#logKey, nodePrimitives)]);
+    const { text, others } = openNote(parseNote(note), [noteVerifier(this.#logKey, nodePrimitives)]);
     if (others.length > 0) throw new Error('a line that is not the log’s own was sent');
     const checkpoint = parseCheckpoint(text);
     if (this.behaviour === 'another-tree' || this.behaviour === 'another-key') {

@@ -26,7 +26,9 @@ describe('a checkpoint that extends the last one', () => {
     const key = parseVerifierKey(witness.verifierKeys[0]!);
     expect(key.type).toBe(4);
     const [signature] = parseCosignatures(lines);
-    const opened = openNote(formatNote(log.text(5), [signature!]), [checkpointVerifier(key, nodePrimitives)]);
+    const opened = openNote(parseNote(formatNote(log.text(5), [signature!])), [
+      checkpointVerifier(key, nodePrimitives),
+    ]);
     expect(opened.verified).toHaveLength(1);
     const { timestamp } = parseCosignature(key, signature!.signature);
     expect(timestamp).toBeGreaterThanOrEqual(before);
@@ -55,8 +57,8 @@ describe('a checkpoint that extends the last one', () => {
     const { status, body: lines } = await witness.post(body(0, [], log.note(text)));
     expect(status).toBe(200);
     const verifier = checkpointVerifier(parseVerifierKey(witness.verifierKeys[0]!), nodePrimitives);
-    expect(openNote(formatNote(text, parseCosignatures(lines)), [verifier]).verified).toHaveLength(1);
-    expect(() => openNote(formatNote(log.text(3), parseCosignatures(lines)), [verifier])).toThrow();
+    expect(openNote(parseNote(formatNote(text, parseCosignatures(lines))), [verifier]).verified).toHaveLength(1);
+    expect(() => openNote(parseNote(formatNote(log.text(3), parseCosignatures(lines))), [verifier])).toThrow();
   });
 
   it('may have 100 signatures, of which all but the log’s are passed over', async () => {
@@ -255,7 +257,7 @@ describe('cosignatures', () => {
     const note = formatNote(log.text(5), parseCosignatures(lines));
     expect(
       openNote(
-        note,
+        parseNote(note),
         keys.map((key) => checkpointVerifier(key, nodePrimitives)),
       ).verified,
     ).toHaveLength(2);

@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
-import { formatNote, openNote, parseVerifierKey } from '../../merkle/note.ts';
+import { formatNote, openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { formatAddCheckpoint, originHash, parseCosignatures, parseTreeSize } from '../../merkle/witness.ts';
 import { Logs } from '../../witness/logs.ts';
@@ -70,7 +70,7 @@ class Client {
       if (reply.status === 409) {
         this.#learn(parseTreeSize(reply.body));
       } else if (reply.status === 200) {
-        openNote(formatNote(this.log.text(size), parseCosignatures(reply.body)), [verifier]);
+        openNote(parseNote(formatNote(this.log.text(size), parseCosignatures(reply.body))), [verifier]);
         this.given = Math.max(this.given, size);
         this.at = size;
         count++;

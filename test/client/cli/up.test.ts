@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { toTrustMaterial } from '@sigstore/verify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkpointVerifier } from '../../../merkle/cosignature.ts';
-import { openNote, parseVerifierKey } from '../../../merkle/note.ts';
+import { openNote, parseNote, parseVerifierKey } from '../../../merkle/note.ts';
 import { parsePolicy, quorumMet } from '../../../merkle/policy.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
 import { readOwner } from '../../../merkle/runtime/disk/lock.ts';
@@ -104,7 +104,7 @@ async function sign({ url, verifierKeys, witnesses, trust }: Up, name: string): 
   const note = JSON.parse(text).verificationMaterial.tlogEntries[0].inclusionProof.checkpoint.envelope as string;
   const keys = [vkey, ...witnesses.map((witness) => witness.vkey)].map(parseVerifierKey);
   const { verified } = openNote(
-    note,
+    parseNote(note),
     keys.map((key) => checkpointVerifier(key, nodePrimitives)),
   );
   return verified.map((signature) => signature.name).filter((signer) => signer.includes('/'));

@@ -2,6 +2,7 @@ import { ed25519 } from '@noble/curves/ed25519.js';
 import { describe, expect, it } from 'vitest';
 import { ClientError } from '../../../client/errors.ts';
 import { logKeyOf, parseTrustPolicy, verifyQuorum } from '../../../client/trust/quorum.ts';
+import { readNote } from '../../../client/verify/tree.ts';
 import { concat, encodeUtf8 } from '../../../merkle/bytes.ts';
 import { formatCheckpoint } from '../../../merkle/checkpoint.ts';
 import { type CosignatureSigner, cosign } from '../../../merkle/cosignature.ts';
@@ -12,6 +13,8 @@ import {
   KEY_TYPE,
   makeVerifierKey,
   type NoteSignature,
+  parseNote,
+  type SignedNote,
 } from '../../../merkle/note.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
 
@@ -41,7 +44,7 @@ const policyFile = [
 ].join('\n');
 const policy = parseTrustPolicy(encodeUtf8(policyFile));
 
-const note = (...lines: NoteSignature[]): string => formatNote(text, [logLine, ...lines]);
+const note = (...lines: NoteSignature[]): SignedNote => parseNote(formatNote(text, [logLine, ...lines]));
 const code = (work: () => unknown): string => {
   try {
     work();
@@ -100,6 +103,6 @@ describe('logKeyOf', () => {
 
   it('refuses what is no policy and what is no note', () => {
     expect(code(() => parseTrustPolicy(encodeUtf8('witness\n')))).toBe('policy');
-    expect(code(() => logKeyOf(policy, 'no note'))).toBe('bad-checkpoint');
+    expect(code(() => readNote('no note'))).toBe('bad-checkpoint');
   });
 });

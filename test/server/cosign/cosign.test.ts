@@ -88,7 +88,7 @@ async function submit(name: string): Promise<LoggedEntry> {
 
 /** Names of the witnesses whose cosignatures stand in the note, all of them verified. */
 function cosigners(note: string): string[] {
-  const { verified } = openNote(note, [
+  const { verified } = openNote(parseNote(note), [
     checkpointVerifier(signer.keys[0]!, nodePrimitives),
     ...witnesses.map(({ key }) => checkpointVerifier(key, nodePrimitives)),
   ]);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseCheckpoint } from '../../../merkle/checkpoint.ts';
-import { noteVerifier, openNote, parseVerifierKey } from '../../../merkle/note.ts';
+import { noteVerifier, openNote, parseNote, parseVerifierKey } from '../../../merkle/note.ts';
 import { verifyInclusion } from '../../../merkle/proof.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
@@ -25,7 +25,9 @@ type Json = Record<string, any>;
 function checkedEntry(log: LogService, entry: Json): Json {
   const { inclusionProof: proof, canonicalizedBody } = entry;
   const key = parseVerifierKey(log.info.verifierKeys[0]!);
-  const checkpoint = parseCheckpoint(openNote(proof.checkpoint.envelope, [noteVerifier(key, nodePrimitives)]).text);
+  const checkpoint = parseCheckpoint(
+    openNote(parseNote(proof.checkpoint.envelope), [noteVerifier(key, nodePrimitives)]).text,
+  );
   const bytes = (text: string) => new Uint8Array(Buffer.from(text, 'base64'));
   expect(bytes(proof.rootHash)).toEqual(new Uint8Array(checkpoint.root));
   verifyInclusion({

@@ -2,7 +2,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseCheckpoint } from '../../../merkle/checkpoint.ts';
-import { noteVerifier, openNote } from '../../../merkle/note.ts';
+import { noteVerifier, openNote, parseNote } from '../../../merkle/note.ts';
 import { verifyConsistency, verifyInclusion } from '../../../merkle/proof.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
@@ -51,7 +51,7 @@ describe('a log', () => {
   it('publishes its empty tree at the first start', async () => {
     log = await openTestLog(dir.path);
     const [key] = (await makeSigner(dir.path)).keys;
-    const { text } = openNote(log.checkpoint, [noteVerifier(key!, nodePrimitives)]);
+    const { text } = openNote(parseNote(log.checkpoint), [noteVerifier(key!, nodePrimitives)]);
     expect(parseCheckpoint(text)).toMatchObject({ origin: ORIGIN, size: 0, extensions: [] });
   });
 
@@ -61,7 +61,9 @@ describe('a log', () => {
     expect(entry).toMatchObject({ index: 0, duplicate: false });
     verify(entry);
     const [key] = (await makeSigner(dir.path)).keys;
-    const checkpoint = parseCheckpoint(openNote(entry.proof.checkpoint, [noteVerifier(key!, nodePrimitives)]).text);
+    const checkpoint = parseCheckpoint(
+      openNote(parseNote(entry.proof.checkpoint), [noteVerifier(key!, nodePrimitives)]).text,
+    );
     expect(checkpoint.size).toBe(entry.proof.treeSize);
     expect(checkpoint.root).toEqual(entry.proof.root);
     expect(log.checkpoint).toBe(entry.proof.checkpoint);

@@ -1,7 +1,7 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { checkpointVerifier } from '../../../../merkle/cosignature.ts';
-import { formatNote, KEY_TYPE, makeVerifierKey, openNote, openNoteAsync } from '../../../../merkle/note.ts';
+import { formatNote, KEY_TYPE, makeVerifierKey, openNote, openNoteAsync, parseNote } from '../../../../merkle/note.ts';
 import { backgroundVerifier, nodePrimitives } from '../../../../merkle/runtime/crypto/verify.ts';
 
 const message = Buffer.from('a message');
@@ -40,14 +40,14 @@ describe('signature checks beside the main thread', () => {
       [good.subarray(0, 10), 'bad-signature'],
     ] as const) {
       const note = formatNote(text, [{ name: key.name, keyId: key.keyId, signature }]);
-      const opened = await openNoteAsync(note, [backgroundVerifier(key)]).then(named, codeOf);
+      const opened = await openNoteAsync(parseNote(note), [backgroundVerifier(key)]).then(named, codeOf);
       expect(opened).toBe(outcome);
       expect(
         await Promise.resolve()
-          .then(() => named(openNote(note, [checkpointVerifier(key, nodePrimitives)])))
+          .then(() => named(openNote(parseNote(note), [checkpointVerifier(key, nodePrimitives)])))
           .catch(codeOf),
       ).toBe(outcome);
-      expect(await openNoteAsync(note, [backgroundVerifier(other)]).then(named, codeOf)).toBe('unknown-key');
+      expect(await openNoteAsync(parseNote(note), [backgroundVerifier(other)]).then(named, codeOf)).toBe('unknown-key');
     }
   });
 
