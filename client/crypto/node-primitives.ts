@@ -12,7 +12,7 @@ import { concat, equal } from '../../merkle/bytes.ts';
 import { type DigestVerifier, digestVerifier } from '../../merkle/runtime/crypto/digest.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import type { EcCurve, ParsedKey } from '../../merkle/runtime/crypto/publickey.ts';
-import { nodePrimitives as notePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import { nodePrimitives as notePrimitives, parseEd25519Key } from '../../merkle/runtime/crypto/verify.ts';
 import {
   DIGEST_INFO,
   type EcKind,
@@ -37,7 +37,10 @@ const objects = new WeakMap<KeyInfo, crypto.KeyObject>();
 function objectOf(key: KeyInfo): crypto.KeyObject {
   let object = objects.get(key);
   if (object === undefined) {
-    object = crypto.createPublicKey({ key: Buffer.from(key.spki), format: 'der', type: 'spki' });
+    object =
+      key.kind === 'ed25519'
+        ? parseEd25519Key(pointOf(key))
+        : crypto.createPublicKey({ key: Buffer.from(key.spki), format: 'der', type: 'spki' });
     objects.set(key, object);
   }
   return object;
@@ -67,7 +70,7 @@ const PRIMITIVES: Primitives = {
     try {
       return crypto.verify(hash ?? null, message, objectOf(key), signature);
     } catch {
-      return false; // a point off its curve
+      return false; // a point off its curve, or an Ed25519 key that is refused
     }
   },
   cosignature: notePrimitives,

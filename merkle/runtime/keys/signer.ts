@@ -5,7 +5,8 @@
  * a token that is briefly gone makes callers wait instead of failing them.
  */
 import * as crypto from 'node:crypto';
-import { verifyBeside } from '../crypto/verify.ts';
+import { ED25519_KEY_SIZE } from '../../ed25519-key.ts';
+import { parseEd25519Key, verifyBeside } from '../crypto/verify.ts';
 import { RuntimeError } from '../runtime-errors.ts';
 import { openKeyFile } from './keyfile.ts';
 import type { TokenKeySpec } from './pkcs11/pkcs11.ts';
@@ -104,7 +105,7 @@ function parsePublicKey({ algorithm, publicKey }: PublicKey): crypto.KeyObject {
       ? key.asymmetricKeyType === 'ed25519'
       : key.asymmetricKeyType === 'ec' && key.asymmetricKeyDetails?.namedCurve === 'prime256v1';
   if (!fits) throw new RuntimeError('key-format', `the public key is not for ${algorithm}`);
-  return key;
+  return algorithm === 'ed25519' ? parseEd25519Key(publicKey.subarray(-ED25519_KEY_SIZE)) : key;
 }
 
 function hashOf(algorithm: KeyAlgorithm): 'sha256' | null {

@@ -155,7 +155,7 @@ describe('stele verify', { timeout: 60_000 }, () => {
     expect(await lean('verify', 'a', '--tlog-proof', 'a.tlog-proof', ...TRUST)).toEqual(packages);
     expect(await lean('verify', '--help')).toEqual(['commander']);
     const heavy =
-      /^(?:piscina|fastify|pino|prom-client|level|nodemailer|@noble\/(?:curves|post-quantum))$|server|witness/;
+      /^(?:piscina|fastify|pino|prom-client|level|nodemailer|@noble\/(?:curves|ed25519|post-quantum))$|server|witness/;
     const trying = await packagesOf('monitor', 'test', '--help');
     expect(trying).toContain('commander');
     expect(trying.filter((name) => heavy.test(name))).toEqual([]);

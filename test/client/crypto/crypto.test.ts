@@ -1,7 +1,8 @@
 import * as crypto from 'node:crypto';
 import { ed25519ph } from '@noble/curves/ed25519.js';
+import { p256, p384, p521 } from '@noble/curves/nist.js';
 import { describe, expect, it } from 'vitest';
-import { type HashName, type KeyInfo, type Primitives, parseSpki } from '../../../client/crypto/crypto.ts';
+import { type HashName, type KeyInfo, type Primitives, parseSpki, pointOf } from '../../../client/crypto/crypto.ts';
 import { noblePrimitives } from '../../../client/crypto/noble-primitives.ts';
 import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
 
@@ -32,6 +33,18 @@ const KEYS = ['ECDSA P-256', 'ECDSA P-384', 'ECDSA P-521', 'RSA-2048', 'RSA-3072
   return { name, key: parseSpki(spkiOf(publicKey)), privateKey };
 });
 
+/** Two signatures by OpenSSL, which takes s as it comes: one with s below half of the order, one above. */
+function bothHalves(curve: typeof p256, privateKey: crypto.KeyObject): [low: Uint8Array, high: Uint8Array] {
+  let low: Uint8Array | undefined;
+  let high: Uint8Array | undefined;
+  for (let tries = 0; tries < 200 && !(low && high); tries++) {
+    const signature = new Uint8Array(crypto.sign('sha256', message, privateKey));
+    if (curve.Signature.fromBytes(signature, 'der').hasHighS()) high = signature;
+    else low = signature;
+  }
+  return [low!, high!];
+}
+
 describe.each(PLATFORMS)('signatures, %s', (_, primitives) => {
   const check = (key: KeyInfo, hash: HashName | undefined, signature: Uint8Array): boolean[] => {
     const digest = hash && primitives.hash(hash, message);
@@ -54,6 +67,21 @@ describe.each(PLATFORMS)('signatures, %s', (_, primitives) => {
       expect(primitives.verifyMessage(key, undefined, message, signature)).toBe(false);
       expect(primitives.verifyDigest(key, hash, new Uint8Array(31), signature)).toBe(false);
     }
+  });
+
+  it.each([
+    ['ECDSA P-256', p256],
+    ['ECDSA P-384', p384],
+    ['ECDSA P-521', p521],
+  ] as const)('%s: with a high s as with a low one, as OpenSSL makes them', (name, curve) => {
+    const { key, privateKey } = KEYS.find((entry) => entry.name === name)!;
+    const [low, high] = bothHalves(curve, privateKey);
+    for (const signature of [low, high]) expect(check(key, 'sha256', signature)).toEqual([true]);
+    // What the option is for: noble refuses half of all signatures where it is asked for low ones, its default on P-256.
+    const point = pointOf(key);
+    const verifyLow = (signature: Uint8Array) =>
+      curve.verify(signature, primitives.hash('sha256', message), point, { prehash: false, format: 'der', lowS: true });
+    expect([verifyLow(low), verifyLow(high)]).toEqual([true, false]);
   });
 
   it('Ed25519 over a message, and Ed25519ph over a digest, which are two things', () => {
