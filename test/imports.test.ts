@@ -1,53 +1,38 @@
 /**
- * The walls between the rooms: what may import what, over all sources. The scan is textual, so it sees type imports,
- * `import(…)` in types and in code, re-exports and `require` alike; a comment line is passed over.
+ * The walls between the rooms, over all sources: what may import what, no circles, and names that mean one thing. How the
+ * sources are read: support/sources.ts.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { join, posix } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import {
+  basenamesSharedIn,
+  circlesOf,
+  circlesOfImports,
+  exportsUnread,
+  type Import,
+  importsOf,
+  namesDeclaredTwice,
+  readSources,
+} from './support/sources.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const ROOMS = ['merkle', 'server', 'witness', 'client'];
-
-interface Import {
-  /** Undefined where it is computed when it runs. */
-  readonly specifier: string | undefined;
-  /** Loaded where it is called (or only a type), not with the module. */
-  readonly lazy: boolean;
-}
-
-function importsOf(source: string): Import[] {
-  const code = source
-    .split('\n')
-    .filter((line) => !/^\s*(?:\/\/|\/?\*)/.test(line))
-    .join('\n');
-  const found: Import[] = [];
-  for (const match of code.matchAll(/^\s*(?:import|export)\b(?:[^'"`;]*?\bfrom)?\s*(['"])([^'"]+)\1/gm)) {
-    found.push({ specifier: match[2], lazy: false });
-  }
-  for (const match of code.matchAll(/\bimport\s*\(\s*(?:(['"`])([^'"`]+)\1\s*\))?/g)) {
-    found.push({ specifier: match[2], lazy: true });
-  }
-  for (const match of code.matchAll(/\brequire(?:\.resolve)?\s*\(\s*(?:(['"`])([^'"`]+)\1\s*\))?/g)) {
-    found.push({ specifier: match[2], lazy: false });
-  }
-  return found;
-}
 
 const isPure = (path: string) => path.startsWith('merkle/') && !isRuntime(path);
 const isRuntime = (path: string) => path.startsWith('merkle/runtime/');
 /** Where files may be touched: the runtime, the stores, the configuration and the command line. */
 const mayTouchFiles = (path: string) =>
   isRuntime(path) ||
-  /^(?:server|witness|client)\/(?:[a-z-]+\/)?(?:store\/|store\.ts$|config\/|config\.ts$)/.test(path) ||
+  /^(?:server|witness|client)\/(?:[a-z-]+\/)*(?:(?:store|config)\/|(?:[a-z]+-)?(?:store|config)\.ts$)/.test(path) ||
   isCli(path);
 const isCli = (path: string) => path.startsWith('client/cli/');
 const FILES = /^(?:node:)?fs(?:\/|$)/;
 const THREADS = /^(?:(?:node:)?(?:worker_threads|cluster)|piscina)$/;
 
 /** Why `path` must not have this import, or undefined. */
-function offence(path: string, { specifier, lazy }: Import): string | undefined {
+function offence(path: string, { specifier, lazy }: Pick<Import, 'specifier' | 'lazy'>): string | undefined {
   const room = path.split('/')[0]!;
   // Which module the runtime loads can hang on the platform; anywhere else it would pass by this test.
   if (specifier === undefined) return isRuntime(path) ? undefined : 'computed';
@@ -75,14 +60,10 @@ function offences(path: string, source: string): string[] {
   });
 }
 
-const sources = ROOMS.flatMap((room) =>
-  readdirSync(join(ROOT, room), { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.ts'))
-    .map((file) => {
-      const path = posix.join(room, file.replaceAll('\\', '/'));
-      return { path, source: readFileSync(join(ROOT, path), 'utf8') };
-    }),
-);
+const sources = readSources(ROOT, ROOMS);
+/** Imported from outside: by programs that use the package, by Node and by the pool of threads. */
+const ENTRY_POINTS = ['client/index.ts', 'client/verify.ts'];
+const named = sources.filter(({ path }) => !ENTRY_POINTS.includes(path));
 
 /** Every module that `path` loads, with itself, as far as our own sources go; and the packages that they name. */
 function closure(path: string, seen = new Map<string, string[]>()): Map<string, string[]> {
@@ -107,15 +88,15 @@ describe('import rules', () => {
 
   it('hold in every source', () => {
     expect(sources.length).toBeGreaterThan(20);
-    expect(sources.flatMap(({ path, source }) => offences(path, source))).toEqual([]);
+    expect(sources.flatMap(({ path, text }) => offences(path, text))).toEqual([]);
   });
 
   it('merkle needs no platform: no Buffer, no process, no clock, no chance, no network, no console', () => {
     const platform =
       /\b(?:Buffer|process|Date|performance|setTimeout|setInterval|setImmediate|console|fetch|globalThis|Math\.random)\b/;
-    for (const { path, source } of sources) {
+    for (const { path, text } of sources) {
       if (!isPure(path)) continue;
-      const code = source.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
+      const code = text.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
       expect(platform.exec(code)?.[0], path).toBeUndefined();
     }
   });
@@ -154,6 +135,302 @@ describe('import rules', () => {
     ['server/a.ts', `// import { x } from '../client/a.ts';\n/**\n * import('../client/a.ts')\n */`],
     ['server/ingest/worker.ts', `import { Piscina } from 'piscina';`],
     ['server/store/a.ts', `import { open } from 'node:fs/promises';`],
+    ['client/submit/queue/queue-store.ts', `import { open } from 'node:fs/promises';`],
+    ['server/ingest/ingest-worker.ts', `import { move } from 'piscina';`],
     ['client/cli/a.ts', `type A = typeof import('../../server/main.ts');\nawait import('../../witness/main.ts');`],
   ])('allow in %s: %s', (path, source) => expect(offences(path, source)).toEqual([]));
 });
+
+/** Offenders of today. The list only gets shorter. */
+const PENDING = new Set<string>([
+  'client/monitor/rules/entry.ts client/monitor/rules/quick.ts',
+  'client/verify/checkpoint-memory.ts client/verify/checkpoint.ts',
+  'merkle/runtime/keys/keyfile.ts merkle/runtime/keys/pkcs11/ecpoint.ts merkle/runtime/keys/pkcs11/pkcs11.ts merkle/runtime/keys/pkcs11/token-keygen.ts merkle/runtime/keys/pkcs11/token-worker.ts merkle/runtime/keys/pkcs11/token.ts merkle/runtime/keys/retrying.ts merkle/runtime/keys/signer.ts',
+  'server/cosign/cosign.ts server/log/intake.ts server/log/log.ts',
+  'server/http/app.ts server/http/direct-write.ts server/http/direct.ts server/http/query.ts server/http/read.ts server/http/write.ts',
+  'Answer: client/audit/audit-task.ts, client/submit/queue/send.ts, server/http/errors.ts',
+  'ArtifactDigests: client/verify/content.ts, client/verify/tlog-proof.ts',
+  'Head: client/audit/audit-head.ts, client/follow/signed-head.ts',
+  'HttpOptions: client/submit/http.ts, server/http/options.ts, witness/http.ts',
+  'Identity: client/x509/fulcio.ts, server/dir/identity.ts, witness/identity.ts',
+  'LogState: client/monitor/log-state.ts, client/submit/queue/store.ts',
+  'LogTrust: client/verify/checkpoint.ts, client/verify/leaf.ts',
+  'Logged: client/submit/sign.ts, client/verify/logged.ts',
+  'Logger: server/http/options.ts, server/log/log.ts, witness/options.ts',
+  'OpenSource: client/follow/peer.ts, client/tiles/types.ts',
+  'Outcome: client/submit/http.ts, client/verify/outcome.ts, server/types.ts',
+  'ProofSigner: client/index.ts, client/verify/tlog-proof.ts',
+  'QueueStore: client/monitor/alerts/queue-rows.ts, client/submit/queue/store.ts',
+  'Result: client/cli/many.ts, client/cli/submit-report.ts',
+  'Signer: client/cli/verify/arguments.ts, client/monitor/rules/entry.ts, client/submit/signers/signer.ts, client/verify/signer.ts, merkle/runtime/keys/signer.ts',
+  'Statement: client/formats/statement.ts, client/verify/statement.ts',
+  'Subject: client/formats/statement.ts, client/verify/statement.ts',
+  'TlogProofRequest: client/index.ts, client/verify/tlog-proof.ts',
+  'Trust: client/cli/signing.ts, client/cli/verify/trust.ts, client/monitor/rules/trust.ts',
+  'checked: client/follow/consistency.ts, client/submit/http.ts',
+  'describe: client/cli/report.ts, client/submit/http.ts',
+  'entryOf: client/submit/http.ts, client/submit/submit.ts, server/ingest/hashedrekord.ts',
+  'malformed: client/formats/json.ts, client/x509/der.ts',
+  'packAnswer: client/audit/audit-task.ts, client/monitor/rules/batch.ts',
+  'parseLogKey: client/audit/audit-head.ts, client/trust/log-key.ts',
+  'parsePublicKey: client/formats/key.ts, client/index.ts, merkle/runtime/crypto/publickey.ts',
+  'parsePublicKeyPem: client/formats/key.ts, client/index.ts',
+  'parseStatement: client/formats/statement.ts, client/verify/statement.ts',
+  'readState: client/audit/audit-state.ts, client/monitor/log-state.ts',
+  'readTrust: client/cli/signing.ts, client/cli/verify/trust.ts',
+  'signerOf: client/cli/verify/arguments.ts, client/verify/signer.ts',
+  'trustOf: client/cli/signing.ts, client/submit/queue/item.ts',
+  'unpackAnswer: client/audit/audit-task.ts, client/monitor/rules/batch.ts',
+  'verifyBundle: client/index.ts, client/verify.ts',
+  'verifyTlogProof: client/index.ts, client/verify/tlog-proof.ts',
+  'client: attest.ts: client/cli/attest.ts, client/submit/attest.ts',
+  'client: entry.ts: client/formats/entry.ts, client/monitor/rules/entry.ts',
+  'client: identity.ts: client/cli/verify/identity.ts, client/trust/identity.ts',
+  'client: report.ts: client/cli/report.ts, client/monitor/rules/report.ts',
+  'client: sign.ts: client/cli/sign.ts, client/submit/sign.ts',
+  'client: signer.ts: client/submit/signers/signer.ts, client/verify/signer.ts',
+  'client: statement.ts: client/formats/statement.ts, client/verify/statement.ts',
+  'client: submit.ts: client/cli/submit.ts, client/submit/submit.ts',
+  'client: timestamp.ts: client/submit/timestamp.ts, client/x509/timestamp.ts',
+  'client: trust.ts: client/cli/verify/trust.ts, client/monitor/rules/trust.ts',
+  'client: verify.ts: client/cli/verify/verify.ts, client/verify.ts',
+  'client: worker.ts: client/monitor/rules/worker.ts, client/verify/many/worker.ts',
+  'merkle: noble.ts: merkle/noble.ts, merkle/runtime/crypto/noble.ts',
+  'server: body.ts: server/http/body.ts, server/ingest/body.ts',
+  'server: docs.ts: server/config/docs.ts, server/http/docs.ts',
+  'server: errors.ts: server/errors.ts, server/http/errors.ts',
+  'server: metrics.ts: server/cosign/metrics.ts, server/metrics.ts',
+  'server: protobuf.ts: server/http/protobuf.ts, server/ingest/protobuf.ts',
+  'server: worker.ts: server/ingest/worker.ts, server/store/files/worker.ts',
+  'client/cli/settings.ts: Settings',
+  'client/cli/signing.ts: SigningKey',
+  'client/cli/up/child.ts: ChildOptions',
+  'client/cli/up/prepare.ts: LogConfig',
+  'client/cli/verify/digests.ts: FileDigests',
+  'client/follow/chunks.ts: Chunk',
+  'client/follow/peer.ts: Look',
+  'client/follow/peers.ts: Looked',
+  'client/follow/shards.ts: Shards',
+  'client/formats/bundle.ts: BundleVersion',
+  'client/formats/bundle.ts: DIGEST_ALGORITHMS',
+  'client/formats/entry.ts: MAX_ENTRY',
+  'client/formats/statement.ts: Statement',
+  'client/monitor/acks.ts: AckOptions',
+  'client/monitor/alerts/address-guard.ts: AddressRefused',
+  'client/monitor/alerts/delivery-error.ts: DeliveryCode',
+  'client/monitor/alerts/lasting.ts: LastingOptions',
+  'client/monitor/alerts/queue-rows.ts: decode',
+  'client/monitor/alerts/sink-options.ts: EmailSchema',
+  'client/monitor/alerts/sink-options.ts: ExecSchema',
+  'client/monitor/alerts/sink-options.ts: SecretOptions',
+  'client/monitor/alerts/sink-options.ts: SinkSchema',
+  'client/monitor/alerts/sink-options.ts: StdoutSchema',
+  'client/monitor/alerts/sink-options.ts: WebhookSchema',
+  'client/monitor/alerts/sink-secret.ts: sourceName',
+  'client/monitor/alerts/sinks/open-sinks.ts: OpenOptions',
+  'client/monitor/alerts/sinks/webhook.ts: signatureHeader',
+  'client/monitor/config/docs.ts: BEGIN',
+  'client/monitor/config/docs.ts: END',
+  'client/monitor/config/read.ts: YamlText',
+  'client/monitor/config/read.ts: pathText',
+  'client/monitor/matcher.ts: ClosableMatcher',
+  'client/monitor/matcher.ts: MatchCounts',
+  'client/monitor/matcher.ts: MatcherOptions',
+  'client/monitor/monitor-metrics.ts: QueueState',
+  'client/monitor/presets.ts: Parameter',
+  'client/monitor/rules/batch.ts: BatchEntry',
+  'client/monitor/rules/explain.ts: ExplainedCondition',
+  'client/monitor/rules/explain.ts: ExplainedSigner',
+  'client/monitor/rules/types.ts: RuleSeverity',
+  'client/monitor/run.ts: MonitorOptions',
+  'client/monitor/store/ack-store.ts: AckStoreOptions',
+  'client/monitor/store/ack-store.ts: Listed',
+  'client/monitor/store/state-store.ts: KnownShard',
+  'client/submit/queue/send.ts: MAX_BULK',
+  'client/submit/queue/send.ts: Sendable',
+  'client/tiles/http-files.ts: httpFiles',
+  'client/tiles/types.ts: OpenSource',
+  'client/trust/identity-rule.ts: PatternCompiler',
+  'client/trust/log-key.ts: rootLogKey',
+  'client/verify/checkpoint.ts: OpenedCheckpoint',
+  'client/verify/leaf.ts: LeafProof',
+  'client/verify/logged.ts: Logged',
+  'client/verify/statement.ts: STATEMENT_TYPE',
+  'client/verify/statement.ts: Subject',
+  'client/verify/times.ts: CheckedTimestamps',
+  'client/x509/certificate.ts: Extension',
+  'client/x509/certificate.ts: KeyUsage',
+  'client/x509/chain.ts: ChainOptions',
+  'client/x509/chain.ts: isValidAt',
+  'client/x509/fulcio.ts: USERNAME_OID',
+  'client/x509/sct.ts: Sct',
+  'client/x509/timestamp.ts: Timestamp',
+  'client/x509/timestamp.ts: VerifiedTimestamp',
+  'merkle/checkpoint.ts: FROZEN_MARK',
+  'merkle/cosignature.ts: Cosignature',
+  'merkle/cosignature.ts: CosignedSubtree',
+  'merkle/entry-evidence.ts: EntryFinding',
+  'merkle/note.ts: OpenedNote',
+  'merkle/policy.ts: MAX_LOG_LINES',
+  'merkle/policy.ts: PolicyGroup',
+  'merkle/policy.ts: PolicyMember',
+  'merkle/proof.ts: ConsistencyClaim',
+  'merkle/proof.ts: InclusionClaim',
+  'merkle/range.ts: OnNode',
+  'merkle/runtime/config/key.ts: KeySettings',
+  'merkle/runtime/config/load.ts: Read',
+  'merkle/runtime/config/values.ts: About',
+  'merkle/runtime/config/values.ts: Kind',
+  'merkle/runtime/config/values.ts: parseDuration',
+  'merkle/runtime/config/values.ts: parseSize',
+  'merkle/runtime/disk/files.ts: WriteOptions',
+  'merkle/runtime/disk/level.ts: LevelOptions',
+  'merkle/runtime/disk/level.ts: LevelRange',
+  'merkle/runtime/disk/lock.ts: Owner',
+  'merkle/runtime/disk/lock.ts: OwnerInfo',
+  'merkle/runtime/disk/reopen.ts: Reopenable',
+  'merkle/runtime/disk/reopen.ts: ReopeningOptions',
+  'merkle/runtime/keys/pkcs11/pkcs11.ts: TokenDigestSigner',
+  'merkle/runtime/keys/signer.ts: CheckOptions',
+  'merkle/runtime/service/back-off.ts: Clock',
+  'merkle/runtime/service/fetch.ts: FetchOptions',
+  'merkle/runtime/service/fetch.ts: networkReason',
+  'merkle/runtime/threads/pool.ts: PoolOptions',
+  'merkle/subtree.ts: SubtreeClaim',
+  'merkle/tile.ts: MAX_TILE_LEVEL',
+  'merkle/tlog-proof.ts: MAX_EXTRA',
+  'merkle/tlog-proof.ts: TLOG_PROOF_EXTENSION',
+  'merkle/witness.ts: SignSubtree',
+  'server/cosign/cosign.ts: CosignerHooks',
+  'server/cosign/cosign.ts: CosignerOptions',
+  'server/cosign/http.ts: Call',
+  'server/cosign/job.ts: textOf',
+  'server/cosign/witness.ts: WitnessEvents',
+  'server/dedup/dedup.ts: DedupOptions',
+  'server/dedup/dedup.ts: InFlight',
+  'server/dir/keys.ts: KeyOptions',
+  'server/errors.ts: RequestErrorRow',
+  'server/http/options.ts: RateLimit',
+  'server/http/write.ts: EntryCall',
+  'server/ingest/batches.ts: BatchOptions',
+  'server/ingest/dsse.ts: MAX_DSSE_SIGNATURES',
+  'server/ingest/hashedrekord.ts: KnownVerifier',
+  'server/ingest/registry.ts: TAKEN_KEY_DETAILS',
+  'server/ingest/registry.ts: keyDetailsName',
+  'server/ingest/request.ts: FieldKind',
+  'server/ingest/scan.ts: Scan',
+  'server/log/publisher.ts: PublisherOptions',
+  'server/log/sign.ts: TreeHead',
+  'server/log/sign.ts: verifierKeyOf',
+  'server/metrics.ts: Stage',
+  'server/open.ts: OpenLogOptions',
+  'server/store/cache.ts: FileRead',
+  'server/store/files/files.ts: FileTilesOptions',
+  'server/store/files/task.ts: FilesTask',
+  'server/store/level/level.ts: LevelStateOptions',
+  'server/tools/restore.ts: RestoreReport',
+  'server/tools/restore.ts: WitnessReport',
+  'server/tree/committed.ts: Appended',
+  'server/tree/published.ts: openCheckpoint',
+  'server/tree/reader.ts: StoreReads',
+  'server/tree/snapshot.ts: FullTile',
+  'witness/admin.ts: AdminOptions',
+  'witness/errors.ts: REFUSALS',
+  'witness/errors.ts: RefusalReason',
+  'witness/errors.ts: WitnessErrorCode',
+  'witness/identity.ts: Identity',
+  'witness/logs.ts: ListedKey',
+  'witness/poll.ts: PollOptions',
+  'witness/witness.ts: WitnessOptions',
+]);
+const fresh = (found: readonly string[]) => found.filter((offender) => !PENDING.has(offender));
+
+describe('circles of imports', () => {
+  it('are in no source, types included', () => {
+    expect(fresh(circlesOfImports(sources).map((circle) => circle.join(' ')))).toEqual([]);
+  });
+
+  it.each([
+    ['two files', { a: ['b'], b: ['a'] }, [['a', 'b']]],
+    ['a file and itself', { a: ['a'] }, [['a']]],
+    ['a long way round', { a: ['b'], b: ['c'], c: ['d'], d: ['b'] }, [['b', 'c', 'd']]],
+    ['two circles that share a file', { a: ['b', 'c'], b: ['a'], c: ['a'] }, [['a', 'b', 'c']]],
+    [
+      'two circles, one behind the other',
+      { a: ['b'], b: ['a', 'c'], c: ['d'], d: ['c'] },
+      [
+        ['a', 'b'],
+        ['c', 'd'],
+      ],
+    ],
+  ])('are found: %s', (_, graph, circles) => expect(circlesOf(new Map(Object.entries(graph)))).toEqual(circles));
+
+  it.each([
+    ['a tree', { a: ['b', 'c'], b: ['d'], c: ['d'], d: [] }],
+    ['a diamond of depth', { a: ['b', 'd'], b: ['c'], c: ['d'], d: [] }],
+    ['a file that is not there', { a: ['b'] }],
+  ])('are not seen in %s', (_, graph) => expect(circlesOf(new Map(Object.entries(graph)))).toEqual([]));
+
+  it('are found through types and lazy imports', () => {
+    const files = [
+      { path: 'server/a.ts', text: `import type { B } from './sub/b.ts';` },
+      { path: 'server/sub/b.ts', text: `const c = await import('../c.ts');` },
+      { path: 'server/c.ts', text: `export { a } from './a.ts';\nimport { x } from 'server/a.ts';` },
+      { path: 'server/d.ts', text: `// import { d } from './d.ts';\nimport { a } from './a.ts';` },
+    ];
+    expect(circlesOfImports(files)).toEqual([['server/a.ts', 'server/c.ts', 'server/sub/b.ts']]);
+  });
+});
+
+describe('names', () => {
+  it('are exported by one file of a room and by at most two files overall', () => {
+    expect(fresh(namesDeclaredTwice(named))).toEqual([]);
+  });
+
+  it('tell files of a room apart without their folders', () => {
+    expect(fresh(basenamesSharedIn(sources.map(({ path }) => path)))).toEqual([]);
+  });
+
+  it('are exported for somebody', () => {
+    const readers = [...sources, ...readSources(ROOT, ['test', 'bench'])];
+    expect(fresh(exportsUnread(named, readers))).toEqual([]);
+  });
+
+  it.each([
+    ['twice in a room', { 'server/a.ts': 'export interface A {}', 'server/b/c.ts': 'export type A = 1;' }],
+    [
+      'in three rooms',
+      { 'server/a.ts': 'export class A {}', 'client/a.ts': 'export const A = 1;', 'merkle/a.ts': 'export enum A {}' },
+    ],
+  ])('are refused %s', (_, files) => expect(namesDeclaredTwice(sourcesOf(files))).toHaveLength(1));
+
+  it.each([
+    ['once in each of two rooms', { 'server/a.ts': 'export interface A {}', 'client/a.ts': 'export type A = 1;' }],
+    ['once, overloaded', { 'server/a.ts': 'export function a(): void;\nexport async function a() {}' }],
+    [
+      'once, and not exported elsewhere',
+      { 'server/a.ts': 'export const a = 1;', 'server/b.ts': 'const a = 1;\n// export const a' },
+    ],
+    ['once, and handed on', { 'server/a.ts': 'export const a = 1;', 'server/b.ts': `export { a } from './a.ts';` }],
+  ])('are allowed %s', (_, files) => expect(namesDeclaredTwice(sourcesOf(files))).toEqual([]));
+
+  it('of files are refused twice in a room, but for contracts', () => {
+    expect(
+      basenamesSharedIn(['server/a.ts', 'server/x/a.ts', 'client/a.ts', 'server/types.ts', 'server/x/types.ts']),
+    ).toEqual(['server: a.ts: server/a.ts, server/x/a.ts']);
+  });
+
+  it('are found where nobody imports them', () => {
+    const files = sourcesOf({
+      'server/a.ts': 'export const a = 1;\nexport type B = 2;\nexport function c() {}',
+      'server/b.ts': `import { a as x, type B } from './a.ts';\nexport const d = x;`,
+      'server/e.ts': 'export const e = 1;',
+      'server/f.ts': `export * from './b.ts';\nconst all = await import('./e.ts');`,
+    });
+    expect(exportsUnread(files, files)).toEqual(['server/a.ts: c']);
+  });
+});
+
+function sourcesOf(files: Readonly<Record<string, string>>) {
+  return Object.entries(files).map(([path, text]) => ({ path, text }));
+}
