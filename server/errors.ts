@@ -7,48 +7,138 @@
  */
 import { CodedError } from '../merkle/errors.ts';
 
-/** One row: HTTP status, gRPC code (google.rpc.Code, what Rekor v2 clients read) and whether a retry may succeed. */
 export interface RequestErrorRow {
   readonly status: number;
+  /** The gRPC code (google.rpc.Code), which clients of Rekor v2 read. */
   readonly grpc: number;
+  /** The same request may succeed later: the reply has `Retry-After`. */
   readonly retry?: true;
+  /** The first argument of `message`, where it is given, is the index of an entry: `data.index`. */
+  readonly indexed?: true;
+  readonly message: string | ((...args: never[]) => string);
 }
 
+/** The message of a row whose code alone does not say what is wrong. */
+const asGiven = (message: string): string => message;
+
 export const REQUEST_ERRORS = {
-  malformed: { status: 400, grpc: 3 },
-  'invalid-type': { status: 400, grpc: 3 },
-  'invalid-entry': { status: 400, grpc: 3 },
-  'invalid-argument': { status: 400, grpc: 3 },
-  unauthorized: { status: 401, grpc: 16 },
-  'not-found': { status: 404, grpc: 5 },
-  'method-not-allowed': { status: 405, grpc: 12 },
-  frozen: { status: 405, grpc: 9 },
-  timeout: { status: 408, grpc: 4 },
-  duplicate: { status: 409, grpc: 6 },
-  'too-large': { status: 413, grpc: 3 },
-  'uri-too-long': { status: 414, grpc: 3 },
-  'rate-limited': { status: 429, grpc: 8, retry: true },
-  'headers-too-large': { status: 431, grpc: 3 },
-  internal: { status: 500, grpc: 13 },
-  pushback: { status: 503, grpc: 14, retry: true },
-  'not-published': { status: 503, grpc: 14, retry: true },
-  'store-failed': { status: 503, grpc: 14, retry: true },
-  draining: { status: 503, grpc: 14, retry: true },
+  malformed: { status: 400, grpc: 3, message: asGiven },
+  'invalid-type': { status: 400, grpc: 3, message: asGiven },
+  'invalid-entry': { status: 400, grpc: 3, message: asGiven },
+  'invalid-argument': { status: 400, grpc: 3, message: asGiven },
+  unauthorized: { status: 401, grpc: 16, message: asGiven },
+  'not-found': { status: 404, grpc: 5, message: 'not found' },
+  'not-raw': { status: 404, grpc: 5, message: 'this log takes signed entries only' },
+  'method-not-allowed': {
+    status: 405,
+    grpc: 12,
+    message: (method: string) => `the method ${method} is not allowed here`,
+  },
+  /** Sent as it is, as text: Rekor v2 does so. */
+  frozen: { status: 405, grpc: 9, message: 'This log has been frozen, please switch to the latest log.\n' },
+  timeout: { status: 408, grpc: 4, message: 'the request did not come in time' },
+  duplicate: {
+    status: 409,
+    grpc: 6,
+    indexed: true,
+    message: (index: number) => `an equivalent entry already exists in the transparency log with index ${index}`,
+  },
+  'too-large': {
+    status: 413,
+    grpc: 3,
+    message: (bytes: number) => `the request body is larger than the limit of ${bytes} bytes`,
+  },
+  'uri-too-long': {
+    status: 414,
+    grpc: 3,
+    message: (bytes: number) => `the URL is longer than the limit of ${bytes} bytes`,
+  },
+  'param-too-long': { status: 414, grpc: 3, message: 'a part of the URL is too long' },
+  'rate-limited': {
+    status: 429,
+    grpc: 8,
+    retry: true,
+    message: 'too many requests from this address; retry later',
+  },
+  'headers-too-large': {
+    status: 431,
+    grpc: 3,
+    message: 'the request line and headers are larger than the limit',
+  },
+  internal: { status: 500, grpc: 13, message: 'internal error' },
+  'no-proof': {
+    status: 500,
+    grpc: 13,
+    indexed: true,
+    message: (index: number) => `the proof of entry ${index} cannot be made`,
+  },
+  pushback: { status: 503, grpc: 14, retry: true, message: 'reached max pushback; retry' },
+  'not-published': {
+    status: 503,
+    grpc: 14,
+    retry: true,
+    indexed: true,
+    message: (index: number) => `sequenced at index ${index}, not yet published; retry`,
+  },
+  'no-checkpoint': { status: 503, grpc: 14, retry: true, message: 'the log has no public checkpoint yet; retry' },
+  'store-failed': {
+    status: 503,
+    grpc: 14,
+    retry: true,
+    message: 'the log could not store this entry durably; retry',
+  },
+  'read-failed': {
+    status: 503,
+    grpc: 14,
+    retry: true,
+    indexed: true,
+    message: (_index?: number) => 'the log could not read what this reply needs; retry',
+  },
+  unavailable: { status: 503, grpc: 14, retry: true, message: 'the store of the log is not available; retry' },
+  draining: { status: 503, grpc: 14, retry: true, message: 'the log is shutting down; retry' },
+  halted: {
+    status: 503,
+    grpc: 14,
+    retry: true,
+    message:
+      'the log has stopped: a witness holds a history of it that this log does not extend; its operator must act',
+  },
+  broken: {
+    status: 503,
+    grpc: 14,
+    retry: true,
+    message: 'the log has stopped: what it stored contradicts itself; its operator must act',
+  },
 } as const satisfies Record<string, RequestErrorRow>;
 
 export type RequestErrorCode = keyof typeof REQUEST_ERRORS;
 
-export class RequestError extends Error {
-  override readonly name = 'RequestError';
-  readonly code: RequestErrorCode;
+export interface RequestErrorData {
   /** Index of the entry that the error is about, in [0, 2^53): sent as `x-log-index`. */
-  readonly index: number | undefined;
+  readonly index?: number;
+}
 
-  constructor(code: RequestErrorCode, message: string, index?: number) {
-    super(message);
-    this.code = code;
-    this.index = index;
+export class RequestError extends CodedError<RequestErrorCode, RequestErrorData> {
+  override readonly name = 'RequestError';
+
+  constructor(code: RequestErrorCode, message: string, data: RequestErrorData = {}) {
+    super(code, message, data);
   }
+}
+
+type MessageArgs<Code extends RequestErrorCode> = (typeof REQUEST_ERRORS)[Code]['message'] extends (
+  ...args: infer Args
+) => string
+  ? Args
+  : [];
+
+/** The error of one row; `args` are what its message is made of. */
+export function requestError<Code extends RequestErrorCode>(code: Code, ...args: MessageArgs<Code>): RequestError {
+  const row: RequestErrorRow = REQUEST_ERRORS[code];
+  const { message } = row;
+  const text = typeof message === 'string' ? message : message(...(args as never[]));
+  const [index] = args as readonly unknown[];
+  return new RequestError(code, text, row.indexed === true && typeof index === 'number' ? { index } : {});
 }
 
 /**

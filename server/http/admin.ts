@@ -10,11 +10,11 @@ import createFastify, { type FastifyInstance, type FastifyRequest } from 'fastif
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { operatorGuard } from '../../merkle/runtime/service/operator.ts';
 import { typeboxSchemas } from '../../merkle/runtime/service/schemas.ts';
-import { RequestError, ServerError } from '../errors.ts';
+import { RequestError, requestError, ServerError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { LogService } from '../types.ts';
 import { BodyBudget, readBody } from './body.ts';
-import { errorJson, notFound, sendError, sendJson, toRequestError } from './errors.ts';
+import { errorJson, sendError, sendJson, toRequestError } from './errors.ts';
 import { createNodeServer, onClientError } from './node.ts';
 import { type AdminOptions, HTTP_DEFAULTS, type Logger } from './options.ts';
 import { pathOf, watchRoutes } from './paths.ts';
@@ -54,9 +54,9 @@ export function createAdminApp(
   app.addHook('onRequest', (request, reply, done) => {
     const allowed = request.is404 ? methodsOf(pathOf(request.raw.url)) : undefined;
     if (allowed === undefined) return done();
-    if (allowed.length === 0) return done(notFound());
+    if (allowed.length === 0) return done(requestError('not-found'));
     reply.header('allow', allowed.join(', '));
-    done(new RequestError('method-not-allowed', `the method ${request.method} is not allowed here`));
+    done(requestError('method-not-allowed', request.method));
   });
   app.setErrorHandler((error, _request, reply) => {
     const known = toRequestError(error, LIMITS);
@@ -68,7 +68,7 @@ export function createAdminApp(
     if (known !== error) logger.error({ err: error }, 'an admin request failed');
     return sendError(reply, known, LIMITS);
   });
-  app.setNotFoundHandler((_request, reply) => sendError(reply, notFound(), LIMITS));
+  app.setNotFoundHandler((_request, reply) => sendError(reply, requestError('not-found'), LIMITS));
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', async (_request: FastifyRequest, payload: IncomingMessage) => {
     const body = await readBody(payload, BODY_BYTES, budget);
@@ -92,7 +92,7 @@ export function createAdminApp(
   const operator = {
     onRequest: async (request: FastifyRequest) => {
       const refused = guard(request.raw);
-      if (refused !== undefined) throw new RequestError('unauthorized', refused);
+      if (refused !== undefined) throw requestError('unauthorized', refused);
       // As on the public port: JSON, whatever it is called.
       request.raw.headers['content-type'] = 'application/octet-stream';
     },
@@ -117,14 +117,14 @@ function targetDir(body: Buffer | undefined): string {
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
   } catch {
-    throw new RequestError('malformed', 'the body must be JSON: {"dir": <absolute path>}');
+    throw requestError('malformed', 'the body must be JSON: {"dir": <absolute path>}');
   }
   if (typeof value !== 'object' || value === null || Object.keys(value).join() !== 'dir') {
-    throw new RequestError('malformed', 'the body must have the one member "dir"');
+    throw requestError('malformed', 'the body must have the one member "dir"');
   }
   const { dir } = value as { dir: unknown };
   if (typeof dir !== 'string' || !isAbsolute(dir) || dir.includes('\0')) {
-    throw new RequestError('invalid-argument', '"dir" must be an absolute path');
+    throw requestError('invalid-argument', '"dir" must be an absolute path');
   }
   return dir;
 }

@@ -2,14 +2,14 @@
 import type { IncomingMessage, RequestListener } from 'node:http';
 import createFastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { typeboxSchemas } from '../../merkle/runtime/service/schemas.ts';
-import { RequestError } from '../errors.ts';
+import { type RequestError, requestError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { LogService } from '../types.ts';
 import { BodyBudget } from './body.ts';
 import { Compressor } from './compress.ts';
 import { answerDirectly } from './direct.ts';
 import { writeDirectly } from './direct-write.ts';
-import { notFound, sendError, toRequestError } from './errors.ts';
+import { sendError, toRequestError } from './errors.ts';
 import { createNodeServer, onClientError } from './node.ts';
 import { openapi, openapiRoute } from './openapi.ts';
 import { HTTP_DEFAULTS, type HttpOptions, type HttpSettings, type Logger } from './options.ts';
@@ -76,12 +76,12 @@ export function createApp(log: LogService, given: HttpOptions, metrics: Metrics,
   requestDurations(app, metrics);
   app.setErrorHandler((error, request, reply) => {
     const known = toRequestError(error, options);
-    if (known !== error && (known.code === 'internal' || known.code === 'store-failed')) {
+    if (known !== error && (known.code === 'internal' || known.code === 'unavailable')) {
       logFailure(error, request.raw);
     }
     return sendError(reply, known, options);
   });
-  app.setNotFoundHandler((_request, reply) => sendError(reply, notFound(), options));
+  app.setNotFoundHandler((_request, reply) => sendError(reply, requestError('not-found'), options));
 
   if (options.rateLimit !== undefined) {
     // Loaded where it is wanted, which by default it is not.
@@ -90,7 +90,7 @@ export function createApp(log: LogService, given: HttpOptions, metrics: Metrics,
       timeWindow: options.rateLimit.windowMs,
       errorResponseBuilder: () => {
         metrics.refused('rate-limited');
-        return new RequestError('rate-limited', 'too many requests from this address; retry later');
+        return requestError('rate-limited');
       },
     });
   }
@@ -116,11 +116,11 @@ function refusal(
   const { url = '', method } = request.raw;
   if (method === 'GET' || method === 'HEAD') reply.header('access-control-allow-origin', '*');
   if (url.length > options.urlBytes) {
-    return new RequestError('uri-too-long', `the URL is longer than the limit of ${options.urlBytes} bytes`);
+    return requestError('uri-too-long', options.urlBytes);
   }
   if (!request.is404) return undefined;
   const allowed = methodsOf(pathOf(url));
-  if (allowed.length === 0) return notFound();
+  if (allowed.length === 0) return requestError('not-found');
   reply.headers({ allow: allowed.join(', '), 'access-control-allow-origin': '*' });
-  return new RequestError('method-not-allowed', `the method ${method} is not allowed here`);
+  return requestError('method-not-allowed', String(method));
 }

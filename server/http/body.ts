@@ -6,8 +6,7 @@
  * limit is read on for a little while, and thrown away.
  */
 import type { IncomingMessage } from 'node:http';
-import { RequestError } from '../errors.ts';
-import { tooLarge } from './errors.ts';
+import { type RequestError, requestError } from '../errors.ts';
 
 /** How long, and for how many times the limit, a body that is too large is still read. */
 const LINGER_MS = 2000;
@@ -46,7 +45,7 @@ export function readBody(request: IncomingMessage, limit: number, budget: BodyBu
     const declared = Number(request.headers['content-length'] ?? 0);
     // A client that waits for "100 Continue" has not sent anything yet, and will not.
     if (declared > limit && request.headers.expect !== undefined) {
-      reject(tooLarge(limit));
+      reject(requestError('too-large', limit));
       return;
     }
     let chunks: Buffer[] = [];
@@ -67,16 +66,16 @@ export function readBody(request: IncomingMessage, limit: number, budget: BodyBu
       if (refusal !== undefined) {
         if (received > limit * LINGER_FACTOR) finish();
       } else if (received > limit) {
-        refuse(tooLarge(limit));
+        refuse(requestError('too-large', limit));
       } else if (budget.take(chunk.length)) {
         held += chunk.length;
         chunks.push(chunk);
       } else {
-        refuse(new RequestError('pushback', 'reached max pushback; retry'));
+        refuse(requestError('pushback'));
       }
     };
     const onGone = () => {
-      refusal ??= new RequestError('malformed', 'the request body stopped before its end');
+      refusal ??= requestError('malformed', 'the request body stopped before its end');
       finish();
     };
     const finish = () => {
@@ -94,6 +93,6 @@ export function readBody(request: IncomingMessage, limit: number, budget: BodyBu
     };
 
     request.on('data', onData).on('end', finish).on('error', onGone).on('close', onGone);
-    if (declared > limit) refuse(tooLarge(limit));
+    if (declared > limit) refuse(requestError('too-large', limit));
   });
 }

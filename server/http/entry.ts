@@ -16,7 +16,7 @@
  */
 import { MAX_PROOF } from '../../merkle/proof.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
-import { REQUEST_ERRORS, RequestError } from '../errors.ts';
+import { REQUEST_ERRORS } from '../errors.ts';
 import type { EntryKind, LoggedEntry, LogInfo, Outcome } from '../types.ts';
 import { errorJson } from './errors.ts';
 import { BatchCreateEntriesResponse, TransparencyLogEntry } from './protobuf.ts';
@@ -125,10 +125,4 @@ export class EntryEncoder {
       canonicalizedBody: body,
     };
   }
-}
-
-/** What a duplicate gets where the configuration says `duplicates: conflict`. */
-export function duplicateError(index: number): RequestError {
-  const message = `an equivalent entry already exists in the transparency log with index ${index}`;
-  return new RequestError('duplicate', message, index);
 }

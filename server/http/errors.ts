@@ -7,11 +7,8 @@
  */
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyReply } from 'fastify';
-import { REQUEST_ERRORS, RequestError } from '../errors.ts';
+import { REQUEST_ERRORS, RequestError, requestError } from '../errors.ts';
 import type { HttpOptions } from './options.ts';
-
-/** The whole body of a frozen log's answer to a write: text, as Rekor v2 sends it. */
-export const FROZEN_TEXT = 'This log has been frozen, please switch to the latest log.\n';
 
 /** Codes that some room gives a failing store. */
 const STORE_CODES = new Set<unknown>(['store', 'conflict', 'file']);
@@ -21,36 +18,28 @@ export function errorJson(error: RequestError): string {
   return `{"code":${REQUEST_ERRORS[error.code].grpc},"message":${JSON.stringify(error.message)},"details":[]}`;
 }
 
-export function tooLarge(bodyBytes: number): RequestError {
-  return new RequestError('too-large', `the request body is larger than the limit of ${bodyBytes} bytes`);
-}
-
-export function notFound(): RequestError {
-  return new RequestError('not-found', 'not found');
-}
-
 /** The `RequestError` that stands for `error` before a client. */
 export function toRequestError(error: unknown, options: { readonly bodyBytes: number }): RequestError {
   if (error instanceof RequestError) return error;
   const known = error as Partial<FastifyError> | null | undefined;
-  if (known?.validation !== undefined) return new RequestError('invalid-argument', validationMessage(known));
+  if (known?.validation !== undefined) return requestError('invalid-argument', validationMessage(known));
   switch (known?.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return tooLarge(options.bodyBytes);
+      return requestError('too-large', options.bodyBytes);
     case 'FST_ERR_BAD_URL':
-      return new RequestError('malformed', 'the URL is malformed');
+      return requestError('malformed', 'the URL is malformed');
     case 'FST_ERR_MAX_PARAM_LENGTH':
-      return new RequestError('uri-too-long', 'a part of the URL is too long');
+      return requestError('param-too-long');
     case 'FST_ERR_NOT_FOUND':
-      return notFound();
+      return requestError('not-found');
   }
   if (typeof known?.code === 'string' && known.code.startsWith('FST_ERR_CTP_')) {
-    return new RequestError('malformed', 'the request body cannot be read');
+    return requestError('malformed', 'the request body cannot be read');
   }
   if (STORE_CODES.has(known?.code)) {
-    return new RequestError('store-failed', 'the store of the log is not available; retry');
+    return requestError('unavailable');
   }
-  return new RequestError('internal', 'internal error');
+  return requestError('internal');
 }
 
 /** A reply as the client gets it. */
@@ -63,15 +52,16 @@ export interface Answer {
 /** What a client gets for `error`; every error reply is made here. */
 export function errorAnswer(error: RequestError, options: Pick<HttpOptions, 'retryAfterSeconds'>): Answer {
   const row = REQUEST_ERRORS[error.code];
+  const { index } = error.data;
   const headers = {
     'cache-control': 'no-store',
     ...('retry' in row ? { 'retry-after': String(options.retryAfterSeconds) } : {}),
-    ...(error.index === undefined ? {} : { 'x-log-index': String(error.index) }),
+    ...(index === undefined ? {} : { 'x-log-index': String(index) }),
   };
   if (error.code === 'frozen') {
     // No method is left for this resource: RFC 9110 section 15.5.6 wants `Allow` all the same.
     const text = { allow: '', 'content-type': 'text/plain; charset=utf-8' };
-    return { status: row.status, headers: { ...headers, ...text }, body: FROZEN_TEXT };
+    return { status: row.status, headers: { ...headers, ...text }, body: REQUEST_ERRORS.frozen.message };
   }
   return { status: row.status, headers: { ...headers, 'content-type': JSON_TYPE }, body: errorJson(error) };
 }

@@ -13,7 +13,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import type { Socket } from 'node:net';
-import { RequestError } from '../errors.ts';
+import { type RequestError, requestError } from '../errors.ts';
 import { rawReply } from './errors.ts';
 import type { HttpSettings } from './options.ts';
 
@@ -154,13 +154,13 @@ export function onClientError(error: Error & { code?: string }, socket: Socket &
 function clientError(code: string | undefined): RequestError | undefined {
   switch (code) {
     case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return new RequestError('timeout', 'the request did not come in time');
+      return requestError('timeout');
     case 'HPE_HEADER_OVERFLOW':
-      return new RequestError('headers-too-large', 'the request line and headers are larger than the limit');
+      return requestError('headers-too-large');
     case 'HPE_INVALID_EOF_STATE':
-      return new RequestError('malformed', 'the request stopped before its end');
+      return requestError('malformed', 'the request stopped before its end');
     default:
       if (code?.startsWith('HPE_') !== true) return undefined;
-      return new RequestError('malformed', 'the request is not valid HTTP/1.1');
+      return requestError('malformed', 'the request is not valid HTTP/1.1');
   }
 }

@@ -2,11 +2,11 @@
 import type { FastifyInstance } from 'fastify';
 import { MAX_ENTRY } from '../../merkle/bundle.ts';
 import { parseDecimal } from '../../merkle/bytes.ts';
-import { RequestError } from '../errors.ts';
+import { requestError } from '../errors.ts';
 import type { HttpContext } from './app.ts';
 import { docs, NumberText } from './docs.ts';
 import { base64, EntryEncoder, KIND_VERSION } from './entry.ts';
-import { notFound, sendJson } from './errors.ts';
+import { sendJson } from './errors.ts';
 
 /** WIRE.md's registry, as a client needs it to choose a key. */
 const KEY_TYPES = [
@@ -31,7 +31,7 @@ export function queryRoutes(app: FastifyInstance, { log, options }: HttpContext)
     },
     async (request, reply) => {
       const entry = await log.entry(decimal(request.params.index, 'index'));
-      if (entry === undefined) throw notFound();
+      if (entry === undefined) throw requestError('not-found');
       return sendJson(reply.header('cache-control', 'no-cache'), encoder.json(entry));
     },
   );
@@ -54,7 +54,7 @@ export function queryRoutes(app: FastifyInstance, { log, options }: HttpContext)
       const second = decimal(request.query.second, 'second');
       if (first > second || second > log.publishedSize) {
         const range = `0 <= first <= second <= ${log.publishedSize}`;
-        throw new RequestError('invalid-argument', `the tree sizes must be ${range}, the published size`);
+        throw requestError('invalid-argument', `the tree sizes must be ${range}, the published size`);
       }
       const hashes = (await log.consistencyProof(first, second)).map(base64);
       return sendJson(reply.header('cache-control', 'no-cache'), JSON.stringify({ first, second, hashes }));
@@ -82,6 +82,6 @@ function decimal(text: string, name: string): number {
   try {
     return parseDecimal(text);
   } catch {
-    throw new RequestError('invalid-argument', `the parameter ${name} is too large`);
+    throw requestError('invalid-argument', `the parameter ${name} is too large`);
   }
 }

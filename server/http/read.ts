@@ -8,10 +8,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { MerkleError } from '../../merkle/errors.ts';
 import { parseEntryBundlePath, parseTilePath } from '../../merkle/tile.ts';
+import { requestError } from '../errors.ts';
 import type { HttpContext } from './app.ts';
 import { acceptsGzip } from './compress.ts';
 import { docs } from './docs.ts';
-import { notFound } from './errors.ts';
 import { pathOf } from './paths.ts';
 
 export const IMMUTABLE = 'public, max-age=31536000, immutable';
@@ -32,7 +32,7 @@ export function readRoutes(app: FastifyInstance, { log, compressor }: HttpContex
       const path = relativePath(request, prefix);
       const { index, width } = strict(() => parseEntryBundlePath(path));
       const bytes = await log.entryBundle(index, width);
-      if (bytes === undefined) throw notFound();
+      if (bytes === undefined) throw requestError('not-found');
       const compressed = acceptsGzip(request.headers['accept-encoding'])
         ? await compressor.gzip(path, bytes)
         : undefined;
@@ -43,7 +43,7 @@ export function readRoutes(app: FastifyInstance, { log, compressor }: HttpContex
     app.get(`${prefix}/tile/*`, { config: { docs: docs.tile } }, async (request, reply) => {
       const tile = strict(() => parseTilePath(relativePath(request, prefix)));
       const bytes = await log.tile(tile.level, tile.index, tile.width);
-      if (bytes === undefined) throw notFound();
+      if (bytes === undefined) throw requestError('not-found');
       return sendImmutable(reply, bytes);
     });
   }
@@ -59,7 +59,7 @@ function strict<T>(parse: () => T): T {
   try {
     return parse();
   } catch (error) {
-    if (error instanceof MerkleError) throw notFound();
+    if (error instanceof MerkleError) throw requestError('not-found');
     throw error;
   }
 }

@@ -9,13 +9,13 @@
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { MAX_ENTRY } from '../../merkle/bundle.ts';
-import { REQUEST_ERRORS, RequestError } from '../errors.ts';
+import { REQUEST_ERRORS, type RequestError, requestError } from '../errors.ts';
 import type { Encoding, Outcome } from '../types.ts';
 import type { HttpContext } from './app.ts';
 import { readBody } from './body.ts';
 import { docs } from './docs.ts';
-import { duplicateError, EntryEncoder } from './entry.ts';
-import { type Answer, FROZEN_TEXT, JSON_TYPE, sendAnswer, sendJson } from './errors.ts';
+import { EntryEncoder } from './entry.ts';
+import { type Answer, JSON_TYPE, sendAnswer, sendJson } from './errors.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -65,7 +65,7 @@ function rawCall({ log, metrics, budget }: HttpContext): EntryCall {
   const call = async (body: Buffer): Promise<Answer> => {
     if (body.length === 0) {
       metrics.refused('invalid-entry');
-      throw new RequestError('invalid-entry', 'the body is empty: send the bytes to be logged');
+      throw requestError('invalid-entry', 'the body is empty: send the bytes to be logged');
     }
     try {
       return { status: 200, headers, body: String(await log.add(body)) };
@@ -82,7 +82,7 @@ function signedCall(context: HttpContext, encoder: EntryEncoder): EntryCall {
   const protobuf = { 'content-type': PROTOBUF };
   const call = async (body: Buffer, binary: boolean): Promise<Answer> => {
     const [first] = await submit(context, body, binary ? 'protobuf' : 'json');
-    if (first === undefined) throw new RequestError('internal', 'internal error');
+    if (first === undefined) throw requestError('internal');
     const outcome = duplicatesAs(options.duplicates, first);
     if ('error' in outcome) throw outcome.error;
     const { entry } = outcome;
@@ -151,10 +151,10 @@ function gate({ log, metrics, draining }: HttpContext) {
     request.raw.headers['content-type'] = 'application/octet-stream';
     if (log.info.status !== 'open') {
       metrics.refused('frozen');
-      done(new RequestError('frozen', FROZEN_TEXT));
+      done(requestError('frozen'));
     } else if (draining()) {
       metrics.refused('draining');
-      done(new RequestError('draining', 'the log is stopping; retry'));
+      done(requestError('draining'));
     } else {
       done();
     }
@@ -168,7 +168,7 @@ export function isProtobuf(contentType: string | undefined): boolean {
 
 function duplicatesAs(mode: 'return' | 'conflict', outcome: Outcome): Outcome {
   if (mode === 'return' || 'error' in outcome || !outcome.entry.duplicate) return outcome;
-  return { error: duplicateError(outcome.entry.index) };
+  return { error: requestError('duplicate', outcome.entry.index) };
 }
 
 function sendProtobuf(reply: FastifyReply, bytes: Uint8Array): FastifyReply {

@@ -7,7 +7,7 @@ import { leafHash } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { Dedup } from '../dedup/dedup.ts';
 import type { KnownLeaves } from '../dedup/known.ts';
-import { RequestError } from '../errors.ts';
+import { RequestError, requestError } from '../errors.ts';
 import type { NewEntry } from '../store/types.ts';
 import type { CommittedTree } from '../tree/committed.ts';
 import type { Encoding, Ingested, LoggedEntry, Outcome } from '../types.ts';
@@ -23,6 +23,8 @@ export interface IntakeHost {
   readonly known: KnownLeaves;
   /** False while the store is opened anew, and once the log has stopped. */
   readonly running: boolean;
+  /** What an entry gets that comes while it is not running. */
+  stopped(): RequestError;
   /** From the first step of a freeze on. */
   readonly frozen: boolean;
   readonly draining: boolean;
@@ -93,7 +95,7 @@ export class Intake {
       found: (pending, index) => this.#found(pending, index),
       failed: (asked, error) => {
         host.fail(error, asked[0]!.tree);
-        for (const pending of asked) pending.reject(storeFailed());
+        for (const pending of asked) pending.reject(requestError('store-failed'));
       },
     });
     this.#sequencer = new Sequencer(options.batch, (batch) => this.#integrate(batch));
@@ -134,7 +136,7 @@ export class Intake {
   /** See `LogService.add`. */
   async add(body: Uint8Array): Promise<number> {
     if (this.#options.entries !== 'raw') {
-      throw new RequestError('not-found', 'this log takes signed entries only');
+      throw requestError('not-raw');
     }
     this.#admit();
     this.#outstanding++;
@@ -168,16 +170,16 @@ export class Intake {
   /** The limits that need no look at the entry. */
   #admit(): void {
     const { limits, metrics } = this.#options;
-    if (this.#host.frozen) throw frozen();
+    if (this.#host.frozen) throw requestError('frozen');
     if (!this.#host.running) {
       metrics.refused('store-failed');
-      throw storeFailed();
+      throw this.#host.stopped();
     }
-    if (this.#host.draining) throw new RequestError('draining', 'the log is shutting down; retry');
+    if (this.#host.draining) throw requestError('draining');
     // New entries are held to the limit behind the look-up for duplicates; twice of it bounds the look-ups.
     if (this.#outstanding >= 2 * limits.outstanding) {
       metrics.refused('pushback');
-      throw pushback();
+      throw requestError('pushback');
     }
   }
 
@@ -197,7 +199,7 @@ export class Intake {
     } catch (error) {
       if (error instanceof RequestError) return { error };
       this.#options.logger.error({ err: error }, 'an entry failed');
-      return { error: new RequestError('internal', 'the log failed to take this entry; retry') };
+      return { error: requestError('internal') };
     }
   }
 
@@ -216,7 +218,7 @@ export class Intake {
   async #place(entry: NewEntry): Promise<Placed> {
     const joined = this.#dedup.inFlight(entry.leafHash);
     if (joined !== undefined) return { index: (await joined.placed).index, duplicate: true };
-    if (!this.#host.running) throw storeFailed();
+    if (!this.#host.running) throw requestError('store-failed');
     const pending = new Pending(entry, this.#host.tree);
     this.#dedup.reserve(pending);
     try {
@@ -231,7 +233,7 @@ export class Intake {
   #found(pending: Pending, index: number | undefined): void {
     // All that were in flight were rejected when the store failed.
     if (pending.tree !== this.#host.tree || !this.#host.running) {
-      pending.reject(storeFailed());
+      pending.reject(requestError('store-failed'));
     } else if (index !== undefined) {
       this.#dedup.release(pending);
       pending.resolve({ index, duplicate: true });
@@ -251,16 +253,16 @@ export class Intake {
   /** The limits that only new entries are held to. */
   #refuseNew(): RequestError | undefined {
     const { limits, metrics } = this.#options;
-    if (this.#host.frozen) return frozen();
+    if (this.#host.frozen) return requestError('frozen');
     // A directory with entries and without a checkpoint looks as if it had lost the one that was shown: it never starts.
     if (this.#publisher.published === undefined) {
-      metrics.refused('not-published');
-      return new RequestError('not-published', 'the log has no public checkpoint yet; retry');
+      metrics.refused('no-checkpoint');
+      return requestError('no-checkpoint');
     }
     const unpublished = this.#host.tree.state.size - this.#publisher.size + this.#sequencer.queued;
     if (this.#taken < limits.outstanding && unpublished < limits.unpublished) return undefined;
     metrics.refused('pushback');
-    return pushback();
+    return requestError('pushback');
   }
 
   /** Integrate and commit; then the entries are findable, and once their files are written the publisher is asked. */
@@ -299,17 +301,4 @@ export class Intake {
     this.#options.metrics.stage('tiles').observe(seconds);
     this.#host.filed();
   }
-}
-
-/** What a client gets whose entry met a failing store. */
-export function storeFailed(): RequestError {
-  return new RequestError('store-failed', 'the log could not store this entry durably; retry');
-}
-
-function frozen(): RequestError {
-  return new RequestError('frozen', 'This log has been frozen, please switch to the latest log.\n');
-}
-
-function pushback(): RequestError {
-  return new RequestError('pushback', 'reached max pushback; retry');
 }

@@ -12,14 +12,14 @@ import { leafHash } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import type { Cosigner } from '../cosign/cosign.ts';
 import { KnownLeaves } from '../dedup/known.ts';
-import { RequestError, ServerError } from '../errors.ts';
+import { RequestError, requestError, ServerError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { TileStore } from '../store/types.ts';
 import { CommittedTree, type Stores } from '../tree/committed.ts';
 import { checkExtends, openPublished } from '../tree/published.ts';
 import type { TreeReader } from '../tree/reader.ts';
 import type { Encoding, EntryKind, IngestedBody, LoggedEntry, LogInfo, LogService, Outcome } from '../types.ts';
-import { Intake, type IntakeHost, storeFailed } from './intake.ts';
+import { Intake, type IntakeHost } from './intake.ts';
 import { Publisher } from './publisher.ts';
 import type { SequencerOptions } from './sequencer.ts';
 import type { CheckpointSigner } from './sign.ts';
@@ -235,7 +235,7 @@ export class Log implements LogService {
     return this.#read((reader) => {
       const { size } = reader.snapshot;
       if (first > second || second > size) {
-        throw new RequestError(
+        throw requestError(
           'invalid-argument',
           `first and second must satisfy 0 <= first <= second <= ${size}, the published size`,
         );
@@ -290,7 +290,7 @@ export class Log implements LogService {
     if (open && this.#options.cosigner === undefined) await this.#publisher.finish(LAST_PUBLICATION_MS);
     const good = this.#mode === 'running';
     this.#mode = 'stopped';
-    this.#rejectAll(new RequestError('draining', 'the log is shutting down; retry'));
+    this.#rejectAll(requestError('draining'));
     await this.#known.end(good);
     await this.#recovery;
     this.#options.cosigner?.close();
@@ -309,6 +309,8 @@ export class Log implements LogService {
       get running() {
         return log.#mode === 'running';
       },
+      stopped: () =>
+        requestError(log.#halted !== undefined ? 'halted' : log.#mode === 'stopped' ? 'broken' : 'store-failed'),
       get frozen() {
         return log.#freezing !== undefined || log.#tree.state.status !== 'open';
       },
@@ -402,14 +404,14 @@ export class Log implements LogService {
     }
     logger.error({ err: error }, 'the store failed; opening it again');
     this.#mode = 'recovering';
-    this.#rejectAll(storeFailed());
+    this.#rejectAll(requestError('store-failed'));
     this.#recovery = this.#recover();
   }
 
   #stop(error: unknown): void {
     this.#mode = 'stopped';
     this.#options.logger.error({ err: error }, 'the log stops: what is stored contradicts itself');
-    this.#rejectAll(storeFailed());
+    this.#rejectAll(requestError('broken'));
     this.#options.onFatal(error);
   }
 
@@ -423,7 +425,7 @@ export class Log implements LogService {
       'the log stops signing: a witness holds another history of it',
     );
     this.#options.signer.freeze();
-    this.#rejectAll(new RequestError('store-failed', 'the log takes no entries until its operator has acted'));
+    this.#rejectAll(requestError('halted'));
     void this.#publisher.close();
     void this.#options.onConflict?.(error, evidence);
   }
@@ -469,7 +471,7 @@ export class Log implements LogService {
 
   #public() {
     const published = this.#publisher.published;
-    if (published === undefined) throw new RequestError('store-failed', 'no checkpoint has been published yet; retry');
+    if (published === undefined) throw requestError('no-checkpoint');
     return published;
   }
 
@@ -480,7 +482,7 @@ export class Log implements LogService {
     } catch (error) {
       if (error instanceof RequestError) throw error;
       this.#options.logger.error({ err: error }, 'a read failed');
-      throw storeFailed();
+      throw requestError('read-failed');
     }
   }
 

@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeUtf8 } from '../../merkle/bytes.ts';
-import { RequestError, ServerError } from '../errors.ts';
+import { requestError, ServerError } from '../errors.ts';
 import type { CommittedTree } from '../tree/committed.ts';
 import type { TreeReader } from '../tree/reader.ts';
 import type { InclusionProof } from '../types.ts';
@@ -272,12 +272,10 @@ export class Publisher {
     } catch (error) {
       this.#options.onProofError(error);
       if (error instanceof ServerError && error.code === 'store') {
-        waiter.reject(
-          new RequestError('store-failed', 'the log could not read what the proof needs; retry', waiter.index),
-        );
+        waiter.reject(requestError('read-failed', waiter.index));
         return;
       }
-      waiter.reject(new RequestError('internal', `the proof of entry ${waiter.index} cannot be made`, waiter.index));
+      waiter.reject(requestError('no-proof', waiter.index));
     }
   }
 
@@ -286,7 +284,7 @@ export class Publisher {
     const late = this.#waiters.filter(({ since }) => since < limit);
     if (late.length > 0) this.#waiters = this.#waiters.filter(({ since }) => since >= limit);
     for (const { index, reject } of late) {
-      reject(new RequestError('not-published', `sequenced at index ${index}, not yet published; retry`, index));
+      reject(requestError('not-published', index));
     }
     if (this.#waiters.length === 0) {
       clearInterval(this.#sweep);

@@ -11,7 +11,7 @@ import { consistencyProof, inclusionProof, rootAt, verifyInclusion } from '../..
 import { CompactRange } from '../../merkle/range.ts';
 import { digestVerifier } from '../../merkle/runtime/crypto/digest.ts';
 import { TILE_WIDTH, tileWidth } from '../../merkle/tile.ts';
-import { RequestError } from '../../server/errors.ts';
+import { RequestError, requestError } from '../../server/errors.ts';
 import { ingestBody } from '../../server/ingest/body.ts';
 import type { LogStatus, NewEntry } from '../../server/store/types.ts';
 import type { Encoding, Ingested, LoggedEntry, LogInfo, LogService, Outcome } from '../../server/types.ts';
@@ -53,8 +53,8 @@ export class MemoryLog implements LogService {
 
   async submit(body: Uint8Array, encoding: Encoding): Promise<readonly Outcome[]> {
     await this.fault();
-    if (this.status !== 'open') throw new RequestError('frozen', 'frozen');
-    if (this.#draining) throw new RequestError('draining', 'the log is shutting down; retry');
+    if (this.status !== 'open') throw requestError('frozen');
+    if (this.#draining) throw requestError('draining');
     const ingested = ingestBody(body, encoding, { entryBytes: 65_535, bulkItems: 256 }, this.#verifier);
     if ('refusal' in ingested) throw new RequestError(ingested.refusal.code, ingested.refusal.message);
     const placed = ingested.items.map((item) => this.#place(item));
@@ -65,7 +65,7 @@ export class MemoryLog implements LogService {
   }
 
   async add(): Promise<number> {
-    throw new RequestError('not-found', 'a log of signed entries takes no others');
+    throw requestError('not-raw');
   }
 
   async tile(level: number, index: number, width: number): Promise<Uint8Array | undefined> {

@@ -128,7 +128,7 @@ describe('a log with witnesses', () => {
   it('takes no entry before its first checkpoint is public, and starts again', async () => {
     for (const witness of witnesses) witness.behaviour = 'error-500';
     await open();
-    await expect(submit('a')).rejects.toMatchObject({ code: 'not-published', index: undefined });
+    await expect(submit('a')).rejects.toMatchObject({ code: 'no-checkpoint', data: {} });
     await log!.close();
     await open();
     for (const witness of witnesses) witness.behaviour = 'good';
@@ -215,7 +215,7 @@ describe('a log with witnesses', () => {
     witnesses[1]!.behaviour = 'hang';
     const refused = await submit('two').catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(RequestError);
-    expect(refused).toMatchObject({ code: 'not-published', index: 1 });
+    expect(refused).toMatchObject({ code: 'not-published', data: { index: 1 } });
     expect(sizeOf(log!.checkpoint)).toBe(1);
     const [reason] = (await until(() => (log!.notReady().length > 0 ? log!.notReady() : undefined))) as string[];
     expect(reason).toBe(
@@ -410,7 +410,7 @@ describe('a log whose witnesses know another history of it', () => {
       const shown = await until(() => cosigners(log!.checkpoint).length === 3 && log!.checkpoint);
       const [outcome] = await twin.submit(bodyOf('another'), 'json');
       expect((outcome as { error: RequestError }).error).toMatchObject({
-        code: expect.stringMatching(/store-failed|not-published/),
+        code: expect.stringMatching(/halted|not-published/),
       });
       await until(() => conflict);
       expect(witnesses.reduce((sum, { inconsistent }) => sum + inconsistent, 0)).toBeGreaterThan(0);
@@ -418,7 +418,7 @@ describe('a log whose witnesses know another history of it', () => {
       expect(conflict!.evidence.split('\n\n')[0]).toBe((shown as string).split('\n\n')[0]);
       expect(twin.notReady().join()).toContain('two histories were signed');
       expect(twin.publishedSize).toBe(0);
-      await expect(twin.submit(bodyOf('more'), 'json')).rejects.toMatchObject({ code: 'store-failed' });
+      await expect(twin.submit(bodyOf('more'), 'json')).rejects.toMatchObject({ code: 'halted' });
       // The first one goes on.
       await submit('three');
     } finally {

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { Agent } from 'node:http';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { RequestError } from '../../../server/errors.ts';
+import { requestError } from '../../../server/errors.ts';
 import type { HttpOptions } from '../../../server/http/options.ts';
 import type { Log } from '../../../server/log/log.ts';
 import { openTestLog, tempDir } from '../../support/log.ts';
@@ -128,7 +128,7 @@ describe('the call that logs one entry', () => {
   it('tells when to come again, and shows nothing of a failure of ours', async () => {
     await start({ retryAfterSeconds: 7 });
     const { submit } = log;
-    log.submit = () => Promise.reject(new RequestError('pushback', 'reached max pushback; retry'));
+    log.submit = () => Promise.reject(requestError('pushback'));
     const later = await post(ENTRIES, entry());
     expect([later.status, later.headers['retry-after']]).toEqual([503, '7']);
     log.submit = () => Promise.reject(new Error('/etc/secret'));

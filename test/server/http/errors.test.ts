@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { RequestError, ServerError } from '../../../server/errors.ts';
+import { RequestError, requestError, ServerError } from '../../../server/errors.ts';
 import { hashedRekordRequest, toJson, toJsonBatch } from '../../support/requests.ts';
 import { BATCH, ENTRIES, makeApp } from './support.ts';
 
@@ -84,7 +84,7 @@ describe('each row of the error table', () => {
   it('too many outstanding: 503, Retry-After', async () => {
     const { app, log } = makeApp({ retryAfterSeconds: 7 });
     log.fault = () => {
-      throw new RequestError('pushback', 'reached max pushback; retry');
+      throw requestError('pushback');
     };
     for (const url of [ENTRIES, BATCH]) {
       const reply = await app.inject({ method: 'POST', url, payload: good() });
@@ -118,7 +118,7 @@ describe('each row of the error table', () => {
   it('committed, but not published in time: 503 with the index', async () => {
     const { app, log } = makeApp();
     log.fault = () => {
-      throw new RequestError('not-published', 'sequenced at index 41, not yet published; retry', 41);
+      throw requestError('not-published', 41);
     };
     const reply = await app.inject({ method: 'POST', url: ENTRIES, payload: good() });
     expect(reply.statusCode).toBe(503);
@@ -238,7 +238,7 @@ describe('bulk calls', () => {
     const submit = log.submit.bind(log);
     log.submit = async (body, encoding) => [
       ...(await submit(body, encoding)),
-      { error: new RequestError('not-published', 'sequenced at index 9, not yet published; retry', 9) },
+      { error: requestError('not-published', 9) },
     ];
     const reply = await app.inject({ method: 'POST', url: BATCH, payload: toJsonBatch([hashedRekordRequest()]) });
     expect(reply.statusCode).toBe(200);

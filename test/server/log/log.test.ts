@@ -186,7 +186,7 @@ describe('a log', () => {
       return await sign(head, extensions);
     };
     const error = await submit(log, 'late').catch((caught: RequestError) => caught);
-    expect(error).toMatchObject({ code: 'not-published', index: 0 });
+    expect(error).toMatchObject({ code: 'not-published', data: { index: 0 } });
     expect((error as RequestError).message).toBe('sequenced at index 0, not yet published; retry');
     expect(log.notReady().join()).toMatch(/checkpoint is .* late/);
     signer.sign = sign;

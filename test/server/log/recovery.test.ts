@@ -193,7 +193,7 @@ describe('after a failure', () => {
       },
     });
     for (let i = 0; i < 4; i++) await again.entryBundle(0, 256).catch(() => {});
-    await expect(submit(again, 'e0')).rejects.toMatchObject({ code: 'store-failed' });
+    await expect(submit(again, 'e0')).rejects.toMatchObject({ code: 'read-failed', data: { index: 0 } });
   });
 });
 
