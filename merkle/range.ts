@@ -11,7 +11,7 @@ import { MerkleError } from './errors.ts';
 import { checkHash, EMPTY_ROOT, nodeHash, type Sha256, sha256 } from './rfc6962.ts';
 
 /** Told of the perfect subtree over the entries [index * 2^level, (index + 1) * 2^level). `hash` is not to be changed. */
-export type OnNode = (level: number, index: number, hash: Uint8Array) => void;
+type OnNode = (level: number, index: number, hash: Uint8Array) => void;
 
 export class CompactRange {
   readonly #hash: Sha256;

@@ -17,7 +17,7 @@ import { MerkleError } from './errors.ts';
 import { MAX_PROOF, type NodeReader, rangeHash } from './proof.ts';
 import { EMPTY_ROOT, HASH_SIZE, nodeHash, type Sha256, sha256 } from './rfc6962.ts';
 
-export interface SubtreeClaim {
+interface SubtreeClaim {
   /** The subtree's entries: [start, end). */
   readonly start: number;
   readonly end: number;

@@ -30,7 +30,7 @@ export const TILE_WIDTH = 256;
 /** Levels of the tree between two tile levels: log2(TILE_WIDTH). */
 export const TILE_HEIGHT = 8;
 /** Highest tile level that a path may name. */
-export const MAX_TILE_LEVEL = 63;
+const MAX_TILE_LEVEL = 63;
 
 export interface Tile {
   /** Tile level, 0..63. */

@@ -5,7 +5,7 @@ import type { Policy } from '../merkle/policy.ts';
 import { readFileIfThere, writeFileDurable } from '../merkle/runtime/disk/files.ts';
 import { type DirLock, lockDir } from '../merkle/runtime/disk/lock.ts';
 import { openMldsaSigner } from '../merkle/runtime/keys/mldsa.ts';
-import type { RetryingSigner } from '../merkle/runtime/keys/signer.ts';
+import type { RetryingSigner } from '../merkle/runtime/keys/retrying.ts';
 import type { Config } from './config/load.ts';
 import { Cosigner } from './cosign/cosign.ts';
 import { WitnessMetrics } from './cosign/metrics.ts';

@@ -9,7 +9,7 @@ import { type DeepReadonly, failOn, freeze, type LoadOptions, readSettings } fro
 import { settingsOf } from '../merkle/runtime/config/settings.ts';
 import { SettingNames } from '../merkle/runtime/config/sources.ts';
 import { choice, count, duration, isProxyRange, list, path, size, text } from '../merkle/runtime/config/values.ts';
-import type { KeySpec } from '../merkle/runtime/keys/signer.ts';
+import type { KeySpec } from '../merkle/runtime/keys/types.ts';
 
 const opt = Type.Optional;
 const ADDRESS = /^[A-Za-z0-9.:-]+$/;

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
-import type { Signer } from '../../merkle/runtime/keys/signer.ts';
+import type { Signer } from '../../merkle/runtime/keys/types.ts';
 import { CheckpointSigner } from '../../server/log/sign.ts';
 import type { Micro } from './micro.ts';
 

@@ -14,8 +14,8 @@ import {
 import { createKeyFile } from '../../merkle/runtime/keys/keyfile.ts';
 import { createMldsaKeyFile, mldsaSpki } from '../../merkle/runtime/keys/mldsa.ts';
 import { createTokenKey } from '../../merkle/runtime/keys/pkcs11/pkcs11.ts';
-import { readSecret, type SecretSource } from '../../merkle/runtime/keys/secret.ts';
-import type { KeyAlgorithm } from '../../merkle/runtime/keys/signer.ts';
+import { readSecret } from '../../merkle/runtime/keys/secret.ts';
+import type { KeyAlgorithm, SecretSource } from '../../merkle/runtime/keys/types.ts';
 import { isKeyName } from '../../merkle/verifier-key.ts';
 import { ClientError } from '../errors.ts';
 

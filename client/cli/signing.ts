@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { equal } from '../../merkle/bytes.ts';
 import { MAX_POLICY } from '../../merkle/policy.ts';
-import type { SecretSource } from '../../merkle/runtime/keys/secret.ts';
+import type { SecretSource } from '../../merkle/runtime/keys/types.ts';
 import { ClientError } from '../errors.ts';
 import { formatPublicKeyPem, type PublicKey } from '../formats/key.ts';
 import type { HttpOptions } from '../submit/http.ts';

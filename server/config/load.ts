@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { keySpec, withPassphrase } from '../../merkle/runtime/config/key.ts';
 import { type DeepReadonly, failOn, freeze, type LoadOptions, readSettings } from '../../merkle/runtime/config/load.ts';
 import { SettingNames } from '../../merkle/runtime/config/sources.ts';
-import type { KeySpec } from '../../merkle/runtime/keys/signer.ts';
+import type { KeySpec } from '../../merkle/runtime/keys/types.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { ServerError } from '../errors.ts';
 import type { Decoded } from './schema.ts';

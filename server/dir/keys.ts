@@ -2,13 +2,10 @@
 import type { Policy } from '../../merkle/policy.ts';
 import { isThere } from '../../merkle/runtime/disk/files.ts';
 import { createKeyFile } from '../../merkle/runtime/keys/keyfile.ts';
-import {
-  type KeySpec,
-  openSigner,
-  type RetryingSigner,
-  readSecret,
-  retryingSigner,
-} from '../../merkle/runtime/keys/signer.ts';
+import { openSigner } from '../../merkle/runtime/keys/open-signer.ts';
+import { type RetryingSigner, retryingSigner } from '../../merkle/runtime/keys/retrying.ts';
+import { readSecret } from '../../merkle/runtime/keys/secret.ts';
+import type { KeySpec } from '../../merkle/runtime/keys/types.ts';
 import type { Config } from '../config/load.ts';
 import { ServerError } from '../errors.ts';
 import type { Logger } from '../log/log.ts';

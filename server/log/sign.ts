@@ -13,7 +13,7 @@ import {
   type VerifierKey,
 } from '../../merkle/note.ts';
 import type { MldsaSigner } from '../../merkle/runtime/keys/mldsa.ts';
-import type { Signer } from '../../merkle/runtime/keys/signer.ts';
+import type { Signer } from '../../merkle/runtime/keys/types.ts';
 import { ServerError } from '../errors.ts';
 
 /** An SPKI of Ed25519 (RFC 8410) is this prefix and the 32 bytes of the key. */

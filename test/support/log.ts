@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { formatVerifierKey } from '../../merkle/note.ts';
 import { createKeyFile } from '../../merkle/runtime/keys/keyfile.ts';
-import { openSigner } from '../../merkle/runtime/keys/signer.ts';
+import { openSigner } from '../../merkle/runtime/keys/open-signer.ts';
 import { openDirStores } from '../../server/dir/layout.ts';
 import { createIngest, type Ingest } from '../../server/ingest/ingest.ts';
 import { Log, type LogLimits, type LogOptions } from '../../server/log/log.ts';

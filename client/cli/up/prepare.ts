@@ -19,7 +19,8 @@ import {
 } from '../../../merkle/note.ts';
 import { isThere, makeDirDurable, readFileIfThere, writeFileDurable } from '../../../merkle/runtime/disk/files.ts';
 import { createKeyFile } from '../../../merkle/runtime/keys/keyfile.ts';
-import { type KeySpec, openSigner, type PublicKey } from '../../../merkle/runtime/keys/signer.ts';
+import { openSigner } from '../../../merkle/runtime/keys/open-signer.ts';
+import type { KeySpec, PublicKey } from '../../../merkle/runtime/keys/types.ts';
 import { ClientError } from '../../errors.ts';
 import { knownStart, type PolicyWitness, policyText, signingConfig, trustedRoot } from './trust-files.ts';
 

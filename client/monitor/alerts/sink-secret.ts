@@ -1,6 +1,7 @@
 /** Secrets and certificates of the sinks: read each time that they are used, so that a changed file needs no restart. */
 import { readBounded } from '../../../merkle/runtime/disk/bounded.ts';
-import { readSecret, type SecretSource } from '../../../merkle/runtime/keys/secret.ts';
+import { readSecret } from '../../../merkle/runtime/keys/secret.ts';
+import type { SecretSource } from '../../../merkle/runtime/keys/types.ts';
 import { DeliveryError } from './delivery-error.ts';
 
 const MAX_SECRET = 4096;

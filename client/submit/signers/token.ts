@@ -1,5 +1,6 @@
 /** Keys inside PKCS#11 tokens: ECDSA P-256, as `stele keygen --pkcs11-module` makes them. Node only. */
-import { openTokenDigestSigner, type TokenKeySpec } from '../../../merkle/runtime/keys/pkcs11/pkcs11.ts';
+import { openTokenDigestSigner } from '../../../merkle/runtime/keys/pkcs11/pkcs11.ts';
+import type { TokenKeySpec } from '../../../merkle/runtime/keys/types.ts';
 import { nodePrimitives } from '../../crypto/node-primitives.ts';
 import { ClientError } from '../../errors.ts';
 import { parsePublicKey } from '../../formats/key.ts';

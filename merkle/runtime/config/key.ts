@@ -1,6 +1,6 @@
 /** The settings that say where a signing key is: in a file, or in a PKCS#11 token. */
 import { type StaticDecode, Type } from 'typebox';
-import type { KeySpec } from '../keys/signer.ts';
+import type { KeySpec } from '../keys/types.ts';
 import { path, text, variable } from './values.ts';
 
 const opt = Type.Optional;

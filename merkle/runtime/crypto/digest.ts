@@ -11,7 +11,7 @@
  */
 import { constants, publicDecrypt } from 'node:crypto';
 import { createRequire } from 'node:module';
-import { nobleCurves, nobleEd25519Digest } from './noble.ts';
+import { nobleCurves, nobleEd25519Digest } from './lazy-noble.ts';
 import type { EcCurve, ParsedKey } from './publickey.ts';
 
 export interface DigestVerifier {

@@ -4,7 +4,7 @@ import { type CosignaturePrimitives, checkpointVerifier } from '../../cosignatur
 import { isStrongEd25519Key } from '../../ed25519-key.ts';
 import { type AsyncNoteVerifier, KEY_TYPE, type VerifierKey } from '../../note.ts';
 import { RuntimeError } from '../runtime-errors.ts';
-import { nobleMldsa44 } from './noble.ts';
+import { nobleMldsa44 } from './lazy-noble.ts';
 
 /** SubjectPublicKeyInfo of an Ed25519 key, up to its 32 bytes (RFC 8410). */
 const ED25519_SPKI = Buffer.from('302a300506032b6570032100', 'hex');

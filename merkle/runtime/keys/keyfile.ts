@@ -12,7 +12,7 @@ import { dirname, join, resolve } from 'node:path';
 import { readBounded } from '../disk/bounded.ts';
 import { syncDir } from '../disk/files.ts';
 import { RuntimeError } from '../runtime-errors.ts';
-import type { KeyAlgorithm, Signer } from './signer.ts';
+import type { KeyAlgorithm, Signer } from './types.ts';
 
 const MAX_KEY_FILE_BYTES = 64 * 1024;
 const GROUP_AND_OTHERS = 0o077;

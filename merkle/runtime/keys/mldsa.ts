@@ -11,7 +11,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { concat, equal } from '../../bytes.ts';
-import { nobleMldsa44 } from '../crypto/noble.ts';
+import { nobleMldsa44 } from '../crypto/lazy-noble.ts';
 import { RuntimeError } from '../runtime-errors.ts';
 import { createPool, workerUrl } from '../threads/pool.ts';
 import { readKeyFile, writeNewKey } from './keyfile.ts';

@@ -1,13 +1,13 @@
 /** A signer that waits for a token to come back instead of failing its callers. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RuntimeError, type RuntimeErrorCode } from '../runtime-errors.ts';
-import type { Signer } from './signer.ts';
+import type { Signer } from './types.ts';
 
 const FIRST_DELAY_MS = 50;
 const MAX_DELAY_MS = 5_000;
 const SLOW_MS = 10_000;
 
-export interface RetryOptions {
+interface RetryOptions {
   /** Called after every attempt that failed, and once when an attempt is slow; `attempt` counts from 1. */
   readonly onError?: (error: RuntimeError, attempt: number) => void;
   /** Called when a signature came after one or more `onError`. */

@@ -4,9 +4,7 @@
  */
 import { readBounded } from '../disk/bounded.ts';
 import { RuntimeError } from '../runtime-errors.ts';
-
-/** Where a secret is read from: each time that it is needed, so that a corrected file is seen without a restart. */
-export type SecretSource = { readonly file: string } | { readonly env: string };
+import type { SecretSource } from './types.ts';
 
 const MAX_SECRET_BYTES = 4096;
 

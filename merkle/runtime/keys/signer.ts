@@ -1,57 +1,14 @@
-/**
- * Keys that sign, wherever they live: software keys in a file (keyfile.ts) and keys inside a PKCS#11 token (pkcs11.ts).
- *
- * What signs for a log is `retryingSigner(await openSigner(spec))`: every signature is checked before it is handed out, and
- * a token that is briefly gone makes callers wait instead of failing them.
- */
+/** Verifies what a signer signs, before a signature leaves the process. */
 import * as crypto from 'node:crypto';
 import { ED25519_KEY_SIZE } from '../../ed25519-key.ts';
 import { parseEd25519Key, verifyBeside } from '../crypto/verify.ts';
 import { RuntimeError } from '../runtime-errors.ts';
-import { openKeyFile } from './keyfile.ts';
-import type { TokenKeySpec } from './pkcs11/pkcs11.ts';
-import { openTokenSigner } from './pkcs11/pkcs11.ts';
-import { readSecret, type SecretSource } from './secret.ts';
-
-export { type RetryingSigner, type RetryOptions, retryingSigner } from './retrying.ts';
-export { readSecret, type SecretSource } from './secret.ts';
-
-export type KeyAlgorithm = 'ed25519' | 'ecdsa-p256';
-
-export interface PublicKey {
-  readonly algorithm: KeyAlgorithm;
-  /** SubjectPublicKeyInfo, DER. */
-  readonly publicKey: Uint8Array;
-}
-
-export interface Signer extends PublicKey {
-  /**
-   * Ed25519: 64 bytes (RFC 8032) over the message itself. ECDSA P-256: DER `SEQUENCE { r, s }` over its SHA-256.
-   * Calls may overlap. Rejects with RuntimeError: `pkcs11-*`, `secret`, `sign`, `signature-wrong`.
-   */
-  sign(message: Uint8Array): Promise<Uint8Array>;
-  /** Gives up the key; idempotent. Nothing signs afterwards. */
-  close(): Promise<void>;
-}
-
-/** A key as the configuration names it. */
-export type KeySpec = { readonly file: string; readonly passphrase?: SecretSource } | { readonly pkcs11: TokenKeySpec };
-
-/**
- * Opens the key, wrapped by `checkedSigner`.
- *
- * @throws RuntimeError with the codes of `readSecret`, `openKeyFile` and `openTokenSigner`
- */
-export async function openSigner(spec: KeySpec, options: CheckOptions = {}): Promise<Signer> {
-  if ('pkcs11' in spec) return checkedSigner(await openTokenSigner(spec.pkcs11), options);
-  const passphrase = spec.passphrase && (await readSecret(spec.passphrase));
-  return checkedSigner(await openKeyFile(spec.file, passphrase), options);
-}
+import type { KeyAlgorithm, PublicKey, Signer } from './types.ts';
 
 export interface CheckOptions {
   /**
-   * Checks signatures in Node's thread pool: for who signs many at a time. Who signs one after another would only wait
-   * behind what else is in the pool, such as fsyncs.
+   * Verifies signatures in Node's thread pool, for a caller that signs many messages at once. A caller that signs one after
+   * another would only wait behind other work in the pool, such as fsyncs.
    */
   readonly beside?: boolean;
 }

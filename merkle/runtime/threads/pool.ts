@@ -24,7 +24,7 @@ export function workerUrl(path: string): URL {
   }
 }
 
-export interface PoolOptions {
+interface PoolOptions {
   /** The worker's module; its default export takes an ArrayBuffer and returns `Piscina.move(<ArrayBuffer>)`. */
   readonly file: URL;
   /** Number of threads, from 1. They start at once and stay. */

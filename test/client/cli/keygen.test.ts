@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { keygenCommand } from '../../../client/cli/keygen.ts';
 import { parseVerifierKey } from '../../../merkle/note.ts';
-import { openSigner } from '../../../merkle/runtime/keys/signer.ts';
+import { openSigner } from '../../../merkle/runtime/keys/open-signer.ts';
 import { HAVE_SOFTHSM, type SoftHsm, startSoftHsm } from '../../support/softhsm.ts';
 
 async function keygen(...args: string[]): Promise<string> {

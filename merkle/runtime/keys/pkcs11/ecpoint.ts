@@ -1,7 +1,7 @@
 /** From what a token says about a public key to SubjectPublicKeyInfo (RFC 5480, RFC 8410). */
 import { createPublicKey } from 'node:crypto';
 import { RuntimeError } from '../../runtime-errors.ts';
-import type { KeyAlgorithm } from '../signer.ts';
+import type { KeyAlgorithm } from '../types.ts';
 import { CKK_EC, CKK_EC_EDWARDS } from './cryptoki.ts';
 
 /** CKA_EC_PARAMS of the two curves, DER. For Ed25519 both forms of PKCS#11 3.x: the OID and the curve's name. */

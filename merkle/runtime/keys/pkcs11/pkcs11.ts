@@ -6,25 +6,14 @@
  */
 import { Piscina } from 'piscina';
 import { fastSha256 } from '../../crypto/hash.ts';
-import { nobleCurves } from '../../crypto/noble.ts';
+import { nobleCurves } from '../../crypto/lazy-noble.ts';
 import { RuntimeError } from '../../runtime-errors.ts';
 import { workerUrl } from '../../threads/pool.ts';
-import { readSecret, type SecretSource } from '../secret.ts';
-import { type KeyAlgorithm, type Signer, verifySignature } from '../signer.ts';
+import { readSecret } from '../secret.ts';
+import { verifySignature } from '../signer.ts';
+import type { KeyAlgorithm, Signer, TokenKeySpec } from '../types.ts';
 import { findModule } from './pkcs11-module.ts';
-import type { OpenedKey, TokenAccess } from './token.ts';
-import type { TokenReply, TokenRequest, TokenResults } from './token-worker.ts';
-
-export interface TokenKeySpec {
-  /** Absolute path of the module, or a bare file name such as `libsofthsm2.so` (see `findModule`). */
-  readonly module: string;
-  /** The token's label; exactly one token must have it. */
-  readonly token: string;
-  /** The label of the private and of the public key object; exactly one of each must have it. */
-  readonly label: string;
-  /** Read at every login. A PIN that the token refused is not offered again by this process. */
-  readonly pin: SecretSource;
-}
+import type { OpenedKey, TokenAccess, TokenReply, TokenRequest, TokenResults } from './types.ts';
 
 /**
  * Logs in to the token, finds the key, and signs once to see that private and public key belong together. A session that
@@ -48,7 +37,7 @@ export async function openTokenSigner(spec: TokenKeySpec): Promise<Signer> {
 }
 
 /** Signs digests that were made elsewhere, of files too large to be sent to a token. */
-export interface TokenDigestSigner {
+interface TokenDigestSigner {
   /** SubjectPublicKeyInfo, DER, of a P-256 key. */
   readonly publicKey: Uint8Array;
   /** DER `SEQUENCE { r, s }` over `digest`, 32 bytes of SHA-256. Rejects as `Signer.sign` does. */

@@ -1,6 +1,6 @@
 /** Making a key pair inside a token, of which the private half never leaves it. */
 import { randomBytes } from 'node:crypto';
-import type { KeyAlgorithm } from '../signer.ts';
+import type { KeyAlgorithm } from '../types.ts';
 import type { Attribute, Cryptoki, Handle } from './cryptoki.ts';
 import * as ck from './cryptoki.ts';
 import { CKA, ckr } from './cryptoki.ts';

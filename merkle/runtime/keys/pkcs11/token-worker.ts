@@ -3,31 +3,10 @@
  * on a token that is gone above all, so that none runs on the thread that serves requests.
  */
 
-import { RuntimeError, type RuntimeErrorCode } from '../../runtime-errors.ts';
-import type { KeyAlgorithm } from '../signer.ts';
+import { RuntimeError } from '../../runtime-errors.ts';
 import { newCryptoki } from './cryptoki.ts';
-import { type OpenedKey, type TokenAccess, TokenModule } from './token.ts';
-
-/** What the thread is asked; `module` is the absolute path, the same in every request to one thread. */
-export type TokenRequest =
-  | { readonly op: 'open'; readonly module: string; readonly access: TokenAccess }
-  | { readonly op: 'create'; readonly module: string; readonly access: TokenAccess; readonly algorithm: KeyAlgorithm }
-  | { readonly op: 'sign'; readonly module: string; readonly session: number; readonly data: Uint8Array }
-  | { readonly op: 'close'; readonly module: string; readonly session: number }
-  | { readonly op: 'finalize'; readonly module: string };
-
-export interface TokenResults {
-  readonly open: OpenedKey;
-  readonly create: Uint8Array;
-  readonly sign: Uint8Array;
-  readonly close: undefined;
-  readonly finalize: undefined;
-}
-
-/** Errors go back as plain values: an error class does not survive the way between threads. */
-export type TokenReply =
-  | { readonly value: TokenResults[keyof TokenResults] }
-  | { readonly error: { readonly code: RuntimeErrorCode; readonly message: string } };
+import { TokenModule } from './token.ts';
+import type { TokenReply, TokenRequest, TokenResults } from './types.ts';
 
 let loaded: TokenModule | undefined;
 

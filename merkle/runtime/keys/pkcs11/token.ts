@@ -4,26 +4,13 @@
  */
 import { createHash } from 'node:crypto';
 import { RuntimeError } from '../../runtime-errors.ts';
-import type { KeyAlgorithm } from '../signer.ts';
+import type { KeyAlgorithm } from '../types.ts';
 import type { Attribute, Cryptoki, Handle } from './cryptoki.ts';
 import * as ck from './cryptoki.ts';
 import { CKA, ckr, tokenError } from './cryptoki.ts';
 import { algorithmOf, spkiFromPoint } from './ecpoint.ts';
 import { generateKeyPair, MECHANISM } from './token-keygen.ts';
-
-/** Which key, in which token, and the PIN to log in with. */
-export interface TokenAccess {
-  readonly token: string;
-  readonly label: string;
-  readonly pin: string;
-}
-
-export interface OpenedKey {
-  readonly session: number;
-  readonly algorithm: KeyAlgorithm;
-  /** SPKI, DER. */
-  readonly publicKey: Uint8Array;
-}
+import type { OpenedKey, TokenAccess } from './types.ts';
 
 interface Session {
   readonly handle: Handle;

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createKeyFile, openKeyFile } from '../../../../merkle/runtime/keys/keyfile.ts';
-import { openSigner, verifySignature } from '../../../../merkle/runtime/keys/signer.ts';
+import { openSigner } from '../../../../merkle/runtime/keys/open-signer.ts';
+import { verifySignature } from '../../../../merkle/runtime/keys/signer.ts';
 
 const message = new TextEncoder().encode('log.example.com\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n');
 

@@ -1,7 +1,9 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { softwareSigner } from '../../../../merkle/runtime/keys/keyfile.ts';
-import { checkedSigner, retryingSigner, type Signer, verifySignature } from '../../../../merkle/runtime/keys/signer.ts';
+import { retryingSigner } from '../../../../merkle/runtime/keys/retrying.ts';
+import { checkedSigner, verifySignature } from '../../../../merkle/runtime/keys/signer.ts';
+import type { Signer } from '../../../../merkle/runtime/keys/types.ts';
 import { RuntimeError, type RuntimeErrorCode } from '../../../../merkle/runtime/runtime-errors.ts';
 
 const message = new TextEncoder().encode('a checkpoint');

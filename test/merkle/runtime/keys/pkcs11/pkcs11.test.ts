@@ -3,8 +3,10 @@ import { existsSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openSigner } from '../../../../../merkle/runtime/keys/open-signer.ts';
 import { createTokenKey, openTokenSigner } from '../../../../../merkle/runtime/keys/pkcs11/pkcs11.ts';
-import { openSigner, retryingSigner, verifySignature } from '../../../../../merkle/runtime/keys/signer.ts';
+import { retryingSigner } from '../../../../../merkle/runtime/keys/retrying.ts';
+import { verifySignature } from '../../../../../merkle/runtime/keys/signer.ts';
 import { HAVE_SOFTHSM, type SoftHsm, startSoftHsm } from '../../../../support/softhsm.ts';
 
 const PIN = '4711-secret';
