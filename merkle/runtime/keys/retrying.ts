@@ -1,6 +1,6 @@
 /** A signer that waits for a token to come back instead of failing its callers. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { RuntimeError, type RuntimeErrorCode } from '../runtime-errors.ts';
+import { backOffMs, SYSTEM_CLOCK } from '../service/back-off.ts';
 import type { Signer } from './types.ts';
 
 const FIRST_DELAY_MS = 50;
@@ -112,12 +112,8 @@ class Retrying implements RetryingSigner {
   }
 
   async #pause(attempt: number): Promise<void> {
-    const longest = Math.min(FIRST_DELAY_MS * 2 ** Math.min(attempt - 1, 20), this.#options.maxDelayMs ?? MAX_DELAY_MS);
-    try {
-      await sleep(longest * (1 - Math.random() / 2), undefined, { signal: this.#stop });
-    } catch {
-      throw aborted();
-    }
+    const longestMs = this.#options.maxDelayMs ?? MAX_DELAY_MS;
+    await SYSTEM_CLOCK.sleep(backOffMs({ firstMs: FIRST_DELAY_MS, longestMs }, attempt), this.#stop);
   }
 }
 
