@@ -1,10 +1,10 @@
 /** Starts a log as a server. The command line loads this file, and with it the operator's commands. */
-import type { AddressInfo } from 'node:net';
 import { createSecureContext } from 'node:tls';
-import type { FastifyInstance } from 'fastify';
-import { pino } from 'pino';
 import { decodeUtf8 } from '../merkle/bytes.ts';
 import { readFileIfThere } from '../merkle/runtime/disk/files.ts';
+import { failure } from '../merkle/runtime/service/ends.ts';
+import { makeLogger } from '../merkle/runtime/service/logger.ts';
+import { drainApp, openPorts } from '../merkle/runtime/service/ports.ts';
 import type { Config } from './config/load.ts';
 import { ServerError } from './errors.ts';
 import { createAdminApp, createApp } from './http/app.ts';
@@ -45,25 +45,17 @@ export interface ServeOptions {
 
 /** Starts the log of `config` on its public and its admin port. Throws `ServerError` and `RuntimeError`. */
 export async function serve({ config, drainMs = DRAIN_MS }: ServeOptions): Promise<Server> {
-  const logger = pino({ level: config.log.level }, pino.destination({ fd: 2, sync: false }));
-  let fail: (error: unknown) => void = () => {};
-  const failed = new Promise<never>((_, reject) => {
-    fail = reject;
-  });
-  failed.catch(() => {});
+  const logger = makeLogger(config.log.level);
+  const { failed, fail } = failure();
   const opened = await openLog({ config, logger, onFatal: fail });
   const { log, metrics, lock, adminToken } = opened;
-  const apps: FastifyInstance[] = [];
   try {
     const app = createApp(log, await httpOptions(config), metrics, logger);
-    apps.push(app);
     const admin = createAdminApp(log, { token: adminToken }, metrics, logger);
-    apps.push(admin);
-    await listen(admin, config.admin, 'admin');
-    await listen(app, config.listen, 'listen');
-    const url = urlOf(app, config.listen.host, config.tls !== undefined);
-    const adminUrl = urlOf(admin, config.admin.host, false);
-    await lock.announce({ admin: adminUrl });
+    const { url, adminUrl } = await openPorts(
+      { public: { app, at: config.listen, tls: config.tls !== undefined }, admin: { app: admin, at: config.admin } },
+      lock,
+    );
     const { origin, verifierKeys, status } = log.info;
     return {
       url,
@@ -74,25 +66,17 @@ export async function serve({ config, drainMs = DRAIN_MS }: ServeOptions): Promi
       status,
       failed,
       close: async () => {
-        await Promise.all([closeApp(app, drainMs), log.drain()]);
+        await Promise.all([drainApp(app, drainMs), log.drain()]);
         // A freeze under way may wait for witnesses or a token without end, and goes on at the next start.
-        await closeApp(admin, drainMs);
+        await drainApp(admin, drainMs);
         await opened.close();
         logger.info({}, 'closed');
       },
     };
   } catch (error) {
-    await Promise.allSettled(apps.map((app) => app.close()));
     await opened.close();
     throw error;
   }
-}
-
-/** Waits for the replies under way, but not for ever. */
-async function closeApp(app: FastifyInstance, drainMs: number): Promise<void> {
-  const late = setTimeout(() => app.server.closeAllConnections(), drainMs);
-  await app.close();
-  clearTimeout(late);
 }
 
 async function httpOptions(config: Config) {
@@ -146,28 +130,4 @@ async function readPem(file: string): Promise<string> {
   const bytes = await readFileIfThere(file, MAX_PEM);
   if (bytes === undefined) throw new ServerError('config', `the TLS file ${file} is not there.`);
   return decodeUtf8(bytes);
-}
-
-const LISTEN_ERRORS: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'another program listens there. Stop it, or set `SETTING.port`.',
-  EACCES: 'this user may not take that port. Set `SETTING.port` to 1024 or more, or give the right to it.',
-  EADDRNOTAVAIL: 'this machine does not have that address. Set `SETTING.host`.',
-  ENOTFOUND: 'there is no host of that name. Set `SETTING.host` to an address of this machine.',
-};
-
-async function listen(app: FastifyInstance, { host, port }: { host: string; port: number }, setting: string) {
-  try {
-    await app.listen({ host, port });
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const why = LISTEN_ERRORS[String(code)] ?? `${code}. Look at \`SETTING.host\` and \`SETTING.port\`.`;
-    throw new ServerError('config', `cannot listen on ${host}:${port}: ${why.replaceAll('SETTING', setting)}`);
-  }
-}
-
-function urlOf(app: FastifyInstance, host: string, tls: boolean): string {
-  const { port } = app.server.address() as AddressInfo;
-  const loopback = ['127.0.0.1', '::1', '0.0.0.0', '::'].includes(host);
-  const name = loopback ? 'localhost' : host.includes(':') ? `[${host}]` : host;
-  return `${tls ? 'https' : 'http'}://${name}:${port}`;
 }

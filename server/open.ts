@@ -1,11 +1,12 @@
 /** Opens the log of a configuration: data directory, keys, worker pool and log, without a network. */
-import { randomBytes } from 'node:crypto';
 import { decodeUtf8 } from '../merkle/bytes.ts';
 import type { Policy } from '../merkle/policy.ts';
 import { readFileIfThere, writeFileDurable } from '../merkle/runtime/disk/files.ts';
 import { type DirLock, lockDir } from '../merkle/runtime/disk/lock.ts';
 import { openMldsaSigner } from '../merkle/runtime/keys/mldsa.ts';
 import type { RetryingSigner } from '../merkle/runtime/keys/retrying.ts';
+import { openAdminToken } from '../merkle/runtime/service/admin-token.ts';
+import { Closers } from '../merkle/runtime/service/ends.ts';
 import type { Config } from './config/load.ts';
 import { Cosigner } from './cosign/cosign.ts';
 import { WitnessMetrics } from './cosign/metrics.ts';
@@ -38,13 +39,10 @@ export interface OpenLogOptions {
 
 /** Takes the data directory of `config` and opens its log. Throws `ServerError` and `RuntimeError`. */
 export async function openLog({ config, logger, onFatal }: OpenLogOptions): Promise<OpenLog> {
-  const closers: (() => Promise<unknown>)[] = [];
-  const closeAll = async () => {
-    for (const close of closers.reverse()) await close();
-  };
+  const closers = new Closers();
   try {
     const lock = await lockDir(config.data);
-    closers.push(() => lock.release());
+    closers.add(() => lock.release());
     await checkHalted(config.data);
     const metrics = new Metrics();
     const found = await readIdentity(config.data);
@@ -62,7 +60,7 @@ export async function openLog({ config, logger, onFatal }: OpenLogOptions): Prom
     });
     const mldsa = config.mldsaKey === undefined ? undefined : await openMldsaSigner(config.mldsaKey);
     const signer = new CheckpointSigner(config.origin, keys, mldsa);
-    closers.push(() => signer.close());
+    closers.add(() => signer.close());
     const identity = {
       format: FORMAT,
       origin: config.origin,
@@ -73,16 +71,16 @@ export async function openLog({ config, logger, onFatal }: OpenLogOptions): Prom
     if (found?.verifierKeys.join() !== identity.verifierKeys.join()) {
       await writeIdentity(config.data, { ...identity, copy: false });
     }
-    const adminToken = await openAdminToken(config.data);
+    const adminToken = await openAdminToken(layout.adminToken(config.data));
     const cosigner = policy?.witnesses.length ? makeCosigner(config, policy, signer, metrics, logger) : undefined;
-    if (cosigner !== undefined) closers.push(async () => cosigner.close());
+    if (cosigner !== undefined) closers.add(async () => cosigner.close());
 
     const ingest = createIngest({
       // Opaque entries need no checks.
       threads: config.entries === 'raw' ? 1 : config.ingest.threads,
       limits: { bulkItems: config.limits.bulkItems },
     });
-    closers.push(() => ingest.close());
+    closers.add(() => ingest.close());
     // The threads load while the store opens, not while the first client waits.
     void ingest.ingest(new Uint8Array(0), 'json');
     if (!ingest.fast.fast) logger.warn({ why: ingest.fast.why }, 'signatures over digests are checked the slow way');
@@ -114,11 +112,11 @@ export async function openLog({ config, logger, onFatal }: OpenLogOptions): Prom
         export: (dir, reader, store, checkpoint) => exportTree(dir, reader, store, checkpoint),
       },
     });
-    closers.push(() => log.close());
+    closers.add(() => log.close());
     metrics.watchPoolQueue(() => ingest.queue.waiting);
-    return { log, metrics, lock, adminToken, close: closeAll };
+    return { log, metrics, lock, adminToken, close: () => closers.close() };
   } catch (error) {
-    await closeAll();
+    await closers.close();
     throw error;
   }
 }
@@ -157,15 +155,3 @@ async function checkHalted(dir: string): Promise<void> {
 }
 
 const MAX_HALTED = 4 * 1024 * 1024;
-const TOKEN_FORM = /^[A-Za-z0-9_-]{43}$/;
-
-/** Whoever can read this file may freeze and copy the log through the admin port. */
-async function openAdminToken(dir: string): Promise<string> {
-  const path = layout.adminToken(dir);
-  const stored = await readFileIfThere(path, 1024);
-  const token = stored === undefined ? '' : Buffer.from(stored).toString().trim();
-  if (TOKEN_FORM.test(token)) return token;
-  const made = randomBytes(32).toString('base64url');
-  await writeFileDurable(path, Buffer.from(`${made}\n`), { mode: 0o600 });
-  return made;
-}

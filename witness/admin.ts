@@ -1,10 +1,11 @@
 /**
  * The operator's HTTP server, on a port of its own that is bound to loopback by default. Reading needs no token; what
- * changes the list of logs needs `Authorization: Bearer <admin token>` (merkle/runtime/service/operator.ts).
+ * changes the list of logs needs `Authorization: Bearer <admin token>` (merkle/runtime/service/operator-guard.ts).
  */
 import createFastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { RuntimeError } from '../merkle/runtime/runtime-errors.ts';
-import { operatorGuard } from '../merkle/runtime/service/operator.ts';
+import { operatorGuard } from '../merkle/runtime/service/operator-guard.ts';
+import { addProbes } from '../merkle/runtime/service/probes.ts';
 import { typeboxSchemas } from '../merkle/runtime/service/schemas.ts';
 import { Refusal, WitnessError } from './errors.ts';
 import type { Listing } from './listing.ts';
@@ -52,18 +53,7 @@ export function createAdminApp(
   });
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ message: 'not found' }));
 
-  app.get('/healthz', (_request, reply) => reply.header('cache-control', 'no-store').send('ok\n'));
-  app.get('/readyz', (_request, reply) => {
-    const reasons = witness.notReady();
-    const ready = reasons.length === 0;
-    return reply
-      .code(ready ? 200 : 503)
-      .header('cache-control', 'no-store')
-      .send({ ready, reasons });
-  });
-  app.get('/metrics', async (_request, reply) =>
-    reply.header('content-type', metrics.registry.contentType).send(await metrics.registry.metrics()),
-  );
+  addProbes(app, { notReady: () => witness.notReady(), metrics: metrics.registry });
   app.get('/logs', () => ({ logs: options.list() }));
 
   const operator = {

@@ -2,19 +2,13 @@
  * The operator's commands, whether the witness is running or not: where a process owns the data directory, its admin port
  * does the work.
  */
-
-import { once } from 'node:events';
-import type { IncomingMessage } from 'node:http';
-import { request } from 'node:http';
-import { text } from 'node:stream/consumers';
-import { decodeUtf8 } from '../merkle/bytes.ts';
 import { type EvidenceFinding, MAX_EVIDENCE, parseEvidence, verifyEvidence } from '../merkle/evidence.ts';
 import { formatVerifierKey } from '../merkle/note.ts';
 import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
 import { nodePrimitives } from '../merkle/runtime/crypto/verify.ts';
 import { isThere, readFileIfThere } from '../merkle/runtime/disk/files.ts';
-import { lockDir, readOwner } from '../merkle/runtime/disk/lock.ts';
-import { RuntimeError } from '../merkle/runtime/runtime-errors.ts';
+import { lockDir } from '../merkle/runtime/disk/lock.ts';
+import { type AdminCall, offlineOr } from '../merkle/runtime/service/admin-client.ts';
 import type { Config } from './config.ts';
 import { WitnessError } from './errors.ts';
 import { layout } from './identity.ts';
@@ -24,7 +18,7 @@ import { WitnessStore } from './store.ts';
 
 /** Witnesses a log, or one more key of it. Resolves with its origin. Throws `WitnessError` and `RuntimeError`. */
 export function addLog(config: Config, vkey: string, url?: string): Promise<{ origin: string }> {
-  return offlineOr(
+  return whereItRuns(
     config.data,
     async () => ({ origin: (await (await Logs.open(config.logs)).add(vkey, url)).origin }),
     (admin) => admin('POST', '/logs/add', { vkey, ...(url !== undefined && { url }) }),
@@ -33,7 +27,7 @@ export function addLog(config: Config, vkey: string, url?: string): Promise<{ or
 
 /** Stops witnessing a log or one of its keys; what was cosigned is remembered. Resolves with the keys. */
 export function disableLog(config: Config, log: string): Promise<{ disabled: string[] }> {
-  return offlineOr(
+  return whereItRuns(
     config.data,
     async () => ({ disabled: await (await Logs.open(config.logs)).disable(log) }),
     (admin) => admin('POST', '/logs/disable', { log }),
@@ -41,7 +35,7 @@ export function disableLog(config: Config, log: string): Promise<{ disabled: str
 }
 
 export function listKnownLogs(config: Config): Promise<{ logs: Listing[] }> {
-  return offlineOr(
+  return whereItRuns(
     config.data,
     async () => {
       const logs = await Logs.open(config.logs);
@@ -82,51 +76,21 @@ export async function checkEvidence(file: string): Promise<EvidenceReport> {
   return { origin, kind, firstSize, secondSize, keys };
 }
 
-type Admin = <T>(method: 'GET' | 'POST', path: string, body?: object) => Promise<T>;
+/** Milliseconds without an answer from the running witness. */
+const ANSWER_MS = 30_000;
 
-async function offlineOr<T>(dir: string, offline: () => Promise<T>, online: (admin: Admin) => Promise<T>): Promise<T> {
-  let release: (() => Promise<void>) | undefined;
-  try {
-    ({ release } = await lockDir(dir));
-  } catch (error) {
-    if (!(error instanceof RuntimeError && error.code === 'locked')) throw error;
-    const url = (await readOwner(dir))?.admin;
-    if (url === undefined) throw error;
-    return await online((method, path, body) => callAdmin(dir, url, method, path, body));
-  }
-  try {
-    return await offline();
-  } finally {
-    await release();
-  }
-}
-
-async function callAdmin<T>(dir: string, admin: string, method: string, path: string, body?: object): Promise<T> {
-  const token = await readFileIfThere(layout.adminToken(dir), 1024);
-  const authorization = `Bearer ${decodeUtf8(token ?? new Uint8Array()).trim()}`;
-  const payload = body === undefined ? '' : JSON.stringify(body);
-  const reply = await send(new URL(path, admin), method, authorization, payload);
-  if (reply.status === 200) return JSON.parse(reply.text) as T;
-  let message: unknown;
-  try {
-    ({ message } = JSON.parse(reply.text) as { message?: unknown });
-  } catch {
-    message = reply.status;
-  }
-  throw new WitnessError(reply.status === 400 ? 'logs' : 'not-running', String(message ?? reply.status));
-}
-
-async function send(url: URL, method: string, authorization: string, body: string) {
-  try {
-    const json = body === '' ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
-    const call = request(url, { method, headers: { authorization, ...json }, timeout: 30_000 }).end(body);
-    const [reply] = (await once(call, 'response')) as [IncomingMessage];
-    return { status: reply.statusCode ?? 0, text: await text(reply) };
-  } catch (cause) {
-    throw new WitnessError(
-      'not-running',
-      `the running witness's admin port at ${url.origin} does not answer. Run this on the machine where the witness runs.`,
-      { cause },
-    );
-  }
+function whereItRuns<T>(dir: string, offline: () => Promise<T>, online: (admin: AdminCall) => Promise<T>): Promise<T> {
+  const owned = {
+    dir,
+    tokenFile: layout.adminToken(dir),
+    service: 'witness',
+    timeoutMs: ANSWER_MS,
+    error: (message: string, status: number | undefined, options?: ErrorOptions) =>
+      new WitnessError(status === 400 ? 'logs' : 'not-running', message, options),
+  };
+  const locked = async () => {
+    const { release } = await lockDir(dir);
+    return await offline().finally(release);
+  };
+  return offlineOr(owned, locked, online);
 }

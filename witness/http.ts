@@ -1,6 +1,7 @@
 /** The public HTTP server: c2sp.org/tlog-witness (C2SP 95978ca, 2026-07-06), with one prefix for submission and monitoring. */
 import rateLimit from '@fastify/rate-limit';
 import createFastify, { type FastifyInstance, type FastifyReply } from 'fastify';
+import { timeRequests } from '../merkle/runtime/service/request-timing.ts';
 import { typeboxSchemas } from '../merkle/runtime/service/schemas.ts';
 import { formatTreeSize, TREE_SIZE_TYPE } from '../merkle/witness.ts';
 import { Refusal } from './errors.ts';
@@ -52,7 +53,7 @@ export function createApp(witness: Witness, options: HttpOptions, metrics: Metri
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
 
-  requestDurations(app, metrics);
+  timeRequests(app, (route, _method, status) => metrics.request(route, status));
   app.setErrorHandler((error, request, reply) => {
     const { statusCode = 500, message } = error as { statusCode?: number; message?: string };
     if (error instanceof Refusal) return refuse(reply, error, metrics);
@@ -104,20 +105,4 @@ function refuse(reply: FastifyReply, refusal: Refusal, metrics: Metrics): Fastif
 
 function bodyOf(body: unknown): Uint8Array {
   return body instanceof Uint8Array ? body : new Uint8Array();
-}
-
-/** The time of each request, by route and status: all of them names that the server knows. */
-function requestDurations(app: FastifyInstance, metrics: Metrics): void {
-  const observers = new Map<string, { observe(seconds: number): void }>();
-  app.addHook('onResponse', (request, reply, done) => {
-    const route = request.routeOptions.url ?? 'none';
-    const name = `${route} ${reply.statusCode}`;
-    let observer = observers.get(name);
-    if (observer === undefined) {
-      observer = metrics.request(route, reply.statusCode);
-      observers.set(name, observer);
-    }
-    observer.observe(reply.elapsedTime / 1000);
-    done();
-  });
 }

@@ -5,7 +5,6 @@
  *
  * A witness may get a key of the other type later; the keys that it has signed with stay its keys.
  */
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { decodeUtf8, encodeUtf8 } from '../merkle/bytes.ts';
 import { formatVerifierKey, parseVerifierKey, type VerifierKey } from '../merkle/note.ts';
@@ -14,7 +13,6 @@ import { WitnessError } from './errors.ts';
 
 const FORMAT = 1;
 const MAX_BYTES = 64 * 1024;
-const TOKEN_FORM = /^[A-Za-z0-9_-]{43}$/;
 
 export interface Identity {
   readonly name: string;
@@ -76,15 +74,4 @@ export async function writeIdentity(dir: string, found: Identity | undefined, mi
   const verifierKeys = [...before, ...added].map(formatVerifierKey);
   const text = JSON.stringify({ format: FORMAT, name: mine.name, verifierKeys });
   await writeFileDurable(layout.identity(dir), encodeUtf8(`${text}\n`));
-}
-
-/** Whoever can read this file may change the list of logs through the admin port. */
-export async function openAdminToken(dir: string): Promise<string> {
-  const path = layout.adminToken(dir);
-  const stored = await readFileIfThere(path, 1024);
-  const token = stored === undefined ? '' : Buffer.from(stored).toString().trim();
-  if (TOKEN_FORM.test(token)) return token;
-  const made = randomBytes(32).toString('base64url');
-  await writeFileDurable(path, Buffer.from(`${made}\n`), { mode: 0o600 });
-  return made;
 }

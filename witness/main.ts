@@ -1,10 +1,9 @@
 /** Starts a witness as a server. The command line loads this file, and with it the operator's commands. */
-import type { AddressInfo } from 'node:net';
-import type { FastifyInstance } from 'fastify';
-import { pino } from 'pino';
+import { failure } from '../merkle/runtime/service/ends.ts';
+import { makeLogger } from '../merkle/runtime/service/logger.ts';
+import { drainApp, openPorts } from '../merkle/runtime/service/ports.ts';
 import { createAdminApp } from './admin.ts';
 import type { Config } from './config.ts';
-import { WitnessError } from './errors.ts';
 import { createApp } from './http.ts';
 import { listLogs } from './listing.ts';
 import { openWitness } from './open.ts';
@@ -36,45 +35,33 @@ export interface WitnessServer {
 
 /** Starts the witness of `config` on its public and its admin port. Throws `WitnessError` and `RuntimeError`. */
 export async function serveWitness({ config }: { readonly config: Config }): Promise<WitnessServer> {
-  const logger = pino({ level: config.log.level }, pino.destination({ fd: 2, sync: false }));
-  let fail: (error: unknown) => void = () => {};
-  const failed = new Promise<never>((_, reject) => {
-    fail = reject;
-  });
-  failed.catch(() => {});
+  const logger = makeLogger(config.log.level);
+  const { failed, fail } = failure();
   const opened = await openWitness({ config, logger, onFatal: fail });
   const { witness, logs, store, metrics, lock, adminToken, verifierKeys } = opened;
-  const apps: FastifyInstance[] = [];
-  let poller: Poller | undefined;
   try {
     const app = createApp(witness, httpOptions(config), metrics, logger);
-    apps.push(app);
     const list = () => listLogs(logs, store.current);
     const admin = createAdminApp(witness, logs, { token: adminToken, list }, metrics, logger);
-    apps.push(admin);
-    await listen(admin, config.admin, 'admin');
-    await listen(app, config.listen, 'listen');
-    const adminUrl = urlOf(admin, config.admin.host);
-    await lock.announce({ admin: adminUrl });
-    if (config.poll > 0) poller = new Poller({ witness, logs, intervalMs: config.poll, metrics, logger });
+    const ports = { public: { app, at: config.listen }, admin: { app: admin, at: config.admin } };
+    const { url, adminUrl } = await openPorts(ports, lock);
+    const poller =
+      config.poll > 0 ? new Poller({ witness, logs, intervalMs: config.poll, metrics, logger }) : undefined;
     return {
-      url: urlOf(app, config.listen.host),
+      url,
       adminUrl,
       name: config.name,
       verifierKeys,
       logs: logs.count,
       failed,
       close: async () => {
-        const late = setTimeout(() => app.server.closeAllConnections(), DRAIN_MS);
-        await Promise.all([app.close(), poller?.close()]);
-        clearTimeout(late);
+        await Promise.all([drainApp(app, DRAIN_MS), poller?.close()]);
         await admin.close();
         await opened.close();
         logger.info({}, 'closed');
       },
     };
   } catch (error) {
-    await Promise.allSettled(apps.map((app) => app.close()));
     await opened.close();
     throw error;
   }
@@ -89,24 +76,4 @@ function httpOptions({ limits, rateLimit, trustProxy }: Config) {
     windowMs: rateLimit.window,
     trustProxy,
   };
-}
-
-async function listen(app: FastifyInstance, { host, port }: { host: string; port: number }, setting: string) {
-  try {
-    await app.listen({ host, port });
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const why =
-      code === 'EADDRINUSE' ? 'another program listens there' : code === 'EACCES' ? 'it is not allowed' : String(code);
-    throw new WitnessError(
-      'config',
-      `cannot listen on ${host}:${port}: ${why}. Stop the other program, or set \`${setting}.port\`.`,
-    );
-  }
-}
-
-function urlOf(app: FastifyInstance, host: string): string {
-  const { port } = app.server.address() as AddressInfo;
-  const loopback = ['127.0.0.1', '::1', '0.0.0.0', '::'].includes(host);
-  return `http://${loopback ? 'localhost' : host.includes(':') ? `[${host}]` : host}:${port}`;
 }

@@ -3,10 +3,12 @@ import { formatVerifierKey } from '../merkle/note.ts';
 import { type DirLock, lockDir } from '../merkle/runtime/disk/lock.ts';
 import { Reopening } from '../merkle/runtime/disk/reopen.ts';
 import { RuntimeError } from '../merkle/runtime/runtime-errors.ts';
+import { openAdminToken } from '../merkle/runtime/service/admin-token.ts';
+import { Closers } from '../merkle/runtime/service/ends.ts';
 import type { Config } from './config.ts';
 import { WitnessError } from './errors.ts';
 import { EvidenceFiles } from './evidence.ts';
-import { checkIdentity, layout, openAdminToken, readIdentity, writeIdentity } from './identity.ts';
+import { checkIdentity, layout, readIdentity, writeIdentity } from './identity.ts';
 import { openKeys } from './keys.ts';
 import { Logs } from './logs.ts';
 import { Metrics } from './metrics.ts';
@@ -39,14 +41,10 @@ export interface OpenOptions {
 export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
   const { config, logger, onFatal, openStore = WitnessStore.open, metrics = new Metrics() } = options;
   const { data, limits, rateLimit } = config;
-  const closers: (() => Promise<unknown>)[] = [];
-  const close = async () => {
-    for (const closer of closers.reverse()) await closer();
-    closers.length = 0;
-  };
+  const closers = new Closers();
   try {
     const lock = await lockDir(data);
-    closers.push(() => lock.release());
+    closers.add(() => lock.release());
     const found = await readIdentity(data);
     const keys = await openKeys({
       config,
@@ -54,7 +52,7 @@ export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
       logger,
       onError: () => metrics.signerErrors.inc(),
     });
-    closers.push(() => Promise.all(keys.map((key) => key.close())));
+    closers.add(() => Promise.all(keys.map((key) => key.close())));
     const identity = { name: config.name, keys: keys.map(({ key }) => key) };
     checkIdentity(data, found, identity);
     const logs = await Logs.open(config.logs);
@@ -76,9 +74,9 @@ export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
       onReopened: ({ count }) => logger.info({ logs: count }, 'the store is open again'),
       onFatal,
     });
-    closers.push(() => store.close());
+    closers.add(() => store.close());
     await writeIdentity(data, found, identity);
-    const adminToken = await openAdminToken(data);
+    const adminToken = await openAdminToken(layout.adminToken(data));
     const witness = new Witness({
       store,
       logs,
@@ -94,13 +92,13 @@ export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
       metrics,
       logger,
     });
-    closers.push(() => witness.idle());
+    closers.add(() => witness.idle());
     metrics.logs.set(logs.count);
     metrics.stored.set(store.current?.count ?? 0);
     const verifierKeys = keys.map(({ key }) => formatVerifierKey(key));
-    return { witness, logs, store, metrics, lock, adminToken, verifierKeys, close };
+    return { witness, logs, store, metrics, lock, adminToken, verifierKeys, close: () => closers.close() };
   } catch (error) {
-    await close();
+    await closers.close();
     throw error;
   }
 }

@@ -164,6 +164,6 @@ async function confirm(origin: string): Promise<void> {
 
 /** Warnings of the work itself; its result is printed by the command. */
 async function commandLogger() {
-  const { pino } = await import('pino');
-  return pino({ level: 'warn' }, pino.destination({ fd: 2, sync: true }));
+  const { makeLogger } = await import('../../merkle/runtime/service/logger.ts');
+  return makeLogger('warn', true);
 }

@@ -1,8 +1,8 @@
 /** `stele serve`: run a log until it is told to stop. */
 import { Command } from 'commander';
-import { note, print } from './report.ts';
+import { print } from './report.ts';
 import { addSettings, configOf, loadServer, type ServerMain } from './settings.ts';
-import { stopSignals } from './signals.ts';
+import { stopSignals, untilStopped } from './signals.ts';
 import { tryIt } from './try.ts';
 
 const HELP = `
@@ -37,10 +37,5 @@ async function serve(command: Command, { serve: start, ...server }: ServerMain):
     '',
     ...(status === 'open' ? tryIt(url, vkey) : []),
   ]);
-  try {
-    const signal = await Promise.race([stopping, running.failed]);
-    note(`${signal}: answering the requests under way, then closing`);
-  } finally {
-    await running.close();
-  }
+  await untilStopped(running, stopping);
 }

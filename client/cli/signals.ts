@@ -1,8 +1,9 @@
-/** How a server that the command line runs is told to stop. */
+/** How a service that the command line runs ends. */
+import { note } from './report.ts';
 
 /**
- * Resolves with the reason to stop: the first SIGINT or SIGTERM, or the end of the process that `stele up` is. A second
- * signal calls `atOnce`, which by default ends the process.
+ * Resolves with the reason to stop: the first SIGINT or SIGTERM, or the end of the process that started this one and
+ * holds a channel to it. A second signal calls `atOnce`, which by default ends the process.
  */
 export function stopSignals(atOnce: (status: number) => void = (status) => process.exit(status)): Promise<string> {
   return new Promise((resolve) => {
@@ -14,9 +15,25 @@ export function stopSignals(atOnce: (status: number) => void = (status) => proce
         resolve(signal);
       });
     }
-    // A server must not outlive the one that would restart it, and that may be killed without a word.
+    // A service must not outlive the process that would restart it, and a killed process says nothing.
     process.once('disconnect', () => resolve('the process that started this one has ended'));
-    // The channel alone must not keep a server alive that has closed.
+    // The channel alone must not keep a closed service alive.
     process.channel?.unref();
   });
+}
+
+/** A service of log or witness, with what the command line needs to end it. */
+export interface RunningService {
+  /** Rejects where the service cannot go on. */
+  readonly failed: Promise<never>;
+  close(): Promise<void>;
+}
+
+/** Waits for a reason to stop, and closes the service in order. Rejects where the service cannot go on. */
+export async function untilStopped({ failed, close }: RunningService, stopping: Promise<string>): Promise<void> {
+  try {
+    note(`${await Promise.race([stopping, failed])}: answering the requests under way, then closing`);
+  } finally {
+    await close();
+  }
 }

@@ -1,8 +1,8 @@
 /** `stele witness`: run a witness until it is told to stop, and change the list of its logs while it runs. */
 import { Command } from 'commander';
-import { note, print, shellWord } from './report.ts';
+import { print, shellWord } from './report.ts';
 import { addSettings, configOf } from './settings.ts';
-import { stopSignals } from './signals.ts';
+import { stopSignals, untilStopped } from './signals.ts';
 import { contradiction } from './verify/verify-evidence.ts';
 
 type WitnessMain = typeof import('../../witness/main.ts');
@@ -55,12 +55,7 @@ async function serve(command: Command, witness: WitnessMain): Promise<void> {
     ...(logs === 0 ? ['', 'It cosigns nothing yet. Add a log by its verifier key:', `  ${add}`] : []),
     '',
   ]);
-  try {
-    const signal = await Promise.race([stopping, running.failed]);
-    note(`${signal}: answering the requests under way, then closing`);
-  } finally {
-    await running.close();
-  }
+  await untilStopped(running, stopping);
 }
 
 function logCommand(witness: WitnessMain): Command {

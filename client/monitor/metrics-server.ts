@@ -1,39 +1,31 @@
-/** The monitor's HTTP server, for scrapers and probes: reading only, and loopback unless told otherwise. */
-import type { AddressInfo } from 'node:net';
+/** The monitor's HTTP server, for scrapers and probes: reading only, and on loopback by default. */
 import createFastify from 'fastify';
+import { type Address, listen } from '../../merkle/runtime/service/ports.ts';
+import { addProbes } from '../../merkle/runtime/service/probes.ts';
 import { typeboxSchemas } from '../../merkle/runtime/service/schemas.ts';
-import { ClientError } from '../errors.ts';
 import type { MonitorMetrics } from './monitor-metrics.ts';
 
 const HEADERS_MS = 10_000;
 const CONNECTIONS = 64;
 const BODY_BYTES = 1024;
 
-export interface MetricsServerOptions {
-  /** Default 127.0.0.1. */
-  readonly host?: string;
-  /** 0 takes a free one. */
-  readonly port: number;
-  /** Why the monitor does not do its work, a sentence each; none where it does. */
-  readonly notReady?: () => readonly string[];
-}
-
 export interface MetricsServer {
-  /** Such as http://127.0.0.1:9464. */
+  /** Such as http://localhost:9464. */
   readonly url: string;
   close(): Promise<void>;
 }
 
 /**
- * Serves `GET /metrics`, `/healthz` (the process answers) and `/readyz` (200, or 503 with the reasons).
+ * Serves `GET /metrics`, `/healthz` and `/readyz`.
  *
- * @throws ClientError `network` where nobody can listen there
+ * @param notReady why the monitor does not do its work, one sentence a reason; empty where it does
+ * @throws RuntimeError `config` where the port cannot be taken
  */
 export async function startMetricsServer(
   metrics: MonitorMetrics,
-  options: MetricsServerOptions,
+  address: Address,
+  notReady: () => readonly string[],
 ): Promise<MetricsServer> {
-  const { host = '127.0.0.1', port, notReady = () => [] } = options;
   const app = createFastify({
     logger: false,
     bodyLimit: BODY_BYTES,
@@ -49,24 +41,11 @@ export async function startMetricsServer(
   app.addHook('onRequest', async (_request, reply) => void reply.header('cache-control', 'no-store'));
   app.setErrorHandler((_error, _request, reply) => reply.code(500).type('text/plain').send('internal error\n'));
   app.setNotFoundHandler((_request, reply) => reply.code(404).type('text/plain').send('not found\n'));
-  app.get('/healthz', (_request, reply) => reply.type('text/plain').send('ok\n'));
-  app.get('/readyz', (_request, reply) => {
-    const reasons = notReady();
-    return reply.code(reasons.length === 0 ? 200 : 503).send({ ready: reasons.length === 0, reasons });
-  });
-  app.get('/metrics', async (_request, reply) =>
-    reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
-  );
+  addProbes(app, { notReady, metrics: metrics.registry });
   try {
-    await app.listen({ host, port });
-  } catch (cause) {
+    return { url: await listen(app, address, 'metrics'), close: () => app.close() };
+  } catch (error) {
     await app.close();
-    const why = (cause as NodeJS.ErrnoException).code ?? (cause as Error).message;
-    throw new ClientError('network', `metrics cannot be served on ${host}:${port}: ${why}; choose another port`, {
-      cause,
-    });
+    throw error;
   }
-  const address = app.server.address() as AddressInfo;
-  const name = address.family === 'IPv6' ? `[${address.address}]` : address.address;
-  return { url: `http://${name}:${address.port}`, close: () => app.close() };
 }

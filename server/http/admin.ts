@@ -2,13 +2,14 @@
  * The operator's HTTP server, on a port of its own that is bound to loopback by default.
  *
  * Reading needs no token: metrics and health are for scrapers and probes. What changes the log needs
- * `Authorization: Bearer <admin token>` (merkle/runtime/service/operator.ts).
+ * `Authorization: Bearer <admin token>` (merkle/runtime/service/operator-guard.ts).
  */
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { isAbsolute } from 'node:path';
 import createFastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
-import { operatorGuard } from '../../merkle/runtime/service/operator.ts';
+import { operatorGuard } from '../../merkle/runtime/service/operator-guard.ts';
+import { addProbes } from '../../merkle/runtime/service/probes.ts';
 import { typeboxSchemas } from '../../merkle/runtime/service/schemas.ts';
 import { RequestError, requestError, ServerError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
@@ -76,18 +77,7 @@ export function createAdminApp(
     return body;
   });
 
-  app.get('/healthz', (_request, reply) => reply.header('cache-control', 'no-store').send('ok\n'));
-
-  app.get('/readyz', (_request, reply) => {
-    const reasons = log.notReady();
-    const ready = reasons.length === 0;
-    reply.code(ready ? 200 : 503).header('cache-control', 'no-store');
-    return sendJson(reply, JSON.stringify({ ready, reasons }));
-  });
-
-  app.get('/metrics', async (_request, reply) =>
-    reply.header('content-type', metrics.contentType).send(await metrics.text()),
-  );
+  addProbes(app, { notReady: () => log.notReady(), metrics: metrics.registry });
 
   const operator = {
     onRequest: async (request: FastifyRequest) => {

@@ -1,6 +1,7 @@
 /** The public HTTP server: joins the routes to one log, with the limits of `HttpOptions`. */
 import type { IncomingMessage, RequestListener } from 'node:http';
 import createFastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { timeRequests } from '../../merkle/runtime/service/request-timing.ts';
 import { typeboxSchemas } from '../../merkle/runtime/service/schemas.ts';
 import { type RequestError, requestError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
@@ -16,7 +17,6 @@ import { HTTP_DEFAULTS, type HttpOptions, type HttpSettings, type Logger } from 
 import { pathOf, watchRoutes } from './paths.ts';
 import { queryRoutes } from './query.ts';
 import { readRoutes } from './read.ts';
-import { requestDurations } from './timing.ts';
 import { writeRoutes } from './write.ts';
 
 export { createAdminApp } from './admin.ts';
@@ -73,7 +73,7 @@ export function createApp(log: LogService, given: HttpOptions, metrics: Metrics,
 
   const methodsOf = watchRoutes(app);
   app.addHook('onRequest', (request, reply, done) => done(refusal(request, reply, options, methodsOf)));
-  requestDurations(app, metrics);
+  timeRequests(app, (route, method, status) => metrics.httpRequest(route, method, status));
   app.setErrorHandler((error, request, reply) => {
     const known = toRequestError(error, options);
     if (known !== error && (known.code === 'internal' || known.code === 'unavailable')) {

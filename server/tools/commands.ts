@@ -2,16 +2,12 @@
  * The operator's commands on a data directory, whether its log is running or not: where another process owns the
  * directory, the admin port of that process does the work.
  */
-import { once } from 'node:events';
-import { type IncomingMessage, request } from 'node:http';
 import { resolve } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { decodeUtf8 } from '../../merkle/bytes.ts';
 import { parseVerifierKey } from '../../merkle/note.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
-import { readFileIfThere } from '../../merkle/runtime/disk/files.ts';
-import { lockDir, readOwner } from '../../merkle/runtime/disk/lock.ts';
-import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
+import { lockDir } from '../../merkle/runtime/disk/lock.ts';
+import { type AdminCall, offlineOr } from '../../merkle/runtime/service/admin-client.ts';
 import type { Config } from '../config/load.ts';
 import { type Identity, readIdentity } from '../dir/identity.ts';
 import { layout, openDirStores } from '../dir/layout.ts';
@@ -32,7 +28,7 @@ export interface CommandOptions {
 
 /** Freezes the log for ever and resolves with its last checkpoint. Run again, it goes on where it was cut off. */
 export async function freezeLog({ config, logger }: CommandOptions): Promise<{ checkpoint: string }> {
-  return await offlineOr(
+  return await whereItRuns(
     config.data,
     async () => {
       await existing(config.data);
@@ -43,34 +39,34 @@ export async function freezeLog({ config, logger }: CommandOptions): Promise<{ c
         await opened.close();
       }
     },
-    (admin) => admin('/freeze', {}),
+    (admin) => admin('POST', '/freeze', {}),
   );
 }
 
 /** Copies the log into `dir`, empty or missing; resolves with the number of entries copied. */
 export async function backupLog(dir: string, options: CommandOptions): Promise<{ size: number }> {
   const { config, onProgress } = options;
-  return await offlineOr(
+  return await whereItRuns(
     config.data,
     () =>
       withTree(config.data, async (tree, checkpoint, { copy: _, ...identity }) => ({
         size: await backupTree(dir, tree, checkpoint, identity, onProgress),
       })),
-    (admin) => admin('/backup', { dir: resolve(dir) }),
+    (admin) => admin('POST', '/backup', { dir: resolve(dir) }),
   );
 }
 
 /** Writes the published tree into `dir` as static files; resolves with its size. */
 export async function exportLog(dir: string, options: CommandOptions): Promise<{ size: number }> {
   const { config, onProgress } = options;
-  return await offlineOr(
+  return await whereItRuns(
     config.data,
     () =>
       withTree(config.data, async (tree, checkpoint, identity) => {
         const reader = await publishedReader(tree, identity);
         return { size: await exportTree(dir, reader, tree.tileStore(), checkpoint, onProgress) };
       }),
-    (admin) => admin('/export', { dir: resolve(dir) }),
+    (admin) => admin('POST', '/export', { dir: resolve(dir) }),
   );
 }
 
@@ -110,50 +106,19 @@ async function existing(dir: string): Promise<Identity> {
   throw new ServerError('config', `${dir} holds no log. Name its data directory with --data or --config.`);
 }
 
-type Admin = <T>(path: string, body: object) => Promise<T>;
-
-async function offlineOr<T>(dir: string, offline: () => Promise<T>, online: (admin: Admin) => Promise<T>): Promise<T> {
+async function whereItRuns<T>(
+  dir: string,
+  offline: () => Promise<T>,
+  online: (admin: AdminCall) => Promise<T>,
+): Promise<T> {
   // Taking the lock would make the directory: a mistyped name must not.
   await existing(dir);
-  try {
-    return await offline();
-  } catch (error) {
-    if (!(error instanceof RuntimeError && error.code === 'locked')) throw error;
-    const url = (await readOwner(dir))?.admin;
-    if (url === undefined) throw error;
-    return await online((path, body) => callAdmin(dir, url, path, body));
-  }
-}
-
-async function callAdmin<T>(dir: string, url: string, path: string, body: object): Promise<T> {
-  const token = await readFileIfThere(layout.adminToken(dir), 1024);
-  const authorization = `Bearer ${decodeUtf8(token ?? new Uint8Array()).trim()}`;
-  const reply = await post(new URL(path, url), authorization, JSON.stringify(body));
-  const answer = parse(reply.text);
-  if (reply.status === 200) return answer as T;
-  throw new ServerError('config', `the running log refused ${path}: ${String(answer.message ?? reply.status)}`);
-}
-
-/** Not `fetch`: it gives up when no answer comes in five minutes, and a large backup takes longer. */
-async function post(url: URL, authorization: string, body: string): Promise<{ status: number; text: string }> {
-  try {
-    const headers = { authorization, 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
-    const call = request(url, { method: 'POST', headers }).end(body);
-    const [reply] = (await once(call, 'response')) as [IncomingMessage];
-    return { status: reply.statusCode ?? 0, text: await text(reply) };
-  } catch (cause) {
-    throw new ServerError(
-      'config',
-      `the running log's admin port at ${url.origin} does not answer. Run this on the machine where the log runs.`,
-      { cause },
-    );
-  }
-}
-
-function parse(json: string): { message?: unknown } {
-  try {
-    return (JSON.parse(json) as { message?: unknown } | null) ?? {};
-  } catch {
-    return {};
-  }
+  const owned = {
+    dir,
+    tokenFile: layout.adminToken(dir),
+    service: 'log',
+    error: (message: string, status: number | undefined, options?: ErrorOptions) =>
+      new ServerError('config', status === undefined ? message : `the running log refuses: ${message}`, options),
+  };
+  return await offlineOr(owned, offline, online);
 }

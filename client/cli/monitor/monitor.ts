@@ -84,7 +84,7 @@ async function monitor(options: MonitorOptions): Promise<void> {
       config.metrics &&
       (await (
         await import('../../monitor/metrics-server.ts')
-      ).startMetricsServer(opened.metrics, { ...config.metrics, notReady: () => opened.monitor.troubles }));
+      ).startMetricsServer(opened.metrics, config.metrics, () => opened.monitor.troubles));
     try {
       out.started(opened.monitor.reports, start, server?.url);
       await opened.monitor.run(stopping.signal);

@@ -74,8 +74,8 @@ describe('the metrics of a monitor', () => {
   it('are served on loopback, with health and readiness', async () => {
     let reasons = ['log a is not followed'];
     metrics.checkpoint('a', 5, now);
-    server = await startMetricsServer(metrics, { port: 0, notReady: () => reasons });
-    expect(server.url).toMatch(/^http:\/\/127\.0\.0\.1:[0-9]+$/);
+    server = await startMetricsServer(metrics, { host: '127.0.0.1', port: 0 }, () => reasons);
+    expect(server.url).toMatch(/^http:\/\/localhost:[0-9]+$/);
     const get = async (path: string, init?: RequestInit) => {
       const reply = await fetch(`${server!.url}${path}`, init);
       return { status: reply.status, type: reply.headers.get('content-type'), text: await reply.text() };
@@ -95,9 +95,9 @@ describe('the metrics of a monitor', () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
     const { port } = other.address() as AddressInfo;
-    await expect(startMetricsServer(metrics, { port })).rejects.toMatchObject({
-      code: 'network',
-      message: /EADDRINUSE/,
+    await expect(startMetricsServer(metrics, { host: '127.0.0.1', port }, () => [])).rejects.toMatchObject({
+      code: 'config',
+      message: expect.stringMatching(/EADDRINUSE.*`metrics\.port`/),
     });
     await once(other.close(), 'close');
   });

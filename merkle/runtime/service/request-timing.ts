@@ -1,10 +1,17 @@
-/** The time of each request, by route, method and status: all of them names that the server knows. */
+/** The time of each request, by route, method and status. The server knows all of these names, so they are bounded. */
 import type { FastifyInstance } from 'fastify';
-import type { Metrics, Observer } from '../metrics.ts';
 
-export function requestDurations(app: FastifyInstance, metrics: Metrics): void {
+export interface DurationObserver {
+  observe(seconds: number): void;
+}
+
+/** @param observerOf called once for each route, method and status; the route is `none` where no route matched */
+export function timeRequests(
+  app: FastifyInstance,
+  observerOf: (route: string, method: string, status: number) => DurationObserver,
+): void {
   // Found by the route's own config object: making a label object for each request costs more than the rest.
-  const observers = new WeakMap<object, Map<number, Observer>>();
+  const observers = new WeakMap<object, Map<number, DurationObserver>>();
   app.addHook('onResponse', (request, reply, done) => {
     const { config, url, method } = request.routeOptions;
     let byStatus = observers.get(config);
@@ -15,7 +22,7 @@ export function requestDurations(app: FastifyInstance, metrics: Metrics): void {
     let observer = byStatus.get(reply.statusCode);
     if (observer === undefined) {
       const [route, name] = url === undefined ? ['none', 'any'] : [url.replace('::', ':'), String(method)];
-      observer = metrics.httpRequest(route, name, reply.statusCode);
+      observer = observerOf(route, name, reply.statusCode);
       byStatus.set(reply.statusCode, observer);
     }
     observer.observe(reply.elapsedTime / 1000);

@@ -1,0 +1,26 @@
+/** What scrapers and health probes read of every service, without a token. */
+import type { FastifyInstance } from 'fastify';
+
+export interface Probed {
+  /** Why the service does not do its work, one sentence a reason; empty where it does. */
+  readonly notReady: () => readonly string[];
+  /** The registry of prom-client. */
+  readonly metrics: { readonly contentType: string; metrics(): Promise<string> };
+}
+
+/**
+ * Adds `GET /healthz` (the process answers), `/readyz` (200, or 503 with the reasons) and `/metrics` (Prometheus' text
+ * format).
+ */
+export function addProbes(app: FastifyInstance, { notReady, metrics }: Probed): void {
+  app.get('/healthz', (_request, reply) => reply.header('cache-control', 'no-store').send('ok\n'));
+  app.get('/readyz', (_request, reply) => {
+    const reasons = notReady();
+    const ready = reasons.length === 0;
+    reply.code(ready ? 200 : 503).header('cache-control', 'no-store');
+    return reply.send({ ready, reasons });
+  });
+  app.get('/metrics', async (_request, reply) =>
+    reply.header('content-type', metrics.contentType).send(await metrics.metrics()),
+  );
+}
