@@ -155,7 +155,6 @@ const PENDING = new Set<string>([
   'LogState: client/monitor/log-state.ts, client/submit/queue/store.ts',
   'LogTrust: client/verify/checkpoint.ts, client/verify/leaf.ts',
   'Logged: client/submit/sign.ts, client/verify/logged.ts',
-  'Logger: server/http/options.ts, server/log/log.ts, witness/options.ts',
   'OpenSource: client/follow/peer.ts, client/tiles/types.ts',
   'Outcome: client/submit/http.ts, client/verify/outcome.ts, server/types.ts',
   'QueueStore: client/monitor/alerts/queue-rows.ts, client/submit/queue/store.ts',

@@ -4,6 +4,7 @@
  */
 import createFastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { RuntimeError } from '../merkle/runtime/runtime-errors.ts';
+import type { Logger } from '../merkle/runtime/service/logger.ts';
 import { operatorGuard } from '../merkle/runtime/service/operator-guard.ts';
 import { addProbes } from '../merkle/runtime/service/probes.ts';
 import { typeboxSchemas } from '../merkle/runtime/service/schemas.ts';
@@ -11,7 +12,6 @@ import { Refusal, WitnessError } from './errors.ts';
 import type { Listing } from './listing.ts';
 import type { Logs } from './logs.ts';
 import type { Metrics } from './metrics.ts';
-import type { Logger } from './options.ts';
 import type { Witness } from './witness.ts';
 
 const BODY_BYTES = 16 * 1024;

@@ -12,9 +12,9 @@ import { formatNote, type NoteSignature, type VerifierKey } from '../merkle/note
 import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
 import { nodePrimitives } from '../merkle/runtime/crypto/verify.ts';
 import { isThere, makeDirDurable, namesIn, writeFileDurable } from '../merkle/runtime/disk/files.ts';
+import type { Logger } from '../merkle/runtime/service/logger.ts';
 import { originHash } from '../merkle/witness.ts';
 import type { KnownLog } from './logs.ts';
-import type { Logger } from './options.ts';
 import type { Cosigned } from './store.ts';
 
 /** A checkpoint that the log signed, as it came in. */

@@ -1,12 +1,12 @@
 /** The public HTTP server: c2sp.org/tlog-witness (C2SP 95978ca, 2026-07-06), with one prefix for submission and monitoring. */
 import rateLimit from '@fastify/rate-limit';
 import createFastify, { type FastifyInstance, type FastifyReply } from 'fastify';
+import type { Logger } from '../merkle/runtime/service/logger.ts';
 import { timeRequests } from '../merkle/runtime/service/request-timing.ts';
 import { typeboxSchemas } from '../merkle/runtime/service/schemas.ts';
 import { formatTreeSize, TREE_SIZE_TYPE } from '../merkle/witness.ts';
 import { Refusal } from './errors.ts';
 import type { Metrics } from './metrics.ts';
-import type { Logger } from './options.ts';
 import type { Witness } from './witness.ts';
 
 export interface HttpOptions {

@@ -8,9 +8,9 @@ import { openSigner } from '../merkle/runtime/keys/open-signer.ts';
 import { retryingSigner } from '../merkle/runtime/keys/retrying.ts';
 import { readSecret } from '../merkle/runtime/keys/secret.ts';
 import type { Signer } from '../merkle/runtime/keys/types.ts';
+import type { Logger } from '../merkle/runtime/service/logger.ts';
 import type { Config } from './config.ts';
 import { WitnessError } from './errors.ts';
-import type { Logger } from './options.ts';
 
 /** A key to cosign with: every signature is verified before it is handed out. */
 export interface WitnessKey extends CosignatureSigner {

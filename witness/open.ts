@@ -5,6 +5,7 @@ import { Reopening } from '../merkle/runtime/disk/reopen.ts';
 import { RuntimeError } from '../merkle/runtime/runtime-errors.ts';
 import { openAdminToken } from '../merkle/runtime/service/admin-token.ts';
 import { Closers } from '../merkle/runtime/service/ends.ts';
+import type { Logger } from '../merkle/runtime/service/logger.ts';
 import type { Config } from './config.ts';
 import { WitnessError } from './errors.ts';
 import { EvidenceFiles } from './evidence.ts';
@@ -12,7 +13,6 @@ import { checkIdentity, layout, readIdentity, writeIdentity } from './identity.t
 import { openKeys } from './keys.ts';
 import { Logs } from './logs.ts';
 import { Metrics } from './metrics.ts';
-import type { Logger } from './options.ts';
 import { WitnessStore } from './store.ts';
 import { Witness } from './witness.ts';
 

@@ -1,9 +1,4 @@
 /** What the parts of the witness are told. */
-import type { FastifyBaseLogger } from 'fastify';
-
-/** The part of pino's logger that is used. */
-export type Logger = FastifyBaseLogger;
-
 export interface WitnessLimits {
   /** Requests about one log that wait for each other. */
   readonly waiting: number;

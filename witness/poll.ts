@@ -9,12 +9,12 @@ import { openNoteAsync, parseNote } from '../merkle/note.ts';
 import { rootAt, rootNodes, verifyConsistency } from '../merkle/proof.ts';
 import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
 import { type Fetched, fetchBounded } from '../merkle/runtime/service/fetch.ts';
+import type { Logger } from '../merkle/runtime/service/logger.ts';
 import { proveConsistency, readTiles, TILE_WIDTH, type Tile, tilePath } from '../merkle/tile.ts';
 import { MAX_WITNESS_BODY } from '../merkle/witness.ts';
 import { WitnessError } from './errors.ts';
 import type { KnownLog, Logs } from './logs.ts';
 import type { Metrics } from './metrics.ts';
-import type { Logger } from './options.ts';
 import type { Cosigned } from './store.ts';
 import type { Witness } from './witness.ts';
 

@@ -19,6 +19,7 @@ import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
 import { backgroundVerifier } from '../merkle/runtime/crypto/verify.ts';
 import type { Reopening } from '../merkle/runtime/disk/reopen.ts';
 import { RuntimeError } from '../merkle/runtime/runtime-errors.ts';
+import type { Logger } from '../merkle/runtime/service/logger.ts';
 import { isValidSubtree, verifySubtree } from '../merkle/subtree.ts';
 import {
   type AddCheckpoint,
@@ -32,7 +33,7 @@ import { type EvidenceFiles, findEvidence, type Offered, signedBy } from './evid
 import type { WitnessKey } from './keys.ts';
 import type { KnownLog, Logs } from './logs.ts';
 import type { Metrics } from './metrics.ts';
-import type { Logger, WitnessLimits } from './options.ts';
+import type { WitnessLimits } from './options.ts';
 import { type Cosigned, cosignedOf, type WitnessStore } from './store.ts';
 import { Window } from './window.ts';
 

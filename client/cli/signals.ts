@@ -23,7 +23,7 @@ export function stopSignals(atOnce: (status: number) => void = (status) => proce
 }
 
 /** A service of log or witness, with what the command line needs to end it. */
-export interface RunningService {
+interface RunningService {
   /** Rejects where the service cannot go on. */
   readonly failed: Promise<never>;
   close(): Promise<void>;

@@ -6,9 +6,9 @@ import { openSigner } from '../../merkle/runtime/keys/open-signer.ts';
 import { type RetryingSigner, retryingSigner } from '../../merkle/runtime/keys/retrying.ts';
 import { readSecret } from '../../merkle/runtime/keys/secret.ts';
 import type { KeySpec } from '../../merkle/runtime/keys/types.ts';
+import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import type { Config } from '../config/load.ts';
 import { ServerError } from '../errors.ts';
-import type { Logger } from '../log/log.ts';
 
 export interface KeyOptions {
   readonly config: Pick<Config, 'key' | 'createKey' | 'ed25519Key' | 'data'>;

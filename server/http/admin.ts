@@ -8,6 +8,7 @@ import type { IncomingMessage, RequestListener } from 'node:http';
 import { isAbsolute } from 'node:path';
 import createFastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
+import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import { operatorGuard } from '../../merkle/runtime/service/operator-guard.ts';
 import { addProbes } from '../../merkle/runtime/service/probes.ts';
 import { typeboxSchemas } from '../../merkle/runtime/service/schemas.ts';
@@ -17,7 +18,7 @@ import type { LogService } from '../types.ts';
 import { BodyBudget, readBody } from './body.ts';
 import { errorJson, sendError, sendJson, toRequestError } from './errors.ts';
 import { createNodeServer, onClientError } from './node.ts';
-import { type AdminOptions, HTTP_DEFAULTS, type Logger } from './options.ts';
+import { type AdminOptions, HTTP_DEFAULTS } from './options.ts';
 import { pathOf, watchRoutes } from './paths.ts';
 
 const BODY_BYTES = 16 * 1024;

@@ -1,6 +1,11 @@
 /** The public HTTP server: joins the routes to one log, with the limits of `HttpOptions`. */
 import type { IncomingMessage, RequestListener } from 'node:http';
-import createFastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import createFastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify';
 import { timeRequests } from '../../merkle/runtime/service/request-timing.ts';
 import { typeboxSchemas } from '../../merkle/runtime/service/schemas.ts';
 import { type RequestError, requestError } from '../errors.ts';
@@ -13,7 +18,7 @@ import { writeDirectly } from './direct-write.ts';
 import { sendError, toRequestError } from './errors.ts';
 import { createNodeServer, onClientError } from './node.ts';
 import { openapi, openapiRoute } from './openapi.ts';
-import { HTTP_DEFAULTS, type HttpOptions, type HttpSettings, type Logger } from './options.ts';
+import { HTTP_DEFAULTS, type HttpOptions, type HttpSettings } from './options.ts';
 import { pathOf, watchRoutes } from './paths.ts';
 import { queryRoutes } from './query.ts';
 import { readRoutes } from './read.ts';
@@ -36,7 +41,12 @@ export interface HttpContext {
  * The public API over `log`; `listen` starts it. `close` takes no new connections, answers the requests under way, closes
  * each connection when it is idle, and then resolves; it does not close the log.
  */
-export function createApp(log: LogService, given: HttpOptions, metrics: Metrics, logger: Logger): FastifyInstance {
+export function createApp(
+  log: LogService,
+  given: HttpOptions,
+  metrics: Metrics,
+  logger: FastifyBaseLogger,
+): FastifyInstance {
   const options: HttpSettings = { ...HTTP_DEFAULTS, ...given };
   let draining = false;
   const context: HttpContext = {

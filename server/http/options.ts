@@ -1,9 +1,4 @@
 /** What the HTTP servers are told, with the defaults in one block. */
-import type { FastifyBaseLogger } from 'fastify';
-
-/** The part of pino's logger that is used. */
-export type Logger = FastifyBaseLogger;
-
 export interface RateLimit {
   /** Requests that one address (one /64 for IPv6) may make in `windowMs`. */
   readonly max: number;

@@ -6,10 +6,12 @@
  * This file is its life: start, recovery, freeze and end. After a failure of the store it is opened anew by the code that
  * a start runs.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { leafHash } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
+import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import type { Cosigner } from '../cosign/cosign.ts';
 import { KnownLeaves } from '../dedup/known.ts';
 import { RequestError, requestError, ServerError } from '../errors.ts';
@@ -61,13 +63,6 @@ export interface LogOptions {
     backup(dir: string, tree: CommittedTree, checkpoint: string): Promise<number>;
     export(dir: string, reader: TreeReader, store: Pick<TileStore, 'get'>, checkpoint: string): Promise<number>;
   };
-}
-
-/** What the log says to the operator; pino fits. */
-export interface Logger {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
 }
 
 /** How long a start waits for its first publication before the log serves what it has, in milliseconds. */

@@ -12,7 +12,7 @@ import { readAdminToken } from './admin-token.ts';
 /** Calls the admin port with the token; resolves with the JSON of a 200. */
 export type AdminCall = <T>(method: 'GET' | 'POST', path: string, body?: object) => Promise<T>;
 
-export interface Owned {
+interface Owned {
   /** The data directory. */
   readonly dir: string;
   /** The file with the admin token. */

@@ -39,7 +39,7 @@ export async function listen(app: FastifyInstance, address: Address, setting: st
   return `${tls ? 'https' : 'http'}://${name}:${(app.server.address() as AddressInfo).port}`;
 }
 
-export interface Ports {
+interface Ports {
   readonly public: { readonly app: FastifyInstance; readonly at: Address; readonly tls?: boolean };
   readonly admin: { readonly app: FastifyInstance; readonly at: Address };
 }

@@ -1,7 +1,7 @@
 /** What scrapers and health probes read of every service, without a token. */
 import type { FastifyInstance } from 'fastify';
 
-export interface Probed {
+interface Probed {
   /** Why the service does not do its work, one sentence a reason; empty where it does. */
   readonly notReady: () => readonly string[];
   /** The registry of prom-client. */

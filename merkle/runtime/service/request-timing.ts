@@ -1,7 +1,7 @@
 /** The time of each request, by route, method and status. The server knows all of these names, so they are bounded. */
 import type { FastifyInstance } from 'fastify';
 
-export interface DurationObserver {
+interface DurationObserver {
   observe(seconds: number): void;
 }
 

@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { type IncomingHttpHeaders, type RequestOptions, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { connect, type Socket } from 'node:net';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { onTestFinished } from 'vitest';
 import { createApp } from '../../../server/http/app.ts';
-import { HTTP_DEFAULTS, type HttpOptions, type Logger } from '../../../server/http/options.ts';
+import { HTTP_DEFAULTS, type HttpOptions } from '../../../server/http/options.ts';
 import { Metrics } from '../../../server/metrics.ts';
 import type { LogService } from '../../../server/types.ts';
 import { openTestLog, tempDir } from '../../support/log.ts';
@@ -64,11 +64,16 @@ export async function makeAppOn(kind: string, options: Partial<HttpOptions> = {}
 export function appOver<L extends LogService>(
   log: L,
   options: Partial<HttpOptions> = {},
-  requestLogger?: Logger,
+  requestLogger?: FastifyBaseLogger,
 ): TestApp<L> {
   const metrics = new Metrics({ process: false });
   const logger = new MemoryLogger();
-  const app = createApp(log, { ...HTTP_DEFAULTS, ...options }, metrics, requestLogger ?? (logger as unknown as Logger));
+  const app = createApp(
+    log,
+    { ...HTTP_DEFAULTS, ...options },
+    metrics,
+    requestLogger ?? (logger as unknown as FastifyBaseLogger),
+  );
   return { app, log, metrics, logger };
 }
 
