@@ -8,8 +8,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { FeedEntry } from '../../client/follow/types.ts';
 import { createMatcher } from '../../client/monitor/matcher.ts';
-import type { SeenEntry } from '../../client/monitor/types.ts';
 import { type Row, round } from '../report.ts';
 import { hundredRules, keylessBodies } from './monitor-inputs.ts';
 import { makeLog, runMonitor } from './monitor-whole.ts';
@@ -32,7 +32,7 @@ async function matcherAlone(): Promise<Row> {
   const entries = ENTRIES.matcher;
   const bodies = keylessBodies(Math.min(MADE, entries));
   const leafHash = Buffer.alloc(32);
-  const chunk = (from: number): SeenEntry[] =>
+  const chunk = (from: number): FeedEntry[] =>
     Array.from({ length: Math.min(CHUNK, entries - from) }, (_, i) => ({
       log: 'log.example.com',
       index: from + i,

@@ -1,21 +1,25 @@
-/** How two signed trees of one log stand to each other, computed from tiles that nobody has to be trusted for. */
+/** How two signed trees of one log stand to each other, computed from tiles that nobody has to trust. */
 import { equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { type Evidence, verifyEvidence } from '../../merkle/evidence.ts';
-import { rootAt, rootNodes, verifyConsistency } from '../../merkle/proof.ts';
+import { rootAt, rootNodes, verifyConsistency, verifyInclusion } from '../../merkle/proof.ts';
 import { CompactRange } from '../../merkle/range.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
-import { type FetchTile, proveConsistency, readTiles, type Tile, tilePath } from '../../merkle/tile.ts';
+import { type FetchTile, proveConsistency, proveInclusion, readTiles, type Tile, tilePath } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
 import type { TileSource } from '../tiles/types.ts';
-import { type Head, sameTree } from './signed-head.ts';
+import { sameTree, type TreeHead } from './signed-head.ts';
+import type { SignedHead } from './types.ts';
 
-/** Tiles of one tree that are kept: the edge of a large tree has 14, a chunk of entries some more. */
+/** Tiles of one tree in memory: the right edge of a large tree has 14, a chunk of entries some more. */
 const KEPT = 64;
 
-/** The tiles of `source`, each fetched once while it is among the last used. For one round only: it keeps wrong ones too. */
-export function tilesOf(source: TileSource, signal: AbortSignal): FetchTile {
+/**
+ * The tiles of `source`. A tile is fetched once while it is among the last 64. Use it for one look only, since it keeps
+ * wrong tiles too.
+ */
+export function tilesOf(source: TileSource, signal: AbortSignal | undefined): FetchTile {
   const kept = new Map<string, Promise<Uint8Array>>();
   return (tile: Tile) => {
     const path = tilePath(tile);
@@ -23,39 +27,48 @@ export function tilesOf(source: TileSource, signal: AbortSignal): FetchTile {
     kept.delete(path);
     kept.set(path, found);
     if (kept.size > KEPT) kept.delete(kept.keys().next().value!);
-    // Several wait for it; whoever does will hear of it.
+    // Several callers may wait for the tile, and each of them gets the error.
     found.catch(() => {});
     return found;
   };
 }
 
 /**
- * Undefined where `newer`, of the same size or a larger one, continues `older`; else the evidence that it does not.
+ * Undefined where `newer` continues `older`; else the evidence that it does not.
  *
+ * @param newer of the same size as `older` or larger
  * @param fetchTile tiles of the tree of `newer`
  * @throws ClientError `corrupt`: the tiles are not those of `newer`, and show nothing; what `fetchTile` throws
  */
-export async function compareTrees(older: Head, newer: Head, fetchTile: FetchTile): Promise<Evidence | undefined> {
+export async function compareTrees(
+  older: SignedHead,
+  newer: SignedHead,
+  fetchTile: FetchTile,
+): Promise<Evidence | undefined> {
   if (sameTree(older, newer) || older.size === 0) return undefined;
-  const evidence = { keys: keysOf(older, newer), first: older.own, second: newer.own };
-  if (older.size === newer.size) return checked(evidence);
+  const shown = { keys: keysOf(older, newer), first: older.own, second: newer.own };
   const { size: first, root: firstRoot } = older;
   const { size: second, root: secondRoot } = newer;
   try {
-    const hashes = await proveConsistency(first, second, fetchTile, fastSha256);
-    if (isProof({ first, second, firstRoot, secondRoot, hashes })) return undefined;
-    const root = rootAt(first, await readTiles(rootNodes(first), second, fetchTile, fastSha256), fastSha256);
-    const fork = equal(root, firstRoot) ? undefined : checked({ ...evidence, proof: { root, hashes } });
+    const fork = first === second ? checkedEvidence(shown) : await forkBelow();
+    if (fork === 'none') return undefined;
     if (fork !== undefined) return fork;
   } catch (cause) {
     if (!(cause instanceof MerkleError)) throw cause;
     throw wrongTiles(second, cause);
   }
   throw wrongTiles(second);
+
+  async function forkBelow(): Promise<Evidence | 'none' | undefined> {
+    const hashes = await proveConsistency(first, second, fetchTile, fastSha256);
+    if (isProof({ first, second, firstRoot, secondRoot, hashes })) return 'none';
+    const root = rootAt(first, await readTiles(rootNodes(first), second, fetchTile, fastSha256), fastSha256);
+    return equal(root, firstRoot) ? undefined : checkedEvidence({ ...shown, proof: { root, hashes } });
+  }
 }
 
 /** Whether the tree of `range` is the beginning of the tree of `head`. @throws ClientError and MerkleError of tiles */
-export async function isPrefix(range: CompactRange, head: Head, fetchTile: FetchTile): Promise<boolean> {
+export async function isPrefix(range: CompactRange, head: TreeHead, fetchTile: FetchTile): Promise<boolean> {
   const { size: second, root: secondRoot } = head;
   const [first, firstRoot] = [range.size, range.root()];
   if (first === second) return equal(firstRoot, secondRoot);
@@ -64,7 +77,7 @@ export async function isPrefix(range: CompactRange, head: Head, fetchTile: Fetch
 }
 
 /** The right edge of the tree of `head`, checked against its root. @throws ClientError `corrupt`; what `fetchTile` throws */
-export async function rangeOf(head: Head, fetchTile: FetchTile): Promise<CompactRange> {
+export async function rangeOf(head: TreeHead, fetchTile: FetchTile): Promise<CompactRange> {
   try {
     const nodes = rootNodes(head.size);
     const read = await readTiles(nodes, head.size, fetchTile, fastSha256);
@@ -81,9 +94,37 @@ export async function rangeOf(head: Head, fetchTile: FetchTile): Promise<Compact
   throw wrongTiles(head.size);
 }
 
+/**
+ * The inclusion proof of `leafHash` at `index` of the tree of `head`.
+ *
+ * @throws MerkleError: the tiles show no such proof; what `fetchTile` throws
+ */
+export async function proveLeaf(
+  head: TreeHead,
+  index: number,
+  leafHash: Uint8Array,
+  fetchTile: FetchTile,
+): Promise<Uint8Array[]> {
+  const { size, root } = head;
+  const hashes = await proveInclusion(index, size, fetchTile, fastSha256);
+  verifyInclusion({ index, size, leafHash, root, hashes }, fastSha256);
+  return hashes;
+}
+
+/** The evidence where it holds: a wrong accusation harms more than a missing one. */
+export function checkedEvidence(evidence: Evidence): Evidence | undefined {
+  try {
+    verifyEvidence(evidence, nodePrimitives, fastSha256);
+    return evidence;
+  } catch (error) {
+    if (error instanceof MerkleError) return undefined;
+    throw error;
+  }
+}
+
 /** The keys of both, each once. */
-function keysOf(older: Head, newer: Head) {
-  return [...new Set([...older.keys, ...newer.keys])];
+export function keysOf(older: SignedHead | undefined, newer: SignedHead) {
+  return [...new Set([...(older?.keys ?? []), ...newer.keys])];
 }
 
 function isProof(claim: Parameters<typeof verifyConsistency>[0]): boolean {
@@ -92,17 +133,6 @@ function isProof(claim: Parameters<typeof verifyConsistency>[0]): boolean {
     return true;
   } catch (error) {
     if (error instanceof MerkleError && error.code === 'bad-proof') return false;
-    throw error;
-  }
-}
-
-/** Nothing is alleged that does not hold: an accusation that is wrong harms more than one that is missing. */
-export function checked(evidence: Evidence): Evidence | undefined {
-  try {
-    verifyEvidence(evidence, nodePrimitives, fastSha256);
-    return evidence;
-  } catch (error) {
-    if (error instanceof MerkleError) return undefined;
     throw error;
   }
 }

@@ -3,25 +3,26 @@
  *
  *   { "rekorTlogUrls": [ { "url", "majorApiVersion": 2, "validFor": { "start", "end"? }, "operator" } ], … }
  *
- * It says where entries are written now. A log that is full is frozen and another takes its place; the key of each is in
- * the trusted root, under the same URL.
+ * It says where clients write entries now. When a log is full, its operator freezes it and starts another one. The trusted
+ * root has the key of each log, under the same URL.
  */
 import { equal } from '../../merkle/bytes.ts';
 import { ecdsaVerifierKey, ed25519VerifierKey, logId, type VerifierKey } from '../../merkle/note.ts';
 import { printable } from '../../merkle/printable.ts';
 import { ClientError } from '../errors.ts';
 import { array, parseJson, string } from '../formats/json.ts';
-import type { FollowedLog, ShardSource } from '../monitor/follow-settings.ts';
 import { MAX_TRUSTED_ROOT, parseTrustedRoot, type TrustedLog } from '../trust/trusted-root.ts';
+import type { FollowedLog, ShardSource } from './types.ts';
 
 const MAX_CONFIG = 1024 * 1024;
 const MAX_LOGS = 64;
 
+/** Reads a small file, of at most `limit` bytes, at a path or URL. */
 export type ReadLocation = (location: string, limit: number, signal?: AbortSignal) => Promise<Uint8Array>;
 
 export interface Shards {
   readonly logs: readonly FollowedLog[];
-  /** Logs that cannot be followed, and why, a sentence each. */
+  /** Why a log that the configuration names is not in `logs`, a sentence each. */
   readonly unknown: readonly string[];
 }
 
@@ -29,7 +30,7 @@ export interface Shards {
  * The logs of version 2 of the API that may have entries by now.
  *
  * @param now milliseconds since 1970
- * @throws ClientError where one of the two cannot be read, or is not what it should be
+ * @throws ClientError `malformed`, `trusted-root`: a file is not what it should be; what `read` throws
  */
 export async function readShards(
   source: ShardSource,
@@ -53,30 +54,38 @@ export async function readShards(
       );
       continue;
     }
-    logs.set(key.name, {
-      origin: key.name,
-      keys: keys.filter(({ name }) => name === key.name),
-      // Where Rekor's API v2 has the log's files; at the root they need not be.
-      location: `${url.replace(/\/+$/, '')}/api/v2`,
-      shard: true,
-      ...(source.policy !== undefined && { policy: source.policy }),
-      ...(source.maxCheckpointAge !== undefined && { maxCheckpointAge: source.maxCheckpointAge }),
-      ...(source.peers !== undefined && { peers: source.peers }),
-    });
+    // Rekor's API v2 has the log's files there; at the root they need not be.
+    const location = `${url.replace(/\/+$/, '')}/api/v2`;
+    const ofLog = keys.filter(({ name }) => name === key.name);
+    logs.set(key.name, shardOf(source, { origin: key.name, keys: ofLog, location }));
   }
   return { logs: [...logs.values()], unknown };
 }
 
+/** A log of this signing configuration, with what the configuration asks of all its logs. */
+export function shardOf(
+  { policy, maxCheckpointAge, peers }: ShardSource,
+  log: Pick<FollowedLog, 'origin' | 'keys' | 'location'>,
+): FollowedLog {
+  return {
+    ...log,
+    shard: true,
+    ...(policy !== undefined && { policy }),
+    ...(maxCheckpointAge !== undefined && { maxCheckpointAge }),
+    ...(peers !== undefined && { peers }),
+  };
+}
+
 function urlsOf(bytes: Uint8Array, now: number): string[] {
   const config = parseJson(bytes, 'the signing configuration', MAX_CONFIG);
-  // Not `object` of json.ts: a newer one may say more.
+  // Not `object` of json.ts: a newer configuration may have more members.
   const { rekorTlogUrls } = fields(config, 'the signing configuration');
   return array(rekorTlogUrls, 'rekorTlogUrls', MAX_LOGS).flatMap((item, i) => {
     const { url, majorApiVersion, validFor } = fields(item, `rekorTlogUrls[${i}]`);
     if (majorApiVersion !== 2) return [];
     const { start } = fields(validFor ?? {}, `rekorTlogUrls[${i}].validFor`);
     const begins = start === undefined ? 0 : Date.parse(string(start, `rekorTlogUrls[${i}].validFor.start`));
-    // One that has ended is followed all the same: its last entries may not have been looked at.
+    // A log whose time has ended counts too: a consumer may not have read its last entries.
     return begins > now ? [] : [string(url, `rekorTlogUrls[${i}].url`)];
   });
 }
@@ -90,7 +99,7 @@ function sameUrl(a: string, b: string): boolean {
   return a.replace(/\/+$/, '') === b.replace(/\/+$/, '');
 }
 
-/** The verifier key, under the name whose hash the log ID is; the name of the host where that does not tell. */
+/** The verifier key under the name that the log ID is a hash of; under the name of the host where the ID does not tell. */
 function keyOf({ key, logId: id }: TrustedLog, url: string): VerifierKey[] {
   if (!URL.canParse(url)) return [];
   const { hostname, host, pathname } = new URL(url);

@@ -1,61 +1,52 @@
-/** A checkpoint as it comes in: signed by the log's keys, and how far its quorum is met. */
+/** Checkpoints of a log (c2sp.org/tlog-checkpoint): whether the log's keys signed them, and how far a quorum is met. */
 import { decodeUtf8, encodeBase64, equal } from '../../merkle/bytes.ts';
-import { type Checkpoint, isFrozen, parseCheckpoint } from '../../merkle/checkpoint.ts';
+import { isFrozen, parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { MerkleError } from '../../merkle/errors.ts';
-import {
-  formatNote,
-  type NoteSignature,
-  openNote,
-  parseNote,
-  type SignedNote,
-  type VerifierKey,
-} from '../../merkle/note.ts';
+import { formatNote, type NoteSignature, openNote, parseNote, type VerifierKey } from '../../merkle/note.ts';
 import { quorumMet } from '../../merkle/policy.ts';
 import { printable } from '../../merkle/printable.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { ClientError } from '../errors.ts';
-import type { FollowedLog } from '../monitor/follow-settings.ts';
 import { verifyQuorum } from '../trust/quorum.ts';
+import type { FollowedLog, SignedHead } from './types.ts';
 
-/** A checkpoint that the log signed. Whether it may be believed is for the follower to say. */
-export interface Head extends Checkpoint {
-  /** As it came, with every signature. */
-  readonly note: string;
-  /** `note`, parsed. */
-  readonly signed: SignedNote;
-  /** With the log's own signatures alone: what is kept, and goes into evidence. */
-  readonly own: string;
-  /** The keys that signed it. */
-  readonly keys: readonly VerifierKey[];
-  /** It says that it is the last one. */
-  readonly frozen: boolean;
+/** The tree that a checkpoint is about. */
+export type TreeHead = Pick<SignedHead, 'size' | 'root'>;
+
+/**
+ * The checkpoint in `note`, which one or more of the keys signed.
+ *
+ * @throws MerkleError: it is no signed note, no checkpoint, or (`unknown-key`) none of the keys signed it
+ */
+export function openSigned(keys: readonly VerifierKey[], note: string): SignedHead {
+  const signed = parseNote(note);
+  const { text, verified } = openNote(
+    signed,
+    keys.map((key) => checkpointVerifier(key, nodePrimitives)),
+  );
+  const checkpoint = parseCheckpoint(text);
+  return {
+    ...checkpoint,
+    note,
+    signed,
+    own: formatNote(text, verified),
+    keys: keys.filter((key) => verified.some((signature) => isBy(signature, key))),
+    frozen: isFrozen(checkpoint),
+  };
 }
 
 /**
  * Opens a checkpoint of `log`.
  *
- * @throws ClientError `bad-checkpoint`: it is no signed note, of another log, or not signed by one of the log's keys. No
- * log can be blamed for such a one.
+ * @throws ClientError `bad-checkpoint`: it is no signed note, of another log, or not signed by one of the log's keys.
+ *   Nobody can blame the log for such a checkpoint.
  */
-export function openHead(log: Pick<FollowedLog, 'origin' | 'keys'>, bytes: Uint8Array | string): Head {
+export function openHead(log: Pick<FollowedLog, 'origin' | 'keys'>, bytes: Uint8Array | string): SignedHead {
   try {
-    const note = typeof bytes === 'string' ? bytes : decodeUtf8(bytes);
-    const signed = parseNote(note);
-    const opened = openNote(
-      signed,
-      log.keys.map((key) => checkpointVerifier(key, nodePrimitives)),
-    );
-    const checkpoint = parseCheckpoint(opened.text);
-    if (checkpoint.origin !== log.origin) throw otherLog(log.origin, checkpoint.origin);
-    return {
-      ...checkpoint,
-      note,
-      signed,
-      own: formatNote(opened.text, opened.verified),
-      keys: log.keys.filter((key) => opened.verified.some((signature) => isBy(signature, key))),
-      frozen: isFrozen(checkpoint),
-    };
+    const head = openSigned(log.keys, typeof bytes === 'string' ? bytes : decodeUtf8(bytes));
+    if (head.origin !== log.origin) throw otherLog(log.origin, head.origin);
+    return head;
   } catch (cause) {
     if (!(cause instanceof MerkleError)) throw cause;
     if (cause.code === 'unknown-key') throw otherLog(log.origin, originOf(bytes), cause);
@@ -63,11 +54,11 @@ export function openHead(log: Pick<FollowedLog, 'origin' | 'keys'>, bytes: Uint8
   }
 }
 
-/** Why the quorum that the log's policy asks for is not there; undefined where it is, or none is asked for. */
-export function quorumMissing(log: FollowedLog, head: Head): string | undefined {
-  if (log.policy === undefined) return undefined;
+/** Why the checkpoint lacks the quorum of the log's policy; undefined where it has one, or needs none. */
+export function quorumMissing({ policy }: Pick<FollowedLog, 'policy'>, head: SignedHead): string | undefined {
+  if (policy === undefined) return undefined;
   try {
-    verifyQuorum(log.policy, head.signed, nodePrimitives);
+    verifyQuorum(policy, head.signed, nodePrimitives);
     return undefined;
   } catch (error) {
     if (error instanceof ClientError && error.code === 'quorum') return error.message;
@@ -76,10 +67,12 @@ export function quorumMissing(log: FollowedLog, head: Head): string | undefined 
 }
 
 /**
- * When the quorum last looked, in milliseconds since 1970: the latest time such that the witnesses that cosigned at it or
- * later are enough. One witness alone can so not keep an old checkpoint young. Undefined without a quorum.
+ * When the quorum last cosigned: the latest time such that the witnesses that cosigned at it or later meet the quorum. So
+ * one witness alone cannot make an old checkpoint look young.
+ *
+ * @returns milliseconds since 1970; undefined without a quorum
  */
-export function quorumSeen({ policy }: Pick<FollowedLog, 'policy'>, head: Head): number | undefined {
+export function quorumSeen({ policy }: Pick<FollowedLog, 'policy'>, head: SignedHead): number | undefined {
   if (policy?.quorum === undefined) return undefined;
   const cosigned = verifyQuorum(policy, head.signed, nodePrimitives);
   const times = [...new Set(cosigned.map(({ timestamp }) => timestamp))].sort((a, b) => b - a);
@@ -89,13 +82,22 @@ export function quorumSeen({ policy }: Pick<FollowedLog, 'policy'>, head: Head):
   return seen === undefined ? undefined : seen * 1000;
 }
 
-/** Whether both are about the same tree. */
-export function sameTree(a: Pick<Head, 'size' | 'root'>, b: Pick<Head, 'size' | 'root'>): boolean {
-  return a.size === b.size && equal(a.root, b.root);
+/**
+ * How `head` stands to a tree that the log has shown before, by size and root alone. Only tiles tell whether a larger or
+ * smaller tree is of the same history.
+ */
+export function standing(before: TreeHead, head: TreeHead): 'same' | 'other-root' | 'larger' | 'smaller' {
+  if (head.size !== before.size) return head.size > before.size ? 'larger' : 'smaller';
+  return equal(head.root, before.root) ? 'same' : 'other-root';
 }
 
-/** For people and for the IDs of alerts. */
-export function describeHead({ size, root }: Pick<Head, 'size' | 'root'>): string {
+/** Whether both are about the same tree. */
+export function sameTree(a: TreeHead, b: TreeHead): boolean {
+  return standing(a, b) === 'same';
+}
+
+/** For messages and for the IDs of alerts. */
+export function describeHead({ size, root }: TreeHead): string {
   return `size ${size}, root ${encodeBase64(root)}`;
 }
 
@@ -109,7 +111,7 @@ function otherLog(wanted: string, found: string, cause?: unknown): ClientError {
   );
 }
 
-/** What a note that nobody vouches for calls itself. */
+/** The origin that a note claims which none of the keys signed. */
 function originOf(bytes: Uint8Array | string): string {
   try {
     return parseCheckpoint(parseNote(bytes).text).origin;

@@ -1,35 +1,29 @@
 /**
- * One log, a round at a time: its checkpoint, whether that may be believed, and the entries up to it.
+ * One log of the monitor: the consumer of its feed, which turns facts and entries into alerts.
  *
  * What a crash leaves behind, in the order of a round:
  *
- * | step                                            | after a crash behind it                                      |
- * |-------------------------------------------------|--------------------------------------------------------------|
- * | the checkpoint is fetched, checked, compared    | nothing: the round begins again                              |
- * | it is stored as the last one that was believed  | the entries up to it are looked at                           |
- * | a chunk is fetched, proven, compared with rules | it is fetched again                                          |
- * | its alerts are queued, durably                  | the same, and they are queued again, with the same IDs       |
- * | the cursor is stored behind it                  | the next chunk                                               |
+ * | step                                                    | after a crash behind it                                |
+ * |---------------------------------------------------------|--------------------------------------------------------|
+ * | the feed looks at the log                               | nothing: the round begins again                        |
+ * | the queue stores the alert about a fact                 | the next round queues the alert again, with the same ID |
+ * | the store has the checkpoint as the last accepted one   | the feed reads the entries up to it                    |
+ * | the rules have compared a batch                         | the feed reads the batch again                         |
+ * | the queue has stored the alerts of the batch            | the same; the alerts come again, with the same IDs     |
+ * | the store has the cursor behind the batch               | the feed reads the next batch                          |
  *
- * So no entry is passed over whose alerts are not in the queue, and none of a tree that was not proven.
+ * So the cursor never passes an entry whose alerts are not in the queue.
  */
 import { formatVerifierKey } from '../../merkle/note.ts';
 import { printable } from '../../merkle/printable.ts';
-import { CompactRange } from '../../merkle/range.ts';
-import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
-import { type FetchTile, TILE_WIDTH } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
-import { fetchChunk, type Reading, verifyChunk } from '../follow/chunks.ts';
-import { rangeOf, tilesOf } from '../follow/consistency.ts';
-import { judge, OLD, tooOld } from '../follow/judge.ts';
-import type { OpenSource } from '../follow/peer.ts';
-import { Views } from '../follow/peers.ts';
-import { type Head, openHead, sameTree } from '../follow/signed-head.ts';
-import type { TileSource } from '../tiles/types.ts';
-import { alertOf, type Misbehaviour } from './fact-alerts.ts';
-import type { FollowedLog, FollowSettings } from './follow-settings.ts';
-import type { LogState } from './log-state.ts';
+import { Feed } from '../follow/follow.ts';
+import type { Batch, Cursor, FollowedLog, Look, SignedHead } from '../follow/types.ts';
+import type { OpenSource } from '../tiles/types.ts';
+import { alertOf, type Condition, conditionOf, OLD, staleLog, stalePeer, stalePeerCondition } from './fact-alerts.ts';
+import type { FollowSettings } from './follow-settings.ts';
+import type { MonitoredLog } from './log-state.ts';
 import { Reports } from './reports.ts';
 import type { EvidenceFiles } from './store/evidence-files.ts';
 import type { StateStore } from './store/state-store.ts';
@@ -37,10 +31,10 @@ import type { Alert, AlertQueue, Matcher } from './types.ts';
 
 /** What happens to a log, for people and metrics. */
 export type FollowEvent =
-  /** Entries up to `through` of `size` were looked at, `count` of them since the last event. */
+  /** The monitor has looked at the entries up to `through` of `size`, `count` of them since the last event. */
   | { readonly type: 'progress'; readonly count: number; readonly through: number; readonly size: number }
   | { readonly type: 'alerts'; readonly alerts: readonly Alert[] }
-  /** The round failed; `attempt` counts them. */
+  /** The round failed, the `attempt`-th one in a row. */
   | { readonly type: 'fault'; readonly message: string; readonly attempt: number }
   | { readonly type: 'peer'; readonly peer: string; readonly message: string }
   /** A round without a fault after one or more with one. */
@@ -53,7 +47,7 @@ export interface FollowOptions {
   readonly matcher: Matcher;
   readonly queue: Pick<AlertQueue, 'enqueue'>;
   readonly open: OpenSource;
-  /** Where a log begins that has no state; without it that is an error. */
+  /** Where a log begins that has no state. Without it, a missing state is an error. */
   readonly start?: 'now' | 'start';
   readonly onEvent?: (event: FollowEvent) => void;
   /** Milliseconds since 1970. */
@@ -62,45 +56,47 @@ export interface FollowOptions {
 
 /** How a round ended. */
 export interface Round {
-  /** All is well, and every entry that shall not wait has been looked at. */
+  /** All is well, and the monitor has looked at every entry that need not wait. */
   readonly ok: boolean;
-  /** Alerts that were queued. */
+  /** How many alerts the round queued. */
   readonly alerts: number;
-  /** What is wrong, where it was not reported as an alert in this round or an earlier one. */
+  /** What is wrong, where neither this round nor an earlier one reported it as an alert. */
   readonly fault?: string;
-  /** The log was caught lying, now or before. */
+  /** The log is caught lying, in this round or an earlier one. */
   readonly lying: boolean;
   /** Entries wait until their bundle is full, or for at most so many milliseconds. */
   readonly waiting?: number;
 }
 
-/** The time of the last good round is written down so often, if nothing else is. */
+/** The store gets the time of the last good round at least so often. */
 const NOTE_TIME_MS = 60_000;
 
 export class Follower {
   readonly log: FollowedLog;
   readonly #options: FollowOptions;
-  readonly #source: TileSource;
-  readonly #views: Views;
+  readonly #feed: Feed;
   readonly #now: () => number;
   readonly #started: number;
-  #state: LogState | undefined;
-  #loaded = false;
-  /** Of which the state keeps a copy, as soon as there is one. */
+  /** The state has a copy of it from the first commit on. */
   #reports = new Reports();
-  #failures = 0;
-  #partialSince: { readonly full: number; readonly time: number } | undefined;
-  /** The last good round of this process, where it was not worth a write. */
+  #shard: MonitoredLog['shard'];
+  /** The last good round in the state, and the last one of this process, which may not be worth a write. */
+  #stored: number | undefined;
   #followed = 0;
+  #failures = 0;
+  /** Alerts of the current round. */
+  #alerts = 0;
 
-  /** @throws ClientError `usage`: the location is none */
+  /** @throws ClientError `usage`: a location is neither a URL nor a directory */
   constructor(log: FollowedLog, options: FollowOptions) {
     this.log = log;
     this.#options = options;
-    this.#source = options.open(log.location);
-    this.#views = new Views(log, options.open);
     this.#now = options.now ?? Date.now;
     this.#started = this.#now();
+    const { open, settings, start = 'start' } = options;
+    const consumer = { load: () => this.#load(), commit: (batch: Batch) => this.#commit(batch) };
+    this.#feed = new Feed(log, consumer, { open, settings, start, now: this.#now });
+    if (log.shard === true) this.#shard = { location: log.location, keys: log.keys.map(formatVerifierKey) };
   }
 
   /** Rounds in a row that failed. */
@@ -108,242 +104,163 @@ export class Follower {
     return this.#failures;
   }
 
-  /** Every entry below this was looked at; undefined before the first good round of a fresh start. */
+  /** The monitor has looked at every entry below it; undefined before the first good round of a fresh start. */
   get completeThrough(): number | undefined {
-    return this.#state?.range.size;
+    return this.#feed.cursor?.range.size;
   }
 
-  /** The last checkpoint that was believed. */
-  get head(): Head | undefined {
-    return this.#state?.head;
+  /** The last checkpoint that the feed accepted. */
+  get head(): SignedHead | undefined {
+    return this.#feed.cursor?.head;
   }
 
-  /** When the log was last followed without a fault, in ms since 1970. */
+  /** When the monitor last followed the log without a fault, in ms since 1970. */
   get followed(): number {
-    return Math.max(this.#state?.followed ?? this.#started, this.#followed);
+    return Math.max(this.#stored ?? this.#started, this.#followed);
   }
 
-  /** Reads the state, again after a failure of the store. @throws ClientError `state`; RuntimeError `store` */
+  /** Reads the state. @throws ClientError `state`; RuntimeError `store` */
   async load(): Promise<void> {
-    if (this.#loaded) return;
-    const { store, start } = this.#options;
-    this.#state = await store.load(this.log);
-    if (this.#state === undefined && start === undefined) {
-      const why = `there is no state of the log "${printable(this.log.origin)}": it is new in the configuration, or its state is lost`;
-      throw new ClientError('state', `${why}. To start fresh, give --from-start or --from-now`);
-    }
-    this.#loaded = true;
-    if (this.#state === undefined) return;
-    this.#reports = new Reports(this.#state.reported);
-    this.#views.restore(this.#state.views);
+    await this.#feed.load();
   }
 
   /**
-   * One round. Never throws for what the log does: that is in its result.
+   * One round. What the log does is in the result and throws nothing.
    *
-   * @throws ClientError `cancelled`, `state`; RuntimeError `store` where an alert cannot be queued
+   * @throws ClientError `cancelled`, `state`; an error of the queue or the store of a kind that no later round can mend
    */
   async round(signal: AbortSignal): Promise<Round> {
-    const alerts = { count: 0 };
-    let found: Misbehaviour | undefined;
+    this.#alerts = 0;
+    let found: Condition | undefined;
     let fault: string;
     try {
-      await this.load();
-      const outcome = await this.#follow(signal, alerts);
-      if (!('condition' in outcome)) {
-        await this.#good();
-        return { ok: true, alerts: alerts.count, lying: false, ...outcome };
+      const look = await this.#feed.look(signal);
+      found = await this.#judge(look);
+      if (found === undefined) {
+        const { fact, waiting } = await this.#feed.read(look, signal);
+        if (fact === undefined) {
+          await this.#good();
+          return { ok: true, alerts: this.#alerts, lying: false, ...(waiting !== undefined && { waiting }) };
+        }
+        found = conditionOf(this.log.origin, fact);
       }
       this.#failures++;
-      found = outcome;
       fault = found.summary;
-      if (found.proven || this.#isConfirmed(found)) {
-        if (await this.#report(found)) alerts.count++;
-        return { ok: false, alerts: alerts.count, lying: true };
+      if (this.#reports.confirms(found, this.#options.settings.confirmations)) {
+        await this.#report(found);
+        return { ok: false, alerts: this.#alerts, lying: true };
       }
     } catch (error) {
       if (signal.aborted) throw new ClientError('cancelled', 'the monitor was told to stop', { cause: error });
-      // What is in memory may not be what is stored: it is read again.
-      if (error instanceof RuntimeError) this.#loaded = false;
+      // The state in memory may differ from the stored one, so the feed reads it again.
+      if (error instanceof RuntimeError) this.#feed.reload();
       else if (!(error instanceof ClientError) || error.code === 'state') throw error;
       if (found === undefined) this.#failures++;
-      const elsewhere = error instanceof ClientError && error.code === 'missing' && this.#source.partialsElsewhere;
-      fault = elsewhere ? `${error.message}: ${elsewhere}` : error.message;
+      fault = error.message;
     }
-    this.#options.onEvent?.({ type: 'fault', message: fault, attempt: this.#failures });
-    if (this.#now() - this.followed >= this.#options.settings.staleMs && (await this.#report(this.#stale(fault)))) {
-      alerts.count++;
+    this.#emit({ type: 'fault', message: fault, attempt: this.#failures });
+    const { followed } = this;
+    if (this.#now() - followed >= this.#options.settings.staleMs) {
+      await this.#report(staleLog(this.log.origin, followed, fault));
     }
-    return { ok: false, alerts: alerts.count, fault, lying: false };
+    return { ok: false, alerts: this.#alerts, fault, lying: false };
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#source.close(), this.#views.close()]);
+    await this.#feed.close();
   }
 
-  async #follow(signal: AbortSignal, alerts: { count: number }): Promise<Misbehaviour | { readonly waiting?: number }> {
-    const head = openHead(this.log, await this.#source.checkpoint(signal));
-    const lie = await judge(this.log, this.#state, head, this.#source, signal);
-    if (lie !== undefined) return lie;
-    const split = await this.#look(head, signal, alerts);
-    if (split !== undefined) return split;
-    const old = tooOld(this.log, head, this.#now());
-    if (old === undefined) this.#reports.over(OLD);
-    else if (await this.#report(old)) alerts.count++;
-    const tiles = tilesOf(this.#source, signal);
-    await this.#believe(head, tiles);
-    this.#views.believed();
-    const { settings } = this.#options;
-    return await this.#read({ source: this.#source, log: this.log.origin, head, tiles, settings, signal }, alerts);
-  }
-
-  /** Looks at every other view, and reports every split but the first, which ends the round. */
-  async #look(head: Head, signal: AbortSignal, alerts: { count: number }): Promise<Misbehaviour | undefined> {
-    const { settings, onEvent } = this.#options;
-    const { splits, troubles, stale, over } = await this.#views.look(
-      head,
-      this.#source,
-      this.#now(),
-      settings.staleMs,
-      signal,
-    );
-    for (const condition of over) this.#reports.over(condition);
-    for (const { peer, message } of troubles) onEvent?.({ type: 'peer', peer, message });
-    const [first, ...more] = splits;
-    for (const found of [...more, ...stale]) if (await this.#report(found)) alerts.count++;
-    return first;
-  }
-
-  /** Stores the checkpoint as the last one that was believed. */
-  async #believe(head: Head, tiles: FetchTile): Promise<void> {
-    const before = this.#state;
-    if (before !== undefined && sameTree(before.head, head) && before.head.frozen === head.frozen) return;
-    const frozen = this.#frozenBy(head);
-    await this.#save({
-      ...(before ?? (await this.#begin(head, tiles))),
-      // A checkpoint of the same tree without the word that it is the last one is from before.
-      head: before !== undefined && sameTree(before.head, head) && before.head.frozen ? before.head : head,
-      ...(frozen !== undefined && { frozen }),
-    });
-  }
-
-  /** The state of a log that is seen for the first time. */
-  async #begin(head: Head, tiles: FetchTile): Promise<LogState> {
-    const { origin, location, keys, shard } = this.log;
-    const range = this.#options.start === 'now' ? await rangeOf(head, tiles) : CompactRange.empty(fastSha256);
-    const state = {
-      origin,
-      range,
-      head,
-      followed: this.#now(),
-      reported: this.#reports.lasting,
-      views: this.#views.known,
-    };
-    return shard === true ? { ...state, shard: { location, keys: keys.map(formatVerifierKey) } } : state;
-  }
-
-  #frozenBy(head: Head): LogState['frozen'] {
-    if (this.#state?.frozen?.head !== undefined) return this.#state.frozen;
-    if (head.frozen) return { size: head.size, head };
-    return this.#state?.frozen ?? (this.log.frozen === true ? { size: head.size } : undefined);
-  }
-
-  async #read(reading: Reading, alerts: { count: number }): Promise<Misbehaviour | { readonly waiting?: number }> {
-    const { matcher, queue, onEvent } = this.#options;
-    const { end, waiting } = this.#goal(reading.head.size);
-    let { range } = this.#state!;
-    let next = range.size < end ? fetchChunk(reading, range, end) : undefined;
-    while (next !== undefined) {
-      const chunk = await verifyChunk(reading, range, await next);
-      if ('condition' in chunk) return chunk;
-      // While this chunk is compared with the rules the next one is fetched.
-      next = chunk.range.size < end ? fetchChunk(reading, chunk.range, end) : undefined;
-      next?.catch(() => {});
-      const completeThrough = chunk.range.size;
-      const found = (await matcher.match(chunk.entries)).map((alert) => ({ ...alert, completeThrough }));
-      if (found.length > 0) {
-        await queue.enqueue(found);
-        alerts.count += found.length;
-        onEvent?.({ type: 'alerts', alerts: found });
-      }
-      range = chunk.range;
-      await this.#save({ ...this.#state!, range });
-      onEvent?.({
-        type: 'progress',
-        count: chunk.entries.length,
-        through: completeThrough,
-        size: reading.head.size,
-      });
+  async #load(): Promise<Cursor | undefined> {
+    const { store, start } = this.#options;
+    const state = await store.load(this.log);
+    if (state === undefined) {
+      if (start !== undefined) return undefined;
+      const why = `there is no state of the log "${printable(this.log.origin)}": it is new in the configuration, or its state is lost`;
+      throw new ClientError('state', `${why}. To start fresh, give --from-start or --from-now`);
     }
-    return waiting === undefined ? {} : { waiting };
+    this.#reports = new Reports(state.reported);
+    this.#shard = state.shard;
+    this.#stored = state.followed;
+    return state;
   }
 
-  /** How far to look now: entries of a bundle that is not full wait a while for others, so that it is fetched once. */
-  #goal(size: number): { readonly end: number; readonly waiting?: number } {
-    const { partialMs } = this.#options.settings;
-    const cursor = this.#state!.range.size;
-    const full = Math.max(cursor, size - (size % TILE_WIDTH));
-    if (full === size || partialMs === 0) {
-      this.#partialSince = undefined;
-      return { end: size };
+  /** Queues the alerts of the batch, then stores the cursor. */
+  async #commit({ entries, cursor }: Batch): Promise<void> {
+    if (entries.length === 0) return await this.#save(cursor);
+    const completeThrough = cursor.range.size;
+    const found = await this.#options.matcher.match(entries);
+    if (found.length > 0) await this.#enqueue(found.map((alert) => ({ ...alert, completeThrough })));
+    await this.#save(cursor);
+    this.#emit({ type: 'progress', count: entries.length, through: completeThrough, size: cursor.head.size });
+  }
+
+  /** Reports what a look has shown. Returns the condition that ends the round, which may need more looks. */
+  async #judge({ accepted, facts, peers }: Look): Promise<Condition | undefined> {
+    const { origin } = this.log;
+    const conditions = facts.map((fact) => conditionOf(origin, fact));
+    const ending = accepted ? undefined : conditions.shift();
+    for (const { peer, trouble, split } of peers) {
+      if (trouble !== undefined) this.#emit({ type: 'peer', peer, message: trouble });
+      else if (split === undefined) this.#reports.over(stalePeerCondition(peer));
     }
+    if (accepted && conditions.length === 0) this.#reports.over(OLD);
+    for (const condition of conditions) await this.#report(condition);
     const now = this.#now();
-    // Other entries than those that waited before: their bundle has become full.
-    if (this.#partialSince === undefined || this.#partialSince.full !== full) this.#partialSince = { full, time: now };
-    const waiting = this.#partialSince.time + partialMs - now;
-    if (waiting > 0) return { end: full, waiting };
-    this.#partialSince = undefined;
-    return { end: size };
+    for (const look of peers) {
+      const isStale = look.trouble !== undefined && now - look.view.agreed >= this.#options.settings.staleMs;
+      if (isStale) await this.#report(stalePeer(origin, look));
+    }
+    return ending;
   }
 
   async #good(): Promise<void> {
     const now = this.#now();
-    if (this.#failures > 0) this.#options.onEvent?.({ type: 'recovered' });
+    if (this.#failures > 0) this.#emit({ type: 'recovered' });
     this.#failures = 0;
     const changed = this.#reports.good(now);
-    const state = this.#state!;
-    if (changed || now < state.followed || now - state.followed >= NOTE_TIME_MS)
-      await this.#save({ ...state, followed: now });
+    const stored = this.#stored ?? 0;
+    if (changed || now < stored || now - stored >= NOTE_TIME_MS) await this.#save(this.#feed.cursor!, now);
     else this.#followed = now;
   }
 
-  /** Wrong bytes of an entry must be the same each time: a fault on the way makes others. */
-  #isConfirmed({ kind, condition, detail }: Misbehaviour): boolean {
-    const times = this.#reports.suspect(kind === 'bad-entry' ? `${condition} ${detail}` : condition);
-    return times >= this.#options.settings.confirmations;
-  }
-
-  /** Queues the alert, once for as long as the condition lasts; whether it did. */
-  async #report(found: Misbehaviour): Promise<boolean> {
-    const { queue, evidence, onEvent } = this.#options;
+  /** Queues an alert about the condition, once for as long as the condition lasts. */
+  async #report(found: Condition): Promise<void> {
+    const { evidence } = this.#options;
     const time = this.#now();
-    if (this.#reports.lasts(found.condition, time)) return false;
+    if (this.#reports.lasts(found.condition, time)) return;
     let file: string | undefined;
     try {
       file = found.evidence && (await evidence.keep(this.log.origin, found.evidence));
     } catch (error) {
-      // A full disk must not keep the alert back.
+      // A full disk must not hold the alert back.
       const message = error instanceof Error ? error.message : String(error);
-      onEvent?.({ type: 'fault', message: `the evidence could not be kept: ${message}`, attempt: this.#failures });
+      this.#emit({ type: 'fault', message: `the evidence could not be kept: ${message}`, attempt: this.#failures });
     }
     const completeThrough = this.completeThrough ?? 0;
     const alert = alertOf(this.log.origin, found, { time, completeThrough, evidence: file });
-    await queue.enqueue([alert]);
+    await this.#options.queue.enqueue([alert]);
+    this.#alerts++;
     this.#reports.add(found.condition, { id: alert.id, seen: time });
-    onEvent?.({ type: 'alerts', alerts: [alert] });
-    if (this.#state !== undefined) await this.#save(this.#state);
-    return true;
+    this.#emit({ type: 'alerts', alerts: [alert] });
+    const { cursor } = this.#feed;
+    if (cursor !== undefined) await this.#save(cursor);
   }
 
-  #stale(fault: string): Misbehaviour {
-    const since = new Date(this.followed).toISOString();
-    const summary = `"${this.log.origin}" could not be followed since ${since}: ${fault}`;
-    return { kind: 'stale', condition: 'stale', detail: since, summary, proven: true };
+  async #enqueue(alerts: readonly Alert[]): Promise<void> {
+    await this.#options.queue.enqueue(alerts);
+    this.#alerts += alerts.length;
+    this.#emit({ type: 'alerts', alerts });
   }
 
-  async #save(state: LogState): Promise<void> {
-    const next = { ...state, reported: this.#reports.lasting, views: this.#views.known };
-    await this.#options.store.save(next);
-    this.#state = next;
+  async #save(cursor: Cursor, followed = this.#stored ?? this.#now()): Promise<void> {
+    const { origin } = this.log;
+    const shard = this.#shard;
+    const reported = this.#reports.lasting;
+    await this.#options.store.save({ ...cursor, origin, followed, reported, ...(shard !== undefined && { shard }) });
+    this.#stored = followed;
+  }
+
+  #emit(event: FollowEvent): void {
+    this.#options.onEvent?.(event);
   }
 }

@@ -5,86 +5,63 @@
  *
  * LevelDB does not check the sums of its tables when it reads, so a record carries its own.
  */
-import { decodeBase64, decodeUtf8, encodeBase64, encodeUtf8, equal } from '../../merkle/bytes.ts';
-import { formatVerifierKey, parseVerifierKey } from '../../merkle/note.ts';
+import { decodeUtf8, encodeUtf8, equal } from '../../merkle/bytes.ts';
+import { formatVerifierKey } from '../../merkle/note.ts';
 import { printable } from '../../merkle/printable.ts';
-import { CompactRange } from '../../merkle/range.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { ClientError } from '../errors.ts';
-import { type Head, openHead } from '../follow/signed-head.ts';
-import type { FollowedLog } from './follow-settings.ts';
+import {
+  type CursorRecord,
+  cursorRecord,
+  type PeerRecords,
+  parseCursor,
+  peerRecords,
+} from '../follow/cursor-record.ts';
+import type { Cursor, FollowedLog } from '../follow/types.ts';
 
-/** A condition that was reported, and lasts. */
+/** A condition that the monitor has reported, and that lasts. */
 export interface Reported {
+  /** The ID of the alert. */
   readonly id: string;
-  /** When it was last seen, in ms since 1970. */
+  /** When the monitor last saw the condition, in ms since 1970. */
   readonly seen: number;
 }
 
-/** What is known of another view. */
-export interface View {
-  /** When it was last found to agree, in ms since 1970. */
-  readonly agreed: number;
-  /** A larger checkpoint of its, which could not be compared yet. */
-  readonly ahead?: Head;
-}
-
-export interface LogState {
+/** The queue holds, or the sinks have taken, every alert about the entries below the cursor. */
+export interface MonitoredLog extends Cursor {
   readonly origin: string;
-  /** The tree up to the cursor: every alert of its entries has been delivered or queued. */
-  readonly range: CompactRange;
-  /** The last checkpoint that was believed; never smaller than the cursor. */
-  readonly head: Head;
-  /** The size that the log must not leave any more. */
-  readonly frozen?: { readonly size: number; readonly head?: Head };
-  /** When the log was last followed without a fault, in ms since 1970. */
+  /** When the monitor last followed the log without a fault, in ms since 1970. */
   readonly followed: number;
-  /** By `Misbehaviour.condition`. */
+  /** By `Condition.condition`. */
   readonly reported: ReadonlyMap<string, Reported>;
-  /** By the peer's name. */
-  readonly views: ReadonlyMap<string, View>;
-  /** Where a log that came by a signing configuration is, to follow it to its end when it has left that again. */
+  /** Where a log of a signing configuration is, to follow it to its end after it has left the configuration. */
   readonly shard?: { readonly location: string; readonly keys: readonly string[] };
 }
 
 const SUM = 32;
 
-export function encodeState(state: LogState): Uint8Array {
-  const { origin, range, head, frozen, followed, reported, views, shard } = state;
-  const json = encodeUtf8(
-    JSON.stringify({
-      format: 1,
-      origin,
-      keys: head.keys.map(formatVerifierKey),
-      size: range.size,
-      hashes: range.hashes.map(encodeBase64),
-      head: head.own,
-      ...(frozen !== undefined && {
-        frozen: { size: frozen.size, ...(frozen.head !== undefined && { head: frozen.head.own }) },
-      }),
-      followed,
-      reported: Object.fromEntries(reported),
-      views: Object.fromEntries(
-        [...views].map(([name, { agreed, ahead }]) => [name, { agreed, ...(ahead && { ahead: ahead.own }) }]),
-      ),
-      ...(shard !== undefined && { shard }),
-    }),
-  );
-  return Buffer.concat([fastSha256(json), json]);
-}
-
-interface Stored {
+interface LogRecord extends CursorRecord {
   readonly format: number;
   readonly origin: string;
-  readonly keys: string[];
-  readonly size: number;
-  readonly hashes: string[];
-  readonly head: string;
-  readonly frozen?: { size: number; head?: string };
   readonly followed: number;
-  readonly reported: Record<string, Reported>;
-  readonly views: Record<string, { agreed: number; ahead?: string }>;
-  readonly shard?: { location: string; keys: string[] };
+  readonly reported: Readonly<Record<string, Reported>>;
+  readonly views: PeerRecords;
+  readonly shard?: MonitoredLog['shard'];
+}
+
+export function encodeState(state: MonitoredLog): Uint8Array {
+  const { origin, followed, reported, peers, shard } = state;
+  const record: LogRecord = {
+    format: 1,
+    origin,
+    ...cursorRecord(state),
+    followed,
+    reported: Object.fromEntries(reported),
+    views: peerRecords(peers),
+    ...(shard !== undefined && { shard }),
+  };
+  const json = encodeUtf8(JSON.stringify(record));
+  return Buffer.concat([fastSha256(json), json]);
 }
 
 /**
@@ -92,59 +69,39 @@ interface Stored {
  *
  * @throws ClientError `state`: it is damaged, or of another log
  */
-export function decodeState(log: Pick<FollowedLog, 'origin' | 'keys'>, bytes: Uint8Array): LogState {
-  const stored = readState(log.origin, bytes);
-  if (stored.origin !== log.origin) throw otherLog(log.origin, `it is of "${printable(stored.origin)}"`);
+export function decodeState(log: Pick<FollowedLog, 'origin' | 'keys'>, bytes: Uint8Array): MonitoredLog {
+  const record = readLogRecord(log.origin, bytes);
+  const { origin, keys, followed, reported, views, shard } = record;
+  if (origin !== log.origin) throw otherLog(log.origin, `it is of "${printable(origin)}"`);
   const known = new Set(log.keys.map(formatVerifierKey));
-  if (!stored.keys.some((key) => known.has(key))) {
+  if (!keys.some((key) => known.has(key))) {
     const why =
       'its last checkpoint is signed by a key that the configuration does not name. If the log changed its key,';
-    throw otherLog(log.origin, `${why} name the old one as well: ${printable(stored.keys.join(', '))}`);
+    throw otherLog(log.origin, `${why} name the old one as well: ${printable(keys.join(', '))}`);
   }
   try {
-    // With the keys of that time: some of them may have been taken out since.
-    const of = {
-      origin: log.origin,
-      keys: [...log.keys, ...stored.keys.filter((key) => !known.has(key)).map(parseVerifierKey)],
-    };
-    const head = openHead(of, stored.head);
-    const range = CompactRange.from(stored.size, stored.hashes.map(decodeBase64), fastSha256);
-    if (range.size > head.size || (range.size === head.size && !equal(range.root(), head.root))) throw new Error();
     return {
-      origin: log.origin,
-      range,
-      head,
-      ...(stored.frozen !== undefined && {
-        frozen: {
-          size: stored.frozen.size,
-          ...(stored.frozen.head !== undefined && { head: openHead(of, stored.frozen.head) }),
-        },
-      }),
-      followed: stored.followed,
-      reported: new Map(Object.entries(stored.reported)),
-      views: new Map(
-        Object.entries(stored.views).map(([name, { agreed, ahead }]) => [
-          name,
-          { agreed, ...(ahead !== undefined && { ahead: openHead(of, ahead) }) },
-        ]),
-      ),
-      ...(stored.shard !== undefined && { shard: stored.shard }),
+      ...parseCursor(log, record, views),
+      origin,
+      followed,
+      reported: new Map(Object.entries(reported)),
+      ...(shard !== undefined && { shard }),
     };
   } catch (cause) {
     throw damaged(log.origin, cause);
   }
 }
 
-/** What a record says, with its sum checked. @throws ClientError `state` */
-export function readState(origin: string, bytes: Uint8Array): Stored {
+/** The record in these bytes, with its sum checked. @throws ClientError `state` */
+export function readLogRecord(origin: string, bytes: Uint8Array): LogRecord {
   const json = bytes.subarray(SUM);
   if (!equal(fastSha256(json), bytes.subarray(0, SUM))) throw damaged(origin);
-  const stored = JSON.parse(decodeUtf8(json)) as Stored;
-  if (stored.format !== 1) {
+  const record = JSON.parse(decodeUtf8(json)) as LogRecord;
+  if (record.format !== 1) {
     const why = `the monitor's state of "${printable(origin)}" was written by another version of Stele: use that one`;
     throw new ClientError('state', why);
   }
-  return stored;
+  return record;
 }
 
 export const FRESH =

@@ -1,6 +1,7 @@
 /** The rules against the entries of the logs: few on this thread, many in the worker pool. */
 import { encodeBase64 } from '../../merkle/bytes.ts';
 import { createPool, type Pool, TASKS_PER_THREAD, workerUrl } from '../../merkle/runtime/threads/pool.ts';
+import type { FeedEntry } from '../follow/types.ts';
 import { alertId } from './fact-alerts.ts';
 import { type BatchAnswer, matchBatch, packBatch, unpackAnswer } from './rules/batch.ts';
 import { RuleEngine } from './rules/engine.ts';
@@ -9,7 +10,7 @@ import { escaped } from './rules/text.ts';
 import { type IssuingAuthority, Trust } from './rules/trust.ts';
 import type { Rule } from './rules/types.ts';
 import type { MatchWorkerData } from './rules/worker.ts';
-import type { Alert, Matcher, SeenEntry } from './types.ts';
+import type { Alert, Matcher } from './types.ts';
 
 /** Which alerts somebody has looked at, and a place to find each alert again: store/ack-store.ts. */
 export interface Acknowledged {
@@ -72,7 +73,7 @@ export function createMatcher(rules: readonly Rule[], options: MatcherOptions = 
   let pool: Pool | undefined;
   let closed = false;
 
-  const inPool = async (entries: readonly SeenEntry[]): Promise<BatchAnswer> => {
+  const inPool = async (entries: readonly FeedEntry[]): Promise<BatchAnswer> => {
     const workerData: MatchWorkerData = { rules, ...(authorities && { authorities }) };
     pool ??= createPool({ file: workerUrl('client/monitor/rules/worker'), threads, youngMb: 8, workerData });
     try {
@@ -84,7 +85,7 @@ export function createMatcher(rules: readonly Rule[], options: MatcherOptions = 
     }
   };
 
-  const compare = async (entries: readonly SeenEntry[]): Promise<HitReport[]> => {
+  const compare = async (entries: readonly FeedEntry[]): Promise<HitReport[]> => {
     const hits: HitReport[] = [];
     const take = (answer: BatchAnswer, start: number): void => {
       counts.unreadable += answer.unreadable;
@@ -146,11 +147,11 @@ export function createMatcher(rules: readonly Rule[], options: MatcherOptions = 
  * The same for the same find, so that a second delivery is recognisable. Two histories of a log, or a log that was begun
  * anew under its name, can have different entries at one index: these are not the same find.
  */
-function ruleAlertId(kind: string, { log, index, leafHash }: SeenEntry, rule: string): string {
+function ruleAlertId(kind: string, { log, index, leafHash }: FeedEntry, rule: string): string {
   return alertId([kind, log, String(index), encodeBase64(leafHash), rule]);
 }
 
-function alertOf(rule: Rule, entry: SeenEntry, hit: HitReport, time: string): Alert {
+function alertOf(rule: Rule, entry: FeedEntry, hit: HitReport, time: string): Alert {
   const more = hit.nameCount - hit.names.length;
   const names = more > 0 ? [...hit.names, `… and ${more} more`] : [...hit.names];
   const { kind, issuer, key, digest } = hit;
@@ -174,7 +175,7 @@ function alertOf(rule: Rule, entry: SeenEntry, hit: HitReport, time: string): Al
   };
 }
 
-function summaryOf(rule: Rule, entry: SeenEntry, hit: HitReport): string {
+function summaryOf(rule: Rule, entry: FeedEntry, hit: HitReport): string {
   const { kind, names, nameCount, issuer, key, problem, doubt } = hit;
   const where = `entry ${entry.index} of ${escaped(entry.log)}`;
   if (kind === 'unreadable') {
@@ -189,11 +190,11 @@ function summaryOf(rule: Rule, entry: SeenEntry, hit: HitReport): string {
   return `${where}, signed by ${by}${others}${from}, ${what} the rule "${rule.name}"${but}`;
 }
 
-function isSmall(entries: readonly SeenEntry[]): boolean {
+function isSmall(entries: readonly FeedEntry[]): boolean {
   return entries.length <= INLINE_ENTRIES && entries.reduce((sum, { body }) => sum + body.length, 0) <= INLINE_BYTES;
 }
 
-function tasksOf(entries: readonly SeenEntry[]): { start: number; end: number }[] {
+function tasksOf(entries: readonly FeedEntry[]): { start: number; end: number }[] {
   const tasks: { start: number; end: number }[] = [];
   let start = 0;
   let bytes = 0;

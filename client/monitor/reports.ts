@@ -1,12 +1,13 @@
-/** Which conditions of a log were reported and last: each is told once, not in every round. */
+/** Which conditions of a log the monitor has reported and still last: it reports each once, not in every round. */
+import type { Condition } from './fact-alerts.ts';
 import type { Reported } from './log-state.ts';
 
-/** A lie that comes back after so long is reported again. */
+/** The monitor reports a condition again that comes back after so long. */
 const FORGIVEN_MS = 60 * 60_000;
-/** These are over with the first good round. */
+/** These end with the first good round. */
 const PASSING: readonly string[] = ['stale', 'quorum-missing', 'bad-entry'];
 
-/** Conditions by `Misbehaviour.condition`. */
+/** Conditions by their name. */
 export class Reports {
   readonly #lasting: Map<string, Reported>;
   #suspected: { readonly condition: string; readonly times: number } | undefined;
@@ -20,14 +21,17 @@ export class Reports {
     return new Map(this.#lasting);
   }
 
-  /** How often in a row the condition, which is not proven, was seen: this time counts. */
-  suspect(condition: string): number {
-    const before = this.#suspected?.condition === condition ? this.#suspected.times : 0;
-    this.#suspected = { condition, times: before + 1 };
-    return before + 1;
+  /** Whether the condition is proven, or the monitor has now seen it so many times in a row. */
+  confirms({ proven, kind, condition, detail }: Condition, times: number): boolean {
+    if (proven) return true;
+    // A fault on the way makes other wrong bytes each time; a log that lies shows the same.
+    const name = kind === 'bad-entry' ? `${condition} ${detail}` : condition;
+    const before = this.#suspected?.condition === name ? this.#suspected.times : 0;
+    this.#suspected = { condition: name, times: before + 1 };
+    return before + 1 >= times;
   }
 
-  /** Whether it was reported already; it is then known to last until `time`. */
+  /** Whether the monitor has reported the condition already. The condition then lasts until `time`. */
   lasts(condition: string, time: number): boolean {
     const before = this.#lasting.get(condition);
     if (before !== undefined) this.#lasting.set(condition, { ...before, seen: time });
@@ -42,7 +46,7 @@ export class Reports {
     this.#lasting.delete(condition);
   }
 
-  /** After a good round; whether something is over by that. */
+  /** After a good round; whether a condition has ended by that. */
   good(time: number): boolean {
     this.#suspected = undefined;
     const before = this.#lasting.size;

@@ -1,9 +1,9 @@
 /** The monitor: every log in a loop of its own, the logs of signing configurations as they come, and the queue of alerts. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parseVerifierKey } from '../../merkle/note.ts';
+import { backOffMs, SYSTEM_CLOCK } from '../../merkle/runtime/service/back-off.ts';
 import { ClientError } from '../errors.ts';
-import { type ReadLocation, readShards } from '../follow/shards.ts';
-import type { FollowedLog, ShardSource } from './follow-settings.ts';
+import { type ReadLocation, readShards, shardOf } from '../follow/shards.ts';
+import type { FollowedLog, ShardSource } from '../follow/types.ts';
 import { type FollowEvent, Follower, type FollowOptions, type Round } from './follower.ts';
 import type { AlertQueue } from './types.ts';
 
@@ -171,9 +171,9 @@ export class Monitor {
     const { pollMs } = this.#options.settings;
     while (!stop.aborted) {
       const round = await this.#round(follower, stop);
-      const rest = round.ok ? Math.min(pollMs, round.waiting ?? pollMs) : this.#backOff(follower.failures);
-      // Many monitors shall not all come at once.
-      await pause(rest * (0.9 + Math.random() / 10), stop);
+      // The random part keeps many monitors from coming at once.
+      const rest = Math.min(pollMs, round.waiting ?? pollMs) * (0.9 + Math.random() / 10);
+      await pause(round.ok ? rest : this.#backOff(follower.failures), stop);
     }
   }
 
@@ -198,7 +198,7 @@ export class Monitor {
 
   #backOff(failures: number): number {
     const { retryMs, pollMs } = this.#options.settings;
-    return Math.min(retryMs * 2 ** Math.min(failures - 1, 30), Math.max(pollMs, LONGEST_PAUSE_MS));
+    return backOffMs({ firstMs: retryMs, longestMs: Math.max(pollMs, LONGEST_PAUSE_MS) }, failures);
   }
 
   /** Takes up the logs that the signing configurations name and those that they once named; resolves with problems. */
@@ -223,13 +223,7 @@ export class Monitor {
     const [source] = shards;
     if (source === undefined) return problems;
     for (const { origin, location, keys } of await store.shards()) {
-      const { policy, maxCheckpointAge, peers } = source;
-      const trusted = {
-        ...(policy !== undefined && { policy }),
-        ...(maxCheckpointAge !== undefined && { maxCheckpointAge }),
-        ...(peers !== undefined && { peers }),
-      };
-      await this.#takeUp({ origin, location, keys: keys.map(parseVerifierKey), shard: true, ...trusted }, begin);
+      await this.#takeUp(shardOf(source, { origin, location, keys: keys.map(parseVerifierKey) }), begin);
     }
     return problems;
   }
@@ -259,9 +253,7 @@ function reportOf(follower: Follower): LogReport {
   return { log: follower.log.origin, completeThrough: follower.completeThrough, size: follower.head?.size };
 }
 
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, { signal }).catch(() => {});
-}
+const { sleep: pause } = SYSTEM_CLOCK;
 
 function untilAborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

@@ -1,28 +1,17 @@
-/** What the parts of the monitor hand each other: entries that were proven, alerts, and what takes them. */
+/** What the parts of the monitor hand each other: alerts, and what makes and takes them. */
+import type { FeedEntry } from '../follow/types.ts';
 
-/** One entry of a log after its leaf hash was proven to be under a root that the log signed. */
-export interface SeenEntry {
-  /** The log's origin: the first line of its checkpoints. */
-  log: string;
-  /** Its index in the log, from 0. */
-  index: number;
-  /** RFC 6962 leaf hash of {@link body}: 32 bytes. */
-  leafHash: Uint8Array;
-  /** The entry as it stands in the bundle: at most 65,535 bytes, written by anybody. */
-  body: Uint8Array;
-}
-
-/** What an alert is about: the first three come from the entries, the others from the log itself. */
+/** What an alert is about. The first three come from entries, the others from the log itself. */
 export type AlertKind =
   /** An entry that a rule watches for. */
   | 'match'
   /** An entry that touches a watched name or digest and is not what the rule expects. */
   | 'unexpected'
-  /** An entry that could not be read, and so could not be compared with the rules. */
+  /** An entry that the monitor could not read, and so could not compare with the rules. */
   | 'unreadable'
   /** A signed checkpoint that does not continue the one before it. */
   | 'inconsistent'
-  /** A signed checkpoint that is smaller than one that was seen. */
+  /** A signed checkpoint that is smaller than an earlier one. */
   | 'rollback'
   /** Entries that do not hash into the tree that the log signed. */
   | 'bad-entry'
@@ -32,21 +21,24 @@ export type AlertKind =
   | 'frozen-grew'
   /** A checkpoint of the log without the cosignatures that the policy asks for. */
   | 'quorum-missing'
-  /** A log that has not been followed for some time, whatever the reason. */
+  /** The monitor could not follow the log for some time, whatever the reason. */
   | 'stale';
 
 export interface Alert {
-  /** Stable: hex SHA-256 over kind, log, entry (index and leaf hash) or what else was found, and rule, so that a second delivery is recognisable. */
+  /**
+   * Stable, so that a receiver recognizes a second delivery: hex SHA-256 over kind, log, entry (index and leaf hash) or the
+   * other find, and rule.
+   */
   id: string;
   kind: AlertKind;
   severity: 'info' | 'alert' | 'critical';
   /** The log's origin. */
   log: string;
-  /** When it was found: ISO 8601, UTC. */
+  /** When the monitor found it: ISO 8601, UTC. */
   time: string;
   /** One sentence for people; printable. */
   summary: string;
-  /** The name of the rule, where one found it. */
+  /** The name of the rule that found it. */
   rule?: string;
   entry?: {
     index: number;
@@ -59,7 +51,7 @@ export interface Alert {
   };
   /** Path of the evidence file, where two signed checkpoints contradict each other. */
   evidence?: string;
-  /** Every entry below this tree size has been looked at. */
+  /** The monitor has looked at every entry below this tree size. */
   completeThrough: number;
 }
 
@@ -71,21 +63,21 @@ export interface Sink {
   close(): Promise<void>;
 }
 
-/** Keeps alerts until every sink has taken them. */
+/** Holds alerts until every sink has taken them. */
 export interface AlertQueue {
   /** Resolves when the alerts are durable: the cursor may pass their entries then. */
   enqueue(alerts: readonly Alert[]): Promise<void>;
-  /** How many deliveries are outstanding. */
+  /** How many deliveries remain. */
   pending(): number;
   /** Delivers, with back-off for each sink, until aborted. */
   run(signal: AbortSignal): Promise<void>;
-  /** Delivers what is queued; false when something is left when the signal aborts. */
+  /** Delivers the queue; false where the signal aborts before all is delivered. */
   drain(signal: AbortSignal): Promise<boolean>;
 }
 
 /** Compares entries with the rules. */
 export interface Matcher {
   readonly rules: readonly { name: string }[];
-  /** The alerts of these entries, in their order. Never fails for what an entry contains: that is an `unreadable`. */
-  match(entries: readonly SeenEntry[]): Promise<Alert[]>;
+  /** The alerts of these entries, in their order. No content of an entry makes it fail: that gives an `unreadable`. */
+  match(entries: readonly FeedEntry[]): Promise<Alert[]>;
 }

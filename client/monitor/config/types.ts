@@ -1,6 +1,8 @@
 /** What `loadMonitorConfig` makes of `monitor.yaml`: checked, with absolute paths and milliseconds. */
+
+import type { FollowedLog, ShardSource } from '../../follow/types.ts';
 import type { SinkOptions } from '../alerts/sink-options.ts';
-import type { FollowedLog, FollowSettings, ShardSource } from '../follow-settings.ts';
+import type { FollowSettings } from '../follow-settings.ts';
 import type { IssuingAuthority } from '../rules/trust.ts';
 import type { Rule } from '../rules/types.ts';
 

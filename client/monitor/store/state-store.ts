@@ -18,8 +18,8 @@ import { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
 import { Reopening } from '../../../merkle/runtime/disk/reopen.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import { ClientError } from '../../errors.ts';
-import type { FollowedLog } from '../follow-settings.ts';
-import { decodeState, encodeState, FRESH, type LogState, readState } from '../log-state.ts';
+import type { FollowedLog } from '../../follow/types.ts';
+import { decodeState, encodeState, FRESH, type MonitoredLog, readLogRecord } from '../log-state.ts';
 
 const VERSION_KEY = Buffer.from('v');
 const VERSION = Buffer.from('1');
@@ -92,13 +92,13 @@ export class StateStore {
   }
 
   /** The state of a log; undefined where there is none. @throws ClientError `state`; RuntimeError `store` */
-  async load(log: Origin): Promise<LogState | undefined> {
+  async load(log: Origin): Promise<MonitoredLog | undefined> {
     const bytes = await this.#store.use((level) => level.get(keyOf(log.origin)));
     return bytes === undefined ? undefined : decodeState(log, bytes);
   }
 
   /** Durable when it resolves. @throws RuntimeError `store`: it may or may not be; load it again before going on */
-  async save(state: LogState): Promise<void> {
+  async save(state: MonitoredLog): Promise<void> {
     const value = encodeState(state);
     await this.#store.use((level) => level.write((batch) => batch.put(keyOf(state.origin), value)));
   }
@@ -122,7 +122,7 @@ export class StateStore {
       const shards: KnownShard[] = [];
       for await (const rows of level.scan({ gte: PREFIX, lt: AFTER_PREFIX })) {
         for (const [, value] of rows) {
-          const { origin, shard } = readState('a log', value);
+          const { origin, shard } = readLogRecord('a log', value);
           if (shard !== undefined) shards.push({ origin, ...shard });
         }
       }

@@ -8,11 +8,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach } from 'vitest';
 import { ClientError } from '../../../client/errors.ts';
-import { FOLLOW_DEFAULTS, type FollowedLog, type FollowSettings } from '../../../client/monitor/follow-settings.ts';
+import type { FeedEntry, FollowedLog } from '../../../client/follow/types.ts';
+import { FOLLOW_DEFAULTS, type FollowSettings } from '../../../client/monitor/follow-settings.ts';
 import { type FollowEvent, Follower, type FollowOptions } from '../../../client/monitor/follower.ts';
 import { EvidenceFiles } from '../../../client/monitor/store/evidence-files.ts';
 import { StateStore } from '../../../client/monitor/store/state-store.ts';
-import type { Alert, Matcher, SeenEntry } from '../../../client/monitor/types.ts';
+import type { Alert, Matcher } from '../../../client/monitor/types.ts';
 import { sourceOf } from '../../../client/tiles/tiles.ts';
 import type { TileSource } from '../../../client/tiles/types.ts';
 import { encodeBundle } from '../../../merkle/bundle.ts';
@@ -169,14 +170,14 @@ export function mirror(log: FakeLog, view: View, size = view.entries.length): Ti
 /** Alerts about every entry that holds `word`, and keeps what it was shown. */
 export class WordMatcher implements Matcher {
   readonly rules = [{ name: 'word' }];
-  readonly seen: SeenEntry[] = [];
+  readonly seen: FeedEntry[] = [];
   readonly word: string;
 
   constructor(word = 'evil') {
     this.word = word;
   }
 
-  async match(entries: readonly SeenEntry[]): Promise<Alert[]> {
+  async match(entries: readonly FeedEntry[]): Promise<Alert[]> {
     this.seen.push(...entries);
     return entries.flatMap(({ log, index, leafHash, body }) => {
       if (!Buffer.from(body).includes(this.word)) return [];

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { FeedEntry } from '../../../client/follow/types.ts';
 import { createMatcher } from '../../../client/monitor/matcher.ts';
 import type { Condition, Rule } from '../../../client/monitor/rules/types.ts';
-import type { SeenEntry } from '../../../client/monitor/types.ts';
 import {
   type CertificateOptions,
   fulcioCertificate,
@@ -22,7 +22,7 @@ const rule = (watch: Condition, expected?: readonly Condition[], more: Partial<R
   ...more,
 });
 
-const seen = (bodies: readonly Uint8Array[], log = LOG): SeenEntry[] =>
+const seen = (bodies: readonly Uint8Array[], log = LOG): FeedEntry[] =>
   bodies.map((body, index) => ({ log, index, leafHash: Buffer.alloc(32, index), body }));
 
 const entryOf = (options: CertificateOptions, artifact?: string) =>

@@ -1,18 +1,19 @@
 import fc from 'fast-check';
 import { RE2JS } from 're2js';
 import { describe, expect, it } from 'vitest';
+import type { FeedEntry } from '../../../client/follow/types.ts';
 import { createMatcher } from '../../../client/monitor/matcher.ts';
 import { readEntry } from '../../../client/monitor/rules/entry.ts';
 import { PatternSet } from '../../../client/monitor/rules/patterns.ts';
 import { quickIdentity } from '../../../client/monitor/rules/quick.ts';
 import { escaped, requiredLiteral } from '../../../client/monitor/rules/text.ts';
 import type { Condition, Rule } from '../../../client/monitor/rules/types.ts';
-import type { Alert, SeenEntry } from '../../../client/monitor/types.ts';
+import type { Alert } from '../../../client/monitor/types.ts';
 import { parseCertificate } from '../../../client/x509/certificate.ts';
 import { FULCIO_EXTENSIONS, identityOf } from '../../../client/x509/fulcio.ts';
 import { fulcioCertificate, githubRun, hashedRekord, keyFingerprint, madeUpKey } from '../../support/fulcio.ts';
 
-const seen = (body: Uint8Array, index = 0): SeenEntry => ({
+const seen = (body: Uint8Array, index = 0): FeedEntry => ({
   log: 'log.example.com',
   index,
   leafHash: Buffer.alloc(32, index),

@@ -53,7 +53,7 @@ describe('the state of a monitor', () => {
       ...state,
       frozen: { size: 600, head: state.head },
       reported: new Map([['stale', { id: 'x', seen: 5 }]]),
-      views: new Map([['peer', { agreed: 7, ahead: state.head }]]),
+      peers: new Map([['peer', { agreed: 7, ahead: state.head }]]),
       shard: { location: 'https://log.test', keys: [log.vkey] },
     };
     expect(encodeState(decodeState({ origin: log.origin, keys: [log.key] }, encodeState(full)))).toEqual(
