@@ -5,8 +5,8 @@ export default defineConfig({
   test: {
     ...reporting(),
     include: ['test/**/*.test.ts'],
-    // Interop needs foreign programs and crash runs for minutes: each has a script of its own.
-    exclude: ['test/interop/**', 'test/fault/crash.test.ts'],
+    // Interop needs foreign programs, and faults take minutes: each has a script of its own.
+    exclude: ['test/interop/**', 'test/fault/**'],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 60_000,

@@ -85,7 +85,7 @@ afterAll(async () => {
   rmSync(dir, { recursive: true });
 });
 
-describe('stele verify', { timeout: 60_000 }, () => {
+describe('stele verify', () => {
   it('says what it checked and by which key, and what it does not prove', async () => {
     const { status, out, err } = await stele('verify', 'a', ...TRUST);
     expect({ status, err }).toEqual({ status: 0, err: '' });
@@ -332,9 +332,11 @@ describe('stele verify', { timeout: 60_000 }, () => {
     expect((await inside(STELE, 'verify', 'b', '--bundle', 'a.sigstore.json', ...TRUST)).status).toBe(1);
   });
 
-  it('reads 5 GB in pieces: memory stays flat', async () => {
+  // `npm run test:long` reads more than 2^32 bytes, which takes 10 seconds of a core.
+  const [size, bytes] = process.env.TEST_LONG === undefined ? ['512 MB', 512 * 1024 ** 2] : ['5 GB', 5 * 1024 ** 3];
+  it(`reads ${size} in pieces: memory stays flat`, async () => {
     writeFileSync(path('large'), '');
-    truncateSync(path('large'), 5 * 1024 ** 3);
+    truncateSync(path('large'), bytes);
     const hook = `process.on('exit', () => process.stderr.write('rss ' + process.resourceUsage().maxRSS + '\\n'))`;
     writeFileSync(path('hook.cjs'), hook);
     const peak = async (file: string) => {

@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config';
+import { reporting } from './support/report.ts';
+
+/** `npm run test:long`: faults of disk, process and witnesses, and the tests of `npm test` that have a longer form. */
+export default defineConfig({
+  test: {
+    ...reporting(),
+    include: ['test/fault/*.test.ts', 'test/client/cli/verify-cli.test.ts', 'test/merkle/proof.test.ts'],
+    exclude: ['test/fault/crash.test.ts'],
+    env: { TEST_LONG: '1' },
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 10 * 60_000,
+    hookTimeout: 60_000,
+  },
+});
