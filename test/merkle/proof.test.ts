@@ -1,8 +1,6 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeBase64, encodeHex, MAX_SIZE } from '../../merkle/bytes.ts';
+import { encodeHex, MAX_SIZE } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import {
   consistencyNodes,
@@ -218,59 +216,4 @@ describe('proof bounds', () => {
     expect(codeOf(() => consistencyProof(9, 8, tree.read))).toBe('bad-number');
     expect(codeOf(() => rootAt(-1, tree.read))).toBe('bad-number');
   });
-});
-
-const VECTORS = join(import.meta.dirname, '../../../shared/vectors/merkle');
-
-interface Case {
-  leafIdx: number;
-  treeSize: number;
-  root: string;
-  leafHash: string;
-  size1: number;
-  size2: number;
-  root1: string;
-  root2: string;
-  proof: string[] | null;
-  wantErr: boolean;
-}
-
-function casesBelow(folder: string): [string, Case][] {
-  const path = join(VECTORS, folder);
-  if (!existsSync(path)) return [];
-  return readdirSync(path, { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.json'))
-    .map((file) => [file, JSON.parse(readFileSync(join(path, file), 'utf8')) as Case]);
-}
-
-describe('published vectors of transparency-dev/merkle', () => {
-  for (const [folder, count] of [
-    ['inclusion', 98],
-    ['consistency', 98],
-  ] as const) {
-    const cases = casesBelow(folder);
-    it.skipIf(cases.length === 0)(`${folder}: all cases (skipped where ../shared/vectors is absent)`, () => {
-      expect(cases.length).toBeGreaterThanOrEqual(count);
-      for (const [file, c] of cases) {
-        const hashes = (c.proof ?? []).map(decodeBase64);
-        const run = () =>
-          folder === 'inclusion'
-            ? verifyInclusion({
-                index: c.leafIdx,
-                size: c.treeSize,
-                leafHash: decodeBase64(c.leafHash),
-                root: decodeBase64(c.root),
-                hashes,
-              })
-            : verifyConsistency({
-                first: c.size1,
-                second: c.size2,
-                firstRoot: decodeBase64(c.root1),
-                secondRoot: decodeBase64(c.root2),
-                hashes,
-              });
-        expect(codeOf(run), file).toBe(c.wantErr ? 'bad-proof' : undefined);
-      }
-    });
-  }
 });

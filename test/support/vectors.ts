@@ -8,6 +8,12 @@ export const IDENTITY =
   'https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/.github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main';
 const ISSUER = 'https://token.actions.githubusercontent.com';
 
+/** The folder `name` of the published test data, where TEST_VECTORS names it. */
+export function vectorFolder(name: string): string | undefined {
+  const folder = process.env.TEST_VECTORS;
+  return folder === undefined ? undefined : join(folder, name);
+}
+
 export interface BundleCase {
   readonly name: string;
   /** Its name says that it must be refused. */
