@@ -76,3 +76,8 @@ export class ClientError extends CodedError<ClientErrorCode> {
     super(code, message, undefined, options);
   }
 }
+
+/** The error of a call whose AbortSignal was aborted. */
+export function cancelled(cause?: unknown): ClientError {
+  return new ClientError('cancelled', 'cancelled', { cause });
+}

@@ -37,8 +37,7 @@ export type { Signed } from './formats/entry.ts';
 export type { PublicKey } from './formats/key.ts';
 export type { LogEntry, TlogEntry } from './formats/log-entry.ts';
 export { formatStatement, predicateType, type Subject } from './formats/statement.ts';
-export { type Attested, attest, attestAndLog } from './submit/attest.ts';
-export type { HttpOptions, LogInfo } from './submit/http.ts';
+export { type Attested, attest, attestAndLog } from './submit/attestation.ts';
 export {
   type CallOptions,
   LogClient,
@@ -47,23 +46,26 @@ export {
   type SubmitManyOptions,
   type Submitted,
 } from './submit/log-client.ts';
-export { type FlushOptions, type FlushReport, type FlushResult, flushQueue } from './submit/queue/flush.ts';
-export { type NewItem, newItem, type QueueItem } from './submit/queue/item.ts';
-export { type QueueStatus, queueStatus, type StatusEntry } from './submit/queue/status.ts';
-export { type Damaged, type DoneRecord, type LogState, QueueStore } from './submit/queue/store.ts';
+export { askLogKey, type LogInfo } from './submit/log-info.ts';
 export {
-  askLogKey,
-  type DigestSigner,
-  type Logged,
-  type LogOptions,
+  type LoggedSignature as Logged,
+  type LogSignatureOptions as LogOptions,
   logAll,
   logSigned,
   signAndLog,
-  signDigest,
-  tlogProofOf,
-} from './submit/sign.ts';
-export type { Signer } from './submit/signers/signer.ts';
-export { softwareSigner } from './submit/signers/software.ts';
+} from './submit/log-signatures.ts';
+export { type FlushOptions, type FlushReport, type FlushResult, flushQueue } from './submit/queue/queue-flush.ts';
+export { type NewItem, newItem, type QueueItem } from './submit/queue/queue-item.ts';
+export { type QueueStatus, queueStatus, type StatusEntry } from './submit/queue/queue-status.ts';
+export {
+  type Damaged,
+  type DoneRecord,
+  type QueueLog as LogState,
+  SubmissionQueue as QueueStore,
+} from './submit/queue/queue-store.ts';
+export { signDigest, tlogProofOf } from './submit/signed-digest.ts';
+export { softwareSigner } from './submit/signers/software-signer.ts';
+export type { DigestSigner, KeySigner as Signer } from './submit/signers/types.ts';
 export {
   certificateVerifier,
   fromDigest,
@@ -73,7 +75,8 @@ export {
   parseVerifierPem,
   type Submission,
   type Verifier,
-} from './submit/submit.ts';
+} from './submit/submission.ts';
+export type { LogRequestOptions as HttpOptions } from './submit/types.ts';
 export { openSource } from './tiles/tiles.ts';
 export type { SourceOptions, TileSource } from './tiles/types.ts';
 export { type Identity, type IdentityRule, matchIdentity, type TextRule } from './trust/identity.ts';

@@ -15,10 +15,11 @@ import {
   parseStatement,
   predicateType,
 } from '../formats/statement.ts';
-import { type Attested, attest, attestationBundle } from '../submit/attest.ts';
-import { type HttpOptions, parseLogUrl } from '../submit/http.ts';
-import type { Logged } from '../submit/sign.ts';
-import type { Signer } from '../submit/signers/signer.ts';
+import { type Attested, attest, attestationBundle } from '../submit/attestation.ts';
+import type { LoggedSignature } from '../submit/log-signatures.ts';
+import { parseLogUrl } from '../submit/log-url.ts';
+import type { KeySigner } from '../submit/signers/types.ts';
+import type { LogRequestOptions } from '../submit/types.ts';
 import { digestFile, readWhole, writeWhole } from './files.ts';
 import { forgetUnlogged, signOnce } from './kept.ts';
 import { type Item, type Result, signItems } from './many.ts';
@@ -153,7 +154,7 @@ async function statements(source: Source): Promise<Make[]> {
 }
 
 interface Written {
-  readonly logged: Logged;
+  readonly logged: LoggedSignature;
   readonly out: string;
   readonly predicateType: string;
   readonly subjects: readonly object[];
@@ -161,9 +162,9 @@ interface Written {
 
 function itemOf(
   { file, out, statement }: Make,
-  signer: Signer,
+  signer: KeySigner,
   options: AttestOptions,
-  http: HttpOptions,
+  http: LogRequestOptions,
 ): Item<Written> {
   let attested: Attested | undefined;
   let timestamps: Uint8Array[] = [];
@@ -189,7 +190,7 @@ function itemOf(
 }
 
 /** As `attest`, with the signature of an earlier try where a key in a token would give another. */
-async function attestOnce(statement: Uint8Array, signer: Signer, out: string): Promise<Attested> {
+async function attestOnce(statement: Uint8Array, signer: KeySigner, out: string): Promise<Attested> {
   const { publicKey, certificate } = signer;
   // The digest is made in one place: `attest` hands it to what signs.
   const signed = await attest(statement, {

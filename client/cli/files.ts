@@ -8,7 +8,7 @@ import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { nodePrimitives } from '../crypto/node-primitives.ts';
 import { ClientError } from '../errors.ts';
 import { type DigestAlgorithm, type PublicKey, parsePublicKey, parsePublicKeyPem } from '../formats/key.ts';
-import type { SoftwareSigner } from '../submit/signers/software.ts';
+import type { SoftwareSigner } from '../submit/signers/software-signer.ts';
 import { startProgress } from './progress.ts';
 
 const MAX_KEY_FILE = 64 * 1024;
@@ -95,8 +95,8 @@ async function signerOf(key: KeyObject): Promise<SoftwareSigner> {
     );
   }
   const publicKey = parsePublicKey(createPublicKey(key).export({ format: 'der', type: 'spki' }), nodePrimitives());
-  if (kind === 'rsa') return (await import('../submit/signers/rsa.ts')).rsaSigner(key, publicKey);
-  const { softwareSigner } = await import('../submit/signers/software.ts');
+  if (kind === 'rsa') return (await import('../submit/signers/rsa-signer.ts')).rsaSigner(key, publicKey);
+  const { softwareSigner } = await import('../submit/signers/software-signer.ts');
   return softwareSigner(publicKey, Buffer.from(key.export({ format: 'jwk' }).d!, 'base64url'));
 }
 

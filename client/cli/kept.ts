@@ -8,8 +8,8 @@ import { ClientError } from '../errors.ts';
 import { type Bundle, formatBundle, MAX_BUNDLE, parseBundle } from '../formats/bundle.ts';
 import type { Signed } from '../formats/entry.ts';
 import { keyHint } from '../formats/key.ts';
-import { signDigest } from '../submit/sign.ts';
-import type { Signer } from '../submit/signers/signer.ts';
+import { signDigest } from '../submit/signed-digest.ts';
+import type { KeySigner } from '../submit/signers/types.ts';
 import { readWhole, writeWhole } from './files.ts';
 
 const unlogged = (out: string): string => `${out}.unlogged`;
@@ -21,7 +21,7 @@ const unlogged = (out: string): string => `${out}.unlogged`;
  */
 export async function signOnce(
   digest: Uint8Array,
-  signer: Signer,
+  signer: KeySigner,
   out: string,
   bundleOf: (signed: Signed) => Bundle,
 ): Promise<Signed> {
@@ -39,12 +39,12 @@ export async function signOnce(
 }
 
 /** Once the bundle is written. */
-export async function forgetUnlogged(signer: Signer, out: string): Promise<void> {
+export async function forgetUnlogged(signer: KeySigner, out: string): Promise<void> {
   if (!signer.repeatable) await rm(unlogged(out), { force: true });
 }
 
 /** Of the same key or certificate; whatever else is at that name is another's. */
-async function signatureIn(path: string, { publicKey, certificate }: Signer): Promise<Uint8Array | undefined> {
+async function signatureIn(path: string, { publicKey, certificate }: KeySigner): Promise<Uint8Array | undefined> {
   try {
     const { content, signer } = parseBundle(await readWhole(path, MAX_BUNDLE));
     const same =

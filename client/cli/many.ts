@@ -2,8 +2,8 @@
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { ClientError } from '../errors.ts';
 import type { Signed } from '../formats/entry.ts';
-import type { HttpOptions } from '../submit/http.ts';
-import { type Logged, logAll, logSigned } from '../submit/sign.ts';
+import { type LoggedSignature, logAll, logSigned } from '../submit/log-signatures.ts';
+import type { LogRequestOptions } from '../submit/types.ts';
 import type { LogTrust } from '../verify/leaf.ts';
 import { startProgress } from './progress.ts';
 
@@ -15,7 +15,7 @@ export interface Item<T> {
   /** Reads and signs. */
   sign(): Promise<Signed>;
   /** Writes what was logged. */
-  keep(logged: Logged): Promise<T>;
+  keep(logged: LoggedSignature): Promise<T>;
 }
 
 export type Result<T> =
@@ -32,7 +32,7 @@ export async function signItems<T>(
   items: readonly Item<T>[],
   log: string,
   ready: () => Promise<LogTrust>,
-  http: HttpOptions,
+  http: LogRequestOptions,
 ): Promise<Result<T>[]> {
   const [only] = items;
   if (items.length === 1 && only !== undefined) {
@@ -75,7 +75,7 @@ async function keepAll<T>(
   pairs: readonly Pair<T>[],
   log: string,
   trust: LogTrust,
-  http: HttpOptions,
+  http: LogRequestOptions,
   results: Map<Item<T>, Result<T>>,
 ): Promise<void> {
   const { nodePrimitives } = await import('../crypto/node-primitives.ts');
@@ -83,7 +83,7 @@ async function keepAll<T>(
   // Each writer takes the next once its own is durable: thousands of files at once would run out of handles.
   const writers: Promise<void>[] = Array(WRITERS).fill(Promise.resolve());
   let done = 0;
-  const keep = async (item: Item<T>, logged: Logged | ClientError): Promise<void> => {
+  const keep = async (item: Item<T>, logged: LoggedSignature | ClientError): Promise<void> => {
     const { file } = item;
     try {
       if (logged instanceof ClientError) throw logged;

@@ -7,9 +7,11 @@ import { formatVerifierKey } from '../../merkle/note.ts';
 import { ClientError } from '../errors.ts';
 import { formatBundle } from '../formats/bundle.ts';
 import { formatLogEntry } from '../formats/log-entry.ts';
-import { type HttpOptions, parseLogUrl } from '../submit/http.ts';
-import { type Logged, messageBundle, tlogProofOf } from '../submit/sign.ts';
-import type { Signer } from '../submit/signers/signer.ts';
+import type { LoggedSignature } from '../submit/log-signatures.ts';
+import { parseLogUrl } from '../submit/log-url.ts';
+import { messageBundle, tlogProofOf } from '../submit/signed-digest.ts';
+import type { KeySigner } from '../submit/signers/types.ts';
+import type { LogRequestOptions } from '../submit/types.ts';
 import { digestFile, writeWhole } from './files.ts';
 import { forgetUnlogged, signOnce } from './kept.ts';
 import { type Item, type Result, signItems } from './many.ts';
@@ -90,12 +92,12 @@ async function sign(named: readonly string[], options: SignOptions): Promise<voi
 }
 
 interface Written {
-  readonly logged: Logged;
+  readonly logged: LoggedSignature;
   readonly out: string;
   readonly proof: string | undefined;
 }
 
-function itemOf(file: string, signer: Signer, options: SignOptions, http: HttpOptions): Item<Written> {
+function itemOf(file: string, signer: KeySigner, options: SignOptions, http: LogRequestOptions): Item<Written> {
   const out = options.out ?? `${file}.sigstore.json`;
   const proof = options.tlogProof === true ? `${file}.tlog-proof` : undefined;
   let timestamps: Uint8Array[] = [];

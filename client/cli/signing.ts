@@ -7,9 +7,9 @@ import { MAX_POLICY } from '../../merkle/policy.ts';
 import type { SecretSource } from '../../merkle/runtime/keys/types.ts';
 import { ClientError } from '../errors.ts';
 import { formatPublicKeyPem, type PublicKey } from '../formats/key.ts';
-import type { HttpOptions } from '../submit/http.ts';
-import { askLogKey } from '../submit/sign.ts';
-import { type Signer, withCertificate } from '../submit/signers/signer.ts';
+import { askLogKey } from '../submit/log-info.ts';
+import type { KeySigner } from '../submit/signers/types.ts';
+import type { LogRequestOptions } from '../submit/types.ts';
 import { parseTrustPolicy } from '../trust/quorum.ts';
 import type { LogTrust } from '../verify/leaf.ts';
 import { parseLogKey } from '../verify.ts';
@@ -71,7 +71,7 @@ export function addSigningOptions(command: Command): Command {
 }
 
 export interface SigningKey {
-  readonly signer: Signer;
+  readonly signer: KeySigner;
   /** Where the public key is, if it was written. */
   readonly publicPath: string | undefined;
 }
@@ -98,7 +98,18 @@ export async function openSigningKey(options: SigningOptions, beside: string | u
   }
 }
 
-async function openKey(options: SigningOptions, beside: string | undefined): Promise<Signer> {
+/** `signer` with a certificate for its key, which the caller has compared with the key. */
+function withCertificate(signer: KeySigner, certificate: Uint8Array): KeySigner {
+  return {
+    publicKey: signer.publicKey,
+    repeatable: signer.repeatable,
+    certificate,
+    sign: (digest) => signer.sign(digest),
+    close: () => signer.close(),
+  };
+}
+
+async function openKey(options: SigningOptions, beside: string | undefined): Promise<KeySigner> {
   const { pkcs11Module: module, token, label } = options;
   const pin = secretOf(options.pinFile, options.pinEnv);
   if (module === undefined) {
@@ -113,11 +124,11 @@ async function openKey(options: SigningOptions, beside: string | undefined): Pro
   if (options.passphraseFile !== undefined || options.passphraseEnv !== undefined) {
     throw usage('a key in a token has a PIN and no passphrase: use --pin-file or --pin-env');
   }
-  const { tokenSigner } = await import('../submit/signers/token.ts');
+  const { tokenSigner } = await import('../submit/signers/token-signer.ts');
   return await tokenSigner({ module, token, label, pin });
 }
 
-async function softwareKey(options: SigningOptions, beside: string | undefined): Promise<Signer> {
+async function softwareKey(options: SigningOptions, beside: string | undefined): Promise<KeySigner> {
   const path = options.key ?? options.newKey ?? (beside === undefined ? undefined : `${beside}.key.pem`);
   if (path === undefined) throw usage('say which key signs them all: --key, --new-key or --pkcs11-module');
   if (options.key === undefined) await makeKey(path);
@@ -185,7 +196,7 @@ async function readCertificate(path: string, key: PublicKey): Promise<Uint8Array
 export async function timestampsOf(
   signature: Uint8Array,
   { tsa }: SigningOptions,
-  http: HttpOptions,
+  http: LogRequestOptions,
 ): Promise<Uint8Array[]> {
   if (tsa === undefined) return [];
   const { requestTimestamp } = await import('../submit/timestamp.ts');
@@ -221,7 +232,7 @@ export async function readTrust(options: SigningOptions): Promise<LogTrust | und
   return policy === undefined ? undefined : { policy };
 }
 
-export async function trustOf(given: LogTrust | undefined, log: string, http: HttpOptions): Promise<Trust> {
+export async function trustOf(given: LogTrust | undefined, log: string, http: LogRequestOptions): Promise<Trust> {
   if (given !== undefined) return { trust: given, firstUse: false };
   const { key, text } = await askLogKey(log, http);
   warn(
@@ -231,7 +242,7 @@ export async function trustOf(given: LogTrust | undefined, log: string, http: Ht
 }
 
 /** Retries are told on stderr; the first SIGINT cancels, a second one ends the process. */
-export function httpOptions(options: SigningOptions): HttpOptions {
+export function httpOptions(options: SigningOptions): LogRequestOptions {
   if (!/^[1-9][0-9]{0,4}$/.test(options.timeout)) {
     throw usage('--timeout is not a whole number of seconds from 1 to 99999');
   }

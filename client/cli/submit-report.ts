@@ -1,9 +1,9 @@
 /** What `stele submit` says: what became of each entry, and what is in a queue. */
 import type { ClientError } from '../errors.ts';
-import type { FlushResult } from '../submit/queue/flush.ts';
-import type { Problem } from '../submit/queue/item.ts';
-import type { QueueStatus } from '../submit/queue/status.ts';
-import type { Damaged } from '../submit/queue/store.ts';
+import type { FlushResult } from '../submit/queue/queue-flush.ts';
+import type { Problem } from '../submit/queue/queue-item.ts';
+import type { QueueStatus } from '../submit/queue/queue-status.ts';
+import type { Damaged } from '../submit/queue/queue-store.ts';
 
 /** What became of one entry. */
 export interface Result {

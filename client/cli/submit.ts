@@ -7,12 +7,12 @@ import { MAX_POLICY } from '../../merkle/policy.ts';
 import { printable } from '../../merkle/printable.ts';
 import { ClientError } from '../errors.ts';
 import { MAX_BUNDLE } from '../formats/bundle.ts';
-import { parseLogUrl } from '../submit/http.ts';
 import { LogClient, type Submitted } from '../submit/log-client.ts';
-import { type FlushResult, flushQueue } from '../submit/queue/flush.ts';
-import { newItem } from '../submit/queue/item.ts';
-import { queueStatus } from '../submit/queue/status.ts';
-import { type Damaged, QueueStore } from '../submit/queue/store.ts';
+import { parseLogUrl } from '../submit/log-url.ts';
+import { type FlushResult, flushQueue } from '../submit/queue/queue-flush.ts';
+import { newItem } from '../submit/queue/queue-item.ts';
+import { queueStatus } from '../submit/queue/queue-status.ts';
+import { type Damaged, SubmissionQueue } from '../submit/queue/queue-store.ts';
 import {
   fromDigest,
   parseSignature,
@@ -20,7 +20,7 @@ import {
   parseVerifierPem,
   type Submission,
   type Verifier,
-} from '../submit/submit.ts';
+} from '../submit/submission.ts';
 import { parseLogKey } from '../trust/log-key.ts';
 import { parseTrustPolicy } from '../trust/quorum.ts';
 import type { LogTrust } from '../verify/leaf.ts';
@@ -98,7 +98,7 @@ async function submit(files: readonly string[], options: SubmitOptions): Promise
   const any = files.length > 0 || plain;
   if (options.status === true) {
     if (any || options.flush === true) throw usage('--status goes with --queue alone');
-    return reportStatus(await queueStatus(await QueueStore.open(queueDir(options), false)), options.json);
+    return reportStatus(await queueStatus(await SubmissionQueue.open(queueDir(options), false)), options.json);
   }
   if (!any && options.flush !== true) throw usage('name a file, or --digest with --signature, or --flush or --status');
   if (plain && files.length > 0) throw usage('give files, or --digest with --signature, not both');
@@ -230,7 +230,7 @@ async function direct(
 }
 
 async function enqueue(named: readonly Named[], log: string, given: Given, options: SubmitOptions): Promise<void> {
-  const store = await QueueStore.open(queueDir(options), true);
+  const store = await SubmissionQueue.open(queueDir(options), true);
   const results: Result[] = [];
   for (const { submission, out } of named) {
     const path = resolve(out);
@@ -243,7 +243,7 @@ async function enqueue(named: readonly Named[], log: string, given: Given, optio
 }
 
 async function flush(given: Given, signal: AbortSignal, options: SubmitOptions): Promise<void> {
-  const store = await QueueStore.open(queueDir(options), false);
+  const store = await SubmissionQueue.open(queueDir(options), false);
   const log = options.log === undefined ? undefined : parseLogUrl(options.log);
   if (given.trust !== undefined && log === undefined) {
     throw usage('--log-key and --policy say which log to trust: name it with --log');

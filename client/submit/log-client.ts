@@ -20,13 +20,17 @@ import { openSource } from '../tiles/tiles.ts';
 import type { TileSource } from '../tiles/types.ts';
 import { type Cosigned, logKeyOf, verifyQuorum } from '../trust/quorum.ts';
 import { type LoggedLeaf, type LogTrust, verifyLeaf, verifyReply } from '../verify/leaf.ts';
-import { ask, entryOf, fetchLogInfo, type HttpOptions, type LogInfo, parseLogUrl, refused } from './http.ts';
-import { sendAll } from './queue/send.ts';
-import { askLogKey } from './sign.ts';
-import { completeBundle, requestOf, type Submission } from './submit.ts';
+import { askLogKey, fetchLogInfo, type LogInfo } from './log-info.ts';
+import { ask, refusal } from './log-request.ts';
+import { sendSigned } from './log-signatures.ts';
+import { parseLogUrl } from './log-url.ts';
+import { readSingle } from './replies.ts';
+import { completeBundle, type Submission } from './submission.ts';
+import type { LogRequestOptions } from './types.ts';
 
 /** What holds for all calls of a client. Times are in milliseconds. */
-export interface LogClientOptions extends Pick<HttpOptions, 'fetch' | 'attemptTimeout' | 'deadline' | 'onRetry'> {}
+export interface LogClientOptions
+  extends Pick<LogRequestOptions, 'fetch' | 'attemptTimeout' | 'deadline' | 'pauses' | 'onRetry'> {}
 
 export interface CallOptions {
   readonly signal?: AbortSignal;
@@ -117,41 +121,17 @@ export class LogClient {
     submissions: readonly Submission[],
     options: SubmitManyOptions = {},
   ): Promise<(Submitted | ClientError)[]> {
-    const { signal, onResult } = options;
-    const { deadline = 120_000, onRetry, ...http } = this.#options;
-    const results: (Submitted | ClientError)[] = [];
-    const ends = (index: number, result: Submitted | ClientError) => {
-      results[index] = result;
-      onResult?.(index, result);
-      return 'settled' as const;
-    };
-    let attempt = 0;
-    const stopped = await sendAll(
+    return await sendSigned(
       this.url,
-      submissions.map((submission, index) => ({ index, submission, load: async () => requestOf(submission) })),
-      {
-        ...http,
-        ...(signal === undefined ? {} : { signal }),
-        end: Date.now() + deadline,
-        onWait: ({ why, ms }) => onRetry?.({ why, wait: ms, attempt: ++attempt }),
+      submissions.map(({ signed }) => signed),
+      this.#http(options),
+      (at, entry) => {
+        const submission = submissions[at]!;
+        const verified = verifyReply(entry, submission.signed, this.trust, nodePrimitives());
+        return { entry, verified, bundle: completeBundle(submission, entry) };
       },
-      async ({ index, submission }, answer) => {
-        if ('refused' in answer) return ends(index, answer.refused);
-        try {
-          const verified = verifyReply(answer.entry, submission.signed, this.trust, nodePrimitives());
-          return ends(index, { entry: answer.entry, verified, bundle: completeBundle(submission, answer.entry) });
-        } catch (error) {
-          if (!(error instanceof ClientError)) throw error;
-          // Witnesses may be late.
-          if (error.code === 'quorum') return { later: error };
-          ends(index, error);
-          throw error;
-        }
-      },
+      options.onResult,
     );
-    if (stopped !== undefined)
-      for (const at of submissions.keys()) if (results[at] === undefined) ends(at, stopped.error);
-    return results;
   }
 
   /**
@@ -161,7 +141,7 @@ export class LogClient {
    */
   async checkpoint(call: CallOptions = {}): Promise<SignedCheckpoint> {
     const reply = await ask(`${this.url}/checkpoint`, undefined, this.#http(call));
-    if (reply.status !== 200) throw refused(reply);
+    if (reply.status !== 200) throw refusal(reply);
     return openCheckpoint(new TextDecoder().decode(reply.body), this.trust);
   }
 
@@ -173,8 +153,9 @@ export class LogClient {
   async entry(index: number, call: CallOptions = {}): Promise<{ entry: LogEntry; verified: LoggedLeaf }> {
     if (!Number.isSafeInteger(index) || index < 0) throw new ClientError('usage', 'an index is a whole number from 0');
     const reply = await ask(`${this.url}/stele/v1/entries/${index}`, undefined, this.#http(call));
-    if (reply.status !== 200) throw refused(reply);
-    const entry = entryOf(reply.body);
+    const answer = readSingle(reply);
+    if (answer.kind !== 'logged') throw answer.kind === 'later' ? refusal(reply) : answer.error;
+    const { entry } = answer;
     if (entry.index !== index)
       throw new ClientError('bad-reply', `the log answered with entry ${entry.index}, not ${index}`);
     const { hashes, checkpoint } = entry;
@@ -201,7 +182,7 @@ export class LogClient {
     return this.#source;
   }
 
-  #http({ signal }: CallOptions): HttpOptions {
+  #http({ signal }: CallOptions): LogRequestOptions {
     return { ...this.#options, ...(signal === undefined ? {} : { signal }) };
   }
 }

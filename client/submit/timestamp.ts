@@ -10,7 +10,8 @@ import { sha256 } from '../../merkle/rfc6962.ts';
 import { ClientError } from '../errors.ts';
 import { encodeDer, TAG } from '../x509/der.ts';
 import { parseTimestamp } from '../x509/timestamp.ts';
-import { ask, describe, type HttpOptions } from './http.ts';
+import { ask, describeReply } from './log-request.ts';
+import type { LogRequestOptions } from './types.ts';
 
 /** SEQUENCE { OID 2.16.840.1.101.3.4.2.1, NULL } */
 const SHA256 = decodeHex('300d06096086480165030402010500');
@@ -26,15 +27,15 @@ const MAX_REPLY = 64 * 1024;
 export async function requestTimestamp(
   url: string,
   signature: Uint8Array,
-  options: HttpOptions = {},
+  options: LogRequestOptions = {},
 ): Promise<Uint8Array> {
   const digest = sha256(signature);
   const imprint = encodeDer(TAG.sequence, SHA256, encodeDer(TAG.octetString, digest));
   const version = encodeDer(TAG.integer, Uint8Array.of(1));
   const query = encodeDer(TAG.sequence, version, imprint, encodeDer(TAG.boolean, Uint8Array.of(0xff)));
-  const reply = await ask(url, query, { ...options, maxReply: MAX_REPLY });
+  const reply = await ask(url, query, options, MAX_REPLY);
   if (reply.status !== 200 && reply.status !== 201) {
-    throw new ClientError('bad-timestamp', `the time-stamp authority ${url} refuses: ${describe(reply)}`);
+    throw new ClientError('bad-timestamp', `the time-stamp authority ${url} refuses: ${describeReply(reply)}`);
   }
   try {
     const { imprint: stamped } = parseTimestamp(reply.body);

@@ -13,7 +13,7 @@ import { printable } from '../../merkle/printable.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
 import { entryBundlePath, TILE_WIDTH, tilePath } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
-import { parseLogUrl } from '../submit/http.ts';
+import { parseLogUrl } from '../submit/log-url.ts';
 import { logFiles } from './http-files.ts';
 import { MAX_CHECKPOINT, maxBundle } from './limits.ts';
 import { directoryFiles } from './store/directory.ts';

@@ -4,7 +4,7 @@ import { nodePrimitives } from '../../client/crypto/node-primitives.ts';
 import { canonicalEntry, type Signed } from '../../client/formats/entry.ts';
 import { parsePublicKey } from '../../client/formats/key.ts';
 import type { LogEntry } from '../../client/formats/log-entry.ts';
-import { type SoftwareSigner, softwareSigner } from '../../client/submit/signers/software.ts';
+import { type SoftwareSigner, softwareSigner } from '../../client/submit/signers/software-signer.ts';
 import { formatCheckpoint } from '../../merkle/checkpoint.ts';
 import { ed25519VerifierKey, formatNote, formatVerifierKey, logId, type VerifierKey } from '../../merkle/note.ts';
 import { inclusionProof, rootAt } from '../../merkle/proof.ts';

@@ -2,7 +2,7 @@ import { createHash, createPublicKey, generateKeyPairSync, verify } from 'node:c
 import { describe, expect, it } from 'vitest';
 import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
 import { formatPublicKeyPem, parsePublicKey, parsePublicKeyPem } from '../../../client/formats/key.ts';
-import { softwareSigner } from '../../../client/submit/signers/software.ts';
+import { softwareSigner } from '../../../client/submit/signers/software-signer.ts';
 import { newKey } from '../tiny-log.ts';
 
 const der = (key: ReturnType<typeof createPublicKey>) => key.export({ format: 'der', type: 'spki' });

@@ -8,7 +8,7 @@ import { formatBundle, parseBundle } from '../../../client/formats/bundle.ts';
 import { preAuthEncoding } from '../../../client/formats/dsse.ts';
 import { parsePublicKeyPem } from '../../../client/formats/key.ts';
 import { formatStatement, PREDICATE_TYPES, parseStatement, predicateType } from '../../../client/formats/statement.ts';
-import { attest, attestationBundle } from '../../../client/submit/attest.ts';
+import { attest, attestationBundle } from '../../../client/submit/attestation.ts';
 import { parseTlogProof } from '../../../merkle/tlog-proof.ts';
 import { type Ran, type ServeProcess, startServer, stele } from '../../support/serve.ts';
 import { HAVE_SOFTHSM, type SoftHsm, startSoftHsm } from '../../support/softhsm.ts';

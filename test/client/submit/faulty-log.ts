@@ -18,8 +18,8 @@ export interface Seen {
 }
 
 type Pass = () => Promise<{ status: number; headers: Record<string, string>; body: Buffer }>;
-/** Does something else than passing the request on, or before or after it. */
-export type Fault = (request: IncomingMessage, reply: ServerResponse, pass: Pass) => void | Promise<void>;
+/** Does something else than passing the request on, or before or after it. `seen` is the request with its body. */
+export type Fault = (request: IncomingMessage, reply: ServerResponse, pass: Pass, seen: Seen) => void | Promise<void>;
 
 export const away: Fault = (request) => void request.socket.destroy();
 export const silent: Fault = () => {};
@@ -69,7 +69,8 @@ export async function faultyLog(options: Partial<HttpOptions> = {}): Promise<Fau
     request.on('end', async () => {
       const body = Buffer.concat(parts);
       const path = request.url!;
-      faulty.seen.push({ method: request.method!, path, body: body.toString() });
+      const seen = { method: request.method!, path, body: body.toString() };
+      faulty.seen.push(seen);
       const pass: Pass = async () => {
         const post = request.method === 'POST' ? { method: 'POST', body } : {};
         const answer = await fetch(`${base}${path}`, post);
@@ -79,7 +80,7 @@ export async function faultyLog(options: Partial<HttpOptions> = {}): Promise<Fau
         return { status: answer.status, headers, body: Buffer.from(await answer.arrayBuffer()) };
       };
       const fault = faulty.faults.shift() ?? faulty.otherwise;
-      if (fault !== undefined) return await fault(request, reply, pass);
+      if (fault !== undefined) return await fault(request, reply, pass, seen);
       const answer = await pass();
       reply.writeHead(answer.status, answer.headers).end(answer.body);
     });

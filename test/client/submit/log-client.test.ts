@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ClientError } from '../../../client/errors.ts';
 import { parseBundle } from '../../../client/formats/bundle.ts';
 import { LogClient, type Submitted } from '../../../client/submit/log-client.ts';
-import { fromDigest, keyVerifier, type Submission } from '../../../client/submit/submit.ts';
+import { fromDigest, keyVerifier, type Submission } from '../../../client/submit/submission.ts';
 import { parseLogKey } from '../../../client/trust/log-key.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
 import { MemoryLog } from '../../support/memory-log.ts';

@@ -4,15 +4,15 @@
 import { createHash, createPrivateKey, createPublicKey, sign } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { flushQueue } from '../../../../dist/client/submit/queue/flush.js';
-import { newItem } from '../../../../dist/client/submit/queue/item.js';
-import { QueueStore } from '../../../../dist/client/submit/queue/store.js';
-import { fromDigest, keyVerifier } from '../../../../dist/client/submit/submit.js';
+import { flushQueue } from '../../../../dist/client/submit/queue/queue-flush.js';
+import { newItem } from '../../../../dist/client/submit/queue/queue-item.js';
+import { SubmissionQueue } from '../../../../dist/client/submit/queue/queue-store.js';
+import { fromDigest, keyVerifier } from '../../../../dist/client/submit/submission.js';
 
 const [what, dir, ...args] = process.argv.slice(2);
 if (what === 'flush') {
   const [at, when] = args;
-  const store = await QueueStore.open(dir, false);
+  const store = await SubmissionQueue.open(dir, false);
   const { results } = await flushQueue(store, {
     deadline: 5000,
     onStep(step, now) {
@@ -22,7 +22,7 @@ if (what === 'flush') {
   process.stdout.write(JSON.stringify(results));
 } else {
   const [log, pem, count] = args;
-  const store = await QueueStore.open(dir, true);
+  const store = await SubmissionQueue.open(dir, true);
   const key = createPrivateKey(readFileSync(pem));
   const verifier = keyVerifier(createPublicKey(key).export({ format: 'der', type: 'spki' }));
   for (let at = 0; at < Number(count); at++) {

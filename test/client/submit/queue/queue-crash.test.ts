@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseBundle } from '../../../../client/formats/bundle.ts';
-import { type FlushStep, flushQueue } from '../../../../client/submit/queue/flush.ts';
-import { newItem } from '../../../../client/submit/queue/item.ts';
-import { queueStatus } from '../../../../client/submit/queue/status.ts';
-import { QueueStore } from '../../../../client/submit/queue/store.ts';
-import { fromDigest, keyVerifier } from '../../../../client/submit/submit.ts';
+import { type FlushStep, flushQueue } from '../../../../client/submit/queue/queue-flush.ts';
+import { newItem } from '../../../../client/submit/queue/queue-item.ts';
+import { queueStatus } from '../../../../client/submit/queue/queue-status.ts';
+import { SubmissionQueue } from '../../../../client/submit/queue/queue-store.ts';
+import { fromDigest, keyVerifier } from '../../../../client/submit/submission.ts';
 import { tempDir } from '../../../support/log.ts';
 import { sharedSigner } from '../../../support/requests.ts';
 import { type FaultyLog, faultyLog } from '../faulty-log.ts';
@@ -33,8 +33,8 @@ afterEach(async () => {
   await remove();
 });
 
-async function addOne(): Promise<{ store: QueueStore; out: string }> {
-  const store = await QueueStore.open(queue, true);
+async function addOne(): Promise<{ store: SubmissionQueue; out: string }> {
+  const store = await SubmissionQueue.open(queue, true);
   const artifact = Buffer.from('a');
   const submission = fromDigest(signer.digest(artifact), signer.sign(artifact), keyVerifier(signer.spki));
   const out = join(dir, 'a.json');
@@ -47,7 +47,7 @@ function child(...args: readonly string[]): ChildProcess {
 }
 
 /** Whatever came before: one more flush, and the entry is in the log once and its proof at its place. */
-async function ends(store: QueueStore, out: string): Promise<void> {
+async function ends(store: SubmissionQueue, out: string): Promise<void> {
   const { results, damaged } = await flushQueue(store, { deadline: 5000 });
   expect(results.filter(({ state }) => state !== 'done')).toEqual([]);
   expect(damaged).toEqual([]);
@@ -102,7 +102,7 @@ describe('entries that are queued', () => {
     expect((await once(filling, 'close'))[1]).toBe('SIGKILL');
     const ids = said.split('\n').filter((line) => line.length === 64);
     expect(ids.length).toBeGreaterThan(39);
-    const { pending, damaged } = await queueStatus(await QueueStore.open(queue, false));
+    const { pending, damaged } = await queueStatus(await SubmissionQueue.open(queue, false));
     expect(damaged).toEqual([]);
     const there = new Set(pending.map(({ id }) => id));
     expect(ids.filter((id) => !there.has(id))).toEqual([]);

@@ -2,11 +2,11 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, uti
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseBundle } from '../../../../client/formats/bundle.ts';
-import { type FlushOptions, type FlushReport, flushQueue } from '../../../../client/submit/queue/flush.ts';
-import { type NewItem, newItem } from '../../../../client/submit/queue/item.ts';
-import { queueStatus } from '../../../../client/submit/queue/status.ts';
-import { QueueStore } from '../../../../client/submit/queue/store.ts';
-import { fromDigest, keyVerifier, requestOf, type Submission } from '../../../../client/submit/submit.ts';
+import { type FlushOptions, type FlushReport, flushQueue } from '../../../../client/submit/queue/queue-flush.ts';
+import { type NewItem, newItem } from '../../../../client/submit/queue/queue-item.ts';
+import { queueStatus } from '../../../../client/submit/queue/queue-status.ts';
+import { SubmissionQueue } from '../../../../client/submit/queue/queue-store.ts';
+import { fromDigest, keyVerifier, requestOf, type Submission } from '../../../../client/submit/submission.ts';
 import { parseLogKey } from '../../../../client/verify.ts';
 import { formatVerifierKey, KEY_TYPE, makeVerifierKey } from '../../../../merkle/verifier-key.ts';
 import { tempDir } from '../../../support/log.ts';
@@ -17,12 +17,12 @@ import { answers, away, cutReply, type FaultyLog, faultyLog, lostReply, silent }
 let dir: string;
 let remove: () => Promise<void>;
 let log: FaultyLog;
-let store: QueueStore;
+let store: SubmissionQueue;
 
 beforeEach(async () => {
   ({ path: dir, remove } = await tempDir());
   log = await faultyLog();
-  store = await QueueStore.open(join(dir, 'queue'), true);
+  store = await SubmissionQueue.open(join(dir, 'queue'), true);
 });
 afterEach(async () => {
   await log.close();
@@ -103,12 +103,12 @@ describe('a queue', () => {
   });
 
   it('does not exist before its first entry', async () => {
-    await expect(QueueStore.open(join(dir, 'none'), false)).rejects.toMatchObject({ code: 'file' });
+    await expect(SubmissionQueue.open(join(dir, 'none'), false)).rejects.toMatchObject({ code: 'file' });
   });
 
   it('cannot be made where a file is', async () => {
     writeFileSync(join(dir, 'file'), '');
-    await expect(QueueStore.open(join(dir, 'file'), true)).rejects.toMatchObject({ code: 'file' });
+    await expect(SubmissionQueue.open(join(dir, 'file'), true)).rejects.toMatchObject({ code: 'file' });
   });
 });
 

@@ -18,8 +18,8 @@ import { formatLogEntry, type LogEntry, parseLogEntry } from '../../formats/log-
 import { parseLogKey } from '../../trust/log-key.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
 import type { LogTrust } from '../../verify/leaf.ts';
-import { parseLogUrl } from '../http.ts';
-import { entryOf, fromBundle, keyVerifier, type Submission } from '../submit.ts';
+import { parseLogUrl } from '../log-url.ts';
+import { entryOf, fromBundle, keyVerifier, type Submission } from '../submission.ts';
 
 /** Longest file of an entry: the bundle, base64 in JSON as it came, and as much again for the rest. */
 export const MAX_ITEM = 2 * MAX_BUNDLE + 4 * 1024 * 1024;
@@ -95,7 +95,7 @@ export function submissionOf(item: QueueItem): Submission {
 }
 
 /** Whom the entry says to trust; undefined where its queue has not been told. @throws ClientError `log-key`, `policy` */
-export function trustOf(item: QueueItem): LogTrust | undefined {
+export function trustOfItem(item: QueueItem): LogTrust | undefined {
   const policy = item.policy === undefined ? undefined : parseTrustPolicy(encodeUtf8(item.policy));
   if (item.logKey !== undefined) return { logKey: parseLogKey(item.logKey), policy };
   return policy === undefined ? undefined : { policy };

@@ -13,7 +13,7 @@ import {
   parseVerifierPem,
   requestOf,
   type Submission,
-} from '../../../client/submit/submit.ts';
+} from '../../../client/submit/submission.ts';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { type KeyKind, makeSigner, pae, sharedSigner, type TestSigner } from '../../support/requests.ts';
 import { TinyLog } from '../tiny-log.ts';

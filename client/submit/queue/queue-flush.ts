@@ -13,16 +13,20 @@
 
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import { nodePrimitives } from '../../crypto/node-primitives.ts';
-import { ClientError } from '../../errors.ts';
+import { ClientError, cancelled } from '../../errors.ts';
 import type { LogEntry } from '../../formats/log-entry.ts';
 import { parseLogKey } from '../../trust/log-key.ts';
 import { type LogTrust, verifyReply } from '../../verify/leaf.ts';
-import { type HttpOptions, sleep } from '../http.ts';
-import { askLogKey } from '../sign.ts';
-import { completeBundle, requestOf, type Submission } from '../submit.ts';
-import { type Problem, problemOf, type QueueItem, submissionOf, trustOf } from './item.ts';
-import { type Answer, type SendOptions, type Settled, type Stopped, sendAll } from './send.ts';
-import type { Damaged, DoneRecord, LogState, QueueStore } from './store.ts';
+import { askLogKey } from '../log-info.ts';
+import { pause } from '../log-request.ts';
+import { sendAll } from '../sender.ts';
+import { completeBundle, requestOf, type Submission } from '../submission.ts';
+import type { LogRequestOptions, NotLogged, Stopped } from '../types.ts';
+import { type Problem, problemOf, type QueueItem, submissionOf, trustOfItem } from './queue-item.ts';
+import type { Damaged, DoneRecord, QueueLog, SubmissionQueue } from './queue-store.ts';
+
+/** A queue may wait for a log for days. */
+const PAUSES = { first: 200, longest: 30_000 };
 
 export type FlushStep = 'send' | 'keep' | 'write' | 'record' | 'remove';
 
@@ -34,10 +38,11 @@ export interface FlushOptions {
   /** How long to try, in milliseconds; Infinity to go on until all is done. 120,000 unless told. */
   readonly deadline?: number;
   readonly signal?: AbortSignal;
-  readonly fetch?: HttpOptions['fetch'];
+  readonly fetch?: LogRequestOptions['fetch'];
   /** Milliseconds for one attempt; 30,000 unless told. */
   readonly attemptTimeout?: number;
-  readonly pauses?: SendOptions['pauses'];
+  /** The first pause and the longest one, in milliseconds; 200 and 30,000 by default. */
+  readonly pauses?: LogRequestOptions['pauses'];
   /** Told what became of each entry, at the moment when it is so for good. */
   readonly onResult?: (result: FlushResult) => void;
   /** Told before each wait, in milliseconds. */
@@ -72,7 +77,7 @@ export interface FlushReport {
  *
  * @throws ClientError `cancelled`, `file`; RuntimeError `locked`, `file`, `store`
  */
-export async function flushQueue(store: QueueStore, options: FlushOptions = {}): Promise<FlushReport> {
+export async function flushQueue(store: SubmissionQueue, options: FlushOptions = {}): Promise<FlushReport> {
   const lock = await store.lock();
   try {
     return await new Flush(store, options, await store.logs()).run();
@@ -93,16 +98,16 @@ interface Waiting {
 }
 
 class Flush {
-  readonly #store: QueueStore;
+  readonly #store: SubmissionQueue;
   readonly #options: FlushOptions;
-  readonly #logs: Map<string, LogState>;
+  readonly #logs: Map<string, QueueLog>;
   readonly #end: number;
   readonly #results = new Map<string, FlushResult>();
   readonly #damaged: Damaged[] = [];
   #total = 0;
   #keeping: Promise<void> = Promise.resolve();
 
-  constructor(store: QueueStore, options: FlushOptions, logs: Map<string, LogState>) {
+  constructor(store: SubmissionQueue, options: FlushOptions, logs: Map<string, QueueLog>) {
     this.#store = store;
     this.#options = options;
     this.#logs = logs;
@@ -112,7 +117,7 @@ class Flush {
   async run(): Promise<FlushReport> {
     const byLog = new Map<string, Waiting[]>();
     for (const id of await this.#store.pending()) {
-      if (this.#options.signal?.aborted) throw new ClientError('cancelled', 'cancelled');
+      if (this.#options.signal?.aborted) throw cancelled();
       const item = await this.#read(id);
       if (item === undefined || (this.#options.log !== undefined && item.log !== this.#options.log)) continue;
       this.#total++;
@@ -175,29 +180,22 @@ class Flush {
   }
 
   async #send(log: string, waiting: readonly Waiting[]): Promise<void> {
-    const { signal, fetch, attemptTimeout, pauses, onWait } = this.#options;
+    const { signal, fetch, attemptTimeout, pauses = PAUSES, onWait } = this.#options;
     const http = {
       ...(signal === undefined ? {} : { signal }),
       ...(fetch === undefined ? {} : { fetch }),
       ...(attemptTimeout === undefined ? {} : { attemptTimeout }),
     };
-    const stopped =
-      (await this.#askedToWait(log)) ??
-      (await this.#learnKey(log, waiting, http)) ??
-      (await sendAll(
-        log,
-        waiting,
-        {
-          ...http,
-          end: this.#end,
-          ...(pauses === undefined ? {} : { pauses }),
-          onWait: (wait) => onWait?.({ log, ...wait }),
-        },
-        (one, answer) => this.#settle(one, answer),
-      ));
+    let stopped = (await this.#askedToWait(log)) ?? (await this.#learnKey(log, waiting, http));
+    if (stopped === undefined) {
+      const onRetry = ({ why, wait }: { why: string; wait: number }) => onWait?.({ log, why, ms: wait });
+      const options = { ...http, pauses, deadline: this.#end - Date.now(), onRetry };
+      stopped = await sendAll(log, waiting, options, {
+        logged: (one, entry) => this.#logged(one, entry),
+        notLogged: (one, why) => this.#notLogged(one, why),
+      });
+    } else for (const one of waiting) this.#stays(one, stopped.error);
     await this.#keepState(log, stopped);
-    if (stopped === undefined) return;
-    for (const one of waiting) if (!this.#results.has(one.id)) this.#stays(one, stopped.error);
   }
 
   /** Whether the log has said at an earlier flush that it wants none now. */
@@ -209,14 +207,14 @@ class Flush {
     if (at < this.#end) {
       const ms = at - Date.now();
       this.#options.onWait?.({ log, why: 'the log asked not to be asked before', ms });
-      await sleep(ms, this.#options.signal);
+      await pause(ms, this.#options.signal);
       return undefined;
     }
     return { error: new ClientError('unavailable', `${log} asked not to be asked before ${notBefore}`), notBefore: at };
   }
 
   /** Trust on first use, where entries name no key and none was given or learnt. */
-  async #learnKey(log: string, waiting: readonly Waiting[], http: HttpOptions): Promise<Stopped | undefined> {
+  async #learnKey(log: string, waiting: readonly Waiting[], http: LogRequestOptions): Promise<Stopped | undefined> {
     if (this.#options.trust !== undefined || this.#logs.get(log)?.verifierKey !== undefined) return undefined;
     if (!waiting.some(({ needsKey }) => needsKey)) return undefined;
     try {
@@ -241,7 +239,7 @@ class Flush {
   async #keepState(log: string, stopped: Stopped | undefined): Promise<void> {
     const before = this.#logs.get(log);
     const { verifierKey } = before ?? {};
-    const now: LogState = {
+    const now: QueueLog = {
       ...(verifierKey === undefined ? {} : { verifierKey }),
       ...(stopped === undefined ? {} : { problem: problemOf(stopped.error) }),
       ...(stopped?.notBefore === undefined ? {} : { notBefore: new Date(stopped.notBefore).toISOString() }),
@@ -251,26 +249,27 @@ class Flush {
     await this.#keepLogs();
   }
 
-  /** Throws where the log is not to be sent more. */
-  async #settle(one: Waiting, answer: Answer): Promise<Settled> {
+  /** A ClientError from here says that the entry does not hold. */
+  async #logged(one: Waiting, entry: LogEntry): Promise<void> {
     this.#options.onStep?.('send', 'after', one.id);
     const { item, submitted } = await this.#loaded(one.id);
-    if ('refused' in answer) {
-      const problem = problemOf(answer.refused);
+    verifyReply(entry, submitted.signed, this.#trustOf(item), nodePrimitives());
+    await this.#step('keep', item.id, () => this.#store.update({ ...item, logged: entry, problem: undefined }));
+    await this.#deliver({ ...item, logged: entry }, entry);
+  }
+
+  async #notLogged(one: Waiting, { reason, error }: NotLogged): Promise<void> {
+    const read = reason === 'unsent' ? undefined : await this.#store.read(one.id);
+    if (read === undefined || !('item' in read)) return this.#stays(one, error);
+    const { item } = read;
+    const problem = problemOf(error);
+    if (reason === 'refused') {
       await this.#store.refuse({ ...item, problem });
       this.#ends({ state: 'refused', ...aboutOf(item), problem });
-      return 'settled';
+    } else {
+      await this.#store.update({ ...item, problem });
+      this.#stays(item, error);
     }
-    try {
-      verifyReply(answer.entry, submitted.signed, this.#trustOf(item), nodePrimitives());
-    } catch (error) {
-      // Witnesses that are late are asked for again; whatever else is wrong is the log's fault, or that of the key.
-      if (error instanceof ClientError && error.code === 'quorum') return { later: error };
-      throw error;
-    }
-    await this.#step('keep', item.id, () => this.#store.update({ ...item, logged: answer.entry, problem: undefined }));
-    await this.#deliver({ ...item, logged: answer.entry }, answer.entry);
-    return 'settled';
   }
 
   /** Whether the answer that was kept convinces still: the file, or whom to trust, may be another than when it came. */
@@ -301,7 +300,7 @@ class Flush {
   }
 
   #trustOf(item: QueueItem): LogTrust {
-    const given = this.#options.trust ?? trustOf(item);
+    const given = this.#options.trust ?? trustOfItem(item);
     if (given !== undefined) return given;
     const { verifierKey } = this.#logs.get(item.log) ?? {};
     if (verifierKey === undefined) {

@@ -4,7 +4,7 @@ import type { TokenKeySpec } from '../../../merkle/runtime/keys/types.ts';
 import { nodePrimitives } from '../../crypto/node-primitives.ts';
 import { ClientError } from '../../errors.ts';
 import { parsePublicKey } from '../../formats/key.ts';
-import type { Signer } from './signer.ts';
+import type { KeySigner } from './types.ts';
 
 /**
  * Logs in to the token and finds the key there.
@@ -13,7 +13,7 @@ import type { Signer } from './signer.ts';
  *
  * @throws RuntimeError with the codes of `openTokenSigner`; ClientError `key`
  */
-export async function tokenSigner(spec: TokenKeySpec): Promise<Signer> {
+export async function tokenSigner(spec: TokenKeySpec): Promise<KeySigner> {
   const token = await openTokenDigestSigner(spec);
   try {
     const publicKey = parsePublicKey(token.publicKey, nodePrimitives());

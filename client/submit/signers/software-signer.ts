@@ -10,10 +10,10 @@ import { sha512 } from '@noble/hashes/sha2.js';
 import { concat, encodeUtf8, equal } from '../../../merkle/bytes.ts';
 import { ClientError } from '../../errors.ts';
 import type { PublicKey } from '../../formats/key.ts';
-import type { Signer } from './signer.ts';
+import type { KeySigner } from './types.ts';
 
 /** A signer whose key is here: signing cannot fail, and needs no waiting. */
-export interface SoftwareSigner extends Signer {
+export interface SoftwareSigner extends KeySigner {
   sign(digest: Uint8Array): Uint8Array;
 }
 

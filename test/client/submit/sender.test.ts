@@ -3,9 +3,13 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
-import { formatLogEntry } from '../../../client/formats/log-entry.ts';
-import { fetchLogInfo, parseLogUrl, submitEntry } from '../../../client/submit/http.ts';
-import { askLogKey, signAndLog } from '../../../client/submit/sign.ts';
+import { ClientError } from '../../../client/errors.ts';
+import { formatLogEntry, type LogEntry } from '../../../client/formats/log-entry.ts';
+import { askLogKey, fetchLogInfo } from '../../../client/submit/log-info.ts';
+import { signAndLog } from '../../../client/submit/log-signatures.ts';
+import { parseLogUrl } from '../../../client/submit/log-url.ts';
+import { sendAll } from '../../../client/submit/sender.ts';
+import type { SendOptions } from '../../../client/submit/types.ts';
 import { verifyReply } from '../../../client/verify/leaf.ts';
 import { newKey, TinyLog } from '../tiny-log.ts';
 
@@ -87,7 +91,22 @@ describe('signAndLog', () => {
   });
 });
 
-describe('submitEntry', () => {
+/** Sends one request. */
+async function submitEntry(url: string, request: string, options: SendOptions = {}): Promise<LogEntry> {
+  let result: LogEntry | ClientError | undefined;
+  await sendAll(url, [{ load: () => request }], options, {
+    logged: (_, entry) => {
+      result = entry;
+    },
+    notLogged: (_, { error }) => {
+      result = error;
+    },
+  });
+  if (result instanceof ClientError) throw result;
+  return result!;
+}
+
+describe('sendAll', () => {
   it('waits as long as Retry-After says', async () => {
     const { url } = await scripted(status(503, {}, { 'retry-after': '1' }), take);
     const waits: number[] = [];

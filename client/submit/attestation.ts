@@ -12,7 +12,9 @@ import { HASH_NAME } from '../formats/key.ts';
 import type { LogEntry } from '../formats/log-entry.ts';
 import { parseStatement } from '../formats/statement.ts';
 import type { LogTrust } from '../verify/leaf.ts';
-import { type DigestSigner, type Logged, type LogOptions, logSigned, messageBundle, signDigest } from './sign.ts';
+import { type LoggedSignature, type LogSignatureOptions, logSigned } from './log-signatures.ts';
+import { messageBundle, signDigest } from './signed-digest.ts';
+import type { DigestSigner } from './signers/types.ts';
 
 /** A statement, signed. */
 export interface Attested {
@@ -44,15 +46,15 @@ export async function attest(
  * that the log already has, where the signer is `repeatable`.
  *
  * @param log as `parseLogUrl` gives it
- * @throws ClientError the codes of `attest`, `submitEntry` and `verifyReply`
+ * @throws ClientError the codes of `attest`, `logSigned`
  */
 export async function attestAndLog(
   statement: Uint8Array,
   signer: DigestSigner,
   log: string,
   trust: LogTrust,
-  options: LogOptions = {},
-): Promise<Logged> {
+  options: LogSignatureOptions = {},
+): Promise<LoggedSignature> {
   const attested = await attest(statement, signer, options.primitives);
   const logged = await logSigned(attested.signed, log, trust, options);
   return { ...logged, bundle: attestationBundle(attested, logged.entry) };

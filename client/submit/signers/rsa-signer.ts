@@ -3,7 +3,7 @@ import { constants, type KeyObject, privateEncrypt } from 'node:crypto';
 import { concat, decodeHex } from '../../../merkle/bytes.ts';
 import { ClientError } from '../../errors.ts';
 import type { PublicKey } from '../../formats/key.ts';
-import type { SoftwareSigner } from './software.ts';
+import type { SoftwareSigner } from './software-signer.ts';
 
 /** DigestInfo of SHA-256 up to the digest: RFC 8017 section 9.2, note 1. */
 const SHA256_DIGEST_INFO = decodeHex('3031300d060960864801650304020105000420');

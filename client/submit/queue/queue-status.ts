@@ -2,8 +2,8 @@
 
 import { readOwner } from '../../../merkle/runtime/disk/lock.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
-import type { Problem, QueueItem } from './item.ts';
-import type { Damaged, DoneRecord, LogState, QueueStore } from './store.ts';
+import type { Problem, QueueItem } from './queue-item.ts';
+import type { Damaged, DoneRecord, QueueLog, SubmissionQueue } from './queue-store.ts';
 
 export interface StatusEntry {
   readonly id: string;
@@ -27,13 +27,13 @@ export interface QueueStatus {
   readonly done: readonly DoneRecord[];
   /** Files that cannot be used, where they are. */
   readonly damaged: readonly Damaged[];
-  readonly logs: readonly ({ readonly log: string } & LogState)[];
+  readonly logs: readonly ({ readonly log: string } & QueueLog)[];
   /** Who last took the lock, which may have been given free since. */
   readonly owner: string | undefined;
 }
 
 /** @throws RuntimeError `file`; ClientError `file` where the keys of logs are damaged */
-export async function queueStatus(store: QueueStore): Promise<QueueStatus> {
+export async function queueStatus(store: SubmissionQueue): Promise<QueueStatus> {
   const damaged: Damaged[] = (await store.setAsideBefore()).map((file) => ({ file, reason: 'set aside before' }));
   const pending: StatusEntry[] = [];
   for (const id of await store.pending()) {

@@ -41,7 +41,7 @@ import {
   submissionOf,
   time,
   unseal,
-} from './item.ts';
+} from './queue-item.ts';
 
 const PARTS = ['pending', 'refused', 'done', 'damaged'] as const;
 const PRIVATE_DIR = { mode: 0o700 };
@@ -65,7 +65,7 @@ export interface DoneRecord {
 }
 
 /** What a queue knows about a log. */
-export interface LogState {
+export interface QueueLog {
   /** Taken from the log itself at the first flush. */
   readonly verifierKey?: string | undefined;
   /** The log asked not to be asked before: UTC, ISO 8601. */
@@ -79,7 +79,7 @@ export interface Damaged {
   readonly reason: string;
 }
 
-export class QueueStore {
+export class SubmissionQueue {
   /** Absolute. */
   readonly dir: string;
 
@@ -91,7 +91,7 @@ export class QueueStore {
    * @param create makes it where it is not there
    * @throws ClientError `file` where there is no queue; RuntimeError `file`
    */
-  static async open(dir: string, create: boolean): Promise<QueueStore> {
+  static async open(dir: string, create: boolean): Promise<SubmissionQueue> {
     const path = resolve(dir);
     if (create) {
       await makeDirDurable(path, PRIVATE_DIR);
@@ -102,7 +102,7 @@ export class QueueStore {
         `there is no queue in ${path}: \`stele submit --queue\` makes one with its first entry`,
       );
     }
-    return new QueueStore(path);
+    return new SubmissionQueue(path);
   }
 
   /**
@@ -273,14 +273,14 @@ export class QueueStore {
    *
    * @throws ClientError `file` where it is damaged: the keys in it must not be forgotten in silence
    */
-  async logs(): Promise<Map<string, LogState>> {
+  async logs(): Promise<Map<string, QueueLog>> {
     const path = join(this.dir, 'logs.json');
     const file = await readFileIfThere(path, MAX_LOGS);
     if (file === undefined) return new Map();
     try {
       const json = unseal(file, MAX_LOGS);
       if (typeof json !== 'object' || json === null) throw malformed('the file', 'is not an object');
-      return new Map(Object.entries(json).map(([log, state]) => [log, parseLogState(state)]));
+      return new Map(Object.entries(json).map(([log, state]) => [log, parseQueueLog(state)]));
     } catch (cause) {
       if (!(cause instanceof ClientError)) throw cause;
       throw new ClientError(
@@ -292,7 +292,7 @@ export class QueueStore {
   }
 
   /** @throws RuntimeError `file` */
-  async keepLogs(logs: ReadonlyMap<string, LogState>): Promise<void> {
+  async keepLogs(logs: ReadonlyMap<string, QueueLog>): Promise<void> {
     await writeFileDurable(join(this.dir, 'logs.json'), seal(Object.fromEntries(logs)), PRIVATE);
   }
 
@@ -314,7 +314,7 @@ function orDamaged<T>(file: string, parse: () => T): T | { damaged: Damaged } {
   }
 }
 
-function parseLogState(value: unknown): LogState {
+function parseQueueLog(value: unknown): QueueLog {
   const state: JsonObject = object(value, 'the state of a log', ['verifierKey', 'notBefore', 'problem']);
   return {
     verifierKey: typeof state.verifierKey === 'string' ? state.verifierKey : undefined,

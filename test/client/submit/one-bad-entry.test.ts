@@ -1,0 +1,163 @@
+/** One entry of six is at fault, at each position and in each way. Whatever the answer is, the other five are logged. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ClientError } from '../../../client/errors.ts';
+import { LogClient } from '../../../client/submit/log-client.ts';
+import { logAll } from '../../../client/submit/log-signatures.ts';
+import { flushQueue } from '../../../client/submit/queue/queue-flush.ts';
+import { newItem } from '../../../client/submit/queue/queue-item.ts';
+import { SubmissionQueue } from '../../../client/submit/queue/queue-store.ts';
+import { certificateVerifier, fromDigest, keyVerifier, type Submission } from '../../../client/submit/submission.ts';
+import { parseLogKey } from '../../../client/trust/log-key.ts';
+import type { HttpOptions } from '../../../server/http/options.ts';
+import { tempDir } from '../../support/log.ts';
+import { sharedSigner } from '../../support/requests.ts';
+import { answers, away, cutReply, type Fault, type FaultyLog, faultyLog } from './faulty-log.ts';
+
+const signer = sharedSigner();
+const NAMES = ['a', 'b', 'c', 'd', 'e', 'f'];
+const PAUSES = { first: 2, longest: 20 };
+
+const signed = (name: string, verifier = keyVerifier(signer.spki)): Submission =>
+  fromDigest(signer.digest(Buffer.from(name)), signer.sign(Buffer.from(name)), verifier);
+
+/** What became of an entry: `logged`, or the code of the error; of a queue, `refused` is moved aside and `pending` stays. */
+type Caller = (log: FaultyLog, submissions: readonly Submission[], dir: string) => Promise<string[]>;
+
+const outcome = (result: object) => (result instanceof ClientError ? result.code : 'logged');
+
+const callers: Record<string, Caller> = {
+  'logAll (sign, attest)': async (log, submissions) => {
+    const all = submissions.map((one) => one.signed);
+    const trust = { logKey: parseLogKey(log.vkey) };
+    return (await logAll(all, log.url, trust, { deadline: 8000, pauses: PAUSES })).map(outcome);
+  },
+  'LogClient (submit)': async (log, submissions) => {
+    const client = new LogClient(log.url, { logKey: parseLogKey(log.vkey) }, { deadline: 8000, pauses: PAUSES });
+    return (await client.submitMany(submissions)).map(outcome);
+  },
+  'flushQueue (submit --flush)': async (log, submissions, dir) => {
+    const store = await SubmissionQueue.open(join(dir, `queue-${log.url.slice(-5)}`), true);
+    const outs = submissions.map((_, at) => join(dir, `${log.url.slice(-5)}-${at}.json`));
+    for (const [at, one] of submissions.entries()) {
+      await store.add(newItem(one, { log: log.url, logKey: log.vkey, out: outs[at]! }, undefined));
+    }
+    const { results, damaged } = await flushQueue(store, { deadline: 8000, pauses: PAUSES });
+    expect(damaged).toEqual([]);
+    expect(results).toHaveLength(submissions.length);
+    const byOut = new Map(results.map((result) => [result.out, result]));
+    return outs.map((out) => {
+      const result = byOut.get(out)!;
+      expect(existsSync(out)).toBe(result.state === 'done');
+      return result.state === 'done' ? 'logged' : `${result.state} ${result.problem.code}`;
+    });
+  },
+};
+
+/** The answer to every call that holds the entry at fault, and what becomes of that entry: alone, and in a queue. */
+const FOR_GOOD: [string, Fault, string, string][] = [
+  ['400', answers(400, { code: 3, message: 'not this' }), 'refused', 'refused refused'],
+  ['413', answers(413, { code: 3, message: 'too large' }), 'refused', 'refused refused'],
+  ['422', answers(422), 'refused', 'refused refused'],
+  ['409', answers(409, { message: 'conflict' }), 'refused', 'pending refused'],
+  ['401', answers(401), 'refused', 'pending refused'],
+  ['403 of a proxy', answers(403, '<html>blocked</html>'), 'refused', 'pending refused'],
+  ['404 of a proxy', answers(404, '<html>not found</html>'), 'refused', 'pending refused'],
+  ['405 of a proxy', answers(405, '<html>not allowed</html>'), 'refused', 'pending refused'],
+  ['another page', answers(200, '<html>welcome</html>'), 'bad-reply', 'pending bad-reply'],
+  ['results that are too few', answers(200, { results: [] }), 'bad-reply', 'pending bad-reply'],
+  ['nothing', answers(200, ''), 'bad-reply', 'pending bad-reply'],
+  ['a reply without end', (_request, reply) => void reply.end('x'.repeat(3_000_000)), 'bad-reply', 'pending bad-reply'],
+];
+
+/** The answers that say "not now": the entry at fault is logged too, once nothing is wrong with it any more. */
+const NOT_NOW: [string, Fault][] = [
+  ['429', answers(429, { code: 8, message: 'slower' })],
+  ['503', answers(503, { code: 14, message: 'wait' })],
+  ['500', answers(500)],
+  ['a connection cut before', away],
+  ['a connection cut in mid-reply', cutReply],
+];
+
+let dir: string;
+let remove: () => Promise<void>;
+const logs: FaultyLog[] = [];
+beforeEach(async () => {
+  ({ path: dir, remove } = await tempDir());
+});
+afterEach(async () => {
+  for (const log of logs.splice(0)) await log.close();
+  await remove();
+});
+const start = async (options: Partial<HttpOptions> = {}) => {
+  const log = await faultyLog(options);
+  logs.push(log);
+  return log;
+};
+
+describe.each(Object.entries(callers))('%s, where one entry of six is answered with', (name, call) => {
+  const inQueue = name.startsWith('flushQueue');
+  const positions = NAMES.map((_, at) => at);
+  const holds = (body: string, one: Submission) => body.includes(Buffer.from(one.signed.digest).toString('base64'));
+  const pass: Fault = async (_request, reply, through) => {
+    const { status, headers, body } = await through();
+    reply.writeHead(status, headers).end(body);
+  };
+
+  it.each(FOR_GOOD)('%s, logs the other five', async (_what, fault, alone, queued) => {
+    for (const bad of positions) {
+      const submissions = NAMES.map((one) => signed(one));
+      const log = await start();
+      log.otherwise = (...args) => (holds(args[3].body, submissions[bad]!) ? fault : pass)(...args);
+      const expected = positions.map((at) => (at !== bad ? 'logged' : inQueue ? queued : alone));
+      expect(await call(log, submissions, dir)).toEqual(expected);
+      expect(log.log.publishedSize).toBe(5);
+    }
+  });
+
+  it.each(NOT_NOW)('%s, logs the other five before it, and all six once', async (_what, fault) => {
+    for (const bad of positions) {
+      const submissions = NAMES.map((one) => signed(one));
+      const log = await start();
+      let others = 0;
+      log.otherwise = (...args) => {
+        if (!holds(args[3].body, submissions[bad]!)) return pass(...args);
+        // The log may have taken all six in the call whose reply was cut.
+        others = NAMES.filter(
+          (_, at) => at !== bad && log.seen.some(({ body }) => alone(body, submissions, at, bad)),
+        ).length;
+        return (others === 5 ? pass : fault)(...args);
+      };
+      expect(await call(log, submissions, dir)).toEqual(NAMES.map(() => 'logged'));
+      expect(others).toBe(5);
+      expect(log.log.publishedSize).toBe(6);
+    }
+  });
+
+  /** A call with the entry at `at` and without the one at fault. */
+  function alone(body: string, submissions: readonly Submission[], at: number, bad: number): boolean {
+    return holds(body, submissions[at]!) && !holds(body, submissions[bad]!);
+  }
+
+  it('413 by a real log, which takes no call of two and one entry not at all, logs the other five', async () => {
+    for (const bad of positions) {
+      const large = signed(NAMES[bad]!, certificateVerifier(signer.certificate()));
+      const submissions = NAMES.map((one, at) => (at === bad ? large : signed(one)));
+      const log = await start({ bodyBytes: 600 });
+      const expected = positions.map((at) => (at !== bad ? 'logged' : inQueue ? 'refused refused' : 'refused'));
+      expect(await call(log, submissions, dir)).toEqual(expected);
+      expect(log.log.publishedSize).toBe(5);
+    }
+  });
+
+  it('409 by a real log that has the entry already, logs the other five and finds that one', async () => {
+    for (const bad of positions) {
+      const submissions = NAMES.map((one) => signed(one));
+      const log = await start({ duplicates: 'conflict' });
+      await callers['LogClient (submit)']!(log, [submissions[bad]!], dir);
+      expect(await call(log, submissions, dir)).toEqual(NAMES.map(() => 'logged'));
+      expect(log.log.publishedSize).toBe(6);
+    }
+  });
+});
