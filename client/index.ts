@@ -9,8 +9,10 @@
  * in a browser, too.
  */
 
-import { nodePrimitives } from './crypto/node-primitives.ts';
+import { type KeyInfo, parseSpki as readSpki } from '../merkle/rekor/spki.ts';
+import { nodePrimitives } from '../merkle/runtime/crypto/node-primitives.ts';
 import * as keys from './formats/key.ts';
+import { withClientErrors } from './merkle-errors.ts';
 import { type IdentityRule, matchIdentity } from './trust/identity.ts';
 import * as proofs from './verify/tlog-proof.ts';
 import { type BundleRequest, type Outcome, type TrustedRoot, verifyBundle as verify } from './verify.ts';
@@ -18,8 +20,13 @@ import { type BundleRequest, type Outcome, type TrustedRoot, verifyBundle as ver
 export { MerkleError, type MerkleErrorCode } from '../merkle/errors.ts';
 export { formatVerifierKey, type VerifierKey } from '../merkle/note.ts';
 export type { Policy } from '../merkle/policy.ts';
+export { noblePrimitives } from '../merkle/rekor/noble-primitives.ts';
+export type { Primitives } from '../merkle/rekor/primitives.ts';
+export type { KeyInfo } from '../merkle/rekor/spki.ts';
+export { nodePrimitives } from '../merkle/runtime/crypto/node-primitives.ts';
 export { RuntimeError, type RuntimeErrorCode } from '../merkle/runtime/runtime-errors.ts';
 export { type Tile, tilePath, tileWidth } from '../merkle/tile.ts';
+export type { CertificateIdentity as Identity } from '../merkle/x509/fulcio.ts';
 export { auditLog } from './audit/audit.ts';
 export type {
   AuditedTree,
@@ -29,9 +36,6 @@ export type {
   Corruption,
   CorruptionCode,
 } from './audit/types.ts';
-export { type KeyInfo, type Primitives, parseSpki } from './crypto/crypto.ts';
-export { noblePrimitives } from './crypto/noble-primitives.ts';
-export { nodePrimitives } from './crypto/node-primitives.ts';
 export { CLIENT_ERRORS, ClientError, type ClientErrorCode } from './errors.ts';
 export type { Signed } from './formats/entry.ts';
 export type { PublicKey } from './formats/key.ts';
@@ -79,7 +83,7 @@ export {
 export type { LogRequestOptions as HttpOptions } from './submit/types.ts';
 export { openSource } from './tiles/tiles.ts';
 export type { SourceOptions, TileSource } from './tiles/types.ts';
-export { type Identity, type IdentityRule, matchIdentity, type TextRule } from './trust/identity.ts';
+export { type IdentityRule, matchIdentity, type TextRule } from './trust/identity.ts';
 export type { Cosigned } from './trust/quorum.ts';
 export type { LoggedLeaf, LogTrust } from './verify/leaf.ts';
 export type { ManyRequest, ManyResult, ManyTrust } from './verify/many/types.ts';
@@ -153,6 +157,16 @@ export function verifyTlogProof(request: TlogProofRequest, primitives = nodePrim
   const { identity: rule, trustedRoot } = request.signer;
   const signer: proofs.ProofSigner = { identity: (found) => matchIdentity(rule, found), trustedRoot };
   return proofs.verifyTlogProof({ ...request, signer }, primitives);
+}
+
+/**
+ * Reads a SubjectPublicKeyInfo: ECDSA on P-256, P-384 or P-521 with an uncompressed point, Ed25519, or RSA of 2048 to 4096
+ * bits with an odd exponent of 3 to 2^31 - 1. The result has a copy of the bytes.
+ *
+ * @throws ClientError `key`: another kind, or not the one encoding of the key
+ */
+export function parseSpki(spki: Uint8Array): KeyInfo {
+  return withClientErrors(() => readSpki(spki));
 }
 
 /**

@@ -3,8 +3,9 @@
  *
  * `verifyBundle` checks a whole Sigstore bundle (verify/core.ts), with everything in JavaScript unless it is handed better.
  */
-import type { Primitives } from './crypto/crypto.ts';
-import { noblePrimitives } from './crypto/noble-primitives.ts';
+
+import { noblePrimitives } from '../merkle/rekor/noble-primitives.ts';
+import type { Primitives } from '../merkle/rekor/primitives.ts';
 import { type BundleRequest, verifyByRule } from './verify/by-rule.ts';
 import type { Outcome } from './verify/outcome.ts';
 

@@ -33,6 +33,14 @@ export abstract class CodedError<Code extends string, Data = undefined> extends 
  * - `bad-request`: a request or a reply breaks c2sp.org/tlog-witness.
  * - `bad-evidence`: a piece of evidence is malformed, or shows no misbehaviour.
  * - `bad-tlog-proof`: an offline proof breaks c2sp.org/tlog-proof.
+ * - `bad-json`: a text is not JSON, is too long or too deep, or has a member twice.
+ * - `bad-entry`: a logged entry is not in the canonical form of its kind.
+ * - `bad-key`: a public key is of a kind that is not taken, or not in its one encoding.
+ * - `bad-der`: a certificate, a list of SCTs or a time stamp is not in DER, or breaks its specification.
+ * - `bad-certificate`: a certificate does not lead to a trusted root, was not valid at the time, or is not for this use.
+ * - `bad-sct`: no certificate-transparency log that is trusted promised to log the certificate.
+ * - `bad-timestamp`: a time stamp is refused, is about something else, or is not by an authority trusted at its time.
+ * - `unsupported`: well-formed, but of a kind that this version does not check.
  */
 export type MerkleErrorCode =
   | 'bad-number'
@@ -53,7 +61,15 @@ export type MerkleErrorCode =
   | 'bad-cosignature'
   | 'bad-request'
   | 'bad-evidence'
-  | 'bad-tlog-proof';
+  | 'bad-tlog-proof'
+  | 'bad-json'
+  | 'bad-entry'
+  | 'bad-key'
+  | 'bad-der'
+  | 'bad-certificate'
+  | 'bad-sct'
+  | 'bad-timestamp'
+  | 'unsupported';
 
 export class MerkleError extends CodedError<MerkleErrorCode> {
   override readonly name = 'MerkleError';

@@ -12,7 +12,7 @@ import { verifyEd25519 } from './ed25519.ts';
 /** Bytes of an uncompressed P-256 point, at the end of its SubjectPublicKeyInfo. */
 const P256_POINT = 65;
 
-export const noblePrimitives: CosignaturePrimitives = {
+export const nobleNotePrimitives: CosignaturePrimitives = {
   ed25519: verifyEd25519,
   ecdsaP256(spkiDer, message, signature) {
     try {

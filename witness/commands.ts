@@ -5,7 +5,7 @@
 import { type EvidenceFinding, MAX_EVIDENCE, parseEvidence, verifyEvidence } from '../merkle/evidence.ts';
 import { formatVerifierKey } from '../merkle/note.ts';
 import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
-import { nodePrimitives } from '../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../merkle/runtime/crypto/verify.ts';
 import { isThere, readFileIfThere } from '../merkle/runtime/disk/files.ts';
 import { lockDir } from '../merkle/runtime/disk/lock.ts';
 import { type AdminCall, offlineOr } from '../merkle/runtime/service/admin-client.ts';
@@ -69,7 +69,7 @@ export async function checkEvidence(file: string): Promise<EvidenceReport> {
   const evidence = parseEvidence(bytes);
   const { origin, kind, firstSize, secondSize, firstKeys, secondKeys } = verifyEvidence(
     evidence,
-    nodePrimitives,
+    nodeNotePrimitives,
     fastSha256,
   );
   const keys = [...new Set([...firstKeys, ...secondKeys].map(formatVerifierKey))];

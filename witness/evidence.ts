@@ -10,7 +10,7 @@ import { MerkleError } from '../merkle/errors.ts';
 import { type Evidence, formatEvidence, proofOfFork, verifyEvidence } from '../merkle/evidence.ts';
 import { formatNote, type NoteSignature, type VerifierKey } from '../merkle/note.ts';
 import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
-import { nodePrimitives } from '../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../merkle/runtime/crypto/verify.ts';
 import { isThere, makeDirDurable, namesIn, writeFileDurable } from '../merkle/runtime/disk/files.ts';
 import type { Logger } from '../merkle/runtime/service/logger.ts';
 import { originHash } from '../merkle/witness.ts';
@@ -50,7 +50,7 @@ export function findEvidence(
 /** Nothing is handed out that does not hold: an accusation that is wrong harms more than one that is missing. */
 function checked(evidence: Evidence): Evidence | undefined {
   try {
-    verifyEvidence(evidence, nodePrimitives, fastSha256);
+    verifyEvidence(evidence, nodeNotePrimitives, fastSha256);
     return evidence;
   } catch (error) {
     if (error instanceof MerkleError) return undefined;

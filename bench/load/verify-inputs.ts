@@ -1,6 +1,5 @@
 /** Sigstore bundles from one log, each by a key of its own: what somebody has who checks everything that a team released. */
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { nodePrimitives } from '../../client/crypto/node-primitives.ts';
 import { formatBundle } from '../../client/formats/bundle.ts';
 import { canonicalEntry } from '../../client/formats/entry.ts';
 import { keyHint, parsePublicKey } from '../../client/formats/key.ts';
@@ -13,6 +12,7 @@ import { inclusionProof } from '../../merkle/proof.ts';
 import { CompactRange } from '../../merkle/range.ts';
 import { leafHash } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
+import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
 
 export interface BundleInput {
   readonly bundle: Uint8Array;

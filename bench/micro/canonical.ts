@@ -13,7 +13,7 @@ export const canonical: Micro[] = [
     name: 'ingest: read the verifier',
     unit: 'entry',
     per: 100,
-    run: repeat(100, () => readVerifier(verifier, checks, '').key.type),
+    run: repeat(100, () => readVerifier(verifier, checks, '').key.kind),
   },
   {
     name: 'ingest: canonical entry and leaf hash',

@@ -1,5 +1,5 @@
 import { type DigestVerifier, digestVerifier } from '../../merkle/runtime/crypto/digest.ts';
-import { parsePublicKey } from '../../merkle/runtime/crypto/publickey.ts';
+import { readPublicKey } from '../../merkle/runtime/crypto/public-key.ts';
 import { hashedRekordRequest, makeSigner } from '../../test/support/requests.ts';
 import { type Micro, repeat } from './micro.ts';
 
@@ -18,7 +18,7 @@ function signed(signer: ReturnType<typeof makeSigner>, artifact: Uint8Array) {
 function verifies(verifier: DigestVerifier, list: typeof fresh, times: number) {
   return repeat(times, (i) => {
     const { spki, digest, signature } = list[i % KEYS]!;
-    return verifier.verifyDigest(parsePublicKey(spki), digest, signature);
+    return verifier.verifyDigest(readPublicKey(spki), digest, signature);
   });
 }
 

@@ -1,8 +1,8 @@
 import { RuleEngine } from '../../client/monitor/rules/engine.ts';
 import { readEntry } from '../../client/monitor/rules/entry.ts';
 import { quickIdentity } from '../../client/monitor/rules/quick.ts';
-import { parseCertificate } from '../../client/x509/certificate.ts';
-import { identityOf } from '../../client/x509/fulcio.ts';
+import { parseCertificate } from '../../merkle/x509/certificate.ts';
+import { identityOf } from '../../merkle/x509/fulcio.ts';
 import { hundredRules, keylessBodies } from '../load/monitor-inputs.ts';
 import type { Micro } from './micro.ts';
 

@@ -13,7 +13,7 @@ import {
 } from '../../merkle/note.ts';
 import type { Policy } from '../../merkle/policy.ts';
 import { printable } from '../../merkle/printable.ts';
-import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { ClientError } from '../errors.ts';
 import { type Cosigned, verifyQuorum } from '../trust/quorum.ts';
 import { AuditProblem } from './types.ts';
@@ -36,7 +36,7 @@ const PATH = 'checkpoint';
 export function parseLogKey(vkey: string): VerifierKey {
   try {
     const key = parseVerifierKey(vkey.trim());
-    checkpointVerifier(key, nodePrimitives);
+    checkpointVerifier(key, nodeNotePrimitives);
     return key;
   } catch (cause) {
     if (!(cause instanceof MerkleError)) throw cause;
@@ -59,7 +59,7 @@ export function readHead(bytes: Uint8Array, key: VerifierKey | undefined, policy
     const signed = parseNote(note);
     const { checkpoint, signedBy } = open(signed, key === undefined ? policy?.logs.map((log) => log.key) : [key]);
     const { origin, size, root } = checkpoint;
-    const cosigned = policy === undefined ? [] : verifyQuorum(policy, signed, nodePrimitives);
+    const cosigned = policy === undefined ? [] : verifyQuorum(policy, signed, nodeNotePrimitives);
     return { note, origin, size, root, signedBy: signedBy.map(formatVerifierKey), cosigned };
   } catch (cause) {
     if (cause instanceof MerkleError) throw bad(explain(cause, bytes), cause);
@@ -80,7 +80,7 @@ function open(
   keys: readonly VerifierKey[] | undefined,
 ): { checkpoint: Checkpoint; signedBy: readonly VerifierKey[] } {
   if (keys === undefined) return { checkpoint: parseCheckpoint(note.text), signedBy: [] };
-  const verifiers = keys.map((key) => ({ key, verifier: checkpointVerifier(key, nodePrimitives) }));
+  const verifiers = keys.map((key) => ({ key, verifier: checkpointVerifier(key, nodeNotePrimitives) }));
   const { text, verified } = openNote(
     note,
     verifiers.map(({ verifier }) => verifier),

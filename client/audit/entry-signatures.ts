@@ -3,25 +3,17 @@
  * certificate's key that it holds. Who holds that key, and whether a certificate is anybody's, is not looked at.
  */
 import { equal } from '../../merkle/bytes.ts';
+import { DIGEST_ALGORITHM } from '../../merkle/rekor/hashes.ts';
+import { findKeyDetails, loggedKeyDetailsOf } from '../../merkle/rekor/key-details.ts';
 import { type DigestVerifier, digestVerifier } from '../../merkle/runtime/crypto/digest.ts';
-import { certificateKey, type ParsedKey, parsePublicKey } from '../../merkle/runtime/crypto/publickey.ts';
+import { readPublicKey } from '../../merkle/runtime/crypto/public-key.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
+import { certificateKey } from '../../merkle/runtime/x509/certificate-key.ts';
 import { ClientError } from '../errors.ts';
 import { type EntryParts, parseEntry } from '../formats/entry.ts';
 
 /** The beginning of every canonical entry of this kind; others are not parsed. */
 const START = new TextEncoder().encode('{"apiVersion":"0.0.2","kind":"hashedrekord",');
-
-/** `keyDetails` whose signature is over a digest, and the digest and key that go with it. */
-const TAKEN: ReadonlyMap<string, { readonly algorithm: string; readonly fits: (key: ParsedKey) => boolean }> = new Map([
-  ['PKIX_ECDSA_P256_SHA_256', { algorithm: 'SHA2_256', fits: onCurve('P-256') }],
-  ['PKIX_ECDSA_P384_SHA_384', { algorithm: 'SHA2_384', fits: onCurve('P-384') }],
-  ['PKIX_ECDSA_P521_SHA_512', { algorithm: 'SHA2_512', fits: onCurve('P-521') }],
-  ['PKIX_RSA_PKCS1V15_2048_SHA256', { algorithm: 'SHA2_256', fits: ofBits(2048) }],
-  ['PKIX_RSA_PKCS1V15_3072_SHA256', { algorithm: 'SHA2_256', fits: ofBits(3072) }],
-  ['PKIX_RSA_PKCS1V15_4096_SHA256', { algorithm: 'SHA2_256', fits: ofBits(4096) }],
-  ['PKIX_ED25519_PH', { algorithm: 'SHA2_512', fits: ({ type }) => type === 'ed25519' }],
-]);
 
 /** What is wrong with the entry, in words that follow "entry N: "; or whether its signature was checked. */
 export type EntryCheck = 'verified' | 'not-checked' | { readonly wrong: string };
@@ -65,23 +57,15 @@ function fromBase64(text: string): Uint8Array | undefined {
 }
 
 function check(parts: EntryParts, verifier: DigestVerifier): EntryCheck {
-  const taken = TAKEN.get(parts.keyDetails);
-  if (taken === undefined) return 'not-checked';
-  if (parts.digestAlgorithm !== taken.algorithm) {
+  const details = findKeyDetails(parts.keyDetails);
+  if (details === undefined || details.signs !== 'digest') return 'not-checked';
+  if (parts.digestAlgorithm !== DIGEST_ALGORITHM[details.hash!]) {
     return { wrong: `a key of the kind ${parts.keyDetails} does not sign the digest that the entry names` };
   }
   const { verifier: by } = parts;
-  const key = parsePublicKey('publicKey' in by ? by.publicKey : certificateKey(by.certificate));
-  if (!taken.fits(key)) return { wrong: `its key is not of the kind ${parts.keyDetails}` };
+  const key = readPublicKey('publicKey' in by ? by.publicKey : certificateKey(by.certificate));
+  if (loggedKeyDetailsOf(key) !== details) return { wrong: `its key is not of the kind ${parts.keyDetails}` };
   return verifier.verifyDigest(key, parts.digest, parts.signature)
     ? 'verified'
     : { wrong: 'its signature does not verify over its digest with its key' };
-}
-
-function onCurve(curve: string): (key: ParsedKey) => boolean {
-  return (key) => key.type === 'ecdsa' && key.curve === curve;
-}
-
-function ofBits(bits: number): (key: ParsedKey) => boolean {
-  return (key) => key.type === 'rsa' && key.bits === bits;
 }

@@ -2,12 +2,13 @@
 import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
+import type { DigestAlgorithm } from '../../merkle/rekor/hashes.ts';
+import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
 import { readBounded } from '../../merkle/runtime/disk/bounded.ts';
 import { writeFileDurable } from '../../merkle/runtime/disk/files.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
-import { nodePrimitives } from '../crypto/node-primitives.ts';
 import { ClientError } from '../errors.ts';
-import { type DigestAlgorithm, type PublicKey, parsePublicKey, parsePublicKeyPem } from '../formats/key.ts';
+import { type PublicKey, parsePublicKey, parsePublicKeyPem } from '../formats/key.ts';
 import type { SoftwareSigner } from '../submit/signers/software-signer.ts';
 import { startProgress } from './progress.ts';
 

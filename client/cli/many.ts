@@ -78,7 +78,7 @@ async function keepAll<T>(
   http: LogRequestOptions,
   results: Map<Item<T>, Result<T>>,
 ): Promise<void> {
-  const { nodePrimitives } = await import('../crypto/node-primitives.ts');
+  const { nodePrimitives } = await import('../../merkle/runtime/crypto/node-primitives.ts');
   const progress = startProgress('logging', 'files');
   // Each writer takes the next once its own is durable: thousands of files at once would run out of handles.
   const writers: Promise<void>[] = Array(WRITERS).fill(Promise.resolve());

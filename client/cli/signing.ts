@@ -171,7 +171,7 @@ async function readCertificate(path: string, key: PublicKey): Promise<Uint8Array
   let spki: Uint8Array;
   try {
     chain = blocks.map((block) => new X509Certificate(block));
-    const { certificateKey } = await import('../../merkle/runtime/crypto/publickey.ts');
+    const { certificateKey } = await import('../../merkle/runtime/x509/certificate-key.ts');
     spki = certificateKey(chain[0]!.raw);
   } catch (cause) {
     throw bad('holds a certificate that cannot be read', cause);

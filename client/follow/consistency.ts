@@ -5,7 +5,7 @@ import { type Evidence, verifyEvidence } from '../../merkle/evidence.ts';
 import { rootAt, rootNodes, verifyConsistency, verifyInclusion } from '../../merkle/proof.ts';
 import { CompactRange } from '../../merkle/range.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
-import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { type FetchTile, proveConsistency, proveInclusion, readTiles, type Tile, tilePath } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
 import type { TileSource } from '../tiles/types.ts';
@@ -114,7 +114,7 @@ export async function proveLeaf(
 /** The evidence where it holds: a wrong accusation harms more than a missing one. */
 export function checkedEvidence(evidence: Evidence): Evidence | undefined {
   try {
-    verifyEvidence(evidence, nodePrimitives, fastSha256);
+    verifyEvidence(evidence, nodeNotePrimitives, fastSha256);
     return evidence;
   } catch (error) {
     if (error instanceof MerkleError) return undefined;

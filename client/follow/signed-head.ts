@@ -6,7 +6,7 @@ import { MerkleError } from '../../merkle/errors.ts';
 import { formatNote, type NoteSignature, openNote, parseNote, type VerifierKey } from '../../merkle/note.ts';
 import { quorumMet } from '../../merkle/policy.ts';
 import { printable } from '../../merkle/printable.ts';
-import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { ClientError } from '../errors.ts';
 import { verifyQuorum } from '../trust/quorum.ts';
 import type { FollowedLog, SignedHead } from './types.ts';
@@ -23,7 +23,7 @@ export function openSigned(keys: readonly VerifierKey[], note: string): SignedHe
   const signed = parseNote(note);
   const { text, verified } = openNote(
     signed,
-    keys.map((key) => checkpointVerifier(key, nodePrimitives)),
+    keys.map((key) => checkpointVerifier(key, nodeNotePrimitives)),
   );
   const checkpoint = parseCheckpoint(text);
   return {
@@ -58,7 +58,7 @@ export function openHead(log: Pick<FollowedLog, 'origin' | 'keys'>, bytes: Uint8
 export function quorumMissing({ policy }: Pick<FollowedLog, 'policy'>, head: SignedHead): string | undefined {
   if (policy === undefined) return undefined;
   try {
-    verifyQuorum(policy, head.signed, nodePrimitives);
+    verifyQuorum(policy, head.signed, nodeNotePrimitives);
     return undefined;
   } catch (error) {
     if (error instanceof ClientError && error.code === 'quorum') return error.message;
@@ -74,7 +74,7 @@ export function quorumMissing({ policy }: Pick<FollowedLog, 'policy'>, head: Sig
  */
 export function quorumSeen({ policy }: Pick<FollowedLog, 'policy'>, head: SignedHead): number | undefined {
   if (policy?.quorum === undefined) return undefined;
-  const cosigned = verifyQuorum(policy, head.signed, nodePrimitives);
+  const cosigned = verifyQuorum(policy, head.signed, nodeNotePrimitives);
   const times = [...new Set(cosigned.map(({ timestamp }) => timestamp))].sort((a, b) => b - a);
   const seen = times.find((time) =>
     quorumMet(policy, ({ name }) => cosigned.some(({ witness, timestamp }) => witness === name && timestamp >= time)),

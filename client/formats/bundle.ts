@@ -14,6 +14,7 @@
  */
 import { encodeBase64, encodeUtf8, equal } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
+import { DIGEST_NUMBER, type DigestAlgorithm } from '../../merkle/rekor/hashes.ts';
 import { ClientError } from '../errors.ts';
 import { array, bytes, enumeration, malformed, object, oneOf, parseJson, string } from './json.ts';
 import { formatTlogEntry, parseTlogEntry, type TlogEntry } from './log-entry.ts';
@@ -37,15 +38,11 @@ const VERSIONS: Readonly<Record<string, BundleVersion>> = {
   [BUNDLE_TYPE]: '0.3',
 };
 
-/** `dev.sigstore.common.v1.HashAlgorithm`. */
-export const DIGEST_ALGORITHMS = { SHA2_256: 1, SHA2_384: 2, SHA2_512: 3 } as const;
-export type DigestName = keyof typeof DIGEST_ALGORITHMS;
-
 /** A signature over a file's digest. */
 export interface MessageContent {
   readonly kind: 'message';
   /** What the signer says the file's digest is, if they do. Proves nothing. */
-  readonly digest?: { readonly algorithm: DigestName; readonly value: Uint8Array };
+  readonly digest?: { readonly algorithm: DigestAlgorithm; readonly value: Uint8Array };
   readonly signature: Uint8Array;
 }
 
@@ -187,7 +184,7 @@ function parseMessage(value: unknown, path: string): MessageContent {
   return {
     kind: 'message',
     digest: {
-      algorithm: enumeration(digest.algorithm, `${path}.messageDigest.algorithm`, DIGEST_ALGORITHMS),
+      algorithm: enumeration(digest.algorithm, `${path}.messageDigest.algorithm`, DIGEST_NUMBER),
       value: bytes(digest.digest, `${path}.messageDigest.digest`),
     },
     signature,

@@ -10,20 +10,15 @@
  *
  * A key is taken only in the one DER form that encoders write (crypto.ts), so that its bytes are the ones that were logged.
  */
+
 import { decodeBase64, encodeBase64 } from '../../merkle/bytes.ts';
-import { isOnCurve, type NistCurve } from '../../merkle/curve.ts';
+import { DIGEST_ALGORITHM, type DigestAlgorithm, HASH_NAME, HASH_SIZE } from '../../merkle/rekor/hashes.ts';
+import { loggedKeyDetailsOf } from '../../merkle/rekor/key-details.ts';
+import type { Primitives } from '../../merkle/rekor/primitives.ts';
+import { hasValidPoint, type KeyInfo, parseSpki } from '../../merkle/rekor/spki.ts';
 import { sha256 } from '../../merkle/rfc6962.ts';
-import { type HashName, type KeyInfo, type Primitives, parseSpki, pointOf } from '../crypto/crypto.ts';
 import { ClientError } from '../errors.ts';
-
-export type DigestAlgorithm = 'SHA2_256' | 'SHA2_384' | 'SHA2_512';
-
-export const DIGEST_SIZE: Readonly<Record<DigestAlgorithm, number>> = { SHA2_256: 32, SHA2_384: 48, SHA2_512: 64 };
-export const HASH_NAME: Readonly<Record<DigestAlgorithm, HashName>> = {
-  SHA2_256: 'sha256',
-  SHA2_384: 'sha384',
-  SHA2_512: 'sha512',
-};
+import { withClientErrors } from '../merkle-errors.ts';
 
 export interface KeyAlgorithm {
   /** Value of `keyDetails` in the entry (dev.sigstore.common.v1.PublicKeyDetails). */
@@ -45,23 +40,17 @@ export interface PublicKey extends KeyAlgorithm {
   verify(digest: Uint8Array, signature: Uint8Array): boolean;
 }
 
-const CURVES: Readonly<Partial<Record<KeyInfo['kind'], NistCurve>>> = {
-  'ecdsa-p256': 'P-256',
-  'ecdsa-p384': 'P-384',
-  'ecdsa-p521': 'P-521',
-};
-const RSA_BITS: readonly number[] = [2048, 3072, 4096];
-
 /**
  * @param primitives what checks the signatures
  * @throws ClientError `key`
  */
 export function parsePublicKey(spki: Uint8Array, primitives: Primitives): PublicKey {
   const own = Uint8Array.from(spki); // a Buffer's slice would share the caller's memory
-  const info = parseSpki(own);
-  checkPoint(info);
+  const info = withClientErrors(() => parseSpki(own));
+  // A verification would fail as well, but would not say whether the key or the signature is at fault.
+  if (!hasValidPoint(info)) throw new ClientError('key', 'the public key is not a point on its curve');
   const { details, digest } = keyAlgorithm(info);
-  const digestSize = DIGEST_SIZE[digest];
+  const digestSize = HASH_SIZE[HASH_NAME[digest]];
   const verify = (hash: Uint8Array, signature: Uint8Array): boolean => {
     if (hash.length !== digestSize) return false;
     try {
@@ -73,33 +62,13 @@ export function parsePublicKey(spki: Uint8Array, primitives: Primitives): Public
   return { name: info.name, details, digest, digestSize, spki: own, info, verify };
 }
 
-/** A verification would find it out as well, but not say whether the key or the signature is at fault. */
-function checkPoint(key: KeyInfo): void {
-  const curve = CURVES[key.kind];
-  if (curve !== undefined && !isOnCurve(curve, pointOf(key))) {
-    throw new ClientError('key', 'the public key is not a point on its curve');
-  }
-}
-
 /** What `hashedrekord` calls a key, and what such a key signs. @throws ClientError `key`: RSA of a size that no log takes */
 export function keyAlgorithm(info: KeyInfo): KeyAlgorithm {
-  switch (info.kind) {
-    case 'ecdsa-p256':
-      return { details: 'PKIX_ECDSA_P256_SHA_256', digest: 'SHA2_256' };
-    case 'ecdsa-p384':
-      return { details: 'PKIX_ECDSA_P384_SHA_384', digest: 'SHA2_384' };
-    case 'ecdsa-p521':
-      return { details: 'PKIX_ECDSA_P521_SHA_512', digest: 'SHA2_512' };
-    case 'ed25519':
-      return { details: 'PKIX_ED25519_PH', digest: 'SHA2_512' };
-    case 'rsa': {
-      const bits = info.bits ?? 0;
-      if (!RSA_BITS.includes(bits)) {
-        throw new ClientError('key', `the public key is RSA of ${bits} bits; a log takes 2048, 3072 and 4096`);
-      }
-      return { details: `PKIX_RSA_PKCS1V15_${bits}_SHA256`, digest: 'SHA2_256' };
-    }
+  const details = loggedKeyDetailsOf(info);
+  if (details === undefined) {
+    throw new ClientError('key', `the public key is RSA of ${info.bits} bits; a log takes 2048, 3072 and 4096`);
   }
+  return { details: details.name, digest: DIGEST_ALGORITHM[details.hash] };
 }
 
 /** Exactly one block of this label; text around it is refused. */

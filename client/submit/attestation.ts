@@ -3,12 +3,12 @@
  * which is the form that verifiers of Rekor v2 rebuild.
  */
 
-import type { Primitives } from '../crypto/crypto.ts';
-import { nodePrimitives } from '../crypto/node-primitives.ts';
+import { HASH_NAME } from '../../merkle/rekor/hashes.ts';
+import type { Primitives } from '../../merkle/rekor/primitives.ts';
+import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
 import type { Bundle } from '../formats/bundle.ts';
 import { type Envelope, INTOTO_TYPE, preAuthEncoding } from '../formats/dsse.ts';
 import type { Signed } from '../formats/entry.ts';
-import { HASH_NAME } from '../formats/key.ts';
 import type { LogEntry } from '../formats/log-entry.ts';
 import { parseStatement } from '../formats/statement.ts';
 import type { LogTrust } from '../verify/leaf.ts';

@@ -1,7 +1,7 @@
 /** Logs signatures, and checks each answer as a verifier would before it hands the entry on. */
 import type { VerifierKey } from '../../merkle/note.ts';
-import type { Primitives } from '../crypto/crypto.ts';
-import { nodePrimitives } from '../crypto/node-primitives.ts';
+import type { Primitives } from '../../merkle/rekor/primitives.ts';
+import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
 import { ClientError } from '../errors.ts';
 import type { Bundle } from '../formats/bundle.ts';
 import { createEntryRequest, type Signed } from '../formats/entry.ts';

@@ -9,17 +9,20 @@
  *
  * Nothing leaves for a log before its signature was verified here: an entry cannot be taken back.
  */
+
 import { createHash } from 'node:crypto';
 import { decodeBase64, decodeUtf8, encodeBase64, encodeUtf8 } from '../../merkle/bytes.ts';
-import { nodePrimitives } from '../crypto/node-primitives.ts';
+import { HASH_NAME } from '../../merkle/rekor/hashes.ts';
+import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
+import { parseCertificate } from '../../merkle/x509/certificate.ts';
 import { ClientError } from '../errors.ts';
 import { BUNDLE_TYPE, MAX_BUNDLE, parseBundle } from '../formats/bundle.ts';
 import { preAuthEncoding } from '../formats/dsse.ts';
 import { canonicalEntry, createEntryRequest, type Signed } from '../formats/entry.ts';
 import { array, bytes, type JsonObject, malformed, object, parseJson, string } from '../formats/json.ts';
-import { DIGEST_SIZE, HASH_NAME, keyHint, type PublicKey, parsePublicKey } from '../formats/key.ts';
+import { keyHint, type PublicKey, parsePublicKey } from '../formats/key.ts';
 import { formatLogEntry, type LogEntry } from '../formats/log-entry.ts';
-import { parseCertificate } from '../x509/certificate.ts';
+import { withClientErrors } from '../merkle-errors.ts';
 
 /** Names of media types of bundles, and the one that says the same with a proof of inclusion. */
 const BUNDLE_TYPES: ReadonlyMap<string, string> = new Map([
@@ -53,7 +56,7 @@ export function keyVerifier(spki: Uint8Array): Verifier {
 /** @param der one X.509 certificate. Its chain and validity are not looked at. @throws ClientError `key`, `malformed` */
 export function certificateVerifier(der: Uint8Array): Verifier {
   const certificate = Uint8Array.from(der);
-  return { ...keyVerifier(parseCertificate(certificate).spki), certificate };
+  return { ...keyVerifier(withClientErrors(() => parseCertificate(certificate)).spki), certificate };
 }
 
 /**
@@ -160,7 +163,7 @@ export function fromBundle(json: JsonObject, given: readonly Verifier[]): Submis
     return submission(hashOf(message, publicKey), content.signature, verifier, bundle, true);
   }
   if (content.digest === undefined) throw malformed('messageSignature.messageDigest', 'is missing');
-  if (content.digest.algorithm !== publicKey.digest || content.digest.value.length !== DIGEST_SIZE[publicKey.digest]) {
+  if (content.digest.algorithm !== publicKey.digest || content.digest.value.length !== publicKey.digestSize) {
     throw new ClientError(
       'unsupported',
       `the bundle is about a ${content.digest.algorithm} digest; of a key of the kind ${publicKey.name} logs take ${publicKey.digest}`,

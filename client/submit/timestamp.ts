@@ -7,9 +7,10 @@
  */
 import { decodeHex, equal } from '../../merkle/bytes.ts';
 import { sha256 } from '../../merkle/rfc6962.ts';
+import { encodeDer, TAG } from '../../merkle/x509/der.ts';
+import { parseTimestamp } from '../../merkle/x509/timestamp.ts';
 import { ClientError } from '../errors.ts';
-import { encodeDer, TAG } from '../x509/der.ts';
-import { parseTimestamp } from '../x509/timestamp.ts';
+import { withClientErrors } from '../merkle-errors.ts';
 import { ask, describeReply } from './log-request.ts';
 import type { LogRequestOptions } from './types.ts';
 
@@ -38,7 +39,7 @@ export async function requestTimestamp(
     throw new ClientError('bad-timestamp', `the time-stamp authority ${url} refuses: ${describeReply(reply)}`);
   }
   try {
-    const { imprint: stamped } = parseTimestamp(reply.body);
+    const { imprint: stamped } = withClientErrors(() => parseTimestamp(reply.body));
     if (stamped.hash === 'sha256' && equal(stamped.digest, digest)) return reply.body;
   } catch (cause) {
     if (!(cause instanceof ClientError)) throw cause;

@@ -3,8 +3,8 @@
  * verification, and most rules have no pattern.
  */
 import { printable } from '../../merkle/printable.ts';
+import { type CertificateIdentity, FULCIO_EXTENSIONS } from '../../merkle/x509/fulcio.ts';
 import { ClientError } from '../errors.ts';
-import { FULCIO_EXTENSIONS, type Identity } from '../x509/fulcio.ts';
 
 /** Text to be equal to, or an RE2 pattern for the whole text. */
 export type TextRule = string | { readonly pattern: string };
@@ -22,7 +22,7 @@ export interface IdentityRule {
 const OID = /^[0-2](?:\.(?:0|[1-9][0-9]*))+$/;
 
 /** Whether a certificate's identity is the one that was asked for. */
-export type IdentityTest = (identity: Identity) => boolean;
+export type IdentityTest = (identity: CertificateIdentity) => boolean;
 
 /** Makes a test of the whole text out of a pattern. `what` is what a message calls it. @throws ClientError `usage` */
 export type PatternCompiler = (pattern: string, what: string) => (text: string) => boolean;

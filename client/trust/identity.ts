@@ -7,11 +7,10 @@
  */
 import { RE2JS } from 're2js';
 import { printable } from '../../merkle/printable.ts';
+import type { CertificateIdentity } from '../../merkle/x509/fulcio.ts';
 import { ClientError } from '../errors.ts';
-import type { Identity } from '../x509/fulcio.ts';
 import { compileWith, type IdentityRule, type IdentityTest } from './identity-rule.ts';
 
-export type { Identity } from '../x509/fulcio.ts';
 export type { IdentityRule, IdentityTest, TextRule } from './identity-rule.ts';
 
 const MAX_PATTERN = 1_024;
@@ -28,7 +27,7 @@ const compiled = new WeakMap<IdentityRule, IdentityTest>();
  *
  * @throws ClientError `usage` as `compileRule`
  */
-export function matchIdentity(rule: IdentityRule, identity: Identity): boolean {
+export function matchIdentity(rule: IdentityRule, identity: CertificateIdentity): boolean {
   let matches = compiled.get(rule);
   if (matches === undefined) {
     matches = compileRule(rule);

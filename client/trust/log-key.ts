@@ -19,9 +19,10 @@ import {
   type VerifierKey,
 } from '../../merkle/note.ts';
 import { printable } from '../../merkle/printable.ts';
-import { type KeyInfo, type Primitives, parseSpki } from '../crypto/crypto.ts';
+import type { Primitives } from '../../merkle/rekor/primitives.ts';
+import { encodeSpki, type KeyInfo, parseSpki } from '../../merkle/rekor/spki.ts';
+import type { Period } from '../../merkle/x509/utc-time.ts';
 import { ClientError } from '../errors.ts';
-import type { Period } from '../x509/time.ts';
 import type { TrustedLog, TrustedRoot } from './trusted-root.ts';
 
 export interface LogKey {
@@ -101,11 +102,9 @@ export function isSameLog(a: LogKey, b: LogKey): boolean {
   return a.spki !== undefined && b.spki !== undefined && equal(a.spki, b.spki) && equal(a.logId, b.logId);
 }
 
-const ED25519_SPKI = Uint8Array.of(0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0);
-
 function keyInfo(key: VerifierKey): KeyInfo | undefined {
   if (key.type === KEY_TYPE.ecdsa) return parseSpki(key.key);
-  if (key.type === KEY_TYPE.ed25519) return parseSpki(concat(ED25519_SPKI, key.key));
+  if (key.type === KEY_TYPE.ed25519) return parseSpki(encodeSpki('ed25519', key.key));
   return undefined;
 }
 

@@ -9,12 +9,16 @@
  *     "certificateAuthorities" and "timestampAuthorities": [ { "subject", "uri", "validFor",
  *       "certChain": { "certificates": [ { "rawBytes": DER } ] } } ] }         from the issuer of leaves up to the root
  */
-import { concat, encodeHex } from '../../merkle/bytes.ts';
-import { type HashName, type KeyInfo, parseSpki } from '../crypto/crypto.ts';
+
+import { encodeHex } from '../../merkle/bytes.ts';
+import type { HashName } from '../../merkle/rekor/hashes.ts';
+import { findKeyDetails } from '../../merkle/rekor/key-details.ts';
+import { type KeyInfo, parseSpki, spkiOfPkcs1 } from '../../merkle/rekor/spki.ts';
+import { type Certificate, parseCertificate } from '../../merkle/x509/certificate.ts';
+import type { Period } from '../../merkle/x509/utc-time.ts';
 import { ClientError } from '../errors.ts';
 import { array, bytes, enumeration, type JsonObject, malformed, object, parseJson, string } from '../formats/json.ts';
-import { type Certificate, parseCertificate } from '../x509/certificate.ts';
-import type { Period } from '../x509/time.ts';
+import { withClientErrors } from '../merkle-errors.ts';
 
 /** Longest trusted root that is read. */
 export const MAX_TRUSTED_ROOT = 4 * 1024 * 1024;
@@ -50,26 +54,6 @@ const MEDIA_TYPES: readonly string[] = [
   'application/vnd.dev.sigstore.trustedroot.v0.1+json',
 ];
 const MAX_ITEMS = 256;
-
-interface KeyForm {
-  readonly kind: KeyInfo['kind'];
-  readonly hash: HashName | undefined;
-}
-
-/** `dev.sigstore.common.v1.PublicKeyDetails`. A key of another kind is left out: it can vouch for nothing here. */
-const DETAILS: Readonly<Record<string, KeyForm & { readonly number: number }>> = {
-  PKCS1_RSA_PKCS1V5: { number: 1, kind: 'rsa', hash: 'sha256' },
-  PKIX_RSA_PKCS1V5: { number: 3, kind: 'rsa', hash: 'sha256' },
-  PKIX_ECDSA_P256_SHA_256: { number: 5, kind: 'ecdsa-p256', hash: 'sha256' },
-  PKIX_ED25519: { number: 7, kind: 'ed25519', hash: undefined },
-  PKIX_RSA_PKCS1V15_2048_SHA256: { number: 9, kind: 'rsa', hash: 'sha256' },
-  PKIX_RSA_PKCS1V15_3072_SHA256: { number: 10, kind: 'rsa', hash: 'sha256' },
-  PKIX_RSA_PKCS1V15_4096_SHA256: { number: 11, kind: 'rsa', hash: 'sha256' },
-  PKIX_ECDSA_P384_SHA_384: { number: 12, kind: 'ecdsa-p384', hash: 'sha384' },
-  PKIX_ECDSA_P521_SHA_512: { number: 13, kind: 'ecdsa-p521', hash: 'sha512' },
-  PKIX_ECDSA_P384_SHA_256: { number: 19, kind: 'ecdsa-p384', hash: 'sha256' },
-  PKIX_ECDSA_P521_SHA_256: { number: 20, kind: 'ecdsa-p521', hash: 'sha256' },
-};
 
 /**
  * @param file UTF-8 JSON of at most 4 MiB
@@ -111,13 +95,14 @@ function readLog(value: unknown, path: string): TrustedLog | undefined {
   const publicKey = object(log.publicKey ?? {}, `${path}.publicKey`, ['rawBytes', 'keyDetails', 'validFor']);
   const raw = bytes(publicKey.rawBytes, `${path}.publicKey.rawBytes`);
   const { keyDetails } = publicKey;
-  const form = Object.entries(DETAILS).find(([name, { number }]) => keyDetails === name || keyDetails === number);
+  const details = findKeyDetails(keyDetails);
   const logId = keyId(log.logId, `${path}.logId`);
   const validFor = readPeriod(publicKey.validFor, `${path}.publicKey.validFor`);
   enumeration(log.hashAlgorithm, `${path}.hashAlgorithm`, { SHA2_256: 1 });
-  if (form === undefined) return undefined;
-  const [name, { kind, hash }] = form;
-  const key = parseSpki(name === 'PKCS1_RSA_PKCS1V5' && !isSpki(raw) ? rsaSpki(raw) : raw);
+  // A key of another kind is left out: it can vouch for nothing here.
+  if (details?.kind === undefined) return undefined;
+  const { name, kind, hash } = details;
+  const key = withClientErrors(() => parseSpki(name === 'PKCS1_RSA_PKCS1V5' && !isSpki(raw) ? spkiOfPkcs1(raw) : raw));
   if (key.kind !== kind) throw malformed(`${path}.publicKey`, `is ${key.name}, but is called ${name}`);
   return {
     baseUrl: log.baseUrl === undefined ? '' : string(log.baseUrl, `${path}.baseUrl`),
@@ -140,7 +125,8 @@ function readAuthority(value: unknown, path: string): TrustedAuthority {
   const chain = object(authority.certChain ?? {}, `${path}.certChain`, ['certificates']).certificates;
   const certificates = array(chain, `${path}.certChain.certificates`, 16).map((item, at) => {
     const name = `${path}.certChain.certificates[${at}]`;
-    return parseCertificate(bytes(object(item, name, ['rawBytes']).rawBytes, `${name}.rawBytes`));
+    const der = bytes(object(item, name, ['rawBytes']).rawBytes, `${name}.rawBytes`);
+    return withClientErrors(() => parseCertificate(der));
   });
   if (certificates.length === 0) throw malformed(`${path}.certChain`, 'is empty');
   return {
@@ -172,12 +158,4 @@ function readTime(value: unknown, path: string): number {
 /** Whether it starts as SEQUENCE { SEQUENCE …: a PKCS#1 key starts as SEQUENCE { INTEGER …. */
 function isSpki(der: Uint8Array): boolean {
   return !encodeHex(der.subarray(0, 8)).startsWith('3082') || der[4] === 0x30;
-}
-
-/** A PKCS#1 RSAPublicKey (RFC 8017 section A.1.1) of 2048 bits or more, as SubjectPublicKeyInfo. */
-function rsaSpki(pkcs1: Uint8Array): Uint8Array {
-  const algorithm = Uint8Array.of(0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, 1, 5, 0);
-  const wrap = (tag: number, content: Uint8Array) =>
-    concat(Uint8Array.of(tag, 0x82, Math.floor(content.length / 256), content.length % 256), content);
-  return wrap(0x30, concat(algorithm, wrap(0x03, concat(Uint8Array.of(0), pkcs1))));
 }

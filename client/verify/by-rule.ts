@@ -1,5 +1,5 @@
 /** Verification where a rule says whom the certificate must name. Loads no cryptography: threads and commands start sooner. */
-import type { Primitives } from '../crypto/crypto.ts';
+import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import { type IdentityRule, matchIdentity } from '../trust/identity.ts';
 import { type VerifyRequest, verify } from './core.ts';
 import { NO_ISSUER, type Outcome } from './outcome.ts';

@@ -6,7 +6,7 @@
  * verified were remembered, and notes, keys and quorum read anew.
  */
 import { equal } from '../../merkle/bytes.ts';
-import type { Primitives } from '../crypto/crypto.ts';
+import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import type { TlogEntry } from '../formats/log-entry.ts';
 import type { LogTrust, WitnessedCheckpoint } from './checkpoint.ts';
 

@@ -2,12 +2,12 @@
 import type { Checkpoint } from '../../merkle/checkpoint.ts';
 import type { VerifierKey } from '../../merkle/note.ts';
 import type { Policy } from '../../merkle/policy.ts';
-import type { Primitives } from '../crypto/crypto.ts';
+import type { Primitives } from '../../merkle/rekor/primitives.ts';
+import { timeText } from '../../merkle/x509/utc-time.ts';
 import type { InclusionProof } from '../formats/log-entry.ts';
 import { isSameLog, type LogKey, userLogKey } from '../trust/log-key.ts';
 import { type Cosigned, logKeyOf, quorumTime, verifyQuorum } from '../trust/quorum.ts';
 import type { TrustedRoot } from '../trust/trusted-root.ts';
-import { timeText } from '../x509/time.ts';
 import type { CheckpointMemory } from './checkpoint-memory.ts';
 import type { Check, VerifiedTime } from './outcome.ts';
 import { openTree, readNote, type SignedTree } from './tree.ts';

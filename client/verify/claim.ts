@@ -1,5 +1,5 @@
 /** What a logged entry must be about. */
-import type { KeyInfo } from '../crypto/crypto.ts';
+import type { KeyInfo } from '../../merkle/rekor/spki.ts';
 import { ClientError } from '../errors.ts';
 import type { SignedContent } from './content.ts';
 

@@ -11,9 +11,11 @@
 import { encodeHex, equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { printable } from '../../merkle/printable.ts';
-import { HASH_SIZE, type HashName, type KeyInfo, type Primitives } from '../crypto/crypto.ts';
+import { HASH_NAME, HASH_SIZE, type HashName } from '../../merkle/rekor/hashes.ts';
+import type { Primitives } from '../../merkle/rekor/primitives.ts';
+import type { KeyInfo } from '../../merkle/rekor/spki.ts';
 import { ClientError } from '../errors.ts';
-import type { Bundle, DigestName, DsseContent, MessageContent } from '../formats/bundle.ts';
+import type { Bundle, DsseContent, MessageContent } from '../formats/bundle.ts';
 import { preAuthEncoding } from '../formats/dsse.ts';
 import { malformed } from '../formats/json.ts';
 import type { Check, Outcome } from './outcome.ts';
@@ -35,12 +37,10 @@ export interface SignedContent {
   readonly statement?: NonNullable<Outcome['statement']>;
 }
 
-const HASH_OF: Readonly<Record<DigestName, HashName>> = { SHA2_256: 'sha256', SHA2_384: 'sha384', SHA2_512: 'sha512' };
-
 /** Hashes by which the file must be known. `key` is the signer's. @throws ClientError as `checkContent` */
 export function hashesNeeded(content: Bundle['content'], key: KeyInfo): HashName[] {
   if (content.kind === 'dsse') return hashesOf(parseStatement(content));
-  const named = content.digest === undefined ? [] : [HASH_OF[content.digest.algorithm]];
+  const named = content.digest === undefined ? [] : [HASH_NAME[content.digest.algorithm]];
   return [...new Set([...named, ...messageHashes(content, key)])];
 }
 
@@ -67,7 +67,7 @@ function checkMessage(
 ): SignedContent {
   const { digest: claimed, signature } = content;
   if (claimed !== undefined) {
-    const hash = HASH_OF[claimed.algorithm];
+    const hash = HASH_NAME[claimed.algorithm];
     if (claimed.value.length !== HASH_SIZE[hash]) {
       throw malformed('messageSignature.messageDigest.digest', `has not the ${HASH_SIZE[hash]} bytes of ${hash}`);
     }
@@ -164,7 +164,7 @@ function encode({ payloadType, payload }: DsseContent): Uint8Array {
 function messageHashes({ digest }: MessageContent, key: KeyInfo): readonly HashName[] {
   // Whatever digest the bundle names for people: Ed25519ph is over SHA-512.
   if (key.kind === 'ed25519') return ['sha512'];
-  return digest === undefined ? envelopeHashes(key) : [HASH_OF[digest.algorithm]];
+  return digest === undefined ? envelopeHashes(key) : [HASH_NAME[digest.algorithm]];
 }
 
 function envelopeHashes(key: KeyInfo): readonly HashName[] {

@@ -3,13 +3,13 @@
 import { encodeBase64, equal } from '../../merkle/bytes.ts';
 import { formatVerifierKey, type VerifierKey } from '../../merkle/note.ts';
 import type { Policy } from '../../merkle/policy.ts';
+import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import { leafHash, type Sha256 } from '../../merkle/rfc6962.ts';
-import type { Primitives } from '../crypto/crypto.ts';
+import { timeText, within } from '../../merkle/x509/utc-time.ts';
 import { ClientError } from '../errors.ts';
 import type { InclusionProof, TlogEntry } from '../formats/log-entry.ts';
 import { isSameLog, type LogKey, rootLogKeys, userLogKey } from '../trust/log-key.ts';
 import { logKeyOf } from '../trust/quorum.ts';
-import { timeText, within } from '../x509/time.ts';
 import { checkWitnesses, type LogTrust, openCheckpoint } from './checkpoint.ts';
 import type { Claim } from './claim.ts';
 import type { Check, VerifiedEntry, VerifiedTime } from './outcome.ts';

@@ -1,7 +1,9 @@
 /** What holds once verification succeeded, and what was not looked at. */
-import type { HashName, KeyInfo } from '../crypto/crypto.ts';
+
+import type { HashName } from '../../merkle/rekor/hashes.ts';
+import type { KeyInfo } from '../../merkle/rekor/spki.ts';
+import type { CertificateIdentity } from '../../merkle/x509/fulcio.ts';
 import type { Cosigned } from '../trust/quorum.ts';
-import type { Identity } from '../x509/fulcio.ts';
 
 export type CheckName =
   | 'artifact'
@@ -43,7 +45,7 @@ export type VerifiedSigner =
       readonly key: KeyInfo;
       /** Lower-case hex of SHA-256 over the SubjectPublicKeyInfo. */
       readonly fingerprint: string;
-      readonly identity: Identity;
+      readonly identity: CertificateIdentity;
     };
 
 export interface VerifiedEntry {

@@ -6,11 +6,11 @@
  */
 
 import { encodeBase64, encodeHex, encodeUtf8 } from '../../merkle/bytes.ts';
-import type { Primitives } from '../crypto/crypto.ts';
+import type { Primitives } from '../../merkle/rekor/primitives.ts';
+import { timeText, within } from '../../merkle/x509/utc-time.ts';
 import { ClientError } from '../errors.ts';
 import type { TlogEntry } from '../formats/log-entry.ts';
 import type { LogKey } from '../trust/log-key.ts';
-import { timeText, within } from '../x509/time.ts';
 
 /**
  * The key of `keys` that promised the entry, at a time at which the key counts. `entry.promise` must be there.

@@ -10,7 +10,7 @@
  */
 import { decodeBase64, decodeUtf8, encodeHex, equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
-import type { Primitives } from '../crypto/crypto.ts';
+import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import type { DsseContent } from '../formats/bundle.ts';
 import { array, bytes, type JsonObject, malformed, parseJson, record, string } from '../formats/json.ts';
 import { type Claim, mismatch } from './claim.ts';

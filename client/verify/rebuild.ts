@@ -9,7 +9,9 @@
  */
 import { encodeBase64, encodeUtf8, equal } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
-import type { HashName, Primitives } from '../crypto/crypto.ts';
+import { DIGEST_ALGORITHM } from '../../merkle/rekor/hashes.ts';
+import { signedKeyDetailsOf } from '../../merkle/rekor/key-details.ts';
+import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import { ClientError } from '../errors.ts';
 import { formatEntry } from '../formats/entry.ts';
 import type { TlogEntry } from '../formats/log-entry.ts';
@@ -36,13 +38,11 @@ function sameBody(entry: TlogEntry, rebuilt: Uint8Array): void {
   if (!equal(entry.body, rebuilt)) throw mismatch('it is not the one that they give');
 }
 
-const ALGORITHM: Readonly<Record<HashName, string>> = { sha256: 'SHA2_256', sha384: 'SHA2_384', sha512: 'SHA2_512' };
-
 function hashedRekord002(claim: Claim): Uint8Array {
   if (claim.pure) throw mismatch('the signature is over the attestation itself, not over a digest of it');
   const { verifier } = claim;
   return formatEntry({
-    digestAlgorithm: ALGORITHM[claim.algorithm],
+    digestAlgorithm: DIGEST_ALGORITHM[claim.algorithm],
     digest: claim.digest,
     signature: claim.content.signature,
     keyDetails: detailsOf(claim),
@@ -65,18 +65,7 @@ function dsse002(claim: Claim, primitives: Primitives): Uint8Array {
 
 /** `dev.sigstore.common.v1.PublicKeyDetails` of a signature: the pairs of key and hash that Rekor v2 takes. */
 function detailsOf({ key, algorithm, pure }: Claim): string {
-  const pair = `${key.kind === 'rsa' ? `rsa-${key.bits}` : key.kind} ${pure ? 'pure' : algorithm}`;
-  if (Object.hasOwn(DETAILS, pair)) return DETAILS[pair]!;
+  const details = signedKeyDetailsOf(key, pure ? undefined : algorithm);
+  if (details !== undefined) return details.name;
   throw new ClientError('unsupported', `a log of Rekor v2 takes no signature by ${key.name} over ${algorithm}`);
 }
-
-const DETAILS: Readonly<Record<string, string>> = {
-  'ecdsa-p256 sha256': 'PKIX_ECDSA_P256_SHA_256',
-  'ecdsa-p384 sha384': 'PKIX_ECDSA_P384_SHA_384',
-  'ecdsa-p521 sha512': 'PKIX_ECDSA_P521_SHA_512',
-  'rsa-2048 sha256': 'PKIX_RSA_PKCS1V15_2048_SHA256',
-  'rsa-3072 sha256': 'PKIX_RSA_PKCS1V15_3072_SHA256',
-  'rsa-4096 sha256': 'PKIX_RSA_PKCS1V15_4096_SHA256',
-  'ed25519 sha512': 'PKIX_ED25519_PH',
-  'ed25519 pure': 'PKIX_ED25519',
-};

@@ -4,16 +4,19 @@
  */
 
 import { encodeHex, equal } from '../../merkle/bytes.ts';
+import { MerkleError } from '../../merkle/errors.ts';
 import { printable } from '../../merkle/printable.ts';
-import { type KeyInfo, type Primitives, parseSpki } from '../crypto/crypto.ts';
+import type { Primitives } from '../../merkle/rekor/primitives.ts';
+import { type KeyInfo, parseSpki } from '../../merkle/rekor/spki.ts';
+import { type Certificate, parseCertificate } from '../../merkle/x509/certificate.ts';
+import { verifyChain } from '../../merkle/x509/certificate-chain.ts';
+import { type CertificateIdentity, identityOf } from '../../merkle/x509/fulcio.ts';
+import { verifySct } from '../../merkle/x509/sct.ts';
+import { timeText, within } from '../../merkle/x509/utc-time.ts';
 import { ClientError } from '../errors.ts';
 import type { BundleSigner } from '../formats/bundle.ts';
+import { withClientErrors } from '../merkle-errors.ts';
 import type { TrustedAuthority, TrustedRoot } from '../trust/trusted-root.ts';
-import { type Certificate, parseCertificate } from '../x509/certificate.ts';
-import { verifyChain } from '../x509/chain.ts';
-import { type Identity, identityOf } from '../x509/fulcio.ts';
-import { verifySct } from '../x509/sct.ts';
-import { timeText, within } from '../x509/time.ts';
 import type { Claim } from './claim.ts';
 import type { Check, VerifiedTime } from './outcome.ts';
 
@@ -38,7 +41,7 @@ export function signerOf(signer: BundleSigner, given: KeyInfo | undefined): Sign
       'the bundle was signed with a key of its own, not with a certificate that names an identity: give the key, if you know whose it is',
     );
   }
-  const certificate = parseCertificate(signer.certificate);
+  const certificate = withClientErrors(() => parseCertificate(signer.certificate));
   if (given !== undefined && !equal(given.spki, certificate.spki)) {
     throw new ClientError(
       'bad-signature',
@@ -46,7 +49,7 @@ export function signerOf(signer: BundleSigner, given: KeyInfo | undefined): Sign
     );
   }
   return {
-    key: parseSpki(certificate.spki),
+    key: withClientErrors(() => parseSpki(certificate.spki)),
     verifier: { kind: 'certificate', der: signer.certificate },
     certificate,
   };
@@ -64,10 +67,10 @@ export function checkCertificate(
   times: readonly VerifiedTime[],
   root: TrustedRoot,
   primitives: Primitives,
-): { readonly identity: Identity; readonly checks: readonly Check[] } {
-  const intermediates = chain.map((der) => parseCertificate(der));
+): { readonly identity: CertificateIdentity; readonly checks: readonly Check[] } {
+  const intermediates = withClientErrors(() => chain.map((der) => parseCertificate(der)));
   let path: Certificate[] = [];
-  for (const { time } of times) path = pathAt(leaf, intermediates, time, root, primitives);
+  for (const { time } of times) path = withClientErrors(() => pathAt(leaf, intermediates, time, root, primitives));
   const distinct = new Set([leaf, ...intermediates].map(({ der }) => encodeHex(der)));
   if (
     distinct.size <= intermediates.length ||
@@ -78,7 +81,7 @@ export function checkCertificate(
       'the bundle has certificates that do not belong to the chain of the signer',
     );
   }
-  const scts = verifySct(leaf, path[1]!, root.ctlogs, primitives);
+  const scts = withClientErrors(() => verifySct(leaf, path[1]!, root.ctlogs, primitives));
   const when = times.map(({ time }) => timeText(time)).join(', ');
   const checks: Check[] = [
     {
@@ -94,7 +97,7 @@ export function checkCertificate(
       }),
     ),
   ];
-  return { identity: identityOf(leaf), checks };
+  return { identity: withClientErrors(() => identityOf(leaf)), checks };
 }
 
 /** The path by an authority that the trusted root has for this time. */
@@ -117,7 +120,7 @@ function pathAt(
     try {
       return verifyChain(leaf, authoritiesOf(authority, intermediates), time, primitives);
     } catch (error) {
-      if (!(error instanceof ClientError)) throw error;
+      if (!(error instanceof MerkleError)) throw error;
       // The reason of the authority that issued the certificate tells more than that of any other.
       if (failure === undefined || authority.certificates.some((one) => equal(one.subjectDer, leaf.issuerDer))) {
         failure = error;

@@ -6,7 +6,7 @@
  */
 import { encodeHex } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
-import type { HashName } from '../crypto/crypto.ts';
+import type { HashName } from '../../merkle/rekor/hashes.ts';
 import { ClientError } from '../errors.ts';
 import type { DsseContent } from '../formats/bundle.ts';
 import { array, malformed, parseJson, string } from '../formats/json.ts';

@@ -1,11 +1,12 @@
 /** RFC 3161 time stamps over the signature: each in a bundle must be by an authority of the trusted root, if it has any. */
 
 import { printable } from '../../merkle/printable.ts';
-import type { Primitives } from '../crypto/crypto.ts';
+import type { Primitives } from '../../merkle/rekor/primitives.ts';
+import { verifyTimestamp } from '../../merkle/x509/timestamp.ts';
+import { timeText } from '../../merkle/x509/utc-time.ts';
 import type { Bundle } from '../formats/bundle.ts';
+import { withClientErrors } from '../merkle-errors.ts';
 import type { TrustedRoot } from '../trust/trusted-root.ts';
-import { timeText } from '../x509/time.ts';
-import { verifyTimestamp } from '../x509/timestamp.ts';
 import type { Check, VerifiedTime } from './outcome.ts';
 
 export interface CheckedTimestamps {
@@ -29,7 +30,9 @@ export function checkTimestamps(
   const authorities = root?.timestampAuthorities ?? [];
   if (authorities.length === 0) return { times: [], checks: [], unchecked: timestamps.length };
   const times = timestamps.map((reply): VerifiedTime => {
-    const { time, certificate } = verifyTimestamp(reply, content.signature, authorities, primitives);
+    const { time, certificate } = withClientErrors(() =>
+      verifyTimestamp(reply, content.signature, authorities, primitives),
+    );
     return { kind: 'timestamp', time, by: printable(certificate.subject) };
   });
   const checks = times.map(

@@ -6,21 +6,26 @@
  * key or certificate the one that was asked for, and its signature that key's over that digest. Then it is hashed, and the
  * proof must lead from there. For any other log the caller gives the leaf hash, made as that log makes it.
  */
+
 import { encodeHex, equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import type { Policy } from '../../merkle/policy.ts';
 import { printable } from '../../merkle/printable.ts';
+import type { HashName } from '../../merkle/rekor/hashes.ts';
+import { HASH_NAME } from '../../merkle/rekor/hashes.ts';
+import type { Primitives } from '../../merkle/rekor/primitives.ts';
+import { parseSpki } from '../../merkle/rekor/spki.ts';
 import { leafHash as hashLeaf } from '../../merkle/rfc6962.ts';
 import { MAX_TLOG_PROOF, parseTlogProof, type TlogProof } from '../../merkle/tlog-proof.ts';
-import { type HashName, type Primitives, parseSpki } from '../crypto/crypto.ts';
+import { type Certificate, parseCertificate } from '../../merkle/x509/certificate.ts';
+import type { CertificateIdentity } from '../../merkle/x509/fulcio.ts';
 import { ClientError } from '../errors.ts';
 import { type EntryParts, parseEntry } from '../formats/entry.ts';
-import { HASH_NAME, type KeyAlgorithm, keyAlgorithm, keyHint, type PublicKey, parsePublicKey } from '../formats/key.ts';
+import { type KeyAlgorithm, keyAlgorithm, keyHint, type PublicKey, parsePublicKey } from '../formats/key.ts';
+import { withClientErrors } from '../merkle-errors.ts';
 import type { IdentityTest } from '../trust/identity-rule.ts';
 import { quorumTime } from '../trust/quorum.ts';
 import type { TrustedRoot } from '../trust/trusted-root.ts';
-import { type Certificate, parseCertificate } from '../x509/certificate.ts';
-import type { Identity } from '../x509/fulcio.ts';
 import { type LoggedLeaf, verifyLeaf } from './leaf.ts';
 import type { VerifiedTime } from './outcome.ts';
 import { checkCertificate } from './signer.ts';
@@ -69,7 +74,7 @@ export interface VerifiedProof extends LoggedLeaf {
         readonly publicKey: PublicKey;
         /** The signer's, where an identity was asked for: its chain, its names and its period were checked. */
         readonly certificate: Certificate | undefined;
-        readonly identity: Identity | undefined;
+        readonly identity: CertificateIdentity | undefined;
         /** The time at which the certificate counted, in milliseconds since 1970. */
         readonly time: number | undefined;
       }
@@ -175,18 +180,21 @@ function signerOf(
   primitives: Primitives,
 ): { publicKey: PublicKey; certificate: Certificate | undefined } {
   const { verifier } = entry;
-  const certificate = 'certificate' in verifier ? parseCertificate(verifier.certificate) : undefined;
+  const certificate =
+    'certificate' in verifier ? withClientErrors(() => parseCertificate(verifier.certificate)) : undefined;
   const publicKey = parsePublicKey(certificate?.spki ?? spkiOf(entry), primitives);
   checkedAlgorithm(entry, publicKey.spki);
   return { publicKey, certificate };
 }
 
 function spkiOf({ verifier }: EntryParts): Uint8Array {
-  return 'publicKey' in verifier ? verifier.publicKey : parseCertificate(verifier.certificate).spki;
+  return 'publicKey' in verifier
+    ? verifier.publicKey
+    : withClientErrors(() => parseCertificate(verifier.certificate)).spki;
 }
 
 function checkedAlgorithm({ keyDetails, digestAlgorithm }: EntryParts, spki: Uint8Array): KeyAlgorithm {
-  const own = keyAlgorithm(parseSpki(spki));
+  const own = keyAlgorithm(withClientErrors(() => parseSpki(spki)));
   // A log may take other labels for an RSA key; what we sign carries the key's own.
   if (keyDetails !== own.details || digestAlgorithm !== own.digest) {
     throw new ClientError(
@@ -217,7 +225,7 @@ function checkIdentity(
   time: VerifiedTime,
   { identity: matches, trustedRoot }: Extract<ProofSigner, { readonly identity: IdentityTest }>,
   primitives: Primitives,
-): Identity {
+): CertificateIdentity {
   const { identity } = checkCertificate(certificate, [], [time], trustedRoot, primitives);
   if (matches(identity)) return identity;
   const names = identity.names.map(({ value }) => printable(value)).join(', ');

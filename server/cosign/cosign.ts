@@ -9,7 +9,7 @@
 import type { CosignaturePrimitives } from '../../merkle/cosignature.ts';
 import type { VerifierKey } from '../../merkle/note.ts';
 import type { Policy } from '../../merkle/policy.ts';
-import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import type { ServerError } from '../errors.ts';
 import type { TreeReader } from '../tree/reader.ts';
@@ -70,7 +70,7 @@ export class Cosigner {
   /** @throws ServerError `policy` */
   constructor(options: CosignerOptions) {
     this.#options = options;
-    this.#primitives = options.primitives ?? nodePrimitives;
+    this.#primitives = options.primitives ?? nodeNotePrimitives;
     const endpoints = endpointsOf(options.policy, options.keys);
     this.#witnesses = endpoints.map((endpoint) => this.#witness(endpoint));
   }

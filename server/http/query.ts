@@ -2,22 +2,20 @@
 import type { FastifyInstance } from 'fastify';
 import { MAX_ENTRY } from '../../merkle/bundle.ts';
 import { parseDecimal } from '../../merkle/bytes.ts';
+import { DIGEST_ALGORITHM } from '../../merkle/rekor/hashes.ts';
+import { LOGGED_KEY_DETAILS } from '../../merkle/rekor/key-details.ts';
 import { requestError } from '../errors.ts';
 import type { HttpContext } from './app.ts';
 import { docs, NumberText } from './docs.ts';
 import { base64, EntryEncoder, KIND_VERSION } from './entry.ts';
 import { sendJson } from './errors.ts';
 
-/** WIRE.md's registry, as a client needs it to choose a key. */
-const KEY_TYPES = [
-  { keyDetails: 'PKIX_ECDSA_P256_SHA_256', number: 5, digest: 'SHA2_256' },
-  { keyDetails: 'PKIX_ECDSA_P384_SHA_384', number: 12, digest: 'SHA2_384' },
-  { keyDetails: 'PKIX_ECDSA_P521_SHA_512', number: 13, digest: 'SHA2_512' },
-  { keyDetails: 'PKIX_RSA_PKCS1V15_2048_SHA256', number: 9, digest: 'SHA2_256' },
-  { keyDetails: 'PKIX_RSA_PKCS1V15_3072_SHA256', number: 10, digest: 'SHA2_256' },
-  { keyDetails: 'PKIX_RSA_PKCS1V15_4096_SHA256', number: 11, digest: 'SHA2_256' },
-  { keyDetails: 'PKIX_ED25519_PH', number: 8, digest: 'SHA2_512' },
-];
+/** What a client needs to choose a key. */
+const KEY_TYPES = LOGGED_KEY_DETAILS.map(({ name, number, hash }) => ({
+  keyDetails: name,
+  number,
+  digest: DIGEST_ALGORITHM[hash],
+}));
 const REQUESTS = { signed: ['hashedRekordRequestV002', 'dsseRequestV002'], raw: ['/add'] };
 
 export function queryRoutes(app: FastifyInstance, { log, options }: HttpContext): void {

@@ -68,7 +68,7 @@ export function dsseEntries({ envelope, verifiers = [] }: DsseRequest, checks: C
     for (let step = 0; step < known.length; step++) {
       const at = (index + step) % known.length;
       const verifier = known[at]!;
-      const digest = digestFor(verifier.hash.node);
+      const digest = digestFor(verifier.hash);
       if (verify(verifier, digest, sig, checks, PREFIX)) {
         used.add(at);
         return entryOf(verifier, digest, sig, checks, PREFIX);

@@ -2,14 +2,18 @@
  * The checks of a `hashedrekord` request and the entry that it becomes (WIRE.md, "POST /api/v2/log/entries"; rekor-tiles
  * 2.3.0 pkg/types/hashedrekord).
  */
+
+import { DIGEST_ALGORITHM, HASH_SIZE, type HashName } from '../../merkle/rekor/hashes.ts';
+import { keyDetailsToLog } from '../../merkle/rekor/key-details.ts';
+import { hasValidPoint, type KeyInfo } from '../../merkle/rekor/spki.ts';
 import { leafHash } from '../../merkle/rfc6962.ts';
 import type { DigestVerifier } from '../../merkle/runtime/crypto/digest.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
-import { certificateKey, checkKey, type ParsedKey, parsePublicKey } from '../../merkle/runtime/crypto/publickey.ts';
+import { readPublicKey } from '../../merkle/runtime/crypto/public-key.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
+import { certificateKey } from '../../merkle/runtime/x509/certificate-key.ts';
 import type { NewEntry } from '../store/types.ts';
 import { type Reason, refuse } from './refuse.ts';
-import { type DigestHash, registered } from './registry.ts';
 import type { HashedRekordRequest, Verifier } from './request.ts';
 
 /** What the checks need besides the request. */
@@ -23,8 +27,8 @@ export interface Checks {
 
 /** A verifier of a request, read and found in the registry. */
 export interface KnownVerifier {
-  readonly key: ParsedKey;
-  readonly hash: DigestHash;
+  readonly key: KeyInfo;
+  readonly hash: HashName;
   /** As it goes into the entry: canonical JSON. */
   readonly entry: string;
 }
@@ -46,9 +50,10 @@ export function hashedRekordEntry({ digest, signature }: HashedRekordRequest, ch
   }
   checkSize(PREFIX, content, checks);
   const known = readVerifier(signature.verifier, checks, PREFIX);
-  if (digest.length !== known.hash.size) {
+  const size = HASH_SIZE[known.hash];
+  if (digest.length !== size) {
     checkPoint(known.key, PREFIX);
-    const { size, name } = known.hash;
+    const name = DIGEST_ALGORITHM[known.hash];
     invalid(PREFIX, 'digest-length', `the digest has ${digest.length} bytes; ${name} has ${size}`);
   }
   if (!verify(known, digest, content, checks, PREFIX)) {
@@ -70,14 +75,14 @@ export function readVerifier(verifier: Verifier, checks: Checks, prefix: string)
   }
   checkSize(prefix, rawBytes, checks);
   const spki = publicKey ? rawBytes : parsed(() => certificateKey(rawBytes), 'certificate', prefix);
-  const key = parsed(() => parsePublicKey(spki), 'key', prefix);
-  const found = registered(key, keyDetails);
+  const key = parsed(() => readPublicKey(spki), 'key', prefix);
+  const found = keyDetailsToLog(key, keyDetails);
   if (typeof found === 'string') {
     checkPoint(key, prefix);
     return invalid(prefix, 'key-details', found);
   }
   const form = publicKey ? 'publicKey' : 'x509Certificate';
-  const entry = `{"keyDetails":"${found.label}","${form}":{"rawBytes":"${base64(rawBytes)}"}}`;
+  const entry = `{"keyDetails":"${found.name}","${form}":{"rawBytes":"${base64(rawBytes)}"}}`;
   return { key, hash: found.hash, entry };
 }
 
@@ -111,7 +116,7 @@ export function entryOf(
 ): NewEntry {
   const text =
     '{"apiVersion":"0.0.2","kind":"hashedrekord","spec":{"hashedRekordV002":{' +
-    `"data":{"algorithm":"${known.hash.name}","digest":"${base64(digest)}"},` +
+    `"data":{"algorithm":"${DIGEST_ALGORITHM[known.hash]}","digest":"${base64(digest)}"},` +
     `"signature":{"content":"${base64(signature)}","verifier":${known.entry}}}}}`;
   const body = Buffer.from(text, 'latin1');
   if (body.length > checks.entryBytes) {
@@ -121,8 +126,8 @@ export function entryOf(
 }
 
 /** A point off its curve shows only in the verification; says so, where otherwise a later check would be blamed. */
-export function checkPoint(key: ParsedKey, prefix: string): void {
-  if (!checkKey(key)) {
+export function checkPoint(key: KeyInfo, prefix: string): void {
+  if (!hasValidPoint(key)) {
     invalid(prefix, 'key', 'the public key is not a point on its curve');
   }
 }

@@ -6,8 +6,8 @@
  * names too), a second arm of a oneof, and base64 that is not the only way to write its bytes.
  */
 import { isAscii, isUtf8 } from 'node:buffer';
+import { findKeyDetails } from '../../merkle/rekor/key-details.ts';
 import { quoted, Refused, refuse } from './refuse.ts';
-import { KEY_DETAILS } from './registry.ts';
 import { CREATE_ENTRY_REQUEST, type CreateEntryRequest, type Field, inside, type Message } from './request.ts';
 import { MAX_DEPTH, scanJson } from './scan.ts';
 
@@ -180,7 +180,7 @@ function readString(value: unknown, path: string): string {
 
 function readKeyDetails(value: unknown, path: string): number {
   if (typeof value === 'string') {
-    const number = KEY_DETAILS.get(value);
+    const number = findKeyDetails(value)?.number;
     return number ?? refuse('malformed', 'enum', `field ${quoted(path)} has the unknown value ${quoted(value)}`);
   }
   // proto3 enums are open: another number is well-formed, and refused by the registry.

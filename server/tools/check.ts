@@ -11,7 +11,7 @@ import { MerkleError } from '../../merkle/errors.ts';
 import { openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
 import { leafHash } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
-import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { lockDir } from '../../merkle/runtime/disk/lock.ts';
 import { entryBundlePath, TILE_WIDTH, tilePath } from '../../merkle/tile.ts';
 import { readIdentity } from '../dir/identity.ts';
@@ -130,7 +130,7 @@ async function readCheckpoint(
     if (keys === undefined) return { checkpoint: parseCheckpoint(parseNote(note).text), signedBy: [] };
     const { text, verified } = openNote(
       parseNote(note),
-      keys.map((key) => checkpointVerifier(parseVerifierKey(key), nodePrimitives)),
+      keys.map((key) => checkpointVerifier(parseVerifierKey(key), nodeNotePrimitives)),
     );
     const signedBy = verified.map(({ name, keyId }) => `${name} (${Buffer.from(keyId).toString('hex')})`);
     return { checkpoint: parseCheckpoint(text), signedBy };

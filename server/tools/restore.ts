@@ -4,7 +4,7 @@ import { parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { noteVerifier, openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
-import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { readFileIfThere } from '../../merkle/runtime/disk/files.ts';
 import { checkHeads, fetchHead } from '../cosign/heads.ts';
 import { isFailed, WitnessClient } from '../cosign/http.ts';
@@ -119,7 +119,7 @@ async function askWitnesses(
     const heads = await Promise.all(
       endpoints.map(async (endpoint) => ({
         endpoint,
-        head: await fetchHead(client, endpoint, { origin, keys }, nodePrimitives, WITNESS_TIMEOUT_MS),
+        head: await fetchHead(client, endpoint, { origin, keys }, nodeNotePrimitives, WITNESS_TIMEOUT_MS),
       })),
     );
     await checkHeads(heads, tree);
@@ -137,7 +137,7 @@ async function readKnown(file: string, origin: string, verifierKeys: readonly st
   const note = await readFileIfThere(file, MAX_NOTE);
   if (note === undefined) throw new ServerError('config', `the checkpoint ${file} is not there.`);
   try {
-    const own = noteVerifier(parseVerifierKey(verifierKeys[0]!), nodePrimitives);
+    const own = noteVerifier(parseVerifierKey(verifierKeys[0]!), nodeNotePrimitives);
     const checkpoint = parseCheckpoint(openNote(parseNote(note), [own]).text);
     if (checkpoint.origin === origin) return checkpoint;
     throw new ServerError('config', `the checkpoint ${file} is of the log "${checkpoint.origin}", not of "${origin}".`);

@@ -3,7 +3,7 @@ import { decodeUtf8, equal } from '../../merkle/bytes.ts';
 import { type Checkpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { noteVerifier, openNote, parseNote } from '../../merkle/note.ts';
-import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { ServerError } from '../errors.ts';
 import type { Published } from '../log/publisher.ts';
 import type { CheckpointSigner } from '../log/sign.ts';
@@ -77,7 +77,7 @@ export function openCheckpoint(note: Uint8Array, signer: Pick<CheckpointSigner, 
   const own = signer.keys[0]!;
   let checkpoint: Checkpoint;
   try {
-    const { text } = openNote(parseNote(note), [noteVerifier(own, nodePrimitives)]);
+    const { text } = openNote(parseNote(note), [noteVerifier(own, nodeNotePrimitives)]);
     checkpoint = parseCheckpoint(text);
   } catch (error) {
     if (!(error instanceof MerkleError)) throw error;

@@ -1,6 +1,5 @@
 /** What browser.test.ts puts into a page, and runs in Node besides: one verification, from bytes in base64 to its outcome. */
 
-import { noblePrimitives } from '../../client/crypto/noble-primitives.ts';
 import { parsePublicKeyPem } from '../../client/formats/key.ts';
 import {
   parseBundle,
@@ -10,6 +9,7 @@ import {
   requiredHashes,
   verifyBundle,
 } from '../../client/verify.ts';
+import { noblePrimitives } from '../../merkle/rekor/noble-primitives.ts';
 
 /** All bytes in base64. */
 export interface Inputs {

@@ -1,6 +1,5 @@
 /** A log of a few lines over the merkle room, for what the client must accept and refuse. */
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { nodePrimitives } from '../../client/crypto/node-primitives.ts';
 import { canonicalEntry, type Signed } from '../../client/formats/entry.ts';
 import { parsePublicKey } from '../../client/formats/key.ts';
 import type { LogEntry } from '../../client/formats/log-entry.ts';
@@ -9,6 +8,7 @@ import { formatCheckpoint } from '../../merkle/checkpoint.ts';
 import { ed25519VerifierKey, formatNote, formatVerifierKey, logId, type VerifierKey } from '../../merkle/note.ts';
 import { inclusionProof, rootAt } from '../../merkle/proof.ts';
 import { leafHash, nodeHash } from '../../merkle/rfc6962.ts';
+import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
 
 export class TinyLog {
   readonly key: VerifierKey;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { ed25519VerifierKey, formatVerifierKey, openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
-import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { createKeyFile } from '../../merkle/runtime/keys/keyfile.ts';
 import { bodyOf, tempDir } from '../support/log.ts';
 import { type ServeProcess, startServer, steleJson } from '../support/serve.ts';
@@ -60,7 +60,7 @@ function cosigners(note: string): string[] {
   const keys = [vkey, ...witnesses.map(({ verifierKeys }) => verifierKeys[0]!)].map(parseVerifierKey);
   const { verified } = openNote(
     parseNote(note),
-    keys.map((key) => checkpointVerifier(key, nodePrimitives)),
+    keys.map((key) => checkpointVerifier(key, nodeNotePrimitives)),
   );
   return verified.map(({ name }) => name).slice(1);
 }

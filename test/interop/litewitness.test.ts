@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
-import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { tempDir } from '../support/log.ts';
 import { type ServeProcess, startServer, stele, steleJson } from '../support/serve.ts';
 import { startWitness, type WitnessProcess } from '../support/witness-process.ts';
@@ -89,7 +89,7 @@ describe.skipIf(noLitewitness)('a log and litewitness (where it is installed)', 
       const { note } = await sign(name);
       const { verified } = openNote(
         parseNote(note),
-        keys.map((key) => checkpointVerifier(key, nodePrimitives)),
+        keys.map((key) => checkpointVerifier(key, nodeNotePrimitives)),
       );
       expect(verified.map((signature) => signature.name)).toEqual(['localhost', 'litewitness.test', 'own.test/w']);
     }

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { ed25519VerifierKey, formatVerifierKey, openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
-import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { bodyOf, tempDir } from '../support/log.ts';
 import { startWitness, type WitnessProcess } from '../support/witness-process.ts';
 
@@ -73,7 +73,7 @@ describe.skipIf(none)('a witness and rekor-server-posix (where it has been built
       const keys = [logKey, parseVerifierKey(witness.verifierKeys[0]!)];
       const { verified } = openNote(
         parseNote(envelope),
-        keys.map((key) => checkpointVerifier(key, nodePrimitives)),
+        keys.map((key) => checkpointVerifier(key, nodeNotePrimitives)),
       );
       expect(verified.map((signature) => signature.name)).toEqual(['rekor.test', 'own.test/w']);
     }

@@ -23,7 +23,7 @@ import {
   parseNote,
   parseVerifierKey,
 } from '../../merkle/note.ts';
-import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { codeOf } from './helpers.ts';
 
 // From tlog-cosignature, section "Format", and the message from section "Ed25519 signed message".
@@ -104,9 +104,11 @@ describe.each([
 ])('a cosignature with %s', (_name, signer) => {
   it('verifies over its text, and tells its time', async () => {
     const signature = await cosign(signer, 1700000000, TEXT);
-    expect(verifyCosignature(signer.key, TEXT, signature.signature, nodePrimitives)).toEqual({ timestamp: 1700000000 });
+    expect(verifyCosignature(signer.key, TEXT, signature.signature, nodeNotePrimitives)).toEqual({
+      timestamp: 1700000000,
+    });
     const note = formatNote(TEXT, [...parseNote(`${TEXT}\n${LOG_LINE}`).signatures, signature]);
-    const opened = openNote(parseNote(note), [checkpointVerifier(signer.key, nodePrimitives)]);
+    const opened = openNote(parseNote(note), [checkpointVerifier(signer.key, nodeNotePrimitives)]);
     expect(opened.verified).toHaveLength(1);
     expect(opened.others).toHaveLength(1);
   });
@@ -114,21 +116,21 @@ describe.each([
   it('does not verify over another text, at another time, or cut', async () => {
     const { signature } = await cosign(signer, 1700000000, TEXT);
     const other = TEXT.replace('20852163', '20852164');
-    expect(codeOf(() => verifyCosignature(signer.key, other, signature, nodePrimitives))).toBe('bad-signature');
+    expect(codeOf(() => verifyCosignature(signer.key, other, signature, nodeNotePrimitives))).toBe('bad-signature');
     const later = Uint8Array.from(signature);
     later[7]! ^= 1;
-    expect(codeOf(() => verifyCosignature(signer.key, TEXT, later, nodePrimitives))).toBe('bad-signature');
-    expect(codeOf(() => verifyCosignature(signer.key, TEXT, signature.slice(0, -1), nodePrimitives))).toBe(
+    expect(codeOf(() => verifyCosignature(signer.key, TEXT, later, nodeNotePrimitives))).toBe('bad-signature');
+    expect(codeOf(() => verifyCosignature(signer.key, TEXT, signature.slice(0, -1), nodeNotePrimitives))).toBe(
       'bad-signature',
     );
-    expect(codeOf(() => verifyCosignature(signer.key, TEXT, concat(signature, Uint8Array.of(0)), nodePrimitives))).toBe(
-      'bad-signature',
-    );
+    expect(
+      codeOf(() => verifyCosignature(signer.key, TEXT, concat(signature, Uint8Array.of(0)), nodeNotePrimitives)),
+    ).toBe('bad-signature');
   });
 
   it('refuses a timestamp that no number holds', async () => {
     const { signature } = await cosign(signer, 0, TEXT);
-    expect(verifyCosignature(signer.key, TEXT, signature, nodePrimitives).timestamp).toBe(0);
+    expect(verifyCosignature(signer.key, TEXT, signature, nodeNotePrimitives).timestamp).toBe(0);
     expect(codeOf(() => parseCosignature(signer.key, concat(Uint8Array.of(0x7f), signature.slice(1))))).toBe(
       'bad-signature',
     );
@@ -146,12 +148,14 @@ describe('a subtree', () => {
 
   it('is cosigned with ML-DSA-44 alone, without a time', async () => {
     const { signature } = await cosignSubtree(pq, subtree);
-    expect(verifySubtreeCosignature(pq.key, subtree, signature, nodePrimitives)).toEqual({ timestamp: 0 });
-    expect(codeOf(() => verifySubtreeCosignature(pq.key, { ...subtree, end: 12 }, signature, nodePrimitives))).toBe(
+    expect(verifySubtreeCosignature(pq.key, subtree, signature, nodeNotePrimitives)).toEqual({ timestamp: 0 });
+    expect(codeOf(() => verifySubtreeCosignature(pq.key, { ...subtree, end: 12 }, signature, nodeNotePrimitives))).toBe(
       'bad-signature',
     );
     await expect(cosignSubtree(ed, subtree)).rejects.toMatchObject({ code: 'bad-verifier-key' });
-    expect(codeOf(() => verifySubtreeCosignature(ed.key, subtree, signature, nodePrimitives))).toBe('bad-verifier-key');
+    expect(codeOf(() => verifySubtreeCosignature(ed.key, subtree, signature, nodeNotePrimitives))).toBe(
+      'bad-verifier-key',
+    );
   });
 });
 

@@ -6,15 +6,15 @@ import * as crypto from 'node:crypto';
 import { etc, Point, hashes as providers, sign, verify } from '@noble/ed25519';
 import { sha512 } from '@noble/hashes/sha2.js';
 import { describe, expect, it } from 'vitest';
-import { parseSpki } from '../../client/crypto/crypto.ts';
-import { noblePrimitives as clientNoble } from '../../client/crypto/noble-primitives.ts';
-import { nodePrimitives as clientNode } from '../../client/crypto/node-primitives.ts';
 import { concat, decodeHex, encodeHex, encodeUtf8 } from '../../merkle/bytes.ts';
 import { verifyEd25519 } from '../../merkle/ed25519.ts';
 import { isStrongEd25519Key } from '../../merkle/ed25519-key.ts';
-import { noblePrimitives } from '../../merkle/noble.ts';
+import { nobleNotePrimitives } from '../../merkle/noble.ts';
 import { KEY_TYPE, makeVerifierKey } from '../../merkle/note.ts';
-import { backgroundVerifier, nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import { noblePrimitives as clientNoble } from '../../merkle/rekor/noble-primitives.ts';
+import { parseSpki } from '../../merkle/rekor/spki.ts';
+import { nodePrimitives as clientNode } from '../../merkle/runtime/crypto/node-primitives.ts';
+import { backgroundVerifier, nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { checkedSigner, verifySignature } from '../../merkle/runtime/keys/signer.ts';
 
 providers.sha512 = sha512;
@@ -37,8 +37,8 @@ async function verdicts(key: Uint8Array, message: Uint8Array, signature: Uint8Ar
   const info = parseSpki(spki);
   return {
     'merkle, pure': verifyEd25519(key, message, signature),
-    'merkle, noble': noblePrimitives.ed25519(key, message, signature),
-    'merkle, Node': nodePrimitives.ed25519(key, message, signature),
+    'merkle, noble': nobleNotePrimitives.ed25519(key, message, signature),
+    'merkle, Node': nodeNotePrimitives.ed25519(key, message, signature),
     'merkle, Node, beside': await backgroundVerifier(noteKey).verify(message, signature),
     'client, noble': clientNoble.verifyMessage(info, undefined, message, signature),
     'client, Node': clientNode().verifyMessage(info, undefined, message, signature),

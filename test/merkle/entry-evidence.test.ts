@@ -12,7 +12,7 @@ import {
 import { MAX_EVIDENCE, parseEvidence, verifyEvidence } from '../../merkle/evidence.ts';
 import { ed25519VerifierKey, formatNote } from '../../merkle/note.ts';
 import { inclusionProof } from '../../merkle/proof.ts';
-import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { codeOf, damaged, entriesOf, GrownTree, nodeSha256 } from './helpers.ts';
 
 const { privateKey, publicKey } = generateKeyPairSync('ed25519');
@@ -38,26 +38,26 @@ describe('evidence of an entry that is not in the tree', () => {
   it('shows which entry it is not, alone from its file', () => {
     const file = formatEntryEvidence(evidence);
     expect(file.startsWith(ENTRY_EVIDENCE_START)).toBe(true);
-    const found = verifyEntryEvidence(parseEntryEvidence(encodeUtf8(file)), nodePrimitives);
+    const found = verifyEntryEvidence(parseEntryEvidence(encodeUtf8(file)), nodeNotePrimitives);
     expect(found).toMatchObject({ origin: 'log.test', size: 20, index: 7, leafHash: evidence.leafHash });
     expect(found.servedHash).not.toEqual(found.leafHash);
   });
 
   it('shows nothing where the bytes are the entry', () => {
-    expect(codeOf(() => verifyEntryEvidence({ ...evidence, served: encodeUtf8('entry 7') }, nodePrimitives))).toBe(
+    expect(codeOf(() => verifyEntryEvidence({ ...evidence, served: encodeUtf8('entry 7') }, nodeNotePrimitives))).toBe(
       'bad-evidence',
     );
   });
 
   it('shows nothing without the signature or the proof', () => {
     const other = ed25519VerifierKey('log.test', new Uint8Array(32).fill(9));
-    expect(codeOf(() => verifyEntryEvidence({ ...evidence, keys: [other] }, nodePrimitives))).toBe('unknown-key');
-    expect(codeOf(() => verifyEntryEvidence({ ...evidence, index: 8 }, nodePrimitives))).toBe('bad-proof');
-    expect(codeOf(() => verifyEntryEvidence({ ...evidence, leafHash: tree.levels[0]![8]! }, nodePrimitives))).toBe(
+    expect(codeOf(() => verifyEntryEvidence({ ...evidence, keys: [other] }, nodeNotePrimitives))).toBe('unknown-key');
+    expect(codeOf(() => verifyEntryEvidence({ ...evidence, index: 8 }, nodeNotePrimitives))).toBe('bad-proof');
+    expect(codeOf(() => verifyEntryEvidence({ ...evidence, leafHash: tree.levels[0]![8]! }, nodeNotePrimitives))).toBe(
       'bad-proof',
     );
     for (const hashes of damaged(evidence.hashes)) {
-      expect(codeOf(() => verifyEntryEvidence({ ...evidence, hashes }, nodePrimitives))).toBe('bad-proof');
+      expect(codeOf(() => verifyEntryEvidence({ ...evidence, hashes }, nodeNotePrimitives))).toBe('bad-proof');
     }
   });
 
@@ -78,19 +78,19 @@ describe('evidence of growth after a freeze', () => {
   const frozen = note(10, ['Log frozen — 2026-01-01T00:00:00Z']);
 
   it('needs the word that it is frozen, and a larger tree', () => {
-    const found = verifyEvidence({ keys: [key], first: frozen, second: note(20) }, nodePrimitives);
+    const found = verifyEvidence({ keys: [key], first: frozen, second: note(20) }, nodeNotePrimitives);
     expect(found).toMatchObject({ kind: 'grew-after-freeze', firstSize: 10, secondSize: 20 });
-    expect(codeOf(() => verifyEvidence({ keys: [key], first: note(10), second: note(20) }, nodePrimitives))).toBe(
+    expect(codeOf(() => verifyEvidence({ keys: [key], first: note(10), second: note(20) }, nodeNotePrimitives))).toBe(
       'bad-evidence',
     );
-    expect(codeOf(() => verifyEvidence({ keys: [key], first: frozen, second: note(9) }, nodePrimitives))).toBe(
+    expect(codeOf(() => verifyEvidence({ keys: [key], first: frozen, second: note(9) }, nodeNotePrimitives))).toBe(
       'bad-evidence',
     );
-    expect(codeOf(() => verifyEvidence({ keys: [key], first: frozen, second: note(10) }, nodePrimitives))).toBe(
+    expect(codeOf(() => verifyEvidence({ keys: [key], first: frozen, second: note(10) }, nodeNotePrimitives))).toBe(
       'bad-evidence',
     );
     const other = note(10, ['Something else — 2026-01-01T00:00:00Z']);
-    expect(codeOf(() => verifyEvidence({ keys: [key], first: other, second: note(20) }, nodePrimitives))).toBe(
+    expect(codeOf(() => verifyEvidence({ keys: [key], first: other, second: note(20) }, nodeNotePrimitives))).toBe(
       'bad-evidence',
     );
   });

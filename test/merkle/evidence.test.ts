@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Evidence, formatEvidence, parseEvidence, proofOfFork, verifyEvidence } from '../../merkle/evidence.ts';
 import { parseVerifierKey } from '../../merkle/note.ts';
-import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { TestLog, treeOf } from '../witness/helpers.ts';
 import { codeOf, damaged, nodeSha256 } from './helpers.ts';
 
@@ -10,7 +10,7 @@ const fork = treeOf('two', 40, 3);
 const log = new TestLog('log.test', tree);
 const note = (size: number, of = tree) => log.note(log.text(size, of.roots[size]));
 const keys = [parseVerifierKey(log.vkey)];
-const verify = (evidence: Evidence) => verifyEvidence(evidence, nodePrimitives, nodeSha256);
+const verify = (evidence: Evidence) => verifyEvidence(evidence, nodeNotePrimitives, nodeSha256);
 const head = (size: number, of = tree) => ({ size, root: of.roots[size]! });
 
 describe('two roots', () => {

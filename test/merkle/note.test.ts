@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { concat, encodeBase64, encodeHex, encodeUtf8 } from '../../merkle/bytes.ts';
 import { parseCheckpoint } from '../../merkle/checkpoint.ts';
-import { noblePrimitives } from '../../merkle/noble.ts';
+import { nobleNotePrimitives } from '../../merkle/noble.ts';
 import {
   ecdsaVerifierKey,
   ed25519VerifierKey,
@@ -22,7 +22,7 @@ import {
   parseVerifierKey,
 } from '../../merkle/note.ts';
 import { sha256 } from '../../merkle/rfc6962.ts';
-import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { codeOf } from './helpers.ts';
 
 // The example of c2sp.org/signed-note.
@@ -44,7 +44,7 @@ const ENOCH_LINE =
   '— EnochRoot rwz+eBzmZa0SO3NbfRGzPCpDckykFXSdeX+MNtCOXm2/5n2tiOHp+vAF1aGrQ5ovTG01oOTGwnWLox33WWd1RvMc+QQ=\n';
 const PETER_NOTE = `${PETER_TEXT}\n${PETER_LINE}`;
 
-const verifierOf = (vkey: string) => noteVerifier(parseVerifierKey(vkey), nodePrimitives);
+const verifierOf = (vkey: string) => noteVerifier(parseVerifierKey(vkey), nodeNotePrimitives);
 const peter = verifierOf(PETER_KEY);
 const enoch = verifierOf(ENOCH_KEY);
 
@@ -211,7 +211,7 @@ describe('verifier keys', () => {
     }
     expect(parseVerifierKey(ecdsa).type).toBe(KEY_TYPE.ecdsa);
     expect(parseVerifierKey(mldsa).type).toBe(KEY_TYPE.mldsa44);
-    expect(codeOf(() => noteVerifier(parseVerifierKey(cosignature), nodePrimitives))).toBe('bad-verifier-key');
+    expect(codeOf(() => noteVerifier(parseVerifierKey(cosignature), nodeNotePrimitives))).toBe('bad-verifier-key');
     for (const [type, length] of [
       [1, 31],
       [1, 33],
@@ -271,7 +271,7 @@ describe('verifier keys', () => {
     const message = encodeUtf8('a text\n');
     const first = p256.Signature.fromBytes(new Uint8Array(sign('sha256', message, privateKey)), 'der');
     const second = new p256.Signature(first.r, p256.Point.Fn.neg(first.s));
-    const { verify } = noteVerifier(key, nodePrimitives);
+    const { verify } = noteVerifier(key, nodeNotePrimitives);
     for (const signature of [first, second]) {
       const bytes = signature.toBytes('der');
       expect(verify(message, bytes)).toBe(true);
@@ -296,11 +296,11 @@ describe('verifier keys', () => {
     expect(ed25519.verify(signature, message, raw)).toBe(true);
     const key = ed25519VerifierKey('log.example', raw);
     const node = {
-      ...noblePrimitives,
+      ...nobleNotePrimitives,
       ed25519: (_: Uint8Array, m: Uint8Array, s: Uint8Array) => verify(null, m, pair.publicKey, s),
     };
     const asked: boolean[] = [];
-    for (const primitives of [noblePrimitives, node]) {
+    for (const primitives of [nobleNotePrimitives, node]) {
       const verifier = noteVerifier(key, primitives);
       for (let length = 0; length <= 65; length++) {
         asked.push(verifier.verify(message, concat(signature, Uint8Array.of(0)).subarray(0, length)));
@@ -345,7 +345,7 @@ describe.skipIf(!existsSync(BUNDLES))(
       const { envelope } = entry.inclusionProof.checkpoint;
       const opened = openNote(
         parseNote(envelope),
-        keys.map(({ key }) => noteVerifier(key, nodePrimitives)),
+        keys.map(({ key }) => noteVerifier(key, nodeNotePrimitives)),
       );
       expect([opened.verified.length, opened.others.length]).toEqual([verified, others]);
       expect(parseCheckpoint(opened.text).size).toBe(Number(entry.inclusionProof.treeSize));
@@ -355,7 +355,7 @@ describe.skipIf(!existsSync(BUNDLES))(
       ['rekor2-checkpoint-no-matching-signature_fail', 'unknown-key'],
       ['rekor2-checkpoint-missing-size_fail', 'bad-signature'],
     ])('%s does not', (name, code) => {
-      const keys = keysOf(read(name, 'trusted_root.json')).map(({ key }) => noteVerifier(key, nodePrimitives));
+      const keys = keysOf(read(name, 'trusted_root.json')).map(({ key }) => noteVerifier(key, nodeNotePrimitives));
       const [entry] = read(name, 'bundle.sigstore.json').verificationMaterial.tlogEntries;
       expect(codeOf(() => openNote(parseNote(entry.inclusionProof.checkpoint.envelope), keys))).toBe(code);
     });

@@ -22,7 +22,7 @@ import {
 } from '../../merkle/note.ts';
 import { verifyConsistency } from '../../merkle/proof.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
-import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { formatCosignatures, originHash, parseAddCheckpoint } from '../../merkle/witness.ts';
 
 export type Behaviour =
@@ -119,7 +119,7 @@ export class TestWitness {
     if (this.behaviour === 'random-sizes') return void conflict(this.requests % 7 === 0 ? 0 : this.requests % 3);
     if (this.behaviour === 'larger') return void conflict(1_000_000);
     const { oldSize, proof, note } = parseAddCheckpoint(body);
-    const { text, others } = openNote(parseNote(note), [noteVerifier(this.#logKey, nodePrimitives)]);
+    const { text, others } = openNote(parseNote(note), [noteVerifier(this.#logKey, nodeNotePrimitives)]);
     if (others.length > 0) throw new Error('a line that is not the log’s own was sent');
     const checkpoint = parseCheckpoint(text);
     if (this.behaviour === 'another-tree' || this.behaviour === 'another-key') {

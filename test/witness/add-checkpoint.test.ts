@@ -3,7 +3,7 @@ import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { checkpointVerifier, parseCosignature } from '../../merkle/cosignature.ts';
 import { formatNote, formatSignature, openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
 import { EMPTY_ROOT } from '../../merkle/rfc6962.ts';
-import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { formatAddCheckpoint, originHash, parseCosignatures } from '../../merkle/witness.ts';
 import { damaged } from '../merkle/helpers.ts';
 import { body, makeWitness, TestLog, treeOf } from './helpers.ts';
@@ -27,7 +27,7 @@ describe('a checkpoint that extends the last one', () => {
     expect(key.type).toBe(4);
     const [signature] = parseCosignatures(lines);
     const opened = openNote(parseNote(formatNote(log.text(5), [signature!])), [
-      checkpointVerifier(key, nodePrimitives),
+      checkpointVerifier(key, nodeNotePrimitives),
     ]);
     expect(opened.verified).toHaveLength(1);
     const { timestamp } = parseCosignature(key, signature!.signature);
@@ -56,7 +56,7 @@ describe('a checkpoint that extends the last one', () => {
     const text = log.text(3, undefined, ['extension', 'another one']);
     const { status, body: lines } = await witness.post(body(0, [], log.note(text)));
     expect(status).toBe(200);
-    const verifier = checkpointVerifier(parseVerifierKey(witness.verifierKeys[0]!), nodePrimitives);
+    const verifier = checkpointVerifier(parseVerifierKey(witness.verifierKeys[0]!), nodeNotePrimitives);
     expect(openNote(parseNote(formatNote(text, parseCosignatures(lines))), [verifier]).verified).toHaveLength(1);
     expect(() => openNote(parseNote(formatNote(log.text(3), parseCosignatures(lines))), [verifier])).toThrow();
   });
@@ -258,7 +258,7 @@ describe('cosignatures', () => {
     expect(
       openNote(
         parseNote(note),
-        keys.map((key) => checkpointVerifier(key, nodePrimitives)),
+        keys.map((key) => checkpointVerifier(key, nodeNotePrimitives)),
       ).verified,
     ).toHaveLength(2);
   });

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseEvidence, verifyEvidence } from '../../merkle/evidence.ts';
-import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { damaged } from '../merkle/helpers.ts';
 import { body, makeWitness, TestLog, type TestWitness, treeOf } from './helpers.ts';
 
@@ -13,7 +13,7 @@ async function found(witness: TestWitness) {
   const dir = join(witness.dir, 'evidence');
   const names = await readdir(dir).catch(() => []);
   const files = await Promise.all(names.map((name) => readFile(join(dir, name))));
-  return files.map((file) => verifyEvidence(parseEvidence(file), nodePrimitives));
+  return files.map((file) => verifyEvidence(parseEvidence(file), nodeNotePrimitives));
 }
 
 async function counted(witness: TestWitness, name: string): Promise<number> {

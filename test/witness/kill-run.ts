@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { formatNote, openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
-import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { formatAddCheckpoint, originHash, parseCosignatures, parseTreeSize } from '../../merkle/witness.ts';
 import { Logs } from '../../witness/logs.ts';
 import type { GrownTree } from '../merkle/helpers.ts';
@@ -62,7 +62,7 @@ class Client {
 
   /** Asks until the witness is gone. */
   async run(witness: Started): Promise<number> {
-    const verifier = checkpointVerifier(parseVerifierKey(witness.verifierKeys[0]!), nodePrimitives);
+    const verifier = checkpointVerifier(parseVerifierKey(witness.verifierKeys[0]!), nodeNotePrimitives);
     for (let count = 0; ; ) {
       const size = Math.min(SIZE, this.at + 1 + Math.floor(Math.random() * 3));
       const reply = await this.#post(witness, this.log.request(this.at, size));

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { verifySubtreeCosignature } from '../../merkle/cosignature.ts';
 import { parseVerifierKey } from '../../merkle/note.ts';
-import { nodePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { subtreeHash, subtreeProof } from '../../merkle/subtree.ts';
 import { formatSignSubtree, originHash, parseCosignatures } from '../../merkle/witness.ts';
 import { damaged } from '../merkle/helpers.ts';
@@ -40,7 +40,7 @@ describe('sign-subtree', () => {
       const signatures = parseCosignatures(body);
       expect(signatures).toHaveLength(1);
       const subtree = { origin: log.origin, start, end, hash: subtreeHash(start, end, log.tree.read) };
-      expect(verifySubtreeCosignature(key, subtree, signatures[0]!.signature, nodePrimitives)).toEqual({
+      expect(verifySubtreeCosignature(key, subtree, signatures[0]!.signature, nodeNotePrimitives)).toEqual({
         timestamp: 0,
       });
     }

@@ -1,7 +1,8 @@
 /** `stele verify` of Sigstore bundles: one file with all that was checked, or many with a line each and a summary. */
 import { basename } from 'node:path';
 import { printable } from '../../../merkle/printable.ts';
-import type { KeyInfo, Primitives } from '../../crypto/crypto.ts';
+import type { Primitives } from '../../../merkle/rekor/primitives.ts';
+import type { KeyInfo } from '../../../merkle/rekor/spki.ts';
 import { ClientError } from '../../errors.ts';
 import { MAX_BUNDLE, parseBundle } from '../../formats/bundle.ts';
 import type { IdentityTest } from '../../trust/identity-rule.ts';

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
-import type { HashName } from '../../crypto/crypto.ts';
+import type { HashName } from '../../../merkle/rekor/hashes.ts';
 import { ClientError } from '../../errors.ts';
 import type { ArtifactDigests } from '../../verify/content.ts';
 import { startProgress } from '../progress.ts';

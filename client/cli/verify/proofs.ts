@@ -4,7 +4,8 @@ import { encodeBase64, encodeHex } from '../../../merkle/bytes.ts';
 import { formatVerifierKey } from '../../../merkle/note.ts';
 import type { Policy } from '../../../merkle/policy.ts';
 import { printable } from '../../../merkle/printable.ts';
-import type { Primitives } from '../../crypto/crypto.ts';
+import type { Primitives } from '../../../merkle/rekor/primitives.ts';
+import { timeText } from '../../../merkle/x509/utc-time.ts';
 import { ClientError } from '../../errors.ts';
 import type { TrustedRoot } from '../../trust/trusted-root.ts';
 import {
@@ -14,7 +15,6 @@ import {
   type VerifiedProof,
   verifyTlogProof,
 } from '../../verify/tlog-proof.ts';
-import { timeText } from '../../x509/time.ts';
 import { readPublicKey, readWhole } from '../files.ts';
 import { print } from '../report.ts';
 import { parseLeafHash, type Signer, usage, type VerifyOptions } from './arguments.ts';

@@ -1,8 +1,8 @@
 /** An outcome for people and for machines. */
 import { encodeBase64, encodeHex } from '../../../merkle/bytes.ts';
 import { printable } from '../../../merkle/printable.ts';
+import { timeText } from '../../../merkle/x509/utc-time.ts';
 import type { Check, CheckName, Outcome, VerifiedEntry, VerifiedSigner } from '../../verify/outcome.ts';
-import { timeText } from '../../x509/time.ts';
 
 const LABELS: Readonly<Record<CheckName, string>> = {
   artifact: 'file',

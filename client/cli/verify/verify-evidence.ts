@@ -5,7 +5,7 @@ import { type EvidenceFinding, MAX_EVIDENCE, parseEvidence, verifyEvidence } fro
 import { formatVerifierKey, parseVerifierKey, type VerifierKey } from '../../../merkle/note.ts';
 import { printable } from '../../../merkle/printable.ts';
 import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
-import { nodePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
 import { ClientError } from '../../errors.ts';
 import { readWhole } from '../files.ts';
 import { print } from '../report.ts';
@@ -51,7 +51,7 @@ interface Shown {
 }
 
 function ofCheckpoints(bytes: Uint8Array): Shown {
-  const finding = verifyEvidence(parseEvidence(bytes), nodePrimitives, fastSha256);
+  const finding = verifyEvidence(parseEvidence(bytes), nodeNotePrimitives, fastSha256);
   const { origin, kind, firstSize, secondSize, firstKeys, secondKeys } = finding;
   return {
     keys: [...new Set([...firstKeys, ...secondKeys])],
@@ -75,7 +75,7 @@ export function contradiction({
 
 function ofEntry(bytes: Uint8Array): Shown {
   const evidence = parseEntryEvidence(bytes);
-  const { origin, size, index, leafHash, servedHash } = verifyEntryEvidence(evidence, nodePrimitives, fastSha256);
+  const { origin, size, index, leafHash, servedHash } = verifyEntryEvidence(evidence, nodeNotePrimitives, fastSha256);
   return {
     keys: evidence.keys,
     result: {

@@ -96,5 +96,5 @@ async function leaf(files: readonly string[], options: VerifyOptions): Promise<v
 }
 
 async function loadPrimitives() {
-  return (await import('../../crypto/node-primitives.ts')).nodePrimitives();
+  return (await import('../../../merkle/runtime/crypto/node-primitives.ts')).nodePrimitives();
 }

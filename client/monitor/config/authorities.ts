@@ -1,10 +1,11 @@
 /** The file that `authorities` names: a Sigstore trusted root, or certificates in PEM. */
 
 import { equal } from '../../../merkle/bytes.ts';
+import { type Certificate, parseCertificate } from '../../../merkle/x509/certificate.ts';
+import { isSelfIssued } from '../../../merkle/x509/certificate-chain.ts';
 import { ClientError } from '../../errors.ts';
+import { withClientErrors } from '../../merkle-errors.ts';
 import { MAX_TRUSTED_ROOT, parseTrustedRoot } from '../../trust/trusted-root.ts';
-import { type Certificate, parseCertificate } from '../../x509/certificate.ts';
-import { isSelfIssued } from '../../x509/chain.ts';
 import type { IssuingAuthority } from '../rules/trust.ts';
 
 export const MAX_AUTHORITIES_BYTES = MAX_TRUSTED_ROOT;
@@ -32,7 +33,9 @@ function ofTrustedRoot(file: Uint8Array): IssuingAuthority[] {
 }
 
 function ofPem(text: string): IssuingAuthority[] {
-  const certificates = [...text.matchAll(PEM)].map(([, base64]) => parseCertificate(Buffer.from(base64!, 'base64')));
+  const certificates = withClientErrors(() =>
+    [...text.matchAll(PEM)].map(([, base64]) => parseCertificate(Buffer.from(base64!, 'base64'))),
+  );
   if (certificates.length === 0) {
     throw new ClientError('malformed', 'it is neither a trusted root (JSON) nor certificates in PEM');
   }

@@ -1,8 +1,8 @@
 /** Conditions, patterns and presets as they stand in the file. */
 
 import { nearest } from '../../../merkle/runtime/config/sources.ts';
+import { FULCIO_EXTENSIONS } from '../../../merkle/x509/fulcio.ts';
 import { ClientError } from '../../errors.ts';
-import { FULCIO_EXTENSIONS } from '../../x509/fulcio.ts';
 import { PRESETS, type Preset, type PresetValues, type Role } from '../presets.ts';
 import { compilePattern } from '../rules/text.ts';
 import type { Condition, TextMatch } from '../rules/types.ts';

@@ -5,10 +5,11 @@
  * Nothing here is verified: a certificate is read, its chain is not followed, and the signature is the log's business.
  */
 import { hash } from 'node:crypto';
+import { CodedError, MerkleError } from '../../../merkle/errors.ts';
+import { type Certificate, parseCertificate } from '../../../merkle/x509/certificate.ts';
+import { identityOf } from '../../../merkle/x509/fulcio.ts';
 import { ClientError } from '../../errors.ts';
 import { type JsonObject, parseJson } from '../../formats/json.ts';
-import { type Certificate, parseCertificate } from '../../x509/certificate.ts';
-import { identityOf } from '../../x509/fulcio.ts';
 import { type QuickIdentity, quickIdentity } from './quick.ts';
 
 export interface SignerName {
@@ -120,7 +121,7 @@ class Found {
   }
 
   fail(error: unknown): void {
-    this.#problem ??= error instanceof ClientError ? error.message : 'it cannot be read';
+    this.#problem ??= error instanceof CodedError ? error.message : 'it cannot be read';
   }
 
   /** Whatever is base64 in a text that cannot be read as an entry, and in the PEM that comes of it. */
@@ -202,7 +203,7 @@ class QuickSigner implements Signer {
   }
 }
 
-/** @throws ClientError `malformed` */
+/** @throws MerkleError `bad-der` */
 function fullSigner(der: Uint8Array): FullSigner {
   const parsed = parseCertificate(der);
   const { names, issuer, extensions } = identityOf(parsed);
@@ -216,7 +217,7 @@ export function inFull(signer: Signer): FullSigner | undefined {
   try {
     return fullSigner(signer.certificate);
   } catch (error) {
-    if (error instanceof ClientError) return undefined;
+    if (error instanceof MerkleError) return undefined;
     throw error;
   }
 }

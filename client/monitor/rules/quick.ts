@@ -7,7 +7,7 @@
  * and gives up on everything else; the caller then reads it with `parseCertificate`, as it does whatever a rule touches. A
  * test compares the two over mutated certificates: where both read one, they read the same.
  */
-import { FULCIO_EXTENSIONS } from '../../x509/fulcio.ts';
+import { FULCIO_EXTENSIONS } from '../../../merkle/x509/fulcio.ts';
 import type { SignerName } from './entry.ts';
 
 export interface QuickIdentity {

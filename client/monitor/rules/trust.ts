@@ -5,12 +5,14 @@
  * The chain must hold at the beginning of the certificate's own validity, which is when the authority issued it: the time of
  * an entry is not known here, and certificates for signing live for minutes.
  */
-import type { Primitives } from '../../crypto/crypto.ts';
-import { nodePrimitives } from '../../crypto/node-primitives.ts';
-import { ClientError } from '../../errors.ts';
-import { type Certificate, parseCertificate } from '../../x509/certificate.ts';
-import { verifyChain } from '../../x509/chain.ts';
-import { type Period, timeText, within } from '../../x509/time.ts';
+
+import { MerkleError } from '../../../merkle/errors.ts';
+import type { Primitives } from '../../../merkle/rekor/primitives.ts';
+import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
+import { type Certificate, parseCertificate } from '../../../merkle/x509/certificate.ts';
+import { verifyChain } from '../../../merkle/x509/certificate-chain.ts';
+import { type Period, timeText, within } from '../../../merkle/x509/utc-time.ts';
+import { withClientErrors } from '../../merkle-errors.ts';
 
 /** One that issues certificates: plain, as it goes to the worker threads. */
 export interface IssuingAuthority {
@@ -35,7 +37,8 @@ export class Trust {
 
   /** @throws ClientError `malformed`: a certificate does not parse */
   constructor(authorities: readonly IssuingAuthority[], primitives: Primitives = nodePrimitives()) {
-    const parsed = (list: readonly Uint8Array[]) => list.map((der) => parseCertificate(new Uint8Array(der)));
+    const parsed = (list: readonly Uint8Array[]) =>
+      withClientErrors(() => list.map((der) => parseCertificate(new Uint8Array(der))));
     this.#authorities = authorities.map(({ roots, intermediates, validFor }) => ({
       roots: parsed(roots),
       intermediates: parsed(intermediates),
@@ -76,6 +79,6 @@ export class Trust {
 }
 
 function reasonOf(error: unknown): string {
-  if (error instanceof ClientError) return error.message;
+  if (error instanceof MerkleError) return error.message;
   throw error;
 }

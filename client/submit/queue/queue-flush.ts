@@ -11,8 +11,8 @@
  * | after `remove`             | has nothing to do                                                       |
  */
 
+import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
-import { nodePrimitives } from '../../crypto/node-primitives.ts';
 import { ClientError, cancelled } from '../../errors.ts';
 import type { LogEntry } from '../../formats/log-entry.ts';
 import { parseLogKey } from '../../trust/log-key.ts';

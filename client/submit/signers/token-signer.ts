@@ -1,7 +1,8 @@
 /** Keys inside PKCS#11 tokens: ECDSA P-256, as `stele keygen --pkcs11-module` makes them. Node only. */
+
+import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { openTokenDigestSigner } from '../../../merkle/runtime/keys/pkcs11/pkcs11.ts';
 import type { TokenKeySpec } from '../../../merkle/runtime/keys/types.ts';
-import { nodePrimitives } from '../../crypto/node-primitives.ts';
 import { ClientError } from '../../errors.ts';
 import { parsePublicKey } from '../../formats/key.ts';
 import type { KeySigner } from './types.ts';

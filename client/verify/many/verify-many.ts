@@ -4,11 +4,13 @@
  * A pack costs one round trip, 25 to 77 µs; a bundle with two cosignatures takes some hundred. Each thread remembers the
  * checkpoints that it has verified.
  */
+
 import { availableParallelism } from 'node:os';
+import { parseSpki } from '../../../merkle/rekor/spki.ts';
 import { createPool, TASKS_PER_THREAD, workerUrl } from '../../../merkle/runtime/threads/pool.ts';
-import { parseSpki } from '../../crypto/crypto.ts';
 import { ClientError } from '../../errors.ts';
 import { inOrder } from '../../in-order.ts';
+import { withClientErrors } from '../../merkle-errors.ts';
 import { compileRule } from '../../trust/identity.ts';
 import { parseLogKey } from '../../trust/log-key.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
@@ -58,7 +60,7 @@ function checkTrust({ trustedRoot, policy, logKey, key, identity }: ManyTrust): 
   if (trustedRoot !== undefined) parseTrustedRoot(trustedRoot);
   if (policy !== undefined) parseTrustPolicy(policy);
   if (logKey !== undefined) parseLogKey(logKey);
-  if (key !== undefined) parseSpki(key);
+  if (key !== undefined) withClientErrors(() => parseSpki(key));
   if (identity !== undefined) compileRule(identity);
 }
 

@@ -1,13 +1,15 @@
 /**
  * The thread that verifies bundles: see verify-many.ts.
  *
- * It does not import verify.ts, whose noble takes 50 ms to load.
+ * It does not import { withClientErrors } from '../../merkle-errors.ts';
+import verify.ts, whose noble takes 50 ms to load.
  */
 import { Piscina } from 'piscina';
-import { parseSpki } from '../../crypto/crypto.ts';
-import { nodePrimitives } from '../../crypto/node-primitives.ts';
+import { parseSpki } from '../../../merkle/rekor/spki.ts';
+import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { ClientError } from '../../errors.ts';
 import { parseBundle } from '../../formats/bundle.ts';
+import { withClientErrors } from '../../merkle-errors.ts';
 import { parseLogKey } from '../../trust/log-key.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
 import { parseTrustedRoot } from '../../trust/trusted-root.ts';
@@ -25,7 +27,7 @@ export default function work(task: ArrayBuffer): unknown {
 
 function verifyOne({ bundle, artifact, key }: ManyRequest): ManyResult {
   try {
-    const own = key === undefined ? {} : { key: parseSpki(key) };
+    const own = key === undefined ? {} : { key: withClientErrors(() => parseSpki(key)) };
     return { ok: true, outcome: verifyByRule({ bundle: parseBundle(bundle), artifact, ...trust, ...own }, primitives) };
   } catch (error) {
     if (error instanceof ClientError) return { ok: false, code: error.code, message: error.message };
@@ -45,7 +47,7 @@ function trustOf({
     ...(trustedRoot === undefined ? {} : { trustedRoot: parseTrustedRoot(trustedRoot) }),
     ...(policy === undefined ? {} : { policy: parseTrustPolicy(policy) }),
     ...(logKey === undefined ? {} : { logKey: parseLogKey(logKey) }),
-    ...(key === undefined ? {} : { key: parseSpki(key) }),
+    ...(key === undefined ? {} : { key: withClientErrors(() => parseSpki(key)) }),
     ...(identity === undefined ? {} : { identity }),
     ...(witnessTime === undefined ? {} : { witnessTime }),
   };

@@ -11,8 +11,10 @@
  */
 import { constants, publicDecrypt } from 'node:crypto';
 import { createRequire } from 'node:module';
+import { DIGEST_INFO, HASH_SIZE, type HashName } from '../../rekor/hashes.ts';
+import { type EcKind, type KeyInfo, pointOf } from '../../rekor/spki.ts';
 import { nobleCurves, nobleEd25519Digest } from './lazy-noble.ts';
-import type { EcCurve, ParsedKey } from './publickey.ts';
+import { keyObjectOf } from './public-key.ts';
 
 export interface DigestVerifier {
   /** ECDSA runs in OpenSSL. */
@@ -26,10 +28,10 @@ export interface DigestVerifier {
    * - RSA: PKCS#1 v1.5, `digest` is SHA-256, 32 bytes; `signature` as long as the modulus.
    * - Ed25519: Ed25519ph with an empty context, `digest` is SHA-512, 64 bytes; `signature` 64 bytes.
    */
-  verifyDigest(key: ParsedKey, digest: Uint8Array, signature: Uint8Array): boolean;
+  verifyDigest(key: KeyInfo, digest: Uint8Array, signature: Uint8Array): boolean;
 }
 
-type EcVerify = (curve: EcCurve, point: Uint8Array, digest: Uint8Array, signature: Uint8Array) => boolean;
+type EcVerify = (curve: EcKind, point: Uint8Array, digest: Uint8Array, signature: Uint8Array) => boolean;
 
 /**
  * A verifier for this thread. Loading takes a few milliseconds: make one and keep it.
@@ -53,28 +55,31 @@ function verifier(ecVerify: EcVerify, why?: string): DigestVerifier {
     fast: why === undefined,
     ...(why === undefined ? {} : { why }),
     verifyDigest(key, digest, signature) {
-      switch (key.type) {
-        case 'ecdsa':
+      switch (key.kind) {
+        case 'rsa':
+          return rsaVerifyDigest(key, 'sha256', digest, signature);
+        case 'ed25519':
+          return ed25519phVerify(pointOf(key), digest, signature);
+        default:
           return (
-            digest.length === CURVES[key.curve].digestSize &&
+            digest.length === CURVE_DIGEST_SIZE[key.kind] &&
             signature.length > 0 &&
             signature.length <= MAX_ECDSA_SIGNATURE &&
-            ecVerify(key.curve, key.point, digest, signature)
+            ecVerify(key.kind, pointOf(key), digest, signature)
           );
-        case 'rsa':
-          return rsaVerify(key, digest, signature);
-        case 'ed25519':
-          return ed25519phVerify(key.point, digest, signature);
       }
     },
   };
 }
 
+/** Bytes of the digest that is checked on each curve. */
+export const CURVE_DIGEST_SIZE = { 'ecdsa-p256': 32, 'ecdsa-p384': 48, 'ecdsa-p521': 64 } as const;
+
 /** `nid` as in OpenSSL's obj_mac.h. */
 const CURVES = {
-  'P-256': { nid: 415, digestSize: 32, noble: 'p256' },
-  'P-384': { nid: 715, digestSize: 48, noble: 'p384' },
-  'P-521': { nid: 716, digestSize: 64, noble: 'p521' },
+  'ecdsa-p256': { nid: 415, noble: 'p256' },
+  'ecdsa-p384': { nid: 715, noble: 'p384' },
+  'ecdsa-p521': { nid: 716, noble: 'p521' },
 } as const;
 
 /** SEQUENCE of two INTEGERs of up to 66 bytes: 139 for P-521. */
@@ -92,8 +97,8 @@ function opensslVerify(): EcVerify {
   const clearErrors = library.func('void ERR_clear_error()');
 
   // One EC_KEY a curve and thread, for ever: each check puts its own point in. Making and freeing one costs 17 µs.
-  const keys = new Map<EcCurve, unknown>();
-  const keyOf = (curve: EcCurve): unknown => {
+  const keys = new Map<EcKind, unknown>();
+  const keyOf = (curve: EcKind): unknown => {
     let key = keys.get(curve);
     if (key === undefined) {
       key = newByCurve(CURVES[curve].nid);
@@ -104,7 +109,7 @@ function opensslVerify(): EcVerify {
     }
     return key;
   };
-  for (const curve of Object.keys(CURVES) as EcCurve[]) {
+  for (const curve of Object.keys(CURVES) as EcKind[]) {
     keyOf(curve);
   }
   return (curve, point, digest, signature) => {
@@ -121,7 +126,7 @@ function opensslVerify(): EcVerify {
   };
 }
 
-function nobleVerify(curve: EcCurve, point: Uint8Array, digest: Uint8Array, signature: Uint8Array): boolean {
+function nobleVerify(curve: EcKind, point: Uint8Array, digest: Uint8Array, signature: Uint8Array): boolean {
   try {
     return nobleCurves()[CURVES[curve].noble].verify(signature, digest, point, {
       prehash: false,
@@ -151,29 +156,26 @@ function selfTest(verify: EcVerify): boolean {
   const wrong = Buffer.from(KNOWN.digest);
   wrong[0] = wrong.readUInt8(0) ^ 1;
   return (
-    verify('P-256', KNOWN.point, KNOWN.digest, KNOWN.signature) &&
-    !verify('P-256', KNOWN.point, wrong, KNOWN.signature) &&
-    !verify('P-256', KNOWN.point, KNOWN.digest, KNOWN.signature.subarray(1)) &&
-    !verify('P-256', KNOWN.point.subarray(1), KNOWN.digest, KNOWN.signature)
+    verify('ecdsa-p256', KNOWN.point, KNOWN.digest, KNOWN.signature) &&
+    !verify('ecdsa-p256', KNOWN.point, wrong, KNOWN.signature) &&
+    !verify('ecdsa-p256', KNOWN.point, KNOWN.digest, KNOWN.signature.subarray(1)) &&
+    !verify('ecdsa-p256', KNOWN.point.subarray(1), KNOWN.digest, KNOWN.signature)
   );
 }
 
-/** DigestInfo of SHA-256 up to the digest: RFC 8017 section 9.2, note 1. */
-const SHA256_DIGEST_INFO = Buffer.from('3031300d060960864801650304020105000420', 'hex');
-
-function rsaVerify(key: ParsedKey & { type: 'rsa' }, digest: Uint8Array, signature: Uint8Array): boolean {
+/** PKCS#1 v1.5 over a digest (RFC 8017 section 8.2.2). False for whatever is wrong. */
+export function rsaVerifyDigest(key: KeyInfo, hash: HashName, digest: Uint8Array, signature: Uint8Array): boolean {
   // OpenSSL would take a signature whose leading zeroes are cut.
-  if (digest.length !== 32 || signature.length !== key.bits / 8) {
+  if (digest.length !== HASH_SIZE[hash] || signature.length !== key.bits! / 8) {
     return false;
   }
-  let recovered: Buffer;
   try {
-    recovered = publicDecrypt({ key: key.key, padding: constants.RSA_PKCS1_PADDING }, signature);
+    const recovered = publicDecrypt({ key: keyObjectOf(key), padding: constants.RSA_PKCS1_PADDING }, signature);
+    // The whole DigestInfo is compared and never parsed: forged signatures hide in what a parser overlooks.
+    return recovered.equals(Buffer.concat([DIGEST_INFO[hash], digest]));
   } catch {
     return false;
   }
-  // The whole DigestInfo is compared and never parsed: what a parser overlooks is how such signatures are forged.
-  return recovered.equals(Buffer.concat([SHA256_DIGEST_INFO, digest]));
 }
 
 function ed25519phVerify(point: Uint8Array, digest: Uint8Array, signature: Uint8Array): boolean {

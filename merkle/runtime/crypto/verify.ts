@@ -39,7 +39,7 @@ const ecdsaKey = (spki: Uint8Array) =>
   keyOf(spki, () => crypto.createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' }));
 
 /** For `checkpointVerifier` and its like. A key's bytes must not be changed once they were used. */
-export const nodePrimitives: CosignaturePrimitives = {
+export const nodeNotePrimitives: CosignaturePrimitives = {
   ed25519(publicKey, message, signature) {
     try {
       return crypto.verify(null, message, ed25519Key(publicKey), signature);
@@ -64,12 +64,12 @@ export const nodePrimitives: CosignaturePrimitives = {
 };
 
 /**
- * As `checkpointVerifier` with `nodePrimitives`, but the keys of types 0x01 and 0x02 are tried in Node's own thread pool:
+ * As `checkpointVerifier` with `nodeNotePrimitives`, but the keys of types 0x01 and 0x02 are tried in Node's own thread pool:
  * a check costs the calling thread 10 µs where it costs 67 to 210 there, and goes on beside it.
  */
 export function backgroundVerifier(key: VerifierKey): AsyncNoteVerifier {
   const { name, keyId, type } = key;
-  if (type !== KEY_TYPE.ed25519 && type !== KEY_TYPE.ecdsa) return checkpointVerifier(key, nodePrimitives);
+  if (type !== KEY_TYPE.ed25519 && type !== KEY_TYPE.ecdsa) return checkpointVerifier(key, nodeNotePrimitives);
   const [hash, parse] = type === KEY_TYPE.ed25519 ? ([null, ed25519Key] as const) : (['sha256', ecdsaKey] as const);
   const verify = async (message: Uint8Array, signature: Uint8Array) => {
     try {

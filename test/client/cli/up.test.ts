@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkpointVerifier } from '../../../merkle/cosignature.ts';
 import { openNote, parseNote, parseVerifierKey } from '../../../merkle/note.ts';
 import { parsePolicy, quorumMet } from '../../../merkle/policy.ts';
-import { nodePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
 import { readOwner } from '../../../merkle/runtime/disk/lock.ts';
 import { tempDir } from '../../support/log.ts';
 import { CLI, stele, steleJson } from '../../support/serve.ts';
@@ -105,7 +105,7 @@ async function sign({ url, verifierKeys, witnesses, trust }: Up, name: string): 
   const keys = [vkey, ...witnesses.map((witness) => witness.vkey)].map(parseVerifierKey);
   const { verified } = openNote(
     parseNote(note),
-    keys.map((key) => checkpointVerifier(key, nodePrimitives)),
+    keys.map((key) => checkpointVerifier(key, nodeNotePrimitives)),
   );
   return verified.map((signature) => signature.name).filter((signer) => signer.includes('/'));
 }

@@ -1,8 +1,8 @@
 import { createHash, createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
 import { formatPublicKeyPem, parsePublicKey, parsePublicKeyPem } from '../../../client/formats/key.ts';
 import { softwareSigner } from '../../../client/submit/signers/software-signer.ts';
+import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { newKey } from '../tiny-log.ts';
 
 const der = (key: ReturnType<typeof createPublicKey>) => key.export({ format: 'der', type: 'spki' });

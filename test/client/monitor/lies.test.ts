@@ -8,7 +8,7 @@ import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { parseEntryEvidence, verifyEntryEvidence } from '../../../merkle/entry-evidence.ts';
 import { parseEvidence, verifyEvidence } from '../../../merkle/evidence.ts';
 import { parsePolicy } from '../../../merkle/policy.ts';
-import { nodePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
 import { originHash } from '../../../merkle/witness.ts';
 import { COSIGNED, cosignerOf } from './cosigner.ts';
 import { entriesOf, FakeLog, follow, type Harness, mirror, View } from './fake-log.ts';
@@ -24,7 +24,7 @@ async function caught(harness: Harness, kind: AlertKind, rounds = 1): Promise<st
   return alert.evidence;
 }
 
-const finding = (file: string | undefined) => verifyEvidence(parseEvidence(readFileSync(file!)), nodePrimitives);
+const finding = (file: string | undefined) => verifyEvidence(parseEvidence(readFileSync(file!)), nodeNotePrimitives);
 
 /** The cursor stays, the alert is not repeated, and nothing of the other history was looked at. */
 async function staysAt(harness: Harness, size: number): Promise<void> {
@@ -96,7 +96,7 @@ describe('a log that lies', () => {
     };
     for (let i = 0; i < 2; i++) expect(await harness.round()).toMatchObject({ ok: false, lying: false });
     const evidence = parseEntryEvidence(readFileSync((await caught(harness, 'bad-entry'))!));
-    expect(verifyEntryEvidence(evidence, nodePrimitives)).toMatchObject({
+    expect(verifyEntryEvidence(evidence, nodeNotePrimitives)).toMatchObject({
       origin: 'log.test',
       index: 1023,
       size: 1200,

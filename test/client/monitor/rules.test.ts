@@ -9,8 +9,8 @@ import { quickIdentity } from '../../../client/monitor/rules/quick.ts';
 import { escaped, requiredLiteral } from '../../../client/monitor/rules/text.ts';
 import type { Condition, Rule } from '../../../client/monitor/rules/types.ts';
 import type { Alert } from '../../../client/monitor/types.ts';
-import { parseCertificate } from '../../../client/x509/certificate.ts';
-import { FULCIO_EXTENSIONS, identityOf } from '../../../client/x509/fulcio.ts';
+import { parseCertificate } from '../../../merkle/x509/certificate.ts';
+import { FULCIO_EXTENSIONS, identityOf } from '../../../merkle/x509/fulcio.ts';
 import { fulcioCertificate, githubRun, hashedRekord, keyFingerprint, madeUpKey } from '../../support/fulcio.ts';
 
 const seen = (body: Uint8Array, index = 0): FeedEntry => ({

@@ -12,11 +12,11 @@ import { explain } from '../../../client/monitor/rules/explain.ts';
 import { Trust } from '../../../client/monitor/rules/trust.ts';
 import type { Rule } from '../../../client/monitor/rules/types.ts';
 import { AckStore } from '../../../client/monitor/store/ack-store.ts';
-import type { Certificate } from '../../../client/x509/certificate.ts';
 import { ed25519VerifierKey, formatVerifierKey } from '../../../merkle/verifier-key.ts';
+import type { Certificate } from '../../../merkle/x509/certificate.ts';
+import { type Authority, issueCa, issueLeaf, utf8 } from '../../merkle/x509/make.ts';
 import { der } from '../../support/der.ts';
 import { hashedRekord, keyFingerprint } from '../../support/fulcio.ts';
-import { type Authority, issueCa, issueLeaf, utf8 } from '../x509/make.ts';
 
 const NAME = 'release@acme.com';
 const ISSUER = 'https://accounts.example.com';

@@ -3,12 +3,12 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
 import { formatBundle, parseBundle } from '../../../client/formats/bundle.ts';
 import { preAuthEncoding } from '../../../client/formats/dsse.ts';
 import { parsePublicKeyPem } from '../../../client/formats/key.ts';
 import { formatStatement, PREDICATE_TYPES, parseStatement, predicateType } from '../../../client/formats/statement.ts';
 import { attest, attestationBundle } from '../../../client/submit/attestation.ts';
+import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { parseTlogProof } from '../../../merkle/tlog-proof.ts';
 import { type Ran, type ServeProcess, startServer, stele } from '../../support/serve.ts';
 import { HAVE_SOFTHSM, type SoftHsm, startSoftHsm } from '../../support/softhsm.ts';

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
 import { ClientError } from '../../../client/errors.ts';
 import { formatLogEntry, type LogEntry } from '../../../client/formats/log-entry.ts';
 import { askLogKey, fetchLogInfo } from '../../../client/submit/log-info.ts';
@@ -11,6 +10,7 @@ import { parseLogUrl } from '../../../client/submit/log-url.ts';
 import { sendAll } from '../../../client/submit/sender.ts';
 import type { SendOptions } from '../../../client/submit/types.ts';
 import { verifyReply } from '../../../client/verify/leaf.ts';
+import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { newKey, TinyLog } from '../tiny-log.ts';
 
 type Answer = (request: IncomingMessage, reply: ServerResponse, body: string) => void;

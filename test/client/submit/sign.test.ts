@@ -2,7 +2,6 @@ import { createHash, generateKeyPairSync, type KeyObject, verify } from 'node:cr
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
 import { ClientError } from '../../../client/errors.ts';
 import { formatBundle, parseBundle } from '../../../client/formats/bundle.ts';
 import { canonicalEntry, parseEntry, type Signed } from '../../../client/formats/entry.ts';
@@ -17,6 +16,7 @@ import { parseTrustPolicy } from '../../../client/trust/quorum.ts';
 import { verifyTlogProof } from '../../../client/verify/tlog-proof.ts';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { formatVerifierKey, KEY_TYPE, makeVerifierKey } from '../../../merkle/note.ts';
+import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { createTokenKey } from '../../../merkle/runtime/keys/pkcs11/pkcs11.ts';
 import { HAVE_SOFTHSM, type SoftHsm, startSoftHsm } from '../../support/softhsm.ts';
 import { newKey, TinyLog } from '../tiny-log.ts';

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { ClientError } from '../../../client/errors.ts';
-import { compileRule, type Identity, type IdentityRule, matchIdentity } from '../../../client/trust/identity.ts';
-import { identityOf } from '../../../client/x509/fulcio.ts';
-import { CASES, describeVectors, type VectorBundle, vectorBundle } from '../x509/vectors.ts';
+import { compileRule, type IdentityRule, matchIdentity } from '../../../client/trust/identity.ts';
+import { type CertificateIdentity, identityOf } from '../../../merkle/x509/fulcio.ts';
+import { CASES, describeVectors, type VectorBundle, vectorBundle } from '../../merkle/x509/vectors.ts';
 
 const WORKFLOW = 'https://github.com/acme/tool/.github/workflows/release.yml@refs/tags/v1';
-const found: Identity = {
+const found: CertificateIdentity = {
   names: [
     { type: 'uri', value: WORKFLOW },
     { type: 'other', value: '#a0030c0141' },
@@ -52,7 +52,7 @@ describe('identity rules', () => {
   });
 
   it('match no line of many, and no text beyond bounds', () => {
-    const named = (value: string): Identity => ({ names: [{ type: 'uri', value }], extensions: new Map() });
+    const named = (value: string): CertificateIdentity => ({ names: [{ type: 'uri', value }], extensions: new Map() });
     expect(matchIdentity({ identity: { pattern: '^good$' } }, named('good\nevil'))).toBe(false);
     expect(matchIdentity({ identity: { pattern: 'a*' } }, named('a'.repeat(4_096)))).toBe(true);
     expect(matchIdentity({ identity: { pattern: 'a*' } }, named('a'.repeat(4_097)))).toBe(false);

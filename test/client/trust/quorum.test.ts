@@ -16,7 +16,7 @@ import {
   parseNote,
   type SignedNote,
 } from '../../../merkle/note.ts';
-import { nodePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
 
 const text = formatCheckpoint({ origin: 'log.test', size: 5, root: new Uint8Array(32).fill(7), extensions: [] });
 const other = formatCheckpoint({ origin: 'log.test', size: 5, root: new Uint8Array(32).fill(8), extensions: [] });
@@ -58,7 +58,7 @@ const code = (work: () => unknown): string => {
 describe('verifyQuorum', () => {
   it('names the witnesses that cosigned, with their times', async () => {
     const lines = await Promise.all([cosign(witnesses[0]!, 1000, text), cosign(witnesses[2]!, 2000, text)]);
-    expect(verifyQuorum(policy, note(...lines), nodePrimitives)).toEqual([
+    expect(verifyQuorum(policy, note(...lines), nodeNotePrimitives)).toEqual([
       { witness: 'w1', verifierKey: witnesses[0]!.vkey, timestamp: 1000 },
       { witness: 'w3', verifierKey: witnesses[2]!.vkey, timestamp: 2000 },
     ]);
@@ -66,7 +66,7 @@ describe('verifyQuorum', () => {
 
   it('counts a witness once, however often it signed', async () => {
     const lines = await Promise.all([cosign(witnesses[0]!, 1000, text), cosign(witnesses[0]!, 1001, text)]);
-    expect(code(() => verifyQuorum(policy, note(...lines), nodePrimitives))).toBe('quorum');
+    expect(code(() => verifyQuorum(policy, note(...lines), nodeNotePrimitives))).toBe('quorum');
   });
 
   it.each([
@@ -83,12 +83,12 @@ describe('verifyQuorum', () => {
     ],
   ])('does not count a cosignature with %s', async (_, make) => {
     const lines = [await cosign(witnesses[0]!, 1000, text), await make()];
-    expect(code(() => verifyQuorum(policy, note(...lines), nodePrimitives))).toBe('quorum');
+    expect(code(() => verifyQuorum(policy, note(...lines), nodeNotePrimitives))).toBe('quorum');
   });
 
   it('asks for nobody where the policy says none', () => {
     const none = parseTrustPolicy(encodeUtf8(`log ${formatVerifierKey(logKey)}\nquorum none\n`));
-    expect(verifyQuorum(none, note(), nodePrimitives)).toEqual([]);
+    expect(verifyQuorum(none, note(), nodeNotePrimitives)).toEqual([]);
   });
 });
 

@@ -1,7 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { makeBundles } from '../../../bench/load/verify-inputs.ts';
-import { type KeyInfo, type Primitives, parseSpki } from '../../../client/crypto/crypto.ts';
-import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
 import { ClientError } from '../../../client/errors.ts';
 import type { Bundle } from '../../../client/formats/bundle.ts';
 import type { InclusionProof, TlogEntry } from '../../../client/formats/log-entry.ts';
@@ -14,6 +12,9 @@ import {
   verifyBundle,
 } from '../../../client/verify.ts';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
+import type { Primitives } from '../../../merkle/rekor/primitives.ts';
+import { type KeyInfo, parseSpki } from '../../../merkle/rekor/spki.ts';
+import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 
 const SIGNATURES = 3;
 // Ten entries under each of two checkpoints.

@@ -1,7 +1,5 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { parseSpki } from '../../../client/crypto/crypto.ts';
-import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
 import { ClientError } from '../../../client/errors.ts';
 import { parseBundle } from '../../../client/formats/bundle.ts';
 import { parsePublicKeyPem } from '../../../client/formats/key.ts';
@@ -13,7 +11,9 @@ import {
   requiredHashes,
   verifyBundle,
 } from '../../../client/verify.ts';
-import { parseCertificate } from '../../../client/x509/certificate.ts';
+import { parseSpki } from '../../../merkle/rekor/spki.ts';
+import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
+import { parseCertificate } from '../../../merkle/x509/certificate.ts';
 import { bundleCases, IDENTITY } from '../../support/vectors.ts';
 import { TinyLog } from '../tiny-log.ts';
 import { policyOf, rootJson, testWitness, text, witnessed } from './verify-parts.ts';

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { p256 } from '@noble/curves/nist.js';
 import { describe, expect, it } from 'vitest';
-import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
 import { ClientError } from '../../../client/errors.ts';
 import { parseBundle } from '../../../client/formats/bundle.ts';
 import { canonicalEntry, formatEntry, parseEntry, type Signed } from '../../../client/formats/entry.ts';
@@ -18,12 +17,13 @@ import {
   type TlogProofRequest,
   verifyTlogProof,
 } from '../../../client/verify/tlog-proof.ts';
-import { parseCertificate } from '../../../client/x509/certificate.ts';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { type CosignatureSigner, cosign } from '../../../merkle/cosignature.ts';
 import { formatNote, formatVerifierKey, KEY_TYPE, makeVerifierKey, parseNote } from '../../../merkle/note.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
+import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { formatTlogProof, parseTlogProof, type TlogProof } from '../../../merkle/tlog-proof.ts';
+import { parseCertificate } from '../../../merkle/x509/certificate.ts';
 import { newKey, TinyLog } from '../tiny-log.ts';
 
 const log = new TinyLog();

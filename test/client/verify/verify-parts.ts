@@ -1,14 +1,15 @@
 /** Bundles of a log with witnesses, all of it made here, for what the verifier must take and refuse. */
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { type HashName, type KeyInfo, parseSpki } from '../../../client/crypto/crypto.ts';
 import { ClientError } from '../../../client/errors.ts';
-import type { Bundle, DigestName } from '../../../client/formats/bundle.ts';
+import type { Bundle } from '../../../client/formats/bundle.ts';
 import { preAuthEncoding } from '../../../client/formats/dsse.ts';
 import { formatEntry } from '../../../client/formats/entry.ts';
 import { type LogEntry, tlogEntry } from '../../../client/formats/log-entry.ts';
 import { parseTrustPolicy } from '../../../client/trust/quorum.ts';
 import { type CosignatureSigner, cosign } from '../../../merkle/cosignature.ts';
 import { formatNote, formatVerifierKey, KEY_TYPE, makeVerifierKey, parseNote } from '../../../merkle/note.ts';
+import type { DigestAlgorithm, HashName } from '../../../merkle/rekor/hashes.ts';
+import { type KeyInfo, parseSpki } from '../../../merkle/rekor/spki.ts';
 import type { TinyLog } from '../tiny-log.ts';
 
 export const text = (value: string): Uint8Array => new TextEncoder().encode(value);
@@ -34,7 +35,7 @@ export interface TestKey {
   readonly info: KeyInfo;
   readonly details: string;
   readonly hash: HashName;
-  readonly digestName: DigestName;
+  readonly digestName: DigestAlgorithm;
   sign(message: Uint8Array): Uint8Array;
 }
 

@@ -1,12 +1,12 @@
 import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import type { KeyInfo } from '../../../client/crypto/crypto.ts';
 import type { Bundle, DsseContent } from '../../../client/formats/bundle.ts';
 import { formatPublicKeyPem } from '../../../client/formats/key.ts';
 import type { TlogEntry } from '../../../client/formats/log-entry.ts';
 import { parseTrustedRoot, verifyBundle } from '../../../client/verify.ts';
 import { formatCheckpoint } from '../../../merkle/checkpoint.ts';
 import { formatNote } from '../../../merkle/note.ts';
+import type { KeyInfo } from '../../../merkle/rekor/spki.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
 import { TinyLog } from '../tiny-log.ts';
 import { attestation, code, digestsOf, hex, messageBundle, testKey, text } from './verify-parts.ts';

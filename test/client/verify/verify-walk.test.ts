@@ -1,11 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
 import { ClientError } from '../../../client/errors.ts';
 import { formatBundle, parseBundle } from '../../../client/formats/bundle.ts';
 import { parsePublicKeyPem } from '../../../client/formats/key.ts';
 import { type BundleRequest, parseTrustedRoot, requiredHashes, verifyBundle } from '../../../client/verify.ts';
+import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { TinyLog } from '../tiny-log.ts';
 import {
   attestation,

@@ -3,7 +3,6 @@ import { ed25519, ed25519ph } from '@noble/curves/ed25519.js';
 import { bundleFromJSON } from '@sigstore/bundle';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseSpki } from '../../../client/crypto/crypto.ts';
 import { ClientError } from '../../../client/errors.ts';
 import { type Bundle, formatBundle, parseBundle } from '../../../client/formats/bundle.ts';
 import { keyHint } from '../../../client/formats/key.ts';
@@ -16,6 +15,7 @@ import {
   verifyBundle,
 } from '../../../client/verify.ts';
 import { formatCheckpoint } from '../../../merkle/checkpoint.ts';
+import { parseSpki } from '../../../merkle/rekor/spki.ts';
 import { TinyLog } from '../tiny-log.ts';
 import {
   attestation,

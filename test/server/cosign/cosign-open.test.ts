@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkpointVerifier } from '../../../merkle/cosignature.ts';
 import { ed25519VerifierKey, formatVerifierKey, openNote, parseNote, parseVerifierKey } from '../../../merkle/note.ts';
-import { nodePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
 import { createKeyFile } from '../../../merkle/runtime/keys/keyfile.ts';
 import { createMldsaKeyFile } from '../../../merkle/runtime/keys/mldsa.ts';
 import { loadConfig } from '../../../server/config/load.ts';
@@ -60,7 +60,7 @@ describe('a log with a policy', () => {
   it('has its checkpoints cosigned, and shows its witnesses in the metrics', async () => {
     const { metrics } = await open();
     const note = await submit('one');
-    expect(openNote(parseNote(note), [checkpointVerifier(witness.key, nodePrimitives)]).verified).toHaveLength(1);
+    expect(openNote(parseNote(note), [checkpointVerifier(witness.key, nodeNotePrimitives)]).verified).toHaveLength(1);
     expect(await metrics.text()).toMatch(/stele_witness_size_entries\{witness="w"\} 1\n/);
   });
 
@@ -77,7 +77,7 @@ describe('a log with a policy', () => {
     expect(
       openNote(
         parseNote(note),
-        keys.map((key) => checkpointVerifier(key, nodePrimitives)),
+        keys.map((key) => checkpointVerifier(key, nodeNotePrimitives)),
       ).verified,
     ).toHaveLength(2);
     await opened!.close();

@@ -6,7 +6,7 @@ import { formatCheckpoint, parseCheckpoint } from '../../../merkle/checkpoint.ts
 import { checkpointVerifier } from '../../../merkle/cosignature.ts';
 import { formatNote, openNote, parseNote } from '../../../merkle/note.ts';
 import { parsePolicy } from '../../../merkle/policy.ts';
-import { nodePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
 import { Cosigner } from '../../../server/cosign/cosign.ts';
 import { WitnessMetrics } from '../../../server/cosign/metrics.ts';
 import { RequestError } from '../../../server/errors.ts';
@@ -89,8 +89,8 @@ async function submit(name: string): Promise<LoggedEntry> {
 /** Names of the witnesses whose cosignatures stand in the note, all of them verified. */
 function cosigners(note: string): string[] {
   const { verified } = openNote(parseNote(note), [
-    checkpointVerifier(signer.keys[0]!, nodePrimitives),
-    ...witnesses.map(({ key }) => checkpointVerifier(key, nodePrimitives)),
+    checkpointVerifier(signer.keys[0]!, nodeNotePrimitives),
+    ...witnesses.map(({ key }) => checkpointVerifier(key, nodeNotePrimitives)),
   ]);
   return verified.map(({ name }) => name.replace('.test', '')).filter((name) => name !== ORIGIN.replace('.test', ''));
 }

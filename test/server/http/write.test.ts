@@ -3,7 +3,7 @@ import { parseCheckpoint } from '../../../merkle/checkpoint.ts';
 import { noteVerifier, openNote, parseNote, parseVerifierKey } from '../../../merkle/note.ts';
 import { verifyInclusion } from '../../../merkle/proof.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
-import { nodePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
 import { BatchCreateEntriesResponse, TransparencyLogEntry } from '../../../server/http/protobuf.ts';
 import type { LogService } from '../../../server/types.ts';
 import {
@@ -26,7 +26,7 @@ function checkedEntry(log: LogService, entry: Json): Json {
   const { inclusionProof: proof, canonicalizedBody } = entry;
   const key = parseVerifierKey(log.info.verifierKeys[0]!);
   const checkpoint = parseCheckpoint(
-    openNote(parseNote(proof.checkpoint.envelope), [noteVerifier(key, nodePrimitives)]).text,
+    openNote(parseNote(proof.checkpoint.envelope), [noteVerifier(key, nodeNotePrimitives)]).text,
   );
   const bytes = (text: string) => new Uint8Array(Buffer.from(text, 'base64'));
   expect(bytes(proof.rootHash)).toEqual(new Uint8Array(checkpoint.root));

@@ -5,7 +5,7 @@ import { parseCheckpoint } from '../../../merkle/checkpoint.ts';
 import { noteVerifier, openNote, parseNote } from '../../../merkle/note.ts';
 import { verifyConsistency, verifyInclusion } from '../../../merkle/proof.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
-import { nodePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
+import { nodeNotePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
 import { openDirStores } from '../../../server/dir/layout.ts';
 import type { RequestError } from '../../../server/errors.ts';
 import type { Log } from '../../../server/log/log.ts';
@@ -51,7 +51,7 @@ describe('a log', () => {
   it('publishes its empty tree at the first start', async () => {
     log = await openTestLog(dir.path);
     const [key] = (await makeSigner(dir.path)).keys;
-    const { text } = openNote(parseNote(log.checkpoint), [noteVerifier(key!, nodePrimitives)]);
+    const { text } = openNote(parseNote(log.checkpoint), [noteVerifier(key!, nodeNotePrimitives)]);
     expect(parseCheckpoint(text)).toMatchObject({ origin: ORIGIN, size: 0, extensions: [] });
   });
 
@@ -62,7 +62,7 @@ describe('a log', () => {
     verify(entry);
     const [key] = (await makeSigner(dir.path)).keys;
     const checkpoint = parseCheckpoint(
-      openNote(parseNote(entry.proof.checkpoint), [noteVerifier(key!, nodePrimitives)]).text,
+      openNote(parseNote(entry.proof.checkpoint), [noteVerifier(key!, nodeNotePrimitives)]).text,
     );
     expect(checkpoint.size).toBe(entry.proof.treeSize);
     expect(checkpoint.root).toEqual(entry.proof.root);

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { makeBundles } from '../../../../bench/load/verify-inputs.ts';
-import { parseSpki } from '../../../../client/crypto/crypto.ts';
-import { nodePrimitives } from '../../../../client/crypto/node-primitives.ts';
 import { verifyMany } from '../../../../client/verify/many/verify-many.ts';
 import { parseBundle, parseTrustPolicy, verifyBundle } from '../../../../client/verify.ts';
 import { encodeUtf8 } from '../../../../merkle/bytes.ts';
+import { parseSpki } from '../../../../merkle/rekor/spki.ts';
+import { nodePrimitives } from '../../../../merkle/runtime/crypto/node-primitives.ts';
 
 const COUNT = 70;
 const { inputs, policy } = await makeBundles(COUNT, 20);

@@ -1,8 +1,10 @@
 import { createHash, createPublicKey, generateKeyPairSync, publicEncrypt, randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import { hasValidPoint } from '../../../../merkle/rekor/spki.ts';
 import { digestVerifier } from '../../../../merkle/runtime/crypto/digest.ts';
-import { certificateKey, checkKey, parsePublicKey } from '../../../../merkle/runtime/crypto/publickey.ts';
+import { readPublicKey } from '../../../../merkle/runtime/crypto/public-key.ts';
 import { RuntimeError } from '../../../../merkle/runtime/runtime-errors.ts';
+import { certificateKey } from '../../../../merkle/runtime/x509/certificate-key.ts';
 import { der, sequence } from '../../../support/der.ts';
 import { ALL_KEY_KINDS, makeSigner, sharedSigner, type TestSigner } from '../../../support/requests.ts';
 
@@ -17,7 +19,7 @@ function flip(bytes: Uint8Array, at: number): Buffer {
 }
 
 function parse(signer: TestSigner) {
-  return parsePublicKey(signer.spki);
+  return readPublicKey(signer.spki);
 }
 
 function codeOf(call: () => unknown): string | undefined {
@@ -103,11 +105,11 @@ describe('digestVerifier', () => {
       const digest = signer.digest(ARTIFACT);
       const signature = signer.sign(ARTIFACT);
       for (const verifier of [fast, noble]) {
-        const off = parsePublicKey(flip(signer.spki, signer.spki.length - 1));
-        expect(checkKey(off)).toBe(false);
+        const off = readPublicKey(flip(signer.spki, signer.spki.length - 1));
+        expect(hasValidPoint(off)).toBe(false);
         expect(verifier.verifyDigest(off, digest, signature)).toBe(false);
         expect(verifier.verifyDigest(parse(makeSigner(kind)), digest, signature)).toBe(false);
-        expect(checkKey(parse(signer))).toBe(true);
+        expect(hasValidPoint(parse(signer))).toBe(true);
         expect(verifier.verifyDigest(parse(signer), digest, signature)).toBe(true);
       }
     }
@@ -122,7 +124,7 @@ describe('digestVerifier', () => {
 
   it('knows the Ed25519ph vector of RFC 8032 section 7.3', () => {
     const point = 'ec172b93ad5e563bf4932c70e1245034c35467ef2efd4d64ebf819683467e2bf';
-    const key = parsePublicKey(Buffer.from(`302a300506032b6570032100${point}`, 'hex'));
+    const key = readPublicKey(Buffer.from(`302a300506032b6570032100${point}`, 'hex'));
     const signature = Buffer.from(
       '98a70222f0b8121aa9d30f813d683f809e462b469c7ff87639499bb94e6dae4131f85042463c2a355a2003d062adf5aaa10b8c61e636062aaad11c2a26083406',
       'hex',
@@ -132,10 +134,10 @@ describe('digestVerifier', () => {
   });
 });
 
-describe('parsePublicKey', () => {
+describe('readPublicKey', () => {
   it.each(ALL_KEY_KINDS)('%s: reads the key, and no other encoding of it', (kind) => {
     const { spki } = sharedSigner(kind);
-    expect(codeOf(() => parsePublicKey(spki))).toBeUndefined();
+    expect(codeOf(() => readPublicKey(spki))).toBeUndefined();
     const zero = Buffer.alloc(1);
     const pem = Buffer.from(`-----BEGIN PUBLIC KEY-----\n${spki.toString('base64')}\n-----END PUBLIC KEY-----\n`);
     for (const bad of [
@@ -146,7 +148,7 @@ describe('parsePublicKey', () => {
       zero,
       Buffer.alloc(0),
     ]) {
-      expect(codeOf(() => parsePublicKey(bad))).toBe('key-format');
+      expect(codeOf(() => readPublicKey(bad))).toBe('key-format');
     }
   });
 
@@ -172,7 +174,7 @@ describe('parsePublicKey', () => {
       spki('rsa' as never, { modulusLength: 2056 } as never),
       Buffer.alloc(100_000, 0x30),
     ];
-    expect(cases.map((bad) => codeOf(() => parsePublicKey(bad)))).toEqual(cases.map(() => 'key-format'));
+    expect(cases.map((bad) => codeOf(() => readPublicKey(bad)))).toEqual(cases.map(() => 'key-format'));
   });
 });
 

@@ -2,7 +2,7 @@ import { generateKeyPairSync, sign } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { checkpointVerifier } from '../../../../merkle/cosignature.ts';
 import { formatNote, KEY_TYPE, makeVerifierKey, openNote, openNoteAsync, parseNote } from '../../../../merkle/note.ts';
-import { backgroundVerifier, nodePrimitives } from '../../../../merkle/runtime/crypto/verify.ts';
+import { backgroundVerifier, nodeNotePrimitives } from '../../../../merkle/runtime/crypto/verify.ts';
 
 const message = Buffer.from('a message');
 
@@ -13,7 +13,7 @@ describe('signature checks on OpenSSL', () => {
   ] as const)('%s takes what the key signed and nothing else', (name, { publicKey, privateKey }, hash, length) => {
     const key = publicKey.export({ format: 'der', type: 'spki' }).subarray(-length);
     const signature = sign(hash, message, privateKey);
-    const check = nodePrimitives[name];
+    const check = nodeNotePrimitives[name];
     expect(check(key, message, signature)).toBe(true);
     expect(check(key, Buffer.from('b message'), signature)).toBe(false);
     expect(check(key, message, signature.subarray(1))).toBe(false);
@@ -44,7 +44,7 @@ describe('signature checks beside the main thread', () => {
       expect(opened).toBe(outcome);
       expect(
         await Promise.resolve()
-          .then(() => named(openNote(parseNote(note), [checkpointVerifier(key, nodePrimitives)])))
+          .then(() => named(openNote(parseNote(note), [checkpointVerifier(key, nodeNotePrimitives)])))
           .catch(codeOf),
       ).toBe(outcome);
       expect(await openNoteAsync(parseNote(note), [backgroundVerifier(other)]).then(named, codeOf)).toBe('unknown-key');

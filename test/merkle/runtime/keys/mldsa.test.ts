@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { noblePrimitives } from '../../../../merkle/noble.ts';
+import { nobleNotePrimitives } from '../../../../merkle/noble.ts';
 import { createMldsaKeyFile, mldsaSpki, openMldsaSigner } from '../../../../merkle/runtime/keys/mldsa.ts';
 
 let dir: string;
@@ -22,7 +22,7 @@ describe('an ML-DSA-44 key file', () => {
       const messages = Array.from({ length: 6 }, (_, i) => new Uint8Array(100).fill(i));
       const signatures = await Promise.all(messages.map((message) => signer.sign(message)));
       for (const [i, signature] of signatures.entries()) {
-        expect(noblePrimitives.mldsa44(publicKey, messages[i]!, signature)).toBe(true);
+        expect(nobleNotePrimitives.mldsa44(publicKey, messages[i]!, signature)).toBe(true);
       }
       // The caller's bytes are still the caller's.
       expect(messages[3]).toEqual(new Uint8Array(100).fill(3));

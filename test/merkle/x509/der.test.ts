@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
-import { parseCertificate } from '../../../client/x509/certificate.ts';
-import { verifyChain } from '../../../client/x509/chain.ts';
-import { encodeDer, parseDer, TAG } from '../../../client/x509/der.ts';
-import { oidOf, timeOf } from '../../../client/x509/fields.ts';
-import { identityOf } from '../../../client/x509/fulcio.ts';
+import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
+import { parseCertificate } from '../../../merkle/x509/certificate.ts';
+import { verifyChain } from '../../../merkle/x509/certificate-chain.ts';
+import { encodeDer, parseDer, TAG } from '../../../merkle/x509/der.ts';
+import { oidOf, timeOf } from '../../../merkle/x509/der-fields.ts';
+import { identityOf } from '../../../merkle/x509/fulcio.ts';
 import {
   bitString,
   der,
@@ -24,7 +24,7 @@ import {
   utf8,
 } from './make.ts';
 
-const malformed = expect.objectContaining({ name: 'ClientError', code: 'malformed' });
+const malformed = expect.objectContaining({ name: 'MerkleError', code: 'bad-der' });
 const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replaceAll(' ', ''), 'hex'));
 const ROOT = issueCa('root');
 const LEAF = issueLeaf(ROOT, {
@@ -256,7 +256,7 @@ describe('certificates', () => {
       verifyChain(parseCertificate(bytes), authorities, at, nodePrimitives());
     };
     verify(LEAF.der);
-    const refused = expect.objectContaining({ name: 'ClientError' });
+    const refused = expect.objectContaining({ name: 'MerkleError' });
     for (let i = 0; i < LEAF.der.length; i++) {
       const changed = Uint8Array.from(LEAF.der);
       changed[i] = changed[i]! ^ (1 + ((i * 37) % 255));

@@ -1,6 +1,9 @@
 /** Signatures in certificates and time stamps: which key makes them with which hash (RFC 5758, RFC 8410, RFC 4055). */
-import { type HashName, type KeyInfo, type KeyKind, type Primitives, parseSpki } from '../crypto/crypto.ts';
-import { ClientError } from '../errors.ts';
+
+import { MerkleError } from '../errors.ts';
+import type { HashName } from '../rekor/hashes.ts';
+import type { Primitives } from '../rekor/primitives.ts';
+import { type KeyInfo, type KeyKind, parseSpki } from '../rekor/spki.ts';
 import type { Certificate } from './certificate.ts';
 
 interface Algorithm {
@@ -36,7 +39,7 @@ const family = (kind: KeyKind): Algorithm['key'] => (kind === 'rsa' || kind === 
 
 const keys = new WeakMap<Certificate, KeyInfo>();
 
-/** The key in a certificate. @throws ClientError `key`: of a kind that is not taken */
+/** The key in a certificate. @throws MerkleError `bad-key`: of a kind that is not taken */
 export function keyOf(certificate: Certificate): KeyInfo {
   let key = keys.get(certificate);
   if (key === undefined) {
@@ -50,7 +53,7 @@ export function keyOf(certificate: Certificate): KeyInfo {
  * Whether `signature` is by the key over the message, as the algorithm of this OID has it.
  *
  * @param hash the hash that is named elsewhere: an algorithm that names another is refused
- * @throws ClientError `unsupported`: another algorithm
+ * @throws MerkleError `unsupported`: another algorithm
  */
 export function verifyWith(
   oid: string,
@@ -64,7 +67,7 @@ export function verifyWith(
   const named = KEY_ALGORITHMS.get(oid);
   if (algorithm === undefined && named !== undefined && hash !== undefined) algorithm = { key: named, hash };
   if (algorithm === undefined) {
-    throw new ClientError(
+    throw new MerkleError(
       'unsupported',
       `signatures of algorithm ${oid} are not checked by this version; ECDSA and RSA (PKCS#1 v1.5) with SHA-256, SHA-384 or SHA-512 and Ed25519 are`,
     );

@@ -5,9 +5,10 @@
  * The name is the subject alternative name; everything else stands in extensions below 1.3.6.1.4.1.57264.1. Those of .1 to
  * .6 hold raw text, those from .8 on a DER UTF8String (0x0c); .7 is the type of a user name in the alternative names.
  */
-import type { AlternativeName, Certificate } from './certificate.ts';
-import { malformed, parseDer, TAG } from './der.ts';
-import { expectTag, utf8Of } from './fields.ts';
+import type { Certificate } from './certificate.ts';
+import type { AlternativeName } from './certificate-names.ts';
+import { badDer, parseDer, TAG } from './der.ts';
+import { expectTag, utf8Of } from './der-fields.ts';
 
 const ARC = '1.3.6.1.4.1.57264.1.';
 const RAW = 6;
@@ -46,7 +47,7 @@ export const FULCIO_EXTENSIONS: Readonly<Record<string, string>> = {
 const NAMES: ReadonlyMap<string, string> = new Map(Object.entries(FULCIO_EXTENSIONS).map(([name, oid]) => [oid, name]));
 
 /** Whom a certificate names. All of it comes from outside: see `printable`. */
-export interface Identity {
+export interface CertificateIdentity {
   /** Subject alternative names. Fulcio's certificates have one. */
   readonly names: readonly AlternativeName[];
   /** Who vouched for the name to the authority: the URL of the identity provider. */
@@ -58,9 +59,9 @@ export interface Identity {
 /**
  * The identity in a certificate, which says nothing unless the certificate's chain was verified.
  *
- * @throws ClientError `malformed` where one of Fulcio's extensions is not of its form, or the two for the issuer differ
+ * @throws MerkleError `bad-der` where one of Fulcio's extensions is not of its form, or the two for the issuer differ
  */
-export function identityOf(certificate: Certificate): Identity {
+export function identityOf(certificate: Certificate): CertificateIdentity {
   const extensions = new Map<string, string>();
   for (const [oid, { value }] of certificate.extensions) {
     if (!oid.startsWith(ARC)) continue;
@@ -71,7 +72,7 @@ export function identityOf(certificate: Certificate): Identity {
   }
   const old = extensions.get(ISSUER_V1);
   const issuer = extensions.get(ISSUER) ?? old;
-  if (old !== undefined && old !== issuer) throw malformed('the certificate', 'names two issuers of its identity');
+  if (old !== undefined && old !== issuer) throw badDer('the certificate', 'names two issuers of its identity');
   return { names: certificate.names, ...(issuer !== undefined && { issuer }), extensions };
 }
 

@@ -9,8 +9,8 @@
  * Measured on Node 20, a certificate of 1,500 bytes: 40 µs of CPU time on a busy machine, a third of it to encode again.
  */
 import asn1, { type Asn1 } from 'node-forge/lib/asn1.js';
-import { concat } from '../../merkle/bytes.ts';
-import { ClientError } from '../errors.ts';
+import { concat } from '../bytes.ts';
+import { MerkleError } from '../errors.ts';
 
 /** Whole identifier octets: class, constructed bit, number. */
 export const TAG = {
@@ -55,11 +55,11 @@ const MAX_DEPTH = 32;
  * Exactly one element. The result refers to `input`, which must not be changed afterwards.
  *
  * @param what for the message: `the certificate`
- * @throws ClientError `malformed`: not DER, more than 65,536 bytes, deeper than 32, or bytes after its end
+ * @throws MerkleError `bad-der`: not DER, more than 65,536 bytes, deeper than 32, or bytes after its end
  */
 export function parseDer(input: Uint8Array, what: string): Der {
   if (input.length > MAX_SIZE) {
-    throw malformed(what, `has ${input.length} bytes; ${MAX_SIZE} are the most that is read`);
+    throw badDer(what, `has ${input.length} bytes; ${MAX_SIZE} are the most that is read`);
   }
   const text = binary(input);
   let node: Asn1;
@@ -68,9 +68,9 @@ export function parseDer(input: Uint8Array, what: string): Der {
     node = asn1.fromDer(text, { strict: true, parseAllBytes: true, decodeBitStrings: false, maxDepth: MAX_DEPTH });
     again = asn1.toDer(node).getBytes();
   } catch (cause) {
-    throw malformed(what, 'is not DER, or is nested too deep', cause);
+    throw badDer(what, 'is not DER, or is nested too deep', cause);
   }
-  if (again !== text) throw malformed(what, 'is not in its one DER encoding');
+  if (again !== text) throw badDer(what, 'is not in its one DER encoding');
   return place(node, input, 0, what);
 }
 
@@ -113,7 +113,7 @@ function place(node: Asn1, input: Uint8Array, at: number, what: string): Element
     for (const end = start + (first - 0x80); start < end; start++) length = length * 256 + input[start]!;
   }
   const end = start + length;
-  if (!isPlain(input, input[at]!, start, end)) throw malformed(what, 'is not in its one DER encoding');
+  if (!isPlain(input, input[at]!, start, end)) throw badDer(what, 'is not in its one DER encoding');
   if (typeof node.value === 'string') return new Element(input, at, start, end, NONE);
   const children: Element[] = [];
   let next = start;
@@ -160,8 +160,8 @@ export function encodeDer(tag: number, ...contents: readonly Uint8Array[]): Uint
   return concat(Uint8Array.of(tag, ...head), content);
 }
 
-export function malformed(what: string, why: string, cause?: unknown): ClientError {
-  return new ClientError('malformed', `${what} ${why}`, cause === undefined ? undefined : { cause });
+export function badDer(what: string, why: string, cause?: unknown): MerkleError {
+  return new MerkleError('bad-der', `${what} ${why}`, cause === undefined ? undefined : { cause });
 }
 
 /** One character a byte; `TextDecoder` has no such encoding (its latin1 is windows-1252). `apply` is 6 times `...`. */

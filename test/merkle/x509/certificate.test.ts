@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { parseSpki } from '../../../client/crypto/crypto.ts';
-import { USAGE } from '../../../client/x509/certificate.ts';
+import { parseSpki } from '../../../merkle/rekor/spki.ts';
+import { USAGE } from '../../../merkle/x509/certificate.ts';
 import { describeVectors, vectorBundle, vectorRoot } from './vectors.ts';
 
 describeVectors('published certificates', () => {

@@ -1,7 +1,7 @@
 /** Certificates, transparency timestamps and time stamps to order, wrong ones among them. */
 import * as crypto from 'node:crypto';
-import { type KeyInfo, parseSpki } from '../../../client/crypto/crypto.ts';
-import { type Certificate, parseCertificate } from '../../../client/x509/certificate.ts';
+import { type KeyInfo, parseSpki } from '../../../merkle/rekor/spki.ts';
+import { type Certificate, parseCertificate } from '../../../merkle/x509/certificate.ts';
 import { bitString, der, sequence } from '../../support/der.ts';
 
 export { bitString, der, sequence };

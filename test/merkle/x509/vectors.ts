@@ -2,10 +2,10 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe } from 'vitest';
-import { type KeyInfo, parseSpki } from '../../../client/crypto/crypto.ts';
-import { type Certificate, parseCertificate } from '../../../client/x509/certificate.ts';
-import type { CtLog } from '../../../client/x509/sct.ts';
-import type { Period } from '../../../client/x509/time.ts';
+import { type KeyInfo, parseSpki } from '../../../merkle/rekor/spki.ts';
+import { type Certificate, parseCertificate } from '../../../merkle/x509/certificate.ts';
+import type { CtLog } from '../../../merkle/x509/sct.ts';
+import type { Period } from '../../../merkle/x509/utc-time.ts';
 import { bitString, sequence } from '../../support/der.ts';
 
 const ROOT = join(import.meta.dirname, '../../../../shared/vectors/sigstore-bundles');

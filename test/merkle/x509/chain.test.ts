@@ -1,9 +1,9 @@
 import * as crypto from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import type { Primitives } from '../../../client/crypto/crypto.ts';
-import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
-import { type Certificate, USAGE } from '../../../client/x509/certificate.ts';
-import { verifyChain } from '../../../client/x509/chain.ts';
+import type { Primitives } from '../../../merkle/rekor/primitives.ts';
+import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
+import { type Certificate, USAGE } from '../../../merkle/x509/certificate.ts';
+import { verifyChain } from '../../../merkle/x509/certificate-chain.ts';
 import { der, issue, issueCa, issueLeaf, newKeys, oid, SIGNING, STAMPING, sequence, type Wish } from './make.ts';
 
 const AT = Date.parse('2030-01-01T00:00:00Z');
@@ -14,7 +14,7 @@ const roots = [root.certificate];
 
 const verify = (leaf: Certificate, more = intermediates, trusted = roots, primitives = nodePrimitives(), at = AT) =>
   verifyChain(leaf, { intermediates: more, roots: trusted }, at, primitives);
-const refused = (code = 'bad-certificate') => expect.objectContaining({ name: 'ClientError', code });
+const refused = (code = 'bad-certificate') => expect.objectContaining({ name: 'MerkleError', code });
 const because = (leaf: Certificate, why: RegExp, more?: Certificate[], trusted?: Certificate[]) => {
   expect(() => verify(leaf, more, trusted)).toThrow(refused());
   expect(() => verify(leaf, more, trusted)).toThrow(why);

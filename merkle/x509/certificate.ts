@@ -7,8 +7,9 @@
  *
  * Parsing says nothing about trust: see chain.ts.
  */
-import { equal } from '../../merkle/bytes.ts';
-import { constructed, type Der, malformed, parseDer, primitive, TAG } from './der.ts';
+import { equal } from '../bytes.ts';
+import { type AlternativeName, alternativeNames, nameText } from './certificate-names.ts';
+import { badDer, constructed, type Der, parseDer, primitive, TAG } from './der.ts';
 import {
   booleanOf,
   expectTag,
@@ -19,10 +20,7 @@ import {
   smallInteger,
   timeOf,
   wholeBits,
-} from './fields.ts';
-import { type AlternativeName, alternativeNames, nameText } from './names.ts';
-
-export type { AlternativeName } from './names.ts';
+} from './der-fields.ts';
 
 /** OIDs of extensions that are read here. */
 export const EXTENSION = {
@@ -107,12 +105,12 @@ const MAX_EXTENSIONS = 64;
 /**
  * Reads one certificate. The input must not be changed afterwards.
  *
- * @throws ClientError `malformed`: not exactly one certificate of version 3 in DER, more than 16,384 bytes, an extension
+ * @throws MerkleError `bad-der`: not exactly one certificate of version 3 in DER, more than 16,384 bytes, an extension
  * twice, or one of those that are read here (see `EXTENSION`) not as RFC 5280 has it
  */
 export function parseCertificate(der: Uint8Array): Certificate {
   if (der.length > MAX_CERTIFICATE) {
-    throw malformed(WHAT, `has ${der.length} bytes; ${MAX_CERTIFICATE} are the most that is read`);
+    throw badDer(WHAT, `has ${der.length} bytes; ${MAX_CERTIFICATE} are the most that is read`);
   }
   const outer = fieldsOf(expectTag(parseDer(der, WHAT), TAG.sequence, WHAT), WHAT);
   const tbs = outer.next(TAG.sequence);
@@ -122,12 +120,12 @@ export function parseCertificate(der: Uint8Array): Certificate {
 
   const fields = fieldsOf(tbs, WHAT);
   const version = fieldsOf(fields.next(constructed(0)), WHAT);
-  if (smallInteger(version.any(), WHAT) !== 2) throw malformed(WHAT, 'is not of version 3');
+  if (smallInteger(version.any(), WHAT) !== 2) throw badDer(WHAT, 'is not of version 3');
   version.end();
   const serialNumber = integerHex(fields.next(TAG.integer), WHAT);
   // RFC 5280 section 4.1.1.2: the signed field must name the same algorithm as the one that no signature covers.
   if (!equal(fields.next(TAG.sequence).bytes, algorithm.bytes)) {
-    throw malformed(WHAT, 'names two different signature algorithms');
+    throw badDer(WHAT, 'names two different signature algorithms');
   }
   const issuer = fields.next(TAG.sequence);
   const validity = fieldsOf(fields.next(TAG.sequence), WHAT);
@@ -160,7 +158,7 @@ export function parseCertificate(der: Uint8Array): Certificate {
   };
 }
 
-/** @throws ClientError `malformed` for parameters other than none or NULL */
+/** @throws MerkleError `bad-der` for parameters other than none or NULL */
 function algorithmOid(algorithm: Der): string {
   const fields = fieldsOf(algorithm, WHAT);
   const oid = oidOf(fields.next(TAG.oid), WHAT);
@@ -177,7 +175,7 @@ function readExtensions(fields: Fields): Map<string, Extension> {
   const [list, ...rest] = wrapper.children;
   const { children } = expectTag(list, TAG.sequence, WHAT);
   if (rest.length > 0 || children.length === 0 || children.length > MAX_EXTENSIONS) {
-    throw malformed(WHAT, 'has a list of extensions that is none');
+    throw badDer(WHAT, 'has a list of extensions that is none');
   }
   for (const child of children) {
     const extension = fieldsOf(expectTag(child, TAG.sequence, WHAT), WHAT);
@@ -185,7 +183,7 @@ function readExtensions(fields: Fields): Map<string, Extension> {
     const flag = extension.optional(TAG.boolean);
     const { content } = extension.next(TAG.octetString);
     extension.end();
-    if (found.has(oid)) throw malformed(WHAT, `has the extension ${oid} twice`);
+    if (found.has(oid)) throw badDer(WHAT, `has the extension ${oid} twice`);
     found.set(oid, { critical: flag !== undefined && booleanOf(flag, WHAT), value: content });
   }
   return found;
@@ -222,20 +220,20 @@ function readBasicConstraints(node: Der): Pick<Certificate, 'isCa' | 'pathLen'> 
   fields.end();
   const isCa = flag !== undefined && booleanOf(flag, WHAT);
   if (length === undefined) return { isCa };
-  if (!isCa) throw malformed(WHAT, 'has a path length and is no authority');
+  if (!isCa) throw badDer(WHAT, 'has a path length and is no authority');
   return { isCa, pathLen: smallInteger(length, WHAT) };
 }
 
 function readKeyUsage(node: Der): KeyUsage[] {
   const bits = expectTag(node, TAG.bitString, WHAT).content.subarray(1);
   const usages = KEY_USAGES.filter((_, i) => ((bits[Math.floor(i / 8)] ?? 0) & (0x80 >> (i % 8))) !== 0);
-  if (usages.length === 0) throw malformed(WHAT, 'has a key usage that allows nothing');
+  if (usages.length === 0) throw badDer(WHAT, 'has a key usage that allows nothing');
   return usages;
 }
 
 function readExtKeyUsage(node: Der): string[] {
   const usages = expectTag(node, TAG.sequence, WHAT).children.map((child) => oidOf(child, WHAT));
-  if (usages.length === 0) throw malformed(WHAT, 'has an extended key usage that allows nothing');
+  if (usages.length === 0) throw badDer(WHAT, 'has an extended key usage that allows nothing');
   return usages;
 }
 

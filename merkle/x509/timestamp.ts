@@ -11,16 +11,17 @@
  *
  * The signature is over signedAttrs with the identifier of a SET, and those hold the digest of TSTInfo.
  */
-import { concat, equal } from '../../merkle/bytes.ts';
-import { printable } from '../../merkle/printable.ts';
-import type { HashName, Primitives } from '../crypto/crypto.ts';
-import { ClientError } from '../errors.ts';
+import { concat, equal } from '../bytes.ts';
+import { MerkleError } from '../errors.ts';
+import { printable } from '../printable.ts';
+import type { HashName } from '../rekor/hashes.ts';
+import type { Primitives } from '../rekor/primitives.ts';
 import { type Certificate, parseCertificate, USAGE } from './certificate.ts';
-import { verifyChain } from './chain.ts';
-import { constructed, type Der, malformed, parseDer, primitive, TAG } from './der.ts';
-import { expectTag, fieldsOf, integerHex, oidOf, smallInteger, timeOf } from './fields.ts';
-import { HASH_OIDS, keyOf, verifyWith } from './signature.ts';
-import { type Period, timeText, within } from './time.ts';
+import { verifyChain } from './certificate-chain.ts';
+import { badDer, constructed, type Der, parseDer, primitive, TAG } from './der.ts';
+import { expectTag, fieldsOf, integerHex, oidOf, smallInteger, timeOf } from './der-fields.ts';
+import { HASH_OIDS, keyOf, verifyWith } from './signature-algorithms.ts';
+import { type Period, timeText, within } from './utc-time.ts';
 
 const WHAT = 'the time stamp';
 
@@ -86,7 +87,7 @@ export interface VerifiedTimestamp {
 /**
  * Reads a TimeStampResp, or the TimeStampToken in it.
  *
- * @throws ClientError `malformed`; `bad-timestamp` for an answer that refuses
+ * @throws MerkleError `bad-der`; `bad-timestamp` for an answer that refuses
  */
 export function parseTimestamp(der: Uint8Array): Timestamp {
   const outer = expectTag(parseDer(der, WHAT), TAG.sequence, WHAT);
@@ -94,7 +95,7 @@ export function parseTimestamp(der: Uint8Array): Timestamp {
   const fields = fieldsOf(outer, WHAT);
   const status = smallInteger(fieldsOf(fields.next(TAG.sequence), WHAT).any(), WHAT);
   // 0 granted, 1 granted with changes: section 2.4.2.
-  if (status > 1) throw new ClientError('bad-timestamp', `the time-stamp authority refused, with status ${status}`);
+  if (status > 1) throw new MerkleError('bad-timestamp', `the time-stamp authority refused, with status ${status}`);
   const token = fields.next(TAG.sequence);
   fields.end();
   return readToken(token);
@@ -103,15 +104,15 @@ export function parseTimestamp(der: Uint8Array): Timestamp {
 function readToken(token: Der): Timestamp {
   const signedData = fieldsOf(explicit(token, OID.signedData), WHAT);
   const version = smallInteger(signedData.any(), WHAT);
-  if (version < 1 || version > 5) throw malformed(WHAT, `has version ${version} of SignedData`);
+  if (version < 1 || version > 5) throw badDer(WHAT, `has version ${version} of SignedData`);
   signedData.next(TAG.set);
   const content = expectTag(explicit(signedData.next(TAG.sequence), OID.tstInfo), TAG.octetString, WHAT).content;
   const certificates = signedData.optional(constructed(0))?.children ?? [];
   signedData.optional(constructed(1));
   const [signer, ...others] = signedData.next(TAG.set).children;
   signedData.end();
-  if (signer === undefined || others.length > 0) throw malformed(WHAT, 'does not have exactly one signature');
-  if (certificates.length > MAX_CERTIFICATES) throw malformed(WHAT, `has more than ${MAX_CERTIFICATES} certificates`);
+  if (signer === undefined || others.length > 0) throw badDer(WHAT, 'does not have exactly one signature');
+  if (certificates.length > MAX_CERTIFICATES) throw badDer(WHAT, `has more than ${MAX_CERTIFICATES} certificates`);
   return {
     ...readInfo(content),
     // Attribute certificates and the like have other tags; they say nothing here.
@@ -123,7 +124,7 @@ function readToken(token: Der): Timestamp {
 /** SEQUENCE { OID, [0] value }. */
 function explicit(node: Der, oid: string): Der {
   const fields = fieldsOf(node, WHAT);
-  if (oidOf(fields.any(), WHAT) !== oid) throw malformed(WHAT, `is not one: it lacks the type ${oid}`);
+  if (oidOf(fields.any(), WHAT) !== oid) throw badDer(WHAT, `is not one: it lacks the type ${oid}`);
   const wrapper = fieldsOf(fields.next(constructed(0)), WHAT);
   fields.end();
   const value = wrapper.any();
@@ -133,7 +134,7 @@ function explicit(node: Der, oid: string): Der {
 
 function readInfo(content: Uint8Array): Pick<Timestamp, 'time' | 'policy' | 'serialNumber' | 'imprint'> {
   const info = fieldsOf(expectTag(parseDer(content, WHAT), TAG.sequence, WHAT), WHAT);
-  if (smallInteger(info.any(), WHAT) !== 1) throw malformed(WHAT, 'is of another version than 1');
+  if (smallInteger(info.any(), WHAT) !== 1) throw badDer(WHAT, 'is of another version than 1');
   const policy = oidOf(info.any(), WHAT);
   const imprint = fieldsOf(info.next(TAG.sequence), WHAT);
   const hash = hashOf(imprint.next(TAG.sequence));
@@ -146,7 +147,7 @@ function readInfo(content: Uint8Array): Pick<Timestamp, 'time' | 'policy' | 'ser
   info.optional(TAG.integer); // nonce
   info.optional(constructed(0)); // the authority's name, which is only a hint
   for (const extension of info.optional(constructed(1))?.children ?? []) {
-    if (extension.children[1]?.tag === TAG.boolean) throw malformed(WHAT, 'has a critical extension');
+    if (extension.children[1]?.tag === TAG.boolean) throw badDer(WHAT, 'has a critical extension');
   }
   info.end();
   return { time, policy, serialNumber, imprint: { hash, digest } };
@@ -165,7 +166,7 @@ function readSigner(node: Der, content: Uint8Array): Signer {
 
   const values = readAttributes(attributes);
   if (oidOf(required(values, OID.contentType), WHAT) !== OID.tstInfo) {
-    throw malformed(WHAT, 'is signed as something else');
+    throw badDer(WHAT, 'is signed as something else');
   }
   const contentDigest = expectTag(required(values, OID.messageDigest), TAG.octetString, WHAT).content;
   const signing = values.get(OID.signingCertificateV2);
@@ -196,14 +197,14 @@ function signerIdentifier(node: Der): Signer['is'] {
 /** Each type once and with one value; what has several is passed over unless it is required. */
 function readAttributes(attributes: Der): Map<string, Der> {
   const values = new Map<string, Der>();
-  if (attributes.children.length > MAX_ATTRIBUTES) throw malformed(WHAT, 'has too many attributes');
+  if (attributes.children.length > MAX_ATTRIBUTES) throw badDer(WHAT, 'has too many attributes');
   for (const child of attributes.children) {
     const fields = fieldsOf(expectTag(child, TAG.sequence, WHAT), WHAT);
     const oid = oidOf(fields.any(), WHAT);
     const [value, ...others] = fields.next(TAG.set).children;
     fields.end();
     if (value === undefined || others.length > 0 || values.has(oid)) {
-      throw malformed(WHAT, `does not have exactly one value of the attribute ${oid}`);
+      throw badDer(WHAT, `does not have exactly one value of the attribute ${oid}`);
     }
     values.set(oid, value);
   }
@@ -212,7 +213,7 @@ function readAttributes(attributes: Der): Map<string, Der> {
 
 function required(values: ReadonlyMap<string, Der>, oid: string): Der {
   const value = values.get(oid);
-  if (value === undefined) throw malformed(WHAT, `lacks the attribute ${oid}`);
+  if (value === undefined) throw badDer(WHAT, `lacks the attribute ${oid}`);
   return value;
 }
 
@@ -232,12 +233,12 @@ function algorithmOf(node: Der): string {
   return fields.more() ? `${oid} with parameters` : oid;
 }
 
-/** @throws ClientError `unsupported` */
+/** @throws MerkleError `unsupported` */
 function hashOf(node: Der): HashName {
   const oid = algorithmOf(node);
   const hash = HASH_OIDS.get(oid);
   if (hash !== undefined) return hash;
-  throw new ClientError('unsupported', `${WHAT} uses the hash ${oid}; SHA-256, SHA-384 and SHA-512 are taken`);
+  throw new MerkleError('unsupported', `${WHAT} uses the hash ${oid}; SHA-256, SHA-384 and SHA-512 are taken`);
 }
 
 /**
@@ -248,7 +249,7 @@ function hashOf(node: Der): HashName {
  * The older signing-certificate attribute, with SHA-1, is not looked at: signature and chain settle the signer.
  *
  * @param der a TimeStampResp or a TimeStampToken
- * @throws ClientError `malformed`, `unsupported`, `bad-timestamp`; `bad-certificate` for the chain of the authority's signer
+ * @throws MerkleError `bad-der`, `unsupported`, `bad-timestamp`; `bad-certificate` for the chain of the authority's signer
  */
 export function verifyTimestamp(
   der: Uint8Array,
@@ -262,7 +263,7 @@ export function verifyTimestamp(
   if (!equal(primitives.hash(signer.digestHash, signer.content), signer.contentDigest)) {
     throw bad('holds another content than the one that was signed');
   }
-  let failure: ClientError | undefined;
+  let failure: MerkleError | undefined;
   for (const authority of authorities) {
     const certificate = signerOf(timestamp, authority);
     if (certificate === undefined) continue;
@@ -270,7 +271,7 @@ export function verifyTimestamp(
       checkSigner(timestamp, certificate, authority, primitives);
       return { time: timestamp.time, certificate, authority };
     } catch (error) {
-      if (!(error instanceof ClientError)) throw error;
+      if (!(error instanceof MerkleError)) throw error;
       failure ??= error;
     }
   }
@@ -309,6 +310,6 @@ function checkSigner(
   }
 }
 
-function bad(why: string): ClientError {
-  return new ClientError('bad-timestamp', `${WHAT} ${why}`);
+function bad(why: string): MerkleError {
+  return new MerkleError('bad-timestamp', `${WHAT} ${why}`);
 }

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { noblePrimitives } from '../../../client/crypto/noble-primitives.ts';
-import { parseTimestamp, verifyTimestamp } from '../../../client/x509/timestamp.ts';
+import { noblePrimitives } from '../../../merkle/rekor/noble-primitives.ts';
+import { parseTimestamp, verifyTimestamp } from '../../../merkle/x509/timestamp.ts';
 import { describeVectors, vectorBundle, vectorRoot } from './vectors.ts';
 
 const verify = (name: string, rootName = name) => {
@@ -9,7 +9,7 @@ const verify = (name: string, rootName = name) => {
     (der) => verifyTimestamp(der, signature, vectorRoot(rootName).timestampAuthorities, noblePrimitives).time,
   );
 };
-const code = (expected: string) => expect.objectContaining({ name: 'ClientError', code: expected });
+const code = (expected: string) => expect.objectContaining({ name: 'MerkleError', code: expected });
 
 describeVectors('time stamps of published bundles', () => {
   it.each([

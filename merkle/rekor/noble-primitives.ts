@@ -9,10 +9,12 @@ import { eddsa } from '@noble/curves/abstract/edwards.js';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { p256, p384, p521 } from '@noble/curves/nist.js';
 import { sha256, sha384, sha512 } from '@noble/hashes/sha2.js';
-import { concat, encodeHex, encodeUtf8 } from '../../merkle/bytes.ts';
-import { verifyEd25519 } from '../../merkle/ed25519.ts';
-import { noblePrimitives as notePrimitives } from '../../merkle/noble.ts';
-import { DIGEST_INFO, HASH_SIZE, type HashName, type KeyInfo, type Primitives, pointOf, rsaNumbers } from './crypto.ts';
+import { concat, encodeHex, encodeUtf8 } from '../bytes.ts';
+import { verifyEd25519 } from '../ed25519.ts';
+import { nobleNotePrimitives } from '../noble.ts';
+import { DIGEST_INFO, HASH_SIZE, type HashName } from './hashes.ts';
+import type { Primitives } from './primitives.ts';
+import { type KeyInfo, pointOf, rsaNumbers } from './spki.ts';
 
 const HASHES = { sha256, sha384, sha512 };
 const CURVES = { 'ecdsa-p256': p256, 'ecdsa-p384': p384, 'ecdsa-p521': p521 };
@@ -42,7 +44,7 @@ export const noblePrimitives: Primitives = {
     if (hash !== undefined) return noblePrimitives.verifyDigest(key, hash, HASHES[hash](message), signature);
     return key.kind === 'ed25519' && verifyEd25519(pointOf(key), message, signature);
   },
-  cosignature: notePrimitives,
+  cosignature: nobleNotePrimitives,
 };
 
 /** RFC 8032 section 5.1: dom2(phflag 1, empty context), before the bytes that are hashed. */

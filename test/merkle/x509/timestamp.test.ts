@@ -1,9 +1,9 @@
 import * as crypto from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
-import type { Certificate } from '../../../client/x509/certificate.ts';
-import { type TimestampAuthority, verifyTimestamp } from '../../../client/x509/timestamp.ts';
+import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
+import type { Certificate } from '../../../merkle/x509/certificate.ts';
+import { type TimestampAuthority, verifyTimestamp } from '../../../merkle/x509/timestamp.ts';
 import { type Authority, der, integer, issue, issueCa, octets, oid, STAMPING, sequence, type Wish } from './make.ts';
 
 const MESSAGE = Buffer.from('the signature of a bundle');
@@ -97,7 +97,7 @@ function stamp(token: Token = {}): Buffer {
 
 const verify = (bytes: Uint8Array, authorities: TimestampAuthority[] = [authorityOf(stamper.certificate)]) =>
   verifyTimestamp(bytes, MESSAGE, authorities, nodePrimitives());
-const refused = (code = 'bad-timestamp') => expect.objectContaining({ name: 'ClientError', code });
+const refused = (code = 'bad-timestamp') => expect.objectContaining({ name: 'MerkleError', code });
 const AT = Date.parse('2030-01-01T00:00:00Z');
 
 describe('time stamps', () => {
@@ -167,11 +167,11 @@ describe('time stamps', () => {
     ],
     ['before its certificate', { time: '20190101000000Z' }, 'bad-certificate'],
     ['after its certificate', { time: '20410101000000Z' }, 'bad-certificate'],
-    ['as data', { contentType: '1.2.840.113549.1.7.1' }, 'malformed'],
-    ['signed as data', { signedType: '1.2.840.113549.1.7.1' }, 'malformed'],
-    ['without signed digest', { attributes: (list) => list.toSpliced(1, 1) }, 'malformed'],
-    ['without signed type', { attributes: (list) => list.slice(1) }, 'malformed'],
-    ['with two signed digests', { attributes: (list) => [...list, list[1]!] }, 'malformed'],
+    ['as data', { contentType: '1.2.840.113549.1.7.1' }, 'bad-der'],
+    ['signed as data', { signedType: '1.2.840.113549.1.7.1' }, 'bad-der'],
+    ['without signed digest', { attributes: (list) => list.toSpliced(1, 1) }, 'bad-der'],
+    ['without signed type', { attributes: (list) => list.slice(1) }, 'bad-der'],
+    ['with two signed digests', { attributes: (list) => [...list, list[1]!] }, 'bad-der'],
     [
       'with two values of a digest',
       {
@@ -180,21 +180,21 @@ describe('time stamps', () => {
           attribute('1.2.840.113549.1.9.4', octets(Buffer.alloc(32)), octets(Buffer.alloc(32))),
         ],
       },
-      'malformed',
+      'bad-der',
     ],
-    ['with two signatures', { signers: 2 }, 'malformed'],
-    ['with no signature', { signers: 0 }, 'malformed'],
-    ['of another version', { infoVersion: 2 }, 'malformed'],
+    ['with two signatures', { signers: 2 }, 'bad-der'],
+    ['with no signature', { signers: 0 }, 'bad-der'],
+    ['of another version', { infoVersion: 2 }, 'bad-der'],
     [
       'with a critical extension',
       {
         infoMore: [der(0xa1, sequence(oid('1.2.3'), der(1, Buffer.from([255])), octets(Buffer.alloc(1))))],
       },
-      'malformed',
+      'bad-der',
     ],
-    ['with more than is known', { infoMore: [der(0xa2)] }, 'malformed'],
-    ['with nine certificates', { certificates: Array.from({ length: 9 }, () => root.certificate.der) }, 'malformed'],
-    ['with a certificate that is none', { certificates: [sequence()] }, 'malformed'],
+    ['with more than is known', { infoMore: [der(0xa2)] }, 'bad-der'],
+    ['with nine certificates', { certificates: Array.from({ length: 9 }, () => root.certificate.der) }, 'bad-der'],
+    ['with a certificate that is none', { certificates: [sequence()] }, 'bad-der'],
     ['with SHA-1', { algorithm: sequence(oid('1.2.840.10045.4.1')) }, 'unsupported'],
   ])('are refused %s', (_, token, code) => expect(() => verify(stamp(token))).toThrow(refused(code)));
 
@@ -220,7 +220,7 @@ describe('time stamps', () => {
         try {
           ({ time } = verify(changed));
         } catch (error) {
-          expect(error).toMatchObject({ name: 'ClientError' });
+          expect(error).toMatchObject({ name: 'MerkleError' });
           return;
         }
         // Nothing signs the status, the versions, the list of hashes or the certificates sent along.
@@ -233,7 +233,7 @@ describe('time stamps', () => {
   it('throw nothing else, whatever they are', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
-        expect(() => verify(bytes)).toThrow(expect.objectContaining({ name: 'ClientError' }));
+        expect(() => verify(bytes)).toThrow(expect.objectContaining({ name: 'MerkleError' }));
       }),
     );
   });

@@ -13,13 +13,14 @@
  *   version 0 || type 0 || milliseconds, 8 bytes || entry type 1 (precertificate), 2 bytes || SHA-256 of the issuer's
  *     SubjectPublicKeyInfo || TBSCertificate without that extension (length, 3 bytes, in front) || extensions as above
  */
-import { concat, equal } from '../../merkle/bytes.ts';
-import type { KeyInfo, Primitives } from '../crypto/crypto.ts';
-import { ClientError } from '../errors.ts';
+import { concat, equal } from '../bytes.ts';
+import { MerkleError } from '../errors.ts';
+import type { Primitives } from '../rekor/primitives.ts';
+import type { KeyInfo } from '../rekor/spki.ts';
 import type { Certificate } from './certificate.ts';
-import { constructed, encodeDer, malformed, parseDer, TAG } from './der.ts';
-import { expectTag } from './fields.ts';
-import { type Period, timeText, within } from './time.ts';
+import { badDer, constructed, encodeDer, parseDer, TAG } from './der.ts';
+import { expectTag } from './der-fields.ts';
+import { type Period, timeText, within } from './utc-time.ts';
 
 export const SCT_EXTENSION = '1.3.6.1.4.1.11129.2.4.2';
 
@@ -49,7 +50,7 @@ const ALGORITHMS = new Map<number, Sct['algorithm']>([
   [0x0401, 'rsa'],
 ]);
 
-/** @throws ClientError `malformed`; none for a certificate without the extension */
+/** @throws MerkleError `bad-der`; none for a certificate without the extension */
 export function parseScts(certificate: Certificate): Sct[] {
   const extension = certificate.extension(SCT_EXTENSION);
   if (extension === undefined) return [];
@@ -58,7 +59,7 @@ export function parseScts(certificate: Certificate): Sct[] {
   list.end();
   const scts: Sct[] = [];
   while (items.more()) {
-    if (scts.length === MAX_SCTS) throw malformed(WHAT, `has more than ${MAX_SCTS}`);
+    if (scts.length === MAX_SCTS) throw badDer(WHAT, `has more than ${MAX_SCTS}`);
     const sct = parseSct(items.prefixed());
     // Another version has another form, and says nothing here (section 3.3).
     if (sct !== undefined) scts.push(sct);
@@ -76,7 +77,7 @@ function parseSct(bytes: Uint8Array): Sct | undefined {
   const signature = fields.prefixed();
   fields.end();
   if (algorithm === undefined || !Number.isSafeInteger(time)) {
-    throw malformed(WHAT, 'has one with another signature algorithm than SHA-256 with ECDSA or RSA, or without a time');
+    throw badDer(WHAT, 'has one with another signature algorithm than SHA-256 with ECDSA or RSA, or without a time');
   }
   return { logId, time, extensions, algorithm, signature };
 }
@@ -86,8 +87,8 @@ function parseSct(bytes: Uint8Array): Sct | undefined {
  * in logs that one does not know; a wrong one of a known log is not.
  *
  * @param issuer the certificate that signed the leaf
- * @throws ClientError `bad-sct`: none of a known log, a signature that does not hold, or a time when its key was not valid;
- * `malformed`
+ * @throws MerkleError `bad-sct`: none of a known log, a signature that does not hold, or a time when its key was not valid;
+ * `bad-der`
  */
 export function verifySct(
   leaf: Certificate,
@@ -97,11 +98,11 @@ export function verifySct(
 ): Sct[] {
   const scts = parseScts(leaf);
   if (scts.length === 0) {
-    throw new ClientError('bad-sct', 'the certificate bears no timestamp of a certificate-transparency log');
+    throw new MerkleError('bad-sct', 'the certificate bears no timestamp of a certificate-transparency log');
   }
   const known = scts.filter((sct) => logs.some(({ logId }) => equal(logId, sct.logId)));
   if (known.length === 0) {
-    throw new ClientError(
+    throw new MerkleError(
       'bad-sct',
       'the certificate bears no timestamp of a certificate-transparency log that the trusted root has',
     );
@@ -122,7 +123,7 @@ function checkSct(
   const log = logs.filter(({ logId }) => equal(logId, sct.logId));
   const current = log.filter(({ validFor }) => within(validFor, sct.time));
   if (current.length === 0) {
-    throw new ClientError(
+    throw new MerkleError(
       'bad-sct',
       `a certificate-transparency log signed the certificate's timestamp at ${timeText(sct.time)}, when its key was not valid`,
     );
@@ -141,7 +142,7 @@ function checkSct(
     ({ key }) => key.kind.startsWith(sct.algorithm) && primitives.verifyMessage(key, 'sha256', message, sct.signature),
   );
   if (!good) {
-    throw new ClientError(
+    throw new MerkleError(
       'bad-sct',
       "the certificate's timestamp is not signed by the certificate-transparency log that it names",
     );
@@ -188,7 +189,7 @@ class Bytes {
 
   take(size: number): Uint8Array {
     const end = this.#at + size;
-    if (end > this.#bytes.length) throw malformed(WHAT, 'stops half-way');
+    if (end > this.#bytes.length) throw badDer(WHAT, 'stops half-way');
     const part = this.#bytes.subarray(this.#at, end);
     this.#at = end;
     return part;
@@ -206,6 +207,6 @@ class Bytes {
   }
 
   end(): void {
-    if (this.more()) throw malformed(WHAT, 'has bytes after its end');
+    if (this.more()) throw badDer(WHAT, 'has bytes after its end');
   }
 }

@@ -2,9 +2,11 @@ import * as crypto from 'node:crypto';
 import { ed25519ph } from '@noble/curves/ed25519.js';
 import { p256, p384, p521 } from '@noble/curves/nist.js';
 import { describe, expect, it } from 'vitest';
-import { type HashName, type KeyInfo, type Primitives, parseSpki, pointOf } from '../../../client/crypto/crypto.ts';
-import { noblePrimitives } from '../../../client/crypto/noble-primitives.ts';
-import { nodePrimitives } from '../../../client/crypto/node-primitives.ts';
+import type { HashName } from '../../../merkle/rekor/hashes.ts';
+import { noblePrimitives } from '../../../merkle/rekor/noble-primitives.ts';
+import type { Primitives } from '../../../merkle/rekor/primitives.ts';
+import { type KeyInfo, parseSpki, pointOf } from '../../../merkle/rekor/spki.ts';
+import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 
 const HASHES: readonly HashName[] = ['sha256', 'sha384', 'sha512'];
 const PLATFORMS: readonly (readonly [string, Primitives])[] = [
@@ -123,7 +125,7 @@ describe.each(PLATFORMS)('signatures, %s', (_, primitives) => {
 });
 
 describe('public keys', () => {
-  const refused = expect.objectContaining({ name: 'ClientError', code: 'key' });
+  const refused = expect.objectContaining({ name: 'MerkleError', code: 'bad-key' });
   const p256 = KEYS[0]!.key.spki;
   const rsa = KEYS[3]!.key.spki;
 

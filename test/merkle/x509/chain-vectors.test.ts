@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
-import { noblePrimitives } from '../../../client/crypto/noble-primitives.ts';
-import { ClientError } from '../../../client/errors.ts';
-import type { Certificate } from '../../../client/x509/certificate.ts';
-import { type Authorities, verifyChain } from '../../../client/x509/chain.ts';
-import { verifySct } from '../../../client/x509/sct.ts';
+import { MerkleError } from '../../../merkle/errors.ts';
+import { noblePrimitives } from '../../../merkle/rekor/noble-primitives.ts';
+import type { Certificate } from '../../../merkle/x509/certificate.ts';
+import { type Authorities, verifyChain } from '../../../merkle/x509/certificate-chain.ts';
+import { verifySct } from '../../../merkle/x509/sct.ts';
 import { describeVectors, type VectorRoot, vectorBundle, vectorRoot } from './vectors.ts';
 
 const authoritiesOf = ({ authorities }: VectorRoot): Authorities => ({
@@ -17,7 +17,7 @@ function outcome(action: () => unknown): string {
     action();
     return 'ok';
   } catch (error) {
-    if (error instanceof ClientError) return error.code;
+    if (error instanceof MerkleError) return error.code;
     throw error;
   }
 }

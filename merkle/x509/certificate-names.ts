@@ -1,7 +1,7 @@
 /** Names in certificates: distinguished names (RFC 5280 section 4.1.2.4) and alternative names (section 4.2.1.6). */
-import { encodeHex } from '../../merkle/bytes.ts';
-import { constructed, type Der, malformed, primitive, TAG } from './der.ts';
-import { asciiOf, expectTag, fieldsOf, oidOf, utf8Of } from './fields.ts';
+import { encodeHex } from '../bytes.ts';
+import { badDer, constructed, type Der, primitive, TAG } from './der.ts';
+import { asciiOf, expectTag, fieldsOf, oidOf, utf8Of } from './der-fields.ts';
 
 /**
  * One alternative name. `other` is an otherName of a text, with its `oid` (Fulcio's user names are 1.3.6.1.4.1.57264.1.7),
@@ -34,11 +34,11 @@ const ATTRIBUTES = new Map([
  * Text of a Name in the manner of RFC 4514, its last part first: `CN=sigstore,O=sigstore.dev`. For people: names are
  * compared by their DER.
  *
- * @throws ClientError `malformed`
+ * @throws MerkleError `bad-der`
  */
 export function nameText(name: Der, what: string): string {
   const parts = expectTag(name, TAG.sequence, what).children.map((set) => {
-    if (expectTag(set, TAG.set, what).children.length === 0) throw malformed(what, 'has an empty name part');
+    if (expectTag(set, TAG.set, what).children.length === 0) throw badDer(what, 'has an empty name part');
     const attributes = set.children.map((attribute) => {
       const fields = fieldsOf(expectTag(attribute, TAG.sequence, what), what);
       const oid = oidOf(fields.next(TAG.oid), what);
@@ -71,11 +71,11 @@ function escaped(text: string): string {
     .replaceAll('\0', '\\00');
 }
 
-/** The names of a GeneralNames, in their order. @throws ClientError `malformed` */
+/** The names of a GeneralNames, in their order. @throws MerkleError `bad-der` */
 export function alternativeNames(names: Der, what: string): AlternativeName[] {
   const { children } = expectTag(names, TAG.sequence, what);
   if (children.length === 0 || children.length > MAX_NAMES) {
-    throw malformed(what, `has ${children.length} alternative names; 1 to ${MAX_NAMES} are taken`);
+    throw badDer(what, `has ${children.length} alternative names; 1 to ${MAX_NAMES} are taken`);
   }
   return children.map((name) => alternativeName(name, what));
 }
@@ -102,7 +102,7 @@ function otherName(name: Der, what: string): AlternativeName {
   const oid = oidOf(fields.next(TAG.oid), what);
   const [value, ...rest] = fields.next(constructed(0)).children;
   fields.end();
-  if (value === undefined || rest.length > 0) throw malformed(what, 'has an alternative name without one value');
+  if (value === undefined || rest.length > 0) throw badDer(what, 'has an alternative name without one value');
   if (value.tag === TAG.utf8) return { type: 'other', oid, value: utf8Of(value.content, what) };
   if (value.tag === TAG.printable || value.tag === TAG.ia5) {
     return { type: 'other', oid, value: asciiOf(value.content, what) };
@@ -112,7 +112,7 @@ function otherName(name: Der, what: string): AlternativeName {
 
 function ipText(bytes: Uint8Array, what: string): string {
   if (bytes.length === 4) return bytes.join('.');
-  if (bytes.length !== 16) throw malformed(what, 'has an IP address that is none');
+  if (bytes.length !== 16) throw badDer(what, 'has an IP address that is none');
   const groups: string[] = [];
   for (let i = 0; i < 16; i += 2) groups.push((bytes[i]! * 256 + bytes[i + 1]!).toString(16));
   return groups.join(':');

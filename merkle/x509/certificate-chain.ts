@@ -6,13 +6,13 @@
  * is not read here, names equal by their DER, an extended key usage that allows the leaf's; and its signature on the one
  * below. The root's own signature is not looked at: it is trusted for being in the list.
  */
-import { equal } from '../../merkle/bytes.ts';
-import { printable } from '../../merkle/printable.ts';
-import type { Primitives } from '../crypto/crypto.ts';
-import { ClientError } from '../errors.ts';
+import { equal } from '../bytes.ts';
+import { MerkleError } from '../errors.ts';
+import { printable } from '../printable.ts';
+import type { Primitives } from '../rekor/primitives.ts';
 import { type Certificate, EXTENSION, USAGE } from './certificate.ts';
-import { keyOf, verifyWith } from './signature.ts';
-import { timeText } from './time.ts';
+import { keyOf, verifyWith } from './signature-algorithms.ts';
+import { timeText } from './utc-time.ts';
 
 export interface Authorities {
   /** In any order; those that lead nowhere do no harm. Self-issued ones are refused: a root is in `roots`, or is not one. */
@@ -48,7 +48,7 @@ const READ: ReadonlySet<string> = new Set([
  *
  * @param atMs milliseconds since 1970
  * @returns the leaf, the intermediates, the root
- * @throws ClientError `bad-certificate`: no such path, with the reason that came nearest to one; `unsupported` or `key` where
+ * @throws MerkleError `bad-certificate`: no such path, with the reason that came nearest to one; `unsupported` or `bad-key` where
  * an algorithm or key on it is not checked by this version
  */
 export function verifyChain(
@@ -66,7 +66,7 @@ export function verifyChain(
   }
   checkLeaf(leaf, atMs, usage);
 
-  let failure: ClientError | undefined;
+  let failure: MerkleError | undefined;
   let checks = 0;
   /** `path` is good so far; its last certificate needs an issuer. */
   const extend = (path: readonly Certificate[]): Certificate[] | undefined => {
@@ -80,7 +80,7 @@ export function verifyChain(
           if (++checks > MAX_CHECKS) throw bad(leaf, 'has too many possible issuers');
           if (!isSignedBy(child, issuer, primitives)) throw bad(child, 'does not bear the signature of its issuer');
         } catch (error) {
-          if (!(error instanceof ClientError)) throw error;
+          if (!(error instanceof MerkleError)) throw error;
           failure = error;
           if (checks > MAX_CHECKS) throw error;
           continue;
@@ -184,8 +184,8 @@ function usageText(usage: string): string {
   return usage === USAGE.timeStamping ? 'time stamping' : `the use ${usage}`;
 }
 
-function bad(certificate: Certificate, why: string): ClientError {
+function bad(certificate: Certificate, why: string): MerkleError {
   const { subject, serialNumber } = certificate;
   const name = subject === '' ? `number ${serialNumber}` : `of "${printable(subject)}"`;
-  return new ClientError('bad-certificate', `the certificate ${name.slice(0, 320)} ${why}`);
+  return new MerkleError('bad-certificate', `the certificate ${name.slice(0, 320)} ${why}`);
 }

@@ -1,0 +1,30 @@
+/** How errors of the pure core that concern keys, certificates and entries appear to callers of the client. */
+import { MerkleError, type MerkleErrorCode } from '../merkle/errors.ts';
+import { ClientError, type ClientErrorCode } from './errors.ts';
+
+const CODES: Readonly<Partial<Record<MerkleErrorCode, ClientErrorCode>>> = {
+  'bad-json': 'malformed',
+  'bad-entry': 'malformed',
+  'bad-der': 'malformed',
+  'bad-key': 'key',
+  'bad-certificate': 'bad-certificate',
+  'bad-sct': 'bad-sct',
+  'bad-timestamp': 'bad-timestamp',
+  unsupported: 'unsupported',
+};
+
+/**
+ * The result of `work`.
+ *
+ * @throws ClientError with the message of the core's error: `malformed`, `key`, `bad-certificate`, `bad-sct`,
+ * `bad-timestamp`, `unsupported`. Every other error passes.
+ */
+export function withClientErrors<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    const code = cause instanceof MerkleError ? CODES[cause.code] : undefined;
+    if (code === undefined) throw cause;
+    throw new ClientError(code, (cause as MerkleError).message, { cause });
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * The registry of `keyDetails`: `dev.sigstore.common.v1.PublicKeyDetails` (sigstore/protobuf-specs 0.5,
+ * sigstore_common.proto) with what each name says about key and signature, and which of them a log takes.
+ *
+ *   key            `keyDetails`                            signed digest
+ *   ECDSA P-256    PKIX_ECDSA_P256_SHA_256           5     SHA-256
+ *   ECDSA P-384    PKIX_ECDSA_P384_SHA_384          12     SHA-384
+ *   ECDSA P-521    PKIX_ECDSA_P521_SHA_512          13     SHA-512
+ *   RSA            PKIX_RSA_PKCS1V15_<bits>_SHA256   9-11  SHA-256 (2048, 3072 or 4096 bits)
+ *   Ed25519        PKIX_ED25519_PH                   8     SHA-512 (Ed25519ph of RFC 8032, without context)
+ */
+import type { HashName } from './hashes.ts';
+import { curveOf, type KeyInfo, type KeyKind } from './spki.ts';
+
+/** One value of the enumeration. */
+export interface KeyDetails {
+  readonly name: string;
+  readonly number: number;
+  /** Undefined where this version checks no such key. */
+  readonly kind?: KeyKind;
+  /** Length of an RSA modulus; undefined where the name does not say it. */
+  readonly bits?: number;
+  /** The hash of the signature; undefined for Ed25519, which takes the message itself. */
+  readonly hash?: HashName;
+  /**
+   * What a signature in a log entry is over: a digest (`hashedrekord`), or the message itself (only the former `dsse` 0.0.2).
+   * Undefined where Rekor v2 takes no such signature.
+   */
+  readonly signs?: 'digest' | 'message';
+}
+
+/** A value that a log takes: its signature can be verified over a digest. */
+export interface LoggedKeyDetails extends KeyDetails {
+  readonly kind: KeyKind;
+  readonly hash: HashName;
+  readonly signs: 'digest';
+}
+
+const TABLE: readonly KeyDetails[] = [
+  { name: 'PKIX_ECDSA_P256_SHA_256', number: 5, kind: 'ecdsa-p256', hash: 'sha256', signs: 'digest' },
+  { name: 'PKIX_ECDSA_P384_SHA_384', number: 12, kind: 'ecdsa-p384', hash: 'sha384', signs: 'digest' },
+  { name: 'PKIX_ECDSA_P521_SHA_512', number: 13, kind: 'ecdsa-p521', hash: 'sha512', signs: 'digest' },
+  { name: 'PKIX_RSA_PKCS1V15_2048_SHA256', number: 9, kind: 'rsa', bits: 2048, hash: 'sha256', signs: 'digest' },
+  { name: 'PKIX_RSA_PKCS1V15_3072_SHA256', number: 10, kind: 'rsa', bits: 3072, hash: 'sha256', signs: 'digest' },
+  { name: 'PKIX_RSA_PKCS1V15_4096_SHA256', number: 11, kind: 'rsa', bits: 4096, hash: 'sha256', signs: 'digest' },
+  { name: 'PKIX_ED25519_PH', number: 8, kind: 'ed25519', hash: 'sha512', signs: 'digest' },
+  { name: 'PKIX_ED25519', number: 7, kind: 'ed25519', signs: 'message' },
+  // Only logs and time-stamp authorities have keys of these kinds.
+  { name: 'PKCS1_RSA_PKCS1V5', number: 1, kind: 'rsa', hash: 'sha256' },
+  { name: 'PKIX_RSA_PKCS1V5', number: 3, kind: 'rsa', hash: 'sha256' },
+  { name: 'PKIX_ECDSA_P384_SHA_256', number: 19, kind: 'ecdsa-p384', hash: 'sha256' },
+  { name: 'PKIX_ECDSA_P521_SHA_256', number: 20, kind: 'ecdsa-p521', hash: 'sha256' },
+  { name: 'PUBLIC_KEY_DETAILS_UNSPECIFIED', number: 0 },
+  { name: 'PKCS1_RSA_PSS', number: 2 },
+  { name: 'PKIX_RSA_PSS', number: 4 },
+  { name: 'PKIX_ECDSA_P256_HMAC_SHA_256', number: 6 },
+  { name: 'LMS_SHA256', number: 14 },
+  { name: 'LMOTS_SHA256', number: 15 },
+  { name: 'PKIX_RSA_PSS_2048_SHA256', number: 16 },
+  { name: 'PKIX_RSA_PSS_3072_SHA256', number: 17 },
+  { name: 'PKIX_RSA_PSS_4096_SHA256', number: 18 },
+  { name: 'ML_DSA_65', number: 21 },
+  { name: 'ML_DSA_87', number: 22 },
+  { name: 'ML_DSA_44', number: 23 },
+];
+
+const BY_NAME: ReadonlyMap<string, KeyDetails> = new Map(TABLE.map((row) => [row.name, row]));
+const BY_NUMBER: ReadonlyMap<number, KeyDetails> = new Map(TABLE.map((row) => [row.number, row]));
+
+/** What a log takes, in the order in which it advertises them. */
+export const LOGGED_KEY_DETAILS: readonly LoggedKeyDetails[] = TABLE.filter(isLogged);
+const LOGGED_NAMES = [...LOGGED_KEY_DETAILS].sort((a, b) => a.number - b.number).map(({ name }) => name);
+
+/** Undefined for a name or number that the enumeration does not have. */
+export function findKeyDetails(nameOrNumber: unknown): KeyDetails | undefined {
+  return BY_NAME.get(nameOrNumber as string) ?? BY_NUMBER.get(nameOrNumber as number);
+}
+
+/** The value under which a log enters a signature by `key` over a digest; undefined for an RSA key of another size. */
+export function loggedKeyDetailsOf({ kind, bits }: Pick<KeyInfo, 'kind' | 'bits'>): LoggedKeyDetails | undefined {
+  return LOGGED_KEY_DETAILS.find((row) => row.kind === kind && row.bits === bits);
+}
+
+/** As `loggedKeyDetailsOf`, for a signature with this hash, or without one for pure Ed25519. */
+export function signedKeyDetailsOf(key: KeyInfo, hash: HashName | undefined): KeyDetails | undefined {
+  return TABLE.find((row) => row.signs && row.kind === key.kind && row.bits === key.bits && row.hash === hash);
+}
+
+/**
+ * The value under which a log enters a signature by `key`, where the request calls the key by the value `number`; as a
+ * string, the reason why the log does not take the signature.
+ *
+ * An RSA key gets the value of its own size whatever the request says, since sigstore-go rebuilds the value from the key and
+ * would not find the entry otherwise.
+ */
+export function keyDetailsToLog(key: KeyInfo, number: number): LoggedKeyDetails | string {
+  const given = BY_NUMBER.get(number);
+  const name = given?.name ?? String(number);
+  if (given === undefined || !isLogged(given)) {
+    return given?.signs === 'message'
+      ? `${name} signs the artifact itself and cannot be checked from a digest; sign with PKIX_ED25519_PH`
+      : `unsupported keyDetails ${name}; taken are ${LOGGED_NAMES.join(', ')}`;
+  }
+  const own = given.kind === key.kind ? loggedKeyDetailsOf(key) : undefined;
+  return own ?? `keyDetails ${name} do not fit the key, which is ${describeKey(key)}`;
+}
+
+function isLogged(row: KeyDetails): row is LoggedKeyDetails {
+  return row.signs === 'digest';
+}
+
+function describeKey({ kind, bits }: KeyInfo): string {
+  if (kind === 'rsa') return `RSA of ${bits} bits`;
+  return kind === 'ed25519' ? 'Ed25519' : `ECDSA on ${curveOf(kind)}`;
+}
