@@ -12,7 +12,7 @@
  */
 
 import { decodeBase64, encodeBase64 } from '../../merkle/bytes.ts';
-import { DIGEST_ALGORITHM, type DigestAlgorithm, HASH_NAME, HASH_SIZE } from '../../merkle/rekor/hashes.ts';
+import { DIGEST_ALGORITHM, DIGEST_SIZE, type DigestAlgorithm, HASH_NAME } from '../../merkle/rekor/hashes.ts';
 import { loggedKeyDetailsOf } from '../../merkle/rekor/key-details.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import { hasValidPoint, type KeyInfo, parseSpki } from '../../merkle/rekor/spki.ts';
@@ -50,7 +50,7 @@ export function parsePublicKey(spki: Uint8Array, primitives: Primitives): Public
   // A verification would fail as well, but would not say whether the key or the signature is at fault.
   if (!hasValidPoint(info)) throw new ClientError('key', 'the public key is not a point on its curve');
   const { details, digest } = keyAlgorithm(info);
-  const digestSize = HASH_SIZE[HASH_NAME[digest]];
+  const digestSize = DIGEST_SIZE[HASH_NAME[digest]];
   const verify = (hash: Uint8Array, signature: Uint8Array): boolean => {
     if (hash.length !== digestSize) return false;
     try {

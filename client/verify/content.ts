@@ -11,7 +11,7 @@
 import { encodeHex, equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { printable } from '../../merkle/printable.ts';
-import { HASH_NAME, HASH_SIZE, type HashName } from '../../merkle/rekor/hashes.ts';
+import { DIGEST_SIZE, HASH_NAME, type HashName } from '../../merkle/rekor/hashes.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import type { KeyInfo } from '../../merkle/rekor/spki.ts';
 import { ClientError } from '../errors.ts';
@@ -68,8 +68,8 @@ function checkMessage(
   const { digest: claimed, signature } = content;
   if (claimed !== undefined) {
     const hash = HASH_NAME[claimed.algorithm];
-    if (claimed.value.length !== HASH_SIZE[hash]) {
-      throw malformed('messageSignature.messageDigest.digest', `has not the ${HASH_SIZE[hash]} bytes of ${hash}`);
+    if (claimed.value.length !== DIGEST_SIZE[hash]) {
+      throw malformed('messageSignature.messageDigest.digest', `has not the ${DIGEST_SIZE[hash]} bytes of ${hash}`);
     }
     if (!equal(claimed.value, given(artifact, hash))) {
       throw new ClientError(
@@ -182,7 +182,7 @@ function envelopeHashes(key: KeyInfo): readonly HashName[] {
 
 function given(artifact: ArtifactDigests, hash: HashName): Uint8Array {
   const digest = artifact[hash];
-  if (digest?.length === HASH_SIZE[hash]) return digest;
+  if (digest?.length === DIGEST_SIZE[hash]) return digest;
   throw new ClientError('usage', `the ${hash} digest of the file is needed, and was not given`);
 }
 

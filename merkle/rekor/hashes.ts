@@ -11,7 +11,7 @@ import { decodeHex } from '../bytes.ts';
 export type HashName = 'sha256' | 'sha384' | 'sha512';
 
 /** Bytes of a digest. */
-export const HASH_SIZE = { sha256: 32, sha384: 48, sha512: 64 } as const;
+export const DIGEST_SIZE = { sha256: 32, sha384: 48, sha512: 64 } as const;
 
 /** The name that entries and bundles use. */
 export type DigestAlgorithm = 'SHA2_256' | 'SHA2_384' | 'SHA2_512';

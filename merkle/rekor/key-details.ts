@@ -13,7 +13,7 @@ import type { HashName } from './hashes.ts';
 import { curveOf, type KeyInfo, type KeyKind } from './spki.ts';
 
 /** One value of the enumeration. */
-export interface KeyDetails {
+interface KeyDetails {
   readonly name: string;
   readonly number: number;
   /** Undefined where this version checks no such key. */
@@ -30,7 +30,7 @@ export interface KeyDetails {
 }
 
 /** A value that a log takes: its signature can be verified over a digest. */
-export interface LoggedKeyDetails extends KeyDetails {
+interface LoggedKeyDetails extends KeyDetails {
   readonly kind: KeyKind;
   readonly hash: HashName;
   readonly signs: 'digest';

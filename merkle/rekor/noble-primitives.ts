@@ -12,7 +12,7 @@ import { sha256, sha384, sha512 } from '@noble/hashes/sha2.js';
 import { concat, encodeHex, encodeUtf8 } from '../bytes.ts';
 import { verifyEd25519 } from '../ed25519.ts';
 import { nobleNotePrimitives } from '../noble.ts';
-import { DIGEST_INFO, HASH_SIZE, type HashName } from './hashes.ts';
+import { DIGEST_INFO, DIGEST_SIZE, type HashName } from './hashes.ts';
 import type { Primitives } from './primitives.ts';
 import { type KeyInfo, pointOf, rsaNumbers } from './spki.ts';
 
@@ -22,7 +22,7 @@ const CURVES = { 'ecdsa-p256': p256, 'ecdsa-p384': p384, 'ecdsa-p521': p521 };
 export const noblePrimitives: Primitives = {
   hash: (name, data) => HASHES[name](data),
   verifyDigest(key, hash, digest, signature) {
-    if (digest.length !== HASH_SIZE[hash]) return false;
+    if (digest.length !== DIGEST_SIZE[hash]) return false;
     try {
       switch (key.kind) {
         case 'ed25519':

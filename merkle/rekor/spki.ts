@@ -16,7 +16,7 @@ import { MerkleError } from '../errors.ts';
 
 export type EcKind = 'ecdsa-p256' | 'ecdsa-p384' | 'ecdsa-p521';
 /** The kinds whose key is a point after a constant prefix. */
-export type PointKind = EcKind | 'ed25519';
+type PointKind = EcKind | 'ed25519';
 export type KeyKind = PointKind | 'rsa';
 
 /** A public key in its one encoding. Whether a point is on its curve shows when a signature is checked, or in `hasValidPoint`. */

@@ -20,7 +20,7 @@ export interface Authorities {
   readonly roots: readonly Certificate[];
 }
 
-export interface ChainOptions {
+interface ChainOptions {
   /** OID of the extended key usage that the leaf must name and those above must allow; code signing where not given. */
   readonly usage?: string;
 }
@@ -104,7 +104,7 @@ export function isSelfIssued(certificate: Certificate): boolean {
 }
 
 /** Whether `atMs` is in the certificate's validity; both ends are. */
-export function isValidAt({ notBefore, notAfter }: Certificate, atMs: number): boolean {
+function isValidAt({ notBefore, notAfter }: Certificate, atMs: number): boolean {
   return notBefore <= atMs && atMs <= notAfter;
 }
 

@@ -53,9 +53,9 @@ const KEY_USAGES = [
   'encipherOnly',
   'decipherOnly',
 ] as const;
-export type KeyUsage = (typeof KEY_USAGES)[number];
+type KeyUsage = (typeof KEY_USAGES)[number];
 
-export interface Extension {
+interface Extension {
   readonly critical: boolean;
   /** The DER inside the OCTET STRING; of Fulcio's first extensions the raw text. */
   readonly value: Uint8Array;

@@ -15,9 +15,6 @@ const RAW = 6;
 const ISSUER_V1 = `${ARC}1`;
 const ISSUER = `${ARC}8`;
 
-/** OID of a user name among the alternative names. */
-export const USERNAME_OID = `${ARC}7`;
-
 /** Name to OID. The names are those of sigstore-go's `certificate.Extensions`. */
 export const FULCIO_EXTENSIONS: Readonly<Record<string, string>> = {
   issuerV1: ISSUER_V1,

@@ -34,7 +34,7 @@ export interface CtLog {
 }
 
 /** One promise, parsed and not verified. */
-export interface Sct {
+interface Sct {
   readonly logId: Uint8Array;
   /** Milliseconds since 1970. */
   readonly time: number;

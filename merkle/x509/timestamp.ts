@@ -38,7 +38,7 @@ const MAX_CERTIFICATES = 8;
 const MAX_ATTRIBUTES = 32;
 
 /** A time stamp, parsed and not verified. */
-export interface Timestamp {
+interface Timestamp {
   /** Milliseconds since 1970; parts of one are cut. */
   readonly time: number;
   readonly policy: string;
@@ -76,7 +76,7 @@ export interface TimestampAuthority {
   readonly validFor: Period;
 }
 
-export interface VerifiedTimestamp {
+interface VerifiedTimestamp {
   /** Milliseconds since 1970. */
   readonly time: number;
   /** Whose it is. */

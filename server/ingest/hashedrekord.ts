@@ -3,7 +3,7 @@
  * 2.3.0 pkg/types/hashedrekord).
  */
 
-import { DIGEST_ALGORITHM, HASH_SIZE, type HashName } from '../../merkle/rekor/hashes.ts';
+import { DIGEST_ALGORITHM, DIGEST_SIZE, type HashName } from '../../merkle/rekor/hashes.ts';
 import { keyDetailsToLog } from '../../merkle/rekor/key-details.ts';
 import { hasValidPoint, type KeyInfo } from '../../merkle/rekor/spki.ts';
 import { leafHash } from '../../merkle/rfc6962.ts';
@@ -50,7 +50,7 @@ export function hashedRekordEntry({ digest, signature }: HashedRekordRequest, ch
   }
   checkSize(PREFIX, content, checks);
   const known = readVerifier(signature.verifier, checks, PREFIX);
-  const size = HASH_SIZE[known.hash];
+  const size = DIGEST_SIZE[known.hash];
   if (digest.length !== size) {
     checkPoint(known.key, PREFIX);
     const name = DIGEST_ALGORITHM[known.hash];

@@ -11,7 +11,7 @@
  */
 import { constants, publicDecrypt } from 'node:crypto';
 import { createRequire } from 'node:module';
-import { DIGEST_INFO, HASH_SIZE, type HashName } from '../../rekor/hashes.ts';
+import { DIGEST_INFO, DIGEST_SIZE, type HashName } from '../../rekor/hashes.ts';
 import { type EcKind, type KeyInfo, pointOf } from '../../rekor/spki.ts';
 import { nobleCurves, nobleEd25519Digest } from './lazy-noble.ts';
 import { keyObjectOf } from './public-key.ts';
@@ -166,7 +166,7 @@ function selfTest(verify: EcVerify): boolean {
 /** PKCS#1 v1.5 over a digest (RFC 8017 section 8.2.2). False for whatever is wrong. */
 export function rsaVerifyDigest(key: KeyInfo, hash: HashName, digest: Uint8Array, signature: Uint8Array): boolean {
   // OpenSSL would take a signature whose leading zeroes are cut.
-  if (digest.length !== HASH_SIZE[hash] || signature.length !== key.bits! / 8) {
+  if (digest.length !== DIGEST_SIZE[hash] || signature.length !== key.bits! / 8) {
     return false;
   }
   try {

@@ -9,7 +9,7 @@
  */
 import * as crypto from 'node:crypto';
 import { concat } from '../../bytes.ts';
-import { HASH_SIZE } from '../../rekor/hashes.ts';
+import { DIGEST_SIZE } from '../../rekor/hashes.ts';
 import type { Primitives } from '../../rekor/primitives.ts';
 import { CURVE_DIGEST_SIZE, type DigestVerifier, digestVerifier, rsaVerifyDigest } from './digest.ts';
 import { fastSha256 } from './hash.ts';
@@ -27,7 +27,7 @@ const PRIMITIVES: Primitives = {
     return new Uint8Array(digest.buffer, digest.byteOffset, digest.length);
   },
   verifyDigest(key, hash, digest, signature) {
-    if (digest.length !== HASH_SIZE[hash]) return false;
+    if (digest.length !== DIGEST_SIZE[hash]) return false;
     if (key.kind === 'rsa') return rsaVerifyDigest(key, hash, digest, signature);
     if (key.kind === 'ed25519' && hash !== 'sha512') return false;
     verifier ??= digestVerifier();
