@@ -11,13 +11,13 @@ import type { VerifierKey } from '../../merkle/note.ts';
 import type { Policy } from '../../merkle/policy.ts';
 import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
-import type { ServerError } from '../errors.ts';
 import type { TreeReader } from '../tree/reader.ts';
 import { checkHeads, conflictWith, fetchHead, type HeldHead } from './heads.ts';
 import { type Failed, type FailureReason, isFailed, WitnessClient } from './http.ts';
 import { CosignJob } from './job.ts';
 import type { WitnessMetrics } from './metrics.ts';
 import { type Endpoint, endpointsOf, isLoopback } from './policy.ts';
+import type { CosignerHooks, Cosigning } from './types.ts';
 import { Witness, type WitnessSettings } from './witness.ts';
 
 export interface CosignerOptions {
@@ -34,22 +34,13 @@ export interface CosignerOptions {
   readonly primitives?: CosignaturePrimitives;
 }
 
-export interface CosignerHooks {
-  /** Reads the newest committed tree. */
-  committed(): TreeReader;
-  /** A note that was handed over has more, or newer, cosignatures. */
-  late(note: string): void;
-  /** A witness holds what the log must have signed and does not extend; `evidence` is that note. */
-  conflict(error: ServerError, evidence: string): void;
-}
-
 /**
  * Cosignatures that come after the quorum are added in one step, to a tree head that was handed over so long ago, in
  * milliseconds: on a busy log the next one has come by then, and adding to each would cost a third of publishing it.
  */
 const LATE_MS = 100;
 
-export class Cosigner {
+export class Cosigner implements Cosigning {
   readonly #options: CosignerOptions;
   readonly #primitives: CosignaturePrimitives;
   readonly #client = new WitnessClient();
@@ -84,11 +75,6 @@ export class Cosigner {
     return this.#witnesses.every(({ endpoint }) => isLoopback(endpoint.url));
   }
 
-  /**
-   * Asks each witness for what it holds of this log, for as long as one request may take.
-   *
-   * @throws ServerError `rollback` where `tree` does not extend it: nothing may be signed then
-   */
   async check(tree: TreeReader): Promise<void> {
     const heads = await Promise.all(
       this.#witnesses.map(async (witness) => ({
@@ -101,16 +87,11 @@ export class Cosigner {
     for (const { witness, head } of heads) if (head !== undefined && !isFailed(head)) witness.learn(head.size);
   }
 
-  /** The checkpoint that is public when the log starts: it is cosigned further, and again when it gets old. */
   adopt(note: string, reader: TreeReader): void {
     this.#handed = this.#newJob(note, reader);
     this.#offer(this.#handed);
   }
 
-  /**
-   * Resolves with the note and its cosignatures, once it may be published. `note` is signed by the log and replaces every
-   * one before it. Never resolves after `signal` is aborted, but rejects with its reason.
-   */
   quorum(note: string, reader: TreeReader, signal: AbortSignal): Promise<string> {
     const job = this.#newJob(note, reader);
     return new Promise((resolve, reject) => {
@@ -145,7 +126,6 @@ export class Cosigner {
     });
   }
 
-  /** Why nothing is published, or soon will not be: each reason in one sentence. */
   notReady(): string[] {
     const job = this.#job;
     if (job === undefined || !this.#hopeless(job)) return [];

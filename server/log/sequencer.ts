@@ -5,12 +5,7 @@
  * On a quiet log nobody comes to share a batch, and nobody waits for it: where the batch before held one entry, the next
  * goes in the same turn of the event loop.
  */
-export interface SequencerOptions {
-  /** Entries in a batch, at most. */
-  readonly maxSize: number;
-  /** How long the first entry of a batch waits for others, in milliseconds. */
-  readonly maxAgeMs: number;
-}
+import type { SequencerOptions } from './types.ts';
 
 /**
  * Entries that share the cost of a commit well enough: more need not be waited for. Measured in turns, with `maxAgeMs` at 10:

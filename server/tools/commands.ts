@@ -13,9 +13,9 @@ import type { Config } from '../config/load.ts';
 import { type Identity, readIdentity } from '../dir/identity.ts';
 import { layout, openDirStores } from '../dir/layout.ts';
 import { ServerError } from '../errors.ts';
+import { openPublished } from '../log/published.ts';
 import { openLog } from '../open.ts';
 import { CommittedTree } from '../tree/committed.ts';
-import { openPublished } from '../tree/published.ts';
 import { backupTree, exportTree } from './backup.ts';
 import type { OnProgress } from './copy.ts';
 

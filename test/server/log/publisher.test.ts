@@ -1,46 +1,100 @@
 /** The pace of publications. Upper bounds are for the benchmark: a busy machine has none. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { leafHash } from '../../../merkle/rfc6962.ts';
-import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
-import { openDirStores } from '../../../server/dir/layout.ts';
-import { Publisher } from '../../../server/log/publisher.ts';
-import { CommittedTree } from '../../../server/tree/committed.ts';
-import { tempDir } from '../../support/log.ts';
+import { Publisher, type PublisherOptions } from '../../../server/log/publisher.ts';
 
 /** A timer may fire a millisecond early. */
 const EARLY_MS = 2;
-const COSIGN_MS = 20;
+const PUBLISH_MS = 20;
+
+/** A publisher of a tree that grows with `grow`; when each publication began and ended. */
+function publisherOf(changes: Partial<PublisherOptions> = {}) {
+  let committed = 0;
+  let published = 0;
+  const times: { began: number; ended: number; entries: number }[] = [];
+  const service = new AbortController();
+  const publisher = new Publisher({
+    signal: service.signal,
+    due: () => published !== committed,
+    publish: async () => {
+      const began = performance.now();
+      const size = committed;
+      await sleep(PUBLISH_MS);
+      const entries = size - published;
+      published = size;
+      times.push({ began, ended: performance.now(), entries });
+      return entries;
+    },
+    answer: async () => {},
+    minIntervalMs: 0,
+    witnesses: true,
+    onError: (error) => expect.fail(String(error)),
+    ...changes,
+  });
+  const grow = (entries: number) => {
+    committed += entries;
+    publisher.request();
+  };
+  return { publisher, times, service, grow };
+}
 
 it('rests after the witnesses were asked for many entries, for as long as that took', async () => {
-  const dir = await tempDir();
-  const tree = await CommittedTree.open(await openDirStores(dir.path), fastSha256);
-  const signed: number[] = [];
-  const published: number[] = [];
-  const publisher = new Publisher(tree, {
-    sign: async ({ size }) => {
-      signed.push(performance.now());
-      return `log.test\n${size}\n\n— log.test AAAAAAA=\n`;
+  const { publisher, times, grow } = publisherOf();
+  grow(2);
+  await publisher.idle();
+  grow(1);
+  await publisher.idle();
+  expect(times.map(({ entries }) => entries)).toEqual([2, 1]);
+  expect(times[1]!.began - times[0]!.ended).toBeGreaterThanOrEqual(PUBLISH_MS - EARLY_MS);
+});
+
+it('covers with one publication all that comes while another is under way', async () => {
+  const { publisher, times, grow } = publisherOf({ witnesses: false });
+  grow(1);
+  for (let i = 0; i < 5; i++) grow(1);
+  await publisher.idle();
+  grow(1);
+  grow(1);
+  await publisher.idle();
+  expect(times.map(({ entries }) => entries).reduce((sum, entries) => sum + entries)).toBe(8);
+  expect(times.length).toBeLessThanOrEqual(4);
+});
+
+it('keeps its interval, and leaves it out at an end', async () => {
+  const { publisher, times, grow } = publisherOf({ witnesses: false, minIntervalMs: 1e6 });
+  grow(1);
+  await publisher.idle();
+  grow(1);
+  await publisher.finish(1e6);
+  expect(times).toHaveLength(2);
+});
+
+it('publishes nothing once the service of its store ended, and does not call that an error', async () => {
+  const { publisher, times, service, grow } = publisherOf({ minIntervalMs: 1e6 });
+  grow(1);
+  await publisher.idle();
+  grow(1);
+  service.abort(new Error('ended'));
+  await publisher.idle();
+  grow(1);
+  await publisher.idle();
+  expect(times).toHaveLength(1);
+});
+
+it('stands still after a failure', async () => {
+  const errors: unknown[] = [];
+  let tries = 0;
+  const { publisher, grow } = publisherOf({
+    publish: async () => {
+      tries++;
+      await Promise.resolve();
+      grow(1);
+      throw new Error('injected');
     },
-    cosign: async (note) => {
-      await sleep(COSIGN_MS);
-      return note;
-    },
-    timeoutMs: 10_000,
-    onPublished: () => published.push(performance.now()),
-    onProofError: (error) => expect.fail(String(error)),
-    onError: (error) => expect.fail(String(error)),
+    onError: (error) => errors.push(error),
   });
-  for (const names of [['a', 'b'], ['c']]) {
-    const bodies = names.map((name) => Buffer.from(name));
-    const { filed } = await tree.append(bodies.map((body) => ({ body, leafHash: leafHash(body, fastSha256) })));
-    await filed;
-    publisher.request();
-    await publisher.idle();
-  }
-  expect(publisher.size).toBe(3);
-  expect(signed[1]! - published[0]!).toBeGreaterThanOrEqual(COSIGN_MS - EARLY_MS);
-  await publisher.close();
-  await tree.close();
-  await dir.remove();
+  grow(1);
+  await publisher.idle();
+  expect(tries).toBe(1);
+  expect(errors).toHaveLength(1);
 });

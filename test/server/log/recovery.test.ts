@@ -1,7 +1,8 @@
 /** What a failure of the store, a freeze and a close do to each other. The stores are in memory, the log is the real one. */
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ServerError } from '../../../server/errors.ts';
-import type { Log, LogOptions } from '../../../server/log/log.ts';
+import type { Log } from '../../../server/log/log.ts';
+import type { LogOptions } from '../../../server/log/types.ts';
 import { MemoryDisk, openMemoryState, openMemoryTiles } from '../../../server/store/memory.ts';
 import type { Stores } from '../../../server/tree/committed.ts';
 import { Faults, faultyState, faultyTiles } from '../../support/faulty.ts';
@@ -98,7 +99,8 @@ describe('after a failure', () => {
     expect(await lost).toMatchObject({ code: 'store-failed' });
     await expect.poll(() => onFatal.mock.calls.length).toBe(1);
     expect(onFatal.mock.calls[0]![0]).toMatchObject({ code: 'rollback' });
-    expect(at.notReady()).toContain('the log has stopped');
+    expect(at.notReady()).toContain('the log has stopped: what it stored contradicts itself');
+    await expect(submit(at, 'c')).rejects.toMatchObject({ code: 'broken' });
   });
 
   it('stays closed where it is closed while the store is opened again', async () => {

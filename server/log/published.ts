@@ -5,9 +5,9 @@ import { MerkleError } from '../../merkle/errors.ts';
 import { noteVerifier, openNote, parseNote } from '../../merkle/note.ts';
 import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { ServerError } from '../errors.ts';
-import type { Published } from '../log/publisher.ts';
-import type { CheckpointSigner } from '../log/sign.ts';
-import type { CommittedTree } from './committed.ts';
+import type { CommittedTree } from '../tree/committed.ts';
+import type { CheckpointSigner } from './sign.ts';
+import type { Published } from './types.ts';
 
 /**
  * Reads the published checkpoint, or undefined for a log that has none yet. A frozen log's last checkpoint is made
@@ -43,7 +43,7 @@ export async function openPublished(
   await tree.putCheckpoint(note);
   const { size } = openCheckpoint(note, signer);
   const snapshot = size === tree.snapshot.size ? tree.snapshot : await tree.reader().snapshotAt(size);
-  return { checkpoint: decodeUtf8(note), at: Date.now(), reader: tree.reader(snapshot) };
+  return { checkpoint: decodeUtf8(note), reader: tree.reader(snapshot) };
 }
 
 /**

@@ -1,0 +1,28 @@
+/** An entry on its way from ingest to its commit, and all callers who wait for that. */
+import type { NewEntry } from '../store/types.ts';
+
+/** Where an entry stands. */
+export interface Placed {
+  readonly index: number;
+  /** It was there, or on its way, before. */
+  readonly duplicate: boolean;
+}
+
+export class Pending {
+  readonly leafHash: Uint8Array;
+  readonly body: Uint8Array;
+  /** It is new, and counts as taken until it is answered. */
+  taken = false;
+  readonly placed: Promise<Placed>;
+  resolve!: (placed: Placed) => void;
+  reject!: (error: unknown) => void;
+
+  constructor({ leafHash, body }: NewEntry) {
+    this.leafHash = leafHash;
+    this.body = body;
+    this.placed = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+  }
+}

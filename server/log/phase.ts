@@ -1,0 +1,127 @@
+/**
+ * The life of a log in one value, and what the log answers in each phase of it.
+ *
+ *     running ⇄ recovering        the store failed, and is opened again
+ *        ↓          ↓
+ *         draining                no new entries; a store that fails is opened again all the same
+ *            ↓
+ *     halted · broken · closed    nothing is signed or committed any more
+ *
+ * Beside the phase, and durable where the phase is not, the tree has a status: a log that is freezing or frozen refuses new
+ * entries with `frozen` in every phase.
+ */
+import { type RequestErrorCode, requestError, type ServerError } from '../errors.ts';
+
+export type Phase =
+  | { readonly name: 'running' }
+  | { readonly name: 'recovering' }
+  | { readonly name: 'draining' }
+  /** A witness holds a history of this log that the log does not extend. */
+  | { readonly name: 'halted'; readonly why: ServerError }
+  /** What is stored contradicts itself. */
+  | { readonly name: 'broken'; readonly why: unknown }
+  | { readonly name: 'closed' };
+
+export type PhaseName = Phase['name'];
+
+/** What a caller may ask of a log. `read` is everything below the published checkpoint. */
+export type Call = 'submit' | 'add' | 'read' | 'freeze';
+
+/** What a call gets: it goes on, or one row of `REQUEST_ERRORS`. */
+type Permission = 'goes on' | (RequestErrorCode & ('store-failed' | 'draining' | 'halted' | 'broken'));
+
+interface PhaseRow extends Readonly<Record<Call, Permission>> {
+  /** The sentence of `GET /readyz`; undefined where the phase is no reason to be not ready. */
+  readonly notReady: string | undefined;
+  /** The phases that may follow. */
+  readonly next: readonly PhaseName[];
+}
+
+export const PHASES: Readonly<Record<PhaseName, PhaseRow>> = {
+  running: {
+    submit: 'goes on',
+    add: 'goes on',
+    read: 'goes on',
+    freeze: 'goes on',
+    notReady: undefined,
+    next: ['recovering', 'draining', 'halted', 'broken', 'closed'],
+  },
+  recovering: {
+    submit: 'store-failed',
+    add: 'store-failed',
+    // Readers keep using the failed store until another one opens.
+    read: 'goes on',
+    // A freeze waits until the store is open again.
+    freeze: 'goes on',
+    notReady: 'the store failed and is being opened again',
+    next: ['running', 'draining', 'halted', 'broken', 'closed'],
+  },
+  draining: {
+    submit: 'draining',
+    add: 'draining',
+    read: 'goes on',
+    freeze: 'goes on',
+    notReady: 'the log is shutting down',
+    next: ['halted', 'broken', 'closed'],
+  },
+  halted: {
+    submit: 'halted',
+    add: 'halted',
+    // What was published stays true, and auditors need it.
+    read: 'goes on',
+    freeze: 'halted',
+    notReady: 'the log has stopped: a witness holds another history of it',
+    next: ['closed'],
+  },
+  broken: {
+    submit: 'broken',
+    add: 'broken',
+    read: 'goes on',
+    freeze: 'broken',
+    notReady: 'the log has stopped: what it stored contradicts itself',
+    next: ['closed'],
+  },
+  closed: {
+    submit: 'draining',
+    add: 'draining',
+    read: 'draining',
+    freeze: 'draining',
+    notReady: 'the log has stopped',
+    next: [],
+  },
+};
+
+/** Holds the phase of one log, and changes it only as the table allows. */
+export class Life {
+  #phase: Phase = { name: 'running' };
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  /** Goes on to `next`; returns false, and stays, where the table does not allow it. */
+  enter(next: Phase): boolean {
+    if (!PHASES[this.#phase.name].next.includes(next.name)) return false;
+    this.#phase = next;
+    return true;
+  }
+
+  /** The code that the call is refused with, or undefined where it goes on. */
+  refusal(call: Call): RequestErrorCode | undefined {
+    const permission = PHASES[this.#phase.name][call];
+    return permission === 'goes on' ? undefined : permission;
+  }
+
+  /** @throws RequestError where the phase refuses the call */
+  check(call: Call): void {
+    const code = this.refusal(call);
+    if (code !== undefined) throw requestError(code);
+  }
+
+  /** Why the log is not ready, in one sentence; undefined where the phase is no reason. */
+  notReady(): string | undefined {
+    const phase = this.#phase;
+    // The operator reads which witness, and what it holds.
+    return phase.name === 'halted' ? phase.why.message : PHASES[phase.name].notReady;
+  }
+}

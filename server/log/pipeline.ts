@@ -1,0 +1,315 @@
+/**
+ * The way of an entry, from top to bottom:
+ *
+ *     body ─ ingest ─ dedup ─ sequence ─ integrate ═ COMMIT ═ tiles ─ sign ─ cosign ═ PUBLISH ═ reply
+ *
+ * Each step says what a crash there leaves behind. A failure of the store leaves the same, and every caller who waits gets
+ * `store-failed`: an entry that was committed all the same is found as a duplicate by the client's retry.
+ *
+ * A pipeline works on one open store and ends with its service.
+ */
+import { leafHash } from '../../merkle/rfc6962.ts';
+import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
+import { Dedup } from '../dedup/dedup.ts';
+import type { KnownLeaves } from '../dedup/known.ts';
+import { RequestError, requestError } from '../errors.ts';
+import type { NewEntry } from '../store/types.ts';
+import type { Encoding, Ingested, LoggedEntry, Outcome } from '../types.ts';
+import type { Backlog } from './backlog.ts';
+import type { OpenStore } from './open-store.ts';
+import { Pending, type Placed } from './pending.ts';
+import { Publisher } from './publisher.ts';
+import { Replies } from './replies.ts';
+import { Sequencer } from './sequencer.ts';
+import type { LogOptions } from './types.ts';
+
+/** What a pipeline asks the log, and reports to it. */
+export interface PipelineHost {
+  readonly known: KnownLeaves;
+  readonly backlog: Backlog;
+  /** From the first step of a freeze on. */
+  readonly frozen: boolean;
+  /** @throws RequestError where the phase or the status of the log refuses the call */
+  admit(call: 'submit' | 'add'): void;
+  /** A checkpoint became public: the store works. */
+  published(): void;
+  /** The store failed, and its service must end. */
+  failed(error: unknown): void;
+}
+
+export class Pipeline {
+  readonly #options: LogOptions;
+  readonly #host: PipelineHost;
+  readonly #store: OpenStore;
+  readonly #dedup: Dedup<Pending>;
+  readonly #sequencer: Sequencer<Pending>;
+  readonly #publisher: Publisher;
+  readonly #replies: Replies;
+  /** New entries on their way. */
+  #taken = 0;
+  /** The newest run of files that was begun. */
+  #filing: Promise<number> | undefined;
+
+  constructor(options: LogOptions, store: OpenStore, host: PipelineHost) {
+    this.#options = options;
+    this.#store = store;
+    this.#host = host;
+    const { signal } = store;
+    this.#dedup = new Dedup({
+      lookup: async (leafHashes) => {
+        const started = performance.now();
+        const found = await host.known.lookup(leafHashes);
+        options.metrics.stage('dedup').observe((performance.now() - started) / 1000);
+        return found;
+      },
+      found: (pending, index) => this.#found(pending, index),
+      failed: (_pending, error) => host.failed(error),
+    });
+    this.#sequencer = new Sequencer(options.batch, (batch) => this.#integrate(batch));
+    this.#replies = new Replies(store, {
+      timeoutMs: options.limits.publishTimeoutMs,
+      onProofError: (error) =>
+        options.logger.error({ err: error }, 'an entry was logged, but its proof cannot be made'),
+    });
+    this.#publisher = new Publisher({
+      signal,
+      due: () => store.published?.reader.snapshot.size !== store.tree.snapshot.size,
+      publish: () => this.#publish(),
+      answer: () => this.#replies.answer(),
+      minIntervalMs: options.minPublishIntervalMs ?? 0,
+      witnesses: options.cosigner !== undefined,
+      onError: (error) => host.failed(error),
+    });
+    signal.addEventListener('abort', () => {
+      this.#sequencer.clear();
+      for (const pending of this.#dedup.clear()) pending.reject(signal.reason);
+    });
+  }
+
+  get publisher(): Publisher {
+    return this.#publisher;
+  }
+
+  /**
+   * BODY and INGEST, for signed entries. A crash here leaves nothing; neither does a refusal. See `LogService.submit`.
+   */
+  async submit(body: Uint8Array, encoding: Encoding): Promise<readonly Outcome[]> {
+    this.#host.admit('submit');
+    const { metrics, ingest } = this.#options;
+    this.#host.backlog.enter();
+    const started = performance.now();
+    try {
+      const ingested = await ingest.ingest(body, encoding);
+      metrics.stage('ingest').observe((performance.now() - started) / 1000);
+      if ('refusal' in ingested) {
+        metrics.refused(ingested.refusal.reason);
+        throw new RequestError(ingested.refusal.code, ingested.refusal.message);
+      }
+      const { items } = ingested;
+      const outcomes =
+        items.length === 1
+          ? [await this.#logItem(items[0]!)]
+          : await Promise.all(items.map((item) => this.#logItem(item)));
+      metrics.stage('total').observe((performance.now() - started) / 1000);
+      return outcomes;
+    } finally {
+      this.#host.backlog.leave();
+    }
+  }
+
+  /** The same for an opaque entry, which needs no ingest, and is answered once it is committed. See `LogService.add`. */
+  async add(body: Uint8Array): Promise<number> {
+    if (this.#options.entries !== 'raw') throw requestError('not-raw');
+    this.#host.admit('add');
+    const { metrics } = this.#options;
+    this.#host.backlog.enter();
+    const started = performance.now();
+    try {
+      const { index, duplicate } = await this.#place({ body, leafHash: leafHash(body, fastSha256) });
+      if (duplicate) metrics.duplicates.inc();
+      else this.#taken--;
+      metrics.stage('total').observe((performance.now() - started) / 1000);
+      return index;
+    } finally {
+      this.#host.backlog.leave();
+    }
+  }
+
+  /** One item of a body: its entries, all placed and published, or why not. The first entry is the reply. */
+  async #logItem(item: Ingested): Promise<Outcome> {
+    if ('refusal' in item) {
+      this.#options.metrics.refused(item.refusal.reason);
+      return { error: new RequestError(item.refusal.code, item.refusal.message) };
+    }
+    try {
+      const { entries } = item;
+      if (entries.length === 1) return { entry: await this.#logEntry(entries[0]!) };
+      // All are awaited, so that a failure of the second does not leave the first's promise without a handler.
+      const results = await Promise.allSettled(entries.map((entry) => this.#logEntry(entry)));
+      for (const result of results) if (result.status === 'rejected') throw result.reason;
+      return { entry: (results[0] as PromiseFulfilledResult<LoggedEntry>).value };
+    } catch (error) {
+      if (error instanceof RequestError) return { error };
+      this.#options.logger.error({ err: error }, 'an entry failed');
+      return { error: requestError('internal') };
+    }
+  }
+
+  async #logEntry(entry: NewEntry): Promise<LoggedEntry> {
+    const { index, duplicate } = await this.#place(entry);
+    if (duplicate) this.#options.metrics.duplicates.inc();
+    try {
+      const proof = await this.#replies.wait(index, entry.leafHash);
+      return { index, body: entry.body, proof, duplicate };
+    } finally {
+      if (!duplicate) this.#taken--;
+    }
+  }
+
+  /**
+   * DEDUP: the leaf hash is reserved in memory first, and then looked up in the store, so that of two equal entries at once
+   * only one goes on. A crash here leaves nothing.
+   */
+  async #place(entry: NewEntry): Promise<Placed> {
+    const joined = this.#dedup.inFlight(entry.leafHash);
+    if (joined !== undefined) return { index: (await joined.placed).index, duplicate: true };
+    this.#store.signal.throwIfAborted();
+    const pending = new Pending(entry);
+    this.#dedup.reserve(pending);
+    try {
+      return await pending.placed;
+    } catch (error) {
+      if (pending.taken) this.#taken--;
+      throw error;
+    }
+  }
+
+  /** The answer to the look-up. A new entry goes on, within the limits. */
+  #found(pending: Pending, index: number | undefined): void {
+    // The end of the service has rejected it.
+    if (this.#store.signal.aborted) return;
+    if (index !== undefined) {
+      this.#dedup.release(pending);
+      pending.resolve({ index, duplicate: true });
+      return;
+    }
+    const refused = this.#refuseNew();
+    if (refused !== undefined) {
+      this.#dedup.release(pending);
+      pending.reject(refused);
+      return;
+    }
+    pending.taken = true;
+    this.#taken++;
+    this.#sequencer.add(pending);
+  }
+
+  /** The limits that only new entries are held to. */
+  #refuseNew(): RequestError | undefined {
+    const { limits, metrics } = this.#options;
+    if (this.#host.frozen) return requestError('frozen');
+    const { published, publishedSize, tree } = this.#store;
+    // A directory with entries and without a checkpoint looks as if it had lost the one that was shown: it never starts.
+    if (published === undefined) {
+      metrics.refused('no-checkpoint');
+      return requestError('no-checkpoint');
+    }
+    const unpublished = tree.state.size - publishedSize + this.#sequencer.queued;
+    if (this.#taken < limits.outstanding && unpublished < limits.unpublished) return undefined;
+    metrics.refused('pushback');
+    return requestError('pushback');
+  }
+
+  /**
+   * SEQUENCE, INTEGRATE and COMMIT: a batch gets its indexes, and one synced write stores the new tree state, the entries
+   * and the index of duplicates. A crash before it leaves nothing. A crash behind it leaves entries that are logged and
+   * that nobody was told of: the next start writes their files and publishes them, and a retry finds them.
+   */
+  async #integrate(batch: Pending[]): Promise<void> {
+    const { metrics } = this.#options;
+    const { tree, signal } = this.#store;
+    metrics.batchSize.observe(batch.length);
+    metrics.sequenced.set(tree.state.size + batch.length);
+    try {
+      // Before it can be committed: a look-up that comes afterwards must find it.
+      this.#host.known.add(batch, tree.state.size);
+      const { first, seconds, filed } = await tree.append(batch);
+      // Batches that were committed meanwhile share one run of files.
+      if (filed !== this.#filing) {
+        this.#filing = filed;
+        filed.then(
+          (wrote) => this.#filed(wrote),
+          (error: unknown) => this.#host.failed(error),
+        );
+      }
+      if (signal.aborted) return;
+      metrics.stage('commit').observe(seconds);
+      metrics.entriesLogged.inc(batch.length);
+      for (const [i, pending] of batch.entries()) {
+        this.#dedup.release(pending);
+        pending.resolve({ index: first + i, duplicate: false });
+      }
+      this.#host.backlog.grew(this.#store);
+    } catch (error) {
+      this.#host.failed(error);
+    }
+  }
+
+  /**
+   * TILES: the full tiles and bundles of the committed tree are durable files, so that the tree can be signed. A crash
+   * before it leaves files missing, in any number: the next start makes the same files again from the tail.
+   */
+  #filed(seconds: number): void {
+    if (this.#store.signal.aborted) return;
+    this.#options.metrics.stage('tiles').observe(seconds);
+    this.#publisher.request();
+  }
+
+  /**
+   * SIGN, COSIGN and PUBLISH: the newest tree whose files are durable gets a checkpoint, the witnesses of the policy add
+   * their cosignatures, and once the note is durable it is public. A crash before the note is durable leaves a signed tree
+   * head that perhaps a witness holds: it is committed, so every later tree extends it, and the next start publishes that
+   * tree or a larger one. A crash behind it leaves a checkpoint that the next start shows.
+   */
+  async #publish(): Promise<number> {
+    const { signer, cosigner, metrics } = this.#options;
+    const { tree, signal, publishedSize } = this.#store;
+    const { snapshot } = tree;
+    const reader = tree.reader(snapshot);
+    const started = performance.now();
+    const note = await signer.sign(snapshot);
+    signal.throwIfAborted();
+    const signed = performance.now();
+    const checkpoint = cosigner === undefined ? note : await cosigner.quorum(note, reader, signal);
+    const cosigned = performance.now();
+    await this.#store.show(() => ({ checkpoint, reader }));
+    const published = performance.now();
+    metrics.stage('sign').observe((signed - started) / 1000);
+    if (cosigner !== undefined) metrics.stage('cosign').observe((cosigned - signed) / 1000);
+    metrics.stage('publish').observe((published - cosigned) / 1000);
+    this.#host.backlog.published(this.#store, published - started);
+    this.#host.published();
+    // REPLY: the publisher has every caller answered whose entry the checkpoint covers. A crash here leaves entries that
+    // are logged and public; a retry gets their proofs.
+    return snapshot.size - publishedSize;
+  }
+
+  /** Late cosignatures of the public checkpoint; passed over where another checkpoint is public by then. */
+  async addCosignatures(note: string): Promise<void> {
+    const text = note.slice(0, note.lastIndexOf('\n\n') + 2);
+    try {
+      await this.#store.show(() => {
+        const { published } = this.#store;
+        return published?.checkpoint.startsWith(text) ? { checkpoint: note, reader: published.reader } : undefined;
+      });
+    } catch (error) {
+      this.#host.failed(error);
+    }
+  }
+
+  /** Resolves once all that was sequenced is committed and in files, or failed. */
+  async idle(): Promise<void> {
+    await this.#sequencer.idle();
+    await this.#store.tree.idle();
+  }
+}
