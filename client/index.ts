@@ -85,10 +85,10 @@ export { openSource } from './tiles/tiles.ts';
 export type { SourceOptions, TileSource } from './tiles/types.ts';
 export { type IdentityRule, matchIdentity, type TextRule } from './trust/identity.ts';
 export type { Cosigned } from './trust/quorum.ts';
-export type { LoggedLeaf, LogTrust } from './verify/leaf.ts';
 export type { ManyRequest, ManyResult, ManyTrust } from './verify/many/types.ts';
 export { type ManyOptions, verifyMany } from './verify/many/verify-many.ts';
 export { entryDigest, type VerifiedProof } from './verify/tlog-proof.ts';
+export type { LoggedLeaf, LogTrust } from './verify/types.ts';
 export {
   type ArtifactDigests,
   type Bundle,
@@ -97,6 +97,7 @@ export {
   type CheckName,
   CheckpointMemory,
   formatBundle,
+  type NotProven,
   type Outcome,
   parseBundle,
   parseLogKey,
@@ -136,8 +137,8 @@ export type ProofSigner =
       readonly trustedRoot: TrustedRoot;
     };
 
-type OfLeaf = Extract<proofs.TlogProofRequest, { readonly leafHash: Uint8Array }>;
-type OfFile = Extract<proofs.TlogProofRequest, { readonly signer: proofs.ProofSigner }>;
+type OfLeaf = Extract<proofs.TlogProofCheck, { readonly leafHash: Uint8Array }>;
+type OfFile = Extract<proofs.TlogProofCheck, { readonly signer: proofs.ExpectedSigner }>;
 
 /** A proof, the policy that says which logs and witnesses are trusted, and either a leaf hash or the file and its signer. */
 export type TlogProofRequest = OfLeaf | (Omit<OfFile, 'signer'> & { readonly signer: ProofSigner });
@@ -152,11 +153,11 @@ export type TlogProofRequest = OfLeaf | (Omit<OfFile, 'signer'> & { readonly sig
  */
 export function verifyTlogProof(request: TlogProofRequest, primitives = nodePrimitives()): proofs.VerifiedProof {
   if ('leafHash' in request || 'key' in request.signer) {
-    return proofs.verifyTlogProof(request as proofs.TlogProofRequest, primitives);
+    return proofs.checkTlogProof(request as proofs.TlogProofCheck, primitives);
   }
   const { identity: rule, trustedRoot } = request.signer;
-  const signer: proofs.ProofSigner = { identity: (found) => matchIdentity(rule, found), trustedRoot };
-  return proofs.verifyTlogProof({ ...request, signer }, primitives);
+  const signer: proofs.ExpectedSigner = { identity: (found) => matchIdentity(rule, found), trustedRoot };
+  return proofs.checkTlogProof({ ...request, signer }, primitives);
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
  * Offline verification, as a library: this file is what `stele/verify` exports, and runs in a browser too.
  *
- * `verifyBundle` checks a whole Sigstore bundle (verify/core.ts), with everything in JavaScript unless it is handed better.
+ * `verifyBundle` checks a whole Sigstore bundle (verify/verify-bundle.ts), with everything in JavaScript unless it is handed better.
  */
 
 import { noblePrimitives } from '../merkle/rekor/noble-primitives.ts';
@@ -15,11 +15,20 @@ export { parseTrustPolicy } from './trust/quorum.ts';
 export { MAX_TRUSTED_ROOT, parseTrustedRoot, type TrustedRoot } from './trust/trusted-root.ts';
 export type { BundleRequest } from './verify/by-rule.ts';
 export { CheckpointMemory } from './verify/checkpoint-memory.ts';
-export { type ArtifactDigests, requiredHashes } from './verify/core.ts';
-export type { Check, CheckName, Outcome, VerifiedEntry, VerifiedSigner, VerifiedTime } from './verify/outcome.ts';
+export type { ArtifactDigests } from './verify/content.ts';
+export type {
+  Check,
+  CheckName,
+  NotProven,
+  Outcome,
+  VerifiedEntry,
+  VerifiedSigner,
+  VerifiedTime,
+} from './verify/outcome.ts';
+export { requiredHashes } from './verify/verify-bundle.ts';
 
 /**
- * Verifies a bundle, all of it: see verify/core.ts.
+ * Verifies a bundle, all of it: see verify/verify-bundle.ts.
  *
  * @param primitives what checks signatures; in JavaScript where left out
  * @throws ClientError for whatever does not hold: `digest-mismatch`, `bad-signature`, `bad-timestamp`, `bad-promise`,

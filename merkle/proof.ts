@@ -23,7 +23,7 @@ export interface NodeId {
 /** The hash of a perfect subtree, 32 bytes. Only asked for nodes that are in the tree. */
 export type NodeReader = (level: number, index: number) => Uint8Array;
 
-interface InclusionClaim {
+export interface InclusionClaim {
   /** Requires 0 <= index < size. */
   readonly index: number;
   /** Size of the tree, up to 2^53 - 1. */

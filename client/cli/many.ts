@@ -4,7 +4,7 @@ import { ClientError } from '../errors.ts';
 import type { Signed } from '../formats/entry.ts';
 import { type LoggedSignature, logAll, logSigned } from '../submit/log-signatures.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
-import type { LogTrust } from '../verify/leaf.ts';
+import type { LogTrust } from '../verify/types.ts';
 import { startProgress } from './progress.ts';
 
 /** Bundles that are made durable at the same time. */

@@ -11,7 +11,7 @@ import { askLogKey } from '../submit/log-info.ts';
 import type { KeySigner } from '../submit/signers/types.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
 import { parseTrustPolicy } from '../trust/quorum.ts';
-import type { LogTrust } from '../verify/leaf.ts';
+import type { LogTrust } from '../verify/types.ts';
 import { parseLogKey } from '../verify.ts';
 import { readPrivateKey, readPublicKey, readWhole, writeWhole } from './files.ts';
 import { note, warn } from './report.ts';

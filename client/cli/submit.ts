@@ -23,7 +23,7 @@ import {
 } from '../submit/submission.ts';
 import { parseLogKey } from '../trust/log-key.ts';
 import { parseTrustPolicy } from '../trust/quorum.ts';
-import type { LogTrust } from '../verify/leaf.ts';
+import type { LogTrust } from '../verify/types.ts';
 import { readWhole, writeWhole } from './files.ts';
 import { startProgress } from './progress.ts';
 import { note, warn } from './report.ts';

@@ -11,7 +11,7 @@ import { type Envelope, INTOTO_TYPE, preAuthEncoding } from '../formats/dsse.ts'
 import type { Signed } from '../formats/entry.ts';
 import type { LogEntry } from '../formats/log-entry.ts';
 import { parseStatement } from '../formats/statement.ts';
-import type { LogTrust } from '../verify/leaf.ts';
+import type { LogTrust } from '../verify/types.ts';
 import { type LoggedSignature, type LogSignatureOptions, logSigned } from './log-signatures.ts';
 import { messageBundle, signDigest } from './signed-digest.ts';
 import type { DigestSigner } from './signers/types.ts';

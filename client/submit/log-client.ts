@@ -8,9 +8,6 @@
  * Nothing is written anywhere; all that can be waited for ends with an `AbortSignal`, as ClientError `cancelled`.
  */
 
-import { parseCheckpoint } from '../../merkle/checkpoint.ts';
-import { MerkleError } from '../../merkle/errors.ts';
-import { noteVerifier, openNote, parseNote, type VerifierKey } from '../../merkle/note.ts';
 import { leafHash } from '../../merkle/rfc6962.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
 import type { Tile } from '../../merkle/tile.ts';
@@ -18,8 +15,10 @@ import { ClientError } from '../errors.ts';
 import type { LogEntry } from '../formats/log-entry.ts';
 import { openSource } from '../tiles/tiles.ts';
 import type { TileSource } from '../tiles/types.ts';
-import { type Cosigned, logKeyOf, verifyQuorum } from '../trust/quorum.ts';
-import { type LoggedLeaf, type LogTrust, verifyLeaf, verifyReply } from '../verify/leaf.ts';
+import type { Cosigned } from '../trust/quorum.ts';
+import { verifyCheckpoint } from '../verify/checkpoint.ts';
+import { verifyLeaf, verifyReply } from '../verify/leaf.ts';
+import type { LoggedLeaf, LogTrust } from '../verify/types.ts';
 import { askLogKey, fetchLogInfo, type LogInfo } from './log-info.ts';
 import { ask, refusal } from './log-request.ts';
 import { sendSigned } from './log-signatures.ts';
@@ -188,17 +187,7 @@ export class LogClient {
 }
 
 function openCheckpoint(note: string, trust: LogTrust): SignedCheckpoint {
-  try {
-    const signed = parseNote(note);
-    const key: VerifierKey = trust.logKey ?? logKeyOf(trust.policy!, signed);
-    const { origin, size, root } = parseCheckpoint(
-      openNote(signed, [noteVerifier(key, nodePrimitives().cosignature)]).text,
-    );
-    if (origin !== key.name) throw new ClientError('bad-checkpoint', 'the checkpoint names another log as its origin');
-    const cosigned = trust.policy === undefined ? [] : verifyQuorum(trust.policy, signed, nodePrimitives().cosignature);
-    return { origin, size, root, note, cosigned };
-  } catch (cause) {
-    if (!(cause instanceof MerkleError)) throw cause;
-    throw new ClientError('bad-checkpoint', `the checkpoint is not one of the given log: ${cause.message}`, { cause });
-  }
+  const { head, cosigned } = verifyCheckpoint(note, undefined, trust, nodePrimitives());
+  const { origin, size, root } = head;
+  return { origin, size, root, note, cosigned };
 }

@@ -26,6 +26,8 @@ import { ClientError } from '../errors.ts';
 import type { TrustedLog, TrustedRoot } from './trusted-root.ts';
 
 export interface LogKey {
+  /** The key as the user gave it; undefined for a key of a trusted root. */
+  readonly verifierKey: VerifierKey | undefined;
   /** 32 bytes. */
   readonly logId: Uint8Array;
   /** SubjectPublicKeyInfo, DER; undefined for a key of another kind. */
@@ -57,15 +59,19 @@ export function parseLogKey(vkey: string): VerifierKey {
   }
 }
 
-/** Keys of the trusted root for a log ID. Several, where the same key counts in several periods. */
-export function rootLogKeys(root: TrustedRoot, id: Uint8Array, primitives: Primitives): LogKey[] {
-  return root.tlogs.filter((log) => equal(log.logId, id)).map((log) => rootLogKey(log, primitives));
+/**
+ * Keys of the trusted root for a log ID, or of all its logs. A log has several keys here if one key counts in several
+ * periods.
+ */
+export function rootLogKeys({ tlogs }: TrustedRoot, id: Uint8Array | undefined, primitives: Primitives): LogKey[] {
+  return tlogs.filter((log) => id === undefined || equal(log.logId, id)).map((log) => rootLogKey(log, primitives));
 }
 
-export function rootLogKey(log: TrustedLog, primitives: Primitives): LogKey {
+function rootLogKey(log: TrustedLog, primitives: Primitives): LogKey {
   const { key, hash, validFor, checkpointKeyId } = log;
   const fingerprint = encodeHex(primitives.hash('sha256', key.spki));
   return {
+    verifierKey: undefined,
     logId: log.logId,
     spki: key.spki,
     label: `${printable(log.baseUrl)} (${key.name}, SHA-256 ${fingerprint})`,
@@ -81,10 +87,22 @@ export function rootLogKey(log: TrustedLog, primitives: Primitives): LogKey {
   };
 }
 
+// A policy's key is used for each of many bundles, and takes as long to prepare as a quarter of a verification.
+const userKeys = new WeakMap<VerifierKey, LogKey>();
+
 /** The key that the user gives. */
 export function userLogKey(key: VerifierKey): LogKey {
+  const known = userKeys.get(key);
+  if (known !== undefined) return known;
+  const made = makeUserKey(key);
+  userKeys.set(key, made);
+  return made;
+}
+
+function makeUserKey(key: VerifierKey): LogKey {
   const info = keyInfo(key);
   return {
+    verifierKey: key,
     logId: logId(key),
     spki: info?.spki,
     label: formatVerifierKey(key),
@@ -99,7 +117,7 @@ export function userLogKey(key: VerifierKey): LogKey {
 
 /** Whether both are the same key, under the same log ID. */
 export function isSameLog(a: LogKey, b: LogKey): boolean {
-  return a.spki !== undefined && b.spki !== undefined && equal(a.spki, b.spki) && equal(a.logId, b.logId);
+  return a === b || (a.spki !== undefined && b.spki !== undefined && equal(a.spki, b.spki) && equal(a.logId, b.logId));
 }
 
 function keyInfo(key: VerifierKey): KeyInfo | undefined {

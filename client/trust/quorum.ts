@@ -76,6 +76,11 @@ export function verifyQuorum(
   return [...cosigned.values()];
 }
 
+/** The name in the signature lines of a witness, as its verifier key has it. */
+export function witnessName({ verifierKey }: Cosigned): string {
+  return verifierKey.slice(0, verifierKey.indexOf('+'));
+}
+
 /**
  * The time of witnesses: the least t, in seconds since 1970, such that those that cosigned up to t meet the quorum. None of
  * fewer could have made it earlier.

@@ -1,106 +1,150 @@
-/** The checkpoint of a proof: who signed it, and who cosigned it. Nothing here depends on which of its entries is proven. */
-import type { Checkpoint } from '../../merkle/checkpoint.ts';
-import type { VerifierKey } from '../../merkle/note.ts';
-import type { Policy } from '../../merkle/policy.ts';
+/**
+ * Checkpoints (c2sp.org/tlog-checkpoint): which log signed one, and whether the witnesses of the policy cosigned it.
+ *
+ * A checkpoint of Rekor v1 has the origin "name - tree ID" and an extension line with a time.
+ */
+import { encodeBase64, equal } from '../../merkle/bytes.ts';
+import { type Checkpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
+import { MerkleError } from '../../merkle/errors.ts';
+import { formatVerifierKey, openNote, parseNote, type SignedNote } from '../../merkle/note.ts';
+import { printable } from '../../merkle/printable.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
-import { timeText } from '../../merkle/x509/utc-time.ts';
-import type { InclusionProof } from '../formats/log-entry.ts';
-import { isSameLog, type LogKey, userLogKey } from '../trust/log-key.ts';
-import { type Cosigned, logKeyOf, quorumTime, verifyQuorum } from '../trust/quorum.ts';
-import type { TrustedRoot } from '../trust/trusted-root.ts';
+import { ClientError } from '../errors.ts';
+import { isSameLog, type LogKey, rootLogKeys, userLogKey } from '../trust/log-key.ts';
+import { logKeyOf, verifyQuorum, witnessName } from '../trust/quorum.ts';
 import type { CheckpointMemory } from './checkpoint-memory.ts';
-import type { Check, VerifiedTime } from './outcome.ts';
-import { openTree, readNote, type SignedTree } from './tree.ts';
+import type { CheckpointTrust, VerifiedCheckpoint } from './types.ts';
 
-/** Who says which logs and witnesses count. One of the first three is there; all that are must hold. */
-export interface LogTrust {
-  readonly root: TrustedRoot | undefined;
-  readonly logKey: VerifierKey | undefined;
-  readonly policy: Policy | undefined;
-  readonly witnessTime: boolean;
-  readonly memory: CheckpointMemory | undefined;
-}
-
-/** A checkpoint that the log signed. */
-export interface OpenedCheckpoint {
-  readonly checkpoint: Checkpoint;
-  /** That which signed. */
-  readonly key: LogKey;
-  /** The keys that may have signed. */
-  readonly keys: readonly LogKey[];
-  /** Names of signature lines by keys other than those of the log. */
-  readonly others: readonly string[];
-}
-
-/** One that the witnesses of the policy cosigned too, if there is one. */
-export interface WitnessedCheckpoint extends OpenedCheckpoint {
-  readonly cosigned: readonly Cosigned[];
-  /** Of `others` those that are no witness's either. */
-  readonly unverified: readonly string[];
-  readonly checks: readonly Check[];
-  readonly times: readonly VerifiedTime[];
+/**
+ * Verifies a checkpoint: one key of the log signed it, the log of the policy signed it, and the policy's quorum cosigned it.
+ *
+ * @param checkpoint the signed note
+ * @param logId the log that the proof names, 32 bytes; undefined if the proof names none
+ * @param memory checkpoints that were verified before
+ * @throws ClientError `bad-checkpoint`, `quorum`; `policy` if the policy names no log and no other trust is given
+ */
+export function verifyCheckpoint(
+  checkpoint: string,
+  logId: Uint8Array | undefined,
+  trust: CheckpointTrust,
+  primitives: Primitives,
+  memory?: CheckpointMemory,
+): VerifiedCheckpoint {
+  const known = memory?.find(checkpoint, logId, trust, primitives);
+  if (known !== undefined) return known;
+  const note = readNote(checkpoint);
+  const keys = logKeys(trust, logId, note, primitives);
+  const { key, others } = openByOneOf(note, keys, primitives);
+  const { policy } = trust;
+  // A policy may name witnesses alone, and leave the log to the trusted root or to the given key.
+  const policyLog = policy === undefined || policy.logs.length === 0 ? undefined : userLogKey(logKeyOf(policy, note));
+  if (policyLog !== undefined && !isSameLog(policyLog, key)) openBy(note, policyLog, primitives);
+  const head = readHead(note, key);
+  const cosigned = policy === undefined ? [] : verifyQuorum(policy, note, primitives.cosignature);
+  const names = new Set([policyLog?.verifierKey?.name, ...cosigned.map(witnessName)]);
+  const verified = { head, key, keys, cosigned, unverified: others.filter((name) => !names.has(name)) };
+  memory?.keep(checkpoint, logId, verified, trust, primitives);
+  return verified;
 }
 
 /**
- * @param note the checkpoint of `proof`
- * @param keys one of which must have signed
+ * The keys that count for a log: those of the trusted root for this log ID, otherwise the key that the user gave.
+ *
+ * @param note a checkpoint, not verified, whose signatures choose among the logs of the policy
  * @throws ClientError `bad-checkpoint`, `policy`
  */
-export function openCheckpoint(
-  proof: InclusionProof,
-  note: string,
-  keys: readonly LogKey[],
-  { policy }: LogTrust,
+export function logKeys(
+  { trustedRoot, logKey, policy }: CheckpointTrust,
+  logId: Uint8Array | undefined,
+  note: SignedNote | undefined,
   primitives: Primitives,
-): OpenedCheckpoint {
-  const { tree, key } = openWith(proof, keys, primitives);
-  // A policy may leave the log to the trusted root, and name witnesses alone.
-  const extra =
-    policy === undefined || policy.logs.length === 0 ? undefined : userLogKey(logKeyOf(policy, readNote(note)));
-  if (extra !== undefined && !isSameLog(extra, key)) openTree(proof, extra, primitives);
-  const { checkpoint, others } = tree;
-  return { checkpoint, key, keys, others: others.filter((name) => name !== extra?.label.split('+')[0]) };
+): LogKey[] {
+  const fromPolicy = logKey === undefined && trustedRoot === undefined && policy !== undefined && note !== undefined;
+  const given = fromPolicy ? logKeyOf(policy, note) : logKey;
+  const key = given === undefined ? undefined : userLogKey(given);
+  if (given !== undefined && key !== undefined && logId !== undefined && !equal(key.logId, logId)) {
+    throw new ClientError(
+      'bad-checkpoint',
+      `the entry says that it is in another log than that of the given key ${formatVerifierKey(given)}`,
+    );
+  }
+  if (trustedRoot === undefined) return key === undefined ? [] : [key];
+  const keys = rootLogKeys(trustedRoot, logId, primitives);
+  const [first] = keys;
+  if (first === undefined) {
+    throw new ClientError(
+      'bad-checkpoint',
+      `the trusted root has no log${logId === undefined ? '' : ` with the ID ${encodeBase64(logId)}`}: the entry is in a log that you do not trust`,
+    );
+  }
+  if (key !== undefined && !isSameLog(key, first)) {
+    throw new ClientError('bad-checkpoint', 'the given key of the log is not the one that the trusted root has for it');
+  }
+  return keys;
 }
 
-/** @throws ClientError `quorum` */
-export function checkWitnesses(
-  opened: OpenedCheckpoint,
-  note: string,
-  { policy, witnessTime }: LogTrust,
-  primitives: Primitives,
-): WitnessedCheckpoint {
-  const { key, others } = opened;
-  const checks: Check[] = [{ name: 'checkpoint', detail: 'the tree is signed by the log', by: key.label }];
-  const times: VerifiedTime[] = [];
-  if (policy === undefined) return { ...opened, cosigned: [], unverified: others, checks, times };
-  const cosigned = verifyQuorum(policy, readNote(note), primitives.cosignature);
-  for (const { verifierKey, timestamp } of cosigned) {
-    checks.push({ name: 'cosignature', detail: `witnessed at ${timeText(timestamp * 1000)}`, by: verifierKey });
+/** @throws ClientError `bad-checkpoint` */
+export function readNote(note: string): SignedNote {
+  try {
+    return parseNote(note);
+  } catch (cause) {
+    if (!(cause instanceof MerkleError)) throw cause;
+    throw new ClientError('bad-checkpoint', `the checkpoint is no signed note: ${cause.message}`, { cause });
   }
-  const { quorum } = policy;
-  if (quorum !== undefined) checks.push({ name: 'quorum', detail: `"${quorum.name}" of the policy is met` });
-  const seconds = quorum !== undefined && witnessTime ? quorumTime(policy, cosigned) : undefined;
-  if (quorum !== undefined && seconds !== undefined) {
-    const time = seconds * 1000;
-    times.push({ kind: 'witness', time, by: `the quorum "${quorum.name}" of the policy` });
-    checks.push({ name: 'witness-time', detail: `enough witnesses had seen the tree at ${timeText(time)}` });
-  }
-  const known = new Set(cosigned.map(({ verifierKey }) => verifierKey.slice(0, verifierKey.indexOf('+'))));
-  return { ...opened, cosigned, unverified: others.filter((name) => !known.has(name)), checks, times };
 }
 
-function openWith(
-  proof: InclusionProof,
+function openByOneOf(
+  note: SignedNote,
   keys: readonly LogKey[],
   primitives: Primitives,
-): { readonly tree: SignedTree; readonly key: LogKey } {
+): { readonly key: LogKey; readonly others: readonly string[] } {
   let failure: unknown;
   for (const key of keys) {
     try {
-      return { tree: openTree(proof, key, primitives), key };
+      return { key, others: openBy(note, key, primitives) };
     } catch (error) {
       failure ??= error;
     }
   }
   throw failure;
+}
+
+/** Verifies that `key` signed. Returns the names of the signature lines by other keys. */
+function openBy(note: SignedNote, key: LogKey, primitives: Primitives): string[] {
+  // The first line is the origin. The log vouches for it once its signature verified.
+  const name = signingName(note.text.slice(0, note.text.indexOf('\n')), key);
+  try {
+    return openNote(note, [key.noteVerifier(name, primitives)]).others.map((signature) => signature.name);
+  } catch (cause) {
+    if (!(cause instanceof MerkleError)) throw cause;
+    const why =
+      cause.code === 'unknown-key'
+        ? 'it has no signature by that key; the entry is in another log, or the log has another key'
+        : cause.message;
+    throw notOf(key, why, cause);
+  }
+}
+
+/** The name under which a log with this origin signs. */
+function signingName(origin: string, key: LogKey): string {
+  const v1 = /^(.+) - [0-9]{1,20}$/.exec(origin)?.[1];
+  if (key.isNamed(origin, false)) return origin;
+  if (v1 !== undefined && key.isNamed(v1, true)) return v1;
+  throw new ClientError(
+    'bad-checkpoint',
+    `the checkpoint is of a log that calls itself "${printable(origin.slice(0, 120))}", which is not the log ${key.label}`,
+  );
+}
+
+function readHead({ text }: SignedNote, key: LogKey): Checkpoint {
+  try {
+    return parseCheckpoint(text);
+  } catch (cause) {
+    if (!(cause instanceof MerkleError)) throw cause;
+    throw notOf(key, cause.message, cause);
+  }
+}
+
+function notOf(key: LogKey, why: string, cause: MerkleError): ClientError {
+  return new ClientError('bad-checkpoint', `the checkpoint is not one of the log ${key.label}: ${why}`, { cause });
 }

@@ -8,9 +8,8 @@
  *   RSA              any; SHA-256 where none is named        SHA-256
  *   Ed25519          Ed25519ph over SHA-512                  pure Ed25519, or Ed25519ph over SHA-512
  */
-import { encodeHex, equal } from '../../merkle/bytes.ts';
+import { equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
-import { printable } from '../../merkle/printable.ts';
 import { DIGEST_SIZE, HASH_NAME, type HashName } from '../../merkle/rekor/hashes.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import type { KeyInfo } from '../../merkle/rekor/spki.ts';
@@ -19,7 +18,7 @@ import type { Bundle, DsseContent, MessageContent } from '../formats/bundle.ts';
 import { preAuthEncoding } from '../formats/dsse.ts';
 import { malformed } from '../formats/json.ts';
 import type { Check, Outcome } from './outcome.ts';
-import { hashesOf, parseStatement, type Statement, subjectFor } from './statement.ts';
+import { hashesOf, parseStatement, subjectFor } from './statement.ts';
 
 /** Digests of the file that is verified. */
 export type ArtifactDigests = Readonly<Partial<Record<HashName, Uint8Array>>>;
@@ -86,7 +85,7 @@ function checkMessage(
       algorithm,
       digest,
       pure: false,
-      checks: [{ name: 'artifact', detail: `the file has the digest ${algorithm} ${encodeHex(digest)}` }],
+      checks: [{ name: 'artifact', algorithm, digest }],
       artifact: { algorithm, value: digest },
     };
   }
@@ -115,23 +114,13 @@ function checkAttestation(
   const about = { predicateType: statement.predicateType, subject: subject.name };
   return {
     ...signed,
-    checks: shown(statement, about, hash, value),
+    checks: [
+      { name: 'artifact', algorithm: hash, digest: value, subject: subject.name },
+      { name: 'statement', predicateType: about.predicateType, subjects: statement.subjects.length },
+    ],
     artifact: { algorithm: hash, value },
     statement: about,
   };
-}
-
-function shown(statement: Statement, about: Outcome['statement'] & object, hash: HashName, value: Uint8Array): Check[] {
-  return [
-    {
-      name: 'artifact',
-      detail: `the file has the digest ${hash} ${encodeHex(value)}, which the attestation names as "${printable(about.subject)}"`,
-    },
-    {
-      name: 'statement',
-      detail: `of the type ${printable(about.predicateType)}, about ${statement.subjects.length} file(s); what it says was not judged`,
-    },
-  ];
 }
 
 type Envelope = Pick<SignedContent, 'content' | 'algorithm' | 'digest' | 'pure'>;

@@ -1,79 +1,76 @@
 /**
- * Is this leaf in the log that is trusted? One check for the log's own reply, and for proofs that come from elsewhere: the
- * checkpoint's signature, the witnesses that the policy asks for, and the inclusion proof, offline.
+ * The one verifier of a leaf: whether a leaf is in a log that the user trusts, offline. Bundles, tlog-proofs, bare leaf
+ * hashes and the log's own replies all end here.
  */
-import { equal } from '../../merkle/bytes.ts';
-import { type Checkpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
+import { encodeBase64, equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
-import { logId, noteVerifier, openNote, parseNote, type VerifierKey } from '../../merkle/note.ts';
-import type { Policy } from '../../merkle/policy.ts';
+import { type InclusionClaim, verifyInclusion } from '../../merkle/proof.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
-import { leafHash } from '../../merkle/rfc6962.ts';
+import { leafHash, type Sha256 } from '../../merkle/rfc6962.ts';
 import { ClientError } from '../errors.ts';
 import { canonicalEntry, type Signed } from '../formats/entry.ts';
 import type { LogEntry } from '../formats/log-entry.ts';
-import { type Cosigned, logKeyOf, verifyQuorum } from '../trust/quorum.ts';
-import { checkInclusion, readNote } from './tree.ts';
-
-/** Who must have signed the checkpoint: a log's key, the log and the witnesses of a policy, or both. */
-export type LogTrust =
-  | { readonly logKey: VerifierKey; readonly policy?: Policy | undefined }
-  | { readonly logKey?: VerifierKey | undefined; readonly policy: Policy };
-
-/** What holds of a leaf in a log once verification succeeded. */
-export interface LoggedLeaf {
-  /** Name of the log, signed by it. */
-  readonly origin: string;
-  readonly logKey: VerifierKey;
-  /** Index of the entry, in [0, treeSize). */
-  readonly index: number;
-  readonly treeSize: number;
-  /** Root hash of that tree, 32 bytes. */
-  readonly root: Uint8Array;
-  /** RFC 6962 leaf hash of the entry, 32 bytes. */
-  readonly leafHash: Uint8Array;
-  /** Witnesses of the policy that cosigned, each once; none without a policy. */
-  readonly cosigned: readonly Cosigned[];
-  /** Names of signature lines by keys that are not known here. Nothing is known about them. */
-  readonly unverified: readonly string[];
-}
-
-export interface LeafProof {
-  readonly leafHash: Uint8Array;
-  readonly index: number;
-  readonly hashes: readonly Uint8Array[];
-  /** The signed note of the checkpoint. */
-  readonly checkpoint: string;
-}
+import { verifyCheckpoint } from './checkpoint.ts';
+import type { CheckpointMemory } from './checkpoint-memory.ts';
+import type { CheckpointTrust, LeafProof, LoggedLeaf, LogTrust, VerifiedCheckpoint } from './types.ts';
 
 /**
- * @throws ClientError `bad-checkpoint`, `quorum`, `bad-proof`; `policy` where that names no log and no key is given
+ * Verifies a leaf of a log that `trust` names by its key or in a policy.
+ *
+ * @throws ClientError `bad-checkpoint`, `quorum`, `bad-proof`; `policy` if the policy names no log and no key is given
  */
 export function verifyLeaf(proof: LeafProof, trust: LogTrust, primitives: Primitives): LoggedLeaf {
-  // One of the two is there: the type says so, but the compiler does not see it.
-  const logKey = trust.logKey ?? logKeyOf(trust.policy!, readNote(proof.checkpoint));
-  const { checkpoint, unverified } = openCheckpoint(proof.checkpoint, logKey, primitives);
-  const cosigned =
-    trust.policy === undefined ? [] : verifyQuorum(trust.policy, readNote(proof.checkpoint), primitives.cosignature);
-  const { origin, size: treeSize, root } = checkpoint;
-  const { index, hashes, leafHash: leaf } = proof;
-  checkInclusion({ index, hashes }, leaf, checkpoint, (data) => primitives.hash('sha256', data));
-  const known = new Set(cosigned.map(({ verifierKey }) => verifierKey.slice(0, verifierKey.indexOf('+'))));
+  const { head, key, cosigned, unverified } = checkLeaf(proof, trust, primitives);
   return {
-    origin,
-    logKey,
-    index,
-    treeSize,
-    root,
-    leafHash: leaf,
+    origin: head.origin,
+    // Without a trusted root, the key is one that the user gave.
+    logKey: key.verifierKey!,
+    index: proof.index,
+    treeSize: head.size,
+    root: head.root,
+    leafHash: proof.leafHash,
     cosigned,
-    unverified: unverified.filter((name) => !known.has(name)),
+    unverified,
   };
 }
 
 /**
- * Checks a log's reply as a verifier would: that the entry is exactly what was signed, and is in the tree that the log
- * signed. The signature itself must have been verified before.
+ * Verifies a leaf, and returns the checkpoint that its proof leads to.
+ *
+ * @throws ClientError `bad-checkpoint`, `quorum`, `bad-proof`, `policy`
+ */
+export function checkLeaf(
+  { leafHash: leaf, index, hashes, checkpoint, claimed }: LeafProof,
+  trust: CheckpointTrust,
+  primitives: Primitives,
+  memory?: CheckpointMemory,
+): VerifiedCheckpoint {
+  const verified = verifyCheckpoint(checkpoint, claimed?.logId, trust, primitives, memory);
+  const { size, root } = verified.head;
+  if (claimed !== undefined && (claimed.treeSize !== size || !equal(claimed.root, root))) {
+    throw new ClientError('bad-checkpoint', 'the checkpoint is about another tree than the proof leads to');
+  }
+  checkInclusion({ index, size, leafHash: leaf, root, hashes }, primitives);
+  return verified;
+}
+
+/** @throws ClientError `bad-proof` */
+export function checkInclusion(proof: InclusionClaim, primitives: Primitives): void {
+  try {
+    verifyInclusion(proof, sha256Of(primitives));
+  } catch (cause) {
+    if (!(cause instanceof MerkleError)) throw cause;
+    throw new ClientError(
+      'bad-proof',
+      `the inclusion proof does not lead from the entry at index ${proof.index} (leaf ${encodeBase64(proof.leafHash)}) to the root of the tree`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * Verifies a log's reply as a verifier would: the entry is exactly what was signed, and is in the tree that the log signed.
+ * The caller has verified the signature itself.
  *
  * @throws ClientError `entry-mismatch`, `bad-promise` and the codes of `verifyLeaf`
  */
@@ -85,47 +82,20 @@ export function verifyReply(entry: LogEntry, signed: Signed, trust: LogTrust, pr
       'the logged entry is not the one that this digest, signature and key give: the proof is about something else',
     );
   }
+  if (entry.integratedTime !== 0) throw unpromised();
   const { index, hashes, checkpoint } = entry;
-  const logged = verifyLeaf({ leafHash: leafHash(body), index, hashes, checkpoint }, trust, primitives);
-  if (logged.treeSize !== entry.treeSize || !equal(logged.root, entry.root)) {
-    throw new ClientError('bad-checkpoint', 'the checkpoint is about another tree than the proof says');
-  }
-  // Both go into the bundle, where a verifier refuses them.
-  if (!equal(entry.logId, logId(logged.logKey))) {
-    throw new ClientError(
-      'bad-checkpoint',
-      'the reply has the ID of another log than the one that signed the checkpoint',
-    );
-  }
-  if (entry.integratedTime !== 0) {
-    throw new ClientError('bad-promise', 'the reply names a time, and the log did not sign a promise of it');
-  }
-  return logged;
+  return verifyLeaf(
+    { leafHash: leafHash(body, sha256Of(primitives)), index, hashes, checkpoint, claimed: entry },
+    trust,
+    primitives,
+  );
 }
 
-function openCheckpoint(
-  note: string,
-  logKey: VerifierKey,
-  primitives: Primitives,
-): { checkpoint: Checkpoint; unverified: string[] } {
-  try {
-    const { text, others } = openNote(parseNote(note), [noteVerifier(logKey, primitives.cosignature)]);
-    const checkpoint = parseCheckpoint(text);
-    if (checkpoint.origin !== logKey.name) {
-      throw new ClientError(
-        'bad-checkpoint',
-        'the checkpoint is signed by the key, but names another log as its origin',
-      );
-    }
-    return { checkpoint, unverified: others.map(({ name }) => name) };
-  } catch (cause) {
-    if (!(cause instanceof MerkleError)) throw cause;
-    const why =
-      cause.code === 'unknown-key'
-        ? `it has no signature by ${logKey.name}'s key; the entry is in another log, or the log has another key`
-        : cause.message;
-    throw new ClientError('bad-checkpoint', `the checkpoint is not one of the log whose key was given: ${why}`, {
-      cause,
-    });
-  }
+export function sha256Of(primitives: Primitives): Sha256 {
+  return (data) => primitives.hash('sha256', data);
+}
+
+/** The error for a time that no promise of the log covers. */
+export function unpromised(): ClientError {
+  return new ClientError('bad-promise', 'the entry names a time, and the log did not sign a promise of it');
 }

@@ -1,40 +1,89 @@
-/** What holds once verification succeeded, and what was not looked at. */
-
+/** The facts that verification found, and what it did not look at. The command line makes sentences of them. */
 import type { HashName } from '../../merkle/rekor/hashes.ts';
 import type { KeyInfo } from '../../merkle/rekor/spki.ts';
 import type { CertificateIdentity } from '../../merkle/x509/fulcio.ts';
 import type { Cosigned } from '../trust/quorum.ts';
 
-export type CheckName =
-  | 'artifact'
-  | 'statement'
-  | 'signature'
-  | 'certificate'
-  | 'sct'
-  | 'identity'
-  | 'timestamp'
-  | 'promise'
-  | 'entry'
-  | 'inclusion'
-  | 'checkpoint'
-  | 'cosignature'
-  | 'quorum'
-  | 'witness-time';
+/**
+ * One fact that was checked and holds.
+ *
+ * Times are in milliseconds since 1970. `by` is the key or the certificate that a check used.
+ */
+export type Check =
+  /** The file has this digest; `subject` is what an attestation calls the file. */
+  | { readonly name: 'artifact'; readonly algorithm: HashName; readonly digest: Uint8Array; readonly subject?: string }
+  /** The attestation's statement is about `subjects` files. What its predicate says was not judged. */
+  | { readonly name: 'statement'; readonly predicateType: string; readonly subjects: number }
+  /** `fingerprint`: lower-case hex of SHA-256 over the SubjectPublicKeyInfo. `by`: the kind of key. */
+  | { readonly name: 'signature'; readonly fingerprint: string; readonly by: string }
+  /** The certificate names whom the caller asked for. */
+  | { readonly name: 'identity'; readonly identity: CertificateIdentity }
+  /** The certificate was valid at `times`, and leads to the certificate authority `by` of the trusted root. */
+  | {
+      readonly name: 'certificate';
+      readonly serialNumber: string;
+      readonly times: readonly number[];
+      readonly by: string;
+    }
+  /** A certificate-transparency log promised at `time` to publish the certificate. */
+  | { readonly name: 'sct'; readonly time: number; readonly logId: Uint8Array }
+  /** The time-stamp authority `by` saw the signature at `time`. */
+  | { readonly name: 'timestamp'; readonly time: number; readonly by: string }
+  /** The log took the entry at `time`. */
+  | { readonly name: 'promise'; readonly time: number; readonly by: string }
+  /** The logged entry is about exactly this file, signature and key. */
+  | { readonly name: 'entry'; readonly kind: string; readonly version: string }
+  /** The entry is in the tree: `hashes` is the number of hashes in the proof from `leafHash` to `root`. */
+  | {
+      readonly name: 'inclusion';
+      readonly index: number;
+      readonly treeSize: number;
+      readonly hashes: number;
+      readonly leafHash: Uint8Array;
+      readonly root: Uint8Array;
+    }
+  /** The log signed the tree. */
+  | { readonly name: 'checkpoint'; readonly by: string }
+  /** A witness of the policy cosigned the tree. */
+  | { readonly name: 'cosignature'; readonly cosignature: Cosigned }
+  /** The quorum of this name in the policy is met. */
+  | { readonly name: 'quorum'; readonly quorum: string }
+  /** Enough witnesses for the quorum had seen the tree at `time`. */
+  | { readonly name: 'witness-time'; readonly time: number };
 
-/** One thing that was checked and holds. Texts are for people and fit for a terminal. */
-export interface Check {
-  readonly name: CheckName;
-  readonly detail: string;
-  /** The key or certificate that it was checked with, where there is one. */
-  readonly by?: string;
-}
+export type CheckName = Check['name'];
+
+/**
+ * What a reader might otherwise believe:
+ *
+ * - `key-holder`: who holds the signer's key.
+ * - `issuer`: who vouched for the identity; the rule asked for no issuer.
+ * - `certificate-names`: whom the signer's certificate names; only its key was compared.
+ * - `time`: when the file was signed.
+ * - `log-key-period`: that the log's key still counted; the trusted root ends its time, and the entry has no time.
+ * - `timestamps`: what `count` time stamps of the bundle say; the trusted root has no authority for them.
+ * - `inclusion`: that the entry is in the log's tree; there is only the log's promise.
+ * - `witnesses`: that the log shows everybody the same tree.
+ */
+export type NotProven =
+  | {
+      readonly name:
+        | 'key-holder'
+        | 'issuer'
+        | 'certificate-names'
+        | 'time'
+        | 'log-key-period'
+        | 'inclusion'
+        | 'witnesses';
+    }
+  | { readonly name: 'timestamps'; readonly count: number };
 
 /** A time by which the signature existed. */
 export interface VerifiedTime {
   readonly kind: 'timestamp' | 'promise' | 'witness';
   /** Milliseconds since 1970. */
   readonly time: number;
-  /** Who vouches for it. */
+  /** Who vouches for it: the authority's certificate, the log's key, or the name of the policy's quorum. */
   readonly by: string;
 }
 
@@ -49,7 +98,7 @@ export type VerifiedSigner =
     };
 
 export interface VerifiedEntry {
-  /** Origin line of the checkpoint; the address of the log where there is only a promise. */
+  /** Origin line of the checkpoint; the address of the log if there is only a promise. */
   readonly origin: string;
   /** The key that signed, for people. */
   readonly log: string;
@@ -59,7 +108,7 @@ export interface VerifiedEntry {
   readonly index: number;
   /** RFC 6962 leaf hash, 32 bytes. */
   readonly leafHash: Uint8Array;
-  /** Absent where there is only a promise. */
+  /** Absent if there is only a promise. */
   readonly tree?: {
     readonly size: number;
     /** 32 bytes. */
@@ -69,24 +118,21 @@ export interface VerifiedEntry {
     readonly checkpoint: string;
   };
   readonly cosigned: readonly Cosigned[];
-  /** Names of signature lines by keys that are not known here. Nothing is known about them. */
+  /** Names of signature lines by keys that the verifier does not know. Nothing is known about them. */
   readonly unverified: readonly string[];
 }
 
+/** What holds of a bundle. Texts of the signer, of certificates and of logs stand here as they were written. */
 export interface Outcome {
   /** In the order in which a reader wants them. */
   readonly checks: readonly Check[];
-  /** What a reader might otherwise believe. */
-  readonly notProven: readonly string[];
+  readonly notProven: readonly NotProven[];
   readonly digest: { readonly algorithm: HashName; readonly value: Uint8Array };
   readonly signer: VerifiedSigner;
-  /** Of an attestation. What its predicate says was not looked at. */
+  /** Of an attestation. What its predicate says was not judged. */
   readonly statement?: { readonly predicateType: string; readonly subject: string };
   /** The earliest is the one to go by. */
   readonly times: readonly VerifiedTime[];
   /** At least one. */
   readonly entries: readonly VerifiedEntry[];
 }
-
-/** Of `notProven`, where the rule for the identity leaves the issuer open. */
-export const NO_ISSUER = 'who vouched for the identity: no issuer was asked for';

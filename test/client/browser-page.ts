@@ -1,5 +1,6 @@
 /** What browser.test.ts puts into a page, and runs in Node besides: one verification, from bytes in base64 to its outcome. */
 
+import { checkSentence } from '../../client/cli/verify/sentences.ts';
 import { parsePublicKeyPem } from '../../client/formats/key.ts';
 import {
   parseBundle,
@@ -40,7 +41,7 @@ export function verifyInputs(inputs: Inputs): string[] | string {
       ...(logKey === undefined ? {} : { logKey: parseLogKey(logKey) }),
       ...(key === undefined ? { identity: { identity, issuer } } : { key }),
     });
-    return outcome.checks.map(({ name, detail }) => `${name}: ${detail}`);
+    return outcome.checks.map((check) => JSON.stringify(checkSentence(check)));
   } catch (error) {
     return (error as { code?: string }).code ?? String(error);
   }

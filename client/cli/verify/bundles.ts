@@ -6,8 +6,8 @@ import type { KeyInfo } from '../../../merkle/rekor/spki.ts';
 import { ClientError } from '../../errors.ts';
 import { MAX_BUNDLE, parseBundle } from '../../formats/bundle.ts';
 import type { IdentityTest } from '../../trust/identity-rule.ts';
-import { requiredHashes, verify } from '../../verify/core.ts';
-import { NO_ISSUER, type Outcome } from '../../verify/outcome.ts';
+import type { Outcome } from '../../verify/outcome.ts';
+import { checkBundle, requiredHashes } from '../../verify/verify-bundle.ts';
 import { readPublicKey, readWhole } from '../files.ts';
 import { describe, print } from '../report.ts';
 import { type Signer, usage, type VerifyOptions } from './arguments.ts';
@@ -65,8 +65,8 @@ async function verifyFile(
   const bundle = parseBundle(await readWhole(path, MAX_BUNDLE));
   const { digests: artifact, size } = await digestsOf(file, requiredHashes(bundle, request.key), signal);
   try {
-    const outcome = verify({ bundle, artifact, ...request }, primitives);
-    return anyIssuer ? { ...outcome, notProven: [NO_ISSUER, ...outcome.notProven] } : outcome;
+    const outcome = checkBundle({ bundle, artifact, ...request }, primitives);
+    return anyIssuer ? { ...outcome, notProven: [{ name: 'issuer' }, ...outcome.notProven] } : outcome;
   } catch (error) {
     if (size > 0 || !(error instanceof ClientError) || error.code !== 'digest-mismatch') throw error;
     throw new ClientError('digest-mismatch', `${file} is empty; ${error.message}`, { cause: error });

@@ -5,21 +5,17 @@ import { formatVerifierKey } from '../../../merkle/note.ts';
 import type { Policy } from '../../../merkle/policy.ts';
 import { printable } from '../../../merkle/printable.ts';
 import type { Primitives } from '../../../merkle/rekor/primitives.ts';
+import { MAX_TLOG_PROOF } from '../../../merkle/tlog-proof.ts';
 import { timeText } from '../../../merkle/x509/utc-time.ts';
 import { ClientError } from '../../errors.ts';
 import type { TrustedRoot } from '../../trust/trusted-root.ts';
-import {
-  entryDigest,
-  MAX_TLOG_PROOF,
-  type ProofSigner,
-  type VerifiedProof,
-  verifyTlogProof,
-} from '../../verify/tlog-proof.ts';
+import { checkTlogProof, type ExpectedSigner, entryDigest, type VerifiedProof } from '../../verify/tlog-proof.ts';
 import { readPublicKey, readWhole } from '../files.ts';
 import { print } from '../report.ts';
 import { parseLeafHash, type Signer, usage, type VerifyOptions } from './arguments.ts';
 import { digestsOf } from './digests.ts';
 import { testOf } from './identity.ts';
+import { notProvenSentence } from './sentences.ts';
 import { readTrust } from './trust.ts';
 
 const NO_WITNESS = 'that the log shows everybody the same tree: the policy asks for no witness';
@@ -36,18 +32,13 @@ export async function verifyProof(
   const who = await proofSigner(signer, trustedRoot);
   const proof = await readWhole(options.tlogProof!, MAX_TLOG_PROOF);
   const { digests } = await digestsOf(file, [entryDigest(proof)], signal);
-  const verified = verifyTlogProof({ proof, policy, digests, signer: who }, primitives);
+  const verified = checkTlogProof({ proof, policy, digests, signer: who }, primitives);
   const { publicKey, identity, time } = verified.signer!;
   const names = identity?.names.map(({ value }) => value) ?? [];
   const fingerprint = encodeHex(primitives.hash('sha256', publicKey.spki));
   const [[algorithm, digest]] = Object.entries(digests) as [[string, Uint8Array]];
   const notProven = [
-    ...('key' in who
-      ? [
-          'who holds the key: whose it is, you must know from elsewhere',
-          'when it was signed: no time stamp was checked',
-        ]
-      : []),
+    ...('key' in who ? [notProvenSentence({ name: 'key-holder' }), notProvenSentence({ name: 'time' })] : []),
     ...(policy.quorum === undefined ? [NO_WITNESS] : []),
   ];
   const result = {
@@ -89,7 +80,7 @@ export async function verifyLeafHash(options: VerifyOptions, primitives: Primiti
   const leafHash = parseLeafHash(options.leafHash!);
   const { policy } = await readProofTrust(options);
   const proof = await readWhole(options.tlogProof!, MAX_TLOG_PROOF);
-  const verified = verifyTlogProof({ proof, policy, leafHash }, primitives);
+  const verified = checkTlogProof({ proof, policy, leafHash }, primitives);
   const notProven = [
     'what the entry says, or who made it: only its hash was given',
     ...(policy.quorum === undefined ? [NO_WITNESS] : []),
@@ -118,7 +109,7 @@ async function readProofTrust(options: VerifyOptions): Promise<{ policy: Policy;
   return { policy: { ...policy, logs }, ...root };
 }
 
-async function proofSigner(signer: Signer, trustedRoot: TrustedRoot | undefined): Promise<ProofSigner> {
+async function proofSigner(signer: Signer, trustedRoot: TrustedRoot | undefined): Promise<ExpectedSigner> {
   if ('key' in signer) return { key: (await readPublicKey(signer.key)).spki };
   if (trustedRoot !== undefined) return { identity: await testOf(signer.identity), trustedRoot };
   throw usage(

@@ -1,8 +1,8 @@
 /** An outcome for people and for machines. */
 import { encodeBase64, encodeHex } from '../../../merkle/bytes.ts';
 import { printable } from '../../../merkle/printable.ts';
-import { timeText } from '../../../merkle/x509/utc-time.ts';
-import type { Check, CheckName, Outcome, VerifiedEntry, VerifiedSigner } from '../../verify/outcome.ts';
+import type { CheckName, Outcome, VerifiedEntry, VerifiedSigner } from '../../verify/outcome.ts';
+import { type CheckSentence, checkSentence, notProvenSentence, timeSentence } from './sentences.ts';
 
 const LABELS: Readonly<Record<CheckName, string>> = {
   artifact: 'file',
@@ -31,15 +31,15 @@ export function lines(name: string, outcome: Outcome): string[] {
     `OK: ${printable(name)} ${signed}, and the signature is in the log ${printable(first!.origin)}`,
     '',
     'Checked:',
-    ...outcome.checks.flatMap(shown),
+    ...outcome.checks.map(checkSentence).flatMap(shown),
     ...(left.length === 0 ? [] : [`  (further signatures, not checked: ${printable(left.join(', '))})`]),
     '',
     'Not proven:',
-    ...outcome.notProven.map((line) => `  ${line}`),
+    ...outcome.notProven.map((fact) => `  ${notProvenSentence(fact)}`),
   ];
 }
 
-function shown({ name, detail, by }: Check): string[] {
+function shown({ name, detail, by }: CheckSentence): string[] {
   const line = `  ${LABELS[name].padEnd(WIDTH)}${detail}`;
   return by === undefined ? [line] : [line, `  ${''.padEnd(WIDTH)}by ${by}`];
 }
@@ -52,11 +52,11 @@ export function json(outcome: Outcome): object {
     digest: { algorithm: ALGORITHM[digest.algorithm], hex: encodeHex(digest.value) },
     signer: signerJson(signer),
     ...(statement === undefined ? {} : { statement }),
-    times: times.map(({ kind, time, by }) => ({ kind, time: timeText(time), by })),
+    times: times.map(timeSentence),
     ...first,
     ...(more.length === 0 ? {} : { moreEntries: more }),
-    checks,
-    notProven,
+    checks: checks.map(checkSentence),
+    notProven: notProven.map(notProvenSentence),
   };
 }
 

@@ -17,7 +17,7 @@ import { type JsonObject, malformed, object, parseJson, string } from '../../for
 import { formatLogEntry, type LogEntry, parseLogEntry } from '../../formats/log-entry.ts';
 import { parseLogKey } from '../../trust/log-key.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
-import type { LogTrust } from '../../verify/leaf.ts';
+import type { LogTrust } from '../../verify/types.ts';
 import { parseLogUrl } from '../log-url.ts';
 import { entryOf, fromBundle, keyVerifier, type Submission } from '../submission.ts';
 

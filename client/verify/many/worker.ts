@@ -1,8 +1,7 @@
 /**
  * The thread that verifies bundles: see verify-many.ts.
  *
- * It does not import { withClientErrors } from '../../merkle-errors.ts';
-import verify.ts, whose noble takes 50 ms to load.
+ * It does not import verify.ts, whose noble takes 50 ms to load.
  */
 import { Piscina } from 'piscina';
 import { parseSpki } from '../../../merkle/rekor/spki.ts';

@@ -13,7 +13,7 @@ import { rsaSigner } from '../../../client/submit/signers/rsa-signer.ts';
 import { type SoftwareSigner, softwareSigner } from '../../../client/submit/signers/software-signer.ts';
 import { tokenSigner } from '../../../client/submit/signers/token-signer.ts';
 import { parseTrustPolicy } from '../../../client/trust/quorum.ts';
-import { verifyTlogProof } from '../../../client/verify/tlog-proof.ts';
+import { checkTlogProof } from '../../../client/verify/tlog-proof.ts';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { formatVerifierKey, KEY_TYPE, makeVerifierKey } from '../../../merkle/note.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
@@ -196,7 +196,7 @@ describe('signAndLog', () => {
     expect(parseBundle(formatBundle(logged.bundle))).toEqual(logged.bundle);
     const policy = parseTrustPolicy(encodeUtf8(`log ${log.vkey}\nquorum none\n`));
     const proof = tlogProofOf(logged);
-    const verified = verifyTlogProof(
+    const verified = checkTlogProof(
       {
         proof,
         policy,

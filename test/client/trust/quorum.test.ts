@@ -2,7 +2,7 @@ import { ed25519 } from '@noble/curves/ed25519.js';
 import { describe, expect, it } from 'vitest';
 import { ClientError } from '../../../client/errors.ts';
 import { logKeyOf, parseTrustPolicy, verifyQuorum } from '../../../client/trust/quorum.ts';
-import { readNote } from '../../../client/verify/tree.ts';
+import { readNote } from '../../../client/verify/checkpoint.ts';
 import { concat, encodeUtf8 } from '../../../merkle/bytes.ts';
 import { formatCheckpoint } from '../../../merkle/checkpoint.ts';
 import { type CosignatureSigner, cosign } from '../../../merkle/cosignature.ts';

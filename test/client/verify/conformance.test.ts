@@ -117,7 +117,7 @@ describe.skipIf(!there)('the bundles of ../shared/vectors (skipped where they ar
     ];
     for (const [identity, code] of rules) expect(refused(name, { identity }), JSON.stringify(identity)).toBe(code);
     const open = verify(name, { identity: { identity: IDENTITY } });
-    expect(open.notProven.join()).toContain('no issuer was asked for');
+    expect(open.notProven).toContainEqual({ name: 'issuer' });
   });
 
   it('verify by the key of their certificate too, which then says nothing about whose it is', () => {
@@ -127,7 +127,7 @@ describe.skipIf(!there)('the bundles of ../shared/vectors (skipped where they ar
     const key = parseSpki(parseCertificate(bundle.signer.certificate).spki);
     const outcome = verify(name, { key });
     expect(outcome.signer.kind).toBe('key');
-    expect(outcome.notProven.join()).toContain('whom the certificate names');
+    expect(outcome.notProven).toContainEqual({ name: 'certificate-names' });
     const other = byName('managed-key-happy-path').key!;
     expect(refused(name, { key: parsePublicKeyPem(other, nodePrimitives()).info })).toBe('bad-signature');
   });
@@ -143,7 +143,7 @@ describe.skipIf(!there)('the bundles of ../shared/vectors (skipped where they ar
     };
     const outcome = verify(name, { bundle, ...withoutAuthorities(name) });
     expect(outcome.times.map(({ kind }) => kind)).toEqual(['promise']);
-    expect(outcome.notProven.join()).toContain('no authority for them was given');
+    expect(outcome.notProven).toContainEqual({ name: 'timestamps', count: stamped.timestamps.length });
     const alone = 'rekor2-timestamp-with-embedded-cert';
     expect(refused(alone, withoutAuthorities(alone))).toBe('bad-timestamp');
   });

@@ -12,10 +12,10 @@ import { compileRule } from '../../../client/trust/identity.ts';
 import { parseTrustPolicy } from '../../../client/trust/quorum.ts';
 import { parseTrustedRoot } from '../../../client/trust/trusted-root.ts';
 import {
+  checkTlogProof,
+  type ExpectedSigner,
   entryDigest,
-  type ProofSigner,
-  type TlogProofRequest,
-  verifyTlogProof,
+  type TlogProofCheck,
 } from '../../../client/verify/tlog-proof.ts';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { type CosignatureSigner, cosign } from '../../../merkle/cosignature.ts';
@@ -54,16 +54,16 @@ const proofOf = (body: Uint8Array): TlogProof => {
   return { extra: body, index, hashes, checkpoint };
 };
 const good = proofOf(canonicalEntry(signed));
-const signer: ProofSigner = { key: key.publicKey.spki };
-const check = (proof: TlogProof | Uint8Array, changes: Partial<TlogProofRequest> & { signer?: ProofSigner } = {}) =>
-  verifyTlogProof(
+const signer: ExpectedSigner = { key: key.publicKey.spki };
+const check = (proof: TlogProof | Uint8Array, changes: Partial<TlogProofCheck> & { signer?: ExpectedSigner } = {}) =>
+  checkTlogProof(
     {
       proof: proof instanceof Uint8Array ? proof : formatTlogProof(proof),
       policy: alone,
       digests: { sha256 },
       signer,
       ...changes,
-    } as TlogProofRequest,
+    } as TlogProofCheck,
     nodePrimitives(),
   );
 const code = (work: () => unknown): string => {
@@ -76,7 +76,7 @@ const code = (work: () => unknown): string => {
   }
 };
 
-describe('verifyTlogProof', () => {
+describe('checkTlogProof', () => {
   it('proves that the key signed the file and that the log has it', () => {
     const verified = check(good);
     expect(verified).toMatchObject({ origin: 'localhost', index: good.index, leafHash: leafHash(good.extra!) });
@@ -156,18 +156,18 @@ describe('verifyTlogProof', () => {
   it('checks any leaf of any log by its hash, without looking at the extra data', () => {
     const body = encodeUtf8('an entry of a log that knows nothing of hashedrekord');
     const { extra: _, ...proof } = proofOf(body);
-    const request = (hash: Uint8Array, extra?: Uint8Array): TlogProofRequest => ({
+    const request = (hash: Uint8Array, extra?: Uint8Array): TlogProofCheck => ({
       proof: formatTlogProof({ ...proof, extra }),
       policy: alone,
       leafHash: hash,
     });
-    expect(verifyTlogProof(request(leafHash(body)), nodePrimitives())).toMatchObject({
+    expect(checkTlogProof(request(leafHash(body)), nodePrimitives())).toMatchObject({
       signer: undefined,
       index: proof.index,
     });
-    expect(verifyTlogProof(request(leafHash(body), encodeUtf8('opaque')), nodePrimitives()).index).toBe(proof.index);
-    expect(code(() => verifyTlogProof(request(leafHash(encodeUtf8('another'))), nodePrimitives()))).toBe('bad-proof');
-    expect(code(() => verifyTlogProof(request(new Uint8Array(31)), nodePrimitives()))).toBe('usage');
+    expect(checkTlogProof(request(leafHash(body), encodeUtf8('opaque')), nodePrimitives()).index).toBe(proof.index);
+    expect(code(() => checkTlogProof(request(leafHash(encodeUtf8('another'))), nodePrimitives()))).toBe('bad-proof');
+    expect(code(() => checkTlogProof(request(new Uint8Array(31)), nodePrimitives()))).toBe('usage');
   });
 
   it('stands every byte changed: refused, or the same file, key and entry as before', () => {
@@ -216,7 +216,7 @@ describe.skipIf(!existsSync(CASE))('an identity in a tlog-proof', () => {
   const trustedRoot = existsSync(CASE) ? parseTrustedRoot(readFileSync(join(VECTORS, 'trusted_root.json'))) : undefined;
   const policy = policyOf('g');
   const any = { identity: { pattern: '.*' }, issuer: { pattern: 'https://.*' } };
-  const who = (rule: object): ProofSigner => ({ identity: compileRule(rule), trustedRoot: trustedRoot! });
+  const who = (rule: object): ExpectedSigner => ({ identity: compileRule(rule), trustedRoot: trustedRoot! });
 
   it('is found in the certificate, which counts at the time of the witnesses', async () => {
     const { certificate, digest, proof } = genuine();

@@ -66,8 +66,7 @@ describe('verifyBundle, with a key', () => {
       'checkpoint',
     ]);
     expect(outcome.signer).toMatchObject({ kind: 'key' });
-    expect(outcome.notProven).toHaveLength(3);
-    expect(outcome.notProven.join()).toMatch(/who holds the key.*no time stamp.*no witness/);
+    expect(outcome.notProven).toEqual([{ name: 'key-holder' }, { name: 'time' }, { name: 'witnesses' }]);
   });
 
   it.each(['P-384', 'P-521', 'rsa'] as const)('accepts a key of the kind %s', (kind) => {
@@ -216,10 +215,10 @@ describe('verifyBundle, with a trusted root', () => {
   it('says where nothing shows that the entry was made before the time of the key ended', () => {
     const { logKey: _, ...rest } = request(bundle);
     const notProven = (validFor: object) =>
-      verifyBundle({ ...rest, trustedRoot: root(rootJson(log, validFor)) }).notProven.join();
+      verifyBundle({ ...rest, trustedRoot: root(rootJson(log, validFor)) }).notProven.map(({ name }) => name);
     const start = '2020-01-01T00:00:00Z';
-    expect(notProven({ start, end: '2021-01-01T00:00:00Z' })).toContain("that the log's key still counted");
-    expect(notProven({ start })).not.toContain("that the log's key still counted");
+    expect(notProven({ start, end: '2021-01-01T00:00:00Z' })).toContain('log-key-period');
+    expect(notProven({ start })).not.toContain('log-key-period');
   });
 
   it('needs the key that signed to count, not another under the same log ID', async () => {
@@ -294,7 +293,7 @@ describe('verifyBundle, with a policy', () => {
   it('asks for its quorum, and counts a witness once', async () => {
     const met = verifyBundle(await by([a, 1000], [c, 3000]));
     expect(met.checks.filter(({ name }) => name === 'cosignature')).toHaveLength(2);
-    expect(met.notProven.join()).not.toContain('witness');
+    expect(met.notProven).not.toContainEqual({ name: 'witnesses' });
     const once = await by([a, 1000]);
     expect(code(() => verifyBundle(once))).toBe('quorum');
     const twice = await by([a, 1000], [a, 2000]);

@@ -1,6 +1,6 @@
 /**
- * Who signed: a key that the user knows, or a certificate that an authority of the trusted root gave to an identity, valid at
- * every time that was found out, and in a certificate-transparency log.
+ * The signer: a key that the user knows, or a certificate that an authority of the trusted root issued for an identity. The
+ * certificate must be valid at every verified time, and a certificate-transparency log must have promised to publish it.
  */
 
 import { encodeHex, equal } from '../../merkle/bytes.ts';
@@ -14,60 +14,92 @@ import { type CertificateIdentity, identityOf } from '../../merkle/x509/fulcio.t
 import { verifySct } from '../../merkle/x509/sct.ts';
 import { timeText, within } from '../../merkle/x509/utc-time.ts';
 import { ClientError } from '../errors.ts';
-import type { BundleSigner } from '../formats/bundle.ts';
+import { keyHint } from '../formats/key.ts';
 import { withClientErrors } from '../merkle-errors.ts';
+import type { IdentityTest } from '../trust/identity-rule.ts';
 import type { TrustedAuthority, TrustedRoot } from '../trust/trusted-root.ts';
 import type { Claim } from './claim.ts';
 import type { Check, VerifiedTime } from './outcome.ts';
 
-/** The key that the signature must be by, and the form in which it was logged. */
-export interface Signer {
+/** The key that must have signed, and the form in which a log holds it. */
+export interface ClaimedSigner {
   readonly key: KeyInfo;
   readonly verifier: Claim['verifier'];
   readonly certificate: Certificate | undefined;
 }
 
+/** How a bundle or an entry names its signer: a certificate, a key, or in a bundle neither. DER. */
+export interface NamedSigner {
+  readonly certificate?: Uint8Array;
+  readonly publicKey?: Uint8Array;
+}
+
 /**
- * The signer that a bundle names, or the key that the user gives.
+ * The named signer, if it is the one that the user asked for.
  *
- * @throws ClientError `identity` where the bundle has no certificate to find an identity in, `bad-signature` where its
- * certificate is of another key than the given one, `malformed`, `key`
+ * @param given the signer's key, if the user gave one; otherwise the user gave an identity
+ * @throws ClientError `identity` if no certificate is there to find an identity in, `bad-signature` if the certificate or
+ * the key is not the given one, `malformed`, `key`
  */
-export function signerOf(signer: BundleSigner, given: KeyInfo | undefined): Signer {
-  if (signer.kind === 'public-key') {
-    if (given !== undefined) return { key: given, verifier: { kind: 'key', der: given.spki }, certificate: undefined };
+export function claimedSigner(named: NamedSigner, given: KeyInfo | undefined): ClaimedSigner {
+  const certificate =
+    named.certificate === undefined ? undefined : withClientErrors(() => parseCertificate(named.certificate!));
+  if (given === undefined && certificate === undefined) {
     throw new ClientError(
       'identity',
-      'the bundle was signed with a key of its own, not with a certificate that names an identity: give the key, if you know whose it is',
+      'it was signed with a bare key, not with a certificate that names an identity: give the key, if you know whose it is',
     );
   }
-  const certificate = withClientErrors(() => parseCertificate(signer.certificate));
-  if (given !== undefined && !equal(given.spki, certificate.spki)) {
+  const own = certificate?.spki ?? named.publicKey;
+  if (given !== undefined && own !== undefined && !equal(given.spki, own)) {
     throw new ClientError(
       'bad-signature',
-      'the signature is not by the given key: the certificate in the bundle is of another. Give that key, or the identity, if you trust it',
+      `the signature is by another key (its hint is ${keyHint({ spki: own })}), not by the given key (${keyHint(given)}). ` +
+        'Give that key, or the identity in its certificate, if you trust it',
     );
   }
+  const key = given ?? withClientErrors(() => parseSpki(own!));
   return {
-    key: withClientErrors(() => parseSpki(certificate.spki)),
-    verifier: { kind: 'certificate', der: signer.certificate },
+    key,
+    verifier:
+      named.certificate === undefined
+        ? { kind: 'key', der: key.spki }
+        : { kind: 'certificate', der: named.certificate },
     certificate,
   };
 }
 
 /**
- * The identity of a certificate, once its chain held at each of `times`.
+ * The identity in a certificate, once the certificate holds at each of `times` and `matches` accepts the identity.
  *
  * @param chain certificates of the bundle; each must be a part of the path that was found
- * @throws ClientError `bad-certificate`, `bad-sct`, `malformed`, `unsupported`
+ * @throws ClientError `bad-certificate`, `bad-sct`, `identity`, `malformed`, `unsupported`
  */
-export function checkCertificate(
+export function checkIdentity(
+  certificate: Certificate,
+  chain: readonly Uint8Array[],
+  times: readonly VerifiedTime[],
+  matches: IdentityTest,
+  root: TrustedRoot,
+  primitives: Primitives,
+): { readonly identity: CertificateIdentity; readonly checks: readonly Check[] } {
+  const checks = checkCertificate(certificate, chain, times, root, primitives);
+  const identity = withClientErrors(() => identityOf(certificate));
+  if (matches(identity)) return { identity, checks: [{ name: 'identity', identity }, ...checks] };
+  const names = identity.names.map(({ value }) => printable(value)).join(', ');
+  throw new ClientError(
+    'identity',
+    `the certificate is for ${names || 'nobody'}, vouched for by ${printable(identity.issuer ?? 'nobody')}, and does not match the identity that was asked for`,
+  );
+}
+
+function checkCertificate(
   leaf: Certificate,
   chain: readonly Uint8Array[],
   times: readonly VerifiedTime[],
   root: TrustedRoot,
   primitives: Primitives,
-): { readonly identity: CertificateIdentity; readonly checks: readonly Check[] } {
+): Check[] {
   const intermediates = withClientErrors(() => chain.map((der) => parseCertificate(der)));
   let path: Certificate[] = [];
   for (const { time } of times) path = withClientErrors(() => pathAt(leaf, intermediates, time, root, primitives));
@@ -82,22 +114,15 @@ export function checkCertificate(
     );
   }
   const scts = withClientErrors(() => verifySct(leaf, path[1]!, root.ctlogs, primitives));
-  const when = times.map(({ time }) => timeText(time)).join(', ');
-  const checks: Check[] = [
+  return [
     {
       name: 'certificate',
-      detail: `number ${leaf.serialNumber}, valid at ${when}, leads to a root of the trusted root`,
-      by: printable(path.at(-1)!.subject),
+      serialNumber: leaf.serialNumber,
+      times: times.map(({ time }) => time),
+      by: path.at(-1)!.subject,
     },
-    ...scts.map(
-      ({ logId, time }): Check => ({
-        name: 'sct',
-        detail: `the certificate was promised to the public at ${timeText(time)}`,
-        by: `certificate-transparency log ${encodeHex(logId)}`,
-      }),
-    ),
+    ...scts.map(({ logId, time }): Check => ({ name: 'sct', time, logId })),
   ];
-  return { identity: withClientErrors(() => identityOf(leaf)), checks };
 }
 
 /** The path by an authority that the trusted root has for this time. */

@@ -1,16 +1,16 @@
 /**
- * Offline verification of a Sigstore bundle: is this file signed by whom I trust, and is the signature in a log that I trust?
+ * Offline verification of a Sigstore bundle: whether a signer that the user trusts signed the file, and whether a log that
+ * the user trusts holds the signature.
  *
- * Nothing is believed because the bundle says it. The order is: who is said to have signed; the file's digest and the
- * signature; the times that others vouch for; the logged entry, rebuilt from what was signed; its way to a tree that the log
- * signed; witnesses; and last, when all times are known, the certificate and the identity in it.
+ * The verifier trusts nothing because the bundle says it. The order is: the signer that the bundle names; the file's digest
+ * and the signature; the time stamps; each logged entry, rebuilt from what was signed, and its leaf in the log (leaf.ts);
+ * and last, when all times are known, the certificate and the identity in it.
  *
- * Pure and synchronous: no network, no clock, no files; it runs in a browser.
+ * Pure and synchronous: no network, no clock, no files. It runs in a browser.
  */
 import { encodeBase64, encodeHex } from '../../merkle/bytes.ts';
 import type { VerifierKey } from '../../merkle/note.ts';
 import type { Policy } from '../../merkle/policy.ts';
-import { printable } from '../../merkle/printable.ts';
 import type { HashName } from '../../merkle/rekor/hashes.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import type { KeyInfo } from '../../merkle/rekor/spki.ts';
@@ -18,93 +18,82 @@ import { ClientError } from '../errors.ts';
 import type { Bundle } from '../formats/bundle.ts';
 import type { IdentityTest } from '../trust/identity-rule.ts';
 import type { TrustedRoot } from '../trust/trusted-root.ts';
-import type { LogTrust } from './checkpoint.ts';
+import { type CheckedEntry, checkEntries } from './bundle-entry.ts';
 import type { CheckpointMemory } from './checkpoint-memory.ts';
 import type { Claim } from './claim.ts';
+import { type ClaimedSigner, checkIdentity, claimedSigner } from './claimed-signer.ts';
 import { type ArtifactDigests, checkContent, hashesNeeded } from './content.ts';
-import { type CheckedEntry, checkLogged } from './logged.ts';
-import type { Check, Outcome, VerifiedSigner, VerifiedTime } from './outcome.ts';
-import { checkCertificate, type Signer, signerOf } from './signer.ts';
+import type { Check, NotProven, Outcome, VerifiedSigner, VerifiedTime } from './outcome.ts';
 import { checkTimestamps } from './times.ts';
-
-export type { ArtifactDigests } from './content.ts';
 
 export interface VerifyRequest {
   readonly bundle: Bundle;
   /** Of the file, by the hashes of `requiredHashes`. */
   readonly artifact: ArtifactDigests;
-  /** The signer's key, where that is known. One of `key` and `identity` must be given. */
+  /** The signer's key, if the caller knows it. One of `key` and `identity` must be given. */
   readonly key?: KeyInfo;
-  /** Whether the certificate names the right one; needs `trustedRoot`. */
+  /** Whether the certificate names the expected identity; needs `trustedRoot`. */
   readonly identity?: IdentityTest;
-  /** Of these three one at least; whatever is given must hold. */
+  /** At least one of these three; everything that is given must hold. */
   readonly trustedRoot?: TrustedRoot;
   readonly logKey?: VerifierKey;
   readonly policy?: Policy;
-  /** Take the time from the witnesses of the policy: the least t such that those that cosigned up to t meet its quorum. */
+  /** Take the time from the witnesses of the policy: the least t such that the cosignatures up to t meet its quorum. */
   readonly witnessTime?: boolean;
-  /** For many bundles: what was found of a checkpoint is not checked again for the next of its entries. */
+  /** For many bundles: the verifier does not check a checkpoint again that it finds here. */
   readonly memory?: CheckpointMemory;
 }
 
 /**
- * Which hashes of the file `verify` needs.
+ * The hashes of the file that `checkBundle` needs.
  *
- * @param key as it will be given to `verify`
- * @throws ClientError as `verify`
+ * @param key as the caller will give it to `checkBundle`
+ * @throws ClientError as `checkBundle`
  */
 export function requiredHashes(bundle: Bundle, key?: KeyInfo): HashName[] {
-  return hashesNeeded(bundle.content, signerOf(bundle.signer, key).key);
+  return hashesNeeded(bundle.content, signerOf(bundle, key).key);
 }
 
 /**
- * Verifies a bundle, all of it.
+ * Verifies all of a bundle.
  *
  * @param primitives what checks signatures
- * @throws ClientError for whatever does not hold: `digest-mismatch`, `bad-signature`, `bad-timestamp`, `bad-promise`,
+ * @throws ClientError if something does not hold: `digest-mismatch`, `bad-signature`, `bad-timestamp`, `bad-promise`,
  * `entry-mismatch`, `bad-proof`, `bad-checkpoint`, `policy`, `quorum`, `bad-certificate`, `bad-sct`, `identity`,
- * `malformed`; and for what cannot be checked: `unsupported`, `usage`, `trusted-root`, `key`
+ * `malformed`; if something cannot be checked: `unsupported`, `usage`, `trusted-root`, `key`
  */
-export function verify(request: VerifyRequest, primitives: Primitives): Outcome {
+export function checkBundle(request: VerifyRequest, primitives: Primitives): Outcome {
   checkRequest(request);
-  const { bundle, key: given, trustedRoot } = request;
-  const signer = signerOf(bundle.signer, given);
+  const { bundle, trustedRoot } = request;
+  const signer = signerOf(bundle, request.key);
   const signed = checkContentOf(request, signer, primitives);
   const claim: Claim = { ...signed, key: signer.key, verifier: signer.verifier };
 
   const stamps = checkTimestamps(bundle, trustedRoot, primitives);
-  const trust: LogTrust = {
-    root: trustedRoot,
-    logKey: request.logKey,
-    policy: request.policy,
-    witnessTime: request.witnessTime === true,
-    memory: request.memory,
-  };
-  const logged = checkLogged(bundle.entries, claim, trust, stamps.times, primitives);
-  const times = [...stamps.times, ...logged.times].sort((a, b) => a.time - b.time);
+  const entries = checkEntries(bundle.entries, claim, request, stamps.times, primitives);
+  const times = [...stamps.times, ...entries.flatMap((entry) => entry.times)].sort((a, b) => a.time - b.time);
 
   const who = checkSigner(request, signer, times, stamps.unchecked, primitives);
-  const checks: Check[] = [
-    ...signed.checks,
-    {
-      name: 'signature',
-      detail: `by the key with SHA-256 ${who.signer.fingerprint}`,
-      by: signer.key.name,
-    },
-    ...who.checks,
-    ...stamps.checks,
-    ...logged.checks,
-  ];
   const { artifact, statement } = signed;
   return {
-    checks,
-    notProven: notProven(request, signer, times, stamps.unchecked, logged.entries),
+    checks: [
+      ...signed.checks,
+      { name: 'signature', fingerprint: who.signer.fingerprint, by: signer.key.name },
+      ...who.checks,
+      ...stamps.times.map(({ time, by }): Check => ({ name: 'timestamp', time, by })),
+      ...entries.flatMap(({ checks }) => checks),
+    ],
+    notProven: notProven(request, signer, times, stamps.unchecked, entries),
     digest: artifact,
     signer: who.signer,
     ...(statement === undefined ? {} : { statement }),
     times,
-    entries: logged.entries.map(({ verified }) => verified),
+    entries: entries.map(({ verified }) => verified),
   };
+}
+
+function signerOf({ signer }: Bundle, key: KeyInfo | undefined): ClaimedSigner {
+  return claimedSigner(signer.kind === 'certificate' ? { certificate: signer.certificate } : {}, key);
 }
 
 function checkRequest({ bundle, key, identity, trustedRoot, logKey, policy, witnessTime }: VerifyRequest): void {
@@ -130,12 +119,12 @@ function checkRequest({ bundle, key, identity, trustedRoot, logKey, policy, witn
   }
 }
 
-function checkContentOf({ bundle, artifact, key }: VerifyRequest, signer: Signer, primitives: Primitives) {
+function checkContentOf({ bundle, artifact, key }: VerifyRequest, signer: ClaimedSigner, primitives: Primitives) {
   try {
     return checkContent(bundle.content, artifact, signer.key, primitives);
   } catch (cause) {
     const { signer: named } = bundle;
-    // The hint is nobody's promise, but it tells the likelier of two mistakes.
+    // Nobody vouches for the hint, but the hint tells which of two mistakes is likelier.
     const hinted = cause instanceof ClientError && cause.code === 'bad-signature' && key !== undefined;
     if (!hinted || named.kind !== 'public-key' || !isOtherHint(named.hint, key, primitives)) throw cause;
     throw new ClientError(
@@ -155,7 +144,7 @@ function isOtherHint(hint: string, key: KeyInfo, primitives: Primitives): boolea
 
 function checkSigner(
   { bundle, identity: matches, trustedRoot }: VerifyRequest,
-  { key, certificate }: Signer,
+  { key, certificate }: ClaimedSigner,
   times: readonly VerifiedTime[],
   unchecked: number,
   primitives: Primitives,
@@ -174,48 +163,27 @@ function checkSigner(
       }`,
     );
   }
-  const { identity, checks } = checkCertificate(certificate, bundle.signer.chain, times, trustedRoot!, primitives);
-  const names = identity.names.map(({ value }) => printable(value)).join(', ');
-  if (!matches(identity)) {
-    throw new ClientError(
-      'identity',
-      `the certificate is for ${names || 'nobody'}, vouched for by ${printable(identity.issuer ?? 'nobody')}, and does not match the identity that was asked for`,
-    );
-  }
-  const check: Check = {
-    name: 'identity',
-    detail: names,
-    ...(identity.issuer === undefined ? {} : { by: printable(identity.issuer) }),
-  };
-  return { signer: { kind: 'certificate', key, fingerprint, identity }, checks: [check, ...checks] };
+  const { chain } = bundle.signer;
+  const { identity, checks } = checkIdentity(certificate, chain, times, matches, trustedRoot!, primitives);
+  return { signer: { kind: 'certificate', key, fingerprint, identity }, checks };
 }
 
 function notProven(
   { identity, policy }: VerifyRequest,
-  { certificate }: Signer,
+  { certificate }: ClaimedSigner,
   times: readonly VerifiedTime[],
   unchecked: number,
   entries: readonly CheckedEntry[],
-): string[] {
-  const list: string[] = [];
-  if (identity === undefined) list.push('who holds the key: whose it is, you must know from elsewhere');
-  if (identity === undefined && certificate !== undefined) {
-    list.push('whom the certificate names: only its key was compared with the one given');
-  }
-  if (times.length === 0) list.push('when it was signed: no time stamp was checked');
+): NotProven[] {
   const ended = ({ keys }: CheckedEntry) =>
     keys.length > 0 && keys.every(({ validFor }) => validFor?.end !== undefined);
-  if (times.length === 0 && entries.some(ended)) {
-    list.push(
-      "that the log's key still counted: the trusted root ends its time, and nothing shows that the entry is older",
-    );
-  }
-  if (unchecked > 0) list.push(`what ${unchecked} time stamp(s) in the bundle say: no authority for them was given`);
-  if (entries.some(({ verified }) => verified.tree === undefined)) {
-    list.push("that the entry is in the log's tree: there is only the log's promise to put it there");
-  }
-  if (policy?.quorum === undefined) {
-    list.push('that the log shows everybody the same tree: no witness was checked (give a policy with witnesses)');
-  }
+  const list: NotProven[] = [];
+  if (identity === undefined) list.push({ name: 'key-holder' });
+  if (identity === undefined && certificate !== undefined) list.push({ name: 'certificate-names' });
+  if (times.length === 0) list.push({ name: 'time' });
+  if (times.length === 0 && entries.some(ended)) list.push({ name: 'log-key-period' });
+  if (unchecked > 0) list.push({ name: 'timestamps', count: unchecked });
+  if (entries.some(({ verified }) => verified.tree === undefined)) list.push({ name: 'inclusion' });
+  if (policy?.quorum === undefined) list.push({ name: 'witnesses' });
   return list;
 }

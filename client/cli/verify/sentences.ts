@@ -1,0 +1,93 @@
+/** The facts of an outcome as sentences for people. */
+import { encodeBase64, encodeHex } from '../../../merkle/bytes.ts';
+import { printable } from '../../../merkle/printable.ts';
+import { timeText } from '../../../merkle/x509/utc-time.ts';
+import type { Check, CheckName, NotProven, VerifiedTime } from '../../verify/outcome.ts';
+
+/** A check in words, fit for a terminal. */
+export interface CheckSentence {
+  readonly name: CheckName;
+  readonly detail: string;
+  /** The key or the certificate that the check used, if there is one. */
+  readonly by?: string;
+}
+
+export function checkSentence(check: Check): CheckSentence {
+  const { name } = check;
+  switch (check.name) {
+    case 'artifact': {
+      const { algorithm, digest, subject } = check;
+      const named = subject === undefined ? '' : `, which the attestation names as "${printable(subject)}"`;
+      return { name, detail: `the file has the digest ${algorithm} ${encodeHex(digest)}${named}` };
+    }
+    case 'statement': {
+      const { predicateType, subjects } = check;
+      const detail = `of the type ${printable(predicateType)}, about ${subjects} file(s); what it says was not judged`;
+      return { name, detail };
+    }
+    case 'signature':
+      return { name, detail: `by the key with SHA-256 ${check.fingerprint}`, by: check.by };
+    case 'identity': {
+      const { names, issuer } = check.identity;
+      const detail = names.map(({ value }) => printable(value)).join(', ');
+      return { name, detail, ...(issuer === undefined ? {} : { by: printable(issuer) }) };
+    }
+    case 'certificate': {
+      const { serialNumber, times, by } = check;
+      const detail = `number ${serialNumber}, valid at ${times.map(timeText).join(', ')}, leads to a root of the trusted root`;
+      return { name, detail, by: printable(by) };
+    }
+    case 'sct': {
+      const detail = `the certificate was promised to the public at ${timeText(check.time)}`;
+      return { name, detail, by: `certificate-transparency log ${encodeHex(check.logId)}` };
+    }
+    case 'timestamp':
+      return { name, detail: `the signature was there at ${timeText(check.time)}`, by: printable(check.by) };
+    case 'promise':
+      return { name, detail: `the log took the entry at ${timeText(check.time)}`, by: check.by };
+    case 'entry': {
+      const detail = `${check.kind} ${check.version}, held against file, signature and key: it is about exactly these`;
+      return { name, detail };
+    }
+    case 'inclusion': {
+      const { index, treeSize, hashes, leafHash, root } = check;
+      const detail = `entry ${index} of ${treeSize}, by ${hashes} hash(es) from the leaf ${encodeBase64(leafHash)} to the root ${encodeBase64(root)}`;
+      return { name, detail };
+    }
+    case 'checkpoint':
+      return { name, detail: 'the tree is signed by the log', by: check.by };
+    case 'cosignature': {
+      const { timestamp, verifierKey } = check.cosignature;
+      return { name, detail: `witnessed at ${timeText(timestamp * 1000)}`, by: verifierKey };
+    }
+    case 'quorum':
+      return { name, detail: `"${check.quorum}" of the policy is met` };
+    case 'witness-time':
+      return { name, detail: `enough witnesses had seen the tree at ${timeText(check.time)}` };
+  }
+}
+
+export function timeSentence({ kind, time, by }: VerifiedTime): { kind: string; time: string; by: string } {
+  return {
+    kind,
+    time: timeText(time),
+    by: kind === 'witness' ? `the quorum "${by}" of the policy` : kind === 'timestamp' ? printable(by) : by,
+  };
+}
+
+const NOT_PROVEN: Readonly<Record<Exclude<NotProven['name'], 'timestamps'>, string>> = {
+  'key-holder': 'who holds the key: whose it is, you must know from elsewhere',
+  issuer: 'who vouched for the identity: no issuer was asked for',
+  'certificate-names': 'whom the certificate names: only its key was compared with the one given',
+  time: 'when it was signed: no time stamp was checked',
+  'log-key-period':
+    "that the log's key still counted: the trusted root ends its time, and nothing shows that the entry is older",
+  inclusion: "that the entry is in the log's tree: there is only the log's promise to put it there",
+  witnesses: 'that the log shows everybody the same tree: no witness was checked (give a policy with witnesses)',
+};
+
+export function notProvenSentence(fact: NotProven): string {
+  return fact.name === 'timestamps'
+    ? `what ${fact.count} time stamp(s) in the bundle say: no authority for them was given`
+    : NOT_PROVEN[fact.name];
+}

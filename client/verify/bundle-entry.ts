@@ -1,0 +1,171 @@
+/** The log entries of a bundle: each is about what was signed, and is in its log. */
+
+import type { Primitives } from '../../merkle/rekor/primitives.ts';
+import { leafHash } from '../../merkle/rfc6962.ts';
+import { timeText, within } from '../../merkle/x509/utc-time.ts';
+import { ClientError } from '../errors.ts';
+import type { InclusionProof, TlogEntry } from '../formats/log-entry.ts';
+import { isSameLog, type LogKey } from '../trust/log-key.ts';
+import { quorumTime } from '../trust/quorum.ts';
+import { logKeys } from './checkpoint.ts';
+import type { CheckpointMemory } from './checkpoint-memory.ts';
+import type { Claim } from './claim.ts';
+import { checkInclusion, checkLeaf, sha256Of, unpromised } from './leaf.ts';
+import type { Check, VerifiedEntry, VerifiedTime } from './outcome.ts';
+import { checkPromise } from './promise.ts';
+import { checkEntry } from './rebuild.ts';
+import type { CheckpointTrust, VerifiedCheckpoint } from './types.ts';
+
+export interface EntryTrust extends CheckpointTrust {
+  /** Whether the times of the policy's witnesses count. */
+  readonly witnessTime?: boolean | undefined;
+  readonly memory?: CheckpointMemory | undefined;
+}
+
+export interface CheckedEntry {
+  readonly verified: VerifiedEntry;
+  readonly times: readonly VerifiedTime[];
+  readonly checks: readonly Check[];
+  /** The trusted root's keys of which one must count at the time of the entry; empty without a trusted root. */
+  readonly keys: readonly LogKey[];
+}
+
+/**
+ * @param stamps times that the caller has verified
+ * @throws ClientError `entry-mismatch`, `bad-promise`, `bad-proof`, `bad-checkpoint`, `policy`, `quorum`, `unsupported`,
+ * `malformed`
+ */
+export function checkEntries(
+  entries: readonly TlogEntry[],
+  claim: Claim,
+  trust: EntryTrust,
+  stamps: readonly VerifiedTime[],
+  primitives: Primitives,
+): CheckedEntry[] {
+  const checked = entries.map((entry) => {
+    checkEntry(entry, claim, primitives);
+    const { proof } = entry;
+    return proof?.checkpoint === undefined
+      ? promisedEntry(entry, trust, primitives)
+      : provenEntry(entry, proof, proof.checkpoint, trust, primitives);
+  });
+  for (const { keys, times, verified } of checked) {
+    checkKeyTime(keys, [...stamps, ...times], verified.log);
+  }
+  return checked;
+}
+
+/** An entry in a tree that its log signed. */
+function provenEntry(
+  entry: TlogEntry,
+  proof: InclusionProof,
+  checkpoint: string,
+  trust: EntryTrust,
+  primitives: Primitives,
+): CheckedEntry {
+  const { kind, version, logId } = entry;
+  const { index, hashes, treeSize, root } = proof;
+  const leaf = leafHash(entry.body, sha256Of(primitives));
+  const claimed = { logId, treeSize, root };
+  const found = checkLeaf({ leafHash: leaf, index, hashes, checkpoint, claimed }, trust, primitives, trust.memory);
+  const { head, key, keys, cosigned, unverified } = found;
+  const promise = promiseOf(entry, keys, primitives);
+  if (promise === undefined) checkUnpromised(entry, proof);
+  const witnesses = checksOf(found, trust);
+  return {
+    verified: {
+      origin: head.origin,
+      log: key.label,
+      kind,
+      version,
+      index,
+      leafHash: leaf,
+      tree: { size: head.size, root: head.root, hashes, checkpoint },
+      cosigned,
+      unverified,
+    },
+    times: [promise, witnesses.time].filter((time) => time !== undefined),
+    checks: [
+      { name: 'entry', kind, version },
+      ...(promise === undefined ? [] : [promiseCheck(promise)]),
+      { name: 'inclusion', index, treeSize: head.size, hashes: hashes.length, leafHash: leaf, root: head.root },
+      ...witnesses.checks,
+    ],
+    // Of several keys under one log ID, the key that signed must count.
+    keys: trust.trustedRoot === undefined ? [] : keys.filter((one) => isSameLog(one, key)),
+  };
+}
+
+/** An entry of Rekor v1 without a checkpoint: only the log's promise shows that the log took it. */
+function promisedEntry(entry: TlogEntry, trust: EntryTrust, primitives: Primitives): CheckedEntry {
+  const { kind, version, index, proof } = entry;
+  if (trust.policy !== undefined) {
+    throw new ClientError('quorum', "there is only the log's promise, and no checkpoint that witnesses could cosign");
+  }
+  const keys = logKeys(trust, entry.logId, undefined, primitives);
+  const promise = promiseOf(entry, keys, primitives);
+  if (promise === undefined) {
+    throw new ClientError('bad-proof', 'the entry has neither a checkpoint nor a promise of the log');
+  }
+  const leaf = leafHash(entry.body, sha256Of(primitives));
+  // Nobody signed this root, but a proof that does not even lead to the root is of another entry.
+  if (proof !== undefined) {
+    const { root, hashes, treeSize: size } = proof;
+    checkInclusion({ index: proof.index, size, leafHash: leaf, root, hashes }, primitives);
+  }
+  const { by: log } = promise;
+  return {
+    verified: { origin: log, log, kind, version, index, leafHash: leaf, cosigned: [], unverified: [] },
+    times: [promise],
+    checks: [{ name: 'entry', kind, version }, promiseCheck(promise)],
+    keys: [],
+  };
+}
+
+function promiseOf(entry: TlogEntry, keys: readonly LogKey[], primitives: Primitives): VerifiedTime | undefined {
+  if (entry.promise === undefined) return undefined;
+  const { label } = checkPromise(entry, keys, primitives);
+  return { kind: 'promise', time: entry.integratedTime * 1000, by: label };
+}
+
+function promiseCheck({ time, by }: VerifiedTime): Check {
+  return { name: 'promise', time, by };
+}
+
+/** A promise covers time and index (in Rekor v1 the log's index counts over shards). Without a promise, nothing does. */
+function checkUnpromised({ index, integratedTime }: TlogEntry, proof: InclusionProof): void {
+  if (integratedTime !== 0) throw unpromised();
+  if (index !== proof.index) {
+    throw new ClientError('bad-proof', `the entry has two indexes, ${index} and ${proof.index} in its proof`);
+  }
+}
+
+/** Who signed and cosigned the checkpoint, and the witnesses' time if it counts. */
+function checksOf(
+  { key, cosigned }: VerifiedCheckpoint,
+  { policy, witnessTime }: EntryTrust,
+): { readonly checks: readonly Check[]; readonly time: VerifiedTime | undefined } {
+  const checks: Check[] = [{ name: 'checkpoint', by: key.label }];
+  for (const cosignature of cosigned) checks.push({ name: 'cosignature', cosignature });
+  const quorum = policy?.quorum?.name;
+  if (policy === undefined || quorum === undefined) return { checks, time: undefined };
+  checks.push({ name: 'quorum', quorum });
+  const seconds = witnessTime === true ? quorumTime(policy, cosigned) : undefined;
+  if (seconds === undefined) return { checks, time: undefined };
+  const time = seconds * 1000;
+  checks.push({ name: 'witness-time', time });
+  return { checks, time: { kind: 'witness', time, by: quorum } };
+}
+
+/** @throws ClientError `bad-checkpoint` if a time is known at which none of the keys counts */
+function checkKeyTime(keys: readonly LogKey[], times: readonly VerifiedTime[], label: string): void {
+  if (keys.length === 0) return;
+  const early = times.find(
+    ({ time }) => !keys.some(({ validFor }) => validFor === undefined || within(validFor, time)),
+  );
+  if (early === undefined) return;
+  throw new ClientError(
+    'bad-checkpoint',
+    `the trusted root does not give the key of the log ${label} for ${timeText(early.time)}, when the entry was made`,
+  );
+}
