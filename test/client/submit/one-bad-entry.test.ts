@@ -16,7 +16,7 @@ import { sharedSigner } from '../../support/requests.ts';
 import { answers, away, cutReply, type Fault, type FaultyLog, faultyLog } from './faulty-log.ts';
 
 const signer = sharedSigner();
-const NAMES = ['a', 'b', 'c', 'd', 'e', 'f'];
+const POSITIONS = [0, 1, 2, 3, 4, 5];
 const PAUSES = { first: 2, longest: 20 };
 
 const signed = (name: string, verifier = keyVerifier(signer.spki)): Submission =>
@@ -38,8 +38,8 @@ const callers: Record<string, Caller> = {
     return (await client.submitMany(submissions)).map(outcome);
   },
   'flushQueue (submit --flush)': async (log, submissions, dir) => {
-    const store = await SubmissionQueue.open(join(dir, `queue-${log.url.slice(-5)}`), true);
-    const outs = submissions.map((_, at) => join(dir, `${log.url.slice(-5)}-${at}.json`));
+    const store = await SubmissionQueue.open(join(dir, 'queue'), true);
+    const outs = submissions.map((_, at) => join(dir, `${at}.json`));
     for (const [at, one] of submissions.entries()) {
       await store.add(newItem(one, { log: log.url, logKey: log.vkey, out: outs[at]! }, undefined));
     }
@@ -82,82 +82,78 @@ const NOT_NOW: [string, Fault][] = [
 
 let dir: string;
 let remove: () => Promise<void>;
-const logs: FaultyLog[] = [];
+let log: FaultyLog;
+const start = async (options: Partial<HttpOptions> = {}) => {
+  log = await faultyLog(options);
+};
 beforeEach(async () => {
   ({ path: dir, remove } = await tempDir());
 });
 afterEach(async () => {
-  for (const log of logs.splice(0)) await log.close();
+  await log.close();
   await remove();
 });
-const start = async (options: Partial<HttpOptions> = {}) => {
-  const log = await faultyLog(options);
-  logs.push(log);
-  return log;
-};
 
 describe.each(Object.entries(callers))('%s, where one entry of six is answered with', (name, call) => {
   const inQueue = name.startsWith('flushQueue');
-  const positions = NAMES.map((_, at) => at);
   const holds = (body: string, one: Submission) => body.includes(Buffer.from(one.signed.digest).toString('base64'));
   const pass: Fault = async (_request, reply, through) => {
     const { status, headers, body } = await through();
     reply.writeHead(status, headers).end(body);
   };
+  /** Six entries that this log has not seen, for each position of the one at fault. */
+  async function eachPosition(check: (bad: number, submissions: Submission[]) => Promise<void>): Promise<void> {
+    for (const bad of POSITIONS) {
+      log.seen.length = 0;
+      await check(
+        bad,
+        POSITIONS.map((at) => signed(`${bad} ${at}`)),
+      );
+    }
+  }
 
   it.each(FOR_GOOD)('%s, logs the other five', async (_what, fault, alone, queued) => {
-    for (const bad of positions) {
-      const submissions = NAMES.map((one) => signed(one));
-      const log = await start();
+    await start();
+    await eachPosition(async (bad, submissions) => {
       log.otherwise = (...args) => (holds(args[3].body, submissions[bad]!) ? fault : pass)(...args);
-      const expected = positions.map((at) => (at !== bad ? 'logged' : inQueue ? queued : alone));
-      expect(await call(log, submissions, dir)).toEqual(expected);
-      expect(log.log.publishedSize).toBe(5);
-    }
+      const expected = POSITIONS.map((at) => (at !== bad ? 'logged' : inQueue ? queued : alone));
+      expect(await call(log, submissions, join(dir, `${bad}`))).toEqual(expected);
+      expect(log.log.publishedSize).toBe(5 * (bad + 1));
+    });
   });
 
   it.each(NOT_NOW)('%s, logs the other five before it, and all six once', async (_what, fault) => {
-    for (const bad of positions) {
-      const submissions = NAMES.map((one) => signed(one));
-      const log = await start();
-      let others = 0;
-      log.otherwise = (...args) => {
-        if (!holds(args[3].body, submissions[bad]!)) return pass(...args);
-        // The log may have taken all six in the call whose reply was cut.
-        others = NAMES.filter(
-          (_, at) => at !== bad && log.seen.some(({ body }) => alone(body, submissions, at, bad)),
-        ).length;
-        return (others === 5 ? pass : fault)(...args);
-      };
-      expect(await call(log, submissions, dir)).toEqual(NAMES.map(() => 'logged'));
-      expect(others).toBe(5);
-      expect(log.log.publishedSize).toBe(6);
-    }
+    await start();
+    await eachPosition(async (bad, submissions) => {
+      const others = submissions.filter((_, at) => at !== bad);
+      // Whether another entry was sent without the one at fault. The log may also have taken it with all the others, where
+      // the reply was cut.
+      const passed = (one: Submission) =>
+        log.seen.some(({ body }) => holds(body, one) && !holds(body, submissions[bad]!));
+      log.otherwise = (...args) =>
+        (holds(args[3].body, submissions[bad]!) && !others.every(passed) ? fault : pass)(...args);
+      expect(await call(log, submissions, join(dir, `${bad}`))).toEqual(POSITIONS.map(() => 'logged'));
+      expect(others.every(passed)).toBe(true);
+      expect(log.log.publishedSize).toBe(6 * (bad + 1));
+    });
   });
 
-  /** A call with the entry at `at` and without the one at fault. */
-  function alone(body: string, submissions: readonly Submission[], at: number, bad: number): boolean {
-    return holds(body, submissions[at]!) && !holds(body, submissions[bad]!);
-  }
-
   it('413 by a real log, which takes no call of two and one entry not at all, logs the other five', async () => {
-    for (const bad of positions) {
-      const large = signed(NAMES[bad]!, certificateVerifier(signer.certificate()));
-      const submissions = NAMES.map((one, at) => (at === bad ? large : signed(one)));
-      const log = await start({ bodyBytes: 600 });
-      const expected = positions.map((at) => (at !== bad ? 'logged' : inQueue ? 'refused refused' : 'refused'));
-      expect(await call(log, submissions, dir)).toEqual(expected);
-      expect(log.log.publishedSize).toBe(5);
-    }
+    await start({ bodyBytes: 600 });
+    await eachPosition(async (bad, submissions) => {
+      submissions[bad] = signed(`${bad} ${bad}`, certificateVerifier(signer.certificate()));
+      const expected = POSITIONS.map((at) => (at !== bad ? 'logged' : inQueue ? 'refused refused' : 'refused'));
+      expect(await call(log, submissions, join(dir, `${bad}`))).toEqual(expected);
+      expect(log.log.publishedSize).toBe(5 * (bad + 1));
+    });
   });
 
   it('409 by a real log that has the entry already, logs the other five and finds that one', async () => {
-    for (const bad of positions) {
-      const submissions = NAMES.map((one) => signed(one));
-      const log = await start({ duplicates: 'conflict' });
+    await start({ duplicates: 'conflict' });
+    await eachPosition(async (bad, submissions) => {
       await callers['LogClient (submit)']!(log, [submissions[bad]!], dir);
-      expect(await call(log, submissions, dir)).toEqual(NAMES.map(() => 'logged'));
-      expect(log.log.publishedSize).toBe(6);
-    }
+      expect(await call(log, submissions, join(dir, `${bad}`))).toEqual(POSITIONS.map(() => 'logged'));
+      expect(log.log.publishedSize).toBe(6 * (bad + 1));
+    });
   });
 });
