@@ -10,8 +10,7 @@ import { ServerError } from './errors.ts';
 import { createAdminApp, createApp } from './http/app.ts';
 import { openLog } from './open.ts';
 
-export { loadConfig } from './config/load.ts';
-export { defaultText, placeholder, SETTINGS } from './config/settings.ts';
+export { loadConfig, SETTINGS } from './config/load.ts';
 export { type CheckOptions, type CheckReport, checkDir as checkLog } from './tools/check.ts';
 export { backupLog, type CommandOptions, exportLog, freezeLog } from './tools/commands.ts';
 export { type RestoreOptions, restore as restoreLog } from './tools/restore.ts';

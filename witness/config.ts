@@ -4,19 +4,27 @@
  */
 import { join } from 'node:path';
 import { type StaticDecode, Type } from 'typebox';
-import { keySettings, keySpec, withPassphrase } from '../merkle/runtime/config/key.ts';
+import {
+  adminPort,
+  checkPorts,
+  logLevel,
+  publicPort,
+  sharedAddressDanger,
+  trustProxy,
+} from '../merkle/runtime/config/groups.ts';
+import { keySettings, ownKey } from '../merkle/runtime/config/key.ts';
 import { type DeepReadonly, failOn, freeze, type LoadOptions, readSettings } from '../merkle/runtime/config/load.ts';
 import { settingsOf } from '../merkle/runtime/config/settings.ts';
-import { SettingNames } from '../merkle/runtime/config/sources.ts';
-import { choice, count, duration, isProxyRange, list, path, size, text } from '../merkle/runtime/config/values.ts';
+import { choice, count, duration, path, size, text } from '../merkle/runtime/config/values.ts';
 import type { KeySpec } from '../merkle/runtime/keys/types.ts';
 
 const opt = Type.Optional;
-const ADDRESS = /^[A-Za-z0-9.:-]+$/;
+const PREFIX = 'STELE_WITNESS_';
+const DOCS = 'docs/witness.md';
 /** What a signature line can name, and ML-DSA-44 can sign: 255 bytes at most, so ASCII here. */
 const KEY_NAME = /^[!-*,-~]{1,255}$/;
 
-export const ConfigSchema = Type.Object({
+export const WitnessSchema = Type.Object({
   name: text(KEY_NAME, '1 to 255 printable ASCII characters without spaces and "+", such as witness.example.com/w1', {
     description: "The witness's name in its signature lines: by custom a URL of its own without the scheme.",
     default: 'localhost/witness',
@@ -27,21 +35,12 @@ export const ConfigSchema = Type.Object({
     default: './witness-data',
     danger: 'Never start from an old copy: it has forgotten what it signed, and could sign another history.',
   }),
-  listen: Type.Object({
-    host: text(ADDRESS, 'an IP address or a host name', {
-      description: 'Address of the public port.',
-      default: '127.0.0.1',
-    }),
-    port: count('port', 0, 65535, { description: 'The public port; 0 takes a free one.', default: 3100 }),
-  }),
-  admin: Type.Object({
-    host: text(ADDRESS, 'an IP address or a host name', {
-      description: 'Address of the admin port: metrics, health, and the list of logs.',
-      default: '127.0.0.1',
-      danger: 'Changing the list needs the token in `admin.token` in the data directory, which crosses in the clear.',
-    }),
-    port: count('port', 0, 65535, { description: 'The admin port; 0 takes a free one.', default: 3101 }),
-  }),
+  listen: publicPort(3100),
+  admin: adminPort(
+    3101,
+    'metrics, health, and the list of logs',
+    'Changing the list needs the token in `admin.token` in the data directory, which crosses in the clear.',
+  ),
   cosignatures: choice(['ed25519', 'ml-dsa-44', 'both'], {
     description:
       'Which cosignatures are given. ML-DSA-44 is what the specification recommends and `sign-subtree` needs; Ed25519 is what all logs and clients take today.',
@@ -105,27 +104,20 @@ export const ConfigSchema = Type.Object({
     perAddress: count('requests', 0, 10_000_000, {
       description: 'Requests that one address may make in that time; 0 is no limit.',
       default: 10_000,
-      danger: 'Behind a proxy that `trustProxy` does not name, all clients share one address.',
+      danger: sharedAddressDanger,
     }),
     perOrigin: count('requests', 0, 10_000_000, {
       description: 'Checkpoints of one log that are cosigned in that time; 0 is no limit.',
       default: 5_000,
     }),
   }),
-  trustProxy: list(isProxyRange, 'IP addresses or ranges (10.0.0.0/8), or loopback, linklocal, uniquelocal', {
-    description: "Addresses of proxies whose `X-Forwarded-For` is believed when a client's address is needed.",
-    default: [],
-    danger: 'Whoever connects from one of these can claim any address, and so get around the limit.',
-  }),
+  trustProxy: trustProxy(),
   log: Type.Object({
-    level: choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
-      description: 'Least severe message that is logged.',
-      default: 'info',
-    }),
+    level: logLevel(),
   }),
 });
 
-type Decoded = StaticDecode<typeof ConfigSchema>;
+type Decoded = StaticDecode<typeof WitnessSchema>;
 
 /** Durations in milliseconds, sizes in bytes, paths absolute. Frozen at every depth. */
 export type Config = DeepReadonly<
@@ -138,14 +130,7 @@ export type Config = DeepReadonly<
   }
 >;
 
-export const SETTINGS = settingsOf(ConfigSchema, 'STELE_WITNESS_');
-
-const NAMES = new SettingNames(
-  SETTINGS,
-  'STELE_WITNESS_',
-  'stele witness --help',
-  (name) => name === 'STELE_WITNESS_CONFIG',
-);
+export const SETTINGS = settingsOf(WitnessSchema, PREFIX);
 
 /**
  * The configuration of one start.
@@ -153,18 +138,15 @@ const NAMES = new SettingNames(
  * @throws RuntimeError `config` naming every setting that is unknown or wrong.
  */
 export function loadConfig(options: LoadOptions = {}): Config {
-  const { decoded } = readSettings<Decoded>(NAMES, options);
+  const { decoded } = readSettings<Decoded>({ schema: WitnessSchema, prefix: PREFIX, docs: DOCS }, options);
   const { key, mldsaKey, logs, ...rest } = decoded;
   const problems: string[] = [];
-  const spec = keySpec('key', key, problems);
-  if (rest.listen.port !== 0 && rest.listen.port === rest.admin.port && rest.listen.host === rest.admin.host) {
-    problems.push(`"listen" and "admin" are both ${rest.listen.host}:${rest.listen.port}: give them two ports`);
-  }
+  const own = ownKey(rest.data, key, problems);
+  checkPorts(rest.listen, rest.admin, problems);
   failOn(problems);
   return freeze({
     ...rest,
-    key: spec ?? withPassphrase(join(rest.data, 'key.pem'), key),
-    createKey: spec === undefined,
+    ...own,
     mldsaKey: {
       file: mldsaKey.file ?? join(rest.data, 'mldsa44.pem'),
       create: mldsaKey.file === undefined,

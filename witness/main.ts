@@ -9,7 +9,6 @@ import { listLogs } from './listing.ts';
 import { openWitness } from './open.ts';
 import { Poller } from './poll.ts';
 
-export { defaultText, placeholder } from '../merkle/runtime/config/settings.ts';
 export { addLog, checkEvidence, disableLog, type EvidenceReport, listKnownLogs } from './commands.ts';
 export { type Config, loadConfig, SETTINGS } from './config.ts';
 export type { Listing } from './listing.ts';

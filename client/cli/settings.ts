@@ -1,5 +1,7 @@
 /** The settings of a log or a witness as flags: made from its schema, so that `--help` and the configuration agree. */
 import { type Command, Option } from 'commander';
+import type { LoadOptions } from '../../merkle/runtime/config/load.ts';
+import { defaultText, placeholder, type Setting } from '../../merkle/runtime/config/settings.ts';
 
 export type ServerMain = typeof import('../../server/main.ts');
 
@@ -9,46 +11,44 @@ export async function loadServer(): Promise<ServerMain> {
 }
 
 /** What a program with settings exports. */
-export interface Settings<C> {
-  readonly SETTINGS: ServerMain['SETTINGS'];
-  readonly placeholder: ServerMain['placeholder'];
-  readonly defaultText: ServerMain['defaultText'];
-  readonly loadConfig: (options: Parameters<ServerMain['loadConfig']>[0]) => C;
+interface Configured<C> {
+  readonly SETTINGS: readonly Setting[];
+  readonly loadConfig: (options: LoadOptions) => C;
 }
 
 /**
  * Adds `--config` and every setting to a command.
  *
- * @param shown flags that `--help` lists; all where left out
+ * @param shown flags that `--help` lists; by default all
  */
 export function addSettings(
   command: Command,
-  server: Settings<unknown>,
+  { SETTINGS }: Pick<Configured<unknown>, 'SETTINGS'>,
   shown?: readonly string[],
   variable = 'STELE_CONFIG',
 ): Command {
   command.option('--config <path>', `configuration file (YAML); ${variable} names one too`);
-  for (const setting of server.SETTINGS) {
-    const option = new Option(`--${setting.flag} ${server.placeholder(setting)}`, describe(setting, server));
+  for (const setting of SETTINGS) {
+    const option = new Option(`--${setting.flag} ${placeholder(setting)}`, helpOf(setting));
     command.addOption(shown === undefined || shown.includes(setting.flag) ? option : option.hideHelp());
   }
   return command;
 }
 
 /** The configuration that the flags of `command`, the environment and the file give. */
-export function configOf<C>(command: Command, server: Settings<C>): C {
-  const known = new Set(server.SETTINGS.map(({ flag }) => flag));
+export function configOf<C>(command: Command, { SETTINGS, loadConfig }: Configured<C>): C {
+  const known = new Set(SETTINGS.map(({ flag }) => flag));
   const flags: Record<string, string | boolean> = {};
   for (const option of command.options) {
     const name = option.long?.slice(2);
     const value: unknown = command.getOptionValue(option.attributeName());
-    if (name !== undefined && known.has(name) && (typeof value === 'string' || typeof value === 'boolean'))
-      flags[name] = value;
+    if (name === undefined || !known.has(name)) continue;
+    if (typeof value === 'string' || typeof value === 'boolean') flags[name] = value;
   }
   const file = command.getOptionValue('config') as string | undefined;
-  return server.loadConfig({ file, env: process.env, flags });
+  return loadConfig({ file, env: process.env, flags });
 }
 
-function describe(setting: ServerMain['SETTINGS'][number], server: Settings<unknown>): string {
-  return `${setting.description.replaceAll('`', '')} (default: ${server.defaultText(setting).replaceAll('`', '')})`;
+function helpOf(setting: Setting): string {
+  return `${setting.description} (default: ${defaultText(setting)})`.replaceAll('`', '');
 }

@@ -1,28 +1,24 @@
 /**
  * Every setting of the log: the one schema behind `stele.yaml`, the flags and the `STELE_…` variables.
  *
- * A setting `batch.maxAge` is the flag `--batch-max-age` and the variable `STELE_BATCH_MAX_AGE`; settings.ts derives the
- * names. docs/configuration.md is generated from this file (`npm run docs`).
+ * A setting `batch.maxAge` is the flag `--batch-max-age` and the variable `STELE_BATCH_MAX_AGE`; `settingsOf` derives
+ * the names. docs/configuration.md is generated from this file (`npm run docs`).
  */
 import { type StaticDecode, Type } from 'typebox';
-import { keySettings } from '../../merkle/runtime/config/key.ts';
 import {
-  choice,
-  count,
-  duration,
-  isProxyRange,
-  list,
-  onOff,
-  path,
-  size,
-  text,
-} from '../../merkle/runtime/config/values.ts';
+  adminPort,
+  logLevel,
+  publicPort,
+  sharedAddressDanger,
+  trustProxy,
+} from '../../merkle/runtime/config/groups.ts';
+import { keySettings } from '../../merkle/runtime/config/key.ts';
+import { choice, count, duration, onOff, path, size, text } from '../../merkle/runtime/config/values.ts';
 
 const opt = Type.Optional;
 
 /** Lower-case DNS name without scheme, port or path. */
 const HOST_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/;
-const ADDRESS = /^[A-Za-z0-9.:-]+$/;
 
 export const ConfigSchema = Type.Object({
   origin: text(HOST_NAME, 'a bare host name in lower case, such as log.example.com, without scheme, port or path', {
@@ -36,22 +32,12 @@ export const ConfigSchema = Type.Object({
     default: './data',
     danger: 'An old copy of this directory signs a second history: bring copies back with `stele log restore` only.',
   }),
-  listen: Type.Object({
-    host: text(ADDRESS, 'an IP address or a host name', {
-      description: 'Address of the public port.',
-      default: '127.0.0.1',
-    }),
-    port: count('port', 0, 65535, { description: 'The public port; 0 takes a free one.', default: 3000 }),
-  }),
-  admin: Type.Object({
-    host: text(ADDRESS, 'an IP address or a host name', {
-      description: 'Address of the admin port: metrics, health and freeze.',
-      default: '127.0.0.1',
-      danger:
-        'Metrics and health need no token. Freeze and backup need the one in `admin.token` in the data directory, which crosses the network in the clear.',
-    }),
-    port: count('port', 0, 65535, { description: 'The admin port; 0 takes a free one.', default: 3001 }),
-  }),
+  listen: publicPort(3000),
+  admin: adminPort(
+    3001,
+    'metrics, health and freeze',
+    'Metrics and health need no token. Freeze and backup need the one in `admin.token` in the data directory, which crosses the network in the clear.',
+  ),
   tls: Type.Object({
     cert: opt(path({ description: 'Certificate chain (PEM) of the public port. Needs `tls.key`.' })),
     key: opt(path({ description: 'Private key (PEM) of the public port. Needs `tls.cert`.' })),
@@ -206,24 +192,17 @@ export const ConfigSchema = Type.Object({
     max: count('requests', 0, 1_000_000, {
       description: 'Requests that one address may make in `rateLimit.window`; 0 is no limit.',
       default: 0,
-      danger: 'Behind a proxy that `trustProxy` does not name, all clients share one address.',
+      danger: sharedAddressDanger,
     }),
     window: duration('1s', '24h', { description: 'The time over which `rateLimit.max` counts.', default: '1m' }),
   }),
-  trustProxy: list(isProxyRange, 'IP addresses or ranges (10.0.0.0/8), or loopback, linklocal, uniquelocal', {
-    description: "Addresses of proxies whose `X-Forwarded-For` is believed when a client's address is needed.",
-    default: [],
-    danger: 'Whoever connects from one of these can claim any address, and so get around the rate limit.',
-  }),
+  trustProxy: trustProxy(),
   retryAfter: duration('1s', '1h', {
     description: 'What `Retry-After` says in a 503, in whole seconds (rounded up).',
     default: '1s',
   }),
   log: Type.Object({
-    level: choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
-      description: 'Least severe message that is logged.',
-      default: 'info',
-    }),
+    level: logLevel(),
     requests: onOff({
       description: 'Log each request.',
       default: false,

@@ -1,6 +1,6 @@
 /**
  * The `sinks:` of monitor.yaml: where alerts go. One schema for each type, in the terms of merkle/runtime/config/values.ts;
- * `decodeSink` checks one item of the list and gives what `openSinks` takes.
+ * `readSink` checks one item of the list and gives what `openSinks` takes.
  *
  *     sinks:
  *       - type: webhook
@@ -20,9 +20,9 @@
  */
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
-import { type StaticDecode, type TSchema, Type } from 'typebox';
-import { Value } from 'typebox/value';
-import { printable } from '../../../merkle/printable.ts';
+import { type StaticDecode, Type } from 'typebox';
+import type { SettingPath } from '../../../merkle/runtime/config/settings-file.ts';
+import type { SettingsWalk } from '../../../merkle/runtime/config/settings-walk.ts';
 import { choice, count, duration, list, path, text, variable } from '../../../merkle/runtime/config/values.ts';
 import type { AlertKind } from '../types.ts';
 import { isAllowedRange } from './address-guard.ts';
@@ -90,10 +90,13 @@ export const WebhookSchema = Type.Object(
       Type.String({
         maxLength: 2048,
         allowed: 'an https URL (or http, to an address that `allow` lists) without user name and fragment',
+        sensitive: true,
       }),
       isWebhookUrl,
     ),
     secrets: Type.Array(secretSource, {
+      kind: 'list',
+      sensitive: true,
       minItems: 1,
       maxItems: 4,
       allowed:
@@ -144,6 +147,7 @@ export const EmailSchema = Type.Object(
       minItems: 1,
       maxItems: 16,
       uniqueItems: true,
+      kind: 'list',
       allowed: '1 to 16 mail addresses in ASCII; each gets messages of its own',
     }),
     timeout: timeout('The server must have taken a message in this time.', '30s'),
@@ -160,6 +164,8 @@ export const ExecSchema = Type.Object(
     command: Type.Array(Type.String({ minLength: 1, maxLength: 4096, pattern: '^[^\\x00]+$' }), {
       minItems: 1,
       maxItems: 64,
+      kind: 'list',
+      sensitive: true,
       allowed: 'a list: the program (an absolute path) and its arguments; no shell reads it',
     }),
     env: list((name) => /^[A-Za-z_][A-Za-z0-9_]{0,254}$/.test(name), 'names of environment variables', {
@@ -179,9 +185,6 @@ export const SINK_SCHEMAS = {
   exec: ExecSchema,
 } as const;
 
-/** Any sink; for documentation and JSON Schema. `decodeSink` gives better messages. */
-export const SinkSchema = Type.Union([WebhookSchema, EmailSchema, StdoutSchema, ExecSchema]);
-
 /** Durations in milliseconds, paths absolute. */
 export type WebhookOptions = StaticDecode<typeof WebhookSchema>;
 export type EmailOptions = StaticDecode<typeof EmailSchema>;
@@ -194,96 +197,41 @@ export type SecretOptions = WebhookOptions['secrets'][number];
 export const MAX_SINKS = 32;
 
 /**
- * One item of `sinks:` as the file has it (plain values), with defaults put in and paths made absolute.
+ * One item of `sinks:`, with defaults and absolute paths; undefined where it is wrong, with the problems in `walk`.
  *
- * @param base the directory that relative paths are relative to
- * @returns the options, or every problem in words, each beginning with the name of the setting
+ * Messages repeat no value that may hold a secret.
  */
-export function decodeSink(
-  value: unknown,
-  base: string,
-): { readonly sink: SinkOptions } | { readonly problems: readonly string[] } {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return { problems: ['a sink must be a mapping with a "type"'] };
-  }
+export function readSink(value: unknown, at: SettingPath, walk: SettingsWalk): SinkOptions | undefined {
+  const isMapping = typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (!isMapping) return walk.problem(at, 'must be a mapping with a "type"');
   const { type } = value as { type?: unknown };
-  const schema =
-    typeof type === 'string' && Object.hasOwn(SINK_SCHEMAS, type)
-      ? SINK_SCHEMAS[type as SinkOptions['type']]
-      : undefined;
-  if (schema === undefined) return { problems: [`"type" must be one of ${Object.keys(SINK_SCHEMAS).join(', ')}`] };
-  const problems = problemsOf(schema, value as Record<string, unknown>);
-  if (problems.length > 0) return { problems };
-  const full = { ...defaultsOf(schema), ...structuredClone(value) };
-  const sink = Value.Decode(schema as TSchema, full) as SinkOptions;
-  const conflicts = conflictsIn(sink);
-  return conflicts.length > 0 ? { problems: conflicts } : { sink: absolute(sink, base) };
+  const known = typeof type === 'string' && Object.hasOwn(SINK_SCHEMAS, type);
+  if (!known) return walk.problem([...at, 'type'], `must be one of ${Object.keys(SINK_SCHEMAS).join(', ')}`);
+  const before = walk.problems.length;
+  const sink = walk.object(SINK_SCHEMAS[type as SinkOptions['type']], value, at) as SinkOptions | undefined;
+  if (sink === undefined || walk.problems.length > before) return undefined;
+  const conflict = conflictIn(sink);
+  if (conflict !== undefined) return walk.problem([...at, conflict[0]], conflict[1]);
+  if (sink.type !== 'webhook') return sink;
+  const secrets = sink.secrets.map((source) => ('file' in source ? { file: resolve(walk.base, source.file) } : source));
+  return { ...sink, secrets };
 }
 
-interface Property {
-  readonly default?: unknown;
-  readonly allowed?: string;
-}
-
-function propertiesOf(schema: TSchema): Record<string, TSchema & Property> {
-  return (schema as unknown as { properties: Record<string, TSchema & Property> }).properties;
-}
-
-function defaultsOf(schema: TSchema): Record<string, unknown> {
-  const given = Object.entries(propertiesOf(schema)).filter(([, property]) => property.default !== undefined);
-  return Object.fromEntries(given.map(([name, property]) => [name, structuredClone(property.default)]));
-}
-
-/** The values themselves are not repeated: URLs and commands hold secrets often enough. */
-function problemsOf(schema: TSchema, value: Record<string, unknown>): string[] {
-  const properties = propertiesOf(schema);
-  const required = (schema as unknown as { required?: readonly string[] }).required ?? [];
-  const unknown = Object.keys(value).filter((name) => !Object.hasOwn(properties, name));
-  const wrong = Object.entries(properties).flatMap(([name, property]) => {
-    if (!Object.hasOwn(value, name)) {
-      return required.includes(name) && property.default === undefined
-        ? [`"${name}" is missing: ${allowedOf(property)}`]
-        : [];
-    }
-    return Value.Check(property, value[name]) ? [] : [`"${name}" is not allowed; it must be ${allowedOf(property)}`];
-  });
-  const known = Object.keys(properties).join(', ');
-  return [...unknown.map((name) => `"${printable(name)}" is unknown; this type has ${known}`), ...wrong];
-}
-
-function allowedOf(property: Property): string {
-  return property.allowed ?? 'another value';
-}
-
-function conflictsIn(sink: SinkOptions): string[] {
+/** The name of a setting, and what is wrong with it beside the others. */
+function conflictIn(sink: SinkOptions): [string, string] | undefined {
   if (sink.type === 'exec' && !sink.command[0]!.startsWith('/') && !/^[A-Za-z]:[\\/]/.test(sink.command[0]!)) {
-    return ['"command" must begin with an absolute path'];
+    return ['command', 'must begin with an absolute path'];
   }
   if (sink.type === 'webhook' && sink.url.startsWith('http:') && sink.allow.length === 0) {
-    return ['"url" is http, which is for addresses that "allow" lists: use https, or add the address to "allow"'];
+    return ['url', 'is http, which is for addresses that "allow" lists: use https, or add the address to "allow"'];
   }
-  if (sink.type !== 'email') return [];
+  if (sink.type !== 'email') return undefined;
   const { user, passwordFile, passwordEnv, tls } = sink;
   const passwords = [passwordFile, passwordEnv].filter((source) => source !== undefined).length;
-  if (passwords > 1) return ['"passwordFile" and "passwordEnv" are both set: keep one'];
-  if ((user === undefined) !== (passwords === 0)) return ['"user" and a password (file or env) belong together'];
-  if (user !== undefined && tls === 'none') return ['"tls" is none: a password would cross in the clear'];
-  return [];
-}
-
-function absolute(sink: SinkOptions, base: string): SinkOptions {
-  if (sink.type === 'webhook') {
-    const secrets = sink.secrets.map((source) => ('file' in source ? { file: resolve(base, source.file) } : source));
-    return { ...sink, secrets, ...(sink.caFile !== undefined && { caFile: resolve(base, sink.caFile) }) };
-  }
-  if (sink.type === 'email') {
-    return {
-      ...sink,
-      ...(sink.caFile !== undefined && { caFile: resolve(base, sink.caFile) }),
-      ...(sink.passwordFile !== undefined && { passwordFile: resolve(base, sink.passwordFile) }),
-    };
-  }
-  return sink;
+  if (passwords > 1) return ['passwordFile', 'and "passwordEnv" are both set: keep one'];
+  if ((user === undefined) !== (passwords === 0)) return ['user', 'and a password (file or env) belong together'];
+  if (user !== undefined && tls === 'none') return ['tls', 'is none: a password would cross in the clear'];
+  return undefined;
 }
 
 function isWebhookUrl(value: string): boolean {

@@ -1,13 +1,13 @@
 /** Conditions, patterns and presets as they stand in the file. */
 
-import { nearest } from '../../../merkle/runtime/config/sources.ts';
+import { nearest } from '../../../merkle/runtime/config/nearest.ts';
+import type { SettingPath } from '../../../merkle/runtime/config/settings-file.ts';
+import { type SettingsWalk, shown } from '../../../merkle/runtime/config/settings-walk.ts';
 import { FULCIO_EXTENSIONS } from '../../../merkle/x509/fulcio.ts';
 import { ClientError } from '../../errors.ts';
 import { PRESETS, type Preset, type PresetValues, type Role } from '../presets.ts';
 import { compilePattern } from '../rules/text.ts';
 import type { Condition, TextMatch } from '../rules/types.ts';
-import type { Path, Walk } from './read.ts';
-import { show } from './read.ts';
 import { ConditionSchema, MATCH_ALLOWED } from './schema.ts';
 
 const MAX_CONDITIONS = 32;
@@ -16,7 +16,7 @@ const MAX_EXTENSIONS = 32;
 const OID = /^[0-2](\.(0|[1-9][0-9]{0,9})){2,20}$/;
 
 /** One condition or a list; a preset can stand for several. */
-export function readConditions(value: unknown, at: Path, walk: Walk): Condition[] | undefined {
+export function readConditions(value: unknown, at: SettingPath, walk: SettingsWalk): Condition[] | undefined {
   const role: Role = at.at(-1) === 'expect' ? 'expect' : 'watch';
   const list = Array.isArray(value) ? value : [value];
   if (list.length === 0 || list.length > MAX_CONDITIONS) {
@@ -25,7 +25,7 @@ export function readConditions(value: unknown, at: Path, walk: Walk): Condition[
   return list.flatMap((item, i) => readCondition(item, Array.isArray(value) ? [...at, i] : at, role, walk));
 }
 
-function readCondition(value: unknown, at: Path, role: Role, walk: Walk): Condition[] {
+function readCondition(value: unknown, at: SettingPath, role: Role, walk: SettingsWalk): Condition[] {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     walk.problem(at, `must be a mapping with ${CONDITION_NAMES.join(', ')}`);
     return [];
@@ -69,7 +69,12 @@ function readCondition(value: unknown, at: Path, role: Role, walk: Walk): Condit
 const CONDITION_PROPERTIES = (ConditionSchema as unknown as { properties: Record<string, unknown> }).properties;
 const CONDITION_NAMES = [...Object.keys(CONDITION_PROPERTIES), ...Object.keys(PRESETS)];
 
-function readPreset({ parameters, title }: Preset, value: unknown, at: Path, walk: Walk): PresetValues | undefined {
+function readPreset(
+  { parameters, title }: Preset,
+  value: unknown,
+  at: SettingPath,
+  walk: SettingsWalk,
+): PresetValues | undefined {
   const names = Object.keys(parameters);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return walk.problem(at, `(${title}) must be a mapping with ${names.join(', ')}`);
@@ -86,7 +91,7 @@ function readPreset({ parameters, title }: Preset, value: unknown, at: Path, wal
       if (required || Object.hasOwn(given, name)) walk.problem([...at, name], `is missing: such as ${example}`);
     } else if (typeof one === 'string') {
       if (form.test(one)) values[name] = one;
-      else walk.problem([...at, name], `is ${show(one)}; allowed: such as ${example}`);
+      else walk.problem([...at, name], `is ${shown(one)}; allowed: such as ${example}`);
     } else if (pattern === undefined) {
       walk.problem([...at, name], `must be text, such as ${example}; it takes no pattern`);
     } else {
@@ -98,13 +103,13 @@ function readPreset({ parameters, title }: Preset, value: unknown, at: Path, wal
 }
 
 /** Exact text or a pattern. */
-export function readMatch(value: unknown, at: Path, walk: Walk): TextMatch | undefined {
+export function readMatch(value: unknown, at: SettingPath, walk: SettingsWalk): TextMatch | undefined {
   if (typeof value === 'string') {
     if (value !== '' && value.length <= MAX_TEXT) return value;
     return walk.problem(at, `has ${value.length} characters; allowed: 1 to ${MAX_TEXT}`);
   }
   const pattern = isPattern(value) ? value.pattern : undefined;
-  if (pattern === undefined) return walk.problem(at, `is ${show(value)}; allowed: ${MATCH_ALLOWED}`);
+  if (pattern === undefined) return walk.problem(at, `is ${shown(value)}; allowed: ${MATCH_ALLOWED}`);
   try {
     compilePattern(pattern);
     return { pattern };
@@ -114,7 +119,11 @@ export function readMatch(value: unknown, at: Path, walk: Walk): TextMatch | und
   }
 }
 
-export function readExtensions(value: unknown, at: Path, walk: Walk): Record<string, TextMatch> | undefined {
+export function readExtensions(
+  value: unknown,
+  at: SettingPath,
+  walk: SettingsWalk,
+): Record<string, TextMatch> | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return walk.problem(at, 'must be a mapping from names or OIDs to text');
   }

@@ -1,24 +1,28 @@
 /** `monitor.yaml` and a rule's own file, read and checked: all mistakes at once, with paths and lines. */
-import { readFileSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { type Policy, parsePolicy } from '../../../merkle/policy.ts';
+import {
+  parseYaml,
+  readSmallFile,
+  readTextFile,
+  type SettingPath,
+} from '../../../merkle/runtime/config/settings-file.ts';
+import { type OwnReader, problemText, SettingsWalk, shown } from '../../../merkle/runtime/config/settings-walk.ts';
 import { parseVerifierKey, type VerifierKey } from '../../../merkle/verifier-key.ts';
 import { ClientError } from '../../errors.ts';
 import type { FollowedLog, ShardSource } from '../../follow/types.ts';
-import { decodeSink, MAX_SINKS, type SinkOptions } from '../alerts/sink-options.ts';
+import { MAX_SINKS, readSink, type SinkOptions } from '../alerts/sink-options.ts';
 import { escaped } from '../rules/text.ts';
 import type { IssuingAuthority } from '../rules/trust.ts';
 import type { Rule } from '../rules/types.ts';
 import { MAX_AUTHORITIES_BYTES, readAuthorities } from './authorities.ts';
 import { readConditions, readExtensions, readMatch } from './conditions.ts';
-import { type OwnReader, type Path, readYaml, show, Walk } from './read.ts';
 import { MonitorSchema } from './schema.ts';
 import type { MonitorConfig } from './types.ts';
 
 const MAX_FILE_BYTES = 1024 * 1024;
 const MAX_POLICY_BYTES = 1024 * 1024;
-const MAX_SHOWN = 20;
 /** More threads than this wait for the log. */
 const MAX_THREADS = 4;
 
@@ -60,7 +64,7 @@ export function loadRules(path: string): LoadedRules {
   const inConfig = typeof value === 'object' && value !== null && 'rules' in value;
   const list: unknown = inConfig ? value.rules : Array.isArray(value) ? value : [value];
   const { rules: schema } = MonitorProperties;
-  const at: Path = inConfig ? ['rules'] : [];
+  const at: SettingPath = inConfig ? ['rules'] : [];
   const rules = (walk.value(schema, list, at) ?? []) as Rule[];
   // A single rule's problems stand under [0], which its file does not have.
   if (rules.length === 0 && walk.problems.length === 0) walk.problem(at, 'holds no rule');
@@ -73,27 +77,20 @@ export function loadRules(path: string): LoadedRules {
   return { rules, ...authorities };
 }
 
-function open(text: string, file: string): { walk: Walk; value: unknown } {
-  try {
-    const { value, lineOf } = readYaml(text);
-    return { walk: new Walk(dirname(file), lineOf, OWN), value };
-  } catch (error) {
-    throw new ClientError('usage', `${escaped(file)} is not YAML that is taken here: ${(error as Error).message}`);
+function open(text: string, file: string): { walk: SettingsWalk; value: unknown } {
+  const { value, problems, lineOf } = parseYaml(text);
+  if (problems.length > 0) {
+    throw new ClientError('usage', `${escaped(file)} is not valid YAML: ${problemText(problems)}`);
   }
+  const where = (at: SettingPath) => `line ${lineOf(at)}`;
+  return { walk: new SettingsWalk({ base: dirname(file), where, own: OWN }), value };
 }
 
 function readText(file: string, name: string): string {
-  const unreadable = (why: string) => new ClientError('file', `${escaped(name)} cannot be read: ${why}`);
   try {
-    const stats = statSync(file);
-    if (!stats.isFile()) throw unreadable('it is no regular file');
-    if (stats.size > MAX_FILE_BYTES) throw unreadable(`it has ${stats.size} bytes, more than ${MAX_FILE_BYTES}`);
-    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file));
-  } catch (error) {
-    if (error instanceof ClientError) throw error;
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA') throw unreadable('it is not UTF-8 text');
-    throw unreadable(code === 'ENOENT' ? 'there is no such file' : (code ?? 'unknown error'));
+    return readTextFile(file, name, MAX_FILE_BYTES);
+  } catch (cause) {
+    throw new ClientError('file', (cause as Error).message, { cause });
   }
 }
 
@@ -103,11 +100,11 @@ const OWN: Readonly<Record<string, OwnReader>> = {
   conditions: readConditions,
   url: (value, at, walk) => {
     if (typeof value !== 'string' || value === '' || value.length > 2048) {
-      return walk.problem(at, `is ${show(value)}; allowed: an http(s) URL, for peers also a directory`);
+      return walk.problem(at, `is ${shown(value)}; allowed: an http(s) URL, for peers also a directory`);
     }
     if (!value.includes('://')) {
       return at.at(-1) === 'url'
-        ? walk.problem(at, `is ${show(value)}, which is no URL: for a directory write "dir"`)
+        ? walk.problem(at, `is ${shown(value)}, which is no URL: for a directory write "dir"`)
         : resolve(walk.base, value);
     }
     const url = URL.canParse(value) ? new URL(value) : undefined;
@@ -128,20 +125,15 @@ const OWN: Readonly<Record<string, OwnReader>> = {
   frozen: (value, at, walk) =>
     typeof value === 'boolean' || (Number.isSafeInteger(value) && (value as number) >= 0)
       ? value
-      : walk.problem(at, `is ${show(value)}; allowed: true, false or a tree size`),
+      : walk.problem(at, `is ${shown(value)}; allowed: true, false or a tree size`),
   sinks: readSinks,
 };
 
-function readSinks(value: unknown, at: Path, walk: Walk): SinkOptions[] | undefined {
+function readSinks(value: unknown, at: SettingPath, walk: SettingsWalk): SinkOptions[] | undefined {
   if (!Array.isArray(value) || value.length === 0 || value.length > MAX_SINKS) {
     return walk.problem(at, `must be a list of 1 to ${MAX_SINKS}: without a sink nobody is told`);
   }
-  return value.flatMap((item, i) => {
-    const read = decodeSink(item, walk.base);
-    if ('sink' in read) return [read.sink];
-    for (const problem of read.problems) walk.problem([...at, i], `is wrong: ${problem}`);
-    return [];
-  });
+  return value.flatMap((item, i) => readSink(item, [...at, i], walk) ?? []);
 }
 
 interface RawLog {
@@ -172,7 +164,11 @@ type Raw = Omit<MonitorConfig, 'file' | 'logs' | 'shards' | 'follow' | 'rules' |
 };
 
 /** What holds between settings; undefined where so much is missing that there is nothing to hold. */
-function assemble(read: Record<string, unknown> | undefined, file: string, walk: Walk): MonitorConfig | undefined {
+function assemble(
+  read: Record<string, unknown> | undefined,
+  file: string,
+  walk: SettingsWalk,
+): MonitorConfig | undefined {
   if (read === undefined) return undefined;
   const raw = read as unknown as Raw;
   const { state, sinks = [], metrics, rules = [] } = raw;
@@ -221,7 +217,7 @@ function assemble(read: Record<string, unknown> | undefined, file: string, walk:
   };
 }
 
-function followedLog(log: RawLog, at: Path, walk: Walk): FollowedLog[] {
+function followedLog(log: RawLog, at: SettingPath, walk: SettingsWalk): FollowedLog[] {
   const { url, dir, maxCheckpointAge, frozen, peers } = log;
   if (url !== undefined && dir !== undefined) walk.problem(at, 'has "url" and "dir": keep one');
   const location = url ?? dir;
@@ -255,36 +251,37 @@ function followedLog(log: RawLog, at: Path, walk: Walk): FollowedLog[] {
 }
 
 /** Only witnesses say when they saw a checkpoint. */
-function checkAge(age: number | undefined, policy: Policy | undefined, at: Path, walk: Walk): void {
+function checkAge(age: number | undefined, policy: Policy | undefined, at: SettingPath, walk: SettingsWalk): void {
   if (age === undefined || policy?.quorum !== undefined) return;
   walk.problem([...at, 'maxCheckpointAge'], 'needs a "policy" with a quorum of witnesses, who say when they saw it');
 }
 
-function withPolicy(path: string | undefined, at: Path, walk: Walk): { policy?: Policy } {
-  if (path === undefined) return {};
+function withPolicy(path: string | undefined, at: SettingPath, walk: SettingsWalk): { policy?: Policy } {
+  const policy = path && usable(at, walk, () => parsePolicy(readSmallFile(path, path, MAX_POLICY_BYTES)));
+  return policy ? { policy } : {};
+}
+
+function withAuthorities(path: string | undefined, walk: SettingsWalk): { authorities?: readonly IssuingAuthority[] } {
+  const read = () => readAuthorities(readSmallFile(path!, path!, MAX_AUTHORITIES_BYTES));
+  const authorities = path && usable(['authorities'], walk, read);
+  return authorities ? { authorities } : {};
+}
+
+/** What `read` makes of a file that a setting names. */
+function usable<T>(at: SettingPath, walk: SettingsWalk, read: () => T): T | undefined {
   try {
-    if (statSync(path).size > MAX_POLICY_BYTES) throw new Error(`it has more than ${MAX_POLICY_BYTES} bytes`);
-    return { policy: parsePolicy(readFileSync(path)) };
+    return read();
   } catch (error) {
-    walk.problem(at, `cannot be used: ${escaped((error as Error).message)}`);
-    return {};
+    return walk.problem(at, `cannot be used: ${escaped((error as Error).message)}`);
   }
 }
 
-function withAuthorities(path: string | undefined, walk: Walk): { authorities?: readonly IssuingAuthority[] } {
-  if (path === undefined) return {};
-  try {
-    if (statSync(path).size > MAX_AUTHORITIES_BYTES) {
-      throw new Error(`it has more than ${MAX_AUTHORITIES_BYTES} bytes`);
-    }
-    return { authorities: readAuthorities(readFileSync(path)) };
-  } catch (error) {
-    walk.problem(['authorities'], `cannot be used: ${escaped((error as Error).message)}`);
-    return {};
-  }
-}
-
-function checkUnique(items: readonly { readonly name: string }[], at: Path, what: string, walk: Walk): void {
+function checkUnique(
+  items: readonly { readonly name: string }[],
+  at: SettingPath,
+  what: string,
+  walk: SettingsWalk,
+): void {
   const seen = new Set<string>();
   for (const [i, { name }] of items.entries()) {
     if (seen.has(name)) walk.problem([...at, i, 'name'], `"${name}" is the name of another ${what} already`);
@@ -293,14 +290,14 @@ function checkUnique(items: readonly { readonly name: string }[], at: Path, what
 }
 
 /** A rule for a log that is not followed would never alert, and nobody would know. */
-function checkOrigins(rules: readonly Rule[], origins: ReadonlySet<string>, walk: Walk): void {
+function checkOrigins(rules: readonly Rule[], origins: ReadonlySet<string>, walk: SettingsWalk): void {
   if (origins.size === 0) return;
   for (const [i, { logs = [] }] of rules.entries()) {
     const other = logs.find((origin) => !origins.has(origin));
     if (other !== undefined) {
       walk.problem(
         ['rules', i, 'logs'],
-        `names ${show(other)}, which is no log of this file; those are ${[...origins].join(', ')}`,
+        `names ${shown(other)}, which is no log of this file; those are ${[...origins].join(', ')}`,
       );
     }
   }
@@ -308,9 +305,5 @@ function checkOrigins(rules: readonly Rule[], origins: ReadonlySet<string>, walk
 
 function failOn(problems: readonly string[], file: string): void {
   if (problems.length === 0) return;
-  const shown = problems.slice(0, MAX_SHOWN);
-  const more = problems.length > shown.length ? [`and ${problems.length - shown.length} more`] : [];
-  const text =
-    problems.length === 1 ? ` ${shown[0]}` : [...shown, ...more].map((problem) => `\n  - ${problem}`).join('');
-  throw new ClientError('usage', `${escaped(file)}:${text}\ndocs/monitor.md describes every setting`);
+  throw new ClientError('usage', `${escaped(file)}: ${problemText(problems)}\ndocs/monitor.md describes every setting`);
 }

@@ -3,6 +3,7 @@
  * docs/monitor.md come from here. Sinks are in alerts/sink-options.ts, presets in presets.ts.
  */
 import { type TSchema, Type } from 'typebox';
+import { host, port } from '../../../merkle/runtime/config/groups.ts';
 import { choice, count, duration, list, path, size, text } from '../../../merkle/runtime/config/values.ts';
 import { FOLLOW_DEFAULTS } from '../follow-settings.ts';
 import { MAX_PATTERN } from '../rules/text.ts';
@@ -206,12 +207,12 @@ export const MonitorSchema = Type.Object({
   ),
   metrics: opt(
     Type.Object({
-      host: text(/^[A-Za-z0-9.:-]+$/, 'an IP address or a host name', {
+      host: host({
         description:
           'Address where Prometheus metrics are served (`/metrics`), where `metrics` is given; `{}` is enough.',
         default: '127.0.0.1',
       }),
-      port: count('port', 0, 65535, { description: 'Its port; 0 takes a free one.', default: 9464 }),
+      port: port({ description: 'Its port; 0 takes a free one.', default: 9464 }),
     }),
   ),
 });

@@ -1,7 +1,8 @@
 /** The settings that say where a signing key is: in a file, or in a PKCS#11 token. */
+import { join } from 'node:path';
 import { type StaticDecode, Type } from 'typebox';
 import type { KeySpec } from '../keys/types.ts';
-import { path, text, variable } from './values.ts';
+import { moduleFile, path, text, variable } from './values.ts';
 
 const opt = Type.Optional;
 const TOKEN_TEXT = /^[\x20-\x7e]{1,128}$/;
@@ -14,7 +15,7 @@ export function keySettings(which: string, fileDefault: string, danger: string) 
     passphraseEnv: opt(variable({ description: 'Environment variable with the passphrase of an encrypted key file.' })),
     pkcs11: Type.Object({
       module: opt(
-        text(/^[^\p{Cc}]{1,255}$/u, 'a path, or a bare file name such as libsofthsm2.so', {
+        moduleFile({
           description:
             'PKCS#11 module of the token that holds the key: a path, or a bare file name that is looked for where distributions put such modules.',
           danger: 'The module is native code that runs inside the log.',
@@ -31,7 +32,7 @@ export function keySettings(which: string, fileDefault: string, danger: string) 
 }
 
 /** What `keySettings` decodes to. */
-export type KeySettings = StaticDecode<ReturnType<typeof keySettings>>;
+type KeySettings = StaticDecode<ReturnType<typeof keySettings>>;
 
 /** The key that the settings name, or undefined where they name none. */
 export function keySpec(name: string, key: KeySettings, problems: string[]): KeySpec | undefined {
@@ -71,8 +72,22 @@ export function keySpec(name: string, key: KeySettings, problems: string[]): Key
   return { pkcs11: { module, token, label, pin } };
 }
 
+/** The key that a service signs with: the one that the settings of `key` name, else `key.pem` in the data directory. */
+export function ownKey(
+  data: string,
+  key: KeySettings,
+  problems: string[],
+): {
+  readonly key: KeySpec;
+  /** The key file is the default one: a key is made there at the first start. */
+  readonly createKey: boolean;
+} {
+  const spec = keySpec('key', key, problems);
+  return { key: spec ?? withPassphrase(join(data, 'key.pem'), key), createKey: spec === undefined };
+}
+
 /** The key in `file`, with the passphrase that the settings name. */
-export function withPassphrase(file: string, key: KeySettings): KeySpec {
+function withPassphrase(file: string, key: KeySettings): KeySpec {
   if (key.passphraseFile !== undefined) return { file, passphrase: { file: key.passphraseFile } };
   if (key.passphraseEnv !== undefined) return { file, passphrase: { env: key.passphraseEnv } };
   return { file };

@@ -3,12 +3,14 @@
  *
  * All mistakes are reported at once: each names the setting, where it stands, and what is allowed.
  */
-import { readFileSync, statSync } from 'node:fs';
-import { dirname, isAbsolute, resolve } from 'node:path';
-import { Value } from 'typebox/value';
+import { dirname, resolve } from 'node:path';
+import type { TSchema } from 'typebox';
+import { printable } from '../../printable.ts';
 import { RuntimeError } from '../runtime-errors.ts';
-import type { Setting } from './settings.ts';
-import { fromEnv, fromFile, fromFlags, type Given, type SettingNames, type Source } from './sources.ts';
+import { nearest } from './nearest.ts';
+import { type Setting, settingsOf } from './settings.ts';
+import { parseYaml, readTextFile, type SettingPath } from './settings-file.ts';
+import { nodeOf, problemText, SettingsWalk } from './settings-walk.ts';
 
 export type DeepReadonly<T> = T extends readonly (infer U)[]
   ? readonly DeepReadonly<U>[]
@@ -16,136 +18,209 @@ export type DeepReadonly<T> = T extends readonly (infer U)[]
     ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
     : T;
 
+/** The settings of one program. */
+interface Program {
+  readonly schema: TSchema;
+  /** How its variables begin: `STELE_`. */
+  readonly prefix: string;
+  /** Where all settings are described. */
+  readonly docs: string;
+  /** Whether a variable with the prefix is no setting and is left alone. `<prefix>CONFIG` always is. */
+  readonly isOther?: (variable: string) => boolean;
+}
+
 export interface LoadOptions {
-  /** Path of the file; without it the variable of that name with the prefix and `CONFIG`, and without that no file is read. */
+  /**
+   * Path of the file. By default the variable `<prefix>CONFIG` names the file; without that variable no file is read.
+   */
   readonly file?: string | undefined;
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Flags by name without dashes, such as `batch-max-age`. */
+  /** Flags by name without dashes, such as `batch-max-age`; `true` is a flag that was given without a value. */
   readonly flags?: Readonly<Record<string, string | boolean | undefined>>;
-  /** What relative paths in flags, variables and defaults are relative to: the working directory. */
+  /** What relative paths in flags, variables and defaults are relative to; by default the working directory. */
   readonly cwd?: string;
 }
 
 const MAX_FILE_BYTES = 256 * 1024;
 
-/** What the sources say: decoded, with absolute paths. */
-export interface Read<T> {
-  readonly decoded: T;
-  /** A setting's text as it was given, or its default. */
-  given(name: string): string;
+type Tree = Record<string, unknown>;
+
+/** What one source gives. */
+interface Source {
+  /** Values as they were given, in the levels of the schema. */
+  readonly tree: unknown;
+  readonly base: string;
+  readonly where: (at: SettingPath) => string | undefined;
+  readonly partial: boolean;
+  /** What the source names and the program does not know. */
+  readonly problems: readonly string[];
 }
 
 /**
- * The settings of one start. `T` is what the schema of `names` decodes to.
+ * The settings of one start. `T` is what the schema decodes to, with absolute paths. `given` is the text of a setting as
+ * it was given, or its default.
  *
  * @throws RuntimeError `config` naming every setting that is unknown or wrong.
  */
-export function readSettings<T>(names: SettingNames, options: LoadOptions = {}): Read<T> {
+export function readSettings<T>(
+  program: Program,
+  options: LoadOptions = {},
+): { readonly decoded: T; readonly given: (name: string) => string } {
+  const { schema, prefix } = program;
   const { env = {}, flags = {}, cwd = process.cwd() } = options;
-  const file = options.file ?? env[`${names.prefix}CONFIG`];
-  const inFile = file === undefined ? { given: [], problems: [] } : readFile(names, resolve(cwd, file), file);
-  const named = namedVariables(names, env, flags, inFile.given);
-  const sources = [inFile, fromEnv(names, env, named, cwd), fromFlags(names, flags, cwd)];
-  const problems = sources.flatMap((source) => source.problems);
-
-  // Every value is checked, those that a stronger source overrides too: a wrong line must not lie in wait.
-  const effective = new Map<string, Given>();
-  for (const given of sources.flatMap((source) => source.given)) {
-    const problem = check(given);
-    if (problem === undefined) effective.set(given.setting.name, given);
-    else problems.push(problem);
-  }
-  failOn(problems);
+  const settings = settingsOf(schema, prefix);
+  const file = options.file ?? env[`${prefix}CONFIG`];
+  const inFile = file === undefined ? [] : [fromFile(program, resolve(cwd, file), file)];
+  // A variable such as STELE_PIN may be no setting, but the place of a secret that `key.pinEnv` names in any source.
+  const pointers = settings.filter(({ kind }) => kind === 'variable');
+  const named = new Set(
+    pointers.flatMap((setting) => [
+      env[setting.env],
+      flags[setting.flag],
+      ...inFile.map(({ tree }) => at(tree, setting)),
+    ]),
+  );
+  const sources: Source[] = [
+    { tree: {}, base: cwd, where: () => undefined, partial: false, problems: [] },
+    ...inFile,
+    fromEnv(program, settings, env, named, cwd),
+    fromFlags(program, settings, flags, cwd),
+  ];
+  // Each source is checked in full, with the values that a stronger source overrides: a wrong line must not lie in wait.
+  const names = settings.map(({ name }) => name);
+  const read = sources.map(({ tree, problems, ...rest }) => {
+    const walk = new SettingsWalk({ ...rest, names });
+    const values = walk.object(schema, tree ?? {}, []) ?? {};
+    return { values, problems: [...problems, ...walk.problems] };
+  });
+  failOn(read.flatMap(({ problems }) => problems));
   return {
-    decoded: decode(names, effective, cwd) as T,
-    given: (name) => String(effective.get(name)?.value ?? names.byName.get(name)?.default),
+    decoded: merged(
+      schema,
+      read.map(({ values }) => values),
+    ) as T,
+    given: (name) => {
+      const setting = settings.find((one) => one.name === name)!;
+      const given = sources.map(({ tree }) => at(tree, setting)).findLast((value) => value !== undefined);
+      return String(given ?? setting.default);
+    },
   };
 }
 
-function readFile(names: SettingNames, path: string, name: string): Source {
+function fromFile({ prefix }: Program, path: string, name: string): Source {
   let text: string;
   try {
-    const stats = statSync(path);
-    if (!stats.isFile()) throw unreadable(names, name, 'it is no regular file');
-    if (stats.size > MAX_FILE_BYTES)
-      throw unreadable(names, name, `it has ${stats.size} bytes, more than ${MAX_FILE_BYTES}`);
-    text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
-  } catch (error) {
-    if (error instanceof RuntimeError) throw error;
-    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-    throw unreadable(names, name, code === 'ERR_ENCODING_INVALID_ENCODED_DATA' ? 'it is not UTF-8 text' : code);
+    text = readTextFile(path, name, MAX_FILE_BYTES);
+  } catch (cause) {
+    const why = `the configuration file ${(cause as Error).message}; check --config or ${prefix}CONFIG`;
+    throw new RuntimeError('config', why, { cause });
   }
-  return fromFile(names, text, name, dirname(path));
+  const { value, problems, lineOf } = parseYaml(text);
+  const shownName = printable(name);
+  return {
+    tree: value,
+    base: dirname(path),
+    where: (at) => `${shownName} line ${lineOf(at)}`,
+    partial: true,
+    problems: problems.map((problem) => `${shownName} is not valid YAML: ${problem}`),
+  };
 }
 
-function unreadable(names: SettingNames, name: string, why: string): RuntimeError {
-  return new RuntimeError(
-    'config',
-    `the configuration file ${name} cannot be read (${why}); check --config or ${names.prefix}CONFIG`,
-  );
-}
-
-/** The variables that settings such as `key.pkcs11.pinEnv` point to, whichever source they stand in. */
-function namedVariables(
-  names: SettingNames,
+function fromEnv(
+  { prefix, docs, isOther = () => false }: Program,
+  settings: readonly Setting[],
   env: NonNullable<LoadOptions['env']>,
+  named: ReadonlySet<unknown>,
+  cwd: string,
+): Source {
+  const given = Object.entries(env).filter(([name, value]) => name.startsWith(prefix) && value !== undefined);
+  return fromNames(given, settings, cwd, {
+    nameOf: ({ env }) => env,
+    where: (name) => `the environment variable ${name}`,
+    docs,
+    isOther: (name) => name === `${prefix}CONFIG` || isOther(name) || named.has(name),
+  });
+}
+
+function fromFlags(
+  { docs }: Program,
+  settings: readonly Setting[],
   flags: NonNullable<LoadOptions['flags']>,
-  inFile: readonly Given[],
-): Set<string> {
-  const pointers = names.settings.filter((setting) => setting.kind === 'variable');
-  const values = pointers.flatMap((setting) => [
-    env[setting.env],
-    flags[setting.flag],
-    ...inFile.filter((given) => given.setting === setting).map((given) => given.value),
-  ]);
-  return new Set(values.filter((value) => typeof value === 'string'));
+  cwd: string,
+): Source {
+  const given = Object.entries(flags).filter(([, value]) => value !== undefined);
+  const dashed = given.map(([name, value]) => [`--${name}`, value] as const);
+  return fromNames(dashed, settings, cwd, {
+    nameOf: ({ flag }) => `--${flag}`,
+    where: (name) => `the flag ${name}`,
+    docs,
+    isOther: () => false,
+  });
 }
 
-function check({ setting, value, where }: Given): string | undefined {
-  if (Value.Check(setting.schema, value)) return undefined;
-  const is = setting.sensitive ? 'is not allowed' : `is ${show(value)}`;
-  return `"${setting.name}" in ${where} ${is}; allowed: ${setting.allowed}`;
-}
-
-function show(value: unknown): string {
-  if (value === null || value === undefined) return 'empty';
-  const text = JSON.stringify(value);
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
-}
-
-function decode(names: SettingNames, effective: ReadonlyMap<string, Given>, cwd: string): unknown {
-  const root: Record<string, unknown> = {};
-  for (const setting of names.settings) {
-    let group = root;
-    for (const part of setting.path.slice(0, -1)) {
-      group[part] ??= {};
-      group = group[part] as Record<string, unknown>;
-    }
-    const given = effective.get(setting.name);
-    const value = given === undefined ? setting.default : given.value;
-    if (value !== undefined) {
-      const decoded = Value.Decode(setting.schema, structuredClone(value));
-      group[setting.path.at(-1)!] = absolute(setting, decoded, given?.base ?? cwd);
+/** Values by a name that stands for a path: variables and flags. */
+function fromNames(
+  given: readonly (readonly [string, string | boolean | undefined])[],
+  settings: readonly Setting[],
+  base: string,
+  names: {
+    readonly nameOf: (setting: Setting) => string;
+    readonly where: (name: string) => string;
+    readonly docs: string;
+    readonly isOther: (name: string) => boolean;
+  },
+): Source {
+  const known = new Map(settings.map((setting) => [names.nameOf(setting), setting]));
+  const places = new Map(settings.map((setting) => [setting.name, names.where(names.nameOf(setting))]));
+  const tree: Tree = {};
+  const problems: string[] = [];
+  for (const [name, value] of given) {
+    const setting = known.get(name);
+    if (setting !== undefined) put(tree, setting.path, typeof value === 'string' ? fromText(setting, value) : value);
+    else if (!names.isOther(name)) {
+      const best = nearest(name, [...known.keys()]);
+      const hint = best === undefined ? `${names.docs} describes all settings` : `did you mean ${best}?`;
+      problems.push(`${names.where(printable(name))} is unknown; ${hint}`);
     }
   }
-  return root;
+  return { tree, base, where: (at) => places.get(at.join('.')), partial: true, problems };
 }
 
-function absolute(setting: Setting, value: unknown, base: string): unknown {
-  if (typeof value !== 'string') return value;
-  if (setting.kind === 'path') return resolve(base, value);
-  // A module without a slash is looked for where the system keeps such modules.
-  const module = setting.path.at(-1) === 'module' && value.includes('/') && !isAbsolute(value);
-  return module ? resolve(base, value) : value;
+/** A flag or a variable is text. Text that does not read as the setting's type stays text, and fails the check. */
+function fromText(setting: Setting, value: string): unknown {
+  if (setting.kind === 'count') return /^(0|[1-9][0-9]{0,15})$/.test(value) ? Number(value) : value;
+  if (setting.kind === 'switch') return value === 'true' ? true : value === 'false' ? false : value;
+  if (setting.kind === 'list') return value === '' ? [] : value.split(',').map((item) => item.trim());
+  return value;
+}
+
+function put(tree: Tree, path: readonly string[], value: unknown): void {
+  let group = tree;
+  for (const part of path.slice(0, -1)) {
+    group[part] ??= {};
+    group = group[part] as Tree;
+  }
+  group[path.at(-1)!] = value;
+}
+
+function at(tree: unknown, { path }: Setting): unknown {
+  return path.reduce<unknown>((group, part) => (group as Tree | null | undefined)?.[part], tree);
+}
+
+/** Of each leaf the value of the last source that has it. */
+function merged(schema: TSchema, sources: readonly Tree[]): Tree {
+  const out: Tree = {};
+  for (const [name, child] of Object.entries(nodeOf(schema).properties ?? {})) {
+    const values = sources.map((source) => source[name]).filter((value) => value !== undefined);
+    if (nodeOf(child).type === 'object') out[name] = merged(child, values as Tree[]);
+    else if (values.length > 0) out[name] = values.at(-1);
+  }
+  return out;
 }
 
 /** @throws RuntimeError `config` where there are problems: all of them */
 export function failOn(problems: readonly string[]): void {
-  if (problems.length === 0) return;
-  const [first] = problems;
-  if (problems.length === 1) throw new RuntimeError('config', `${first}`);
-  const shown = problems.slice(0, 20).map((problem) => `\n  - ${problem}`);
-  throw new RuntimeError('config', `${problems.length} settings are wrong:${shown.join('')}`);
+  if (problems.length > 0) throw new RuntimeError('config', problemText(problems));
 }
 
 /** Frozen at every depth. */

@@ -1,5 +1,6 @@
-/** The leaves of a schema as a flat list, each with the three names that it goes by. */
+/** The leaves of a schema as a flat list, each with its names in the file, as a flag and as a variable. */
 import type { TSchema } from 'typebox';
+import { nodeOf } from './settings-walk.ts';
 import type { Leaf } from './values.ts';
 
 export interface Setting extends Leaf {
@@ -10,45 +11,30 @@ export interface Setting extends Leaf {
   /** Name of the variable: `STELE_BATCH_MAX_AGE`. */
   readonly env: string;
   readonly path: readonly string[];
-  readonly schema: TSchema;
 }
 
 /** All settings, in the order of the schema. `prefix` begins the names of the variables: `STELE_`. */
-export function settingsOf(schema: TSchema, prefix: string): readonly Setting[] {
-  return leaves(schema, [], prefix);
-}
-
-/** How the value is shown in `--help`: `<duration>`, `[true|false]`. */
-export function placeholder(setting: Setting): string {
-  if (setting.kind === 'switch') return '[true|false]';
-  if (setting.kind === 'choice') return `<${setting.allowed.slice('one of '.length).replaceAll(', ', '|')}>`;
-  const word = {
-    count: 'n',
-    list: 'a,b',
-    variable: 'NAME',
-    path: 'path',
-    text: 'text',
-    duration: 'duration',
-    size: 'size',
-  };
-  return `<${word[setting.kind]}>`;
-}
-
-/** The default as a person reads it. */
-export function defaultText(setting: Setting): string {
-  if (setting.defaultText !== undefined) return setting.defaultText;
-  if (setting.default === undefined) return 'none';
-  if (Array.isArray(setting.default)) return setting.default.length === 0 ? 'none' : setting.default.join(',');
-  return String(setting.default);
-}
-
-function leaves(schema: TSchema, path: readonly string[], prefix: string): Setting[] {
-  const { properties } = schema as { properties?: Record<string, TSchema> };
+export function settingsOf(schema: TSchema, prefix: string, path: readonly string[] = []): readonly Setting[] {
+  const { properties } = nodeOf(schema);
   if (properties !== undefined) {
-    return Object.entries(properties).flatMap(([name, child]) => leaves(child, [...path, name], prefix));
+    return Object.entries(properties).flatMap(([name, child]) => settingsOf(child, prefix, [...path, name]));
   }
   const words = path.map((part) => part.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`));
   const flag = words.join('-');
   const env = `${prefix}${flag.replaceAll('-', '_').toUpperCase()}`;
-  return [{ ...(schema as unknown as Leaf), name: path.join('.'), flag, env, path, schema }];
+  return [{ ...(schema as unknown as Leaf), name: path.join('.'), flag, env, path }];
+}
+
+/** How `--help` shows the value: `<duration>`, `[true|false]`. */
+export function placeholder({ kind, allowed }: Setting): string {
+  if (kind === 'switch') return '[true|false]';
+  if (kind === 'choice') return `<${allowed.slice('one of '.length).replaceAll(', ', '|')}>`;
+  return `<${{ count: 'n', list: 'a,b', variable: 'NAME' }[kind as string] ?? kind}>`;
+}
+
+/** The default as a person reads it. */
+export function defaultText({ default: value, defaultText: words }: Leaf): string {
+  if (words !== undefined) return words;
+  if (value === undefined || (Array.isArray(value) && value.length === 0)) return 'none';
+  return Array.isArray(value) ? value.join(',') : String(value);
 }

@@ -5,7 +5,6 @@
  * Durations are text with one unit (`5ms`, `10s`, `2m`, `1h`) and become milliseconds; sizes are a number of bytes or
  * text with one unit (`64KiB`, `4MiB`) and become bytes.
  */
-import { isIP } from 'node:net';
 import { Type } from 'typebox';
 
 export type Kind = 'duration' | 'size' | 'count' | 'text' | 'path' | 'variable' | 'choice' | 'switch' | 'list';
@@ -28,13 +27,16 @@ export interface Leaf extends About {
   readonly unit?: string;
   /** What is allowed, in words: the end of every error message about the setting. */
   readonly allowed: string;
-  /** The value must not be repeated in a message: people put secrets where the name of a variable belongs. */
+  /** Messages must not repeat the value: people put secrets where the name of a variable belongs. */
   readonly sensitive?: true;
+  /** A text with a slash is a path; one without is the bare name of a file that the system looks for. */
+  readonly bareName?: true;
 }
 
 const DURATION_UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const;
 const SIZE_UNITS = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 } as const;
 const DURATION = /^(0|[1-9][0-9]{0,8})(ms|s|m|h)$/;
+const MODULE = /^[^\p{Cc}]{1,255}$/u;
 const SIZE = /^(0|[1-9][0-9]{0,8})(B|KiB|MiB|GiB)?$/;
 
 /** Milliseconds of `5ms`, `10s`, `2m` or `1h`; undefined where the text is none of these. */
@@ -78,6 +80,12 @@ export function count(unit: string, minimum: number, maximum: number, about: Abo
   return Type.Integer({ ...about, kind: 'count', unit, minimum, maximum, allowed });
 }
 
+/** A file of native code: a path, or a bare file name that the system looks for. */
+export function moduleFile(about: About) {
+  const allowed = 'a path, or a bare file name such as libsofthsm2.so';
+  return Type.String({ ...about, kind: 'text', pattern: MODULE.source, maxLength: 255, allowed, bareName: true });
+}
+
 export function text(pattern: RegExp, allowed: string, about: About) {
   return Type.String({ ...about, kind: 'text', pattern: pattern.source, maxLength: 255, allowed });
 }
@@ -115,13 +123,4 @@ export function list(check: (item: string) => boolean, allowed: string, about: A
 
 function within(value: number | undefined, low: number, high: number): boolean {
   return value !== undefined && value >= low && value <= high;
-}
-
-/** For `list`: an address, a range of addresses, or one of the names that Fastify knows. */
-export function isProxyRange(item: string): boolean {
-  if (item === 'loopback' || item === 'linklocal' || item === 'uniquelocal') return true;
-  const [address = '', prefix, ...rest] = item.split('/');
-  const family = isIP(address);
-  if (family === 0 || rest.length > 0) return false;
-  return prefix === undefined || (/^(0|[1-9][0-9]{0,2})$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128));
 }

@@ -6,10 +6,11 @@ import tls from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openQueueIn, type QueueEvent } from '../../../client/monitor/alerts/alert-queue.ts';
 import { isMailAddress } from '../../../client/monitor/alerts/mail-address.ts';
-import { decodeSink, type EmailOptions } from '../../../client/monitor/alerts/sink-options.ts';
+import type { EmailOptions } from '../../../client/monitor/alerts/sink-options.ts';
 import { EmailSink } from '../../../client/monitor/alerts/sinks/email.ts';
 import { openSinks } from '../../../client/monitor/alerts/sinks/open-sinks.ts';
 import { tempDir } from '../../support/log.ts';
+import { decodeSink } from '../../support/sinks.ts';
 import { alertOf, alertsOf, until } from './alerts.ts';
 import { selfSigned } from './certificate.ts';
 

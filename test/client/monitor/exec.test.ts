@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openQueueIn } from '../../../client/monitor/alerts/alert-queue.ts';
-import { decodeSink, type ExecOptions, type StdoutOptions } from '../../../client/monitor/alerts/sink-options.ts';
+import type { ExecOptions, StdoutOptions } from '../../../client/monitor/alerts/sink-options.ts';
 import { ExecSink } from '../../../client/monitor/alerts/sinks/exec.ts';
 import { StdoutSink } from '../../../client/monitor/alerts/sinks/stdout.ts';
 import { tempDir } from '../../support/log.ts';
+import { decodeSink } from '../../support/sinks.ts';
 import { alertOf, alertsOf, until } from './alerts.ts';
 
 let dir: Awaited<ReturnType<typeof tempDir>>;

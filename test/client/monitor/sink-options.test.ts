@@ -1,8 +1,9 @@
 /** The settings of sinks, and digests' times. */
 import { describe, expect, it } from 'vitest';
 import { nextDaily, timeOfDay } from '../../../client/monitor/alerts/digest.ts';
-import { decodeSink, type SinkOptions } from '../../../client/monitor/alerts/sink-options.ts';
+import type { SinkOptions } from '../../../client/monitor/alerts/sink-options.ts';
 import { openSinks } from '../../../client/monitor/alerts/sinks/open-sinks.ts';
+import { decodeSink } from '../../support/sinks.ts';
 
 const problems = (value: unknown) => {
   const decoded = decodeSink(value, '/etc/stele');

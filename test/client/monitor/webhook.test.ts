@@ -10,10 +10,11 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AddressGuard, isAllowedRange } from '../../../client/monitor/alerts/address-guard.ts';
 import { openQueueIn } from '../../../client/monitor/alerts/alert-queue.ts';
 import { deliveryId } from '../../../client/monitor/alerts/render.ts';
-import { decodeSink, type WebhookOptions } from '../../../client/monitor/alerts/sink-options.ts';
+import type { WebhookOptions } from '../../../client/monitor/alerts/sink-options.ts';
 import { openSinks } from '../../../client/monitor/alerts/sinks/open-sinks.ts';
 import { WebhookSink } from '../../../client/monitor/alerts/sinks/webhook.ts';
 import { tempDir } from '../../support/log.ts';
+import { decodeSink } from '../../support/sinks.ts';
 import { alertOf, alertsOf, until } from './alerts.ts';
 import { selfSigned } from './certificate.ts';
 
