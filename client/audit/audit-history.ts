@@ -1,13 +1,14 @@
-/** The checkpoints that a log has shown before: each must be what the tree of the newest begins with. */
+/** The checkpoints that a log has shown before: the tree of the newest must begin with the tree of each. */
 import { equal } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
 import { TILE_WIDTH } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
-import type { Head } from './audit-head.ts';
-import type { AuditState, SeenHead } from './audit-state.ts';
+import { standing } from '../follow/signed-head.ts';
+import type { AuditHead, SeenHead } from './audit-head.ts';
+import { AuditProblem } from './audit-problem.ts';
+import type { AuditState } from './audit-state.ts';
 import type { Levels } from './levels.ts';
-import { AuditProblem } from './types.ts';
 
 /** Each interrupted audit may add one. */
 const MAX_HEADS = 64;
@@ -17,12 +18,12 @@ export class History {
   #heads: readonly SeenHead[];
 
   /**
-   * The history in `state`, none where it is undefined, with the checkpoint of now.
+   * The history in `state`, and the current checkpoint.
    *
-   * @throws AuditProblem `bad-checkpoint`: it is smaller than one before, or of another tree of that size;
+   * @throws AuditProblem `bad-checkpoint`: the checkpoint is smaller than an earlier one, or of another tree of that size;
    *   ClientError `state`: the state is of another log
    */
-  constructor(state: AuditState | undefined, head: Head) {
+  constructor(state: AuditState | undefined, head: AuditHead) {
     this.#before = state?.heads ?? [];
     if (state !== undefined && state.origin !== head.origin) {
       throw new ClientError(
@@ -31,34 +32,36 @@ export class History {
       );
     }
     const last = this.#before.at(-1);
-    if (last !== undefined && last.size > head.size) {
-      throw bad(`the log went back: it has shown a tree of ${last.size} entries, and now one of ${head.size}`);
+    const stands = last && standing(last, head);
+    if (stands === 'smaller') {
+      throw bad(`the log went back: it has shown a tree of ${last!.size} entries, and now one of ${head.size}`);
     }
-    if (last?.size === head.size && !equal(last.root, head.root)) throw otherTree(last);
+    if (stands === 'other-root') throw otherTree(last!);
     const { note, size, root } = head;
     const heads = [...this.#before.filter((seen) => seen.size !== size), { note, size, root }];
-    // The smallest is of the last audit that came to its end, which says the most.
+    // The smallest is of the last audit that came to its end, and says the most.
     this.#heads = heads.length > MAX_HEADS ? heads.toSpliced(1, 1) : heads;
   }
 
-  /** Smallest first, the checkpoint of now last. */
+  /** Smallest first; the current checkpoint is the last. */
   get heads(): readonly SeenHead[] {
     return this.#heads;
   }
 
-  /** Sizes of the trees before that end at or before this many entries. */
+  /** Sizes of the earlier trees that end at or before this many entries. */
   extendedBy(entries: number): number[] {
     return this.#before.map(({ size }) => size).filter((size) => size <= entries);
   }
 
-  /** Whether a tree before ends within the full bundle `index`. */
+  /** Whether an earlier tree ends within the full bundle `index`. */
   endsWithin(index: number): boolean {
     return this.#before.some(({ size }) => Math.floor(size / TILE_WIDTH) === index);
   }
 
   /**
-   * Compares the trees before that end within the bundle after those of `levels`, whose leaf hashes are `leaves`.
+   * Compares the earlier trees that end within the bundle after those of `levels`.
    *
+   * @param leaves leaf hashes of that bundle
    * @throws AuditProblem `bad-checkpoint`
    */
   check(levels: Levels, leaves: Uint8Array): void {
@@ -69,7 +72,7 @@ export class History {
     }
   }
 
-  /** All of it holds: whatever continues the tree of now continues all that it was found to continue. */
+  /** The whole history holds: a tree that continues the current one continues all earlier ones. */
   forget(): void {
     this.#heads = this.#heads.slice(-1);
   }

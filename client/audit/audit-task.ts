@@ -1,58 +1,58 @@
 /**
- * What the main thread and the workers of an audit hand each other: one buffer each way.
+ * What the main thread and the workers of an audit exchange: one buffer in each direction.
  *
  *   u32 length of the JSON, little-endian || JSON || bytes
  *
- * In a task the bytes are one bundle and its tile, or nothing where the worker reads the files on its own; in an answer
- * the roots of the full bundles, 32 bytes each, or the leaf hashes of a partial one.
+ * The bytes of a task are one bundle and its tile, or nothing where the worker reads the files itself. The bytes of an
+ * answer are the roots of the full bundles, 32 bytes each, or the leaf hashes of a partial one.
  */
 import { decodeBase64, decodeUtf8, encodeBase64, encodeUtf8 } from '../../merkle/bytes.ts';
 import type { Finding } from './bundle-checker.ts';
 
 export interface WorkerSettings {
-  /** Where the files are that the worker reads on its own. */
+  /** Where the files are that the worker reads itself. */
   readonly directory?: string;
   readonly signatures: boolean;
 }
 
-/** `count` full bundles from the bundle `index` on, read from the directory; or one bundle of `width`, as it was fetched. */
-export type Task =
+/** `count` full bundles from the bundle `index` on, in the directory; or one bundle of `width` with its bytes. */
+export type AuditTask =
   | { readonly index: number; readonly count: number }
   | { readonly index: number; readonly width: number; readonly bundle: Uint8Array; readonly tile: Uint8Array };
 
-export interface Answer {
+export interface AuditAnswer {
   /** Of the bundles that hold, up to the first that does not. */
   readonly hashes: Uint8Array;
   readonly verified: number;
   readonly notChecked: number;
   readonly finding?: Finding;
-  /** A file could not be read; the reason. */
+  /** The reason why a worker could not read a file. */
   readonly unreadable?: string;
 }
 
-export function packTask(task: Task): ArrayBuffer {
+export function packAuditTask(task: AuditTask): ArrayBuffer {
   if ('count' in task) return pack(task, []);
   const { index, width, bundle, tile } = task;
   return pack({ index, width, bundle: bundle.length }, [bundle, tile]);
 }
 
-export function unpackTask(buffer: ArrayBuffer): Task {
+export function unpackAuditTask(buffer: ArrayBuffer): AuditTask {
   const { json, bytes } = unpack(buffer);
   const { index, count, width, bundle } = json as { index: number; count?: number; width: number; bundle: number };
   if (count !== undefined) return { index, count };
   return { index, width, bundle: bytes.subarray(0, bundle), tile: bytes.subarray(bundle) };
 }
 
-export function packAnswer({ hashes, finding, ...rest }: Answer): ArrayBuffer {
+export function packAuditAnswer({ hashes, finding, ...rest }: AuditAnswer): ArrayBuffer {
   if (finding === undefined) return pack(rest, [hashes]);
   const { leaves, ...plain } = finding;
   const text = leaves && { computed: encodeBase64(leaves.computed), stored: encodeBase64(leaves.stored) };
   return pack({ ...rest, finding: plain, leaves: text }, [hashes]);
 }
 
-export function unpackAnswer(buffer: ArrayBuffer): Answer {
+export function unpackAuditAnswer(buffer: ArrayBuffer): AuditAnswer {
   const { json, bytes } = unpack(buffer);
-  const { leaves, ...rest } = json as unknown as Answer & { leaves?: { computed: string; stored: string } };
+  const { leaves, ...rest } = json as unknown as AuditAnswer & { leaves?: { computed: string; stored: string } };
   if (rest.finding === undefined || leaves === undefined) return { ...rest, hashes: bytes };
   const decoded = { computed: decodeBase64(leaves.computed), stored: decodeBase64(leaves.stored) };
   return { ...rest, hashes: bytes, finding: { ...rest.finding, leaves: decoded } };

@@ -1,11 +1,17 @@
-/** What runs in each thread of an audit: reads bundles, or is handed them, and hashes them. */
+/** The worker of an audit: it hashes bundles from files that it reads, or from bytes in the task. */
 import { Piscina } from 'piscina';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
 import { entryBundlePath, TILE_WIDTH, tilePath } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
 import { maxBundle } from '../tiles/limits.ts';
 import { readSyncInto } from '../tiles/store/directory.ts';
-import { type Answer, packAnswer, type Task, unpackTask, type WorkerSettings } from './audit-task.ts';
+import {
+  type AuditAnswer,
+  type AuditTask,
+  packAuditAnswer,
+  unpackAuditTask,
+  type WorkerSettings,
+} from './audit-task.ts';
 import { BundleChecker, type Finding } from './bundle-checker.ts';
 import { entryChecker } from './entry-signatures.ts';
 
@@ -15,12 +21,12 @@ const checker = new BundleChecker(signatures ? entryChecker() : undefined);
 export default function work(buffer: ArrayBuffer): unknown {
   checker.verified = 0;
   checker.notChecked = 0;
-  const task = unpackTask(buffer);
+  const task = unpackAuditTask(buffer);
   const outcome = 'count' in task ? fromFiles(task.index, task.count) : fromBytes(task);
-  return Piscina.move(packAnswer({ ...outcome, verified: checker.verified, notChecked: checker.notChecked }));
+  return Piscina.move(packAuditAnswer({ ...outcome, verified: checker.verified, notChecked: checker.notChecked }));
 }
 
-type Outcome = Omit<Answer, 'verified' | 'notChecked'>;
+type Outcome = Omit<AuditAnswer, 'verified' | 'notChecked'>;
 
 function fromFiles(first: number, count: number): Outcome {
   const roots = new Uint8Array(count * HASH_SIZE);
@@ -44,7 +50,7 @@ function oneFromFiles(index: number): Finding | undefined {
   if (typeof bundle === 'object') return bundle;
   const path = tilePath({ level: 0, index, width: TILE_WIDTH });
   const tile = read(checker.tile, path, TILE_WIDTH * HASH_SIZE, index);
-  // A bundle that does not hold comes first, also where its tile is gone.
+  // A bundle that does not hold is reported first, also where its tile is gone.
   const finding = checker.check(index, TILE_WIDTH, bundle, typeof tile === 'object' ? 0 : tile);
   return finding?.path === path && typeof tile === 'object' ? tile : finding;
 }
@@ -61,7 +67,7 @@ function read(into: Uint8Array, path: string, limit: number, bundle: number): nu
   }
 }
 
-function fromBytes({ index, width, bundle, tile }: Exclude<Task, { count: number }>): Outcome {
+function fromBytes({ index, width, bundle, tile }: Exclude<AuditTask, { count: number }>): Outcome {
   checker.bundle.set(bundle);
   checker.tile.set(tile);
   const finding = checker.check(index, width, bundle.length, tile.length);

@@ -1,55 +1,58 @@
 /**
  * The audit of a whole log: any log of c2sp.org/tlog-tiles, whatever its entries are.
  *
- * The tree is built anew from the entry bundles, and every tile of every level, the root of the checkpoint and the
- * checkpoints of earlier audits are held against it. Worker threads hash the bundles with the level 0 tiles; what comes
- * back is one root a bundle, in order, so that the first thing that is wrong is the one that is named, and memory stays
- * the same whatever the size.
+ * The audit builds the tree anew from the entry bundles. It compares this tree with every tile of every level, with the root
+ * of the checkpoint, and with the checkpoints of earlier audits. Worker threads hash the bundles and compare them with the
+ * level 0 tiles. They return one root for each bundle, in order: so the audit names the first thing that is wrong, and
+ * memory does not grow with the log.
  */
 import { availableParallelism } from 'node:os';
 import { equal } from '../../merkle/bytes.ts';
 import type { VerifierKey } from '../../merkle/note.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
+import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { createPool, type Pool, workerUrl } from '../../merkle/runtime/threads/pool.ts';
 import { entryBundlePath, TILE_HEIGHT, TILE_WIDTH, TileNodes, tilePath } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
 import { inOrder } from '../in-order.ts';
 import { openSource } from '../tiles/tiles.ts';
 import type { TileSource } from '../tiles/types.ts';
-import { type Head, parseLogKey, readHead } from './audit-head.ts';
+import { parseCheckpointKey } from '../trust/log-key.ts';
+import { type AuditHead, readHead } from './audit-head.ts';
 import { History } from './audit-history.ts';
-import { type AuditState, readState, writeState } from './audit-state.ts';
-import { type Answer, packTask, type Task, unpackAnswer } from './audit-task.ts';
+import { AuditProblem, about } from './audit-problem.ts';
+import { type AuditState, readAuditState, writeAuditState } from './audit-state.ts';
+import { type AuditAnswer, type AuditTask, packAuditTask, unpackAuditAnswer } from './audit-task.ts';
 import { blame } from './blame.ts';
 import { Levels } from './levels.ts';
-import { type AuditOptions, AuditProblem, type AuditReport, about, type Corruption } from './types.ts';
+import type { AuditOptions, AuditReport, Corruption } from './types.ts';
 
 /** Full bundles in one task from files: 4,096 entries take 5 ms, and with their signatures one bundle takes 25 ms. */
 const BUNDLES_A_TASK = 16;
-/** Bytes of fetched bundles that may wait for a worker; a bundle may have 16 MiB. */
+/** Bytes of fetched bundles that may wait for a worker. A bundle may have 16 MiB. */
 const FETCHED_BYTES = 64 * 1024 * 1024;
 const CHECKPOINT = 'checkpoint';
 
 /**
- * Audits the log at `source`, which is a URL, a directory or an open source; an open one is not closed.
+ * Audits the log at `source`: a URL, a directory or an open source, which stays open.
  *
  * Resolves with what holds and, in `corruption`, with the first thing that does not.
  *
- * @throws ClientError where it could not be tried: `usage`, `log-key`, `state` (damaged, or of another log), `file`,
+ * @throws ClientError where the audit cannot be made: `usage`, `log-key`, `state` (damaged, or of another log), `file`,
  *   `network`, `unavailable`, `refused`, `bad-reply`, `missing` (there is no checkpoint at all), `unsupported` (a data
  *   directory of Stele, whose last entries are in no file), `cancelled`; RuntimeError `file`, `pool`
  */
 export async function auditLog(source: TileSource | string, options: AuditOptions = {}): Promise<AuditReport> {
   const { logKey, policy, stateFile, newOnly = false } = options;
-  const key = logKey === undefined ? undefined : parseLogKey(logKey);
+  const key = logKey === undefined ? undefined : parseCheckpointKey(logKey, nodeNotePrimitives);
   if (key === undefined && policy?.logs.length === 0) {
     throw new ClientError('usage', 'the policy names no log: give the key of the log as well');
   }
   if (newOnly && stateFile === undefined) {
     throw new ClientError('usage', 'auditing only what is new needs the state of an earlier audit: name its file');
   }
-  const state = stateFile === undefined ? undefined : await readState(stateFile);
+  const state = stateFile === undefined ? undefined : await readAuditState(stateFile);
   const opened = typeof source === 'string' ? openSource(source) : source;
   const audit = new Audit(opened, options, state);
   try {
@@ -64,18 +67,18 @@ class Audit {
   readonly #source: TileSource;
   readonly #options: AuditOptions;
   readonly #state: AuditState | undefined;
-  /** Ends what is still being fetched when the audit has ended. */
+  /** Ends the fetches that are under way when the audit ends. */
   readonly #stop = new AbortController();
   readonly #onAbort = () => this.#stop.abort();
   readonly #levels: Levels;
   #pool: Pool | undefined;
-  #head: Head | undefined;
+  #head: AuditHead | undefined;
   #history: History | undefined;
-  /** From here on the state in the file may be replaced. */
+  /** True: the audit may replace the state in the file. */
   #walking = false;
   #from = 0;
   #entries = 0;
-  /** Signatures in full bundles, and in the partial one, which every run checks anew. */
+  /** Signatures in full bundles, and those in the partial one, which every run checks anew. */
   #counted = { verified: 0, notChecked: 0 };
   #last = { verified: 0, notChecked: 0 };
   #largestBundle = 1;
@@ -107,19 +110,19 @@ class Audit {
       return this.#report();
     } catch (error) {
       if (error instanceof AuditProblem) return { ...this.#report(), corruption: this.#explained(error.corruption) };
-      // What was checked until then need not be checked again.
+      // The next run need not check this part again.
       if (this.#walking) await this.#save(false);
       throw this.#stop.signal.aborted ? new ClientError('cancelled', this.#cancelled(), { cause: error }) : error;
     }
   }
 
-  async #readHead(key: VerifierKey | undefined): Promise<Head> {
+  async #readHead(key: VerifierKey | undefined): Promise<AuditHead> {
     let bytes: Uint8Array;
     try {
       bytes = await this.#source.checkpoint(this.#stop.signal);
     } catch (cause) {
       if (!(cause instanceof ClientError)) throw cause;
-      // A log that was there before must still be there; otherwise the address is likelier to be wrong.
+      // A log that was there before must still be there. Without an earlier one, the address is more likely to be wrong.
       const gone = cause.code === 'missing' && this.#state !== undefined;
       if (gone || cause.code === 'corrupt') {
         throw new AuditProblem(gone ? 'missing' : 'bad-checkpoint', CHECKPOINT, cause.message, undefined, { cause });
@@ -129,7 +132,7 @@ class Audit {
     return readHead(bytes, key, this.#options.policy);
   }
 
-  /** Goes on after an audit that was interrupted, unless that one checked less. */
+  /** Goes on after an interrupted audit, unless that one checked less. */
   #resume(): void {
     const state = this.#state;
     const { newOnly = false, signatures = false } = this.#options;
@@ -142,7 +145,7 @@ class Audit {
     if (signatures) this.#counted = { verified: state.verified, notChecked: state.notChecked };
   }
 
-  async #walk(head: Head): Promise<void> {
+  async #walk(head: AuditHead): Promise<void> {
     this.#walking = true;
     this.#progress();
     const full = Math.floor(head.size / TILE_WIDTH);
@@ -173,8 +176,8 @@ class Audit {
     return createPool({ file: workerUrl('client/audit/audit-worker'), threads, workerData });
   }
 
-  /** The tasks for the full bundles from where this run begins. */
-  #jobs(full: number): () => (() => Promise<Answer>) | undefined {
+  /** The tasks for the full bundles of this run. */
+  #jobs(full: number): () => (() => Promise<AuditAnswer>) | undefined {
     let next = this.#levels.bundles;
     const { directory } = this.#source;
     const step = directory === undefined || this.#options.signatures === true ? 1 : BUNDLES_A_TASK;
@@ -187,14 +190,14 @@ class Audit {
     };
   }
 
-  /** How many tasks may be under way: enough for every thread to find one, or what memory has room for. */
+  /** How many tasks may be under way: enough for every thread to find one, or as many as memory has room for. */
   #width(): number {
     const { threads = availableParallelism(), concurrency = 16 } = this.#options;
     if (this.#source.directory !== undefined) return 3 * threads;
     return Math.max(2, Math.min(concurrency, Math.floor(FETCHED_BYTES / this.#largestBundle)));
   }
 
-  async #fetched(index: number, width: number): Promise<Answer> {
+  async #fetched(index: number, width: number): Promise<AuditAnswer> {
     const { signal } = this.#stop;
     const first = index * TILE_WIDTH;
     const level0 = { level: 0, index, width };
@@ -205,11 +208,11 @@ class Audit {
     return await this.#work({ index, width, bundle, tile: await tile });
   }
 
-  async #work(task: Task): Promise<Answer> {
-    return unpackAnswer(await this.#pool!.run(packTask(task)));
+  async #work(task: AuditTask): Promise<AuditAnswer> {
+    return unpackAuditAnswer(await this.#pool!.run(packAuditTask(task)));
   }
 
-  async #take(answer: Answer, head: Head): Promise<void> {
+  async #take(answer: AuditAnswer, head: AuditHead): Promise<void> {
     if (this.#stop.signal.aborted) throw new ClientError('cancelled', 'cancelled');
     for (let at = 0; at < answer.hashes.length; at += HASH_SIZE) {
       const root = answer.hashes.slice(at, at + HASH_SIZE);
@@ -222,7 +225,11 @@ class Audit {
     if (performance.now() - this.#savedAt >= (this.#options.stateEveryMs ?? 5000)) await this.#save(false);
   }
 
-  async #account(answer: Answer, head: Head, counts: { verified: number; notChecked: number }): Promise<void> {
+  async #account(
+    answer: AuditAnswer,
+    head: AuditHead,
+    counts: { verified: number; notChecked: number },
+  ): Promise<void> {
     const { verified, notChecked, finding, unreadable } = answer;
     counts.verified += verified;
     counts.notChecked += notChecked;
@@ -231,8 +238,8 @@ class Audit {
   }
 
   /** The leaf hashes of the last bundle. */
-  async #partial(index: number, width: number, head: Head): Promise<Uint8Array> {
-    let answer: Answer;
+  async #partial(index: number, width: number, head: AuditHead): Promise<Uint8Array> {
+    let answer: AuditAnswer;
     try {
       answer = await this.#fetched(index, width);
     } catch (error) {
@@ -248,7 +255,7 @@ class Audit {
     return answer.hashes;
   }
 
-  /** Trees seen before that end within the next full bundle, which has this root. */
+  /** Checks the earlier trees that end within the next full bundle, which has this root. */
   async #checkHistoryWithin(root: Uint8Array): Promise<void> {
     const index = this.#levels.bundles;
     if (!this.#history!.endsWithin(index)) return;
@@ -264,9 +271,8 @@ class Audit {
   async #save(complete: boolean): Promise<void> {
     const { stateFile, signatures = false } = this.#options;
     if (stateFile === undefined) return;
-    // Whatever continues this tree continues all that it was found to continue.
     if (complete) this.#history!.forget();
-    await writeState(stateFile, {
+    await writeAuditState(stateFile, {
       origin: this.#head!.origin,
       heads: this.#history!.heads,
       bundles: this.#levels.bundles,
@@ -301,7 +307,7 @@ class Audit {
     return { verified: full.verified + last.verified, notChecked: full.notChecked + last.notChecked };
   }
 
-  /** What an earlier run has checked is not looked at again, and may be other bytes by now. */
+  /** This run does not look at what an earlier one has checked, and the log may have changed those bytes since. */
   #explained(corruption: Corruption): Corruption {
     const { code, index = 0, message } = corruption;
     if (code !== 'corrupt' || index >= this.#from) return corruption;

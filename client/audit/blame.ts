@@ -1,18 +1,17 @@
-/** Where an entry and the level 0 tile above it do not agree, the rest of the tree mostly tells which of them is wrong. */
+/** Where an entry and the level 0 tile above it disagree, the rest of the tree mostly tells which of them is wrong. */
 import { MerkleError } from '../../merkle/errors.ts';
-import { verifyInclusion } from '../../merkle/proof.ts';
-import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
-import { proveInclusion, TILE_WIDTH, tilePath, tileWidth } from '../../merkle/tile.ts';
+import { type FetchTile, TILE_WIDTH, tilePath, tileWidth } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
+import { proveLeaf, tilesOf } from '../follow/consistency.ts';
 import type { TileSource } from '../tiles/types.ts';
-import type { Head } from './audit-head.ts';
+import type { AuditHead } from './audit-head.ts';
+import { AuditProblem } from './audit-problem.ts';
 import type { Finding } from './bundle-checker.ts';
-import { AuditProblem } from './types.ts';
 
-/** The finding of a worker, with the file that is to blame as far as that can be told. */
+/** The finding of a worker, with the file that is to blame as far as the tree tells. */
 export async function blame(
   finding: Finding,
-  head: Head,
+  head: AuditHead,
   source: TileSource,
   signal?: AbortSignal,
 ): Promise<AuditProblem> {
@@ -20,8 +19,8 @@ export async function blame(
   if (leaves === undefined) return new AuditProblem(code, path, message, index);
   const level0 = { level: 0, index: Math.floor(index / TILE_WIDTH), width: 0 };
   const tile = tilePath({ ...level0, width: tileWidth(0, level0.index, head.size) });
-  const holds = await holdsIn(head, index, source, signal);
-  if (holds(leaves.stored)) {
+  const tiles = tilesOf(source, signal);
+  if (await isLeaf(head, index, leaves.stored, tiles)) {
     return new AuditProblem(
       code,
       path,
@@ -29,7 +28,7 @@ export async function blame(
       index,
     );
   }
-  if (holds(leaves.computed)) {
+  if (await isLeaf(head, index, leaves.computed, tiles)) {
     return new AuditProblem(
       code,
       tile,
@@ -40,28 +39,13 @@ export async function blame(
   return new AuditProblem(code, path, message, index);
 }
 
-/** Whether a leaf hash is at `index` in the tree, by the hashes beside it, which are not otherwise checked. */
-async function holdsIn(
-  head: Head,
-  index: number,
-  source: TileSource,
-  signal: AbortSignal | undefined,
-): Promise<(leafHash: Uint8Array) => boolean> {
-  const { size, root } = head;
+/** Whether a leaf hash is at `index` in the tree, by the hashes beside it. False where the tiles do not tell. */
+async function isLeaf(head: AuditHead, index: number, leafHash: Uint8Array, tiles: FetchTile): Promise<boolean> {
   try {
-    const hashes = await proveInclusion(index, size, (tile) => source.tile(tile, signal), fastSha256);
-    return (leafHash) => {
-      try {
-        verifyInclusion({ index, size, leafHash, root, hashes }, fastSha256);
-        return true;
-      } catch (error) {
-        if (!(error instanceof MerkleError)) throw error;
-        return false;
-      }
-    };
+    await proveLeaf(head, index, leafHash, tiles);
+    return true;
   } catch (error) {
-    // Without the tiles nobody can tell.
     if (!(error instanceof ClientError || error instanceof MerkleError)) throw error;
-    return () => false;
+    return false;
   }
 }

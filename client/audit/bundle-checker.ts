@@ -1,12 +1,11 @@
 /**
- * Entry bundles held against the level 0 tiles above them: what the worker threads do. All of it happens in one piece of
- * memory, without an object an entry.
+ * Compares entry bundles with the level 0 tiles above them, in the worker threads. All of it happens in one piece of memory,
+ * without an object for each entry.
  *
  *   prefix (1) || leaf hashes (256 * 32) … tile (256 * 32) … bundle (up to 16 MiB)
  *
- * RFC 6962 puts a byte before what it hashes: 0x00 before an entry, 0x01 before two hashes. It is written over the byte that
- * happens to stand there, as that is not needed any more: the second byte of the entry's length, the last of the hash
- * before.
+ * RFC 6962 puts a byte before what it hashes: 0x00 before an entry, 0x01 before two hashes. The checker writes this byte over
+ * the byte in front, which it no longer needs: the second byte of the entry's length, or the last byte of the hash before.
  */
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
 import { type RangeHasher, rangeHasher, rootInPlace } from '../../merkle/runtime/crypto/rangehash.ts';
@@ -20,20 +19,20 @@ const TILE = 9 * 1024;
 const BUNDLE = 18 * 1024;
 const FULL_TILE = TILE_WIDTH * HASH_SIZE;
 
-/** A corruption as a worker tells it. */
+/** A corruption as a worker reports it. */
 export interface Finding {
   readonly code: CorruptionCode;
   readonly path: string;
   readonly index: number;
   readonly message: string;
-  /** Where entry and tile do not agree: the entry's leaf hash, and the one in the tile. */
+  /** Where entry and tile disagree: the entry's leaf hash, and the one in the tile. */
   readonly leaves?: { readonly computed: Uint8Array; readonly stored: Uint8Array };
 }
 
 export class BundleChecker {
-  /** Where the bundle is to be put; one byte longer than any bundle. */
+  /** The caller puts the bundle here; one byte longer than any bundle. */
   readonly bundle: Uint8Array;
-  /** Where the tile is to be put; one byte longer than any tile. */
+  /** The caller puts the tile here; one byte longer than any tile. */
   readonly tile: Uint8Array;
   verified = 0;
   notChecked = 0;
@@ -52,8 +51,10 @@ export class BundleChecker {
   }
 
   /**
-   * Checks the bundle of `width` entries and `bundleLength` bytes, and the tile of `tileLength` bytes. What is wrong
-   * first, or undefined. The bundle is of no more use afterwards.
+   * Checks the bundle of `width` entries and `bundleLength` bytes, and the tile of `tileLength` bytes. The bundle is
+   * overwritten.
+   *
+   * @returns the first thing that is wrong, or undefined
    */
   check(index: number, width: number, bundleLength: number, tileLength: number): Finding | undefined {
     const cut = this.#hashEntries(width, bundleLength);
@@ -77,18 +78,18 @@ export class BundleChecker {
     return this.#checkSignatures(first, width, bundlePath);
   }
 
-  /** A copy of the leaf hashes of the bundle that was checked. */
+  /** A copy of the leaf hashes of the last bundle. */
   leafHashes(width: number): Uint8Array {
     return this.#memory.slice(HASHES, HASHES + width * HASH_SIZE);
   }
 
-  /** A copy of the root over the 256 leaf hashes of a bundle that was checked, which are gone then. 255 hashes. */
+  /** A copy of the root over the 256 leaf hashes of the last bundle, which are overwritten. Costs 255 hashes. */
   root(): Uint8Array {
     rootInPlace(this.#hasher, HASHES, TILE_WIDTH);
     return this.#memory.slice(HASHES, HASHES + HASH_SIZE);
   }
 
-  /** Hashes the entries that are whole, at most `width`; how many there are. */
+  /** Hashes the whole entries, at most `width`, and returns their number. */
   #hashEntries(width: number, length: number): number {
     const memory = this.#memory;
     const end = BUNDLE + length;
@@ -105,7 +106,7 @@ export class BundleChecker {
     return width;
   }
 
-  /** Which of the first `count` hashes is not the tile's; -1 where all are. */
+  /** The first of `count` hashes that differs from the tile's; -1 where none does. */
   #firstDifference(count: number): number {
     const length = count * HASH_SIZE;
     const hashes = this.#memory.subarray(HASHES, HASHES + length);

@@ -1,13 +1,13 @@
 /**
- * The tiles above level 0: grown out of the roots of the bundles, each compared with the log's when it is full, and the
- * partial ones at the end. What is kept is the right edge, at most 8 KiB a level, whatever the size of the tree.
+ * The tiles above level 0. They grow out of the roots of the bundles. Each is compared with the log's tile when it is full,
+ * the partial ones at the end. Memory holds the right edge, at most 8 KiB a level, whatever the size of the tree.
  */
 import { CompactRange } from '../../merkle/range.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { TILE_HEIGHT, TILE_WIDTH, type Tile, TileNodes, tilePath } from '../../merkle/tile.ts';
 import type { TileSource } from '../tiles/types.ts';
-import { AuditProblem, about } from './types.ts';
+import { AuditProblem, about } from './audit-problem.ts';
 
 const FULL_TILE = TILE_WIDTH * HASH_SIZE;
 
@@ -33,7 +33,7 @@ export class Levels {
     return this.#edge.map(({ bytes, width }) => bytes.slice(0, width * HASH_SIZE));
   }
 
-  /** Goes on after `bundles` bundles. False where the edge has not the widths that this number calls for. */
+  /** Goes on after `bundles` bundles. False where the widths of the edge do not follow from this number. */
   restore(bundles: number, edge: readonly Uint8Array[]): boolean {
     let rest = bundles;
     for (const [i, bytes] of edge.entries()) {
@@ -47,7 +47,7 @@ export class Levels {
     return rest === 0;
   }
 
-  /** The root over the next full bundle. @throws AuditProblem, and what the source throws */
+  /** Adds the root over the next full bundle. @throws AuditProblem, and what the source throws */
   async push(root: Uint8Array): Promise<void> {
     await this.#pushAt(1, root);
     this.#bundles++;
@@ -61,12 +61,12 @@ export class Levels {
       await this.#compare(level, this.#indexOf(level), tile.bytes);
       await this.#pushAt(level + 1, new Uint8Array(new TileNodes(tile.bytes, fastSha256).node(TILE_HEIGHT, 0)));
     }
-    // Only now: where a tile could not be read, the edge is as it was, and may be saved.
+    // Not before the comparison: where the source cannot read a tile, the edge stays as it was, and may be saved.
     tile.width = (tile.width + 1) % TILE_WIDTH;
   }
 
   /**
-   * Compares the partial tiles. A source that keeps them elsewhere need not have them.
+   * Compares the partial tiles. They may be missing in a source that keeps them elsewhere.
    *
    * @throws AuditProblem, and what the source throws
    */
@@ -85,7 +85,7 @@ export class Levels {
     return CompactRange.from(size, [...hashes, ...subtrees(leaves)], fastSha256).root();
   }
 
-  /** Index of the unfinished tile of a level: the bundle that comes next is below it. */
+  /** Index of the unfinished tile of a level: the next bundle is below it. */
   #indexOf(level: number): number {
     return Math.floor(this.#bundles / TILE_WIDTH ** level);
   }

@@ -1,35 +1,35 @@
-/** What an audit is asked for, and what it answers. */
+/** The options of an audit, and its report. */
 import type { Policy } from '../../merkle/policy.ts';
-import { ClientError } from '../errors.ts';
 import type { Cosigned } from '../trust/quorum.ts';
 
 export interface AuditOptions {
   /** Verifier key of the log (c2sp.org/signed-note): the checkpoint must be signed with it. */
   readonly logKey?: string | undefined;
-  /** A log of it must have signed the checkpoint, and its quorum of witnesses must have cosigned it. */
+  /** One of its logs must have signed the checkpoint, and its quorum of witnesses must have cosigned it. */
   readonly policy?: Policy | undefined;
-  /** Check the signatures in the entries as well (hashedrekord 0.0.2); false unless told. */
+  /** Check the signatures in the entries as well (hashedrekord 0.0.2); false by default. */
   readonly signatures?: boolean;
   /**
-   * A file that remembers the log's checkpoints and how far the audit came. An audit that was interrupted goes on there;
-   * one that came to its end is done anew from the first entry, and what was seen before must be what the tree begins with.
+   * A file that remembers the log's checkpoints and how far the audit came. After an interrupted audit the next one goes on
+   * there. After an audit that came to its end the next one begins at the first entry, and its tree must continue each
+   * remembered checkpoint.
    */
   readonly stateFile?: string | undefined;
-  /** Milliseconds between two writes of the state; 5,000 unless told. */
+  /** Milliseconds between two writes of the state; 5,000 by default. */
   readonly stateEveryMs?: number;
-  /** After an audit that came to its end, check what is new since only. Needs `stateFile`. */
+  /** After an audit that came to its end, check only what is new since then. Needs `stateFile`. */
   readonly newOnly?: boolean;
-  /** Worker threads, from 1; one for each processor unless told. */
+  /** Worker threads, 1 or more; one for each processor by default. */
   readonly threads?: number;
-  /** Most bundles that are fetched at once from a source that is no directory; 16 unless told. */
+  /** Most bundles to fetch at once from a source that is not a directory; 16 by default. */
   readonly concurrency?: number;
   readonly signal?: AbortSignal | undefined;
-  /** Told after each piece of work; it must not throw. */
+  /** Called after each piece of work. It must not throw. */
   readonly onProgress?: (progress: AuditProgress) => void;
 }
 
 export interface AuditProgress {
-  /** Entries that hold so far, those of an earlier run that is resumed among them. */
+  /** Entries that hold so far, with those of the earlier run that this one resumes. */
   readonly entries: number;
   /** Entries of the tree. */
   readonly total: number;
@@ -42,10 +42,11 @@ export type CorruptionCode = 'bad-checkpoint' | 'quorum' | 'missing' | 'corrupt'
 /** The first thing that is wrong, in the order of the entries. */
 export interface Corruption {
   /**
-   * - `bad-checkpoint`: it is no checkpoint, or not signed by the log, or it went back, or is of another tree than before.
-   * - `quorum`: the witnesses that the policy asks for did not cosign it.
+   * - `bad-checkpoint`: it is not a checkpoint, or the log did not sign it, or it is smaller than an earlier one, or of
+   *   another tree than before.
+   * - `quorum`: it lacks the cosignatures of the policy.
    * - `missing`: a file that the tree must have is not there.
-   * - `corrupt`: a file is not whole, or does not follow from the entries, or the root does not.
+   * - `corrupt`: a file is not whole, or a file or the root does not follow from the entries.
    * - `bad-signature`: an entry's signature does not verify.
    */
   readonly code: CorruptionCode;
@@ -68,40 +69,20 @@ export interface AuditedTree {
 export interface AuditReport {
   /** The URL or the directory. */
   readonly source: string;
-  /** The tree of the checkpoint; undefined where that could not be read or is not the log's. */
+  /** The tree of the checkpoint; undefined where the audit could not read the checkpoint, or it is not the log's. */
   readonly tree?: AuditedTree;
-  /** Verifier keys of the log that signed it; empty where none was given, and then nobody vouches for the tree. */
+  /** Verifier keys of the log that signed it; empty where the caller gave no key, and then nobody vouches for the tree. */
   readonly signedBy: readonly string[];
   /** Witnesses of the policy that cosigned it. */
   readonly cosigned: readonly Cosigned[];
-  /** Index of the first entry that this run looked at: not 0 where it went on from an earlier one. */
+  /** Index of the first entry that this run looked at: not 0 where it resumed an earlier one. */
   readonly from: number;
   /** Entries that hash into the tree, from index 0 on; all of them where nothing is wrong. */
   readonly entries: number;
-  /** Signatures of the entries up to there; undefined where they were not asked for. */
+  /** Signatures of the entries up to there; undefined without `signatures` in the options. */
   readonly signatures?: { readonly verified: number; readonly notChecked: number };
-  /** Sizes of the trees that were seen before and that this one begins with. */
+  /** Sizes of the earlier trees that this one continues. */
   readonly extended: readonly number[];
   /** Undefined where everything holds. */
   readonly corruption?: Corruption;
-}
-
-/** A corruption on its way to the report. */
-export class AuditProblem extends ClientError {
-  readonly corruption: Corruption;
-
-  constructor(code: CorruptionCode, path: string, message: string, index?: number, options?: ErrorOptions) {
-    super(code, message, options);
-    this.corruption = { code, path, message, ...(index === undefined ? {} : { index }) };
-  }
-}
-
-/** What a source says of a file that is not there or not whole is about the log; its other errors are about the way to it. */
-export async function about<T>(path: string, index: number, work: Promise<T>): Promise<T> {
-  try {
-    return await work;
-  } catch (cause) {
-    if (!(cause instanceof ClientError) || (cause.code !== 'missing' && cause.code !== 'corrupt')) throw cause;
-    throw new AuditProblem(cause.code, path, cause.message, index, { cause });
-  }
 }

@@ -8,7 +8,7 @@
  *                                 the host it runs on unless told, which no trusted root knows: the key alone tells the log
  */
 import { concat, encodeHex, encodeUtf8, equal } from '../../merkle/bytes.ts';
-import { checkpointVerifier } from '../../merkle/cosignature.ts';
+import { type CosignaturePrimitives, checkpointVerifier } from '../../merkle/cosignature.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import {
   formatVerifierKey,
@@ -43,12 +43,24 @@ export interface LogKey {
   signed(message: Uint8Array, signature: Uint8Array, primitives: Primitives): boolean;
 }
 
-/** @throws ClientError `log-key` */
+/** The key of a log whose entries a proof is about: Ed25519 or ECDSA. @throws ClientError `log-key` */
 export function parseLogKey(vkey: string): VerifierKey {
+  return parseKey(vkey, ({ type }) => {
+    if (type === KEY_TYPE.ed25519 || type === KEY_TYPE.ecdsa) return;
+    throw new MerkleError('bad-verifier-key', 'it is the key of a witness, not of a log');
+  });
+}
+
+/** A key that may sign checkpoints, of any kind that `checkpointVerifier` takes. @throws ClientError `log-key` */
+export function parseCheckpointKey(vkey: string, primitives: CosignaturePrimitives): VerifierKey {
+  return parseKey(vkey, (key) => void checkpointVerifier(key, primitives));
+}
+
+function parseKey(vkey: string, check: (key: VerifierKey) => void): VerifierKey {
   try {
     const key = parseVerifierKey(vkey.trim());
-    if (key.type === KEY_TYPE.ed25519 || key.type === KEY_TYPE.ecdsa) return key;
-    throw new MerkleError('bad-verifier-key', 'it is the key of a witness, not of a log');
+    check(key);
+    return key;
   } catch (cause) {
     const why = cause instanceof MerkleError ? cause.message : 'it is not a verifier key';
     throw new ClientError(
