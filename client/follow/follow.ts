@@ -24,7 +24,7 @@ import type {
   SignedHead,
 } from './types.ts';
 
-export interface FeedOptions {
+interface FeedOptions {
   readonly open: OpenSource;
   readonly settings: FeedSettings;
   /** Where a log without a cursor begins: at its first entry, or behind the checkpoint that it shows first. */

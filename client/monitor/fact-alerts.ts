@@ -8,7 +8,7 @@ import { describeHead } from '../follow/signed-head.ts';
 import type { Fact, PeerLook, SignedHead } from '../follow/types.ts';
 import type { Alert, AlertKind } from './types.ts';
 
-export interface Condition {
+export interface LogCondition {
   readonly kind: AlertKind;
   /**
    * Names the condition: the monitor reports it once for as long as it lasts. Without sizes and roots where these go on
@@ -28,7 +28,7 @@ export interface Condition {
 /** The condition of a checkpoint that the witnesses saw too long ago. */
 export const OLD = 'old checkpoint';
 
-export function conditionOf(origin: string, fact: Fact): Condition {
+export function conditionOf(origin: string, fact: Fact): LogCondition {
   const { proven, head } = fact;
   const now = describeHead(head);
   switch (fact.type) {
@@ -94,7 +94,7 @@ function forkOf(
   origin: string,
   before: SignedHead,
   head: SignedHead,
-): Pick<Condition, 'kind' | 'condition' | 'summary'> {
+): Pick<LogCondition, 'kind' | 'condition' | 'summary'> {
   const [was, now] = [describeHead(before), describeHead(head)];
   if (head.size === before.size) {
     const summary = `"${origin}" signed two different trees of one size: first ${was}, now ${now}`;
@@ -108,14 +108,14 @@ function forkOf(
 }
 
 /** The monitor could not follow the log since a time in ms since 1970. */
-export function staleLog(origin: string, followed: number, fault: string): Condition {
+export function staleLog(origin: string, followed: number, fault: string): LogCondition {
   const since = new Date(followed).toISOString();
   const summary = `"${origin}" could not be followed since ${since}: ${fault}`;
   return { kind: 'stale', condition: 'stale', detail: since, summary, proven: true };
 }
 
 /** The monitor could not compare the log with a peer for too long. */
-export function stalePeer(origin: string, { peer, view, trouble }: PeerLook): Condition {
+export function stalePeer(origin: string, { peer, view, trouble }: PeerLook): LogCondition {
   const since = new Date(view.agreed).toISOString();
   const summary = `"${origin}" could not be compared with ${peer} since ${since}: ${trouble}`;
   return { kind: 'stale', condition: stalePeerCondition(peer), detail: since, summary, proven: true };
@@ -130,7 +130,7 @@ const SEVERITY: Partial<Record<AlertKind, Alert['severity']>> = { stale: 'alert'
 
 export function alertOf(
   log: string,
-  found: Condition,
+  found: LogCondition,
   at: { readonly time: number; readonly completeThrough: number; readonly evidence: string | undefined },
 ): Alert {
   const { kind, condition, detail, summary, entry } = found;

@@ -21,7 +21,15 @@ import { ClientError } from '../errors.ts';
 import { Feed } from '../follow/follow.ts';
 import type { Batch, Cursor, FollowedLog, Look, SignedHead } from '../follow/types.ts';
 import type { OpenSource } from '../tiles/types.ts';
-import { alertOf, type Condition, conditionOf, OLD, staleLog, stalePeer, stalePeerCondition } from './fact-alerts.ts';
+import {
+  alertOf,
+  conditionOf,
+  type LogCondition,
+  OLD,
+  staleLog,
+  stalePeer,
+  stalePeerCondition,
+} from './fact-alerts.ts';
 import type { FollowSettings } from './follow-settings.ts';
 import type { MonitoredLog } from './log-state.ts';
 import { Reports } from './reports.ts';
@@ -131,7 +139,7 @@ export class Follower {
    */
   async round(signal: AbortSignal): Promise<Round> {
     this.#alerts = 0;
-    let found: Condition | undefined;
+    let found: LogCondition | undefined;
     let fault: string;
     try {
       const look = await this.#feed.look(signal);
@@ -195,7 +203,7 @@ export class Follower {
   }
 
   /** Reports what a look has shown. Returns the condition that ends the round, which may need more looks. */
-  async #judge({ accepted, facts, peers }: Look): Promise<Condition | undefined> {
+  async #judge({ accepted, facts, peers }: Look): Promise<LogCondition | undefined> {
     const { origin } = this.log;
     const conditions = facts.map((fact) => conditionOf(origin, fact));
     const ending = accepted ? undefined : conditions.shift();
@@ -224,7 +232,7 @@ export class Follower {
   }
 
   /** Queues an alert about the condition, once for as long as the condition lasts. */
-  async #report(found: Condition): Promise<void> {
+  async #report(found: LogCondition): Promise<void> {
     const { evidence } = this.#options;
     const time = this.#now();
     if (this.#reports.lasts(found.condition, time)) return;

@@ -32,7 +32,7 @@ export interface MonitoredLog extends Cursor {
   readonly origin: string;
   /** When the monitor last followed the log without a fault, in ms since 1970. */
   readonly followed: number;
-  /** By `Condition.condition`. */
+  /** By `LogCondition.condition`. */
   readonly reported: ReadonlyMap<string, Reported>;
   /** Where a log of a signing configuration is, to follow it to its end after it has left the configuration. */
   readonly shard?: { readonly location: string; readonly keys: readonly string[] };

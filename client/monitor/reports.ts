@@ -1,5 +1,5 @@
 /** Which conditions of a log the monitor has reported and still last: it reports each once, not in every round. */
-import type { Condition } from './fact-alerts.ts';
+import type { LogCondition } from './fact-alerts.ts';
 import type { Reported } from './log-state.ts';
 
 /** The monitor reports a condition again that comes back after so long. */
@@ -22,7 +22,7 @@ export class Reports {
   }
 
   /** Whether the condition is proven, or the monitor has now seen it so many times in a row. */
-  confirms({ proven, kind, condition, detail }: Condition, times: number): boolean {
+  confirms({ proven, kind, condition, detail }: LogCondition, times: number): boolean {
     if (proven) return true;
     // A fault on the way makes other wrong bytes each time; a log that lies shows the same.
     const name = kind === 'bad-entry' ? `${condition} ${detail}` : condition;

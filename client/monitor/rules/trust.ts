@@ -8,7 +8,7 @@
 
 import { MerkleError } from '../../../merkle/errors.ts';
 import type { Primitives } from '../../../merkle/rekor/primitives.ts';
-import { nodeNotePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
+import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { type Certificate, parseCertificate } from '../../../merkle/x509/certificate.ts';
 import { verifyChain } from '../../../merkle/x509/certificate-chain.ts';
 import { type Period, timeText, within } from '../../../merkle/x509/utc-time.ts';
@@ -36,7 +36,7 @@ export class Trust {
   readonly #asked = new WeakMap<Uint8Array, { readonly why: string | undefined }>();
 
   /** @throws ClientError `malformed`: a certificate does not parse */
-  constructor(authorities: readonly IssuingAuthority[], primitives: Primitives = nodeNotePrimitives()) {
+  constructor(authorities: readonly IssuingAuthority[], primitives: Primitives = nodePrimitives()) {
     const parsed = (list: readonly Uint8Array[]) =>
       withClientErrors(() => list.map((der) => parseCertificate(new Uint8Array(der))));
     this.#authorities = authorities.map(({ roots, intermediates, validFor }) => ({
