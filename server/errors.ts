@@ -152,7 +152,8 @@ export function requestError<Code extends RequestErrorCode>(code: Code, ...args:
  * - `frozen`: the log is frozen for good.
  * - `policy`: the witness policy cannot be served with these keys.
  * - `store`: reading or writing the store failed; the handle is of no more use.
- * - `conflict`: the compare-and-swap found another state.
+ * - `unavailable`: the store cannot be reached for a moment; the call may be made again on the same handle.
+ * - `conflict`: the compare-and-swap found another value.
  */
 export type ServerErrorCode =
   | 'config'
@@ -168,6 +169,7 @@ export type ServerErrorCode =
   | 'frozen'
   | 'policy'
   | 'store'
+  | 'unavailable'
   | 'conflict';
 
 export class ServerError extends CodedError<ServerErrorCode> {

@@ -1,5 +1,5 @@
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
-import { MemoryDisk, openMemoryTiles } from '../../server/store/memory.ts';
+import { MemoryDisk, openMemoryStores } from '../../server/store/memory.ts';
 import { TileCache, TreeReader } from '../../server/tree/reader.ts';
 import { emptySnapshot, integrate } from '../../server/tree/snapshot.ts';
 import { entries } from './inputs.ts';
@@ -10,7 +10,7 @@ const BATCH = 512;
 
 const all = entries(SIZE);
 const { after, blobs } = integrate(emptySnapshot(fastSha256), all);
-const tiles = await openMemoryTiles(new MemoryDisk());
+const { tiles } = await openMemoryStores(new MemoryDisk());
 await tiles.put(blobs);
 const newest = Array.from({ length: BATCH }, (_, i) => SIZE - BATCH + i);
 

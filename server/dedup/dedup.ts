@@ -2,13 +2,14 @@
  * Finds duplicates. A leaf hash is reserved in the in-flight map first and looked up in the log afterwards, so that of
  * two equal entries at once only one goes on; it leaves the map only when its commit is found by a look-up.
  */
+import type { LeafIndex } from '../store/types.ts';
+
 export interface InFlight {
   readonly leafHash: Uint8Array;
 }
 
 export interface DedupOptions<T> {
-  /** For each leaf hash the index of its entry in the log, or undefined. */
-  readonly lookup: (leafHashes: Uint8Array[]) => Promise<(number | undefined)[]>;
+  readonly lookup: LeafIndex['lookup'];
   /** The answer to `reserve`: the index of the entry in the log; or undefined for a new one, which stays reserved. */
   readonly found: (entry: T, index: number | undefined) => void;
   /** The store could not tell. */

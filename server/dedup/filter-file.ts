@@ -16,7 +16,7 @@ import { equal } from '../../merkle/bytes.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
 import { readFileIfThere, writeFileDurable } from '../../merkle/runtime/disk/files.ts';
 import { ServerError } from '../errors.ts';
-import { mapped } from '../store/mapped.ts';
+import { mapped } from '../store/store-errors.ts';
 import { BLOCK_BYTES, LeafFilter } from './filter.ts';
 
 /** A filter with every leaf hash of the tree of this size and root, and perhaps others. */

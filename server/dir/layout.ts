@@ -11,9 +11,10 @@
  *     public/        the public tree as in tlog-tiles: checkpoint, tile/…; a static server may serve it
  */
 import { join } from 'node:path';
-import { openFileTiles } from '../store/files/files.ts';
+import { cachedTiles } from '../store/cache.ts';
+import { openFileStore } from '../store/files/files.ts';
 import { openLevelState } from '../store/level/level.ts';
-import type { Stores } from '../tree/committed.ts';
+import type { Stores } from '../store/types.ts';
 
 export const layout = {
   state: (dir: string): string => join(dir, 'state'),
@@ -23,13 +24,19 @@ export const layout = {
   halted: (dir: string): string => join(dir, 'halted'),
 } as const;
 
-/** `cacheBytes` of tiles and bundles are kept in memory; default 0. */
+/**
+ * Opens the stores of a data directory, which the process MUST own. `cacheBytes` of tiles and bundles are kept in memory;
+ * default 0.
+ *
+ * @throws ServerError `locked`, `store`
+ */
 export async function openDirStores(dir: string, cacheBytes = 0): Promise<Stores> {
-  const tiles = await openFileTiles(layout.public(dir), { cacheBytes });
+  const files = await openFileStore(layout.public(dir));
   try {
-    return { tiles, state: await openLevelState(layout.state(dir)) };
+    const state = await openLevelState(layout.state(dir));
+    return { tiles: cacheBytes === 0 ? files : cachedTiles(files, cacheBytes), checkpoint: files, state };
   } catch (error) {
-    await tiles.close();
+    await files.close();
     throw error;
   }
 }

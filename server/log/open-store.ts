@@ -1,5 +1,5 @@
 /**
- * One opened pair of stores with all that is good only while it is in service: its tree, the checkpoint that is public on
+ * The opened stores with all that is good only while it is in service: its tree, the checkpoint that is public on
  * it, and a signal.
  *
  * The signal aborts when the service ends, for whatever reason: the store failed, a witness proved another history, the
@@ -9,7 +9,9 @@
 import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import type { RequestError } from '../errors.ts';
-import { CommittedTree, type Stores } from '../tree/committed.ts';
+import { closeStores } from '../store/stores.ts';
+import type { Stores } from '../store/types.ts';
+import { CommittedTree } from '../tree/committed.ts';
 import type { Published } from './types.ts';
 
 export class OpenStore {
@@ -38,7 +40,7 @@ export class OpenStore {
       store.#published = await prepare(store.tree);
       return store;
     } catch (error) {
-      await Promise.allSettled([stores.tiles.close(), stores.state.close()]);
+      await closeStores(stores);
       throw error;
     }
   }

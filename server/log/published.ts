@@ -21,7 +21,7 @@ export async function openPublished(
   signer: Pick<CheckpointSigner, 'origin' | 'keys'>,
 ): Promise<Published | undefined> {
   const { state } = tree;
-  const stored = (await tree.getCheckpoint()) ?? state.lastCheckpoint;
+  const stored = tree.checkpoint ?? state.lastCheckpoint;
   if (stored === undefined && state.size > 0) {
     throw new ServerError(
       'corrupt',

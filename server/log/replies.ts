@@ -87,7 +87,7 @@ export class Replies {
       await prove([waiter], published);
     } catch (error) {
       this.#options.onProofError(error);
-      const unread = error instanceof ServerError && error.code === 'store';
+      const unread = error instanceof ServerError && (error.code === 'store' || error.code === 'unavailable');
       waiter.reject(requestError(unread ? 'read-failed' : 'no-proof', waiter.index));
     }
   }

@@ -3,8 +3,8 @@ import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import type { Cosigning } from '../cosign/types.ts';
 import type { ServerError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
-import type { TileStore } from '../store/types.ts';
-import type { CommittedTree, Stores } from '../tree/committed.ts';
+import type { Stores, TileStore } from '../store/types.ts';
+import type { CommittedTree } from '../tree/committed.ts';
 import type { TreeReader } from '../tree/reader.ts';
 import type { Encoding, EntryKind, IngestedBody } from '../types.ts';
 import type { CheckpointSigner } from './sign.ts';
@@ -28,7 +28,7 @@ export interface SequencerOptions {
 }
 
 export interface LogOptions {
-  /** Opens both stores; called at the start and after each failure. */
+  /** Opens the stores; called at the start and after each failure. */
   readonly openStores: () => Promise<Stores>;
   readonly signer: CheckpointSigner;
   /** False while the signing key cannot be reached. */

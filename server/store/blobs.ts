@@ -1,4 +1,4 @@
-/** What every driver of `TileStore` shares: which blobs there can be, and the refusals. */
+/** What every driver of `TileStore` and `CheckpointStore` shares: which blobs and notes there can be, and the refusals. */
 import assert from 'node:assert';
 import { BUNDLE_WIDTH, MAX_ENTRY } from '../../merkle/bundle.ts';
 import { equal } from '../../merkle/bytes.ts';
@@ -7,51 +7,68 @@ import { parseEntryBundlePath, parseTilePath } from '../../merkle/tile.ts';
 import { ServerError } from '../errors.ts';
 import type { TileBlob } from './types.ts';
 
+/** The address of the published checkpoint in c2sp.org/tlog-tiles. */
+export const CHECKPOINT_NAME = 'checkpoint';
+
 /** A signed note of this size has thousands of signatures. */
 export const MAX_CHECKPOINT_BYTES = 1024 * 1024;
 
 const LENGTH_PREFIX = 2;
 
 /**
- * How many bytes the blob at `path` has.
+ * How many bytes the blob at `name` has.
  *
- * @throws MerkleError `bad-tile` where `path` is not exactly the path of a tile or an entry bundle, so that no other file
- * can be reached through it
+ * @throws MerkleError `bad-tile` where `name` is not exactly the address of a tile or an entry bundle, so that nobody
+ * reaches another file through it
  */
-export function blobBounds(path: string): { readonly min: number; readonly max: number } {
-  if (path.startsWith('tile/entries/')) {
-    const { width } = parseEntryBundlePath(path);
+export function blobBounds(name: string): { readonly min: number; readonly max: number } {
+  if (name.startsWith('tile/entries/')) {
+    const { width } = parseEntryBundlePath(name);
     return { min: width * LENGTH_PREFIX, max: Math.min(width, BUNDLE_WIDTH) * (LENGTH_PREFIX + MAX_ENTRY) };
   }
-  const length = parseTilePath(path).width * HASH_SIZE;
+  const length = parseTilePath(name).width * HASH_SIZE;
   return { min: length, max: length };
 }
 
 /**
- * The blobs by path, each path once.
+ * The blobs by name, each name once.
  *
- * @throws MerkleError `bad-tile`; ServerError `tile-conflict` where one path comes with different bytes
+ * @throws MerkleError `bad-tile`; ServerError `tile-conflict` where one name comes with different bytes
  */
-export function blobsByPath(blobs: readonly TileBlob[]): Map<string, Uint8Array> {
-  const byPath = new Map<string, Uint8Array>();
-  for (const { path, bytes } of blobs) {
-    const { min, max } = blobBounds(path);
-    assert(bytes.length >= min && bytes.length <= max, `${path} has ${min} to ${max} bytes, not ${bytes.length}`);
-    checkSame(path, byPath.get(path), bytes);
-    byPath.set(path, bytes);
+export function blobsByName(blobs: readonly TileBlob[]): Map<string, Uint8Array> {
+  const byName = new Map<string, Uint8Array>();
+  for (const { name, bytes } of blobs) {
+    const { min, max } = blobBounds(name);
+    assert(bytes.length >= min && bytes.length <= max, `${name} has ${min} to ${max} bytes, not ${bytes.length}`);
+    checkSame(name, byName.get(name), bytes);
+    byName.set(name, bytes);
   }
-  return byPath;
+  return byName;
 }
 
-/** @throws ServerError `tile-conflict` where other bytes are there */
-export function checkSame(path: string, there: Uint8Array | undefined, bytes: Uint8Array): void {
-  if (there !== undefined && !equal(there, bytes)) throw conflict(path);
+/** @throws ServerError `tile-conflict` where the stored bytes are others */
+export function checkSame(name: string, stored: Uint8Array | undefined, bytes: Uint8Array): void {
+  if (stored !== undefined && !equal(stored, bytes)) throw tileConflict(name);
 }
 
-export function conflict(path: string): ServerError {
+export function tileConflict(name: string): ServerError {
   return new ServerError(
     'tile-conflict',
-    `${path} is there with other bytes than the committed tree has, and was left as it is: stop the log, run \`stele log check\`, ` +
-      'and find out what else writes to this directory',
+    `${name} is stored with other bytes than the committed tree has, and was left as it is: stop the log, run \`stele log check\`, ` +
+      'and find out what else writes there',
+  );
+}
+
+export function assertNote(note: Uint8Array): void {
+  assert(note.length > 0 && note.length <= MAX_CHECKPOINT_BYTES, 'a checkpoint has 1 byte to 1 MiB');
+}
+
+/** The compare of the compare-and-swap. @throws ServerError `conflict` unless both are the same note, or both none */
+export function compareNotes(stored: Uint8Array | undefined, expected: Uint8Array | undefined): void {
+  const same = stored === undefined || expected === undefined ? stored === expected : equal(stored, expected);
+  if (same) return;
+  throw new ServerError(
+    'conflict',
+    'another checkpoint is published than the log expects: something else has replaced it. Find out what else writes there',
   );
 }

@@ -1,13 +1,30 @@
 /**
- * A pair of stores in memory, for tests and benchmarks: they keep the same contracts, but nothing outlives the process.
- * A `MemoryDisk` is what outlives a store handle.
+ * Stores in memory, for tests and benchmarks. They keep the contracts, but nothing outlives the process: a `MemoryDisk` is
+ * the place.
  */
-import assert from 'node:assert';
-import { encodeHex } from '../../merkle/bytes.ts';
+import { decodeHex, encodeHex } from '../../merkle/bytes.ts';
 import { ServerError } from '../errors.ts';
-import { blobBounds, blobsByPath, checkSame, MAX_CHECKPOINT_BYTES } from './blobs.ts';
-import { assertCommit, assertRange, compareStates, decodeState, encodeState, tailGap } from './state.ts';
-import type { Commit, StateStore, TileBlob, TileStore, TreeState } from './types.ts';
+import { assertNote, blobBounds, blobsByName, checkSame, compareNotes } from './blobs.ts';
+import {
+  assertCommit,
+  assertRange,
+  compareStates,
+  decodeState,
+  encodeState,
+  nothingStored,
+  snapshotState,
+  tailGap,
+} from './tree-state.ts';
+import type {
+  CheckpointStore,
+  Commit,
+  StatePart,
+  StateStore,
+  Stores,
+  TileBlob,
+  TileStore,
+  TreeState,
+} from './types.ts';
 
 export class MemoryDisk {
   readonly blobs = new Map<string, Uint8Array>();
@@ -16,59 +33,40 @@ export class MemoryDisk {
   tail = new Map<number, Uint8Array>();
   /** Leaf hash in hex to index. */
   dedup = new Map<string, number>();
-  /** What `copyTo` made, by the name given as its directory. */
-  readonly copies = new Map<string, MemoryDisk>();
+  /** An exclusive handle is open. */
+  locked = false;
 }
 
-export async function openMemoryTiles(disk: MemoryDisk): Promise<TileStore> {
-  return new MemoryTileStore(disk);
+/**
+ * Opens stores on `disk`: one of several, or with `exclusive` the only ones until their state store is closed.
+ *
+ * @throws ServerError `locked`
+ */
+export async function openMemoryStores(disk: MemoryDisk, { exclusive = false } = {}): Promise<Stores> {
+  if (disk.locked) throw new ServerError('locked', 'the store is open already');
+  disk.locked = exclusive;
+  return {
+    tiles: new MemoryTileStore(disk),
+    checkpoint: new MemoryCheckpointStore(disk),
+    state: new MemoryStateStore(disk, exclusive),
+  };
 }
 
-/** `copyTo(dir)` makes `disk.copies.get(dir)`. */
-export async function openMemoryState(disk: MemoryDisk): Promise<StateStore> {
-  return new MemoryStateStore(disk);
-}
-
-class MemoryTileStore implements TileStore {
-  readonly #disk: MemoryDisk;
+/** A handle that is refused once it is closed, and a write that failed ends. */
+class MemoryHandle {
   #closed = false;
   #failed = false;
 
-  constructor(disk: MemoryDisk) {
-    this.#disk = disk;
-  }
-
-  async put(blobs: readonly TileBlob[]): Promise<void> {
-    checkUsable(this.#closed || this.#failed);
-    try {
-      const byPath = blobsByPath(blobs);
-      for (const [path, bytes] of byPath) checkSame(path, this.#disk.blobs.get(path), bytes);
-      for (const [path, bytes] of byPath) this.#disk.blobs.set(path, copied(bytes));
-    } catch (error) {
-      this.#failed = true;
-      throw error;
-    }
-  }
-
-  async get(path: string): Promise<Uint8Array | undefined> {
+  checkRead(): void {
     checkUsable(this.#closed);
-    blobBounds(path);
-    return this.#disk.blobs.get(path);
   }
 
-  atHand(path: string): Uint8Array | undefined {
-    return this.#closed ? undefined : this.#disk.blobs.get(path);
-  }
-
-  async putCheckpoint(note: Uint8Array): Promise<void> {
+  checkWrite(): void {
     checkUsable(this.#closed || this.#failed);
-    assert(note.length <= MAX_CHECKPOINT_BYTES, 'a checkpoint has 1 MiB at most');
-    this.#disk.checkpoint = copied(note);
   }
 
-  async getCheckpoint(): Promise<Uint8Array | undefined> {
-    checkUsable(this.#closed);
-    return this.#disk.checkpoint;
+  fail(): void {
+    this.#failed = true;
   }
 
   async close(): Promise<void> {
@@ -76,21 +74,76 @@ class MemoryTileStore implements TileStore {
   }
 }
 
-class MemoryStateStore implements StateStore {
+class MemoryTileStore extends MemoryHandle implements TileStore {
   readonly #disk: MemoryDisk;
-  #closed = false;
 
   constructor(disk: MemoryDisk) {
+    super();
     this.#disk = disk;
   }
 
+  async put(blobs: readonly TileBlob[]): Promise<void> {
+    this.checkWrite();
+    try {
+      const byName = blobsByName(blobs);
+      for (const [name, bytes] of byName) checkSame(name, this.#disk.blobs.get(name), bytes);
+      for (const [name, bytes] of byName) this.#disk.blobs.set(name, copied(bytes));
+    } catch (error) {
+      this.fail();
+      throw error;
+    }
+  }
+
+  async get(name: string): Promise<Uint8Array | undefined> {
+    this.checkRead();
+    blobBounds(name);
+    return this.#disk.blobs.get(name);
+  }
+}
+
+class MemoryCheckpointStore extends MemoryHandle implements CheckpointStore {
+  readonly #disk: MemoryDisk;
+
+  constructor(disk: MemoryDisk) {
+    super();
+    this.#disk = disk;
+  }
+
+  async readCheckpoint(): Promise<Uint8Array | undefined> {
+    this.checkRead();
+    return this.#disk.checkpoint;
+  }
+
+  async replaceCheckpoint(expected: Uint8Array | undefined, next: Uint8Array): Promise<void> {
+    this.checkWrite();
+    assertNote(next);
+    compareNotes(this.#disk.checkpoint, expected);
+    this.#disk.checkpoint = copied(next);
+  }
+}
+
+class MemoryStateStore extends MemoryHandle implements StateStore {
+  readonly exclusive: boolean;
+  readonly #disk: MemoryDisk;
+
+  constructor(disk: MemoryDisk, exclusive: boolean) {
+    super();
+    this.#disk = disk;
+    this.exclusive = exclusive;
+  }
+
+  override async close(): Promise<void> {
+    await super.close();
+    if (this.exclusive) this.#disk.locked = false;
+  }
+
   async read(): Promise<TreeState | undefined> {
-    checkUsable(this.#closed);
+    this.checkRead();
     return this.#disk.state && decodeState(this.#disk.state);
   }
 
   async commit(change: Commit): Promise<void> {
-    checkUsable(this.#closed);
+    this.checkWrite();
     assertCommit(change);
     const disk = this.#disk;
     compareStates(disk.state, change.expected);
@@ -104,7 +157,7 @@ class MemoryStateStore implements StateStore {
   }
 
   async tail(from: number, to: number): Promise<Uint8Array[]> {
-    checkUsable(this.#closed);
+    this.checkRead();
     assertRange(from, to);
     const bodies: Uint8Array[] = [];
     for (let index = from; index < to; index++) {
@@ -116,25 +169,39 @@ class MemoryStateStore implements StateStore {
   }
 
   async lookup(leafHashes: readonly Uint8Array[]): Promise<(number | undefined)[]> {
-    checkUsable(this.#closed);
+    this.checkRead();
     return leafHashes.map((hash) => this.#disk.dedup.get(encodeHex(hash)));
   }
 
-  async copyTo(dir: string): Promise<TreeState> {
-    checkUsable(this.#closed);
-    const { state, tail, dedup, copies } = this.#disk;
-    if (state === undefined) throw new ServerError('store', 'nothing to copy: the store has no tree state yet');
-    if (copies.has(dir)) throw new ServerError('store', `${dir} is not empty: name an empty directory for the copy`);
-    const copy = new MemoryDisk();
-    copy.state = state;
-    copy.tail = new Map(tail);
-    copy.dedup = new Map(dedup);
-    copies.set(dir, copy);
-    return decodeState(state);
+  async *snapshot(): AsyncGenerator<StatePart> {
+    this.checkRead();
+    // All at once, before the first wait: one committed state.
+    const state = decodeState(this.#disk.state ?? nothingStored());
+    const leaves = [...this.#disk.dedup].map(([hex, index]) => ({ leafHash: decodeHex(hex), index }));
+    const tail = [...this.#disk.tail].map(([index, body]) => ({ index, body }));
+    for (let at = 0; at < Math.max(leaves.length, tail.length); at += 1000) {
+      yield { leaves: leaves.slice(at, at + 1000), tail: tail.slice(at, at + 1000) };
+    }
+    yield { state, leaves: [], tail: [] };
   }
 
-  async close(): Promise<void> {
-    this.#closed = true;
+  async load(parts: AsyncIterable<StatePart>): Promise<TreeState> {
+    this.checkWrite();
+    compareStates(this.#disk.state, undefined);
+    const states: TreeState[] = [];
+    try {
+      for await (const { state, leaves, tail } of parts) {
+        if (state !== undefined) states.push(state);
+        for (const { leafHash, index } of leaves) this.#disk.dedup.set(encodeHex(leafHash), index);
+        for (const { index, body } of tail) this.#disk.tail.set(index, copied(body));
+      }
+      const state = snapshotState(states);
+      this.#disk.state = encodeState(state);
+      return state;
+    } catch (error) {
+      this.fail();
+      throw error;
+    }
   }
 }
 

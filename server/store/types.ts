@@ -1,57 +1,112 @@
 /**
- * The two stores a log stands on. A driver is a pair of these; `test/suites/store.ts` holds every driver to them.
+ * The contracts of the stores below a log. `test/suites/store.ts` holds every driver to them.
  *
- * Words: "durable" means that it survives the loss of power once the promise has resolved. Indexes and sizes are safe
- * integers, 0 <= n < 2^53.
+ * - A *driver* implements a contract. A *place* (a directory, a database, a bucket) keeps the data. A *handle* is one open
+ *   instance of a driver on a place, and the place outlives the handle.
+ * - *Durable* data survive the end of the process and the loss of power.
+ * - MUST, MUST NOT and MAY are those of RFC 2119. Indexes and sizes are safe integers, 0 <= n < 2^53.
+ *
+ * The order of entries and the index of duplicates are separate contracts (`EntryOrder`, `LeafIndex`), and one commit
+ * (`StateStore`) changes both. One system MUST decide that commit: a log never needs a transaction across two systems.
+ *
+ * Errors. A driver MUST reject with a `ServerError`:
+ *
+ * - `unavailable`: the place cannot be reached for a moment. The call changed nothing and will change nothing later. The
+ *   handle stays good, and the caller MAY make the same call on it again. A driver MUST NOT use this code where it cannot
+ *   tell whether the call took effect, as when a connection ends during a commit.
+ * - `conflict`: the compare-and-swap found another value. Nothing changed, and the handle stays good.
+ * - Every other code ends the handle where a write rejects with it, and MAY end it where a read does. The write took
+ *   effect, or it did not; an atomic write as a whole. The driver MUST refuse every later write on that handle with
+ *   `store`. The caller MUST close the handle, open another one and read anew what is stored before it writes again. It
+ *   MUST NOT repeat the write on the old handle.
+ *
+ * After `close`, which a caller MAY call more than once, a driver MUST refuse every call with `store`. `close` MUST wait
+ * for the writes under way. A driver MUST NOT keep a reference to bytes that it was given, and a caller MUST NOT change
+ * bytes that it got.
  */
 
-/** An immutable blob of the public tree. `path` is relative and in the tlog-tiles layout, as `tile/0/x001/234`. */
+/** One blob of the public tree. */
 export interface TileBlob {
-  readonly path: string;
+  /** The address of a tile or an entry bundle below the log's prefix in c2sp.org/tlog-tiles, such as `tile/0/x001/234`. */
+  readonly name: string;
   readonly bytes: Uint8Array;
 }
 
-/**
- * Blobs that never change, and the one that does: the checkpoint.
- *
- * One writer; any number of readers at any time. After any rejected write the handle is of no more use: the caller MUST
- * `close()` it and open a new one, and MUST NOT try the write again on the old one.
- */
+/** Blobs that never change. Any number of calls MAY be under way at a time. */
 export interface TileStore {
   /**
-   * Stores all blobs. Durable when it resolves, and then visible to `get`. A reader MUST see a blob whole or not at all.
-   * The same bytes again are fine; other bytes at a path that has some MUST be refused with `tile-conflict` and MUST
-   * leave what is there. When it rejects, any subset of the blobs may have been stored.
+   * Stores all blobs. When it resolves, all are durable, and every `get` on any handle MUST find them. A reader MUST see a
+   * blob as a whole or not at all.
+   *
+   * The same bytes at a name that has them already are fine, and MUST be durable as well when it resolves: a crash may
+   * have left them visible and not durable. Other bytes at a name that has some MUST be refused with `tile-conflict`, also
+   * where another handle stores them at the same time, and MUST leave the stored bytes. When it rejects, also with
+   * `unavailable`, any subset of the blobs may be stored.
+   *
+   * @throws MerkleError `bad-tile` for a name that is none
    */
   put(blobs: readonly TileBlob[]): Promise<void>;
   /**
-   * The bytes at `path`, or undefined where there are none. The caller MUST NOT change them. With `once` they are not kept
-   * in memory for the next who asks: for whoever goes through the whole tree.
+   * The bytes at `name`, or undefined where there are none. `once` says that the caller walks over the whole tree, so
+   * that a cache MUST NOT keep the bytes for the next caller.
+   *
+   * @throws MerkleError `bad-tile` for a name that is none
    */
-  get(path: string, options?: { readonly once?: boolean }): Promise<Uint8Array | undefined>;
+  get(name: string, options?: { readonly once?: boolean }): Promise<Uint8Array | undefined>;
+  /** What a cache needs. A driver without it has blobs that nobody can change behind its back. */
+  getStamped?(name: string): Promise<StampedBlob | undefined>;
   /**
-   * The same where it needs no waiting: what `get` gave for `path` before, and would give again. Undefined says nothing,
-   * not even that `path` is one.
+   * What `get` gives at `name`, where a cache has it without waiting. Undefined says nothing, not even that `name` is a
+   * name. A driver that keeps no bytes in memory MUST NOT have this method.
    */
-  atHand(path: string): Uint8Array | undefined;
-  /** Replaces the published checkpoint (a signed note) in one atomic, durable step. */
-  putCheckpoint(note: Uint8Array): Promise<void>;
-  getCheckpoint(): Promise<Uint8Array | undefined>;
+  atHand?(name: string): Uint8Array | undefined;
+  close(): Promise<void>;
+}
+
+/** What a place held at a name, and how to see whether it holds it still. */
+export interface StampedBlob {
+  readonly bytes: Uint8Array;
+  /**
+   * Whether the place still holds these bytes. MUST answer without waiting, and MUST be false after any change that the
+   * place can show. Undefined: the next change could look like none, so a cache MUST NOT keep the bytes.
+   */
+  readonly isCurrent: (() => boolean) | undefined;
+}
+
+/**
+ * The published checkpoint, a signed note of 1 byte to 1 MiB.
+ *
+ * One system MUST decide which note is the published one. A driver on a database lets the database decide and MAY then
+ * show the note as an object beside the tiles. A reader of that object may see an older published note for a moment; it
+ * MUST NOT see a note that lost the compare-and-swap.
+ */
+export interface CheckpointStore {
+  /** The published note, or undefined before the first one. MUST see every replacement that resolved on any handle. */
+  readCheckpoint(): Promise<Uint8Array | undefined>;
+  /**
+   * In one atomic step: compares the published note with `expected` byte by byte, and replaces it with `next`. It is
+   * durable and shown when it resolves. Of several calls at a time that expect the same note, at most one that changes it
+   * MUST resolve; the others reject with `conflict`.
+   *
+   * `next` MAY have the bytes of `expected`. It MUST then be made durable and shown all the same: a crash may have left it
+   * visible and not durable, or decided and not shown.
+   */
+  replaceCheckpoint(expected: Uint8Array | undefined, next: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }
 
 /** `open` takes entries; `freezing` publishes what is committed and takes none; `frozen` never signs again. */
 export type LogStatus = 'open' | 'freezing' | 'frozen';
 
-/** The committed tree. Whoever holds it and the files below `filed` can rebuild everything else. */
+/** The committed tree. With the blobs below `filed` and the tail, everything else can be made again. */
 export interface TreeState {
   /** Number of entries. */
   readonly size: number;
   /** RFC 6962 root hash at `size`, 32 bytes. */
   readonly root: Uint8Array;
   /**
-   * Entries below this are in full bundles of the tile store, and their full tiles too. A multiple of 256. The tail
-   * holds the entries [filed, size) and may hold some below.
+   * The tile store has the full bundles and full tiles of the entries below `filed`, a multiple of 256. The tail has the
+   * entries [filed, size) and may have some below.
    */
   readonly filed: number;
   readonly status: LogStatus;
@@ -59,43 +114,80 @@ export interface TreeState {
   readonly lastCheckpoint?: Uint8Array;
 }
 
+/** An entry on its way into the log. */
 export interface NewEntry {
-  /** RFC 6962 leaf hash, 32 bytes: what duplicates are found by. */
+  /** RFC 6962 leaf hash, 32 bytes: the key in the index of duplicates. */
   readonly leafHash: Uint8Array;
   /** The canonical entry, 1 to 65,535 bytes. */
   readonly body: Uint8Array;
 }
 
 export interface Commit {
-  /** What the store must hold now, undefined for a new log; otherwise `conflict` and nothing is changed. */
+  /** What the store must hold now; undefined for a new log. */
   readonly expected: TreeState | undefined;
   readonly next: TreeState;
-  /** The entries [expected.size, next.size), in order. */
+  /**
+   * The entries [expected.size, next.size), in order. The caller MUST have looked up each leaf hash in the tree `expected`
+   * or a later one and found none: then the compare-and-swap keeps each leaf hash to one index, whoever else commits.
+   */
   readonly entries: readonly NewEntry[];
 }
 
-/**
- * The committed state: tree state, tail and the index of duplicates.
- *
- * One `commit` at a time; reads at any time, which see a commit whole or not at all. After any rejection other than
- * `conflict` the handle is of no more use (see `TileStore`), and the commit may or may not have become durable: the
- * caller MUST open a new handle and read the state anew.
- */
-export interface StateStore {
+/** The order of entries: the tree state, and the tail of entries that may not be in blobs yet. */
+interface EntryOrder {
+  /** The state of the last commit that resolved on any handle, or of a later one; undefined before the first commit. */
   read(): Promise<TreeState | undefined>;
-  /**
-   * In one atomic step, durable when it resolves: compares, stores `next`, adds the entries to the tail and their leaf
-   * hashes to the index of duplicates, and drops tail entries below `next.filed`.
-   */
-  commit(change: Commit): Promise<void>;
   /** The tail entries [from, to) in order; `tail-gap` where one is missing. */
   tail(from: number, to: number): Promise<Uint8Array[]>;
-  /** For each leaf hash the index of its entry, or undefined. */
-  lookup(leafHashes: readonly Uint8Array[]): Promise<(number | undefined)[]>;
+}
+
+/** The index of duplicates. */
+export interface LeafIndex {
   /**
-   * Writes a consistent copy of one committed state into the empty directory `dir` and returns that state. Commits may go
-   * on meanwhile. Where only the copy fails (no room, not empty), this handle stays good; what was copied is left.
+   * For each leaf hash the index of its entry, or undefined. MUST find what every commit that resolved on any handle
+   * added, so a replica that lags MUST NOT answer.
    */
-  copyTo(dir: string): Promise<TreeState>;
+  lookup(leafHashes: readonly Uint8Array[]): Promise<(number | undefined)[]>;
+}
+
+/** The committed state: order and duplicates. Any number of reads MAY be under way at a time, and one commit a handle. */
+export interface StateStore extends EntryOrder, LeafIndex {
+  /**
+   * True where no other handle can commit while this one is open. The driver MUST enforce that, by a lock that ends with
+   * the handle. Where it is false, a caller MUST NOT conclude from its own memory that a leaf hash is not in the index.
+   */
+  readonly exclusive: boolean;
+  /**
+   * In one atomic step, durable when it resolves: compares the stored state with `expected`, stores `next`, adds the
+   * entries to the tail and their leaf hashes to the index, and removes tail entries below `next.filed`. A read MUST see a
+   * commit as a whole or not at all. Of several commits at a time that expect the same state, at most one MUST resolve.
+   */
+  commit(change: Commit): Promise<void>;
+  /**
+   * One committed state as a stream, whatever is committed meanwhile. It holds the tree state once, all leaf hashes, and
+   * the tail entries [filed, size), in any order. A part MUST have at most 4,096 records.
+   */
+  snapshot(): AsyncIterable<StatePart>;
+  /**
+   * Fills this store, which MUST be empty (else `conflict`), with the snapshot of any driver, and resolves with its state
+   * once all is durable. `read` MUST give no state before. What was stored stays where it rejects: such a place MUST NOT
+   * be used.
+   */
+  load(parts: AsyncIterable<StatePart>): Promise<TreeState>;
   close(): Promise<void>;
+}
+
+/** A part of a snapshot of the committed state. */
+export interface StatePart {
+  /** Set in exactly one part. */
+  readonly state?: TreeState;
+  readonly leaves: readonly { readonly leafHash: Uint8Array; readonly index: number }[];
+  readonly tail: readonly { readonly index: number; readonly body: Uint8Array }[];
+}
+
+/** The handles that a log needs. One object MAY be several of them. */
+export interface Stores {
+  readonly tiles: TileStore;
+  readonly checkpoint: CheckpointStore;
+  readonly state: StateStore;
 }

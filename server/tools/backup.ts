@@ -10,7 +10,7 @@ import { layout } from '../dir/layout.ts';
 import { ServerError } from '../errors.ts';
 import type { CommittedTree } from '../tree/committed.ts';
 import type { TreeReader } from '../tree/reader.ts';
-import { fullFiles, type OnProgress, partialFiles, writeTree } from './copy.ts';
+import { copyState, fullFiles, type OnProgress, partialFiles, writeTree } from './copy.ts';
 
 /**
  * Copies the committed state and the public files below `dir`, which must be empty or missing, and resolves with the
@@ -28,7 +28,7 @@ export async function backupTree(
   onProgress?: OnProgress,
 ): Promise<number> {
   await emptyDir(dir);
-  const state = await tree.copyStateTo(layout.state(dir));
+  const state = await copyState(tree.stateSnapshot(), layout.state(dir));
   const files = fullFiles(state.filed, tree.tileStore());
   await writeTree(layout.public(dir), files, files.count, checkpoint, onProgress);
   await writeIdentity(dir, { ...identity, copy: true });

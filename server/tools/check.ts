@@ -17,9 +17,9 @@ import { entryBundlePath, TILE_WIDTH, tilePath } from '../../merkle/tile.ts';
 import { readIdentity } from '../dir/identity.ts';
 import { layout } from '../dir/layout.ts';
 import { ServerError } from '../errors.ts';
-import { openFileTiles } from '../store/files/files.ts';
+import { type FileStore, openFileStore } from '../store/files/files.ts';
 import { openLevelState } from '../store/level/level.ts';
-import type { StateStore, TileStore } from '../store/types.ts';
+import type { CheckpointStore, StateStore, TileStore } from '../store/types.ts';
 import { emptySnapshot, integrate, type Snapshot } from '../tree/snapshot.ts';
 
 export interface CheckOptions {
@@ -53,7 +53,7 @@ export async function checkDir(dir: string, options: CheckOptions = {}): Promise
   if (identity === undefined) return await checkStatic(dir, options);
   const lock = await lockDir(dir);
   try {
-    const tiles = await openFileTiles(layout.public(dir), { readOnly: true });
+    const tiles = await openFileStore(layout.public(dir), { readOnly: true });
     const state = await openLevelState(layout.state(dir), { create: false });
     try {
       const keys = options.verifierKeys ?? identity.verifierKeys;
@@ -68,7 +68,7 @@ export async function checkDir(dir: string, options: CheckOptions = {}): Promise
 }
 
 async function checkStores(
-  tiles: TileStore,
+  tiles: FileStore,
   state: StateStore,
   keys: readonly string[],
   options: CheckOptions,
@@ -98,9 +98,9 @@ async function checkStores(
 }
 
 async function checkStatic(dir: string, options: CheckOptions): Promise<CheckReport> {
-  const tiles = await openFileTiles(dir, { readOnly: true });
+  const tiles = await openFileStore(dir, { readOnly: true });
   try {
-    if ((await tiles.getCheckpoint()) === undefined) {
+    if ((await tiles.readCheckpoint()) === undefined) {
       throw new ServerError(
         'config',
         `${dir} holds neither a data directory (stele.json) nor a static tree (checkpoint). Name the directory of a log, ` +
@@ -121,10 +121,10 @@ async function checkStatic(dir: string, options: CheckOptions): Promise<CheckRep
 }
 
 async function readCheckpoint(
-  tiles: TileStore,
+  store: CheckpointStore,
   keys: readonly string[] | undefined,
 ): Promise<{ checkpoint: Checkpoint; signedBy: string[] }> {
-  const note = await tiles.getCheckpoint();
+  const note = await store.readCheckpoint();
   if (note === undefined) throw new ServerError('corrupt', 'the published checkpoint is missing.');
   try {
     if (keys === undefined) return { checkpoint: parseCheckpoint(parseNote(note).text), signedBy: [] };
@@ -205,11 +205,11 @@ class Walk {
     let from = 0;
     for (const to of [...new Set(stops)].sort((a, b) => a - b).concat(entries.length)) {
       const { after, blobs } = integrate(this.#snapshot, entries.slice(from, to));
-      for (const { path, bytes } of blobs) {
-        const stored = await this.#tiles.get(path);
+      for (const { name, bytes } of blobs) {
+        const stored = await this.#tiles.get(name);
         if (stored === undefined && mayBeMissing) continue;
-        if (stored === undefined) throw new ServerError('corrupt', `the file ${path} is missing.`);
-        if (!equal(stored, bytes)) throw differs(path);
+        if (stored === undefined) throw new ServerError('corrupt', `the file ${name} is missing.`);
+        if (!equal(stored, bytes)) throw differs(name);
       }
       this.#snapshot = after;
       this.#compareRoots();

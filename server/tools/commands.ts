@@ -15,6 +15,7 @@ import { layout, openDirStores } from '../dir/layout.ts';
 import { ServerError } from '../errors.ts';
 import { openPublished } from '../log/published.ts';
 import { openLog } from '../open.ts';
+import { closeStores } from '../store/stores.ts';
 import { CommittedTree } from '../tree/committed.ts';
 import { backupTree, exportTree } from './backup.ts';
 import type { OnProgress } from './copy.ts';
@@ -87,12 +88,12 @@ async function withTree<T>(
     let tree: CommittedTree | undefined;
     try {
       tree = await CommittedTree.open(stores, fastSha256);
-      const note = await tree.getCheckpoint();
+      const note = tree.checkpoint;
       if (note === undefined)
         throw new ServerError('corrupt', `${dir} has no published checkpoint. Start the log once.`);
       return await work(tree, decodeUtf8(note), identity);
     } finally {
-      if (tree === undefined) await Promise.allSettled([stores.tiles.close(), stores.state.close()]);
+      if (tree === undefined) await closeStores(stores);
       await tree?.close();
     }
   } finally {

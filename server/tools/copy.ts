@@ -2,8 +2,9 @@
 import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { entryBundlePath, TILE_WIDTH, tilePath, tileWidth } from '../../merkle/tile.ts';
 import { ServerError } from '../errors.ts';
-import { openFileTiles } from '../store/files/files.ts';
-import type { TileBlob, TileStore } from '../store/types.ts';
+import { openFileStore } from '../store/files/files.ts';
+import { openLevelState } from '../store/level/level.ts';
+import type { StatePart, TileBlob, TileStore, TreeState } from '../store/types.ts';
 import type { TreeReader } from '../tree/reader.ts';
 
 /** `done` of `total` files are copied. */
@@ -13,8 +14,18 @@ export type OnProgress = (done: number, total: number) => void;
 const AT_ONCE = 32;
 
 interface Copied {
-  readonly path: string;
+  readonly name: string;
   readonly read: () => Promise<Uint8Array | undefined>;
+}
+
+/** Writes a snapshot of the committed state into the empty or missing directory `dir`. All is durable when it resolves. */
+export async function copyState(snapshot: AsyncIterable<StatePart>, dir: string): Promise<TreeState> {
+  const store = await openLevelState(dir);
+  try {
+    return await store.load(snapshot);
+  } finally {
+    await store.close();
+  }
 }
 
 /** The full tiles and bundles of the first `size` entries. */
@@ -28,7 +39,7 @@ export function fullFiles(size: number, store: Pick<TileStore, 'get'>): Iterable
       for (let index = 0; index < full; index++) yield file(tilePath({ level, index, width: TILE_WIDTH }));
     }
   }
-  const file = (path: string): Copied => ({ path, read: () => store.get(path, { once: true }) });
+  const file = (name: string): Copied => ({ name, read: () => store.get(name, { once: true }) });
   return { count, [Symbol.iterator]: files };
 }
 
@@ -40,9 +51,9 @@ export function partialFiles(reader: TreeReader): Copied[] {
     const index = Math.floor(below / TILE_WIDTH);
     const width = tileWidth(level, index, size);
     if (width === 0) continue;
-    files.push({ path: tilePath({ level, index, width }), read: () => reader.tile(level, index, width) });
+    files.push({ name: tilePath({ level, index, width }), read: () => reader.tile(level, index, width) });
     if (level === 0) {
-      files.push({ path: entryBundlePath(index, width), read: () => reader.entryBundle(index, width) });
+      files.push({ name: entryBundlePath(index, width), read: () => reader.entryBundle(index, width) });
     }
   }
   return files;
@@ -56,7 +67,7 @@ export async function writeTree(
   checkpoint: string,
   onProgress: OnProgress = () => {},
 ): Promise<void> {
-  const store = await openFileTiles(dir);
+  const store = await openFileStore(dir);
   try {
     let batch: Copied[] = [];
     let done = 0;
@@ -71,16 +82,16 @@ export async function writeTree(
       if (batch.length === AT_ONCE) await flush();
     }
     if (batch.length > 0) await flush();
-    await store.putCheckpoint(encodeUtf8(checkpoint));
+    await store.replaceCheckpoint(await store.readCheckpoint(), encodeUtf8(checkpoint));
   } finally {
     await store.close();
   }
 }
 
-async function readBlob({ path, read }: Copied): Promise<TileBlob> {
+async function readBlob({ name, read }: Copied): Promise<TileBlob> {
   const bytes = await read();
   if (bytes === undefined) {
-    throw new ServerError('corrupt', `the file ${path} is missing, though the tree contains it.`);
+    throw new ServerError('corrupt', `the file ${name} is missing, though the tree contains it.`);
   }
-  return { path, bytes };
+  return { name, bytes };
 }

@@ -1,5 +1,5 @@
 /** `stele log restore`: makes a data directory out of a backup, where that cannot fork the log. */
-import { equal } from '../../merkle/bytes.ts';
+import { decodeUtf8, equal } from '../../merkle/bytes.ts';
 import { parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { noteVerifier, openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
@@ -12,11 +12,12 @@ import { endpointsOf, readPolicy } from '../cosign/policy.ts';
 import { type Identity, readIdentity, writeIdentity } from '../dir/identity.ts';
 import { layout, openDirStores } from '../dir/layout.ts';
 import { ServerError } from '../errors.ts';
+import { closeStores } from '../store/stores.ts';
 import { CommittedTree } from '../tree/committed.ts';
 import type { TreeReader } from '../tree/reader.ts';
 import { emptyDir } from './backup.ts';
 import { type CheckOptions, checkDir } from './check.ts';
-import { fullFiles, writeTree } from './copy.ts';
+import { copyState, fullFiles, writeTree } from './copy.ts';
 
 export interface RestoreOptions extends Omit<CheckOptions, 'verifierKeys'> {
   /** The backup. */
@@ -92,15 +93,14 @@ export async function restore(options: RestoreOptions): Promise<RestoreReport> {
     }
     const witnesses = await askWitnesses(options.policy, identity, tree.reader());
     await emptyDir(to);
-    const checkpoint = await stores.tiles.getCheckpoint();
-    await tree.copyStateTo(layout.state(to));
+    await copyState(tree.stateSnapshot(), layout.state(to));
     const files = fullFiles(tree.state.filed, stores.tiles);
-    await writeTree(layout.public(to), files, files.count, Buffer.from(checkpoint!).toString());
+    await writeTree(layout.public(to), files, files.count, decodeUtf8(tree.checkpoint!));
     // Last: until it is there, `to` is no data directory.
     await writeIdentity(to, { ...identity, copy: false });
     return { size, atLeast: known.size, witnesses };
   } finally {
-    if (tree === undefined) await Promise.allSettled([stores.tiles.close(), stores.state.close()]);
+    if (tree === undefined) await closeStores(stores);
     await tree?.close();
   }
 }

@@ -1,24 +1,21 @@
 /**
- * The committed tree on one pair of open stores: what a start, and a restart after a failure, find there; and the one
- * step that makes it grow.
+ * The committed tree on open stores: what a start, and a restart after a failure, find there, and the one step that makes
+ * the tree grow.
  *
- * Each step says what a crash behind it leaves. The handle is of no more use after any error: the caller closes it and
- * opens another, which runs the same code as a start.
+ * Each step says what a crash after it leaves. A store that is unavailable for a moment is asked again (store/retry.ts).
+ * After every other error, and once that is given up, the tree is of no more use: the caller closes it and opens another
+ * one, which runs the same code as a start.
  */
-
 import { equal } from '../../merkle/bytes.ts';
 import { leafHash, type Sha256 } from '../../merkle/rfc6962.ts';
 import { TILE_WIDTH } from '../../merkle/tile.ts';
 import { ServerError } from '../errors.ts';
-import type { LogStatus, NewEntry, StateStore, TileStore, TreeState } from '../store/types.ts';
+import { retried } from '../store/retry.ts';
+import { closeStores } from '../store/stores.ts';
+import type { LogStatus, NewEntry, StatePart, Stores, TileStore, TreeState } from '../store/types.ts';
 import { filedSnapshot } from './filed.ts';
 import { TileCache, TreeReader } from './reader.ts';
 import { emptySnapshot, type Integration, integrate, type Snapshot } from './snapshot.ts';
-
-export interface Stores {
-  readonly tiles: TileStore;
-  readonly state: StateStore;
-}
 
 /** What `append` gives as soon as the entries are durable. */
 export interface Appended {
@@ -27,8 +24,9 @@ export interface Appended {
   /** How long the commit took, in seconds. */
   readonly seconds: number;
   /**
-   * Resolves once the tree with these entries can be signed: its full tiles and bundles are durable files. With the seconds
-   * that writing them took, 0 where there were none. Rejects with the store's error; the entries stay committed.
+   * Resolves once the tree with these entries can be signed: its full tiles and bundles are durable in the tile store. The
+   * value is the seconds that storing them took, 0 where there were none. Rejects with the store's error; the entries stay
+   * committed.
    */
   readonly filed: Promise<number>;
 }
@@ -36,38 +34,51 @@ export interface Appended {
 export class CommittedTree {
   readonly #stores: Stores;
   readonly #hash: Sha256;
-  readonly #cache: TileCache;
+  readonly #cache = new TileCache();
   #state: TreeState;
   /** The tree of `#state`. */
   #head: Snapshot;
   #snapshot: Snapshot;
-  /** What was committed and is not all in files, oldest first. */
+  /** The published note, as this tree last read or replaced it. */
+  #checkpoint: Uint8Array | undefined;
+  /** What was committed and is not all in the tile store, oldest first. */
   readonly #unfiled: Integration[] = [];
   #nextFiling: Promise<number> | undefined;
   #writing: Promise<unknown> = Promise.resolve();
-  readonly #orders: Record<'state' | 'files', Promise<unknown>> = {
+  readonly #orders: Record<'state' | 'blobs' | 'checkpoint', Promise<unknown>> = {
     state: Promise.resolve(),
-    files: Promise.resolve(),
+    blobs: Promise.resolve(),
+    checkpoint: Promise.resolve(),
   };
-  #closed = false;
+  /** Ends the pauses between calls on a store that is unavailable. */
+  readonly #stopped = new AbortController();
 
-  private constructor(stores: Stores, hash: Sha256, state: TreeState, snapshot: Snapshot, cache: TileCache) {
+  private constructor(
+    stores: Stores,
+    hash: Sha256,
+    state: TreeState,
+    snapshot: Snapshot,
+    checkpoint: Uint8Array | undefined,
+  ) {
     this.#stores = stores;
     this.#hash = hash;
     this.#state = state;
     this.#head = snapshot;
     this.#snapshot = snapshot;
-    this.#cache = cache;
+    this.#checkpoint = checkpoint;
   }
 
   /**
-   * Reads what is committed, writes the files that it calls for again, and checks that both fit together.
-   * Throws `ServerError`: `corrupt`, `tail-gap`, `tile-conflict`, `store`.
+   * Reads what is committed, stores the blobs that it calls for again, and checks that both fit together. The tree owns
+   * the stores once this resolves.
+   *
+   * @throws ServerError `corrupt`, `tail-gap`, `tile-conflict`, `store`, `unavailable`
    */
   static async open(stores: Stores, hash: Sha256): Promise<CommittedTree> {
-    let state = await stores.state.read();
+    const checkpoint = await retried(() => stores.checkpoint.readCheckpoint());
+    let state = await retried(() => stores.state.read());
     if (state === undefined) {
-      if ((await stores.tiles.getCheckpoint()) !== undefined) {
+      if (checkpoint !== undefined) {
         throw new ServerError(
           'corrupt',
           'the data directory has a published checkpoint, but no tree state: its `state` folder is lost. Restore the ' +
@@ -75,12 +86,13 @@ export class CommittedTree {
         );
       }
       const { size, root } = emptySnapshot(hash);
-      state = { size, root, filed: 0, status: 'open' };
-      await stores.state.commit({ expected: undefined, next: state, entries: [] });
+      const first: TreeState = { size, root, filed: 0, status: 'open' };
+      await retried(() => stores.state.commit({ expected: undefined, next: first, entries: [] }));
+      state = first;
     }
-    const cache = new TileCache();
-    const filed = await filedSnapshot(state.filed, stores.tiles, hash);
-    const bodies = await stores.state.tail(state.filed, state.size);
+    const { filed: from, size: to } = state;
+    const filed = await retried(() => filedSnapshot(from, stores.tiles, hash));
+    const bodies = await retried(() => stores.state.tail(from, to));
     const entries = bodies.map((body) => ({ body, leafHash: leafHash(body, hash) }));
     const { after, blobs } = integrate(filed, entries);
     if (after.size !== state.size || !equal(after.root, state.root)) {
@@ -90,12 +102,15 @@ export class CommittedTree {
           'changed or lost. `stele log check` names the first bad file; restore from a backup with `stele log restore`.',
       );
     }
-    // A crash between a commit and its files leaves files missing: they are made again from the tail.
-    await stores.tiles.put(blobs);
-    return new CommittedTree(stores, hash, state, after, cache);
+    // A crash between a commit and its blobs leaves blobs missing: they are made again from the tail.
+    await retried(() => stores.tiles.put(blobs));
+    return new CommittedTree(stores, hash, state, after, checkpoint);
   }
 
-  /** The newest tree whose full tiles and bundles are all durable files: what may be signed. Behind `state` for a moment. */
+  /**
+   * The newest tree whose full tiles and bundles are all durable in the tile store: the tree that may be signed. It is
+   * behind `state` for a moment.
+   */
   get snapshot(): Snapshot {
     return this.#snapshot;
   }
@@ -105,29 +120,36 @@ export class CommittedTree {
     return this.#state;
   }
 
+  /** The published note; undefined before the first one. */
+  get checkpoint(): Uint8Array | undefined {
+    return this.#checkpoint;
+  }
+
+  /** Whether nothing else can commit to this tree; see `StateStore`. */
+  get exclusive(): boolean {
+    return this.#stores.state.exclusive;
+  }
+
   reader(snapshot: Snapshot = this.#snapshot): TreeReader {
     return new TreeReader(snapshot, this.#stores.tiles, this.#cache, this.#hash);
   }
 
   lookup(leafHashes: readonly Uint8Array[]): Promise<(number | undefined)[]> {
-    return this.#stores.state.lookup(leafHashes);
+    return this.#retried(() => this.#stores.state.lookup(leafHashes));
   }
 
-  copyStateTo(dir: string): Promise<TreeState> {
-    return this.#stores.state.copyTo(dir);
+  /** The committed state as a stream; see `StateStore`. */
+  stateSnapshot(): AsyncIterable<StatePart> {
+    return this.#stores.state.snapshot();
   }
 
   tileStore(): Pick<TileStore, 'get'> {
     return this.#stores.tiles;
   }
 
-  getCheckpoint(): Promise<Uint8Array | undefined> {
-    return this.#stores.tiles.getCheckpoint();
-  }
-
   /**
-   * Commits `entries` behind what is committed. One call at a time; the next one need not wait for the files of this one,
-   * so that the disk has both to do at once.
+   * Commits `entries` after the last committed entry. One call at a time. The next call need not wait for the blobs of this
+   * one, so that the disk works on both.
    */
   append(entries: readonly NewEntry[]): Promise<Appended> {
     return this.#write('state', async () => {
@@ -135,12 +157,12 @@ export class CommittedTree {
       const integration = integrate(this.#head, entries);
       const { after } = integration;
       const started = performance.now();
-      // Of what is in files by now nothing is needed in the tail.
+      // The tail needs no entry that is in a durable bundle by now.
       const { size } = this.#snapshot;
       const filed = size - (size % TILE_WIDTH);
       const next: TreeState = { size: after.size, root: after.root, filed, status: before.status };
-      await this.#stores.state.commit({ expected: before, next, entries });
-      // A crash here: the entries are committed and nobody was told; the next start writes the files and publishes.
+      await this.#retried(() => this.#stores.state.commit({ expected: before, next, entries }));
+      // A crash here: the entries are committed and nobody knows; the next start stores the blobs and publishes.
       this.#state = next;
       this.#head = after;
       this.#unfiled.push(integration);
@@ -149,21 +171,21 @@ export class CommittedTree {
     });
   }
 
-  /** Resolves once nothing committed is on its way into files any more, or that failed. */
+  /** Resolves once no committed entry is on its way into the tile store any more, also where that failed. */
   async idle(): Promise<void> {
-    await this.#orders.files;
+    await this.#orders.blobs;
   }
 
-  /** Files all that is committed when it begins; whoever comes while another is under way shares the next one. */
+  /** Stores the blobs of all that is committed when it begins. Calls that come while one is under way share the next one. */
   #file(): Promise<number> {
-    this.#nextFiling ??= this.#write('files', async () => {
+    this.#nextFiling ??= this.#write('blobs', async () => {
       this.#nextFiling = undefined;
       const made = this.#unfiled.slice();
       const blobs = made.flatMap((integration) => integration.blobs);
       const started = performance.now();
-      // Empty-handed only where nothing is left of a run before that failed: those blobs are still in `#unfiled`.
-      if (blobs.length > 0) await this.#stores.tiles.put(blobs);
-      // A crash here: the next start finds the same files there already.
+      // After a run that failed, its blobs are still in `#unfiled`: no tree is signed without them.
+      if (blobs.length > 0) await this.#retried(() => this.#stores.tiles.put(blobs));
+      // A crash here: the next start finds the same blobs there already.
       for (const { tiles } of made) this.#remember(tiles);
       this.#snapshot = made.at(-1)!.after;
       this.#unfiled.splice(0, made.length);
@@ -176,42 +198,52 @@ export class CommittedTree {
   setStatus(status: LogStatus, lastCheckpoint?: Uint8Array): Promise<void> {
     return this.#write('state', async () => {
       const next: TreeState = { ...this.#state, status, ...(lastCheckpoint === undefined ? {} : { lastCheckpoint }) };
-      await this.#stores.state.commit({ expected: this.#state, next, entries: [] });
+      await this.#retried(() => this.#stores.state.commit({ expected: this.#state, next, entries: [] }));
       this.#state = next;
     });
   }
 
+  /** Publishes `note` in the place of `checkpoint`. */
   putCheckpoint(note: Uint8Array): Promise<void> {
-    return this.#write('checkpoint', () => this.#stores.tiles.putCheckpoint(note));
+    return this.#write('checkpoint', async () => {
+      await this.#retried(() => this.#stores.checkpoint.replaceCheckpoint(this.#checkpoint, note));
+      // A crash here: the note is public, and the next start reads it.
+      this.#checkpoint = note;
+    });
   }
 
   /**
-   * Writes nothing any more; readers stay good until `close`. Waits for the writes under way: none of them may land behind
-   * the back of the handle that comes next.
+   * Ends all writes; readers stay good until `close`. Waits for the writes under way: none of them may land after the next
+   * handle has read what is stored.
    */
   async stop(): Promise<void> {
-    this.#closed = true;
+    this.#stopped.abort();
     await this.#writing;
     await this.#stores.state.close().catch(ignore);
   }
 
   async close(): Promise<void> {
     await this.stop();
-    await this.#stores.tiles.close().catch(ignore);
+    await closeStores(this.#stores);
   }
 
-  /** State changes run one behind the other, and so do runs of files; either beside the other, and beside a checkpoint. */
-  #write<T>(kind: 'state' | 'files' | 'checkpoint', step: () => Promise<T>): Promise<T> {
+  /** Writes of one kind run one after the other, those of different kinds side by side. */
+  #write<T>(kind: 'state' | 'blobs' | 'checkpoint', step: () => Promise<T>): Promise<T> {
+    const { signal } = this.#stopped;
     const run = async () => {
-      if (this.#closed) throw new ServerError('store', 'the store was closed after a failure');
+      if (signal.aborted) throw new ServerError('store', 'the store was closed after a failure');
       return await step();
     };
-    const result = kind === 'checkpoint' ? run() : this.#orders[kind].then(run);
+    const result = this.#orders[kind].then(run);
     const settled = result.then(ignore, ignore);
-    if (kind !== 'checkpoint') this.#orders[kind] = settled;
-    // Without its result: that would hold the result before it, and so one more array for every write ever made.
+    this.#orders[kind] = settled;
+    // Without its result: a result would hold the one before it, and so one more array for every write ever made.
     this.#writing = Promise.all([this.#writing, settled]).then(ignore);
     return result;
+  }
+
+  #retried<T>(call: () => Promise<T>): Promise<T> {
+    return retried(call, this.#stopped.signal);
   }
 
   #remember(tiles: Integration['tiles']): void {

@@ -21,6 +21,7 @@ import {
   tileWidth,
 } from '../../merkle/tile.ts';
 import { ServerError } from '../errors.ts';
+import { retried } from '../store/retry.ts';
 import type { TileStore } from '../store/types.ts';
 import { TileProver } from './prover.ts';
 import { type Snapshot, snapshotOf } from './snapshot.ts';
@@ -110,16 +111,14 @@ export class TreeReader {
     const has = tileWidth(0, index, this.snapshot.size);
     if (width < 1 || width > has) return undefined;
     if (has < TILE_WIDTH) return encodeBundle(this.snapshot.tail.slice(0, width));
-    const path = entryBundlePath(index, TILE_WIDTH);
-    const bytes = await this.#store.get(path);
-    if (bytes === undefined) throw missing(path);
+    const bytes = await this.#blob(entryBundlePath(index, TILE_WIDTH));
     return width === TILE_WIDTH ? bytes : cutBundle(bytes, width);
   }
 
   /** The full tile or bundle at `path`, where the store has it at hand and this tree has it. Any text is a path. */
   atHand(path: string): Uint8Array | undefined {
-    const bytes = this.#store.atHand(path);
-    // Of a path that is none the store has nothing.
+    const bytes = this.#store.atHand?.(path);
+    // A store has nothing at a path that is not one.
     if (bytes === undefined) return undefined;
     // It may be of a larger tree, committed and not public yet.
     const { level, index, width } = path.startsWith('tile/entries/')
@@ -134,9 +133,7 @@ export class TreeReader {
     const inTail = index - (size - tail.length);
     if (inTail >= 0) return tail[inTail]!;
     const bundleIndex = Math.floor(index / TILE_WIDTH);
-    const path = entryBundlePath(bundleIndex, TILE_WIDTH);
-    const bytes = await this.#store.get(path);
-    if (bytes === undefined) throw missing(path);
+    const bytes = await this.#blob(entryBundlePath(bundleIndex, TILE_WIDTH));
     return parseBundle(bytes, TILE_WIDTH)[index % TILE_WIDTH]!;
   }
 
@@ -207,18 +204,21 @@ export class TreeReader {
     return nodes;
   }
 
-  async #fullTile(level: number, index: number, options?: { readonly once: boolean }): Promise<Uint8Array> {
-    const path = tilePath({ level, index, width: TILE_WIDTH });
-    const bytes = await this.#store.get(path, options);
-    if (bytes === undefined) throw missing(path);
+  #fullTile(level: number, index: number, options?: { readonly once: boolean }): Promise<Uint8Array> {
+    return this.#blob(tilePath({ level, index, width: TILE_WIDTH }), options);
+  }
+
+  async #blob(name: string, options?: { readonly once: boolean }): Promise<Uint8Array> {
+    const bytes = await retried(() => this.#store.get(name, options));
+    if (bytes === undefined) throw missing(name);
     return bytes;
   }
 }
 
-function missing(path: string): ServerError {
+function missing(name: string): ServerError {
   return new ServerError(
     'corrupt',
-    `the file ${path} is missing, though the committed tree contains it. Restore the data directory from a backup ` +
+    `the file ${name} is missing, though the committed tree contains it. Restore the data directory from a backup ` +
       'with `stele log restore`.',
   );
 }

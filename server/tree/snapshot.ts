@@ -95,12 +95,12 @@ export function integrate(before: Snapshot, entries: readonly NewEntry[]): Integ
     tail.push(entry.body);
     size++;
     if (tail.length === TILE_WIDTH) {
-      blobs.push({ path: entryBundlePath(size / TILE_WIDTH - 1, TILE_WIDTH), bytes: encodeBundle(tail) });
+      blobs.push({ name: entryBundlePath(size / TILE_WIDTH - 1, TILE_WIDTH), bytes: encodeBundle(tail) });
       tail = [];
     }
   }
   for (const { level, index, hashes } of tiles) {
-    blobs.push({ path: tilePath({ level, index, width: TILE_WIDTH }), bytes: hashes });
+    blobs.push({ name: tilePath({ level, index, width: TILE_WIDTH }), bytes: hashes });
   }
   // Bodies come as views of a whole batch's buffer, which a single kept entry would hold in memory.
   const kept = size - tail.length < before.size ? before.tail.length : 0;

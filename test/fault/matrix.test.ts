@@ -12,7 +12,7 @@ import { openDirStores } from '../../server/dir/layout.ts';
 import type { Log } from '../../server/log/log.ts';
 import { checkDir } from '../../server/tools/check.ts';
 import type { LoggedEntry } from '../../server/types.ts';
-import { FAULTS, Faults, faultyState, faultyTiles } from '../support/faulty.ts';
+import { FAULTS, Faults, faultyStores } from '../support/faulty.ts';
 import { bodyOf, makeSigner, ORIGIN, openTestLog, sharedIngest, tempDir } from '../support/log.ts';
 
 /** Entries in a step: more than a tile, so that each step writes tiles and bundles too. */
@@ -29,10 +29,7 @@ describe.each(FAULTS)('a write that fails, %s', (fault) => {
     await writeIdentity(dir.path, { format: FORMAT, origin: ORIGIN, verifierKeys: signer.verifierKeys, copy: false });
     const faults = new Faults();
     faults.failAt(n, fault);
-    const openStores = async () => {
-      const { tiles, state } = await openDirStores(dir.path);
-      return { tiles: faultyTiles(tiles, faults), state: faultyState(state, faults) };
-    };
+    const openStores = async () => faultyStores(await openDirStores(dir.path), faults);
     const open = () => openTestLog(dir.path, { openStores, signer, batch: { maxSize: 1024, maxAgeMs: 2 } });
 
     // A start that fails is started again, as an operator would.

@@ -1,19 +1,20 @@
 import { describe, expect, it } from 'vitest';
-import { MemoryDisk, openMemoryState, openMemoryTiles } from '../../server/store/memory.ts';
+import { MemoryDisk, openMemoryStores } from '../../server/store/memory.ts';
 import { growth, state, storeSuite } from '../suites/store.ts';
-import { Faults, faultyState, faultyTiles } from './faulty.ts';
+import { Faults, faultyStores } from './faulty.ts';
 
 const injected = expect.objectContaining({ code: 'store', message: expect.stringContaining('injected') });
-const blobs = [0, 1, 2, 3].map((i) => ({ path: `tile/0/00${i}`, bytes: new Uint8Array(8192).fill(i) }));
+const blobs = [0, 1, 2, 3].map((i) => ({ name: `tile/0/00${i}`, bytes: new Uint8Array(8192).fill(i) }));
+
+const openFaulty = async (disk: MemoryDisk, faults: Faults) => faultyStores(await openMemoryStores(disk), faults);
 
 storeSuite('memory behind wrappers without a fault', async () => {
   const disk = new MemoryDisk();
   const faults = new Faults();
   return {
-    copyDir: 'copy',
-    openTiles: async () => faultyTiles(await openMemoryTiles(disk), faults),
-    openState: async () => faultyState(await openMemoryState(disk), faults),
-    openCopy: () => openMemoryState(disk.copies.get('copy')!),
+    shared: true,
+    open: () => openFaulty(disk, faults),
+    openEmptyState: async () => (await openFaulty(new MemoryDisk(), faults)).state,
     remove: async () => {},
   };
 });
@@ -26,13 +27,13 @@ describe('injected faults', () => {
   ] as const)('a put that fails %s leaves %i of 4 blobs', async (fault, stored) => {
     const disk = new MemoryDisk();
     const faults = new Faults();
-    const tiles = faultyTiles(await openMemoryTiles(disk), faults);
+    const { tiles } = await openFaulty(disk, faults);
     faults.failNext(fault);
     await expect(tiles.put(blobs)).rejects.toEqual(injected);
     expect(disk.blobs.size).toBe(stored);
     await expect(tiles.put(blobs)).rejects.toEqual(injected);
     expect([faults.failed, faults.writes]).toEqual([1, ['put']]);
-    const again = faultyTiles(await openMemoryTiles(disk), faults);
+    const { tiles: again } = await openFaulty(disk, faults);
     await again.put(blobs);
     expect(disk.blobs.size).toBe(4);
   });
@@ -45,13 +46,29 @@ describe('injected faults', () => {
   ] as const)('a commit that fails %s as write %i leaves size %j', async (fault, n, size) => {
     const disk = new MemoryDisk();
     const faults = new Faults();
-    const tiles = faultyTiles(await openMemoryTiles(disk), faults);
-    const store = faultyState(await openMemoryState(disk), faults);
+    const { checkpoint, state: store } = await openFaulty(disk, faults);
     faults.failAt(n, fault);
-    if (n === 2) await tiles.putCheckpoint(Buffer.from('note'));
+    if (n === 2) await checkpoint.replaceCheckpoint(undefined, Buffer.from('note'));
     await expect(store.commit(growth(undefined, state(5)))).rejects.toEqual(injected);
     await expect(store.read()).rejects.toEqual(injected);
-    const again = faultyState(await openMemoryState(disk), faults);
+    const { state: again } = await openFaulty(disk, faults);
     expect((await again.read())?.size).toBe(size);
+  });
+
+  it('leaves the handle good where the store is unavailable', async () => {
+    const disk = new MemoryDisk();
+    const faults = new Faults();
+    const { tiles, state: store } = await openFaulty(disk, faults);
+    const unavailable = expect.objectContaining({ code: 'unavailable' });
+    faults.failNext('unavailable', 2);
+    await expect(tiles.put(blobs)).rejects.toEqual(unavailable);
+    expect(disk.blobs.size).toBe(2);
+    await expect(store.commit(growth(undefined, state(5)))).rejects.toEqual(unavailable);
+    expect(await store.read()).toBeUndefined();
+    faults.failReads(1);
+    await expect(tiles.get('tile/0/000')).rejects.toEqual(unavailable);
+    await tiles.put(blobs);
+    await store.commit(growth(undefined, state(5)));
+    expect([disk.blobs.size, (await store.read())?.size]).toEqual([4, 5]);
   });
 });

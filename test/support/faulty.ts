@@ -1,54 +1,66 @@
 /**
- * Stores whose n-th write fails. One `Faults` counts the writes of both stores of a log, over all handles that are
- * opened one after the other: wrap every handle anew with the same `Faults`, as the log opens it.
+ * Stores whose n-th write fails. One `Faults` counts the writes of all stores of a log, over all handles that are opened
+ * one after the other: wrap every handle anew with the same `Faults`, as the log opens it.
  *
  *     const faults = new Faults();
- *     const openStores = async () => ({
- *       tiles: faultyTiles(await openFileTiles(dir), faults),
- *       state: faultyState(await openLevelState(stateDir), faults),
- *     });
+ *     const openStores = async () => faultyStores(await openDirStores(dir), faults);
  *     faults.failAt(3, 'reported-failed');
  *
- * What is written counts as one: `put`, `putCheckpoint` and `commit`, starting from 1. Nothing else fails by itself;
- * but as the contracts say, after a failed write the handle is of no more use, and the wrapper refuses every later write
- * on it, and on a `StateStore` every later call, with `store`.
+ * `put`, `replaceCheckpoint` and `commit` count as one write each, starting from 1. Nothing else fails by itself. As the
+ * contracts say, a write that failed ends its handle, unless it failed with `unavailable`: the wrapper refuses every later
+ * write on that handle, and on a `StateStore` every later call, with `store`.
  */
 import { ServerError } from '../../server/errors.ts';
-import type { StateStore, TileBlob, TileStore } from '../../server/store/types.ts';
+import type { CheckpointStore, StateStore, Stores, TileBlob, TileStore } from '../../server/store/types.ts';
 
 /**
  * - `not-persisted`: nothing was stored.
  * - `reported-failed`: all was stored.
- * - `in-part`: of a `put` every other blob; of an atomic write (`commit`, `putCheckpoint`) all where n is even, else nothing.
+ * - `in-part`: of a `put` every other blob; of an atomic write (`commit`, `replaceCheckpoint`) all where n is even, else
+ *   nothing.
+ * - `unavailable`: of a `put` every other blob, of an atomic write nothing; the handle stays good.
  */
-export type Fault = 'not-persisted' | 'reported-failed' | 'in-part';
-export const FAULTS: readonly Fault[] = ['not-persisted', 'reported-failed', 'in-part'];
+export type StoreFault = 'not-persisted' | 'reported-failed' | 'in-part' | 'unavailable';
+export const FAULTS: readonly StoreFault[] = ['not-persisted', 'reported-failed', 'in-part', 'unavailable'];
 
-export type WriteKind = 'put' | 'putCheckpoint' | 'commit';
+export type WriteKind = 'put' | 'replaceCheckpoint' | 'commit';
 
 export class Faults {
   /** Every write that was begun, in order, those that failed as well. */
   readonly writes: WriteKind[] = [];
-  /** The write that failed, once it has: its number, from 1. */
+  /** The last write that failed, once one has: its number, from 1. */
   failed: number | undefined;
-  #plan: { readonly at: number; readonly fault: Fault } | undefined;
+  #plan: { readonly at: number; readonly fault: StoreFault; readonly times: number } | undefined;
+  #readsToFail = 0;
 
-  /** The n-th write from the very first, n >= 1, fails once. Later calls replace earlier ones. */
-  failAt(n: number, fault: Fault): void {
-    this.#plan = { at: n, fault };
+  /** `times` writes fail, from the n-th on, n >= 1. Later calls replace earlier ones. */
+  failAt(n: number, fault: StoreFault, times = 1): void {
+    this.#plan = { at: n, fault, times };
   }
 
-  /** The next write fails once. */
-  failNext(fault: Fault): void {
-    this.failAt(this.writes.length + 1, fault);
+  /** The next `times` writes fail. */
+  failNext(fault: StoreFault, times = 1): void {
+    this.failAt(this.writes.length + 1, fault, times);
+  }
+
+  /** The next `times` reads are unavailable. */
+  failReads(times: number): void {
+    this.#readsToFail = times;
   }
 
   /** Counts one write and says what is to happen to it. */
-  begin(kind: WriteKind): Fault | undefined {
-    this.writes.push(kind);
-    if (this.#plan?.at !== this.writes.length) return undefined;
-    this.failed = this.writes.length;
-    return this.#plan.fault;
+  begin(kind: WriteKind): StoreFault | undefined {
+    const n = this.writes.push(kind);
+    const plan = this.#plan;
+    if (plan === undefined || n < plan.at || n >= plan.at + plan.times) return undefined;
+    this.failed = n;
+    return plan.fault;
+  }
+
+  beginRead(): void {
+    if (this.#readsToFail === 0) return;
+    this.#readsToFail--;
+    throw new ServerError('unavailable', 'injected: a read failed');
   }
 }
 
@@ -65,19 +77,32 @@ class Handle {
     if (this.#dead) throw new ServerError('store', 'injected: this handle failed before and was not opened anew');
   }
 
+  async read<T>(call: () => Promise<T>): Promise<T> {
+    this.#faults.beginRead();
+    return await call();
+  }
+
   async write(kind: WriteKind, all: () => Promise<void>, part?: () => Promise<void>): Promise<void> {
     this.check();
     const fault = this.#faults.begin(kind);
     if (fault === undefined) return all();
-    this.#dead = true;
+    if (fault !== 'unavailable') this.#dead = true;
     const atomic = this.#faults.writes.length % 2 === 0 ? all : undefined;
-    const stored = { 'not-persisted': undefined, 'reported-failed': all, 'in-part': part ?? atomic }[fault];
-    await stored?.();
-    throw new ServerError('store', `injected: ${kind} failed, ${fault}`);
+    const stored = { 'not-persisted': undefined, 'reported-failed': all, 'in-part': part ?? atomic, unavailable: part };
+    await stored[fault]?.();
+    throw new ServerError(fault === 'unavailable' ? fault : 'store', `injected: ${kind} failed, ${fault}`);
   }
 }
 
-export function faultyTiles(inner: TileStore, faults: Faults): TileStore {
+export function faultyStores({ tiles, checkpoint, state }: Stores, faults: Faults): Stores {
+  return {
+    tiles: faultyTiles(tiles, faults),
+    checkpoint: faultyCheckpoint(checkpoint, faults),
+    state: faultyState(state, faults),
+  };
+}
+
+function faultyTiles(inner: TileStore, faults: Faults): TileStore {
   const handle = new Handle(faults);
   const put = (blobs: readonly TileBlob[]) =>
     handle.write(
@@ -87,28 +112,37 @@ export function faultyTiles(inner: TileStore, faults: Faults): TileStore {
     );
   return {
     put,
-    get: (path) => inner.get(path),
-    atHand: (path) => inner.atHand(path),
-    putCheckpoint: (note) => handle.write('putCheckpoint', () => inner.putCheckpoint(note)),
-    getCheckpoint: () => inner.getCheckpoint(),
+    get: (name, options) => handle.read(() => inner.get(name, options)),
     close: () => inner.close(),
   };
 }
 
-export function faultyState(inner: StateStore, faults: Faults): StateStore {
+function faultyCheckpoint(inner: CheckpointStore, faults: Faults): CheckpointStore {
+  const handle = new Handle(faults);
+  return {
+    readCheckpoint: () => handle.read(() => inner.readCheckpoint()),
+    replaceCheckpoint: (expected, next) =>
+      handle.write('replaceCheckpoint', () => inner.replaceCheckpoint(expected, next)),
+    close: () => inner.close(),
+  };
+}
+
+function faultyState(inner: StateStore, faults: Faults): StateStore {
   const handle = new Handle(faults);
   const read =
     <Args extends unknown[], T>(call: (...args: Args) => Promise<T>) =>
     async (...args: Args): Promise<T> => {
       handle.check();
-      return call(...args);
+      return await handle.read(() => call(...args));
     };
   return {
+    exclusive: inner.exclusive,
     read: read(() => inner.read()),
     commit: (change) => handle.write('commit', () => inner.commit(change)),
     tail: read((from, to) => inner.tail(from, to)),
     lookup: read((leafHashes) => inner.lookup(leafHashes)),
-    copyTo: read((dir) => inner.copyTo(dir)),
+    snapshot: () => inner.snapshot(),
+    load: (parts) => inner.load(parts),
     close: () => inner.close(),
   };
 }

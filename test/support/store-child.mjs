@@ -1,7 +1,7 @@
 // Stores below the directory in argv, driven by messages, for tests that limit or kill the process. Every reply is sent
 // after the call has ended: { ok } or { code }. Runs the built sources.
 import { createHash } from 'node:crypto';
-import { openFileTiles } from '../../dist/server/store/files/files.js';
+import { openFileStore } from '../../dist/server/store/files/files.js';
 import { openLevelState } from '../../dist/server/store/level/level.js';
 
 const dir = process.argv[2];
@@ -13,7 +13,7 @@ const commands = {
   async open() {
     await tiles?.close();
     await store?.close();
-    tiles = await openFileTiles(`${dir}/public`);
+    tiles = await openFileStore(`${dir}/public`);
     store = await openLevelState(`${dir}/state`);
     return (await store.read())?.size ?? 0;
   },
@@ -29,8 +29,8 @@ const commands = {
     await store.commit({ expected, entries, next: { size, root: sha256(`root ${size}`), filed: 0, status: 'open' } });
     return size;
   },
-  async put({ path, length }) {
-    await tiles.put([{ path, bytes: new Uint8Array(length) }]);
+  async put({ tile, length }) {
+    await tiles.put([{ name: tile, bytes: new Uint8Array(length) }]);
   },
 };
 

@@ -34,9 +34,6 @@ const OPTIONS = {
 
 const SYNCED = { sync: true } as const;
 
-/** Rows of one synced batch of a copy: most are 41 bytes, so fewer would mean an fsync for every 20 kB. */
-const COPY_ROWS = 2048;
-
 type Bytes = Uint8Array;
 type Db = Level<Bytes, Bytes>;
 
@@ -184,28 +181,6 @@ export class GuardedLevel {
       }
     } finally {
       await rows.close();
-    }
-  }
-
-  /**
-   * Copies what the store holds at this moment into a new store in the empty directory `dir`, a chunk at a time.
-   * `onRow` sees each row first. A failure to write the copy leaves this handle good.
-   *
-   * @throws RuntimeError `store`, `file`
-   */
-  async copyTo(dir: string, onRow: (key: Bytes, value: Bytes) => void = () => {}): Promise<void> {
-    const copy = await GuardedLevel.open(dir);
-    try {
-      for await (const rows of this.scan({}, COPY_ROWS)) {
-        await copy.write((batch) => {
-          for (const [key, value] of rows) {
-            onRow(key, value);
-            batch.put(key, value);
-          }
-        });
-      }
-    } finally {
-      await copy.close();
     }
   }
 

@@ -4,26 +4,37 @@
  * | key                          | value                                                        |
  * |------------------------------|--------------------------------------------------------------|
  * | `d`, leaf hash (32 bytes)    | index of the entry, 8 bytes, big-endian                      |
- * | `s`                          | tree state, see state.ts                                     |
+ * | `s`                          | tree state, see tree-state.ts                                    |
  * | `t`, index (8 bytes, b.-e.)  | the entry                                                    |
  *
  * A commit is one synced batch over all of these: a crash leaves it whole or not at all. The handle is guarded
  * (merkle/runtime/disk/level.ts): after its first failure every call is refused with `store`.
  */
 import assert from 'node:assert';
-import { readdir } from 'node:fs/promises';
 import { HASH_SIZE } from '../../../merkle/rfc6962.ts';
-import { GuardedLevel, type LevelBatch } from '../../../merkle/runtime/disk/level.ts';
+import { GuardedLevel, type LevelBatch, type LevelRow } from '../../../merkle/runtime/disk/level.ts';
 import { ServerError } from '../../errors.ts';
-import { mapped } from '../mapped.ts';
-import { assertCommit, assertRange, compareStates, decodeState, encodeState, tailGap } from '../state.ts';
-import type { Commit, StateStore, TreeState } from '../types.ts';
+import { mapError, mapped } from '../store-errors.ts';
+import {
+  assertCommit,
+  assertRange,
+  compareStates,
+  decodeState,
+  encodeState,
+  nothingStored,
+  snapshotState,
+  tailGap,
+} from '../tree-state.ts';
+import type { Commit, StatePart, StateStore, TreeState } from '../types.ts';
 
 const STATE_KEY = Buffer.from('s');
 const TAIL_PREFIX = 't'.charCodeAt(0);
 const DEDUP_PREFIX = 'd'.charCodeAt(0);
 const DEDUP_KEYS = Buffer.from([DEDUP_PREFIX]);
 const INDEX_BYTES = 8;
+
+/** Rows of one part of a snapshot, and of the synced batch that stores it: most rows have 41 bytes. */
+const COPY_ROWS = 2048;
 
 export interface LevelStateOptions {
   /** Bytes of level's block cache. Default 32 MiB. */
@@ -42,6 +53,8 @@ export async function openLevelState(dir: string, options: LevelStateOptions = {
 }
 
 class LevelStateStore implements StateStore {
+  /** LevelDB locks its directory until the handle is closed or the process ends. */
+  readonly exclusive = true;
   readonly #level: GuardedLevel;
   #committing = false;
 
@@ -98,19 +111,26 @@ class LevelStateStore implements StateStore {
     );
   }
 
-  async copyTo(dir: string): Promise<TreeState> {
-    let state = await this.read();
-    if (state === undefined) throw new ServerError('store', 'nothing to copy: the store has no tree state yet');
-    const entries = await readdir(dir).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return [];
-      throw new ServerError('store', `cannot read the directory for the copy, ${dir}: ${error.code}`, { cause: error });
-    });
-    if (entries.length > 0) throw new ServerError('store', `${dir} is not empty: name an empty directory for the copy`);
-    await mapped(() =>
-      this.#level.copyTo(dir, (key, value) => {
-        if (STATE_KEY.equals(key)) state = decodeState(value);
-      }),
-    );
+  async *snapshot(): AsyncGenerator<StatePart> {
+    if ((await this.read()) === undefined) nothingStored();
+    try {
+      // LevelDB reads all rows as they were when the scan began.
+      for await (const rows of this.#level.scan({}, COPY_ROWS)) yield partOf(rows);
+    } catch (error) {
+      throw mapError(error);
+    }
+  }
+
+  async load(parts: AsyncIterable<StatePart>): Promise<TreeState> {
+    compareStates(await mapped(async () => this.#level.getSync(STATE_KEY)), undefined);
+    const states: TreeState[] = [];
+    for await (const part of parts) {
+      if (part.state !== undefined) states.push(part.state);
+      await mapped(() => this.#level.write((batch) => fillPart(batch, part)));
+      // A crash here leaves rows without a tree state: `read` gives none, and no log starts on this directory.
+    }
+    const state = snapshotState(states);
+    await mapped(() => this.#level.write((batch) => batch.put(STATE_KEY, encodeState(state))));
     return state;
   }
 
@@ -140,6 +160,35 @@ function fillCommit(batch: LevelBatch, { expected, next, entries }: Commit): voi
     batch.del(tail);
   }
   batch.put(STATE_KEY, encodeState(next));
+}
+
+function fillPart(batch: LevelBatch, { leaves, tail }: StatePart): void {
+  const key = tailKey(0);
+  const place = key.subarray(1);
+  const dedup = Buffer.alloc(1 + HASH_SIZE, DEDUP_PREFIX);
+  for (const { leafHash, index } of leaves) {
+    writeIndex(place, index);
+    dedup.set(leafHash, 1);
+    batch.put(dedup, place);
+  }
+  for (const { index, body } of tail) {
+    writeIndex(place, index);
+    batch.put(key, body);
+  }
+}
+
+function partOf(rows: readonly LevelRow[]): StatePart {
+  const leaves: { leafHash: Uint8Array; index: number }[] = [];
+  const tail: { index: number; body: Uint8Array }[] = [];
+  let state: TreeState | undefined;
+  for (const [key, value] of rows) {
+    if (key[0] === DEDUP_PREFIX) leaves.push({ leafHash: key.subarray(1), index: decodeIndex(value) });
+    else if (key[0] === TAIL_PREFIX) tail.push({ index: decodeIndex(key.subarray(1)), body: value });
+    else if (STATE_KEY.equals(key)) state = decodeState(value);
+    else
+      throw new ServerError('corrupt', `the store holds a row of an unknown kind, ${Buffer.from(key).toString('hex')}`);
+  }
+  return { leaves, tail, ...(state !== undefined && { state }) };
 }
 
 function tailKey(index: number): Buffer {

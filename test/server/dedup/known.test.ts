@@ -6,7 +6,7 @@ import { leafHash } from '../../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
 import { KnownLeaves, type KnownOptions } from '../../../server/dedup/known.ts';
 import { ServerError } from '../../../server/errors.ts';
-import { MemoryDisk, openMemoryState, openMemoryTiles } from '../../../server/store/memory.ts';
+import { MemoryDisk, openMemoryStores } from '../../../server/store/memory.ts';
 import type { TileStore } from '../../../server/store/types.ts';
 import { CommittedTree } from '../../../server/tree/committed.ts';
 import { tempDir } from '../../support/log.ts';
@@ -43,8 +43,7 @@ const hashesOf = (list: readonly { readonly leafHash: Uint8Array }[]) => list.ma
 
 /** A tree whose tiles can be held back, made unreadable, and whose look-ups are counted. */
 async function openTree(disk: MemoryDisk) {
-  const tiles = await openMemoryTiles(disk);
-  const state = await openMemoryState(disk);
+  const { tiles, checkpoint, state } = await openMemoryStores(disk, { exclusive: true });
   const reads = {
     held: undefined as Promise<void> | undefined,
     fail: 'nothing' as 'nothing' | 'once' | 'all',
@@ -65,9 +64,6 @@ async function openTree(disk: MemoryDisk) {
       if (reads.fail === 'all' || (reads.fail === 'once' && use?.once)) throw new ServerError('store', 'no');
       return await tiles.get(at);
     },
-    atHand: (at) => tiles.atHand(at),
-    putCheckpoint: (note) => tiles.putCheckpoint(note),
-    getCheckpoint: () => tiles.getCheckpoint(),
     close: () => tiles.close(),
   };
   const lookup = state.lookup.bind(state);
@@ -75,7 +71,7 @@ async function openTree(disk: MemoryDisk) {
     reads.lookups += hashes.length;
     return lookup(hashes);
   };
-  return { tree: await CommittedTree.open({ tiles: held, state }, fastSha256), reads, writes };
+  return { tree: await CommittedTree.open({ tiles: held, checkpoint, state }, fastSha256), reads, writes };
 }
 
 /** As the intake does it: what is committed is not in files yet. */

@@ -9,6 +9,7 @@ import { nodeNotePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
 import { openDirStores } from '../../../server/dir/layout.ts';
 import type { RequestError } from '../../../server/errors.ts';
 import type { Log } from '../../../server/log/log.ts';
+import { closeStores } from '../../../server/store/stores.ts';
 import type { LoggedEntry, Outcome } from '../../../server/types.ts';
 import { bodyOf, logOptions, makeSigner, ORIGIN, openTestLog, tempDir } from '../../support/log.ts';
 import {
@@ -242,8 +243,8 @@ describe('a log that finds another past than its own', () => {
     const signer = await makeSigner(dir.path);
     const note = await signer.sign({ size: 1, root: new Uint8Array(32) });
     const stores = await openDirStores(dir.path);
-    await stores.tiles.putCheckpoint(Buffer.from(note));
-    await Promise.all([stores.state.close(), stores.tiles.close()]);
+    await stores.checkpoint.replaceCheckpoint(await stores.checkpoint.readCheckpoint(), Buffer.from(note));
+    await closeStores(stores);
     log = undefined;
     await expect(openTestLog(dir.path)).rejects.toMatchObject({ code: 'rollback' });
   });
@@ -255,8 +256,9 @@ describe('a log that finds another past than its own', () => {
     log = undefined;
     const stores = await openDirStores(dir.path);
     const signer = await makeSigner(dir.path);
-    await stores.tiles.putCheckpoint(Buffer.from(await signer.sign({ size: 9, root: new Uint8Array(32) })));
-    await Promise.all([stores.state.close(), stores.tiles.close()]);
+    const note = Buffer.from(await signer.sign({ size: 9, root: new Uint8Array(32) }));
+    await stores.checkpoint.replaceCheckpoint(await stores.checkpoint.readCheckpoint(), note);
+    await closeStores(stores);
     await expect(openTestLog(dir.path)).rejects.toMatchObject({ code: 'rollback' });
   });
 

@@ -3,9 +3,9 @@ import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { REQUEST_ERRORS, ServerError } from '../../../server/errors.ts';
 import type { Log } from '../../../server/log/log.ts';
 import { type Call, Life, PHASES, type Phase, type PhaseName } from '../../../server/log/phase.ts';
-import { MemoryDisk, openMemoryState, openMemoryTiles } from '../../../server/store/memory.ts';
-import type { Stores } from '../../../server/tree/committed.ts';
-import { Faults, faultyState, faultyTiles } from '../../support/faulty.ts';
+import { MemoryDisk, openMemoryStores } from '../../../server/store/memory.ts';
+import type { Stores } from '../../../server/store/types.ts';
+import { Faults, faultyStores } from '../../support/faulty.ts';
 import { bodyOf, openTestLog, sharedIngest, tempDir } from '../../support/log.ts';
 
 const why = new ServerError('rollback', 'the witness w holds a checkpoint of 9 entries');
@@ -108,10 +108,7 @@ describe('a log in each phase', () => {
     let conflict: ((error: ServerError, evidence: string) => void) | undefined;
     const openStores = async (): Promise<Stores> => {
       if (broken !== undefined) throw broken;
-      return {
-        tiles: faultyTiles(await openMemoryTiles(disk), faults),
-        state: faultyState(await openMemoryState(disk), faults),
-      };
+      return faultyStores(await openMemoryStores(disk), faults);
     };
     const opened = await openTestLog(dir.path, {
       openStores,

@@ -3,9 +3,9 @@ import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vites
 import { ServerError } from '../../../server/errors.ts';
 import type { Log } from '../../../server/log/log.ts';
 import type { LogOptions } from '../../../server/log/types.ts';
-import { MemoryDisk, openMemoryState, openMemoryTiles } from '../../../server/store/memory.ts';
-import type { Stores } from '../../../server/tree/committed.ts';
-import { Faults, faultyState, faultyTiles } from '../../support/faulty.ts';
+import { MemoryDisk, openMemoryStores } from '../../../server/store/memory.ts';
+import type { Stores } from '../../../server/store/types.ts';
+import { Faults, faultyStores } from '../../support/faulty.ts';
 import { bodyOf, LIMITS, logOptions, makeSigner, openTestLog, sharedIngest, tempDir } from '../../support/log.ts';
 
 let dir: Awaited<ReturnType<typeof tempDir>>;
@@ -26,10 +26,7 @@ afterEach(async () => {
 });
 afterAll(() => sharedIngest().close());
 
-const openStores = async (): Promise<Stores> => ({
-  tiles: faultyTiles(await openMemoryTiles(disk), faults),
-  state: faultyState(await openMemoryState(disk), faults),
-});
+const openStores = async (): Promise<Stores> => faultyStores(await openMemoryStores(disk), faults);
 
 async function open(changes: Partial<LogOptions> = {}): Promise<Log> {
   log = await openTestLog(dir.path, { openStores, ...changes });
@@ -80,8 +77,8 @@ describe('after a failure', () => {
     faults.failAt(faults.writes.length + 2, 'reported-failed');
     await expect(submit(at, 'a')).rejects.toMatchObject({ code: 'store-failed' });
     await expect.poll(() => at.publishedSize).toBe(1);
-    expect(faults.writes[faults.failed! - 1]).toBe('putCheckpoint');
-    expect(faults.writes.slice(faults.failed)).toContain('putCheckpoint');
+    expect(faults.writes[faults.failed! - 1]).toBe('replaceCheckpoint');
+    expect(faults.writes.slice(faults.failed)).toContain('replaceCheckpoint');
   });
 
   it('stops where the store comes back without a tree that was signed', async () => {
@@ -117,12 +114,12 @@ describe('after a failure', () => {
       openStores: async () => {
         const stores = await openStores();
         if (++opened === 1) return stores;
-        const getCheckpoint = async () => {
+        const replaceCheckpoint = async (...notes: Parameters<typeof stores.checkpoint.replaceCheckpoint>) => {
           reached();
           await gate;
-          return await stores.tiles.getCheckpoint();
+          await stores.checkpoint.replaceCheckpoint(...notes);
         };
-        return { ...stores, tiles: { ...stores.tiles, getCheckpoint } };
+        return { ...stores, checkpoint: { ...stores.checkpoint, replaceCheckpoint } };
       },
     });
     faults.failNext('not-persisted');
@@ -139,11 +136,11 @@ describe('after a failure', () => {
     let opened = 0;
     const at = await open({
       openStores: async () => {
-        const { tiles, state } = await openStores();
+        const stores = await openStores();
         const commit = async (): Promise<void> => {
           throw new ServerError('store', 'injected');
         };
-        return opened++ === 0 || opened > 1000 ? { tiles, state } : { tiles, state: { ...state, commit } };
+        return opened++ === 0 || opened > 1000 ? stores : { ...stores, state: { ...stores.state, commit } };
       },
     });
     faults.failNext('not-persisted');

@@ -67,12 +67,12 @@ describe.skipIf(!prlimit)('stores under a file-size limit (needs prlimit)', () =
   it('shows no part of a tile that was cut, and stores it when there is room', async () => {
     await call('open');
     limitFiles(5000);
-    expect(await call('put', { path: 'tile/0/000', length: 8192 })).toEqual({ code: 'store' });
+    expect(await call('put', { tile: 'tile/0/000', length: 8192 })).toEqual({ code: 'store' });
     limitFiles('unlimited');
     expect(await readdir(join(dir, 'public', 'tile', '0'))).toEqual([]);
-    expect(await call('put', { path: 'tile/0/000', length: 8192 })).toEqual({ code: 'store' });
+    expect(await call('put', { tile: 'tile/0/000', length: 8192 })).toEqual({ code: 'store' });
     expect(await call('open')).toEqual({ ok: 0 });
-    expect(await call('put', { path: 'tile/0/000', length: 8192 })).toEqual({ ok: true });
+    expect(await call('put', { tile: 'tile/0/000', length: 8192 })).toEqual({ ok: true });
     expect((await stat(join(dir, 'public', 'tile', '0', '000'))).size).toBe(8192);
   });
 });

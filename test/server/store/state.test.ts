@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
 import { openLevelState } from '../../../server/store/level/level.ts';
-import { decodeState, encodeState } from '../../../server/store/state.ts';
+import { decodeState, encodeState } from '../../../server/store/tree-state.ts';
 import type { TreeState } from '../../../server/store/types.ts';
 import { entry, growth, state } from '../../suites/store.ts';
 

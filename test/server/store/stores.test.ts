@@ -1,30 +1,40 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openFileTiles } from '../../../server/store/files/files.ts';
+import { openDirStores } from '../../../server/dir/layout.ts';
+import { cachedTiles } from '../../../server/store/cache.ts';
 import { openLevelState } from '../../../server/store/level/level.ts';
-import { MemoryDisk, openMemoryState, openMemoryTiles } from '../../../server/store/memory.ts';
-import { storeSuite } from '../../suites/store.ts';
+import { MemoryDisk, openMemoryStores } from '../../../server/store/memory.ts';
+import type { Stores } from '../../../server/store/types.ts';
+import { type StorePlace, storeSuite } from '../../suites/store.ts';
 
-storeSuite('files and level', async () => {
+const CACHE_BYTES = 1024 * 1024;
+
+async function directory(cacheBytes: number): Promise<StorePlace> {
   const dir = await mkdtemp(join(tmpdir(), 'stele-store-'));
-  const copyDir = join(dir, 'copy', 'state');
+  let copies = 0;
   return {
-    copyDir,
-    openTiles: () => openFileTiles(join(dir, 'public')),
-    openState: () => openLevelState(join(dir, 'state')),
-    openCopy: () => openLevelState(copyDir, { create: false }),
+    shared: false,
+    open: () => openDirStores(dir, cacheBytes),
+    openEmptyState: () => openLevelState(join(dir, `copy ${copies++}`)),
     remove: () => rm(dir, { recursive: true }),
   };
-});
+}
 
-storeSuite('memory', async () => {
+async function memory(exclusive: boolean, wrap: (stores: Stores) => Stores = (stores) => stores): Promise<StorePlace> {
   const disk = new MemoryDisk();
   return {
-    copyDir: 'copy',
-    openTiles: () => openMemoryTiles(disk),
-    openState: () => openMemoryState(disk),
-    openCopy: () => openMemoryState(disk.copies.get('copy')!),
+    shared: !exclusive,
+    open: async () => wrap(await openMemoryStores(disk, { exclusive })),
+    openEmptyState: async () => (await openMemoryStores(new MemoryDisk(), { exclusive })).state,
     remove: async () => {},
   };
-});
+}
+
+storeSuite('files and level', () => directory(0));
+storeSuite('files and level, cached', () => directory(CACHE_BYTES));
+storeSuite('memory', () => memory(false));
+storeSuite('memory, one handle', () => memory(true));
+storeSuite('memory, cached', () =>
+  memory(false, (stores) => ({ ...stores, tiles: cachedTiles(stores.tiles, CACHE_BYTES) })),
+);

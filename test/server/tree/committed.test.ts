@@ -4,15 +4,15 @@ import { describe, expect, it } from 'vitest';
 import { leafHash } from '../../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
 import { ServerError } from '../../../server/errors.ts';
-import { MemoryDisk, openMemoryState, openMemoryTiles } from '../../../server/store/memory.ts';
-import type { TileBlob } from '../../../server/store/types.ts';
+import { MemoryDisk, openMemoryStores } from '../../../server/store/memory.ts';
+import type { TileBlob, TileStore } from '../../../server/store/types.ts';
 import { CommittedTree } from '../../../server/tree/committed.ts';
 
 it('keeps nothing of a write that is done', async () => {
   setFlagsFromString('--expose-gc');
   const gc = runInNewContext('gc') as () => void;
   const disk = new MemoryDisk();
-  const stores = { tiles: await openMemoryTiles(disk), state: await openMemoryState(disk) };
+  const stores = await openMemoryStores(disk);
   const tree = await CommittedTree.open(stores, fastSha256);
   const note = new Uint8Array(1);
   const heapAfter = async (writes: number) => {
@@ -34,7 +34,7 @@ describe('a tree whose files are written slowly', () => {
 
   /** A tree on `disk` whose puts wait for `next`. */
   async function open(disk: MemoryDisk) {
-    const tiles = await openMemoryTiles(disk);
+    const stores = await openMemoryStores(disk);
     const puts: (readonly TileBlob[])[] = [];
     const waiting: ((error?: Error) => void)[] = [];
     const put = async (blobs: readonly TileBlob[]) => {
@@ -43,25 +43,16 @@ describe('a tree whose files are written slowly', () => {
       await new Promise<void>((resolve, reject) => {
         waiting.push((error) => (error === undefined ? resolve() : reject(error)));
       });
-      await tiles.put(blobs);
+      await stores.tiles.put(blobs);
     };
-    const held = { ...memoryTiles(tiles), put };
-    const tree = await CommittedTree.open({ tiles: held, state: await openMemoryState(disk) }, fastSha256);
+    const { tiles } = stores;
+    const held: TileStore = { put, get: (name) => tiles.get(name), close: () => tiles.close() };
+    const tree = await CommittedTree.open({ ...stores, tiles: held }, fastSha256);
     const next = async (error?: Error) => {
       await expect.poll(() => waiting.length).toBeGreaterThan(0);
       waiting.shift()!(error);
     };
     return { tree, puts, next };
-  }
-
-  function memoryTiles(tiles: Awaited<ReturnType<typeof openMemoryTiles>>) {
-    return {
-      get: (path: string) => tiles.get(path),
-      atHand: (path: string) => tiles.atHand(path),
-      putCheckpoint: (note: Uint8Array) => tiles.putCheckpoint(note),
-      getCheckpoint: () => tiles.getCheckpoint(),
-      close: () => tiles.close(),
-    };
   }
 
   it('commits on, and can be signed up to what is in files', async () => {
@@ -79,7 +70,7 @@ describe('a tree whose files are written slowly', () => {
     await next();
     await Promise.all([two.filed, three.filed]);
     // The second and the third went together.
-    expect(puts.map((blobs) => blobs.map(({ path }) => path))).toEqual([
+    expect(puts.map((blobs) => blobs.map(({ name }) => name))).toEqual([
       ['tile/entries/000', 'tile/0/000'],
       ['tile/entries/001', 'tile/0/001', 'tile/entries/002', 'tile/0/002'],
     ]);
@@ -103,7 +94,7 @@ describe('a tree whose files are written slowly', () => {
     await again;
     expect([tree.state.size, tree.snapshot.size]).toEqual([257, 0]);
     await tree.close();
-    const stores = { tiles: await openMemoryTiles(disk), state: await openMemoryState(disk) };
+    const stores = await openMemoryStores(disk);
     const reopened = await CommittedTree.open(stores, fastSha256);
     expect(reopened.snapshot.size).toBe(257);
     expect(await stores.tiles.get('tile/entries/000')).toBeDefined();

@@ -5,7 +5,8 @@ import { verifyConsistency, verifyInclusion } from '../../../merkle/proof.ts';
 import { CompactRange } from '../../../merkle/range.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
-import { MemoryDisk, openMemoryTiles } from '../../../server/store/memory.ts';
+import { cachedTiles } from '../../../server/store/cache.ts';
+import { MemoryDisk, openMemoryStores } from '../../../server/store/memory.ts';
 import { TileCache, TreeReader } from '../../../server/tree/reader.ts';
 import { emptySnapshot, integrate } from '../../../server/tree/snapshot.ts';
 
@@ -22,7 +23,7 @@ function rootOf(size: number): Uint8Array {
 
 /** A tree grown in batches of these sizes, with its files. */
 async function grow(batches: readonly number[]) {
-  const tiles = await openMemoryTiles(new MemoryDisk());
+  const tiles = cachedTiles((await openMemoryStores(new MemoryDisk())).tiles, 2 ** 30);
   let snapshot = emptySnapshot(fastSha256);
   for (const batch of batches) {
     const entries = Array.from({ length: batch }, (_, i) => entryOf(snapshot.size + i));
@@ -142,11 +143,13 @@ describe('TreeReader', () => {
     const small = await grow([511]);
     const reader = (of: typeof snapshot) => new TreeReader(of, tiles, new TileCache(), fastSha256);
     for (const path of ['tile/0/000', 'tile/entries/000']) {
-      expect(reader(snapshot).atHand(path)).toEqual(await tiles.get(path));
-      expect(reader(small.snapshot).atHand(path)).toEqual(await tiles.get(path));
+      const bytes = await tiles.get(path);
+      expect(reader(snapshot).atHand(path)).toBe(bytes);
+      expect(reader(small.snapshot).atHand(path)).toBe(bytes);
     }
     for (const path of ['tile/0/001', 'tile/entries/001']) {
-      expect(reader(snapshot).atHand(path)).toEqual(await tiles.get(path));
+      const bytes = await tiles.get(path);
+      expect(reader(snapshot).atHand(path)).toBe(bytes);
       expect(reader(small.snapshot).atHand(path)).toBeUndefined();
     }
     for (const path of ['', '/', 'checkpoint', 'tile/0/0', 'tile/0/002', 'tile/entries/000.p/7']) {

@@ -113,15 +113,4 @@ describe('guarded level', () => {
     level = await GuardedLevel.open(join(dir, 'db'));
     expect(await level.get(key(1))).toEqual(key(1));
   });
-
-  it('stays good when a copy cannot be written', async () => {
-    await level.write((batch) => batch.put(key(1), key(1)));
-    await writeFile(join(dir, 'file'), '');
-    await expect(level.copyTo(join(dir, 'file'))).rejects.toEqual(code('file'));
-    await level.copyTo(join(dir, 'copy'));
-    const copy = await GuardedLevel.open(join(dir, 'copy'), { create: false });
-    expect(await copy.get(key(1))).toEqual(key(1));
-    await copy.close();
-    expect(await level.get(key(1))).toEqual(key(1));
-  });
 });

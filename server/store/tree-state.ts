@@ -1,7 +1,7 @@
 /**
  * What every driver of `StateStore` shares: the stored form of the tree state, and what a commit must satisfy.
  *
- * The stored form is JSON on one line, in this order and without spaces; `lastCheckpoint` is there when it is set:
+ * The stored form is JSON on one line, in this order and without spaces. `lastCheckpoint` appears where it is set:
  *
  *   {"version":1,"size":3,"root":"<base64, 32 bytes>","filed":0,"status":"open","lastCheckpoint":"<base64>"}
  */
@@ -111,6 +111,18 @@ export function tailGap(index: number): ServerError {
     'tail-gap',
     `entry ${index} is missing in the stored tail: run \`stele log check\`, and restore the data directory from a backup`,
   );
+}
+
+/** The one state of a snapshot. @throws ServerError `corrupt` where its parts had none or several */
+export function snapshotState(states: readonly TreeState[]): TreeState {
+  const [state, second] = states;
+  if (state !== undefined && second === undefined) return state;
+  throw new ServerError('corrupt', `the copy of the state holds ${states.length} tree states instead of one`);
+}
+
+/** For a snapshot of a store without a state. @throws ServerError `store` */
+export function nothingStored(): never {
+  throw new ServerError('store', 'nothing to copy: the store has no tree state yet');
 }
 
 export function assertRange(from: number, to: number): void {
