@@ -17,7 +17,7 @@ import type { TileSource } from '../tiles/types.ts';
 import { isPrefix, proveLeaf } from './consistency.ts';
 import type { BadEntry, FeedEntry, FeedSettings, SignedHead } from './types.ts';
 
-export interface Chunk {
+interface Chunk {
   readonly entries: readonly FeedEntry[];
   /** The tree up to the last of them. */
   readonly range: CompactRange;

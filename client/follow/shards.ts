@@ -20,7 +20,7 @@ const MAX_LOGS = 64;
 /** Reads a small file, of at most `limit` bytes, at a path or URL. */
 export type ReadLocation = (location: string, limit: number, signal?: AbortSignal) => Promise<Uint8Array>;
 
-export interface Shards {
+interface Shards {
   readonly logs: readonly FollowedLog[];
   /** Why a log that the configuration names is not in `logs`, a sentence each. */
   readonly unknown: readonly string[];

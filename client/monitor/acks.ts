@@ -47,7 +47,7 @@ const HEX_64 = /^[0-9a-f]{64}$/;
 const DATE = /^\d{4}-\d\d-\d\d$/;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)$/;
 
-export interface AckOptions {
+interface AckOptions {
   readonly until: string;
   readonly reason: string;
   readonly by: string;

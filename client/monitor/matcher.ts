@@ -29,7 +29,7 @@ export interface RuleAlert {
   readonly identity: string;
 }
 
-export interface MatcherOptions {
+interface MatcherOptions {
   /** Of the pool, which starts when it is first needed; 0: everything runs on the calling thread. Default 0. */
   readonly threads?: number;
   /** Whose certificates can be expected; absent: what a certificate says of itself is believed. */
@@ -41,7 +41,7 @@ export interface MatcherOptions {
 }
 
 /** Since the start. */
-export interface MatchCounts {
+interface MatchCounts {
   entries: number;
   /** Alerts returned. */
   alerts: number;
@@ -51,7 +51,7 @@ export interface MatchCounts {
   unreadable: number;
 }
 
-export interface ClosableMatcher extends Matcher {
+interface ClosableMatcher extends Matcher {
   readonly counts: Readonly<MatchCounts>;
   /** Ends the threads; idempotent. */
   close(): Promise<void>;

@@ -7,7 +7,7 @@ import type { AlertKind } from './types.ts';
 const MAX_VALUES = 1000;
 const OTHER = 'other';
 
-export interface QueueState {
+interface QueueState {
   readonly sink: string;
   readonly pending: number;
   readonly failures: number;

@@ -14,7 +14,7 @@ export type Role = 'watch' | 'expect';
 /** Values of one preset as the file has them: text, and patterns where the parameter takes one. */
 export type PresetValues = Readonly<Record<string, TextMatch | undefined>>;
 
-export interface Parameter {
+interface Parameter {
   readonly description: string;
   /** Of exact text. */
   readonly form: RegExp;

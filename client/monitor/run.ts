@@ -15,7 +15,7 @@ export type MonitorEvent = { readonly log: string } & (
   | { readonly type: 'shard'; readonly location: string }
 );
 
-export interface MonitorOptions extends Omit<FollowOptions, 'onEvent' | 'queue'> {
+interface MonitorOptions extends Omit<FollowOptions, 'onEvent' | 'queue'> {
   readonly logs: readonly FollowedLog[];
   readonly shards: readonly ShardSource[];
   readonly queue: AlertQueue;

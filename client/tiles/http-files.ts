@@ -11,7 +11,7 @@ const NOT_IMPLEMENTED = 501;
 const API = '/api/v2';
 
 /** @param base as `parseLogUrl` returns it: without a slash at its end */
-export function httpFiles(base: string, options: SourceOptions): Files {
+function httpFiles(base: string, options: SourceOptions): Files {
   const { timeoutMs = 30_000, retries = 3, userAgent = 'stele' } = options;
   const headers = { 'user-agent': userAgent };
   return {

@@ -57,7 +57,7 @@ export function isAllowedRange(item: string): boolean {
 }
 
 /** Thrown, and given to the callback of `lookup`, for an address that must not be connected to. */
-export class AddressRefused extends Error {
+class AddressRefused extends Error {
   override readonly name = 'AddressRefused';
   readonly code = 'ADDRESS_REFUSED';
 }

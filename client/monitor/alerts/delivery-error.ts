@@ -1,7 +1,7 @@
 import { ClientError } from '../../errors.ts';
 
 /** What makes a delivery fail, in a closed list: metrics and tests go by it. */
-export type DeliveryCode =
+type DeliveryCode =
   /** The address must not be connected to. */
   | 'address'
   /** Nobody answered, or the connection broke or is not secure. */

@@ -8,7 +8,7 @@ import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import type { Alert, AlertQueue } from '../types.ts';
 import { openQueueIn, type Queue, type QueueOptions } from './alert-queue.ts';
 
-export interface LastingOptions extends Omit<QueueOptions, 'store' | 'prefix'> {
+interface LastingOptions extends Omit<QueueOptions, 'store' | 'prefix'> {
   /** Told of each failure: a sentence. */
   readonly onTrouble?: (message: string) => void;
   /** First pause before another try, in milliseconds; it doubles up to 60 s. Default 1 s. */

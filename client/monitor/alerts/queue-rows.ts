@@ -132,7 +132,7 @@ export function encode(number: number): Buffer {
   return bytes;
 }
 
-export function decode(bytes: Uint8Array): number {
+function decode(bytes: Uint8Array): number {
   if (bytes.length !== NUMBER_SIZE) throw damaged();
   const number = Number(Buffer.from(bytes).readBigUInt64BE());
   if (!Number.isSafeInteger(number)) throw damaged();

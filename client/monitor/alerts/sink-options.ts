@@ -82,7 +82,7 @@ const secretSource = Type.Union([
   Type.Object({ env: variable({ description: 'Environment variable with the secret.' }) }, CLOSED),
 ]);
 
-export const WebhookSchema = Type.Object(
+const WebhookSchema = Type.Object(
   {
     type: Type.Literal('webhook'),
     ...common('webhook'),
@@ -115,7 +115,7 @@ export const WebhookSchema = Type.Object(
   CLOSED,
 );
 
-export const EmailSchema = Type.Object(
+const EmailSchema = Type.Object(
   {
     type: Type.Literal('email'),
     ...common('email'),
@@ -155,9 +155,9 @@ export const EmailSchema = Type.Object(
   CLOSED,
 );
 
-export const StdoutSchema = Type.Object({ type: Type.Literal('stdout'), ...common('stdout') }, CLOSED);
+const StdoutSchema = Type.Object({ type: Type.Literal('stdout'), ...common('stdout') }, CLOSED);
 
-export const ExecSchema = Type.Object(
+const ExecSchema = Type.Object(
   {
     type: Type.Literal('exec'),
     ...common('exec'),
@@ -191,7 +191,6 @@ export type EmailOptions = StaticDecode<typeof EmailSchema>;
 export type StdoutOptions = StaticDecode<typeof StdoutSchema>;
 export type ExecOptions = StaticDecode<typeof ExecSchema>;
 export type SinkOptions = WebhookOptions | EmailOptions | StdoutOptions | ExecOptions;
-export type SecretOptions = WebhookOptions['secrets'][number];
 
 /** No more sinks than this in one configuration: names of sinks become labels of metrics. */
 export const MAX_SINKS = 32;

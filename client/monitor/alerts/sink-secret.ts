@@ -9,7 +9,7 @@ const MAX_CERTIFICATES = 1024 * 1024;
 const GROUP_AND_OTHERS = 0o077;
 
 /** How a message calls it. */
-export function sourceName(source: SecretSource): string {
+function sourceName(source: SecretSource): string {
   return 'file' in source ? source.file : `the variable ${source.env}`;
 }
 

@@ -37,7 +37,7 @@ const MAX_JOURNAL_BYTES = 32 * 1024 * 1024;
 /** A change within the same tick of the file system's clock as the last look would not show. */
 const CLOCK_TICK_MS = 2000;
 
-export interface AckStoreOptions {
+interface AckStoreOptions {
   /** Milliseconds since 1970. */
   readonly now?: () => number;
   /** Told of files that are no acknowledgements; they silence nothing. */
@@ -45,7 +45,7 @@ export interface AckStoreOptions {
   readonly maxJournalBytes?: number;
 }
 
-export interface Listed {
+interface Listed {
   readonly acks: readonly Acknowledgement[];
   /** Files that are none. */
   readonly damaged: readonly string[];

@@ -29,7 +29,7 @@ const AFTER_PREFIX = Buffer.from('m');
 type Origin = Pick<FollowedLog, 'origin' | 'keys'>;
 
 /** A log that a signing configuration once named. */
-export interface KnownShard {
+interface KnownShard {
   readonly origin: string;
   readonly location: string;
   readonly keys: readonly string[];

@@ -7,7 +7,7 @@ import { ExecSink } from './exec.ts';
 import { StdoutSink } from './stdout.ts';
 import { WebhookSink } from './webhook.ts';
 
-export interface OpenOptions {
+interface OpenOptions {
   /** Default: standard output of the process. */
   readonly stdout?: Writable;
   /** Resolves the names of webhooks; the system's resolver unless told. */

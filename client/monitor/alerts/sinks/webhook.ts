@@ -125,7 +125,7 @@ export class WebhookSink implements ConfiguredSink {
 }
 
 /** The value of `Stele-Signature`; `seconds` since 1970. */
-export function signatureHeader(secrets: readonly string[], seconds: number, body: Uint8Array): string {
+function signatureHeader(secrets: readonly string[], seconds: number, body: Uint8Array): string {
   const macs = secrets.map((secret) => createHmac('sha256', secret).update(`${seconds}.`).update(body).digest('hex'));
   return [`t=${seconds}`, ...macs.map((mac) => `v1=${mac}`)].join();
 }
