@@ -113,7 +113,7 @@ export const REQUEST_ERRORS = {
 
 export type RequestErrorCode = keyof typeof REQUEST_ERRORS;
 
-export interface RequestErrorData {
+interface RequestErrorData {
   /** Index of the entry that the error is about, in [0, 2^53): sent as `x-log-index`. */
   readonly index?: number;
 }

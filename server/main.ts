@@ -7,7 +7,8 @@ import { makeLogger } from '../merkle/runtime/service/logger.ts';
 import { drainApp, openPorts } from '../merkle/runtime/service/ports.ts';
 import type { Config } from './config/load.ts';
 import { ServerError } from './errors.ts';
-import { createAdminApp, createApp } from './http/app.ts';
+import { createAdminApp } from './http/admin.ts';
+import { createApp } from './http/http.ts';
 import { openLog } from './open.ts';
 
 export { loadConfig, SETTINGS } from './config/load.ts';

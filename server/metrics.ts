@@ -7,7 +7,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
 /** Stages of the write path; `total` is from the body's arrival to the published proof. */
-export type Stage = 'ingest' | 'dedup' | 'commit' | 'tiles' | 'sign' | 'cosign' | 'publish' | 'total';
+type Stage = 'ingest' | 'dedup' | 'commit' | 'tiles' | 'sign' | 'cosign' | 'publish' | 'total';
 
 export interface Observer {
   /** `value` in the metric's base unit: seconds, or entries. */

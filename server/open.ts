@@ -10,8 +10,8 @@ import { Closers } from '../merkle/runtime/service/ends.ts';
 import type { Logger } from '../merkle/runtime/service/logger.ts';
 import type { Config } from './config/load.ts';
 import { Cosigner } from './cosign/cosign.ts';
-import { WitnessMetrics } from './cosign/metrics.ts';
 import { readPolicy } from './cosign/policy.ts';
+import { WitnessMetrics } from './cosign/witness-metrics.ts';
 import { checkEntries, checkKeys, checkOwner, FORMAT, readIdentity, writeIdentity } from './dir/identity.ts';
 import { openKeys } from './dir/keys.ts';
 import { layout, openDirStores } from './dir/layout.ts';
@@ -31,7 +31,7 @@ export interface OpenLog {
   close(): Promise<void>;
 }
 
-export interface OpenLogOptions {
+interface OpenLogOptions {
   readonly config: Config;
   readonly logger: Logger;
   /** Told once where the log cannot go on. */

@@ -13,14 +13,14 @@ import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import type { TreeReader } from '../tree/reader.ts';
 import { checkHeads, conflictWith, fetchHead, type HeldHead } from './heads.ts';
-import { type Failed, type FailureReason, isFailed, WitnessClient } from './http.ts';
 import { CosignJob } from './job.ts';
-import type { WitnessMetrics } from './metrics.ts';
 import { type Endpoint, endpointsOf, isLoopback } from './policy.ts';
 import type { CosignerHooks, Cosigning } from './types.ts';
 import { Witness, type WitnessSettings } from './witness.ts';
+import { type Failed, type FailureReason, isFailed, WitnessClient } from './witness-client.ts';
+import type { WitnessMetrics } from './witness-metrics.ts';
 
-export interface CosignerOptions {
+interface CosignerOptions {
   readonly policy: Policy;
   readonly origin: string;
   /** The log's own keys. */

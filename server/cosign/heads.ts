@@ -12,8 +12,8 @@ import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { originHash } from '../../merkle/witness.ts';
 import { ServerError } from '../errors.ts';
 import type { TreeReader } from '../tree/reader.ts';
-import { type Failed, isFailed, type WitnessClient } from './http.ts';
 import type { Endpoint } from './policy.ts';
+import { type Failed, isFailed, type WitnessClient } from './witness-client.ts';
 
 export interface HeldHead {
   readonly size: number;

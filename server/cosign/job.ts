@@ -1,5 +1,5 @@
 /** One signed tree head on its way through the witnesses, and the cosignatures that it has. */
-import { decodeUtf8, encodeUtf8, equal } from '../../merkle/bytes.ts';
+import { encodeUtf8, equal } from '../../merkle/bytes.ts';
 import { parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { type CosignaturePrimitives, verifyCosignature } from '../../merkle/cosignature.ts';
 import { MerkleError } from '../../merkle/errors.ts';
@@ -120,9 +120,4 @@ function cameAt(timestamp: number): number {
 
 function isBy(signature: NoteSignature, key: VerifierKey): boolean {
   return signature.name === key.name && equal(signature.keyId, key.keyId);
-}
-
-/** The text of a note that is known to be one. */
-export function textOf(note: string | Uint8Array): string {
-  return parseNote(typeof note === 'string' ? note : decodeUtf8(note)).text;
 }

@@ -4,9 +4,9 @@
  */
 import { MerkleError } from '../../merkle/errors.ts';
 import { formatAddCheckpoint, parseCosignatures, parseTreeSize, TREE_SIZE_TYPE } from '../../merkle/witness.ts';
-import { type Failed, type FailureReason, isFailed, type Reply, type WitnessClient } from './http.ts';
 import type { CosignJob } from './job.ts';
 import type { Endpoint } from './policy.ts';
+import { type Failed, type FailureReason, isFailed, type Reply, type WitnessClient } from './witness-client.ts';
 
 export interface WitnessSettings {
   /** How long a request may take, in milliseconds. */
@@ -15,7 +15,7 @@ export interface WitnessSettings {
   readonly refreshMs: number;
 }
 
-export interface WitnessEvents {
+interface WitnessEvents {
   /** Some or all keys of the endpoint signed. */
   cosigned(job: CosignJob): void;
   /** A request ended, in seconds: with all that was asked for, or failed. */

@@ -15,11 +15,11 @@ import { typeboxSchemas } from '../../merkle/runtime/service/schemas.ts';
 import { RequestError, requestError, ServerError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { LogService } from '../types.ts';
-import { BodyBudget, readBody } from './body.ts';
-import { errorJson, sendError, sendJson, toRequestError } from './errors.ts';
+import { errorJson, sendError, sendJson, toRequestError } from './answers.ts';
 import { createNodeServer, onClientError } from './node.ts';
 import { type AdminOptions, HTTP_DEFAULTS } from './options.ts';
 import { pathOf, watchRoutes } from './paths.ts';
+import { BodyBudget, readBody } from './request-body.ts';
 
 const BODY_BYTES = 16 * 1024;
 const MIN_TOKEN = 16;

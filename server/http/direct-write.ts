@@ -7,9 +7,9 @@
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Metrics, Observer } from '../metrics.ts';
-import type { HttpContext } from './app.ts';
-import { readBody } from './body.ts';
-import { type Answer, errorAnswer, toRequestError } from './errors.ts';
+import { type Answer, errorAnswer, toRequestError } from './answers.ts';
+import type { HttpContext } from './context.ts';
+import { readBody } from './request-body.ts';
 import { entryCall, isProtobuf } from './write.ts';
 
 /** `next` with the calls answered that log one entry. `failed` is told of errors that are ours. */

@@ -7,8 +7,8 @@
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Observer } from '../metrics.ts';
-import type { HttpContext } from './app.ts';
 import { acceptsGzip } from './compress.ts';
+import type { HttpContext } from './context.ts';
 import { BINARY, IMMUTABLE, PREFIXES } from './read.ts';
 
 const TILE = ['access-control-allow-origin', '*', 'content-type', BINARY, 'cache-control', IMMUTABLE];

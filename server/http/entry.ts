@@ -18,7 +18,7 @@ import { MAX_PROOF } from '../../merkle/proof.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
 import { REQUEST_ERRORS } from '../errors.ts';
 import type { EntryKind, LoggedEntry, LogInfo, Outcome } from '../types.ts';
-import { errorJson } from './errors.ts';
+import { errorJson } from './answers.ts';
 import { BatchCreateEntriesResponse, TransparencyLogEntry } from './protobuf.ts';
 
 /** `kindVersion` of the entries that a log takes. */

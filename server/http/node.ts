@@ -14,7 +14,7 @@ import http from 'node:http';
 import https from 'node:https';
 import type { Socket } from 'node:net';
 import { type RequestError, requestError } from '../errors.ts';
-import { rawReply } from './errors.ts';
+import { rawReply } from './answers.ts';
 import type { HttpSettings } from './options.ts';
 
 const DRAIN_POLL_MS = 20;

@@ -1,8 +1,8 @@
 /** OpenAPI 3.1, generated from the routes that there are, at `/openapi.json`. */
 import swagger from '@fastify/swagger';
 import type { FastifyInstance, FastifySchema } from 'fastify';
-import { docs, type RouteDocs } from './docs.ts';
-import { sendJson } from './errors.ts';
+import { sendJson } from './answers.ts';
+import { docs, type RouteDocs } from './route-docs.ts';
 
 /** Before the routes. */
 export function openapi(app: FastifyInstance): void {

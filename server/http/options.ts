@@ -1,5 +1,5 @@
 /** What the HTTP servers are told, with the defaults in one block. */
-export interface RateLimit {
+interface RateLimit {
   /** Requests that one address (one /64 for IPv6) may make in `windowMs`. */
   readonly max: number;
   readonly windowMs: number;

@@ -5,10 +5,10 @@ import { parseDecimal } from '../../merkle/bytes.ts';
 import { DIGEST_ALGORITHM } from '../../merkle/rekor/hashes.ts';
 import { LOGGED_KEY_DETAILS } from '../../merkle/rekor/key-details.ts';
 import { requestError } from '../errors.ts';
-import type { HttpContext } from './app.ts';
-import { docs, NumberText } from './docs.ts';
+import { sendJson } from './answers.ts';
+import type { HttpContext } from './context.ts';
 import { base64, EntryEncoder, KIND_VERSION } from './entry.ts';
-import { sendJson } from './errors.ts';
+import { docs, NumberText } from './route-docs.ts';
 
 /** What a client needs to choose a key. */
 const KEY_TYPES = LOGGED_KEY_DETAILS.map(({ name, number, hash }) => ({

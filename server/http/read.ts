@@ -9,10 +9,10 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { MerkleError } from '../../merkle/errors.ts';
 import { parseEntryBundlePath, parseTilePath } from '../../merkle/tile.ts';
 import { requestError } from '../errors.ts';
-import type { HttpContext } from './app.ts';
 import { acceptsGzip } from './compress.ts';
-import { docs } from './docs.ts';
+import type { HttpContext } from './context.ts';
 import { pathOf } from './paths.ts';
+import { docs } from './route-docs.ts';
 
 export const IMMUTABLE = 'public, max-age=31536000, immutable';
 /** A shared cache may take the load of many pollers, but nobody should see an old tree for long. */

@@ -11,11 +11,11 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { MAX_ENTRY } from '../../merkle/bundle.ts';
 import { REQUEST_ERRORS, type RequestError, requestError } from '../errors.ts';
 import type { Encoding, Outcome } from '../types.ts';
-import type { HttpContext } from './app.ts';
-import { readBody } from './body.ts';
-import { docs } from './docs.ts';
+import { type Answer, JSON_TYPE, sendAnswer, sendJson } from './answers.ts';
+import type { HttpContext } from './context.ts';
 import { EntryEncoder } from './entry.ts';
-import { type Answer, JSON_TYPE, sendAnswer, sendJson } from './errors.ts';
+import { readBody } from './request-body.ts';
+import { docs } from './route-docs.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -45,7 +45,7 @@ export function writeRoutes(app: FastifyInstance, context: HttpContext): void {
 /**
  * The call that logs one entry, without the HTTP around it: direct-write.ts and Fastify's route below share it.
  */
-export interface EntryCall {
+interface EntryCall {
   readonly path: string;
   /** Bytes of a body, at most. */
   readonly bodyBytes: number;

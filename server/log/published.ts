@@ -73,7 +73,7 @@ export async function checkExtends(
 }
 
 /** Verifies and parses the log's own checkpoint. */
-export function openCheckpoint(note: Uint8Array, signer: Pick<CheckpointSigner, 'origin' | 'keys'>): Checkpoint {
+function openCheckpoint(note: Uint8Array, signer: Pick<CheckpointSigner, 'origin' | 'keys'>): Checkpoint {
   const own = signer.keys[0]!;
   let checkpoint: Checkpoint;
   try {

@@ -15,7 +15,7 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
 }
 
-export interface RepliesOptions {
+interface RepliesOptions {
   /** How long a committed entry waits for its publication before its client is told to retry, in milliseconds. */
   readonly timeoutMs: number;
   /** A published entry's proof could not be made, or was wrong. */

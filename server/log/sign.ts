@@ -19,13 +19,13 @@ import { ServerError } from '../errors.ts';
 /** An SPKI of Ed25519 (RFC 8410) is this prefix and the 32 bytes of the key. */
 const ED25519_SPKI_PREFIX = 12;
 
-export function verifierKeyOf(origin: string, signer: Pick<Signer, 'algorithm' | 'publicKey'>): VerifierKey {
+function verifierKeyOf(origin: string, signer: Pick<Signer, 'algorithm' | 'publicKey'>): VerifierKey {
   return signer.algorithm === 'ed25519'
     ? ed25519VerifierKey(origin, signer.publicKey.subarray(ED25519_SPKI_PREFIX))
     : ecdsaVerifierKey(origin, signer.publicKey);
 }
 
-export interface TreeHead {
+interface TreeHead {
   readonly size: number;
   readonly root: Uint8Array;
 }

@@ -62,10 +62,3 @@ export interface Published {
   /** Reads exactly the tree of the checkpoint. */
   readonly reader: TreeReader;
 }
-
-/** Seconds that the last three steps of a publication took. */
-export interface PublicationTimes {
-  readonly sign: number;
-  readonly cosign: number;
-  readonly publish: number;
-}

@@ -12,7 +12,7 @@ import { type BackOff, backOffMs, SYSTEM_CLOCK } from '../service/back-off.ts';
 /** The first open after a failure comes at once. A store that opens and fails again before it worked is waited for. */
 const PAUSES: BackOff = { firstMs: 100, longestMs: 5000 };
 
-export interface Reopenable {
+interface Reopenable {
   /**
    * Ends every write, and leaves what is stored readable until `close`. A store that has `stop` is closed once the next one
    * is open, so that readers have a store all the time. A store without `stop` is closed before the next one is opened.
@@ -21,7 +21,7 @@ export interface Reopenable {
   close(): Promise<void>;
 }
 
-export interface ReopeningOptions<S> {
+interface ReopeningOptions<S> {
   /** Opens the store and reads its state. An open that rejects must have closed what it opened. */
   readonly open: () => Promise<S>;
   /** Whether an error of `use` ends the handle. The caller of `use` gets every error. */

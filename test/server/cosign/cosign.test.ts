@@ -8,7 +8,7 @@ import { formatNote, openNote, parseNote } from '../../../merkle/note.ts';
 import { parsePolicy } from '../../../merkle/policy.ts';
 import { nodeNotePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
 import { Cosigner } from '../../../server/cosign/cosign.ts';
-import { WitnessMetrics } from '../../../server/cosign/metrics.ts';
+import { WitnessMetrics } from '../../../server/cosign/witness-metrics.ts';
 import { RequestError } from '../../../server/errors.ts';
 import type { Log } from '../../../server/log/log.ts';
 import type { CheckpointSigner } from '../../../server/log/sign.ts';

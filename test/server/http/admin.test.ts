@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Logger } from '../../../merkle/runtime/service/logger.ts';
 import { ServerError } from '../../../server/errors.ts';
-import { createAdminApp } from '../../../server/http/app.ts';
+import { createAdminApp } from '../../../server/http/admin.ts';
 import { Metrics } from '../../../server/metrics.ts';
 import { MemoryLog } from '../../support/memory-log.ts';
 import { hashedRekordRequest, toJson } from '../../support/requests.ts';

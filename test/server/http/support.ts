@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { connect, type Socket } from 'node:net';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { onTestFinished } from 'vitest';
-import { createApp } from '../../../server/http/app.ts';
+import { createApp } from '../../../server/http/http.ts';
 import { HTTP_DEFAULTS, type HttpOptions } from '../../../server/http/options.ts';
 import { Metrics } from '../../../server/metrics.ts';
 import type { LogService } from '../../../server/types.ts';

@@ -32,7 +32,7 @@ export interface Reply {
   readonly body: Uint8Array;
 }
 
-export interface Call {
+interface WitnessRequest {
   readonly method: 'GET' | 'POST';
   readonly url: string;
   readonly body?: Uint8Array;
@@ -51,7 +51,7 @@ export class WitnessClient {
   readonly #https = new HttpsAgent({ keepAlive: true });
 
   /** Never rejects. */
-  async call(call: Call): Promise<Reply | Failed> {
+  async call(call: WitnessRequest): Promise<Reply | Failed> {
     const first = await this.#once(call);
     // The other end may close a kept connection just as it is used again; asking twice does no harm to a witness.
     return first === 'stale' ? ((await this.#once(call, false)) as Reply | Failed) : first;
@@ -62,7 +62,7 @@ export class WitnessClient {
     this.#https.destroy();
   }
 
-  #once({ method, url, body, timeoutMs }: Call, retry = true): Promise<Reply | Failed | 'stale'> {
+  #once({ method, url, body, timeoutMs }: WitnessRequest, retry = true): Promise<Reply | Failed | 'stale'> {
     return new Promise((resolve) => {
       const secure = url.startsWith('https:');
       const headers = body === undefined ? {} : { 'content-type': 'text/plain', 'content-length': body.length };

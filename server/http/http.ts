@@ -11,31 +11,19 @@ import { typeboxSchemas } from '../../merkle/runtime/service/schemas.ts';
 import { type RequestError, requestError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { LogService } from '../types.ts';
-import { BodyBudget } from './body.ts';
+import { sendError, toRequestError } from './answers.ts';
 import { Compressor } from './compress.ts';
+import type { HttpContext } from './context.ts';
 import { answerDirectly } from './direct.ts';
 import { writeDirectly } from './direct-write.ts';
-import { sendError, toRequestError } from './errors.ts';
 import { createNodeServer, onClientError } from './node.ts';
 import { openapi, openapiRoute } from './openapi.ts';
 import { HTTP_DEFAULTS, type HttpOptions, type HttpSettings } from './options.ts';
 import { pathOf, watchRoutes } from './paths.ts';
 import { queryRoutes } from './query.ts';
 import { readRoutes } from './read.ts';
+import { BodyBudget } from './request-body.ts';
 import { writeRoutes } from './write.ts';
-
-export { createAdminApp } from './admin.ts';
-
-/** What the routes share. */
-export interface HttpContext {
-  readonly log: LogService;
-  readonly options: HttpSettings;
-  readonly metrics: Metrics;
-  readonly budget: BodyBudget;
-  readonly compressor: Compressor;
-  /** `close` was called: reads are still answered, new entries are not taken. */
-  readonly draining: () => boolean;
-}
 
 /**
  * The public API over `log`; `listen` starts it. `close` takes no new connections, answers the requests under way, closes
