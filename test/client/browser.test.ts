@@ -80,11 +80,10 @@ describe('the bundle for browsers', () => {
     },
   );
 
-  const cases = executablePath === undefined ? [] : bundleCases();
-  it.skipIf(cases.length === 0)(
-    'comes to the same outcome as Node with every bundle of ../shared/vectors',
-    async () => {
-      for (const { name, refused, bundle, artifact, trustedRoot, key, identity, issuer } of cases) {
+  it.skipIf(executablePath === undefined).each(bundleCases())(
+    'comes to the same outcome as Node with every bundle: %s',
+    async (cases) => {
+      for (const { name, refused, bundle, artifact, trustedRoot, key, identity, issuer } of cases.all) {
         const inputs = {
           bundle: base64(bundle),
           artifact: base64(artifact),

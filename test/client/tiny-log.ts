@@ -24,6 +24,10 @@ export class TinyLog {
     this.vkey = formatVerifierKey(this.key);
   }
 
+  get logId(): Uint8Array {
+    return logId(this.key);
+  }
+
   /** Logs an entry among `before` and `after` others. */
   add(body: Uint8Array, before = 3, after = 4): LogEntry {
     const filler = (n: number) => Array.from({ length: n }, (_, i) => leafHash(new Uint8Array([i])));
@@ -33,7 +37,7 @@ export class TinyLog {
     const root = rootAt(size, this.#node);
     return {
       index,
-      logId: logId(this.key),
+      logId: this.logId,
       kind: 'hashedrekord',
       version: '0.0.2',
       integratedTime: 0,

@@ -1,6 +1,4 @@
 import { generateKeyPairSync, sign, verify } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { p256 } from '@noble/curves/nist.js';
 import fc from 'fast-check';
@@ -23,6 +21,7 @@ import {
 } from '../../merkle/note.ts';
 import { sha256 } from '../../merkle/rfc6962.ts';
 import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import { bundleCases } from '../support/vectors.ts';
 import { codeOf } from './helpers.ts';
 
 // The example of c2sp.org/signed-note.
@@ -311,53 +310,50 @@ describe('verifier keys', () => {
   });
 });
 
-const BUNDLES = join(import.meta.dirname, '../../../shared/vectors/sigstore-bundles');
-
 interface TrustedRoot {
   tlogs: { baseUrl: string; publicKey: { rawBytes: string; keyDetails: string }; logId: { keyId: string } }[];
 }
 
-describe.skipIf(!existsSync(BUNDLES))(
-  'checkpoints of public Rekor logs (skipped where ../shared/vectors is absent)',
-  () => {
-    const read = (...path: string[]) => JSON.parse(readFileSync(join(BUNDLES, ...path), 'utf8'));
-    const keysOf = (root: TrustedRoot) =>
-      root.tlogs.map(({ baseUrl, publicKey, logId }) => {
-        const name = new URL(baseUrl).hostname;
-        const der = new Uint8Array(Buffer.from(publicKey.rawBytes, 'base64'));
-        const key =
-          publicKey.keyDetails === 'PKIX_ED25519'
-            ? ed25519VerifierKey(name, der.subarray(12))
-            : ecdsaVerifierKey(name, der);
-        return { key, id: logId.keyId };
-      });
-
-    it.each([
-      ['happy-path-v0.3-new-mediaType', 'trusted_root.json', 1, 0],
-      ['managed-key-happy-path', 'trusted_root.json', 1, 0],
-      ['rekor2-checkpoint-cosigned', 'rekor2-checkpoint-cosigned/trusted_root.json', 1, 1],
-      ['rekor2-checkpoint-multiple-cosigs', 'rekor2-checkpoint-multiple-cosigs/trusted_root.json', 1, 2],
-      ['rekor2-checkpoint-two-sigs-from-origin', 'rekor2-checkpoint-two-sigs-from-origin/trusted_root.json', 1, 1],
-    ])('%s verifies, with the log ID of the trusted root', (name, root, verified, others) => {
-      const keys = keysOf(read(root));
-      for (const { key, id } of keys) expect(encodeBase64(logId(key))).toBe(id);
-      const [entry] = read(name, 'bundle.sigstore.json').verificationMaterial.tlogEntries;
-      const { envelope } = entry.inclusionProof.checkpoint;
-      const opened = openNote(
-        parseNote(envelope),
-        keys.map(({ key }) => noteVerifier(key, nodeNotePrimitives)),
-      );
-      expect([opened.verified.length, opened.others.length]).toEqual([verified, others]);
-      expect(parseCheckpoint(opened.text).size).toBe(Number(entry.inclusionProof.treeSize));
+describe.each(bundleCases())('checkpoints in bundles of Rekor: %s', (cases) => {
+  const json = (bytes: Uint8Array) => JSON.parse(Buffer.from(bytes).toString());
+  const read = (name: string) => json(cases.named(name).bundle);
+  const rootOf = (name: string) => json(cases.named(name).trustedRoot);
+  const keysOf = (root: TrustedRoot) =>
+    root.tlogs.map(({ baseUrl, publicKey, logId }) => {
+      const name = new URL(baseUrl).hostname;
+      const der = new Uint8Array(Buffer.from(publicKey.rawBytes, 'base64'));
+      const key =
+        publicKey.keyDetails === 'PKIX_ED25519'
+          ? ed25519VerifierKey(name, der.subarray(12))
+          : ecdsaVerifierKey(name, der);
+      return { key, id: logId.keyId };
     });
 
-    it.each([
-      ['rekor2-checkpoint-no-matching-signature_fail', 'unknown-key'],
-      ['rekor2-checkpoint-missing-size_fail', 'bad-signature'],
-    ])('%s does not', (name, code) => {
-      const keys = keysOf(read(name, 'trusted_root.json')).map(({ key }) => noteVerifier(key, nodeNotePrimitives));
-      const [entry] = read(name, 'bundle.sigstore.json').verificationMaterial.tlogEntries;
-      expect(codeOf(() => openNote(parseNote(entry.inclusionProof.checkpoint.envelope), keys))).toBe(code);
-    });
-  },
-);
+  it.each([
+    ['happy-path-v0.3-new-mediaType', 1, 0],
+    ['managed-key-happy-path', 1, 0],
+    ['rekor2-checkpoint-cosigned', 1, 1],
+    ['rekor2-checkpoint-multiple-cosigs', 1, 2],
+    ['rekor2-checkpoint-two-sigs-from-origin', 1, 1],
+  ])('%s verifies, with the log ID of the trusted root', (name, verified, others) => {
+    const keys = keysOf(rootOf(name));
+    for (const { key, id } of keys) expect(encodeBase64(logId(key))).toBe(id);
+    const [entry] = read(name).verificationMaterial.tlogEntries;
+    const { envelope } = entry.inclusionProof.checkpoint;
+    const opened = openNote(
+      parseNote(envelope),
+      keys.map(({ key }) => noteVerifier(key, nodeNotePrimitives)),
+    );
+    expect([opened.verified.length, opened.others.length]).toEqual([verified, others]);
+    expect(parseCheckpoint(opened.text).size).toBe(Number(entry.inclusionProof.treeSize));
+  });
+
+  it.each([
+    ['rekor2-checkpoint-no-matching-signature_fail', 'unknown-key'],
+    ['rekor2-checkpoint-missing-size_fail', 'bad-signature'],
+  ])('%s does not', (name, code) => {
+    const keys = keysOf(rootOf(name)).map(({ key }) => noteVerifier(key, nodeNotePrimitives));
+    const [entry] = read(name).verificationMaterial.tlogEntries;
+    expect(codeOf(() => openNote(parseNote(entry.inclusionProof.checkpoint.envelope), keys))).toBe(code);
+  });
+});

@@ -1,14 +1,22 @@
-/** The bundles of sigstore-conformance in `../shared/vectors`; its README says what goes with each. */
+/**
+ * Test data in the form in which the field publishes it. Bundles of our own are always there; published ones where
+ * TEST_VECTORS names a folder with
+ *
+ *     merkle/inclusion/, merkle/consistency/   `testdata` of transparency-dev/merkle
+ *     sigstore-bundles/<case>/                 `test/assets/bundle-verify` of sigstore-conformance: bundle.sigstore.json and,
+ *                                              where it is not the one of sigstore-bundles/, artifact, trusted_root.json
+ *     sigstore-bundles/a.txt, trusted_root.json
+ */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ownCases } from './own-cases.ts';
 
-const DIR = '../shared/vectors/sigstore-bundles';
-/** Of the cases without one of their own. */
-export const IDENTITY =
+/** Of the published cases without one of their own. */
+const IDENTITY =
   'https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/.github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main';
 const ISSUER = 'https://token.actions.githubusercontent.com';
 
-/** The folder `name` of the published test data, where TEST_VECTORS names it. */
+/** The folder `name` of the published test data. */
 export function vectorFolder(name: string): string | undefined {
   const folder = process.env.TEST_VECTORS;
   return folder === undefined ? undefined : join(folder, name);
@@ -27,25 +35,53 @@ export interface BundleCase {
   readonly issuer: string;
 }
 
-/** All of them; none where the folder is absent. */
-export function bundleCases(): BundleCase[] {
-  if (!existsSync(DIR)) return [];
-  return readdirSync(DIR, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map(({ name }) => caseOf(name));
+export class BundleCases {
+  readonly source: 'our own' | 'published';
+  readonly all: readonly BundleCase[];
+
+  constructor(source: BundleCases['source'], all: readonly BundleCase[]) {
+    this.source = source;
+    this.all = all;
+  }
+
+  named(name: string): BundleCase {
+    const found = this.all.find((one) => one.name === name);
+    if (found === undefined) throw new Error(`there is no bundle ${name}`);
+    return found;
+  }
+
+  /** For the title of a test. */
+  toString(): string {
+    return this.source;
+  }
 }
 
-function caseOf(name: string): BundleCase {
+/** Our own bundles and, where they are there, the published ones: for `describe.each`. */
+export function bundleCases(): BundleCases[] {
+  const own = new BundleCases('our own', ownCases());
+  const folder = vectorFolder('sigstore-bundles');
+  if (folder === undefined) return [own];
+  const names = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  return [
+    own,
+    new BundleCases(
+      'published',
+      names.map(({ name }) => publishedCase(folder, name)),
+    ),
+  ];
+}
+
+function publishedCase(folder: string, name: string): BundleCase {
   const own = (file: string) => {
-    const path = join(DIR, name, file);
+    const path = join(folder, name, file);
     return existsSync(path) ? readFileSync(path) : undefined;
   };
   return {
     name,
     refused: name.endsWith('_fail'),
     bundle: own('bundle.sigstore.json')!,
-    artifact: own('artifact') ?? readFileSync(join(DIR, 'a.txt')),
-    trustedRoot: own('trusted_root.json') ?? readFileSync(join(DIR, 'trusted_root.json')),
+    artifact: own('artifact') ?? readFileSync(join(folder, 'a.txt')),
+    trustedRoot: own('trusted_root.json') ?? readFileSync(join(folder, 'trusted_root.json')),
     key: own('key.pub')?.toString(),
     identity: own('identity')?.toString().trim() ?? IDENTITY,
     issuer: own('issuer')?.toString().trim() ?? ISSUER,

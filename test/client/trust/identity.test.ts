@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { ClientError } from '../../../client/errors.ts';
 import { compileRule, type IdentityRule, matchIdentity } from '../../../client/trust/identity.ts';
 import { type CertificateIdentity, identityOf } from '../../../merkle/x509/fulcio.ts';
-import { CASES, describeVectors, type VectorBundle, vectorBundle } from '../../merkle/x509/vectors.ts';
+import { type VectorBundle, vectorBundle } from '../../merkle/x509/vectors.ts';
+import { bundleCases } from '../../support/vectors.ts';
 
 const WORKFLOW = 'https://github.com/acme/tool/.github/workflows/release.yml@refs/tags/v1';
 const found: CertificateIdentity = {
@@ -93,24 +94,26 @@ describe('identity rules', () => {
   });
 });
 
-describeVectors('identities of published certificates', () => {
+describe.each(bundleCases())('identities of certificates: %s', (cases) => {
   it('are read with name, issuer and extensions', () => {
-    const leaf = vectorBundle('happy-path-v0.3-new-mediaType').certificates[0]!;
+    const leaf = vectorBundle(cases.named('happy-path-v0.3-new-mediaType')).certificates[0]!;
     const identity = identityOf(leaf);
     expect(identity.issuer).toBe('https://token.actions.githubusercontent.com');
-    expect(identity.extensions.get('buildTrigger')).toBe('workflow_dispatch');
-    expect(identity.extensions.get('1.3.6.1.4.1.57264.1.2')).toBe('workflow_dispatch');
-    expect(identity.extensions.get('sourceRepositoryURI')).toBe(
-      'https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon',
-    );
+    const [trigger, repository] =
+      cases.source === 'our own'
+        ? ['push', 'stele-tests/release']
+        : ['workflow_dispatch', 'sigstore-conformance/extremely-dangerous-public-oidc-beacon'];
+    expect(identity.extensions.get('buildTrigger')).toBe(trigger);
+    expect(identity.extensions.get('1.3.6.1.4.1.57264.1.2')).toBe(trigger);
+    expect(identity.extensions.get('sourceRepositoryURI')).toBe(`https://github.com/${repository}`);
   });
 
   it('are read in every case', () => {
     let read = 0;
-    for (const name of CASES) {
+    for (const one of cases.all) {
       let certificates: VectorBundle['certificates'];
       try {
-        ({ certificates } = vectorBundle(name));
+        ({ certificates } = vectorBundle(one));
       } catch (error) {
         if (error instanceof ClientError) throw error;
         continue; // not a bundle at all

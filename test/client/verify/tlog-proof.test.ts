@@ -1,6 +1,4 @@
 import { createHash, generateKeyPairSync } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { p256 } from '@noble/curves/nist.js';
 import { describe, expect, it } from 'vitest';
@@ -24,6 +22,7 @@ import { leafHash } from '../../../merkle/rfc6962.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { formatTlogProof, parseTlogProof, type TlogProof } from '../../../merkle/tlog-proof.ts';
 import { parseCertificate } from '../../../merkle/x509/certificate.ts';
+import { bundleCases } from '../../support/vectors.ts';
 import { newKey, TinyLog } from '../tiny-log.ts';
 
 const log = new TinyLog();
@@ -194,29 +193,22 @@ async function cosigned(note: string, ...by: [number, number][]): Promise<string
   return formatNote(text, [...signatures, ...lines]);
 }
 
-const VECTORS = join(import.meta.dirname, '../../../../shared/vectors/sigstore-bundles');
-const CASE = join(VECTORS, 'happy-path-v0.3-new-mediaType', 'bundle.sigstore.json');
-if (!existsSync(CASE)) console.warn('SKIPPED: no published bundles, so identities in tlog-proofs are not tested');
-
-describe.skipIf(!existsSync(CASE))('an identity in a tlog-proof', () => {
+describe.each(bundleCases())('an identity in a tlog-proof: %s', (cases) => {
+  const published = cases.named('happy-path-v0.3-new-mediaType');
   /** A genuine signature of a genuine certificate, in a log of this test. */
   function genuine() {
-    const { content, signer: by } = parseBundle(readFileSync(CASE));
-    if (by.kind !== 'certificate') throw new Error('the published bundle has no certificate');
+    const { content, signer: by } = parseBundle(published.bundle);
+    if (by.kind !== 'certificate') throw new Error('the bundle has no certificate');
     const certificate = parseCertificate(by.certificate);
     const publicKey = parsePublicKey(certificate.spki, nodePrimitives());
-    const digest = Uint8Array.from(
-      createHash('sha256')
-        .update(readFileSync(join(VECTORS, 'a.txt')))
-        .digest(),
-    );
+    const digest = Uint8Array.from(createHash('sha256').update(published.artifact).digest());
     const body = canonicalEntry({ digest, signature: content.signature, publicKey, certificate: by.certificate });
     return { certificate, digest, proof: proofOf(body) };
   }
-  const trustedRoot = existsSync(CASE) ? parseTrustedRoot(readFileSync(join(VECTORS, 'trusted_root.json'))) : undefined;
+  const trustedRoot = parseTrustedRoot(published.trustedRoot);
   const policy = policyOf('g');
   const any = { identity: { pattern: '.*' }, issuer: { pattern: 'https://.*' } };
-  const who = (rule: object): ExpectedSigner => ({ identity: compileRule(rule), trustedRoot: trustedRoot! });
+  const who = (rule: object): ExpectedSigner => ({ identity: compileRule(rule), trustedRoot });
 
   it('is found in the certificate, which counts at the time of the witnesses', async () => {
     const { certificate, digest, proof } = genuine();

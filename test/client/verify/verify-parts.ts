@@ -4,7 +4,7 @@ import { ClientError } from '../../../client/errors.ts';
 import type { Bundle } from '../../../client/formats/bundle.ts';
 import { preAuthEncoding } from '../../../client/formats/dsse.ts';
 import { formatEntry } from '../../../client/formats/entry.ts';
-import { type LogEntry, tlogEntry } from '../../../client/formats/log-entry.ts';
+import { tlogEntry } from '../../../client/formats/log-entry.ts';
 import { parseTrustPolicy } from '../../../client/trust/quorum.ts';
 import { type CosignatureSigner, cosign } from '../../../merkle/cosignature.ts';
 import { formatNote, formatVerifierKey, KEY_TYPE, makeVerifierKey, parseNote } from '../../../merkle/note.ts';
@@ -152,16 +152,11 @@ export function rootJson(log: TinyLog, validFor: object = { start: '2020-01-01T0
         baseUrl: `https://${log.key.name}`,
         hashAlgorithm: 'SHA2_256',
         publicKey: { rawBytes: spki.toString('base64'), keyDetails: 'PKIX_ED25519', validFor },
-        logId: { keyId: Buffer.from(logIdOf(log)).toString('base64') },
+        logId: { keyId: Buffer.from(log.logId).toString('base64') },
       },
     ],
     certificateAuthorities: [],
     ctlogs: [],
     timestampAuthorities: [],
   };
-}
-
-function logIdOf(log: TinyLog): Uint8Array {
-  const entry: LogEntry = log.add(text('{}'));
-  return entry.logId;
 }

@@ -1,11 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ClientError } from '../../../client/errors.ts';
 import { formatBundle, parseBundle } from '../../../client/formats/bundle.ts';
 import { parsePublicKeyPem } from '../../../client/formats/key.ts';
 import { type BundleRequest, parseTrustedRoot, requiredHashes, verifyBundle } from '../../../client/verify.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
+import { type BundleCases, bundleCases } from '../../support/vectors.ts';
 import { TinyLog } from '../tiny-log.ts';
 import {
   attestation,
@@ -85,7 +84,6 @@ const IRRELEVANT: readonly {
   },
 ];
 
-const VECTORS = '../shared/vectors/sigstore-bundles';
 const GOOD = [
   'happy-path-intoto-in-dsse-v3',
   'happy-path-v0.3-new-mediaType',
@@ -96,31 +94,19 @@ const GOOD = [
   'rekor2-timestamp-without-embedded-cert',
   'trust-root-tlog-validity-end-inclusive',
 ];
-const IDENTITY = {
-  identity:
-    'https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/.github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main',
-  issuer: 'https://token.actions.githubusercontent.com',
-};
-
-function vector(name: string): Case {
-  const read = (file: string) => readFileSync(join(VECTORS, name, file));
-  const own = existsSync(join(VECTORS, name, 'trusted_root.json'));
-  const trustedRoot = parseTrustedRoot(
-    own ? read('trusted_root.json') : readFileSync(join(VECTORS, 'trusted_root.json')),
-  );
-  const keyed = existsSync(join(VECTORS, name, 'key.pub'));
-  const who = keyed
-    ? { key: parsePublicKeyPem(read('key.pub').toString(), nodePrimitives()).info }
-    : { identity: IDENTITY };
+function caseOf(cases: BundleCases, name: string): Case {
+  const { bundle, artifact, trustedRoot, key, identity, issuer } = cases.named(name);
+  const who =
+    key === undefined ? { identity: { identity, issuer } } : { key: parsePublicKeyPem(key, nodePrimitives()).info };
   return {
     name,
-    json: JSON.parse(read('bundle.sigstore.json').toString()),
-    file: readFileSync(join(VECTORS, 'a.txt')),
-    trust: { trustedRoot, ...who },
+    json: JSON.parse(Buffer.from(bundle).toString()),
+    file: artifact,
+    trust: { trustedRoot: parseTrustedRoot(trustedRoot), ...who },
   };
 }
 
-async function ownCases(): Promise<[Case, Case]> {
+async function witnessedCases(): Promise<[Case, Case]> {
   const [file, key, log, witness] = [text('hello'), testKey(), new TinyLog('log.example'), testWitness('w.example')];
   const trustedRoot = parseTrustedRoot(text(JSON.stringify(rootJson(log))));
   const trust = { trustedRoot, key: key.info, policy: policyOf([log.vkey], [witness], 1), witnessTime: true };
@@ -214,15 +200,17 @@ function expectAllRefused(good: Case, others: readonly Json[]): void {
 
 describe('each field of a good bundle, changed, dropped, doubled or swapped', () => {
   it('is refused or of no importance: bundles of our own, with witnesses', { timeout: 60_000 }, async () => {
-    const [message, about] = await ownCases();
-    const [other] = await ownCases();
+    const [message, about] = await witnessedCases();
+    const [other] = await witnessedCases();
     expectAllRefused(message, [about.json, other.json]);
     expectAllRefused(about, [message.json, other.json]);
   });
+});
 
-  const there = existsSync(VECTORS);
-  it.skipIf(!there).each(GOOD)('is refused or of no importance: %s', { timeout: 120_000 }, (name) => {
+describe.each(bundleCases())('each field of a good bundle: %s', (cases) => {
+  it.each(GOOD)('is refused or of no importance: %s', { timeout: 120_000 }, (name) => {
     const next = GOOD[(GOOD.indexOf(name) + 1) % GOOD.length]!;
-    expectAllRefused(vector(name), [vector(next).json, vector('happy-path-v0.3-new-mediaType').json]);
+    const others = [next, 'happy-path-v0.3-new-mediaType'].map((other) => caseOf(cases, other).json);
+    expectAllRefused(caseOf(cases, name), others);
   });
 });

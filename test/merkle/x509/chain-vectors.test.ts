@@ -1,10 +1,11 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { MerkleError } from '../../../merkle/errors.ts';
 import { noblePrimitives } from '../../../merkle/rekor/noble-primitives.ts';
 import type { Certificate } from '../../../merkle/x509/certificate.ts';
 import { type Authorities, verifyChain } from '../../../merkle/x509/certificate-chain.ts';
 import { verifySct } from '../../../merkle/x509/sct.ts';
-import { describeVectors, type VectorRoot, vectorBundle, vectorRoot } from './vectors.ts';
+import { type BundleCases, bundleCases } from '../../support/vectors.ts';
+import { type VectorRoot, vectorBundle, vectorRoot } from './vectors.ts';
 
 const authoritiesOf = ({ authorities }: VectorRoot): Authorities => ({
   roots: authorities.map(({ certificates }) => certificates.at(-1)!),
@@ -22,9 +23,11 @@ function outcome(action: () => unknown): string {
   }
 }
 
-function check(name: string, rootName: string, at?: (leaf: Certificate) => number): string {
-  const leaf = vectorBundle(name).certificates[0]!;
-  const root = vectorRoot(rootName);
+type Moment = (leaf: Certificate) => number;
+
+function checkCase(cases: BundleCases, name: string, rootName: string, at?: Moment): string {
+  const leaf = vectorBundle(cases.named(name)).certificates[0]!;
+  const root = vectorRoot(cases.named(rootName));
   return outcome(() => {
     const time = at === undefined ? leaf.notBefore : at(leaf);
     const [, issuer] = verifyChain(leaf, authoritiesOf(root), time, noblePrimitives);
@@ -35,7 +38,10 @@ function check(name: string, rootName: string, at?: (leaf: Certificate) => numbe
 const GOOD = 'happy-path-v0.3-new-mediaType';
 const STAGING = 'rekor2-timestamp-with-embedded-cert';
 
-describeVectors('chains and certificate timestamps of published bundles', () => {
+describe.each(bundleCases())('chains and certificate timestamps of bundles: %s', (cases) => {
+  const check = (name: string, rootName: string, at?: Moment) => checkCase(cases, name, rootName, at);
+  const certificatesOf = (name: string) => vectorBundle(cases.named(name)).certificates;
+
   it.each([GOOD, STAGING, 'happy-path-intoto-in-dsse-v3', 'trust-root-tlog-validity-end-inclusive'])(
     '%s: good',
     (name) => expect(check(name, name)).toBe('ok'),
@@ -53,15 +59,15 @@ describeVectors('chains and certificate timestamps of published bundles', () => 
   });
 
   it('hold from the first to the last moment of the validity', () => {
-    expect(check(GOOD, '', ({ notBefore }) => notBefore)).toBe('ok');
-    expect(check(GOOD, '', ({ notAfter }) => notAfter)).toBe('ok');
-    expect(check(GOOD, '', ({ notBefore }) => notBefore - 1)).toBe('bad-certificate');
-    expect(check(GOOD, '', ({ notAfter }) => notAfter + 1)).toBe('bad-certificate');
+    expect(check(GOOD, GOOD, ({ notBefore }) => notBefore)).toBe('ok');
+    expect(check(GOOD, GOOD, ({ notAfter }) => notAfter)).toBe('ok');
+    expect(check(GOOD, GOOD, ({ notBefore }) => notBefore - 1)).toBe('bad-certificate');
+    expect(check(GOOD, GOOD, ({ notAfter }) => notAfter + 1)).toBe('bad-certificate');
   });
 
   it('refuse a root among the intermediates, and a root or an intermediate as the leaf', () => {
-    const { certificates } = vectorBundle('bundle-with-root-cert_fail');
-    const authorities = authoritiesOf(vectorRoot());
+    const certificates = certificatesOf('bundle-with-root-cert_fail');
+    const authorities = authoritiesOf(vectorRoot(cases.named(GOOD)));
     const verify = (leaf: Certificate, intermediates: readonly Certificate[]) =>
       outcome(() => verifyChain(leaf, { ...authorities, intermediates }, leaf.notBefore, noblePrimitives));
     const [leaf, ...more] = certificates as [Certificate, ...Certificate[]];
@@ -73,9 +79,9 @@ describeVectors('chains and certificate timestamps of published bundles', () => 
   });
 
   it('refuse the timestamp of another certificate, of another issuer and of a log whose key has gone', () => {
-    const root = vectorRoot();
-    const [leaf] = vectorBundle(GOOD).certificates as [Certificate];
-    const [other] = vectorBundle('happy-path-intoto-in-dsse-v3').certificates as [Certificate];
+    const root = vectorRoot(cases.named(GOOD));
+    const [leaf] = certificatesOf(GOOD) as [Certificate];
+    const [other] = certificatesOf('happy-path-intoto-in-dsse-v3') as [Certificate];
     const [, issuer, top] = verifyChain(leaf, authoritiesOf(root), leaf.notBefore, noblePrimitives) as Certificate[];
     const verify = (certificate: Certificate, by = issuer!, logs = root.ctlogs) =>
       outcome(() => verifySct(certificate, by, logs, noblePrimitives));

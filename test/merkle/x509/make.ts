@@ -59,6 +59,8 @@ export interface Wish {
   readonly by?: Pick<Authority, 'name' | 'keys'>;
   readonly name?: string;
   readonly keys?: crypto.KeyPairKeyObjectResult;
+  /** Eight bytes; by chance where undefined. */
+  readonly serial?: Uint8Array;
   readonly from?: string;
   readonly to?: string;
   readonly ca?: boolean;
@@ -106,7 +108,7 @@ export function tbsOf(wish: Wish, keys: crypto.KeyPairKeyObjectResult): Buffer {
   ];
   return sequence(
     der(0xa0, integer(wish.version ?? 2)),
-    integer(...crypto.randomBytes(8).with(0, 1)),
+    integer(...(wish.serial ?? crypto.randomBytes(8)).with(0, 1)),
     wish.algorithm ?? ECDSA_SHA256,
     nameOf(wish.by?.name ?? name),
     sequence(timeOf(wish.from ?? '2020-01-01T00:00:00Z'), timeOf(wish.to ?? '2040-01-01T00:00:00Z')),

@@ -1,20 +1,13 @@
-/** Certificates, time stamps and keys out of the published bundles, where those are there. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { describe } from 'vitest';
+/** Certificates, time stamps and keys out of the bundles of ours and the published ones. */
 import { type KeyInfo, parseSpki } from '../../../merkle/rekor/spki.ts';
 import { type Certificate, parseCertificate } from '../../../merkle/x509/certificate.ts';
 import type { CtLog } from '../../../merkle/x509/sct.ts';
 import type { Period } from '../../../merkle/x509/utc-time.ts';
 import { bitString, sequence } from '../../support/der.ts';
-
-const ROOT = join(import.meta.dirname, '../../../../shared/vectors/sigstore-bundles');
-export const hasVectors = existsSync(join(ROOT, 'trusted_root.json'));
-/** `describe` that says that it skipped where the vectors are absent. */
-export const describeVectors = describe.skipIf(!hasVectors);
+import type { BundleCase } from '../../support/vectors.ts';
 
 const base64 = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'base64'));
-const json = (...path: string[]) => JSON.parse(readFileSync(join(ROOT, ...path), 'utf8'));
+const json = (bytes: Uint8Array) => JSON.parse(Buffer.from(bytes).toString());
 
 const validity = (period: { start: string; end?: string | null }): Period => ({
   start: Date.parse(period.start),
@@ -37,15 +30,9 @@ export interface VectorRoot {
   readonly ctlogs: readonly CtLog[];
 }
 
-export const CASES: readonly string[] = hasVectors
-  ? readdirSync(ROOT).filter((name) => existsSync(join(ROOT, name, 'bundle.sigstore.json')))
-  : [];
-
-/** The trusted root of a case, or the one of those without their own. */
-export function vectorRoot(name = ''): VectorRoot {
-  const root = existsSync(join(ROOT, name, 'trusted_root.json'))
-    ? json(name, 'trusted_root.json')
-    : json('trusted_root.json');
+/** What the trusted root of a case holds. */
+export function vectorRoot({ trustedRoot }: BundleCase): VectorRoot {
+  const root = json(trustedRoot);
   const chains = (list: { certChain: { certificates: { rawBytes: string }[] }; validFor: { start: string } }[] = []) =>
     list.map(({ certChain, validFor }) => ({
       certificates: certChain.certificates.map(({ rawBytes }) => parseCertificate(base64(rawBytes))),
@@ -74,8 +61,8 @@ export interface VectorBundle {
   readonly signature: Uint8Array;
 }
 
-export function vectorBundle(name: string): VectorBundle {
-  const bundle = json(name, 'bundle.sigstore.json');
+export function vectorBundle(its: BundleCase): VectorBundle {
+  const bundle = json(its.bundle);
   const { verificationMaterial: material } = bundle;
   const certificates: { rawBytes: string }[] =
     material.x509CertificateChain?.certificates ?? (material.certificate ? [material.certificate] : []);

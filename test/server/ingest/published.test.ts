@@ -1,19 +1,15 @@
-/** Entries that rekor-tiles itself logged: ingest must make the same bytes of what the client had sent. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+/** Entries of Rekor v2 in bundles: ingest must make the same bytes of what the client had sent. */
 import { describe, expect, it } from 'vitest';
+import { bundleCases } from '../../support/vectors.ts';
 import { entriesOf, ingestHere } from './support.ts';
-
-const DIR = new URL('../../../../shared/vectors/sigstore-bundles/', import.meta.url);
-const bundles = existsSync(DIR)
-  ? readdirSync(DIR)
-      .filter((name) => name.startsWith('rekor2-') && existsSync(new URL(`${name}/bundle.sigstore.json`, DIR)))
-      .map((name) => [name, JSON.parse(readFileSync(new URL(`${name}/bundle.sigstore.json`, DIR), 'utf8'))] as const)
-  : [];
 
 const CERTIFICATE_DETAILS = 'PKIX_ECDSA_P256_SHA_256';
 
-describe.skipIf(bundles.length === 0)('published Rekor v2 bundles', () => {
-  const messages = bundles.filter(([, bundle]) => bundle.messageSignature !== undefined);
+describe.each(bundleCases())('bundles of Rekor v2: %s', (cases) => {
+  const messages = cases.all
+    .filter(({ name }) => name.startsWith('rekor2-'))
+    .map(({ name, bundle }) => [name, JSON.parse(Buffer.from(bundle).toString())] as const)
+    .filter(([, bundle]) => bundle.messageSignature !== undefined);
   it.each(messages)('%s: a message signature', (_, bundle) => {
     const { messageSignature, verificationMaterial } = bundle;
     const request = {

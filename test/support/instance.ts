@@ -1,0 +1,243 @@
+/**
+ * A Sigstore instance of the tests' own: a certificate authority with its intermediate, a certificate-transparency log, a
+ * time-stamp authority, a log of Rekor v1 and one of Rekor v2, and the trusted root that names them all.
+ */
+import * as crypto from 'node:crypto';
+import { formatPublicKeyPem } from '../../client/formats/key.ts';
+import { formatTlogEntry, tlogEntry } from '../../client/formats/log-entry.ts';
+import { formatCheckpoint } from '../../merkle/checkpoint.ts';
+import { formatNote } from '../../merkle/note.ts';
+import { TinyLog } from '../client/tiny-log.ts';
+import {
+  type Authority,
+  bitString,
+  der,
+  type Extension,
+  integer,
+  issue,
+  issueCa,
+  newKeys,
+  octets,
+  oid,
+  SIGNING,
+  STAMPING,
+  sequence,
+  spkiOf,
+  tbsOf,
+  utf8,
+} from '../merkle/x509/make.ts';
+import { githubRun } from './fulcio.ts';
+
+type Keys = crypto.KeyPairKeyObjectResult;
+// biome-ignore lint/suspicious/noExplicitAny: JSON that tests change in any place
+export type Json = any;
+
+const base64 = (bytes: Uint8Array | string) => Buffer.from(bytes).toString('base64');
+const sha256 = (bytes: Uint8Array | string) => crypto.hash('sha256', bytes, 'buffer');
+const sign = (message: Uint8Array | string, { privateKey }: Keys) =>
+  crypto.sign(privateKey.asymmetricKeyType === 'ed25519' ? null : 'sha256', Buffer.from(message), privateKey);
+
+/** A signer with its certificate: the key lives as long as a test, the certificate ten minutes. */
+export interface Signer {
+  readonly keys: Keys;
+  readonly certificate: Buffer;
+}
+
+export interface SignerWish {
+  /** When the certificate begins: "2026-01-01T00:00:00Z"; it ends ten minutes later. */
+  readonly from?: string;
+  /** The certificate-transparency log that promises to log it. */
+  readonly ctLog?: Keys;
+}
+
+const RUN = githubRun('stele-tests/release', 'release.yml', 'refs/heads/main');
+/** Whom the certificates of an instance name. */
+export const OWN_IDENTITY = RUN.names![0]!;
+export const OWN_ISSUER = RUN.issuer!;
+
+/** When everything of an instance happens, where a test does not say another time. */
+export const NOW = '2026-08-01T12:00:00Z';
+const LIFETIME_MS = 600_000;
+const FROM = '2020-01-01T00:00:00Z';
+const later = (time: string, ms: number) => `${new Date(Date.parse(time) + ms).toISOString().slice(0, 19)}Z`;
+const FULCIO = '1.3.6.1.4.1.57264.1';
+const SCT_LIST = '1.3.6.1.4.1.11129.2.4.2';
+
+export class Instance {
+  readonly root: Authority;
+  readonly intermediate: Authority;
+  readonly ctLog = newKeys();
+  /** Trusted as well, and never used. */
+  readonly otherCtLog = newKeys();
+  readonly timeRoot: Authority;
+  readonly timeAuthority: Authority;
+  readonly rekor: TinyLog;
+  readonly #rekor1 = newKeys();
+  readonly #rekor1Tree: TinyLog;
+  readonly #domain: string;
+
+  constructor(domain = 'sigstore.example') {
+    this.#domain = domain;
+    this.root = issueCa(`root of ${domain}`);
+    this.intermediate = issueCa(`intermediate of ${domain}`, this.root, { pathLen: 0, usages: [SIGNING] });
+    this.timeRoot = issueCa(`time root of ${domain}`);
+    const stamping = { keyUsage: 0x80, usages: [STAMPING], usageCritical: true };
+    this.timeAuthority = issue({ name: `time of ${domain}`, by: this.timeRoot, ...stamping });
+    this.rekor = new TinyLog(`rekor2.${domain}`);
+    this.#rekor1Tree = new TinyLog(`rekor.${domain}`);
+  }
+
+  /** The trusted root as JSON. */
+  trustedRoot(): Json {
+    const key = (spki: Uint8Array, keyDetails: string) => ({
+      publicKey: { rawBytes: base64(spki), keyDetails, validFor: { start: FROM } },
+    });
+    const log = (baseUrl: string, spki: Uint8Array, keyDetails: string, id: Uint8Array = sha256(spki)) => ({
+      baseUrl: `https://${baseUrl}`,
+      hashAlgorithm: 'SHA2_256',
+      ...key(spki, keyDetails),
+      logId: { keyId: base64(id) },
+    });
+    const authority = (...chain: Authority[]) => ({
+      uri: `https://${this.#domain}`,
+      certChain: { certificates: chain.map(({ certificate }) => ({ rawBytes: base64(certificate.der) })) },
+      validFor: { start: FROM },
+    });
+    const ec = 'PKIX_ECDSA_P256_SHA_256';
+    const ed25519 = Buffer.concat([Buffer.from('302a300506032b6570032100', 'hex'), this.rekor.key.key]);
+    return {
+      mediaType: 'application/vnd.dev.sigstore.trustedroot+json;version=0.1',
+      tlogs: [
+        log(`rekor.${this.#domain}`, spkiOf(this.#rekor1.publicKey), ec),
+        log(`rekor2.${this.#domain}`, ed25519, 'PKIX_ED25519', this.rekor.logId),
+      ],
+      certificateAuthorities: [authority(this.intermediate, this.root)],
+      ctlogs: [this.ctLog, this.otherCtLog].map(({ publicKey }) => log(`ct.${this.#domain}`, spkiOf(publicKey), ec)),
+      timestampAuthorities: [authority(this.timeAuthority, this.timeRoot)],
+    };
+  }
+
+  /** A certificate in Fulcio's form, for a new key or a given one. */
+  signer({ from = NOW, ctLog = this.ctLog }: SignerWish = {}, keys = newKeys()): Signer {
+    const fulcio = Object.entries({ ...RUN.extensions, 1: OWN_ISSUER, 8: OWN_ISSUER }).map(
+      ([number, value]): Extension => ({
+        oid: `${FULCIO}.${number}`,
+        value: Number(number) < 7 ? Buffer.from(value) : utf8(value),
+      }),
+    );
+    const wish = {
+      ...{ by: this.intermediate, name: '', keys, serial: crypto.randomBytes(8), from },
+      ...{ to: later(from, LIFETIME_MS), keyUsage: 0x80, usages: [SIGNING] },
+      names: [der(0x86, Buffer.from(OWN_IDENTITY))],
+    };
+    const promised = tbsOf({ ...wish, extensions: fulcio }, keys);
+    const list = sctList(promised, this.intermediate.certificate.spki, ctLog, Date.parse(from));
+    const tbs = tbsOf({ ...wish, extensions: [...fulcio, { oid: SCT_LIST, value: list }] }, keys);
+    const algorithm = sequence(oid('1.2.840.10045.4.3.2'));
+    return { keys, certificate: sequence(tbs, algorithm, bitString(sign(tbs, this.intermediate.keys))) };
+  }
+
+  /** A time-stamp reply over the signature of a bundle. */
+  stamp(signature: Uint8Array, wish: { readonly time?: string; readonly embedded?: boolean } = {}): Buffer {
+    const { time = later(NOW, 60_000), embedded = true } = wish;
+    const by = this.timeAuthority;
+    const SHA256 = sequence(oid('2.16.840.1.101.3.4.2.1'));
+    const set = (...items: Uint8Array[]) => der(0x31, ...items);
+    const TST_INFO = oid('1.2.840.113549.1.9.16.1.4');
+    const info = sequence(
+      integer(1),
+      oid('1.2.3'),
+      sequence(SHA256, octets(sha256(signature))),
+      der(2, crypto.randomBytes(8).with(0, 1)),
+      der(0x18, Buffer.from(time.replace(/[-:T]/g, ''))),
+    );
+    const attributes = [
+      sequence(oid('1.2.840.113549.1.9.3'), set(TST_INFO)),
+      sequence(oid('1.2.840.113549.1.9.4'), set(octets(sha256(info)))),
+    ];
+    const { issuerDer, serialNumber } = by.certificate;
+    const signer = sequence(
+      integer(1),
+      sequence(issuerDer, der(2, Buffer.from(serialNumber, 'hex'))),
+      SHA256,
+      der(0xa0, ...attributes),
+      sequence(oid('1.2.840.10045.4.3.2')),
+      octets(sign(set(...attributes), by.keys)),
+    );
+    const signed = sequence(
+      integer(3),
+      set(SHA256),
+      sequence(TST_INFO, der(0xa0, octets(info))),
+      ...(embedded ? [der(0xa0, by.certificate.der, this.timeRoot.certificate.der)] : []),
+      set(signer),
+    );
+    return sequence(sequence(integer(0)), sequence(oid('1.2.840.113549.1.7.2'), der(0xa0, signed)));
+  }
+
+  /** A `TransparencyLogEntry` of Rekor v2 in JSON, over a hashedrekord 0.0.2 of this digest. */
+  logged2(digest: Uint8Array, signature: Uint8Array, signer: Signer | Keys): Json {
+    const verifier =
+      'certificate' in signer
+        ? { keyDetails: 'PKIX_ECDSA_P256_SHA_256', x509Certificate: { rawBytes: base64(signer.certificate) } }
+        : { keyDetails: 'PKIX_ECDSA_P256_SHA_256', publicKey: { rawBytes: base64(spkiOf(signer.publicKey)) } };
+    const hashedRekordV002 = {
+      data: { algorithm: 'SHA2_256', digest: base64(digest) },
+      signature: { content: base64(signature), verifier },
+    };
+    const body = JSON.stringify({ apiVersion: '0.0.2', kind: 'hashedrekord', spec: { hashedRekordV002 } });
+    return formatTlogEntry(tlogEntry(this.rekor.add(Buffer.from(body))));
+  }
+
+  /** A `TransparencyLogEntry` of Rekor v1 in JSON: with a promise of the time, and an index of its own in the shard. */
+  logged1(kind: string, version: string, spec: object, time = later(NOW, 60_000)): Json {
+    const body = Buffer.from(JSON.stringify({ apiVersion: version, kind, spec }));
+    const { index, treeSize, root, hashes } = this.#rekor1Tree.add(body);
+    const logId = sha256(spkiOf(this.#rekor1.publicKey));
+    const seconds = Date.parse(time) / 1000;
+    const everywhere = 100_000 + index;
+    const promised = `{"body":"${base64(body)}","integratedTime":${seconds},"logID":"${logId.toString('hex')}","logIndex":${everywhere}}`;
+    const note = formatCheckpoint({ origin: `rekor.${this.#domain} - 42`, size: treeSize, root, extensions: [] });
+    return formatTlogEntry({
+      ...{ index: everywhere, logId, kind, version, integratedTime: seconds, body },
+      promise: sign(promised, this.#rekor1),
+      proof: { index, treeSize, root, hashes, checkpoint: this.note1(note) },
+    });
+  }
+
+  /** A note of the log of Rekor v1. */
+  note1(text: string): string {
+    const keyId = sha256(spkiOf(this.#rekor1.publicKey)).subarray(0, 4);
+    return formatNote(text, [{ name: `rekor.${this.#domain}`, keyId, signature: sign(text, this.#rekor1) }]);
+  }
+}
+
+/** RFC 6962 section 3.3: a list of one timestamp, of this log, for the certificate that `tbs` becomes without it. */
+function sctList(tbs: Uint8Array, issuer: Uint8Array, log: Keys, time: number): Buffer {
+  const number = (value: number, size: number) => {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigUInt64BE(BigInt(value));
+    return bytes.subarray(8 - size);
+  };
+  const prefixed = (bytes: Uint8Array) => Buffer.concat([number(bytes.length, 2), bytes]);
+  const promised = [
+    Buffer.from([0, 0]),
+    number(time, 8),
+    Buffer.from([0, 1]),
+    sha256(issuer),
+    number(tbs.length, 3),
+    tbs,
+  ];
+  const signature = sign(Buffer.concat([...promised, prefixed(Buffer.alloc(0))]), log);
+  const sct = [Buffer.from([0]), sha256(spkiOf(log.publicKey)), number(time, 8), prefixed(Buffer.alloc(0))];
+  return octets(prefixed(prefixed(Buffer.concat([...sct, number(0x0403, 2), prefixed(signature)]))));
+}
+
+/** What Rekor v1 holds as the verifier: base64 of the PEM. */
+export function pem64(signer: Signer | Keys): string {
+  if (!('certificate' in signer)) return base64(formatPublicKeyPem({ spki: spkiOf(signer.publicKey) }));
+  const lines = base64(signer.certificate).match(/.{1,64}/g)!;
+  return base64(`-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`);
+}
+
+export const signedBy = (signer: Signer | Keys, message: Uint8Array): Buffer =>
+  sign(message, 'certificate' in signer ? signer.keys : signer);

@@ -1,0 +1,339 @@
+/**
+ * Bundles of an instance of the tests' own (instance.ts), good and bad, under the names that sigstore-conformance gives to
+ * published ones of the same kind: a test that goes through the published bundles goes through these as well.
+ */
+import { createHash } from 'node:crypto';
+import { preAuthEncoding } from '../../client/formats/dsse.ts';
+import { formatPublicKeyPem } from '../../client/formats/key.ts';
+import { newKeys, spkiOf } from '../merkle/x509/make.ts';
+import {
+  Instance,
+  type Json,
+  NOW,
+  OWN_IDENTITY,
+  OWN_ISSUER,
+  pem64,
+  type Signer,
+  type SignerWish,
+  signedBy,
+} from './instance.ts';
+import type { BundleCase } from './vectors.ts';
+
+type Keys = ReturnType<typeof newKeys>;
+type Version = '0.1' | '0.2' | '0.3';
+
+const FILE = Buffer.from('an artifact of the tests\n');
+const PAYLOAD_TYPE = 'application/vnd.in-toto+json';
+const base64 = (bytes: Uint8Array | string) => Buffer.from(bytes).toString('base64');
+const sha256 = (bytes: Uint8Array | string) => createHash('sha256').update(bytes).digest();
+const hash = (bytes: Uint8Array | string) => ({ algorithm: 'sha256', value: sha256(bytes).toString('hex') });
+const otherwise = (text: string) => (text.startsWith('A') ? 'B' : 'A') + text.slice(1);
+
+const production = new Instance('sigstore.example');
+/** Its bundles are in a log of Rekor v2. */
+const staging = new Instance('sigstage.example');
+const LATE = '2026-08-01T13:00:00Z';
+/** When the authorities' own certificates have ended. */
+const EXPIRED = '2041-01-01T00:00:00Z';
+
+/** A bundle in JSON. */
+function bundle(
+  version: Version,
+  signer: Signer | Keys,
+  content: object,
+  entry: Json,
+  stamps: readonly Buffer[] = [],
+): Json {
+  const certificate = 'certificate' in signer ? { rawBytes: base64(signer.certificate) } : undefined;
+  const held =
+    certificate === undefined
+      ? { publicKey: { hint: '' } }
+      : version === '0.3'
+        ? { certificate }
+        : { x509CertificateChain: { certificates: [certificate] } };
+  return {
+    mediaType:
+      version === '0.3'
+        ? 'application/vnd.dev.sigstore.bundle.v0.3+json'
+        : `application/vnd.dev.sigstore.bundle+json;version=${version}`,
+    verificationMaterial: {
+      ...held,
+      tlogEntries: [entry],
+      ...(stamps.length === 0
+        ? {}
+        : {
+            timestampVerificationData: {
+              rfc3161Timestamps: stamps.map((reply) => ({ signedTimestamp: base64(reply) })),
+            },
+          }),
+    },
+    ...content,
+  };
+}
+
+const messageOf = (signature: Uint8Array, file: Uint8Array = FILE) => ({
+  messageSignature: {
+    messageDigest: { algorithm: 'SHA2_256', digest: base64(sha256(file)) },
+    signature: base64(signature),
+  },
+});
+const record = (signer: Signer | Keys, signature: Uint8Array, file: Uint8Array = FILE) => ({
+  data: { hash: hash(file) },
+  signature: { content: base64(signature), publicKey: { content: pem64(signer) } },
+});
+
+interface MessageWish {
+  readonly version?: Version;
+  readonly by?: Instance;
+  readonly signer?: Signer | Keys;
+  /** What the log holds instead. */
+  readonly logged?: { readonly signer?: Signer; readonly file?: Uint8Array };
+  readonly stamped?: boolean;
+}
+
+/** A file, signed and in a log of Rekor v1. */
+function message1(wish: MessageWish = {}): Json {
+  const { version = '0.3', by = production, signer = by.signer(), logged = {}, stamped = false } = wish;
+  const signature = signedBy(signer, FILE);
+  const there = logged.signer ?? signer;
+  const inLog =
+    logged.signer === undefined && logged.file === undefined ? signature : signedBy(there, logged.file ?? FILE);
+  const entry = by.logged1('hashedrekord', '0.0.1', record(there, inLog, logged.file));
+  return bundle(version, signer, messageOf(signature), entry, stamped ? [by.stamp(signature)] : []);
+}
+
+function statement(predicate: object = {}): Buffer {
+  const subject = [{ name: 'a.txt', digest: { sha256: sha256(FILE).toString('hex') } }];
+  const predicateType = 'https://example.com/predicate/v1';
+  return Buffer.from(JSON.stringify({ _type: 'https://in-toto.io/Statement/v1', subject, predicateType, predicate }));
+}
+
+const pae = (payload: Uint8Array) => preAuthEncoding(PAYLOAD_TYPE, payload);
+const envelopeOf = (payload: Uint8Array, signature: Uint8Array) => ({
+  dsseEnvelope: { payload: base64(payload), payloadType: PAYLOAD_TYPE, signatures: [{ sig: base64(signature) }] },
+});
+
+interface AttestationWish {
+  readonly time?: string;
+  readonly signer?: SignerWish;
+  /** What stands in the bundle instead. */
+  readonly shown?: { readonly signer?: Signer; readonly payload?: Buffer; readonly again?: boolean };
+  readonly stampTime?: string;
+}
+
+/** An attestation, in a log of Rekor v1: as `dsse` in a bundle v0.3, as `intoto` in one of v0.2. */
+function attestation1(kind: 'dsse' | 'intoto', wish: AttestationWish = {}): Json {
+  const signer = production.signer(wish.signer);
+  const payload = statement();
+  const signature = signedBy(signer, pae(payload));
+  const envelope = JSON.stringify(envelopeOf(payload, signature));
+  const spec =
+    kind === 'dsse'
+      ? {
+          envelopeHash: hash(envelope),
+          payloadHash: hash(payload),
+          signatures: [{ signature: base64(signature), verifier: pem64(signer) }],
+        }
+      : {
+          content: {
+            envelope: {
+              payloadType: PAYLOAD_TYPE,
+              signatures: [{ publicKey: pem64(signer), sig: base64(base64(signature)) }],
+            },
+            hash: hash(envelope),
+            payloadHash: hash(payload),
+          },
+        };
+  const entry = production.logged1(kind, kind === 'dsse' ? '0.0.1' : '0.0.2', spec, wish.time);
+  const { content, signature: last } = shownOf(wish, signer, payload, signature);
+  const stamps = wish.stampTime === undefined ? [] : [production.stamp(last, { time: wish.stampTime })];
+  return bundle(kind === 'dsse' ? '0.3' : '0.2', signer, content, entry, stamps);
+}
+
+function shownOf({ shown }: AttestationWish, signer: Signer, payload: Buffer, signature: Buffer) {
+  const text = shown?.payload ?? payload;
+  const last = shown === undefined ? signature : signedBy(shown.signer ?? signer, pae(text));
+  return { content: envelopeOf(text, last), signature: last };
+}
+
+interface StampWish {
+  readonly by?: Instance;
+  readonly embedded?: boolean;
+  readonly none?: boolean;
+}
+
+/** A file, signed and in a log of Rekor v2, with a time stamp. */
+function message2({ by = staging, embedded = true, none = false }: StampWish = {}): Json {
+  const signer = staging.signer();
+  const signature = signedBy(signer, FILE);
+  const entry = entry2(sha256(FILE), signature, signer);
+  return bundle('0.3', signer, messageOf(signature), entry, none ? [] : [by.stamp(signature, { embedded })]);
+}
+
+function attestation2(wish: AttestationWish): Json {
+  const signer = staging.signer();
+  const payload = statement();
+  const signature = signedBy(signer, pae(payload));
+  const entry = entry2(sha256(pae(payload)), signature, signer);
+  const { content, signature: last } = shownOf(wish, signer, payload, signature);
+  return bundle('0.3', signer, content, entry, [staging.stamp(last)]);
+}
+
+/** Proto3 JSON leaves out what is 0. */
+function entry2(digest: Uint8Array, signature: Uint8Array, signer: Signer): Json {
+  const { integratedTime: _, ...entry } = staging.logged2(digest, signature, signer);
+  return entry;
+}
+
+const entryOf = (json: Json): Json => json.verificationMaterial.tlogEntries[0];
+/** Changes `json` in place and returns it. */
+const changed = (json: Json, change: (json: Json) => void): Json => {
+  change(json);
+  return json;
+};
+const envelope = (json: Json, change: (note: string) => string): Json =>
+  changed(json, (its) => {
+    const { checkpoint } = entryOf(its).inclusionProof;
+    checkpoint.envelope = change(checkpoint.envelope);
+  });
+/** Another signature line: key ID and signature by chance, as nobody here knows its key. */
+const line = (name: string, bytes = 76) => `— ${name} ${base64(Buffer.alloc(bytes, name))}\n`;
+const withoutLine = (note: string, at: number) => note.split('\n').toSpliced(at, 1).join('\n');
+
+interface Parts {
+  readonly json: Json;
+  readonly trustedRoot?: Json;
+  readonly artifact?: Uint8Array;
+  readonly key?: Keys;
+  readonly text?: (json: string) => string;
+}
+
+function makeParts(): Record<string, Parts> {
+  const v2 = (json: Json, trustedRoot = staging.trustedRoot()): Parts => ({ json, trustedRoot });
+  const key = newKeys();
+  const kept = message1({ version: '0.1' });
+  const ending = production.trustedRoot();
+  ending.tlogs[0].publicKey.validFor.end = new Date(Number(entryOf(kept).integratedTime) * 1000).toISOString();
+  const otherCt = production.trustedRoot();
+  otherCt.ctlogs[0].publicKey.rawBytes = base64(spkiOf(newKeys().publicKey));
+  const stampsEnded = staging.trustedRoot();
+  stampsEnded.timestampAuthorities[0].validFor.end = '2026-01-01T00:00:00Z';
+  const moved = message1();
+  const elsewhere = entryOf(message1()).inclusionProof;
+
+  return {
+    'bundle-empty-certificate-chain_fail': {
+      json: changed(message1({ version: '0.1' }), (its) => {
+        its.verificationMaterial.x509CertificateChain.certificates = [];
+      }),
+    },
+    'bundle-from-wrong-instance_fail': { json: message1({ version: '0.1', by: new Instance('sigstore.example') }) },
+    'bundle-invalid-base64-signature_fail': {
+      json: changed(message1({ version: '0.1' }), (its) => {
+        its.messageSignature.signature = 'not base64!';
+      }),
+    },
+    'bundle-malformed-json_fail': { json: message1(), text: (json) => json.slice(0, -40) },
+    'bundle-unknown-version_fail': {
+      json: { ...message1(), mediaType: 'application/vnd.dev.sigstore.bundle+json;version=99.9' },
+    },
+    'bundle-with-root-cert_fail': {
+      json: changed(message1({ version: '0.1' }), (its) => {
+        for (const { certificate } of [production.intermediate, production.root]) {
+          its.verificationMaterial.x509CertificateChain.certificates.push({ rawBytes: base64(certificate.der) });
+        }
+      }),
+    },
+    'checkpoint-wrong-roothash_fail': {
+      json: envelope(message1({ version: '0.1' }), (note) => {
+        const [origin, size, root] = note.split('\n');
+        return production.note1(`${origin}\n${size}\n${otherwise(root!)}\n`);
+      }),
+    },
+    'dsse-invalid-sig_fail': { json: attestation1('dsse', { shown: { signer: production.signer() } }) },
+    'dsse-mismatch-envelope_fail': { json: attestation1('dsse', { shown: { payload: statement({ other: true }) } }) },
+    'dsse-mismatch-sig_fail': { json: attestation1('dsse', { shown: { again: true } }) },
+    'happy-path-intoto-in-dsse-v3': { json: attestation1('dsse') },
+    'happy-path-v0.3-new-mediaType': { json: message1() },
+    'inclusion-proof-of-another-entry_fail': {
+      json: changed(moved, (its) => {
+        entryOf(its).inclusionProof = elsewhere;
+      }),
+    },
+    'intoto-expired-certificate_fail': {
+      json: attestation1('intoto', { signer: { from: EXPIRED }, time: EXPIRED }),
+    },
+    'intoto-missing-inclusion-proof_fail': {
+      json: changed(attestation1('intoto'), (its) => {
+        delete entryOf(its).inclusionProof;
+      }),
+    },
+    'intoto-set-outside-signing-cert-validity_fail': { json: attestation1('intoto', { time: LATE }) },
+    'intoto-tsa-timestamp-outside-cert-validity_fail': {
+      json: attestation1('intoto', { stampTime: '2023-02-02T00:00:00Z' }),
+    },
+    'invalid-ct-key_fail': { json: message1({ version: '0.1' }), trustedRoot: otherCt },
+    'invalid-inclusion-proof_fail': {
+      json: changed(message1({ version: '0.2' }), (its) => {
+        delete entryOf(its).inclusionProof.checkpoint;
+      }),
+    },
+    'managed-key-and-trusted-root': { json: message1({ signer: key }), key },
+    'managed-key-happy-path': { json: message1({ signer: key, stamped: true }), key },
+    'message-digest-mismatch_fail': {
+      json: changed(message1(), (its) => {
+        its.messageSignature.messageDigest.digest = base64(sha256('another file'));
+      }),
+    },
+    'rekor2-checkpoint-cosigned': v2(envelope(message2(), (note) => note + line('witness.example'))),
+    'rekor2-checkpoint-missing-root-hash_fail': v2(envelope(message2(), (note) => withoutLine(note, 2))),
+    'rekor2-checkpoint-missing-size_fail': v2(envelope(message2(), (note) => withoutLine(note, 1))),
+    'rekor2-checkpoint-multiple-cosigs': v2(
+      envelope(message2(), (note) => note + line('witness.example') + line('w2.example')),
+    ),
+    'rekor2-checkpoint-no-matching-signature_fail': v2(
+      envelope(message2(), (note) => note.replace('— rekor2.sigstage.', '— rekor2.github.')),
+    ),
+    'rekor2-checkpoint-two-sigs-from-origin': v2(
+      envelope(message2(), (note) => note + line('rekor2.sigstage.example', 75)),
+    ),
+    'rekor2-dsse-invalid-sig_fail': v2(attestation2({ shown: { signer: staging.signer() } })),
+    'rekor2-dsse-mismatch-envelope_fail': v2(attestation2({ shown: { payload: statement({ other: true }) } })),
+    'rekor2-dsse-mismatch-sig_fail': v2(attestation2({ shown: { again: true } })),
+    'rekor2-no-timestamp_fail': v2(message2({ none: true })),
+    'rekor2-timestamp-outside-trust-root-tsa-validity_fail': v2(message2(), stampsEnded),
+    'rekor2-timestamp-untrusted-tsa-with-embedded-cert_fail': v2(message2({ by: production })),
+    'rekor2-timestamp-untrusted-tsa-without-embedded-cert_fail': v2(message2({ by: production, embedded: false })),
+    'rekor2-timestamp-with-embedded-cert': v2(message2()),
+    'rekor2-timestamp-without-embedded-cert': v2(message2({ embedded: false })),
+    'set-invalid-signature_fail': {
+      json: changed(message1({ version: '0.1' }), (its) => {
+        const { inclusionPromise } = entryOf(its);
+        inclusionPromise.signedEntryTimestamp = base64(signedBy(newKeys(), FILE));
+      }),
+    },
+    'trust-root-tlog-validity-end-inclusive': { json: kept, trustedRoot: ending },
+    'wrong-hashedrekord-artifact_fail': { json: message1({ logged: { file: Buffer.from('another file') } }) },
+    'wrong-hashedrekord-cert-and-sig_fail': { json: message1({ logged: { signer: production.signer() } }) },
+    'wrong-material_fail': { json: message1({ version: '0.1' }), artifact: Buffer.from('another file') },
+  };
+}
+
+let made: readonly BundleCase[] | undefined;
+
+export function ownCases(): readonly BundleCase[] {
+  made ??= Object.entries(makeParts()).map(([name, { json, trustedRoot, artifact = FILE, key, text = String }]) => ({
+    name,
+    refused: name.endsWith('_fail'),
+    bundle: Buffer.from(text(JSON.stringify(json))),
+    artifact,
+    trustedRoot: Buffer.from(JSON.stringify(trustedRoot ?? production.trustedRoot())),
+    key: key && formatPublicKeyPem({ spki: spkiOf(key.publicKey) }),
+    identity: OWN_IDENTITY,
+    issuer: OWN_ISSUER,
+  }));
+  return made;
+}
+
+/** When the time-stamp authorities of `ownCases` stamp, unless a case's name says otherwise. */
+export const STAMPED = Date.parse(NOW) + 60_000;
