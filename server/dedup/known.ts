@@ -101,7 +101,9 @@ export class KnownLeaves {
    */
   async adopt(tree: CommittedTree): Promise<void> {
     this.#tree = tree;
-    // Where nothing is logged any more, nobody asks.
+    // Another process may commit leaf hashes that this one never sees: then only the store can tell.
+    if (!tree.exclusive) return;
+    // A log that takes no entries looks none up.
     if (this.#options.maxBytes < BLOCK_BYTES || tree.state.status !== 'open') return;
     if (this.#filter === undefined && this.#making === undefined) this.#making = await this.#begin(tree);
     void this.#make(tree);

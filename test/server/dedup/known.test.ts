@@ -42,8 +42,8 @@ const NO_MEMORY = { minBytes: 2 ** 45, maxBytes: 2 ** 45 };
 const hashesOf = (list: readonly { readonly leafHash: Uint8Array }[]) => list.map((entry) => entry.leafHash);
 
 /** A tree whose tiles can be held back, made unreadable, and whose look-ups are counted. */
-async function openTree(disk: MemoryDisk) {
-  const { tiles, checkpoint, state } = await openMemoryStores(disk, { exclusive: true });
+async function openTree(disk: MemoryDisk, exclusive = true) {
+  const { tiles, checkpoint, state } = await openMemoryStores(disk, { exclusive });
   const reads = {
     held: undefined as Promise<void> | undefined,
     fail: 'nothing' as 'nothing' | 'once' | 'all',
@@ -136,6 +136,22 @@ describe('the known leaf hashes', () => {
     const mixed = hashesOf([...entries(7, 1), ...entries(0, 1, 'other'), ...entries(2999, 1)]);
     expect(await known.lookup(mixed)).toEqual([7, undefined, 2999]);
     await known.end(false);
+  });
+
+  it('ask the store for all where another process may commit, and find what it committed', async () => {
+    const disk = await filled(1000);
+    const { tree, reads } = await openTree(disk, false);
+    const known = await knownOf(tree);
+    await append(tree, known, entries(1000, 10));
+    const { state: other } = await openMemoryStores(disk);
+    const before = (await other.read())!;
+    const added = entries(1010, 1);
+    const next = { ...before, size: before.size + 1, root: new Uint8Array(32) };
+    await other.commit({ expected: before, next, entries: added });
+    expect(await known.lookup(hashesOf(added))).toEqual([1010]);
+    expect(await lookedUp(known, reads)).toBe(2000);
+    await known.end(true);
+    expect([known.complete, reads.tiles]).toEqual([false, 0]);
   });
 
   it('ask the store for all until they are complete, and have what came meanwhile', async () => {

@@ -132,6 +132,31 @@ describe('after a failure', () => {
     expect(at.notReady()).toContain('the log has stopped');
   });
 
+  it('goes on without opening it again where it is unavailable for a moment', async () => {
+    let opened = 0;
+    const at = await open({
+      openStores: async () => {
+        opened++;
+        return await openStores();
+      },
+    });
+    for (const times of [1, 2, 3]) {
+      faults.failNext('unavailable', times);
+      expect(await submit(at, `write ${times}`)).toMatchObject({ duplicate: false });
+      expect(faults.writes.length).toBeGreaterThan(faults.failed!);
+      faults.failReads(times);
+      expect(await submit(at, `read ${times}`).then(({ duplicate }) => duplicate)).toBe(false);
+    }
+    expect([opened, at.notReady()]).toEqual([1, []]);
+  });
+
+  it('opens it again where it is unavailable for longer', async () => {
+    const at = await open();
+    faults.failNext('unavailable', 6);
+    await expect(submit(at, 'a')).rejects.toMatchObject({ code: 'store-failed' });
+    await expect.poll(() => submit(at, 'a').catch(() => undefined)).toMatchObject({ index: 0, duplicate: false });
+  });
+
   it('does not open a store again and again that fails each time at once', async () => {
     let opened = 0;
     const at = await open({

@@ -7,6 +7,7 @@ import { ServerError } from '../../../server/errors.ts';
 import { MemoryDisk, openMemoryStores } from '../../../server/store/memory.ts';
 import type { TileBlob, TileStore } from '../../../server/store/types.ts';
 import { CommittedTree } from '../../../server/tree/committed.ts';
+import { Faults, faultyStores } from '../../support/faulty.ts';
 
 it('keeps nothing of a write that is done', async () => {
   setFlagsFromString('--expose-gc');
@@ -99,5 +100,73 @@ describe('a tree whose files are written slowly', () => {
     expect(reopened.snapshot.size).toBe(257);
     expect(await stores.tiles.get('tile/entries/000')).toBeDefined();
     await reopened.close();
+  });
+});
+
+describe('a tree whose store is unavailable for a moment', () => {
+  const batch = (first: number, count: number) =>
+    Array.from({ length: count }, (_, i) => {
+      const body = Buffer.from(`entry ${first + i}`);
+      return { body, leafHash: leafHash(body, fastSha256) };
+    });
+
+  async function open(disk: MemoryDisk) {
+    const faults = new Faults();
+    const stores = faultyStores(await openMemoryStores(disk), faults);
+    const tree = await CommittedTree.open(stores, fastSha256);
+    faults.writes.length = 0;
+    return { faults, tree };
+  }
+
+  it('makes every write again on the same handle, and each takes effect once', async () => {
+    const disk = new MemoryDisk();
+    const { faults, tree } = await open(disk);
+    faults.failNext('unavailable', 2);
+    const { filed } = await tree.append(batch(0, 300));
+    faults.failNext('unavailable', 2);
+    await filed;
+    faults.failNext('unavailable');
+    await tree.putCheckpoint(Buffer.from('note'));
+    faults.failNext('unavailable');
+    await tree.setStatus('freezing');
+    const writes = faults.writes.filter((kind, i) => kind !== faults.writes[i - 1]);
+    expect(writes).toEqual(['commit', 'put', 'replaceCheckpoint', 'commit']);
+    expect([tree.state.size, tree.snapshot.size, tree.state.status]).toEqual([300, 300, 'freezing']);
+    await tree.close();
+    const { tree: again } = await open(disk);
+    expect([again.state.size, again.state.status, again.checkpoint]).toEqual([300, 'freezing', Buffer.from('note')]);
+    await again.close();
+  });
+
+  it('reads again: at the start, look-ups and tiles', async () => {
+    const disk = new MemoryDisk();
+    const { tree } = await open(disk);
+    await (await tree.append(batch(0, 300))).filed;
+    await tree.close();
+    const faults = new Faults();
+    const stores = faultyStores(await openMemoryStores(disk), faults);
+    faults.failReads(2);
+    const again = await CommittedTree.open(stores, fastSha256);
+    faults.failReads(2);
+    expect(await again.lookup([batch(299, 1)[0]!.leafHash])).toEqual([299]);
+    faults.failReads(2);
+    expect(await again.reader().tile(0, 0, 256)).toHaveLength(8192);
+    faults.failReads(2);
+    expect(Buffer.from(await again.reader().entry(7)).toString()).toBe('entry 7');
+    await again.close();
+  });
+
+  it('gives up after a while, and at once where it is stopped', async () => {
+    const { faults, tree } = await open(new MemoryDisk());
+    faults.failNext('unavailable', 100);
+    await expect(tree.append(batch(0, 1))).rejects.toMatchObject({ code: 'unavailable' });
+    expect(faults.writes).toHaveLength(6);
+    const waiting = tree.append(batch(0, 1));
+    const ended = expect(waiting).rejects.toMatchObject({ code: 'unavailable' });
+    await expect.poll(() => faults.writes.length).toBeGreaterThan(8);
+    await tree.stop();
+    await ended;
+    expect(faults.writes.length).toBeLessThan(12);
+    await tree.close();
   });
 });
