@@ -1,6 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
+import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
 import { ServerError } from '../../../server/errors.ts';
@@ -134,7 +135,7 @@ describe('a tree whose store is unavailable for a moment', () => {
     expect([tree.state.size, tree.snapshot.size, tree.state.status]).toEqual([300, 300, 'freezing']);
     await tree.close();
     const { tree: again } = await open(disk);
-    expect([again.state.size, again.state.status, again.checkpoint]).toEqual([300, 'freezing', Buffer.from('note')]);
+    expect([again.state.size, again.state.status, again.checkpoint]).toEqual([300, 'freezing', encodeUtf8('note')]);
     await again.close();
   });
 
