@@ -11,7 +11,7 @@ import { REQUEST_ERRORS, RequestError, requestError } from '../errors.ts';
 import type { HttpOptions } from './options.ts';
 
 /** Codes that some room gives a failing store. */
-const STORE_CODES = new Set<unknown>(['store', 'conflict', 'file']);
+const STORE_CODES = new Set<unknown>(['store', 'unavailable', 'conflict', 'file']);
 
 /** `{"code":5,"message":"not found","details":[]}` */
 export function errorJson(error: RequestError): string {

@@ -14,6 +14,7 @@ import type { TreeReader } from '../tree/reader.ts';
 import type { Encoding, LoggedEntry, LogInfo, LogService, Outcome } from '../types.ts';
 import { Backlog } from './backlog.ts';
 import { freezeStore } from './freeze.ts';
+import { Intake } from './intake.ts';
 import { OpenStore } from './open-store.ts';
 import { Life } from './phase.ts';
 import { Pipeline, type PipelineHost } from './pipeline.ts';
@@ -46,6 +47,7 @@ export class Log implements LogService {
   readonly #stores: Reopening<OpenStore>;
   readonly #known: KnownLeaves;
   readonly #backlog: Backlog;
+  readonly #intake: Intake;
   /** Of the newest store; where that failed, it refuses. */
   #pipeline!: Pipeline;
   #lastError: unknown;
@@ -57,6 +59,13 @@ export class Log implements LogService {
     this.#known = known;
     this.#stores = stores;
     this.#backlog = new Backlog(options.metrics);
+    const log = this;
+    this.#intake = new Intake(options, this.#backlog, {
+      get pipeline() {
+        return log.#pipeline;
+      },
+      admit: (call) => this.#admit(call),
+    });
     options.metrics.watchFilter(() => known.complete);
     options.cosigner?.start({
       committed: () => this.#store.tree.reader(),
@@ -122,11 +131,11 @@ export class Log implements LogService {
   }
 
   submit(body: Uint8Array, encoding: Encoding): Promise<readonly Outcome[]> {
-    return this.#pipeline.submit(body, encoding);
+    return this.#intake.submit(body, encoding);
   }
 
   add(body: Uint8Array): Promise<number> {
-    return this.#pipeline.add(body);
+    return this.#intake.add(body);
   }
 
   tile(level: number, index: number, width: number): Promise<Uint8Array | undefined> {
@@ -255,7 +264,6 @@ export class Log implements LogService {
       get frozen() {
         return log.#frozen;
       },
-      admit: (call) => log.#admit(call),
       published: () => log.#stores.worked(),
       failed: (error) => log.#fail(error, store),
     };

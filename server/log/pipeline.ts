@@ -8,13 +8,11 @@
  *
  * A pipeline works on one open store and ends with its service.
  */
-import { leafHash } from '../../merkle/rfc6962.ts';
-import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { Dedup } from '../dedup/dedup.ts';
 import type { KnownLeaves } from '../dedup/known.ts';
-import { RequestError, requestError } from '../errors.ts';
+import { type RequestError, requestError } from '../errors.ts';
 import type { NewEntry } from '../store/types.ts';
-import type { Encoding, Ingested, LoggedEntry, Outcome } from '../types.ts';
+import type { Encoding, IngestedBody, LoggedEntry } from '../types.ts';
 import type { Backlog } from './backlog.ts';
 import type { OpenStore } from './open-store.ts';
 import { Pending, type Placed } from './pending.ts';
@@ -29,8 +27,6 @@ export interface PipelineHost {
   readonly backlog: Backlog;
   /** From the first step of a freeze on. */
   readonly frozen: boolean;
-  /** @throws RequestError where the phase or the status of the log refuses the call */
-  admit(call: 'submit' | 'add'): void;
   /** A checkpoint became public: the store works. */
   published(): void;
   /** The store failed, and its service must end. */
@@ -90,79 +86,20 @@ export class Pipeline {
     return this.#publisher;
   }
 
-  /**
-   * BODY and INGEST, for signed entries. A crash here leaves nothing; neither does a refusal. See `LogService.submit`.
-   */
-  async submit(body: Uint8Array, encoding: Encoding): Promise<readonly Outcome[]> {
-    this.#host.admit('submit');
-    const { metrics, ingest } = this.#options;
-    this.#host.backlog.enter();
-    const started = performance.now();
-    try {
-      const ingested = await ingest.ingest(body, encoding);
-      metrics.stage('ingest').observe((performance.now() - started) / 1000);
-      if ('refusal' in ingested) {
-        metrics.refused(ingested.refusal.reason);
-        throw new RequestError(ingested.refusal.code, ingested.refusal.message);
-      }
-      const { items } = ingested;
-      const outcomes =
-        items.length === 1
-          ? [await this.#logItem(items[0]!)]
-          : await Promise.all(items.map((item) => this.#logItem(item)));
-      metrics.stage('total').observe((performance.now() - started) / 1000);
-      return outcomes;
-    } finally {
-      this.#host.backlog.leave();
-    }
+  /** BODY and INGEST, for all signed entries of a body. A crash here leaves nothing; neither does a refusal. */
+  ingest(body: Uint8Array, encoding: Encoding): Promise<IngestedBody> {
+    return this.#options.ingest.ingest(body, encoding);
   }
 
-  /** The same for an opaque entry, which needs no ingest, and is answered once it is committed. See `LogService.add`. */
-  async add(body: Uint8Array): Promise<number> {
-    if (this.#options.entries !== 'raw') throw requestError('not-raw');
-    this.#host.admit('add');
-    const { metrics } = this.#options;
-    this.#host.backlog.enter();
-    const started = performance.now();
-    try {
-      const { index, duplicate } = await this.#place({ body, leafHash: leafHash(body, fastSha256) });
-      if (duplicate) metrics.duplicates.inc();
-      else this.#taken--;
-      metrics.stage('total').observe((performance.now() - started) / 1000);
-      return index;
-    } finally {
-      this.#host.backlog.leave();
-    }
-  }
-
-  /** One item of a body: its entries, all placed and published, or why not. The first entry is the reply. */
-  async #logItem(item: Ingested): Promise<Outcome> {
-    if ('refusal' in item) {
-      this.#options.metrics.refused(item.refusal.reason);
-      return { error: new RequestError(item.refusal.code, item.refusal.message) };
-    }
-    try {
-      const { entries } = item;
-      if (entries.length === 1) return { entry: await this.#logEntry(entries[0]!) };
-      // All are awaited, so that a failure of the second does not leave the first's promise without a handler.
-      const results = await Promise.allSettled(entries.map((entry) => this.#logEntry(entry)));
-      for (const result of results) if (result.status === 'rejected') throw result.reason;
-      return { entry: (results[0] as PromiseFulfilledResult<LoggedEntry>).value };
-    } catch (error) {
-      if (error instanceof RequestError) return { error };
-      this.#options.logger.error({ err: error }, 'an entry failed');
-      return { error: requestError('internal') };
-    }
-  }
-
-  async #logEntry(entry: NewEntry): Promise<LoggedEntry> {
-    const { index, duplicate } = await this.#place(entry);
+  /** The way of one entry from here on: it is placed, and waits for its proof. */
+  async log(entry: NewEntry): Promise<LoggedEntry> {
+    const { index, duplicate } = await this.place(entry);
     if (duplicate) this.#options.metrics.duplicates.inc();
     try {
       const proof = await this.#replies.wait(index, entry.leafHash);
       return { index, body: entry.body, proof, duplicate };
     } finally {
-      if (!duplicate) this.#taken--;
+      if (!duplicate) this.answered();
     }
   }
 
@@ -170,7 +107,7 @@ export class Pipeline {
    * DEDUP: the leaf hash is reserved in memory first, and then looked up in the store, so that of two equal entries at once
    * only one goes on. A crash here leaves nothing.
    */
-  async #place(entry: NewEntry): Promise<Placed> {
+  async place(entry: NewEntry): Promise<Placed> {
     const joined = this.#dedup.inFlight(entry.leafHash);
     if (joined !== undefined) return { index: (await joined.placed).index, duplicate: true };
     this.#store.signal.throwIfAborted();
@@ -179,7 +116,7 @@ export class Pipeline {
     try {
       return await pending.placed;
     } catch (error) {
-      if (pending.taken) this.#taken--;
+      if (pending.taken) this.answered();
       throw error;
     }
   }
@@ -202,6 +139,11 @@ export class Pipeline {
     pending.taken = true;
     this.#taken++;
     this.#sequencer.add(pending);
+  }
+
+  /** The caller of a new entry has its answer, and the entry counts no more. */
+  answered(): void {
+    this.#taken--;
   }
 
   /** The limits that only new entries are held to. */

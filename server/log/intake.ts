@@ -1,0 +1,96 @@
+/**
+ * Requests: admitted, counted and measured. A body is one item or many, and an item one entry or several; each item has an
+ * outcome of its own. The way of each entry is in pipeline.ts.
+ */
+import { leafHash } from '../../merkle/rfc6962.ts';
+import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
+import { RequestError, requestError } from '../errors.ts';
+import type { Encoding, Ingested, LoggedEntry, Outcome } from '../types.ts';
+import type { Backlog } from './backlog.ts';
+import type { Pipeline } from './pipeline.ts';
+import type { LogOptions } from './types.ts';
+
+export interface IntakeHost {
+  /** The pipeline of the newest store. */
+  readonly pipeline: Pipeline;
+  /** @throws RequestError where the phase or the status of the log refuses the call */
+  admit(call: 'submit' | 'add'): void;
+}
+
+export class Intake {
+  readonly #options: LogOptions;
+  readonly #backlog: Backlog;
+  readonly #host: IntakeHost;
+
+  constructor(options: LogOptions, backlog: Backlog, host: IntakeHost) {
+    this.#options = options;
+    this.#backlog = backlog;
+    this.#host = host;
+  }
+
+  /** See `LogService.submit`. */
+  async submit(body: Uint8Array, encoding: Encoding): Promise<readonly Outcome[]> {
+    this.#host.admit('submit');
+    const { metrics } = this.#options;
+    this.#backlog.enter();
+    const started = performance.now();
+    try {
+      const ingested = await this.#host.pipeline.ingest(body, encoding);
+      metrics.stage('ingest').observe((performance.now() - started) / 1000);
+      if ('refusal' in ingested) {
+        metrics.refused(ingested.refusal.reason);
+        throw new RequestError(ingested.refusal.code, ingested.refusal.message);
+      }
+      const { items } = ingested;
+      const outcomes =
+        items.length === 1
+          ? [await this.#logItem(items[0]!)]
+          : await Promise.all(items.map((item) => this.#logItem(item)));
+      metrics.stage('total').observe((performance.now() - started) / 1000);
+      return outcomes;
+    } finally {
+      this.#backlog.leave();
+    }
+  }
+
+  /** See `LogService.add`. An opaque entry needs no ingest, and is answered once it is committed. */
+  async add(body: Uint8Array): Promise<number> {
+    const { entries, metrics } = this.#options;
+    if (entries !== 'raw') throw requestError('not-raw');
+    this.#host.admit('add');
+    this.#backlog.enter();
+    const started = performance.now();
+    const { pipeline } = this.#host;
+    try {
+      const { index, duplicate } = await pipeline.place({ body, leafHash: leafHash(body, fastSha256) });
+      if (duplicate) metrics.duplicates.inc();
+      else pipeline.answered();
+      metrics.stage('total').observe((performance.now() - started) / 1000);
+      return index;
+    } finally {
+      this.#backlog.leave();
+    }
+  }
+
+  /** One item of a body: its entries, all placed and published, or why not. The first entry is the reply. */
+  async #logItem(item: Ingested): Promise<Outcome> {
+    if ('refusal' in item) {
+      this.#options.metrics.refused(item.refusal.reason);
+      return { error: new RequestError(item.refusal.code, item.refusal.message) };
+    }
+    // The store may have been opened again since the request came.
+    const { pipeline } = this.#host;
+    try {
+      const { entries } = item;
+      if (entries.length === 1) return { entry: await pipeline.log(entries[0]!) };
+      // All are awaited, so that a failure of the second does not leave the first's promise without a handler.
+      const results = await Promise.allSettled(entries.map((entry) => pipeline.log(entry)));
+      for (const result of results) if (result.status === 'rejected') throw result.reason;
+      return { entry: (results[0] as PromiseFulfilledResult<LoggedEntry>).value };
+    } catch (error) {
+      if (error instanceof RequestError) return { error };
+      this.#options.logger.error({ err: error }, 'an entry failed');
+      return { error: requestError('internal') };
+    }
+  }
+}
