@@ -9,10 +9,10 @@ import { formatBundle } from '../formats/bundle.ts';
 import { INTOTO_TYPE } from '../formats/dsse.ts';
 import { formatLogEntry } from '../formats/log-entry.ts';
 import {
+  checkStatement,
   formatStatement,
   MAX_STATEMENT,
   PREDICATE_TYPES,
-  parseStatement,
   predicateType,
 } from '../formats/statement.ts';
 import { type Attested, attest, attestationBundle } from '../submit/attestation.ts';
@@ -128,7 +128,7 @@ async function statements(source: Source): Promise<Make[]> {
   const { files, out } = source;
   if ('statement' in source) {
     const statement = await readWhole(source.statement, MAX_STATEMENT);
-    const { subjects } = parseStatement(statement);
+    const { subjects } = checkStatement(statement);
     for (const file of files) {
       const sha256 = encodeHex(await digestFile(file, 'SHA2_256'));
       if (subjects.some(({ digest }) => digest.get('sha256') === sha256)) continue;
@@ -178,7 +178,7 @@ function itemOf(
     keep: async (logged) => {
       await writeWhole(out, formatBundle(attestationBundle(attested!, logged.entry, timestamps)));
       await forgetUnlogged(signer, out);
-      const { predicateType: type, subjects } = parseStatement(attested!.envelope.payload);
+      const { predicateType: type, subjects } = checkStatement(attested!.envelope.payload);
       return {
         logged,
         out,

@@ -57,7 +57,7 @@ export interface DsseContent {
 }
 
 /** Who is said to have signed. */
-export type BundleSigner =
+type BundleSigner =
   | {
       readonly kind: 'public-key';
       /** Says which key signed, so that a verifier with many finds it. Proves nothing. */

@@ -1,14 +1,17 @@
 /**
- * in-toto statements (in-toto/attestation 051624c, spec/v1/statement.md): which files, by their digests, something is said
- * of, and what.
+ * in-toto statements (in-toto/attestation, spec/v1/statement.md v1.1 and spec/v0.1.0): what is said, and about which files, by
+ * their digests. The one reader, for signing and for verifying.
  *
  *   { "_type": "https://in-toto.io/Statement/v1", "subject": [ { "name": …, "digest": { "sha256": <hex> } } ],
  *     "predicateType": <URI>, "predicate": { … } }
+ *
+ * A subject needs a digest. A DigestSet may hold algorithms that are unknown here, in any encoding.
  */
 import { encodeHex, encodeUtf8 } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
+import type { HashName } from '../../merkle/rekor/hashes.ts';
 import { ClientError } from '../errors.ts';
-import { parseJson } from './json.ts';
+import { array, malformed, parseJson, string } from './json.ts';
 
 /** Short names, and the type of predicate that each stands for. */
 export const PREDICATE_TYPES: ReadonlyMap<string, string> = new Map([
@@ -24,11 +27,13 @@ export const PREDICATE_TYPES: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** Longest predicate or statement, in bytes. A log sees only its digest, but a bundle holds it in base64. */
-export const MAX_STATEMENT = 8 * 1024 * 1024;
-const MAX_SUBJECTS = 10_000;
+export const MAX_STATEMENT = 16 * 1024 * 1024;
+const MAX_SUBJECTS = 65_536;
 /** Bills of materials nest their components. */
 const MAX_DEPTH = 256;
 const TYPES: readonly unknown[] = ['https://in-toto.io/Statement/v1', 'https://in-toto.io/Statement/v0.1'];
+/** Algorithms of a DigestSet whose values are read here. */
+const HASHES: readonly string[] = ['sha256', 'sha384', 'sha512'] satisfies HashName[];
 
 export interface Subject {
   readonly name: string;
@@ -36,11 +41,17 @@ export interface Subject {
   readonly sha256: Uint8Array;
 }
 
-/** What is read of a statement. */
+/** The parts of a statement that Stele reads. Texts are as the signer wrote them. */
 export interface Statement {
   readonly predicateType: string;
-  /** Digests of each subject: algorithm name and lower-case hex. */
-  readonly subjects: readonly { readonly name: string | undefined; readonly digest: ReadonlyMap<string, string> }[];
+  /** At least one. */
+  readonly subjects: readonly StatementSubject[];
+}
+
+export interface StatementSubject {
+  readonly name: string | undefined;
+  /** The DigestSet: digests by algorithm, at least one. SHA-256, SHA-384 and SHA-512 are lower-case hex. */
+  readonly digest: ReadonlyMap<string, string>;
 }
 
 /**
@@ -62,14 +73,13 @@ export function predicateType(name: string): string {
 /**
  * The bytes of a statement about `subjects`. The predicate stands in it as it was written, so that no number loses a digit.
  *
- * @param predicate a JSON object in UTF-8, of at most 8 MiB
+ * @param predicate a JSON object in UTF-8, of at most 16 MiB
  * @param type URI
- * @throws ClientError `statement` where the predicate is no such object
+ * @throws ClientError `statement` if the predicate is no such object
  */
 export function formatStatement(subjects: readonly Subject[], type: string, predicate: Uint8Array): Uint8Array {
-  if (!isObject(readJson(predicate, 'the predicate'))) {
-    throw new ClientError('statement', 'the predicate is not a JSON object: it starts with "{"');
-  }
+  const what = 'the predicate';
+  unsigned(() => members(parseJson(predicate, what, MAX_STATEMENT, MAX_DEPTH), what));
   const text = new TextDecoder().decode(predicate).trim();
   const subject = subjects.map(({ name, sha256 }) => ({ name, digest: { sha256: encodeHex(sha256) } }));
   const head = JSON.stringify({ _type: TYPES[0], subject, predicateType: type });
@@ -77,39 +87,54 @@ export function formatStatement(subjects: readonly Subject[], type: string, pred
 }
 
 /**
- * Reads a statement of in-toto v1 or v0.1, with nothing verified.
+ * Reads a statement of in-toto v1 or v0.1, with nothing verified. Fields that the specification does not name are ignored.
+ *
+ * @param bytes UTF-8 JSON of at most 16 MiB
+ * @throws ClientError `malformed`, naming the field
+ */
+export function parseStatement(bytes: Uint8Array): Statement {
+  const what = 'the statement';
+  const {
+    _type,
+    predicateType: type,
+    predicate,
+    subject,
+  } = members(parseJson(bytes, what, MAX_STATEMENT, MAX_DEPTH), what);
+  if (!TYPES.includes(_type)) throw malformed(`${what}._type`, 'is not that of a statement v1 or v0.1');
+  if (!isTypeUri(string(type, `${what}.predicateType`))) throw malformed(`${what}.predicateType`, 'is not a URI');
+  // The predicate's own fields are not read.
+  if (predicate !== undefined && predicate !== null) members(predicate, `${what}.predicate`);
+  const subjects = array(subject, `${what}.subject`, MAX_SUBJECTS);
+  if (subjects.length === 0) throw malformed(`${what}.subject`, 'is empty');
+  return {
+    predicateType: type as string,
+    subjects: subjects.map((one, at) => readSubject(one, `${what}.subject[${at}]`)),
+  };
+}
+
+/**
+ * `parseStatement` for a statement that is to be signed.
  *
  * @throws ClientError `statement`, saying what is wrong
  */
-export function parseStatement(bytes: Uint8Array): Statement {
-  const json = readJson(bytes, 'the statement');
-  if (!isObject(json) || !TYPES.includes(json._type)) throw bad(`its "_type" is not ${String(TYPES[0])}`);
-  const { predicateType: type, subject, predicate } = json;
-  if (typeof type !== 'string' || !isTypeUri(type)) throw bad('its "predicateType" is not a URI');
-  if (predicate !== undefined && predicate !== null && !isObject(predicate)) {
-    throw bad('its "predicate" is not an object');
-  }
-  if (!Array.isArray(subject) || subject.length === 0 || subject.length > MAX_SUBJECTS) {
-    throw bad(`its "subject" is not a list of 1 to ${MAX_SUBJECTS} items`);
-  }
-  return { predicateType: type, subjects: subject.map(readSubject) };
+export function checkStatement(bytes: Uint8Array): Statement {
+  return unsigned(() => parseStatement(bytes));
 }
 
-function readSubject(value: unknown, at: number): Statement['subjects'][number] {
-  const { name, digest } = isObject(value) ? value : {};
-  if (name !== undefined && typeof name !== 'string') throw bad(`the name of subject ${at} is not text`);
-  const digests = isObject(digest) ? Object.entries(digest) : [];
-  if (digests.length === 0) throw bad(`subject ${at} has no digest`);
+function readSubject(value: unknown, path: string): StatementSubject {
+  const { name, digest } = members(value, path);
+  const digests = Object.entries(members(digest ?? {}, `${path}.digest`)).map(([algorithm, text]) => {
+    const field = `${path}.digest.${printable(algorithm)}`;
+    const encoded = string(text, field);
+    // Other algorithms may have other encodings, and consumers must ignore them.
+    if (HASHES.includes(algorithm) && !/^[0-9a-f]{2,256}$/.test(encoded))
+      throw malformed(field, 'is not lower-case hex');
+    return [algorithm, encoded] as const;
+  });
+  if (digests.length === 0) throw malformed(`${path}.digest`, 'is missing');
   return {
-    name,
-    digest: new Map(
-      digests.map(([algorithm, hex]) => {
-        if (typeof hex !== 'string' || !/^[0-9a-f]{2,256}$/.test(hex)) {
-          throw bad(`the digest ${printable(algorithm)} of subject ${at} is not lower-case hex`);
-        }
-        return [algorithm, hex] as const;
-      }),
-    ),
+    name: name === undefined || name === null ? undefined : string(name, `${path}.name`),
+    digest: new Map(digests),
   };
 }
 
@@ -118,19 +143,16 @@ function isTypeUri(text: string): boolean {
   return text.length <= 1000 && /^[A-Za-z][A-Za-z0-9+.-]*:[!-~]+$/.test(text);
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+function members(value: unknown, path: string): Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed(path, 'is not an object');
+  return value as Record<string, unknown>;
 }
 
-function readJson(bytes: Uint8Array, what: string): unknown {
+function unsigned<T>(read: () => T): T {
   try {
-    return parseJson(bytes, what, MAX_STATEMENT, MAX_DEPTH);
+    return read();
   } catch (cause) {
     if (!(cause instanceof ClientError)) throw cause;
     throw new ClientError('statement', `${cause.message}: nothing was signed`, { cause });
   }
-}
-
-function bad(why: string): ClientError {
-  return new ClientError('statement', `this is no in-toto statement: ${why}`);
 }

@@ -10,7 +10,7 @@ import type { Bundle } from '../formats/bundle.ts';
 import { type Envelope, INTOTO_TYPE, preAuthEncoding } from '../formats/dsse.ts';
 import type { Signed } from '../formats/entry.ts';
 import type { LogEntry } from '../formats/log-entry.ts';
-import { parseStatement } from '../formats/statement.ts';
+import { checkStatement } from '../formats/statement.ts';
 import type { LogTrust } from '../verify/types.ts';
 import { type LoggedSignature, type LogSignatureOptions, logSigned } from './log-signatures.ts';
 import { messageBundle, signDigest } from './signed-digest.ts';
@@ -33,7 +33,7 @@ export async function attest(
   signer: DigestSigner,
   primitives: Primitives = nodePrimitives(),
 ): Promise<Attested> {
-  parseStatement(statement);
+  checkStatement(statement);
   const encoded = preAuthEncoding(INTOTO_TYPE, statement);
   // A copy: Node's is a Buffer, which callers would find in the result.
   const digest = Uint8Array.from(primitives.hash(HASH_NAME[signer.publicKey.digest], encoded));

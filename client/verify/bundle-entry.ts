@@ -16,7 +16,7 @@ import { checkPromise } from './promise.ts';
 import { checkEntry } from './rebuild.ts';
 import type { CheckpointTrust, VerifiedCheckpoint } from './types.ts';
 
-export interface EntryTrust extends CheckpointTrust {
+interface EntryTrust extends CheckpointTrust {
   /** Whether the times of the policy's witnesses count. */
   readonly witnessTime?: boolean | undefined;
   readonly memory?: CheckpointMemory | undefined;

@@ -29,7 +29,7 @@ export interface ClaimedSigner {
 }
 
 /** How a bundle or an entry names its signer: a certificate, a key, or in a bundle neither. DER. */
-export interface NamedSigner {
+interface NamedSigner {
   readonly certificate?: Uint8Array;
   readonly publicKey?: Uint8Array;
 }

@@ -10,15 +10,17 @@
  */
 import { equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
+import { printable } from '../../merkle/printable.ts';
 import { DIGEST_SIZE, HASH_NAME, type HashName } from '../../merkle/rekor/hashes.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import type { KeyInfo } from '../../merkle/rekor/spki.ts';
 import { ClientError } from '../errors.ts';
 import type { Bundle, DsseContent, MessageContent } from '../formats/bundle.ts';
-import { preAuthEncoding } from '../formats/dsse.ts';
+import { INTOTO_TYPE, preAuthEncoding } from '../formats/dsse.ts';
 import { malformed } from '../formats/json.ts';
+import { parseStatement, type Statement } from '../formats/statement.ts';
 import type { Check, Outcome } from './outcome.ts';
-import { hashesOf, parseStatement, subjectFor } from './statement.ts';
+import { hashesOf, subjectFor } from './subject-match.ts';
 
 /** Digests of the file that is verified. */
 export type ArtifactDigests = Readonly<Partial<Record<HashName, Uint8Array>>>;
@@ -38,7 +40,7 @@ export interface SignedContent {
 
 /** Hashes by which the file must be known. `key` is the signer's. @throws ClientError as `checkContent` */
 export function hashesNeeded(content: Bundle['content'], key: KeyInfo): HashName[] {
-  if (content.kind === 'dsse') return hashesOf(parseStatement(content));
+  if (content.kind === 'dsse') return hashesOf(statementOf(content));
   const named = content.digest === undefined ? [] : [HASH_NAME[content.digest.algorithm]];
   return [...new Set([...named, ...messageHashes(content, key)])];
 }
@@ -99,7 +101,7 @@ function checkAttestation(
   primitives: Primitives,
 ): SignedContent {
   const signed = checkEnvelope(content, key, primitives);
-  const statement = parseStatement(content);
+  const statement = statementOf(content);
   const [algorithm] = hashesOf(statement);
   for (const hash of hashesOf(statement)) given(artifact, hash);
   const subject = subjectFor(statement, artifact);
@@ -109,18 +111,26 @@ function checkAttestation(
       `the attestation is not about this file: none of its ${statement.subjects.length} subjects has the file's digest. The file was changed, or the bundle belongs to another`,
     );
   }
-  const hash = (['sha256', 'sha384', 'sha512'] as const).find((name) => subject.digests[name] !== undefined)!;
+  const hash = (['sha256', 'sha384', 'sha512'] as const).find((name) => subject.digest.has(name))!;
   const value = given(artifact, hash);
-  const about = { predicateType: statement.predicateType, subject: subject.name };
+  const about = { predicateType: statement.predicateType, subject: subject.name ?? '' };
   return {
     ...signed,
     checks: [
-      { name: 'artifact', algorithm: hash, digest: value, subject: subject.name },
+      { name: 'artifact', algorithm: hash, digest: value, subject: about.subject },
       { name: 'statement', predicateType: about.predicateType, subjects: statement.subjects.length },
     ],
     artifact: { algorithm: hash, value },
     statement: about,
   };
+}
+
+function statementOf({ payloadType, payload }: DsseContent): Statement {
+  if (payloadType === INTOTO_TYPE) return parseStatement(payload);
+  throw new ClientError(
+    'unsupported',
+    `the attestation's payload is "${printable(payloadType.slice(0, 80))}", not an in-toto statement: it does not say which file it is about`,
+  );
 }
 
 type Envelope = Pick<SignedContent, 'content' | 'algorithm' | 'digest' | 'pure'>;

@@ -6,7 +6,7 @@ import { withClientErrors } from '../merkle-errors.ts';
 import type { TrustedRoot } from '../trust/trusted-root.ts';
 import type { VerifiedTime } from './outcome.ts';
 
-export interface CheckedTimestamps {
+interface CheckedTimestamps {
   readonly times: readonly VerifiedTime[];
   /** Number of time stamps in the bundle that no authority was given for. */
   readonly unchecked: number;

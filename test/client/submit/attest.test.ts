@@ -6,7 +6,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { formatBundle, parseBundle } from '../../../client/formats/bundle.ts';
 import { preAuthEncoding } from '../../../client/formats/dsse.ts';
 import { parsePublicKeyPem } from '../../../client/formats/key.ts';
-import { formatStatement, PREDICATE_TYPES, parseStatement, predicateType } from '../../../client/formats/statement.ts';
+import {
+  checkStatement,
+  formatStatement,
+  PREDICATE_TYPES,
+  parseStatement,
+  predicateType,
+} from '../../../client/formats/statement.ts';
 import { attest, attestationBundle } from '../../../client/submit/attestation.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { parseTlogProof } from '../../../merkle/tlog-proof.ts';
@@ -70,14 +76,36 @@ describe('statements', () => {
     ['another type', { ...good, _type: 'https://in-toto.io/Statement/v2' }],
     ['no subject', { ...good, subject: [] }],
     ['a subject without a digest', { ...good, subject: [{ name: 'a', digest: {} }] }],
+    ['no digest at all', { ...good, subject: [{ name: 'a' }] }],
+    ['a digest that is no text', { ...good, subject: [{ digest: { sha256: 'ab', x: 1 } }] }],
+    ['a predicate type that is no URI', { ...good, predicateType: 'provenance' }],
     ['a digest that is not hex', { ...good, subject: [{ digest: { sha256: 'AB' } }] }],
     ['a name that is no text', { ...good, subject: [{ name: 1, digest: { sha256: 'ab' } }] }],
     ['no predicate type', { ...good, predicateType: undefined }],
     ['a predicate that is no object', { ...good, predicate: [] }],
     ['a list', [good]],
   ])('are refused with %s', (_, json) => {
-    expect(() => parseStatement(utf8(JSON.stringify(good)))).not.toThrow();
-    expect(() => parseStatement(utf8(JSON.stringify(json)))).toThrow(no('statement'));
+    expect(() => checkStatement(utf8(JSON.stringify(good)))).not.toThrow();
+    expect(() => checkStatement(utf8(JSON.stringify(json)))).toThrow(no('statement'));
+    expect(() => parseStatement(utf8(JSON.stringify(json)))).toThrow(no('malformed'));
+  });
+
+  it.each([
+    ['v0.1', { ...good, _type: 'https://in-toto.io/Statement/v0.1' }],
+    ['no predicate', good],
+    ['a predicate that is null', { ...good, predicate: null }],
+    ['a name that is null', { ...good, subject: [{ name: null, digest: { sha256: 'ab' } }] }],
+    [
+      'a digest of an unknown algorithm in base64',
+      { ...good, subject: [{ digest: { sha256: 'ab', fsverity: 'A+/=' } }] },
+    ],
+    ['a digest in upper case of an algorithm that nobody checks', { ...good, subject: [{ digest: { sha1: 'AB' } }] }],
+    ['fields that the specification does not name', { ...good, x: 1, subject: [{ ...good.subject[0], y: [] }] }],
+    ['20,000 subjects', { ...good, subject: Array(20_000).fill(good.subject[0]) }],
+    ['a predicate of 9 MiB', { ...good, predicate: { text: 'x'.repeat(9 * 1024 * 1024) } }],
+  ])('are read alike for signing and for verifying, with %s', (_, json) => {
+    const bytes = utf8(JSON.stringify(json));
+    expect(checkStatement(bytes)).toEqual(parseStatement(bytes));
   });
 });
 

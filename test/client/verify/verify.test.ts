@@ -109,8 +109,10 @@ describe('verifyBundle, with a key', () => {
     expect(check(attestation(file, key, log, half))).toBe('digest-mismatch');
     const both = statement(file, { sha256: hex(sha256), sha512: hex(sha512) });
     expect(check(attestation(file, key, log, both))).toBe('accepted');
-    for (const none of [statement(file, {}), statement(file, { md5: '00' })]) {
-      expect(check(attestation(file, key, log, none))).toBe('digest-mismatch');
+    expect(check(attestation(file, key, log, statement(file, { md5: '00' })))).toBe('digest-mismatch');
+    // The specification wants a digest of each subject, in lower-case hex.
+    for (const wrong of [statement(file, {}), statement(file, { sha256: hex(sha256).toUpperCase() })]) {
+      expect(check(attestation(file, key, log, wrong))).toBe('malformed');
     }
     expect(check(attestation(file, key, log, text('{}')))).toBe('malformed');
     expect(check(attestation(file, key, log, text(`${'['.repeat(10_000)}`)))).toBe('malformed');
