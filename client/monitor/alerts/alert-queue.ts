@@ -17,15 +17,12 @@
 
 import { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
+import { SYSTEM_CLOCK } from '../../../merkle/runtime/service/back-off.ts';
 import type { Alert, AlertQueue } from '../types.ts';
-import { SYSTEM_CLOCK } from './clock.ts';
 import { type Due, dueValue, encode, type Lane, type QueueStore, Rows } from './queue-rows.ts';
 import { boundedAlert } from './render.ts';
 import { type ConfiguredSink, wants } from './sink.ts';
 import { Line, MESSAGE_ALERTS, type Pace } from './sink-line.ts';
-
-export type { Clock } from './clock.ts';
-export type { QueueEvent } from './sink-line.ts';
 
 export interface QueueOptions extends Partial<Pace> {
   readonly store: QueueStore;

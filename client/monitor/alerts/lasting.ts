@@ -1,126 +1,88 @@
 /**
- * The queue of a monitor that goes on after its store has failed: a disk that was full has room again. The handle that
- * failed is closed, a new one is opened, and what waits is read from what is really stored. Nothing is tried again on its
- * own: whoever could not queue an alert gets the error, and must not have moved on.
+ * The queue of a monitor that goes on after its store has failed, for example when a full disk has room again. A new queue
+ * reads what really is in the store. A caller that could not queue an alert gets the error, and must not move its cursor.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { Reopening } from '../../../merkle/runtime/disk/reopen.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
+import { SYSTEM_CLOCK } from '../../../merkle/runtime/service/back-off.ts';
 import type { Alert, AlertQueue } from '../types.ts';
 import { openQueueIn, type Queue, type QueueOptions } from './alert-queue.ts';
 
 interface LastingOptions extends Omit<QueueOptions, 'store' | 'prefix'> {
-  /** Told of each failure: a sentence. */
+  /** Receives a sentence about each failure. */
   readonly onTrouble?: (message: string) => void;
-  /** First pause before another try, in milliseconds; it doubles up to 60 s. Default 1 s. */
-  readonly retryMs?: number;
 }
 
-const LONGEST_MS = 60_000;
-
-/** A store that was opened, until it fails. */
-interface Opened {
+/** A queue until its store fails. */
+interface OpenedQueue {
   readonly queue: Queue;
+  /** Ends the deliveries of this queue. */
   readonly failed: AbortController;
+  close(): Promise<void>;
 }
+
+/** Between two runs: without a pause, failures that follow at once would use up a processor. */
+const PAUSE_MS = 1000;
 
 export class LastingQueue implements AlertQueue {
-  readonly #dir: string;
-  readonly #options: LastingOptions;
-  #opened: Opened;
-  #opening: Promise<Opened> | undefined;
-  #closed = false;
+  readonly #store: Reopening<OpenedQueue>;
 
-  private constructor(dir: string, options: LastingOptions, queue: Queue) {
-    this.#dir = dir;
-    this.#options = options;
-    this.#opened = { queue, failed: new AbortController() };
+  private constructor(store: Reopening<OpenedQueue>) {
+    this.#store = store;
   }
 
   /** The queue in the directory `dir`. @throws RuntimeError `store`, `locked`, `file` */
   static async open(dir: string, options: LastingOptions): Promise<LastingQueue> {
-    return new LastingQueue(dir, options, await openQueueIn(dir, options));
+    const store: Reopening<OpenedQueue> = await Reopening.start({
+      open: async () => {
+        const queue = await openQueueIn(dir, options);
+        return { queue, failed: new AbortController(), close: () => queue.leaveStore() };
+      },
+      onFailure: (error) => {
+        store.latest.failed.abort();
+        options.onTrouble?.(`${(error as Error).message}; its store is opened anew, and no entry is passed over`);
+      },
+    });
+    return new LastingQueue(store);
   }
 
-  /** As `Queue.enqueue`; after a failure the next call opens the store anew. @throws RuntimeError `store`, `locked`, `file` */
+  /** As `Queue.enqueue`. @throws RuntimeError `store`; also while the store is not open */
   async enqueue(alerts: readonly Alert[]): Promise<void> {
-    const opened = await this.#current();
-    try {
-      await opened.queue.enqueue(alerts);
-    } catch (error) {
-      this.#fail(opened, error);
-      throw error;
-    }
+    await this.#store.use(({ queue }) => queue.enqueue(alerts));
   }
 
   pending(): number {
-    return this.#opened.queue.pending();
+    return this.#store.latest.queue.pending();
   }
 
   state(): ReturnType<Queue['state']> {
-    return this.#opened.queue.state();
+    return this.#store.latest.queue.state();
   }
 
-  /** Delivers until the signal aborts, whatever becomes of the store. */
+  /** Delivers until the signal aborts, whatever happens to the store. */
   async run(signal: AbortSignal): Promise<void> {
-    const { retryMs = 1000 } = this.#options;
-    for (let pause = retryMs; !signal.aborted; pause = Math.min(2 * pause, LONGEST_MS)) {
+    while (!signal.aborted) {
+      const opened = this.#store.current;
       try {
-        const opened = await this.#current();
-        const started = performance.now();
-        try {
-          await opened.queue.run(AbortSignal.any([signal, opened.failed.signal]));
-        } catch (error) {
-          this.#fail(opened, error);
-          throw error;
-        }
-        if (performance.now() - started > LONGEST_MS) pause = retryMs;
+        await opened?.queue.run(AbortSignal.any([signal, opened.failed.signal]));
       } catch (error) {
         if (!(error instanceof RuntimeError)) throw error;
+        this.#store.fail(error, opened!);
       }
-      await sleep(pause, undefined, { signal }).catch(() => {});
+      await SYSTEM_CLOCK.sleep(PAUSE_MS, signal);
     }
   }
 
-  /** As `Queue.drain`. @throws RuntimeError `store`, `locked`, `file` */
+  /** As `Queue.drain`. @throws RuntimeError `store` */
   async drain(signal: AbortSignal): Promise<boolean> {
-    const opened = await this.#current();
-    try {
-      return await opened.queue.drain(signal);
-    } catch (error) {
-      this.#fail(opened, error);
-      throw error;
-    }
+    const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    await Promise.race([this.#store.recovered, aborted]);
+    return await this.#store.use(({ queue }) => queue.drain(signal));
   }
 
-  /** When `run` and `drain` have ended. */
+  /** Call it when `run` and `drain` have ended. */
   async close(): Promise<void> {
-    this.#closed = true;
-    await this.#opening?.catch(() => {});
-    await this.#opened.queue.close();
-  }
-
-  /** An error that several meet is told once. */
-  #fail({ queue, failed }: Opened, error: unknown): void {
-    if (queue !== this.#opened.queue || failed.signal.aborted) return;
-    failed.abort();
-    this.#options.onTrouble?.(`${(error as Error).message}; its store is opened anew, and no entry is passed over`);
-  }
-
-  async #current(): Promise<Opened> {
-    if (this.#closed) throw new RuntimeError('store', 'the queue of alerts is closed');
-    if (!this.#opened.failed.signal.aborted) return this.#opened;
-    this.#opening ??= this.#reopen().finally(() => {
-      this.#opening = undefined;
-    });
-    return await this.#opening;
-  }
-
-  async #reopen(): Promise<Opened> {
-    await this.#opened.queue.leaveStore();
-    this.#opened = {
-      queue: await openQueueIn(this.#dir, this.#options),
-      failed: new AbortController(),
-    };
-    return this.#opened;
+    await this.#store.close();
+    await this.#store.latest.queue.close();
   }
 }

@@ -1,6 +1,6 @@
 /** What waits for one sink, and the pace at which it is tried: no sink waits for another. */
+import { backOffMs, type Clock } from '../../../merkle/runtime/service/back-off.ts';
 import type { Alert } from '../types.ts';
-import type { Clock } from './clock.ts';
 import { DeliveryError } from './delivery-error.ts';
 import { nextDaily } from './digest.ts';
 import type { Due, Lane, Rows } from './queue-rows.ts';
@@ -173,11 +173,8 @@ export class Line {
     const { firstPauseMs, longestPauseMs, random, clock } = this.#pace;
     const attempt = ++this.failures;
     this.#gone = error.reason === 'gone';
-    const longest = this.#gone
-      ? longestPauseMs
-      : Math.min(firstPauseMs * 2 ** Math.min(attempt - 1, 30), longestPauseMs);
-    const asked = Math.min(error.retryAfterMs ?? 0, LONGEST_ASKED_MS);
-    const waitMs = Math.round(Math.max(longest * (1 - random() / 2), asked));
+    const pause = { firstMs: this.#gone ? longestPauseMs : firstPauseMs, longestMs: longestPauseMs, random };
+    const waitMs = backOffMs({ ...pause, longestAskedMs: LONGEST_ASKED_MS }, attempt, error.retryAfterMs);
     this.#notBefore = clock.now() + waitMs;
     this.#pace.onEvent({ kind: 'failed', sink: this.sink.name, error, attempt, waitMs });
     return { kind: 'paused', until: this.#notBefore };

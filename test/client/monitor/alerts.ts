@@ -1,8 +1,8 @@
 /** For the tests of alerts: alerts, a clock that is moved by hand, sinks that do as they are told. */
 import { createHash } from 'node:crypto';
-import type { Clock } from '../../../client/monitor/alerts/clock.ts';
 import type { ConfiguredSink, SinkSettings } from '../../../client/monitor/alerts/sink.ts';
 import type { Alert } from '../../../client/monitor/types.ts';
+import type { Clock } from '../../../merkle/runtime/service/back-off.ts';
 
 export function alertOf(index: number, more: Partial<Alert> = {}): Alert {
   return {
@@ -35,11 +35,11 @@ export class HandClock implements Clock {
     return this.#now;
   }
 
-  sleep(ms: number, signal: AbortSignal): Promise<void> {
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const sleeper = { at: this.#now + ms, wake: resolve };
       this.#sleepers.push(sleeper);
-      signal.addEventListener('abort', () => {
+      signal?.addEventListener('abort', () => {
         this.#sleepers = this.#sleepers.filter((one) => one !== sleeper);
         resolve();
       });
