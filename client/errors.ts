@@ -77,6 +77,11 @@ export class ClientError extends CodedError<ClientErrorCode> {
   }
 }
 
+/** The error of an argument that is missing or wrong. */
+export function usage(message: string): ClientError {
+  return new ClientError('usage', message);
+}
+
 /** The error of a call whose AbortSignal was aborted. */
 export function cancelled(cause?: unknown): ClientError {
   return new ClientError('cancelled', 'cancelled', { cause });

@@ -1,13 +1,12 @@
 /** `stele attest`: say something about files in a signed statement, log it, keep the proof. */
 import { basename } from 'node:path';
 import { Command } from 'commander';
-import { encodeBase64, encodeHex } from '../../merkle/bytes.ts';
+import { encodeHex } from '../../merkle/bytes.ts';
 import { formatVerifierKey } from '../../merkle/note.ts';
 import { printable } from '../../merkle/printable.ts';
-import { ClientError } from '../errors.ts';
+import { ClientError, usage } from '../errors.ts';
 import { formatBundle } from '../formats/bundle.ts';
 import { INTOTO_TYPE } from '../formats/dsse.ts';
-import { formatLogEntry } from '../formats/log-entry.ts';
 import {
   checkStatement,
   formatStatement,
@@ -21,25 +20,16 @@ import { parseLogUrl } from '../submit/log-url.ts';
 import type { KeySigner } from '../submit/signers/types.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
 import { digestFile, readWhole, writeWhole } from './files.ts';
-import { forgetUnlogged, signOnce } from './kept.ts';
-import { type Item, type Result, signItems } from './many.ts';
-import { print, reportFailed, shellWord, warn } from './report.ts';
-import {
-  addSigningOptions,
-  checkTsa,
-  httpOptions,
-  openSigningKey,
-  readTrust,
-  type SigningOptions,
-  timestampsOf,
-  trustOf,
-} from './signing.ts';
+import { givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
+import { print, shellWord, warn } from './report.ts';
+import { factsOf, type ItemResult, type KeptItem, reportItems, type SignItem, signItems } from './sign-items.ts';
+import { addSigningOptions, checkTsa, openSigningKey, type SigningOptions, timestampsOf } from './signing.ts';
+import { forgetUnlogged, signOnce } from './unlogged-signature.ts';
 
 interface AttestOptions extends SigningOptions {
   readonly predicate?: string;
   readonly type?: string;
   readonly statement?: string;
-  readonly out?: string;
 }
 
 const HELP = `
@@ -60,12 +50,10 @@ export function attestCommand(): Command {
   const command = new Command('attest')
     .description('Sign a statement about files (in-toto, DSSE), log it, check the answer and keep the proof')
     .argument('[file...]', 'the files that it is about; with --statement they must be subjects of it');
-  return addSigningOptions(command)
+  return addSigningOptions(command, 'FILE.<type>.sigstore.json')
     .option('--predicate <path>', 'what is said of the files: a JSON object')
     .option('--type <type>', `type of the predicate: ${[...PREDICATE_TYPES.keys()].join(', ')}, or a URI`)
     .option('--statement <path>', 'sign this in-toto statement as it is, instead of making one')
-    .option('--out <path>', 'where to write the bundle of one file (default: FILE.<type>.sigstore.json)')
-    .option('--json', 'print the result as JSON')
     .addHelpText('after', HELP)
     .action(attestFiles);
 }
@@ -73,9 +61,9 @@ export function attestCommand(): Command {
 async function attestFiles(named: readonly string[], options: AttestOptions): Promise<void> {
   const source = sourceOf([...new Set(named)], options);
   const log = parseLogUrl(options.log);
-  const http = httpOptions(options);
+  const http = requestOptions(options);
   checkTsa(options);
-  const given = await readTrust(options);
+  const { trust: given } = await readLogTrust(options);
   // All that can be wrong here is found out before a key is opened.
   const makes = await statements(source);
   const { signer, publicPath } = await openSigningKey(options, undefined);
@@ -86,7 +74,7 @@ async function attestFiles(named: readonly string[], options: AttestOptions): Pr
       );
     }
     const items = makes.map((make) => itemOf(make, signer, options, http));
-    const results = await signItems(items, log, async () => (await trustOf(given, log, http)).trust, http);
+    const results = await signItems(items, log, async () => (await givenOrFirstUse(given, log, http)).trust, http);
     report(results, { log, options, publicPath });
   } finally {
     await signer.close();
@@ -165,7 +153,7 @@ function itemOf(
   signer: KeySigner,
   options: AttestOptions,
   http: LogRequestOptions,
-): Item<Written> {
+): SignItem<Written> {
   let attested: Attested | undefined;
   let timestamps: Uint8Array[] = [];
   return {
@@ -213,10 +201,8 @@ interface Context {
   readonly publicPath: string | undefined;
 }
 
-type Kept = Extract<Result<Written>, { readonly value: unknown }>;
-
-function describe({ file, value }: Kept, { log, publicPath }: Context) {
-  const { verified, entry } = value.logged;
+function describeAttested({ file, value }: KeptItem<Written>, { log, publicPath }: Context) {
+  const { verified } = value.logged;
   return {
     file,
     bundle: value.out,
@@ -224,39 +210,22 @@ function describe({ file, value }: Kept, { log, publicPath }: Context) {
     predicateType: value.predicateType,
     subjects: value.subjects,
     log: { url: log, origin: verified.origin, verifierKey: formatVerifierKey(verified.logKey) },
-    index: verified.index,
-    treeSize: verified.treeSize,
-    root: encodeBase64(verified.root),
-    leafHash: encodeBase64(verified.leafHash),
-    cosignatures: verified.cosigned,
-    entry: formatLogEntry(entry),
+    ...factsOf(value.logged),
   };
 }
 
-function report(results: readonly Result<Written>[], context: Context): void {
-  const kept = results.filter((result): result is Kept => 'value' in result);
+function report(results: readonly ItemResult<Written>[], context: Context): void {
   const { json } = context.options;
-  const lines = kept.map(
-    ({ file, value: { predicateType: type, logged, out } }) =>
-      `Attested ${printable(file)} (${printable(type)}): entry ${logged.verified.index} of ${logged.verified.origin}, ${shellWord(out)}`,
-  );
-  const [only] = results.length === 1 ? kept : [];
-  if (only !== undefined) {
-    print(json, describe(only, context), lines);
+  const facts = (kept: KeptItem<Written>) => describeAttested(kept, context);
+  const line = ({ file, value: { predicateType: type, logged, out } }: KeptItem<Written>) =>
+    `Attested ${printable(file)} (${printable(type)}): entry ${logged.verified.index} of ${logged.verified.origin}, ${shellWord(out)}`;
+  const [only] = results;
+  if (results.length === 1 && only !== undefined && 'value' in only) {
+    print(json, facts(only), [line(only)]);
     return;
   }
-  const failed = results.length - kept.length;
-  const files = results.map((result) =>
-    'value' in result
-      ? { ok: true, ...describe(result, context) }
-      : { ok: false, file: result.file, error: { code: result.error.code, message: result.error.message } },
-  );
-  const summary = `${kept.length} of ${results.length} are logged; their proofs were checked`;
-  print(json, { ok: failed === 0, logged: kept.length, failed, files }, [...lines, summary]);
-  for (const result of results) if ('error' in result) reportFailed(result.file, result.error);
-  if (failed > 0) process.exitCode = 1;
-}
-
-function usage(message: string): ClientError {
-  return new ClientError('usage', message);
+  reportItems(json, results, facts, (kept) => [
+    ...kept.map(line),
+    `${kept.length} of ${results.length} are logged; their proofs were checked`,
+  ]);
 }

@@ -1,23 +1,19 @@
 /** The files that the commands read and write. */
-import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import type { DigestAlgorithm } from '../../merkle/rekor/hashes.ts';
+import { type DigestAlgorithm, HASH_NAME } from '../../merkle/rekor/hashes.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
 import { readBounded } from '../../merkle/runtime/disk/bounded.ts';
 import { writeFileDurable } from '../../merkle/runtime/disk/files.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { ClientError } from '../errors.ts';
-import { type PublicKey, parsePublicKey, parsePublicKeyPem } from '../formats/key.ts';
-import type { SoftwareSigner } from '../submit/signers/software-signer.ts';
+import { type PublicKey, parsePublicKeyPem } from '../formats/key.ts';
+import type { KeySigner } from '../submit/signers/types.ts';
 import { startProgress } from './progress.ts';
 
 const MAX_KEY_FILE = 64 * 1024;
 const CHUNK = 1024 * 1024;
-const HASHES = { SHA2_256: 'sha256', SHA2_384: 'sha384', SHA2_512: 'sha512' } as const satisfies Record<
-  DigestAlgorithm,
-  string
->;
 
 /** Hash of a file of any length, read in pieces. @throws ClientError `file` */
 export async function digestFile(path: string, algorithm: DigestAlgorithm): Promise<Uint8Array> {
@@ -28,7 +24,7 @@ export async function digestFile(path: string, algorithm: DigestAlgorithm): Prom
       const stats = await file.stat();
       if (stats.isDirectory())
         throw new ClientError('file', `${path} is a directory: name a file, such as an archive of it`);
-      const hash = createHash(HASHES[algorithm]);
+      const hash = createHash(HASH_NAME[algorithm]);
       const chunk = Buffer.allocUnsafe(CHUNK);
       let done = 0;
       for (;;) {
@@ -65,11 +61,11 @@ export async function readPublicKey(path: string): Promise<PublicKey> {
 }
 
 /**
- * A private key in PEM (PKCS#8, or SEC 1 or PKCS#1 as OpenSSL writes them): ECDSA, Ed25519 or RSA.
+ * A private key in PEM, which no other user of this machine may read.
  *
  * @throws ClientError `file`, `key`; RuntimeError `passphrase`
  */
-export async function readPrivateKey(path: string, passphrase: string | undefined): Promise<SoftwareSigner> {
+export async function readPrivateKey(path: string, passphrase: string | undefined): Promise<KeySigner> {
   const pem = await reading(path, () =>
     readBounded(path, MAX_KEY_FILE, ({ mode }) => {
       if (process.platform === 'win32' || (mode & 0o077) === 0) return;
@@ -79,48 +75,15 @@ export async function readPrivateKey(path: string, passphrase: string | undefine
       );
     }),
   );
-  const key = openPem(Buffer.from(pem), path, passphrase);
+  const { pemSigner } = await import('../submit/signers/pem-signer.ts');
   try {
-    return await signerOf(key);
+    return await pemSigner(Buffer.from(pem), passphrase);
   } catch (cause) {
+    if (cause instanceof RuntimeError && cause.code === 'passphrase') {
+      const how = passphrase === undefined ? '. Name its passphrase with --passphrase-file or --passphrase-env' : '';
+      throw new RuntimeError('passphrase', `${path}: ${cause.message}${how}`, { cause });
+    }
     throw new ClientError('key', `${path}: ${(cause as Error).message}`, { cause });
-  }
-}
-
-async function signerOf(key: KeyObject): Promise<SoftwareSigner> {
-  const kind = key.asymmetricKeyType;
-  if (kind !== 'ec' && kind !== 'ed25519' && kind !== 'rsa') {
-    throw new ClientError(
-      'key',
-      `it is a key of the kind ${kind}; taken are ECDSA (P-256, P-384, P-521), Ed25519 and RSA (2048, 3072, 4096)`,
-    );
-  }
-  const publicKey = parsePublicKey(createPublicKey(key).export({ format: 'der', type: 'spki' }), nodePrimitives());
-  if (kind === 'rsa') return (await import('../submit/signers/rsa-signer.ts')).rsaSigner(key, publicKey);
-  const { softwareSigner } = await import('../submit/signers/software-signer.ts');
-  return softwareSigner(publicKey, Buffer.from(key.export({ format: 'jwk' }).d!, 'base64url'));
-}
-
-function openPem(pem: Buffer, path: string, passphrase: string | undefined): KeyObject {
-  try {
-    return createPrivateKey({ key: pem, format: 'pem', ...(passphrase === undefined ? {} : { passphrase }) });
-  } catch (cause) {
-    // "BEGIN ENCRYPTED PRIVATE KEY" of PKCS#8, "Proc-Type: 4,ENCRYPTED" of OpenSSL's older form.
-    const encrypted = pem.includes('ENCRYPTED');
-    if (encrypted && passphrase === undefined) {
-      const how = 'name its passphrase with --passphrase-file or --passphrase-env';
-      throw new RuntimeError('passphrase', `${path} is encrypted: ${how}`, { cause });
-    }
-    if (encrypted) {
-      throw new RuntimeError(
-        'passphrase',
-        `${path} cannot be opened: the passphrase is wrong, or the file is damaged`,
-        {
-          cause,
-        },
-      );
-    }
-    throw new ClientError('key', `${path} is not a private key in PEM that can be read here`, { cause });
   }
 }
 

@@ -17,7 +17,8 @@ import { createTokenKey } from '../../merkle/runtime/keys/pkcs11/pkcs11.ts';
 import { readSecret } from '../../merkle/runtime/keys/secret.ts';
 import type { KeyAlgorithm, SecretSource } from '../../merkle/runtime/keys/types.ts';
 import { isKeyName } from '../../merkle/verifier-key.ts';
-import { ClientError } from '../errors.ts';
+import { ClientError, usage } from '../errors.ts';
+import { secretOption } from './secret-option.ts';
 
 type Algorithm = KeyAlgorithm | 'ml-dsa-44';
 
@@ -111,8 +112,8 @@ async function keygen(options: KeygenOptions): Promise<string> {
 
 function placeOf(options: KeygenOptions): Place {
   const { out, pkcs11Module: module, token, label } = options;
-  const passphrase = secretOf('passphrase', options.passphraseFile, options.passphraseEnv);
-  const pin = secretOf('pin', options.pinFile, options.pinEnv);
+  const passphrase = secretOption('passphrase', options.passphraseFile, options.passphraseEnv);
+  const pin = secretOption('pin', options.pinFile, options.pinEnv);
   if (out !== undefined) {
     if (module !== undefined || token !== undefined || label !== undefined || pin !== undefined) {
       throw usage('--out makes a key in a file: leave out --pkcs11-module, --token, --label, --pin-file and --pin-env');
@@ -126,12 +127,6 @@ function placeOf(options: KeygenOptions): Place {
     throw usage('--pkcs11-module also needs --token, --label and one of --pin-file and --pin-env');
   }
   return { pkcs11: { module, token, label, pin } };
-}
-
-function secretOf(name: string, file: string | undefined, env: string | undefined): SecretSource | undefined {
-  if (file !== undefined && env !== undefined) throw usage(`give one of --${name}-file and --${name}-env, not both`);
-  if (file !== undefined) return { file };
-  return env === undefined ? undefined : { env };
 }
 
 async function makeKey(place: Place, algorithm: Algorithm): Promise<Uint8Array> {
@@ -234,8 +229,4 @@ function asJson({ place, algorithm, publicFile, pem, verifierKey }: Made): strin
       logId: encodeBase64(logId(verifierKey)),
     }),
   })}\n`;
-}
-
-function usage(message: string): ClientError {
-  return new ClientError('usage', message);
 }

@@ -2,34 +2,23 @@
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { Command } from 'commander';
-import { encodeBase64, encodeHex } from '../../merkle/bytes.ts';
+import { encodeHex } from '../../merkle/bytes.ts';
 import { formatVerifierKey } from '../../merkle/note.ts';
-import { ClientError } from '../errors.ts';
+import { ClientError, usage } from '../errors.ts';
 import { formatBundle } from '../formats/bundle.ts';
-import { formatLogEntry } from '../formats/log-entry.ts';
 import type { LoggedSignature } from '../submit/log-signatures.ts';
 import { parseLogUrl } from '../submit/log-url.ts';
 import { messageBundle, tlogProofOf } from '../submit/signed-digest.ts';
 import type { KeySigner } from '../submit/signers/types.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
 import { digestFile, writeWhole } from './files.ts';
-import { forgetUnlogged, signOnce } from './kept.ts';
-import { type Item, type Result, signItems } from './many.ts';
-import { print, reportFailed, shellWord } from './report.ts';
-import {
-  addSigningOptions,
-  checkTsa,
-  httpOptions,
-  openSigningKey,
-  readTrust,
-  type SigningOptions,
-  type Trust,
-  timestampsOf,
-  trustOf,
-} from './signing.ts';
+import { givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
+import { print, shellWord } from './report.ts';
+import { factsOf, type ItemResult, type KeptItem, reportItems, type SignItem, signItems } from './sign-items.ts';
+import { addSigningOptions, checkTsa, openSigningKey, type SigningOptions, timestampsOf } from './signing.ts';
+import { forgetUnlogged, signOnce } from './unlogged-signature.ts';
 
 interface SignOptions extends SigningOptions {
-  readonly out?: string;
   readonly tlogProof?: boolean;
 }
 
@@ -53,10 +42,8 @@ export function signCommand(): Command {
   const command = new Command('sign')
     .description('Sign files, log the signatures, check the answers and keep the proofs as Sigstore bundles')
     .argument('<file...>', 'the files to sign, of any length');
-  return addSigningOptions(command)
-    .option('--out <path>', 'where to write the bundle of one file (default: FILE.sigstore.json)')
+  return addSigningOptions(command, 'FILE.sigstore.json')
     .option('--tlog-proof', 'write FILE.tlog-proof as well (c2sp.org/tlog-proof)')
-    .option('--json', 'print the result as JSON')
     .addHelpText('after', HELP)
     .action(sign);
 }
@@ -66,25 +53,26 @@ async function sign(named: readonly string[], options: SignOptions): Promise<voi
   const [first] = files;
   const alone = files.length === 1 ? first : undefined;
   if (alone === undefined && options.out !== undefined) {
-    throw new ClientError('usage', '--out is for one file: the bundles of many stand beside them');
+    throw usage('--out is for one file: the bundles of many stand beside them');
   }
   // All that can be wrong here is found out before anything reaches the log.
   const log = parseLogUrl(options.log);
-  const http = httpOptions(options);
+  const http = requestOptions(options);
   checkTsa(options);
-  const given = await readTrust(options);
+  const { trust: given } = await readLogTrust(options);
   if (alone !== undefined) checkFile(alone);
   const { signer, publicPath } = await openSigningKey(options, alone);
   try {
-    let trust: Trust | undefined;
+    let firstUse = false;
     const items = files.map((file) => itemOf(file, signer, options, http));
     const ready = async () => {
-      trust = await trustOf(given, log, http);
-      return trust.trust;
+      const found = await givenOrFirstUse(given, log, http);
+      firstUse = found.firstUse;
+      return found.trust;
     };
     const results = await signItems(items, log, ready, http);
-    const context = { log, options, publicPath, firstUse: trust?.firstUse ?? false };
-    if (alone !== undefined) printOne(results[0] as Kept, context);
+    const context = { log, options, publicPath, firstUse };
+    if (alone !== undefined) printOne(results[0] as KeptItem<Written>, context);
     else printMany(results, context);
   } finally {
     await signer.close();
@@ -97,7 +85,7 @@ interface Written {
   readonly proof: string | undefined;
 }
 
-function itemOf(file: string, signer: KeySigner, options: SignOptions, http: LogRequestOptions): Item<Written> {
+function itemOf(file: string, signer: KeySigner, options: SignOptions, http: LogRequestOptions): SignItem<Written> {
   const out = options.out ?? `${file}.sigstore.json`;
   const proof = options.tlogProof === true ? `${file}.tlog-proof` : undefined;
   let timestamps: Uint8Array[] = [];
@@ -134,10 +122,11 @@ interface Context {
   readonly firstUse: boolean;
 }
 
-type Kept = Extract<Result<Written>, { readonly value: unknown }>;
-
-function describe({ file, value: { logged, out, proof } }: Kept, { log, publicPath, firstUse }: Context) {
-  const { signed, verified, entry } = logged;
+function describeSigned(
+  { file, value: { logged, out, proof } }: KeptItem<Written>,
+  { log, publicPath, firstUse }: Context,
+) {
+  const { signed, verified } = logged;
   return {
     file,
     bundle: out,
@@ -150,18 +139,13 @@ function describe({ file, value: { logged, out, proof } }: Kept, { log, publicPa
       verifierKey: formatVerifierKey(verified.logKey),
       trustedOnFirstUse: firstUse,
     },
-    index: verified.index,
-    treeSize: verified.treeSize,
-    root: encodeBase64(verified.root),
-    leafHash: encodeBase64(verified.leafHash),
-    cosignatures: verified.cosigned,
-    entry: formatLogEntry(entry),
+    ...factsOf(logged),
   };
 }
 
-function printOne(kept: Kept, context: Context): void {
+function printOne(kept: KeptItem<Written>, context: Context): void {
   const { options, publicPath } = context;
-  const result = describe(kept, context);
+  const result = describeSigned(kept, context);
   const { file, bundle, digest, log, cosignatures } = result;
   const quorum = options.policy === undefined ? '' : ` and the policy's quorum (${cosignatures.length} witnesses)`;
   print(options.json, result, [
@@ -177,7 +161,7 @@ function printOne(kept: Kept, context: Context): void {
 }
 
 function verifyCommandFor(
-  { file, bundle, publicKey, log }: ReturnType<typeof describe>,
+  { file, bundle, publicKey, log }: ReturnType<typeof describeSigned>,
   { certificate, policy }: SignOptions,
 ): string {
   const trust = policy === undefined ? `--log-key ${shellWord(log.verifierKey)}` : `--policy ${shellWord(policy)}`;
@@ -188,22 +172,14 @@ function verifyCommandFor(
   return `stele verify ${shellWord(file)} --bundle ${shellWord(bundle)} ${who} ${trust}`;
 }
 
-function printMany(results: readonly Result<Written>[], context: Context): void {
-  const kept = results.filter((result): result is Kept => 'value' in result);
-  const failed = results.length - kept.length;
-  const files = results.map((result) =>
-    'value' in result
-      ? { ok: true, ...describe(result, context) }
-      : { ok: false, file: result.file, error: { code: result.error.code, message: result.error.message } },
-  );
-  const origin = kept[0]?.value.logged.verified.origin;
-  const ok = failed === 0;
-  print(context.options.json, { ok, logged: kept.length, failed, files }, [
-    ...kept.map(({ file, value }) => `Signed ${file}: entry ${value.logged.verified.index}, ${value.out}`),
-    ...(origin === undefined
-      ? []
-      : [`Logged by ${origin}: ${kept.length} of ${results.length} files; all proofs were checked`]),
-  ]);
-  for (const result of results) if ('error' in result) reportFailed(result.file, result.error);
-  if (!ok) process.exitCode = 1;
+function printMany(results: readonly ItemResult<Written>[], context: Context): void {
+  const facts = (kept: KeptItem<Written>) => describeSigned(kept, context);
+  reportItems(context.options.json, results, facts, (kept) => {
+    const origin = kept[0]?.value.logged.verified.origin;
+    const summary = `Logged by ${origin}: ${kept.length} of ${results.length} files; all proofs were checked`;
+    return [
+      ...kept.map(({ file, value }) => `Signed ${file}: entry ${value.logged.verified.index}, ${value.out}`),
+      ...(origin === undefined ? [] : [summary]),
+    ];
+  });
 }

@@ -1,25 +1,19 @@
 /** What `stele sign` and `stele attest` share: which key signs, which log takes it, and who vouches for the log. */
-import { X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { equal } from '../../merkle/bytes.ts';
-import { MAX_POLICY } from '../../merkle/policy.ts';
-import type { SecretSource } from '../../merkle/runtime/keys/types.ts';
-import { ClientError } from '../errors.ts';
+import { ClientError, usage } from '../errors.ts';
 import { formatPublicKeyPem, type PublicKey } from '../formats/key.ts';
-import { askLogKey } from '../submit/log-info.ts';
 import type { KeySigner } from '../submit/signers/types.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
-import { parseTrustPolicy } from '../trust/quorum.ts';
-import type { LogTrust } from '../verify/types.ts';
-import { parseLogKey } from '../verify.ts';
 import { readPrivateKey, readPublicKey, readWhole, writeWhole } from './files.ts';
+import { addLogOptions, type LogArguments } from './log-options.ts';
 import { note, warn } from './report.ts';
+import { secretOption } from './secret-option.ts';
 
-export interface SigningOptions {
+export interface SigningOptions extends LogArguments {
   readonly log: string;
-  readonly logKey?: string;
-  readonly policy?: string;
+  readonly out?: string;
   readonly key?: string;
   readonly newKey?: string;
   readonly passphraseFile?: string;
@@ -32,19 +26,14 @@ export interface SigningOptions {
   readonly certificate?: string;
   readonly tsa?: string;
   readonly publicOut?: string;
-  readonly timeout: string;
-  readonly json?: boolean;
 }
 
-/** Certificates of one file; chains have three. */
-const MAX_CHAIN = 16;
 const MAX_CHAIN_FILE = 256 * 1024;
 
-export function addSigningOptions(command: Command): Command {
-  return command
-    .requiredOption('--log <url>', 'the log, such as https://log.example.com')
-    .option('--log-key <vkey>', "the log's verifier key; without it, or a policy, the log's own word is taken")
-    .option('--policy <path>', 'trust policy (tlog-policy): its log and its quorum of witnesses must have signed')
+/** @param bundle what the bundle of one file is called where `--out` does not say */
+export function addSigningOptions(command: Command, bundle: string): Command {
+  return addLogOptions(command, 'required')
+    .option('--out <path>', `where to write the bundle of one file (default: ${bundle})`)
     .addOption(
       new Option('--key <path>', 'private key to sign with (PEM; ECDSA, Ed25519, RSA)').conflicts([
         'newKey',
@@ -66,11 +55,10 @@ export function addSigningOptions(command: Command): Command {
       '--tsa <url>',
       'time-stamp authority (RFC 3161) that stamps each signature: verifiers of certificates want one',
     )
-    .option('--public-out <path>', 'where to write the public key')
-    .option('--timeout <seconds>', 'how long to try', '120');
+    .option('--public-out <path>', 'where to write the public key');
 }
 
-export interface SigningKey {
+interface SigningKey {
   readonly signer: KeySigner;
   /** Where the public key is, if it was written. */
   readonly publicPath: string | undefined;
@@ -111,7 +99,7 @@ function withCertificate(signer: KeySigner, certificate: Uint8Array): KeySigner 
 
 async function openKey(options: SigningOptions, beside: string | undefined): Promise<KeySigner> {
   const { pkcs11Module: module, token, label } = options;
-  const pin = secretOf(options.pinFile, options.pinEnv);
+  const pin = secretOption('pin', options.pinFile, options.pinEnv);
   if (module === undefined) {
     if (token !== undefined || label !== undefined || pin !== undefined) {
       throw usage('--token, --label, --pin-file and --pin-env are about a key in a token: give --pkcs11-module too');
@@ -132,7 +120,7 @@ async function softwareKey(options: SigningOptions, beside: string | undefined):
   const path = options.key ?? options.newKey ?? (beside === undefined ? undefined : `${beside}.key.pem`);
   if (path === undefined) throw usage('say which key signs them all: --key, --new-key or --pkcs11-module');
   if (options.key === undefined) await makeKey(path);
-  const source = secretOf(options.passphraseFile, options.passphraseEnv);
+  const source = secretOption('passphrase', options.passphraseFile, options.passphraseEnv);
   const passphrase =
     source === undefined ? undefined : await (await import('../../merkle/runtime/keys/secret.ts')).readSecret(source);
   return await readPrivateKey(path, passphrase);
@@ -160,36 +148,16 @@ async function keepPublicKey(path: string, key: PublicKey): Promise<void> {
   }
 }
 
-/** The first certificate of a chain in PEM, which must be this key's, and each must be signed by the next. */
+/** The first certificate of a chain in a file, for this key. @throws ClientError `file`, `key` */
 async function readCertificate(path: string, key: PublicKey): Promise<Uint8Array> {
   const pem = Buffer.from(await readWhole(path, MAX_CHAIN_FILE)).toString('latin1');
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g) ?? [];
-  const bad = (why: string, cause?: unknown) => new ClientError('key', `${path} ${why}`, { cause });
-  if (blocks.length === 0) throw bad('holds no certificate in PEM');
-  if (blocks.length > MAX_CHAIN) throw bad(`holds more than ${MAX_CHAIN} certificates`);
-  let chain: X509Certificate[];
-  let spki: Uint8Array;
+  const { signingCertificate } = await import('../submit/signers/signing-certificate.ts');
   try {
-    chain = blocks.map((block) => new X509Certificate(block));
-    const { certificateKey } = await import('../../merkle/runtime/x509/certificate-key.ts');
-    spki = certificateKey(chain[0]!.raw);
+    return signingCertificate(pem, key);
   } catch (cause) {
-    throw bad('holds a certificate that cannot be read', cause);
+    if (!(cause instanceof ClientError)) throw cause;
+    throw new ClientError(cause.code, `${path} ${cause.message}`, { cause });
   }
-  if (!equal(spki, key.spki)) {
-    throw bad("is not for this key: the first certificate of a chain must be the signer's own");
-  }
-  for (const [at, certificate] of chain.slice(1).entries()) {
-    if (!chain[at]!.checkIssued(certificate) || !chain[at]!.verify(certificate.publicKey)) {
-      throw bad(`is no chain: certificate ${at + 2} did not issue the one before it`);
-    }
-  }
-  const leaf = chain[0]!;
-  const now = Date.now();
-  if (now < Date.parse(leaf.validFrom) || now > Date.parse(leaf.validTo)) {
-    throw bad(`counts from ${leaf.validFrom} to ${leaf.validTo}, and not now: what it signs now cannot be verified`);
-  }
-  return Uint8Array.from(leaf.raw);
 }
 
 /** Time stamps over a signature, as `--tsa` asks for; none without. @throws ClientError the codes of `requestTimestamp` */
@@ -215,51 +183,4 @@ export function checkTsa({ tsa, certificate }: SigningOptions): void {
   const url = URL.canParse(tsa) ? new URL(tsa) : undefined;
   if (url?.protocol === 'http:' || url?.protocol === 'https:') return;
   throw usage('--tsa is not a URL such as https://timestamp.example.com/api/v1/timestamp');
-}
-
-export interface Trust {
-  readonly trust: LogTrust;
-  /** The log's own word was taken for its key. */
-  readonly firstUse: boolean;
-}
-
-/** @throws ClientError `log-key`, `policy`, `file`: before anything is asked of the log */
-export async function readTrust(options: SigningOptions): Promise<LogTrust | undefined> {
-  const logKey = options.logKey === undefined ? undefined : parseLogKey(options.logKey);
-  const policy =
-    options.policy === undefined ? undefined : parseTrustPolicy(await readWhole(options.policy, MAX_POLICY));
-  if (logKey !== undefined) return { logKey, policy };
-  return policy === undefined ? undefined : { policy };
-}
-
-export async function trustOf(given: LogTrust | undefined, log: string, http: LogRequestOptions): Promise<Trust> {
-  if (given !== undefined) return { trust: given, firstUse: false };
-  const { key, text } = await askLogKey(log, http);
-  warn(
-    `taking the word of ${log} for its key, as --log-key was not given. Compare it with what the operator publishes: ${text}`,
-  );
-  return { trust: { logKey: key }, firstUse: true };
-}
-
-/** Retries are told on stderr; the first SIGINT cancels, a second one ends the process. */
-export function httpOptions(options: SigningOptions): LogRequestOptions {
-  if (!/^[1-9][0-9]{0,4}$/.test(options.timeout)) {
-    throw usage('--timeout is not a whole number of seconds from 1 to 99999');
-  }
-  const stop = new AbortController();
-  process.once('SIGINT', () => stop.abort());
-  return {
-    deadline: Number(options.timeout) * 1000,
-    signal: stop.signal,
-    onRetry: ({ why, wait }) => note(`${why}; trying again in ${(wait / 1000).toFixed(1)} s`),
-  };
-}
-
-function secretOf(file: string | undefined, env: string | undefined): SecretSource | undefined {
-  if (file !== undefined) return { file };
-  return env === undefined ? undefined : { env };
-}
-
-function usage(message: string): ClientError {
-  return new ClientError('usage', message);
 }

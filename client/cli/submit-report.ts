@@ -6,7 +6,7 @@ import type { QueueStatus } from '../submit/queue/queue-status.ts';
 import type { Damaged } from '../submit/queue/queue-store.ts';
 
 /** What became of one entry. */
-export interface Result {
+export interface SubmitResult {
   readonly state: 'done' | 'queued' | 'already-queued' | 'refused' | 'pending' | 'failed';
   readonly out: string;
   readonly log: string;
@@ -15,7 +15,7 @@ export interface Result {
   readonly error?: ClientError | Problem;
 }
 
-const LABELS: Readonly<Record<Result['state'], string>> = {
+const LABELS: Readonly<Record<SubmitResult['state'], string>> = {
   done: 'done    ',
   queued: 'queued  ',
   'already-queued': 'queued  ',
@@ -25,7 +25,7 @@ const LABELS: Readonly<Record<Result['state'], string>> = {
 };
 
 /** Prints the results, and sets the exit status where one of them is bad. */
-export function report(json: boolean | undefined, results: readonly Result[], damaged: readonly Damaged[]): void {
+export function report(json: boolean | undefined, results: readonly SubmitResult[], damaged: readonly Damaged[]): void {
   const bad = damaged.length > 0 || results.some(({ error }) => error !== undefined);
   if (bad) process.exitCode = 1;
   if (json === true) {
@@ -44,7 +44,7 @@ export function report(json: boolean | undefined, results: readonly Result[], da
   process.stdout.write(`${lines.map(clean).join('\n')}\n`);
 }
 
-function outcomeOf({ state, log, index, error }: Result): string {
+function outcomeOf({ state, log, index, error }: SubmitResult): string {
   if (error !== undefined) return error.message;
   if (state === 'already-queued') return `was queued before, for ${log}`;
   return state === 'queued'
@@ -52,14 +52,14 @@ function outcomeOf({ state, log, index, error }: Result): string {
     : `entry ${index} of ${log}; its proof was checked`;
 }
 
-export function shown(result: FlushResult): Result {
+export function shown(result: FlushResult): SubmitResult {
   const { state, out, log, id } = result;
   return 'index' in result
     ? { state, out, log, id, index: result.index }
     : { state, out, log, id, error: result.problem };
 }
 
-export function failed(out: string, log: string, error: ClientError): Result {
+export function failed(out: string, log: string, error: ClientError): SubmitResult {
   return { state: error.code === 'refused' ? 'refused' : 'failed', out, log, error };
 }
 

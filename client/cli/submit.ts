@@ -1,11 +1,9 @@
 /** `stele submit`: log what is signed already, at once or out of a queue that survives an outage. */
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { decodeHex, decodeUtf8 } from '../../merkle/bytes.ts';
-import { formatVerifierKey } from '../../merkle/note.ts';
-import { MAX_POLICY } from '../../merkle/policy.ts';
+import { decodeHex } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
-import { ClientError } from '../errors.ts';
+import { ClientError, type ClientErrorCode, usage } from '../errors.ts';
 import { MAX_BUNDLE } from '../formats/bundle.ts';
 import { LogClient, type Submitted } from '../submit/log-client.ts';
 import { parseLogUrl } from '../submit/log-url.ts';
@@ -21,18 +19,24 @@ import {
   type Submission,
   type Verifier,
 } from '../submit/submission.ts';
-import { parseLogKey } from '../trust/log-key.ts';
-import { parseTrustPolicy } from '../trust/quorum.ts';
-import type { LogTrust } from '../verify/types.ts';
 import { readWhole, writeWhole } from './files.ts';
+import {
+  addLogOptions,
+  type CommandRequests,
+  type GivenTrust,
+  givenOrFirstUse,
+  type LogArguments,
+  noteRetry,
+  readLogTrust,
+  requestOptions,
+  warnFirstUse,
+} from './log-options.ts';
 import { startProgress } from './progress.ts';
-import { note, warn } from './report.ts';
-import { failed, type Result, report, reportStatus, shown } from './submit-report.ts';
+import { note } from './report.ts';
+import { failed, report, reportStatus, type SubmitResult, shown } from './submit-report.ts';
 
-interface SubmitOptions {
+interface SubmitOptions extends LogArguments {
   readonly log?: string;
-  readonly logKey?: string;
-  readonly policy?: string;
   readonly key: readonly string[];
   readonly certificate: readonly string[];
   readonly digest?: string;
@@ -42,10 +46,13 @@ interface SubmitOptions {
   readonly flush?: boolean;
   readonly status?: boolean;
   readonly wait?: boolean;
-  readonly timeout: string;
-  readonly json?: boolean;
 }
 
+/** What to do about a file that cannot be submitted. */
+const HINTS: Partial<Record<ClientErrorCode, string>> = {
+  usage: '. --key and --certificate name what signed',
+  malformed: '. A plain signature is given with --digest, --signature and --key',
+};
 const MAX_PEM = 256 * 1024;
 const MAX_SIGNATURE = 16 * 1024;
 
@@ -72,12 +79,10 @@ Examples:
 const collect = (value: string, before: readonly string[]) => [...before, value];
 
 export function submitCommand(): Command {
-  return new Command('submit')
+  const command = new Command('submit')
     .description('Log what is signed already: bundles, DSSE envelopes, digest and signature; with a queue for outages')
-    .argument('[files...]', 'Sigstore bundles without a log entry, or DSSE envelopes')
-    .option('--log <url>', 'the log, such as https://log.example.com')
-    .option('--log-key <vkey>', "the log's verifier key; without it the log's own word is taken, with a warning")
-    .option('--policy <path>', 'trust policy (tlog-policy): its log and its quorum of witnesses must have signed')
+    .argument('[files...]', 'Sigstore bundles without a log entry, or DSSE envelopes');
+  return addLogOptions(command, 'optional')
     .option('--key <path>', 'public key (PEM) that signed; may be given several times', collect, [])
     .option('--certificate <path>', 'certificate (PEM) that signed; may be given several times', collect, [])
     .option('--digest <hex>', 'digest of the file that was signed')
@@ -87,8 +92,6 @@ export function submitCommand(): Command {
     .option('--flush', 'send what is in the queue')
     .option('--status', 'say what is in the queue, and what became of it')
     .option('--wait', 'with --flush: go on until all is done, however long the log is away')
-    .option('--timeout <seconds>', 'how long to try', '120')
-    .option('--json', 'print the result as JSON')
     .addHelpText('after', HELP)
     .action(submit);
 }
@@ -103,17 +106,17 @@ async function submit(files: readonly string[], options: SubmitOptions): Promise
   if (!any && options.flush !== true) throw usage('name a file, or --digest with --signature, or --flush or --status');
   if (plain && files.length > 0) throw usage('give files, or --digest with --signature, not both');
   if (options.wait === true && options.flush !== true) throw usage('--wait goes with --flush');
-  const given = await trustGiven(options);
-  const signal = interrupt();
+  const given = await readLogTrust(options);
+  const http = requestOptions(options);
   if (any) {
     const submissions = plain ? [await plainSubmission(options)] : await fileSubmissions(files, options);
     if (options.out !== undefined && submissions.length > 1) throw usage('--out names one file: submit one at a time');
     if (options.log === undefined) throw usage('name the log with --log');
     const log = parseLogUrl(options.log);
-    if (options.queue === undefined) return await direct(submissions, log, given, signal, options);
+    if (options.queue === undefined) return await direct(submissions, log, given, http, options);
     await enqueue(submissions, log, given, options);
   }
-  if (options.flush === true) await flush(given, signal, options);
+  if (options.flush === true) await flush(given, http, options);
 }
 
 interface Named {
@@ -148,7 +151,7 @@ async function fileSubmissions(files: readonly string[], options: SubmitOptions)
       }
     } catch (cause) {
       if (!(cause instanceof ClientError) || cause.code === 'file') throw cause;
-      throw new ClientError(cause.code, `${printable(file)}: ${cause.message}`, { cause });
+      throw new ClientError(cause.code, `${printable(file)}: ${cause.message}${HINTS[cause.code] ?? ''}`, { cause });
     }
   }
   return all;
@@ -167,42 +170,18 @@ async function readVerifiers({ key, certificate }: SubmitOptions): Promise<Verif
   return verifiers;
 }
 
-/** What the command line says, in the form that a queue keeps too. */
-interface Given {
-  readonly trust: LogTrust | undefined;
-  readonly logKey: string | undefined;
-  readonly policy: string | undefined;
-}
-
-async function trustGiven(options: SubmitOptions): Promise<Given> {
-  const key = options.logKey === undefined ? undefined : parseLogKey(options.logKey);
-  const logKey = key && formatVerifierKey(key);
-  if (options.policy === undefined) return { trust: key && { logKey: key }, logKey, policy: undefined };
-  const file = await readWhole(options.policy, MAX_POLICY);
-  const policy = parseTrustPolicy(file);
-  const trust = key === undefined ? { policy } : { logKey: key, policy };
-  return { trust, logKey, policy: decodeUtf8(file) };
-}
-
 async function direct(
   named: readonly Named[],
   log: string,
-  given: Given,
-  signal: AbortSignal,
+  given: GivenTrust,
+  http: CommandRequests,
   options: SubmitOptions,
 ): Promise<void> {
-  const http = {
-    deadline: seconds(options.timeout),
-    onRetry: ({ why, wait }: { why: string; wait: number }) => waiting(why, wait),
-  };
-  const client =
-    given.trust === undefined
-      ? await LogClient.trustOnFirstUse(log, { ...http, signal })
-      : new LogClient(log, given.trust, http);
-  if (given.trust === undefined) firstUse(log, formatVerifierKey(client.trust.logKey!));
+  const { trust } = await givenOrFirstUse(given.trust, log, http);
+  const client = new LogClient(log, trust, http);
   const progress = startProgress('submitting', 'entries');
   const writing: Promise<void>[] = [];
-  const results: Result[] = [];
+  const results: SubmitResult[] = [];
   let answered = 0;
   const settle = (at: number, result: Submitted | ClientError): void => {
     const { out } = named[at]!;
@@ -218,7 +197,7 @@ async function direct(
   };
   try {
     const submissions = named.map(({ submission }) => submission);
-    await client.submitMany(submissions, { signal, onResult: settle });
+    await client.submitMany(submissions, { signal: http.signal, onResult: settle });
   } finally {
     await Promise.all(writing);
     progress.stop();
@@ -229,9 +208,9 @@ async function direct(
   report(options.json, results, []);
 }
 
-async function enqueue(named: readonly Named[], log: string, given: Given, options: SubmitOptions): Promise<void> {
+async function enqueue(named: readonly Named[], log: string, given: GivenTrust, options: SubmitOptions): Promise<void> {
   const store = await SubmissionQueue.open(queueDir(options), true);
-  const results: Result[] = [];
+  const results: SubmitResult[] = [];
   for (const { submission, out } of named) {
     const path = resolve(out);
     const item = newItem(submission, { log, out: path, ...given }, await store.hashAt(path));
@@ -242,7 +221,7 @@ async function enqueue(named: readonly Named[], log: string, given: Given, optio
   if (options.flush !== true) report(options.json, results, []);
 }
 
-async function flush(given: Given, signal: AbortSignal, options: SubmitOptions): Promise<void> {
+async function flush(given: GivenTrust, http: CommandRequests, options: SubmitOptions): Promise<void> {
   const store = await SubmissionQueue.open(queueDir(options), false);
   const log = options.log === undefined ? undefined : parseLogUrl(options.log);
   if (given.trust !== undefined && log === undefined) {
@@ -255,12 +234,12 @@ async function flush(given: Given, signal: AbortSignal, options: SubmitOptions):
     const outcome = await flushQueue(store, {
       log,
       trust: given.trust,
-      deadline: options.wait === true ? Number.POSITIVE_INFINITY : seconds(options.timeout),
-      signal,
+      deadline: options.wait === true ? Number.POSITIVE_INFINITY : http.deadline,
+      signal: http.signal,
       onResult: (result) => results.push(result),
       onProgress: (done, total) => progress.update(done, total),
-      onTrust: firstUse,
-      onWait: ({ log: at, why, ms }) => waiting(`${at}: ${why}`, ms),
+      onTrust: warnFirstUse,
+      onWait: ({ log: at, why, ms }) => noteRetry(`${at}: ${why}`, ms),
     });
     damaged.push(...outcome.damaged);
   } catch (error) {
@@ -276,33 +255,7 @@ async function flush(given: Given, signal: AbortSignal, options: SubmitOptions):
   report(options.json, results.map(shown), damaged);
 }
 
-function waiting(why: string, ms: number): void {
-  note(`${why}; trying again in ${(ms / 1000).toFixed(1)} s`);
-}
-
-function firstUse(log: string, vkey: string): void {
-  warn(
-    `taking the word of ${log} for its key, as --log-key was not given. Compare it with what the operator publishes: ${vkey}`,
-  );
-}
-
-/** The first SIGINT cancels; a second one ends the process. */
-function interrupt(): AbortSignal {
-  const stop = new AbortController();
-  process.once('SIGINT', () => stop.abort());
-  return stop.signal;
-}
-
 function queueDir({ queue }: SubmitOptions): string {
   if (queue === undefined) throw usage('name the directory of the queue with --queue');
   return queue;
-}
-
-function seconds(text: string): number {
-  if (!/^[1-9][0-9]{0,4}$/.test(text)) throw usage('--timeout is not a whole number of seconds from 1 to 99999');
-  return Number(text) * 1000;
-}
-
-function usage(message: string): ClientError {
-  return new ClientError('usage', message);
 }

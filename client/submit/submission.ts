@@ -94,10 +94,7 @@ export function parseSigned(file: Uint8Array, verifiers: readonly Verifier[] = [
     if ('mediaType' in json || 'media_type' in json) return [fromBundle(json as JsonObject, verifiers)];
     if ('payloadType' in json || 'payload_type' in json) return fromEnvelope(json, verifiers);
   }
-  throw new ClientError(
-    'malformed',
-    'the file is neither a Sigstore bundle nor a DSSE envelope. For a plain signature use --digest, --signature and --key',
-  );
+  throw new ClientError('malformed', 'the file is neither a Sigstore bundle nor a DSSE envelope');
 }
 
 /** @throws ClientError `usage` for a digest of another length than the key signs; `bad-signature` */
@@ -148,13 +145,13 @@ export function fromBundle(json: JsonObject, given: readonly Verifier[]): Submis
   const mediaType = BUNDLE_TYPES.get(rest.mediaType as string);
   const bundle = { ...rest, mediaType, verificationMaterial: material };
   if (signer.kind === 'certificate' && given.length > 0) {
-    throw new ClientError('usage', 'the bundle carries its certificate: leave out --key and --certificate');
+    throw new ClientError('usage', 'the bundle carries its certificate: leave out other keys and certificates');
   }
   const [verifier, ...more] = signer.kind === 'certificate' ? [certificateVerifier(signer.certificate)] : given;
   if (verifier === undefined || more.length > 0) {
     throw new ClientError(
       'usage',
-      'the bundle does not hold the key that signed it: name it, and no other, with --key',
+      'the bundle does not hold the key that signed it: exactly one key or certificate must be given',
     );
   }
   const { publicKey } = verifier;
@@ -176,7 +173,7 @@ function fromEnvelope(json: object, verifiers: readonly Verifier[]): Submission[
   if (verifiers.length === 0) {
     throw new ClientError(
       'usage',
-      'a DSSE envelope does not hold the keys that signed it: name them with --key or --certificate',
+      'a DSSE envelope does not hold the keys that signed it: keys or certificates must be given',
     );
   }
   const { message, signatures, payload, payloadType } = readEnvelope(json);

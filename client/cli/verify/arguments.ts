@@ -1,6 +1,6 @@
 /** What `stele verify` was asked for: which proof, whose signature, and who is trusted. */
 import { printable } from '../../../merkle/printable.ts';
-import { ClientError } from '../../errors.ts';
+import { usage } from '../../errors.ts';
 import type { IdentityRule } from '../../trust/identity-rule.ts';
 
 export interface VerifyOptions {
@@ -84,8 +84,4 @@ export function parseLeafHash(given: string): Uint8Array {
   const bytes = Buffer.from(given, 'base64');
   if (bytes.length === 32 && bytes.toString('base64') === given) return bytes;
   throw usage('--leaf-hash is not 32 bytes, as 64 digits of hex or as padded base64');
-}
-
-export function usage(why: string): ClientError {
-  return new ClientError('usage', why);
 }

@@ -1,11 +1,13 @@
 /** Reads the files that say who is trusted. */
+
 import type { VerifierKey } from '../../../merkle/note.ts';
 import { MAX_POLICY, type Policy } from '../../../merkle/policy.ts';
+import { usage } from '../../errors.ts';
 import { parseLogKey } from '../../trust/log-key.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
 import { MAX_TRUSTED_ROOT, parseTrustedRoot, type TrustedRoot } from '../../trust/trusted-root.ts';
 import { readWhole } from '../files.ts';
-import { usage, type VerifyOptions } from './arguments.ts';
+import type { VerifyOptions } from './arguments.ts';
 
 export interface Trust {
   readonly trustedRoot?: TrustedRoot;

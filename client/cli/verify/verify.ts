@@ -1,6 +1,8 @@
 /** `stele verify`: check files against their proofs, without a network. */
+
 import { Command, Option } from 'commander';
-import { refuseOthers, signerOf, usage, type VerifyOptions } from './arguments.ts';
+import { usage } from '../../errors.ts';
+import { refuseOthers, signerOf, type VerifyOptions } from './arguments.ts';
 
 const HELP = `
 Nothing leaves this machine, and nothing is fetched. Say whose signature it must be (--key, or --identity with --issuer), and

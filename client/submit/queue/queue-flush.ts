@@ -305,7 +305,7 @@ class Flush {
     if (given !== undefined) return given;
     const { verifierKey } = this.#logs.get(item.log) ?? {};
     if (verifierKey === undefined) {
-      throw new ClientError('log-key', `nobody has said what the key of ${item.log} is: give --log-key`);
+      throw new ClientError('log-key', `the key of ${item.log} is not known`);
     }
     return { logKey: parseLogKey(verifierKey) };
   }

@@ -97,10 +97,7 @@ export class SubmissionQueue {
       await makeDirDurable(path, PRIVATE_DIR);
       for (const part of PARTS) await makeDirDurable(join(path, part), PRIVATE_DIR);
     } else if (!(await isThere(join(path, 'pending')))) {
-      throw new ClientError(
-        'file',
-        `there is no queue in ${path}: \`stele submit --queue\` makes one with its first entry`,
-      );
+      throw new ClientError('file', `there is no queue in ${path}: its first entry makes one`);
     }
     return new SubmissionQueue(path);
   }
@@ -285,7 +282,7 @@ export class SubmissionQueue {
       if (!(cause instanceof ClientError)) throw cause;
       throw new ClientError(
         'file',
-        `${path} is damaged (${cause.message}). It holds the keys of logs that were trusted on first use: restore it, or remove it and give --log-key`,
+        `${path} is damaged (${cause.message}). It holds the keys of logs that were trusted on first use: restore the file, or remove it and say which keys are trusted`,
         { cause },
       );
     }

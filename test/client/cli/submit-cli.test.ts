@@ -10,7 +10,7 @@ import { lockDir } from '../../../merkle/runtime/disk/lock.ts';
 import { tempDir } from '../../support/log.ts';
 import { pae, sharedSigner } from '../../support/requests.ts';
 import { CLI, stele } from '../../support/serve.ts';
-import { answers, away, type FaultyLog, faultyLog } from '../submit/faulty-log.ts';
+import { answers, away, type Fault, type FaultyLog, faultyLog } from '../submit/faulty-log.ts';
 
 const signer = sharedSigner();
 const TYPE = 'application/vnd.in-toto+json';
@@ -78,6 +78,10 @@ describe('stele submit', () => {
     });
 
     writeFileSync(join(dir, 'e.json'), JSON.stringify(envelope(2)));
+    expect(await submit('e.json', ...toLog())).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/^stele: error \[usage\]: e.json: .*--key/),
+    });
     expect(await submit('e.json', '--key', 'pub.pem', ...toLog())).toMatchObject({ code: 0 });
     expect(
       [at('e.json.1.sigstore.json'), at('e.json.2.sigstore.json')].map(({ entries }) => entries[0]!.index),
@@ -117,6 +121,56 @@ describe('stele submit', () => {
       status: 2,
       said: expect.stringMatching(/^stele: error \[(usage|file|key)\]: /),
     });
+  });
+});
+
+/** Refuses every call that holds this digest. */
+function refusing(bad: Buffer): Fault {
+  return async (request, reply, pass, seen) => {
+    if (seen.body.includes(bad.toString('base64')))
+      return answers(400, { code: 3, message: 'not that' })(request, reply, pass, seen);
+    const { status, headers, body } = await pass();
+    reply.writeHead(status, headers).end(body);
+  };
+}
+
+describe('of six files of which the log refuses one', () => {
+  const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+
+  it('stele submit logs the other five', async () => {
+    const certificate = { rawBytes: signer.certificate().toString('base64') };
+    for (const name of names) {
+      const artifact = Buffer.from(name);
+      const digest = signer.digest(artifact).toString('base64');
+      const bundle = {
+        mediaType: 'application/vnd.dev.sigstore.bundle.v0.3+json',
+        verificationMaterial: { certificate },
+        messageSignature: {
+          messageDigest: { algorithm: 'SHA2_256', digest },
+          signature: signer.sign(artifact).toString('base64'),
+        },
+      };
+      writeFileSync(join(dir, `${name}.json`), JSON.stringify(bundle));
+    }
+    log.otherwise = refusing(signer.digest(Buffer.from('b')));
+    const { code, stdout } = await submit(...names.map((name) => `${name}.json`), ...toLog(), '--json');
+    expect(code).toBe(1);
+    const { entries } = JSON.parse(stdout);
+    expect(entries.map(({ state }: { state: string }) => state)).toEqual(
+      names.map((name) => (name === 'b' ? 'refused' : 'done')),
+    );
+    expect(names.filter((name) => at(`${name}.json`).entries.length === 1)).toEqual(['a', 'c', 'd', 'e', 'f']);
+  });
+
+  it('stele sign logs the other five', async () => {
+    for (const name of names) writeFileSync(join(dir, name), name);
+    log.otherwise = refusing(signer.digest(Buffer.from('b')));
+    const { code, stdout, stderr } = await stele(['sign', ...names, '--new-key', 'key.pem', ...toLog(), '--json'], {
+      cwd: dir,
+    });
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('[refused]: b: ') });
+    expect(JSON.parse(stdout)).toMatchObject({ logged: 5, failed: 1 });
+    expect(names.filter((name) => existsSync(join(dir, `${name}.sigstore.json`)))).toEqual(['a', 'c', 'd', 'e', 'f']);
   });
 });
 

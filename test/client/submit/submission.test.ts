@@ -133,7 +133,7 @@ describe('a bundle without a log entry', () => {
 
   it('needs the key that it does not hold, and no other', () => {
     const signer = sharedSigner();
-    expect(() => parseSigned(file(bundle(signer)))).toThrow(fails('usage', '--key'));
+    expect(() => parseSigned(file(bundle(signer)))).toThrow(fails('usage', 'must be given'));
     const key = keyVerifier(signer.spki);
     expect(parseSigned(file(bundle(signer)), [key])).toHaveLength(1);
     expect(() => parseSigned(file(bundle(signer)), [key, keyVerifier(makeSigner().spki)])).toThrow(fails('usage'));
@@ -206,7 +206,7 @@ describe('a DSSE envelope', () => {
     const signer = sharedSigner();
     const key = keyVerifier(signer.spki);
     const other = keyVerifier(makeSigner().spki);
-    expect(() => parseSigned(file(envelope([signer])))).toThrow(fails('usage', '--key'));
+    expect(() => parseSigned(file(envelope([signer])))).toThrow(fails('usage', 'must be given'));
     expect(() => parseSigned(file(envelope([signer])), [key, other])).toThrow(fails('bad-signature', 'signed nothing'));
     expect(() => parseSigned(file(envelope([signer, makeSigner()])), [key])).toThrow(
       fails('bad-signature', 'signature 2'),

@@ -1,16 +1,19 @@
-/** Signing and logging one file or many: what fails for one is told, and the rest is kept. */
+/** What `stele sign` and `stele attest` do with one file or many: sign, log, keep the proofs, report. */
+import { encodeBase64 } from '../../merkle/bytes.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
-import { ClientError } from '../errors.ts';
+import { ClientError, cancelled } from '../errors.ts';
 import type { Signed } from '../formats/entry.ts';
+import { formatLogEntry } from '../formats/log-entry.ts';
 import { type LoggedSignature, logAll, logSigned } from '../submit/log-signatures.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
 import type { LogTrust } from '../verify/types.ts';
 import { startProgress } from './progress.ts';
+import { print, reportFailed } from './report.ts';
 
 /** Bundles that are made durable at the same time. */
 const WRITERS = 16;
 
-export interface Item<T> {
+export interface SignItem<T> {
   readonly file: string;
   /** Reads and signs. */
   sign(): Promise<Signed>;
@@ -18,7 +21,7 @@ export interface Item<T> {
   keep(logged: LoggedSignature): Promise<T>;
 }
 
-export type Result<T> =
+export type ItemResult<T> =
   | { readonly file: string; readonly value: T }
   | { readonly file: string; readonly error: ClientError | RuntimeError };
 
@@ -29,35 +32,35 @@ export type Result<T> =
  * @param ready what asks for the log's key, once all is signed
  */
 export async function signItems<T>(
-  items: readonly Item<T>[],
+  items: readonly SignItem<T>[],
   log: string,
   ready: () => Promise<LogTrust>,
   http: LogRequestOptions,
-): Promise<Result<T>[]> {
+): Promise<ItemResult<T>[]> {
   const [only] = items;
   if (items.length === 1 && only !== undefined) {
     const signed = await only.sign();
     const value = await only.keep(await logSigned(signed, log, await ready(), http));
     return [{ file: only.file, value }];
   }
-  const results = new Map<Item<T>, Result<T>>();
+  const results = new Map<SignItem<T>, ItemResult<T>>();
   const signed = await signAll(items, http.signal, (item, error) => results.set(item, { file: item.file, error }));
   if (signed.length > 0) await keepAll(signed, log, await ready(), http, results);
   return items.map((item) => results.get(item)!);
 }
 
-type Pair<T> = readonly [Item<T>, Signed];
+type Pair<T> = readonly [SignItem<T>, Signed];
 
 async function signAll<T>(
-  items: readonly Item<T>[],
+  items: readonly SignItem<T>[],
   signal: AbortSignal | undefined,
-  failed: (item: Item<T>, error: ClientError | RuntimeError) => void,
+  failed: (item: SignItem<T>, error: ClientError | RuntimeError) => void,
 ): Promise<Pair<T>[]> {
   const progress = startProgress('signing', 'files');
   const signed: Pair<T>[] = [];
   try {
     for (const [done, item] of items.entries()) {
-      if (signal?.aborted) throw new ClientError('cancelled', 'cancelled');
+      if (signal?.aborted) throw cancelled();
       try {
         signed.push([item, await item.sign()]);
       } catch (error) {
@@ -76,14 +79,14 @@ async function keepAll<T>(
   log: string,
   trust: LogTrust,
   http: LogRequestOptions,
-  results: Map<Item<T>, Result<T>>,
+  results: Map<SignItem<T>, ItemResult<T>>,
 ): Promise<void> {
   const { nodePrimitives } = await import('../../merkle/runtime/crypto/node-primitives.ts');
   const progress = startProgress('logging', 'files');
   // Each writer takes the next once its own is durable: thousands of files at once would run out of handles.
   const writers: Promise<void>[] = Array(WRITERS).fill(Promise.resolve());
   let done = 0;
-  const keep = async (item: Item<T>, logged: LoggedSignature | ClientError): Promise<void> => {
+  const keep = async (item: SignItem<T>, logged: LoggedSignature | ClientError): Promise<void> => {
     const { file } = item;
     try {
       if (logged instanceof ClientError) throw logged;
@@ -119,4 +122,37 @@ function known(error: unknown): ClientError | RuntimeError {
   if (error instanceof ClientError && error.code !== 'cancelled') return error;
   if (error instanceof RuntimeError) return error;
   throw error;
+}
+
+export type KeptItem<T> = Extract<ItemResult<T>, { readonly value: unknown }>;
+
+/** What scripts get about an entry in the log. */
+export function factsOf({ verified, entry }: LoggedSignature) {
+  return {
+    index: verified.index,
+    treeSize: verified.treeSize,
+    root: encodeBase64(verified.root),
+    leafHash: encodeBase64(verified.leafHash),
+    cosignatures: verified.cosigned,
+    entry: formatLogEntry(entry),
+  };
+}
+
+/** Prints the results of many files. Sets the exit status where one of them failed. */
+export function reportItems<T>(
+  json: boolean | undefined,
+  results: readonly ItemResult<T>[],
+  facts: (kept: KeptItem<T>) => object,
+  lines: (kept: readonly KeptItem<T>[]) => readonly string[],
+): void {
+  const kept = results.filter((result): result is KeptItem<T> => 'value' in result);
+  const failed = results.length - kept.length;
+  const files = results.map((result) =>
+    'value' in result
+      ? { ok: true, ...facts(result) }
+      : { ok: false, file: result.file, error: { code: result.error.code, message: result.error.message } },
+  );
+  print(json, { ok: failed === 0, logged: kept.length, failed, files }, lines(kept));
+  for (const result of results) if ('error' in result) reportFailed(result.file, result.error);
+  if (failed > 0) process.exitCode = 1;
 }

@@ -1,0 +1,91 @@
+/** The options of every command that writes to a log: which log, who vouches for its key, and for how long to try. */
+import type { Command } from 'commander';
+import { decodeUtf8 } from '../../merkle/bytes.ts';
+import { formatVerifierKey } from '../../merkle/note.ts';
+import { MAX_POLICY } from '../../merkle/policy.ts';
+import { usage } from '../errors.ts';
+import { askLogKey } from '../submit/log-info.ts';
+import type { LogRequestOptions } from '../submit/types.ts';
+import { parseLogKey } from '../trust/log-key.ts';
+import { parseTrustPolicy } from '../trust/quorum.ts';
+import type { LogTrust } from '../verify/types.ts';
+import { readWhole } from './files.ts';
+import { note, warn } from './report.ts';
+
+export interface LogArguments {
+  readonly logKey?: string;
+  readonly policy?: string;
+  readonly timeout: string;
+  readonly json?: boolean;
+}
+
+export function addLogOptions(command: Command, log: 'required' | 'optional'): Command {
+  const what = 'the log, such as https://log.example.com';
+  return (log === 'required' ? command.requiredOption('--log <url>', what) : command.option('--log <url>', what))
+    .option('--log-key <vkey>', "the log's verifier key; without it, or a policy, the log's own word is taken")
+    .option('--policy <path>', 'trust policy (tlog-policy): its log and its quorum of witnesses must have signed')
+    .option('--timeout <seconds>', 'how long to try', '120')
+    .option('--json', 'print the result as JSON');
+}
+
+/** Whom the options say to trust: as values, and as the texts that a queue keeps. */
+export interface GivenTrust {
+  readonly trust: LogTrust | undefined;
+  /** Verifier key. */
+  readonly logKey: string | undefined;
+  /** Text of the policy. */
+  readonly policy: string | undefined;
+}
+
+/** Asks nothing of the log. @throws ClientError `log-key`, `policy`, `file` */
+export async function readLogTrust(options: LogArguments): Promise<GivenTrust> {
+  const key = options.logKey === undefined ? undefined : parseLogKey(options.logKey);
+  const logKey = key && formatVerifierKey(key);
+  if (options.policy === undefined) return { trust: key && { logKey: key }, logKey, policy: undefined };
+  const file = await readWhole(options.policy, MAX_POLICY);
+  const policy = parseTrustPolicy(file);
+  return { trust: key === undefined ? { policy } : { logKey: key, policy }, logKey, policy: decodeUtf8(file) };
+}
+
+/**
+ * The trust that was given, or else the key that the log names, with a warning.
+ *
+ * @throws ClientError the codes of `askLogKey`
+ */
+export async function givenOrFirstUse(
+  given: LogTrust | undefined,
+  log: string,
+  http: LogRequestOptions,
+): Promise<{ readonly trust: LogTrust; readonly firstUse: boolean }> {
+  if (given !== undefined) return { trust: given, firstUse: false };
+  const { key, text } = await askLogKey(log, http);
+  warnFirstUse(log, text);
+  return { trust: { logKey: key }, firstUse: true };
+}
+
+export function warnFirstUse(log: string, vkey: string): void {
+  warn(
+    `taking the word of ${log} for its key, as --log-key was not given. Compare it with what the operator publishes: ${vkey}`,
+  );
+}
+
+export type CommandRequests = LogRequestOptions & Required<Pick<LogRequestOptions, 'deadline' | 'signal'>>;
+
+/** Names each retry on stderr. The first SIGINT cancels, and a second one ends the process. @throws ClientError `usage` */
+export function requestOptions(options: LogArguments): CommandRequests {
+  if (!/^[1-9][0-9]{0,4}$/.test(options.timeout)) {
+    throw usage('--timeout is not a whole number of seconds from 1 to 99999');
+  }
+  const stop = new AbortController();
+  process.once('SIGINT', () => stop.abort());
+  return {
+    deadline: Number(options.timeout) * 1000,
+    signal: stop.signal,
+    onRetry: ({ why, wait }) => noteRetry(why, wait),
+  };
+}
+
+/** @param ms of the wait */
+export function noteRetry(why: string, ms: number): void {
+  note(`${why}; trying again in ${(ms / 1000).toFixed(1)} s`);
+}
