@@ -230,14 +230,6 @@ const PENDING = new Set<string>([
   'server/tree/committed.ts: Appended',
   'server/tree/reader.ts: StoreReads',
   'server/tree/snapshot.ts: FullTile',
-  'witness/admin.ts: AdminOptions',
-  'witness/errors.ts: REFUSALS',
-  'witness/errors.ts: RefusalReason',
-  'witness/errors.ts: WitnessErrorCode',
-  'witness/identity.ts: Identity',
-  'witness/logs.ts: ListedKey',
-  'witness/poll.ts: PollOptions',
-  'witness/witness.ts: WitnessOptions',
 ]);
 const fresh = (found: readonly string[]) => found.filter((offender) => !PENDING.has(offender));
 

@@ -8,7 +8,7 @@ import type { Logger } from '../merkle/runtime/service/logger.ts';
 import { operatorGuard } from '../merkle/runtime/service/operator-guard.ts';
 import { addProbes } from '../merkle/runtime/service/probes.ts';
 import { typeboxSchemas } from '../merkle/runtime/service/schemas.ts';
-import { Refusal, WitnessError } from './errors.ts';
+import { RequestError, requestError, WitnessError } from './errors.ts';
 import type { Listing } from './listing.ts';
 import type { Logs } from './logs.ts';
 import type { Metrics } from './metrics.ts';
@@ -16,7 +16,7 @@ import type { Witness } from './witness.ts';
 
 const BODY_BYTES = 16 * 1024;
 
-export interface AdminOptions {
+interface AdminOptions {
   readonly token: string;
   readonly list: () => readonly Listing[];
 }
@@ -42,8 +42,8 @@ export function createAdminApp(
   });
   app.server.maxConnections = 64;
   app.setErrorHandler((error, _request, reply) => {
-    if (error instanceof Refusal) return reply.code(error.status).send({ message: error.message });
-    // The operator alone comes this far, and these messages are written for the operator.
+    if (error instanceof RequestError) return reply.code(error.row.status).send({ message: error.message });
+    // Only the operator gets these messages, which are written for the operator.
     if (error instanceof WitnessError) return reply.code(400).send({ message: error.message });
     if (error instanceof RuntimeError) return reply.code(500).send({ message: error.message });
     const { statusCode = 500, message } = error as { statusCode?: number; message?: string };
@@ -59,19 +59,19 @@ export function createAdminApp(
   const operator = {
     onRequest: async (request: FastifyRequest) => {
       const refused = guard(request.raw);
-      if (refused !== undefined) throw new Refusal('unauthorized', refused);
+      if (refused !== undefined) throw requestError('unauthorized', refused);
     },
   };
   app.post('/logs/add', operator, async (request) => {
     const { vkey, url } = fields(request.body, ['vkey', 'url']);
-    if (vkey === undefined) throw new Refusal('malformed', 'the body must be {"vkey": …, "url"?: …}');
+    if (vkey === undefined) throw requestError('malformed', 'the body must be {"vkey": …, "url"?: …}');
     const { origin } = await logs.add(vkey, url);
     metrics.logs.set(logs.count);
     return { origin };
   });
   app.post('/logs/disable', operator, async (request) => {
     const { log } = fields(request.body, ['log']);
-    if (log === undefined) throw new Refusal('malformed', 'the body must be {"log": <origin or verifier key>}');
+    if (log === undefined) throw requestError('malformed', 'the body must be {"log": <origin or verifier key>}');
     const disabled = await logs.disable(log);
     metrics.logs.set(logs.count);
     return { disabled };
@@ -80,10 +80,10 @@ export function createAdminApp(
 }
 
 function fields(body: unknown, names: readonly string[]): Partial<Record<string, string>> {
-  if (typeof body !== 'object' || body === null) throw new Refusal('malformed', 'the body must be a JSON object');
+  if (typeof body !== 'object' || body === null) throw requestError('malformed', 'the body must be a JSON object');
   for (const [name, value] of Object.entries(body)) {
     if (!names.includes(name) || typeof value !== 'string') {
-      throw new Refusal('malformed', `the body has the members ${names.join(', ')}, each a text`);
+      throw requestError('malformed', `the body has the members ${names.join(', ')}, each a text`);
     }
   }
   return body;

@@ -1,7 +1,4 @@
-/**
- * The operator's commands, whether the witness is running or not: where a process owns the data directory, its admin port
- * does the work.
- */
+/** The operator's commands. They work whether the witness runs or not. */
 import { type EvidenceFinding, MAX_EVIDENCE, parseEvidence, verifyEvidence } from '../merkle/evidence.ts';
 import { formatVerifierKey } from '../merkle/note.ts';
 import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
@@ -16,7 +13,7 @@ import { type Listing, listLogs } from './listing.ts';
 import { Logs } from './logs.ts';
 import { WitnessStore } from './store.ts';
 
-/** Witnesses a log, or one more key of it. Resolves with its origin. Throws `WitnessError` and `RuntimeError`. */
+/** Witnesses a log, or another key of it. Resolves with its origin. Throws `WitnessError` and `RuntimeError`. */
 export function addLog(config: Config, vkey: string, url?: string): Promise<{ origin: string }> {
   return whereItRuns(
     config.data,
@@ -25,7 +22,7 @@ export function addLog(config: Config, vkey: string, url?: string): Promise<{ or
   );
 }
 
-/** Stops witnessing a log or one of its keys; what was cosigned is remembered. Resolves with the keys. */
+/** Stops witnessing a log or one of its keys. The store keeps what was cosigned. Resolves with the disabled keys. */
 export function disableLog(config: Config, log: string): Promise<{ disabled: string[] }> {
   return whereItRuns(
     config.data,
@@ -40,7 +37,7 @@ export function listKnownLogs(config: Config): Promise<{ logs: Listing[] }> {
     async () => {
       const logs = await Logs.open(config.logs);
       const dir = layout.store(config.data);
-      // Before the first start there is none, and a lost one must stay missing.
+      // Before the first start there is no store, and a lost store must stay missing.
       const store = (await isThere(dir)) ? await WitnessStore.open(dir, false) : undefined;
       try {
         return { logs: listLogs(logs, store) };
@@ -52,17 +49,17 @@ export function listKnownLogs(config: Config): Promise<{ logs: Listing[] }> {
   );
 }
 
-/** What a file of evidence shows. */
+/** What a file of evidence proves. */
 export interface EvidenceReport {
   readonly origin: string;
   readonly kind: EvidenceFinding['kind'];
   readonly firstSize: number;
   readonly secondSize: number;
-  /** Keys that signed; whether they are the log's is for the reader to know. */
+  /** The keys that signed. The reader must compare them with the log's keys. */
   readonly keys: readonly string[];
 }
 
-/** Checks a file of evidence. Throws `WitnessError` `config` where it is not there, `MerkleError` where it does not hold. */
+/** Checks a file of evidence. Throws `WitnessError` `config` where the file is missing, `MerkleError` where it does not hold. */
 export async function checkEvidence(file: string): Promise<EvidenceReport> {
   const bytes = await readFileIfThere(file, MAX_EVIDENCE);
   if (bytes === undefined) throw new WitnessError('config', `${file} is not there.`);

@@ -1,7 +1,4 @@
-/**
- * The settings of a witness: the one schema behind `witness.yaml`, the flags and the `STELE_WITNESS_…` variables, read in
- * the same way as a log's.
- */
+/** The settings of a witness: one schema for the file, the flags and the `STELE_WITNESS_…` variables. */
 import { join } from 'node:path';
 import { type StaticDecode, Type } from 'typebox';
 import {
@@ -21,14 +18,14 @@ import type { KeySpec } from '../merkle/runtime/keys/types.ts';
 const opt = Type.Optional;
 const PREFIX = 'STELE_WITNESS_';
 const DOCS = 'docs/witness.md';
-/** What a signature line can name, and ML-DSA-44 can sign: 255 bytes at most, so ASCII here. */
+/** A signature line and an ML-DSA-44 cosignature hold a name of at most 255 bytes, hence ASCII. */
 const KEY_NAME = /^[!-*,-~]{1,255}$/;
 
 export const WitnessSchema = Type.Object({
   name: text(KEY_NAME, '1 to 255 printable ASCII characters without spaces and "+", such as witness.example.com/w1', {
     description: "The witness's name in its signature lines: by custom a URL of its own without the scheme.",
     default: 'localhost/witness',
-    danger: 'Fixed once the witness has started: those who trust it know it by this name and its key.',
+    danger: 'Fixed once the witness has started: clients and logs know the witness by this name and its key.',
   }),
   data: path({
     description: 'Directory with all of the state. One process owns it at a time.',
@@ -50,14 +47,14 @@ export const WitnessSchema = Type.Object({
   key: keySettings(
     'The Ed25519 key',
     '`key.pem` in the data directory, made at the first start',
-    'Whoever reads it can cosign as this witness. Use it for nothing else, not for a second witness either.',
+    'Anybody who reads it can cosign as this witness. Use it for nothing else, and for no second witness.',
   ),
   mldsaKey: Type.Object({
     file: opt(
       path({
         description: 'The ML-DSA-44 key: a PKCS#8 PEM file with its seed, not encrypted.',
         defaultText: '`mldsa44.pem` in the data directory, made at the first start that needs it',
-        danger: 'Whoever reads it can cosign as this witness.',
+        danger: 'Anybody who reads it can cosign as this witness.',
       }),
     ),
     threads: count('threads', 1, 64, { description: 'Worker threads that sign with it.', default: 1 }),
@@ -70,7 +67,8 @@ export const WitnessSchema = Type.Object({
     }),
   ),
   poll: duration('0s', '24h', {
-    description: 'How often the logs that have a URL are asked for their checkpoint; 0s: never, they push.',
+    description:
+      'How often the witness reads the checkpoint of each log that has a URL; with 0s it never does, and the logs push.',
     default: '0s',
   }),
   limits: Type.Object({
@@ -123,7 +121,7 @@ type Decoded = StaticDecode<typeof WitnessSchema>;
 export type Config = DeepReadonly<
   Omit<Decoded, 'key' | 'mldsaKey' | 'logs'> & {
     key: KeySpec;
-    /** The key file is the default one: a key is made there at the first start. */
+    /** `key` is the default file: a key is made there at the first start. */
     createKey: boolean;
     mldsaKey: { file: string; create: boolean; threads: number };
     logs: string;

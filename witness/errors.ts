@@ -1,54 +1,85 @@
 /**
  * Every error of the witness room.
  *
- * `Refusal` is what a caller over HTTP sees: a status of c2sp.org/tlog-witness, and a line of text. `WitnessError` is for
- * the operator at the terminal: what happened, why, and what to do.
+ * `RequestError` is what a caller over HTTP sees: its code picks one row of `REQUEST_ERRORS`. `WitnessError` is for the
+ * operator at the terminal: what happened, why, and what to do.
  */
 import { CodedError } from '../merkle/errors.ts';
 
-/** Reasons by status; metrics count them. */
-export const REFUSALS = {
-  malformed: 400,
-  'old-too-large': 400,
-  unauthorized: 401,
-  signature: 403,
-  'unknown-log': 404,
-  'not-found': 404,
-  conflict: 409,
-  'empty-root': 422,
-  proof: 422,
-  'other-root': 422,
-  'rate-limited': 429,
-  unsupported: 404,
-  busy: 503,
-  store: 503,
-  signer: 503,
-} as const satisfies Record<string, number>;
+interface RequestErrorRow {
+  /** A status of c2sp.org/tlog-witness, or 429 or 503. */
+  readonly status: number;
+  /** The same request may succeed later: the reply has `Retry-After`. */
+  readonly retry?: true;
+  readonly message: string | ((...args: never[]) => string);
+  readonly data?: (...args: never[]) => RequestErrorData;
+}
 
-export type RefusalReason = keyof typeof REFUSALS;
+interface RequestErrorData {
+  /** Of a conflict: the size of the tree that the witness cosigned last. */
+  readonly size?: number;
+  /** Seconds after which another try may succeed, where they are known. */
+  readonly retryAfter?: number | undefined;
+}
 
-export class Refusal extends Error {
-  override readonly name = 'Refusal';
-  readonly reason: RefusalReason;
-  /** Of a conflict: the size that the witness has. */
-  readonly size: number | undefined;
-  /** In so many seconds another try may succeed, where that is known. */
-  readonly retryAfter: number | undefined;
+/** The message of a row whose code alone does not say what is wrong. */
+const asGiven = (message: string): string => message;
+const later = (what: string): string => `${what}; retry`;
 
-  constructor(
-    reason: RefusalReason,
-    message: string,
-    { size, retryAfter }: { readonly size?: number; readonly retryAfter?: number } = {},
-  ) {
-    super(message);
-    this.reason = reason;
-    this.size = size;
-    this.retryAfter = retryAfter;
+/** By code; metrics count the codes. */
+const REQUEST_ERRORS = {
+  malformed: { status: 400, message: asGiven },
+  'old-too-large': {
+    status: 400,
+    message: (oldSize: number) => `the old size ${oldSize} is larger than the checkpoint's`,
+  },
+  unauthorized: { status: 401, message: asGiven },
+  signature: { status: 403, message: asGiven },
+  'unknown-log': { status: 404, message: asGiven },
+  'not-found': { status: 404, message: asGiven },
+  unsupported: { status: 404, message: 'this witness has no ML-DSA-44 key, and signs no subtrees' },
+  conflict: {
+    status: 409,
+    message: (_size: number) => 'the old size is not that of the last cosigned checkpoint',
+    data: (size: number) => ({ size }),
+  },
+  'empty-root': { status: 422, message: 'the root of a checkpoint of size 0 is not the hash of the empty tree' },
+  proof: { status: 422, message: asGiven },
+  'other-root': { status: 422, message: 'the last cosigned checkpoint of this size has another root' },
+  'rate-limited': {
+    status: 429,
+    retry: true,
+    message: (retryAfter?: number) =>
+      retryAfter === undefined
+        ? 'too many requests from this address; retry later'
+        : `this log is cosigned too often; retry in ${retryAfter} s`,
+    data: (retryAfter?: number) => ({ retryAfter }),
+  },
+  busy: { status: 503, retry: true, message: later },
+  store: { status: 503, retry: true, message: later },
+  signer: { status: 503, retry: true, message: 'the witness cannot sign now; retry' },
+} as const satisfies Record<string, RequestErrorRow>;
+
+type RequestErrorCode = keyof typeof REQUEST_ERRORS;
+type MessageArgs<Code extends RequestErrorCode> = (typeof REQUEST_ERRORS)[Code]['message'] extends (
+  ...args: infer Args
+) => string
+  ? Args
+  : [];
+
+export class RequestError extends CodedError<RequestErrorCode, RequestErrorData> {
+  override readonly name = 'RequestError';
+
+  get row(): RequestErrorRow {
+    return REQUEST_ERRORS[this.code];
   }
+}
 
-  get status(): number {
-    return REFUSALS[this.reason];
-  }
+/** The error of one row; `args` are what its message and its data are made of. */
+export function requestError<Code extends RequestErrorCode>(code: Code, ...args: MessageArgs<Code>): RequestError {
+  const { message, data }: RequestErrorRow = REQUEST_ERRORS[code];
+  const text = typeof message === 'string' ? message : message(...(args as never[]));
+  return new RequestError(code, text, data?.(...(args as never[])) ?? {});
 }
 
 /**
@@ -56,12 +87,12 @@ export class Refusal extends Error {
  * - `logs`: the file of logs is malformed, or a log cannot be added or disabled.
  * - `key-mismatch`: the data directory belongs to a witness with another name or key.
  * - `format-version`: another version of Stele wrote the data directory.
- * - `corrupt`: what is stored does not add up.
+ * - `corrupt`: what is stored contradicts itself, or is lost.
  * - `conflict`: the compare-and-store found another checkpoint.
- * - `poll`: a log that is pulled does not answer, or not with what a log answers.
+ * - `poll`: a log that is polled does not answer, or its answer is not that of a log.
  * - `not-running`: no witness runs on the directory, or its admin port does not answer.
  */
-export type WitnessErrorCode =
+type WitnessErrorCode =
   | 'config'
   | 'logs'
   | 'key-mismatch'

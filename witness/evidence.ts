@@ -1,7 +1,7 @@
 /**
- * Keeps evidence of a log's misbehaviour as files, which an operator can hand to others: `stele witness evidence <file>`
- * checks one, and needs nothing else. The name is `<origin hash, 16 digits>-<hash of the content, 16 digits>.json`, so that
- * one and the same find is kept once.
+ * Keeps evidence of a log's misbehavior as files, which an operator can hand to others. `stele witness evidence <file>`
+ * checks a file and needs nothing else. The name is `<origin hash, 16 digits>-<hash of the content, 16 digits>.json`, so
+ * that the same evidence is kept once.
  */
 import { join } from 'node:path';
 import { encodeHex, encodeUtf8, equal } from '../merkle/bytes.ts';
@@ -17,16 +17,17 @@ import { originHash } from '../merkle/witness.ts';
 import type { KnownLog } from './logs.ts';
 import type { Cosigned } from './store.ts';
 
-/** A checkpoint that the log signed, as it came in. */
+/** A checkpoint of a request, signed by the log. */
 export interface Offered extends Pick<Checkpoint, 'origin' | 'size' | 'root'> {
   readonly text: string;
-  /** Signatures of the log that verified. */
+  /** The signatures that verify under the log's keys. */
   readonly signatures: readonly NoteSignature[];
 }
 
 /**
- * The evidence that `offered`, with a consistency proof from `stored` to it that failed, gives against the log; undefined
- * where it gives none. `root` is the root at the stored size, where it is known from elsewhere than the proof.
+ * Evidence against the log from two checkpoints, where the consistency proof from `stored` to `offered` failed; undefined
+ * where the two do not contradict each other. `root` is the root at the stored size, where the caller knows it from
+ * another source than the proof.
  */
 export function findEvidence(
   log: KnownLog,
@@ -37,7 +38,7 @@ export function findEvidence(
 ): Evidence | undefined {
   const first = noteBy(log, stored.text, stored.signatures);
   const second = noteBy(log, offered.text, offered.signatures);
-  // The keys of the first may have been taken from the list since: nobody could check it then.
+  // The keys of the first may have left the list since. Then nobody could check the evidence.
   if (first === undefined || second === undefined) return undefined;
   const evidence = { keys: keysOf(log, first.signatures, second.signatures), first: first.note, second: second.note };
   if (stored.size === offered.size) return equal(stored.root, offered.root) ? undefined : checked(evidence);
@@ -47,7 +48,7 @@ export function findEvidence(
   return fork && checked({ ...evidence, proof: fork });
 }
 
-/** Nothing is handed out that does not hold: an accusation that is wrong harms more than one that is missing. */
+/** Only evidence that holds is kept: a wrong accusation does more harm than a missing one. */
 function checked(evidence: Evidence): Evidence | undefined {
   try {
     verifyEvidence(evidence, nodeNotePrimitives, fastSha256);
@@ -58,7 +59,7 @@ function checked(evidence: Evidence): Evidence | undefined {
   }
 }
 
-/** The note with the log's own signatures alone. */
+/** The note with only the log's own signatures. */
 function noteBy(log: KnownLog, text: string, signatures: readonly NoteSignature[]) {
   const own = signatures.filter((signature) => log.keys.some((key) => signedBy(key, signature)));
   return own.length === 0 ? undefined : { note: formatNote(text, own), signatures: own };
@@ -83,7 +84,7 @@ export class EvidenceFiles {
     this.#logger = logger;
   }
 
-  /** Writes the evidence, unless it is there already. Never throws: a full disk must not change an answer. */
+  /** Writes the evidence, unless its file is there. Never throws: a full disk must not change an answer. */
   async keep(origin: string, evidence: Evidence): Promise<void> {
     const bytes = encodeUtf8(formatEvidence(evidence));
     const prefix = `${originHash(origin).slice(0, 16)}-`;
@@ -91,7 +92,7 @@ export class EvidenceFiles {
     const path = join(this.#dir, name);
     try {
       if (await isThere(path)) return;
-      // Those of earlier starts count too.
+      // Files of earlier starts count too.
       const kept = (await namesIn(this.#dir)).filter((other) => other.startsWith(prefix)).length;
       if (kept >= this.#max) {
         this.#logger.error({ origin }, 'the log has shown two histories again; no more evidence of it is kept');

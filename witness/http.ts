@@ -5,11 +5,11 @@ import type { Logger } from '../merkle/runtime/service/logger.ts';
 import { timeRequests } from '../merkle/runtime/service/request-timing.ts';
 import { typeboxSchemas } from '../merkle/runtime/service/schemas.ts';
 import { formatTreeSize, TREE_SIZE_TYPE } from '../merkle/witness.ts';
-import { Refusal } from './errors.ts';
+import { RequestError, requestError } from './errors.ts';
 import type { Metrics } from './metrics.ts';
 import type { Witness } from './witness.ts';
 
-export interface HttpOptions {
+export interface WitnessHttpOptions {
   readonly bodyBytes: number;
   readonly connections: number;
   readonly requestTimeoutMs: number;
@@ -26,7 +26,12 @@ const KEEP_ALIVE_MS = 65_000;
 const RETRY_AFTER = 1;
 const HASH = /^[0-9a-f]{64}$/;
 
-export function createApp(witness: Witness, options: HttpOptions, metrics: Metrics, logger: Logger): FastifyInstance {
+export function createApp(
+  witness: Witness,
+  options: WitnessHttpOptions,
+  metrics: Metrics,
+  logger: Logger,
+): FastifyInstance {
   const { requestTimeoutMs } = options;
   const app = createFastify({
     logger: false,
@@ -45,7 +50,7 @@ export function createApp(witness: Witness, options: HttpOptions, metrics: Metri
     routerOptions: { maxParamLength: 128 },
   });
   app.server.maxConnections = options.connections;
-  // Whatever it is called, even if by no media type: the specification names none.
+  // The specification names no media type: any is taken, and none.
   app.addHook('onRequest', (request, _reply, done) => {
     request.raw.headers['content-type'] = 'application/octet-stream';
     done();
@@ -56,7 +61,7 @@ export function createApp(witness: Witness, options: HttpOptions, metrics: Metri
   timeRequests(app, (route, _method, status) => metrics.request(route, status));
   app.setErrorHandler((error, request, reply) => {
     const { statusCode = 500, message } = error as { statusCode?: number; message?: string };
-    if (error instanceof Refusal) return refuse(reply, error, metrics);
+    if (error instanceof RequestError) return sendError(reply, error, metrics);
     if (statusCode < 500)
       return reply
         .code(statusCode)
@@ -70,10 +75,10 @@ export function createApp(witness: Witness, options: HttpOptions, metrics: Metri
     app.register(rateLimit, {
       max: options.perAddress,
       timeWindow: options.windowMs,
-      errorResponseBuilder: () => new Refusal('rate-limited', 'too many requests from this address; retry later'),
+      errorResponseBuilder: () => requestError('rate-limited'),
     });
   }
-  // As a plugin, so that the one above is loaded and sees the routes.
+  // As a plugin: the rate limit above must be loaded before it sees the routes.
   app.register(async () => {
     app.post('/add-checkpoint', async (request, reply) =>
       reply.type(TEXT).send(await witness.addCheckpoint(bodyOf(request.body))),
@@ -84,7 +89,7 @@ export function createApp(witness: Witness, options: HttpOptions, metrics: Metri
     app.get('/:hash/checkpoint', (request, reply) => {
       const { hash } = request.params as { hash: string };
       if (!HASH.test(hash))
-        throw new Refusal('not-found', 'a log is named by the SHA-256 of its origin, in lower-case hex');
+        throw requestError('not-found', 'a log is named by the SHA-256 of its origin, in lower-case hex');
       const note = witness.checkpoint(hash);
       return reply.headers({ 'cache-control': 'no-cache', 'access-control-allow-origin': '*' }).type(TEXT).send(note);
     });
@@ -92,15 +97,15 @@ export function createApp(witness: Witness, options: HttpOptions, metrics: Metri
   return app;
 }
 
-function refuse(reply: FastifyReply, refusal: Refusal, metrics: Metrics): FastifyReply {
-  metrics.refused(refusal.reason);
-  reply.code(refusal.status).header('cache-control', 'no-store');
-  // The limit of an address has set its own.
-  if ((refusal.status === 429 || refusal.status === 503) && !reply.hasHeader('retry-after')) {
-    reply.header('retry-after', refusal.retryAfter ?? RETRY_AFTER);
+function sendError(reply: FastifyReply, { code, message, row, data }: RequestError, metrics: Metrics): FastifyReply {
+  metrics.refused(code);
+  reply.code(row.status).header('cache-control', 'no-store');
+  // The limit of an address sets its own.
+  if (row.retry === true && !reply.hasHeader('retry-after')) {
+    reply.header('retry-after', data.retryAfter ?? RETRY_AFTER);
   }
-  if (refusal.size !== undefined) return reply.type(TREE_SIZE_TYPE).send(formatTreeSize(refusal.size));
-  return reply.type(TEXT).send(`${refusal.message}\n`);
+  if (data.size !== undefined) return reply.type(TREE_SIZE_TYPE).send(formatTreeSize(data.size));
+  return reply.type(TEXT).send(`${message}\n`);
 }
 
 function bodyOf(body: unknown): Uint8Array {

@@ -3,7 +3,7 @@
  *
  *     {"format":1,"name":"witness.example.com/w1","verifierKeys":["witness.example.com/w1+…"]}
  *
- * A witness may get a key of the other type later; the keys that it has signed with stay its keys.
+ * A witness may get a key of the other type later. The keys that it signed with stay its keys.
  */
 import { join } from 'node:path';
 import { decodeUtf8, encodeUtf8 } from '../merkle/bytes.ts';
@@ -14,7 +14,7 @@ import { WitnessError } from './errors.ts';
 const FORMAT = 1;
 const MAX_BYTES = 64 * 1024;
 
-export interface Identity {
+interface WitnessIdentity {
   readonly name: string;
   readonly keys: readonly VerifierKey[];
 }
@@ -27,7 +27,7 @@ export const layout = {
 };
 
 /** The identity of `dir`, or undefined where there is none. @throws WitnessError `format-version`, `corrupt` */
-export async function readIdentity(dir: string): Promise<Identity | undefined> {
+export async function readIdentity(dir: string): Promise<WitnessIdentity | undefined> {
   const path = layout.identity(dir);
   const bytes = await readFileIfThere(path, MAX_BYTES);
   if (bytes === undefined) return undefined;
@@ -43,12 +43,12 @@ export async function readIdentity(dir: string): Promise<Identity | undefined> {
     return { name, keys: verifierKeys.map((key) => parseVerifierKey(String(key))) };
   } catch (error) {
     if (error instanceof WitnessError) throw error;
-    throw new WitnessError('corrupt', `${path} is not what a witness writes. Put the file back from a backup.`);
+    throw new WitnessError('corrupt', `${path} was not written by a witness. Put the file back from a backup.`);
   }
 }
 
 /** Checks the name and keys of this start against `found`. @throws WitnessError `key-mismatch` */
-export function checkIdentity(dir: string, found: Identity | undefined, mine: Identity): void {
+export function checkIdentity(dir: string, found: WitnessIdentity | undefined, mine: WitnessIdentity): void {
   if (found !== undefined && found.name !== mine.name) {
     throw new WitnessError(
       'key-mismatch',
@@ -66,8 +66,12 @@ export function checkIdentity(dir: string, found: Identity | undefined, mine: Id
   }
 }
 
-/** Writes down the keys of this start that are new. The store must be there: where there is an identity, there is one. */
-export async function writeIdentity(dir: string, found: Identity | undefined, mine: Identity): Promise<void> {
+/** Writes the new keys of this start. Call it when the store is there: a directory with an identity has a store. */
+export async function writeIdentity(
+  dir: string,
+  found: WitnessIdentity | undefined,
+  mine: WitnessIdentity,
+): Promise<void> {
   const before = found?.keys ?? [];
   const added = mine.keys.filter(({ type }) => before.every((old) => old.type !== type));
   if (added.length === 0) return;

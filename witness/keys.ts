@@ -12,7 +12,7 @@ import type { Logger } from '../merkle/runtime/service/logger.ts';
 import type { Config } from './config.ts';
 import { WitnessError } from './errors.ts';
 
-/** A key to cosign with: every signature is verified before it is handed out. */
+/** A key to cosign with. Every signature is verified before `sign` resolves. */
 export interface WitnessKey extends CosignatureSigner {
   readonly healthy: boolean;
   close(): Promise<void>;
@@ -23,7 +23,7 @@ const ED25519_SIZE = 32;
 
 export interface KeyOptions {
   readonly config: Pick<Config, 'name' | 'cosignatures' | 'key' | 'createKey' | 'mldsaKey'>;
-  /** Types of the keys that this witness had before: one that is missing is a loss, and no new one is made. */
+  /** Types of the keys that this witness had before. A missing key of these is a loss: no new one is made. */
   readonly known: ReadonlySet<number>;
   readonly logger: Logger;
   readonly onError: () => void;
@@ -86,7 +86,7 @@ function keyed(key: VerifierKey, signing: Signing): WitnessKey {
   };
 }
 
-/** A software key: what fails here fails for good or by chance, and nobody waits for it. Many signatures at once. */
+/** A software key. A failure is not tried again; many signatures are made at once. */
 function watched(signer: Pick<WitnessKey, 'sign' | 'close'>, onError: () => void): Signing {
   const state = { healthy: true };
   return {
@@ -108,7 +108,7 @@ function watched(signer: Pick<WitnessKey, 'sign' | 'close'>, onError: () => void
   };
 }
 
-/** A key in a token, which comes back: requests wait for it, one after another. */
+/** A key in a token. A token that went away may come back, so requests wait for it, one after another. */
 function waiting(signer: Signer, logger: Logger, onError: () => void): Signing {
   return retryingSigner(signer, {
     onError: (error, attempt) => {

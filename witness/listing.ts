@@ -1,4 +1,4 @@
-/** What an operator sees of the logs: those in the file, and those that were cosigned before and are in no file any more. */
+/** The logs as an operator sees them: those in the file, and those that were cosigned and have left the file. */
 import { encodeBase64 } from '../merkle/bytes.ts';
 import { originHash } from '../merkle/witness.ts';
 import type { Logs } from './logs.ts';
@@ -11,7 +11,7 @@ export interface Listing {
   readonly state: 'witnessed' | 'disabled' | 'not listed';
   readonly keys: readonly string[];
   readonly url?: string;
-  /** Of the last checkpoint that was cosigned; absent where none was. */
+  /** Size of the last cosigned checkpoint; absent where there is none. */
   readonly size?: number;
   /** Base64. */
   readonly root?: string;

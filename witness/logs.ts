@@ -1,12 +1,11 @@
 /**
- * The logs that are witnessed: a file in the format of c2sp.org/tlog-policy (C2SP 1896a5a, 2026-06-22), of which only the
- * `log` lines count. Several lines with one name are several keys of one log. A log that is disabled stays in the file:
+ * The logs that are witnessed: a file in the format of c2sp.org/tlog-policy (C2SP 1896a5a, 2026-06-22). Only its `log`
+ * lines count. Several lines with one name are several keys of one log. A disabled log stays in the file:
  *
  *   log example.com/log+5c4b9d4b+Ac… https://example.com/log
  *   #disabled log example.com/old+1f2e3d4c+AQ…
  *
- * Whatever else stands in the file, comments included, stays as it is. What the witness has cosigned is not here but in its
- * store, and outlives every change of this file.
+ * All other lines stay as they are. The store holds what the witness has cosigned, and no change of this file affects it.
  */
 import { decodeUtf8, encodeUtf8 } from '../merkle/bytes.ts';
 import { MerkleError } from '../merkle/errors.ts';
@@ -22,11 +21,11 @@ export interface KnownLog {
   readonly keys: readonly VerifierKey[];
   /** One for each key; they verify beside the main thread. */
   readonly verifiers: readonly AsyncNoteVerifier[];
-  /** Where it is read when it is polled: the first URL of its lines. */
+  /** Where the witness reads the log when it polls: the first URL of its lines. */
   readonly url: string | undefined;
 }
 
-export interface ListedKey {
+interface ListedKey {
   readonly origin: string;
   readonly vkey: string;
   readonly url: string | undefined;
@@ -72,14 +71,14 @@ export class Logs {
     return this.#known.values();
   }
 
-  /** Every key in the file, the disabled ones too. */
+  /** Every key in the file, including the disabled ones. */
   list(): ListedKey[] {
     const enabled = parse(this.#text, this.#file).map((log) => listed(log, false));
     return [...enabled, ...disabledLines(this.#text).map(({ log }) => listed(log, true))];
   }
 
   /**
-   * Adds a key of a log, or enables it again; durable when it resolves. `url` replaces the one that stood there, if any.
+   * Adds a key of a log, or enables the key again; durable when it resolves. `url` replaces the URL of the key's line.
    *
    * @throws WitnessError `logs`; RuntimeError `file`
    */
@@ -184,12 +183,12 @@ function disabledLines(text: string): { readonly log: PolicyLog }[] {
   });
 }
 
-/** The log of a line, or none. */
+/** The log of a line; empty where the line names no log. */
 function logIn(line: string): PolicyLog[] {
   try {
     return parseLogLines(`${line}\n`);
   } catch {
-    // A comment that only looks like a log: it is nobody's.
+    // A comment that looks like a log is a comment.
     return [];
   }
 }

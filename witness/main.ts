@@ -13,7 +13,7 @@ export { addLog, checkEvidence, disableLog, type EvidenceReport, listKnownLogs }
 export { type Config, loadConfig, SETTINGS } from './config.ts';
 export type { Listing } from './listing.ts';
 
-/** How long a shutdown waits for the replies under way, in milliseconds. */
+/** Milliseconds that a shutdown waits for the replies under way. */
 const DRAIN_MS = 10_000;
 
 /** A running witness, for the command line to print and to stop. */
@@ -26,7 +26,7 @@ export interface WitnessServer {
   readonly verifierKeys: readonly string[];
   /** How many logs are witnessed. */
   readonly logs: number;
-  /** Rejects where the witness cannot go on; the process should then end with an error. */
+  /** Rejects where the witness cannot go on. The process should then end with an error. */
   readonly failed: Promise<never>;
   /** Takes no new requests, answers those under way, and closes. */
   close(): Promise<void>;

@@ -1,16 +1,16 @@
-/** What Prometheus reads at the admin port. Label values are bounded, whatever a client sends. */
+/** The metrics at the admin port. Label values are bounded, whatever a client sends. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 export class Metrics {
   readonly registry = new Registry();
-  /** Checkpoints that were cosigned and stored; of these, the ones that were larger than the one before. */
+  /** Checkpoints that were cosigned and stored; among them those that were larger than the last one. */
   readonly cosigned: Counter;
   readonly grown: Counter;
-  /** Consistency proofs that did not verify; most of them prove nothing about the log. */
+  /** Consistency proofs that did not verify. Most of them prove nothing about the log. */
   readonly proofFailures: Counter;
-  /** Pairs of checkpoints that prove two histories. */
+  /** Pairs of checkpoints that prove two histories of one log. */
   readonly evidence: Counter;
   readonly signerErrors: Counter;
   readonly storeFailures: Counter;

@@ -1,4 +1,4 @@
-/** Opens the witness of a configuration: data directory, keys, list of logs and store, without a network. */
+/** Opens the witness of a configuration: data directory, keys, list of logs and store. No network. */
 import { formatVerifierKey } from '../merkle/note.ts';
 import { type DirLock, lockDir } from '../merkle/runtime/disk/lock.ts';
 import { Reopening } from '../merkle/runtime/disk/reopen.ts';
@@ -30,7 +30,7 @@ export interface OpenWitness {
 export interface OpenOptions {
   readonly config: Config;
   readonly logger: Logger;
-  /** Told once where the witness cannot go on. */
+  /** Called once, where the witness cannot go on. */
   readonly onFatal: (error: unknown) => void;
   /** For tests. */
   readonly openStore?: (dir: string, create: boolean) => Promise<WitnessStore>;
@@ -56,7 +56,7 @@ export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
     const identity = { name: config.name, keys: keys.map(({ key }) => key) };
     checkIdentity(data, found, identity);
     const logs = await Logs.open(config.logs);
-    // Whoever has an identity has a store: one that is missing then was lost, and is not made anew.
+    // A directory with an identity has a store. If that store is missing, it is lost, and must not be made anew.
     let create = found === undefined;
     const store = await Reopening.start<WitnessStore>({
       open: async () => {
@@ -84,7 +84,6 @@ export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
       limits: {
         waiting: limits.waiting,
         signing: limits.signing,
-        evidence: limits.evidence,
         perOrigin: rateLimit.perOrigin,
         windowMs: rateLimit.window,
       },

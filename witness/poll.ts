@@ -21,10 +21,10 @@ import type { Witness } from './witness.ts';
 const FETCH_MS = 10_000;
 const AT_ONCE = 8;
 const HASH_SIZE = 32;
-/** A checkpoint that stays the same is cosigned again after this time, so that readers see a living witness. */
+/** An unchanged checkpoint is cosigned again after this time, so that readers see a living witness. */
 const AGAIN_MS = 10 * 60_000;
 
-export interface PollOptions {
+interface PollOptions {
   readonly witness: Witness;
   readonly logs: Logs;
   readonly intervalMs: number;
@@ -39,7 +39,7 @@ export class Poller {
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> = Promise.resolve();
 
-  /** Polls at once, and then each `intervalMs` after the round before has ended. */
+  /** Polls at once, and again `intervalMs` after each round has ended. */
   constructor(options: PollOptions) {
     this.#options = options;
     this.#start();
@@ -77,14 +77,14 @@ export class Poller {
     }
   }
 
-  /** Pulls one log once. Throws where it is not cosigned. */
+  /** Polls one log once. Throws where its checkpoint is not cosigned. */
   async poll(log: KnownLog): Promise<void> {
     const { witness } = this.#options;
     const note = await this.#fetch(log, 'checkpoint', MAX_WITNESS_BODY);
-    // Nothing is fetched for a checkpoint that the log has not signed.
+    // Only a checkpoint that the log signed is worth fetching tiles.
     const { size, root } = parseCheckpoint((await openNoteAsync(parseNote(note), log.verifiers)).text);
     const stored = witness.cosigned(log.origin);
-    // An older one from a cache is no news.
+    // A cache may serve an older checkpoint.
     if (stored !== undefined && size < stored.size) return;
     if (stored !== undefined && size === stored.size && equal(stored.root, root) && !this.#due(log)) return;
     const made = stored === undefined ? { proof: [] } : await this.#prove(log, stored, size, root);
@@ -96,7 +96,7 @@ export class Poller {
     return performance.now() - (this.#refreshed.get(origin) ?? Number.NEGATIVE_INFINITY) >= AGAIN_MS;
   }
 
-  /** The proof; where it does not verify, the root that the log's tiles have at the stored size too. */
+  /** The proof. Where the proof does not verify, also the root of the log's tiles at the stored size. */
   async #prove(
     log: KnownLog,
     stored: Cosigned,

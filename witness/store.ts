@@ -1,14 +1,15 @@
 /**
- * What a witness must never forget: for each log the last checkpoint that it cosigned. One LevelDB, all of it in memory.
+ * The memory of a witness: for each log the last checkpoint that it cosigned. One LevelDB, with a copy of all of it in
+ * memory.
  *
  * | key                              | value                                                                     |
  * |----------------------------------|---------------------------------------------------------------------------|
  * | `v`                              | `1`, the version of this format                                           |
- * | `c`, SHA-256 of the origin       | the checkpoint as a note: the log's signatures first, then our own        |
+ * | `c`, SHA-256 of the origin       | the checkpoint as a note: the log's signatures first, then the witness's  |
  *
- * Nothing is ever deleted, also when a log is removed: a log that comes back must not find a witness that would sign
- * another history. `put` compares and stores in one step, and resolves when it is durable. Writes that come while one is
- * under way share the next one, so that many logs share one fsync.
+ * Nothing is ever deleted, not even when a log is removed: for a log that comes back, the witness must not sign another
+ * history. `put` compares and stores in one step, and resolves when the checkpoint is durable. Writes that come while one
+ * is under way share the next one, so that many logs share one fsync.
  */
 import { join } from 'node:path';
 import { decodeUtf8, encodeHex, encodeUtf8, equal } from '../merkle/bytes.ts';
@@ -56,7 +57,7 @@ export class WitnessStore {
   }
 
   /**
-   * Opens the store in `dir`. `create`: makes it when it is not there; else that is a loss.
+   * Opens the store in `dir`. With `create` a missing store is made; without it a missing store is a loss.
    *
    * @throws RuntimeError `locked`, `store`, `file`; WitnessError `format-version`, `corrupt`
    */
@@ -93,10 +94,10 @@ export class WitnessStore {
   }
 
   /**
-   * Stores `next` if `expected` is what is stored, the very object that `get` gave. Durable when it resolves.
+   * Stores `next` if `expected` is stored: the very object that `get` returned. `next` is durable when it resolves.
    *
-   * @throws WitnessError `conflict`: it is not, or another `put` for this log is under way; RuntimeError `store`: it may
-   * or may not have become durable, and this handle is of no more use
+   * @throws WitnessError `conflict`: another checkpoint is stored, or another `put` for this log is under way; RuntimeError
+   *   `store`: `next` may or may not be durable, and this handle is of no more use
    */
   async put(expected: Cosigned | undefined, next: Cosigned): Promise<void> {
     const { origin } = next;
@@ -116,7 +117,7 @@ export class WitnessStore {
     }
   }
 
-  /** Waits for what is under way. @throws RuntimeError `store` */
+  /** Waits for the writes under way. @throws RuntimeError `store` */
   async close(): Promise<void> {
     await this.#level.close();
   }
@@ -154,7 +155,7 @@ export class WitnessStore {
         if (record === undefined || !equal(keyOf(hashOf(record.origin)), key)) {
           throw new WitnessError(
             'corrupt',
-            `the store in ${this.#level.dir} holds a checkpoint that is none. Do not start from an older copy, which could sign another history: start a new witness with a new key`,
+            `the store in ${this.#level.dir} holds a damaged checkpoint. Do not start from an older copy, which could sign another history: start a new witness with a new key`,
           );
         }
         this.#remember(record);

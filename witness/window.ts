@@ -6,19 +6,19 @@ export class Window {
   #counts = new Map<string, number>();
   #until = 0;
 
-  /** At most `max` events a name in `windowMs`; 0 is no limit. `now` gives milliseconds that never go back. */
+  /** Allows `max` events a name in `windowMs`; 0 is no limit. `now` returns milliseconds that never go back. */
   constructor(max: number, windowMs: number, now: () => number = () => performance.now()) {
     this.#max = max;
     this.#windowMs = windowMs;
     this.#now = now;
   }
 
-  /** Counts one event; false where it is one too many. */
+  /** Counts one event. Returns false where the event is one too many. */
   take(name: string): boolean {
     if (this.#max === 0) return true;
     const now = this.#now();
     if (now >= this.#until) {
-      // One window for all names: what is counted is dropped as a whole, and needs no sweep.
+      // All names share one window: the counts are dropped as a whole, and need no sweep.
       this.#counts = new Map();
       this.#until = now + this.#windowMs;
     }

@@ -1,12 +1,12 @@
 /**
- * What a witness does: c2sp.org/tlog-witness (C2SP 95978ca, 2026-07-06), without a network.
+ * A witness: c2sp.org/tlog-witness (C2SP 95978ca, 2026-07-06), without a network.
  *
  * The way of a checkpoint, in `addCheckpoint`:
  *
  *   origin known? ─ parse ─ log's signature ─┤ one at a time for each log ├─ old size ─ proof ─ cosign ═ STORE ═ reply
  *
- * The cosignatures are made before the checkpoint is stored, and go out after it is durable. So a crash in between loses
- * signatures that nobody has, and never a checkpoint that somebody has our word for.
+ * The witness makes the cosignatures before it stores the checkpoint, and sends them after the checkpoint is durable. A
+ * crash in between loses cosignatures that nobody has seen. It never loses a checkpoint whose cosignature was sent.
  */
 import { equal } from '../merkle/bytes.ts';
 import { parseCheckpoint } from '../merkle/checkpoint.ts';
@@ -28,24 +28,33 @@ import {
   parseSignSubtree,
   peekOrigin,
 } from '../merkle/witness.ts';
-import { Refusal, WitnessError } from './errors.ts';
+import { RequestError, requestError, WitnessError } from './errors.ts';
 import { type EvidenceFiles, findEvidence, type Offered, signedBy } from './evidence.ts';
 import type { WitnessKey } from './keys.ts';
 import type { KnownLog, Logs } from './logs.ts';
 import type { Metrics } from './metrics.ts';
-import type { WitnessLimits } from './options.ts';
 import { type Cosigned, cosignedOf, type WitnessStore } from './store.ts';
 import { Window } from './window.ts';
 
-/** For so long one and the same checkpoint is answered with the cosignatures that it got, in seconds. */
+/** Seconds in which a repeated checkpoint gets the cosignatures that it got before. */
 const SAME_ANSWER_S = 5;
 /**
- * Subtrees that are being signed at once. Anybody who has one of our cosignatures can ask for them, at 13 ms each of the
- * time that the logs need: so few stand before a log's checkpoint.
+ * Subtrees that are being signed at once. Any client that has one of our cosignatures can request a subtree, which takes
+ * 13 ms to sign. The bound keeps these requests from delaying the checkpoints of logs.
  */
 const SUBTREES_AT_ONCE = 16;
 
-export interface WitnessOptions {
+interface WitnessLimits {
+  /** Requests about one log that wait for each other. */
+  readonly waiting: number;
+  /** Requests that are being signed, all together. */
+  readonly signing: number;
+  /** Checkpoints of one log that are cosigned in `windowMs`; 0 is no limit. */
+  readonly perOrigin: number;
+  readonly windowMs: number;
+}
+
+interface WitnessOptions {
   readonly store: Reopening<WitnessStore>;
   readonly logs: Logs;
   /** One or more. */
@@ -73,10 +82,10 @@ export class Witness {
   }
 
   /**
-   * Cosigns the checkpoint of a request body if it extends what was cosigned before; resolves with the signature lines,
-   * when the checkpoint is durable.
+   * Cosigns the checkpoint of a request body if it extends the last cosigned one. Resolves with the signature lines when
+   * the checkpoint is durable.
    *
-   * @throws Refusal with the statuses of the specification, 429 and 503
+   * @throws RequestError with the statuses of the specification, 429 and 503
    */
   async addCheckpoint(body: Uint8Array): Promise<string> {
     const log = this.#logOf(body);
@@ -84,11 +93,11 @@ export class Witness {
     return await this.update(log, request);
   }
 
-  /** As `addCheckpoint`, for a log and a request that are there already. `root`: see `findEvidence`. */
+  /** As `addCheckpoint`, for a known log and a parsed request. `root`: see `findEvidence`. */
   async update(log: KnownLog, request: AddCheckpoint, root?: Uint8Array): Promise<string> {
     const offered = await this.#open(log, request.note);
     if (request.oldSize > offered.size) {
-      throw new Refusal('old-too-large', `the old size ${request.oldSize} is larger than the checkpoint's`);
+      throw requestError('old-too-large', request.oldSize);
     }
     const lines = await this.#inTurn(log.origin, () => this.#next(log, request, offered, root));
     return formatCosignatures(lines);
@@ -97,7 +106,7 @@ export class Witness {
   /** The last checkpoint cosigned for the log whose origin has this SHA-256, in lower-case hex. */
   checkpoint(originHash: string): string {
     const record = this.#store().getByHash(originHash);
-    if (record === undefined) throw new Refusal('not-found', 'no checkpoint of such a log was cosigned');
+    if (record === undefined) throw requestError('not-found', 'no checkpoint of such a log was cosigned');
     return record.note;
   }
 
@@ -109,21 +118,20 @@ export class Witness {
   /**
    * Cosigns a subtree of a checkpoint that this witness has cosigned; resolves with the signature lines.
    *
-   * @throws Refusal
+   * @throws RequestError
    */
   async signSubtree(body: Uint8Array): Promise<string> {
     const signers = this.#options.keys.filter(({ key }) => key.type === KEY_TYPE.mldsa44);
-    if (signers.length === 0)
-      throw new Refusal('unsupported', 'this witness has no ML-DSA-44 key, and signs no subtrees');
+    if (signers.length === 0) throw requestError('unsupported');
     const log = this.#logOf(body);
     // Before the note is verified, which takes 2 ms.
-    if (this.#subtrees >= SUBTREES_AT_ONCE) throw new Refusal('busy', 'too many subtrees are being signed; retry');
+    if (this.#subtrees >= SUBTREES_AT_ONCE) throw requestError('busy', 'too many subtrees are being signed');
     const request = refusing('malformed', () => parseSignSubtree(body));
     const { start, end, hash, proof } = request;
     const { text } = await this.#openNote(request.note, this.#ownVerifiers());
     const { size, root } = refusing('malformed', () => parseCheckpoint(text));
-    if (!isValidSubtree(start, end)) throw new Refusal('malformed', `[${start}, ${end}) is not a subtree`);
-    if (end > size) throw new Refusal('malformed', 'the subtree ends after the checkpoint');
+    if (!isValidSubtree(start, end)) throw requestError('malformed', `[${start}, ${end}) is not a subtree`);
+    if (end > size) throw requestError('malformed', 'the subtree ends after the checkpoint');
     refusing('proof', () => verifySubtree({ start, end, size, subtreeHash: hash, root, hashes: proof }, fastSha256));
     const subtree = { origin: log.origin, start, end, hash };
     this.#subtrees++;
@@ -136,7 +144,7 @@ export class Witness {
     }
   }
 
-  /** What keeps the witness from cosigning, in words; none where it is ready. */
+  /** Why the witness cannot cosign, one sentence a reason; empty where it can. */
   notReady(): string[] {
     const { store, keys } = this.#options;
     return [
@@ -145,16 +153,16 @@ export class Witness {
     ];
   }
 
-  /** Everything that is under way has ended when it resolves. */
+  /** Resolves when every request under way has ended. */
   async idle(): Promise<void> {
     await Promise.allSettled([...this.#queues.values()].map(({ tail }) => tail));
   }
 
   #logOf(body: Uint8Array): KnownLog {
     const origin = peekOrigin(body);
-    if (origin === undefined) throw new Refusal('malformed', 'the body has no checkpoint after an empty line');
+    if (origin === undefined) throw requestError('malformed', 'the body has no checkpoint after an empty line');
     const log = this.#options.logs.get(origin);
-    if (log === undefined) throw new Refusal('unknown-log', 'the origin is not that of a log which is witnessed here');
+    if (log === undefined) throw requestError('unknown-log', 'the origin is not that of a log which is witnessed here');
     return log;
   }
 
@@ -162,8 +170,8 @@ export class Witness {
   async #open(log: KnownLog, note: Uint8Array): Promise<Offered> {
     const { text, verified } = await this.#openNote(note, log.verifiers);
     const { origin, size, root } = refusing('malformed', () => parseCheckpoint(text));
-    // The log was found by the first line of the text, which is the origin.
-    if (origin !== log.origin) throw new Refusal('malformed', 'the checkpoint has another origin');
+    // `#logOf` found the log by the first line of an unverified text.
+    if (origin !== log.origin) throw requestError('malformed', 'the checkpoint has another origin');
     return { origin, size, root, text, signatures: verified };
   }
 
@@ -173,7 +181,7 @@ export class Witness {
     } catch (error) {
       if (!(error instanceof MerkleError)) throw error;
       const unsigned = error.code === 'unknown-key' || error.code === 'bad-signature';
-      throw new Refusal(unsigned ? 'signature' : 'malformed', error.message);
+      throw requestError(unsigned ? 'signature' : 'malformed', error.message);
     }
   }
 
@@ -181,7 +189,7 @@ export class Witness {
     return this.#options.keys.map(({ key }) => backgroundVerifier(key));
   }
 
-  /** The checks against what is stored, and the one step from there to the next. */
+  /** Checks the offered checkpoint against the stored one, cosigns it and stores it. */
   async #next(
     log: KnownLog,
     { oldSize, proof }: AddCheckpoint,
@@ -196,15 +204,14 @@ export class Witness {
       checkStep(stored, oldSize, offered, proof);
     } catch (error) {
       if (stored !== undefined) await this.#lookForEvidence(log, stored, offered, proof, root);
-      if (error instanceof Refusal && error.reason === 'proof') metrics.proofFailures.inc();
+      if (error instanceof RequestError && error.code === 'proof') metrics.proofFailures.inc();
       throw error;
     }
     const timestamp = this.#now();
     const given = stored?.text === offered.text ? this.#given(stored, timestamp) : undefined;
     if (given !== undefined) return given;
     if (!this.#perOrigin.take(log.origin)) {
-      const { retryAfter } = this.#perOrigin;
-      throw new Refusal('rate-limited', `this log is cosigned too often; retry in ${retryAfter} s`, { retryAfter });
+      throw requestError('rate-limited', this.#perOrigin.retryAfter);
     }
     const signatures = await this.#sign(() => this.#cosign(offered.text, this.#notBefore(stored, timestamp)));
     this.#checkKnown(offered);
@@ -215,29 +222,29 @@ export class Witness {
     return signatures;
   }
 
-  /** The log or its key may have been disabled since the request came: nothing is stored or given for it any more. */
+  /** The operator may have disabled the log or its key since the request came: then nothing is stored or sent. */
   #checkKnown({ origin, signatures }: Offered): void {
     const log = this.#options.logs.get(origin);
-    if (log === undefined) throw new Refusal('unknown-log', 'the log is not witnessed any more');
+    if (log === undefined) throw requestError('unknown-log', 'the log is not witnessed any more');
     if (log.keys.some((key) => signatures.some((signature) => signedBy(key, signature)))) return;
-    throw new Refusal('signature', 'the key that signed is not taken any more');
+    throw requestError('signature', 'the key that signed is not taken any more');
   }
 
   #cosign(text: string, timestamp: number): Promise<NoteSignature[]> {
-    // Each key's signer has verified what it gives.
+    // Each signer verifies its signatures itself.
     return Promise.all(this.#options.keys.map((key) => cosign(key, timestamp, text)));
   }
 
   /**
-   * A cosignature says that the tree was the largest seen at its time: with a clock that was set back, the next one would
-   * contradict the one before.
+   * A cosignature says that the tree was the largest one seen at its time. If the clock was set back, the next cosignature
+   * would contradict the last one.
    */
   #notBefore(stored: Cosigned | undefined, timestamp: number): number {
     const times = (stored?.signatures ?? []).flatMap((signature) => this.#timeOf(signature));
     return Math.max(timestamp, ...times);
   }
 
-  /** The cosignatures of the stored checkpoint, while they are new, and there is one of each key. */
+  /** The cosignatures of the stored checkpoint, where each key has one that is new. */
   #given(stored: Cosigned, now: number): readonly NoteSignature[] | undefined {
     const own = stored.signatures.filter((signature) => this.#timeOf(signature).length > 0);
     const fresh = own.filter((signature) => now - this.#timeOf(signature)[0]! < SAME_ANSWER_S);
@@ -254,7 +261,7 @@ export class Witness {
       await this.#options.store.use((store) => store.put(stored, next));
     } catch (error) {
       if (error instanceof RuntimeError || (error instanceof WitnessError && error.code === 'conflict')) {
-        throw new Refusal('store', 'the checkpoint could not be stored; retry');
+        throw requestError('store', 'the checkpoint could not be stored');
       }
       throw error;
     }
@@ -273,11 +280,11 @@ export class Witness {
     await this.#options.evidence.keep(log.origin, evidence);
   }
 
-  /** Runs `work` after all that came before it for the same log. */
+  /** Runs `work` after all earlier work for the same log. */
   async #inTurn<T>(origin: string, work: () => Promise<T>): Promise<T> {
     const queue = this.#queues.get(origin) ?? { waiting: 0, tail: Promise.resolve() };
     if (queue.waiting >= this.#options.limits.waiting) {
-      throw new Refusal('busy', 'too many requests about this log are waiting; retry');
+      throw requestError('busy', 'too many requests about this log are waiting');
     }
     this.#queues.set(origin, queue);
     queue.waiting++;
@@ -292,14 +299,14 @@ export class Witness {
   }
 
   async #sign<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#signing >= this.#options.limits.signing) throw new Refusal('busy', 'too much is being signed; retry');
+    if (this.#signing >= this.#options.limits.signing) throw requestError('busy', 'too much is being signed');
     this.#signing++;
     try {
       return await work();
     } catch (error) {
       if (!(error instanceof RuntimeError)) throw error;
       this.#options.logger.error({ err: error }, 'signing failed');
-      throw new Refusal('signer', 'the witness cannot sign now; retry');
+      throw requestError('signer');
     } finally {
       this.#signing--;
     }
@@ -307,12 +314,12 @@ export class Witness {
 
   #store(): WitnessStore {
     const store = this.#options.store.current;
-    if (store === undefined) throw new Refusal('store', 'the store is not open; retry');
+    if (store === undefined) throw requestError('store', 'the store is not open');
     return store;
   }
 }
 
-/** The rules of the specification for what is stored, from the old size to the proof. @throws Refusal */
+/** The rules of the specification for the step from the stored checkpoint to the offered one. @throws RequestError */
 function checkStep(
   stored: Cosigned | undefined,
   oldSize: number,
@@ -321,17 +328,17 @@ function checkStep(
 ): void {
   const size = stored?.size ?? 0;
   if (oldSize !== size) {
-    throw new Refusal('conflict', 'the old size is not that of the last cosigned checkpoint', { size });
+    throw requestError('conflict', size);
   }
   if (offered.size === 0 && !equal(offered.root, EMPTY_ROOT)) {
-    throw new Refusal('empty-root', 'the root of a checkpoint of size 0 is not the hash of the empty tree');
+    throw requestError('empty-root');
   }
   if (oldSize === 0) {
-    if (proof.length > 0) throw new Refusal('proof', 'a proof from size 0 must be empty');
+    if (proof.length > 0) throw requestError('proof', 'a proof from size 0 must be empty');
     return;
   }
   if (oldSize === offered.size && !equal(stored!.root, offered.root)) {
-    throw new Refusal('other-root', 'the last cosigned checkpoint of this size has another root');
+    throw requestError('other-root');
   }
   const { size: second, root: secondRoot } = offered;
   refusing('proof', () =>
@@ -339,12 +346,12 @@ function checkStep(
   );
 }
 
-/** What `run` refuses with a `MerkleError`, as a refusal. */
-function refusing<T>(reason: 'malformed' | 'proof', run: () => T): T {
+/** Turns a `MerkleError` of `run` into the error of a request. */
+function refusing<T>(code: 'malformed' | 'proof', run: () => T): T {
   try {
     return run();
   } catch (error) {
-    if (error instanceof MerkleError) throw new Refusal(reason, error.message);
+    if (error instanceof MerkleError) throw requestError(code, error.message);
     throw error;
   }
 }

@@ -42,7 +42,7 @@ describe('stele witness', () => {
     const dir = join(await tempDir(), 'none');
     const { code, stderr } = await stele(['witness', '--data', dir, '--poll', 'often']);
     expect(code).toBe(2);
-    expect(stderr).toContain('"poll" in the flag --poll');
+    expect(stderr).toContain('"poll" (the flag --poll)');
     const variable = await stele(['witness', '--data', dir], { env: { STELE_WITNESS_NAM: 'x' } });
     expect(variable.stderr).toContain('did you mean STELE_WITNESS_NAME?');
     expect(existsSync(dir)).toBe(false);

@@ -11,7 +11,7 @@ import { ed25519VerifierKey, formatNote, formatVerifierKey, type NoteSignature }
 import { consistencyProof } from '../../merkle/proof.ts';
 import { formatAddCheckpoint } from '../../merkle/witness.ts';
 import { loadConfig } from '../../witness/config.ts';
-import { createApp, type HttpOptions } from '../../witness/http.ts';
+import { createApp, type WitnessHttpOptions } from '../../witness/http.ts';
 import { Metrics } from '../../witness/metrics.ts';
 import { type OpenOptions, type OpenWitness, openWitness } from '../../witness/open.ts';
 import { GrownTree, nodeSha256 } from '../merkle/helpers.ts';
@@ -96,7 +96,7 @@ export async function makeWitness(
     readonly dir?: string;
     readonly flags?: Record<string, string>;
     readonly open?: Partial<OpenOptions>;
-    readonly http?: Partial<HttpOptions>;
+    readonly http?: Partial<WitnessHttpOptions>;
   } = {},
 ): Promise<TestWitness> {
   const dir = options.dir ?? (await tempDir());

@@ -84,7 +84,7 @@ it('cosigns no other history, and keeps evidence also from a power of two', asyn
   await poll();
   state.size = 33;
   state.tree = fork;
-  await expect(poll()).rejects.toMatchObject({ reason: 'proof' });
+  await expect(poll()).rejects.toMatchObject({ code: 'proof' });
   expect(size()).toBe(8);
   expect(await readdir(join(witness.dir, 'evidence'))).toHaveLength(1);
 });
@@ -106,7 +106,7 @@ it('cosigns no log that was disabled since its round began', async () => {
   await poll();
   await witness.logs.disable(log.origin);
   state.size = 7;
-  await expect(poll()).rejects.toMatchObject({ reason: 'unknown-log' });
+  await expect(poll()).rejects.toMatchObject({ code: 'unknown-log' });
   expect(size()).toBe(5);
 });
 

@@ -70,7 +70,7 @@ describe('two requests from one old size', () => {
     expect(waiting).toHaveLength(1);
     release();
     await expect(a).resolves.toContain('— witness.test/w ');
-    await expect(b).rejects.toMatchObject({ reason: 'conflict', size: first });
+    await expect(b).rejects.toMatchObject({ code: 'conflict', data: { size: first } });
     expect(witness.cosigned(log.origin)?.size).toBe(first);
   });
 
@@ -78,7 +78,10 @@ describe('two requests from one old size', () => {
     const { witness, release } = await heldWitness();
     const three = [7, 8, 9].map((size) => witness.addCheckpoint(log.request(0, size)));
     for (const one of three) one.catch(() => {});
-    await expect(witness.addCheckpoint(log.request(0, 10))).rejects.toMatchObject({ reason: 'busy', status: 503 });
+    await expect(witness.addCheckpoint(log.request(0, 10))).rejects.toMatchObject({
+      code: 'busy',
+      row: { status: 503 },
+    });
     release();
     await Promise.allSettled(three);
   });
@@ -93,8 +96,8 @@ it('a log that is disabled meanwhile gets no cosignature any more, and none is s
   expect(waiting).toHaveLength(1);
   await logs.disable(log.origin);
   release();
-  await expect(signing).rejects.toMatchObject({ reason: 'unknown-log' });
-  await expect(queued).rejects.toMatchObject({ reason: 'unknown-log' });
+  await expect(signing).rejects.toMatchObject({ code: 'unknown-log' });
+  await expect(queued).rejects.toMatchObject({ code: 'unknown-log' });
   expect(witness.cosigned(log.origin)).toBeUndefined();
 });
 
