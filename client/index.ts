@@ -37,7 +37,7 @@ export type {
   CorruptionCode,
 } from './audit/types.ts';
 export { CLIENT_ERRORS, ClientError, type ClientErrorCode } from './errors.ts';
-export type { Signed } from './formats/entry.ts';
+export type { Signed } from './formats/entry-request.ts';
 export type { PublicKey } from './formats/key.ts';
 export type { LogEntry, TlogEntry } from './formats/log-entry.ts';
 export { formatStatement, predicateType, type Subject } from './formats/statement.ts';

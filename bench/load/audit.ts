@@ -8,12 +8,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { formatEntry } from '../../client/formats/entry.ts';
 import { encodeBundle } from '../../merkle/bundle.ts';
 import { concat, decodeBase64 } from '../../merkle/bytes.ts';
 import { formatCheckpoint } from '../../merkle/checkpoint.ts';
 import { formatNote } from '../../merkle/note.ts';
 import { CompactRange } from '../../merkle/range.ts';
+import { formatHashedRekord } from '../../merkle/rekor/hashedrekord.ts';
 import { leafHash } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { entryBundlePath, TILE_WIDTH, tilePath } from '../../merkle/tile.ts';
@@ -93,7 +93,7 @@ function auditOnce(dir: string, signatures: boolean): Run {
 function entryOf(body: Uint8Array): Uint8Array {
   const { hashedRekordRequestV002: request } = JSON.parse(Buffer.from(body).toString('latin1'));
   const { content, verifier } = request.signature;
-  return formatEntry({
+  return formatHashedRekord({
     digestAlgorithm: 'SHA2_256',
     digest: decodeBase64(request.digest),
     signature: decodeBase64(content),

@@ -1,7 +1,7 @@
 /** Sigstore bundles from one log, each by a key of its own: what somebody has who checks everything that a team released. */
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { formatBundle } from '../../client/formats/bundle.ts';
-import { canonicalEntry } from '../../client/formats/entry.ts';
+import { canonicalEntry } from '../../client/formats/entry-request.ts';
 import { keyHint, parsePublicKey } from '../../client/formats/key.ts';
 import { tlogEntry } from '../../client/formats/log-entry.ts';
 import { encodeUtf8 } from '../../merkle/bytes.ts';

@@ -1,12 +1,12 @@
+import { scanJson } from '../../merkle/rekor/strict-json.ts';
 import { readJson } from '../../server/ingest/json.ts';
-import { scanJson } from '../../server/ingest/scan.ts';
 import { BODY } from './inputs.ts';
 import { type Micro, repeat } from './micro.ts';
 
 const text = BODY.toString('latin1');
 
 export const json: Micro[] = [
-  { name: 'ingest: scan a request', unit: 'request', per: 100, run: repeat(100, () => scanJson(text).tooDeep) },
+  { name: 'ingest: scan a request', unit: 'request', per: 100, run: repeat(100, () => scanJson(text, 16).tooDeep) },
   {
     name: 'ingest: scan, parse and read a request',
     unit: 'request',

@@ -3,14 +3,15 @@
  * certificate's key that it holds. Who holds that key, and whether a certificate is anybody's, is not looked at.
  */
 import { equal } from '../../merkle/bytes.ts';
+import { MerkleError } from '../../merkle/errors.ts';
+import { type HashedRekord, parseHashedRekord, scanHashedRekord } from '../../merkle/rekor/hashedrekord.ts';
 import { DIGEST_ALGORITHM } from '../../merkle/rekor/hashes.ts';
 import { findKeyDetails, loggedKeyDetailsOf } from '../../merkle/rekor/key-details.ts';
+import { fromBase64 } from '../../merkle/runtime/base64.ts';
 import { type DigestVerifier, digestVerifier } from '../../merkle/runtime/crypto/digest.ts';
 import { readPublicKey } from '../../merkle/runtime/crypto/public-key.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { certificateKey } from '../../merkle/runtime/x509/certificate-key.ts';
-import { ClientError } from '../errors.ts';
-import { type EntryParts, parseEntry } from '../formats/entry.ts';
 
 /** The beginning of every canonical entry of this kind; others are not parsed. */
 const START = new TextEncoder().encode('{"apiVersion":"0.0.2","kind":"hashedrekord",');
@@ -24,39 +25,26 @@ export function entryChecker(): (entry: Uint8Array) => EntryCheck {
   return (entry) => {
     if (entry.length < START.length || !equal(entry.subarray(0, START.length), START)) return 'not-checked';
     try {
-      return check(canonicalParts(entry) ?? parseEntry(entry), verifier);
+      return check(quickParts(entry) ?? parseHashedRekord(entry), verifier);
     } catch (cause) {
-      if (cause instanceof ClientError || cause instanceof RuntimeError) return { wrong: cause.message };
+      if (cause instanceof MerkleError || cause instanceof RuntimeError) return { wrong: cause.message };
       throw cause;
     }
   };
 }
 
-/** The one form of such an entry (RFC 8785), which needs no JSON parser: 5 µs, where `parseEntry` takes 28. */
-const CANONICAL = new RegExp(
-  '^\\{"apiVersion":"0\\.0\\.2","kind":"hashedrekord","spec":\\{"hashedRekordV002":\\{' +
-    '"data":\\{"algorithm":"([A-Z0-9_]+)","digest":"([A-Za-z0-9+/=]*)"\\},' +
-    '"signature":\\{"content":"([A-Za-z0-9+/=]*)","verifier":\\{"keyDetails":"([A-Z0-9_]+)",' +
-    '"(publicKey|x509Certificate)":\\{"rawBytes":"([A-Za-z0-9+/=]*)"\\}\\}\\}\\}\\}\\}$',
-);
-
-/** Undefined where the entry has another form, or base64 that is not the only one: `parseEntry` says what is wrong. */
-function canonicalParts(entry: Uint8Array): EntryParts | undefined {
-  const text = Buffer.from(entry.buffer, entry.byteOffset, entry.length).toString('latin1');
-  const [, digestAlgorithm, digest, content, keyDetails, form, raw] = CANONICAL.exec(text) ?? [];
-  if (raw === undefined) return undefined;
-  const [digestBytes, signature, rawBytes] = [fromBase64(digest!), fromBase64(content!), fromBase64(raw)];
-  if (digestBytes === undefined || signature === undefined || rawBytes === undefined) return undefined;
+/** Without a parser of JSON: 5 µs, where `parseHashedRekord` takes 28. Undefined where that says what is wrong. */
+function quickParts(entry: Uint8Array): HashedRekord | undefined {
+  const text = scanHashedRekord(Buffer.from(entry.buffer, entry.byteOffset, entry.length).toString('latin1'));
+  if (text === undefined) return undefined;
+  const { digestAlgorithm, keyDetails, form } = text;
+  const [digest, signature, rawBytes] = [text.digest, text.signature, text.rawBytes].map(fromBase64);
+  if (digest === undefined || signature === undefined || rawBytes === undefined) return undefined;
   const verifier = form === 'publicKey' ? { publicKey: rawBytes } : { certificate: rawBytes };
-  return { digestAlgorithm: digestAlgorithm!, digest: digestBytes, signature, keyDetails: keyDetails!, verifier };
+  return { digestAlgorithm, digest, signature, keyDetails, verifier };
 }
 
-function fromBase64(text: string): Uint8Array | undefined {
-  const bytes = Buffer.from(text, 'base64');
-  return bytes.toString('base64') === text ? bytes : undefined;
-}
-
-function check(parts: EntryParts, verifier: DigestVerifier): EntryCheck {
+function check(parts: HashedRekord, verifier: DigestVerifier): EntryCheck {
   const details = findKeyDetails(parts.keyDetails);
   if (details === undefined || details.signs !== 'digest') return 'not-checked';
   if (parts.digestAlgorithm !== DIGEST_ALGORITHM[details.hash!]) {

@@ -4,9 +4,9 @@ import { Command } from 'commander';
 import { encodeHex } from '../../merkle/bytes.ts';
 import { formatVerifierKey } from '../../merkle/note.ts';
 import { printable } from '../../merkle/printable.ts';
+import { INTOTO_TYPE } from '../../merkle/rekor/dsse.ts';
 import { ClientError, usage } from '../errors.ts';
 import { formatBundle } from '../formats/bundle.ts';
-import { INTOTO_TYPE } from '../formats/dsse.ts';
 import {
   checkStatement,
   formatStatement,

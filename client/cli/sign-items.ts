@@ -2,7 +2,7 @@
 import { encodeBase64 } from '../../merkle/bytes.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { ClientError, cancelled } from '../errors.ts';
-import type { Signed } from '../formats/entry.ts';
+import type { Signed } from '../formats/entry-request.ts';
 import { formatLogEntry } from '../formats/log-entry.ts';
 import { type LoggedSignature, logAll, logSigned } from '../submit/log-signatures.ts';
 import type { LogRequestOptions } from '../submit/types.ts';

@@ -6,7 +6,7 @@ import { rm } from 'node:fs/promises';
 import { equal } from '../../merkle/bytes.ts';
 import { ClientError } from '../errors.ts';
 import { type Bundle, formatBundle, MAX_BUNDLE, parseBundle } from '../formats/bundle.ts';
-import type { Signed } from '../formats/entry.ts';
+import type { Signed } from '../formats/entry-request.ts';
 import { keyHint } from '../formats/key.ts';
 import { signDigest } from '../submit/signed-digest.ts';
 import type { KeySigner } from '../submit/signers/types.ts';

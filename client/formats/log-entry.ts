@@ -1,4 +1,5 @@
 /** `dev.sigstore.rekor.v1.TransparencyLogEntry` in proto3 JSON: what the log answers and what a bundle carries. */
+import { MAX_ENTRY } from '../../merkle/bundle.ts';
 import { encodeBase64 } from '../../merkle/bytes.ts';
 import { MAX_NOTE } from '../../merkle/note.ts';
 import { MAX_PROOF } from '../../merkle/proof.ts';
@@ -54,8 +55,6 @@ export interface LogEntry {
   readonly body: Uint8Array;
 }
 
-/** Longest entry of a Stele log: its length prefix in an entry bundle has 16 bits. */
-const MAX_ENTRY = 65_535;
 /** An intoto entry of Rekor v1 may hold the whole payload. */
 const MAX_BODY = 8 * 1024 * 1024;
 

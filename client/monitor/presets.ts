@@ -7,7 +7,7 @@
  * `expect` it also wants the issuer and the fields that only the real system writes.
  */
 import { RE2JS } from 're2js';
-import type { Condition, TextMatch } from './rules/types.ts';
+import type { RuleCondition, TextMatch } from './rules/types.ts';
 
 export type Role = 'watch' | 'expect';
 
@@ -29,7 +29,7 @@ export interface Preset {
   readonly title: string;
   readonly parameters: Readonly<Record<string, Parameter>>;
   /** Alternatives. */
-  readonly expand: (values: PresetValues, role: Role) => Condition[];
+  readonly expand: (values: PresetValues, role: Role) => RuleCondition[];
 }
 
 const REF: Parameter = {
@@ -188,7 +188,7 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
 const ANY: TextMatch = { pattern: '.*' };
 const ANY_NAME: TextMatch = { pattern: '[^/@]+' };
 
-function named(identity: TextMatch, issuer: string, role: Role): Condition[] {
+function named(identity: TextMatch, issuer: string, role: Role): RuleCondition[] {
   return [role === 'watch' ? { identity } : { identity, issuer }];
 }
 

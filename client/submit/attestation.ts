@@ -3,12 +3,12 @@
  * which is the form that verifiers of Rekor v2 rebuild.
  */
 
+import { type Envelope, INTOTO_TYPE, preAuthEncoding } from '../../merkle/rekor/dsse.ts';
 import { HASH_NAME } from '../../merkle/rekor/hashes.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
 import type { Bundle } from '../formats/bundle.ts';
-import { type Envelope, INTOTO_TYPE, preAuthEncoding } from '../formats/dsse.ts';
-import type { Signed } from '../formats/entry.ts';
+import type { Signed } from '../formats/entry-request.ts';
 import type { LogEntry } from '../formats/log-entry.ts';
 import { checkStatement } from '../formats/statement.ts';
 import type { LogTrust } from '../verify/types.ts';

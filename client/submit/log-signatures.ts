@@ -4,7 +4,7 @@ import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
 import { ClientError } from '../errors.ts';
 import type { Bundle } from '../formats/bundle.ts';
-import { createEntryRequest, type Signed } from '../formats/entry.ts';
+import { createEntryRequest, type Signed } from '../formats/entry-request.ts';
 import type { LogEntry } from '../formats/log-entry.ts';
 import { verifyReply } from '../verify/leaf.ts';
 import type { LoggedLeaf, LogTrust } from '../verify/types.ts';

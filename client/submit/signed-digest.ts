@@ -2,7 +2,7 @@
 import { formatTlogProof } from '../../merkle/tlog-proof.ts';
 import { ClientError } from '../errors.ts';
 import type { Bundle } from '../formats/bundle.ts';
-import type { Signed } from '../formats/entry.ts';
+import type { Signed } from '../formats/entry-request.ts';
 import { keyHint } from '../formats/key.ts';
 import { type LogEntry, tlogEntry } from '../formats/log-entry.ts';
 import type { DigestSigner } from './signers/types.ts';

@@ -12,13 +12,13 @@
 
 import { createHash } from 'node:crypto';
 import { decodeBase64, decodeUtf8, encodeBase64, encodeUtf8 } from '../../merkle/bytes.ts';
+import { preAuthEncoding } from '../../merkle/rekor/dsse.ts';
 import { HASH_NAME } from '../../merkle/rekor/hashes.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
 import { parseCertificate } from '../../merkle/x509/certificate.ts';
 import { ClientError } from '../errors.ts';
 import { BUNDLE_TYPE, MAX_BUNDLE, parseBundle } from '../formats/bundle.ts';
-import { preAuthEncoding } from '../formats/dsse.ts';
-import { canonicalEntry, createEntryRequest, type Signed } from '../formats/entry.ts';
+import { canonicalEntry, createEntryRequest, type Signed } from '../formats/entry-request.ts';
 import { array, bytes, type JsonObject, malformed, object, parseJson, string } from '../formats/json.ts';
 import { keyHint, type PublicKey, parsePublicKey } from '../formats/key.ts';
 import { formatLogEntry, type LogEntry } from '../formats/log-entry.ts';

@@ -11,12 +11,12 @@
 import { equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { printable } from '../../merkle/printable.ts';
+import { INTOTO_TYPE, preAuthEncoding } from '../../merkle/rekor/dsse.ts';
 import { DIGEST_SIZE, HASH_NAME, type HashName } from '../../merkle/rekor/hashes.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import type { KeyInfo } from '../../merkle/rekor/spki.ts';
 import { ClientError } from '../errors.ts';
 import type { Bundle, DsseContent, MessageContent } from '../formats/bundle.ts';
-import { INTOTO_TYPE, preAuthEncoding } from '../formats/dsse.ts';
 import { malformed } from '../formats/json.ts';
 import { parseStatement, type Statement } from '../formats/statement.ts';
 import type { Check, Outcome } from './outcome.ts';

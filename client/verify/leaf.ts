@@ -8,7 +8,7 @@ import { type InclusionClaim, verifyInclusion } from '../../merkle/proof.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import { leafHash, type Sha256 } from '../../merkle/rfc6962.ts';
 import { ClientError } from '../errors.ts';
-import { canonicalEntry, type Signed } from '../formats/entry.ts';
+import { canonicalEntry, type Signed } from '../formats/entry-request.ts';
 import type { LogEntry } from '../formats/log-entry.ts';
 import { verifyCheckpoint } from './checkpoint.ts';
 import type { CheckpointMemory } from './checkpoint-memory.ts';

@@ -9,11 +9,11 @@
  */
 import { encodeBase64, encodeUtf8, equal } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
+import { formatHashedRekord, formatVerifier, type HashedRekordVerifier } from '../../merkle/rekor/hashedrekord.ts';
 import { DIGEST_ALGORITHM } from '../../merkle/rekor/hashes.ts';
 import { signedKeyDetailsOf } from '../../merkle/rekor/key-details.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import { ClientError } from '../errors.ts';
-import { formatEntry } from '../formats/entry.ts';
 import type { TlogEntry } from '../formats/log-entry.ts';
 import { type Claim, mismatch } from './claim.ts';
 import { checkDsse001, checkHashedRekord001, checkIntoto002 } from './rebuild-v1.ts';
@@ -40,27 +40,29 @@ function sameBody(entry: TlogEntry, rebuilt: Uint8Array): void {
 
 function hashedRekord002(claim: Claim): Uint8Array {
   if (claim.pure) throw mismatch('the signature is over the attestation itself, not over a digest of it');
-  const { verifier } = claim;
-  return formatEntry({
+  return formatHashedRekord({
     digestAlgorithm: DIGEST_ALGORITHM[claim.algorithm],
     digest: claim.digest,
     signature: claim.content.signature,
     keyDetails: detailsOf(claim),
-    verifier: verifier.kind === 'key' ? { publicKey: verifier.der } : { certificate: verifier.der },
+    verifier: verifierOf(claim),
   });
 }
 
 function dsse002(claim: Claim, primitives: Primitives): Uint8Array {
-  const { content, verifier } = claim;
+  const { content } = claim;
   if (content.kind !== 'dsse') throw mismatch('it is about an attestation, and the bundle holds none');
-  const keyDetails = detailsOf(claim);
-  const raw = { rawBytes: encodeBase64(verifier.der) };
-  const by = verifier.kind === 'key' ? { keyDetails, publicKey: raw } : { keyDetails, x509Certificate: raw };
-  const signature = { content: encodeBase64(content.signature), verifier: by };
   const digest = encodeBase64(primitives.hash('sha256', content.payload));
-  const spec = { dsseV002: { payloadHash: { algorithm: 'SHA2_256', digest }, signatures: [signature] } };
-  // The members stand in the order of RFC 8785, and no value needs an escape.
-  return encodeUtf8(JSON.stringify({ apiVersion: '0.0.2', kind: 'dsse', spec }));
+  const verifier = formatVerifier(detailsOf(claim), verifierOf(claim));
+  const signature = `{"content":"${encodeBase64(content.signature)}","verifier":${verifier}}`;
+  const payloadHash = `{"algorithm":"SHA2_256","digest":"${digest}"}`;
+  return encodeUtf8(
+    `{"apiVersion":"0.0.2","kind":"dsse","spec":{"dsseV002":{"payloadHash":${payloadHash},"signatures":[${signature}]}}}`,
+  );
+}
+
+function verifierOf({ verifier: { kind, der } }: Claim): HashedRekordVerifier {
+  return kind === 'key' ? { publicKey: der } : { certificate: der };
 }
 
 /** `dev.sigstore.common.v1.PublicKeyDetails` of a signature: the pairs of key and hash that Rekor v2 takes. */

@@ -11,6 +11,7 @@ import { encodeHex, equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import type { Policy } from '../../merkle/policy.ts';
 import { printable } from '../../merkle/printable.ts';
+import { type HashedRekord, parseHashedRekord } from '../../merkle/rekor/hashedrekord.ts';
 import { HASH_NAME, type HashName } from '../../merkle/rekor/hashes.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import { parseSpki } from '../../merkle/rekor/spki.ts';
@@ -19,7 +20,6 @@ import { parseTlogProof, type TlogProof } from '../../merkle/tlog-proof.ts';
 import { type Certificate, parseCertificate } from '../../merkle/x509/certificate.ts';
 import type { CertificateIdentity } from '../../merkle/x509/fulcio.ts';
 import { ClientError } from '../errors.ts';
-import { type EntryParts, parseEntry } from '../formats/entry.ts';
 import { type KeyAlgorithm, keyAlgorithm, type PublicKey, parsePublicKey } from '../formats/key.ts';
 import { withClientErrors } from '../merkle-errors.ts';
 import type { IdentityTest } from '../trust/identity-rule.ts';
@@ -151,17 +151,17 @@ function read(file: Uint8Array): TlogProof {
   }
 }
 
-function entryOf({ extra }: TlogProof): EntryParts {
+function entryOf({ extra }: TlogProof): HashedRekord {
   if (extra === undefined) {
     throw new ClientError(
       'malformed',
       'the proof has no extra line with the logged entry, so that it says nothing about a file: give the leaf hash',
     );
   }
-  return parseEntry(extra);
+  return withClientErrors(() => parseHashedRekord(extra));
 }
 
-function checkedAlgorithm({ keyDetails, digestAlgorithm }: EntryParts, spki: Uint8Array): KeyAlgorithm {
+function checkedAlgorithm({ keyDetails, digestAlgorithm }: HashedRekord, spki: Uint8Array): KeyAlgorithm {
   const own = keyAlgorithm(withClientErrors(() => parseSpki(spki)));
   // A log may accept other labels for an RSA key; what Stele signs carries the key's own label.
   if (keyDetails !== own.details || digestAlgorithm !== own.digest) {
@@ -173,7 +173,7 @@ function checkedAlgorithm({ keyDetails, digestAlgorithm }: EntryParts, spki: Uin
   return own;
 }
 
-function checkDigest(entry: EntryParts, { digest, name }: PublicKey, digests: ArtifactDigests): void {
+function checkDigest(entry: HashedRekord, { digest, name }: PublicKey, digests: ArtifactDigests): void {
   const own = digests[HASH_NAME[digest]];
   if (own === undefined) {
     throw new ClientError(

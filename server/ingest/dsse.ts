@@ -1,13 +1,9 @@
 /**
- * DSSE envelopes (github.com/secure-systems-lab/dsse, protocol.md v1.0.2), turned into `hashedrekord` entries of the digest
- * of the pre-authentication encoding (WIRE.md, "DSSE"):
- *
- * ```
- * PAE(type, payload) = "DSSEv1" SP LEN(type) SP type SP LEN(payload) SP payload      LEN: bytes, in decimal
- * PAE("http://example.com/HelloWorld", "hello world") = DSSEv1 29 http://example.com/HelloWorld 11 hello world
- * ```
+ * DSSE envelopes (secure-systems-lab/dsse, protocol v1.0.2) become `hashedrekord` entries of the digest of the
+ * pre-authentication encoding (merkle/rekor/dsse.ts). Current verifiers check attestations in this form.
  */
 import { createHash } from 'node:crypto';
+import { paeHeader } from '../../merkle/rekor/dsse.ts';
 import type { NewEntry } from '../store/types.ts';
 import {
   type Checks,
@@ -84,10 +80,6 @@ export function dsseEntries({ envelope, verifiers = [] }: DsseRequest, checks: C
     invalid(PREFIX, 'signature', `verifier ${idle} verifies none of the signatures`);
   }
   return entries;
-}
-
-function paeHeader(payloadType: string, payloadLength: number): string {
-  return `DSSEv1 ${Buffer.byteLength(payloadType)} ${payloadType} ${payloadLength} `;
 }
 
 function requireThat(there: boolean, otherwise: string): void {

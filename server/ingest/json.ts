@@ -7,9 +7,12 @@
  */
 import { isAscii, isUtf8 } from 'node:buffer';
 import { findKeyDetails } from '../../merkle/rekor/key-details.ts';
+import { scanJson } from '../../merkle/rekor/strict-json.ts';
 import { quoted, Refused, refuse } from './refuse.ts';
 import { CREATE_ENTRY_REQUEST, type CreateEntryRequest, type Field, inside, type Message } from './request.ts';
-import { MAX_DEPTH, scanJson } from './scan.ts';
+
+/** Levels of objects and arrays; the deepest request, a bulk one, has 7. */
+const MAX_DEPTH = 16;
 
 /** Reads one CreateEntryRequest; an empty body is an empty message. Throws `Refused`. */
 export function readJson(body: Uint8Array): CreateEntryRequest {
@@ -76,7 +79,7 @@ function parse(body: Uint8Array, itemsOf?: string) {
   if (text.charCodeAt(0) === 0xfeff) {
     refuse('malformed', 'utf8', 'malformed JSON: a byte order mark is before it');
   }
-  const { tooDeep, repeated } = scanJson(text, itemsOf);
+  const { tooDeep, repeated } = scanJson(text, MAX_DEPTH, itemsOf);
   if (tooDeep) {
     refuse('malformed', 'depth', `malformed JSON: nested more than ${MAX_DEPTH} levels deep`);
   }

@@ -1,6 +1,6 @@
 /** A log of a few lines over the merkle room, for what the client must accept and refuse. */
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { canonicalEntry, type Signed } from '../../client/formats/entry.ts';
+import { canonicalEntry, type Signed } from '../../client/formats/entry-request.ts';
 import { parsePublicKey } from '../../client/formats/key.ts';
 import type { LogEntry } from '../../client/formats/log-entry.ts';
 import { type SoftwareSigner, softwareSigner } from '../../client/submit/signers/software-signer.ts';

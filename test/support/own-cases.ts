@@ -3,8 +3,8 @@
  * published ones of the same kind: a test that goes through the published bundles goes through these as well.
  */
 import { createHash } from 'node:crypto';
-import { preAuthEncoding } from '../../client/formats/dsse.ts';
 import { formatPublicKeyPem } from '../../client/formats/key.ts';
+import { preAuthEncoding } from '../../merkle/rekor/dsse.ts';
 import { newKeys, spkiOf } from '../merkle/x509/make.ts';
 import {
   Instance,

@@ -7,7 +7,7 @@ import { FULCIO_EXTENSIONS } from '../../../merkle/x509/fulcio.ts';
 import { ClientError } from '../../errors.ts';
 import { PRESETS, type Preset, type PresetValues, type Role } from '../presets.ts';
 import { compilePattern } from '../rules/text.ts';
-import type { Condition, TextMatch } from '../rules/types.ts';
+import type { RuleCondition, TextMatch } from '../rules/types.ts';
 import { ConditionSchema, MATCH_ALLOWED } from './schema.ts';
 
 const MAX_CONDITIONS = 32;
@@ -16,7 +16,7 @@ const MAX_EXTENSIONS = 32;
 const OID = /^[0-2](\.(0|[1-9][0-9]{0,9})){2,20}$/;
 
 /** One condition or a list; a preset can stand for several. */
-export function readConditions(value: unknown, at: SettingPath, walk: SettingsWalk): Condition[] | undefined {
+export function readConditions(value: unknown, at: SettingPath, walk: SettingsWalk): RuleCondition[] | undefined {
   const role: Role = at.at(-1) === 'expect' ? 'expect' : 'watch';
   const list = Array.isArray(value) ? value : [value];
   if (list.length === 0 || list.length > MAX_CONDITIONS) {
@@ -25,7 +25,7 @@ export function readConditions(value: unknown, at: SettingPath, walk: SettingsWa
   return list.flatMap((item, i) => readCondition(item, Array.isArray(value) ? [...at, i] : at, role, walk));
 }
 
-function readCondition(value: unknown, at: SettingPath, role: Role, walk: SettingsWalk): Condition[] {
+function readCondition(value: unknown, at: SettingPath, role: Role, walk: SettingsWalk): RuleCondition[] {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     walk.problem(at, `must be a mapping with ${CONDITION_NAMES.join(', ')}`);
     return [];
@@ -43,8 +43,8 @@ function readCondition(value: unknown, at: SettingPath, role: Role, walk: Settin
     delete others[name];
   }
   const before = walk.problems.length;
-  const own = walk.object(ConditionSchema, others, at) as Condition & { digest?: string };
-  const condition: Condition =
+  const own = walk.object(ConditionSchema, others, at) as RuleCondition & { digest?: string };
+  const condition: RuleCondition =
     own.digest === undefined ? own : { ...own, digest: own.digest.slice(own.digest.indexOf(':') + 1) };
   const [preset, ...more] = presets;
   if (more.length > 0) walk.problem([...at, more[0]![0]], 'stands beside another preset: keep one in a condition');

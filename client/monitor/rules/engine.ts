@@ -11,7 +11,7 @@ import type { ReadEntry, Signer } from './entry.ts';
 import { PatternSet } from './patterns.ts';
 import { requiredLiteral, textMatcher } from './text.ts';
 import type { Trust } from './trust.ts';
-import type { Condition, Rule, TextMatch } from './types.ts';
+import type { Rule, RuleCondition, TextMatch } from './types.ts';
 
 /** One rule that an entry touches. */
 export interface Hit {
@@ -94,7 +94,7 @@ export class RuleEngine {
     return hits.size < 2 ? [...hits.values()] : [...hits.values()].sort((a, b) => a.rule - b.rule);
   }
 
-  #file(alternative: Alternative, { digest, key, identity, issuer, extensions = {} }: Condition): void {
+  #file(alternative: Alternative, { digest, key, identity, issuer, extensions = {} }: RuleCondition): void {
     const byName = Object.entries(extensions);
     const [extension] = [...byName.filter(([, match]) => typeof match === 'string'), ...byName];
     if (digest !== undefined) push(this.#digests, digest, alternative);
@@ -146,7 +146,7 @@ function isExpected(expected: readonly Check[], entry: ReadEntry, signer: Signer
 }
 
 /** The chain comes last: it is the one that costs. */
-function expectedCheck(condition: Condition, trust: Trust | undefined): Check {
+function expectedCheck(condition: RuleCondition, trust: Trust | undefined): Check {
   const says = conditionCheck(condition, 'every');
   if (trust === undefined || !mustBeIssued(condition)) return says;
   return (entry, signer) =>
@@ -154,7 +154,7 @@ function expectedCheck(condition: Condition, trust: Trust | undefined): Check {
 }
 
 /** Whether a condition hangs on what a certificate says. A key is nobody else's, whatever stands around it. */
-export function mustBeIssued({ identity, issuer, extensions, key }: Condition): boolean {
+export function mustBeIssued({ identity, issuer, extensions, key }: RuleCondition): boolean {
   return key === undefined && (identity !== undefined || issuer !== undefined || extensions !== undefined);
 }
 
@@ -162,7 +162,7 @@ export function mustBeIssued({ identity, issuer, extensions, key }: Condition): 
  * @param names whether one name of the certificate is enough (it is watched), or all must hold (they are expected: a
  * certificate with one expected name and another one is not what was expected)
  */
-function conditionCheck(condition: Condition, names: 'some' | 'every'): Check {
+function conditionCheck(condition: RuleCondition, names: 'some' | 'every'): Check {
   const { identity, issuer, extensions = {}, key, digest } = condition;
   const isIdentity = identity === undefined ? undefined : textMatcher(identity);
   const isIssuer = issuer === undefined ? undefined : textMatcher(issuer);
@@ -183,7 +183,7 @@ function conditionCheck(condition: Condition, names: 'some' | 'every'): Check {
 }
 
 /** What a raw look searches: the names and digests of the condition, not its issuer, which half of a log shares. */
-function rawTexts({ identity, extensions = {}, digest }: Condition): string[] {
+function rawTexts({ identity, extensions = {}, digest }: RuleCondition): string[] {
   const texts = [identity, ...Object.values(extensions)].flatMap((match) => {
     const text = match === undefined ? '' : literalOf(match);
     // Shorter ones are everywhere.

@@ -5,7 +5,10 @@
  * Nothing here is verified: a certificate is read, its chain is not followed, and the signature is the log's business.
  */
 import { hash } from 'node:crypto';
+import { MAX_ENTRY } from '../../../merkle/bundle.ts';
 import { CodedError, MerkleError } from '../../../merkle/errors.ts';
+import { scanHashedRekord } from '../../../merkle/rekor/hashedrekord.ts';
+import { fromBase64 } from '../../../merkle/runtime/base64.ts';
 import { type Certificate, parseCertificate } from '../../../merkle/x509/certificate.ts';
 import { identityOf } from '../../../merkle/x509/fulcio.ts';
 import { ClientError } from '../../errors.ts';
@@ -49,60 +52,27 @@ export interface ReadEntry {
   readonly raw: readonly Uint8Array[];
 }
 
-const MAX_BODY = 65_535;
 const MAX_SIGNERS = 64;
 
 /** Of any bytes; never throws. */
 export function readEntry(body: Uint8Array): ReadEntry {
   const text = Buffer.from(body.buffer, body.byteOffset, body.length).toString('latin1');
-  const plain = readCanonical(text);
+  // Nearly every entry has the canonical form of Rekor v2.
+  const plain = scanHashedRekord(text);
   const found = new Found();
   if (plain !== undefined) {
     found.kind = 'hashedrekord';
     found.digest64(plain.digest);
-    found.der64(plain.content, plain.certificate);
+    found.der64(plain.rawBytes, plain.form === 'x509Certificate');
     return found.entry(body);
   }
   try {
-    readAny(parseJson(body, 'the entry', MAX_BODY), found);
+    readAny(parseJson(body, 'the entry', MAX_ENTRY), found);
   } catch (error) {
     found.fail(error);
     found.decode(text);
   }
   return found.entry(body);
-}
-
-const HEAD = '{"apiVersion":"0.0.2","kind":"hashedrekord","spec":{"hashedRekordV002":{"data":{"algorithm":"SHA2_';
-const CERTIFICATE = ',"x509Certificate":{"rawBytes":"';
-const PUBLIC_KEY = ',"publicKey":{"rawBytes":"';
-const TAIL = '"}}}}}}';
-
-interface Plain {
-  readonly digest: string;
-  readonly content: string;
-  readonly certificate: boolean;
-}
-
-/**
- * The canonical form of Rekor v2 by its bytes, which is nearly every entry: 1 µs, against 15 µs for the strict parser,
- * and no less strict, as nothing else may stand between the members.
- */
-function readCanonical(text: string): Plain | undefined {
-  if (!text.startsWith(HEAD) || !text.endsWith(TAIL)) return undefined;
-  let at = HEAD.length + 3;
-  const after = (label: string): string | undefined => {
-    if (!text.startsWith(label, at)) return undefined;
-    const start = at + label.length;
-    at = text.indexOf('"', start);
-    return at < 0 ? undefined : text.slice(start, at);
-  };
-  const digest = after('","digest":"');
-  if (digest === undefined || after('"},"signature":{"content":"') === undefined) return undefined;
-  if (after('","verifier":{"keyDetails":"') === undefined) return undefined;
-  at++;
-  const certificate = text.startsWith(CERTIFICATE, at);
-  const content = after(certificate ? CERTIFICATE : PUBLIC_KEY);
-  return content === undefined || at !== text.length - TAIL.length ? undefined : { digest, content, certificate };
 }
 
 /** Gathers what is found, and the first thing that went wrong. */
@@ -234,9 +204,7 @@ function fingerprint(spki: Uint8Array): string {
 
 /** Padded standard base64, strictly; undefined for anything else. */
 function base64(text: unknown): Buffer | undefined {
-  if (typeof text !== 'string') return undefined;
-  const bytes = Buffer.from(text, 'base64');
-  return bytes.length > 0 && bytes.toString('base64') === text ? bytes : undefined;
+  return typeof text === 'string' ? fromBase64(text) : undefined;
 }
 
 function readAny(value: unknown, found: Found): void {

@@ -3,7 +3,7 @@ import { mustBeIssued, RuleEngine } from './engine.ts';
 import type { ReadEntry, Signer } from './entry.ts';
 import { escaped, textMatcher } from './text.ts';
 import type { Trust } from './trust.ts';
-import type { Condition, Rule, TextMatch } from './types.ts';
+import type { Rule, RuleCondition, TextMatch } from './types.ts';
 
 export interface ExplainedCondition {
   /** `identity`, `extensions.sourceRepositoryURI` … */
@@ -82,7 +82,7 @@ function explainSigner(
 }
 
 function explainCondition(
-  condition: Condition,
+  condition: RuleCondition,
   entry: ReadEntry,
   signer: Signer | undefined,
   names: 'some' | 'every',

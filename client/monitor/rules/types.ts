@@ -9,7 +9,7 @@
 export type TextMatch = string | { readonly pattern: string };
 
 /** All that are given must hold. At least one is given. */
-export interface Condition {
+export interface RuleCondition {
   /** A subject alternative name of the certificate, of whatever type: e-mail, URI, SPIFFE ID, DNS name, user name. */
   readonly identity?: TextMatch;
   /** The OIDC issuer that the certificate names. */
@@ -28,9 +28,9 @@ export interface Rule {
   /** Unique; stands in every alert. */
   readonly name: string;
   /** At least one. */
-  readonly watch: readonly Condition[];
+  readonly watch: readonly RuleCondition[];
   /** Absent: every match alerts. */
-  readonly expect?: readonly Condition[];
+  readonly expect?: readonly RuleCondition[];
   readonly severity: RuleSeverity;
   /** Origins of the logs that it applies to; all where it is absent. */
   readonly logs?: readonly string[];

@@ -7,12 +7,11 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { auditLog } from '../../../client/audit/audit.ts';
 import type { AuditOptions, AuditReport } from '../../../client/audit/types.ts';
 import { ClientError } from '../../../client/errors.ts';
-import { formatEntry, parseEntry } from '../../../client/formats/entry.ts';
 import { parseTrustPolicy } from '../../../client/trust/quorum.ts';
-
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { cosign } from '../../../merkle/cosignature.ts';
 import { formatVerifierKey, KEY_TYPE, makeVerifierKey } from '../../../merkle/note.ts';
+import { formatHashedRekord, parseHashedRekord } from '../../../merkle/rekor/hashedrekord.ts';
 import { digestVerifier } from '../../../merkle/runtime/crypto/digest.ts';
 import { ingestBody } from '../../../server/ingest/body.ts';
 import { ALL_KEY_KINDS, hashedRekordRequest, makeSigner, toJson } from '../../support/requests.ts';
@@ -428,16 +427,19 @@ describe('the signatures in entries', () => {
   });
 
   it.each([3, 299])('are wrong where one is: entry %i', async (index) => {
-    const parts = parseEntry(entries[index]!);
+    const parts = parseHashedRekord(entries[index]!);
     const forgeries = {
       'another digest': { ...parts, digest: randomBytes(32) },
-      'another signature': { ...parts, signature: parseEntry(entries[index + 1 < 300 ? index + 1 : 1]!).signature },
+      'another signature': {
+        ...parts,
+        signature: parseHashedRekord(entries[index + 1 < 300 ? index + 1 : 1]!).signature,
+      },
       'another key': { ...parts, verifier: { publicKey: makeSigner().spki } },
       'another kind of digest': { ...parts, digestAlgorithm: 'SHA2_512', digest: randomBytes(64) },
       'no key': { ...parts, verifier: { publicKey: randomBytes(91) } },
     };
     for (const [name, forged] of Object.entries(forgeries)) {
-      const { dir } = logDir(entries.with(index, formatEntry(forged)));
+      const { dir } = logDir(entries.with(index, formatHashedRekord(forged)));
       expect((await audit(dir, { signatures: true })).corruption, name).toMatchObject({
         code: 'bad-signature',
         path: index < 256 ? 'tile/entries/000' : 'tile/entries/001.p/44',
@@ -447,7 +449,9 @@ describe('the signatures in entries', () => {
   });
 
   it('are looked at only where that is asked for', async () => {
-    const { dir } = logDir(entries.with(3, formatEntry({ ...parseEntry(entries[3]!), digest: randomBytes(32) })));
+    const { dir } = logDir(
+      entries.with(3, formatHashedRekord({ ...parseHashedRekord(entries[3]!), digest: randomBytes(32) })),
+    );
     expect(await audit(dir)).not.toHaveProperty('corruption');
   });
 

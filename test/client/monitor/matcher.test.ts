@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { FeedEntry } from '../../../client/follow/types.ts';
 import { createMatcher } from '../../../client/monitor/matcher.ts';
-import type { Condition, Rule } from '../../../client/monitor/rules/types.ts';
+import type { Rule, RuleCondition } from '../../../client/monitor/rules/types.ts';
 import {
   type CertificateOptions,
   fulcioCertificate,
@@ -14,7 +14,7 @@ import {
 const GOOGLE = 'https://accounts.google.com';
 const LOG = 'log.example.com';
 
-const rule = (watch: Condition, expected?: readonly Condition[], more: Partial<Rule> = {}): Rule => ({
+const rule = (watch: RuleCondition, expected?: readonly RuleCondition[], more: Partial<Rule> = {}): Rule => ({
   name: 'r',
   watch: [watch],
   severity: 'alert',
@@ -36,7 +36,7 @@ async function kinds(one: Rule, body: Uint8Array): Promise<string[]> {
 describe('a rule without expect', () => {
   const alice = { names: ['alice@acme.com'], issuer: GOOGLE };
 
-  it.each<[string, Condition, CertificateOptions]>([
+  it.each<[string, RuleCondition, CertificateOptions]>([
     ['e-mail', { identity: 'alice@acme.com' }, alice],
     ['pattern', { identity: { pattern: '.*@acme\\.com' } }, alice],
     ['issuer', { issuer: GOOGLE }, alice],
@@ -59,7 +59,7 @@ describe('a rule without expect', () => {
     expect(await kinds(rule(watch), entryOf(options))).toEqual(['match']),
   );
 
-  it.each<[string, Condition, CertificateOptions]>([
+  it.each<[string, RuleCondition, CertificateOptions]>([
     ['another name', { identity: 'alice@acme.com' }, { names: ['Alice@acme.com'], issuer: GOOGLE }],
     ['a name that only contains it', { identity: { pattern: 'alice@acme\\.com' } }, { names: ['malice@acme.com'] }],
     ['a name that goes on', { identity: { pattern: 'alice@acme\\.com' } }, { names: ['alice@acme.com.evil.org'] }],

@@ -7,7 +7,7 @@ import { readEntry } from '../../../client/monitor/rules/entry.ts';
 import { PatternSet } from '../../../client/monitor/rules/patterns.ts';
 import { quickIdentity } from '../../../client/monitor/rules/quick.ts';
 import { escaped, requiredLiteral } from '../../../client/monitor/rules/text.ts';
-import type { Condition, Rule } from '../../../client/monitor/rules/types.ts';
+import type { Rule, RuleCondition } from '../../../client/monitor/rules/types.ts';
 import type { Alert } from '../../../client/monitor/types.ts';
 import { parseCertificate } from '../../../merkle/x509/certificate.ts';
 import { FULCIO_EXTENSIONS, identityOf } from '../../../merkle/x509/fulcio.ts';
@@ -19,9 +19,9 @@ const seen = (body: Uint8Array, index = 0): FeedEntry => ({
   leafHash: Buffer.alloc(32, index),
   body,
 });
-const rule = (watch: Condition, name = 'r'): Rule => ({ name, severity: 'alert', watch: [watch] });
+const rule = (watch: RuleCondition, name = 'r'): Rule => ({ name, severity: 'alert', watch: [watch] });
 
-async function alertsOf(watch: Condition, body: Uint8Array): Promise<{ alerts: Alert[]; unreadable: number }> {
+async function alertsOf(watch: RuleCondition, body: Uint8Array): Promise<{ alerts: Alert[]; unreadable: number }> {
   const matcher = createMatcher([rule(watch)]);
   return { alerts: await matcher.match([seen(body)]), unreadable: matcher.counts.unreadable };
 }
@@ -139,7 +139,7 @@ describe('entries of Rekor v1, and dsse', () => {
 
   it('alerts about each signer that is not expected, whoever else signed', async () => {
     const signatures = [{ verifier: certificate }, { verifier: pem('PUBLIC KEY', madeUpKey('k')) }];
-    const expecting = (expected: Condition[]): Rule => ({ ...rule({ digest: hash.value }), expect: expected });
+    const expecting = (expected: RuleCondition[]): Rule => ({ ...rule({ digest: hash.value }), expect: expected });
     const body = entry('dsse', '0.0.1', { payloadHash: hash, signatures });
     const one = { identity: 'alice@acme.com' };
     const two = { key: keyFingerprint(madeUpKey('k')) };

@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { formatBundle, parseBundle } from '../../../client/formats/bundle.ts';
-import { preAuthEncoding } from '../../../client/formats/dsse.ts';
 import { parsePublicKeyPem } from '../../../client/formats/key.ts';
 import {
   checkStatement,
@@ -14,6 +13,7 @@ import {
   predicateType,
 } from '../../../client/formats/statement.ts';
 import { attest, attestationBundle } from '../../../client/submit/attestation.ts';
+import { preAuthEncoding } from '../../../merkle/rekor/dsse.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { parseTlogProof } from '../../../merkle/tlog-proof.ts';
 import { type Ran, type ServeProcess, startServer, stele } from '../../support/serve.ts';

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ClientError } from '../../../client/errors.ts';
 import { formatBundle, parseBundle } from '../../../client/formats/bundle.ts';
-import { canonicalEntry, parseEntry, type Signed } from '../../../client/formats/entry.ts';
+import { canonicalEntry, type Signed } from '../../../client/formats/entry-request.ts';
 import { parsePublicKey } from '../../../client/formats/key.ts';
 import { formatLogEntry, type LogEntry } from '../../../client/formats/log-entry.ts';
 import { logAll, logSigned, signAndLog } from '../../../client/submit/log-signatures.ts';
@@ -16,6 +16,7 @@ import { parseTrustPolicy } from '../../../client/trust/quorum.ts';
 import { checkTlogProof } from '../../../client/verify/tlog-proof.ts';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { formatVerifierKey, KEY_TYPE, makeVerifierKey } from '../../../merkle/note.ts';
+import { parseHashedRekord } from '../../../merkle/rekor/hashedrekord.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { createTokenKey } from '../../../merkle/runtime/keys/pkcs11/pkcs11.ts';
 import { HAVE_SOFTHSM, type SoftHsm, startSoftHsm } from '../../support/softhsm.ts';
@@ -395,14 +396,14 @@ describe('logAll', () => {
   });
 });
 
-describe('parseEntry', () => {
+describe('parseHashedRekord', () => {
   it('gives back the parts of what was logged, with a key or a certificate', () => {
     const signed = signedOf('hello');
-    expect(parseEntry(canonicalEntry(signed))).toMatchObject({
+    expect(parseHashedRekord(canonicalEntry(signed))).toMatchObject({
       keyDetails: 'PKIX_ECDSA_P256_SHA_256',
       signature: signed.signature,
     });
     const certificate = new Uint8Array([1, 2, 3]);
-    expect(parseEntry(canonicalEntry({ ...signed, certificate })).verifier).toEqual({ certificate });
+    expect(parseHashedRekord(canonicalEntry({ ...signed, certificate })).verifier).toEqual({ certificate });
   });
 });

@@ -1,7 +1,7 @@
 import { createHash, sign } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { parseBundle } from '../../../client/formats/bundle.ts';
-import { canonicalEntry } from '../../../client/formats/entry.ts';
+import { canonicalEntry } from '../../../client/formats/entry-request.ts';
 import {
   certificateVerifier,
   completeBundle,

@@ -4,7 +4,7 @@ import { p256 } from '@noble/curves/nist.js';
 import { describe, expect, it } from 'vitest';
 import { ClientError } from '../../../client/errors.ts';
 import { parseBundle } from '../../../client/formats/bundle.ts';
-import { canonicalEntry, formatEntry, parseEntry, type Signed } from '../../../client/formats/entry.ts';
+import { canonicalEntry, type Signed } from '../../../client/formats/entry-request.ts';
 import { parsePublicKey } from '../../../client/formats/key.ts';
 import { compileRule } from '../../../client/trust/identity.ts';
 import { parseTrustPolicy } from '../../../client/trust/quorum.ts';
@@ -18,6 +18,7 @@ import {
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { type CosignatureSigner, cosign } from '../../../merkle/cosignature.ts';
 import { formatNote, formatVerifierKey, KEY_TYPE, makeVerifierKey, parseNote } from '../../../merkle/note.ts';
+import { formatHashedRekord, parseHashedRekord } from '../../../merkle/rekor/hashedrekord.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { formatTlogProof, parseTlogProof, type TlogProof } from '../../../merkle/tlog-proof.ts';
@@ -84,19 +85,21 @@ describe('checkTlogProof', () => {
   });
 
   it('believes nothing in the extra data', () => {
-    const parts = parseEntry(good.extra!);
+    const parts = parseHashedRekord(good.extra!);
     const other = newKey();
     const otherDigest = sha256.map((byte) => byte ^ 1);
     // Each of these is an honest entry of the log, with a proof that leads to it.
-    expect(code(() => check(proofOf(formatEntry({ ...parts, digest: otherDigest }))))).toBe('digest-mismatch');
+    expect(code(() => check(proofOf(formatHashedRekord({ ...parts, digest: otherDigest }))))).toBe('digest-mismatch');
     const mangled = other.sign(sha256);
-    expect(code(() => check(proofOf(formatEntry({ ...parts, signature: mangled }))))).toBe('bad-signature');
+    expect(code(() => check(proofOf(formatHashedRekord({ ...parts, signature: mangled }))))).toBe('bad-signature');
     const foreign = { publicKey: other.publicKey.spki };
-    expect(code(() => check(proofOf(formatEntry({ ...parts, verifier: foreign }))))).toBe('bad-signature');
+    expect(code(() => check(proofOf(formatHashedRekord({ ...parts, verifier: foreign }))))).toBe('bad-signature');
     const own = { digest: sha256, signature: mangled, publicKey: other.publicKey };
     expect(code(() => check(proofOf(canonicalEntry(own))))).toBe('bad-signature');
-    expect(code(() => check(proofOf(formatEntry({ ...parts, keyDetails: 'PKIX_ED25519_PH' }))))).toBe('malformed');
-    expect(code(() => check(proofOf(formatEntry({ ...parts, digestAlgorithm: 'SHA2_512' }))))).toBe('malformed');
+    expect(code(() => check(proofOf(formatHashedRekord({ ...parts, keyDetails: 'PKIX_ED25519_PH' }))))).toBe(
+      'malformed',
+    );
+    expect(code(() => check(proofOf(formatHashedRekord({ ...parts, digestAlgorithm: 'SHA2_512' }))))).toBe('malformed');
     // And this one says what is asked for, but is not what the proof leads to.
     const unlogged = canonicalEntry({ ...signed, signature: newSignature() });
     expect(code(() => check({ ...good, extra: unlogged }))).toBe('bad-proof');

@@ -2,12 +2,12 @@
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { ClientError } from '../../../client/errors.ts';
 import type { Bundle } from '../../../client/formats/bundle.ts';
-import { preAuthEncoding } from '../../../client/formats/dsse.ts';
-import { formatEntry } from '../../../client/formats/entry.ts';
 import { tlogEntry } from '../../../client/formats/log-entry.ts';
 import { parseTrustPolicy } from '../../../client/trust/quorum.ts';
 import { type CosignatureSigner, cosign } from '../../../merkle/cosignature.ts';
 import { formatNote, formatVerifierKey, KEY_TYPE, makeVerifierKey, parseNote } from '../../../merkle/note.ts';
+import { preAuthEncoding } from '../../../merkle/rekor/dsse.ts';
+import { formatHashedRekord } from '../../../merkle/rekor/hashedrekord.ts';
 import type { DigestAlgorithm, HashName } from '../../../merkle/rekor/hashes.ts';
 import { type KeyInfo, parseSpki } from '../../../merkle/rekor/spki.ts';
 import type { TinyLog } from '../tiny-log.ts';
@@ -103,7 +103,7 @@ export const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('h
 
 function bodyOf(key: TestKey, digest: Uint8Array, signature: Uint8Array): Uint8Array {
   const { details: keyDetails, digestName: digestAlgorithm } = key;
-  return formatEntry({ digestAlgorithm, digest, signature, keyDetails, verifier: { publicKey: key.info.spki } });
+  return formatHashedRekord({ digestAlgorithm, digest, signature, keyDetails, verifier: { publicKey: key.info.spki } });
 }
 
 export interface TestWitness extends CosignatureSigner {

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { REQUEST_ERRORS } from '../../../server/errors.ts';
-import { scanJson } from '../../../server/ingest/scan.ts';
 import type { Encoding, IngestedBody } from '../../../server/types.ts';
 import {
   ALL_KEY_KINDS,
@@ -81,22 +80,6 @@ const insertion = fc.oneof(
   fc.constantFrom(...TOKENS).map((token) => new Uint8Array(Buffer.from(token, 'latin1'))),
 );
 const edit = fc.record({ at: fc.nat(100_000), remove: fc.nat(8), insert: insertion });
-
-describe('scanJson', () => {
-  it('finds no key twice in what JSON.stringify writes, and one where it is put in', () => {
-    fc.assert(
-      fc.property(fc.jsonValue({ maxDepth: 6 }), (value) => {
-        const text = JSON.stringify({ requests: [0, value] });
-        expect(scanJson(text, 'requests').repeated.size).toBe(0);
-        const json = JSON.stringify(value);
-        const twice = `{"requests":[0,{"a":${json},"\\u0061":${json}}]}`;
-        expect([...scanJson(twice, 'requests').repeated]).toEqual([[1, 'a']]);
-        expect([...scanJson(twice).repeated]).toEqual([[-1, 'a']]);
-      }),
-      { numRuns: 500 },
-    );
-  });
-});
 
 describe('whatever the body', () => {
   it.each(ENCODINGS)('%s: 2,000 mutated bodies get an answer', (encoding) => {

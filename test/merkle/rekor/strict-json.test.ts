@@ -1,10 +1,19 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseJson } from '../../../client/formats/json.ts';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
-import { code } from '../verify/verify-parts.ts';
+import { MerkleError } from '../../../merkle/errors.ts';
+import { parseStrictJson, scanJson } from '../../../merkle/rekor/strict-json.ts';
 
-const parse = (text: string) => parseJson(encodeUtf8(text), 'it', 1_000_000);
+const code = (work: () => unknown): string => {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof MerkleError) return error.code;
+    throw error;
+  }
+  return 'no error';
+};
+const parse = (text: string) => parseStrictJson(encodeUtf8(text), 'it', 1_000_000);
 
 /** Text that a walk along quotes, backslashes and colons may trip over. */
 const tricky = fc.string({ unit: fc.constantFrom('"', '\\', '{', '}', ':', ' ', 'a', 'é', '—'), maxLength: 4 });
@@ -32,7 +41,7 @@ describe('JSON of unknown origin', () => {
           })
           .join(',')}}`;
         const twice = new Set(list.map(({ name }) => name)).size < list.length;
-        if (twice) expect(code(() => parse(text))).toBe('malformed');
+        if (twice) expect(code(() => parse(text))).toBe('bad-json');
         else expect(parse(text)).toEqual(JSON.parse(text));
       }),
       { numRuns: 2_000 },
@@ -50,11 +59,27 @@ describe('JSON of unknown origin', () => {
     '{"\\x":1}',
     '\u00a0{}',
     '{"a"\u00a0:1}',
-  ])('is refused where it is none: %j', (text) => expect(code(() => parse(text))).toBe('malformed'));
+  ])('is refused where it is none: %j', (text) => expect(code(() => parse(text))).toBe('bad-json'));
 
   it('is bounded in depth, and what has as many brackets in its strings is not', () => {
     const nested = (depth: number) => `${'['.repeat(depth)}"${'[{'.repeat(100)}"${']'.repeat(depth)}`;
     expect(parse(nested(32))).toBeInstanceOf(Array);
-    expect(code(() => parse(nested(33)))).toBe('malformed');
+    expect(code(() => parse(nested(33)))).toBe('bad-json');
+  });
+});
+
+describe('scanJson', () => {
+  it('finds no key twice in what JSON.stringify writes, and one where it is put in', () => {
+    fc.assert(
+      fc.property(fc.jsonValue({ maxDepth: 6 }), (value) => {
+        const text = JSON.stringify({ requests: [0, value] });
+        expect(scanJson(text, 16, 'requests').repeated.size).toBe(0);
+        const json = JSON.stringify(value);
+        const twice = `{"requests":[0,{"a":${json},"\\u0061":${json}}]}`;
+        expect([...scanJson(twice, 16, 'requests').repeated]).toEqual([[1, 'a']]);
+        expect([...scanJson(twice, 16).repeated]).toEqual([[-1, 'a']]);
+      }),
+      { numRuns: 500 },
+    );
   });
 });

@@ -1,7 +1,7 @@
 /**
- * DSSE envelopes (secure-systems-lab/dsse, protocol v1.0.2) with one signature, as Sigstore bundles hold them.
+ * DSSE envelopes (secure-systems-lab/dsse, protocol v1.0.2).
  *
- * What is signed is not the payload but its pre-authentication encoding:
+ * A signature is not over the payload but over its pre-authentication encoding (PAE):
  *
  *   "DSSEv1" SP len(type) SP type SP len(payload) SP payload        lengths in decimal, of bytes
  *
@@ -9,8 +9,9 @@
  *
  *   DSSEv1 29 http://example.com/HelloWorld 11 hello world
  */
-import { concat, encodeUtf8 } from '../../merkle/bytes.ts';
+import { concat, encodeUtf8 } from '../bytes.ts';
 
+/** An envelope with one signature, as Sigstore bundles hold it. */
 export interface Envelope {
   readonly payloadType: string;
   readonly payload: Uint8Array;
@@ -22,6 +23,10 @@ export const INTOTO_TYPE = 'application/vnd.in-toto+json';
 
 /** The bytes that are signed. */
 export function preAuthEncoding(payloadType: string, payload: Uint8Array): Uint8Array {
-  const type = encodeUtf8(payloadType);
-  return concat(encodeUtf8('DSSEv1 '), encodeUtf8(`${type.length} `), type, encodeUtf8(` ${payload.length} `), payload);
+  return concat(encodeUtf8(paeHeader(payloadType, payload.length)), payload);
+}
+
+/** The part of the encoding before the payload, for callers that hash the payload where it lies. */
+export function paeHeader(payloadType: string, payloadLength: number): string {
+  return `DSSEv1 ${encodeUtf8(payloadType).length} ${payloadType} ${payloadLength} `;
 }

@@ -1,0 +1,38 @@
+/** A signature, the request that asks a log of Rekor v2 to enter it (`CreateEntryRequest`), and the entry that comes of it. */
+import { encodeBase64 } from '../../merkle/bytes.ts';
+import { formatHashedRekord, formatVerifier, type HashedRekordVerifier } from '../../merkle/rekor/hashedrekord.ts';
+import type { PublicKey } from './key.ts';
+
+/** A digest, signed: of a file, or of the pre-authentication encoding of an attestation. */
+export interface Signed {
+  /** Of `publicKey.digestSize` bytes. */
+  readonly digest: Uint8Array;
+  readonly signature: Uint8Array;
+  readonly publicKey: PublicKey;
+  /** Certificate of that key, DER: logged instead of the key. */
+  readonly certificate?: Uint8Array | undefined;
+}
+
+/** The JSON object of POST /api/v2/log/entries. */
+export function createEntryRequest(signed: Signed): string {
+  const { digest, signature, publicKey } = signed;
+  const verifier = formatVerifier(publicKey.details, verifierOf(signed));
+  const content = `{"content":"${encodeBase64(signature)}","verifier":${verifier}}`;
+  return `{"hashedRekordRequestV002":{"digest":"${encodeBase64(digest)}","signature":${content}}}`;
+}
+
+/** The entry that the log must have made of it, byte by byte. */
+export function canonicalEntry(signed: Signed): Uint8Array {
+  const { digest, signature, publicKey } = signed;
+  return formatHashedRekord({
+    digestAlgorithm: publicKey.digest,
+    digest,
+    signature,
+    keyDetails: publicKey.details,
+    verifier: verifierOf(signed),
+  });
+}
+
+function verifierOf({ publicKey, certificate }: Signed): HashedRekordVerifier {
+  return certificate === undefined ? { publicKey: publicKey.spki } : { certificate };
+}
