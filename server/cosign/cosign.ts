@@ -1,10 +1,10 @@
 /**
  * Asks the witnesses of the policy for cosignatures (c2sp.org/tlog-witness C2SP 95978ca, 2026-07-06; tlog-policy 1896a5a).
  *
- * One tree head at a time is the newest one. Every witness works towards it by itself (cosign/witness.ts); when their
- * cosignatures meet the quorum, `quorum` resolves with the note to publish, and what comes later is handed over once more.
- * Without a quorum it waits, for as long as it takes: no client is ever shown a tree head that the policy does not carry,
- * unless `failOpen` allows it.
+ * One tree head at a time is the newest one. Each witness works towards it alone (cosign/witness.ts). When their
+ * cosignatures meet the quorum, `quorum` resolves with the note to publish; later cosignatures are handed over once more.
+ * Without a quorum `quorum` waits without a limit: no client sees a tree head that the policy does not accept, unless
+ * `failOpen` allows it.
  */
 import type { CosignaturePrimitives } from '../../merkle/cosignature.ts';
 import type { VerifierKey } from '../../merkle/note.ts';
@@ -26,7 +26,7 @@ interface CosignerOptions {
   /** The log's own keys. */
   readonly keys: readonly VerifierKey[];
   readonly settings: WitnessSettings & {
-    /** Publish without the quorum where it cannot be reached. */
+    /** Publish without the quorum if the witnesses cannot be reached. */
     readonly failOpen: boolean;
   };
   readonly metrics: WitnessMetrics;
@@ -35,8 +35,8 @@ interface CosignerOptions {
 }
 
 /**
- * Cosignatures that come after the quorum are added in one step, to a tree head that was handed over so long ago, in
- * milliseconds: on a busy log the next one has come by then, and adding to each would cost a third of publishing it.
+ * How long after a tree head was handed over its later cosignatures are added, all in one step, in milliseconds. On a busy
+ * log the next tree head is public by then; adding to each one would cost a third of publishing it.
  */
 const LATE_MS = 100;
 
@@ -49,11 +49,11 @@ export class Cosigner implements Cosigning {
   #job: CosignJob | undefined;
   /** The newest tree head that may be public. */
   #handed: CosignJob | undefined;
-  /** … since when, as `performance.now()` counts. */
+  /** When `#handed` was handed over, as `performance.now()` counts. */
   #handedAt = 0;
-  /** … and what was handed over of it last. */
+  /** The note of `#handed` as it was handed over last. */
   #note = '';
-  /** Looks whether the newest tree head may be published; undefined once it was handed over. */
+  /** Publishes the newest tree head if it may be public; undefined once it was handed over. */
   #decide: (() => void) | undefined;
   #late: NodeJS.Timeout | undefined;
   readonly #alarmed = new Map<Endpoint, number>();
@@ -193,7 +193,7 @@ export class Cosigner implements Cosigning {
 
   #cosigned(job: CosignJob): void {
     if (job === this.#job && this.#decide !== undefined) this.#decide();
-    // The one that was handed over stays public for as long as its successor has no quorum.
+    // The tree head that was handed over stays public until the next one has its quorum.
     else if (job === this.#handed) this.#late ??= setTimeout(() => this.#handLate(), LATE_MS);
   }
 
@@ -202,7 +202,7 @@ export class Cosigner implements Cosigning {
     this.#late = early > 1 ? setTimeout(() => this.#handLate(), early) : undefined;
     if (this.#late !== undefined) return;
     const note = this.#handed?.render() ?? '';
-    // On a busy log the timer of one tree head ends within the next, which may have got nothing more.
+    // On a busy log the timer of one tree head ends while the next is public, which may have no later cosignature.
     if (note === this.#note) return;
     this.#note = note;
     this.#hooks?.late(note);
@@ -222,7 +222,7 @@ export class Cosigner implements Cosigning {
     await this.#inspect(endpoint);
   }
 
-  /** Whether what the witness holds shows that this log signed another history. */
+  /** Stops the log if the checkpoint that the witness holds shows that this log signed another history. */
   async #inspect(endpoint: Endpoint): Promise<void> {
     const head = await this.#fetchHead(endpoint);
     const hooks = this.#hooks;

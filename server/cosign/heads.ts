@@ -1,6 +1,6 @@
 /**
- * What a witness holds of this log: `GET <prefix>/<origin hash>/checkpoint` of c2sp.org/tlog-witness, and whether the
- * committed tree extends it. A checkpoint counts where the log's own key signed it; what a witness merely says does not.
+ * The checkpoint of this log that a witness holds: `GET <prefix>/<origin hash>/checkpoint` of c2sp.org/tlog-witness; and
+ * whether the committed tree extends it. Only a checkpoint that the log's own key signed counts. A witness can name any size.
  */
 import { decodeUtf8, equal } from '../../merkle/bytes.ts';
 import { parseCheckpoint } from '../../merkle/checkpoint.ts';
@@ -22,7 +22,7 @@ export interface HeldHead {
   readonly note: string;
 }
 
-/** The newest checkpoint that the witness shows, signed by this log; undefined where it has none. */
+/** The newest checkpoint of this log that the witness shows; undefined if it has none. */
 export async function fetchHead(
   client: WitnessClient,
   endpoint: Endpoint,
@@ -35,7 +35,7 @@ export async function fetchHead(
   if (isFailed(reply)) return reply;
   if (reply.status === 404) return undefined;
   if (reply.status !== 200) {
-    return { reason: 'refused', text: `answered ${reply.status} when it was asked for its checkpoint` };
+    return { reason: 'refused', text: `answered ${reply.status} to the request for its checkpoint` };
   }
   try {
     const verifiers = own.keys.map((key) => checkpointVerifier(key, primitives));
@@ -48,9 +48,9 @@ export async function fetchHead(
 }
 
 /**
- * Why the log must stop: undefined where `tree` extends what the witness holds.
+ * Why the log must stop; undefined if `tree` extends the checkpoint that the witness holds.
  *
- * @throws ServerError `corrupt` where the tree's own files do not fit together, which says nothing about the witness; `store`
+ * @throws ServerError `corrupt` if the tree's own files do not fit together, which says nothing about the witness; `store`
  */
 export async function conflictWith(name: string, head: HeldHead, tree: TreeReader): Promise<ServerError | undefined> {
   const { size } = tree.snapshot;
@@ -73,7 +73,7 @@ export async function conflictWith(name: string, head: HeldHead, tree: TreeReade
   );
 }
 
-/** A damaged tile gives another root too: only one that leads to the committed tree is the log's own. */
+/** A damaged tile gives another root too. Only a root that leads to the committed tree is the log's own. */
 async function checkFiles(tree: TreeReader, first: number, firstRoot: Uint8Array): Promise<void> {
   const { size: second, root: secondRoot } = tree.snapshot;
   try {
@@ -91,7 +91,7 @@ async function checkFiles(tree: TreeReader, first: number, firstRoot: Uint8Array
 }
 
 /**
- * Asks all endpoints at once, and throws where one of them holds what `tree` does not extend.
+ * Throws if one of the witnesses holds a checkpoint that `tree` does not extend.
  *
  * @throws ServerError `rollback`; as `conflictWith`
  */

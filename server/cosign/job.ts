@@ -17,7 +17,7 @@ interface Cosignature {
 export class CosignJob {
   /** The note's text. */
   readonly text: string;
-  /** The note with the log's own signatures alone: what witnesses get to see. */
+  /** The note with the log's own signatures alone: witnesses are sent no others. */
   readonly own: Uint8Array;
   readonly size: number;
   /** Reads exactly the tree of the checkpoint. */
@@ -28,8 +28,8 @@ export class CosignJob {
   readonly #cosignatures = new Map<PolicyWitness, Cosignature>();
 
   /**
-   * `note` has been verified to be the log's; `keys` are the log's own. Cosignatures that it carries are kept where they
-   * are of the policy's witnesses and verify.
+   * `note` has been verified to be the log's; `keys` are the log's own. A cosignature in the note is kept if it is by a
+   * witness of the policy and verifies.
    */
   constructor(
     note: string,
@@ -55,7 +55,7 @@ export class CosignJob {
     return this.quorumWith(() => false);
   }
 
-  /** Whether the quorum holds with the cosignatures that are there and those of `more`. */
+  /** Whether the present cosignatures, and those of the witnesses in `more`, meet the quorum. */
   quorumWith(more: (witness: PolicyWitness) => boolean): boolean {
     return quorumMet(this.#policy, (witness) => this.#cosignatures.has(witness) || more(witness));
   }
@@ -64,7 +64,7 @@ export class CosignJob {
     return this.#cosignatures.size;
   }
 
-  /** When the oldest cosignature of an endpoint came, as `performance.now()` counts; undefined where one is missing. */
+  /** When the oldest cosignature of an endpoint came, as `performance.now()` counts; undefined if one is missing. */
   cosignedAt({ witnesses }: Endpoint): number | undefined {
     let oldest = Number.POSITIVE_INFINITY;
     for (const witness of witnesses) {
@@ -76,8 +76,8 @@ export class CosignJob {
   }
 
   /**
-   * Takes over what verifies of an answer; returns what is wrong with it, or undefined where every key of the endpoint
-   * signed. Signatures of unknown keys are passed over, as the specification says.
+   * Keeps every signature of an answer that verifies. Returns what is wrong with the answer, or undefined if every key of
+   * the endpoint signed. Signatures of unknown keys are ignored, as the specification says.
    */
   accept({ witnesses }: Endpoint, signatures: readonly NoteSignature[]): string | undefined {
     let wrong: string | undefined;
@@ -113,7 +113,7 @@ export class CosignJob {
   }
 }
 
-/** Of a cosignature from before this process, which has no other time than its own: in the past in any case. */
+/** When a cosignature of an earlier process came: it has only its own timestamp, which counts if it is in the past. */
 function cameAt(timestamp: number): number {
   return performance.now() - Math.max(0, Date.now() - timestamp * 1000);
 }

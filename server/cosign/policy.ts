@@ -1,4 +1,4 @@
-/** The witness policy of a log: read, checked against the log's keys, and put in order by whom to ask. */
+/** The witness policy of a log: read, checked against the log's keys, and grouped by the URLs to ask. */
 import { equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import type { VerifierKey } from '../../merkle/note.ts';
@@ -7,7 +7,7 @@ import { MAX_POLICY, type Policy, type PolicyWitness, parsePolicy, quorumMet } f
 import { readFileIfThere } from '../../merkle/runtime/disk/files.ts';
 import { ServerError } from '../errors.ts';
 
-/** One URL of the policy, which is one request, whatever the number of keys behind it. */
+/** One URL of the policy. It gets one request, whatever the number of witnesses behind it. */
 export interface Endpoint {
   /** The submission prefix, without a slash at its end. */
   readonly url: string;
@@ -16,7 +16,7 @@ export interface Endpoint {
   readonly name: string;
 }
 
-/** Leaves place in a note for the log's own signatures. */
+/** Leaves room in a note for the log's own signatures. */
 const MAX_WITNESSES = MAX_SIGNATURES - 8;
 
 /** @throws ServerError `policy` */
@@ -32,9 +32,9 @@ export async function readPolicy(file: string): Promise<Policy> {
 }
 
 /**
- * Whom to ask. `keys` are the log's own.
+ * The URLs to ask. `keys` are the log's own.
  *
- * @throws ServerError `policy` where the quorum cannot be reached, or the policy is that of other logs
+ * @throws ServerError `policy` if the quorum cannot be reached, or the policy is for other logs
  */
 export function endpointsOf(policy: Policy, keys: readonly VerifierKey[]): Endpoint[] {
   if (policy.logs.length > 0 && !policy.logs.some((log) => keys.some((key) => equal(key.key, log.key.key)))) {
@@ -66,7 +66,7 @@ export function endpointsOf(policy: Policy, keys: readonly VerifierKey[]): Endpo
   return [...byUrl].map(([url, witnesses]) => ({ url, witnesses, name: witnesses.map(({ name }) => name).join(',') }));
 }
 
-/** Whether the URL is this machine's: what is asked there is no burden to anybody else. */
+/** Whether the URL is on this machine: requests there burden no other operator. */
 export function isLoopback(url: string): boolean {
   const { hostname } = new URL(url);
   return hostname === 'localhost' || hostname === '[::1]' || /^127(\.[0-9]+){3}$/.test(hostname);

@@ -1,4 +1,4 @@
-/** The contract between the log and those who have its checkpoints cosigned. */
+/** The contract between the log and the part that has its checkpoints cosigned. */
 import type { ServerError } from '../errors.ts';
 import type { TreeReader } from '../tree/reader.ts';
 
@@ -15,15 +15,15 @@ export interface Cosigning {
   /**
    * Asks each witness for what it holds of this log, for as long as one request may take.
    *
-   * @throws ServerError `rollback` where `tree` does not extend it: nothing may be signed then
+   * @throws ServerError `rollback` if `tree` does not extend it: nothing may be signed then
    */
   check(tree: TreeReader): Promise<void>;
   start(hooks: CosignerHooks): void;
-  /** The checkpoint that is public when a store is opened: it is cosigned further, and again when it gets old. */
+  /** Takes the checkpoint that is public when a store is opened. It is cosigned further, and again when it gets old. */
   adopt(note: string, reader: TreeReader): void;
   /**
-   * Resolves with the note and its cosignatures, once it may be published. `note` is signed by the log and replaces every
-   * note before it. Never resolves after `signal` is aborted, but rejects with its reason.
+   * Resolves with the note and its cosignatures once it may be published. `note` is signed by the log and replaces every
+   * note before it. Rejects with the reason of `signal` once that is aborted.
    */
   quorum(note: string, reader: TreeReader, signal: AbortSignal): Promise<string>;
   /** Why nothing is published, or soon will not be: each reason in one sentence. */

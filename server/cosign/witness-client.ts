@@ -1,13 +1,13 @@
 /**
  * Requests to witnesses, over connections that are kept open: bounded in time and in bytes, redirects not followed.
  *
- * On `node:http`: a publication is one short request a witness, a few hundred a second at most, so that another HTTP
- * client would be a dependency without a gain.
+ * On `node:http` and not on `fetch`: a publication waits for these requests, and `fetch` costs more for each of them. A
+ * request that meets a kept connection just as the witness closes it is sent again.
  */
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 
-/** Why a witness gave nothing that can be used: the label of a metric. */
+/** Why a witness gave no usable answer: the label of a metric. */
 export type FailureReason =
   | 'unreachable'
   | 'timeout'
@@ -53,7 +53,7 @@ export class WitnessClient {
   /** Never rejects. */
   async call(call: WitnessRequest): Promise<Reply | Failed> {
     const first = await this.#once(call);
-    // The other end may close a kept connection just as it is used again; asking twice does no harm to a witness.
+    // The other end may close a kept connection just as it is used again. Asking a witness twice does no harm.
     return first === 'stale' ? ((await this.#once(call, false)) as Reply | Failed) : first;
   }
 
@@ -71,7 +71,7 @@ export class WitnessClient {
       try {
         request = (secure ? httpsRequest : httpRequest)(url, options);
       } catch {
-        resolve({ reason: 'unreachable', text: 'has a URL that cannot be asked' });
+        resolve({ reason: 'unreachable', text: 'has a URL that no request can be sent to' });
         return;
       }
       const finish = (result: Reply | Failed | 'stale') => {

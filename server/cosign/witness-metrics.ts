@@ -1,4 +1,4 @@
-/** What Prometheus reads about the witnesses. Their names come from the policy, so that labels are bounded. */
+/** The metrics of the witnesses. Their names come from the policy, so the number of labels is bounded. */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 const SECONDS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];

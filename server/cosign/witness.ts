@@ -1,6 +1,6 @@
 /**
- * One URL of the policy: it always works towards the newest tree head that it was offered, one request at a time, by
- * itself. So a slow or broken one holds up nobody, and leaves out the tree heads that it missed.
+ * One URL of the policy. Each works alone towards the newest tree head that it was offered, one request at a time. So a
+ * slow or broken witness delays no other, and it skips the tree heads that it missed.
  */
 import { MerkleError } from '../../merkle/errors.ts';
 import { formatAddCheckpoint, parseCosignatures, parseTreeSize, TREE_SIZE_TYPE } from '../../merkle/witness.ts';
@@ -11,20 +11,20 @@ import { type Failed, type FailureReason, isFailed, type Reply, type WitnessClie
 export interface WitnessSettings {
   /** How long a request may take, in milliseconds. */
   readonly timeoutMs: number;
-  /** A cosignature of this age, in milliseconds, is asked for anew while its checkpoint is still the newest. */
+  /** Age at which a cosignature is requested again while its checkpoint is still the newest, in milliseconds. */
   readonly refreshMs: number;
 }
 
 interface WitnessEvents {
   /** Some or all keys of the endpoint signed. */
   cosigned(job: CosignJob): void;
-  /** A request ended, in seconds: with all that was asked for, or failed. */
+  /** A request ended after so many seconds; `failed` is undefined if every key signed. */
   done(seconds: number, failed: Failed | undefined): void;
   /** The witness has a tree of this size. */
   size(size: number): void;
-  /** It names a tree that is larger than this job's. Resolves when all has been done about it. */
+  /** The witness names a tree that is larger than this job's. Resolves when the log has looked into it. */
   larger(size: number): Promise<void>;
-  /** It does not see this job's tree as an extension of its own. */
+  /** The witness says that this job's tree does not extend its own. */
   inconsistent(): Promise<void>;
 }
 
@@ -38,7 +38,7 @@ export class Witness {
   readonly #settings: WitnessSettings;
   readonly #events: WitnessEvents;
   #job: CosignJob | undefined;
-  /** Size of the witness's tree, as it said itself or as its cosignatures show. */
+  /** Size of the witness's tree, as the witness said or as its cosignatures show. */
   #known = 0;
   #failures = 0;
   #failed: Failed | undefined;
@@ -54,7 +54,7 @@ export class Witness {
     void this.#run();
   }
 
-  /** Why the last request failed; undefined where it did not. */
+  /** Why the last request failed; undefined if it did not. */
   get failed(): Failed | undefined {
     return this.#failed;
   }
@@ -65,7 +65,7 @@ export class Witness {
     this.#wake();
   }
 
-  /** A hint from elsewhere; the witness itself has the last word. */
+  /** A first guess of the witness's size; its own answer overrides it. */
   learn(size: number): void {
     this.#known = size;
     this.#events.size(size);
@@ -84,7 +84,7 @@ export class Witness {
     }
   }
 
-  /** When to ask next, as `performance.now()` counts: no clock that is wrong or set, here or there, changes the pace. */
+  /** When to ask next, as `performance.now()` counts: setting a clock, here or there, must not change the pace. */
   #due(): number {
     if (this.#job === undefined) return Number.POSITIVE_INFINITY;
     if (this.#failures > 0) return this.#retryAt;
@@ -109,7 +109,7 @@ export class Witness {
     try {
       failed = await this.#addCheckpoint(job);
     } catch (cause) {
-      // The store under the job's reader failed: the log opens it again and comes with another job.
+      // The store under the job's reader failed: the log opens it again and offers another job.
       failed = { reason: 'internal', text: 'could not be asked: this log could not make the consistency proof', cause };
     }
     if (this.#closed) return;
@@ -143,10 +143,10 @@ export class Witness {
       this.learn(size);
       if (size > job.size) {
         await this.#events.larger(size);
-        return failure('disagrees', `has a tree of ${size} entries, and was asked about ${job.size}`);
+        return failure('disagrees', `has a tree of ${size} entries, and was sent one of ${job.size}`);
       }
-      // A second correction would mean that somebody else moves it, or that it makes sizes up.
-      if (corrected) return failure('disagrees', 'names another size each time that it is asked');
+      // A second correction would mean that another program moves its size, or that it makes sizes up.
+      if (corrected) return failure('disagrees', 'names another size in each answer');
     }
   }
 
@@ -157,7 +157,7 @@ export class Witness {
       wrong = job.accept(this.endpoint, parseCosignatures(reply.body));
     } catch (error) {
       if (!(error instanceof MerkleError)) throw error;
-      wrong = 'answered with something else than signature lines';
+      wrong = 'answered with something other than signature lines';
     }
     if (wrong === undefined || job.count > before) {
       this.learn(job.size);

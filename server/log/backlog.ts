@@ -33,7 +33,7 @@ export class Backlog {
     this.#metrics.outstanding.set(--this.#outstanding);
   }
 
-  /** Entries were committed to `store`, or it came into service with entries that are not published. */
+  /** Entries were committed to `store`, or `store` came into service. */
   grew(store: OpenStore): void {
     if (store.publishedSize !== store.tree.state.size) this.#dueSince ??= performance.now();
     this.#measure(store);

@@ -1,5 +1,5 @@
 /**
- * The end of a log for good: no entries, everything committed is published, and a last checkpoint says so.
+ * The end of a log for good: it takes no entries, publishes every committed entry, and signs a last checkpoint that says so.
  *
  *     status "freezing" ─ publish what is committed ─ sign the last checkpoint ─ status "frozen" with it ─ show it
  *
@@ -12,8 +12,9 @@ import type { Publisher } from './publisher.ts';
 import type { LogOptions } from './types.ts';
 
 /**
- * Runs the steps that are left on `store`, whose entries are all committed. Rejects with the reason for which the service of the
- * store ended, or with what failed.
+ * Runs the steps that are left on `store`, where no entry is on its way to its commit any more.
+ *
+ * @throws the reason for which the service of the store ended; the error of the step that failed
  */
 export async function freezeStore(
   { signer, cosigner, logger }: LogOptions,

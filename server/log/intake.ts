@@ -1,6 +1,6 @@
 /**
- * Requests: admitted, counted and measured. A body is one item or many, and an item one entry or several; each item has an
- * outcome of its own. The way of each entry is in pipeline.ts.
+ * Admits, counts and measures requests. A body holds one item or many, an item one entry or several, and each item has its
+ * own outcome. The way of each entry is in pipeline.ts.
  */
 import { leafHash } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
@@ -13,7 +13,7 @@ import type { LogOptions } from './types.ts';
 export interface IntakeHost {
   /** The pipeline of the newest store. */
   readonly pipeline: Pipeline;
-  /** @throws RequestError where the phase or the status of the log refuses the call */
+  /** @throws RequestError if the phase, the status or the limits of the log refuse the call */
   admit(call: 'submit' | 'add'): void;
 }
 
@@ -72,7 +72,7 @@ export class Intake {
     }
   }
 
-  /** One item of a body: its entries, all placed and published, or why not. The first entry is the reply. */
+  /** The outcome of one item: its first entry, once all its entries are published, or why not. */
   async #logItem(item: Ingested): Promise<Outcome> {
     if ('refusal' in item) {
       this.#options.metrics.refused(item.refusal.reason);
@@ -83,7 +83,7 @@ export class Intake {
     try {
       const { entries } = item;
       if (entries.length === 1) return { entry: await pipeline.log(entries[0]!) };
-      // All are awaited, so that a failure of the second does not leave the first's promise without a handler.
+      // All are awaited: if one fails, no other promise may be left without a handler.
       const results = await Promise.allSettled(entries.map((entry) => pipeline.log(entry)));
       for (const result of results) if (result.status === 'rejected') throw result.reason;
       return { entry: (results[0] as PromiseFulfilledResult<LoggedEntry>).value };

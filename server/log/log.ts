@@ -21,15 +21,15 @@ import { Pipeline, type PipelineHost } from './pipeline.ts';
 import { checkExtends, openPublished } from './published.ts';
 import type { LogOptions, Published } from './types.ts';
 
-/** How long a start waits for its first publication before the log serves what it has, in milliseconds. */
+/** How long a start waits for its first publication before the log serves what is public already, in milliseconds. */
 const FIRST_PUBLICATION_MS = 2000;
 
-/** How long an end waits for what is committed and not public yet, in milliseconds. */
+/** How long `close` waits for committed entries to become public, in milliseconds. */
 const LAST_PUBLICATION_MS = 2000;
 
 const DRAIN_POLL_MS = 10;
 
-/** These say that what is stored is wrong, not that storing failed: opening it again would not help. */
+/** Errors which say that the stored data is wrong, not that storing failed: opening the store again would not help. */
 const FATAL = new Set([
   'corrupt',
   'tail-gap',
@@ -48,7 +48,7 @@ export class Log implements LogService {
   readonly #known: KnownLeaves;
   readonly #backlog: Backlog;
   readonly #intake: Intake;
-  /** Of the newest store; where that failed, it refuses. */
+  /** The pipeline of the newest store. */
   #pipeline!: Pipeline;
   #lastError: unknown;
   #freezing: Promise<string> | undefined;
@@ -76,8 +76,10 @@ export class Log implements LogService {
   }
 
   /**
-   * Opens the log, goes on where a crash left it, and publishes what is committed. Resolves once a checkpoint is public;
-   * where witnesses are asked, it does not wait for them for long. Throws `ServerError`.
+   * Opens the log, goes on where a crash left it, and publishes every committed entry. Resolves once a checkpoint is public.
+   * A log with witnesses does not wait longer than two seconds for them.
+   *
+   * @throws ServerError
    */
   static async open(options: LogOptions): Promise<Log> {
     const { filter, logger, cosigner } = options;
@@ -219,14 +221,14 @@ export class Log implements LogService {
     this.#life.enter({ name: 'draining' });
     await this.#pipeline.idle();
     const { tree, signal } = this.#store;
-    // Opaque entries were answered before their checkpoint. A quorum may be out of reach: an end does not wait for one.
+    // Opaque entries were answered before their checkpoint. A quorum may be out of reach, so `close` never waits for one.
     if (!signal.aborted && tree.state.status === 'open' && this.#options.cosigner === undefined) {
       await this.#pipeline.publisher.finish(LAST_PUBLICATION_MS);
     }
     await this.#end(!this.#store.signal.aborted);
   }
 
-  /** The last steps of every end. `good`: what the filter of known leaves holds fits to what is stored. */
+  /** The last steps of every end. `good`: the store is in service, so the filter of known leaves is worth storing. */
   async #end(good: boolean): Promise<void> {
     this.#life.enter({ name: 'closed' });
     this.#store.end(requestError('draining'));
@@ -235,12 +237,12 @@ export class Log implements LogService {
     await this.#stores.close();
   }
 
-  /** The store in service; where it failed, the one that readers still use. */
+  /** The store in service. After a failure it is the failed store, which readers use until another one opens. */
   get #store(): OpenStore {
     return this.#stores.latest;
   }
 
-  /** Takes a store into service that was just opened, at a start and at the end of a recovery. */
+  /** Takes a store that was just opened into service, at a start and at the end of a recovery. */
   #serve(store: OpenStore): void {
     const { signer, cosigner, metrics } = this.#options;
     const { published, tree } = store;
@@ -277,7 +279,7 @@ export class Log implements LogService {
   #admit(call: 'submit' | 'add'): void {
     const { limits, metrics } = this.#options;
     if (this.#frozen) throw requestError('frozen');
-    // New entries are held to the limit behind the look-up for duplicates; twice of it bounds the look-ups.
+    // The limit for new entries is checked after the look-up for duplicates. Twice that limit bounds the look-ups.
     const full = this.#backlog.outstanding >= 2 * limits.outstanding;
     const code = this.#life.refusal(call) ?? (full ? 'pushback' : undefined);
     if (code === undefined) return;
@@ -291,7 +293,7 @@ export class Log implements LogService {
       const store = this.#store;
       const pipeline = this.#pipeline;
       try {
-        // Promised to all who wait: what is sequenced is committed and published before the end.
+        // Every sequenced entry is committed and published before the end: its caller waits for that.
         await pipeline.idle();
         store.signal.throwIfAborted();
         await freezeStore(this.#options, store, pipeline.publisher);
@@ -309,7 +311,7 @@ export class Log implements LogService {
     if (!store.signal.aborted) this.#stores.fail(error, store);
   }
 
-  /** The store failed: every caller who waits is rejected, and the store is opened again unless the error is fatal. */
+  /** The store failed: every waiting caller is rejected, and the store is opened again unless the error is fatal. */
   #recovers(error: unknown): void {
     this.#options.metrics.storeFailures.inc();
     this.#lastError = error;
@@ -335,7 +337,7 @@ export class Log implements LogService {
     this.#options.onFatal(error);
   }
 
-  /** A witness holds what this log must have signed and does not extend: nothing is signed until the operator acts. */
+  /** A witness holds a checkpoint that this log signed and does not extend: nothing is signed until the operator acts. */
   #halt(error: ServerError, evidence: string): void {
     if (!this.#life.enter({ name: 'halted', why: error })) return;
     this.#options.logger.error(
@@ -348,7 +350,7 @@ export class Log implements LogService {
     void this.#options.onConflict?.(error, evidence);
   }
 
-  /** @throws RequestError where the phase refuses reads, or no checkpoint is public */
+  /** @throws RequestError if the phase refuses reads, or no checkpoint is public */
   #public(): Published {
     this.#life.check('read');
     const { published } = this.#store;
@@ -368,14 +370,14 @@ export class Log implements LogService {
   }
 }
 
-/** Opens the stores, and checks what they hold against all that this log is known to have signed. */
+/** Opens the stores, and checks their tree against every tree head that this log is known to have signed. */
 async function openStore(options: LogOptions, known: Promise<KnownLeaves>, first: boolean): Promise<OpenStore> {
   const { signer, cosigner, openStores } = options;
   return await OpenStore.open(await openStores(), async (tree) => {
     // Before anything is signed: an old copy of the directory must not begin a second history.
     if (first) await cosigner?.check(tree.reader());
     const published = await openPublished(tree, signer);
-    // A witness may hold what was signed and not published.
+    // A witness may hold a tree head that was signed and not published.
     if (signer.last !== undefined) await checkExtends(tree, signer.last, 'a checkpoint that this process signed');
     await (await known).adopt(tree);
     return published;

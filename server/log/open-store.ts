@@ -3,8 +3,8 @@
  * it, and a signal.
  *
  * The signal aborts when the service ends, for whatever reason: the store failed, a witness proved another history, the
- * log closes. Its reason is the `RequestError` that every caller who waits gets. Whoever works with an open store looks
- * at this one signal behind each wait; which store came next is not its business.
+ * log closes. Its reason is the `RequestError` that every waiting caller gets. Code that works with an open store checks
+ * this one signal after each wait, and never has to know which store came next.
  */
 import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
@@ -18,7 +18,7 @@ export class OpenStore {
   readonly tree: CommittedTree;
   #published: Published | undefined;
   readonly #service = new AbortController();
-  /** Writes of the public checkpoint, one behind the other: the older one must not land last. */
+  /** Writes of the public checkpoint, one after another: the older one must not land last. */
   #storing: Promise<unknown> = Promise.resolve();
 
   private constructor(tree: CommittedTree) {
@@ -26,7 +26,7 @@ export class OpenStore {
   }
 
   /**
-   * Opens the tree of `stores`, and then has `prepare` check it and find the checkpoint that is public. Where either fails,
+   * Opens the tree of `stores`, and then has `prepare` check it and find the checkpoint that is public. If either fails,
    * the stores are closed.
    *
    * @throws ServerError as `CommittedTree.open`; what `prepare` throws
@@ -60,11 +60,11 @@ export class OpenStore {
   }
 
   /**
-   * Makes a checkpoint durable, and then public. `next` is called when its turn has come, and returns undefined where
-   * there is nothing to do any more.
+   * Makes a checkpoint durable, and then public. `next` is called when the writes before it are done, and returns undefined
+   * if the checkpoint need not be written any more.
    *
-   * A crash before the write leaves the checkpoint that was public; a crash behind it, one that nobody has seen yet, and
-   * that the next start shows.
+   * A crash before the write leaves the checkpoint that was public. A crash after it leaves a checkpoint that no client has
+   * seen yet, and that the next start shows.
    */
   show(next: () => Published | undefined): Promise<void> {
     const shown = this.#storing.then(async () => {
@@ -79,7 +79,7 @@ export class OpenStore {
     return shown;
   }
 
-  /** Ends the service. Nothing is committed, signed or shown from now on; `reason` goes to every caller who waits. */
+  /** Ends the service. Nothing is committed, signed or shown from now on; every waiting caller gets `reason`. */
   end(reason: RequestError): void {
     this.#service.abort(reason);
   }

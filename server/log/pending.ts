@@ -4,14 +4,14 @@ import type { NewEntry } from '../store/types.ts';
 /** Where an entry stands. */
 export interface Placed {
   readonly index: number;
-  /** It was there, or on its way, before. */
+  /** The entry was in the log, or on its way there, before. */
   readonly duplicate: boolean;
 }
 
 export class Pending {
   readonly leafHash: Uint8Array;
   readonly body: Uint8Array;
-  /** It is new, and counts as taken until it is answered. */
+  /** The entry is new, and counts against the limit until its caller is answered. */
   taken = false;
   readonly placed: Promise<Placed>;
   resolve!: (placed: Placed) => void;

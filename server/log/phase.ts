@@ -7,8 +7,8 @@
  *            ↓
  *     halted · broken · closed    nothing is signed or committed any more
  *
- * Beside the phase, and durable where the phase is not, the tree has a status: a log that is freezing or frozen refuses new
- * entries with `frozen` in every phase.
+ * The phase is of one process. The status of the tree (open, freezing, frozen) is stored, and comes first: a log that is
+ * freezing or frozen refuses new entries with `frozen` in every phase.
  */
 import { type RequestErrorCode, requestError, type ServerError } from '../errors.ts';
 
@@ -24,14 +24,14 @@ export type Phase =
 
 export type PhaseName = Phase['name'];
 
-/** What a caller may ask of a log. `read` is everything below the published checkpoint. */
+/** What a caller may ask of a log. `read` stands for every read of the published tree. */
 export type Call = 'submit' | 'add' | 'read' | 'freeze';
 
 /** What a call gets: it goes on, or one row of `REQUEST_ERRORS`. */
 type Permission = 'goes on' | (RequestErrorCode & ('store-failed' | 'draining' | 'halted' | 'broken'));
 
 interface PhaseRow extends Readonly<Record<Call, Permission>> {
-  /** The sentence of `GET /readyz`; undefined where the phase is no reason to be not ready. */
+  /** The sentence in `GET /readyz`; undefined if the log is ready in this phase. */
   readonly notReady: string | undefined;
   /** The phases that may follow. */
   readonly next: readonly PhaseName[];
@@ -99,29 +99,29 @@ export class Life {
     return this.#phase;
   }
 
-  /** Goes on to `next`; returns false, and stays, where the table does not allow it. */
+  /** Goes on to `next`. Returns false, and stays, if the table does not allow it. */
   enter(next: Phase): boolean {
     if (!PHASES[this.#phase.name].next.includes(next.name)) return false;
     this.#phase = next;
     return true;
   }
 
-  /** The code that the call is refused with, or undefined where it goes on. */
+  /** The code that the call is refused with; undefined if it goes on. */
   refusal(call: Call): RequestErrorCode | undefined {
     const permission = PHASES[this.#phase.name][call];
     return permission === 'goes on' ? undefined : permission;
   }
 
-  /** @throws RequestError where the phase refuses the call */
+  /** @throws RequestError if the phase refuses the call */
   check(call: Call): void {
     const code = this.refusal(call);
     if (code !== undefined) throw requestError(code);
   }
 
-  /** Why the log is not ready, in one sentence; undefined where the phase is no reason. */
+  /** Why the log is not ready, in one sentence; undefined if it is ready in this phase. */
   notReady(): string | undefined {
     const phase = this.#phase;
-    // The operator reads which witness, and what it holds.
+    // This names the witness and the checkpoint that it holds.
     return phase.name === 'halted' ? phase.why.message : PHASES[phase.name].notReady;
   }
 }

@@ -3,10 +3,10 @@
  *
  *     body ─ ingest ─ dedup ─ sequence ─ integrate ═ COMMIT ═ tiles ─ sign ─ cosign ═ PUBLISH ═ reply
  *
- * Each step says what a crash there leaves behind. A failure of the store leaves the same, and every caller who waits gets
- * `store-failed`: an entry that was committed all the same is found as a duplicate by the client's retry.
+ * Each step says what a crash there leaves behind. A failure of the store leaves the same, and every waiting caller gets
+ * `store-failed`; if the entry was committed all the same, the client's retry finds it as a duplicate.
  *
- * A pipeline works on one open store and ends with its service.
+ * A pipeline works on one open store, and ends with the service of that store.
  */
 import { Dedup } from '../dedup/dedup.ts';
 import type { KnownLeaves } from '../dedup/known.ts';
@@ -21,11 +21,11 @@ import { Replies } from './replies.ts';
 import { Sequencer } from './sequencer.ts';
 import type { LogOptions } from './types.ts';
 
-/** What a pipeline asks the log, and reports to it. */
+/** What a pipeline needs from its log. */
 export interface PipelineHost {
   readonly known: KnownLeaves;
   readonly backlog: Backlog;
-  /** From the first step of a freeze on. */
+  /** True from the first step of a freeze on. */
   readonly frozen: boolean;
   /** A checkpoint became public: the store works. */
   published(): void;
@@ -41,9 +41,9 @@ export class Pipeline {
   readonly #sequencer: Sequencer<Pending>;
   readonly #publisher: Publisher;
   readonly #replies: Replies;
-  /** New entries on their way. */
+  /** New entries whose callers have no answer yet. */
   #taken = 0;
-  /** The newest run of files that was begun. */
+  /** The newest run of writing files. */
   #filing: Promise<number> | undefined;
 
   constructor(options: LogOptions, store: OpenStore, host: PipelineHost) {
@@ -91,7 +91,7 @@ export class Pipeline {
     return this.#options.ingest.ingest(body, encoding);
   }
 
-  /** The way of one entry from here on: it is placed, and waits for its proof. */
+  /** The rest of the way of one signed entry: it gets its place, and waits for its proof. */
   async log(entry: NewEntry): Promise<LoggedEntry> {
     const { index, duplicate } = await this.place(entry);
     if (duplicate) this.#options.metrics.duplicates.inc();
@@ -123,7 +123,7 @@ export class Pipeline {
 
   /** The answer to the look-up. A new entry goes on, within the limits. */
   #found(pending: Pending, index: number | undefined): void {
-    // The end of the service has rejected it.
+    // The end of the service has rejected the entry.
     if (this.#store.signal.aborted) return;
     if (index !== undefined) {
       this.#dedup.release(pending);
@@ -141,17 +141,17 @@ export class Pipeline {
     this.#sequencer.add(pending);
   }
 
-  /** The caller of a new entry has its answer, and the entry counts no more. */
+  /** The caller of a new entry has its answer: the entry no longer counts against the limit. */
   answered(): void {
     this.#taken--;
   }
 
-  /** The limits that only new entries are held to. */
+  /** The limits that hold for new entries alone: duplicates still wait for their proofs. */
   #refuseNew(): RequestError | undefined {
     const { limits, metrics } = this.#options;
     if (this.#host.frozen) return requestError('frozen');
     const { published, publishedSize, tree } = this.#store;
-    // A directory with entries and without a checkpoint looks as if it had lost the one that was shown: it never starts.
+    // A directory with entries and without a checkpoint would never start again: it looks as if its checkpoint were lost.
     if (published === undefined) {
       metrics.refused('no-checkpoint');
       return requestError('no-checkpoint');
@@ -164,8 +164,8 @@ export class Pipeline {
 
   /**
    * SEQUENCE, INTEGRATE and COMMIT: a batch gets its indexes, and one synced write stores the new tree state, the entries
-   * and the index of duplicates. A crash before it leaves nothing. A crash behind it leaves entries that are logged and
-   * that nobody was told of: the next start writes their files and publishes them, and a retry finds them.
+   * and the index of duplicates. A crash before the write leaves nothing. A crash after it leaves entries that are logged
+   * and that no caller knows of: the next start writes their files and publishes them, and a retry finds them.
    */
   async #integrate(batch: Pending[]): Promise<void> {
     const { metrics } = this.#options;
@@ -173,7 +173,7 @@ export class Pipeline {
     metrics.batchSize.observe(batch.length);
     metrics.sequenced.set(tree.state.size + batch.length);
     try {
-      // Before it can be committed: a look-up that comes afterwards must find it.
+      // Before the commit: a look-up that comes right after it must find the entries.
       this.#host.known.add(batch, tree.state.size);
       const { first, seconds, filed } = await tree.append(batch);
       // Batches that were committed meanwhile share one run of files.
@@ -198,8 +198,8 @@ export class Pipeline {
   }
 
   /**
-   * TILES: the full tiles and bundles of the committed tree are durable files, so that the tree can be signed. A crash
-   * before it leaves files missing, in any number: the next start makes the same files again from the tail.
+   * TILES: the full tiles and bundles of the committed tree are durable files, so the tree can be signed. A crash while
+   * they are written leaves any of them missing: the next start makes the same files again from the tail.
    */
   #filed(seconds: number): void {
     if (this.#store.signal.aborted) return;
@@ -210,8 +210,8 @@ export class Pipeline {
   /**
    * SIGN, COSIGN and PUBLISH: the newest tree whose files are durable gets a checkpoint, the witnesses of the policy add
    * their cosignatures, and once the note is durable it is public. A crash before the note is durable leaves a signed tree
-   * head that perhaps a witness holds: it is committed, so every later tree extends it, and the next start publishes that
-   * tree or a larger one. A crash behind it leaves a checkpoint that the next start shows.
+   * head that a witness may hold. Its tree is committed, so every later tree extends it, and the next start publishes that
+   * tree or a larger one. A crash after the note is durable leaves a checkpoint that the next start shows.
    */
   async #publish(): Promise<number> {
     const { signer, cosigner, metrics } = this.#options;
@@ -231,12 +231,12 @@ export class Pipeline {
     metrics.stage('publish').observe((published - cosigned) / 1000);
     this.#host.backlog.published(this.#store, published - started);
     this.#host.published();
-    // REPLY: the publisher has every caller answered whose entry the checkpoint covers. A crash here leaves entries that
+    // REPLY: the publisher answers every caller whose entry the checkpoint covers, next. A crash here leaves entries that
     // are logged and public; a retry gets their proofs.
     return snapshot.size - publishedSize;
   }
 
-  /** Late cosignatures of the public checkpoint; passed over where another checkpoint is public by then. */
+  /** Adds late cosignatures to the public checkpoint; does nothing if another checkpoint is public by then. */
   async addCosignatures(note: string): Promise<void> {
     const text = note.slice(0, note.lastIndexOf('\n\n') + 2);
     try {
@@ -249,7 +249,7 @@ export class Pipeline {
     }
   }
 
-  /** Resolves once all that was sequenced is committed and in files, or failed. */
+  /** Resolves once every sequenced entry is committed and in files, or failed. */
   async idle(): Promise<void> {
     await this.#sequencer.idle();
     await this.#store.tree.idle();

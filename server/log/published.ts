@@ -10,11 +10,11 @@ import type { CheckpointSigner } from './sign.ts';
 import type { Published } from './types.ts';
 
 /**
- * Reads the published checkpoint, or undefined for a log that has none yet. A frozen log's last checkpoint is made
- * public here, where a crash kept it from being so.
+ * Reads the published checkpoint; undefined for a log that has none yet. The last checkpoint of a frozen log is made public
+ * here if a crash came before that.
  *
- * Throws `ServerError`: `key-mismatch` where the log's key did not sign it, `origin-mismatch`, `corrupt` where it is no
- * checkpoint or is missing, `rollback` where the committed tree does not extend it.
+ * @throws ServerError `key-mismatch` if the log's key did not sign it, `origin-mismatch`, `corrupt` if it is no checkpoint
+ * or is missing, `rollback` if the committed tree does not extend it
  */
 export async function openPublished(
   tree: CommittedTree,
@@ -26,7 +26,7 @@ export async function openPublished(
     throw new ServerError(
       'corrupt',
       `the published checkpoint is missing, though the tree has ${state.size} entries. Put the file back from a backup ` +
-        'or a mirror: without it nobody can tell whether the tree goes back behind what was shown.',
+        'or a mirror: without it nobody can tell whether the tree is older than the one that was shown.',
     );
   }
   if (stored === undefined) return undefined;
@@ -34,12 +34,12 @@ export async function openPublished(
   const checkpoint = openCheckpoint(note, signer);
   await checkExtends(tree, checkpoint, 'the published checkpoint');
   const last = state.lastCheckpoint;
-  // The public one may have got more cosignatures since the freeze.
+  // The public checkpoint may have got more cosignatures since the freeze.
   if (last !== undefined && parseNote(last).text !== parseNote(note).text) {
     note = last;
   }
-  // Written again also where nothing changed: it may be there by a rename whose fsync failed, or that a crash kept from
-  // its fsync, and what is shown must not be undone by the next loss of power.
+  // It is written again even if nothing changed. Its file may come from a rename whose fsync failed, or never ran before a
+  // crash, and the next loss of power must not undo a checkpoint that was shown.
   await tree.putCheckpoint(note);
   const { size } = openCheckpoint(note, signer);
   const snapshot = size === tree.snapshot.size ? tree.snapshot : await tree.reader().snapshotAt(size);
@@ -47,7 +47,7 @@ export async function openPublished(
 }
 
 /**
- * Throws `rollback` where the committed tree does not extend `head`. `what` names the head in the message, as in "the
+ * Throws `rollback` if the committed tree does not extend `head`. `what` names the head in the message, as in "the
  * published checkpoint".
  */
 export async function checkExtends(
@@ -60,7 +60,7 @@ export async function checkExtends(
     throw new ServerError(
       'rollback',
       `${what} has ${head.size} entries, and the committed tree only ${size}: the state is an old copy, or the disk lost ` +
-        'what it said was stored. Restore the directory with `stele log restore`.',
+        'writes that it had confirmed. Restore the directory with `stele log restore`.',
     );
   }
   if (!equal(await tree.reader().rootAt(head.size), head.root)) {

@@ -1,15 +1,15 @@
 /**
- * When a checkpoint is published: one publication at a time, each over all that is committed by then. Without
- * `minIntervalMs` a quiet log publishes at once, and a busy one as often as signing, the witnesses and the disk allow.
+ * When checkpoints are published: one publication at a time, each over every entry that is committed by then. Without
+ * `minIntervalMs` a quiet log publishes at once, and a busy log as often as signing, the witnesses and the disk allow.
  *
- * One open store has one publisher, which ends with the service of the store.
+ * Each open store has its own publisher, which ends with the service of the store.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface PublisherOptions {
-  /** Ends every wait, and with it the publisher. */
+  /** Ends every wait, and the publisher. */
   readonly signal: AbortSignal;
-  /** Whether the public checkpoint is not the one of the newest tree that can be signed. */
+  /** Whether the newest tree that can be signed has no public checkpoint yet. */
   readonly due: () => boolean;
   /** Publishes that tree, and resolves with the number of entries that were not public before. */
   readonly publish: () => Promise<number>;
@@ -41,7 +41,7 @@ export class Publisher {
     options.signal.addEventListener('abort', () => this.#hurry.abort(), { once: true });
   }
 
-  /** Publishes what is committed, unless it is public already. */
+  /** Publishes the newest tree that can be signed, unless it is public already. */
   request(): void {
     if (this.#options.signal.aborted) return;
     this.#wanted = true;
@@ -56,7 +56,7 @@ export class Publisher {
     while (this.#running !== undefined) await this.#running;
   }
 
-  /** Publishes what is committed, without a pause, and waits for that, for `mostMs` milliseconds at most. */
+  /** The same without a pause. Waits until it is done, for `mostMs` milliseconds at most. */
   async finish(mostMs: number): Promise<void> {
     this.#hurry.abort();
     this.request();
@@ -72,7 +72,7 @@ export class Publisher {
         await answer();
       } catch (error) {
         this.#wanted = false;
-        // Where the service ended, the next store publishes what it holds.
+        // If the service ended, the next store publishes its own tree.
         if (!signal.aborted) onError(error);
         return;
       }

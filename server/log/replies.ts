@@ -1,6 +1,6 @@
 /**
- * The callers who wait for a published checkpoint that covers their entry, and the proofs that answer them. One open store
- * has one of these; when its service ends, every caller gets the reason.
+ * The callers who wait for a published checkpoint that covers their entry, and the proofs that answer them. Each open store
+ * has its own; when its service ends, every caller gets the reason.
  */
 import { requestError, ServerError } from '../errors.ts';
 import type { InclusionProof } from '../types.ts';
@@ -22,7 +22,7 @@ interface RepliesOptions {
   readonly onProofError: (error: unknown) => void;
 }
 
-/** How often the callers who wait too long are looked for, in milliseconds: a timer each would cost more. */
+/** How often callers who have waited too long are rejected, in milliseconds: a timer each would cost more. */
 const SWEEP_MS = 100;
 
 export class Replies {
@@ -39,9 +39,10 @@ export class Replies {
   }
 
   /**
-   * Resolves with the entry's proof to a published checkpoint that covers it, checked against its leaf hash. Rejects with
-   * `not-published` after the time limit, `read-failed` or `no-proof` where the proof cannot be made, and with the
-   * reason for which the service of the store ended.
+   * Resolves with the entry's proof to a published checkpoint that covers it, checked against its leaf hash.
+   *
+   * @throws RequestError `not-published` after the time limit; `read-failed` or `no-proof` if the proof cannot be made; the
+   * reason for which the service of the store ended
    */
   wait(index: number, leafHash: Uint8Array): Promise<InclusionProof> {
     return new Promise((resolve, reject) => {
@@ -68,7 +69,7 @@ export class Replies {
     try {
       await prove(covered, published);
     } catch {
-      // One damaged tile must not cost the others their proofs: each alone.
+      // One damaged tile must not cost the other callers their proofs.
       for (const waiter of covered) await this.#proveAlone(waiter, published);
     }
   }

@@ -16,7 +16,7 @@ import type { MldsaSigner } from '../../merkle/runtime/keys/mldsa.ts';
 import type { Signer } from '../../merkle/runtime/keys/types.ts';
 import { ServerError } from '../errors.ts';
 
-/** An SPKI of Ed25519 (RFC 8410) is this prefix and the 32 bytes of the key. */
+/** An SPKI of Ed25519 (RFC 8410) has a prefix of this length, and then the 32 bytes of the key. */
 const ED25519_SPKI_PREFIX = 12;
 
 function verifierKeyOf(origin: string, signer: Pick<Signer, 'algorithm' | 'publicKey'>): VerifierKey {
@@ -31,14 +31,14 @@ interface TreeHead {
 }
 
 /**
- * The one place where a checkpoint gets its signatures. It remembers what it signed last, so that a mistake elsewhere
- * in the process cannot make it sign a smaller tree, or another one of the same size.
+ * The one place where a checkpoint gets its signatures. The signer remembers the largest tree head that it signed, so that
+ * a mistake elsewhere in the process cannot make it sign a smaller tree, or another tree of the same size.
  */
 export class CheckpointSigner {
   readonly origin: string;
   readonly keys: readonly VerifierKey[];
   readonly verifierKeys: string[];
-  /** WIRE.md "Origin and log ID". */
+  /** The whole SHA-256 whose first four bytes are the key ID in notes (docs/wire.md, "Origin and log ID"). */
   readonly logId: Uint8Array;
   readonly #signers: readonly Signer[];
   readonly #mldsa: MldsaSigner | undefined;
@@ -46,8 +46,8 @@ export class CheckpointSigner {
   #frozen = false;
 
   /**
-   * `signers`: the log's own key first. Their signatures must come checked (`checkedSigner`). An ML-DSA-44 key stands
-   * behind them, and signs as c2sp.org/tlog-checkpoint says: with the cosignature format, in the name of the log.
+   * `signers`: the log's own key first. Each must check its signatures itself (`checkedSigner`). An ML-DSA-44 key signs
+   * last, as c2sp.org/tlog-checkpoint says: in the cosignature format, in the name of the log.
    */
   constructor(origin: string, signers: readonly Signer[], mldsa?: MldsaSigner) {
     this.origin = origin;
@@ -56,14 +56,14 @@ export class CheckpointSigner {
     const keys = signers.map((signer) => verifierKeyOf(origin, signer));
     if (mldsa !== undefined) keys.push(makeVerifierKey(origin, KEY_TYPE.mldsa44, mldsa.publicKey));
     this.keys = keys;
-    // Each write request looks at `Log.info`: made once, these save it a SHA-256 and the base64 of the keys.
+    // Each write request reads `Log.info`. Made once, these save a SHA-256 and the base64 of the keys each time.
     this.verifierKeys = keys.map(formatVerifierKey);
     this.logId = logId(keys[0]!);
   }
 
-  /** A tree head that was signed earlier; nothing that it does not lead to is signed from now on. */
+  /** A tree head that an earlier process signed: from now on no smaller tree is signed. */
   remember(head: TreeHead): void {
-    // What was signed last may be larger than what was published: a witness may hold it.
+    // The last signed tree head may be larger than the published one: a witness may hold it.
     if (this.#last === undefined || head.size > this.#last.size) this.#last = head;
   }
 
@@ -72,7 +72,7 @@ export class CheckpointSigner {
     return this.#last;
   }
 
-  /** The log is frozen: nothing is signed any more. */
+  /** The log is frozen or halted: nothing is signed any more. */
   freeze(): void {
     this.#frozen = true;
   }

@@ -10,13 +10,13 @@ import type { Encoding, EntryKind, IngestedBody } from '../types.ts';
 import type { CheckpointSigner } from './sign.ts';
 
 export interface LogLimits {
-  /** New entries that were taken and are not answered yet. */
+  /** New entries whose callers have no answer yet, at most. */
   readonly outstanding: number;
-  /** Entries that are committed, but not published. */
+  /** Entries that are committed and not published, at most. */
   readonly unpublished: number;
-  /** How long a committed entry waits for its publication, in milliseconds. */
+  /** How long a committed entry waits for its publication before its client is asked to retry, in milliseconds. */
   readonly publishTimeoutMs: number;
-  /** How long a checkpoint may be due before `notReady` says so, in milliseconds. */
+  /** How late a checkpoint may be before `notReady` says so, in milliseconds. */
   readonly maxCheckpointDelayMs: number;
 }
 
@@ -37,7 +37,7 @@ export interface LogOptions {
   readonly cosigner?: Cosigning | undefined;
   /** From the start of one publication to that of the next, in milliseconds. */
   readonly minPublishIntervalMs?: number;
-  /** A witness proved that this log signed another history: it stops until its operator acts. `evidence` is the note. */
+  /** A witness proved that this log signed another history: the log stops until its operator acts. `evidence` is the note. */
   readonly onConflict?: (error: ServerError, evidence: string) => Promise<void>;
   readonly entries?: EntryKind;
   readonly ingest: { ingest(body: Uint8Array, encoding: Encoding): Promise<IngestedBody> };
@@ -47,7 +47,7 @@ export interface LogOptions {
   readonly limits: LogLimits;
   readonly metrics: Metrics;
   readonly logger: Logger;
-  /** The log cannot go on: what is stored contradicts itself. Called once. */
+  /** The log cannot go on: its stored data contradicts itself. Called once. */
   readonly onFatal: (error: unknown) => void;
   readonly copyTo: {
     backup(dir: string, tree: CommittedTree, checkpoint: string): Promise<number>;
