@@ -3,6 +3,8 @@ import { createHash } from 'node:crypto';
 import type { ConfiguredSink, SinkSettings } from '../../../client/monitor/alerts/sink.ts';
 import type { Alert } from '../../../client/monitor/types.ts';
 import type { Clock } from '../../../merkle/runtime/service/back-off.ts';
+import { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
+import { turns } from '../../support/until.ts';
 
 export function alertOf(index: number, more: Partial<Alert> = {}): Alert {
   return {
@@ -62,8 +64,42 @@ export class HandClock implements Clock {
   }
 }
 
-/** Long enough for a delivery and its write to the store. */
-export const settle = () => new Promise((resolve) => setTimeout(resolve, 40));
+/** Calls of any store that have not come back. */
+let stored = 0;
+
+function counted<T>(work: Promise<T>): Promise<T> {
+  stored++;
+  return work.finally(() => stored--);
+}
+
+const { get, getMany, write, close, scan } = GuardedLevel.prototype;
+Object.assign(GuardedLevel.prototype, {
+  get(this: GuardedLevel, ...given: Parameters<typeof get>) {
+    return counted(get.apply(this, given));
+  },
+  getMany(this: GuardedLevel, ...given: Parameters<typeof getMany>) {
+    return counted(getMany.apply(this, given));
+  },
+  write(this: GuardedLevel, ...given: Parameters<typeof write>) {
+    return counted(write.apply(this, given));
+  },
+  close(this: GuardedLevel) {
+    return counted(close.apply(this));
+  },
+  async *scan(this: GuardedLevel, ...given: Parameters<typeof scan>) {
+    const rows = scan.apply(this, given);
+    try {
+      for (let next = await counted(rows.next()); !next.done; next = await counted(rows.next())) yield next.value;
+    } finally {
+      await rows.return(undefined);
+    }
+  },
+});
+
+/** Until nothing is under way any more but sleep, and deliveries that a test holds up. */
+export async function settle(): Promise<void> {
+  for (let idle = 0; idle < 10; idle = stored === 0 ? idle + 1 : 0) await turns(1);
+}
 
 export class TestSink implements ConfiguredSink {
   readonly name: string;
@@ -88,12 +124,5 @@ export class TestSink implements ConfiguredSink {
 
   get indexes(): number[] {
     return indexes(this.taken.flat());
-  }
-}
-
-export async function until(what: () => boolean): Promise<void> {
-  for (const end = Date.now() + 20_000; !what(); ) {
-    if (Date.now() > end) throw new Error(`did not come to pass: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

@@ -12,7 +12,8 @@ import { EmailSink } from '../../../client/monitor/alerts/sinks/email.ts';
 import { openSinks } from '../../../client/monitor/alerts/sinks/open-sinks.ts';
 import { tempDir } from '../../support/log.ts';
 import { decodeSink } from '../../support/sinks.ts';
-import { alertOf, alertsOf, until } from './alerts.ts';
+import { until } from '../../support/until.ts';
+import { alertOf, alertsOf } from './alerts.ts';
 import { selfSigned } from './certificate.ts';
 
 interface Mail {

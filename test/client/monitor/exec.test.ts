@@ -9,7 +9,8 @@ import { ExecSink } from '../../../client/monitor/alerts/sinks/exec.ts';
 import { StdoutSink } from '../../../client/monitor/alerts/sinks/stdout.ts';
 import { tempDir } from '../../support/log.ts';
 import { decodeSink } from '../../support/sinks.ts';
-import { alertOf, alertsOf, until } from './alerts.ts';
+import { until } from '../../support/until.ts';
+import { alertOf, alertsOf } from './alerts.ts';
 
 let dir: Awaited<ReturnType<typeof tempDir>>;
 const stop = new AbortController();

@@ -9,7 +9,8 @@ import { Rows } from '../../../client/monitor/alerts/queue-rows.ts';
 import type { QueueEvent } from '../../../client/monitor/alerts/sink-line.ts';
 import { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
 import { tempDir } from '../../support/log.ts';
-import { alertOf, alertsOf, HandClock, indexes, settle, TestSink, until } from './alerts.ts';
+import { until } from '../../support/until.ts';
+import { alertOf, alertsOf, HandClock, indexes, settle, TestSink } from './alerts.ts';
 
 let dir: Awaited<ReturnType<typeof tempDir>>;
 let clock: HandClock;

@@ -15,7 +15,8 @@ import { openSinks } from '../../../client/monitor/alerts/sinks/open-sinks.ts';
 import { WebhookSink } from '../../../client/monitor/alerts/sinks/webhook.ts';
 import { tempDir } from '../../support/log.ts';
 import { decodeSink } from '../../support/sinks.ts';
-import { alertOf, alertsOf, until } from './alerts.ts';
+import { until } from '../../support/until.ts';
+import { alertOf, alertsOf } from './alerts.ts';
 import { selfSigned } from './certificate.ts';
 
 const SECRET = 'a secret of some length';
