@@ -42,8 +42,8 @@ export type Behaviour =
 
 export class TestWitness {
   behaviour: Behaviour = 'good';
-  /** Milliseconds before each answer. */
-  delay = 0;
+  /** Each answer waits for it. */
+  before: Promise<void> = Promise.resolve();
   /** Seconds by which its clock is wrong. */
   clock = 0;
   /** Bodies that came. */
@@ -83,7 +83,7 @@ export class TestWitness {
       this.requests++;
       buffer(request)
         .then(async (body) => {
-          if (this.delay > 0) await new Promise((resolve) => setTimeout(resolve, this.delay));
+          await this.before;
           await this.#add(body, response);
         })
         .catch(() => response.writeHead(400).end());

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import type { ConfiguredSink, SinkSettings } from '../../../client/monitor/alerts/sink.ts';
 import type { Alert } from '../../../client/monitor/types.ts';
-import type { Clock } from '../../../merkle/runtime/service/back-off.ts';
 import { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
+import type { Clock } from '../../../merkle/runtime/service/back-off.ts';
 import { turns } from '../../support/until.ts';
 
 export function alertOf(index: number, more: Partial<Alert> = {}): Alert {
