@@ -20,7 +20,7 @@ const COMMANDS: readonly Entry[] = [
     summary: 'run a log with three witnesses here',
     load: async () => (await import('./up/up.ts')).upCommand(),
   },
-  { name: 'serve', summary: 'run a log', load: async () => (await import('./serve.ts')).serveCommand() },
+  { name: 'serve', summary: 'run a log', load: async () => (await import('./serve-command.ts')).serveCommand() },
   {
     name: 'keygen',
     summary: 'make a key, in a file or in a PKCS#11 token',
@@ -54,12 +54,12 @@ const COMMANDS: readonly Entry[] = [
   {
     name: 'log',
     summary: "check, export, freeze, back up or restore a log's data",
-    load: async () => (await import('./log.ts')).logCommand(),
+    load: async () => (await import('./log-command.ts')).logCommand(),
   },
   {
     name: 'witness',
     summary: 'run a witness, and say which logs it cosigns',
-    load: async () => (await import('./witness.ts')).witnessCommand(),
+    load: async () => (await import('./witness-command.ts')).witnessCommand(),
   },
   {
     name: 'monitor',

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { ClientError } from '../../errors.ts';
 import { type Acknowledgement, acknowledge } from '../../monitor/acks.ts';
-import { loadMonitorConfig } from '../../monitor/config/load.ts';
+import { loadMonitorConfig } from '../../monitor/config/load-monitor.ts';
 import { escaped } from '../../monitor/rules/text.ts';
 import { AckStore } from '../../monitor/store/ack-store.ts';
 import { print, warn } from '../report.ts';

@@ -8,7 +8,7 @@ import { TILE_WIDTH } from '../../../merkle/tile.ts';
 import { ClientError } from '../../errors.ts';
 import { MAX_BUNDLE, parseBundle } from '../../formats/bundle.ts';
 import { parseJson } from '../../formats/json.ts';
-import { type LoadedRules, loadRules } from '../../monitor/config/load.ts';
+import { type LoadedRules, loadRules } from '../../monitor/config/load-monitor.ts';
 import { RuleEngine } from '../../monitor/rules/engine.ts';
 import { readEntry } from '../../monitor/rules/entry.ts';
 import { type Explained, type ExplainedAlternative, explain } from '../../monitor/rules/explain.ts';

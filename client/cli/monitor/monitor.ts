@@ -54,7 +54,7 @@ async function monitor(options: MonitorOptions): Promise<void> {
   }
   // Trying a rule and acknowledging an alert need neither the monitor nor its server.
   const [{ loadMonitorConfig }, { openMonitor }] = await Promise.all([
-    import('../../monitor/config/load.ts'),
+    import('../../monitor/config/load-monitor.ts'),
     import('../../monitor/open-monitor.ts'),
   ]);
   const config = loadMonitorConfig(options.config);

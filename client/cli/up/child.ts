@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ClientError } from '../../errors.ts';
 
-export interface ChildOptions {
+interface ChildOptions {
   /** Stands before each of its lines. */
   readonly name: string;
   /** Arguments of node: the script first. Its `--json` announcement is what says that it is up. */

@@ -28,7 +28,7 @@ export const WITNESSES = 3;
 export const THRESHOLD = 2;
 
 /** The part of a log's configuration that counts here. */
-export interface LogConfig {
+interface LogConfig {
   readonly origin: string;
   readonly data: string;
   readonly key: KeySpec;

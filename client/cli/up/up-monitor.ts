@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import { decodeUtf8, encodeUtf8 } from '../../../merkle/bytes.ts';
 import { isThere, makeDirDurable, readFileIfThere, writeFileDurable } from '../../../merkle/runtime/disk/files.ts';
-import { loadMonitorConfig } from '../../monitor/config/load.ts';
+import { loadMonitorConfig } from '../../monitor/config/load-monitor.ts';
 import { StateStore } from '../../monitor/store/state-store.ts';
 
 /** What the configuration says of the processes that `stele up` runs. */

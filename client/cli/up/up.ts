@@ -6,9 +6,9 @@ import { Command, InvalidArgumentError } from 'commander';
 import { workerUrl } from '../../../merkle/runtime/threads/pool.ts';
 import { ClientError } from '../../errors.ts';
 import { note, print, shellWord } from '../report.ts';
-import { addSettings, configOf, loadServer, type ServerMain } from '../settings.ts';
+import { addSettings, configOf, loadServer, type ServerMain } from '../settings-flags.ts';
 import { stopSignals } from '../signals.ts';
-import { tryIt } from '../try.ts';
+import { tryIt } from '../try-it.ts';
 import { Child } from './child.ts';
 import { type Prepared, type PreparedWitness, prepare, THRESHOLD, WITNESSES, writeTrust } from './prepare.ts';
 

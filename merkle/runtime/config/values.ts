@@ -7,7 +7,7 @@
  */
 import { Type } from 'typebox';
 
-export type Kind = 'duration' | 'size' | 'count' | 'text' | 'path' | 'variable' | 'choice' | 'switch' | 'list';
+type Kind = 'duration' | 'size' | 'count' | 'text' | 'path' | 'variable' | 'choice' | 'switch' | 'list';
 
 /** What a setting says about itself. */
 export interface About {
@@ -40,13 +40,13 @@ const MODULE = /^[^\p{Cc}]{1,255}$/u;
 const SIZE = /^(0|[1-9][0-9]{0,8})(B|KiB|MiB|GiB)?$/;
 
 /** Milliseconds of `5ms`, `10s`, `2m` or `1h`; undefined where the text is none of these. */
-export function parseDuration(text: string): number | undefined {
+function parseDuration(text: string): number | undefined {
   const match = DURATION.exec(text);
   return match === null ? undefined : Number(match[1]) * DURATION_UNITS[match[2] as keyof typeof DURATION_UNITS];
 }
 
 /** Bytes of `512`, `64KiB`, `4MiB` or `1GiB`; undefined where the value is none of these. */
-export function parseSize(value: string | number): number | undefined {
+function parseSize(value: string | number): number | undefined {
   const match = SIZE.exec(String(value));
   return match === null ? undefined : Number(match[1]) * SIZE_UNITS[(match[2] ?? 'B') as keyof typeof SIZE_UNITS];
 }

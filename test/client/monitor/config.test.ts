@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { loadMonitorConfig, loadRules } from '../../../client/monitor/config/load.ts';
+import { loadMonitorConfig, loadRules } from '../../../client/monitor/config/load-monitor.ts';
 import { RuleEngine } from '../../../client/monitor/rules/engine.ts';
 import { readEntry } from '../../../client/monitor/rules/entry.ts';
 import { ed25519VerifierKey, formatVerifierKey } from '../../../merkle/verifier-key.ts';

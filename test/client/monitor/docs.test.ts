@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { parseMonitorConfig } from '../../../client/monitor/config/load.ts';
+import { parseMonitorConfig } from '../../../client/monitor/config/load-monitor.ts';
 import { monitorDocs } from '../../../client/monitor/config/monitor-docs.ts';
 import { ConditionSchema, MonitorSchema } from '../../../client/monitor/config/schema.ts';
 import { ed25519VerifierKey, formatVerifierKey } from '../../../merkle/verifier-key.ts';

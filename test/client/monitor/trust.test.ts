@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { acknowledge } from '../../../client/monitor/acks.ts';
 import { readAuthorities } from '../../../client/monitor/config/authorities.ts';
-import { loadMonitorConfig, loadRules } from '../../../client/monitor/config/load.ts';
+import { loadMonitorConfig, loadRules } from '../../../client/monitor/config/load-monitor.ts';
 import { createMatcher } from '../../../client/monitor/matcher.ts';
 import { readEntry } from '../../../client/monitor/rules/entry.ts';
 import { explain } from '../../../client/monitor/rules/explain.ts';

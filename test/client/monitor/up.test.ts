@@ -3,7 +3,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { prepareMonitor, refreshed, type Watched } from '../../../client/cli/up/up-monitor.ts';
-import { loadMonitorConfig } from '../../../client/monitor/config/load.ts';
+import { loadMonitorConfig } from '../../../client/monitor/config/load-monitor.ts';
 import { openMonitor } from '../../../client/monitor/open-monitor.ts';
 import { ed25519VerifierKey, formatVerifierKey } from '../../../merkle/note.ts';
 import { tempDir } from '../../support/log.ts';

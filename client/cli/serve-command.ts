@@ -1,9 +1,9 @@
 /** `stele serve`: run a log until it is told to stop. */
 import { Command } from 'commander';
 import { print } from './report.ts';
-import { addSettings, configOf, loadServer, type ServerMain } from './settings.ts';
+import { addSettings, configOf, loadServer, type ServerMain } from './settings-flags.ts';
 import { stopSignals, untilStopped } from './signals.ts';
-import { tryIt } from './try.ts';
+import { tryIt } from './try-it.ts';
 
 const HELP = `
 Every setting can also stand in the file or in a STELE_… variable; docs/configuration.md describes them all.

@@ -5,7 +5,7 @@ import { encodeBase64 } from '../../merkle/bytes.ts';
 import { ClientError } from '../errors.ts';
 import { type Progress, startProgress } from './progress.ts';
 import { print } from './report.ts';
-import { addSettings, configOf, loadServer, type ServerMain } from './settings.ts';
+import { addSettings, configOf, loadServer, type ServerMain } from './settings-flags.ts';
 
 /** What `--help` lists of the settings; the commands take all of them, as a log's own start does. */
 const SHOWN = ['data', 'origin', 'key-file'];

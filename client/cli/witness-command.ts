@@ -1,7 +1,7 @@
 /** `stele witness`: run a witness until it is told to stop, and change the list of its logs while it runs. */
 import { Command } from 'commander';
 import { print, shellWord } from './report.ts';
-import { addSettings, configOf } from './settings.ts';
+import { addSettings, configOf } from './settings-flags.ts';
 import { stopSignals, untilStopped } from './signals.ts';
 import { contradiction } from './verify/verify-evidence.ts';
 
