@@ -1,6 +1,6 @@
 /**
- * Finds duplicates. A leaf hash is reserved in the in-flight map first and looked up in the log afterwards, so that of
- * two equal entries at once only one goes on; it leaves the map only when its commit is found by a look-up.
+ * Finds duplicates. A leaf hash is reserved in the in-flight map first and looked up in the log afterwards, so that only one
+ * of two equal entries at a time goes on. The hash leaves the map only when a look-up finds its commit.
  */
 import type { LeafIndex } from '../store/types.ts';
 
@@ -10,9 +10,9 @@ export interface InFlight {
 
 export interface DedupOptions<T> {
   readonly lookup: LeafIndex['lookup'];
-  /** The answer to `reserve`: the index of the entry in the log; or undefined for a new one, which stays reserved. */
+  /** Answers `reserve` with the index of the entry in the log, or with undefined for a new entry, which stays reserved. */
   readonly found: (entry: T, index: number | undefined) => void;
-  /** The store could not tell. */
+  /** The look-up failed. */
   readonly failed: (entries: readonly T[], error: unknown) => void;
 }
 
@@ -29,7 +29,7 @@ export class Dedup<T extends InFlight> {
     return this.#inFlight.size;
   }
 
-  /** The entry of this leaf hash that is on its way, if there is one. */
+  /** The entry in flight with this leaf hash, if there is one. */
   inFlight(leafHash: Uint8Array): T | undefined {
     return this.#inFlight.get(keyOf(leafHash));
   }
@@ -38,7 +38,7 @@ export class Dedup<T extends InFlight> {
   reserve(entry: T): void {
     this.#inFlight.set(keyOf(entry.leafHash), entry);
     this.#waiting.push(entry);
-    // One look-up for all that arrive in this turn of the event loop.
+    // One look-up serves all entries that arrive in this turn of the event loop.
     if (this.#waiting.length === 1) setImmediate(() => void this.#ask());
   }
 
@@ -48,7 +48,7 @@ export class Dedup<T extends InFlight> {
     if (this.#inFlight.get(key) === entry) this.#inFlight.delete(key);
   }
 
-  /** Forgets all entries, and returns them. */
+  /** Empties the map and returns its entries. */
   clear(): T[] {
     const entries = [...this.#inFlight.values()];
     this.#inFlight.clear();

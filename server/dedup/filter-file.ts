@@ -1,12 +1,12 @@
 /**
- * A filter of leaf hashes in a file, so that a start need not make it anew. It says nothing that the tree does not say:
- * whoever reads it takes no file that does not fit to the tree, and can do without one.
+ * A filter of leaf hashes in a file, so that a start need not make it anew. The file holds nothing that the tree does not
+ * hold: a reader takes only a file that fits to the tree, and works without one.
  *
  * | bytes   | what                                                                                  |
  * |---------|---------------------------------------------------------------------------------------|
  * | 32      | SHA-256 of all that follows                                                           |
  * | 24      | format, and the order of bytes in a word, LE or BE                                    |
- * | 8       | size of the tree whose leaf hashes are all in it, big-endian                          |
+ * | 8       | size of the tree whose leaf hashes are all in the filter, big-endian                  |
  * | 32      | root hash of that tree                                                                |
  * | n * 64  | the filter                                                                            |
  */
@@ -19,7 +19,7 @@ import { ServerError } from '../errors.ts';
 import { mapped } from '../store/store-errors.ts';
 import { BLOCK_BYTES, LeafFilter } from './filter.ts';
 
-/** A filter with every leaf hash of the tree of this size and root, and perhaps others. */
+/** A filter with every leaf hash of the tree of this size and root, and perhaps with others. */
 export interface SavedFilter {
   readonly filter: LeafFilter;
   readonly size: number;
@@ -33,10 +33,10 @@ const ROOT_AT = SIZE_AT + 8;
 const FILTER_AT = ROOT_AT + HASH_SIZE;
 
 /**
- * The filter at `path`, of `maxBytes` at most, or undefined where there is none.
+ * The filter at `path`, of `maxBytes` at most, or undefined where there is no file.
  *
- * Throws `ServerError`: `corrupt` where the file is none, was changed, or comes from another kind of machine; `store` where
- * it cannot be read or is longer.
+ * @throws ServerError `corrupt` where the file is not a filter, was changed, or comes from another kind of machine; `store`
+ * where it cannot be read or is longer
  */
 export async function readFilter(path: string, maxBytes: number): Promise<SavedFilter | undefined> {
   const file = await mapped(() => readFileIfThere(path, FILTER_AT + maxBytes));
@@ -50,11 +50,11 @@ export async function readFilter(path: string, maxBytes: number): Promise<SavedF
     equal(createHash('sha256').update(file.subarray(FORMAT_AT)).digest(), file.subarray(0, HASH_SIZE));
   const size = whole ? Number(view.getBigUint64(SIZE_AT)) : Number.NaN;
   if (!Number.isSafeInteger(size))
-    throw new ServerError('corrupt', `${path} is no filter of leaf hashes, or was changed`);
+    throw new ServerError('corrupt', `${path} is not a filter of leaf hashes, or was changed`);
   return { filter: LeafFilter.from(file.subarray(FILTER_AT)), size, root: file.slice(ROOT_AT, FILTER_AT) };
 }
 
-/** Replaces the file at `path`. Throws `ServerError` `store`. */
+/** Replaces the file at `path`. @throws ServerError `store` */
 export async function writeFilter(path: string, { filter, size, root }: SavedFilter): Promise<void> {
   const head = new Uint8Array(FILTER_AT);
   head.set(FORMAT, FORMAT_AT);

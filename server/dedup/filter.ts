@@ -2,9 +2,9 @@
  * Which leaf hashes may be in a log: a Bloom filter (B. Bloom, 1970) whose bits for one hash all lie in one block of 64
  * bytes, a line of the processor's cache (F. Putze et al., "Cache-, Hash- and Space-Efficient Bloom Filters", 2007).
  *
- * A hash that was added is always found. One that was not is taken for one that was in 0.1 % of all cases where the filter
- * has 16 bits for each hash in it, in 3 % with 8. A leaf hash is SHA-256, so its own bits choose the block and the places
- * in it. Whoever makes entries that look like known ones gets a look-up for each, and nothing else.
+ * The filter always finds a hash that was added. It takes 0.1 % of the other hashes for known ones where it has 16 bits for
+ * each hash in it, and 3 % with 8 bits. A leaf hash is SHA-256, so its own bits choose the block and the places in the
+ * block. An attacker who makes entries that look like known ones causes a look-up for each, and nothing else.
  */
 import assert from 'node:assert';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
@@ -21,33 +21,33 @@ export class LeafFilter {
     this.#blocks = words.length / BLOCK_WORDS;
   }
 
-  /** An empty one of `bytes`, a multiple of 64 above 0. */
+  /** An empty filter of `bytes`, a multiple of 64 above 0. */
   static empty(bytes: number): LeafFilter {
     assert(bytes > 0 && bytes % BLOCK_BYTES === 0, 'a filter has whole blocks');
     return new LeafFilter(new Uint32Array(bytes / 4));
   }
 
-  /** One from the bytes of another, which it takes over. */
+  /** A filter from the bytes of another one, which it takes over. */
   static from(bytes: Uint8Array): LeafFilter {
     assert(bytes.length > 0 && bytes.length % BLOCK_BYTES === 0, 'a filter has whole blocks');
     return new LeafFilter(new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4));
   }
 
-  /** How many bytes it has. */
+  /** Size in bytes. */
   get length(): number {
     return this.#words.byteLength;
   }
 
-  /** Its bits; they change as hashes are added. In the order of this machine's processor. */
+  /** The bits, in the byte order of this machine's processor. They change as hashes are added. */
   get bytes(): Uint8Array {
     return new Uint8Array(this.#words.buffer, this.#words.byteOffset, this.#words.byteLength);
   }
 
-  /** Adds the 32 bytes that stand at `offset` of `hashes`. */
+  /** Adds the 32 bytes at `offset` of `hashes`. */
   add(hashes: Uint8Array, offset = 0): void {
     const words = this.#words;
     const block = this.#block(hashes, offset);
-    // Six places of 9 bits: 4 choose the word, 5 the bit in it.
+    // Six places of 9 bits: 4 bits choose the word, 5 the bit in the word.
     for (let at = offset + 4; at < offset + 12; at += 4) {
       const bits = wordAt(hashes, at);
       words[block + (bits & 15)]! |= 1 << ((bits >>> 4) & 31);

@@ -1,14 +1,17 @@
 /**
- * Tells most new entries from duplicates without asking the store: a filter in memory has every leaf hash of the log, so
- * what it does not have is new.
+ * Tells most new entries from duplicates without the store: a filter in memory has every leaf hash of the log, so a hash
+ * that the filter does not have is new.
  *
- * It matters for more than the time of a look-up, 0.1 µs in the place of 2 to 10. LevelDB counts each look-up that passes
- * over one of its tables, and merges a table that was passed over often with all that lies below: at 10 million entries
- * that took 87 µs of processor time an entry (bench/RESULTS.md, Growth).
+ * This MUST hold for the conclusion: every commit goes through this object. So the filter is used only where the state
+ * store is `exclusive` (store/types.ts); where another process may commit, every entry is looked up.
  *
- * The filter is made from the level 0 tiles, which are the leaf hashes, beside the log's work: until it has all of them,
- * every entry is looked up. At a clean end it is stored, and the next start adds what came since. It grows with the log:
- * once the log has as many entries as the filter has bytes, one of twice the size is made in the same way beside it.
+ * The filter saves more than the time of a look-up, 0.1 µs instead of 2 to 10. LevelDB counts each look-up that passes over
+ * one of its tables, and merges a table that was passed over often with all tables below: at 10 million entries that took
+ * 87 µs of processor time an entry (bench/RESULTS.md, Growth).
+ *
+ * The filter is made from the level 0 tiles, which are the leaf hashes, while the log works. Until the filter has all of
+ * them, every entry is looked up. A clean end stores the filter, and the next start adds what came since. The filter grows
+ * with the log: once the log has as many entries as the filter has bytes, one of twice the size is made beside it.
  */
 import { equal } from '../../merkle/bytes.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
@@ -22,15 +25,16 @@ import { readFilter, type SavedFilter, writeFilter } from './filter-file.ts';
 
 export interface KnownOptions {
   /**
-   * Memory of a filter, in bytes: 1 for an entry, 2 right after it grew; past it, it takes more entries for known. While a
-   * larger one is made, both are there. Less than 64 is none; at most 1 GiB.
+   * The most memory of a filter, in bytes: an entry takes 1 byte, and 2 right after the filter grew. A log with more entries
+   * has more of them looked up. While a larger filter is made, both are in memory. Below 64 there is no filter; at most
+   * 1 GiB.
    */
   readonly maxBytes: number;
-  /** The least it has. Default 1 MiB. */
+  /** The least memory of a filter, in bytes. Default 1 MiB. */
   readonly minBytes?: number;
-  /** Where it is stored at an end; without, it is not. */
+  /** The file where a clean end stores the filter. Without a path it is not stored. */
   readonly path?: string;
-  /** How long after a tile could not be read the making goes on, in milliseconds. Default one minute. */
+  /** Pause after a tile could not be read, in milliseconds. Default one minute. */
   readonly retryMs?: number;
   readonly logger: {
     info(fields: object, message: string): void;
@@ -43,13 +47,13 @@ const TILE_BYTES = TILE_WIDTH * HASH_SIZE;
 const MIN_BYTES = 1024 * 1024;
 const RETRY_MS = 60_000;
 
-/** Tiles read at one time: a busy event loop has several turns for each. */
+/** Tiles that are read at a time: each read takes several turns of a busy event loop. */
 const TILES_AT_ONCE = 16;
 
-/** A filter that does not have all leaf hashes yet. Those of the entries from `until` on are added as they come. */
+/** A filter that does not have all leaf hashes yet. The entries from `until` on are added as they come. */
 interface Making {
   readonly filter: LeafFilter;
-  /** The entries [0, next) are in it. A multiple of 256, or no less than `until`. */
+  /** The filter has the entries [0, next). A multiple of 256, or no less than `until`. */
   next: number;
   readonly until: number;
   readonly started: number;
@@ -57,16 +61,16 @@ interface Making {
 
 export class KnownLeaves {
   readonly #options: KnownOptions;
-  /** What the file holds, until the first tree is there. */
+  /** The stored filter, until the first tree is there. */
   #saved: SavedFilter | undefined;
-  /** The size of the tree that the file is good for, where it is taken. */
+  /** The tree size of the stored filter, where it was taken. */
   #savedSize = 0;
   /** The tree in service. */
   #tree: CommittedTree | undefined;
-  /** Has every leaf hash of the log. */
+  /** The filter with every leaf hash of the log. */
   #filter: LeafFilter | undefined;
   #making: Making | undefined;
-  /** No larger one can be had. */
+  /** No larger filter is possible. */
   #full = false;
   #hasher: RangeHasher | undefined;
   #ended = false;
@@ -76,7 +80,7 @@ export class KnownLeaves {
     this.#saved = saved;
   }
 
-  /** Reads what was stored. A file that is of no use is told to the logger, and done without. */
+  /** Reads the stored filter. A file that is of no use is reported to the logger, and ignored. */
   static async open(options: KnownOptions): Promise<KnownLeaves> {
     const { maxBytes, path, logger } = options;
     let saved: SavedFilter | undefined;
@@ -90,14 +94,14 @@ export class KnownLeaves {
     return new KnownLeaves(options, saved);
   }
 
-  /** Entries of the log are told from new ones without the store. */
+  /** Whether new entries are recognized without the store. */
   get complete(): boolean {
     return this.#filter !== undefined;
   }
 
   /**
-   * Takes a tree that was just opened, before any entry is appended to it. With a tree that follows on another after a
-   * failure it goes on: all that was appended is in the filter, whether it became durable or not.
+   * Takes a tree that was just opened, before any entry is appended to it. After a failure the filter goes on with the next
+   * tree: it has all that was appended, durable or not.
    */
   async adopt(tree: CommittedTree): Promise<void> {
     this.#tree = tree;
@@ -110,8 +114,8 @@ export class KnownLeaves {
   }
 
   /**
-   * Adds the leaf hashes of a batch that is about to be committed. `size` is that of the committed tree, and nothing else
-   * is on its way there.
+   * Adds the leaf hashes of a batch that is about to be committed. `size` is the size of the committed tree. No other batch
+   * may be on its way into the tree.
    */
   add(entries: readonly { readonly leafHash: Uint8Array }[], size: number): void {
     this.#growFrom(size);
@@ -125,7 +129,7 @@ export class KnownLeaves {
   /**
    * For each leaf hash the index of its entry in the tree in service, or undefined.
    *
-   * @throws ServerError `store`, `corrupt`
+   * @throws ServerError `store`, `unavailable`, `corrupt`
    */
   async lookup(leafHashes: readonly Uint8Array[]): Promise<(number | undefined)[]> {
     const indexes: (number | undefined)[] = new Array(leafHashes.length).fill(undefined);
@@ -138,7 +142,7 @@ export class KnownLeaves {
     return indexes;
   }
 
-  /** Ends the making of filters. With `save` it stores how far it got; a failure is told to the logger. */
+  /** Ends the making of filters. With `save` it stores the filter, finished or not; a failure is reported to the logger. */
   async end(save: boolean): Promise<void> {
     this.#ended = true;
     const tree = this.#tree;
@@ -160,7 +164,7 @@ export class KnownLeaves {
     const filter = this.#filter;
     if (filter === undefined || this.#making !== undefined || this.#full || size <= filter.length) return;
     const bytes = this.#bytesFor(size);
-    // Little more is not worth the making.
+    // A filter that is little larger is not worth the work.
     const larger = bytes < 1.5 * filter.length ? undefined : this.#empty(bytes);
     if (larger === undefined) {
       this.#full = true;
@@ -170,14 +174,14 @@ export class KnownLeaves {
     void this.#make(this.#tree!);
   }
 
-  /** Two for an entry, within the limits. */
+  /** Two bytes an entry, within the limits. */
   #bytesFor(size: number): number {
     const { maxBytes, minBytes = MIN_BYTES } = this.#options;
     const bytes = Math.min(Math.max(2 * size, minBytes), maxBytes);
     return Math.floor(bytes / BLOCK_BYTES) * BLOCK_BYTES;
   }
 
-  /** An empty one, or undefined where the system has no memory for it. */
+  /** An empty filter, or undefined where the system has no memory for it. */
   #empty(bytes: number): LeafFilter | undefined {
     try {
       return LeafFilter.empty(bytes);
@@ -187,7 +191,7 @@ export class KnownLeaves {
     }
   }
 
-  /** From what was stored, or from nothing. */
+  /** Starts from the stored filter, or from nothing. */
   async #begin(tree: CommittedTree): Promise<Making | undefined> {
     const { size: until } = tree.state;
     const started = performance.now();
@@ -212,17 +216,17 @@ export class KnownLeaves {
     return false;
   }
 
-  /** Adds what is missing in the filter under way, for as long as `tree` is in service. */
+  /** Adds what the filter under way lacks, for as long as `tree` is in service. */
   async #make(tree: CommittedTree): Promise<void> {
     const making = this.#making;
     const { logger, retryMs = RETRY_MS } = this.#options;
     const inService = () => this.#tree === tree && !this.#ended;
     if (making === undefined || !inService()) return;
     try {
-      // What is committed is on its way into files.
+      // Committed entries are on their way into tiles.
       await tree.idle();
       const reader = tree.reader();
-      // Where that failed: the tree that follows on this one goes on here.
+      // Storing the tiles failed: the next tree goes on from here.
       if (reader.snapshot.size < making.until) return;
       while (making.next < making.until) {
         const first = making.next / TILE_WIDTH;
@@ -254,12 +258,12 @@ export class KnownLeaves {
   }
 
   /**
-   * The hashes in a tile, checked: were one of them changed on the disk, its entry would not be found again and be logged
-   * twice. 50 µs a tile.
+   * The hashes in a tile, checked: if the disk had changed one of them, the log would not find its entry again and would log
+   * it twice. 50 µs a tile.
    */
   async #leafHashes(reader: TreeReader, tile: number): Promise<Uint8Array> {
     const hashes = await reader.leafHashes(tile);
-    // The partial one was hashed when the tree was opened.
+    // The partial tile was hashed when the tree was opened.
     if (hashes.length < TILE_BYTES) return hashes;
     const root = await reader.tileRoot(tile);
     this.#hasher ??= rangeHasher(1 + TILE_BYTES);

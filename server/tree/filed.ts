@@ -1,4 +1,4 @@
-/** The tree of all that is in files, read back from them. */
+/** The tree of all entries in the tile store, read back from it. */
 import { HASH_SIZE, type Sha256 } from '../../merkle/rfc6962.ts';
 import { TILE_WIDTH, TileNodes, tilePath } from '../../merkle/tile.ts';
 import { ServerError } from '../errors.ts';
@@ -7,7 +7,9 @@ import { type Snapshot, snapshotOf } from './snapshot.ts';
 
 /**
  * The snapshot at `filed`, a multiple of 256, from full tiles alone. A hash in a tile is the root of the full tile below
- * it, so at most 255 tiles a level are read, whatever the size of the tree.
+ * it. So at most 255 tiles of each level are read, whatever the size of the tree.
+ *
+ * @throws ServerError `tail-gap` where a tile is missing, `corrupt` where one has another length
  */
 export async function filedSnapshot(filed: number, store: Pick<TileStore, 'get'>, hash: Sha256): Promise<Snapshot> {
   const edge: Uint8Array[] = filed === 0 ? [] : [new Uint8Array(0)];

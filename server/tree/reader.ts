@@ -27,10 +27,9 @@ import { TileProver } from './prover.ts';
 import { type Snapshot, snapshotOf } from './snapshot.ts';
 
 /**
- * Inner nodes of tiles, the most recently used kept. A tile with its inner nodes is 16 KiB, so the default is 16 MiB:
- * enough for the tiles that proofs near the right edge share. Of a partial tile the widest is kept: what is hashed for one
- * publication is known to the next. Without that a publication hashed them all again, 5 µs of a signed entry with 256
- * clients.
+ * Inner nodes of tiles, the most recently used ones. A tile with its inner nodes has 16 KiB, so the default is 16 MiB:
+ * enough for the tiles that proofs near the right edge share. Of a partial tile the cache keeps the widest version, so that
+ * one publication need not hash the nodes of the last one again: 5 µs of a signed entry with 256 clients.
  */
 export class TileCache {
   readonly #tiles = new Map<string, TileNodes>();
@@ -40,7 +39,7 @@ export class TileCache {
     this.#capacity = capacity;
   }
 
-  /** The full tile, where it is kept. */
+  /** The full tile, or undefined where the cache does not have it. */
   full(level: number, index: number): TileNodes | undefined {
     const key = `${level}/${index}`;
     const nodes = this.#tiles.get(key);
@@ -51,9 +50,9 @@ export class TileCache {
   }
 
   /**
-   * The tile that has these hashes; they must not change any more.
+   * The tile with these hashes, which must not change any more.
    *
-   * @throws MerkleError `bad-tile` where it had others at another width
+   * @throws MerkleError `bad-tile` where the tile had other hashes at another width
    */
   tile(level: number, index: number, hashes: Uint8Array, hash: Sha256): TileNodes {
     const key = `${level}/${index}`;
@@ -67,7 +66,7 @@ export class TileCache {
   }
 }
 
-/** What is read of a tile store. */
+/** What a reader needs of a tile store. */
 export type StoreReads = Pick<TileStore, 'get' | 'atHand'>;
 
 export class TreeReader {
@@ -84,7 +83,7 @@ export class TreeReader {
     this.#hash = hash;
   }
 
-  /** `width` hashes of 32 bytes, or undefined where this tree does not have so many there. */
+  /** `width` hashes of 32 bytes, or undefined where the tile has fewer in this tree. */
   async tile(level: number, index: number, width: number): Promise<Uint8Array | undefined> {
     const has = tileWidth(level, index, this.snapshot.size);
     if (width < 1 || width > has) return undefined;
@@ -93,20 +92,20 @@ export class TreeReader {
   }
 
   /**
-   * The leaf hashes in level 0 tile `index`, which must be in this tree: up to 256 of 32 bytes, not kept in memory. Those of
-   * a full tile are what its file holds.
+   * The leaf hashes in level 0 tile `index`, which must be in this tree: up to 256 hashes of 32 bytes, which no cache keeps.
+   * Those of a full tile are the bytes of the tile store, unchecked.
    */
   async leafHashes(index: number): Promise<Uint8Array> {
     const full = tileWidth(0, index, this.snapshot.size) === TILE_WIDTH;
     return full ? await this.#fullTile(0, index, { once: true }) : this.snapshot.edge[0]!;
   }
 
-  /** What the tree says of full level 0 tile `index`: the root over its hashes, as a level 1 tile has it. */
+  /** The root over the hashes of full level 0 tile `index`, as a level 1 tile has it. */
   async tileRoot(index: number): Promise<Uint8Array> {
     return (await this.#nodes(1, Math.floor(index / TILE_WIDTH))).node(0, index % TILE_WIDTH);
   }
 
-  /** The bundle's first `width` entries, encoded, or undefined where this tree does not have so many there. */
+  /** The bundle's first `width` entries, encoded, or undefined where the bundle has fewer in this tree. */
   async entryBundle(index: number, width: number): Promise<Uint8Array | undefined> {
     const has = tileWidth(0, index, this.snapshot.size);
     if (width < 1 || width > has) return undefined;
@@ -115,12 +114,12 @@ export class TreeReader {
     return width === TILE_WIDTH ? bytes : cutBundle(bytes, width);
   }
 
-  /** The full tile or bundle at `path`, where the store has it at hand and this tree has it. Any text is a path. */
+  /** The full tile or bundle at `path`, where a cache has it and this tree has it. `path` may be any text. */
   atHand(path: string): Uint8Array | undefined {
     const bytes = this.#store.atHand?.(path);
     // A store has nothing at a path that is not one.
     if (bytes === undefined) return undefined;
-    // It may be of a larger tree, committed and not public yet.
+    // The bytes may belong to a larger tree, which is committed and not public yet.
     const { level, index, width } = path.startsWith('tile/entries/')
       ? { level: 0, ...parseEntryBundlePath(path) }
       : parseTilePath(path);
@@ -139,7 +138,8 @@ export class TreeReader {
 
   /**
    * A function that makes the inclusion proof of any of `indexes` without waiting, from the entry's leaf hash. It throws
-   * MerkleError `bad-proof` where the proof does not lead to the root: that is a fault here, and must not leave the house.
+   * MerkleError `bad-proof` where the proof does not lead to the root: that is a fault of this log, and the proof must not
+   * leave the log.
    */
   async prover(indexes: readonly number[]): Promise<(index: number, leafHash: Uint8Array) => Uint8Array[]> {
     const { size } = this.snapshot;
@@ -160,12 +160,12 @@ export class TreeReader {
     return consistencyProof(first, second, await this.#load(consistencyNodes(first, second)), this.#hash);
   }
 
-  /** The root hash of the first `size` entries. Requires 0 <= size <= this size. */
+  /** The root hash of the first `size` entries. Requires 0 <= size <= the size of this tree. */
   async rootAt(size: number): Promise<Uint8Array> {
     return rootAt(size, await this.#load(rootNodes(size)), this.#hash);
   }
 
-  /** The snapshot of the first `size` entries. Requires 0 <= size <= this size. */
+  /** The snapshot of the first `size` entries. Requires 0 <= size <= the size of this tree. */
   async snapshotAt(size: number): Promise<Snapshot> {
     const edge: Uint8Array[] = [];
     for (let level = 0, width = size; width > 0; level++, width = Math.floor(width / TILE_WIDTH)) {

@@ -1,9 +1,9 @@
 /**
- * One tree, as a plain immutable value: the right edge of c2sp.org/tlog-tiles at one size, and the step from one to the
+ * One tree as a plain immutable value: the right edge of c2sp.org/tlog-tiles at one size, and the step from one tree to the
  * next ("integrate" in the way of an entry). Pure: no store, no clock.
  *
- * What no file holds yet is exactly what a snapshot carries: the partial tile of each level and the entries of the
- * partial bundle. Everything else of the tree is in full tiles and bundles, which never change.
+ * A snapshot carries exactly what no blob holds yet: the partial tile of each level and the entries of the partial bundle.
+ * Everything else of the tree is in full tiles and bundles, which never change.
  */
 import { encodeBundle } from '../../merkle/bundle.ts';
 import { CompactRange } from '../../merkle/range.ts';
@@ -17,7 +17,7 @@ export interface Snapshot {
   readonly size: number;
   /** RFC 6962 root hash at `size`, 32 bytes. */
   readonly root: Uint8Array;
-  /** The perfect subtrees of `size`; never appended to, only cloned. */
+  /** The perfect subtrees of `size`. Never appended to, only cloned. */
   readonly range: CompactRange;
   /** By level, the hashes of its partial tile (0 to 255 of 32 bytes). */
   readonly edge: readonly Uint8Array[];
@@ -35,7 +35,7 @@ export interface FullTile {
 export interface Integration {
   readonly after: Snapshot;
   readonly tiles: readonly FullTile[];
-  /** The new full tiles and entry bundles, as the tile store takes them. */
+  /** The new full tiles and entry bundles, in the form that the tile store takes. */
   readonly blobs: readonly TileBlob[];
 }
 
@@ -55,7 +55,7 @@ export function snapshotOf(
   hash: Sha256,
 ): Snapshot {
   const hashes: Uint8Array[] = [];
-  // Largest subtree first: from the top level's partial tile down, each cut along the bits of its width.
+  // The largest subtree comes first: from the partial tile of the top level down, each cut along the bits of its width.
   for (let level = edge.length - 1; level >= 0; level--) {
     const tile = edge[level]!;
     const width = tile.length / HASH_SIZE;
@@ -73,7 +73,7 @@ export function snapshotOf(
   return { size, root: range.root(), range, edge, tail };
 }
 
-/** Appends `entries` to the tree of `before`. One node hash an entry, amortised. */
+/** Appends `entries` to the tree of `before`. Amortized, one entry costs one node hash. */
 export function integrate(before: Snapshot, entries: readonly NewEntry[]): Integration {
   const range = before.range.clone();
   const levels = before.edge.map((hashes) => new TileFiller(hashes));
@@ -102,14 +102,14 @@ export function integrate(before: Snapshot, entries: readonly NewEntry[]): Integ
   for (const { level, index, hashes } of tiles) {
     blobs.push({ name: tilePath({ level, index, width: TILE_WIDTH }), bytes: hashes });
   }
-  // Bodies come as views of a whole batch's buffer, which a single kept entry would hold in memory.
+  // Bodies are views of a whole batch's buffer. One kept view would hold that buffer in memory.
   const kept = size - tail.length < before.size ? before.tail.length : 0;
   tail = tail.map((body, i) => (i < kept ? body : new Uint8Array(body)));
   const edge = levels.map((filler) => filler.partial());
   return { after: { size, root: range.root(), range, edge, tail }, tiles, blobs };
 }
 
-/** The hashes of one level's last tile; copied on the first write, so that the snapshot before stays as it is. */
+/** The hashes of one level's last tile. The first write copies them, so that the snapshot before stays as it is. */
 class TileFiller {
   #hashes: Uint8Array;
   #width: number;
@@ -120,7 +120,7 @@ class TileFiller {
     this.#width = partial.length / HASH_SIZE;
   }
 
-  /** Returns the tile's 256 hashes where this one fills it. */
+  /** Returns the tile's 256 hashes where `hash` fills it. */
   push(hash: Uint8Array): Uint8Array | undefined {
     if (!this.#owned) {
       const copy = new Uint8Array(TILE_WIDTH * HASH_SIZE);
