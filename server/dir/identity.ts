@@ -1,5 +1,5 @@
 /**
- * Whose data directory this is: `stele.json`, written once, before anything else is stored there.
+ * Which log a data directory belongs to: `stele.json`, written once, before anything else is stored there.
  *
  *     {"format":1,"origin":"log.example.com","verifierKeys":["log.example.com+…"],"copy":false}
  */
@@ -11,22 +11,22 @@ import { readFileIfThere, writeFileDurable } from '../../merkle/runtime/disk/fil
 import { ServerError } from '../errors.ts';
 import type { EntryKind } from '../types.ts';
 
-/** Goes up when an older Stele could not read, or would damage, what a newer one writes. */
+/** Goes up when an older Stele could not read, or would damage, the files of a newer one. */
 export const FORMAT = 1;
 
-const Identity = Type.Object(
+const LogIdentity = Type.Object(
   {
     format: Type.Integer({ minimum: 1 }),
     origin: Type.String({ minLength: 1, maxLength: 255 }),
     verifierKeys: Type.Array(Type.String(), { minItems: 1, maxItems: 8 }),
     /** Absent for a log of signed entries. */
     entries: Type.Optional(Type.Literal('raw')),
-    /** A backup: `stele log restore` makes a data directory of it, and only that. */
+    /** True for a backup, which only `stele log restore` makes a data directory from. */
     copy: Type.Boolean(),
   },
   { additionalProperties: false },
 );
-export type Identity = Static<typeof Identity>;
+export type LogIdentity = Static<typeof LogIdentity>;
 
 const MAX_BYTES = 64 * 1024;
 
@@ -34,8 +34,8 @@ export function identityPath(dir: string): string {
   return join(dir, 'stele.json');
 }
 
-/** The identity of `dir`, or undefined where there is none. Throws `format-version` and `corrupt`. */
-export async function readIdentity(dir: string): Promise<Identity | undefined> {
+/** The identity of `dir`, or undefined where there is no file. @throws ServerError `format-version`, `corrupt` */
+export async function readIdentity(dir: string): Promise<LogIdentity | undefined> {
   const bytes = await readFileIfThere(identityPath(dir), MAX_BYTES);
   if (bytes === undefined) return undefined;
   let value: unknown;
@@ -52,7 +52,7 @@ export async function readIdentity(dir: string): Promise<Identity | undefined> {
         'version of Stele that wrote it.',
     );
   }
-  if (!Value.Check(Identity, value)) {
+  if (!Value.Check(LogIdentity, value)) {
     throw new ServerError(
       'corrupt',
       `${identityPath(dir)} does not have the expected fields. Put it back from a backup.`,
@@ -61,12 +61,17 @@ export async function readIdentity(dir: string): Promise<Identity | undefined> {
   return value;
 }
 
-export async function writeIdentity(dir: string, identity: Identity): Promise<void> {
+export async function writeIdentity(dir: string, identity: LogIdentity): Promise<void> {
   await writeFileDurable(identityPath(dir), encodeUtf8(`${JSON.stringify(identity)}\n`));
 }
 
-/** Refuses a directory of another log, and a copy. Before the keys are opened: their errors would ask for the key there. */
-export function checkOwner(dir: string, found: Identity, origin: string): void {
+/**
+ * Refuses a directory of another log, and a copy. Called before the keys are opened: their errors would ask for the key of
+ * that directory.
+ *
+ * @throws ServerError `origin-mismatch`, `copy`
+ */
+export function checkOwner(dir: string, found: LogIdentity, origin: string): void {
   if (found.origin !== origin) {
     throw new ServerError(
       'origin-mismatch',
@@ -77,14 +82,19 @@ export function checkOwner(dir: string, found: Identity, origin: string): void {
   if (found.copy) {
     throw new ServerError(
       'copy',
-      `the data directory ${dir} is a backup. A log that signs on from an old copy shows two histories, so it is not ` +
-        'started from one: run `stele log restore` with the newest checkpoint known from elsewhere.',
+      `the data directory ${dir} is a backup. A log that goes on from an old copy shows two histories, so no log starts on ` +
+        'a backup: run `stele log restore` with the newest checkpoint that you can find.',
     );
   }
 }
 
-/** Refuses to take opaque entries into a log of signed ones, where nobody could tell them apart, and the other way round. */
-export function checkEntries(dir: string, found: Identity, entries: EntryKind): void {
+/**
+ * Refuses opaque entries in a log of signed ones, where nobody could tell them apart, and signed entries in a log of opaque
+ * ones.
+ *
+ * @throws ServerError `config`
+ */
+export function checkEntries(dir: string, found: LogIdentity, entries: EntryKind): void {
   const began: EntryKind = found.entries ?? 'signed';
   if (began === entries) return;
   throw new ServerError(
@@ -93,8 +103,12 @@ export function checkEntries(dir: string, found: Identity, entries: EntryKind): 
   );
 }
 
-/** Refuses another own key than the log began with. Keys beside it may come and go: they sign for witnesses only. */
-export function checkKeys(dir: string, found: Identity, verifierKeys: readonly string[]): void {
+/**
+ * Refuses another own key than the first one of the log. Keys beside it may come and go: they sign for witnesses only.
+ *
+ * @throws ServerError `key-mismatch`
+ */
+export function checkKeys(dir: string, found: LogIdentity, verifierKeys: readonly string[]): void {
   if (found.verifierKeys[0] !== verifierKeys[0]) {
     throw new ServerError(
       'key-mismatch',

@@ -14,15 +14,16 @@ export interface KeyOptions {
   readonly config: Pick<Config, 'key' | 'createKey' | 'ed25519Key' | 'data'>;
   /** The witness policy, where there is one. */
   readonly policy: Policy | undefined;
-  /** The data directory belongs to a log already: a missing key is a loss, and no new one is made. */
+  /** The data directory belongs to a log already: a missing key is a loss, and no new key is made. */
   readonly existing: boolean;
   readonly logger: Logger;
   readonly onError: () => void;
 }
 
 /**
- * Opens the log's own key, and behind it the Ed25519 key where there is one. Throws `ServerError` (`config`, `policy`,
- * `key-mismatch`) and what opening a key throws.
+ * Opens the log's own key, and after it the Ed25519 key where there is one.
+ *
+ * @throws ServerError `config`, `policy`, `key-mismatch`; what opening a key throws
  */
 export async function openKeys(options: KeyOptions): Promise<RetryingSigner[]> {
   const { config, policy, existing, logger } = options;

@@ -1,14 +1,14 @@
 /**
  * A data directory:
  *
- *     stele.json     whose it is: format, origin, verifier keys
+ *     stele.json     which log the directory belongs to: format, origin, verifier keys
  *     key.pem        the signing key, where it is the default one
- *     admin.token    what the calls of the admin port that change something ask for
- *     halted         written where a witness holds another history of this log: why, and its evidence; stops every start
- *     lock/          held by the process that owns the directory; owner.json says which
+ *     admin.token    the token for the calls of the admin port that change something
+ *     halted         written where a witness holds another history of this log: why, with the evidence; stops every start
+ *     lock/          held by the process that owns the directory; owner.json says which process
  *     state/         level: tree state, tail, index of duplicates
- *     leaf-filter    which leaf hashes the log has (dedup/known.ts); written at an end, and made anew where it is missing
- *     public/        the public tree as in tlog-tiles: checkpoint, tile/…; a static server may serve it
+ *     leaf-filter    which leaf hashes the log has (dedup/known.ts); written at a clean end, and made anew where missing
+ *     public/        the public tree of tlog-tiles: checkpoint, tile/…; a static server may serve it
  */
 import { join } from 'node:path';
 import { cachedTiles } from '../store/cache.ts';

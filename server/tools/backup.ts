@@ -5,9 +5,10 @@ import { parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { parseNote } from '../../merkle/note.ts';
 import { isEmptyDir, isThere, makeDirDurable, readFileIfThere } from '../../merkle/runtime/disk/files.ts';
-import { type Identity, identityPath, writeIdentity } from '../dir/identity.ts';
+import { identityPath, type LogIdentity, writeIdentity } from '../dir/identity.ts';
 import { layout } from '../dir/layout.ts';
 import { ServerError } from '../errors.ts';
+import { MAX_CHECKPOINT_BYTES } from '../store/blobs.ts';
 import type { CommittedTree } from '../tree/committed.ts';
 import type { TreeReader } from '../tree/reader.ts';
 import { copyState, fullFiles, type OnProgress, partialFiles, writeTree } from './copy.ts';
@@ -15,16 +16,18 @@ import { copyState, fullFiles, type OnProgress, partialFiles, writeTree } from '
 /**
  * Copies the committed state and the public files below `dir`, which must be empty or missing, and resolves with the
  * number of entries. Tiles never change and the tree only grows, so the order makes the copy consistent: `checkpoint` was
- * public before the state is copied, and the state before the files that it calls for.
+ * public before the state is copied, and the state is copied before the files that it calls for.
  *
- * `stele.json` comes last and says that this is a copy: one that was cut off is no data directory, and a whole one is
- * started only by way of `stele log restore`.
+ * `stele.json` comes last and says that this is a copy. So a copy that was cut off is not a data directory, and a log
+ * starts on a whole copy only after `stele log restore`.
+ *
+ * @throws ServerError `config` where `dir` is not empty or inside a data directory; `store`, `corrupt`
  */
 export async function backupTree(
   dir: string,
   tree: CommittedTree,
   checkpoint: string,
-  identity: Omit<Identity, 'copy'>,
+  identity: Omit<LogIdentity, 'copy'>,
   onProgress?: OnProgress,
 ): Promise<number> {
   await emptyDir(dir);
@@ -36,8 +39,10 @@ export async function backupTree(
 }
 
 /**
- * Writes the complete static tree of a published checkpoint below `dir`, partial tiles and bundle too, the checkpoint
- * last. `dir` may hold an older export of the same log: what is there already is compared and left.
+ * Writes the complete static tree of a published checkpoint below `dir`, with the partial tiles and the partial bundle, and
+ * the checkpoint last. `dir` may hold an older export of the same log: files that are there already are compared and stay.
+ *
+ * @throws ServerError `config` where `dir` is inside a data directory, or holds a checkpoint that this log does not extend
  */
 export async function exportTree(
   dir: string,
@@ -59,7 +64,7 @@ export async function exportTree(
   return size;
 }
 
-/** Makes `dir`, or takes it where it is empty. Throws `config`. */
+/** Makes `dir`, or takes it where it is empty. @throws ServerError `config` */
 export async function emptyDir(dir: string): Promise<void> {
   await refuseDataDir(dir);
   await makeDirDurable(dir);
@@ -71,7 +76,7 @@ export async function emptyDir(dir: string): Promise<void> {
   }
 }
 
-/** A log's own directory is written by its log alone, and what is inside is lost together with it. */
+/** Only the log writes its own directory, and a copy inside is lost together with the log. */
 async function refuseDataDir(dir: string): Promise<void> {
   for (let at = resolve(dir), above = dirname(at); ; at = above, above = dirname(at)) {
     if (await isThere(identityPath(at))) {
@@ -84,11 +89,9 @@ async function refuseDataDir(dir: string): Promise<void> {
   }
 }
 
-const MAX_NOTE = 1024 * 1024;
-
 /** Another log's export, or a newer one of this log, would lose its checkpoint to this one. */
 async function refuseOtherExport(dir: string, reader: TreeReader, origin: string): Promise<void> {
-  const note = await readFileIfThere(join(dir, 'checkpoint'), MAX_NOTE);
+  const note = await readFileIfThere(join(dir, 'checkpoint'), MAX_CHECKPOINT_BYTES);
   if (note === undefined) return;
   try {
     const { origin: other, size, root } = parseCheckpoint(parseNote(note).text);
@@ -99,6 +102,6 @@ async function refuseOtherExport(dir: string, reader: TreeReader, origin: string
   }
   throw new ServerError(
     'config',
-    `${dir} has a checkpoint that this log does not extend: it is of another log, or newer. Name another directory.`,
+    `${dir} has a checkpoint that this log does not extend: it belongs to another log, or is newer. Name another directory.`,
   );
 }

@@ -1,8 +1,7 @@
 /**
- * `stele log check`: rebuilds the whole tree of a directory from its entries and compares everything that is stored with
- * it. Takes a data directory, a backup, and a static tree that `stele log export` wrote.
+ * `stele log check`: rebuilds the whole tree of a directory from its entries and compares it with everything that is stored.
+ * Takes a data directory, a backup, and a static tree that `stele log export` wrote.
  */
-
 import { parseBundle } from '../../merkle/bundle.ts';
 import { equal } from '../../merkle/bytes.ts';
 import { type Checkpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
@@ -23,7 +22,7 @@ import type { CheckpointStore, StateStore, TileStore } from '../store/types.ts';
 import { emptySnapshot, integrate, type Snapshot } from '../tree/snapshot.ts';
 
 export interface CheckOptions {
-  /** Verifier keys (vkey) of the log; those in `stele.json` where left out. */
+  /** Verifier keys (vkey) of the log. Default: those in `stele.json`. */
   readonly verifierKeys?: readonly string[];
   readonly onProgress?: (entries: number, total: number) => void;
   readonly signal?: AbortSignal;
@@ -32,13 +31,13 @@ export interface CheckOptions {
 export interface CheckReport {
   readonly kind: 'data' | 'backup' | 'static';
   readonly origin: string;
-  /** Entries that hash to the committed tree; for a static tree, to its checkpoint. */
+  /** Entries of the committed tree; for a static tree, of its checkpoint. */
   readonly size: number;
   /** Entries under the published checkpoint. */
   readonly publishedSize: number;
   /** Root hash at `size`, 32 bytes. */
   readonly root: Uint8Array;
-  /** Name and key ID of the keys whose signatures verified; empty where no key was known. */
+  /** Name and key ID of each key whose signature verified; empty where no key was known. */
   readonly signedBy: readonly string[];
 }
 
@@ -141,7 +140,7 @@ async function readCheckpoint(
   }
 }
 
-/** Walks over all entries once, growing the tree and comparing what it gives with what is stored. */
+/** Walks over all entries once, grows the tree, and compares its tiles with the stored ones. */
 class Walk {
   onEntries: (first: number, leafHashes: Uint8Array[]) => Promise<void> = async () => {};
   readonly #tiles: TileStore;
@@ -170,7 +169,7 @@ class Walk {
     }
   }
 
-  /** Entries that are not in files; the full files that they make may be missing, but not differ. */
+  /** Entries that are not in files. The full files that they make may be missing, but must not differ. */
   async tail(bodies: readonly Uint8Array[], filed: number): Promise<void> {
     if (this.#snapshot.size !== filed) throw new ServerError('tail-gap', 'the tail does not follow the files.');
     for (let i = 0; i < bodies.length; i += TILE_WIDTH) await this.#append(bodies.slice(i, i + TILE_WIDTH), true);
@@ -200,7 +199,7 @@ class Walk {
     this.#options.signal?.throwIfAborted();
     const first = this.#snapshot.size;
     const entries = bodies.map((body) => ({ body, leafHash: leafHash(body, fastSha256) }));
-    // Expected sizes inside this step get a stop of their own.
+    // The walk stops at each expected size inside this step.
     const stops = this.#expected.map(({ size }) => size - first).filter((n) => n > 0 && n < entries.length);
     let from = 0;
     for (const to of [...new Set(stops)].sort((a, b) => a - b).concat(entries.length)) {
@@ -234,7 +233,7 @@ class Walk {
     try {
       return parseBundle(bytes, width);
     } catch (error) {
-      if (error instanceof MerkleError) throw new ServerError('corrupt', `${path} is no bundle: ${error.message}`);
+      if (error instanceof MerkleError) throw new ServerError('corrupt', `${path} is not a bundle: ${error.message}`);
       throw error;
     }
   }

@@ -1,5 +1,5 @@
 /**
- * The operator's commands on a data directory, whether its log is running or not: where another process owns the
+ * The operator's commands on a data directory, whether its log is running or not. Where another process owns the
  * directory, the admin port of that process does the work.
  */
 import { resolve } from 'node:path';
@@ -10,12 +10,11 @@ import { lockDir } from '../../merkle/runtime/disk/lock.ts';
 import { type AdminCall, offlineOr } from '../../merkle/runtime/service/admin-client.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import type { Config } from '../config/load.ts';
-import { type Identity, readIdentity } from '../dir/identity.ts';
+import { type LogIdentity, readIdentity } from '../dir/identity.ts';
 import { layout, openDirStores } from '../dir/layout.ts';
 import { ServerError } from '../errors.ts';
 import { openPublished } from '../log/published.ts';
 import { openLog } from '../open.ts';
-import { closeStores } from '../store/stores.ts';
 import { CommittedTree } from '../tree/committed.ts';
 import { backupTree, exportTree } from './backup.ts';
 import type { OnProgress } from './copy.ts';
@@ -23,11 +22,11 @@ import type { OnProgress } from './copy.ts';
 export interface CommandOptions {
   readonly config: Config;
   readonly logger: Logger;
-  /** Only where no other process does the work. */
+  /** Called only where this process does the work. */
   readonly onProgress?: OnProgress;
 }
 
-/** Freezes the log for ever and resolves with its last checkpoint. Run again, it goes on where it was cut off. */
+/** Freezes the log for ever and resolves with its last checkpoint. A second run goes on where the first was cut off. */
 export async function freezeLog({ config, logger }: CommandOptions): Promise<{ checkpoint: string }> {
   return await whereItRuns(
     config.data,
@@ -71,7 +70,7 @@ export async function exportLog(dir: string, options: CommandOptions): Promise<{
   );
 }
 
-async function publishedReader(tree: CommittedTree, identity: Identity) {
+async function publishedReader(tree: CommittedTree, identity: LogIdentity) {
   const keys = identity.verifierKeys.map(parseVerifierKey);
   const published = await openPublished(tree, { origin: identity.origin, keys });
   return published!.reader;
@@ -79,29 +78,25 @@ async function publishedReader(tree: CommittedTree, identity: Identity) {
 
 async function withTree<T>(
   dir: string,
-  work: (tree: CommittedTree, checkpoint: string, identity: Identity) => Promise<T>,
+  work: (tree: CommittedTree, checkpoint: string, identity: LogIdentity) => Promise<T>,
 ): Promise<T> {
   const lock = await lockDir(dir);
   try {
     const identity = await existing(dir);
-    const stores = await openDirStores(dir);
-    let tree: CommittedTree | undefined;
+    const tree = await CommittedTree.open(await openDirStores(dir), fastSha256);
     try {
-      tree = await CommittedTree.open(stores, fastSha256);
-      const note = tree.checkpoint;
-      if (note === undefined)
-        throw new ServerError('corrupt', `${dir} has no published checkpoint. Start the log once.`);
-      return await work(tree, decodeUtf8(note), identity);
+      const { checkpoint } = tree;
+      if (checkpoint !== undefined) return await work(tree, decodeUtf8(checkpoint), identity);
+      throw new ServerError('corrupt', `${dir} has no published checkpoint. Start the log once.`);
     } finally {
-      if (tree === undefined) await closeStores(stores);
-      await tree?.close();
+      await tree.close();
     }
   } finally {
     await lock.release();
   }
 }
 
-async function existing(dir: string): Promise<Identity> {
+async function existing(dir: string): Promise<LogIdentity> {
   const identity = await readIdentity(dir);
   if (identity !== undefined) return identity;
   throw new ServerError('config', `${dir} holds no log. Name its data directory with --data or --config.`);
@@ -112,7 +107,7 @@ async function whereItRuns<T>(
   offline: () => Promise<T>,
   online: (admin: AdminCall) => Promise<T>,
 ): Promise<T> {
-  // Taking the lock would make the directory: a mistyped name must not.
+  // Taking the lock would make the directory, and a mistyped name must not make one.
   await existing(dir);
   const owned = {
     dir,

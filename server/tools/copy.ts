@@ -1,4 +1,4 @@
-/** Copies the public tree of a snapshot into another directory: what backup and export share. */
+/** Copies a log into another directory: what backup, restore and export share. */
 import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { entryBundlePath, TILE_WIDTH, tilePath, tileWidth } from '../../merkle/tile.ts';
 import { ServerError } from '../errors.ts';
@@ -10,7 +10,7 @@ import type { TreeReader } from '../tree/reader.ts';
 /** `done` of `total` files are copied. */
 export type OnProgress = (done: number, total: number) => void;
 
-/** Files that are read and written at one time; a bundle is at most 16 MiB, and most are far smaller. */
+/** Files that are read and written at a time. A bundle has at most 16 MiB, and most are far smaller. */
 const AT_ONCE = 32;
 
 interface Copied {

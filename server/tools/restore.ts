@@ -1,4 +1,4 @@
-/** `stele log restore`: makes a data directory out of a backup, where that cannot fork the log. */
+/** `stele log restore`: makes a data directory from a backup, where that cannot fork the log. */
 import { decodeUtf8, equal } from '../../merkle/bytes.ts';
 import { parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { MerkleError } from '../../merkle/errors.ts';
@@ -9,10 +9,10 @@ import { readFileIfThere } from '../../merkle/runtime/disk/files.ts';
 import { checkHeads, fetchHead } from '../cosign/heads.ts';
 import { endpointsOf, readPolicy } from '../cosign/policy.ts';
 import { isFailed, WitnessClient } from '../cosign/witness-client.ts';
-import { type Identity, readIdentity, writeIdentity } from '../dir/identity.ts';
+import { type LogIdentity, readIdentity, writeIdentity } from '../dir/identity.ts';
 import { layout, openDirStores } from '../dir/layout.ts';
 import { ServerError } from '../errors.ts';
-import { closeStores } from '../store/stores.ts';
+import { MAX_CHECKPOINT_BYTES } from '../store/blobs.ts';
 import { CommittedTree } from '../tree/committed.ts';
 import type { TreeReader } from '../tree/reader.ts';
 import { emptyDir } from './backup.ts';
@@ -24,16 +24,16 @@ export interface RestoreOptions extends Omit<CheckOptions, 'verifierKeys'> {
   readonly from: string;
   /** The data directory to make: empty or missing. */
   readonly to: string;
-  /** File with the newest checkpoint of this log that is known from elsewhere: a monitor, a mirror, a client's proof. */
+  /** File with the newest checkpoint of this log that the operator can find: from a monitor, a mirror, a client's proof. */
   readonly atLeast: string;
-  /** The log's witness policy, where it has one: what its witnesses hold is compared too. */
+  /** The log's witness policy, where it has one. The backup must extend what the witnesses hold, too. */
   readonly policy?: string | undefined;
 }
 
-/** What a witness of the policy holds of the log: the size, or why that is not known. */
+/** The size that a witness of the policy holds of the log, or why nobody knows the size. */
 export interface WitnessReport {
   readonly witness: string;
-  /** 0 where it knows nothing of the log; undefined where `failed` says why it could not be asked. */
+  /** 0 where the witness does not know the log; undefined where `failed` says why the witness gave no answer. */
   readonly size: number | undefined;
   readonly failed?: string;
 }
@@ -44,15 +44,17 @@ export interface RestoreReport {
   readonly witnesses: readonly WitnessReport[];
 }
 
-const MAX_NOTE = 1024 * 1024;
 /** The extension line of a frozen log's last checkpoint. */
 const FROZEN = /^Log frozen — /;
 /** How long a witness has to show its checkpoint, in milliseconds. */
 const WITNESS_TIMEOUT_MS = 10_000;
 
 /**
- * Checks the backup whole, and that its tree extends the checkpoint `atLeast` and those that witnesses hold; then copies it. A log that signs on from a
- * tree that lacks entries which somebody has a proof for shows two histories, and can never be trusted again.
+ * Checks the whole backup, and that its tree extends the checkpoint `atLeast` and those of the witnesses. Then copies it.
+ * Without these checks, a log could go on from a tree that lacks entries somebody has a proof for: it would show two
+ * histories, and nobody could trust it again.
+ *
+ * A crash in between leaves a directory without `stele.json`, which no log starts on.
  *
  * @throws ServerError `rollback` where the backup does not extend one of them; `config`, `policy`, and what `checkDir` throws
  */
@@ -60,15 +62,13 @@ export async function restore(options: RestoreOptions): Promise<RestoreReport> {
   const { from, to } = options;
   const identity = await readIdentity(from);
   if (identity?.copy !== true) {
-    throw new ServerError('config', `${from} is no backup that \`stele log backup\` made. Name the directory of one.`);
+    throw new ServerError('config', `${from} is not a backup of \`stele log backup\`. Name the directory of one.`);
   }
   const known = await readKnown(options.atLeast, identity.origin, identity.verifierKeys);
   await checkDir(from, options);
 
-  const stores = await openDirStores(from);
-  let tree: CommittedTree | undefined;
+  const tree = await CommittedTree.open(await openDirStores(from), fastSha256);
   try {
-    tree = await CommittedTree.open(stores, fastSha256);
     const { size } = tree.snapshot;
     if (known.extensions.some((line) => FROZEN.test(line)) && tree.state.status === 'open') {
       throw new ServerError(
@@ -94,21 +94,20 @@ export async function restore(options: RestoreOptions): Promise<RestoreReport> {
     const witnesses = await askWitnesses(options.policy, identity, tree.reader());
     await emptyDir(to);
     await copyState(tree.stateSnapshot(), layout.state(to));
-    const files = fullFiles(tree.state.filed, stores.tiles);
+    const files = fullFiles(tree.state.filed, tree.tileStore());
     await writeTree(layout.public(to), files, files.count, decodeUtf8(tree.checkpoint!));
-    // Last: until it is there, `to` is no data directory.
+    // Last: without this file, `to` is not a data directory.
     await writeIdentity(to, { ...identity, copy: false });
     return { size, atLeast: known.size, witnesses };
   } finally {
-    if (tree === undefined) await closeStores(stores);
-    await tree?.close();
+    await tree.close();
   }
 }
 
-/** A witness that cannot be asked is told of, and is no reason to refuse: its machine may be what was lost. */
+/** A witness that gives no answer is reported, and does not stop the restore: the lost machine may be the witness's. */
 async function askWitnesses(
   file: string | undefined,
-  { origin, verifierKeys }: Identity,
+  { origin, verifierKeys }: LogIdentity,
   tree: TreeReader,
 ): Promise<WitnessReport[]> {
   if (file === undefined) return [];
@@ -134,7 +133,7 @@ async function askWitnesses(
 }
 
 async function readKnown(file: string, origin: string, verifierKeys: readonly string[]) {
-  const note = await readFileIfThere(file, MAX_NOTE);
+  const note = await readFileIfThere(file, MAX_CHECKPOINT_BYTES);
   if (note === undefined) throw new ServerError('config', `the checkpoint ${file} is not there.`);
   try {
     const own = noteVerifier(parseVerifierKey(verifierKeys[0]!), nodeNotePrimitives);
@@ -143,6 +142,6 @@ async function readKnown(file: string, origin: string, verifierKeys: readonly st
     throw new ServerError('config', `the checkpoint ${file} is of the log "${checkpoint.origin}", not of "${origin}".`);
   } catch (error) {
     if (!(error instanceof MerkleError)) throw error;
-    throw new ServerError('config', `${file} is no checkpoint that this log signed: ${error.message}`);
+    throw new ServerError('config', `${file} is not a checkpoint that this log signed: ${error.message}`);
   }
 }

@@ -69,12 +69,21 @@ export class CommittedTree {
   }
 
   /**
-   * Reads what is committed, stores the blobs that it calls for again, and checks that both fit together. The tree owns
-   * the stores once this resolves.
+   * Reads what is committed, stores again the blobs that it calls for, and checks that both fit together. The tree owns the
+   * stores: `close` closes them, and so does an open that rejects.
    *
    * @throws ServerError `corrupt`, `tail-gap`, `tile-conflict`, `store`, `unavailable`
    */
   static async open(stores: Stores, hash: Sha256): Promise<CommittedTree> {
+    try {
+      return await CommittedTree.#open(stores, hash);
+    } catch (error) {
+      await closeStores(stores);
+      throw error;
+    }
+  }
+
+  static async #open(stores: Stores, hash: Sha256): Promise<CommittedTree> {
     const checkpoint = await retried(() => stores.checkpoint.readCheckpoint());
     let state = await retried(() => stores.state.read());
     if (state === undefined) {
