@@ -1,16 +1,16 @@
-/** Reading a small file that somebody else wrote, without trusting its size. */
+/** Reads a small file that somebody else wrote, without trust in its size. */
 import type { Stats } from 'node:fs';
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 
 /**
- * The bytes of the regular file `path`, at most `limit` of them. `check` sees the state of the very file that is read, not
- * of what stands at its name a moment before.
+ * The bytes of the regular file `path`, at most `limit` of them. `check` gets the stats of the very file that is read: another
+ * file may take its name in the meantime.
  *
  * @throws Error with Node's own message, or 'is not a regular file', or 'is larger than … bytes', or what `check` throws
  */
 export async function readBounded(path: string, limit: number, check?: (stats: Stats) => void): Promise<Uint8Array> {
-  // Without O_NONBLOCK, opening a FIFO waits for a writer, for ever where none comes.
+  // Without O_NONBLOCK, opening a FIFO waits for a writer, and for ever where no writer comes.
   const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   try {
     const stats = await file.stat();

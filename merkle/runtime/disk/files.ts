@@ -12,7 +12,7 @@
  * | dir fsync   | the new bytes                                                                 |
  *
  * A failed fsync is never tried again on the same file: the kernel may have dropped the pages and report success the
- * second time. The temporary file goes away, and whoever tries again writes a new one.
+ * second time. The temporary file is removed, and a caller that tries again writes a new one.
  */
 import { randomBytes } from 'node:crypto';
 import { type BigIntStats, closeSync, constants, fstatSync, open as openCallback, read as readCallback } from 'node:fs';
@@ -24,26 +24,18 @@ import { RuntimeError } from '../runtime-errors.ts';
 const open = promisify(openCallback);
 const read = promisify(readCallback);
 
-export interface FileToWrite {
-  readonly path: string;
-  readonly bytes: Uint8Array;
-}
-
-export interface WriteOptions {
+interface WriteOptions {
   /** Permission bits of the new file, before the process' umask. Default 0o666. */
   readonly mode?: number;
 }
 
-/** Files under way at once. Node's pool has four threads; the rest of the eight keep them busy between two steps. */
-const PARALLEL = 8;
-
 const TEMPORARY = /^\.[0-9a-f]{16}\.tmp$/;
 
 /**
- * Replaces or creates the file at `path`, whole or not at all: with `bytes`, or with several one behind the other. Its
+ * Replaces or creates the file at `path`, whole or not at all. Several `bytes` are written one after the other. The
  * directory must be there.
  *
- * @throws RuntimeError `file`; the old file is then in place, or the new one, but it may not be durable.
+ * @throws RuntimeError `file`; the old file is then in place, or the new one, which may not be durable
  */
 export async function writeFileDurable(
   path: string,
@@ -55,20 +47,7 @@ export async function writeFileDurable(
 }
 
 /**
- * The same for many files, in parallel; each directory is fsynced once, after all of its files are in place. The
- * directories must be there.
- *
- * Measured on ext4, 8 files of 256 KiB in two directories: 2.8 ms, against 4.1 ms one after the other (1 file: 0.8 ms).
- *
- * @throws RuntimeError `file`; any subset of the files is then in place. Nothing is under way any more.
- */
-export async function writeFilesDurable(files: readonly FileToWrite[], options: WriteOptions = {}): Promise<void> {
-  await inParallel(files, (file) => writeAndRename(file.path, file.bytes, options.mode));
-  await inParallel([...new Set(files.map((file) => dirname(file.path)))], syncDir);
-}
-
-/**
- * The bytes of the file, or undefined where there is none. Requires 0 <= maxBytes < 2^31.
+ * The bytes of the file, or undefined where there is no file. Requires 0 <= maxBytes < 2^31.
  *
  * @throws RuntimeError `file` when it cannot be read or holds more than `maxBytes`
  */
@@ -77,11 +56,11 @@ export async function readFileIfThere(path: string, maxBytes: number): Promise<U
 }
 
 /**
- * The same, with what the system said of the file before its first byte was read.
+ * The same, with the stats of the file from before its first byte was read.
  *
- * Only what may wait for the disk goes to Node's pool: of an open file the stats are in memory, and closing one that was
- * only read does nothing. Measured with 16 reads under way, of 8 and of 128 KiB: 32 and 53 µs of processor time, against
- * 63 and 80 with all four steps in the pool.
+ * Only the steps that may wait for the disk go to Node's pool. The stats of an open file are in memory, and to close a file
+ * that was only read does nothing. Measured with 16 reads under way, of 8 and of 128 KiB: 32 and 53 µs of processor time,
+ * against 63 and 80 with all four steps in the pool.
  */
 export async function readWithStats(
   path: string,
@@ -138,7 +117,7 @@ export async function isEmptyDir(path: string): Promise<boolean> {
   }
 }
 
-/** The names in a directory; none where it is not there. @throws RuntimeError `file` */
+/** The names in a directory; an empty list where there is no directory. @throws RuntimeError `file` */
 export async function namesIn(path: string): Promise<string[]> {
   try {
     return await fs.readdir(path);
@@ -149,8 +128,8 @@ export async function namesIn(path: string): Promise<string[]> {
 }
 
 /**
- * Makes the directory, and the missing ones above it, and fsyncs the parent of each that it made. A directory that was
- * there already has its name fsynced as well, where its parent can be opened: an earlier run may have died in between.
+ * Makes the directory and the missing ones above it, and fsyncs the parent of each new one. The name of a directory that
+ * was there already is fsynced as well, where its parent can be opened: an earlier run may have died in between.
  *
  * @throws RuntimeError `file`
  */
@@ -163,7 +142,7 @@ export async function makeDirDurable(path: string, options: WriteOptions = {}): 
     throw fileError('make the directory', dir, error);
   }
   if (first === undefined) {
-    // The parent may belong to somebody else (a mount point, a service's private directory); it was not made by us.
+    // The parent may belong to somebody else (a mount point, a service's private directory): we did not make it.
     await syncDir(dirname(dir)).catch((error: RuntimeError) => {
       const code = codeOf(error.cause);
       if (code !== 'EACCES' && code !== 'EPERM') throw error;
@@ -175,8 +154,8 @@ export async function makeDirDurable(path: string, options: WriteOptions = {}): 
 }
 
 /**
- * Makes `path` below the durable directory `root` and fsyncs every name on the way down, old or new: a directory that
- * is there but was made by a run that died may not be durable yet. Requires `path` to be `root` or below it.
+ * Makes `path` below the durable directory `root` and fsyncs every name on the way down, old or new: a run that died may
+ * have made a directory that is not durable yet. Requires `path` to be `root` or below it.
  *
  * @throws RuntimeError `file`
  */
@@ -216,8 +195,8 @@ export async function syncDir(path: string): Promise<void> {
 }
 
 /**
- * Takes away the temporary files that a crash left in `dir`, with `recursive` also in the directories below. Only the
- * one who owns the directory may call it, and not while writes are under way: it cannot tell theirs from old ones.
+ * Removes the temporary files that a crash left in `dir`, with `recursive` also in the directories below. Only the process
+ * that owns the directory may call it, and only while no write is under way: their files look like old ones.
  *
  * @throws RuntimeError `file`
  */
@@ -246,22 +225,22 @@ async function writeAndRename(
     const handle = await fs.open(temporary, 'wx', mode);
     try {
       await fs.writeFile(handle, bytes);
-      // fdatasync takes the size and the blocks along, which is all that a new file needs.
+      // fdatasync stores the size and the blocks too, which is all that a new file needs.
       await handle.datasync();
     } finally {
       await handle.close();
     }
     await fs.rename(temporary, path);
   } catch (error) {
-    // On a full disk this gives the room back; where it fails as well, `removeLeftovers` does it at the next start.
+    // On a full disk this gives the room back. Where it fails as well, `removeLeftovers` does it at the next start.
     await fs.unlink(temporary).catch(() => {});
     throw fileError('write', path, error);
   }
 }
 
 /**
- * The first directory that it made, or undefined where all were there. Not mkdir's `recursive`: where a file system says
- * ENOENT for a name in a directory that is there (/proc), Node 20 tries again for ever.
+ * The first directory that it made, or undefined where all were there. It does without mkdir's `recursive`: where a file
+ * system reports ENOENT for a name in a directory that is there (/proc), Node 20 tries again for ever.
  */
 async function makeDirs(dir: string, options: WriteOptions): Promise<string | undefined> {
   let first: string | undefined;
@@ -280,7 +259,7 @@ async function makeDirs(dir: string, options: WriteOptions): Promise<string | un
   try {
     await fs.mkdir(dir, options);
   } catch (error) {
-    // Somebody else may have made it since.
+    // Another process may have made it in the meantime.
     if (!(await isDirectory(dir))) throw error;
   }
   return first ?? dir;
@@ -293,30 +272,12 @@ async function isDirectory(path: string): Promise<boolean> {
   );
 }
 
-/** Runs all to their end, also after a failure: nobody may find a write still going on after the rejection. */
-async function inParallel<T>(items: readonly T[], run: (item: T) => Promise<void>): Promise<void> {
-  let next = 0;
-  let failed = false;
-  const worker = async (): Promise<void> => {
-    while (next < items.length && !failed) {
-      try {
-        await run(items[next++] as T);
-      } catch (error) {
-        failed = true;
-        throw error;
-      }
-    }
-  };
-  const results = await Promise.allSettled(Array.from({ length: Math.min(PARALLEL, items.length) }, worker));
-  for (const result of results) if (result.status === 'rejected') throw result.reason;
-}
-
 function codeOf(error: unknown): string | undefined {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   return typeof code === 'string' ? code : undefined;
 }
 
-/** What failed, why, and what to do. */
+/** An error that says what failed, why, and what to do. */
 export function fileError(action: string, path: string, error: unknown): RuntimeError {
   if (error instanceof RuntimeError) return error;
   const why = error instanceof Error ? (codeOf(error) ?? error.message) : String(error);

@@ -1,13 +1,13 @@
 /**
  * A level handle that does not outlive its first failure.
  *
- * After an error LevelDB cannot be trusted with another write: when a full disk cuts a record of its journal, it takes
+ * After an error LevelDB cannot be trusted with another write: when a full disk cuts a record of its journal, LevelDB takes
  * further synced batches, says that they are stored, and loses all of them, silently, at the next open. So the first
- * failure of any kind poisons the handle: it is closed, and every later call is refused. Whoever wants to go on opens a
- * new one, which replays the journal up to the cut, and reads the state anew.
+ * failure of any kind poisons the handle: it is closed, and every later call is refused. A caller that goes on opens a new
+ * handle, which replays the journal up to the cut, and reads the state anew.
  *
- * Writes are always synced. LevelDB fsyncs its journal and its directory when the manifest changes; that a new journal
- * has its name made durable by its own fsync holds on ext4, xfs and btrfs.
+ * Writes are always synced. LevelDB fsyncs its journal, and its directory when the manifest changes. The fsync of a new
+ * journal also makes its name durable on ext4, xfs and btrfs.
  */
 import { Level } from 'level';
 import { RuntimeError } from '../runtime-errors.ts';
@@ -16,13 +16,13 @@ import { makeDirDurable, syncDir } from './files.ts';
 /**
  * Chosen with commits of 2,000 entries of 900 bytes (4,000 puts, 2,000 deletions), a million entries in all.
  *
- * - `compression` off: hashes do not compress and the tail is deleted soon; it changes neither the time of a commit nor
- *   the processor time by more than the noise.
- * - `writeBufferSize`: up to two of them are in memory, and one is replayed at an open: 20-30 ms with 16 MiB, 130 ms
- *   with 32 MiB. With 4 MiB (level's default) a busy log would flush every third commit.
- * - `maxFileSize` with `maxOpenFiles`: a lookup should find its table open and the table's Bloom filter in memory. With
+ * - `compression` off: hashes do not compress, and the tail is deleted soon. Compression changes the time of a commit and
+ *   the processor time by less than the noise.
+ * - `writeBufferSize`: up to two buffers are in memory, and one is replayed at an open: 20-30 ms with 16 MiB, 130 ms with
+ *   32 MiB. With 4 MiB (level's default) a busy log would flush every third commit.
+ * - `maxFileSize` with `maxOpenFiles`: a look-up should find its table open and the table's Bloom filter in memory. With
  *   2 MiB (level's default) the index of duplicates has more than 1,000 tables at 50 million entries.
- * - `cacheSize`: hardly matters for the lookup of a new hash, which the Bloom filters answer.
+ * - `cacheSize`: hardly matters for the look-up of a new hash, which the Bloom filters answer.
  */
 const OPTIONS = {
   compression: false,
@@ -43,7 +43,7 @@ export interface LevelBatch {
   del(key: Bytes): void;
 }
 
-/** Keys in [gte, lt), in the order of their bytes; without bounds all. */
+/** Keys in [gte, lt), in the order of their bytes; without bounds all keys. */
 export interface LevelRange {
   readonly gte?: Bytes;
   readonly lt?: Bytes;
@@ -70,7 +70,7 @@ export class GuardedLevel {
   }
 
   /**
-   * Opens the store in `dir`, and makes it when it is not there.
+   * Opens the store in `dir`, and makes it where there is none.
    *
    * @throws RuntimeError `locked` when another process, or another handle of this one, has it open; `store` when it
    * cannot be opened; `file` when the directory cannot be made
@@ -102,7 +102,7 @@ export class GuardedLevel {
     return new GuardedLevel(dir, db);
   }
 
-  /** The first failure. Set: this handle is closed, or closing, and every call is refused. */
+  /** The first failure. Once it is set, this handle is closed or closing, and refuses every call. */
   get failure(): Error | undefined {
     return this.#failure;
   }
@@ -113,8 +113,8 @@ export class GuardedLevel {
   }
 
   /**
-   * The same at once, on this thread: for keys whose answer is in memory. 2 to 3 µs, where `get` waits for a thread and for a
-   * turn of the event loop.
+   * The same on this thread, without a wait: for keys whose answer is in memory. 2 to 3 µs, where `get` waits for a thread and
+   * for a turn of the event loop.
    *
    * @throws RuntimeError `store`
    */
@@ -158,7 +158,7 @@ export class GuardedLevel {
   }
 
   /**
-   * The rows of a range in chunks of up to `chunk` rows, all from the moment of the first one, whatever is written
+   * The rows of a range in chunks of up to `chunk` rows, as they were when the first one was read, whatever is written
    * meanwhile. Holds one chunk in memory.
    *
    * @throws RuntimeError `store`
@@ -209,7 +209,7 @@ export class GuardedLevel {
     try {
       return await run();
     } catch (error) {
-      // Refused because somebody closed it in the meantime: that is no failure of the store.
+      // The handle was closed in the meantime, which is not a failure of the store.
       if (this.#failure === undefined && this.#closing !== undefined) {
         throw new RuntimeError('store', `the store in ${this.dir} was closed meanwhile`, { cause: error });
       }
@@ -220,7 +220,7 @@ export class GuardedLevel {
   #poison(error: unknown): RuntimeError {
     if (this.#failure === undefined) {
       this.#failure = error instanceof Error ? error : new Error(String(error));
-      // `close` hands a failure of this to whoever waits for it.
+      // A failure of this close goes to the caller of `close`.
       this.#closing = this.#db.close();
       this.#closing.catch(() => {});
     }
@@ -237,7 +237,7 @@ function asBuffer(bytes: Bytes): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** abstract-level wraps what LevelDB said. */
+/** abstract-level wraps the error of LevelDB. */
 function causeOf(error: unknown): unknown {
   return error instanceof Error && error.cause !== undefined ? error.cause : error;
 }

@@ -1,14 +1,14 @@
 /**
  * One process owns a data directory.
  *
- * `<dir>/lock` is a tiny LevelDB that is held open: LevelDB takes an advisory lock of the operating system (fcntl; on
- * Windows an exclusive handle) on a file in it, which the kernel frees when the process ends, SIGKILL included. So no
- * stale lock file ever has to be judged or removed. LevelDB also refuses a second handle within one process. It is apart
+ * `<dir>/lock` is a tiny LevelDB that the owner holds open. LevelDB takes an advisory lock of the operating system (fcntl;
+ * on Windows an exclusive handle) on a file in it, which the kernel frees when the process ends, also by SIGKILL. So nobody
+ * ever has to judge or remove a stale lock file. LevelDB also refuses a second handle within one process. The lock is apart
  * from the store of the log's state, which is closed and opened again after a failure while the lock must stay.
  *
  * Nothing else in this process may open `<dir>/lock/LOCK`: closing any descriptor of it frees an fcntl lock.
  *
- * `<dir>/owner.json` says who holds it, for people and for `stele log freeze`. It proves nothing: after a crash it is
+ * `<dir>/owner.json` names the owner, for people and for `stele log freeze`. The file proves nothing: after a crash it is
  * stale, and the lock alone counts.
  */
 import { unlink } from 'node:fs/promises';
@@ -18,13 +18,13 @@ import { RuntimeError } from '../runtime-errors.ts';
 import { makeDirDurable, readFileIfThere, removeLeftovers, writeFileDurable } from './files.ts';
 import { GuardedLevel } from './level.ts';
 
-/** Who holds a directory. */
+/** The process that holds a directory. */
 export interface Owner {
   readonly pid: number;
   readonly host: string;
-  /** When it took the lock: UTC, ISO 8601. */
+  /** When the process took the lock: UTC, ISO 8601. */
   readonly started: string;
-  /** Where its admin port listens, as a URL; absent while it does not. */
+  /** URL of its admin port; absent while the port does not listen. */
   readonly admin?: string;
 }
 
@@ -35,7 +35,7 @@ export interface DirLock {
    * @throws RuntimeError `file`; `locked` after the release
    */
   announce(info: OwnerInfo): Promise<void>;
-  /** Gives the directory free. May be called more than once. */
+  /** Frees the directory. May be called more than once. */
   release(): Promise<void>;
 }
 
@@ -46,10 +46,10 @@ export interface OwnerInfo {
 const MAX_OWNER_BYTES = 4096;
 
 /**
- * Takes the directory, which is made when it is not there, for this process until `release` or its end. Temporary files
- * that a crash left in it (not in directories below) are taken away.
+ * Takes the directory for this process, until `release` or the end of the process, and makes it where it is missing.
+ * Removes the temporary files that a crash left in it, but not those in directories below.
  *
- * @throws RuntimeError `locked`, with who holds it; `store` or `file` when the lock cannot be taken for another reason
+ * @throws RuntimeError `locked`, with the owner; `store` or `file` when the lock cannot be taken for another reason
  */
 export async function lockDir(dir: string, info: OwnerInfo = {}): Promise<DirLock> {
   await makeDirDurable(dir);
@@ -63,11 +63,11 @@ export async function lockDir(dir: string, info: OwnerInfo = {}): Promise<DirLoc
   const me = { pid: process.pid, host: hostname(), started: new Date().toISOString() };
   let released: Promise<void> | undefined;
   const announce = async (now: OwnerInfo): Promise<void> => {
-    if (released !== undefined) throw new RuntimeError('locked', `${dir} was given free: lock it again first`);
+    if (released !== undefined) throw new RuntimeError('locked', `${dir} was freed: lock it again first`);
     await writeFileDurable(ownerPath(dir), Buffer.from(`${JSON.stringify({ ...me, ...now })}\n`));
   };
   const release = async (): Promise<void> => {
-    // The name first: once the lock is free, the file may be the next owner's.
+    // The file goes first: once the lock is free, it may belong to the next owner.
     await unlink(ownerPath(dir)).catch(() => {});
     await held.close();
   };
@@ -88,8 +88,8 @@ export async function lockDir(dir: string, info: OwnerInfo = {}): Promise<DirLoc
 }
 
 /**
- * What `owner.json` says, or undefined where there is none that can be read. Only while the lock is held by another
- * (`lockDir` rejects with `locked`) does it say who.
+ * What `owner.json` says, or undefined where no file can be read. It names the owner only while another process holds the
+ * lock (`lockDir` rejects with `locked`).
  */
 export async function readOwner(dir: string): Promise<Owner | undefined> {
   try {
