@@ -1,4 +1,4 @@
-/** Starts a log as a server. The command line loads this file, and with it the operator's commands. */
+/** Starts a log as a server. The command line loads this file, which also exports the operator's commands. */
 import { createSecureContext } from 'node:tls';
 import { decodeUtf8 } from '../merkle/bytes.ts';
 import { readFileIfThere } from '../merkle/runtime/disk/files.ts';
@@ -16,7 +16,7 @@ export { type CheckOptions, type CheckReport, checkDir as checkLog } from './too
 export { backupLog, type CommandOptions, exportLog, freezeLog } from './tools/commands.ts';
 export { type RestoreOptions, restore as restoreLog } from './tools/restore.ts';
 
-/** A chain of certificates, and a key, in bytes. */
+/** Longest file with a certificate chain or a key, in bytes. */
 const MAX_PEM = 1024 * 1024;
 
 const DRAIN_MS = 30_000;
@@ -31,7 +31,7 @@ export interface Server {
   readonly verifierKeys: readonly string[];
   readonly size: number;
   readonly status: string;
-  /** Rejects where the log cannot go on; the process should then end with an error. */
+  /** Rejects where the log cannot go on. The process should then end with an error. */
   readonly failed: Promise<never>;
   /** Takes no new requests, answers those under way, and closes. */
   close(): Promise<void>;
@@ -39,7 +39,7 @@ export interface Server {
 
 export interface ServeOptions {
   readonly config: Config;
-  /** How long a shutdown waits for the replies under way on each port, in milliseconds. */
+  /** Milliseconds that a shutdown waits for the replies under way on each port. */
   readonly drainMs?: number;
 }
 
@@ -67,7 +67,7 @@ export async function serve({ config, drainMs = DRAIN_MS }: ServeOptions): Promi
       failed,
       close: async () => {
         await Promise.all([drainApp(app, drainMs), log.drain()]);
-        // A freeze under way may wait for witnesses or a token without end, and goes on at the next start.
+        // A freeze may wait for witnesses or a token without end. It continues at the next start.
         await drainApp(admin, drainMs);
         await opened.close();
         logger.info({}, 'closed');
@@ -103,7 +103,7 @@ async function httpOptions(config: Config) {
   };
 }
 
-/** Tried here: the server would fail with OpenSSL's words, which name no file. */
+/** Checks the files here: the messages of OpenSSL would name no file. */
 async function readTls(files: { readonly cert: string; readonly key: string }): Promise<{ cert: string; key: string }> {
   const cert = await readPem(files.cert);
   const key = await readPem(files.key);

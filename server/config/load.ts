@@ -1,8 +1,4 @@
-/**
- * `loadConfig` joins defaults, file, environment and flags, in this order, into one checked value.
- *
- * All mistakes are reported at once: each names the setting, where it stands, and what is allowed.
- */
+/** The configuration of one start of a log: `readSettings` with the rules that hold between settings. */
 import { availableParallelism } from 'node:os';
 import { checkPorts } from '../../merkle/runtime/config/groups.ts';
 import { keySpec, ownKey } from '../../merkle/runtime/config/key.ts';
@@ -15,7 +11,7 @@ import { ConfigSchema, type Decoded } from './schema.ts';
 export type Config = DeepReadonly<
   Omit<Decoded, 'key' | 'ed25519Key' | 'tls' | 'ingest'> & {
     key: KeySpec;
-    /** The key file is the default one: an Ed25519 key is made there at the first start. */
+    /** `key` is the default file: an Ed25519 key is made there at the first start. */
     createKey: boolean;
     ed25519Key?: KeySpec;
     /** Certificate chain and private key, PEM files. */

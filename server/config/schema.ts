@@ -1,5 +1,5 @@
 /**
- * Every setting of the log: the one schema behind `stele.yaml`, the flags and the `STELE_…` variables.
+ * Every setting of the log: one schema for `stele.yaml`, the flags and the `STELE_…` variables.
  *
  * A setting `batch.maxAge` is the flag `--batch-max-age` and the variable `STELE_BATCH_MAX_AGE`; `settingsOf` derives
  * the names. docs/configuration.md is generated from this file (`npm run docs`).
@@ -45,19 +45,19 @@ export const ConfigSchema = Type.Object({
   key: keySettings(
     "The log's signing key",
     '`key.pem` in the data directory, an Ed25519 key made at the first start',
-    'Whoever reads it can sign as this log. Without it the log can never sign again: keep a copy elsewhere.',
+    'Anybody who reads it can sign as this log. Without it the log can never sign again: keep a copy elsewhere.',
   ),
   ed25519Key: keySettings(
     'A second signing key, Ed25519, for a log whose own key is ECDSA: witnesses want an Ed25519 signature',
     'none',
-    'Whoever reads it can sign as this log.',
+    'Anybody who reads it can sign as this log.',
   ),
   mldsaKey: opt(
     path({
       description:
         'A further signing key, ML-DSA-44, which quantum computers do not break: a file that `stele keygen --algorithm ml-dsa-44` made. Each checkpoint is then signed with it too, as c2sp.org/tlog-checkpoint recommends.',
       defaultText: 'none',
-      danger: 'Whoever reads it can sign as this log. Its signature adds 3.3 kB to every proof.',
+      danger: 'Anybody who reads it can sign as this log. Its signature adds 3.3 kB to every proof.',
     }),
   ),
   policy: opt(
@@ -73,11 +73,11 @@ export const ConfigSchema = Type.Object({
       duration('0ms', '1h', {
         description: 'Least time from one checkpoint to the next, to keep the pace that witnesses can take.',
         defaultText: '`1s` where a witness is on another machine; else `0ms`, and `200ms` where entries are `raw`',
-        danger: 'A short one, with witnesses of others, is a burden to them, and they may refuse requests.',
+        danger: 'A short interval is a burden to the witnesses of others, and they may refuse requests.',
       }),
     ),
     witnessTimeout: duration('100ms', '5m', {
-      description: 'A witness that has not answered in this time has failed, and is asked again later.',
+      description: 'A witness that does not answer within this time has failed. The log asks it again later.',
       default: '5s',
     }),
     refreshInterval: duration('1s', '24h', {
@@ -86,10 +86,10 @@ export const ConfigSchema = Type.Object({
     }),
     failOpen: onOff({
       description:
-        'Publish without the quorum when it cannot be reached. Each use is logged and counted in `stele_published_without_quorum_total`.',
+        'Publish without the quorum when the witnesses cannot be reached. Each use is logged and counted in `stele_published_without_quorum_total`.',
       default: false,
       danger:
-        'Whoever can keep the witnesses away can have checkpoints published that no witness saw; clients that check the policy refuse them.',
+        'Anybody who can cut the witnesses off can have checkpoints published that no witness saw. Clients that check the policy refuse these.',
     }),
   }),
   batch: Type.Object({
@@ -100,9 +100,9 @@ export const ConfigSchema = Type.Object({
     maxAge: duration('0ms', '10s', {
       description:
         'How long the oldest entry of a batch waits until 64 are together; not at all where the batch before held a single entry.',
-      // Against 5ms: a tenth less processor time an entry with 64 clients at once, as half as many commits are synced.
+      // With 10ms in place of 5ms and 64 clients, half as many commits are synced, which saves a tenth of the CPU time of an entry.
       default: '10ms',
-      danger: 'A longer time makes requests wait that come together, and saves work only on a busy log.',
+      danger: 'A longer time delays requests that come together, and saves work only on a busy log.',
     }),
   }),
   limits: Type.Object({
@@ -110,11 +110,11 @@ export const ConfigSchema = Type.Object({
     bodiesBytes: size('1MiB', '64GiB', {
       description: 'Request bodies held in memory at one time, all together; past it new ones get 503.',
       default: '256MiB',
-      danger: 'Memory: this much can be filled by anybody who can reach the port.',
+      danger: 'Anybody who can reach the port can fill this much memory.',
     }),
     cachedBytes: size('0B', '64GiB', {
       description: 'Full tiles and entry bundles kept in memory, each for as long as its file stays as it is.',
-      // Of a million entries of 500 bytes, read in a Zipf mix, newer ones more often: 85 % of the reads; 64 MiB have 76 %.
+      // Holds 85 % of the reads of a million entries of 500 bytes in a Zipf mix that favors new ones; 64 MiB hold 76 %.
       default: '128MiB',
     }),
     compressedBytes: size('0B', '64GiB', {
@@ -184,7 +184,7 @@ export const ConfigSchema = Type.Object({
   }),
   duplicates: choice(['return', 'conflict'], {
     description:
-      'What a client gets for an entry that is already in the log: `return` is 201 with that entry and its proof, `conflict` is 409 as rekor-tiles answers.',
+      'The answer for an entry that is already in the log: `return` is 201 with that entry and its proof, `conflict` is 409 as in rekor-tiles.',
     default: 'return',
     danger: 'With `conflict` a client that retries after a time-out gets an error for an entry that was logged.',
   }),

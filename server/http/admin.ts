@@ -26,8 +26,8 @@ const MIN_TOKEN = 16;
 const LIMITS = { ...HTTP_DEFAULTS, bodyBytes: BODY_BYTES, connections: 64, keepAliveTimeoutMs: 5000 };
 
 /**
- * `GET /metrics`, `/healthz` (the process answers), `/readyz` (200, or 503 with the reasons), `POST /freeze` (answered
- * with the last checkpoint, when it is stored), and `POST /backup` and `POST /export` with `{"dir": <absolute path>}`.
+ * The probes, `POST /freeze`, which answers with the last checkpoint when that checkpoint is stored, and `POST /backup`
+ * and `POST /export` with `{"dir": <absolute path>}`.
  *
  * @throws ServerError `config` where the token is shorter than 16 characters
  */
@@ -64,7 +64,7 @@ export function createAdminApp(
     const known = toRequestError(error, LIMITS);
     if (known.code === 'unauthorized') reply.header('www-authenticate', 'Bearer');
     if (error instanceof ServerError || error instanceof RuntimeError) {
-      // The operator alone comes this far, and these messages are written for the operator.
+      // Only the operator gets these messages, which are written for the operator.
       return sendJson(reply.code(500), errorJson(new RequestError('internal', error.message)));
     }
     if (known !== error) logger.error({ err: error }, 'an admin request failed');
@@ -84,7 +84,7 @@ export function createAdminApp(
     onRequest: async (request: FastifyRequest) => {
       const refused = guard(request.raw);
       if (refused !== undefined) throw requestError('unauthorized', refused);
-      // As on the public port: JSON, whatever it is called.
+      // As on the public port, the body is JSON whatever its media type says.
       request.raw.headers['content-type'] = 'application/octet-stream';
     },
   };

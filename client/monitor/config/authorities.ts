@@ -13,15 +13,15 @@ const MAX_CERTIFICATES = 64;
 const PEM = /-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----/g;
 
 /**
- * In PEM a certificate whose issuer is not in the file is trusted as a root is, and the others are intermediates.
+ * In PEM, a certificate whose issuer is not in the file is a trusted root, and the others are intermediates.
  *
- * @throws ClientError `trusted-root`, `malformed`: neither, or without a certificate
+ * @throws ClientError `trusted-root`, `malformed`: the file is neither, or has no certificate
  */
 export function readAuthorities(file: Uint8Array): readonly IssuingAuthority[] {
   const text = Buffer.from(file).toString('latin1');
   const authorities = /^\s*\{/.test(text) ? ofTrustedRoot(file) : ofPem(text);
   if (authorities.length > 0) return authorities;
-  throw new ClientError('malformed', 'it has no certificate authority: nothing could be expected any more');
+  throw new ClientError('malformed', 'it has no certificate authority, so that no certificate could be as expected');
 }
 
 function ofTrustedRoot(file: Uint8Array): IssuingAuthority[] {
@@ -44,7 +44,7 @@ function ofPem(text: string): IssuingAuthority[] {
   }
   const leaf = certificates.find(({ isCa }) => !isCa);
   if (leaf !== undefined) {
-    throw new ClientError('malformed', `the certificate of "${leaf.subject}" is not one of an authority`);
+    throw new ClientError('malformed', `the certificate of "${leaf.subject}" is not that of an authority`);
   }
   const isRoot = (one: Certificate) =>
     isSelfIssued(one) || !certificates.some(({ subjectDer }) => equal(subjectDer, one.issuerDer));

@@ -1,4 +1,4 @@
-/** Conditions, patterns and presets as they stand in the file. */
+/** Reads conditions, patterns and presets of a monitor's configuration. */
 
 import { nearest } from '../../../merkle/runtime/config/nearest.ts';
 import type { SettingPath } from '../../../merkle/runtime/config/settings-file.ts';
@@ -15,7 +15,7 @@ const MAX_TEXT = 1024;
 const MAX_EXTENSIONS = 32;
 const OID = /^[0-2](\.(0|[1-9][0-9]{0,9})){2,20}$/;
 
-/** One condition or a list; a preset can stand for several. */
+/** Reads one condition or a list. A preset can stand for several conditions. */
 export function readConditions(value: unknown, at: SettingPath, walk: SettingsWalk): RuleCondition[] | undefined {
   const role: Role = at.at(-1) === 'expect' ? 'expect' : 'watch';
   const list = Array.isArray(value) ? value : [value];
@@ -60,7 +60,7 @@ function readCondition(value: unknown, at: SettingPath, role: Role, walk: Settin
     if (twice === undefined) return [{ ...condition, ...expanded }];
     walk.problem(
       [...at, twice],
-      `is what the preset "${name}" sets already: leave it out, or write the condition without the preset`,
+      `is set by the preset "${name}" too: leave it out, or write the condition without the preset`,
     );
     return [];
   });
@@ -115,7 +115,7 @@ export function readMatch(value: unknown, at: SettingPath, walk: SettingsWalk): 
     return { pattern };
   } catch (error) {
     if (!(error instanceof ClientError)) throw error;
-    return walk.problem([...at, 'pattern'], `is no pattern: ${error.message}`);
+    return walk.problem([...at, 'pattern'], `is not a pattern: ${error.message}`);
   }
 }
 

@@ -1,4 +1,4 @@
-/** `monitor.yaml` and a rule's own file, read and checked: all mistakes at once, with paths and lines. */
+/** Reads `monitor.yaml`, or a file with rules alone, and reports all mistakes at once, with paths and lines. */
 import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { type Policy, parsePolicy } from '../../../merkle/policy.ts';
@@ -23,7 +23,7 @@ import type { MonitorConfig } from './types.ts';
 
 const MAX_FILE_BYTES = 1024 * 1024;
 const MAX_POLICY_BYTES = 1024 * 1024;
-/** More threads than this wait for the log. */
+/** More threads than this only wait for the log. */
 const MAX_THREADS = 4;
 
 export interface LoadedRules {
@@ -53,8 +53,8 @@ export function parseMonitorConfig(text: string, file: string): MonitorConfig {
 }
 
 /**
- * The rules of a file that holds one rule, a list of them, or a mapping with `rules:` (as a monitor's configuration has;
- * of the rest of it only `authorities` is then looked at).
+ * The rules of a file that holds one rule, a list of rules, or a monitor's configuration. Of a configuration only `rules`
+ * and `authorities` are read.
  *
  * @throws ClientError `usage`, `file`
  */
@@ -66,7 +66,7 @@ export function loadRules(path: string): LoadedRules {
   const { rules: schema } = MonitorProperties;
   const at: SettingPath = inConfig ? ['rules'] : [];
   const rules = (walk.value(schema, list, at) ?? []) as Rule[];
-  // A single rule's problems stand under [0], which its file does not have.
+  // The path of a problem in a single rule begins with [0], though the file has no list.
   if (rules.length === 0 && walk.problems.length === 0) walk.problem(at, 'holds no rule');
   checkUnique(rules, at, 'rule', walk);
   const { authorities: setting } = MonitorProperties;
@@ -109,7 +109,7 @@ const OWN: Readonly<Record<string, OwnReader>> = {
     }
     const url = URL.canParse(value) ? new URL(value) : undefined;
     const isPlain = url && /^https?:$/.test(url.protocol) && url.username + url.password + url.search + url.hash === '';
-    // Not repeated: people put tokens into URLs.
+    // The message does not repeat the URL: people put tokens into URLs.
     return isPlain
       ? value.replace(/\/+$/, '')
       : walk.problem(at, 'must be an http(s) URL without user name, query and fragment');
@@ -131,7 +131,7 @@ const OWN: Readonly<Record<string, OwnReader>> = {
 
 function readSinks(value: unknown, at: SettingPath, walk: SettingsWalk): SinkOptions[] | undefined {
   if (!Array.isArray(value) || value.length === 0 || value.length > MAX_SINKS) {
-    return walk.problem(at, `must be a list of 1 to ${MAX_SINKS}: without a sink nobody is told`);
+    return walk.problem(at, `must be a list of 1 to ${MAX_SINKS}: without a sink no alert reaches anybody`);
   }
   return value.flatMap((item, i) => readSink(item, [...at, i], walk) ?? []);
 }
@@ -163,7 +163,7 @@ type Raw = Omit<MonitorConfig, 'file' | 'logs' | 'shards' | 'follow' | 'rules' |
   readonly chunk: number;
 };
 
-/** What holds between settings; undefined where so much is missing that there is nothing to hold. */
+/** Checks the rules between settings and makes the configuration; undefined where the file is no mapping. */
 function assemble(
   read: Record<string, unknown> | undefined,
   file: string,
@@ -183,7 +183,7 @@ function assemble(
     walk.problem(['logs'], 'is missing: name at least one log to follow, here or under "shards"');
   }
   if (raw.sinks === undefined && !walk.problems.some((problem) => problem.startsWith('"sinks'))) {
-    walk.problem(['sinks'], 'is missing: without a sink nobody is told; the simplest is [{ type: stdout }]');
+    walk.problem(['sinks'], 'is missing: without a sink no alert reaches anybody; the simplest is [{ type: stdout }]');
   }
   const origins = new Set<string>();
   for (const [i, { origin }] of logs.entries()) {
@@ -226,7 +226,7 @@ function followedLog(log: RawLog, at: SettingPath, walk: SettingsWalk): Followed
   const keys = [...(log.keys ?? []), ...(log.keys === undefined ? (policy?.logs ?? []).map(({ key }) => key) : [])];
   const origin = keys[0]?.name;
   if (location === undefined && !walk.problems.some((problem) => problem.includes(`${at[0]}[${at[1]}].`))) {
-    walk.problem(at, 'says not where the log is: give "url" or "dir"');
+    walk.problem(at, 'does not say where the log is: give "url" or "dir"');
   }
   if (origin === undefined) {
     if (log.keys === undefined)
@@ -250,10 +250,13 @@ function followedLog(log: RawLog, at: SettingPath, walk: SettingsWalk): Followed
   ];
 }
 
-/** Only witnesses say when they saw a checkpoint. */
+/** Only the cosignatures of witnesses say when a checkpoint was seen. */
 function checkAge(age: number | undefined, policy: Policy | undefined, at: SettingPath, walk: SettingsWalk): void {
   if (age === undefined || policy?.quorum !== undefined) return;
-  walk.problem([...at, 'maxCheckpointAge'], 'needs a "policy" with a quorum of witnesses, who say when they saw it');
+  walk.problem(
+    [...at, 'maxCheckpointAge'],
+    'needs a "policy" with a quorum of witnesses, whose cosignatures have a time',
+  );
 }
 
 function withPolicy(path: string | undefined, at: SettingPath, walk: SettingsWalk): { policy?: Policy } {
@@ -267,7 +270,7 @@ function withAuthorities(path: string | undefined, walk: SettingsWalk): { author
   return authorities ? { authorities } : {};
 }
 
-/** What `read` makes of a file that a setting names. */
+/** The result of `read`, which reads a file that a setting names. */
 function usable<T>(at: SettingPath, walk: SettingsWalk, read: () => T): T | undefined {
   try {
     return read();
@@ -289,7 +292,7 @@ function checkUnique(
   }
 }
 
-/** A rule for a log that is not followed would never alert, and nobody would know. */
+/** A rule for a log that is not followed would never alert, without any sign of it. */
 function checkOrigins(rules: readonly Rule[], origins: ReadonlySet<string>, walk: SettingsWalk): void {
   if (origins.size === 0) return;
   for (const [i, { logs = [] }] of rules.entries()) {

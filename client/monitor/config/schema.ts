@@ -1,6 +1,6 @@
 /**
- * The settings of `monitor.yaml`, each written down once: the reader (read.ts), its messages and the table in
- * docs/monitor.md come from here. Sinks are in alerts/sink-options.ts, presets in presets.ts.
+ * The settings of `monitor.yaml`, each declared once: the reader, its messages and the tables in docs/monitor.md come
+ * from here. Sinks are in alerts/sink-options.ts, presets in presets.ts.
  */
 import { type TSchema, Type } from 'typebox';
 import { host, port } from '../../../merkle/runtime/config/groups.ts';
@@ -10,7 +10,7 @@ import { MAX_PATTERN } from '../rules/text.ts';
 
 const opt = Type.Optional;
 
-/** A leaf that read.ts reads itself, as TypeBox could only say that it is wrong. */
+/** A leaf with a reader of its own, because TypeBox could only say that the value is wrong. */
 function own(kind: 'match' | 'url' | 'vkey' | 'frozen', allowed: string, description: string): TSchema {
   return Type.Unknown({ kind, allowed, description });
 }
@@ -38,14 +38,14 @@ const peers = opt(
 const policy = opt(
   path({
     description: 'Witness policy (c2sp.org/tlog-policy): its log keys and the quorum that each checkpoint needs.',
-    defaultText: 'none: the log is believed without witnesses',
+    defaultText: 'none: no witness has to cosign the log',
   }),
 );
 
 const maxCheckpointAge = opt(
   duration('1m', '8760h', {
     description:
-      'Where the quorum of `policy` cosigned what the log shows longer ago, it alerts as `stale`. For logs that have their checkpoint cosigned anew though nothing came.',
+      'A checkpoint that the quorum of `policy` cosigned longer ago alerts as `stale`. For logs that have an unchanged checkpoint cosigned again.',
     defaultText: 'none: a checkpoint may be of any age',
   }),
 );
@@ -55,7 +55,7 @@ const LogSchema = Type.Object({
     own(
       'url',
       'an http(s) URL without user name, query and fragment',
-      'Where the log is read; of a Rekor server its URL, as `/api/v2` below it is found.',
+      'Where the log is read. For a Rekor server its base URL: `/api/v2` below it is found.',
     ),
   ),
   dir: opt(
@@ -78,7 +78,7 @@ const LogSchema = Type.Object({
     own(
       'frozen',
       'true, false or a tree size',
-      'The log takes nothing more: any growth past this size, or with `true` past the size first seen, alerts.',
+      'The log is frozen: growth past this size, or with `true` past the size that is seen first, alerts.',
     ),
   ),
   peers,
@@ -133,7 +133,7 @@ const RuleSchema = Type.Object({
       kind: 'conditions',
       allowed: `a condition, or a list of 1 to ${MAX_CONDITIONS} of which one is enough`,
       description:
-        'Who may be found there: whatever else is found alerts as `unexpected`. Every name of a certificate must be as expected. Without it each find alerts as `match`.',
+        'Who may sign there: any other signer alerts as `unexpected`. Every name of a certificate must be as expected. Without `expect` each entry that is found alerts as `match`.',
     }),
   ),
   severity: choice(['info', 'alert', 'critical'], { description: 'Of its alerts.', default: 'alert' }),
@@ -151,7 +151,7 @@ export const MonitorSchema = Type.Object({
   state: path({
     description: 'Directory of the state: how far each log was read, alerts under way, evidence, acknowledgements.',
     default: './monitor-state',
-    danger: 'Without it the monitor does not know what it has seen: it then wants --from-now or --from-start.',
+    danger: 'Without it the monitor does not know what it has seen: it then needs --from-now or --from-start.',
   }),
   logs: opt(many(LogSchema, 0, MAX_LOGS, 'The logs. With `shards` at least one.')),
   shards: opt(many(ShardSchema, 0, MAX_LOGS, 'Signing configurations, whose logs are followed as they come and go.')),
@@ -159,8 +159,8 @@ export const MonitorSchema = Type.Object({
   authorities: opt(
     path({
       description:
-        'Who issues the certificates that `expect` speaks of: a Sigstore `trusted_root.json`, or certificates in PEM. One that none of them issued is never what was expected, whatever stands in it.',
-      defaultText: 'none: what a certificate says of itself is believed',
+        'The issuers of the certificates in `expect`: a Sigstore `trusted_root.json`, or certificates in PEM. A certificate of another issuer is never as expected, whatever it says.',
+      defaultText: 'none: every certificate is trusted as it stands',
     }),
   ),
   sinks: opt(
@@ -176,11 +176,11 @@ export const MonitorSchema = Type.Object({
     default: ms(FOLLOW_DEFAULTS.pollMs),
   }),
   partialAfter: duration('0ms', '24h', {
-    description: 'Entries of a bundle that is not full wait so long for more to come.',
+    description: 'The entries of a bundle that is not full wait this long for more entries.',
     default: ms(FOLLOW_DEFAULTS.partialMs),
   }),
   staleAfter: duration('1s', '720h', {
-    description: 'A log that could not be followed for so long alerts as `stale`.',
+    description: 'A log that cannot be followed for this long alerts as `stale`.',
     default: '1h',
   }),
   retry: duration('10ms', '1h', {
@@ -188,7 +188,7 @@ export const MonitorSchema = Type.Object({
     default: ms(FOLLOW_DEFAULTS.retryMs),
   }),
   confirmations: count('looks', 1, 100, {
-    description: 'What may be a fault on the way alerts when so many looks in a row have shown it.',
+    description: 'A finding that may be a fault of the network alerts when this many rounds in a row have shown it.',
     default: FOLLOW_DEFAULTS.confirmations,
   }),
   parallel: count('bundles', 1, 64, {

@@ -1,4 +1,4 @@
-/** What `loadMonitorConfig` makes of `monitor.yaml`: checked, with absolute paths and milliseconds. */
+/** The configuration of a monitor: checked, with absolute paths and times in milliseconds. */
 
 import type { FollowedLog, ShardSource } from '../../follow/types.ts';
 import type { SinkOptions } from '../alerts/sink-options.ts';
@@ -7,22 +7,22 @@ import type { IssuingAuthority } from '../rules/trust.ts';
 import type { Rule } from '../rules/types.ts';
 
 export interface MonitorConfig {
-  /** The file that this was read from: absolute. */
+  /** The absolute path of `monitor.yaml`. */
   readonly file: string;
-  /** Directory of the monitor's state: absolute. */
+  /** The absolute path of the state directory. */
   readonly state: string;
-  /** With `shards` together at least one. No two of one origin. */
+  /** No two have the same origin. `logs` and `shards` are not both empty. */
   readonly logs: readonly FollowedLog[];
   readonly shards: readonly ShardSource[];
   readonly follow: FollowSettings;
-  /** No two of one name; may be empty, where only the logs themselves are watched. */
+  /** No two have the same name. May be empty: then only the logs themselves are watched. */
   readonly rules: readonly Rule[];
-  /** Whose certificates can be expected; absent: what a certificate says of itself is believed. */
+  /** The issuers of expected certificates. Absent: every certificate is trusted as it stands. */
   readonly authorities?: readonly IssuingAuthority[];
-  /** Threads that compare entries with rules; 0: the main one does. */
+  /** Threads that compare entries with rules; with 0 the main thread does. */
   readonly threads: number;
-  /** At least one; no two of one name. */
+  /** At least one. No two have the same name. */
   readonly sinks: readonly SinkOptions[];
-  /** Where Prometheus metrics are served; absent: not. Port 0 takes a free one. */
+  /** Where Prometheus metrics are served; absent: nowhere. Port 0 takes a free port. */
   readonly metrics?: { readonly host: string; readonly port: number };
 }

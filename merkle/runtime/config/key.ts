@@ -7,7 +7,7 @@ import { moduleFile, path, text, variable } from './values.ts';
 const opt = Type.Optional;
 const TOKEN_TEXT = /^[\x20-\x7e]{1,128}$/;
 
-/** A group of settings; `which` and `danger` are for the description of the file. */
+/** A group of settings. `which` and `danger` go into the description of the key file. */
 export function keySettings(which: string, fileDefault: string, danger: string) {
   return Type.Object({
     file: opt(path({ description: `${which}: a PKCS#8 PEM file.`, defaultText: fileDefault, danger })),
@@ -18,7 +18,7 @@ export function keySettings(which: string, fileDefault: string, danger: string) 
         moduleFile({
           description:
             'PKCS#11 module of the token that holds the key: a path, or a bare file name that is looked for where distributions put such modules.',
-          danger: 'The module is native code that runs inside the log.',
+          danger: 'The module is native code that runs inside this process.',
         }),
       ),
       token: opt(text(TOKEN_TEXT, '1 to 128 printable ASCII characters', { description: 'Label of the token.' })),
@@ -31,7 +31,7 @@ export function keySettings(which: string, fileDefault: string, danger: string) 
   });
 }
 
-/** What `keySettings` decodes to. */
+/** The decoded group. */
 type KeySettings = StaticDecode<ReturnType<typeof keySettings>>;
 
 /** The key that the settings name, or undefined where they name none. */

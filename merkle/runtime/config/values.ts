@@ -1,6 +1,6 @@
 /**
- * The kinds of value that a setting can have, each a TypeBox schema with the facts that the documentation, `--help` and
- * error messages are made from. A setting is written down once, in schema.ts, in terms of these.
+ * The kinds of value that a setting can have. Each is a TypeBox schema with the facts for the documentation, `--help` and
+ * error messages. The schema of a program declares each setting once, in terms of these.
  *
  * Durations are text with one unit (`5ms`, `10s`, `2m`, `1h`) and become milliseconds; sizes are a number of bytes or
  * text with one unit (`64KiB`, `4MiB`) and become bytes.
@@ -12,7 +12,7 @@ type Kind = 'duration' | 'size' | 'count' | 'text' | 'path' | 'variable' | 'choi
 /** What a setting says about itself. */
 export interface About {
   readonly description: string;
-  /** As written in the file; left out where the setting has no default or it depends on the machine. */
+  /** As written in the file; absent where the setting has no default or the default depends on the machine. */
   readonly default?: unknown;
   /** The default in words, where `default` cannot say it. */
   readonly defaultText?: string;
@@ -25,7 +25,7 @@ export interface Leaf extends About {
   readonly kind: Kind;
   /** The unit of a bare number: `entries`, `threads` … */
   readonly unit?: string;
-  /** What is allowed, in words: the end of every error message about the setting. */
+  /** The allowed values in words; the end of every error message about the setting. */
   readonly allowed: string;
   /** Messages must not repeat the value: people put secrets where the name of a variable belongs. */
   readonly sensitive?: true;
@@ -39,13 +39,13 @@ const DURATION = /^(0|[1-9][0-9]{0,8})(ms|s|m|h)$/;
 const MODULE = /^[^\p{Cc}]{1,255}$/u;
 const SIZE = /^(0|[1-9][0-9]{0,8})(B|KiB|MiB|GiB)?$/;
 
-/** Milliseconds of `5ms`, `10s`, `2m` or `1h`; undefined where the text is none of these. */
+/** Milliseconds of `5ms`, `10s`, `2m` or `1h`; undefined for any other text. */
 function parseDuration(text: string): number | undefined {
   const match = DURATION.exec(text);
   return match === null ? undefined : Number(match[1]) * DURATION_UNITS[match[2] as keyof typeof DURATION_UNITS];
 }
 
-/** Bytes of `512`, `64KiB`, `4MiB` or `1GiB`; undefined where the value is none of these. */
+/** Bytes of `512`, `64KiB`, `4MiB` or `1GiB`; undefined for any other value. */
 function parseSize(value: string | number): number | undefined {
   const match = SIZE.exec(String(value));
   return match === null ? undefined : Number(match[1]) * SIZE_UNITS[(match[2] ?? 'B') as keyof typeof SIZE_UNITS];
@@ -90,7 +90,7 @@ export function text(pattern: RegExp, allowed: string, about: About) {
   return Type.String({ ...about, kind: 'text', pattern: pattern.source, maxLength: 255, allowed });
 }
 
-/** A path of this host: relative to the file's directory where it stands in a file, else to the working directory. */
+/** A path of this host. In a file it is relative to the file's directory, elsewhere to the working directory. */
 export function path(about: About) {
   const allowed = 'a path, at most 4096 characters';
   return Type.String({ ...about, kind: 'path', minLength: 1, maxLength: 4096, pattern: '^[^\\x00\\r\\n]+$', allowed });

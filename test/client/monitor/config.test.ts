@@ -127,8 +127,8 @@ metrics: { host: 0.0.0.0, port: 9000 }
     ['no YAML', 'logs: [', /not valid YAML/],
     ['a list', '- 1', /the file.* must be a mapping/],
     ['no log', SINKS, /"logs".*name at least one/],
-    ['no sink', LOGS, /"sinks".*without a sink nobody is told/],
-    ['an empty list of sinks', `${LOGS}sinks: []`, /"sinks".*without a sink nobody is told/],
+    ['no sink', LOGS, /"sinks".*without a sink no alert reaches anybody/],
+    ['an empty list of sinks', `${LOGS}sinks: []`, /"sinks".*without a sink no alert reaches anybody/],
     ['a bad sink', `${LOGS}sinks: [{ type: webhook }]`, /"sinks\[0\]\.url" \(line 4\) is missing/],
     ['two sinks of one name', `${LOGS}sinks: [{ type: stdout }, { type: stdout }]`, /"sinks\[1\]\.name".*another sink/],
     ['a wrong duration', `${LOGS}${SINKS}poll: 5`, /"poll" \(line 5\) is 5; allowed: 100ms to 24h/],
@@ -215,7 +215,7 @@ metrics: { host: 0.0.0.0, port: 9000 }
     [
       'a preset and what it sets',
       ruled('{ name: a, watch: { identity: x, buildkite: { organization: acme } } }'),
-      /"buildkite" sets already/,
+      /is set by the preset "buildkite" too/,
     ],
   ])('refuses %s', (_, text, message) => expect(messageOf(text)).toMatch(message));
 
