@@ -52,7 +52,7 @@ export function parseCheckpoint(text: string): Checkpoint {
 }
 
 /** What the extension line of a log's last checkpoint starts with, as Rekor v2 writes it; the time follows. */
-export const FROZEN_MARK = 'Log frozen — ';
+const FROZEN_MARK = 'Log frozen — ';
 
 /** Whether the log says in it that it signs no further entry. */
 export function isFrozen({ extensions }: Pick<Checkpoint, 'extensions'>): boolean {

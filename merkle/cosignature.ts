@@ -41,7 +41,7 @@ export interface CosignaturePrimitives {
 }
 
 /** The two parts of a cosignature. */
-export interface Cosignature {
+interface Cosignature {
   /** Seconds since 1970, 0 to 2^53 - 1. */
   readonly timestamp: number;
   /** 64 or 2420 bytes. */
@@ -49,7 +49,7 @@ export interface Cosignature {
 }
 
 /** What an ML-DSA-44 cosigner signs. */
-export interface CosignedSubtree {
+interface CosignedSubtree {
   /** 1 to 255 bytes of UTF-8. */
   readonly cosigner: string;
   /** Seconds since 1970; 0 says nothing about the time, and is a must where `start` is not 0. */

@@ -33,7 +33,7 @@ export interface EntryEvidence {
   readonly served: Uint8Array;
 }
 
-export interface EntryFinding {
+interface EntryFinding {
   readonly origin: string;
   readonly size: number;
   readonly index: number;

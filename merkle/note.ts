@@ -55,7 +55,7 @@ export interface SignedNote {
   readonly signatures: readonly NoteSignature[];
 }
 
-export interface OpenedNote {
+interface OpenedNote {
   readonly text: string;
   /** One for each known key that signed: the first of its signatures. At least one. */
   readonly verified: readonly NoteSignature[];

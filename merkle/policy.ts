@@ -39,7 +39,7 @@ export interface PolicyWitness {
   readonly url?: string;
 }
 
-export interface PolicyGroup {
+interface PolicyGroup {
   readonly kind: 'group';
   readonly name: string;
   /** How many members must have witnessed: 1 to `members.length`. */
@@ -47,7 +47,7 @@ export interface PolicyGroup {
   readonly members: readonly PolicyMember[];
 }
 
-export type PolicyMember = PolicyWitness | PolicyGroup;
+type PolicyMember = PolicyWitness | PolicyGroup;
 
 export interface Policy {
   readonly logs: readonly PolicyLog[];
@@ -63,7 +63,7 @@ export const MAX_POLICY = 1_048_576;
 export const MAX_POLICY_ITEMS = 256;
 /** Longest file of logs in bytes, and most logs in it. */
 export const MAX_LOG_FILE = 64 * 1024 * 1024;
-export const MAX_LOG_LINES = 100_000;
+const MAX_LOG_LINES = 100_000;
 
 /**
  * The policy of a file.

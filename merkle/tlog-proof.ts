@@ -41,10 +41,8 @@ export interface TlogProof {
   readonly checkpoint: string;
 }
 
-/** What a file of this format is named. */
-export const TLOG_PROOF_EXTENSION = '.tlog-proof';
 /** Longest extra data that is taken, in bytes. */
-export const MAX_EXTRA = 1_048_576;
+const MAX_EXTRA = 1_048_576;
 /** Longest proof that is read: a note, the extra data in base64, and 63 hashes. */
 export const MAX_TLOG_PROOF = MAX_NOTE + Math.ceil(MAX_EXTRA / 3) * 4 + 8_192;
 

@@ -47,7 +47,7 @@ export interface AddCheckpoint {
   readonly note: Uint8Array;
 }
 
-export interface SignSubtree {
+interface SignSubtree {
   readonly start: number;
   readonly end: number;
   /** Hash of the subtree, 32 bytes. */

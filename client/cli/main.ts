@@ -44,7 +44,7 @@ const COMMANDS: readonly Entry[] = [
   {
     name: 'verify',
     summary: 'check a file against its proof, offline',
-    load: async () => (await import('./verify/verify.ts')).verifyCommand(),
+    load: async () => (await import('./verify/verify-command.ts')).verifyCommand(),
   },
   {
     name: 'audit',

@@ -25,7 +25,7 @@ const OID = /^[0-2](?:\.(?:0|[1-9][0-9]*))+$/;
 export type IdentityTest = (identity: CertificateIdentity) => boolean;
 
 /** Makes a test of the whole text out of a pattern. `what` is what a message calls it. @throws ClientError `usage` */
-export type PatternCompiler = (pattern: string, what: string) => (text: string) => boolean;
+type PatternCompiler = (pattern: string, what: string) => (text: string) => boolean;
 
 /**
  * A rule made ready, to find its errors early.

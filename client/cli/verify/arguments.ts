@@ -22,10 +22,10 @@ export interface VerifyOptions {
 }
 
 /** Whose signature it must be. */
-export type Signer = { readonly key: string } | { readonly identity: IdentityRule };
+export type RequestedSigner = { readonly key: string } | { readonly identity: IdentityRule };
 
 /** @throws ClientError `usage` */
-export function signerOf(options: VerifyOptions): Signer {
+export function requestedSigner(options: VerifyOptions): RequestedSigner {
   const rule = ruleOf(options);
   if ((options.key === undefined) === (rule === undefined)) {
     throw usage(

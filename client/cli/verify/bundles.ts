@@ -10,13 +10,13 @@ import type { Outcome } from '../../verify/outcome.ts';
 import { checkBundle, requiredHashes } from '../../verify/verify-bundle.ts';
 import { readPublicKey, readWhole } from '../files.ts';
 import { describe, print } from '../report.ts';
-import type { Signer, VerifyOptions } from './arguments.ts';
+import type { RequestedSigner, VerifyOptions } from './arguments.ts';
 import { digestsOf } from './digests.ts';
-import { testOf } from './identity.ts';
+import { testOf } from './identity-test.ts';
 import { json, lines } from './shown.ts';
-import { readTrust, type Trust } from './trust.ts';
+import { readVerifyTrust, type VerifyTrust } from './verify-trust.ts';
 
-interface Request extends Trust {
+interface Request extends VerifyTrust {
   readonly key?: KeyInfo;
   readonly identity?: IdentityTest;
   readonly witnessTime: boolean;
@@ -27,12 +27,12 @@ interface Request extends Trust {
 /** @throws ClientError where there is one file; of many each error is told, and the exit status set */
 export async function verifyFiles(
   files: readonly string[],
-  signer: Signer,
+  signer: RequestedSigner,
   options: VerifyOptions,
   primitives: Primitives,
   signal: AbortSignal,
 ): Promise<void> {
-  const trust = await readTrust(options);
+  const trust = await readVerifyTrust(options);
   const who =
     'key' in signer ? { key: (await readPublicKey(signer.key)).info } : { identity: await testOf(signer.identity) };
   if ('identity' in who && trust.trustedRoot === undefined) {

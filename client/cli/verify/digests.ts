@@ -9,7 +9,7 @@ import { startProgress } from '../progress.ts';
 
 const CHUNK = 1024 * 1024;
 
-export interface FileDigests {
+interface FileDigests {
   readonly digests: ArtifactDigests;
   /** Bytes. */
   readonly size: number;

@@ -12,18 +12,18 @@ import type { TrustedRoot } from '../../trust/trusted-root.ts';
 import { checkTlogProof, type ExpectedSigner, entryDigest, type VerifiedProof } from '../../verify/tlog-proof.ts';
 import { readPublicKey, readWhole } from '../files.ts';
 import { print } from '../report.ts';
-import { parseLeafHash, type Signer, type VerifyOptions } from './arguments.ts';
+import { parseLeafHash, type RequestedSigner, type VerifyOptions } from './arguments.ts';
 import { digestsOf } from './digests.ts';
-import { testOf } from './identity.ts';
+import { testOf } from './identity-test.ts';
 import { notProvenSentence } from './sentences.ts';
-import { readTrust } from './trust.ts';
+import { readVerifyTrust } from './verify-trust.ts';
 
 const NO_WITNESS = 'that the log shows everybody the same tree: the policy asks for no witness';
 
 /** @throws ClientError */
 export async function verifyProof(
   file: string,
-  signer: Signer,
+  signer: RequestedSigner,
   options: VerifyOptions,
   primitives: Primitives,
   signal: AbortSignal,
@@ -97,7 +97,7 @@ export async function verifyLeafHash(options: VerifyOptions, primitives: Primiti
 }
 
 async function readProofTrust(options: VerifyOptions): Promise<{ policy: Policy; trustedRoot?: TrustedRoot }> {
-  const { policy, trustedRoot, logKey } = await readTrust(options);
+  const { policy, trustedRoot, logKey } = await readVerifyTrust(options);
   if (policy === undefined)
     throw usage('a tlog-proof is checked by a policy: give --policy, with the log and its witnesses');
   const root = trustedRoot === undefined ? {} : { trustedRoot };
@@ -109,7 +109,7 @@ async function readProofTrust(options: VerifyOptions): Promise<{ policy: Policy;
   return { policy: { ...policy, logs }, ...root };
 }
 
-async function proofSigner(signer: Signer, trustedRoot: TrustedRoot | undefined): Promise<ExpectedSigner> {
+async function proofSigner(signer: RequestedSigner, trustedRoot: TrustedRoot | undefined): Promise<ExpectedSigner> {
   if ('key' in signer) return { key: (await readPublicKey(signer.key)).spki };
   if (trustedRoot !== undefined) return { identity: await testOf(signer.identity), trustedRoot };
   throw usage(

@@ -39,7 +39,7 @@ export async function* verifyMany(
   { threads = availableParallelism(), signal, ...trust }: ManyOptions,
 ): AsyncGenerator<ManyResult> {
   checkTrust(trust);
-  const pool = createPool({ file: workerUrl('client/verify/many/worker'), threads, workerData: trust });
+  const pool = createPool({ file: workerUrl('client/verify/many/verify-worker'), threads, workerData: trust });
   try {
     const packs = packsOf(requests);
     const next = () => {

@@ -9,14 +9,14 @@ import { MAX_TRUSTED_ROOT, parseTrustedRoot, type TrustedRoot } from '../../trus
 import { readWhole } from '../files.ts';
 import type { VerifyOptions } from './arguments.ts';
 
-export interface Trust {
+export interface VerifyTrust {
   readonly trustedRoot?: TrustedRoot;
   readonly logKey?: VerifierKey;
   readonly policy?: Policy;
 }
 
 /** @throws ClientError `file`, `usage`, `trusted-root`, `log-key`, `policy` */
-export async function readTrust({ trustedRoot, logKey, policy }: VerifyOptions): Promise<Trust> {
+export async function readVerifyTrust({ trustedRoot, logKey, policy }: VerifyOptions): Promise<VerifyTrust> {
   if (trustedRoot === undefined && logKey === undefined && policy === undefined) {
     throw usage('say which log you trust: --trusted-root, or --log-key, or --policy with witnesses as well');
   }

@@ -2,7 +2,7 @@
 
 import { Command, Option } from 'commander';
 import { usage } from '../../errors.ts';
-import { refuseOthers, signerOf, type VerifyOptions } from './arguments.ts';
+import { refuseOthers, requestedSigner, type VerifyOptions } from './arguments.ts';
 
 const HELP = `
 Nothing leaves this machine, and nothing is fetched. Say whose signature it must be (--key, or --identity with --issuer), and
@@ -72,7 +72,7 @@ async function verify(files: readonly string[], options: VerifyOptions & { evide
     if (files.length > 1 && (options.bundle !== undefined || options.tlogProof !== undefined)) {
       throw usage('--bundle and --tlog-proof are of one file; of several each has its FILE.sigstore.json');
     }
-    const signer = signerOf(options);
+    const signer = requestedSigner(options);
     const primitives = await loadPrimitives();
     if (options.tlogProof !== undefined) {
       if (options.witnessTime)
