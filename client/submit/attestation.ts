@@ -1,6 +1,6 @@
 /**
- * Attestations: an in-toto statement in a DSSE envelope, logged as the `hashedrekord` of its pre-authentication encoding,
- * which is the form that verifiers of Rekor v2 rebuild.
+ * Attestations: in-toto statements in DSSE envelopes. The log entry is a `hashedrekord` of the pre-authentication encoding,
+ * which verifiers of Rekor v2 rebuild from the envelope.
  */
 
 import { type Envelope, INTOTO_TYPE, preAuthEncoding } from '../../merkle/rekor/dsse.ts';
@@ -16,7 +16,7 @@ import { type LoggedSignature, type LogSignatureOptions, logSigned } from './log
 import { messageBundle, signDigest } from './signed-digest.ts';
 import type { DigestSigner } from './signers/types.ts';
 
-/** A statement, signed. */
+/** A signed statement. */
 export interface Attested {
   readonly envelope: Envelope;
   /** The digest is that of the pre-authentication encoding. */
@@ -35,18 +35,18 @@ export async function attest(
 ): Promise<Attested> {
   checkStatement(statement);
   const encoded = preAuthEncoding(INTOTO_TYPE, statement);
-  // A copy: Node's is a Buffer, which callers would find in the result.
+  // Node gives a Buffer; the library promises Uint8Array.
   const digest = Uint8Array.from(primitives.hash(HASH_NAME[signer.publicKey.digest], encoded));
   const signed = await signDigest(digest, signer);
   return { signed, envelope: { payloadType: INTOTO_TYPE, payload: statement, signature: signed.signature } };
 }
 
 /**
- * Signs a statement, logs it and resolves with a bundle that verifies against `trust`. Calling it again gives the entry
- * that the log already has, where the signer is `repeatable`.
+ * Signs a statement, logs it and resolves with a bundle that verifies against `trust`. A second call gives the entry that
+ * the log already has, where the signer is `repeatable`.
  *
  * @param log as `parseLogUrl` gives it
- * @throws ClientError the codes of `attest`, `logSigned`
+ * @throws ClientError the codes of `attest` and `logSigned`
  */
 export async function attestAndLog(
   statement: Uint8Array,
@@ -60,7 +60,7 @@ export async function attestAndLog(
   return { ...logged, bundle: attestationBundle(attested, logged.entry) };
 }
 
-/** A bundle v0.3 of an attestation; without `entry`, one that is yet to be logged. */
+/** A bundle v0.3 of an attestation. Without `entry` it is one that is yet to be logged. */
 export function attestationBundle(
   { envelope, signed }: Attested,
   entry: LogEntry | undefined,

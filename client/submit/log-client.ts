@@ -1,11 +1,11 @@
 /**
- * One log, for programs: submit entries and check what comes back, read its checkpoint, its entries and its tiles.
+ * One log, for programs: submits entries and checks the answers, and reads the checkpoint, entries and tiles.
  *
  *   const client = new LogClient('https://log.example.com', { logKey: parseLogKey('log.example.com+1a2b3c4d+AbCd…') });
  *   const [submission] = parseSigned(await readFile('app.sigstore.json'));
  *   const { bundle, verified } = await client.submit(submission, { signal });
  *
- * Nothing is written anywhere; all that can be waited for ends with an `AbortSignal`, as ClientError `cancelled`.
+ * A client writes nothing to disk. Every call takes an `AbortSignal`, and ends with ClientError `cancelled` when it aborts.
  */
 
 import { leafHash } from '../../merkle/rfc6962.ts';
@@ -27,7 +27,7 @@ import { readSingle } from './replies.ts';
 import { completeBundle, type Submission } from './submission.ts';
 import type { LogRequestOptions } from './types.ts';
 
-/** What holds for all calls of a client. Times are in milliseconds. */
+/** Options of all calls of a client. Times are in milliseconds. */
 export interface LogClientOptions
   extends Pick<LogRequestOptions, 'fetch' | 'attemptTimeout' | 'deadline' | 'pauses' | 'onRetry'> {}
 
@@ -35,21 +35,21 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
-/** An entry that the log took, or had. */
+/** An entry that the log has, whether it took the entry now or before. */
 export interface Submitted {
   readonly entry: LogEntry;
-  /** What was checked of it. */
+  /** What the checks of the entry found. */
   readonly verified: LoggedLeaf;
-  /** The Sigstore bundle with its proof, a file. */
+  /** The bytes of a file: the Sigstore bundle with its proof. */
   readonly bundle: Uint8Array;
 }
 
 export interface SubmitManyOptions extends CallOptions {
-  /** Told of each, once, when its answer was checked, in no particular order. */
+  /** Called once for each submission, after its answer is checked, in no particular order. */
   readonly onResult?: (index: number, result: Submitted | ClientError) => void;
 }
 
-/** A tree head that was verified. */
+/** A verified tree head. */
 export interface SignedCheckpoint {
   readonly origin: string;
   /** Entries in the tree. */
@@ -81,8 +81,8 @@ export class LogClient {
   }
 
   /**
-   * A client that trusts the key that the log itself names. Whoever answers at `url` may name any key: keep
-   * `client.trust.logKey` and give it the next time.
+   * A client that trusts the key that the log itself names. The server at `url` may name any key: keep
+   * `client.trust.logKey`, and pass it to the constructor the next time.
    *
    * @throws ClientError `usage`, `network`, `unavailable`, `refused`, `bad-reply`, `cancelled`
    */
@@ -98,8 +98,8 @@ export class LogClient {
   }
 
   /**
-   * Logs one signature and checks the answer as a verifier will. Calling it again, after whatever failure, gives the entry
-   * that the log has then.
+   * Logs one signature and checks the answer as a verifier will. A second call, after any failure, gives the entry that the
+   * log has by then.
    *
    * @throws ClientError `network`, `unavailable`, `refused`, `bad-reply`, `cancelled`, `entry-mismatch`, `bad-proof`,
    * `bad-checkpoint`, `policy`, `quorum`
@@ -111,9 +111,11 @@ export class LogClient {
   }
 
   /**
-   * The same for many, with the log's bulk call of 256, for as long as `deadline` says in all (120,000 unless told).
+   * Logs many signatures with the log's bulk call. `deadline` is for all of them together; 120,000 by default. An entry that
+   * the log refuses, or whose answer does not hold, does not keep the others from the log. A log that is not the trusted one
+   * gets nothing more after its first answer.
    *
-   * @returns in their order what became of each
+   * @returns in the order of `submissions`, the entry or why there is none
    * @throws ClientError `cancelled`
    */
   async submitMany(
@@ -134,7 +136,7 @@ export class LogClient {
   }
 
   /**
-   * The newest tree head, with its signatures checked.
+   * The newest tree head, after its signatures are checked.
    *
    * @throws ClientError `network`, `unavailable`, `refused`, `cancelled`, `bad-checkpoint`, `policy`, `quorum`
    */
@@ -145,7 +147,7 @@ export class LogClient {
   }
 
   /**
-   * The entry at an index with a proof, checked. `0 <= index < size` of the newest checkpoint.
+   * The entry at an index, after its proof is checked. Requires `0 <= index < size` of the newest checkpoint.
    *
    * @throws ClientError as `checkpoint`, and `bad-reply`, `bad-proof`; `refused` where there is no such entry
    */

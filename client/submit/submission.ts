@@ -1,13 +1,13 @@
 /**
- * What is already signed, and what becomes of it once a log has it: a Sigstore bundle without a log entry, a DSSE envelope,
- * or a digest with its signature goes in; a bundle with its proof comes out.
+ * Signatures that exist already. A Sigstore bundle without a log entry, a DSSE envelope, or a digest with its signature
+ * goes in. A bundle with its proof comes out once a log has the entry.
  *
- * Each signature is logged as one `hashedrekord` 0.0.2; that of an attestation over the DSSE pre-authentication encoding
- * (github.com/secure-systems-lab/dsse, protocol.md), which is the form that verifiers of Rekor v2 rebuild:
+ * Each signature is logged as one `hashedrekord` 0.0.2. The signature of an attestation is over the DSSE pre-authentication
+ * encoding (github.com/secure-systems-lab/dsse, protocol.md), which verifiers of Rekor v2 rebuild:
  *
  *   PAE = "DSSEv1" SP LEN(type) SP type SP LEN(payload) SP payload
  *
- * Nothing leaves for a log before its signature was verified here: an entry cannot be taken back.
+ * Each signature is verified here before it goes to a log, as a log never removes an entry.
  */
 
 import { createHash } from 'node:crypto';
@@ -24,24 +24,24 @@ import { keyHint, type PublicKey, parsePublicKey } from '../formats/key.ts';
 import { formatLogEntry, type LogEntry } from '../formats/log-entry.ts';
 import { withClientErrors } from '../merkle-errors.ts';
 
-/** Names of media types of bundles, and the one that says the same with a proof of inclusion. */
+/** The media types of bundles, and for each the type of the bundle with its proof of inclusion. */
 const BUNDLE_TYPES: ReadonlyMap<string, string> = new Map([
-  // Of this version each entry needs a promise (SET), which a log of Rekor v2 does not give.
+  // An entry in a bundle v0.1 needs a promise (SET), which a log of Rekor v2 does not give.
   ['application/vnd.dev.sigstore.bundle+json;version=0.1', 'application/vnd.dev.sigstore.bundle+json;version=0.2'],
   ['application/vnd.dev.sigstore.bundle+json;version=0.2', 'application/vnd.dev.sigstore.bundle+json;version=0.2'],
   ['application/vnd.dev.sigstore.bundle+json;version=0.3', BUNDLE_TYPE],
   [BUNDLE_TYPE, BUNDLE_TYPE],
 ]);
 
-/** With what a signature is checked: a key, or a certificate with its key. */
+/** What verifies a signature: a key, or a certificate with its key. */
 export type Verifier = Pick<Signed, 'publicKey' | 'certificate'>;
 
-/** One signature that was verified, and the bundle that will carry its proof. */
+/** One verified signature, and the bundle that will carry its proof. */
 export interface Submission {
   readonly signed: Signed;
   /** Proto3 JSON of the bundle, without `tlogEntries`. */
   readonly bundle: JsonObject;
-  /** It was read from a bundle, which its completed form may replace. */
+  /** The signature comes from a bundle, which the complete bundle may replace. */
   readonly fromBundle: boolean;
 }
 
@@ -53,14 +53,14 @@ export function keyVerifier(spki: Uint8Array): Verifier {
   return { publicKey: parsePublicKey(spki, nodePrimitives()) };
 }
 
-/** @param der one X.509 certificate. Its chain and validity are not looked at. @throws ClientError `key`, `malformed` */
+/** @param der one X.509 certificate. Its chain and validity are not checked. @throws ClientError `key`, `malformed` */
 export function certificateVerifier(der: Uint8Array): Verifier {
   const certificate = Uint8Array.from(der);
   return { ...keyVerifier(withClientErrors(() => parseCertificate(certificate)).spki), certificate };
 }
 
 /**
- * A PEM file with one block: `PUBLIC KEY`, or `CERTIFICATE`, of which the first is taken where it is a chain.
+ * A PEM file with a block `PUBLIC KEY`, or with a certificate or a chain, whose first certificate counts.
  *
  * @throws ClientError `key`
  */
@@ -82,11 +82,11 @@ export function parseVerifierPem(pem: string): Verifier {
 }
 
 /**
- * Reads what is to be logged: a Sigstore bundle (v0.1 to v0.3) without a log entry, or a DSSE envelope, told apart by
- * what they hold. An envelope with several signatures gives one submission each, as a bundle carries one.
+ * Reads a Sigstore bundle (v0.1 to v0.3) without a log entry, or a DSSE envelope. The fields of the file tell which of the
+ * two it is. An envelope gives one submission for each of its signatures, as a bundle carries one signature.
  *
- * @param verifiers keys for what carries no certificate; each must be used
- * @throws ClientError `malformed`, `unsupported`, `usage` (a key is missing, or one too many is there), `key`, `bad-signature`
+ * @param verifiers keys of the signatures that carry no certificate; each must verify one
+ * @throws ClientError `malformed`, `unsupported`, `usage` (a key is missing, or there is one too many), `key`, `bad-signature`
  */
 export function parseSigned(file: Uint8Array, verifiers: readonly Verifier[] = []): Submission[] {
   const json = parseJson(file, 'the file', MAX_BUNDLE);
@@ -97,7 +97,7 @@ export function parseSigned(file: Uint8Array, verifiers: readonly Verifier[] = [
   throw new ClientError('malformed', 'the file is neither a Sigstore bundle nor a DSSE envelope');
 }
 
-/** @throws ClientError `usage` for a digest of another length than the key signs; `bad-signature` */
+/** @throws ClientError `usage` where the key signs digests of another length; `bad-signature` */
 export function fromDigest(digest: Uint8Array, signature: Uint8Array, verifier: Verifier): Submission {
   const { digest: algorithm, digestSize } = verifier.publicKey;
   if (digest.length !== digestSize) {
@@ -116,7 +116,7 @@ export function fromDigest(digest: Uint8Array, signature: Uint8Array, verifier: 
 }
 
 /**
- * A submission out of its bundle, as it was kept.
+ * The submission of a bundle in proto3 JSON.
  *
  * @param given one verifier where the bundle carries no certificate, else none
  * @throws ClientError the codes of `parseSigned`

@@ -1,9 +1,9 @@
 /**
- * Asks a time-stamp authority (RFC 3161, over HTTP as in its section 3.4) to say that a signature was there.
+ * Requests a time stamp over a signature from a time-stamp authority (RFC 3161, over HTTP as in its section 3.4).
  *
  *   TimeStampReq = SEQUENCE { version 1, messageImprint SEQUENCE { sha256, digest }, certReq TRUE }
  *
- * There is no nonce: what is stamped is a signature, and an old stamp over the same signature is as good as a new one.
+ * The request has no nonce: an old time stamp over the same signature is as good as a new one.
  */
 import { decodeHex, equal } from '../../merkle/bytes.ts';
 import { sha256 } from '../../merkle/rfc6962.ts';
@@ -19,8 +19,8 @@ const SHA256 = decodeHex('300d06096086480165030402010500');
 const MAX_REPLY = 64 * 1024;
 
 /**
- * Resolves with the authority's reply, DER of a TimeStampResp, as bundles hold it. It is about `signature`; whether the
- * authority is one to be trusted is for verifiers to check against their trusted root.
+ * Resolves with the authority's reply, DER of a TimeStampResp, as bundles hold it. The time stamp is over `signature`.
+ * Whether to trust the authority is for verifiers to check against their trusted root.
  *
  * @param url of the authority, such as https://timestamp.example.com/api/v1/timestamp
  * @throws ClientError `network`, `unavailable`, `cancelled`; `bad-timestamp` where the reply is no time stamp over it

@@ -1,13 +1,13 @@
 /**
- * The flush of a queue: sends what waits, checks each answer as a verifier would, writes the bundles, and only then lets
- * the entries go. What a crash leaves behind, step by step:
+ * The flush of a queue. It sends the entries that wait, checks each answer as a verifier would, writes the bundles, and
+ * removes an entry last. What each crash leaves to the next flush:
  *
  * | crash                      | the next flush                                                          |
  * |----------------------------|-------------------------------------------------------------------------|
  * | before or after `send`     | sends the same request; the log answers with the entry that it has      |
- * | after `keep`               | has the log's answer: verifies it and writes it, without asking again   |
+ * | after `keep`               | finds the log's answer, verifies it and writes it, without a request    |
  * | after `write`              | writes the same bytes                                                   |
- * | after `record`             | the same, and the same record                                           |
+ * | after `record`             | writes the same bytes and the same record                               |
  * | after `remove`             | has nothing to do                                                       |
  */
 
@@ -32,27 +32,27 @@ const PAUSES = { first: 200, longest: 30_000 };
 export type FlushStep = 'send' | 'keep' | 'write' | 'record' | 'remove';
 
 export interface FlushOptions {
-  /** Only entries for this log, as `parseLogUrl` gives it. */
+  /** Send only the entries for this log; a URL as `parseLogUrl` gives it. */
   readonly log?: string | undefined;
-  /** Whom to trust instead of what the entries say. */
+  /** Whom to trust, instead of the key and policy in the entries. */
   readonly trust?: LogTrust | undefined;
-  /** How long to try, in milliseconds; Infinity to go on until all is done. 120,000 unless told. */
+  /** How long to try, in milliseconds; 120,000 by default. With Infinity the flush goes on until all is done. */
   readonly deadline?: number;
   readonly signal?: AbortSignal;
   readonly fetch?: LogRequestOptions['fetch'];
-  /** Milliseconds for one attempt; 30,000 unless told. */
+  /** Milliseconds for one attempt; 30,000 by default. */
   readonly attemptTimeout?: number;
   /** The first pause and the longest one, in milliseconds; 200 and 30,000 by default. */
   readonly pauses?: LogRequestOptions['pauses'];
-  /** Told what became of each entry, at the moment when it is so for good. */
+  /** Called with the result of each entry, once this flush is done with the entry. */
   readonly onResult?: (result: FlushResult) => void;
-  /** Told before each wait, in milliseconds. */
+  /** Called before each wait. `ms` is in milliseconds. */
   readonly onWait?: (wait: { readonly log: string; readonly why: string; readonly ms: number }) => void;
-  /** Told of a log whose key is taken from itself, for this flush and those that follow. */
+  /** Called for a log that names its own key, which this flush and all later ones trust. */
   readonly onTrust?: (log: string, verifierKey: string) => void;
-  /** Told how many of all have an answer. */
+  /** Called with the number of entries that have a result, and the number of all. */
   readonly onProgress?: (done: number, total: number) => void;
-  /** Told when a step of an entry begins, and with 'after' when it has ended: for tests of crashes. */
+  /** Called before and after each step of an entry: for tests of crashes. */
   readonly onStep?: (step: FlushStep, when: 'before' | 'after', id: string) => void;
 }
 
@@ -69,12 +69,13 @@ export type FlushResult =
 
 export interface FlushReport {
   readonly results: readonly FlushResult[];
-  /** Files that were set aside now, or cannot be read: `file` is where they are. */
+  /** Files that this flush set aside, or that cannot be read. `file` is where they are now. */
   readonly damaged: readonly Damaged[];
 }
 
 /**
- * Holds the lock of the queue meanwhile. Entries that stay are no error: they are in the report, with the reason.
+ * Sends what waits, and holds the lock of the queue meanwhile. An entry that stays in the queue is not an error: the report
+ * says why it stays.
  *
  * @throws ClientError `cancelled`, `file`; RuntimeError `locked`, `file`, `store`
  */
@@ -87,13 +88,13 @@ export async function flushQueue(store: SubmissionQueue, options: FlushOptions =
   }
 }
 
-/** What of an entry is kept in memory while it waits for its turn. */
+/** The part of an entry that stays in memory while the entry waits for its turn. */
 interface Waiting {
   readonly id: string;
   readonly queued: string;
   readonly log: string;
   readonly out: string;
-  /** It does not say whom to trust. */
+  /** The entry names neither a key nor a policy of the log. */
   readonly needsKey: boolean;
   readonly load: () => Promise<string>;
 }
@@ -122,7 +123,7 @@ class Flush {
       const item = await this.#read(id);
       if (item === undefined || (this.#options.log !== undefined && item.log !== this.#options.log)) continue;
       this.#total++;
-      // Its proof is here already: no log is needed.
+      // The proof is here already, so no request is needed.
       if (item.logged !== undefined && this.#holds(item, item.logged)) await this.#deliver(item, item.logged);
       else {
         const others = byLog.get(item.log);
@@ -130,16 +131,16 @@ class Flush {
         else others.push(this.#waiting(item));
       }
     }
-    // All to their end, also after a failure: nothing may be under way when the lock is given free.
+    // Wait for all logs, also after a failure: nothing may be under way when the lock is released.
     const sent = await Promise.allSettled([...byLog].map(([log, waiting]) => this.#send(log, waiting)));
     for (const one of sent) if (one.status === 'rejected') throw one.reason;
     return { results: [...this.#results.values()], damaged: this.#damaged };
   }
 
-  /** Sets aside what is damaged. */
+  /** The entry in a file; undefined where it is gone or damaged. A damaged file is set aside. */
   async #read(id: string): Promise<QueueItem | undefined> {
     const read = await this.#store.read(id).catch((error: unknown) => {
-      // It may be whole: it is named, and left where it is.
+      // The file may be whole: report it, and leave it where it is.
       if (!(error instanceof RuntimeError) || error.code !== 'file') throw error;
       this.#damaged.push({ file: this.#store.fileOf(id), reason: error.message });
       return undefined;
@@ -171,7 +172,7 @@ class Flush {
     return { id, queued, log, out, needsKey: logKey === undefined && policy === undefined, load };
   }
 
-  /** Nobody else removes or changes it while the lock is held. */
+  /** The entry anew from disk: no other process removes or changes it while the lock is held. */
   async #loaded(id: string): Promise<{ item: QueueItem; submitted: Submission }> {
     const read = await this.#store.read(id);
     if (read === undefined || !('item' in read)) {
@@ -199,28 +200,28 @@ class Flush {
     await this.#keepState(log, stopped);
   }
 
-  /** Whether the log has said at an earlier flush that it wants none now. */
+  /** Waits where the log asked for it at an earlier flush. Returns the error where the wait is longer than the deadline. */
   async #askedToWait(log: string): Promise<Stopped | undefined> {
     const { notBefore } = this.#logs.get(log) ?? {};
     const at = notBefore === undefined ? 0 : Date.parse(notBefore);
-    // More than a day is a clock that was wrong.
+    // A time more than a day from now comes from a clock that was wrong.
     if (at <= Date.now() || at > Date.now() + 86_400_000) return undefined;
     if (at < this.#end) {
       const ms = at - Date.now();
-      this.#options.onWait?.({ log, why: 'the log asked not to be asked before', ms });
+      this.#options.onWait?.({ log, why: 'the log asked for a pause', ms });
       await pause(ms, this.#options.signal);
       return undefined;
     }
-    return { error: new ClientError('unavailable', `${log} asked not to be asked before ${notBefore}`), notBefore: at };
+    return { error: new ClientError('unavailable', `${log} asked not to get requests before ${notBefore}`), notBefore: at };
   }
 
-  /** Trust on first use, where entries name no key and none was given or learnt. */
+  /** Trusts on first use, where entries name no key, and no key was given or kept. */
   async #learnKey(log: string, waiting: readonly Waiting[], http: LogRequestOptions): Promise<Stopped | undefined> {
     if (this.#options.trust !== undefined || this.#logs.get(log)?.verifierKey !== undefined) return undefined;
     if (!waiting.some(({ needsKey }) => needsKey)) return undefined;
     try {
       const { text } = await askLogKey(log, { ...http, deadline: Math.min(this.#end - Date.now(), 2 ** 31 - 1) });
-      // Durable before anything is believed by it: the next flush must not be told another one.
+      // Make the key durable before it verifies anything: the next flush must not accept another one.
       this.#logs.set(log, { ...this.#logs.get(log), verifierKey: text });
       await this.#keepLogs();
       this.#options.onTrust?.(log, text);
@@ -231,7 +232,7 @@ class Flush {
     }
   }
 
-  /** One after the other: of two writes under way the older might come last. */
+  /** Writes one after the other: of two writes under way the older might come last. */
   async #keepLogs(): Promise<void> {
     this.#keeping = this.#keeping.catch(() => {}).then(() => this.#store.keepLogs(this.#logs));
     await this.#keeping;
@@ -250,7 +251,7 @@ class Flush {
     await this.#keepLogs();
   }
 
-  /** A ClientError from here says that the entry does not hold. */
+  /** Verifies an answer and keeps it. Throws ClientError where the answer does not hold. */
   async #logged(one: Waiting, entry: LogEntry): Promise<void> {
     this.#options.onStep?.('send', 'after', one.id);
     const { item, submitted } = await this.#loaded(one.id);
@@ -273,7 +274,7 @@ class Flush {
     }
   }
 
-  /** Whether the answer that was kept convinces still: the file, or whom to trust, may be another than when it came. */
+  /** Whether an answer from an earlier flush still verifies: the file, or the trusted key, may have changed since. */
   #holds(item: QueueItem, entry: LogEntry): boolean {
     try {
       verifyReply(entry, submissionOf(item).signed, this.#trustOf(item), nodePrimitives());
@@ -284,7 +285,7 @@ class Flush {
     }
   }
 
-  /** Writes the bundle of an entry whose log has answered, and was verified. */
+  /** Writes the bundle of an entry whose answer is verified. */
   async #deliver(item: QueueItem, entry: LogEntry): Promise<void> {
     const { id, queued, log, out } = item;
     try {
@@ -331,7 +332,7 @@ function aboutOf({ id, queued, log, out }: Pick<QueueItem, 'id' | 'queued' | 'lo
   return { id, queued, log, out };
 }
 
-/** What keeps one entry from its end, not the others. */
+/** The error of one entry, which does not keep the flush from the others. */
 function asClientError(error: unknown): ClientError {
   if (error instanceof ClientError && error.code !== 'cancelled') return error;
   if (error instanceof RuntimeError && error.code === 'file')

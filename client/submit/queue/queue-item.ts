@@ -4,8 +4,8 @@
  *   { "sha256": <hex, over JSON.stringify of item>,
  *     "item": { "format": 1, "id", "queued", "log", "out", "replaces", "bundle", "key"?, "logKey"?, "policy"?, "logged"?, "problem"? } }
  *
- * The sum finds damage, not malice: whoever may write the file may write the sum. A log's answer in it is verified each
- * time that it is used.
+ * The checksum finds damage, not malice: a program that can write the file can write the checksum. The log's answer in the
+ * file is verified each time before use.
  */
 import { createHash } from 'node:crypto';
 import { isAbsolute } from 'node:path';
@@ -21,10 +21,10 @@ import type { LogTrust } from '../../verify/types.ts';
 import { parseLogUrl } from '../log-url.ts';
 import { entryOf, fromBundle, keyVerifier, type Submission } from '../submission.ts';
 
-/** Longest file of an entry: the bundle, base64 in JSON as it came, and as much again for the rest. */
+/** Longest file of an entry, in bytes: the bundle, and as much again for the rest. */
 export const MAX_ITEM = 2 * MAX_BUNDLE + 4 * 1024 * 1024;
 
-/** Why an entry was not done, the last time. `time` is UTC, ISO 8601. */
+/** Why the last flush did not log an entry. `time` is UTC, ISO 8601. */
 export interface Problem {
   readonly code: ClientErrorCode;
   readonly message: string;
@@ -32,7 +32,7 @@ export interface Problem {
 }
 
 export interface QueueItem {
-  /** 64 hex digits: the same entry for the same log and output has the same. */
+  /** 64 hex digits, made from the entry, the log and the output. */
   readonly id: string;
   /** UTC, ISO 8601. */
   readonly queued: string;
@@ -40,21 +40,21 @@ export interface QueueItem {
   readonly log: string;
   /** Absolute path of the file that the bundle with its proof is written to. */
   readonly out: string;
-  /** SHA-256 in hex of what stood at `out` then: only this is replaced. */
+  /** SHA-256 in hex of the file at `out` when the entry was queued. A flush replaces no other file. */
   readonly replaces: string | undefined;
   readonly bundle: JsonObject;
   /** SubjectPublicKeyInfo, DER, where the bundle carries no certificate. */
   readonly key: Uint8Array | undefined;
-  /** Verifier key of the log, where it was given. */
+  /** Verifier key of the log, where the caller gave one. */
   readonly logKey: string | undefined;
-  /** Text of a trust policy, where it was given. */
+  /** Text of a trust policy, where the caller gave one. */
   readonly policy: string | undefined;
-  /** The log's answer, which was verified and may not be at `out` yet. */
+  /** The log's answer, verified, whose bundle may not be at `out` yet. */
   readonly logged: LogEntry | undefined;
   readonly problem: Problem | undefined;
 }
 
-/** What the one who queues an entry says about it. */
+/** What a caller says about a new entry. */
 export interface NewItem {
   readonly log: string;
   readonly out: string;
@@ -62,7 +62,7 @@ export interface NewItem {
   readonly policy?: string | undefined;
 }
 
-/** @param replaces SHA-256 in hex of what stands at `out` */
+/** @param replaces SHA-256 in hex of the file at `out`; undefined where there is none */
 export function newItem(submitted: Submission, about: NewItem, replaces: string | undefined): QueueItem {
   return {
     id: idOf(submitted, about.log, about.out),
@@ -84,9 +84,9 @@ function idOf(submitted: Submission, log: string, out: string): string {
 }
 
 /**
- * The submission in an entry, with its signature verified again.
+ * The submission in an entry, after its signature is verified again.
  *
- * @throws ClientError `malformed`, and the codes of `parseSigned`, where the entry is not what was queued
+ * @throws ClientError `malformed`, and the codes of `parseSigned`, where the entry was changed since
  */
 export function submissionOf(item: QueueItem): Submission {
   const submitted = fromBundle(item.bundle, item.key === undefined ? [] : [keyVerifier(item.key)]);
@@ -94,7 +94,7 @@ export function submissionOf(item: QueueItem): Submission {
   return submitted;
 }
 
-/** Whom the entry says to trust; undefined where its queue has not been told. @throws ClientError `log-key`, `policy` */
+/** Whom the entry says to trust; undefined where it does not say. @throws ClientError `log-key`, `policy` */
 export function trustOfItem(item: QueueItem): LogTrust | undefined {
   const policy = item.policy === undefined ? undefined : parseTrustPolicy(encodeUtf8(item.policy));
   if (item.logKey !== undefined) return { logKey: parseLogKey(item.logKey), policy };
@@ -112,7 +112,7 @@ export function formatItem(item: QueueItem): Uint8Array {
   });
 }
 
-/** @throws ClientError `malformed`, saying what is wrong */
+/** @throws ClientError `malformed` */
 export function parseItem(file: Uint8Array, id: string): QueueItem {
   const json = unseal(file, MAX_ITEM);
   const item = object(json, 'the entry', [
@@ -150,7 +150,7 @@ export function problemOf(error: ClientError): Problem {
   return { code: error.code, message: error.message, time: new Date().toISOString() };
 }
 
-/** Puts a sum beside JSON that `parseJson` and `JSON.stringify` give back as it is. */
+/** A file with an item and its checksum. The item must be the same after `JSON.stringify` and `parseJson`. */
 export function seal(item: object): Uint8Array {
   const text = JSON.stringify(item);
   return encodeUtf8(`${JSON.stringify({ sha256: sha256Hex(encodeUtf8(text)), item }, undefined, 1)}\n`);

@@ -1,4 +1,4 @@
-/** What is in a queue, read without its lock: a flush may be under way meanwhile. */
+/** What is in a queue. The reader takes no lock, so a flush may be under way. */
 
 import { readOwner } from '../../../merkle/runtime/disk/lock.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
@@ -13,7 +13,7 @@ export interface StatusEntry {
   readonly age: number;
   readonly log: string;
   readonly out: string;
-  /** The log has it; the bundle is not at `out` yet. */
+  /** The log has the entry, and the bundle is not at `out` yet. */
   readonly logged: boolean;
   readonly problem: Problem | undefined;
 }
@@ -23,12 +23,12 @@ export interface QueueStatus {
   readonly queue: string;
   readonly pending: readonly StatusEntry[];
   readonly refused: readonly StatusEntry[];
-  /** Of the last 30 days. */
+  /** Entries of the last 30 days. */
   readonly done: readonly DoneRecord[];
-  /** Files that cannot be used, where they are. */
+  /** Files that cannot be used, and where they are. */
   readonly damaged: readonly Damaged[];
   readonly logs: readonly ({ readonly log: string } & QueueLog)[];
-  /** Who last took the lock, which may have been given free since. */
+  /** The process that took the lock last. It may have released the lock since. */
   readonly owner: string | undefined;
 }
 

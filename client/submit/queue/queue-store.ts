@@ -1,18 +1,18 @@
 /**
- * The directory of a queue. One file an entry, so that it can be looked at, and so that no entry can damage another:
+ * The directory of a queue. Each entry is a file, so that people can read it, and so that no entry can damage another:
  *
  *   DIR/pending/<id>.json    entries to be logged, or logged but not written to their output yet
  *   DIR/refused/<id>.json    entries that the log refuses for good, with the reason
- *   DIR/done/<id>.json       what became of the others; forgotten after 30 days
- *   DIR/damaged/…            files that cannot be read as what they should be, kept as they were
- *   DIR/logs.json            per log: the key that was trusted on first use, and when it wants to be asked again
+ *   DIR/done/<id>.json       entries whose proof is written; removed after 30 days
+ *   DIR/damaged/…            files that cannot be read, kept as they were
+ *   DIR/logs.json            for each log: the key that was trusted on first use, and when the log takes requests again
  *   DIR/lock/, owner.json    the flush that is under way (merkle/runtime/disk/lock.ts)
  *
- * An entry is added without the lock: a release does not wait for a flush. Only the flush, which holds the lock, removes
- * entries and writes everything else. A crash leaves each file whole; an entry leaves `pending` last of all, so that what
- * a crash can undo is done again, with the same bytes.
+ * Adding an entry takes no lock, so a release does not wait for a flush. Only the flush, which holds the lock, removes
+ * entries and writes the other files. A crash leaves each file whole. An entry leaves `pending` last, so the next flush
+ * repeats every step that a crash can undo, with the same bytes.
  *
- * Directories have mode 0700 and files 0600: nothing is secret, but what is released may be private for now.
+ * Directories have mode 0700 and files 0600: nothing in them is secret, but a release may not be public yet.
  */
 import { rename, stat, unlink } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
@@ -48,13 +48,13 @@ const PRIVATE_DIR = { mode: 0o700 };
 const PRIVATE = { mode: 0o600 };
 const NAME = /^([0-9a-f]{64})\.json$/;
 const TEMPORARY = /^\.[0-9a-f]{16}\.tmp$/;
-/** Whoever writes renames within milliseconds; what is older was left by a crash. */
+/** A writer renames its temporary file within milliseconds. An older one was left by a crash. */
 const LEFTOVER_MS = 3_600_000;
 const FORGET_MS = 30 * 86_400_000;
 const MAX_RECORD = 64 * 1024;
 const MAX_LOGS = 1024 * 1024;
 
-/** What is kept of an entry whose proof was written. */
+/** The record of an entry whose proof is written. */
 export interface DoneRecord {
   readonly id: string;
   readonly queued: string;
@@ -66,21 +66,21 @@ export interface DoneRecord {
 
 /** What a queue knows about a log. */
 export interface QueueLog {
-  /** Taken from the log itself at the first flush. */
+  /** The key that the log itself named at the first flush. */
   readonly verifierKey?: string | undefined;
-  /** The log asked not to be asked before: UTC, ISO 8601. */
+  /** The log asked for no requests before this time: UTC, ISO 8601. */
   readonly notBefore?: string | undefined;
   readonly problem?: Problem | undefined;
 }
 
-/** A file that is not what it should be. */
+/** A file that cannot be read as what it should be. */
 export interface Damaged {
   readonly file: string;
   readonly reason: string;
 }
 
 export class SubmissionQueue {
-  /** Absolute. */
+  /** Absolute path. */
   readonly dir: string;
 
   private constructor(dir: string) {
@@ -88,7 +88,7 @@ export class SubmissionQueue {
   }
 
   /**
-   * @param create makes it where it is not there
+   * @param create makes the directory where there is none
    * @throws ClientError `file` where there is no queue; RuntimeError `file`
    */
   static async open(dir: string, create: boolean): Promise<SubmissionQueue> {
@@ -103,15 +103,16 @@ export class SubmissionQueue {
   }
 
   /**
-   * Durable when it resolves. False where the same entry is waiting already.
+   * Adds an entry, which is durable when this resolves. Resolves with false where the same entry waits already.
    *
-   * @throws RuntimeError `file`; the entry may then not be queued. ClientError `malformed` for what could not be read back
+   * @throws RuntimeError `file`, after which the entry may or may not be queued; ClientError `malformed` where the entry could
+   * not be read back
    */
   async add(item: QueueItem): Promise<boolean> {
     submissionOf(parseItem(formatItem(item), item.id));
     const there = await this.read(item.id).catch(() => undefined);
     if (there !== undefined && 'item' in there) {
-      // Whoever wrote it may have died before the name was durable.
+      // The process that wrote the file may have died before its name was durable.
       await syncDir(join(this.dir, 'pending'));
       return false;
     }
@@ -126,9 +127,9 @@ export class SubmissionQueue {
   }
 
   /**
-   * For one flush at a time.
+   * Takes the lock of the queue, for one flush at a time.
    *
-   * @throws RuntimeError `locked`, with who holds it; `file`, `store`
+   * @throws RuntimeError `locked`, naming the process that holds it; `file`, `store`
    */
   async lock(): Promise<DirLock> {
     const lock = await lockDir(this.dir);
@@ -153,12 +154,12 @@ export class SubmissionQueue {
     }
   }
 
-  /** Ids of what waits, in no meaningful order. */
+  /** Ids of the entries that wait, in no particular order. */
   async pending(): Promise<string[]> {
     return await this.#ids('pending');
   }
 
-  /** An entry that waits; undefined where it does not wait any more. @throws RuntimeError `file` where it cannot be read */
+  /** An entry; undefined where there is none any more. @throws RuntimeError `file` where the file cannot be read */
   async read(
     id: string,
     part: 'pending' | 'refused' = 'pending',
@@ -169,14 +170,14 @@ export class SubmissionQueue {
     return orDamaged(path, () => ({ item: parseItem(file, id) }));
   }
 
-  /** Writes an entry that waits, anew. @throws RuntimeError `file` */
+  /** Writes an entry that waits. @throws RuntimeError `file` */
   async update(item: QueueItem): Promise<void> {
     await writeFileDurable(this.#path('pending', item.id), formatItem(item), PRIVATE);
   }
 
   /**
-   * Writes a bundle to the output of its entry. What stands there and is neither what stood there when the entry was
-   * queued, nor these bytes, is left alone.
+   * Writes a bundle to the output of its entry. It replaces only the file that was there when the entry was queued, or one
+   * with the same bytes.
    *
    * @throws ClientError `file`; RuntimeError `file`
    */
@@ -189,28 +190,28 @@ export class SubmissionQueue {
         `${out} was changed since the entry was queued and is not overwritten. Its proof is kept: move the file away and flush again`,
       );
     }
-    // Also where it is there already: a crash may have come before it was durable.
+    // Write also where the same bytes are there: a crash may have come before they were durable.
     await writeFileDurable(out, bundle, { mode: 0o644 });
   }
 
-  /** Keeps what became of an entry; `remove` comes after it. @throws RuntimeError `file` */
+  /** Keeps the record of an entry; `remove` comes after it. @throws RuntimeError `file` */
   async record(record: DoneRecord): Promise<void> {
     await writeFileDurable(this.#path('done', record.id), seal(record), PRIVATE);
   }
 
-  /** Keeps an entry aside that the log refuses. @throws RuntimeError `file` */
+  /** Moves an entry that the log refuses out of `pending`. @throws RuntimeError `file` */
   async refuse(item: QueueItem): Promise<void> {
     await writeFileDurable(this.#path('refused', item.id), formatItem(item), PRIVATE);
     await this.remove(item.id);
   }
 
-  /** Lets an entry go whose end is durable. @throws RuntimeError `file` */
+  /** Removes an entry whose record is durable. @throws RuntimeError `file` */
   async remove(id: string): Promise<void> {
     await unlink(this.#path('pending', id)).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT')
         throw new RuntimeError(
           'file',
-          `cannot remove ${this.#path('pending', id)} (${error.code}): it is done, and is found to be so again`,
+          `cannot remove ${this.#path('pending', id)} (${error.code}): the entry is logged, and the next flush finds its proof`,
           { cause: error },
         );
     });
@@ -221,7 +222,7 @@ export class SubmissionQueue {
     return this.#path('pending', id);
   }
 
-  /** Moves a damaged file out of the way, under a name of its own. Resolves with where it is. @throws RuntimeError `file` */
+  /** Moves a damaged file to `damaged`, under a name of its own. Resolves with its path there. @throws RuntimeError `file` */
   async setAside({ file }: Damaged): Promise<string> {
     const at = new Date().toISOString().replaceAll(/[:.]/g, '-');
     const to = join(this.dir, 'damaged', `${at}-${basename(file)}`);
@@ -259,16 +260,16 @@ export class SubmissionQueue {
     return all;
   }
 
-  /** Paths of what was set aside. */
+  /** Paths of the files in `damaged`. */
   async setAsideBefore(): Promise<string[]> {
     const dir = join(this.dir, 'damaged');
     return (await namesIn(dir)).filter((name) => !TEMPORARY.test(name)).map((name) => join(dir, name));
   }
 
   /**
-   * What is known about each log, by URL.
+   * What the queue knows about each log, by URL.
    *
-   * @throws ClientError `file` where it is damaged: the keys in it must not be forgotten in silence
+   * @throws ClientError `file` where the file is damaged: the queue must not forget the keys in it silently
    */
   async logs(): Promise<Map<string, QueueLog>> {
     const path = join(this.dir, 'logs.json');

@@ -17,7 +17,7 @@ export function rsaSigner(key: KeyObject, publicKey: PublicKey): SoftwareSigner 
   return {
     publicKey,
     repeatable: true,
-    // The padding of type 1 around a DigestInfo, raised to the private exponent: what a signature is.
+    // An RSA signature is the padding of type 1 around a DigestInfo, raised to the private exponent.
     sign(digest) {
       if (digest.length !== 32) throw new ClientError('key', `an RSA key signs 32 bytes, not ${digest.length}`);
       const block = concat(SHA256_DIGEST_INFO, digest);

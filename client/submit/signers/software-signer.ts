@@ -1,5 +1,5 @@
 /**
- * Software keys on elliptic curves, in JavaScript: Node signs messages alone, and here there is a digest.
+ * Software keys on elliptic curves, in JavaScript: Node signs only whole messages, and a log entry is about a digest.
  *
  * All signatures are deterministic (ECDSA with the nonces of RFC 6979; RFC 8032 section 5.1.6).
  */
@@ -12,14 +12,14 @@ import { ClientError } from '../../errors.ts';
 import type { PublicKey } from '../../formats/key.ts';
 import type { KeySigner } from './types.ts';
 
-/** A signer whose key is here: signing cannot fail, and needs no waiting. */
+/** A signer whose key is in this process: signing neither fails nor waits. */
 export interface SoftwareSigner extends KeySigner {
   sign(digest: Uint8Array): Uint8Array;
 }
 
 /**
  * @param secret ECDSA: the private scalar, big-endian, as long as a coordinate. Ed25519: the 32 bytes of RFC 8032.
- * @throws ClientError `key` where it does not belong to `publicKey`, or that is another kind of key
+ * @throws ClientError `key` where the secret does not belong to `publicKey`, or the key is of another kind
  */
 export function softwareSigner(publicKey: PublicKey, secret: Uint8Array): SoftwareSigner {
   const sign = signing(publicKey, Uint8Array.from(secret));
@@ -34,7 +34,7 @@ function signing(publicKey: PublicKey, secret: Uint8Array): (digest: Uint8Array)
   }
   const curve = CURVES.get(publicKey.info.kind);
   if (curve === undefined) {
-    throw new ClientError('key', `a key of the kind ${publicKey.name} is not signed with here`);
+    throw new ClientError('key', `keys of the kind ${publicKey.name} do not sign here`);
   }
   if (!curve.utils.isValidSecretKey(secret)) throw otherKey();
   const point = curve.getPublicKey(secret, false);

@@ -10,7 +10,7 @@ import type { KeySigner } from './types.ts';
 /**
  * Logs in to the token and finds the key there.
  *
- * A token's Ed25519 keys are refused: they sign whole messages, and a log takes Ed25519ph over a digest alone.
+ * It refuses a token's Ed25519 keys: they sign whole messages, and a log takes only Ed25519ph over a digest.
  *
  * @throws RuntimeError with the codes of `openTokenSigner`; ClientError `key`
  */
