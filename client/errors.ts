@@ -2,38 +2,37 @@
 import { CodedError } from '../merkle/errors.ts';
 
 /**
- * Each code and the exit status of `stele` that goes with it: 1 where something was tried and did not hold or was refused,
- * 2 where it could not be tried.
+ * Each code and its exit status of `stele`: 1 where a check failed or a service refused, 2 where the command could not try.
  *
  * - `usage`: an argument is missing or wrong.
  * - `file`: a file cannot be read or written.
- * - `key`: the signer's key is not one, or of a kind that is not taken.
- * - `statement`: what is to be attested is no predicate, or no in-toto statement.
- * - `log-key`: the log's verifier key is not one.
- * - `unsupported`: well-formed, but of a kind that this version does not check.
- * - `malformed`: what was given as bundle or log entry is not one.
- * - `digest-mismatch`: the file is not the one that was signed.
- * - `bad-signature`: the signature is not by the given key over the file.
- * - `entry-mismatch`: the logged entry is not about this signature.
- * - `bad-proof`: the entry is not where the proof says.
- * - `bad-checkpoint`: the tree head is not signed by the given log, or is about another tree.
- * - `bad-promise`: the signed entry timestamp is not by the given log over this entry.
- * - `bad-certificate`: the certificate does not lead to a trusted root, was not valid at the time, or is not for this use.
+ * - `key`: the signer's key is malformed, or of a kind that logs do not take.
+ * - `statement`: a file to attest is neither a predicate nor an in-toto statement.
+ * - `log-key`: the log's verifier key is malformed or unknown.
+ * - `unsupported`: a file is well-formed, but of a kind that this version does not check.
+ * - `malformed`: a bundle, an envelope or a log entry is malformed.
+ * - `digest-mismatch`: the signature is over another file.
+ * - `bad-signature`: the given key did not make the signature over the file.
+ * - `entry-mismatch`: the log entry is about another signature.
+ * - `bad-proof`: the inclusion proof does not lead from the entry to the root.
+ * - `bad-checkpoint`: the given log did not sign the tree head, or the tree head is about another tree.
+ * - `bad-promise`: the given log did not sign the entry timestamp over this entry.
+ * - `bad-certificate`: the certificate does not lead to a trusted root, was not valid at the time, or is for another use.
  * - `bad-sct`: no certificate-transparency log of the trusted root promised to log the certificate.
- * - `bad-timestamp`: the time stamp is not one, is about something else, or not by a trusted authority at a time it vouches for.
- * - `identity`: the certificate is not for the identity that was asked for.
- * - `trusted-root`: the trusted root is not one, or has nothing to check this with.
- * - `policy`: the trust policy is not one, or does not say what this needs of it.
- * - `quorum`: the witnesses that the policy asks for did not cosign the tree head.
- * - `network`: the log cannot be reached.
- * - `unavailable`: the log is reached, but did not take the entry in the time given.
- * - `refused`: the log refuses the request for good.
- * - `bad-reply`: what came back is not what a log answers.
- * - `missing`: a tile, an entry bundle or a checkpoint that the log must have is not there.
- * - `corrupt`: what a log serves is not whole, or does not follow from its entries or from what it signed.
- * - `state`: the state of an earlier run is damaged, or is of another log.
- * - `cancelled`: the caller gave up.
- * - `delivery`: an alert was not delivered; it is tried again.
+ * - `bad-timestamp`: the time stamp is malformed, is over another signature, or is not by a trusted authority within its validity.
+ * - `identity`: the certificate names another identity than the required one.
+ * - `trusted-root`: the trusted root is malformed, or holds no key or authority for this check.
+ * - `policy`: the trust policy is malformed, or lacks what this check needs.
+ * - `quorum`: the quorum of witnesses in the policy did not cosign the tree head.
+ * - `network`: the log cannot be reached, or does not answer.
+ * - `unavailable`: the log answers that it cannot take the request now, until the time is over.
+ * - `refused`: the log refuses the request for good (a status of 4xx).
+ * - `bad-reply`: the answer is not one of a log.
+ * - `missing`: a tile, an entry bundle or a checkpoint that the log must have is missing.
+ * - `corrupt`: the files of a log are not whole, or do not follow from its entries or from its signed tree heads.
+ * - `state`: the state of an earlier run is damaged, or belongs to another log.
+ * - `cancelled`: the caller aborted the call.
+ * - `delivery`: an alert was not delivered yet; the monitor tries again.
  */
 export const CLIENT_ERRORS = {
   usage: 2,

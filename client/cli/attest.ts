@@ -1,4 +1,4 @@
-/** `stele attest`: say something about files in a signed statement, log it, keep the proof. */
+/** `stele attest`: signs a statement about files, logs it and keeps the proof. */
 import { basename } from 'node:path';
 import { Command } from 'commander';
 import { encodeHex } from '../../merkle/bytes.ts';
@@ -23,7 +23,7 @@ import { digestFile, readWhole, writeWhole } from './files.ts';
 import { givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
 import { print, shellWord, warn } from './report.ts';
 import { factsOf, type ItemResult, type KeptItem, reportItems, type SignItem, signItems } from './sign-items.ts';
-import { addSigningOptions, checkTsa, openSigningKey, type SigningOptions, timestampsOf } from './signing.ts';
+import { addSigningOptions, checkTsa, manyOut, openSigningKey, type SigningOptions, timestampsOf } from './signing.ts';
 import { forgetUnlogged, signOnce } from './unlogged-signature.ts';
 
 interface AttestOptions extends SigningOptions {
@@ -64,7 +64,7 @@ async function attestFiles(named: readonly string[], options: AttestOptions): Pr
   const http = requestOptions(options);
   checkTsa(options);
   const { trust: given } = await readLogTrust(options);
-  // All that can be wrong here is found out before a key is opened.
+  // Check all options and files before a key is opened.
   const makes = await statements(source);
   const { signer, publicPath } = await openSigningKey(options, undefined);
   try {
@@ -81,7 +81,7 @@ async function attestFiles(named: readonly string[], options: AttestOptions): Pr
   }
 }
 
-/** What is to be attested: one statement as it is, or a predicate about each of the files. */
+/** What to attest: one statement as it is, or a predicate about each of the files. */
 type Source = { readonly files: readonly string[]; readonly out: string | undefined } & (
   | { readonly statement: string }
   | { readonly predicate: string; readonly type: string; readonly suffix: string }
@@ -98,15 +98,14 @@ function sourceOf(files: readonly string[], { predicate, type, statement, out }:
     throw usage('say what is attested: --predicate with --type, or --statement');
   }
   if (files.length === 0) throw usage('name the file that the predicate is about');
-  if (files.length > 1 && out !== undefined)
-    throw usage('--out is for one file: the bundles of many stand beside them');
+  if (files.length > 1 && out !== undefined) throw manyOut();
   const suffix = PREDICATE_TYPES.has(type) ? type : 'attestation';
   return { files, out, predicate, type: predicateType(type), suffix };
 }
 
-/** One statement that is to be signed. */
+/** One statement to sign. */
 interface Make {
-  /** For messages, and what the bundle is named after. */
+  /** Names the statement in messages, and its bundle. */
   readonly file: string;
   readonly out: string;
   statement(): Promise<Uint8Array>;
@@ -129,7 +128,7 @@ async function statements(source: Source): Promise<Make[]> {
   const predicate = await readWhole(source.predicate, MAX_STATEMENT);
   formatStatement([], type, predicate);
   const only = files.length === 1 ? files[0] : undefined;
-  // A single file that cannot be read: before a key is asked for its PIN.
+  // A single file that cannot be read fails before a token asks for its PIN.
   const known = only === undefined ? undefined : await digestFile(only, 'SHA2_256');
   return files.map((file) => ({
     file,
@@ -177,10 +176,10 @@ function itemOf(
   };
 }
 
-/** As `attest`, with the signature of an earlier try where a key in a token would give another. */
+/** As `attest`, but uses the signature of an earlier run where a key in a token would give another one. */
 async function attestOnce(statement: Uint8Array, signer: KeySigner, out: string): Promise<Attested> {
   const { publicKey, certificate } = signer;
-  // The digest is made in one place: `attest` hands it to what signs.
+  // Only `attest` makes the digest, and hands it to the signer.
   const signed = await attest(statement, {
     publicKey,
     certificate,

@@ -15,15 +15,14 @@ import { startProgress } from './progress.ts';
 const MAX_KEY_FILE = 64 * 1024;
 const CHUNK = 1024 * 1024;
 
-/** Hash of a file of any length, read in pieces. @throws ClientError `file` */
+/** The hash of a file of any length, which is read in pieces. @throws ClientError `file` */
 export async function digestFile(path: string, algorithm: DigestAlgorithm): Promise<Uint8Array> {
   return await reading(path, async () => {
     const file = await open(path, 'r');
     const progress = startProgress(`hashing ${basename(path)}`, 'bytes');
     try {
       const stats = await file.stat();
-      if (stats.isDirectory())
-        throw new ClientError('file', `${path} is a directory: name a file, such as an archive of it`);
+      if (stats.isDirectory()) throw isDirectory(path);
       const hash = createHash(HASH_NAME[algorithm]);
       const chunk = Buffer.allocUnsafe(CHUNK);
       let done = 0;
@@ -41,10 +40,14 @@ export async function digestFile(path: string, algorithm: DigestAlgorithm): Prom
   });
 }
 
+export function isDirectory(path: string): ClientError {
+  return new ClientError('file', `${path} is a directory: name a file, such as an archive of it`);
+}
+
 /** A whole file of at most `limit` bytes. @throws ClientError `file` */
 export async function readWhole(path: string, limit: number): Promise<Uint8Array> {
   return await reading(path, async () => {
-    // No more memory than the file needs: a limit of megabytes, each time anew, keeps the garbage collector busy.
+    // Take only the memory that the file needs: a buffer of megabytes for each file keeps the garbage collector busy.
     const { size } = await stat(path);
     return await readBounded(path, size < limit ? size : limit);
   });

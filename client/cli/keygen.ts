@@ -1,4 +1,4 @@
-/** `stele keygen`: a signing key in a file, or inside a PKCS#11 token. Shows the public part and nothing else. */
+/** `stele keygen`: makes a signing key in a file, or inside a PKCS#11 token. It shows only the public key. */
 import { constants } from 'node:fs';
 import { access, open } from 'node:fs/promises';
 import { Command, Option } from 'commander';
@@ -15,40 +15,26 @@ import { createKeyFile } from '../../merkle/runtime/keys/keyfile.ts';
 import { createMldsaKeyFile, mldsaSpki } from '../../merkle/runtime/keys/mldsa.ts';
 import { createTokenKey } from '../../merkle/runtime/keys/pkcs11/pkcs11.ts';
 import { readSecret } from '../../merkle/runtime/keys/secret.ts';
-import type { KeyAlgorithm, SecretSource } from '../../merkle/runtime/keys/types.ts';
+import type { KeyAlgorithm, SecretSource, TokenKeySpec } from '../../merkle/runtime/keys/types.ts';
 import { isKeyName } from '../../merkle/verifier-key.ts';
 import { ClientError, usage } from '../errors.ts';
-import { secretOption } from './secret-option.ts';
+import { type KeyPlaceOptions, passphraseOf, tokenKeyOf } from './token-options.ts';
 
 type Algorithm = KeyAlgorithm | 'ml-dsa-44';
 
-interface KeygenOptions {
+interface KeygenOptions extends KeyPlaceOptions {
   readonly algorithm: Algorithm;
   readonly out?: string;
-  readonly passphraseFile?: string;
-  readonly passphraseEnv?: string;
-  readonly pkcs11Module?: string;
-  readonly token?: string;
-  readonly label?: string;
-  readonly pinFile?: string;
-  readonly pinEnv?: string;
   readonly public?: string;
   readonly origin?: string;
   readonly cosigner?: string;
   readonly json?: true;
 }
 
-/** Where the key will be: what the options say, checked before anything is made. */
+/** Where the key will be. The options are checked before anything is made. */
 type Place =
   | { readonly file: string; readonly passphrase: SecretSource | undefined }
-  | {
-      readonly pkcs11: {
-        readonly module: string;
-        readonly token: string;
-        readonly label: string;
-        readonly pin: SecretSource;
-      };
-    };
+  | { readonly pkcs11: TokenKeySpec };
 
 /** SubjectPublicKeyInfo of an Ed25519 key (RFC 8410) ends in the 32 bytes of the key. */
 const ED25519_KEY_SIZE = 32;
@@ -67,8 +53,8 @@ Examples:
 Exit status: 0 the key was made, 2 it was not.`;
 
 /**
- * The command; its action rejects with RuntimeError (`key-exists`, `key-file`, `secret`, `pkcs11-…`) or ClientError
- * (`usage`, `file`). `write` takes what goes to standard output.
+ * The command. Its action rejects with RuntimeError (`key-exists`, `key-file`, `secret`, `pkcs11-…`) or ClientError
+ * (`usage`, `file`). `write` gets the text for standard output.
  */
 export function keygenCommand(write: (text: string) => unknown = (text) => process.stdout.write(text)): Command {
   const algorithm = new Option('--algorithm <name>', 'kind of key').choices(['ed25519', 'ecdsa-p256', 'ml-dsa-44']);
@@ -111,22 +97,16 @@ async function keygen(options: KeygenOptions): Promise<string> {
 }
 
 function placeOf(options: KeygenOptions): Place {
-  const { out, pkcs11Module: module, token, label } = options;
-  const passphrase = secretOption('passphrase', options.passphraseFile, options.passphraseEnv);
-  const pin = secretOption('pin', options.pinFile, options.pinEnv);
-  if (out !== undefined) {
-    if (module !== undefined || token !== undefined || label !== undefined || pin !== undefined) {
-      throw usage('--out makes a key in a file: leave out --pkcs11-module, --token, --label, --pin-file and --pin-env');
-    }
-    return { file: out, passphrase };
+  const { out } = options;
+  const pkcs11 = tokenKeyOf(options);
+  if (out === undefined) {
+    if (pkcs11 === undefined) throw usage('say where to make the key: --out FILE, or --pkcs11-module with a token');
+    return { pkcs11 };
   }
-  if (module === undefined) throw usage('say where to make the key: --out FILE, or --pkcs11-module with a token');
-  if (passphrase !== undefined)
-    throw usage('a key in a token has a PIN and no passphrase: use --pin-file or --pin-env');
-  if (token === undefined || label === undefined || pin === undefined) {
-    throw usage('--pkcs11-module also needs --token, --label and one of --pin-file and --pin-env');
+  if (pkcs11 !== undefined) {
+    throw usage('--out makes a key in a file: leave out --pkcs11-module, --token, --label, --pin-file and --pin-env');
   }
-  return { pkcs11: { module, token, label, pin } };
+  return { file: out, passphrase: passphraseOf(options) };
 }
 
 async function makeKey(place: Place, algorithm: Algorithm): Promise<Uint8Array> {
@@ -145,7 +125,7 @@ function publicFileFor(file: string): string {
   return `${file.replace(/\.pem$/, '')}.pub.pem`;
 }
 
-/** Before the key is made: afterwards there would be a key, and no public key where it is looked for. */
+/** Comes before the key is made: otherwise there would be a key without its public key beside it. */
 async function refuseExisting(path: string): Promise<void> {
   const there = await access(path, constants.F_OK).then(
     () => true,

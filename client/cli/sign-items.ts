@@ -15,9 +15,9 @@ const WRITERS = 16;
 
 export interface SignItem<T> {
   readonly file: string;
-  /** Reads and signs. */
+  /** Reads the file and signs it. */
   sign(): Promise<Signed>;
-  /** Writes what was logged. */
+  /** Writes the proof. */
   keep(logged: LoggedSignature): Promise<T>;
 }
 
@@ -26,10 +26,10 @@ export type ItemResult<T> =
   | { readonly file: string; readonly error: ClientError | RuntimeError };
 
 /**
- * One item: its error is thrown. Many: each has its own result, in order; the bulk API logs them, and each is kept as soon as
- * its answer has come.
+ * Signs, logs and keeps items. One item alone throws its error. Of many, each has its own result, in order, and is kept as
+ * soon as its answer is there.
  *
- * @param ready what asks for the log's key, once all is signed
+ * @param ready gives the trust, and may ask the log for its key. It is called once all items are signed.
  */
 export async function signItems<T>(
   items: readonly SignItem<T>[],
@@ -83,7 +83,7 @@ async function keepAll<T>(
 ): Promise<void> {
   const { nodePrimitives } = await import('../../merkle/runtime/crypto/node-primitives.ts');
   const progress = startProgress('logging', 'files');
-  // Each writer takes the next once its own is durable: thousands of files at once would run out of handles.
+  // A writer takes the next item once its last one is durable: thousands of files at once would run out of handles.
   const writers: Promise<void>[] = Array(WRITERS).fill(Promise.resolve());
   let done = 0;
   const keep = async (item: SignItem<T>, logged: LoggedSignature | ClientError): Promise<void> => {
@@ -111,13 +111,13 @@ async function keepAll<T>(
       },
     );
   } finally {
-    // Also where it was cancelled: what is logged already is kept.
+    // Also after a cancellation: keep the proofs of all items that are logged.
     await Promise.all(writers);
     progress.stop();
   }
 }
 
-/** Errors that say what happened; anything else is a fault of the program, and ends it. */
+/** An error that belongs to one item. Any other is a fault in the program, and ends it. */
 function known(error: unknown): ClientError | RuntimeError {
   if (error instanceof ClientError && error.code !== 'cancelled') return error;
   if (error instanceof RuntimeError) return error;

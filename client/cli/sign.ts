@@ -1,21 +1,21 @@
-/** `stele sign`: sign files, log the signatures, keep the proofs. */
+/** `stele sign`: signs files, logs the signatures and keeps the proofs. */
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { Command } from 'commander';
 import { encodeHex } from '../../merkle/bytes.ts';
 import { formatVerifierKey } from '../../merkle/note.ts';
-import { ClientError, usage } from '../errors.ts';
+import { ClientError } from '../errors.ts';
 import { formatBundle } from '../formats/bundle.ts';
 import type { LoggedSignature } from '../submit/log-signatures.ts';
 import { parseLogUrl } from '../submit/log-url.ts';
 import { messageBundle, tlogProofOf } from '../submit/signed-digest.ts';
 import type { KeySigner } from '../submit/signers/types.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
-import { digestFile, writeWhole } from './files.ts';
+import { digestFile, isDirectory, writeWhole } from './files.ts';
 import { givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
 import { print, shellWord } from './report.ts';
 import { factsOf, type ItemResult, type KeptItem, reportItems, type SignItem, signItems } from './sign-items.ts';
-import { addSigningOptions, checkTsa, openSigningKey, type SigningOptions, timestampsOf } from './signing.ts';
+import { addSigningOptions, checkTsa, manyOut, openSigningKey, type SigningOptions, timestampsOf } from './signing.ts';
 import { forgetUnlogged, signOnce } from './unlogged-signature.ts';
 
 interface SignOptions extends SigningOptions {
@@ -53,9 +53,9 @@ async function sign(named: readonly string[], options: SignOptions): Promise<voi
   const [first] = files;
   const alone = files.length === 1 ? first : undefined;
   if (alone === undefined && options.out !== undefined) {
-    throw usage('--out is for one file: the bundles of many stand beside them');
+    throw manyOut();
   }
-  // All that can be wrong here is found out before anything reaches the log.
+  // Check all options before anything reaches the log.
   const log = parseLogUrl(options.log);
   const http = requestOptions(options);
   checkTsa(options);
@@ -94,7 +94,7 @@ function itemOf(file: string, signer: KeySigner, options: SignOptions, http: Log
     sign: async () => {
       const digest = await digestFile(file, signer.publicKey.digest);
       const signed = await signOnce(digest, signer, out, (made) => messageBundle(made, undefined));
-      // Before it is logged: an entry cannot be taken back.
+      // The time stamp comes before the entry: a log never removes an entry.
       timestamps = await timestampsOf(signed.signature, options, http);
       return signed;
     },
@@ -107,12 +107,11 @@ function itemOf(file: string, signer: KeySigner, options: SignOptions, http: Log
   };
 }
 
-/** The errors of `digestFile`, before a key is left beside something that cannot be signed. */
+/** Throws the errors of `digestFile` early: no key must stay behind beside a file that cannot be signed. */
 function checkFile(file: string): void {
   const stats = statSync(file, { throwIfNoEntry: false });
   if (stats === undefined) throw new ClientError('file', `${file} cannot be read: there is no such file`);
-  if (stats.isDirectory())
-    throw new ClientError('file', `${file} is a directory: name a file, such as an archive of it`);
+  if (stats.isDirectory()) throw isDirectory(file);
 }
 
 interface Context {

@@ -1,4 +1,4 @@
-/** What `stele sign` and `stele attest` share: which key signs, which log takes it, and who vouches for the log. */
+/** The options that `stele sign` and `stele attest` share, and the key and time stamps that they name. */
 import { existsSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { equal } from '../../merkle/bytes.ts';
@@ -9,20 +9,13 @@ import type { LogRequestOptions } from '../submit/types.ts';
 import { readPrivateKey, readPublicKey, readWhole, writeWhole } from './files.ts';
 import { addLogOptions, type LogArguments } from './log-options.ts';
 import { note, warn } from './report.ts';
-import { secretOption } from './secret-option.ts';
+import { type KeyPlaceOptions, passphraseOf, tokenKeyOf } from './token-options.ts';
 
-export interface SigningOptions extends LogArguments {
+export interface SigningOptions extends LogArguments, KeyPlaceOptions {
   readonly log: string;
   readonly out?: string;
   readonly key?: string;
   readonly newKey?: string;
-  readonly passphraseFile?: string;
-  readonly passphraseEnv?: string;
-  readonly pkcs11Module?: string;
-  readonly token?: string;
-  readonly label?: string;
-  readonly pinFile?: string;
-  readonly pinEnv?: string;
   readonly certificate?: string;
   readonly tsa?: string;
   readonly publicOut?: string;
@@ -30,7 +23,7 @@ export interface SigningOptions extends LogArguments {
 
 const MAX_CHAIN_FILE = 256 * 1024;
 
-/** @param bundle what the bundle of one file is called where `--out` does not say */
+/** @param bundle the name of the bundle of one file without `--out`, for the help */
 export function addSigningOptions(command: Command, bundle: string): Command {
   return addLogOptions(command, 'required')
     .option('--out <path>', `where to write the bundle of one file (default: ${bundle})`)
@@ -60,12 +53,12 @@ export function addSigningOptions(command: Command, bundle: string): Command {
 
 interface SigningKey {
   readonly signer: KeySigner;
-  /** Where the public key is, if it was written. */
+  /** The file of the public key, where it was written. */
   readonly publicPath: string | undefined;
 }
 
 /**
- * @param beside the file beside which a key is made where no option names one; undefined where one must
+ * @param beside the key is made beside this file where no option names a key; undefined where an option must name one
  * @throws ClientError `usage`, `file`, `key`; RuntimeError with the codes of keys and tokens
  */
 export async function openSigningKey(options: SigningOptions, beside: string | undefined): Promise<SigningKey> {
@@ -98,29 +91,17 @@ function withCertificate(signer: KeySigner, certificate: Uint8Array): KeySigner 
 }
 
 async function openKey(options: SigningOptions, beside: string | undefined): Promise<KeySigner> {
-  const { pkcs11Module: module, token, label } = options;
-  const pin = secretOption('pin', options.pinFile, options.pinEnv);
-  if (module === undefined) {
-    if (token !== undefined || label !== undefined || pin !== undefined) {
-      throw usage('--token, --label, --pin-file and --pin-env are about a key in a token: give --pkcs11-module too');
-    }
-    return await softwareKey(options, beside);
-  }
-  if (token === undefined || label === undefined || pin === undefined) {
-    throw usage('--pkcs11-module also needs --token, --label and one of --pin-file and --pin-env');
-  }
-  if (options.passphraseFile !== undefined || options.passphraseEnv !== undefined) {
-    throw usage('a key in a token has a PIN and no passphrase: use --pin-file or --pin-env');
-  }
+  const spec = tokenKeyOf(options);
+  if (spec === undefined) return await softwareKey(options, beside);
   const { tokenSigner } = await import('../submit/signers/token-signer.ts');
-  return await tokenSigner({ module, token, label, pin });
+  return await tokenSigner(spec);
 }
 
 async function softwareKey(options: SigningOptions, beside: string | undefined): Promise<KeySigner> {
   const path = options.key ?? options.newKey ?? (beside === undefined ? undefined : `${beside}.key.pem`);
   if (path === undefined) throw usage('say which key signs them all: --key, --new-key or --pkcs11-module');
   if (options.key === undefined) await makeKey(path);
-  const source = secretOption('passphrase', options.passphraseFile, options.passphraseEnv);
+  const source = passphraseOf(options);
   const passphrase =
     source === undefined ? undefined : await (await import('../../merkle/runtime/keys/secret.ts')).readSecret(source);
   return await readPrivateKey(path, passphrase);
@@ -136,7 +117,7 @@ async function makeKey(path: string): Promise<void> {
   note(`made a key: ${path} (keep it secret; it is not encrypted)`);
 }
 
-/** Another key at that name belongs to somebody else's signature: it is not replaced. */
+/** Does not replace another key at that path: it belongs to another signature. */
 async function keepPublicKey(path: string, key: PublicKey): Promise<void> {
   if (!existsSync(path)) return await writeWhole(path, Buffer.from(formatPublicKeyPem(key)));
   const there = await readPublicKey(path);
@@ -160,7 +141,7 @@ async function readCertificate(path: string, key: PublicKey): Promise<Uint8Array
   }
 }
 
-/** Time stamps over a signature, as `--tsa` asks for; none without. @throws ClientError the codes of `requestTimestamp` */
+/** Time stamps over a signature; none without `--tsa`. @throws ClientError the codes of `requestTimestamp` */
 export async function timestampsOf(
   signature: Uint8Array,
   { tsa }: SigningOptions,
@@ -183,4 +164,8 @@ export function checkTsa({ tsa, certificate }: SigningOptions): void {
   const url = URL.canParse(tsa) ? new URL(tsa) : undefined;
   if (url?.protocol === 'http:' || url?.protocol === 'https:') return;
   throw usage('--tsa is not a URL such as https://timestamp.example.com/api/v1/timestamp');
+}
+
+export function manyOut(): ClientError {
+  return usage('--out is for one file: each of many files gets its bundle beside it');
 }

@@ -1,11 +1,11 @@
-/** What `stele submit` says: what became of each entry, and what is in a queue. */
+/** What `stele submit` prints: the result of each entry, and what is in a queue. */
 import type { ClientError } from '../errors.ts';
 import type { FlushResult } from '../submit/queue/queue-flush.ts';
 import type { Problem } from '../submit/queue/queue-item.ts';
 import type { QueueStatus } from '../submit/queue/queue-status.ts';
 import type { Damaged } from '../submit/queue/queue-store.ts';
 
-/** What became of one entry. */
+/** The result of one entry. */
 export interface SubmitResult {
   readonly state: 'done' | 'queued' | 'already-queued' | 'refused' | 'pending' | 'failed';
   readonly out: string;
@@ -24,7 +24,7 @@ const LABELS: Readonly<Record<SubmitResult['state'], string>> = {
   failed: 'failed  ',
 };
 
-/** Prints the results, and sets the exit status where one of them is bad. */
+/** Prints the results. Sets the exit status where one of them is an error. */
 export function report(json: boolean | undefined, results: readonly SubmitResult[], damaged: readonly Damaged[]): void {
   const bad = damaged.length > 0 || results.some(({ error }) => error !== undefined);
   if (bad) process.exitCode = 1;
@@ -67,7 +67,7 @@ function because(problem: Problem | undefined): string {
   return problem === undefined ? '' : `: ${problem.message}`;
 }
 
-/** Paths and messages may hold what a terminal would obey. */
+/** Paths and messages may hold control characters of a terminal. */
 function clean(line: string): string {
   return line.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Surrogate}]+/gu, ' ');
 }
@@ -78,7 +78,7 @@ function shownAge(age: number): string {
   return age < 172_800 ? `${Math.round(age / 3600)} h` : `${Math.round(age / 86_400)} days`;
 }
 
-/** Exit status 1 where something was refused or is damaged; that something waits is no fault. */
+/** Sets exit status 1 where an entry was refused or a file is damaged. An entry that waits is not an error. */
 export function reportStatus(found: QueueStatus, json: boolean | undefined): void {
   const { pending, refused, done, damaged, logs } = found;
   const bad = refused.length > 0 || damaged.length > 0;
@@ -100,7 +100,7 @@ export function reportStatus(found: QueueStatus, json: boolean | undefined): voi
     ...damaged.map(({ file, reason }) => `  damaged  ${file}  ${reason}`),
     ...logs.flatMap(({ log, verifierKey, notBefore, problem }) => [
       ...(verifierKey === undefined ? [] : [`  log      ${log}  trusted on first use: ${verifierKey}`]),
-      ...(notBefore === undefined ? [] : [`  log      ${log}  asked not to be asked before ${notBefore}`]),
+      ...(notBefore === undefined ? [] : [`  log      ${log}  asked not to get requests before ${notBefore}`]),
       ...(problem === undefined ? [] : [`  log      ${log}  last failed at ${problem.time}: ${problem.message}`]),
     ]),
   ];

@@ -1,4 +1,4 @@
-/** `stele submit`: log what is signed already, at once or out of a queue that survives an outage. */
+/** `stele submit`: logs signatures that exist already, at once or through a queue that survives an outage. */
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { decodeHex } from '../../merkle/bytes.ts';
@@ -137,7 +137,7 @@ async function plainSubmission(options: SubmitOptions): Promise<Named> {
   return { submission, out: options.out ?? `${options.signature}.sigstore.json` };
 }
 
-/** All are read before anything is sent: one that is wrong stops the others. */
+/** Reads all files before anything is sent: a wrong file keeps all others from the log. */
 async function fileSubmissions(files: readonly string[], options: SubmitOptions): Promise<Named[]> {
   const verifiers = await readVerifiers(options);
   const all: Named[] = [];
@@ -203,7 +203,7 @@ async function direct(
     progress.stop();
   }
   const [only] = results;
-  // One file alone fails as the other commands do.
+  // A single file fails as in the other commands.
   if (results.length === 1 && only?.error !== undefined) throw only.error;
   report(options.json, results, []);
 }
@@ -217,7 +217,7 @@ async function enqueue(named: readonly Named[], log: string, given: GivenTrust, 
     const added = await store.add(item);
     results.push({ state: added ? 'queued' : 'already-queued', out: path, log, id: item.id });
   }
-  // With --flush what becomes of them is said there.
+  // With --flush the flush reports the entries.
   if (options.flush !== true) report(options.json, results, []);
 }
 
@@ -245,7 +245,7 @@ async function flush(given: GivenTrust, http: CommandRequests, options: SubmitOp
   } catch (error) {
     progress.stop();
     if (!(error instanceof ClientError) || error.code !== 'cancelled' || results.length === 0) throw error;
-    // What was done is done, and said.
+    // Report the entries that are logged already.
     report(options.json, results.map(shown), damaged);
     note('interrupted: what is left stays in the queue');
     process.exitCode = 130;

@@ -1,6 +1,6 @@
 /**
- * Signatures that were made and not logged yet. A key in a token signs differently each time, so that signing again after an
- * outage would log a second entry: the first signature is kept beside the bundle until its proof is there.
+ * Signatures that are not logged yet. A key in a token gives another signature each time, so a second run after an outage
+ * would log a second entry. So the first signature is kept beside the bundle until its proof is there.
  */
 import { rm } from 'node:fs/promises';
 import { equal } from '../../merkle/bytes.ts';
@@ -15,9 +15,10 @@ import { readWhole, writeWhole } from './files.ts';
 const unlogged = (out: string): string => `${out}.unlogged`;
 
 /**
- * A signature over `digest`: with a key whose signatures differ, the one in an earlier bundle at `out` or beside it.
+ * A signature over `digest`. Where the key gives another signature each time, it is the one in an earlier bundle at `out` or
+ * beside it.
  *
- * @param bundleOf the bundle without a log entry
+ * @param bundleOf makes the bundle without a log entry
  */
 export async function signOnce(
   digest: Uint8Array,
@@ -28,7 +29,7 @@ export async function signOnce(
   if (signer.repeatable) return await signDigest(digest, signer);
   for (const path of [out, unlogged(out)]) {
     const signature = await signatureIn(path, signer);
-    // It is over this very digest, or it does not verify.
+    // A signature over another digest does not verify.
     if (signature !== undefined && signer.publicKey.verify(digest, signature)) {
       return { digest, signature, publicKey: signer.publicKey, certificate: signer.certificate };
     }
@@ -38,12 +39,12 @@ export async function signOnce(
   return signed;
 }
 
-/** Once the bundle is written. */
+/** Removes the kept signature, once the bundle is written. */
 export async function forgetUnlogged(signer: KeySigner, out: string): Promise<void> {
   if (!signer.repeatable) await rm(unlogged(out), { force: true });
 }
 
-/** Of the same key or certificate; whatever else is at that name is another's. */
+/** The signature in a bundle of the same key or certificate; undefined for any other file. */
 async function signatureIn(path: string, { publicKey, certificate }: KeySigner): Promise<Uint8Array | undefined> {
   try {
     const { content, signer } = parseBundle(await readWhole(path, MAX_BUNDLE));

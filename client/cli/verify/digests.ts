@@ -5,6 +5,7 @@ import { basename } from 'node:path';
 import type { HashName } from '../../../merkle/rekor/hashes.ts';
 import { ClientError } from '../../errors.ts';
 import type { ArtifactDigests } from '../../verify/content.ts';
+import { isDirectory } from '../files.ts';
 import { startProgress } from '../progress.ts';
 
 const CHUNK = 1024 * 1024;
@@ -33,9 +34,7 @@ async function read(path: string, names: readonly HashName[], signal: AbortSigna
   const progress = startProgress(`hashing ${basename(path)}`, 'bytes');
   try {
     const stats = await file.stat();
-    if (stats.isDirectory()) {
-      throw new ClientError('file', `${path} is a directory: name a file, such as an archive of it`);
-    }
+    if (stats.isDirectory()) throw isDirectory(path);
     const hashes = names.map((name) => [name, createHash(name)] as const);
     // One piece is hashed while the next is read.
     let [piece, spare] = [Buffer.allocUnsafe(CHUNK), Buffer.allocUnsafe(CHUNK)];

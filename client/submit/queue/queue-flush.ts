@@ -212,7 +212,10 @@ class Flush {
       await pause(ms, this.#options.signal);
       return undefined;
     }
-    return { error: new ClientError('unavailable', `${log} asked not to get requests before ${notBefore}`), notBefore: at };
+    return {
+      error: new ClientError('unavailable', `${log} asked not to get requests before ${notBefore}`),
+      notBefore: at,
+    };
   }
 
   /** Trusts on first use, where entries name no key, and no key was given or kept. */
