@@ -1,8 +1,8 @@
 /**
- * What Prometheus reads at the admin port.
+ * The metrics that Prometheus reads at the admin port.
  *
- * Everything that the write path calls for each entry has its labels resolved beforehand: prom-client builds and hashes
- * a label object at every `labels()` call. Label values are bounded, whatever a client sends.
+ * The labels of every metric that the write path uses for each entry are resolved beforehand: prom-client builds and hashes
+ * a label object at every `labels()` call. The number of label values is bounded, whatever a client sends.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
@@ -17,7 +17,7 @@ export interface Observer {
 const STAGES: readonly Stage[] = ['ingest', 'dedup', 'commit', 'tiles', 'sign', 'cosign', 'publish', 'total'];
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const ENTRIES = [1, 4, 16, 64, 256, 512, 1024, 2048, 4096, 8192];
-/** More distinct refusal reasons than the server has: a reason that is not fixed text must not fill the registry. */
+/** More than the server has reasons: a reason that is not fixed text must not fill the registry. */
 const MAX_REASONS = 100;
 
 export class Metrics {
@@ -44,7 +44,7 @@ export class Metrics {
   #poolQueue: () => number = () => 0;
   #filterComplete: () => boolean = () => false;
 
-  /** `process: false` leaves out the metrics of the Node process itself, for many in one process. */
+  /** `process: false` leaves out the metrics of the Node process, for several registries in one process. */
   constructor(options: { readonly process?: boolean } = {}) {
     const registers = [this.registry];
     const gauge = (name: string, help: string) => new Gauge({ name, help, registers });
@@ -99,7 +99,7 @@ export class Metrics {
     const filterComplete = () => this.#filterComplete();
     new Gauge({
       name: 'stele_leaf_filter_complete',
-      help: '1 where new entries are told from duplicates in memory, 0 where each is looked up in the store',
+      help: '1 while new entries are told from duplicates in memory, 0 while each is looked up in the store',
       registers,
       collect() {
         this.set(filterComplete() ? 1 : 0);
@@ -131,12 +131,12 @@ export class Metrics {
     return this.#stages.get(stage)!;
   }
 
-  /** `waiting` is asked for the pool's queue whenever the metrics are read. */
+  /** `waiting` gives the length of the pool's queue; it is called whenever the metrics are read. */
   watchPoolQueue(waiting: () => number): void {
     this.#poolQueue = waiting;
   }
 
-  /** `complete` is asked whether the filter of leaf hashes has all of them, whenever the metrics are read. */
+  /** `complete` says whether the filter has every leaf hash; it is called whenever the metrics are read. */
   watchFilter(complete: () => boolean): void {
     this.#filterComplete = complete;
   }
@@ -158,7 +158,7 @@ export class Metrics {
     child.inc();
   }
 
-  /** The observer of one route, method and status: keep it, as finding it costs more than observing. */
+  /** The observer of one route, method and status. Keep it: finding it costs more than observing. */
   httpRequest(route: string, method: string, status: number): Observer {
     return this.#http.labels(route, method, String(status));
   }

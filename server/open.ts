@@ -22,7 +22,7 @@ import { CheckpointSigner } from './log/sign.ts';
 import { Metrics } from './metrics.ts';
 import { backupTree, exportTree } from './tools/backup.ts';
 
-/** An open log with what it stands on; without a network. */
+/** An open log and the parts below it, without a network. */
 export interface OpenLog {
   readonly log: Log;
   readonly metrics: Metrics;
@@ -34,11 +34,15 @@ export interface OpenLog {
 interface OpenLogOptions {
   readonly config: Config;
   readonly logger: Logger;
-  /** Told once where the log cannot go on. */
+  /** Called once if the log cannot go on. */
   readonly onFatal: (error: unknown) => void;
 }
 
-/** Takes the data directory of `config` and opens its log. Throws `ServerError` and `RuntimeError`. */
+/**
+ * Locks the data directory of `config` and opens its log.
+ *
+ * @throws ServerError, RuntimeError
+ */
 export async function openLog({ config, logger, onFatal }: OpenLogOptions): Promise<OpenLog> {
   const closers = new Closers();
   try {
@@ -123,8 +127,8 @@ export async function openLog({ config, logger, onFatal }: OpenLogOptions): Prom
 }
 
 /**
- * `publish.minInterval` where it is not set, in milliseconds. Who logs opaque entries has the answer before the checkpoint: with one
- * for each batch such a log took 12 % more processor time an entry, measured in turn with 256 clients.
+ * `publish.minInterval` if it is not set, in milliseconds. Opaque entries are answered before their checkpoint. With one
+ * checkpoint for each batch such a log took 12 % more processor time an entry, measured with 256 clients.
  */
 function defaultMinInterval({ entries }: Config, cosigner: Cosigner | undefined): number {
   if (cosigner !== undefined && !cosigner.loopback) return 1000;
@@ -143,7 +147,7 @@ function makeCosigner(
   return new Cosigner({ policy, origin, keys, settings, metrics: new WitnessMetrics(registry), logger });
 }
 
-/** The operator removes the file once it is clear what happened. */
+/** Refuses to open a log that a witness has halted. The operator removes the file once it is clear what happened. */
 async function checkHalted(dir: string): Promise<void> {
   const path = layout.halted(dir);
   const why = await readFileIfThere(path, MAX_HALTED);

@@ -2,15 +2,15 @@
  * From any error to the reply that a client may see: `{"code", "message", "details": []}` as gRPC gateways write it,
  * with the status of `REQUEST_ERRORS`.
  *
- * Fastify's and Node's own errors are mapped by their code; their messages, and those of any error that is not a
- * `RequestError`, stay inside.
+ * Errors of Fastify and Node are mapped by their code. Their messages, and those of any error that is not a `RequestError`,
+ * never leave the process.
  */
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyReply } from 'fastify';
 import { REQUEST_ERRORS, RequestError, requestError } from '../errors.ts';
 import type { HttpOptions } from './options.ts';
 
-/** Codes that some room gives a failing store. */
+/** The codes of errors that mean a failing store, in any room. */
 const STORE_CODES = new Set<unknown>(['store', 'unavailable', 'conflict', 'file']);
 
 /** `{"code":5,"message":"not found","details":[]}` */
@@ -42,14 +42,14 @@ export function toRequestError(error: unknown, options: { readonly bodyBytes: nu
   return requestError('internal');
 }
 
-/** A reply as the client gets it. */
+/** A whole reply, before anything of Fastify or Node. */
 export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | Uint8Array;
 }
 
-/** What a client gets for `error`; every error reply is made here. */
+/** The reply for `error`. Every error reply is made here. */
 export function errorAnswer(error: RequestError, options: Pick<HttpOptions, 'retryAfterSeconds'>): Answer {
   const row = REQUEST_ERRORS[error.code];
   const { index } = error.data;
@@ -73,11 +73,11 @@ export function sendError(
   options: Pick<HttpOptions, 'retryAfterSeconds'>,
 ): FastifyReply {
   const { headers, ...answer } = errorAnswer(error, options);
-  // The rate limit knows better how long to wait.
-  const told = reply.getHeader('retry-after');
+  // The rate limit has set a better wait.
+  const wait = reply.getHeader('retry-after');
   return sendAnswer(reply, {
     ...answer,
-    headers: told === undefined ? headers : { ...headers, 'retry-after': String(told) },
+    headers: wait === undefined ? headers : { ...headers, 'retry-after': String(wait) },
   });
 }
 
@@ -95,7 +95,7 @@ export function sendJson(reply: FastifyReply, json: string | Buffer): FastifyRep
   return reply.header('content-type', JSON_TYPE).serializer(asItIs).send(json);
 }
 
-/** A whole HTTP/1.1 reply as text, for a request that never became one. It ends the connection. */
+/** A whole HTTP/1.1 reply as text, for bytes that never became a request. It ends the connection. */
 export function rawReply(error: RequestError): string {
   const { status } = REQUEST_ERRORS[error.code];
   const body = errorJson(error);
@@ -105,7 +105,7 @@ export function rawReply(error: RequestError): string {
   );
 }
 
-/** Names the parameter in our words: the schema compiler's would name its own paths. */
+/** Names the parameter; the message of the schema compiler would name its own paths. */
 function validationMessage(error: Partial<FastifyError>): string {
   const where = error.validationContext === 'params' ? 'path' : 'query';
   const first = error.validation?.[0];
@@ -114,7 +114,7 @@ function validationMessage(error: Partial<FastifyError>): string {
   switch (first?.keyword) {
     case 'required':
       return `the ${where} parameter ${String(name)} is missing`;
-    case 'boolean': // the schema of what is not named: `false`
+    case 'boolean': // the schema of every other parameter is `false`
     case 'additionalProperties':
       return 'the query has a parameter that is not known here';
     default:

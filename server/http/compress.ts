@@ -1,8 +1,8 @@
 /**
  * Bundles compressed with gzip, each once.
  *
- * zlib works in libuv's few threads, which the store's fsyncs use as well: so only two bundles are compressed at a time,
- * and a client that comes while they are gets its bundle as it is, which is always right.
+ * zlib works in libuv's few threads, which the store's fsyncs use as well. So only two bundles are compressed at a time. A
+ * client that comes meanwhile gets its bundle uncompressed, which is always correct.
  */
 import { promisify } from 'node:util';
 import { crc32, gzip as gzipCallback } from 'node:zlib';
@@ -11,7 +11,7 @@ import acceptNegotiator from '@fastify/accept-negotiator';
 const gzip = promisify(gzipCallback);
 const AT_ONCE = 2;
 
-/** Does the client take gzip, and not rather the bytes as they are? RFC 9110 section 12.5.3. */
+/** Whether the client accepts gzip and does not prefer the plain bytes (RFC 9110 section 12.5.3). */
 export function acceptsGzip(acceptEncoding: string | string[] | undefined): boolean {
   if (typeof acceptEncoding !== 'string') return false;
   return acceptNegotiator.negotiate(acceptEncoding.toLowerCase(), ['gzip', 'identity']) === 'gzip';
@@ -19,7 +19,7 @@ export function acceptsGzip(acceptEncoding: string | string[] | undefined): bool
 
 interface Kept {
   readonly compressed: Buffer;
-  /** The array that it was last seen to be made of. Weak: whoever lent it decides how long it is kept. */
+  /** The array that `compressed` was made from, or last compared with. Weak: its owner decides how long it lives. */
   readonly of: WeakRef<Uint8Array>;
 }
 
@@ -39,8 +39,8 @@ export class Compressor {
   }
 
   /**
-   * `bytes` compressed, or undefined where they are better sent as they are. `key` names these bytes for good; where the
-   * file has changed all the same, what is kept of it is not sent, so that whoever audits the log sees the damage.
+   * `bytes` compressed; undefined if they should be sent uncompressed. `key` always names the same bytes. If the file has
+   * changed all the same, the kept copy is not sent, so that an auditor sees the damage.
    */
   async gzip(key: string, bytes: Uint8Array): Promise<Buffer | undefined> {
     const held = this.held(key, bytes);
@@ -65,8 +65,8 @@ export class Compressor {
   }
 
   /**
-   * What is kept of `bytes`, where they are the very array that it was made of: nobody changes that, so its CRC need not
-   * be taken again.
+   * The kept copy of `bytes`, if it was made from this very array: the array never changes, so its CRC need not be computed
+   * again.
    */
   held(key: string, bytes: Uint8Array): Buffer | undefined {
     const kept = this.#cache.get(key);
@@ -88,7 +88,7 @@ export class Compressor {
   }
 }
 
-/** RFC 1952 section 2.3.1: CRC-32 and length of the original stand at the end. 90 µs for a full bundle, where gzip takes 3 ms. */
+/** gzip ends with the CRC-32 and the length of the original (RFC 1952 section 2.3.1). 90 µs for a bundle; gzip takes 3 ms. */
 function holds(compressed: Buffer, bytes: Uint8Array): boolean {
   const end = compressed.length;
   return compressed.readUInt32LE(end - 4) === bytes.length && compressed.readUInt32LE(end - 8) === crc32(bytes);

@@ -54,7 +54,7 @@ export function createApp(
       const withWrites = writeDirectly(context, logFailure, handler as RequestListener);
       return createNodeServer(options, answerDirectly(context, withWrites));
     },
-    // Used for the scheme of the address that `listen` returns; the server itself is made above.
+    // This only sets the scheme of the address that `listen` returns; the server itself is made above.
     ...(options.tls === undefined ? {} : { https: {} }),
     clientErrorHandler: onClientError,
     frameworkErrors: (error, _request, reply) => sendError(reply, toRequestError(error, options), options),
@@ -82,7 +82,7 @@ export function createApp(
   app.setNotFoundHandler((_request, reply) => sendError(reply, requestError('not-found'), options));
 
   if (options.rateLimit !== undefined) {
-    // Loaded where it is wanted, which by default it is not.
+    // Loaded only if it is configured.
     app.register(import('@fastify/rate-limit'), {
       max: options.rateLimit.max,
       timeWindow: options.rateLimit.windowMs,
@@ -94,7 +94,7 @@ export function createApp(
   }
   openapi(app);
 
-  // As a plugin, so that the two above are loaded and see the routes.
+  // As a plugin: the two plugins above are loaded by then, and see the routes.
   app.register(async () => {
     writeRoutes(app, context);
     readRoutes(app, context);
@@ -104,7 +104,7 @@ export function createApp(
   return app;
 }
 
-/** What can be told from the request head alone; nothing of the body is read for it. */
+/** Refuses what the request head alone shows to be wrong, before any of the body is read. */
 function refusal(
   request: FastifyRequest,
   reply: FastifyReply,

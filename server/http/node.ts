@@ -31,7 +31,7 @@ type Limits = Pick<
   | 'tls'
 >;
 
-/** A reply that its client has not taken yet: what must be out, and by when. */
+/** A reply that its client has not read yet: how many bytes must be out, and by when. */
 interface Unread {
   readonly drained: number;
   readonly until: number;
@@ -53,7 +53,7 @@ export function createNodeServer(limits: Limits, handler: http.RequestListener):
       : https.createServer({ ...options, ...limits.tls, handshakeTimeout: headersTimeoutMs }, handler);
   server.maxConnections = limits.connections;
 
-  // The body reader sees a client that waits for "100 Continue", and refuses what is too large without it.
+  // The body reader refuses a body that is too large without a "100 Continue".
   server.on('checkContinue', (request: http.IncomingMessage, response: http.ServerResponse) => {
     request.once('resume', () => {
       if (!response.headersSent) response.writeContinue();
@@ -92,8 +92,8 @@ export function createNodeServer(limits: Limits, handler: http.RequestListener):
 }
 
 /**
- * Only public counters: what Node handed to the kernel is seen a whole write at a time, so the time allowed grows with
- * what is waiting, and progress is what of it has gone.
+ * Uses public counters alone. Node reports the bytes that it handed to the kernel one whole write at a time, so the time
+ * allowed grows with the bytes that wait, and progress is the bytes that have gone.
  */
 function cutSlowReaders(sockets: Map<Socket, Unread | undefined>, { replyTimeoutMs, replyRate }: Limits): void {
   const now = performance.now();
@@ -112,8 +112,8 @@ function cutSlowReaders(sockets: Map<Socket, Unread | undefined>, { replyTimeout
 }
 
 /**
- * Node's `close` waits for connections that never sent a request, and for those whose last reply went out after it was
- * called with "keep-alive" in its head.
+ * Node's `close` waits for connections that never sent a request, and for those whose last reply said "keep-alive" although
+ * it went out after `close` was called. These are closed here.
  */
 function drainOnClose(server: http.Server | https.Server, destroySilent: () => void): void {
   const close = server.close.bind(server);
@@ -135,10 +135,10 @@ function peerOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
 }
 
-/** Answers what never became a request, or stopped being one, and ends the connection. */
+/** Answers bytes that never became a request, or stopped within one, and ends the connection. */
 export function onClientError(error: Error & { code?: string }, socket: Socket & { _httpMessage?: unknown }): void {
-  // Node sets `_httpMessage` while a reply is under way; its own handler looks at it too. Bytes written into the middle
-  // of a reply would be taken for a part of it.
+  // Node sets `_httpMessage` while a reply is under way; its own handler reads it too. The client would read bytes written
+  // into the middle of a reply as a part of it.
   const message = socket._httpMessage as { readonly headersSent?: boolean } | null | undefined;
   const reply = clientError(error.code);
   if (reply === undefined || !socket.writable || message?.headersSent === true) {
@@ -150,7 +150,7 @@ export function onClientError(error: Error & { code?: string }, socket: Socket &
   socket.destroySoon();
 }
 
-/** Undefined where nobody is left to read an answer: a reset connection, a failed TLS handshake. */
+/** Undefined if no client is left to read an answer: after a reset connection or a failed TLS handshake. */
 function clientError(code: string | undefined): RequestError | undefined {
   switch (code) {
     case 'ERR_HTTP_REQUEST_TIMEOUT':

@@ -1,10 +1,10 @@
-/** OpenAPI 3.1, generated from the routes that there are, at `/openapi.json`. */
+/** OpenAPI 3.1, generated from the routes, at `/openapi.json`. */
 import swagger from '@fastify/swagger';
 import type { FastifyInstance, FastifySchema } from 'fastify';
 import { sendJson } from './answers.ts';
 import { docs, type RouteDocs } from './route-docs.ts';
 
-/** Before the routes. */
+/** Must be called before the routes are added. */
 export function openapi(app: FastifyInstance): void {
   app.register(swagger, {
     openapi: {
@@ -18,15 +18,15 @@ export function openapi(app: FastifyInstance): void {
       },
     },
     transform: ({ schema, url, route }) => {
-      const told = route.config?.docs;
-      if (told === undefined) return { schema: { ...schema, hide: true } as FastifySchema, url };
-      const { path, ...rest } = told;
+      const described = route.config?.docs;
+      if (described === undefined) return { schema: { ...schema, hide: true } as FastifySchema, url };
+      const { path, ...rest } = described;
       return { schema: { ...schema, ...rest } as unknown as FastifySchema, url: documentedPath(url, path) };
     },
   });
 }
 
-/** After the routes. */
+/** Must be called after the routes were added. */
 export function openapiRoute(app: FastifyInstance): void {
   let text: string | undefined;
   app.get('/openapi.json', { config: { docs: docs.openapi as RouteDocs } }, (_request, reply) => {
@@ -35,7 +35,7 @@ export function openapiRoute(app: FastifyInstance): void {
   });
 }
 
-/** `path` is that of the root; the same route stands below `/api/v2` as well. */
+/** `path` is the path at the root; the same route is below `/api/v2` as well. */
 function documentedPath(url: string, path: string | undefined): string {
   if (path === undefined) return url;
   return url.startsWith('/api/v2') ? `/api/v2${path}` : path;

@@ -1,4 +1,4 @@
-/** What the HTTP servers are told, with the defaults in one block. */
+/** The options of the HTTP servers, with the defaults in one block. */
 interface RateLimit {
   /** Requests that one address (one /64 for IPv6) may make in `windowMs`. */
   readonly max: number;
@@ -8,7 +8,7 @@ interface RateLimit {
 export interface HttpOptions {
   /** Largest request body, in bytes. */
   readonly bodyBytes: number;
-  /** Request bodies held in memory at one time, all together, in bytes; past it new ones get 503. */
+  /** Request bodies held in memory at one time, all together, in bytes; past it new requests get 503. */
   readonly bodiesBytes?: number;
   /** Largest request head (request line and headers), in bytes. */
   readonly headerBytes: number;
@@ -16,35 +16,35 @@ export interface HttpOptions {
   readonly urlBytes: number;
   /** Open connections; more are closed at once. */
   readonly connections: number;
-  /** Time in which the whole request must have come. */
+  /** Time in which the whole request must arrive. */
   readonly requestTimeoutMs: number;
-  /** Time in which the request head must have come; counts from the connection's start for the first request. */
+  /** Time in which the request head must arrive; for the first request it starts with the connection. */
   readonly headersTimeoutMs: number;
   /** Idle time after which a kept-alive connection is closed. */
   readonly keepAliveTimeoutMs: number;
-  /** Time that a client has to take a reply, beside what `replyRate` gives for its length. */
+  /** Time that a client has to read a reply, in addition to the time that `replyRate` gives for its length. */
   readonly replyTimeoutMs?: number;
-  /** Rate at which the slowest client that is served takes its reply, in bytes a second. */
+  /** Rate at which the slowest client that is served reads its reply, in bytes a second. */
   readonly replyRate?: number;
   /** Requests in one bulk call. */
   readonly bulkItems: number;
-  /** Off where undefined. */
+  /** No limit if undefined. */
   readonly rateLimit: RateLimit | undefined;
-  /** Whose `X-Forwarded-For` is believed: nobody's, everybody's, or that of these addresses and CIDR blocks. */
+  /** The peers whose `X-Forwarded-For` is trusted: none, all, or these addresses and CIDR blocks. */
   readonly trustProxy: boolean | readonly string[];
-  /** What a duplicate gets: 201 with the entry that is there, or 409. */
+  /** The answer to a duplicate: 201 with the entry that is in the log, or 409. */
   readonly duplicates: 'return' | 'conflict';
   /** `Retry-After` of a 503, in seconds. */
   readonly retryAfterSeconds: number;
-  /** PEM contents of the certificate chain and its key; plain HTTP where undefined. */
+  /** PEM contents of the certificate chain and its key; plain HTTP if undefined. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
-  /** Log each request: costs more than the rest of the HTTP layer together. */
+  /** Log each request. It costs more than the rest of the HTTP layer. */
   readonly requestLog: boolean;
   /** Compressed bundles kept in memory, in bytes. */
   readonly compressedBytes?: number;
 }
 
-/** `HttpOptions` with nothing left open. */
+/** `HttpOptions` with every default filled in. */
 export type HttpSettings = Required<HttpOptions>;
 
 export const HTTP_DEFAULTS: HttpSettings = {
@@ -69,6 +69,6 @@ export const HTTP_DEFAULTS: HttpSettings = {
 };
 
 export interface AdminOptions {
-  /** Bearer token of the calls that change something, at least 16 characters. */
+  /** Bearer token of the calls that change the log, at least 16 characters. */
   readonly token: string;
 }

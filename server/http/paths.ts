@@ -1,4 +1,4 @@
-/** Which paths there are, for telling an unknown path (404) from a method that a path does not have (405). */
+/** The paths of a server, to tell an unknown path (404) from a method that a path does not have (405). */
 import type { FastifyInstance } from 'fastify';
 
 /** The path of a request target, still percent-encoded, without its query. */
@@ -8,7 +8,10 @@ export function pathOf(url: string | undefined): string {
   return query === -1 ? target : target.slice(0, query);
 }
 
-/** Must be made before the routes are; returns the methods that a path has, sorted, or none where it is unknown. */
+/**
+ * Must be called before the routes are added. The function that it returns gives the methods of a path, sorted; none if the
+ * path is unknown.
+ */
 export function watchRoutes(app: FastifyInstance): (path: string) => readonly string[] {
   const methods = new Map<string, Set<string>>();
   let patterns: readonly (readonly [RegExp, Set<string>])[] | undefined;

@@ -75,7 +75,7 @@ export function queryRoutes(app: FastifyInstance, { log, options }: HttpContext)
   });
 }
 
-/** The schema has checked the form; what is left is a number past 2^53. */
+/** The schema has checked the form; the number may still be past 2^53. */
 function decimal(text: string, name: string): number {
   try {
     return parseDecimal(text);

@@ -1,9 +1,9 @@
 /**
- * What tlog-tiles readers fetch (c2sp.org/tlog-tiles): the checkpoint, tiles and entry bundles, at the root and, the
- * same bytes, below `/api/v2`.
+ * The read API of c2sp.org/tlog-tiles: the checkpoint, tiles and entry bundles, at the root and, the same bytes, below
+ * `/api/v2`.
  *
- * Paths are taken from the URL as it was sent, not as the router decoded it: a cache in front must not come to hold the
- * same tile under many names.
+ * Paths are read from the URL as it was sent, not as the router decoded it: a cache in front must not hold one tile under
+ * many names.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { MerkleError } from '../../merkle/errors.ts';
@@ -15,11 +15,11 @@ import { pathOf } from './paths.ts';
 import { docs } from './route-docs.ts';
 
 export const IMMUTABLE = 'public, max-age=31536000, immutable';
-/** A shared cache may take the load of many pollers, but nobody should see an old tree for long. */
+/** A shared cache may take the load of many pollers, but no client should see an old tree for long. */
 const FRESH = 'public, max-age=1';
 export const BINARY = 'application/octet-stream';
 
-/** Under each of them are the same files. */
+/** The same files are below each prefix. */
 export const PREFIXES = ['', '/api/v2'] as const;
 
 export function readRoutes(app: FastifyInstance, { log, compressor }: HttpContext): void {
@@ -54,7 +54,7 @@ function relativePath(request: FastifyRequest, prefix: string): string {
   return pathOf(request.raw.url).slice(prefix.length + 1);
 }
 
-/** A path that is not exactly right is one that the log does not have. */
+/** A path in another spelling than the specification's is a path that the log does not have. */
 function strict<T>(parse: () => T): T {
   try {
     return parse();

@@ -2,17 +2,17 @@
  * Request bodies: as bytes, bounded each and all together, and read whatever the Content-Type says.
  *
  * Fastify's own reader answers a body that is too large while the client is still sending, and Node then closes the
- * connection: what is still in flight makes the kernel reset it, and the client never sees the 413. So what is over the
- * limit is read on for a little while, and thrown away.
+ * connection. The bytes in flight make the kernel reset the connection, and the client never sees the 413. So this reader
+ * goes on reading for a little while, and throws the bytes away.
  */
 import type { IncomingMessage } from 'node:http';
 import { type RequestError, requestError } from '../errors.ts';
 
-/** How long, and for how many times the limit, a body that is too large is still read. */
+/** A body that is too large is still read for so long, and up to so many times the limit. */
 const LINGER_MS = 2000;
 const LINGER_FACTOR = 2;
 
-/** Bytes of request bodies that are in memory now. */
+/** Counts the bytes of request bodies in memory, and keeps them within a limit. */
 export class BodyBudget {
   readonly #limit: number;
   #held = 0;
@@ -38,12 +38,14 @@ export class BodyBudget {
 
 /**
  * Reads a whole body of at most `limit` bytes. The caller gives the body's length back to `budget` when it is done with
- * the bytes. Errors: `too-large`, `pushback`, and `malformed` where the body stops before its end.
+ * the bytes.
+ *
+ * @throws RequestError `too-large`, `pushback`, and `malformed` if the body stops before its end
  */
 export function readBody(request: IncomingMessage, limit: number, budget: BodyBudget): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const declared = Number(request.headers['content-length'] ?? 0);
-    // A client that waits for "100 Continue" has not sent anything yet, and will not.
+    // A client that waits for "100 Continue" has sent nothing yet, and will not send it.
     if (declared > limit && request.headers.expect !== undefined) {
       reject(requestError('too-large', limit));
       return;
@@ -82,11 +84,11 @@ export function readBody(request: IncomingMessage, limit: number, budget: BodyBu
       clearTimeout(linger);
       request.off('data', onData).off('end', finish).off('error', onGone).off('close', onGone);
       if (refusal === undefined) {
-        // Always a copy: a chunk is a view of the socket's read buffer, which is many times larger.
+        // A copy: a chunk is a view of the socket's read buffer, which is many times larger.
         resolve(Buffer.concat(chunks, received));
       } else {
         budget.release(held);
-        // The rest of the body may still fail, and nobody else listens for that.
+        // The rest of the body may still fail, and an error without a listener would end the process.
         request.on('error', () => {});
         reject(refusal);
       }

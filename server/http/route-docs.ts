@@ -1,8 +1,8 @@
 /**
- * What OpenAPI tells about each route.
+ * The OpenAPI description of each route.
  *
- * Bodies and replies are described here and not in Fastify's own `schema`: ingest checks the bodies, in its workers, and
- * the replies are ready-made text, so a schema on the route would only make each request slower.
+ * Bodies and replies are described here and not in Fastify's own `schema`: ingest checks the bodies in its workers, and the
+ * replies are ready-made text, so a schema on the route would only make each request slower.
  */
 import { Type } from 'typebox';
 
@@ -16,7 +16,7 @@ export interface RouteDocs {
   readonly summary: string;
   readonly description?: string;
   readonly tags: readonly string[];
-  /** The documented path, where the router's pattern does not tell it. */
+  /** The documented path, if it differs from the router's pattern. */
   readonly path?: string;
   readonly params?: unknown;
   readonly body?: unknown;
@@ -112,7 +112,7 @@ const writeErrors = {
   413: problem('The body is larger than the limit (code 3)'),
   429: retry('Too many requests from this address (code 8)'),
   503: retry(
-    'Try again (code 14): the log is too busy, its store failed, or the entry is committed but not yet published; then x-log-index has its index',
+    'Try again (code 14): the message says why the log cannot serve the request now. If the entry is committed but not yet published, x-log-index has its index',
   ),
 };
 const index = { 'x-log-index': { description: 'Index of the entry that was there before', schema: Type.Integer() } };

@@ -1,10 +1,10 @@
 /**
- * The write API (WIRE.md, "POST /api/v2/log/entries"): one request, or a bulk call of many, in JSON and in binary.
+ * The write API (docs/wire.md): one request, or a bulk call of many, in JSON and in binary.
  *
- * The body goes to the log as bytes. `Content-Type: application/x-protobuf` alone means binary; anything else, also
- * nothing, is JSON. Errors are JSON in both.
+ * The body goes to the log as bytes. `Content-Type: application/x-protobuf` means binary; any other value, and none, means
+ * JSON. Errors are JSON in both.
  *
- * A log of opaque entries has `POST /add` in their place: bytes in, the index in decimal out.
+ * A log of opaque entries has `POST /add` instead: bytes in, the index in decimal out.
  */
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -27,7 +27,7 @@ declare module 'fastify' {
 const ENTRIES = '/api/v2/log/entries';
 const PROTOBUF = 'application/x-protobuf';
 
-/** The routes for what this log takes: signed entries, or opaque ones. */
+/** The routes for the kind of entries that this log takes: signed or opaque. */
 export function writeRoutes(app: FastifyInstance, context: HttpContext): void {
   const { log, metrics, budget } = context;
   const entry = entryCall(context);
@@ -59,7 +59,7 @@ export function entryCall(context: HttpContext): EntryCall {
     : signedCall(context, new EntryEncoder(context.log.info));
 }
 
-/** `POST /add`: what load tools written for tiled logs send, and the index in decimal that they expect. */
+/** `POST /add`: load tools written for tiled logs send it, and expect the index in decimal. */
 function rawCall({ log, metrics, budget }: HttpContext): EntryCall {
   const headers = { 'content-type': 'text/plain; charset=utf-8' };
   const call = async (body: Buffer): Promise<Answer> => {
@@ -96,7 +96,7 @@ function signedCall(context: HttpContext, encoder: EntryEncoder): EntryCall {
   return { path: ENTRIES, bodyBytes: options.bodyBytes, call };
 }
 
-/** Runs the body through the log, and gives its bytes back to the budget at the end. */
+/** Submits the body to the log, and gives its bytes back to the budget at the end. */
 async function submit({ log, budget }: HttpContext, body: Buffer, encoding: Encoding): Promise<readonly Outcome[]> {
   try {
     return await log.submit(body, encoding);
@@ -144,10 +144,10 @@ function signedRoutes(app: FastifyInstance, context: HttpContext, { path, call }
   );
 }
 
-/** Lets a request through to its body where the log takes entries now. */
+/** Lets a request through to its body only if the log takes entries now. */
 function gate({ log, metrics, draining }: HttpContext) {
   return (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void) => {
-    // Fastify answers 415 to what is not a media type; here every body has the same parser.
+    // Fastify answers 415 to a value that is no media type; here every body has the same parser.
     request.raw.headers['content-type'] = 'application/octet-stream';
     if (log.info.status !== 'open') {
       metrics.refused('frozen');
