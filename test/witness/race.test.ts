@@ -10,6 +10,7 @@ import { Logs } from '../../witness/logs.ts';
 import { Metrics } from '../../witness/metrics.ts';
 import { cosignedOf, WitnessStore } from '../../witness/store.ts';
 import { Witness } from '../../witness/witness.ts';
+import { turns, until } from '../support/until.ts';
 import { later, makeWitness, silent, TestLog, tempDir } from './helpers.ts';
 
 const log = new TestLog();
@@ -54,8 +55,6 @@ async function heldWitness() {
   return { witness, logs, ...held };
 }
 
-const settled = () => new Promise((resolve) => setTimeout(resolve, 20));
-
 describe('two requests from one old size', () => {
   it.each([
     ['the smaller first', 7, 9],
@@ -65,7 +64,8 @@ describe('two requests from one old size', () => {
     const a = witness.addCheckpoint(log.request(0, first));
     const b = witness.addCheckpoint(log.request(0, second));
     b.catch(() => {});
-    await settled();
+    await until(() => waiting.length > 0);
+    await turns();
     // The second has not even been checked: it waits for the first, which is being signed.
     expect(waiting).toHaveLength(1);
     release();
@@ -92,7 +92,8 @@ it('a log that is disabled meanwhile gets no cosignature any more, and none is s
   const signing = witness.addCheckpoint(log.request(0, 7));
   const queued = witness.addCheckpoint(log.request(0, 9));
   for (const one of [signing, queued]) one.catch(() => {});
-  await settled();
+  await until(() => waiting.length > 0);
+  await turns();
   expect(waiting).toHaveLength(1);
   await logs.disable(log.origin);
   release();

@@ -10,6 +10,7 @@ import { MemoryDisk, openMemoryStores } from '../../../server/store/memory.ts';
 import type { TileStore } from '../../../server/store/types.ts';
 import { CommittedTree } from '../../../server/tree/committed.ts';
 import { tempDir } from '../../support/log.ts';
+import { turns } from '../../support/until.ts';
 
 let dir: Awaited<ReturnType<typeof tempDir>>;
 let path: string;
@@ -53,7 +54,7 @@ async function openTree(disk: MemoryDisk, exclusive = true) {
   const writes = { held: undefined as Promise<void> | undefined };
   const held: TileStore = {
     put: async (blobs) => {
-      await (writes.held ?? new Promise((resolve) => setTimeout(resolve, 1)));
+      await (writes.held ?? turns(1));
       await tiles.put(blobs);
     },
     get: async (at, use) => {
@@ -335,7 +336,7 @@ describe('the known leaf hashes', () => {
     const begun = reads.tiles;
     await known.end(true);
     go();
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await turns();
     expect(reads.tiles).toBe(begun);
     expect(begun).toBeLessThan(79);
     expect(told).toEqual([]);

@@ -2,7 +2,6 @@
 import { rename, unlink, utimes, writeFile } from 'node:fs/promises';
 import { Agent, type RequestOptions } from 'node:http';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -10,7 +9,19 @@ import { openDirStores } from '../../../server/dir/layout.ts';
 import type { Log } from '../../../server/log/log.ts';
 import { openTestLog, tempDir } from '../../support/log.ts';
 import { hashedRekordRequest, toJson } from '../../support/requests.ts';
-import { appOver, dial, ENTRIES, exchange, fill, type HttpReply, listen, makeApp, type TestApp } from './support.ts';
+import { tickAfter, until } from '../../support/until.ts';
+import {
+  appOver,
+  dial,
+  ENTRIES,
+  exchange,
+  fill,
+  type HttpReply,
+  listen,
+  makeApp,
+  requestsOf,
+  type TestApp,
+} from './support.ts';
 
 const SIZE = 300;
 const MIB = 1024 * 1024;
@@ -104,8 +115,8 @@ describe('a full tile or bundle that is in memory', () => {
     ['replaced', (file, bytes) => writeFile(`${file}.new`, bytes).then(() => rename(`${file}.new`, file))],
   ];
   it.each(changes)('is seen on the next request when its file is %s', async (_name, change) => {
-    await sleep(20);
     for (const [path, options] of [['/tile/0/000'], ['/tile/entries/000'], ['/tile/entries/000', gzip]] as const) {
+      await tickAfter(fileOf(path));
       const before = await askTwice(path, options);
       const content = options === undefined ? before.body : gunzipSync(before.body);
       const flipped = Buffer.from(content);
@@ -114,10 +125,9 @@ describe('a full tile or bundle that is in memory', () => {
       const after = await ask(path, options);
       expect(after.direct).toBe(false);
       expect(options === undefined ? after.body : gunzipSync(after.body)).toEqual(flipped);
-      await sleep(20);
+      await tickAfter(fileOf(path));
       await change(fileOf(path), content);
       expect((await ask(path, options)).body).toEqual(before.body);
-      await sleep(20);
     }
   });
 
@@ -256,15 +266,20 @@ describe('a client', () => {
     const held = new Promise<void>((resolve) => {
       go = resolve;
     });
-    memory.fault = () => held;
+    let reached = 0;
+    memory.fault = () => {
+      reached++;
+      return held;
+    };
+    const requests = requestsOf(app);
     const payload = toJson(hashedRekordRequest());
     const { socket, closed } = await dial(at);
     socket.write(`POST ${ENTRIES} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${payload.length}\r\n\r\n${payload}`);
-    await sleep(50);
+    await until(() => reached > 0);
     const stopped = app.close();
-    await sleep(20);
+    await until(() => !app.server.listening);
     socket.write(`${GET}\r\n`);
-    await sleep(20);
+    await until(() => requests() > 1);
     memory.fault = () => {};
     go();
     const text = await closed;

@@ -1,10 +1,12 @@
 /** Slow, silent, greedy and vanishing clients, over real sockets. */
 import { once } from 'node:events';
 import { request } from 'node:http';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import type { MemoryLog } from '../../support/memory-log.ts';
 import { hashedRekordRequest, toJson } from '../../support/requests.ts';
-import { dial, ENTRIES, listen, makeApp, parseReply } from './support.ts';
+import { until } from '../../support/until.ts';
+import { dial, ENTRIES, listen, makeApp, parseReply, requestsOf } from './support.ts';
 
 const POST = `POST ${ENTRIES} HTTP/1.1\r\nHost: localhost\r\n`;
 const MIB = 1024 * 1024;
@@ -14,6 +16,16 @@ async function timeOf(promise: Promise<unknown>): Promise<number> {
   const started = performance.now();
   await promise;
   return performance.now() - started;
+}
+
+/** Makes the log wait for `held`; how many calls have come to it. */
+function holdUp(log: MemoryLog, held: Promise<void>): () => number {
+  let reached = 0;
+  log.fault = () => {
+    reached++;
+    return held;
+  };
+  return () => reached;
 }
 
 describe('slow clients', () => {
@@ -130,18 +142,18 @@ describe('large and broken requests', () => {
     const { port, base } = await listen(app);
     const { socket } = await dial(port);
     socket.write(`${POST}Content-Length: 1000\r\n\r\n${' '.repeat(999)}`);
-    await sleep(50);
-    const refused = await fetch(`${base}${ENTRIES}`, { method: 'POST', body: ' '.repeat(900) });
-    expect(refused.status).toBe(503);
+    // The log has the first body, or most of it, as soon as it refuses the second.
+    const post = () => fetch(`${base}${ENTRIES}`, { method: 'POST', body: ' '.repeat(900) });
+    const refused = await until(async () => {
+      const reply = await post();
+      return reply.status === 503 && reply;
+    });
     expect(refused.headers.get('retry-after')).toBe('1');
     expect(await refused.json()).toEqual({ code: 14, message: 'reached max pushback; retry', details: [] });
     // What was held is given back, whatever became of the request.
     socket.destroy();
-    await sleep(50);
-    for (let time = 0; time < 3; time++) {
-      const reply = await fetch(`${base}${ENTRIES}`, { method: 'POST', body: ' '.repeat(900) });
-      expect(reply.status).toBe(400);
-    }
+    await until(async () => (await post()).status === 400);
+    for (let time = 0; time < 3; time++) expect((await post()).status).toBe(400);
   });
 
   it('a head that is too large: 431', async () => {
@@ -183,8 +195,9 @@ describe('large and broken requests', () => {
     const { app, log, logger } = makeApp();
     const { port, base } = await listen(app);
     const half = await dial(port);
+    const requests = requestsOf(app);
     half.socket.write(`${POST}Content-Length: 100\r\n\r\n{`);
-    await sleep(30);
+    await until(() => requests() > 0);
     half.socket.resetAndDestroy();
 
     const payload = toJson(hashedRekordRequest());
@@ -192,13 +205,13 @@ describe('large and broken requests', () => {
     const held = new Promise<void>((resolve) => {
       go = resolve;
     });
-    log.fault = () => held;
+    const reached = holdUp(log, held);
     const gone = await dial(port);
     gone.socket.write(`${POST}Content-Length: ${payload.length}\r\n\r\n`);
     gone.socket.write(payload);
-    await sleep(30);
+    await until(() => reached() > 0);
     gone.socket.resetAndDestroy();
-    await sleep(30);
+    await until(async () => (await promisify(app.server.getConnections).call(app.server)) === 0);
     go();
     log.fault = () => {};
     const retry = await fetch(`${base}${ENTRIES}`, { method: 'POST', body: payload });
@@ -230,11 +243,11 @@ describe('close', () => {
     const held = new Promise<void>((resolve) => {
       go = resolve;
     });
-    log.fault = () => held;
+    const reached = holdUp(log, held);
     const busy = request(`${base}${ENTRIES}`, { method: 'POST', agent: false, headers: { connection: 'keep-alive' } });
     busy.end(toJson(hashedRekordRequest()));
     const answered = once(busy, 'response');
-    await sleep(50);
+    await until(() => reached() > 0);
     const closed = app.close();
     await Promise.all([silent.closed, idle.closed]);
     await expect(dial(port)).rejects.toThrow('ECONNREFUSED');
@@ -252,15 +265,16 @@ describe('close', () => {
     const held = new Promise<void>((resolve) => {
       go = resolve;
     });
-    log.fault = () => held;
+    const reached = holdUp(log, held);
+    const requests = requestsOf(app);
     const payload = toJson(hashedRekordRequest());
     const { socket, closed } = await dial(port);
     socket.write(`${POST}Content-Length: ${payload.length}\r\n\r\n${payload}`);
-    await sleep(50);
+    await until(() => reached() > 0);
     const stopped = app.close();
-    await sleep(20);
+    await until(() => !app.server.listening);
     socket.write(`${POST}Content-Length: ${payload.length}\r\n\r\n${payload}`);
-    await sleep(20);
+    await until(() => requests() > 1);
     go();
     const text = await closed;
     expect(text.match(/HTTP\/1.1 \d+/g)).toEqual(['HTTP/1.1 201', 'HTTP/1.1 503']);

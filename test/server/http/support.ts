@@ -60,6 +60,13 @@ export async function makeAppOn(kind: string, options: Partial<HttpOptions> = {}
   return made;
 }
 
+/** How many requests the server has begun to take from now on. */
+export function requestsOf(app: FastifyInstance): () => number {
+  let requests = 0;
+  app.server.on('request', () => requests++);
+  return () => requests;
+}
+
 /** For the caller to close. */
 export function appOver<L extends LogService>(
   log: L,

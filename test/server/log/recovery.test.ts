@@ -190,8 +190,7 @@ describe('after a failure', () => {
     faults.failNext('not-persisted');
     broken = true;
     await expect(submit(at, 'a')).rejects.toMatchObject({ code: 'store-failed' });
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    expect(at.notReady()).toHaveLength(1);
+    await expect.poll(() => at.notReady()).toHaveLength(1);
     expect(await at.entryBundle(0, 256)).toBeDefined();
     expect(await at.tile(0, 0, 256)).toHaveLength(8192);
     expect(await at.entry(7)).toMatchObject({ index: 7 });

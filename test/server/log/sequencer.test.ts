@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { Sequencer } from '../../../server/log/sequencer.ts';
 
@@ -39,11 +38,12 @@ describe('Sequencer', () => {
     await turn();
     expect(batches).toEqual([[1, 2]]);
     sequencer.add(4);
-    await sleep(60);
-    expect(batches).toEqual([
-      [1, 2],
-      [3, 4],
-    ]);
+    await expect
+      .poll(() => batches)
+      .toEqual([
+        [1, 2],
+        [3, 4],
+      ]);
   });
 
   it('lets a full batch go at once, and none while one is under way', async () => {

@@ -14,13 +14,10 @@ import {
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { cachedTiles } from '../../../server/store/cache.ts';
 import { type FileStore, openFileStore } from '../../../server/store/files/files.ts';
-
-/** More than a tick of the file system's clock. */
-const TICK_MS = 20;
+import { tickAfter } from '../../support/until.ts';
 
 const code = (value: string) => expect.objectContaining({ code: value });
 
@@ -84,7 +81,7 @@ describe('the directory of a tile store', () => {
       const bytes = await tiles.get('tile/0/000');
       expect(tiles.atHand!('tile/0/000')).toBe(bytes);
       expect(await tiles.get('tile/0/000')).toBe(bytes);
-      await sleep(TICK_MS);
+      await tickAfter(join(dir, 'tile', '0', '000'));
       await writeFile(join(dir, 'tile', '0', '000'), Buffer.alloc(8192, 1));
       expect(tiles.atHand!('tile/0/000')).toBeUndefined();
       expect(Buffer.from((await tiles.get('tile/0/000'))!)).toEqual(Buffer.alloc(8192, 1));
@@ -115,7 +112,7 @@ describe('the stamp of a blob', () => {
     file = join(dir, name);
     tiles = await openFileStore(dir);
     await tiles.put([{ name, bytes: new Uint8Array(8192) }]);
-    await sleep(TICK_MS);
+    await tickAfter(file);
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 60_000 });
   });
   afterEach(async () => {
