@@ -10,13 +10,14 @@
  * - `killed.tar.gz`: a log of opaque entries. 64 clients added entries one by one, until SIGKILL ended the log in the
  *   middle of a step: 548 entries were committed, 542 of them acknowledged, the bundle `tile/entries/001` had its name, and
  *   `tile/0/001` was a temporary file without one.
+ * - `backup.tar.gz`: what `stele log backup` made of the killed log, and its key.
  *
  * Needs `npm run build`.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash, createPrivateKey, createPublicKey, randomBytes, sign } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -145,8 +146,22 @@ it('opens a log, a witness and a monitor that ended', async () => {
 
 it('opens a log that was killed between a commit and its files', async () => {
   const seen = await unpack<SeenKilled>('killed');
-  const { origin, verifierKeys } = seen;
   expect(existsSync(at('log/public/tile/0/001'))).toBe(false);
+  await goOnRaw(seen);
+});
+
+it('restores a log from a backup', async () => {
+  const seen = await unpack<SeenKilled>('backup');
+  await writeFile(at('known'), seen.checkpoint);
+  const flags = ['--data', at('log'), '--at-least', at('known'), '--origin', seen.origin];
+  expect(await steleJson(['log', 'restore', at('backup'), ...flags])).toMatchObject({ ok: true, size: 548 });
+  await rename(at('key.pem'), at('log', 'key.pem'));
+  await goOnRaw(seen);
+});
+
+/** Starts the log of opaque entries, which finds what was committed, and takes the entries that nobody was answered. */
+async function goOnRaw(seen: SeenKilled): Promise<void> {
+  const { origin, verifierKeys } = seen;
   server = await startServer(at('log'), { args: ['--origin', origin, '--entries', 'raw'] });
   expect(server).toMatchObject({ origin, verifierKeys, size: 548, status: 'open' });
   expect(existsSync(at('log/public/tile/0/001'))).toBe(true);
@@ -164,4 +179,4 @@ it('opens a log that was killed between a commit and its files', async () => {
   const size = 549 + more.length;
   await expect.poll(() => checkServed(seen)).toBe(size);
   await checkStopped(size);
-});
+}
