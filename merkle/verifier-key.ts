@@ -13,8 +13,8 @@
  * Worked example (from golang.org/x/mod/sumdb/note): PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW
  */
 import { concat, decodeBase64, decodeHex, encodeBase64, encodeHex, encodeUtf8, equal } from './bytes.ts';
-import { isOnCurve } from './curve.ts';
 import { MerkleError } from './errors.ts';
+import { hasValidPoint, pointKey } from './rekor/spki.ts';
 import { sha256 } from './rfc6962.ts';
 
 /** Signature type bytes of c2sp.org/signed-note. */
@@ -56,10 +56,6 @@ export interface VerifyPrimitives {
   /** ECDSA P-256 over SHA-256 of the message: SPKI DER key, ASN.1 DER signature with any s. */
   ecdsaP256(spkiDer: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
 }
-
-/** SubjectPublicKeyInfo of an uncompressed P-256 point, up to the point's 64 bytes (RFC 5480 section 2). */
-const P256_SPKI = decodeHex('3059301306072a8648ce3d020106082a8648ce3d03010703420004');
-const P256_SPKI_SIZE = P256_SPKI.length + 64;
 
 /**
  * The key of a vkey text, with its key ID checked.
@@ -159,12 +155,9 @@ function isKeyType(type: number | undefined): type is KeyType {
 }
 
 function checkP256(spkiDer: Uint8Array): void {
-  if (spkiDer.length !== P256_SPKI_SIZE || !equal(spkiDer.subarray(0, P256_SPKI.length), P256_SPKI)) {
-    throw badKey('an ECDSA key must be the SPKI DER of an uncompressed P-256 point');
-  }
-  if (!isOnCurve('P-256', spkiDer.subarray(P256_SPKI.length - 1))) {
-    throw badKey('the point of its ECDSA key is not on P-256');
-  }
+  const key = pointKey(spkiDer);
+  if (key?.kind !== 'ecdsa-p256') throw badKey('an ECDSA key must be the SPKI DER of an uncompressed P-256 point');
+  if (!hasValidPoint(key)) throw badKey('the point of its ECDSA key is not on P-256');
 }
 
 function badKey(why: string, cause?: unknown): MerkleError {

@@ -1,6 +1,6 @@
 import { digestVerifier } from '../../merkle/runtime/crypto/digest.ts';
-import { DEFAULT_LIMITS } from '../../server/ingest/body.ts';
 import { entryOf, readVerifier } from '../../server/ingest/hashedrekord.ts';
+import { DEFAULT_LIMITS } from '../../server/ingest/ingest-body.ts';
 import { hashedRekordRequest } from '../../test/support/requests.ts';
 import { type Micro, repeat } from './micro.ts';
 

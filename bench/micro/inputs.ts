@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { leafHash } from '../../merkle/rfc6962.ts';
 import { digestVerifier } from '../../merkle/runtime/crypto/digest.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
-import { DEFAULT_LIMITS, ingestBody } from '../../server/ingest/body.ts';
+import { DEFAULT_LIMITS, ingestBody } from '../../server/ingest/ingest-body.ts';
 import type { NewEntry } from '../../server/store/types.ts';
 import { emptySnapshot, integrate, type Snapshot } from '../../server/tree/snapshot.ts';
 import type { IngestedBody } from '../../server/types.ts';

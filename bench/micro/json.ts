@@ -1,5 +1,5 @@
 import { scanJson } from '../../merkle/rekor/strict-json.ts';
-import { readJson } from '../../server/ingest/json.ts';
+import { readJson } from '../../server/ingest/request-json.ts';
 import { BODY } from './inputs.ts';
 import { type Micro, repeat } from './micro.ts';
 

@@ -1,6 +1,6 @@
 import { RuleEngine } from '../../client/monitor/rules/engine.ts';
-import { readEntry } from '../../client/monitor/rules/entry.ts';
-import { quickIdentity } from '../../client/monitor/rules/quick.ts';
+import { readEntry } from '../../client/monitor/rules/entry-reader.ts';
+import { quickIdentity } from '../../merkle/runtime/x509/quick-identity.ts';
 import { parseCertificate } from '../../merkle/x509/certificate.ts';
 import { identityOf } from '../../merkle/x509/fulcio.ts';
 import { hundredRules, keylessBodies } from '../load/monitor-inputs.ts';

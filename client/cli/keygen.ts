@@ -11,8 +11,9 @@ import {
   makeVerifierKey,
   type VerifierKey,
 } from '../../merkle/note.ts';
+import { encodeSpki } from '../../merkle/rekor/spki.ts';
 import { createKeyFile } from '../../merkle/runtime/keys/keyfile.ts';
-import { createMldsaKeyFile, mldsaSpki } from '../../merkle/runtime/keys/mldsa.ts';
+import { createMldsaKeyFile } from '../../merkle/runtime/keys/mldsa.ts';
 import { createTokenKey } from '../../merkle/runtime/keys/pkcs11/pkcs11.ts';
 import { readSecret } from '../../merkle/runtime/keys/secret.ts';
 import type { KeyAlgorithm, SecretSource, TokenKeySpec } from '../../merkle/runtime/keys/types.ts';
@@ -114,7 +115,7 @@ async function makeKey(place: Place, algorithm: Algorithm): Promise<Uint8Array> 
     if ('pkcs11' in place || place.passphrase !== undefined) {
       throw usage('an ML-DSA-44 key is made in a file and not encrypted: use --out alone');
     }
-    return mldsaSpki((await createMldsaKeyFile(place.file)).publicKey);
+    return encodeSpki('mldsa44', (await createMldsaKeyFile(place.file)).publicKey);
   }
   if ('pkcs11' in place) return (await createTokenKey({ ...place.pkcs11, algorithm })).publicKey;
   const passphrase = place.passphrase && (await readSecret(place.passphrase));

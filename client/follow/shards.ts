@@ -6,9 +6,11 @@
  * It says where clients write entries now. When a log is full, its operator freezes it and starts another one. The trusted
  * root has the key of each log, under the same URL.
  */
+
 import { equal } from '../../merkle/bytes.ts';
 import { ecdsaVerifierKey, ed25519VerifierKey, logId, type VerifierKey } from '../../merkle/note.ts';
 import { printable } from '../../merkle/printable.ts';
+import { pointOf } from '../../merkle/rekor/spki.ts';
 import { ClientError } from '../errors.ts';
 import { array, parseJson, string } from '../formats/json.ts';
 import { MAX_TRUSTED_ROOT, parseTrustedRoot, type TrustedLog } from '../trust/trusted-root.ts';
@@ -106,7 +108,7 @@ function keyOf({ key, logId: id }: TrustedLog, url: string): VerifierKey[] {
   if (key.kind === 'ecdsa-p256') return [ecdsaVerifierKey(hostname, key.spki)];
   if (key.kind !== 'ed25519') return [];
   return [hostname, host, `${host}${pathname}`.replace(/\/+$/, '')]
-    .map((name) => ed25519VerifierKey(name, key.spki.slice(-32)))
+    .map((name) => ed25519VerifierKey(name, pointOf(key)))
     .filter((candidate) => equal(logId(candidate), id))
     .slice(0, 1);
 }

@@ -5,11 +5,11 @@ import type { FeedEntry } from '../follow/types.ts';
 import { alertId } from './fact-alerts.ts';
 import { type BatchAnswer, matchBatch, packBatch, unpackAnswer } from './rules/batch.ts';
 import { RuleEngine } from './rules/engine.ts';
-import type { HitReport } from './rules/report.ts';
+import type { HitReport } from './rules/hit-report.ts';
+import { type IssuingAuthority, Trust } from './rules/issuer-trust.ts';
+import type { MatchWorkerData } from './rules/rules-worker.ts';
 import { escaped } from './rules/text.ts';
-import { type IssuingAuthority, Trust } from './rules/trust.ts';
 import type { Rule } from './rules/types.ts';
-import type { MatchWorkerData } from './rules/worker.ts';
 import type { Alert, Matcher } from './types.ts';
 
 /** Which alerts somebody has looked at, and a place to find each alert again: store/ack-store.ts. */
@@ -75,7 +75,7 @@ export function createMatcher(rules: readonly Rule[], options: MatcherOptions = 
 
   const inPool = async (entries: readonly FeedEntry[]): Promise<BatchAnswer> => {
     const workerData: MatchWorkerData = { rules, ...(authorities && { authorities }) };
-    pool ??= createPool({ file: workerUrl('client/monitor/rules/worker'), threads, youngMb: 8, workerData });
+    pool ??= createPool({ file: workerUrl('client/monitor/rules/rules-worker'), threads, youngMb: 8, workerData });
     try {
       return unpackAnswer(await pool.run(packBatch(entries)));
     } catch (error) {

@@ -20,7 +20,7 @@ import {
 } from '../../merkle/note.ts';
 import { printable } from '../../merkle/printable.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
-import { encodeSpki, type KeyInfo, parseSpki } from '../../merkle/rekor/spki.ts';
+import { encodeSpki, type KeyInfo, parseSpki, pointOf } from '../../merkle/rekor/spki.ts';
 import type { Period } from '../../merkle/x509/utc-time.ts';
 import { ClientError } from '../errors.ts';
 import type { TrustedLog, TrustedRoot } from './trusted-root.ts';
@@ -141,7 +141,7 @@ function keyInfo(key: VerifierKey): KeyInfo | undefined {
 /** With Ed25519 the log ID itself binds the name. */
 function nameInId({ key, checkpointKeyId }: TrustedLog, name: string, primitives: Primitives): boolean {
   if (key.kind !== 'ed25519' || /\p{Surrogate}/u.test(name)) return false;
-  const hashed = primitives.hash('sha256', concat(encodeUtf8(name), Uint8Array.of(0x0a, 0x01), key.spki.subarray(-32)));
+  const hashed = primitives.hash('sha256', concat(encodeUtf8(name), Uint8Array.of(0x0a, 0x01), pointOf(key)));
   return equal(hashed.subarray(0, checkpointKeyId.length), checkpointKeyId);
 }
 

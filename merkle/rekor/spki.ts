@@ -94,13 +94,16 @@ export function rsaKey(spki: Uint8Array, bits: number): KeyInfo {
 }
 
 /** The bytes of the point: 0x04, x, y of an ECDSA key, or the 32 bytes of an Ed25519 key. Not for RSA keys. */
-export function pointOf(key: KeyInfo): Uint8Array {
+export function pointOf(key: Pick<KeyInfo, 'kind' | 'spki'>): Uint8Array {
   return key.spki.subarray(FORMS[key.kind as PointKind].prefix.length);
 }
 
-/** The SubjectPublicKeyInfo around a point of this kind: 0x04, x, y, or 32 bytes of Ed25519. */
-export function encodeSpki(kind: PointKind, point: Uint8Array): Uint8Array {
-  return concat(FORMS[kind].prefix, point);
+/** ML-DSA-44 (RFC 9881 section 4), which signs checkpoints and no entries. */
+const MLDSA44_PREFIX = decodeHex('30820532300b06096086480165030403110382052100');
+
+/** The SubjectPublicKeyInfo around a point of this kind: 0x04, x, y; 32 bytes of Ed25519; 1312 bytes of ML-DSA-44. */
+export function encodeSpki(kind: PointKind | 'mldsa44', point: Uint8Array): Uint8Array {
+  return concat(kind === 'mldsa44' ? MLDSA44_PREFIX : FORMS[kind].prefix, point);
 }
 
 /** The curve of a kind of ECDSA key. */

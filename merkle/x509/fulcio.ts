@@ -1,44 +1,46 @@
 /**
- * Whom a certificate of Fulcio is for, and what the token said that it was given for: sigstore/fulcio docs/oid-info.md
+ * The identity in a certificate of Fulcio, and what the identity token said about it: sigstore/fulcio docs/oid-info.md
  * (001376a).
  *
- * The name is the subject alternative name; everything else stands in extensions below 1.3.6.1.4.1.57264.1. Those of .1 to
- * .6 hold raw text, those from .8 on a DER UTF8String (0x0c); .7 is the type of a user name in the alternative names.
+ * The name is the subject alternative name; everything else stands in extensions below 1.3.6.1.4.1.57264.1. The extensions
+ * .1 to .6 hold raw text, those from .8 on a DER UTF8String (0x0c); .7 is the type of a user name in the alternative names.
  */
 import type { Certificate } from './certificate.ts';
 import type { AlternativeName } from './certificate-names.ts';
 import { badDer, parseDer, TAG } from './der.ts';
 import { expectTag, utf8Of } from './der-fields.ts';
 
-const ARC = '1.3.6.1.4.1.57264.1.';
-const RAW = 6;
-const ISSUER_V1 = `${ARC}1`;
-const ISSUER = `${ARC}8`;
+/** Fulcio's extensions are numbers below this OID. */
+export const FULCIO_ARC = '1.3.6.1.4.1.57264.1.';
+/** Extensions up to this number hold raw text, later ones a UTF8String. */
+export const LAST_RAW_EXTENSION = 6;
+const ISSUER_V1 = `${FULCIO_ARC}1`;
+const ISSUER = `${FULCIO_ARC}8`;
 
 /** Name to OID. The names are those of sigstore-go's `certificate.Extensions`. */
 export const FULCIO_EXTENSIONS: Readonly<Record<string, string>> = {
   issuerV1: ISSUER_V1,
-  githubWorkflowTrigger: `${ARC}2`,
-  githubWorkflowSHA: `${ARC}3`,
-  githubWorkflowName: `${ARC}4`,
-  githubWorkflowRepository: `${ARC}5`,
-  githubWorkflowRef: `${ARC}6`,
+  githubWorkflowTrigger: `${FULCIO_ARC}2`,
+  githubWorkflowSHA: `${FULCIO_ARC}3`,
+  githubWorkflowName: `${FULCIO_ARC}4`,
+  githubWorkflowRepository: `${FULCIO_ARC}5`,
+  githubWorkflowRef: `${FULCIO_ARC}6`,
   issuer: ISSUER,
-  buildSignerURI: `${ARC}9`,
-  buildSignerDigest: `${ARC}10`,
-  runnerEnvironment: `${ARC}11`,
-  sourceRepositoryURI: `${ARC}12`,
-  sourceRepositoryDigest: `${ARC}13`,
-  sourceRepositoryRef: `${ARC}14`,
-  sourceRepositoryIdentifier: `${ARC}15`,
-  sourceRepositoryOwnerURI: `${ARC}16`,
-  sourceRepositoryOwnerIdentifier: `${ARC}17`,
-  buildConfigURI: `${ARC}18`,
-  buildConfigDigest: `${ARC}19`,
-  buildTrigger: `${ARC}20`,
-  runInvocationURI: `${ARC}21`,
-  sourceRepositoryVisibilityAtSigning: `${ARC}22`,
-  deploymentEnvironment: `${ARC}23`,
+  buildSignerURI: `${FULCIO_ARC}9`,
+  buildSignerDigest: `${FULCIO_ARC}10`,
+  runnerEnvironment: `${FULCIO_ARC}11`,
+  sourceRepositoryURI: `${FULCIO_ARC}12`,
+  sourceRepositoryDigest: `${FULCIO_ARC}13`,
+  sourceRepositoryRef: `${FULCIO_ARC}14`,
+  sourceRepositoryIdentifier: `${FULCIO_ARC}15`,
+  sourceRepositoryOwnerURI: `${FULCIO_ARC}16`,
+  sourceRepositoryOwnerIdentifier: `${FULCIO_ARC}17`,
+  buildConfigURI: `${FULCIO_ARC}18`,
+  buildConfigDigest: `${FULCIO_ARC}19`,
+  buildTrigger: `${FULCIO_ARC}20`,
+  runInvocationURI: `${FULCIO_ARC}21`,
+  sourceRepositoryVisibilityAtSigning: `${FULCIO_ARC}22`,
+  deploymentEnvironment: `${FULCIO_ARC}23`,
 };
 
 const NAMES: ReadonlyMap<string, string> = new Map(Object.entries(FULCIO_EXTENSIONS).map(([name, oid]) => [oid, name]));
@@ -61,7 +63,7 @@ export interface CertificateIdentity {
 export function identityOf(certificate: Certificate): CertificateIdentity {
   const extensions = new Map<string, string>();
   for (const [oid, { value }] of certificate.extensions) {
-    if (!oid.startsWith(ARC)) continue;
+    if (!oid.startsWith(FULCIO_ARC)) continue;
     const text = extensionText(oid, value);
     extensions.set(oid, text);
     const name = NAMES.get(oid);
@@ -75,7 +77,7 @@ export function identityOf(certificate: Certificate): CertificateIdentity {
 
 function extensionText(oid: string, value: Uint8Array): string {
   const what = `the certificate's extension ${NAMES.get(oid) ?? oid}`;
-  const number = Number(oid.slice(ARC.length));
-  if (number <= RAW) return utf8Of(value, what);
+  const number = Number(oid.slice(FULCIO_ARC.length));
+  if (number <= LAST_RAW_EXTENSION) return utf8Of(value, what);
   return utf8Of(expectTag(parseDer(value, what), TAG.utf8, what).content, what);
 }

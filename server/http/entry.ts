@@ -19,7 +19,7 @@ import { HASH_SIZE } from '../../merkle/rfc6962.ts';
 import { REQUEST_ERRORS } from '../errors.ts';
 import type { EntryKind, LoggedEntry, LogInfo, Outcome } from '../types.ts';
 import { errorJson } from './answers.ts';
-import { BatchCreateEntriesResponse, TransparencyLogEntry } from './protobuf.ts';
+import { BatchCreateEntriesResponse, TransparencyLogEntry } from './reply-protobuf.ts';
 
 /** `kindVersion` of the entries that a log takes. */
 export const KIND_VERSION = {

@@ -1,6 +1,6 @@
 /** Gathers bodies into batches and hands each body its answer: the part of ingest that knows nothing of entries. */
 import type { Encoding, IngestedBody } from '../types.ts';
-import { INTERNAL } from './body.ts';
+import { INTERNAL } from './ingest-body.ts';
 import { type Body, packBatch, unpackAnswers } from './packed.ts';
 
 /** A batch closes at either: enough to pay for the round trip, and short enough that no thread waits for the other. */

@@ -8,8 +8,8 @@ import { digestVerifier } from '../../merkle/runtime/crypto/digest.ts';
 import { createPool, TASKS_PER_THREAD, workerUrl } from '../../merkle/runtime/threads/pool.ts';
 import type { Encoding, IngestedBody } from '../types.ts';
 import { Batches } from './batches.ts';
-import { DEFAULT_LIMITS, type IngestLimits } from './body.ts';
-import type { IngestWorkerData } from './worker.ts';
+import { DEFAULT_LIMITS, type IngestLimits } from './ingest-body.ts';
+import type { IngestWorkerData } from './ingest-worker.ts';
 
 export interface IngestOptions {
   /** Number of worker threads, from 1. */
@@ -40,7 +40,7 @@ export interface Ingest {
 /** @throws RuntimeError `file`: the worker has not been built. */
 export function createIngest({ threads, limits = {}, force, onError = () => {} }: IngestOptions): Ingest {
   const workerData: IngestWorkerData = { limits: { ...DEFAULT_LIMITS, ...limits }, force };
-  const pool = createPool({ file: workerUrl('server/ingest/worker'), threads, workerData });
+  const pool = createPool({ file: workerUrl('server/ingest/ingest-worker'), threads, workerData });
   const batches = new Batches({ run: pool.run, threads, atOnce: threads * TASKS_PER_THREAD, onError });
   const { fast, why } = digestVerifier(force);
   return {

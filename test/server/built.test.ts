@@ -1,6 +1,6 @@
 /** What only shows once the packages are joined with the rest (bundle.js): those that look for each other at run time. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { TransparencyLogEntry } from '../../server/http/protobuf.ts';
+import { TransparencyLogEntry } from '../../server/http/reply-protobuf.ts';
 import { tempDir } from '../support/log.ts';
 import { hashedRekordRequest, toProtobuf } from '../support/requests.ts';
 import { type ServeProcess, startServer } from '../support/serve.ts';

@@ -12,7 +12,7 @@ import { CompactRange } from '../../merkle/range.ts';
 import { digestVerifier } from '../../merkle/runtime/crypto/digest.ts';
 import { TILE_WIDTH, tileWidth } from '../../merkle/tile.ts';
 import { RequestError, requestError } from '../../server/errors.ts';
-import { ingestBody } from '../../server/ingest/body.ts';
+import { ingestBody } from '../../server/ingest/ingest-body.ts';
 import type { LogStatus, NewEntry } from '../../server/store/types.ts';
 import type { Encoding, Ingested, LoggedEntry, LogInfo, LogService, Outcome } from '../../server/types.ts';
 

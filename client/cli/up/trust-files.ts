@@ -3,9 +3,7 @@
  * cosign and sigstore-js read them (WIRE.md "Telling clients about the log").
  */
 import { KEY_TYPE, logId, type VerifierKey } from '../../../merkle/note.ts';
-
-/** SubjectPublicKeyInfo of Ed25519 (RFC 8410) up to the 32 bytes of the key. */
-const ED25519_SPKI = Buffer.from('302a300506032b6570032100', 'hex');
+import { encodeSpki } from '../../../merkle/rekor/spki.ts';
 
 export interface PolicyWitness {
   readonly name: string;
@@ -34,7 +32,7 @@ export function policyText(
 /** Sigstore's trusted root with this log, and nothing else. `start`: RFC 3339 time from which the key counts. */
 export function trustedRoot(url: string, key: VerifierKey, start: string): object {
   const ed25519 = key.type === KEY_TYPE.ed25519;
-  const spki = ed25519 ? Buffer.concat([ED25519_SPKI, key.key]) : Buffer.from(key.key);
+  const spki = ed25519 ? Buffer.from(encodeSpki('ed25519', key.key)) : Buffer.from(key.key);
   return {
     mediaType: 'application/vnd.dev.sigstore.trustedroot+json;version=0.1',
     tlogs: [

@@ -1,6 +1,8 @@
 /** An outcome for people and for machines. */
+
 import { encodeBase64, encodeHex } from '../../../merkle/bytes.ts';
 import { printable } from '../../../merkle/printable.ts';
+import { DIGEST_ALGORITHM } from '../../../merkle/rekor/hashes.ts';
 import type { CheckName, Outcome, VerifiedEntry, VerifiedSigner } from '../../verify/outcome.ts';
 import { type CheckSentence, checkSentence, notProvenSentence, timeSentence } from './sentences.ts';
 
@@ -21,8 +23,6 @@ const LABELS: Readonly<Record<CheckName, string>> = {
   'witness-time': 'time',
 };
 const WIDTH = 14;
-const ALGORITHM = { sha256: 'SHA2_256', sha384: 'SHA2_384', sha512: 'SHA2_512' } as const;
-
 export function lines(name: string, outcome: Outcome): string[] {
   const [first] = outcome.entries;
   const left = outcome.entries.flatMap(({ unverified }) => unverified);
@@ -49,7 +49,7 @@ export function json(outcome: Outcome): object {
   const { checks, notProven, digest, signer, statement, times, entries } = outcome;
   const [first, ...more] = entries.map(entryJson);
   return {
-    digest: { algorithm: ALGORITHM[digest.algorithm], hex: encodeHex(digest.value) },
+    digest: { algorithm: DIGEST_ALGORITHM[digest.algorithm], hex: encodeHex(digest.value) },
     signer: signerJson(signer),
     ...(statement === undefined ? {} : { statement }),
     times: times.map(timeSentence),

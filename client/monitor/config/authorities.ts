@@ -6,7 +6,7 @@ import { isSelfIssued } from '../../../merkle/x509/certificate-chain.ts';
 import { ClientError } from '../../errors.ts';
 import { withClientErrors } from '../../merkle-errors.ts';
 import { MAX_TRUSTED_ROOT, parseTrustedRoot } from '../../trust/trusted-root.ts';
-import type { IssuingAuthority } from '../rules/trust.ts';
+import type { IssuingAuthority } from '../rules/issuer-trust.ts';
 
 export const MAX_AUTHORITIES_BYTES = MAX_TRUSTED_ROOT;
 const MAX_CERTIFICATES = 64;

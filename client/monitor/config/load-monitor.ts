@@ -13,8 +13,8 @@ import { parseVerifierKey, type VerifierKey } from '../../../merkle/verifier-key
 import { ClientError } from '../../errors.ts';
 import type { FollowedLog, ShardSource } from '../../follow/types.ts';
 import { MAX_SINKS, readSink, type SinkOptions } from '../alerts/sink-options.ts';
+import type { IssuingAuthority } from '../rules/issuer-trust.ts';
 import { escaped } from '../rules/text.ts';
-import type { IssuingAuthority } from '../rules/trust.ts';
 import type { Rule } from '../rules/types.ts';
 import { MAX_AUTHORITIES_BYTES, readAuthorities } from './authorities.ts';
 import { readConditions, readExtensions, readMatch } from './conditions.ts';

@@ -3,7 +3,7 @@
 import type { FollowedLog, ShardSource } from '../../follow/types.ts';
 import type { SinkOptions } from '../alerts/sink-options.ts';
 import type { FollowSettings } from '../follow-settings.ts';
-import type { IssuingAuthority } from '../rules/trust.ts';
+import type { IssuingAuthority } from '../rules/issuer-trust.ts';
 import type { Rule } from '../rules/types.ts';
 
 export interface MonitorConfig {

@@ -8,11 +8,11 @@
  * All u32 are little-endian; both sides are this file.
  */
 import type { RuleEngine } from './engine.ts';
-import { readEntry } from './entry.ts';
-import { type HitReport, hitReport } from './report.ts';
-import type { Trust } from './trust.ts';
+import { readEntry } from './entry-reader.ts';
+import { type HitReport, hitReport } from './hit-report.ts';
+import type { Trust } from './issuer-trust.ts';
 
-export interface BatchEntry {
+interface BatchEntry {
   readonly log: string;
   readonly body: Uint8Array;
 }

@@ -7,10 +7,10 @@
  * alternatives that are found there are then compared in full. 100 rules cost hardly more than one.
  */
 
-import type { ReadEntry, Signer } from './entry.ts';
+import type { EntrySigner, ReadEntry } from './entry-reader.ts';
+import type { Trust } from './issuer-trust.ts';
 import { PatternSet } from './patterns.ts';
 import { requiredLiteral, textMatcher } from './text.ts';
-import type { Trust } from './trust.ts';
 import type { Rule, RuleCondition, TextMatch } from './types.ts';
 
 /** One rule that an entry touches. */
@@ -22,7 +22,7 @@ export interface Hit {
   readonly signers: readonly number[];
 }
 
-type Check = (entry: ReadEntry, signer: Signer | undefined) => boolean;
+type Check = (entry: ReadEntry, signer: EntrySigner | undefined) => boolean;
 
 interface Alternative {
   readonly rule: number;
@@ -140,7 +140,7 @@ export class RuleEngine {
 
 const NO_ALTERNATIVES: readonly Alternative[] = [];
 
-function isExpected(expected: readonly Check[], entry: ReadEntry, signer: Signer | undefined): boolean {
+function isExpected(expected: readonly Check[], entry: ReadEntry, signer: EntrySigner | undefined): boolean {
   // Where no signer can be read, nobody was expected.
   return signer !== undefined && expected.some((holds) => holds(entry, signer));
 }

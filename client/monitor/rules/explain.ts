@@ -1,11 +1,11 @@
 /** Why a rule does or does not alert about an entry: each condition with what was wanted and what is there. For people. */
 import { mustBeIssued, RuleEngine } from './engine.ts';
-import type { ReadEntry, Signer } from './entry.ts';
+import type { EntrySigner, ReadEntry } from './entry-reader.ts';
+import type { Trust } from './issuer-trust.ts';
 import { escaped, textMatcher } from './text.ts';
-import type { Trust } from './trust.ts';
 import type { Rule, RuleCondition, TextMatch } from './types.ts';
 
-export interface ExplainedCondition {
+interface ExplainedCondition {
   /** `identity`, `extensions.sourceRepositoryURI` … */
   readonly field: string;
   readonly wanted: string;
@@ -19,7 +19,7 @@ export interface ExplainedAlternative {
   readonly conditions: readonly ExplainedCondition[];
 }
 
-export interface ExplainedSigner {
+interface ExplainedSigner {
   readonly names: readonly string[];
   readonly issuer?: string;
   readonly key?: string;
@@ -64,7 +64,7 @@ export function explain(rule: Rule, entry: ReadEntry, origin?: string, trust?: T
 function explainSigner(
   { watch, expect }: Rule,
   entry: ReadEntry,
-  signer: Signer | undefined,
+  signer: EntrySigner | undefined,
   trust: Trust | undefined,
 ): ExplainedSigner {
   const watched = watch.map((condition) => explainCondition(condition, entry, signer, 'some'));
@@ -84,7 +84,7 @@ function explainSigner(
 function explainCondition(
   condition: RuleCondition,
   entry: ReadEntry,
-  signer: Signer | undefined,
+  signer: EntrySigner | undefined,
   names: 'some' | 'every',
   trust?: Trust,
 ): ExplainedAlternative {

@@ -22,7 +22,7 @@ export interface RuleCondition {
   readonly digest?: string;
 }
 
-export type RuleSeverity = 'info' | 'alert' | 'critical';
+type RuleSeverity = 'info' | 'alert' | 'critical';
 
 export interface Rule {
   /** Unique; stands in every alert. */

@@ -3,11 +3,9 @@ import * as crypto from 'node:crypto';
 import { type CosignaturePrimitives, checkpointVerifier } from '../../cosignature.ts';
 import { isStrongEd25519Key } from '../../ed25519-key.ts';
 import { type AsyncNoteVerifier, KEY_TYPE, type VerifierKey } from '../../note.ts';
+import { encodeSpki } from '../../rekor/spki.ts';
 import { RuntimeError } from '../runtime-errors.ts';
 import { nobleMldsa44 } from './lazy-noble.ts';
-
-/** SubjectPublicKeyInfo of an Ed25519 key, up to its 32 bytes (RFC 8410). */
-const ED25519_SPKI = Buffer.from('302a300506032b6570032100', 'hex');
 
 // Parsing a key costs a third of a verification. Keyed by the array of the verifier key, which lives as long as that.
 const parsed = new WeakMap<Uint8Array, crypto.KeyObject>();
@@ -31,7 +29,7 @@ export function parseEd25519Key(bytes: Uint8Array): crypto.KeyObject {
   if (!isStrongEd25519Key(bytes)) {
     throw new RuntimeError('key-format', 'the Ed25519 key has small order or is not encoded canonically');
   }
-  return crypto.createPublicKey({ key: Buffer.concat([ED25519_SPKI, bytes]), format: 'der', type: 'spki' });
+  return crypto.createPublicKey({ key: Buffer.from(encodeSpki('ed25519', bytes)), format: 'der', type: 'spki' });
 }
 
 const ed25519Key = (bytes: Uint8Array) => keyOf(bytes, parseEd25519Key);

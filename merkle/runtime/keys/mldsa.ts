@@ -17,7 +17,6 @@ import { createPool, workerUrl } from '../threads/pool.ts';
 import { readKeyFile, writeNewKey } from './keyfile.ts';
 
 const PREFIX = Buffer.from('3034020100300b06096086480165030403110422' + '8020', 'hex');
-const SPKI_PREFIX = Buffer.from('30820532300b0609608648016503040311' + '03820521' + '00', 'hex');
 const SEED_SIZE = 32;
 const PEM = /^-----BEGIN PRIVATE KEY-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END PRIVATE KEY-----\s*$/;
 
@@ -28,11 +27,6 @@ export interface MldsaSigner {
   sign(message: Uint8Array): Promise<Uint8Array>;
   /** Gives up the key and ends the threads; idempotent. */
   close(): Promise<void>;
-}
-
-/** SubjectPublicKeyInfo in DER (RFC 9881 section 4) of a 1312-byte public key. */
-export function mldsaSpki(publicKey: Uint8Array): Uint8Array {
-  return concat(SPKI_PREFIX, publicKey);
 }
 
 /** What a worker is started with. */

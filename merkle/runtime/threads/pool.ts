@@ -10,8 +10,8 @@ import { Piscina } from 'piscina';
 import { RuntimeError } from '../runtime-errors.ts';
 
 /**
- * Where the script that is built of the module `path` is: `workerUrl('server/ingest/worker')` is
- * `dist/server/ingest/worker.js` of this package. By the package and not by the caller's own place, which is a source in
+ * Where the script that is built of the module `path` is: `workerUrl('server/ingest/ingest-worker')` is
+ * `dist/server/ingest/ingest-worker.js` of this package. By the package and not by the caller's own place, which is a source in
  * a test, and in the built command line a file that it shares with others (bundle.js).
  *
  * @throws RuntimeError `file`: it has not been built.

@@ -13,7 +13,7 @@ import { cosign } from '../../../merkle/cosignature.ts';
 import { formatVerifierKey, KEY_TYPE, makeVerifierKey } from '../../../merkle/note.ts';
 import { formatHashedRekord, parseHashedRekord } from '../../../merkle/rekor/hashedrekord.ts';
 import { digestVerifier } from '../../../merkle/runtime/crypto/digest.ts';
-import { ingestBody } from '../../../server/ingest/body.ts';
+import { ingestBody } from '../../../server/ingest/ingest-body.ts';
 import { ALL_KEY_KINDS, hashedRekordRequest, makeSigner, toJson } from '../../support/requests.ts';
 import { filesIn, later, numbered, put, StaticLog, tempDir } from '../static-log.ts';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { loadMonitorConfig, loadRules } from '../../../client/monitor/config/load-monitor.ts';
 import { RuleEngine } from '../../../client/monitor/rules/engine.ts';
-import { readEntry } from '../../../client/monitor/rules/entry.ts';
+import { readEntry } from '../../../client/monitor/rules/entry-reader.ts';
 import { ed25519VerifierKey, formatVerifierKey } from '../../../merkle/verifier-key.ts';
 import { type CertificateOptions, fulcioCertificate, githubRun, hashedRekord } from '../../support/fulcio.ts';
 import { cosignerOf } from './cosigner.ts';

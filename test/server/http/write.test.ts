@@ -4,7 +4,7 @@ import { noteVerifier, openNote, parseNote, parseVerifierKey } from '../../../me
 import { verifyInclusion } from '../../../merkle/proof.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
 import { nodeNotePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
-import { BatchCreateEntriesResponse, TransparencyLogEntry } from '../../../server/http/protobuf.ts';
+import { BatchCreateEntriesResponse, TransparencyLogEntry } from '../../../server/http/reply-protobuf.ts';
 import type { LogService } from '../../../server/types.ts';
 import {
   dsseRequest,

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { digestVerifier } from '../../../merkle/runtime/crypto/digest.ts';
-import { DEFAULT_LIMITS, type IngestLimits, ingestBody } from '../../../server/ingest/body.ts';
+import { DEFAULT_LIMITS, type IngestLimits, ingestBody } from '../../../server/ingest/ingest-body.ts';
 import type { Encoding, IngestedBody } from '../../../server/types.ts';
 
 const verifier = digestVerifier();

@@ -1,5 +1,6 @@
 /** From what a token says about a public key to SubjectPublicKeyInfo (RFC 5480, RFC 8410). */
 import { createPublicKey } from 'node:crypto';
+import { encodeSpki } from '../../../rekor/spki.ts';
 import { RuntimeError } from '../../runtime-errors.ts';
 import type { KeyAlgorithm } from '../types.ts';
 import { CKK_EC, CKK_EC_EDWARDS } from './cryptoki.ts';
@@ -8,11 +9,6 @@ import { CKK_EC, CKK_EC_EDWARDS } from './cryptoki.ts';
 const P256_OID = Buffer.from('06082a8648ce3d030107', 'hex');
 const ED25519_OID = Buffer.from('06032b6570', 'hex');
 const ED25519_NAME = Buffer.from('130c656477617264733235353139', 'hex');
-
-const SPKI_PREFIX = {
-  ed25519: Buffer.from('302a300506032b6570032100', 'hex'),
-  'ecdsa-p256': Buffer.from('3059301306072a8648ce3d020106082a8648ce3d030107034200', 'hex'),
-};
 
 /** CKA_EC_PARAMS to make a key with, in the order in which modules may be asked. */
 export function ecParams(algorithm: KeyAlgorithm): readonly Buffer[] {
@@ -34,7 +30,7 @@ export function algorithmOf(keyType: number, params: Uint8Array): KeyAlgorithm |
  */
 export function spkiFromPoint(algorithm: KeyAlgorithm, value: Uint8Array): Uint8Array {
   const point = rawPoint(algorithm, Buffer.from(value));
-  const spki = point && Buffer.concat([SPKI_PREFIX[algorithm], point]);
+  const spki = point && encodeSpki(algorithm, point);
   if (spki === undefined || !parses(spki)) {
     throw new RuntimeError('pkcs11-key', `the public key in the token is not a point for ${algorithm}: make a new key`);
   }
@@ -49,9 +45,9 @@ function rawPoint(algorithm: KeyAlgorithm, value: Buffer): Buffer | undefined {
   return bitString ? value.subarray(3) : undefined;
 }
 
-function parses(spki: Buffer): boolean {
+function parses(spki: Uint8Array): boolean {
   try {
-    createPublicKey({ key: spki, format: 'der', type: 'spki' });
+    createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
     return true;
   } catch {
     return false;

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nobleNotePrimitives } from '../../../../merkle/noble.ts';
-import { createMldsaKeyFile, mldsaSpki, openMldsaSigner } from '../../../../merkle/runtime/keys/mldsa.ts';
+import { encodeSpki } from '../../../../merkle/rekor/spki.ts';
+import { createMldsaKeyFile, openMldsaSigner } from '../../../../merkle/runtime/keys/mldsa.ts';
 
 let dir: string;
 beforeEach(async () => {
@@ -38,7 +39,7 @@ describe('an ML-DSA-44 key file', () => {
     const pem = await readFile(path, 'utf8');
     const der = Buffer.from(pem.replaceAll(/-----.*-----|\n/g, ''), 'base64');
     expect(der.toString('hex')).toMatch(/^3034020100300b060960864801650304031104228020[0-9a-f]{64}$/);
-    const spki = Buffer.from(mldsaSpki(publicKey));
+    const spki = Buffer.from(encodeSpki('mldsa44', publicKey));
     expect(spki.subarray(0, 22).toString('hex')).toBe('30820532300b06096086480165030403110382052100');
     expect(spki).toHaveLength(4 + 0x532);
   });

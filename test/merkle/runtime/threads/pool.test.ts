@@ -82,8 +82,8 @@ describe('createPool', () => {
 
 describe('workerUrl', () => {
   it('finds the built script, of a test too', () => {
-    const built = fileURLToPath(workerUrl('server/ingest/worker'));
-    expect(built.endsWith(join('dist', 'server', 'ingest', 'worker.js'))).toBe(true);
+    const built = fileURLToPath(workerUrl('server/ingest/ingest-worker'));
+    expect(built.endsWith(join('dist', 'server', 'ingest', 'ingest-worker.js'))).toBe(true);
     expect(existsSync(built)).toBe(true);
   });
 

@@ -3,10 +3,10 @@ import type { DigestVerifier } from '../../merkle/runtime/crypto/digest.ts';
 import type { Encoding, Ingested, IngestedBody, Refusal } from '../types.ts';
 import { dsseEntries } from './dsse.ts';
 import { type Checks, hashedRekordEntry } from './hashedrekord.ts';
-import { readJson, readJsonBatch } from './json.ts';
-import { readProtobuf, readProtobufBatch } from './protobuf.ts';
 import { Refused, refuse } from './refuse.ts';
 import type { CreateEntryRequest } from './request.ts';
+import { readJson, readJsonBatch } from './request-json.ts';
+import { readProtobuf, readProtobufBatch } from './request-protobuf.ts';
 
 export interface IngestLimits {
   /** Bytes of a canonical entry: 1 to 65,535, what the length prefix of an entry bundle can say. */

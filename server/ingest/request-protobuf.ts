@@ -7,9 +7,9 @@
  */
 import { isUtf8 } from 'node:buffer';
 import protobuf from 'protobufjs/minimal.js';
-import { checkItems } from './json.ts';
 import { quoted, Refused, refuse } from './refuse.ts';
 import { CREATE_ENTRY_REQUEST, type CreateEntryRequest, type Field, inside, type Message } from './request.ts';
+import { checkItems } from './request-json.ts';
 
 const VARINT = 0;
 const DELIMITED = 2;

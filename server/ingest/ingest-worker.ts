@@ -2,7 +2,7 @@
 import { Piscina } from 'piscina';
 import { digestVerifier } from '../../merkle/runtime/crypto/digest.ts';
 import { letOthersFirst } from '../../merkle/runtime/threads/priority.ts';
-import { type IngestLimits, ingestBody } from './body.ts';
+import { type IngestLimits, ingestBody } from './ingest-body.ts';
 import { packAnswers, unpackBatch } from './packed.ts';
 
 export interface IngestWorkerData {

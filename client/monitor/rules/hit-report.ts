@@ -1,9 +1,9 @@
 /** What of a hit goes into an alert, and whom an acknowledgement is about. */
 import { hash } from 'node:crypto';
 import type { Hit } from './engine.ts';
-import { type FullSigner, inFull, type ReadEntry } from './entry.ts';
+import { type FullEntrySigner, inFull, type ReadEntry } from './entry-reader.ts';
+import type { Trust } from './issuer-trust.ts';
 import { escaped } from './text.ts';
-import type { Trust } from './trust.ts';
 
 /** Small and plain: it comes back from a worker as JSON. */
 export interface HitReport {
@@ -57,7 +57,7 @@ export function hitReport(at: number, entry: ReadEntry, { rule, kind, signers }:
 /** Extensions that differ from one run of the same workflow to the next, and say nothing of who it is. */
 const OF_ONE_RUN: ReadonlySet<string> = new Set([3, 10, 13, 19, 21].map((number) => `1.3.6.1.4.1.57264.1.${number}`));
 
-function identityHash(signers: readonly FullSigner[], doubts: readonly (string | undefined)[]): string {
+function identityHash(signers: readonly FullEntrySigner[], doubts: readonly (string | undefined)[]): string {
   const identities = signers.map((signer, at) => signerIdentity(signer, doubts[at] !== undefined));
   return hash('sha256', JSON.stringify(identities.sort()), 'hex');
 }
@@ -67,7 +67,7 @@ function identityHash(signers: readonly FullSigner[], doubts: readonly (string |
  * of one run. A key alone, and a certificate that names no issuer or is in doubt, is the key and the names: anybody can
  * write a certificate with the same names.
  */
-function signerIdentity(signer: FullSigner, inDoubt: boolean): string {
+function signerIdentity(signer: FullEntrySigner, inDoubt: boolean): string {
   const names = signer.names.map(({ type, value }) => [type, value]);
   const { parsed, issuer } = signer;
   if (inDoubt || parsed === undefined || issuer === undefined) return JSON.stringify(['key', names, signer.key]);

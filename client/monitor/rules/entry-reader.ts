@@ -9,22 +9,17 @@ import { MAX_ENTRY } from '../../../merkle/bundle.ts';
 import { CodedError, MerkleError } from '../../../merkle/errors.ts';
 import { scanHashedRekord } from '../../../merkle/rekor/hashedrekord.ts';
 import { fromBase64 } from '../../../merkle/runtime/base64.ts';
+import { type QuickIdentity, quickIdentity } from '../../../merkle/runtime/x509/quick-identity.ts';
 import { type Certificate, parseCertificate } from '../../../merkle/x509/certificate.ts';
+import type { AlternativeName } from '../../../merkle/x509/certificate-names.ts';
 import { identityOf } from '../../../merkle/x509/fulcio.ts';
 import { ClientError } from '../../errors.ts';
 import { type JsonObject, parseJson } from '../../formats/json.ts';
-import { type QuickIdentity, quickIdentity } from './quick.ts';
-
-export interface SignerName {
-  /** `email`, `uri`, `dns`, `ip` or `other`. */
-  readonly type: string;
-  readonly value: string;
-}
 
 /** Who an entry names as the signer. */
-export interface Signer {
+export interface EntrySigner {
   /** Subject alternative names; none for a bare key. */
-  readonly names: readonly SignerName[];
+  readonly names: readonly AlternativeName[];
   readonly issuer?: string;
   /** Fulcio's extensions, each by its name where it has one and by its OID. */
   readonly extensions: { get(nameOrOid: string): string | undefined };
@@ -35,7 +30,7 @@ export interface Signer {
 }
 
 /** The same by the strict parser, for what somebody will look at. */
-export interface FullSigner extends Signer {
+export interface FullEntrySigner extends EntrySigner {
   readonly extensions: ReadonlyMap<string, string>;
   readonly parsed?: Certificate;
 }
@@ -45,7 +40,7 @@ export interface ReadEntry {
   readonly kind: string;
   /** Digests of what was signed, hex; for `dsse` and `intoto` of the payload. */
   readonly digests: readonly string[];
-  readonly signers: readonly Signer[];
+  readonly signers: readonly EntrySigner[];
   /** Why a part of it could not be read; the rest is still there. */
   readonly problem?: string;
   /** The bytes in that part, decoded: where a raw look can find names. */
@@ -79,7 +74,7 @@ export function readEntry(body: Uint8Array): ReadEntry {
 class Found {
   kind = '';
   readonly #digests: string[] = [];
-  readonly #signers: Signer[] = [];
+  readonly #signers: EntrySigner[] = [];
   readonly #raw: Uint8Array[] = [];
   #problem: string | undefined;
 
@@ -147,16 +142,16 @@ class Found {
 
 const PEM = /^\s*-----BEGIN (CERTIFICATE|PUBLIC KEY)-----([A-Za-z0-9+/=\s]+)-----END \1-----/;
 
-function certificateSigner(der: Buffer): Signer {
+function certificateSigner(der: Buffer): EntrySigner {
   const quick = quickIdentity(der);
   return quick === undefined ? fullSigner(der) : new QuickSigner(der, quick);
 }
 
 /** Most entries concern no rule that names a key: the hash is made when somebody asks. */
-class QuickSigner implements Signer {
-  readonly names: readonly SignerName[];
+class QuickSigner implements EntrySigner {
+  readonly names: readonly AlternativeName[];
   readonly issuer?: string;
-  readonly extensions: Signer['extensions'];
+  readonly extensions: EntrySigner['extensions'];
   readonly certificate: Uint8Array;
   readonly #spki: Uint8Array;
 
@@ -174,7 +169,7 @@ class QuickSigner implements Signer {
 }
 
 /** @throws MerkleError `bad-der` */
-function fullSigner(der: Uint8Array): FullSigner {
+function fullSigner(der: Uint8Array): FullEntrySigner {
   const parsed = parseCertificate(der);
   const { names, issuer, extensions } = identityOf(parsed);
   const key = fingerprint(parsed.spki);
@@ -182,7 +177,7 @@ function fullSigner(der: Uint8Array): FullSigner {
 }
 
 /** Undefined where the strict parser refuses what the quick one read. */
-export function inFull(signer: Signer): FullSigner | undefined {
+export function inFull(signer: EntrySigner): FullEntrySigner | undefined {
   if (signer.certificate === undefined) return { names: [], extensions: NONE, key: signer.key };
   try {
     return fullSigner(signer.certificate);
@@ -194,7 +189,7 @@ export function inFull(signer: Signer): FullSigner | undefined {
 
 const NONE: ReadonlyMap<string, string> = new Map();
 
-function keySigner(spki: Uint8Array): Signer {
+function keySigner(spki: Uint8Array): EntrySigner {
   return { names: [], extensions: NONE, key: fingerprint(spki) };
 }
 

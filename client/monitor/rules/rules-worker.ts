@@ -2,7 +2,7 @@
 import { Piscina } from 'piscina';
 import { matchBatch, packAnswer, unpackBatch } from './batch.ts';
 import { RuleEngine } from './engine.ts';
-import { type IssuingAuthority, Trust } from './trust.ts';
+import { type IssuingAuthority, Trust } from './issuer-trust.ts';
 import type { Rule } from './types.ts';
 
 export interface MatchWorkerData {
