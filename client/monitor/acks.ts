@@ -1,17 +1,17 @@
 /**
- * Acknowledgements: somebody looked at an alert and found that it is all right, until a date and for a reason. One is about
- * one rule and one exact identity (rules/report.ts says what that is); whatever differs in a name, the issuer, an extension
- * or the key alerts as before.
+ * Acknowledgements: a person looked at an alert and accepts its cause, until a date and for a reason. An acknowledgement is
+ * about one rule and one exact identity (rules/report.ts). An entry with another name, issuer, extension or key alerts as
+ * before.
  */
 import { ClientError } from '../errors.ts';
 import { escaped } from './rules/text.ts';
 import type { Alert } from './types.ts';
 
 export interface Acknowledgement {
-  /** ID of the alert that was looked at: 64 hex digits. */
+  /** ID of the acknowledged alert: 64 hex digits. */
   readonly alert: string;
   readonly rule: string;
-  /** SHA-256, hex, of whom it is about. */
+  /** SHA-256 of the identity, in hex. */
   readonly identity: string;
   readonly log: string;
   readonly index: number;
@@ -22,12 +22,12 @@ export interface Acknowledgement {
   readonly by: string;
   /** ISO 8601, UTC. */
   readonly at: string;
-  /** From this time on it alerts again: ISO 8601, UTC. */
+  /** From this time on the monitor alerts again: ISO 8601, UTC. */
   readonly until: string;
   readonly reason: string;
 }
 
-/** An alert of a rule as the monitor remembers it, so that it can be acknowledged by its ID alone. */
+/** An alert of a rule as the monitor remembers it, so that a person can acknowledge it by its ID alone. */
 export interface RememberedAlert {
   readonly id: string;
   readonly kind: string;
@@ -55,7 +55,7 @@ interface AckOptions {
   readonly now: number;
 }
 
-/** @throws ClientError `usage` for a date that has passed or is none, or an empty or overlong reason or name */
+/** @throws ClientError `usage`: the date is malformed or has passed, or the reason or the name is empty or too long */
 export function acknowledge(alert: RememberedAlert, { until, reason, by, now }: AckOptions): Acknowledgement {
   const end = parseUntil(until);
   if (end <= now) throw new ClientError('usage', `--until ${until} has passed: give a date to come`);
@@ -91,7 +91,7 @@ export function remembered(alert: Alert, identity: string): RememberedAlert {
   };
 }
 
-/** Undefined for what is none: a damaged file must neither silence an alert nor stop the monitor. */
+/** Undefined for any other text: a damaged file must neither silence an alert nor stop the monitor. */
 export function parseAcknowledgement(text: string): Acknowledgement | undefined {
   const value = record(text);
   const { alert, rule, identity, log, index, by, at, until, reason } = value ?? {};
@@ -101,7 +101,7 @@ export function parseAcknowledgement(text: string): Acknowledgement | undefined 
   return names(value) ? (value as unknown as Acknowledgement) : undefined;
 }
 
-/** Undefined for what is none: the last line of a file may be torn. */
+/** Undefined for any other text: the last line of a file may be torn. */
 export function parseRemembered(text: string): RememberedAlert | undefined {
   const value = record(text);
   const { id, identity, rule, log, index } = value ?? {};
@@ -113,7 +113,7 @@ export function parseRemembered(text: string): RememberedAlert | undefined {
 /** The end of that day in UTC, or that time. @throws ClientError `usage` */
 function parseUntil(text: string): number {
   const time = DATE.test(text) ? Date.parse(`${text}T23:59:59.999Z`) : TIME.test(text) ? Date.parse(text) : Number.NaN;
-  // Date.parse takes the 31st of each month.
+  // Date.parse accepts the 31st of each month.
   const isDay = Number.isNaN(Date.parse(text.slice(0, 10)))
     ? false
     : new Date(text.slice(0, 10)).toISOString().startsWith(text.slice(0, 10));

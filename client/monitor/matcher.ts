@@ -1,4 +1,4 @@
-/** The rules against the entries of the logs: few on this thread, many in the worker pool. */
+/** Compares entries with the rules: a few entries on this thread, many in the worker pool. */
 import { encodeBase64 } from '../../merkle/bytes.ts';
 import { createPool, type Pool, TASKS_PER_THREAD, workerUrl } from '../../merkle/runtime/threads/pool.ts';
 import type { FeedEntry } from '../follow/types.ts';
@@ -12,9 +12,9 @@ import { escaped } from './rules/text.ts';
 import type { Rule } from './rules/types.ts';
 import type { Alert, Matcher } from './types.ts';
 
-/** Which alerts somebody has looked at, and a place to find each alert again: store/ack-store.ts. */
+/** The acknowledged alerts, and a place that remembers each alert: store/ack-store.ts. */
 export interface Acknowledged {
-  /** Sees what was acknowledged since; cheap. */
+  /** Reads acknowledgements that are new since the last call. Cheap. */
   refresh(): Promise<void>;
   has(rule: string, identity: string): boolean;
   /** Resolves when `stele monitor ack` can find them. */
@@ -22,7 +22,7 @@ export interface Acknowledged {
   close(): Promise<void>;
 }
 
-/** An alert with whom it is about. */
+/** An alert with the identity that it is about. */
 export interface RuleAlert {
   readonly alert: Alert;
   /** SHA-256, hex. */
@@ -30,11 +30,11 @@ export interface RuleAlert {
 }
 
 interface MatcherOptions {
-  /** Of the pool, which starts when it is first needed; 0: everything runs on the calling thread. Default 0. */
+  /** Threads of the pool, which starts with the first task; 0, the default: everything runs on the calling thread. */
   readonly threads?: number;
-  /** Whose certificates can be expected; absent: what a certificate says of itself is believed. */
+  /** Authorities whose certificates count. Absent: the matcher trusts what a certificate says of itself. */
   readonly authorities?: readonly IssuingAuthority[];
-  /** Closed with the matcher. */
+  /** The matcher closes it. */
   readonly acknowledged?: Acknowledged;
   /** For the time in alerts, in milliseconds since 1970. */
   readonly now?: () => number;
@@ -45,9 +45,9 @@ interface MatchCounts {
   entries: number;
   /** Alerts returned. */
   alerts: number;
-  /** Alerts left out because they were acknowledged. */
+  /** Alerts left out because a person acknowledged them. */
   acknowledged: number;
-  /** Entries of which a part could not be read, alerted about or not. */
+  /** Entries with a part that the matcher could not read, with or without an alert. */
   unreadable: number;
 }
 
@@ -57,14 +57,14 @@ interface ClosableMatcher extends Matcher {
   close(): Promise<void>;
 }
 
-/** Fewer entries are compared here: a pool costs 0.3 s to start and a round trip. */
+/** So few entries stay on this thread: a pool costs 0.3 s to start and a round trip. */
 const INLINE_ENTRIES = 16;
 const INLINE_BYTES = 64 * 1024;
-/** A task of a worker closes at either. */
+/** A task of a worker ends at either bound. */
 const TASK_ENTRIES = 128;
 const TASK_BYTES = 512 * 1024;
 
-/** @throws ClientError `usage` for a pattern that cannot be compiled */
+/** @throws ClientError `usage`: a pattern does not compile */
 export function createMatcher(rules: readonly Rule[], options: MatcherOptions = {}): ClosableMatcher {
   const { threads = 0, authorities, acknowledged, now = Date.now } = options;
   const trust = authorities && new Trust(authorities);
@@ -80,7 +80,7 @@ export function createMatcher(rules: readonly Rule[], options: MatcherOptions = 
       return unpackAnswer(await pool.run(packBatch(entries)));
     } catch (error) {
       if (closed) throw error;
-      // Another task of the same worker may have killed it; a second failure is the caller's to report and try again.
+      // Another task may have killed the worker. The caller reports a second failure, and tries again.
       return unpackAnswer(await pool.run(packBatch(entries)));
     }
   };
@@ -95,12 +95,12 @@ export function createMatcher(rules: readonly Rule[], options: MatcherOptions = 
     if (threads === 0 || isSmall(entries)) {
       for (const { start, end } of tasks) {
         take(matchBatch(engine, entries.slice(start, end), trust), start);
-        // Whatever else this thread serves gets its turn.
+        // The other work of this thread gets its turn.
         if (end < entries.length) await new Promise((resolve) => setImmediate(resolve));
       }
       return hits;
     }
-    // No more copies of bodies at a time than the threads take.
+    // A lane for each task that the threads take at once bounds the copies of bodies.
     let next = 0;
     const answers: BatchAnswer[] = [];
     const lane = async (): Promise<void> => {
@@ -144,8 +144,8 @@ export function createMatcher(rules: readonly Rule[], options: MatcherOptions = 
 }
 
 /**
- * The same for the same find, so that a second delivery is recognisable. Two histories of a log, or a log that was begun
- * anew under its name, can have different entries at one index: these are not the same find.
+ * The same for the same find, so that a receiver recognizes a second delivery. The leaf hash is part of it: two histories
+ * of a log, or a second log under the same name, can have different entries at one index.
  */
 function ruleAlertId(kind: string, { log, index, leafHash }: FeedEntry, rule: string): string {
   return alertId([kind, log, String(index), encodeBase64(leafHash), rule]);

@@ -1,9 +1,9 @@
-/** What Prometheus reads of a monitor. Labels come from the configuration and are bounded, whatever a log contains. */
+/** The metrics of a monitor for Prometheus. Labels come from the configuration, so no log can make more of them. */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { QueueEvent } from './alerts/sink-line.ts';
 import type { AlertKind } from './types.ts';
 
-/** More values of a label than this become `other`: logs come and go with a signing configuration. */
+/** Further values of a label become `other`: a signing configuration names new logs over time. */
 const MAX_VALUES = 1000;
 const OTHER = 'other';
 
@@ -33,7 +33,7 @@ export class MonitorMetrics {
   readonly #sizes = new Map<string, { seen: number; complete: number }>();
   #state: () => readonly QueueState[] = () => [];
 
-  /** `process: false` leaves out the metrics of the Node process itself, for many in one process. `now` in ms. */
+  /** `process: false` leaves out the metrics of the Node process, for several monitors in one process. `now` in ms. */
   constructor(options: { readonly process?: boolean; readonly now?: () => number } = {}) {
     const { now = Date.now } = options;
     const registers = [this.registry];
@@ -64,14 +64,14 @@ export class MonitorMetrics {
     if (options.process !== false) collectDefaultMetrics({ register: this.registry });
   }
 
-  /** A checkpoint of `size` entries was verified at `ms` since 1970. */
+  /** The feed verified a checkpoint of `size` entries at `ms` since 1970. */
   checkpoint(log: string, size: number, ms: number): void {
     const label = this.#bounded('log', log);
     this.#checkpoints.set(label, ms);
     this.#setSizes(label, { seen: size });
   }
 
-  /** Every entry below `size` has been looked at, `entries` of them since the last call. */
+  /** The monitor has looked at every entry below `size`, `entries` of them since the last call. */
   progress(log: string, size: number, entries: number): void {
     const label = this.#bounded('log', log);
     this.#setSizes(label, { complete: size });
@@ -85,13 +85,13 @@ export class MonitorMetrics {
     this.#failures.inc({ log: label }, well ? 0 : 1);
   }
 
-  /** An alert was found. `rule` where one found it. */
+  /** The monitor found an alert. `rule`: the rule that found it. */
   alert(kind: AlertKind, rule?: string): void {
     this.#alerts.inc({ kind });
     if (rule !== undefined) this.#matches.inc({ rule: this.#bounded('rule', rule) });
   }
 
-  /** Makes counters of 0 appear before the first event. */
+  /** Shows counters of 0 before the first event. */
   expect(names: { readonly rules?: readonly string[]; readonly sinks?: readonly string[] }): void {
     for (const rule of names.rules ?? []) this.#matches.inc({ rule: this.#bounded('rule', rule) }, 0);
     for (const name of names.sinks ?? []) {
@@ -108,7 +108,7 @@ export class MonitorMetrics {
     if (event.kind === 'failed') this.#deliveryFailures.inc({ sink });
   }
 
-  /** What is asked at each scrape: `() => queue.state()`. */
+  /** Each scrape calls it: `() => queue.state()`. */
   watchQueue(state: () => readonly QueueState[]): void {
     this.#state = state;
   }

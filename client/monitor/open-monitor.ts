@@ -1,11 +1,11 @@
 /**
- * A monitor with all that it needs, from its configuration. Its directory:
+ * Makes a monitor and all of its parts from its configuration. Its directory:
  *
  *     <state>/lock/       one process at a time; owner.json says which
- *             follow/     how far each log was looked at (store/state-store.ts)
- *             queue/      alerts that have not been delivered (alerts/alert-queue.ts)
- *             acks/       what was acknowledged, and what can be (store/ack-store.ts)
- *             evidence/   what can be shown to others (store/evidence.ts)
+ *             follow/     how far the monitor has come with each log (store/state-store.ts)
+ *             queue/      alerts that a sink has yet to take (alerts/alert-queue.ts)
+ *             acks/       acknowledgements, and the alerts that can be acknowledged (store/ack-store.ts)
+ *             evidence/   evidence to show to others (store/evidence-files.ts)
  */
 import { join } from 'node:path';
 import { isThere } from '../../merkle/runtime/disk/files.ts';
@@ -26,33 +26,33 @@ import { readLocation } from './store/read-location.ts';
 import { StateStore } from './store/state-store.ts';
 
 export interface OpenMonitorOptions {
-  /** Where logs begin that have no state; without it that is an error. */
+  /** Where a log begins that has no state. Without it, a missing state is an error. */
   readonly start?: 'now' | 'start';
-  /** One look, not for ever: entries of a bundle that is not full do not wait. */
+  /** One look only: entries of a bundle that is not full do not wait. */
   readonly once?: boolean;
   readonly onEvent?: (event: MonitorEvent) => void;
   readonly onDelivery?: (event: QueueEvent) => void;
-  /** What is odd and was dealt with: a damaged state that was put aside. */
+  /** Receives a sentence about trouble that the monitor has dealt with, such as a damaged state that it put aside. */
   readonly onWarning?: (message: string) => void;
   readonly metrics?: MonitorMetrics;
-  /** Opens logs and peers; `openSource` unless told. */
+  /** Opens logs and peers; `openSource` by default. */
   readonly open?: (location: string) => TileSource;
 }
 
 export interface OpenMonitor {
   readonly monitor: Monitor;
   readonly metrics: MonitorMetrics;
-  /** Deliveries that are outstanding. */
+  /** How many deliveries remain. */
   pending(): number;
-  /** Ends what is under way and gives the state free. Call it when `run` or `once` has ended. */
+  /** Closes every part and releases the state. Call it when `run` or `once` has ended. */
   close(): Promise<void>;
 }
 
-/** A request for one file; whole rounds are tried again by the monitor itself. */
+/** For one file. The monitor tries whole rounds again. */
 const REQUEST = { timeoutMs: 20_000, retries: 1, userAgent: 'stele-monitor' };
 
 /**
- * Locks the state, reads it, and prepares everything; nothing is asked of a log yet.
+ * Locks the state, reads it, and opens every part. It sends no request to a log.
  *
  * @throws ClientError `state`, `usage`, `delivery`; RuntimeError `locked`, `store`, `file`
  */
@@ -63,7 +63,7 @@ export async function openMonitor(config: MonitorConfig, options: OpenMonitorOpt
     for (const one of closers.splice(0).reverse()) await one();
   };
   try {
-    // Before the lock, which makes the directory: a wrong path shall not leave one behind.
+    // Before the lock, which makes the directory: a wrong path must not leave a directory behind.
     if (start === undefined && !(await isThere(config.state)))
       await StateStore.open(join(config.state, 'follow'), false);
     const lock = await lockDir(config.state);

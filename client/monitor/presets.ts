@@ -1,17 +1,16 @@
 /**
- * What the certificates of the common CI systems say, so that a rule can name a repository and need not know how each
- * system writes it. From the configuration of Fulcio's public instance (sigstore/fulcio config/identity/config.yaml,
- * 58e767b).
+ * How the certificates of common CI systems name a repository, so that a rule only names the repository. The forms come
+ * from the configuration of Fulcio's public instance (sigstore/fulcio config/identity/config.yaml, 58e767b).
  *
- * A preset under `watch` takes whatever claims the name, by whichever issuer: an imposter is what a rule is for. Under
- * `expect` it also wants the issuer and the fields that only the real system writes.
+ * A preset under `watch` matches every certificate that claims the name, from any issuer, so that a rule finds impostors.
+ * Under `expect` it also demands the issuer and the fields that only the real system writes.
  */
 import { RE2JS } from 're2js';
 import type { RuleCondition, TextMatch } from './rules/types.ts';
 
 export type Role = 'watch' | 'expect';
 
-/** Values of one preset as the file has them: text, and patterns where the parameter takes one. */
+/** Values of one preset as the file has them: text, or a pattern where the parameter allows one. */
 export type PresetValues = Readonly<Record<string, TextMatch | undefined>>;
 
 interface Parameter {
@@ -20,7 +19,7 @@ interface Parameter {
   readonly form: RegExp;
   readonly example: string;
   readonly required?: true;
-  /** A pattern is taken too. */
+  /** A pattern is allowed too. */
   readonly pattern?: true;
   readonly default?: string;
 }
@@ -79,7 +78,7 @@ const githubActions: Preset = {
     return [
       { identity: anything ? joined(`${url}/`, ANY) : file },
       { extensions: { sourceRepositoryURI: url, ...byUri, ...built } },
-      // Certificates of 2022 have nothing else; the workflow's file is not in them.
+      // Certificates of 2022 have nothing else: they do not name the file of the workflow.
       ...(workflow ? [] : [{ extensions: old }]),
     ];
   },
@@ -175,7 +174,7 @@ const codefresh: Preset = {
   },
 };
 
-/** By the name that a condition calls them. */
+/** By their name in a condition. */
 export const PRESETS: Readonly<Record<string, Preset>> = {
   githubActions,
   gitlabCi,
@@ -192,7 +191,7 @@ function named(identity: TextMatch, issuer: string, role: Role): RuleCondition[]
   return [role === 'watch' ? { identity } : { identity, issuer }];
 }
 
-/** One after the other: text where all are, else a pattern. */
+/** Joins the parts: text where all parts are text, else a pattern. */
 function joined(...parts: readonly TextMatch[]): TextMatch {
   if (parts.every((part) => typeof part === 'string')) return parts.join('');
   const patterns = parts.map((part) => (typeof part === 'string' ? RE2JS.quote(part) : `(?:${part.pattern})`));

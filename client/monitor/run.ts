@@ -1,4 +1,4 @@
-/** The monitor: every log in a loop of its own, the logs of signing configurations as they come, and the queue of alerts. */
+/** The monitor: a loop for each log, the logs of signing configurations as these name them, and the queue of alerts. */
 import { parseVerifierKey } from '../../merkle/note.ts';
 import { backOffMs, SYSTEM_CLOCK } from '../../merkle/runtime/service/back-off.ts';
 import { ClientError } from '../errors.ts';
@@ -11,7 +11,7 @@ import type { AlertQueue } from './types.ts';
 export type MonitorEvent = { readonly log: string } & (
   | FollowEvent
   | { readonly type: 'round'; readonly ok: boolean }
-  /** A log that a signing configuration names is followed from now on. */
+  /** The monitor follows a log of a signing configuration from now on. */
   | { readonly type: 'shard'; readonly location: string }
 );
 
@@ -23,10 +23,10 @@ interface MonitorOptions extends Omit<FollowOptions, 'onEvent' | 'queue'> {
   readonly onEvent?: (event: MonitorEvent) => void;
 }
 
-/** How far one log was looked at. */
+/** How far the monitor has come with one log. */
 export interface LogReport {
   readonly log: string;
-  /** Every entry below this tree size has been looked at; undefined where none was, as the log never was in reach. */
+  /** The monitor has looked at every entry below this tree size; undefined where it never reached the log. */
   readonly completeThrough: number | undefined;
   /** The size that the log shows. */
   readonly size: number | undefined;
@@ -34,32 +34,32 @@ export interface LogReport {
 
 export interface OnceReport {
   readonly logs: readonly (LogReport & Pick<Round, 'ok' | 'lying' | 'alerts'> & { readonly fault?: string })[];
-  /** Alerts that were found. */
+  /** How many alerts the look queued. */
   readonly alerts: number;
-  /** Every alert was delivered, but for those that wait for a digest. */
+  /** The sinks have taken every alert, except those that wait for a digest. */
   readonly delivered: boolean;
-  /** Signing configurations that could not be read, and logs of them that cannot be followed. */
+  /** Why the monitor could not read a signing configuration, or cannot follow one of its logs. */
   readonly problems: readonly string[];
 }
 
-/** Backing off ends here, unless rounds are further apart. */
+/** The longest pause after a failure, unless rounds are further apart. */
 const LONGEST_PAUSE_MS = 60_000;
 const SHARDS_EVERY_MS = 60_000;
-/** For the deliveries of `--once`; what is left stays queued. */
+/** The time for the deliveries of `--once`. The queue keeps the rest. */
 const DRAIN_MS = 60_000;
 
 export class Monitor {
   readonly #options: MonitorOptions;
   readonly #followers = new Map<string, Follower>();
-  /** Problems that were told. */
+  /** Messages that the monitor has reported. */
   readonly #told = new Set<string>();
-  /** No log was followed before this start. */
+  /** The store held no log at the start. */
   #fresh = false;
 
   /** @throws ClientError `usage`: a location is neither a URL nor a directory */
   constructor(options: MonitorOptions) {
     const { settings, logs, shards } = options;
-    // All logs may have a backlog at once, and memory is one.
+    // All logs may have a backlog at once, and share the memory.
     const count = Math.max(1, logs.length + 2 * shards.length);
     const chunkBytes = Math.max(1024 * 1024, Math.floor(settings.chunkBytes / count));
     this.#options = { ...options, settings: { ...settings, chunkBytes } };
@@ -67,8 +67,8 @@ export class Monitor {
   }
 
   /**
-   * Reads the state of every log of the configuration; what is damaged or of another log is taken away where the monitor
-   * may start fresh.
+   * Reads the state of every log of the configuration. Where the monitor may start fresh, it removes a state that is damaged
+   * or of another log.
    *
    * @throws ClientError `state`; RuntimeError `store`
    */
@@ -91,14 +91,14 @@ export class Monitor {
     return [...this.#followers.values()].map(reportOf);
   }
 
-  /** Why a log is not followed right now, a sentence each. */
+  /** Why the monitor does not follow a log right now, a sentence each. */
   get troubles(): string[] {
     const failing = [...this.#followers.values()].filter(({ failures }) => failures > 0);
     return failing.map(({ log, failures }) => `"${log.origin}": ${failures} rounds in a row failed`);
   }
 
   /**
-   * Follows all logs until the signal aborts. `load` comes first.
+   * Follows all logs until the signal aborts. Call `load` first.
    *
    * @throws ClientError `state`
    */
@@ -137,7 +137,7 @@ export class Monitor {
   }
 
   /**
-   * One look at every log, as far as it goes now, and the delivery of what was found. `load` comes first.
+   * One look at every log as far as it goes now, then the delivery of the alerts. Call `load` first.
    *
    * @throws ClientError `state`, `cancelled`; RuntimeError `store`
    */
@@ -183,7 +183,7 @@ export class Monitor {
     return round;
   }
 
-  /** Rounds until one is good or the log is caught, or as many have failed as a suspicion needs to be one no more. */
+  /** Rounds until one is good, or one catches the log, or so many have failed as confirm a suspicion. */
   async #settle(follower: Follower, signal: AbortSignal): Promise<Round> {
     let alerts = 0;
     for (let attempt = 1; ; attempt++) {
@@ -201,7 +201,7 @@ export class Monitor {
     return backOffMs({ firstMs: retryMs, longestMs: Math.max(pollMs, LONGEST_PAUSE_MS) }, failures);
   }
 
-  /** Takes up the logs that the signing configurations name and those that they once named; resolves with problems. */
+  /** Takes up the logs that the signing configurations name or once named. Resolves with the problems. */
   async #findShards(signal: AbortSignal): Promise<string[]> {
     const { shards, read, store, start, now = Date.now } = this.#options;
     const problems: string[] = [];
@@ -235,7 +235,7 @@ export class Monitor {
     this.#emit(log.origin, { type: 'shard', location: log.location });
   }
 
-  /** Once for each message. */
+  /** Reports each message once. */
   #tell(source: string, message: string): void {
     if (this.#told.has(message)) return;
     this.#told.add(message);

@@ -1,12 +1,12 @@
 /**
- * `<state>/acks/`, beside the monitor's other state: acknowledgements, and the alerts that can be acknowledged.
+ * Acknowledgements, and the alerts that a person can acknowledge, in `<state>/acks/`.
  *
- *     <id of the alert>.json   one acknowledgement; written whole and renamed by `stele monitor ack`, whoever runs it
- *     alerts.jsonl             the latest alerts of rules, a line each; appended by the monitor alone
- *     alerts.old.jsonl         the ones before
+ *     <id of the alert>.json   one acknowledgement; `stele monitor ack` writes it whole and renames it
+ *     alerts.jsonl             the latest alerts of rules, a line each; only the monitor appends to it
+ *     alerts.old.jsonl         the alerts before those
  *
- * The command and the running monitor meet in this directory and need no lock: each file has one writer, and a rename
- * shows it whole or not at all. The monitor looks at the directory's time of change before it leaves out an alert.
+ * The command and the running monitor share this directory without a lock: each file has one writer, and a rename shows it
+ * whole or not at all. Before the monitor leaves out an alert, it looks at the modification time of the directory.
  */
 import { type FileHandle, open, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -34,20 +34,20 @@ const MAX_ACK_BYTES = 64 * 1024;
 const MAX_ACKS = 10_000;
 /** About 50,000 alerts; as many stay in the older file. */
 const MAX_JOURNAL_BYTES = 32 * 1024 * 1024;
-/** A change within the same tick of the file system's clock as the last look would not show. */
+/** A change in the same tick of the file system's clock as the last look does not change the time. */
 const CLOCK_TICK_MS = 2000;
 
 interface AckStoreOptions {
   /** Milliseconds since 1970. */
   readonly now?: () => number;
-  /** Told of files that are no acknowledgements; they silence nothing. */
+  /** Receives a sentence about each file that is not an acknowledgement. Such a file silences nothing. */
   readonly onProblem?: (message: string) => void;
   readonly maxJournalBytes?: number;
 }
 
 interface Listed {
   readonly acks: readonly Acknowledgement[];
-  /** Files that are none. */
+  /** Names of files that are not acknowledgements. */
   readonly damaged: readonly string[];
 }
 
@@ -109,14 +109,14 @@ export class AckStore implements Acknowledged {
     await written;
   }
 
-  /** The alert with this ID or the one whose ID begins so (8 digits or more). @throws ClientError `usage` */
+  /** The alert with this ID, or the only one whose ID begins so (8 digits or more). @throws ClientError `usage` */
   async find(id: string): Promise<RememberedAlert> {
     if (!/^[0-9a-f]{8,64}$/.test(id)) {
       throw new ClientError('usage', 'the ID of an alert is 64 hex digits, or the first 8 or more of them');
     }
     const found = new Map<string, RememberedAlert>();
     for (const name of [OLD_JOURNAL, JOURNAL]) {
-      // The monitor may move the file on while it is read: whatever is found by then is as good.
+      // The monitor may rename the file meanwhile, and this finds an alert in either file.
       const bytes = await readFileIfThere(join(this.#dir, name), 2 * this.#maxJournal + MAX_ACK_BYTES);
       for (const line of Buffer.from(bytes ?? [])
         .toString()
@@ -137,13 +137,13 @@ export class AckStore implements Acknowledged {
     return alert;
   }
 
-  /** Durable when it resolves; in place of an earlier one of the same alert. @throws RuntimeError `file` */
+  /** Durable when it resolves. It replaces an earlier one of the same alert. @throws RuntimeError `file` */
   async add(ack: Acknowledgement): Promise<void> {
     await makeDirDurable(this.#dir, { mode: 0o700 });
     await writeFileDurable(join(this.#dir, `${ack.alert}.json`), Buffer.from(`${JSON.stringify(ack, undefined, 2)}\n`));
   }
 
-  /** Those that have expired too, in the order of their end. @throws RuntimeError `file` */
+  /** All acknowledgements, with the expired ones, in the order of their end. @throws RuntimeError `file` */
   async list(): Promise<Listed> {
     const files = (await namesIn(this.#dir)).filter((name) => ACK_FILE.test(name)).sort();
     if (files.length > MAX_ACKS) {
@@ -163,7 +163,7 @@ export class AckStore implements Acknowledged {
     return { acks: acks.sort((a, b) => Date.parse(a.until) - Date.parse(b.until)), damaged };
   }
 
-  /** The removed one; `id` as for `find`. @throws ClientError `usage` where there is none */
+  /** Removes an acknowledgement and returns it; `id` as for `find`. @throws ClientError `usage`: there is none */
   async remove(id: string): Promise<Acknowledgement> {
     const { acks } = await this.list();
     const [ack, ...others] = /^[0-9a-f]{8,64}$/.test(id) ? acks.filter(({ alert }) => alert.startsWith(id)) : [];
@@ -197,7 +197,7 @@ export class AckStore implements Acknowledged {
       await this.#journal.datasync();
       this.#journalBytes += bytes.length;
     } catch (cause) {
-      // A failed fsync is not tried again on the same handle.
+      // After a failed fsync the handle is never used again.
       await this.#journal?.close().catch(() => {});
       this.#journal = undefined;
       throw new ClientError('file', `alerts cannot be kept in ${this.#dir} (${codeOf(cause) ?? String(cause)})`, {

@@ -1,6 +1,6 @@
 /**
- * Keeps what a log can be blamed for as files, which anybody can check alone with `stele verify --evidence FILE`. The name
- * is `<origin hash, 16 digits>-<hash of the content, 16 digits>.json`, so that one and the same find is kept once.
+ * Keeps evidence against a log as files, which anybody can check with `stele verify --evidence FILE`. The name is
+ * `<origin hash, 16 digits>-<hash of the content, 16 digits>.json`, so the same evidence makes one file.
  */
 import { join } from 'node:path';
 import { encodeHex, encodeUtf8 } from '../../../merkle/bytes.ts';
@@ -10,7 +10,7 @@ import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
 import { isThere, makeDirDurable, namesIn, writeFileDurable } from '../../../merkle/runtime/disk/files.ts';
 import { originHash } from '../../../merkle/witness.ts';
 
-/** Files of one log: one that lies in a new way each second shall not fill the disk. */
+/** Files of one log: a log that lies in a new way each second must not fill the disk. */
 const MAX_FILES = 100;
 
 export class EvidenceFiles {
@@ -21,7 +21,7 @@ export class EvidenceFiles {
   }
 
   /**
-   * The path of the file, durable when it resolves; undefined where there are 100 of this log already.
+   * The path of the file, which is durable when it resolves; undefined where the log has 100 files already.
    *
    * @throws RuntimeError `file`
    */

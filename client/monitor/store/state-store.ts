@@ -1,12 +1,12 @@
 /**
- * The state of every followed log, in a LevelDB of its own.
+ * The state of every followed log, in one LevelDB.
  *
  * | key                        | value                                     |
  * |----------------------------|-------------------------------------------|
  * | `v`                        | `1`, the version of this format           |
  * | `l`, SHA-256 of the origin | the record of the log: see log-state.ts   |
  *
- * Each write is one synced batch. After a failure the handle is closed and opened anew; whoever got the error reads its
+ * Each write is one synced batch. After a failure the store opens LevelDB again, and the caller that got the error reads its
  * state again before it goes on.
  */
 import { rename } from 'node:fs/promises';
@@ -43,8 +43,8 @@ export class StateStore {
   }
 
   /**
-   * Opens the state in `dir`. `fresh`: it is made where it is missing; one that cannot be opened is put aside, under a
-   * name that is resolved with, and a new one made.
+   * Opens the state in `dir`. With `fresh` it makes a missing one, and puts one that does not open aside, under the name
+   * `aside`, to make a new one.
    *
    * @throws ClientError `state`: it is missing or damaged; RuntimeError `locked`, `store`, `file`
    */
@@ -97,18 +97,18 @@ export class StateStore {
     return bytes === undefined ? undefined : decodeState(log, bytes);
   }
 
-  /** Durable when it resolves. @throws RuntimeError `store`: it may or may not be; load it again before going on */
+  /** Durable when it resolves. @throws RuntimeError `store`: it may or may not be durable; load it before going on */
   async save(state: MonitoredLog): Promise<void> {
     const value = encodeState(state);
     await this.#store.use((level) => level.write((batch) => batch.put(keyOf(state.origin), value)));
   }
 
-  /** Takes the record of a log away, which is damaged or of another one, so that it starts fresh. */
+  /** Removes the record of a log that is damaged or of another log, so that the log starts fresh. */
   async forget(origin: string): Promise<void> {
     await this.#store.use((level) => level.write((batch) => batch.del(keyOf(origin))));
   }
 
-  /** Whether there is any record at all. */
+  /** Whether the store has no record of any log. */
   async isEmpty(): Promise<boolean> {
     return await this.#store.use(async (level) => {
       for await (const rows of level.scan({ gte: PREFIX, lt: AFTER_PREFIX }, 1)) return rows.length === 0;
@@ -116,7 +116,7 @@ export class StateStore {
     });
   }
 
-  /** Logs of signing configurations, those included that have left them. @throws ClientError `state` */
+  /** Logs of signing configurations, with those that have left them. @throws ClientError `state` */
   async shards(): Promise<KnownShard[]> {
     return await this.#store.use(async (level) => {
       const shards: KnownShard[] = [];
