@@ -52,7 +52,7 @@ export class Monitor {
   readonly #options: MonitorOptions;
   readonly #followers = new Map<string, Follower>();
   /** Messages that the monitor has reported. */
-  readonly #told = new Set<string>();
+  readonly #reported = new Set<string>();
   /** The store held no log at the start. */
   #fresh = false;
 
@@ -213,11 +213,11 @@ export class Monitor {
         const { logs, unknown } = await readShards(source, read, now(), signal);
         problems.push(...unknown);
         for (const log of logs) await this.#takeUp(log, begin);
-        for (const message of unknown) this.#tell(source.name, message);
+        for (const message of unknown) this.#reportOnce(source.name, message);
       } catch (error) {
         if (!(error instanceof ClientError) || error.code === 'cancelled' || error.code === 'state') throw error;
         problems.push(`${source.name}: ${error.message}`);
-        this.#tell(source.name, error.message);
+        this.#reportOnce(source.name, error.message);
       }
     }
     const [source] = shards;
@@ -236,9 +236,9 @@ export class Monitor {
   }
 
   /** Reports each message once. */
-  #tell(source: string, message: string): void {
-    if (this.#told.has(message)) return;
-    this.#told.add(message);
+  #reportOnce(source: string, message: string): void {
+    if (this.#reported.has(message)) return;
+    this.#reported.add(message);
     this.#emit(source, { type: 'fault', message, attempt: 1 });
   }
 

@@ -1,12 +1,14 @@
 /**
- * Which addresses a webhook may be sent to. The URL comes from a configuration, but what its name means is decided by
- * whoever answers for that name in the DNS, at any moment: so each address is judged when it is about to be connected to,
- * and the connection goes to the very address that was judged.
+ * Which addresses a webhook may connect to. The URL comes from a configuration, but the owner of its name in the DNS can
+ * change the address at any moment. So the guard judges each address directly before the connection, and the connection goes
+ * to exactly that address.
  *
- * Refused, unless allowed: everything that IANA's special-purpose registries (RFC 6890 and its updates) do not call global
- * unicast, which holds loopback, link-local with the clouds' metadata service, private, shared and unique-local addresses,
- * multicast and documentation; the public address of Azure's metadata service; and IPv6 addresses that only wrap an IPv4
- * address (mapped, compatible, 6to4, Teredo), except NAT64's (RFC 6052), which count as the address inside.
+ * Unless the configuration allows them, the guard refuses:
+ * - every address that IANA's special-purpose registries (RFC 6890 and its updates) do not call global unicast: loopback,
+ *   link-local (with the metadata service of clouds), private, shared, unique-local, multicast, documentation;
+ * - the public address of Azure's metadata service;
+ * - IPv6 addresses that wrap an IPv4 address (mapped, compatible, 6to4, Teredo). A NAT64 address (RFC 6052) counts as the
+ *   address inside.
  */
 import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
@@ -28,7 +30,7 @@ const IPV4_REFUSED = [
   ['203.0.113.0', 24],
   ['224.0.0.0', 3],
 ] as const;
-/** Within 2000::/3; all outside it is refused as a whole. */
+/** Within 2000::/3. The guard refuses everything outside of it. */
 const IPV6_REFUSED = [
   ['2001::', 23],
   ['2001:db8::', 32],
@@ -56,18 +58,18 @@ export function isAllowedRange(item: string): boolean {
   return prefix === undefined || (/^(0|[1-9][0-9]{0,2})$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128));
 }
 
-/** Thrown, and given to the callback of `lookup`, for an address that must not be connected to. */
+/** The guard refuses an address: thrown, or passed to the callback of `lookup`. */
 class AddressRefused extends Error {
   override readonly name = 'AddressRefused';
   readonly code = 'ADDRESS_REFUSED';
 }
 
 export interface GuardOptions {
-  /** As `isAllowedRange` takes them. */
+  /** In the form of `isAllowedRange`. */
   readonly allow: readonly string[];
-  /** Only what `allow` lists: for connections without TLS. Default false. */
+  /** Permits only what `allow` lists, for connections without TLS. Default false. */
   readonly onlyAllowed?: boolean;
-  /** Resolves names; the system's resolver unless told. */
+  /** Resolves names; the system's resolver by default. */
   readonly resolve?: typeof dnsLookup;
 }
 
@@ -86,7 +88,7 @@ export class AddressGuard {
     this.#resolve = options.resolve ?? dnsLookup;
   }
 
-  /** Whether a connection to this literal address may be made. False for what is no address. */
+  /** Whether a connection may go to this literal address. False for any other text. */
   permits(address: string): boolean {
     const family = isIP(address);
     // A zone names an interface of this machine.
@@ -94,7 +96,7 @@ export class AddressGuard {
     if (family === 4) return this.#permits4(address);
     const bytes = ipv6Bytes(address);
     const mapped = isPrefix(bytes, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]);
-    // `allow` names the address, in one of its two forms; a socket shows either.
+    // `allow` has the address in one of its two forms, and a socket shows either form.
     if (mapped) return this.#allowed.check(lastFour(bytes), 'ipv4');
     if (this.#allowed.check(address, 'ipv6')) return true;
     if (this.#onlyAllowed) return false;
@@ -103,17 +105,17 @@ export class AddressGuard {
   }
 
   /**
-   * For a host as it stands in a parsed URL. Node connects to a literal address without asking `lookup`; the URL parser has
-   * brought every spelling (0x7f.1, 2130706433, [::ffff:7f00:1]) into one form.
+   * Checks the host of a parsed URL. Node connects to a literal address without a call of `lookup`. The URL parser has brought
+   * every spelling (0x7f.1, 2130706433, [::ffff:7f00:1]) into one form.
    *
-   * @throws AddressRefused where it is a literal address that is refused
+   * @throws AddressRefused: the host is a literal address that the guard refuses
    */
   checkLiteral(hostname: string): void {
     const literal = hostname.replace(/^\[(.*)\]$/, '$1');
     if (isIP(literal) > 0 && !this.permits(literal)) throw refusal(hostname);
   }
 
-  /** The `lookup` option of node:http and node:https. One refused address refuses the name: nothing good mixes the two. */
+  /** The `lookup` option of node:http and node:https. One refused address refuses the name: no honest name mixes the two. */
   readonly lookup: LookupFunction = (hostname, options, callback) => {
     this.#resolve(hostname, { ...options, all: true }, (error, addresses: readonly LookupAddress[]) => {
       if (error) return callback(error, '', 0);
@@ -146,9 +148,9 @@ function lastFour(bytes: Uint8Array): string {
   return bytes.subarray(12).join('.');
 }
 
-/** Requires what `isIP` calls 6, without a zone. */
+/** Requires an IPv6 address by `isIP`, without a zone. */
 function ipv6Bytes(address: string): Uint8Array {
-  // The URL parser knows all forms and gives one: groups of hexadecimal digits, the dotted quad too.
+  // The URL parser turns every form, with a dotted quad too, into groups of hexadecimal digits.
   const text = new URL(`http://[${address}]/`).hostname.slice(1, -1);
   const [head = '', tail] = text.split('::');
   const groups = (part: string | undefined) => (part === undefined || part === '' ? [] : part.split(':'));

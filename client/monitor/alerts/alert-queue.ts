@@ -1,18 +1,18 @@
 /**
  * Alerts that wait until every sink has taken them.
  *
- * An alert is durable when `enqueue` resolves, in one synced batch with the list of the sinks that it goes to. A sink's
- * row goes away when the sink took the alert; the alert goes away with the last of them. So:
+ * An alert is durable when `enqueue` resolves, in one synced batch with a row for each sink that it goes to. The queue
+ * removes the row of a sink when the sink has taken the alert, and the alert with the last row. So:
  *
- * | crash                               | what happens at the next start                                  |
- * |-------------------------------------|-----------------------------------------------------------------|
- * | before the batch of `enqueue`       | the cursor has not moved: the entries are looked at again       |
- * | between that batch and the cursor   | the same; alerts that still wait are recognised by their ID     |
- * | while a sink takes it, or just after | it is delivered again: the ID lets the receiver drop it        |
+ * | crash                               | what happens at the next start                                      |
+ * |-------------------------------------|---------------------------------------------------------------------|
+ * | before the batch of `enqueue`       | the cursor has not moved, so the monitor looks at the entries again |
+ * | between that batch and the cursor   | the same; the queue recognizes by their ID alerts that still wait   |
+ * | while a sink takes an alert, or just after | the queue delivers it again; the receiver drops it by its ID |
  *
- * Each sink has its own pace: one that fails is tried again with pauses that double from 1 s up to 5 min, each shortened at
- * random by up to half, and holds back no other. Within a sink the order is kept, but for digests, which critical alerts
- * overtake. In memory is one message for each sink, however much waits.
+ * Each sink has its own pace. After a failure the queue tries it again with pauses that double from 1 s up to 5 min, each
+ * shortened at random by up to half, and no other sink waits for it. Alerts reach a sink in their order, except that critical
+ * alerts overtake digests. Memory holds one message for each sink, however many alerts wait.
  */
 
 import { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
@@ -26,7 +26,7 @@ import { Line, MESSAGE_ALERTS, type Pace } from './sink-line.ts';
 
 export interface QueueOptions extends Partial<Pace> {
   readonly store: QueueStore;
-  /** Begins every key. Default: nothing, for a store of the queue's own. */
+  /** Begins every key. Default: nothing, for a store that only the queue uses. */
   readonly prefix?: Uint8Array;
   readonly sinks: readonly ConfiguredSink[];
 }
@@ -41,12 +41,12 @@ const DEFAULTS: Pace = {
   onEvent: () => {},
 };
 
-/** Alerts of one batch of the store. */
+/** Most alerts in one batch of the store. */
 const WRITE_ALERTS = 500;
 
 /**
- * The queue in a store that is somebody's else to close, with what an earlier run left. What waits for sinks that are no
- * more is dropped, with an event.
+ * The queue in a store that the caller closes, with the alerts of an earlier run. It drops what waits for sinks that no longer
+ * exist, with an event.
  *
  * @throws RuntimeError `store`
  */
@@ -59,7 +59,7 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
 }
 
 /**
- * The queue in a store of its own in the directory `dir`; its `close` closes that store too.
+ * The queue in a store that only it uses, in the directory `dir`. Its `close` closes that store too.
  *
  * @throws RuntimeError `store`, `locked`, `file`
  */
@@ -101,8 +101,7 @@ export class Queue implements AlertQueue {
   }
 
   /**
-   * Alerts that no sink wants are not kept, and one whose ID still waits is not queued twice. Calls are taken one after
-   * the other.
+   * Skips alerts that no sink wants, and alerts whose ID is in the queue. Calls run one after the other.
    *
    * @throws RuntimeError `store`: any of the alerts may have become durable
    */
@@ -116,19 +115,19 @@ export class Queue implements AlertQueue {
     return this.#lines.reduce((sum, { pending }) => sum + pending, 0);
   }
 
-  /** For each sink how many alerts wait for it, and how often in a row it failed. */
+  /** How many alerts wait for each sink, and how often in a row it failed. */
   state(): readonly { readonly sink: string; readonly pending: number; readonly failures: number }[] {
     return this.#lines.map(({ sink, pending, failures }) => ({ sink: sink.name, pending, failures }));
   }
 
-  /** A delivery under way when the signal aborts is broken off, and made again at the next start. @throws RuntimeError `store` */
+  /** An abort breaks off the delivery under way; the next start makes it again. @throws RuntimeError `store` */
   async run(signal: AbortSignal): Promise<void> {
     await this.#serve(signal, false);
   }
 
   /**
-   * Also while `run` is at work. Digests that are not due stay where they are and do not count as left; a receiver that
-   * says that it is gone for good is not waited for.
+   * May run beside `run`. Digests that are not due stay in the queue and do not count. Does not wait for a receiver that is
+   * gone for good.
    *
    * @throws RuntimeError `store`
    */
@@ -136,14 +135,14 @@ export class Queue implements AlertQueue {
     return await this.#serve(signal, true);
   }
 
-  /** When `run` and `drain` have ended. Closes the sinks, and the store where it is the queue's own. */
+  /** Call it when `run` and `drain` have ended. Closes the sinks, and the store where only the queue uses it. */
   async close(): Promise<void> {
     await this.#writing.catch(() => {});
     await Promise.allSettled(this.#lines.map(({ sink }) => sink.close()));
     await this.#owned?.close();
   }
 
-  /** Closes the store alone, which has failed: the sinks go on with another queue. */
+  /** Closes the failed store and not the sinks, which another queue goes on with. */
   async leaveStore(): Promise<void> {
     await this.#writing.catch(() => {});
     await this.#owned?.close().catch(() => {});
@@ -154,7 +153,7 @@ export class Queue implements AlertQueue {
     this.#owned = store;
   }
 
-  /** For `openQueue`: drops what waits for sinks that are not there. */
+  /** For `openQueue`: drops what waits for sinks that do not exist. */
   async forget(counts: ReadonlyMap<string, number>): Promise<void> {
     const known = new Set(this.#lines.map(({ key }) => key.toString('hex')));
     const orphans = new Map([...counts].filter(([hex]) => !known.has(hex)));
@@ -177,7 +176,7 @@ export class Queue implements AlertQueue {
     }
   }
 
-  /** One change of the store at a time: whether an alert is still needed hangs on the rows of all sinks. */
+  /** One change of the store at a time: whether the queue still needs an alert depends on the rows of all sinks. */
   #inTurn<T>(run: () => Promise<T>): Promise<T> {
     const result = this.#writing.then(run);
     this.#writing = result.catch(() => {});
@@ -196,7 +195,7 @@ export class Queue implements AlertQueue {
     if (added.length === 0) return;
     const now = this.#pace.clock.now();
     const first = this.#next;
-    // Past what a failed write may have stored all the same: a number is never given twice.
+    // Also past the numbers of a failed write, which may be in the store all the same: a number is never used twice.
     this.#next = first + added.length;
     await rows.store.write((batch) => {
       for (const [at, { alert, lines, value }] of added.entries()) {
@@ -212,7 +211,7 @@ export class Queue implements AlertQueue {
     for (const { lines } of added) for (const line of lines) line.added();
   }
 
-  /** Deletes deliveries of one sink, and the alerts that none of the `others` still has to take. */
+  /** Deletes deliveries of one sink, and the alerts that none of the `others` waits for. */
   #remove(
     key: Buffer,
     others: readonly Buffer[],
@@ -239,7 +238,7 @@ export class Queue implements AlertQueue {
   }
 
   async #serve(signal: AbortSignal, once: boolean): Promise<boolean> {
-    // Where the store fails for one, nothing can be taken out of the queue any more.
+    // Where the store fails for one sink, it fails for all.
     const failed = new AbortController();
     const abort = () => failed.abort();
     signal.addEventListener('abort', abort, { once: true });

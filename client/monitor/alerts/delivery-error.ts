@@ -1,25 +1,25 @@
 import { ClientError } from '../../errors.ts';
 
-/** What makes a delivery fail, in a closed list: metrics and tests go by it. */
+/** Why a delivery failed: a closed list for metrics and tests. */
 type DeliveryCode =
-  /** The address must not be connected to. */
+  /** The guard refuses the address. */
   | 'address'
-  /** Nobody answered, or the connection broke or is not secure. */
+  /** There was no answer, or the connection broke or is not secure. */
   | 'network'
   | 'timeout'
-  /** The receiver answered that it does not take it. */
+  /** The receiver answered that it does not take the alerts. */
   | 'refused'
   /** The receiver answered that it is gone for good (HTTP 410). */
   | 'gone'
-  /** A secret, password or certificate could not be read here. */
+  /** The monitor could not read a secret, password or certificate. */
   | 'secret'
-  /** The program could not be started, failed or was killed. */
+  /** The program did not start, failed or was killed. */
   | 'exec';
 
-/** Alerts were not delivered; they stay queued. The message names no secret, nor path or query of a webhook's URL. */
+/** The alerts stay in the queue. The message has no secret, and no path or query of a webhook's URL. */
 export class DeliveryError extends ClientError {
   readonly reason: DeliveryCode;
-  /** The receiver asked to be left alone for so long, in milliseconds. */
+  /** The pause that the receiver asks for, in milliseconds. */
   readonly retryAfterMs: number | undefined;
 
   constructor(reason: DeliveryCode, message: string, options: ErrorOptions & { readonly retryAfterMs?: number } = {}) {

@@ -1,4 +1,4 @@
-/** Digests: what waits for a time of day, in UTC so that no clock change skips or doubles one. */
+/** The times of digests: a time of day in UTC, so that no clock change skips or doubles one. */
 
 const DAY_MS = 24 * 60 * 60_000;
 
@@ -8,7 +8,7 @@ export function timeOfDay(text: string): number {
   return (hours * 60 + minutes) * 60_000;
 }
 
-/** The first moment after `ms` at which the day is `at` old: what came at the very moment waits for the next. */
+/** The first moment after `ms` at which the day is `at` old. An alert of exactly that moment waits for the next one. */
 export function nextDaily(ms: number, at: number): number {
   const midnight = Math.floor(ms / DAY_MS) * DAY_MS;
   return midnight + at > ms ? midnight + at : midnight + at + DAY_MS;

@@ -1,4 +1,4 @@
-/** Mail addresses as the monitor takes them: a part of RFC 5321 section 4.1.2 that needs no quoting in any header. */
+/** The mail addresses that the monitor accepts: a part of RFC 5321 section 4.1.2 that needs no quoting in any header. */
 
 const LOCAL = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/;
 const LABEL = /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;

@@ -1,6 +1,6 @@
 /**
- * What the queue keeps in its store. All numbers are 8 bytes, big-endian, so that keys are in the order of their numbers;
- * every key begins with the queue's prefix, so that a store can be shared.
+ * The rows of the queue in its store. All numbers are 8 bytes, big-endian, so that keys are in the order of their numbers.
+ * Every key begins with the queue's prefix, so that others may use the same store.
  *
  * | key                              | value                                     |                                        |
  * |----------------------------------|-------------------------------------------|----------------------------------------|
@@ -10,15 +10,15 @@
  * | `n`                              | the next number                           |                                        |
  * | `s` sink                         | the sink's name: UTF-8                    | for messages                           |
  *
- * A sink is the first 8 bytes of the SHA-256 of its name. Lane 0 goes at once, lane 1 with the next digest. Numbers are
- * given in the order of the coming, and never again.
+ * A sink is the first 8 bytes of the SHA-256 of its name. Lane 0 goes at once, lane 1 with the next digest. Each alert gets
+ * the next number, and no number comes twice.
  */
 import { createHash } from 'node:crypto';
 import type { LevelBatch, LevelRow } from '../../../merkle/runtime/disk/level.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import type { Alert } from '../types.ts';
 
-/** What the queue needs of a store: `GuardedLevel` is one. After a rejection it is of no more use. */
+/** The store of the queue, such as `GuardedLevel`. After a rejection nobody may use it again. */
 export interface QueueStore {
   get(key: Uint8Array): Promise<Uint8Array | undefined>;
   getMany(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]>;

@@ -4,21 +4,20 @@
  * Webhooks and programs get one JSON document, `{"version":1,"alerts":[…]}`, the alerts as types.ts describes them, oldest
  * first. Standard output gets one alert a line. Mail gets text.
  *
- * Names, issuers and digests were written by whoever signed the entry: in JSON they are strings like any other, with
- * everything outside printable ASCII escaped, so that they cannot act on the terminal of whoever looks; in text they pass
- * `printable`.
+ * Names, issuers and digests come from the signer of the entry. JSON has them as strings with everything outside printable
+ * ASCII escaped, so that they cannot act on a reader's terminal. Text has them through `printable`.
  */
 import { createHash } from 'node:crypto';
 import { printable } from '../../../merkle/printable.ts';
 import type { Alert } from '../types.ts';
 
-/** Bounds of what is kept of one alert, in characters; longer text ends in "…". */
+/** Bounds of the texts of one alert, in characters. Longer text ends in "…". */
 const MAX_TEXT = 1000;
 const MAX_NAMES = 64;
 const MAX_NAME = 300;
 const MAX_SUBJECT = 150;
 
-/** The alert with every text and list cut to a bound: below 200 kB of JSON, whatever the entry was. */
+/** The alert with every text and list cut to a bound: below 200 kB of JSON, whatever the entry contains. */
 export function boundedAlert(alert: Alert): Alert {
   const { entry, rule, evidence } = alert;
   return {
@@ -35,7 +34,7 @@ export function boundedAlert(alert: Alert): Alert {
   };
 }
 
-/** What webhooks and programs get. ASCII. */
+/** The document for webhooks and programs, in ASCII. */
 export function documentOf(alerts: readonly Alert[]): string {
   return asciiJson({ version: 1, alerts });
 }
@@ -45,7 +44,7 @@ export function lineOf(alert: Alert): string {
   return asciiJson(alert);
 }
 
-/** The same alerts give the same ID, so that a second delivery of a whole message is recognisable. 64 hex digits. */
+/** The same alerts give the same ID, so that a receiver recognizes a second delivery of a message. 64 hex digits. */
 export function deliveryId(alerts: readonly Alert[]): string {
   const hash = createHash('sha256');
   for (const { id } of alerts) hash.update(`${id}\n`);

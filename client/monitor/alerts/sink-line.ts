@@ -1,4 +1,4 @@
-/** What waits for one sink, and the pace at which it is tried: no sink waits for another. */
+/** The deliveries to one sink, at its own pace: no sink waits for another. */
 import { backOffMs, type Clock } from '../../../merkle/runtime/service/back-off.ts';
 import type { Alert } from '../types.ts';
 import { DeliveryError } from './delivery-error.ts';
@@ -10,7 +10,7 @@ import type { ConfiguredSink } from './sink.ts';
 /** What happens to deliveries, for logs and metrics. */
 export type QueueEvent =
   | { readonly kind: 'delivered'; readonly sink: string; readonly alerts: number }
-  /** The `attempt`-th in a row failed, from 1; the next one comes in `waitMs`. */
+  /** The `attempt`-th delivery in a row failed, from 1. The next one comes in `waitMs`. */
   | {
       readonly kind: 'failed';
       readonly sink: string;
@@ -19,14 +19,14 @@ export type QueueEvent =
       readonly waitMs: number;
     }
   | { readonly kind: 'recovered'; readonly sink: string; readonly attempts: number }
-  /** No sink has this name any more: what waited for it was dropped. */
+  /** No sink has this name any more, so the queue dropped what waited for it. */
   | { readonly kind: 'forgotten'; readonly sink: string; readonly alerts: number };
 
 export interface Pace {
   /** First and longest pause after a failure, in milliseconds. */
   readonly firstPauseMs: number;
   readonly longestPauseMs: number;
-  /** A sink that has not answered by then has failed, whatever it does, in milliseconds. */
+  /** The time that one delivery may take, in milliseconds. After it the delivery has failed. */
   readonly deliveryMs: number;
   readonly clock: Clock;
   /** From 0 up to 1. */
@@ -34,11 +34,11 @@ export interface Pace {
   readonly onEvent: (event: QueueEvent) => void;
 }
 
-/** The most of one message: alerts, and bytes of their JSON (one alert is always taken). */
+/** Most alerts of one message, and most bytes of their JSON. A message always has one alert. */
 export const MESSAGE_ALERTS = 50;
 const DIGEST_ALERTS = 500;
 const MESSAGE_BYTES = 512 * 1024;
-/** A receiver may ask for no longer pause than this, in milliseconds. */
+/** The longest pause that a receiver may ask for, in milliseconds. */
 const LONGEST_ASKED_MS = 60 * 60_000;
 const DAY_MS = 24 * 60 * 60_000;
 
@@ -46,7 +46,7 @@ type Outcome =
   | { readonly kind: 'delivered' }
   /** Nothing to do, before `until` at least. */
   | { readonly kind: 'idle'; readonly until: number }
-  /** A failure is some time ago, and not long enough. */
+  /** The pause after a failure is not over. */
   | { readonly kind: 'paused'; readonly until: number };
 
 type Next = { readonly lane: Lane; readonly due: readonly Due[] } | { readonly idleUntil: number };
@@ -66,7 +66,7 @@ export class Line {
   #woken: Promise<void>;
   #turn: Promise<unknown> = Promise.resolve();
 
-  /** @param remove takes what was delivered out of the queue */
+  /** @param remove removes delivered alerts from the queue */
   constructor(
     rows: Rows,
     sink: ConfiguredSink,
@@ -87,7 +87,7 @@ export class Line {
     return this.sink.settings.digestAt === undefined || alert.severity === 'critical' ? 0 : 1;
   }
 
-  /** Something was queued. */
+  /** The queue has an alert more for this sink. */
   added(): void {
     this.pending++;
     const wake = this.#wake;
@@ -96,7 +96,7 @@ export class Line {
   }
 
   /**
-   * Delivers until the signal aborts, or with `once` until nothing is due. Resolves with whether that is so.
+   * Delivers until the signal aborts, or with `once` until nothing is due. Resolves with whether nothing is due.
    *
    * @throws RuntimeError `store`
    */
@@ -122,7 +122,7 @@ export class Line {
     });
   }
 
-  /** Two may serve at once: one step after the other. */
+  /** `run` and `drain` may serve at once, so they take turns. */
   #inTurn<T>(run: () => Promise<T>): Promise<T> {
     const result = this.#turn.then(run);
     this.#turn = result.catch(() => {});
@@ -130,10 +130,10 @@ export class Line {
   }
 
   async #step(signal: AbortSignal): Promise<Outcome> {
-    // After a failure one alert alone: perhaps it was the size of the message.
+    // After a failure one alert alone, as the size of the message may be the reason.
     const next = await this.#next(this.failures > 0 ? 1 : undefined);
     if ('idleUntil' in next) return { kind: 'idle', until: next.idleUntil };
-    // A clock that was set back must not keep alerts here.
+    // A clock that is set back must not hold alerts back.
     this.#notBefore = Math.min(this.#notBefore, this.#pace.clock.now() + LONGEST_ASKED_MS);
     if (this.#pace.clock.now() < this.#notBefore) return { kind: 'paused', until: this.#notBefore };
     const alerts = await this.#rows.alerts(next.due.map(({ number }) => number));
@@ -164,7 +164,7 @@ export class Line {
 
   #digestTime(queuedAt: number, now: number): number {
     const { digestAt } = this.sink.settings;
-    // It has no digest any more, or the clock was wrong when it was queued.
+    // The sink has no digest any more, or the clock was wrong when the alert came.
     if (digestAt === undefined || queuedAt > now + DAY_MS) return now;
     return nextDaily(queuedAt, digestAt);
   }
@@ -180,7 +180,7 @@ export class Line {
     return { kind: 'paused', until: this.#notBefore };
   }
 
-  /** The failure, or undefined where all were delivered. A sink that ignores its signal is not waited for. */
+  /** The failure, or undefined where the sink took all alerts. Does not wait for a sink that ignores its signal. */
   async #deliver(alerts: readonly Alert[], signal: AbortSignal): Promise<DeliveryError | undefined> {
     const { deliveryMs } = this.#pace;
     const control = new AbortController();
@@ -207,7 +207,7 @@ export class Line {
     }
   }
 
-  /** Until a moment, something new (where that is waited for), or the end. */
+  /** Waits until a moment, until `woken` where it is given, or until the signal aborts. */
   async #pause(until: number, woken: Promise<void> | undefined, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     const { clock } = this.#pace;

@@ -1,6 +1,6 @@
 /**
- * The `sinks:` of monitor.yaml: where alerts go. One schema for each type, in the terms of merkle/runtime/config/values.ts;
- * `readSink` checks one item of the list and gives what `openSinks` takes.
+ * The `sinks:` of monitor.yaml: where alerts go. Each type has a schema, in the terms of merkle/runtime/config/values.ts.
+ * `readSink` checks one item of the list, and `openSinks` takes the result.
  *
  *     sinks:
  *       - type: webhook
@@ -47,7 +47,7 @@ const KINDS: readonly string[] = [
   'stale',
 ] satisfies AlertKind[];
 
-/** What all types share. `name` is the key of the delivery state: a sink that is renamed begins with nothing queued. */
+/** The settings of all types. `name` is the key of the delivery state: a renamed sink begins with an empty queue. */
 const common = (defaultName: string) => ({
   name: text(SINK_NAME, '1 to 63 letters, digits, ".", "_" and "-"', {
     description: 'Its name in metrics and messages, and of what is queued for it; no two sinks share one.',
@@ -73,7 +73,7 @@ const common = (defaultName: string) => ({
 
 const timeout = (about: string, standard: string) => duration('1s', '5m', { description: about, default: standard });
 
-/** Where a secret is read from, each time that it is used: a changed file needs no restart. */
+/** The place of a secret. The sink reads it for each use, so that a changed file needs no restart. */
 const secretSource = Type.Union([
   Type.Object(
     { file: path({ description: 'File with the secret in one line, readable by its owner alone (0600).' }) },
@@ -192,13 +192,13 @@ export type StdoutOptions = StaticDecode<typeof StdoutSchema>;
 export type ExecOptions = StaticDecode<typeof ExecSchema>;
 export type SinkOptions = WebhookOptions | EmailOptions | StdoutOptions | ExecOptions;
 
-/** No more sinks than this in one configuration: names of sinks become labels of metrics. */
+/** Most sinks of one configuration: their names become labels of metrics. */
 export const MAX_SINKS = 32;
 
 /**
  * One item of `sinks:`, with defaults and absolute paths; undefined where it is wrong, with the problems in `walk`.
  *
- * Messages repeat no value that may hold a secret.
+ * No message repeats a value that may hold a secret.
  */
 export function readSink(value: unknown, at: SettingPath, walk: SettingsWalk): SinkOptions | undefined {
   const isMapping = typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -216,7 +216,7 @@ export function readSink(value: unknown, at: SettingPath, walk: SettingsWalk): S
   return { ...sink, secrets };
 }
 
-/** The name of a setting, and what is wrong with it beside the others. */
+/** Names of settings, with what is wrong with each in combination with the others. */
 function conflictIn(sink: SinkOptions): [string, string] | undefined {
   if (sink.type === 'exec' && !sink.command[0]!.startsWith('/') && !/^[A-Za-z]:[\\/]/.test(sink.command[0]!)) {
     return ['command', 'must begin with an absolute path'];

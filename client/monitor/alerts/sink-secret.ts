@@ -1,4 +1,4 @@
-/** Secrets and certificates of the sinks: read each time that they are used, so that a changed file needs no restart. */
+/** Secrets and certificates of the sinks. A sink reads them for each use, so that a changed file needs no restart. */
 import { readBounded } from '../../../merkle/runtime/disk/bounded.ts';
 import { readSecret } from '../../../merkle/runtime/keys/secret.ts';
 import type { SecretSource } from '../../../merkle/runtime/keys/types.ts';
@@ -8,14 +8,14 @@ const MAX_SECRET = 4096;
 const MAX_CERTIFICATES = 1024 * 1024;
 const GROUP_AND_OTHERS = 0o077;
 
-/** How a message calls it. */
+/** The name of the source in a message. */
 function sourceName(source: SecretSource): string {
   return 'file' in source ? source.file : `the variable ${source.env}`;
 }
 
 /**
- * @param minimum characters; a shorter secret is refused
- * @throws DeliveryError `secret` where there is none, others may read the file, or it is too short
+ * @param minimum the least number of characters
+ * @throws DeliveryError `secret`: there is none, others than its owner may read the file, or it is too short
  */
 export async function openSecret(source: SecretSource, minimum: number): Promise<string> {
   let secret: string;
@@ -46,7 +46,7 @@ export async function readCertificates(file: string): Promise<string> {
 }
 
 function ownerOnly(stats: { readonly mode: number }): void {
-  // Windows has no such bits and reports them all.
+  // Windows has no such bits and reports all of them as set.
   if (process.platform === 'win32' || (stats.mode & GROUP_AND_OTHERS) === 0) return;
   throw new Error('others than its owner can read it: chmod 600');
 }

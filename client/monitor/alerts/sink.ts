@@ -6,14 +6,14 @@ import type { SinkOptions } from './sink-options.ts';
 export interface SinkSettings {
   readonly severity: Alert['severity'];
   readonly kinds?: readonly string[];
-  /** Once a day, so many milliseconds after midnight UTC, but for critical alerts; at once where it is absent. */
+  /** The time of the daily digest, in milliseconds after midnight UTC. Critical alerts, and without it all, go at once. */
   readonly digestAt?: number;
 }
 
-/** A sink with what the queue needs to know of it. */
+/** A sink with its settings for the queue. */
 export interface ConfiguredSink extends Sink {
   readonly settings: SinkSettings;
-  /** Looks whether secrets and files are there, without sending anything. @throws DeliveryError */
+  /** Checks that secrets and files are there, and sends nothing. @throws DeliveryError */
   check?(): Promise<void>;
 }
 

@@ -60,7 +60,7 @@ export class AckStore implements Acknowledged {
   #seenAt: string | undefined;
   #journal: FileHandle | undefined;
   #journalBytes = 0;
-  #told = new Set<string>();
+  #reported = new Set<string>();
   #turn: Promise<void> = Promise.resolve();
 
   /** @param state directory of the monitor's state */
@@ -90,8 +90,9 @@ export class AckStore implements Acknowledged {
     const settled = Date.now() - Number(changed.mtimeMs) > CLOCK_TICK_MS;
     this.#seenAt = settled ? at : undefined;
     for (const name of damaged) {
-      if (!this.#told.has(name)) this.#onProblem(`${join(this.#dir, name)} is no acknowledgement and is not heeded`);
-      this.#told.add(name);
+      if (!this.#reported.has(name))
+        this.#onProblem(`${join(this.#dir, name)} is not an acknowledgement and silences nothing`);
+      this.#reported.add(name);
     }
   }
 

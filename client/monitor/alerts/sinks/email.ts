@@ -1,10 +1,10 @@
 /**
- * E-mail. Each recipient is a sink of its own, `<name>/<address>`: a server that takes a message for some of its recipients
- * would otherwise make the others lose it, or send it to the first ones again and again.
+ * E-mail. Each recipient is a sink, `<name>/<address>`. With one sink for all, a server that takes a message for some of the
+ * recipients would make the others lose it, or send it to the first ones again and again.
  *
- * Nothing of an alert can become a header: subject and addresses are one printable line, addresses are of a form without
- * quoting (address.ts), and nodemailer encodes what is not ASCII. The Message-ID follows from the alerts, so that a second
- * delivery is recognisable.
+ * Nothing of an alert can become a header: subject and addresses are one printable line, addresses need no quoting
+ * (mail-address.ts), and nodemailer encodes what is not ASCII. The Message-ID follows from the alerts, so that a reader
+ * recognizes a second delivery.
  */
 import { once } from 'node:events';
 import { connect, isIP } from 'node:net';
@@ -48,7 +48,7 @@ export class EmailSink implements ConfiguredSink {
       subject: subjectOf(alerts),
       text: textOf(alerts),
       messageId: `<${deliveryId(alerts)}@${from.slice(from.lastIndexOf('@') + 1)}>`,
-      // RFC 3834: no vacation notices in answer.
+      // RFC 3834: keeps vacation notices away.
       headers: { 'Auto-Submitted': 'auto-generated' },
     };
     const pass = await this.#password();
@@ -57,7 +57,7 @@ export class EmailSink implements ConfiguredSink {
     const stop = AbortSignal.any([signal, limit]);
     if (signal.aborted) throw this.#failure('timeout', 'was not asked: the monitor stops');
     const port = this.#options.port ?? PORTS[tls];
-    // A socket of our own, since nodemailer closes none before its server lets it.
+    // A socket that this code can close: nodemailer waits for its server before it closes one.
     const socket = connect({ host, port });
     socket.on('error', () => {});
     const transport = createTransport({
@@ -72,7 +72,7 @@ export class EmailSink implements ConfiguredSink {
       connectionTimeout: timeout,
       greetingTimeout: timeout,
       socketTimeout: timeout,
-      // What an alert holds is text, whatever it looks like.
+      // The content of an alert is text, even where it looks like markup or a URL.
       disableFileAccess: true,
       disableUrlAccess: true,
     });
@@ -100,10 +100,10 @@ export class EmailSink implements ConfiguredSink {
 
   #translated(error: unknown, limit: AbortSignal): DeliveryError {
     const { responseCode, code } = error as { responseCode?: unknown; code?: unknown };
-    // nodemailer has the same limit for each step, and may be the first to see that it is over.
+    // nodemailer has the same limit for each step, and its timer may fire first.
     if (limit.aborted || code === 'ETIMEDOUT')
       return this.#failure('timeout', `did not take the message in ${this.#options.timeout} ms`, error);
-    // The text of the answer may repeat what was sent, an encoded password too.
+    // The text of the answer may repeat parts of the request, such as an encoded password.
     if (typeof responseCode === 'number') return this.#failure('refused', `answered ${responseCode}`, error);
     const refused = code === 'EAUTH' || code === 'EENVELOPE';
     const what = refused ? 'refuses the message or the user' : 'cannot be reached, or not securely';

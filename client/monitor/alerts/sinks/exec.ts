@@ -1,8 +1,8 @@
 /**
- * A program for each message: no shell, the arguments as configured, the JSON document on standard input, and an
- * environment of PATH, LANG, TZ and the variables that the configuration names. Exit status 0 means that the alerts were
- * taken. Its output is read, so that it does not block, and thrown away, but for the beginning of standard error, which
- * goes into the message of a failure.
+ * Runs a program for each message: without a shell, with the configured arguments, the JSON document on standard input, and
+ * an environment of PATH, LANG, TZ and the variables that the configuration names. Exit status 0 means that the program took
+ * the alerts. The sink reads the output, so that the program does not block. It keeps only the beginning of standard error,
+ * for the message of a failure.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { printable } from '../../../../merkle/printable.ts';
@@ -14,10 +14,10 @@ import type { ExecOptions } from '../sink-options.ts';
 
 const PASSED = ['PATH', 'LANG', 'TZ'];
 const WINDOWS = process.platform === 'win32';
-/** Without these Windows starts next to nothing. */
+/** Few programs start on Windows without these. */
 const PASSED_ON_WINDOWS = ['SystemRoot', 'SystemDrive', 'PATHEXT', 'TEMP'];
 const MAX_ERROR_TEXT = 2048;
-/** More output than this is no output of a hook, in bytes. */
+/** Most bytes of output that the sink reads. */
 const MAX_OUTPUT = 1024 * 1024;
 
 export class ExecSink implements ConfiguredSink {
@@ -40,7 +40,7 @@ export class ExecSink implements ConfiguredSink {
     return new Promise((resolve, reject) => {
       let child: ChildProcess;
       try {
-        // A group of its own, so that what it started ends with it.
+        // A new process group, so that the children of the program end with it.
         const stdio = ['pipe', 'pipe', 'pipe'] as const;
         child = spawn(program, args, {
           shell: false,
@@ -57,7 +57,7 @@ export class ExecSink implements ConfiguredSink {
       const kill = (failure: DeliveryError) => {
         why ??= failure;
         killGroup(child);
-        // Somebody outside the group may hold the pipes open.
+        // A process outside the group may hold the pipes open.
         for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy();
       };
       const onAbort = () => {
@@ -92,7 +92,7 @@ export class ExecSink implements ConfiguredSink {
         );
       };
       child.on('close', finish);
-      // It may end without reading; its exit status says what that means.
+      // The program may end without reading. Its exit status says what that means.
       child.stdin?.on('error', () => {});
       child.stdin?.end(documentOf(alerts));
     });
@@ -121,6 +121,6 @@ function killGroup(child: ChildProcess): void {
     if (WINDOWS) child.kill('SIGKILL');
     else process.kill(-child.pid, 'SIGKILL');
   } catch {
-    // It has ended already.
+    // The program has ended already.
   }
 }

@@ -10,15 +10,15 @@ import { WebhookSink } from './webhook.ts';
 interface OpenOptions {
   /** Default: standard output of the process. */
   readonly stdout?: Writable;
-  /** Resolves the names of webhooks; the system's resolver unless told. */
+  /** Resolves the names of webhooks; the system's resolver by default. */
   readonly resolve?: typeof lookup;
 }
 
 /**
- * The sinks of a configuration; each recipient of an e-mail sink is one. Nothing is connected to before something is
- * delivered, but secrets and certificates must be there.
+ * The sinks of a configuration; each recipient of an e-mail sink is one. A sink connects with its first delivery, but its
+ * secrets and certificates must be there.
  *
- * @throws ClientError `usage` where there is none, or two have one name
+ * @throws ClientError `usage`: there is no sink, or two sinks have one name
  * @throws DeliveryError `secret`
  */
 export async function openSinks(all: readonly SinkOptions[], options: OpenOptions = {}): Promise<ConfiguredSink[]> {
@@ -47,7 +47,7 @@ async function open(sink: SinkOptions, options: OpenOptions): Promise<Configured
     case 'exec':
       return [new ExecSink(sink)];
     case 'email': {
-      // 100 ms to load, which only those pay who have it.
+      // Loading takes 100 ms, which only a monitor with such a sink pays.
       const { EmailSink } = await import('./email.ts');
       return sink.to.map((to) => new EmailSink(sink, to));
     }

@@ -17,13 +17,13 @@ export class StdoutSink implements ConfiguredSink {
     this.name = options.name;
     this.settings = settingsOf(options);
     this.#stream = stream;
-    // Each write is told of its own failure.
+    // Each write reports its own failure.
     stream.on('error', ignore);
   }
 
-  /** @throws DeliveryError `network` where nobody reads any more */
+  /** @throws DeliveryError `network`: the reader is gone */
   async deliver(alerts: readonly Alert[], signal: AbortSignal): Promise<void> {
-    // Whoever does not read holds back one write, not one more at each attempt.
+    // A reader that does not read holds back one write, and not one more with each attempt.
     await abortable(this.#written.catch(ignore), signal);
     this.#written = this.#write(alerts.map((alert) => `${lineOf(alert)}\n`).join(''));
     this.#written.catch(ignore);

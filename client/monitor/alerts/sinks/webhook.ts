@@ -9,8 +9,8 @@
  *     {"version":1,"alerts":[…]}
  *
  * Each v1 is HMAC-SHA256, with one of the secrets (its UTF-8 bytes) as key, over the decimal digits of t, a full stop, and the bytes
- * of the body. A receiver computes it with its secret, compares it in constant time with each v1, and refuses what is
- * older than some minutes:
+ * of the body. A receiver computes it with its secret, compares it in constant time with each v1, and refuses a signature
+ * that is older than some minutes:
  *
  *     const [, t] = /^t=([0-9]+),/.exec(header);
  *     const mac = createHmac('sha256', secret).update(`${t}.`).update(body).digest();
@@ -18,8 +18,8 @@
  *       timingSafeEqual(Buffer.from(part.slice(3), 'hex'), mac));
  *     if (!genuine || Math.abs(Date.now() / 1000 - Number(t)) > 300) return refuse();
  *
- * Any 2xx means that the alerts were taken. They may come a second time (an answer that was lost): the ID of an alert does
- * not change. Redirects are not followed; 410 says that the receiver is gone; the address is checked (address-guard.ts).
+ * Any 2xx means that the receiver took the alerts. After a lost answer they come a second time, with the same IDs. The sink
+ * does not follow redirects. 410 means that the receiver is gone. The sink checks the address (address-guard.ts).
  */
 import { createHmac } from 'node:crypto';
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
@@ -33,9 +33,9 @@ import type { WebhookOptions } from '../sink-options.ts';
 import { openSecret, readCertificates } from '../sink-secret.ts';
 
 const MIN_SECRET = 16;
-/** Of an answer so much is read, in bytes, for politeness: what it says is of no interest. */
+/** The sink reads so many bytes of an answer, for politeness, and ignores them. */
 const MAX_ANSWER = 16 * 1024;
-/** And for so long, in milliseconds. */
+/** And reads for so long, in milliseconds. */
 const ANSWER_MS = 1000;
 
 export class WebhookSink implements ConfiguredSink {
@@ -54,7 +54,7 @@ export class WebhookSink implements ConfiguredSink {
     this.#guard = new AddressGuard({ allow: options.allow, onlyAllowed, ...(resolve && { resolve }) });
   }
 
-  /** Reads what it needs to sign. @throws DeliveryError `secret` */
+  /** Reads the secrets for the signature. @throws DeliveryError `secret` */
   async check(): Promise<void> {
     await this.#secrets();
     if (this.#options.caFile !== undefined) await readCertificates(this.#options.caFile);
@@ -78,7 +78,7 @@ export class WebhookSink implements ConfiguredSink {
       'stele-delivery': deliveryId(alerts),
       'stele-signature': signatureHeader(secrets, Math.floor(Date.now() / 1000), body),
     };
-    // Not the shared agent: a kept connection would outlive the check of its address.
+    // Not the shared agent: a connection that it keeps would outlive the check of its address.
     const connection = { agent: false, lookup: this.#guard.lookup, rejectUnauthorized: true, ...ca };
     const options = { method: 'POST', headers, ...connection };
     const limit = AbortSignal.timeout(timeout);
@@ -117,7 +117,7 @@ export class WebhookSink implements ConfiguredSink {
     return this.#failure('network', `cannot be reached: ${code ?? message}`, error);
   }
 
-  /** Names the receiver by its origin: path and query of a webhook are a secret often enough. */
+  /** Names the receiver by its origin, as path and query of a webhook are often secret. */
   #failure(reason: DeliveryError['reason'], what: string, cause?: unknown, retryAfterMs?: number): DeliveryError {
     const options = { ...(cause !== undefined && { cause }), ...(retryAfterMs !== undefined && { retryAfterMs }) };
     return new DeliveryError(reason, `the webhook at ${this.#url.origin} ${what}`, options);
@@ -130,7 +130,7 @@ function signatureHeader(secrets: readonly string[], seconds: number, body: Uint
   return [`t=${seconds}`, ...macs.map((mac) => `v1=${mac}`)].join();
 }
 
-/** Resolves with the head of the answer; what follows it has been read to its end, or to a bound. */
+/** Resolves with the head of the answer, after it has read the rest to its end or to a bound. */
 function answer(request: ClientRequest, body: Uint8Array, signal: AbortSignal): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const onAbort = () => request.destroy(signal.reason as Error);
@@ -139,11 +139,11 @@ function answer(request: ClientRequest, body: Uint8Array, signal: AbortSignal): 
       signal.removeEventListener('abort', onAbort);
       end();
     };
-    // Also after the answer: the connection may break while it is still read.
+    // Also after the head: the connection may break within the rest.
     request.on('error', (error) => done(() => reject(error)));
     request.on('response', (response) => {
       let length = 0;
-      // The head has said whether the alerts were taken, however the rest ends.
+      // The head says whether the receiver took the alerts, however the rest ends.
       const enough = () => done(() => resolve(response));
       const late = setTimeout(enough, ANSWER_MS);
       response.on('data', (part: Uint8Array) => {
