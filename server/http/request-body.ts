@@ -53,11 +53,11 @@ export function readBody(request: IncomingMessage, limit: number, budget: BodyBu
     let chunks: Buffer[] = [];
     let received = 0;
     let held = 0;
-    let refusal: RequestError | undefined;
+    let failure: RequestError | undefined;
     let linger: NodeJS.Timeout | undefined;
 
-    const refuse = (error: RequestError) => {
-      refusal = error;
+    const fail = (error: RequestError) => {
+      failure = error;
       chunks = [];
       budget.release(held);
       held = 0;
@@ -65,36 +65,36 @@ export function readBody(request: IncomingMessage, limit: number, budget: BodyBu
     };
     const onData = (chunk: Buffer) => {
       received += chunk.length;
-      if (refusal !== undefined) {
+      if (failure !== undefined) {
         if (received > limit * LINGER_FACTOR) finish();
       } else if (received > limit) {
-        refuse(requestError('too-large', limit));
+        fail(requestError('too-large', limit));
       } else if (budget.take(chunk.length)) {
         held += chunk.length;
         chunks.push(chunk);
       } else {
-        refuse(requestError('pushback'));
+        fail(requestError('pushback'));
       }
     };
     const onGone = () => {
-      refusal ??= requestError('malformed', 'the request body stopped before its end');
+      failure ??= requestError('malformed', 'the request body stopped before its end');
       finish();
     };
     const finish = () => {
       clearTimeout(linger);
       request.off('data', onData).off('end', finish).off('error', onGone).off('close', onGone);
-      if (refusal === undefined) {
+      if (failure === undefined) {
         // A copy: a chunk is a view of the socket's read buffer, which is many times larger.
         resolve(Buffer.concat(chunks, received));
       } else {
         budget.release(held);
         // The rest of the body may still fail, and an error without a listener would end the process.
         request.on('error', () => {});
-        reject(refusal);
+        reject(failure);
       }
     };
 
     request.on('data', onData).on('end', finish).on('error', onGone).on('close', onGone);
-    if (declared > limit) refuse(requestError('too-large', limit));
+    if (declared > limit) fail(requestError('too-large', limit));
   });
 }

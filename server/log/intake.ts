@@ -13,7 +13,7 @@ import type { LogOptions } from './types.ts';
 export interface IntakeHost {
   /** The pipeline of the newest store. */
   readonly pipeline: Pipeline;
-  /** @throws RequestError if the phase, the status or the limits of the log refuse the call */
+  /** @throws RequestError if the phase, the status or the limits of the log do not allow the call */
   admit(call: 'submit' | 'add'): void;
 }
 

@@ -281,7 +281,7 @@ export class Log implements LogService {
     if (this.#frozen) throw requestError('frozen');
     // The limit for new entries is checked after the look-up for duplicates. Twice that limit bounds the look-ups.
     const full = this.#backlog.outstanding >= 2 * limits.outstanding;
-    const code = this.#life.refusal(call) ?? (full ? 'pushback' : undefined);
+    const code = this.#life.unavailable(call) ?? (full ? 'pushback' : undefined);
     if (code === undefined) return;
     metrics.refused(code);
     throw requestError(code);
@@ -350,7 +350,7 @@ export class Log implements LogService {
     void this.#options.onConflict?.(error, evidence);
   }
 
-  /** @throws RequestError if the phase refuses reads, or no checkpoint is public */
+  /** @throws RequestError if reads are not served in this phase, or no checkpoint is public */
   #public(): Published {
     this.#life.check('read');
     const { published } = this.#store;

@@ -106,15 +106,15 @@ export class Life {
     return true;
   }
 
-  /** The code that the call is refused with; undefined if it goes on. */
-  refusal(call: Call): RequestErrorCode | undefined {
+  /** Why the call is not served in this phase: a code of `REQUEST_ERRORS`. Undefined if it goes on. */
+  unavailable(call: Call): RequestErrorCode | undefined {
     const permission = PHASES[this.#phase.name][call];
     return permission === 'goes on' ? undefined : permission;
   }
 
-  /** @throws RequestError if the phase refuses the call */
+  /** @throws RequestError if the call is not served in this phase */
   check(call: Call): void {
-    const code = this.refusal(call);
+    const code = this.unavailable(call);
     if (code !== undefined) throw requestError(code);
   }
 

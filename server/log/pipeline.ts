@@ -130,10 +130,10 @@ export class Pipeline {
       pending.resolve({ index, duplicate: true });
       return;
     }
-    const refused = this.#refuseNew();
-    if (refused !== undefined) {
+    const error = this.#overLimit();
+    if (error !== undefined) {
       this.#dedup.release(pending);
-      pending.reject(refused);
+      pending.reject(error);
       return;
     }
     pending.taken = true;
@@ -147,7 +147,7 @@ export class Pipeline {
   }
 
   /** The limits that hold for new entries alone: duplicates still wait for their proofs. */
-  #refuseNew(): RequestError | undefined {
+  #overLimit(): RequestError | undefined {
     const { limits, metrics } = this.#options;
     if (this.#host.frozen) return requestError('frozen');
     const { published, publishedSize, tree } = this.#store;

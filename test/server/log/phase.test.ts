@@ -66,13 +66,13 @@ describe('the table of phases', () => {
     '%s: %s: %s',
     (name, call, code) => {
       const life = lifeIn(name);
-      expect(life.refusal(call)).toBe(code);
+      expect(life.unavailable(call)).toBe(code);
       if (code === undefined) {
         life.check(call);
         return;
       }
       expect(() => life.check(call)).toThrow(expect.objectContaining({ code, message: REQUEST_ERRORS[code].message }));
-      // Each refusal is a 503 that Rekor v2 clients try again.
+      // Each is a 503 that clients of Rekor v2 try again.
       expect(REQUEST_ERRORS[code]).toMatchObject({ status: 503, grpc: 14, retry: true });
     },
   );

@@ -216,7 +216,9 @@ describe('after a failure', () => {
       },
     });
     for (let i = 0; i < 4; i++) await again.entryBundle(0, 256).catch(() => {});
-    await expect(submit(again, 'e0')).rejects.toMatchObject({ code: 'read-failed', data: { index: 0 } });
+    const message = 'the log could not read what this reply needs; retry';
+    await expect(again.entryBundle(0, 256)).rejects.toMatchObject({ code: 'read-failed', message, data: {} });
+    await expect(submit(again, 'e0')).rejects.toMatchObject({ code: 'read-failed', message, data: { index: 0 } });
   });
 });
 
