@@ -29,7 +29,7 @@ const MAX_ENTRIES = 16;
 const MAX_CERTIFICATES = 16;
 const MAX_TIMESTAMPS = 16;
 
-export type BundleVersion = '0.1' | '0.2' | '0.3';
+type BundleVersion = '0.1' | '0.2' | '0.3';
 
 const VERSIONS: Readonly<Record<string, BundleVersion>> = {
   'application/vnd.dev.sigstore.bundle+json;version=0.1': '0.1',

@@ -4,11 +4,11 @@
  */
 import type { LeafIndex } from '../store/types.ts';
 
-export interface InFlight {
+interface InFlight {
   readonly leafHash: Uint8Array;
 }
 
-export interface DedupOptions<T> {
+interface DedupOptions<T> {
   readonly lookup: LeafIndex['lookup'];
   /** Answers `reserve` with the index of the entry in the log, or with undefined for a new entry, which stays reserved. */
   readonly found: (entry: T, index: number | undefined) => void;

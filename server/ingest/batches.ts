@@ -9,7 +9,7 @@ const BATCH_BYTES = 1024 * 1024;
 /** Splitting fewer bodies over the threads costs more than it wins. */
 const SPLIT_FROM = 8;
 
-export interface BatchOptions {
+interface BatchOptions {
   /** Has a worker do one batch: packed bodies in, packed answers out. */
   readonly run: (batch: ArrayBuffer) => Promise<ArrayBuffer>;
   readonly threads: number;

@@ -21,7 +21,7 @@ import type { DsseRequest } from './request.ts';
  * Signatures of one envelope, and verifiers. Attestations have one, at most a few; each signature may be tried with each
  * verifier, so these bound the work that one request can ask for.
  */
-export const MAX_DSSE_SIGNATURES = 8;
+const MAX_DSSE_SIGNATURES = 8;
 
 const PREFIX = 'invalid dsse request: ';
 

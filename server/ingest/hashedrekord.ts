@@ -28,7 +28,7 @@ export interface Checks {
 }
 
 /** A verifier of a request, read and found in the registry. */
-export interface KnownVerifier {
+interface KnownVerifier {
   readonly key: KeyInfo;
   readonly hash: HashName;
   /** As it goes into the entry: canonical JSON. */

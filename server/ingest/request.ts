@@ -32,7 +32,7 @@ export interface DsseRequest {
 }
 
 /** The kinds of scalar fields, or the message inside. */
-export type FieldKind = 'bytes' | 'string' | 'keyDetails' | Message;
+type FieldKind = 'bytes' | 'string' | 'keyDetails' | Message;
 
 export interface Field {
   readonly name: string;

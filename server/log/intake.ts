@@ -10,7 +10,7 @@ import type { Backlog } from './backlog.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { LogOptions } from './types.ts';
 
-export interface IntakeHost {
+interface IntakeHost {
   /** The pipeline of the newest store. */
   readonly pipeline: Pipeline;
   /** @throws RequestError if the phase, the status or the limits of the log do not allow the call */

@@ -31,14 +31,14 @@ export interface RestoreOptions extends Omit<CheckOptions, 'verifierKeys'> {
 }
 
 /** The size that a witness of the policy holds of the log, or why nobody knows the size. */
-export interface WitnessReport {
+interface WitnessReport {
   readonly witness: string;
   /** 0 where the witness does not know the log; undefined where `failed` says why the witness gave no answer. */
   readonly size: number | undefined;
   readonly failed?: string;
 }
 
-export interface RestoreReport {
+interface RestoreReport {
   readonly size: number;
   readonly atLeast: number;
   readonly witnesses: readonly WitnessReport[];

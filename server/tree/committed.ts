@@ -18,7 +18,7 @@ import { TileCache, TreeReader } from './reader.ts';
 import { emptySnapshot, type Integration, integrate, type Snapshot } from './snapshot.ts';
 
 /** What `append` gives as soon as the entries are durable. */
-export interface Appended {
+interface Appended {
   /** The index of the first entry. */
   readonly first: number;
   /** How long the commit took, in seconds. */

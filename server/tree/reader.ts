@@ -67,7 +67,7 @@ export class TileCache {
 }
 
 /** What a reader needs of a tile store. */
-export type StoreReads = Pick<TileStore, 'get' | 'atHand'>;
+type StoreReads = Pick<TileStore, 'get' | 'atHand'>;
 
 export class TreeReader {
   readonly snapshot: Snapshot;

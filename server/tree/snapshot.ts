@@ -26,7 +26,7 @@ export interface Snapshot {
 }
 
 /** A tile that became full: 256 hashes at (level, index). */
-export interface FullTile {
+interface FullTile {
   readonly level: number;
   readonly index: number;
   readonly hashes: Uint8Array;

@@ -44,14 +44,14 @@ export interface LevelBatch {
 }
 
 /** Keys in [gte, lt), in the order of their bytes; without bounds all keys. */
-export interface LevelRange {
+interface LevelRange {
   readonly gte?: Bytes;
   readonly lt?: Bytes;
 }
 
 export type LevelRow = readonly [key: Bytes, value: Bytes];
 
-export interface LevelOptions {
+interface LevelOptions {
   /** Bytes of the block cache. Default 32 MiB. */
   readonly cacheSize?: number;
   /** False: the directory must hold a store already. Default true. */

@@ -19,7 +19,7 @@ import { makeDirDurable, readFileIfThere, removeLeftovers, writeFileDurable } fr
 import { GuardedLevel } from './level.ts';
 
 /** The process that holds a directory. */
-export interface Owner {
+interface Owner {
   readonly pid: number;
   readonly host: string;
   /** When the process took the lock: UTC, ISO 8601. */
@@ -39,7 +39,7 @@ export interface DirLock {
   release(): Promise<void>;
 }
 
-export interface OwnerInfo {
+interface OwnerInfo {
   readonly admin?: string;
 }
 

@@ -7,7 +7,7 @@
 import { setMaxListeners } from 'node:events';
 import { RuntimeError } from '../runtime-errors.ts';
 
-export interface FetchOptions {
+interface FetchOptions {
   /** Most bytes of the body, after its content encoding is undone. */
   readonly limit: number;
   /** Milliseconds for the whole exchange, from the connection to the last byte. */

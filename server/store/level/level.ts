@@ -36,7 +36,7 @@ const INDEX_BYTES = 8;
 /** Rows of one part of a snapshot, and of the synced batch that stores it: most rows have 41 bytes. */
 const COPY_ROWS = 2048;
 
-export interface LevelStateOptions {
+interface LevelStateOptions {
   /** Bytes of level's block cache. Default 32 MiB. */
   readonly cacheSize?: number;
   /** False: `dir` must hold a store already, else `store`. Default true. */
