@@ -91,7 +91,7 @@ export class AckStore implements Acknowledged {
     this.#seenAt = settled ? at : undefined;
     for (const name of damaged) {
       if (!this.#reported.has(name))
-        this.#onProblem(`${join(this.#dir, name)} is not an acknowledgement and silences nothing`);
+        this.#onProblem(`${join(this.#dir, name)} is no acknowledgement and silences nothing`);
       this.#reported.add(name);
     }
   }
