@@ -3,10 +3,11 @@
  *
  *   import { LogClient, parseBundle, parseLogKey, parseSpki, verifyBundle } from 'stele';
  *
- * Everything is typed; bytes are `Uint8Array`; what can be waited for takes an `AbortSignal`; nothing is printed. What goes
- * wrong is a `ClientError` with a code out of `CLIENT_ERRORS`, or, where a file or a key of this machine is at fault, a
- * `RuntimeError`; what is no signed note, policy or proof at all is a `MerkleError`. `stele/verify` is the part that runs
- * in a browser, too.
+ * Everything is typed. Bytes are `Uint8Array`. Calls that wait take an `AbortSignal`. The library prints nothing.
+ *
+ * Errors are `ClientError` with a code of `CLIENT_ERRORS`; `RuntimeError` where a file or a key of this machine is at fault;
+ * and `MerkleError` for input that is no signed note, policy or proof at all. `stele/verify` is the part that also runs in a
+ * browser.
  */
 
 import { type KeyInfo, parseSpki as readSpki } from '../merkle/rekor/spki.ts';
@@ -111,13 +112,13 @@ export {
 } from './verify.ts';
 
 /**
- * Verifies a Sigstore bundle, all of it, offline: the file's digest, the signature, the certificate and the identity in it
- * where one is asked for, the logged entry, its proof, and the witnesses of a policy.
+ * Verifies a whole Sigstore bundle offline: the file's digest, the signature, the certificate and its identity where the
+ * request names one, the log entry, its proof, and the witnesses of a policy.
  *
- * @param primitives what checks signatures; Node's OpenSSL where left out
- * @throws ClientError for whatever does not hold: `digest-mismatch`, `bad-signature`, `bad-timestamp`, `bad-promise`,
+ * @param primitives verify signatures; Node's OpenSSL by default
+ * @throws ClientError for each check that fails: `digest-mismatch`, `bad-signature`, `bad-timestamp`, `bad-promise`,
  * `entry-mismatch`, `bad-proof`, `bad-checkpoint`, `policy`, `quorum`, `bad-certificate`, `bad-sct`, `identity`,
- * `malformed`; and for what cannot be checked: `unsupported`, `usage`, `trusted-root`, `key`
+ * `malformed`; and for each check that is not possible: `unsupported`, `usage`, `trusted-root`, `key`
  * @example
  * const bundle = parseBundle(await readFile('app.tgz.sigstore.json'));
  * const artifact = { sha256: createHash('sha256').update(await readFile('app.tgz')).digest() };
@@ -127,11 +128,11 @@ export function verifyBundle(request: BundleRequest, primitives = nodePrimitives
   return verify(request, primitives);
 }
 
-/** Who must have signed: a key (SubjectPublicKeyInfo, DER), or whom a certificate names. */
+/** The signer that a proof must be of: a key (SubjectPublicKeyInfo, DER), or the identity in a certificate. */
 export type ProofSigner =
   | { readonly key: Uint8Array }
   | {
-      /** A rule must not be changed once it was used. */
+      /** A rule must not change after its first use. */
       readonly identity: IdentityRule;
       /** Its certificate authorities, and the keys of its certificate-transparency logs. */
       readonly trustedRoot: TrustedRoot;
@@ -140,14 +141,14 @@ export type ProofSigner =
 type OfLeaf = Extract<proofs.TlogProofCheck, { readonly leafHash: Uint8Array }>;
 type OfFile = Extract<proofs.TlogProofCheck, { readonly signer: proofs.ExpectedSigner }>;
 
-/** A proof, the policy that says which logs and witnesses are trusted, and either a leaf hash or the file and its signer. */
+/** A proof, the policy with the trusted logs and witnesses, and either a leaf hash or the file and its signer. */
 export type TlogProofRequest = OfLeaf | (Omit<OfFile, 'signer'> & { readonly signer: ProofSigner });
 
 /**
- * Verifies a c2sp.org/tlog-proof, offline: that a log of the policy holds the entry, or any leaf, and that the entry is the
- * named signer's over the file.
+ * Verifies a c2sp.org/tlog-proof offline: a log of the policy holds the leaf, and where the request names a file and its
+ * signer, the entry is a signature by that signer over that file.
  *
- * @param primitives what checks signatures; Node's OpenSSL where left out
+ * @param primitives verify signatures; Node's OpenSSL by default
  * @throws ClientError `malformed`, `unsupported`, `digest-mismatch`, `bad-signature`, `bad-certificate`, `bad-sct`,
  * `identity`, `bad-proof`, `bad-checkpoint`, `policy`, `quorum`, `usage`
  */
@@ -173,7 +174,7 @@ export function parseSpki(spki: Uint8Array): KeyInfo {
 /**
  * A signer's public key: SubjectPublicKeyInfo, DER.
  *
- * @param primitives what checks its signatures; Node's OpenSSL where left out
+ * @param primitives verify its signatures; Node's OpenSSL by default
  * @throws ClientError `key`
  */
 export function parsePublicKey(spki: Uint8Array, primitives = nodePrimitives()): keys.PublicKey {
@@ -183,7 +184,7 @@ export function parsePublicKey(spki: Uint8Array, primitives = nodePrimitives()):
 /**
  * A signer's public key: exactly one PEM block `PUBLIC KEY`; text around it is refused.
  *
- * @param primitives what checks its signatures; Node's OpenSSL where left out
+ * @param primitives verify its signatures; Node's OpenSSL by default
  * @throws ClientError `key`
  */
 export function parsePublicKeyPem(pem: string, primitives = nodePrimitives()): keys.PublicKey {

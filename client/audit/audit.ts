@@ -14,7 +14,7 @@ import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { createPool, type Pool, workerUrl } from '../../merkle/runtime/threads/pool.ts';
 import { entryBundlePath, TILE_HEIGHT, TILE_WIDTH, TileNodes, tilePath } from '../../merkle/tile.ts';
-import { ClientError } from '../errors.ts';
+import { ClientError, cancelled } from '../errors.ts';
 import { inOrder } from '../in-order.ts';
 import { openSource } from '../tiles/tiles.ts';
 import type { TileSource } from '../tiles/types.ts';
@@ -213,7 +213,7 @@ class Audit {
   }
 
   async #take(answer: AuditAnswer, head: AuditHead): Promise<void> {
-    if (this.#stop.signal.aborted) throw new ClientError('cancelled', 'cancelled');
+    if (this.#stop.signal.aborted) throw cancelled();
     for (let at = 0; at < answer.hashes.length; at += HASH_SIZE) {
       const root = answer.hashes.slice(at, at + HASH_SIZE);
       await this.#checkHistoryWithin(root);

@@ -12,9 +12,9 @@
  *
  * - An answer about a bulk call as a whole does not tell which entry is at fault. After an answer that no retry changes,
  *   each half of the call is sent as a call of its own, until the entry at fault stands alone.
- * - After an answer that says "not now", the entries of that call go to the end of the line, and the next call is half as
- *   wide. Each call that succeeds doubles the width again. So a log that is away sees small calls, and an entry that alone
- *   makes calls fail comes to stand alone too.
+ * - After an answer that says "not now", the entries of that call go to the end of the line. Where nothing was answered
+ *   since the last pause either, the next call is half as wide. Each call that succeeds doubles the width again. So a log
+ *   that is away sees small calls, and an entry that alone makes calls fail comes to stand alone too.
  *
  * All entries share the pause, as the log is one: after the first "not now" no new call starts until the pause is over.
  */

@@ -3,7 +3,7 @@ import { printable } from '../../merkle/printable.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { backOffMs, parseRetryAfter, SYSTEM_CLOCK } from '../../merkle/runtime/service/back-off.ts';
 import { type Fetched, fetchBounded } from '../../merkle/runtime/service/fetch.ts';
-import { ClientError } from '../errors.ts';
+import { ClientError, cancelled } from '../errors.ts';
 import type { Files, SourceOptions } from './types.ts';
 
 const BACK_OFF = { firstMs: 250, longestMs: 10_000, longestAskedMs: 10_000 };
@@ -31,7 +31,7 @@ function httpFiles(base: string, options: SourceOptions): Files {
           backOffMs(BACK_OFF, attempt, parseRetryAfter(reply?.headers.get('retry-after'))),
           signal,
         );
-        if (signal?.aborted) throw new ClientError('cancelled', 'cancelled');
+        if (signal?.aborted) throw cancelled();
       }
     },
     async close() {},
@@ -74,7 +74,7 @@ async function once(
     return await fetchBounded(url, { limit, timeoutMs, signal, headers });
   } catch (cause) {
     if (!(cause instanceof RuntimeError)) throw cause;
-    if (cause.code === 'aborted') throw new ClientError('cancelled', 'cancelled');
+    if (cause.code === 'aborted') throw cancelled();
     if (cause.code === 'too-long') throw new ClientError('corrupt', printable(cause.message), { cause });
     return new ClientError('network', printable(cause.message), { cause });
   }

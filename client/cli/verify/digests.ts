@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { HashName } from '../../../merkle/rekor/hashes.ts';
-import { ClientError } from '../../errors.ts';
+import { ClientError, cancelled } from '../../errors.ts';
 import type { ArtifactDigests } from '../../verify/content.ts';
 import { isDirectory } from '../files.ts';
 import { startProgress } from '../progress.ts';
@@ -43,7 +43,7 @@ async function read(path: string, names: readonly HashName[], signal: AbortSigna
     for (;;) {
       const { bytesRead } = await next;
       if (bytesRead === 0) break;
-      if (signal.aborted) throw new ClientError('cancelled', 'cancelled');
+      if (signal.aborted) throw cancelled();
       next = file.read(spare, 0, CHUNK, null);
       for (const [, hash] of hashes) hash.update(piece.subarray(0, bytesRead));
       [piece, spare] = [spare, piece];

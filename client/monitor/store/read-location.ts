@@ -4,7 +4,7 @@ import { printable } from '../../../merkle/printable.ts';
 import { readBounded } from '../../../merkle/runtime/disk/bounded.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import { fetchBounded } from '../../../merkle/runtime/service/fetch.ts';
-import { ClientError } from '../../errors.ts';
+import { ClientError, cancelled } from '../../errors.ts';
 
 const TIMEOUT_MS = 30_000;
 
@@ -17,7 +17,7 @@ export async function readLocation(location: string, limit: number, signal?: Abo
     throw new ClientError('network', `${printable(location)} answers with status ${status}`);
   } catch (cause) {
     if (cause instanceof ClientError) throw cause;
-    if (signal?.aborted) throw new ClientError('cancelled', 'cancelled', { cause });
+    if (signal?.aborted) throw cancelled(cause);
     const { code, message } = cause as NodeJS.ErrnoException;
     if (cause instanceof RuntimeError) throw new ClientError('network', printable(message), { cause });
     throw new ClientError('file', `${location} cannot be read: ${code ?? message}`, { cause });

@@ -5,7 +5,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { printable } from '../../../merkle/printable.ts';
-import { ClientError } from '../../errors.ts';
+import { ClientError, cancelled } from '../../errors.ts';
 import type { Files } from '../types.ts';
 
 /** Without O_NONBLOCK, opening a FIFO waits for a writer. */
@@ -33,7 +33,7 @@ export function directoryFiles(location: string): Files {
     directory,
     ...(own ? { partialsElsewhere: PARTIALS_ELSEWHERE } : {}),
     async get(path, limit, signal) {
-      if (signal?.aborted) throw new ClientError('cancelled', 'cancelled');
+      if (signal?.aborted) throw cancelled();
       return await read(join(directory, path), path, limit);
     },
     async close() {},
