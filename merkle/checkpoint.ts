@@ -26,20 +26,20 @@ export interface Checkpoint {
   readonly extensions: readonly string[];
 }
 
-/** The note text of a checkpoint. @throws MerkleError `bad-checkpoint` where a field is out of its range. */
+/** The note text of a checkpoint. @throws MerkleError `bad-checkpoint` if a field is out of its range. */
 export function formatCheckpoint({ origin, size, root, extensions }: Checkpoint): string {
   const text = `${[origin, String(size), encodeBase64(root), ...extensions].join('\n')}\n`;
-  // Reading it back is the shortest check that no field holds a newline, is empty or is out of range.
+  // Parsing the text again is the shortest check that no field holds a newline, is empty or is out of range.
   const again = parseCheckpoint(text);
   if (again.extensions.length !== extensions.length) throw badCheckpoint('a line holds a newline');
   return text;
 }
 
 /**
- * The checkpoint of a note text. Verify the note first: `openNote(...).text`.
+ * Parses the text of a note. Verify the note first with `openNote`.
  *
  * @throws MerkleError `bad-checkpoint` for anything that `formatCheckpoint` would not write, and for a tree of 2^53 or
- * more entries, which this implementation does not count.
+ * more entries, which this implementation does not support.
  */
 export function parseCheckpoint(text: string): Checkpoint {
   checkText(text);
@@ -51,10 +51,10 @@ export function parseCheckpoint(text: string): Checkpoint {
   return { origin, size: parseSize(size), root: parseRoot(root), extensions };
 }
 
-/** What the extension line of a log's last checkpoint starts with, as Rekor v2 writes it; the time follows. */
+/** Start of the extension line in the last checkpoint of a frozen log, as Rekor v2 writes it. The time follows. */
 const FROZEN_MARK = 'Log frozen — ';
 
-/** Whether the log says in it that it signs no further entry. */
+/** Whether the checkpoint says that the log is frozen: the log signs no larger tree. */
 export function isFrozen({ extensions }: Pick<Checkpoint, 'extensions'>): boolean {
   return extensions.some((line) => line.startsWith(FROZEN_MARK));
 }

@@ -1,8 +1,9 @@
 /**
- * Cosignatures: c2sp.org/tlog-cosignature (C2SP 01194db, 2026-06-03). A witness says with one that a checkpoint is
- * consistent with all that it has seen of the log, and, where the timestamp is not 0, that it was the largest at that time.
+ * Cosignatures: c2sp.org/tlog-cosignature (C2SP 01194db, 2026-06-03). With a cosignature, a witness states that a
+ * checkpoint is consistent with every checkpoint of the log that the witness has seen. A timestamp other than 0 also states
+ * that the checkpoint was the largest one at that time.
  *
- * It stands in a note's signature line (note.ts); what follows the key ID there is
+ * A cosignature stands in a signature line of a note (note.ts). After the key ID the line holds
  *
  *   timestamp, 8 bytes, big-endian, seconds since 1970 || Ed25519 signature, 64 bytes, or ML-DSA-44 signature, 2420 bytes
  *
@@ -15,8 +16,8 @@
  *   "subtree/v1\n\0" || length, 1 byte || cosigner name || timestamp, 8 bytes
  *                    || length, 1 byte || origin || start, 8 bytes || end, 8 bytes || hash, 32 bytes
  *
- * where a checkpoint has start 0, its size as end, and its root as hash. That structure leaves out extension lines, and
- * stands for a subtree too: with a start other than 0 the timestamp is 0.
+ * For a checkpoint, start is 0, end is the size, and hash is the root. The structure omits extension lines. It can also
+ * describe a subtree: if start is not 0, the timestamp is 0.
  *
  * Worked example (from the specification), an Ed25519 cosignature made at 1679315147:
  *
@@ -30,7 +31,7 @@ import { checkHash } from './rfc6962.ts';
 import { isValidSubtree } from './subtree.ts';
 import { KEY_TYPE, type NoteVerifier, noteVerifier, type VerifierKey } from './verifier-key.ts';
 
-/** What checks signatures of every key type. Must not throw, whatever the signature is. */
+/** Checks signatures of every key type. No check may throw, whatever the signature is. */
 export interface CosignaturePrimitives {
   /** RFC 8032 Ed25519: 32-byte key, 64-byte signature. */
   ed25519(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
@@ -48,11 +49,11 @@ interface Cosignature {
   readonly signature: Uint8Array;
 }
 
-/** What an ML-DSA-44 cosigner signs. */
+/** The fields that an ML-DSA-44 cosigner signs. */
 interface CosignedSubtree {
   /** 1 to 255 bytes of UTF-8. */
   readonly cosigner: string;
-  /** Seconds since 1970; 0 says nothing about the time, and is a must where `start` is not 0. */
+  /** Seconds since 1970. 0 says nothing about the time, and is required if `start` is not 0. */
   readonly timestamp: number;
   /** 1 to 255 bytes of UTF-8. */
   readonly origin: string;
@@ -63,7 +64,7 @@ interface CosignedSubtree {
   readonly hash: Uint8Array;
 }
 
-/** A cosigner's key, for signing. */
+/** A cosigner's key that can sign. */
 export interface CosignatureSigner {
   /** Type 0x04 or 0x06. */
   readonly key: VerifierKey;
@@ -76,10 +77,11 @@ const SIGNATURE_SIZE = { [KEY_TYPE.cosignature]: 64, [KEY_TYPE.mldsa44]: 2420 } 
 const SUBTREE_LABEL = encodeUtf8('subtree/v1\n\0');
 
 /**
- * What a cosigner signs for a checkpoint, as its key's type wants it. `text` is the note's text, with its last newline.
+ * The message that a cosigner signs for a checkpoint; the key's type decides its form. `text` is the note's text, with its
+ * last newline.
  *
  * @throws MerkleError `bad-number` for the timestamp; `bad-verifier-key` for a key of another type; for type 0x06
- * `bad-checkpoint` too, and `bad-cosignature` where name or origin are longer than 255 bytes
+ * also `bad-checkpoint`, and `bad-cosignature` if name or origin is longer than 255 bytes
  */
 export function cosignedMessage(key: VerifierKey, timestamp: number, text: string): Uint8Array {
   checkedSize(timestamp, 'timestamp');
@@ -91,10 +93,10 @@ export function cosignedMessage(key: VerifierKey, timestamp: number, text: strin
 }
 
 /**
- * What an ML-DSA-44 cosigner signs for a subtree.
+ * The message that an ML-DSA-44 cosigner signs for a subtree.
  *
- * @throws MerkleError `bad-number`, `bad-hash`; `bad-cosignature` where [start, end) is no subtree, `start` and `timestamp` are
- * both set, or a name has not 1 to 255 bytes
+ * @throws MerkleError `bad-number`, `bad-hash`; `bad-cosignature` if [start, end) is not a subtree, `start` and `timestamp`
+ * are both set, or a name has not 1 to 255 bytes
  */
 export function cosignedSubtree({ cosigner, timestamp, origin, start, end, hash }: CosignedSubtree): Uint8Array {
   checkedSize(timestamp, 'timestamp');
@@ -107,9 +109,9 @@ export function cosignedSubtree({ cosigner, timestamp, origin, start, end, hash 
 }
 
 /**
- * The parts of what follows the key ID in the signature line of a cosigner's key.
+ * Parses the bytes after the key ID in a cosigner's signature line.
  *
- * @throws MerkleError `bad-signature` for another length or a timestamp of 2^53 or more
+ * @throws MerkleError `bad-signature` for a wrong length or a timestamp of 2^53 or more
  */
 export function parseCosignature(key: VerifierKey, bytes: Uint8Array): Cosignature {
   const size = TIMESTAMP_SIZE + SIGNATURE_SIZE[cosignatureType(key)];
@@ -118,21 +120,21 @@ export function parseCosignature(key: VerifierKey, bytes: Uint8Array): Cosignatu
   }
   const timestamp = readUint64(bytes);
   if (!Number.isSafeInteger(timestamp)) {
-    throw new MerkleError('bad-signature', 'the timestamp of a cosignature is beyond all reason');
+    throw new MerkleError('bad-signature', 'the timestamp of a cosignature is 2^53 or more');
   }
   return { timestamp, signature: bytes.slice(TIMESTAMP_SIZE) };
 }
 
-/** What follows the key ID in a signature line. @throws MerkleError `bad-number` */
+/** The bytes after the key ID in a signature line. @throws MerkleError `bad-number` */
 export function formatCosignature({ timestamp, signature }: Cosignature): Uint8Array {
   return concat(uint64(checkedSize(timestamp, 'timestamp')), signature);
 }
 
 /**
- * Checks a cosignature over a checkpoint. `text` is the note's text, `signature` what follows the key ID. Whether its
- * timestamp will do is the caller's to say: a witness never gives 0, a log that signs with ML-DSA-44 may.
+ * Checks a cosignature over a checkpoint. `text` is the note's text, `signature` the bytes after the key ID. The caller
+ * decides whether the timestamp is acceptable: a witness never gives 0, a log that signs with ML-DSA-44 may.
  *
- * @throws MerkleError `bad-signature` where it is not by this key over this text; `bad-verifier-key` for another key type
+ * @throws MerkleError `bad-signature` if this key did not sign this text; `bad-verifier-key` for another key type
  */
 export function verifyCosignature(
   key: VerifierKey,
@@ -177,7 +179,8 @@ export function verifySubtreeCosignature(
 }
 
 /**
- * Cosigns the checkpoint of a note's text. The signature is not checked here: a signer that may fail does that itself.
+ * Cosigns the checkpoint of a note's text. This function does not verify the signature: a signer that may fail does so
+ * itself.
  *
  * @throws MerkleError as `cosignedMessage`, and what the signer throws
  */
@@ -203,8 +206,8 @@ export async function cosignSubtree(
 }
 
 /**
- * A verifier of checkpoints for a key of any type, to be given to `openNote`: `noteVerifier` for the types 0x01 and 0x02,
- * cosignatures for 0x04 and 0x06.
+ * A verifier for `openNote` with a key of any type: `noteVerifier` for types 0x01 and 0x02, cosignatures for types 0x04 and
+ * 0x06.
  */
 export function checkpointVerifier(key: VerifierKey, primitives: CosignaturePrimitives): NoteVerifier {
   if (key.type === KEY_TYPE.ed25519 || key.type === KEY_TYPE.ecdsa) return noteVerifier(key, primitives);

@@ -1,15 +1,15 @@
 /**
- * A bundle's entry that is not the one in the tree, for others to look at. One JSON object on one line:
+ * Evidence that an entry in a bundle is not the entry in the tree. One JSON object on one line:
  *
  *   {"format":"stele-bad-entry/v1","keys":["<vkey>",…],"checkpoint":"<note>","index":7,"leafHash":"<base64>",
  *    "hashes":["<base64>",…],"served":"<base64>"}
  *
  * `hashes` is the inclusion proof (RFC 6962 section 2.1.1) of `leafHash` at `index` under the root of `checkpoint`, which
- * the keys have signed; `served` are the bytes that stood in the bundle at that place (none where the bundle ended before),
- * and their leaf hash is another.
+ * the keys signed. `served` holds the bytes of the bundle at that place (no bytes if the bundle ended before), whose leaf
+ * hash is different.
  *
- * So it is proven which leaf the log has committed to, and that these bytes are not it. That the log served them is the
- * word of whoever wrote the file: a bundle is not signed. Evidence against the log itself is in evidence.ts.
+ * The file proves which leaf the log committed to, and that `served` is not that leaf's entry. Only the author of the file
+ * vouches that the log served the bytes, because bundles are not signed. Evidence against the log itself is in evidence.ts.
  */
 import { checkedSize, decodeBase64, encodeBase64, equal } from './bytes.ts';
 import { parseCheckpoint } from './checkpoint.ts';
@@ -22,14 +22,14 @@ import { leafHash as leafHashOf, type Sha256, sha256 } from './rfc6962.ts';
 export interface EntryEvidence {
   /** The log's keys that signed the checkpoint: one or more. */
   readonly keys: readonly VerifierKey[];
-  /** Signed checkpoint, as a note. */
+  /** The checkpoint, a signed note. */
   readonly checkpoint: string;
   /** Of the entry, from 0. */
   readonly index: number;
-  /** The leaf that the tree has there: 32 bytes. */
+  /** The leaf at `index` in the tree: 32 bytes. */
   readonly leafHash: Uint8Array;
   readonly hashes: readonly Uint8Array[];
-  /** What stood in the bundle. */
+  /** The bytes in the bundle. */
   readonly served: Uint8Array;
 }
 
@@ -38,20 +38,20 @@ interface EntryFinding {
   readonly size: number;
   readonly index: number;
   readonly leafHash: Uint8Array;
-  /** Leaf hash of what was served. */
+  /** Leaf hash of the served bytes. */
   readonly servedHash: Uint8Array;
 }
 
 const FORMAT = 'stele-bad-entry/v1';
 const MAX_KEYS = 16;
 
-/** How a file of this kind begins, whatever follows. */
+/** The start of every file of this kind. */
 export const ENTRY_EVIDENCE_START = `{"format":"${FORMAT}"`;
 
 /**
- * What the file shows.
+ * Verifies evidence, and returns what it shows.
  *
- * @throws MerkleError `bad-evidence` where it shows nothing, or an error of its note, signatures or proof
+ * @throws MerkleError `bad-evidence` if the evidence shows nothing, or an error of its note, signatures or proof
  */
 export function verifyEntryEvidence(
   { keys, checkpoint, index, leafHash, hashes, served }: EntryEvidence,
@@ -83,7 +83,7 @@ export function formatEntryEvidence(evidence: EntryEvidence): string {
 }
 
 /**
- * The evidence in a file of at most `MAX_EVIDENCE` bytes; what it shows is for `verifyEntryEvidence` to say.
+ * Parses a file of at most `MAX_EVIDENCE` bytes. `verifyEntryEvidence` tells what the evidence shows.
  *
  * @throws MerkleError `bad-evidence` for anything that `formatEntryEvidence` would not write
  */
@@ -91,7 +91,7 @@ export function parseEntryEvidence(file: Uint8Array | string): EntryEvidence {
   return parseEvidenceFile(file, read, formatEntryEvidence);
 }
 
-/** What is not of the type that is assumed here ends in a TypeError, or fails the comparison afterwards. */
+/** A value of a wrong type causes a TypeError here, or fails the comparison afterwards. */
 function read(value: unknown): EntryEvidence {
   const { keys, checkpoint, index, leafHash, hashes, served } = value as Record<string, unknown>;
   if (!Array.isArray(keys) || keys.length > MAX_KEYS) throw badEvidence(`it has more than ${MAX_KEYS} keys`);

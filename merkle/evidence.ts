@@ -1,6 +1,6 @@
 /**
- * Evidence that a log has shown two histories. It needs no trust in whoever found it: both checkpoints are signed by the
- * log, and together they cannot be true. The format is our own, one JSON object on one line:
+ * Evidence that a log has shown two histories. A reader need not trust the finder: the log signed both checkpoints, and
+ * the two cannot both be true. The format is Stele's own, one JSON object on one line:
  *
  *   {"format":"stele-evidence/v1","keys":["<vkey>",…],"first":"<note>","second":"<note>"}
  *   {"format":"stele-evidence/v1","keys":["<vkey>",…],"first":"<note>","second":"<note>",
@@ -10,12 +10,12 @@
  * - With `proof`, `first` is the smaller, of size n, and `proof.hashes` is a consistency proof (RFC 6962 section 2.1.2)
  *   from (n, `proof.root`) to `second`, which verifies, while `proof.root` is not the root of `first`. `second` thus
  *   commits to a tree whose first n entries are not those of `first`.
- * - Without `proof` too, `first` says that the log is frozen, and `second` is larger: the log has broken its word, though
+ * - Without `proof`, `first` may also say that the log is frozen, and `second` is larger: the log broke its promise, though
  *   both trees may be true.
  *
- * A proof that merely does not verify is no evidence: everybody can send a genuine checkpoint with garbage.
+ * A proof that merely does not verify is not evidence: anybody can send a genuine checkpoint with garbage.
  *
- * What remains to the reader is whether `keys` are the keys of the log.
+ * The reader must check whether `keys` are the keys of the log.
  */
 import { decodeBase64, decodeUtf8, encodeBase64, encodeUtf8, equal } from './bytes.ts';
 import { type Checkpoint, isFrozen, parseCheckpoint } from './checkpoint.ts';
@@ -44,15 +44,15 @@ export interface EvidenceFinding {
   readonly secondKeys: readonly VerifierKey[];
 }
 
-/** Longest file that is taken: two notes of up to 1 MiB with JSON's escapes, and a proof. */
+/** Longest file that is accepted, in bytes: two notes of up to 1 MiB with JSON's escapes, and a proof. */
 export const MAX_EVIDENCE = 4 * 1024 * 1024;
 const FORMAT = 'stele-evidence/v1';
 const MAX_KEYS = 16;
 
 /**
- * What the evidence shows.
+ * Verifies evidence, and returns what it shows.
  *
- * @throws MerkleError `bad-evidence` where it shows nothing, or an error of its notes, signatures or proof
+ * @throws MerkleError `bad-evidence` if the evidence shows nothing, or an error of its notes, signatures or proof
  */
 export function verifyEvidence(
   evidence: Evidence,
@@ -79,7 +79,7 @@ export function verifyEvidence(
     return { ...found, kind: 'two-roots' };
   }
   if (equal(first.checkpoint.root, proof.root)) throw badEvidence('its proof is from the root that the first has');
-  // From the empty tree every tree can be reached, and one and the same size needs no proof.
+  // Every tree extends the empty tree, and two trees of one size need no proof.
   if (found.firstSize === 0 || found.firstSize >= found.secondSize) throw badEvidence('its first is not the smaller');
   verifyConsistency(
     {
@@ -95,8 +95,8 @@ export function verifyEvidence(
 }
 
 /**
- * The proof for `Evidence` in a consistency proof that did not verify, undefined where it shows nothing. A size that is a
- * power of two starts from the first root, which the proof does not hold: it never shows anything.
+ * The proof for `Evidence` in a consistency proof that did not verify; undefined if the consistency proof shows nothing. A
+ * proof from a size that is a power of two does not hold the first root, and never shows anything.
  */
 export function proofOfFork(
   first: Pick<Checkpoint, 'size' | 'root'>,
@@ -128,7 +128,7 @@ export function formatEvidence({ keys, first, second, proof }: Evidence): string
 }
 
 /**
- * The evidence in a file; what it shows is for `verifyEvidence` to say.
+ * Parses evidence. `verifyEvidence` tells what the evidence shows.
  *
  * @throws MerkleError `bad-evidence` for anything that `formatEvidence` would not write
  */
@@ -137,7 +137,7 @@ export function parseEvidence(file: Uint8Array | string): Evidence {
 }
 
 /**
- * What `read` makes of a file of evidence of any kind, where `format` gives the same file again.
+ * Parses a file of evidence of any kind with `read`. Accepts only what `format` would write.
  *
  * @throws MerkleError `bad-evidence`
  */
@@ -153,13 +153,13 @@ export function parseEvidenceFile<T>(
     text = decodeUtf8(typeof file === 'string' ? encodeUtf8(file) : file);
     evidence = read(JSON.parse(text));
   } catch (cause) {
-    throw badEvidence('it is not what this version of Stele writes', cause);
+    throw badEvidence('this version of Stele does not write such a file', cause);
   }
   if (format(evidence) === text) return evidence;
   throw badEvidence('its JSON has other fields, another order or other white space');
 }
 
-/** What is not of the type that is assumed here ends in a TypeError, or fails the comparison afterwards. */
+/** A value of a wrong type causes a TypeError here, or fails the comparison afterwards. */
 function read(value: unknown): Evidence {
   const { keys, first, second, proof } = value as Record<string, unknown>;
   if (!Array.isArray(keys) || keys.length > MAX_KEYS) throw badEvidence(`it has more than ${MAX_KEYS} keys`);

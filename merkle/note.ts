@@ -4,7 +4,8 @@
  *   note           = text, ending in a newline || newline || one or more signature lines
  *   signature line = "— " key name " " base64(4-byte key ID || signature) newline
  *
- * Valid UTF-8, no control character below U+0020 but newline. The last empty line ends the text, which may hold others.
+ * A note is valid UTF-8 and has no control character below U+0020 except newline. The last empty line ends the text, which
+ * may hold other empty lines.
  *
  * Worked example (from the specification), with the verifier key
  * example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k:
@@ -33,9 +34,9 @@ export {
   type VerifyPrimitives,
 } from './verifier-key.ts';
 
-/** Longest note in bytes that is taken. */
+/** Longest note that is accepted, in bytes. */
 export const MAX_NOTE = 1_048_576;
-/** Most signatures in a note; the specification asks for 16 at least. */
+/** Most signatures in a note; the specification requires at least 16. */
 export const MAX_SIGNATURES = 100;
 
 export interface NoteSignature {
@@ -43,7 +44,7 @@ export interface NoteSignature {
   readonly name: string;
   /** 4 bytes. */
   readonly keyId: Uint8Array;
-  /** What follows the key ID, at least one byte. */
+  /** The bytes after the key ID: at least one. */
   readonly signature: Uint8Array;
 }
 
@@ -57,9 +58,9 @@ export interface SignedNote {
 
 interface OpenedNote {
   readonly text: string;
-  /** One for each known key that signed: the first of its signatures. At least one. */
+  /** The first signature of each known key that signed: at least one. */
   readonly verified: readonly NoteSignature[];
-  /** Signatures of unknown keys: nothing is known about them. */
+  /** Signatures by unknown keys, not verified. */
   readonly others: readonly NoteSignature[];
 }
 
@@ -80,7 +81,7 @@ export function parseNote(note: Uint8Array | string): SignedNote {
 }
 
 /**
- * The signatures of signature lines that stand alone, each with its newline, as a witness answers with them: 1 to 100.
+ * Parses signature lines without a text, each with its newline, as a witness sends them: 1 to 100.
  *
  * @throws MerkleError `bad-note`
  */
@@ -91,7 +92,7 @@ export function parseSignatures(lines: Uint8Array | string): NoteSignature[] {
 }
 
 function parseLines(text: string): NoteSignature[] {
-  // The last line of the split is what follows the last newline: nothing.
+  // The text ends in a newline, so the last part of the split is empty.
   const lines = text.split('\n', MAX_SIGNATURES + 2);
   lines.pop();
   if (lines.length === 0) throw badNote('it has no signature');
@@ -100,9 +101,9 @@ function parseLines(text: string): NoteSignature[] {
 }
 
 /**
- * The note of `text`, which ends in a newline, and 1 to 100 signatures.
+ * Writes the note of `text`, which ends in a newline, and 1 to 100 signatures.
  *
- * @throws MerkleError `bad-note` where the result would be no note.
+ * @throws MerkleError `bad-note` if the result would not be a note.
  */
 export function formatNote(text: string, signatures: readonly NoteSignature[]): string {
   if (!text.endsWith('\n')) throw badNote('its text does not end in a newline');
@@ -148,7 +149,7 @@ export async function openNoteAsync(note: SignedNote, verifiers: readonly AsyncN
 interface Matched<Verifier> {
   readonly text: string;
   readonly message: Uint8Array;
-  /** The signatures by name and ID of a known key, none of them verified. */
+  /** Signatures with the name and ID of a known key, not verified. */
   readonly known: readonly { readonly verifier: Verifier; readonly signature: NoteSignature }[];
   readonly others: readonly NoteSignature[];
 }
@@ -174,7 +175,7 @@ function matchKeys<Verifier extends KeyIdentity>(
   return { text, message: encodeUtf8(text), known, others };
 }
 
-/** What is left once every signature of a known key verified: the first of each key. */
+/** The result once every signature of a known key verified. */
 function opened({ text, known, others }: Matched<KeyIdentity>): OpenedNote {
   const verified = new Map<KeyIdentity, NoteSignature>();
   for (const { verifier, signature } of known) {
@@ -205,9 +206,9 @@ function parseLine(line: string): NoteSignature {
   return { name, keyId: bytes.slice(0, 4), signature: bytes.slice(4) };
 }
 
-/** The note as text, after the checks that hold for all of it. */
+/** The note as text, after the checks of length and characters. */
 function noteText(note: Uint8Array | string): string {
-  // Text is never longer in UTF-16 units than in UTF-8 bytes: this bounds the work before it is encoded.
+  // A text never has more UTF-16 units than UTF-8 bytes, so this check bounds the work of encoding.
   if (note.length > MAX_NOTE) throw badNote(`it is longer than ${MAX_NOTE} bytes`);
   let text: string;
   try {

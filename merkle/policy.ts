@@ -7,9 +7,9 @@
  *   group <name> all|any|<k> <name>...
  *   quorum <name>|none
  *
- * Each line ends in a newline; items stand between spaces and tabs; empty lines, and lines starting with "#", count for
- * nothing. A name is defined once, above its use, and is a member of at most one group; there is exactly one quorum line.
- * Names, URLs and comments are octets, not characters: two names are the same where their octets are.
+ * Each line ends in a newline. Spaces and tabs separate items. Empty lines and lines that start with "#" are ignored. A name
+ * is defined once, above its use, and is a member of at most one group. There is exactly one quorum line. Names, URLs and
+ * comments are octets, not characters: two names are equal if their octets are.
  *
  * Worked example: valid with a cosignature of W and one of X or Y.
  *
@@ -57,16 +57,16 @@ export interface Policy {
   readonly quorum: PolicyMember | undefined;
 }
 
-/** Longest policy in bytes that is taken. */
+/** Longest policy that is accepted, in bytes. */
 export const MAX_POLICY = 1_048_576;
-/** Most logs, most witnesses and most groups; the specification asks for 32 of each at least. */
+/** Most logs, most witnesses and most groups; the specification requires at least 32 of each. */
 export const MAX_POLICY_ITEMS = 256;
 /** Longest file of logs in bytes, and most logs in it. */
 export const MAX_LOG_FILE = 64 * 1024 * 1024;
 const MAX_LOG_LINES = 100_000;
 
 /**
- * The policy of a file.
+ * Parses a policy.
  *
  * @throws MerkleError `bad-policy` for a file that breaks any rule of the specification; the message names the line.
  */
@@ -79,8 +79,8 @@ export function parsePolicy(file: Uint8Array | string): Policy {
 }
 
 /**
- * The logs of a file, as a witness is given them. Only the `log` lines count, in their order; the other lines of a policy
- * may be there or not.
+ * Parses the list of logs of a witness: the `log` lines of a file, in their order. The file may hold the other lines of a
+ * policy too.
  *
  * @throws MerkleError `bad-policy`; the message names the line
  */
@@ -94,7 +94,7 @@ export function parseLogLines(file: Uint8Array | string): PolicyLog[] {
   return builder.logs;
 }
 
-/** Calls `read` with each line. What it throws is given the number of the line. */
+/** Calls `read` with each line, and adds the number of the line to errors. */
 function readLines(file: Uint8Array | string, limit: number, read: (line: string) => void): void {
   if (file.length > limit) throw badPolicy(undefined, `it is longer than ${limit} bytes`);
   const lines = octets(file).split('\n');
@@ -110,8 +110,7 @@ function readLines(file: Uint8Array | string, limit: number, read: (line: string
 }
 
 /**
- * Whether the witnesses for which `cosigned` holds meet the quorum. Each is asked about once at most, so a key that
- * signed twice counts once.
+ * Whether the witnesses for which `cosigned` is true meet the quorum. Each witness counts once.
  */
 export function quorumMet(policy: Policy, cosigned: (witness: PolicyWitness) => boolean): boolean {
   return policy.quorum === undefined || witnessed(policy.quorum, cosigned);
@@ -127,10 +126,10 @@ function witnessed(member: PolicyMember, cosigned: (witness: PolicyWitness) => b
   return false;
 }
 
-/** What the lines above have defined. Names are kept as octets, one character each. */
+/** The definitions of the lines so far. Names are octets, one character each. */
 class PolicyBuilder {
   readonly maxItems: number;
-  /** Kind of line and public key, for each that is there. */
+  /** Kind of line and public key of each line so far. */
   readonly keys = new Set<string>();
   readonly logs: PolicyLog[] = [];
   readonly witnesses: PolicyWitness[] = [];
@@ -257,7 +256,7 @@ function readKey(vkey: string): VerifierKey {
   return parseVerifierKey(text);
 }
 
-/** Two keys are the same where the public key is, whatever name, type or key ID stands around it. */
+/** Two lines have the same key if the public keys are equal, whatever their names, types and key IDs are. */
 function checkNew(builder: PolicyBuilder, key: VerifierKey, what: string): void {
   const id = `${what} ${encodeHex(key.key)}`;
   if (builder.keys.has(id)) throw wrong(`a ${what} line above has the same public key`);
@@ -285,7 +284,7 @@ function fromOctets(text: string): Uint8Array {
   return Uint8Array.from(text, (char) => char.charCodeAt(0));
 }
 
-/** A name or URL for people: UTF-8 where it is, else with every octet above ASCII as `\xNN`. */
+/** A name or URL for people: as UTF-8 if it is valid, otherwise with every octet above ASCII as `\xNN`. */
 function readable(text: string): string {
   try {
     return decodeUtf8(fromOctets(text));
@@ -294,7 +293,7 @@ function readable(text: string): string {
   }
 }
 
-/** A rule that a line breaks; `parsePolicy` adds the number of the line. */
+/** The error for a line that breaks a rule; `readLines` adds the number of the line. */
 function wrong(why: string, cause?: unknown): MerkleError {
   return new MerkleError('bad-policy', why, { cause });
 }

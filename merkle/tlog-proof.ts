@@ -8,7 +8,7 @@
  *   newline
  *   the checkpoint, a signed note, verbatim
  *
- * Nothing of it is verified here, and the extra data never is by itself: nobody signed it.
+ * This file verifies nothing. Nobody signs the extra data.
  *
  * Worked example, entry 2 of a tree of 3 (its one sibling covers entries 0 and 1):
  *
@@ -31,7 +31,7 @@ import { MAX_PROOF } from './proof.ts';
 import { HASH_SIZE } from './rfc6962.ts';
 
 export interface TlogProof {
-  /** Opaque bytes, at least one; undefined where the line is absent. */
+  /** Opaque bytes, at least one; undefined if the line is absent. */
   readonly extra: Uint8Array | undefined;
   /** Index of the entry, in [0, 2^53). */
   readonly index: number;
@@ -41,9 +41,9 @@ export interface TlogProof {
   readonly checkpoint: string;
 }
 
-/** Longest extra data that is taken, in bytes. */
+/** Longest extra data that is accepted, in bytes. */
 const MAX_EXTRA = 1_048_576;
-/** Longest proof that is read: a note, the extra data in base64, and 63 hashes. */
+/** Longest proof that is accepted, in bytes: a note, the extra data in base64, and 63 hashes. */
 export const MAX_TLOG_PROOF = MAX_NOTE + Math.ceil(MAX_EXTRA / 3) * 4 + 8_192;
 
 const HEADER = 'c2sp.org/tlog-proof@v1';
@@ -51,7 +51,7 @@ const EXTRA = 'extra ';
 const INDEX = 'index ';
 
 /**
- * The parts of a proof, with nothing verified. A text is taken only where `formatTlogProof` would write the same.
+ * Parses a proof, with nothing verified. Accepts only what `formatTlogProof` would write.
  *
  * @throws MerkleError `bad-tlog-proof`, and the codes of `parseNote` and `parseCheckpoint` for its last part
  */
@@ -87,9 +87,9 @@ export function parseTlogProof(file: Uint8Array): TlogProof {
 }
 
 /**
- * The file of a proof.
+ * Writes a proof.
  *
- * @throws MerkleError `bad-tlog-proof`, `bad-number`, `bad-note`, `bad-checkpoint` where a part is out of its range
+ * @throws MerkleError `bad-tlog-proof`, `bad-number`, `bad-note`, `bad-checkpoint` if a part is out of its range
  */
 export function formatTlogProof({ extra, index, hashes, checkpoint }: TlogProof): Uint8Array {
   if (extra !== undefined && (extra.length === 0 || extra.length > MAX_EXTRA)) {
@@ -109,7 +109,7 @@ export function formatTlogProof({ extra, index, hashes, checkpoint }: TlogProof)
   return encodeUtf8(lines.join('\n'));
 }
 
-/** Reads line after line; what follows the empty line is the checkpoint's own. */
+/** Reads line after line. The checkpoint follows the empty line. */
 class Lines {
   readonly #text: string;
   #at = 0;
@@ -118,7 +118,7 @@ class Lines {
     this.#text = text;
   }
 
-  /** Without its newline; undefined where no whole line is left. */
+  /** Without its newline; undefined if no whole line is left. */
   next(): string | undefined {
     const end = this.#text.indexOf('\n', this.#at);
     if (end < 0) return undefined;
@@ -145,7 +145,7 @@ function decimal(text: string): number {
 }
 
 function hashOf(line: string): Uint8Array {
-  // Before decoding: a line of a megabyte is no hash.
+  // The length is checked first: a line of a megabyte must not be decoded.
   const hash = line.length === 44 ? base64(line, 'a hash') : undefined;
   if (hash?.length !== HASH_SIZE) throw bad('a line of its inclusion proof is not the base64 of 32 bytes');
   return hash;

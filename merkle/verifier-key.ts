@@ -31,7 +31,7 @@ export interface VerifierKey {
   readonly key: Uint8Array;
 }
 
-/** What a signature line says of its key. */
+/** What a signature line says about its key. */
 export interface KeyIdentity {
   readonly name: string;
   /** 4 bytes. */
@@ -40,16 +40,16 @@ export interface KeyIdentity {
 
 /** Checks the signatures of one key. */
 export interface NoteVerifier extends KeyIdentity {
-  /** Whether `signature` (without its key ID) is by this key over the note's text. Does not throw. */
+  /** Whether `signature` (without its key ID) is this key's signature over the note's text. Does not throw. */
   verify(message: Uint8Array, signature: Uint8Array): boolean;
 }
 
-/** As `NoteVerifier`, where the check may run beside the caller's thread. */
+/** `NoteVerifier` whose check may run outside the caller's thread. */
 export interface AsyncNoteVerifier extends KeyIdentity {
   verify(message: Uint8Array, signature: Uint8Array): boolean | Promise<boolean>;
 }
 
-/** The two checks a verifier stands on. Neither may throw, whatever the signature is. */
+/** The checks that a verifier needs. Neither may throw, whatever the signature is. */
 export interface VerifyPrimitives {
   /** RFC 8032 Ed25519: 32-byte key, 64-byte signature. */
   ed25519(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
@@ -58,12 +58,12 @@ export interface VerifyPrimitives {
 }
 
 /**
- * The key of a vkey text, with its key ID checked.
+ * Parses a vkey and checks its key ID.
  *
  * @throws MerkleError `bad-verifier-key` for anything that `formatVerifierKey` would not write, and for unknown types.
  */
 export function parseVerifierKey(vkey: string): VerifierKey {
-  // The base64 part may hold "+" too, the name may not.
+  // The base64 part may hold "+" too. The name may not.
   const first = vkey.indexOf('+');
   const second = vkey.indexOf('+', first + 1);
   if (first < 0 || second < 0) throw badKey('it is not of the form name+key ID+key');
@@ -86,17 +86,17 @@ export function formatVerifierKey(key: VerifierKey): string {
   return `${key.name}+${encodeHex(key.keyId)}+${encodeBase64(concat(Uint8Array.of(key.type), key.key))}`;
 }
 
-/** Type 0x01. @throws MerkleError `bad-verifier-key` for a bad name or another length than 32 bytes. */
+/** A key of type 0x01. @throws MerkleError `bad-verifier-key` for a bad name or a length other than 32 bytes. */
 export function ed25519VerifierKey(name: string, publicKey: Uint8Array): VerifierKey {
   return makeKey(name, KEY_TYPE.ed25519, new Uint8Array(publicKey));
 }
 
-/** Type 0x02. @throws MerkleError `bad-verifier-key` for a bad name, or unless it is SPKI DER of a P-256 point. */
+/** A key of type 0x02. @throws MerkleError `bad-verifier-key` for a bad name, or unless the key is SPKI DER of a P-256 point. */
 export function ecdsaVerifierKey(name: string, spkiDer: Uint8Array): VerifierKey {
   return makeKey(name, KEY_TYPE.ecdsa, new Uint8Array(spkiDer));
 }
 
-/** The whole hash whose first four bytes are the key ID: what Sigstore calls the log ID. 32 bytes. */
+/** The whole hash whose first four bytes are the key ID, 32 bytes. Sigstore calls this hash the log ID. */
 export function logId(key: VerifierKey): Uint8Array {
   if (key.type === KEY_TYPE.ecdsa) return sha256(key.key);
   return sha256(concat(encodeUtf8(key.name), Uint8Array.of(0x0a, key.type), key.key));
@@ -106,7 +106,7 @@ export function logId(key: VerifierKey): Uint8Array {
  * A verifier for a key of type 0x01 or 0x02.
  *
  * @param primitives the platform's: noble.ts anywhere, runtime/verify.ts on Node
- * @throws MerkleError `bad-verifier-key` for a cosignature key, whose signatures are not over the text alone.
+ * @throws MerkleError `bad-verifier-key` for a cosignature key, which signs more than the text
  */
 export function noteVerifier(key: VerifierKey, primitives: VerifyPrimitives): NoteVerifier {
   const { name, keyId, type } = key;

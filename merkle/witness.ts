@@ -33,13 +33,13 @@ import { formatSignature, type NoteSignature, parseSignatures } from './note.ts'
 import { MAX_PROOF } from './proof.ts';
 import { HASH_SIZE, type Sha256, sha256 } from './rfc6962.ts';
 
-/** `Content-Type` of the answer that names the size a witness has. */
+/** `Content-Type` of the answer with the tree size that a witness has. */
 export const TREE_SIZE_TYPE = 'text/x.tlog.size';
-/** Longest body of a request that is taken, in bytes; the specifications set no limit. */
+/** Longest request body that is accepted, in bytes. The specification sets no limit. */
 export const MAX_WITNESS_BODY = 128 * 1024;
 
 export interface AddCheckpoint {
-  /** Size of the last checkpoint that the witness cosigned, as the client believes. */
+  /** Size of the last checkpoint that the witness cosigned, as far as the client knows. */
   readonly oldSize: number;
   /** At most 63 hashes of 32 bytes. */
   readonly proof: readonly Uint8Array[];
@@ -58,11 +58,11 @@ interface SignSubtree {
   readonly note: Uint8Array;
 }
 
-/** The first empty line comes before this: two lines of numbers, a hash, and 63 hashes of 45 bytes each. */
+/** Upper bound for the first empty line's offset: two lines of numbers, a hash, and 63 hashes of 45 bytes each. */
 const MAX_HEAD = 64 + (1 + MAX_PROOF) * 45;
 const NEWLINE = 0x0a;
 
-/** @throws MerkleError `bad-request`; the note's own form is not looked at */
+/** Does not parse the note. @throws MerkleError `bad-request` */
 export function parseAddCheckpoint(body: Uint8Array): AddCheckpoint {
   const { lines, note } = split(body);
   const [old, ...proof] = lines;
@@ -76,7 +76,7 @@ export function formatAddCheckpoint({ oldSize, proof, note }: AddCheckpoint): Ui
   return join(`old ${checkedSize(oldSize)}\n`, proof, note);
 }
 
-/** @throws MerkleError `bad-request`; whether the range is a subtree is not looked at */
+/** Does not check that the range is a subtree. @throws MerkleError `bad-request` */
 export function parseSignSubtree(body: Uint8Array): SignSubtree {
   const { lines, note } = split(body);
   const [range, hash, ...proof] = lines;
@@ -92,8 +92,8 @@ export function formatSignSubtree({ start, end, hash, proof, note }: SignSubtree
 }
 
 /**
- * The origin that a body is about, without the rest of it being looked at: a witness drops what is about an unknown log
- * before it costs more. Undefined where no line stands where the origin would.
+ * The origin of the checkpoint in a body. The rest of the body is not parsed, so that a witness can refuse unknown logs
+ * cheaply. Undefined if the body has no line in the origin's place.
  */
 export function peekOrigin(body: Uint8Array): string | undefined {
   const start = noteStart(body);
@@ -102,7 +102,7 @@ export function peekOrigin(body: Uint8Array): string | undefined {
   if (end <= start) return undefined;
   try {
     const origin = decodeUtf8(body.subarray(start, end));
-    // The empty line was the note's own: the one before the checkpoint is missing.
+    // This empty line is inside the note: the empty line before the checkpoint is missing.
     return origin.startsWith('— ') ? undefined : origin;
   } catch {
     return undefined;
@@ -156,7 +156,7 @@ function split(body: Uint8Array): { lines: string[]; note: Uint8Array } {
   return { lines: head.split('\n'), note: body.subarray(start) };
 }
 
-/** Where the checkpoint begins: after the first empty line. */
+/** Offset of the checkpoint: it follows the first empty line. */
 function noteStart(body: Uint8Array): number | undefined {
   for (let at = body.indexOf(NEWLINE); at >= 0 && at < MAX_HEAD; at = body.indexOf(NEWLINE, at + 1)) {
     if (body[at + 1] === NEWLINE) return at + 2;
