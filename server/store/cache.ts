@@ -24,10 +24,13 @@ class CachedTileStore implements TileStore {
   readonly #store: TileStore;
   readonly #cache: BlobCache;
   #closed = false;
+  /** For a second cache before this one: its stamps must be those of the place. */
+  readonly getStamped?: (name: string) => Promise<StampedBlob | undefined>;
 
   constructor(store: TileStore, cache: BlobCache) {
     this.#store = store;
     this.#cache = cache;
+    if (store.getStamped !== undefined) this.getStamped = (name) => store.getStamped!(name);
   }
 
   put(blobs: readonly TileBlob[]): Promise<void> {
@@ -38,7 +41,7 @@ class CachedTileStore implements TileStore {
     const kept = this.#cache.get(name);
     if (kept !== undefined) return kept;
     if (options?.once === true) return await this.#store.get(name, options);
-    const read = await this.#read(name);
+    const read = await this.#readToKeep(name);
     if (read !== undefined && !this.#closed) this.#cache.set(name, read);
     return read?.bytes;
   }
@@ -53,8 +56,8 @@ class CachedTileStore implements TileStore {
     await this.#store.close();
   }
 
-  async #read(name: string): Promise<StampedBlob | undefined> {
-    if (this.#store.getStamped !== undefined) return await this.#store.getStamped(name);
+  async #readToKeep(name: string): Promise<StampedBlob | undefined> {
+    if (this.getStamped !== undefined) return await this.getStamped(name);
     const bytes = await this.#store.get(name);
     return bytes && { bytes, isCurrent: forEver };
   }

@@ -102,7 +102,7 @@ export function compareStates(stored: Uint8Array | undefined, expected: TreeStat
   if (same) return;
   throw new ServerError(
     'conflict',
-    'the store holds another tree state than the log expects: something else has written to this data directory',
+    'the store holds another tree state than the log expects: something else has written to it. Find out what, and stop it',
   );
 }
 

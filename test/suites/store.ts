@@ -222,6 +222,15 @@ export function storeSuite(driver: string, openPlace: () => Promise<StorePlace>)
         await closeStores(other);
       });
 
+      it('waits at its close for the writes under way', async () => {
+        const blobs = [1, 2, 3].map((i) => ({ name: `tile/0/00${i}`, bytes: tile(i) }));
+        const puts = blobs.map((blob) => tiles.put([blob]));
+        await closeStores(stores);
+        expect((await Promise.allSettled(puts)).map(({ status }) => status)).toEqual(blobs.map(() => 'fulfilled'));
+        await open();
+        for (const { name, bytes } of blobs) expect(plain(await tiles.get(name))).toBe(plain(bytes));
+      });
+
       it('is of no use once closed, and closes twice', async () => {
         await tiles.close();
         await tiles.close();
@@ -296,6 +305,14 @@ export function storeSuite(driver: string, openPlace: () => Promise<StorePlace>)
         const note = Buffer.from(first!);
         await checkpoint.replaceCheckpoint(undefined, note);
         note.fill(0);
+        expect(plain(await checkpoint.readCheckpoint())).toBe('a longer first note');
+      });
+
+      it('waits at its close for the write under way', async () => {
+        const replaced = checkpoint.replaceCheckpoint(undefined, first!);
+        await closeStores(stores);
+        await replaced;
+        await open();
         expect(plain(await checkpoint.readCheckpoint())).toBe('a longer first note');
       });
 
@@ -513,6 +530,14 @@ export function storeSuite(driver: string, openPlace: () => Promise<StorePlace>)
         await expect(copy.load(cut())).rejects.toThrow('the source failed');
         expect(await copy.read()).toBeUndefined();
         await copy.close();
+      });
+
+      it('waits at its close for the commit under way', async () => {
+        const committed = store.commit(growth(undefined, state(300)));
+        await closeStores(stores);
+        await committed;
+        await open();
+        expect(await store.read()).toEqual(plainState(state(300)));
       });
 
       it('is of no use once closed, and closes twice', async () => {

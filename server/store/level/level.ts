@@ -73,8 +73,11 @@ class LevelStateStore implements StateStore {
     assertCommit(change);
     this.#committing = true;
     try {
-      compareStates(await mapped(async () => this.#level.getSync(STATE_KEY)), change.expected);
-      await mapped(() => this.#level.write((batch) => fillCommit(batch, change)));
+      await mapped(async () => {
+        compareStates(this.#level.getSync(STATE_KEY), change.expected);
+        // In the same turn: a close that comes now waits for this write.
+        await this.#level.write((batch) => fillCommit(batch, change));
+      });
     } finally {
       this.#committing = false;
     }
