@@ -1,6 +1,7 @@
 /** The keys that a witness cosigns with, as the configuration names them. */
 import type { CosignatureSigner } from '../merkle/cosignature.ts';
 import { KEY_TYPE, makeVerifierKey, type VerifierKey } from '../merkle/note.ts';
+import { parseSpki, pointOf } from '../merkle/rekor/spki.ts';
 import { isThere } from '../merkle/runtime/disk/files.ts';
 import { createKeyFile } from '../merkle/runtime/keys/keyfile.ts';
 import { createMldsaKeyFile, openMldsaSigner } from '../merkle/runtime/keys/mldsa.ts';
@@ -17,9 +18,6 @@ export interface WitnessKey extends CosignatureSigner {
   readonly healthy: boolean;
   close(): Promise<void>;
 }
-
-/** SubjectPublicKeyInfo of an Ed25519 key (RFC 8410) ends in the 32 bytes of the key. */
-const ED25519_SIZE = 32;
 
 export interface KeyOptions {
   readonly config: Pick<Config, 'name' | 'cosignatures' | 'key' | 'createKey' | 'mldsaKey'>;
@@ -56,7 +54,7 @@ async function openEd25519({ config, known, logger, onError }: KeyOptions): Prom
     await signer.close();
     throw new WitnessError('config', '`key` is not an Ed25519 key: make one with `stele keygen --algorithm ed25519`.');
   }
-  const key = makeVerifierKey(config.name, KEY_TYPE.cosignature, signer.publicKey.slice(-ED25519_SIZE));
+  const key = makeVerifierKey(config.name, KEY_TYPE.cosignature, pointOf(parseSpki(signer.publicKey)));
   const signing = 'file' in spec ? watched(signer, onError) : waiting(signer, logger, onError);
   return keyed(key, signing);
 }

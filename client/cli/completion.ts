@@ -1,4 +1,4 @@
-/** `stele completion`: scripts that complete commands and flags, made from the commands themselves. */
+/** `stele completion`: prints scripts that complete commands and flags, made from the commands themselves. */
 import { Argument, Command } from 'commander';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
@@ -7,7 +7,7 @@ type Shell = (typeof SHELLS)[number];
 interface Node {
   /** `stele log check` */
   readonly path: string;
-  /** Commands inside, and what an argument can be where that is a choice. */
+  /** Subcommands, and the choices of an argument. */
   readonly commands: readonly Word[];
   readonly flags: readonly Word[];
 }
@@ -53,7 +53,7 @@ function walk(command: Command, path: string): Node[] {
   return [node, ...command.commands.flatMap((inner) => walk(inner, `${path} ${inner.name()}`))];
 }
 
-/** First sentence, without what a shell or a completion script would read as its own. */
+/** The first sentence, without characters that are special to a shell or to a completion script. */
 function first(text: string): string {
   return (text.split(/[.;:(]/)[0] ?? '').replace(/[^\p{L}\p{N} ,/-]/gu, '').trim();
 }

@@ -1,4 +1,4 @@
-/** `stele log`: what an operator does to the data of a log, whether it is running or not. */
+/** `stele log`: the operator's commands on the data of a log, whether the log runs or not. */
 import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
 import { encodeBase64 } from '../../merkle/bytes.ts';
@@ -7,7 +7,7 @@ import { type Progress, startProgress } from './progress.ts';
 import { print } from './report.ts';
 import { addSettings, configOf, loadServer, type ServerMain } from './settings-flags.ts';
 
-/** What `--help` lists of the settings; the commands take all of them, as a log's own start does. */
+/** The settings that `--help` lists; the commands take all settings. */
 const SHOWN = ['data', 'origin', 'key-file'];
 const SETTINGS_HELP = '\nEvery setting of `stele serve` is taken too: give the same ones, best by the same --config.';
 
@@ -148,7 +148,7 @@ async function withProgress<T>(
   }
 }
 
-/** Nothing undoes a freeze: a person types the origin, a script says `--yes`. */
+/** Nothing undoes a freeze: a person types the origin, a script gives `--yes`. */
 async function confirm(origin: string): Promise<void> {
   if (!process.stdin.isTTY || !process.stderr.isTTY) {
     throw new ClientError('usage', 'a freeze ends the log for ever, and there is no terminal to ask on: add --yes');
@@ -162,7 +162,7 @@ async function confirm(origin: string): Promise<void> {
   }
 }
 
-/** Warnings of the work itself; its result is printed by the command. */
+/** For warnings. The command itself prints the result. */
 async function commandLogger() {
   const { makeLogger } = await import('../../merkle/runtime/service/logger.ts');
   return makeLogger('warn', true);

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * `stele`: the one command line. It knows the commands by name and loads the one that is asked for: signing a file must
- * not wait for an HTTP server to load.
+ * `stele`: the command line. It lists all commands and loads only the one that it runs: signing a file must not wait for
+ * an HTTP server to load.
  */
 import { readFileSync, realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -95,7 +95,7 @@ export async function run(args: readonly string[]): Promise<number> {
     await program.parseAsync(args, { from: 'user' });
     return typeof process.exitCode === 'number' ? process.exitCode : 0;
   } catch (error) {
-    // Help and version end a command line this way too.
+    // Help and version end with a CommanderError too.
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     reportError(error, json);
     return exitStatus(error);
@@ -112,23 +112,22 @@ async function loadAll(): Promise<Command> {
 function root(): Command {
   const program = new Command('stele')
     .description('An append-only transparency log for software supply chains')
-
     .version(version(), '--version', 'print the version')
     .helpCommand(false)
-    // What stands after a command is for the command to read, and for its own subcommands.
+    // The words after a command belong to the command and its subcommands.
     .enablePositionalOptions()
     .addHelpText('after', HELP);
   return strict(program);
 }
 
-/** Errors are thrown, and printed in one place. */
+/** Makes commander throw errors, which are printed in one place. */
 function strict(command: Command): Command {
   command.exitOverride().configureOutput({ outputError: () => {} });
   for (const inner of command.commands) strict(inner);
   return command;
 }
 
-/** package.json stands two levels above the source, and three above what is built of it. */
+/** package.json is two levels above the source and three above the built file. */
 function version(): string {
   for (const path of ['../../package.json', '../../../package.json']) {
     try {
@@ -138,19 +137,19 @@ function version(): string {
       >;
       if (name === 'stele' && version !== undefined) return version;
     } catch {
-      // It is at the other place.
+      // Not there: try the other place.
     }
   }
   return 'unknown';
 }
 
-/** The script is often started through a link in node_modules/.bin. */
+/** Whether this file is the program. It is often started through a link in node_modules/.bin. */
 function isMain(): boolean {
   const script = process.argv[1];
   return script !== undefined && realpathSync(script) === fileURLToPath(import.meta.url);
 }
 
-// `stele … --help | head` is no fault.
+// `stele … --help | head` is not an error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
   throw error;

@@ -1,4 +1,4 @@
-/** Progress of long work: a bar on a terminal, a plain line now and then elsewhere. Always on stderr. */
+/** Progress of long work, on stderr: a bar on a terminal, elsewhere a plain line every few seconds. */
 
 export interface Progress {
   /** `done` of `total`, in whatever is counted. */
@@ -6,7 +6,7 @@ export interface Progress {
   stop(): void;
 }
 
-/** Work that is done sooner needs no bar. */
+/** Shorter work needs no bar. */
 const QUIET_MS = 400;
 const LINE_EVERY_MS = 5000;
 
@@ -68,7 +68,7 @@ function lines(label: string, unit: string): Progress {
   };
 }
 
-/** How many a second, since the first call: work that goes on after an interruption does not begin at 0. */
+/** The rate a second since the first call: work that continues after an interruption does not begin at 0. */
 function pacer(): (done: number) => number {
   let start: { readonly at: number; readonly done: number } | undefined;
   return (done) => {

@@ -5,11 +5,11 @@ import { printable } from '../../merkle/printable.ts';
 import { RuntimeError, type RuntimeErrorCode } from '../../merkle/runtime/runtime-errors.ts';
 import { CLIENT_ERRORS, ClientError } from '../errors.ts';
 
-/** Something was tried and went wrong; every other error of the runtime means that a key or a file could not be used. */
+/** Errors of work that was tried. All other errors of the runtime mean that a key or a file could not be used. */
 const RUNTIME_FAILED: readonly RuntimeErrorCode[] = ['sign', 'signature-wrong', 'store'];
 
 const OTHER_ROOMS: readonly string[] = ['ServerError', 'WitnessError'];
-/** Their errors that say that nothing was tried: the configuration is at fault. */
+/** Errors of these rooms that mean that nothing was tried, because of the configuration. */
 const NOT_TRIED = ['config', 'policy'];
 
 interface Described {
@@ -33,7 +33,7 @@ export function reportError(error: unknown, json: boolean): void {
   }
 }
 
-/** One line on stderr for one of many files, the others of which may be well. */
+/** One line on stderr for one of many files. */
 export function reportFailed(file: string, error: unknown): void {
   const { code, message } = describe(error);
   const named = message.startsWith(file) ? message : `${printable(file)}: ${message}`;
@@ -47,7 +47,7 @@ export function print(json: boolean | undefined, object: object, lines: readonly
   );
 }
 
-/** Something to know that is no result: on stderr. */
+/** Information that is not a result, on stderr. */
 export function note(text: string): void {
   process.stderr.write(`stele: ${text}\n`);
 }
@@ -56,12 +56,12 @@ export function warn(text: string): void {
   note(`warning: ${text}`);
 }
 
-/** A word that a shell takes as it is, quoted where it must be. */
+/** A word for a shell, quoted where necessary. */
 export function shellWord(text: string): string {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-/** What an error says to people and scripts, and the exit status that goes with it. */
+/** The code, message and exit status of an error. */
 export function describe(error: unknown): Described {
   if (error instanceof ClientError) {
     const status = error.code === 'cancelled' ? 130 : CLIENT_ERRORS[error.code];
@@ -75,12 +75,12 @@ export function describe(error: unknown): Described {
       .replace(/^error: /, '')
       .replace(/\s+/g, ' ')
       .trim();
-    // What commander says when a command was left out: it has printed the help instead.
+    // Commander's message for a missing command: it has printed the help.
     if (message === '(outputHelp)') return { code: 'usage', message: 'no command given', status: 2 };
     return { code: 'usage', message: `${message.replace(/\.?$/, '')}. --help shows what is taken`, status: 2 };
   }
   if (error instanceof MerkleError) return { code: error.code, message: error.message, status: 1 };
-  // By its name: loading the server's error class would load a part of the server.
+  // Told by name: importing the server's error class would load a part of the server.
   if (error instanceof Error && OTHER_ROOMS.includes(error.name) && 'code' in error) {
     return { code: String(error.code), message: error.message, status: NOT_TRIED.includes(String(error.code)) ? 2 : 1 };
   }

@@ -1,4 +1,4 @@
-/** `stele serve`: run a log until it is told to stop. */
+/** `stele serve`: runs a log until a signal ends it. */
 import { Command } from 'commander';
 import { print } from './report.ts';
 import { addSettings, configOf, loadServer, type ServerMain } from './settings-flags.ts';
@@ -32,7 +32,7 @@ async function serve(command: Command, { serve: start, ...server }: ServerMain):
   const [vkey = ''] = verifierKeys;
   print(command.getOptionValue('json') as boolean | undefined, { url, adminUrl, origin, verifierKeys, size, status }, [
     `The log "${origin}" listens on ${url} (${size} entries${status === 'open' ? '' : `, ${status}`}); operator's port ${adminUrl}`,
-    'Its verifier key, which whoever checks its proofs must know:',
+    'Its verifier key, which every verifier of its proofs must know:',
     ...verifierKeys.map((key) => `  ${key}`),
     '',
     ...(status === 'open' ? tryIt(url, vkey) : []),

@@ -1,8 +1,8 @@
-/** The two commands that a new log is tried with, to be pasted into another terminal. */
+/** Two commands that try a new log, to be pasted into another terminal. */
 import { existsSync } from 'node:fs';
 import { shellWord } from './report.ts';
 
-/** Files to try it with. Not README.md: npm packs README.* whatever it is told, and so the README.md.key.pem made here. */
+/** Files to sign. Not README.md: npm always packs README.*, and so the README.md.key.pem that `stele sign` makes. */
 const SAMPLES = ['docs/operation.md', 'package.json'];
 
 /** @param policy file of the trust policy, where the log has witnesses */

@@ -1,4 +1,4 @@
-/** `stele witness`: run a witness until it is told to stop, and change the list of its logs while it runs. */
+/** `stele witness`: runs a witness until a signal ends it, and changes the list of its logs. */
 import { Command } from 'commander';
 import { print, shellWord } from './report.ts';
 import { addSettings, configOf } from './settings-flags.ts';
@@ -7,7 +7,7 @@ import { contradiction } from './verify/verify-evidence.ts';
 
 type WitnessMain = typeof import('../../witness/main.ts');
 
-/** What `--help` of the subcommands lists of the settings; they take all of them, as the witness's own start does. */
+/** The settings that `--help` of the subcommands lists; the subcommands take all settings. */
 const SHOWN = ['data', 'logs'];
 const VARIABLE = 'STELE_WITNESS_CONFIG';
 const SETTINGS_HELP = '\nEvery setting of `stele witness` is taken too: give the same ones, best by the same --config.';
@@ -29,7 +29,7 @@ interface JsonOption {
 export async function witnessCommand(): Promise<Command> {
   const witness = await import('../../witness/main.ts');
   const command = new Command('witness')
-    .description('Run a witness: it cosigns the checkpoints of logs that never take anything back')
+    .description('Run a witness: it cosigns the checkpoints of logs that only ever grow')
     .helpCommand(false)
     // A flag after a subcommand is the subcommand's.
     .enablePositionalOptions();
@@ -50,7 +50,7 @@ async function serve(command: Command, witness: WitnessMain): Promise<void> {
   const add = `stele witness log add 'LOG+…' --data ${shellWord(config.data)}`;
   print(command.getOptionValue('json') as boolean | undefined, { url, adminUrl, name, verifierKeys, logs }, [
     `The witness "${name}" listens on ${url} (${logs} logs); operator's port ${adminUrl}`,
-    'Its verifier keys, which go into the policy of whoever relies on it:',
+    'Its verifier keys, which go into the policies of those who rely on it:',
     ...verifierKeys.map((key) => `  ${key}`),
     ...(logs === 0 ? ['', 'It cosigns nothing yet. Add a log by its verifier key:', `  ${add}`] : []),
     '',
@@ -118,7 +118,7 @@ function evidenceCommand(witness: WitnessMain): Command {
       const report = await witness.checkEvidence(file);
       const { origin, keys } = report;
       print(options.json, { file, ...report }, [
-        `HOLDS: whoever has these keys has signed ${contradiction(report)}, both as "${origin}":`,
+        `HOLDS: the owner of these keys has signed ${contradiction(report)}, both as "${origin}":`,
         ...keys.map((key) => `  ${key}`),
       ]);
     });

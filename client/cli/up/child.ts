@@ -1,25 +1,26 @@
-/** A server as a process of its own: started, read, restarted when it dies, stopped. */
+/** A service as a child process: started, read, restarted when it dies, stopped. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { backOffMs, SYSTEM_CLOCK } from '../../../merkle/runtime/service/back-off.ts';
 import { ClientError } from '../../errors.ts';
 
 interface ChildOptions {
-  /** Stands before each of its lines. */
+  /** Begins each line of its output. */
   readonly name: string;
-  /** Arguments of node: the script first. Its `--json` announcement is what says that it is up. */
+  /** Arguments of node, the script first. The service is up when it prints its `--json` announcement. */
   readonly args: readonly string[];
-  /** Takes the lines that it writes. */
+  /** Gets the lines of its output. */
   readonly write: (line: string) => void;
-  /** What happens to it, for people. */
+  /** Gets reports for people: ended, started again. */
   readonly say: (text: string) => void;
 }
 
-/** Waits before a restart, in milliseconds: doubled each time, and short again once it has run for long enough. */
-const RESTART_MIN_MS = 500;
-const RESTART_MAX_MS = 10_000;
+/** Pauses before a restart. On one machine nothing is gained by a random part. */
+const RESTART = { firstMs: 500, longestMs: 10_000, random: () => 0 };
+/** A service that ran for this many milliseconds starts again after the first pause. */
 const STEADY_MS = 60_000;
-/** A server that says nothing for so long at its first start will not come up, in milliseconds. */
+/** A service without an announcement after this many milliseconds will not come up. */
 const START_MS = 60_000;
 /** An announcement is a few kilobytes. */
 const MAX_ANNOUNCEMENT = 1024 * 1024;
@@ -40,9 +41,9 @@ export class Child<Announced> {
   }
 
   /**
-   * Starts it, and from then on again each time that it ends. Resolves with what it announced.
+   * Starts the service, and starts it again each time that it ends. Resolves with its announcement.
    *
-   * @throws ClientError `unavailable` where it ends before it is up, the first time: a restart would not help
+   * @throws ClientError `unavailable` where the first start fails: a restart would not help
    */
   async start(): Promise<Announced> {
     const running = this.#spawn();
@@ -57,13 +58,13 @@ export class Child<Announced> {
       running.process.kill('SIGKILL');
       await running.exited;
       const { name } = this.#options;
-      throw new ClientError('unavailable', `${name} did not come up; what it said stands above`);
+      throw new ClientError('unavailable', `${name} did not come up; its output stands above`);
     }
     this.#ended = this.#keep(running.exited);
     return announced;
   }
 
-  /** SIGTERM, and after `graceMs` SIGKILL. Resolves when it has ended. */
+  /** Sends SIGTERM, and after `graceMs` milliseconds SIGKILL. Resolves when the process has ended. */
   async stop(graceMs: number): Promise<void> {
     this.#stopping = true;
     this.#wake.abort();
@@ -81,13 +82,14 @@ export class Child<Announced> {
   async #keep(exited: Promise<string>): Promise<void> {
     const { say, name } = this.#options;
     let how = exited;
-    for (let wait = RESTART_MIN_MS; ; wait = Math.min(2 * wait, RESTART_MAX_MS)) {
+    for (let failures = 1; ; failures++) {
       const started = performance.now();
       const why = await how;
       if (this.#stopping) return;
-      if (performance.now() - started > STEADY_MS) wait = RESTART_MIN_MS;
+      if (performance.now() - started > STEADY_MS) failures = 1;
+      const wait = backOffMs(RESTART, failures);
       say(`${name} ended (${why}); starting it again in ${wait / 1000} s`);
-      await sleep(wait, undefined, { signal: this.#wake.signal }).catch(() => {});
+      await SYSTEM_CLOCK.sleep(wait, this.#wake.signal);
       if (this.#stopping) return;
       const running = this.#spawn();
       running.announced.then(() => say(`${name} is up again`)).catch(() => {});
@@ -98,13 +100,13 @@ export class Child<Announced> {
   #spawn(): { process: ChildProcess; announced: Promise<Announced>; exited: Promise<string> } {
     const { args, write, name } = this.#options;
     const child = spawn(process.execPath, [...args], {
-      // A group of its own: Ctrl-C reaches this process alone, which then stops all in the right order. Through the
-      // channel the child learns of this process's end, however it ends.
+      // A process group of its own: Ctrl-C reaches only the parent, which stops all children in the right order. The
+      // channel tells the child of the parent's end, even after SIGKILL.
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.#process = child;
-    // What it still says when it ends is read before the end is told.
+    // 'close' comes after the last output.
     const exited = once(child, 'close').then(
       ([code, signal]) => (signal === null ? `exit status ${code}` : String(signal)),
       (error: Error) => error.message,
@@ -117,13 +119,13 @@ export class Child<Announced> {
 
 const NAME_WIDTH = 9;
 
-/** The JSON object that a server prints first, with `--json`; further output goes to `line`. An error says `ok: false`. */
+/** The JSON object that a service with `--json` prints first; further output goes to `line`. An error has `ok: false`. */
 function announcement<T>(child: ChildProcess, line: (text: string) => void): Promise<T> {
   return new Promise((resolve) => {
     let text = '';
     const read = (part: string) => {
       text += part;
-      // On one line, or on many, the last of which is one brace.
+      // The object is on one line, or on many that end with a line of one brace.
       const end = text.startsWith('{\n') ? text.indexOf('\n}\n') + 2 : text.indexOf('\n');
       if (end < 2 && text.length < MAX_ANNOUNCEMENT) return;
       child.stdout!.off('data', read);
@@ -137,7 +139,7 @@ function announcement<T>(child: ChildProcess, line: (text: string) => void): Pro
   });
 }
 
-/** Undefined where it is something else: whoever waits for it waits in vain, and sees what it was. */
+/** Undefined where the text is something else. The caller prints the text and goes on waiting. */
 function parsed<T>(text: string): (T & { readonly ok?: boolean }) | undefined {
   try {
     return JSON.parse(text) as T & { readonly ok?: boolean };
@@ -146,7 +148,7 @@ function parsed<T>(text: string): (T & { readonly ok?: boolean }) | undefined {
   }
 }
 
-/** `first` was read already. */
+/** Calls `line` for each line of the stream; `first` is what was read before. */
 function eachLine(stream: NodeJS.ReadableStream, line: (text: string) => void, first = ''): void {
   let rest = '';
   const read = (part: string) => {

@@ -1,9 +1,9 @@
 /**
- * What must be there before the processes of `stele up` start: keys, which are made once, and who knows whom. Below the
- * log's own data directory, which `stele serve` and `stele log` go on to use as it is:
+ * Prepares the start of the processes of `stele up`: makes the keys once, writes the list of logs of each witness and the
+ * policy of the log. All is below the log's data directory, which `stele serve` and `stele log` can use as it is:
  *
- *     witness-1 … witness-3   a data directory each, with its key and its list of logs
- *     trust/                  what to hand to others: log.vkey, policy, trusted_root.json, signing_config.json
+ *     witness-1 … witness-3   the data directory of each witness, with its key and its list of logs
+ *     trust/                  files for others: log.vkey, policy, trusted_root.json, signing_config.json
  */
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
@@ -17,6 +17,7 @@ import {
   makeVerifierKey,
   type VerifierKey,
 } from '../../../merkle/note.ts';
+import { parseSpki, pointOf } from '../../../merkle/rekor/spki.ts';
 import { isThere, makeDirDurable, readFileIfThere, writeFileDurable } from '../../../merkle/runtime/disk/files.ts';
 import { createKeyFile } from '../../../merkle/runtime/keys/keyfile.ts';
 import { openSigner } from '../../../merkle/runtime/keys/open-signer.ts';
@@ -27,7 +28,7 @@ import { knownStart, type PolicyWitness, policyText, signingConfig, trustedRoot 
 export const WITNESSES = 3;
 export const THRESHOLD = 2;
 
-/** The part of a log's configuration that counts here. */
+/** The part of a log's configuration that is needed here. */
 interface LogConfig {
   readonly origin: string;
   readonly data: string;
@@ -49,8 +50,6 @@ export interface Prepared {
   readonly logKeys: readonly VerifierKey[];
 }
 
-/** SubjectPublicKeyInfo of Ed25519 (RFC 8410) ends in the 32 bytes of the key. */
-const ED25519_SIZE = 32;
 const MAX_FILE = 1024 * 1024;
 
 /**
@@ -72,7 +71,7 @@ export async function prepare(config: LogConfig, firstPort: number): Promise<Pre
   return prepared;
 }
 
-/** Writes what others need, now that the log's URL is known. Returns the directory. */
+/** Writes the files for others, now that the log's URL is known. Returns their directory. */
 export async function writeTrust(config: LogConfig, prepared: Prepared, url: string): Promise<string> {
   const dir = join(config.data, 'trust');
   const [own] = prepared.logKeys as [VerifierKey];
@@ -107,7 +106,7 @@ async function publicKey(spec: KeySpec): Promise<PublicKey> {
 
 function verifierKey(origin: string, { algorithm, publicKey }: PublicKey): VerifierKey {
   return algorithm === 'ed25519'
-    ? ed25519VerifierKey(origin, publicKey.slice(-ED25519_SIZE))
+    ? ed25519VerifierKey(origin, pointOf(parseSpki(publicKey)))
     : ecdsaVerifierKey(origin, publicKey);
 }
 
@@ -122,7 +121,7 @@ async function prepareWitness(
   await makeDirDurable(dir);
   const keyFile = join(dir, 'key.pem');
   if (!(await isThere(keyFile))) {
-    // Its own start would refuse a missing key too, where it has cosigned before; here it must not be made anew.
+    // A witness that has cosigned refuses to start without its key, and a new key made here would hide the loss.
     if (await isThere(join(dir, 'witness.json'))) {
       throw new ClientError(
         'file',
@@ -134,7 +133,7 @@ async function prepareWitness(
   }
   const { publicKey: spki } = await publicKey({ file: keyFile });
   const keyName = `${origin}/${name}`;
-  const key = makeVerifierKey(keyName, KEY_TYPE.cosignature, spki.slice(-ED25519_SIZE));
+  const key = makeVerifierKey(keyName, KEY_TYPE.cosignature, pointOf(parseSpki(spki)));
   const logs = join(dir, 'logs');
   await addLogs(logs, logKeys);
   return { name, keyName, vkey: formatVerifierKey(key), url: `http://localhost:${port}`, data: dir, logs, port };
@@ -148,7 +147,7 @@ async function addLogs(file: string, keys: readonly VerifierKey[]): Promise<void
   if (missing.length > 0) await write(file, `${text}${missing.map((vkey) => `log ${vkey}\n`).join('')}`);
 }
 
-/** Ports that nobody listened on a moment ago. */
+/** Ports that were free a moment ago. */
 async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
   await Promise.all(servers.map((server) => once(server, 'listening')));
@@ -161,7 +160,7 @@ function json(value: object): string {
   return `${JSON.stringify(value, undefined, 2)}\n`;
 }
 
-/** Readable by all: none of it is a secret. */
+/** Writes a file that all may read: it holds no secret. */
 async function write(path: string, text: string): Promise<void> {
   await writeFileDurable(path, encodeUtf8(text), { mode: 0o644 });
 }

@@ -1,7 +1,8 @@
 /**
- * What others need to trust a log: `policy` (c2sp.org/tlog-policy), and `trusted_root.json` and `signing_config.json` as
- * cosign and sigstore-js read them (WIRE.md "Telling clients about the log").
+ * The files that clients need to trust a log: `policy` (c2sp.org/tlog-policy), and `trusted_root.json` and
+ * `signing_config.json` as cosign and sigstore-js read them (docs/wire.md).
  */
+
 import { KEY_TYPE, logId, type VerifierKey } from '../../../merkle/note.ts';
 import { encodeSpki } from '../../../merkle/rekor/spki.ts';
 
@@ -20,7 +21,7 @@ export function policyText(
 ): string {
   const names = witnesses.map(({ name }) => name).join(' ');
   return [
-    '# Written by `stele up` at each start. Who checks proofs by it wants cosignatures of these witnesses.',
+    '# Written by `stele up` at each start. A proof that is checked by it needs cosignatures of these witnesses.',
     ...logs.map((vkey) => `log ${vkey}${logUrl === undefined ? '' : ` ${logUrl}`}`),
     ...witnesses.map(({ name, vkey, url }) => `witness ${name} ${vkey} ${url}`),
     `group witnesses ${threshold} ${names}`,
@@ -29,10 +30,10 @@ export function policyText(
   ].join('\n');
 }
 
-/** Sigstore's trusted root with this log, and nothing else. `start`: RFC 3339 time from which the key counts. */
+/** Sigstore's trusted root with only this log. `start`: the RFC 3339 time from which the key is valid. */
 export function trustedRoot(url: string, key: VerifierKey, start: string): object {
   const ed25519 = key.type === KEY_TYPE.ed25519;
-  const spki = ed25519 ? Buffer.from(encodeSpki('ed25519', key.key)) : Buffer.from(key.key);
+  const spki = Buffer.from(ed25519 ? encodeSpki('ed25519', key.key) : key.key);
   return {
     mediaType: 'application/vnd.dev.sigstore.trustedroot+json;version=0.1',
     tlogs: [
@@ -65,7 +66,7 @@ export function signingConfig(url: string, operator: string, start: string): obj
   };
 }
 
-/** The start in a trusted root of the same key that was written before; else undefined. */
+/** The start in an earlier trusted root of the same key; undefined where there is none. */
 export function knownStart(json: string, key: VerifierKey): string | undefined {
   try {
     const { tlogs } = JSON.parse(json) as ReturnType<typeof trustedRoot> & {

@@ -1,7 +1,7 @@
 /**
  * The configuration of the monitor of `stele up --monitor`: monitor.yaml in the log's data directory, made once for its
- * owner to change. Where the log and its witnesses listen may be another port at each start: that part stands between two
- * lines, and is written anew as long as they are there.
+ * owner to change. The ports of the log and its witnesses may change at each start. The part with the ports stands
+ * between two marker lines, and each start writes that part anew while the markers are there.
  */
 import { join } from 'node:path';
 import { decodeUtf8, encodeUtf8 } from '../../../merkle/bytes.ts';
@@ -9,19 +9,19 @@ import { isThere, makeDirDurable, readFileIfThere, writeFileDurable } from '../.
 import { loadMonitorConfig } from '../../monitor/config/load-monitor.ts';
 import { StateStore } from '../../monitor/store/state-store.ts';
 
-/** What the configuration says of the processes that `stele up` runs. */
+/** The processes of `stele up` that the monitor watches. */
 export interface Watched {
   readonly origin: string;
   readonly url: string;
-  /** The log's. */
+  /** The verifier keys of the log. */
   readonly verifierKeys: readonly string[];
-  /** URLs. */
+  /** The URLs of the witnesses. */
   readonly witnesses: readonly string[];
 }
 
 export interface PreparedMonitor {
   readonly file: string;
-  /** A monitor with this configuration has never looked at a log: it has nothing to go on from. */
+  /** No monitor with this configuration has read a log yet. */
   readonly fresh: boolean;
 }
 
@@ -40,14 +40,14 @@ export async function prepareMonitor(data: string, watched: Watched, metricsPort
   const file = join(data, 'monitor.yaml');
   const bytes = await readFileIfThere(file, MAX_FILE);
   const before = bytes === undefined ? undefined : decodeUtf8(bytes);
-  // First the empty state: whenever this ends before the monitor's first look, the next start knows that there was none.
+  // The empty state comes first. If the monitor ends before its first round, the next start sees that there was none.
   if (before === undefined) await makeState(join(data, STATE));
   const text = before === undefined ? example(watched, metricsPort) : refreshed(before, watched);
   if (text !== before) await writeFileDurable(file, encodeUtf8(text), { mode: 0o644 });
   return { file, fresh: before === undefined || (await hasNotBegun(file)) };
 }
 
-/** What is there already, of whatever kind, is for the monitor to look into. */
+/** Makes an empty state, unless there is one: the monitor itself checks an existing state. */
 async function makeState(state: string): Promise<void> {
   const follow = join(state, 'follow');
   if (await isThere(join(follow, 'CURRENT'))) return;
@@ -57,8 +57,8 @@ async function makeState(state: string): Promise<void> {
 }
 
 /**
- * True where the monitor ended before its first look: its store is there and has nothing in it. A store that is lost is
- * not there, and that is for its owner to look into.
+ * True where the monitor ended before its first round: its store is there and is empty. A lost store is not there; the
+ * monitor then reports the loss.
  */
 async function hasNotBegun(file: string): Promise<boolean> {
   try {
@@ -66,12 +66,12 @@ async function hasNotBegun(file: string): Promise<boolean> {
     const { store } = await StateStore.open(dir, false);
     return await store.isEmpty().finally(() => store.close());
   } catch {
-    // Whatever it is, the monitor itself says it, with what to do.
+    // The monitor itself reports the error, with what to do.
     return false;
   }
 }
 
-/** The file with the part between the two lines written anew; as it is where they are not there. */
+/** The file with a new part between the two markers; unchanged where the markers are not there. */
 export function refreshed(text: string, watched: Watched): string {
   const begin = text.indexOf(`${BEGIN}\n`);
   const end = text.indexOf(`${END}\n`);

@@ -1,4 +1,4 @@
-/** `stele up`: a log and three witnesses on this machine, as processes of their own, until it is told to stop. */
+/** `stele up`: runs a log and three witnesses on this machine as child processes, until a signal ends it. */
 
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,16 +15,16 @@ import { type Prepared, type PreparedWitness, prepare, THRESHOLD, WITNESSES, wri
 /** What `--help` lists of the settings; all of `stele serve` are taken and go to the log. */
 const SHOWN = ['origin', 'data', 'listen-host', 'listen-port', 'admin-port', 'log-level'];
 const FIRST_PORT = 3101;
-/** A log answers what is under way, for half a minute at most; a witness has no more than a request to end. */
+/** A log answers the requests under way for half a minute at most; a witness has a single request to end. */
 const LOG_GRACE_MS = 40_000;
 const WITNESS_GRACE_MS = 10_000;
-/** A monitor writes down where it is; deliveries under way are made again at the next start. */
+/** A monitor stores its position; the next start makes the deliveries under way again. */
 const MONITOR_GRACE_MS = 10_000;
 const METRICS_PORT = 9464;
 
 const HELP = `
 Every setting of \`stele serve\` is taken too, as a flag, in the file or in a STELE_… variable, and goes to the log.
-With --monitor a monitor follows the log and compares it with what the witnesses saw; its configuration is monitor.yaml in
+With --monitor a monitor follows the log and compares it with what the witnesses saw. Its configuration is monitor.yaml in
 the data directory, made at the first start, or FILE.
 A process that dies is started again. SIGTERM or SIGINT ends all in order; a second one ends them at once.
 
@@ -84,7 +84,7 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
     process.exit(status);
   });
   try {
-    // Whoever is told to stop while all this starts does not wait for it.
+    // A signal during the start ends the start at once.
     const early = stopping.then((why): never => {
       throw new ClientError('cancelled', `${why} while starting`);
     });
@@ -102,9 +102,9 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
     announce(options.json, announced, prepared, trust, config.data, monitored);
     note(`${await stopping}: the log answers what is under way, then all processes end`);
   } finally {
-    // Before what it would report as gone.
+    // The monitor first: it would report the others as gone.
     await monitor?.stop(MONITOR_GRACE_MS);
-    // The log first: what it still has to publish needs the witnesses.
+    // The log before its witnesses: it needs them for its last publication.
     await log.stop(LOG_GRACE_MS);
     await Promise.all(witnesses.map((witness) => witness.stop(WITNESS_GRACE_MS)));
   }
@@ -131,13 +131,13 @@ async function monitorArgs(
   if (given !== true) return { file: resolve(given), args: ['monitor', '--config', resolve(given)] };
   const { prepareMonitor } = await import('./up-monitor.ts');
   const watched = { origin, url, verifierKeys, witnesses: witnesses.map((witness) => witness.url) };
-  // Who takes free ports for the rest has no other wish here.
+  // With free ports for the witnesses, the metrics get a free port too.
   const { file, fresh } = await prepareMonitor(data, watched, witnessPort === 0 ? 0 : METRICS_PORT);
-  // Only then: that a later start finds no state is for its owner to look into.
+  // Only for a fresh monitor: without the flag a later start reports a lost state.
   return { file, args: ['monitor', '--config', file, ...(fresh ? ['--from-start'] : [])] };
 }
 
-/** The log's flags as they were given here. */
+/** The flags of this command that are settings of the log. */
 function flagsOf(command: Command, server: ServerMain): string[] {
   const names = ['config', ...server.SETTINGS.map(({ flag }) => flag)];
   return command.options.flatMap((option) => {
@@ -163,13 +163,13 @@ function announce(
     { url, adminUrl, origin, verifierKeys, size, status, witnesses: shown, trust, ...(monitor && { monitor }) },
     [
       `The log "${origin}" listens on ${url} (${size} entries${status === 'open' ? '' : `, ${status}`}); operator's port ${adminUrl}`,
-      'Its verifier key, which whoever checks its proofs must know:',
+      'Its verifier key, which every verifier of its proofs must know:',
       ...verifierKeys.map((key) => `  ${key}`),
       `Its ${WITNESSES} witnesses, ${THRESHOLD} of which must cosign each checkpoint before it is published:`,
       ...witnesses.map(({ name, url }) => `  ${name}  ${url}`),
       `What others need, also for cosign and sigstore-js: ${trust}`,
       ...(monitor
-        ? [`A monitor follows it, as ${monitor.config} says${monitor.metrics ? `; metrics: ${monitor.metrics}` : ''}`]
+        ? [`A monitor follows the log by ${monitor.config}${monitor.metrics ? `; metrics: ${monitor.metrics}` : ''}`]
         : []),
       '',
       'Witnesses keep a log from showing different histories to different people. On one machine they show how that works',
