@@ -1,7 +1,8 @@
 /**
- * Offline verification, as a library: this file is what `stele/verify` exports, and runs in a browser too.
+ * Offline verification as a library: `stele/verify` exports this file, which also runs in a browser.
  *
- * `verifyBundle` checks a whole Sigstore bundle (verify/verify-bundle.ts), with everything in JavaScript unless it is handed better.
+ * `verifyBundle` checks a whole Sigstore bundle (verify/verify-bundle.ts), with all cryptography in JavaScript unless the caller
+ * provides faster primitives.
  */
 
 import { noblePrimitives } from '../merkle/rekor/noble-primitives.ts';
@@ -30,10 +31,10 @@ export { requiredHashes } from './verify/verify-bundle.ts';
 /**
  * Verifies a bundle, all of it: see verify/verify-bundle.ts.
  *
- * @param primitives what checks signatures; in JavaScript where left out
- * @throws ClientError for whatever does not hold: `digest-mismatch`, `bad-signature`, `bad-timestamp`, `bad-promise`,
+ * @param primitives check signatures; the default is JavaScript
+ * @throws ClientError if something does not hold: `digest-mismatch`, `bad-signature`, `bad-timestamp`, `bad-promise`,
  * `entry-mismatch`, `bad-proof`, `bad-checkpoint`, `policy`, `quorum`, `bad-certificate`, `bad-sct`, `identity`,
- * `malformed`; and for what cannot be checked: `unsupported`, `usage`, `trusted-root`, `key`
+ * `malformed`; if something cannot be checked: `unsupported`, `usage`, `trusted-root`, `key`
  * @example
  * const bundle = parseBundle(file);
  * const outcome = verifyBundle({

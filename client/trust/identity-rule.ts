@@ -1,36 +1,36 @@
 /**
- * Rules about whom a certificate is for, without the engine for their patterns: loading RE2 takes longer than a whole
+ * Rules for the identity in a certificate, without the engine for patterns: loading RE2 takes longer than a whole
  * verification, and most rules have no pattern.
  */
 import { printable } from '../../merkle/printable.ts';
 import { type CertificateIdentity, FULCIO_EXTENSIONS } from '../../merkle/x509/fulcio.ts';
 import { ClientError } from '../errors.ts';
 
-/** Text to be equal to, or an RE2 pattern for the whole text. */
+/** Exact text, or an RE2 pattern that must match the whole text. */
 export type TextRule = string | { readonly pattern: string };
 
-/** All that is given must hold; something must be given. */
+/** Everything that is given must hold. At least one must be given. */
 export interface IdentityRule {
   /** One of the subject alternative names: e-mail, URI, SPIFFE ID, DNS name, user name. */
   readonly identity?: TextRule;
   /** The identity provider. */
   readonly issuer?: TextRule;
-  /** Fulcio's extensions by name (`FULCIO_EXTENSIONS`) or OID; each must be there with exactly this text. */
+  /** Fulcio's extensions by name (`FULCIO_EXTENSIONS`) or OID. The certificate must have each with exactly this text. */
   readonly extensions?: Readonly<Record<string, string>>;
 }
 
 const OID = /^[0-2](?:\.(?:0|[1-9][0-9]*))+$/;
 
-/** Whether a certificate's identity is the one that was asked for. */
+/** Whether a certificate's identity is the expected one. */
 export type IdentityTest = (identity: CertificateIdentity) => boolean;
 
-/** Makes a test of the whole text out of a pattern. `what` is what a message calls it. @throws ClientError `usage` */
+/** Compiles a pattern to a test of the whole text. Messages call the pattern `what`. @throws ClientError `usage` */
 type PatternCompiler = (pattern: string, what: string) => (text: string) => boolean;
 
 /**
- * A rule made ready, to find its errors early.
+ * Compiles a rule, to find its errors early.
  *
- * @throws ClientError `usage`: nothing given, a pattern that is not RE2 or has more than 1,024 characters, an extension that
+ * @throws ClientError `usage`: an empty rule, a pattern that is not RE2 or has more than 1,024 characters, an extension that
  * is neither a name nor an OID
  */
 export function compileWith(rule: IdentityRule, compilePattern: PatternCompiler): IdentityTest {
@@ -49,19 +49,19 @@ export function compileWith(rule: IdentityRule, compilePattern: PatternCompiler)
     throw new ClientError('usage', 'a rule that asks for nothing would take every certificate: give an identity');
   }
   return (found) =>
-    // A name of a kind that is not read has no text to compare.
+    // A name of an unknown kind has no text to compare.
     (identity === undefined ||
       found.names.some(({ type, oid, value }) => (type !== 'other' || oid !== undefined) && identity(value))) &&
     (issuer === undefined || (found.issuer !== undefined && issuer(found.issuer))) &&
     extensions.every(([key, value]) => found.extensions.get(key) === value);
 }
 
-/** Whether a rule has a pattern in it. */
+/** Whether a rule has a pattern. */
 export function hasPattern({ identity, issuer }: IdentityRule): boolean {
   return typeof identity === 'object' || typeof issuer === 'object';
 }
 
-/** A rule without a pattern made ready. @throws ClientError `usage` */
+/** Compiles a rule without a pattern. @throws ClientError `usage` */
 export function compileExact(rule: IdentityRule): IdentityTest {
   return compileWith(rule, (_, what) => {
     throw new ClientError('usage', `the expected ${what} is a pattern, and exact text was asked for`);

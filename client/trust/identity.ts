@@ -1,9 +1,9 @@
 /**
- * Whether a certificate is for the one who is expected: exact text, or RE2 patterns that must match the whole text.
+ * Whether a certificate is for the expected identity: exact text, or RE2 patterns that must match the whole text.
  *
- * Patterns are RE2 (re2js), as in the tools of Sigstore: their time is linear in the text, and linear in the size that the
- * pattern has with its repetitions written out, which is bounded therefore. Measured on Node 20: 4 µs a match of a
- * workflow's URI; up to a second on a busy machine for the worst pattern that is taken, on the longest text.
+ * Patterns are RE2 (re2js), as in Sigstore's tools. The time of a match is linear in the text and in the size of the pattern
+ * with its repetitions written out, so this file limits that size. Measured on Node 20: 4 µs for a match of a workflow's
+ * URI; up to a second on a busy machine for the worst accepted pattern on the longest text.
  */
 import { RE2JS } from 're2js';
 import { printable } from '../../merkle/printable.ts';
@@ -14,16 +14,16 @@ import { compileWith, type IdentityRule, type IdentityTest } from './identity-ru
 export type { IdentityRule, IdentityTest, TextRule } from './identity-rule.ts';
 
 const MAX_PATTERN = 1_024;
-/** Of a pattern with its repetitions written out; 40 times `\pL{0,1000}` would take minutes. */
+/** Size of a pattern with its repetitions written out. 40 times `\pL{0,1000}` would take minutes. */
 const MAX_STEPS = 2_000;
 /** A longer text matches no pattern. */
 const MAX_TEXT = 4_096;
 
-// A rule is asked about each entry of a log; compiling takes longer than asking.
+// A monitor matches a rule with every entry of a log, and compiling takes longer than matching.
 const compiled = new WeakMap<IdentityRule, IdentityTest>();
 
 /**
- * Whether `identity` is the one of `rule`. A rule must not be changed once it was used.
+ * Whether `identity` matches `rule`. A caller must not change a rule after it used the rule.
  *
  * @throws ClientError `usage` as `compileRule`
  */
@@ -37,9 +37,9 @@ export function matchIdentity(rule: IdentityRule, identity: CertificateIdentity)
 }
 
 /**
- * A rule made ready, to find its errors early.
+ * Compiles a rule, to find its errors early.
  *
- * @throws ClientError `usage`: nothing given, a pattern that is not RE2, has more than 1,024 characters or more than 2,000
+ * @throws ClientError `usage`: an empty rule, a pattern that is not RE2, has more than 1,024 characters or more than 2,000
  * with its repetitions written out, an extension that is neither a name nor an OID
  */
 export function compileRule(rule: IdentityRule): IdentityTest {
@@ -65,10 +65,10 @@ function compilePattern(pattern: string, what: string): (text: string) => boolea
   return (text) => text.length <= MAX_TEXT && re2.testExact(text);
 }
 
-/** One element of a pattern: a quotation, an escape, a set, a group's begin or end, a counted repetition, or a character. */
+/** One element of a pattern: a quotation, an escape, a set, the start or end of a group, a counted repetition, a character. */
 const ELEMENT = /\\Q.*?(?:\\E|$)|\\.|\[\^?\]?(?:\\.|\[:[^\]]*:\]|[^\]\\])*\]|\(|\)|\{(\d+)(?:,(\d*))?\}|./gsu;
 
-/** Upper bound for the size of a pattern with its repetitions written out. */
+/** Upper bound of the size of a pattern with its repetitions written out. */
 function steps(pattern: string): number {
   const groups: { total: number; last: number }[] = [{ total: 0, last: 0 }];
   const add = (size: number): void => {

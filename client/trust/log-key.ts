@@ -1,11 +1,11 @@
 /**
- * The keys that a log may have signed with, whoever vouches for them: a trusted root, or the user with a verifier key or a
- * policy. It settles what the two worlds of logs call themselves:
+ * The keys of logs, from a trusted root, a verifier key or a policy. A `LogKey` hides how the two kinds of logs name
+ * themselves:
  *
  *   Rekor v2, Stele, tlog-tiles   log ID and note key ID are of SHA-256(name || 0x0A || 0x01 || key) with Ed25519, and of
  *                                 SHA-256(SPKI) with ECDSA; the origin is the name in the signature line
- *   Rekor v1                      log ID and note key ID are of SHA-256(SPKI); the origin is "name - tree ID", the name that of
- *                                 the host it runs on unless told, which no trusted root knows: the key alone tells the log
+ *   Rekor v1                      log ID and note key ID are of SHA-256(SPKI); the origin is "name - tree ID". The name is
+ *                                 by default that of the log's host, which no trusted root has: only the key identifies the log
  */
 import { concat, encodeHex, encodeUtf8, equal } from '../../merkle/bytes.ts';
 import { type CosignaturePrimitives, checkpointVerifier } from '../../merkle/cosignature.ts';
@@ -34,12 +34,12 @@ export interface LogKey {
   readonly spki: Uint8Array | undefined;
   /** For people: the verifier key, or the log's address and its key. */
   readonly label: string;
-  /** When the key counts; always where that is undefined. */
+  /** When the key counts; undefined if it always counts. */
   readonly validFor: Period | undefined;
-  /** Whether the log may sign notes under this name; `v1` where the origin is of Rekor v1's form. */
+  /** Whether the log may sign notes under this name; `v1` if the origin has Rekor v1's form. */
   isNamed(name: string, v1: boolean): boolean;
   noteVerifier(name: string, primitives: Primitives): NoteVerifier;
-  /** Whether the log signed this message; of a signed entry timestamp. */
+  /** Whether the log signed this message of a signed entry timestamp. */
   signed(message: Uint8Array, signature: Uint8Array, primitives: Primitives): boolean;
 }
 
@@ -99,10 +99,10 @@ function rootLogKey(log: TrustedLog, primitives: Primitives): LogKey {
   };
 }
 
-// A policy's key is used for each of many bundles, and takes as long to prepare as a quarter of a verification.
+// A caller that verifies many bundles uses the same key each time; preparing it takes a quarter of a verification.
 const userKeys = new WeakMap<VerifierKey, LogKey>();
 
-/** The key that the user gives. */
+/** The key that the user gave. */
 export function userLogKey(key: VerifierKey): LogKey {
   const known = userKeys.get(key);
   if (known !== undefined) return known;
@@ -138,7 +138,7 @@ function keyInfo(key: VerifierKey): KeyInfo | undefined {
   return undefined;
 }
 
-/** With Ed25519 the log ID itself binds the name. */
+/** With Ed25519 the log ID commits to the name. */
 function nameInId({ key, checkpointKeyId }: TrustedLog, name: string, primitives: Primitives): boolean {
   if (key.kind !== 'ed25519' || /\p{Surrogate}/u.test(name)) return false;
   const hashed = primitives.hash('sha256', concat(encodeUtf8(name), Uint8Array.of(0x0a, 0x01), pointOf(key)));

@@ -1,6 +1,6 @@
 /**
- * Trust policies (c2sp.org/tlog-policy) applied to a checkpoint: which log must have signed it, and which witnesses must
- * have cosigned it (c2sp.org/tlog-cosignature).
+ * Applies trust policies (c2sp.org/tlog-policy) to a checkpoint: which log must have signed, and which witnesses must have
+ * cosigned (c2sp.org/tlog-cosignature).
  */
 
 import { equal } from '../../merkle/bytes.ts';
@@ -15,14 +15,14 @@ export interface Cosigned {
   /** Name of the witness in the policy. */
   readonly witness: string;
   readonly verifierKey: string;
-  /** When the witness says that it saw the checkpoint, in seconds since 1970. */
+  /** The time at which the witness cosigned by its own clock, in seconds since 1970. */
   readonly timestamp: number;
 }
 
 /** The end of the year 9999. */
 const MAX_TIMESTAMP = 253_402_300_799;
 
-/** @throws ClientError `policy`, naming the line that is wrong */
+/** @throws ClientError `policy`; the message names the wrong line */
 export function parseTrustPolicy(file: Uint8Array): Policy {
   try {
     return parsePolicy(file);
@@ -82,11 +82,11 @@ export function witnessName({ verifierKey }: Cosigned): string {
 }
 
 /**
- * The time of witnesses: the least t, in seconds since 1970, such that those that cosigned up to t meet the quorum. None of
- * fewer could have made it earlier.
+ * The time of the witnesses: the least t, in seconds since 1970, such that the witnesses that cosigned up to t meet the
+ * quorum. Fewer witnesses than a quorum cannot make this time earlier.
  *
- * @param cosigned as `verifyQuorum` gives them
- * @returns undefined where the policy has no quorum
+ * @param cosigned the result of `verifyQuorum`
+ * @returns undefined if the policy has no quorum
  */
 export function quorumTime(policy: Policy, cosigned: readonly Cosigned[]): number | undefined {
   if (policy.quorum === undefined) return undefined;
@@ -102,13 +102,13 @@ function cosignedAt(
   signatures: readonly NoteSignature[],
   primitives: CosignaturePrimitives,
 ): number | undefined {
-  // The earliest, whatever the order of the lines: more of them never make a later time.
+  // The earliest time counts, whatever the order of the lines, so that further lines never make the time later.
   let earliest: number | undefined;
   for (const signature of signatures) {
     if (!isBy(signature, key)) continue;
     try {
       const { timestamp } = verifyCosignature(key, text, signature.signature, primitives);
-      // A witness never gives 0 (c2sp.org/tlog-cosignature), nor a time that no calendar has.
+      // A witness never gives 0 (c2sp.org/tlog-cosignature), and no calendar has a later time than the maximum.
       if (timestamp === 0 || timestamp > MAX_TIMESTAMP) continue;
       if (earliest === undefined || timestamp < earliest) earliest = timestamp;
     } catch (error) {

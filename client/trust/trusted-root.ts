@@ -1,7 +1,7 @@
 /**
  * Sigstore's trusted root (sigstore/protobuf-specs 0.5.1, `dev.sigstore.trustroot.v1.TrustedRoot`, proto3 JSON, media type
  * version 0.1): the keys of logs, certificate authorities, certificate-transparency logs and time-stamp authorities, each
- * with the time in which what it signed counts.
+ * with the period in which its signatures count.
  *
  *   { "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
  *     "tlogs" and "ctlogs": [ { "baseUrl", "hashAlgorithm": "SHA2_256", "logId": { "keyId" }, "checkpointKeyId"?,
@@ -20,24 +20,24 @@ import { ClientError } from '../errors.ts';
 import { array, bytes, enumeration, type JsonObject, malformed, object, parseJson, string } from '../formats/json.ts';
 import { withClientErrors } from '../merkle-errors.ts';
 
-/** Longest trusted root that is read. */
+/** Longest trusted root that is accepted, in bytes. */
 export const MAX_TRUSTED_ROOT = 4 * 1024 * 1024;
 
 export interface TrustedLog {
   readonly baseUrl: string;
   readonly key: KeyInfo;
-  /** What the log hashes before it signs; undefined for Ed25519, which takes the message. */
+  /** The hash that the log signs; undefined for Ed25519, which signs the message itself. */
   readonly hash: HashName | undefined;
   readonly validFor: Period;
   /** Usually 32 bytes. */
   readonly logId: Uint8Array;
-  /** What checkpoints are signed with; its first 4 bytes are the key ID of the note. */
+  /** ID of the key that signs checkpoints. Its first 4 bytes are the key ID in the note. */
   readonly checkpointKeyId: Uint8Array;
 }
 
 export interface TrustedAuthority {
   readonly uri: string;
-  /** From the issuer of leaves up to the root: at least one. A time-stamp authority's own certificate comes first. */
+  /** At least one, from the issuer of leaf certificates up to the root. A time-stamp authority's own certificate is first. */
   readonly certificates: readonly Certificate[];
   readonly validFor: Period;
 }
@@ -57,7 +57,7 @@ const MAX_ITEMS = 256;
 
 /**
  * @param file UTF-8 JSON of at most 4 MiB
- * @throws ClientError `trusted-root` naming the field
+ * @throws ClientError `trusted-root`; the message names the field
  */
 export function parseTrustedRoot(file: Uint8Array): TrustedRoot {
   try {
@@ -155,7 +155,7 @@ function readTime(value: unknown, path: string): number {
   return time;
 }
 
-/** Whether it starts as SEQUENCE { SEQUENCE …: a PKCS#1 key starts as SEQUENCE { INTEGER …. */
+/** Whether `der` starts with SEQUENCE { SEQUENCE …. A PKCS#1 key starts with SEQUENCE { INTEGER …. */
 function isSpki(der: Uint8Array): boolean {
   return !encodeHex(der.subarray(0, 8)).startsWith('3082') || der[4] === 0x30;
 }

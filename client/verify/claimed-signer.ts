@@ -125,7 +125,7 @@ function checkCertificate(
   ];
 }
 
-/** The path by an authority that the trusted root has for this time. */
+/** The path to an authority that the trusted root has for this time. */
 function pathAt(
   leaf: Certificate,
   intermediates: readonly Certificate[],
@@ -146,7 +146,7 @@ function pathAt(
       return verifyChain(leaf, authoritiesOf(authority, intermediates), time, primitives);
     } catch (error) {
       if (!(error instanceof MerkleError)) throw error;
-      // The reason of the authority that issued the certificate tells more than that of any other.
+      // The failure with the authority that issued the certificate says more than the failure with any other.
       if (failure === undefined || authority.certificates.some((one) => equal(one.subjectDer, leaf.issuerDer))) {
         failure = error;
       }

@@ -1,5 +1,5 @@
 /**
- * What was signed: a file's digest, or an attestation (DSSE) with a statement about the file.
+ * Verifies what was signed: a file's digest, or an attestation (DSSE) with a statement about the file.
  *
  *   key              message: signed is the file's digest    attestation: signed is the PAE, hashed with
  *   ECDSA P-256      any of SHA-256, -384, -512              SHA-256
@@ -25,20 +25,20 @@ import { hashesOf, subjectFor } from './subject-match.ts';
 /** Digests of the file that is verified. */
 export type ArtifactDigests = Readonly<Partial<Record<HashName, Uint8Array>>>;
 
-/** A signature that was verified, and over what. */
+/** A verified signature and what it signs. */
 export interface SignedContent {
   readonly content: MessageContent | DsseContent;
-  /** Digest of the file or of the PAE that the signature is over. */
+  /** The signed digest: of the file, or of the PAE. */
   readonly algorithm: HashName;
   readonly digest: Uint8Array;
-  /** Ed25519 over the PAE itself: no entry about a digest can be of this signature. */
+  /** The signature is Ed25519 over the PAE itself: an entry about a digest cannot be of this signature. */
   readonly pure: boolean;
   readonly checks: readonly Check[];
   readonly artifact: Outcome['digest'];
   readonly statement?: NonNullable<Outcome['statement']>;
 }
 
-/** Hashes by which the file must be known. `key` is the signer's. @throws ClientError as `checkContent` */
+/** The hashes of the file that `checkContent` needs. `key` is the signer's. @throws ClientError as `checkContent` */
 export function hashesNeeded(content: Bundle['content'], key: KeyInfo): HashName[] {
   if (content.kind === 'dsse') return hashesOf(statementOf(content));
   const named = content.digest === undefined ? [] : [HASH_NAME[content.digest.algorithm]];
@@ -46,8 +46,8 @@ export function hashesNeeded(content: Bundle['content'], key: KeyInfo): HashName
 }
 
 /**
- * @throws ClientError `digest-mismatch`, `bad-signature`, `unsupported`, `malformed`; `usage` where a digest of
- * `hashesNeeded` was not given
+ * @throws ClientError `digest-mismatch`, `bad-signature`, `unsupported`, `malformed`; `usage` if a digest of
+ * `hashesNeeded` is missing
  */
 export function checkContent(
   content: Bundle['content'],
@@ -159,9 +159,9 @@ function encode({ payloadType, payload }: DsseContent): Uint8Array {
   }
 }
 
-/** The hashes that the signer may have used, the likeliest first. */
+/** The hashes that the signer may have used, in order of likelihood. */
 function messageHashes({ digest }: MessageContent, key: KeyInfo): readonly HashName[] {
-  // Whatever digest the bundle names for people: Ed25519ph is over SHA-512.
+  // Ed25519ph signs SHA-512, whatever digest the bundle names for people.
   if (key.kind === 'ed25519') return ['sha512'];
   return digest === undefined ? envelopeHashes(key) : [HASH_NAME[digest.algorithm]];
 }

@@ -1,6 +1,6 @@
 /**
- * Signed entry timestamps (SET) of Rekor v1: the log's promise that it took an entry at a time. What is signed is the
- * RFC 8785 form of
+ * Signed entry timestamps (SET) of Rekor v1: the log's promise that it took an entry at a time. The log signs the RFC 8785
+ * form of
  *
  *   {"body": base64, "integratedTime": seconds since 1970, "logID": hex, "logIndex": number}
  */
@@ -13,7 +13,7 @@ import type { TlogEntry } from '../formats/log-entry.ts';
 import type { LogKey } from '../trust/log-key.ts';
 
 /**
- * The key of `keys` that promised the entry, at a time at which the key counts. `entry.promise` must be there.
+ * The key of `keys` that signed the promise, if the key counts at the time of the promise. `entry.promise` must be set.
  *
  * @throws ClientError `bad-promise`
  */

@@ -1,12 +1,12 @@
 /**
- * Entries of Rekor v1 (sigstore/rekor 1.4, pkg/types), compared member by member with what was signed:
+ * Compares entries of Rekor v1 (sigstore/rekor 1.4, pkg/types) with what was signed, member by member:
  *
  *   hashedrekord 0.0.1  { data: { hash: { algorithm, value: hex } }, signature: { content, publicKey: { content: PEM } } }
  *   dsse 0.0.1          { envelopeHash, payloadHash: { algorithm, value: hex }, signatures: [ { signature, verifier: PEM } ] }
  *   intoto 0.0.2        { content: { envelope: { payloadType, payload?, signatures: [ { sig, publicKey: PEM, keyid? } ] },
  *                         hash, payloadHash } }         where sig and payload are the base64 of their base64
  *
- * `envelopeHash` and the `hash` of intoto are of the bytes in which the envelope was once sent, which nobody has any more.
+ * `envelopeHash` and the `hash` of intoto are hashes of the request's bytes, which nobody has kept.
  */
 import { decodeBase64, decodeUtf8, encodeHex, equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
@@ -112,7 +112,7 @@ function twice(value: unknown, path: string): Uint8Array {
   return guarded(() => bytes(decodeUtf8(inner), path)) ?? new Uint8Array(0);
 }
 
-/** The bytes of the one block of this label, else undefined. */
+/** The bytes of the only PEM block, if it has this label. */
 function pemBlock(pem: Uint8Array, label: string): Uint8Array | undefined {
   return guarded(() => {
     const match = /^-----BEGIN ([A-Z ]+)-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END ([A-Z ]+)-----\r?\n*$/.exec(

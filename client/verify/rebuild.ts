@@ -1,6 +1,6 @@
 /**
- * The logged entry, held against what was signed. Whatever can be rebuilt is; of the rest the form is checked, and nobody
- * relies on it.
+ * Compares the logged entry with what was signed. The verifier rebuilds every part that it can. It checks only the form of
+ * the other parts, and relies on none of them.
  *
  * Rekor v2 (rekor-tiles 2.3.0), RFC 8785 form, rebuilt byte by byte:
  *
@@ -65,7 +65,7 @@ function verifierOf({ verifier: { kind, der } }: Claim): HashedRekordVerifier {
   return kind === 'key' ? { publicKey: der } : { certificate: der };
 }
 
-/** `dev.sigstore.common.v1.PublicKeyDetails` of a signature: the pairs of key and hash that Rekor v2 takes. */
+/** `dev.sigstore.common.v1.PublicKeyDetails` of a signature: the pairs of key and hash that Rekor v2 accepts. */
 function detailsOf({ key, algorithm, pure }: Claim): string {
   const details = signedKeyDetailsOf(key, pure ? undefined : algorithm);
   if (details !== undefined) return details.name;

@@ -1,4 +1,4 @@
-/** What `stele verify` was asked for: which proof, whose signature, and who is trusted. */
+/** The options of `stele verify`: which proof, whose signature, and which trust. */
 import { printable } from '../../../merkle/printable.ts';
 import { usage } from '../../errors.ts';
 import type { IdentityRule } from '../../trust/identity-rule.ts';
@@ -21,7 +21,7 @@ export interface VerifyOptions {
   readonly json?: boolean;
 }
 
-/** Whose signature it must be. */
+/** The expected signer. */
 export type RequestedSigner = { readonly key: string } | { readonly identity: IdentityRule };
 
 /** @throws ClientError `usage` */
@@ -38,8 +38,8 @@ export function requestedSigner(options: VerifyOptions): RequestedSigner {
 }
 
 /**
- * @param taken the options that `what` looks at
- * @throws ClientError `usage` for any other that is given: what is given must hold, and must not be passed over
+ * @param taken the options that `what` uses
+ * @throws ClientError `usage` for any other given option: a given option must hold, and must not be ignored
  */
 export function refuseOthers(options: VerifyOptions, taken: readonly (keyof VerifyOptions)[], what: string): void {
   for (const name of Object.keys(options) as (keyof VerifyOptions)[]) {

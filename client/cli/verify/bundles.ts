@@ -20,11 +20,11 @@ interface Request extends VerifyTrust {
   readonly key?: KeyInfo;
   readonly identity?: IdentityTest;
   readonly witnessTime: boolean;
-  /** The rule for the identity leaves the issuer open. */
+  /** The rule for the identity names no issuer. */
   readonly anyIssuer: boolean;
 }
 
-/** @throws ClientError where there is one file; of many each error is told, and the exit status set */
+/** @throws ClientError for one file. For many files, prints each error and sets the exit status. */
 export async function verifyFiles(
   files: readonly string[],
   signer: RequestedSigner,
@@ -100,7 +100,7 @@ async function verifyMany(
   const { verified, refused, untried } = counts;
   if (asJson) process.stdout.write(`${JSON.stringify(results, undefined, 2)}\n`);
   else say(`\n${files.length} files: ${verified} verified, ${refused} refused, ${untried} could not be tried`);
-  // A file that is refused is the graver news.
+  // A refused file is the worse result.
   if (refused > 0) process.exitCode = 1;
   else if (untried > 0) process.exitCode = 2;
 }

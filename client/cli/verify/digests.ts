@@ -1,4 +1,4 @@
-/** Hashes of a file of any length, several at once, read in pieces of which two are in memory. */
+/** Hashes a file of any length with several hashes at once. Two pieces of the file are in memory at a time. */
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
@@ -36,7 +36,7 @@ async function read(path: string, names: readonly HashName[], signal: AbortSigna
     const stats = await file.stat();
     if (stats.isDirectory()) throw isDirectory(path);
     const hashes = names.map((name) => [name, createHash(name)] as const);
-    // One piece is hashed while the next is read.
+    // The next piece is read while this one is hashed.
     let [piece, spare] = [Buffer.allocUnsafe(CHUNK), Buffer.allocUnsafe(CHUNK)];
     let size = 0;
     let next = file.read(piece, 0, CHUNK, null);

@@ -1,7 +1,7 @@
-/** The rule of `--identity` and its like, made ready. */
+/** Compiles the rule of `--identity` and its related options. */
 import { compileExact, hasPattern, type IdentityRule, type IdentityTest } from '../../trust/identity-rule.ts';
 
-/** Exact text needs no engine for patterns, which is slow to load. */
+/** Loads the engine for patterns only for a rule with a pattern: loading it is slow. */
 export async function testOf(rule: IdentityRule): Promise<IdentityTest> {
   if (!hasPattern(rule)) return compileExact(rule);
   return (await import('../../trust/identity.ts')).compileRule(rule);

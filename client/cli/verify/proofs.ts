@@ -1,4 +1,4 @@
-/** `stele verify --tlog-proof`: c2sp.org/tlog-proof files, of what `stele sign` logged or of any other log. */
+/** `stele verify --tlog-proof`: c2sp.org/tlog-proof files of `stele sign`, or of any other log. */
 import { basename } from 'node:path';
 import { encodeBase64, encodeHex } from '../../../merkle/bytes.ts';
 import { formatVerifierKey } from '../../../merkle/note.ts';
@@ -75,7 +75,7 @@ export async function verifyProof(
   ]);
 }
 
-/** Of any log: only that this leaf is in it. @throws ClientError */
+/** Verifies that a leaf is in any log. @throws ClientError */
 export async function verifyLeafHash(options: VerifyOptions, primitives: Primitives): Promise<void> {
   const leafHash = parseLeafHash(options.leafHash!);
   const { policy } = await readProofTrust(options);
@@ -102,7 +102,7 @@ async function readProofTrust(options: VerifyOptions): Promise<{ policy: Policy;
     throw usage('a tlog-proof is checked by a policy: give --policy, with the log and its witnesses');
   const root = trustedRoot === undefined ? {} : { trustedRoot };
   if (logKey === undefined) return { policy, ...root };
-  // Both must hold: the log of the policy that has this key, and no other.
+  // Policy and key must both hold: only the policy's log with this key counts.
   const vkey = formatVerifierKey(logKey);
   const logs = policy.logs.filter(({ key }) => formatVerifierKey(key) === vkey);
   if (logs.length === 0) throw new ClientError('policy', 'the policy does not have the log whose key was given');

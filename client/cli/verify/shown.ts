@@ -1,4 +1,4 @@
-/** An outcome for people and for machines. */
+/** Prints an outcome for people and for scripts. */
 
 import { encodeBase64, encodeHex } from '../../../merkle/bytes.ts';
 import { printable } from '../../../merkle/printable.ts';
@@ -44,7 +44,7 @@ function shown({ name, detail, by }: CheckSentence): string[] {
   return by === undefined ? [line] : [line, `  ${''.padEnd(WIDTH)}by ${by}`];
 }
 
-/** Everything that one needs to check it again, and who was checked with what. */
+/** Everything that a reader needs to verify again: each fact, and the key or certificate behind it. */
 export function json(outcome: Outcome): object {
   const { checks, notProven, digest, signer, statement, times, entries } = outcome;
   const [first, ...more] = entries.map(entryJson);
@@ -64,7 +64,7 @@ function signerJson(signer: VerifiedSigner): object {
   const key = { key: signer.key.name, spkiSha256: signer.fingerprint };
   if (signer.kind === 'key') return { kind: 'key', ...key };
   const { names, issuer, extensions } = signer.identity;
-  // Each extension has its OID beside its name: the names are enough.
+  // Each extension stands here under its name and under its OID. The names are enough.
   const named = [...extensions].filter(([name]) => !/^[0-9.]+$/.test(name));
   return { kind: 'certificate', ...key, names, issuer: issuer ?? null, extensions: Object.fromEntries(named) };
 }

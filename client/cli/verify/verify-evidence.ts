@@ -1,4 +1,4 @@
-/** `stele verify --evidence`: check alone what a monitor or a witness holds against a log. */
+/** `stele verify --evidence`: checks evidence of a monitor or a witness against a log, without trust in either. */
 import { encodeBase64 } from '../../../merkle/bytes.ts';
 import { ENTRY_EVIDENCE_START, parseEntryEvidence, verifyEntryEvidence } from '../../../merkle/entry-evidence.ts';
 import { type EvidenceFinding, MAX_EVIDENCE, parseEvidence, verifyEvidence } from '../../../merkle/evidence.ts';
@@ -11,7 +11,7 @@ import { readWhole } from '../files.ts';
 import { print } from '../report.ts';
 
 export interface EvidenceOptions {
-  /** The log's verifier key, where the reader knows it: the evidence must then be about it. */
+  /** The log's verifier key, if the reader knows it. The evidence must then be about this log. */
   readonly logKey?: string;
   readonly json?: boolean;
 }
@@ -19,7 +19,7 @@ export interface EvidenceOptions {
 /**
  * Prints what the file shows.
  *
- * @throws ClientError `file`, `log-key`; MerkleError where it shows nothing
+ * @throws ClientError `file`, `log-key`; MerkleError if the file shows nothing
  */
 export async function verifyEvidenceFile(file: string, options: EvidenceOptions): Promise<void> {
   const bytes = await readWhole(file, MAX_EVIDENCE);
@@ -60,7 +60,7 @@ function ofCheckpoints(bytes: Uint8Array): Shown {
   };
 }
 
-/** What the log has signed, as the end of a sentence. */
+/** The two things that the log signed, as the end of a sentence. */
 export function contradiction({
   kind,
   firstSize,

@@ -1,4 +1,4 @@
-/** Reads the files that say who is trusted. */
+/** Reads the files that define the trust. */
 
 import type { VerifierKey } from '../../../merkle/note.ts';
 import { MAX_POLICY, type Policy } from '../../../merkle/policy.ts';

@@ -1,8 +1,8 @@
 /**
- * Requests and results on their way between threads: one buffer a pack, as the pool takes it.
+ * Requests and results between threads: one buffer for each pack.
  *
- * The hashes of a proof go over as one array. Each array costs 1 µs to write and half of one to read, and a log of 10,000
- * entries has thirteen in a proof: together 27 µs of CPU time a bundle, measured on Node 20.
+ * The hashes of a proof travel as one array. Each array costs 1 µs to write and half a µs to read, and a proof in a log of
+ * 10,000 entries has thirteen hashes: together 27 µs of CPU time for each bundle, measured on Node 20.
  */
 import { deserialize, serialize } from 'node:v8';
 import { concat } from '../../../merkle/bytes.ts';
@@ -15,7 +15,7 @@ type Tree = NonNullable<VerifiedEntry['tree']>;
 interface PackedResults {
   /** Without the hashes of proofs. */
   readonly results: readonly ManyResult[];
-  /** Of one proof after the other, joined. */
+  /** The joined hashes of each proof, in the order of the proofs. */
   readonly hashes: readonly Uint8Array[];
 }
 
@@ -44,7 +44,7 @@ export function unpackResults(pack: ArrayBuffer): readonly ManyResult[] {
   return results.map((result) => withTrees(result, (tree) => ({ ...tree, hashes: split(next.next().value!) })));
 }
 
-/** The same result, with each of its trees changed, in their order. */
+/** A copy of the result with `change` applied to each tree, in order. */
 function withTrees(result: ManyResult, change: (tree: Tree) => Tree): ManyResult {
   if (!result.ok) return result;
   const entries = result.outcome.entries.map((entry) =>
@@ -59,7 +59,7 @@ function split(joined: Uint8Array): Uint8Array[] {
   );
 }
 
-/** A view of a larger buffer cannot be transferred. */
+/** A copy with a buffer of its own: a view of a larger buffer cannot be transferred. */
 function exactly(bytes: Uint8Array): ArrayBuffer {
   return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer;
 }

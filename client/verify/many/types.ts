@@ -1,4 +1,4 @@
-/** What is asked of the threads that verify many bundles, and what they answer. */
+/** Requests to the threads that verify many bundles, and their results. */
 import type { ClientErrorCode } from '../../errors.ts';
 import type { IdentityRule } from '../../trust/identity-rule.ts';
 import type { ArtifactDigests, Outcome } from '../../verify.ts';
@@ -9,11 +9,11 @@ export interface ManyRequest {
   readonly bundle: Uint8Array;
   /** Of the file; see `requiredHashes`. */
   readonly artifact: ArtifactDigests;
-  /** SubjectPublicKeyInfo of the signer, DER, where each bundle has its own; else `ManyOptions` says who must have signed. */
+  /** SubjectPublicKeyInfo of this bundle's signer, DER. If absent, `ManyOptions` says who must have signed. */
   readonly key?: Uint8Array;
 }
 
-/** Whom and what to trust, for all of them: see `VerifyRequest`. */
+/** The trust for all bundles: see `VerifyRequest`. */
 export interface ManyTrust {
   /** `trusted_root.json`. */
   readonly trustedRoot?: Uint8Array;
@@ -27,7 +27,7 @@ export interface ManyTrust {
   readonly witnessTime?: boolean;
 }
 
-/** What `verifyBundle` gives or throws. */
+/** The result or the error of `verifyBundle`. */
 export type ManyResult =
   | { readonly ok: true; readonly outcome: Outcome }
   | { readonly ok: false; readonly code: ClientErrorCode; readonly message: string };

@@ -1,7 +1,7 @@
 /**
- * Verifying many bundles, on all cores: threads take them in packs and answer in the order of the requests.
+ * Verifies many bundles on all cores: threads take the bundles in packs, and results come in the order of the requests.
  *
- * A pack costs one round trip, 25 to 77 µs; a bundle with two cosignatures takes some hundred. Each thread remembers the
+ * A pack costs one round trip, 25 to 77 µs. A bundle with two cosignatures takes some hundred µs. Each thread remembers the
  * checkpoints that it has verified.
  */
 
@@ -21,7 +21,7 @@ import type { ManyRequest, ManyResult, ManyTrust } from './types.ts';
 const PACK = 32;
 
 export interface ManyOptions extends ManyTrust {
-  /** One for each core unless told. */
+  /** Default: one for each core. */
   readonly threads?: number;
   readonly signal?: AbortSignal;
 }
@@ -55,7 +55,7 @@ export async function* verifyMany(
   }
 }
 
-/** Here, where an error can be told once: a thread could only fail. */
+/** Reports a wrong option once, before a thread starts: a thread could only fail. */
 function checkTrust({ trustedRoot, policy, logKey, key, identity }: ManyTrust): void {
   if (trustedRoot !== undefined) parseTrustedRoot(trustedRoot);
   if (policy !== undefined) parseTrustPolicy(policy);

@@ -1,7 +1,7 @@
 /**
  * The thread that verifies bundles: see verify-many.ts.
  *
- * It does not import verify.ts, whose noble takes 50 ms to load.
+ * This file does not import verify.ts, which loads noble in 50 ms.
  */
 import { Piscina } from 'piscina';
 import { parseSpki } from '../../../merkle/rekor/spki.ts';
