@@ -12,16 +12,14 @@ import {
   makeVerifierKey,
   type VerifierKey,
 } from '../../merkle/note.ts';
+import { pointOf } from '../../merkle/rekor/spki.ts';
 import type { MldsaSigner } from '../../merkle/runtime/keys/mldsa.ts';
 import type { Signer } from '../../merkle/runtime/keys/types.ts';
 import { ServerError } from '../errors.ts';
 
-/** An SPKI of Ed25519 (RFC 8410) has a prefix of this length, and then the 32 bytes of the key. */
-const ED25519_SPKI_PREFIX = 12;
-
 function verifierKeyOf(origin: string, signer: Pick<Signer, 'algorithm' | 'publicKey'>): VerifierKey {
   return signer.algorithm === 'ed25519'
-    ? ed25519VerifierKey(origin, signer.publicKey.subarray(ED25519_SPKI_PREFIX))
+    ? ed25519VerifierKey(origin, pointOf({ kind: 'ed25519', spki: signer.publicKey }))
     : ecdsaVerifierKey(origin, signer.publicKey);
 }
 
