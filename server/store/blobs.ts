@@ -1,4 +1,4 @@
-/** What every driver of `TileStore` and `CheckpointStore` shares: which blobs and notes there can be, and the refusals. */
+/** What drivers of `TileStore` and `CheckpointStore` share: which blobs and notes there can be, and the refusals. */
 import assert from 'node:assert';
 import { BUNDLE_WIDTH, MAX_ENTRY } from '../../merkle/bundle.ts';
 import { equal } from '../../merkle/bytes.ts';
@@ -54,8 +54,8 @@ export function checkSame(name: string, stored: Uint8Array | undefined, bytes: U
 export function tileConflict(name: string): ServerError {
   return new ServerError(
     'tile-conflict',
-    `${name} is stored with other bytes than the committed tree has, and was left as it is: stop the log, run \`stele log check\`, ` +
-      'and find out what else writes there',
+    `${name} is stored with other bytes than the committed tree has, and was left as it is: stop the log, run ` +
+      '`stele log check`, and find out what else writes there',
   );
 }
 
@@ -69,6 +69,6 @@ export function compareNotes(stored: Uint8Array | undefined, expected: Uint8Arra
   if (same) return;
   throw new ServerError(
     'conflict',
-    'another checkpoint is published than the log expects: something else has replaced it. Find out what else writes there',
+    'another checkpoint is published than the log expects: something else has replaced it. Find out what, and stop it',
   );
 }

@@ -32,7 +32,8 @@ export function decodeState(bytes: Uint8Array): TreeState {
   if (Number.isSafeInteger(fields.version) && fields.version !== VERSION) {
     throw new ServerError(
       'format-version',
-      `the stored tree state has format ${String(fields.version)}, this version of Stele reads ${VERSION}: use the version that wrote it`,
+      `the stored tree state has format ${String(fields.version)}, and this version of Stele reads ${VERSION}: use the ` +
+        'version that wrote it',
     );
   }
   try {

@@ -128,7 +128,7 @@ export interface Commit {
   readonly next: TreeState;
   /**
    * The entries [expected.size, next.size), in order. The caller MUST have looked up each leaf hash in the tree `expected`
-   * or a later one and found none: then the compare-and-swap keeps each leaf hash to one index, whoever else commits.
+   * or a later one and found none: then the compare-and-swap keeps each leaf hash to one index, also where other processes commit.
    */
   readonly entries: readonly NewEntry[];
 }

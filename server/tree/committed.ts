@@ -84,6 +84,7 @@ export class CommittedTree {
   }
 
   static async #open(stores: Stores, hash: Sha256): Promise<CommittedTree> {
+    // The checkpoint first: the state that is read afterwards is at least as large.
     const checkpoint = await retried(() => stores.checkpoint.readCheckpoint());
     let state = await retried(() => stores.state.read());
     if (state === undefined) {
@@ -97,6 +98,7 @@ export class CommittedTree {
       const { size, root } = emptySnapshot(hash);
       const first: TreeState = { size, root, filed: 0, status: 'open' };
       await retried(() => stores.state.commit({ expected: undefined, next: first, entries: [] }));
+      // A crash here: the next start finds an empty log.
       state = first;
     }
     const { filed: from, size: to } = state;
@@ -152,6 +154,7 @@ export class CommittedTree {
     return this.#stores.state.snapshot();
   }
 
+  /** The full tiles and bundles, for copies of the log. */
   tileStore(): Pick<TileStore, 'get'> {
     return this.#stores.tiles;
   }
@@ -208,6 +211,7 @@ export class CommittedTree {
     return this.#write('state', async () => {
       const next: TreeState = { ...this.#state, status, ...(lastCheckpoint === undefined ? {} : { lastCheckpoint }) };
       await this.#retried(() => this.#stores.state.commit({ expected: this.#state, next, entries: [] }));
+      // A crash here: the next start finds the status, and a freeze goes on where it was cut off.
       this.#state = next;
     });
   }
