@@ -33,7 +33,7 @@ import { type EvidenceFiles, findEvidence, type Offered, signedBy } from './evid
 import type { WitnessKey } from './keys.ts';
 import type { KnownLog, Logs } from './logs.ts';
 import type { Metrics } from './metrics.ts';
-import { type Cosigned, cosignedOf, type WitnessStore } from './store.ts';
+import type { Cosigned, WitnessStore } from './store.ts';
 import { Window } from './window.ts';
 
 /** Seconds in which a repeated checkpoint gets the cosignatures that it got before. */
@@ -215,8 +215,8 @@ export class Witness {
     }
     const signatures = await this.#sign(() => this.#cosign(offered.text, this.#notBefore(stored, timestamp)));
     this.#checkKnown(offered);
-    const note = formatNote(offered.text, [...offered.signatures, ...signatures].slice(0, MAX_SIGNATURES));
-    await this.#put(stored, cosignedOf(note));
+    const all = [...offered.signatures, ...signatures].slice(0, MAX_SIGNATURES);
+    await this.#put(stored, { ...offered, signatures: all, note: formatNote(offered.text, all) });
     metrics.cosigned.inc();
     if (offered.size > storedSize) metrics.grown.inc();
     return signatures;
