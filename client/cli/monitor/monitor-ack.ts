@@ -1,4 +1,4 @@
-/** `stele monitor ack`: mark an alert as looked at, with who, until when and why. */
+/** `stele monitor ack`: acknowledges an alert, with a name, a date and a reason. */
 import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
@@ -23,9 +23,9 @@ interface AckOptions extends Where {
 
 const HELP = `
 From then on the monitor leaves out alerts of the same rule about the same identity: all names of the certificate, its
-issuer, its authority and every extension that is not of a single run, or the key where there is no issuer. Whoever differs
-in any of them alerts as before. It holds until the date, in UTC; a running monitor sees it at its next alert. Alerts about
-a log itself cannot be acknowledged.
+issuer, its authority and every extension that is not of a single run, or the key where there is no issuer. A signer that
+differs in any of them alerts as before. The acknowledgement ends at the date, in UTC; a running monitor sees it at its
+next alert. Alerts about a log itself cannot be acknowledged.
 
 ID is the alert's ID, or its first 8 or more digits.
 
@@ -74,7 +74,7 @@ function placed(command: Command): Command {
 
 async function add(id: string, options: AckOptions): Promise<void> {
   const { until, reason } = options;
-  // Not commander's own required options: those are asked for by the subcommands too.
+  // Not commander's required options: the subcommands would require them too.
   if (until === undefined || reason === undefined) {
     throw new ClientError('usage', '--until and --reason are missing: an acknowledgement says when it ends, and why');
   }
@@ -92,7 +92,7 @@ async function add(id: string, options: AckOptions): Promise<void> {
 
 async function list(options: Where): Promise<void> {
   const { acks, damaged } = await storeOf(options).list();
-  for (const name of damaged) warn(`${name} is no acknowledgement and is not heeded: remove it`);
+  for (const name of damaged) warn(`${name} is not an acknowledgement and has no effect: remove it`);
   const now = Date.now();
   const shown = acks.map((ack) => ({ ...ack, expired: isExpired(ack, now) }));
   print(

@@ -1,4 +1,4 @@
-/** `stele monitor test`: try a rule on a bundle, an entry or a part of a log, and show what matches and why. */
+/** `stele monitor test`: tries rules on a bundle, an entry or a part of a log, and shows what matches and why. */
 import { Command, Option } from 'commander';
 import { parseBundle as parseEntries } from '../../../merkle/bundle.ts';
 import { parseCheckpoint } from '../../../merkle/checkpoint.ts';
@@ -90,7 +90,7 @@ async function test(file: string | undefined, options: TestOptions): Promise<voi
       options.log === undefined ? await tryFile(tested, options) : await tryLog(tested, options.log, options);
     process.exitCode = alerted ? 0 : 1;
   } catch (error) {
-    // 1 says that the rule was tried and does not match.
+    // Status 1 means that the rule was tried and does not match.
     reportError(error, options.json ?? false);
     process.exitCode = error instanceof ClientError && error.code === 'cancelled' ? 130 : 2;
   }
@@ -129,7 +129,7 @@ async function bundleEntries(path: string): Promise<Tried[]> {
   return entries.map(({ index, body }) => ({ index, body }));
 }
 
-/** The body itself, or what a log answers about it. */
+/** Reads the body of an entry, or a log's answer about it. */
 async function entryFile(path: string): Promise<Tried> {
   const bytes = await readWhole(path, MAX_ENTRY_FILE);
   let value: unknown;
@@ -169,7 +169,7 @@ async function tryLog({ rules, trust }: Tested, location: string, options: TestO
         if (entry.problem !== undefined) unreadable++;
         const hits = engine.match(entry, origin);
         alerts += hits.length;
-        // To explain takes a hundred times as long as to compare.
+        // An explanation takes a hundred times as long as a comparison.
         const asked = options.all ? rules : hits.map(({ rule }) => rules[rule]!);
         if (asked.length === 0) continue;
         const shown = asked.map((rule) => explain(rule, entry, origin, trust));
@@ -192,7 +192,7 @@ async function tryLog({ rules, trust }: Tested, location: string, options: TestO
   return alerts > 0;
 }
 
-/** What the log says; its signature is not checked here. */
+/** Origin and size from the log's checkpoint, whose signature is not checked here. */
 async function head(checkpoint: Promise<Uint8Array>): Promise<{ origin: string; size: number }> {
   try {
     return parseCheckpoint(parseNote(await checkpoint).text);

@@ -1,4 +1,4 @@
-/** `stele monitor`: follow logs, and tell when somebody unexpected signs, or when a log lies. */
+/** `stele monitor`: follows logs, and alerts when somebody unexpected signs or when a log lies. */
 import { Command } from 'commander';
 import { printable } from '../../../merkle/printable.ts';
 import { ClientError } from '../../errors.ts';
@@ -36,9 +36,9 @@ export function monitorCommand(): Command {
   const command = new Command('monitor')
     .description('Follow logs: tell when somebody unexpected signs in your name, or when a log lies')
     .helpCommand(false)
-    // A flag after a subcommand is the subcommand's.
+    // A flag after a subcommand belongs to the subcommand.
     .enablePositionalOptions()
-    .option('--config <path>', 'what is followed and watched, and who is told (YAML)', 'monitor.yaml')
+    .option('--config <path>', 'configuration file (YAML): logs, rules and sinks', 'monitor.yaml')
     .option('--once', 'look once at what is there now, deliver, and end: for cron and CI')
     .option('--from-now', 'begin with the entries to come, where a log has no state')
     .option('--from-start', 'begin with the first entry, where a log has no state')
@@ -52,7 +52,7 @@ async function monitor(options: MonitorOptions): Promise<void> {
   if (options.fromNow === true && options.fromStart === true) {
     throw new ClientError('usage', '--from-now and --from-start are both given: keep one');
   }
-  // Trying a rule and acknowledging an alert need neither the monitor nor its server.
+  // Loaded here: the subcommands need neither the monitor nor its server.
   const [{ loadMonitorConfig }, { openMonitor }] = await Promise.all([
     import('../../monitor/config/load-monitor.ts'),
     import('../../monitor/open-monitor.ts'),
@@ -73,8 +73,8 @@ async function monitor(options: MonitorOptions): Promise<void> {
     },
   });
   const stopping = new AbortController();
-  const told = stopSignals();
-  void told.then(() => stopping.abort());
+  const stop = stopSignals();
+  void stop.then(() => stopping.abort());
   try {
     if (options.once === true) {
       process.exitCode = out.once(await opened.monitor.once(stopping.signal), opened.pending());
@@ -88,7 +88,7 @@ async function monitor(options: MonitorOptions): Promise<void> {
     try {
       out.started(opened.monitor.reports, start, server?.url);
       await opened.monitor.run(stopping.signal);
-      out.stopped(await told, opened.monitor.reports, opened.pending());
+      out.stopped(await stop, opened.monitor.reports, opened.pending());
     } finally {
       await server?.close();
     }
@@ -97,13 +97,13 @@ async function monitor(options: MonitorOptions): Promise<void> {
   }
 }
 
-/** What `stele monitor` prints: text for people, or one JSON object a line. */
+/** Prints what happens: text for people, or one JSON object a line. */
 class Output {
   readonly #config: MonitorConfig;
   readonly #json: boolean;
-  /** Standard output may be the alerts' alone. */
+  /** Stderr where a sink writes alerts to stdout, else stdout. */
   readonly #people: NodeJS.WriteStream;
-  /** Logs whose trouble was told: it is told again when it changes. */
+  /** The last printed trouble of each log: only a change is printed. */
   readonly #troubles = new Map<string, string>();
   /** Sinks that write to standard output. */
   readonly #stdout: readonly SinkSettings[];
@@ -142,9 +142,9 @@ class Output {
     if (event.type === 'progress') {
       this.#print(event, [`${log}: complete through ${event.through} of ${event.size} (${event.count} entries)`]);
     } else if (event.type === 'alerts') {
-      const untold = event.alerts.filter((alert) => !this.#isTold(alert));
-      if (untold.length === 0) return;
-      const alerts = untold.map(({ id, kind, severity, summary, evidence }) => ({
+      const unseen = event.alerts.filter((alert) => !this.#isPrintedBySink(alert));
+      if (unseen.length === 0) return;
+      const alerts = unseen.map(({ id, kind, severity, summary, evidence }) => ({
         id,
         kind,
         severity,
@@ -173,8 +173,8 @@ class Output {
     }
   }
 
-  /** The sink writes it to where this would write it: once is enough. */
-  #isTold(alert: Alert): boolean {
+  /** Whether a sink prints the alert in the same place. */
+  #isPrintedBySink(alert: Alert): boolean {
     if (!this.#json && !process.stdout.isTTY) return false;
     return this.#stdout.some((settings) => settings.digestAt === undefined && wants(settings, alert));
   }
@@ -187,7 +187,7 @@ class Output {
     ]);
   }
 
-  /** The exit status. */
+  /** Prints the report; returns the exit status. */
   once({ logs, alerts, delivered, problems }: OnceReport, pending: number): number {
     const found = alerts > 0 || logs.some(({ lying }) => lying);
     const failed = logs.some(({ ok }) => !ok) || problems.length > 0 || !delivered;
