@@ -31,7 +31,7 @@ export class Metrics {
     this.evidence = counter('evidence_total', 'Finds of evidence that a log has shown two histories');
     this.signerErrors = counter('signer_errors_total', 'Failures to sign');
     this.storeFailures = counter('store_failures_total', 'Failures of the store that closed its handle');
-    this.pollFailures = counter('poll_failures_total', 'Logs that could not be pulled');
+    this.pollFailures = counter('poll_failures_total', 'Logs that could not be polled');
     this.logs = gauge('logs', 'Logs that are witnessed');
     this.stored = gauge('stored_logs', 'Logs with a cosigned checkpoint, those that were disabled too');
     this.#refusals = new Counter({

@@ -73,7 +73,7 @@ export class Poller {
       if (this.#stopping.signal.aborted) return;
       metrics.pollFailures.inc();
       const reason = error instanceof Error ? error.message : String(error);
-      logger.warn({ origin: log.origin, reason }, 'the log could not be pulled');
+      logger.warn({ origin: log.origin, reason }, 'the log could not be polled');
     }
   }
 
