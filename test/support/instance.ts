@@ -7,7 +7,6 @@ import { formatPublicKeyPem } from '../../client/formats/key.ts';
 import { formatTlogEntry, tlogEntry } from '../../client/formats/log-entry.ts';
 import { formatCheckpoint } from '../../merkle/checkpoint.ts';
 import { formatNote } from '../../merkle/note.ts';
-import { TinyLog } from '../client/tiny-log.ts';
 import {
   type Authority,
   bitString,
@@ -26,6 +25,7 @@ import {
   tbsOf,
   utf8,
 } from '../merkle/x509/make.ts';
+import { FakeLog } from './fake-log.ts';
 import { githubRun } from './fulcio.ts';
 
 type Keys = crypto.KeyPairKeyObjectResult;
@@ -71,9 +71,9 @@ export class Instance {
   readonly otherCtLog = newKeys();
   readonly timeRoot: Authority;
   readonly timeAuthority: Authority;
-  readonly rekor: TinyLog;
+  readonly rekor: FakeLog;
   readonly #rekor1 = newKeys();
-  readonly #rekor1Tree: TinyLog;
+  readonly #rekor1Tree: FakeLog;
   readonly #domain: string;
 
   constructor(domain = 'sigstore.example') {
@@ -83,8 +83,8 @@ export class Instance {
     this.timeRoot = issueCa(`time root of ${domain}`);
     const stamping = { keyUsage: 0x80, usages: [STAMPING], usageCritical: true };
     this.timeAuthority = issue({ name: `time of ${domain}`, by: this.timeRoot, ...stamping });
-    this.rekor = new TinyLog(`rekor2.${domain}`);
-    this.#rekor1Tree = new TinyLog(`rekor.${domain}`);
+    this.rekor = FakeLog.empty(`rekor2.${domain}`);
+    this.#rekor1Tree = FakeLog.empty(`rekor.${domain}`);
   }
 
   /** The trusted root as JSON. */

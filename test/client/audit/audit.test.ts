@@ -14,14 +14,15 @@ import { formatVerifierKey, KEY_TYPE, makeVerifierKey } from '../../../merkle/no
 import { formatHashedRekord, parseHashedRekord } from '../../../merkle/rekor/hashedrekord.ts';
 import { digestVerifier } from '../../../merkle/runtime/crypto/digest.ts';
 import { ingestBody } from '../../../server/ingest/ingest-body.ts';
+import { FakeLog } from '../../support/fake-log.ts';
+import { filesIn, later, numbered, put, tempDir } from '../../support/log-files.ts';
 import { ALL_KEY_KINDS, hashedRekordRequest, makeSigner, toJson } from '../../support/requests.ts';
-import { filesIn, later, numbered, put, StaticLog, tempDir } from '../static-log.ts';
 
 const SIZE = 600;
 const LAST = 'tile/entries/002.p/88';
-let log: StaticLog;
+let log: FakeLog;
 beforeAll(() => {
-  log = new StaticLog();
+  log = FakeLog.empty('static.test');
 });
 
 function logDir(entries = numbered(SIZE)): { dir: string; root: Uint8Array } {
@@ -200,10 +201,10 @@ describe('an audit names the first bad file', () => {
 describe('the checkpoint', () => {
   it('must be signed by the log that was asked for', async () => {
     const { dir, root } = logDir();
-    const other = new StaticLog();
+    const other = FakeLog.empty('static.test');
     const bad = { corruption: { code: 'bad-checkpoint', path: 'checkpoint' } };
     expect(await audit(dir, { logKey: other.vkey })).toMatchObject(bad);
-    const note = log.note(SIZE, root);
+    const note = log.sign(log.textOf(SIZE, root));
     for (const wrong of [
       '',
       '<!doctype html><title>Log in</title>',
@@ -216,7 +217,7 @@ describe('the checkpoint', () => {
       put(dir, 'checkpoint', wrong);
       expect(await audit(dir), JSON.stringify(wrong)).toMatchObject({ ...bad, entries: 0 });
     }
-    put(dir, 'checkpoint', `${log.note(SIZE, root)}${'x'.repeat(2 ** 20)}`);
+    put(dir, 'checkpoint', `${log.sign(log.textOf(SIZE, root))}${'x'.repeat(2 ** 20)}`);
     expect(await audit(dir)).toMatchObject(bad);
   });
 
@@ -227,7 +228,7 @@ describe('the checkpoint', () => {
         const { secretKey, publicKey } = ed25519.keygen();
         const key = makeVerifierKey(name, KEY_TYPE.cosignature, publicKey);
         const signer = { key, sign: async (message: Uint8Array) => ed25519.sign(message, secretKey) };
-        const text = log.note(SIZE, root).split('\n\n')[0]!;
+        const text = log.sign(log.textOf(SIZE, root)).split('\n\n')[0]!;
         return { name, vkey: formatVerifierKey(key), line: await cosign(signer, 1000, `${text}\n`) };
       }),
     );
@@ -238,17 +239,13 @@ describe('the checkpoint', () => {
         ),
       );
     const [w1] = witnesses;
-    put(
-      dir,
-      'checkpoint',
-      log.note(SIZE, root, () => [w1!.line, w1!.line]),
-    );
+    put(dir, 'checkpoint', log.sign(log.textOf(SIZE, root), [w1!.line, w1!.line]));
     const report = await auditLog(dir, { policy: policyFor(1) });
     expect(report).toMatchObject({ signedBy: [log.vkey], cosigned: [{ witness: 'w1', timestamp: 1000 }] });
     expect(report.corruption).toBeUndefined();
     // One witness that signed twice is one witness.
     expect((await auditLog(dir, { policy: policyFor(2) })).corruption).toMatchObject({ code: 'quorum' });
-    const foreign = policyFor(1, new StaticLog().vkey);
+    const foreign = policyFor(1, FakeLog.empty('static.test').vkey);
     expect((await auditLog(dir, { policy: foreign })).corruption).toMatchObject({ code: 'bad-checkpoint' });
     const none = parseTrustPolicy(encodeUtf8('quorum none\n'));
     expect(await codeOf(auditLog(dir, { policy: none }))).toBe('usage');
@@ -373,7 +370,7 @@ describe('the state', () => {
     const stateFile = stateIn(dir);
     await audit(dir, { stateFile });
     const good = readFileSync(stateFile);
-    const other = new StaticLog('other.test');
+    const other = FakeLog.empty('other.test');
     const there = tempDir();
     other.write(there, numbered(700));
     expect(await codeOf(auditLog(there, { stateFile }))).toBe('state');

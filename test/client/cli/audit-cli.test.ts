@@ -6,9 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FakeLog } from '../../support/fake-log.ts';
+import { type Handler, later, numbered, serve, tempDir } from '../../support/log-files.ts';
 import { hashedRekordRequest, sharedSigner, toJsonBatch } from '../../support/requests.ts';
 import { CLI, type ServeProcess, startServer, stele } from '../../support/serve.ts';
-import { type Handler, later, numbered, StaticLog, serve, tempDir } from '../static-log.ts';
 
 const AUDIT = fileURLToPath(new URL('../../../dist/client/audit/audit.js', import.meta.url));
 
@@ -21,8 +22,8 @@ const files =
     else response.writeHead(404).end();
   };
 
-function staticLog(size: number): { dir: string; vkey: string; log: StaticLog } {
-  const [dir, log] = [tempDir(), new StaticLog()];
+function staticLog(size: number): { dir: string; vkey: string; log: FakeLog } {
+  const [dir, log] = [tempDir(), FakeLog.empty('static.test')];
   log.write(dir, numbered(size));
   return { dir, vkey: log.vkey, log };
 }
@@ -222,7 +223,7 @@ describe('an audit that is interrupted', () => {
 it('takes the same memory for a log of any size', async () => {
   const peakOf = async (bundles: number): Promise<number> => {
     const dir = tempDir();
-    new StaticLog().writeSame(dir, bundles, 600);
+    FakeLog.empty('static.test').writeSame(dir, bundles, 600);
     const script = `
       import { auditLog } from ${JSON.stringify(AUDIT)};
       const report = await auditLog(${JSON.stringify(dir)}, { threads: 2 });

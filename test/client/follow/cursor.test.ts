@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { cursorRecord, parseCursor, peerRecords } from '../../../client/follow/cursor-record.ts';
 import type { Batch } from '../../../client/follow/types.ts';
-import { entriesOf, FakeLog, View } from '../monitor/fake-log.ts';
+import { entriesOf, FakeLog, View } from '../../support/fake-log.ts';
 import { CopyStore, Crash, feedOf } from './feed.ts';
 
 /** Numbers from 0 up to 1, the same for the same seed (mulberry32). */

@@ -8,8 +8,8 @@ import { verifyEntryEvidence } from '../../../merkle/entry-evidence.ts';
 import { type Evidence, verifyEvidence } from '../../../merkle/evidence.ts';
 import { parsePolicy } from '../../../merkle/policy.ts';
 import { nodeNotePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
+import { entriesOf, FakeLog, mirror, View } from '../../support/fake-log.ts';
 import { COSIGNED, cosignerOf } from '../monitor/cosigner.ts';
-import { entriesOf, FakeLog, mirror, View } from '../monitor/fake-log.ts';
 import { type Followed, feedOf } from './feed.ts';
 
 const finding = (evidence: Evidence | undefined) => evidence && verifyEvidence(evidence, nodeNotePrimitives);

@@ -2,7 +2,8 @@
 import { Feed } from '../../../client/follow/follow.ts';
 import type { Batch, Cursor, FeedSettings, FollowedLog, Look, ReadOutcome } from '../../../client/follow/types.ts';
 import type { OpenSource } from '../../../client/tiles/types.ts';
-import { type FakeLog, later } from '../monitor/fake-log.ts';
+import type { FakeLog } from '../../support/fake-log.ts';
+import { later } from '../../support/log-files.ts';
 
 export const SETTINGS: FeedSettings = { partialMs: 0, parallel: 3, chunkBytes: 4000 };
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { formatPublicKeyPem, parsePublicKey, parsePublicKeyPem } from '../../../client/formats/key.ts';
 import { softwareSigner } from '../../../client/submit/signers/software-signer.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
-import { newKey } from '../tiny-log.ts';
+import { newKey } from '../../support/new-key.ts';
 
 const der = (key: ReturnType<typeof createPublicKey>) => key.export({ format: 'der', type: 'spki' });
 const bad = expect.objectContaining({ code: 'key' });

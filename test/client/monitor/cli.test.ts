@@ -4,8 +4,9 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { entryBundlePath, tilePath, tileWidth } from '../../../merkle/tile.ts';
+import { entriesOf, FakeLog, View } from '../../support/fake-log.ts';
+import { tempDir } from '../../support/log-files.ts';
 import { stele } from '../../support/serve.ts';
-import { entriesOf, FakeLog, tempDir, View } from './fake-log.ts';
 import { type ConfigParts, entryOf, receiver, startMonitor, until, writeConfig } from './process.ts';
 
 const STDOUT = '[{ type: stdout }]';

@@ -3,7 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { FakeLog, tempDir, View } from './fake-log.ts';
+import { FakeLog, View } from '../../support/fake-log.ts';
+import { tempDir } from '../../support/log-files.ts';
 import { entryOf, receiver, startMonitor, until, writeConfig } from './process.ts';
 
 const prlimit = spawnSync('prlimit', ['--version']).status === 0;

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { ClientError } from '../../../client/errors.ts';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
-import { entriesOf, FakeLog, follow, View } from './fake-log.ts';
+import { entriesOf, FakeLog, View } from '../../support/fake-log.ts';
+import { follow } from './harness.ts';
 
 describe('a log is followed', () => {
   it('from the start, each entry once, in order and with its own leaf hash', async () => {

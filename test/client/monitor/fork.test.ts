@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { originHash } from '../../../merkle/witness.ts';
 import { bodyOf } from '../../support/log.ts';
+import { later, tempDir } from '../../support/log-files.ts';
 import { type ServeProcess, startServer, stele, steleJson } from '../../support/serve.ts';
 import { startWitness } from '../../witness/kill-run.ts';
-import { later, tempDir } from './fake-log.ts';
 import { until, writeConfig } from './process.ts';
 
 async function server(dir: string): Promise<ServeProcess> {

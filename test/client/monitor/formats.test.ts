@@ -6,7 +6,8 @@ import { auditLog } from '../../../client/audit/audit.ts';
 import { decodeState, encodeState } from '../../../client/monitor/log-state.ts';
 import { parseVerifierKey } from '../../../merkle/note.ts';
 import { nodeSha256 } from '../../merkle/helpers.ts';
-import { entriesOf, FakeLog, tempDir, View } from './fake-log.ts';
+import { entriesOf, FakeLog, View } from '../../support/fake-log.ts';
+import { tempDir } from '../../support/log-files.ts';
 
 const KEY = 'log.test+cbf04d54+AQyW01C8NLDHkV+CwEXLl33cLbct5Yr9FcEK2W+hnWqq';
 /** Of the entries `entriesOf(300)`. The private key is gone. */

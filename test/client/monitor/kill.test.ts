@@ -3,7 +3,8 @@
  * 50 times; a few kills keep the everyday run short. Needs `npm run build`.
  */
 import { expect, it } from 'vitest';
-import { FakeLog, tempDir, View } from './fake-log.ts';
+import { FakeLog, View } from '../../support/fake-log.ts';
+import { tempDir } from '../../support/log-files.ts';
 import { entryOf, receiver, startMonitor, until, writeConfig } from './process.ts';
 
 const KILLS = Number(process.env.STELE_MONITOR_KILLS ?? 3);

@@ -10,8 +10,9 @@ import { parseEvidence, verifyEvidence } from '../../../merkle/evidence.ts';
 import { parsePolicy } from '../../../merkle/policy.ts';
 import { nodeNotePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
 import { originHash } from '../../../merkle/witness.ts';
+import { entriesOf, FakeLog, mirror, View } from '../../support/fake-log.ts';
 import { COSIGNED, cosignerOf } from './cosigner.ts';
-import { entriesOf, FakeLog, follow, type Harness, mirror, View } from './fake-log.ts';
+import { follow, type Harness } from './harness.ts';
 
 const FROZEN = 'Log frozen — 2026-01-01T00:00:00Z';
 

@@ -7,8 +7,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Alert } from '../../../client/monitor/types.ts';
+import { later } from '../../support/log-files.ts';
 import { CLI } from '../../support/serve.ts';
-import { later } from './fake-log.ts';
 
 const spki = () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'der', type: 'spki' });
 const [WATCHED, OTHER] = [spki(), spki()];

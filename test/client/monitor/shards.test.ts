@@ -8,7 +8,9 @@ import { EvidenceFiles } from '../../../client/monitor/store/evidence-files.ts';
 import { StateStore } from '../../../client/monitor/store/state-store.ts';
 import type { Alert } from '../../../client/monitor/types.ts';
 import { parseVerifierKey } from '../../../merkle/note.ts';
-import { entriesOf, FakeLog, later, QUICK, tempDir, View, WordMatcher } from './fake-log.ts';
+import { entriesOf, FakeLog, View } from '../../support/fake-log.ts';
+import { later, tempDir } from '../../support/log-files.ts';
+import { QUICK, WordMatcher } from './harness.ts';
 
 const SOURCE = { name: 'sigstore', signingConfig: 'config', trustedRoot: 'root' };
 const NOW = Date.parse('2026-06-01T00:00:00Z');

@@ -7,7 +7,9 @@ import { decodeState, encodeState } from '../../../client/monitor/log-state.ts';
 import { StateStore } from '../../../client/monitor/store/state-store.ts';
 import { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
-import { entriesOf, FakeLog, follow, later, tempDir, View } from './fake-log.ts';
+import { entriesOf, FakeLog, View } from '../../support/fake-log.ts';
+import { later, tempDir } from '../../support/log-files.ts';
+import { follow } from './harness.ts';
 
 async function refused(work: Promise<unknown> | (() => unknown)): Promise<{ code: ClientErrorCode; message: string }> {
   const error = await (typeof work === 'function' ? Promise.resolve().then(work) : work).catch((e: unknown) => e);

@@ -16,9 +16,9 @@ import { attest, attestationBundle } from '../../../client/submit/attestation.ts
 import { preAuthEncoding } from '../../../merkle/rekor/dsse.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { parseTlogProof } from '../../../merkle/tlog-proof.ts';
+import { newKey } from '../../support/new-key.ts';
 import { type Ran, type ServeProcess, startServer, stele } from '../../support/serve.ts';
 import { HAVE_SOFTHSM, type SoftHsm, startSoftHsm } from '../../support/softhsm.ts';
-import { newKey } from '../tiny-log.ts';
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
 const sha256 = (text: string) => Uint8Array.from(createHash('sha256').update(text).digest());

@@ -19,8 +19,9 @@ import { formatVerifierKey, KEY_TYPE, makeVerifierKey } from '../../../merkle/no
 import { parseHashedRekord } from '../../../merkle/rekor/hashedrekord.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { createTokenKey } from '../../../merkle/runtime/keys/pkcs11/pkcs11.ts';
+import { FakeLog } from '../../support/fake-log.ts';
+import { newKey } from '../../support/new-key.ts';
 import { HAVE_SOFTHSM, type SoftHsm, startSoftHsm } from '../../support/softhsm.ts';
-import { newKey, TinyLog } from '../tiny-log.ts';
 
 const hash = (name: string, text: string) => Uint8Array.from(createHash(name).update(text).digest());
 const digestFor = (signer: Pick<SoftwareSigner, 'publicKey'>, text = 'hello') =>
@@ -127,7 +128,7 @@ describe.skipIf(!HAVE_SOFTHSM)('a key in a token', () => {
   });
 });
 
-const log = new TinyLog();
+const log = FakeLog.empty();
 const signer = newKey();
 const signedOf = (text: string): Signed => {
   const digest = hash('sha256', text);
@@ -244,7 +245,7 @@ describe('signAndLog', () => {
     ['another tree size', (entry) => formatLogEntry({ ...entry, treeSize: entry.treeSize + 1 }), 'bad-checkpoint'],
     [
       'a checkpoint of a namesake',
-      (entry) => formatLogEntry({ ...entry, checkpoint: new TinyLog().logged(signedOf('x')).checkpoint }),
+      (entry) => formatLogEntry({ ...entry, checkpoint: FakeLog.empty().logged(signedOf('x')).checkpoint }),
       'bad-checkpoint',
     ],
     ['no proof', (entry) => ({ ...formatLogEntry(entry), inclusionProof: null }), 'bad-reply'],

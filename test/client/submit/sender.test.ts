@@ -11,7 +11,8 @@ import { sendAll } from '../../../client/submit/sender.ts';
 import type { SendOptions } from '../../../client/submit/types.ts';
 import { verifyReply } from '../../../client/verify/leaf.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
-import { newKey, TinyLog } from '../tiny-log.ts';
+import { FakeLog } from '../../support/fake-log.ts';
+import { newKey } from '../../support/new-key.ts';
 
 type Answer = (request: IncomingMessage, reply: ServerResponse, body: string) => void;
 const closing: (() => void)[] = [];
@@ -49,7 +50,7 @@ const fails = (code: string, text: string | RegExp = '') =>
   });
 
 const key = newKey();
-const log = new TinyLog();
+const log = FakeLog.empty();
 const digest = Uint8Array.from(createHash('sha256').update('hello').digest());
 /** Takes an entry as a log does. */
 const take: Answer = (_, reply, body) => {
@@ -85,7 +86,7 @@ describe('signAndLog', () => {
   });
 
   it('keeps nothing that does not verify', async () => {
-    const other = new TinyLog();
+    const other = FakeLog.empty();
     const { url } = await scripted(take);
     await expect(signAndLog(digest, key, url, other.key)).rejects.toThrow(fails('bad-checkpoint'));
   });

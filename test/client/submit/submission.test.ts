@@ -15,8 +15,8 @@ import {
   type Submission,
 } from '../../../client/submit/submission.ts';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
+import { FakeLog } from '../../support/fake-log.ts';
 import { type KeyKind, makeSigner, pae, sharedSigner, type TestSigner } from '../../support/requests.ts';
-import { TinyLog } from '../tiny-log.ts';
 
 const TYPE = 'application/vnd.dev.sigstore.bundle.v0.3+json';
 const ARTIFACT = Buffer.from('hello');
@@ -57,7 +57,7 @@ describe('digest, signature and key', () => {
     expect(JSON.parse(requestOf(submission)).hashedRekordRequestV002.signature.verifier.keyDetails).toBe(
       signer.keyDetails,
     );
-    const entry = new TinyLog().add(entryOf(submission));
+    const entry = FakeLog.empty().add(entryOf(submission));
     const complete = parseBundle(completeBundle(submission, entry));
     expect(complete.entries).toHaveLength(1);
     expect(complete.entries[0]!.body).toEqual(canonicalEntry(submission.signed));
@@ -107,7 +107,7 @@ describe('a bundle without a log entry', () => {
     expect(submission).toMatchObject({ fromBundle: true });
     expect(Buffer.from(submission.signed.certificate!)).toEqual(certificate);
     const complete = JSON.parse(
-      Buffer.from(completeBundle(submission, new TinyLog().add(entryOf(submission)))).toString(),
+      Buffer.from(completeBundle(submission, FakeLog.empty().add(entryOf(submission)))).toString(),
     );
     const { tlogEntries, ...material } = complete.verificationMaterial;
     expect({ ...complete, verificationMaterial: material }).toEqual(before);
@@ -124,7 +124,7 @@ describe('a bundle without a log entry', () => {
       mediaType: 'application/vnd.dev.sigstore.bundle+json;version=0.1',
     };
     const submission = only(parseSigned(file(old)));
-    const complete = completeBundle(submission, new TinyLog().add(entryOf(submission)));
+    const complete = completeBundle(submission, FakeLog.empty().add(entryOf(submission)));
     expect(parseBundle(complete)).toMatchObject({
       version: '0.2',
       signer: { kind: 'certificate', chain: { length: 1 } },
@@ -173,7 +173,7 @@ describe('a bundle without a log entry', () => {
     const signer = sharedSigner();
     const keys = [keyVerifier(signer.spki)];
     const submission = only(parseSigned(file(bundle(signer)), keys));
-    const complete = completeBundle(submission, new TinyLog().add(entryOf(submission)));
+    const complete = completeBundle(submission, FakeLog.empty().add(entryOf(submission)));
     expect(() => parseSigned(complete, keys)).toThrow(fails('unsupported', 'already'));
   });
 });
@@ -186,7 +186,7 @@ describe('a DSSE envelope', () => {
       expect(Buffer.from(submission.signed.digest)).toEqual(
         signer.digest(pae('application/vnd.in-toto+json', Buffer.from('{}'))),
       );
-      const complete = parseBundle(completeBundle(submission, new TinyLog().add(entryOf(submission))));
+      const complete = parseBundle(completeBundle(submission, FakeLog.empty().add(entryOf(submission))));
       expect(complete).toMatchObject({ content: { kind: 'dsse', keyId: 'k' } });
     }
   });

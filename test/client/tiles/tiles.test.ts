@@ -5,13 +5,14 @@ import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { ClientError } from '../../../client/errors.ts';
 import { openSource } from '../../../client/tiles/tiles.ts';
-import { type Handler, numbered, put, StaticLog, serve, tempDir } from '../static-log.ts';
+import { FakeLog } from '../../support/fake-log.ts';
+import { type Handler, numbered, put, serve, tempDir } from '../../support/log-files.ts';
 
 const TILE = { level: 0, index: 1, width: 44 };
 
 function logOf300(): string {
   const dir = tempDir();
-  new StaticLog().write(dir, numbered(300));
+  FakeLog.empty('static.test').write(dir, numbered(300));
   return dir;
 }
 

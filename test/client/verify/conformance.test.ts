@@ -14,8 +14,8 @@ import {
 import { parseSpki } from '../../../merkle/rekor/spki.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { parseCertificate } from '../../../merkle/x509/certificate.ts';
+import { FakeLog } from '../../support/fake-log.ts';
 import { type BundleCases, bundleCases } from '../../support/vectors.ts';
-import { TinyLog } from '../tiny-log.ts';
 import { policyOf, rootJson, testWitness, text, witnessed } from './verify-parts.ts';
 
 function verifyCase(cases: BundleCases, name: string, change: Partial<BundleRequest> = {}): Outcome {
@@ -154,7 +154,7 @@ describe.each(bundleCases())('bundles: %s', (cases) => {
     const bare = parseBundle(byName(name).bundle);
     if (bare.signer.kind !== 'certificate') throw new Error('it has a certificate');
     const { notBefore, notAfter } = parseCertificate(bare.signer.certificate);
-    const [log, witness] = [new TinyLog('log.example'), testWitness('w.example')];
+    const [log, witness] = [FakeLog.empty('log.example'), testWitness('w.example')];
     const json = JSON.parse(Buffer.from(byName(name).trustedRoot).toString());
     json.tlogs.push(...rootJson(log).tlogs);
     const logged = { ...bare, entries: [tlogEntry(log.add(bare.entries[0]!.body))] };

@@ -23,10 +23,11 @@ import { leafHash } from '../../../merkle/rfc6962.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { formatTlogProof, parseTlogProof, type TlogProof } from '../../../merkle/tlog-proof.ts';
 import { parseCertificate } from '../../../merkle/x509/certificate.ts';
+import { FakeLog } from '../../support/fake-log.ts';
+import { newKey } from '../../support/new-key.ts';
 import { bundleCases } from '../../support/vectors.ts';
-import { newKey, TinyLog } from '../tiny-log.ts';
 
-const log = new TinyLog();
+const log = FakeLog.empty();
 const witnesses = ['w1', 'w2', 'w3'].map((name): CosignatureSigner & { vkey: string } => {
   const { secretKey, publicKey } = ed25519.keygen();
   const key = makeVerifierKey(name, KEY_TYPE.cosignature, publicKey);
@@ -126,7 +127,7 @@ describe('checkTlogProof', () => {
     expect(code(() => check({ ...good, hashes: second.hashes }))).toBe('bad-proof');
     expect(code(() => check({ ...good, hashes: good.hashes.slice(1) }))).toBe('bad-proof');
     expect(code(() => check({ ...good, checkpoint: second.checkpoint }))).toBe('bad-proof');
-    const namesake = new TinyLog();
+    const namesake = FakeLog.empty();
     const { index, hashes, checkpoint } = namesake.add(good.extra!);
     expect(code(() => check({ extra: good.extra, index, hashes, checkpoint }))).toBe('bad-checkpoint');
     expect(code(() => check(good, { policy: policyOf('none', namesake.vkey) }))).toBe('bad-checkpoint');

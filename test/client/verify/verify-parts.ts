@@ -10,7 +10,7 @@ import { preAuthEncoding } from '../../../merkle/rekor/dsse.ts';
 import { formatHashedRekord } from '../../../merkle/rekor/hashedrekord.ts';
 import type { DigestAlgorithm, HashName } from '../../../merkle/rekor/hashes.ts';
 import { type KeyInfo, parseSpki } from '../../../merkle/rekor/spki.ts';
-import type { TinyLog } from '../tiny-log.ts';
+import type { FakeLog } from '../../support/fake-log.ts';
 
 export const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 export const digestsOf = (file: Uint8Array) => ({
@@ -62,7 +62,7 @@ export function testKey(kind: 'P-256' | 'P-384' | 'P-521' | 'rsa' = 'P-256'): Te
 }
 
 /** A file, signed and logged. */
-export function messageBundle(file: Uint8Array, key: TestKey, log: TinyLog): Bundle {
+export function messageBundle(file: Uint8Array, key: TestKey, log: FakeLog): Bundle {
   const signature = key.sign(file);
   const digest = digestsOf(file)[key.hash];
   return {
@@ -75,7 +75,7 @@ export function messageBundle(file: Uint8Array, key: TestKey, log: TinyLog): Bun
 }
 
 /** A statement about a file, signed as DSSE and logged as a hashedrekord over its PAE. */
-export function attestation(file: Uint8Array, key: TestKey, log: TinyLog, payload = statement(file)): Bundle {
+export function attestation(file: Uint8Array, key: TestKey, log: FakeLog, payload = statement(file)): Bundle {
   const payloadType = 'application/vnd.in-toto+json';
   const pae = preAuthEncoding(payloadType, payload);
   const signature = key.sign(pae);
@@ -143,7 +143,7 @@ export function policyOf(logs: readonly string[], witnesses: readonly TestWitnes
 }
 
 /** A trusted root in JSON with this log alone. */
-export function rootJson(log: TinyLog, validFor: object = { start: '2020-01-01T00:00:00Z' }) {
+export function rootJson(log: FakeLog, validFor: object = { start: '2020-01-01T00:00:00Z' }) {
   const spki = Buffer.concat([Buffer.from('302a300506032b6570032100', 'hex'), log.key.key]);
   return {
     mediaType: 'application/vnd.dev.sigstore.trustedroot+json;version=0.1',

@@ -8,7 +8,7 @@ import { formatCheckpoint } from '../../../merkle/checkpoint.ts';
 import { formatNote } from '../../../merkle/note.ts';
 import type { KeyInfo } from '../../../merkle/rekor/spki.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
-import { TinyLog } from '../tiny-log.ts';
+import { FakeLog } from '../../support/fake-log.ts';
 import { attestation, code, digestsOf, hex, messageBundle, testKey, text } from './verify-parts.ts';
 
 /** A log of Rekor v1, of one shard that holds one entry at a time. */
@@ -50,7 +50,7 @@ function logged(kind: string, version: string, spec: object, origin = 'rekor.exa
 
 const file = text('hello');
 const key = testKey();
-const somewhere = new TinyLog();
+const somewhere = FakeLog.empty();
 const b64 = (bytes: Uint8Array | string) => Buffer.from(bytes).toString('base64');
 const pem = (info: KeyInfo) => b64(formatPublicKeyPem(info));
 const sha = (bytes: Uint8Array) => ({ algorithm: 'sha256', value: hex(digestsOf(bytes).sha256) });

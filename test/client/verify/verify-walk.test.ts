@@ -4,8 +4,8 @@ import { formatBundle, parseBundle } from '../../../client/formats/bundle.ts';
 import { parsePublicKeyPem } from '../../../client/formats/key.ts';
 import { type BundleRequest, parseTrustedRoot, requiredHashes, verifyBundle } from '../../../client/verify.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
+import { FakeLog } from '../../support/fake-log.ts';
 import { type BundleCases, bundleCases } from '../../support/vectors.ts';
-import { TinyLog } from '../tiny-log.ts';
 import {
   attestation,
   digestsOf,
@@ -107,7 +107,7 @@ function caseOf(cases: BundleCases, name: string): Case {
 }
 
 async function witnessedCases(): Promise<[Case, Case]> {
-  const [file, key, log, witness] = [text('hello'), testKey(), new TinyLog('log.example'), testWitness('w.example')];
+  const [file, key, log, witness] = [text('hello'), testKey(), FakeLog.empty('log.example'), testWitness('w.example')];
   const trustedRoot = parseTrustedRoot(text(JSON.stringify(rootJson(log))));
   const trust = { trustedRoot, key: key.info, policy: policyOf([log.vkey], [witness], 1), witnessTime: true };
   const make = async (name: string, of: typeof messageBundle): Promise<Case> => {

@@ -16,7 +16,7 @@ import {
 } from '../../../client/verify.ts';
 import { formatCheckpoint } from '../../../merkle/checkpoint.ts';
 import { parseSpki } from '../../../merkle/rekor/spki.ts';
-import { TinyLog } from '../tiny-log.ts';
+import { FakeLog } from '../../support/fake-log.ts';
 import {
   attestation,
   code,
@@ -35,7 +35,7 @@ import {
 
 const file = text('hello');
 const key = testKey();
-const log = new TinyLog();
+const log = FakeLog.empty();
 const bundle = messageBundle(file, key, log);
 const about = { ...attestation(file, key, log) };
 const artifact = digestsOf(file);
@@ -128,8 +128,8 @@ describe('verifyBundle, with a key', () => {
     expect(check(moved, { artifact: other })).toBe('bad-signature');
     expect(check(bundle, { key: testKey().info })).toBe('bad-signature');
     expect(check(bundle, { key: testKey('P-384').info })).toBe('bad-signature');
-    expect(check(bundle, { logKey: new TinyLog().key })).toBe('bad-checkpoint');
-    expect(check(bundle, { logKey: new TinyLog('other.example').key })).toBe('bad-checkpoint');
+    expect(check(bundle, { logKey: FakeLog.empty().key })).toBe('bad-checkpoint');
+    expect(check(bundle, { logKey: FakeLog.empty('other.example').key })).toBe('bad-checkpoint');
   });
 
   it('says that another key signed where the hint tells', () => {
@@ -173,9 +173,9 @@ describe('verifyBundle, with a key', () => {
     const { checkpoint, treeSize: size, root: hash } = entry.proof!;
     expect(check(withProof({ checkpoint: checkpoint!.replace('\n8\n', '\n9\n') }))).toBe('bad-checkpoint');
     expect(check(withProof({ checkpoint: checkpoint!.slice(0, -1) }))).toBe('bad-checkpoint');
-    const foreign = log.signed(formatCheckpoint({ origin: 'other.example', size, root: hash, extensions: [] }));
+    const foreign = log.sign(formatCheckpoint({ origin: 'other.example', size, root: hash, extensions: [] }));
     expect(check(withProof({ checkpoint: foreign }))).toBe('bad-checkpoint');
-    const twin = new TinyLog().signed(formatCheckpoint({ origin: 'localhost', size, root: hash, extensions: [] }));
+    const twin = FakeLog.empty().sign(formatCheckpoint({ origin: 'localhost', size, root: hash, extensions: [] }));
     expect(check(withProof({ checkpoint: twin }))).toBe('bad-checkpoint');
   });
 
@@ -208,9 +208,9 @@ describe('verifyBundle, with a trusted root', () => {
 
   it('takes a log that it has, by its ID and its key', () => {
     expect(trusted(rootJson(log))).toBe('accepted');
-    expect(trusted(rootJson(new TinyLog()))).toBe('bad-checkpoint');
+    expect(trusted(rootJson(FakeLog.empty()))).toBe('bad-checkpoint');
     const wrongKey = rootJson(log);
-    wrongKey.tlogs[0]!.publicKey = rootJson(new TinyLog()).tlogs[0]!.publicKey;
+    wrongKey.tlogs[0]!.publicKey = rootJson(FakeLog.empty()).tlogs[0]!.publicKey;
     expect(trusted(wrongKey)).toBe('bad-checkpoint');
   });
 
@@ -227,7 +227,7 @@ describe('verifyBundle, with a trusted root', () => {
     const witness = testWitness('witness.example/w');
     const its = await witnessed(bundle, [[witness, 1_700_000_000]]);
     const [old] = rootJson(log, { start: '2020-01-01T00:00:00Z', end: '2021-01-01T00:00:00Z' }).tlogs;
-    const [next] = rootJson(new TinyLog(), { start: '2021-01-01T00:00:00Z' }).tlogs;
+    const [next] = rootJson(FakeLog.empty(), { start: '2021-01-01T00:00:00Z' }).tlogs;
     const at = (...tlogs: object[]) => {
       const { logKey: _, ...rest } = request(its, { policy: policyOf([], [witness], 1), witnessTime: true });
       return code(() => verifyBundle({ ...rest, trustedRoot: root({ ...rootJson(log), tlogs }) }));
@@ -239,8 +239,8 @@ describe('verifyBundle, with a trusted root', () => {
 
   it('holds all that is given: root, key of the log and policy', () => {
     expect(check(bundle, { trustedRoot: root(rootJson(log)) })).toBe('accepted');
-    expect(check(bundle, { trustedRoot: root(rootJson(new TinyLog())) })).toBe('bad-checkpoint');
-    const stranger = policyOf([new TinyLog().vkey], [testWitness('a')], 1);
+    expect(check(bundle, { trustedRoot: root(rootJson(FakeLog.empty())) })).toBe('bad-checkpoint');
+    const stranger = policyOf([FakeLog.empty().vkey], [testWitness('a')], 1);
     expect(trusted(rootJson(log), { policy: stranger })).toBe('bad-checkpoint');
   });
 
