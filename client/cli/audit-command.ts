@@ -1,4 +1,4 @@
-/** `stele audit`: rebuild the tree of a whole log and hold everything that it serves against it. */
+/** `stele audit`: rebuilds the tree of a whole log and compares with it everything that the log serves. */
 import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { encodeBase64 } from '../../merkle/bytes.ts';
@@ -23,13 +23,13 @@ interface AuditCommandOptions {
 }
 
 const HELP = `
-The log is any that serves c2sp.org/tlog-tiles, or a directory with its checkpoint and tile/. Without --log-key and --policy
-nobody vouches for its checkpoint, and only its own agreement with itself is checked.
+The log is a URL that serves c2sp.org/tlog-tiles, or a directory with its checkpoint and tile/. Without --log-key and --policy
+nobody vouches for its checkpoint, and the audit checks only that the log agrees with itself.
 
-With --state an audit that was interrupted goes on where it was, and later ones refuse a log that does not continue what it
-has shown before. Keep the file: it holds the checkpoints.
+With --state an audit goes on where an interrupted one stopped, and refuses a log that does not continue what it has shown
+before. Keep the file: it holds the checkpoints.
 
-Exit status: 0 everything holds, 1 something does not, 2 it could not be tried, 130 interrupted.
+Exit status: 0 everything holds, 1 something does not, 2 the audit could not be made, 130 interrupted.
 
 Examples:
   stele audit https://log.example.com --log-key 'log.example.com+1a2b3c4d+AbCd…' --state log.example.com.audit
@@ -68,7 +68,7 @@ async function audit(location: string, options: AuditCommandOptions): Promise<vo
     if (options.json !== true) process.stdout.write(`${corrupt(report).join('\n')}\n`);
     process.exitCode = 1;
   } catch (error) {
-    // Nothing is known to be wrong with the log where it could not be read to its end.
+    // An audit that could not read the log to its end has found nothing wrong.
     if (exitStatus(error) !== 1) throw error;
     reportError(error, options.json === true);
     process.exitCode = 2;

@@ -1,75 +1,15 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { trustedRoot } from '../../../client/cli/up/trust-files.ts';
 import { ClientError } from '../../../client/errors.ts';
-import { type ReadLocation, readShards } from '../../../client/follow/shards.ts';
+import type { ReadLocation } from '../../../client/follow/shards.ts';
 import { Monitor, type MonitorEvent } from '../../../client/monitor/run.ts';
 import { EvidenceFiles } from '../../../client/monitor/store/evidence-files.ts';
 import { StateStore } from '../../../client/monitor/store/state-store.ts';
 import type { Alert } from '../../../client/monitor/types.ts';
-import { parseVerifierKey } from '../../../merkle/note.ts';
 import { entriesOf, FakeLog, View } from '../../support/fake-log.ts';
 import { later, tempDir } from '../../support/log-files.ts';
+import { filesOf, NOW, SOURCE } from '../follow/signing-config.ts';
 import { QUICK, WordMatcher } from './harness.ts';
-
-const SOURCE = { name: 'sigstore', signingConfig: 'config', trustedRoot: 'root' };
-const NOW = Date.parse('2026-06-01T00:00:00Z');
-
-/** The two files for these logs, as `stele up` writes them. */
-function files(logs: readonly FakeLog[], urls = logs.map((log) => `https://${log.origin}`)): ReadLocation {
-  const config = {
-    mediaType: 'application/vnd.dev.sigstore.signingconfig.v0.2+json',
-    rekorTlogUrls: urls.map((url) => ({
-      url,
-      majorApiVersion: 2,
-      validFor: { start: '2026-01-01T00:00:00Z' },
-      operator: 'x',
-    })),
-  };
-  const roots = logs.map(
-    (log) =>
-      trustedRoot(`https://${log.origin}`, parseVerifierKey(log.vkey), '2026-01-01T00:00:00Z') as { tlogs: object[] },
-  );
-  const root = { ...roots[0], tlogs: roots.flatMap(({ tlogs }) => tlogs) };
-  return async (location) => Buffer.from(JSON.stringify(location === 'config' ? config : root));
-}
-
-describe('a signing configuration', () => {
-  it('names logs, whose keys are in the trusted root', async () => {
-    const log = new FakeLog();
-    const { logs, unknown } = await readShards(SOURCE, files([log]), NOW);
-    expect(unknown).toEqual([]);
-    expect(logs).toEqual([{ origin: 'log.test', keys: [log.key], location: 'https://log.test/api/v2', shard: true }]);
-  });
-
-  it('says which of them it has no key for', async () => {
-    const { logs, unknown } = await readShards(SOURCE, files([new FakeLog()], ['https://new.test']), NOW);
-    expect(logs).toEqual([]);
-    expect(unknown).toEqual([expect.stringMatching(/the log at https:\/\/new.test is not followed/)]);
-  });
-
-  it('leaves out what has not begun, and other versions of the API', async () => {
-    const read = files([new FakeLog()]);
-    expect((await readShards(SOURCE, read, Date.parse('2025-01-01'))).logs).toEqual([]);
-    const v1: ReadLocation = async (location, limit) =>
-      Buffer.from(
-        Buffer.from(await read(location, limit))
-          .toString()
-          .replace('"majorApiVersion":2', '"majorApiVersion":1'),
-      );
-    expect((await readShards(SOURCE, v1, NOW)).logs).toEqual([]);
-  });
-
-  it.each(['', '[]', '{"rekorTlogUrls":{}}', '{"rekorTlogUrls":[7]}', '{"rekorTlogUrls":[{"majorApiVersion":2}]}'])(
-    'that is wrong is refused: %s',
-    async (text) => {
-      const read = files([new FakeLog()]);
-      const wrong: ReadLocation = async (location, limit) =>
-        location === 'config' ? Buffer.from(text) : await read(location, limit);
-      await expect(readShards(SOURCE, wrong, NOW)).rejects.toBeInstanceOf(ClientError);
-    },
-  );
-});
 
 describe('a shard change', () => {
   async function monitorOf(dir: string, all: readonly FakeLog[], read: ReadLocation, start?: 'now' | 'start') {
@@ -112,13 +52,13 @@ describe('a shard change', () => {
       new FakeLog(new View(entriesOf(10)), 'one.test'),
       new FakeLog(new View(entriesOf(5)), 'two.test'),
     ];
-    const first = await monitorOf(dir, [old, next], files([old]), 'now');
+    const first = await monitorOf(dir, [old, next], filesOf([old]), 'now');
     expect(first.report.logs).toMatchObject([{ log: 'one.test', completeThrough: 10, ok: true }]);
     expect(first.matcher.seen).toEqual([]);
     await first.close();
     // While no monitor runs, the old log takes its last entry and leaves the configuration.
     old.show(entriesOf(11));
-    const second = await monitorOf(dir, [old, next], files([next]));
+    const second = await monitorOf(dir, [old, next], filesOf([next]));
     expect(second.events).toContainEqual({ log: 'two.test', type: 'shard', location: 'https://two.test/api/v2' });
     expect(second.matcher.seen.map(({ log, index }) => `${log} ${index}`).sort()).toEqual(
       ['one.test 10', ...[0, 1, 2, 3, 4].map((i) => `two.test ${i}`)].sort(),
@@ -128,14 +68,14 @@ describe('a shard change', () => {
 
   it('to a log without a key is a problem that is told', async () => {
     const log = new FakeLog();
-    const { report } = await monitorOf(await tempDir(), [log], files([log], ['https://new.test']), 'start');
+    const { report } = await monitorOf(await tempDir(), [log], filesOf([log], ['https://new.test']), 'start');
     expect(report.problems).toEqual([expect.stringMatching(/new.test is not followed/)]);
   });
 
   it('of a configuration that cannot be read is a problem, and the known logs are followed on', async () => {
     const dir = await tempDir();
     const log = new FakeLog();
-    await (await monitorOf(dir, [log], files([log]), 'start')).close();
+    await (await monitorOf(dir, [log], filesOf([log]), 'start')).close();
     log.show(entriesOf(601));
     const { report, matcher } = await monitorOf(dir, [log], async () => {
       throw new ClientError('network', 'away');
