@@ -1,5 +1,5 @@
 /**
- * The replies of the write API in protobuf (WIRE.md, "POST /api/v2/log/entries"): `TransparencyLogEntry`
+ * The replies of the write API in protobuf (docs/wire.md): `TransparencyLogEntry`
  * (dev.sigstore.rekor.v1, sigstore/protobuf-specs 0.5), and the reply to Stele's own bulk call.
  *
  *     BatchCreateEntriesResponse { repeated Result results = 1; }

@@ -1,16 +1,16 @@
-/** Gathers bodies into batches and hands each body its answer: the part of ingest that knows nothing of entries. */
+/** Gathers bodies into batches and hands each body its answer. This part of ingest knows nothing of entries. */
 import type { Encoding, IngestedBody } from '../types.ts';
 import { INTERNAL } from './ingest-body.ts';
 import { type Body, packBatch, unpackAnswers } from './packed.ts';
 
-/** A batch closes at either: enough to pay for the round trip, and short enough that no thread waits for the other. */
+/** A batch closes at either limit: large enough to pay for the round trip, small enough that no thread waits for another. */
 const BATCH_BODIES = 64;
 const BATCH_BYTES = 1024 * 1024;
-/** Splitting fewer bodies over the threads costs more than it wins. */
+/** Splitting fewer bodies over the threads costs more than it saves. */
 const SPLIT_FROM = 8;
 
 interface BatchOptions {
-  /** Has a worker do one batch: packed bodies in, packed answers out. */
+  /** Runs one batch in a worker: packed bodies in, packed answers out. */
   readonly run: (batch: ArrayBuffer) => Promise<ArrayBuffer>;
   readonly threads: number;
   /** Batches that `run` takes at a time. */
@@ -39,7 +39,7 @@ export class Batches {
     return { waiting: this.#waiting.length, running: this.#bodies };
   }
 
-  /** Never rejects; `internal` where workers keep failing on this body, alone too, and after `close`. */
+  /** Never rejects. The answer is `internal` after `close`, and where workers keep failing on this body alone. */
   submit(body: Uint8Array, encoding: Encoding): Promise<IngestedBody> {
     if (this.#closed) {
       return Promise.resolve({ refusal: INTERNAL });
@@ -57,7 +57,7 @@ export class Batches {
     });
   }
 
-  /** Refuses what waits and takes nothing more; what runs ends when `run` does. */
+  /** Refuses the waiting bodies and takes no more. Running batches end when `run` does. */
   close(): void {
     this.#closed = true;
     for (const body of this.#waiting.splice(0)) {
@@ -95,17 +95,17 @@ export class Batches {
     this.#dispatch();
   }
 
-  /** One of them may have killed the worker; each alone, only that one fails. */
+  /** One of the bodies may have killed the worker. Each runs again alone, so that only this one fails. */
   async #afterFailure(batch: readonly Waiting[]): Promise<void> {
     for (const body of batch) {
-      // One at a time among all failed batches: bodies under suspicion must not share a worker.
+      // One at a time over all failed batches: two bodies that may kill a worker must not share one.
       const turn = this.#retries.then(() => this.#alone(body));
       this.#retries = turn;
       await turn;
     }
   }
 
-  /** Tries twice, as a batch beside it on the same worker may be the one that kills it. Never rejects. */
+  /** Tries twice, since another batch on the same worker may have killed it. Never rejects. */
   async #alone(body: Waiting): Promise<void> {
     for (let tries = 0; tries < 2 && !this.#closed; tries++) {
       try {

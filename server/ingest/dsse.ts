@@ -18,8 +18,8 @@ import {
 import type { DsseRequest } from './request.ts';
 
 /**
- * Signatures of one envelope, and verifiers. Attestations have one, at most a few; each signature may be tried with each
- * verifier, so these bound the work that one request can ask for.
+ * Most signatures, and most verifiers, of one envelope. Attestations have one or a few. Each signature may be tried with
+ * each verifier, so this bounds the work that one request can ask for.
  */
 const MAX_DSSE_SIGNATURES = 8;
 
@@ -60,7 +60,7 @@ export function dsseEntries({ envelope, verifiers = [] }: DsseRequest, checks: C
       return invalid(PREFIX, 'missing', `missing signature ${index}`);
     }
     checkSize(PREFIX, sig, checks);
-    // Signatures and verifiers nearly always come in the same order: the first try fits.
+    // Signatures and verifiers nearly always come in the same order, so that the first try fits.
     for (let step = 0; step < known.length; step++) {
       const at = (index + step) % known.length;
       const verifier = known[at]!;

@@ -1,5 +1,5 @@
 /**
- * The checks of a `hashedrekord` request and the entry that it becomes (WIRE.md, "POST /api/v2/log/entries"; rekor-tiles
+ * The checks of a `hashedrekord` request and the entry that it becomes (docs/wire.md; rekor-tiles
  * 2.3.0 pkg/types/hashedrekord).
  */
 
@@ -18,16 +18,16 @@ import type { NewEntry } from '../store/types.ts';
 import { type Reason, refuse } from './refuse.ts';
 import type { HashedRekordRequest, Verifier } from './request.ts';
 
-/** What the checks need besides the request. */
+/** The settings and limits of the checks. */
 export interface Checks {
   readonly verifier: DigestVerifier;
   /** Bytes of a canonical entry, at most 65,535. */
   readonly entryBytes: number;
-  /** Counts down; a body may not ask for more verifications than this (DSSE multiplies signatures by verifiers). */
+  /** Counts down: the verifications that the body may still ask for (DSSE multiplies signatures by verifiers). */
   readonly budget: { verifications: number };
 }
 
-/** A verifier of a request, read and found in the registry. */
+/** A verifier of a request whose key was read and whose key details a log takes. */
 interface KnownVerifier {
   readonly key: KeyInfo;
   readonly hash: HashName;
@@ -35,10 +35,10 @@ interface KnownVerifier {
   readonly entry: string;
 }
 
-/** Prefix of every message about a `hashedrekord`, which clients of rekor-tiles know. */
+/** Prefix of every message about a `hashedrekord`. Clients of rekor-tiles know it. */
 const PREFIX = 'invalid hashedrekord request: ';
 
-/** Checks the request in the order of WIRE.md. Throws `Refused`: `invalid-entry`. */
+/** Checks the request in the order of docs/wire.md. Throws `Refused`: `invalid-entry`. */
 export function hashedRekordEntry({ digest, signature }: HashedRekordRequest, checks: Checks): NewEntry {
   const content = signature?.content;
   if (isMissing(content)) {
@@ -118,7 +118,10 @@ export function entryOf(
   return { leafHash: leafHash(body, fastSha256), body };
 }
 
-/** A point off its curve shows only in the verification; says so, where otherwise a later check would be blamed. */
+/**
+ * Refuses a key whose point is not on its curve. Such a key fails only in the verification, so that the message would
+ * blame another check. Called on the way to a refusal.
+ */
 export function checkPoint(key: KeyInfo, prefix: string): void {
   if (!hasValidPoint(key)) {
     invalid(prefix, 'key', 'the public key is not a point on its curve');
@@ -133,7 +136,7 @@ export function isMissing(bytes: Uint8Array | undefined): bytes is undefined {
   return bytes === undefined || bytes.length === 0;
 }
 
-/** What is longer than an entry cannot be part of one: it goes neither to a parser nor to a verification. */
+/** Refuses bytes that are longer than an entry before a parser or a verification gets them. */
 export function checkSize(prefix: string, bytes: Uint8Array, checks: Checks): void {
   if (bytes.length > checks.entryBytes) {
     tooLong(prefix, checks);

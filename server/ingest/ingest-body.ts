@@ -1,4 +1,4 @@
-/** One body from bytes to entries: what a worker does, and all of it that can be tested without one. */
+/** Turns one body into entries. A worker calls this; tests call it without a worker. */
 import type { DigestVerifier } from '../../merkle/runtime/crypto/digest.ts';
 import type { Encoding, Ingested, IngestedBody, Refusal } from '../types.ts';
 import { dsseEntries } from './dsse.ts';
@@ -17,14 +17,14 @@ export interface IngestLimits {
 
 export const DEFAULT_LIMITS: IngestLimits = { entryBytes: 65_535, bulkItems: 256 };
 
-/** Never throws: whatever the body holds, there is an answer. */
+/** Never throws: every body gets an answer. */
 export function ingestBody(
   body: Uint8Array,
   encoding: Encoding,
   limits: IngestLimits,
   verifier: DigestVerifier,
 ): IngestedBody {
-  // Twice what a bulk body of single signatures needs, and about a second of the slowest kind.
+  // Twice as many as a bulk body of single signatures needs; they take about a second with the slowest kind of key.
   const budget = { verifications: 2 * limits.bulkItems };
   const checks: Checks = { verifier, entryBytes: limits.entryBytes, budget };
   try {
@@ -34,7 +34,7 @@ export function ingestBody(
   }
 }
 
-/** The requests of a body; each is read when called, and throws `Refused` where that item alone is wrong. */
+/** The requests of a body. Each function reads its request and throws `Refused` where that item alone is wrong. */
 function readBody(body: Uint8Array, encoding: Encoding, { bulkItems }: IngestLimits): (() => CreateEntryRequest)[] {
   switch (encoding) {
     case 'json': {
@@ -71,7 +71,7 @@ function refusalOf(error: unknown): Refusal {
   return error instanceof Refused ? { code: error.code, reason: error.reason, message: error.message } : INTERNAL;
 }
 
-/** Our fault, not the request's; the cause stays inside. */
+/** The log is at fault, not the request; the answer does not say more. */
 export const INTERNAL: Refusal = {
   code: 'internal',
   reason: 'internal',

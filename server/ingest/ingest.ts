@@ -17,23 +17,23 @@ export interface IngestOptions {
   readonly limits?: Partial<IngestLimits>;
   /** `noble`: never verify in OpenSSL. */
   readonly force?: 'noble';
-  /** Told when a batch failed: a worker died or threw, which is a bug or a lack of memory. */
+  /** Called when a batch failed: a worker died or threw, which is a bug or a lack of memory. */
   readonly onError?: (error: unknown) => void;
 }
 
 export interface Ingest {
   /**
    * Resolves with the entries, in order, or the refusal. `body` must not change until then. Never rejects and never
-   * hangs: where a worker dies its bodies are tried again alone, then refused as `internal`.
+   * hangs: the bodies of a worker that dies are tried again alone, then refused as `internal`.
    *
-   * Entries share one buffer with those of their batch; copy what is kept for long.
+   * Entries of one batch share one buffer: copy an entry that is kept for long.
    */
   ingest(body: Uint8Array, encoding: Encoding): Promise<IngestedBody>;
   /** Bodies that wait for a thread, and those that one has. */
   readonly queue: { readonly waiting: number; readonly running: number };
   /** Whether ECDSA is verified in OpenSSL, and if not, why. */
   readonly fast: { readonly fast: boolean; readonly why?: string };
-  /** Ends the threads; what is under way is refused as `internal`. Idempotent. */
+  /** Ends the threads and refuses running bodies as `internal`. Idempotent. */
   close(): Promise<void>;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The two buffers that go between the main thread and a worker. A structured clone of the same values costs the main
- * thread 10 µs a body and more; a transferred buffer one copy.
+ * The two buffers between the main thread and a worker. A structured clone of the same values costs the main thread 10 µs a
+ * body and more; a transferred buffer costs one copy.
  *
  * ```
  * batch:   u32 count, count * (u32 encoding, u32 length), then the bodies

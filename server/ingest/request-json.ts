@@ -1,9 +1,9 @@
 /**
  * The strict reader of proto3 JSON (https://protobuf.dev/programming-guides/json/) for the messages of request.ts.
  *
- * As proto3 JSON has it: either name of a field, null for "not there", an enum by name or number, bytes in base64 or
- * base64url with or without padding. Refused, naming the field: what is unknown at any depth, given twice (under both
- * names too), a second arm of a oneof, and base64 that is not the only way to write its bytes.
+ * It takes what proto3 JSON allows: either name of a field, null for an absent field, an enum by name or number, bytes in
+ * base64 or base64url with or without padding. It refuses, naming the field, unknown fields at any depth, a field given
+ * twice (also once under each name), a second arm of a oneof, and base64 that is not canonical.
  */
 import { isAscii, isUtf8 } from 'node:buffer';
 import { findKeyDetails } from '../../merkle/rekor/key-details.ts';
@@ -14,7 +14,7 @@ import { CREATE_ENTRY_REQUEST, type CreateEntryRequest, type Field, inside, type
 /** Levels of objects and arrays; the deepest request, a bulk one, has 7. */
 const MAX_DEPTH = 16;
 
-/** Reads one CreateEntryRequest; an empty body is an empty message. Throws `Refused`. */
+/** Reads one CreateEntryRequest. An empty body is an empty message. Throws `Refused`. */
 export function readJson(body: Uint8Array): CreateEntryRequest {
   if (body.length === 0) {
     return {};

@@ -2,8 +2,8 @@
  * The strict reader of the protobuf encoding (https://protobuf.dev/programming-guides/encoding/) for the messages of
  * request.ts, on protobufjs' `Reader`.
  *
- * protobufjs' own decoders skip unknown fields and let the last of several win. Here both are refused, as in JSON, so that
- * nobody believes that something is logged which is not. Depth is bounded by the messages, and no bytes are copied.
+ * protobufjs' own decoders skip unknown fields and take the last of several. This reader refuses both, as the reader of JSON
+ * does, so that no client believes in a logged field that the log ignored. The messages bound the depth. No bytes are copied.
  */
 import { isUtf8 } from 'node:buffer';
 import protobuf from 'protobufjs/minimal.js';

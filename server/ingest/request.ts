@@ -1,8 +1,8 @@
 /**
- * The messages of `dev.sigstore.rekor.v2` that a request is made of, once for both readers (json.ts, protobuf.ts).
+ * The messages of `dev.sigstore.rekor.v2` in a request, for both readers (request-json.ts, request-protobuf.ts).
  *
  * A field has its JSON name, its name in the .proto (which proto3 JSON takes as well) and its number; names and numbers
- * are those of WIRE.md. `Envelope.payloadType` is camel case in its .proto already and so has no second name.
+ * are those of docs/wire.md. `Envelope.payloadType` is camel case in its .proto already and so has no second name.
  */
 
 export interface CreateEntryRequest {
