@@ -1,10 +1,11 @@
 /**
- * The path from a certificate to a trusted root at a given time: RFC 5280 section 6.1, without the parts that authorities
- * for signing have no use for (policies, name constraints, revocation): a certificate that needs those is refused.
+ * The path from a certificate to a trusted root at a given time: RFC 5280 section 6.1, without policies, name constraints
+ * and revocation, which authorities for signing do not use. A certificate that needs them is refused.
  *
- * Of each certificate above the leaf: authority flag, path length, key usage certSign, validity, no critical extension that
- * is not read here, names equal by their DER, an extended key usage that allows the leaf's; and its signature on the one
- * below. The root's own signature is not looked at: it is trusted for being in the list.
+ * Each certificate above the leaf is checked for: authority flag, path length, key usage certSign, validity, no critical
+ * extension that this file does not read, names equal by their DER, an extended key usage that allows the leaf's, and its
+ * signature on the certificate below. A root is trusted because it is in the list, so that its own signature does not
+ * matter.
  */
 import { equal } from '../bytes.ts';
 import { MerkleError } from '../errors.ts';
@@ -15,7 +16,7 @@ import { keyOf, verifyWith } from './signature-algorithms.ts';
 import { timeText } from './utc-time.ts';
 
 export interface Authorities {
-  /** In any order; those that lead nowhere do no harm. Self-issued ones are refused: a root is in `roots`, or is not one. */
+  /** In any order; unused ones do no harm. Self-issued certificates are refused: only `roots` may bring roots. */
   readonly intermediates: readonly Certificate[];
   readonly roots: readonly Certificate[];
 }
@@ -29,10 +30,10 @@ interface ChainOptions {
 const MAX_INTERMEDIATES = 4;
 /** Candidates of each kind. */
 const MAX_CANDIDATES = 64;
-/** Signatures checked for one leaf: many authorities of one name must not make the search long. */
+/** Signatures checked for one leaf. The bound keeps the search short where many authorities have one name. */
 const MAX_CHECKS = 32;
 
-/** Critical extensions that are read, here or by those who asked for the chain. */
+/** Critical extensions that this file or its callers read. */
 const READ: ReadonlySet<string> = new Set([
   EXTENSION.subjectKeyId,
   EXTENSION.keyUsage,

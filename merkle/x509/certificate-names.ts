@@ -13,7 +13,7 @@ export interface AlternativeName {
   readonly oid?: string;
 }
 
-/** More names than a certificate has a use for. */
+/** No certificate needs as many names. */
 const MAX_NAMES = 256;
 
 const ATTRIBUTES = new Map([

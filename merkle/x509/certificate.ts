@@ -98,7 +98,7 @@ export interface Certificate {
 }
 
 const WHAT = 'the certificate';
-/** The largest of public authorities have half of it. */
+/** The largest certificates of public authorities have half as many bytes. */
 const MAX_CERTIFICATE = 16_384;
 const MAX_EXTENSIONS = 64;
 
@@ -237,7 +237,7 @@ function readExtKeyUsage(node: Der): string[] {
   return usages;
 }
 
-/** The issuer's name and serial number, which may be there too, are not used. */
+/** The extension may also hold the issuer's name and serial number, which nothing here needs. */
 function readAuthorityKeyId(node: Der): Uint8Array | undefined {
   return fieldsOf(expectTag(node, TAG.sequence, WHAT), WHAT).optional(primitive(0))?.content;
 }

@@ -1,8 +1,8 @@
 /**
- * DER (ITU-T X.690 sections 8 and 10), as certificates and time stamps are written in: one encoding for each value.
+ * DER (ITU-T X.690 sections 8 and 10), the encoding of certificates and time stamps: one encoding for each value.
  *
- * node-forge parses BER and is lenient here and there. So what it read is encoded again and must give the same bytes, and
- * what it does not look at is checked beside (booleans, bit strings, long tags, constructed strings).
+ * node-forge parses BER and is lenient in places. Its result is therefore encoded again and must give the same bytes, and
+ * this file checks what node-forge ignores (booleans, bit strings, long tags, constructed strings).
  *
  *   30 06 02 01 05 01 01 ff    SEQUENCE { INTEGER 5, BOOLEAN TRUE }
  *
@@ -74,7 +74,7 @@ export function parseDer(input: Uint8Array, what: string): Der {
   return place(node, input, 0, what);
 }
 
-/** Parts of the input are made when they are asked for: most never are, and each costs as much as parsing an element. */
+/** Makes views of the input on demand: callers read few of them, and each costs as much as parsing an element. */
 class Element implements Der {
   readonly tag: number;
   readonly children: readonly Der[];
@@ -103,7 +103,7 @@ class Element implements Der {
 
 const NONE: readonly Der[] = [];
 
-/** The same element with its place in the input, which is known to be its encoding. */
+/** The same element with its place in `input`, which was found to be its encoding. */
 function place(node: Asn1, input: Uint8Array, at: number, what: string): Element {
   const first = input[at + 1]!;
   let start = at + 2;

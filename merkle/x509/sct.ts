@@ -1,6 +1,6 @@
 /**
- * Signed certificate timestamps inside a certificate: RFC 6962 sections 3.2 and 3.3. A certificate-transparency log promises
- * with one that it will show the certificate to everybody.
+ * Signed certificate timestamps (SCTs) inside a certificate: RFC 6962 sections 3.2 and 3.3. An SCT is the promise of a
+ * certificate-transparency log to show the certificate to everybody.
  *
  * The extension 1.3.6.1.4.1.11129.2.4.2 holds an OCTET STRING with, all numbers big-endian,
  *
@@ -8,7 +8,7 @@
  *     || extensions (length, 2 bytes, in front) || hash 4 (SHA-256), 1 byte || signature 3 (ECDSA) or 1 (RSA), 1 byte
  *     || signature (length, 2 bytes, in front)
  *
- * and what the log signed is
+ * and the log signed
  *
  *   version 0 || type 0 || milliseconds, 8 bytes || entry type 1 (precertificate), 2 bytes || SHA-256 of the issuer's
  *     SubjectPublicKeyInfo || TBSCertificate without that extension (length, 3 bytes, in front) || extensions as above
@@ -83,8 +83,8 @@ function parseSct(bytes: Uint8Array): Sct | undefined {
 }
 
 /**
- * The promises of logs in `logs`, of which there must be one. Those of other logs are passed over, as a certificate may be
- * in logs that one does not know; a wrong one of a known log is not.
+ * The SCTs of logs in `logs`; there must be one. A certificate may be in logs that the caller does not know, so that SCTs of
+ * other logs are ignored. An SCT of a known log must hold.
  *
  * @param issuer the certificate that signed the leaf
  * @throws MerkleError `bad-sct`: none of a known log, a signature that does not hold, or a time when its key was not valid;
@@ -149,7 +149,7 @@ function checkSct(
   }
 }
 
-/** The TBSCertificate as it was before the log's answer went into it. */
+/** The TBSCertificate before the SCTs were put in. */
 function withoutScts(leaf: Certificate): Uint8Array {
   const parts = parseDer(leaf.tbs, 'the certificate').children.map((field) => {
     if (field.tag !== constructed(3)) return field.bytes;

@@ -44,18 +44,18 @@ interface Timestamp {
   readonly policy: string;
   /** Lower-case hex. */
   readonly serialNumber: string;
-  /** What was stamped. */
+  /** The digest of the stamped message. */
   readonly imprint: { readonly hash: HashName; readonly digest: Uint8Array };
-  /** Those that the authority sent along. */
+  /** The certificates in the token. */
   readonly certificates: readonly Certificate[];
   readonly signer: Signer;
 }
 
 interface Signer {
-  /** Whether it is the one that the token names. */
+  /** Whether the token names this certificate as its signer's. */
   readonly is: (certificate: Certificate) => boolean;
   readonly digestHash: HashName;
-  /** What the signature is over. */
+  /** The signed bytes. */
   readonly message: Uint8Array;
   /** The digest of `content` that `message` holds. */
   readonly contentDigest: Uint8Array;
@@ -69,8 +69,8 @@ interface Signer {
 /** A time-stamp authority of a trusted root. */
 export interface TimestampAuthority {
   /**
-   * From the authority's own certificate up to the root, each issued by the next. Where the first is no signer's but another
-   * authority's, the token must bring the signer's.
+   * From the authority's own certificate up to the root, each issued by the next. Where the first certificate is that of a
+   * certificate authority, the token must bring the signer's certificate.
    */
   readonly certificates: readonly Certificate[];
   readonly validFor: Period;
@@ -194,7 +194,7 @@ function signerIdentifier(node: Der): Signer['is'] {
   return (certificate) => certificate.serialNumber === serialNumber && equal(certificate.issuerDer, issuer);
 }
 
-/** Each type once and with one value; what has several is passed over unless it is required. */
+/** Each type must stand there once and with one value. */
 function readAttributes(attributes: Der): Map<string, Der> {
   const values = new Map<string, Der>();
   if (attributes.children.length > MAX_ATTRIBUTES) throw badDer(WHAT, 'has too many attributes');

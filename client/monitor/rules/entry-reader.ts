@@ -1,8 +1,8 @@
 /**
- * What an entry of a log says about who signed what: the `hashedrekord` 0.0.2 of Rekor v2 (rekor-tiles 2.3.0), its `dsse`
- * 0.0.2, and of Rekor v1 `hashedrekord`, `rekord`, `dsse` and `intoto` as far as they carry keys or certificates.
+ * Reads the signers and digests in an entry of a log: `hashedrekord` 0.0.2 of Rekor v2 (rekor-tiles 2.3.0), its `dsse` 0.0.2,
+ * and of Rekor v1 `hashedrekord`, `rekord`, `dsse` and `intoto` as far as they carry keys or certificates.
  *
- * Nothing here is verified: a certificate is read, its chain is not followed, and the signature is the log's business.
+ * Nothing here is verified. Chains of certificates are for issuer-trust.ts; the log checked the signature.
  */
 import { hash } from 'node:crypto';
 import { MAX_ENTRY } from '../../../merkle/bundle.ts';
@@ -16,40 +16,40 @@ import { identityOf } from '../../../merkle/x509/fulcio.ts';
 import { ClientError } from '../../errors.ts';
 import { type JsonObject, parseJson } from '../../formats/json.ts';
 
-/** Who an entry names as the signer. */
+/** A signer that an entry names. */
 export interface EntrySigner {
   /** Subject alternative names; none for a bare key. */
   readonly names: readonly AlternativeName[];
   readonly issuer?: string;
-  /** Fulcio's extensions, each by its name where it has one and by its OID. */
+  /** Fulcio's extensions by name and by OID. */
   readonly extensions: { get(nameOrOid: string): string | undefined };
   /** SHA-256 of the SubjectPublicKeyInfo, hex. */
   readonly key: string;
-  /** DER, where it is a certificate. */
+  /** DER, where the entry holds a certificate. */
   readonly certificate?: Uint8Array;
 }
 
-/** The same by the strict parser, for what somebody will look at. */
+/** The same signer read by the strict parser, for people to look at. */
 export interface FullEntrySigner extends EntrySigner {
   readonly extensions: ReadonlyMap<string, string>;
   readonly parsed?: Certificate;
 }
 
 export interface ReadEntry {
-  /** `hashedrekord`, `dsse` …; '' where not even that can be read. */
+  /** `hashedrekord`, `dsse` …; '' where the kind cannot be read. */
   readonly kind: string;
   /** Digests of what was signed, hex; for `dsse` and `intoto` of the payload. */
   readonly digests: readonly string[];
   readonly signers: readonly EntrySigner[];
-  /** Why a part of it could not be read; the rest is still there. */
+  /** Why a part of the entry could not be read. The other parts are still here. */
   readonly problem?: string;
-  /** The bytes in that part, decoded: where a raw look can find names. */
+  /** The decoded bytes of that part, in which a search for raw text can find names. */
   readonly raw: readonly Uint8Array[];
 }
 
 const MAX_SIGNERS = 64;
 
-/** Of any bytes; never throws. */
+/** Reads any bytes; never throws. */
 export function readEntry(body: Uint8Array): ReadEntry {
   const text = Buffer.from(body.buffer, body.byteOffset, body.length).toString('latin1');
   // Nearly every entry has the canonical form of Rekor v2.
@@ -70,7 +70,7 @@ export function readEntry(body: Uint8Array): ReadEntry {
   return found.entry(body);
 }
 
-/** Gathers what is found, and the first thing that went wrong. */
+/** Gathers signers, digests and the first problem. */
 class Found {
   kind = '';
   readonly #digests: string[] = [];
@@ -89,7 +89,7 @@ class Found {
     this.#problem ??= error instanceof CodedError ? error.message : 'it cannot be read';
   }
 
-  /** Whatever is base64 in a text that cannot be read as an entry, and in the PEM that comes of it. */
+  /** Decodes all base64 in a text that cannot be read as an entry, and in the PEM that the base64 holds. */
   decode(text: string, depth = 0): void {
     for (const [run] of text.matchAll(/[A-Za-z0-9+/]{40,}/g)) {
       const bytes = Buffer.from(run, 'base64');
@@ -147,7 +147,7 @@ function certificateSigner(der: Buffer): EntrySigner {
   return quick === undefined ? fullSigner(der) : new QuickSigner(der, quick);
 }
 
-/** Most entries concern no rule that names a key: the hash is made when somebody asks. */
+/** Makes the hash of the key on demand: most entries concern no rule that names a key. */
 class QuickSigner implements EntrySigner {
   readonly names: readonly AlternativeName[];
   readonly issuer?: string;

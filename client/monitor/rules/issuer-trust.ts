@@ -1,6 +1,6 @@
 /**
- * Whether a certificate is one that an authority issued, or merely says so. A log does not check chains, so anybody can log a
- * certificate of their own making with any name and issuer in it.
+ * Whether a trusted authority issued a certificate. A log does not check chains, so that anybody can log a certificate of
+ * their own making with any name and issuer in it.
  *
  * The chain must hold at the beginning of the certificate's own validity, which is when the authority issued it: the time of
  * an entry is not known here, and certificates for signing live for minutes.
@@ -14,12 +14,12 @@ import { verifyChain } from '../../../merkle/x509/certificate-chain.ts';
 import { type Period, timeText, within } from '../../../merkle/x509/utc-time.ts';
 import { withClientErrors } from '../../merkle-errors.ts';
 
-/** One that issues certificates: plain, as it goes to the worker threads. */
+/** An authority that issues certificates, as plain data for the worker threads. */
 export interface IssuingAuthority {
   /** DER; 1 to 64 of each. */
   readonly roots: readonly Uint8Array[];
   readonly intermediates: readonly Uint8Array[];
-  /** When what it issued counts, in milliseconds since 1970; always where it is absent. */
+  /** When its certificates count, in milliseconds since 1970; always where it is absent. */
   readonly validFor?: Period;
 }
 
@@ -32,7 +32,7 @@ interface Parsed {
 export class Trust {
   readonly #authorities: readonly Parsed[];
   readonly #primitives: Primitives;
-  /** The engine asks, and then whoever reports what it found. */
+  /** The engine asks about a certificate, and the report asks again. */
   readonly #asked = new WeakMap<Uint8Array, { readonly why: string | undefined }>();
 
   /** @throws ClientError `malformed`: a certificate does not parse */
