@@ -172,7 +172,7 @@ rules: [{ name: r, watch: { identity: ${NAME} }, expect: { identity: ${NAME} } }
 
   it.each([
     ['nothing', Buffer.alloc(0), /neither a trusted root \(JSON\) nor certificates in PEM/],
-    ['a certificate that signs files', pem(real), /is not one of an authority/],
+    ['a certificate that signs files', pem(real), /is not that of an authority/],
     ['a damaged certificate', Buffer.from(PEM.toString().replace('-----\nM', '-----\nX')), /cannot be used/],
     ['JSON of something else', Buffer.from('{}'), /the trusted root cannot be used/],
     [
