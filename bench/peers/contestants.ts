@@ -11,7 +11,7 @@ import { encodeBase64 } from '../../merkle/bytes.ts';
 import { ed25519VerifierKey, formatVerifierKey } from '../../merkle/note.ts';
 import { printedUrl } from '../load/server.ts';
 
-/** Where `../shared/tools/peers` leaves them. */
+/** Where the programs of the peers are. */
 const PEERS = process.env.PEERS_BIN ?? '/var/tmp/peers/bin';
 const REKOR = join(PEERS, 'rekor-server-posix');
 const TESSERA = join(PEERS, 'tessera-posix');

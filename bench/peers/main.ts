@@ -1,6 +1,6 @@
 /**
  * `npm run bench:peers`: Stele beside what people would pick instead, on this machine, one after the other, in several
- * rounds in turn so that the machine's drift meets all of them. The peers are those that `../shared/tools/peers` builds;
+ * rounds in turn so that the machine's drift meets all of them. The programs of the peers are in PEERS_BIN;
  * nginx and wrk are Debian's. Where one is not there, its rows say so.
  *
  *     npm run bench:peers

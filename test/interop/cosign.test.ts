@@ -1,4 +1,4 @@
-/** cosign and sigstore-go, told about the log as WIRE.md says, against logs with a key of each algorithm. */
+/** cosign and sigstore-go, told about the log as docs/client.md says, against logs with a key of each algorithm. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -145,5 +145,5 @@ describe.skipIf(TESSERA_POSIX.start === undefined)('a tessera log over HTTP (nee
 });
 
 for (const { name, start } of [REKOR_FAST, TESSERA_POSIX]) {
-  if (start === undefined) console.warn(`SKIPPED: ${name} is not in PEERS_BIN (../shared/tools/peers builds it)`);
+  if (start === undefined) console.warn(`SKIPPED: ${name} is not in PEERS_BIN`);
 }

@@ -4,15 +4,16 @@ import { createPublicKey } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { run, type ServeProcess } from '../support/serve.ts';
 import type { Authority } from './authority.ts';
 
-const HELPER = resolve('../shared/tools/interop-tools');
+/** A program that installs the real clients and prints the line that puts them on PATH. */
+const HELPER = process.env.INTEROP_TOOLS;
 
 /** Puts the real clients on PATH where the project's surroundings bring them and they are not installed anyway. */
 export function addInteropTools(): void {
-  if (have('cosign') || !existsSync(HELPER)) return;
+  if (have('cosign') || HELPER === undefined) return;
   try {
     const script = execFileSync(HELPER, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], timeout: 300_000 });
     const bin = /^export PATH=([^:]+):/.exec(script)?.[1];
@@ -85,7 +86,7 @@ export interface Cosign {
 
 const START = '2026-01-01T00:00:00Z';
 
-/** What WIRE.md's "Telling clients about the log" makes, and a key pair, all in `dir`. */
+/** The trusted root, signing configuration and key that clients need, and a key pair, all in `dir`. */
 export async function tellCosign(server: ServeProcess, dir: string, authority?: Authority): Promise<Cosign> {
   const at = (name: string) => join(dir, name);
   const env = { COSIGN_PASSWORD: '', HOME: dir };

@@ -15,7 +15,7 @@ export async function trustedRoot(
 ): Promise<object> {
   const key = publicKeyDer(verifierKeys[0]!);
   const isEd25519 = key.length === 44;
-  // WIRE.md "Origin and log ID".
+  // docs/wire.md says how a log ID is made.
   const named = isEd25519 ? Buffer.concat([Buffer.from(`${origin}\n\x01`), key.subarray(12)]) : key;
   const keyDetails = isEd25519 ? 'PKIX_ED25519' : 'PKIX_ECDSA_P256_SHA_256';
   return {
