@@ -16,6 +16,7 @@
  */
 import { MAX_PROOF } from '../../merkle/proof.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
+import { toBase64 } from '../../merkle/runtime/base64.ts';
 import { REQUEST_ERRORS } from '../errors.ts';
 import type { EntryKind, LoggedEntry, LogInfo, Outcome } from '../types.ts';
 import { errorJson } from './answers.ts';
@@ -26,10 +27,6 @@ export const KIND_VERSION = {
   signed: { kind: 'hashedrekord', version: '0.0.2' },
   raw: { kind: 'raw', version: '0.0.1' },
 } as const satisfies Record<EntryKind, { kind: string; version: string }>;
-
-export function base64(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
-}
 
 /** Room for the longest proof. Each hash is followed by one byte that stays 0. */
 const hashBytes = Buffer.alloc(MAX_PROOF * (HASH_SIZE + 1));
@@ -68,7 +65,7 @@ export class EntryEncoder {
     this.#kindVersion = KIND_VERSION[entries];
     const { kind, version } = this.#kindVersion;
     this.#middle =
-      `","logId":{"keyId":"${base64(logId)}"},"kindVersion":{"kind":"${kind}","version":"${version}"},` +
+      `","logId":{"keyId":"${toBase64(logId)}"},"kindVersion":{"kind":"${kind}","version":"${version}"},` +
       '"integratedTime":"0","inclusionPromise":null,"inclusionProof":{"logIndex":"';
   }
 
@@ -81,12 +78,12 @@ export class EntryEncoder {
     if (proof.checkpoint !== this.#checkpoint || proof.treeSize !== this.#treeSize) {
       this.#checkpoint = proof.checkpoint;
       this.#treeSize = proof.treeSize;
-      this.#tree = `","rootHash":"${base64(proof.root)}","treeSize":"${proof.treeSize}","hashes":[`;
+      this.#tree = `","rootHash":"${toBase64(proof.root)}","treeSize":"${proof.treeSize}","hashes":[`;
       this.#envelope = byteText(JSON.stringify(proof.checkpoint));
     }
     return (
       `{"logIndex":"${index}${this.#middle}${index}${this.#tree}${hashList(proof.hashes)}],` +
-      `"checkpoint":{"envelope":${this.#envelope}}},"canonicalizedBody":"${base64(body)}"}`
+      `"checkpoint":{"envelope":${this.#envelope}}},"canonicalizedBody":"${toBase64(body)}"}`
     );
   }
 

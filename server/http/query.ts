@@ -4,10 +4,11 @@ import { MAX_ENTRY } from '../../merkle/bundle.ts';
 import { parseDecimal } from '../../merkle/bytes.ts';
 import { DIGEST_ALGORITHM } from '../../merkle/rekor/hashes.ts';
 import { LOGGED_KEY_DETAILS } from '../../merkle/rekor/key-details.ts';
+import { toBase64 } from '../../merkle/runtime/base64.ts';
 import { requestError } from '../errors.ts';
 import { sendJson } from './answers.ts';
 import type { HttpContext } from './context.ts';
-import { base64, EntryEncoder, KIND_VERSION } from './entry.ts';
+import { EntryEncoder, KIND_VERSION } from './entry.ts';
 import { docs, NumberText } from './route-docs.ts';
 
 /** What a client needs to choose a key. */
@@ -54,7 +55,7 @@ export function queryRoutes(app: FastifyInstance, { log, options }: HttpContext)
         const range = `0 <= first <= second <= ${log.publishedSize}`;
         throw requestError('invalid-argument', `the tree sizes must be ${range}, the published size`);
       }
-      const hashes = (await log.consistencyProof(first, second)).map(base64);
+      const hashes = (await log.consistencyProof(first, second)).map(toBase64);
       return sendJson(reply.header('cache-control', 'no-cache'), JSON.stringify({ first, second, hashes }));
     },
   );
@@ -64,7 +65,7 @@ export function queryRoutes(app: FastifyInstance, { log, options }: HttpContext)
     const info = {
       origin,
       verifierKeys,
-      logId: base64(logId),
+      logId: toBase64(logId),
       status,
       size: log.publishedSize,
       limits: { bodyBytes: options.bodyBytes, entryBytes: MAX_ENTRY, bulkItems: options.bulkItems },
