@@ -5,7 +5,12 @@ import { reporting } from './support/report.ts';
 export default defineConfig({
   test: {
     ...reporting(),
-    include: ['test/fault/*.test.ts', 'test/client/cli/verify-cli.test.ts', 'test/merkle/proof.test.ts'],
+    include: [
+      'test/fault/*.test.ts',
+      'test/client/cli/verify-cli.test.ts',
+      'test/client/submit/one-bad-entry.test.ts',
+      'test/merkle/proof.test.ts',
+    ],
     exclude: ['test/fault/crash.test.ts'],
     env: { TEST_LONG: '1' },
     pool: 'forks',

@@ -1,4 +1,8 @@
-/** One entry of six is at fault, at each position and in each way. Whatever the answer is, the other five are logged. */
+/**
+ * One entry of six is at fault, at each position and in each way. Whatever the answer is, the other five are logged.
+ *
+ * The three callers share the positions of each answer. The long tests give each caller all of them.
+ */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -18,6 +22,7 @@ import { answers, away, cutReply, type Fault, type FaultyLog, faultyLog } from '
 const signer = sharedSigner();
 const POSITIONS = [0, 1, 2, 3, 4, 5];
 const PAUSES = { first: 2, longest: 20 };
+const LONG = process.env.TEST_LONG === '1';
 
 const signed = (name: string, verifier = keyVerifier(signer.spki)): Submission =>
   fromDigest(signer.digest(Buffer.from(name)), signer.sign(Buffer.from(name)), verifier);
@@ -95,6 +100,9 @@ afterEach(async () => {
 });
 
 describe('one entry at fault among 300', () => {
+  const submissions = Array.from({ length: 300 }, (_, at) => signed(`${at}`));
+  const bad = Buffer.from(submissions[3]!.signed.digest).toString('base64');
+
   it.each([
     ['400', answers(400), 30],
     ['413', answers(413), 30],
@@ -102,8 +110,6 @@ describe('one entry at fault among 300', () => {
     ['503', answers(503), 80],
   ])('%s costs few calls', async (_what, fault, most) => {
     await start();
-    const submissions = Array.from({ length: 300 }, (_, at) => signed(`${at}`));
-    const bad = Buffer.from(submissions[3]!.signed.digest).toString('base64');
     log.otherwise = async (request, reply, through, seen) => {
       // A fault that may pass is over once all others are logged.
       if (seen.body.includes(bad) && log.log.publishedSize < 299) return await fault(request, reply, through, seen);
@@ -119,63 +125,88 @@ describe('one entry at fault among 300', () => {
 describe.each(Object.entries(callers))('%s, where one entry of six is answered with', (name, call) => {
   const inQueue = name.startsWith('flushQueue');
   const holds = (body: string, one: Submission) => body.includes(Buffer.from(one.signed.digest).toString('base64'));
-  const pass: Fault = async (_request, reply, through) => {
-    const { status, headers, body } = await through();
-    reply.writeHead(status, headers).end(body);
-  };
-  /** Six entries that this log has not seen, for each position of the one at fault. */
-  async function eachPosition(check: (bad: number, submissions: Submission[]) => Promise<void>): Promise<void> {
-    for (const bad of POSITIONS) {
-      log.seen.length = 0;
-      await check(
-        bad,
-        POSITIONS.map((at) => signed(`${bad} ${at}`)),
-      );
-    }
+
+  /** Six entries, of which the one at `bad` is at fault: while `faulty`, calls that hold it get `fault` as their answer. */
+  interface Six {
+    readonly bad: number;
+    readonly submissions: Submission[];
+    fault: Fault | undefined;
+    faulty(): boolean;
   }
 
-  it.each(FOR_GOOD)('%s, logs the other five', async (_what, fault, alone, queued) => {
-    await start();
-    await eachPosition(async (bad, submissions) => {
-      log.otherwise = (...args) => (holds(args[3].body, submissions[bad]!) ? fault : pass)(...args);
-      const expected = POSITIONS.map((at) => (at !== bad ? 'logged' : inQueue ? queued : alone));
-      expect(await call(log, submissions, join(dir, `${bad}`))).toEqual(expected);
-      expect(log.log.publishedSize).toBe(5 * (bad + 1));
+  /**
+   * Checks six entries that the log has not seen for each position of this caller. All positions run at the same time.
+   *
+   * @param answer number of the answer
+   * @returns the number of positions
+   */
+  async function eachPosition(answer: number, check: (six: Six) => Promise<void>): Promise<number> {
+    const turn = Object.keys(callers).indexOf(name) + answer;
+    const positions = POSITIONS.filter((at) => LONG || (at + turn) % 3 === 0);
+    const sixes = positions.map((bad): Six => {
+      const submissions = POSITIONS.map((at) => signed(`${bad} ${at}`));
+      return { bad, submissions, fault: undefined, faulty: () => true };
     });
-  });
+    log.otherwise = async (request, reply, through, seen) => {
+      const six = sixes.find(({ bad, submissions }) => holds(seen.body, submissions[bad]!));
+      if (six?.fault !== undefined && six.faulty()) return await six.fault(request, reply, through, seen);
+      const { status, headers, body } = await through();
+      reply.writeHead(status, headers).end(body);
+    };
+    await Promise.all(sixes.map(check));
+    return positions.length;
+  }
 
-  it.each(NOT_NOW)('%s, logs the other five before it, and all six once', async (_what, fault) => {
-    await start();
-    await eachPosition(async (bad, submissions) => {
-      const others = submissions.filter((_, at) => at !== bad);
-      // Whether another entry was sent without the one at fault. The log may also have taken it with all the others, where
-      // the reply was cut.
-      const passed = (one: Submission) =>
-        log.seen.some(({ body }) => holds(body, one) && !holds(body, submissions[bad]!));
-      log.otherwise = (...args) =>
-        (holds(args[3].body, submissions[bad]!) && !others.every(passed) ? fault : pass)(...args);
-      expect(await call(log, submissions, join(dir, `${bad}`))).toEqual(POSITIONS.map(() => 'logged'));
-      expect(others.every(passed)).toBe(true);
-      expect(log.log.publishedSize).toBe(6 * (bad + 1));
-    });
-  });
+  it.each(FOR_GOOD.map((one, number) => [...one, number] as const))(
+    '%s, logs the other five',
+    async (_what, fault, alone, queued, number) => {
+      await start();
+      const checked = await eachPosition(number, async (six) => {
+        const { bad, submissions } = six;
+        six.fault = fault;
+        const expected = POSITIONS.map((at) => (at !== bad ? 'logged' : inQueue ? queued : alone));
+        expect(await call(log, submissions, join(dir, `${bad}`))).toEqual(expected);
+      });
+      expect(log.log.publishedSize).toBe(5 * checked);
+    },
+  );
+
+  it.each(NOT_NOW.map((one, number) => [...one, number] as const))(
+    '%s, logs the other five before it, and all six once',
+    async (_what, fault, number) => {
+      await start();
+      const checked = await eachPosition(number, async (six) => {
+        const { bad, submissions } = six;
+        const others = submissions.filter((_, at) => at !== bad);
+        // Whether another entry was sent without the one at fault. The log may also have taken it with all the others,
+        // where the reply was cut.
+        const passed = (one: Submission) =>
+          log.seen.some(({ body }) => holds(body, one) && !holds(body, submissions[bad]!));
+        six.fault = fault;
+        six.faulty = () => !others.every(passed);
+        expect(await call(log, submissions, join(dir, `${bad}`))).toEqual(POSITIONS.map(() => 'logged'));
+        expect(others.every(passed)).toBe(true);
+      });
+      expect(log.log.publishedSize).toBe(6 * checked);
+    },
+  );
 
   it('413 by a real log, which takes no call of two and one entry not at all, logs the other five', async () => {
     await start({ bodyBytes: 600 });
-    await eachPosition(async (bad, submissions) => {
+    const checked = await eachPosition(0, async ({ bad, submissions }) => {
       submissions[bad] = signed(`${bad} ${bad}`, certificateVerifier(signer.certificate()));
       const expected = POSITIONS.map((at) => (at !== bad ? 'logged' : inQueue ? 'refused refused' : 'refused'));
       expect(await call(log, submissions, join(dir, `${bad}`))).toEqual(expected);
-      expect(log.log.publishedSize).toBe(5 * (bad + 1));
     });
+    expect(log.log.publishedSize).toBe(5 * checked);
   });
 
   it('409 by a real log that has the entry already, logs the other five and finds that one', async () => {
     await start({ duplicates: 'conflict' });
-    await eachPosition(async (bad, submissions) => {
+    const checked = await eachPosition(1, async ({ bad, submissions }) => {
       await callers['LogClient (submit)']!(log, [submissions[bad]!], dir);
       expect(await call(log, submissions, join(dir, `${bad}`))).toEqual(POSITIONS.map(() => 'logged'));
-      expect(log.log.publishedSize).toBe(6 * (bad + 1));
     });
+    expect(log.log.publishedSize).toBe(6 * checked);
   });
 });
