@@ -1,7 +1,7 @@
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
-import { MemoryDisk, openMemoryStores } from '../../server/store/memory.ts';
 import { TileCache, TreeReader } from '../../server/tree/reader.ts';
 import { emptySnapshot, integrate } from '../../server/tree/snapshot.ts';
+import { MemoryDisk, openMemoryStores } from '../../test/support/memory-stores.ts';
 import { entries } from './inputs.ts';
 import type { Micro } from './micro.ts';
 

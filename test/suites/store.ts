@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { encodeBundle } from '../../merkle/bundle.ts';
-import { MemoryDisk, openMemoryStores } from '../../server/store/memory.ts';
 import { closeStores } from '../../server/store/stores.ts';
 import type {
   CheckpointStore,
@@ -14,6 +13,7 @@ import type {
   TileStore,
   TreeState,
 } from '../../server/store/types.ts';
+import { MemoryDisk, openMemoryStores } from '../support/memory-stores.ts';
 
 /** One place to store things, which outlives the handles that are opened on it. */
 export interface StorePlace {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { MemoryDisk, openMemoryStores } from '../../server/store/memory.ts';
 import { growth, state, storeSuite } from '../suites/store.ts';
 import { Faults, faultyStores } from './faulty.ts';
+import { MemoryDisk, openMemoryStores } from './memory-stores.ts';
 
 const injected = expect.objectContaining({ code: 'store', message: expect.stringContaining('injected') });
 const blobs = [0, 1, 2, 3].map((i) => ({ name: `tile/0/00${i}`, bytes: new Uint8Array(8192).fill(i) }));

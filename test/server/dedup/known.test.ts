@@ -6,10 +6,10 @@ import { leafHash } from '../../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
 import { KnownLeaves, type KnownOptions } from '../../../server/dedup/known.ts';
 import { ServerError } from '../../../server/errors.ts';
-import { MemoryDisk, openMemoryStores } from '../../../server/store/memory.ts';
 import type { TileStore } from '../../../server/store/types.ts';
 import { CommittedTree } from '../../../server/tree/committed.ts';
 import { tempDir } from '../../support/log.ts';
+import { MemoryDisk, openMemoryStores } from '../../support/memory-stores.ts';
 import { turns } from '../../support/until.ts';
 
 let dir: Awaited<ReturnType<typeof tempDir>>;

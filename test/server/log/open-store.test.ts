@@ -4,8 +4,8 @@ import { requestError } from '../../../server/errors.ts';
 import { OpenStore } from '../../../server/log/open-store.ts';
 import { Replies } from '../../../server/log/replies.ts';
 import type { Published } from '../../../server/log/types.ts';
-import { MemoryDisk, openMemoryStores } from '../../../server/store/memory.ts';
 import { Faults, faultyStores } from '../../support/faulty.ts';
+import { MemoryDisk, openMemoryStores } from '../../support/memory-stores.ts';
 
 let disk: MemoryDisk;
 let faults: Faults;

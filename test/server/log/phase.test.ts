@@ -3,10 +3,10 @@ import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { REQUEST_ERRORS, ServerError } from '../../../server/errors.ts';
 import type { Log } from '../../../server/log/log.ts';
 import { type Call, Life, PHASES, type Phase, type PhaseName } from '../../../server/log/phase.ts';
-import { MemoryDisk, openMemoryStores } from '../../../server/store/memory.ts';
 import type { Stores } from '../../../server/store/types.ts';
 import { Faults, faultyStores } from '../../support/faulty.ts';
 import { bodyOf, openTestLog, sharedIngest, tempDir } from '../../support/log.ts';
+import { MemoryDisk, openMemoryStores } from '../../support/memory-stores.ts';
 
 const why = new ServerError('rollback', 'the witness w holds a checkpoint of 9 entries');
 const ALL: Readonly<Record<PhaseName, Phase>> = {

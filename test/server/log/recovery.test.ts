@@ -3,10 +3,10 @@ import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vites
 import { ServerError } from '../../../server/errors.ts';
 import type { Log } from '../../../server/log/log.ts';
 import type { LogOptions } from '../../../server/log/types.ts';
-import { MemoryDisk, openMemoryStores } from '../../../server/store/memory.ts';
 import type { Stores } from '../../../server/store/types.ts';
 import { Faults, faultyStores } from '../../support/faulty.ts';
 import { bodyOf, LIMITS, logOptions, makeSigner, openTestLog, sharedIngest, tempDir } from '../../support/log.ts';
+import { MemoryDisk, openMemoryStores } from '../../support/memory-stores.ts';
 
 let dir: Awaited<ReturnType<typeof tempDir>>;
 let disk: MemoryDisk;

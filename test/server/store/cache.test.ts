@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { BlobCache, cachedTiles } from '../../../server/store/cache.ts';
-import { MemoryDisk, openMemoryStores } from '../../../server/store/memory.ts';
 import type { StampedBlob, TileStore } from '../../../server/store/types.ts';
+import { MemoryDisk, openMemoryStores } from '../../support/memory-stores.ts';
 
 /** A blob that changes in its place when the test says so. */
 function blobOf(length: number): StampedBlob & { current: boolean } {

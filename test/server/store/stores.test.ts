@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { openDirStores } from '../../../server/dir/layout.ts';
 import { cachedTiles } from '../../../server/store/cache.ts';
 import { openLevelState } from '../../../server/store/level/level.ts';
-import { MemoryDisk, openMemoryStores } from '../../../server/store/memory.ts';
 import type { Stores } from '../../../server/store/types.ts';
 import { type StorePlace, storeSuite } from '../../suites/store.ts';
+import { MemoryDisk, openMemoryStores } from '../../support/memory-stores.ts';
 
 const CACHE_BYTES = 1024 * 1024;
 

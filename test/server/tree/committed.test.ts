@@ -5,10 +5,10 @@ import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
 import { ServerError } from '../../../server/errors.ts';
-import { MemoryDisk, openMemoryStores } from '../../../server/store/memory.ts';
 import type { TileBlob, TileStore } from '../../../server/store/types.ts';
 import { CommittedTree } from '../../../server/tree/committed.ts';
 import { Faults, faultyStores } from '../../support/faulty.ts';
+import { MemoryDisk, openMemoryStores } from '../../support/memory-stores.ts';
 
 it('keeps nothing of a write that is done', async () => {
   setFlagsFromString('--expose-gc');

@@ -6,9 +6,9 @@ import { CompactRange } from '../../../merkle/range.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
 import { cachedTiles } from '../../../server/store/cache.ts';
-import { MemoryDisk, openMemoryStores } from '../../../server/store/memory.ts';
 import { TileCache, TreeReader } from '../../../server/tree/reader.ts';
 import { emptySnapshot, integrate } from '../../../server/tree/snapshot.ts';
+import { MemoryDisk, openMemoryStores } from '../../support/memory-stores.ts';
 
 function entryOf(index: number) {
   const body = Buffer.from(`entry ${index}`);

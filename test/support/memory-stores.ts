@@ -3,8 +3,8 @@
  * the place.
  */
 import { decodeHex, encodeHex } from '../../merkle/bytes.ts';
-import { ServerError } from '../errors.ts';
-import { assertNote, blobBounds, blobsByName, checkSame, compareNotes } from './blobs.ts';
+import { ServerError } from '../../server/errors.ts';
+import { assertNote, blobBounds, blobsByName, checkSame, compareNotes } from '../../server/store/blobs.ts';
 import {
   assertCommit,
   assertRange,
@@ -14,7 +14,7 @@ import {
   nothingStored,
   snapshotState,
   tailGap,
-} from './tree-state.ts';
+} from '../../server/store/tree-state.ts';
 import type {
   CheckpointStore,
   Commit,
@@ -24,7 +24,7 @@ import type {
   TileBlob,
   TileStore,
   TreeState,
-} from './types.ts';
+} from '../../server/store/types.ts';
 
 export class MemoryDisk {
   readonly blobs = new Map<string, Uint8Array>();
