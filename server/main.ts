@@ -50,10 +50,11 @@ export async function serve({ config, drainMs = DRAIN_MS }: ServeOptions): Promi
   const opened = await openLog({ config, logger, onFatal: fail });
   const { log, metrics, lock, adminToken } = opened;
   try {
-    const app = createApp(log, await httpOptions(config), metrics, logger);
+    const tls = config.tls && (await readTls(config.tls));
+    const app = createApp(log, { ...config, tls }, metrics, logger);
     const admin = createAdminApp(log, { token: adminToken }, metrics, logger);
     const { url, adminUrl } = await openPorts(
-      { public: { app, at: config.listen, tls: config.tls !== undefined }, admin: { app: admin, at: config.admin } },
+      { public: { app, at: config.listen, tls: tls !== undefined }, admin: { app: admin, at: config.admin } },
       lock,
     );
     const { origin, verifierKeys, status } = log.info;
@@ -77,30 +78,6 @@ export async function serve({ config, drainMs = DRAIN_MS }: ServeOptions): Promi
     await opened.close();
     throw error;
   }
-}
-
-async function httpOptions(config: Config) {
-  const { limits } = config;
-  return {
-    bodyBytes: limits.bodyBytes,
-    bodiesBytes: limits.bodiesBytes,
-    compressedBytes: limits.compressedBytes,
-    replyTimeoutMs: limits.replyTimeout,
-    headerBytes: limits.headerBytes,
-    urlBytes: limits.urlBytes,
-    connections: limits.connections,
-    requestTimeoutMs: limits.requestTimeout,
-    headersTimeoutMs: limits.headersTimeout,
-    keepAliveTimeoutMs: limits.keepAliveTimeout,
-    bulkItems: limits.bulkItems,
-    rateLimit:
-      config.rateLimit.max === 0 ? undefined : { max: config.rateLimit.max, windowMs: config.rateLimit.window },
-    trustProxy: config.trustProxy.length === 0 ? false : config.trustProxy,
-    duplicates: config.duplicates,
-    retryAfterSeconds: Math.ceil(config.retryAfter / 1000),
-    tls: config.tls === undefined ? undefined : await readTls(config.tls),
-    requestLog: config.log.requests,
-  };
 }
 
 /** Checks the files here: the messages of OpenSSL would name no file. */

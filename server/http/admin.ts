@@ -17,13 +17,26 @@ import type { Metrics } from '../metrics.ts';
 import type { LogService } from '../types.ts';
 import { errorJson, sendError, sendJson, toRequestError } from './answers.ts';
 import { createNodeServer, onClientError } from './node.ts';
-import { type AdminOptions, HTTP_DEFAULTS } from './options.ts';
 import { pathOf, watchRoutes } from './paths.ts';
 import { BodyBudget, readBody } from './request-body.ts';
 
 const BODY_BYTES = 16 * 1024;
 const MIN_TOKEN = 16;
-const LIMITS = { ...HTTP_DEFAULTS, bodyBytes: BODY_BYTES, connections: 64, keepAliveTimeoutMs: 5000 };
+const LIMITS = {
+  bodyBytes: BODY_BYTES,
+  headerBytes: 16 * 1024,
+  connections: 64,
+  requestTimeout: 60_000,
+  headersTimeout: 10_000,
+  keepAliveTimeout: 5000,
+  replyTimeout: 30_000,
+};
+const RETRY = { retryAfter: 1000 };
+
+interface AdminOptions {
+  /** Bearer token of the calls that change the log, at least 16 characters. */
+  readonly token: string;
+}
 
 /**
  * The probes, `POST /freeze`, which answers with the last checkpoint when that checkpoint is stored, and `POST /backup`
@@ -46,7 +59,7 @@ export function createAdminApp(
     logger: false,
     serverFactory: (handler) => createNodeServer(LIMITS, handler as RequestListener),
     clientErrorHandler: onClientError,
-    frameworkErrors: (error, _request, reply) => sendError(reply, toRequestError(error, LIMITS), LIMITS),
+    frameworkErrors: (error, _request, reply) => sendError(reply, toRequestError(error, LIMITS), RETRY),
     return503OnClosing: false,
     requestIdHeader: false,
     schemaController: typeboxSchemas,
@@ -68,9 +81,9 @@ export function createAdminApp(
       return sendJson(reply.code(500), errorJson(new RequestError('internal', error.message)));
     }
     if (known !== error) logger.error({ err: error }, 'an admin request failed');
-    return sendError(reply, known, LIMITS);
+    return sendError(reply, known, RETRY);
   });
-  app.setNotFoundHandler((_request, reply) => sendError(reply, requestError('not-found'), LIMITS));
+  app.setNotFoundHandler((_request, reply) => sendError(reply, requestError('not-found'), RETRY));
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', async (_request: FastifyRequest, payload: IncomingMessage) => {
     const body = await readBody(payload, BODY_BYTES, budget);

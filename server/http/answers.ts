@@ -7,8 +7,8 @@
  */
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyReply } from 'fastify';
+import type { Config } from '../config/load.ts';
 import { REQUEST_ERRORS, RequestError, requestError } from '../errors.ts';
-import type { HttpOptions } from './options.ts';
 
 /** The codes of errors that mean a failing store, in any room. */
 const STORE_CODES = new Set<unknown>(['store', 'unavailable', 'conflict', 'file']);
@@ -19,13 +19,13 @@ export function errorJson(error: RequestError): string {
 }
 
 /** The `RequestError` that stands for `error` before a client. */
-export function toRequestError(error: unknown, options: { readonly bodyBytes: number }): RequestError {
+export function toRequestError(error: unknown, limits: Pick<Config['limits'], 'bodyBytes'>): RequestError {
   if (error instanceof RequestError) return error;
   const known = error as Partial<FastifyError> | null | undefined;
   if (known?.validation !== undefined) return requestError('invalid-argument', validationMessage(known));
   switch (known?.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return requestError('too-large', options.bodyBytes);
+      return requestError('too-large', limits.bodyBytes);
     case 'FST_ERR_BAD_URL':
       return requestError('malformed', 'the URL is malformed');
     case 'FST_ERR_MAX_PARAM_LENGTH':
@@ -50,12 +50,12 @@ export interface Answer {
 }
 
 /** The reply for `error`. Every error reply is made here. */
-export function errorAnswer(error: RequestError, options: Pick<HttpOptions, 'retryAfterSeconds'>): Answer {
+export function errorAnswer(error: RequestError, { retryAfter }: Pick<Config, 'retryAfter'>): Answer {
   const row = REQUEST_ERRORS[error.code];
   const { index } = error.data;
   const headers = {
     'cache-control': 'no-store',
-    ...('retry' in row ? { 'retry-after': String(options.retryAfterSeconds) } : {}),
+    ...('retry' in row ? { 'retry-after': secondsOf(retryAfter) } : {}),
     ...(index === undefined ? {} : { 'x-log-index': String(index) }),
   };
   if (error.code === 'frozen') {
@@ -66,12 +66,13 @@ export function errorAnswer(error: RequestError, options: Pick<HttpOptions, 'ret
   return { status: row.status, headers: { ...headers, 'content-type': JSON_TYPE }, body: errorJson(error) };
 }
 
+/** `Retry-After` in whole seconds, rounded up. */
+export function secondsOf(retryAfterMs: number): string {
+  return String(Math.ceil(retryAfterMs / 1000));
+}
+
 /** Sends `error`. */
-export function sendError(
-  reply: FastifyReply,
-  error: RequestError,
-  options: Pick<HttpOptions, 'retryAfterSeconds'>,
-): FastifyReply {
+export function sendError(reply: FastifyReply, error: RequestError, options: Pick<Config, 'retryAfter'>): FastifyReply {
   const { headers, ...answer } = errorAnswer(error, options);
   // The rate limit has set a better wait.
   const wait = reply.getHeader('retry-after');

@@ -1,13 +1,22 @@
 /** What the routes of the public server share. */
+import type { Config } from '../config/load.ts';
 import type { Metrics } from '../metrics.ts';
 import type { LogService } from '../types.ts';
 import type { Compressor } from './compress.ts';
-import type { HttpSettings } from './options.ts';
 import type { BodyBudget } from './request-body.ts';
+
+/** The settings of the public server, and what a file of the settings holds. */
+export interface HttpOptions
+  extends Pick<Config, 'limits' | 'rateLimit' | 'trustProxy' | 'duplicates' | 'retryAfter' | 'log'> {
+  /** PEM contents of the certificate chain and its key; plain HTTP if undefined. */
+  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** Rate at which the slowest client that is served reads its reply, in bytes a second. Default 16 KiB. */
+  readonly replyRate?: number;
+}
 
 export interface HttpContext {
   readonly log: LogService;
-  readonly options: HttpSettings;
+  readonly options: HttpOptions;
   readonly metrics: Metrics;
   readonly budget: BodyBudget;
   readonly compressor: Compressor;

@@ -19,7 +19,7 @@ export function writeDirectly(
 ): RequestListener {
   const { log, options, metrics, budget, draining } = context;
   // Fastify does both, for every request.
-  if (options.rateLimit !== undefined || options.requestLog) return next;
+  if (options.rateLimit.max > 0 || options.log.requests) return next;
   const { path, bodyBytes, call } = entryCall(context);
   const observe = observerOf(metrics, path);
 
@@ -30,7 +30,7 @@ export function writeDirectly(
       whole = true;
       return await call(body, isProtobuf(request.headers['content-type']));
     } catch (error) {
-      const known = toRequestError(error, options);
+      const known = toRequestError(error, options.limits);
       if (known !== error) failed(error, request);
       const refused = errorAnswer(known, options);
       if (whole) return refused;

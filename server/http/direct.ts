@@ -23,7 +23,7 @@ export function answerDirectly(
   next: RequestListener,
 ): RequestListener {
   // Fastify does both, for every request.
-  if (options.rateLimit !== undefined || options.requestLog) return next;
+  if (options.rateLimit.max > 0 || options.log.requests) return next;
   // As in timing.ts, for the same routes.
   const observers = (prefix: string) => ({
     tile: metrics.httpRequest(`${prefix}/tile/*`, 'GET', 200),

@@ -1,4 +1,4 @@
-/** The public HTTP server: joins the routes to one log, with the limits of `HttpOptions`. */
+/** The public HTTP server: joins the routes to one log, with the limits of its settings. */
 import type { IncomingMessage, RequestListener } from 'node:http';
 import createFastify, {
   type FastifyBaseLogger,
@@ -13,12 +13,11 @@ import type { Metrics } from '../metrics.ts';
 import type { LogService } from '../types.ts';
 import { sendError, toRequestError } from './answers.ts';
 import { Compressor } from './compress.ts';
-import type { HttpContext } from './context.ts';
+import type { HttpContext, HttpOptions } from './context.ts';
 import { answerDirectly } from './direct.ts';
 import { writeDirectly } from './direct-write.ts';
 import { createNodeServer, onClientError } from './node.ts';
 import { openapi, openapiRoute } from './openapi.ts';
-import { HTTP_DEFAULTS, type HttpOptions, type HttpSettings } from './options.ts';
 import { pathOf, watchRoutes } from './paths.ts';
 import { queryRoutes } from './query.ts';
 import { readRoutes } from './read.ts';
@@ -31,35 +30,35 @@ import { writeRoutes } from './write.ts';
  */
 export function createApp(
   log: LogService,
-  given: HttpOptions,
+  options: HttpOptions,
   metrics: Metrics,
   logger: FastifyBaseLogger,
 ): FastifyInstance {
-  const options: HttpSettings = { ...HTTP_DEFAULTS, ...given };
+  const { limits, rateLimit, trustProxy } = options;
   let draining = false;
   const context: HttpContext = {
     log,
     options,
     metrics,
-    budget: new BodyBudget(options.bodiesBytes),
-    compressor: new Compressor(options.compressedBytes),
+    budget: new BodyBudget(limits.bodiesBytes),
+    compressor: new Compressor(limits.compressedBytes),
     draining: () => draining,
   };
   const logFailure = (error: unknown, { method, url }: IncomingMessage) => {
     logger.error({ err: error, method, url }, 'a request failed');
   };
   const app = createFastify({
-    ...(options.requestLog ? { loggerInstance: logger } : { logger: false }),
+    ...(options.log.requests ? { loggerInstance: logger } : { logger: false }),
     serverFactory: (handler) => {
       const withWrites = writeDirectly(context, logFailure, handler as RequestListener);
-      return createNodeServer(options, answerDirectly(context, withWrites));
+      return createNodeServer(limits, answerDirectly(context, withWrites), options);
     },
     // This only sets the scheme of the address that `listen` returns; the server itself is made above.
     ...(options.tls === undefined ? {} : { https: {} }),
     clientErrorHandler: onClientError,
-    frameworkErrors: (error, _request, reply) => sendError(reply, toRequestError(error, options), options),
-    trustProxy: typeof options.trustProxy === 'boolean' ? options.trustProxy : [...options.trustProxy],
-    bodyLimit: options.bodyBytes,
+    frameworkErrors: (error, _request, reply) => sendError(reply, toRequestError(error, limits), options),
+    trustProxy: trustProxy.length === 0 ? false : [...trustProxy],
+    bodyLimit: limits.bodyBytes,
     return503OnClosing: false,
     requestIdHeader: false,
     schemaController: typeboxSchemas,
@@ -70,10 +69,10 @@ export function createApp(
   });
 
   const methodsOf = watchRoutes(app);
-  app.addHook('onRequest', (request, reply, done) => done(refusal(request, reply, options, methodsOf)));
+  app.addHook('onRequest', (request, reply, done) => done(refusal(request, reply, limits.urlBytes, methodsOf)));
   timeRequests(app, (route, method, status) => metrics.httpRequest(route, method, status));
   app.setErrorHandler((error, request, reply) => {
-    const known = toRequestError(error, options);
+    const known = toRequestError(error, limits);
     if (known !== error && (known.code === 'internal' || known.code === 'unavailable')) {
       logFailure(error, request.raw);
     }
@@ -81,11 +80,11 @@ export function createApp(
   });
   app.setNotFoundHandler((_request, reply) => sendError(reply, requestError('not-found'), options));
 
-  if (options.rateLimit !== undefined) {
+  if (rateLimit.max > 0) {
     // Loaded only if it is configured.
     app.register(import('@fastify/rate-limit'), {
-      max: options.rateLimit.max,
-      timeWindow: options.rateLimit.windowMs,
+      max: rateLimit.max,
+      timeWindow: rateLimit.window,
       errorResponseBuilder: () => {
         metrics.refused('rate-limited');
         return requestError('rate-limited');
@@ -108,14 +107,12 @@ export function createApp(
 function refusal(
   request: FastifyRequest,
   reply: FastifyReply,
-  options: HttpSettings,
+  urlBytes: number,
   methodsOf: (path: string) => readonly string[],
 ): RequestError | undefined {
   const { url = '', method } = request.raw;
   if (method === 'GET' || method === 'HEAD') reply.header('access-control-allow-origin', '*');
-  if (url.length > options.urlBytes) {
-    return requestError('uri-too-long', options.urlBytes);
-  }
+  if (url.length > urlBytes) return requestError('uri-too-long', urlBytes);
   if (!request.is404) return undefined;
   const allowed = methodsOf(pathOf(url));
   if (allowed.length === 0) return requestError('not-found');

@@ -3,32 +3,29 @@
  *
  * | a client that … | is cut by |
  * |---|---|
- * | connects and is silent, or sends its head slowly | `headersTimeoutMs` |
- * | sends its body slowly | `requestTimeoutMs` |
- * | idles between requests | `keepAliveTimeoutMs` |
- * | does not take its reply, or takes it too slowly | `replyTimeoutMs` |
+ * | connects and is silent, or sends its head slowly | `headersTimeout` |
+ * | sends its body slowly | `requestTimeout` |
+ * | idles between requests | `keepAliveTimeout` |
+ * | does not take its reply, or takes it too slowly | `replyTimeout` |
  *
  * Node looks at the first two only every `connectionsCheckingInterval`, 30 s by default.
  */
 import http from 'node:http';
 import https from 'node:https';
 import type { Socket } from 'node:net';
+import type { Config } from '../config/load.ts';
 import { type RequestError, requestError } from '../errors.ts';
 import { rawReply } from './answers.ts';
-import type { HttpSettings } from './options.ts';
+import type { HttpOptions } from './context.ts';
 
 const DRAIN_POLL_MS = 20;
 
+/** Bytes a second at which the slowest client that is served reads its reply. */
+const REPLY_RATE = 16 * 1024;
+
 type Limits = Pick<
-  HttpSettings,
-  | 'headerBytes'
-  | 'connections'
-  | 'requestTimeoutMs'
-  | 'headersTimeoutMs'
-  | 'keepAliveTimeoutMs'
-  | 'replyTimeoutMs'
-  | 'replyRate'
-  | 'tls'
+  Config['limits'],
+  'headerBytes' | 'connections' | 'requestTimeout' | 'headersTimeout' | 'keepAliveTimeout' | 'replyTimeout'
 >;
 
 /** A reply that its client has not read yet: how many bytes must be out, and by when. */
@@ -37,20 +34,24 @@ interface Unread {
   readonly until: number;
 }
 
-export function createNodeServer(limits: Limits, handler: http.RequestListener): http.Server | https.Server {
-  const { headersTimeoutMs, requestTimeoutMs, replyTimeoutMs } = limits;
-  const interval = Math.max(20, Math.min(1000, Math.floor(Math.min(headersTimeoutMs, requestTimeoutMs) / 4)));
+export function createNodeServer(
+  limits: Limits,
+  handler: http.RequestListener,
+  { tls, replyRate = REPLY_RATE }: Pick<HttpOptions, 'tls' | 'replyRate'> = {},
+): http.Server | https.Server {
+  const { headersTimeout, requestTimeout, replyTimeout } = limits;
+  const interval = Math.max(20, Math.min(1000, Math.floor(Math.min(headersTimeout, requestTimeout) / 4)));
   const options = {
     maxHeaderSize: limits.headerBytes,
-    headersTimeout: Math.min(headersTimeoutMs, requestTimeoutMs),
-    requestTimeout: requestTimeoutMs,
-    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    headersTimeout: Math.min(headersTimeout, requestTimeout),
+    requestTimeout,
+    keepAliveTimeout: limits.keepAliveTimeout,
     connectionsCheckingInterval: interval,
   };
   const server =
-    limits.tls === undefined
+    tls === undefined
       ? http.createServer(options, handler)
-      : https.createServer({ ...options, ...limits.tls, handshakeTimeout: headersTimeoutMs }, handler);
+      : https.createServer({ ...options, ...tls, handshakeTimeout: headersTimeout }, handler);
   server.maxConnections = limits.connections;
 
   // The body reader refuses a body that is too large without a "100 Continue".
@@ -67,7 +68,7 @@ export function createNodeServer(limits: Limits, handler: http.RequestListener):
     sockets.set(socket, undefined);
     socket.once('close', () => sockets.delete(socket));
   };
-  if (limits.tls === undefined) {
+  if (tls === undefined) {
     server.on('connection', onConnection);
   } else {
     server.on('connection', (socket: Socket) => {
@@ -80,8 +81,8 @@ export function createNodeServer(limits: Limits, handler: http.RequestListener):
       onConnection(socket);
     });
   }
-  const replyInterval = Math.max(20, Math.min(1000, Math.floor(replyTimeoutMs / 4)));
-  const timer = setInterval(() => cutSlowReaders(sockets, limits), replyInterval);
+  const replyInterval = Math.max(20, Math.min(1000, Math.floor(replyTimeout / 4)));
+  const timer = setInterval(() => cutSlowReaders(sockets, replyTimeout, replyRate), replyInterval);
   timer.unref();
   server.once('close', () => clearInterval(timer));
   drainOnClose(server, () => {
@@ -95,7 +96,7 @@ export function createNodeServer(limits: Limits, handler: http.RequestListener):
  * Uses public counters alone. Node reports the bytes that it handed to the kernel one whole write at a time, so the time
  * allowed grows with the bytes that wait, and progress is the bytes that have gone.
  */
-function cutSlowReaders(sockets: Map<Socket, Unread | undefined>, { replyTimeoutMs, replyRate }: Limits): void {
+function cutSlowReaders(sockets: Map<Socket, Unread | undefined>, replyTimeout: number, replyRate: number): void {
   const now = performance.now();
   for (const [socket, unread] of sockets) {
     const waiting = socket.writableLength;
@@ -103,7 +104,7 @@ function cutSlowReaders(sockets: Map<Socket, Unread | undefined>, { replyTimeout
     if (waiting === 0) {
       if (unread !== undefined) sockets.set(socket, undefined);
     } else if (unread === undefined || drained >= unread.drained) {
-      const until = now + replyTimeoutMs + (waiting / replyRate) * 1000;
+      const until = now + replyTimeout + (waiting / replyRate) * 1000;
       sockets.set(socket, { drained: drained + waiting, until });
     } else if (now > unread.until) {
       socket.destroy();

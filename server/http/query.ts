@@ -19,7 +19,7 @@ const KEY_TYPES = LOGGED_KEY_DETAILS.map(({ name, number, hash }) => ({
 }));
 const REQUESTS = { signed: ['hashedRekordRequestV002', 'dsseRequestV002'], raw: ['/add'] };
 
-export function queryRoutes(app: FastifyInstance, { log, options }: HttpContext): void {
+export function queryRoutes(app: FastifyInstance, { log, options: { limits } }: HttpContext): void {
   const encoder = new EntryEncoder(log.info);
 
   app.get<{ Params: { index: string } }>(
@@ -68,7 +68,7 @@ export function queryRoutes(app: FastifyInstance, { log, options }: HttpContext)
       logId: toBase64(logId),
       status,
       size: log.publishedSize,
-      limits: { bodyBytes: options.bodyBytes, entryBytes: MAX_ENTRY, bulkItems: options.bulkItems },
+      limits: { bodyBytes: limits.bodyBytes, entryBytes: MAX_ENTRY, bulkItems: limits.bulkItems },
       kinds: [{ ...KIND_VERSION[entries], requests: REQUESTS[entries] }],
       keyTypes: entries === 'signed' ? KEY_TYPES : [],
     };

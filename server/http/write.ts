@@ -11,7 +11,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { MAX_ENTRY } from '../../merkle/bundle.ts';
 import { REQUEST_ERRORS, type RequestError, requestError } from '../errors.ts';
 import type { Encoding, Outcome } from '../types.ts';
-import { type Answer, JSON_TYPE, sendAnswer, sendJson } from './answers.ts';
+import { type Answer, JSON_TYPE, secondsOf, sendAnswer, sendJson } from './answers.ts';
 import type { HttpContext } from './context.ts';
 import { EntryEncoder } from './entry.ts';
 import { readBody } from './request-body.ts';
@@ -93,7 +93,7 @@ function signedCall(context: HttpContext, encoder: EntryEncoder): EntryCall {
       body: binary ? encoder.protobuf(entry) : encoder.json(entry),
     };
   };
-  return { path: ENTRIES, bodyBytes: options.bodyBytes, call };
+  return { path: ENTRIES, bodyBytes: options.limits.bodyBytes, call };
 }
 
 /** Submits the body to the log, and gives its bytes back to the budget at the end. */
@@ -135,7 +135,7 @@ function signedRoutes(app: FastifyInstance, context: HttpContext, { path, call }
         await submit(context, request.body as Buffer, request.binary ? 'protobuf-batch' : 'json-batch')
       ).map((outcome) => duplicatesAs(options.duplicates, outcome));
       if (outcomes.some((outcome) => 'error' in outcome && 'retry' in REQUEST_ERRORS[outcome.error.code])) {
-        reply.header('retry-after', String(options.retryAfterSeconds));
+        reply.header('retry-after', secondsOf(options.retryAfter));
       }
       return request.binary
         ? sendProtobuf(reply, encoder.batchProtobuf(outcomes))

@@ -7,8 +7,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { HttpOptions } from '../../../server/http/options.ts';
-import { appOver, listen } from '../../server/http/support.ts';
+import { appOver, listen, type TestOptions } from '../../server/http/support.ts';
 import { MemoryLog } from '../../support/memory-log.ts';
 
 export interface Seen {
@@ -54,7 +53,7 @@ export interface FaultyLog {
   close(): Promise<void>;
 }
 
-export async function faultyLog(options: Partial<HttpOptions> = {}): Promise<FaultyLog> {
+export async function faultyLog(options: TestOptions = {}): Promise<FaultyLog> {
   const closing: (() => Promise<unknown> | void)[] = [];
   const serve = async (log: MemoryLog) => {
     const { app } = appOver(log, options);

@@ -14,7 +14,7 @@ import { newItem } from '../../../client/submit/queue/queue-item.ts';
 import { SubmissionQueue } from '../../../client/submit/queue/queue-store.ts';
 import { certificateVerifier, fromDigest, keyVerifier, type Submission } from '../../../client/submit/submission.ts';
 import { parseLogKey } from '../../../client/trust/log-key.ts';
-import type { HttpOptions } from '../../../server/http/options.ts';
+import type { TestOptions } from '../../server/http/support.ts';
 import { tempDir } from '../../support/log.ts';
 import { sharedSigner } from '../../support/requests.ts';
 import { answers, away, cutReply, type Fault, type FaultyLog, faultyLog } from './faulty-log.ts';
@@ -88,7 +88,7 @@ const NOT_NOW: [string, Fault][] = [
 let dir: string;
 let remove: () => Promise<void>;
 let log: FaultyLog;
-const start = async (options: Partial<HttpOptions> = {}) => {
+const start = async (options: TestOptions = {}) => {
   log = await faultyLog(options);
 };
 beforeEach(async () => {
@@ -192,7 +192,7 @@ describe.each(Object.entries(callers))('%s, where one entry of six is answered w
   );
 
   it('413 by a real log, which takes no call of two and one entry not at all, logs the other five', async () => {
-    await start({ bodyBytes: 600 });
+    await start({ limits: { bodyBytes: 600 } });
     const checked = await eachPosition(0, async ({ bad, submissions }) => {
       submissions[bad] = signed(`${bad} ${bad}`, certificateVerifier(signer.certificate()));
       const expected = POSITIONS.map((at) => (at !== bad ? 'logged' : inQueue ? 'refused refused' : 'refused'));

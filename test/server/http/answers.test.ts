@@ -48,7 +48,7 @@ describe('each row of the error table', () => {
 
   it('takes a body of exactly the limit', async () => {
     const payload = good();
-    const { app } = makeApp({ bodyBytes: payload.length });
+    const { app } = makeApp({ limits: { bodyBytes: payload.length } });
     expect((await app.inject({ method: 'POST', url: ENTRIES, payload })).statusCode).toBe(201);
     expect((await app.inject({ method: 'POST', url: ENTRIES, payload: `${payload} ` })).statusCode).toBe(413);
   });
@@ -82,7 +82,7 @@ describe('each row of the error table', () => {
   );
 
   it('too many outstanding: 503, Retry-After', async () => {
-    const { app, log } = makeApp({ retryAfterSeconds: 7 });
+    const { app, log } = makeApp({ retryAfter: 7000 });
     log.fault = () => {
       throw requestError('pushback');
     };
@@ -200,7 +200,7 @@ describe('URLs', () => {
   });
 
   it('too long: 414, for known and unknown paths', async () => {
-    const { app } = makeApp({ urlBytes: 100 });
+    const { app } = makeApp({ limits: { urlBytes: 100 } });
     for (const path of ['/checkpoint?', '/unknown?']) {
       expect((await app.inject(path.padEnd(100, 'x'))).statusCode).not.toBe(414);
       const reply = await app.inject(path.padEnd(101, 'x'));
@@ -212,7 +212,7 @@ describe('URLs', () => {
 
 describe('rate limit', () => {
   it('429 with Retry-After, for each address by itself', async () => {
-    const { app, metrics } = makeApp({ rateLimit: { max: 2, windowMs: 60_000 }, trustProxy: ['127.0.0.1'] });
+    const { app, metrics } = makeApp({ rateLimit: { max: 2, window: 60_000 }, trustProxy: ['127.0.0.1'] });
     const get = (from: string) => app.inject({ url: '/checkpoint', headers: { 'x-forwarded-for': from } });
     expect((await get('192.0.2.1')).statusCode).toBe(200);
     expect((await get('192.0.2.1')).statusCode).toBe(200);
@@ -225,7 +225,7 @@ describe('rate limit', () => {
   });
 
   it('does not believe X-Forwarded-For unless told to', async () => {
-    const { app } = makeApp({ rateLimit: { max: 1, windowMs: 60_000 } });
+    const { app } = makeApp({ rateLimit: { max: 1, window: 60_000 } });
     await app.inject({ url: '/checkpoint', headers: { 'x-forwarded-for': '192.0.2.1' } });
     const reply = await app.inject({ url: '/checkpoint', headers: { 'x-forwarded-for': '192.0.2.2' } });
     expect(reply.statusCode).toBe(429);

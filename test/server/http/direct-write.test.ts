@@ -4,10 +4,10 @@ import { Agent } from 'node:http';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { requestError } from '../../../server/errors.ts';
-import type { HttpOptions } from '../../../server/http/options.ts';
 import type { Log } from '../../../server/log/log.ts';
 import { openTestLog, tempDir } from '../../support/log.ts';
 import { hashedRekordRequest, toJson, toProtobuf } from '../../support/requests.ts';
+import type { TestOptions } from './support.ts';
 import { appOver, ENTRIES, exchange, listen, type TestApp } from './support.ts';
 
 interface Reply {
@@ -36,10 +36,10 @@ afterEach(async () => {
   await dir.remove();
 });
 
-async function start(options: Partial<HttpOptions> = {}, entries: 'signed' | 'raw' = 'signed'): Promise<void> {
+async function start(options: TestOptions = {}, entries: 'signed' | 'raw' = 'signed'): Promise<void> {
   log = await openTestLog(dir.path, { entries });
   // Only where requests are logged does Fastify take it.
-  made = appOver(log, options, options.requestLog ? pino({ level: 'silent' }) : undefined);
+  made = appOver(log, options, options.log?.requests ? pino({ level: 'silent' }) : undefined);
   seen = 0;
   made.app.addHook('onRequest', (_request, _reply, done) => {
     seen++;
@@ -116,7 +116,7 @@ describe('the call that logs one entry', () => {
   });
 
   it('ends the connection where the body was not read to its end, and keeps it otherwise', async () => {
-    await start({ bodyBytes: 5000 });
+    await start({ limits: { bodyBytes: 5000 } });
     const large = await post(ENTRIES, Buffer.alloc(5001, ' '));
     expect(large.status).toBe(413);
     expect(Object.values(agent.freeSockets)).toEqual([]);
@@ -126,7 +126,7 @@ describe('the call that logs one entry', () => {
   });
 
   it('tells when to come again, and shows nothing of a failure of ours', async () => {
-    await start({ retryAfterSeconds: 7 });
+    await start({ retryAfter: 7000 });
     const { submit } = log;
     log.submit = () => Promise.reject(requestError('pushback'));
     const later = await post(ENTRIES, entry());
@@ -143,9 +143,9 @@ describe('the call that logs one entry', () => {
     expect((await post(ENTRIES, entry())).status).toBe(201);
   });
 
-  it.each<[string, Partial<HttpOptions>]>([
-    ['a rate limit', { rateLimit: { max: 100, windowMs: 60_000 } }],
-    ['a log of requests', { requestLog: true }],
+  it.each<[string, TestOptions]>([
+    ['a rate limit', { rateLimit: { max: 100, window: 60_000 } }],
+    ['a log of requests', { log: { level: 'silent', requests: true } }],
   ])('is left to Fastify with %s', async (_, options) => {
     await start(options);
     expect((await post(ENTRIES, entry())).status).toBe(201);

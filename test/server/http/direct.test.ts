@@ -219,7 +219,7 @@ describe('what is left to Fastify', () => {
   });
 
   it('everything where requests are limited or logged', async () => {
-    await start({ rateLimit: { max: 3, windowMs: 60_000 } });
+    await start({ rateLimit: { max: 3, window: 60_000 } });
     const statuses = [];
     for (let time = 0; time < 4; time++) statuses.push((await ask('/tile/0/000')).status);
     expect([statuses, seen]).toEqual([[200, 200, 200, 429], 4]);
@@ -227,7 +227,7 @@ describe('what is left to Fastify', () => {
     const lines: string[] = [];
     made = appOver(
       log,
-      { requestLog: true },
+      { log: { level: 'silent', requests: true } },
       pino({ level: 'info' }, { write: (line: string) => void lines.push(line) }),
     );
     ({ port } = await listen(made.app));
@@ -242,7 +242,7 @@ describe('a client', () => {
   const GET = 'GET /tile/0/000 HTTP/1.1\r\nHost: localhost\r\n';
 
   it('that does not take such a reply is cut; one that takes it is not', async () => {
-    const { app, log: memory } = makeApp({ replyTimeoutMs: 1500, replyRate: 1024 * MIB });
+    const { app, log: memory } = makeApp({ limits: { replyTimeout: 1500 }, replyRate: 1024 * MIB });
     memory.atHand = () => large;
     made = { app } as TestApp<Log>;
     const { port: at } = await listen(app);

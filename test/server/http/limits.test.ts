@@ -29,7 +29,7 @@ function holdUp(log: MemoryLog, held: Promise<void>): () => number {
 }
 
 describe('slow clients', () => {
-  const times = { headersTimeoutMs: 300, requestTimeoutMs: 600, keepAliveTimeoutMs: 300 };
+  const times = { limits: { headersTimeout: 300, requestTimeout: 600, keepAliveTimeout: 300 } };
 
   it('a head that comes byte by byte is cut, with 408', async () => {
     const { app } = makeApp(times);
@@ -71,7 +71,7 @@ describe('slow clients', () => {
   });
 
   it('a reply that its client does not take is cut; one that is taken is not', async () => {
-    const { app, log } = makeApp({ replyTimeoutMs: 1500, replyRate: 1024 * MIB });
+    const { app, log } = makeApp({ limits: { replyTimeout: 1500 }, replyRate: 1024 * MIB });
     // More than the kernel's buffers take.
     log.entryBundle = async () => Buffer.alloc(32 * MIB);
     const { port } = await listen(app);
@@ -114,7 +114,7 @@ describe('large and broken requests', () => {
   );
 
   it('an endless body is not read for ever', async () => {
-    const { app } = makeApp({ bodyBytes: 1000 });
+    const { app } = makeApp({ limits: { bodyBytes: 1000 } });
     const { port } = await listen(app);
     const { socket, closed } = await dial(port);
     socket.write(`${POST}Transfer-Encoding: chunked\r\n\r\n`);
@@ -124,7 +124,7 @@ describe('large and broken requests', () => {
   });
 
   it('a client that asks first is told before it sends', async () => {
-    const { app } = makeApp({ bodyBytes: 1000 });
+    const { app } = makeApp({ limits: { bodyBytes: 1000 } });
     const { port } = await listen(app);
     const large = await dial(port);
     large.socket.write(`${POST}Expect: 100-continue\r\nContent-Length: 1001\r\n\r\n`);
@@ -138,7 +138,7 @@ describe('large and broken requests', () => {
   });
 
   it('all bodies together are bounded', async () => {
-    const { app } = makeApp({ bodyBytes: 1000, bodiesBytes: 1500 });
+    const { app } = makeApp({ limits: { bodyBytes: 1000, bodiesBytes: 1500 } });
     const { port, base } = await listen(app);
     const { socket } = await dial(port);
     socket.write(`${POST}Content-Length: 1000\r\n\r\n${' '.repeat(999)}`);
@@ -157,7 +157,7 @@ describe('large and broken requests', () => {
   });
 
   it('a head that is too large: 431', async () => {
-    const { app } = makeApp({ headerBytes: 4096 });
+    const { app } = makeApp({ limits: { headerBytes: 4096 } });
     const { port } = await listen(app);
     const { socket, closed } = await dial(port);
     socket.write(`GET /checkpoint HTTP/1.1\r\nHost: localhost\r\nX-Long: ${'x'.repeat(5000)}\r\n\r\n`);
@@ -221,7 +221,7 @@ describe('large and broken requests', () => {
   });
 
   it('connections are bounded', async () => {
-    const { app } = makeApp({ connections: 2 });
+    const { app } = makeApp({ limits: { connections: 2 } });
     const { port } = await listen(app);
     const kept = [await dial(port), await dial(port)];
     const refused = await dial(port);

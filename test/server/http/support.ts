@@ -6,8 +6,9 @@ import type { AddressInfo } from 'node:net';
 import { connect, type Socket } from 'node:net';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { onTestFinished } from 'vitest';
+import { type Config, loadConfig } from '../../../server/config/load.ts';
+import type { HttpOptions } from '../../../server/http/context.ts';
 import { createApp } from '../../../server/http/http.ts';
-import { HTTP_DEFAULTS, type HttpOptions } from '../../../server/http/options.ts';
 import { Metrics } from '../../../server/metrics.ts';
 import type { LogService } from '../../../server/types.ts';
 import { openTestLog, tempDir } from '../../support/log.ts';
@@ -37,6 +38,9 @@ export const LOGS: Readonly<Record<string, () => Promise<{ log: LogService; remo
   },
 };
 
+/** Settings that differ from the defaults. */
+export type TestOptions = Omit<Partial<HttpOptions>, 'limits'> & { readonly limits?: Partial<Config['limits']> };
+
 export interface TestApp<L = MemoryLog> {
   readonly app: FastifyInstance;
   readonly log: L;
@@ -44,13 +48,13 @@ export interface TestApp<L = MemoryLog> {
   readonly logger: MemoryLogger;
 }
 
-export function makeApp(options: Partial<HttpOptions> = {}): TestApp {
+export function makeApp(options: TestOptions = {}): TestApp {
   const made = appOver(new MemoryLog(), options);
   onTestFinished(() => made.app.close());
   return made;
 }
 
-export async function makeAppOn(kind: string, options: Partial<HttpOptions> = {}): Promise<TestApp<LogService>> {
+export async function makeAppOn(kind: string, options: TestOptions = {}): Promise<TestApp<LogService>> {
   const { log, remove } = await LOGS[kind]!();
   const made = appOver(log, options);
   onTestFinished(async () => {
@@ -70,14 +74,15 @@ export function requestsOf(app: FastifyInstance): () => number {
 /** For the caller to close. */
 export function appOver<L extends LogService>(
   log: L,
-  options: Partial<HttpOptions> = {},
+  options: TestOptions = {},
   requestLogger?: FastifyBaseLogger,
 ): TestApp<L> {
   const metrics = new Metrics({ process: false });
   const logger = new MemoryLogger();
+  const { limits, tls: _, ...rest } = loadConfig({ env: {} });
   const app = createApp(
     log,
-    { ...HTTP_DEFAULTS, ...options },
+    { ...rest, ...options, limits: { ...limits, ...options.limits } },
     metrics,
     requestLogger ?? (logger as unknown as FastifyBaseLogger),
   );

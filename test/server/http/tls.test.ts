@@ -30,7 +30,7 @@ describe('TLS', () => {
   });
 
   it('cuts what never becomes TLS', async () => {
-    const { app } = makeApp({ tls, headersTimeoutMs: 300 });
+    const { app } = makeApp({ tls, limits: { headersTimeout: 300 } });
     const { port } = await listen(app);
     const plain = await dial(port);
     plain.socket.write('GET /checkpoint HTTP/1.1\r\nHost: localhost\r\n\r\n');
