@@ -6,7 +6,7 @@ import { isThere } from '../merkle/runtime/disk/files.ts';
 import { createKeyFile } from '../merkle/runtime/keys/keyfile.ts';
 import { createMldsaKeyFile, openMldsaSigner } from '../merkle/runtime/keys/mldsa.ts';
 import { openSigner } from '../merkle/runtime/keys/open-signer.ts';
-import { retryingSigner } from '../merkle/runtime/keys/retrying.ts';
+import { RetryingSigner } from '../merkle/runtime/keys/retrying.ts';
 import { readSecret } from '../merkle/runtime/keys/secret.ts';
 import type { Signer } from '../merkle/runtime/keys/types.ts';
 import type { Logger } from '../merkle/runtime/service/logger.ts';
@@ -108,7 +108,7 @@ function watched(signer: Pick<WitnessKey, 'sign' | 'close'>, onError: () => void
 
 /** A key in a token. A token that went away may come back, so requests wait for it, one after another. */
 function waiting(signer: Signer, logger: Logger, onError: () => void): Signing {
-  return retryingSigner(signer, {
+  return new RetryingSigner(signer, {
     onError: (error, attempt) => {
       onError();
       logger.warn({ code: error.code, attempt, reason: error.message }, 'signing failed; trying again');

@@ -146,13 +146,12 @@ export async function readKeyFile(path: string): Promise<Uint8Array> {
 }
 
 /** Exactly one PKCS#8 block: OpenSSL would skip what stands before it, and read only the first of several. */
-const PKCS8_PEM = /^-----BEGIN (ENCRYPTED )?PRIVATE KEY-----\r?\n[A-Za-z0-9+/=\r\n]+-----END \1PRIVATE KEY-----\s*$/;
-const PKCS8_PLAIN = /^-----BEGIN PRIVATE KEY-----\r?\n[A-Za-z0-9+/=\r\n]+-----END PRIVATE KEY-----\s*$/;
+const PKCS8_PEM = /^-----BEGIN (ENCRYPTED |)PRIVATE KEY-----\r?\n[A-Za-z0-9+/=\r\n]+-----END \1PRIVATE KEY-----\s*$/;
 
 function parsePrivateKey(bytes: Uint8Array, path: string, passphrase: string | undefined): crypto.KeyObject {
   const pem = Buffer.from(bytes).toString('latin1');
   const encrypted = pem.startsWith('-----BEGIN ENCRYPTED');
-  if (!(encrypted ? PKCS8_PEM : PKCS8_PLAIN).test(pem)) {
+  if (!PKCS8_PEM.test(pem)) {
     throw new RuntimeError(
       'key-format',
       `${path} does not hold exactly one PKCS#8 private key in PEM: make one with stele keygen, or turn another format into it with \`openssl pkcs8 -topk8\``,

@@ -1,8 +1,8 @@
 /**
  * Opens a signing key by its place in the configuration: a file (keyfile.ts) or a PKCS#11 token (pkcs11/pkcs11.ts).
  *
- * A log signs with `retryingSigner(await openSigner(spec))`: every signature is verified before it leaves, and callers wait
- * for a token that is briefly gone.
+ * A log signs with `new RetryingSigner(await openSigner(spec))`: the signer verifies every signature before it hands the
+ * signature out, and callers wait for a token that is briefly gone.
  */
 import { openKeyFile } from './keyfile.ts';
 import { openTokenSigner } from './pkcs11/pkcs11.ts';

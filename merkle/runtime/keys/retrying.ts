@@ -1,5 +1,5 @@
 /** A signer that waits for a token to come back instead of failing its callers. */
-import { RuntimeError, type RuntimeErrorCode } from '../runtime-errors.ts';
+import { RuntimeError } from '../runtime-errors.ts';
 import { backOffMs, SYSTEM_CLOCK } from '../service/back-off.ts';
 import type { Signer } from './types.ts';
 
@@ -12,56 +12,40 @@ interface RetryOptions {
   readonly onError?: (error: RuntimeError, attempt: number) => void;
   /** Called when a signature came after one or more `onError`. */
   readonly onRecover?: (attempts: number) => void;
-  /** Ends all waiting: callers get `aborted`. */
-  readonly signal?: AbortSignal;
   /** The longest pause between attempts, in ms. Default 5,000. */
   readonly maxDelayMs?: number;
-  /** After so many ms without an answer an attempt counts as failed for `healthy`, though it is still waited for. Default 10,000. */
+  /** An attempt that lasts so many ms counts as failed for `healthy`. The signer still takes its answer. Default 10,000. */
   readonly slowMs?: number;
 }
 
-export interface RetryingSigner extends Signer {
-  /** False from a failed or slow attempt until the next signature: what /readyz shows. */
-  readonly healthy: boolean;
-  /** Code of the last failure, kept after recovery; undefined where there was none. */
-  readonly lastError: RuntimeErrorCode | undefined;
-  /** Failed attempts since the start: what metrics show. */
-  readonly failures: number;
-}
-
 /**
- * Signs with `signer`, and tries again until a signature comes, `close` is called or `signal` aborts: with pauses from 50 ms
- * that double up to 5 s, each shortened at random by up to half, so that many processes do not knock together. A token
- * signer opens its session anew by itself in the next attempt. A refused PIN is not offered twice (pkcs11.ts), so that
- * trying again cannot lock a token.
+ * Signs with another signer, and tries again until a signature comes or `close` is called. The pauses double from 50 ms up
+ * to 5 s. A token signer opens its session anew in the next attempt. It never offers a refused PIN twice (pkcs11.ts), so
+ * another attempt cannot lock a token.
  *
- * Calls are answered one after another in the order of their coming. `sign` rejects with RuntimeError `aborted`, or with
- * what `signer.sign` throws where that is no RuntimeError: a mistake of the program's.
+ * Calls get their answers one after another, in their order. `sign` rejects with RuntimeError `aborted` after `close`. It
+ * also passes on every error of the other signer that is not a RuntimeError, since such an error is a bug.
  */
-export function retryingSigner(signer: Signer, options: RetryOptions = {}): RetryingSigner {
-  return new Retrying(signer, options);
-}
-
-class Retrying implements RetryingSigner {
+export class RetryingSigner implements Signer {
   readonly algorithm: Signer['algorithm'];
   readonly publicKey: Uint8Array;
-  healthy = true;
-  lastError: RuntimeErrorCode | undefined;
-  failures = 0;
   readonly #signer: Signer;
   readonly #options: RetryOptions;
   readonly #closing = new AbortController();
-  readonly #stop: AbortSignal;
+  #healthy = true;
   #turn: Promise<unknown> = Promise.resolve();
   #closed: Promise<void> | undefined;
 
-  constructor(signer: Signer, options: RetryOptions) {
+  constructor(signer: Signer, options: RetryOptions = {}) {
     this.algorithm = signer.algorithm;
     this.publicKey = signer.publicKey;
     this.#signer = signer;
     this.#options = options;
-    const own = this.#closing.signal;
-    this.#stop = options.signal === undefined ? own : AbortSignal.any([options.signal, own]);
+  }
+
+  /** False from a failed or slow attempt until the next signature. */
+  get healthy(): boolean {
+    return this.#healthy;
   }
 
   sign(message: Uint8Array): Promise<Uint8Array> {
@@ -78,8 +62,9 @@ class Retrying implements RetryingSigner {
 
   async #signInTurn(message: Uint8Array): Promise<Uint8Array> {
     for (let attempt = 1; ; attempt++) {
-      if (this.#stop.aborted) throw aborted();
-      const watch = setTimeout(() => this.#fail(slowError(this.#slowMs), attempt), this.#slowMs);
+      if (this.#closing.signal.aborted) throw aborted();
+      const { slowMs = SLOW_MS } = this.#options;
+      const watch = setTimeout(() => this.#fail(slowError(slowMs), attempt), slowMs);
       try {
         const signature = await this.#signer.sign(message);
         this.#recover(attempt);
@@ -94,26 +79,20 @@ class Retrying implements RetryingSigner {
     }
   }
 
-  get #slowMs(): number {
-    return this.#options.slowMs ?? SLOW_MS;
-  }
-
   #fail(error: RuntimeError, attempt: number): void {
-    this.healthy = false;
-    this.lastError = error.code;
-    this.failures++;
+    this.#healthy = false;
     this.#options.onError?.(error, attempt);
   }
 
   #recover(attempts: number): void {
-    if (this.healthy) return;
-    this.healthy = true;
+    if (this.#healthy) return;
+    this.#healthy = true;
     this.#options.onRecover?.(attempts);
   }
 
   async #pause(attempt: number): Promise<void> {
     const longestMs = this.#options.maxDelayMs ?? MAX_DELAY_MS;
-    await SYSTEM_CLOCK.sleep(backOffMs({ firstMs: FIRST_DELAY_MS, longestMs }, attempt), this.#stop);
+    await SYSTEM_CLOCK.sleep(backOffMs({ firstMs: FIRST_DELAY_MS, longestMs }, attempt), this.#closing.signal);
   }
 }
 

@@ -18,7 +18,7 @@ import type { OpenedKey, TokenAccess, TokenReply, TokenRequest, TokenResults } f
 /**
  * Logs in to the token, finds the key, and signs once to see that private and public key belong together. A session that
  * was lost is opened anew by the next `sign`; until that succeeds `sign` rejects, mostly with `pkcs11-unavailable`, and
- * `retryingSigner` turns that into waiting.
+ * `RetryingSigner` turns that into waiting.
  *
  * @throws RuntimeError `pkcs11-module`, `pkcs11-token`, `pkcs11-pin`, `pkcs11-key` (also where the key may leave the token),
  * `pkcs11-unavailable`, `secret`, `sign`
