@@ -1,17 +1,11 @@
 /** The metrics of a monitor for Prometheus. Labels come from the configuration, so no log can make more of them. */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import type { QueueEvent } from './alerts/sink-line.ts';
+import type { QueueEvent, SinkState } from './alerts/sink-line.ts';
 import type { AlertKind } from './types.ts';
 
 /** Further values of a label become `other`: a signing configuration names new logs over time. */
 const MAX_VALUES = 1000;
 const OTHER = 'other';
-
-interface QueueState {
-  readonly sink: string;
-  readonly pending: number;
-  readonly failures: number;
-}
 
 export class MonitorMetrics {
   readonly registry = new Registry();
@@ -31,7 +25,7 @@ export class MonitorMetrics {
   readonly #failing: Gauge<'sink'>;
   readonly #checkpoints = new Map<string, number>();
   readonly #sizes = new Map<string, { seen: number; complete: number }>();
-  #state: () => readonly QueueState[] = () => [];
+  #state: () => readonly SinkState[] = () => [];
 
   /** `process: false` leaves out the metrics of the Node process, for several monitors in one process. `now` in ms. */
   constructor(options: { readonly process?: boolean; readonly now?: () => number } = {}) {
@@ -109,7 +103,7 @@ export class MonitorMetrics {
   }
 
   /** Each scrape calls it: `() => queue.state()`. */
-  watchQueue(state: () => readonly QueueState[]): void {
+  watchQueue(state: () => readonly SinkState[]): void {
     this.#state = state;
   }
 

@@ -10,6 +10,7 @@
 import { join } from 'node:path';
 import { isThere } from '../../merkle/runtime/disk/files.ts';
 import { lockDir } from '../../merkle/runtime/disk/lock.ts';
+import { Closers } from '../../merkle/runtime/service/ends.ts';
 import { ClientError } from '../errors.ts';
 import { openSource } from '../tiles/tiles.ts';
 import type { TileSource } from '../tiles/types.ts';
@@ -58,20 +59,17 @@ const REQUEST = { timeoutMs: 20_000, retries: 1, userAgent: 'stele-monitor' };
  */
 export async function openMonitor(config: MonitorConfig, options: OpenMonitorOptions = {}): Promise<OpenMonitor> {
   const { start, onEvent, onWarning = () => {}, metrics = new MonitorMetrics() } = options;
-  const closers: (() => Promise<unknown>)[] = [];
-  const close = async (): Promise<void> => {
-    for (const one of closers.splice(0).reverse()) await one();
-  };
+  const closers = new Closers();
   try {
     // Before the lock, which makes the directory: a wrong path must not leave a directory behind.
     if (start === undefined && !(await isThere(config.state)))
       await StateStore.open(join(config.state, 'follow'), false);
     const lock = await lockDir(config.state);
-    closers.push(() => lock.release());
+    closers.add(() => lock.release());
     const queueDir = join(config.state, 'queue');
     const queueThere = await isThere(join(queueDir, 'CURRENT'));
     const { store, aside } = await StateStore.open(join(config.state, 'follow'), start !== undefined);
-    closers.push(() => store.close());
+    closers.add(() => store.close());
     if (aside !== undefined) onWarning(`the old state is damaged and was put aside: ${aside}`);
     if (!queueThere && !(await store.isEmpty())) {
       const why = `the queue of alerts, ${queueDir}, is lost, and with it the alerts that had not been delivered`;
@@ -83,6 +81,9 @@ export async function openMonitor(config: MonitorConfig, options: OpenMonitorOpt
       onWarning(why);
     }
     const sinks = await openSinks(config.sinks);
+    closers.add(async () => {
+      for (const sink of sinks) sink.close?.();
+    });
     const queue = await LastingQueue.open(queueDir, {
       sinks,
       onTrouble: onWarning,
@@ -91,7 +92,7 @@ export async function openMonitor(config: MonitorConfig, options: OpenMonitorOpt
         options.onDelivery?.(event);
       },
     });
-    closers.push(() => queue.close());
+    closers.add(() => queue.close());
     metrics.watchQueue(() => queue.state());
     metrics.expect({ rules: config.rules.map(({ name }) => name), sinks: sinks.map(({ name }) => name) });
     const acknowledged = new AckStore(config.state, { onProblem: onWarning });
@@ -100,7 +101,7 @@ export async function openMonitor(config: MonitorConfig, options: OpenMonitorOpt
       ...(config.authorities && { authorities: config.authorities }),
       acknowledged,
     });
-    closers.push(() => matcher.close());
+    closers.add(() => matcher.close());
     const monitor: Monitor = new Monitor({
       logs: config.logs,
       shards: config.shards,
@@ -117,11 +118,11 @@ export async function openMonitor(config: MonitorConfig, options: OpenMonitorOpt
         onEvent?.(event);
       },
     });
-    closers.push(() => monitor.close());
+    closers.add(() => monitor.close());
     await monitor.load();
-    return { monitor, metrics, pending: () => queue.pending(), close };
+    return { monitor, metrics, pending: () => queue.pending(), close: () => closers.close() };
   } catch (error) {
-    await close();
+    await closers.close();
     throw error;
   }
 }

@@ -60,7 +60,7 @@ export interface Sink {
   readonly name: string;
   /** Resolves when the alerts have been delivered; rejects when they have not. */
   deliver(alerts: readonly Alert[], signal: AbortSignal): Promise<void>;
-  close(): Promise<void>;
+  close?(): void;
 }
 
 /** Holds alerts until every sink has taken them. */

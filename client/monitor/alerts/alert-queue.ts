@@ -14,20 +14,16 @@
  * shortened at random by up to half, and no other sink waits for it. Alerts reach a sink in their order, except that critical
  * alerts overtake digests. Memory holds one message for each sink, however many alerts wait.
  */
-
-import { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
+import type { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import { SYSTEM_CLOCK } from '../../../merkle/runtime/service/back-off.ts';
 import type { Alert, AlertQueue } from '../types.ts';
-import { type Due, dueValue, encode, type Lane, type QueueStore, Rows } from './queue-rows.ts';
+import { type Due, dueValue, encode, type Lane, Rows } from './queue-rows.ts';
 import { boundedAlert } from './render.ts';
 import { type ConfiguredSink, wants } from './sink.ts';
-import { Line, MESSAGE_ALERTS, type Pace } from './sink-line.ts';
+import { Line, MESSAGE_ALERTS, type Pace, type SinkState } from './sink-line.ts';
 
 export interface QueueOptions extends Partial<Pace> {
-  readonly store: QueueStore;
-  /** Begins every key. Default: nothing, for a store that only the queue uses. */
-  readonly prefix?: Uint8Array;
   readonly sinks: readonly ConfiguredSink[];
 }
 
@@ -44,48 +40,30 @@ const DEFAULTS: Pace = {
 /** Most alerts in one batch of the store. */
 const WRITE_ALERTS = 500;
 
-/**
- * The queue in a store that the caller closes, with the alerts of an earlier run. It drops what waits for sinks that no longer
- * exist, with an event.
- *
- * @throws RuntimeError `store`
- */
-export async function openQueue(options: QueueOptions): Promise<Queue> {
-  const rows = new Rows(options.store, options.prefix ?? new Uint8Array());
-  const { next, counts } = await rows.open();
-  const queue = new Queue(rows, options, next, counts);
-  await queue.forget(counts);
-  return queue;
-}
-
-/**
- * The queue in a store that only it uses, in the directory `dir`. Its `close` closes that store too.
- *
- * @throws RuntimeError `store`, `locked`, `file`
- */
-export async function openQueueIn(dir: string, options: Omit<QueueOptions, 'store' | 'prefix'>): Promise<Queue> {
-  const store = await GuardedLevel.open(dir, { cacheSize: 1024 * 1024 });
-  try {
-    const queue = await openQueue({ ...options, store });
-    queue.owns(store);
-    return queue;
-  } catch (error) {
-    await store.close().catch(() => {});
-    throw error;
-  }
-}
-
 export class Queue implements AlertQueue {
   readonly #rows: Rows;
   readonly #lines: readonly Line[];
   readonly #pace: Pace;
   #next: number;
+  /** Never rejects. */
   #writing: Promise<unknown> = Promise.resolve();
-  #owned: GuardedLevel | undefined;
 
-  /** Use `openQueue`. */
-  constructor(rows: Rows, options: QueueOptions, next: number, counts: ReadonlyMap<string, number>) {
-    const { store: _store, prefix: _prefix, sinks, ...pace } = options;
+  /**
+   * The queue in a store that only it uses, with the alerts of an earlier run. It drops what waits for sinks that no longer
+   * exist, with an event.
+   *
+   * @throws RuntimeError `store`
+   */
+  static async open(store: GuardedLevel, options: QueueOptions): Promise<Queue> {
+    const rows = new Rows(store);
+    const { next, counts } = await rows.open();
+    const queue = new Queue(rows, options, next, counts);
+    await queue.#forget(counts);
+    return queue;
+  }
+
+  private constructor(rows: Rows, options: QueueOptions, next: number, counts: ReadonlyMap<string, number>) {
+    const { sinks, ...pace } = options;
     this.#rows = rows;
     this.#pace = { ...DEFAULTS, ...pace };
     this.#next = next;
@@ -116,7 +94,7 @@ export class Queue implements AlertQueue {
   }
 
   /** How many alerts wait for each sink, and how often in a row it failed. */
-  state(): readonly { readonly sink: string; readonly pending: number; readonly failures: number }[] {
+  state(): readonly SinkState[] {
     return this.#lines.map(({ sink, pending, failures }) => ({ sink: sink.name, pending, failures }));
   }
 
@@ -135,26 +113,14 @@ export class Queue implements AlertQueue {
     return await this.#serve(signal, true);
   }
 
-  /** Call it when `run` and `drain` have ended. Closes the sinks, and the store where only the queue uses it. */
+  /** Call it when `run` and `drain` have ended. Closes the store, and not the sinks. */
   async close(): Promise<void> {
-    await this.#writing.catch(() => {});
-    await Promise.allSettled(this.#lines.map(({ sink }) => sink.close()));
-    await this.#owned?.close();
+    await this.#writing;
+    await this.#rows.store.close();
   }
 
-  /** Closes the failed store and not the sinks, which another queue goes on with. */
-  async leaveStore(): Promise<void> {
-    await this.#writing.catch(() => {});
-    await this.#owned?.close().catch(() => {});
-  }
-
-  /** For `openQueueIn`. */
-  owns(store: GuardedLevel): void {
-    this.#owned = store;
-  }
-
-  /** For `openQueue`: drops what waits for sinks that do not exist. */
-  async forget(counts: ReadonlyMap<string, number>): Promise<void> {
+  /** Drops what waits for sinks that do not exist. */
+  async #forget(counts: ReadonlyMap<string, number>): Promise<void> {
     const known = new Set(this.#lines.map(({ key }) => key.toString('hex')));
     const orphans = new Map([...counts].filter(([hex]) => !known.has(hex)));
     for (const [hex, alerts] of orphans) {

@@ -2,13 +2,14 @@
  * The queue of a monitor that goes on after its store has failed, for example when a full disk has room again. A new queue
  * reads what really is in the store. A caller that could not queue an alert gets the error, and must not move its cursor.
  */
+import { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
 import { Reopening } from '../../../merkle/runtime/disk/reopen.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import { SYSTEM_CLOCK } from '../../../merkle/runtime/service/back-off.ts';
 import type { Alert, AlertQueue } from '../types.ts';
-import { openQueueIn, type Queue, type QueueOptions } from './alert-queue.ts';
+import { Queue, type QueueOptions } from './alert-queue.ts';
 
-interface LastingOptions extends Omit<QueueOptions, 'store' | 'prefix'> {
+interface LastingOptions extends QueueOptions {
   /** Receives a sentence about each failure. */
   readonly onTrouble?: (message: string) => void;
 }
@@ -35,8 +36,14 @@ export class LastingQueue implements AlertQueue {
   static async open(dir: string, options: LastingOptions): Promise<LastingQueue> {
     const store: Reopening<OpenedQueue> = await Reopening.start({
       open: async () => {
-        const queue = await openQueueIn(dir, options);
-        return { queue, failed: new AbortController(), close: () => queue.leaveStore() };
+        const level = await GuardedLevel.open(dir, { cacheSize: 1024 * 1024 });
+        try {
+          const queue = await Queue.open(level, options);
+          return { queue, failed: new AbortController(), close: () => queue.close() };
+        } catch (error) {
+          await level.close();
+          throw error;
+        }
       },
       onFailure: (error) => {
         store.latest.failed.abort();
@@ -80,9 +87,8 @@ export class LastingQueue implements AlertQueue {
     return await this.#store.use(({ queue }) => queue.drain(signal));
   }
 
-  /** Call it when `run` and `drain` have ended. */
+  /** As `Queue.close`. */
   async close(): Promise<void> {
     await this.#store.close();
-    await this.#store.latest.queue.close();
   }
 }

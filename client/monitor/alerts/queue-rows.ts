@@ -1,6 +1,5 @@
 /**
  * The rows of the queue in its store. All numbers are 8 bytes, big-endian, so that keys are in the order of their numbers.
- * Every key begins with the queue's prefix, so that others may use the same store.
  *
  * | key                              | value                                     |                                        |
  * |----------------------------------|-------------------------------------------|----------------------------------------|
@@ -14,17 +13,9 @@
  * the next number, and no number comes twice.
  */
 import { createHash } from 'node:crypto';
-import type { LevelBatch, LevelRow } from '../../../merkle/runtime/disk/level.ts';
+import type { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import type { Alert } from '../types.ts';
-
-/** The store of the queue, such as `GuardedLevel`. After a rejection nobody may use it again. */
-export interface QueueStore {
-  get(key: Uint8Array): Promise<Uint8Array | undefined>;
-  getMany(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]>;
-  write(fill: (batch: LevelBatch) => void): Promise<void>;
-  scan(range: { readonly gte?: Uint8Array; readonly lt?: Uint8Array }, chunk?: number): AsyncGenerator<LevelRow[]>;
-}
 
 export type Lane = 0 | 1;
 
@@ -42,40 +33,38 @@ const SINK_SIZE = 8;
 const SCAN = 1024;
 
 export class Rows {
-  readonly store: QueueStore;
-  readonly #prefix: Buffer;
+  readonly store: GuardedLevel;
 
-  constructor(store: QueueStore, prefix: Uint8Array) {
+  constructor(store: GuardedLevel) {
     this.store = store;
-    this.#prefix = Buffer.from(prefix);
   }
 
   alert(number: number): Buffer {
-    return this.#key('a', encode(number));
+    return keyOf('a', encode(number));
   }
 
   id(alertId: string): Buffer {
-    return this.#key('i', createHash('sha256').update(alertId).digest());
+    return keyOf('i', createHash('sha256').update(alertId).digest());
   }
 
   due(sink: Buffer, lane: Lane, number: number): Buffer {
-    return this.#key('d', sink, Buffer.of(lane), encode(number));
+    return keyOf('d', sink, Buffer.of(lane), encode(number));
   }
 
   next(): Buffer {
-    return this.#key('n');
+    return keyOf('n');
   }
 
   sinkName(sink: Buffer): Buffer {
-    return this.#key('s', sink);
+    return keyOf('s', sink);
   }
 
   /** The next number, and how many deliveries each sink has in each lane. Reads one row for each. */
   async open(): Promise<{ readonly next: number; readonly counts: Map<string, number> }> {
     const next = await this.store.get(this.next());
     const counts = new Map<string, number>();
-    const start = this.#key('d');
-    for await (const rows of this.store.scan({ gte: start, lt: this.#key('e') }, SCAN)) {
+    const start = keyOf('d');
+    for await (const rows of this.store.scan({ gte: start, lt: keyOf('e') }, SCAN)) {
       for (const [key] of rows) {
         const sink = Buffer.from(key)
           .subarray(start.length, start.length + SINK_SIZE)
@@ -88,7 +77,7 @@ export class Rows {
 
   /** The first `limit` deliveries of a lane, from `from` on. */
   async first(sink: Buffer, lane: Lane, limit: number, from = 0): Promise<Due[]> {
-    const range = { gte: this.due(sink, lane, from), lt: this.#key('d', sink, Buffer.of(lane + 1)) };
+    const range = { gte: this.due(sink, lane, from), lt: keyOf('d', sink, Buffer.of(lane + 1)) };
     for await (const rows of this.store.scan(range, limit)) {
       return rows.map(([key, value]) => {
         const bytes = Buffer.from(value);
@@ -111,10 +100,10 @@ export class Rows {
       return JSON.parse(Buffer.from(value).toString('utf8')) as Alert;
     });
   }
+}
 
-  #key(kind: string, ...parts: readonly Uint8Array[]): Buffer {
-    return Buffer.concat([this.#prefix, Buffer.from(kind, 'latin1'), ...parts]);
-  }
+function keyOf(kind: string, ...parts: readonly Uint8Array[]): Buffer {
+  return Buffer.concat([Buffer.from(kind, 'latin1'), ...parts]);
 }
 
 /** The value of a `d` row. */

@@ -3,8 +3,7 @@ import { backOffMs, type Clock } from '../../../merkle/runtime/service/back-off.
 import type { Alert } from '../types.ts';
 import { DeliveryError } from './delivery-error.ts';
 import { nextDaily } from './digest.ts';
-import type { Due, Lane, Rows } from './queue-rows.ts';
-import { sinkKey } from './queue-rows.ts';
+import { type Due, type Lane, type Rows, sinkKey } from './queue-rows.ts';
 import type { ConfiguredSink } from './sink.ts';
 
 /** What happens to deliveries, for logs and metrics. */
@@ -21,6 +20,13 @@ export type QueueEvent =
   | { readonly kind: 'recovered'; readonly sink: string; readonly attempts: number }
   /** No sink has this name any more, so the queue dropped what waited for it. */
   | { readonly kind: 'forgotten'; readonly sink: string; readonly alerts: number };
+
+/** What waits for a sink, and how often in a row the sink failed. */
+export interface SinkState {
+  readonly sink: string;
+  readonly pending: number;
+  readonly failures: number;
+}
 
 export interface Pace {
   /** First and longest pause after a failure, in milliseconds. */

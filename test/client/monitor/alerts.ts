@@ -120,8 +120,6 @@ export class TestSink implements ConfiguredSink {
     this.taken.push([...alerts]);
   }
 
-  async close(): Promise<void> {}
-
   get indexes(): number[] {
     return indexes(this.taken.flat());
   }

@@ -4,12 +4,13 @@ import net, { type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
 import tls from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openQueueIn } from '../../../client/monitor/alerts/alert-queue.ts';
+import { Queue } from '../../../client/monitor/alerts/alert-queue.ts';
 import { isMailAddress } from '../../../client/monitor/alerts/mail-address.ts';
 import type { QueueEvent } from '../../../client/monitor/alerts/sink-line.ts';
 import type { EmailOptions } from '../../../client/monitor/alerts/sink-options.ts';
 import { EmailSink } from '../../../client/monitor/alerts/sinks/email.ts';
 import { openSinks } from '../../../client/monitor/alerts/sinks/open-sinks.ts';
+import { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
 import { tempDir } from '../../support/log.ts';
 import { decodeSink } from '../../support/sinks.ts';
 import { until } from '../../support/until.ts';
@@ -286,7 +287,12 @@ describe('a mail', () => {
     expect(sinks.map(({ name }) => name)).toEqual(['email/bad@example.com', 'email/good@example.com']);
     const events: QueueEvent[] = [];
     const onEvent = (event: QueueEvent) => void events.push(event);
-    const queue = await openQueueIn(join(dir.path, 'queue'), { sinks, firstPauseMs: 50, longestPauseMs: 50, onEvent });
+    const queue = await Queue.open(await GuardedLevel.open(join(dir.path, 'queue')), {
+      sinks,
+      firstPauseMs: 50,
+      longestPauseMs: 50,
+      onEvent,
+    });
     await queue.enqueue(alertsOf(3));
     const drained = queue.drain(stop.signal);
     await until(() => events.filter(({ kind }) => kind === 'failed').length >= 2);

@@ -3,10 +3,11 @@ import { chmod, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openQueueIn } from '../../../client/monitor/alerts/alert-queue.ts';
+import { Queue } from '../../../client/monitor/alerts/alert-queue.ts';
 import type { ExecOptions, StdoutOptions } from '../../../client/monitor/alerts/sink-options.ts';
 import { ExecSink } from '../../../client/monitor/alerts/sinks/exec.ts';
 import { StdoutSink } from '../../../client/monitor/alerts/sinks/stdout.ts';
+import { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
 import { tempDir } from '../../support/log.ts';
 import { decodeSink } from '../../support/sinks.ts';
 import { until } from '../../support/until.ts';
@@ -141,7 +142,10 @@ describe('a program', () => {
 
   it('is asked again until it succeeds', async () => {
     const code = 'fs.appendFileSync(out, "x"); process.exit(fs.statSync(out).size < 3 ? 1 : 0)';
-    const queue = await openQueueIn(join(dir.path, 'queue'), { sinks: [hook(code)], firstPauseMs: 10 });
+    const queue = await Queue.open(await GuardedLevel.open(join(dir.path, 'queue')), {
+      sinks: [hook(code)],
+      firstPauseMs: 10,
+    });
     await queue.enqueue(alertsOf(1));
     expect(await queue.drain(stop.signal)).toBe(true);
     await queue.close();

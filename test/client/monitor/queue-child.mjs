@@ -1,6 +1,6 @@
 // Queues alerts in the directory of argv, tells its parent, and delivers slowly until it is killed. Runs the built sources.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openQueueIn } from '../../../dist/client/monitor/alerts/queue.js';
+import { LastingQueue } from '../../../dist/client/monitor/alerts/lasting.js';
 
 const [dir, from, count] = [process.argv[2], Number(process.argv[3]), Number(process.argv[4])];
 const told = (message) => new Promise((resolve) => process.send(message, resolve));
@@ -13,9 +13,8 @@ const sink = {
       await sleep(1);
     }
   },
-  async close() {},
 };
-const queue = await openQueueIn(dir, { sinks: [sink] });
+const queue = await LastingQueue.open(dir, { sinks: [sink] });
 const alerts = Array.from({ length: count }, (_, i) => ({
   id: `id ${from + i}`,
   kind: 'match',

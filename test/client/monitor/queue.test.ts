@@ -1,9 +1,8 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openQueue, openQueueIn, type Queue } from '../../../client/monitor/alerts/alert-queue.ts';
+import { Queue } from '../../../client/monitor/alerts/alert-queue.ts';
 import { DeliveryError } from '../../../client/monitor/alerts/delivery-error.ts';
 import { Rows } from '../../../client/monitor/alerts/queue-rows.ts';
 import type { QueueEvent } from '../../../client/monitor/alerts/sink-line.ts';
@@ -30,9 +29,10 @@ afterEach(async () => {
   await dir.remove();
 });
 
-async function queueOf(sinks: TestSink[], more: Partial<Parameters<typeof openQueueIn>[1]> = {}): Promise<Queue> {
+async function queueOf(sinks: TestSink[], more: Partial<Parameters<typeof Queue.open>[1]> = {}): Promise<Queue> {
   const onEvent = (event: QueueEvent) => void events.push(event);
-  const queue = await openQueueIn(join(dir.path, 'queue'), { sinks, clock, random: () => 0, onEvent, ...more });
+  const store = await GuardedLevel.open(join(dir.path, 'queue'));
+  const queue = await Queue.open(store, { sinks, clock, random: () => 0, onEvent, ...more });
   open.push(queue);
   return queue;
 }
@@ -238,26 +238,10 @@ describe('the queue of alerts', () => {
     expect([queue.pending(), sink.indexes]).toEqual([2, [0, 1]]);
   });
 
-  it('keeps the rest of a shared store as it is', async () => {
-    const store = await GuardedLevel.open(join(dir.path, 'shared'));
-    const cursor = Buffer.from('a cursor');
-    await store.write((batch) => batch.put(cursor, Buffer.of(1)));
-    const sink = new TestSink('a');
-    const queue = await openQueue({ store, prefix: Buffer.from('queue/'), sinks: [sink] });
-    await queue.enqueue(alertsOf(3));
-    await queue.drain(stop.signal);
-    await queue.close();
-    expect(sink.indexes).toEqual([0, 1, 2]);
-    const keys: string[] = [];
-    for await (const rows of store.scan()) keys.push(...rows.map(([key]) => Buffer.from(key).toString('latin1')));
-    expect(keys.filter((key) => !key.startsWith('queue/'))).toEqual(['a cursor']);
-    await store.close();
-  });
-
   it('ends with an error where the store fails', async () => {
     const store = await GuardedLevel.open(join(dir.path, 'shared'));
     const sink = new TestSink('a');
-    const queue = await openQueue({ store, sinks: [sink, new TestSink('b')] });
+    const queue = await Queue.open(store, { sinks: [sink, new TestSink('b')] });
     const ended = queue.run(stop.signal);
     sink.behave = () => store.close();
     await queue.enqueue(alertsOf(1));
@@ -268,9 +252,9 @@ describe('the queue of alerts', () => {
   it('refuses a store that holds something else', async () => {
     const store = await GuardedLevel.open(join(dir.path, 'shared'));
     const sink = new TestSink('a');
-    const queue = await openQueue({ store, sinks: [sink] });
+    const queue = await Queue.open(store, { sinks: [sink] });
     await queue.enqueue(alertsOf(1));
-    await store.write((batch) => batch.del(new Rows(store, new Uint8Array()).alert(0)));
+    await store.write((batch) => batch.del(new Rows(store).alert(0)));
     await expect(queue.drain(stop.signal)).rejects.toMatchObject({ code: 'store' });
     await store.close();
   });
@@ -345,40 +329,36 @@ describe('a digest', () => {
 
 describe('a queue that is killed', () => {
   const script = join(import.meta.dirname, 'queue-child.mjs');
-  const built = join(import.meta.dirname, '../../../dist/client/monitor/alerts/queue.js');
 
-  it.skipIf(!existsSync(built))(
-    'in the middle of deliveries delivers all of it, in order, at the next starts',
-    async () => {
-      const path = join(dir.path, 'queue');
-      const received: number[] = [];
-      const fromStart: number[][] = [];
-      for (let round = 0; round < 8; round++) {
-        const child = fork(script, [path, String(round * 100), '100'], {
-          stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-        });
-        const got: number[] = [];
-        let queued = 0;
-        child.on('message', (message: { queued?: number; took?: number }) => {
-          if (message.queued !== undefined) queued = message.queued;
-          if (message.took !== undefined) got.push(message.took);
-        });
-        await until(() => queued === 100);
-        const some = received.length + 5 + round * 3;
-        await until(() => received.length + got.length >= some);
-        child.kill('SIGKILL');
-        await once(child, 'close');
-        received.push(...got);
-        fromStart.push(got);
-      }
-      const sink = new TestSink('child');
-      const queue = await queueOf([sink], {});
-      await queue.drain(stop.signal);
-      received.push(...sink.indexes);
-      expect([...new Set(received)]).toEqual(Array.from({ length: 800 }, (_, i) => i));
-      // At most the one that was under way came twice.
-      expect(received.length - 800).toBeLessThanOrEqual(8 * 50);
-      for (const got of fromStart) expect(got).toEqual([...got].sort((a, b) => a - b));
-    },
-  );
+  it('in the middle of deliveries delivers all of it, in order, at the next starts', async () => {
+    const path = join(dir.path, 'queue');
+    const received: number[] = [];
+    const fromStart: number[][] = [];
+    for (let round = 0; round < 8; round++) {
+      const child = fork(script, [path, String(round * 100), '100'], {
+        stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      });
+      const got: number[] = [];
+      let queued = 0;
+      child.on('message', (message: { queued?: number; took?: number }) => {
+        if (message.queued !== undefined) queued = message.queued;
+        if (message.took !== undefined) got.push(message.took);
+      });
+      await until(() => queued === 100);
+      const some = received.length + 5 + round * 3;
+      await until(() => received.length + got.length >= some);
+      child.kill('SIGKILL');
+      await once(child, 'close');
+      received.push(...got);
+      fromStart.push(got);
+    }
+    const sink = new TestSink('child');
+    const queue = await queueOf([sink], {});
+    await queue.drain(stop.signal);
+    received.push(...sink.indexes);
+    expect([...new Set(received)]).toEqual(Array.from({ length: 800 }, (_, i) => i));
+    // At most the one that was under way came twice.
+    expect(received.length - 800).toBeLessThanOrEqual(8 * 50);
+    for (const got of fromStart) expect(got).toEqual([...got].sort((a, b) => a - b));
+  });
 });

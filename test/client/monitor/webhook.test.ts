@@ -8,11 +8,12 @@ import net, { type AddressInfo, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AddressGuard, isAllowedRange } from '../../../client/monitor/alerts/address-guard.ts';
-import { openQueueIn } from '../../../client/monitor/alerts/alert-queue.ts';
+import { Queue } from '../../../client/monitor/alerts/alert-queue.ts';
 import { deliveryId } from '../../../client/monitor/alerts/render.ts';
 import type { WebhookOptions } from '../../../client/monitor/alerts/sink-options.ts';
 import { openSinks } from '../../../client/monitor/alerts/sinks/open-sinks.ts';
 import { WebhookSink } from '../../../client/monitor/alerts/sinks/webhook.ts';
+import { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
 import { tempDir } from '../../support/log.ts';
 import { decodeSink } from '../../support/sinks.ts';
 import { until } from '../../support/until.ts';
@@ -242,7 +243,10 @@ describe('a webhook', () => {
       if (bodies.length === 1) request.socket.destroy();
       else response.end();
     });
-    const queue = await openQueueIn(join(dir.path, 'queue'), { sinks: [sinkTo(port)], firstPauseMs: 10 });
+    const queue = await Queue.open(await GuardedLevel.open(join(dir.path, 'queue')), {
+      sinks: [sinkTo(port)],
+      firstPauseMs: 10,
+    });
     await queue.enqueue(alertsOf(1));
     expect(await queue.drain(stop.signal)).toBe(true);
     await queue.close();

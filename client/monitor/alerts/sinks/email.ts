@@ -90,8 +90,6 @@ export class EmailSink implements ConfiguredSink {
     }
   }
 
-  async close(): Promise<void> {}
-
   async #password(): Promise<string | undefined> {
     const { passwordFile, passwordEnv } = this.#options;
     if (passwordFile !== undefined) return await openSecret({ file: passwordFile }, 1);

@@ -98,8 +98,6 @@ export class ExecSink implements ConfiguredSink {
     });
   }
 
-  async close(): Promise<void> {}
-
   #failure(reason: DeliveryError['reason'], what: string, cause?: unknown): DeliveryError {
     return new DeliveryError(
       reason,

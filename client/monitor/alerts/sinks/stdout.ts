@@ -30,7 +30,7 @@ export class StdoutSink implements ConfiguredSink {
     await abortable(this.#written, signal);
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.#stream.off('error', ignore);
   }
 

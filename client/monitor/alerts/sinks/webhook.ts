@@ -96,8 +96,6 @@ export class WebhookSink implements ConfiguredSink {
     }
   }
 
-  async close(): Promise<void> {}
-
   async #secrets(): Promise<string[]> {
     return await Promise.all(this.#options.secrets.map((source) => openSecret(source, MIN_SECRET)));
   }
