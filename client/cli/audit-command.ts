@@ -7,7 +7,7 @@ import { printable } from '../../merkle/printable.ts';
 import type { AuditReport } from '../audit/types.ts';
 import { ClientError } from '../errors.ts';
 import { readWhole } from './files.ts';
-import { startProgress } from './progress.ts';
+import { withProgress } from './progress.ts';
 import { exitStatus, print, reportError } from './report.ts';
 import { stopSignals } from './signals.ts';
 
@@ -55,17 +55,10 @@ export function auditCommand(): Command {
 async function audit(location: string, options: AuditCommandOptions): Promise<void> {
   try {
     const report = await run(location, options);
-    if (report.corruption === undefined) {
-      print(options.json, toJson(report), found(report, options));
-      return;
-    }
+    if (report.corruption === undefined) return print(options.json, toJson(report), found(report, options));
     const { code, message } = report.corruption;
-    if (options.json === true) {
-      const result = { ok: false, error: { code, message }, ...toJson(report) };
-      process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
-    }
     process.stderr.write(`stele: error [${code}]: ${printable(message)}\n`);
-    if (options.json !== true) process.stdout.write(`${corrupt(report).join('\n')}\n`);
+    print(options.json, { ok: false, error: { code, message }, ...toJson(report) }, corrupt(report));
     process.exitCode = 1;
   } catch (error) {
     // An audit that could not read the log to its end has found nothing wrong.
@@ -86,20 +79,20 @@ async function run(location: string, options: AuditCommandOptions): Promise<Audi
   const stop = new AbortController();
   void stopSignals().then(() => stop.abort());
   const source = openSource(location, { timeoutMs });
-  const progress = startProgress(`auditing ${printable(source.name)}`, 'entries');
   try {
-    return await auditLog(source, {
-      logKey: options.logKey,
-      policy,
-      signatures: options.signatures === true,
-      stateFile: options.state,
-      newOnly: options.newOnly === true,
-      threads,
-      signal: stop.signal,
-      onProgress: ({ entries, total }) => progress.update(entries, total),
-    });
+    return await withProgress(`auditing ${printable(source.name)}`, 'entries', (update) =>
+      auditLog(source, {
+        logKey: options.logKey,
+        policy,
+        signatures: options.signatures === true,
+        stateFile: options.state,
+        newOnly: options.newOnly === true,
+        threads,
+        signal: stop.signal,
+        onProgress: ({ entries, total }) => update(entries, total),
+      }),
+    );
   } finally {
-    progress.stop();
     await source.close();
   }
 }

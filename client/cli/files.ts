@@ -1,8 +1,5 @@
 /** The files that the commands read and write. */
-import { createHash } from 'node:crypto';
-import { open, stat } from 'node:fs/promises';
-import { basename } from 'node:path';
-import { type DigestAlgorithm, HASH_NAME } from '../../merkle/rekor/hashes.ts';
+import { stat } from 'node:fs/promises';
 import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
 import { readBounded } from '../../merkle/runtime/disk/bounded.ts';
 import { writeFileDurable } from '../../merkle/runtime/disk/files.ts';
@@ -10,35 +7,8 @@ import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { ClientError } from '../errors.ts';
 import { type PublicKey, parsePublicKeyPem } from '../formats/key.ts';
 import type { KeySigner } from '../submit/signers/types.ts';
-import { startProgress } from './progress.ts';
 
 const MAX_KEY_FILE = 64 * 1024;
-const CHUNK = 1024 * 1024;
-
-/** The hash of a file of any length, which is read in pieces. @throws ClientError `file` */
-export async function digestFile(path: string, algorithm: DigestAlgorithm): Promise<Uint8Array> {
-  return await reading(path, async () => {
-    const file = await open(path, 'r');
-    const progress = startProgress(`hashing ${basename(path)}`, 'bytes');
-    try {
-      const stats = await file.stat();
-      if (stats.isDirectory()) throw isDirectory(path);
-      const hash = createHash(HASH_NAME[algorithm]);
-      const chunk = Buffer.allocUnsafe(CHUNK);
-      let done = 0;
-      for (;;) {
-        const { bytesRead } = await file.read(chunk, 0, CHUNK, null);
-        if (bytesRead === 0) return hash.digest();
-        hash.update(chunk.subarray(0, bytesRead));
-        done += bytesRead;
-        progress.update(done, Math.max(done, stats.size));
-      }
-    } finally {
-      progress.stop();
-      await file.close();
-    }
-  });
-}
 
 export function isDirectory(path: string): ClientError {
   return new ClientError('file', `${path} is a directory: name a file, such as an archive of it`);
@@ -103,7 +73,8 @@ export async function writeWhole(path: string, bytes: Uint8Array): Promise<void>
   }
 }
 
-async function reading<T>(path: string, work: () => Promise<T>): Promise<T> {
+/** What `work` reads of `path`. @throws ClientError `file`, and each ClientError of `work` */
+export async function reading<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {

@@ -19,7 +19,8 @@ import { readSecret } from '../../merkle/runtime/keys/secret.ts';
 import type { KeyAlgorithm, SecretSource, TokenKeySpec } from '../../merkle/runtime/keys/types.ts';
 import { isKeyName } from '../../merkle/verifier-key.ts';
 import { ClientError, usage } from '../errors.ts';
-import { type KeyPlaceOptions, passphraseOf, tokenKeyOf } from './token-options.ts';
+import { formatPublicKeyPem } from '../formats/key.ts';
+import { addTokenOptions, type KeyPlaceOptions, passphraseOf, tokenKeyOf } from './token-options.ts';
 
 type Algorithm = KeyAlgorithm | 'ml-dsa-44';
 
@@ -59,17 +60,13 @@ Exit status: 0 the key was made, 2 it was not.`;
  */
 export function keygenCommand(write: (text: string) => unknown = (text) => process.stdout.write(text)): Command {
   const algorithm = new Option('--algorithm <name>', 'kind of key').choices(['ed25519', 'ecdsa-p256', 'ml-dsa-44']);
-  return new Command('keygen')
+  const command = new Command('keygen')
     .description('Make a signing key, in a file or inside a PKCS#11 token')
     .addOption(algorithm.default('ed25519'))
     .option('--out <file>', 'make a software key in this new file')
     .option('--passphrase-file <file>', 'encrypt the software key with the passphrase in this file')
-    .option('--passphrase-env <name>', '… or in this environment variable')
-    .option('--pkcs11-module <module>', 'make the key in a token: absolute path or file name of the PKCS#11 module')
-    .option('--token <label>', 'label of the token')
-    .option('--label <label>', 'label of the new key in the token')
-    .option('--pin-file <file>', 'file with the PIN of the token')
-    .option('--pin-env <name>', '… or environment variable with it')
+    .option('--passphrase-env <name>', '… or in this environment variable');
+  return addTokenOptions(command, 'make the key in a token', 'label of the new key in the token')
     .option('--public <file>', 'write the public key (PEM) to this new file (default with --out: FILE.pub.pem)')
     .option('--origin <name>', 'print the verifier key of a log with this origin, such as log.example.com')
     .option('--cosigner <name>', 'print the verifier key of a witness with this name, such as witness.example.com/w1')
@@ -90,7 +87,7 @@ async function keygen(options: KeygenOptions): Promise<string> {
   const publicFile = options.public ?? ('file' in place ? publicFileFor(place.file) : undefined);
   if (publicFile !== undefined) await refuseExisting(publicFile);
   const publicKey = await makeKey(place, algorithm);
-  const pem = publicPem(publicKey);
+  const pem = formatPublicKeyPem({ spki: publicKey });
   const verifierKey = verifierKeyOf(algorithm, { origin, cosigner }, publicKey);
   if (publicFile !== undefined) await writePublic(publicFile, pem);
   const made = { place, algorithm, publicFile, pem, verifierKey };
@@ -150,11 +147,6 @@ async function writePublic(path: string, pem: string): Promise<void> {
       cause,
     });
   }
-}
-
-function publicPem(spki: Uint8Array): string {
-  const lines = encodeBase64(spki).match(/.{1,64}/g) ?? [];
-  return `-----BEGIN PUBLIC KEY-----\n${lines.join('\n')}\n-----END PUBLIC KEY-----\n`;
 }
 
 function verifierKeyOf(

@@ -3,13 +3,12 @@ import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
 import { encodeBase64 } from '../../merkle/bytes.ts';
 import { ClientError } from '../errors.ts';
-import { type Progress, startProgress } from './progress.ts';
+import { withProgress } from './progress.ts';
 import { print } from './report.ts';
-import { addSettings, configOf, loadServer, type ServerMain } from './settings-flags.ts';
+import { addDataSettings, configOf, loadServer, type ServerMain } from './settings-flags.ts';
 
-/** The settings that `--help` lists; the commands take all settings. */
-const SHOWN = ['data', 'origin', 'key-file'];
-const SETTINGS_HELP = '\nEvery setting of `stele serve` is taken too: give the same ones, best by the same --config.';
+/** `--help` lists these settings; the commands take all settings. */
+const SETTINGS = { service: 'stele serve', shown: ['data', 'origin', 'key-file'] };
 
 interface JsonOption {
   readonly json?: boolean;
@@ -56,7 +55,7 @@ function exportTree(server: ServerMain): Command {
   const command = new Command('export')
     .description('Write the published tree as static files (tlog-tiles), the checkpoint last')
     .argument('<dir>', 'an empty or missing directory, or one with an older export of this log');
-  return settled(command, server, 'stele log export /srv/www/log --config stele.yaml').action(
+  return addDataSettings(command, server, SETTINGS, 'stele log export /srv/www/log --config stele.yaml').action(
     async (dir: string, options: JsonOption) => {
       const config = configOf(command, server);
       const logger = await commandLogger();
@@ -72,7 +71,7 @@ function backup(server: ServerMain): Command {
   const command = new Command('backup')
     .description('Copy the log consistently, while it runs or not')
     .argument('<dir>', 'an empty or missing directory');
-  return settled(command, server, 'stele log backup /backup/today --config stele.yaml').action(
+  return addDataSettings(command, server, SETTINGS, 'stele log backup /backup/today --config stele.yaml').action(
     async (dir: string, options: JsonOption) => {
       const config = configOf(command, server);
       const logger = await commandLogger();
@@ -91,7 +90,7 @@ function freeze(server: ServerMain): Command {
   const command = new Command('freeze')
     .description('End the log for ever: publish all that is committed, sign one last checkpoint, never sign again')
     .option('--yes', 'do not ask; needed where there is no terminal');
-  return settled(command, server, 'stele log freeze --config stele.yaml').action(
+  return addDataSettings(command, server, SETTINGS, 'stele log freeze --config stele.yaml').action(
     async (options: JsonOption & { readonly yes?: boolean }) => {
       const config = configOf(command, server);
       if (options.yes !== true) await confirm(config.origin);
@@ -110,42 +109,26 @@ function restore(server: ServerMain): Command {
     .description('Make a data directory of a backup, if it holds all that the log is known to have published')
     .argument('<backup>', 'directory that `stele log backup` made')
     .requiredOption('--at-least <file>', 'the newest checkpoint of this log that is known from elsewhere');
-  return settled(command, server, 'stele log restore /backup/today --data ./data --at-least checkpoint').action(
-    async (from: string, options: JsonOption & { readonly atLeast: string }) => {
-      const { data, policy } = configOf(command, server);
-      const { size, atLeast, witnesses } = await withProgress('checking and copying', 'items', (onProgress) =>
-        server.restoreLog({ from, to: data, atLeast: options.atLeast, policy, onProgress }),
-      );
-      print(options.json, { from, data, size, atLeast, witnesses }, [
-        `Restored ${size} entries to ${data}; they extend the checkpoint over ${atLeast} entries`,
-        ...witnesses.map(({ witness, size, failed }) =>
-          size === undefined
-            ? `NOT CHECKED: the witness ${witness} ${failed}`
-            : `The witness ${witness} holds a tree of ${size} entries, which they extend`,
-        ),
-        'If the log ever published a larger tree, do not start it: it would show two histories.',
-      ]);
-    },
-  );
-}
-
-function settled(command: Command, server: ServerMain, example: string): Command {
-  return addSettings(command, server, SHOWN)
-    .option('--json', 'print the result as JSON')
-    .addHelpText('after', `${SETTINGS_HELP}\n\nExample:\n  ${example}`);
-}
-
-async function withProgress<T>(
-  label: string,
-  unit: string,
-  work: (onProgress: Progress['update']) => Promise<T>,
-): Promise<T> {
-  const progress = startProgress(label, unit);
-  try {
-    return await work((done, total) => progress.update(done, total));
-  } finally {
-    progress.stop();
-  }
+  return addDataSettings(
+    command,
+    server,
+    SETTINGS,
+    'stele log restore /backup/today --data ./data --at-least checkpoint',
+  ).action(async (from: string, options: JsonOption & { readonly atLeast: string }) => {
+    const { data, policy } = configOf(command, server);
+    const { size, atLeast, witnesses } = await withProgress('checking and copying', 'items', (onProgress) =>
+      server.restoreLog({ from, to: data, atLeast: options.atLeast, policy, onProgress }),
+    );
+    print(options.json, { from, data, size, atLeast, witnesses }, [
+      `Restored ${size} entries to ${data}; they extend the checkpoint over ${atLeast} entries`,
+      ...witnesses.map(({ witness, size, failed }) =>
+        size === undefined
+          ? `NOT CHECKED: the witness ${witness} ${failed}`
+          : `The witness ${witness} holds a tree of ${size} entries, which they extend`,
+      ),
+      'If the log ever published a larger tree, do not start it: it would show two histories.',
+    ]);
+  });
 }
 
 /** Nothing undoes a freeze: a person types the origin, a script gives `--yes`. */

@@ -8,69 +8,54 @@ import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
 import { exitStatus, reportError } from './report.ts';
 
-interface Entry {
-  readonly name: string;
-  readonly summary: string;
-  readonly load: () => Promise<Command>;
-}
+/** Name, summary, and a function that loads the command. */
+type Entry = readonly [name: string, summary: string, load: () => Promise<Command>];
 
 const COMMANDS: readonly Entry[] = [
-  {
-    name: 'up',
-    summary: 'run a log with three witnesses here',
-    load: async () => (await import('./up/up.ts')).upCommand(),
-  },
-  { name: 'serve', summary: 'run a log', load: async () => (await import('./serve-command.ts')).serveCommand() },
-  {
-    name: 'keygen',
-    summary: 'make a key, in a file or in a PKCS#11 token',
-    load: async () => (await import('./keygen.ts')).keygenCommand(),
-  },
-  {
-    name: 'sign',
-    summary: 'sign a file, log the signature, keep the proof',
-    load: async () => (await import('./sign.ts')).signCommand(),
-  },
-  {
-    name: 'attest',
-    summary: 'sign a statement about a file, log it, keep the proof',
-    load: async () => (await import('./attest.ts')).attestCommand(),
-  },
-  {
-    name: 'submit',
-    summary: 'log what is signed already, at once or through a queue',
-    load: async () => (await import('./submit.ts')).submitCommand(),
-  },
-  {
-    name: 'verify',
-    summary: 'check a file against its proof, offline',
-    load: async () => (await import('./verify/verify-command.ts')).verifyCommand(),
-  },
-  {
-    name: 'audit',
-    summary: 'rebuild the tree of a whole log, and check all that it serves',
-    load: async () => (await import('./audit-command.ts')).auditCommand(),
-  },
-  {
-    name: 'log',
-    summary: "check, export, freeze, back up or restore a log's data",
-    load: async () => (await import('./log-command.ts')).logCommand(),
-  },
-  {
-    name: 'witness',
-    summary: 'run a witness, and say which logs it cosigns',
-    load: async () => (await import('./witness-command.ts')).witnessCommand(),
-  },
-  {
-    name: 'monitor',
-    summary: 'watch logs for who signs in your name, and for lies',
-    load: async () => (await import('./monitor/monitor.ts')).monitorCommand(),
-  },
-  {
-    name: 'completion',
-    summary: 'print completions for bash, zsh or fish',
-    load: async () => (await import('./completion.ts')).completionCommand(loadAll),
-  },
+  ['up', 'run a log with three witnesses here', async () => (await import('./up/up.ts')).upCommand()],
+  ['serve', 'run a log', async () => (await import('./serve-command.ts')).serveCommand()],
+  ['keygen', 'make a key, in a file or in a PKCS#11 token', async () => (await import('./keygen.ts')).keygenCommand()],
+  ['sign', 'sign a file, log the signature, keep the proof', async () => (await import('./sign.ts')).signCommand()],
+  [
+    'attest',
+    'sign a statement about a file, log it, keep the proof',
+    async () => (await import('./attest.ts')).attestCommand(),
+  ],
+  [
+    'submit',
+    'log what is signed already, at once or through a queue',
+    async () => (await import('./submit.ts')).submitCommand(),
+  ],
+  [
+    'verify',
+    'check a file against its proof, offline',
+    async () => (await import('./verify/verify-command.ts')).verifyCommand(),
+  ],
+  [
+    'audit',
+    'rebuild the tree of a whole log, and check all that it serves',
+    async () => (await import('./audit-command.ts')).auditCommand(),
+  ],
+  [
+    'log',
+    "check, export, freeze, back up or restore a log's data",
+    async () => (await import('./log-command.ts')).logCommand(),
+  ],
+  [
+    'witness',
+    'run a witness, and say which logs it cosigns',
+    async () => (await import('./witness-command.ts')).witnessCommand(),
+  ],
+  [
+    'monitor',
+    'watch logs for signatures in your name, and for lies',
+    async () => (await import('./monitor/monitor.ts')).monitorCommand(),
+  ],
+  [
+    'completion',
+    'print completions for bash, zsh or fish',
+    async () => (await import('./completion.ts')).completionCommand(loadAll),
+  ],
 ];
 
 const HELP = `
@@ -86,11 +71,12 @@ STELE_DEBUG=1 shows where an error came from.`;
 export async function run(args: readonly string[]): Promise<number> {
   const json = args.includes('--json');
   try {
-    const named = COMMANDS.find(({ name }) => name === args.find((arg) => !arg.startsWith('-')));
+    const named = COMMANDS.find(([name]) => name === args.find((arg) => !arg.startsWith('-')));
     const program = root();
     for (const entry of COMMANDS) {
-      if (entry === named) program.addCommand(strict(await entry.load()));
-      else program.command(entry.name).description(entry.summary);
+      const [name, summary, load] = entry;
+      if (entry === named) program.addCommand(strict(await load()));
+      else program.command(name).description(summary);
     }
     await program.parseAsync(args, { from: 'user' });
     return typeof process.exitCode === 'number' ? process.exitCode : 0;
@@ -105,7 +91,7 @@ export async function run(args: readonly string[]): Promise<number> {
 /** The whole tree, for completions. */
 async function loadAll(): Promise<Command> {
   const program = root();
-  for (const { load } of COMMANDS) program.addCommand(await load());
+  for (const [, , load] of COMMANDS) program.addCommand(await load());
   return program;
 }
 

@@ -1,21 +1,34 @@
 /** Progress of long work, on stderr: a bar on a terminal, elsewhere a plain line every few seconds. */
 
-export interface Progress {
-  /** `done` of `total`, in whatever is counted. */
-  update(done: number, total: number): void;
+interface Progress {
+  readonly update: UpdateProgress;
   stop(): void;
 }
+
+/** Shows `done` of `total` units. */
+type UpdateProgress = (done: number, total: number) => void;
 
 /** Shorter work needs no bar. */
 const QUIET_MS = 400;
 const LINE_EVERY_MS = 5000;
 
 /**
- * @param label what is done, such as `hashing app.tgz`
- * @param unit what is counted; `bytes` are shown as MiB
+ * Shows the progress of `work` until it ends.
+ *
+ * @param label names the work, such as `hashing app.tgz`
+ * @param unit names the counted things; `bytes` are shown as MiB
  */
-export function startProgress(label: string, unit: string): Progress {
-  return process.stderr.isTTY ? bar(label, unit) : lines(label, unit);
+export async function withProgress<T>(
+  label: string,
+  unit: string,
+  work: (update: UpdateProgress) => Promise<T>,
+): Promise<T> {
+  const progress = process.stderr.isTTY ? bar(label, unit) : lines(label, unit);
+  try {
+    return await work(progress.update);
+  } finally {
+    progress.stop();
+  }
 }
 
 function bar(label: string, unit: string): Progress {

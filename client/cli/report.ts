@@ -9,7 +9,7 @@ import { CLIENT_ERRORS, ClientError } from '../errors.ts';
 const RUNTIME_FAILED: readonly RuntimeErrorCode[] = ['sign', 'signature-wrong', 'store'];
 
 const OTHER_ROOMS: readonly string[] = ['ServerError', 'WitnessError'];
-/** Errors of these rooms that mean that nothing was tried, because of the configuration. */
+/** Codes of these rooms for a wrong configuration: the command could not try. */
 const NOT_TRIED = ['config', 'policy'];
 
 interface Described {
@@ -26,7 +26,7 @@ export function exitStatus(error: unknown): number {
 /** One paragraph on stderr: `stele: error [code]: what happened, and what to do`. With `json` an object on stdout too. */
 export function reportError(error: unknown, json: boolean): void {
   const { code, message } = describe(error);
-  if (json) process.stdout.write(`${JSON.stringify({ ok: false, error: { code, message } }, undefined, 2)}\n`);
+  if (json) printJson({ ok: false, error: { code, message } });
   process.stderr.write(`stele: error [${code}]: ${message}\n`);
   if (process.env.STELE_DEBUG === '1') {
     for (let at: unknown = error; at instanceof Error; at = at.cause) process.stderr.write(`${at.stack}\n`);
@@ -40,11 +40,14 @@ export function reportFailed(file: string, error: unknown): void {
   process.stderr.write(`stele: error [${code}]: ${named}\n`);
 }
 
-/** The result of a command: `lines` for people, or the object for scripts. */
+/** Prints the result of a command: `lines` for people, or the object for scripts, with `ok: true` unless it has `ok`. */
 export function print(json: boolean | undefined, object: object, lines: readonly string[]): void {
-  process.stdout.write(
-    json === true ? `${JSON.stringify({ ok: true, ...object }, undefined, 2)}\n` : `${lines.join('\n')}\n`,
-  );
+  if (json === true) printJson({ ok: true, ...object });
+  else process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+export function printJson(value: object): void {
+  process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
 }
 
 /** Information that is not a result, on stderr. */
@@ -80,7 +83,7 @@ export function describe(error: unknown): Described {
     return { code: 'usage', message: `${message.replace(/\.?$/, '')}. --help shows what is taken`, status: 2 };
   }
   if (error instanceof MerkleError) return { code: error.code, message: error.message, status: 1 };
-  // Told by name: importing the server's error class would load a part of the server.
+  // The name must suffice: an import of the server's error class would load a part of the server.
   if (error instanceof Error && OTHER_ROOMS.includes(error.name) && 'code' in error) {
     return { code: String(error.code), message: error.message, status: NOT_TRIED.includes(String(error.code)) ? 2 : 1 };
   }

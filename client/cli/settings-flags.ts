@@ -35,6 +35,21 @@ export function addSettings(
   return command;
 }
 
+/** A subcommand that works on the data of a service: all settings of `service` as flags, `--json`, and an example. */
+export function addDataSettings(
+  command: Command,
+  program: Pick<Configured<unknown>, 'SETTINGS'>,
+  { service, shown, variable }: { service: string; shown: readonly string[]; variable?: string },
+  example: string,
+): Command {
+  return addSettings(command, program, shown, variable)
+    .option('--json', 'print the result as JSON')
+    .addHelpText(
+      'after',
+      `\nEvery setting of \`${service}\` is taken too: give the same ones, best by the same --config.\n\nExample:\n  ${example}`,
+    );
+}
+
 /** The configuration that the flags of `command`, the environment and the file give. */
 export function configOf<C>(command: Command, { SETTINGS, loadConfig }: Configured<C>): C {
   const known = new Set(SETTINGS.map(({ flag }) => flag));

@@ -7,7 +7,7 @@ import { formatLogEntry } from '../formats/log-entry.ts';
 import { type LoggedSignature, logAll, logSigned } from '../submit/log-signatures.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
 import type { LogTrust } from '../verify/types.ts';
-import { startProgress } from './progress.ts';
+import { withProgress } from './progress.ts';
 import { print, reportFailed } from './report.ts';
 
 /** Bundles that are made durable at the same time. */
@@ -56,9 +56,8 @@ async function signAll<T>(
   signal: AbortSignal | undefined,
   failed: (item: SignItem<T>, error: ClientError | RuntimeError) => void,
 ): Promise<Pair<T>[]> {
-  const progress = startProgress('signing', 'files');
-  const signed: Pair<T>[] = [];
-  try {
+  return await withProgress('signing', 'files', async (update) => {
+    const signed: Pair<T>[] = [];
     for (const [done, item] of items.entries()) {
       if (signal?.aborted) throw cancelled();
       try {
@@ -66,12 +65,10 @@ async function signAll<T>(
       } catch (error) {
         failed(item, known(error));
       }
-      progress.update(done + 1, items.length);
+      update(done + 1, items.length);
     }
-  } finally {
-    progress.stop();
-  }
-  return signed;
+    return signed;
+  });
 }
 
 async function keepAll<T>(
@@ -81,40 +78,32 @@ async function keepAll<T>(
   http: LogRequestOptions,
   results: Map<SignItem<T>, ItemResult<T>>,
 ): Promise<void> {
-  const { nodePrimitives } = await import('../../merkle/runtime/crypto/node-primitives.ts');
-  const progress = startProgress('logging', 'files');
-  // A writer takes the next item once its last one is durable: thousands of files at once would run out of handles.
-  const writers: Promise<void>[] = Array(WRITERS).fill(Promise.resolve());
-  let done = 0;
-  const keep = async (item: SignItem<T>, logged: LoggedSignature | ClientError): Promise<void> => {
-    const { file } = item;
+  await withProgress('logging', 'files', async (update) => {
+    // A writer takes the next item once its last one is durable: thousands of files at once would run out of handles.
+    const writers: Promise<void>[] = Array(WRITERS).fill(Promise.resolve());
+    let done = 0;
+    const keep = async (item: SignItem<T>, logged: LoggedSignature | ClientError): Promise<void> => {
+      const { file } = item;
+      try {
+        if (logged instanceof ClientError) throw logged;
+        results.set(item, { file, value: await item.keep(logged) });
+      } catch (error) {
+        results.set(item, { file, error: known(error) });
+      }
+      update(++done, pairs.length);
+    };
+    const signed = pairs.map(([, one]) => one);
+    const onLogged = (index: number, logged: LoggedSignature | ClientError): void => {
+      const at = index % WRITERS;
+      writers[at] = writers[at]!.then(() => keep(pairs[index]![0], logged));
+    };
     try {
-      if (logged instanceof ClientError) throw logged;
-      results.set(item, { file, value: await item.keep(logged) });
-    } catch (error) {
-      results.set(item, { file, error: known(error) });
+      await logAll(signed, log, trust, { ...http, onLogged });
+    } finally {
+      // Also after a cancellation: keep the proofs of all items that are logged.
+      await Promise.all(writers);
     }
-    progress.update(++done, pairs.length);
-  };
-  try {
-    await logAll(
-      pairs.map(([, signed]) => signed),
-      log,
-      trust,
-      {
-        ...http,
-        primitives: nodePrimitives(),
-        onLogged: (index, logged) => {
-          const at = index % WRITERS;
-          writers[at] = writers[at]!.then(() => keep(pairs[index]![0], logged));
-        },
-      },
-    );
-  } finally {
-    // Also after a cancellation: keep the proofs of all items that are logged.
-    await Promise.all(writers);
-    progress.stop();
-  }
+  });
 }
 
 /** An error that belongs to one item. Any other is a fault in the program, and ends it. */

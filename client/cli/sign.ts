@@ -11,7 +11,8 @@ import { parseLogUrl } from '../submit/log-url.ts';
 import { messageBundle, tlogProofOf } from '../submit/signed-digest.ts';
 import type { KeySigner } from '../submit/signers/types.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
-import { digestFile, isDirectory, writeWhole } from './files.ts';
+import { digestFile } from './digests.ts';
+import { isDirectory, writeWhole } from './files.ts';
 import { givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
 import { print, shellWord } from './report.ts';
 import { factsOf, type ItemResult, type KeptItem, reportItems, type SignItem, signItems } from './sign-items.ts';
@@ -92,7 +93,7 @@ function itemOf(file: string, signer: KeySigner, options: SignOptions, http: Log
   return {
     file,
     sign: async () => {
-      const digest = await digestFile(file, signer.publicKey.digest);
+      const digest = await digestFile(file, signer.publicKey.digest, http.signal);
       const signed = await signOnce(digest, signer, out, (made) => messageBundle(made, undefined));
       // The time stamp comes before the entry: a log never removes an entry.
       timestamps = await timestampsOf(signed.signature, options, http);

@@ -1,6 +1,6 @@
 /** The options that `stele sign` and `stele attest` share, and the key and time stamps that they name. */
 import { existsSync } from 'node:fs';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { equal } from '../../merkle/bytes.ts';
 import { ClientError, usage } from '../errors.ts';
 import { formatPublicKeyPem, type PublicKey } from '../formats/key.ts';
@@ -9,7 +9,7 @@ import type { LogRequestOptions } from '../submit/types.ts';
 import { readPrivateKey, readPublicKey, readWhole, writeWhole } from './files.ts';
 import { addLogOptions, type LogArguments } from './log-options.ts';
 import { note, warn } from './report.ts';
-import { type KeyPlaceOptions, passphraseOf, tokenKeyOf } from './token-options.ts';
+import { addTokenOptions, type KeyPlaceOptions, passphraseOf, tokenKeyOf } from './token-options.ts';
 
 export interface SigningOptions extends LogArguments, KeyPlaceOptions {
   readonly log: string;
@@ -25,24 +25,13 @@ const MAX_CHAIN_FILE = 256 * 1024;
 
 /** @param bundle the name of the bundle of one file without `--out`, for the help */
 export function addSigningOptions(command: Command, bundle: string): Command {
-  return addLogOptions(command, 'required')
+  addLogOptions(command, 'required')
     .option('--out <path>', `where to write the bundle of one file (default: ${bundle})`)
-    .addOption(
-      new Option('--key <path>', 'private key to sign with (PEM; ECDSA, Ed25519, RSA)').conflicts([
-        'newKey',
-        'pkcs11Module',
-      ]),
-    )
-    .addOption(
-      new Option('--new-key <path>', 'where to make the key, or where it was made before').conflicts('pkcs11Module'),
-    )
-    .addOption(new Option('--passphrase-file <path>', 'file with the passphrase of --key').conflicts('passphraseEnv'))
-    .option('--passphrase-env <name>', 'environment variable with the passphrase of --key')
-    .option('--pkcs11-module <module>', 'sign with a key in a token: absolute path or file name of the PKCS#11 module')
-    .option('--token <label>', 'label of the token')
-    .option('--label <label>', 'label of the key in the token')
-    .addOption(new Option('--pin-file <file>', 'file with the PIN of the token').conflicts('pinEnv'))
-    .option('--pin-env <name>', '… or environment variable with it')
+    .option('--key <path>', 'private key to sign with (PEM; ECDSA, Ed25519, RSA)')
+    .option('--new-key <path>', 'where to make the key, or where it was made before')
+    .option('--passphrase-file <path>', 'file with the passphrase of --key')
+    .option('--passphrase-env <name>', 'environment variable with the passphrase of --key');
+  return addTokenOptions(command, 'sign with a key in a token', 'label of the key in the token')
     .option('--certificate <path>', "the key's certificate, and those above it (PEM): logged instead of the key")
     .option(
       '--tsa <url>',
@@ -91,6 +80,9 @@ function withCertificate(signer: KeySigner, certificate: Uint8Array): KeySigner 
 }
 
 async function openKey(options: SigningOptions, beside: string | undefined): Promise<KeySigner> {
+  const { key, newKey, pkcs11Module } = options;
+  const places = [key, newKey, pkcs11Module].filter((place) => place !== undefined);
+  if (places.length > 1) throw usage('the key is in one place: give one of --key, --new-key and --pkcs11-module');
   const spec = tokenKeyOf(options);
   if (spec === undefined) return await softwareKey(options, beside);
   const { tokenSigner } = await import('../submit/signers/token-signer.ts');
@@ -100,8 +92,8 @@ async function openKey(options: SigningOptions, beside: string | undefined): Pro
 async function softwareKey(options: SigningOptions, beside: string | undefined): Promise<KeySigner> {
   const path = options.key ?? options.newKey ?? (beside === undefined ? undefined : `${beside}.key.pem`);
   if (path === undefined) throw usage('say which key signs them all: --key, --new-key or --pkcs11-module');
-  if (options.key === undefined) await makeKey(path);
   const source = passphraseOf(options);
+  if (options.key === undefined) await makeKey(path);
   const passphrase =
     source === undefined ? undefined : await (await import('../../merkle/runtime/keys/secret.ts')).readSecret(source);
   return await readPrivateKey(path, passphrase);

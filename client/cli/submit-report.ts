@@ -4,6 +4,7 @@ import type { FlushResult } from '../submit/queue/queue-flush.ts';
 import type { Problem } from '../submit/queue/queue-item.ts';
 import type { QueueStatus } from '../submit/queue/queue-status.ts';
 import type { Damaged } from '../submit/queue/queue-store.ts';
+import { print } from './report.ts';
 
 /** The result of one entry. */
 export interface SubmitResult {
@@ -28,20 +29,16 @@ const LABELS: Readonly<Record<SubmitResult['state'], string>> = {
 export function report(json: boolean | undefined, results: readonly SubmitResult[], damaged: readonly Damaged[]): void {
   const bad = damaged.length > 0 || results.some(({ error }) => error !== undefined);
   if (bad) process.exitCode = 1;
-  if (json === true) {
-    const entries = results.map(({ error, ...rest }) => ({
-      ...rest,
-      ...(error === undefined ? {} : { error: { code: error.code, message: error.message } }),
-    }));
-    process.stdout.write(`${JSON.stringify({ ok: !bad, entries, damaged }, undefined, 2)}\n`);
-    return;
-  }
+  const entries = results.map(({ error, ...rest }) => ({
+    ...rest,
+    ...(error === undefined ? {} : { error: { code: error.code, message: error.message } }),
+  }));
   const lines = [
     ...results.map((result) => `${LABELS[result.state]} ${result.out}  ${outcomeOf(result)}`),
     ...damaged.map(({ file, reason }) => `damaged  ${file}  ${reason}; kept there, and not logged`),
   ];
   if (lines.length === 0) lines.push('The queue is empty: nothing waits.');
-  process.stdout.write(`${lines.map(clean).join('\n')}\n`);
+  print(json, { ok: !bad, entries, damaged }, lines.map(clean));
 }
 
 function outcomeOf({ state, log, index, error }: SubmitResult): string {
@@ -83,10 +80,6 @@ export function reportStatus(found: QueueStatus, json: boolean | undefined): voi
   const { pending, refused, done, damaged, logs } = found;
   const bad = refused.length > 0 || damaged.length > 0;
   if (bad) process.exitCode = 1;
-  if (json === true) {
-    process.stdout.write(`${JSON.stringify({ ok: !bad, ...found }, undefined, 2)}\n`);
-    return;
-  }
   const lines = [
     `Queue ${found.queue}: ${pending.length} waiting, ${refused.length} refused, ${done.length} done, ${damaged.length} damaged`,
     ...pending.map(
@@ -104,5 +97,5 @@ export function reportStatus(found: QueueStatus, json: boolean | undefined): voi
       ...(problem === undefined ? [] : [`  log      ${log}  last failed at ${problem.time}: ${problem.message}`]),
     ]),
   ];
-  process.stdout.write(`${lines.map(clean).join('\n')}\n`);
+  print(json, { ok: !bad, ...found }, lines.map(clean));
 }

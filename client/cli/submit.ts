@@ -10,7 +10,7 @@ import { parseLogUrl } from '../submit/log-url.ts';
 import { type FlushResult, flushQueue } from '../submit/queue/queue-flush.ts';
 import { newItem } from '../submit/queue/queue-item.ts';
 import { queueStatus } from '../submit/queue/queue-status.ts';
-import { type Damaged, SubmissionQueue } from '../submit/queue/queue-store.ts';
+import { SubmissionQueue } from '../submit/queue/queue-store.ts';
 import {
   fromDigest,
   parseSignature,
@@ -31,7 +31,7 @@ import {
   requestOptions,
   warnFirstUse,
 } from './log-options.ts';
-import { startProgress } from './progress.ts';
+import { withProgress } from './progress.ts';
 import { note } from './report.ts';
 import { failed, report, reportStatus, type SubmitResult, shown } from './submit-report.ts';
 
@@ -179,29 +179,29 @@ async function direct(
 ): Promise<void> {
   const { trust } = await givenOrFirstUse(given.trust, log, http);
   const client = new LogClient(log, trust, http);
-  const progress = startProgress('submitting', 'entries');
-  const writing: Promise<void>[] = [];
   const results: SubmitResult[] = [];
-  let answered = 0;
-  const settle = (at: number, result: Submitted | ClientError): void => {
-    const { out } = named[at]!;
-    progress.update(++answered, named.length);
-    if (result instanceof ClientError) results[at] = failed(out, log, result);
-    else {
-      results[at] = { state: 'done', out, log, index: result.entry.index };
-      const written = writeWhole(out, result.bundle).catch((error: ClientError) => {
-        results[at] = failed(out, log, error);
-      });
-      writing.push(written);
+  await withProgress('submitting', 'entries', async (update) => {
+    const writing: Promise<void>[] = [];
+    let answered = 0;
+    const settle = (at: number, result: Submitted | ClientError): void => {
+      const { out } = named[at]!;
+      update(++answered, named.length);
+      if (result instanceof ClientError) results[at] = failed(out, log, result);
+      else {
+        results[at] = { state: 'done', out, log, index: result.entry.index };
+        const written = writeWhole(out, result.bundle).catch((error: ClientError) => {
+          results[at] = failed(out, log, error);
+        });
+        writing.push(written);
+      }
+    };
+    try {
+      const submissions = named.map(({ submission }) => submission);
+      await client.submitMany(submissions, { signal: http.signal, onResult: settle });
+    } finally {
+      await Promise.all(writing);
     }
-  };
-  try {
-    const submissions = named.map(({ submission }) => submission);
-    await client.submitMany(submissions, { signal: http.signal, onResult: settle });
-  } finally {
-    await Promise.all(writing);
-    progress.stop();
-  }
+  });
   const [only] = results;
   // A single file fails as in the other commands.
   if (results.length === 1 && only?.error !== undefined) throw only.error;
@@ -227,32 +227,28 @@ async function flush(given: GivenTrust, http: CommandRequests, options: SubmitOp
   if (given.trust !== undefined && log === undefined) {
     throw usage('--log-key and --policy say which log to trust: name it with --log');
   }
-  const progress = startProgress('flushing the queue', 'entries');
   const results: FlushResult[] = [];
-  const damaged: Damaged[] = [];
   try {
-    const outcome = await flushQueue(store, {
-      log,
-      trust: given.trust,
-      deadline: options.wait === true ? Number.POSITIVE_INFINITY : http.deadline,
-      signal: http.signal,
-      onResult: (result) => results.push(result),
-      onProgress: (done, total) => progress.update(done, total),
-      onTrust: warnFirstUse,
-      onWait: ({ log: at, why, ms }) => noteRetry(`${at}: ${why}`, ms),
-    });
-    damaged.push(...outcome.damaged);
+    const { damaged } = await withProgress('flushing the queue', 'entries', async (update) =>
+      flushQueue(store, {
+        log,
+        trust: given.trust,
+        deadline: options.wait === true ? Number.POSITIVE_INFINITY : http.deadline,
+        signal: http.signal,
+        onResult: (result) => results.push(result),
+        onProgress: update,
+        onTrust: warnFirstUse,
+        onWait: ({ log: at, why, ms }) => noteRetry(`${at}: ${why}`, ms),
+      }),
+    );
+    report(options.json, results.map(shown), damaged);
   } catch (error) {
-    progress.stop();
     if (!(error instanceof ClientError) || error.code !== 'cancelled' || results.length === 0) throw error;
     // Report the entries that are logged already.
-    report(options.json, results.map(shown), damaged);
+    report(options.json, results.map(shown), []);
     note('interrupted: what is left stays in the queue');
     process.exitCode = 130;
-    return;
   }
-  progress.stop();
-  report(options.json, results.map(shown), damaged);
 }
 
 function queueDir({ queue }: SubmitOptions): string {

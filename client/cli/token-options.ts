@@ -1,4 +1,5 @@
 /** The options that say where a key is: in a file with a passphrase, or in a PKCS#11 token with a PIN. */
+import type { Command } from 'commander';
 import type { SecretSource, TokenKeySpec } from '../../merkle/runtime/keys/types.ts';
 import { usage } from '../errors.ts';
 
@@ -10,6 +11,16 @@ export interface KeyPlaceOptions {
   readonly label?: string;
   readonly pinFile?: string;
   readonly pinEnv?: string;
+}
+
+/** @param module begins the help of `--pkcs11-module` */
+export function addTokenOptions(command: Command, module: string, label: string): Command {
+  return command
+    .option('--pkcs11-module <module>', `${module}: absolute path or file name of the PKCS#11 module`)
+    .option('--token <label>', 'label of the token')
+    .option('--label <label>', label)
+    .option('--pin-file <file>', 'file with the PIN of the token')
+    .option('--pin-env <name>', '… or environment variable with it');
 }
 
 export function passphraseOf({ passphraseFile, passphraseEnv }: KeyPlaceOptions): SecretSource | undefined {

@@ -1,19 +1,18 @@
 /** `stele witness`: runs a witness until a signal ends it, and changes the list of its logs. */
 import { Command } from 'commander';
 import { print, shellWord } from './report.ts';
-import { addSettings, configOf } from './settings-flags.ts';
+import { addDataSettings, addSettings, configOf } from './settings-flags.ts';
 import { stopSignals, untilStopped } from './signals.ts';
 import { contradiction } from './verify/verify-evidence.ts';
 
 type WitnessMain = typeof import('../../witness/main.ts');
 
-/** The settings that `--help` of the subcommands lists; the subcommands take all settings. */
-const SHOWN = ['data', 'logs'];
 const VARIABLE = 'STELE_WITNESS_CONFIG';
-const SETTINGS_HELP = '\nEvery setting of `stele witness` is taken too: give the same ones, best by the same --config.';
+/** `--help` of the subcommands lists these settings; the subcommands take all settings. */
+const SETTINGS = { service: 'stele witness', shown: ['data', 'logs'], variable: VARIABLE };
 
 const HELP = `
-Every setting can also stand in the file or in a STELE_WITNESS_… variable; docs/witness.md tells how to run one.
+Every setting can also stand in the file or in a STELE_WITNESS_… variable; docs/witness.md describes how to run one.
 SIGTERM or SIGINT ends it in order: requests under way are answered first. A second one ends it at once.
 
 Examples:
@@ -69,9 +68,10 @@ function add(witness: WitnessMain): Command {
     .description('Witness a log, or one more key of it. Takes effect at once, whether the witness is running or not')
     .argument('<vkey>', "the log's verifier key; its name is the log's origin")
     .option('--url <url>', 'where the log is read when the witness polls');
-  return settled(
+  return addDataSettings(
     command,
     witness,
+    SETTINGS,
     "stele witness log add 'log.example.com+1a2b3c4d+AbCd…' --url https://log.example.com",
   ).action(async (vkey: string, options: JsonOption & { readonly url?: string }) => {
     const { origin } = await witness.addLog(configOf(command, witness), vkey, options.url);
@@ -81,23 +81,25 @@ function add(witness: WitnessMain): Command {
 
 function list(witness: WitnessMain): Command {
   const command = new Command('list').description('Show all logs, with the last size that was cosigned');
-  return settled(command, witness, 'stele witness log list --json').action(async (options: JsonOption) => {
-    const { logs } = await witness.listKnownLogs(configOf(command, witness));
-    const lines = logs.flatMap(({ origin, state, keys, url, size, hash }) => [
-      `${origin}  ${state}, ${size === undefined ? 'nothing cosigned yet' : `size ${size}`}`,
-      ...keys.map((key) => `  key  ${key.length > 200 ? `${key.slice(0, 200)}…` : key}`),
-      ...(url === undefined ? [] : [`  url  ${url}`]),
-      `  path /${hash}/checkpoint`,
-    ]);
-    print(options.json, { logs }, lines.length === 0 ? ['No logs.'] : lines);
-  });
+  return addDataSettings(command, witness, SETTINGS, 'stele witness log list --json').action(
+    async (options: JsonOption) => {
+      const { logs } = await witness.listKnownLogs(configOf(command, witness));
+      const lines = logs.flatMap(({ origin, state, keys, url, size, hash }) => [
+        `${origin}  ${state}, ${size === undefined ? 'nothing cosigned yet' : `size ${size}`}`,
+        ...keys.map((key) => `  key  ${key.length > 200 ? `${key.slice(0, 200)}…` : key}`),
+        ...(url === undefined ? [] : [`  url  ${url}`]),
+        `  path /${hash}/checkpoint`,
+      ]);
+      print(options.json, { logs }, lines.length === 0 ? ['No logs.'] : lines);
+    },
+  );
 }
 
 function disable(witness: WitnessMain): Command {
   const command = new Command('disable')
     .description('Cosign a log, or one of its keys, no more. What was cosigned is never forgotten')
     .argument('<log>', "the log's origin, or one of its verifier keys");
-  return settled(command, witness, 'stele witness log disable log.example.com').action(
+  return addDataSettings(command, witness, SETTINGS, 'stele witness log disable log.example.com').action(
     async (log: string, options: JsonOption) => {
       const { disabled } = await witness.disableLog(configOf(command, witness), log);
       print(options.json, { disabled }, [`Disabled: ${disabled.join(', ')}`]);
@@ -122,10 +124,4 @@ function evidenceCommand(witness: WitnessMain): Command {
         ...keys.map((key) => `  ${key}`),
       ]);
     });
-}
-
-function settled(command: Command, witness: WitnessMain, example: string): Command {
-  return addSettings(command, witness, SHOWN, VARIABLE)
-    .option('--json', 'print the result as JSON')
-    .addHelpText('after', `${SETTINGS_HELP}\n\nExample:\n  ${example}`);
 }

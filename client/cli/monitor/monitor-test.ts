@@ -17,8 +17,8 @@ import { escaped } from '../../monitor/rules/text.ts';
 import type { Rule } from '../../monitor/rules/types.ts';
 import { openSource } from '../../tiles/tiles.ts';
 import { readWhole } from '../files.ts';
-import { startProgress } from '../progress.ts';
-import { note, reportError } from '../report.ts';
+import { withProgress } from '../progress.ts';
+import { note, printJson, reportError } from '../report.ts';
 import { stopSignals } from '../signals.ts';
 
 interface TestOptions {
@@ -117,7 +117,7 @@ async function tryFile({ rules, trust }: Tested, { bundle, entry, json }: TestOp
     rules: rules.map((rule) => explain(rule, readEntry(body), undefined, trust)),
   }));
   const alerts = results.flatMap((result) => result.rules).filter(alertsIn).length;
-  if (json) process.stdout.write(`${JSON.stringify({ ok: true, alerts, entries: results }, undefined, 2)}\n`);
+  if (json) printJson({ ok: true, alerts, entries: results });
   else for (const { index, rules: explained } of results) printLines(explained.flatMap((one) => lines(one, index)));
   return alerts > 0;
 }
@@ -149,7 +149,6 @@ async function tryLog({ rules, trust }: Tested, location: string, options: TestO
   const engine = new RuleEngine(rules, trust);
   const stopped = new AbortController();
   void stopSignals().then(() => stopped.abort());
-  const progress = startProgress('reading the log', 'entries');
   let alerts = 0;
   let done = 0;
   let unreadable = 0;
@@ -160,30 +159,31 @@ async function tryLog({ rules, trust }: Tested, location: string, options: TestO
     if (from >= to || to > size) {
       throw new ClientError('usage', `--from ${from} --to ${to} is no part of the log, which has ${size} entries`);
     }
-    for (let bundle = Math.floor(from / TILE_WIDTH); bundle * TILE_WIDTH < to; bundle++) {
-      const first = bundle * TILE_WIDTH;
-      const width = Math.min(TILE_WIDTH, size - first);
-      const bodies = parseEntries(await source.entries(bundle, width, stopped.signal), width);
-      for (let index = Math.max(first, from); index < Math.min(first + width, to); index++) {
-        const entry = readEntry(bodies[index - first]!);
-        if (entry.problem !== undefined) unreadable++;
-        const hits = engine.match(entry, origin);
-        alerts += hits.length;
-        // An explanation takes a hundred times as long as a comparison.
-        const asked = options.all ? rules : hits.map(({ rule }) => rules[rule]!);
-        if (asked.length === 0) continue;
-        const shown = asked.map((rule) => explain(rule, entry, origin, trust));
-        if (options.json) process.stdout.write(`${JSON.stringify({ index, rules: shown })}\n`);
-        else printLines(shown.flatMap((one) => lines(one, index)));
+    await withProgress('reading the log', 'entries', async (update) => {
+      for (let bundle = Math.floor(from / TILE_WIDTH); bundle * TILE_WIDTH < to; bundle++) {
+        const first = bundle * TILE_WIDTH;
+        const width = Math.min(TILE_WIDTH, size - first);
+        const bodies = parseEntries(await source.entries(bundle, width, stopped.signal), width);
+        for (let index = Math.max(first, from); index < Math.min(first + width, to); index++) {
+          const entry = readEntry(bodies[index - first]!);
+          if (entry.problem !== undefined) unreadable++;
+          const hits = engine.match(entry, origin);
+          alerts += hits.length;
+          // An explanation takes a hundred times as long as a comparison.
+          const asked = options.all ? rules : hits.map(({ rule }) => rules[rule]!);
+          if (asked.length === 0) continue;
+          const shown = asked.map((rule) => explain(rule, entry, origin, trust));
+          if (options.json) process.stdout.write(`${JSON.stringify({ index, rules: shown })}\n`);
+          else printLines(shown.flatMap((one) => lines(one, index)));
+        }
+        done = Math.min(first + width, to) - from;
+        update(done, to - from);
       }
-      done = Math.min(first + width, to) - from;
-      progress.update(done, to - from);
-    }
+    });
   } catch (error) {
     if (stopped.signal.aborted) throw new ClientError('cancelled', `interrupted after ${done} entries`);
     throw error;
   } finally {
-    progress.stop();
     await source.close();
   }
   note(

@@ -8,13 +8,12 @@ import { MAX_BUNDLE, parseBundle } from '../../formats/bundle.ts';
 import type { IdentityTest } from '../../trust/identity-rule.ts';
 import type { Outcome } from '../../verify/outcome.ts';
 import { checkBundle, requiredHashes } from '../../verify/verify-bundle.ts';
-import { readPublicKey, readWhole } from '../files.ts';
-import { describe, print } from '../report.ts';
+import { digestsOf } from '../digests.ts';
+import { readWhole } from '../files.ts';
+import { describe, print, printJson } from '../report.ts';
 import type { RequestedSigner, VerifyOptions } from './arguments.ts';
-import { digestsOf } from './digests.ts';
-import { testOf } from './identity-test.ts';
 import { json, lines } from './shown.ts';
-import { readVerifyTrust, type VerifyTrust } from './verify-trust.ts';
+import { readSigner, readVerifyTrust, type VerifyTrust } from './verify-trust.ts';
 
 interface Request extends VerifyTrust {
   readonly key?: KeyInfo;
@@ -33,18 +32,13 @@ export async function verifyFiles(
   signal: AbortSignal,
 ): Promise<void> {
   const trust = await readVerifyTrust(options);
-  const who =
-    'key' in signer ? { key: (await readPublicKey(signer.key)).info } : { identity: await testOf(signer.identity) };
-  if ('identity' in who && trust.trustedRoot === undefined) {
-    throw usage(
-      'an identity is only as good as the authority that certified it: give --trusted-root with that authority',
-    );
-  }
+  const read = await readSigner(signer, trust);
+  const expected = 'key' in read ? { key: read.key.info } : { identity: read.identity };
   if (options.witnessTime === true && trust.policy?.quorum === undefined) {
     throw usage('--witness-time needs a --policy with a quorum of witnesses');
   }
   const anyIssuer = 'identity' in signer && signer.identity.issuer === undefined;
-  const request: Request = { ...trust, ...who, witnessTime: options.witnessTime === true, anyIssuer };
+  const request: Request = { ...trust, ...expected, witnessTime: options.witnessTime === true, anyIssuer };
   const [only] = files;
   if (files.length === 1 && only !== undefined) {
     const bundle = options.bundle ?? `${only}.sigstore.json`;
@@ -98,7 +92,7 @@ async function verifyMany(
     }
   }
   const { verified, refused, untried } = counts;
-  if (asJson) process.stdout.write(`${JSON.stringify(results, undefined, 2)}\n`);
+  if (asJson) printJson(results);
   else say(`\n${files.length} files: ${verified} verified, ${refused} refused, ${untried} could not be tried`);
   // A refused file is the worse result.
   if (refused > 0) process.exitCode = 1;
@@ -106,8 +100,8 @@ async function verifyMany(
 }
 
 function where({ signer, entries: [entry] }: Outcome): string {
-  const who = signer.kind === 'key' ? signer.key.name : signer.identity.names.map(({ value }) => value).join(', ');
-  return `signed by ${printable(who)}, entry ${entry!.index} of ${printable(entry!.origin)}`;
+  const name = signer.kind === 'key' ? signer.key.name : signer.identity.names.map(({ value }) => value).join(', ');
+  return `signed by ${printable(name)}, entry ${entry!.index} of ${printable(entry!.origin)}`;
 }
 
 function say(line: string): void {

@@ -10,13 +10,12 @@ import { timeText } from '../../../merkle/x509/utc-time.ts';
 import { ClientError, usage } from '../../errors.ts';
 import type { TrustedRoot } from '../../trust/trusted-root.ts';
 import { checkTlogProof, type ExpectedSigner, entryDigest, type VerifiedProof } from '../../verify/tlog-proof.ts';
-import { readPublicKey, readWhole } from '../files.ts';
+import { digestsOf } from '../digests.ts';
+import { readWhole } from '../files.ts';
 import { print } from '../report.ts';
 import { parseLeafHash, type RequestedSigner, type VerifyOptions } from './arguments.ts';
-import { digestsOf } from './digests.ts';
-import { testOf } from './identity-test.ts';
 import { notProvenSentence } from './sentences.ts';
-import { readVerifyTrust } from './verify-trust.ts';
+import { readSigner, readVerifyTrust } from './verify-trust.ts';
 
 const NO_WITNESS = 'that the log shows everybody the same tree: the policy asks for no witness';
 
@@ -28,17 +27,18 @@ export async function verifyProof(
   primitives: Primitives,
   signal: AbortSignal,
 ): Promise<void> {
-  const { policy, trustedRoot } = await readProofTrust(options);
-  const who = await proofSigner(signer, trustedRoot);
+  const { policy, ...trust } = await readProofTrust(options);
+  const read = await readSigner(signer, trust);
+  const expected: ExpectedSigner = 'key' in read ? { key: read.key.spki } : read;
   const proof = await readWhole(options.tlogProof!, MAX_TLOG_PROOF);
   const { digests } = await digestsOf(file, [entryDigest(proof)], signal);
-  const verified = checkTlogProof({ proof, policy, digests, signer: who }, primitives);
+  const verified = checkTlogProof({ proof, policy, digests, signer: expected }, primitives);
   const { publicKey, identity, time } = verified.signer!;
   const names = identity?.names.map(({ value }) => value) ?? [];
   const fingerprint = encodeHex(primitives.hash('sha256', publicKey.spki));
   const [[algorithm, digest]] = Object.entries(digests) as [[string, Uint8Array]];
   const notProven = [
-    ...('key' in who ? [notProvenSentence({ name: 'key-holder' }), notProvenSentence({ name: 'time' })] : []),
+    ...('key' in expected ? [notProvenSentence({ name: 'key-holder' }), notProvenSentence({ name: 'time' })] : []),
     ...(policy.quorum === undefined ? [NO_WITNESS] : []),
   ];
   const result = {
@@ -107,14 +107,6 @@ async function readProofTrust(options: VerifyOptions): Promise<{ policy: Policy;
   const logs = policy.logs.filter(({ key }) => formatVerifierKey(key) === vkey);
   if (logs.length === 0) throw new ClientError('policy', 'the policy does not have the log whose key was given');
   return { policy: { ...policy, logs }, ...root };
-}
-
-async function proofSigner(signer: RequestedSigner, trustedRoot: TrustedRoot | undefined): Promise<ExpectedSigner> {
-  if ('key' in signer) return { key: (await readPublicKey(signer.key)).spki };
-  if (trustedRoot !== undefined) return { identity: await testOf(signer.identity), trustedRoot };
-  throw usage(
-    'an identity is only as good as the authority that certified it: give --trusted-root with that authority',
-  );
 }
 
 function shown({ index, treeSize, hashes, leafHash, root, logKey, cosigned, unverified }: VerifiedProof): string[] {

@@ -2,11 +2,12 @@
 import { encodeBase64 } from '../../../merkle/bytes.ts';
 import { ENTRY_EVIDENCE_START, parseEntryEvidence, verifyEntryEvidence } from '../../../merkle/entry-evidence.ts';
 import { type EvidenceFinding, MAX_EVIDENCE, parseEvidence, verifyEvidence } from '../../../merkle/evidence.ts';
-import { formatVerifierKey, parseVerifierKey, type VerifierKey } from '../../../merkle/note.ts';
+import { formatVerifierKey, type VerifierKey } from '../../../merkle/note.ts';
 import { printable } from '../../../merkle/printable.ts';
 import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
 import { nodeNotePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
 import { ClientError } from '../../errors.ts';
+import { parseCheckpointKey } from '../../trust/log-key.ts';
 import { readWhole } from '../files.ts';
 import { print } from '../report.ts';
 
@@ -26,7 +27,10 @@ export async function verifyEvidenceFile(file: string, options: EvidenceOptions)
   const isEntry = Buffer.from(bytes.subarray(0, ENTRY_EVIDENCE_START.length)).equals(Buffer.from(ENTRY_EVIDENCE_START));
   const { keys, result, lines } = isEntry ? ofEntry(bytes) : ofCheckpoints(bytes);
   const vkeys = keys.map(formatVerifierKey);
-  const known = options.logKey === undefined ? undefined : formatVerifierKey(parseKey(options.logKey));
+  const known =
+    options.logKey === undefined
+      ? undefined
+      : formatVerifierKey(parseCheckpointKey(options.logKey, nodeNotePrimitives));
   if (known !== undefined && !vkeys.includes(known)) {
     throw new ClientError(
       'bad-checkpoint',
@@ -90,15 +94,7 @@ function ofEntry(bytes: Uint8Array): Shown {
       `HOLDS: the bytes in this file are not entry ${index} of the tree of size ${size} that "${printable(origin)}" has signed:`,
       `  the tree has the leaf  ${encodeBase64(leafHash)}`,
       `  the bytes give         ${encodeBase64(servedHash)}`,
-      'NOT PROVEN: that the log has served them, as bundles are not signed. That is the word of whoever wrote this file.',
+      'NOT PROVEN: that the log has served these bytes, as bundles are not signed. Only the author of this file says so.',
     ],
   };
-}
-
-function parseKey(text: string): VerifierKey {
-  try {
-    return parseVerifierKey(text);
-  } catch (cause) {
-    throw new ClientError('log-key', (cause as Error).message, { cause });
-  }
 }

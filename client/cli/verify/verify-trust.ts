@@ -1,13 +1,15 @@
-/** Reads the files that define the trust. */
+/** Reads the files that define the trust and the expected signer. */
 
 import type { VerifierKey } from '../../../merkle/note.ts';
 import { MAX_POLICY, type Policy } from '../../../merkle/policy.ts';
 import { usage } from '../../errors.ts';
+import type { PublicKey } from '../../formats/key.ts';
+import { compileExact, hasPattern, type IdentityTest } from '../../trust/identity-rule.ts';
 import { parseLogKey } from '../../trust/log-key.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
 import { MAX_TRUSTED_ROOT, parseTrustedRoot, type TrustedRoot } from '../../trust/trusted-root.ts';
-import { readWhole } from '../files.ts';
-import type { VerifyOptions } from './arguments.ts';
+import { readPublicKey, readWhole } from '../files.ts';
+import type { RequestedSigner, VerifyOptions } from './arguments.ts';
 
 export interface VerifyTrust {
   readonly trustedRoot?: TrustedRoot;
@@ -27,4 +29,23 @@ export async function readVerifyTrust({ trustedRoot, logKey, policy }: VerifyOpt
       : { trustedRoot: parseTrustedRoot(await readWhole(trustedRoot, MAX_TRUSTED_ROOT)) }),
     ...(policy === undefined ? {} : { policy: parseTrustPolicy(await readWhole(policy, MAX_POLICY)) }),
   };
+}
+
+type ReadSigner = { readonly key: PublicKey } | { readonly identity: IdentityTest; readonly trustedRoot: TrustedRoot };
+
+/**
+ * The key, or the test of the identity. Loads the engine for patterns only for a rule with a pattern: loading it is slow.
+ *
+ * @throws ClientError `file`, `key`, `usage`
+ */
+export async function readSigner(signer: RequestedSigner, { trustedRoot }: VerifyTrust): Promise<ReadSigner> {
+  if ('key' in signer) return { key: await readPublicKey(signer.key) };
+  if (trustedRoot === undefined) {
+    throw usage(
+      'an identity is only as good as the authority that certified it: give --trusted-root with that authority',
+    );
+  }
+  const { identity: rule } = signer;
+  const identity = hasPattern(rule) ? (await import('../../trust/identity.ts')).compileRule(rule) : compileExact(rule);
+  return { identity, trustedRoot };
 }

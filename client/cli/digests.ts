@@ -1,0 +1,54 @@
+/** Hashes a file of any length with several hashes at once. Two pieces of the file are in memory at a time. */
+import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { type DigestAlgorithm, HASH_NAME, type HashName } from '../../merkle/rekor/hashes.ts';
+import { cancelled } from '../errors.ts';
+import type { ArtifactDigests } from '../verify/content.ts';
+import { isDirectory, reading } from './files.ts';
+import { withProgress } from './progress.ts';
+
+const CHUNK = 1024 * 1024;
+
+interface FileDigests {
+  readonly digests: ArtifactDigests;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** @throws ClientError `file`, `cancelled` */
+export async function digestFile(path: string, algorithm: DigestAlgorithm, signal?: AbortSignal): Promise<Uint8Array> {
+  const name = HASH_NAME[algorithm];
+  return (await digestsOf(path, [name], signal)).digests[name]!;
+}
+
+/** @throws ClientError `file`, `cancelled` */
+export async function digestsOf(path: string, names: readonly HashName[], signal?: AbortSignal): Promise<FileDigests> {
+  return await reading(path, async () => {
+    const file = await open(path, 'r');
+    try {
+      const stats = await file.stat();
+      if (stats.isDirectory()) throw isDirectory(path);
+      const hashes = names.map((name) => [name, createHash(name)] as const);
+      const size = await withProgress(`hashing ${basename(path)}`, 'bytes', async (update) => {
+        // The next piece is read while this one is hashed.
+        let [piece, spare] = [Buffer.allocUnsafe(CHUNK), Buffer.allocUnsafe(CHUNK)];
+        let done = 0;
+        let next = file.read(piece, 0, CHUNK, null);
+        for (;;) {
+          const { bytesRead } = await next;
+          if (bytesRead === 0) return done;
+          if (signal?.aborted) throw cancelled();
+          next = file.read(spare, 0, CHUNK, null);
+          for (const [, hash] of hashes) hash.update(piece.subarray(0, bytesRead));
+          [piece, spare] = [spare, piece];
+          done += bytesRead;
+          update(done, Math.max(done, stats.size));
+        }
+      });
+      return { digests: Object.fromEntries(hashes.map(([name, hash]) => [name, hash.digest()])), size };
+    } finally {
+      await file.close();
+    }
+  });
+}
