@@ -1,24 +1,22 @@
 /**
  * Acknowledgements: a person looked at an alert and accepts its cause, until a date and for a reason. An acknowledgement is
- * about one rule and one exact identity (rules/report.ts). An entry with another name, issuer, extension or key alerts as
+ * about one rule and one exact identity (rules/hit-report.ts). An entry with another name, issuer, extension or key alerts as
  * before.
  */
 import { ClientError } from '../errors.ts';
 import { escaped } from './rules/text.ts';
 import type { Alert } from './types.ts';
 
-export interface Acknowledgement {
+/** An alert with the identity that it is about. */
+export interface RuleAlert {
+  readonly alert: Alert;
+  /** SHA-256, hex. */
+  readonly identity: string;
+}
+
+export interface Acknowledgement extends Omit<RememberedAlert, 'id' | 'kind' | 'time'> {
   /** ID of the acknowledged alert: 64 hex digits. */
   readonly alert: string;
-  readonly rule: string;
-  /** SHA-256 of the identity, in hex. */
-  readonly identity: string;
-  readonly log: string;
-  readonly index: number;
-  /** As in the alert, for people. */
-  readonly names: readonly string[];
-  readonly issuer?: string;
-  readonly key?: string;
   readonly by: string;
   /** ISO 8601, UTC. */
   readonly at: string;
@@ -32,10 +30,12 @@ export interface RememberedAlert {
   readonly id: string;
   readonly kind: string;
   readonly rule: string;
+  /** SHA-256 of the identity, in hex. */
   readonly identity: string;
   readonly log: string;
   readonly index: number;
   readonly time: string;
+  /** As in the alert, for people. */
   readonly names: readonly string[];
   readonly issuer?: string;
   readonly key?: string;
@@ -75,7 +75,7 @@ export function acknowledge(alert: RememberedAlert, { until, reason, by, now }: 
   };
 }
 
-export function remembered(alert: Alert, identity: string): RememberedAlert {
+export function remembered({ alert, identity }: RuleAlert): RememberedAlert {
   const { id, kind, rule = '', log, time, entry } = alert;
   return {
     id,

@@ -2,6 +2,7 @@
 import { encodeBase64 } from '../../merkle/bytes.ts';
 import { createPool, type Pool, TASKS_PER_THREAD, workerUrl } from '../../merkle/runtime/threads/pool.ts';
 import type { FeedEntry } from '../follow/types.ts';
+import type { RuleAlert } from './acks.ts';
 import { alertId } from './fact-alerts.ts';
 import { type BatchAnswer, matchBatch, packBatch, unpackAnswer } from './rules/batch.ts';
 import { RuleEngine } from './rules/engine.ts';
@@ -10,24 +11,8 @@ import { type IssuingAuthority, Trust } from './rules/issuer-trust.ts';
 import type { MatchWorkerData } from './rules/rules-worker.ts';
 import { escaped } from './rules/text.ts';
 import type { Rule } from './rules/types.ts';
+import type { AckStore } from './store/ack-store.ts';
 import type { Alert, Matcher } from './types.ts';
-
-/** The acknowledged alerts, and a place that remembers each alert: store/ack-store.ts. */
-export interface Acknowledged {
-  /** Reads acknowledgements that are new since the last call. Cheap. */
-  refresh(): Promise<void>;
-  has(rule: string, identity: string): boolean;
-  /** Resolves when `stele monitor ack` can find them. */
-  remember(alerts: readonly RuleAlert[]): Promise<void>;
-  close(): Promise<void>;
-}
-
-/** An alert with the identity that it is about. */
-export interface RuleAlert {
-  readonly alert: Alert;
-  /** SHA-256, hex. */
-  readonly identity: string;
-}
 
 interface MatcherOptions {
   /** Threads of the pool, which starts with the first task; 0, the default: everything runs on the calling thread. */
@@ -35,7 +20,7 @@ interface MatcherOptions {
   /** Authorities whose certificates count. Absent: the matcher trusts what a certificate says of itself. */
   readonly authorities?: readonly IssuingAuthority[];
   /** The matcher closes it. */
-  readonly acknowledged?: Acknowledged;
+  readonly acknowledged?: AckStore;
   /** For the time in alerts, in milliseconds since 1970. */
   readonly now?: () => number;
 }
@@ -143,35 +128,30 @@ export function createMatcher(rules: readonly Rule[], options: MatcherOptions = 
   };
 }
 
-/**
- * The same for the same find, so that a receiver recognizes a second delivery. The leaf hash is part of it: two histories
- * of a log, or a second log under the same name, can have different entries at one index.
- */
-function ruleAlertId(kind: string, { log, index, leafHash }: FeedEntry, rule: string): string {
-  return alertId([kind, log, String(index), encodeBase64(leafHash), rule]);
-}
-
 function alertOf(rule: Rule, entry: FeedEntry, hit: HitReport, time: string): Alert {
   const more = hit.nameCount - hit.names.length;
   const names = more > 0 ? [...hit.names, `… and ${more} more`] : [...hit.names];
   const { kind, issuer, key, digest } = hit;
+  const { log, index } = entry;
+  const leafHash = encodeBase64(entry.leafHash);
   return {
-    id: ruleAlertId(kind, entry, rule.name),
+    // With the leaf hash: two histories of a log, or two logs of one name, can have different entries at one index.
+    id: alertId([kind, log, String(index), leafHash, rule.name]),
     kind,
     severity: rule.severity,
-    log: entry.log,
+    log,
     time,
     summary: summaryOf(rule, entry, hit),
     rule: rule.name,
     entry: {
-      index: entry.index,
-      leafHash: encodeBase64(entry.leafHash),
+      index,
+      leafHash,
       names,
       ...(issuer === undefined ? {} : { issuer }),
       ...(key === undefined ? {} : { keyFingerprint: key }),
       ...(digest === undefined ? {} : { digest }),
     },
-    completeThrough: entry.index + 1,
+    completeThrough: index + 1,
   };
 }
 

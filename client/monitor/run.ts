@@ -1,19 +1,21 @@
 /** The monitor: a loop for each log, the logs of signing configurations as these name them, and the queue of alerts. */
 import { parseVerifierKey } from '../../merkle/note.ts';
 import { backOffMs, SYSTEM_CLOCK } from '../../merkle/runtime/service/back-off.ts';
+import { whenAborted } from '../../merkle/runtime/service/ends.ts';
 import { ClientError } from '../errors.ts';
 import { type ReadLocation, readShards, shardOf } from '../follow/shards.ts';
 import type { FollowedLog, ShardSource } from '../follow/types.ts';
 import { type FollowEvent, Follower, type FollowOptions, type Round } from './follower.ts';
 import type { AlertQueue } from './types.ts';
 
-/** What happens, for people and metrics; `log` is an origin, or the name of a signing configuration. */
-export type MonitorEvent = { readonly log: string } & (
+type LogEvent =
   | FollowEvent
   | { readonly type: 'round'; readonly ok: boolean }
   /** The monitor follows a log of a signing configuration from now on. */
-  | { readonly type: 'shard'; readonly location: string }
-);
+  | { readonly type: 'shard'; readonly location: string };
+
+/** What happens, for people and metrics; `log` is an origin, or the name of a signing configuration. */
+export type MonitorEvent = { readonly log: string } & LogEvent;
 
 interface MonitorOptions extends Omit<FollowOptions, 'onEvent' | 'queue'> {
   readonly logs: readonly FollowedLog[];
@@ -131,7 +133,7 @@ export class Monitor {
       }
     };
     startAll();
-    await Promise.all([guarded(this.#options.queue.run(stop)), guarded(shards()), untilAborted(stop)]);
+    await Promise.all([guarded(this.#options.queue.run(stop)), guarded(shards()), whenAborted(stop)]);
     await Promise.all(running.values());
     if (failure !== undefined) throw failure.error;
   }
@@ -242,22 +244,13 @@ export class Monitor {
     this.#emit(source, { type: 'fault', message, attempt: 1 });
   }
 
-  #emit(log: string, event: FollowEvent | DistributiveOmit<MonitorEvent, 'log'>): void {
-    this.#options.onEvent?.({ log, ...event } as MonitorEvent);
+  #emit(log: string, event: LogEvent): void {
+    this.#options.onEvent?.({ log, ...event });
   }
 }
-
-type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
 function reportOf(follower: Follower): LogReport {
   return { log: follower.log.origin, completeThrough: follower.completeThrough, size: follower.head?.size };
 }
 
 const { sleep: pause } = SYSTEM_CLOCK;
-
-function untilAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-}

@@ -28,17 +28,13 @@ export interface TileSource {
 export type OpenSource = (location: string) => TileSource;
 
 /** Bytes at a path below the prefix of a log. */
-export interface Files {
-  readonly name: string;
-  readonly directory?: string;
-  readonly partialsElsewhere?: string;
+export interface Files extends Pick<TileSource, 'name' | 'directory' | 'partialsElsewhere' | 'close'> {
   /**
    * At most `limit` bytes, in an array of their own; undefined where no file has this path.
    *
    * @throws ClientError `corrupt` for a longer file; `file`, `network`, `unavailable`, `refused`, `bad-reply`, `cancelled`
    */
   get(path: string, limit: number, signal?: AbortSignal): Promise<Uint8Array | undefined>;
-  close(): Promise<void>;
 }
 
 export interface SourceOptions {

@@ -12,6 +12,7 @@
  */
 import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
+import { isAddressRange } from '../../../merkle/runtime/config/groups.ts';
 
 const IPV4_REFUSED = [
   ['0.0.0.0', 8],
@@ -51,11 +52,7 @@ global6.addSubnet('2000::', 3, 'ipv6');
 
 /** For settings: an address, a range of addresses, or one of the words `loopback` and `private`. */
 export function isAllowedRange(item: string): boolean {
-  if (Object.hasOwn(NAMED, item)) return true;
-  const [address = '', prefix, ...rest] = item.split('/');
-  const family = isIP(address);
-  if (family === 0 || rest.length > 0 || address.includes('%')) return false;
-  return prefix === undefined || (/^(0|[1-9][0-9]{0,2})$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128));
+  return Object.hasOwn(NAMED, item) || (isAddressRange(item) && !item.includes('%'));
 }
 
 /** The guard refuses an address: thrown, or passed to the callback of `lookup`. */

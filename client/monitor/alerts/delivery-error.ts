@@ -22,9 +22,9 @@ export class DeliveryError extends ClientError {
   /** The pause that the receiver asks for, in milliseconds. */
   readonly retryAfterMs: number | undefined;
 
-  constructor(reason: DeliveryCode, message: string, options: ErrorOptions & { readonly retryAfterMs?: number } = {}) {
-    super('delivery', message, options);
+  constructor(reason: DeliveryCode, message: string, cause?: unknown, retryAfterMs?: number) {
+    super('delivery', message, { cause });
     this.reason = reason;
-    this.retryAfterMs = options.retryAfterMs;
+    this.retryAfterMs = retryAfterMs;
   }
 }

@@ -6,6 +6,7 @@ import { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
 import { Reopening } from '../../../merkle/runtime/disk/reopen.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import { SYSTEM_CLOCK } from '../../../merkle/runtime/service/back-off.ts';
+import { whenAborted } from '../../../merkle/runtime/service/ends.ts';
 import type { Alert, AlertQueue } from '../types.ts';
 import { Queue, type QueueOptions } from './alert-queue.ts';
 
@@ -82,8 +83,7 @@ export class LastingQueue implements AlertQueue {
 
   /** As `Queue.drain`. @throws RuntimeError `store` */
   async drain(signal: AbortSignal): Promise<boolean> {
-    const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
-    await Promise.race([this.#store.recovered, aborted]);
+    await Promise.race([this.#store.recovered, whenAborted(signal)]);
     return await this.#store.use(({ queue }) => queue.drain(signal));
   }
 

@@ -1,5 +1,6 @@
 /** The deliveries to one sink, at its own pace: no sink waits for another. */
 import { backOffMs, type Clock } from '../../../merkle/runtime/service/back-off.ts';
+import { whenAborted } from '../../../merkle/runtime/service/ends.ts';
 import type { Alert } from '../types.ts';
 import { DeliveryError } from './delivery-error.ts';
 import { nextDaily } from './digest.ts';
@@ -206,7 +207,7 @@ export class Line {
     } catch (error) {
       if (error instanceof DeliveryError) return error;
       const why = `the sink ${this.sink.name} failed: ${(error as Error).message}`;
-      return new DeliveryError('network', why, { cause: error });
+      return new DeliveryError('network', why, error);
     } finally {
       clearTimeout(late);
       signal.removeEventListener('abort', abort);
@@ -221,9 +222,7 @@ export class Line {
     const abort = () => done.abort();
     signal.addEventListener('abort', abort, { once: true });
     const timer =
-      until === Infinity
-        ? new Promise<void>((resolve) => done.signal.addEventListener('abort', () => resolve(), { once: true }))
-        : clock.sleep(Math.max(0, until - clock.now()), done.signal);
+      until === Infinity ? whenAborted(done.signal) : clock.sleep(Math.max(0, until - clock.now()), done.signal);
     await Promise.race(woken === undefined ? [timer] : [timer, woken]);
     signal.removeEventListener('abort', abort);
     abort();

@@ -22,7 +22,7 @@ import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { type StaticDecode, Type } from 'typebox';
 import type { SettingPath } from '../../../merkle/runtime/config/settings-file.ts';
-import type { SettingsWalk } from '../../../merkle/runtime/config/settings-walk.ts';
+import { isMapping, type SettingsWalk } from '../../../merkle/runtime/config/settings-walk.ts';
 import { choice, count, duration, list, path, text, variable } from '../../../merkle/runtime/config/values.ts';
 import type { AlertKind } from '../types.ts';
 import { isAllowedRange } from './address-guard.ts';
@@ -201,9 +201,8 @@ export const MAX_SINKS = 32;
  * No message repeats a value that may hold a secret.
  */
 export function readSink(value: unknown, at: SettingPath, walk: SettingsWalk): SinkOptions | undefined {
-  const isMapping = typeof value === 'object' && value !== null && !Array.isArray(value);
-  if (!isMapping) return walk.problem(at, 'must be a mapping with a "type"');
-  const { type } = value as { type?: unknown };
+  if (!isMapping(value)) return walk.problem(at, 'must be a mapping with a "type"');
+  const { type } = value;
   const known = typeof type === 'string' && Object.hasOwn(SINK_SCHEMAS, type);
   if (!known) return walk.problem([...at, 'type'], `must be one of ${Object.keys(SINK_SCHEMAS).join(', ')}`);
   const before = walk.problems.length;

@@ -23,7 +23,7 @@ export async function openSecret(source: SecretSource, minimum: number): Promise
     if ('file' in source) await readBounded(source.file, MAX_SECRET, ownerOnly);
     secret = await readSecret(source);
   } catch (cause) {
-    throw new DeliveryError('secret', `${sourceName(source)} gives no secret: ${(cause as Error).message}`, { cause });
+    throw new DeliveryError('secret', `${sourceName(source)} gives no secret: ${(cause as Error).message}`, cause);
   }
   if (secret.length < minimum) {
     throw new DeliveryError(
@@ -39,9 +39,7 @@ export async function readCertificates(file: string): Promise<string> {
   try {
     return Buffer.from(await readBounded(file, MAX_CERTIFICATES)).toString('latin1');
   } catch (cause) {
-    throw new DeliveryError('secret', `the certificates in ${file} cannot be read: ${(cause as Error).message}`, {
-      cause,
-    });
+    throw new DeliveryError('secret', `the certificates in ${file} cannot be read: ${(cause as Error).message}`, cause);
   }
 }
 

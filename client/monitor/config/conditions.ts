@@ -2,15 +2,14 @@
 
 import { nearest } from '../../../merkle/runtime/config/nearest.ts';
 import type { SettingPath } from '../../../merkle/runtime/config/settings-file.ts';
-import { type SettingsWalk, shown } from '../../../merkle/runtime/config/settings-walk.ts';
-import { FULCIO_EXTENSIONS } from '../../../merkle/x509/fulcio.ts';
+import { isMapping, type SettingsWalk, shown } from '../../../merkle/runtime/config/settings-walk.ts';
+import { FULCIO_ARC, FULCIO_EXTENSIONS } from '../../../merkle/x509/fulcio.ts';
 import { ClientError } from '../../errors.ts';
 import { PRESETS, type Preset, type PresetValues, type Role } from '../presets.ts';
 import { compilePattern } from '../rules/text.ts';
 import type { RuleCondition, TextMatch } from '../rules/types.ts';
-import { ConditionSchema, MATCH_ALLOWED } from './schema.ts';
+import { ConditionSchema, MATCH_ALLOWED, MAX_CONDITIONS } from './schema.ts';
 
-const MAX_CONDITIONS = 32;
 const MAX_TEXT = 1024;
 const MAX_EXTENSIONS = 32;
 const OID = /^[0-2](\.(0|[1-9][0-9]{0,9})){2,20}$/;
@@ -26,7 +25,7 @@ export function readConditions(value: unknown, at: SettingPath, walk: SettingsWa
 }
 
 function readCondition(value: unknown, at: SettingPath, role: Role, walk: SettingsWalk): RuleCondition[] {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  if (!isMapping(value)) {
     walk.problem(at, `must be a mapping with ${CONDITION_NAMES.join(', ')}`);
     return [];
   }
@@ -35,11 +34,7 @@ function readCondition(value: unknown, at: SettingPath, role: Role, walk: Settin
   const others = Object.fromEntries(fields.filter(([name]) => !Object.hasOwn(PRESETS, name)));
   for (const name of Object.keys(others)) {
     if (Object.hasOwn(CONDITION_PROPERTIES, name)) continue;
-    const best = nearest(name, CONDITION_NAMES);
-    walk.problem(
-      [...at, name],
-      `is unknown; ${best === undefined ? `known are ${CONDITION_NAMES.join(', ')}` : `did you mean "${best}"?`}`,
-    );
+    walk.unknown([...at, name], name, CONDITION_NAMES);
     delete others[name];
   }
   const before = walk.problems.length;
@@ -76,19 +71,18 @@ function readPreset(
   walk: SettingsWalk,
 ): PresetValues | undefined {
   const names = Object.keys(parameters);
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  if (!isMapping(value)) {
     return walk.problem(at, `(${title}) must be a mapping with ${names.join(', ')}`);
   }
   const before = walk.problems.length;
-  const given = value as Record<string, unknown>;
-  for (const name of Object.keys(given)) {
+  for (const name of Object.keys(value)) {
     if (!names.includes(name)) walk.problem([...at, name], `is unknown; ${title} has ${names.join(', ')}`);
   }
   const values: Record<string, TextMatch> = {};
   for (const [name, { form, required, pattern, example, default: standard }] of Object.entries(parameters)) {
-    const one = given[name] ?? standard;
+    const one = value[name] ?? standard;
     if (one === undefined) {
-      if (required || Object.hasOwn(given, name)) walk.problem([...at, name], `is missing: such as ${example}`);
+      if (required || Object.hasOwn(value, name)) walk.problem([...at, name], `is missing: such as ${example}`);
     } else if (typeof one === 'string') {
       if (form.test(one)) values[name] = one;
       else walk.problem([...at, name], `is ${shown(one)}; allowed: such as ${example}`);
@@ -124,7 +118,7 @@ export function readExtensions(
   at: SettingPath,
   walk: SettingsWalk,
 ): Record<string, TextMatch> | undefined {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  if (!isMapping(value)) {
     return walk.problem(at, 'must be a mapping from names or OIDs to text');
   }
   const entries = Object.entries(value);
@@ -149,8 +143,6 @@ export function readExtensions(
   }
   return out;
 }
-
-const FULCIO_ARC = '1.3.6.1.4.1.57264.1.';
 
 function isPattern(value: unknown): value is { pattern: string } {
   if (typeof value !== 'object' || value === null || Object.keys(value).length !== 1) return false;

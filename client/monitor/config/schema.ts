@@ -18,7 +18,7 @@ function own(kind: 'match' | 'url' | 'vkey' | 'frozen', allowed: string, descrip
 export const MATCH_ALLOWED = `text, or { pattern: RE2 } with a pattern of at most ${MAX_PATTERN} characters that must match the whole text`;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9 ._:/@-]{0,99}$/;
 const ORIGIN = /^[!-~]{1,255}$/;
-const MAX_CONDITIONS = 32;
+export const MAX_CONDITIONS = 32;
 const MAX_LOGS = 64;
 const MAX_RULES = 1000;
 const MAX_KEYS = 16;

@@ -23,9 +23,9 @@ import {
   parseAcknowledgement,
   parseRemembered,
   type RememberedAlert,
+  type RuleAlert,
   remembered,
 } from '../acks.ts';
-import type { Acknowledged, RuleAlert } from '../matcher.ts';
 
 const JOURNAL = 'alerts.jsonl';
 const OLD_JOURNAL = 'alerts.old.jsonl';
@@ -51,7 +51,7 @@ interface Listed {
   readonly damaged: readonly string[];
 }
 
-export class AckStore implements Acknowledged {
+export class AckStore {
   readonly #dir: string;
   readonly #now: () => number;
   readonly #onProblem: (message: string) => void;
@@ -71,7 +71,7 @@ export class AckStore implements Acknowledged {
     this.#maxJournal = options.maxJournalBytes ?? MAX_JOURNAL_BYTES;
   }
 
-  /** @throws RuntimeError `file` */
+  /** Reads acknowledgements that are new since the last call. Cheap. @throws RuntimeError `file` */
   async refresh(): Promise<void> {
     const changed = await stat(this.#dir, { bigint: true }).catch(() => undefined);
     if (changed === undefined) {
@@ -101,10 +101,10 @@ export class AckStore implements Acknowledged {
     return until !== undefined && until > this.#now();
   }
 
-  /** @throws RuntimeError `file`, ClientError `file` */
+  /** `find` finds the alerts when this resolves. @throws RuntimeError `file`, ClientError `file` */
   async remember(alerts: readonly RuleAlert[]): Promise<void> {
     if (alerts.length === 0) return;
-    const lines = alerts.map(({ alert, identity }) => `${JSON.stringify(remembered(alert, identity))}\n`);
+    const lines = alerts.map((alert) => `${JSON.stringify(remembered(alert))}\n`);
     const written = this.#turn.then(() => this.#append(Buffer.from(lines.join(''))));
     this.#turn = written.catch(() => {});
     await written;

@@ -53,9 +53,13 @@ export function logLevel() {
   });
 }
 
-/** An address, a range of addresses, or one of the names that Fastify knows. */
+/** A range of addresses, or one of the names that Fastify knows. */
 function isProxyRange(item: string): boolean {
-  if (item === 'loopback' || item === 'linklocal' || item === 'uniquelocal') return true;
+  return item === 'loopback' || item === 'linklocal' || item === 'uniquelocal' || isAddressRange(item);
+}
+
+/** An IP address, or a range of addresses such as `10.0.0.0/8`. */
+export function isAddressRange(item: string): boolean {
   const [address = '', prefix, ...rest] = item.split('/');
   const family = isIP(address);
   if (family === 0 || rest.length > 0) return false;

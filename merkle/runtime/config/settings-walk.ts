@@ -65,17 +65,15 @@ export class SettingsWalk {
   /** The members of a mapping; what is wrong is left out. */
   object(schema: TSchema, value: unknown, at: SettingPath): Record<string, unknown> | undefined {
     const { properties = {}, required = [] } = nodeOf(schema);
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-      return this.problem(at, `must be a mapping with ${Object.keys(properties).join(', ')}`);
-    }
-    const given = value as Record<string, unknown>;
-    for (const name of Object.keys(given)) {
-      if (!Object.hasOwn(properties, name)) this.#unknown([...at, name], name, Object.keys(properties));
+    if (!isMapping(value)) return this.problem(at, `must be a mapping with ${Object.keys(properties).join(', ')}`);
+    for (const name of Object.keys(value)) {
+      if (!Object.hasOwn(properties, name)) this.unknown([...at, name], name, Object.keys(properties));
     }
     const out: Record<string, unknown> = {};
     for (const [name, property] of Object.entries(properties)) {
-      const one = Object.hasOwn(given, name) ? given[name] : undefined;
-      const read = this.#member(property, one, [...at, name], required.includes(name), Object.hasOwn(given, name));
+      const given = Object.hasOwn(value, name);
+      const one = given ? value[name] : undefined;
+      const read = this.#member(property, one, [...at, name], required.includes(name), given);
       if (read !== undefined) out[name] = read;
     }
     return out;
@@ -115,7 +113,7 @@ export class SettingsWalk {
     return undefined;
   }
 
-  #unknown(at: SettingPath, name: string, siblings: readonly string[]): void {
+  unknown(at: SettingPath, name: string, siblings: readonly string[]): void {
     const best = nearest(name, siblings) ?? nearest(at.join('.'), this.#options.names ?? []);
     const hint = best === undefined ? `known are ${siblings.join(', ')}` : `did you mean "${best}"?`;
     this.problem(at, `is unknown; ${hint}`);
@@ -125,6 +123,10 @@ export class SettingsWalk {
     if (kind === 'path') return resolve(this.base, text);
     return bareName === true && text.includes('/') && !isAbsolute(text) ? resolve(this.base, text) : text;
   }
+}
+
+export function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** `rules[2].watch` */
@@ -137,7 +139,7 @@ function pathText(at: SettingPath): string {
 /** A value as messages repeat it: at most 80 characters. */
 export function shown(value: unknown): string {
   if (value === null || value === undefined) return 'empty';
-  if (typeof value === 'object' && !Array.isArray(value)) return 'a mapping';
+  if (isMapping(value)) return 'a mapping';
   const text = JSON.stringify(value);
   return printable(text.length > 80 ? `${text.slice(0, 80)}…` : text);
 }

@@ -61,6 +61,7 @@ interface LevelOptions {
 export class GuardedLevel {
   readonly dir: string;
   readonly #db: Db;
+  /** The first failure. Once it is set, this handle is closed or closing, and refuses every call. */
   #failure: Error | undefined;
   #closing: Promise<void> | undefined;
 
@@ -100,11 +101,6 @@ export class GuardedLevel {
       throw new RuntimeError('store', `cannot open the store in ${dir}: ${reasonOf(error)}`, { cause: error });
     }
     return new GuardedLevel(dir, db);
-  }
-
-  /** The first failure. Once it is set, this handle is closed or closing, and refuses every call. */
-  get failure(): Error | undefined {
-    return this.#failure;
   }
 
   /** @throws RuntimeError `store` */

@@ -30,17 +30,13 @@ interface Owner {
 
 export interface DirLock {
   /**
-   * Writes `owner.json` anew, with the address of the admin port now that it listens.
+   * Writes `owner.json` anew, with the URL of the admin port.
    *
    * @throws RuntimeError `file`; `locked` after the release
    */
-  announce(info: OwnerInfo): Promise<void>;
+  announce(admin: string): Promise<void>;
   /** Frees the directory. May be called more than once. */
   release(): Promise<void>;
-}
-
-interface OwnerInfo {
-  readonly admin?: string;
 }
 
 const MAX_OWNER_BYTES = 4096;
@@ -51,7 +47,7 @@ const MAX_OWNER_BYTES = 4096;
  *
  * @throws RuntimeError `locked`, with the owner; `store` or `file` when the lock cannot be taken for another reason
  */
-export async function lockDir(dir: string, info: OwnerInfo = {}): Promise<DirLock> {
+export async function lockDir(dir: string): Promise<DirLock> {
   await makeDirDurable(dir);
   let held: GuardedLevel;
   try {
@@ -62,9 +58,9 @@ export async function lockDir(dir: string, info: OwnerInfo = {}): Promise<DirLoc
   }
   const me = { pid: process.pid, host: hostname(), started: new Date().toISOString() };
   let released: Promise<void> | undefined;
-  const announce = async (now: OwnerInfo): Promise<void> => {
+  const announce = async (admin?: string): Promise<void> => {
     if (released !== undefined) throw new RuntimeError('locked', `${dir} was freed: lock it again first`);
-    await writeFileDurable(ownerPath(dir), Buffer.from(`${JSON.stringify({ ...me, ...now })}\n`));
+    await writeFileDurable(ownerPath(dir), Buffer.from(`${JSON.stringify({ ...me, admin })}\n`));
   };
   const release = async (): Promise<void> => {
     // The file goes first: once the lock is free, it may belong to the next owner.
@@ -73,7 +69,7 @@ export async function lockDir(dir: string, info: OwnerInfo = {}): Promise<DirLoc
   };
   try {
     await removeLeftovers(dir);
-    await announce(info);
+    await announce();
   } catch (error) {
     await held.close();
     throw error;

@@ -58,7 +58,7 @@ export async function openKeyFile(path: string, passphrase?: string): Promise<Si
  * @throws RuntimeError `key-format` where the key is neither Ed25519 nor ECDSA P-256
  */
 export function softwareSigner(privateKey: crypto.KeyObject, name = 'the key'): Signer {
-  const algorithm = algorithmOf(privateKey);
+  const algorithm = keyAlgorithmOf(privateKey);
   if (algorithm === undefined) {
     const found = privateKey.asymmetricKeyDetails?.namedCurve ?? privateKey.asymmetricKeyType;
     throw new RuntimeError('key-format', `${name} is a key for ${found}: use Ed25519 or ECDSA P-256 (stele keygen)`);
@@ -73,7 +73,8 @@ export function softwareSigner(privateKey: crypto.KeyObject, name = 'the key'): 
   };
 }
 
-function algorithmOf(key: crypto.KeyObject): KeyAlgorithm | undefined {
+/** Undefined for a key that is neither Ed25519 nor ECDSA P-256. */
+export function keyAlgorithmOf(key: crypto.KeyObject): KeyAlgorithm | undefined {
   if (key.asymmetricKeyType === 'ed25519') return 'ed25519';
   const curve = key.asymmetricKeyDetails?.namedCurve;
   return key.asymmetricKeyType === 'ec' && curve === 'prime256v1' ? 'ecdsa-p256' : undefined;

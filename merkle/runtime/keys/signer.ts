@@ -3,6 +3,7 @@ import * as crypto from 'node:crypto';
 import { ED25519_KEY_SIZE } from '../../ed25519-key.ts';
 import { parseEd25519Key, verifyBeside } from '../crypto/verify.ts';
 import { RuntimeError } from '../runtime-errors.ts';
+import { keyAlgorithmOf } from './keyfile.ts';
 import type { KeyAlgorithm, PublicKey, Signer } from './types.ts';
 
 export interface CheckOptions {
@@ -57,11 +58,7 @@ function parsePublicKey({ algorithm, publicKey }: PublicKey): crypto.KeyObject {
   } catch (cause) {
     throw new RuntimeError('key-format', 'the public key is not a SubjectPublicKeyInfo in DER', { cause });
   }
-  const fits =
-    algorithm === 'ed25519'
-      ? key.asymmetricKeyType === 'ed25519'
-      : key.asymmetricKeyType === 'ec' && key.asymmetricKeyDetails?.namedCurve === 'prime256v1';
-  if (!fits) throw new RuntimeError('key-format', `the public key is not for ${algorithm}`);
+  if (keyAlgorithmOf(key) !== algorithm) throw new RuntimeError('key-format', `the public key is not for ${algorithm}`);
   return algorithm === 'ed25519' ? parseEd25519Key(publicKey.subarray(-ED25519_KEY_SIZE)) : key;
 }
 

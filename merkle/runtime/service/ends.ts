@@ -26,3 +26,11 @@ export function failure(): { readonly failed: Promise<never>; readonly fail: (er
   failed.catch(() => {});
   return { failed, fail };
 }
+
+/** Resolves when the signal aborts, or at once where it has aborted. */
+export function whenAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

@@ -55,7 +55,7 @@ export async function openPorts(ports: Ports, lock: DirLock): Promise<{ url: str
   try {
     const adminUrl = await listen(admin.app, admin.at, 'admin');
     const url = await listen(open.app, open.at, 'listen', open.tls);
-    await lock.announce({ admin: adminUrl });
+    await lock.announce(adminUrl);
     return { url, adminUrl };
   } catch (error) {
     await Promise.allSettled([open.app.close(), admin.app.close()]);

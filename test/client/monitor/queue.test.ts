@@ -1,9 +1,11 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Queue } from '../../../client/monitor/alerts/alert-queue.ts';
 import { DeliveryError } from '../../../client/monitor/alerts/delivery-error.ts';
+import { LastingQueue } from '../../../client/monitor/alerts/lasting.ts';
 import { Rows } from '../../../client/monitor/alerts/queue-rows.ts';
 import type { QueueEvent } from '../../../client/monitor/alerts/sink-line.ts';
 import { GuardedLevel } from '../../../merkle/runtime/disk/level.ts';
@@ -104,7 +106,7 @@ describe('the queue of alerts', () => {
     run(queue);
     await queue.enqueue(alertsOf(1));
     await settle();
-    sink.behave = () => Promise.reject(new DeliveryError('refused', 'answered 429', { retryAfterMs: 90_000 }));
+    sink.behave = () => Promise.reject(new DeliveryError('refused', 'answered 429', undefined, 90_000));
     await clock.advance(1000);
     expect(events.map((event) => event.kind === 'failed' && event.waitMs)).toEqual([500, 90_000]);
     sink.behave = undefined;
@@ -247,6 +249,17 @@ describe('the queue of alerts', () => {
     await queue.enqueue(alertsOf(1));
     await expect(ended).rejects.toMatchObject({ code: 'store' });
     await expect(queue.enqueue(alertsOf(1))).rejects.toMatchObject({ code: 'store' });
+  });
+
+  it('ends a drain at the signal while its store does not open again', async () => {
+    const path = join(dir.path, 'lasting');
+    const queue = await LastingQueue.open(path, { sinks: [new TestSink('a')] });
+    await rename(path, `${path}.away`);
+    await writeFile(path, 'no directory');
+    const notJson = { ...alertOf(1), completeThrough: 1n as unknown as number };
+    await expect(queue.enqueue([notJson])).rejects.toThrow(/BigInt/);
+    await expect(queue.drain(AbortSignal.abort())).rejects.toMatchObject({ code: 'store' });
+    await queue.close();
   });
 
   it('refuses a store that holds something else', async () => {

@@ -10,6 +10,7 @@ import { once } from 'node:events';
 import { connect, isIP } from 'node:net';
 import { createTransport } from 'nodemailer';
 import { printable } from '../../../../merkle/printable.ts';
+import { whenAborted } from '../../../../merkle/runtime/service/ends.ts';
 import type { Alert } from '../../types.ts';
 import { DeliveryError } from '../delivery-error.ts';
 import { deliveryId, subjectOf, textOf } from '../render.ts';
@@ -81,7 +82,8 @@ export class EmailSink implements ConfiguredSink {
       await once(socket, 'connect', { signal: stop });
       sent = transport.sendMail(message);
       sent.catch(() => {});
-      await Promise.race([sent, aborted(stop)]);
+      await Promise.race([sent, whenAborted(stop)]);
+      stop.throwIfAborted();
     } catch (error) {
       throw this.#translated(error, limit);
     } finally {
@@ -110,14 +112,6 @@ export class EmailSink implements ConfiguredSink {
 
   #failure(reason: DeliveryError['reason'], what: string, cause?: unknown): DeliveryError {
     const text = `the mail server ${this.#options.host}, for ${this.#to}, ${what}`;
-    return new DeliveryError(reason, text, cause === undefined ? {} : { cause });
+    return new DeliveryError(reason, text, cause);
   }
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    const stop = () => reject(signal.reason as Error);
-    if (signal.aborted) stop();
-    else signal.addEventListener('abort', stop, { once: true });
-  });
 }

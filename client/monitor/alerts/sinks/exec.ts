@@ -99,11 +99,7 @@ export class ExecSink implements ConfiguredSink {
   }
 
   #failure(reason: DeliveryError['reason'], what: string, cause?: unknown): DeliveryError {
-    return new DeliveryError(
-      reason,
-      `the program ${this.#options.command[0]} ${what}`,
-      cause === undefined ? {} : { cause },
-    );
+    return new DeliveryError(reason, `the program ${this.#options.command[0]} ${what}`, cause);
   }
 }
 

@@ -39,7 +39,7 @@ export class StdoutSink implements ConfiguredSink {
       this.#stream.write(text, (error) => {
         if (!error) return resolve();
         const why = (error as NodeJS.ErrnoException).code ?? error.message;
-        reject(new DeliveryError('network', `standard output cannot be written: ${why}`, { cause: error }));
+        reject(new DeliveryError('network', `standard output cannot be written: ${why}`, error));
       });
     });
   }

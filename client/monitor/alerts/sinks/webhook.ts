@@ -117,8 +117,7 @@ export class WebhookSink implements ConfiguredSink {
 
   /** Names the receiver by its origin, as path and query of a webhook are often secret. */
   #failure(reason: DeliveryError['reason'], what: string, cause?: unknown, retryAfterMs?: number): DeliveryError {
-    const options = { ...(cause !== undefined && { cause }), ...(retryAfterMs !== undefined && { retryAfterMs }) };
-    return new DeliveryError(reason, `the webhook at ${this.#url.origin} ${what}`, options);
+    return new DeliveryError(reason, `the webhook at ${this.#url.origin} ${what}`, cause, retryAfterMs);
   }
 }
 

@@ -37,7 +37,7 @@ describe('the lock of a data directory', () => {
     await expect(lockDir(dir)).rejects.toThrow(`process ${process.pid} on ${hostname()}, started 20`);
     await lock.release();
     await lock.release();
-    await expect(lock.announce({})).rejects.toEqual(locked);
+    await expect(lock.announce('http://127.0.0.1:3001')).rejects.toEqual(locked);
     expect(await readdir(dir)).toEqual(['lock']);
     await writeFile(join(dir, '.0123456789abcdef.tmp'), 'left by a crash');
     await (await lockDir(dir)).release();
@@ -46,7 +46,7 @@ describe('the lock of a data directory', () => {
 
   it('is refused to a second process, which is told who holds it', async () => {
     const lock = await lockDir(dir);
-    await lock.announce({ admin: 'http://127.0.0.1:3001' });
+    await lock.announce('http://127.0.0.1:3001');
     expect(await readOwner(dir)).toMatchObject({ pid: process.pid, admin: 'http://127.0.0.1:3001' });
     const { said } = await childLock();
     expect(said).toMatchObject({ code: 'locked' });
