@@ -1,6 +1,6 @@
 /**
- * The identity in a certificate of Fulcio, and what the identity token said about it: sigstore/fulcio docs/oid-info.md
- * (001376a).
+ * The identity in a certificate of Fulcio, and what the identity token said about it:
+ * sigstore/fulcio/docs/oid-info.md (001376a).
  *
  * The name is the subject alternative name; everything else stands in extensions below 1.3.6.1.4.1.57264.1. The extensions
  * .1 to .6 hold raw text, those from .8 on a DER UTF8String (0x0c); .7 is the type of a user name in the alternative names.

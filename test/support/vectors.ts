@@ -2,10 +2,11 @@
  * Test data in the form in which the field publishes it. Bundles of our own are always there; published ones where
  * TEST_VECTORS names a folder with
  *
- *     merkle/inclusion/, merkle/consistency/   `testdata` of transparency-dev/merkle
- *     sigstore-bundles/<case>/                 `test/assets/bundle-verify` of sigstore-conformance: bundle.sigstore.json and,
- *                                              where it is not the one of sigstore-bundles/, artifact, trusted_root.json
- *     sigstore-bundles/a.txt, trusted_root.json
+ *     $TEST_VECTORS/merkle/{inclusion,consistency}/   transparency-dev/merkle/testdata
+ *     $TEST_VECTORS/sigstore-bundles/<case>/          a case of sigstore/sigstore-conformance/test/assets/bundle-verify:
+ *                                                     bundle.sigstore.json, and artifact and trusted_root.json if the case
+ *                                                     has its own
+ *     $TEST_VECTORS/sigstore-bundles/                 a.txt and trusted_root.json, for every other case
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

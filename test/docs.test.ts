@@ -1,0 +1,87 @@
+/** The documents and the comments name files of this repository: each of them must be there. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, posix } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { readSources } from './support/sources.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+
+/** A path from the root of the repository. Of a URL, a package or another repository something stands before it. */
+const PATH = /(?<![\w./@:$-])(?:bench|client|docs|findings|merkle|server|test|witness)\/[\w.*/-]*[\w*]/g;
+const LINK = /\]\(([^)\s]+)\)/g;
+/** What a walk through the documents makes beside a file. */
+const MADE = /\.(?:(?:pub|key)\.pem|sigstore\.json)$/;
+
+const documents = ['README.md', 'bench/RESULTS.md', ...markdownIn('docs')].map((path) => ({ path, text: read(path) }));
+const comments = [
+  ...readSources(ROOT, ['bench', 'client', 'merkle', 'server', 'test', 'witness']),
+  ...['bundle.js', 'docs/generate.mjs', 'docs/webhook-receiver.mjs'].map((path) => ({ path, text: read(path) })),
+].map(({ path, text }) => ({ path, text: commentsOf(text) }));
+
+describe('a path in a document or a comment', () => {
+  it('is that of a file or a folder here', () => {
+    expect(
+      [...documents, ...comments].flatMap(({ path, text }) => missingPaths(text).map((p) => `${path}: ${p}`)),
+    ).toEqual([]);
+  });
+
+  it('is found in the middle of a text', () => {
+    expect(missingPaths('see server/nothing.ts, and (client/nowhere/).')).toEqual([
+      'server/nothing.ts',
+      'client/nowhere',
+    ]);
+    expect(
+      missingPaths('`server/log/log.ts`, server/log, workerUrl("server/ingest/ingest-worker"), test/**/*.ts'),
+    ).toEqual([]);
+    expect(missingPaths('https://example.com/docs/x.md, #dist/server/x.js, sigstore/fulcio/docs/x.md')).toEqual([]);
+    expect(missingPaths('docs/operation.md.pub.pem')).toEqual([]);
+  });
+});
+
+describe('a link in a document', () => {
+  it('leads to a file here', () => {
+    const broken = documents.flatMap(({ path, text }) => brokenLinks(path, text).map((link) => `${path}: ${link}`));
+    expect(broken).toEqual([]);
+  });
+
+  it('is broken where the file is elsewhere or nowhere', () => {
+    const text =
+      '[a](wire.md) [b](../README.md#try-it) [c](https://example.com/x) [d](nothing.md) [e](../../README.md)';
+    expect(brokenLinks('docs/design.md', text)).toEqual(['nothing.md', '../../README.md']);
+  });
+});
+
+function missingPaths(text: string): string[] {
+  return [...text.matchAll(PATH)]
+    .map(([path]) => path)
+    .filter(
+      (path) => !path.includes('*') && !['', '.ts'].some((end) => existsSync(join(ROOT, path.replace(MADE, '') + end))),
+    );
+}
+
+function brokenLinks(path: string, text: string): string[] {
+  return [...text.matchAll(LINK)]
+    .map(([, link]) => link!)
+    .filter((link) => {
+      if (/^(?:https?:|#)/.test(link)) return false;
+      const target = posix.join(posix.dirname(path), link.replace(/#.*$/, ''));
+      return target.startsWith('..') || !existsSync(join(ROOT, target));
+    });
+}
+
+function commentsOf(text: string): string {
+  return text
+    .split('\n')
+    .filter((line) => /^\s*(?:\/\/|\/?\*)/.test(line))
+    .join('\n');
+}
+
+function markdownIn(folder: string): string[] {
+  return readdirSync(join(ROOT, folder))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `${folder}/${name}`);
+}
+
+function read(path: string): string {
+  return readFileSync(join(ROOT, path), 'utf8');
+}
