@@ -11,10 +11,10 @@ import { encodeBase64 } from '../../merkle/bytes.ts';
 import { ed25519VerifierKey, formatVerifierKey } from '../../merkle/note.ts';
 import { printedUrl } from '../load/server.ts';
 
-/** Where the programs of the peers are. */
-const PEERS = process.env.PEERS_BIN ?? '/var/tmp/peers/bin';
-const REKOR = join(PEERS, 'rekor-server-posix');
-const TESSERA = join(PEERS, 'tessera-posix');
+/** The folder with the programs of the peers: rekor-server-posix (sigstore/rekor-tiles) and tessera-posix (tessera). */
+const PEERS = process.env.PEERS_BIN ?? '';
+const REKOR = resolve(PEERS, 'rekor-server-posix');
+const TESSERA = resolve(PEERS, 'tessera-posix');
 const STELE = resolve('dist/client/cli/main.js');
 /** SubjectPublicKeyInfo of an Ed25519 key ends in its 32 bytes. */
 const ED25519_SIZE = 32;

@@ -1,7 +1,8 @@
 /**
- * `npm run bench:peers`: Stele beside what people would pick instead, on this machine, one after the other, in several
- * rounds in turn so that the machine's drift meets all of them. The programs of the peers are in PEERS_BIN;
- * nginx and wrk are Debian's. Where one is not there, its rows say so.
+ * `npm run bench:peers`: Stele and what people would pick instead, on this machine, one after the other. The rounds
+ * of all take turns, so that the machine's drift meets all of them. PEERS_BIN names the folder with
+ * rekor-server-posix (sigstore/rekor-tiles) and tessera-posix (transparency-dev/tessera); nginx and wrk are Debian's. Where
+ * a program is missing, its rows say so.
  *
  *     npm run bench:peers
  *     npm run bench:peers -- --rounds 3 --seconds 8 --only 'signed|reads' --write
