@@ -8,7 +8,7 @@ import type { AuditReport } from '../audit/types.ts';
 import { ClientError } from '../errors.ts';
 import { readWhole } from './files.ts';
 import { withProgress } from './progress.ts';
-import { exitStatus, print, reportError } from './report.ts';
+import { counted, exitStatus, print, reportError } from './report.ts';
 import { stopSignals } from './signals.ts';
 
 interface AuditCommandOptions {
@@ -106,7 +106,7 @@ function found(report: AuditReport, { policy }: AuditCommandOptions): string[] {
   const { tree, signedBy, cosigned, from, signatures, extended } = report;
   const { origin, size, root } = tree!;
   const checked = [
-    `  tree        ${size} entries, every tile of every level; root ${encodeBase64(root)}`,
+    `  tree        ${counted(size, 'entry', 'entries')}, every tile of every level; root ${encodeBase64(root)}`,
     ...(from === 0 ? [] : [`              the first ${from} entries in an earlier run`]),
     ...signedBy.map((key) => `  checkpoint  signed by ${printable(key)}`),
     ...cosigned.map(
@@ -132,7 +132,7 @@ function found(report: AuditReport, { policy }: AuditCommandOptions): string[] {
     'what the entries say: that is for the one whose name they carry to see',
   ];
   return [
-    `OK: the ${size} entries of ${printable(origin)} are the tree of its checkpoint`,
+    `OK: the ${counted(size, 'entry', 'entries')} of ${printable(origin)} ${size === 1 ? 'is' : 'are'} the tree of its checkpoint`,
     '',
     'Checked:',
     ...checked,
@@ -147,7 +147,9 @@ function corrupt({ corruption, entries, tree, source }: AuditReport): string[] {
   return [
     `CORRUPT: ${printable(source)}`,
     `  first bad   ${printable(path)}${index === undefined ? '' : `, entry ${index}`}`,
-    ...(tree === undefined ? [] : [`  before it   ${entries} of ${tree.size} entries hash into their tiles`]),
+    ...(tree === undefined
+      ? []
+      : [`  before it   ${counted(entries, 'entry', 'entries')} of ${tree.size} checked out, by whole bundles of 256`]),
   ];
 }
 

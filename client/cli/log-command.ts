@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { encodeBase64 } from '../../merkle/bytes.ts';
 import { ClientError } from '../errors.ts';
 import { withProgress } from './progress.ts';
-import { print } from './report.ts';
+import { counted, print } from './report.ts';
 import { addDataSettings, configOf, loadServer, type ServerMain } from './settings-flags.ts';
 
 /** `--help` lists these settings; the commands take all settings. */
@@ -62,7 +62,7 @@ function exportTree(server: ServerMain): Command {
       const { size } = await withProgress('exporting', 'files', (onProgress) =>
         server.exportLog(dir, { config, logger, onProgress }),
       );
-      print(options.json, { dir, size }, [`Exported ${size} entries to ${dir}`]);
+      print(options.json, { dir, size }, [`Exported ${counted(size, 'entry', 'entries')} to ${dir}`]);
     },
   );
 }
@@ -79,7 +79,7 @@ function backup(server: ServerMain): Command {
         server.backupLog(dir, { config, logger, onProgress }),
       );
       print(options.json, { dir, size }, [
-        `Copied ${size} entries to ${dir}`,
+        `Copied ${counted(size, 'entry', 'entries')} to ${dir}`,
         'The signing key is not in it: keep a copy of the key elsewhere. Bring a copy back with `stele log restore` only.',
       ]);
     },

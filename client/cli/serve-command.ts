@@ -1,6 +1,6 @@
 /** `stele serve`: runs a log until a signal ends it. */
 import { Command } from 'commander';
-import { print } from './report.ts';
+import { counted, print } from './report.ts';
 import { addSettings, configOf, loadServer, type ServerMain } from './settings-flags.ts';
 import { stopSignals, untilStopped } from './signals.ts';
 import { tryIt } from './try-it.ts';
@@ -31,7 +31,7 @@ async function serve(command: Command, { serve: start, ...server }: ServerMain):
   const { url, adminUrl, origin, verifierKeys, size, status } = running;
   const [vkey = ''] = verifierKeys;
   print(command.getOptionValue('json') as boolean | undefined, { url, adminUrl, origin, verifierKeys, size, status }, [
-    `The log "${origin}" listens on ${url} (${size} entries${status === 'open' ? '' : `, ${status}`}); operator's port ${adminUrl}`,
+    `The log "${origin}" listens on ${url} (${counted(size, 'entry', 'entries')}${status === 'open' ? '' : `, ${status}`}); operator's port ${adminUrl}`,
     'Its verifier key, which every verifier of its proofs must know:',
     ...verifierKeys.map((key) => `  ${key}`),
     '',

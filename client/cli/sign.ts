@@ -14,7 +14,7 @@ import type { LogRequestOptions } from '../submit/types.ts';
 import { digestFile } from './digests.ts';
 import { isDirectory, writeWhole } from './files.ts';
 import { givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
-import { print, shellWord } from './report.ts';
+import { counted, print, shellWord } from './report.ts';
 import { factsOf, type ItemResult, type KeptItem, reportItems, type SignItem, signItems } from './sign-items.ts';
 import { addSigningOptions, checkTsa, manyOut, openSigningKey, type SigningOptions, timestampsOf } from './signing.ts';
 import { forgetUnlogged, signOnce } from './unlogged-signature.ts';
@@ -147,10 +147,14 @@ function printOne(kept: KeptItem<Written>, context: Context): void {
   const { options, publicPath } = context;
   const result = describeSigned(kept, context);
   const { file, bundle, digest, log, cosignatures } = result;
-  const quorum = options.policy === undefined ? '' : ` and the policy's quorum (${cosignatures.length} witnesses)`;
+  const signed = "its proof and the log's signature were checked";
+  const checked =
+    options.policy === undefined
+      ? signed
+      : `its proof, the log's signature and the policy's quorum (${counted(cosignatures.length, 'witness', 'witnesses')}) were checked`;
   print(options.json, result, [
     `Signed ${basename(file)} (${digest.algorithm} ${digest.hex})`,
-    `Logged by ${log.origin} as entry ${result.index} of ${result.treeSize}; its proof, the log's signature${quorum} were checked`,
+    `Logged by ${log.origin} as entry ${result.index} of ${result.treeSize}; ${checked}`,
     `Proof: ${bundle}`,
     ...(result.tlogProof === null ? [] : [`tlog-proof: ${result.tlogProof}`]),
     ...(publicPath === undefined ? [] : [`Public key: ${publicPath}`]),

@@ -18,7 +18,7 @@ import type { Rule } from '../../monitor/rules/types.ts';
 import { openSource } from '../../tiles/tiles.ts';
 import { readWhole } from '../files.ts';
 import { withProgress } from '../progress.ts';
-import { note, printJson, reportError } from '../report.ts';
+import { counted, note, printJson, reportError } from '../report.ts';
 import { stopSignals } from '../signals.ts';
 
 interface TestOptions {
@@ -187,7 +187,7 @@ async function tryLog({ rules, trust }: Tested, location: string, options: TestO
     await source.close();
   }
   note(
-    `${done} entries tried with ${rules.length} rules: ${alerts} alerts, ${unreadable} entries not readable in full`,
+    `${counted(done, 'entry', 'entries')} tried with ${counted(rules.length, 'rule')}: ${counted(alerts, 'alert')}, ${counted(unreadable, 'entry', 'entries')} not readable in full`,
   );
   return alerts > 0;
 }

@@ -6,7 +6,7 @@ import { type SinkSettings, settingsOf, wants } from '../../monitor/alerts/sink.
 import type { MonitorConfig } from '../../monitor/config/types.ts';
 import type { LogReport, MonitorEvent, OnceReport } from '../../monitor/run.ts';
 import type { Alert } from '../../monitor/types.ts';
-import { warn } from '../report.ts';
+import { counted, warn } from '../report.ts';
 import { stopSignals } from '../signals.ts';
 import { monitorAckCommand } from './monitor-ack.ts';
 import { monitorTestCommand } from './monitor-test.ts';
@@ -121,13 +121,14 @@ class Output {
     this.#print(
       { type: 'started', logs: reports, rules: rules.length, sinks: sinks.map(({ name }) => name), metrics },
       [
-        `The monitor follows ${logs.length + shards.length === 1 ? 'one log' : `${logs.length + shards.length} logs`}, with ${rules.length} rules; its state is in ${state}`,
+        `The monitor follows ${logs.length + shards.length === 1 ? 'one log' : `${logs.length + shards.length} logs`}, with ${counted(rules.length, 'rule')}; its state is in ${state}`,
         ...logs.map(({ origin, location, policy, peers = [] }) => {
           const at = from(origin);
           const where =
             at === undefined ? (start === 'now' ? 'from now on' : 'from its first entry') : `from entry ${at}`;
-          const quorum = policy?.quorum === undefined ? 'no witness is asked for' : 'with the quorum of its policy';
-          return `  ${origin}  ${location}: ${where}, ${quorum}, ${peers.length} other views`;
+          const quorum =
+            policy?.quorum === undefined ? 'without a quorum of witnesses' : 'with the quorum of its policy';
+          return `  ${origin}  ${location}: ${where}, ${quorum}, ${counted(peers.length, 'other view')}`;
         }),
         ...shards.map(({ name, signingConfig }) => `  ${name}  every log of ${signingConfig}`),
         `Alerts go to: ${sinks.map(({ name, type }) => `${name} (${type})`).join(', ')}`,
@@ -140,7 +141,9 @@ class Output {
   event(event: MonitorEvent): void {
     const { log } = event;
     if (event.type === 'progress') {
-      this.#print(event, [`${log}: complete through ${event.through} of ${event.size} (${event.count} entries)`]);
+      this.#print(event, [
+        `${log}: complete through ${event.through} of ${event.size} (${counted(event.count, 'entry', 'entries')})`,
+      ]);
     } else if (event.type === 'alerts') {
       const unseen = event.alerts.filter((alert) => !this.#isPrintedBySink(alert));
       if (unseen.length === 0) return;
@@ -180,7 +183,10 @@ class Output {
   }
 
   stopped(why: string, reports: readonly LogReport[], pending: number): void {
-    const left = pending === 0 ? 'every alert was delivered' : `${pending} deliveries are queued for the next start`;
+    const left =
+      pending === 0
+        ? 'every alert was delivered'
+        : `${counted(pending, 'delivery', 'deliveries')} ${pending === 1 ? 'is' : 'are'} queued for the next start`;
     this.#print({ type: 'stopped', why, logs: reports, pending }, [
       `${why}: stopped; ${left}`,
       ...reports.map(complete),
@@ -193,15 +199,15 @@ class Output {
     const failed = logs.some(({ ok }) => !ok) || problems.length > 0 || !delivered;
     const status = found ? 1 : failed ? 2 : 0;
     const verdict = found
-      ? `FOUND: ${alerts} new alerts${logs.some(({ lying }) => lying) ? '; a log lies' : ''}`
+      ? `FOUND: ${counted(alerts, 'new alert')}${logs.some(({ lying }) => lying) ? '; a log lies' : ''}`
       : failed
-        ? 'COULD NOT BE LOOKED AT in full'
+        ? 'NOT LOOKED AT in full'
         : 'nothing was found';
     this.#print({ type: 'report', ok: status === 0, alerts, delivered, pending, logs, problems }, [
       verdict,
       ...logs.map((log) => `${complete(log)}${log.fault === undefined ? '' : `; ${printable(log.fault)}`}`),
       ...problems.map(printable),
-      ...(delivered ? [] : [`${pending} deliveries are outstanding; they stay queued for the next run`]),
+      ...(delivered ? [] : [`${counted(pending, 'delivery', 'deliveries')} outstanding, queued for the next run`]),
     ]);
     return status;
   }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
 import { workerUrl } from '../../../merkle/runtime/threads/pool.ts';
 import { ClientError } from '../../errors.ts';
-import { note, print, shellWord } from '../report.ts';
+import { counted, note, print, shellWord } from '../report.ts';
 import { addSettings, configOf, loadServer, type ServerMain } from '../settings-flags.ts';
 import { stopSignals } from '../signals.ts';
 import { tryIt } from '../try-it.ts';
@@ -162,7 +162,7 @@ function announce(
     json,
     { url, adminUrl, origin, verifierKeys, size, status, witnesses: shown, trust, ...(monitor && { monitor }) },
     [
-      `The log "${origin}" listens on ${url} (${size} entries${status === 'open' ? '' : `, ${status}`}); operator's port ${adminUrl}`,
+      `The log "${origin}" listens on ${url} (${counted(size, 'entry', 'entries')}${status === 'open' ? '' : `, ${status}`}); operator's port ${adminUrl}`,
       'Its verifier key, which every verifier of its proofs must know:',
       ...verifierKeys.map((key) => `  ${key}`),
       `Its ${WITNESSES} witnesses, ${THRESHOLD} of which must cosign each checkpoint before it is published:`,

@@ -12,7 +12,7 @@ import type { TrustedRoot } from '../../trust/trusted-root.ts';
 import { checkTlogProof, type ExpectedSigner, entryDigest, type VerifiedProof } from '../../verify/tlog-proof.ts';
 import { digestsOf } from '../digests.ts';
 import { readWhole } from '../files.ts';
-import { print } from '../report.ts';
+import { counted, print } from '../report.ts';
 import { parseLeafHash, type RequestedSigner, type VerifyOptions } from './arguments.ts';
 import { notProvenSentence } from './sentences.ts';
 import { readSigner, readVerifyTrust } from './verify-trust.ts';
@@ -67,7 +67,7 @@ export async function verifyProof(
           `  identity      ${names.map(printable).join(', ')}`,
           `                by ${printable(identity.issuer ?? 'nobody')}; the certificate was valid at ${timeText(time)}`,
         ]),
-    '  entry         the one in the proof, held against file, signature and key',
+    '  entry         the one in the proof: it is about exactly this file, signature and key',
     ...shown(verified),
     '',
     'Not proven:',
@@ -111,7 +111,7 @@ async function readProofTrust(options: VerifyOptions): Promise<{ policy: Policy;
 
 function shown({ index, treeSize, hashes, leafHash, root, logKey, cosigned, unverified }: VerifiedProof): string[] {
   return [
-    `  inclusion     entry ${index} of ${treeSize}, by ${hashes.length} hash(es) from the leaf ${encodeBase64(leafHash)}`,
+    `  inclusion     entry ${index} of ${treeSize}, by ${counted(hashes.length, 'hash', 'hashes')} from the leaf ${encodeBase64(leafHash)}`,
     `                to the root ${encodeBase64(root)}`,
     `  checkpoint    signed by ${formatVerifierKey(logKey)}`,
     ...cosigned.map(

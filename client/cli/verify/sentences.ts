@@ -3,6 +3,7 @@ import { encodeBase64, encodeHex } from '../../../merkle/bytes.ts';
 import { printable } from '../../../merkle/printable.ts';
 import { timeText } from '../../../merkle/x509/utc-time.ts';
 import type { Check, CheckName, NotProven, VerifiedTime } from '../../verify/outcome.ts';
+import { counted } from '../report.ts';
 
 /** A check in words, fit for a terminal. */
 export interface CheckSentence {
@@ -22,7 +23,7 @@ export function checkSentence(check: Check): CheckSentence {
     }
     case 'statement': {
       const { predicateType, subjects } = check;
-      const detail = `of the type ${printable(predicateType)}, about ${subjects} file(s); what it says was not judged`;
+      const detail = `of the type ${printable(predicateType)}, about ${counted(subjects, 'file')}; what it says was not judged`;
       return { name, detail };
     }
     case 'signature':
@@ -46,12 +47,12 @@ export function checkSentence(check: Check): CheckSentence {
     case 'promise':
       return { name, detail: `the log took the entry at ${timeText(check.time)}`, by: check.by };
     case 'entry': {
-      const detail = `${check.kind} ${check.version}, held against file, signature and key: it is about exactly these`;
+      const detail = `${check.kind} ${check.version}: it is about exactly this file, signature and key`;
       return { name, detail };
     }
     case 'inclusion': {
       const { index, treeSize, hashes, leafHash, root } = check;
-      const detail = `entry ${index} of ${treeSize}, by ${hashes} hash(es) from the leaf ${encodeBase64(leafHash)} to the root ${encodeBase64(root)}`;
+      const detail = `entry ${index} of ${treeSize}, by ${counted(hashes, 'hash', 'hashes')} from the leaf ${encodeBase64(leafHash)} to the root ${encodeBase64(root)}`;
       return { name, detail };
     }
     case 'checkpoint':
@@ -88,6 +89,6 @@ const NOT_PROVEN: Readonly<Record<Exclude<NotProven['name'], 'timestamps'>, stri
 
 export function notProvenSentence(fact: NotProven): string {
   return fact.name === 'timestamps'
-    ? `what ${fact.count} time stamp(s) in the bundle say: no authority for them was given`
+    ? `what ${counted(fact.count, 'time stamp')} in the bundle ${fact.count === 1 ? 'says' : 'say'}: no authority for them was given`
     : NOT_PROVEN[fact.name];
 }

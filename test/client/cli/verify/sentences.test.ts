@@ -22,7 +22,7 @@ const CHECKS: readonly [Check, string, string?][] = [
   ],
   [
     { name: 'statement', predicateType: 'urn:x', subjects: 2 },
-    'of the type urn:x, about 2 file(s); what it says was not judged',
+    'of the type urn:x, about 2 files; what it says was not judged',
   ],
   [{ name: 'signature', fingerprint: hex, by: 'ECDSA P-256' }, `by the key with SHA-256 ${hex}`, 'ECDSA P-256'],
   [{ name: 'identity', identity }, 'me@example.com [2J', 'https://accounts.example.com'],
@@ -41,11 +41,11 @@ const CHECKS: readonly [Check, string, string?][] = [
   [{ name: 'promise', time, by: 'log' }, 'the log took the entry at 2026-01-02T03:04:05.000Z', 'log'],
   [
     { name: 'entry', kind: 'hashedrekord', version: '0.0.2' },
-    'hashedrekord 0.0.2, held against file, signature and key: it is about exactly these',
+    'hashedrekord 0.0.2: it is about exactly this file, signature and key',
   ],
   [
     { name: 'inclusion', index: 3, treeSize: 8, hashes: 3, leafHash: digest, root: digest },
-    `entry 3 of 8, by 3 hash(es) from the leaf ${base64} to the root ${base64}`,
+    `entry 3 of 8, by 3 hashes from the leaf ${base64} to the root ${base64}`,
   ],
   [{ name: 'checkpoint', by: 'log' }, 'the tree is signed by the log', 'log'],
   [
@@ -72,7 +72,7 @@ describe('the facts of a verification', () => {
         { name: 'log-key-period' },
         "that the log's key still counted: the trusted root ends its time, and nothing shows that the entry is older",
       ],
-      [{ name: 'timestamps', count: 2 }, 'what 2 time stamp(s) in the bundle say: no authority for them was given'],
+      [{ name: 'timestamps', count: 2 }, 'what 2 time stamps in the bundle say: no authority for them was given'],
       [{ name: 'inclusion' }, "that the entry is in the log's tree: there is only the log's promise to put it there"],
       [
         { name: 'witnesses' },
