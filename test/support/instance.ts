@@ -25,6 +25,8 @@ import {
   tbsOf,
   utf8,
 } from '../merkle/x509/make.ts';
+import { listOf, makeSct } from '../merkle/x509/make-sct.ts';
+import { makeTimestamp } from '../merkle/x509/make-timestamp.ts';
 import { FakeLog } from './fake-log.ts';
 import { githubRun } from './fulcio.ts';
 
@@ -131,7 +133,8 @@ export class Instance {
       names: [der(0x86, Buffer.from(OWN_IDENTITY))],
     };
     const promised = tbsOf({ ...wish, extensions: fulcio }, keys);
-    const list = sctList(promised, this.intermediate.certificate.spki, ctLog, Date.parse(from));
+    const issuer = this.intermediate.certificate.spki;
+    const list = octets(listOf(makeSct(promised, { keys: ctLog, time: Date.parse(from), issuer })));
     const tbs = tbsOf({ ...wish, extensions: [...fulcio, { oid: SCT_LIST, value: list }] }, keys);
     const algorithm = sequence(oid('1.2.840.10045.4.3.2'));
     return { keys, certificate: sequence(tbs, algorithm, bitString(sign(tbs, this.intermediate.keys))) };
@@ -140,38 +143,15 @@ export class Instance {
   /** A time-stamp reply over the signature of a bundle. */
   stamp(signature: Uint8Array, wish: { readonly time?: string; readonly embedded?: boolean } = {}): Buffer {
     const { time = later(NOW, 60_000), embedded = true } = wish;
-    const by = this.timeAuthority;
-    const SHA256 = sequence(oid('2.16.840.1.101.3.4.2.1'));
-    const set = (...items: Uint8Array[]) => der(0x31, ...items);
-    const TST_INFO = oid('1.2.840.113549.1.9.16.1.4');
-    const info = sequence(
-      integer(1),
-      oid('1.2.3'),
-      sequence(SHA256, octets(sha256(signature))),
-      der(2, crypto.randomBytes(8).with(0, 1)),
-      der(0x18, Buffer.from(time.replace(/[-:T]/g, ''))),
-    );
-    const attributes = [
-      sequence(oid('1.2.840.113549.1.9.3'), set(TST_INFO)),
-      sequence(oid('1.2.840.113549.1.9.4'), set(octets(sha256(info)))),
-    ];
-    const { issuerDer, serialNumber } = by.certificate;
-    const signer = sequence(
-      integer(1),
-      sequence(issuerDer, der(2, Buffer.from(serialNumber, 'hex'))),
-      SHA256,
-      der(0xa0, ...attributes),
-      sequence(oid('1.2.840.10045.4.3.2')),
-      octets(sign(set(...attributes), by.keys)),
-    );
-    const signed = sequence(
-      integer(3),
-      set(SHA256),
-      sequence(TST_INFO, der(0xa0, octets(info))),
-      ...(embedded ? [der(0xa0, by.certificate.der, this.timeRoot.certificate.der)] : []),
-      set(signer),
-    );
-    return sequence(sequence(integer(0)), sequence(oid('1.2.840.113549.1.7.2'), der(0xa0, signed)));
+    return makeTimestamp({
+      by: this.timeAuthority,
+      message: signature,
+      time: time.replace(/[-:T]/g, ''),
+      serial: integer(...crypto.randomBytes(8).with(0, 1)),
+      infoMore: [],
+      attributes: (list) => list.slice(0, 2),
+      ...(embedded && { certificates: [this.timeAuthority.certificate.der, this.timeRoot.certificate.der] }),
+    });
   }
 
   /** A `TransparencyLogEntry` of Rekor v2 in JSON, over a hashedrekord 0.0.2 of this digest. */
@@ -209,27 +189,6 @@ export class Instance {
     const keyId = sha256(spkiOf(this.#rekor1.publicKey)).subarray(0, 4);
     return formatNote(text, [{ name: `rekor.${this.#domain}`, keyId, signature: sign(text, this.#rekor1) }]);
   }
-}
-
-/** RFC 6962 section 3.3: a list of one timestamp, of this log, for the certificate that `tbs` becomes without it. */
-function sctList(tbs: Uint8Array, issuer: Uint8Array, log: Keys, time: number): Buffer {
-  const number = (value: number, size: number) => {
-    const bytes = Buffer.alloc(8);
-    bytes.writeBigUInt64BE(BigInt(value));
-    return bytes.subarray(8 - size);
-  };
-  const prefixed = (bytes: Uint8Array) => Buffer.concat([number(bytes.length, 2), bytes]);
-  const promised = [
-    Buffer.from([0, 0]),
-    number(time, 8),
-    Buffer.from([0, 1]),
-    sha256(issuer),
-    number(tbs.length, 3),
-    tbs,
-  ];
-  const signature = sign(Buffer.concat([...promised, prefixed(Buffer.alloc(0))]), log);
-  const sct = [Buffer.from([0]), sha256(spkiOf(log.publicKey)), number(time, 8), prefixed(Buffer.alloc(0))];
-  return octets(prefixed(prefixed(Buffer.concat([...sct, number(0x0403, 2), prefixed(signature)]))));
 }
 
 /** What Rekor v1 holds as the verifier: base64 of the PEM. */

@@ -1,4 +1,4 @@
-/** Certificates, transparency timestamps and time stamps to order, wrong ones among them. */
+/** Certificates to order, wrong ones among them. */
 import * as crypto from 'node:crypto';
 import { type KeyInfo, parseSpki } from '../../../merkle/rekor/spki.ts';
 import { type Certificate, parseCertificate } from '../../../merkle/x509/certificate.ts';

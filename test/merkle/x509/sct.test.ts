@@ -17,6 +17,7 @@ import {
   tbsOf,
   type Wish,
 } from './make.ts';
+import { listOf, makeSct, number, prefixed, type SctWish } from './make-sct.ts';
 
 const TIME = Date.parse('2030-01-01T00:00:00.123Z');
 const ROOT = issueCa('root');
@@ -29,46 +30,9 @@ const ctLog = (keys = LOG, validFor: CtLog['validFor'] = { start: 0 }): CtLog =>
   validFor,
 });
 
-function number(value: number, size: number): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64BE(BigInt(value));
-  return bytes.subarray(8 - size);
-}
-const prefixed = (bytes: Uint8Array): Buffer => Buffer.concat([number(bytes.length, 2), bytes]);
-
-interface Promised {
-  readonly keys?: crypto.KeyPairKeyObjectResult;
-  readonly time?: number;
-  readonly extensions?: Uint8Array;
-  readonly issuer?: Uint8Array;
-  readonly version?: number;
-  readonly algorithm?: number;
-  readonly change?: (signature: Buffer) => Uint8Array;
-}
-
-/** What a log answers for a precertificate. */
-function promise(tbs: Uint8Array, more: Promised = {}): Buffer {
-  const { keys = LOG, time = TIME, extensions = Buffer.alloc(0), change = (signature) => signature } = more;
-  const issuer = more.issuer ?? ROOT.certificate.spki;
-  const message = Buffer.concat([
-    Buffer.from([0, 0]),
-    number(time, 8),
-    Buffer.from([0, 1]),
-    sha256(issuer),
-    number(tbs.length, 3),
-    tbs,
-    prefixed(extensions),
-  ]);
-  const signature = change(crypto.sign('sha256', message, keys.privateKey));
-  return Buffer.concat([
-    Buffer.from([more.version ?? 0]),
-    sha256(spkiOf(keys.publicKey)),
-    number(time, 8),
-    prefixed(extensions),
-    number(more.algorithm ?? 0x0403, 2),
-    prefixed(signature),
-  ]);
-}
+type Promised = Partial<SctWish>;
+const promise = (tbs: Uint8Array, more: Promised = {}) =>
+  makeSct(tbs, { keys: LOG, time: TIME, issuer: ROOT.certificate.spki, ...more });
 
 const OTHERS: readonly Extension[] = [{ oid: '1.2.3', value: Buffer.from([1]) }];
 const leafKeys = newKeys();
@@ -105,7 +69,6 @@ function length(bytes: Uint8Array, at: number): number {
   return [...bytes.subarray(at + 2, at + 2 + first - 0x80)].reduce((sum, byte) => sum * 256 + byte, 0);
 }
 
-const listOf = (...scts: Buffer[]) => prefixed(Buffer.concat(scts.map(prefixed)));
 const withScts = (...promises: Promised[]) =>
   certificate((tbs) => listOf(...promises.map((promised) => promise(tbs, promised))));
 const verify = (leaf: Certificate, logs: CtLog[] = [ctLog()], issuer = ROOT.certificate) =>
