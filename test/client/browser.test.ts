@@ -8,12 +8,16 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CLI, startServer } from '../support/serve.ts';
+import { skips } from '../support/skip.ts';
 import { bundleCases } from '../support/vectors.ts';
 import { type Inputs, verifyInputs } from './browser-page.ts';
 
 const PLACES = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 const executablePath = PLACES.find((path) => path !== undefined && existsSync(path));
-if (executablePath === undefined) console.warn('SKIPPED: no Chromium (Debian: apt-get install chromium)');
+const noBrowser = skips(
+  'the bundle in a browser',
+  executablePath === undefined ? 'no Chromium (apt-get install chromium)' : undefined,
+);
 
 const execute = promisify(execFile);
 const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
@@ -59,43 +63,37 @@ describe('the bundle for browsers', () => {
     expect(code).not.toContain('browser-external');
   });
 
-  it.skipIf(executablePath === undefined)(
-    'verifies what a log of ours gave, and refuses what was changed',
-    async () => {
-      const server = await startServer(join(dir, 'data'));
-      const file = join(dir, 'artifact');
-      writeFileSync(file, 'an artifact');
-      await execute(process.execPath, [CLI, 'sign', file, '--log', server.url, '--log-key', server.verifierKeys[0]!]);
-      await server.stop();
-      const inputs: Inputs = {
-        bundle: base64(readFileSync(`${file}.sigstore.json`)),
-        artifact: base64(readFileSync(file)),
-        key: readFileSync(`${file}.pub.pem`, 'utf8'),
-        logKey: server.verifierKeys[0]!,
+  it.skipIf(noBrowser)('verifies what a log of ours gave, and refuses what was changed', async () => {
+    const server = await startServer(join(dir, 'data'));
+    const file = join(dir, 'artifact');
+    writeFileSync(file, 'an artifact');
+    await execute(process.execPath, [CLI, 'sign', file, '--log', server.url, '--log-key', server.verifierKeys[0]!]);
+    await server.stop();
+    const inputs: Inputs = {
+      bundle: base64(readFileSync(`${file}.sigstore.json`)),
+      artifact: base64(readFileSync(file)),
+      key: readFileSync(`${file}.pub.pem`, 'utf8'),
+      logKey: server.verifierKeys[0]!,
+    };
+    const outcome = await inBrowser(inputs);
+    expect(outcome).toEqual(verifyInputs(inputs));
+    expect(outcome).toEqual(expect.arrayContaining([expect.stringContaining('inclusion')]));
+    expect(await inBrowser({ ...inputs, artifact: base64(Buffer.from('another')) })).toBe('digest-mismatch');
+  });
+
+  it.skipIf(noBrowser).each(bundleCases())('comes to the same outcome as Node with every bundle: %s', async (cases) => {
+    for (const { name, refused, bundle, artifact, trustedRoot, key, identity, issuer } of cases.all) {
+      const inputs = {
+        bundle: base64(bundle),
+        artifact: base64(artifact),
+        trustedRoot: base64(trustedRoot),
+        key,
+        identity,
+        issuer,
       };
       const outcome = await inBrowser(inputs);
-      expect(outcome).toEqual(verifyInputs(inputs));
-      expect(outcome).toEqual(expect.arrayContaining([expect.stringContaining('inclusion')]));
-      expect(await inBrowser({ ...inputs, artifact: base64(Buffer.from('another')) })).toBe('digest-mismatch');
-    },
-  );
-
-  it.skipIf(executablePath === undefined).each(bundleCases())(
-    'comes to the same outcome as Node with every bundle: %s',
-    async (cases) => {
-      for (const { name, refused, bundle, artifact, trustedRoot, key, identity, issuer } of cases.all) {
-        const inputs = {
-          bundle: base64(bundle),
-          artifact: base64(artifact),
-          trustedRoot: base64(trustedRoot),
-          key,
-          identity,
-          issuer,
-        };
-        const outcome = await inBrowser(inputs);
-        expect([name, typeof outcome]).toEqual([name, refused ? 'string' : 'object']);
-        expect([name, outcome]).toEqual([name, verifyInputs(inputs)]);
-      }
-    },
-  );
+      expect([name, typeof outcome]).toEqual([name, refused ? 'string' : 'object']);
+      expect([name, outcome]).toEqual([name, verifyInputs(inputs)]);
+    }
+  });
 });

@@ -1,13 +1,14 @@
 /** `stele serve` as an operator has it: a full disk, a limit on file sizes, signals, and clients that go away. */
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { tempDir } from '../support/log.ts';
 import { type ServeProcess, startServer, stele, steleJson } from '../support/serve.ts';
+import { lacking, skips } from '../support/skip.ts';
 import { audit } from './audit.ts';
 import { Client, each, History, type Item, prepare } from './load.ts';
 
@@ -81,8 +82,6 @@ async function outstanding(): Promise<number> {
   return Number(/^stele_\w*outstanding\w* (\d+)$/m.exec(metrics)?.[1]);
 }
 
-const prlimit = spawnSync('prlimit', ['--version']).status === 0;
-
 /** The soft limit alone, so that it can be lifted again without privilege. */
 function limitFiles(bytes: number | 'unlimited'): void {
   const { status, stderr } = spawnSync('prlimit', ['--pid', String(server.pid), `--fsize=${bytes}:`]);
@@ -95,24 +94,27 @@ async function journalBytes(): Promise<number> {
   return Math.max(0, ...(await Promise.all(journals.map(async (name) => (await stat(join(state, name))).size))));
 }
 
-describe.skipIf(!prlimit)('a log whose writes fail (file-size limit; needs prlimit)', () => {
-  it('refuses with 503, goes on when it can write again, and loses nothing', async () => {
-    await start();
-    expect((await send(50)).refused).toEqual([]);
-    // Nothing at all can be written; a commit is cut in its middle; a commit passes and its tile is cut.
-    for (const room of [0, (await journalBytes()) + 3000, (await journalBytes()) + 400, 7000, 100]) {
-      limitFiles(room);
-      const { refused } = await send(300);
-      expect(refused.length).toBeGreaterThan(0);
-      expect(new Set(refused)).toEqual(new Set([503]));
-      // What is published stays readable meanwhile.
-      expect((await client.checkpoint()).size).toBeGreaterThanOrEqual(50);
-      limitFiles('unlimited');
-      await allTakenSoon();
-    }
-    await restartAndAudit();
-  });
-});
+describe.skipIf(skips('a log whose writes fail', lacking('prlimit')))(
+  'a log whose writes fail (file-size limit)',
+  () => {
+    it('refuses with 503, goes on when it can write again, and loses nothing', async () => {
+      await start();
+      expect((await send(50)).refused).toEqual([]);
+      // Nothing at all can be written; a commit is cut in its middle; a commit passes and its tile is cut.
+      for (const room of [0, (await journalBytes()) + 3000, (await journalBytes()) + 400, 7000, 100]) {
+        limitFiles(room);
+        const { refused } = await send(300);
+        expect(refused.length).toBeGreaterThan(0);
+        expect(new Set(refused)).toEqual(new Set([503]));
+        // What is published stays readable meanwhile.
+        expect((await client.checkpoint()).size).toBeGreaterThanOrEqual(50);
+        limitFiles('unlimited');
+        await allTakenSoon();
+      }
+      await restartAndAudit();
+    });
+  },
+);
 
 /** A file system of its own with little room; undefined where this user may not mount one. */
 function smallDisk(at: string, megabytes: number): boolean {
@@ -121,9 +123,10 @@ function smallDisk(at: string, megabytes: number): boolean {
 }
 
 describe('a full disk', () => {
-  it('refuses with 503, goes on when there is room, and loses nothing (needs the right to mount)', async ({ skip }) => {
+  it('refuses with 503, goes on when there is room, and loses nothing', async ({ skip }) => {
     const disk = join(dir.path, 'disk');
-    if (!smallDisk(disk, 24)) skip('this user may not mount a file system');
+    const why = smallDisk(disk, 24) ? undefined : 'this user may not mount a file system';
+    skip(skips('a log on a full disk', why), why);
     try {
       const data = join(disk, 'data');
       await start(data);
@@ -157,7 +160,7 @@ describe('signals', () => {
     const underWay = each(items, 20, (item) => client.submit(item));
     await expect.poll(outstanding, { timeout: 10_000 }).toBe(20);
     const ended = server.stop();
-    await sleep(100);
+    await expect.poll(() => server.log(), { timeout: 10_000 }).toContain('answering the requests under way');
     const late = await fetch(`${server.url}/api/v2/log/entries`, { method: 'POST', body: prepare(1)[0]!.body }).then(
       ({ status }) => status,
       () => 'no connection',
@@ -214,9 +217,11 @@ describe('a client that goes away before its reply', () => {
     await start();
     const [item] = prepare(1);
     const socket = connect(Number(new URL(server.url).port), 'localhost');
-    const head = `POST /api/v2/log/entries HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${item!.body.length}\r\n\r\n`;
-    socket.write(Buffer.concat([Buffer.from(head), item!.body.subarray(0, 200)]));
-    await sleep(100);
+    const head = `POST /api/v2/log/entries HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${item!.body.length}\r\nExpect: 100-continue\r\n\r\n`;
+    socket.write(head);
+    // The server has read the head and waits for the body.
+    expect(String((await once(socket, 'data'))[0])).toContain('100 Continue');
+    await new Promise((sent) => socket.write(item!.body.subarray(0, 200), sent));
     socket.destroy();
     expect((await send(1)).taken.map(({ index }) => index)).toEqual([0]);
   });

@@ -8,6 +8,7 @@ import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { createKeyFile } from '../../merkle/runtime/keys/keyfile.ts';
 import { bodyOf, tempDir } from '../support/log.ts';
 import { type ServeProcess, startServer, steleJson } from '../support/serve.ts';
+import { until } from '../support/until.ts';
 import { startWitness, type WitnessProcess } from '../support/witness-process.ts';
 
 let dir: Awaited<ReturnType<typeof tempDir>>;
@@ -70,15 +71,13 @@ const sizeOf = (note: string) => Number(note.split('\n')[1]);
 const readiness = async ({ adminUrl }: ServeProcess) =>
   (await (await fetch(`${adminUrl}/readyz`)).json()) as { ready: boolean; reasons: string[] };
 
-async function until<T>(what: () => Promise<T>): Promise<NonNullable<T>> {
-  for (const end = Date.now() + 30_000; ; ) {
-    const result = await what();
-    if (result) return result;
-    const logs = [...servers, ...witnesses].map((one) => one.log()).join('');
-    if (Date.now() > end) throw new Error(`did not come to pass: ${what}\n${logs}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+/** Requests that the log has taken in and not answered yet. */
+async function outstanding({ adminUrl }: ServeProcess): Promise<number> {
+  const metrics = await (await fetch(`${adminUrl}/metrics`)).text();
+  return Number(/^stele_\w*outstanding\w* (\d+)$/m.exec(metrics)?.[1]);
 }
+
+const logs = () => [...servers, ...witnesses].map((one) => one.log()).join('');
 
 describe('a log and three witnesses, two of which must cosign', () => {
   it('goes on without one; without two it publishes nothing and says why; what waited is published when they return', async () => {
@@ -99,28 +98,37 @@ describe('a log and three witnesses, two of which must cosign', () => {
     expect(reasons.join()).toContain('the quorum of the witnesses cannot be reached: a refuses connections; b refuses');
 
     await restart(1);
-    await until(async () => sizeOf(await checkpoint(server)) === 4);
+    await until(async () => sizeOf(await checkpoint(server)) === 4, logs);
     expect(cosigners(await checkpoint(server))).toEqual(['b.test', 'c.test']);
     expect(await submit(server, 'two')).toMatchObject({ status: 201, index: '2' });
     expect((await readiness(server)).ready).toBe(true);
 
     // The one that was away longest learns what it missed.
     await restart(0);
-    await until(async () => cosigners(await checkpoint(server)).includes('a.test'));
+    await until(async () => cosigners(await checkpoint(server)).includes('a.test'), logs);
   });
 
   it('survives the death of the log at any time: what witnesses saw is published by the next start', async () => {
     let server = await serve('data');
     for (let round = 0; round < 4; round++) {
-      const under = Array.from({ length: 40 }, (_, i) => submit(server, `${round}/${i}`).catch(() => undefined));
-      await new Promise((resolve) => setTimeout(resolve, 5 + 30 * round));
+      let replies = 0;
+      const under = Array.from({ length: 40 }, async (_, i) => {
+        const reply = await submit(server, `${round}/${i}`).catch(() => undefined);
+        if (reply !== undefined) replies++;
+        return reply;
+      });
+      // Before any reply, within the replies, and after the last reply: a busy machine answers some with 503.
+      await until(
+        async () => (round === 0 ? (await outstanding(server)) > 0 || replies > 0 : replies >= [0, 1, 20, 40][round]!),
+        logs,
+      );
       await server.kill();
       const answered = (await Promise.all(under)).filter((reply) => reply?.status === 201);
       server = await serve('data');
       const note = await until(async () => {
         const shown = await checkpoint(server);
         return cosigners(shown).length >= 2 ? shown : undefined;
-      });
+      }, logs);
       for (const reply of answered) expect(Number(reply!.index)).toBeLessThan(sizeOf(note));
       expect(server.log()).not.toMatch(/another|larger tree/);
       expect((await submit(server, `${round}`)).status).toBe(201);
@@ -132,7 +140,7 @@ describe('a log and three witnesses, two of which must cosign', () => {
   it('cannot show two histories: the witnesses refuse the second one, and keep evidence that anyone can check', async () => {
     const first = await serve('data');
     for (const name of ['one', 'two', 'three']) expect((await submit(first, name)).status).toBe(201);
-    await until(async () => cosigners(await checkpoint(first)).length === 3);
+    await until(async () => cosigners(await checkpoint(first)).length === 3, logs);
 
     // A copy of the key with another directory: the start finds it out before anything is signed.
     await expect(serve('twin')).rejects.toThrow(/rollback/);
@@ -151,7 +159,7 @@ describe('a log and three witnesses, two of which must cosign', () => {
       const files = await until(async () => {
         const found = await readdir(join(at(name), 'evidence'));
         return found.length > 0 ? found : undefined;
-      });
+      }, logs);
       const file = join(at(name), 'evidence', files[0]!);
       expect(await readFile(file, 'utf8')).toContain('localhost');
       expect(await steleJson(['witness', 'evidence', file])).toMatchObject({ kind: 'two-roots', origin: 'localhost' });

@@ -4,14 +4,15 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tempDir } from '../support/log.ts';
 import { type ServeProcess, startServer, steleJson } from '../support/serve.ts';
+import { lacking, skips } from '../support/skip.ts';
 import { type Authority, startAuthority } from './authority.ts';
-import { type Cosign, missing, ok, refused, tellCosign } from './tools.ts';
+import { type Cosign, ok, refused, tellCosign } from './tools.ts';
 
-const noCosign = missing('cosign');
-const noSigstoreGo = missing('sigstore-go-verification', 'openssl');
+const noCosign = skips('cosign against a log', lacking('cosign'));
+const noSigstoreGo = skips('sigstore-go on bundles of cosign', lacking('sigstore-go-verification', 'openssl'));
 
 describe.each(['ed25519', 'ecdsa-p256'])('a log with an %s key', (algorithm) => {
-  describe.skipIf(noCosign)('and cosign (where it is installed)', () => {
+  describe.skipIf(noCosign)('and cosign', () => {
     let dir: Awaited<ReturnType<typeof tempDir>>;
     let server: ServeProcess;
     let cosign: Cosign;
@@ -98,7 +99,7 @@ describe.each(['ed25519', 'ecdsa-p256'])('a log with an %s key', (algorithm) => 
       await expect(steleJson(['verify', changed, ...how])).rejects.toThrow('ended with 1');
     });
 
-    it.skipIf(noSigstoreGo)('sigstore-go verifies them all (where it and openssl are installed)', async () => {
+    it.skipIf(noSigstoreGo)('sigstore-go verifies them all', async () => {
       // It asks for a time stamp in any case, so there is an authority, and cosign is told of it.
       await mkdir(at('go'));
       const authority = await startAuthority(at('go'));

@@ -4,14 +4,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tempDir } from '../support/log.ts';
 import { hashedRekordRequest, toJson } from '../support/requests.ts';
 import { type ServeProcess, startServer, steleJson } from '../support/serve.ts';
-import { HAVE_SOFTHSM, type SoftHsm, startSoftHsm } from '../support/softhsm.ts';
+import { skips } from '../support/skip.ts';
+import { NO_SOFTHSM, type SoftHsm, startSoftHsm } from '../support/softhsm.ts';
 import { checkHeads, readCheckpoint, readTree } from '../support/tlog-reader.ts';
-import { missing } from './tools.ts';
 
-const noUtil = missing('softhsm2-util');
 const PIN = '1234';
 
-describe.skipIf(!HAVE_SOFTHSM || noUtil !== undefined)('a log whose key is in SoftHSM (where it is installed)', () => {
+describe.skipIf(skips('a log whose key is in SoftHSM', NO_SOFTHSM))('a log whose key is in SoftHSM', () => {
   let hsm: SoftHsm;
   let pin: string;
   beforeAll(async () => {

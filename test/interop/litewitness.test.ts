@@ -10,15 +10,23 @@ import { openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
 import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { tempDir } from '../support/log.ts';
 import { type ServeProcess, startServer, stele, steleJson } from '../support/serve.ts';
+import { lacking, skips } from '../support/skip.ts';
+import { until } from '../support/until.ts';
 import { startWitness, type WitnessProcess } from '../support/witness-process.ts';
 import { startAuthority } from './authority.ts';
-import { missing, ok, refused, tellCosign } from './tools.ts';
+import { ok, refused, tellCosign } from './tools.ts';
 
-const noLitewitness = missing('litewitness', 'witnessctl', 'ssh-agent', 'ssh-add', 'ssh-keygen');
-const noCosign = missing('cosign');
-const noSigstoreGo = missing('sigstore-go-verification', 'cosign', 'openssl');
+const noLitewitness = skips(
+  'a log and litewitness',
+  lacking('litewitness', 'witnessctl', 'ssh-agent', 'ssh-add', 'ssh-keygen'),
+);
+const noCosign = skips('cosign on witnessed bundles', lacking('cosign'));
+const noSigstoreGo = skips(
+  'sigstore-go on witnessed bundles',
+  lacking('sigstore-go-verification', 'cosign', 'openssl'),
+);
 
-describe.skipIf(noLitewitness)('a log and litewitness (where it is installed)', () => {
+describe.skipIf(noLitewitness)('a log and litewitness', () => {
   let dir: Awaited<ReturnType<typeof tempDir>>;
   let server: ServeProcess;
   let own: WitnessProcess;
@@ -116,7 +124,7 @@ describe.skipIf(noLitewitness)('a log and litewitness (where it is installed)', 
     await refused('cosign', ['verify-blob', ...how, at('policy')]);
   });
 
-  it.skipIf(noSigstoreGo)('gives bundles that sigstore-go takes (where it and openssl are installed)', async () => {
+  it.skipIf(noSigstoreGo)('gives bundles that sigstore-go takes', async () => {
     await mkdir(at('go'));
     const authority = await startAuthority(at('go'));
     try {
@@ -150,11 +158,4 @@ async function freePort(): Promise<number> {
   server.close();
   await once(server, 'close');
   return port;
-}
-
-async function until(what: () => Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + 30_000; !(await what()); ) {
-    if (Date.now() > end) throw new Error(`did not come to pass: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
 }

@@ -11,6 +11,7 @@ import { parseNote } from '../../merkle/note.ts';
 import { tempDir } from '../support/log.ts';
 import { hashedRekordRequest, sharedSigner, toJson } from '../support/requests.ts';
 import { stele } from '../support/serve.ts';
+import { skips } from '../support/skip.ts';
 
 /** More than one bundle, and a partial one. */
 const ENTRIES = 300;
@@ -106,7 +107,11 @@ async function flippedIsFound(log: Running, watch: string): Promise<void> {
   expect(checked.code, checked.stderr).toBe(0);
 }
 
-describe.skipIf(REKOR_FAST.start === undefined)('the files of rekor-server-posix (needs it in PEERS_BIN)', () => {
+/** Why the peer does not run here. */
+const lackingPeer = ({ name, start }: typeof REKOR_FAST) =>
+  start === undefined ? `${name} is not in PEERS_BIN` : undefined;
+
+describe.skipIf(skips('files of another log', lackingPeer(REKOR_FAST)))('the files of rekor-server-posix', () => {
   it('are audited and monitored, and a flipped byte is found', async () => {
     const signer = sharedSigner();
     const log = await fill(REKOR_FAST, (at) => toJson(hashedRekordRequest(signer, Buffer.from(`entry ${at}`))));
@@ -127,7 +132,7 @@ describe.skipIf(REKOR_FAST.start === undefined)('the files of rekor-server-posix
   });
 });
 
-describe.skipIf(TESSERA_POSIX.start === undefined)('a tessera log over HTTP (needs tessera-posix in PEERS_BIN)', () => {
+describe.skipIf(skips('another log over HTTP', lackingPeer(TESSERA_POSIX)))('a tessera log over HTTP', () => {
   it('is audited and monitored, and a flipped byte is found', async () => {
     const log = await fill(TESSERA_POSIX, (at) =>
       Buffer.from(at === 7 ? `{"signer":"${WATCHED}"}` : `entry number ${at}, as long as any of the others is`),
@@ -143,7 +148,3 @@ describe.skipIf(TESSERA_POSIX.start === undefined)('a tessera log over HTTP (nee
     await flippedIsFound(log, watch);
   });
 });
-
-for (const { name, start } of [REKOR_FAST, TESSERA_POSIX]) {
-  if (start === undefined) console.warn(`SKIPPED: ${name} is not in PEERS_BIN`);
-}

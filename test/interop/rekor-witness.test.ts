@@ -11,14 +11,17 @@ import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { ed25519VerifierKey, formatVerifierKey, openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
 import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { bodyOf, tempDir } from '../support/log.ts';
+import { skips } from '../support/skip.ts';
 import { startWitness, type WitnessProcess } from '../support/witness-process.ts';
 
 const PEERS = process.env.PEERS_BIN ?? '';
 const SERVER = join(PEERS, 'rekor-server-posix');
-const none = !existsSync(SERVER);
-if (none) console.warn(`SKIPPED: no rekor-server-posix in the folder that PEERS_BIN names`);
+const none = skips(
+  'a witness and rekor-server-posix',
+  existsSync(SERVER) ? undefined : 'not in the folder that PEERS_BIN names',
+);
 
-describe.skipIf(none)('a witness and rekor-server-posix (where it has been built)', () => {
+describe.skipIf(none)('a witness and rekor-server-posix', () => {
   let dir: Awaited<ReturnType<typeof tempDir>>;
   let witness: WitnessProcess;
   let rekor: ChildProcess;

@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tempDir } from '../support/log.ts';
 import { type ServeProcess, startServer, stele, steleJson } from '../support/serve.ts';
+import { lacking, skips } from '../support/skip.ts';
 import { type Authority, IDENTITY, ISSUER, startAuthority } from './authority.ts';
-import { type Cosign, missing, ok, refused, tellCosign } from './tools.ts';
+import { type Cosign, ok, refused, tellCosign } from './tools.ts';
 
-const noTools = missing('cosign', 'sigstore-go-verification', 'openssl');
+const noTools = skips('bundles of stele', lacking('cosign', 'sigstore-go-verification', 'openssl'));
 
 const KEYS: readonly [string, () => KeyObject][] = [
   ['P-256', () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey],
@@ -29,7 +30,7 @@ const SIGSTORE_GO_KEYS = ['P-256'];
 /** In an envelope both take pure Ed25519 alone, which a log cannot check: there Ed25519ph verifies with Stele only. */
 const DIGEST_ONLY = ['Ed25519'];
 
-describe.skipIf(noTools)('bundles of stele (where cosign, sigstore-go and openssl are installed)', () => {
+describe.skipIf(noTools)('bundles of stele', () => {
   let dir: Awaited<ReturnType<typeof tempDir>>;
   let server: ServeProcess;
   let authority: Authority;

@@ -6,9 +6,10 @@ import { afterAll, beforeAll, describe, it } from 'vitest';
 import { tempDir } from '../support/log.ts';
 import { makeSigner, PAYLOAD_TYPE, pae } from '../support/requests.ts';
 import { type ServeProcess, startServer, steleJson } from '../support/serve.ts';
-import { type Cosign, missing, ok, refused, tellCosign } from './tools.ts';
+import { lacking, skips } from '../support/skip.ts';
+import { type Cosign, ok, refused, tellCosign } from './tools.ts';
 
-describe.skipIf(missing('cosign'))('stele submit, and cosign (where it is installed)', () => {
+describe.skipIf(skips('cosign on submitted files', lacking('cosign')))('stele submit, and cosign', () => {
   const signer = makeSigner();
   const artifact = Buffer.from('what was released');
   let dir: Awaited<ReturnType<typeof tempDir>>;

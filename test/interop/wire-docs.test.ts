@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run, type ServeProcess, startServer } from '../support/serve.ts';
-import { missing } from './tools.ts';
+import { lacking, skips } from '../support/skip.ts';
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/wire.md'), 'utf8');
 const examples = [...page.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, script]) => script!);
 
-describe.skipIf(missing('curl', 'openssl', 'bash') !== undefined)('docs/wire.md', () => {
+describe.skipIf(skips('the examples of docs/wire.md', lacking('curl', 'openssl', 'bash')))('docs/wire.md', () => {
   let dir: string;
   let log: ServeProcess;
 

@@ -18,6 +18,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { moduleDirectories } from '../../merkle/runtime/keys/pkcs11/pkcs11-module.ts';
+import { have } from './skip.ts';
 
 const run = promisify(execFile);
 
@@ -43,12 +44,12 @@ export const SOFTHSM_MODULE: string | undefined = moduleDirectories()
   .map((dir) => join(dir, 'libsofthsm2.so'))
   .find((path) => existsSync(path));
 
-/** Whether tests with SoftHSM can run here: for `describe.skipIf(!HAVE_SOFTHSM)`. Says why where they cannot. */
-export const HAVE_SOFTHSM: boolean = missing() === undefined;
-if (!HAVE_SOFTHSM) console.warn(`SKIPPED: ${missing()}, so the tests with SoftHSM do not run`);
+/** Why tests with SoftHSM cannot run here; undefined where they can. */
+export const NO_SOFTHSM: string | undefined = missing();
 
 function missing(): string | undefined {
-  if (SOFTHSM_MODULE === undefined) return 'SoftHSM is not installed (apt-get install softhsm2)';
+  if (SOFTHSM_MODULE === undefined || !have('softhsm2-util'))
+    return 'SoftHSM is not installed (apt-get install softhsm2)';
   try {
     createRequire(import.meta.url)('pkcs11js');
     return undefined;

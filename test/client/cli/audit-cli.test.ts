@@ -10,6 +10,7 @@ import { FakeLog } from '../../support/fake-log.ts';
 import { type Handler, later, numbered, serve, tempDir } from '../../support/log-files.ts';
 import { hashedRekordRequest, sharedSigner, toJsonBatch } from '../../support/requests.ts';
 import { CLI, type ServeProcess, startServer, stele } from '../../support/serve.ts';
+import { until } from '../../support/until.ts';
 
 const AUDIT = fileURLToPath(new URL('../../../dist/client/audit/audit.js', import.meta.url));
 
@@ -212,7 +213,7 @@ describe('an audit that is interrupted', () => {
       await auditLog(${JSON.stringify(log.url)}, { stateFile: ${JSON.stringify(log.state)}, stateEveryMs: 1, threads: 1 });`;
     const { child, out } = start(['--input-type=module', '-e', script]);
     await log.stuck;
-    while (!existsSync(log.state)) await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(() => existsSync(log.state), out);
     child.kill('SIGKILL');
     await ended(child);
     expect(out()).toBe('');

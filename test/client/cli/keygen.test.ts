@@ -6,7 +6,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { keygenCommand } from '../../../client/cli/keygen.ts';
 import { parseVerifierKey } from '../../../merkle/note.ts';
 import { openSigner } from '../../../merkle/runtime/keys/open-signer.ts';
-import { HAVE_SOFTHSM, type SoftHsm, startSoftHsm } from '../../support/softhsm.ts';
+import { skips } from '../../support/skip.ts';
+import { NO_SOFTHSM, type SoftHsm, startSoftHsm } from '../../support/softhsm.ts';
 
 async function keygen(...args: string[]): Promise<string> {
   let out = '';
@@ -106,7 +107,7 @@ describe('stele keygen --out', () => {
   });
 });
 
-describe.skipIf(!HAVE_SOFTHSM)('stele keygen --pkcs11-module', () => {
+describe.skipIf(skips('keys in a token', NO_SOFTHSM))('stele keygen --pkcs11-module', () => {
   let hsm: SoftHsm;
   let pin: string;
   beforeAll(async () => {

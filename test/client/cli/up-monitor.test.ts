@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readOwner } from '../../../merkle/runtime/disk/lock.ts';
 import { tempDir } from '../../support/log.ts';
 import { CLI, steleJson } from '../../support/serve.ts';
+import { until as untilTrue } from '../../support/until.ts';
 
 interface Up {
   readonly url: string;
@@ -63,12 +64,12 @@ async function end(): Promise<unknown[]> {
   return await ended;
 }
 
-async function until(what: () => Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + 30_000; !(await what().catch(() => false)); ) {
-    if (Date.now() > end) throw new Error(`did not come to pass: ${what}\n${running.map(({ text }) => text).join('')}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
+/** The monitor may be between two processes: a call that fails counts as not yet. */
+const until = (what: () => Promise<boolean>) =>
+  untilTrue(
+    () => what().catch(() => false),
+    () => running.map(({ text }) => text).join(''),
+  );
 
 async function sign({ url, verifierKeys }: Up, name: string): Promise<void> {
   const file = join(dir.path, name);

@@ -12,6 +12,7 @@ import { nodeNotePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
 import { readOwner } from '../../../merkle/runtime/disk/lock.ts';
 import { tempDir } from '../../support/log.ts';
 import { CLI, stele, steleJson } from '../../support/serve.ts';
+import { until as untilTrue } from '../../support/until.ts';
 
 interface Up {
   readonly url: string;
@@ -82,14 +83,7 @@ function alive(pid: number): boolean {
   }
 }
 
-async function until<T>(what: () => Promise<T>): Promise<NonNullable<T>> {
-  for (const end = Date.now() + 30_000; ; ) {
-    const result = await what();
-    if (result) return result;
-    if (Date.now() > end) throw new Error(`did not come to pass: ${what}\n${running.map(({ err }) => err).join('')}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
+const until = <T>(what: () => Promise<T>) => untilTrue(what, () => running.map(({ err }) => err).join(''));
 
 /** Signs a file of this name; who cosigned the checkpoint of its proof, all verified. */
 async function sign({ url, verifierKeys, witnesses, trust }: Up, name: string): Promise<string[]> {

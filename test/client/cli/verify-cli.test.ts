@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { skips } from '../../support/skip.ts';
 import { type BundleCases, bundleCases } from '../../support/vectors.ts';
 
 /** What `npm run build` made: the command line as users run it. */
@@ -319,7 +320,8 @@ describe('stele verify', () => {
   });
 
   const isolated = spawnSync('unshare', ['-rn', 'true']).status === 0;
-  it.skipIf(!isolated)('needs no network: runs in an empty namespace (skipped where none can be made)', async () => {
+  const why = isolated ? undefined : 'unshare makes no network namespace here';
+  it.skipIf(skips('verify without a network', why))('needs no network: runs in an empty namespace', async () => {
     const inside = (...args: readonly string[]) => run('unshare', ['-rn', process.execPath, ...args]);
     // The network is really away.
     const probe = `fetch('${log.url}/checkpoint').then(() => process.exit(0), () => process.exit(7))`;

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ClientError } from '../../../client/errors.ts';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { entriesOf, FakeLog, View } from '../../support/fake-log.ts';
+import { turns } from '../../support/until.ts';
 import { follow } from './harness.ts';
 
 describe('a log is followed', () => {
@@ -45,7 +46,7 @@ describe('a log is followed', () => {
       ...source,
       entries: async (index: number, width: number) => {
         most = Math.max(most, ++open);
-        await new Promise((resolve) => setTimeout(resolve, 1));
+        await turns();
         open--;
         return await source.entries(index, width);
       },

@@ -18,7 +18,8 @@ import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.t
 import { parseTlogProof } from '../../../merkle/tlog-proof.ts';
 import { newKey } from '../../support/new-key.ts';
 import { type Ran, type ServeProcess, startServer, stele } from '../../support/serve.ts';
-import { HAVE_SOFTHSM, type SoftHsm, startSoftHsm } from '../../support/softhsm.ts';
+import { skips } from '../../support/skip.ts';
+import { NO_SOFTHSM, type SoftHsm, startSoftHsm } from '../../support/softhsm.ts';
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
 const sha256 = (text: string) => Uint8Array.from(createHash('sha256').update(text).digest());
@@ -144,7 +145,7 @@ describe('stele sign and stele attest', () => {
     write('app', 'hello');
     write('p.json', '{"builder":{"id":"https://builder.test"}}');
     await cli('keygen', '--algorithm', 'ecdsa-p256', '--out', 'k.pem');
-    hsm = HAVE_SOFTHSM ? await startSoftHsm() : undefined;
+    hsm = NO_SOFTHSM === undefined ? await startSoftHsm() : undefined;
   });
   afterAll(async () => {
     await server?.kill();
@@ -251,47 +252,50 @@ describe('stele sign and stele attest', () => {
     expect(await json('sign', 'app', '--key', 'x.pem', ...log())).toMatchObject({ code: 2, error: { code: 'key' } });
   });
 
-  it.skipIf(!HAVE_SOFTHSM)('sign with a key in a token, once, also where the log was away', async () => {
-    await hsm!.initToken('stele', '1234');
-    const token = [
-      '--pkcs11-module',
-      hsm!.module,
-      '--token',
-      'stele',
-      '--label',
-      'release',
-      '--pin-file',
-      await hsm!.pinFile('1234'),
-    ];
-    await cli('keygen', '--algorithm', 'ecdsa-p256', ...token);
-    write('t', 'token');
-    const away = ['--log', 'http://127.0.0.1:9999', '--log-key', server.verifierKeys[0]!, '--timeout', '1'];
-    expect((await cli('sign', 't', ...token, ...away)).code).toBe(1);
-    const kept = parseBundle(readFileSync(at('t.sigstore.json.unlogged'))).content.signature;
-    expect(existsSync(at('t.sigstore.json'))).toBe(false);
-    const first = await json('sign', 't', ...token, ...log());
-    expect(parseBundle(readFileSync(at('t.sigstore.json'))).content.signature).toEqual(kept);
-    expect(existsSync(at('t.sigstore.json.unlogged'))).toBe(false);
-    expect(await json('sign', 't', ...token, ...log())).toMatchObject({ code: 0, index: first.index });
-    const attesting = ['attest', 't', '--predicate', 'p.json', '--type', 'vsa', ...token, ...log()];
-    expect((await json(...attesting)).index).toBe((await json(...attesting)).index);
-    const wrong = [
-      '--pkcs11-module',
-      hsm!.module,
-      '--token',
-      'stele',
-      '--label',
-      'release',
-      '--pin-file',
-      await hsm!.pinFile('9999'),
-    ];
-    expect(await json('sign', 't', ...wrong, ...log())).toMatchObject({ code: 2, error: { code: 'pkcs11-pin' } });
-    await hsm!.takeAway();
-    expect(await json('sign', 't', ...token, ...log())).toMatchObject({ code: 2, error: no('pkcs11-token') });
-    await hsm!.giveBack();
-    const half = ['--pkcs11-module', hsm!.module, '--token', 'stele'];
-    expect(await json('sign', 't', ...half, ...log())).toMatchObject({ code: 2, error: { code: 'usage' } });
-  });
+  it.skipIf(skips('attestations with a key in a token', NO_SOFTHSM))(
+    'sign with a key in a token, once, also where the log was away',
+    async () => {
+      await hsm!.initToken('stele', '1234');
+      const token = [
+        '--pkcs11-module',
+        hsm!.module,
+        '--token',
+        'stele',
+        '--label',
+        'release',
+        '--pin-file',
+        await hsm!.pinFile('1234'),
+      ];
+      await cli('keygen', '--algorithm', 'ecdsa-p256', ...token);
+      write('t', 'token');
+      const away = ['--log', 'http://127.0.0.1:9999', '--log-key', server.verifierKeys[0]!, '--timeout', '1'];
+      expect((await cli('sign', 't', ...token, ...away)).code).toBe(1);
+      const kept = parseBundle(readFileSync(at('t.sigstore.json.unlogged'))).content.signature;
+      expect(existsSync(at('t.sigstore.json'))).toBe(false);
+      const first = await json('sign', 't', ...token, ...log());
+      expect(parseBundle(readFileSync(at('t.sigstore.json'))).content.signature).toEqual(kept);
+      expect(existsSync(at('t.sigstore.json.unlogged'))).toBe(false);
+      expect(await json('sign', 't', ...token, ...log())).toMatchObject({ code: 0, index: first.index });
+      const attesting = ['attest', 't', '--predicate', 'p.json', '--type', 'vsa', ...token, ...log()];
+      expect((await json(...attesting)).index).toBe((await json(...attesting)).index);
+      const wrong = [
+        '--pkcs11-module',
+        hsm!.module,
+        '--token',
+        'stele',
+        '--label',
+        'release',
+        '--pin-file',
+        await hsm!.pinFile('9999'),
+      ];
+      expect(await json('sign', 't', ...wrong, ...log())).toMatchObject({ code: 2, error: { code: 'pkcs11-pin' } });
+      await hsm!.takeAway();
+      expect(await json('sign', 't', ...token, ...log())).toMatchObject({ code: 2, error: no('pkcs11-token') });
+      await hsm!.giveBack();
+      const half = ['--pkcs11-module', hsm!.module, '--token', 'stele'];
+      expect(await json('sign', 't', ...half, ...log())).toMatchObject({ code: 2, error: { code: 'usage' } });
+    },
+  );
 
   it('leave nothing behind but the key where the log cannot be had', async () => {
     write('alone', 'alone');

@@ -21,7 +21,8 @@ import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.t
 import { createTokenKey } from '../../../merkle/runtime/keys/pkcs11/pkcs11.ts';
 import { FakeLog } from '../../support/fake-log.ts';
 import { newKey } from '../../support/new-key.ts';
-import { HAVE_SOFTHSM, type SoftHsm, startSoftHsm } from '../../support/softhsm.ts';
+import { skips } from '../../support/skip.ts';
+import { NO_SOFTHSM, type SoftHsm, startSoftHsm } from '../../support/softhsm.ts';
 
 const hash = (name: string, text: string) => Uint8Array.from(createHash(name).update(text).digest());
 const digestFor = (signer: Pick<SoftwareSigner, 'publicKey'>, text = 'hello') =>
@@ -81,7 +82,7 @@ describe('signers', () => {
   });
 });
 
-describe.skipIf(!HAVE_SOFTHSM)('a key in a token', () => {
+describe.skipIf(skips('signatures with a key in a token', NO_SOFTHSM))('a key in a token', () => {
   let hsm: SoftHsm;
   const spec = async (label: string, pin = '1234') => ({
     module: hsm.module,

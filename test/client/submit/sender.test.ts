@@ -184,9 +184,11 @@ describe('sendAll', () => {
   });
 
   it('stops when it is told to', async () => {
-    const { url } = await scripted(status(503, {}, { 'retry-after': '60' }));
     const stop = new AbortController();
-    setTimeout(() => stop.abort(), 100);
+    const { url } = await scripted((_, reply) => {
+      // Once the reply is out: the sender reads it, and waits before it tries again.
+      reply.writeHead(503, { 'retry-after': '60' }).end(() => setImmediate(() => stop.abort()));
+    });
     await expect(submitEntry(url, '{}', { signal: stop.signal })).rejects.toThrow(fails('cancelled'));
   });
 });

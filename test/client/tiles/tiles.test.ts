@@ -127,8 +127,7 @@ describe('HTTP', () => {
     'hangs within the body': [(_, response) => void response.writeHead(200).write('x'), 'network'],
     'ends within the body': [
       (_, response) => {
-        response.writeHead(200, { 'content-length': '1408' }).write('x');
-        setTimeout(() => response.destroy(), 20);
+        response.writeHead(200, { 'content-length': '1408' }).write('x', () => response.destroy());
       },
       'network',
     ],

@@ -1,5 +1,6 @@
 /** What a failure of the store, a freeze and a close do to each other. The stores are in memory, the log is the real one. */
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { SYSTEM_CLOCK } from '../../../merkle/runtime/service/back-off.ts';
 import { ServerError } from '../../../server/errors.ts';
 import type { Log } from '../../../server/log/log.ts';
 import type { LogOptions } from '../../../server/log/types.ts';
@@ -7,6 +8,7 @@ import type { Stores } from '../../../server/store/types.ts';
 import { Faults, faultyStores } from '../../support/faulty.ts';
 import { bodyOf, LIMITS, logOptions, makeSigner, openTestLog, sharedIngest, tempDir } from '../../support/log.ts';
 import { MemoryDisk, openMemoryStores } from '../../support/memory-stores.ts';
+import { turns } from '../../support/until.ts';
 
 let dir: Awaited<ReturnType<typeof tempDir>>;
 let disk: MemoryDisk;
@@ -168,14 +170,28 @@ describe('after a failure', () => {
         return opened++ === 0 || opened > 1000 ? stores : { ...stores, state: { ...stores.state, commit } };
       },
     });
+    const pauses: number[] = [];
+    vi.spyOn(SYSTEM_CLOCK, 'sleep').mockImplementation(async (ms) => {
+      pauses.push(ms);
+      await turns(1);
+    });
     faults.failNext('not-persisted');
-    const until = Date.now() + 600;
-    while (Date.now() < until) {
-      await submit(at, 'a').catch(() => {});
-      await new Promise((resolve) => setTimeout(resolve, 5));
+    await expect
+      .poll(
+        async () => {
+          await submit(at, 'a').catch(() => {});
+          return pauses.length;
+        },
+        { interval: 1 },
+      )
+      .toBeGreaterThanOrEqual(5);
+    expect(pauses[0]).toBe(0);
+    for (const [i, longest] of [100, 200, 400, 800].entries()) {
+      expect(pauses[i + 1]).toBeGreaterThanOrEqual(longest / 2);
+      expect(pauses[i + 1]).toBeLessThanOrEqual(longest);
     }
-    // 0, 100, 200 and 400 ms after one another, and the first one of all.
-    expect(opened).toBeLessThanOrEqual(5);
+    // The first store of all, and one store after each pause.
+    expect(opened).toBeLessThanOrEqual(pauses.length + 1);
   });
 
   it('is read from while its store cannot be opened', async () => {
@@ -226,9 +242,11 @@ describe('a freeze', () => {
   it('waits for the store to be open again, and signs nothing meanwhile', async () => {
     const held = await heldSigner();
     let broken = false;
+    let refused = 0;
     const at = await open({
       signer: held.signer,
       openStores: async () => {
+        if (broken) refused++;
         if (broken) throw new ServerError('store', 'injected: no room');
         return await openStores();
       },
@@ -243,7 +261,7 @@ describe('a freeze', () => {
     const before = held.calls;
     held.release();
     expect(await late).toMatchObject({ code: 'store-failed' });
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await expect.poll(() => refused).toBeGreaterThan(1);
     expect(held.calls - before).toBeLessThanOrEqual(1);
     broken = false;
     expect(await frozen).toContain('\nLog frozen — ');

@@ -6,10 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openLevelState } from '../../../server/store/level/level.ts';
+import { lacking, skips } from '../../support/skip.ts';
 
-const prlimit = spawnSync('prlimit', ['--version']).status === 0;
-
-describe.skipIf(!prlimit)('stores under a file-size limit (needs prlimit)', () => {
+describe.skipIf(skips('stores under a file-size limit', lacking('prlimit')))('stores under a file-size limit', () => {
   let dir: string;
   let child: ChildProcess;
   beforeEach(async () => {

@@ -13,6 +13,7 @@ import { SubmissionQueue } from '../../../../client/submit/queue/queue-store.ts'
 import { fromDigest, keyVerifier } from '../../../../client/submit/submission.ts';
 import { tempDir } from '../../../support/log.ts';
 import { sharedSigner } from '../../../support/requests.ts';
+import { lacking, skips } from '../../../support/skip.ts';
 import { type FaultyLog, faultyLog } from '../faulty-log.ts';
 
 const CHILD = fileURLToPath(new URL('./queue-child.mjs', import.meta.url));
@@ -110,7 +111,7 @@ describe('entries that are queued', () => {
     expect(there.size - ids.length).toBeLessThanOrEqual(1);
   });
 
-  it.skipIf(spawnSync('prlimit', ['--version']).status !== 0)(
+  it.skipIf(skips('a submission queue without room', lacking('prlimit')))(
     'are refused where there is no room, and leave nothing behind',
     async () => {
       const limited = spawnSync('prlimit', ['--fsize=100', process.execPath, CHILD, 'add', queue, log.url, pem(), '2']);

@@ -363,8 +363,10 @@ describe('a flush', () => {
     await add('a');
     log.otherwise = silent;
     const stop = new AbortController();
-    setTimeout(() => stop.abort(), 100);
-    await expect(flush({ signal: stop.signal })).rejects.toMatchObject({ code: 'cancelled' });
+    const flushed = expect(flush({ signal: stop.signal })).rejects.toMatchObject({ code: 'cancelled' });
+    await expect.poll(() => log.seen.length).toBe(1);
+    stop.abort();
+    await flushed;
     log.otherwise = undefined;
     expect(states(await flush())).toEqual(['done']);
   });

@@ -62,7 +62,7 @@ describe('SYSTEM_CLOCK', () => {
     const sleep = SYSTEM_CLOCK.sleep(2 ** 40, stop.signal).then(() => {
       awake = true;
     });
-    // A timer that overflowed fires after 1 ms.
+    // A timer that overflowed would fire after 1 ms, and so before this one.
     await SYSTEM_CLOCK.sleep(5);
     expect(awake).toBe(false);
     stop.abort();

@@ -1,5 +1,4 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -7,13 +6,12 @@ import { openSigner } from '../../../../../merkle/runtime/keys/open-signer.ts';
 import { createTokenKey, openTokenSigner } from '../../../../../merkle/runtime/keys/pkcs11/pkcs11.ts';
 import { RetryingSigner } from '../../../../../merkle/runtime/keys/retrying.ts';
 import { verifySignature } from '../../../../../merkle/runtime/keys/signer.ts';
-import { HAVE_SOFTHSM, type SoftHsm, startSoftHsm } from '../../../../support/softhsm.ts';
+import { lacking, skips } from '../../../../support/skip.ts';
+import { NO_SOFTHSM, type SoftHsm, startSoftHsm } from '../../../../support/softhsm.ts';
 
 const PIN = '4711-secret';
 const message = new TextEncoder().encode('log.example.com\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n');
-const HAVE_TOOL = existsSync('/usr/bin/pkcs11-tool');
-
-describe.skipIf(!HAVE_SOFTHSM)('keys in SoftHSM', () => {
+describe.skipIf(skips('signers of tokens', NO_SOFTHSM))('keys in SoftHSM', () => {
   let hsm: SoftHsm;
   let pinFile: string;
   const spec = (label: string, more: object = {}) => {
@@ -220,39 +218,42 @@ describe.skipIf(!HAVE_SOFTHSM)('keys in SoftHSM', () => {
     await signer.close();
   });
 
-  describe.skipIf(!HAVE_TOOL)('with keys that pkcs11-tool made', () => {
-    const tool = (...args: string[]) => hsm.tool('--token-label', 'stele', '--login', '--pin', PIN, ...args);
+  describe.skipIf(skips('keys of pkcs11-tool', NO_SOFTHSM ?? lacking('pkcs11-tool')))(
+    'with keys that pkcs11-tool made',
+    () => {
+      const tool = (...args: string[]) => hsm.tool('--token-label', 'stele', '--login', '--pin', PIN, ...args);
 
-    it('refuses an extractable key', async () => {
-      await tool('--keypairgen', '--key-type', 'EC:prime256v1', '--label', 'loose', '--extractable');
-      await expect(openTokenSigner(spec('loose'))).rejects.toMatchObject({ code: 'pkcs11-key' });
-    });
-
-    it('refuses a key of another kind', async () => {
-      await tool('--keypairgen', '--key-type', 'EC:secp384r1', '--label', 'p384');
-      await expect(openTokenSigner(spec('p384'))).rejects.toMatchObject({ code: 'pkcs11-key' });
-    });
-
-    it('refuses two keys with one label', async () => {
-      for (const id of ['01', '02']) {
-        await tool('--keypairgen', '--key-type', 'EC:prime256v1', '--label', 'double', '--id', id);
-      }
-      await expect(openTokenSigner(spec('double'))).rejects.toMatchObject({ code: 'pkcs11-key' });
-    });
-
-    it('refuses a public key that belongs to another private key', async () => {
-      await createTokenKey({ ...spec('crossed'), algorithm: 'ecdsa-p256' });
-      await tool('--delete-object', '--type', 'pubkey', '--label', 'crossed');
-      await expect(openTokenSigner(spec('crossed'))).rejects.toMatchObject({ code: 'pkcs11-key' });
-      const file = join(hsm.dir, 'other.der');
-      const other = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey;
-      await writeFile(file, other.export({ type: 'spki', format: 'der' }));
-      await tool('--write-object', file, '--type', 'pubkey', '--label', 'crossed');
-      await rm(file);
-      await expect(openTokenSigner(spec('crossed'))).rejects.toMatchObject({
-        code: 'pkcs11-key',
-        message: expect.stringContaining('does not belong'),
+      it('refuses an extractable key', async () => {
+        await tool('--keypairgen', '--key-type', 'EC:prime256v1', '--label', 'loose', '--extractable');
+        await expect(openTokenSigner(spec('loose'))).rejects.toMatchObject({ code: 'pkcs11-key' });
       });
-    });
-  });
+
+      it('refuses a key of another kind', async () => {
+        await tool('--keypairgen', '--key-type', 'EC:secp384r1', '--label', 'p384');
+        await expect(openTokenSigner(spec('p384'))).rejects.toMatchObject({ code: 'pkcs11-key' });
+      });
+
+      it('refuses two keys with one label', async () => {
+        for (const id of ['01', '02']) {
+          await tool('--keypairgen', '--key-type', 'EC:prime256v1', '--label', 'double', '--id', id);
+        }
+        await expect(openTokenSigner(spec('double'))).rejects.toMatchObject({ code: 'pkcs11-key' });
+      });
+
+      it('refuses a public key that belongs to another private key', async () => {
+        await createTokenKey({ ...spec('crossed'), algorithm: 'ecdsa-p256' });
+        await tool('--delete-object', '--type', 'pubkey', '--label', 'crossed');
+        await expect(openTokenSigner(spec('crossed'))).rejects.toMatchObject({ code: 'pkcs11-key' });
+        const file = join(hsm.dir, 'other.der');
+        const other = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey;
+        await writeFile(file, other.export({ type: 'spki', format: 'der' }));
+        await tool('--write-object', file, '--type', 'pubkey', '--label', 'crossed');
+        await rm(file);
+        await expect(openTokenSigner(spec('crossed'))).rejects.toMatchObject({
+          code: 'pkcs11-key',
+          message: expect.stringContaining('does not belong'),
+        });
+      });
+    },
+  );
 });

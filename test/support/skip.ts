@@ -1,0 +1,22 @@
+/** For tests of what a machine may lack. A test that does not run says so in one line: `SKIPPED: <what>: <why>`. */
+import { spawnSync } from 'node:child_process';
+
+export function have(program: string): boolean {
+  return spawnSync('sh', ['-c', `command -v "${program}"`]).status === 0;
+}
+
+/** Why `programs` cannot run here; undefined where all are on PATH. */
+export function lacking(...programs: readonly string[]): string | undefined {
+  const absent = programs.filter((program) => !have(program));
+  return absent.length === 0 ? undefined : `${absent.join(' and ')} not on PATH`;
+}
+
+/**
+ * Whether `what` is skipped: for `describe.skipIf` and `it.skipIf`.
+ *
+ * @param why what is missing; undefined where nothing is
+ */
+export function skips(what: string, why: string | undefined): boolean {
+  if (why !== undefined) console.warn(`SKIPPED: ${what}: ${why}`);
+  return why !== undefined;
+}
