@@ -210,11 +210,16 @@ export class AckStore {
   async #openJournal(): Promise<FileHandle> {
     await makeDirDurable(this.#dir, { mode: 0o700 });
     const handle = await open(join(this.#dir, JOURNAL), 'a', 0o600);
-    this.#journalBytes = (await handle.stat()).size;
-    // A crash may have torn the last line.
-    if (this.#journalBytes > 0) await handle.appendFile('\n');
-    else await syncDir(this.#dir);
-    return handle;
+    try {
+      this.#journalBytes = (await handle.stat()).size;
+      // A crash may have torn the last line.
+      if (this.#journalBytes > 0) await handle.appendFile('\n');
+      else await syncDir(this.#dir);
+      return handle;
+    } catch (error) {
+      await handle.close().catch(() => {});
+      throw error;
+    }
   }
 }
 
