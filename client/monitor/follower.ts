@@ -52,7 +52,7 @@ export interface FollowOptions {
   readonly settings: FollowSettings;
   readonly store: StateStore;
   readonly evidence: EvidenceFiles;
-  readonly matcher: Matcher;
+  readonly matcher: Pick<Matcher, 'match'>;
   readonly queue: Pick<AlertQueue, 'enqueue'>;
   readonly open: OpenSource;
   /** Where a log begins that has no state. Without it, a missing state is an error. */

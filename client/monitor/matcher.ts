@@ -4,7 +4,7 @@ import { createPool, type Pool, TASKS_PER_THREAD, workerUrl } from '../../merkle
 import type { FeedEntry } from '../follow/types.ts';
 import type { RuleAlert } from './acks.ts';
 import { alertId } from './fact-alerts.ts';
-import { type BatchAnswer, matchBatch, packBatch, unpackAnswer } from './rules/batch.ts';
+import { matchBatch, packBatch, unpackHits } from './rules/batch.ts';
 import { RuleEngine } from './rules/engine.ts';
 import type { HitReport } from './rules/hit-report.ts';
 import { type IssuingAuthority, Trust } from './rules/issuer-trust.ts';
@@ -25,23 +25,6 @@ interface MatcherOptions {
   readonly now?: () => number;
 }
 
-/** Since the start. */
-interface MatchCounts {
-  entries: number;
-  /** Alerts returned. */
-  alerts: number;
-  /** Alerts left out because a person acknowledged them. */
-  acknowledged: number;
-  /** Entries with a part that the matcher could not read, with or without an alert. */
-  unreadable: number;
-}
-
-interface ClosableMatcher extends Matcher {
-  readonly counts: Readonly<MatchCounts>;
-  /** Ends the threads; idempotent. */
-  close(): Promise<void>;
-}
-
 /** So few entries stay on this thread: a pool costs 0.3 s to start and a round trip. */
 const INLINE_ENTRIES = 16;
 const INLINE_BYTES = 64 * 1024;
@@ -50,61 +33,51 @@ const TASK_ENTRIES = 128;
 const TASK_BYTES = 512 * 1024;
 
 /** @throws ClientError `usage`: a pattern does not compile */
-export function createMatcher(rules: readonly Rule[], options: MatcherOptions = {}): ClosableMatcher {
+export function createMatcher(rules: readonly Rule[], options: MatcherOptions = {}): Matcher {
   const { threads = 0, authorities, acknowledged, now = Date.now } = options;
   const trust = authorities && new Trust(authorities);
   const engine = new RuleEngine(rules, trust);
-  const counts: MatchCounts = { entries: 0, alerts: 0, acknowledged: 0, unreadable: 0 };
   let pool: Pool | undefined;
   let closed = false;
 
-  const inPool = async (entries: readonly FeedEntry[]): Promise<BatchAnswer> => {
+  const inPool = async (entries: readonly FeedEntry[]): Promise<HitReport[]> => {
     const workerData: MatchWorkerData = { rules, ...(authorities && { authorities }) };
     pool ??= createPool({ file: workerUrl('client/monitor/rules/rules-worker'), threads, youngMb: 8, workerData });
     try {
-      return unpackAnswer(await pool.run(packBatch(entries)));
+      return unpackHits(await pool.run(packBatch(entries)));
     } catch (error) {
       if (closed) throw error;
       // Another task may have killed the worker. The caller reports a second failure, and tries again.
-      return unpackAnswer(await pool.run(packBatch(entries)));
+      return unpackHits(await pool.run(packBatch(entries)));
     }
   };
 
   const compare = async (entries: readonly FeedEntry[]): Promise<HitReport[]> => {
-    const hits: HitReport[] = [];
-    const take = (answer: BatchAnswer, start: number): void => {
-      counts.unreadable += answer.unreadable;
-      for (const hit of answer.hits) hits.push({ ...hit, at: hit.at + start });
-    };
     const tasks = tasksOf(entries);
+    const found: HitReport[][] = [];
     if (threads === 0 || isSmall(entries)) {
       for (const { start, end } of tasks) {
-        take(matchBatch(engine, entries.slice(start, end), trust), start);
+        found.push(matchBatch(engine, entries.slice(start, end), trust));
         // The other work of this thread gets its turn.
         if (end < entries.length) await new Promise((resolve) => setImmediate(resolve));
       }
-      return hits;
+    } else {
+      // A lane for each task that the threads take at once bounds the copies of bodies.
+      let next = 0;
+      const lane = async (): Promise<void> => {
+        for (let at = next++; at < tasks.length; at = next++) {
+          const { start, end } = tasks[at]!;
+          found[at] = await inPool(entries.slice(start, end));
+        }
+      };
+      await Promise.all(Array.from({ length: threads * TASKS_PER_THREAD }, lane));
     }
-    // A lane for each task that the threads take at once bounds the copies of bodies.
-    let next = 0;
-    const answers: BatchAnswer[] = [];
-    const lane = async (): Promise<void> => {
-      for (let at = next++; at < tasks.length; at = next++) {
-        const { start, end } = tasks[at]!;
-        answers[at] = await inPool(entries.slice(start, end));
-      }
-    };
-    await Promise.all(Array.from({ length: threads * TASKS_PER_THREAD }, lane));
-    for (const [at, answer] of answers.entries()) take(answer, tasks[at]!.start);
-    return hits;
+    return found.flatMap((hits, task) => hits.map((hit) => ({ ...hit, at: hit.at + tasks[task]!.start })));
   };
 
   return {
-    rules,
-    counts,
     async match(entries) {
       const hits = await compare(entries);
-      counts.entries += entries.length;
       if (hits.length === 0) return [];
       await acknowledged?.refresh();
       const time = new Date(now()).toISOString();
@@ -113,11 +86,10 @@ export function createMatcher(rules: readonly Rule[], options: MatcherOptions = 
         const rule = rules[hit.rule]!;
         const entry = entries[hit.at]!;
         const identity = hit.identity ?? Buffer.from(entry.leafHash).toString('hex');
-        if (acknowledged?.has(rule.name, identity)) counts.acknowledged++;
-        else fresh.push({ alert: alertOf(rule, entry, hit, time), identity });
+        if (acknowledged?.has(rule.name, identity)) continue;
+        fresh.push({ alert: alertOf(rule, entry, hit, time), identity });
       }
       await acknowledged?.remember(fresh);
-      counts.alerts += fresh.length;
       return fresh.map(({ alert }) => alert);
     },
     async close() {

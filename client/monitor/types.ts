@@ -77,7 +77,8 @@ export interface AlertQueue {
 
 /** Compares entries with the rules. */
 export interface Matcher {
-  readonly rules: readonly { name: string }[];
-  /** The alerts of these entries, in their order. No content of an entry makes it fail: that gives an `unreadable`. */
+  /** The alerts of these entries, in their order. An entry that cannot be read gives an `unreadable`, and no error. */
   match(entries: readonly FeedEntry[]): Promise<Alert[]>;
+  /** Ends the threads. Idempotent. */
+  close(): Promise<void>;
 }

@@ -4,7 +4,7 @@ import { equal } from '../../merkle/bytes.ts';
 import { parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { parseNote } from '../../merkle/note.ts';
-import { isEmptyDir, isThere, makeDirDurable, readFileIfThere } from '../../merkle/runtime/disk/files.ts';
+import { isThere, makeDirDurable, namesIn, readFileIfThere } from '../../merkle/runtime/disk/files.ts';
 import { identityPath, type LogIdentity, writeIdentity } from '../dir/identity.ts';
 import { layout } from '../dir/layout.ts';
 import { ServerError } from '../errors.ts';
@@ -68,7 +68,7 @@ export async function exportTree(
 export async function emptyDir(dir: string): Promise<void> {
   await refuseDataDir(dir);
   await makeDirDurable(dir);
-  if (!(await isEmptyDir(dir))) {
+  if ((await namesIn(dir)).length > 0) {
     throw new ServerError(
       'config',
       `the directory ${dir} is not empty. Name one that is empty or that does not exist yet.`,

@@ -3,7 +3,7 @@
  *
  * ```
  * batch:   u32 length, JSON of the origins, u32 count, count * (u32 origin, u32 length), then the bodies
- * answer:  JSON of a BatchAnswer
+ * answer:  JSON of the hits
  * ```
  * All u32 are little-endian; both sides are this file.
  */
@@ -17,21 +17,13 @@ interface BatchEntry {
   readonly body: Uint8Array;
 }
 
-export interface BatchAnswer {
-  readonly hits: readonly HitReport[];
-  /** Entries of which a part could not be read, alerted about or not. */
-  readonly unreadable: number;
-}
-
-export function matchBatch(engine: RuleEngine, entries: readonly BatchEntry[], trust?: Trust): BatchAnswer {
+export function matchBatch(engine: RuleEngine, entries: readonly BatchEntry[], trust?: Trust): HitReport[] {
   const hits: HitReport[] = [];
-  let unreadable = 0;
   for (const [at, { log, body }] of entries.entries()) {
     const entry = readEntry(body);
-    if (entry.problem !== undefined) unreadable++;
     for (const hit of engine.match(entry, log)) hits.push(hitReport(at, entry, hit, trust));
   }
-  return { hits, unreadable };
+  return hits;
 }
 
 export function packBatch(entries: readonly BatchEntry[]): ArrayBuffer {
@@ -76,10 +68,10 @@ export function unpackBatch(buffer: ArrayBuffer): BatchEntry[] {
   return entries;
 }
 
-export function packAnswer(answer: BatchAnswer): ArrayBuffer {
-  return new TextEncoder().encode(JSON.stringify(answer)).buffer;
+export function packHits(hits: readonly HitReport[]): ArrayBuffer {
+  return new TextEncoder().encode(JSON.stringify(hits)).buffer;
 }
 
-export function unpackAnswer(buffer: ArrayBuffer): BatchAnswer {
-  return JSON.parse(Buffer.from(buffer).toString()) as BatchAnswer;
+export function unpackHits(buffer: ArrayBuffer): HitReport[] {
+  return JSON.parse(Buffer.from(buffer).toString()) as HitReport[];
 }

@@ -1,6 +1,6 @@
 /** What runs in each thread of the matcher's pool. */
 import { Piscina } from 'piscina';
-import { matchBatch, packAnswer, unpackBatch } from './batch.ts';
+import { matchBatch, packHits, unpackBatch } from './batch.ts';
 import { RuleEngine } from './engine.ts';
 import { type IssuingAuthority, Trust } from './issuer-trust.ts';
 import type { Rule } from './types.ts';
@@ -15,5 +15,5 @@ const trust = authorities && new Trust(authorities);
 const engine = new RuleEngine(rules, trust);
 
 export default function match(batch: ArrayBuffer): unknown {
-  return Piscina.move(packAnswer(matchBatch(engine, unpackBatch(batch), trust)));
+  return Piscina.move(packHits(matchBatch(engine, unpackBatch(batch), trust)));
 }

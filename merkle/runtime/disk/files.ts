@@ -108,15 +108,6 @@ export async function isThere(path: string): Promise<boolean> {
   }
 }
 
-/** Whether the directory `path` has no entry. */
-export async function isEmptyDir(path: string): Promise<boolean> {
-  try {
-    return (await fs.readdir(path)).length === 0;
-  } catch (error) {
-    throw fileError('read', path, error);
-  }
-}
-
 /** The names in a directory; an empty list where there is no directory. @throws RuntimeError `file` */
 export async function namesIn(path: string): Promise<string[]> {
   try {

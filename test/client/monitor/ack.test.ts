@@ -44,7 +44,7 @@ function running(rules = RULES) {
   let index = 0;
   const see = (body: Uint8Array): Promise<Alert[]> =>
     matcher.match([{ log: 'log.example.com', index: index++, leafHash: Buffer.alloc(32, index), body }]);
-  return { store, matcher, see, problems };
+  return { store, see, problems };
 }
 
 /** Another process. */
@@ -57,12 +57,11 @@ const run = githubRun('acme/app', 'release.yml', 'refs/tags/v1', 1);
 
 describe('stele monitor ack', () => {
   it('silences that rule for that identity in a running monitor, and says who, when, until and why', async () => {
-    const { see, store, matcher } = running();
+    const { see, store } = running();
     const [names, other] = await see(entryOf(run));
     expect([names?.rule, other?.rule]).toEqual(['names', 'other']);
     await ack(names!.id);
     expect((await see(entryOf(run))).map(({ rule }) => rule)).toEqual(['other']);
-    expect(matcher.counts).toMatchObject({ entries: 2, alerts: 3, acknowledged: 1 });
     expect((await store.list()).acks).toMatchObject([
       {
         alert: names!.id,

@@ -10,8 +10,7 @@ import type { FakeLog } from '../../support/fake-log.ts';
 import { later, tempDir } from '../../support/log-files.ts';
 
 /** Alerts about every entry that holds `word`, and keeps what it was shown. */
-export class WordMatcher implements Matcher {
-  readonly rules = [{ name: 'word' }];
+export class WordMatcher implements Pick<Matcher, 'match'> {
   readonly seen: FeedEntry[] = [];
   readonly word: string;
 
