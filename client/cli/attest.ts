@@ -181,7 +181,7 @@ function itemOf(
 async function attestOnce(statement: Uint8Array, signer: KeySigner, out: string): Promise<Attested> {
   const { publicKey, certificate } = signer;
   // Only `attest` makes the digest, and hands it to the signer.
-  const signed = await attest(statement, {
+  return await attest(statement, {
     publicKey,
     certificate,
     sign: async (digest) => {
@@ -192,7 +192,6 @@ async function attestOnce(statement: Uint8Array, signer: KeySigner, out: string)
       return once.signature;
     },
   });
-  return signed;
 }
 
 interface Context {

@@ -5,7 +5,7 @@ import { encodeBase64 } from '../../merkle/bytes.ts';
 import { MAX_POLICY } from '../../merkle/policy.ts';
 import { printable } from '../../merkle/printable.ts';
 import type { AuditReport } from '../audit/types.ts';
-import { ClientError } from '../errors.ts';
+import { usage } from '../errors.ts';
 import { readWhole } from './files.ts';
 import { withProgress } from './progress.ts';
 import { counted, exitStatus, print, reportError } from './report.ts';
@@ -155,7 +155,7 @@ function corrupt({ corruption, entries, tree, source }: AuditReport): string[] {
 
 function whole(text: string, what: string, most: number): number {
   if (!/^[1-9][0-9]{0,5}$/.test(text) || Number(text) > most) {
-    throw new ClientError('usage', `${what} is a whole number from 1 to ${most}`);
+    throw usage(`${what} is a whole number from 1 to ${most}`);
   }
   return Number(text);
 }

@@ -2,7 +2,7 @@
 import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
 import { encodeBase64 } from '../../merkle/bytes.ts';
-import { ClientError } from '../errors.ts';
+import { ClientError, usage } from '../errors.ts';
 import { withProgress } from './progress.ts';
 import { counted, print } from './report.ts';
 import { addDataSettings, configOf, loadServer, type ServerMain } from './settings-flags.ts';
@@ -134,7 +134,7 @@ function restore(server: ServerMain): Command {
 /** Nothing undoes a freeze: a person types the origin, a script gives `--yes`. */
 async function confirm(origin: string): Promise<void> {
   if (!process.stdin.isTTY || !process.stderr.isTTY) {
-    throw new ClientError('usage', 'a freeze ends the log for ever, and there is no terminal to ask on: add --yes');
+    throw usage('a freeze ends the log for ever, and there is no terminal to ask on: add --yes');
   }
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
   try {

@@ -1,10 +1,9 @@
 /** `stele sign`: signs files, logs the signatures and keeps the proofs. */
-import { statSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Command } from 'commander';
 import { encodeHex } from '../../merkle/bytes.ts';
 import { formatVerifierKey } from '../../merkle/note.ts';
-import { ClientError } from '../errors.ts';
 import { formatBundle } from '../formats/bundle.ts';
 import type { LoggedSignature } from '../submit/log-signatures.ts';
 import { parseLogUrl } from '../submit/log-url.ts';
@@ -12,7 +11,7 @@ import { messageBundle, tlogProofOf } from '../submit/signed-digest.ts';
 import type { KeySigner } from '../submit/signers/types.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
 import { digestFile } from './digests.ts';
-import { isDirectory, writeWhole } from './files.ts';
+import { isDirectory, reading, writeWhole } from './files.ts';
 import { givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
 import { counted, print, shellWord } from './report.ts';
 import { factsOf, type ItemResult, type KeptItem, reportItems, type SignItem, signItems } from './sign-items.ts';
@@ -61,7 +60,7 @@ async function sign(named: readonly string[], options: SignOptions): Promise<voi
   const http = requestOptions(options);
   checkTsa(options);
   const { trust: given } = await readLogTrust(options);
-  if (alone !== undefined) checkFile(alone);
+  if (alone !== undefined) await checkFile(alone);
   const { signer, publicPath } = await openSigningKey(options, alone);
   try {
     let firstUse = false;
@@ -109,9 +108,8 @@ function itemOf(file: string, signer: KeySigner, options: SignOptions, http: Log
 }
 
 /** Throws the errors of `digestFile` early: no key must stay behind beside a file that cannot be signed. */
-function checkFile(file: string): void {
-  const stats = statSync(file, { throwIfNoEntry: false });
-  if (stats === undefined) throw new ClientError('file', `${file} cannot be read: there is no such file`);
+async function checkFile(file: string): Promise<void> {
+  const stats = await reading(file, () => stat(file));
   if (stats.isDirectory()) throw isDirectory(file);
 }
 

@@ -56,27 +56,14 @@ export async function openSigningKey(options: SigningOptions, beside: string | u
     const { publicKey } = opened;
     const made = options.key === undefined && options.pkcs11Module === undefined && beside !== undefined;
     const publicPath = options.publicOut ?? (made ? `${beside}.pub.pem` : undefined);
-    const signer =
-      options.certificate === undefined
-        ? opened
-        : withCertificate(opened, await readCertificate(options.certificate, publicKey));
+    const certificate =
+      options.certificate === undefined ? undefined : await readCertificate(options.certificate, publicKey);
     if (publicPath !== undefined) await keepPublicKey(publicPath, publicKey);
-    return { signer, publicPath };
+    return { signer: { ...opened, certificate }, publicPath };
   } catch (error) {
     await opened.close();
     throw error;
   }
-}
-
-/** `signer` with a certificate for its key, which the caller has compared with the key. */
-function withCertificate(signer: KeySigner, certificate: Uint8Array): KeySigner {
-  return {
-    publicKey: signer.publicKey,
-    repeatable: signer.repeatable,
-    certificate,
-    sign: (digest) => signer.sign(digest),
-    close: () => signer.close(),
-  };
 }
 
 async function openKey(options: SigningOptions, beside: string | undefined): Promise<KeySigner> {

@@ -10,7 +10,7 @@
 import { encodeHex, encodeUtf8 } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
 import type { HashName } from '../../merkle/rekor/hashes.ts';
-import { ClientError } from '../errors.ts';
+import { ClientError, usage } from '../errors.ts';
 import { array, malformed, parseJson, string } from './json.ts';
 
 /** Short names, and the type of predicate that each stands for. */
@@ -64,8 +64,7 @@ export function predicateType(name: string): string {
   if (known !== undefined) return known;
   if (isTypeUri(name)) return name;
   const names = [...PREDICATE_TYPES.keys()].join(', ');
-  throw new ClientError(
-    'usage',
+  throw usage(
     `"${printable(name)}" is no type of predicate: give a URI such as https://example.com/review/v1, or one of ${names}`,
   );
 }

@@ -11,7 +11,7 @@
 import { leafHash } from '../../merkle/rfc6962.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
 import type { Tile } from '../../merkle/tile.ts';
-import { ClientError } from '../errors.ts';
+import { ClientError, usage } from '../errors.ts';
 import type { LogEntry } from '../formats/log-entry.ts';
 import { openSource } from '../tiles/tiles.ts';
 import type { TileSource } from '../tiles/types.ts';
@@ -152,7 +152,7 @@ export class LogClient {
    * @throws ClientError as `checkpoint`, and `bad-reply`, `bad-proof`; `refused` where there is no such entry
    */
   async entry(index: number, call: CallOptions = {}): Promise<{ entry: LogEntry; verified: LoggedLeaf }> {
-    if (!Number.isSafeInteger(index) || index < 0) throw new ClientError('usage', 'an index is a whole number from 0');
+    if (!Number.isSafeInteger(index) || index < 0) throw usage('an index is a whole number from 0');
     const reply = await ask(`${this.url}/stele/v1/entries/${index}`, undefined, this.#http(call));
     const answer = readSingle(reply);
     if (answer.kind !== 'logged') throw answer.kind === 'later' ? refusal(reply) : answer.error;

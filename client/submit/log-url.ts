@@ -1,6 +1,6 @@
 /** The address of a log. */
 import { printable } from '../../merkle/printable.ts';
-import { ClientError } from '../errors.ts';
+import { usage } from '../errors.ts';
 
 /**
  * The base URL of a log: http or https, without credentials, query and fragment. It has no slash at its end.
@@ -10,13 +10,10 @@ import { ClientError } from '../errors.ts';
 export function parseLogUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
-    throw new ClientError(
-      'usage',
-      `"${printable(text)}" is not the URL of a log; it looks like https://log.example.com`,
-    );
+    throw usage(`"${printable(text)}" is not the URL of a log; it looks like https://log.example.com`);
   }
   if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
-    throw new ClientError('usage', 'the URL of a log has no user name, password, query or fragment: leave them out');
+    throw usage('the URL of a log has no user name, password, query or fragment: leave them out');
   }
   return `${url.origin}${url.pathname}`.replace(/\/+$/, '');
 }

@@ -16,9 +16,9 @@ import { preAuthEncoding } from '../../merkle/rekor/dsse.ts';
 import { HASH_NAME } from '../../merkle/rekor/hashes.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
 import { parseCertificate } from '../../merkle/x509/certificate.ts';
-import { ClientError } from '../errors.ts';
+import { ClientError, usage } from '../errors.ts';
 import { BUNDLE_TYPE, MAX_BUNDLE, parseBundle } from '../formats/bundle.ts';
-import { canonicalEntry, createEntryRequest, type Signed } from '../formats/entry-request.ts';
+import type { Signed } from '../formats/entry-request.ts';
 import { array, bytes, type JsonObject, malformed, object, parseJson, string } from '../formats/json.ts';
 import { keyHint, type PublicKey, parsePublicKey } from '../formats/key.ts';
 import { formatLogEntry, type LogEntry } from '../formats/log-entry.ts';
@@ -101,10 +101,7 @@ export function parseSigned(file: Uint8Array, verifiers: readonly Verifier[] = [
 export function fromDigest(digest: Uint8Array, signature: Uint8Array, verifier: Verifier): Submission {
   const { digest: algorithm, digestSize } = verifier.publicKey;
   if (digest.length !== digestSize) {
-    throw new ClientError(
-      'usage',
-      `the digest has ${digest.length} bytes; this kind of key signs ${algorithm}, of ${digestSize} bytes`,
-    );
+    throw usage(`the digest has ${digest.length} bytes; this kind of key signs ${algorithm}, of ${digestSize} bytes`);
   }
   const messageDigest = { algorithm, digest: encodeBase64(digest) };
   const bundle = {
@@ -145,14 +142,11 @@ export function fromBundle(json: JsonObject, given: readonly Verifier[]): Submis
   const mediaType = BUNDLE_TYPES.get(rest.mediaType as string);
   const bundle = { ...rest, mediaType, verificationMaterial: material };
   if (signer.kind === 'certificate' && given.length > 0) {
-    throw new ClientError('usage', 'the bundle carries its certificate: leave out other keys and certificates');
+    throw usage('the bundle carries its certificate: leave out other keys and certificates');
   }
   const [verifier, ...more] = signer.kind === 'certificate' ? [certificateVerifier(signer.certificate)] : given;
   if (verifier === undefined || more.length > 0) {
-    throw new ClientError(
-      'usage',
-      'the bundle does not hold the key that signed it: exactly one key or certificate must be given',
-    );
+    throw usage('the bundle does not hold the key that signed it: exactly one key or certificate must be given');
   }
   const { publicKey } = verifier;
   if (content.kind === 'dsse') {
@@ -171,10 +165,7 @@ export function fromBundle(json: JsonObject, given: readonly Verifier[]): Submis
 
 function fromEnvelope(json: object, verifiers: readonly Verifier[]): Submission[] {
   if (verifiers.length === 0) {
-    throw new ClientError(
-      'usage',
-      'a DSSE envelope does not hold the keys that signed it: keys or certificates must be given',
-    );
+    throw usage('a DSSE envelope does not hold the keys that signed it: keys or certificates must be given');
   }
   const { message, signatures, payload, payloadType } = readEnvelope(json);
   if (signatures.length === 0) throw malformed('signatures', 'is empty: there is nothing to log');
@@ -217,16 +208,6 @@ function submission(
 ): Submission {
   if (!verifier.publicKey.verify(digest, signature)) throw badSignature('the signature', [verifier]);
   return { signed: { digest, signature, ...verifier }, bundle, fromBundle };
-}
-
-/** CreateEntryRequest in proto3 JSON. The same submission always gives the same text. */
-export function requestOf({ signed }: Submission): string {
-  return createEntryRequest(signed);
-}
-
-/** The canonical entry that the log must make of it (RFC 8785). */
-export function entryOf({ signed }: Submission): Uint8Array {
-  return canonicalEntry(signed);
 }
 
 /** The bundle with its proof, as a file. */

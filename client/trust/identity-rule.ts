@@ -4,7 +4,7 @@
  */
 import { printable } from '../../merkle/printable.ts';
 import { type CertificateIdentity, FULCIO_EXTENSIONS } from '../../merkle/x509/fulcio.ts';
-import { ClientError } from '../errors.ts';
+import { usage } from '../errors.ts';
 
 /** Exact text, or an RE2 pattern that must match the whole text. */
 export type TextRule = string | { readonly pattern: string };
@@ -39,14 +39,13 @@ export function compileWith(rule: IdentityRule, compilePattern: PatternCompiler)
   const extensions = Object.entries(rule.extensions ?? {});
   for (const [key] of extensions) {
     if (!Object.hasOwn(FULCIO_EXTENSIONS, key) && !OID.test(key)) {
-      throw new ClientError(
-        'usage',
+      throw usage(
         `there is no extension "${printable(key)}": give an OID, or one of ${Object.keys(FULCIO_EXTENSIONS).join(', ')}`,
       );
     }
   }
   if (identity === undefined && issuer === undefined && extensions.length === 0) {
-    throw new ClientError('usage', 'a rule that asks for nothing would take every certificate: give an identity');
+    throw usage('a rule that asks for nothing would take every certificate: give an identity');
   }
   return (found) =>
     // A name of an unknown kind has no text to compare.
@@ -64,7 +63,7 @@ export function hasPattern({ identity, issuer }: IdentityRule): boolean {
 /** Compiles a rule without a pattern. @throws ClientError `usage` */
 export function compileExact(rule: IdentityRule): IdentityTest {
   return compileWith(rule, (_, what) => {
-    throw new ClientError('usage', `the expected ${what} is a pattern, and exact text was asked for`);
+    throw usage(`the expected ${what} is a pattern, and exact text was asked for`);
   });
 }
 
@@ -75,6 +74,6 @@ function compileText(
 ): ((text: string) => boolean) | undefined {
   if (rule === undefined) return undefined;
   if (typeof rule === 'object') return compilePattern(rule.pattern, what);
-  if (rule === '') throw new ClientError('usage', `the expected ${what} is empty`);
+  if (rule === '') throw usage(`the expected ${what} is empty`);
   return (text) => text === rule;
 }

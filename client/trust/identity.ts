@@ -8,7 +8,7 @@
 import { RE2JS } from 're2js';
 import { printable } from '../../merkle/printable.ts';
 import type { CertificateIdentity } from '../../merkle/x509/fulcio.ts';
-import { ClientError } from '../errors.ts';
+import { ClientError, usage } from '../errors.ts';
 import { compileWith, type IdentityRule, type IdentityTest } from './identity-rule.ts';
 
 export type { IdentityRule, IdentityTest, TextRule } from './identity-rule.ts';
@@ -48,13 +48,10 @@ export function compileRule(rule: IdentityRule): IdentityTest {
 
 function compilePattern(pattern: string, what: string): (text: string) => boolean {
   if (pattern === '' || pattern.length > MAX_PATTERN) {
-    throw new ClientError(
-      'usage',
-      `the pattern for the ${what} has ${pattern.length} characters, not 1 to ${MAX_PATTERN}`,
-    );
+    throw usage(`the pattern for the ${what} has ${pattern.length} characters, not 1 to ${MAX_PATTERN}`);
   }
   if (steps(pattern) > MAX_STEPS) {
-    throw new ClientError('usage', `the pattern for the ${what} repeats too much: ask for fewer with {n} and {n,m}`);
+    throw usage(`the pattern for the ${what} repeats too much: ask for fewer with {n} and {n,m}`);
   }
   let re2: RE2JS;
   try {

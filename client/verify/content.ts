@@ -15,7 +15,7 @@ import { INTOTO_TYPE, preAuthEncoding } from '../../merkle/rekor/dsse.ts';
 import { DIGEST_SIZE, HASH_NAME, type HashName } from '../../merkle/rekor/hashes.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import type { KeyInfo } from '../../merkle/rekor/spki.ts';
-import { ClientError } from '../errors.ts';
+import { ClientError, usage } from '../errors.ts';
 import type { Bundle, DsseContent, MessageContent } from '../formats/bundle.ts';
 import { malformed } from '../formats/json.ts';
 import { parseStatement, type Statement } from '../formats/statement.ts';
@@ -182,7 +182,7 @@ function envelopeHashes(key: KeyInfo): readonly HashName[] {
 function given(artifact: ArtifactDigests, hash: HashName): Uint8Array {
   const digest = artifact[hash];
   if (digest?.length === DIGEST_SIZE[hash]) return digest;
-  throw new ClientError('usage', `the ${hash} digest of the file is needed, and was not given`);
+  throw usage(`the ${hash} digest of the file is needed, and was not given`);
 }
 
 function badSignature(): ClientError {

@@ -19,7 +19,7 @@ import { leafHash as hashLeaf } from '../../merkle/rfc6962.ts';
 import { parseTlogProof, type TlogProof } from '../../merkle/tlog-proof.ts';
 import { type Certificate, parseCertificate } from '../../merkle/x509/certificate.ts';
 import type { CertificateIdentity } from '../../merkle/x509/fulcio.ts';
-import { ClientError } from '../errors.ts';
+import { ClientError, usage } from '../errors.ts';
 import { type KeyAlgorithm, keyAlgorithm, type PublicKey, parsePublicKey } from '../formats/key.ts';
 import { withClientErrors } from '../merkle-errors.ts';
 import type { IdentityTest } from '../trust/identity-rule.ts';
@@ -95,7 +95,7 @@ export function checkTlogProof(request: TlogProofCheck, primitives: Primitives):
   const { policy } = request;
   if ('leafHash' in request) {
     if (request.leafHash.length !== 32) {
-      throw new ClientError('usage', `a leaf hash has 32 bytes, not ${request.leafHash.length}`);
+      throw usage(`a leaf hash has 32 bytes, not ${request.leafHash.length}`);
     }
     return { ...verify(proof, request.leafHash, policy, primitives), signer: undefined };
   }
@@ -176,10 +176,7 @@ function checkedAlgorithm({ keyDetails, digestAlgorithm }: HashedRekord, spki: U
 function checkDigest(entry: HashedRekord, { digest, name }: PublicKey, digests: ArtifactDigests): void {
   const own = digests[HASH_NAME[digest]];
   if (own === undefined) {
-    throw new ClientError(
-      'usage',
-      `a key of the kind ${name} signs the ${HASH_NAME[digest]} of the file: give that digest`,
-    );
+    throw usage(`a key of the kind ${name} signs the ${HASH_NAME[digest]} of the file: give that digest`);
   }
   if (equal(own, entry.digest)) return;
   throw new ClientError(

@@ -14,7 +14,7 @@ import type { Policy } from '../../merkle/policy.ts';
 import type { HashName } from '../../merkle/rekor/hashes.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import type { KeyInfo } from '../../merkle/rekor/spki.ts';
-import { ClientError } from '../errors.ts';
+import { ClientError, usage } from '../errors.ts';
 import type { Bundle } from '../formats/bundle.ts';
 import type { IdentityTest } from '../trust/identity-rule.ts';
 import type { TrustedRoot } from '../trust/trusted-root.ts';
@@ -97,7 +97,6 @@ function signerOf({ signer }: Bundle, key: KeyInfo | undefined): ClaimedSigner {
 }
 
 function checkRequest({ bundle, key, identity, trustedRoot, logKey, policy, witnessTime }: VerifyRequest): void {
-  const usage = (why: string) => new ClientError('usage', why);
   if ((key === undefined) === (identity === undefined)) {
     throw usage(
       "say whose signature it must be: give the signer's key, or the identity in the certificate, and not both",

@@ -2,7 +2,7 @@
 import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
-import { ClientError } from '../../errors.ts';
+import { usage } from '../../errors.ts';
 import { type Acknowledgement, acknowledge } from '../../monitor/acks.ts';
 import { loadMonitorConfig } from '../../monitor/config/load-monitor.ts';
 import { escaped } from '../../monitor/rules/text.ts';
@@ -76,7 +76,7 @@ async function add(id: string, options: AckOptions): Promise<void> {
   const { until, reason } = options;
   // Not commander's required options: the subcommands would require them too.
   if (until === undefined || reason === undefined) {
-    throw new ClientError('usage', '--until and --reason are missing: an acknowledgement says when it ends, and why');
+    throw usage('--until and --reason are missing: an acknowledgement says when it ends, and why');
   }
   const store = storeOf(options);
   const alert = await store.find(id);

@@ -5,7 +5,7 @@ import { parseCheckpoint } from '../../../merkle/checkpoint.ts';
 import { MerkleError } from '../../../merkle/errors.ts';
 import { parseNote } from '../../../merkle/note.ts';
 import { TILE_WIDTH } from '../../../merkle/tile.ts';
-import { ClientError } from '../../errors.ts';
+import { ClientError, usage } from '../../errors.ts';
 import { MAX_BUNDLE, parseBundle } from '../../formats/bundle.ts';
 import { parseJson } from '../../formats/json.ts';
 import { type LoadedRules, loadRules } from '../../monitor/config/load-monitor.ts';
@@ -83,8 +83,7 @@ async function test(file: string | undefined, options: TestOptions): Promise<voi
   const { rules, authorities } = rulesOf(file, options);
   const tested: Tested = { rules, trust: authorities && new Trust(authorities) };
   const given = [options.bundle, options.entry, options.log].filter((source) => source !== undefined);
-  if (given.length !== 1)
-    throw new ClientError('usage', 'give one of --bundle, --entry and --log: what to try the rule on');
+  if (given.length !== 1) throw usage('give one of --bundle, --entry and --log: what to try the rule on');
   try {
     const alerted =
       options.log === undefined ? await tryFile(tested, options) : await tryLog(tested, options.log, options);
@@ -98,7 +97,7 @@ async function test(file: string | undefined, options: TestOptions): Promise<voi
 
 function rulesOf(file: string | undefined, { config, rule: name }: TestOptions): LoadedRules {
   if (file !== undefined && config !== undefined) {
-    throw new ClientError('usage', 'a file with the rule and --config are both given: keep one');
+    throw usage('a file with the rule and --config are both given: keep one');
   }
   const path = file ?? config ?? 'monitor.yaml';
   const loaded = loadRules(path);
@@ -107,7 +106,7 @@ function rulesOf(file: string | undefined, { config, rule: name }: TestOptions):
   const found = rules.filter((rule) => rule.name === name);
   if (found.length > 0) return { ...loaded, rules: found };
   const known = rules.map((rule) => rule.name).join(', ');
-  throw new ClientError('usage', `${escaped(path)} has no rule "${escaped(name)}"; it has ${known}`);
+  throw usage(`${escaped(path)} has no rule "${escaped(name)}"; it has ${known}`);
 }
 
 async function tryFile({ rules, trust }: Tested, { bundle, entry, json }: TestOptions): Promise<boolean> {
@@ -124,8 +123,7 @@ async function tryFile({ rules, trust }: Tested, { bundle, entry, json }: TestOp
 
 async function bundleEntries(path: string): Promise<Tried[]> {
   const { entries } = parseBundle(await readWhole(path, MAX_BUNDLE));
-  if (entries.length === 0)
-    throw new ClientError('usage', `${escaped(path)} holds no logged entry: nothing to try the rule on`);
+  if (entries.length === 0) throw usage(`${escaped(path)} holds no logged entry: nothing to try the rule on`);
   return entries.map(({ index, body }) => ({ index, body }));
 }
 
@@ -157,7 +155,7 @@ async function tryLog({ rules, trust }: Tested, location: string, options: TestO
     const from = indexOf('--from', options.from ?? '0');
     const to = options.to === undefined ? size : indexOf('--to', options.to);
     if (from >= to || to > size) {
-      throw new ClientError('usage', `--from ${from} --to ${to} is no part of the log, which has ${size} entries`);
+      throw usage(`--from ${from} --to ${to} is no part of the log, which has ${size} entries`);
     }
     await withProgress('reading the log', 'entries', async (update) => {
       for (let bundle = Math.floor(from / TILE_WIDTH); bundle * TILE_WIDTH < to; bundle++) {
@@ -204,7 +202,7 @@ async function head(checkpoint: Promise<Uint8Array>): Promise<{ origin: string; 
 
 function indexOf(option: string, text: string): number {
   if (/^(0|[1-9][0-9]{0,15})$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text);
-  throw new ClientError('usage', `${option} is not a whole number`);
+  throw usage(`${option} is not a whole number`);
 }
 
 function alertsIn({ outcome }: Explained): boolean {

@@ -1,7 +1,7 @@
 /** `stele monitor`: follows logs, and alerts when somebody unexpected signs or when a log lies. */
 import { Command } from 'commander';
 import { printable } from '../../../merkle/printable.ts';
-import { ClientError } from '../../errors.ts';
+import { usage } from '../../errors.ts';
 import { type SinkSettings, settingsOf, wants } from '../../monitor/alerts/sink.ts';
 import type { MonitorConfig } from '../../monitor/config/types.ts';
 import type { LogReport, MonitorEvent, OnceReport } from '../../monitor/run.ts';
@@ -50,7 +50,7 @@ export function monitorCommand(): Command {
 
 async function monitor(options: MonitorOptions): Promise<void> {
   if (options.fromNow === true && options.fromStart === true) {
-    throw new ClientError('usage', '--from-now and --from-start are both given: keep one');
+    throw usage('--from-now and --from-start are both given: keep one');
   }
   // Loaded here: the subcommands need neither the monitor nor its server.
   const [{ loadMonitorConfig }, { openMonitor }] = await Promise.all([

@@ -1,6 +1,7 @@
 /** A service as a child process: started, read, restarted when it dies, stopped. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { backOffMs, SYSTEM_CLOCK } from '../../../merkle/runtime/service/back-off.ts';
 import { ClientError } from '../../errors.ts';
@@ -122,24 +123,21 @@ const NAME_WIDTH = 9;
 /** The JSON object that a service with `--json` prints first; further output goes to `line`. An error has `ok: false`. */
 function announcement<T>(child: ChildProcess, line: (text: string) => void): Promise<T> {
   return new Promise((resolve) => {
-    let text = '';
-    const read = (part: string) => {
-      text += part;
+    let text: string | undefined = '';
+    eachLine(child.stdout!, (next) => {
+      if (text === undefined) return line(next);
+      text += `${next}\n`;
       // The object is on one line, or on many that end with a line of one brace.
-      const end = text.startsWith('{\n') ? text.indexOf('\n}\n') + 2 : text.indexOf('\n');
-      if (end < 2 && text.length < MAX_ANNOUNCEMENT) return;
-      child.stdout!.off('data', read);
-      const rest = text.slice(end + 1);
-      eachLine(child.stdout!, line, rest);
-      const announced = parsed<T>(text.slice(0, end));
-      if (announced === undefined) line(text.slice(0, end));
+      if (text.startsWith('{\n') && next !== '}' && text.length < MAX_ANNOUNCEMENT) return;
+      const announced = parsed<T>(text);
+      if (announced === undefined) line(text.trimEnd());
       else if (announced.ok !== false) resolve(announced);
-    };
-    child.stdout!.setEncoding('utf8').on('data', read);
+      text = undefined;
+    });
   });
 }
 
-/** Undefined where the text is something else. The caller prints the text and goes on waiting. */
+/** Undefined where the text is something else. */
 function parsed<T>(text: string): (T & { readonly ok?: boolean }) | undefined {
   try {
     return JSON.parse(text) as T & { readonly ok?: boolean };
@@ -148,17 +146,6 @@ function parsed<T>(text: string): (T & { readonly ok?: boolean }) | undefined {
   }
 }
 
-/** Calls `line` for each line of the stream; `first` is what was read before. */
-function eachLine(stream: NodeJS.ReadableStream, line: (text: string) => void, first = ''): void {
-  let rest = '';
-  const read = (part: string) => {
-    const lines = (rest + part).split('\n');
-    rest = lines.pop()!;
-    for (const text of lines) line(text);
-  };
-  read(first);
-  stream.setEncoding('utf8').on('data', read);
-  stream.on('end', () => {
-    if (rest !== '') line(rest);
-  });
+function eachLine(input: NodeJS.ReadableStream, line: (text: string) => void): void {
+  createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY }).on('line', line);
 }

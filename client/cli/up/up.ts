@@ -4,7 +4,7 @@ import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
 import { workerUrl } from '../../../merkle/runtime/threads/pool.ts';
-import { ClientError } from '../../errors.ts';
+import { ClientError, usage } from '../../errors.ts';
 import { counted, note, print, shellWord } from '../report.ts';
 import { addSettings, configOf, loadServer, type ServerMain } from '../settings-flags.ts';
 import { stopSignals } from '../signals.ts';
@@ -72,7 +72,7 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
   const config = configOf(command, server);
   if (config.policy !== undefined) {
     const why = '`stele up` writes the policy of its own three witnesses: for a log with another one use `stele serve`';
-    throw new ClientError('usage', why);
+    throw usage(why);
   }
   const prepared = await prepare(config, options.witnessPort);
   const witnesses = prepared.witnesses.map((witness) => child(witness.name, witnessArgs(witness)));

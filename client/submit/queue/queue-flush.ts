@@ -4,9 +4,9 @@
  *
  * | crash                      | the next flush                                                          |
  * |----------------------------|-------------------------------------------------------------------------|
- * | before or after `send`     | sends the same request; the log answers with the entry that it has      |
- * | after `keep`               | finds the log's answer, verifies it and writes it, without a request    |
- * | after `write`              | writes the same bytes                                                   |
+ * | before or after a request  | sends the same request; the log answers with the entry that it has      |
+ * | after `update`             | finds the log's answer, verifies it and writes it, without a request    |
+ * | after `deliver`            | writes the same bytes                                                   |
  * | after `record`             | writes the same bytes and the same record                               |
  * | after `remove`             | has nothing to do                                                       |
  */
@@ -14,6 +14,7 @@
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import { ClientError, cancelled } from '../../errors.ts';
+import { createEntryRequest } from '../../formats/entry-request.ts';
 import type { LogEntry } from '../../formats/log-entry.ts';
 import { parseLogKey } from '../../trust/log-key.ts';
 import { verifyReply } from '../../verify/leaf.ts';
@@ -21,15 +22,13 @@ import type { LogTrust } from '../../verify/types.ts';
 import { askLogKey } from '../log-info.ts';
 import { pause } from '../log-request.ts';
 import { sendAll } from '../sender.ts';
-import { completeBundle, requestOf, type Submission } from '../submission.ts';
+import { completeBundle, type Submission } from '../submission.ts';
 import type { LogRequestOptions, NotLogged, Stopped } from '../types.ts';
 import { type Problem, problemOf, type QueueItem, submissionOf, trustOfItem } from './queue-item.ts';
 import type { Damaged, DoneRecord, QueueLog, SubmissionQueue } from './queue-store.ts';
 
 /** A queue may wait for a log for days. */
 const PAUSES = { first: 200, longest: 30_000 };
-
-export type FlushStep = 'send' | 'keep' | 'write' | 'record' | 'remove';
 
 export interface FlushOptions {
   /** Send only the entries for this log; a URL as `parseLogUrl` gives it. */
@@ -52,8 +51,6 @@ export interface FlushOptions {
   readonly onTrust?: (log: string, verifierKey: string) => void;
   /** Called with the number of entries that have a result, and the number of all. */
   readonly onProgress?: (done: number, total: number) => void;
-  /** Called before and after each step of an entry: for tests of crashes. */
-  readonly onStep?: (step: FlushStep, when: 'before' | 'after', id: string) => void;
 }
 
 export type FlushResult =
@@ -164,11 +161,7 @@ class Flush {
   }
 
   #waiting({ id, queued, log, out, logKey, policy }: QueueItem): Waiting {
-    const load = async () => {
-      const { submitted } = await this.#loaded(id);
-      this.#options.onStep?.('send', 'before', id);
-      return requestOf(submitted);
-    };
+    const load = async () => createEntryRequest((await this.#loaded(id)).submitted.signed);
     return { id, queued, log, out, needsKey: logKey === undefined && policy === undefined, load };
   }
 
@@ -256,10 +249,9 @@ class Flush {
 
   /** Verifies an answer and keeps it. Throws ClientError where the answer does not hold. */
   async #logged(one: Waiting, entry: LogEntry): Promise<void> {
-    this.#options.onStep?.('send', 'after', one.id);
     const { item, submitted } = await this.#loaded(one.id);
     verifyReply(entry, submitted.signed, this.#trustOf(item), nodePrimitives());
-    await this.#step('keep', item.id, () => this.#store.update({ ...item, logged: entry, problem: undefined }));
+    await this.#store.update({ ...item, logged: entry, problem: undefined });
     await this.#deliver({ ...item, logged: entry }, entry);
   }
 
@@ -292,10 +284,10 @@ class Flush {
   async #deliver(item: QueueItem, entry: LogEntry): Promise<void> {
     const { id, queued, log, out } = item;
     try {
-      await this.#step('write', id, () => this.#store.deliver(item, completeBundle(submissionOf(item), entry)));
+      await this.#store.deliver(item, completeBundle(submissionOf(item), entry));
       const record = { id, queued, done: new Date().toISOString(), log, out, index: entry.index };
-      await this.#step('record', id, () => this.#store.record(record));
-      await this.#step('remove', id, () => this.#store.remove(id));
+      await this.#store.record(record);
+      await this.#store.remove(id);
       this.#ends({ state: 'done', ...record });
     } catch (error) {
       const problem = asClientError(error);
@@ -312,12 +304,6 @@ class Flush {
       throw new ClientError('log-key', `the key of ${item.log} is not known`);
     }
     return { logKey: parseLogKey(verifierKey) };
-  }
-
-  async #step(step: FlushStep, id: string, work: () => Promise<void>): Promise<void> {
-    this.#options.onStep?.(step, 'before', id);
-    await work();
-    this.#options.onStep?.(step, 'after', id);
   }
 
   #stays(item: Pick<QueueItem, 'id' | 'queued' | 'log' | 'out'>, error: ClientError): void {

@@ -13,13 +13,14 @@ import { decodeBase64, encodeBase64, encodeHex, encodeUtf8 } from '../../../merk
 import { leafHash } from '../../../merkle/rfc6962.ts';
 import { CLIENT_ERRORS, type ClientError, type ClientErrorCode } from '../../errors.ts';
 import { MAX_BUNDLE } from '../../formats/bundle.ts';
+import { canonicalEntry } from '../../formats/entry-request.ts';
 import { type JsonObject, malformed, object, parseJson, string } from '../../formats/json.ts';
 import { formatLogEntry, type LogEntry, parseLogEntry } from '../../formats/log-entry.ts';
 import { parseLogKey } from '../../trust/log-key.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
 import type { LogTrust } from '../../verify/types.ts';
 import { parseLogUrl } from '../log-url.ts';
-import { entryOf, fromBundle, keyVerifier, type Submission } from '../submission.ts';
+import { fromBundle, keyVerifier, type Submission } from '../submission.ts';
 
 /** Longest file of an entry, in bytes: the bundle, and as much again for the rest. */
 export const MAX_ITEM = 2 * MAX_BUNDLE + 4 * 1024 * 1024;
@@ -80,7 +81,7 @@ export function newItem(submitted: Submission, about: NewItem, replaces: string 
 }
 
 function idOf(submitted: Submission, log: string, out: string): string {
-  return sha256Hex(encodeUtf8(`${log}\n${encodeHex(leafHash(entryOf(submitted)))}\n${out}`));
+  return sha256Hex(encodeUtf8(`${log}\n${encodeHex(leafHash(canonicalEntry(submitted.signed)))}\n${out}`));
 }
 
 /**

@@ -45,16 +45,8 @@ export async function queueStatus(store: SubmissionQueue): Promise<QueueStatus> 
     if ('item' in read) pending.push(entryOf(read.item));
     else damaged.push(read.damaged);
   }
-  const refused: StatusEntry[] = [];
-  for (const item of await store.refused()) {
-    if ('file' in item) damaged.push(item);
-    else refused.push(entryOf(item));
-  }
-  const done: DoneRecord[] = [];
-  for (const record of await store.done()) {
-    if ('file' in record) damaged.push(record);
-    else done.push(record);
-  }
+  const refused = (await store.refused(damaged)).map(entryOf);
+  const done = await store.done(damaged);
   const owner = await readOwner(store.dir);
   return {
     queue: store.dir,

@@ -159,12 +159,9 @@ export class SubmissionQueue {
     return await this.#ids('pending');
   }
 
-  /** An entry; undefined where there is none any more. @throws RuntimeError `file` where the file cannot be read */
-  async read(
-    id: string,
-    part: 'pending' | 'refused' = 'pending',
-  ): Promise<{ item: QueueItem } | { damaged: Damaged } | undefined> {
-    const path = this.#path(part, id);
+  /** An entry that waits; undefined where it is gone. @throws RuntimeError `file` where the file cannot be read */
+  async read(id: string): Promise<{ item: QueueItem } | { damaged: Damaged } | undefined> {
+    const path = this.fileOf(id);
     const file = await readFileIfThere(path, MAX_ITEM);
     if (file === undefined) return undefined;
     return orDamaged(path, () => ({ item: parseItem(file, id) }));
@@ -238,24 +235,30 @@ export class SubmissionQueue {
     return to;
   }
 
-  async refused(): Promise<(QueueItem | Damaged)[]> {
-    const all: (QueueItem | Damaged)[] = [];
-    for (const id of await this.#ids('refused')) {
-      const read = await this.read(id, 'refused');
-      if (read !== undefined) all.push('item' in read ? read.item : read.damaged);
-    }
-    return all;
+  /** Entries that the log refused. Files that cannot be read go to `damaged`. @throws RuntimeError `file` */
+  async refused(damaged: Damaged[]): Promise<QueueItem[]> {
+    return await this.#readAll('refused', MAX_ITEM, parseItem, damaged);
   }
 
-  /** @throws RuntimeError `file` */
-  async done(): Promise<(DoneRecord | Damaged)[]> {
-    const all: (DoneRecord | Damaged)[] = [];
-    for (const id of await this.#ids('done')) {
-      const path = this.#path('done', id);
-      const file = await readFileIfThere(path, MAX_RECORD);
-      if (file === undefined) continue;
-      const read = orDamaged(path, () => ({ record: unseal(file, MAX_RECORD) as DoneRecord }));
-      all.push('record' in read ? read.record : read.damaged);
+  /** Records of entries whose proof is written. Files that cannot be read go to `damaged`. @throws RuntimeError `file` */
+  async done(damaged: Damaged[]): Promise<DoneRecord[]> {
+    return await this.#readAll('done', MAX_RECORD, (file) => unseal(file, MAX_RECORD) as DoneRecord, damaged);
+  }
+
+  async #readAll<T>(
+    part: 'refused' | 'done',
+    limit: number,
+    parse: (file: Uint8Array, id: string) => T,
+    damaged: Damaged[],
+  ): Promise<T[]> {
+    const all: T[] = [];
+    for (const id of await this.#ids(part)) {
+      const path = this.#path(part, id);
+      const file = await readFileIfThere(path, limit);
+      const read = file === undefined ? undefined : orDamaged(path, () => ({ item: parse(file, id) }));
+      if (read === undefined) continue;
+      if ('item' in read) all.push(read.item);
+      else damaged.push(read.damaged);
     }
     return all;
   }

@@ -1,17 +1,15 @@
 import { createHash, sign } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { parseBundle } from '../../../client/formats/bundle.ts';
-import { canonicalEntry } from '../../../client/formats/entry-request.ts';
+import { canonicalEntry, createEntryRequest } from '../../../client/formats/entry-request.ts';
 import {
   certificateVerifier,
   completeBundle,
-  entryOf,
   fromDigest,
   keyVerifier,
   parseSignature,
   parseSigned,
   parseVerifierPem,
-  requestOf,
   type Submission,
 } from '../../../client/submit/submission.ts';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
@@ -54,10 +52,10 @@ describe('digest, signature and key', () => {
   it.each<KeyKind>(['p256', 'p384', 'p521', 'rsa2048', 'ed25519ph'])('are taken with %s', (kind) => {
     const signer = sharedSigner(kind);
     const submission = fromDigest(signer.digest(ARTIFACT), signer.sign(ARTIFACT), keyVerifier(signer.spki));
-    expect(JSON.parse(requestOf(submission)).hashedRekordRequestV002.signature.verifier.keyDetails).toBe(
-      signer.keyDetails,
-    );
-    const entry = FakeLog.empty().add(entryOf(submission));
+    expect(
+      JSON.parse(createEntryRequest(submission.signed)).hashedRekordRequestV002.signature.verifier.keyDetails,
+    ).toBe(signer.keyDetails);
+    const entry = FakeLog.empty().add(canonicalEntry(submission.signed));
     const complete = parseBundle(completeBundle(submission, entry));
     expect(complete.entries).toHaveLength(1);
     expect(complete.entries[0]!.body).toEqual(canonicalEntry(submission.signed));
@@ -107,7 +105,7 @@ describe('a bundle without a log entry', () => {
     expect(submission).toMatchObject({ fromBundle: true });
     expect(Buffer.from(submission.signed.certificate!)).toEqual(certificate);
     const complete = JSON.parse(
-      Buffer.from(completeBundle(submission, FakeLog.empty().add(entryOf(submission)))).toString(),
+      Buffer.from(completeBundle(submission, FakeLog.empty().add(canonicalEntry(submission.signed)))).toString(),
     );
     const { tlogEntries, ...material } = complete.verificationMaterial;
     expect({ ...complete, verificationMaterial: material }).toEqual(before);
@@ -124,7 +122,7 @@ describe('a bundle without a log entry', () => {
       mediaType: 'application/vnd.dev.sigstore.bundle+json;version=0.1',
     };
     const submission = only(parseSigned(file(old)));
-    const complete = completeBundle(submission, FakeLog.empty().add(entryOf(submission)));
+    const complete = completeBundle(submission, FakeLog.empty().add(canonicalEntry(submission.signed)));
     expect(parseBundle(complete)).toMatchObject({
       version: '0.2',
       signer: { kind: 'certificate', chain: { length: 1 } },
@@ -173,7 +171,7 @@ describe('a bundle without a log entry', () => {
     const signer = sharedSigner();
     const keys = [keyVerifier(signer.spki)];
     const submission = only(parseSigned(file(bundle(signer)), keys));
-    const complete = completeBundle(submission, FakeLog.empty().add(entryOf(submission)));
+    const complete = completeBundle(submission, FakeLog.empty().add(canonicalEntry(submission.signed)));
     expect(() => parseSigned(complete, keys)).toThrow(fails('unsupported', 'already'));
   });
 });
@@ -186,7 +184,7 @@ describe('a DSSE envelope', () => {
       expect(Buffer.from(submission.signed.digest)).toEqual(
         signer.digest(pae('application/vnd.in-toto+json', Buffer.from('{}'))),
       );
-      const complete = parseBundle(completeBundle(submission, FakeLog.empty().add(entryOf(submission))));
+      const complete = parseBundle(completeBundle(submission, FakeLog.empty().add(canonicalEntry(submission.signed))));
       expect(complete).toMatchObject({ content: { kind: 'dsse', keyId: 'k' } });
     }
   });

@@ -1,5 +1,5 @@
 // Flushes or fills the queue of a test, and dies where it is told to. Runs the built sources.
-//   node queue-child.mjs flush DIR STEP before|after      SIGKILL to itself at this step
+//   node queue-child.mjs flush DIR STEP before|after      SIGKILL to itself at this step: a method of the queue, or `request`
 //   node queue-child.mjs add DIR LOG KEY_PEM COUNT        prints the id of each entry that is queued
 import { createHash, createPrivateKey, createPublicKey, sign } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -13,12 +13,16 @@ const [what, dir, ...args] = process.argv.slice(2);
 if (what === 'flush') {
   const [at, when] = args;
   const store = await SubmissionQueue.open(dir, false);
-  const { results } = await flushQueue(store, {
-    deadline: 5000,
-    onStep(step, now) {
-      if (step === at && now === when) process.kill(process.pid, 'SIGKILL');
-    },
-  });
+  const stepped =
+    (step, work) =>
+    async (...args) => {
+      if (step === at && when === 'before') process.kill(process.pid, 'SIGKILL');
+      const result = await work(...args);
+      if (step === at) process.kill(process.pid, 'SIGKILL');
+      return result;
+    };
+  for (const step of ['update', 'deliver', 'record', 'remove']) store[step] = stepped(step, store[step].bind(store));
+  const { results } = await flushQueue(store, { deadline: 5000, fetch: stepped('request', fetch) });
   process.stdout.write(JSON.stringify(results));
 } else {
   const [log, pem, count] = args;

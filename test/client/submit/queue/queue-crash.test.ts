@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseBundle } from '../../../../client/formats/bundle.ts';
-import { type FlushStep, flushQueue } from '../../../../client/submit/queue/queue-flush.ts';
+import { flushQueue } from '../../../../client/submit/queue/queue-flush.ts';
 import { newItem } from '../../../../client/submit/queue/queue-item.ts';
 import { queueStatus } from '../../../../client/submit/queue/queue-status.ts';
 import { SubmissionQueue } from '../../../../client/submit/queue/queue-store.ts';
@@ -59,14 +59,14 @@ async function ends(store: SubmissionQueue, out: string): Promise<void> {
 }
 
 describe('a flush that is killed', () => {
-  const steps: FlushStep[] = ['send', 'keep', 'write', 'record', 'remove'];
+  const steps = ['request', 'update', 'deliver', 'record', 'remove'];
   it.each(steps.flatMap((step) => [[step, 'before'] as const, [step, 'after'] as const]))(
     'at the step "%s", %s it, loses nothing and logs nothing twice',
     async (step, when) => {
       const { store, out } = await addOne();
       const [, signal] = await once(child('flush', queue, step, when), 'close');
       expect(signal).toBe('SIGKILL');
-      expect(log.posts()).toHaveLength(step === 'send' && when === 'before' ? 0 : 1);
+      expect(log.posts()).toHaveLength(step === 'request' && when === 'before' ? 0 : 1);
       await ends(store, out);
     },
   );

@@ -2,11 +2,12 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, uti
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseBundle } from '../../../../client/formats/bundle.ts';
+import { createEntryRequest } from '../../../../client/formats/entry-request.ts';
 import { type FlushOptions, type FlushReport, flushQueue } from '../../../../client/submit/queue/queue-flush.ts';
 import { type NewItem, newItem } from '../../../../client/submit/queue/queue-item.ts';
 import { queueStatus } from '../../../../client/submit/queue/queue-status.ts';
 import { SubmissionQueue } from '../../../../client/submit/queue/queue-store.ts';
-import { fromDigest, keyVerifier, requestOf, type Submission } from '../../../../client/submit/submission.ts';
+import { fromDigest, keyVerifier, type Submission } from '../../../../client/submit/submission.ts';
 import { parseLogKey } from '../../../../client/verify.ts';
 import { formatVerifierKey, KEY_TYPE, makeVerifierKey } from '../../../../merkle/verifier-key.ts';
 import { tempDir } from '../../../support/log.ts';
@@ -76,7 +77,7 @@ describe('a queue', () => {
       done: [{ out, index: 0 }],
       logs: [{ problem: undefined }],
     });
-    expect(new Set(log.posts())).toEqual(new Set([requestOf(submission)]));
+    expect(new Set(log.posts())).toEqual(new Set([createEntryRequest(submission.signed)]));
     expect(states(await flush())).toEqual([]);
   });
 
@@ -125,7 +126,11 @@ describe('a flush', () => {
     const { out, submission } = await add('a');
     log.faults.push(fault, fault);
     expect(states(await flush({ attemptTimeout: 300 }))).toEqual(['done']);
-    expect(log.posts()).toEqual([requestOf(submission), requestOf(submission), requestOf(submission)]);
+    expect(log.posts()).toEqual([
+      createEntryRequest(submission.signed),
+      createEntryRequest(submission.signed),
+      createEntryRequest(submission.signed),
+    ]);
     expect(log.log.publishedSize).toBe(1);
     expect(proofAt(out).index).toBe(0);
   });
