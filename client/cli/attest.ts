@@ -2,7 +2,6 @@
 import { basename } from 'node:path';
 import { Command } from 'commander';
 import { encodeHex } from '../../merkle/bytes.ts';
-import { formatVerifierKey } from '../../merkle/note.ts';
 import { printable } from '../../merkle/printable.ts';
 import { INTOTO_TYPE } from '../../merkle/rekor/dsse.ts';
 import { ClientError, usage } from '../errors.ts';
@@ -15,7 +14,6 @@ import {
   predicateType,
 } from '../formats/statement.ts';
 import { type Attested, attest, attestationBundle } from '../submit/attestation.ts';
-import type { LoggedSignature } from '../submit/log-signatures.ts';
 import { parseLogUrl } from '../submit/log-url.ts';
 import type { KeySigner } from '../submit/signers/types.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
@@ -23,7 +21,16 @@ import { digestFile } from './digests.ts';
 import { readWhole, writeWhole } from './files.ts';
 import { givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
 import { print, shellWord, warn } from './report.ts';
-import { factsOf, type ItemResult, type KeptItem, reportItems, type SignItem, signItems } from './sign-items.ts';
+import {
+  factsOf,
+  type ItemResult,
+  type Kept,
+  type KeptItem,
+  reportItems,
+  type SignContext,
+  type SignItem,
+  signItems,
+} from './sign-items.ts';
 import { addSigningOptions, checkTsa, manyOut, openSigningKey, type SigningOptions, timestampsOf } from './signing.ts';
 import { forgetUnlogged, signOnce } from './unlogged-signature.ts';
 
@@ -141,9 +148,7 @@ async function statements(source: Source): Promise<Make[]> {
   }));
 }
 
-interface Written {
-  readonly logged: LoggedSignature;
-  readonly out: string;
+interface Written extends Kept {
   readonly predicateType: string;
   readonly subjects: readonly object[];
 }
@@ -194,28 +199,12 @@ async function attestOnce(statement: Uint8Array, signer: KeySigner, out: string)
   });
 }
 
-interface Context {
-  readonly log: string;
-  readonly options: AttestOptions;
-  readonly publicPath: string | undefined;
-}
-
-function describeAttested({ file, value }: KeptItem<Written>, { log, publicPath }: Context) {
-  const { verified } = value.logged;
-  return {
-    file,
-    bundle: value.out,
-    publicKey: publicPath ?? null,
-    predicateType: value.predicateType,
-    subjects: value.subjects,
-    log: { url: log, origin: verified.origin, verifierKey: formatVerifierKey(verified.logKey) },
-    ...factsOf(value.logged),
-  };
-}
-
-function report(results: readonly ItemResult<Written>[], context: Context): void {
+function report(results: readonly ItemResult<Written>[], context: SignContext<AttestOptions>): void {
   const { json } = context.options;
-  const facts = (kept: KeptItem<Written>) => describeAttested(kept, context);
+  const facts = (kept: KeptItem<Written>) => {
+    const { predicateType, subjects } = kept.value;
+    return { ...factsOf(kept, context), predicateType, subjects };
+  };
   const line = ({ file, value: { predicateType: type, logged, out } }: KeptItem<Written>) =>
     `Attested ${printable(file)} (${printable(type)}): entry ${logged.verified.index} of ${logged.verified.origin}, ${shellWord(out)}`;
   const [only] = results;

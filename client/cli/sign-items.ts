@@ -1,5 +1,6 @@
 /** What `stele sign` and `stele attest` do with one file or many: sign, log, keep the proofs, report. */
 import { encodeBase64 } from '../../merkle/bytes.ts';
+import { formatVerifierKey } from '../../merkle/note.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { ClientError, cancelled } from '../errors.ts';
 import type { Signed } from '../formats/entry-request.ts';
@@ -113,11 +114,31 @@ function known(error: unknown): ClientError | RuntimeError {
   throw error;
 }
 
+/** What each kept item has. */
+export interface Kept {
+  readonly logged: LoggedSignature;
+  /** The file of the bundle. */
+  readonly out: string;
+}
+
 export type KeptItem<T> = Extract<ItemResult<T>, { readonly value: unknown }>;
 
-/** What scripts get about an entry in the log. */
-export function factsOf({ verified, entry }: LoggedSignature) {
+/** What holds for all items of a command. */
+export interface SignContext<O> {
+  /** URL. */
+  readonly log: string;
+  readonly options: O;
+  readonly publicPath: string | undefined;
+}
+
+/** What scripts get about a kept item. */
+export function factsOf({ file, value }: KeptItem<Kept>, { log, publicPath }: SignContext<unknown>) {
+  const { verified, entry } = value.logged;
   return {
+    file,
+    bundle: value.out,
+    publicKey: publicPath ?? null,
+    log: { url: log, origin: verified.origin, verifierKey: formatVerifierKey(verified.logKey) },
     index: verified.index,
     treeSize: verified.treeSize,
     root: encodeBase64(verified.root),

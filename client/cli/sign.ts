@@ -3,9 +3,7 @@ import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Command } from 'commander';
 import { encodeHex } from '../../merkle/bytes.ts';
-import { formatVerifierKey } from '../../merkle/note.ts';
 import { formatBundle } from '../formats/bundle.ts';
-import type { LoggedSignature } from '../submit/log-signatures.ts';
 import { parseLogUrl } from '../submit/log-url.ts';
 import { messageBundle, tlogProofOf } from '../submit/signed-digest.ts';
 import type { KeySigner } from '../submit/signers/types.ts';
@@ -14,7 +12,16 @@ import { digestFile } from './digests.ts';
 import { isDirectory, reading, writeWhole } from './files.ts';
 import { givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
 import { counted, print, shellWord } from './report.ts';
-import { factsOf, type ItemResult, type KeptItem, reportItems, type SignItem, signItems } from './sign-items.ts';
+import {
+  factsOf,
+  type ItemResult,
+  type Kept,
+  type KeptItem,
+  reportItems,
+  type SignContext,
+  type SignItem,
+  signItems,
+} from './sign-items.ts';
 import { addSigningOptions, checkTsa, manyOut, openSigningKey, type SigningOptions, timestampsOf } from './signing.ts';
 import { forgetUnlogged, signOnce } from './unlogged-signature.ts';
 
@@ -52,9 +59,7 @@ async function sign(named: readonly string[], options: SignOptions): Promise<voi
   const files = [...new Set(named)];
   const [first] = files;
   const alone = files.length === 1 ? first : undefined;
-  if (alone === undefined && options.out !== undefined) {
-    throw manyOut();
-  }
+  if (alone === undefined && options.out !== undefined) throw manyOut();
   // Check all options before anything reaches the log.
   const log = parseLogUrl(options.log);
   const http = requestOptions(options);
@@ -79,9 +84,7 @@ async function sign(named: readonly string[], options: SignOptions): Promise<voi
   }
 }
 
-interface Written {
-  readonly logged: LoggedSignature;
-  readonly out: string;
+interface Written extends Kept {
   readonly proof: string | undefined;
 }
 
@@ -113,31 +116,19 @@ async function checkFile(file: string): Promise<void> {
   if (stats.isDirectory()) throw isDirectory(file);
 }
 
-interface Context {
-  readonly log: string;
-  readonly options: SignOptions;
-  readonly publicPath: string | undefined;
+interface Context extends SignContext<SignOptions> {
   readonly firstUse: boolean;
 }
 
-function describeSigned(
-  { file, value: { logged, out, proof } }: KeptItem<Written>,
-  { log, publicPath, firstUse }: Context,
-) {
-  const { signed, verified } = logged;
+function describeSigned(kept: KeptItem<Written>, context: Context) {
+  const { log, ...facts } = factsOf(kept, context);
+  const { logged, proof } = kept.value;
+  const { publicKey, digest } = logged.signed;
   return {
-    file,
-    bundle: out,
+    ...facts,
     tlogProof: proof ?? null,
-    publicKey: publicPath ?? null,
-    digest: { algorithm: signed.publicKey.digest, hex: encodeHex(signed.digest) },
-    log: {
-      url: log,
-      origin: verified.origin,
-      verifierKey: formatVerifierKey(verified.logKey),
-      trustedOnFirstUse: firstUse,
-    },
-    ...factsOf(logged),
+    digest: { algorithm: publicKey.digest, hex: encodeHex(digest) },
+    log: { ...log, trustedOnFirstUse: context.firstUse },
   };
 }
 
@@ -167,11 +158,11 @@ function verifyCommandFor(
   { certificate, policy }: SignOptions,
 ): string {
   const trust = policy === undefined ? `--log-key ${shellWord(log.verifierKey)}` : `--policy ${shellWord(policy)}`;
-  const who =
+  const signer =
     certificate === undefined
       ? `--key ${shellWord(publicKey ?? 'PUBLIC_KEY.pem')}`
       : '--trusted-root TRUSTED_ROOT.json --identity IDENTITY --issuer ISSUER';
-  return `stele verify ${shellWord(file)} --bundle ${shellWord(bundle)} ${who} ${trust}`;
+  return `stele verify ${shellWord(file)} --bundle ${shellWord(bundle)} ${signer} ${trust}`;
 }
 
 function printMany(results: readonly ItemResult<Written>[], context: Context): void {

@@ -10,7 +10,7 @@
  *     one of "messageSignature": { "messageDigest": { "algorithm": "SHA2_256", "digest": … }, "signature": … },
  *            "dsseEnvelope": { "payload": …, "payloadType": …, "signatures": [ { "sig": …, "keyid": … } ] } }
  *
- * The public key itself is not in it, on purpose: whoever verifies must know from elsewhere whose key they trust.
+ * The public key itself is not in it, on purpose: a verifier must know from elsewhere which key to trust.
  */
 import { encodeBase64, encodeUtf8, equal } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
@@ -28,6 +28,16 @@ export const MAX_BUNDLE = 16 * 1024 * 1024;
 const MAX_ENTRIES = 16;
 const MAX_CERTIFICATES = 16;
 const MAX_TIMESTAMPS = 16;
+
+/** The members of a bundle and of its verification material, in proto3 JSON. */
+export const BUNDLE_MEMBERS = ['mediaType', 'verificationMaterial', 'messageSignature', 'dsseEnvelope'] as const;
+export const MATERIAL_MEMBERS = [
+  'publicKey',
+  'certificate',
+  'x509CertificateChain',
+  'tlogEntries',
+  'timestampVerificationData',
+] as const;
 
 type BundleVersion = '0.1' | '0.2' | '0.3';
 
@@ -89,23 +99,12 @@ export interface Bundle {
  * @throws ClientError `malformed` naming the field; `unsupported` for another version or digest
  */
 export function parseBundle(file: Uint8Array): Bundle {
-  const bundle = object(parseJson(file, 'the bundle', MAX_BUNDLE), 'the bundle', [
-    'mediaType',
-    'verificationMaterial',
-    'messageSignature',
-    'dsseEnvelope',
-  ]);
+  const bundle = object(parseJson(file, 'the bundle', MAX_BUNDLE), 'the bundle', BUNDLE_MEMBERS);
   const version = parseVersion(string(bundle.mediaType, 'mediaType'));
   const arm = oneOf(bundle, 'the bundle', ['messageSignature', 'dsseEnvelope']);
-  const content = arm === 'messageSignature' ? parseMessage(bundle[arm], arm) : parseEnvelope(bundle[arm], arm);
+  const content = arm === 'messageSignature' ? parseMessage(bundle[arm], arm) : parseContent(bundle[arm], arm);
   const path = 'verificationMaterial';
-  const material = object(bundle[path] ?? {}, path, [
-    'publicKey',
-    'certificate',
-    'x509CertificateChain',
-    'tlogEntries',
-    'timestampVerificationData',
-  ]);
+  const material = object(bundle[path] ?? {}, path, MATERIAL_MEMBERS);
   const entries = array(material.tlogEntries, `${path}.tlogEntries`, MAX_ENTRIES).map((entry, at) =>
     parseVersioned(version, parseTlogEntry(entry, `${path}.tlogEntries[${at}]`), `${path}.tlogEntries[${at}]`),
   );
@@ -191,19 +190,29 @@ function parseMessage(value: unknown, path: string): MessageContent {
   };
 }
 
-function parseEnvelope(value: unknown, path: string): DsseContent {
-  const envelope = object(value, path, ['payload', 'payloadType', 'signatures']);
-  const signatures = array(envelope.signatures, `${path}.signatures`, 16);
-  if (signatures.length !== 1) {
+function parseContent(value: unknown, path: string): DsseContent {
+  const { signatures, ...envelope } = parseEnvelope(value, path);
+  const [signature] = signatures;
+  if (signature === undefined || signatures.length > 1) {
     throw malformed(`${path}.signatures`, `has ${signatures.length} signatures; a bundle's envelope has one`);
   }
-  const signature = object(signatures[0], `${path}.signatures[0]`, ['sig', 'keyid']);
+  return { kind: 'dsse', ...envelope, signature: signature.sig, keyId: signature.keyId ?? '' };
+}
+
+/** A DSSE envelope in JSON, with at most 16 signatures. Nothing of it is verified. @throws ClientError `malformed` */
+export function parseEnvelope(value: unknown, path: string) {
+  const envelope = object(value, path, ['payload', 'payloadType', 'signatures']);
   return {
-    kind: 'dsse',
     payloadType: string(envelope.payloadType, `${path}.payloadType`),
     payload: bytes(envelope.payload, `${path}.payload`),
-    signature: bytes(signature.sig, `${path}.signatures[0].sig`),
-    keyId: signature.keyid === undefined ? '' : string(signature.keyid, `${path}.signatures[0].keyid`),
+    signatures: array(envelope.signatures, `${path}.signatures`, 16).map((item, at) => {
+      const name = `${path}.signatures[${at}]`;
+      const { sig, keyid } = object(item, name, ['sig', 'keyid']);
+      return {
+        sig: bytes(sig, `${name}.sig`),
+        keyId: keyid === undefined ? undefined : string(keyid, `${name}.keyid`),
+      };
+    }),
   };
 }
 

@@ -17,9 +17,16 @@ import { HASH_NAME } from '../../merkle/rekor/hashes.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
 import { parseCertificate } from '../../merkle/x509/certificate.ts';
 import { ClientError, usage } from '../errors.ts';
-import { BUNDLE_TYPE, MAX_BUNDLE, parseBundle } from '../formats/bundle.ts';
+import {
+  BUNDLE_MEMBERS,
+  BUNDLE_TYPE,
+  MATERIAL_MEMBERS,
+  MAX_BUNDLE,
+  parseBundle,
+  parseEnvelope,
+} from '../formats/bundle.ts';
 import type { Signed } from '../formats/entry-request.ts';
-import { array, bytes, type JsonObject, malformed, object, parseJson, string } from '../formats/json.ts';
+import { type JsonObject, malformed, object, parseJson } from '../formats/json.ts';
 import { keyHint, type PublicKey, parsePublicKey } from '../formats/key.ts';
 import { formatLogEntry, type LogEntry } from '../formats/log-entry.ts';
 import { withClientErrors } from '../merkle-errors.ts';
@@ -126,19 +133,8 @@ export function fromBundle(json: JsonObject, given: readonly Verifier[]): Submis
       'the bundle holds the proof of a log entry already: there is nothing to submit',
     );
   }
-  const { verificationMaterial, ...rest } = object(json, 'the bundle', [
-    'mediaType',
-    'verificationMaterial',
-    'messageSignature',
-    'dsseEnvelope',
-  ]);
-  const { tlogEntries: _, ...material } = object(verificationMaterial, 'verificationMaterial', [
-    'publicKey',
-    'certificate',
-    'x509CertificateChain',
-    'tlogEntries',
-    'timestampVerificationData',
-  ]);
+  const { verificationMaterial, ...rest } = object(json, 'the bundle', BUNDLE_MEMBERS);
+  const { tlogEntries: _, ...material } = object(verificationMaterial, 'verificationMaterial', MATERIAL_MEMBERS);
   const mediaType = BUNDLE_TYPES.get(rest.mediaType as string);
   const bundle = { ...rest, mediaType, verificationMaterial: material };
   if (signer.kind === 'certificate' && given.length > 0) {
@@ -167,15 +163,16 @@ function fromEnvelope(json: object, verifiers: readonly Verifier[]): Submission[
   if (verifiers.length === 0) {
     throw usage('a DSSE envelope does not hold the keys that signed it: keys or certificates must be given');
   }
-  const { message, signatures, payload, payloadType } = readEnvelope(json);
+  const { payload, payloadType, signatures } = parseEnvelope(json, 'the envelope');
+  const message = preAuthEncoding(payloadType, payload);
   if (signatures.length === 0) throw malformed('signatures', 'is empty: there is nothing to log');
   const used = new Set<Verifier>();
-  const submissions = signatures.map(({ sig, keyid }, at) => {
+  const submissions = signatures.map(({ sig, keyId }, at) => {
     const verifier = verifiers.find(({ publicKey }) => publicKey.verify(hashOf(message, publicKey), sig));
     if (verifier === undefined) throw badSignature(`signature ${at + 1} of the envelope`, verifiers);
     used.add(verifier);
-    const one = { sig: encodeBase64(sig), ...(keyid === undefined ? {} : { keyid }) };
-    const dsseEnvelope = { payload, payloadType, signatures: [one] };
+    const one = { sig: encodeBase64(sig), ...(keyId === undefined ? {} : { keyid: keyId }) };
+    const dsseEnvelope = { payload: encodeBase64(payload), payloadType, signatures: [one] };
     const bundle = { mediaType: BUNDLE_TYPE, verificationMaterial: materialOf(verifier), dsseEnvelope };
     return submission(hashOf(message, verifier.publicKey), sig, verifier, bundle, false);
   });
@@ -183,20 +180,6 @@ function fromEnvelope(json: object, verifiers: readonly Verifier[]): Submission[
     throw new ClientError('bad-signature', 'one of the given keys and certificates signed nothing in the envelope');
   }
   return submissions;
-}
-
-function readEnvelope(value: object) {
-  const envelope = object(value, 'the envelope', ['payload', 'payloadType', 'signatures']);
-  const payload = bytes(envelope.payload, 'payload');
-  const payloadType = string(envelope.payloadType, 'payloadType');
-  const signatures = array(envelope.signatures, 'signatures', 16).map((item, at) => {
-    const { sig, keyid } = object(item, `signatures[${at}]`, ['sig', 'keyid']);
-    return {
-      sig: bytes(sig, `signatures[${at}].sig`),
-      keyid: keyid === undefined ? undefined : string(keyid, `signatures[${at}].keyid`),
-    };
-  });
-  return { message: preAuthEncoding(payloadType, payload), signatures, payload: encodeBase64(payload), payloadType };
 }
 
 function submission(
