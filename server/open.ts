@@ -11,7 +11,7 @@ import type { Logger } from '../merkle/runtime/service/logger.ts';
 import type { Config } from './config/load.ts';
 import { Cosigner } from './cosign/cosign.ts';
 import { readPolicy } from './cosign/policy.ts';
-import { WitnessMetrics } from './cosign/witness-metrics.ts';
+import { witnessMetrics } from './cosign/witness-metrics.ts';
 import { checkEntries, checkKeys, checkOwner, FORMAT, readIdentity, writeIdentity } from './dir/identity.ts';
 import { openKeys } from './dir/keys.ts';
 import { layout, openDirStores } from './dir/layout.ts';
@@ -20,7 +20,6 @@ import { createIngest } from './ingest/ingest.ts';
 import { Log } from './log/log.ts';
 import { CheckpointSigner } from './log/sign.ts';
 import { Metrics } from './metrics.ts';
-import { backupTree, exportTree } from './tools/backup.ts';
 
 /** An open log and the parts below it, without a network. */
 export interface OpenLog {
@@ -102,23 +101,15 @@ export async function openLog({ config, logger, onFatal }: OpenLogOptions): Prom
       entries: config.entries,
       ingest,
       filter: { maxBytes: config.limits.filterBytes, path: layout.leafFilter(config.data) },
-      batch: { maxSize: config.batch.maxSize, maxAgeMs: config.batch.maxAge },
-      limits: {
-        outstanding: config.limits.outstanding,
-        unpublished: config.limits.unpublished,
-        publishTimeoutMs: config.limits.publishTimeout,
-        maxCheckpointDelayMs: config.readiness.maxCheckpointDelay,
-      },
+      batch: config.batch,
+      limits: { ...config.limits, ...config.readiness },
       metrics,
       logger,
       onFatal,
-      copyTo: {
-        backup: (dir, tree, checkpoint) => backupTree(dir, tree, checkpoint, identity),
-        export: (dir, reader, store, checkpoint) => exportTree(dir, reader, store, checkpoint),
-      },
+      identity,
     });
     closers.add(() => log.close());
-    metrics.watchPoolQueue(() => ingest.queue.waiting);
+    metrics.poolQueue = () => ingest.queue.waiting;
     return { log, metrics, lock, adminToken, close: () => closers.close() };
   } catch (error) {
     await closers.close();
@@ -139,12 +130,12 @@ function makeCosigner(
   { origin, publish }: Config,
   policy: Policy,
   { keys }: CheckpointSigner,
-  { registry }: Metrics,
+  metrics: Metrics,
   logger: Logger,
 ): Cosigner {
   const { witnessTimeout, refreshInterval, failOpen } = publish;
   const settings = { timeoutMs: witnessTimeout, refreshMs: refreshInterval, failOpen };
-  return new Cosigner({ policy, origin, keys, settings, metrics: new WitnessMetrics(registry), logger });
+  return new Cosigner({ policy, origin, keys, settings, metrics: witnessMetrics(metrics), logger });
 }
 
 /** Refuses to open a log that a witness has halted. The operator removes the file once it is clear what happened. */

@@ -1,23 +1,14 @@
 /** The public HTTP server: c2sp.org/tlog-witness (C2SP 95978ca, 2026-07-06), with one prefix for submission and monitoring. */
-import rateLimit from '@fastify/rate-limit';
+import limitRate from '@fastify/rate-limit';
 import createFastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import type { Logger } from '../merkle/runtime/service/logger.ts';
 import { timeRequests } from '../merkle/runtime/service/request-timing.ts';
 import { typeboxSchemas } from '../merkle/runtime/service/schemas.ts';
 import { formatTreeSize, TREE_SIZE_TYPE } from '../merkle/witness.ts';
+import type { Config } from './config.ts';
 import { RequestError, requestError } from './errors.ts';
 import type { Metrics } from './metrics.ts';
 import type { Witness } from './witness.ts';
-
-export interface WitnessHttpOptions {
-  readonly bodyBytes: number;
-  readonly connections: number;
-  readonly requestTimeoutMs: number;
-  /** Requests that one address may make in `windowMs`; 0 is no limit. */
-  readonly perAddress: number;
-  readonly windowMs: number;
-  readonly trustProxy: readonly string[];
-}
 
 const TEXT = 'text/plain; charset=utf-8';
 const HEADER_BYTES = 16 * 1024;
@@ -28,28 +19,27 @@ const HASH = /^[0-9a-f]{64}$/;
 
 export function createApp(
   witness: Witness,
-  options: WitnessHttpOptions,
+  { limits, rateLimit, trustProxy }: Pick<Config, 'limits' | 'rateLimit' | 'trustProxy'>,
   metrics: Metrics,
   logger: Logger,
 ): FastifyInstance {
-  const { requestTimeoutMs } = options;
   const app = createFastify({
     logger: false,
-    bodyLimit: options.bodyBytes,
-    requestTimeout: requestTimeoutMs,
+    bodyLimit: limits.bodyBytes,
+    requestTimeout: limits.requestTimeout,
     keepAliveTimeout: KEEP_ALIVE_MS,
     http: {
       maxHeaderSize: HEADER_BYTES,
-      headersTimeout: Math.min(HEADERS_MS, requestTimeoutMs),
+      headersTimeout: Math.min(HEADERS_MS, limits.requestTimeout),
       connectionsCheckingInterval: 1000,
     },
-    trustProxy: options.trustProxy.length === 0 ? false : [...options.trustProxy],
+    trustProxy: trustProxy.length === 0 ? false : [...trustProxy],
     return503OnClosing: false,
     requestIdHeader: false,
     schemaController: typeboxSchemas,
     routerOptions: { maxParamLength: 128 },
   });
-  app.server.maxConnections = options.connections;
+  app.server.maxConnections = limits.connections;
   // The specification names no media type: any is taken, and none.
   app.addHook('onRequest', (request, _reply, done) => {
     request.raw.headers['content-type'] = 'application/octet-stream';
@@ -71,10 +61,10 @@ export function createApp(
     return reply.code(500).type(TEXT).send('internal error\n');
   });
   app.setNotFoundHandler((_request, reply) => reply.code(404).type(TEXT).send('not found\n'));
-  if (options.perAddress > 0) {
-    app.register(rateLimit, {
-      max: options.perAddress,
-      timeWindow: options.windowMs,
+  if (rateLimit.perAddress > 0) {
+    app.register(limitRate, {
+      max: rateLimit.perAddress,
+      timeWindow: rateLimit.window,
       errorResponseBuilder: () => requestError('rate-limited'),
     });
   }

@@ -39,7 +39,7 @@ export async function serveWitness({ config }: { readonly config: Config }): Pro
   const opened = await openWitness({ config, logger, onFatal: fail });
   const { witness, logs, store, metrics, lock, adminToken, verifierKeys } = opened;
   try {
-    const app = createApp(witness, httpOptions(config), metrics, logger);
+    const app = createApp(witness, config, metrics, logger);
     const list = () => listLogs(logs, store.current);
     const admin = createAdminApp(witness, logs, { token: adminToken, list }, metrics, logger);
     const ports = { public: { app, at: config.listen }, admin: { app: admin, at: config.admin } };
@@ -64,15 +64,4 @@ export async function serveWitness({ config }: { readonly config: Config }): Pro
     await opened.close();
     throw error;
   }
-}
-
-function httpOptions({ limits, rateLimit, trustProxy }: Config) {
-  return {
-    bodyBytes: limits.bodyBytes,
-    connections: limits.connections,
-    requestTimeoutMs: limits.requestTimeout,
-    perAddress: rateLimit.perAddress,
-    windowMs: rateLimit.window,
-    trustProxy,
-  };
 }

@@ -28,6 +28,7 @@ import {
   parseSignSubtree,
   peekOrigin,
 } from '../merkle/witness.ts';
+import type { Config } from './config.ts';
 import { RequestError, requestError, WitnessError } from './errors.ts';
 import { type EvidenceFiles, findEvidence, type Offered, signedBy } from './evidence.ts';
 import type { WitnessKey } from './keys.ts';
@@ -44,22 +45,13 @@ const SAME_ANSWER_S = 5;
  */
 const SUBTREES_AT_ONCE = 16;
 
-interface WitnessLimits {
-  /** Requests about one log that wait for each other. */
-  readonly waiting: number;
-  /** Requests that are being signed, all together. */
-  readonly signing: number;
-  /** Checkpoints of one log that are cosigned in `windowMs`; 0 is no limit. */
-  readonly perOrigin: number;
-  readonly windowMs: number;
-}
-
 interface WitnessOptions {
   readonly store: Reopening<WitnessStore>;
   readonly logs: Logs;
   /** One or more. */
   readonly keys: readonly WitnessKey[];
-  readonly limits: WitnessLimits;
+  readonly limits: Pick<Config['limits'], 'waiting' | 'signing'>;
+  readonly rateLimit: Pick<Config['rateLimit'], 'perOrigin' | 'window'>;
   readonly evidence: EvidenceFiles;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -77,7 +69,7 @@ export class Witness {
 
   constructor(options: WitnessOptions) {
     this.#options = options;
-    this.#perOrigin = new Window(options.limits.perOrigin, options.limits.windowMs);
+    this.#perOrigin = new Window(options.rateLimit.perOrigin, options.rateLimit.window);
     this.#now = options.now ?? (() => Math.floor(Date.now() / 1000));
   }
 

@@ -17,7 +17,7 @@ import type { Metrics } from '../metrics.ts';
 import type { LogService } from '../types.ts';
 import { errorJson, sendError, sendJson, toRequestError } from './answers.ts';
 import { createNodeServer, onClientError } from './node.ts';
-import { pathOf, watchRoutes } from './paths.ts';
+import { watchRoutes } from './paths.ts';
 import { BodyBudget, readBody } from './request-body.ts';
 
 const BODY_BYTES = 16 * 1024;
@@ -65,14 +65,8 @@ export function createAdminApp(
     schemaController: typeboxSchemas,
   });
 
-  const methodsOf = watchRoutes(app);
-  app.addHook('onRequest', (request, reply, done) => {
-    const allowed = request.is404 ? methodsOf(pathOf(request.raw.url)) : undefined;
-    if (allowed === undefined) return done();
-    if (allowed.length === 0) return done(requestError('not-found'));
-    reply.header('allow', allowed.join(', '));
-    done(requestError('method-not-allowed', request.method));
-  });
+  const unrouted = watchRoutes(app);
+  app.addHook('onRequest', (request, reply, done) => done(unrouted(request, reply)));
   app.setErrorHandler((error, _request, reply) => {
     const known = toRequestError(error, LIMITS);
     if (known.code === 'unauthorized') reply.header('www-authenticate', 'Bearer');

@@ -6,7 +6,7 @@
  * map takes 30, and 17 to 24 for tiles.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import type { Observer } from '../metrics.ts';
+import type { Observer } from '../../merkle/runtime/service/metric-set.ts';
 import { acceptsGzip } from './compress.ts';
 import type { HttpContext } from './context.ts';
 import { BINARY, IMMUTABLE, PREFIXES } from './read.ts';
@@ -24,7 +24,7 @@ export function answerDirectly(
 ): RequestListener {
   // Fastify does both, for every request.
   if (options.rateLimit.max > 0 || options.log.requests) return next;
-  // As in timing.ts, for the same routes.
+  // As in request-timing.ts, for the same routes.
   const observers = (prefix: string) => ({
     tile: metrics.httpRequest(`${prefix}/tile/*`, 'GET', 200),
     bundle: metrics.httpRequest(`${prefix}/tile/entries/*`, 'GET', 200),

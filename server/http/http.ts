@@ -18,7 +18,7 @@ import { answerDirectly } from './direct.ts';
 import { writeDirectly } from './direct-write.ts';
 import { createNodeServer, onClientError } from './node.ts';
 import { openapi, openapiRoute } from './openapi.ts';
-import { pathOf, watchRoutes } from './paths.ts';
+import { watchRoutes } from './paths.ts';
 import { queryRoutes } from './query.ts';
 import { readRoutes } from './read.ts';
 import { BodyBudget } from './request-body.ts';
@@ -68,8 +68,8 @@ export function createApp(
     draining = true;
   });
 
-  const methodsOf = watchRoutes(app);
-  app.addHook('onRequest', (request, reply, done) => done(refusal(request, reply, limits.urlBytes, methodsOf)));
+  const unrouted = watchRoutes(app);
+  app.addHook('onRequest', (request, reply, done) => done(refusal(request, reply, limits.urlBytes, unrouted)));
   timeRequests(app, (route, method, status) => metrics.httpRequest(route, method, status));
   app.setErrorHandler((error, request, reply) => {
     const known = toRequestError(error, limits);
@@ -108,14 +108,12 @@ function refusal(
   request: FastifyRequest,
   reply: FastifyReply,
   urlBytes: number,
-  methodsOf: (path: string) => readonly string[],
+  unrouted: ReturnType<typeof watchRoutes>,
 ): RequestError | undefined {
   const { url = '', method } = request.raw;
   if (method === 'GET' || method === 'HEAD') reply.header('access-control-allow-origin', '*');
   if (url.length > urlBytes) return requestError('uri-too-long', urlBytes);
-  if (!request.is404) return undefined;
-  const allowed = methodsOf(pathOf(url));
-  if (allowed.length === 0) return requestError('not-found');
-  reply.headers({ allow: allowed.join(', '), 'access-control-allow-origin': '*' });
-  return requestError('method-not-allowed', String(method));
+  const error = unrouted(request, reply);
+  if (error?.code === 'method-not-allowed') reply.header('access-control-allow-origin', '*');
+  return error;
 }

@@ -1,5 +1,6 @@
 /** The paths of a server, to tell an unknown path (404) from a method that a path does not have (405). */
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { type RequestError, requestError } from '../errors.ts';
 
 /** The path of a request target, still percent-encoded, without its query. */
 export function pathOf(url: string | undefined): string {
@@ -9,10 +10,12 @@ export function pathOf(url: string | undefined): string {
 }
 
 /**
- * Must be called before the routes are added. The function that it returns gives the methods of a path, sorted; none if the
- * path is unknown.
+ * Must be called before the routes are added. The function that it returns gives the error of a request that no route takes,
+ * and sets `Allow` if another method would be right; undefined if a route takes the request.
  */
-export function watchRoutes(app: FastifyInstance): (path: string) => readonly string[] {
+export function watchRoutes(
+  app: FastifyInstance,
+): (request: FastifyRequest, reply: FastifyReply) => RequestError | undefined {
   const methods = new Map<string, Set<string>>();
   let patterns: readonly (readonly [RegExp, Set<string>])[] | undefined;
   app.addHook('onRoute', ({ url, method }) => {
@@ -20,9 +23,14 @@ export function watchRoutes(app: FastifyInstance): (path: string) => readonly st
     for (const name of typeof method === 'string' ? [method] : method) known.add(name);
     methods.set(url, known);
   });
-  return (path) => {
+  return (request, reply) => {
+    if (!request.is404) return undefined;
     patterns ??= [...methods].map(([url, known]) => [routePattern(url), known] as const);
-    return [...(patterns.find(([pattern]) => pattern.test(path))?.[1] ?? [])].sort();
+    const path = pathOf(request.raw.url);
+    const known = patterns.find(([pattern]) => pattern.test(path))?.[1];
+    if (known === undefined) return requestError('not-found');
+    reply.header('allow', [...known].sort().join(', '));
+    return requestError('method-not-allowed', request.method);
   };
 }
 

@@ -10,6 +10,7 @@ import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { Reopening } from '../../merkle/runtime/disk/reopen.ts';
 import { KnownLeaves } from '../dedup/known.ts';
 import { RequestError, requestError, ServerError } from '../errors.ts';
+import { backupTree, exportTree } from '../tools/backup.ts';
 import type { TreeReader } from '../tree/reader.ts';
 import type { Encoding, LoggedEntry, LogInfo, LogService, Outcome } from '../types.ts';
 import { Backlog } from './backlog.ts';
@@ -66,7 +67,7 @@ export class Log implements LogService {
       },
       admit: (call) => this.#admit(call),
     });
-    options.metrics.watchFilter(() => known.complete);
+    options.metrics.filterComplete = () => known.complete;
     options.cosigner?.start({
       committed: () => this.#store.tree.reader(),
       late: (note) => void this.#pipeline.addCosignatures(note),
@@ -182,7 +183,7 @@ export class Log implements LogService {
     const reasons = phase === undefined ? [] : [phase];
     if (!signerHealthy()) reasons.push('the signing key cannot be reached');
     const delay = this.#backlog.delayMs;
-    if (delay > limits.maxCheckpointDelayMs) {
+    if (delay > limits.maxCheckpointDelay) {
       reasons.push(`the newest checkpoint is ${Math.round(delay / 1000)} s late`);
     }
     if (phase === undefined) reasons.push(...(cosigner?.notReady() ?? []));
@@ -199,12 +200,12 @@ export class Log implements LogService {
   async backup(dir: string): Promise<number> {
     // The checkpoint first: the state that is copied afterwards is at least as large.
     const { checkpoint } = this.#public();
-    return await this.#options.copyTo.backup(dir, this.#store.tree, checkpoint);
+    return await backupTree(dir, this.#store.tree, checkpoint, this.#options.identity);
   }
 
   async export(dir: string): Promise<number> {
     const { checkpoint, reader } = this.#public();
-    return await this.#options.copyTo.export(dir, reader, this.#store.tree.tileStore(), checkpoint);
+    return await exportTree(dir, reader, this.#store.tree.tileStore(), checkpoint);
   }
 
   async drain(): Promise<void> {

@@ -63,7 +63,7 @@ export class Pipeline {
     });
     this.#sequencer = new Sequencer(options.batch, (batch) => this.#integrate(batch));
     this.#replies = new Replies(store, {
-      timeoutMs: options.limits.publishTimeoutMs,
+      timeoutMs: options.limits.publishTimeout,
       onProofError: (error) =>
         options.logger.error({ err: error }, 'an entry was logged, but its proof cannot be made'),
     });

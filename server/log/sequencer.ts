@@ -1,20 +1,20 @@
 /**
- * Batches by size and by age. A batch goes when it has enough entries or when its first entry has waited `maxAgeMs`, and
+ * Batches by size and by age. A batch goes when it has enough entries or when its first entry has waited `maxAge`, and
  * never while the batch before is under way: a busy log fills its batches while the disk works.
  *
  * On a quiet log no other entry comes to share a batch. So if the batch before held one entry, the next batch goes in the
  * same turn of the event loop.
  */
-import type { SequencerOptions } from './types.ts';
+import type { Config } from '../config/load.ts';
 
 /**
- * Enough entries to share the cost of a commit: a batch of this size does not wait for more. Measured with `maxAgeMs` at
+ * Enough entries to share the cost of a commit: a batch of this size does not wait for more. Measured with `maxAge` at
  * 10: 37 % more entries a second, opaque ones from 256 clients and signed ones from 64, at the same processor time an entry.
  */
 const ENOUGH = 64;
 
 export class Sequencer<T> {
-  readonly #options: SequencerOptions;
+  readonly #options: Config['batch'];
   readonly #integrate: (batch: T[]) => Promise<void>;
   #queue: T[] = [];
   #since = 0;
@@ -25,7 +25,7 @@ export class Sequencer<T> {
   #quiet = true;
 
   /** `integrate` must not reject: it rejects the callers who wait for the batch. */
-  constructor(options: SequencerOptions, integrate: (batch: T[]) => Promise<void>) {
+  constructor(options: Config['batch'], integrate: (batch: T[]) => Promise<void>) {
     this.#options = options;
     this.#integrate = integrate;
   }
@@ -64,7 +64,7 @@ export class Sequencer<T> {
       return;
     }
     if (this.#timer !== undefined) return;
-    const left = this.#options.maxAgeMs - (performance.now() - this.#since);
+    const left = this.#options.maxAge - (performance.now() - this.#since);
     // Not at once: the entries of one look-up for duplicates come one after another.
     if (this.#quiet) this.#soon ??= setImmediate(() => this.#flush());
     else if (left <= 0) this.#flush();

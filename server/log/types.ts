@@ -1,31 +1,16 @@
 /** The contracts of the log: what it is made of, and what it needs from outside. */
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
+import type { Config } from '../config/load.ts';
 import type { Cosigning } from '../cosign/types.ts';
+import type { LogIdentity } from '../dir/identity.ts';
 import type { ServerError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
-import type { Stores, TileStore } from '../store/types.ts';
-import type { CommittedTree } from '../tree/committed.ts';
+import type { Stores } from '../store/types.ts';
 import type { TreeReader } from '../tree/reader.ts';
 import type { Encoding, EntryKind, IngestedBody } from '../types.ts';
 import type { CheckpointSigner } from './sign.ts';
 
-export interface LogLimits {
-  /** New entries whose callers have no answer yet, at most. */
-  readonly outstanding: number;
-  /** Entries that are committed and not published, at most. */
-  readonly unpublished: number;
-  /** How long a committed entry waits for its publication before its client is asked to retry, in milliseconds. */
-  readonly publishTimeoutMs: number;
-  /** How late a checkpoint may be before `notReady` says so, in milliseconds. */
-  readonly maxCheckpointDelayMs: number;
-}
-
-export interface SequencerOptions {
-  /** Entries in a batch, at most. */
-  readonly maxSize: number;
-  /** How long the first entry of a batch waits for others, in milliseconds. */
-  readonly maxAgeMs: number;
-}
+export type LogLimits = Pick<Config['limits'], 'outstanding' | 'unpublished' | 'publishTimeout'> & Config['readiness'];
 
 export interface LogOptions {
   /** Opens the stores; called at the start and after each failure. */
@@ -41,7 +26,7 @@ export interface LogOptions {
   readonly onConflict?: (error: ServerError, evidence: string) => Promise<void>;
   readonly entries?: EntryKind;
   readonly ingest: { ingest(body: Uint8Array, encoding: Encoding): Promise<IngestedBody> };
-  readonly batch: SequencerOptions;
+  readonly batch: Config['batch'];
   /** The filter that tells new entries from duplicates: its memory in bytes, 0 for none, and the file where it is stored. */
   readonly filter: { readonly maxBytes: number; readonly path?: string };
   readonly limits: LogLimits;
@@ -49,10 +34,8 @@ export interface LogOptions {
   readonly logger: Logger;
   /** The log cannot go on: its stored data contradicts itself. Called once. */
   readonly onFatal: (error: unknown) => void;
-  readonly copyTo: {
-    backup(dir: string, tree: CommittedTree, checkpoint: string): Promise<number>;
-    export(dir: string, reader: TreeReader, store: Pick<TileStore, 'get'>, checkpoint: string): Promise<number>;
-  };
+  /** What a backup of this log says about its owner. */
+  readonly identity: Omit<LogIdentity, 'copy'>;
 }
 
 /** A checkpoint that is public, or about to be. */

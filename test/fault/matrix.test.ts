@@ -30,7 +30,7 @@ describe.each(FAULTS)('a write that fails, %s', (fault) => {
     const faults = new Faults();
     faults.failAt(n, fault);
     const openStores = async () => faultyStores(await openDirStores(dir.path), faults);
-    const open = () => openTestLog(dir.path, { openStores, signer, batch: { maxSize: 1024, maxAgeMs: 2 } });
+    const open = () => openTestLog(dir.path, { openStores, signer, batch: { maxSize: 1024, maxAge: 2 } });
 
     // A start that fails is started again, as an operator would.
     const log = await open().catch(open);

@@ -12,7 +12,6 @@ import { Log } from '../../server/log/log.ts';
 import { CheckpointSigner } from '../../server/log/sign.ts';
 import type { LogLimits, LogOptions } from '../../server/log/types.ts';
 import { Metrics } from '../../server/metrics.ts';
-import { backupTree, exportTree } from '../../server/tools/backup.ts';
 import { hashedRekordRequest, sharedSigner, toJson } from './requests.ts';
 
 export const ORIGIN = 'log.test';
@@ -32,8 +31,8 @@ export function sharedIngest(): Ingest {
 export const LIMITS: LogLimits = {
   outstanding: 1000,
   unpublished: 10_000,
-  publishTimeoutMs: 5000,
-  maxCheckpointDelayMs: 10_000,
+  publishTimeout: 5000,
+  maxCheckpointDelay: 10_000,
 };
 
 export async function makeSigner(dir: string, name = 'key.pem'): Promise<CheckpointSigner> {
@@ -53,16 +52,13 @@ export async function logOptions(dir: string, changes: Partial<LogOptions> = {})
     signer,
     signerHealthy: () => true,
     ingest: sharedIngest(),
-    batch: { maxSize: 1024, maxAgeMs: 1 },
+    batch: { maxSize: 1024, maxAge: 1 },
     filter: { maxBytes: 1024 * 1024 },
     limits: LIMITS,
     metrics: new Metrics({ process: false }),
     logger: pino({ level: process.env.STELE_TEST_LOG ?? 'silent' }),
     onFatal: () => {},
-    copyTo: {
-      backup: (to, tree, checkpoint) => backupTree(to, tree, checkpoint, identity),
-      export: exportTree,
-    },
+    identity,
     ...changes,
   };
 }

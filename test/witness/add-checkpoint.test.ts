@@ -289,7 +289,9 @@ describe('limits', () => {
   });
 
   it('hold one address back', async () => {
-    const witness = await makeWitness([log], { http: { perAddress: 2, windowMs: 60_000 } });
+    const witness = await makeWitness([log], {
+      flags: { 'rate-limit-per-address': '2', 'rate-limit-window': '60s' },
+    });
     expect((await witness.post(log.request(0, 1))).status).toBe(200);
     expect((await witness.post(log.request(1, 2))).status).toBe(200);
     const reply = await witness.post(log.request(2, 3));

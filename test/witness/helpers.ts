@@ -11,7 +11,7 @@ import { ed25519VerifierKey, formatNote, formatVerifierKey, type NoteSignature }
 import { consistencyProof } from '../../merkle/proof.ts';
 import { formatAddCheckpoint } from '../../merkle/witness.ts';
 import { loadConfig } from '../../witness/config.ts';
-import { createApp, type WitnessHttpOptions } from '../../witness/http.ts';
+import { createApp } from '../../witness/http.ts';
 import { Metrics } from '../../witness/metrics.ts';
 import { type OpenOptions, type OpenWitness, openWitness } from '../../witness/open.ts';
 import { GrownTree, nodeSha256 } from '../merkle/helpers.ts';
@@ -96,7 +96,6 @@ export async function makeWitness(
     readonly dir?: string;
     readonly flags?: Record<string, string>;
     readonly open?: Partial<OpenOptions>;
-    readonly http?: Partial<WitnessHttpOptions>;
   } = {},
 ): Promise<TestWitness> {
   const dir = options.dir ?? (await tempDir());
@@ -104,16 +103,7 @@ export async function makeWitness(
   const metrics = new Metrics({ process: false });
   const opened = await openWitness({ config, logger: silent, onFatal: () => {}, metrics, ...options.open });
   for (const log of logs) if (opened.logs.get(log.origin) === undefined) await opened.logs.add(log.vkey);
-  const http = {
-    bodyBytes: config.limits.bodyBytes,
-    connections: 100,
-    requestTimeoutMs: 10_000,
-    perAddress: 0,
-    windowMs: 1000,
-    trustProxy: [],
-    ...options.http,
-  };
-  const app = createApp(opened.witness, http, metrics, silent);
+  const app = createApp(opened.witness, config, metrics, silent);
   let closed: Promise<void> | undefined;
   const close = () => {
     closed ??= (async () => {

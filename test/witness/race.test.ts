@@ -48,10 +48,11 @@ async function heldWitness() {
     isFailure: (error) => error instanceof RuntimeError && error.code === 'store',
   });
   later(() => store.close());
-  const limits = { waiting: 3, signing: 10, evidence: 1, perOrigin: 0, windowMs: 1000 };
+  const limits = { waiting: 3, signing: 10 };
+  const rateLimit = { perOrigin: 0, window: 1000 };
   const metrics = new Metrics({ process: false });
   const evidence = new EvidenceFiles(join(dir, 'evidence'), 1, silent);
-  const witness = new Witness({ store, logs, keys: [held.slow], limits, evidence, metrics, logger: silent });
+  const witness = new Witness({ store, logs, keys: [held.slow], limits, rateLimit, evidence, metrics, logger: silent });
   return { witness, logs, ...held };
 }
 

@@ -1,31 +1,36 @@
 /** The time of each request, by route, method and status. The server knows all of these names, so they are bounded. */
 import type { FastifyInstance } from 'fastify';
+import type { Observer } from './metric-set.ts';
 
-interface DurationObserver {
-  observe(seconds: number): void;
+/** The same function, which finds the observer of each status once: to find one costs more than the rest of a request. */
+export function byStatus(observerOf: (status: number) => Observer): (status: number) => Observer {
+  const observers = new Map<number, Observer>();
+  return (status) => {
+    let observer = observers.get(status);
+    if (observer === undefined) {
+      observer = observerOf(status);
+      observers.set(status, observer);
+    }
+    return observer;
+  };
 }
 
 /** @param observerOf called once for each route, method and status; the route is `none` where no route matched */
 export function timeRequests(
   app: FastifyInstance,
-  observerOf: (route: string, method: string, status: number) => DurationObserver,
+  observerOf: (route: string, method: string, status: number) => Observer,
 ): void {
-  // Found by the route's own config object: making a label object for each request costs more than the rest.
-  const observers = new WeakMap<object, Map<number, DurationObserver>>();
+  // By the route's own config object.
+  const observers = new WeakMap<object, (status: number) => Observer>();
   app.addHook('onResponse', (request, reply, done) => {
     const { config, url, method } = request.routeOptions;
-    let byStatus = observers.get(config);
-    if (byStatus === undefined) {
-      byStatus = new Map();
-      observers.set(config, byStatus);
-    }
-    let observer = byStatus.get(reply.statusCode);
-    if (observer === undefined) {
+    let observe = observers.get(config);
+    if (observe === undefined) {
       const [route, name] = url === undefined ? ['none', 'any'] : [url.replace('::', ':'), String(method)];
-      observer = observerOf(route, name, reply.statusCode);
-      byStatus.set(reply.statusCode, observer);
+      observe = byStatus((status) => observerOf(route, name, status));
+      observers.set(config, observe);
     }
-    observer.observe(reply.elapsedTime / 1000);
+    observe(reply.statusCode).observe(reply.elapsedTime / 1000);
     done();
   });
 }

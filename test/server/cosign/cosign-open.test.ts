@@ -61,7 +61,7 @@ describe('a log with a policy', () => {
     const { metrics } = await open();
     const note = await submit('one');
     expect(openNote(parseNote(note), [checkpointVerifier(witness.key, nodeNotePrimitives)]).verified).toHaveLength(1);
-    expect(await metrics.text()).toMatch(/stele_witness_size_entries\{witness="w"\} 1\n/);
+    expect(await metrics.registry.metrics()).toMatch(/stele_witness_size_entries\{witness="w"\} 1\n/);
   });
 
   it('signs with an ML-DSA-44 key as well', async () => {

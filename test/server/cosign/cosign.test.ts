@@ -8,7 +8,7 @@ import { formatNote, openNote, parseNote } from '../../../merkle/note.ts';
 import { parsePolicy } from '../../../merkle/policy.ts';
 import { nodeNotePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
 import { Cosigner } from '../../../server/cosign/cosign.ts';
-import { WitnessMetrics } from '../../../server/cosign/witness-metrics.ts';
+import { witnessMetrics } from '../../../server/cosign/witness-metrics.ts';
 import { RequestError } from '../../../server/errors.ts';
 import type { Log } from '../../../server/log/log.ts';
 import type { CheckpointSigner } from '../../../server/log/sign.ts';
@@ -45,9 +45,9 @@ afterEach(async () => {
 const TIMES = { timeoutMs: 20_000, refreshMs: 600_000, failOpen: false };
 /** For witnesses that do not answer. */
 const IMPATIENT = { timeoutMs: 300 };
-const LIMITS = { outstanding: 1000, unpublished: 1000, publishTimeoutMs: 20_000, maxCheckpointDelayMs: 60_000 };
+const LIMITS = { outstanding: 1000, unpublished: 1000, publishTimeout: 20_000, maxCheckpointDelay: 60_000 };
 /** For a quorum that is away. */
-const SOON = { limits: { ...LIMITS, publishTimeoutMs: 700 } };
+const SOON = { limits: { ...LIMITS, publishTimeout: 700 } };
 
 function cosigner(policy: string, settings: Partial<typeof TIMES> = {}): Cosigner {
   metrics = new Metrics({ process: false });
@@ -56,7 +56,7 @@ function cosigner(policy: string, settings: Partial<typeof TIMES> = {}): Cosigne
     origin: ORIGIN,
     keys: signer.keys,
     settings: { ...TIMES, ...settings },
-    metrics: new WitnessMetrics(metrics.registry),
+    metrics: witnessMetrics(metrics),
     logger: logger(),
   });
 }
@@ -104,7 +104,7 @@ function cosigners(note: string): string[] {
 
 const sizeOf = (note: string) => parseCheckpoint(`${note.split('\n\n')[0]}\n`).size;
 const value = async (name: string) => {
-  const lines = (await metrics.text()).split('\n').filter((line) => line.startsWith(name));
+  const lines = (await metrics.registry.metrics()).split('\n').filter((line) => line.startsWith(name));
   return lines.map((line) => Number(line.slice(line.lastIndexOf(' ')))).reduce((a, b) => a + b, 0);
 };
 
@@ -422,13 +422,13 @@ describe('a log whose witnesses know another history of it', () => {
       signer: await makeSigner(dir.path),
       metrics: new Metrics({ process: false }),
       logger: logger(),
-      limits: { outstanding: 100, unpublished: 100, publishTimeoutMs: 700, maxCheckpointDelayMs: 1000 },
+      limits: { outstanding: 100, unpublished: 100, publishTimeout: 700, maxCheckpointDelay: 1000 },
       cosigner: new Cosigner({
         policy: parsePolicy(policyOf(witnesses, 2)),
         origin: ORIGIN,
         keys: signer.keys,
         settings: TIMES,
-        metrics: new WitnessMetrics(new Metrics({ process: false }).registry),
+        metrics: witnessMetrics(new Metrics({ process: false })),
         logger: logger(),
       }),
       onConflict: async (error, evidence) => {

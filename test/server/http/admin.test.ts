@@ -39,8 +39,8 @@ describe('reading', () => {
     metrics.checkpointPublished(42);
     metrics.stage('commit').observe(0.003);
     metrics.refused('bad-signature');
-    metrics.watchPoolQueue(() => 7);
-    metrics.watchFilter(() => true);
+    metrics.poolQueue = () => 7;
+    metrics.filterComplete = () => true;
     const reply = await app.inject('/metrics');
     expect(reply.headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8');
     expect(reply.body).toContain('\nstele_published_entries 42\n');
@@ -160,7 +160,7 @@ describe('request durations', () => {
     await app.inject({ method: 'POST', url: `${ENTRIES}:batch`, payload: '{' });
     await app.inject('/tile/0/000.p/1');
     for (let n = 0; n < 5; n++) await app.inject(`/unknown/${n}`);
-    const counts = (await metrics.text())
+    const counts = (await metrics.registry.metrics())
       .split('\n')
       .filter((line) => line.startsWith('stele_http_request_duration_seconds_count'));
     expect(counts.sort()).toEqual([
@@ -174,7 +174,9 @@ describe('request durations', () => {
   it('do not grow with reasons that are not fixed', async () => {
     const metrics = new Metrics({ process: false });
     for (let n = 0; n < 1000; n++) metrics.refused(`reason ${n}`);
-    const lines = (await metrics.text()).split('\n').filter((line) => line.startsWith('stele_refusals_total{'));
+    const lines = (await metrics.registry.metrics())
+      .split('\n')
+      .filter((line) => line.startsWith('stele_refusals_total{'));
     expect(lines).toHaveLength(101);
     expect(lines).toContain('stele_refusals_total{reason="other"} 900');
   });

@@ -73,7 +73,7 @@ describe('the call that logs one entry', () => {
     expect([reply.status, reply.headers['content-type'], seen]).toEqual([201, 'application/json', 0]);
     expect(JSON.parse(reply.body.toString())).toMatchObject({ logIndex: '0' });
     await post(ENTRIES, Buffer.from('{}'));
-    const text = await made.metrics.text();
+    const text = await made.metrics.registry.metrics();
     for (const status of [201, 400]) {
       const labels = `route="${ENTRIES}",method="POST",status="${status}"`;
       expect(text).toContain(`stele_http_request_duration_seconds_count{${labels}} 1`);
@@ -122,7 +122,7 @@ describe('the call that logs one entry', () => {
     expect(Object.values(agent.freeSockets)).toEqual([]);
     expect((await post(ENTRIES, Buffer.from('{'))).status).toBe(400);
     expect(Object.values(agent.freeSockets)).toHaveLength(1);
-    expect(await made.metrics.text()).toContain('stele_refusals_total{reason="too-large"} 1');
+    expect(await made.metrics.registry.metrics()).toContain('stele_refusals_total{reason="too-large"} 1');
   });
 
   it('tells when to come again, and shows nothing of a failure of ours', async () => {

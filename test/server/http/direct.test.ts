@@ -141,7 +141,7 @@ describe('a full tile or bundle that is in memory', () => {
   it('is counted by its route, whoever answers', async () => {
     for (const path of PATHS) for (let time = 0; time < 3; time++) await ask(path);
     expect(seen).toBe(2);
-    const text = await made.metrics.text();
+    const text = await made.metrics.registry.metrics();
     for (const path of PATHS) {
       const route = path.replace('000', '*').replace('tile/0/', 'tile/');
       expect(text).toContain(`stele_http_request_duration_seconds_count{route="${route}",method="GET",status="200"} 3`);

@@ -142,8 +142,8 @@ describe('a log', () => {
   });
 
   it('refuses new entries past its limits, while duplicates still wait', async () => {
-    const limits = { outstanding: 2, unpublished: 1000, publishTimeoutMs: 5000, maxCheckpointDelayMs: 1000 };
-    log = await openTestLog(dir.path, { limits, batch: { maxSize: 1024, maxAgeMs: 100 } });
+    const limits = { outstanding: 2, unpublished: 1000, publishTimeout: 5000, maxCheckpointDelay: 1000 };
+    log = await openTestLog(dir.path, { limits, batch: { maxSize: 1024, maxAge: 100 } });
     const at = log;
     const results = await Promise.allSettled(['a', 'b', 'c', 'a'].map((name) => submit(at, name)));
     expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'fulfilled', 'fulfilled', 'rejected']);
@@ -153,7 +153,7 @@ describe('a log', () => {
 
   it('takes no more entries while too many wait for their checkpoint, and goes on when it has come', async () => {
     const signer = await makeSigner(dir.path);
-    const limits = { outstanding: 100, unpublished: 2, publishTimeoutMs: 200, maxCheckpointDelayMs: 60_000 };
+    const limits = { outstanding: 100, unpublished: 2, publishTimeout: 200, maxCheckpointDelay: 60_000 };
     log = await openTestLog(dir.path, { signer, limits });
     const at = log;
     const sign = signer.sign.bind(signer);
@@ -178,7 +178,7 @@ describe('a log', () => {
     const signer = await makeSigner(dir.path);
     const sign = signer.sign.bind(signer);
     let release = (): void => {};
-    const limits = { outstanding: 100, unpublished: 100, publishTimeoutMs: 200, maxCheckpointDelayMs: 100 };
+    const limits = { outstanding: 100, unpublished: 100, publishTimeout: 200, maxCheckpointDelay: 100 };
     log = await openTestLog(dir.path, { signer, limits });
     signer.sign = async (head, extensions) => {
       await new Promise<void>((resolve) => {

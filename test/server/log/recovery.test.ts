@@ -302,7 +302,7 @@ describe('what the log says of itself', () => {
     let clock = 0;
     const now = performance.now.bind(performance);
     vi.spyOn(performance, 'now').mockImplementation(() => now() + clock);
-    const limits = { ...LIMITS, publishTimeoutMs: 1e9, maxCheckpointDelayMs: 60_000 };
+    const limits = { ...LIMITS, publishTimeout: 1e9, maxCheckpointDelay: 60_000 };
     const at = await open({ signer: held.signer, limits });
     held.hold();
     const submitted = [];
@@ -333,7 +333,7 @@ describe('what the log says of itself', () => {
     });
     const at = await open(options);
     await submit(at, 'a');
-    const text = await options.metrics.text();
+    const text = await options.metrics.registry.metrics();
     for (const stage of ['ingest', 'dedup', 'commit', 'tiles', 'sign', 'publish', 'total']) {
       expect(text).toMatch(new RegExp(`^stele_stage_duration_seconds_count{stage="${stage}"} [1-9]`, 'm'));
     }
@@ -341,7 +341,7 @@ describe('what the log says of itself', () => {
     broken = true;
     await submit(at, 'b').catch(() => {});
     await submit(at, 'b').catch(() => {});
-    expect(await options.metrics.text()).toContain('stele_refusals_total{reason="store-failed"} 1');
+    expect(await options.metrics.registry.metrics()).toContain('stele_refusals_total{reason="store-failed"} 1');
   });
 
   it('says the size that it has, not the one that it tried, after a failure', async () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Sequencer } from '../../../server/log/sequencer.ts';
 
 /** A sequencer whose batches are written down, each under way until it is let go. */
-function make(options: { maxSize: number; maxAgeMs: number }) {
+function make(options: { maxSize: number; maxAge: number }) {
   const batches: number[][] = [];
   let release = (): void => {};
   let hold = false;
@@ -14,7 +14,7 @@ function make(options: { maxSize: number; maxAgeMs: number }) {
 }
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
-const NEVER = { maxSize: 100, maxAgeMs: 1_000_000 };
+const NEVER = { maxSize: 100, maxAge: 1_000_000 };
 
 describe('Sequencer', () => {
   it('lets a lone entry go at once, and what comes in the same turn with it', async () => {
@@ -29,7 +29,7 @@ describe('Sequencer', () => {
   });
 
   it('waits for company where the batch before had some, as long as the age allows', async () => {
-    const { sequencer, batches } = make({ maxSize: 100, maxAgeMs: 30 });
+    const { sequencer, batches } = make({ maxSize: 100, maxAge: 30 });
     sequencer.add(1);
     sequencer.add(2);
     await turn();
@@ -47,7 +47,7 @@ describe('Sequencer', () => {
   });
 
   it('lets a full batch go at once, and none while one is under way', async () => {
-    const { sequencer, batches, hold, release } = make({ maxSize: 2, maxAgeMs: 1_000_000 });
+    const { sequencer, batches, hold, release } = make({ maxSize: 2, maxAge: 1_000_000 });
     hold();
     for (const entry of [1, 2, 3, 4, 5]) sequencer.add(entry);
     await turn();
@@ -62,7 +62,7 @@ describe('Sequencer', () => {
   });
 
   it('waits for no more than 64, and takes all that are there', async () => {
-    const { sequencer, batches, hold, release } = make({ maxSize: 100, maxAgeMs: 1_000_000 });
+    const { sequencer, batches, hold, release } = make({ maxSize: 100, maxAge: 1_000_000 });
     hold();
     sequencer.add(0);
     sequencer.add(1);

@@ -1,0 +1,47 @@
+/** The metrics of a service, which Prometheus reads at its admin port. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+/** Takes values of a metric in its base unit: seconds, or entries. */
+export interface Observer {
+  observe(value: number): void;
+}
+
+export class MetricSet {
+  readonly registry = new Registry();
+  readonly #registers = [this.registry];
+
+  /** `process: false` leaves out the metrics of the Node process, for several registries in one process. */
+  constructor(options: { readonly process?: boolean } = {}) {
+    if (options.process !== false) collectDefaultMetrics({ register: this.registry });
+  }
+
+  counter<Label extends string = never>(name: string, help: string, ...labelNames: Label[]): Counter<Label> {
+    return new Counter({ name, help, labelNames, registers: this.#registers });
+  }
+
+  /** `collect`, where it is given, sets the gauge each time that the metrics are read. */
+  gauge<Label extends string = never>(
+    name: string,
+    help: string,
+    labelNames: Label[] = [],
+    collect?: (gauge: Gauge<Label>) => void,
+  ): Gauge<Label> {
+    const gauge: Gauge<Label> = new Gauge({
+      name,
+      help,
+      labelNames,
+      registers: this.#registers,
+      ...(collect && { collect: () => collect(gauge) }),
+    });
+    return gauge;
+  }
+
+  histogram<Label extends string = never>(
+    name: string,
+    help: string,
+    buckets: number[],
+    ...labelNames: Label[]
+  ): Histogram<Label> {
+    return new Histogram({ name, help, buckets, labelNames, registers: this.#registers });
+  }
+}
