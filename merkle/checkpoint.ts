@@ -52,7 +52,7 @@ export function parseCheckpoint(text: string): Checkpoint {
 }
 
 /** Start of the extension line in the last checkpoint of a frozen log, as Rekor v2 writes it. The time follows. */
-const FROZEN_MARK = 'Log frozen — ';
+export const FROZEN_MARK = 'Log frozen — ';
 
 /** Whether the checkpoint says that the log is frozen: the log signs no larger tree. */
 export function isFrozen({ extensions }: Pick<Checkpoint, 'extensions'>): boolean {

@@ -6,18 +6,16 @@
  * Without a quorum `quorum` waits without a limit: no client sees a tree head that the policy does not accept, unless
  * `failOpen` allows it.
  */
-import type { CosignaturePrimitives } from '../../merkle/cosignature.ts';
 import type { VerifierKey } from '../../merkle/note.ts';
 import type { Policy } from '../../merkle/policy.ts';
-import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import type { TreeReader } from '../tree/reader.ts';
-import { checkHeads, conflictWith, fetchHead, type HeldHead } from './heads.ts';
+import { checkHeads, conflictWith, fetchHead } from './heads.ts';
 import { CosignJob } from './job.ts';
 import { type Endpoint, endpointsOf, isLoopback } from './policy.ts';
-import type { CosignerHooks, Cosigning } from './types.ts';
+import type { CosignerHooks } from './types.ts';
 import { Witness, type WitnessSettings } from './witness.ts';
-import { type Failed, type FailureReason, isFailed, WitnessClient } from './witness-client.ts';
+import { type FailureReason, isFailed, WitnessClient } from './witness-client.ts';
 import type { WitnessMetrics } from './witness-metrics.ts';
 
 interface CosignerOptions {
@@ -31,7 +29,6 @@ interface CosignerOptions {
   };
   readonly metrics: WitnessMetrics;
   readonly logger: Logger;
-  readonly primitives?: CosignaturePrimitives;
 }
 
 /**
@@ -40,9 +37,8 @@ interface CosignerOptions {
  */
 const LATE_MS = 100;
 
-export class Cosigner implements Cosigning {
+export class Cosigner {
   readonly #options: CosignerOptions;
-  readonly #primitives: CosignaturePrimitives;
   readonly #client = new WitnessClient();
   readonly #witnesses: readonly Witness[];
   #hooks: CosignerHooks | undefined;
@@ -61,7 +57,6 @@ export class Cosigner implements Cosigning {
   /** @throws ServerError `policy` */
   constructor(options: CosignerOptions) {
     this.#options = options;
-    this.#primitives = options.primitives ?? nodeNotePrimitives;
     const endpoints = endpointsOf(options.policy, options.keys);
     this.#witnesses = endpoints.map((endpoint) => this.#witness(endpoint));
   }
@@ -75,23 +70,29 @@ export class Cosigner implements Cosigning {
     return this.#witnesses.every(({ endpoint }) => isLoopback(endpoint.url));
   }
 
+  /**
+   * Requests from each witness the checkpoint that it holds of this log, for as long as one request may take.
+   *
+   * @throws ServerError `rollback` if `tree` does not extend one of them: nothing may be signed then
+   */
   async check(tree: TreeReader): Promise<void> {
-    const heads = await Promise.all(
-      this.#witnesses.map(async (witness) => ({
-        witness,
-        endpoint: witness.endpoint,
-        head: await this.#fetchHead(witness.endpoint),
-      })),
-    );
-    await checkHeads(heads, tree);
-    for (const { witness, head } of heads) if (head !== undefined && !isFailed(head)) witness.learn(head.size);
+    const endpoints = this.#witnesses.map(({ endpoint }) => endpoint);
+    const heads = await checkHeads(this.#client, endpoints, this.#options, this.#options.settings.timeoutMs, tree);
+    for (const [i, { head }] of heads.entries()) {
+      if (head !== undefined && !isFailed(head)) this.#witnesses[i]!.learn(head.size);
+    }
   }
 
+  /** Takes the checkpoint that is public when a store is opened. It is cosigned further, and again when it gets old. */
   adopt(note: string, reader: TreeReader): void {
     this.#handed = this.#newJob(note, reader);
     this.#offer(this.#handed);
   }
 
+  /**
+   * Resolves with the note and its cosignatures once it may be published. `note` is signed by the log and replaces every
+   * note before it. Rejects with the reason of `signal` once that is aborted.
+   */
   quorum(note: string, reader: TreeReader, signal: AbortSignal): Promise<string> {
     const job = this.#newJob(note, reader);
     return new Promise((resolve, reject) => {
@@ -126,6 +127,7 @@ export class Cosigner implements Cosigning {
     });
   }
 
+  /** Why nothing is published, or soon will not be: each reason in one sentence. */
   notReady(): string[] {
     const job = this.#job;
     if (job === undefined || !this.#hopeless(job)) return [];
@@ -143,7 +145,7 @@ export class Cosigner implements Cosigning {
 
   #newJob(note: string, reader: TreeReader): CosignJob {
     const { keys, policy } = this.#options;
-    return new CosignJob(note, keys, policy, reader, this.#primitives);
+    return new CosignJob(note, keys, policy, reader);
   }
 
   #offer(job: CosignJob): void {
@@ -224,14 +226,10 @@ export class Cosigner implements Cosigning {
 
   /** Stops the log if the checkpoint that the witness holds shows that this log signed another history. */
   async #inspect(endpoint: Endpoint): Promise<void> {
-    const head = await this.#fetchHead(endpoint);
+    const head = await fetchHead(this.#client, endpoint, this.#options, this.#options.settings.timeoutMs);
     const hooks = this.#hooks;
     if (head === undefined || isFailed(head) || hooks === undefined) return;
     const conflict = await conflictWith(endpoint.name, head, hooks.committed());
     if (conflict !== undefined) hooks.conflict(conflict, head.note);
-  }
-
-  #fetchHead(endpoint: Endpoint): Promise<HeldHead | undefined | Failed> {
-    return fetchHead(this.#client, endpoint, this.#options, this.#primitives, this.#options.settings.timeoutMs);
   }
 }

@@ -4,18 +4,25 @@
  */
 import { decodeUtf8, equal } from '../../merkle/bytes.ts';
 import { parseCheckpoint } from '../../merkle/checkpoint.ts';
-import { type CosignaturePrimitives, checkpointVerifier } from '../../merkle/cosignature.ts';
+import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { openNote, parseNote, type VerifierKey } from '../../merkle/note.ts';
 import { verifyConsistency } from '../../merkle/proof.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
+import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { originHash } from '../../merkle/witness.ts';
 import { ServerError } from '../errors.ts';
 import type { TreeReader } from '../tree/reader.ts';
 import type { Endpoint } from './policy.ts';
 import { type Failed, isFailed, type WitnessClient } from './witness-client.ts';
 
-export interface HeldHead {
+/** The log itself: its origin and its keys. */
+interface OwnLog {
+  readonly origin: string;
+  readonly keys: readonly VerifierKey[];
+}
+
+interface HeldHead {
   readonly size: number;
   readonly root: Uint8Array;
   /** The note that proves it. */
@@ -26,8 +33,7 @@ export interface HeldHead {
 export async function fetchHead(
   client: WitnessClient,
   endpoint: Endpoint,
-  own: { readonly origin: string; readonly keys: readonly VerifierKey[] },
-  primitives: CosignaturePrimitives,
+  own: OwnLog,
   timeoutMs: number,
 ): Promise<HeldHead | undefined | Failed> {
   const url = `${endpoint.url}/${originHash(own.origin)}/checkpoint`;
@@ -38,7 +44,7 @@ export async function fetchHead(
     return { reason: 'refused', text: `answered ${reply.status} to the request for its checkpoint` };
   }
   try {
-    const verifiers = own.keys.map((key) => checkpointVerifier(key, primitives));
+    const verifiers = own.keys.map((key) => checkpointVerifier(key, nodeNotePrimitives));
     const { origin, size, root } = parseCheckpoint(openNote(parseNote(reply.body), verifiers).text);
     if (origin === own.origin) return { size, root, note: decodeUtf8(reply.body) };
   } catch (error) {
@@ -91,17 +97,27 @@ async function checkFiles(tree: TreeReader, first: number, firstRoot: Uint8Array
 }
 
 /**
- * Throws if one of the witnesses holds a checkpoint that `tree` does not extend.
+ * The newest checkpoint of this log at each endpoint, in the order of the endpoints.
  *
- * @throws ServerError `rollback`; as `conflictWith`
+ * @throws ServerError `rollback` if `tree` does not extend one of them; as `conflictWith`
  */
 export async function checkHeads(
-  heads: readonly { readonly endpoint: Endpoint; readonly head: HeldHead | undefined | Failed }[],
+  client: WitnessClient,
+  endpoints: readonly Endpoint[],
+  own: OwnLog,
+  timeoutMs: number,
   tree: TreeReader,
-): Promise<void> {
-  for (const { endpoint, head } of heads) {
+): Promise<{ readonly name: string; readonly head: HeldHead | undefined | Failed }[]> {
+  const heads = await Promise.all(
+    endpoints.map(async (endpoint) => ({
+      name: endpoint.name,
+      head: await fetchHead(client, endpoint, own, timeoutMs),
+    })),
+  );
+  for (const { name, head } of heads) {
     if (head === undefined || isFailed(head)) continue;
-    const conflict = await conflictWith(endpoint.name, head, tree);
+    const conflict = await conflictWith(name, head, tree);
     if (conflict !== undefined) throw conflict;
   }
+  return heads;
 }

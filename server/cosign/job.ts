@@ -1,10 +1,11 @@
 /** One signed tree head on its way through the witnesses, and the cosignatures that it has. */
 import { encodeUtf8, equal } from '../../merkle/bytes.ts';
 import { parseCheckpoint } from '../../merkle/checkpoint.ts';
-import { type CosignaturePrimitives, verifyCosignature } from '../../merkle/cosignature.ts';
+import { verifyCosignature } from '../../merkle/cosignature.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { formatNote, type NoteSignature, parseNote, type VerifierKey } from '../../merkle/note.ts';
 import { type Policy, type PolicyWitness, quorumMet } from '../../merkle/policy.ts';
+import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import type { TreeReader } from '../tree/reader.ts';
 import type { Endpoint } from './policy.ts';
 
@@ -17,13 +18,12 @@ interface Cosignature {
 export class CosignJob {
   /** The note's text. */
   readonly text: string;
-  /** The note with the log's own signatures alone: witnesses are sent no others. */
+  /** The note with the log's own signatures alone, which is all that witnesses get. */
   readonly own: Uint8Array;
   readonly size: number;
   /** Reads exactly the tree of the checkpoint. */
   readonly reader: TreeReader;
   readonly #policy: Policy;
-  readonly #primitives: CosignaturePrimitives;
   readonly #ownSignatures: readonly NoteSignature[];
   readonly #cosignatures = new Map<PolicyWitness, Cosignature>();
 
@@ -31,19 +31,12 @@ export class CosignJob {
    * `note` has been verified to be the log's; `keys` are the log's own. A cosignature in the note is kept if it is by a
    * witness of the policy and verifies.
    */
-  constructor(
-    note: string,
-    keys: readonly VerifierKey[],
-    policy: Policy,
-    reader: TreeReader,
-    primitives: CosignaturePrimitives,
-  ) {
+  constructor(note: string, keys: readonly VerifierKey[], policy: Policy, reader: TreeReader) {
     const { text, signatures } = parseNote(note);
     this.text = text;
     this.size = parseCheckpoint(text).size;
     this.reader = reader;
     this.#policy = policy;
-    this.#primitives = primitives;
     this.#ownSignatures = signatures.filter((signature) => keys.some((key) => isBy(signature, key)));
     this.own = encodeUtf8(formatNote(text, this.#ownSignatures));
     for (const witness of policy.witnesses) {
@@ -101,7 +94,7 @@ export class CosignJob {
 
   #keep(witness: PolicyWitness, signature: NoteSignature, when: (timestamp: number) => number): boolean {
     try {
-      const { timestamp } = verifyCosignature(witness.key, this.text, signature.signature, this.#primitives);
+      const { timestamp } = verifyCosignature(witness.key, this.text, signature.signature, nodeNotePrimitives);
       // A cosignature without a time says nothing about the tree being the newest one.
       if (timestamp === 0) return false;
       this.#cosignatures.set(witness, { signature, at: when(timestamp) });

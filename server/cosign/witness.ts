@@ -3,6 +3,7 @@
  * slow or broken witness delays no other, and it skips the tree heads that it missed.
  */
 import { MerkleError } from '../../merkle/errors.ts';
+import { type BackOff, backOffMs } from '../../merkle/runtime/service/back-off.ts';
 import { formatAddCheckpoint, parseCosignatures, parseTreeSize, TREE_SIZE_TYPE } from '../../merkle/witness.ts';
 import type { CosignJob } from './job.ts';
 import type { Endpoint } from './policy.ts';
@@ -28,9 +29,7 @@ interface WitnessEvents {
   inconsistent(): Promise<void>;
 }
 
-/** Waits between attempts of a failing witness, in milliseconds: doubled each time, and shortened at random by up to half. */
-const RETRY_MIN_MS = 100;
-const RETRY_MAX_MS = 5000;
+const RETRY: BackOff = { firstMs: 100, longestMs: 5000 };
 
 export class Witness {
   readonly endpoint: Endpoint;
@@ -84,7 +83,7 @@ export class Witness {
     }
   }
 
-  /** When to ask next, as `performance.now()` counts: setting a clock, here or there, must not change the pace. */
+  /** When to send the next request, as `performance.now()` counts: setting a clock, here or there, must not change the pace. */
   #due(): number {
     if (this.#job === undefined) return Number.POSITIVE_INFINITY;
     if (this.#failures > 0) return this.#retryAt;
@@ -110,17 +109,12 @@ export class Witness {
       failed = await this.#addCheckpoint(job);
     } catch (cause) {
       // The store under the job's reader failed: the log opens it again and offers another job.
-      failed = { reason: 'internal', text: 'could not be asked: this log could not make the consistency proof', cause };
+      failed = { reason: 'internal', text: 'got no request: this log could not make the consistency proof', cause };
     }
     if (this.#closed) return;
     this.#failed = failed;
-    if (failed === undefined) {
-      this.#failures = 0;
-    } else {
-      const wait = Math.min(RETRY_MIN_MS * 2 ** Math.min(this.#failures, 10), RETRY_MAX_MS);
-      this.#retryAt = performance.now() + wait * (1 - Math.random() / 2);
-      this.#failures++;
-    }
+    this.#failures = failed === undefined ? 0 : this.#failures + 1;
+    if (failed !== undefined) this.#retryAt = performance.now() + backOffMs(RETRY, this.#failures);
     this.#events.done((performance.now() - started) / 1000, failed);
   }
 

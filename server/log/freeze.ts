@@ -6,6 +6,7 @@
  * Each step can be run again after a crash, and every start of a log that is freezing does so.
  */
 import { encodeUtf8 } from '../../merkle/bytes.ts';
+import { FROZEN_MARK } from '../../merkle/checkpoint.ts';
 import { ServerError } from '../errors.ts';
 import type { OpenStore } from './open-store.ts';
 import type { Publisher } from './publisher.ts';
@@ -36,7 +37,7 @@ export async function freezeStore(
   }
   const { snapshot } = tree;
   const reader = tree.reader(snapshot);
-  const note = await signer.sign(snapshot, [`Log frozen — ${new Date().toISOString()}`]);
+  const note = await signer.sign(snapshot, [`${FROZEN_MARK}${new Date().toISOString()}`]);
   signal.throwIfAborted();
   const checkpoint = cosigner === undefined ? note : await cosigner.quorum(note, reader, signal);
   // A crash here: the next start signs a last checkpoint of another time, over the same tree.

@@ -1,7 +1,7 @@
 /** The contracts of the log: what it is made of, and what it needs from outside. */
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import type { Config } from '../config/load.ts';
-import type { Cosigning } from '../cosign/types.ts';
+import type { Cosigner } from '../cosign/cosign.ts';
 import type { LogIdentity } from '../dir/identity.ts';
 import type { ServerError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
@@ -18,8 +18,8 @@ export interface LogOptions {
   readonly signer: CheckpointSigner;
   /** False while the signing key cannot be reached. */
   readonly signerHealthy: () => boolean;
-  /** Asks the witnesses of the policy; undefined for a log without a policy. */
-  readonly cosigner?: Cosigning | undefined;
+  /** Has checkpoints cosigned by the witnesses of the policy; undefined for a log without a policy. */
+  readonly cosigner?: Omit<Cosigner, 'loopback'> | undefined;
   /** From the start of one publication to that of the next, in milliseconds. */
   readonly minPublishIntervalMs?: number;
   /** A witness proved that this log signed another history: the log stops until its operator acts. `evidence` is the note. */

@@ -1,12 +1,12 @@
 /** `stele log restore`: makes a data directory from a backup, where that cannot fork the log. */
 import { decodeUtf8, equal } from '../../merkle/bytes.ts';
-import { parseCheckpoint } from '../../merkle/checkpoint.ts';
+import { isFrozen, parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { noteVerifier, openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { readFileIfThere } from '../../merkle/runtime/disk/files.ts';
-import { checkHeads, fetchHead } from '../cosign/heads.ts';
+import { checkHeads } from '../cosign/heads.ts';
 import { endpointsOf, readPolicy } from '../cosign/policy.ts';
 import { isFailed, WitnessClient } from '../cosign/witness-client.ts';
 import { type LogIdentity, readIdentity, writeIdentity } from '../dir/identity.ts';
@@ -44,8 +44,6 @@ interface RestoreReport {
   readonly witnesses: readonly WitnessReport[];
 }
 
-/** The extension line of a frozen log's last checkpoint. */
-const FROZEN = /^Log frozen — /;
 /** How long a witness has to show its checkpoint, in milliseconds. */
 const WITNESS_TIMEOUT_MS = 10_000;
 
@@ -70,7 +68,7 @@ export async function restore(options: RestoreOptions): Promise<RestoreReport> {
   const tree = await CommittedTree.open(await openDirStores(from), fastSha256);
   try {
     const { size } = tree.snapshot;
-    if (known.extensions.some((line) => FROZEN.test(line)) && tree.state.status === 'open') {
+    if (isFrozen(known) && tree.state.status === 'open') {
       throw new ServerError(
         'rollback',
         `${options.atLeast} shows that the log was frozen for ever, and the backup is from before: it would take entries ` +
@@ -115,14 +113,8 @@ async function askWitnesses(
   const endpoints = endpointsOf(await readPolicy(file), keys);
   const client = new WitnessClient();
   try {
-    const heads = await Promise.all(
-      endpoints.map(async (endpoint) => ({
-        endpoint,
-        head: await fetchHead(client, endpoint, { origin, keys }, nodeNotePrimitives, WITNESS_TIMEOUT_MS),
-      })),
-    );
-    await checkHeads(heads, tree);
-    return heads.map(({ endpoint: { name }, head }) =>
+    const heads = await checkHeads(client, endpoints, { origin, keys }, WITNESS_TIMEOUT_MS, tree);
+    return heads.map(({ name, head }) =>
       head !== undefined && isFailed(head)
         ? { witness: name, size: undefined, failed: head.text }
         : { witness: name, size: head?.size ?? 0 },
