@@ -41,9 +41,7 @@ export class Batches {
 
   /** Never rejects. The answer is `internal` after `close`, and where workers keep failing on this body alone. */
   submit(body: Uint8Array, encoding: Encoding): Promise<IngestedBody> {
-    if (this.#closed) {
-      return Promise.resolve({ refusal: INTERNAL });
-    }
+    if (this.#closed) return Promise.resolve({ refusal: INTERNAL });
     return new Promise((answer) => {
       this.#waiting.push({ body, encoding, answer });
       if (!this.#scheduled) {
@@ -60,9 +58,7 @@ export class Batches {
   /** Refuses the waiting bodies and takes no more. Running batches end when `run` does. */
   close(): void {
     this.#closed = true;
-    for (const body of this.#waiting.splice(0)) {
-      body.answer({ refusal: INTERNAL });
-    }
+    for (const body of this.#waiting.splice(0)) body.answer({ refusal: INTERNAL });
   }
 
   #dispatch(): void {
@@ -86,9 +82,7 @@ export class Batches {
     this.#batches -= 1;
     this.#bodies -= batch.length;
     if (answers !== undefined) {
-      for (const [index, body] of batch.entries()) {
-        body.answer(answers[index]!);
-      }
+      for (const [index, body] of batch.entries()) body.answer(answers[index]!);
     } else {
       await this.#afterFailure(batch);
     }
@@ -124,9 +118,7 @@ function batchSize(waiting: readonly Body[], most: number): number {
   let bytes = 0;
   for (let count = 0; count < most; count++) {
     const next = waiting[count];
-    if (next === undefined || (count > 0 && bytes + next.body.length > BATCH_BYTES)) {
-      return count;
-    }
+    if (next === undefined || (count > 0 && bytes + next.body.length > BATCH_BYTES)) return count;
     bytes += next.body.length;
   }
   return most;

@@ -35,9 +35,7 @@ export function dsseEntries({ envelope, verifiers = [] }: DsseRequest, checks: C
   requireThat(signatures.length > 0, 'missing signatures');
   requireThat(verifiers.length > 0, 'missing verifiers');
   requireThat(payloadType !== '', 'missing payload type');
-  if (isMissing(payload)) {
-    return invalid(PREFIX, 'missing', 'missing payload');
-  }
+  if (isMissing(payload)) return invalid(PREFIX, 'missing', 'missing payload');
   for (const [what, list] of Object.entries({ signatures, verifiers })) {
     if (list.length > MAX_DSSE_SIGNATURES) {
       invalid(PREFIX, 'too-many', `${list.length} ${what}; ${MAX_DSSE_SIGNATURES} are taken`);
@@ -56,9 +54,7 @@ export function dsseEntries({ envelope, verifiers = [] }: DsseRequest, checks: C
 
   const used = new Set<number>();
   const entries = signatures.map(({ sig }, index) => {
-    if (isMissing(sig)) {
-      return invalid(PREFIX, 'missing', `missing signature ${index}`);
-    }
+    if (isMissing(sig)) return invalid(PREFIX, 'missing', `missing signature ${index}`);
     checkSize(PREFIX, sig, checks);
     // Signatures and verifiers nearly always come in the same order, so that the first try fits.
     for (let step = 0; step < known.length; step++) {
@@ -70,20 +66,14 @@ export function dsseEntries({ envelope, verifiers = [] }: DsseRequest, checks: C
         return entryOf(verifier, digest, sig, checks, PREFIX);
       }
     }
-    for (const { key } of known) {
-      checkPoint(key, PREFIX);
-    }
+    for (const { key } of known) checkPoint(key, PREFIX);
     return invalid(PREFIX, 'signature', `signature ${index} does not verify with any of the verifiers`);
   });
   const idle = known.findIndex((_, index) => !used.has(index));
-  if (idle !== -1) {
-    invalid(PREFIX, 'signature', `verifier ${idle} verifies none of the signatures`);
-  }
+  if (idle !== -1) invalid(PREFIX, 'signature', `verifier ${idle} verifies none of the signatures`);
   return entries;
 }
 
 function requireThat(there: boolean, otherwise: string): void {
-  if (!there) {
-    invalid(PREFIX, 'missing', otherwise);
-  }
+  if (!there) invalid(PREFIX, 'missing', otherwise);
 }

@@ -41,15 +41,9 @@ const PREFIX = 'invalid hashedrekord request: ';
 /** Checks the request in the order of docs/wire.md. Throws `Refused`: `invalid-entry`. */
 export function hashedRekordEntry({ digest, signature }: HashedRekordRequest, checks: Checks): NewEntry {
   const content = signature?.content;
-  if (isMissing(content)) {
-    return invalid(PREFIX, 'missing', 'missing signature');
-  }
-  if (signature?.verifier === undefined) {
-    return invalid(PREFIX, 'missing', 'missing verifier');
-  }
-  if (isMissing(digest)) {
-    return invalid(PREFIX, 'missing', 'missing digest');
-  }
+  if (isMissing(content)) return invalid(PREFIX, 'missing', 'missing signature');
+  if (signature?.verifier === undefined) return invalid(PREFIX, 'missing', 'missing verifier');
+  if (isMissing(digest)) return invalid(PREFIX, 'missing', 'missing digest');
   checkSize(PREFIX, content, checks);
   const known = readVerifier(signature.verifier, checks, PREFIX);
   const size = DIGEST_SIZE[known.hash];
@@ -95,9 +89,7 @@ export function verify(
   checks: Checks,
   prefix: string,
 ): boolean {
-  if (checks.budget.verifications === 0) {
-    invalid(prefix, 'too-many', 'too many signatures and verifiers in one body');
-  }
+  if (checks.budget.verifications === 0) invalid(prefix, 'too-many', 'too many signatures and verifiers in one body');
   checks.budget.verifications -= 1;
   return checks.verifier.verifyDigest(known.key, digest, signature);
 }
@@ -112,9 +104,7 @@ export function entryOf(
 ): NewEntry {
   const text = hashedRekordText(DIGEST_ALGORITHM[known.hash], toBase64(digest), toBase64(signature), known.entry);
   const body = Buffer.from(text, 'latin1');
-  if (body.length > checks.entryBytes) {
-    tooLong(prefix, checks);
-  }
+  if (body.length > checks.entryBytes) tooLong(prefix, checks);
   return { leafHash: leafHash(body, fastSha256), body };
 }
 
@@ -123,9 +113,7 @@ export function entryOf(
  * blame another check. Called on the way to a refusal.
  */
 export function checkPoint(key: KeyInfo, prefix: string): void {
-  if (!hasValidPoint(key)) {
-    invalid(prefix, 'key', 'the public key is not a point on its curve');
-  }
+  if (!hasValidPoint(key)) invalid(prefix, 'key', 'the public key is not a point on its curve');
 }
 
 export function invalid(prefix: string, reason: Reason, what: string): never {
@@ -138,9 +126,7 @@ export function isMissing(bytes: Uint8Array | undefined): bytes is undefined {
 
 /** Refuses bytes that are longer than an entry before a parser or a verification gets them. */
 export function checkSize(prefix: string, bytes: Uint8Array, checks: Checks): void {
-  if (bytes.length > checks.entryBytes) {
-    tooLong(prefix, checks);
-  }
+  if (bytes.length > checks.entryBytes) tooLong(prefix, checks);
 }
 
 function tooLong(prefix: string, checks: Checks): never {
@@ -151,9 +137,7 @@ function parsed<T>(parse: () => T, reason: Reason, prefix: string): T {
   try {
     return parse();
   } catch (error) {
-    if (error instanceof RuntimeError && error.code === 'key-format') {
-      return invalid(prefix, reason, error.message);
-    }
+    if (error instanceof RuntimeError && error.code === 'key-format') return invalid(prefix, reason, error.message);
     throw error;
   }
 }

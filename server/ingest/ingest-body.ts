@@ -55,12 +55,8 @@ function readBody(body: Uint8Array, encoding: Encoding, { bulkItems }: IngestLim
 function ingestItem(read: () => CreateEntryRequest, checks: Checks): Ingested {
   try {
     const { hashedRekordRequestV002, dsseRequestV002 } = read();
-    if (hashedRekordRequestV002 !== undefined) {
-      return { entries: [hashedRekordEntry(hashedRekordRequestV002, checks)] };
-    }
-    if (dsseRequestV002 !== undefined) {
-      return { entries: dsseEntries(dsseRequestV002, checks) };
-    }
+    if (hashedRekordRequestV002 !== undefined) return { entries: [hashedRekordEntry(hashedRekordRequestV002, checks)] };
+    if (dsseRequestV002 !== undefined) return { entries: dsseEntries(dsseRequestV002, checks) };
     return refuse('invalid-type', 'kind', 'invalid type, must be hashedrekord or dsse');
   } catch (error) {
     return { refusal: refusalOf(error) };

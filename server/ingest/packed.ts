@@ -24,9 +24,7 @@ const HASH = 32;
 
 export function packBatch(bodies: readonly Body[]): ArrayBuffer {
   let size = 4 + 8 * bodies.length;
-  for (const { body } of bodies) {
-    size += body.length;
-  }
+  for (const { body } of bodies) size += body.length;
   const buffer = new ArrayBuffer(size);
   const view = new DataView(buffer);
   const bytes = new Uint8Array(buffer);
@@ -141,9 +139,7 @@ export function unpackAnswers(buffer: ArrayBuffer, count: number): IngestedBody[
   });
   const item = (): Ingested => {
     const entries = number();
-    if (entries === REFUSED) {
-      return refusal();
-    }
+    if (entries === REFUSED) return refusal();
     return {
       entries: Array.from({ length: entries }, () => ({ leafHash: bytes(HASH), body: bytes(number()) })),
     };

@@ -16,9 +16,7 @@ const MAX_DEPTH = 16;
 
 /** Reads one CreateEntryRequest. An empty body is an empty message. Throws `Refused`. */
 export function readJson(body: Uint8Array): CreateEntryRequest {
-  if (body.length === 0) {
-    return {};
-  }
+  if (body.length === 0) return {};
   const { value, repeated } = parse(body);
   refuseRepeated(repeated.get(-1));
   return readRequest(value);
@@ -32,17 +30,11 @@ export function readJson(body: Uint8Array): CreateEntryRequest {
 export function readJsonBatch(body: Uint8Array, maxItems: number): (() => CreateEntryRequest)[] {
   const { value, repeated } = parse(body, 'requests');
   refuseRepeated(repeated.get(-1));
-  if (!isObject(value)) {
-    return refuse('malformed', 'field-type', 'the body must be an object with requests');
-  }
+  if (!isObject(value)) return refuse('malformed', 'field-type', 'the body must be an object with requests');
   const unknown = Object.keys(value).find((key) => key !== 'requests');
-  if (unknown !== undefined) {
-    refuse('malformed', 'unknown-field', `unknown field ${quoted(unknown)}`);
-  }
+  if (unknown !== undefined) refuse('malformed', 'unknown-field', `unknown field ${quoted(unknown)}`);
   const requests = value.requests ?? [];
-  if (!Array.isArray(requests)) {
-    return refuse('malformed', 'field-type', 'requests must be an array');
-  }
+  if (!Array.isArray(requests)) return refuse('malformed', 'field-type', 'requests must be an array');
   checkItems(requests.length, maxItems);
   return requests.map((item: unknown, index) => () => {
     refuseRepeated(repeated.get(index));
@@ -52,18 +44,12 @@ export function readJsonBatch(body: Uint8Array, maxItems: number): (() => Create
 
 /** Requires 1 <= `count` <= `maxItems`; throws `Refused`. */
 export function checkItems(count: number, maxItems: number): void {
-  if (count === 0) {
-    refuse('malformed', 'missing', 'requests is missing or empty');
-  }
-  if (count > maxItems) {
-    refuse('too-large', 'too-many', `${count} requests; a batch takes ${maxItems}`);
-  }
+  if (count === 0) refuse('malformed', 'missing', 'requests is missing or empty');
+  if (count > maxItems) refuse('too-large', 'too-many', `${count} requests; a batch takes ${maxItems}`);
 }
 
 function refuseRepeated(key: string | undefined): void {
-  if (key !== undefined) {
-    refuse('malformed', 'repeated-field', `field ${quoted(key)} is given twice`);
-  }
+  if (key !== undefined) refuse('malformed', 'repeated-field', `field ${quoted(key)} is given twice`);
 }
 
 function parse(body: Uint8Array, itemsOf?: string) {
@@ -76,13 +62,9 @@ function parse(body: Uint8Array, itemsOf?: string) {
   } else {
     return refuse('malformed', 'utf8', 'malformed JSON: not UTF-8');
   }
-  if (text.charCodeAt(0) === 0xfeff) {
-    refuse('malformed', 'utf8', 'malformed JSON: a byte order mark is before it');
-  }
+  if (text.charCodeAt(0) === 0xfeff) refuse('malformed', 'utf8', 'malformed JSON: a byte order mark is before it');
   const { tooDeep, repeated } = scanJson(text, MAX_DEPTH, itemsOf);
-  if (tooDeep) {
-    refuse('malformed', 'depth', `malformed JSON: nested more than ${MAX_DEPTH} levels deep`);
-  }
+  if (tooDeep) refuse('malformed', 'depth', `malformed JSON: nested more than ${MAX_DEPTH} levels deep`);
   try {
     return { value: JSON.parse(text) as unknown, repeated };
   } catch {
@@ -100,26 +82,18 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 function readMessage(message: Message, value: unknown, path: string): object {
-  if (!isObject(value)) {
-    return wrongType(path, 'an object');
-  }
+  if (!isObject(value)) return wrongType(path, 'an object');
   const result: Record<string, unknown> = {};
   const seen: Field[] = [];
   let arm: Field | undefined;
   for (const key of Object.keys(value)) {
     const field = message.byName.get(key);
-    if (field === undefined) {
-      return refuse('malformed', 'unknown-field', `unknown field ${quoted(inside(path, key))}`);
-    }
+    if (field === undefined) return refuse('malformed', 'unknown-field', `unknown field ${quoted(inside(path, key))}`);
     const name = inside(path, field.name);
-    if (seen.includes(field)) {
-      refuse('malformed', 'repeated-field', `field ${quoted(name)} is given twice`);
-    }
+    if (seen.includes(field)) refuse('malformed', 'repeated-field', `field ${quoted(name)} is given twice`);
     seen.push(field);
     const item = value[key];
-    if (item === null) {
-      continue;
-    }
+    if (item === null) continue;
     if (field.arm) {
       if (arm !== undefined) {
         refuse('malformed', 'oneof', `only one of ${message.arms.map((other) => inside(path, other)).join(' and ')}`);
@@ -132,9 +106,7 @@ function readMessage(message: Message, value: unknown, path: string): object {
 }
 
 function readList(field: Field, value: unknown, path: string): unknown[] {
-  if (!Array.isArray(value)) {
-    return wrongType(path, 'an array');
-  }
+  if (!Array.isArray(value)) return wrongType(path, 'an array');
   return value.map((item, index) => readValue(field, item, `${path}[${index}]`));
 }
 
@@ -152,9 +124,7 @@ function readValue(field: Field, value: unknown, path: string): unknown {
 }
 
 function readBytes(value: unknown, path: string): Uint8Array {
-  if (typeof value !== 'string') {
-    return wrongType(path, 'a string in base64');
-  }
+  if (typeof value !== 'string') return wrongType(path, 'a string in base64');
   // Node's decoder skips what it does not know; encoding again shows it. Nearly always it is standard and padded.
   const bytes = Buffer.from(value, 'base64');
   if (bytes.toString('base64') !== value) {
@@ -172,12 +142,8 @@ function readBytes(value: unknown, path: string): Uint8Array {
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 function readString(value: unknown, path: string): string {
-  if (typeof value !== 'string') {
-    return wrongType(path, 'a string');
-  }
-  if (LONE_SURROGATE.test(value)) {
-    refuse('malformed', 'utf8', `field ${quoted(path)} is not Unicode`);
-  }
+  if (typeof value !== 'string') return wrongType(path, 'a string');
+  if (LONE_SURROGATE.test(value)) refuse('malformed', 'utf8', `field ${quoted(path)} is not Unicode`);
   return value;
 }
 
@@ -187,9 +153,7 @@ function readKeyDetails(value: unknown, path: string): number {
     return number ?? refuse('malformed', 'enum', `field ${quoted(path)} has the unknown value ${quoted(value)}`);
   }
   // proto3 enums are open: another number is well-formed, and refused by the registry.
-  if (typeof value === 'number' && Number.isInteger(value) && Math.abs(value) <= 0x7fffffff) {
-    return value;
-  }
+  if (typeof value === 'number' && Number.isInteger(value) && Math.abs(value) <= 0x7fffffff) return value;
   return wrongType(path, 'a name or number of PublicKeyDetails');
 }
 

@@ -26,9 +26,7 @@ export function readProtobuf(body: Uint8Array): CreateEntryRequest {
 export function readProtobufBatch(body: Uint8Array, maxItems: number): (() => CreateEntryRequest)[] {
   const items: Uint8Array[] = [];
   eachField(body, '', (number, wire, reader) => {
-    if (number !== 1 || wire !== DELIMITED) {
-      unknownField('', number, wire);
-    }
+    if (number !== 1 || wire !== DELIMITED) unknownField('', number, wire);
     items.push(delimited(reader));
   });
   checkItems(items.length, maxItems);
@@ -49,9 +47,7 @@ function readMessage(message: Message, bytes: Uint8Array, path: string): object 
       list.push(readValue(field, reader, `${name}[${list.length}]`));
       return;
     }
-    if (field.name in result) {
-      refuse('malformed', 'repeated-field', `field ${quoted(name)} is given twice`);
-    }
+    if (field.name in result) refuse('malformed', 'repeated-field', `field ${quoted(name)} is given twice`);
     if (field.arm && message.arms.some((arm) => arm in result)) {
       refuse('malformed', 'oneof', `only one of ${message.arms.map((arm) => inside(path, arm)).join(' and ')}`);
     }
@@ -66,9 +62,7 @@ function readValue(field: Field, reader: protobuf.Reader, path: string): unknown
       return delimited(reader);
     case 'string': {
       const bytes = delimited(reader);
-      if (!isUtf8(bytes)) {
-        refuse('malformed', 'utf8', `field ${quoted(path)} is not UTF-8`);
-      }
+      if (!isUtf8(bytes)) refuse('malformed', 'utf8', `field ${quoted(path)} is not UTF-8`);
       return Buffer.from(bytes).toString('utf8');
     }
     case 'keyDetails':
@@ -90,9 +84,7 @@ function eachField(
       visit(tag >>> 3, tag & 7, reader);
     }
   } catch (error) {
-    if (error instanceof Refused) {
-      throw error;
-    }
+    if (error instanceof Refused) throw error;
     // The reader's RangeError: it ran over the end.
     refuse('malformed', 'syntax', `malformed protobuf${path === '' ? '' : ` in field ${quoted(path)}`}`);
   }

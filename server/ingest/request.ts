@@ -68,9 +68,7 @@ function message(
     byName.set(name, field);
     byName.set(options.proto ?? name, field);
     byNumber.set(number, field);
-    if (field.arm) {
-      arms.push(name);
-    }
+    if (field.arm) arms.push(name);
   }
   return { byName, byNumber, arms } satisfies Message;
 }
