@@ -55,8 +55,7 @@ async function openEd25519({ config, known, logger, onError }: KeyOptions): Prom
     throw new WitnessError('config', '`key` is not an Ed25519 key: make one with `stele keygen --algorithm ed25519`.');
   }
   const key = makeVerifierKey(config.name, KEY_TYPE.cosignature, pointOf(parseSpki(signer.publicKey)));
-  const signing = 'file' in spec ? watched(signer, onError) : waiting(signer, logger, onError);
-  return keyed(key, signing);
+  return 'file' in spec ? watched(key, signer, onError) : waiting(key, signer, logger, onError);
 }
 
 async function openMldsa({ config, known, logger, onError }: KeyOptions): Promise<WitnessKey> {
@@ -68,53 +67,47 @@ async function openMldsa({ config, known, logger, onError }: KeyOptions): Promis
   }
   const signer = await openMldsaSigner(file, threads);
   const key = makeVerifierKey(config.name, KEY_TYPE.mldsa44, signer.publicKey);
-  return keyed(key, watched(signer, onError));
-}
-
-type Signing = Omit<WitnessKey, 'key'>;
-
-function keyed(key: VerifierKey, signing: Signing): WitnessKey {
-  return {
-    key,
-    sign: (message) => signing.sign(message),
-    get healthy() {
-      return signing.healthy;
-    },
-    close: () => signing.close(),
-  };
+  return watched(key, signer, onError);
 }
 
 /** A software key. A failure is not tried again; many signatures are made at once. */
-function watched(signer: Pick<WitnessKey, 'sign' | 'close'>, onError: () => void): Signing {
-  const state = { healthy: true };
-  return {
-    sign: async (message) => {
+function watched(key: VerifierKey, signer: Pick<WitnessKey, 'sign' | 'close'>, onError: () => void): WitnessKey {
+  const watching = {
+    key,
+    healthy: true,
+    sign: async (message: Uint8Array) => {
       try {
         const signature = await signer.sign(message);
-        state.healthy = true;
+        watching.healthy = true;
         return signature;
       } catch (error) {
-        state.healthy = false;
+        watching.healthy = false;
         onError();
         throw error;
       }
     },
-    get healthy() {
-      return state.healthy;
-    },
     close: () => signer.close(),
   };
+  return watching;
 }
 
 /** A key in a token. A token that went away may come back, so requests wait for it, one after another. */
-function waiting(signer: Signer, logger: Logger, onError: () => void): Signing {
-  return new RetryingSigner(signer, {
+function waiting(key: VerifierKey, signer: Signer, logger: Logger, onError: () => void): WitnessKey {
+  const retrying = new RetryingSigner(signer, {
     onError: (error, attempt) => {
       onError();
       logger.warn({ code: error.code, attempt, reason: error.message }, 'signing failed; trying again');
     },
     onRecover: (attempts) => logger.info({ attempts }, 'signing works again'),
   });
+  return {
+    key,
+    sign: (message) => retrying.sign(message),
+    get healthy() {
+      return retrying.healthy;
+    },
+    close: () => retrying.close(),
+  };
 }
 
 function lost(file: string): WitnessError {

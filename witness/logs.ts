@@ -74,7 +74,8 @@ export class Logs {
   /** Every key in the file, including the disabled ones. */
   list(): ListedKey[] {
     const enabled = parse(this.#text, this.#file).map((log) => listed(log, false));
-    return [...enabled, ...disabledLines(this.#text).map(({ log }) => listed(log, true))];
+    const lines = linesOf(this.#text).filter((line) => DISABLED.test(line));
+    return [...enabled, ...lines.flatMap(logIn).map((log) => listed(log, true))];
   }
 
   /**
@@ -87,8 +88,7 @@ export class Logs {
       if (url !== undefined && !URL_FORM.test(url)) throw wrong(`"${url}" is not an http or https URL`);
       const { name } = keyOf(vkey);
       const lines = linesOf(this.#text);
-      const before = lines.find((line) => keyIn(line) === vkey);
-      const place = url ?? (before && logIn(DISABLED.exec(before)?.[1] ?? before)[0]?.url);
+      const place = url ?? lines.flatMap(logIn).find(({ key }) => formatVerifierKey(key) === vkey)?.url;
       const line = `log ${vkey}${place === undefined ? '' : ` ${place}`}`;
       await this.#save([...lines.filter((old) => keyIn(old) !== vkey), line]);
       return this.#known.get(name)!;
@@ -176,17 +176,10 @@ function linesOf(text: string): string[] {
   return lines;
 }
 
-function disabledLines(text: string): { readonly log: PolicyLog }[] {
-  return linesOf(text).flatMap((line) => {
-    const inner = DISABLED.exec(line)?.[1];
-    return inner === undefined ? [] : logIn(inner).map((log) => ({ log }));
-  });
-}
-
-/** The log of a line; empty where the line names no log. */
+/** The log of a line, disabled or not; empty where the line names no log. */
 function logIn(line: string): PolicyLog[] {
   try {
-    return parseLogLines(`${line}\n`);
+    return parseLogLines(`${DISABLED.exec(line)?.[1] ?? line}\n`);
   } catch {
     // A comment that looks like a log is a comment.
     return [];
@@ -194,7 +187,7 @@ function logIn(line: string): PolicyLog[] {
 }
 
 function keyIn(line: string): string | undefined {
-  const [log] = logIn(DISABLED.exec(line)?.[1] ?? line);
+  const [log] = logIn(line);
   return log && formatVerifierKey(log.key);
 }
 

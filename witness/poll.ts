@@ -7,6 +7,7 @@ import { equal } from '../merkle/bytes.ts';
 import { parseCheckpoint } from '../merkle/checkpoint.ts';
 import { openNoteAsync, parseNote } from '../merkle/note.ts';
 import { rootAt, rootNodes, verifyConsistency } from '../merkle/proof.ts';
+import { HASH_SIZE } from '../merkle/rfc6962.ts';
 import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
 import { type Fetched, fetchBounded } from '../merkle/runtime/service/fetch.ts';
 import type { Logger } from '../merkle/runtime/service/logger.ts';
@@ -20,7 +21,6 @@ import type { Witness } from './witness.ts';
 
 const FETCH_MS = 10_000;
 const AT_ONCE = 8;
-const HASH_SIZE = 32;
 /** An unchanged checkpoint is cosigned again after this time, so that readers see a living witness. */
 const AGAIN_MS = 10 * 60_000;
 
@@ -77,7 +77,7 @@ export class Poller {
     }
   }
 
-  /** Polls one log once. Throws where its checkpoint is not cosigned. */
+  /** Polls one log once. Throws if its checkpoint is not cosigned. */
   async poll(log: KnownLog): Promise<void> {
     const { witness } = this.#options;
     const note = await this.#fetch(log, 'checkpoint', MAX_WITNESS_BODY);

@@ -120,7 +120,8 @@ export class Witness {
     if (this.#subtrees >= SUBTREES_AT_ONCE) throw requestError('busy', 'too many subtrees are being signed');
     const request = refusing('malformed', () => parseSignSubtree(body));
     const { start, end, hash, proof } = request;
-    const { text } = await this.#openNote(request.note, this.#ownVerifiers());
+    const own = this.#options.keys.map(({ key }) => backgroundVerifier(key));
+    const { text } = await openSigned(request.note, own);
     const { size, root } = refusing('malformed', () => parseCheckpoint(text));
     if (!isValidSubtree(start, end)) throw requestError('malformed', `[${start}, ${end}) is not a subtree`);
     if (end > size) throw requestError('malformed', 'the subtree ends after the checkpoint');
@@ -160,25 +161,11 @@ export class Witness {
 
   /** Verifies, then parses. */
   async #open(log: KnownLog, note: Uint8Array): Promise<Offered> {
-    const { text, verified } = await this.#openNote(note, log.verifiers);
+    const { text, verified } = await openSigned(note, log.verifiers);
     const { origin, size, root } = refusing('malformed', () => parseCheckpoint(text));
     // `#logOf` found the log by the first line of an unverified text.
     if (origin !== log.origin) throw requestError('malformed', 'the checkpoint has another origin');
     return { origin, size, root, text, signatures: verified };
-  }
-
-  async #openNote(note: Uint8Array, verifiers: KnownLog['verifiers']) {
-    try {
-      return await openNoteAsync(parseNote(note), verifiers);
-    } catch (error) {
-      if (!(error instanceof MerkleError)) throw error;
-      const unsigned = error.code === 'unknown-key' || error.code === 'bad-signature';
-      throw requestError(unsigned ? 'signature' : 'malformed', error.message);
-    }
-  }
-
-  #ownVerifiers() {
-    return this.#options.keys.map(({ key }) => backgroundVerifier(key));
   }
 
   /** Checks the offered checkpoint against the stored one, cosigns it and stores it. */
@@ -188,7 +175,7 @@ export class Witness {
     offered: Offered,
     root: Uint8Array | undefined,
   ): Promise<readonly NoteSignature[]> {
-    const { metrics } = this.#options;
+    const { keys, metrics } = this.#options;
     this.#checkKnown(offered);
     const stored = this.#store().get(log.origin);
     const storedSize = stored?.size ?? 0;
@@ -205,7 +192,9 @@ export class Witness {
     if (!this.#perOrigin.take(log.origin)) {
       throw requestError('rate-limited', this.#perOrigin.retryAfter);
     }
-    const signatures = await this.#sign(() => this.#cosign(offered.text, this.#notBefore(stored, timestamp)));
+    const time = this.#notBefore(stored, timestamp);
+    // Each signer verifies its signatures itself.
+    const signatures = await this.#sign(() => Promise.all(keys.map((key) => cosign(key, time, offered.text))));
     this.#checkKnown(offered);
     const all = [...offered.signatures, ...signatures].slice(0, MAX_SIGNATURES);
     await this.#put(stored, { ...offered, signatures: all, note: formatNote(offered.text, all) });
@@ -220,11 +209,6 @@ export class Witness {
     if (log === undefined) throw requestError('unknown-log', 'the log is not witnessed any more');
     if (log.keys.some((key) => signatures.some((signature) => signedBy(key, signature)))) return;
     throw requestError('signature', 'the key that signed is not taken any more');
-  }
-
-  #cosign(text: string, timestamp: number): Promise<NoteSignature[]> {
-    // Each signer verifies its signatures itself.
-    return Promise.all(this.#options.keys.map((key) => cosign(key, timestamp, text)));
   }
 
   /**
@@ -336,6 +320,17 @@ function checkStep(
   refusing('proof', () =>
     verifyConsistency({ first: oldSize, second, firstRoot: stored!.root, secondRoot, hashes: proof }, fastSha256),
   );
+}
+
+/** The note, if one of the keys signed it. @throws RequestError `signature`, `malformed` */
+async function openSigned(note: Uint8Array, verifiers: KnownLog['verifiers']) {
+  try {
+    return await openNoteAsync(parseNote(note), verifiers);
+  } catch (error) {
+    if (!(error instanceof MerkleError)) throw error;
+    const unsigned = error.code === 'unknown-key' || error.code === 'bad-signature';
+    throw requestError(unsigned ? 'signature' : 'malformed', error.message);
+  }
 }
 
 /** Turns a `MerkleError` of `run` into the error of a request. */
