@@ -25,10 +25,6 @@ export class Dedup<T extends InFlight> {
     this.#options = options;
   }
 
-  get size(): number {
-    return this.#inFlight.size;
-  }
-
   /** The entry in flight with this leaf hash, if there is one. */
   inFlight(leafHash: Uint8Array): T | undefined {
     return this.#inFlight.get(keyOf(leafHash));

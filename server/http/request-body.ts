@@ -21,10 +21,6 @@ export class BodyBudget {
     this.#limit = limit;
   }
 
-  get held(): number {
-    return this.#held;
-  }
-
   take(bytes: number): boolean {
     if (this.#held + bytes > this.#limit) return false;
     this.#held += bytes;
