@@ -22,7 +22,7 @@ export type Config = DeepReadonly<
 
 /** Variables of the command line and of a witness begin with STELE_ too. */
 const OTHER_VARIABLES = /^STELE_(DEBUG|WITNESS_.*)$/;
-/** Kubernetes adds these to every pod beside a service called `stele`; they are nobody's mistake. */
+/** Kubernetes adds these to every pod beside a service called `stele`; they are not an operator's mistake. */
 const KUBERNETES = /^STELE_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$/;
 const PREFIX = 'STELE_';
 

@@ -29,7 +29,7 @@ interface HeldHead {
   readonly note: string;
 }
 
-/** The newest checkpoint of this log that the witness shows; undefined if it has none. */
+/** The newest checkpoint of this log that the witness shows; undefined if it has no checkpoint. */
 export async function fetchHead(
   client: WitnessClient,
   endpoint: Endpoint,

@@ -1,4 +1,4 @@
-/** The witness policy of a log: read, checked against the log's keys, and grouped by the URLs to ask. */
+/** The witness policy of a log: read, checked against the log's keys, and grouped by URL. */
 import { equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import type { VerifierKey } from '../../merkle/note.ts';
@@ -32,7 +32,7 @@ export async function readPolicy(file: string): Promise<Policy> {
 }
 
 /**
- * The URLs to ask. `keys` are the log's own.
+ * The URLs of the witnesses. `keys` are the log's own.
  *
  * @throws ServerError `policy` if the quorum cannot be reached, or the policy is for other logs
  */

@@ -79,7 +79,7 @@ export class Witness {
     while (!this.#closed) {
       const wait = this.#due() - performance.now();
       if (wait > 0) await this.#sleep(wait);
-      else await this.#ask(this.#job!);
+      else await this.#request(this.#job!);
     }
   }
 
@@ -102,7 +102,7 @@ export class Witness {
     });
   }
 
-  async #ask(job: CosignJob): Promise<void> {
+  async #request(job: CosignJob): Promise<void> {
     const started = performance.now();
     let failed: Failed | undefined;
     try {

@@ -35,7 +35,7 @@ export class Dedup<T extends InFlight> {
     this.#inFlight.set(keyOf(entry.leafHash), entry);
     this.#waiting.push(entry);
     // One look-up serves all entries that arrive in this turn of the event loop.
-    if (this.#waiting.length === 1) setImmediate(() => void this.#ask());
+    if (this.#waiting.length === 1) setImmediate(() => void this.#lookUp());
   }
 
   release(entry: T): void {
@@ -51,17 +51,17 @@ export class Dedup<T extends InFlight> {
     return entries;
   }
 
-  async #ask(): Promise<void> {
-    const asked = this.#waiting;
+  async #lookUp(): Promise<void> {
+    const entries = this.#waiting;
     this.#waiting = [];
     let indexes: readonly (number | undefined)[];
     try {
-      indexes = await this.#options.lookup(asked.map(({ leafHash }) => leafHash));
+      indexes = await this.#options.lookup(entries.map(({ leafHash }) => leafHash));
     } catch (error) {
-      this.#options.failed(asked, error);
+      this.#options.failed(entries, error);
       return;
     }
-    for (const [i, entry] of asked.entries()) this.#options.found(entry, indexes[i]);
+    for (const [i, entry] of entries.entries()) this.#options.found(entry, indexes[i]);
   }
 }
 

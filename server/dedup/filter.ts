@@ -27,7 +27,7 @@ export class LeafFilter {
     return new LeafFilter(new Uint32Array(bytes / 4));
   }
 
-  /** A filter from the bytes of another one, which it takes over. */
+  /** A filter over `bytes`, the bits of another filter. It keeps the array. */
   static from(bytes: Uint8Array): LeafFilter {
     assert(bytes.length > 0 && bytes.length % BLOCK_BYTES === 0, 'a filter has whole blocks');
     return new LeafFilter(new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4));

@@ -107,7 +107,7 @@ export class KnownLeaves {
     this.#tree = tree;
     // Another process may commit leaf hashes that this one never sees: then only the store can tell.
     if (!tree.exclusive) return;
-    // A log that takes no entries looks none up.
+    // A log that takes no entries needs no look-ups.
     if (this.#options.maxBytes < BLOCK_BYTES || tree.state.status !== 'open') return;
     if (this.#filter === undefined && this.#making === undefined) this.#making = await this.#begin(tree);
     void this.#make(tree);
@@ -134,11 +134,11 @@ export class KnownLeaves {
   async lookup(leafHashes: readonly Uint8Array[]): Promise<(number | undefined)[]> {
     const indexes: (number | undefined)[] = new Array(leafHashes.length).fill(undefined);
     const filter = this.#filter;
-    const asked: number[] = [];
-    for (let i = 0; i < leafHashes.length; i++) if (filter?.mayHave(leafHashes[i]!) ?? true) asked.push(i);
-    if (asked.length === 0) return indexes;
-    const found = await this.#tree!.lookup(asked.map((i) => leafHashes[i]!));
-    for (const [at, i] of asked.entries()) indexes[i] = found[at];
+    const unsure: number[] = [];
+    for (let i = 0; i < leafHashes.length; i++) if (filter?.mayHave(leafHashes[i]!) ?? true) unsure.push(i);
+    if (unsure.length === 0) return indexes;
+    const found = await this.#tree!.lookup(unsure.map((i) => leafHashes[i]!));
+    for (const [at, i] of unsure.entries()) indexes[i] = found[at];
     return indexes;
   }
 

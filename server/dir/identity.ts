@@ -66,7 +66,7 @@ export async function writeIdentity(dir: string, identity: LogIdentity): Promise
 }
 
 /**
- * Refuses a directory of another log, and a copy. Called before the keys are opened: their errors would ask for the key of
+ * Refuses a directory of another log, and a copy. Called before the keys are opened: their errors would name the key of
  * that directory.
  *
  * @throws ServerError `origin-mismatch`, `copy`
@@ -89,7 +89,7 @@ export function checkOwner(dir: string, found: LogIdentity, origin: string): voi
 }
 
 /**
- * Refuses opaque entries in a log of signed ones, where nobody could tell them apart, and signed entries in a log of opaque
+ * Refuses opaque entries in a log of signed ones, where no reader could tell them apart, and signed entries in a log of opaque
  * ones.
  *
  * @throws ServerError `config`

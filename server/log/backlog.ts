@@ -1,5 +1,5 @@
 /**
- * What is under way in a log: requests that wait for their reply, and committed entries that wait for their checkpoint. It
+ * The work under way in a log: requests that wait for their reply, and committed entries that wait for their checkpoint. It
  * outlives the open stores.
  */
 import type { Metrics } from '../metrics.ts';

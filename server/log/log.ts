@@ -22,7 +22,7 @@ import { Pipeline, type PipelineHost } from './pipeline.ts';
 import { checkExtends, openPublished } from './published.ts';
 import type { LogOptions, Published } from './types.ts';
 
-/** How long a start waits for its first publication before the log serves what is public already, in milliseconds. */
+/** How long a start waits for its first publication before the log serves the checkpoint that is public already, in milliseconds. */
 const FIRST_PUBLICATION_MS = 2000;
 
 /** How long `close` waits for committed entries to become public, in milliseconds. */

@@ -1,4 +1,4 @@
-/** An entry on its way from ingest to its commit, and all callers who wait for that. */
+/** An entry on its way from ingest to its commit, and the promise of its place for every caller. */
 import type { NewEntry } from '../store/types.ts';
 
 /** Where an entry stands. */

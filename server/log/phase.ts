@@ -18,16 +18,16 @@ export type Phase =
   | { readonly name: 'draining' }
   /** A witness holds a history of this log that the log does not extend. */
   | { readonly name: 'halted'; readonly why: ServerError }
-  /** What is stored contradicts itself. */
+  /** The stored data contradicts itself. */
   | { readonly name: 'broken'; readonly why: unknown }
   | { readonly name: 'closed' };
 
 export type PhaseName = Phase['name'];
 
-/** What a caller may ask of a log. `read` stands for every read of the published tree. */
+/** The calls on a log. `read` stands for every read of the published tree. */
 export type Call = 'submit' | 'add' | 'read' | 'freeze';
 
-/** What a call gets: it goes on, or one row of `REQUEST_ERRORS`. */
+/** The call goes on, or gets one row of `REQUEST_ERRORS`. */
 type Permission = 'goes on' | (RequestErrorCode & ('store-failed' | 'draining' | 'halted' | 'broken'));
 
 interface PhaseRow extends Readonly<Record<Call, Permission>> {

@@ -13,11 +13,11 @@ export interface PublisherOptions {
   readonly due: () => boolean;
   /** Publishes that tree, and resolves with the number of entries that were not public before. */
   readonly publish: () => Promise<number>;
-  /** Answers the callers who wait; called whether a publication was due or not. */
+  /** Answers the waiting callers; called whether a publication was due or not. */
   readonly answer: () => Promise<void>;
   /** From the start of one publication to that of the next, in milliseconds. */
   readonly minIntervalMs: number;
-  /** Witnesses are asked: after a publication the next one waits. */
+  /** Witnesses cosign each checkpoint: after a publication the next one waits. */
   readonly witnesses: boolean;
   /** A publication failed. Nothing is published after it. */
   readonly onError: (error: unknown) => void;

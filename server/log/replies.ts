@@ -1,5 +1,5 @@
 /**
- * The callers who wait for a published checkpoint that covers their entry, and the proofs that answer them. Each open store
+ * The callers that wait for a published checkpoint over their entry, and the proofs that answer them. Each open store
  * has its own; when its service ends, every caller gets the reason.
  */
 import { requestError, ServerError } from '../errors.ts';
@@ -16,13 +16,13 @@ interface Waiter {
 }
 
 interface RepliesOptions {
-  /** How long a committed entry waits for its publication before its client is told to retry, in milliseconds. */
+  /** How long a committed entry waits for its publication before its client gets `not-published`, in milliseconds. */
   readonly timeoutMs: number;
   /** A published entry's proof could not be made, or was wrong. */
   readonly onProofError: (error: unknown) => void;
 }
 
-/** How often callers who have waited too long are rejected, in milliseconds: a timer each would cost more. */
+/** How often the callers that have waited too long are rejected, in milliseconds: a timer each would cost more. */
 const SWEEP_MS = 100;
 
 export class Replies {

@@ -24,7 +24,7 @@ export class Sequencer<T> {
   /** The batch before held one entry, or no batch has gone yet. */
   #quiet = true;
 
-  /** `integrate` must not reject: it rejects the callers who wait for the batch. */
+  /** `integrate` must not reject: it rejects the callers of the batch itself. */
   constructor(options: Config['batch'], integrate: (batch: T[]) => Promise<void>) {
     this.#options = options;
     this.#integrate = integrate;

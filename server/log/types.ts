@@ -27,7 +27,7 @@ export interface LogOptions {
   readonly entries?: EntryKind;
   readonly ingest: { ingest(body: Uint8Array, encoding: Encoding): Promise<IngestedBody> };
   readonly batch: Config['batch'];
-  /** The filter that tells new entries from duplicates: its memory in bytes, 0 for none, and the file where it is stored. */
+  /** The filter that finds new entries: its memory in bytes, 0 for no filter, and the file where it is stored. */
   readonly filter: { readonly maxBytes: number; readonly path?: string };
   readonly limits: LogLimits;
   readonly metrics: Metrics;

@@ -18,7 +18,7 @@ const LENGTH_PREFIX = 2;
 /**
  * How many bytes the blob at `name` has.
  *
- * @throws MerkleError `bad-tile` where `name` is not exactly the address of a tile or an entry bundle, so that nobody
+ * @throws MerkleError `bad-tile` where `name` is not exactly the address of a tile or an entry bundle, so that no caller
  * reaches another file through it
  */
 export function blobBounds(name: string): { readonly min: number; readonly max: number } {
@@ -63,7 +63,7 @@ export function assertNote(note: Uint8Array): void {
   assert(note.length > 0 && note.length <= MAX_CHECKPOINT_BYTES, 'a checkpoint has 1 byte to 1 MiB');
 }
 
-/** The compare of the compare-and-swap. @throws ServerError `conflict` unless both are the same note, or both none */
+/** The compare of the compare-and-swap. @throws ServerError `conflict` unless both are the same note, or both are missing */
 export function compareNotes(stored: Uint8Array | undefined, expected: Uint8Array | undefined): void {
   const same = stored === undefined || expected === undefined ? stored === expected : equal(stored, expected);
   if (same) return;

@@ -3,13 +3,13 @@
  *
  * Once it is full, only every eighth blob that is read comes in. A blob that is read often soon does; one that is read
  * once, as by an audit of the whole log, drives little out. In a Zipf mix over a million entries 128 MiB then answer 85 %
- * of the reads, and 78 % where every blob comes in. Above all, what is dropped is old, and V8 frees old arrays only by
+ * of the reads, and 78 % where every blob comes in. Above all, the dropped blobs are old, and V8 frees old arrays only by
  * marking the whole heap: a request cost 76 µs where every blob came in, and 64 with every 16th (bench/peers/reads.ts, on
  * a busy machine). With every 16th the cache took 20 s of such load, after an export had gone through it, to fill with the
  * blobs that are read often; with every eighth 8 s.
  *
  * Blobs never change, but an operator or a broken disk may change them, and an audit must then get what the place holds.
- * So each look at the cache asks the stamp of the blob (`StampedBlob`), where the driver has stamps.
+ * So each look at the cache checks the stamp of the blob (`StampedBlob`), where the driver has stamps.
  */
 import type { StampedBlob, TileBlob, TileStore } from './types.ts';
 

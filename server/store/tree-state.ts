@@ -76,7 +76,7 @@ function assertState(state: TreeState): void {
   assert(Number.isSafeInteger(filed) && filed >= 0 && filed % BUNDLE_WIDTH === 0, 'filed is a multiple of 256');
   assert(filed <= size, 'filed <= size');
   assert(STATUSES.includes(status), 'status is known');
-  assert((state.lastCheckpoint !== undefined) === (status === 'frozen'), 'frozen has a last checkpoint, others none');
+  assert((state.lastCheckpoint !== undefined) === (status === 'frozen'), 'only a frozen log has a last checkpoint');
 }
 
 /** A commit that breaks these is a bug of ours, never bad input: it would write a second history over the first. */
@@ -96,7 +96,7 @@ export function assertCommit(change: Commit): void {
   assert(expected.status !== 'frozen' || equal(encodeState(next), encodeState(expected)), 'frozen is for good');
 }
 
-/** The compare of compare-and-swap. @throws ServerError `conflict` unless both are the same state, or both none */
+/** The compare of compare-and-swap. @throws ServerError `conflict` unless both are the same state, or both are missing */
 export function compareStates(stored: Uint8Array | undefined, expected: TreeState | undefined): void {
   const same =
     stored === undefined || expected === undefined ? stored === expected : equal(stored, encodeState(expected));
@@ -114,7 +114,7 @@ export function tailGap(index: number): ServerError {
   );
 }
 
-/** The one state of a snapshot. @throws ServerError `corrupt` where its parts had none or several */
+/** The one state of a snapshot. @throws ServerError `corrupt` where its parts had no state or several */
 export function snapshotState(states: readonly TreeState[]): TreeState {
   const [state, second] = states;
   if (state !== undefined && second === undefined) return state;

@@ -43,17 +43,17 @@ export interface TileStore {
    * where another handle stores them at the same time, and MUST leave the stored bytes. When it rejects, also with
    * `unavailable`, any subset of the blobs may be stored.
    *
-   * @throws MerkleError `bad-tile` for a name that is none
+   * @throws MerkleError `bad-tile` for a name that is not an address
    */
   put(blobs: readonly TileBlob[]): Promise<void>;
   /**
-   * The bytes at `name`, or undefined where there are none. `once` says that the caller walks over the whole tree, so
+   * The bytes at `name`, or undefined where no blob is stored. `once` says that the caller walks over the whole tree, so
    * that a cache MUST NOT keep the bytes for the next caller.
    *
-   * @throws MerkleError `bad-tile` for a name that is none
+   * @throws MerkleError `bad-tile` for a name that is not an address
    */
   get(name: string, options?: { readonly once?: boolean }): Promise<Uint8Array | undefined>;
-  /** What a cache needs. A driver without it has blobs that nobody can change behind its back. */
+  /** For a cache. A driver without it has blobs that nobody can change behind its back. */
   getStamped?(name: string): Promise<StampedBlob | undefined>;
   /**
    * What `get` gives at `name`, where a cache has it without waiting. Undefined says nothing, not even that `name` is a
@@ -68,7 +68,7 @@ export interface StampedBlob {
   readonly bytes: Uint8Array;
   /**
    * Whether the place still holds these bytes. MUST answer without waiting, and MUST be false after any change that the
-   * place can show. Undefined: the next change could look like none, so a cache MUST NOT keep the bytes.
+   * place can show. Undefined: the next change could go unseen, so a cache MUST NOT keep the bytes.
    */
   readonly isCurrent: (() => boolean) | undefined;
 }
@@ -95,7 +95,7 @@ export interface CheckpointStore {
   close(): Promise<void>;
 }
 
-/** `open` takes entries; `freezing` publishes what is committed and takes none; `frozen` never signs again. */
+/** `open` takes entries; `freezing` publishes the committed entries and takes no new ones; `frozen` never signs again. */
 export type LogStatus = 'open' | 'freezing' | 'frozen';
 
 /** The committed tree. With the blobs below `filed` and the tail, everything else can be made again. */
@@ -128,7 +128,7 @@ export interface Commit {
   readonly next: TreeState;
   /**
    * The entries [expected.size, next.size), in order. The caller MUST have looked up each leaf hash in the tree `expected`
-   * or a later one and found none: then the compare-and-swap keeps each leaf hash to one index, also where other processes commit.
+   * or a later one and found no index: then the compare-and-swap keeps each leaf hash to one index, also where other processes commit.
    */
   readonly entries: readonly NewEntry[];
 }
@@ -170,7 +170,7 @@ export interface StateStore extends EntryOrder, LeafIndex {
   snapshot(): AsyncIterable<StatePart>;
   /**
    * Fills this store, which MUST be empty (else `conflict`), with the snapshot of any driver, and resolves with its state
-   * once all is durable. `read` MUST give no state before. What was stored stays where it rejects: such a place MUST NOT
+   * once all is durable. `read` MUST give no state before. What was stored stays where it rejects: that place MUST NOT
    * be used.
    */
   load(parts: AsyncIterable<StatePart>): Promise<TreeState>;

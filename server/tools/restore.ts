@@ -30,7 +30,7 @@ export interface RestoreOptions extends Omit<CheckOptions, 'verifierKeys'> {
   readonly policy?: string | undefined;
 }
 
-/** The size that a witness of the policy holds of the log, or why nobody knows the size. */
+/** The size that a witness of the policy holds of the log, or why the size is unknown. */
 interface WitnessReport {
   readonly witness: string;
   /** 0 where the witness does not know the log; undefined where `failed` says why the witness gave no answer. */
@@ -50,7 +50,7 @@ const WITNESS_TIMEOUT_MS = 10_000;
 /**
  * Checks the whole backup, and that its tree extends the checkpoint `atLeast` and those of the witnesses. Then copies it.
  * Without these checks, a log could go on from a tree that lacks entries somebody has a proof for: it would show two
- * histories, and nobody could trust it again.
+ * histories, and no client could trust it again.
  *
  * A crash in between leaves a directory without `stele.json`, which no log starts on.
  *

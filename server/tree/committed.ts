@@ -1,10 +1,9 @@
 /**
- * The committed tree on open stores: what a start, and a restart after a failure, find there, and the one step that makes
- * the tree grow.
+ * The committed tree on open stores: a start, and a restart after a failure, read it there, and one step makes it grow.
  *
- * Each step says what a crash after it leaves. A store that is unavailable for a moment is asked again (store/retry.ts).
- * After every other error, and once that is given up, the tree is of no more use: the caller closes it and opens another
- * one, which runs the same code as a start.
+ * Each step says what a crash after it leaves. A call on a store that is unavailable for a moment is repeated (store/retry.ts).
+ * After every other error, and after the last repetition, the caller MUST close the tree and open another one, which runs
+ * the same code as a start.
  */
 import { equal } from '../../merkle/bytes.ts';
 import { leafHash, type Sha256 } from '../../merkle/rfc6962.ts';
@@ -25,7 +24,7 @@ interface Appended {
   readonly seconds: number;
   /**
    * Resolves once the tree with these entries can be signed: its full tiles and bundles are durable in the tile store. The
-   * value is the seconds that storing them took, 0 where there were none. Rejects with the store's error; the entries stay
+   * value is the seconds that storing them took, 0 if there was nothing to store. Rejects with the store's error; the entries stay
    * committed.
    */
   readonly filed: Promise<number>;
@@ -126,7 +125,7 @@ export class CommittedTree {
     return this.#snapshot;
   }
 
-  /** What is committed. */
+  /** The state of the last commit. */
   get state(): TreeState {
     return this.#state;
   }
@@ -174,7 +173,7 @@ export class CommittedTree {
       const filed = size - (size % TILE_WIDTH);
       const next: TreeState = { size: after.size, root: after.root, filed, status: before.status };
       await this.#retried(() => this.#stores.state.commit({ expected: before, next, entries }));
-      // A crash here: the entries are committed and nobody knows; the next start stores the blobs and publishes.
+      // A crash here: the entries are committed, and their callers have no answer; the next start stores the blobs and publishes.
       this.#state = next;
       this.#head = after;
       this.#unfiled.push(integration);
@@ -226,8 +225,8 @@ export class CommittedTree {
   }
 
   /**
-   * Ends all writes; readers stay good until `close`. Waits for the writes under way: none of them may land after the next
-   * handle has read what is stored.
+   * Ends all writes; readers stay good until `close`. Waits for the writes under way: no write may land after the next
+   * handle has read the state.
    */
   async stop(): Promise<void> {
     this.#stopped.abort();

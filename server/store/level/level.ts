@@ -44,7 +44,7 @@ interface LevelStateOptions {
 }
 
 /**
- * Opens the state store in `dir`, and makes it where there is none.
+ * Opens the state store in `dir`, and makes it where it is missing.
  *
  * @throws ServerError `locked` when it is open already, `store` when it cannot be opened
  */
@@ -130,7 +130,7 @@ class LevelStateStore implements StateStore {
     for await (const part of parts) {
       if (part.state !== undefined) states.push(part.state);
       await mapped(() => this.#level.write((batch) => fillPart(batch, part)));
-      // A crash here leaves rows without a tree state: `read` gives none, and no log starts on this directory.
+      // A crash here leaves rows without a tree state: `read` finds no state, and no log starts on this directory.
     }
     const state = snapshotState(states);
     await mapped(() => this.#level.write((batch) => batch.put(STATE_KEY, encodeState(state))));
