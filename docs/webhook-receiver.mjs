@@ -1,4 +1,4 @@
-// Takes the alerts of `stele monitor` on this machine and prints them, where their signature holds: an example.
+// An example: takes the alerts of `stele monitor` on this machine, and prints those whose signature holds.
 //   node docs/webhook-receiver.mjs SECRET_FILE [PORT]
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
