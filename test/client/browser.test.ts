@@ -1,6 +1,6 @@
 /** The verify core in a real browser: bundled as a web page would, it must come to the same outcomes as in Node. */
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -8,15 +8,14 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CLI, startServer } from '../support/serve.ts';
-import { skips } from '../support/skip.ts';
+import { find, skips } from '../support/skip.ts';
 import { bundleCases } from '../support/vectors.ts';
 import { type Inputs, verifyInputs } from './browser-page.ts';
 
-const PLACES = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-const executablePath = PLACES.find((path) => path !== undefined && existsSync(path));
+const executablePath = process.env.CHROMIUM ?? find('chromium') ?? find('chromium-browser') ?? find('google-chrome');
 const noBrowser = skips(
   'the bundle in a browser',
-  executablePath === undefined ? 'no Chromium (apt-get install chromium)' : undefined,
+  executablePath === undefined ? 'chromium not on PATH (apt-get install chromium)' : undefined,
 );
 
 const execute = promisify(execFile);

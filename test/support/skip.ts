@@ -1,8 +1,14 @@
 /** For tests of what a machine may lack. A test that does not run says so in one line: `SKIPPED: <what>: <why>`. */
 import { spawnSync } from 'node:child_process';
 
+/** The path of a program on PATH. */
+export function find(program: string): string | undefined {
+  const { status, stdout } = spawnSync('sh', ['-c', `command -v "${program}"`], { encoding: 'utf8' });
+  return status === 0 ? stdout.trim() : undefined;
+}
+
 export function have(program: string): boolean {
-  return spawnSync('sh', ['-c', `command -v "${program}"`]).status === 0;
+  return find(program) !== undefined;
 }
 
 /** Why `programs` cannot run here; undefined where all are on PATH. */
