@@ -6,9 +6,10 @@ import { MAX_POLICY } from '../../merkle/policy.ts';
 import { printable } from '../../merkle/printable.ts';
 import type { AuditReport } from '../audit/types.ts';
 import { usage } from '../errors.ts';
+import { counted } from './counted.ts';
 import { readWhole } from './files.ts';
 import { withProgress } from './progress.ts';
-import { counted, exitStatus, print, reportError } from './report.ts';
+import { exitStatus, print, reportError } from './report.ts';
 import { stopSignals } from './signals.ts';
 
 interface AuditCommandOptions {

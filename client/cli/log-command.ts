@@ -3,8 +3,9 @@ import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
 import { encodeBase64 } from '../../merkle/bytes.ts';
 import { ClientError, usage } from '../errors.ts';
+import { counted } from './counted.ts';
 import { withProgress } from './progress.ts';
-import { counted, print } from './report.ts';
+import { print } from './report.ts';
 import { addDataSettings, configOf, loadServer, type ServerMain } from './settings-flags.ts';
 
 /** `--help` lists these settings; the commands take all settings. */

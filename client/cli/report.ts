@@ -59,11 +59,6 @@ export function warn(text: string): void {
   note(`warning: ${text}`);
 }
 
-/** `1 entry`, `2 entries`: a count with its noun. */
-export function counted(count: number, one: string, many = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`;
-}
-
 /** A word for a shell, quoted where necessary. */
 export function shellWord(text: string): string {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;

@@ -1,6 +1,7 @@
 /** `stele serve`: runs a log until a signal ends it. */
 import { Command } from 'commander';
-import { counted, print } from './report.ts';
+import { counted } from './counted.ts';
+import { print } from './report.ts';
 import { addSettings, configOf, loadServer, type ServerMain } from './settings-flags.ts';
 import { stopSignals, untilStopped } from './signals.ts';
 import { tryIt } from './try-it.ts';

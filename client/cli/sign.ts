@@ -8,10 +8,11 @@ import { parseLogUrl } from '../submit/log-url.ts';
 import { messageBundle, tlogProofOf } from '../submit/signed-digest.ts';
 import type { KeySigner } from '../submit/signers/types.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
+import { counted } from './counted.ts';
 import { digestFile } from './digests.ts';
 import { isDirectory, reading, writeWhole } from './files.ts';
 import { givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
-import { counted, print, shellWord } from './report.ts';
+import { print, shellWord } from './report.ts';
 import {
   factsOf,
   type ItemResult,

@@ -16,9 +16,10 @@ import { Trust } from '../../monitor/rules/issuer-trust.ts';
 import { escaped } from '../../monitor/rules/text.ts';
 import type { Rule } from '../../monitor/rules/types.ts';
 import { openSource } from '../../tiles/tiles.ts';
+import { counted } from '../counted.ts';
 import { readWhole } from '../files.ts';
 import { withProgress } from '../progress.ts';
-import { counted, note, printJson, reportError } from '../report.ts';
+import { note, printJson, reportError } from '../report.ts';
 import { stopSignals } from '../signals.ts';
 
 interface TestOptions {

@@ -6,7 +6,8 @@ import { type SinkSettings, settingsOf, wants } from '../../monitor/alerts/sink.
 import type { MonitorConfig } from '../../monitor/config/types.ts';
 import type { LogReport, MonitorEvent, OnceReport } from '../../monitor/run.ts';
 import type { Alert } from '../../monitor/types.ts';
-import { counted, warn } from '../report.ts';
+import { counted } from '../counted.ts';
+import { warn } from '../report.ts';
 import { stopSignals } from '../signals.ts';
 import { monitorAckCommand } from './monitor-ack.ts';
 import { monitorTestCommand } from './monitor-test.ts';

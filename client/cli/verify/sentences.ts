@@ -3,7 +3,7 @@ import { encodeBase64, encodeHex } from '../../../merkle/bytes.ts';
 import { printable } from '../../../merkle/printable.ts';
 import { timeText } from '../../../merkle/x509/utc-time.ts';
 import type { Check, CheckName, NotProven, VerifiedTime } from '../../verify/outcome.ts';
-import { counted } from '../report.ts';
+import { counted } from '../counted.ts';
 
 /** A check in words, fit for a terminal. */
 export interface CheckSentence {
