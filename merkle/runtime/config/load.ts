@@ -86,7 +86,7 @@ export function readSettings<T>(
     fromEnv(program, settings, env, named, cwd),
     fromFlags(program, settings, flags, cwd),
   ];
-  // Each source is checked in full, with the values that a stronger source overrides: a wrong line must not lie in wait.
+  // The check covers each source in full, also values that a stronger source overrides: a wrong line must not stay hidden.
   const names = settings.map(({ name }) => name);
   const read = sources.map(({ tree, problems, ...rest }) => {
     const walk = new SettingsWalk({ ...rest, names });

@@ -39,7 +39,7 @@ interface WalkOptions {
   readonly where?: (at: SettingPath) => string | undefined;
   /** By the `kind` of a leaf. */
   readonly own?: Readonly<Record<string, OwnReader>>;
-  /** One of several sources is read: what is not given is no mistake, and no default stands in for it. */
+  /** The values are one of several sources: a missing value is no mistake, and gets no default. */
   readonly partial?: boolean;
   /** Full names of settings, to find one that stands at the wrong level. */
   readonly names?: readonly string[];
@@ -62,7 +62,7 @@ export class SettingsWalk {
     this.problems.push(`${what}${where === undefined ? '' : ` (${where})`} ${text}`);
   }
 
-  /** The members of a mapping; what is wrong is left out. */
+  /** The members of a mapping, without the wrong ones. */
   object(schema: TSchema, value: unknown, at: SettingPath): Record<string, unknown> | undefined {
     const { properties = {}, required = [] } = nodeOf(schema);
     if (!isMapping(value)) return this.problem(at, `must be a mapping with ${Object.keys(properties).join(', ')}`);

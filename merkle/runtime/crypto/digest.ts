@@ -2,9 +2,9 @@
  * Checks signatures over a digest.
  *
  * A `hashedrekord` carries the digest of the artifact and not the artifact, and Node's `crypto.verify` only takes the
- * message. So ECDSA goes straight to the OpenSSL that is linked into the Node process, through koffi on the symbols that
- * it exports, and where those cannot be had to `@noble/curves`, which gives the same answers. RSA PKCS#1 v1.5
- * (RFC 8017 section 8.2.2) goes through `crypto.publicDecrypt`, Ed25519ph (RFC 8032 section 5.1) through noble.
+ * message. So koffi calls ECDSA in the OpenSSL of the Node process, by the symbols that the process exports. Where the
+ * symbols are missing, `@noble/curves` gives the same answers. `crypto.publicDecrypt` checks RSA PKCS#1 v1.5 (RFC 8017
+ * section 8.2.2), and noble checks Ed25519ph (RFC 8032 section 5.1).
  *
  * CPU time on Node 20.20, 2 busy cores: P-256 with a fresh key each time 87 µs in OpenSSL (104 µs with a new EC_KEY each
  * time), 2,900 µs in noble; RSA-2048 26 µs; Ed25519ph 2,700 µs.
@@ -22,7 +22,7 @@ export interface DigestVerifier {
   /** Where `fast` is false: the reason, in one sentence for the operator. */
   readonly why?: string;
   /**
-   * Whether `signature` is the key's over `digest`; false for whatever is wrong, a key off its curve among it.
+   * Whether the key made `signature` over `digest`. False for every malformed input, such as a key off its curve.
    *
    * - ECDSA: `signature` is strict DER; `digest` has the length of the curve's own hash (32, 48, 64 bytes).
    * - RSA: PKCS#1 v1.5, `digest` is SHA-256, 32 bytes; `signature` as long as the modulus.
@@ -163,7 +163,7 @@ function selfTest(verify: EcVerify): boolean {
   );
 }
 
-/** PKCS#1 v1.5 over a digest (RFC 8017 section 8.2.2). False for whatever is wrong. */
+/** PKCS#1 v1.5 over a digest (RFC 8017 section 8.2.2). False for every malformed input. */
 export function rsaVerifyDigest(key: KeyInfo, hash: HashName, digest: Uint8Array, signature: Uint8Array): boolean {
   // OpenSSL would take a signature whose leading zeroes are cut.
   if (digest.length !== DIGEST_SIZE[hash] || signature.length !== key.bits! / 8) {

@@ -1,8 +1,8 @@
 /**
- * noble's cryptography, loaded when it is first used. Loading takes 60 ms, and with OpenSSL in reach most programs come
- * without it: it is needed for ML-DSA-44, for Ed25519ph, and for ECDSA where OpenSSL cannot be reached.
+ * noble's cryptography, loaded when it is first used. Loading takes 60 ms, and most programs do not need it: only
+ * ML-DSA-44 and Ed25519ph do, and ECDSA where OpenSSL cannot be reached.
  *
- * Node 20.19 and later `require` ES modules, so that what asks for a check need not wait.
+ * Node 20.19 and later can `require` an ES module, so a check stays synchronous.
  */
 import { createRequire } from 'node:module';
 

@@ -23,7 +23,7 @@ const PRIMITIVES: Primitives = {
   hash(name, data) {
     if (name === 'sha256') return fastSha256(data);
     const digest = crypto.hash(name, data, 'buffer');
-    // Plain bytes, as everywhere: what prints, compares or copies a Buffer takes it for something else.
+    // Plain bytes: code that prints, compares or copies values treats a Buffer as another type.
     return new Uint8Array(digest.buffer, digest.byteOffset, digest.length);
   },
   verifyDigest(key, hash, digest, signature) {

@@ -1,9 +1,9 @@
 /**
- * SHA-256 over ranges of one fixed piece of memory, written back into it: for whoever hashes millions of entries and has
- * no use for an object each.
+ * SHA-256 over ranges of one fixed piece of memory, written back into it. An audit hashes millions of entries this way,
+ * without an object for each.
  *
- * The three functions of OpenSSL's `SHA256_CTX` are called through koffi on the symbols that the Node process exports, with
- * addresses in place of arrays; where they cannot be had, `crypto.hash` gives the same. CPU time on Node 20.20:
+ * koffi calls the three functions of OpenSSL's `SHA256_CTX` by the symbols that the Node process exports, with addresses in
+ * place of arrays. Where the symbols are missing, `crypto.hash` gives the same hashes. CPU time on Node 20.20:
  *
  * | bytes | here    | `crypto.hash`, 'latin1' |
  * |-------|---------|-------------------------|
@@ -16,20 +16,20 @@ import { createRequire } from 'node:module';
 const HASH_SIZE = 32;
 
 export interface RangeHasher {
-  /** The calls go straight to OpenSSL. */
+  /** The hasher calls OpenSSL directly. */
   readonly fast: boolean;
-  /** All of it may be read and written between two calls. */
+  /** The caller may read and write all of it between two calls. */
   readonly memory: Uint8Array;
   /**
    * Writes SHA-256 of memory[from, from + length) to memory[to, to + 32), which may overlap it.
    *
-   * @throws RangeError where one of the two is not within the memory
+   * @throws RangeError: one of the two ranges is not within the memory
    */
   hash(from: number, length: number, to: number): void;
 }
 
 /**
- * A hasher with `size` bytes of memory, all zero; the system gives them when they are first used. For one thread.
+ * A hasher with `size` bytes of memory, all zero, for one thread. The system provides a page when it is first used.
  *
  * @param force `node` does not try OpenSSL. The variable `STELE_NO_FAST_HASH=1` does the same.
  */
@@ -47,14 +47,14 @@ export function rangeHasher(size: number, force?: 'node'): RangeHasher {
 }
 
 /**
- * The RFC 6962 root over `width` hashes (a power of two) that stand in memory from `at` on: 32 bytes in the place of the
- * first. What they were, and the byte before them, is gone then.
+ * Computes the RFC 6962 root over the `width` hashes (a power of two) in memory from `at` on, and writes its 32 bytes in
+ * the place of the first hash. It overwrites the hashes and the byte before them.
  *
- * @throws RangeError where they are not within the memory, or no byte is before them
+ * @throws RangeError: the hashes are not within the memory, or no byte is before them
  */
 export function rootInPlace({ memory, hash }: RangeHasher, at: number, width: number): void {
   for (let nodes = width / 2; nodes >= 1; nodes /= 2) {
-    // Node i is written at or before its left child, behind all that is still to be read.
+    // Node i overwrites its left child or a hash before it, so no hash that later nodes need.
     for (let i = 0; i < nodes; i++) {
       const from = at + 2 * i * HASH_SIZE - 1;
       memory[from] = 1;
@@ -107,7 +107,7 @@ function addressOf(koffi: typeof import('koffi'), bytes: Uint8Array): number {
   return address;
 }
 
-/** What is outside would be read from, or written to, anything. */
+/** OpenSSL would read and write outside of the memory without any check. */
 function check(memory: Uint8Array, from: number, length: number, to: number): void {
   const inside =
     Number.isInteger(from) &&

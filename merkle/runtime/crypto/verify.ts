@@ -23,7 +23,7 @@ function keyOf(bytes: Uint8Array, parse: (bytes: Uint8Array) => crypto.KeyObject
  * The Ed25519 public key of 32 bytes for `crypto.verify`. Every Ed25519 key that Node verifies with passes here, because
  * OpenSSL alone accepts keys that `isStrongEd25519Key` refuses.
  *
- * @throws RuntimeError `key-format` where `bytes` are not such a key
+ * @throws RuntimeError `key-format`: the key has small order or is not encoded canonically
  */
 export function parseEd25519Key(bytes: Uint8Array): crypto.KeyObject {
   if (!isStrongEd25519Key(bytes)) {
@@ -36,7 +36,7 @@ const ed25519Key = (bytes: Uint8Array) => keyOf(bytes, parseEd25519Key);
 const ecdsaKey = (spki: Uint8Array) =>
   keyOf(spki, () => crypto.createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' }));
 
-/** For `checkpointVerifier` and its like. A key's bytes must not be changed once they were used. */
+/** For `checkpointVerifier` and its like. Nobody may change the bytes of a key after their first use. */
 export const nodeNotePrimitives: CosignaturePrimitives = {
   ed25519(publicKey, message, signature) {
     try {
@@ -62,8 +62,8 @@ export const nodeNotePrimitives: CosignaturePrimitives = {
 };
 
 /**
- * As `checkpointVerifier` with `nodeNotePrimitives`, but the keys of types 0x01 and 0x02 are tried in Node's own thread pool:
- * a check costs the calling thread 10 µs where it costs 67 to 210 there, and goes on beside it.
+ * As `checkpointVerifier` with `nodeNotePrimitives`, but Node's own thread pool checks the keys of types 0x01 and 0x02.
+ * Such a check takes 67 to 210 µs, and only 10 µs of them on the calling thread.
  */
 export function backgroundVerifier(key: VerifierKey): AsyncNoteVerifier {
   const { name, keyId, type } = key;
@@ -79,7 +79,7 @@ export function backgroundVerifier(key: VerifierKey): AsyncNoteVerifier {
   return { name, keyId, verify };
 }
 
-/** Whether the signature verifies, found out in Node's thread pool; false for whatever is wrong. */
+/** Checks a signature in Node's thread pool. False for every malformed input. */
 export function verifyBeside(
   hash: 'sha256' | null,
   message: Uint8Array,

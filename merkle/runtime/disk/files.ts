@@ -58,8 +58,8 @@ export async function readFileIfThere(path: string, maxBytes: number): Promise<U
 /**
  * The same, with the stats of the file from before its first byte was read.
  *
- * Only the steps that may wait for the disk go to Node's pool. The stats of an open file are in memory, and to close a file
- * that was only read does nothing. Measured with 16 reads under way, of 8 and of 128 KiB: 32 and 53 µs of processor time,
+ * Only the steps that may wait for the disk go to Node's pool. The stats of an open file are in memory, and closing a file
+ * that was only read does not touch the disk. Measured with 16 reads under way, of 8 and of 128 KiB: 32 and 53 µs of processor time,
  * against 63 and 80 with all four steps in the pool.
  */
 export async function readWithStats(

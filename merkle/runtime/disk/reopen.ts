@@ -9,7 +9,7 @@
 import { RuntimeError } from '../runtime-errors.ts';
 import { type BackOff, backOffMs, SYSTEM_CLOCK } from '../service/back-off.ts';
 
-/** The first open after a failure comes at once. A store that opens and fails again before it worked is waited for. */
+/** The first open after a failure comes at once. Where the store fails again before it worked, the next open waits. */
 const PAUSES: BackOff = { firstMs: 100, longestMs: 5000 };
 
 interface Reopenable {

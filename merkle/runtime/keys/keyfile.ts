@@ -18,8 +18,8 @@ const MAX_KEY_FILE_BYTES = 64 * 1024;
 const GROUP_AND_OTHERS = 0o077;
 
 /**
- * Makes a key and writes it to `path` with mode 0600, durable (file and directory fsynced) when this resolves. What stands
- * at `path` is never overwritten. Resolves with the public key, SPKI in DER; the private key is in the file alone.
+ * Makes a key and writes it to `path` with mode 0600, durable (file and directory fsynced) when this resolves. It never
+ * overwrites a file. Resolves with the public key, SPKI in DER; the private key is in the file alone.
  *
  * A crash on the way leaves no file at `path`, or the whole key.
  *

@@ -1,4 +1,4 @@
-/** What runs in each thread that signs with ML-DSA-44: a message in, its signature out, or nothing where it is wrong. */
+/** A thread that signs with ML-DSA-44. It answers a message with its signature, or with no bytes where that is wrong. */
 import { ml_dsa44 } from '@noble/post-quantum/ml-dsa.js';
 import { Piscina } from 'piscina';
 import type { MldsaWorkerData } from './mldsa.ts';

@@ -24,10 +24,10 @@ export function verifySignature(key: PublicKey, message: Uint8Array, signature: 
 }
 
 /**
- * Lets a signature out only after it verified against `signer.publicKey` (50 to 210 µs): a broken token, a key that was
- * changed behind our back or a flipped bit must not reach a note, where it would look like a forgery.
+ * Hands a signature out only after it verified against `signer.publicKey` (50 to 210 µs). A signature by a broken token,
+ * by a replaced key or with a flipped bit must not reach a note, where it would look like a forgery.
  *
- * The signer that this gives rejects with RuntimeError `signature-wrong` beside the signer's own errors.
+ * The returned signer rejects with RuntimeError `signature-wrong`, and with the errors of `signer`.
  */
 export function checkedSigner(signer: Signer, { beside = false }: CheckOptions = {}): Signer {
   const { algorithm, publicKey } = signer;

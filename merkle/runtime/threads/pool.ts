@@ -10,9 +10,9 @@ import { Piscina } from 'piscina';
 import { RuntimeError } from '../runtime-errors.ts';
 
 /**
- * Where the script that is built of the module `path` is: `workerUrl('server/ingest/ingest-worker')` is
- * `dist/server/ingest/ingest-worker.js` of this package. By the package and not by the caller's own place, which is a source in
- * a test, and in the built command line a file that it shares with others (bundle.js).
+ * The built script of the module `path`: `workerUrl('server/ingest/ingest-worker')` is
+ * `dist/server/ingest/ingest-worker.js` of this package. It does not depend on the file of the caller, which is a source in
+ * a test, and one file for many modules in the built command line (bundle.js).
  *
  * @throws RuntimeError `file`: it has not been built.
  */
@@ -30,8 +30,8 @@ interface PoolOptions {
   /** Number of threads, from 1. They start at once and stay. */
   readonly threads: number;
   /**
-   * MiB for new objects in each thread; Node's own default unless told. A worker that makes much garbage takes up to 48
-   * MiB there: with 8, the monitor's two hold 80 MB less, at the same speed.
+   * MiB for new objects in each thread; Node's own value by default. A worker that makes much garbage takes up to 48 MiB
+   * there. With 8 MiB the two workers of a monitor hold 80 MB less, at the same speed.
    */
   readonly youngMb?: number;
   /** Plain settings for the workers, read there as `Piscina.workerData`. */
@@ -40,11 +40,11 @@ interface PoolOptions {
 
 export interface Pool {
   /**
-   * Runs one task; `task` is transferred and of no more use to the caller. Each thread takes up to
-   * `TASKS_PER_THREAD` tasks, so that it finds the next one when it ends one; more wait in the pool.
+   * Runs one task, and transfers `task` to the worker. Each thread holds up to `TASKS_PER_THREAD` tasks, so that its next
+   * task is there when one ends. Further tasks wait in the pool.
    *
-   * Rejects with RuntimeError `pool` where the worker threw or died, or the pool was closed: never hangs. A dead worker
-   * is replaced.
+   * Rejects with RuntimeError `pool` where the worker threw or died, or the pool was closed, and never hangs. Another
+   * worker replaces a dead one.
    */
   run(task: ArrayBuffer): Promise<ArrayBuffer>;
   /** Ends the threads; tasks under way are rejected. Idempotent. */
@@ -67,8 +67,8 @@ export function createPool({ file, threads, youngMb, workerData }: PoolOptions):
     workerData,
   });
   const running = new Set<(error: RuntimeError) => void>();
-  // piscina calls its first threads created before they have loaded anything, in a microtask, and later ones when they
-  // are ready; a thread's own first message says that it is.
+  // piscina reports its first threads as created in a microtask, before they have loaded anything, and later threads when
+  // they are ready. The first message of a thread says that it is ready.
   const ready = new Set<number>();
   for (const thread of piscina.threads) thread.once('message', () => ready.add(thread.threadId));
   queueMicrotask(() => piscina.on('workerCreate', ({ id }: { id: number }) => ready.add(id)));
@@ -79,13 +79,13 @@ export function createPool({ file, threads, youngMb, workerData }: PoolOptions):
       reject(new RuntimeError('pool', message, { cause }));
     }
   };
-  // piscina reports a worker that dies without a task of its own here and nowhere else; if it died while starting, tasks
-  // that wait for it would wait for ever. Rejecting too many is the lesser harm: callers try again.
+  // piscina reports a worker that dies without a task of its own only here. Where the worker died while it started, the
+  // waiting tasks would wait for ever, so all of them fail: callers try again.
   piscina.on('error', (cause: unknown) => failAll('a worker died', cause));
 
   /**
    * A thread that is ended while it loads a native library can take the process with it (koffi: "FATAL ERROR …
-   * napi_throw"), so a pool that is closed right after it was made waits for its threads, for a while.
+   * napi_throw"). So a pool that is closed right after its start waits for its threads, for at most 5 s.
    */
   const started = async (): Promise<void> => {
     const late = performance.now() + START_MS;

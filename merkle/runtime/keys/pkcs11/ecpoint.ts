@@ -10,7 +10,7 @@ const P256_OID = Buffer.from('06082a8648ce3d030107', 'hex');
 const ED25519_OID = Buffer.from('06032b6570', 'hex');
 const ED25519_NAME = Buffer.from('130c656477617264733235353139', 'hex');
 
-/** CKA_EC_PARAMS to make a key with, in the order in which modules may be asked. */
+/** CKA_EC_PARAMS to make a key with, in the order to try them. */
 export function ecParams(algorithm: KeyAlgorithm): readonly Buffer[] {
   return algorithm === 'ed25519' ? [ED25519_OID, ED25519_NAME] : [P256_OID];
 }
@@ -26,7 +26,7 @@ export function algorithmOf(keyType: number, params: Uint8Array): KeyAlgorithm |
  * SPKI in DER from CKA_EC_POINT. Modules give the point as a DER OCTET STRING (the specification's form), as a BIT STRING
  * (some, for Ed25519), or raw.
  *
- * @throws RuntimeError `pkcs11-key` where it is none of these, or no point of the curve
+ * @throws RuntimeError `pkcs11-key`: the value has another form, or is not a point of the curve
  */
 export function spkiFromPoint(algorithm: KeyAlgorithm, value: Uint8Array): Uint8Array {
   const point = rawPoint(algorithm, Buffer.from(value));

@@ -133,7 +133,7 @@ class TokenSigner implements Signer {
         return await this.#thread.run('sign', { session, data });
       } catch (error) {
         if (this.#session === session) this.#session = undefined;
-        // Tokens end idle sessions, and a neighbour's recovery ends ours: one try on a new one before anybody is told.
+        // Tokens end idle sessions, and the recovery of another signer ends ours. So try once more in a new session.
         if (!(error instanceof RuntimeError) || error.code !== 'pkcs11-unavailable') throw error;
       }
     }
@@ -221,7 +221,7 @@ class TokenThread {
     try {
       reply = await this.#pool.run(request);
     } catch (cause) {
-      // piscina starts another thread, which knows none of our sessions: the same as a token that lost them.
+      // piscina starts another thread, which does not have our sessions: as if the token had lost them.
       throw new RuntimeError('pkcs11-unavailable', 'the thread that talks to the PKCS#11 module failed', { cause });
     }
     if ('error' in reply) throw new RuntimeError(reply.error.code, reply.error.message);

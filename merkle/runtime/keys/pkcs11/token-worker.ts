@@ -1,8 +1,7 @@
 /**
- * The thread that talks to one PKCS#11 module. Every call there may wait for a device or a network, C_Login and a session
- * on a token that is gone above all, so that none runs on the thread that serves requests.
+ * The thread that talks to one PKCS#11 module. Every call of the module may wait for a device or a network, above all
+ * C_Login and calls to a token that is gone. So no call runs on the thread that serves requests.
  */
-
 import { RuntimeError } from '../../runtime-errors.ts';
 import { newCryptoki } from './cryptoki.ts';
 import { TokenModule } from './token.ts';

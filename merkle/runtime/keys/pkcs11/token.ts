@@ -178,7 +178,7 @@ export class TokenModule {
         // The module pads both with spaces to a fixed width.
         return initialised ? [{ slot, label: unpadded(info.label), serial: info.serialNumber, flags: info.flags }] : [];
       } catch {
-        return []; // taken out since the list was made; another token's trouble is not ours
+        return []; // taken out since the list was made, or out of order: a token of another label must not stop us
       }
     });
     const found = tokens.filter((token) => token.label === unpadded(label));
@@ -217,7 +217,7 @@ export class TokenModule {
       : keyError(access, `names more than one ${what}: give each key a label of its own`);
   }
 
-  /** A key that can be read out of the token may have copies anywhere: it gives none of what a token is used for. */
+  /** A key that can be read out of the token may have copies anywhere, so the token does not protect it. */
   #checkProtection(session: Handle, key: Handle, access: TokenAccess): void {
     const flag = (type: number): boolean => this.#read(session, key, type)[0] === 1;
     if (flag(CKA.EXTRACTABLE))

@@ -1,4 +1,4 @@
-/** What the thread of a PKCS#11 module is asked, and what it answers. */
+/** The requests to the thread of a PKCS#11 module, and its replies. */
 import type { RuntimeErrorCode } from '../../runtime-errors.ts';
 import type { KeyAlgorithm } from '../types.ts';
 
