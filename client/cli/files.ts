@@ -1,7 +1,7 @@
 /** The files that the commands read and write. */
 import { stat } from 'node:fs/promises';
 import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
-import { readBounded } from '../../merkle/runtime/disk/bounded.ts';
+import { openToOthers, readBounded } from '../../merkle/runtime/disk/bounded.ts';
 import { writeFileDurable } from '../../merkle/runtime/disk/files.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { ClientError } from '../errors.ts';
@@ -40,8 +40,8 @@ export async function readPublicKey(path: string): Promise<PublicKey> {
  */
 export async function readPrivateKey(path: string, passphrase: string | undefined): Promise<KeySigner> {
   const pem = await reading(path, () =>
-    readBounded(path, MAX_KEY_FILE, ({ mode }) => {
-      if (process.platform === 'win32' || (mode & 0o077) === 0) return;
+    readBounded(path, MAX_KEY_FILE, (stats) => {
+      if (openToOthers(stats) === undefined) return;
       throw new ClientError(
         'key',
         `${path} can be read by other users of this machine: run \`chmod 600 ${path}\` first`,

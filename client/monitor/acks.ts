@@ -57,17 +57,12 @@ interface AckOptions {
 
 /** @throws ClientError `usage`: the date is malformed or has passed, or the reason or the name is empty or too long */
 export function acknowledge(alert: RememberedAlert, { until, reason, by, now }: AckOptions): Acknowledgement {
+  const { id, kind: _kind, time: _time, ...about } = alert;
   const end = parseUntil(until);
   if (end <= now) throw new ClientError('usage', `--until ${until} has passed: give a date to come`);
   return {
-    alert: alert.id,
-    rule: alert.rule,
-    identity: alert.identity,
-    log: alert.log,
-    index: alert.index,
-    names: alert.names,
-    ...(alert.issuer === undefined ? {} : { issuer: alert.issuer }),
-    ...(alert.key === undefined ? {} : { key: alert.key }),
+    alert: id,
+    ...about,
     by: words('--by', by, MAX_BY),
     at: new Date(now).toISOString(),
     until: new Date(end).toISOString(),

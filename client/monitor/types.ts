@@ -2,27 +2,30 @@
 import type { FeedEntry } from '../follow/types.ts';
 
 /** What an alert is about. The first three come from entries, the others from the log itself. */
-export type AlertKind =
+export const ALERT_KINDS = [
   /** An entry that a rule watches for. */
-  | 'match'
+  'match',
   /** An entry that touches a watched name or digest and is not what the rule expects. */
-  | 'unexpected'
+  'unexpected',
   /** An entry that the monitor could not read, and so could not compare with the rules. */
-  | 'unreadable'
+  'unreadable',
   /** A signed checkpoint that does not continue the one before it. */
-  | 'inconsistent'
+  'inconsistent',
   /** A signed checkpoint that is smaller than an earlier one. */
-  | 'rollback'
+  'rollback',
   /** Entries that do not hash into the tree that the log signed. */
-  | 'bad-entry'
+  'bad-entry',
   /** Two views of one log that cannot both be true. */
-  | 'split-view'
+  'split-view',
   /** A log that signed a further checkpoint after it was frozen. */
-  | 'frozen-grew'
+  'frozen-grew',
   /** A checkpoint of the log without the cosignatures that the policy asks for. */
-  | 'quorum-missing'
+  'quorum-missing',
   /** The monitor could not follow the log for some time, whatever the reason. */
-  | 'stale';
+  'stale',
+] as const;
+
+export type AlertKind = (typeof ALERT_KINDS)[number];
 
 export interface Alert {
   /**

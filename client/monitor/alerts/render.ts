@@ -10,6 +10,7 @@
 import { createHash } from 'node:crypto';
 import { printable } from '../../../merkle/printable.ts';
 import type { Alert } from '../types.ts';
+import { RANK } from './sink.ts';
 
 /** Bounds of the texts of one alert, in characters. Longer text ends in "…". */
 const MAX_TEXT = 1000;
@@ -53,8 +54,7 @@ export function deliveryId(alerts: readonly Alert[]): string {
 
 /** One line: the most severe alert, and how many there are. */
 export function subjectOf(alerts: readonly Alert[]): string {
-  const order = { critical: 0, alert: 1, info: 2 };
-  const [worst] = [...alerts].sort((a, b) => order[a.severity] - order[b.severity]);
+  const [worst] = [...alerts].sort((a, b) => RANK[b.severity] - RANK[a.severity]);
   if (worst === undefined) return '[stele] no alerts';
   const more = alerts.length > 1 ? ` (and ${alerts.length - 1} more)` : '';
   const summary = printable(worst.summary);

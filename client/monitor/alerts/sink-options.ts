@@ -24,7 +24,7 @@ import { type StaticDecode, Type } from 'typebox';
 import type { SettingPath } from '../../../merkle/runtime/config/settings-file.ts';
 import { isMapping, type SettingsWalk } from '../../../merkle/runtime/config/settings-walk.ts';
 import { choice, count, duration, list, path, text, variable } from '../../../merkle/runtime/config/values.ts';
-import type { AlertKind } from '../types.ts';
+import { ALERT_KINDS } from '../types.ts';
 import { isAllowedRange } from './address-guard.ts';
 import { isMailAddress } from './mail-address.ts';
 
@@ -33,19 +33,6 @@ const CLOSED = { additionalProperties: false } as const;
 const DAILY = /^([01][0-9]|2[0-3]):[0-5][0-9]$/;
 const HOST = /^[A-Za-z0-9.:_-]{1,253}$/;
 const SINK_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
-
-const KINDS: readonly string[] = [
-  'match',
-  'unexpected',
-  'unreadable',
-  'inconsistent',
-  'rollback',
-  'bad-entry',
-  'split-view',
-  'frozen-grew',
-  'quorum-missing',
-  'stale',
-] satisfies AlertKind[];
 
 /** The settings of all types. `name` is the key of the delivery state: a renamed sink begins with an empty queue. */
 const common = (defaultName: string) => ({
@@ -59,7 +46,7 @@ const common = (defaultName: string) => ({
     default: 'info',
   }),
   kinds: opt(
-    list((kind) => KINDS.includes(kind), `kinds of alerts: ${KINDS.join(', ')}`, {
+    list((kind) => ALERT_KINDS.some((one) => one === kind), `kinds of alerts: ${ALERT_KINDS.join(', ')}`, {
       description: 'Only alerts of these kinds are delivered here.',
       defaultText: 'all',
     }),

@@ -25,7 +25,7 @@ export function settingsOf({ severity, kinds, digest }: SinkOptions): SinkSettin
   };
 }
 
-const RANK = { info: 0, alert: 1, critical: 2 } as const;
+export const RANK = { info: 0, alert: 1, critical: 2 } as const;
 
 export function wants({ severity, kinds }: SinkSettings, alert: Alert): boolean {
   return RANK[alert.severity] >= RANK[severity] && (kinds === undefined || kinds.includes(alert.kind));

@@ -1,5 +1,6 @@
-/** What of a hit goes into an alert, and whom an acknowledgement is about. */
+/** The parts of a hit for an alert, and the identity for an acknowledgement. */
 import { hash } from 'node:crypto';
+import { FULCIO_ARC } from '../../../merkle/x509/fulcio.ts';
 import type { Hit } from './engine.ts';
 import { type FullEntrySigner, inFull, type ReadEntry } from './entry-reader.ts';
 import type { Trust } from './issuer-trust.ts';
@@ -18,7 +19,7 @@ export interface HitReport {
   readonly issuer?: string;
   readonly key?: string;
   readonly digest?: string;
-  /** SHA-256, hex, over who signed: see `signerIdentity`. Absent where nobody could be read. */
+  /** SHA-256, hex, over the identities of the signers: see `signerIdentity`. Absent where one cannot be read. */
   readonly identity?: string;
   /** What of the entry could not be read. */
   readonly problem?: string;
@@ -54,8 +55,8 @@ export function hitReport(at: number, entry: ReadEntry, { rule, kind, signers }:
   };
 }
 
-/** Extensions that differ from one run of the same workflow to the next, and say nothing of who it is. */
-const OF_ONE_RUN: ReadonlySet<string> = new Set([3, 10, 13, 19, 21].map((number) => `1.3.6.1.4.1.57264.1.${number}`));
+/** Extensions that differ from one run of the same workflow to the next, and so are not part of its identity. */
+const OF_ONE_RUN: ReadonlySet<string> = new Set([3, 10, 13, 19, 21].map((number) => `${FULCIO_ARC}${number}`));
 
 function identityHash(signers: readonly FullEntrySigner[], doubts: readonly (string | undefined)[]): string {
   const identities = signers.map((signer, at) => signerIdentity(signer, doubts[at] !== undefined));

@@ -26,7 +26,7 @@ export function escaped(text: string): string {
 /**
  * A pattern in RE2's syntax, which takes time linear in the text; it must match the whole text.
  *
- * @throws ClientError `usage` for a pattern that is none, or over 512 characters; the message says why
+ * @throws ClientError `usage`: the pattern does not compile, or has more than 512 characters; the message says why
  */
 export function compilePattern(pattern: string): RE2JS {
   if (pattern === '' || pattern.length > MAX_PATTERN) {
@@ -48,8 +48,8 @@ export function textMatcher(match: TextMatch): (text: string) => boolean {
 }
 
 /**
- * The longest text that must occur in whatever `pattern` matches, as far as a simple look tells: '' where it does not.
- * It errs on the side of ''.
+ * A text that must occur in every text that `pattern` matches: the longest that a simple scan finds, '' where it is not
+ * sure of any.
  */
 export function requiredLiteral(pattern: string): string {
   // Flags change what a letter means, alternatives make every part optional, and a quoted part has its own rules.

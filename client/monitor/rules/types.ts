@@ -1,9 +1,10 @@
 /**
- * A watch rule: what it looks for, and who may be found there.
+ * A watch rule: the entries that it looks for, and the signers that may sign them.
  *
  * `watch` is a list of alternatives, each a set of conditions that must all hold. A rule without `expect` alerts on each
  * match (`match`); with it, on each match that none of the constraints of `expect` covers (`unexpected`).
  */
+import type { Alert } from '../types.ts';
 
 /** Exact text, or an RE2 pattern (github.com/google/re2 syntax) that must match the whole text. */
 export type TextMatch = string | { readonly pattern: string };
@@ -22,8 +23,6 @@ export interface RuleCondition {
   readonly digest?: string;
 }
 
-type RuleSeverity = 'info' | 'alert' | 'critical';
-
 export interface Rule {
   /** Unique; stands in every alert. */
   readonly name: string;
@@ -31,7 +30,7 @@ export interface Rule {
   readonly watch: readonly RuleCondition[];
   /** Absent: every match alerts. */
   readonly expect?: readonly RuleCondition[];
-  readonly severity: RuleSeverity;
+  readonly severity: Alert['severity'];
   /** Origins of the logs that it applies to; all where it is absent. */
   readonly logs?: readonly string[];
 }

@@ -29,3 +29,10 @@ export async function readBounded(path: string, limit: number, check?: (stats: S
     await file.close();
   }
 }
+
+/** The permission bits in octal, where the group or others have any right to the file; else undefined. */
+export function openToOthers({ mode }: Pick<Stats, 'mode'>): string | undefined {
+  // Windows has no such bits and reports all of them as set.
+  if (process.platform === 'win32' || (mode & 0o077) === 0) return undefined;
+  return (mode & 0o777).toString(8).padStart(4, '0');
+}

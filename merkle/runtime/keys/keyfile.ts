@@ -9,13 +9,12 @@
 import * as crypto from 'node:crypto';
 import { link, open, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { readBounded } from '../disk/bounded.ts';
+import { openToOthers, readBounded } from '../disk/bounded.ts';
 import { syncDir } from '../disk/files.ts';
 import { RuntimeError } from '../runtime-errors.ts';
 import type { KeyAlgorithm, Signer } from './types.ts';
 
 const MAX_KEY_FILE_BYTES = 64 * 1024;
-const GROUP_AND_OTHERS = 0o077;
 
 /**
  * Makes a key and writes it to `path` with mode 0600, durable (file and directory fsynced) when this resolves. It never
@@ -131,8 +130,8 @@ export async function writeNewKey(path: string, text: string): Promise<void> {
 export async function readKeyFile(path: string): Promise<Uint8Array> {
   try {
     return await readBounded(path, MAX_KEY_FILE_BYTES, (stats) => {
-      if (process.platform !== 'win32' && (stats.mode & GROUP_AND_OTHERS) !== 0) {
-        const mode = (stats.mode & 0o777).toString(8).padStart(4, '0');
+      const mode = openToOthers(stats);
+      if (mode !== undefined) {
         throw new RuntimeError(
           'key-file',
           `the key file ${path} is open to others (mode ${mode}): run \`chmod 600 ${path}\`, and make a new key if somebody may have read it`,

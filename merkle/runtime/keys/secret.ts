@@ -2,7 +2,7 @@
  * Passphrases and PINs. They come from a file or from an environment variable, never from the command line, where every
  * user of the machine can read them in the process list.
  */
-import { readBounded } from '../disk/bounded.ts';
+import { openToOthers, readBounded } from '../disk/bounded.ts';
 import { RuntimeError } from '../runtime-errors.ts';
 import type { SecretSource } from './types.ts';
 
@@ -11,11 +11,12 @@ const MAX_SECRET_BYTES = 4096;
 /**
  * The secret as text, 1 to 4,096 bytes of UTF-8, without one newline (LF or CRLF) at its end.
  *
- * @throws RuntimeError `secret` where there is none, or it is empty, too long or not UTF-8. The message names the source
- * and never holds a part of the secret.
+ * @param ownerOnly refuses a file that others than its owner can read
+ * @throws RuntimeError `secret`: there is no secret, or it is empty, too long or not UTF-8. The message names the source
+ *   and never holds a part of the secret.
  */
-export async function readSecret(source: SecretSource): Promise<string> {
-  const text = 'file' in source ? await fromFile(source.file) : fromEnvironment(source.env);
+export async function readSecret(source: SecretSource, ownerOnly = false): Promise<string> {
+  const text = 'file' in source ? await fromFile(source.file, ownerOnly) : fromEnvironment(source.env);
   const secret = text.replace(/\r?\n$/, '');
   if (secret === '') throw new RuntimeError('secret', `${nameOf(source)} is empty: put the passphrase or PIN into it`);
   // A NUL would end the PIN in a module written in C, and two different secrets would be one.
@@ -27,11 +28,15 @@ function nameOf(source: SecretSource): string {
   return 'file' in source ? `the secret file ${source.file}` : `the environment variable ${source.env}`;
 }
 
-async function fromFile(path: string): Promise<string> {
+async function fromFile(path: string, ownerOnly: boolean): Promise<string> {
   let bytes: Uint8Array;
   try {
-    bytes = await readBounded(path, MAX_SECRET_BYTES);
+    bytes = await readBounded(path, MAX_SECRET_BYTES, (stats) => {
+      if (!ownerOnly || openToOthers(stats) === undefined) return;
+      throw new RuntimeError('secret', `the secret file ${path} is open to others: run \`chmod 600 ${path}\``);
+    });
   } catch (cause) {
+    if (cause instanceof RuntimeError) throw cause;
     const why = (cause as Error).message;
     throw new RuntimeError('secret', `the secret file ${path} cannot be read: ${why}`, { cause });
   }

@@ -1,8 +1,8 @@
 /** The settings of sinks, and digests' times. */
 import { describe, expect, it } from 'vitest';
 import { nextDaily, timeOfDay } from '../../../client/monitor/alerts/digest.ts';
-import type { SinkOptions } from '../../../client/monitor/alerts/sink-options.ts';
-import { openSinks } from '../../../client/monitor/alerts/sinks/open-sinks.ts';
+import { parseMonitorConfig } from '../../../client/monitor/config/load-monitor.ts';
+import { ed25519VerifierKey, formatVerifierKey } from '../../../merkle/verifier-key.ts';
 import { decodeSink } from '../../support/sinks.ts';
 
 const problems = (value: unknown) => {
@@ -74,12 +74,15 @@ describe('the settings of a sink', () => {
     expect(problems(value)).not.toMatch(/hunter2|a secret itself/);
   });
 
-  it('name each sink once, and at least one', async () => {
-    const one = sink({ type: 'stdout' });
-    await expect(openSinks([])).rejects.toMatchObject({ code: 'usage', message: /no sink/ });
-    await expect(openSinks([one, one])).rejects.toMatchObject({ code: 'usage', message: /two sinks/ });
-    const many = Array.from({ length: 33 }, (_, i): SinkOptions => ({ ...one, name: `s${i}` }));
-    await expect(openSinks(many)).rejects.toMatchObject({ code: 'usage' });
+  it('name each sink once, and at least one', () => {
+    const key = formatVerifierKey(ed25519VerifierKey('log.example.com', new Uint8Array(32).fill(7)));
+    const config = (sinks: object[]) => () =>
+      parseMonitorConfig(JSON.stringify({ logs: [{ dir: '.', keys: [key] }], sinks }), '/etc/stele/monitor.yaml');
+    const one = { type: 'stdout' };
+    expect(config([one])().sinks).toHaveLength(1);
+    expect(config([])).toThrow(/"sinks" .* must be a list of 1 to 32: without a sink no alert reaches anybody/);
+    expect(config([one, one])).toThrow(/"stdout" is the name of another sink already/);
+    expect(config(Array.from({ length: 33 }, (_, i) => ({ ...one, name: `s${i}` })))).toThrow(/1 to 32/);
   });
 });
 

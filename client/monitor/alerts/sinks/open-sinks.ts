@@ -1,8 +1,7 @@
 import type { lookup } from 'node:dns';
 import type { Writable } from 'node:stream';
-import { ClientError } from '../../../errors.ts';
 import type { ConfiguredSink } from '../sink.ts';
-import { MAX_SINKS, type SinkOptions } from '../sink-options.ts';
+import type { SinkOptions } from '../sink-options.ts';
 import { ExecSink } from './exec.ts';
 import { StdoutSink } from './stdout.ts';
 import { WebhookSink } from './webhook.ts';
@@ -18,20 +17,10 @@ interface OpenOptions {
  * The sinks of a configuration; each recipient of an e-mail sink is one. A sink connects with its first delivery, but its
  * secrets and certificates must be there.
  *
- * @throws ClientError `usage`: there is no sink, or two sinks have one name
+ * @param all no two have the same name
  * @throws DeliveryError `secret`
  */
 export async function openSinks(all: readonly SinkOptions[], options: OpenOptions = {}): Promise<ConfiguredSink[]> {
-  if (all.length === 0)
-    throw new ClientError('usage', 'no sink is configured: nobody would learn of an alert; add one to "sinks"');
-  if (all.length > MAX_SINKS)
-    throw new ClientError('usage', `${all.length} sinks are configured, at most ${MAX_SINKS} are taken`);
-  const names = new Set<string>();
-  for (const { name } of all) {
-    if (names.has(name))
-      throw new ClientError('usage', `two sinks have the name "${name}": give each a name of its own`);
-    names.add(name);
-  }
   const opened: ConfiguredSink[] = [];
   for (const one of all) opened.push(...(await open(one, options)));
   for (const sink of opened) await sink.check?.();
