@@ -145,7 +145,7 @@ export function requestError<Code extends RequestErrorCode>(code: Code, ...args:
  * - `config`: a setting is unknown, wrong or missing.
  * - `locked`: another process owns the data directory.
  * - `format-version`, `origin-mismatch`, `key-mismatch`: the data directory belongs to another version, log or key.
- * - `copy`: the data directory is a backup that was not restored.
+ * - `copy`: the data directory is a backup that was not restored, or a copy that was cut off.
  * - `tail-gap`, `corrupt`: what is stored does not add up.
  * - `tile-conflict`: other bytes stand at an immutable address.
  * - `rollback`: the tree does not extend a checkpoint that was published.

@@ -1,7 +1,7 @@
 /** Opens the log of a configuration: data directory, keys, worker pool and log, without a network. */
 import { decodeUtf8 } from '../merkle/bytes.ts';
 import type { Policy } from '../merkle/policy.ts';
-import { readFileIfThere, writeFileDurable } from '../merkle/runtime/disk/files.ts';
+import { isThere, readFileIfThere, writeFileDurable } from '../merkle/runtime/disk/files.ts';
 import { type DirLock, lockDir } from '../merkle/runtime/disk/lock.ts';
 import { openMldsaSigner } from '../merkle/runtime/keys/mldsa.ts';
 import type { RetryingSigner } from '../merkle/runtime/keys/retrying.ts';
@@ -12,7 +12,15 @@ import type { Config } from './config/load.ts';
 import { Cosigner } from './cosign/cosign.ts';
 import { readPolicy } from './cosign/policy.ts';
 import { witnessMetrics } from './cosign/witness-metrics.ts';
-import { checkEntries, checkKeys, checkOwner, FORMAT, readIdentity, writeIdentity } from './dir/identity.ts';
+import {
+  checkEntries,
+  checkKeys,
+  checkOwner,
+  FORMAT,
+  identityPath,
+  readIdentity,
+  writeIdentity,
+} from './dir/identity.ts';
 import { openKeys } from './dir/keys.ts';
 import { layout, openDirStores } from './dir/layout.ts';
 import { ServerError } from './errors.ts';
@@ -50,7 +58,9 @@ export async function openLog({ config, logger, onFatal }: OpenLogOptions): Prom
     await checkHalted(config.data);
     const metrics = new Metrics();
     const found = await readIdentity(config.data);
-    if (found !== undefined) {
+    if (found === undefined) {
+      await checkNew(config.data);
+    } else {
       checkOwner(config.data, found, config.origin);
       checkEntries(config.data, found, config.entries);
     }
@@ -83,6 +93,7 @@ export async function openLog({ config, logger, onFatal }: OpenLogOptions): Prom
       // Opaque entries need no checks.
       threads: config.entries === 'raw' ? 1 : config.ingest.threads,
       limits: { bulkItems: config.limits.bulkItems },
+      onError: (error) => logger.error({ err: error }, 'the check of a batch of requests failed'),
     });
     closers.add(() => ingest.close());
     // The threads load while the store opens, not while the first client waits.
@@ -136,6 +147,21 @@ function makeCosigner(
   const { witnessTimeout, refreshInterval, failOpen } = publish;
   const settings = { timeoutMs: witnessTimeout, refreshMs: refreshInterval, failOpen };
   return new Cosigner({ policy, origin, keys, settings, metrics: witnessMetrics(metrics), logger });
+}
+
+/**
+ * Refuses a directory with stores and without `stele.json`, which a log writes first and a copy last. A log that starts on
+ * a copy that was cut off shows two histories.
+ */
+async function checkNew(dir: string): Promise<void> {
+  for (const stored of [layout.state(dir), layout.public(dir)]) {
+    if (!(await isThere(stored))) continue;
+    throw new ServerError(
+      'copy',
+      `${stored} is there, and ${identityPath(dir)} is not: the directory is a backup or a restore that was cut off, or it ` +
+        'has lost that file. Copy or restore again into another directory, or put the file back.',
+    );
+  }
 }
 
 /** Refuses to open a log that a witness has halted. The operator removes the file once it is clear what happened. */

@@ -1,5 +1,5 @@
 /** What stops a start, and the operator's commands on a log that runs and on one that does not. */
-import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -93,6 +93,22 @@ describe('the start', () => {
       code: 'origin-mismatch',
       message: expect.stringContaining('Set `origin` back'),
     });
+  });
+
+  it('stops at a copy that was cut off before its stele.json', async () => {
+    const { url } = await start();
+    await post(url, 'one');
+    const key = join(data, 'key.pem');
+    const backup = join(root.path, 'backup');
+    await backupLog(backup, { config: config(), logger });
+    await stop();
+    await rm(join(backup, 'stele.json'));
+    const refused = { code: 'copy', message: expect.stringContaining('cut off') };
+    await expect(start({ data: backup, 'key-file': key })).rejects.toMatchObject(refused);
+    // A restore that was cut off earlier has a state and no checkpoint yet, or a part of the state.
+    await rm(join(backup, 'public'), { recursive: true });
+    await expect(start({ data: backup, 'key-file': key })).rejects.toMatchObject(refused);
+    expect(await readIdentity(backup)).toBeUndefined();
   });
 
   it('stops at a directory of another format version', async () => {
