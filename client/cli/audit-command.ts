@@ -114,7 +114,7 @@ function found(report: AuditReport, { policy }: AuditCommandOptions): string[] {
       ({ verifierKey, timestamp }) =>
         `  cosigned    ${new Date(timestamp * 1000).toISOString()} by ${printable(verifierKey)}`,
     ),
-    ...(policy === undefined ? [] : [`  quorum      met, as ${printable(policy)} asks`]),
+    ...(policy === undefined ? [] : [`  quorum      met, by the policy ${printable(policy)}`]),
     ...(extended.length === 0
       ? []
       : [`  history     continues the tree seen before, of ${extended.join(', ')} entries`]),

@@ -1,4 +1,4 @@
-/** The options of every command that writes to a log: which log, who vouches for its key, and for how long to try. */
+/** The options of every command that writes to a log: the log, the trust in it, and the time to try. */
 import type { Command } from 'commander';
 import { decodeUtf8 } from '../../merkle/bytes.ts';
 import { formatVerifierKey } from '../../merkle/note.ts';
@@ -22,13 +22,16 @@ export interface LogArguments {
 export function addLogOptions(command: Command, log: 'required' | 'optional'): Command {
   const what = 'the log, such as https://log.example.com';
   return (log === 'required' ? command.requiredOption('--log <url>', what) : command.option('--log <url>', what))
-    .option('--log-key <vkey>', "the log's verifier key; without it, or a policy, the log's own word is taken")
+    .option(
+      '--log-key <vkey>',
+      "the log's verifier key; without it or a policy, the command trusts the key that the log names",
+    )
     .option('--policy <path>', 'trust policy (tlog-policy): its log and its quorum of witnesses must have signed')
     .option('--timeout <seconds>', 'how long to try', '120')
     .option('--json', 'print the result as JSON');
 }
 
-/** Whom the options say to trust: as values, and as the texts that a queue keeps. */
+/** The trust that the options give, as values and as the texts that a queue keeps. */
 export interface GivenTrust {
   readonly trust: LogTrust | undefined;
   /** Verifier key. */
@@ -37,7 +40,7 @@ export interface GivenTrust {
   readonly policy: string | undefined;
 }
 
-/** Asks nothing of the log. @throws ClientError `log-key`, `policy`, `file` */
+/** Sends no request. @throws ClientError `log-key`, `policy`, `file` */
 export async function readLogTrust(options: LogArguments): Promise<GivenTrust> {
   const key = options.logKey === undefined ? undefined : parseLogKey(options.logKey);
   const logKey = key && formatVerifierKey(key);
@@ -65,13 +68,13 @@ export async function givenOrFirstUse(
 
 export function warnFirstUse(log: string, vkey: string): void {
   warn(
-    `taking the word of ${log} for its key, as --log-key was not given. Compare it with what the operator publishes: ${vkey}`,
+    `without --log-key this command trusts the key that ${log} names. Compare it with the key that the operator publishes: ${vkey}`,
   );
 }
 
 export type CommandRequests = LogRequestOptions & Required<Pick<LogRequestOptions, 'deadline' | 'signal'>>;
 
-/** Names each retry on stderr. The first SIGINT cancels, and a second one ends the process. @throws ClientError `usage` */
+/** Requests that report each retry on stderr. The first SIGINT cancels them, and a second one ends the process. @throws ClientError `usage` */
 export function requestOptions(options: LogArguments): CommandRequests {
   if (!/^[1-9][0-9]{0,4}$/.test(options.timeout)) {
     throw usage('--timeout is not a whole number of seconds from 1 to 99999');

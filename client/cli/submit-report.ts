@@ -93,7 +93,7 @@ export function reportStatus(found: QueueStatus, json: boolean | undefined): voi
     ...damaged.map(({ file, reason }) => `  damaged  ${file}  ${reason}`),
     ...logs.flatMap(({ log, verifierKey, notBefore, problem }) => [
       ...(verifierKey === undefined ? [] : [`  log      ${log}  trusted on first use: ${verifierKey}`]),
-      ...(notBefore === undefined ? [] : [`  log      ${log}  asked not to get requests before ${notBefore}`]),
+      ...(notBefore === undefined ? [] : [`  log      ${log}  takes no requests before ${notBefore}`]),
       ...(problem === undefined ? [] : [`  log      ${log}  last failed at ${problem.time}: ${problem.message}`]),
     ]),
   ];

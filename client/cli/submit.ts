@@ -57,13 +57,13 @@ const MAX_PEM = 256 * 1024;
 const MAX_SIGNATURE = 16 * 1024;
 
 const HELP = `
-What a FILE is, is seen from what it holds:
+The content of a FILE tells what it is:
   a Sigstore bundle without a log entry   gets its proof, in place (or at --out)
   a DSSE envelope                         with --key or --certificate for each of its signatures; the bundle with its
                                           proof is written to FILE.sigstore.json
 A plain signature is given with --digest, --signature and --key; its bundle is written to SIGNATURE.sigstore.json.
 
-With --queue the entry is durable on disk when the command ends, and no log is asked: a release does not wait for one.
+With --queue the entry is durable on disk when the command ends. The command sends no request, so a release does not wait.
 --flush sends what is queued, as long as --timeout says or, with --wait, until all of it is done, and writes the proofs.
 Submitting or flushing again is always safe: a log that has an entry answers with it.
 

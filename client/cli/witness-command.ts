@@ -49,7 +49,7 @@ async function serve(command: Command, witness: WitnessMain): Promise<void> {
   const add = `stele witness log add 'LOG+…' --data ${shellWord(config.data)}`;
   print(command.getOptionValue('json') as boolean | undefined, { url, adminUrl, name, verifierKeys, logs }, [
     `The witness "${name}" listens on ${url} (${logs} logs); operator's port ${adminUrl}`,
-    'Its verifier keys, which go into the policies of those who rely on it:',
+    'Its verifier keys, for the policies of users that rely on this witness:',
     ...verifierKeys.map((key) => `  ${key}`),
     ...(logs === 0 ? ['', 'It cosigns nothing yet. Add a log by its verifier key:', `  ${add}`] : []),
     '',

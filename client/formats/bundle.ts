@@ -51,7 +51,7 @@ const VERSIONS: Readonly<Record<string, BundleVersion>> = {
 /** A signature over a file's digest. */
 export interface MessageContent {
   readonly kind: 'message';
-  /** What the signer says the file's digest is, if they do. Proves nothing. */
+  /** The file's digest as the signer wrote it, if the bundle has one. Proves nothing. */
   readonly digest?: { readonly algorithm: DigestAlgorithm; readonly value: Uint8Array };
   readonly signature: Uint8Array;
 }
@@ -66,7 +66,7 @@ export interface DsseContent {
   readonly keyId: string;
 }
 
-/** Who is said to have signed. */
+/** The signer that the bundle names. */
 type BundleSigner =
   | {
       readonly kind: 'public-key';
@@ -171,7 +171,7 @@ function parseVersion(mediaType: string): BundleVersion {
   if (Object.hasOwn(VERSIONS, mediaType)) return VERSIONS[mediaType]!;
   throw new ClientError(
     'unsupported',
-    `the bundle is of the type "${printable(mediaType.slice(0, 80))}"; what is read are Sigstore bundles v0.1, v0.2 and v0.3`,
+    `the bundle is of the type "${printable(mediaType.slice(0, 80))}"; Stele reads Sigstore bundles v0.1, v0.2 and v0.3`,
   );
 }
 
@@ -216,7 +216,7 @@ export function parseEnvelope(value: unknown, path: string) {
   };
 }
 
-/** Which proof each version must have. */
+/** @throws ClientError `malformed` where the entry lacks the proof that this version must have */
 function parseVersioned(version: BundleVersion, entry: TlogEntry, path: string): TlogEntry {
   if (version === '0.1') {
     if (entry.promise === undefined) throw malformed(`${path}.inclusionPromise`, 'is missing, which v0.1 must have');

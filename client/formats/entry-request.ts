@@ -1,4 +1,4 @@
-/** A signature, the request that asks a log of Rekor v2 to enter it (`CreateEntryRequest`), and the entry that comes of it. */
+/** A signature, its request to a log of Rekor v2 (`CreateEntryRequest`), and its entry in the log. */
 import { encodeBase64 } from '../../merkle/bytes.ts';
 import { formatHashedRekord, formatVerifier, type HashedRekordVerifier } from '../../merkle/rekor/hashedrekord.ts';
 import type { PublicKey } from './key.ts';

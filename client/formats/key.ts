@@ -8,7 +8,7 @@
  *   Ed25519        PKIX_ED25519_PH                   SHA-512 (Ed25519ph of RFC 8032, without context)
  *   RSA            PKIX_RSA_PKCS1V15_<bits>_SHA256   SHA-256 (2048, 3072 or 4096 bits)
  *
- * A key is taken only in the one DER form that encoders write (crypto.ts), so that its bytes are the ones that were logged.
+ * A key is taken only in the one DER form that encoders write (merkle/rekor/spki.ts), so that its bytes are the ones that were logged.
  */
 
 import { decodeBase64, encodeBase64 } from '../../merkle/bytes.ts';
@@ -41,7 +41,7 @@ export interface PublicKey extends KeyAlgorithm {
 }
 
 /**
- * @param primitives what checks the signatures
+ * @param primitives check the signatures
  * @throws ClientError `key`
  */
 export function parsePublicKey(spki: Uint8Array, primitives: Primitives): PublicKey {
@@ -62,7 +62,7 @@ export function parsePublicKey(spki: Uint8Array, primitives: Primitives): Public
   return { name: info.name, details, digest, digestSize, spki: own, info, verify };
 }
 
-/** What `hashedrekord` calls a key, and what such a key signs. @throws ClientError `key`: RSA of a size that no log takes */
+/** The name of a key in `hashedrekord`, and the digest that such a key signs. @throws ClientError `key`: RSA of a size that no log takes */
 export function keyAlgorithm(info: KeyInfo): KeyAlgorithm {
   const details = loggedKeyDetailsOf(info);
   if (details === undefined) {
@@ -94,7 +94,7 @@ export function formatPublicKeyPem(key: Pick<PublicKey, 'spki'>): string {
   return `-----BEGIN PUBLIC KEY-----\n${lines.join('\n')}\n-----END PUBLIC KEY-----\n`;
 }
 
-/** What cosign writes as the hint that tells keys apart: base64 of SHA-256 over the SubjectPublicKeyInfo. */
+/** The hint that tells keys apart, as cosign writes it: base64 of SHA-256 over the SubjectPublicKeyInfo. */
 export function keyHint(key: Pick<PublicKey, 'spki'>): string {
   return encodeBase64(sha256(key.spki));
 }

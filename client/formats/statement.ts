@@ -1,6 +1,6 @@
 /**
- * in-toto statements (in-toto/attestation, spec/v1/statement.md v1.1 and spec/v0.1.0): what is said, and about which files, by
- * their digests. The one reader, for signing and for verifying.
+ * in-toto statements (in-toto/attestation, spec/v1/statement.md v1.1 and spec/v0.1.0) say something about files, which they
+ * name by their digests. Signing and verifying share this reader.
  *
  *   { "_type": "https://in-toto.io/Statement/v1", "subject": [ { "name": …, "digest": { "sha256": <hex> } } ],
  *     "predicateType": <URI>, "predicate": { … } }

@@ -7,7 +7,7 @@ import { ask, MAX_REPLY, refusal } from './log-request.ts';
 import { readReply } from './replies.ts';
 import type { LogRequestOptions } from './types.ts';
 
-/** The description of a log, unverified: it is the word of the server at that address. */
+/** What the server at an address says about its log, unverified. */
 export interface LogInfo {
   readonly origin: string;
   /** Verifier keys (c2sp.org/signed-note), the log's own first. */

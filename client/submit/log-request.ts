@@ -24,12 +24,12 @@ export interface HttpReply {
   readonly body: Uint8Array;
 }
 
-/** What one attempt came to. `sent` is false where the request certainly reached no server. */
+/** The result of one attempt. `sent` is false where the request certainly reached no server. */
 export type Attempt =
   | { readonly reply: HttpReply }
   | { readonly why: string; readonly cause: unknown; readonly sent: boolean };
 
-/** The next attempt would end the same way. */
+/** Reasons of a failure that the next attempt would meet again. */
 const HOPELESS = /bad port|CERT|SELF_SIGNED|UNABLE_TO_|ERR_TLS|ERR_SSL|EPROTO/;
 const NOTHING_THERE = ['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN'];
 
@@ -83,8 +83,8 @@ function unusable(url: string, why: string, cause?: unknown): ClientError {
 }
 
 /**
- * One request, sent again while a retry may help and there is time. An answer that no retry changes comes back to the
- * caller, an error among them.
+ * One request, sent again while a retry may help and there is time. The caller gets each answer that no retry changes, also
+ * an error.
  *
  * @param maxReply bytes; 1 MiB by default
  * @throws ClientError `network`, `unavailable`, `bad-reply` (over `maxReply` bytes), `cancelled`
@@ -106,8 +106,8 @@ export async function ask(
     reached ||= 'reply' in made || made.sent;
     // A log that restarts is back in seconds. A wrong address never answers.
     const last = reached ? end : Math.min(end, start + reach);
-    const asked = 'reply' in made ? parseRetryAfter(made.reply.headers.get('retry-after')) : undefined;
-    const wait = backOffMs(backOffOf(options), attempts, asked);
+    const retryAfter = 'reply' in made ? parseRetryAfter(made.reply.headers.get('retry-after')) : undefined;
+    const wait = backOffMs(backOffOf(options), attempts, retryAfter);
     if (Date.now() + wait >= last) throw gaveUp(url, made, { attempts, reached, why, ms: Date.now() - start });
     options.onRetry?.({ why, wait, attempt: attempts });
     await pause(wait, signal);
@@ -118,7 +118,7 @@ export function backOffOf({ pauses = DEFAULTS.pauses }: Pick<LogRequestOptions, 
   return { firstMs: pauses.first, longestMs: pauses.longest };
 }
 
-/** Whether the same request may fare better later: the status is about this moment, and not about the request. */
+/** Whether the same request may succeed later: the status is about this moment, and not about the request. */
 export function mayPass(status: number): boolean {
   return status === 429 || status === 408 || status >= 500;
 }

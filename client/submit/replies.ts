@@ -26,7 +26,7 @@ const REPLY_ROOM = 64 * 1024;
 /** What an answer means for one entry. */
 export type EntryAnswer =
   | { readonly kind: 'logged'; readonly entry: LogEntry }
-  /** The log says that it has the entry. `index` is where, if it says so. */
+  /** The log says that it has the entry, at `index` if it names one. */
   | { readonly kind: 'duplicate'; readonly index: number | undefined; readonly error: ClientError }
   | { readonly kind: 'refused'; readonly error: ClientError }
   | { readonly kind: 'frozen'; readonly error: ClientError }
@@ -106,7 +106,7 @@ function entryAnswer(json: () => unknown): EntryAnswer {
   }
 }
 
-/** What `parse` gives. Its errors say that the reply is at fault. @throws ClientError `bad-reply` */
+/** The result of `parse`. Its errors say that the reply is at fault. @throws ClientError `bad-reply` */
 export function readReply<T>(parse: () => T): T {
   try {
     return parse();

@@ -78,7 +78,7 @@ interface Later {
   readonly why: string;
   readonly made: Attempt | undefined;
   /** Milliseconds that the log asks for. */
-  readonly asked?: number | undefined;
+  readonly retryAfter?: number | undefined;
   /** The error of the entry once the time is over; one about the attempt where it is undefined. */
   readonly error?: ClientError;
 }
@@ -103,7 +103,7 @@ class Sender<T extends Outgoing> {
   #bulkWorks = false;
   #noBulk = false;
   #bulkRefusals = 0;
-  /** Set while a round ends in which the log said "not now". */
+  /** Why the round ends: the log said "not now". */
   #pause: Later | undefined;
   /** Loaded, and not sent because of the pause. */
   #held: T[] = [];
@@ -304,7 +304,7 @@ class Sender<T extends Outgoing> {
     return this.#deadlineFrom + this.#options.deadline;
   }
 
-  /** An error is that of a reply that is too long. */
+  /** Resolves with a ClientError where the reply is too long. */
   async #attempt(path: string, body: string | undefined, items: number): Promise<Attempt | ClientError> {
     this.#attempts++;
     // A shorter time-out would cut off an answer that is on its way.
@@ -320,16 +320,16 @@ class Sender<T extends Outgoing> {
     }
   }
 
-  /** The whole call was told "not now". */
+  /** The answer to the whole call is "not now". */
   #postpone(calls: readonly Call<T>[], later: Later): void {
-    // Not at the first time: a log that limits the number of requests must not get more of them.
+    // The first failure keeps the width: a log that limits the number of requests must not get more of them.
     if (this.#failures > 0) this.#width = Math.max(1, Math.min(this.#width, Math.floor(calls.length / 2)));
     for (const { item } of calls) this.#postponeItem(item, later);
   }
 
   #postponeItem(item: T, later: Later): void {
     this.#postponed.push(item);
-    this.#pause = { ...later, asked: Math.max(later.asked ?? 0, this.#pause?.asked ?? 0) };
+    this.#pause = { ...later, retryAfter: Math.max(later.retryAfter ?? 0, this.#pause?.retryAfter ?? 0) };
   }
 
   #widen(sent: number): void {
@@ -337,14 +337,14 @@ class Sender<T extends Outgoing> {
   }
 
   async #wait(): Promise<void> {
-    const { why, asked = 0, made, error } = this.#pause!;
-    const ms = backOffMs(backOffOf(this.#options), this.#failures + 1, asked);
+    const { why, retryAfter = 0, made, error } = this.#pause!;
+    const ms = backOffMs(backOffOf(this.#options), this.#failures + 1, retryAfter);
     const end = this.#reached ? this.#end : Math.min(this.#end, this.#start + (this.#options.reach ?? Infinity));
     if (Date.now() + ms >= end) {
       const tried = { attempts: this.#attempts, reached: this.#reached, why, ms: Date.now() - this.#start };
       throw new Stop({
         error: error ?? gaveUp(this.#log, made, tried),
-        ...(asked === 0 ? {} : { notBefore: Date.now() + asked }),
+        ...(retryAfter === 0 ? {} : { notBefore: Date.now() + retryAfter }),
       });
     }
     this.#options.onRetry?.({ why, wait: ms, attempt: ++this.#waits });
@@ -359,8 +359,8 @@ const SHORTEST_TIMEOUT = 250;
 
 function laterOf(made: Attempt): Later {
   if (!('reply' in made)) return { why: made.why, made };
-  const asked = parseRetryAfter(made.reply.headers.get('retry-after'));
-  return { why: describeReply(made.reply), made, asked };
+  const retryAfter = parseRetryAfter(made.reply.headers.get('retry-after'));
+  return { why: describeReply(made.reply), made, retryAfter };
 }
 
 /** Runs `work` several times at once. Throws the first error once all have ended, as nothing may be under way then. */

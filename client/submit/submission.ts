@@ -1,6 +1,6 @@
 /**
- * Signatures that exist already. A Sigstore bundle without a log entry, a DSSE envelope, or a digest with its signature
- * goes in. A bundle with its proof comes out once a log has the entry.
+ * Signatures that exist already: in a Sigstore bundle without a log entry, in a DSSE envelope, or beside a digest. A
+ * submission becomes a bundle with its proof once a log has the entry.
  *
  * Each signature is logged as one `hashedrekord` 0.0.2. The signature of an attestation is over the DSSE pre-authentication
  * encoding (github.com/secure-systems-lab/dsse, protocol.md), which verifiers of Rekor v2 rebuild:
@@ -40,7 +40,7 @@ const BUNDLE_TYPES: ReadonlyMap<string, string> = new Map([
   [BUNDLE_TYPE, BUNDLE_TYPE],
 ]);
 
-/** What verifies a signature: a key, or a certificate with its key. */
+/** A key that verifies a signature, with its certificate if there is one. */
 export type Verifier = Pick<Signed, 'publicKey' | 'certificate'>;
 
 /** One verified signature, and the bundle that will carry its proof. */
@@ -153,7 +153,7 @@ export function fromBundle(json: JsonObject, given: readonly Verifier[]): Submis
   if (content.digest.algorithm !== publicKey.digest || content.digest.value.length !== publicKey.digestSize) {
     throw new ClientError(
       'unsupported',
-      `the bundle is about a ${content.digest.algorithm} digest; of a key of the kind ${publicKey.name} logs take ${publicKey.digest}`,
+      `the bundle is about a ${content.digest.algorithm} digest; logs take ${publicKey.digest} from a key of the kind ${publicKey.name}`,
     );
   }
   return submission(content.digest.value, content.signature, verifier, bundle, true);
@@ -225,7 +225,7 @@ function hashOf(message: Uint8Array, { digest }: PublicKey): Uint8Array {
 
 function badSignature(what: string, verifiers: readonly Verifier[]): ClientError {
   const pure = verifiers.some(({ publicKey }) => publicKey.info.kind === 'ed25519')
-    ? '. Of Ed25519 logs take the form Ed25519ph, over the SHA-512 digest: a plain Ed25519 signature cannot be logged'
+    ? '. Logs take Ed25519 only as Ed25519ph, over the SHA-512 digest: a plain Ed25519 signature cannot be logged'
     : '';
   const by = verifiers.length > 1 ? 'keys' : 'key or certificate';
   return new ClientError('bad-signature', `${what} does not verify with the given ${by}, and is not sent${pure}`);

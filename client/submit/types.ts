@@ -1,4 +1,4 @@
-/** What callers say about requests to a log, and what they get back for each entry. */
+/** The options of requests to a log, and the result of each entry. */
 import type { ClientError } from '../errors.ts';
 import type { LogEntry } from '../formats/log-entry.ts';
 
@@ -9,7 +9,7 @@ export interface LogRequestOptions {
   readonly attemptTimeout?: number;
   /** For all attempts together; 120,000 by default. */
   readonly deadline?: number;
-  /** An address at which nothing ever answered is given up after this time; 15,000 by default. */
+  /** The time for an address that never answers; 15,000 by default. */
   readonly reach?: number;
   /** The first pause and the longest one; 200 and 10,000 by default. */
   readonly pauses?: { readonly first: number; readonly longest: number };
@@ -42,7 +42,7 @@ export interface NotLogged {
   readonly error: ClientError;
 }
 
-/** What the caller does with the results. Each entry gets exactly one: `logged` that resolves, or `notLogged`. */
+/** Receives the results. Each entry gets exactly one: `logged` that resolves, or `notLogged`. */
 export interface Results<T> {
   /**
    * Checks what the log answers for an entry, and keeps it. A ClientError from here becomes the result of the entry, except

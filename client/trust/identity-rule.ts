@@ -45,7 +45,7 @@ export function compileWith(rule: IdentityRule, compilePattern: PatternCompiler)
     }
   }
   if (identity === undefined && issuer === undefined && extensions.length === 0) {
-    throw usage('a rule that asks for nothing would take every certificate: give an identity');
+    throw usage('an empty rule would take every certificate: give an identity');
   }
   return (found) =>
     // A name of an unknown kind has no text to compare.
@@ -63,7 +63,7 @@ export function hasPattern({ identity, issuer }: IdentityRule): boolean {
 /** Compiles a rule without a pattern. @throws ClientError `usage` */
 export function compileExact(rule: IdentityRule): IdentityTest {
   return compileWith(rule, (_, what) => {
-    throw usage(`the expected ${what} is a pattern, and exact text was asked for`);
+    throw usage(`the expected ${what} is a pattern, and this command needs exact text`);
   });
 }
 

@@ -35,7 +35,7 @@ interface NamedSigner {
 }
 
 /**
- * The named signer, if it is the one that the user asked for.
+ * The named signer, if it is the expected one.
  *
  * @param given the signer's key, if the user gave one; otherwise the user gave an identity
  * @throws ClientError `identity` if no certificate is there to find an identity in, `bad-signature` if the certificate or
@@ -89,7 +89,7 @@ export function checkIdentity(
   const names = identity.names.map(({ value }) => printable(value)).join(', ');
   throw new ClientError(
     'identity',
-    `the certificate is for ${names || 'nobody'}, vouched for by ${printable(identity.issuer ?? 'nobody')}, and does not match the identity that was asked for`,
+    `the certificate is for ${names || 'nobody'}, vouched for by ${printable(identity.issuer ?? 'nobody')}, and does not match the expected identity`,
   );
 }
 

@@ -16,7 +16,7 @@ export type Check =
   | { readonly name: 'statement'; readonly predicateType: string; readonly subjects: number }
   /** `fingerprint`: lower-case hex of SHA-256 over the SubjectPublicKeyInfo. `by`: the kind of key. */
   | { readonly name: 'signature'; readonly fingerprint: string; readonly by: string }
-  /** The certificate names whom the caller asked for. */
+  /** The certificate names the expected identity. */
   | { readonly name: 'identity'; readonly identity: CertificateIdentity }
   /** The certificate was valid at `times`, and leads to the certificate authority `by` of the trusted root. */
   | {
@@ -57,8 +57,8 @@ export type CheckName = Check['name'];
  * What a reader might otherwise believe:
  *
  * - `key-holder`: who holds the signer's key.
- * - `issuer`: who vouched for the identity; the rule asked for no issuer.
- * - `certificate-names`: whom the signer's certificate names; only its key was compared.
+ * - `issuer`: who vouched for the identity; the rule has no issuer.
+ * - `certificate-names`: the names in the signer's certificate; only its key was compared.
  * - `time`: when the file was signed.
  * - `log-key-period`: that the log's key still counted; the trusted root ends its time, and the entry has no time.
  * - `timestamps`: what `count` time stamps of the bundle say; the trusted root has no authority for them.

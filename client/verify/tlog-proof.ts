@@ -120,7 +120,7 @@ export function checkTlogProof(request: TlogProofCheck, primitives: Primitives):
   if (seconds === undefined) {
     throw new ClientError(
       'policy',
-      'a certificate needs a time at which it counts, which in such a proof only witnesses give: the policy asks for none',
+      'a certificate needs a time at which it counts. Only witnesses give a time in a tlog-proof, and the policy has no quorum',
     );
   }
   const at: VerifiedTime = { kind: 'witness', time: seconds * 1000, by: policy.quorum!.name };

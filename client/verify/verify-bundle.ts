@@ -73,19 +73,19 @@ export function checkBundle(request: VerifyRequest, primitives: Primitives): Out
   const entries = checkEntries(bundle.entries, claim, request, stamps.times, primitives);
   const times = [...stamps.times, ...entries.flatMap((entry) => entry.times)].sort((a, b) => a.time - b.time);
 
-  const who = checkSigner(request, signer, times, stamps.unchecked, primitives);
+  const found = checkSigner(request, signer, times, stamps.unchecked, primitives);
   const { artifact, statement } = signed;
   return {
     checks: [
       ...signed.checks,
-      { name: 'signature', fingerprint: who.signer.fingerprint, by: signer.key.name },
-      ...who.checks,
+      { name: 'signature', fingerprint: found.signer.fingerprint, by: signer.key.name },
+      ...found.checks,
       ...stamps.times.map(({ time, by }): Check => ({ name: 'timestamp', time, by })),
       ...entries.flatMap(({ checks }) => checks),
     ],
     notProven: notProven(request, signer, times, stamps.unchecked, entries),
     digest: artifact,
-    signer: who.signer,
+    signer: found.signer,
     ...(statement === undefined ? {} : { statement }),
     times,
     entries: entries.map(({ verified }) => verified),

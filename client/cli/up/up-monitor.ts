@@ -86,7 +86,7 @@ function ours({ url, verifierKeys, witnesses }: Watched): string {
 logs:
   - url: ${quoted(url)}
     keys: [${verifierKeys.map(quoted).join(', ')}]
-    # Each checkpoint must have the cosignatures that this policy asks for.
+    # Each checkpoint must have the cosignatures that this policy requires.
     policy: trust/policy
     # What the witnesses have seen is compared with what the log shows here.
     peers: [${witnesses.map(quoted).join(', ')}]
@@ -102,15 +102,15 @@ state: ${STATE}
 
 ${ours(watched)}${END}
 
-# A log on this machine may be asked often; somebody else's not: without these two lines it is asked every 10 s.
+# A log on this machine may be polled often, and somebody else's may not. Without these two lines the poll is every 10 s.
 poll: 1s
 partialAfter: 0s
 
-# Whom to watch for. Without rules only the log itself is watched: whether it forgets, forks, or shows others another tree.
+# The names to watch. Without rules only the log itself is watched: whether it forgets, forks, or shows others another tree.
 rules: []
 #  - name: our releases
 #    watch: { identity: release@example.com }
-#    # Who may sign in this name; everybody else alerts as "unexpected". Without it, every signature alerts as "match".
+#    # The signers that may use this name; everybody else alerts as "unexpected". Without it, every signature alerts as "match".
 #    expect: { identity: release@example.com, issuer: 'https://accounts.example.com' }
 
 # Where alerts go.

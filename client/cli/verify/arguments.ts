@@ -51,19 +51,19 @@ export function refuseOthers(options: VerifyOptions, taken: readonly (keyof Veri
 
 function ruleOf(options: VerifyOptions): IdentityRule | undefined {
   const { identity, identityRegexp, issuer, issuerRegexp, extension = [] } = options;
-  const who = text(identity, identityRegexp);
-  const by = text(issuer, issuerRegexp);
+  const name = text(identity, identityRegexp);
+  const provider = text(issuer, issuerRegexp);
   const extensions = Object.fromEntries(extension.map(pair));
-  if (who === undefined && extension.length === 0) {
-    if (by === undefined) return undefined;
+  if (name === undefined && extension.length === 0) {
+    if (provider === undefined) return undefined;
     throw usage(
       'an issuer vouches for many people: give --identity or --extension with it, to say who must have signed',
     );
   }
   if (Object.keys(extensions).length < extension.length) throw usage('an --extension is given twice');
   return {
-    ...(who === undefined ? {} : { identity: who }),
-    ...(by === undefined ? {} : { issuer: by }),
+    ...(name === undefined ? {} : { identity: name }),
+    ...(provider === undefined ? {} : { issuer: provider }),
     ...(extension.length === 0 ? {} : { extensions }),
   };
 }

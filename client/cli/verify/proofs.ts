@@ -18,7 +18,7 @@ import { parseLeafHash, type RequestedSigner, type VerifyOptions } from './argum
 import { notProvenSentence } from './sentences.ts';
 import { readSigner, readVerifyTrust } from './verify-trust.ts';
 
-const NO_WITNESS = 'that the log shows everybody the same tree: the policy asks for no witness';
+const NO_WITNESS = 'that the log shows everybody the same tree: the policy has no quorum of witnesses';
 
 /** @throws ClientError */
 export async function verifyProof(
@@ -118,7 +118,7 @@ function shown({ index, treeSize, hashes, leafHash, root, logKey, cosigned, unve
     ...cosigned.map(
       ({ verifierKey, timestamp }) => `  cosigned      witnessed at ${timeText(timestamp * 1000)} by ${verifierKey}`,
     ),
-    ...(cosigned.length === 0 ? [] : ['  quorum        met, as the policy asks']),
+    ...(cosigned.length === 0 ? [] : ['  quorum        of the policy is met']),
     ...(unverified.length === 0 ? [] : [`  (further signatures, not checked: ${printable(unverified.join(', '))})`]),
   ];
 }

@@ -77,9 +77,9 @@ export function timeSentence({ kind, time, by }: VerifiedTime): { kind: string; 
 }
 
 const NOT_PROVEN: Readonly<Record<Exclude<NotProven['name'], 'timestamps'>, string>> = {
-  'key-holder': 'who holds the key: whose it is, you must know from elsewhere',
-  issuer: 'who vouched for the identity: no issuer was asked for',
-  'certificate-names': 'whom the certificate names: only its key was compared with the one given',
+  'key-holder': 'who holds the key: you must know that from elsewhere',
+  issuer: 'who vouched for the identity: no issuer was required',
+  'certificate-names': 'the names in the certificate: only its key was compared with the given key',
   time: 'when it was signed: no time stamp was checked',
   'log-key-period':
     "that the log's key still counted: the trusted root ends its time, and nothing shows that the entry is older",

@@ -33,7 +33,7 @@ const PAUSES = { first: 200, longest: 30_000 };
 export interface FlushOptions {
   /** Send only the entries for this log; a URL as `parseLogUrl` gives it. */
   readonly log?: string | undefined;
-  /** Whom to trust, instead of the key and policy in the entries. */
+  /** The trust to use instead of the key and the policy in the entries. */
   readonly trust?: LogTrust | undefined;
   /** How long to try, in milliseconds; 120,000 by default. With Infinity the flush goes on until all is done. */
   readonly deadline?: number;
@@ -165,7 +165,7 @@ class Flush {
     return { id, queued, log, out, needsKey: logKey === undefined && policy === undefined, load };
   }
 
-  /** The entry anew from disk: no other process removes or changes it while the lock is held. */
+  /** Reads the entry again from disk. No other process removes or changes the entry while the lock is held. */
   async #loaded(id: string): Promise<{ item: QueueItem; submitted: Submission }> {
     const read = await this.#store.read(id);
     if (read === undefined || !('item' in read)) {
@@ -181,7 +181,7 @@ class Flush {
       ...(fetch === undefined ? {} : { fetch }),
       ...(attemptTimeout === undefined ? {} : { attemptTimeout }),
     };
-    let stopped = (await this.#askedToWait(log)) ?? (await this.#learnKey(log, waiting, http));
+    let stopped = (await this.#waitForLog(log)) ?? (await this.#learnKey(log, waiting, http));
     if (stopped === undefined) {
       const onRetry = ({ why, wait }: { why: string; wait: number }) => onWait?.({ log, why, ms: wait });
       const options = { ...http, pauses, deadline: this.#end - Date.now(), onRetry };
@@ -193,20 +193,20 @@ class Flush {
     await this.#keepState(log, stopped);
   }
 
-  /** Waits where the log asked for it at an earlier flush. Returns the error where the wait is longer than the deadline. */
-  async #askedToWait(log: string): Promise<Stopped | undefined> {
+  /** Waits until the time that the log named at an earlier flush. Returns the error where that time is after the deadline. */
+  async #waitForLog(log: string): Promise<Stopped | undefined> {
     const { notBefore } = this.#logs.get(log) ?? {};
     const at = notBefore === undefined ? 0 : Date.parse(notBefore);
     // A time more than a day from now comes from a clock that was wrong.
     if (at <= Date.now() || at > Date.now() + 86_400_000) return undefined;
     if (at < this.#end) {
       const ms = at - Date.now();
-      this.#options.onWait?.({ log, why: 'the log asked for a pause', ms });
+      this.#options.onWait?.({ log, why: 'the log takes no requests yet', ms });
       await pause(ms, this.#options.signal);
       return undefined;
     }
     return {
-      error: new ClientError('unavailable', `${log} asked not to get requests before ${notBefore}`),
+      error: new ClientError('unavailable', `${log} takes no requests before ${notBefore}`),
       notBefore: at,
     };
   }
@@ -228,7 +228,7 @@ class Flush {
     }
   }
 
-  /** Writes one after the other: of two writes under way the older might come last. */
+  /** Each write waits for the one before it: otherwise the older of two writes might end last. */
   async #keepLogs(): Promise<void> {
     this.#keeping = this.#keeping.catch(() => {}).then(() => this.#store.keepLogs(this.#logs));
     await this.#keeping;

@@ -55,7 +55,7 @@ export interface QueueItem {
   readonly problem: Problem | undefined;
 }
 
-/** What a caller says about a new entry. */
+/** The log and the output of a new entry, and the trust if the caller gives one. */
 export interface NewItem {
   readonly log: string;
   readonly out: string;
@@ -95,7 +95,7 @@ export function submissionOf(item: QueueItem): Submission {
   return submitted;
 }
 
-/** Whom the entry says to trust; undefined where it does not say. @throws ClientError `log-key`, `policy` */
+/** The trust that the entry names; undefined where it has neither a key nor a policy. @throws ClientError `log-key`, `policy` */
 export function trustOfItem(item: QueueItem): LogTrust | undefined {
   const policy = item.policy === undefined ? undefined : parseTrustPolicy(encodeUtf8(item.policy));
   if (item.logKey !== undefined) return { logKey: parseLogKey(item.logKey), policy };

@@ -68,7 +68,7 @@ export interface DoneRecord {
 export interface QueueLog {
   /** The key that the log itself named at the first flush. */
   readonly verifierKey?: string | undefined;
-  /** The log asked for no requests before this time: UTC, ISO 8601. */
+  /** The log takes no requests before this time: UTC, ISO 8601. */
   readonly notBefore?: string | undefined;
   readonly problem?: Problem | undefined;
 }

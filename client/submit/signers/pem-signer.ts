@@ -17,7 +17,7 @@ export async function pemSigner(pem: Buffer, passphrase: string | undefined): Pr
   const kind = key.asymmetricKeyType;
   if (kind !== 'ec' && kind !== 'ed25519' && kind !== 'rsa') {
     const taken = 'ECDSA (P-256, P-384, P-521), Ed25519 and RSA (2048, 3072, 4096)';
-    throw new ClientError('key', `it is a key of the kind ${kind}; taken are ${taken}`);
+    throw new ClientError('key', `it is a key of the kind ${kind}; use ${taken}`);
   }
   const publicKey = parsePublicKey(createPublicKey(key).export({ format: 'der', type: 'spki' }), nodePrimitives());
   // Each kind loads only the code that it needs.

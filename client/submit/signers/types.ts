@@ -1,4 +1,4 @@
-/** What signs digests of files and of attestations, wherever its key is. */
+/** Signers of digests of files and of attestations. Their keys are in this process or in a token. */
 import type { PublicKey } from '../../formats/key.ts';
 
 export interface DigestSigner {

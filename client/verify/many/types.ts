@@ -9,7 +9,7 @@ export interface ManyRequest {
   readonly bundle: Uint8Array;
   /** Of the file; see `requiredHashes`. */
   readonly artifact: ArtifactDigests;
-  /** SubjectPublicKeyInfo of this bundle's signer, DER. If absent, `ManyOptions` says who must have signed. */
+  /** SubjectPublicKeyInfo of this bundle's signer, DER. If absent, `ManyOptions` names the signer. */
   readonly key?: Uint8Array;
 }
 

@@ -64,9 +64,9 @@ describe('the facts of a verification', () => {
 
   it('say what was not proven', () => {
     const facts: readonly [NotProven, string][] = [
-      [{ name: 'key-holder' }, 'who holds the key: whose it is, you must know from elsewhere'],
-      [{ name: 'issuer' }, 'who vouched for the identity: no issuer was asked for'],
-      [{ name: 'certificate-names' }, 'whom the certificate names: only its key was compared with the one given'],
+      [{ name: 'key-holder' }, 'who holds the key: you must know that from elsewhere'],
+      [{ name: 'issuer' }, 'who vouched for the identity: no issuer was required'],
+      [{ name: 'certificate-names' }, 'the names in the certificate: only its key was compared with the given key'],
       [{ name: 'time' }, 'when it was signed: no time stamp was checked'],
       [
         { name: 'log-key-period' },
