@@ -1,7 +1,7 @@
 /** What both benchmarks print: the machine, and tables of text. */
 import { cpus, release, totalmem } from 'node:os';
 
-/** The machine as RESULTS.md names it; nothing that tells whose it is. */
+/** The machine as bench/RESULTS.md names it, without anything that identifies its owner. */
 export function machine() {
   const processors = cpus();
   return {
@@ -17,7 +17,7 @@ export function machine() {
 
 export type Row = Readonly<Record<string, string | number>>;
 
-/** A Markdown table; numbers and what looks like one stand at the right. */
+/** A Markdown table. Cells that look like numbers are aligned to the right. */
 export function table(rows: readonly Row[]): string {
   const names = Object.keys(rows[0] ?? {});
   const cells = rows.map((row) => names.map((name) => String(row[name] ?? '')));
@@ -29,13 +29,13 @@ export function table(rows: readonly Row[]): string {
   return [line(names), rule, ...cells.map(line)].join('\n');
 }
 
-/** Three digits that matter. */
+/** A number with three significant digits. */
 export function round(value: number): string {
   if (value >= 100) return Math.round(value).toLocaleString('en-US');
   return value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
-/** Of an even number of values the larger one in the middle. */
+/** The median; for an even number of values the larger one in the middle. */
 export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }

@@ -1,6 +1,7 @@
 /**
- * `npm run bench:load -- --audit`: `stele audit` of a directory: hashes only, over two sizes so that memory can be seen to stay,
- * and with the signatures of distinct keys. The files are in the page cache, as they were just written.
+ * `npm run bench:load -- --audit`: `stele audit` of a directory. One audit checks hashes only, over two sizes, which
+ * shows that memory does not grow; the other one also checks the signatures of distinct keys. The files are in the page cache,
+ * because the run has just written them.
  */
 import { execFileSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
@@ -109,7 +110,7 @@ function randomEntries(_: number, count: number): readonly Uint8Array[] {
   return Array.from({ length: count }, (_, i) => block.subarray(i * ENTRY_BYTES, (i + 1) * ENTRY_BYTES));
 }
 
-/** The files of a tree of `size` entries, bundle by bundle; nobody signs its checkpoint. */
+/** The files of a tree of `size` entries, bundle by bundle. The checkpoint is not signed. */
 function writeLog(dir: string, size: number, entriesOf: Entries): void {
   const tree = CompactRange.empty(fastSha256);
   const levels: Uint8Array[][] = [];

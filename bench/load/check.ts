@@ -1,4 +1,4 @@
-/** After a run: is every entry that was acknowledged in the published tree, at the index that its reply named? */
+/** After a run: whether every acknowledged entry is in the published tree, at the index in its reply. */
 import { spawnSync } from 'node:child_process';
 import { parseBundle } from '../../merkle/bundle.ts';
 import { entryBundlePath, TILE_WIDTH } from '../../merkle/tile.ts';
@@ -15,8 +15,8 @@ export async function publishedSize(url: string): Promise<number> {
 }
 
 /**
- * What is wrong, in one sentence each; empty when each of `digests` stands at its index, and nothing else is there from
- * the index `from` on.
+ * What is wrong, in one sentence each. Empty if each of `digests` is at its index, and no other entry has an index of `from`
+ * or more.
  */
 export async function checkEntries(
   url: string,
@@ -47,7 +47,7 @@ export async function checkEntries(
   return wrong;
 }
 
-/** `stele log check`: the whole directory, hash by hash. */
+/** Runs `stele log check` over the whole directory. */
 export function checkDirectory(main: string, data: string): string[] {
   const { status, stdout, stderr } = spawnSync(process.execPath, [main, 'log', 'check', data], { encoding: 'utf8' });
   return status === 0 ? [] : [`stele log check: ${stdout}${stderr}`];

@@ -1,8 +1,8 @@
 /**
  * The load generator: kept-alive connections, each with one request under way, written from buffers made beforehand.
  *
- * It shares two cores with the server, so it must cost next to nothing: raw sockets that read into one buffer for all,
- * and of a reply only the status, the length and the log indexes are looked at. 10 to 15 µs a request, where undici takes 60.
+ * It shares two cores with the server, so it must cost next to nothing. All raw sockets read into one buffer, and it reads
+ * only the status, the length and the log indexes of a reply. A request takes 10 to 15 µs; undici takes 60.
  */
 import { connect, type Socket } from 'node:net';
 
@@ -99,7 +99,7 @@ export class Generator {
   }
 }
 
-/** Called with the whole body, which is good until the call ends; status 0 where the connection broke. */
+/** Called with the whole body, which is valid until the call ends. Status 0 means that the connection broke. */
 type OnReply = (status: number, body: Buffer) => void;
 
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
@@ -185,8 +185,8 @@ class Connection {
 }
 
 /**
- * Bytes of head and body; 0 where the body comes in chunks, and more than any reply has where the head is not whole
- * (which then ends as lost).
+ * Bytes of head and body; 0 if the body comes in chunks. If the head is not whole, more than any reply has, so that the reply
+ * counts as lost.
  */
 function replyLength(start: Buffer): number {
   const head = start.toString('latin1', 0, Math.min(start.length, 1024));
@@ -198,7 +198,7 @@ function replyLength(start: Buffer): number {
 }
 
 const SINGLE = '{"logIndex":"';
-/** Others' JSON may have spaces, and a chunk's length before it; a raw log answers with the number alone. */
+/** The JSON of other logs may have spaces, and the length of a chunk before it. A raw log answers with the number alone. */
 const ANY_SINGLE = /^(?:[0-9a-f]+\r\n)?(?:\{\s*"logIndex":\s*"(\d+)"|(\d+)\s*$)/;
 
 function singleIndex(body: Buffer): number {

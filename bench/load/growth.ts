@@ -1,7 +1,7 @@
 /**
- * Does the log's size show? Logs of several sizes are filled through their stores, without HTTP and signatures. Then each
- * is started and put under load a few rounds long, the sizes in turn, so that whatever else the machine does meets all of
- * them: how long a start takes, how much memory there is, and how fast the log goes on.
+ * Measures the start, the memory and the speed of a log against its size. It fills logs of several sizes through their
+ * stores, without HTTP and signatures. Then it starts each log and puts it under load for a few rounds. The sizes take turns,
+ * so that other work on the machine meets all of them.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -25,7 +25,7 @@ const BATCH = 2048;
 const ENTRY_BYTES = 500;
 const CONNECTIONS = 256;
 
-/** Entries with a fresh key each, one a request: before a round's measurement, and in it. */
+/** Entries with a fresh key each, one a request: to warm up, and in the measurement. */
 export interface GrowthLoad {
   readonly warmUp: number;
   readonly entries: number;
@@ -54,7 +54,7 @@ export interface GrowthRound {
   readonly wrong: readonly string[];
 }
 
-/** `tell` is told what is under way. */
+/** `tell` gets messages about the progress. */
 export async function measureGrowth(
   sizes: readonly number[],
   rounds: number,
@@ -156,7 +156,7 @@ export function growthRows(results: readonly GrowthRound[]): Row[] {
   });
 }
 
-/** The largest log against each other one: in each round, as the machine was the same for both, and the median of that. */
+/** The largest log against each other one: the ratio in each round, in which both had the same machine, and the median. */
 export function growthRatios(results: readonly GrowthRound[]): Row[] {
   const sizes = sizesOf(results);
   const largest = Math.max(...sizes);
@@ -182,7 +182,7 @@ function sizesOf(results: readonly GrowthRound[]): number[] {
   return [...new Set(results.map(({ size }) => size))];
 }
 
-/** Puts `entries` random ones into the log at `data`, which was started once, without a server. */
+/** Puts `entries` random entries into the log at `data` without a server. The log was started once before. */
 export async function fillLog(data: string, entries: number): Promise<void> {
   const tree = await CommittedTree.open(await openDirStores(data), fastSha256);
   const make = (count: number) =>
@@ -195,7 +195,7 @@ export async function fillLog(data: string, entries: number): Promise<void> {
     for (let batch = make(Math.min(BATCH, left)); batch.length > 0; ) {
       const appended = tree.append(batch);
       left -= batch.length;
-      // Beside the writing of those before: a third of the time.
+      // Makes entries while the ones before are written, which saves a third of the time.
       batch = make(Math.min(BATCH, left));
       await (await appended).filed;
     }

@@ -14,7 +14,7 @@
  *     npm run bench:load -- --pairs 20 --server OTHER/dist/client/cli/main.js --server dist/client/cli/main.js
  *
  * `--server` is a command line: flags of Node, the built main.js of this checkout or of another, flags of `stele serve`.
- * With several the runs alternate, so that whatever else the machine does meets all of them.
+ * With several the runs alternate, so that other work on the machine meets all of them.
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';

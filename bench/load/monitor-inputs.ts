@@ -2,7 +2,7 @@
 import type { Rule, TextMatch } from '../../client/monitor/rules/types.ts';
 import { fulcioCertificate, githubRun, hashedRekord } from '../../test/support/fulcio.ts';
 
-/** 100 rules of every kind; none matches the entries below but the last, which matches one in a thousand. */
+/** 100 rules of every kind; only the last one matches entries below, one in a thousand. */
 export function hundredRules(): Rule[] {
   const rules: Rule[] = [];
   const add = (watch: Rule['watch'][number], expected?: Rule['expect']): void => {

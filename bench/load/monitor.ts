@@ -1,9 +1,9 @@
 /**
- * `npm run bench:load -- --monitor`: how fast a monitor catches up with a backlog, with 100 rules, every certificate read.
+ * `npm run bench:load -- --monitor`: how fast a monitor catches up with a backlog, with 100 rules that read every certificate.
  *
- * First the matcher alone, fed from memory; then a whole monitor, `--once` from the start, on a local log's directory: tiles
- * read, every leaf proven, rules, state. Processor time is given beside the rate, as whatever else the machine does slows
- * the rate and not that.
+ * First the matcher alone, with entries from memory. Then a whole monitor (`--once --from-start`) on the directory of a local
+ * log, which reads tiles, proves every leaf, applies the rules and writes its state. Processor time stands beside the rate,
+ * because other work on the machine slows the rate and not the processor time.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,12 +14,12 @@ import { type Row, round } from '../report.ts';
 import { hundredRules, keylessBodies } from './monitor-inputs.ts';
 import { makeLog, runMonitor } from './monitor-whole.ts';
 
-/** Of the matcher alone, and of the whole monitor. */
+/** Entries for the matcher alone, and for the whole monitor. */
 const ENTRIES = { matcher: 40_000, whole: 100_000 };
 const THREADS = 2;
-/** Bodies are made before the clock runs, and used several times: memory is the monitor's then, not theirs. */
+/** Bodies that are made before the clock runs. They are used several times, so that they take little of the memory measured. */
 const MADE = 16_384;
-/** Entries handed over at once: some bundles, as they come from a log. */
+/** Entries in one call: a few bundles, as a log serves them. */
 const CHUNK = 2048;
 
 export async function monitorRows(repeat: number): Promise<Row[]> {

@@ -8,7 +8,7 @@ import { requestBodies } from './requests.ts';
 import type { Scenario } from './scenarios.ts';
 import { machineBusy, type ServerCommand, ServerProcess } from './server.ts';
 
-/** sigstore-js gives up after this long: a reply past it comes too late. */
+/** sigstore-js gives up after this time, so a later reply counts as late, in milliseconds. */
 const LATE_MS = 5000;
 
 export interface Measurement {
@@ -91,7 +91,7 @@ export function latencies(outcomes: Outcomes): { p50: number; p99: number; max: 
   return { p50: at(0.5), p99: at(0.99), max: at(1) };
 }
 
-/** Each entry that is not acknowledged in time, in exactly one of the three. */
+/** Every entry without a reply in time counts in exactly one of the three. */
 export function failures(calls: readonly Call[], outcomes: Outcomes): { refused: number; late: number; lost: number } {
   const count = { refused: 0, late: 0, lost: 0 };
   let entry = 0;

@@ -1,4 +1,4 @@
-/** The loads that are measured, and what is aimed at on 2 cores with the load generator beside the server. */
+/** The measured loads, and their aims on 2 cores with the load generator beside the server. */
 import type { Keys } from './requests.ts';
 
 export interface Scenario {
@@ -15,7 +15,7 @@ export interface Scenario {
   readonly aim: string;
 }
 
-/** The optimising compiler takes as much processor time as the work for the first 10,000 entries and more. */
+/** For the first 10,000 entries and more, the optimizing compiler takes as much processor time as the work itself. */
 const LOAD = { bulk: 1, entries: 40_000, warmUp: 20_000, pauseMs: 0, aim: '' };
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -39,7 +39,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
 ];
 
-/** Fewer entries, for a look. */
+/** Fewer entries, for a quick look. */
 export function quick(scenario: Scenario): Scenario {
   return scenario.pauseMs > 0
     ? { ...scenario, entries: 50, warmUp: 20 }

@@ -92,7 +92,7 @@ export class ServerProcess {
   }
 }
 
-/** User and system time that `file`, a `stat` of procfs, tells, in seconds. */
+/** User and system time in `file`, a `stat` of procfs, in seconds. */
 export function cpuOf(file: string): number {
   const stat = readFileSync(file, 'latin1');
   // The name in parentheses may hold spaces; utime and stime are fields 14 and 15.
@@ -100,7 +100,7 @@ export function cpuOf(file: string): number {
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
-/** Of what a command prints with `--json` once it listens. */
+/** The URL in the JSON that a command prints with `--json` once it listens. */
 export interface Announced {
   readonly url: string;
   readonly adminUrl: string;

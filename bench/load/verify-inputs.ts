@@ -1,4 +1,4 @@
-/** Sigstore bundles from one log, each by a key of its own: what somebody has who checks everything that a team released. */
+/** Sigstore bundles from one log, each by a key of its own, as for a check of everything that a team released. */
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { formatBundle } from '../../client/formats/bundle.ts';
 import { canonicalEntry } from '../../client/formats/entry-request.ts';

@@ -10,7 +10,7 @@ import { makeBundles } from './verify-inputs.ts';
 const TIMES = 10;
 const MAIN = 'dist/client/cli/main.js';
 
-/** Medians; the CPU time is what counts where others use the machine, less that of a Node that does nothing. */
+/** Medians. On a machine with other work, compare the CPU time, after subtracting that of a Node that does nothing. */
 export async function verifyOneRows(): Promise<Row[]> {
   const dir = mkdtempSync(join(tmpdir(), 'stele-bench-'));
   try {
@@ -37,7 +37,7 @@ export async function prepareVerifyOne(dir: string): Promise<string[]> {
   return ['verify', at('file'), '--key', at('key.pub'), '--policy', at('policy')];
 }
 
-/** Loaded before everything else: no other process can tell the CPU time of one that has ended. */
+/** Loaded before everything else: once a process has ended, no other process can read its CPU time. */
 const CPU = `process.on('exit', () => require('node:fs').writeFileSync(OUT, JSON.stringify(process.cpuUsage())));`;
 
 /** One run of Node from its start to its end, in milliseconds. `dir` is one that `prepareVerifyOne` filled. */

@@ -5,7 +5,7 @@ import { type Row, round } from '../report.ts';
 import { makeBundles } from './verify-inputs.ts';
 
 const BUNDLES = 10_000;
-/** Entries under one checkpoint: what a log that takes some thousand entries a second publishes at once, and one alone. */
+/** Entries under one checkpoint: as many as a log with some thousand entries a second publishes at once, and one alone. */
 const BATCHES = [64, 1];
 
 export async function verifyRows(): Promise<Row[]> {

@@ -1,6 +1,6 @@
 /**
- * `npm run bench:load -- --witness`: a witness that cosigns for a thousand logs, every request counted; and a log with
- * three witnesses on this machine (`stele up`) beside the same log without, in turn.
+ * `npm run bench:load -- --witness`: a witness that cosigns for a thousand logs, with every request counted. Then a log with
+ * three witnesses on this machine (`stele up`) and the same log without witnesses, in turn.
  */
 import { spawn } from 'node:child_process';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
@@ -20,7 +20,7 @@ import { requestBodies } from './requests.ts';
 import { printedUrl } from './server.ts';
 
 const LOGS = 1000;
-/** Checkpoints of each log. The first round is not measured. */
+/** Checkpoints of each log. The first round does not count. */
 const STEPS = 21;
 const CONNECTIONS = 64;
 const MAIN = resolve('dist/client/cli/main.js');
@@ -39,7 +39,7 @@ export async function witnessRows(): Promise<Row[]> {
       const witness = await start('witness', [...own, '--cosignatures', cosignatures]);
       const generator = await Generator.open(witness.port, CONNECTIONS);
       await generator.run(calls.slice(0, LOGS));
-      // ML-DSA-44 takes a hundred times as long: fewer requests tell as much.
+      // ML-DSA-44 takes a hundred times as long, so fewer requests are enough.
       const outcomes = await generator.run(
         cosignatures === 'ed25519' ? calls.slice(LOGS) : calls.slice(LOGS, 2 * LOGS),
       );
@@ -92,7 +92,7 @@ function aimOf(cosignatures: string): string {
   return cosignatures === 'ed25519' ? '2,000/s' : '';
 }
 
-/** Each log grows by one entry a step; the steps of all logs come in turn, so that no log has two under way. */
+/** Each log grows by one entry a step; the logs take turns, so that no log has two steps under way. */
 async function makeCalls(): Promise<{ logs: string; calls: Call[] }> {
   const lines: string[] = [];
   const steps: Call[][] = Array.from({ length: STEPS }, () => []);

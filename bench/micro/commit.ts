@@ -15,7 +15,7 @@ const root = new Uint8Array(32);
 const bodies = entries(BATCH).map(({ body }) => body);
 let state: TreeState = { size: 0, root, filed: 0, status: 'open' };
 
-/** 12 bits a hash, as between two growths; about half of the bits are set, whatever the hashes were. */
+/** 12 bits a hash, as halfway between two growths of the filter. About half of the bits are set, for any hashes. */
 const filter = LeafFilter.from(randomBytes(15_000_000 - (15_000_000 % 64)));
 
 function newHashes(): Uint8Array[] {
@@ -23,7 +23,7 @@ function newHashes(): Uint8Array[] {
   return Array.from({ length: 64 }, (_, i) => hashes.subarray(i * 32, (i + 1) * 32));
 }
 
-/** The bodies do not matter, the leaf hashes must be new. */
+/** The bodies do not matter, but the leaf hashes must be new. */
 function newEntries() {
   const hashes = randomBytes(BATCH * 32);
   return bodies.map((body, i) => ({ body, leafHash: hashes.subarray(i * 32, (i + 1) * 32) }));

@@ -9,7 +9,7 @@ export interface Micro {
   readonly close?: () => Promise<void>;
 }
 
-/** Runs `work` `times` times in one call; what it returns is used, so that the compiler cannot leave it out. */
+/** Runs `work` `times` times in one call; the result is used, so that the compiler cannot remove the work. */
 export function repeat(times: number, work: (i: number) => { length: number } | boolean | undefined): () => number {
   return () => {
     let used = 0;

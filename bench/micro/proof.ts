@@ -14,7 +14,7 @@ const { tiles } = await openMemoryStores(new MemoryDisk());
 await tiles.put(blobs);
 const newest = Array.from({ length: BATCH }, (_, i) => SIZE - BATCH + i);
 
-/** As a publication does it: a new reader, the newest entries, each proof checked. */
+/** Does what a publication does: a new reader makes and checks the proofs of the newest entries. */
 async function publish(): Promise<void> {
   const reader = new TreeReader(after, tiles, new TileCache(), fastSha256);
   const prove = await reader.prover(newest);

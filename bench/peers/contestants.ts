@@ -1,6 +1,5 @@
 /**
- * The servers that are measured against each other, each started as its own project says, on files in a directory of
- * its own. A peer that is not on this machine has no `start`, and its rows say so.
+ * The servers of the comparison. Each starts as its own project says, on files in a directory of its own. A peer that is not on this machine has no `start`, and its rows say so.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
@@ -48,7 +47,7 @@ export const STELE_RAW: Contestant = {
   start: (dir) => startStele(dir, ['--entries', 'raw']),
 };
 
-/** The same on another Node, where OTHER_NODE says which program that is. */
+/** The same on another Node, if OTHER_NODE has the path of its program. */
 const OTHER_NODE = process.env.OTHER_NODE;
 export const STELE_OTHER_NODE = onOtherNode(STELE_SIGNED, []);
 export const STELE_RAW_OTHER_NODE = onOtherNode(STELE_RAW, ['--entries', 'raw']);
@@ -59,7 +58,7 @@ function onOtherNode({ name, path }: Contestant, flags: readonly string[]): Cont
   return { name: `${name}, Node ${version}`, path, start: (dir) => startStele(dir, flags, OTHER_NODE) };
 }
 
-/** Publishing every 100 ms is the setting at which it answers most entries; every 10 s is its default. */
+/** This server answers most entries if it publishes every 100 ms. Its default is every 10 s. */
 export const REKOR_FAST = rekor('rekor-server-posix, 100 ms', ['--checkpoint-interval=100ms', '--batch-max-age=50ms']);
 export const REKOR_DEFAULT = rekor('rekor-server-posix, default', []);
 
@@ -93,7 +92,7 @@ function rekor(name: string, flags: readonly string[]): Contestant {
     const ports = [`--http-port=${port}`, `--grpc-port=${grpc}`, `--http-metrics-port=${metrics}`, '--log-level=error'];
     const child = spawn(REKOR, [...own, ...ports, ...flags], { stdio: 'ignore' });
     await answering(`http://127.0.0.1:${port}/healthz`, child);
-    // It serves no reads itself: whoever runs it puts a file server before the directory.
+    // It serves no reads itself: its operator puts a file server before the directory.
     return { port, child, tiles: storage, verifierKey: formatVerifierKey(key) };
   };
   return { name, path: '/api/v2/log/entries', start: existsSync(REKOR) ? start : undefined };
@@ -117,7 +116,7 @@ async function startTessera(dir: string): Promise<Running> {
   return { port, child, tiles, verifierKey: formatVerifierKey(key) };
 }
 
-/** Until it answers. */
+/** Resolves once the server answers. */
 async function answering(url: string, child: ChildProcess): Promise<void> {
   const limit = performance.now() + START_MS;
   while (performance.now() < limit && child.exitCode === null) {

@@ -1,6 +1,6 @@
 /**
- * `npm run bench:peers`: Stele and what people would pick instead, on this machine, one after the other. The rounds
- * of all take turns, so that the machine's drift meets all of them. PEERS_BIN names the folder with
+ * `npm run bench:peers`: Stele and the servers that people would choose instead, on this machine, one after another.
+ * Their rounds take turns, so that the machine's drift meets all of them. PEERS_BIN names the folder with
  * rekor-server-posix (sigstore/rekor-tiles) and tessera-posix (transparency-dev/tessera); nginx and wrk are Debian's. Where
  * a program is missing, its rows say so.
  *
@@ -47,7 +47,7 @@ interface Comparison {
 
 const SIGNED = 150_000;
 const RAW = 400_000;
-/** What load tools written for tiled logs send. */
+/** An entry as load tools for tiled logs send it. */
 const RAW_BYTES = 600;
 const KEY_BYTES = 16;
 
@@ -118,7 +118,7 @@ console.log(tables);
 if (values.write) write(tables);
 if (results.some(({ wrong }) => wrong.length > 0)) process.exitCode = 1;
 
-/** Each request is sent once a run; the same ones go to every contestant. */
+/** A run sends each request once; every contestant gets the same requests. */
 async function loadOf(kind: 'signed' | 'raw', path: string, bulk: number): Promise<Load> {
   const name = `${kind} ${path} ${bulk}`;
   const made = loads.get(name) ?? (kind === 'raw' ? rawLoad(path) : await signedLoad(path, bulk));
@@ -189,7 +189,7 @@ function readRows(all: readonly ReadResult[]): Row[] {
   }));
 }
 
-/** Median, and minimum and maximum behind it. */
+/** The median, followed by minimum and maximum. */
 function spread(of: readonly number[]): string {
   return of.length === 1 ? round(of[0]!) : `${round(median(of))} (${round(Math.min(...of))}–${round(Math.max(...of))})`;
 }

@@ -1,6 +1,6 @@
 /**
  * Reads: tiles and entry bundles of a million entries, newer ones more often (a Zipf mix), over kept-alive connections,
- * from Stele and from nginx on the same files. wrk asks, since it costs little beside either.
+ * from Stele and from nginx on the same files. wrk sends the requests, because it costs little beside either server.
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -47,9 +47,9 @@ export async function measureReads(rounds: number, seconds: number, entries = EN
     };
     await stop((await stele()).child);
     await fillLog(data, entries);
-    // Publishes what was filled in.
+    // Publishes the entries that were filled in.
     await stop((await stele()).child);
-    // By itself: in the server it would fill the memory that is kept for reads with the whole log, once.
+    // Runs in another process: in the server this walk over the whole log would fill the cache for reads.
     execFileSync(process.execPath, [STELE, 'log', 'export', files, '--data', data], { stdio: 'ignore' });
     const own = await stele();
     const nginx = await startNginx(dir, files);
@@ -136,7 +136,7 @@ async function startNginx(dir: string, root: string): Promise<{ child: ChildProc
   );
   writeFileSync(
     file,
-    // Started as root it would read the files as somebody who may not.
+    // If nginx starts as root, its workers run as a user who may not read the files.
     `${process.getuid?.() === 0 ? 'user root; ' : ''}daemon off; worker_processes auto; pid ${work}/pid; error_log ${work}/error.log;
 events { worker_connections 1024; }
 http { access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000; open_file_cache max=10000;

@@ -106,7 +106,7 @@ async function check({ tiles, verifierKey }: Running, load: Load, indexes: reado
     const entries = parseBundle(await source.entries(first / TILE_WIDTH, width), width);
     for (const [i, entry] of entries.entries()) {
       const key = expected.get(first + i);
-      // Beside them stand the entries that were logged and not acknowledged.
+      // The log also has entries that it logged and did not acknowledge.
       if (key !== undefined && load.keyOf(entry) !== key) wrong.push(`another entry stands at index ${first + i}`);
       expected.delete(first + i);
     }
@@ -116,7 +116,7 @@ async function check({ tiles, verifierKey }: Running, load: Load, indexes: reado
   return wrong.slice(0, 5);
 }
 
-/** Of more numbers than an argument list takes. */
+/** The largest of more numbers than an argument list takes. */
 function largest(keys: Iterable<number>): number {
   let max = -1;
   for (const key of keys) max = Math.max(max, key);
