@@ -6,7 +6,7 @@ import { isThere } from '../merkle/runtime/disk/files.ts';
 import { createKeyFile } from '../merkle/runtime/keys/keyfile.ts';
 import { createMldsaKeyFile, openMldsaSigner } from '../merkle/runtime/keys/mldsa.ts';
 import { openSigner } from '../merkle/runtime/keys/open-signer.ts';
-import { RetryingSigner } from '../merkle/runtime/keys/retrying.ts';
+import { loggedRetries, RetryingSigner } from '../merkle/runtime/keys/retrying.ts';
 import { readSecret } from '../merkle/runtime/keys/secret.ts';
 import type { Signer } from '../merkle/runtime/keys/types.ts';
 import type { Logger } from '../merkle/runtime/service/logger.ts';
@@ -93,13 +93,7 @@ function watched(key: VerifierKey, signer: Pick<WitnessKey, 'sign' | 'close'>, o
 
 /** A key in a token. A token that went away may come back, so requests wait for it, one after another. */
 function waiting(key: VerifierKey, signer: Signer, logger: Logger, onError: () => void): WitnessKey {
-  const retrying = new RetryingSigner(signer, {
-    onError: (error, attempt) => {
-      onError();
-      logger.warn({ code: error.code, attempt, reason: error.message }, 'signing failed; trying again');
-    },
-    onRecover: (attempts) => logger.info({ attempts }, 'signing works again'),
-  });
+  const retrying = new RetryingSigner(signer, loggedRetries(logger, onError));
   return {
     key,
     sign: (message) => retrying.sign(message),

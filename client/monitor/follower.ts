@@ -30,12 +30,11 @@ import {
   stalePeer,
   stalePeerCondition,
 } from './fact-alerts.ts';
-import type { FollowSettings } from './follow-settings.ts';
 import type { MonitoredLog } from './log-state.ts';
 import { Reports } from './reports.ts';
 import type { EvidenceFiles } from './store/evidence-files.ts';
 import type { StateStore } from './store/state-store.ts';
-import type { Alert, AlertQueue, Matcher } from './types.ts';
+import type { Alert, AlertQueue, FollowSettings, Matcher } from './types.ts';
 
 /** What happens to a log, for people and metrics. */
 export type FollowEvent =

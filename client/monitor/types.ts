@@ -1,5 +1,5 @@
 /** What the parts of the monitor hand each other: alerts, and what makes and takes them. */
-import type { FeedEntry } from '../follow/types.ts';
+import type { FeedEntry, FeedSettings } from '../follow/types.ts';
 
 /** What an alert is about. The first three come from entries, the others from the log itself. */
 export const ALERT_KINDS = [
@@ -56,6 +56,18 @@ export interface Alert {
   evidence?: string;
   /** The monitor has looked at every entry below this tree size. */
   completeThrough: number;
+}
+
+/** How the monitor follows its logs. All times are in milliseconds. */
+export interface FollowSettings extends FeedSettings {
+  /** From the end of a round to the next one. */
+  readonly pollMs: number;
+  /** The monitor reports a log that it could not follow for so long. */
+  readonly staleMs: number;
+  /** First pause after a failure. It doubles up to `pollMs`, or up to 60 s where that is longer. */
+  readonly retryMs: number;
+  /** The monitor reports what may be a fault on the way when so many looks in a row have shown it: 1 or more. */
+  readonly confirmations: number;
 }
 
 /** Takes alerts to people. */

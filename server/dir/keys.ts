@@ -3,7 +3,7 @@ import type { Policy } from '../../merkle/policy.ts';
 import { isThere } from '../../merkle/runtime/disk/files.ts';
 import { createKeyFile } from '../../merkle/runtime/keys/keyfile.ts';
 import { openSigner } from '../../merkle/runtime/keys/open-signer.ts';
-import { RetryingSigner } from '../../merkle/runtime/keys/retrying.ts';
+import { loggedRetries, RetryingSigner } from '../../merkle/runtime/keys/retrying.ts';
 import { readSecret } from '../../merkle/runtime/keys/secret.ts';
 import type { KeySpec } from '../../merkle/runtime/keys/types.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
@@ -45,13 +45,7 @@ export async function openKeys(options: KeyOptions): Promise<RetryingSigner[]> {
 }
 
 async function open(spec: KeySpec, { logger, onError }: KeyOptions): Promise<RetryingSigner> {
-  return new RetryingSigner(await openSigner(spec), {
-    onError: (error, attempt) => {
-      onError();
-      logger.warn({ code: error.code, attempt, reason: error.message }, 'signing failed; trying again');
-    },
-    onRecover: (attempts) => logger.info({ attempts }, 'signing works again'),
-  });
+  return new RetryingSigner(await openSigner(spec), loggedRetries(logger, onError));
 }
 
 async function createDefaultKey(spec: Extract<KeySpec, { file: string }>): Promise<void> {

@@ -5,7 +5,6 @@
 import { type TSchema, Type } from 'typebox';
 import { host, port } from '../../../merkle/runtime/config/groups.ts';
 import { choice, count, duration, list, path, size, text } from '../../../merkle/runtime/config/values.ts';
-import { FOLLOW_DEFAULTS } from '../follow-settings.ts';
 import { MAX_PATTERN } from '../rules/text.ts';
 
 const opt = Type.Optional;
@@ -145,8 +144,6 @@ const RuleSchema = Type.Object({
   ),
 });
 
-const ms = (value: number) => (value % 1000 === 0 ? `${value / 1000}s` : `${value}ms`);
-
 export const MonitorSchema = Type.Object({
   state: path({
     description: 'Directory of the state: how far each log was read, alerts under way, evidence, acknowledgements.',
@@ -173,11 +170,11 @@ export const MonitorSchema = Type.Object({
   ),
   poll: duration('100ms', '24h', {
     description: 'From the end of one round to the next.',
-    default: ms(FOLLOW_DEFAULTS.pollMs),
+    default: '10s',
   }),
   partialAfter: duration('0ms', '24h', {
     description: 'The entries of a bundle that is not full wait this long for more entries.',
-    default: ms(FOLLOW_DEFAULTS.partialMs),
+    default: '10s',
   }),
   staleAfter: duration('1s', '720h', {
     description: 'A log that cannot be followed for this long alerts as `stale`.',
@@ -185,19 +182,19 @@ export const MonitorSchema = Type.Object({
   }),
   retry: duration('10ms', '1h', {
     description: 'Pause after a failure; it doubles up to `poll`, or up to 60s where that is longer.',
-    default: ms(FOLLOW_DEFAULTS.retryMs),
+    default: '1s',
   }),
   confirmations: count('looks', 1, 100, {
     description: 'A finding that may be a fault of the network alerts when this many rounds in a row have shown it.',
-    default: FOLLOW_DEFAULTS.confirmations,
+    default: 3,
   }),
   parallel: count('bundles', 1, 64, {
     description: 'Bundles fetched at once from one log.',
-    default: FOLLOW_DEFAULTS.parallel,
+    default: 8,
   }),
   chunk: size('1MiB', '256MiB', {
     description: 'Bundles held in memory at once for one log.',
-    default: `${FOLLOW_DEFAULTS.chunkBytes / 1024 ** 2}MiB`,
+    default: '16MiB',
   }),
   threads: opt(
     count('threads', 0, 64, {

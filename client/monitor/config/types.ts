@@ -2,9 +2,9 @@
 
 import type { FollowedLog, ShardSource } from '../../follow/types.ts';
 import type { SinkOptions } from '../alerts/sink-options.ts';
-import type { FollowSettings } from '../follow-settings.ts';
 import type { IssuingAuthority } from '../rules/issuer-trust.ts';
 import type { Rule } from '../rules/types.ts';
+import type { FollowSettings } from '../types.ts';
 
 export interface MonitorConfig {
   /** The absolute path of `monitor.yaml`. */

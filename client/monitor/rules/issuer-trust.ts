@@ -7,7 +7,6 @@
  */
 
 import { MerkleError } from '../../../merkle/errors.ts';
-import type { Primitives } from '../../../merkle/rekor/primitives.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { type Certificate, parseCertificate } from '../../../merkle/x509/certificate.ts';
 import { verifyChain } from '../../../merkle/x509/certificate-chain.ts';
@@ -31,12 +30,11 @@ interface Parsed {
 
 export class Trust {
   readonly #authorities: readonly Parsed[];
-  readonly #primitives: Primitives;
-  /** The engine asks about a certificate, and the report asks again. */
-  readonly #asked = new WeakMap<Uint8Array, { readonly why: string | undefined }>();
+  /** Answers by certificate: the engine needs one, and the report needs it again. */
+  readonly #answers = new WeakMap<Uint8Array, { readonly why: string | undefined }>();
 
   /** @throws ClientError `malformed`: a certificate does not parse */
-  constructor(authorities: readonly IssuingAuthority[], primitives: Primitives = nodePrimitives()) {
+  constructor(authorities: readonly IssuingAuthority[]) {
     const parsed = (list: readonly Uint8Array[]) =>
       withClientErrors(() => list.map((der) => parseCertificate(new Uint8Array(der))));
     this.#authorities = authorities.map(({ roots, intermediates, validFor }) => ({
@@ -44,15 +42,14 @@ export class Trust {
       intermediates: parsed(intermediates),
       validFor,
     }));
-    this.#primitives = primitives;
   }
 
   /** Why none of the authorities issued the certificate `der`; undefined where one did. */
   doubt(der: Uint8Array): string | undefined {
-    const before = this.#asked.get(der);
+    const before = this.#answers.get(der);
     if (before !== undefined) return before.why;
     const why = this.#doubt(der);
-    this.#asked.set(der, { why });
+    this.#answers.set(der, { why });
     return why;
   }
 
@@ -65,7 +62,7 @@ export class Trust {
       let reason = `no authority that is trusted issued certificates at ${timeText(leaf.notBefore)}`;
       for (const authority of current) {
         try {
-          verifyChain(leaf, authority, leaf.notBefore, this.#primitives);
+          verifyChain(leaf, authority, leaf.notBefore, nodePrimitives());
           return undefined;
         } catch (error) {
           reason = reasonOf(error);

@@ -1,6 +1,7 @@
 /** A signer that waits for a token to come back instead of failing its callers. */
 import { RuntimeError } from '../runtime-errors.ts';
 import { backOffMs, SYSTEM_CLOCK } from '../service/back-off.ts';
+import type { Logger } from '../service/logger.ts';
 import type { Signer } from './types.ts';
 
 const FIRST_DELAY_MS = 50;
@@ -16,6 +17,17 @@ interface RetryOptions {
   readonly maxDelayMs?: number;
   /** An attempt that lasts so many ms counts as failed for `healthy`. The signer still takes its answer. Default 10,000. */
   readonly slowMs?: number;
+}
+
+/** Options that report failures and recoveries in the operator's log, and count each failure by `onError`. */
+export function loggedRetries(logger: Logger, onError: () => void): RetryOptions {
+  return {
+    onError: ({ code, message }, attempt) => {
+      onError();
+      logger.warn({ code, attempt, reason: message }, 'signing failed; trying again');
+    },
+    onRecover: (attempts) => logger.info({ attempts }, 'signing works again'),
+  };
 }
 
 /**

@@ -1,11 +1,10 @@
 /** A monitor's follower of a log in memory, with real state on disk. */
 import { join } from 'node:path';
 import type { FeedEntry, FollowedLog } from '../../../client/follow/types.ts';
-import { FOLLOW_DEFAULTS, type FollowSettings } from '../../../client/monitor/follow-settings.ts';
 import { type FollowEvent, Follower, type FollowOptions } from '../../../client/monitor/follower.ts';
 import { EvidenceFiles } from '../../../client/monitor/store/evidence-files.ts';
 import { StateStore } from '../../../client/monitor/store/state-store.ts';
-import type { Alert, Matcher } from '../../../client/monitor/types.ts';
+import type { Alert, FollowSettings, Matcher } from '../../../client/monitor/types.ts';
 import type { FakeLog } from '../../support/fake-log.ts';
 import { later, tempDir } from '../../support/log-files.ts';
 
@@ -41,7 +40,15 @@ export class WordMatcher implements Pick<Matcher, 'match'> {
   }
 }
 
-export const QUICK: FollowSettings = { ...FOLLOW_DEFAULTS, pollMs: 5, partialMs: 0, retryMs: 1, parallel: 4 };
+export const QUICK: FollowSettings = {
+  pollMs: 5,
+  partialMs: 0,
+  staleMs: 60 * 60_000,
+  retryMs: 1,
+  confirmations: 3,
+  parallel: 4,
+  chunkBytes: 16 * 1024 * 1024,
+};
 
 export interface Harness {
   readonly follower: Follower;
