@@ -105,7 +105,7 @@ export function logId(key: VerifierKey): Uint8Array {
 /**
  * A verifier for a key of type 0x01 or 0x02.
  *
- * @param primitives the platform's: noble.ts anywhere, runtime/verify.ts on Node
+ * @param primitives those of the platform: merkle/noble.ts anywhere, merkle/runtime/crypto/verify.ts on Node
  * @throws MerkleError `bad-verifier-key` for a cosignature key, which signs more than the text
  */
 export function noteVerifier(key: VerifierKey, primitives: VerifyPrimitives): NoteVerifier {

@@ -9,12 +9,16 @@ const ROOT = join(import.meta.dirname, '..');
 /** A path from the root of the repository. Of a URL, a package or another repository something stands before it. */
 const PATH = /(?<![\w./@:$-])(?:bench|client|docs|findings|merkle|server|test|witness)\/[\w.*/-]*[\w*]/g;
 const LINK = /\]\(([^)\s]+)\)/g;
+/** A source by its name alone, or with a part of its path: `phase.ts`, `store/retry.ts`. */
+const NAME = /(?<![\w./@:$*-])[\w-]+(?:\/[\w-]+)*(?:\.[\w-]+)*\.ts\b(?!\.)/g;
 /** What a walk through the documents makes beside a file. */
 const MADE = /\.(?:(?:pub|key)\.pem|sigstore\.json)$/;
 
 const documents = ['README.md', 'bench/RESULTS.md', ...markdownIn('docs')].map((path) => ({ path, text: read(path) }));
+const sources = readSources(ROOT, ['bench', 'client', 'merkle', 'server', 'test', 'witness']);
+const paths = sources.map(({ path }) => path);
 const comments = [
-  ...readSources(ROOT, ['bench', 'client', 'merkle', 'server', 'test', 'witness']),
+  ...sources,
   ...['bundle.js', 'docs/generate.mjs', 'docs/webhook-receiver.mjs'].map((path) => ({ path, text: read(path) })),
 ].map(({ path, text }) => ({ path, text: commentsOf(text) }));
 
@@ -23,6 +27,17 @@ describe('a path in a document or a comment', () => {
     expect(
       [...documents, ...comments].flatMap(({ path, text }) => missingPaths(text).map((p) => `${path}: ${p}`)),
     ).toEqual([]);
+  });
+
+  it('may be the end of one', () => {
+    const unknown = [...documents, ...comments].flatMap(({ path, text }) =>
+      unknownNames(text).map((name) => `${path}: ${name}`),
+    );
+    expect(unknown).toEqual([]);
+    expect(unknownNames('phase.ts and store/retry.ts, not store/phase.ts or nothing.ts')).toEqual([
+      'store/phase.ts',
+      'nothing.ts',
+    ]);
   });
 
   it('is found in the middle of a text', () => {
@@ -57,6 +72,12 @@ function missingPaths(text: string): string[] {
     .filter(
       (path) => !path.includes('*') && !['', '.ts'].some((end) => existsSync(join(ROOT, path.replace(MADE, '') + end))),
     );
+}
+
+function unknownNames(text: string): string[] {
+  return [...text.matchAll(NAME)]
+    .map(([name]) => name)
+    .filter((name) => !paths.some((path) => `/${path}`.endsWith(`/${name}`)));
 }
 
 function brokenLinks(path: string, text: string): string[] {

@@ -163,7 +163,8 @@ function algorithmOid(algorithm: Der): string {
   const fields = fieldsOf(algorithm, WHAT);
   const oid = oidOf(fields.next(TAG.oid), WHAT);
   const isRsa = oid.startsWith('1.2.840.113549.1.1.');
-  // Others (RSASSA-PSS) say in their parameters what the signature is: nothing here checks those, chain.ts says so.
+  // Algorithms such as RSASSA-PSS name their hash in the parameters. The name with parameters is in no table of
+  // signature-algorithms.ts, so a check of such a signature is refused.
   if (isRsa && oid !== '1.2.840.113549.1.1.10') fields.optional(TAG.null);
   return fields.more() ? `${oid} with parameters` : oid;
 }

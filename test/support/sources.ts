@@ -126,7 +126,7 @@ export function namesDeclaredTwice(sources: readonly Source[]): string[] {
     .sort();
 }
 
-/** `room/name.ts: file, file` for each name that two files of a room share. Each folder may have its `types.ts`. */
+/** `<room>: <name>: <file>, <file>` for each name that two files of a room share. Each folder may have its `types.ts`. */
 export function basenamesSharedIn(paths: readonly string[]): string[] {
   const files = new Map<string, string[]>();
   for (const path of paths) {
