@@ -2,7 +2,8 @@
 import { CodedError } from '../merkle/errors.ts';
 
 /**
- * Each code and its exit status of `stele`: 1 where a check failed or a service refused, 2 where the command could not try.
+ * Each code and its exit status of `stele`: 1 where a check failed or a service refused, 2 where the command could not try,
+ * 130 where a signal interrupted it.
  *
  * - `usage`: an argument is missing or wrong.
  * - `file`: a file cannot be read or written.
@@ -62,7 +63,7 @@ export const CLIENT_ERRORS = {
   missing: 1,
   corrupt: 1,
   state: 2,
-  cancelled: 1,
+  cancelled: 130,
   delivery: 1,
 } as const;
 

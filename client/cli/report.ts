@@ -67,8 +67,7 @@ export function shellWord(text: string): string {
 /** The code, message and exit status of an error. */
 export function describe(error: unknown): Described {
   if (error instanceof ClientError) {
-    const status = error.code === 'cancelled' ? 130 : CLIENT_ERRORS[error.code];
-    return { code: error.code, message: error.message, status };
+    return { code: error.code, message: error.message, status: CLIENT_ERRORS[error.code] };
   }
   if (error instanceof RuntimeError) {
     return { code: error.code, message: error.message, status: RUNTIME_FAILED.includes(error.code) ? 1 : 2 };

@@ -13,7 +13,7 @@ interface CheckedTimestamps {
 }
 
 /**
- * A user who gives no authority does not rely on time stamps, and they stay unchecked. If the trusted root has authorities,
+ * Without an authority nobody relies on the time stamps, and they stay unchecked. If the trusted root has authorities,
  * each time stamp must be by one of them.
  *
  * @throws ClientError `bad-timestamp`, `malformed`, `unsupported`

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CLIENT_ERRORS } from '../../client/errors.ts';
+import { exitStatus } from '../../client/cli/report.ts';
+import { CLIENT_ERRORS, ClientError, type ClientErrorCode } from '../../client/errors.ts';
 import { tempDir } from '../support/log.ts';
 import { hashedRekordRequest, sharedSigner } from '../support/requests.ts';
 import { type FaultyLog, faultyLog } from './submit/faulty-log.ts';
@@ -22,9 +23,15 @@ describe('each error code', () => {
     expect(documented.sort()).toEqual(codes.map(([code]) => code).sort());
   });
 
+  it('has the exit status that the command line ends with', () => {
+    for (const [code, status] of codes) {
+      expect(exitStatus(new ClientError(code as ClientErrorCode, 'why')), code).toBe(status);
+    }
+  });
+
   it('is in docs/library.md, with its exit status', () => {
     const table = read('docs/library.md').slice(read('docs/library.md').indexOf('## Errors'));
-    const rows = [...table.matchAll(/^\| `([a-z-]+)` \| (\d) \| \S/gm)].map((match) => [match[1]!, Number(match[2])]);
+    const rows = [...table.matchAll(/^\| `([a-z-]+)` \| (\d+) \| \S/gm)].map((match) => [match[1]!, Number(match[2])]);
     expect(rows.sort()).toEqual(codes.sort());
   });
 });
