@@ -5,15 +5,12 @@ import { mkdirSync } from 'node:fs';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { tempDir } from '../support/log.ts';
 import { type ServeProcess, startServer, stele, steleJson } from '../support/serve.ts';
 import { lacking, skips } from '../support/skip.ts';
 import { audit } from './audit.ts';
 import { Client, each, History, type Item, prepare } from './load.ts';
-
-/** Each starts the server some times, on a machine that may be busy with other tests. */
-vi.setConfig({ testTimeout: 180_000 });
 
 let dir: Awaited<ReturnType<typeof tempDir>>;
 let server: ServeProcess;
