@@ -1,10 +1,12 @@
 import { defineConfig } from 'vitest/config';
 import { reporting } from './support/report.ts';
+import { DEADLINE_MS } from './support/until.ts';
 
 /** `npm run test:long`: faults of disk, process and witnesses, and the tests of `npm test` that have a longer form. */
 export default defineConfig({
   test: {
     ...reporting(),
+    expect: { poll: { timeout: DEADLINE_MS } },
     include: [
       'test/fault/*.test.ts',
       'test/client/cli/verify-cli.test.ts',

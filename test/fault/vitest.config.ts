@@ -1,10 +1,12 @@
 import { defineConfig } from 'vitest/config';
 import { reporting } from '../support/report.ts';
+import { DEADLINE_MS } from '../support/until.ts';
 
 /** `npm run test:crash`: a log is killed a hundred times unless STELE_CRASH_ROUNDS says otherwise, a witness and a monitor fifty times. */
 export default defineConfig({
   test: {
     ...reporting(),
+    expect: { poll: { timeout: DEADLINE_MS } },
     include: ['test/fault/crash.test.ts', 'test/witness/kill.test.ts', 'test/client/monitor/kill.test.ts'],
     env: {
       WITNESS_KILLS: process.env.WITNESS_KILLS ?? '50',

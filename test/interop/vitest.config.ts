@@ -1,5 +1,6 @@
 import { defineConfig } from 'vitest/config';
 import { reporting } from '../support/report.ts';
+import { DEADLINE_MS } from '../support/until.ts';
 import { addInteropTools } from './tools.ts';
 
 // Before the workers start, which take over this environment.
@@ -9,6 +10,7 @@ addInteropTools();
 export default defineConfig({
   test: {
     ...reporting(),
+    expect: { poll: { timeout: DEADLINE_MS } },
     include: ['test/interop/**/*.test.ts'],
     pool: 'forks',
     // Each file has a server and foreign programs of its own.

@@ -1,8 +1,8 @@
 /** Waiting in tests: for what is to happen, never for a time. */
 import { rm, stat, writeFile } from 'node:fs/promises';
 
-/** A busy machine takes many times as long as a quiet one; only a test that fails waits so long. */
-const DEADLINE_MS = 30_000;
+/** For `until` and `expect.poll`. A busy machine takes many times as long as a quiet one, and only a test that fails waits so long. */
+export const DEADLINE_MS = 30_000;
 const POLL_MS = 5;
 
 type Truthy<T> = Exclude<T, false | 0 | '' | null | undefined>;
