@@ -2,11 +2,10 @@
  * Compares entries with all rules at once. Pure and synchronous; it runs in the workers and, for few entries, on the main
  * thread.
  *
- * Each alternative of each rule is filed under its most telling condition (digest, key, identity, extension, issuer): exact
- * values in maps, patterns in one RE2 set a field, which finds all that match in one pass over the text. Only the
- * alternatives that are found there are then compared in full. 100 rules cost hardly more than one.
+ * The engine files each alternative of each rule under its rarest condition (digest, key, identity, extension, issuer):
+ * exact values in maps, and patterns in one RE2 set for each field, which finds all matching patterns in one pass over the
+ * text. It compares only the alternatives that it finds there in full. 100 rules cost hardly more than one.
  */
-
 import type { EntrySigner, ReadEntry } from './entry-reader.ts';
 import type { Trust } from './issuer-trust.ts';
 import { PatternSet } from './patterns.ts';
@@ -29,7 +28,7 @@ interface Alternative {
   readonly holds: Check;
 }
 
-/** Texts that must be in the bytes of whatever touches an alternative, as bytes of latin1. */
+/** Texts that the bytes of an entry must hold to touch an alternative, as bytes of latin1. */
 interface RawLook {
   readonly rule: number;
   readonly texts: readonly string[];
@@ -46,8 +45,9 @@ export class RuleEngine {
   readonly #raw: RawLook[] = [];
 
   /**
-   * @param trust where it is given, a certificate is expected only if it was issued as it says: see `mustBeIssued`
-   * @throws ClientError `usage` for a pattern that cannot be compiled; the configuration has found those before
+   * @param trust the authorities that must have issued an expected certificate (see `mustBeIssued`). Absent: the engine
+   *   trusts what a certificate says of itself
+   * @throws ClientError `usage`: a pattern does not compile. The reader of the configuration reports it before
    */
   constructor(rules: readonly Rule[], trust?: Trust) {
     this.#rules = rules;
@@ -120,7 +120,7 @@ export class RuleEngine {
     hits.set(rule, { rule, kind, signers: at < 0 ? signers : [...signers, at] });
   }
 
-  /** Part of the entry could not be read: does what it holds look like something that a rule watches? */
+  /** Searches an entry that could not be read in full for the texts that rules watch. */
   #look(entry: ReadEntry, origin: string, hits: Map<number, Hit>): void {
     if (this.#raw.length === 0) return;
     const raw = entry.raw.map((bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1'));
@@ -141,11 +141,11 @@ export class RuleEngine {
 const NO_ALTERNATIVES: readonly Alternative[] = [];
 
 function isExpected(expected: readonly Check[], entry: ReadEntry, signer: EntrySigner | undefined): boolean {
-  // Where no signer can be read, nobody was expected.
+  // A signer that cannot be read is never expected.
   return signer !== undefined && expected.some((holds) => holds(entry, signer));
 }
 
-/** The chain comes last: it is the one that costs. */
+/** The check of the chain comes last, because it takes the longest. */
 function expectedCheck(condition: RuleCondition, trust: Trust | undefined): Check {
   const says = conditionCheck(condition, 'every');
   if (trust === undefined || !mustBeIssued(condition)) return says;
@@ -153,14 +153,14 @@ function expectedCheck(condition: RuleCondition, trust: Trust | undefined): Chec
     says(entry, signer) && signer?.certificate !== undefined && trust.doubt(signer.certificate) === undefined;
 }
 
-/** Whether a condition hangs on what a certificate says. A key is nobody else's, whatever stands around it. */
+/** Whether a condition depends on what a certificate says of itself. A condition on the key does not. */
 export function mustBeIssued({ identity, issuer, extensions, key }: RuleCondition): boolean {
   return key === undefined && (identity !== undefined || issuer !== undefined || extensions !== undefined);
 }
 
 /**
- * @param names whether one name of the certificate is enough (it is watched), or all must hold (they are expected: a
- * certificate with one expected name and another one is not what was expected)
+ * @param names `some` for `watch`: one matching name of the certificate is enough. `every` for `expect`: a certificate with
+ *   an expected name and another one is not as expected
  */
 function conditionCheck(condition: RuleCondition, names: 'some' | 'every'): Check {
   const { identity, issuer, extensions = {}, key, digest } = condition;
@@ -182,7 +182,7 @@ function conditionCheck(condition: RuleCondition, names: 'some' | 'every'): Chec
   };
 }
 
-/** What a raw look searches: the names and digests of the condition, not its issuer, which half of a log shares. */
+/** The texts of a condition to search for: names and digests, but not the issuer, which half of the entries share. */
 function rawTexts({ identity, extensions = {}, digest }: RuleCondition): string[] {
   const texts = [identity, ...Object.values(extensions)].flatMap((match) => {
     const text = match === undefined ? '' : literalOf(match);
@@ -205,7 +205,7 @@ function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
   else list.push(value);
 }
 
-/** Texts and patterns, each with what it stands for. */
+/** Finds the values of the texts and patterns that match a text. */
 class TextIndex<T> {
   readonly #exact = new Map<string, T[]>();
   readonly #patterns: string[] = [];

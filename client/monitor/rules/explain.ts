@@ -1,4 +1,4 @@
-/** Why a rule does or does not alert about an entry: each condition with what was wanted and what is there. For people. */
+/** Explains to people why a rule does or does not alert about an entry: each condition, and what the entry has for it. */
 import { mustBeIssued, RuleEngine } from './engine.ts';
 import type { EntrySigner, ReadEntry } from './entry-reader.ts';
 import type { Trust } from './issuer-trust.ts';
@@ -34,23 +34,23 @@ export interface Explained {
   readonly outcome: 'match' | 'unexpected' | 'unreadable' | 'expected' | 'none';
   readonly kind: string;
   readonly digests: readonly string[];
-  /** What of the entry could not be read. */
+  /** Why a part of the entry could not be read. */
   readonly problem?: string;
   readonly signers: readonly ExplainedSigner[];
 }
 
 const MAX_GOT = 20;
 
-/** @param origin of the entry's log; undefined: the rule's restriction to logs is not asked */
+/** @param origin of the entry's log; undefined: the rule counts as one for all logs */
 export function explain(rule: Rule, entry: ReadEntry, origin?: string, trust?: Trust): Explained {
   const { logs, ...everywhere } = rule;
-  const asked: Rule = origin === undefined || logs === undefined ? everywhere : rule;
-  const [hit] = new RuleEngine([asked], trust).match(entry, origin ?? '');
+  const applied: Rule = origin === undefined || logs === undefined ? everywhere : rule;
+  const [hit] = new RuleEngine([applied], trust).match(entry, origin ?? '');
   // A digest can be watched in an entry of which no signer can be read.
   const signers = entry.signers.length > 0 ? entry.signers : [undefined];
   const explained = signers.map((signer) => explainSigner(rule, entry, signer, trust));
   const watched = explained.some(({ watch }) => watch.some(({ holds }) => holds));
-  const applies = asked.logs === undefined || asked.logs.includes(origin ?? '');
+  const applies = applied.logs === undefined || applied.logs.includes(origin ?? '');
   return {
     rule: rule.name,
     outcome: hit?.kind ?? (watched && applies ? 'expected' : 'none'),

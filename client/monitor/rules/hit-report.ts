@@ -21,7 +21,7 @@ export interface HitReport {
   readonly digest?: string;
   /** SHA-256, hex, over the identities of the signers: see `signerIdentity`. Absent where one cannot be read. */
   readonly identity?: string;
-  /** What of the entry could not be read. */
+  /** Why a part of the entry could not be read. */
   readonly problem?: string;
   /** Why a certificate is not one that a trusted authority issued, where those are known. */
   readonly doubt?: string;

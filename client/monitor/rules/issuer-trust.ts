@@ -1,6 +1,6 @@
 /**
- * Whether a trusted authority issued a certificate. A log does not check chains, so that anybody can log a certificate of
- * their own making with any name and issuer in it.
+ * Whether a trusted authority issued a certificate. A log does not check chains, so anybody can log a self-made certificate
+ * with any name and issuer in it.
  *
  * The chain must hold at the beginning of the certificate's own validity, which is when the authority issued it: the time of
  * an entry is not known here, and certificates for signing live for minutes.

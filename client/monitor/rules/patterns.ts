@@ -1,10 +1,10 @@
 /** Many RE2 patterns against one text, in one pass. */
 import { RE2Set } from 're2js';
 
-/** Texts whose result is kept: issuers, repositories and workflows come again and again. */
+/** Most texts whose result stays in memory: issuers, repositories and workflows come again and again. */
 const KEPT = 4096;
 const MAX_KEPT_LENGTH = 512;
-/** Of the automaton; past it RE2 forgets states and finds them again. */
+/** Bytes of the automaton. RE2 drops states beyond, and computes them again. */
 const MAX_MEMORY = 4 * 1024 * 1024;
 const NONE: readonly number[] = [];
 
