@@ -150,7 +150,7 @@ function corrupt({ corruption, entries, tree, source }: AuditReport): string[] {
     `  first bad   ${printable(path)}${index === undefined ? '' : `, entry ${index}`}`,
     ...(tree === undefined
       ? []
-      : [`  before it   ${counted(entries, 'entry', 'entries')} of ${tree.size} checked out, by whole bundles of 256`]),
+      : [`  before it   ${entries} of ${counted(tree.size, 'entry', 'entries')} checked, in whole bundles of 256`]),
   ];
 }
 
