@@ -1,8 +1,7 @@
 /** The witness policy of a log: read, checked against the log's keys, and grouped by URL. */
 import { equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
-import type { VerifierKey } from '../../merkle/note.ts';
-import { MAX_SIGNATURES } from '../../merkle/note.ts';
+import { MAX_SIGNATURES, type VerifierKey } from '../../merkle/note.ts';
 import { MAX_POLICY, type Policy, type PolicyWitness, parsePolicy, quorumMet } from '../../merkle/policy.ts';
 import { readFileIfThere } from '../../merkle/runtime/disk/files.ts';
 import { ServerError } from '../errors.ts';

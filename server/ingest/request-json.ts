@@ -8,7 +8,7 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import { findKeyDetails } from '../../merkle/rekor/key-details.ts';
 import { scanJson } from '../../merkle/rekor/strict-json.ts';
-import { quoted, Refused, refuse } from './refuse.ts';
+import { quoted, refuse } from './refuse.ts';
 import { CREATE_ENTRY_REQUEST, type CreateEntryRequest, type Field, inside, type Message } from './request.ts';
 
 /** Levels of objects and arrays; the deepest request, a bulk one, has 7. */
@@ -158,9 +158,6 @@ function readKeyDetails(value: unknown, path: string): number {
 }
 
 function wrongType(path: string, wanted: string): never {
-  throw new Refused(
-    'malformed',
-    'field-type',
-    `${path === '' ? 'the request' : `field ${quoted(path)}`} must be ${wanted}`,
-  );
+  const what = path === '' ? 'the request' : `field ${quoted(path)}`;
+  return refuse('malformed', 'field-type', `${what} must be ${wanted}`);
 }

@@ -12,7 +12,7 @@ import type { LogOptions } from './types.ts';
 
 interface IntakeHost {
   /** The pipeline of the newest store. */
-  readonly pipeline: Pipeline;
+  pipeline(): Pipeline;
   /** @throws RequestError if the phase, the status or the limits of the log do not allow the call */
   admit(call: 'submit' | 'add'): void;
 }
@@ -35,7 +35,7 @@ export class Intake {
     this.#backlog.enter();
     const started = performance.now();
     try {
-      const ingested = await this.#host.pipeline.ingest(body, encoding);
+      const ingested = await this.#host.pipeline().ingest(body, encoding);
       metrics.stage('ingest').observe((performance.now() - started) / 1000);
       if ('refusal' in ingested) {
         metrics.refused(ingested.refusal.reason);
@@ -60,7 +60,7 @@ export class Intake {
     this.#host.admit('add');
     this.#backlog.enter();
     const started = performance.now();
-    const { pipeline } = this.#host;
+    const pipeline = this.#host.pipeline();
     try {
       const { index, duplicate } = await pipeline.place({ body, leafHash: leafHash(body, fastSha256) });
       if (duplicate) metrics.duplicates.inc();
@@ -79,7 +79,7 @@ export class Intake {
       return { error: new RequestError(item.refusal.code, item.refusal.message) };
     }
     // The store may have been opened again since the request came.
-    const { pipeline } = this.#host;
+    const pipeline = this.#host.pipeline();
     try {
       const { entries } = item;
       if (entries.length === 1) return { entry: await pipeline.log(entries[0]!) };

@@ -60,11 +60,8 @@ export class Log implements LogService {
     this.#known = known;
     this.#stores = stores;
     this.#backlog = new Backlog(options.metrics);
-    const log = this;
     this.#intake = new Intake(options, this.#backlog, {
-      get pipeline() {
-        return log.#pipeline;
-      },
+      pipeline: () => this.#pipeline,
       admit: (call) => this.#admit(call),
     });
     options.metrics.filterComplete = () => known.complete;
@@ -168,10 +165,8 @@ export class Log implements LogService {
     return this.#read((reader) => {
       const { size } = reader.snapshot;
       if (first > second || second > size) {
-        throw requestError(
-          'invalid-argument',
-          `first and second must satisfy 0 <= first <= second <= ${size}, the published size`,
-        );
+        const range = `0 <= first <= second <= ${size}`;
+        throw requestError('invalid-argument', `the tree sizes must be ${range}, the published size`);
       }
       return reader.consistencyProof(first, second);
     });
@@ -260,15 +255,12 @@ export class Log implements LogService {
   }
 
   #hostOf(store: OpenStore): PipelineHost {
-    const log = this;
     return {
-      known: log.#known,
-      backlog: log.#backlog,
-      get frozen() {
-        return log.#frozen;
-      },
-      published: () => log.#stores.worked(),
-      failed: (error) => log.#fail(error, store),
+      known: this.#known,
+      backlog: this.#backlog,
+      frozen: () => this.#frozen,
+      published: () => this.#stores.worked(),
+      failed: (error) => this.#fail(error, store),
     };
   }
 

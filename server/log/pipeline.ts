@@ -26,7 +26,7 @@ export interface PipelineHost {
   readonly known: KnownLeaves;
   readonly backlog: Backlog;
   /** True from the first step of a freeze on. */
-  readonly frozen: boolean;
+  frozen(): boolean;
   /** A checkpoint became public: the store works. */
   published(): void;
   /** The store failed, and its service must end. */
@@ -149,7 +149,7 @@ export class Pipeline {
   /** The limits that hold for new entries alone: duplicates still wait for their proofs. */
   #overLimit(): RequestError | undefined {
     const { limits, metrics } = this.#options;
-    if (this.#host.frozen) return requestError('frozen');
+    if (this.#host.frozen()) return requestError('frozen');
     const { published, publishedSize, tree } = this.#store;
     // A directory with entries and without a checkpoint would never start again: it looks as if its checkpoint were lost.
     if (published === undefined) {

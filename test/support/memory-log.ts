@@ -93,6 +93,9 @@ export class MemoryLog implements LogService {
 
   async consistencyProof(first: number, second: number): Promise<Uint8Array[]> {
     await this.fault();
+    if (first > second || second > this.publishedSize) {
+      throw requestError('invalid-argument', `the tree sizes must be 0 <= first <= second <= ${this.publishedSize}`);
+    }
     return consistencyProof(first, second, this.#read);
   }
 
