@@ -168,7 +168,7 @@ describe('a flush', () => {
     expect(onlyProblem(await flush())).toMatchObject({ code: 'unavailable' });
     expect(onlyProblem(await flush())).toMatchObject({
       code: 'unavailable',
-      message: expect.stringContaining('asked not'),
+      message: expect.stringContaining('takes no requests before'),
     });
     expect(log.seen).toHaveLength(1);
   });
