@@ -9,6 +9,7 @@ export default defineConfig({
     expect: { poll: { timeout: DEADLINE_MS } },
     include: [
       'test/fault/*.test.ts',
+      'test/client/cli/audit-cli.test.ts',
       'test/client/cli/verify-cli.test.ts',
       'test/client/submit/one-bad-entry.test.ts',
       'test/merkle/proof.test.ts',
