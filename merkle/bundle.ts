@@ -8,16 +8,16 @@
  */
 import { MerkleError } from './errors.ts';
 
-/** Longest entry in bytes: what its length prefix can say. */
+/** Longest entry in bytes: the largest value of its 2-byte length prefix. */
 export const MAX_ENTRY = 65_535;
 
 /** Entries in a full bundle. */
 export const BUNDLE_WIDTH = 256;
 
 /**
- * The bundle of 1 to 256 entries.
+ * Encodes 1 to 256 entries as a bundle.
  *
- * @throws MerkleError `bad-bundle` for another number of entries, or one over 65,535 bytes.
+ * @throws MerkleError `bad-bundle` for another number of entries, or an entry over 65,535 bytes.
  */
 export function encodeBundle(entries: readonly Uint8Array[]): Uint8Array {
   checkWidth(entries.length);
@@ -26,7 +26,7 @@ export function encodeBundle(entries: readonly Uint8Array[]): Uint8Array {
     if (entry.length > MAX_ENTRY) {
       throw new MerkleError(
         'bad-bundle',
-        `an entry has ${entry.length} bytes; a bundle holds at most ${MAX_ENTRY} each`,
+        `an entry has ${entry.length} bytes; an entry of a bundle has at most ${MAX_ENTRY}`,
       );
     }
     length += 2 + entry.length;
@@ -43,9 +43,9 @@ export function encodeBundle(entries: readonly Uint8Array[]): Uint8Array {
 }
 
 /**
- * The entries of a bundle of exactly `width` (1 to 256), as views of `bytes`.
+ * Parses a bundle of exactly `width` entries (1 to 256), and returns them as views of `bytes`.
  *
- * @throws MerkleError `bad-bundle` where it ends early or goes on.
+ * @throws MerkleError `bad-bundle` if `bytes` end within an entry or continue after the last one.
  */
 export function parseBundle(bytes: Uint8Array, width: number): Uint8Array[] {
   checkWidth(width);
@@ -63,9 +63,9 @@ export function parseBundle(bytes: Uint8Array, width: number): Uint8Array[] {
 }
 
 /**
- * The bundle of the first `width` entries of a bundle at least as wide, as a view of `bytes`.
+ * The first `width` entries (1 to 256) of a bundle, as a bundle that is a view of `bytes`.
  *
- * @throws MerkleError `bad-bundle` where there are fewer.
+ * @throws MerkleError `bad-bundle` if `bytes` hold fewer entries.
  */
 export function cutBundle(bytes: Uint8Array, width: number): Uint8Array {
   checkWidth(width);
@@ -75,7 +75,7 @@ export function cutBundle(bytes: Uint8Array, width: number): Uint8Array {
 }
 
 function entryEnd(bytes: Uint8Array, at: number, i: number, width: number): number {
-  // Past the end both bytes are undefined, count as 0, and the end then lies behind the bundle's.
+  // Bytes past the end of the bundle count as 0. `end` is past the end too then, and the check below fails.
   const end = at + 2 + ((bytes[at] ?? 0) << 8) + (bytes[at + 1] ?? 0);
   if (end > bytes.length) throw new MerkleError('bad-bundle', `a bundle of ${width} entries ends within entry ${i}`);
   return end;

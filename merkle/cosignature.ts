@@ -95,14 +95,14 @@ export function cosignedMessage(key: VerifierKey, timestamp: number, text: strin
 /**
  * The message that an ML-DSA-44 cosigner signs for a subtree.
  *
- * @throws MerkleError `bad-number`, `bad-hash`; `bad-cosignature` if [start, end) is not a subtree, `start` and `timestamp`
- * are both set, or a name has not 1 to 255 bytes
+ * @throws MerkleError `bad-number`, `bad-hash`; `bad-cosignature` if [start, end) is not a subtree, if neither `start` nor
+ * `timestamp` is 0, or if a name does not have 1 to 255 bytes
  */
 export function cosignedSubtree({ cosigner, timestamp, origin, start, end, hash }: CosignedSubtree): Uint8Array {
   checkedSize(timestamp, 'timestamp');
   if (!isValidSubtree(start, end)) throw new MerkleError('bad-cosignature', `[${start}, ${end}) is not a subtree`);
   if (start !== 0 && timestamp !== 0)
-    throw new MerkleError('bad-cosignature', 'a subtree from within has no timestamp');
+    throw new MerkleError('bad-cosignature', 'a subtree that does not start at 0 has no timestamp');
   const name = lengthPrefixed(cosigner);
   const log = lengthPrefixed(origin);
   return concat(SUBTREE_LABEL, name, uint64(timestamp), log, uint64(start), uint64(end), checkHash(hash));
@@ -132,7 +132,7 @@ export function formatCosignature({ timestamp, signature }: Cosignature): Uint8A
 
 /**
  * Checks a cosignature over a checkpoint. `text` is the note's text, `signature` the bytes after the key ID. The caller
- * decides whether the timestamp is acceptable: a witness never gives 0, a log that signs with ML-DSA-44 may.
+ * decides whether the timestamp is acceptable: a witness never uses 0, but a log that signs with ML-DSA-44 may.
  *
  * @throws MerkleError `bad-signature` if this key did not sign this text; `bad-verifier-key` for another key type
  */
@@ -172,15 +172,15 @@ export function verifySubtreeCosignature(
   try {
     message = cosignedSubtree({ ...subtree, cosigner: key.name, timestamp });
   } catch (cause) {
-    throw new MerkleError('bad-signature', 'this cannot be cosigned', { cause });
+    throw new MerkleError('bad-signature', 'the subtree cannot be cosigned by this key', { cause });
   }
   if (primitives.mldsa44(key.key, message, raw)) return { timestamp };
   throw new MerkleError('bad-signature', `the cosignature of ${key.name} does not verify`);
 }
 
 /**
- * Cosigns the checkpoint of a note's text. This function does not verify the signature: a signer that may fail does so
- * itself.
+ * Cosigns the checkpoint of a note's text. This function does not verify the new signature: a signer that can produce a
+ * wrong signature verifies it itself.
  *
  * @throws MerkleError as `cosignedMessage`, and what the signer throws
  */

@@ -1,7 +1,7 @@
 /**
  * Whether a point is on one of NIST's curves (SP 800-186 section 3.2.1, cofactor 1): y² = x³ - 3x + b modulo p, with both
- * coordinates below p. It works on public keys alone, so it need not run in constant time; and a program that reads a
- * key need not load a library for curves, which takes 40 ms.
+ * coordinates below p. The check reads only public keys, so it need not run in constant time. A program that reads a key
+ * thus need not load a library for curves, which takes 40 ms.
  */
 import { encodeHex } from './bytes.ts';
 
@@ -32,7 +32,7 @@ const CURVES: Readonly<Record<NistCurve, Curve>> = {
   },
 };
 
-/** @param point uncompressed: 0x04, x, y; 65, 97 or 133 bytes. Anything else is not on the curve. */
+/** @param point uncompressed: 0x04, x, y; 65, 97 or 133 bytes. False for every other form. */
 export function isOnCurve(name: NistCurve, point: Uint8Array): boolean {
   const { size, p, b } = CURVES[name];
   if (point.length !== 1 + 2 * size || point[0] !== 4) return false;

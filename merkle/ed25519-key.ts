@@ -1,9 +1,9 @@
 /**
  * Ed25519 public keys that every verifier must refuse: keys of small order, and keys in an encoding that is not canonical.
  *
- * RFC 8032 section 5.1.7 leaves room here, and libraries differ: OpenSSL and Go accept these keys, noble and libsodium
- * refuse them. A key of small order verifies signatures that nobody made, over messages that nobody chose. All paths of
- * this project apply this one rule, or a log and a verifier would disagree about a note. ("Taming the many EdDSAs",
+ * RFC 8032 section 5.1.7 allows both, and libraries differ: OpenSSL and Go accept these keys, noble and libsodium refuse
+ * them. Under a key of small order, anybody can make a signature that verifies for many messages. All paths of this
+ * project apply this one rule, so that a log and a verifier never disagree about a note. ("Taming the many EdDSAs",
  * 2020/1244 in the Cryptology ePrint Archive, describes the differences.)
  */
 import { decodeHex, equal } from './bytes.ts';

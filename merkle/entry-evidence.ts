@@ -5,11 +5,11 @@
  *    "hashes":["<base64>",…],"served":"<base64>"}
  *
  * `hashes` is the inclusion proof (RFC 6962 section 2.1.1) of `leafHash` at `index` under the root of `checkpoint`, which
- * the keys signed. `served` holds the bytes of the bundle at that place (no bytes if the bundle ended before), whose leaf
- * hash is different.
+ * the keys signed. `served` holds the bytes of the bundle at that place (no bytes if the bundle ended before the entry).
+ * The leaf hash of `served` differs from `leafHash`.
  *
- * The file proves which leaf the log committed to, and that `served` is not that leaf's entry. Only the author of the file
- * vouches that the log served the bytes, because bundles are not signed. Evidence against the log itself is in evidence.ts.
+ * The file proves which leaf the log committed to, and that `served` is not that leaf's entry. Bundles are not signed, so
+ * only the author of the file vouches that the log served the bytes. Evidence against the log itself is in evidence.ts.
  */
 import { checkedSize, decodeBase64, encodeBase64, equal } from './bytes.ts';
 import { parseCheckpoint } from './checkpoint.ts';
@@ -24,7 +24,7 @@ export interface EntryEvidence {
   readonly keys: readonly VerifierKey[];
   /** The checkpoint, a signed note. */
   readonly checkpoint: string;
-  /** Of the entry, from 0. */
+  /** Index of the entry, from 0. */
   readonly index: number;
   /** The leaf at `index` in the tree: 32 bytes. */
   readonly leafHash: Uint8Array;
@@ -65,7 +65,7 @@ export function verifyEntryEvidence(
   const { origin, size, root } = parseCheckpoint(text);
   verifyInclusion({ index, size, leafHash, root, hashes }, hash);
   const servedHash = leafHashOf(served, hash);
-  if (equal(servedHash, leafHash)) throw badEvidence('the bytes are the entry that the tree has there');
+  if (equal(servedHash, leafHash)) throw badEvidence('the bytes are the entry at this index of the tree');
   return { origin, size, index, leafHash, servedHash };
 }
 
@@ -83,7 +83,7 @@ export function formatEntryEvidence(evidence: EntryEvidence): string {
 }
 
 /**
- * Parses a file of at most `MAX_EVIDENCE` bytes. `verifyEntryEvidence` tells what the evidence shows.
+ * Parses a file of at most `MAX_EVIDENCE` bytes, and verifies nothing.
  *
  * @throws MerkleError `bad-evidence` for anything that `formatEntryEvidence` would not write
  */

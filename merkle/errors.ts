@@ -1,6 +1,6 @@
 /**
- * The base of every error that Stele throws on purpose: a code out of the closed list of its room, for programs; a message
- * that says what happened, why, and what to do, for people; and, where a caller acts on more than the code, data.
+ * The base of every error that Stele throws on purpose. Programs read `code`, which comes from the closed list of its room,
+ * and `data`, if the code alone is not enough. People read `message`: it says what happened, why, and what to do.
  */
 export abstract class CodedError<Code extends string, Data = undefined> extends Error {
   readonly code: Code;
@@ -14,9 +14,9 @@ export abstract class CodedError<Code extends string, Data = undefined> extends 
 }
 
 /**
- * Every error of the pure core. Input from outside always ends in a `MerkleError`; anything else that is thrown is a bug.
+ * Every error of the pure core. Bad input always causes a `MerkleError`; any other exception is a bug.
  *
- * - `bad-number`: a size, index or level is no safe integer in its range, or its decimal is not canonical.
+ * - `bad-number`: a size, index or level is not an integer in its range, or its decimal is not canonical.
  * - `bad-base64`, `bad-hex`, `bad-utf8`: the text or the bytes are not the one canonical encoding.
  * - `bad-hash`: a hash is not 32 bytes long.
  * - `bad-proof`: a proof has the wrong shape or leads to another root.
@@ -28,19 +28,19 @@ export abstract class CodedError<Code extends string, Data = undefined> extends 
  * - `bad-verifier-key`: a verifier key breaks c2sp.org/signed-note.
  * - `bad-checkpoint`: a note's text breaks c2sp.org/tlog-checkpoint.
  * - `bad-policy`: a policy breaks c2sp.org/tlog-policy; the message names the line.
- * - `bad-state`: a tree state does not add up, as a compact range with the wrong number of hashes.
- * - `bad-cosignature`: what is to be cosigned cannot be: a range is no subtree, or a name is too long.
+ * - `bad-state`: a compact range has the wrong number of hashes for its size.
+ * - `bad-cosignature`: a cosigner cannot sign this: a range is not a subtree, or a name is too long.
  * - `bad-request`: a request or a reply breaks c2sp.org/tlog-witness.
- * - `bad-evidence`: a piece of evidence is malformed, or shows no misbehaviour.
+ * - `bad-evidence`: a piece of evidence is malformed, or shows no misbehavior.
  * - `bad-tlog-proof`: an offline proof breaks c2sp.org/tlog-proof.
  * - `bad-json`: a text is not JSON, is too long or too deep, or has a member twice.
  * - `bad-entry`: a logged entry is not in the canonical form of its kind.
- * - `bad-key`: a public key is of a kind that is not taken, or not in its one encoding.
+ * - `bad-key`: a public key is of an unsupported kind, or not in its one encoding.
  * - `bad-der`: a certificate, a list of SCTs or a time stamp is not in DER, or breaks its specification.
  * - `bad-certificate`: a certificate does not lead to a trusted root, was not valid at the time, or is not for this use.
- * - `bad-sct`: no certificate-transparency log that is trusted promised to log the certificate.
- * - `bad-timestamp`: a time stamp is refused, is about something else, or is not by an authority trusted at its time.
- * - `unsupported`: well-formed, but of a kind that this version does not check.
+ * - `bad-sct`: no trusted certificate-transparency log promised to log the certificate.
+ * - `bad-timestamp`: an authority refused to stamp, or a time stamp is of another message, or its authority is not trusted.
+ * - `unsupported`: the input is well-formed, but of a kind that this version does not check.
  */
 export type MerkleErrorCode =
   | 'bad-number'

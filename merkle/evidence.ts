@@ -7,13 +7,13 @@
  *    "proof":{"root":"<base64>","hashes":["<base64>",…]}}
  *
  * - Without `proof`, both checkpoints have one size, and different roots.
- * - With `proof`, `first` is the smaller, of size n, and `proof.hashes` is a consistency proof (RFC 6962 section 2.1.2)
- *   from (n, `proof.root`) to `second`, which verifies, while `proof.root` is not the root of `first`. `second` thus
- *   commits to a tree whose first n entries are not those of `first`.
- * - Without `proof`, `first` may also say that the log is frozen, and `second` is larger: the log broke its promise, though
- *   both trees may be true.
+ * - With `proof`, `first` is the smaller checkpoint, of size n. `proof.hashes` is a valid consistency proof (RFC 6962
+ *   section 2.1.2) from (n, `proof.root`) to `second`, but `proof.root` is not the root of `first`. So the first n entries
+ *   of the tree of `second` are not the entries of `first`.
+ * - Without `proof`, `first` may also say that the log is frozen, while `second` is larger. The log then broke its promise,
+ *   even if the two trees are consistent.
  *
- * A proof that merely does not verify is not evidence: anybody can send a genuine checkpoint with garbage.
+ * A proof that fails to verify is not evidence: anybody can send a genuine checkpoint with a random proof.
  *
  * The reader must check whether `keys` are the keys of the log.
  */
@@ -26,7 +26,7 @@ import { consistencyRoots, MAX_PROOF, verifyConsistency } from './proof.ts';
 import { type Sha256, sha256 } from './rfc6962.ts';
 
 export interface Evidence {
-  /** The log's keys that signed the two: one or more. */
+  /** The log's keys that signed the two checkpoints: one or more. */
   readonly keys: readonly VerifierKey[];
   /** Signed checkpoints, as notes. */
   readonly first: string;
@@ -39,7 +39,7 @@ export interface EvidenceFinding {
   readonly kind: 'two-roots' | 'two-histories' | 'grew-after-freeze';
   readonly firstSize: number;
   readonly secondSize: number;
-  /** Keys that signed the first and the second. */
+  /** The keys of the evidence that signed the first checkpoint, and the keys that signed the second. */
   readonly firstKeys: readonly VerifierKey[];
   readonly secondKeys: readonly VerifierKey[];
 }
@@ -78,9 +78,11 @@ export function verifyEvidence(
     if (equal(first.checkpoint.root, second.checkpoint.root)) throw badEvidence('its checkpoints have the same root');
     return { ...found, kind: 'two-roots' };
   }
-  if (equal(first.checkpoint.root, proof.root)) throw badEvidence('its proof is from the root that the first has');
+  if (equal(first.checkpoint.root, proof.root))
+    throw badEvidence('its proof starts from the root of the first checkpoint');
   // Every tree extends the empty tree, and two trees of one size need no proof.
-  if (found.firstSize === 0 || found.firstSize >= found.secondSize) throw badEvidence('its first is not the smaller');
+  if (found.firstSize === 0 || found.firstSize >= found.secondSize)
+    throw badEvidence('its first checkpoint is not the smaller one');
   verifyConsistency(
     {
       first: found.firstSize,
@@ -95,8 +97,8 @@ export function verifyEvidence(
 }
 
 /**
- * The proof for `Evidence` in a consistency proof that did not verify; undefined if the consistency proof shows nothing. A
- * proof from a size that is a power of two does not hold the first root, and never shows anything.
+ * Derives the `proof` of `Evidence` from a consistency proof that did not verify. Undefined if the consistency proof shows
+ * nothing, as every proof from a size that is a power of two, because such a proof does not contain the first root.
  */
 export function proofOfFork(
   first: Pick<Checkpoint, 'size' | 'root'>,
@@ -128,7 +130,7 @@ export function formatEvidence({ keys, first, second, proof }: Evidence): string
 }
 
 /**
- * Parses evidence. `verifyEvidence` tells what the evidence shows.
+ * Parses evidence of at most `MAX_EVIDENCE` bytes, and verifies nothing.
  *
  * @throws MerkleError `bad-evidence` for anything that `formatEvidence` would not write
  */

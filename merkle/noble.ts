@@ -1,6 +1,6 @@
 /**
- * Verifies note signatures and cosignatures in JavaScript, on every platform. The runtime has faster functions for Node,
- * which load at once; this module takes 50 ms, mostly for `@noble/curves`.
+ * Verifies note signatures and cosignatures in JavaScript, on every platform. On Node, the functions of the runtime are
+ * faster. Loading this module takes 50 ms, mostly for `@noble/curves`.
  *
  * Measured on Node 20: Ed25519 1.8 ms, ML-DSA-44 2 ms.
  */
@@ -17,7 +17,7 @@ export const nobleNotePrimitives: CosignaturePrimitives = {
   ecdsaP256(spkiDer, message, signature) {
     try {
       const point = spkiDer.subarray(-P256_POINT);
-      // The library's default, low s only, refuses about half of all valid signatures.
+      // By default the library accepts only a low s, and so refuses about half of all valid signatures.
       return p256.verify(signature, message, point, { format: 'der', lowS: false, prehash: true });
     } catch {
       return false;

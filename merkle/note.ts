@@ -48,11 +48,11 @@ export interface NoteSignature {
   readonly signature: Uint8Array;
 }
 
-/** The parts of a note. Nothing is verified: `openNote` says what its text is worth. */
+/** The parts of a note. No signature is verified: see `openNote`. */
 export interface SignedNote {
-  /** With its last newline. */
+  /** The text, with its last newline. */
   readonly text: string;
-  /** 1 to 100, in the order of their lines. */
+  /** 1 to 100 signatures, in the order of their lines. */
   readonly signatures: readonly NoteSignature[];
 }
 
@@ -81,7 +81,7 @@ export function parseNote(note: Uint8Array | string): SignedNote {
 }
 
 /**
- * Parses signature lines without a text, each with its newline, as a witness sends them: 1 to 100.
+ * Parses 1 to 100 signature lines without a text, each with its newline, as a witness sends them.
  *
  * @throws MerkleError `bad-note`
  */
@@ -137,7 +137,7 @@ export function openNote(note: SignedNote, verifiers: readonly NoteVerifier[]): 
   return opened(matched);
 }
 
-/** `openNote` with verifiers that work outside the caller's thread: same result, same errors. */
+/** `openNote` with verifiers that may run outside the caller's thread: same result, same errors. */
 export async function openNoteAsync(note: SignedNote, verifiers: readonly AsyncNoteVerifier[]): Promise<OpenedNote> {
   const matched = matchKeys(note, verifiers);
   for (const { verifier, signature } of matched.known) {
@@ -175,7 +175,7 @@ function matchKeys<Verifier extends KeyIdentity>(
   return { text, message: encodeUtf8(text), known, others };
 }
 
-/** The result once every signature of a known key verified. */
+/** The result of `openNote`, for a note whose signatures by known keys all verified. */
 function opened({ text, known, others }: Matched<KeyIdentity>): OpenedNote {
   const verified = new Map<KeyIdentity, NoteSignature>();
   for (const { verifier, signature } of known) {

@@ -1,5 +1,5 @@
 /**
- * Trust policies: c2sp.org/tlog-policy (C2SP 1896a5a, 2026-06-22): which logs and witnesses are known, and which
+ * Trust policies: c2sp.org/tlog-policy (C2SP 1896a5a, 2026-06-22). A policy lists logs and witnesses, and says which
  * cosignatures make a checkpoint valid.
  *
  *   log <vkey> [<url>]
@@ -42,7 +42,7 @@ export interface PolicyWitness {
 interface PolicyGroup {
   readonly kind: 'group';
   readonly name: string;
-  /** How many members must have witnessed: 1 to `members.length`. */
+  /** How many members must cosign: 1 to `members.length`. */
   readonly threshold: number;
   readonly members: readonly PolicyMember[];
 }
@@ -178,7 +178,7 @@ function itemsOf(line: string): string[] {
 }
 
 function unknownKeyword(): MerkleError {
-  return wrong('it starts with none of log, witness, group, quorum and #');
+  return wrong('it does not start with log, witness, group, quorum or #');
 }
 
 function readLog(builder: PolicyBuilder, [vkey, url, ...rest]: string[]): void {
@@ -236,7 +236,8 @@ function readThreshold(rule: string, members: number): number {
   } catch (cause) {
     throw wrong('the threshold is neither all, any nor a decimal number', cause);
   }
-  if (threshold < 1 || threshold > members) throw wrong(`the threshold is not within 1 and the ${members} members`);
+  if (threshold < 1 || threshold > members)
+    throw wrong(`the threshold is not between 1 and ${members}, the number of members`);
   return threshold;
 }
 
@@ -256,7 +257,7 @@ function readKey(vkey: string): VerifierKey {
   return parseVerifierKey(text);
 }
 
-/** Two lines have the same key if the public keys are equal, whatever their names, types and key IDs are. */
+/** Compares public keys only: two lines with one public key are refused even if their names, types and key IDs differ. */
 function checkNew(builder: PolicyBuilder, key: VerifierKey, what: string): void {
   const id = `${what} ${encodeHex(key.key)}`;
   if (builder.keys.has(id)) throw wrong(`a ${what} line above has the same public key`);
@@ -284,7 +285,7 @@ function fromOctets(text: string): Uint8Array {
   return Uint8Array.from(text, (char) => char.charCodeAt(0));
 }
 
-/** A name or URL for people: as UTF-8 if it is valid, otherwise with every octet above ASCII as `\xNN`. */
+/** A name or URL for people: decoded as UTF-8 if it is valid UTF-8, otherwise with every octet above ASCII as `\xNN`. */
 function readable(text: string): string {
   try {
     return decodeUtf8(fromOctets(text));

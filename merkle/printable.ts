@@ -1,4 +1,4 @@
-/** Text of unknown origin, fit for one line of a terminal: no control characters, 300 characters at most. */
+/** Makes text of unknown origin safe for one line of a terminal: no control characters, at most 300 characters and a "…". */
 export function printable(text: string): string {
   const clean = text
     .slice(0, 1200)

@@ -1,14 +1,14 @@
 /**
- * Inclusion and consistency proofs: made as in RFC 6962 sections 2.1.1 and 2.1.2, verified as in RFC 9162 sections
- * 2.1.3.2 and 2.1.4.2 (December 2021).
+ * Inclusion and consistency proofs. Proofs are made as in RFC 6962 sections 2.1.1 and 2.1.2, and verified as in RFC 9162
+ * sections 2.1.3.2 and 2.1.4.2 (December 2021).
  *
  * A proof is a list of 32-byte hashes from the leaf upwards. Worked example (RFC 6962 section 2.1.3): in the tree of 7
- * entries a to g, with a..g the leaf hashes, k = node(node(a,b),node(c,d)) and so on, the proof of entry 0 is
- * [b, node(c,d), node(node(e,f),g)], and that from size 3 to size 7 is [c, d, node(a,b), node(node(e,f),g)].
+ * entries with the leaf hashes a to g, the inclusion proof of entry 0 is [b, node(c,d), node(node(e,f),g)], and the
+ * consistency proof from size 3 to size 7 is [c, d, node(a,b), node(node(e,f),g)].
  *
- * Each hash of a proof covers a half-open range of entries. All but the one at the right edge are perfect subtrees,
- * (level, index) covering [index * 2^level, (index + 1) * 2^level), which a tile or a compact range holds; that one is
- * folded from several.
+ * Each hash of a proof covers a half-open range of entries. Most ranges are perfect subtrees: (level, index) covers
+ * [index * 2^level, (index + 1) * 2^level), and a tile or a compact range holds its hash. The range at the right edge of
+ * the tree may consist of several perfect subtrees, whose hashes are folded into one.
  */
 import { checkedSize, equal } from './bytes.ts';
 import { MerkleError } from './errors.ts';
@@ -20,7 +20,7 @@ export interface NodeId {
   readonly index: number;
 }
 
-/** The hash of a perfect subtree, 32 bytes. Only asked for nodes that are in the tree. */
+/** Reads the hash of a perfect subtree, 32 bytes. Callers request only nodes of the tree. */
 export type NodeReader = (level: number, index: number) => Uint8Array;
 
 export interface InclusionClaim {
@@ -40,7 +40,7 @@ interface ConsistencyClaim {
   readonly second: number;
   readonly firstRoot: Uint8Array;
   readonly secondRoot: Uint8Array;
-  /** At most 63, 32 bytes each; none where `first` is 0 or `second`. */
+  /** At most 63, 32 bytes each; empty if `first` is 0 or equals `second`. */
   readonly hashes: readonly Uint8Array[];
 }
 
@@ -48,9 +48,9 @@ interface ConsistencyClaim {
 export const MAX_PROOF = 63;
 
 /**
- * Checks that the leaf stands at `index` of the tree with that root (RFC 9162 section 2.1.3.2).
+ * Checks that the tree with this size and root has the leaf at `index` (RFC 9162 section 2.1.3.2).
  *
- * @throws MerkleError `bad-proof` for whatever does not hold, wrong sizes included.
+ * @throws MerkleError `bad-proof` if the proof does not verify, or a number or hash is out of its range
  */
 export function verifyInclusion(claim: InclusionClaim, hash: Sha256 = sha256): void {
   const { index, size, hashes } = claim;
@@ -84,19 +84,19 @@ export function verifyInclusion(claim: InclusionClaim, hash: Sha256 = sha256): v
  * Checks that the tree of size `first` is a prefix of the tree of size `second` (RFC 9162 section 2.1.4.2). The empty
  * tree is a prefix of every tree; its root must then be the empty root.
  *
- * @throws MerkleError `bad-proof` for whatever does not hold, wrong sizes included.
+ * @throws MerkleError `bad-proof` if the proof does not verify, or a number or hash is out of its range
  */
 export function verifyConsistency(claim: ConsistencyClaim, hash: Sha256 = sha256): void {
   const { first, second, firstRoot, secondRoot, hashes } = claim;
   checkProofNumber(first);
   checkProofNumber(second);
-  if (first > second) throw badProof(`a tree of size ${first} is no prefix of one of size ${second}`);
+  if (first > second) throw badProof(`a tree of size ${first} is not a prefix of a tree of size ${second}`);
   if (first === 0 && !equal(firstRoot, EMPTY_ROOT)) throw badProof('the root of size 0 is not the empty root');
-  if (first === second && !equal(firstRoot, secondRoot)) throw badProof(`two roots for the tree of size ${first}`);
+  if (first === second && !equal(firstRoot, secondRoot))
+    throw badProof(`the two trees of size ${first} have different roots`);
   if (first === 0 || first === second) {
     if (hashes.length !== 0) throw badProof('the consistency proof has too many hashes');
-    // Lengths do not matter for one and the same tree: nothing is hashed, and it is consistent with itself whatever
-    // stands for its root.
+    // Two trees of one size are compared by their roots alone, so the length of the roots does not matter.
     if (first !== second) checkProofHashes([], [firstRoot, secondRoot]);
     return;
   }
@@ -108,7 +108,7 @@ export function verifyConsistency(claim: ConsistencyClaim, hash: Sha256 = sha256
 
 /**
  * The two roots that a consistency proof leads to (RFC 9162 section 2.1.4.2, steps 1 to 6). Requires 0 < first < second.
- * Where `first` is a power of two, the proof does not hold the first root, and `firstRoot` is taken for it.
+ * If `first` is a power of two, the proof does not contain the first root, and `firstRoot` is used in its place.
  *
  * @throws MerkleError `bad-proof` for a proof of the wrong length, and for wrong sizes
  */
@@ -118,7 +118,8 @@ export function consistencyRoots(
 ): { readonly firstRoot: Uint8Array; readonly secondRoot: Uint8Array } {
   checkProofNumber(first);
   checkProofNumber(second);
-  if (first === 0 || first >= second) throw badProof(`no hashes lead from size ${first} to size ${second}`);
+  if (first === 0 || first >= second)
+    throw badProof(`no consistency proof with hashes exists from size ${first} to size ${second}`);
   checkProofHashes(hashes, [firstRoot]);
   let fn = first - 1;
   let sn = second - 1;
@@ -126,7 +127,7 @@ export function consistencyRoots(
     fn = Math.floor(fn / 2);
     sn = Math.floor(sn / 2);
   }
-  // fn is 0 now where `first` is a power of two: the first tree is then a subtree of the second, and starts the proof.
+  // fn is 0 if `first` is a power of two. The first tree is then a subtree of the second, and its root starts the proof.
   const [seed, ...rest] = fn === 0 ? [firstRoot, ...hashes] : hashes;
   if (seed === undefined) throw badProof('the consistency proof has too few hashes');
   let fr = seed;
@@ -166,8 +167,8 @@ export function rootAt(size: number, read: NodeReader, hash: Sha256 = sha256): U
 }
 
 /**
- * Hash of the tree over the entries [begin, end). Requires begin < end, and that `begin` is a multiple of the least power
- * of two that is no less than end - begin: the subtrees that `subtree.ts` and the recursion of RFC 6962 know.
+ * Hash of the subtree over the entries [begin, end), 32 bytes. Requires begin < end, and that `begin` is a multiple of the
+ * least power of two that is not less than end - begin (see subtree.ts).
  */
 export function rangeHash(begin: number, end: number, read: NodeReader, hash: Sha256 = sha256): Uint8Array {
   return foldRange({ begin, end }, read, hash);
@@ -188,13 +189,13 @@ export function rootNodes(size: number): NodeId[] {
   return rangeNodes({ begin: 0, end: checkedSize(size) });
 }
 
-/** Entries [begin, end) that RFC 6962 makes a subtree of: `begin` is a multiple of the next power of two of its length. */
+/** The entries [begin, end) of a subtree: `begin` is a multiple of the least power of two not less than its length. */
 interface Range {
   readonly begin: number;
   readonly end: number;
 }
 
-/** What the hashes of PATH(index, D[size]) cover, in their order. */
+/** The range of each hash of PATH(index, D[size]), in the order of the hashes. */
 function inclusionRanges(index: number, size: number): Range[] {
   checkedSize(size);
   if (checkedSize(index, 'index') >= size) {
@@ -217,11 +218,11 @@ function inclusionRanges(index: number, size: number): Range[] {
   return ranges.reverse();
 }
 
-/** What the hashes of PROOF(first, D[second]) cover, in their order. */
+/** The range of each hash of PROOF(first, D[second]), in the order of the hashes. */
 function consistencyRanges(first: number, second: number): Range[] {
   checkedSize(second);
   if (checkedSize(first) > second) {
-    throw new MerkleError('bad-number', `a tree of size ${first} is no prefix of one of size ${second}`);
+    throw new MerkleError('bad-number', `a tree of size ${first} is not a prefix of a tree of size ${second}`);
   }
   if (first === 0 || first === second) return [];
   const ranges: Range[] = [];
@@ -238,7 +239,7 @@ function consistencyRanges(first: number, second: number): Range[] {
       begin = middle;
     }
   }
-  // Where the first tree is itself this subtree, the verifier has its root already (SUBPROOF with b = true).
+  // If this subtree is the whole first tree, the verifier already has its root (SUBPROOF with b = true).
   if (begin !== 0) ranges.push({ begin, end });
   return ranges.reverse();
 }
@@ -276,7 +277,8 @@ function foldRange(range: Range, read: NodeReader, hash: Sha256): Uint8Array {
 }
 
 function checkProofNumber(value: number): void {
-  if (!Number.isSafeInteger(value) || value < 0) throw badProof('a size or index is no integer between 0 and 2^53 - 1');
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw badProof('a size or index is not an integer between 0 and 2^53 - 1');
 }
 
 function checkProofHashes(hashes: readonly Uint8Array[], others: readonly Uint8Array[]): void {

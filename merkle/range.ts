@@ -1,6 +1,6 @@
 /**
- * The right edge of a growing tree (RFC 6962 section 2.1): the roots of its largest perfect subtrees, which are all that
- * is needed to append and to know the root.
+ * The compact range of a growing tree (RFC 6962 section 2.1): the roots of its largest perfect subtrees. They suffice to
+ * append leaves and to compute the root.
  *
  * A tree of size n has one such subtree for each 1 in the binary form of n, the largest first. Worked example: size 11
  * is 1011, so the range holds the roots over the entries [0, 8), [8, 10) and [10, 11), and the root of the tree is
@@ -10,7 +10,7 @@ import { checkedSize, MAX_SIZE } from './bytes.ts';
 import { MerkleError } from './errors.ts';
 import { checkHash, EMPTY_ROOT, nodeHash, type Sha256, sha256 } from './rfc6962.ts';
 
-/** Told of the perfect subtree over the entries [index * 2^level, (index + 1) * 2^level). `hash` is not to be changed. */
+/** Receives the perfect subtree over the entries [index * 2^level, (index + 1) * 2^level). It must not change `hash`. */
 type OnNode = (level: number, index: number, hash: Uint8Array) => void;
 
 export class CompactRange {
@@ -29,10 +29,10 @@ export class CompactRange {
   }
 
   /**
-   * The range of a tree of `size` in [0, 2^53 - 1] with the subtree roots `hashes`, the largest subtree first. They are
-   * not checked against anything: compare `root()`.
+   * The range of a tree of `size` in [0, 2^53 - 1] with the subtree roots `hashes`, the largest subtree first. The hashes
+   * are not verified: the caller compares `root()`.
    *
-   * @throws MerkleError `bad-number`, `bad-hash`, or `bad-state` where `size` calls for another number of hashes.
+   * @throws MerkleError `bad-number`, `bad-hash`, or `bad-state` if a tree of this size has another number of subtrees.
    */
   static from(size: number, hashes: readonly Uint8Array[], hash: Sha256 = sha256): CompactRange {
     let wanted = 0;
@@ -49,21 +49,21 @@ export class CompactRange {
     return this.#size;
   }
 
-  /** Roots of the perfect subtrees, the largest first; 32 bytes each, not to be changed. */
+  /** Roots of the perfect subtrees, the largest first; 32 bytes each. The caller must not change them. */
   get hashes(): readonly Uint8Array[] {
     return this.#hashes.slice();
   }
 
   /**
-   * Appends one leaf hash (32 bytes). `onNode` hears of each perfect subtree that this completes, upwards, the leaf
-   * itself (level 0) first. Costs one node hash, averaged over many calls.
+   * Appends one leaf hash (32 bytes). Calls `onNode` for each perfect subtree that the leaf completes: first for the leaf
+   * itself (level 0), then upwards. Over many calls, a call computes one node hash on average.
    *
-   * @throws MerkleError `bad-hash`, or `bad-number` at 2^53 - 1 entries; the range is then as it was.
+   * @throws MerkleError `bad-hash`, or `bad-number` at 2^53 - 1 entries; the range is then unchanged.
    */
   append(leaf: Uint8Array, onNode?: OnNode): void {
     if (this.#size >= MAX_SIZE) throw new MerkleError('bad-number', 'the tree has 2^53 - 1 entries and cannot grow');
-    // A copy: the leaf is often a view of a whole batch, which the range would keep in memory, or which may be reused.
-    // Not by slice(), which on Node's Buffer gives a view.
+    // The range keeps a copy: a leaf is often a view of the buffer of a whole batch, which the range would keep in memory
+    // and which may be reused. slice() does not copy a Buffer.
     let hash: Uint8Array = new Uint8Array(checkHash(leaf));
     let index = this.#size;
     let level = 0;
@@ -87,7 +87,7 @@ export class CompactRange {
     return new Uint8Array(root);
   }
 
-  /** A range that grows on its own from here. */
+  /** An independent copy of the range. */
   clone(): CompactRange {
     return new CompactRange(this.#size, this.#hashes.slice(), this.#hash);
   }

@@ -5,7 +5,7 @@
  *   leaf of an entry      SHA-256(0x00 || entry)
  *   node over two hashes  SHA-256(0x01 || left || right)
  *
- * The first byte keeps leaves and nodes apart; without it an entry could pass for a subtree.
+ * The first byte separates leaves from nodes. Without it, an entry could have the hash of a node.
  *
  * Worked example: the tree over the one empty entry has the root
  * 6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d.
@@ -14,18 +14,18 @@ import { sha256 as nobleSha256 } from '@noble/hashes/sha2.js';
 import { MerkleError } from './errors.ts';
 
 /**
- * SHA-256: any bytes to a new array of 32 bytes. It must not keep `data`, which is written over right afterwards, nor
- * hash anything of this module from within.
+ * SHA-256 of any bytes, as a new array of 32 bytes. The function must not keep `data`, because the caller overwrites it
+ * after the call, and must not call a function of this module.
  */
 export type Sha256 = (data: Uint8Array) => Uint8Array;
 
 /** Length of a hash in bytes. */
 export const HASH_SIZE = 32;
 
-/** SHA-256 in JavaScript, which runs everywhere; on Node the runtime has a faster one. */
+/** SHA-256 in JavaScript, on every platform; on Node, `fastSha256` of the runtime is faster. */
 export const sha256: Sha256 = (data) => nobleSha256(data);
 
-/** Root of the tree of size 0, 32 bytes. Not to be changed. */
+/** Root of the tree of size 0, 32 bytes. Callers must not change it. */
 export const EMPTY_ROOT: Uint8Array = sha256(new Uint8Array(0));
 
 /** Leaf hash of an entry of any length, 32 bytes. */
@@ -35,14 +35,14 @@ export function leafHash(entry: Uint8Array, hash: Sha256 = sha256): Uint8Array {
   return hash(data);
 }
 
-// One buffer for all nodes: they are hashed one at a time, and an allocation a node costs as much as a third of its hash.
+// One buffer serves all nodes, as they are hashed one at a time: an allocation per node costs a third of the node's hash.
 const node = new Uint8Array(1 + 2 * HASH_SIZE);
 node[0] = 1;
 
 /**
  * Hash of the node over `left` and `right`, 32 bytes each.
  *
- * @throws MerkleError `bad-hash` where one has another length.
+ * @throws MerkleError `bad-hash` if a hash has another length.
  */
 export function nodeHash(left: Uint8Array, right: Uint8Array, hash: Sha256 = sha256): Uint8Array {
   checkHash(left);
@@ -52,7 +52,7 @@ export function nodeHash(left: Uint8Array, right: Uint8Array, hash: Sha256 = sha
   return hash(node);
 }
 
-/** @throws MerkleError `bad-hash` unless `value` is 32 bytes long. */
+/** Returns `value`. @throws MerkleError `bad-hash` unless `value` is 32 bytes long. */
 export function checkHash(value: Uint8Array): Uint8Array {
   if (value.length !== HASH_SIZE) throw new MerkleError('bad-hash', `a hash has ${value.length} bytes instead of 32`);
   return value;

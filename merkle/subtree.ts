@@ -1,14 +1,15 @@
 /**
- * Subtrees and their consistency proofs: draft-ietf-plants-merkle-tree-certs-03, sections 4.1 and 4.4 (April 2026; the
- * same in the draft of 2026-08-20), which c2sp.org/tlog-witness names for `sign-subtree`.
+ * Subtrees and their consistency proofs: draft-ietf-plants-merkle-tree-certs-03, sections 4.1 and 4.4 (April 2026;
+ * unchanged in the draft of 2026-08-20). c2sp.org/tlog-witness uses them for `sign-subtree`.
  *
  * A subtree is the Merkle tree over the entries [start, end) of a log, where `start` is a multiple of the least power of
- * two that is no less than `end - start`. Its hash is then made of nodes of the log's own tree, and a proof shows that.
+ * two that is not less than `end - start`. The hash of a subtree is computed from nodes of the log's own tree.
  *
- * The proof lists hashes from the subtree's place upwards. On the way down from the root, each step leaves one half of
- * the tree aside, whose hash the proof holds. Where the subtree reaches over the middle, it holds the whole left half,
- * and the way goes on to the right with the rest; the proof then starts with the hash of that rest, which the verifier
- * cannot know. With start 0 it is the consistency proof of RFC 6962, for one entry the inclusion proof.
+ * The proof lists hashes from the subtree upwards. Each step down from the root leaves one half of the current range
+ * aside, and the proof contains the hash of that half. If the subtree extends over the middle of the range, it contains
+ * the whole left half, and the next step goes right with the rest of the subtree. The verifier does not know the hash of
+ * that rest, so the proof then starts with it. A proof with start 0 is the consistency proof of RFC 6962, and a proof of
+ * one entry is the inclusion proof.
  *
  * Worked example: [4, 6) in a tree of 7 entries a to g has the proof [g, node(node(a,b),node(c,d))].
  */
@@ -29,19 +30,19 @@ interface SubtreeClaim {
   readonly hashes: readonly Uint8Array[];
 }
 
-/** Whether [start, end) is a subtree in the sense above. [x, x) is one, the empty tree. */
+/** Whether [start, end) is a subtree as defined above. [x, x) is a subtree: the empty tree. */
 export function isValidSubtree(start: number, end: number): boolean {
   if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || start > end) return false;
-  // Beyond 2^53 the power is still exact, and only 0 is a multiple of it.
+  // A power of two above 2^53 is still exact, and 0 is its only multiple among the safe integers.
   let width = 1;
   while (width < end - start) width *= 2;
   return start % width === 0;
 }
 
 /**
- * Checks that the tree of that size and root has this subtree.
+ * Checks that the tree with this size and root has this subtree.
  *
- * @throws MerkleError `bad-proof` for whatever does not hold, a range that is no subtree included
+ * @throws MerkleError `bad-proof` if the proof does not verify, or [start, end) is not a subtree of the tree
  */
 export function verifySubtree(claim: SubtreeClaim, hash: Sha256 = sha256): void {
   const { start, end, size, subtreeHash, root, hashes } = claim;
@@ -64,7 +65,7 @@ export function verifySubtree(claim: SubtreeClaim, hash: Sha256 = sha256): void 
   let at = known ? 0 : 1;
   for (const step of steps) {
     const sibling = hashes[at++]!;
-    // What stands to the left of the rest is in the subtree too; what stands to the left of all of it is not.
+    // A sibling left of the rest is part of the subtree. A sibling left of the whole subtree is not.
     if (step.inside) inner = nodeHash(sibling, inner, hash);
     outer = step.left ? nodeHash(sibling, outer, hash) : nodeHash(outer, sibling, hash);
   }
@@ -97,11 +98,11 @@ export function subtreeHash(start: number, end: number, read: NodeReader, hash: 
 }
 
 interface Step {
-  /** What the step leaves aside: the range that the hash in the proof covers. */
+  /** The half that the step leaves aside: the range of a hash in the proof. */
   readonly aside: { readonly begin: number; readonly end: number };
-  /** It stands to the left. */
+  /** `aside` is the left half. */
   readonly left: boolean;
-  /** It is part of the subtree. */
+  /** `aside` is part of the subtree. */
   readonly inside: boolean;
 }
 

@@ -1,8 +1,8 @@
 /**
- * Tiles of c2sp.org/tlog-tiles, section "Merkle Tree" (C2SP 1cd32db, 2026-02-05): where each hash of the tree is found.
+ * Tiles of c2sp.org/tlog-tiles, section "Merkle Tree" (C2SP 1cd32db, 2026-02-05): which file holds each hash of the tree.
  *
  *   tile/<L>/<N>[.p/<W>]          hashes, tile level L in 0..63, tile index N
- *   tile/entries/<N>[.p/<W>]      entry bundle, see bundle.ts
+ *   tile/entries/<N>[.p/<W>]      entry bundle (bundle.ts)
  *
  *   N   zero-padded groups of three digits, all but the last after an "x": 1234067 is x001/x234/067
  *   W   width of a partial tile, 1..255; a full tile has 256 hashes and no suffix
@@ -41,7 +41,7 @@ export interface Tile {
   readonly width: number;
 }
 
-/** `tile/0/x001/234`, or `tile/0/x001/234.p/17`. @throws MerkleError `bad-tile` where a field is out of its range. */
+/** `tile/0/x001/234`, or `tile/0/x001/234.p/17`. @throws MerkleError `bad-tile` if a field is out of its range. */
 export function tilePath(tile: Tile): string {
   if (!Number.isInteger(tile.level) || tile.level < 0 || tile.level > MAX_TILE_LEVEL) {
     throw new MerkleError('bad-tile', `a tile level is 0 to ${MAX_TILE_LEVEL}, not ${String(tile.level)}`);
@@ -55,7 +55,8 @@ export function entryBundlePath(index: number, width: number): string {
 }
 
 function indexPath(index: number, width: number): string {
-  if (!Number.isSafeInteger(index) || index < 0) throw new MerkleError('bad-tile', `no tile index: ${String(index)}`);
+  if (!Number.isSafeInteger(index) || index < 0)
+    throw new MerkleError('bad-tile', `not a tile index: ${String(index)}`);
   if (!Number.isInteger(width) || width < 1 || width > TILE_WIDTH) {
     throw new MerkleError('bad-tile', `a tile is 1 to ${TILE_WIDTH} wide, not ${String(width)}`);
   }
@@ -65,10 +66,10 @@ function indexPath(index: number, width: number): string {
   return width === TILE_WIDTH ? path : `${path}.p/${width}`;
 }
 
-// Six groups hold every index below 2^53, so the expression bounds the length as well.
+// Six groups are enough for every index below 2^53. The expression thus bounds the length too.
 const PATH = /^tile\/(entries|[0-9]{1,2})\/((?:x[0-9]{3}\/){0,5}[0-9]{3})(?:\.p\/([0-9]{1,3}))?$/;
 
-/** The tile at a path as `tilePath` writes it. @throws MerkleError `bad-tile` for any other text. */
+/** Parses a path of `tilePath`. @throws MerkleError `bad-tile` for any other text. */
 export function parseTilePath(path: string): Tile {
   const { kind, index, width } = parsePath(path);
   const tile = { level: Number(kind), index, width };
@@ -76,7 +77,7 @@ export function parseTilePath(path: string): Tile {
   return tile;
 }
 
-/** The bundle at a path as `entryBundlePath` writes it. @throws MerkleError `bad-tile` for any other text. */
+/** Parses a path of `entryBundlePath`. @throws MerkleError `bad-tile` for any other text. */
 export function parseEntryBundlePath(path: string): { index: number; width: number } {
   const { index, width } = parsePath(path);
   if (entryBundlePath(index, width) !== path) throw badPath();
@@ -95,15 +96,15 @@ function badPath(): MerkleError {
 }
 
 /**
- * Width of the tile in a tree of `size`: 256 where it is full, 0 where there is none, else the partial width. A bundle
- * has the width of its level 0 tile.
+ * Width of a tile in a tree of `size`: 256 for a full tile, 1 to 255 for a partial one, 0 if the tree does not have the
+ * tile. A bundle has the width of its level 0 tile.
  *
  * @throws MerkleError `bad-number`
  */
 export function tileWidth(level: number, index: number, size: number): number {
   checkedSize(level, 'level');
   checkedSize(index, 'index');
-  // Exact: a safe integer divided by a power of two loses no bit before it is rounded down.
+  // The division is exact: a safe integer divided by a power of two loses no bit.
   const count = Math.floor(checkedSize(size) / TILE_WIDTH ** level);
   const full = Math.floor(count / TILE_WIDTH);
   if (index < full) return TILE_WIDTH;
@@ -111,8 +112,8 @@ export function tileWidth(level: number, index: number, size: number): number {
 }
 
 /**
- * The tile that holds the perfect subtree (level, index), and where in it: at `height` 0..7 above the tile's hashes, the
- * one at `offset` of that height.
+ * The tile that holds the perfect subtree (level, index), and the node's place in that tile: its `height` 0..7 above the
+ * tile's hashes, and its `offset` among the nodes of that height.
  */
 export function nodeTile(
   level: number,
@@ -127,20 +128,20 @@ export function nodeTile(
   };
 }
 
-/** 2^height for 0..8. Measured: `node` takes 0.05 µs with it, and 0.15 with the operator, a call to a general power function. */
+/** 2^height for heights 0..8. With this table `node` takes 0.05 µs, with the operator `**` 0.15 µs. */
 const SPAN: readonly number[] = Array.from({ length: TILE_HEIGHT + 1 }, (_, height) => 2 ** height);
 
-/** The perfect subtrees within one tile; inner nodes are hashed when first asked for, and kept. */
+/** The perfect subtrees within one tile. The first call for an inner node computes its hash; later calls reuse the hash. */
 export class TileNodes {
   readonly #hash: Sha256;
   readonly #hashes: Uint8Array;
-  /** Inner nodes, those of height 1 first, 32 bytes each: one array, as 255 small ones would take four times the memory. */
+  /** Inner nodes, height 1 first, 32 bytes each, in one array: 255 small arrays would take four times the memory. */
   #inner: Uint8Array | undefined;
   #known: Uint8Array | undefined;
 
   /**
-   * @param hashes the tile's bytes, `width` times 32; kept, not copied, and not to be changed.
-   * @throws MerkleError `bad-tile` where that is no width of 1 to 256.
+   * @param hashes the tile's bytes: `width` times 32. They are not copied, so the caller must not change them.
+   * @throws MerkleError `bad-tile` unless `hashes` hold 1 to 256 whole hashes.
    */
   constructor(hashes: Uint8Array, hash: Sha256 = sha256) {
     if (hashes.length === 0 || hashes.length % HASH_SIZE !== 0 || hashes.length > TILE_WIDTH * HASH_SIZE) {
@@ -154,10 +155,10 @@ export class TileNodes {
   }
 
   /**
-   * The same tile in a smaller or a larger tree: `hashes` begins with this tile's hashes, or is their beginning. Inner nodes
-   * are shared, in both directions, so that none is hashed twice while a tile grows.
+   * The same tile in a smaller or a larger tree: one of the two lists of hashes is a prefix of the other. Both objects share
+   * their inner nodes, so that a growing tile computes each inner node once.
    *
-   * @throws MerkleError `bad-tile` where that is no width of 1 to 256, or the hashes differ.
+   * @throws MerkleError `bad-tile` unless `hashes` hold 1 to 256 whole hashes, or if the hashes differ.
    */
   resized(hashes: Uint8Array): TileNodes {
     const resized = new TileNodes(hashes, this.#hash);
@@ -167,7 +168,7 @@ export class TileNodes {
     }
     this.#inner ??= new Uint8Array((TILE_WIDTH - 1) * HASH_SIZE);
     this.#known ??= new Uint8Array(TILE_WIDTH - 1);
-    // A node has its place whatever the width, and none is asked for that is not whole.
+    // A node's place does not depend on the width, and `node` serves only nodes whose hashes are all in the tile.
     resized.#inner = this.#inner;
     resized.#known = this.#known;
     return resized;
@@ -179,10 +180,9 @@ export class TileNodes {
   }
 
   /**
-   * Root over the tile's hashes [offset * 2^height, (offset + 1) * 2^height), 32 bytes, not to be changed.
-   * Requires height 0..8 and that all of them are in the tile.
+   * Root over the tile's hashes [offset * 2^height, (offset + 1) * 2^height), 32 bytes. The caller must not change it.
    *
-   * @throws MerkleError `bad-tile`
+   * @throws MerkleError `bad-tile` unless `height` is 0..8 and all of these hashes are in the tile
    */
   node(height: number, offset: number): Uint8Array {
     const inside =
@@ -193,7 +193,7 @@ export class TileNodes {
     if (height === 0) return this.#hashes.subarray(offset * HASH_SIZE, (offset + 1) * HASH_SIZE);
     this.#inner ??= new Uint8Array((TILE_WIDTH - 1) * HASH_SIZE);
     this.#known ??= new Uint8Array(TILE_WIDTH - 1);
-    // Heights below take 128 + 64 + … places, so height h starts at 256 - 2^(9 - h).
+    // Lower heights take 128 + 64 + … places, so height h starts at 256 - 2^(9 - h).
     const at = TILE_WIDTH - 2 * SPAN[TILE_HEIGHT - height]! + offset;
     const place = this.#inner.subarray(at * HASH_SIZE, (at + 1) * HASH_SIZE);
     if (this.#known[at] === 0) {
@@ -205,9 +205,9 @@ export class TileNodes {
 }
 
 /**
- * The tiles that hold `nodes` in the tree of `size`, each once, as wide as that tree has them.
+ * The tiles that hold `nodes` in the tree of `size`, each once, with their widths in that tree.
  *
- * @throws MerkleError `bad-tile` where a node is not in that tree.
+ * @throws MerkleError `bad-tile` if the tree does not have a node.
  */
 export function tilesForNodes(nodes: readonly NodeId[], size: number): Tile[] {
   const tiles = new Map<string, Tile>();
@@ -222,14 +222,14 @@ export function tilesForNodes(nodes: readonly NodeId[], size: number): Tile[] {
   return [...tiles.values()];
 }
 
-/** The bytes of a tile, exactly `width` hashes of 32 bytes. */
+/** Fetches the bytes of a tile: exactly `width` hashes of 32 bytes. */
 export type FetchTile = (tile: Tile) => Promise<Uint8Array>;
 
 /**
- * The inclusion proof from tiles, fetched at once. The tiles are not checked: verify the proof.
- * Requires 0 <= index < size.
+ * Makes an inclusion proof from tiles, which it fetches in parallel. Requires 0 <= index < size. The tiles are not
+ * verified: the caller verifies the proof.
  *
- * @throws MerkleError `bad-number`; `bad-tile` where a tile has another width than asked for; what `fetchTile` throws.
+ * @throws MerkleError `bad-number`; `bad-tile` if a tile does not have the requested width; and what `fetchTile` throws.
  */
 export async function proveInclusion(
   index: number,
@@ -241,7 +241,7 @@ export async function proveInclusion(
   return inclusionProof(index, size, read, hash);
 }
 
-/** As `proveInclusion`. Requires 0 <= first <= second. */
+/** Makes a consistency proof, like `proveInclusion`. Requires 0 <= first <= second. */
 export async function proveConsistency(
   first: number,
   second: number,
@@ -252,7 +252,7 @@ export async function proveConsistency(
   return consistencyProof(first, second, read, hash);
 }
 
-/** Fetches the tiles of `nodes` at once and reads those nodes from them. */
+/** Fetches the tiles of `nodes` in parallel, and returns a reader of these nodes. Errors as for `proveInclusion`. */
 export async function readTiles(
   nodes: readonly NodeId[],
   size: number,

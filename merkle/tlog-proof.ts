@@ -8,9 +8,9 @@
  *   newline
  *   the checkpoint, a signed note, verbatim
  *
- * This file verifies nothing. Nobody signs the extra data.
+ * This module verifies no signature and no proof. The extra data is not signed.
  *
- * Worked example, entry 2 of a tree of 3 (its one sibling covers entries 0 and 1):
+ * Worked example: entry 2 of a tree of 3. Its only sibling covers the entries 0 and 1.
  *
  *   c2sp.org/tlog-proof@v1
  *   extra aGVsbG8=
@@ -51,7 +51,7 @@ const EXTRA = 'extra ';
 const INDEX = 'index ';
 
 /**
- * Parses a proof, with nothing verified. Accepts only what `formatTlogProof` would write.
+ * Parses a proof of at most `MAX_TLOG_PROOF` bytes, and verifies nothing. Accepts only what `formatTlogProof` writes.
  *
  * @throws MerkleError `bad-tlog-proof`, and the codes of `parseNote` and `parseCheckpoint` for its last part
  */
@@ -69,7 +69,7 @@ export function parseTlogProof(file: Uint8Array): TlogProof {
   let extra: Uint8Array | undefined;
   if (line?.startsWith(EXTRA)) {
     extra = base64(line.slice(EXTRA.length), 'the extra data');
-    if (extra.length === 0) throw bad('its extra line is empty: without extra data there is no such line');
+    if (extra.length === 0) throw bad('its extra line is empty: a proof without extra data has no extra line');
     if (extra.length > MAX_EXTRA) throw bad(`its extra data is longer than ${MAX_EXTRA} bytes`);
     line = lines.next();
   }
@@ -145,7 +145,7 @@ function decimal(text: string): number {
 }
 
 function hashOf(line: string): Uint8Array {
-  // The length is checked first: a line of a megabyte must not be decoded.
+  // Checking the length first avoids decoding a line of a megabyte.
   const hash = line.length === 44 ? base64(line, 'a hash') : undefined;
   if (hash?.length !== HASH_SIZE) throw bad('a line of its inclusion proof is not the base64 of 32 bytes');
   return hash;

@@ -1,6 +1,6 @@
 /**
- * Verifier keys and the checking of note signatures: c2sp.org/signed-note v1.0.0 (C2SP b3a911e, 2026-04-23), sections
- * "Signature types" and "Verifier keys"; cosignature types from c2sp.org/tlog-cosignature v1.0.1.
+ * Verifier keys, and how they verify note signatures: c2sp.org/signed-note v1.0.0 (C2SP b3a911e, 2026-04-23), sections
+ * "Signature types" and "Verifier keys". The cosignature types are from c2sp.org/tlog-cosignature v1.0.1.
  *
  *   vkey = name "+" 8 lower-case hex digits of the key ID "+" base64(type || key)
  *
@@ -49,7 +49,7 @@ export interface AsyncNoteVerifier extends KeyIdentity {
   verify(message: Uint8Array, signature: Uint8Array): boolean | Promise<boolean>;
 }
 
-/** The checks that a verifier needs. Neither may throw, whatever the signature is. */
+/** The checks that a verifier needs. A check must not throw, whatever the signature is. */
 export interface VerifyPrimitives {
   /** RFC 8032 Ed25519: 32-byte key, 64-byte signature. */
   ed25519(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
@@ -63,7 +63,7 @@ export interface VerifyPrimitives {
  * @throws MerkleError `bad-verifier-key` for anything that `formatVerifierKey` would not write, and for unknown types.
  */
 export function parseVerifierKey(vkey: string): VerifierKey {
-  // The base64 part may hold "+" too. The name may not.
+  // The base64 part may hold "+" too, but the name may not.
   const first = vkey.indexOf('+');
   const second = vkey.indexOf('+', first + 1);
   if (first < 0 || second < 0) throw badKey('it is not of the form name+key ID+key');
@@ -77,7 +77,7 @@ export function parseVerifierKey(vkey: string): VerifierKey {
     throw badKey('its key ID is not lower-case hex, or its key not canonical base64', cause);
   }
   const key = makeKey(name, typed[0], typed.slice(1));
-  if (!equal(keyId, key.keyId)) throw badKey(`its key ID is not that of its key, ${encodeHex(key.keyId)}`);
+  if (!equal(keyId, key.keyId)) throw badKey(`its key ID is not the ID of its key, ${encodeHex(key.keyId)}`);
   return key;
 }
 
@@ -105,7 +105,7 @@ export function logId(key: VerifierKey): Uint8Array {
 /**
  * A verifier for a key of type 0x01 or 0x02.
  *
- * @param primitives those of the platform: merkle/noble.ts anywhere, merkle/runtime/crypto/verify.ts on Node
+ * @param primitives the platform's checks: merkle/noble.ts on every platform, merkle/runtime/crypto/verify.ts on Node
  * @throws MerkleError `bad-verifier-key` for a cosignature key, which signs more than the text
  */
 export function noteVerifier(key: VerifierKey, primitives: VerifyPrimitives): NoteVerifier {

@@ -1,10 +1,10 @@
 /**
- * The bodies of c2sp.org/tlog-witness (C2SP 95978ca, 2026-07-06).
+ * The request and response bodies of c2sp.org/tlog-witness (C2SP 95978ca, 2026-07-06).
  *
  *   add-checkpoint   "old " size newline || up to 63 proof lines: base64(hash) newline || newline || signed checkpoint
  *   sign-subtree     "subtree " start " " end newline || base64(hash) newline || up to 63 proof lines || newline || checkpoint
- *   their answer     one or more signature lines of a note
- *   409's answer     size newline, as text/x.tlog.size
+ *   200 response     one or more signature lines of a note
+ *   409 response     size newline, as text/x.tlog.size
  *
  * Worked example (from the specification), without its signatures:
  *
@@ -33,7 +33,7 @@ import { formatSignature, type NoteSignature, parseSignatures } from './note.ts'
 import { MAX_PROOF } from './proof.ts';
 import { HASH_SIZE, type Sha256, sha256 } from './rfc6962.ts';
 
-/** `Content-Type` of the answer with the tree size that a witness has. */
+/** `Content-Type` of the 409 response, which holds the tree size that the witness has. */
 export const TREE_SIZE_TYPE = 'text/x.tlog.size';
 /** Longest request body that is accepted, in bytes. The specification sets no limit. */
 export const MAX_WITNESS_BODY = 128 * 1024;
@@ -62,7 +62,7 @@ interface SignSubtree {
 const MAX_HEAD = 64 + (1 + MAX_PROOF) * 45;
 const NEWLINE = 0x0a;
 
-/** Does not parse the note. @throws MerkleError `bad-request` */
+/** Parses the body of add-checkpoint, but not its note. @throws MerkleError `bad-request` */
 export function parseAddCheckpoint(body: Uint8Array): AddCheckpoint {
   const { lines, note } = split(body);
   const [old, ...proof] = lines;
@@ -76,7 +76,7 @@ export function formatAddCheckpoint({ oldSize, proof, note }: AddCheckpoint): Ui
   return join(`old ${checkedSize(oldSize)}\n`, proof, note);
 }
 
-/** Does not check that the range is a subtree. @throws MerkleError `bad-request` */
+/** Parses the body of sign-subtree. Does not check that [start, end) is a subtree. @throws MerkleError `bad-request` */
 export function parseSignSubtree(body: Uint8Array): SignSubtree {
   const { lines, note } = split(body);
   const [range, hash, ...proof] = lines;
@@ -109,12 +109,12 @@ export function peekOrigin(body: Uint8Array): string | undefined {
   }
 }
 
-/** The signature lines of an answer. @throws MerkleError `bad-note` */
+/** The body of a 200 response: signature lines. @throws MerkleError `bad-note` */
 export function formatCosignatures(signatures: readonly NoteSignature[]): string {
   return signatures.map(formatSignature).join('');
 }
 
-/** The signatures of an answer: 1 to 100. None is verified. @throws MerkleError `bad-request` */
+/** The signatures in a 200 response, 1 to 100, not verified. @throws MerkleError `bad-request` */
 export function parseCosignatures(body: Uint8Array | string): NoteSignature[] {
   try {
     return parseSignatures(body);
@@ -127,7 +127,7 @@ export function formatTreeSize(size: number): string {
   return `${checkedSize(size)}\n`;
 }
 
-/** The size in the body of a 409. @throws MerkleError `bad-request` */
+/** The tree size in a 409 response, in [0, 2^53 - 1]. @throws MerkleError `bad-request` */
 export function parseTreeSize(body: Uint8Array | string): number {
   let text: string;
   try {
@@ -146,7 +146,8 @@ export function originHash(origin: string, hash: Sha256 = sha256): string {
 
 function split(body: Uint8Array): { lines: string[]; note: Uint8Array } {
   const start = noteStart(body);
-  if (start === undefined) throw badRequest('no empty line stands before its checkpoint, or too much does');
+  if (start === undefined)
+    throw badRequest('no empty line stands before its checkpoint, or its first lines are too long');
   let head: string;
   try {
     head = decodeUtf8(body.subarray(0, start - 2));

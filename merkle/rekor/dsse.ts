@@ -1,9 +1,9 @@
 /**
  * DSSE envelopes (secure-systems-lab/dsse, protocol v1.0.2).
  *
- * A signature is not over the payload but over its pre-authentication encoding (PAE):
+ * A signature is not over the payload, but over its pre-authentication encoding (PAE):
  *
- *   "DSSEv1" SP len(type) SP type SP len(payload) SP payload        lengths in decimal, of bytes
+ *   "DSSEv1" SP len(type) SP type SP len(payload) SP payload        lengths in bytes, decimal
  *
  * Worked example (from the protocol): type http://example.com/HelloWorld, payload "hello world":
  *
@@ -21,7 +21,7 @@ export interface Envelope {
 /** Payload type of in-toto statements. */
 export const INTOTO_TYPE = 'application/vnd.in-toto+json';
 
-/** The bytes that are signed. */
+/** The pre-authentication encoding: the signed bytes. */
 export function preAuthEncoding(payloadType: string, payload: Uint8Array): Uint8Array {
   return concat(encodeUtf8(paeHeader(payloadType, payload.length)), payload);
 }

@@ -1,5 +1,5 @@
 /**
- * The three hashes that entries, keys and certificates use, with each of their names.
+ * The three hashes of entries, keys and certificates, with all their names.
  *
  *   here     entry and bundle (`dev.sigstore.common.v1.HashAlgorithm`)   bytes
  *   sha256   SHA2_256, number 1                                          32
@@ -13,7 +13,7 @@ export type HashName = 'sha256' | 'sha384' | 'sha512';
 /** Bytes of a digest. */
 export const DIGEST_SIZE = { sha256: 32, sha384: 48, sha512: 64 } as const;
 
-/** The name that entries and bundles use. */
+/** The name of a hash in entries and bundles. */
 export type DigestAlgorithm = 'SHA2_256' | 'SHA2_384' | 'SHA2_512';
 
 export const DIGEST_ALGORITHM = {
@@ -28,7 +28,7 @@ export const HASH_NAME = {
   SHA2_512: 'sha512',
 } as const satisfies Record<DigestAlgorithm, HashName>;
 
-/** The number in the enumeration. */
+/** The number of each name in the enumeration `HashAlgorithm`. */
 export const DIGEST_NUMBER = { SHA2_256: 1, SHA2_384: 2, SHA2_512: 3 } as const satisfies Record<
   DigestAlgorithm,
   number

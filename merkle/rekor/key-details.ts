@@ -1,6 +1,6 @@
 /**
  * The registry of `keyDetails`: `dev.sigstore.common.v1.PublicKeyDetails` (sigstore/protobuf-specs 0.5,
- * sigstore_common.proto) with what each name says about key and signature, and which of them a log takes.
+ * sigstore_common.proto). Each row gives the key and the signature that a name stands for. A log accepts:
  *
  *   key            `keyDetails`                            signed digest
  *   ECDSA P-256    PKIX_ECDSA_P256_SHA_256           5     SHA-256
@@ -16,20 +16,20 @@ import { curveOf, type KeyInfo, type KeyKind } from './spki.ts';
 interface KeyDetails {
   readonly name: string;
   readonly number: number;
-  /** Undefined where this version checks no such key. */
+  /** Undefined if this version does not support such keys. */
   readonly kind?: KeyKind;
-  /** Length of an RSA modulus; undefined where the name does not say it. */
+  /** Length of the RSA modulus; undefined if the name does not fix the length. */
   readonly bits?: number;
-  /** The hash of the signature; undefined for Ed25519, which takes the message itself. */
+  /** The hash of the signature; undefined for Ed25519, which signs the message itself. */
   readonly hash?: HashName;
   /**
-   * What a signature in a log entry is over: a digest (`hashedrekord`), or the message itself (only the former `dsse` 0.0.2).
-   * Undefined where Rekor v2 takes no such signature.
+   * Whether a signature in a log entry is over a digest (`hashedrekord`) or over the message itself (only the former `dsse`
+   * 0.0.2). Undefined if Rekor v2 does not accept such signatures.
    */
   readonly signs?: 'digest' | 'message';
 }
 
-/** A value that a log takes: its signature can be verified over a digest. */
+/** A value that a log accepts: its signatures can be verified over a digest. */
 interface LoggedKeyDetails extends KeyDetails {
   readonly kind: KeyKind;
   readonly hash: HashName;
@@ -67,31 +67,31 @@ const TABLE: readonly KeyDetails[] = [
 const BY_NAME: ReadonlyMap<string, KeyDetails> = new Map(TABLE.map((row) => [row.name, row]));
 const BY_NUMBER: ReadonlyMap<number, KeyDetails> = new Map(TABLE.map((row) => [row.number, row]));
 
-/** What a log takes, in the order in which it advertises them. */
+/** The values that a log accepts, in the order in which a log advertises them. */
 export const LOGGED_KEY_DETAILS: readonly LoggedKeyDetails[] = TABLE.filter(isLogged);
 const LOGGED_NAMES = [...LOGGED_KEY_DETAILS].sort((a, b) => a.number - b.number).map(({ name }) => name);
 
-/** Undefined for a name or number that the enumeration does not have. */
+/** Undefined for a name or number that is not in the enumeration. */
 export function findKeyDetails(nameOrNumber: unknown): KeyDetails | undefined {
   return BY_NAME.get(nameOrNumber as string) ?? BY_NUMBER.get(nameOrNumber as number);
 }
 
-/** The value under which a log enters a signature by `key` over a digest; undefined for an RSA key of another size. */
+/** The value with which a log enters a signature by this key over a digest; undefined for an RSA key of another size. */
 export function loggedKeyDetailsOf({ kind, bits }: Pick<KeyInfo, 'kind' | 'bits'>): LoggedKeyDetails | undefined {
   return LOGGED_KEY_DETAILS.find((row) => row.kind === kind && row.bits === bits);
 }
 
-/** As `loggedKeyDetailsOf`, for a signature with this hash, or without one for pure Ed25519. */
+/** The value of a signature by `key` with this hash (undefined for pure Ed25519). Undefined if there is no such value. */
 export function signedKeyDetailsOf(key: KeyInfo, hash: HashName | undefined): KeyDetails | undefined {
   return TABLE.find((row) => row.signs && row.kind === key.kind && row.bits === key.bits && row.hash === hash);
 }
 
 /**
- * The value under which a log enters a signature by `key`, where the request calls the key by the value `number`; as a
- * string, the reason why the log does not take the signature.
+ * The value with which a log enters a signature by `key` if the request names the value `number`. A string is the reason why
+ * the log refuses the signature.
  *
- * An RSA key gets the value of its own size whatever the request says, since sigstore-go rebuilds the value from the key and
- * would not find the entry otherwise.
+ * An RSA key always gets the value of its own size, even if the request names another RSA size: sigstore-go derives the
+ * value from the key, and otherwise would not find the entry.
  */
 export function keyDetailsToLog(key: KeyInfo, number: number): LoggedKeyDetails | string {
   const given = BY_NUMBER.get(number);

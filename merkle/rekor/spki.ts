@@ -1,9 +1,9 @@
 /**
- * Public keys as entries, bundles and certificates hold them: SubjectPublicKeyInfo in DER (RFC 5280 section 4.1.2.7, RFC
- * 5480, RFC 8410, RFC 3279).
+ * Public keys of entries, bundles and certificates: SubjectPublicKeyInfo in DER (RFC 5280 section 4.1.2.7, RFC 5480, RFC
+ * 8410, RFC 3279).
  *
- * A key of an elliptic curve has exactly one encoding that verifiers elsewhere take (named curve, uncompressed point). So a
- * constant prefix identifies the kind, and the bytes after the prefix are the point:
+ * Other verifiers accept exactly one encoding of an elliptic-curve key (named curve, uncompressed point). So a constant
+ * prefix identifies the kind, and the bytes after the prefix are the point:
  *
  *   3059301306072a8648ce3d020106082a8648ce3d030107034200 04 <x, 32 bytes> <y, 32 bytes>     P-256
  *   302a300506032b6570032100 <32 bytes>                                                     Ed25519
@@ -19,7 +19,7 @@ export type EcKind = 'ecdsa-p256' | 'ecdsa-p384' | 'ecdsa-p521';
 type PointKind = EcKind | 'ed25519';
 export type KeyKind = PointKind | 'rsa';
 
-/** A public key in its one encoding. Whether a point is on its curve shows when a signature is checked, or in `hasValidPoint`. */
+/** A public key in its one encoding. The point may be off its curve: only `hasValidPoint` and signature checks find that. */
 export interface KeyInfo {
   /** SubjectPublicKeyInfo, DER. */
   readonly spki: Uint8Array;
@@ -36,7 +36,7 @@ interface PointForm {
   readonly curve: NistCurve | undefined;
   /** The DER in front of the point. */
   readonly prefix: Uint8Array;
-  /** Bytes of the point; of an ECDSA key 0x04, x and y. */
+  /** Bytes of the point. The point of an ECDSA key is 0x04, x, y. */
   readonly size: number;
 }
 
@@ -67,9 +67,9 @@ const UNCOMPRESSED = 0x04;
 
 /**
  * Reads a SubjectPublicKeyInfo: ECDSA on P-256, P-384 or P-521 with an uncompressed point, Ed25519, or RSA of 2048 to 4096
- * bits (whole bytes) with an odd exponent of 3 to 2^31 - 1. The result has a copy of the bytes.
+ * bits (a multiple of 8) with an odd exponent of 3 to 2^31 - 1. The result has a copy of the bytes.
  *
- * @throws MerkleError `bad-key`: another kind, or not the one encoding of the key
+ * @throws MerkleError `bad-key` for another kind of key, or another encoding
  */
 export function parseSpki(spki: Uint8Array): KeyInfo {
   const own = Uint8Array.from(spki); // a Buffer's slice would share the caller's memory
@@ -79,7 +79,7 @@ export function parseSpki(spki: Uint8Array): KeyInfo {
   return rsaKey(own, bits);
 }
 
-/** An ECDSA or Ed25519 key, which refers to the bytes of `spki`; undefined for every other encoding. */
+/** Reads an ECDSA or Ed25519 key without copying `spki`; undefined for every other encoding. */
 export function pointKey(spki: Uint8Array): KeyInfo | undefined {
   for (const { kind, name, curve, prefix, size } of ALL_FORMS) {
     if (spki.length !== prefix.length + size || !startsWith(spki, prefix)) continue;
@@ -88,7 +88,7 @@ export function pointKey(spki: Uint8Array): KeyInfo | undefined {
   return undefined;
 }
 
-/** An RSA key whose encoding was checked, with a modulus of `bits` bits. */
+/** An RSA key with a modulus of `bits` bits. The caller has checked its encoding. */
 export function rsaKey(spki: Uint8Array, bits: number): KeyInfo {
   return { spki, kind: 'rsa', bits, name: `RSA-${bits}` };
 }
@@ -111,7 +111,7 @@ export function curveOf(kind: EcKind): NistCurve {
   return FORMS[kind].curve!;
 }
 
-/** False for an ECDSA key whose point is not on its curve. A verification fails for such a key too, without saying why. */
+/** False for an ECDSA key whose point is not on its curve. Signature checks fail for such a key too, but give no reason. */
 export function hasValidPoint(key: KeyInfo): boolean {
   return key.kind === 'rsa' || key.kind === 'ed25519' || isOnCurve(curveOf(key.kind), pointOf(key));
 }
@@ -119,7 +119,7 @@ export function hasValidPoint(key: KeyInfo): boolean {
 /** SEQUENCE { OID rsaEncryption, NULL }: RFC 3279 section 2.3.1. */
 const RSA_ALGORITHM = decodeHex('300d06092a864886f70d0101010500');
 
-/** A PKCS#1 RSAPublicKey (RFC 8017 section A.1.1) of 2048 bits or more, as SubjectPublicKeyInfo. */
+/** The SubjectPublicKeyInfo of a PKCS#1 RSAPublicKey (RFC 8017 section A.1.1) of 2048 bits or more. */
 export function spkiOfPkcs1(pkcs1: Uint8Array): Uint8Array {
   const wrap = (tag: number, content: Uint8Array) =>
     concat(Uint8Array.of(tag, 0x82, Math.floor(content.length / 256), content.length % 256), content);
@@ -127,19 +127,19 @@ export function spkiOfPkcs1(pkcs1: Uint8Array): Uint8Array {
 }
 
 const TAG = { integer: 0x02, bitString: 0x03, sequence: 0x30 } as const;
-/** Bytes of the longest number that is read; a modulus of 4096 bits has 513. */
+/** Longest accepted number in bytes; a modulus of 4096 bits has 513. */
 const MAX_NUMBER = 600;
 
-/** Modulus and exponent of an RSA key. For primitives. @throws MerkleError `bad-key` */
+/** Modulus and exponent of an RSA key, checked as in `parseSpki`. @throws MerkleError `bad-key` */
 export function rsaNumbers(spki: Uint8Array): { modulus: bigint; exponent: bigint; bits: number } {
   const [modulus, exponent] = rsaIntegers(spki);
   const bits = modulus.toString(2).length;
   if (bits < 2048 || bits > 4096 || bits % 8 !== 0 || modulus % 2n === 0n) {
-    throw badKey(`an RSA key of ${bits} bits is not taken; those of 2048 to 4096 are`);
+    throw badKey(`an RSA key has 2048 to 4096 bits, a multiple of 8, and an odd modulus; this key has ${bits} bits`);
   }
-  // These are the exponents that Go's crypto/rsa takes: other clients would refuse a key with another one.
+  // Go's crypto/rsa accepts only these exponents, so other clients would refuse any other key.
   if (exponent < 3n || exponent > 0x7fffffffn || exponent % 2n === 0n) {
-    throw badKey('an RSA key with an exponent that is even, below 3 or above 2^31 - 1 is not taken');
+    throw badKey('the exponent of an RSA key must be odd and between 3 and 2^31 - 1');
   }
   return { modulus, exponent, bits };
 }
@@ -164,7 +164,7 @@ interface Span {
   readonly end: number;
 }
 
-/** Where the contents of the DER element at `at` are, which has this tag and its shortest length. */
+/** The place of the contents of the DER element at `at`. The element must have this tag and the shortest length encoding. */
 function elementAt(der: Uint8Array, at: number, tag: number, limit: number): Span {
   let length = der[at + 1] ?? 0;
   let start = at + 2;
@@ -179,7 +179,7 @@ function elementAt(der: Uint8Array, at: number, tag: number, limit: number): Spa
   return { start, end: start + length };
 }
 
-/** A number in its shortest form. Negative and very long numbers become 0, which no key has. */
+/** Reads a number in its shortest form. Negative and very long numbers become 0, which is invalid in every key. */
 function integerAt(der: Uint8Array, { start, end }: Span): bigint {
   const [first, second] = [der[start]!, der[start + 1]!];
   if (start === end || (end - start > 1 && first === 0 && second < 0x80)) throw otherKey();

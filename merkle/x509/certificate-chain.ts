@@ -1,11 +1,11 @@
 /**
  * The path from a certificate to a trusted root at a given time: RFC 5280 section 6.1, without policies, name constraints
- * and revocation, which authorities for signing do not use. A certificate that needs them is refused.
+ * and revocation, which code-signing authorities do not use. A certificate with name constraints is refused.
  *
- * Each certificate above the leaf is checked for: authority flag, path length, key usage certSign, validity, no critical
- * extension that this file does not read, names equal by their DER, an extended key usage that allows the leaf's, and its
- * signature on the certificate below. A root is trusted because it is in the list, so that its own signature does not
- * matter.
+ * Each certificate above the leaf needs: the authority flag, a sufficient path length, key usage keyCertSign, validity at
+ * the time, no unknown critical extension, a subject that equals the issuer of the certificate below (by DER), an extended
+ * key usage that allows the leaf's use, and its signature on the certificate below. A root is trusted because it is in the
+ * list, so its own signature is not verified.
  */
 import { equal } from '../bytes.ts';
 import { MerkleError } from '../errors.ts';
@@ -16,41 +16,41 @@ import { keyOf, verifyWith } from './signature-algorithms.ts';
 import { timeText } from './utc-time.ts';
 
 export interface Authorities {
-  /** In any order; unused ones do no harm. Self-issued certificates are refused: only `roots` may bring roots. */
+  /** In any order; not all need be used. Self-issued certificates are refused: roots come only from `roots`. */
   readonly intermediates: readonly Certificate[];
   readonly roots: readonly Certificate[];
 }
 
 interface ChainOptions {
-  /** OID of the extended key usage that the leaf must name and those above must allow; code signing where not given. */
+  /** OID of the extended key usage that the leaf must name and its authorities must allow; by default code signing. */
   readonly usage?: string;
 }
 
-/** Certificates between leaf and root; Fulcio has 1. */
+/** Most certificates between leaf and root; Fulcio has 1. */
 const MAX_INTERMEDIATES = 4;
-/** Candidates of each kind. */
+/** Most intermediates, and most roots. */
 const MAX_CANDIDATES = 64;
-/** Signatures checked for one leaf. The bound keeps the search short where many authorities have one name. */
+/** Most signature checks for one leaf. The bound keeps the search short if many authorities have one name. */
 const MAX_CHECKS = 32;
 
-/** Critical extensions that this file or its callers read. */
+/** Extensions that this file or its callers read, and that may be critical. */
 const READ: ReadonlySet<string> = new Set([
   EXTENSION.subjectKeyId,
   EXTENSION.keyUsage,
   EXTENSION.subjectAltName,
   EXTENSION.basicConstraints,
-  EXTENSION.certificatePolicies, // they restrict nothing unless a policy is asked for
+  EXTENSION.certificatePolicies, // restricts nothing unless the verifier requires a policy
   EXTENSION.authorityKeyId,
   EXTENSION.extKeyUsage,
 ]);
 
 /**
- * Finds a path and checks all of it.
+ * Finds a path from `leaf` to a root, and checks all of it.
  *
  * @param atMs milliseconds since 1970
  * @returns the leaf, the intermediates, the root
- * @throws MerkleError `bad-certificate`: no such path, with the reason that came nearest to one; `unsupported` or `bad-key` where
- * an algorithm or key on it is not checked by this version
+ * @throws MerkleError `bad-certificate` if no path is valid; `unsupported` or `bad-key` if the last path that failed has an
+ * algorithm or key that this version does not support
  */
 export function verifyChain(
   leaf: Certificate,
@@ -69,7 +69,7 @@ export function verifyChain(
 
   let failure: MerkleError | undefined;
   let checks = 0;
-  /** `path` is good so far; its last certificate needs an issuer. */
+  /** Searches an issuer for the last certificate of `path`. All of `path` is valid. */
   const extend = (path: readonly Certificate[]): Certificate[] | undefined => {
     const child = path.at(-1)!;
     for (const [candidates, isRoot] of [[roots, true] as const, [intermediates, false] as const]) {
@@ -99,12 +99,12 @@ export function verifyChain(
   return path;
 }
 
-/** Whether subject and issuer are one: a root, in practice. */
+/** Whether subject and issuer are equal: in practice, whether the certificate is a root. */
 export function isSelfIssued(certificate: Certificate): boolean {
   return equal(certificate.subjectDer, certificate.issuerDer);
 }
 
-/** Whether `atMs` is in the certificate's validity; both ends are. */
+/** Whether `atMs` is within the certificate's validity, which includes both ends. */
 function isValidAt({ notBefore, notAfter }: Certificate, atMs: number): boolean {
   return notBefore <= atMs && atMs <= notAfter;
 }
@@ -118,7 +118,7 @@ function checkLeaf(leaf: Certificate, atMs: number, usage: string): void {
   checkEvery(leaf, atMs);
 }
 
-/** @param below how many intermediates are between the issuer and the leaf */
+/** @param below the number of intermediates between the issuer and the leaf */
 function checkIssuer(issuer: Certificate, below: number, atMs: number, usage: string): void {
   if (!issuer.isCa) throw bad(issuer, 'is not an authority and must not issue certificates');
   if (issuer.keyUsage !== undefined && !issuer.keyUsage.includes('keyCertSign')) {
@@ -144,11 +144,11 @@ function checkEvery(certificate: Certificate, atMs: number): void {
   }
   for (const [oid, { critical }] of certificate.extensions) {
     if (critical && !READ.has(oid))
-      throw bad(certificate, `has the critical extension ${oid}, which is not known here`);
+      throw bad(certificate, `has the critical extension ${oid}, which this version does not know`);
   }
 }
 
-/** Names by their DER; key identifiers too, where both have one. */
+/** Compares names by their DER, and key identifiers if both certificates have one. */
 function mayIssue(issuer: Certificate, child: Certificate): boolean {
   return (
     equal(issuer.subjectDer, child.issuerDer) &&
@@ -158,7 +158,7 @@ function mayIssue(issuer: Certificate, child: Certificate): boolean {
   );
 }
 
-// The certificates of authorities are the same for many leaves, and P-384 takes a millisecond.
+// Signatures on authorities that verified: many leaves share the authorities, and a P-384 check takes a millisecond.
 const signed = new WeakMap<Primitives, WeakMap<Certificate, WeakSet<Certificate>>>();
 
 function isSignedBy(child: Certificate, issuer: Certificate, primitives: Primitives): boolean {

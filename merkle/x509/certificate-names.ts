@@ -4,8 +4,8 @@ import { badDer, constructed, type Der, primitive, TAG } from './der.ts';
 import { asciiOf, expectTag, fieldsOf, oidOf, utf8Of } from './der-fields.ts';
 
 /**
- * One alternative name. `other` is an otherName of a text, with its `oid` (Fulcio's user names are 1.3.6.1.4.1.57264.1.7),
- * or, without one, a name of a kind that is not read: `value` is then `#` and the hex of its DER.
+ * One alternative name. `other` with an `oid` is an otherName with a text value (Fulcio's user names have the OID
+ * 1.3.6.1.4.1.57264.1.7). `other` without an `oid` is a name of an unsupported kind: `value` is `#` and the hex of its DER.
  */
 export interface AlternativeName {
   readonly type: 'email' | 'uri' | 'dns' | 'ip' | 'other';
@@ -13,7 +13,7 @@ export interface AlternativeName {
   readonly oid?: string;
 }
 
-/** No certificate needs as many names. */
+/** Most names of a certificate. No real certificate has so many. */
 const MAX_NAMES = 256;
 
 const ATTRIBUTES = new Map([
@@ -31,8 +31,8 @@ const ATTRIBUTES = new Map([
 ]);
 
 /**
- * Text of a Name in the manner of RFC 4514, its last part first: `CN=sigstore,O=sigstore.dev`. For people: names are
- * compared by their DER.
+ * The text of a Name as in RFC 4514, the last part first: `CN=sigstore,O=sigstore.dev`. The text is for people; programs
+ * compare names by their DER.
  *
  * @throws MerkleError `bad-der`
  */
@@ -75,7 +75,7 @@ function escaped(text: string): string {
 export function alternativeNames(names: Der, what: string): AlternativeName[] {
   const { children } = expectTag(names, TAG.sequence, what);
   if (children.length === 0 || children.length > MAX_NAMES) {
-    throw badDer(what, `has ${children.length} alternative names; 1 to ${MAX_NAMES} are taken`);
+    throw badDer(what, `has ${children.length} alternative names, not 1 to ${MAX_NAMES}`);
   }
   return children.map((name) => alternativeName(name, what));
 }
@@ -102,7 +102,8 @@ function otherName(name: Der, what: string): AlternativeName {
   const oid = oidOf(fields.next(TAG.oid), what);
   const [value, ...rest] = fields.next(constructed(0)).children;
   fields.end();
-  if (value === undefined || rest.length > 0) throw badDer(what, 'has an alternative name without one value');
+  if (value === undefined || rest.length > 0)
+    throw badDer(what, 'has an alternative name that does not have exactly one value');
   if (value.tag === TAG.utf8) return { type: 'other', oid, value: utf8Of(value.content, what) };
   if (value.tag === TAG.printable || value.tag === TAG.ia5) {
     return { type: 'other', oid, value: asciiOf(value.content, what) };
@@ -112,7 +113,7 @@ function otherName(name: Der, what: string): AlternativeName {
 
 function ipText(bytes: Uint8Array, what: string): string {
   if (bytes.length === 4) return bytes.join('.');
-  if (bytes.length !== 16) throw badDer(what, 'has an IP address that is none');
+  if (bytes.length !== 16) throw badDer(what, 'has an IP address that is not 4 or 16 bytes long');
   const groups: string[] = [];
   for (let i = 0; i < 16; i += 2) groups.push((bytes[i]! * 256 + bytes[i + 1]!).toString(16));
   return groups.join(':');

@@ -5,7 +5,7 @@
  *   tbsCertificate: SEQUENCE { [0] version, serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo,
  *                              [1] issuerUniqueID OPTIONAL, [2] subjectUniqueID OPTIONAL, [3] extensions OPTIONAL }
  *
- * Parsing says nothing about trust: see chain.ts.
+ * Parsing verifies nothing: see certificate-chain.ts.
  */
 import { equal } from '../bytes.ts';
 import { type AlternativeName, alternativeNames, nameText } from './certificate-names.ts';
@@ -22,7 +22,7 @@ import {
   wholeBits,
 } from './der-fields.ts';
 
-/** OIDs of extensions that are read here. */
+/** OIDs of the extensions that a chain check reads. */
 export const EXTENSION = {
   subjectKeyId: '2.5.29.14',
   keyUsage: '2.5.29.15',
@@ -57,60 +57,60 @@ type KeyUsage = (typeof KEY_USAGES)[number];
 
 interface Extension {
   readonly critical: boolean;
-  /** The DER inside the OCTET STRING; of Fulcio's first extensions the raw text. */
+  /** The contents of the OCTET STRING: DER, but raw text in Fulcio's extensions .1 to .6. */
   readonly value: Uint8Array;
 }
 
-/** All byte arrays are parts of `der`. Nothing in it was verified. */
+/** A parsed certificate. All byte arrays are views of `der`. Nothing is verified. */
 export interface Certificate {
   readonly der: Uint8Array;
-  /** The bytes that the signature is over. */
+  /** The signed bytes: the TBSCertificate. */
   readonly tbs: Uint8Array;
   /** SubjectPublicKeyInfo, DER; for `parseSpki`. */
   readonly spki: Uint8Array;
   /** Lower-case hex, without leading zero byte. */
   readonly serialNumber: string;
-  /** For people, in the manner of RFC 4514: `CN=sigstore,O=sigstore.dev`. Not yet fit for a terminal: see `printable`. */
+  /** For people, as in RFC 4514: `CN=sigstore,O=sigstore.dev`. May hold control characters: see `printable`. */
   readonly issuer: string;
   readonly subject: string;
   readonly issuerDer: Uint8Array;
   readonly subjectDer: Uint8Array;
-  /** Milliseconds since 1970; both ends belong to the validity. */
+  /** Milliseconds since 1970; the validity includes both ends. */
   readonly notBefore: number;
   readonly notAfter: number;
-  /** OID. Its parameters are none, or NULL for RSA. */
+  /** OID. ` with parameters` follows if the algorithm has parameters other than the NULL of RSA. */
   readonly signatureAlgorithm: string;
   readonly signature: Uint8Array;
   readonly isCa: boolean;
-  /** How many intermediates may follow; only with `isCa`. */
+  /** How many intermediates may stand between this certificate and the leaf; only with `isCa`. */
   readonly pathLen?: number;
-  /** Absent where the certificate does not say: any use. */
+  /** Absent if the certificate does not restrict the key usage. */
   readonly keyUsage?: readonly KeyUsage[];
-  /** OIDs; empty where the certificate does not say: any use. */
+  /** OIDs; empty if the certificate does not restrict the extended key usage. */
   readonly extKeyUsage: readonly string[];
   readonly subjectKeyId?: Uint8Array;
   readonly authorityKeyId?: Uint8Array;
   /** Subject alternative names in their order. */
   readonly names: readonly AlternativeName[];
-  /** By OID, in their order. */
+  /** By OID, in the order of the certificate. */
   readonly extensions: ReadonlyMap<string, Extension>;
   extension(oid: string): Extension | undefined;
 }
 
 const WHAT = 'the certificate';
-/** The largest certificates of public authorities have half as many bytes. */
+/** Longest certificate in bytes. The largest certificates of public authorities have half as many. */
 const MAX_CERTIFICATE = 16_384;
 const MAX_EXTENSIONS = 64;
 
 /**
- * Reads one certificate. The input must not be changed afterwards.
+ * Reads one certificate. The result has views of `der`, so the caller must not change `der` afterwards.
  *
- * @throws MerkleError `bad-der`: not exactly one certificate of version 3 in DER, more than 16,384 bytes, an extension
- * twice, or one of those that are read here (see `EXTENSION`) not as RFC 5280 has it
+ * @throws MerkleError `bad-der` unless `der` is exactly one certificate of version 3 in DER, of at most 16,384 bytes,
+ * without a repeated extension, and with the extensions of `EXTENSION` in the form of RFC 5280
  */
 export function parseCertificate(der: Uint8Array): Certificate {
   if (der.length > MAX_CERTIFICATE) {
-    throw badDer(WHAT, `has ${der.length} bytes; ${MAX_CERTIFICATE} are the most that is read`);
+    throw badDer(WHAT, `has ${der.length} bytes; the limit is ${MAX_CERTIFICATE}`);
   }
   const outer = fieldsOf(expectTag(parseDer(der, WHAT), TAG.sequence, WHAT), WHAT);
   const tbs = outer.next(TAG.sequence);
@@ -123,7 +123,7 @@ export function parseCertificate(der: Uint8Array): Certificate {
   if (smallInteger(version.any(), WHAT) !== 2) throw badDer(WHAT, 'is not of version 3');
   version.end();
   const serialNumber = integerHex(fields.next(TAG.integer), WHAT);
-  // RFC 5280 section 4.1.1.2: the signed field must name the same algorithm as the one that no signature covers.
+  // RFC 5280 section 4.1.1.2: the algorithm inside the signed part must equal the one outside, which is not signed.
   if (!equal(fields.next(TAG.sequence).bytes, algorithm.bytes)) {
     throw badDer(WHAT, 'names two different signature algorithms');
   }
@@ -158,12 +158,12 @@ export function parseCertificate(der: Uint8Array): Certificate {
   };
 }
 
-/** @throws MerkleError `bad-der` for parameters other than none or NULL */
+/** The OID, followed by ` with parameters` for parameters other than the NULL of RSA. No check supports those. */
 function algorithmOid(algorithm: Der): string {
   const fields = fieldsOf(algorithm, WHAT);
   const oid = oidOf(fields.next(TAG.oid), WHAT);
   const isRsa = oid.startsWith('1.2.840.113549.1.1.');
-  // Algorithms such as RSASSA-PSS name their hash in the parameters. The name with parameters is in no table of
+  // Algorithms such as RSASSA-PSS (…1.10) name their hash in the parameters. The name with parameters is in no table of
   // signature-algorithms.ts, so a check of such a signature is refused.
   if (isRsa && oid !== '1.2.840.113549.1.1.10') fields.optional(TAG.null);
   return fields.more() ? `${oid} with parameters` : oid;
@@ -176,7 +176,7 @@ function readExtensions(fields: Fields): Map<string, Extension> {
   const [list, ...rest] = wrapper.children;
   const { children } = expectTag(list, TAG.sequence, WHAT);
   if (rest.length > 0 || children.length === 0 || children.length > MAX_EXTENSIONS) {
-    throw badDer(WHAT, 'has a list of extensions that is none');
+    throw badDer(WHAT, `does not have one list of 1 to ${MAX_EXTENSIONS} extensions`);
   }
   for (const child of children) {
     const extension = fieldsOf(expectTag(child, TAG.sequence, WHAT), WHAT);
@@ -221,7 +221,7 @@ function readBasicConstraints(node: Der): Pick<Certificate, 'isCa' | 'pathLen'> 
   fields.end();
   const isCa = flag !== undefined && booleanOf(flag, WHAT);
   if (length === undefined) return { isCa };
-  if (!isCa) throw badDer(WHAT, 'has a path length and is no authority');
+  if (!isCa) throw badDer(WHAT, 'has a path length but is not an authority');
   return { isCa, pathLen: smallInteger(length, WHAT) };
 }
 
@@ -238,7 +238,7 @@ function readExtKeyUsage(node: Der): string[] {
   return usages;
 }
 
-/** The extension may also hold the issuer's name and serial number, which nothing here needs. */
+/** Reads the key identifier. The extension may also hold the issuer's name and serial number, which are ignored. */
 function readAuthorityKeyId(node: Der): Uint8Array | undefined {
   return fieldsOf(expectTag(node, TAG.sequence, WHAT), WHAT).optional(primitive(0))?.content;
 }

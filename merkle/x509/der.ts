@@ -1,12 +1,12 @@
 /**
  * DER (ITU-T X.690 sections 8 and 10), the encoding of certificates and time stamps: one encoding for each value.
  *
- * node-forge parses BER and is lenient in places. Its result is therefore encoded again and must give the same bytes, and
- * this file checks what node-forge ignores (booleans, bit strings, long tags, constructed strings).
+ * node-forge parses BER and is lenient in places. So the parser encodes the result again and compares the bytes, and
+ * `isPlain` checks what node-forge ignores (booleans, bit strings, long tags, constructed strings).
  *
  *   30 06 02 01 05 01 01 ff    SEQUENCE { INTEGER 5, BOOLEAN TRUE }
  *
- * Measured on Node 20, a certificate of 1,500 bytes: 40 µs of CPU time on a busy machine, a third of it to encode again.
+ * Measured on Node 20: a certificate of 1,500 bytes takes 40 µs of CPU time, a third of it for the second encoding.
  */
 import asn1, { type Asn1 } from 'node-forge/lib/asn1.js';
 import { concat } from '../bytes.ts';
@@ -37,29 +37,29 @@ export const TAG = {
 export const primitive = (n: number): number => 0x80 + n;
 export const constructed = (n: number): number => 0xa0 + n;
 
-/** One element. `bytes` and `content` are parts of the input, not copies. */
+/** One element. `bytes` and `content` are views of the input. */
 export interface Der {
   readonly tag: number;
   /** The whole element: identifier, length, contents. */
   readonly bytes: Uint8Array;
   readonly content: Uint8Array;
-  /** Empty where the element is primitive. */
+  /** Empty if the element is primitive. */
   readonly children: readonly Der[];
 }
 
-/** A time stamp with the certificates of its authority has about 6,000 bytes, a certificate 2,000. */
+/** Longest input in bytes. A time stamp with the certificates of its authority has about 6,000, a certificate 2,000. */
 const MAX_SIZE = 65_536;
 const MAX_DEPTH = 32;
 
 /**
- * Exactly one element. The result refers to `input`, which must not be changed afterwards.
+ * Parses exactly one element. The result has views of `input`, so the caller must not change `input` afterwards.
  *
- * @param what for the message: `the certificate`
- * @throws MerkleError `bad-der`: not DER, more than 65,536 bytes, deeper than 32, or bytes after its end
+ * @param what names the input in error messages: `the certificate`
+ * @throws MerkleError `bad-der` unless `input` is one element in DER, of at most 65,536 bytes and 32 levels
  */
 export function parseDer(input: Uint8Array, what: string): Der {
   if (input.length > MAX_SIZE) {
-    throw badDer(what, `has ${input.length} bytes; ${MAX_SIZE} are the most that is read`);
+    throw badDer(what, `has ${input.length} bytes; the limit is ${MAX_SIZE}`);
   }
   const text = binary(input);
   let node: Asn1;
@@ -68,13 +68,13 @@ export function parseDer(input: Uint8Array, what: string): Der {
     node = asn1.fromDer(text, { strict: true, parseAllBytes: true, decodeBitStrings: false, maxDepth: MAX_DEPTH });
     again = asn1.toDer(node).getBytes();
   } catch (cause) {
-    throw badDer(what, 'is not DER, or is nested too deep', cause);
+    throw badDer(what, 'is not DER, or is nested too deeply', cause);
   }
   if (again !== text) throw badDer(what, 'is not in its one DER encoding');
   return place(node, input, 0, what);
 }
 
-/** Makes views of the input on demand: callers read few of them, and each costs as much as parsing an element. */
+/** Creates its views of the input on demand: a view costs as much as parsing an element, and callers need few. */
 class Element implements Der {
   readonly tag: number;
   readonly children: readonly Der[];
@@ -103,7 +103,7 @@ class Element implements Der {
 
 const NONE: readonly Der[] = [];
 
-/** The same element with its place in `input`, which was found to be its encoding. */
+/** Finds the place of `node` in `input`, which is the DER encoding of the tree of nodes. */
 function place(node: Asn1, input: Uint8Array, at: number, what: string): Element {
   const first = input[at + 1]!;
   let start = at + 2;
@@ -125,9 +125,9 @@ function place(node: Asn1, input: Uint8Array, at: number, what: string): Element
   return new Element(input, at, start, end, children);
 }
 
-/** The rules of X.690 sections 10 and 11 that encoding again does not show. */
+/** Checks the rules of X.690 sections 10 and 11 whose violations survive node-forge's second encoding. */
 function isPlain(input: Uint8Array, tag: number, start: number, end: number): boolean {
-  if ((tag & 0x1f) === 0x1f) return false; // a tag of several bytes, which node-forge takes for one
+  if ((tag & 0x1f) === 0x1f) return false; // node-forge reads a tag of several bytes as one byte
   if (tag >= 0x40) return true;
   const size = end - start;
   const first = input[start];
@@ -146,12 +146,12 @@ function isPlain(input: Uint8Array, tag: number, start: number, end: number): bo
       if (size === 0 || first! > 7) return false;
       return size === 1 ? first === 0 : input[end - 1]! % 2 ** first! === 0;
     default:
-      // No other type is constructed, and neither is a sequence or set primitive; 0 ends what has no length.
+      // No other type is constructed, and no SEQUENCE or SET is primitive. Tag 0 ends an indefinite length, which is BER.
       return tag !== 0 && tag < 0x20 && tag !== 0x10 && tag !== 0x11;
   }
 }
 
-/** The encoding of one element around what is encoded already. */
+/** Encodes one element from the encodings of its contents. */
 export function encodeDer(tag: number, ...contents: readonly Uint8Array[]): Uint8Array {
   const content = concat(...contents);
   const length: number[] = [];
@@ -164,7 +164,7 @@ export function badDer(what: string, why: string, cause?: unknown): MerkleError 
   return new MerkleError('bad-der', `${what} ${why}`, cause === undefined ? undefined : { cause });
 }
 
-/** One character a byte; `TextDecoder` has no such encoding (its latin1 is windows-1252). `apply` is 6 times `...`. */
+/** Text with one character per byte. `TextDecoder` cannot do this: its latin1 is windows-1252. */
 function binary(bytes: Uint8Array): string {
   let text = '';
   for (let at = 0; at < bytes.length; at += 4096) {

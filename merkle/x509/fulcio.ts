@@ -1,16 +1,17 @@
 /**
- * The identity in a certificate of Fulcio, and what the identity token said about it:
- * sigstore/fulcio/docs/oid-info.md (001376a).
+ * The identity in a certificate of Fulcio, with the claims of its identity token: sigstore/fulcio/docs/oid-info.md
+ * (001376a).
  *
- * The name is the subject alternative name; everything else stands in extensions below 1.3.6.1.4.1.57264.1. The extensions
- * .1 to .6 hold raw text, those from .8 on a DER UTF8String (0x0c); .7 is the type of a user name in the alternative names.
+ * The name is the subject alternative name. The claims are in extensions below 1.3.6.1.4.1.57264.1: .1 to .6 hold raw text,
+ * and .8 and later hold a DER UTF8String (0x0c). .7 is not an extension, but the type of a user name in the alternative
+ * names.
  */
 import type { Certificate } from './certificate.ts';
 import type { AlternativeName } from './certificate-names.ts';
 import { badDer, parseDer, TAG } from './der.ts';
 import { expectTag, utf8Of } from './der-fields.ts';
 
-/** Fulcio's extensions are numbers below this OID. */
+/** Prefix of the OIDs of Fulcio's extensions. A number follows. */
 export const FULCIO_ARC = '1.3.6.1.4.1.57264.1.';
 /** Extensions up to this number hold raw text, later ones a UTF8String. */
 export const LAST_RAW_EXTENSION = 6;
@@ -45,20 +46,20 @@ export const FULCIO_EXTENSIONS: Readonly<Record<string, string>> = {
 
 const NAMES: ReadonlyMap<string, string> = new Map(Object.entries(FULCIO_EXTENSIONS).map(([name, oid]) => [oid, name]));
 
-/** Whom a certificate names. All of it comes from outside: see `printable`. */
+/** The identity in a certificate. Its texts may hold control characters: see `printable`. */
 export interface CertificateIdentity {
   /** Subject alternative names. Fulcio's certificates have one. */
   readonly names: readonly AlternativeName[];
-  /** Who vouched for the name to the authority: the URL of the identity provider. */
+  /** URL of the identity provider that vouched for the name. */
   readonly issuer?: string;
-  /** Fulcio's extensions, each by its OID and, where it has one, by its name as well. */
+  /** Fulcio's extensions, each under its OID, and also under its name if `FULCIO_EXTENSIONS` has one. */
   readonly extensions: ReadonlyMap<string, string>;
 }
 
 /**
- * The identity in a certificate, which says nothing unless the certificate's chain was verified.
+ * The identity in a certificate. It proves nothing unless the caller verifies the certificate's chain.
  *
- * @throws MerkleError `bad-der` where one of Fulcio's extensions is not of its form, or the two for the issuer differ
+ * @throws MerkleError `bad-der` if an extension of Fulcio is malformed, or if its two issuer extensions differ
  */
 export function identityOf(certificate: Certificate): CertificateIdentity {
   const extensions = new Map<string, string>();

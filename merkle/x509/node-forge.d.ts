@@ -1,6 +1,6 @@
-/** The one module of node-forge that is loaded: its typings describe the whole only. */
+/** The only module of node-forge that Stele loads. The published typings cover only the whole package. */
 declare module 'node-forge/lib/asn1.js' {
-  /** `value` holds one character a byte. */
+  /** A text in `value` has one character per byte. */
   export interface Asn1 {
     readonly tagClass: number;
     readonly type: number;
@@ -14,7 +14,7 @@ declare module 'node-forge/lib/asn1.js' {
     readonly maxDepth: number;
   }
   const asn1: {
-    /** Throws where `bytes` is not BER. Adds what is missing to `options`. */
+    /** Throws if `bytes` is not BER. Adds missing options to `options`. */
     fromDer(bytes: string, options: ParseOptions): Asn1;
     toDer(node: Asn1): { getBytes(): string };
   };

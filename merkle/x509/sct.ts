@@ -1,14 +1,14 @@
 /**
- * Signed certificate timestamps (SCTs) inside a certificate: RFC 6962 sections 3.2 and 3.3. An SCT is the promise of a
- * certificate-transparency log to show the certificate to everybody.
+ * Signed certificate timestamps (SCTs) in a certificate: RFC 6962 sections 3.2 and 3.3. With an SCT, a
+ * certificate-transparency log promises to publish the certificate.
  *
- * The extension 1.3.6.1.4.1.11129.2.4.2 holds an OCTET STRING with, all numbers big-endian,
+ * The extension 1.3.6.1.4.1.11129.2.4.2 holds an OCTET STRING with (all numbers are big-endian)
  *
  *   length, 2 bytes || SCTs, each: length, 2 bytes || version 0, 1 byte || log ID, 32 bytes || milliseconds since 1970, 8 bytes
  *     || extensions (length, 2 bytes, in front) || hash 4 (SHA-256), 1 byte || signature 3 (ECDSA) or 1 (RSA), 1 byte
  *     || signature (length, 2 bytes, in front)
  *
- * and the log signed
+ * The log signs
  *
  *   version 0 || type 0 || milliseconds, 8 bytes || entry type 1 (precertificate), 2 bytes || SHA-256 of the issuer's
  *     SubjectPublicKeyInfo || TBSCertificate without that extension (length, 3 bytes, in front) || extensions as above
@@ -33,7 +33,7 @@ export interface CtLog {
   readonly validFor: Period;
 }
 
-/** One promise, parsed and not verified. */
+/** One SCT, not verified. */
 interface Sct {
   readonly logId: Uint8Array;
   /** Milliseconds since 1970. */
@@ -50,7 +50,7 @@ const ALGORITHMS = new Map<number, Sct['algorithm']>([
   [0x0401, 'rsa'],
 ]);
 
-/** @throws MerkleError `bad-der`; none for a certificate without the extension */
+/** The SCTs of version 0 in a certificate: 0 to 16, not verified. @throws MerkleError `bad-der` */
 export function parseScts(certificate: Certificate): Sct[] {
   const extension = certificate.extension(SCT_EXTENSION);
   if (extension === undefined) return [];
@@ -59,9 +59,9 @@ export function parseScts(certificate: Certificate): Sct[] {
   list.end();
   const scts: Sct[] = [];
   while (items.more()) {
-    if (scts.length === MAX_SCTS) throw badDer(WHAT, `has more than ${MAX_SCTS}`);
+    if (scts.length === MAX_SCTS) throw badDer(WHAT, `has more than ${MAX_SCTS} timestamps`);
     const sct = parseSct(items.prefixed());
-    // Another version has another form, and says nothing here (section 3.3).
+    // An SCT of an unknown version is ignored (section 3.3).
     if (sct !== undefined) scts.push(sct);
   }
   return scts;
@@ -77,18 +77,21 @@ function parseSct(bytes: Uint8Array): Sct | undefined {
   const signature = fields.prefixed();
   fields.end();
   if (algorithm === undefined || !Number.isSafeInteger(time)) {
-    throw badDer(WHAT, 'has one with another signature algorithm than SHA-256 with ECDSA or RSA, or without a time');
+    throw badDer(
+      WHAT,
+      'has a timestamp whose algorithm is not SHA-256 with ECDSA or RSA, or whose time is out of range',
+    );
   }
   return { logId, time, extensions, algorithm, signature };
 }
 
 /**
- * The SCTs of logs in `logs`; there must be one. A certificate may be in logs that the caller does not know, so that SCTs of
- * other logs are ignored. An SCT of a known log must hold.
+ * Verifies the SCTs of the leaf that are by `logs`, and returns them: at least one. SCTs of other logs are ignored, because
+ * a certificate may be in logs that the caller does not know.
  *
  * @param issuer the certificate that signed the leaf
- * @throws MerkleError `bad-sct`: none of a known log, a signature that does not hold, or a time when its key was not valid;
- * `bad-der`
+ * @throws MerkleError `bad-sct` if no SCT is by a known log, or if an SCT of a known log does not verify or is of a time when
+ * the log's key was not valid; `bad-der`
  */
 export function verifySct(
   leaf: Certificate,
@@ -149,12 +152,12 @@ function checkSct(
   }
 }
 
-/** The TBSCertificate before the SCTs were put in. */
+/** The TBSCertificate without the SCTs, as the log signed it. */
 function withoutScts(leaf: Certificate): Uint8Array {
   const parts = parseDer(leaf.tbs, 'the certificate').children.map((field) => {
     if (field.tag !== constructed(3)) return field.bytes;
     const list = field.children[0]!.children.filter((extension) => !equal(extension.children[0]!.bytes, SCT_OID));
-    // No list at all where nothing is left: an empty one has no encoding (RFC 5280 section 4.1).
+    // If no extension is left, the whole field is absent: an empty list is invalid (RFC 5280 section 4.1).
     if (list.length === 0) return new Uint8Array(0);
     return encodeDer(constructed(3), encodeDer(TAG.sequence, ...list.map(({ bytes }) => bytes)));
   });
@@ -174,7 +177,7 @@ function bigEndian(value: number, size: number): Uint8Array {
   return bytes;
 }
 
-/** Fields of TLS's presentation language (RFC 5246 section 4). */
+/** Reads fields of TLS's presentation language (RFC 5246 section 4). */
 class Bytes {
   readonly #bytes: Uint8Array;
   #at = 0;
@@ -189,7 +192,7 @@ class Bytes {
 
   take(size: number): Uint8Array {
     const end = this.#at + size;
-    if (end > this.#bytes.length) throw badDer(WHAT, 'stops half-way');
+    if (end > this.#bytes.length) throw badDer(WHAT, 'is cut short');
     const part = this.#bytes.subarray(this.#at, end);
     this.#at = end;
     return part;
@@ -201,7 +204,7 @@ class Bytes {
     return value;
   }
 
-  /** As many bytes as the two in front say. */
+  /** Bytes with their 2-byte length in front. */
   prefixed(): Uint8Array {
     return this.take(this.number(2));
   }

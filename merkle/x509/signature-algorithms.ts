@@ -1,5 +1,4 @@
-/** Signatures in certificates and time stamps: which key makes them with which hash (RFC 5758, RFC 8410, RFC 4055). */
-
+/** The signature algorithms of certificates and time stamps: their keys and hashes (RFC 5758, RFC 8410, RFC 4055). */
 import { MerkleError } from '../errors.ts';
 import type { HashName } from '../rekor/hashes.ts';
 import type { Primitives } from '../rekor/primitives.ts';
@@ -29,7 +28,7 @@ export const HASH_OIDS: ReadonlyMap<string, HashName> = new Map([
   ['2.16.840.1.101.3.4.2.3', 'sha512'],
 ]);
 
-/** OIDs of signature algorithms that leave the hash to another field, as CMS has it: RFC 5652 section 10.1.2. */
+/** OIDs of signature algorithms whose hash stands in another field, as in CMS: RFC 5652 section 10.1.2. */
 const KEY_ALGORITHMS: ReadonlyMap<string, Algorithm['key']> = new Map([
   ['1.2.840.113549.1.1.1', 'rsa'],
   ['1.2.840.10045.2.1', 'ecdsa'],
@@ -39,7 +38,7 @@ const family = (kind: KeyKind): Algorithm['key'] => (kind === 'rsa' || kind === 
 
 const keys = new WeakMap<Certificate, KeyInfo>();
 
-/** The key in a certificate. @throws MerkleError `bad-key`: of a kind that is not taken */
+/** The public key of a certificate. @throws MerkleError `bad-key` as `parseSpki` */
 export function keyOf(certificate: Certificate): KeyInfo {
   let key = keys.get(certificate);
   if (key === undefined) {
@@ -50,10 +49,10 @@ export function keyOf(certificate: Certificate): KeyInfo {
 }
 
 /**
- * Whether `signature` is by the key over the message, as the algorithm of this OID has it.
+ * Whether `signature` is by `key` over `message` with the signature algorithm `oid`.
  *
- * @param hash the hash that is named elsewhere: an algorithm that names another is refused
- * @throws MerkleError `unsupported`: another algorithm
+ * @param hash the hash that another field names. The result is false if the algorithm names another hash.
+ * @throws MerkleError `unsupported` for an unknown algorithm
  */
 export function verifyWith(
   oid: string,
@@ -69,10 +68,10 @@ export function verifyWith(
   if (algorithm === undefined) {
     throw new MerkleError(
       'unsupported',
-      `signatures of algorithm ${oid} are not checked by this version; ECDSA and RSA (PKCS#1 v1.5) with SHA-256, SHA-384 or SHA-512 and Ed25519 are`,
+      `this version does not support signatures of algorithm ${oid}, but ECDSA and RSA (PKCS#1 v1.5) with SHA-256, SHA-384 or SHA-512, and Ed25519`,
     );
   }
-  // RFC 8419: Ed25519 in CMS goes with SHA-512 for the message digest.
+  // RFC 8419: with Ed25519, the message digest of CMS is SHA-512.
   if (hash !== undefined && hash !== (algorithm.hash ?? 'sha512')) return false;
   return family(key.kind) === algorithm.key && primitives.verifyMessage(key, algorithm.hash, message, signature);
 }

@@ -9,7 +9,7 @@
  *   SignerInfo: SEQUENCE { version, issuer and serial number or [0] key identifier, digestAlgorithm, [0] signedAttrs,
  *     signatureAlgorithm, signature, [1] unsignedAttrs OPTIONAL }
  *
- * The signature is over signedAttrs with the identifier of a SET, and those hold the digest of TSTInfo.
+ * The signature is over signedAttrs, encoded with the tag of a SET. signedAttrs hold the digest of TSTInfo.
  */
 import { concat, equal } from '../bytes.ts';
 import { MerkleError } from '../errors.ts';
@@ -37,9 +37,9 @@ const OID = {
 const MAX_CERTIFICATES = 8;
 const MAX_ATTRIBUTES = 32;
 
-/** A time stamp, parsed and not verified. */
+/** A time stamp. Nothing is verified. */
 interface Timestamp {
-  /** Milliseconds since 1970; parts of one are cut. */
+  /** Milliseconds since 1970; smaller parts are cut off. */
   readonly time: number;
   readonly policy: string;
   /** Lower-case hex. */
@@ -52,7 +52,7 @@ interface Timestamp {
 }
 
 interface Signer {
-  /** Whether the token names this certificate as its signer's. */
+  /** Whether the token names this certificate as the certificate of its signer. */
   readonly is: (certificate: Certificate) => boolean;
   readonly digestHash: HashName;
   /** The signed bytes. */
@@ -69,8 +69,8 @@ interface Signer {
 /** A time-stamp authority of a trusted root. */
 export interface TimestampAuthority {
   /**
-   * From the authority's own certificate up to the root, each issued by the next. Where the first certificate is that of a
-   * certificate authority, the token must bring the signer's certificate.
+   * From the authority's own certificate up to the root, each issued by the next. If the first is a CA certificate, the
+   * token must contain the signer's certificate.
    */
   readonly certificates: readonly Certificate[];
   readonly validFor: Period;
@@ -79,22 +79,22 @@ export interface TimestampAuthority {
 interface VerifiedTimestamp {
   /** Milliseconds since 1970. */
   readonly time: number;
-  /** Whose it is. */
+  /** The signer's certificate. */
   readonly certificate: Certificate;
   readonly authority: TimestampAuthority;
 }
 
 /**
- * Reads a TimeStampResp, or the TimeStampToken in it.
+ * Parses a TimeStampResp or a TimeStampToken, and verifies nothing.
  *
- * @throws MerkleError `bad-der`; `bad-timestamp` for an answer that refuses
+ * @throws MerkleError `bad-der`; `bad-timestamp` if the response is a refusal; `unsupported` for an unknown hash
  */
 export function parseTimestamp(der: Uint8Array): Timestamp {
   const outer = expectTag(parseDer(der, WHAT), TAG.sequence, WHAT);
   if (outer.children[0]?.tag === TAG.oid) return readToken(outer);
   const fields = fieldsOf(outer, WHAT);
   const status = smallInteger(fieldsOf(fields.next(TAG.sequence), WHAT).any(), WHAT);
-  // 0 granted, 1 granted with changes: section 2.4.2.
+  // 0 means granted, 1 granted with changes: RFC 3161 section 2.4.2.
   if (status > 1) throw new MerkleError('bad-timestamp', `the time-stamp authority refused, with status ${status}`);
   const token = fields.next(TAG.sequence);
   fields.end();
@@ -115,7 +115,7 @@ function readToken(token: Der): Timestamp {
   if (certificates.length > MAX_CERTIFICATES) throw badDer(WHAT, `has more than ${MAX_CERTIFICATES} certificates`);
   return {
     ...readInfo(content),
-    // Attribute certificates and the like have other tags; they say nothing here.
+    // Attribute certificates and other formats have other tags, and are ignored.
     certificates: certificates.filter(({ tag }) => tag === TAG.sequence).map(({ bytes }) => parseCertificate(bytes)),
     signer: readSigner(expectTag(signer, TAG.sequence, WHAT), content),
   };
@@ -124,7 +124,7 @@ function readToken(token: Der): Timestamp {
 /** SEQUENCE { OID, [0] value }. */
 function explicit(node: Der, oid: string): Der {
   const fields = fieldsOf(node, WHAT);
-  if (oidOf(fields.any(), WHAT) !== oid) throw badDer(WHAT, `is not one: it lacks the type ${oid}`);
+  if (oidOf(fields.any(), WHAT) !== oid) throw badDer(WHAT, `is malformed: it lacks the type ${oid}`);
   const wrapper = fieldsOf(fields.next(constructed(0)), WHAT);
   fields.end();
   const value = wrapper.any();
@@ -134,7 +134,7 @@ function explicit(node: Der, oid: string): Der {
 
 function readInfo(content: Uint8Array): Pick<Timestamp, 'time' | 'policy' | 'serialNumber' | 'imprint'> {
   const info = fieldsOf(expectTag(parseDer(content, WHAT), TAG.sequence, WHAT), WHAT);
-  if (smallInteger(info.any(), WHAT) !== 1) throw badDer(WHAT, 'is of another version than 1');
+  if (smallInteger(info.any(), WHAT) !== 1) throw badDer(WHAT, 'is not of version 1');
   const policy = oidOf(info.any(), WHAT);
   const imprint = fieldsOf(info.next(TAG.sequence), WHAT);
   const hash = hashOf(imprint.next(TAG.sequence));
@@ -145,7 +145,7 @@ function readInfo(content: Uint8Array): Pick<Timestamp, 'time' | 'policy' | 'ser
   info.optional(TAG.sequence); // accuracy
   info.optional(TAG.boolean); // ordering
   info.optional(TAG.integer); // nonce
-  info.optional(constructed(0)); // the authority's name, which is only a hint
+  info.optional(constructed(0)); // the authority's name: a hint
   for (const extension of info.optional(constructed(1))?.children ?? []) {
     if (extension.children[1]?.tag === TAG.boolean) throw badDer(WHAT, 'has a critical extension');
   }
@@ -166,14 +166,14 @@ function readSigner(node: Der, content: Uint8Array): Signer {
 
   const values = readAttributes(attributes);
   if (oidOf(required(values, OID.contentType), WHAT) !== OID.tstInfo) {
-    throw badDer(WHAT, 'is signed as something else');
+    throw badDer(WHAT, 'is signed with a content type other than TSTInfo');
   }
   const contentDigest = expectTag(required(values, OID.messageDigest), TAG.octetString, WHAT).content;
   const signing = values.get(OID.signingCertificateV2);
   return {
     is,
     digestHash,
-    // RFC 5652 section 5.4: as a SET, not with the tag it stands under.
+    // RFC 5652 section 5.4: the signed encoding has the tag of a SET, not the tag [0] of the field.
     message: concat(Uint8Array.of(TAG.set), attributes.bytes.subarray(1)),
     contentDigest,
     content,
@@ -194,7 +194,7 @@ function signerIdentifier(node: Der): Signer['is'] {
   return (certificate) => certificate.serialNumber === serialNumber && equal(certificate.issuerDer, issuer);
 }
 
-/** Each type must stand there once and with one value. */
+/** Reads the signed attributes. Each type must occur once, with one value. */
 function readAttributes(attributes: Der): Map<string, Der> {
   const values = new Map<string, Der>();
   if (attributes.children.length > MAX_ATTRIBUTES) throw badDer(WHAT, 'has too many attributes');
@@ -217,7 +217,7 @@ function required(values: ReadonlyMap<string, Der>, oid: string): Der {
   return value;
 }
 
-/** The first ESSCertIDv2 is the signer's: RFC 5035 section 3. */
+/** Reads the first ESSCertIDv2, which identifies the signer's certificate: RFC 5035 section 3. */
 function readSigningCertificate(value: Der): NonNullable<Signer['certificateDigest']> {
   const list = fieldsOf(expectTag(value, TAG.sequence, WHAT), WHAT).next(TAG.sequence);
   const first = fieldsOf(expectTag(list.children[0], TAG.sequence, WHAT), WHAT);
@@ -238,18 +238,21 @@ function hashOf(node: Der): HashName {
   const oid = algorithmOf(node);
   const hash = HASH_OIDS.get(oid);
   if (hash !== undefined) return hash;
-  throw new MerkleError('unsupported', `${WHAT} uses the hash ${oid}; SHA-256, SHA-384 and SHA-512 are taken`);
+  throw new MerkleError(
+    'unsupported',
+    `${WHAT} uses the hash ${oid}; this version supports SHA-256, SHA-384 and SHA-512`,
+  );
 }
 
 /**
- * Checks a time stamp over `message` (of a bundle: the bytes of its signature) by one of the authorities.
+ * Verifies a time stamp over `message` (in a bundle: the bytes of its signature) by one of the authorities.
  *
- * The signer is the authority's own certificate, whether or not the token brings it too; its only extended key usage is time
- * stamping, marked critical (RFC 3161 section 2.3); its chain is good and the authority trusted at the time that it states.
- * The older signing-certificate attribute, with SHA-1, is not looked at: signature and chain settle the signer.
+ * The signer's certificate must have time stamping as its only extended key usage, marked critical (RFC 3161 section 2.3).
+ * At the time of the stamp, its chain must be valid and the authority trusted. The older signing-certificate attribute,
+ * with SHA-1, is ignored: signature and chain determine the signer.
  *
  * @param der a TimeStampResp or a TimeStampToken
- * @throws MerkleError `bad-der`, `unsupported`, `bad-timestamp`; `bad-certificate` for the chain of the authority's signer
+ * @throws MerkleError `bad-der`, `unsupported`, `bad-timestamp`; `bad-certificate` or `bad-key` for the signer's chain
  */
 export function verifyTimestamp(
   der: Uint8Array,
@@ -259,9 +262,9 @@ export function verifyTimestamp(
 ): VerifiedTimestamp {
   const timestamp = parseTimestamp(der);
   const { imprint, signer } = timestamp;
-  if (!equal(primitives.hash(imprint.hash, message), imprint.digest)) throw bad('is about something else');
+  if (!equal(primitives.hash(imprint.hash, message), imprint.digest)) throw bad('is over another message');
   if (!equal(primitives.hash(signer.digestHash, signer.content), signer.contentDigest)) {
-    throw bad('holds another content than the one that was signed');
+    throw bad('holds content that its signer did not sign');
   }
   let failure: MerkleError | undefined;
   for (const authority of authorities) {
@@ -291,7 +294,7 @@ function checkSigner(
   primitives: Primitives,
 ): void {
   if (!within(validFor, time)) {
-    throw bad(`is of ${timeText(time)}, when its authority "${printable(certificate.subject)}" was not trusted`);
+    throw bad(`is dated ${timeText(time)}, when its authority "${printable(certificate.subject)}" was not trusted`);
   }
   const usage = certificate.extension(OID.extKeyUsage);
   if (usage?.critical !== true || certificate.extKeyUsage.length !== 1) {
@@ -302,7 +305,7 @@ function checkSigner(
   verifyChain(certificate, authorities, time, primitives, { usage: USAGE.timeStamping });
   const named = signer.certificateDigest;
   if (named !== undefined && !equal(primitives.hash(named.hash, certificate.der), named.digest)) {
-    throw bad('names another certificate than its signer has');
+    throw bad('names a certificate other than that of its signer');
   }
   const { algorithm, message, signature, digestHash } = signer;
   if (!verifyWith(algorithm, keyOf(certificate), message, signature, primitives, digestHash)) {

@@ -1,6 +1,6 @@
-/** Times and periods in UTC, in milliseconds since 1970, by arithmetic alone: the pure core has no clock. */
+/** Times and periods in UTC, in milliseconds since 1970. Computed without `Date`, because the pure core has no clock. */
 
-/** Both ends belong to the period; a period without an end still lasts. */
+/** A period that includes both ends. A period without `end` is open-ended. */
 export interface Period {
   readonly start: number;
   readonly end?: number;
@@ -11,13 +11,13 @@ export function within({ start, end }: Period, ms: number): boolean {
 }
 
 const DAY = 86_400_000;
-/** The largest time that ISO 8601 text is written for: 100,000,000 days, as for a JavaScript date. */
+/** The largest time that `timeText` writes as ISO 8601: 100,000,000 days, as a JavaScript date. */
 const MAX_TIME = DAY * 100_000_000;
 const MONTHS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 /** Average length of a year in the Gregorian calendar, in days. */
 const YEAR_DAYS = 365.2425;
 
-/** Days from the first of January of the year 0 (a leap year) to that of `year`. */
+/** Days from January 1 of the year 0 (a leap year) to January 1 of `year`. */
 function daysBefore(year: number): number {
   return 365 * year + Math.floor((year + 3) / 4) - Math.floor((year + 99) / 100) + Math.floor((year + 399) / 400);
 }
@@ -29,7 +29,7 @@ function daysOf(year: number, month: number): number {
   return MONTHS[month - 1]! + (month === 2 && isLeap ? 1 : 0);
 }
 
-/** Milliseconds since 1970 of a time in the Gregorian calendar, months and days from 1; undefined where there is no such time. */
+/** Milliseconds since 1970 of a Gregorian time, months and days from 1; undefined for a time that does not exist. */
 export function timeOfDate(
   year: number,
   month: number,
@@ -45,7 +45,7 @@ export function timeOfDate(
   return days * DAY + ((hour * 60 + minute) * 60 + second) * 1000;
 }
 
-/** ISO 8601; the number itself for a time that ISO 8601 text is not written for. */
+/** ISO 8601 text with milliseconds; the number itself for a time beyond ±100,000,000 days. */
 export function timeText(ms: number): string {
   if (!(Math.abs(ms) <= MAX_TIME)) return String(ms);
   const whole = Math.trunc(ms);
