@@ -1,6 +1,6 @@
 /**
- * Sigstore bundles v0.1 to v0.3 (sigstore/protobuf-specs 0.5.1, `dev.sigstore.bundle.v1.Bundle`, proto3 JSON): a signature
- * over a file's digest, or over an attestation about it (DSSE), with the proof that it is in a log.
+ * Sigstore bundles v0.1 to v0.3 (sigstore/protobuf-specs 0.5.1, `dev.sigstore.bundle.v1.Bundle`, proto3 JSON). A bundle
+ * holds a signature over a file's digest or over an attestation (DSSE), and the proof that the signature is in a log.
  *
  *   { "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
  *     "verificationMaterial": {
@@ -21,10 +21,10 @@ import { formatTlogEntry, parseTlogEntry, type TlogEntry } from './log-entry.ts'
 
 export const BUNDLE_TYPE = 'application/vnd.dev.sigstore.bundle.v0.3+json';
 
-/** Longest bundle that is read: attestations may hold a bill of materials. */
+/** Longest accepted bundle in bytes: an attestation may hold a bill of materials. */
 export const MAX_BUNDLE = 16 * 1024 * 1024;
 
-/** Of one bundle; no signer needs more. */
+/** Most items of one bundle. No signer needs more. */
 const MAX_ENTRIES = 16;
 const MAX_CERTIFICATES = 16;
 const MAX_TIMESTAMPS = 16;
@@ -70,7 +70,7 @@ export interface DsseContent {
 type BundleSigner =
   | {
       readonly kind: 'public-key';
-      /** Says which key signed, so that a verifier with many finds it. Proves nothing. */
+      /** Helps a verifier with many keys to find the right one. Proves nothing. */
       readonly hint: string;
     }
   | {
@@ -86,17 +86,17 @@ export interface Bundle {
   readonly version: BundleVersion;
   readonly content: MessageContent | DsseContent;
   readonly signer: BundleSigner;
-  /** At least one in a bundle that verifies; none twice. */
+  /** Distinct; at least one in a bundle that verifies. */
   readonly entries: readonly TlogEntry[];
-  /** RFC 3161 time-stamp replies over the signature, DER; none twice. */
+  /** Distinct RFC 3161 time-stamp responses over the signature, DER. */
   readonly timestamps: readonly Uint8Array[];
 }
 
 /**
- * The parts of a bundle, with nothing verified.
+ * Parses a bundle, and verifies nothing.
  *
  * @param file UTF-8 JSON of at most 16 MiB
- * @throws ClientError `malformed` naming the field; `unsupported` for another version or digest
+ * @throws ClientError `malformed` (the message names the field); `unsupported` for another version or digest
  */
 export function parseBundle(file: Uint8Array): Bundle {
   const bundle = object(parseJson(file, 'the bundle', MAX_BUNDLE), 'the bundle', BUNDLE_MEMBERS);
@@ -108,7 +108,7 @@ export function parseBundle(file: Uint8Array): Bundle {
   const entries = array(material.tlogEntries, `${path}.tlogEntries`, MAX_ENTRIES).map((entry, at) =>
     parseVersioned(version, parseTlogEntry(entry, `${path}.tlogEntries[${at}]`), `${path}.tlogEntries[${at}]`),
   );
-  // Twice the same evidence must not look like two.
+  // A repeated entry must not count as a second proof.
   if (entries.some((entry, at) => entries.slice(0, at).some((other) => sameEntry(entry, other)))) {
     throw malformed(`${path}.tlogEntries`, 'has an entry twice');
   }
@@ -121,11 +121,11 @@ export function parseBundle(file: Uint8Array): Bundle {
   };
 }
 
-/** A bundle v0.3. @throws ClientError `unsupported` where it has what only older versions have */
+/** Writes a bundle v0.3. @throws ClientError `unsupported` if the bundle has a certificate chain */
 export function formatBundle(bundle: Bundle): Uint8Array {
   const { content, signer, entries, timestamps } = bundle;
   if (signer.kind === 'certificate' && signer.chain.length > 0) {
-    throw new ClientError('unsupported', 'a bundle v0.3 holds no chain, but the certificate of the signer alone');
+    throw new ClientError('unsupported', 'a bundle v0.3 holds only the certificate of the signer, not a chain');
   }
   const json = {
     mediaType: BUNDLE_TYPE,
@@ -219,9 +219,9 @@ export function parseEnvelope(value: unknown, path: string) {
 /** @throws ClientError `malformed` where the entry lacks the proof that this version must have */
 function parseVersioned(version: BundleVersion, entry: TlogEntry, path: string): TlogEntry {
   if (version === '0.1') {
-    if (entry.promise === undefined) throw malformed(`${path}.inclusionPromise`, 'is missing, which v0.1 must have');
+    if (entry.promise === undefined) throw malformed(`${path}.inclusionPromise`, 'is missing, but v0.1 requires it');
   } else if (entry.proof?.checkpoint === undefined) {
-    throw malformed(`${path}.inclusionProof`, `or its checkpoint is missing, which v${version} must have`);
+    throw malformed(`${path}.inclusionProof`, `or its checkpoint is missing, but v${version} requires both`);
   }
   return entry;
 }
@@ -233,7 +233,7 @@ function parseSigner(version: BundleVersion, material: Record<string, unknown>, 
     return { kind: 'public-key', hint: hint === undefined ? '' : string(hint, `${path}.${arm}.hint`) };
   }
   if ((arm === 'certificate') !== (version === '0.3')) {
-    throw malformed(`${path}.${arm}`, `is not what a bundle v${version} has for a certificate`);
+    throw malformed(`${path}.${arm}`, `is not the field of a bundle v${version} for a certificate`);
   }
   if (arm === 'certificate') {
     return { kind: 'certificate', certificate: parseRaw(material[arm], `${path}.${arm}`), chain: [] };

@@ -3,17 +3,17 @@ import { encodeBase64 } from '../../merkle/bytes.ts';
 import { formatHashedRekord, formatVerifier, type HashedRekordVerifier } from '../../merkle/rekor/hashedrekord.ts';
 import type { PublicKey } from './key.ts';
 
-/** A digest, signed: of a file, or of the pre-authentication encoding of an attestation. */
+/** A signed digest: of a file, or of the pre-authentication encoding of an attestation. */
 export interface Signed {
-  /** Of `publicKey.digestSize` bytes. */
+  /** `publicKey.digestSize` bytes. */
   readonly digest: Uint8Array;
   readonly signature: Uint8Array;
   readonly publicKey: PublicKey;
-  /** Certificate of that key, DER: logged instead of the key. */
+  /** Certificate of the key, DER: the entry then holds the certificate in the key's place. */
   readonly certificate?: Uint8Array | undefined;
 }
 
-/** The JSON object of POST /api/v2/log/entries. */
+/** The JSON body of POST /api/v2/log/entries. */
 export function createEntryRequest(signed: Signed): string {
   const { digest, signature, publicKey } = signed;
   const verifier = formatVerifier(publicKey.details, verifierOf(signed));
@@ -21,7 +21,7 @@ export function createEntryRequest(signed: Signed): string {
   return `{"hashedRekordRequestV002":{"digest":"${encodeBase64(digest)}","signature":${content}}}`;
 }
 
-/** The entry that the log must have made of it, byte by byte. */
+/** The exact bytes of the entry that the log must make from the request. */
 export function canonicalEntry(signed: Signed): Uint8Array {
   const { digest, signature, publicKey } = signed;
   return formatHashedRekord({

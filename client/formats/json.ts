@@ -1,4 +1,4 @@
-/** JSON of unknown origin, read strictly (merkle/rekor/strict-json.ts), with readers of proto3 JSON that name the wrong field. */
+/** Strict readers of JSON of unknown origin, mostly proto3 JSON. Errors name the wrong field. */
 import { decodeBase64, parseDecimal } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
 import { parseStrictJson } from '../../merkle/rekor/strict-json.ts';
@@ -8,17 +8,20 @@ import { withClientErrors } from '../merkle-errors.ts';
 export type JsonObject = { readonly [name: string]: unknown };
 
 /**
- * @param depth how deep arrays and objects may stand in each other; 32 where left out
- * @throws ClientError `malformed` unless `bytes` are UTF-8 JSON of 1 to `limit` bytes, without a member given twice.
+ * Parses strict JSON (merkle/rekor/strict-json.ts).
+ *
+ * @param depth most levels of nested arrays and objects; 32 by default
+ * @throws ClientError `malformed` unless `bytes` are UTF-8 JSON of 1 to `limit` bytes, without repeated members.
  */
 export function parseJson(bytes: Uint8Array, what: string, limit: number, depth?: number): unknown {
   return withClientErrors(() => parseStrictJson(bytes, what, limit, depth));
 }
 
 /**
- * The members of an object that has no others than these.
+ * The members of a proto3 JSON object. Members that are null are absent from the result.
  *
- * @param names names of proto3 JSON; each is also taken as snake_case, as its specification wants
+ * @param names the allowed names in camelCase. As proto3 JSON requires, the snake_case form is accepted too.
+ * @throws ClientError `malformed`
  */
 export function object(value: unknown, path: string, names: readonly string[]): JsonObject {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed(path, 'is not an object');
@@ -27,13 +30,12 @@ export function object(value: unknown, path: string, names: readonly string[]): 
     const name = names.includes(given) ? given : names.find((known) => snake(known) === given);
     if (name === undefined) throw malformed(path, `has an unknown field "${printable(given.slice(0, 60))}"`);
     if (Object.hasOwn(out, name)) throw malformed(path, `has the field "${name}" twice`);
-    // In proto3 JSON null is the same as absent.
     if (member !== null) out[name] = member;
   }
   return out;
 }
 
-/** As `object`, for JSON that is not proto3's: only these names, spelt like this, and no null. */
+/** The members of an object that is not proto3 JSON: only exactly these names, and no null. @throws ClientError `malformed` */
 export function record(value: unknown, path: string, names: readonly string[]): JsonObject {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed(path, 'is not an object');
   for (const [name, member] of Object.entries(value)) {
@@ -43,14 +45,14 @@ export function record(value: unknown, path: string, names: readonly string[]): 
   return value as JsonObject;
 }
 
-/** The one of these members that is there. @throws ClientError `malformed` where none or several are */
+/** The name of the present member. @throws ClientError `malformed` unless exactly one of `names` is present */
 export function oneOf<Name extends string>(members: JsonObject, path: string, names: readonly Name[]): Name {
   const there = names.filter((name) => members[name] !== undefined);
   if (there.length === 1) return there[0]!;
   throw malformed(path, `has ${there.length === 0 ? 'none' : 'more than one'} of ${names.join(', ')}`);
 }
 
-/** An enumeration of proto3 JSON, by name or by number. */
+/** The name of a proto3 enum value, which JSON gives by name or number. @throws ClientError `malformed`, `unsupported` */
 export function enumeration<Name extends string>(
   value: unknown,
   path: string,
@@ -58,7 +60,10 @@ export function enumeration<Name extends string>(
 ): Name {
   for (const name of Object.keys(names) as Name[]) if (value === name || value === names[name]) return name;
   if (typeof value === 'string' || typeof value === 'number') {
-    throw new ClientError('unsupported', `${path} is "${printable(String(value).slice(0, 60))}", which is not taken`);
+    throw new ClientError(
+      'unsupported',
+      `${path} is "${printable(String(value).slice(0, 60))}", which is not supported`,
+    );
   }
   throw malformed(path, value === undefined ? 'is missing' : 'is not a name');
 }
@@ -75,7 +80,7 @@ export function string(value: unknown, path: string): string {
   return value;
 }
 
-/** Padded standard base64, of `length` bytes where that is given. */
+/** Decodes padded standard base64 of at least 1 byte, or of exactly `length` bytes. @throws ClientError `malformed` */
 export function bytes(value: unknown, path: string, length?: number): Uint8Array {
   let decoded: Uint8Array;
   try {
@@ -90,7 +95,11 @@ export function bytes(value: unknown, path: string, length?: number): Uint8Array
   return decoded;
 }
 
-/** A 64-bit number: text in proto3 JSON, a JSON number is taken too. Absent is 0. */
+/**
+ * A 64-bit number in [0, 2^53 - 1]. Proto3 JSON writes text; a JSON number is accepted too. Absent is 0.
+ *
+ * @throws ClientError `malformed`
+ */
 export function int64(value: unknown, path: string): number {
   if (value === undefined) return 0;
   try {

@@ -1,7 +1,7 @@
 /**
- * Keys of signers as `hashedrekord` knows them: the algorithm that goes into the entry, and the digest that is signed.
+ * The keys of signers: the algorithm that stands in a `hashedrekord` entry, and the signed digest.
  *
- *   key            `keyDetails`                      digest that is signed
+ *   key            `keyDetails`                      signed digest
  *   ECDSA P-256    PKIX_ECDSA_P256_SHA_256           SHA-256
  *   ECDSA P-384    PKIX_ECDSA_P384_SHA_384           SHA-384
  *   ECDSA P-521    PKIX_ECDSA_P521_SHA_512           SHA-512
@@ -10,7 +10,6 @@
  *
  * A key is taken only in the one DER form that encoders write (merkle/rekor/spki.ts), so that its bytes are the ones that were logged.
  */
-
 import { decodeBase64, encodeBase64 } from '../../merkle/bytes.ts';
 import { DIGEST_ALGORITHM, DIGEST_SIZE, type DigestAlgorithm, HASH_NAME } from '../../merkle/rekor/hashes.ts';
 import { loggedKeyDetailsOf } from '../../merkle/rekor/key-details.ts';
@@ -23,7 +22,7 @@ import { withClientErrors } from '../merkle-errors.ts';
 export interface KeyAlgorithm {
   /** Value of `keyDetails` in the entry (dev.sigstore.common.v1.PublicKeyDetails). */
   readonly details: string;
-  /** The digest of the file that such a key signs. */
+  /** The digest that a key of this algorithm signs. */
   readonly digest: DigestAlgorithm;
 }
 
@@ -47,7 +46,7 @@ export interface PublicKey extends KeyAlgorithm {
 export function parsePublicKey(spki: Uint8Array, primitives: Primitives): PublicKey {
   const own = Uint8Array.from(spki); // a Buffer's slice would share the caller's memory
   const info = withClientErrors(() => parseSpki(own));
-  // A verification would fail as well, but would not say whether the key or the signature is at fault.
+  // Signature checks with such a key fail too, but do not say whether the key or the signature is wrong.
   if (!hasValidPoint(info)) throw new ClientError('key', 'the public key is not a point on its curve');
   const { details, digest } = keyAlgorithm(info);
   const digestSize = DIGEST_SIZE[HASH_NAME[digest]];
@@ -66,12 +65,12 @@ export function parsePublicKey(spki: Uint8Array, primitives: Primitives): Public
 export function keyAlgorithm(info: KeyInfo): KeyAlgorithm {
   const details = loggedKeyDetailsOf(info);
   if (details === undefined) {
-    throw new ClientError('key', `the public key is RSA of ${info.bits} bits; a log takes 2048, 3072 and 4096`);
+    throw new ClientError('key', `the public key is RSA of ${info.bits} bits; a log accepts 2048, 3072 and 4096`);
   }
   return { details: details.name, digest: DIGEST_ALGORITHM[details.hash] };
 }
 
-/** Exactly one block of this label; text around it is refused. */
+/** Reads exactly one PEM block `PUBLIC KEY`, without other text. @throws ClientError `key` */
 export function parsePublicKeyPem(pem: string, primitives: Primitives): PublicKey {
   const match = /^\s*-----BEGIN PUBLIC KEY-----\r?\n([A-Za-z0-9+/=\r\n]{1,2000})-----END PUBLIC KEY-----\s*$/.exec(pem);
   if (match === null) {

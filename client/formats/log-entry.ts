@@ -1,11 +1,11 @@
-/** `dev.sigstore.rekor.v1.TransparencyLogEntry` in proto3 JSON: what the log answers and what a bundle carries. */
+/** `dev.sigstore.rekor.v1.TransparencyLogEntry` in proto3 JSON: the form of an entry in a log's response and in a bundle. */
 import { MAX_ENTRY } from '../../merkle/bundle.ts';
 import { encodeBase64 } from '../../merkle/bytes.ts';
 import { MAX_NOTE } from '../../merkle/note.ts';
 import { MAX_PROOF } from '../../merkle/proof.ts';
 import { array, bytes, int64, malformed, object, string } from './json.ts';
 
-/** An entry as a bundle carries it, of Rekor v1 or v2. Nothing of it is verified. */
+/** An entry of Rekor v1 or v2 in a bundle. Nothing is verified. */
 export interface TlogEntry {
   /** Index in the log, in [0, 2^53). In Rekor v1 it counts over all shards, and the proof has an index of its own. */
   readonly index: number;
@@ -18,7 +18,7 @@ export interface TlogEntry {
   /** Signed entry timestamp (SET) of Rekor v1: the log's signature over body, time, log ID and index. */
   readonly promise?: Uint8Array;
   readonly proof?: InclusionProof;
-  /** The canonical entry, whose hash is the leaf. */
+  /** The canonical entry. Its leaf hash is the leaf of the tree. */
   readonly body: Uint8Array;
 }
 
@@ -34,7 +34,7 @@ export interface InclusionProof {
   readonly checkpoint?: string;
 }
 
-/** An entry with its proof, as a log of Rekor v2 answers it. Nothing of it is verified. */
+/** An entry with its proof, in the response of a log of Rekor v2. Nothing is verified. */
 export interface LogEntry {
   /** Index in the log, in [0, 2^53). */
   readonly index: number;
@@ -58,7 +58,12 @@ export interface LogEntry {
 /** An intoto entry of Rekor v1 may hold the whole payload. */
 const MAX_BODY = 8 * 1024 * 1024;
 
-/** @throws ClientError `malformed` naming the field; `path` is what the message calls the whole. */
+/**
+ * Parses an entry of a bundle.
+ *
+ * @param path names the entry in error messages
+ * @throws ClientError `malformed`; the message names the field
+ */
 export function parseTlogEntry(value: unknown, path: string): TlogEntry {
   const entry = object(value, path, [
     'logIndex',
@@ -89,15 +94,16 @@ export function parseTlogEntry(value: unknown, path: string): TlogEntry {
 }
 
 /**
- * What a log of Rekor v2 answers.
+ * Parses the response of a log of Rekor v2.
  *
- * @throws ClientError `malformed` naming the field; `path` is what the message calls the whole.
+ * @param path names the entry in error messages
+ * @throws ClientError `malformed`; the message names the field
  */
 export function parseLogEntry(value: unknown, path: string): LogEntry {
   const { promise, proof, ...entry } = parseTlogEntry(value, path);
   if (promise !== undefined) {
-    // A promise of Rekor v1 would need a check of its own; ignoring it would look like having checked it.
-    throw malformed(`${path}.inclusionPromise`, 'is set: a log of Rekor v2 gives none');
+    // Nothing here verifies a promise of Rekor v1, and an ignored promise would look verified.
+    throw malformed(`${path}.inclusionPromise`, 'is set, but a log of Rekor v2 gives no promise');
   }
   if (proof === undefined) throw malformed(`${path}.inclusionProof`, 'is missing');
   const { checkpoint, index, ...tree } = proof;
@@ -111,7 +117,7 @@ export function parseLogEntry(value: unknown, path: string): LogEntry {
   return { ...entry, ...tree, checkpoint };
 }
 
-/** The form in which a bundle carries an entry. */
+/** The form of an entry in a bundle. */
 export function tlogEntry({ treeSize, root, hashes, checkpoint, ...entry }: LogEntry): TlogEntry {
   return { ...entry, proof: { index: entry.index, treeSize, root, hashes, checkpoint } };
 }
@@ -162,7 +168,7 @@ function parseProof(value: unknown, path: string): InclusionProof {
     hashes: array(proof.hashes, `${path}.hashes`, MAX_PROOF).map((hash, at) =>
       bytes(hash, `${path}.hashes[${at}]`, 32),
     ),
-    // In proto3 JSON empty text is the same as absent.
+    // In proto3 JSON, an empty text equals an absent one.
     ...(checkpoint === undefined || checkpoint === '' ? {} : { checkpoint }),
   };
 }

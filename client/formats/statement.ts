@@ -5,7 +5,7 @@
  *   { "_type": "https://in-toto.io/Statement/v1", "subject": [ { "name": …, "digest": { "sha256": <hex> } } ],
  *     "predicateType": <URI>, "predicate": { … } }
  *
- * A subject needs a digest. A DigestSet may hold algorithms that are unknown here, in any encoding.
+ * A subject needs a digest. A DigestSet may hold unknown algorithms, in any encoding.
  */
 import { encodeHex, encodeUtf8 } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
@@ -13,7 +13,7 @@ import type { HashName } from '../../merkle/rekor/hashes.ts';
 import { ClientError, usage } from '../errors.ts';
 import { array, malformed, parseJson, string } from './json.ts';
 
-/** Short names, and the type of predicate that each stands for. */
+/** Short names of predicate types, with the URI of each. */
 export const PREDICATE_TYPES: ReadonlyMap<string, string> = new Map([
   ['slsaprovenance', 'https://slsa.dev/provenance/v1'],
   ['slsaprovenance1', 'https://slsa.dev/provenance/v1'],
@@ -32,7 +32,7 @@ const MAX_SUBJECTS = 65_536;
 /** Bills of materials nest their components. */
 const MAX_DEPTH = 256;
 const TYPES: readonly unknown[] = ['https://in-toto.io/Statement/v1', 'https://in-toto.io/Statement/v0.1'];
-/** Algorithms of a DigestSet whose values are read here. */
+/** The algorithms of a DigestSet whose values must be lower-case hex. */
 const HASHES: readonly string[] = ['sha256', 'sha384', 'sha512'] satisfies HashName[];
 
 export interface Subject {
@@ -41,7 +41,7 @@ export interface Subject {
   readonly sha256: Uint8Array;
 }
 
-/** The parts of a statement that Stele reads. Texts are as the signer wrote them. */
+/** The parts of a statement that Stele reads. The signer chose the texts: see `printable`. */
 export interface Statement {
   readonly predicateType: string;
   /** At least one. */
@@ -55,9 +55,9 @@ export interface StatementSubject {
 }
 
 /**
- * The URI that a short name stands for; a URI stands for itself.
+ * The URI of a predicate type, from its short name or its URI.
  *
- * @throws ClientError `usage`, with the names that are known
+ * @throws ClientError `usage`; the message lists the short names
  */
 export function predicateType(name: string): string {
   const known = PREDICATE_TYPES.get(name);
@@ -70,11 +70,11 @@ export function predicateType(name: string): string {
 }
 
 /**
- * The bytes of a statement about `subjects`. The predicate stands in it as it was written, so that no number loses a digit.
+ * Writes a statement about `subjects`. The predicate is copied as text, so that no number loses a digit.
  *
  * @param predicate a JSON object in UTF-8, of at most 16 MiB
  * @param type URI
- * @throws ClientError `statement` if the predicate is no such object
+ * @throws ClientError `statement` if the predicate is not such an object
  */
 export function formatStatement(subjects: readonly Subject[], type: string, predicate: Uint8Array): Uint8Array {
   const what = 'the predicate';
@@ -86,10 +86,10 @@ export function formatStatement(subjects: readonly Subject[], type: string, pred
 }
 
 /**
- * Reads a statement of in-toto v1 or v0.1, with nothing verified. Fields that the specification does not name are ignored.
+ * Parses a statement of in-toto v1 or v0.1, and verifies nothing. Unknown fields are ignored.
  *
  * @param bytes UTF-8 JSON of at most 16 MiB
- * @throws ClientError `malformed`, naming the field
+ * @throws ClientError `malformed`; the message names the field
  */
 export function parseStatement(bytes: Uint8Array): Statement {
   const what = 'the statement';
@@ -99,9 +99,8 @@ export function parseStatement(bytes: Uint8Array): Statement {
     predicate,
     subject,
   } = members(parseJson(bytes, what, MAX_STATEMENT, MAX_DEPTH), what);
-  if (!TYPES.includes(_type)) throw malformed(`${what}._type`, 'is not that of a statement v1 or v0.1');
+  if (!TYPES.includes(_type)) throw malformed(`${what}._type`, 'is not the type of a statement v1 or v0.1');
   if (!isTypeUri(string(type, `${what}.predicateType`))) throw malformed(`${what}.predicateType`, 'is not a URI');
-  // The predicate's own fields are not read.
   if (predicate !== undefined && predicate !== null) members(predicate, `${what}.predicate`);
   const subjects = array(subject, `${what}.subject`, MAX_SUBJECTS);
   if (subjects.length === 0) throw malformed(`${what}.subject`, 'is empty');
@@ -112,9 +111,9 @@ export function parseStatement(bytes: Uint8Array): Statement {
 }
 
 /**
- * `parseStatement` for a statement that is to be signed.
+ * `parseStatement`, for a statement before it is signed.
  *
- * @throws ClientError `statement`, saying what is wrong
+ * @throws ClientError `statement`; the message names the field
  */
 export function checkStatement(bytes: Uint8Array): Statement {
   return unsigned(() => parseStatement(bytes));
@@ -125,7 +124,7 @@ function readSubject(value: unknown, path: string): StatementSubject {
   const digests = Object.entries(members(digest ?? {}, `${path}.digest`)).map(([algorithm, text]) => {
     const field = `${path}.digest.${printable(algorithm)}`;
     const encoded = string(text, field);
-    // Other algorithms may have other encodings, and consumers must ignore them.
+    // Other algorithms may have other encodings. The specification requires readers to ignore unknown algorithms.
     if (HASHES.includes(algorithm) && !/^[0-9a-f]{2,256}$/.test(encoded))
       throw malformed(field, 'is not lower-case hex');
     return [algorithm, encoded] as const;

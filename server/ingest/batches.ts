@@ -1,9 +1,9 @@
-/** Gathers bodies into batches and hands each body its answer. This part of ingest knows nothing of entries. */
+/** Collects bodies into batches for the workers, and resolves each body with its result. Does not depend on entries. */
 import type { Encoding, IngestedBody } from '../types.ts';
 import { INTERNAL } from './ingest-body.ts';
 import { type Body, packBatch, unpackAnswers } from './packed.ts';
 
-/** A batch closes at either limit: large enough to pay for the round trip, small enough that no thread waits for another. */
+/** A batch ends at either limit. It is large enough to pay for the round trip, and small enough to keep all threads busy. */
 const BATCH_BODIES = 64;
 const BATCH_BYTES = 1024 * 1024;
 /** Splitting fewer bodies over the threads costs more than it saves. */
@@ -13,7 +13,7 @@ interface BatchOptions {
   /** Runs one batch in a worker: packed bodies in, packed answers out. */
   readonly run: (batch: ArrayBuffer) => Promise<ArrayBuffer>;
   readonly threads: number;
-  /** Batches that `run` takes at a time. */
+  /** Most batches that run at once. */
   readonly atOnce: number;
   readonly onError: (error: unknown) => void;
 }
@@ -39,14 +39,14 @@ export class Batches {
     return { waiting: this.#waiting.length, running: this.#bodies };
   }
 
-  /** Never rejects. The answer is `internal` after `close`, and where workers keep failing on this body alone. */
+  /** Never rejects. The result is the refusal `internal` after `close`, or if workers fail twice on this body alone. */
   submit(body: Uint8Array, encoding: Encoding): Promise<IngestedBody> {
     if (this.#closed) return Promise.resolve({ refusal: INTERNAL });
     return new Promise((answer) => {
       this.#waiting.push({ body, encoding, answer });
       if (!this.#scheduled) {
         this.#scheduled = true;
-        // After the I/O callbacks of this turn, which bring the bodies that belong together.
+        // setImmediate runs after the I/O callbacks of this turn, so the bodies of all of them go into one batch.
         setImmediate(() => {
           this.#scheduled = false;
           this.#dispatch();
@@ -55,7 +55,7 @@ export class Batches {
     });
   }
 
-  /** Refuses the waiting bodies and takes no more. Running batches end when `run` does. */
+  /** Refuses waiting and later bodies as `internal`. Running batches end when `run` ends. */
   close(): void {
     this.#closed = true;
     for (const body of this.#waiting.splice(0)) body.answer({ refusal: INTERNAL });
@@ -89,17 +89,17 @@ export class Batches {
     this.#dispatch();
   }
 
-  /** One of the bodies may have killed the worker. Each runs again alone, so that only this one fails. */
+  /** Runs each body of a failed batch again alone: if one body kills its worker, only that body fails. */
   async #afterFailure(batch: readonly Waiting[]): Promise<void> {
     for (const body of batch) {
-      // One at a time over all failed batches: two bodies that may kill a worker must not share one.
+      // Bodies of all failed batches run one at a time: two bodies that may kill a worker must not share one.
       const turn = this.#retries.then(() => this.#alone(body));
       this.#retries = turn;
       await turn;
     }
   }
 
-  /** Tries twice, since another batch on the same worker may have killed it. Never rejects. */
+  /** Tries twice, because another batch may have killed the worker of the first try. Never rejects. */
   async #alone(body: Waiting): Promise<void> {
     for (let tries = 0; tries < 2 && !this.#closed; tries++) {
       try {
@@ -113,7 +113,7 @@ export class Batches {
   }
 }
 
-/** How many from the front a batch takes, at least one. */
+/** How many of the first waiting bodies fit into a batch: at least 1. */
 function batchSize(waiting: readonly Body[], most: number): number {
   let bytes = 0;
   for (let count = 0; count < most; count++) {

@@ -1,6 +1,6 @@
 /**
- * DSSE envelopes (secure-systems-lab/dsse, protocol v1.0.2) become `hashedrekord` entries of the digest of the
- * pre-authentication encoding (merkle/rekor/dsse.ts). Current verifiers check attestations in this form.
+ * Turns DSSE envelopes (secure-systems-lab/dsse, protocol v1.0.2) into `hashedrekord` entries with the digest of the
+ * pre-authentication encoding (merkle/rekor/dsse.ts). Current verifiers expect attestations in this form.
  */
 import { createHash } from 'node:crypto';
 import { paeHeader } from '../../merkle/rekor/dsse.ts';
@@ -18,16 +18,18 @@ import {
 import type { DsseRequest } from './request.ts';
 
 /**
- * Most signatures, and most verifiers, of one envelope. Attestations have one or a few. Each signature may be tried with
- * each verifier, so this bounds the work that one request can ask for.
+ * Most signatures, and most verifiers, of one envelope; attestations have few. Every signature may be checked with every
+ * verifier, so the limit bounds the work of one request.
  */
 const MAX_DSSE_SIGNATURES = 8;
 
 const PREFIX = 'invalid dsse request: ';
 
 /**
- * One entry a signature, in their order. Each signature must verify with one of the verifiers, and each verifier must be
- * used. Throws `Refused`: `invalid-entry`.
+ * Makes one entry per signature, in the order of the signatures. Each signature must verify with one of the verifiers, and
+ * each verifier must verify a signature.
+ *
+ * @throws Refused `invalid-entry`
  */
 export function dsseEntries({ envelope, verifiers = [] }: DsseRequest, checks: Checks): NewEntry[] {
   const { payload, payloadType = '', signatures = [] } = envelope ?? {};
@@ -38,7 +40,7 @@ export function dsseEntries({ envelope, verifiers = [] }: DsseRequest, checks: C
   if (isMissing(payload)) return invalid(PREFIX, 'missing', 'missing payload');
   for (const [what, list] of Object.entries({ signatures, verifiers })) {
     if (list.length > MAX_DSSE_SIGNATURES) {
-      invalid(PREFIX, 'too-many', `${list.length} ${what}; ${MAX_DSSE_SIGNATURES} are taken`);
+      invalid(PREFIX, 'too-many', `${list.length} ${what}; at most ${MAX_DSSE_SIGNATURES} are accepted`);
     }
   }
   const known = verifiers.map((verifier) => readVerifier(verifier, checks, PREFIX));
@@ -56,7 +58,7 @@ export function dsseEntries({ envelope, verifiers = [] }: DsseRequest, checks: C
   const entries = signatures.map(({ sig }, index) => {
     if (isMissing(sig)) return invalid(PREFIX, 'missing', `missing signature ${index}`);
     checkSize(PREFIX, sig, checks);
-    // Signatures and verifiers nearly always come in the same order, so that the first try fits.
+    // Nearly always signatures and verifiers have the same order, so the first try succeeds.
     for (let step = 0; step < known.length; step++) {
       const at = (index + step) % known.length;
       const verifier = known[at]!;

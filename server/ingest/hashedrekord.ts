@@ -1,8 +1,6 @@
 /**
- * The checks of a `hashedrekord` request and the entry that it becomes (docs/wire.md; rekor-tiles
- * 2.3.0 pkg/types/hashedrekord).
+ * Checks a `hashedrekord` request, and makes its entry (docs/wire.md; rekor-tiles 2.3.0 pkg/types/hashedrekord).
  */
-
 import { hashedRekordText, verifierText } from '../../merkle/rekor/hashedrekord.ts';
 import { DIGEST_ALGORITHM, DIGEST_SIZE, type HashName } from '../../merkle/rekor/hashes.ts';
 import { keyDetailsToLog } from '../../merkle/rekor/key-details.ts';
@@ -21,24 +19,24 @@ import type { HashedRekordRequest, Verifier } from './request.ts';
 /** The settings and limits of the checks. */
 export interface Checks {
   readonly verifier: DigestVerifier;
-  /** Bytes of a canonical entry, at most 65,535. */
+  /** Longest canonical entry in bytes: at most 65,535. */
   readonly entryBytes: number;
-  /** Counts down: the verifications that the body may still ask for (DSSE multiplies signatures by verifiers). */
+  /** The verifications that are left for the body. The checks decrement it (DSSE multiplies signatures by verifiers). */
   readonly budget: { verifications: number };
 }
 
-/** A verifier of a request whose key was read and whose key details a log takes. */
+/** A verifier of a request, with its parsed key. The log accepts its key details. */
 interface KnownVerifier {
   readonly key: KeyInfo;
   readonly hash: HashName;
-  /** As it goes into the entry: canonical JSON. */
+  /** The verifier's canonical JSON in the entry. */
   readonly entry: string;
 }
 
-/** Prefix of every message about a `hashedrekord`. Clients of rekor-tiles know it. */
+/** Prefix of every message about a `hashedrekord`, as in rekor-tiles. */
 const PREFIX = 'invalid hashedrekord request: ';
 
-/** Checks the request in the order of docs/wire.md. Throws `Refused`: `invalid-entry`. */
+/** Checks the request in the order of docs/wire.md. @throws Refused `invalid-entry` */
 export function hashedRekordEntry({ digest, signature }: HashedRekordRequest, checks: Checks): NewEntry {
   const content = signature?.content;
   if (isMissing(content)) return invalid(PREFIX, 'missing', 'missing signature');
@@ -59,7 +57,7 @@ export function hashedRekordEntry({ digest, signature }: HashedRekordRequest, ch
   return entryOf(known, digest, content, checks, PREFIX);
 }
 
-/** Reads the key or certificate and looks it up in the registry. Throws `Refused`: `invalid-entry`. */
+/** Reads the key or certificate, and looks up its key details in the registry. @throws Refused `invalid-entry` */
 export function readVerifier(verifier: Verifier, checks: Checks, prefix: string): KnownVerifier {
   const { publicKey, x509Certificate, keyDetails = 0 } = verifier;
   const rawBytes = (publicKey ?? x509Certificate)?.rawBytes;
@@ -81,7 +79,7 @@ export function readVerifier(verifier: Verifier, checks: Checks, prefix: string)
   return { key, hash: found.hash, entry: verifierText(found.name, form, toBase64(rawBytes)) };
 }
 
-/** Whether `signature` is the verifier's over `digest`, which has its hash's length. Throws `Refused` past the budget. */
+/** Whether the verifier signed `digest`, which has the length of its hash. @throws Refused `invalid-entry` past the budget */
 export function verify(
   known: KnownVerifier,
   digest: Uint8Array,
@@ -94,7 +92,7 @@ export function verify(
   return checks.verifier.verifyDigest(known.key, digest, signature);
 }
 
-/** The entry to log, with its leaf hash. Throws `Refused` where the entry is too long. */
+/** The entry with its leaf hash. @throws Refused `invalid-entry` if the entry is too long */
 export function entryOf(
   known: KnownVerifier,
   digest: Uint8Array,
@@ -109,8 +107,10 @@ export function entryOf(
 }
 
 /**
- * Refuses a key whose point is not on its curve. Such a key fails only in the verification, so that the message would
- * blame another check. Called on the way to a refusal.
+ * Refuses a key whose point is not on its curve. Only signature checks fail with such a key, so callers use this function
+ * before another refusal, whose message would be misleading.
+ *
+ * @throws Refused `invalid-entry`
  */
 export function checkPoint(key: KeyInfo, prefix: string): void {
   if (!hasValidPoint(key)) invalid(prefix, 'key', 'the public key is not a point on its curve');
@@ -124,7 +124,7 @@ export function isMissing(bytes: Uint8Array | undefined): bytes is undefined {
   return bytes === undefined || bytes.length === 0;
 }
 
-/** Refuses bytes that are longer than an entry before a parser or a verification gets them. */
+/** Refuses bytes longer than an entry before a parser or a signature check reads them. @throws Refused `invalid-entry` */
 export function checkSize(prefix: string, bytes: Uint8Array, checks: Checks): void {
   if (bytes.length > checks.entryBytes) tooLong(prefix, checks);
 }

@@ -1,4 +1,4 @@
-/** Turns one body into entries. A worker calls this; tests call it without a worker. */
+/** Turns one body into entries. The workers run this code. */
 import type { DigestVerifier } from '../../merkle/runtime/crypto/digest.ts';
 import type { Encoding, Ingested, IngestedBody, Refusal } from '../types.ts';
 import { dsseEntries } from './dsse.ts';
@@ -9,22 +9,22 @@ import { readJson, readJsonBatch } from './request-json.ts';
 import { readProtobuf, readProtobufBatch } from './request-protobuf.ts';
 
 export interface IngestLimits {
-  /** Bytes of a canonical entry: 1 to 65,535, what the length prefix of an entry bundle can say. */
+  /** Longest canonical entry in bytes: 1 to 65,535, the largest length prefix of an entry bundle. */
   readonly entryBytes: number;
-  /** Requests of a bulk body, from 1. */
+  /** Most requests of a bulk body: at least 1. */
   readonly bulkItems: number;
 }
 
 export const DEFAULT_LIMITS: IngestLimits = { entryBytes: 65_535, bulkItems: 256 };
 
-/** Never throws: every body gets an answer. */
+/** The entries of a body, or its refusal. Never throws. */
 export function ingestBody(
   body: Uint8Array,
   encoding: Encoding,
   limits: IngestLimits,
   verifier: DigestVerifier,
 ): IngestedBody {
-  // Twice as many as a bulk body of single signatures needs; they take about a second with the slowest kind of key.
+  // Twice the need of a bulk body of single signatures. With the slowest kind of key, this takes about a second.
   const budget = { verifications: 2 * limits.bulkItems };
   const checks: Checks = { verifier, entryBytes: limits.entryBytes, budget };
   try {
@@ -34,7 +34,7 @@ export function ingestBody(
   }
 }
 
-/** The requests of a body. Each function reads its request and throws `Refused` where that item alone is wrong. */
+/** A reader for each request of a body. A reader throws `Refused` if only its request is wrong. */
 function readBody(body: Uint8Array, encoding: Encoding, { bulkItems }: IngestLimits): (() => CreateEntryRequest)[] {
   switch (encoding) {
     case 'json': {
@@ -67,7 +67,7 @@ function refusalOf(error: unknown): Refusal {
   return error instanceof Refused ? { code: error.code, reason: error.reason, message: error.message } : INTERNAL;
 }
 
-/** The log is at fault, not the request; the answer does not say more. */
+/** The refusal for an error of the log itself. It does not reveal the error. */
 export const INTERNAL: Refusal = {
   code: 'internal',
   reason: 'internal',

@@ -1,8 +1,8 @@
 /**
- * The ingest stage: bodies to entries, in the worker pool.
+ * The ingest stage: turns bodies into entries, in the worker pool.
  *
- * Bodies that come in one turn of the event loop, or while all threads have work, go over in one batch: a round trip to
- * a thread costs 25 to 77 µs, as much as a verification, and a batch pays it once.
+ * Bodies that arrive in one turn of the event loop, or while all threads are busy, go to a thread in one batch. A round trip
+ * to a thread costs 25 to 77 µs, as much as a verification, and a batch pays it once.
  */
 import { digestVerifier } from '../../merkle/runtime/crypto/digest.ts';
 import { createPool, TASKS_PER_THREAD, workerUrl } from '../../merkle/runtime/threads/pool.ts';
@@ -15,29 +15,29 @@ export interface IngestOptions {
   /** Number of worker threads, from 1. */
   readonly threads: number;
   readonly limits?: Partial<IngestLimits>;
-  /** `noble`: never verify in OpenSSL. */
+  /** `noble`: never verify with OpenSSL. */
   readonly force?: 'noble';
-  /** Called when a batch failed: a worker died or threw, which is a bug or a lack of memory. */
+  /** Receives the error of a failed batch: a worker died or threw, because of a bug or a lack of memory. */
   readonly onError?: (error: unknown) => void;
 }
 
 export interface Ingest {
   /**
-   * Resolves with the entries, in order, or the refusal. `body` must not change until then. Never rejects and never
-   * hangs: the bodies of a worker that dies are tried again alone, then refused as `internal`.
+   * Resolves with the entries, in order, or with the refusal. `body` must not change until then. Never rejects and never
+   * hangs: if a worker dies, each of its bodies runs again alone, and is refused as `internal` if it fails again.
    *
-   * Entries of one batch share one buffer: copy an entry that is kept for long.
+   * Entries of one batch share one buffer: a caller that keeps an entry for long copies the entry.
    */
   ingest(body: Uint8Array, encoding: Encoding): Promise<IngestedBody>;
-  /** Bodies that wait for a thread, and those that one has. */
+  /** Number of bodies that wait for a thread, and number of bodies in threads. */
   readonly queue: { readonly waiting: number; readonly running: number };
-  /** Whether ECDSA is verified in OpenSSL, and if not, why. */
+  /** Whether OpenSSL verifies ECDSA, and if not, why. */
   readonly fast: { readonly fast: boolean; readonly why?: string };
   /** Ends the threads and refuses running bodies as `internal`. Idempotent. */
   close(): Promise<void>;
 }
 
-/** @throws RuntimeError `file`: the worker has not been built. */
+/** Starts the worker pool. @throws RuntimeError `file` if the worker's file is not built */
 export function createIngest({ threads, limits = {}, force, onError = () => {} }: IngestOptions): Ingest {
   const workerData: IngestWorkerData = { limits: { ...DEFAULT_LIMITS, ...limits }, force };
   const pool = createPool({ file: workerUrl('server/ingest/ingest-worker'), threads, workerData });

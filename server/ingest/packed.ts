@@ -1,10 +1,10 @@
 /**
- * The two buffers between the main thread and a worker. A structured clone of the same values costs the main thread 10 µs a
- * body and more; a transferred buffer costs one copy.
+ * The two buffers between the main thread and a worker. A structured clone of the same values costs the main thread at least
+ * 10 µs per body; a transferred buffer costs one copy.
  *
  * ```
  * batch:   u32 count, count * (u32 encoding, u32 length), then the bodies
- * answers: an answer a body:
+ * answers: for each body one of
  *   u32 REFUSED, refusal                      the body as a whole
  *   u32 items, items * (u32 REFUSED, refusal  |  u32 entries, entries * (32 bytes leaf hash, u32 length, body))
  *   refusal: u32 length, JSON of a Refusal
@@ -56,7 +56,7 @@ export function unpackBatch(buffer: ArrayBuffer): Body[] {
   return bodies;
 }
 
-/** Called twice over the same answers: once to measure, once to write. */
+/** Receives the parts of the answers twice: first to measure, then to write. */
 interface Sink {
   number(value: number): void;
   bytes(value: Uint8Array): void;

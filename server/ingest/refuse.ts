@@ -37,7 +37,7 @@ export function refuse(code: RequestErrorCode, reason: Reason, message: string):
   throw new Refused(code, reason, message);
 }
 
-/** A name that came from outside, made fit for a message: quoted, escaped and not long. */
+/** Quotes and escapes a name of a request for a message, at most 64 characters of it. */
 export function quoted(name: string): string {
   return JSON.stringify(name.length > 64 ? `${name.slice(0, 64)}…` : name);
 }

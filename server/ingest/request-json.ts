@@ -1,9 +1,9 @@
 /**
  * The strict reader of proto3 JSON (https://protobuf.dev/programming-guides/json/) for the messages of request.ts.
  *
- * It takes what proto3 JSON allows: either name of a field, null for an absent field, an enum by name or number, bytes in
- * base64 or base64url with or without padding. It refuses, naming the field, unknown fields at any depth, a field given
- * twice (also once under each name), a second arm of a oneof, and base64 that is not canonical.
+ * The reader accepts everything that proto3 JSON allows: either name of a field, null for an absent field, an enum by name or
+ * number, bytes in base64 or base64url with or without padding. It refuses unknown fields at any depth, repeated fields
+ * (also under both names), a second arm of a oneof, and base64 that is not canonical. Messages name the field.
  */
 import { isAscii, isUtf8 } from 'node:buffer';
 import { findKeyDetails } from '../../merkle/rekor/key-details.ts';
@@ -11,10 +11,10 @@ import { scanJson } from '../../merkle/rekor/strict-json.ts';
 import { quoted, refuse } from './refuse.ts';
 import { CREATE_ENTRY_REQUEST, type CreateEntryRequest, type Field, inside, type Message } from './request.ts';
 
-/** Levels of objects and arrays; the deepest request, a bulk one, has 7. */
+/** Most levels of objects and arrays. The deepest valid request, a bulk request, has 7. */
 const MAX_DEPTH = 16;
 
-/** Reads one CreateEntryRequest. An empty body is an empty message. Throws `Refused`. */
+/** Reads one CreateEntryRequest. An empty body is an empty message. @throws Refused `malformed` */
 export function readJson(body: Uint8Array): CreateEntryRequest {
   if (body.length === 0) return {};
   const { value, repeated } = parse(body);
@@ -23,9 +23,9 @@ export function readJson(body: Uint8Array): CreateEntryRequest {
 }
 
 /**
- * Reads `{"requests": [...]}`; each item is a request, or the `Refused` that concerns it alone.
+ * Reads `{"requests": [...]}`. Each item of the result reads one request, and throws `Refused` if only that request is wrong.
  *
- * Throws `Refused` where the body as a whole is wrong: `malformed`, or `too-large` for more than `maxItems`.
+ * @throws Refused if the body as a whole is wrong: `malformed`, or `too-large` for more than `maxItems`
  */
 export function readJsonBatch(body: Uint8Array, maxItems: number): (() => CreateEntryRequest)[] {
   const { value, repeated } = parse(body, 'requests');
@@ -42,7 +42,7 @@ export function readJsonBatch(body: Uint8Array, maxItems: number): (() => Create
   });
 }
 
-/** Requires 1 <= `count` <= `maxItems`; throws `Refused`. */
+/** Requires 1 <= `count` <= `maxItems`. @throws Refused `malformed`, `too-large` */
 export function checkItems(count: number, maxItems: number): void {
   if (count === 0) refuse('malformed', 'missing', 'requests is missing or empty');
   if (count > maxItems) refuse('too-large', 'too-many', `${count} requests; a batch takes ${maxItems}`);
@@ -68,7 +68,7 @@ function parse(body: Uint8Array, itemsOf?: string) {
   try {
     return { value: JSON.parse(text) as unknown, repeated };
   } catch {
-    // V8's message quotes the body and is no contract.
+    // V8's message quotes the body, and differs between versions.
     return refuse('malformed', 'syntax', 'malformed JSON');
   }
 }
@@ -138,7 +138,7 @@ function readBytes(value: unknown, path: string): Uint8Array {
   return bytes;
 }
 
-/** A surrogate without its partner, which JSON can write as an escape and UTF-8 cannot. */
+/** A surrogate without its partner. JSON can express it with an escape, but UTF-8 cannot. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 function readString(value: unknown, path: string): string {

@@ -2,8 +2,9 @@
  * The strict reader of the protobuf encoding (https://protobuf.dev/programming-guides/encoding/) for the messages of
  * request.ts, on protobufjs' `Reader`.
  *
- * protobufjs' own decoders skip unknown fields and take the last of several. This reader refuses both, as the reader of JSON
- * does, so that no client believes in a logged field that the log ignored. The messages bound the depth. No bytes are copied.
+ * protobufjs' own decoders skip unknown fields, and use the last of repeated fields. This reader refuses both, as the JSON
+ * reader does, so that the log never ignores a field that a client sent. The message types bound the depth. The result has
+ * views of the body.
  */
 import { isUtf8 } from 'node:buffer';
 import protobuf from 'protobufjs/minimal.js';
@@ -14,14 +15,13 @@ import { checkItems } from './request-json.ts';
 const VARINT = 0;
 const DELIMITED = 2;
 
-/** Reads one CreateEntryRequest; an empty body is an empty message. Throws `Refused`. */
+/** Reads one CreateEntryRequest. An empty body is an empty message. @throws Refused `malformed` */
 export function readProtobuf(body: Uint8Array): CreateEntryRequest {
   return readMessage(CREATE_ENTRY_REQUEST, body, '') as CreateEntryRequest;
 }
 
 /**
- * Reads `message { repeated CreateEntryRequest requests = 1; }`; each item is a request, or throws the `Refused` that
- * concerns it alone. Throws `Refused` where the body as a whole is wrong, as `readJsonBatch`.
+ * Reads `message { repeated CreateEntryRequest requests = 1; }`. Result and errors are as for `readJsonBatch`.
  */
 export function readProtobufBatch(body: Uint8Array, maxItems: number): (() => CreateEntryRequest)[] {
   const items: Uint8Array[] = [];

@@ -1,8 +1,8 @@
 /**
- * The messages of `dev.sigstore.rekor.v2` in a request, for both readers (request-json.ts, request-protobuf.ts).
+ * The request messages of `dev.sigstore.rekor.v2`, for both readers (request-json.ts, request-protobuf.ts).
  *
- * A field has its JSON name, its name in the .proto (which proto3 JSON takes as well) and its number; names and numbers
- * are those of docs/wire.md. `Envelope.payloadType` is camel case in its .proto already and so has no second name.
+ * A field has a JSON name, a name in the .proto file (which proto3 JSON accepts too) and a number, as in docs/wire.md.
+ * `Envelope.payloadType` is camelCase in its .proto file, so it has only one name.
  */
 
 export interface CreateEntryRequest {
@@ -31,7 +31,7 @@ export interface DsseRequest {
   readonly verifiers?: readonly Verifier[];
 }
 
-/** The kinds of scalar fields, or the message inside. */
+/** The type of a field: a scalar type or a message. */
 type FieldKind = 'bytes' | 'string' | 'keyDetails' | Message;
 
 export interface Field {
@@ -39,19 +39,19 @@ export interface Field {
   readonly number: number;
   readonly kind: FieldKind;
   readonly repeated: boolean;
-  /** At most one of the fields that are `arm` of their message may be there. */
+  /** The field is an arm of its message's oneof: at most one arm may be present. */
   readonly arm: boolean;
 }
 
 export interface Message {
   readonly byName: ReadonlyMap<string, Field>;
   readonly byNumber: ReadonlyMap<number, Field>;
-  /** Names of the oneof's arms; empty where there is none. */
+  /** Names of the oneof's arms; empty for a message without a oneof. */
   readonly arms: readonly string[];
 }
 
 interface FieldOptions {
-  /** Name in the .proto where it is not the JSON name. */
+  /** Name in the .proto file, if it differs from the JSON name. */
   readonly proto?: string;
   readonly repeated?: true;
   readonly arm?: true;
@@ -112,7 +112,7 @@ export const CREATE_ENTRY_REQUEST = message([
   ['dsseRequestV002', 2, DSSE_REQUEST, { proto: 'dsse_request_v002', arm: true }],
 ]);
 
-/** Joins a path for a message: `signature` and `content` are `signature.content`. */
+/** Joins a path for an error message: `signature` and `content` give `signature.content`. */
 export function inside(path: string, name: string): string {
   return path === '' ? name : `${path}.${name}`;
 }

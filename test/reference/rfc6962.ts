@@ -1,6 +1,6 @@
 /**
- * RFC 6962 section 2.1, letter for letter: recursive, on slices of the list of entries, slow. It shares no line with
- * merkle/, so that both can hardly be wrong in the same way.
+ * RFC 6962 section 2.1, written literally: recursive and slow, on slices of the list of entries. It shares no code with
+ * merkle/, so that both are unlikely to have the same error.
  */
 import { hash } from 'node:crypto';
 
@@ -52,8 +52,8 @@ function SUBPROOF(m: number, D: Entries, b: boolean): Uint8Array[] {
 }
 
 /**
- * The same definitions for the tree whose n entries are all the same: a subtree is then known by its number of entries,
- * so that trees up to 2^53 - 1 come within reach.
+ * The same definitions for a tree with n equal entries. The number of entries then determines the hash of a subtree, so trees
+ * of up to 2^53 - 1 entries are possible.
  */
 export class UniformTree {
   readonly #known = new Map<number, Uint8Array>();

@@ -1,5 +1,5 @@
 /**
- * What goes to a worker and comes back, each in one transferred buffer.
+ * The format of a worker's task and of its result, each in one transferred buffer.
  *
  * ```
  * batch:   u32 length, JSON of the origins, u32 count, count * (u32 origin, u32 length), then the bodies

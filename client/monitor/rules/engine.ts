@@ -1,6 +1,6 @@
 /**
- * Compares entries with all rules at once. Pure and synchronous; it runs in the workers and, for few entries, on the main
- * thread.
+ * Compares entries with all rules at once. The engine is pure and synchronous. It runs in the workers, and for few entries
+ * on the main thread.
  *
  * The engine files each alternative of each rule under its rarest condition (digest, key, identity, extension, issuer):
  * exact values in maps, and patterns in one RE2 set for each field, which finds all matching patterns in one pass over the
@@ -12,12 +12,12 @@ import { PatternSet } from './patterns.ts';
 import { requiredLiteral, textMatcher } from './text.ts';
 import type { Rule, RuleCondition, TextMatch } from './types.ts';
 
-/** One rule that an entry touches. */
+/** One rule that alerts about an entry. */
 export interface Hit {
   /** Index of the rule. */
   readonly rule: number;
   readonly kind: 'match' | 'unexpected' | 'unreadable';
-  /** Indexes of the signers that the rule alerts about; none where no signer could be read. */
+  /** Indexes of the signers that the rule alerts about; empty if no signer could be read. */
   readonly signers: readonly number[];
 }
 
@@ -62,7 +62,7 @@ export class RuleEngine {
     for (const index of [this.#identities, this.#issuers, ...this.#extensions.values()]) index.compile();
   }
 
-  /** The rules that this entry of the log `origin` touches, in their order and each once. */
+  /** The rules that alert about this entry of the log `origin`, in order and each once. */
   match(entry: ReadEntry, origin: string): Hit[] {
     const hits = new Map<number, Hit>();
     const [first] = entry.signers;
@@ -186,7 +186,7 @@ function conditionCheck(condition: RuleCondition, names: 'some' | 'every'): Chec
 function rawTexts({ identity, extensions = {}, digest }: RuleCondition): string[] {
   const texts = [identity, ...Object.values(extensions)].flatMap((match) => {
     const text = match === undefined ? '' : literalOf(match);
-    // Shorter ones are everywhere.
+    // Shorter texts occur in too many entries.
     return text.length < MIN_RAW ? [] : [Buffer.from(text, 'utf8').toString('latin1')];
   });
   if (digest !== undefined) texts.push(Buffer.from(digest, 'hex').toString('base64'));

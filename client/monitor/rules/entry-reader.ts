@@ -1,8 +1,8 @@
 /**
- * Reads the signers and digests in an entry of a log: `hashedrekord` 0.0.2 of Rekor v2 (rekor-tiles 2.3.0), its `dsse` 0.0.2,
- * and of Rekor v1 `hashedrekord`, `rekord`, `dsse` and `intoto` as far as they carry keys or certificates.
+ * Reads the signers and digests in a log entry: `hashedrekord` 0.0.2 and `dsse` 0.0.2 of Rekor v2 (rekor-tiles 2.3.0), and
+ * `hashedrekord`, `rekord`, `dsse` and `intoto` of Rekor v1 with keys or certificates.
  *
- * Nothing here is verified. Chains of certificates are for issuer-trust.ts; the log checked the signature.
+ * Nothing is verified here. issuer-trust.ts verifies certificate chains, and the log verified the signature.
  */
 import { hash } from 'node:crypto';
 import { MAX_ENTRY } from '../../../merkle/bundle.ts';
@@ -18,38 +18,38 @@ import { type JsonObject, parseJson } from '../../formats/json.ts';
 
 /** A signer that an entry names. */
 export interface EntrySigner {
-  /** Subject alternative names; none for a bare key. */
+  /** Subject alternative names; empty for a key without a certificate. */
   readonly names: readonly AlternativeName[];
   readonly issuer?: string;
   /** Fulcio's extensions by name and by OID. */
   readonly extensions: { get(nameOrOid: string): string | undefined };
   /** SHA-256 of the SubjectPublicKeyInfo, hex. */
   readonly key: string;
-  /** DER, where the entry holds a certificate. */
+  /** DER, if the entry holds a certificate. */
   readonly certificate?: Uint8Array;
 }
 
-/** The same signer read by the strict parser, for people to look at. */
+/** A signer whose certificate the strict parser read, for reports. */
 export interface FullEntrySigner extends EntrySigner {
   readonly extensions: ReadonlyMap<string, string>;
   readonly parsed?: Certificate;
 }
 
 export interface ReadEntry {
-  /** `hashedrekord`, `dsse` …; '' where the kind cannot be read. */
+  /** `hashedrekord`, `dsse` …; '' if the kind cannot be read. */
   readonly kind: string;
-  /** Digests of what was signed, hex; for `dsse` and `intoto` of the payload. */
+  /** Digests of the signed artifacts, hex; of the payload for `dsse` and `intoto`. */
   readonly digests: readonly string[];
   readonly signers: readonly EntrySigner[];
-  /** Why a part of the entry could not be read. The other parts are still here. */
+  /** Why a part of the entry could not be read. The other fields hold the readable parts. */
   readonly problem?: string;
-  /** The decoded bytes of that part, in which a search for raw text can find names. */
+  /** If a part could not be read: the entry and the decoded bytes of the part, for a search for names. */
   readonly raw: readonly Uint8Array[];
 }
 
 const MAX_SIGNERS = 64;
 
-/** Reads any bytes; never throws. */
+/** Reads an entry of any bytes. Never throws. */
 export function readEntry(body: Uint8Array): ReadEntry {
   const text = Buffer.from(body.buffer, body.byteOffset, body.length).toString('latin1');
   // Nearly every entry has the canonical form of Rekor v2.
@@ -89,7 +89,7 @@ class Found {
     this.#problem ??= error instanceof CodedError ? error.message : 'it cannot be read';
   }
 
-  /** Decodes all base64 in a text that cannot be read as an entry, and in the PEM that the base64 holds. */
+  /** Decodes all base64 in an unreadable entry, and all base64 inside the decoded bytes (PEM). */
   decode(text: string, depth = 0): void {
     for (const [run] of text.matchAll(/[A-Za-z0-9+/]{40,}/g)) {
       const bytes = Buffer.from(run, 'base64');
@@ -115,7 +115,7 @@ class Found {
     else this.#der(der, certificate);
   }
 
-  /** Base64 of PEM: certificate (the first of a chain) or public key. */
+  /** Base64 of PEM: a certificate (the first of a chain) or a public key. */
   pem64(text: unknown): void {
     const pem = base64(text);
     const block = pem === undefined ? null : PEM.exec(pem.toString('latin1'));
@@ -147,7 +147,7 @@ function certificateSigner(der: Buffer): EntrySigner {
   return quick === undefined ? fullSigner(der) : new QuickSigner(der, quick);
 }
 
-/** Makes the hash of the key on demand: most entries concern no rule that names a key. */
+/** Computes the hash of the key on demand: for most entries no rule compares it. */
 class QuickSigner implements EntrySigner {
   readonly names: readonly AlternativeName[];
   readonly issuer?: string;
@@ -176,7 +176,7 @@ function fullSigner(der: Uint8Array): FullEntrySigner {
   return { names, ...(issuer === undefined ? {} : { issuer }), extensions, key, certificate: der, parsed };
 }
 
-/** Undefined where the strict parser refuses what the quick one read. */
+/** Reads the signer's certificate with the strict parser. Undefined if that parser refuses the certificate. */
 export function inFull(signer: EntrySigner): FullEntrySigner | undefined {
   if (signer.certificate === undefined) return { names: [], extensions: NONE, key: signer.key };
   try {
@@ -197,7 +197,7 @@ function fingerprint(spki: Uint8Array): string {
   return hash('sha256', spki, 'hex');
 }
 
-/** Padded standard base64, strictly; undefined for anything else. */
+/** Decodes padded standard base64; undefined for any other value. */
 function base64(text: unknown): Buffer | undefined {
   return typeof text === 'string' ? fromBase64(text) : undefined;
 }
@@ -207,7 +207,7 @@ function readAny(value: unknown, found: Found): void {
   if (typeof kind === 'string') found.kind = kind;
   const body = fields(spec);
   const read = READERS[`${String(kind)} ${String(apiVersion)}`];
-  if (read === undefined) throw new ClientError('unsupported', 'it is of a kind that is not read here');
+  if (read === undefined) throw new ClientError('unsupported', 'it is of an unsupported kind');
   read(body, found);
 }
 

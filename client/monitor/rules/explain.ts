@@ -9,7 +9,7 @@ interface ExplainedCondition {
   /** `identity`, `extensions.sourceRepositoryURI` … */
   readonly field: string;
   readonly wanted: string;
-  /** Escaped; empty where the entry has nothing of the kind. */
+  /** Escaped values of the entry; empty if the entry has no such field. */
   readonly got: readonly string[];
   readonly holds: boolean;
 }
@@ -24,13 +24,13 @@ interface ExplainedSigner {
   readonly issuer?: string;
   readonly key?: string;
   readonly watch: readonly ExplainedAlternative[];
-  /** Only of a rule with `expect`, and where `watch` holds. */
+  /** Only for a rule with `expect` whose `watch` holds. */
   readonly expect?: readonly ExplainedAlternative[];
 }
 
 export interface Explained {
   readonly rule: string;
-  /** `expected`: watched, and as it should be; `none`: not watched. The others alert. */
+  /** `expected`: watched, and as `expect` says. `none`: not watched. The other outcomes alert. */
   readonly outcome: 'match' | 'unexpected' | 'unreadable' | 'expected' | 'none';
   readonly kind: string;
   readonly digests: readonly string[];

@@ -6,7 +6,7 @@ import { type FullEntrySigner, inFull, type ReadEntry } from './entry-reader.ts'
 import type { Trust } from './issuer-trust.ts';
 import { escaped } from './text.ts';
 
-/** Small and plain: it comes back from a worker as JSON. */
+/** Plain data: a worker returns it as JSON. */
 export interface HitReport {
   /** Index of the entry in its batch. */
   readonly at: number;
@@ -14,7 +14,7 @@ export interface HitReport {
   readonly kind: Hit['kind'];
   /** Escaped, at most 20. */
   readonly names: readonly string[];
-  /** How many there are. */
+  /** Number of all names. */
   readonly nameCount: number;
   readonly issuer?: string;
   readonly key?: string;
@@ -23,7 +23,7 @@ export interface HitReport {
   readonly identity?: string;
   /** Why a part of the entry could not be read. */
   readonly problem?: string;
-  /** Why a certificate is not one that a trusted authority issued, where those are known. */
+  /** Why no trusted authority issued a certificate. Absent without configured authorities. */
   readonly doubt?: string;
 }
 
@@ -64,9 +64,9 @@ function identityHash(signers: readonly FullEntrySigner[], doubts: readonly (str
 }
 
 /**
- * Whom an acknowledgement is about: all names with their types, the issuer, the authority and every extension that is not
- * of one run. A key alone, and a certificate that names no issuer or is in doubt, is the key and the names: anybody can
- * write a certificate with the same names.
+ * The identity that an acknowledgement covers: all names with their types, the issuer, the authority, and every extension
+ * that is not in `OF_ONE_RUN`. For a key without a certificate, and for a certificate without an issuer or in doubt, it is
+ * the key and the names, because anybody can make a certificate with the same names.
  */
 function signerIdentity(signer: FullEntrySigner, inDoubt: boolean): string {
   const names = signer.names.map(({ type, value }) => [type, value]);

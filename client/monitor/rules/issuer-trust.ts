@@ -2,10 +2,9 @@
  * Whether a trusted authority issued a certificate. A log does not check chains, so anybody can log a self-made certificate
  * with any name and issuer in it.
  *
- * The chain must hold at the beginning of the certificate's own validity, which is when the authority issued it: the time of
- * an entry is not known here, and certificates for signing live for minutes.
+ * The chain must be valid at the start of the certificate's validity, which is the time of issue. The monitor does not know
+ * the time of an entry, and signing certificates live for minutes.
  */
-
 import { MerkleError } from '../../../merkle/errors.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { type Certificate, parseCertificate } from '../../../merkle/x509/certificate.ts';
@@ -18,7 +17,7 @@ export interface IssuingAuthority {
   /** DER; 1 to 64 of each. */
   readonly roots: readonly Uint8Array[];
   readonly intermediates: readonly Uint8Array[];
-  /** When its certificates count, in milliseconds since 1970; always where it is absent. */
+  /** When the authority is trusted, in milliseconds since 1970; always if absent. */
   readonly validFor?: Period;
 }
 
@@ -44,7 +43,7 @@ export class Trust {
     }));
   }
 
-  /** Why none of the authorities issued the certificate `der`; undefined where one did. */
+  /** Why no authority issued the certificate `der`; undefined if an authority issued it. */
   doubt(der: Uint8Array): string | undefined {
     const before = this.#answers.get(der);
     if (before !== undefined) return before.why;
@@ -59,7 +58,7 @@ export class Trust {
       const current = this.#authorities.filter(
         ({ validFor }) => validFor === undefined || within(validFor, leaf.notBefore),
       );
-      let reason = `no authority that is trusted issued certificates at ${timeText(leaf.notBefore)}`;
+      let reason = `no authority was trusted at ${timeText(leaf.notBefore)}`;
       for (const authority of current) {
         try {
           verifyChain(leaf, authority, leaf.notBefore, nodePrimitives());

@@ -1,4 +1,4 @@
-/** Many RE2 patterns against one text, in one pass. */
+/** Matches many RE2 patterns against a text in one pass. */
 import { RE2Set } from 're2js';
 
 /** Most texts whose result stays in memory: issuers, repositories and workflows come again and again. */
@@ -13,7 +13,7 @@ export class PatternSet {
   /** Least recently used first: a Map keeps the order of insertion. */
   readonly #kept = new Map<string, readonly number[]>();
 
-  /** Patterns that compile (`compilePattern`). */
+  /** @param patterns accepted by `compilePattern` */
   constructor(patterns: readonly string[]) {
     for (const pattern of patterns) this.#set.add(pattern);
     this.#set.compile();

@@ -1,4 +1,4 @@
-/** What runs in each thread of the matcher's pool. */
+/** The worker of the matcher's pool. */
 import { Piscina } from 'piscina';
 import { matchBatch, packHits, unpackBatch } from './batch.ts';
 import { RuleEngine } from './engine.ts';

@@ -1,16 +1,16 @@
-/** Names and values of unknown origin: how they are compared, and how they are shown. */
+/** Compares and displays names and values of unknown origin. */
 import { RE2JS } from 're2js';
 import { ClientError } from '../../errors.ts';
 import type { TextMatch } from './types.ts';
 
-/** Characters of a pattern. */
+/** Most characters of a pattern. */
 export const MAX_PATTERN = 512;
 const MAX_SHOWN = 300;
 
 /**
- * `text` on one line, with control characters, right-to-left marks and everything else that shows as something it is not
- * written as `\u{202e}`, and `\` as `\\`, so that two different texts never look the same for that reason. At most 300
- * characters; a longer one ends with `…`.
+ * Escapes `text` for one line: invisible and misleading characters (control characters, right-to-left marks and similar) as
+ * `\u{202e}`, and `\` as `\\`. No two texts thus differ only in invisible characters. The result has at most 300 characters;
+ * `…` marks a cut text.
  */
 export function escaped(text: string): string {
   // Also variation selectors and fillers (Default_Ignorable), and spaces other than the common one.
@@ -24,7 +24,7 @@ export function escaped(text: string): string {
 }
 
 /**
- * A pattern in RE2's syntax, which takes time linear in the text; it must match the whole text.
+ * Compiles a pattern in RE2's syntax. Matching takes time linear in the text.
  *
  * @throws ClientError `usage`: the pattern does not compile, or has more than 512 characters; the message says why
  */
@@ -40,7 +40,7 @@ export function compilePattern(pattern: string): RE2JS {
   }
 }
 
-/** A comparison made once and used often. */
+/** A function that compares texts with `match`: exactly, or with a pattern for the whole text. */
 export function textMatcher(match: TextMatch): (text: string) => boolean {
   if (typeof match === 'string') return (text) => text === match;
   const pattern = compilePattern(match.pattern);
@@ -70,7 +70,7 @@ export function requiredLiteral(pattern: string): string {
       end();
       depth += char === '(' ? 1 : -1;
     } else if (char === '*' || char === '?' || char === '+' || char === '{') {
-      // The character before may be left out.
+      // The character before may be optional.
       run = run.slice(0, -1);
       end();
       if (char === '{') at = Math.max(at, pattern.indexOf('}', at));
@@ -85,7 +85,7 @@ export function requiredLiteral(pattern: string): string {
   return best;
 }
 
-/** Where the class that begins at `at` ends: `[]a]` holds two characters, `[[:alpha:]]` one class of its own. */
+/** The end of the character class that starts at `at`: `[]a]` has two characters, and `[[:alpha:]]` contains a class. */
 function classEnd(pattern: string, at: number): number {
   let i = at + 1;
   if (pattern[i] === '^') i++;

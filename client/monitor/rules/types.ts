@@ -9,9 +9,9 @@ import type { Alert } from '../types.ts';
 /** Exact text, or an RE2 pattern (github.com/google/re2 syntax) that must match the whole text. */
 export type TextMatch = string | { readonly pattern: string };
 
-/** All that are given must hold. At least one is given. */
+/** All given conditions must hold. At least one is given. */
 export interface RuleCondition {
-  /** A subject alternative name of the certificate, of whatever type: e-mail, URI, SPIFFE ID, DNS name, user name. */
+  /** A subject alternative name of the certificate, of any type: e-mail, URI, SPIFFE ID, DNS name, user name. */
   readonly identity?: TextMatch;
   /** The OIDC issuer that the certificate names. */
   readonly issuer?: TextMatch;
@@ -24,11 +24,11 @@ export interface RuleCondition {
 }
 
 export interface Rule {
-  /** Unique; stands in every alert. */
+  /** Unique name, part of every alert. */
   readonly name: string;
   /** At least one. */
   readonly watch: readonly RuleCondition[];
-  /** Absent: every match alerts. */
+  /** If absent, every match alerts. */
   readonly expect?: readonly RuleCondition[];
   readonly severity: Alert['severity'];
   /** Origins of the logs that it applies to; all where it is absent. */

@@ -128,7 +128,7 @@ describe('with authorities', () => {
       new Trust(readAuthorities(trustedRoot(good, validFor))).doubt(certificate.der);
     expect(real.notBefore).toBe(Date.parse('2020-01-01T00:00:00Z'));
     expect(doubt({ start: '2019-01-01T00:00:00Z' })).toBeUndefined();
-    expect(doubt({ start: '2021-01-01T00:00:00Z' })).toMatch(/^no authority that is trusted issued .* at 2020-01-01/);
+    expect(doubt({ start: '2021-01-01T00:00:00Z' })).toMatch(/^no authority was trusted at 2020-01-01/);
     const early = issueLeaf(good.intermediate, { ...claims(), from: '2019-06-01T00:00:00Z' });
     expect(doubt({ start: '2019-01-01T00:00:00Z' }, early)).toMatch(/is valid from 2020-01-01/);
   });
