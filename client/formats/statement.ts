@@ -65,7 +65,7 @@ export function predicateType(name: string): string {
   if (isTypeUri(name)) return name;
   const names = [...PREDICATE_TYPES.keys()].join(', ');
   throw usage(
-    `"${printable(name)}" is no type of predicate: give a URI such as https://example.com/review/v1, or one of ${names}`,
+    `"${printable(name)}" is not a predicate type: give a URI such as https://example.com/review/v1, or one of ${names}`,
   );
 }
 

@@ -39,7 +39,7 @@ describe('an entry that cannot be read', () => {
       hashedRekord({ certificate: broken }),
     );
     expect(alerts).toMatchObject([{ kind: 'unreadable', rule: 'r', entry: { index: 0 } }]);
-    expect(alerts[0]?.summary).toMatch(/cannot be read: the certificate has/);
+    expect(alerts[0]?.summary).toMatch(/cannot be read: the certificate does not have/);
     expect(unreadable).toBe(true);
   });
 
