@@ -1,4 +1,4 @@
-/** Just enough DER to make test certificates for keys of every kind. */
+/** A small DER encoder, for test certificates with keys of every kind. */
 
 /** One element: tag, definite length, contents. */
 export function der(tag: number, ...contents: Uint8Array[]): Buffer {
@@ -31,7 +31,7 @@ const ALGORITHMS = {
  * A self-signed X.509 v3 certificate in DER over `spki`.
  *
  * @param sign signs the TBSCertificate with the algorithm of `type`
- * @param padding bytes of an extension that nobody reads, to make the certificate longer
+ * @param padding length in bytes of an extension that no parser reads, to make the certificate longer
  */
 export function certificate(
   spki: Uint8Array,

@@ -1,8 +1,8 @@
 /**
- * A log in memory to be read, which shows what a test wants: in this process, over HTTP, or as files in a directory. It has one
- * key and any number of histories, and each file that it serves can be changed on the way.
+ * A readable log in memory, whose contents a test chooses. It serves in this process, over HTTP, or as files in a directory.
+ * It has one key and any number of histories, and a test can change each file that it serves.
  *
- * The log that takes entries is memory-log.ts, and faulty-log.ts before it where the line is to fail.
+ * For a log that accepts entries, see memory-log.ts. For a log behind a failing connection, see faulty-log.ts.
  */
 import { createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { once } from 'node:events';
@@ -39,7 +39,7 @@ import {
 import { GrownTree, nodeSha256 } from '../merkle/helpers.ts';
 import { later, linkFile, put } from './log-files.ts';
 
-/** Entries whose contents depend on `name`: two names give two histories from index `same` on. */
+/** Entries whose contents depend on `name` from index `same` on: two names give two histories. */
 export function entriesOf(size: number, name = 'entry', same = 0): Uint8Array[] {
   return Array.from({ length: size }, (_, i) => encodeUtf8(`${i < same ? 'entry' : name} ${i}`));
 }
@@ -54,7 +54,6 @@ export class View {
     this.tree = new GrownTree(entries);
   }
 
-  /** Appends. */
   grow(entries: readonly Uint8Array[]): void {
     for (const entry of entries) {
       this.entries.push(entry);
@@ -66,7 +65,7 @@ export class View {
     }
   }
 
-  /** Of every tile and bundle, the last of each level as wide as it is. */
+  /** The paths of all tiles and bundles, with the partial ones of each level. */
   *paths(): Generator<string> {
     const widths = (count: number) =>
       Array.from({ length: Math.ceil(count / TILE_WIDTH) }, (_, i) => Math.min(TILE_WIDTH, count - i * TILE_WIDTH));
@@ -96,12 +95,12 @@ export class FakeLog {
   readonly vkey: string;
   readonly #private: KeyObject;
   view: View;
-  /** What the checkpoint says: a size of the view, unless a note is given. */
+  /** The size in the checkpoint, unless `note` is given. */
   size: number;
   note: string | undefined;
   extensions: string[] = [];
   cosignatures: NoteSignature[] = [];
-  /** Changes what is served, or throws. */
+  /** Changes the bytes of a file before the log serves them, or throws. */
   serve: (path: string, bytes: Uint8Array | undefined) => Uint8Array | undefined = (_path, bytes) => bytes;
   readonly asked: string[] = [];
 
@@ -116,7 +115,7 @@ export class FakeLog {
     this.vkey = formatVerifierKey(this.key);
   }
 
-  /** A log without entries, that `add` fills. */
+  /** A log without entries. `add` fills it. */
   static empty(origin = 'localhost'): FakeLog {
     return new FakeLog(new View([]), origin);
   }
@@ -125,7 +124,7 @@ export class FakeLog {
     return logId(this.key);
   }
 
-  /** Logs an entry among `before` and `after` others: what a log of Rekor v2 answers. */
+  /** Logs an entry with `before` and `after` others around it. Returns the entry as a log of Rekor v2 answers. */
   add(body: Uint8Array, before = 3, after = 4): LogEntry {
     const index = this.view.entries.length + before;
     const fillers = (count: number) => Array.from({ length: count }, (_, i) => Uint8Array.of(i));
@@ -181,7 +180,7 @@ export class FakeLog {
     });
   }
 
-  /** The same over HTTP. Resolves with its URL; `later` closes it. */
+  /** Serves the log over HTTP. Resolves with its URL; `later` closes the server. */
   async listen(): Promise<string> {
     const server = createServer((request, reply) => {
       const path = request.url!.slice(1);
@@ -198,7 +197,7 @@ export class FakeLog {
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   }
 
-  /** Shows these entries, and writes the files of their tree with its checkpoint; its root. */
+  /** Shows these entries, writes the files of their tree and its checkpoint, and returns the root. */
   write(dir: string, entries: readonly Uint8Array[]): Uint8Array {
     this.show([...entries]);
     for (const path of this.view.paths()) put(dir, path, this.view.file(path)!);
@@ -206,7 +205,7 @@ export class FakeLog {
     return this.view.tree.roots[this.size]!;
   }
 
-  /** A tree of `bundles` full bundles that are all the same file: gigabytes of entries that take no room. */
+  /** A tree of `bundles` full bundles that are all the same file: gigabytes of entries in little disk space. */
   writeSame(dir: string, bundles: number, entryBytes: number): void {
     const entry = new Uint8Array(entryBytes).fill(7);
     const bundle = encodeBundle(Array.from({ length: TILE_WIDTH }, () => entry));

@@ -1,24 +1,26 @@
 /**
- * Stores whose n-th write fails. One `Faults` counts the writes of all stores of a log, over all handles that are opened
- * one after the other: wrap every handle anew with the same `Faults`, as the log opens it.
+ * Stores whose n-th write fails. One `Faults` counts the writes of all stores of a log, over all its handles: a test wraps
+ * each handle with the same `Faults` when the log opens the handle.
  *
  *     const faults = new Faults();
  *     const openStores = async () => faultyStores(await openDirStores(dir), faults);
  *     faults.failAt(3, 'reported-failed');
  *
- * `put`, `replaceCheckpoint` and `commit` count as one write each, starting from 1. Nothing else fails by itself. As the
- * contracts say, a write that failed ends its handle, unless it failed with `unavailable`: the wrapper refuses every later
- * write on that handle, and on a `StateStore` every later call, with `store`.
+ * `put`, `replaceCheckpoint` and `commit` count as one write each, starting from 1. No other call fails by itself. As the
+ * contracts say, a failed write ends its handle, unless the error is `unavailable`. The wrapper then refuses every later
+ * write on that handle (on a `StateStore`, every later call) with `store`.
  */
 import { ServerError } from '../../server/errors.ts';
 import type { CheckpointStore, StateStore, Stores, TileBlob, TileStore } from '../../server/store/types.ts';
 
 /**
- * - `not-persisted`: nothing was stored.
- * - `reported-failed`: all was stored.
- * - `in-part`: of a `put` every other blob; of an atomic write (`commit`, `replaceCheckpoint`) all where n is even, else
- *   nothing.
- * - `unavailable`: of a `put` every other blob, of an atomic write nothing; the handle stays good.
+ * What a failing write stores:
+ *
+ * - `not-persisted`: nothing.
+ * - `reported-failed`: everything.
+ * - `in-part`: every other blob of a `put`. Of an atomic write (`commit`, `replaceCheckpoint`) everything if n is even, and
+ *   nothing if n is odd.
+ * - `unavailable`: every other blob of a `put`, and nothing of an atomic write. The handle stays usable.
  */
 export type StoreFault = 'not-persisted' | 'reported-failed' | 'in-part' | 'unavailable';
 export const FAULTS: readonly StoreFault[] = ['not-persisted', 'reported-failed', 'in-part', 'unavailable'];
@@ -26,29 +28,29 @@ export const FAULTS: readonly StoreFault[] = ['not-persisted', 'reported-failed'
 export type WriteKind = 'put' | 'replaceCheckpoint' | 'commit';
 
 export class Faults {
-  /** Every write that was begun, in order, those that failed as well. */
+  /** Every started write, in order, with the failed ones. */
   readonly writes: WriteKind[] = [];
-  /** The last write that failed, once one has: its number, from 1. */
+  /** The number of the last failed write, from 1. Undefined before the first failure. */
   failed: number | undefined;
   #plan: { readonly at: number; readonly fault: StoreFault; readonly times: number } | undefined;
   #readsToFail = 0;
 
-  /** `times` writes fail, from the n-th on, n >= 1. Later calls replace earlier ones. */
+  /** Lets `times` writes fail, from the n-th on, n >= 1. A later call replaces an earlier one. */
   failAt(n: number, fault: StoreFault, times = 1): void {
     this.#plan = { at: n, fault, times };
   }
 
-  /** The next `times` writes fail. */
+  /** Lets the next `times` writes fail. */
   failNext(fault: StoreFault, times = 1): void {
     this.failAt(this.writes.length + 1, fault, times);
   }
 
-  /** The next `times` reads are unavailable. */
+  /** Lets the next `times` reads fail with `unavailable`. */
   failReads(times: number): void {
     this.#readsToFail = times;
   }
 
-  /** Counts one write and says what is to happen to it. */
+  /** Counts one write, and returns its fault. */
   begin(kind: WriteKind): StoreFault | undefined {
     const n = this.writes.push(kind);
     const plan = this.#plan;
@@ -64,7 +66,7 @@ export class Faults {
   }
 }
 
-/** Runs writes under `faults`, and none on a handle that failed. */
+/** Runs writes under `faults`. Refuses writes on a failed handle. */
 class Handle {
   readonly #faults: Faults;
   #dead = false;

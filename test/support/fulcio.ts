@@ -1,14 +1,14 @@
-/** Certificates in Fulcio's form and the entries that carry them: as many as a test wants, signed by nobody. */
+/** Any number of certificates in Fulcio's form, and the entries with them. No authority signs the certificates. */
 import { createHash } from 'node:crypto';
 import { bitString, der, sequence } from './der.ts';
 
 export interface CertificateOptions {
-  /** E-mail where there is an @, else a URI; `user:x` is Fulcio's user name (an otherName), `raw:` an IA5 e-mail of any bytes. */
+  /** An e-mail with "@", otherwise a URI. `user:x` is Fulcio's user name (an otherName), `raw:` an IA5 e-mail of any bytes. */
   readonly names?: readonly string[];
   readonly issuer?: string;
-  /** By the last number of 1.3.6.1.4.1.57264.1.N. */
+  /** By the number N of 1.3.6.1.4.1.57264.1.N. */
   readonly extensions?: Readonly<Record<number, string>>;
-  /** Makes another key. */
+  /** Another seed makes another key. */
   readonly seed?: string;
 }
 
@@ -23,7 +23,7 @@ const AUTHORITY = sequence(
 );
 const FULCIO = Buffer.from('2b0601040183bf3001', 'hex');
 
-/** A P-256 SubjectPublicKeyInfo whose point is made up of `seed`. */
+/** A P-256 SubjectPublicKeyInfo with a point made from `seed`. The point need not be on the curve. */
 export function madeUpKey(seed: string): Buffer {
   const x = createHash('sha512').update(seed).digest();
   return sequence(P256, bitString(Buffer.concat([Buffer.from([4]), x])));
@@ -52,7 +52,7 @@ export function fulcioCertificate({ names = [], issuer, extensions = {}, seed = 
   return sequence(tbs, ECDSA_SHA256, bitString(sequence(one, one)));
 }
 
-/** The canonical hashedrekord 0.0.2 of a certificate, or of a bare key. */
+/** The canonical hashedrekord 0.0.2 of a certificate, or of a key. */
 export function hashedRekord(
   verifier: { certificate: Uint8Array } | { key: Uint8Array },
   artifact = 'artifact',
@@ -68,7 +68,7 @@ export function hashedRekord(
   return Buffer.from(JSON.stringify({ apiVersion: '0.0.2', kind: 'hashedrekord', spec: { hashedRekordV002 } }));
 }
 
-/** What GitHub Actions puts into the certificate of a workflow's run. */
+/** The contents of a certificate for a run of a GitHub workflow. */
 export function githubRun(repository: string, workflow: string, ref: string, run = 1): CertificateOptions {
   const url = `https://github.com/${repository}`;
   const uri = `${url}/.github/workflows/${workflow}@${ref}`;

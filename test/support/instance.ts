@@ -1,6 +1,6 @@
 /**
- * A Sigstore instance of the tests' own: a certificate authority with its intermediate, a certificate-transparency log, a
- * time-stamp authority, a log of Rekor v1 and one of Rekor v2, and the trusted root that names them all.
+ * A Sigstore instance for tests: a certificate authority with its intermediate, a certificate-transparency log, a time-stamp
+ * authority, a log of Rekor v1, a log of Rekor v2, and a trusted root with all of them.
  */
 import * as crypto from 'node:crypto';
 import { formatPublicKeyPem } from '../../client/formats/key.ts';
@@ -39,25 +39,25 @@ const sha256 = (bytes: Uint8Array | string) => crypto.hash('sha256', bytes, 'buf
 const sign = (message: Uint8Array | string, { privateKey }: Keys) =>
   crypto.sign(privateKey.asymmetricKeyType === 'ed25519' ? null : 'sha256', Buffer.from(message), privateKey);
 
-/** A signer with its certificate: the key lives as long as a test, the certificate ten minutes. */
+/** A signer with its certificate, which is valid for ten minutes. */
 export interface Signer {
   readonly keys: Keys;
   readonly certificate: Buffer;
 }
 
 export interface SignerWish {
-  /** When the certificate begins: "2026-01-01T00:00:00Z"; it ends ten minutes later. */
+  /** When the certificate becomes valid: "2026-01-01T00:00:00Z". It ends ten minutes later. */
   readonly from?: string;
-  /** The certificate-transparency log that promises to log it. */
+  /** The certificate-transparency log of the SCT. */
   readonly ctLog?: Keys;
 }
 
 const RUN = githubRun('stele-tests/release', 'release.yml', 'refs/heads/main');
-/** Whom the certificates of an instance name. */
+/** The identity in the certificates of an instance. */
 export const OWN_IDENTITY = RUN.names![0]!;
 export const OWN_ISSUER = RUN.issuer!;
 
-/** When everything of an instance happens, where a test does not say another time. */
+/** The default time of all events of an instance. */
 export const NOW = '2026-08-01T12:00:00Z';
 const LIFETIME_MS = 600_000;
 const FROM = '2020-01-01T00:00:00Z';
@@ -69,7 +69,7 @@ export class Instance {
   readonly root: Authority;
   readonly intermediate: Authority;
   readonly ctLog = newKeys();
-  /** Trusted as well, and never used. */
+  /** Trusted too, but never used. */
   readonly otherCtLog = newKeys();
   readonly timeRoot: Authority;
   readonly timeAuthority: Authority;
@@ -140,7 +140,7 @@ export class Instance {
     return { keys, certificate: sequence(tbs, algorithm, bitString(sign(tbs, this.intermediate.keys))) };
   }
 
-  /** A time-stamp reply over the signature of a bundle. */
+  /** A time-stamp response over the signature of a bundle. */
   stamp(signature: Uint8Array, wish: { readonly time?: string; readonly embedded?: boolean } = {}): Buffer {
     const { time = later(NOW, 60_000), embedded = true } = wish;
     return makeTimestamp({
@@ -168,7 +168,7 @@ export class Instance {
     return formatTlogEntry(tlogEntry(this.rekor.add(Buffer.from(body))));
   }
 
-  /** A `TransparencyLogEntry` of Rekor v1 in JSON: with a promise of the time, and an index of its own in the shard. */
+  /** A `TransparencyLogEntry` of Rekor v1 in JSON, with a promise and with a separate index in the shard. */
   logged1(kind: string, version: string, spec: object, time = later(NOW, 60_000)): Json {
     const body = Buffer.from(JSON.stringify({ apiVersion: version, kind, spec }));
     const { index, treeSize, root, hashes } = this.#rekor1Tree.add(body);
@@ -184,14 +184,14 @@ export class Instance {
     });
   }
 
-  /** A note of the log of Rekor v1. */
+  /** A note with this text, signed by the log of Rekor v1. */
   note1(text: string): string {
     const keyId = sha256(spkiOf(this.#rekor1.publicKey)).subarray(0, 4);
     return formatNote(text, [{ name: `rekor.${this.#domain}`, keyId, signature: sign(text, this.#rekor1) }]);
   }
 }
 
-/** What Rekor v1 holds as the verifier: base64 of the PEM. */
+/** The verifier in an entry of Rekor v1: base64 of PEM. */
 export function pem64(signer: Signer | Keys): string {
   if (!('certificate' in signer)) return base64(formatPublicKeyPem({ spki: spkiOf(signer.publicKey) }));
   const lines = base64(signer.certificate).match(/.{1,64}/g)!;

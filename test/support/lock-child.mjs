@@ -1,4 +1,4 @@
-// Takes the lock of the directory in argv, tells its parent, and holds it until it is killed. Runs the built sources.
+// Takes the lock of the directory in argv, notifies its parent, and holds the lock until it is killed. Runs the built sources.
 import { lockDir } from '../../dist/merkle/runtime/disk/lock.js';
 
 try {

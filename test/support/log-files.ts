@@ -1,4 +1,4 @@
-/** Files and servers of logs that tests make up. */
+/** Files and servers for the logs of tests. */
 import { linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -11,7 +11,7 @@ const closers: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
-/** Runs `close` after the test, the last one first. */
+/** Runs `close` after the test. The last registered function runs first. */
 export const later = (close: () => unknown): void => void closers.push(close);
 
 export function tempDir(): string {
@@ -30,7 +30,7 @@ export function linkFile(dir: string, from: string, to: string): void {
   linkSync(join(dir, from), join(dir, to));
 }
 
-/** Every file below `dir`, with its length; the checkpoint left out. */
+/** Every file below `dir` except the checkpoint, with its length. */
 export function filesIn(dir: string): { path: string; length: number }[] {
   return readdirSync(dir, { recursive: true, encoding: 'utf8' })
     .filter((path) => path !== 'checkpoint' && statSync(join(dir, path)).isFile())
@@ -43,7 +43,7 @@ export const numbered = (count: number, name = 'entry'): Uint8Array[] =>
 
 export type Handler = (path: string, response: ServerResponse, request: IncomingMessage) => void;
 
-/** A server on a port of its own; `handler` gets the path without its first slash. */
+/** A server on a free port. `handler` gets the path without its first slash. */
 export async function serve(handler: Handler): Promise<string> {
   const server = createServer((request, response) => handler(request.url!.slice(1), response, request));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -1,4 +1,4 @@
-/** Real logs in temporary directories, or on stores that a test gives. */
+/** Real logs in temporary directories, or on the stores of a test. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ export async function tempDir(): Promise<{ path: string; remove(): Promise<void>
 }
 
 let shared: Ingest | undefined;
-/** One pool for all tests of a file: threads take 100 ms to start. */
+/** One pool for all tests of a file, because threads take 100 ms to start. */
 export function sharedIngest(): Ingest {
   shared ??= createIngest({ threads: 1 });
   return shared;
@@ -43,7 +43,7 @@ export async function makeSigner(dir: string, name = 'key.pem'): Promise<Checkpo
   return new CheckpointSigner(ORIGIN, [await openSigner({ file })]);
 }
 
-/** Options of a log below `dir`, with a key made there. */
+/** Options of a log below `dir`. Makes a key there. */
 export async function logOptions(dir: string, changes: Partial<LogOptions> = {}): Promise<LogOptions> {
   const signer = changes.signer ?? (await makeSigner(dir));
   const identity = { format: 1, origin: ORIGIN, verifierKeys: signer.keys.map(formatVerifierKey) };
@@ -67,7 +67,7 @@ export async function openTestLog(dir: string, changes: Partial<LogOptions> = {}
   return await Log.open(await logOptions(dir, changes));
 }
 
-/** A JSON request body for an artifact of this name; the same name always gives the same entry. */
+/** A JSON request body for an artifact of this name. One name always gives the same entry. */
 export function bodyOf(name: string): Uint8Array {
   let body = bodies.get(name);
   if (body === undefined) {
@@ -76,5 +76,5 @@ export function bodyOf(name: string): Uint8Array {
   }
   return body;
 }
-// ECDSA signatures differ each time, and with them the entries.
+// The requests are kept, because each new ECDSA signature differs and gives another entry.
 const bodies = new Map<string, Uint8Array>();

@@ -1,6 +1,6 @@
 /**
- * A whole small log in memory: real requests through ingest, a real tree, a real Ed25519 key and checked proofs. What it
- * lacks is durability, batching and witnesses; each call publishes at once.
+ * A small log in memory, with the real ingest, a real tree, a real Ed25519 key and verified proofs. It has no durability, no
+ * batching and no witnesses: each call publishes at once.
  */
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { encodeBundle } from '../../merkle/bundle.ts';
@@ -19,7 +19,7 @@ import type { Encoding, Ingested, LoggedEntry, LogInfo, LogService, Outcome } fr
 export class MemoryLog implements LogService {
   status: LogStatus = 'open';
   checkpoint = '';
-  /** Runs before each `submit` and each read: throw here what a failing store or a full log would. */
+  /** Runs before each `submit` and each read. A test throws here to imitate a failing store or a full log. */
   fault: () => void | Promise<void> = () => {};
   reasons: string[] = [];
   readonly backups: string[] = [];
@@ -29,7 +29,7 @@ export class MemoryLog implements LogService {
   readonly #verifier = digestVerifier();
   readonly #entries: NewEntry[] = [];
   readonly #indexes = new Map<string, number>();
-  /** Perfect subtrees: by level, by index. */
+  /** The hashes of perfect subtrees, by level and index. */
   readonly #nodes: Uint8Array[][] = [];
   readonly #range = CompactRange.empty();
   #draining = false;

@@ -1,6 +1,6 @@
 /**
- * Stores in memory, for tests and benchmarks. They keep the contracts, but nothing outlives the process: a `MemoryDisk` is
- * the place.
+ * Stores in memory, for tests and benchmarks. They keep the contracts of the stores, except that a `MemoryDisk` ends with the
+ * process.
  */
 import { decodeHex, encodeHex } from '../../merkle/bytes.ts';
 import { ServerError } from '../../server/errors.ts';
@@ -33,12 +33,12 @@ export class MemoryDisk {
   tail = new Map<number, Uint8Array>();
   /** Leaf hash in hex to index. */
   dedup = new Map<string, number>();
-  /** An exclusive handle is open. */
+  /** Whether an exclusive handle is open. */
   locked = false;
 }
 
 /**
- * Opens stores on `disk`: one of several, or with `exclusive` the only ones until their state store is closed.
+ * Opens stores on `disk`. With `exclusive`, no other exclusive stores open until the state store is closed.
  *
  * @throws ServerError `locked`
  */
@@ -52,7 +52,7 @@ export async function openMemoryStores(disk: MemoryDisk, { exclusive = false } =
   };
 }
 
-/** A handle that is refused once it is closed, and a write that failed ends. */
+/** A handle that refuses calls after it is closed, or after a failed write. */
 class MemoryHandle {
   #closed = false;
   #failed = false;
@@ -175,7 +175,7 @@ class MemoryStateStore extends MemoryHandle implements StateStore {
 
   async *snapshot(): AsyncGenerator<StatePart> {
     this.checkRead();
-    // All at once, before the first wait: one committed state.
+    // Everything changes before the first `await`, so that readers see one committed state.
     const state = decodeState(this.#disk.state ?? nothingStored());
     const leaves = [...this.#disk.dedup].map(([hex, index]) => ({ leafHash: decodeHex(hex), index }));
     const tail = [...this.#disk.tail].map(([index, body]) => ({ index, body }));
@@ -209,7 +209,7 @@ function checkUsable(unusable: boolean): void {
   if (unusable) throw new ServerError('store', 'the store is closed, or an earlier write to it failed: open it anew');
 }
 
-/** Not `bytes.slice()`, which for a Buffer is a view. */
+/** A copy. `bytes.slice()` of a Buffer is a view. */
 function copied(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(bytes);
 }

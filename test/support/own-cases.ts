@@ -1,6 +1,6 @@
 /**
- * Bundles of an instance of the tests' own (instance.ts), good and bad, under the names that sigstore-conformance gives to
- * published ones of the same kind: a test that goes through the published bundles goes through these as well.
+ * Good and bad bundles of a test instance (instance.ts). They have the names of the published bundles of the same kind in
+ * sigstore-conformance, so that one test covers both.
  */
 import { createHash } from 'node:crypto';
 import { formatPublicKeyPem } from '../../client/formats/key.ts';
@@ -30,10 +30,10 @@ const hash = (bytes: Uint8Array | string) => ({ algorithm: 'sha256', value: sha2
 const otherwise = (text: string) => (text.startsWith('A') ? 'B' : 'A') + text.slice(1);
 
 const production = new Instance('sigstore.example');
-/** Its bundles are in a log of Rekor v2. */
+/** The instance with a log of Rekor v2. */
 const staging = new Instance('sigstage.example');
 const LATE = '2026-08-01T13:00:00Z';
-/** When the authorities' own certificates have ended. */
+/** A time at which the authorities' own certificates are expired. */
 const EXPIRED = '2041-01-01T00:00:00Z';
 
 /** A bundle in JSON. */
@@ -86,12 +86,12 @@ interface MessageWish {
   readonly version?: Version;
   readonly by?: Instance;
   readonly signer?: Signer | Keys;
-  /** What the log holds instead. */
+  /** What the log holds in the place of the signer or file. */
   readonly logged?: { readonly signer?: Signer; readonly file?: Uint8Array };
   readonly stamped?: boolean;
 }
 
-/** A file, signed and in a log of Rekor v1. */
+/** The bundle of a file, in a log of Rekor v1. */
 function message1(wish: MessageWish = {}): Json {
   const { version = '0.3', by = production, signer = by.signer(), logged = {}, stamped = false } = wish;
   const signature = signedBy(signer, FILE);
@@ -116,12 +116,12 @@ const envelopeOf = (payload: Uint8Array, signature: Uint8Array) => ({
 interface AttestationWish {
   readonly time?: string;
   readonly signer?: SignerWish;
-  /** What stands in the bundle instead. */
+  /** What the bundle holds in the place of the signer or payload. */
   readonly shown?: { readonly signer?: Signer; readonly payload?: Buffer; readonly again?: boolean };
   readonly stampTime?: string;
 }
 
-/** An attestation, in a log of Rekor v1: as `dsse` in a bundle v0.3, as `intoto` in one of v0.2. */
+/** The bundle of an attestation in a log of Rekor v1: a `dsse` entry with v0.3, an `intoto` entry with v0.2. */
 function attestation1(kind: 'dsse' | 'intoto', wish: AttestationWish = {}): Json {
   const signer = production.signer(wish.signer);
   const payload = statement();
@@ -162,7 +162,7 @@ interface StampWish {
   readonly none?: boolean;
 }
 
-/** A file, signed and in a log of Rekor v2, with a time stamp. */
+/** The bundle of a file, in a log of Rekor v2, with a time stamp. */
 function message2({ by = staging, embedded = true, none = false }: StampWish = {}): Json {
   const signer = staging.signer();
   const signature = signedBy(signer, FILE);
@@ -179,7 +179,7 @@ function attestation2(wish: AttestationWish): Json {
   return bundle('0.3', signer, content, entry, [staging.stamp(last)]);
 }
 
-/** Proto3 JSON leaves out what is 0. */
+/** An entry without `integratedTime`: proto3 JSON omits fields that are 0. */
 function entry2(digest: Uint8Array, signature: Uint8Array, signer: Signer): Json {
   const { integratedTime: _, ...entry } = staging.logged2(digest, signature, signer);
   return entry;
@@ -196,7 +196,7 @@ const envelope = (json: Json, change: (note: string) => string): Json =>
     const { checkpoint } = entryOf(its).inclusionProof;
     checkpoint.envelope = change(checkpoint.envelope);
   });
-/** Another signature line: key ID and signature by chance, as nobody here knows its key. */
+/** A signature line with an arbitrary key ID and signature, like that of an unknown key. */
 const line = (name: string, bytes = 76) => `— ${name} ${base64(Buffer.alloc(bytes, name))}\n`;
 const withoutLine = (note: string, at: number) => note.split('\n').toSpliced(at, 1).join('\n');
 
@@ -335,5 +335,5 @@ export function ownCases(): readonly BundleCase[] {
   return made;
 }
 
-/** When the time-stamp authorities of `ownCases` stamp, unless a case's name says otherwise. */
+/** The time of the time stamps of `ownCases`, unless a case's name says otherwise. */
 export const STAMPED = Date.parse(NOW) + 60_000;

@@ -1,6 +1,6 @@
 /**
- * Reporters of a vitest run: with TEST_REPORT=FILE also a JSON report, from which `.ci/run` counts. (Not STELE_…: those
- * are settings, and a server that a test starts would refuse one that it does not know.)
+ * Reporters of a vitest run. With TEST_REPORT=FILE, vitest also writes a JSON report, which `.ci/run` counts. (The name does
+ * not start with STELE_, because a server that a test starts refuses unknown settings.)
  */
 export function reporting(): { reporters: string[]; outputFile?: { json: string } } {
   const file = process.env.TEST_REPORT;

@@ -7,7 +7,7 @@
  * const bulk = toJsonBatch([hashedRekordRequest(signer), dsseRequest(signer)]);
  * ```
  *
- * The protobuf side is encoded by protobufjs from its own description of the messages, so that it checks the server's.
+ * protobufjs encodes the protobuf bodies from a separate description of the messages, which thus checks the server's own.
  */
 import { createHash, generateKeyPairSync, type KeyObject, sign as nodeSign, randomBytes } from 'node:crypto';
 import { ed25519ph } from '@noble/curves/ed25519.js';
@@ -20,7 +20,7 @@ export interface KeyKindInfo {
   readonly keyDetails: string;
   readonly number: number;
   readonly hash: 'sha256' | 'sha384' | 'sha512';
-  /** As an entry names it. */
+  /** Name of the hash in entries. */
   readonly algorithm: string;
 }
 
@@ -42,9 +42,9 @@ export interface TestSigner extends KeyKindInfo {
   /** SubjectPublicKeyInfo, DER. */
   readonly spki: Buffer;
   digest(artifact: Uint8Array): Buffer;
-  /** Signature over the artifact by way of its digest. */
+  /** Signs the digest of the artifact. */
   sign(artifact: Uint8Array): Buffer;
-  /** A self-signed certificate; `padding` makes it that much longer. */
+  /** A self-signed certificate with about `padding` more bytes. */
   certificate(padding?: number): Buffer;
 }
 
@@ -86,14 +86,14 @@ function generate(kind: KeyKind): { publicKey: KeyObject; privateKey: KeyObject 
 
 const shared = new Map<KeyKind, TestSigner>();
 
-/** One signer a kind for the whole process: RSA keys take seconds to make. */
+/** One signer per kind of key for the whole process, because making an RSA key takes seconds. */
 export function sharedSigner(kind: KeyKind = 'p256'): TestSigner {
   const signer = shared.get(kind) ?? makeSigner(kind);
   shared.set(kind, signer);
   return signer;
 }
 
-/** A CreateEntryRequest with its bytes as bytes; `toJson` and `toProtobuf` encode it. */
+/** A CreateEntryRequest before `toJson` or `toProtobuf` encodes it. */
 export interface EntryRequest {
   hashedRekordRequestV002?: {
     digest: Uint8Array;
@@ -142,7 +142,7 @@ export function pae(payloadType: string, payload: Uint8Array): Buffer {
 
 export const PAYLOAD_TYPE = 'application/vnd.in-toto+json';
 
-/** An envelope that every signer signed, with a verifier each. */
+/** A request with an envelope that every signer signed, and with one verifier per signer. */
 export function dsseRequest(
   signers: TestSigner | readonly TestSigner[] = sharedSigner(),
   payload: Uint8Array = Buffer.from(JSON.stringify({ nonce: randomBytes(16).toString('hex') })),
@@ -162,14 +162,14 @@ export function dsseRequest(
   } satisfies EntryRequest;
 }
 
-/** `count` JSON bodies with different entries, each with a key of its own or all with one. */
+/** `count` JSON bodies with different entries: `fresh` uses a new key for each, `shared` one key for all. */
 export function distinctBodies(count: number, keys: 'fresh' | 'shared' = 'shared', kind: KeyKind = 'p256'): Buffer[] {
   return Array.from({ length: count }, () =>
     toJson(hashedRekordRequest(keys === 'fresh' ? makeSigner(kind) : sharedSigner(kind))),
   );
 }
 
-/** Proto3 JSON as a value: bytes in base64. */
+/** The proto3 JSON value of a message, with bytes in base64. */
 export function jsonValue(value: unknown): unknown {
   if (value instanceof Uint8Array) {
     return Buffer.from(value).toString('base64');

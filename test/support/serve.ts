@@ -1,8 +1,8 @@
 /**
- * The built `stele serve` as a process of its own, for tests that kill it, limit it or put foreign clients before it:
- * `npm run build` first. Ports are free ones; stderr is kept.
+ * The built `stele serve` as a separate process, for tests that kill or limit the server, or test other clients with it. Run
+ * `npm run build` first. The server uses a free port, and the test can read its stderr.
  *
- *     const server = await startServer(dir);          // rejects with what it printed, if it does not come up
+ *     const server = await startServer(dir);          // rejects with the server's output if it does not start
  *     await fetch(`${server.url}/checkpoint`);
  *     await server.kill();  or  expect(await server.stop()).toBe(0);
  */
@@ -19,16 +19,16 @@ export interface ServeProcess {
   readonly adminUrl: string;
   readonly origin: string;
   readonly verifierKeys: readonly string[];
-  /** Entries that were published when it came up. */
+  /** Number of published entries when the server started. */
   readonly size: number;
   readonly status: string;
-  /** What it has written to stderr so far. */
+  /** The text on stderr so far. */
   log(): string;
   running(): boolean;
   signal(signal: NodeJS.Signals): void;
-  /** SIGKILL, and the wait for its end. */
+  /** Sends SIGKILL, and waits for the end of the process. */
   kill(): Promise<void>;
-  /** SIGTERM; resolves with its exit code, null where a signal ended it. */
+  /** Sends SIGTERM. Resolves with the exit code, or null if a signal ended the process. */
   stop(): Promise<number | null>;
 }
 
@@ -36,11 +36,11 @@ export interface ServeOptions {
   readonly args?: readonly string[];
   /** Added to this process's environment. */
   readonly env?: NodeJS.ProcessEnv;
-  /** SIGKILL so many milliseconds after its start, if it is not up by then: `startServer` then rejects with `Killed`. */
+  /** Milliseconds. If the server is not ready by then, it gets SIGKILL, and `startServer` rejects with `Killed`. */
   readonly killAfter?: number;
 }
 
-/** The server was killed before it came up, as `killAfter` asked. */
+/** `killAfter` killed the server before it was ready. */
 export class Killed extends Error {}
 
 interface Started {
@@ -106,7 +106,7 @@ async function announced(
     let text = '';
     child.stdout?.setEncoding('utf8').on('data', (part: string) => {
       text += part;
-      // The whole object ends in a line with one brace.
+      // A line with one brace ends the JSON object.
       if (!text.endsWith('\n}\n')) return;
       const started = JSON.parse(text) as Started & { readonly ok: boolean };
       if (started.ok) resolve(started);
@@ -125,7 +125,7 @@ async function announced(
   }
 }
 
-/** This environment without settings of Stele: the tests' own variables are none, and unknown ones are refused. */
+/** The environment of this process without the settings of Stele, which the server reads or refuses. */
 function cleanEnv(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('STELE_')));
 }
@@ -149,7 +149,7 @@ export function run(
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
       resolve({ code, stdout, stderr: code === -1 ? `${stderr}${String(error)}` : stderr });
     });
-    // Some programs ask, and would wait for an answer.
+    // Some programs ask a question on stdin, and would wait for the answer.
     child.stdin?.end();
   });
 }
@@ -158,7 +158,7 @@ export function run(
 export const stele = (args: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): Promise<Ran> =>
   run(process.execPath, [CLI, ...args], options);
 
-/** The object that a `--json` command printed. Throws with its stderr where it failed. */
+/** The object that a `--json` command printed. Throws with its stderr if the command failed. */
 export async function steleJson(
   args: readonly string[],
   options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},

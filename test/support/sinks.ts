@@ -1,8 +1,8 @@
-/** One item of a monitor's `sinks:`, read alone. */
+/** Reads one item of a monitor's `sinks:`. */
 import { readSink, type SinkOptions } from '../../client/monitor/alerts/sink-options.ts';
 import { SettingsWalk } from '../../merkle/runtime/config/settings-walk.ts';
 
-/** @param base the directory that relative paths are relative to */
+/** @param base the base directory of relative paths */
 export function decodeSink(
   value: unknown,
   base: string,

@@ -1,14 +1,14 @@
 /**
- * SoftHSM, standing in for a real HSM: tokens in a temporary directory of their own.
+ * SoftHSM in the place of a real HSM, with its tokens in a temporary directory.
  *
- *     const hsm = await startSoftHsm();          // undefined where SoftHSM is not installed: skip, visibly
+ *     const hsm = await startSoftHsm();          // undefined if SoftHSM is not installed: skip visibly
  *     await hsm.initToken('stele', '1234');
  *     … module: hsm.module, token: 'stele', pin: { file: await hsm.pinFile('1234') } …
  *     await hsm.takeAway(); await hsm.giveBack();
  *     await hsm.stop();
  *
- * SOFTHSM2_CONF is one variable for the whole process: one SoftHSM at a time in a test file, stopped when all signers are
- * closed.
+ * SOFTHSM2_CONF is one variable for the whole process, so a test file runs one SoftHSM at a time. It stops SoftHSM after it
+ * closes all signers.
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -25,16 +25,16 @@ const run = promisify(execFile);
 export interface SoftHsm {
   /** Absolute path of libsofthsm2. */
   readonly module: string;
-  /** The directory of everything. */
+  /** The directory with the tokens, the configuration and the PINs. */
   readonly dir: string;
-  /** What a child process needs to see these tokens. */
+  /** Environment with which a child process sees these tokens. */
   readonly env: NodeJS.ProcessEnv;
   initToken(label: string, pin: string): Promise<void>;
-  /** Writes the PIN to a file of its own and gives its path. */
+  /** Writes the PIN to a new file. Resolves with its path. */
   pinFile(pin: string): Promise<string>;
-  /** `pkcs11-tool` on this module; where it is not installed, rejects. */
+  /** Runs `pkcs11-tool` with this module. Rejects if it is not installed. */
   tool(...args: string[]): Promise<string>;
-  /** The tokens vanish, as if the device was pulled out. */
+  /** Removes the tokens, like unplugging the device. */
   takeAway(): Promise<void>;
   giveBack(): Promise<void>;
   stop(): Promise<void>;
@@ -44,7 +44,7 @@ export const SOFTHSM_MODULE: string | undefined = moduleDirectories()
   .map((dir) => join(dir, 'libsofthsm2.so'))
   .find((path) => existsSync(path));
 
-/** Why tests with SoftHSM cannot run here; undefined where they can. */
+/** Why tests with SoftHSM cannot run; undefined if they can. */
 export const NO_SOFTHSM: string | undefined = missing();
 
 function missing(): string | undefined {

@@ -1,13 +1,13 @@
 /**
- * What the sources import, declare and are called, read from their text: for the tests of the walls between the rooms, of
- * circles and of names. The scan is textual, so it sees type imports, `import(…)` in types and in code, re-exports and
- * `require` alike; it passes over comment lines.
+ * Reads the imports, exports and names of the source files, for the tests of the borders between rooms, of import circles
+ * and of names. The scan is textual, so it finds type imports, `import(…)` in types and in code, re-exports and `require`.
+ * It skips comment lines.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 
 export interface Source {
-  /** From the root of the repository, with slashes. */
+  /** Path from the root of the repository, with slashes. */
   readonly path: string;
   readonly text: string;
 }
@@ -25,11 +25,11 @@ export function readSources(root: string, folders: readonly string[]): Source[] 
 }
 
 export interface Import {
-  /** Undefined where the program computes it. */
+  /** The imported path; undefined if the program computes it. */
   readonly specifier: string | undefined;
-  /** Loaded by a call (or only a type), not together with the module. */
+  /** A call loads the other module later, or the import is only a type. */
   readonly lazy: boolean;
-  /** The names that are imported, as the other file exports them; undefined where that is all of them, or none. */
+  /** The imported names, as the other file exports them; undefined for an import of all names or of no names. */
   readonly names: readonly string[] | undefined;
 }
 
@@ -68,16 +68,16 @@ function namesIn(clause: string | undefined): string[] | undefined {
     .filter((name) => name !== '');
 }
 
-/** The file that an import of `path` names, where that is one of the repository. */
+/** The file of an import of `path`, if it is a file of the repository. */
 export function targetOf(path: string, { specifier }: Import): string | undefined {
   return specifier?.startsWith('.') ? posix.join(posix.dirname(path), specifier) : undefined;
 }
 
-/** The names that a file declares and exports; not what it hands on from another file. */
+/** The names that a file declares and exports, without its re-exports. */
 export function exportsOf(text: string): string[] {
   const declared =
     /^export (?:declare )?(?:abstract )?(?:async )?(?:interface|type|class|function\*?|const|let|enum) (\w+)/gm;
-  // An overloaded function stands several times.
+  // The declarations of an overloaded function repeat its name.
   return [...new Set([...withoutComments(text).matchAll(declared)].map((match) => match[1]!))];
 }
 
@@ -114,7 +114,7 @@ export function circlesOfImports(sources: readonly Source[]): string[][] {
 
 const roomOf = (path: string) => path.split('/')[0]!;
 
-/** `name: file, file` for each name that stands in two files of a room, or in more than two files overall. */
+/** `name: file, file` for each name that two files of a room declare, or more than two files overall. */
 export function namesDeclaredTwice(sources: readonly Source[]): string[] {
   const files = new Map<string, string[]>();
   for (const { path, text } of sources) {

@@ -1,5 +1,5 @@
-// Stores below the directory in argv, driven by messages, for tests that limit or kill the process. Every reply is sent
-// after the call has ended: { ok } or { code }. Runs the built sources.
+// Runs stores below the directory in argv, for tests that limit or kill the process. A message makes one call, and the reply
+// after the call is { ok } or { code }. Runs the built sources.
 import { createHash } from 'node:crypto';
 import { openFileStore } from '../../dist/server/store/files/files.js';
 import { openLevelState } from '../../dist/server/store/level/level.js';

@@ -1,4 +1,4 @@
-/** The reader judges the log, so it is held to the literal oracle itself. */
+/** Compares the reader, which judges the log, with the literal oracle (test/reference). */
 import { describe, expect, it } from 'vitest';
 import { MTH, PATH, PROOF } from '../reference/rfc6962.ts';
 import { checkConsistency, checkHeads, checkInclusion, hashLeaf, readTree } from './tlog-reader.ts';

@@ -1,10 +1,10 @@
 /**
- * A reader of any c2sp.org/tlog-tiles log that shares no line with Stele: own parsers, Node's crypto, nothing else. It
- * walks the whole tree, and checks each byte that it is given against the signed checkpoint.
+ * A reader of any c2sp.org/tlog-tiles log that shares no code with Stele: it has its own parsers, and uses only Node's crypto.
+ * It reads the whole tree, and verifies each byte against the signed checkpoint.
  */
 import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto';
 
-/** Gives the bytes at a path below the log's prefix, such as `tile/0/000` or `checkpoint`. */
+/** Reads the file at a path below the log's prefix, such as `tile/0/000` or `checkpoint`. */
 export type Get = (path: string) => Promise<Buffer>;
 
 export interface Head {
@@ -41,7 +41,7 @@ function parseKey(text: string): Key {
   return { name: name!, id: computed.subarray(0, 4), key: parsed, hash: type === 1 ? null : 'sha256' };
 }
 
-/** The tree head of a checkpoint that every one of `verifierKeys` has signed. Throws for any other. */
+/** The tree head of a checkpoint. Throws unless all `verifierKeys` signed the checkpoint. */
 export function readCheckpoint(note: string, verifierKeys: readonly string[]): Head {
   const end = note.indexOf('\n\n');
   const text = Buffer.from(note.slice(0, end + 1));
@@ -68,7 +68,7 @@ function pathNumber(n: number): string {
   return n < 1000 ? last : `${pathNumber(Math.floor(n / 1000)).replace(/(\d{3})$/, 'x$1')}/${last}`;
 }
 
-/** The paths of `count` things in tiles of 256, with the width of each tile. */
+/** The paths of the tiles that hold `count` hashes or entries, 256 each, with the width of each tile. */
 function* tiles(prefix: string, count: number): Generator<{ path: string; width: number }> {
   for (let i = 0; i * 256 < count; i++) {
     const width = Math.min(256, count - i * 256);
@@ -82,7 +82,7 @@ export interface Tree {
   readonly leafHashes: readonly Buffer[];
 }
 
-/** Every entry of the tree of `head`, and every tile of every level held against them. Throws where something differs. */
+/** Reads every entry of the tree of `head`, and compares every tile of every level with them. Throws if anything differs. */
 export async function readTree(get: Get, head: Head): Promise<Tree> {
   const entries: Buffer[] = [];
   for (const { path, width } of tiles('tile/entries', head.size)) {
@@ -118,7 +118,7 @@ function splitBundle(bundle: Buffer, width: number, path: string): Buffer[] {
   return entries;
 }
 
-/** Grows a tree leaf by leaf: the perfect subtrees that it is made of, largest first. */
+/** Grows a tree leaf by leaf, as the list of its perfect subtrees, the largest first. */
 class Edge {
   readonly #subtrees: { size: number; hash: Buffer }[] = [];
 
@@ -143,7 +143,7 @@ function rootOf(leafHashes: readonly Buffer[]): Buffer {
   return edge.root();
 }
 
-/** Throws unless every one of `heads` is a tree that `leafHashes` begins with. */
+/** Throws unless each of `heads` is the head of the tree over the first `leafHashes`. */
 export function checkHeads(heads: Iterable<Head>, leafHashes: readonly Buffer[]): void {
   const edge = new Edge();
   let size = 0;

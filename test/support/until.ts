@@ -1,16 +1,16 @@
-/** Waiting in tests: for what is to happen, never for a time. */
+/** Functions with which tests wait for an event, never for a fixed time. */
 import { rm, stat, writeFile } from 'node:fs/promises';
 
-/** For `until` and `expect.poll`. A busy machine takes many times as long as a quiet one, and only a test that fails waits so long. */
+/** The limit of `until` and `expect.poll`. A busy machine takes many times as long as a quiet one. */
 export const DEADLINE_MS = 30_000;
 const POLL_MS = 5;
 
 type Truthy<T> = Exclude<T, false | 0 | '' | null | undefined>;
 
 /**
- * Resolves with the first result of `what` that is neither false, 0, empty nor undefined.
+ * Resolves with the first truthy result of `what`.
  *
- * @param more what to say besides where that never comes
+ * @param more text for the error message if no such result comes
  */
 export async function until<T>(what: () => T | Promise<T>, more: () => string = () => ''): Promise<Truthy<T>> {
   for (const end = Date.now() + DEADLINE_MS; ; ) {
@@ -21,12 +21,12 @@ export async function until<T>(what: () => T | Promise<T>, more: () => string = 
   }
 }
 
-/** Lets everything run that is ready to run: for what must not happen, after all that could have led to it. */
+/** Runs everything that is ready to run. A test then checks that something did not happen. */
 export async function turns(count = 20): Promise<void> {
   for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Holds something up until it is opened. */
+/** A gate that blocks its callers until the test opens it. */
 export interface Gate {
   readonly opened: Promise<void>;
   open(): void;
@@ -40,7 +40,7 @@ export function gate(): Gate {
   return { opened, open: () => open() };
 }
 
-/** Until a change of `file` would get another time than it has: the clock of a file system ticks every few milliseconds. */
+/** Waits until a change of `file` gets a new modification time: a file system's clock ticks every few milliseconds. */
 export async function tickAfter(file: string): Promise<void> {
   const { ctimeNs } = await stat(file, { bigint: true });
   const probe = `${file}.probe`;

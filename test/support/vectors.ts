@@ -1,6 +1,6 @@
 /**
- * Test data in the form in which the field publishes it. Bundles of our own are always there; published ones where
- * TEST_VECTORS names a folder with
+ * Published test data, and bundles of the tests (own-cases.ts). The published data is available if TEST_VECTORS names a folder
+ * with
  *
  *     $TEST_VECTORS/merkle/{inclusion,consistency}/   transparency-dev/merkle/testdata
  *     $TEST_VECTORS/sigstore-bundles/<case>/          a case of sigstore/sigstore-conformance/test/assets/bundle-verify:
@@ -12,7 +12,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ownCases } from './own-cases.ts';
 
-/** Of the published cases without one of their own. */
+/** The identity and issuer of most published cases. */
 const IDENTITY =
   'https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/.github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main';
 const ISSUER = 'https://token.actions.githubusercontent.com';
@@ -25,12 +25,12 @@ export function vectorFolder(name: string): string | undefined {
 
 export interface BundleCase {
   readonly name: string;
-  /** Its name says that it must be refused. */
+  /** Whether a verifier must refuse the bundle. The name of the case says so. */
   readonly refused: boolean;
   readonly bundle: Uint8Array;
   readonly artifact: Uint8Array;
   readonly trustedRoot: Uint8Array;
-  /** PEM of the key that it must be signed with; undefined where a certificate must name `identity` and `issuer`. */
+  /** PEM of the signer's key; undefined if a certificate must name `identity` and `issuer`. */
   readonly key: string | undefined;
   readonly identity: string;
   readonly issuer: string;
@@ -51,13 +51,13 @@ export class BundleCases {
     return found;
   }
 
-  /** For the title of a test. */
+  /** Title of the tests with these bundles. */
   toString(): string {
     return this.source;
   }
 }
 
-/** Our own bundles and, where they are there, the published ones: for `describe.each`. */
+/** The bundles of the tests, and the published ones if available, for `describe.each`. */
 export function bundleCases(): BundleCases[] {
   const own = new BundleCases('our own', ownCases());
   const folder = vectorFolder('sigstore-bundles');

@@ -1,6 +1,6 @@
 // Verifies a Sigstore bundle with the @sigstore/verify of the working directory, which needs a newer Node than the project:
 //   node verify-child.mjs FILE     with FILE = { "trustedRoot", "bundle", "artifact": base64 or absent, "identity" }
-// Prints the package's version; ends with 1 and the error's code where the bundle does not hold.
+// Prints the package's version. Prints the error's code and exits with 1 if the bundle does not verify.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** The built `stele witness` as a process of its own: `npm run build` first. */
+/** The built `stele witness` as a separate process. Run `npm run build` first. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -13,13 +13,13 @@ export interface WitnessProcess {
   readonly port: number;
   log(): string;
   signal(signal: NodeJS.Signals): void;
-  /** SIGKILL, and the wait for its end. */
+  /** Sends SIGKILL, and waits for the end of the process. */
   kill(): Promise<void>;
-  /** A line for a policy. */
+  /** The witness's line of a policy. */
   policyLine(name: string): string;
 }
 
-/** Runs the witness of the directory `dir` for the logs of these verifier keys. `port`: 0 takes a free one. */
+/** Runs the witness of the directory `dir` for the logs with these verifier keys. `port` 0 is a free port. */
 export async function startWitness(
   dir: string,
   name: string,

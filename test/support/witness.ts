@@ -1,6 +1,6 @@
 /**
- * Small witnesses in this process, which do what a test wants: cosign as c2sp.org/tlog-witness says, or misbehave in one
- * of the ways that the log must stand.
+ * Small witnesses in this process. They cosign as c2sp.org/tlog-witness says, or misbehave in a way that the log must
+ * survive.
  */
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { once } from 'node:events';
@@ -27,29 +27,29 @@ import { formatCosignatures, originHash, parseAddCheckpoint } from '../../merkle
 
 export type Behaviour =
   | 'good'
-  /** Takes the request and never answers. */
+  /** Reads the request and never responds. */
   | 'hang'
   | 'garbage'
-  /** A genuine cosignature over a checkpoint that was not asked about. */
+  /** Responds with a genuine cosignature over a checkpoint other than that of the request. */
   | 'another-tree'
-  /** A cosignature by a key that nobody configured. */
+  /** Responds with a cosignature by a key that is not in the policy. */
   | 'another-key'
-  /** 409, and each time another size. */
+  /** Responds with 409, each time with another size. */
   | 'random-sizes'
-  /** 409, and a size far beyond. */
+  /** Responds with 409 and a size larger than the log. */
   | 'larger'
   | 'error-500';
 
 export class TestWitness {
   behaviour: Behaviour = 'good';
-  /** Each answer waits for it. */
+  /** Each response waits for this promise. */
   before: Promise<void> = Promise.resolve();
   /** Seconds by which its clock is wrong. */
   clock = 0;
-  /** Bodies that came. */
+  /** The received request bodies. */
   requests = 0;
   inconsistent = 0;
-  /** Times that its checkpoint was fetched. */
+  /** How often clients fetched the witness's checkpoint. */
   shown = 0;
   held: { readonly checkpoint: Checkpoint; readonly note: Uint8Array } | undefined;
   readonly name: string;
@@ -58,7 +58,7 @@ export class TestWitness {
   #server: Server | undefined;
   #port = 0;
 
-  /** Knows the one log of `logKey`. */
+  /** The witness knows only the log of `logKey`. */
   constructor(name: string, logKey: VerifierKey) {
     this.name = name;
     this.#logKey = logKey;
@@ -76,7 +76,7 @@ export class TestWitness {
     return `witness ${this.name} ${formatVerifierKey(this.key)} ${this.url}\n`;
   }
 
-  /** Listens; after a stop on the same port as before. */
+  /** Listens. After a stop, it uses the same port again. */
   async start(): Promise<this> {
     const server = createServer((request, response) => {
       if (request.method === 'GET') return this.#get(request.url ?? '', response);
@@ -153,7 +153,7 @@ function rawKey({ publicKey }: { readonly publicKey: KeyObject }): Uint8Array {
   return publicKey.export({ format: 'der', type: 'spki' }).subarray(-32);
 }
 
-/** A policy of these witnesses, `k` of which must cosign. */
+/** A policy that requires cosignatures of `k` of these witnesses. */
 export function policyOf(witnesses: readonly TestWitness[], k: number | 'all' | 'any'): string {
   const names = witnesses.map(({ name }) => name).join(' ');
   return `${witnesses.map(({ policyLine }) => policyLine).join('')}group quorum ${k} ${names}\nquorum quorum\n`;
