@@ -51,6 +51,8 @@ export class TestWitness {
   inconsistent = 0;
   /** How often clients fetched the witness's checkpoint. */
   shown = 0;
+  /** Witnesses that cosign at this URL too. */
+  readonly sharedBy: TestWitness[] = [];
   held: { readonly checkpoint: Checkpoint; readonly note: Uint8Array } | undefined;
   readonly name: string;
   readonly #logKey: VerifierKey;
@@ -138,7 +140,8 @@ export class TestWitness {
       return void response.writeHead(422).end();
     }
     this.held = { checkpoint, note };
-    response.end(await this.#cosign(text));
+    const each = await Promise.all([this, ...this.sharedBy].map((witness) => witness.#cosign(text)));
+    response.end(each.join(''));
   }
 
   async #cosign(text: string): Promise<string> {

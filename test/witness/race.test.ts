@@ -63,9 +63,9 @@ describe('two requests from one old size', () => {
   ])('%s: the first wins, the second gets its size', async (_name, first, second) => {
     const { witness, waiting, release } = await heldWitness();
     const a = witness.addCheckpoint(log.request(0, first));
+    await until(() => waiting.length > 0);
     const b = witness.addCheckpoint(log.request(0, second));
     b.catch(() => {});
-    await until(() => waiting.length > 0);
     await turns();
     // The second has not even been checked: it waits for the first, which is being signed.
     expect(waiting).toHaveLength(1);
@@ -91,9 +91,9 @@ describe('two requests from one old size', () => {
 it('a log that is disabled meanwhile gets no cosignature any more, and none is stored', async () => {
   const { witness, logs, waiting, release } = await heldWitness();
   const signing = witness.addCheckpoint(log.request(0, 7));
+  await until(() => waiting.length > 0);
   const queued = witness.addCheckpoint(log.request(0, 9));
   for (const one of [signing, queued]) one.catch(() => {});
-  await until(() => waiting.length > 0);
   await turns();
   expect(waiting).toHaveLength(1);
   await logs.disable(log.origin);

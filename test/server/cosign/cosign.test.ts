@@ -94,10 +94,10 @@ async function submit(name: string): Promise<LoggedEntry> {
 }
 
 /** Names of the witnesses whose cosignatures stand in the note, all of them verified. */
-function cosigners(note: string): string[] {
+function cosigners(note: string, further: readonly TestWitness[] = []): string[] {
   const { verified } = openNote(parseNote(note), [
     checkpointVerifier(signer.keys[0]!, nodeNotePrimitives),
-    ...witnesses.map(({ key }) => checkpointVerifier(key, nodeNotePrimitives)),
+    ...[...witnesses, ...further].map(({ key }) => checkpointVerifier(key, nodeNotePrimitives)),
   ]);
   return verified.map(({ name }) => name.replace('.test', '')).filter((name) => name !== ORIGIN.replace('.test', ''));
 }
@@ -166,15 +166,30 @@ describe('a log with witnesses', () => {
     await until(() => cosigners(log!.checkpoint).join() === 'b');
   });
 
-  it('asks a URL that two lines share once, and takes what both keys sign', async () => {
-    const other = await new TestWitness('d', signer.keys[0]!).start();
-    const line = other.policyLine.replace(other.url, `${witnesses[0]!.url}/`);
-    await other.stop();
-    await open(`${witnesses[0]!.policyLine}${line}quorum a\n`);
-    const before = witnesses[0]!.requests;
-    await submit('one');
-    expect(witnesses[0]!.requests - before).toBe(1);
-    expect(logged.find(({ message }) => message.includes('did not sign with each of its keys'))).toBeDefined();
+  describe('with a URL that two lines share', () => {
+    /** The line of a further witness at the URL of the first one. */
+    async function sharing(): Promise<{ other: TestWitness; lines: string }> {
+      const other = await new TestWitness('d', signer.keys[0]!).start();
+      const line = other.policyLine.replace(other.url, `${witnesses[0]!.url}/`);
+      await other.stop();
+      return { other, lines: `${witnesses[0]!.policyLine}${line}` };
+    }
+
+    it('asks it once, and takes what both keys sign', async () => {
+      const { other, lines } = await sharing();
+      witnesses[0]!.sharedBy.push(other);
+      await open(`${lines}group both all a d\nquorum both\n`);
+      const before = witnesses[0]!.requests;
+      expect(cosigners((await submit('one')).proof.checkpoint, [other])).toEqual(['a', 'd']);
+      expect(witnesses[0]!.requests - before).toBe(1);
+    });
+
+    it('reports that one of the keys did not sign', async () => {
+      const { lines } = await sharing();
+      await open(`${lines}quorum a\n`);
+      await submit('one');
+      await until(() => logged.some(({ message }) => message.includes('did not sign with each of its keys')));
+    });
   });
 
   it.each<Behaviour>(['hang', 'garbage', 'another-tree', 'another-key', 'random-sizes', 'error-500', 'larger'])(
