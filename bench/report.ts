@@ -1,4 +1,4 @@
-/** What both benchmarks print: the machine, and tables of text. */
+/** The output of the benchmarks: the machine, and tables of text. */
 import { cpus, release, totalmem } from 'node:os';
 
 /** The machine as bench/RESULTS.md names it, without anything that identifies its owner. */

@@ -1,4 +1,4 @@
-/** One audit in a process of its own, so that its memory and processor time are those of the audit alone. */
+/** Runs one audit in a separate process, so that the measured memory and processor time are those of the audit alone. */
 import { auditLog } from '../../client/audit/audit.ts';
 
 const [dir = '', signatures] = process.argv.slice(2);

@@ -45,7 +45,7 @@ type Entries = (at: number, count: number) => readonly Uint8Array[];
 interface Run {
   readonly seconds: number;
   readonly cpu: number;
-  /** Of the process from its start on; `cpu` is that of the audit. Seconds. */
+  /** Processor time of the whole process, in seconds; `cpu` is that of the audit alone. */
   readonly wholeCpu: number;
   readonly peakMemory: number;
   readonly entries: number;
@@ -90,7 +90,7 @@ function auditOnce(dir: string, signatures: boolean): Run {
   return JSON.parse(execFileSync(process.execPath, [script, dir, String(signatures)], { encoding: 'utf8' })) as Run;
 }
 
-/** The entry that a log makes of a request of `requestBodies`. */
+/** The entry that a log makes from a request of `requestBodies`. */
 function entryOf(body: Uint8Array): Uint8Array {
   const { hashedRekordRequestV002: request } = JSON.parse(Buffer.from(body).toString('latin1'));
   const { content, verifier } = request.signature;

@@ -1,27 +1,27 @@
 /**
- * The load generator: kept-alive connections, each with one request under way, written from buffers made beforehand.
+ * The load generator: kept-alive connections with one request each under way. The requests are prepared before the run.
  *
  * It shares two cores with the server, so it must cost next to nothing. All raw sockets read into one buffer, and it reads
  * only the status, the length and the log indexes of a reply. A request takes 10 to 15 µs; undici takes 60.
  */
 import { connect, type Socket } from 'node:net';
 
-/** One request: its bytes, head included, and how many entries it holds. */
+/** One request: its bytes with the head, and its number of entries. */
 export interface Call {
   readonly bytes: Buffer;
   readonly entries: number;
 }
 
 export interface Outcomes {
-  /** From the first request's write to the last reply. */
+  /** Time from the first request's write to the last reply. */
   readonly seconds: number;
-  /** Calls that were sent: the first so many. */
+  /** Number of sent calls: the first ones of the list. */
   readonly sent: number;
-  /** For each call its milliseconds, NaN where no reply came. */
+  /** Milliseconds of each call; NaN without a reply. */
   readonly latencies: Float64Array;
-  /** For each entry, in the order of the calls, its log index; NaN where it was refused or got no reply. */
+  /** Log index of each entry, in the order of the calls; NaN for a refused entry, and without a reply. */
   readonly indexes: Float64Array;
-  /** Calls that were answered with another status than 200 or 201, by status. */
+  /** Number of replies with a status other than 200 and 201, by status. */
   readonly refused: ReadonlyMap<number, number>;
   /** User and system time of this process, in seconds. */
   readonly cpu: number;
@@ -44,8 +44,8 @@ export class Generator {
   }
 
   /**
-   * Sends all calls, each connection the next one as soon as it has its reply, or `pauseMs` later. After `seconds` no
-   * further one is sent: `sent` says how many were.
+   * Sends all calls. Each connection sends its next call when it has a reply, or `pauseMs` later. After `seconds` the
+   * generator sends no further call: `sent` is the number of sent ones.
    */
   run(calls: readonly Call[], pauseMs = 0, limit = Number.POSITIVE_INFINITY): Promise<Outcomes> {
     const latencies = new Float64Array(calls.length).fill(Number.NaN);
@@ -111,7 +111,7 @@ const LAST_CHUNK = Buffer.from('\r\n0\r\n\r\n');
 class Connection {
   readonly #socket: Socket;
   #onReply: OnReply | undefined;
-  /** A reply that came in pieces. */
+  /** The received pieces of a reply. */
   #pieces: Buffer[] = [];
   #length = 0;
 
@@ -149,7 +149,7 @@ class Connection {
     else this.#socket.write(bytes);
   }
 
-  /** No reply comes any more. */
+  /** Handles a broken connection: no further reply comes. */
   broken(): void {
     this.#reply(0, READ_BUFFER.subarray(0, 0));
   }
@@ -162,7 +162,7 @@ class Connection {
     if (this.#pieces.length > 0) {
       this.#pieces.push(Buffer.from(chunk));
       this.#length += chunk.length;
-      // Joined only when enough is there: a bulk call's reply comes in many pieces.
+      // The reply of a bulk call comes in many pieces, so they are joined only when enough bytes are there.
       if (this.#length < replyLength(this.#pieces[0]!)) return;
       chunk = Buffer.concat(this.#pieces);
       this.#pieces = [];

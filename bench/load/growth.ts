@@ -35,12 +35,12 @@ export const GROWTH_LOAD: GrowthLoad = { warmUp: 10_000, entries: 20_000 };
 
 /** One start of one log, and the load on it. */
 export interface GrowthRound {
-  /** The log's size at first. */
+  /** The log's size before the load. */
   readonly size: number;
   readonly round: number;
-  /** From the start of the process to its first answer. */
+  /** Time from the start of the process to its first reply. */
   readonly startMs: number;
-  /** Processor time up to then, in milliseconds: what is left of `startMs` where the machine has other work. */
+  /** Processor time of the start, in milliseconds. Other work on the machine changes it less than `startMs`. */
   readonly startCpuMs: number;
   /** Resident memory in MiB: after the start, and at its highest. */
   readonly memoryAfterStart: number;
@@ -49,7 +49,7 @@ export interface GrowthRound {
   /** Milliseconds from a request's write to its whole reply. */
   readonly p50: number;
   readonly p99: number;
-  /** Entries that were refused, late or lost, and whatever else the checks found. */
+  /** Refused, late and lost entries, and all other findings of the checks. */
   readonly failed: number;
   readonly wrong: readonly string[];
 }
@@ -71,7 +71,7 @@ export async function measureGrowth(
       const data = mkdtempSync(join(tmpdir(), 'stele-bench-'));
       logs.push({ size, data });
       const started = performance.now();
-      // The first start makes the directory with its keys, the second one publishes what was put in.
+      // The first start makes the directory with its keys. The second start publishes the entries.
       await (await ServerProcess.start(command, data)).stop();
       await fillLog(data, size);
       const server = await ServerProcess.start(command, data);
@@ -136,7 +136,7 @@ async function oneRound(data: string, bodies: readonly Buffer[], load: GrowthLoa
   };
 }
 
-/** One row a size, with the medians of its rounds and the highest of their memory. */
+/** One row per size, with the medians of its rounds and their highest memory. */
 export function growthRows(results: readonly GrowthRound[]): Row[] {
   return sizesOf(results).map((size) => {
     const rounds = results.filter((result) => result.size === size);

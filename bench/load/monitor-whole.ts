@@ -1,4 +1,4 @@
-/** A local log with a backlog of keyless entries, and a whole monitor that looks at all of it, as a process of its own. */
+/** A local log with a backlog of keyless entries, and a whole monitor of this log as a separate process. */
 import { spawn } from 'node:child_process';
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ import { hundredRules, keylessBodies } from './monitor-inputs.ts';
 const ORIGIN = 'log.example.com';
 const MAIN = fileURLToPath(new URL('../../client/cli/main.js', import.meta.url));
 
-/** The path of a monitor's configuration for a log of so many entries, all below `dir`. */
+/** Makes a log of so many entries below `dir`. The result is the path of a monitor's configuration for this log. */
 export async function makeLog(dir: string, entries: number, threads: number): Promise<string> {
   const log = join(dir, 'log');
   const put = (path: string, bytes: Uint8Array): void => {
@@ -66,7 +66,7 @@ export interface WholeRun {
   readonly alerts: number;
 }
 
-/** `stele monitor --once --from-start`; its report stands on standard error, the alerts on standard output. */
+/** Runs `stele monitor --once --from-start`. It writes its report to standard error, and alerts to standard output. */
 export async function runMonitor(config: string, dir: string, main = MAIN): Promise<WholeRun> {
   const start = performance.now();
   const child = spawn(process.execPath, [main, 'monitor', '--config', config, '--once', '--from-start'], {
@@ -83,7 +83,7 @@ export async function runMonitor(config: string, dir: string, main = MAIN): Prom
   });
   let cpuSeconds = 0;
   let peakBytes = 0;
-  // The last look before it ends is what counts.
+  // The last reading before the end of the process counts.
   const look = setInterval(() => {
     try {
       const fields = readFileSync(`/proc/${child.pid}/stat`, 'latin1').split(') ')[1]!.split(' ');
@@ -91,7 +91,7 @@ export async function runMonitor(config: string, dir: string, main = MAIN): Prom
       const peak = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${child.pid}/status`, 'latin1'));
       if (peak !== null) peakBytes = Number(peak[1]) * 1024;
     } catch {
-      // It has ended.
+      // The process has ended.
     }
   }, 20);
   const status = await new Promise((resolve) => child.on('close', resolve));

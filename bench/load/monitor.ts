@@ -41,7 +41,7 @@ async function matcherAlone(): Promise<Row> {
     }));
   const matcher = createMatcher(hundredRules(), { threads: THREADS });
   try {
-    // Loads the workers and what they compile.
+    // This call loads the workers, and compiles their code.
     await matcher.match(chunk(0));
     await matcher.match(chunk(0));
     const before = process.cpuUsage();

@@ -22,7 +22,7 @@ import { type ServerCommand, ServerProcess } from './server.ts';
 import { makeBundles } from './verify-inputs.ts';
 import { prepareVerifyOne, verifyOnce } from './verify-one.ts';
 
-/** What one piece of work took. */
+/** The time of one piece of work. */
 interface Piece {
   readonly seconds: number;
   /** Seconds of processor time of the build that is measured. */
@@ -95,7 +95,7 @@ function shown(ratios: readonly number[]): string {
   return `${round(median(sorted))} (${round(sorted[low]!)} to ${round(sorted[sorted.length - 1 - low]!)})`;
 }
 
-/** Of `n` sorted values, which one bounds the median from below: outside are at most 2.5 % on each side (sign test). */
+/** Index of the value that bounds the median of `n` sorted values from below: at most 2.5 % lie outside (sign test). */
 function lowRank(n: number): number {
   let choose = 1;
   let sum = 1;
@@ -125,7 +125,7 @@ function rawCalls(pairs: number): Call[] {
   return Array.from({ length: count }, (_, at) => callOf('/add', bytes.subarray(at * RAW.bytes, (at + 1) * RAW.bytes)));
 }
 
-/** A log of its own, which gets the calls a piece at a time. The other build's log is idle meanwhile. */
+/** A log of this build, which gets the calls of one piece at a time. The other build's log is idle then. */
 async function openLog(
   command: ServerCommand,
   flags: readonly string[],
@@ -155,7 +155,7 @@ async function openLog(
 
 const bundles = new Map<number, Promise<Awaited<ReturnType<typeof makeBundles>>>>();
 
-/** `verifyMany` of the build's own library, in this process. */
+/** `verifyMany` of the build's library, in this process. */
 async function openVerify({ main }: ServerCommand): Promise<Side> {
   const library = pathToFileURL(resolve(dirname(main), '..', 'index.js'));
   const { verifyMany } = (await import(library.href)) as typeof client;
@@ -177,7 +177,7 @@ async function openVerify({ main }: ServerCommand): Promise<Side> {
   return { piece, close: async () => {} };
 }
 
-/** A monitor that catches up from the start, as a process of its own. */
+/** A monitor that catches up from the start, as a separate process. */
 async function openMonitor({ main }: ServerCommand): Promise<Side> {
   const dir = mkdtempSync(join(tmpdir(), 'stele-bench-'));
   const config = await makeLog(dir, MONITORED, 2);

@@ -1,6 +1,6 @@
 /**
- * Distinct signed requests, made beforehand in worker threads and kept in a file in the system's directory for temporary
- * files, so that a second run does not pay for them. The file is a sequence of u32 (little-endian) length and body.
+ * Distinct signed requests. Worker threads make them before a run, and a file in the system's temporary directory keeps them
+ * for the next run. The file is a sequence of u32 (little-endian) length and body.
  */
 import { generateKeyPairSync } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -8,12 +8,12 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 
-/** `fresh`: a P-256 key of its own for each request; `shared`: one for all. */
+/** `fresh`: a new P-256 key for each request; `shared`: one key for all. */
 export type Keys = 'fresh' | 'shared';
 
 export interface MakeRequests {
   readonly count: number;
-  /** PKCS#8 PEM of the one key; undefined for a fresh key each. */
+  /** PKCS#8 PEM of the shared key; undefined for fresh keys. */
   readonly key: string | undefined;
 }
 

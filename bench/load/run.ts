@@ -19,19 +19,19 @@ export interface Measurement {
   readonly p50: number;
   readonly p99: number;
   readonly max: number;
-  /** Microseconds of processor time (user and system) an entry: the server's, of it its main thread's; the generator's. */
+  /** Microseconds of processor time (user and system) per entry: of the server, of its main thread, and of the generator. */
   readonly serverCpu: number;
   readonly mainCpu: number;
   readonly generatorCpu: number;
-  /** The share of the machine that was busy with something else, 0 to 1: above a few hundredths the run says little. */
+  /** The share of the machine that other work used, 0 to 1. Above a few hundredths, the run says little. */
   readonly elsewhere: number;
   /** Resident memory of the server at its highest, in MiB. */
   readonly peakMemory: number;
-  /** Entries: refused, or in calls that were answered late or never. */
+  /** Number of refused entries, and of entries in calls with a late reply or no reply. */
   readonly refused: number;
   readonly late: number;
   readonly lost: number;
-  /** Whatever the checks found; empty when each acknowledged entry stands where its reply said. */
+  /** The findings of the checks. Empty if each acknowledged entry is at the index in its reply. */
   readonly wrong: readonly string[];
 }
 

@@ -10,7 +10,7 @@ export interface Scenario {
   readonly entries: number;
   /** Entries before the measurement, for the compiler and the caches. */
   readonly warmUp: number;
-  /** Between a reply and the next request of its connection, in milliseconds. */
+  /** Milliseconds between a reply and the next request of its connection. */
   readonly pauseMs: number;
   readonly aim: string;
 }

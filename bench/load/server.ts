@@ -1,4 +1,4 @@
-/** `stele serve` as a process of its own, and what the kernel says about it. */
+/** `stele serve` as a separate process, with its times and memory from the kernel. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -10,7 +10,7 @@ const TICKS_PER_SECOND = 100;
 /** How long a log may take to make its filter of leaf hashes: 10 million entries take up to 6 s. */
 const FILTER_MS = 300_000;
 
-/** Seconds that all processors together were busy since the machine's start. */
+/** Busy seconds of all processors since the machine's start. */
 export function machineBusy(): number {
   // cpu user nice system idle iowait irq softirq steal …
   const times = readFileSync('/proc/stat', 'latin1').split('\n', 1)[0]!.trim().split(/\s+/).slice(1, 9).map(Number);
@@ -34,7 +34,7 @@ export function serverCommand(line: string): ServerCommand {
 export class ServerProcess {
   readonly port: number;
   readonly #adminUrl: string;
-  /** From the start of the process to its first answer. */
+  /** Time from the start of the process to its first reply. */
   readonly startMs: number;
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;
@@ -62,7 +62,7 @@ export class ServerProcess {
     return new ServerProcess(child, ended, announced, performance.now() - started);
   }
 
-  /** User and system time so far, in seconds: of all threads, and of the main one, which runs the event loop. */
+  /** User and system time so far, in seconds: of all threads, and of the main thread, which runs the event loop. */
   cpu(): { all: number; main: number } {
     const { pid } = this.#child;
     return { all: cpuOf(`/proc/${pid}/stat`), main: cpuOf(`/proc/${pid}/task/${pid}/stat`) };
@@ -75,7 +75,7 @@ export class ServerProcess {
     return { now: field('VmRSS'), peak: field('VmHWM') };
   }
 
-  /** Resolves once new entries are told from duplicates in memory, which a start makes ready beside its work. */
+  /** Resolves once the filter of leaf hashes is in memory. A starting log makes the filter beside its other work. */
   async filterComplete(): Promise<void> {
     const complete = async () =>
       /^stele_leaf_filter_complete 1$/m.test(await (await fetch(`${this.#adminUrl}/metrics`)).text());
@@ -114,7 +114,7 @@ export function announcedBy(child: ChildProcess): Promise<Announced> {
       try {
         resolve(JSON.parse(text) as Announced);
       } catch {
-        // Not all of it is here yet.
+        // The JSON is not complete yet.
       }
     });
   });

@@ -1,4 +1,4 @@
-/** Sigstore bundles from one log, each by a key of its own, as for a check of everything that a team released. */
+/** Sigstore bundles from one log, each by a different key, as for a check of everything that a team released. */
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { formatBundle } from '../../client/formats/bundle.ts';
 import { canonicalEntry } from '../../client/formats/entry-request.ts';
@@ -24,11 +24,11 @@ export interface BundleInput {
 
 export interface BundleInputs {
   readonly inputs: readonly BundleInput[];
-  /** Trust policy of the log and its two witnesses, both of which must have cosigned. */
+  /** Trust policy of the log that requires the cosignatures of both its witnesses. */
   readonly policy: string;
 }
 
-/** `batch`: entries that one checkpoint of the log published, as on a busy log. */
+/** @param batch number of entries under one checkpoint, as on a busy log */
 export async function makeBundles(count: number, batch: number): Promise<BundleInputs> {
   const log = ed25519('log.test', KEY_TYPE.ed25519);
   const witnesses = [ed25519('w1.test', KEY_TYPE.cosignature), ed25519('w2.test', KEY_TYPE.cosignature)];

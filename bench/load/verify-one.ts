@@ -1,4 +1,4 @@
-/** `npm run bench:load -- --verify`, the second half: `stele verify` of one file as a process, from its start to its end. */
+/** The second part of `npm run bench:load -- --verify`: a process that runs `stele verify` of one file. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -40,7 +40,7 @@ export async function prepareVerifyOne(dir: string): Promise<string[]> {
 /** Loaded before everything else: once a process has ended, no other process can read its CPU time. */
 const CPU = `process.on('exit', () => require('node:fs').writeFileSync(OUT, JSON.stringify(process.cpuUsage())));`;
 
-/** One run of Node from its start to its end, in milliseconds. `dir` is one that `prepareVerifyOne` filled. */
+/** Milliseconds of one run of Node from its start to its end. `prepareVerifyOne` fills `dir` before. */
 export function verifyOnce(args: readonly string[], dir: string): { readonly wall: number; readonly cpu: number } {
   const started = performance.now();
   const { status, stderr } = spawnSync(process.execPath, ['--require', join(dir, 'cpu.cjs'), ...args]);

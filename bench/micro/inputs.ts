@@ -9,7 +9,7 @@ import { emptySnapshot, integrate, type Snapshot } from '../../server/tree/snaps
 import type { IngestedBody } from '../../server/types.ts';
 import { hashedRekordRequest, toJson } from '../../test/support/requests.ts';
 
-/** One request in JSON, and what ingest makes of it. */
+/** One request in JSON, and the entry that ingest makes from it. */
 export const BODY = toJson(hashedRekordRequest());
 export const ANSWER: IngestedBody = ingestBody(BODY, 'json', DEFAULT_LIMITS, digestVerifier());
 export const ENTRY_BYTES =

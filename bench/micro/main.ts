@@ -27,13 +27,13 @@ import { tiles } from './tiles.ts';
 const { values } = parseArgs({
   options: {
     only: { type: 'string', default: '' },
-    /** Milliseconds for each. */
+    /** Milliseconds per function. */
     time: { type: 'string', default: '500' },
     json: { type: 'string' },
   },
 });
 
-/** In the order of an entry's way. */
+/** In the order in which an entry passes through them. */
 const ALL: readonly Micro[] = [
   ...json,
   ...canonical,

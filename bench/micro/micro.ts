@@ -1,9 +1,9 @@
-/** What a micro-benchmark is: one function of the hot path, with inputs as the server sees them. */
+/** A micro-benchmark measures one function of the hot path, with realistic inputs. */
 export interface Micro {
   readonly name: string;
-  /** What `per` counts. */
+  /** The unit of the result. */
   readonly unit: string;
-  /** How many units one call of `run` does; many, where one takes less than the clock can tell. */
+  /** Number of units in one call of `run`. One unit may be too short for the clock. */
   readonly per: number;
   readonly run: () => unknown;
   readonly close?: () => Promise<void>;

@@ -1,5 +1,6 @@
 /**
- * The servers of the comparison. Each starts as its own project says, on files in a directory of its own. A peer that is not on this machine has no `start`, and its rows say so.
+ * The servers of the comparison. Each starts as its own project says, on files in a separate directory. A peer that is not
+ * on this machine has no `start`, and its rows say so.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
@@ -22,16 +23,16 @@ const START_MS = 20_000;
 export interface Running {
   readonly port: number;
   readonly child: ChildProcess;
-  /** Where its tiles are: a URL or a directory. */
+  /** The place of its tiles: a URL or a directory. */
   readonly tiles: string;
   readonly verifierKey: string;
 }
 
 export interface Contestant {
   readonly name: string;
-  /** Where entries are posted. */
+  /** The URL path for new entries. */
   readonly path: string;
-  /** Undefined where it is not on this machine. */
+  /** Undefined if the server is not on this machine. */
   readonly start: ((dir: string) => Promise<Running>) | undefined;
 }
 

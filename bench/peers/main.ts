@@ -1,8 +1,8 @@
 /**
  * `npm run bench:peers`: Stele and the servers that people would choose instead, on this machine, one after another.
  * Their rounds take turns, so that the machine's drift meets all of them. PEERS_BIN names the folder with
- * rekor-server-posix (sigstore/rekor-tiles) and tessera-posix (transparency-dev/tessera); nginx and wrk are Debian's. Where
- * a program is missing, its rows say so.
+ * rekor-server-posix (sigstore/rekor-tiles) and tessera-posix (transparency-dev/tessera); nginx and wrk are Debian's. If a
+ * program is missing, its rows say so.
  *
  *     npm run bench:peers
  *     npm run bench:peers -- --rounds 3 --seconds 8 --only 'signed|reads' --write
@@ -145,7 +145,7 @@ function rawLoad(path: string): Load {
   return { calls: bodies.map((body) => callOf(path, body)), keys: bodies.map(keyOf), keyOf };
 }
 
-/** A row for each workload and contestant; ratios are those of the rounds, Stele's figure over the peer's. */
+/** A row for each workload and contestant. A ratio is Stele's figure over the peer's in the same round. */
 function rowsOf(all: readonly PeerResult[]): Row[] {
   const rows: Row[] = [];
   for (const { workload, contestants } of COMPARISONS) {
@@ -199,7 +199,7 @@ function median(of: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)]!;
 }
 
-/** Between the two marks of bench/RESULTS.md. */
+/** Writes the tables between the two marks of bench/RESULTS.md, and all results to bench/peers.json. */
 function write(text: string): void {
   const { node, cores, processor, memoryGiB, date } = machine();
   const about = `${date.slice(0, 10)}, Node ${node.slice(1)}, ${cores} cores (${processor}), ${memoryGiB} GiB; ${rounds} rounds of ${seconds} s: median (minimum–maximum).`;

@@ -32,7 +32,7 @@ export function missingForReads(): string | undefined {
   return missing.length === 0 ? undefined : `${missing.join(' and ')} of Debian's packages`;
 }
 
-/** `rounds` times each, in turn. */
+/** Measures each server `rounds` times, in turn. */
 export async function measureReads(rounds: number, seconds: number, entries = ENTRIES): Promise<ReadResult[]> {
   const dir = mkdtempSync(join(tmpdir(), 'stele-peers-'));
   const running: ChildProcess[] = [];
@@ -105,7 +105,7 @@ function zipfMix(entries: number): string[] {
   });
 }
 
-/** The first place whose value is not below `value`, which is at most the last. */
+/** Index of the first value that is not below `value`. `value` is at most the last one. */
 function lowerBound(sorted: readonly number[], value: number): number {
   let low = 0;
   for (let high = sorted.length; low < high; ) {

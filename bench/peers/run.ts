@@ -27,7 +27,7 @@ export interface Workload {
 /** Prepared requests of one contestant, each sent once. */
 export interface Load {
   readonly calls: readonly Call[];
-  /** What tells the entries of all calls apart, in their order: as `keyOf` gives it of a logged entry. */
+  /** The identities of the entries of all calls, in order: `keyOf` gives the identity of a logged entry. */
   readonly keys: readonly string[];
   readonly keyOf: (entry: Uint8Array) => string;
 }
@@ -39,18 +39,18 @@ export interface PeerResult {
   readonly entriesPerSecond: number;
   readonly p50: number;
   readonly p99: number;
-  /** Microseconds of processor time an entry: of all the server's processes, and of the generator. */
+  /** Microseconds of processor time per entry: of all the server's processes, and of the generator. */
   readonly cpu: number;
   readonly generatorCpu: number;
   /** MiB. */
   readonly peakMemory: number;
-  /** Entries that were refused, or never answered. */
+  /** Number of refused entries, and of entries without a reply. */
   readonly notDone: number;
-  /** Empty where the log is sound and each acknowledged entry stands at its index. */
+  /** Empty if the log is sound and each acknowledged entry is at its index. */
   readonly wrong: readonly string[];
 }
 
-/** How long a log may take to publish what it has acknowledged. */
+/** How long a log may take to publish an acknowledged entry. */
 const PUBLISHED_MS = 60_000;
 
 export async function measure(workload: Workload, contestant: Contestant, load: Load): Promise<PeerResult> {
@@ -116,7 +116,7 @@ async function check({ tiles, verifierKey }: Running, load: Load, indexes: reado
   return wrong.slice(0, 5);
 }
 
-/** The largest of more numbers than an argument list takes. */
+/** The largest number of a list that is too long for the arguments of `Math.max`. */
 function largest(keys: Iterable<number>): number {
   let max = -1;
   for (const key of keys) max = Math.max(max, key);

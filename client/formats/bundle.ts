@@ -10,7 +10,7 @@
  *     one of "messageSignature": { "messageDigest": { "algorithm": "SHA2_256", "digest": … }, "signature": … },
  *            "dsseEnvelope": { "payload": …, "payloadType": …, "signatures": [ { "sig": …, "keyid": … } ] } }
  *
- * The public key itself is not in it, on purpose: a verifier must know from elsewhere which key to trust.
+ * A bundle does not contain the public key, on purpose: a verifier must know from elsewhere which key to trust.
  */
 import { encodeBase64, encodeUtf8, equal } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
@@ -216,7 +216,7 @@ export function parseEnvelope(value: unknown, path: string) {
   };
 }
 
-/** @throws ClientError `malformed` where the entry lacks the proof that this version must have */
+/** Returns `entry`. @throws ClientError `malformed` if the entry lacks the proof that the bundle's version requires */
 function parseVersioned(version: BundleVersion, entry: TlogEntry, path: string): TlogEntry {
   if (version === '0.1') {
     if (entry.promise === undefined) throw malformed(`${path}.inclusionPromise`, 'is missing, but v0.1 requires it');

@@ -8,7 +8,7 @@
  *   Ed25519        PKIX_ED25519_PH                   SHA-512 (Ed25519ph of RFC 8032, without context)
  *   RSA            PKIX_RSA_PKCS1V15_<bits>_SHA256   SHA-256 (2048, 3072 or 4096 bits)
  *
- * A key is taken only in the one DER form that encoders write (merkle/rekor/spki.ts), so that its bytes are the ones that were logged.
+ * Only the one DER encoding of a key is accepted (merkle/rekor/spki.ts), so that its bytes equal the logged ones.
  */
 import { decodeBase64, encodeBase64 } from '../../merkle/bytes.ts';
 import { DIGEST_ALGORITHM, DIGEST_SIZE, type DigestAlgorithm, HASH_NAME } from '../../merkle/rekor/hashes.ts';
@@ -39,10 +39,7 @@ export interface PublicKey extends KeyAlgorithm {
   verify(digest: Uint8Array, signature: Uint8Array): boolean;
 }
 
-/**
- * @param primitives check the signatures
- * @throws ClientError `key`
- */
+/** Reads a SubjectPublicKeyInfo in DER, as `parseSpki`. @throws ClientError `key` */
 export function parsePublicKey(spki: Uint8Array, primitives: Primitives): PublicKey {
   const own = Uint8Array.from(spki); // a Buffer's slice would share the caller's memory
   const info = withClientErrors(() => parseSpki(own));
@@ -61,7 +58,7 @@ export function parsePublicKey(spki: Uint8Array, primitives: Primitives): Public
   return { name: info.name, details, digest, digestSize, spki: own, info, verify };
 }
 
-/** The name of a key in `hashedrekord`, and the digest that such a key signs. @throws ClientError `key`: RSA of a size that no log takes */
+/** The algorithm of a key. @throws ClientError `key` for an RSA key of a size that logs refuse */
 export function keyAlgorithm(info: KeyInfo): KeyAlgorithm {
   const details = loggedKeyDetailsOf(info);
   if (details === undefined) {
@@ -93,7 +90,7 @@ export function formatPublicKeyPem(key: Pick<PublicKey, 'spki'>): string {
   return `-----BEGIN PUBLIC KEY-----\n${lines.join('\n')}\n-----END PUBLIC KEY-----\n`;
 }
 
-/** The hint that tells keys apart, as cosign writes it: base64 of SHA-256 over the SubjectPublicKeyInfo. */
+/** The hint of a key in a bundle, as cosign writes it: base64 of SHA-256 over the SubjectPublicKeyInfo. */
 export function keyHint(key: Pick<PublicKey, 'spki'>): string {
   return encodeBase64(sha256(key.spki));
 }

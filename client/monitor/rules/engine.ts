@@ -2,9 +2,9 @@
  * Compares entries with all rules at once. The engine is pure and synchronous. It runs in the workers, and for few entries
  * on the main thread.
  *
- * The engine files each alternative of each rule under its rarest condition (digest, key, identity, extension, issuer):
- * exact values in maps, and patterns in one RE2 set for each field, which finds all matching patterns in one pass over the
- * text. It compares only the alternatives that it finds there in full. 100 rules cost hardly more than one.
+ * An index holds each alternative of each rule under its rarest condition (digest, key, identity, extension or issuer).
+ * Exact values are in maps. The patterns of a field are in one RE2 set, which finds all matches in one pass over the text.
+ * The engine compares only the alternatives that the index finds, so 100 rules cost hardly more than one.
  */
 import type { EntrySigner, ReadEntry } from './entry-reader.ts';
 import type { Trust } from './issuer-trust.ts';
@@ -28,7 +28,7 @@ interface Alternative {
   readonly holds: Check;
 }
 
-/** Texts that the bytes of an entry must hold to touch an alternative, as bytes of latin1. */
+/** Texts that occur in the bytes of every entry that matches an alternative. One character per byte. */
 interface RawLook {
   readonly rule: number;
   readonly texts: readonly string[];
@@ -45,9 +45,9 @@ export class RuleEngine {
   readonly #raw: RawLook[] = [];
 
   /**
-   * @param trust the authorities that must have issued an expected certificate (see `mustBeIssued`). Absent: the engine
-   *   trusts what a certificate says of itself
-   * @throws ClientError `usage`: a pattern does not compile. The reader of the configuration reports it before
+   * @param trust the authorities that must have issued an expected certificate: see `mustBeIssued`. Without them, the engine
+   *   trusts the texts of a certificate.
+   * @throws ClientError `usage` for an invalid pattern. The reader of the configuration refuses such patterns earlier.
    */
   constructor(rules: readonly Rule[], trust?: Trust) {
     this.#rules = rules;
@@ -153,14 +153,14 @@ function expectedCheck(condition: RuleCondition, trust: Trust | undefined): Chec
     says(entry, signer) && signer?.certificate !== undefined && trust.doubt(signer.certificate) === undefined;
 }
 
-/** Whether a condition depends on what a certificate says of itself. A condition on the key does not. */
+/** Whether a condition depends only on texts of a certificate. A condition on the key identifies the signer by itself. */
 export function mustBeIssued({ identity, issuer, extensions, key }: RuleCondition): boolean {
   return key === undefined && (identity !== undefined || issuer !== undefined || extensions !== undefined);
 }
 
 /**
  * @param names `some` for `watch`: one matching name of the certificate is enough. `every` for `expect`: a certificate with
- *   an expected name and another one is not as expected
+ *   an expected name and an unexpected one is not expected
  */
 function conditionCheck(condition: RuleCondition, names: 'some' | 'every'): Check {
   const { identity, issuer, extensions = {}, key, digest } = condition;

@@ -41,12 +41,12 @@ export interface Explained {
 
 const MAX_GOT = 20;
 
-/** @param origin of the entry's log; undefined: the rule counts as one for all logs */
+/** @param origin of the entry's log; if undefined, the rule's restriction to logs is ignored */
 export function explain(rule: Rule, entry: ReadEntry, origin?: string, trust?: Trust): Explained {
   const { logs, ...everywhere } = rule;
   const applied: Rule = origin === undefined || logs === undefined ? everywhere : rule;
   const [hit] = new RuleEngine([applied], trust).match(entry, origin ?? '');
-  // A digest can be watched in an entry of which no signer can be read.
+  // A rule can watch a digest in an entry without a readable signer.
   const signers = entry.signers.length > 0 ? entry.signers : [undefined];
   const explained = signers.map((signer) => explainSigner(rule, entry, signer, trust));
   const watched = explained.some(({ watch }) => watch.some(({ holds }) => holds));

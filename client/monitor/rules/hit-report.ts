@@ -1,4 +1,4 @@
-/** The parts of a hit for an alert, and the identity for an acknowledgement. */
+/** The data of a hit for an alert, and the identity that an acknowledgement covers. */
 import { hash } from 'node:crypto';
 import { FULCIO_ARC } from '../../../merkle/x509/fulcio.ts';
 import type { Hit } from './engine.ts';
@@ -19,7 +19,7 @@ export interface HitReport {
   readonly issuer?: string;
   readonly key?: string;
   readonly digest?: string;
-  /** SHA-256, hex, over the identities of the signers: see `signerIdentity`. Absent where one cannot be read. */
+  /** SHA-256, hex, over the identities of the signers: see `signerIdentity`. Absent unless all signers can be read. */
   readonly identity?: string;
   /** Why a part of the entry could not be read. */
   readonly problem?: string;
@@ -55,7 +55,7 @@ export function hitReport(at: number, entry: ReadEntry, { rule, kind, signers }:
   };
 }
 
-/** Extensions that differ from one run of the same workflow to the next, and so are not part of its identity. */
+/** Extensions whose values differ between runs of one workflow, and which thus do not identify the signer. */
 const OF_ONE_RUN: ReadonlySet<string> = new Set([3, 10, 13, 19, 21].map((number) => `${FULCIO_ARC}${number}`));
 
 function identityHash(signers: readonly FullEntrySigner[], doubts: readonly (string | undefined)[]): string {

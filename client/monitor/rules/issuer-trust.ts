@@ -29,10 +29,10 @@ interface Parsed {
 
 export class Trust {
   readonly #authorities: readonly Parsed[];
-  /** Answers by certificate: the engine needs one, and the report needs it again. */
+  /** Results by certificate: the engine and the report both ask for one. */
   readonly #answers = new WeakMap<Uint8Array, { readonly why: string | undefined }>();
 
-  /** @throws ClientError `malformed`: a certificate does not parse */
+  /** @throws ClientError `malformed` for a malformed certificate */
   constructor(authorities: readonly IssuingAuthority[]) {
     const parsed = (list: readonly Uint8Array[]) =>
       withClientErrors(() => list.map((der) => parseCertificate(new Uint8Array(der))));

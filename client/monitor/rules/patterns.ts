@@ -1,10 +1,10 @@
 /** Matches many RE2 patterns against a text in one pass. */
 import { RE2Set } from 're2js';
 
-/** Most texts whose result stays in memory: issuers, repositories and workflows come again and again. */
+/** Most texts whose result is cached: entries repeat issuers, repositories and workflows. */
 const KEPT = 4096;
 const MAX_KEPT_LENGTH = 512;
-/** Bytes of the automaton. RE2 drops states beyond, and computes them again. */
+/** Memory of the automaton, in bytes. When it is full, RE2 drops states and computes them again. */
 const MAX_MEMORY = 4 * 1024 * 1024;
 const NONE: readonly number[] = [];
 

@@ -13,7 +13,7 @@ const MAX_SHOWN = 300;
  * `…` marks a cut text.
  */
 export function escaped(text: string): string {
-  // Also variation selectors and fillers (Default_Ignorable), and spaces other than the common one.
+  // The expression also matches variation selectors and fillers (Default_Ignorable), and spaces other than U+0020.
   const clean = text
     .slice(0, MAX_SHOWN + 1)
     .replace(
@@ -26,7 +26,7 @@ export function escaped(text: string): string {
 /**
  * Compiles a pattern in RE2's syntax. Matching takes time linear in the text.
  *
- * @throws ClientError `usage`: the pattern does not compile, or has more than 512 characters; the message says why
+ * @throws ClientError `usage` for an invalid or empty pattern, or one over 512 characters; the message says why
  */
 export function compilePattern(pattern: string): RE2JS {
   if (pattern === '' || pattern.length > MAX_PATTERN) {
@@ -48,8 +48,8 @@ export function textMatcher(match: TextMatch): (text: string) => boolean {
 }
 
 /**
- * A text that must occur in every text that `pattern` matches: the longest that a simple scan finds, '' where it is not
- * sure of any.
+ * A text that occurs in every text that `pattern` matches: the longest that a simple scan finds, or '' if the scan cannot
+ * tell.
  */
 export function requiredLiteral(pattern: string): string {
   // Flags change what a letter means, alternatives make every part optional, and a quoted part has its own rules.

@@ -1,8 +1,8 @@
 /**
  * A watch rule: the entries that it looks for, and the signers that may sign them.
  *
- * `watch` is a list of alternatives, each a set of conditions that must all hold. A rule without `expect` alerts on each
- * match (`match`); with it, on each match that none of the constraints of `expect` covers (`unexpected`).
+ * `watch` is a list of alternatives, each a set of conditions that must all hold. A rule without `expect` alerts about every
+ * match (`match`). A rule with `expect` alerts about every match that no alternative of `expect` covers (`unexpected`).
  */
 import type { Alert } from '../types.ts';
 
@@ -31,6 +31,6 @@ export interface Rule {
   /** If absent, every match alerts. */
   readonly expect?: readonly RuleCondition[];
   readonly severity: Alert['severity'];
-  /** Origins of the logs that it applies to; all where it is absent. */
+  /** Origins of the logs that the rule applies to; if absent, all logs. */
   readonly logs?: readonly string[];
 }
