@@ -26,7 +26,7 @@ export function preAuthEncoding(payloadType: string, payload: Uint8Array): Uint8
   return concat(encodeUtf8(paeHeader(payloadType, payload.length)), payload);
 }
 
-/** The part of the encoding before the payload, for callers that hash the payload where it lies. */
+/** The part of the encoding before the payload, for callers that hash header and payload without copying them. */
 export function paeHeader(payloadType: string, payloadLength: number): string {
   return `DSSEv1 ${encodeUtf8(payloadType).length} ${payloadType} ${payloadLength} `;
 }

@@ -99,7 +99,7 @@ export function keyDetailsToLog(key: KeyInfo, number: number): LoggedKeyDetails 
   if (given === undefined || !isLogged(given)) {
     return given?.signs === 'message'
       ? `${name} signs the artifact itself and cannot be checked from a digest; sign with PKIX_ED25519_PH`
-      : `unsupported keyDetails ${name}; taken are ${LOGGED_NAMES.join(', ')}`;
+      : `unsupported keyDetails ${name}; a log accepts ${LOGGED_NAMES.join(', ')}`;
   }
   const own = given.kind === key.kind ? loggedKeyDetailsOf(key) : undefined;
   return own ?? `keyDetails ${name} do not fit the key, which is ${describeKey(key)}`;

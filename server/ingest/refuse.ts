@@ -1,4 +1,4 @@
-/** How the parts of ingest refuse a request; `ingest-body.ts` turns it into a `Refusal`. */
+/** The error with which ingest refuses a request. `ingest-body.ts` turns it into a `Refusal`. */
 import { RequestError, type RequestErrorCode } from '../errors.ts';
 
 export class Refused extends RequestError {

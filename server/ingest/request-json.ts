@@ -125,7 +125,7 @@ function readValue(field: Field, value: unknown, path: string): unknown {
 
 function readBytes(value: unknown, path: string): Uint8Array {
   if (typeof value !== 'string') return wrongType(path, 'a string in base64');
-  // Node's decoder skips what it does not know; encoding again shows it. Nearly always it is standard and padded.
+  // Node's decoder skips invalid characters. Encoding the bytes again shows that. Most clients send standard, padded base64.
   const bytes = Buffer.from(value, 'base64');
   if (bytes.toString('base64') !== value) {
     const standard = value.replaceAll('-', '+').replaceAll('_', '/');
@@ -152,7 +152,7 @@ function readKeyDetails(value: unknown, path: string): number {
     const number = findKeyDetails(value)?.number;
     return number ?? refuse('malformed', 'enum', `field ${quoted(path)} has the unknown value ${quoted(value)}`);
   }
-  // proto3 enums are open: another number is well-formed, and refused by the registry.
+  // proto3 enums are open, so an unknown number is well-formed. The registry refuses it.
   if (typeof value === 'number' && Number.isInteger(value) && Math.abs(value) <= 0x7fffffff) return value;
   return wrongType(path, 'a name or number of PublicKeyDetails');
 }

@@ -85,7 +85,7 @@ function eachField(
     }
   } catch (error) {
     if (error instanceof Refused) throw error;
-    // The reader's RangeError: it ran over the end.
+    // protobufjs throws a RangeError at the end of the bytes, and an Error for a malformed number.
     refuse('malformed', 'syntax', `malformed protobuf${path === '' ? '' : ` in field ${quoted(path)}`}`);
   }
 }
