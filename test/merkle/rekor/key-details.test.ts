@@ -54,7 +54,9 @@ describe('key details', () => {
     expect(keyDetailsToLog(keyOf('p256'), 12)).toContain('do not fit the key, which is ECDSA on P-256');
     expect(keyDetailsToLog(keyOf('rsa2048'), 8)).toContain('do not fit the key, which is RSA of 2048 bits');
     expect(keyDetailsToLog(keyOf('ed25519ph'), 7)).toContain('sign with PKIX_ED25519_PH');
-    expect(keyDetailsToLog(keyOf('p384'), 19)).toContain('unsupported keyDetails PKIX_ECDSA_P384_SHA_256; a log accepts');
+    expect(keyDetailsToLog(keyOf('p384'), 19)).toContain(
+      'unsupported keyDetails PKIX_ECDSA_P384_SHA_256; a log accepts',
+    );
     expect(keyDetailsToLog(keyOf('p256'), 99)).toContain(
       'unsupported keyDetails 99; a log accepts PKIX_ECDSA_P256_SHA_256, ',
     );
