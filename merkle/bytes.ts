@@ -131,11 +131,7 @@ function badBase64(): MerkleError {
   return new MerkleError('bad-base64', 'not canonical, padded base64 of RFC 4648 section 4');
 }
 
-/**
- * Parses a decimal number in [0, 2^53 - 1]: ASCII digits only, without sign or leading zeroes.
- *
- * @throws MerkleError `bad-number`
- */
+/** Parses a decimal in [0, 2^53 - 1]: ASCII digits, without sign or leading zeroes. @throws MerkleError `bad-number` */
 export function parseDecimal(text: string): number {
   if (text.length > 16 || !/^(?:0|[1-9][0-9]*)$/.test(text)) {
     throw new MerkleError('bad-number', 'not a decimal number below 2^53 without sign and leading zeroes');
@@ -143,11 +139,7 @@ export function parseDecimal(text: string): number {
   return checkedSize(Number(text));
 }
 
-/**
- * Returns `value` if it is a valid tree size or index: an integer in [0, 2^53 - 1].
- *
- * @throws MerkleError `bad-number`
- */
+/** Returns `value` if it is a tree size or index: an integer in [0, 2^53 - 1]. @throws MerkleError `bad-number` */
 export function checkedSize(value: number, what = 'size'): number {
   // -0 is a safe integer. It formats as "0", but dividing by it gives -Infinity.
   if (!Number.isSafeInteger(value) || value < 0 || Object.is(value, -0)) {

@@ -155,11 +155,7 @@ export function verifyCosignature(
   throw new MerkleError('bad-signature', `the cosignature of ${key.name} does not verify`);
 }
 
-/**
- * Checks an ML-DSA-44 cosignature over a subtree.
- *
- * @throws MerkleError `bad-signature`; `bad-verifier-key` for a key of another type
- */
+/** Checks an ML-DSA-44 cosignature over a subtree. @throws MerkleError `bad-signature`; `bad-verifier-key` for another type */
 export function verifySubtreeCosignature(
   key: VerifierKey,
   subtree: Omit<CosignedSubtree, 'cosigner' | 'timestamp'>,

@@ -80,11 +80,7 @@ export function parseNote(note: Uint8Array | string): SignedNote {
   return { text: whole.slice(0, end + 1), signatures: parseLines(whole.slice(end + SEPARATOR.length)) };
 }
 
-/**
- * Parses 1 to 100 signature lines without a text, each with its newline, as a witness sends them.
- *
- * @throws MerkleError `bad-note`
- */
+/** Parses 1 to 100 signature lines, each with its newline, as a witness sends them. @throws MerkleError `bad-note` */
 export function parseSignatures(lines: Uint8Array | string): NoteSignature[] {
   const text = noteText(lines);
   if (!text.endsWith('\n')) throw badNote('it does not end in a newline');

@@ -109,9 +109,7 @@ function readLines(file: Uint8Array | string, limit: number, read: (line: string
   }
 }
 
-/**
- * Whether the witnesses for which `cosigned` is true meet the quorum. Each witness counts once.
- */
+/** Whether the witnesses for which `cosigned` is true meet the quorum. Each witness counts once. */
 export function quorumMet(policy: Policy, cosigned: (witness: PolicyWitness) => boolean): boolean {
   return policy.quorum === undefined || witnessed(policy.quorum, cosigned);
 }

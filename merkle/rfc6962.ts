@@ -39,11 +39,7 @@ export function leafHash(entry: Uint8Array, hash: Sha256 = sha256): Uint8Array {
 const node = new Uint8Array(1 + 2 * HASH_SIZE);
 node[0] = 1;
 
-/**
- * Hash of the node over `left` and `right`, 32 bytes each.
- *
- * @throws MerkleError `bad-hash` if a hash has another length.
- */
+/** Hash of the node over `left` and `right`, 32 bytes each. @throws MerkleError `bad-hash` for another length */
 export function nodeHash(left: Uint8Array, right: Uint8Array, hash: Sha256 = sha256): Uint8Array {
   checkHash(left);
   checkHash(right);

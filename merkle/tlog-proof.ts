@@ -86,11 +86,7 @@ export function parseTlogProof(file: Uint8Array): TlogProof {
   return { extra, index, hashes, checkpoint };
 }
 
-/**
- * Writes a proof.
- *
- * @throws MerkleError `bad-tlog-proof`, `bad-number`, `bad-note`, `bad-checkpoint` if a part is out of its range
- */
+/** Writes a proof. @throws MerkleError `bad-tlog-proof`, `bad-number`, `bad-note`, `bad-checkpoint` for a bad part */
 export function formatTlogProof({ extra, index, hashes, checkpoint }: TlogProof): Uint8Array {
   if (extra !== undefined && (extra.length === 0 || extra.length > MAX_EXTRA)) {
     throw bad(`extra data has 1 to ${MAX_EXTRA} bytes, not ${extra.length}`);

@@ -95,11 +95,7 @@ export function bytes(value: unknown, path: string, length?: number): Uint8Array
   return decoded;
 }
 
-/**
- * A 64-bit number in [0, 2^53 - 1]. Proto3 JSON writes text; a JSON number is accepted too. Absent is 0.
- *
- * @throws ClientError `malformed`
- */
+/** A 64-bit number in [0, 2^53 - 1], as text or as a JSON number. Absent is 0. @throws ClientError `malformed` */
 export function int64(value: unknown, path: string): number {
   if (value === undefined) return 0;
   try {

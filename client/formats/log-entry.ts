@@ -58,12 +58,7 @@ export interface LogEntry {
 /** An intoto entry of Rekor v1 may hold the whole payload. */
 const MAX_BODY = 8 * 1024 * 1024;
 
-/**
- * Parses an entry of a bundle.
- *
- * @param path names the entry in error messages
- * @throws ClientError `malformed`; the message names the field
- */
+/** Parses an entry of a bundle. `path` names the entry in messages. @throws ClientError `malformed`, naming the field */
 export function parseTlogEntry(value: unknown, path: string): TlogEntry {
   const entry = object(value, path, [
     'logIndex',
@@ -93,12 +88,7 @@ export function parseTlogEntry(value: unknown, path: string): TlogEntry {
   };
 }
 
-/**
- * Parses the response of a log of Rekor v2.
- *
- * @param path names the entry in error messages
- * @throws ClientError `malformed`; the message names the field
- */
+/** Parses the response of a log of Rekor v2, as `parseTlogEntry`. The entry must have a proof and no promise. */
 export function parseLogEntry(value: unknown, path: string): LogEntry {
   const { promise, proof, ...entry } = parseTlogEntry(value, path);
   if (promise !== undefined) {
