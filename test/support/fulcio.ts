@@ -6,9 +6,9 @@ export interface CertificateOptions {
   /** An e-mail with "@", otherwise a URI. `user:x` is Fulcio's user name (an otherName), `raw:` an IA5 e-mail of any bytes. */
   readonly names?: readonly string[];
   readonly issuer?: string;
-  /** By the number N of 1.3.6.1.4.1.57264.1.N. */
+  /** Fulcio's extensions by the number N of 1.3.6.1.4.1.57264.1.N. */
   readonly extensions?: Readonly<Record<number, string>>;
-  /** Another seed makes another key. */
+  /** The key depends on the seed. */
   readonly seed?: string;
 }
 

@@ -37,11 +37,7 @@ export class MemoryDisk {
   locked = false;
 }
 
-/**
- * Opens stores on `disk`. With `exclusive`, no other exclusive stores open until the state store is closed.
- *
- * @throws ServerError `locked`
- */
+/** Opens stores on `disk`. Exclusive stores lock it until their state store is closed. @throws ServerError `locked` */
 export async function openMemoryStores(disk: MemoryDisk, { exclusive = false } = {}): Promise<Stores> {
   if (disk.locked) throw new ServerError('locked', 'the store is open already');
   disk.locked = exclusive;
@@ -52,7 +48,7 @@ export async function openMemoryStores(disk: MemoryDisk, { exclusive = false } =
   };
 }
 
-/** A handle that refuses calls after it is closed, or after a failed write. */
+/** A handle that refuses all calls after it is closed, and writes after a failed write. */
 class MemoryHandle {
   #closed = false;
   #failed = false;

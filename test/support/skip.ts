@@ -1,4 +1,4 @@
-/** For tests of what a machine may lack. A test that does not run says so in one line: `SKIPPED: <what>: <why>`. */
+/** Skips tests whose programs are missing. Each skipped test is reported in one line: `SKIPPED: <what>: <why>`. */
 import { spawnSync } from 'node:child_process';
 
 /** The path of a program on PATH. */
@@ -11,17 +11,13 @@ export function have(program: string): boolean {
   return find(program) !== undefined;
 }
 
-/** Why `programs` cannot run here; undefined where all are on PATH. */
+/** Why `programs` cannot run; undefined if all are on PATH. */
 export function lacking(...programs: readonly string[]): string | undefined {
   const absent = programs.filter((program) => !have(program));
   return absent.length === 0 ? undefined : `${absent.join(' and ')} not on PATH`;
 }
 
-/**
- * Whether `what` is skipped: for `describe.skipIf` and `it.skipIf`.
- *
- * @param why what is missing; undefined where nothing is
- */
+/** Whether to skip `what`, for `describe.skipIf` and `it.skipIf`. `why` names what is missing; undefined if nothing is. */
 export function skips(what: string, why: string | undefined): boolean {
   if (why !== undefined) console.warn(`SKIPPED: ${what}: ${why}`);
   return why !== undefined;

@@ -40,7 +40,7 @@ export function gate(): Gate {
   return { opened, open: () => open() };
 }
 
-/** Waits until a change of `file` gets a new modification time: a file system's clock ticks every few milliseconds. */
+/** Waits until a change of `file` would get a later ctime: a file system's clock ticks every few milliseconds. */
 export async function tickAfter(file: string): Promise<void> {
   const { ctimeNs } = await stat(file, { bigint: true });
   const probe = `${file}.probe`;
