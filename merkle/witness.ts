@@ -123,6 +123,7 @@ export function parseCosignatures(body: Uint8Array | string): NoteSignature[] {
   }
 }
 
+/** The body of a 409 response. @throws MerkleError `bad-number` unless `size` is in [0, 2^53 - 1] */
 export function formatTreeSize(size: number): string {
   return `${checkedSize(size)}\n`;
 }

@@ -68,6 +68,7 @@ export function enumeration<Name extends string>(
   throw malformed(path, value === undefined ? 'is missing' : 'is not a name');
 }
 
+/** A list of at most `max` items. Absent is empty. @throws ClientError `malformed` */
 export function array(value: unknown, path: string, max: number): readonly unknown[] {
   if (value === undefined) return [];
   if (!Array.isArray(value)) throw malformed(path, 'is not a list');
@@ -75,6 +76,7 @@ export function array(value: unknown, path: string, max: number): readonly unkno
   return value;
 }
 
+/** @throws ClientError `malformed` for an absent value, and for one that is not text */
 export function string(value: unknown, path: string): string {
   if (typeof value !== 'string') throw malformed(path, value === undefined ? 'is missing' : 'is not text');
   return value;

@@ -85,6 +85,7 @@ export function parsePublicKeyPem(pem: string, primitives: Primitives): PublicKe
   return parsePublicKey(der, primitives);
 }
 
+/** PEM of the SubjectPublicKeyInfo, 64 characters a line (RFC 7468). */
 export function formatPublicKeyPem(key: Pick<PublicKey, 'spki'>): string {
   const lines = encodeBase64(key.spki).match(/.{1,64}/g)!;
   return `-----BEGIN PUBLIC KEY-----\n${lines.join('\n')}\n-----END PUBLIC KEY-----\n`;

@@ -84,6 +84,7 @@ export function integerHex(node: Der, what: string): string {
   return encodeHex(content.length > 1 && content[0] === 0 ? content.subarray(1) : content);
 }
 
+/** The value of a BOOLEAN. @throws MerkleError `bad-der` */
 export function booleanOf(node: Der, what: string): boolean {
   return expectTag(node, TAG.boolean, what).content[0] === 0xff;
 }
