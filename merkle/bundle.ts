@@ -16,7 +16,6 @@ export const BUNDLE_WIDTH = 256;
 
 /**
  * Encodes 1 to 256 entries as a bundle.
- *
  * @throws MerkleError `bad-bundle` for another number of entries, or an entry over 65,535 bytes.
  */
 export function encodeBundle(entries: readonly Uint8Array[]): Uint8Array {
@@ -44,7 +43,6 @@ export function encodeBundle(entries: readonly Uint8Array[]): Uint8Array {
 
 /**
  * Parses a bundle of exactly `width` entries (1 to 256), and returns them as views of `bytes`.
- *
  * @throws MerkleError `bad-bundle` if `bytes` end within an entry or continue after the last one.
  */
 export function parseBundle(bytes: Uint8Array, width: number): Uint8Array[] {
@@ -64,7 +62,6 @@ export function parseBundle(bytes: Uint8Array, width: number): Uint8Array[] {
 
 /**
  * The first `width` entries (1 to 256) of a bundle, as a bundle that is a view of `bytes`.
- *
  * @throws MerkleError `bad-bundle` if `bytes` hold fewer entries.
  */
 export function cutBundle(bytes: Uint8Array, width: number): Uint8Array {

@@ -91,7 +91,6 @@ export function encodeBase64(bytes: Uint8Array): string {
 
 /**
  * Bytes of standard, padded, canonical base64 (RFC 4648 section 4).
- *
  * @throws MerkleError `bad-base64` for any other text: one with white space, base64url digits, missing padding, or
  * non-zero bits after the last byte (section 3.5). Several such texts can encode the same bytes.
  */

@@ -37,7 +37,6 @@ export function formatCheckpoint({ origin, size, root, extensions }: Checkpoint)
 
 /**
  * Parses the text of a note. Verify the note first with `openNote`.
- *
  * @throws MerkleError `bad-checkpoint` for anything that `formatCheckpoint` would not write, and for a tree of 2^53 or
  * more entries, which this implementation does not support.
  */

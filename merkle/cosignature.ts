@@ -79,22 +79,18 @@ const SUBTREE_LABEL = encodeUtf8('subtree/v1\n\0');
 /**
  * The message that a cosigner signs for a checkpoint; the key's type decides its form. `text` is the note's text, with its
  * last newline.
- *
  * @throws MerkleError `bad-number` for the timestamp; `bad-verifier-key` for a key of another type; for type 0x06
  * also `bad-checkpoint`, and `bad-cosignature` if name or origin is longer than 255 bytes
  */
 export function cosignedMessage(key: VerifierKey, timestamp: number, text: string): Uint8Array {
   checkedSize(timestamp, 'timestamp');
-  if (cosignatureType(key) === KEY_TYPE.cosignature) {
-    return encodeUtf8(`cosignature/v1\ntime ${timestamp}\n${text}`);
-  }
+  if (cosignatureType(key) === KEY_TYPE.cosignature) return encodeUtf8(`cosignature/v1\ntime ${timestamp}\n${text}`);
   const { origin, size, root } = parseCheckpoint(text);
   return cosignedSubtree({ cosigner: key.name, timestamp, origin, start: 0, end: size, hash: root });
 }
 
 /**
  * The message that an ML-DSA-44 cosigner signs for a subtree.
- *
  * @throws MerkleError `bad-number`, `bad-hash`; `bad-cosignature` if [start, end) is not a subtree, if neither `start` nor
  * `timestamp` is 0, or if a name does not have 1 to 255 bytes
  */
@@ -110,7 +106,6 @@ export function cosignedSubtree({ cosigner, timestamp, origin, start, end, hash 
 
 /**
  * Parses the bytes after the key ID in a cosigner's signature line.
- *
  * @throws MerkleError `bad-signature` for a wrong length or a timestamp of 2^53 or more
  */
 export function parseCosignature(key: VerifierKey, bytes: Uint8Array): Cosignature {
@@ -133,7 +128,6 @@ export function formatCosignature({ timestamp, signature }: Cosignature): Uint8A
 /**
  * Checks a cosignature over a checkpoint. `text` is the note's text, `signature` the bytes after the key ID. The caller
  * decides whether the timestamp is acceptable: a witness never uses 0, but a log that signs with ML-DSA-44 may.
- *
  * @throws MerkleError `bad-signature` if this key did not sign this text; `bad-verifier-key` for another key type
  */
 export function verifyCosignature(
@@ -177,7 +171,6 @@ export function verifySubtreeCosignature(
 /**
  * Cosigns the checkpoint of a note's text. This function does not verify the new signature: a signer that can produce a
  * wrong signature verifies it itself.
- *
  * @throws MerkleError as `cosignedMessage`, and what the signer throws
  */
 export async function cosign(signer: CosignatureSigner, timestamp: number, text: string): Promise<NoteSignature> {
@@ -188,7 +181,6 @@ export async function cosign(signer: CosignatureSigner, timestamp: number, text:
 
 /**
  * Cosigns a subtree, with the timestamp 0.
- *
  * @throws MerkleError as `cosignedSubtree`, `bad-verifier-key` unless the key is of type 0x06, and what the signer throws
  */
 export async function cosignSubtree(

@@ -50,7 +50,6 @@ export const ENTRY_EVIDENCE_START = `{"format":"${FORMAT}"`;
 
 /**
  * Verifies evidence, and returns what it shows.
- *
  * @throws MerkleError `bad-evidence` if the evidence shows nothing, or an error of its note, signatures or proof
  */
 export function verifyEntryEvidence(
@@ -84,7 +83,6 @@ export function formatEntryEvidence(evidence: EntryEvidence): string {
 
 /**
  * Parses a file of at most `MAX_EVIDENCE` bytes, and verifies nothing.
- *
  * @throws MerkleError `bad-evidence` for anything that `formatEntryEvidence` would not write
  */
 export function parseEntryEvidence(file: Uint8Array | string): EntryEvidence {

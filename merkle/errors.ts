@@ -13,63 +13,37 @@ export abstract class CodedError<Code extends string, Data = undefined> extends 
   }
 }
 
-/**
- * Every error of the pure core. Bad input always causes a `MerkleError`; any other exception is a bug.
- *
- * - `bad-number`: a size, index or level is not an integer in its range, or its decimal is not canonical.
- * - `bad-base64`, `bad-hex`, `bad-utf8`: the text or the bytes are not the one canonical encoding.
- * - `bad-hash`: a hash is not 32 bytes long.
- * - `bad-proof`: a proof has the wrong shape or leads to another root.
- * - `bad-tile`: a tile path or a tile's bytes are wrong, or a node lies outside of its tile.
- * - `bad-bundle`: an entry bundle is cut short, has bytes left over, or an entry is too long.
- * - `bad-note`: a signed note breaks c2sp.org/signed-note.
- * - `bad-signature`: a signature of a known key does not verify.
- * - `unknown-key`: no signature of a note is by a known key.
- * - `bad-verifier-key`: a verifier key breaks c2sp.org/signed-note.
- * - `bad-checkpoint`: a note's text breaks c2sp.org/tlog-checkpoint.
- * - `bad-policy`: a policy breaks c2sp.org/tlog-policy; the message names the line.
- * - `bad-state`: a compact range has the wrong number of hashes for its size.
- * - `bad-cosignature`: a cosigner cannot sign this: a range is not a subtree, or a name is too long.
- * - `bad-request`: a request or a reply breaks c2sp.org/tlog-witness.
- * - `bad-evidence`: a piece of evidence is malformed, or shows no misbehavior.
- * - `bad-tlog-proof`: an offline proof breaks c2sp.org/tlog-proof.
- * - `bad-json`: a text is not JSON, is too long or too deep, or has a member twice.
- * - `bad-entry`: a logged entry is not in the canonical form of its kind.
- * - `bad-key`: a public key is of an unsupported kind, or not in its one encoding.
- * - `bad-der`: a certificate, a list of SCTs or a time stamp is not in DER, or breaks its specification.
- * - `bad-certificate`: a certificate does not lead to a trusted root, was not valid at the time, or is not for this use.
- * - `bad-sct`: no trusted certificate-transparency log promised to log the certificate.
- * - `bad-timestamp`: an authority refused to stamp, or a time stamp is of another message, or its authority is not trusted.
- * - `unsupported`: the input is well-formed, but of a kind that this version does not check.
- */
+/** Every error of the pure core. Bad input always causes a `MerkleError`; any other exception is a bug. */
 export type MerkleErrorCode =
-  | 'bad-number'
-  | 'bad-base64'
-  | 'bad-hex'
-  | 'bad-utf8'
-  | 'bad-hash'
-  | 'bad-proof'
-  | 'bad-tile'
-  | 'bad-bundle'
-  | 'bad-note'
-  | 'bad-signature'
-  | 'unknown-key'
-  | 'bad-verifier-key'
-  | 'bad-checkpoint'
-  | 'bad-policy'
-  | 'bad-state'
-  | 'bad-cosignature'
-  | 'bad-request'
-  | 'bad-evidence'
-  | 'bad-tlog-proof'
-  | 'bad-json'
-  | 'bad-entry'
-  | 'bad-key'
-  | 'bad-der'
+  | 'bad-number' // a size, index or level is not an integer in its range, or its decimal is not canonical
+  | 'bad-base64' // the text or the bytes are not the one canonical encoding
+  | 'bad-hex' // the text or the bytes are not the one canonical encoding
+  | 'bad-utf8' // the text or the bytes are not the one canonical encoding
+  | 'bad-hash' // a hash is not 32 bytes long
+  | 'bad-proof' // a proof has the wrong shape or leads to another root
+  | 'bad-tile' // a tile path or a tile's bytes are wrong, or a node lies outside of its tile
+  | 'bad-bundle' // an entry bundle is cut short, has bytes left over, or an entry is too long
+  | 'bad-note' // a signed note breaks c2sp.org/signed-note
+  | 'bad-signature' // a signature of a known key does not verify
+  | 'unknown-key' // no signature of a note is by a known key
+  | 'bad-verifier-key' // a verifier key breaks c2sp.org/signed-note
+  | 'bad-checkpoint' // a note's text breaks c2sp.org/tlog-checkpoint
+  | 'bad-policy' // a policy breaks c2sp.org/tlog-policy; the message names the line
+  | 'bad-state' // a compact range has the wrong number of hashes for its size
+  | 'bad-cosignature' // a cosigner cannot sign this: a range is not a subtree, or a name is too long
+  | 'bad-request' // a request or a reply breaks c2sp.org/tlog-witness
+  | 'bad-evidence' // a piece of evidence is malformed, or shows no misbehavior
+  | 'bad-tlog-proof' // an offline proof breaks c2sp.org/tlog-proof
+  | 'bad-json' // a text is not JSON, is too long or too deep, or has a member twice
+  | 'bad-entry' // a logged entry is not in the canonical form of its kind
+  | 'bad-key' // a public key is of an unsupported kind, or not in its one encoding
+  | 'bad-der' // a certificate, a list of SCTs or a time stamp is not in DER, or breaks its specification
+  // A certificate does not lead to a trusted root, was not valid at the time, or is not for this use.
   | 'bad-certificate'
-  | 'bad-sct'
+  | 'bad-sct' // no trusted certificate-transparency log promised to log the certificate
+  // An authority refused to stamp, or a time stamp is of another message, or its authority is not trusted.
   | 'bad-timestamp'
-  | 'unsupported';
+  | 'unsupported'; // the input is well-formed, but of a kind that this version does not check
 
 export class MerkleError extends CodedError<MerkleErrorCode> {
   override readonly name = 'MerkleError';

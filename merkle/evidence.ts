@@ -51,7 +51,6 @@ const MAX_KEYS = 16;
 
 /**
  * Verifies evidence, and returns what it shows.
- *
  * @throws MerkleError `bad-evidence` if the evidence shows nothing, or an error of its notes, signatures or proof
  */
 export function verifyEvidence(
@@ -131,7 +130,6 @@ export function formatEvidence({ keys, first, second, proof }: Evidence): string
 
 /**
  * Parses evidence of at most `MAX_EVIDENCE` bytes, and verifies nothing.
- *
  * @throws MerkleError `bad-evidence` for anything that `formatEvidence` would not write
  */
 export function parseEvidence(file: Uint8Array | string): Evidence {
@@ -140,7 +138,6 @@ export function parseEvidence(file: Uint8Array | string): Evidence {
 
 /**
  * Parses a file of evidence of any kind with `read`. Accepts only what `format` would write.
- *
  * @throws MerkleError `bad-evidence`
  */
 export function parseEvidenceFile<T>(

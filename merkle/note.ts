@@ -69,7 +69,6 @@ const MARK = '— ';
 
 /**
  * Parses a note of at most 1 MiB. A caller parses each note once and passes the result on.
- *
  * @throws MerkleError `bad-note` for anything that `formatNote` would not write.
  */
 export function parseNote(note: Uint8Array | string): SignedNote {
@@ -98,7 +97,6 @@ function parseLines(text: string): NoteSignature[] {
 
 /**
  * Writes the note of `text`, which ends in a newline, and 1 to 100 signatures.
- *
  * @throws MerkleError `bad-note` if the result would not be a note.
  */
 export function formatNote(text: string, signatures: readonly NoteSignature[]): string {
@@ -121,7 +119,6 @@ export function formatSignature({ name, keyId, signature }: NoteSignature): stri
  *
  * Every signature with the name and ID of a known key must verify. `openNote` ignores signatures by unknown keys, even if
  * an unknown key has the name or the ID of a known key.
- *
  * @throws MerkleError `bad-signature`; `unknown-key` if no known key signed; `bad-verifier-key` if two verifiers share
  * name and ID.
  */

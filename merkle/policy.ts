@@ -67,7 +67,6 @@ const MAX_LOG_LINES = 100_000;
 
 /**
  * Parses a policy.
- *
  * @throws MerkleError `bad-policy` for a file that breaks any rule of the specification; the message names the line.
  */
 export function parsePolicy(file: Uint8Array | string): Policy {
@@ -81,7 +80,6 @@ export function parsePolicy(file: Uint8Array | string): Policy {
 /**
  * Parses the list of logs of a witness: the `log` lines of a file, in their order. The file may hold the other lines of a
  * policy too.
- *
  * @throws MerkleError `bad-policy`; the message names the line
  */
 export function parseLogLines(file: Uint8Array | string): PolicyLog[] {

@@ -49,7 +49,6 @@ export const MAX_PROOF = 63;
 
 /**
  * Checks that the tree with this size and root has the leaf at `index` (RFC 9162 section 2.1.3.2).
- *
  * @throws MerkleError `bad-proof` if the proof does not verify, or a number or hash is out of its range
  */
 export function verifyInclusion(claim: InclusionClaim, hash: Sha256 = sha256): void {
@@ -83,7 +82,6 @@ export function verifyInclusion(claim: InclusionClaim, hash: Sha256 = sha256): v
 /**
  * Checks that the tree of size `first` is a prefix of the tree of size `second` (RFC 9162 section 2.1.4.2). The empty
  * tree is a prefix of every tree; its root must then be the empty root.
- *
  * @throws MerkleError `bad-proof` if the proof does not verify, or a number or hash is out of its range
  */
 export function verifyConsistency(claim: ConsistencyClaim, hash: Sha256 = sha256): void {
@@ -109,7 +107,6 @@ export function verifyConsistency(claim: ConsistencyClaim, hash: Sha256 = sha256
 /**
  * The two roots that a consistency proof leads to (RFC 9162 section 2.1.4.2, steps 1 to 6). Requires 0 < first < second.
  * If `first` is a power of two, the proof does not contain the first root, and `firstRoot` is used in its place.
- *
  * @throws MerkleError `bad-proof` for a proof of the wrong length, and for wrong sizes
  */
 export function consistencyRoots(

@@ -31,7 +31,6 @@ export class CompactRange {
   /**
    * The range of a tree of `size` in [0, 2^53 - 1] with the subtree roots `hashes`, the largest subtree first. The hashes
    * are not verified: the caller compares `root()`.
-   *
    * @throws MerkleError `bad-number`, `bad-hash`, or `bad-state` if a tree of this size has another number of subtrees.
    */
   static from(size: number, hashes: readonly Uint8Array[], hash: Sha256 = sha256): CompactRange {
@@ -57,7 +56,6 @@ export class CompactRange {
   /**
    * Appends one leaf hash (32 bytes). Calls `onNode` for each perfect subtree that the leaf completes: first for the leaf
    * itself (level 0), then upwards. Over many calls, a call computes one node hash on average.
-   *
    * @throws MerkleError `bad-hash`, or `bad-number` at 2^53 - 1 entries; the range is then unchanged.
    */
   append(leaf: Uint8Array, onNode?: OnNode): void {

@@ -41,7 +41,6 @@ export function isValidSubtree(start: number, end: number): boolean {
 
 /**
  * Checks that the tree with this size and root has this subtree.
- *
  * @throws MerkleError `bad-proof` if the proof does not verify, or [start, end) is not a subtree of the tree
  */
 export function verifySubtree(claim: SubtreeClaim, hash: Sha256 = sha256): void {

@@ -98,7 +98,6 @@ function badPath(): MerkleError {
 /**
  * Width of a tile in a tree of `size`: 256 for a full tile, 1 to 255 for a partial one, 0 if the tree does not have the
  * tile. A bundle has the width of its level 0 tile.
- *
  * @throws MerkleError `bad-number`
  */
 export function tileWidth(level: number, index: number, size: number): number {
@@ -157,7 +156,6 @@ export class TileNodes {
   /**
    * The same tile in a smaller or a larger tree: one of the two lists of hashes is a prefix of the other. Both objects share
    * their inner nodes, so that a growing tile computes each inner node once.
-   *
    * @throws MerkleError `bad-tile` unless `hashes` hold 1 to 256 whole hashes, or if the hashes differ.
    */
   resized(hashes: Uint8Array): TileNodes {
@@ -181,7 +179,6 @@ export class TileNodes {
 
   /**
    * Root over the tile's hashes [offset * 2^height, (offset + 1) * 2^height), 32 bytes. The caller must not change it.
-   *
    * @throws MerkleError `bad-tile` unless `height` is 0..8 and all of these hashes are in the tile
    */
   node(height: number, offset: number): Uint8Array {
@@ -206,7 +203,6 @@ export class TileNodes {
 
 /**
  * The tiles that hold `nodes` in the tree of `size`, each once, with their widths in that tree.
- *
  * @throws MerkleError `bad-tile` if the tree does not have a node.
  */
 export function tilesForNodes(nodes: readonly NodeId[], size: number): Tile[] {
@@ -228,7 +224,6 @@ export type FetchTile = (tile: Tile) => Promise<Uint8Array>;
 /**
  * Makes an inclusion proof from tiles, which it fetches in parallel. Requires 0 <= index < size. The tiles are not
  * verified: the caller verifies the proof.
- *
  * @throws MerkleError `bad-number`; `bad-tile` if a tile does not have the requested width; and what `fetchTile` throws.
  */
 export async function proveInclusion(

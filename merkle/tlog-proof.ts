@@ -52,7 +52,6 @@ const INDEX = 'index ';
 
 /**
  * Parses a proof of at most `MAX_TLOG_PROOF` bytes, and verifies nothing. Accepts only what `formatTlogProof` writes.
- *
  * @throws MerkleError `bad-tlog-proof`, and the codes of `parseNote` and `parseCheckpoint` for its last part
  */
 export function parseTlogProof(file: Uint8Array): TlogProof {

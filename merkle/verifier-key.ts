@@ -59,7 +59,6 @@ export interface VerifyPrimitives {
 
 /**
  * Parses a vkey and checks its key ID.
- *
  * @throws MerkleError `bad-verifier-key` for anything that `formatVerifierKey` would not write, and for unknown types.
  */
 export function parseVerifierKey(vkey: string): VerifierKey {
@@ -104,7 +103,6 @@ export function logId(key: VerifierKey): Uint8Array {
 
 /**
  * A verifier for a key of type 0x01 or 0x02.
- *
  * @param primitives the platform's checks: merkle/noble.ts on every platform, merkle/runtime/crypto/verify.ts on Node
  * @throws MerkleError `bad-verifier-key` for a cosignature key, which signs more than the text
  */

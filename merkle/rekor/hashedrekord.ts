@@ -87,7 +87,6 @@ const TAIL = '"}}}}}}';
 /**
  * Splits a canonical entry into its parts without a JSON parser: 1 µs, and 15 µs for `parseHashedRekord`. The base64 is not
  * decoded: if it is canonical and not empty, `parseHashedRekord` gives the same parts.
- *
  * @param text the entry, one character per byte
  * @returns undefined for every other text, and for names that are not in the registry
  */
@@ -121,7 +120,6 @@ const WHAT = 'the entry';
 
 /**
  * Parses a canonical entry of 1 to 65,535 bytes, and verifies nothing.
- *
  * @throws MerkleError `bad-entry` or `bad-json` unless `formatHashedRekord` gives the same bytes (the message names the
  * field); `unsupported` for another kind or version of entry
  */

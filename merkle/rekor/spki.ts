@@ -68,7 +68,6 @@ const UNCOMPRESSED = 0x04;
 /**
  * Reads a SubjectPublicKeyInfo: ECDSA on P-256, P-384 or P-521 with an uncompressed point, Ed25519, or RSA of 2048 to 4096
  * bits (a multiple of 8) with an odd exponent of 3 to 2^31 - 1. The result has a copy of the bytes.
- *
  * @throws MerkleError `bad-key` for another kind of key, or another encoding
  */
 export function parseSpki(spki: Uint8Array): KeyInfo {

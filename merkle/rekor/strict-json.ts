@@ -35,7 +35,6 @@ const DEFAULT_DEPTH = 32;
 
 /**
  * Parses the JSON value in `bytes`.
- *
  * @param what names the input in error messages: `the bundle`
  * @param limit most bytes of the input
  * @param depth most levels of nested arrays and objects
@@ -65,7 +64,6 @@ export function parseStrictJson(bytes: Uint8Array, what: string, limit: number, 
 
 /**
  * Finds repeated members and too much depth in `text`.
- *
  * @param depth most levels of nested arrays and objects
  * @param itemsOf name of a member of the outermost object: an array whose items are accepted or refused one by one
  */

@@ -2,46 +2,26 @@ import { CodedError } from '../errors.ts';
 
 /** Every error of the runtime room. */
 export type RuntimeErrorCode =
-  /** A key file is missing, open to others, too large, or cannot be read or written. */
-  | 'key-file'
-  /** A key of this name is there already. Nothing was written. */
-  | 'key-exists'
-  /** What the file or token holds is not a key of a kind that the room reads. */
-  | 'key-format'
-  /** The key file needs a passphrase, or another one, or none. */
-  | 'passphrase'
-  /** The file or variable that names a passphrase or PIN does not give one. */
-  | 'secret'
-  /** Node cannot load pkcs11js or the module. */
-  | 'pkcs11-module'
-  /** No token, or more than one, has the label, or the token cannot do the operation. */
-  | 'pkcs11-token'
-  /** The token refuses the PIN, or has refused it before, and the process does not offer it again. */
-  | 'pkcs11-pin'
-  /** The token's key is missing, ambiguous, or not protected as it must be. */
-  | 'pkcs11-key'
-  /** The token is gone for now. A retry may find it. */
-  | 'pkcs11-unavailable'
-  /** The key did not sign, and a retry does not change that. */
-  | 'sign'
-  /** A signature does not verify against the public key of its signer. */
-  | 'signature-wrong'
-  /** The caller ended the wait. */
-  | 'aborted'
-  /** Reading or writing a file failed. */
-  | 'file'
-  /** The level handle failed and cannot be used again. */
-  | 'store'
-  /** Another process owns the directory. */
-  | 'locked'
-  /** A worker of the pool failed, or the pool is closed. */
-  | 'pool'
-  /** A setting is unknown, wrong or missing. */
-  | 'config'
-  /** A server does not answer, or not in time, or not to the end. */
-  | 'network'
-  /** A server answers with more bytes than the caller accepts. */
-  | 'too-long';
+  | 'key-file' // A key file is missing, open to others, too large, or cannot be read or written.
+  | 'key-exists' // A key of this name is there already. Nothing was written.
+  | 'key-format' // What the file or token holds is not a key of a kind that the room reads.
+  | 'passphrase' // The key file needs a passphrase, or another one, or none.
+  | 'secret' // The file or variable that names a passphrase or PIN does not give one.
+  | 'pkcs11-module' // Node cannot load pkcs11js or the module.
+  | 'pkcs11-token' // No token, or more than one, has the label, or the token cannot do the operation.
+  | 'pkcs11-pin' // The token refuses the PIN, or has refused it before, and the process does not offer it again.
+  | 'pkcs11-key' // The token's key is missing, ambiguous, or not protected as it must be.
+  | 'pkcs11-unavailable' // The token is gone for now. A retry may find it.
+  | 'sign' // The key did not sign, and a retry does not change that.
+  | 'signature-wrong' // A signature does not verify against the public key of its signer.
+  | 'aborted' // The caller ended the wait.
+  | 'file' // Reading or writing a file failed.
+  | 'store' // The level handle failed and cannot be used again.
+  | 'locked' // Another process owns the directory.
+  | 'pool' // A worker of the pool failed, or the pool is closed.
+  | 'config' // A setting is unknown, wrong or missing.
+  | 'network' // A server does not answer, or not in time, or not to the end.
+  | 'too-long'; // A server answers with more bytes than the caller accepts.
 
 /**
  * The message is for the operator: what happened, why, and what to do. It may hold a path or a label, never a PIN, a

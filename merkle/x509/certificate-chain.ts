@@ -46,7 +46,6 @@ const READ: ReadonlySet<string> = new Set([
 
 /**
  * Finds a path from `leaf` to a root, and checks all of it.
- *
  * @param atMs milliseconds since 1970
  * @returns the leaf, the intermediates, the root
  * @throws MerkleError `bad-certificate` if no path is valid; `unsupported` or `bad-key` if the last path that failed has an

@@ -33,7 +33,6 @@ const ATTRIBUTES = new Map([
 /**
  * The text of a Name as in RFC 4514, the last part first: `CN=sigstore,O=sigstore.dev`. The text is for people; programs
  * compare names by their DER.
- *
  * @throws MerkleError `bad-der`
  */
 export function nameText(name: Der, what: string): string {

@@ -104,14 +104,11 @@ const MAX_EXTENSIONS = 64;
 
 /**
  * Reads one certificate. The result has views of `der`, so the caller must not change `der` afterwards.
- *
  * @throws MerkleError `bad-der` unless `der` is exactly one certificate of version 3 in DER, of at most 16,384 bytes,
  * without a repeated extension, and with the extensions of `EXTENSION` in the form of RFC 5280
  */
 export function parseCertificate(der: Uint8Array): Certificate {
-  if (der.length > MAX_CERTIFICATE) {
-    throw badDer(WHAT, `has ${der.length} bytes; the limit is ${MAX_CERTIFICATE}`);
-  }
+  if (der.length > MAX_CERTIFICATE) throw badDer(WHAT, `has ${der.length} bytes; the limit is ${MAX_CERTIFICATE}`);
   const outer = fieldsOf(expectTag(parseDer(der, WHAT), TAG.sequence, WHAT), WHAT);
   const tbs = outer.next(TAG.sequence);
   const algorithm = outer.next(TAG.sequence);

@@ -116,7 +116,6 @@ const TIME = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(?:\.(\d{0,8}[1-9]))?Z$/;
 /**
  * Milliseconds since 1970 of a UTCTime (the years 1950 to 2049) or GeneralizedTime, to the second and in UTC: RFC 5280
  * section 4.1.2.5.
- *
  * @param fraction whether a GeneralizedTime may have parts of a second, as in time stamps (RFC 3161 section 2.4.2); the
  * result is cut to milliseconds
  * @throws MerkleError `bad-der`

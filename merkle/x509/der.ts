@@ -53,14 +53,11 @@ const MAX_DEPTH = 32;
 
 /**
  * Parses exactly one element. The result has views of `input`, so the caller must not change `input` afterwards.
- *
  * @param what names the input in error messages: `the certificate`
  * @throws MerkleError `bad-der` unless `input` is one element in DER, of at most 65,536 bytes and 32 levels
  */
 export function parseDer(input: Uint8Array, what: string): Der {
-  if (input.length > MAX_SIZE) {
-    throw badDer(what, `has ${input.length} bytes; the limit is ${MAX_SIZE}`);
-  }
+  if (input.length > MAX_SIZE) throw badDer(what, `has ${input.length} bytes; the limit is ${MAX_SIZE}`);
   const text = binary(input);
   let node: Asn1;
   let again: string;

@@ -58,7 +58,6 @@ export interface CertificateIdentity {
 
 /**
  * The identity in a certificate. It proves nothing unless the caller verifies the certificate's chain.
- *
  * @throws MerkleError `bad-der` if an extension of Fulcio is malformed, or if its two issuer extensions differ
  */
 export function identityOf(certificate: Certificate): CertificateIdentity {

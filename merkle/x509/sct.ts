@@ -88,7 +88,6 @@ function parseSct(bytes: Uint8Array): Sct | undefined {
 /**
  * Verifies the SCTs of the leaf that are by `logs`, and returns them: at least one. SCTs of other logs are ignored, because
  * a certificate may be in logs that the caller does not know.
- *
  * @param issuer the certificate that signed the leaf
  * @throws MerkleError `bad-sct` if no SCT is by a known log, or if an SCT of a known log does not verify or is of a time when
  * the log's key was not valid; `bad-der`

@@ -50,7 +50,6 @@ export function keyOf(certificate: Certificate): KeyInfo {
 
 /**
  * Whether `signature` is by `key` over `message` with the signature algorithm `oid`.
- *
  * @param hash the hash that another field names. The result is false if the algorithm names another hash.
  * @throws MerkleError `unsupported` for an unknown algorithm
  */

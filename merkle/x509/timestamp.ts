@@ -86,7 +86,6 @@ interface VerifiedTimestamp {
 
 /**
  * Parses a TimeStampResp or a TimeStampToken, and verifies nothing.
- *
  * @throws MerkleError `bad-der`; `bad-timestamp` if the response is a refusal; `unsupported` for an unknown hash
  */
 export function parseTimestamp(der: Uint8Array): Timestamp {
@@ -250,7 +249,6 @@ function hashOf(node: Der): HashName {
  * The signer's certificate must have time stamping as its only extended key usage, marked critical (RFC 3161 section 2.3).
  * At the time of the stamp, its chain must be valid and the authority trusted. The older signing-certificate attribute,
  * with SHA-1, is ignored: signature and chain determine the signer.
- *
  * @param der a TimeStampResp or a TimeStampToken
  * @throws MerkleError `bad-der`, `unsupported`, `bad-timestamp`; `bad-certificate` or `bad-key` for the signer's chain
  */

@@ -59,7 +59,6 @@ interface Source {
 /**
  * The settings of one start. `T` is what the schema decodes to, with absolute paths. `given` is the text of a setting as
  * it was given, or its default.
- *
  * @throws RuntimeError `config` naming every setting that is unknown or wrong.
  */
 export function readSettings<T>(

@@ -18,7 +18,6 @@ interface ParsedYaml {
 
 /**
  * The bytes of a regular file.
- *
  * @param name how messages call the file
  * @throws RuntimeError `file`: it is not there, cannot be read, or has more than `limit` bytes
  */

@@ -35,7 +35,6 @@ type EcVerify = (curve: EcKind, point: Uint8Array, digest: Uint8Array, signature
 
 /**
  * A verifier for this thread. Loading takes a few milliseconds: make one and keep it.
- *
  * @param force `noble` never tries OpenSSL. The variable `STELE_NO_FAST_VERIFY=1` does the same.
  */
 export function digestVerifier(force?: 'noble'): DigestVerifier {
@@ -102,9 +101,7 @@ function opensslVerify(): EcVerify {
     let key = keys.get(curve);
     if (key === undefined) {
       key = newByCurve(CURVES[curve].nid);
-      if (key === null) {
-        throw new Error('no such curve');
-      }
+      if (key === null) throw new Error('no such curve');
       keys.set(curve, key);
     }
     return key;
@@ -166,9 +163,7 @@ function selfTest(verify: EcVerify): boolean {
 /** PKCS#1 v1.5 over a digest (RFC 8017 section 8.2.2). False for every malformed input. */
 export function rsaVerifyDigest(key: KeyInfo, hash: HashName, digest: Uint8Array, signature: Uint8Array): boolean {
   // OpenSSL would take a signature whose leading zeroes are cut.
-  if (digest.length !== DIGEST_SIZE[hash] || signature.length !== key.bits! / 8) {
-    return false;
-  }
+  if (digest.length !== DIGEST_SIZE[hash] || signature.length !== key.bits! / 8) return false;
   try {
     const recovered = publicDecrypt({ key: keyObjectOf(key), padding: constants.RSA_PKCS1_PADDING }, signature);
     // The whole DigestInfo is compared and never parsed: forged signatures hide in what a parser overlooks.
@@ -179,9 +174,7 @@ export function rsaVerifyDigest(key: KeyInfo, hash: HashName, digest: Uint8Array
 }
 
 function ed25519phVerify(point: Uint8Array, digest: Uint8Array, signature: Uint8Array): boolean {
-  if (digest.length !== 64 || signature.length !== 64) {
-    return false;
-  }
+  if (digest.length !== 64 || signature.length !== 64) return false;
   try {
     return nobleEd25519Digest().verify(signature, digest, point, { zip215: false });
   } catch {

@@ -39,9 +39,7 @@ export function readPublicKey(spki: Uint8Array): KeyInfo {
 
 function readRsaKey(spki: Uint8Array): KeyInfo {
   const object = spki.length <= MAX_SPKI ? importKey(spki) : undefined;
-  if (object === undefined) {
-    throw new RuntimeError('key-format', 'not a public key in DER (SubjectPublicKeyInfo)');
-  }
+  if (object === undefined) throw new RuntimeError('key-format', 'not a public key in DER (SubjectPublicKeyInfo)');
   if (object.asymmetricKeyType === 'rsa') {
     const { modulusLength = 0, publicExponent = 0n } = object.asymmetricKeyDetails ?? {};
     if (!RSA_BITS.includes(modulusLength)) {

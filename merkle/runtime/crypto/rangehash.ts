@@ -22,7 +22,6 @@ export interface RangeHasher {
   readonly memory: Uint8Array;
   /**
    * Writes SHA-256 of memory[from, from + length) to memory[to, to + 32), which may overlap it.
-   *
    * @throws RangeError: one of the two ranges is not within the memory
    */
   hash(from: number, length: number, to: number): void;
@@ -30,7 +29,6 @@ export interface RangeHasher {
 
 /**
  * A hasher with `size` bytes of memory, all zero, for one thread. The system provides a page when it is first used.
- *
  * @param force `node` does not try OpenSSL. The variable `STELE_NO_FAST_HASH=1` does the same.
  */
 export function rangeHasher(size: number, force?: 'node'): RangeHasher {
@@ -49,7 +47,6 @@ export function rangeHasher(size: number, force?: 'node'): RangeHasher {
 /**
  * Computes the RFC 6962 root over the `width` hashes (a power of two) in memory from `at` on, and writes its 32 bytes in
  * the place of the first hash. It overwrites the hashes and the byte before them.
- *
  * @throws RangeError: the hashes are not within the memory, or no byte is before them
  */
 export function rootInPlace({ memory, hash }: RangeHasher, at: number, width: number): void {

@@ -22,7 +22,6 @@ function keyOf(bytes: Uint8Array, parse: (bytes: Uint8Array) => crypto.KeyObject
 /**
  * The Ed25519 public key of 32 bytes for `crypto.verify`. Every Ed25519 key that Node verifies with passes here, because
  * OpenSSL alone accepts keys that `isStrongEd25519Key` refuses.
- *
  * @throws RuntimeError `key-format`: the key has small order or is not encoded canonically
  */
 export function parseEd25519Key(bytes: Uint8Array): crypto.KeyObject {

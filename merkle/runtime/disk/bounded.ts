@@ -6,7 +6,6 @@ import { open } from 'node:fs/promises';
 /**
  * The bytes of the regular file `path`, at most `limit` of them. `check` gets the stats of the very file that is read: another
  * file may take its name in the meantime.
- *
  * @throws Error with Node's own message, or 'is not a regular file', or 'is larger than … bytes', or what `check` throws
  */
 export async function readBounded(path: string, limit: number, check?: (stats: Stats) => void): Promise<Uint8Array> {

@@ -17,7 +17,6 @@ interface FileToWrite {
 
 /**
  * Replaces or creates the files, each whole or not at all, and fsyncs each directory once. The directories must be there.
- *
  * @throws RuntimeError `file`; any subset of the files is then in place
  */
 export function writeFilesDurableSync(files: readonly FileToWrite[]): void {

@@ -34,7 +34,6 @@ const TEMPORARY = /^\.[0-9a-f]{16}\.tmp$/;
 /**
  * Replaces or creates the file at `path`, whole or not at all. Several `bytes` are written one after the other. The
  * directory must be there.
- *
  * @throws RuntimeError `file`; the old file is then in place, or the new one, which may not be durable
  */
 export async function writeFileDurable(
@@ -48,7 +47,6 @@ export async function writeFileDurable(
 
 /**
  * The bytes of the file, or undefined where there is no file. Requires 0 <= maxBytes < 2^31.
- *
  * @throws RuntimeError `file` when it cannot be read or holds more than `maxBytes`
  */
 export async function readFileIfThere(path: string, maxBytes: number): Promise<Uint8Array | undefined> {
@@ -121,7 +119,6 @@ export async function namesIn(path: string): Promise<string[]> {
 /**
  * Makes the directory and the missing ones above it, and fsyncs the parent of each new one. The name of a directory that
  * was there already is fsynced as well, where its parent can be opened: an earlier run may have died in between.
- *
  * @throws RuntimeError `file`
  */
 export async function makeDirDurable(path: string, options: WriteOptions = {}): Promise<void> {
@@ -147,7 +144,6 @@ export async function makeDirDurable(path: string, options: WriteOptions = {}): 
 /**
  * Makes `path` below the durable directory `root` and fsyncs every name on the way down, old or new: a run that died may
  * have made a directory that is not durable yet. Requires `path` to be `root` or below it.
- *
  * @throws RuntimeError `file`
  */
 export async function makeDirsBelow(root: string, path: string): Promise<void> {
@@ -168,7 +164,6 @@ export async function makeDirsBelow(root: string, path: string): Promise<void> {
 
 /**
  * Makes the names in a directory durable. Does nothing on Windows, which cannot open a directory.
- *
  * @throws RuntimeError `file`
  */
 export async function syncDir(path: string): Promise<void> {
@@ -188,7 +183,6 @@ export async function syncDir(path: string): Promise<void> {
 /**
  * Removes the temporary files that a crash left in `dir`, with `recursive` also in the directories below. Only the process
  * that owns the directory may call it, and only while no write is under way: their files look like old ones.
- *
  * @throws RuntimeError `file`
  */
 export async function removeLeftovers(dir: string, options: { readonly recursive?: boolean } = {}): Promise<void> {

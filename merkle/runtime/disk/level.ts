@@ -72,7 +72,6 @@ export class GuardedLevel {
 
   /**
    * Opens the store in `dir`, and makes it where there is none.
-   *
    * @throws RuntimeError `locked` when another process, or another handle of this one, has it open; `store` when it
    * cannot be opened; `file` when the directory cannot be made
    */
@@ -111,7 +110,6 @@ export class GuardedLevel {
   /**
    * The same on this thread, without a wait: for keys whose answer is in memory. 2 to 3 µs, where `get` waits for a thread and
    * for a turn of the event loop.
-   *
    * @throws RuntimeError `store`
    */
   getSync(key: Bytes): Bytes | undefined {
@@ -125,7 +123,6 @@ export class GuardedLevel {
 
   /**
    * For each key its value or undefined. Measured: 4-12 µs a key that is not there, in calls of 100.
-   *
    * @throws RuntimeError `store`
    */
   getMany(keys: readonly Bytes[]): Promise<(Bytes | undefined)[]> {
@@ -135,7 +132,6 @@ export class GuardedLevel {
   /**
    * Writes what `fill` puts into the batch in one atomic step, durable when it resolves. When `fill` throws, nothing is
    * written and the handle stays good.
-   *
    * @throws RuntimeError `store`; the batch may or may not have become durable
    */
   async write(fill: (batch: LevelBatch) => void): Promise<void> {
@@ -156,7 +152,6 @@ export class GuardedLevel {
   /**
    * The rows of a range in chunks of up to `chunk` rows, as they were when the first one was read, whatever is written
    * meanwhile. Holds one chunk in memory.
-   *
    * @throws RuntimeError `store`
    */
   async *scan(range: LevelRange = {}, chunk = 512): AsyncGenerator<LevelRow[]> {
@@ -183,7 +178,6 @@ export class GuardedLevel {
   /**
    * Waits for what is under way and closes. Resolves also after a failure, and any number of times; the directory can
    * then be opened anew.
-   *
    * @throws RuntimeError `store` when LevelDB does not close: the process must end
    */
   async close(): Promise<void> {

@@ -31,7 +31,6 @@ interface Owner {
 export interface DirLock {
   /**
    * Writes `owner.json` anew, with the URL of the admin port.
-   *
    * @throws RuntimeError `file`; `locked` after the release
    */
   announce(admin: string): Promise<void>;
@@ -44,7 +43,6 @@ const MAX_OWNER_BYTES = 4096;
 /**
  * Takes the directory for this process, until `release` or the end of the process, and makes it where it is missing.
  * Removes the temporary files that a crash left in it, but not those in directories below.
- *
  * @throws RuntimeError `locked`, with the owner; `store` or `file` when the lock cannot be taken for another reason
  */
 export async function lockDir(dir: string): Promise<DirLock> {

@@ -76,11 +76,7 @@ export class Reopening<S extends Reopenable> {
     return this.#recovery;
   }
 
-  /**
-   * Works with the open store.
-   *
-   * @throws RuntimeError `store` while it is not open; what `work` throws
-   */
+  /** Works with the open store. @throws RuntimeError `store` while it is not open; what `work` throws */
   async use<T>(work: (store: S) => Promise<T>): Promise<T> {
     const store = this.current;
     if (store === undefined) throw new RuntimeError('store', 'the store is not open; try again in a moment');

@@ -21,7 +21,6 @@ const MAX_KEY_FILE_BYTES = 64 * 1024;
  * overwrites a file. Resolves with the public key, SPKI in DER; the private key is in the file alone.
  *
  * A crash on the way leaves no file at `path`, or the whole key.
- *
  * @throws RuntimeError `key-exists`, `key-file`
  */
 export async function createKeyFile(
@@ -40,7 +39,6 @@ export async function createKeyFile(
 
 /**
  * Opens the key in the file `path`, 64 KiB at most.
- *
  * @throws RuntimeError `key-file` (missing, readable by group or others, too large), `passphrase` (wanted, wrong, or given
  * for a key that has none), `key-format` (not one PKCS#8 key, or neither Ed25519 nor P-256)
  */
@@ -53,7 +51,6 @@ export async function openKeyFile(path: string, passphrase?: string): Promise<Si
  *
  * It signs on the calling thread: 25 to 50 µs, where the callback form of `crypto.sign` takes twice as long (50 against
  * 96 µs for Ed25519, 37 against 78 µs for P-256; Node 20.20, 2 cores) and its round trip costs the event loop about as much.
- *
  * @throws RuntimeError `key-format` where the key is neither Ed25519 nor ECDSA P-256
  */
 export function softwareSigner(privateKey: crypto.KeyObject, name = 'the key'): Signer {
@@ -88,7 +85,6 @@ function generate(algorithm: KeyAlgorithm): crypto.KeyPairKeyObjectResult {
 /**
  * The bytes go to a temporary file, made with O_EXCL, which then gets its name by link(2): that never replaces a file, and
  * a crash before it leaves a temporary file that nobody reads, not half a key under the name of one.
- *
  * @throws RuntimeError `key-exists`, `key-file`
  */
 export async function writeNewKey(path: string, text: string): Promise<void> {

@@ -37,7 +37,6 @@ export interface MldsaWorkerData {
 
 /**
  * Makes a key in the new file `path`, mode 0600, durable; nothing is overwritten. Resolves with its 1312-byte public key.
- *
  * @throws RuntimeError `key-exists`, `key-file`
  */
 export async function createMldsaKeyFile(path: string): Promise<{ publicKey: Uint8Array }> {
@@ -49,7 +48,6 @@ export async function createMldsaKeyFile(path: string): Promise<{ publicKey: Uin
 
 /**
  * Opens the key in the file `path`; `threads` workers sign with it.
- *
  * @throws RuntimeError `key-file`; `key-format` where it is no ML-DSA-44 seed
  */
 export async function openMldsaSigner(path: string, threads = 1): Promise<MldsaSigner> {

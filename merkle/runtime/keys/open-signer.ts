@@ -12,7 +12,6 @@ import type { KeySpec, Signer } from './types.ts';
 
 /**
  * Opens the key, wrapped by `checkedSigner`.
- *
  * @throws RuntimeError with the codes of `readSecret`, `openKeyFile` and `openTokenSigner`
  */
 export async function openSigner(spec: KeySpec, options: CheckOptions = {}): Promise<Signer> {

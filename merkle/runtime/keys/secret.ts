@@ -10,7 +10,6 @@ const MAX_SECRET_BYTES = 4096;
 
 /**
  * The secret as text, 1 to 4,096 bytes of UTF-8, without one newline (LF or CRLF) at its end.
- *
  * @param ownerOnly refuses a file that others than its owner can read
  * @throws RuntimeError `secret`: there is no secret, or it is empty, too long or not UTF-8. The message names the source
  *   and never holds a part of the secret.

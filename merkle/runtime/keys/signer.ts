@@ -16,7 +16,6 @@ export interface CheckOptions {
 
 /**
  * Whether `signature` (form as `Signer.sign` gives it) is the key's over `message`. False for any malformed signature.
- *
  * @throws RuntimeError `key-format` where the public key is not SPKI of that algorithm
  */
 export function verifySignature(key: PublicKey, message: Uint8Array, signature: Uint8Array): boolean {

@@ -27,7 +27,6 @@ interface Owned {
 
 /**
  * Runs `offline`. Where that finds the directory locked by a process with an admin port, runs `online` instead.
- *
  * @throws what `offline` and `online` throw, and `owned.error`
  */
 export async function offlineOr<T>(

@@ -7,7 +7,6 @@ const TOKEN_FORM = /^[A-Za-z0-9_-]{43}$/;
 
 /**
  * The token in the file `path`: 32 random bytes in base64url. Where the file holds no token, a new one is made.
- *
  * @throws RuntimeError `file`
  */
 export async function openAdminToken(path: string): Promise<string> {
@@ -18,11 +17,7 @@ export async function openAdminToken(path: string): Promise<string> {
   return made;
 }
 
-/**
- * What the file holds, empty where it is not there.
- *
- * @throws RuntimeError `file`
- */
+/** What the file holds, empty where it is not there. @throws RuntimeError `file` */
 export async function readAdminToken(path: string): Promise<string> {
   const bytes = await readFileIfThere(path, MAX_BYTES);
   return bytes === undefined ? '' : Buffer.from(bytes).toString().trim();

@@ -38,7 +38,6 @@ const DAY_MS = 86_400_000;
 
 /**
  * The pause after `failures` failures in a row, in whole milliseconds.
- *
  * @param failures at least 1
  * @param askedMs what `parseRetryAfter` found in the last answer
  */
@@ -51,7 +50,6 @@ export function backOffMs(backOff: BackOff, failures: number, askedMs = 0): numb
 /**
  * The value of a `Retry-After` header in milliseconds from `now`: a number of seconds or an HTTP date. At least 0, at
  * most a day.
- *
  * @returns undefined where there is no header, or its value is neither
  */
 export function parseRetryAfter(value: string | null | undefined, now = Date.now()): number | undefined {

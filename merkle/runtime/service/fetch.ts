@@ -31,7 +31,6 @@ export interface Fetched {
 
 /**
  * Sends one request to `url` (http or https).
- *
  * @throws RuntimeError `network`: no answer, not all of it, or not in time; `too-long`: more than `limit` bytes;
  *   `aborted`: the signal aborted. `networkReason` of the `cause` of a `network` error says why.
  */

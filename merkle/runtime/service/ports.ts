@@ -20,7 +20,6 @@ const LISTEN_ERRORS: Readonly<Record<string, string>> = {
 
 /**
  * Listens, and returns the URL without a slash at its end; `localhost` stands for loopback and for all addresses.
- *
  * @param setting the group of settings that holds `host` and `port`, for messages
  * @throws RuntimeError `config`
  */
@@ -47,7 +46,6 @@ interface Ports {
 /**
  * Listens on both ports, and writes the admin port's URL into the lock of the data directory, where operator's commands
  * look for it. Where one port fails, both apps are closed.
- *
  * @throws RuntimeError `config`, `file`
  */
 export async function openPorts(ports: Ports, lock: DirLock): Promise<{ url: string; adminUrl: string }> {

@@ -13,7 +13,6 @@ import { RuntimeError } from '../runtime-errors.ts';
  * The built script of the module `path`: `workerUrl('server/ingest/ingest-worker')` is
  * `dist/server/ingest/ingest-worker.js` of this package. It does not depend on the file of the caller, which is a source in
  * a test, and one file for many modules in the built command line (bundle.js).
- *
  * @throws RuntimeError `file`: it has not been built.
  */
 export function workerUrl(path: string): URL {
@@ -94,9 +93,7 @@ export function createPool({ file, threads, youngMb, workerData }: PoolOptions):
 
   return {
     run(task) {
-      if (closed) {
-        return Promise.reject(new RuntimeError('pool', 'the worker pool is closed'));
-      }
+      if (closed) return Promise.reject(new RuntimeError('pool', 'the worker pool is closed'));
       return new Promise((resolve, reject) => {
         running.add(reject);
         piscina.run(task, { transferList: [task] }).then(
@@ -112,9 +109,7 @@ export function createPool({ file, threads, youngMb, workerData }: PoolOptions):
       });
     },
     async close() {
-      if (closed) {
-        return;
-      }
+      if (closed) return;
       closed = true;
       failAll('the worker pool was closed');
       await started();

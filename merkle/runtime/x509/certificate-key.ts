@@ -16,9 +16,7 @@ export function certificateKey(der: Uint8Array): Uint8Array {
   } catch {
     throw new RuntimeError('key-format', 'not an X.509 certificate in DER');
   }
-  if (!raw.equals(der)) {
-    throw new RuntimeError('key-format', 'not exactly one X.509 certificate in DER');
-  }
+  if (!raw.equals(der)) throw new RuntimeError('key-format', 'not exactly one X.509 certificate in DER');
   return spkiOf(der);
 }
 
@@ -35,9 +33,7 @@ function spkiOf(der: Uint8Array): Uint8Array {
     at = element(der, at).end;
   }
   const spki = element(der, at);
-  if (spki.end > tbs.end) {
-    throw new RuntimeError('key-format', 'an X.509 certificate without a public key');
-  }
+  if (spki.end > tbs.end) throw new RuntimeError('key-format', 'an X.509 certificate without a public key');
   return der.subarray(at, spki.end);
 }
 
@@ -53,8 +49,6 @@ function element(der: Uint8Array, at: number): { start: number; end: number } {
     }
     start += count;
   }
-  if (start + length > der.length) {
-    throw new RuntimeError('key-format', 'an X.509 certificate that stops half-way');
-  }
+  if (start + length > der.length) throw new RuntimeError('key-format', 'an X.509 certificate that stops half-way');
   return { start, end: start + length };
 }

@@ -25,7 +25,6 @@ export function algorithmOf(keyType: number, params: Uint8Array): KeyAlgorithm |
 /**
  * SPKI in DER from CKA_EC_POINT. Modules give the point as a DER OCTET STRING (the specification's form), as a BIT STRING
  * (some, for Ed25519), or raw.
- *
  * @throws RuntimeError `pkcs11-key`: the value has another form, or is not a point of the curve
  */
 export function spkiFromPoint(algorithm: KeyAlgorithm, value: Uint8Array): Uint8Array {

@@ -36,7 +36,6 @@ export function moduleDirectories(): readonly string[] {
 
 /**
  * The real path of a module given as an absolute path or as a bare file name such as `libsofthsm2.so`.
- *
  * @throws RuntimeError `pkcs11-module`; the message lists where it was looked for
  */
 export async function findModule(name: string, directories = moduleDirectories()): Promise<string> {

@@ -19,7 +19,6 @@ import type { OpenedKey, TokenAccess, TokenReply, TokenRequest, TokenResults } f
  * Logs in to the token, finds the key, and signs once to see that private and public key belong together. A session that
  * was lost is opened anew by the next `sign`; until that succeeds `sign` rejects, mostly with `pkcs11-unavailable`, and
  * `RetryingSigner` turns that into waiting.
- *
  * @throws RuntimeError `pkcs11-module`, `pkcs11-token`, `pkcs11-pin`, `pkcs11-key` (also where the key may leave the token),
  * `pkcs11-unavailable`, `secret`, `sign`
  */
@@ -47,7 +46,6 @@ interface TokenDigestSigner {
 
 /**
  * As `openTokenSigner`, for ECDSA P-256 keys alone: CKM_EDDSA takes the message and not its digest.
- *
  * @throws RuntimeError as `openTokenSigner`; `pkcs11-key` for an Ed25519 key
  */
 export async function openTokenDigestSigner(spec: TokenKeySpec): Promise<TokenDigestSigner> {
@@ -62,7 +60,6 @@ export async function openTokenDigestSigner(spec: TokenKeySpec): Promise<TokenDi
 
 /**
  * Makes a key pair inside the token: private, sensitive, not extractable, for signing alone. Resolves with the public key.
- *
  * @throws RuntimeError `key-exists` where the label is taken, `pkcs11-module`, `pkcs11-token`, `pkcs11-pin`, `pkcs11-key`,
  * `pkcs11-unavailable`, `secret`, `sign`
  */
