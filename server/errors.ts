@@ -54,17 +54,8 @@ export const REQUEST_ERRORS = {
     message: (bytes: number) => `the URL is longer than the limit of ${bytes} bytes`,
   },
   'param-too-long': { status: 414, grpc: 3, message: 'a part of the URL is too long' },
-  'rate-limited': {
-    status: 429,
-    grpc: 8,
-    retry: true,
-    message: 'too many requests from this address; retry later',
-  },
-  'headers-too-large': {
-    status: 431,
-    grpc: 3,
-    message: 'the request line and headers are larger than the limit',
-  },
+  'rate-limited': { status: 429, grpc: 8, retry: true, message: 'too many requests from this address; retry later' },
+  'headers-too-large': { status: 431, grpc: 3, message: 'the request line and headers are larger than the limit' },
   internal: { status: 500, grpc: 13, message: 'internal error' },
   'no-proof': {
     status: 500,
@@ -81,12 +72,7 @@ export const REQUEST_ERRORS = {
     message: (index: number) => `sequenced at index ${index}, not yet published; retry`,
   },
   'no-checkpoint': { status: 503, grpc: 14, retry: true, message: 'the log has no public checkpoint yet; retry' },
-  'store-failed': {
-    status: 503,
-    grpc: 14,
-    retry: true,
-    message: 'the log could not store this entry durably; retry',
-  },
+  'store-failed': { status: 503, grpc: 14, retry: true, message: 'the log could not store this entry durably; retry' },
   'read-failed': {
     status: 503,
     grpc: 14,
@@ -141,36 +127,22 @@ export function requestError<Code extends RequestErrorCode>(code: Code, ...args:
   return new RequestError(code, text, row.indexed === true && typeof index === 'number' ? { index } : {});
 }
 
-/**
- * - `config`: a setting is unknown, wrong or missing.
- * - `locked`: another process owns the data directory.
- * - `format-version`, `origin-mismatch`, `key-mismatch`: the data directory belongs to another version, log or key.
- * - `copy`: the data directory is a backup that was not restored, or a copy that was cut off.
- * - `tail-gap`, `corrupt`: what is stored does not add up.
- * - `tile-conflict`: other bytes stand at an immutable address.
- * - `rollback`: the tree does not extend a checkpoint that was published.
- * - `frozen`: the log is frozen for good.
- * - `policy`: the witness policy cannot be served with these keys.
- * - `store`: reading or writing the store failed; the handle is of no more use.
- * - `unavailable`: the store cannot be reached for a moment; the call may be made again on the same handle.
- * - `conflict`: the compare-and-swap found another value.
- */
 export type ServerErrorCode =
-  | 'config'
-  | 'locked'
-  | 'format-version'
-  | 'origin-mismatch'
-  | 'key-mismatch'
-  | 'copy'
-  | 'tail-gap'
-  | 'corrupt'
-  | 'tile-conflict'
-  | 'rollback'
-  | 'frozen'
-  | 'policy'
-  | 'store'
-  | 'unavailable'
-  | 'conflict';
+  | 'config' // a setting is unknown, wrong or missing
+  | 'locked' // another process owns the data directory
+  | 'format-version' // another version of Stele wrote the data directory
+  | 'origin-mismatch' // the data directory belongs to another log
+  | 'key-mismatch' // the data directory belongs to another key
+  | 'copy' // the data directory is a backup that was not restored, or a copy that was cut off
+  | 'tail-gap' // the stored tail does not follow the stored files
+  | 'corrupt' // what is stored does not add up
+  | 'tile-conflict' // other bytes stand at an immutable address
+  | 'rollback' // the tree does not extend a checkpoint that was published
+  | 'frozen' // the log is frozen for good
+  | 'policy' // the witness policy cannot be served with these keys
+  | 'store' // reading or writing the store failed; the handle is of no more use
+  | 'unavailable' // the store cannot be reached for a moment; the call may be made again on the same handle
+  | 'conflict'; // the compare-and-swap found another value
 
 export class ServerError extends CodedError<ServerErrorCode> {
   override readonly name = 'ServerError';

@@ -45,11 +45,7 @@ interface OpenLogOptions {
   readonly onFatal: (error: unknown) => void;
 }
 
-/**
- * Locks the data directory of `config` and opens its log.
- *
- * @throws ServerError, RuntimeError
- */
+/** Locks the data directory of `config` and opens its log. @throws ServerError, RuntimeError */
 export async function openLog({ config, logger, onFatal }: OpenLogOptions): Promise<OpenLog> {
   const closers = new Closers();
   try {

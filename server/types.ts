@@ -61,7 +61,6 @@ export interface LogService {
   readonly publishedSize: number;
   /**
    * Logs the entries of one body, and resolves with one outcome for each item once they are published.
-   *
    * @throws RequestError if the body as a whole is wrong (`malformed`, `too-large`), or the log takes no entries now
    * (`pushback`, `frozen`, `store-failed`, `draining`, `halted`, `broken`)
    */
@@ -69,7 +68,6 @@ export interface LogService {
   /**
    * Appends `body`, 1 to 65,535 bytes, unchanged. Resolves with its index once it is committed; publication follows. The same
    * bytes again get the index that they have.
-   *
    * @throws RequestError `not-raw` if `info.entries` is not `raw`; if the log takes no entries now, as `submit`
    */
   add(body: Uint8Array): Promise<number>;

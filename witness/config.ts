@@ -110,9 +110,7 @@ export const WitnessSchema = Type.Object({
     }),
   }),
   trustProxy: trustProxy(),
-  log: Type.Object({
-    level: logLevel(),
-  }),
+  log: Type.Object({ level: logLevel() }),
 });
 
 type Decoded = StaticDecode<typeof WitnessSchema>;
@@ -130,11 +128,7 @@ export type Config = DeepReadonly<
 
 export const SETTINGS = settingsOf(WitnessSchema, PREFIX);
 
-/**
- * The configuration of one start.
- *
- * @throws RuntimeError `config` naming every setting that is unknown or wrong.
- */
+/** The configuration of one start. @throws RuntimeError `config` naming every setting that is unknown or wrong. */
 export function loadConfig(options: LoadOptions = {}): Config {
   const { decoded } = readSettings<Decoded>({ schema: WitnessSchema, prefix: PREFIX, docs: DOCS }, options);
   const { key, mldsaKey, logs, ...rest } = decoded;

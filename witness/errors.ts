@@ -82,25 +82,15 @@ export function requestError<Code extends RequestErrorCode>(code: Code, ...args:
   return new RequestError(code, text, data?.(...(args as never[])) ?? {});
 }
 
-/**
- * - `config`: a setting is unknown, wrong or missing.
- * - `logs`: the file of logs is malformed, or a log cannot be added or disabled.
- * - `key-mismatch`: the data directory belongs to a witness with another name or key.
- * - `format-version`: another version of Stele wrote the data directory.
- * - `corrupt`: what is stored contradicts itself, or is lost.
- * - `conflict`: the compare-and-store found another checkpoint.
- * - `poll`: a log that is polled does not answer, or its answer is not that of a log.
- * - `not-running`: no witness runs on the directory, or its admin port does not answer.
- */
 type WitnessErrorCode =
-  | 'config'
-  | 'logs'
-  | 'key-mismatch'
-  | 'format-version'
-  | 'corrupt'
-  | 'conflict'
-  | 'poll'
-  | 'not-running';
+  | 'config' // a setting is unknown, wrong or missing
+  | 'logs' // the file of logs is malformed, or a log cannot be added or disabled
+  | 'key-mismatch' // the data directory belongs to a witness with another name or key
+  | 'format-version' // another version of Stele wrote the data directory
+  | 'corrupt' // what is stored contradicts itself, or is lost
+  | 'conflict' // the compare-and-store found another checkpoint
+  | 'poll' // a log that is polled does not answer, or its answer is not that of a log
+  | 'not-running'; // no witness runs on the directory, or its admin port does not answer
 
 export class WitnessError extends CodedError<WitnessErrorCode> {
   override readonly name = 'WitnessError';

@@ -80,7 +80,6 @@ export class Logs {
 
   /**
    * Adds a key of a log, or enables the key again; durable when it resolves. `url` replaces the URL of the key's line.
-   *
    * @throws WitnessError `logs`; RuntimeError `file`
    */
   add(vkey: string, url?: string): Promise<KnownLog> {
@@ -97,7 +96,6 @@ export class Logs {
 
   /**
    * Stops witnessing a log, or one of its keys; durable when it resolves. Resolves with the keys that were disabled.
-   *
    * @throws WitnessError `logs`: there is no such log; RuntimeError `file`
    */
   disable(originOrKey: string): Promise<string[]> {

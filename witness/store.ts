@@ -58,7 +58,6 @@ export class WitnessStore {
 
   /**
    * Opens the store in `dir`. With `create` a missing store is made; without it a missing store is a loss.
-   *
    * @throws RuntimeError `locked`, `store`, `file`; WitnessError `format-version`, `corrupt`
    */
   static async open(dir: string, create = true): Promise<WitnessStore> {
@@ -95,7 +94,6 @@ export class WitnessStore {
 
   /**
    * Stores `next` if `expected` is stored: the very object that `get` returned. `next` is durable when it resolves.
-   *
    * @throws WitnessError `conflict`: another checkpoint is stored, or another `put` for this log is under way; RuntimeError
    *   `store`: `next` may or may not be durable, and this handle is of no more use
    */

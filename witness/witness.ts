@@ -76,7 +76,6 @@ export class Witness {
   /**
    * Cosigns the checkpoint of a request body if it extends the last cosigned one. Resolves with the signature lines when
    * the checkpoint is durable.
-   *
    * @throws RequestError with the statuses of the specification, 429 and 503
    */
   async addCheckpoint(body: Uint8Array): Promise<string> {
@@ -109,7 +108,6 @@ export class Witness {
 
   /**
    * Cosigns a subtree of a checkpoint that this witness has cosigned; resolves with the signature lines.
-   *
    * @throws RequestError
    */
   async signSubtree(body: Uint8Array): Promise<string> {

@@ -29,11 +29,7 @@ const PREFIX = 'STELE_';
 /** All settings, in the order of the schema. */
 export const SETTINGS = settingsOf(ConfigSchema, PREFIX);
 
-/**
- * The configuration of one start.
- *
- * @throws RuntimeError `config` naming every setting that is unknown or wrong.
- */
+/** The configuration of one start. @throws RuntimeError `config` naming every setting that is unknown or wrong. */
 export function loadConfig(options: LoadOptions = {}): Config {
   const program = {
     schema: ConfigSchema,

@@ -117,10 +117,7 @@ export const ConfigSchema = Type.Object({
       // Holds 85 % of the reads of a million entries of 500 bytes in a Zipf mix that favors new ones; 64 MiB hold 76 %.
       default: '128MiB',
     }),
-    compressedBytes: size('0B', '64GiB', {
-      description: 'Compressed entry bundles kept in memory.',
-      default: '32MiB',
-    }),
+    compressedBytes: size('0B', '64GiB', { description: 'Compressed entry bundles kept in memory.', default: '32MiB' }),
     filterBytes: size('0B', '1GiB', {
       description:
         'Most memory of the filter that tells new entries from duplicates: one to two bytes an entry, three while a larger one is made. Once the log has more entries than this many bytes, more of the new ones are looked up in the store; with 0 all are.',

@@ -72,7 +72,6 @@ export class Cosigner {
 
   /**
    * Requests from each witness the checkpoint that it holds of this log, for as long as one request may take.
-   *
    * @throws ServerError `rollback` if `tree` does not extend one of them: nothing may be signed then
    */
   async check(tree: TreeReader): Promise<void> {

@@ -55,7 +55,6 @@ export async function fetchHead(
 
 /**
  * Why the log must stop; undefined if `tree` extends the checkpoint that the witness holds.
- *
  * @throws ServerError `corrupt` if the tree's own files do not fit together, which says nothing about the witness; `store`
  */
 export async function conflictWith(name: string, head: HeldHead, tree: TreeReader): Promise<ServerError | undefined> {
@@ -98,7 +97,6 @@ async function checkFiles(tree: TreeReader, first: number, firstRoot: Uint8Array
 
 /**
  * The newest checkpoint of this log at each endpoint, in the order of the endpoints.
- *
  * @throws ServerError `rollback` if `tree` does not extend one of them; as `conflictWith`
  */
 export async function checkHeads(

@@ -32,7 +32,6 @@ export async function readPolicy(file: string): Promise<Policy> {
 
 /**
  * The URLs of the witnesses. `keys` are the log's own.
- *
  * @throws ServerError `policy` if the quorum cannot be reached, or the policy is for other logs
  */
 export function endpointsOf(policy: Policy, keys: readonly VerifierKey[]): Endpoint[] {

@@ -34,7 +34,6 @@ const FILTER_AT = ROOT_AT + HASH_SIZE;
 
 /**
  * The filter at `path`, of `maxBytes` at most, or undefined where there is no file.
- *
  * @throws ServerError `corrupt` where the file is not a filter, was changed, or comes from another kind of machine; `store`
  * where it cannot be read or is longer
  */

@@ -128,7 +128,6 @@ export class KnownLeaves {
 
   /**
    * For each leaf hash the index of its entry in the tree in service, or undefined.
-   *
    * @throws ServerError `store`, `unavailable`, `corrupt`
    */
   async lookup(leafHashes: readonly Uint8Array[]): Promise<(number | undefined)[]> {

@@ -68,7 +68,6 @@ export async function writeIdentity(dir: string, identity: LogIdentity): Promise
 /**
  * Refuses a directory of another log, and a copy. Called before the keys are opened: their errors would name the key of
  * that directory.
- *
  * @throws ServerError `origin-mismatch`, `copy`
  */
 export function checkOwner(dir: string, found: LogIdentity, origin: string): void {
@@ -91,7 +90,6 @@ export function checkOwner(dir: string, found: LogIdentity, origin: string): voi
 /**
  * Refuses opaque entries in a log of signed ones, where no reader could tell them apart, and signed entries in a log of opaque
  * ones.
- *
  * @throws ServerError `config`
  */
 export function checkEntries(dir: string, found: LogIdentity, entries: EntryKind): void {
@@ -105,7 +103,6 @@ export function checkEntries(dir: string, found: LogIdentity, entries: EntryKind
 
 /**
  * Refuses another own key than the first one of the log. Keys beside it may come and go: they sign for witnesses only.
- *
  * @throws ServerError `key-mismatch`
  */
 export function checkKeys(dir: string, found: LogIdentity, verifierKeys: readonly string[]): void {

@@ -22,7 +22,6 @@ interface KeyOptions {
 
 /**
  * Opens the log's own key, and after it the Ed25519 key where there is one.
- *
  * @throws ServerError `config`, `policy`, `key-mismatch`; what opening a key throws
  */
 export async function openKeys(options: KeyOptions): Promise<RetryingSigner[]> {

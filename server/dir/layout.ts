@@ -27,7 +27,6 @@ export const layout = {
 /**
  * Opens the stores of a data directory, which the process MUST own. `cacheBytes` of tiles and bundles are kept in memory;
  * default 0.
- *
  * @throws ServerError `locked`, `store`
  */
 export async function openDirStores(dir: string, cacheBytes = 0): Promise<Stores> {

@@ -41,7 +41,6 @@ interface AdminOptions {
 /**
  * The probes, `POST /freeze`, which answers with the last checkpoint when that checkpoint is stored, and `POST /backup`
  * and `POST /export` with `{"dir": <absolute path>}`.
- *
  * @throws ServerError `config` where the token is shorter than 16 characters
  */
 export function createAdminApp(

@@ -35,7 +35,6 @@ export class BodyBudget {
 /**
  * Reads a whole body of at most `limit` bytes. The caller gives the body's length back to `budget` when it is done with
  * the bytes.
- *
  * @throws RequestError `too-large`, `pushback`, and `malformed` if the body stops before its end
  */
 export function readBody(request: IncomingMessage, limit: number, budget: BodyBudget): Promise<Buffer> {

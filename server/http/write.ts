@@ -42,9 +42,7 @@ export function writeRoutes(app: FastifyInstance, context: HttpContext): void {
   else signedRoutes(app, context, entry);
 }
 
-/**
- * The call that logs one entry, without the HTTP around it: direct-write.ts and Fastify's route below share it.
- */
+/** The call that logs one entry, without the HTTP around it: direct-write.ts and Fastify's route below share it. */
 interface EntryCall {
   readonly path: string;
   /** Bytes of a body, at most. */

@@ -28,7 +28,6 @@ const PREFIX = 'invalid dsse request: ';
 /**
  * Makes one entry per signature, in the order of the signatures. Each signature must verify with one of the verifiers, and
  * each verifier must verify a signature.
- *
  * @throws Refused `invalid-entry`
  */
 export function dsseEntries({ envelope, verifiers = [] }: DsseRequest, checks: Checks): NewEntry[] {

@@ -1,6 +1,4 @@
-/**
- * Checks a `hashedrekord` request, and makes its entry (docs/wire.md; rekor-tiles 2.3.0 pkg/types/hashedrekord).
- */
+/** Checks a `hashedrekord` request, and makes its entry (docs/wire.md; rekor-tiles 2.3.0 pkg/types/hashedrekord). */
 import { hashedRekordText, verifierText } from '../../merkle/rekor/hashedrekord.ts';
 import { DIGEST_ALGORITHM, DIGEST_SIZE, type HashName } from '../../merkle/rekor/hashes.ts';
 import { keyDetailsToLog } from '../../merkle/rekor/key-details.ts';
@@ -109,7 +107,6 @@ export function entryOf(
 /**
  * Refuses a key whose point is not on its curve. Only signature checks fail with such a key, so callers use this function
  * before another refusal, whose message would be misleading.
- *
  * @throws Refused `invalid-entry`
  */
 export function checkPoint(key: KeyInfo, prefix: string): void {

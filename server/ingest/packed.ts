@@ -140,9 +140,7 @@ export function unpackAnswers(buffer: ArrayBuffer, count: number): IngestedBody[
   const item = (): Ingested => {
     const entries = number();
     if (entries === REFUSED) return refusal();
-    return {
-      entries: Array.from({ length: entries }, () => ({ leafHash: bytes(HASH), body: bytes(number()) })),
-    };
+    return { entries: Array.from({ length: entries }, () => ({ leafHash: bytes(HASH), body: bytes(number()) })) };
   };
   return Array.from({ length: count }, () => {
     const items = number();

@@ -24,7 +24,6 @@ export function readJson(body: Uint8Array): CreateEntryRequest {
 
 /**
  * Reads `{"requests": [...]}`. Each item of the result reads one request, and throws `Refused` if only that request is wrong.
- *
  * @throws Refused if the body as a whole is wrong: `malformed`, or `too-large` for more than `maxItems`
  */
 export function readJsonBatch(body: Uint8Array, maxItems: number): (() => CreateEntryRequest)[] {

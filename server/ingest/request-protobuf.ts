@@ -20,9 +20,7 @@ export function readProtobuf(body: Uint8Array): CreateEntryRequest {
   return readMessage(CREATE_ENTRY_REQUEST, body, '') as CreateEntryRequest;
 }
 
-/**
- * Reads `message { repeated CreateEntryRequest requests = 1; }`. Result and errors are as for `readJsonBatch`.
- */
+/** Reads `message { repeated CreateEntryRequest requests = 1; }`. Result and errors are as for `readJsonBatch`. */
 export function readProtobufBatch(body: Uint8Array, maxItems: number): (() => CreateEntryRequest)[] {
   const items: Uint8Array[] = [];
   eachField(body, '', (number, wire, reader) => {

@@ -14,7 +14,6 @@ import type { LogOptions } from './types.ts';
 
 /**
  * Runs the steps that are left on `store`, where no entry is on its way to its commit any more.
- *
  * @throws the reason for which the service of the store ended; the error of the step that failed
  */
 export async function freezeStore(

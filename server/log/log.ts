@@ -76,7 +76,6 @@ export class Log implements LogService {
   /**
    * Opens the log, goes on where a crash left it, and publishes every committed entry. Resolves once a checkpoint is public.
    * A log with witnesses does not wait longer than two seconds for them.
-   *
    * @throws ServerError
    */
   static async open(options: LogOptions): Promise<Log> {

@@ -28,7 +28,6 @@ export class OpenStore {
   /**
    * Opens the tree of `stores`, and then has `prepare` check it and find the checkpoint that is public. If either fails,
    * the stores are closed.
-   *
    * @throws ServerError as `CommittedTree.open`; what `prepare` throws
    */
   static async open(

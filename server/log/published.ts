@@ -12,7 +12,6 @@ import type { Published } from './types.ts';
 /**
  * Reads the published checkpoint; undefined for a log that has none yet. The last checkpoint of a frozen log is made public
  * here if a crash came before that.
- *
  * @throws ServerError `key-mismatch` if the log's key did not sign it, `origin-mismatch`, `corrupt` if it is no checkpoint
  * or is missing, `rollback` if the committed tree does not extend it
  */

@@ -40,7 +40,6 @@ export class Replies {
 
   /**
    * Resolves with the entry's proof to a published checkpoint that covers it, checked against its leaf hash.
-   *
    * @throws RequestError `not-published` after the time limit; `read-failed` or `no-proof` if the proof cannot be made; the
    * reason for which the service of the store ended
    */

@@ -17,7 +17,6 @@ const LENGTH_PREFIX = 2;
 
 /**
  * How many bytes the blob at `name` has.
- *
  * @throws MerkleError `bad-tile` where `name` is not exactly the address of a tile or an entry bundle, so that no caller
  * reaches another file through it
  */
@@ -32,7 +31,6 @@ export function blobBounds(name: string): { readonly min: number; readonly max: 
 
 /**
  * The blobs by name, each name once.
- *
  * @throws MerkleError `bad-tile`; ServerError `tile-conflict` where one name comes with different bytes
  */
 export function blobsByName(blobs: readonly TileBlob[]): Map<string, Uint8Array> {

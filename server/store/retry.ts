@@ -8,7 +8,6 @@ const BACK_OFF: BackOff = { firstMs: 50, longestMs: 1000 };
 
 /**
  * Makes `call` until it does not reject with `unavailable`, six times at most, or until `signal` aborts.
- *
  * @throws what the last call threw
  */
 export async function retried<T>(

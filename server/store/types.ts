@@ -42,14 +42,12 @@ export interface TileStore {
    * have left them visible and not durable. Other bytes at a name that has some MUST be refused with `tile-conflict`, also
    * where another handle stores them at the same time, and MUST leave the stored bytes. When it rejects, also with
    * `unavailable`, any subset of the blobs may be stored.
-   *
    * @throws MerkleError `bad-tile` for a name that is not an address
    */
   put(blobs: readonly TileBlob[]): Promise<void>;
   /**
    * The bytes at `name`, or undefined where no blob is stored. `once` says that the caller walks over the whole tree, so
    * that a cache MUST NOT keep the bytes for the next caller.
-   *
    * @throws MerkleError `bad-tile` for a name that is not an address
    */
   get(name: string, options?: { readonly once?: boolean }): Promise<Uint8Array | undefined>;

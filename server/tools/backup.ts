@@ -20,7 +20,6 @@ import { copyState, fullFiles, type OnProgress, partialFiles, writeTree } from '
  *
  * `stele.json` comes last and says that this is a copy. So a copy that was cut off is not a data directory, and a log
  * starts on a whole copy only after `stele log restore`.
- *
  * @throws ServerError `config` where `dir` is not empty or inside a data directory; `store`, `corrupt`
  */
 export async function backupTree(
@@ -41,7 +40,6 @@ export async function backupTree(
 /**
  * Writes the complete static tree of a published checkpoint below `dir`, with the partial tiles and the partial bundle, and
  * the checkpoint last. `dir` may hold an older export of the same log: files that are there already are compared and stay.
- *
  * @throws ServerError `config` where `dir` is inside a data directory, or holds a checkpoint that this log does not extend
  */
 export async function exportTree(

@@ -43,7 +43,6 @@ export interface CheckReport {
 
 /**
  * Checks every entry bundle, tile, tail entry, index of duplicates, and the checkpoint.
- *
  * @throws ServerError `corrupt`, `tail-gap`, `rollback` or `key-mismatch`, naming the first thing that is wrong;
  *   `config` where `dir` holds no log
  */

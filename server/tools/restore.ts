@@ -53,7 +53,6 @@ const WITNESS_TIMEOUT_MS = 10_000;
  * histories, and no client could trust it again.
  *
  * A crash in between leaves a directory without `stele.json`, which no log starts on.
- *
  * @throws ServerError `rollback` where the backup does not extend one of them; `config`, `policy`, and what `checkDir` throws
  */
 export async function restore(options: RestoreOptions): Promise<RestoreReport> {

@@ -70,7 +70,6 @@ export class CommittedTree {
   /**
    * Reads what is committed, stores again the blobs that it calls for, and checks that both fit together. The tree owns the
    * stores: `close` closes them, and so does an open that rejects.
-   *
    * @throws ServerError `corrupt`, `tail-gap`, `tile-conflict`, `store`, `unavailable`
    */
   static async open(stores: Stores, hash: Sha256): Promise<CommittedTree> {

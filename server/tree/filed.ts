@@ -8,7 +8,6 @@ import { type Snapshot, snapshotOf } from './snapshot.ts';
 /**
  * The snapshot at `filed`, a multiple of 256, from full tiles alone. A hash in a tile is the root of the full tile below
  * it. So at most 255 tiles of each level are read, whatever the size of the tree.
- *
  * @throws ServerError `tail-gap` where a tile is missing, `corrupt` where one has another length
  */
 export async function filedSnapshot(filed: number, store: Pick<TileStore, 'get'>, hash: Sha256): Promise<Snapshot> {

@@ -34,7 +34,6 @@ export class TileProver {
   /**
    * Level 0 tile number `tile` of the tree with this size and root. `read` gives the nodes of the tree, `nodes` the nodes of
    * the tile.
-   *
    * @throws MerkleError `bad-proof` where the tile does not lead to the root
    */
   constructor(
@@ -64,7 +63,6 @@ export class TileProver {
 
   /**
    * The proof of the entry at `offset`, 0 <= offset < width: up to 63 hashes of 32 bytes.
-   *
    * @throws MerkleError `bad-proof` where it does not lead from `leafHash` to the root
    */
   prove(offset: number, leafHash: Uint8Array): Uint8Array[] {

@@ -51,7 +51,6 @@ export class TileCache {
 
   /**
    * The tile with these hashes, which must not change any more.
-   *
    * @throws MerkleError `bad-tile` where the tile had other hashes at another width
    */
   tile(level: number, index: number, hashes: Uint8Array, hash: Sha256): TileNodes {

@@ -37,7 +37,6 @@ const NS_PER_MS = 1_000_000n;
 /**
  * Opens the store in `dir`. Unless it is only read, makes the directory where it is missing, and removes what a crash left
  * half-written.
- *
  * @throws ServerError `store`
  */
 export async function openFileStore(dir: string, options: FileStoreOptions = {}): Promise<FileStore> {

@@ -45,7 +45,6 @@ interface LevelStateOptions {
 
 /**
  * Opens the state store in `dir`, and makes it where it is missing.
- *
  * @throws ServerError `locked` when it is open already, `store` when it cannot be opened
  */
 export async function openLevelState(dir: string, options: LevelStateOptions = {}): Promise<StateStore> {
