@@ -9,7 +9,6 @@
  * and `MerkleError` for input that is no signed note, policy or proof at all. `stele/verify` is the part that also runs in a
  * browser.
  */
-
 import { type KeyInfo, parseSpki as readSpki } from '../merkle/rekor/spki.ts';
 import { nodePrimitives } from '../merkle/runtime/crypto/node-primitives.ts';
 import * as keys from './formats/key.ts';

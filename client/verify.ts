@@ -4,7 +4,6 @@
  * `verifyBundle` checks a whole Sigstore bundle (verify/verify-bundle.ts), with all cryptography in JavaScript unless the caller
  * provides faster primitives.
  */
-
 import { noblePrimitives } from '../merkle/rekor/noble-primitives.ts';
 import type { Primitives } from '../merkle/rekor/primitives.ts';
 import { type BundleRequest, verifyByRule } from './verify/by-rule.ts';

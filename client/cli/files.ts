@@ -42,10 +42,8 @@ export async function readPrivateKey(path: string, passphrase: string | undefine
   const pem = await reading(path, () =>
     readBounded(path, MAX_KEY_FILE, (stats) => {
       if (openToOthers(stats) === undefined) return;
-      throw new ClientError(
-        'key',
-        `${path} can be read by other users of this machine: run \`chmod 600 ${path}\` first`,
-      );
+      const why = `${path} can be read by other users of this machine: run \`chmod 600 ${path}\` first`;
+      throw new ClientError('key', why);
     }),
   );
   const { pemSigner } = await import('../submit/signers/pem-signer.ts');
@@ -65,11 +63,8 @@ export async function writeWhole(path: string, bytes: Uint8Array): Promise<void>
   try {
     await writeFileDurable(path, bytes, { mode: 0o644 });
   } catch (cause) {
-    throw new ClientError(
-      'file',
-      `${path} cannot be written (${reason(cause)}): check the directory and its free space`,
-      { cause },
-    );
+    const why = `${path} cannot be written (${reason(cause)}): check the directory and its free space`;
+    throw new ClientError('file', why, { cause });
   }
 }
 

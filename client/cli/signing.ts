@@ -101,10 +101,8 @@ async function keepPublicKey(path: string, key: PublicKey): Promise<void> {
   if (!existsSync(path)) return await writeWhole(path, Buffer.from(formatPublicKeyPem(key)));
   const there = await readPublicKey(path);
   if (!equal(there.spki, key.spki)) {
-    throw new ClientError(
-      'file',
-      `${path} holds another public key and is not overwritten: move it away, or use --public-out`,
-    );
+    const why = `${path} holds another public key and is not overwritten: move it away, or use --public-out`;
+    throw new ClientError('file', why);
   }
 }
 

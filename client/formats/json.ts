@@ -60,10 +60,8 @@ export function enumeration<Name extends string>(
 ): Name {
   for (const name of Object.keys(names) as Name[]) if (value === name || value === names[name]) return name;
   if (typeof value === 'string' || typeof value === 'number') {
-    throw new ClientError(
-      'unsupported',
-      `${path} is "${printable(String(value).slice(0, 60))}", which is not supported`,
-    );
+    const why = `${path} is "${printable(String(value).slice(0, 60))}", which is not supported`;
+    throw new ClientError('unsupported', why);
   }
   throw malformed(path, value === undefined ? 'is missing' : 'is not a name');
 }

@@ -71,10 +71,8 @@ export function keyAlgorithm(info: KeyInfo): KeyAlgorithm {
 export function parsePublicKeyPem(pem: string, primitives: Primitives): PublicKey {
   const match = /^\s*-----BEGIN PUBLIC KEY-----\r?\n([A-Za-z0-9+/=\r\n]{1,2000})-----END PUBLIC KEY-----\s*$/.exec(pem);
   if (match === null) {
-    throw new ClientError(
-      'key',
-      'the public key is not one PEM block "PUBLIC KEY" (the private key is not needed here)',
-    );
+    const why = 'the public key is not one PEM block "PUBLIC KEY" (the private key is not needed here)';
+    throw new ClientError('key', why);
   }
   let der: Uint8Array;
   try {

@@ -2,7 +2,6 @@
  * Attestations: in-toto statements in DSSE envelopes. The log entry is a `hashedrekord` of the pre-authentication encoding,
  * which verifiers of Rekor v2 rebuild from the envelope.
  */
-
 import { type Envelope, INTOTO_TYPE, preAuthEncoding } from '../../merkle/rekor/dsse.ts';
 import { HASH_NAME } from '../../merkle/rekor/hashes.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';

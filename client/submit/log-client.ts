@@ -7,7 +7,6 @@
  *
  * A client writes nothing to disk. Every call takes an `AbortSignal`, and ends with ClientError `cancelled` when it aborts.
  */
-
 import { leafHash } from '../../merkle/rfc6962.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
 import type { Tile } from '../../merkle/tile.ts';

@@ -1,5 +1,4 @@
 /** HTTP requests to a log or to a time-stamp authority: one attempt, and one request with its retries. */
-
 import { printable } from '../../merkle/printable.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { type BackOff, backOffMs, parseRetryAfter } from '../../merkle/runtime/service/back-off.ts';

@@ -9,7 +9,6 @@
  *
  * Each signature is verified here before it goes to a log, as a log never removes an entry.
  */
-
 import { createHash } from 'node:crypto';
 import { decodeBase64, decodeUtf8, encodeBase64, encodeUtf8 } from '../../merkle/bytes.ts';
 import { preAuthEncoding } from '../../merkle/rekor/dsse.ts';
@@ -74,10 +73,8 @@ export function certificateVerifier(der: Uint8Array): Verifier {
 export function parseVerifierPem(pem: string): Verifier {
   const match = /^\s*-----BEGIN (PUBLIC KEY|CERTIFICATE)-----([A-Za-z0-9+/=\s]{1,100000})-----END \1-----/.exec(pem);
   if (match === null) {
-    throw new ClientError(
-      'key',
-      'this is no PEM block "PUBLIC KEY" or "CERTIFICATE" (a private key is not needed here)',
-    );
+    const why = 'this is no PEM block "PUBLIC KEY" or "CERTIFICATE" (a private key is not needed here)';
+    throw new ClientError('key', why);
   }
   let der: Uint8Array;
   try {
@@ -128,10 +125,8 @@ export function fromDigest(digest: Uint8Array, signature: Uint8Array, verifier: 
 export function fromBundle(json: JsonObject, given: readonly Verifier[]): Submission {
   const { content, signer, entries } = parseBundle(encodeUtf8(JSON.stringify(json)));
   if (entries.length > 0) {
-    throw new ClientError(
-      'unsupported',
-      'the bundle holds the proof of a log entry already: there is nothing to submit',
-    );
+    const why = 'the bundle holds the proof of a log entry already: there is nothing to submit';
+    throw new ClientError('unsupported', why);
   }
   const { verificationMaterial, ...rest } = object(json, 'the bundle', BUNDLE_MEMBERS);
   const { tlogEntries: _, ...material } = object(verificationMaterial, 'verificationMaterial', MATERIAL_MEMBERS);

@@ -2,7 +2,6 @@
  * Applies trust policies (c2sp.org/tlog-policy) to a checkpoint: which log must have signed, and which witnesses must have
  * cosigned (c2sp.org/tlog-cosignature).
  */
-
 import { equal } from '../../merkle/bytes.ts';
 import { type CosignaturePrimitives, verifyCosignature } from '../../merkle/cosignature.ts';
 import { MerkleError } from '../../merkle/errors.ts';

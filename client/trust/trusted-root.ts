@@ -9,7 +9,6 @@
  *     "certificateAuthorities" and "timestampAuthorities": [ { "subject", "uri", "validFor",
  *       "certChain": { "certificates": [ { "rawBytes": DER } ] } } ] }         from the issuer of leaves up to the root
  */
-
 import { encodeHex } from '../../merkle/bytes.ts';
 import type { HashName } from '../../merkle/rekor/hashes.ts';
 import { findKeyDetails } from '../../merkle/rekor/key-details.ts';

@@ -1,5 +1,5 @@
 /** The log entries of a bundle: each is about what was signed, and is in its log. */
-
+import { encodeBase64, encodeHex, encodeUtf8 } from '../../merkle/bytes.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import { leafHash } from '../../merkle/rfc6962.ts';
 import { timeText, within } from '../../merkle/x509/utc-time.ts';
@@ -12,13 +12,13 @@ import type { CheckpointMemory } from './checkpoint-memory.ts';
 import type { Claim } from './claim.ts';
 import { checkInclusion, checkLeaf, sha256Of, unpromised } from './leaf.ts';
 import type { Check, VerifiedEntry, VerifiedTime } from './outcome.ts';
-import { checkPromise } from './promise.ts';
 import { checkEntry } from './rebuild.ts';
 import type { CheckpointTrust, VerifiedCheckpoint } from './types.ts';
 
-interface EntryTrust extends CheckpointTrust {
-  /** Whether the times of the policy's witnesses count. */
+export interface EntryTrust extends CheckpointTrust {
+  /** Take the time from the witnesses of the policy: the least t such that the cosignatures up to t meet its quorum. */
   readonly witnessTime?: boolean | undefined;
+  /** For many bundles: the verifier does not check a checkpoint again that it finds here. */
   readonly memory?: CheckpointMemory | undefined;
 }
 
@@ -122,10 +122,36 @@ function promisedEntry(entry: TlogEntry, trust: EntryTrust, primitives: Primitiv
   };
 }
 
+/**
+ * The signed entry timestamp (SET) of Rekor v1, by one of `keys` that counts at its time: the log's promise that it took the
+ * entry then. The log signs the RFC 8785 form of
+ *
+ *   {"body": base64, "integratedTime": seconds since 1970, "logID": hex, "logIndex": number}
+ *
+ * @throws ClientError `bad-promise`
+ */
 function promiseOf(entry: TlogEntry, keys: readonly LogKey[], primitives: Primitives): VerifiedTime | undefined {
-  if (entry.promise === undefined) return undefined;
-  const { label } = checkPromise(entry, keys, primitives);
-  return { kind: 'promise', time: entry.integratedTime * 1000, by: label };
+  const { promise, integratedTime, index: logIndex } = entry;
+  if (promise === undefined) return undefined;
+  if (integratedTime === 0) {
+    throw new ClientError('bad-promise', 'the signed entry timestamp in the bundle is about no time');
+  }
+  // The members stand in the order of RFC 8785.
+  const signed = encodeUtf8(
+    JSON.stringify({ body: encodeBase64(entry.body), integratedTime, logID: encodeHex(entry.logId), logIndex }),
+  );
+  const key = keys.find((one) => one.signed(signed, promise, primitives));
+  if (key === undefined) {
+    throw new ClientError(
+      'bad-promise',
+      `the signed entry timestamp is not by the log ${keys[0]?.label}: it was changed, or is of another entry`,
+    );
+  }
+  const time = integratedTime * 1000;
+  const counting = keys.find((one) => one.label === key.label && (!one.validFor || within(one.validFor, time)));
+  if (counting !== undefined) return { kind: 'promise', time, by: counting.label };
+  const why = `the log promised the entry at ${timeText(time)}, when the trusted root does not give its key`;
+  throw new ClientError('bad-promise', why);
 }
 
 function promiseCheck({ time, by }: VerifiedTime): Check {

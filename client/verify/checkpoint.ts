@@ -63,10 +63,8 @@ export function logKeys(
   const given = fromPolicy ? logKeyOf(policy, note) : logKey;
   const key = given === undefined ? undefined : userLogKey(given);
   if (given !== undefined && key !== undefined && logId !== undefined && !equal(key.logId, logId)) {
-    throw new ClientError(
-      'bad-checkpoint',
-      `the entry says that it is in another log than that of the given key ${formatVerifierKey(given)}`,
-    );
+    const why = `the entry says that it is in another log than that of the given key ${formatVerifierKey(given)}`;
+    throw new ClientError('bad-checkpoint', why);
   }
   if (trustedRoot === undefined) return key === undefined ? [] : [key];
   const keys = rootLogKeys(trustedRoot, logId, primitives);

@@ -2,7 +2,6 @@
  * The signer: a key that the user knows, or a certificate that an authority of the trusted root issued for an identity. The
  * certificate must be valid at every verified time, and a certificate-transparency log must have promised to publish it.
  */
-
 import { encodeHex, equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { printable } from '../../merkle/printable.ts';
@@ -108,10 +107,8 @@ function checkCertificate(
     distinct.size <= intermediates.length ||
     intermediates.some((one) => !path.some(({ der }) => equal(der, one.der)))
   ) {
-    throw new ClientError(
-      'bad-certificate',
-      'the bundle has certificates that do not belong to the chain of the signer',
-    );
+    const why = 'the bundle has certificates that do not belong to the chain of the signer';
+    throw new ClientError('bad-certificate', why);
   }
   const scts = withClientErrors(() => verifySct(leaf, path[1]!, root.ctlogs, primitives));
   return [
@@ -135,10 +132,8 @@ function pathAt(
 ): Certificate[] {
   const current = root.certificateAuthorities.filter(({ validFor }) => within(validFor, time));
   if (current.length === 0) {
-    throw new ClientError(
-      'bad-certificate',
-      `the trusted root has no certificate authority for ${timeText(time)}, when the signature was made`,
-    );
+    const why = `the trusted root has no certificate authority for ${timeText(time)}, when the signature was made`;
+    throw new ClientError('bad-certificate', why);
   }
   let failure: unknown;
   for (const authority of current) {

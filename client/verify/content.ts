@@ -8,7 +8,7 @@
  *   RSA              any; SHA-256 where none is named        SHA-256
  *   Ed25519          Ed25519ph over SHA-512                  pure Ed25519, or Ed25519ph over SHA-512
  */
-import { equal } from '../../merkle/bytes.ts';
+import { encodeHex, equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { printable } from '../../merkle/printable.ts';
 import { INTOTO_TYPE, preAuthEncoding } from '../../merkle/rekor/dsse.ts';
@@ -18,9 +18,10 @@ import type { KeyInfo } from '../../merkle/rekor/spki.ts';
 import { ClientError, usage } from '../errors.ts';
 import type { Bundle, DsseContent, MessageContent } from '../formats/bundle.ts';
 import { malformed } from '../formats/json.ts';
-import { parseStatement, type Statement } from '../formats/statement.ts';
+import { parseStatement, type Statement, type StatementSubject } from '../formats/statement.ts';
 import type { Check, Outcome } from './outcome.ts';
-import { hashesOf, subjectFor } from './subject-match.ts';
+
+const HASHES: readonly HashName[] = ['sha256', 'sha384', 'sha512'];
 
 /** Digests of the file that is verified. */
 export type ArtifactDigests = Readonly<Partial<Record<HashName, Uint8Array>>>;
@@ -111,7 +112,7 @@ function checkAttestation(
       `the attestation is not about this file: none of its ${statement.subjects.length} subjects has the file's digest. The file was changed, or the bundle belongs to another`,
     );
   }
-  const hash = (['sha256', 'sha384', 'sha512'] as const).find((name) => subject.digest.has(name))!;
+  const hash = HASHES.find((name) => subject.digest.has(name))!;
   const value = given(artifact, hash);
   const about = { predicateType: statement.predicateType, subject: subject.name ?? '' };
   return {
@@ -131,6 +132,26 @@ function statementOf({ payloadType, payload }: DsseContent): Statement {
     'unsupported',
     `the attestation's payload is "${printable(payloadType.slice(0, 80))}", not an in-toto statement: it does not say which file it is about`,
   );
+}
+
+/** The hashes that the subjects name, of those that are checked here. */
+function hashesOf({ subjects }: Statement): HashName[] {
+  return HASHES.filter((hash) => subjects.some(({ digest }) => digest.has(hash)));
+}
+
+/**
+ * The subject that names a digest of the file and no other digest. Hashes that are not checked here do not count.
+ *
+ * The specification lets one matching digest suffice. A subject with another digest beside it is not this file.
+ */
+function subjectFor({ subjects }: Statement, digests: ArtifactDigests): StatementSubject | undefined {
+  const given = HASHES.flatMap((hash) =>
+    digests[hash] === undefined ? [] : [[hash, encodeHex(digests[hash])] as const],
+  );
+  return subjects.find(({ digest }) => {
+    const named = given.filter(([hash]) => digest.has(hash));
+    return named.length > 0 && named.every(([hash, hex]) => digest.get(hash) === hex);
+  });
 }
 
 type Envelope = Pick<SignedContent, 'content' | 'algorithm' | 'digest' | 'pure'>;

@@ -60,11 +60,8 @@ export function checkInclusion(proof: InclusionClaim, primitives: Primitives): v
     verifyInclusion(proof, sha256Of(primitives));
   } catch (cause) {
     if (!(cause instanceof MerkleError)) throw cause;
-    throw new ClientError(
-      'bad-proof',
-      `the inclusion proof does not lead from the entry at index ${proof.index} (leaf ${encodeBase64(proof.leafHash)}) to the root of the tree`,
-      { cause },
-    );
+    const why = `the inclusion proof does not lead from the entry at index ${proof.index} (leaf ${encodeBase64(proof.leafHash)}) to the root of the tree`;
+    throw new ClientError('bad-proof', why, { cause });
   }
 }
 

@@ -27,10 +27,8 @@ export function checkEntry(entry: TlogEntry, claim: Claim, primitives: Primitive
   else if (kind === 'dsse 0.0.1') checkDsse001(entry.body, claim, primitives);
   else if (kind === 'intoto 0.0.2') checkIntoto002(entry.body, claim, primitives);
   else {
-    throw new ClientError(
-      'unsupported',
-      `the entry in the log is of the kind "${printable(kind.slice(0, 60))}", which is not checked here`,
-    );
+    const why = `the entry in the log is of the kind "${printable(kind.slice(0, 60))}", which is not checked here`;
+    throw new ClientError('unsupported', why);
   }
 }
 

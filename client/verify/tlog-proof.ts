@@ -107,10 +107,8 @@ export function checkTlogProof(request: TlogProofCheck, primitives: Primitives):
   checkedAlgorithm(entry, key.spki);
   checkDigest(entry, publicKey, digests);
   if (!publicKey.verify(entry.digest, entry.signature)) {
-    throw new ClientError(
-      'bad-signature',
-      'the signature in the proof is not by its key over this file: it was changed',
-    );
+    const why = 'the signature in the proof is not by its key over this file: it was changed';
+    throw new ClientError('bad-signature', why);
   }
   const verified = verify(proof, hashLeaf(proof.extra!, sha256Of(primitives)), policy, primitives);
   if ('key' in expected) {

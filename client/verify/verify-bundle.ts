@@ -9,24 +9,23 @@
  * Pure and synchronous: no network, no clock, no files. It runs in a browser.
  */
 import { encodeBase64, encodeHex } from '../../merkle/bytes.ts';
-import type { VerifierKey } from '../../merkle/note.ts';
-import type { Policy } from '../../merkle/policy.ts';
 import type { HashName } from '../../merkle/rekor/hashes.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import type { KeyInfo } from '../../merkle/rekor/spki.ts';
+import { verifyTimestamp } from '../../merkle/x509/timestamp.ts';
 import { ClientError, usage } from '../errors.ts';
 import type { Bundle } from '../formats/bundle.ts';
+import { withClientErrors } from '../merkle-errors.ts';
 import type { IdentityTest } from '../trust/identity-rule.ts';
 import type { TrustedRoot } from '../trust/trusted-root.ts';
-import { type CheckedEntry, checkEntries } from './bundle-entry.ts';
-import type { CheckpointMemory } from './checkpoint-memory.ts';
+import { type CheckedEntry, checkEntries, type EntryTrust } from './bundle-entry.ts';
 import type { Claim } from './claim.ts';
 import { type ClaimedSigner, checkIdentity, claimedSigner } from './claimed-signer.ts';
 import { type ArtifactDigests, checkContent, hashesNeeded } from './content.ts';
 import type { Check, NotProven, Outcome, VerifiedSigner, VerifiedTime } from './outcome.ts';
-import { checkTimestamps } from './times.ts';
 
-export interface VerifyRequest {
+/** Something is trusted: at least one of `trustedRoot`, `logKey` and `policy`. */
+export interface VerifyRequest extends EntryTrust {
   readonly bundle: Bundle;
   /** Of the file, by the hashes of `requiredHashes`. */
   readonly artifact: ArtifactDigests;
@@ -34,14 +33,6 @@ export interface VerifyRequest {
   readonly key?: KeyInfo;
   /** Whether the certificate names the expected identity; needs `trustedRoot`. */
   readonly identity?: IdentityTest;
-  /** At least one of these three; everything that is given must hold. */
-  readonly trustedRoot?: TrustedRoot;
-  readonly logKey?: VerifierKey;
-  readonly policy?: Policy;
-  /** Take the time from the witnesses of the policy: the least t such that the cosignatures up to t meet its quorum. */
-  readonly witnessTime?: boolean;
-  /** For many bundles: the verifier does not check a checkpoint again that it finds here. */
-  readonly memory?: CheckpointMemory;
 }
 
 /**
@@ -126,12 +117,33 @@ function checkContentOf({ bundle, artifact, key }: VerifyRequest, signer: Claime
     // Nobody vouches for the hint, but the hint tells which of two mistakes is likelier.
     const hinted = cause instanceof ClientError && cause.code === 'bad-signature' && key !== undefined;
     if (!hinted || named.kind !== 'public-key' || !isOtherHint(named.hint, key, primitives)) throw cause;
-    throw new ClientError(
-      'bad-signature',
-      'the signature is not by the given key: the bundle says that another key signed. Give that key, if you trust it',
-      { cause },
-    );
+    const why =
+      'the signature is not by the given key: the bundle says that another key signed. Give that key, if you trust it';
+    throw new ClientError('bad-signature', why, { cause });
   }
+}
+
+/**
+ * The RFC 3161 time stamps of a bundle. Without an authority nobody relies on them, and they stay unchecked. If the trusted
+ * root has authorities, each time stamp must be by one of them.
+ *
+ * @returns the number of unchecked time stamps as well
+ * @throws ClientError `bad-timestamp`, `malformed`, `unsupported`
+ */
+function checkTimestamps(
+  { timestamps, content }: Bundle,
+  root: TrustedRoot | undefined,
+  primitives: Primitives,
+): { readonly times: readonly VerifiedTime[]; readonly unchecked: number } {
+  const authorities = root?.timestampAuthorities ?? [];
+  if (authorities.length === 0) return { times: [], unchecked: timestamps.length };
+  const times = timestamps.map((reply): VerifiedTime => {
+    const { time, certificate } = withClientErrors(() =>
+      verifyTimestamp(reply, content.signature, authorities, primitives),
+    );
+    return { kind: 'timestamp', time, by: certificate.subject };
+  });
+  return { times, unchecked: 0 };
 }
 
 /** Whether the hint is what cosign writes, the base64 of SHA-256 over the key, and of another key. */

@@ -2,7 +2,6 @@
  * The files that clients need to trust a log: `policy` (c2sp.org/tlog-policy), and `trusted_root.json` and
  * `signing_config.json` as cosign and sigstore-js read them (docs/wire.md).
  */
-
 import { KEY_TYPE, logId, type VerifierKey } from '../../../merkle/note.ts';
 import { encodeSpki } from '../../../merkle/rekor/spki.ts';
 

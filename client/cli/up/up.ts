@@ -1,5 +1,4 @@
 /** `stele up`: runs a log and three witnesses on this machine as child processes, until a signal ends it. */
-
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';

@@ -1,5 +1,4 @@
 /** `stele verify`: check files against their proofs, without a network. */
-
 import { Command, Option } from 'commander';
 import { usage } from '../../errors.ts';
 import { refuseOthers, requestedSigner, type VerifyOptions } from './arguments.ts';

@@ -17,11 +17,7 @@ export interface EvidenceOptions {
   readonly json?: boolean;
 }
 
-/**
- * Prints what the file shows.
- *
- * @throws ClientError `file`, `log-key`; MerkleError if the file shows nothing
- */
+/** Prints what the file shows. @throws ClientError `file`, `log-key`; MerkleError if the file shows nothing */
 export async function verifyEvidenceFile(file: string, options: EvidenceOptions): Promise<void> {
   const bytes = await readWhole(file, MAX_EVIDENCE);
   const isEntry = Buffer.from(bytes.subarray(0, ENTRY_EVIDENCE_START.length)).equals(Buffer.from(ENTRY_EVIDENCE_START));
@@ -32,10 +28,8 @@ export async function verifyEvidenceFile(file: string, options: EvidenceOptions)
       ? undefined
       : formatVerifierKey(parseCheckpointKey(options.logKey, nodeNotePrimitives));
   if (known !== undefined && !vkeys.includes(known)) {
-    throw new ClientError(
-      'bad-checkpoint',
-      'the evidence is not about the log whose key was given: another key has signed',
-    );
+    const why = 'the evidence is not about the log whose key was given: another key has signed';
+    throw new ClientError('bad-checkpoint', why);
   }
   print(options.json, { file, ...result, keys: vkeys }, [
     ...lines,

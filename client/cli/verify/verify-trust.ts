@@ -1,5 +1,4 @@
 /** Reads the files that define the trust and the expected signer. */
-
 import type { VerifierKey } from '../../../merkle/note.ts';
 import { MAX_POLICY, type Policy } from '../../../merkle/policy.ts';
 import { usage } from '../../errors.ts';

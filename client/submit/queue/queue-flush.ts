@@ -10,7 +10,6 @@
  * | after `record`             | writes the same bytes and the same record                               |
  * | after `remove`             | has nothing to do                                                       |
  */
-
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import { ClientError, cancelled } from '../../errors.ts';

@@ -1,5 +1,4 @@
 /** What is in a queue. The reader takes no lock, so a flush may be under way. */
-
 import { readOwner } from '../../../merkle/runtime/disk/lock.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import type { Problem, QueueItem } from './queue-item.ts';

@@ -284,11 +284,8 @@ export class SubmissionQueue {
       return new Map(Object.entries(json).map(([log, state]) => [log, parseQueueLog(state)]));
     } catch (cause) {
       if (!(cause instanceof ClientError)) throw cause;
-      throw new ClientError(
-        'file',
-        `${path} is damaged (${cause.message}). It holds the keys of logs that were trusted on first use: restore the file, or remove it and say which keys are trusted`,
-        { cause },
-      );
+      const why = `${path} is damaged (${cause.message}). It holds the keys of logs that were trusted on first use: restore the file, or remove it and say which keys are trusted`;
+      throw new ClientError('file', why, { cause });
     }
   }
 

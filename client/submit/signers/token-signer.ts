@@ -1,5 +1,4 @@
 /** Keys inside PKCS#11 tokens: ECDSA P-256, as `stele keygen --pkcs11-module` makes them. Node only. */
-
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { openTokenDigestSigner } from '../../../merkle/runtime/keys/pkcs11/pkcs11.ts';
 import type { TokenKeySpec } from '../../../merkle/runtime/keys/types.ts';

@@ -4,7 +4,6 @@
  * A pack costs one round trip, 25 to 77 µs. A bundle with two cosignatures takes some hundred µs. Each thread remembers the
  * checkpoints that it has verified.
  */
-
 import { availableParallelism } from 'node:os';
 import { parseSpki } from '../../../merkle/rekor/spki.ts';
 import { createPool, TASKS_PER_THREAD, workerUrl } from '../../../merkle/runtime/threads/pool.ts';
