@@ -14,10 +14,7 @@ export const MAX_ENTRY = 65_535;
 /** Entries in a full bundle. */
 export const BUNDLE_WIDTH = 256;
 
-/**
- * Encodes 1 to 256 entries as a bundle.
- * @throws MerkleError `bad-bundle` for another number of entries, or an entry over 65,535 bytes.
- */
+/** @throws MerkleError `bad-bundle` unless there are 1 to 256 entries, each of at most 65,535 bytes */
 export function encodeBundle(entries: readonly Uint8Array[]): Uint8Array {
   checkWidth(entries.length);
   let length = 0;
@@ -60,10 +57,7 @@ export function parseBundle(bytes: Uint8Array, width: number): Uint8Array[] {
   return entries;
 }
 
-/**
- * The first `width` entries (1 to 256) of a bundle, as a bundle that is a view of `bytes`.
- * @throws MerkleError `bad-bundle` if `bytes` hold fewer entries.
- */
+/** The first `width` entries (1 to 256), as a view of `bytes`. @throws MerkleError `bad-bundle` if there are fewer */
 export function cutBundle(bytes: Uint8Array, width: number): Uint8Array {
   checkWidth(width);
   let at = 0;

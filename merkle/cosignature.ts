@@ -29,14 +29,10 @@ import { MerkleError } from './errors.ts';
 import type { NoteSignature } from './note.ts';
 import { checkHash } from './rfc6962.ts';
 import { isValidSubtree } from './subtree.ts';
-import { KEY_TYPE, type NoteVerifier, noteVerifier, type VerifierKey } from './verifier-key.ts';
+import { KEY_TYPE, type NoteVerifier, noteVerifier, type VerifierKey, type VerifyPrimitives } from './verifier-key.ts';
 
 /** Checks signatures of every key type. No check may throw, whatever the signature is. */
-export interface CosignaturePrimitives {
-  /** RFC 8032 Ed25519: 32-byte key, 64-byte signature. */
-  ed25519(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
-  /** ECDSA P-256 over SHA-256 of the message: SPKI DER key, ASN.1 DER signature with any s. */
-  ecdsaP256(spkiDer: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
+export interface CosignaturePrimitives extends VerifyPrimitives {
   /** FIPS 204 ML-DSA-44 with an empty context: 1312-byte key, 2420-byte signature. */
   mldsa44(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
 }
@@ -104,10 +100,7 @@ export function cosignedSubtree({ cosigner, timestamp, origin, start, end, hash 
   return concat(SUBTREE_LABEL, name, uint64(timestamp), log, uint64(start), uint64(end), checkHash(hash));
 }
 
-/**
- * Parses the bytes after the key ID in a cosigner's signature line.
- * @throws MerkleError `bad-signature` for a wrong length or a timestamp of 2^53 or more
- */
+/** `bytes` follow the key ID. @throws MerkleError `bad-signature` for a wrong length or a timestamp of 2^53 or more */
 export function parseCosignature(key: VerifierKey, bytes: Uint8Array): Cosignature {
   const size = TIMESTAMP_SIZE + SIGNATURE_SIZE[cosignatureType(key)];
   if (bytes.length !== size) {
@@ -193,10 +186,7 @@ export async function cosignSubtree(
   return { name: key.name, keyId: key.keyId, signature: formatCosignature({ timestamp: 0, signature }) };
 }
 
-/**
- * A verifier for `openNote` with a key of any type: `noteVerifier` for types 0x01 and 0x02, cosignatures for types 0x04 and
- * 0x06.
- */
+/** A verifier for `openNote`: `noteVerifier` for types 0x01 and 0x02, cosignatures for types 0x04 and 0x06. */
 export function checkpointVerifier(key: VerifierKey, primitives: CosignaturePrimitives): NoteVerifier {
   if (key.type === KEY_TYPE.ed25519 || key.type === KEY_TYPE.ecdsa) return noteVerifier(key, primitives);
   const verify = (message: Uint8Array, signature: Uint8Array): boolean => {

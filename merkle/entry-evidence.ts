@@ -48,10 +48,7 @@ const MAX_KEYS = 16;
 /** The start of every file of this kind. */
 export const ENTRY_EVIDENCE_START = `{"format":"${FORMAT}"`;
 
-/**
- * Verifies evidence, and returns what it shows.
- * @throws MerkleError `bad-evidence` if the evidence shows nothing, or an error of its note, signatures or proof
- */
+/** @throws MerkleError `bad-evidence` if the evidence shows nothing, or an error of its note, signatures or proof */
 export function verifyEntryEvidence(
   { keys, checkpoint, index, leafHash, hashes, served }: EntryEvidence,
   primitives: CosignaturePrimitives,

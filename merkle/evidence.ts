@@ -49,10 +49,7 @@ export const MAX_EVIDENCE = 4 * 1024 * 1024;
 const FORMAT = 'stele-evidence/v1';
 const MAX_KEYS = 16;
 
-/**
- * Verifies evidence, and returns what it shows.
- * @throws MerkleError `bad-evidence` if the evidence shows nothing, or an error of its notes, signatures or proof
- */
+/** @throws MerkleError `bad-evidence` if the evidence shows nothing, or an error of its notes, signatures or proof */
 export function verifyEvidence(
   evidence: Evidence,
   primitives: CosignaturePrimitives,
@@ -136,10 +133,7 @@ export function parseEvidence(file: Uint8Array | string): Evidence {
   return parseEvidenceFile(file, read, formatEvidence);
 }
 
-/**
- * Parses a file of evidence of any kind with `read`. Accepts only what `format` would write.
- * @throws MerkleError `bad-evidence`
- */
+/** Parses evidence of any kind with `read`. @throws MerkleError `bad-evidence` for what `format` would not write */
 export function parseEvidenceFile<T>(
   file: Uint8Array | string,
   read: (value: unknown) => T,

@@ -95,10 +95,7 @@ function parseLines(text: string): NoteSignature[] {
   return lines.map(parseLine);
 }
 
-/**
- * Writes the note of `text`, which ends in a newline, and 1 to 100 signatures.
- * @throws MerkleError `bad-note` if the result would not be a note.
- */
+/** `text` ends in a newline; 1 to 100 signatures. @throws MerkleError `bad-note` if the result would not be a note */
 export function formatNote(text: string, signatures: readonly NoteSignature[]): string {
   if (!text.endsWith('\n')) throw badNote('its text does not end in a newline');
   if (signatures.length === 0) throw badNote('it has no signature');

@@ -65,10 +65,7 @@ export const MAX_POLICY_ITEMS = 256;
 export const MAX_LOG_FILE = 64 * 1024 * 1024;
 const MAX_LOG_LINES = 100_000;
 
-/**
- * Parses a policy.
- * @throws MerkleError `bad-policy` for a file that breaks any rule of the specification; the message names the line.
- */
+/** @throws MerkleError `bad-policy` for a file that breaks any rule of the specification; the message names the line */
 export function parsePolicy(file: Uint8Array | string): Policy {
   const builder = new PolicyBuilder(MAX_POLICY_ITEMS);
   readLines(file, MAX_POLICY, (line) => readLine(builder, line));

@@ -286,6 +286,6 @@ function checkProofHashes(hashes: readonly Uint8Array[], others: readonly Uint8A
   }
 }
 
-function badProof(message: string): MerkleError {
+export function badProof(message: string): MerkleError {
   return new MerkleError('bad-proof', message);
 }

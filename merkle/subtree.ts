@@ -15,7 +15,7 @@
  */
 import { checkedSize, equal } from './bytes.ts';
 import { MerkleError } from './errors.ts';
-import { MAX_PROOF, type NodeReader, rangeHash } from './proof.ts';
+import { badProof, MAX_PROOF, type NodeReader, rangeHash } from './proof.ts';
 import { EMPTY_ROOT, HASH_SIZE, nodeHash, type Sha256, sha256 } from './rfc6962.ts';
 
 interface SubtreeClaim {
@@ -135,8 +135,4 @@ function pathTo(start: number, end: number, size: number) {
 
 function checkSubtree(start: number, end: number): void {
   if (!isValidSubtree(start, end)) throw new MerkleError('bad-number', `[${start}, ${end}) is not a subtree`);
-}
-
-function badProof(message: string): MerkleError {
-  return new MerkleError('bad-proof', message);
 }

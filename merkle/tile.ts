@@ -201,10 +201,7 @@ export class TileNodes {
   }
 }
 
-/**
- * The tiles that hold `nodes` in the tree of `size`, each once, with their widths in that tree.
- * @throws MerkleError `bad-tile` if the tree does not have a node.
- */
+/** The tiles of a tree of `size` that hold `nodes`, each once. @throws MerkleError `bad-tile` for a node outside */
 export function tilesForNodes(nodes: readonly NodeId[], size: number): Tile[] {
   const tiles = new Map<string, Tile>();
   for (const node of nodes) {

@@ -57,10 +57,7 @@ export interface VerifyPrimitives {
   ecdsaP256(spkiDer: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
 }
 
-/**
- * Parses a vkey and checks its key ID.
- * @throws MerkleError `bad-verifier-key` for anything that `formatVerifierKey` would not write, and for unknown types.
- */
+/** @throws MerkleError `bad-verifier-key` for unknown types and for what `formatVerifierKey` would not write */
 export function parseVerifierKey(vkey: string): VerifierKey {
   // The base64 part may hold "+" too, but the name may not.
   const first = vkey.indexOf('+');

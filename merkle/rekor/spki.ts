@@ -40,19 +40,9 @@ interface PointForm {
   readonly size: number;
 }
 
-const form = (
-  kind: PointKind,
-  name: string,
-  curve: NistCurve | undefined,
-  prefix: string,
-  size: number,
-): PointForm => ({
-  kind,
-  name,
-  curve,
-  prefix: decodeHex(prefix),
-  size,
-});
+function form(kind: PointKind, name: string, curve: NistCurve | undefined, prefix: string, size: number): PointForm {
+  return { kind, name, curve, prefix: decodeHex(prefix), size };
+}
 
 const FORMS: Readonly<Record<PointKind, PointForm>> = {
   'ecdsa-p256': form('ecdsa-p256', 'ECDSA P-256', 'P-256', '3059301306072a8648ce3d020106082a8648ce3d030107034200', 65),
@@ -72,10 +62,7 @@ const UNCOMPRESSED = 0x04;
  */
 export function parseSpki(spki: Uint8Array): KeyInfo {
   const own = Uint8Array.from(spki); // a Buffer's slice would share the caller's memory
-  const key = pointKey(own);
-  if (key !== undefined) return key;
-  const { bits } = rsaNumbers(own);
-  return rsaKey(own, bits);
+  return pointKey(own) ?? rsaKey(own, rsaNumbers(own).bits);
 }
 
 /** Reads an ECDSA or Ed25519 key without copying `spki`; undefined for every other encoding. */

@@ -13,7 +13,7 @@ import { printable } from '../printable.ts';
 import type { Primitives } from '../rekor/primitives.ts';
 import { type Certificate, EXTENSION, USAGE } from './certificate.ts';
 import { keyOf, verifyWith } from './signature-algorithms.ts';
-import { timeText } from './utc-time.ts';
+import { timeText, within } from './utc-time.ts';
 
 export interface Authorities {
   /** In any order; not all need be used. Self-issued certificates are refused: roots come only from `roots`. */
@@ -103,11 +103,6 @@ export function isSelfIssued(certificate: Certificate): boolean {
   return equal(certificate.subjectDer, certificate.issuerDer);
 }
 
-/** Whether `atMs` is within the certificate's validity, which includes both ends. */
-function isValidAt({ notBefore, notAfter }: Certificate, atMs: number): boolean {
-  return notBefore <= atMs && atMs <= notAfter;
-}
-
 function checkLeaf(leaf: Certificate, atMs: number, usage: string): void {
   if (leaf.isCa || leaf.keyUsage?.includes('keyCertSign')) throw bad(leaf, "is an authority's, not a signer's");
   if (leaf.keyUsage !== undefined && !leaf.keyUsage.includes('digitalSignature')) {
@@ -137,8 +132,9 @@ function checkIssuer(issuer: Certificate, below: number, atMs: number, usage: st
 }
 
 function checkEvery(certificate: Certificate, atMs: number): void {
-  if (!isValidAt(certificate, atMs)) {
-    const [from, to, at] = [certificate.notBefore, certificate.notAfter, atMs].map(timeText);
+  const { notBefore, notAfter } = certificate;
+  if (!within({ start: notBefore, end: notAfter }, atMs)) {
+    const [from, to, at] = [notBefore, notAfter, atMs].map(timeText);
     throw bad(certificate, `is valid from ${from} to ${to}, not at ${at}`);
   }
   for (const [oid, { critical }] of certificate.extensions) {

@@ -6,12 +6,10 @@ import { type About, choice, count, list, text } from './values.ts';
 
 const ADDRESS = /^[A-Za-z0-9.:-]+$/;
 
-/** An address of this machine to listen on. */
 export function host(about: About) {
   return text(ADDRESS, 'an IP address or a host name', about);
 }
 
-/** A port to listen on. */
 export function port(about: About) {
   return count('port', 0, 65535, about);
 }
@@ -37,7 +35,9 @@ export function checkPorts(listen: Address, admin: Address, problems: string[]):
 }
 
 export function trustProxy() {
-  return list(isProxyRange, 'IP addresses or ranges (10.0.0.0/8), or loopback, linklocal, uniquelocal', {
+  // The names are those that Fastify knows.
+  const isProxy = (item: string) => ['loopback', 'linklocal', 'uniquelocal'].includes(item) || isAddressRange(item);
+  return list(isProxy, 'IP addresses or ranges (10.0.0.0/8), or loopback, linklocal, uniquelocal', {
     description: "Addresses of proxies whose `X-Forwarded-For` is trusted when a client's address is needed.",
     default: [],
     danger: 'A client that connects from one of these can claim any address, and so get around the rate limit.',
@@ -51,11 +51,6 @@ export function logLevel() {
     description: 'Least severe message that is logged.',
     default: 'info',
   });
-}
-
-/** A range of addresses, or one of the names that Fastify knows. */
-function isProxyRange(item: string): boolean {
-  return item === 'loopback' || item === 'linklocal' || item === 'uniquelocal' || isAddressRange(item);
 }
 
 /** An IP address, or a range of addresses such as `10.0.0.0/8`. */

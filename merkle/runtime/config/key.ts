@@ -45,9 +45,7 @@ export function keySpec(name: string, key: KeySettings, problems: string[]): Key
   }
   if (!inToken) {
     if (key.file !== undefined) return withPassphrase(key.file, key);
-    if (passphrase !== undefined && name !== 'key') {
-      problems.push(`"${name}" has a passphrase, but no "${name}.file"`);
-    }
+    if (passphrase !== undefined && name !== 'key') problems.push(`"${name}" has a passphrase, but no "${name}.file"`);
     return undefined;
   }
   if (key.file !== undefined || passphrase !== undefined) {

@@ -106,9 +106,7 @@ function opensslVerify(): EcVerify {
     }
     return key;
   };
-  for (const curve of Object.keys(CURVES) as EcKind[]) {
-    keyOf(curve);
-  }
+  for (const curve of Object.keys(CURVES) as EcKind[]) keyOf(curve);
   return (curve, point, digest, signature) => {
     const key = keyOf(curve);
     // EC_KEY_oct2key refuses a point off the curve. ECDSA_verify: 1 good, 0 wrong, -1 not DER; it encodes the signature
@@ -116,9 +114,7 @@ function opensslVerify(): EcVerify {
     const good =
       setPoint(key, point, point.length, null) === 1 &&
       check(0, digest, digest.length, signature, signature.length, key) === 1;
-    if (!good) {
-      clearErrors();
-    }
+    if (!good) clearErrors();
     return good;
   };
 }

@@ -162,10 +162,7 @@ export async function makeDirsBelow(root: string, path: string): Promise<void> {
   }
 }
 
-/**
- * Makes the names in a directory durable. Does nothing on Windows, which cannot open a directory.
- * @throws RuntimeError `file`
- */
+/** Makes the names in a directory durable; not on Windows, which cannot open one. @throws RuntimeError `file` */
 export async function syncDir(path: string): Promise<void> {
   if (process.platform === 'win32') return;
   try {

@@ -29,10 +29,7 @@ interface Owner {
 }
 
 export interface DirLock {
-  /**
-   * Writes `owner.json` anew, with the URL of the admin port.
-   * @throws RuntimeError `file`; `locked` after the release
-   */
+  /** Writes `owner.json` with the URL of the admin port. @throws RuntimeError `file`; `locked` after the release */
   announce(admin: string): Promise<void>;
   /** Frees the directory. May be called more than once. */
   release(): Promise<void>;

@@ -46,10 +46,7 @@ export async function createMldsaKeyFile(path: string): Promise<{ publicKey: Uin
   return { publicKey: nobleMldsa44().keygen(seed).publicKey };
 }
 
-/**
- * Opens the key in the file `path`; `threads` workers sign with it.
- * @throws RuntimeError `key-file`; `key-format` where it is no ML-DSA-44 seed
- */
+/** `threads` workers sign. @throws RuntimeError `key-file`; `key-format` where the file holds no ML-DSA-44 seed */
 export async function openMldsaSigner(path: string, threads = 1): Promise<MldsaSigner> {
   const { publicKey, secretKey } = nobleMldsa44().keygen(parseSeed(await readKeyFile(path), path));
   const workerData: MldsaWorkerData = { publicKey, secretKey };

@@ -10,10 +10,7 @@ import { readSecret } from './secret.ts';
 import { type CheckOptions, checkedSigner } from './signer.ts';
 import type { KeySpec, Signer } from './types.ts';
 
-/**
- * Opens the key, wrapped by `checkedSigner`.
- * @throws RuntimeError with the codes of `readSecret`, `openKeyFile` and `openTokenSigner`
- */
+/** A `checkedSigner`. @throws RuntimeError with the codes of `readSecret`, `openKeyFile` and `openTokenSigner` */
 export async function openSigner(spec: KeySpec, options: CheckOptions = {}): Promise<Signer> {
   if ('pkcs11' in spec) return checkedSigner(await openTokenSigner(spec.pkcs11), options);
   const passphrase = spec.passphrase && (await readSecret(spec.passphrase));

@@ -25,10 +25,7 @@ interface Owned {
   readonly error: (message: string, status: number | undefined, options?: ErrorOptions) => Error;
 }
 
-/**
- * Runs `offline`. Where that finds the directory locked by a process with an admin port, runs `online` instead.
- * @throws what `offline` and `online` throw, and `owned.error`
- */
+/** Runs `offline`, or `online` where a process with an admin port has the lock. @throws as both, and `owned.error` */
 export async function offlineOr<T>(
   owned: Owned,
   offline: () => Promise<T>,

@@ -5,10 +5,7 @@ import { readFileIfThere, writeFileDurable } from '../disk/files.ts';
 const MAX_BYTES = 1024;
 const TOKEN_FORM = /^[A-Za-z0-9_-]{43}$/;
 
-/**
- * The token in the file `path`: 32 random bytes in base64url. Where the file holds no token, a new one is made.
- * @throws RuntimeError `file`
- */
+/** The token: 32 random bytes in base64url, made where the file holds none. @throws RuntimeError `file` */
 export async function openAdminToken(path: string): Promise<string> {
   const token = await readAdminToken(path);
   if (TOKEN_FORM.test(token)) return token;

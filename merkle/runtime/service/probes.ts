@@ -8,10 +8,7 @@ interface Probed {
   readonly metrics: { readonly contentType: string; metrics(): Promise<string> };
 }
 
-/**
- * Adds `GET /healthz` (the process answers), `/readyz` (200, or 503 with the reasons) and `/metrics` (Prometheus' text
- * format).
- */
+/** Adds `GET /healthz` (the process answers), `/readyz` (200, or 503 with reasons), `/metrics` (Prometheus' text). */
 export function addProbes(app: FastifyInstance, { notReady, metrics }: Probed): void {
   app.get('/healthz', (_request, reply) => reply.header('cache-control', 'no-store').send('ok\n'));
   app.get('/readyz', (_request, reply) => {

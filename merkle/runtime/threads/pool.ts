@@ -74,9 +74,7 @@ export function createPool({ file, threads, youngMb, workerData }: PoolOptions):
   let closed = false;
 
   const failAll = (message: string, cause?: unknown): void => {
-    for (const reject of [...running]) {
-      reject(new RuntimeError('pool', message, { cause }));
-    }
+    for (const reject of [...running]) reject(new RuntimeError('pool', message, { cause }));
   };
   // piscina reports a worker that dies without a task of its own only here. Where the worker died while it started, the
   // waiting tasks would wait for ever, so all of them fail: callers try again.

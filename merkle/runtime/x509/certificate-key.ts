@@ -29,9 +29,7 @@ function spkiOf(der: Uint8Array): Uint8Array {
   const tbs = element(der, certificate.start);
   let at = tbs.start;
   // version [0] is optional; then serialNumber, signature, issuer, validity, subject.
-  for (let skip = der[at] === 0xa0 ? 6 : 5; skip > 0; skip--) {
-    at = element(der, at).end;
-  }
+  for (let skip = der[at] === 0xa0 ? 6 : 5; skip > 0; skip--) at = element(der, at).end;
   const spki = element(der, at);
   if (spki.end > tbs.end) throw new RuntimeError('key-format', 'an X.509 certificate without a public key');
   return der.subarray(at, spki.end);
@@ -44,9 +42,7 @@ function element(der: Uint8Array, at: number): { start: number; end: number } {
   if (length >= 0x80) {
     const count = length - 0x80;
     length = 0;
-    for (let i = 0; i < count && i < 4; i++) {
-      length = length * 256 + (der[start + i] ?? 0);
-    }
+    for (let i = 0; i < count && i < 4; i++) length = length * 256 + (der[start + i] ?? 0);
     start += count;
   }
   if (start + length > der.length) throw new RuntimeError('key-format', 'an X.509 certificate that stops half-way');
