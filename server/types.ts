@@ -77,10 +77,7 @@ export interface LogService {
   tile(level: number, index: number, width: number): Promise<Uint8Array | undefined>;
   /** Entry bundle with `width` entries; undefined if the published tree does not have it. */
   entryBundle(index: number, width: number): Promise<Uint8Array | undefined>;
-  /**
-   * The tile or bundle at `path`, as `tile/0/x001/234`, if it is in memory and the published tree has it. Undefined says
-   * nothing: ask `tile` or `entryBundle`. `path` may be any text.
-   */
+  /** The tile or bundle at `path` (any text) if it is in memory and published. Undefined says nothing. */
   atHand(path: string): Uint8Array | undefined;
   /** The entry with a proof to the present checkpoint; undefined if the published tree does not have it. */
   entry(index: number): Promise<LoggedEntry | undefined>;

@@ -22,8 +22,8 @@ interface AdminOptions {
 }
 
 /**
- * `GET /metrics`, `/healthz` (the process answers), `/readyz` (200, or 503 with the reasons), `/logs`; with the token
- * `POST /logs/add` with `{"vkey", "url"?}` and `POST /logs/disable` with `{"log": <origin or vkey>}`.
+ * The probes, `GET /logs`, and with the token `POST /logs/add` with `{"vkey", "url"?}` and `POST /logs/disable` with
+ * `{"log": <origin or vkey>}`.
  */
 export function createAdminApp(
   witness: Witness,

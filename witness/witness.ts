@@ -39,10 +39,7 @@ import { Window } from './window.ts';
 
 /** Seconds in which a repeated checkpoint gets the cosignatures that it got before. */
 const SAME_ANSWER_S = 5;
-/**
- * Subtrees that are being signed at once. Any client that has one of our cosignatures can request a subtree, which takes
- * 13 ms to sign. The bound keeps these requests from delaying the checkpoints of logs.
- */
+/** Subtrees signed at once: each takes 13 ms, any client with a cosignature may ask, and checkpoints must not wait. */
 const SUBTREES_AT_ONCE = 16;
 
 interface WitnessOptions {
@@ -106,10 +103,7 @@ export class Witness {
     return this.#store().get(origin);
   }
 
-  /**
-   * Cosigns a subtree of a checkpoint that this witness has cosigned; resolves with the signature lines.
-   * @throws RequestError
-   */
+  /** Cosigns a subtree of a checkpoint cosigned here; resolves with the signature lines. @throws RequestError */
   async signSubtree(body: Uint8Array): Promise<string> {
     const signers = this.#options.keys.filter(({ key }) => key.type === KEY_TYPE.mldsa44);
     if (signers.length === 0) throw requestError('unsupported');
@@ -209,10 +203,7 @@ export class Witness {
     throw requestError('signature', 'the key that signed is not taken any more');
   }
 
-  /**
-   * A cosignature says that the tree was the largest one seen at its time. If the clock was set back, the next cosignature
-   * would contradict the last one.
-   */
+  /** After a clock was set back, the time of the last cosignature: an earlier one would contradict it. */
   #notBefore(stored: Cosigned | undefined, timestamp: number): number {
     const times = (stored?.signatures ?? []).flatMap((signature) => this.#timeOf(signature));
     return Math.max(timestamp, ...times);

@@ -26,7 +26,6 @@ const OTHER_VARIABLES = /^STELE_(DEBUG|WITNESS_.*)$/;
 const KUBERNETES = /^STELE_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$/;
 const PREFIX = 'STELE_';
 
-/** All settings, in the order of the schema. */
 export const SETTINGS = settingsOf(ConfigSchema, PREFIX);
 
 /** The configuration of one start. @throws RuntimeError `config` naming every setting that is unknown or wrong. */

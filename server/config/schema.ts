@@ -1,8 +1,6 @@
 /**
- * Every setting of the log: one schema for `stele.yaml`, the flags and the `STELE_…` variables.
- *
- * A setting `batch.maxAge` is the flag `--batch-max-age` and the variable `STELE_BATCH_MAX_AGE`; `settingsOf` derives
- * the names. docs/configuration.md is generated from this file (`npm run docs`).
+ * Every setting of the log: one schema for `stele.yaml`, the flags (`--batch-max-age` for `batch.maxAge`) and the
+ * variables (`STELE_BATCH_MAX_AGE`). docs/configuration.md is generated from this file (`npm run docs`).
  */
 import { type StaticDecode, Type } from 'typebox';
 import {

@@ -9,14 +9,24 @@
 import type { VerifierKey } from '../../merkle/note.ts';
 import type { Policy } from '../../merkle/policy.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
+import type { ServerError } from '../errors.ts';
 import type { TreeReader } from '../tree/reader.ts';
 import { checkHeads, conflictWith, fetchHead } from './heads.ts';
 import { CosignJob } from './job.ts';
 import { type Endpoint, endpointsOf, isLoopback } from './policy.ts';
-import type { CosignerHooks } from './types.ts';
 import { Witness, type WitnessSettings } from './witness.ts';
 import { type FailureReason, isFailed, WitnessClient } from './witness-client.ts';
 import type { WitnessMetrics } from './witness-metrics.ts';
+
+/** What the cosigner needs from the log. */
+interface CosignerHooks {
+  /** Reads the newest committed tree. */
+  committed(): TreeReader;
+  /** The note of the public checkpoint with more, or newer, cosignatures. */
+  late(note: string): void;
+  /** A witness holds a checkpoint that the log must have signed and does not extend; `evidence` is its note. */
+  conflict(error: ServerError, evidence: string): void;
+}
 
 interface CosignerOptions {
   readonly policy: Policy;

@@ -27,10 +27,7 @@ export class CosignJob {
   readonly #ownSignatures: readonly NoteSignature[];
   readonly #cosignatures = new Map<PolicyWitness, Cosignature>();
 
-  /**
-   * `note` has been verified to be the log's; `keys` are the log's own. A cosignature in the note is kept if it is by a
-   * witness of the policy and verifies.
-   */
+  /** `note` was verified with `keys`, the log's own. Its cosignatures of the policy are kept if they verify. */
   constructor(note: string, keys: readonly VerifierKey[], policy: Policy, reader: TreeReader) {
     const { text, signatures } = parseNote(note);
     this.text = text;

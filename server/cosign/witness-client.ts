@@ -1,8 +1,6 @@
 /**
- * Requests to witnesses, over connections that are kept open: bounded in time and in bytes, redirects not followed.
- *
- * On `node:http` and not on `fetch`: a publication waits for these requests, and `fetch` costs more for each of them. A
- * request that meets a kept connection just as the witness closes it is sent again.
+ * Requests to witnesses, over connections that are kept open: bounded in time and in bytes, redirects not followed. On
+ * `node:http` and not on `fetch`: a publication waits for these requests, and `fetch` costs more for each of them.
  */
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';

@@ -113,10 +113,7 @@ export class KnownLeaves {
     void this.#make(tree);
   }
 
-  /**
-   * Adds the leaf hashes of a batch that is about to be committed. `size` is the size of the committed tree. No other batch
-   * may be on its way into the tree.
-   */
+  /** Adds the leaf hashes of the one batch that is about to be committed. `size` is the size of the committed tree. */
   add(entries: readonly { readonly leafHash: Uint8Array }[], size: number): void {
     this.#growFrom(size);
     const making = this.#making;
@@ -126,10 +123,7 @@ export class KnownLeaves {
     }
   }
 
-  /**
-   * For each leaf hash the index of its entry in the tree in service, or undefined.
-   * @throws ServerError `store`, `unavailable`, `corrupt`
-   */
+  /** Each leaf hash's index in the tree in service, if any. @throws ServerError `store`, `unavailable`, `corrupt` */
   async lookup(leafHashes: readonly Uint8Array[]): Promise<(number | undefined)[]> {
     const indexes: (number | undefined)[] = new Array(leafHashes.length).fill(undefined);
     const filter = this.#filter;

@@ -87,11 +87,7 @@ export function checkOwner(dir: string, found: LogIdentity, origin: string): voi
   }
 }
 
-/**
- * Refuses opaque entries in a log of signed ones, where no reader could tell them apart, and signed entries in a log of opaque
- * ones.
- * @throws ServerError `config`
- */
+/** Refuses entries of the other kind: no reader could tell the two apart in one log. @throws ServerError `config` */
 export function checkEntries(dir: string, found: LogIdentity, entries: EntryKind): void {
   const began: EntryKind = found.entries ?? 'signed';
   if (began === entries) return;
@@ -101,10 +97,7 @@ export function checkEntries(dir: string, found: LogIdentity, entries: EntryKind
   );
 }
 
-/**
- * Refuses another own key than the first one of the log. Keys beside it may come and go: they sign for witnesses only.
- * @throws ServerError `key-mismatch`
- */
+/** Refuses another own key than the log's first. Keys for witnesses may change. @throws ServerError `key-mismatch` */
 export function checkKeys(dir: string, found: LogIdentity, verifierKeys: readonly string[]): void {
   if (found.verifierKeys[0] !== verifierKeys[0]) {
     throw new ServerError(

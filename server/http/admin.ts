@@ -1,8 +1,6 @@
 /**
- * The operator's HTTP server, on a port of its own that is bound to loopback by default.
- *
- * Reading needs no token: metrics and health are for scrapers and probes. What changes the log needs
- * `Authorization: Bearer <admin token>` (merkle/runtime/service/operator-guard.ts).
+ * The operator's HTTP server, on a port of its own that is bound to loopback by default. Reading needs no token; what
+ * changes the log needs `Authorization: Bearer <admin token>` (merkle/runtime/service/operator-guard.ts).
  */
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { isAbsolute } from 'node:path';

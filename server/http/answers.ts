@@ -1,9 +1,6 @@
 /**
- * From any error to the reply that a client may see: `{"code", "message", "details": []}` as gRPC gateways write it,
- * with the status of `REQUEST_ERRORS`.
- *
- * Errors of Fastify and Node are mapped by their code. Their messages, and those of any error that is not a `RequestError`,
- * never leave the process.
+ * From any error to the reply that a client may see: `{"code", "message", "details": []}` as gRPC gateways write it. The
+ * messages of Fastify, of Node, and of any error that is not a `RequestError` never leave the process.
  */
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyReply } from 'fastify';
@@ -71,7 +68,6 @@ export function secondsOf(retryAfterMs: number): string {
   return String(Math.ceil(retryAfterMs / 1000));
 }
 
-/** Sends `error`. */
 export function sendError(reply: FastifyReply, error: RequestError, options: Pick<Config, 'retryAfter'>): FastifyReply {
   const { headers, ...answer } = errorAnswer(error, options);
   // The rate limit has set a better wait.
@@ -91,7 +87,6 @@ export function sendAnswer(reply: FastifyReply, { status, headers, body }: Answe
   return reply.code(status).headers(headers).serializer(asItIs).send(body);
 }
 
-/** Sends ready-made JSON. */
 export function sendJson(reply: FastifyReply, json: string | Buffer): FastifyReply {
   return reply.header('content-type', JSON_TYPE).serializer(asItIs).send(json);
 }

@@ -1,8 +1,6 @@
 /**
- * Bundles compressed with gzip, each once.
- *
- * zlib works in libuv's few threads, which the store's fsyncs use as well. So only two bundles are compressed at a time. A
- * client that comes meanwhile gets its bundle uncompressed, which is always correct.
+ * Bundles compressed with gzip, each once, and two at a time: zlib works in libuv's few threads, which the store's fsyncs
+ * use as well. A client that comes meanwhile gets its bundle uncompressed, which is always correct.
  */
 import { promisify } from 'node:util';
 import { crc32, gzip as gzipCallback } from 'node:zlib';
@@ -64,10 +62,7 @@ export class Compressor {
     return running;
   }
 
-  /**
-   * The kept copy of `bytes`, if it was made from this very array: the array never changes, so its CRC need not be computed
-   * again.
-   */
+  /** The kept copy of `bytes`, if it was made from this very array, which never changes: its CRC need not be read. */
   held(key: string, bytes: Uint8Array): Buffer | undefined {
     const kept = this.#cache.get(key);
     if (kept?.of.deref() !== bytes) return undefined;

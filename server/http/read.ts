@@ -1,9 +1,6 @@
 /**
- * The read API of c2sp.org/tlog-tiles: the checkpoint, tiles and entry bundles, at the root and, the same bytes, below
- * `/api/v2`.
- *
- * Paths are read from the URL as it was sent, not as the router decoded it: a cache in front must not hold one tile under
- * many names.
+ * The read API of c2sp.org/tlog-tiles, at the root and, the same bytes, below `/api/v2`. Paths are read from the URL as
+ * it was sent, not as the router decoded it: a cache in front must not hold one tile under many names.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { MerkleError } from '../../merkle/errors.ts';

@@ -1,8 +1,6 @@
 /**
- * The OpenAPI description of each route.
- *
- * Bodies and replies are described here and not in Fastify's own `schema`: ingest checks the bodies in its workers, and the
- * replies are ready-made text, so a schema on the route would only make each request slower.
+ * The OpenAPI description of each route. Bodies and replies are not in Fastify's own `schema`: ingest checks the bodies in
+ * its workers, and the replies are ready-made text, so a schema on the route would only make each request slower.
  */
 import { Type } from 'typebox';
 

@@ -1,10 +1,7 @@
 /**
- * The write API (docs/wire.md): one request, or a bulk call of many, in JSON and in binary.
- *
- * The body goes to the log as bytes. `Content-Type: application/x-protobuf` means binary; any other value, and no value, means
- * JSON. Errors are JSON in both.
- *
- * A log of opaque entries has `POST /add` instead: bytes in, the index in decimal out.
+ * The write API (docs/wire.md): one request, or a bulk call of many, in binary (`Content-Type: application/x-protobuf`) or
+ * else in JSON. Errors are JSON in both. A log of opaque entries has `POST /add` instead: bytes in, the index in decimal
+ * out.
  */
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';

@@ -17,10 +17,7 @@ import {
 } from './hashedrekord.ts';
 import type { DsseRequest } from './request.ts';
 
-/**
- * Most signatures, and most verifiers, of one envelope; attestations have few. Every signature may be checked with every
- * verifier, so the limit bounds the work of one request.
- */
+/** Most signatures, and most verifiers, of one envelope: each of the former may be checked with each of the latter. */
 const MAX_DSSE_SIGNATURES = 8;
 
 const PREFIX = 'invalid dsse request: ';

@@ -1,8 +1,6 @@
 /**
- * The ingest stage: turns bodies into entries, in the worker pool.
- *
- * Bodies that arrive in one turn of the event loop, or while all threads are busy, go to a thread in one batch. A round trip
- * to a thread costs 25 to 77 µs, as much as a verification, and a batch pays it once.
+ * The ingest stage: turns bodies into entries, in the worker pool. Bodies that arrive in one turn of the event loop, or
+ * while all threads are busy, share a batch: a round trip to a thread costs 25 to 77 µs, as much as a verification.
  */
 import { digestVerifier } from '../../merkle/runtime/crypto/digest.ts';
 import { createPool, TASKS_PER_THREAD, workerUrl } from '../../merkle/runtime/threads/pool.ts';

@@ -1,7 +1,4 @@
-/**
- * The work under way in a log: requests that wait for their reply, and committed entries that wait for their checkpoint. It
- * outlives the open stores.
- */
+/** A log's requests that wait for their reply and entries that wait for their checkpoint. Outlives the open stores. */
 import type { Metrics } from '../metrics.ts';
 import type { OpenStore } from './open-store.ts';
 

@@ -15,11 +15,37 @@ import type { NewEntry } from '../store/types.ts';
 import type { Encoding, IngestedBody, LoggedEntry } from '../types.ts';
 import type { Backlog } from './backlog.ts';
 import type { OpenStore } from './open-store.ts';
-import { Pending, type Placed } from './pending.ts';
 import { Publisher } from './publisher.ts';
 import { Replies } from './replies.ts';
 import { Sequencer } from './sequencer.ts';
 import type { LogOptions } from './types.ts';
+
+/** Where an entry stands. */
+interface Placed {
+  readonly index: number;
+  /** The entry was in the log, or on its way there, before. */
+  readonly duplicate: boolean;
+}
+
+/** An entry on its way from ingest to its commit, and the promise of its place for every caller. */
+class Pending {
+  readonly leafHash: Uint8Array;
+  readonly body: Uint8Array;
+  /** The entry is new, and counts against the limit until its caller is answered. */
+  taken = false;
+  readonly placed: Promise<Placed>;
+  resolve!: (placed: Placed) => void;
+  reject!: (error: unknown) => void;
+
+  constructor({ leafHash, body }: NewEntry) {
+    this.leafHash = leafHash;
+    this.body = body;
+    this.placed = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+  }
+}
 
 /** What a pipeline needs from its log. */
 export interface PipelineHost {
@@ -103,10 +129,7 @@ export class Pipeline {
     }
   }
 
-  /**
-   * DEDUP: the leaf hash is reserved in memory first, and then looked up in the store, so that of two equal entries at once
-   * only one goes on. A crash here leaves nothing.
-   */
+  /** DEDUP: reserves the leaf hash in memory, then looks it up (dedup/dedup.ts). A crash here leaves nothing. */
   async place(entry: NewEntry): Promise<Placed> {
     const joined = this.#dedup.inFlight(entry.leafHash);
     if (joined !== undefined) return { index: (await joined.placed).index, duplicate: true };

@@ -45,10 +45,7 @@ export async function openPublished(
   return { checkpoint: decodeUtf8(note), reader: tree.reader(snapshot) };
 }
 
-/**
- * Throws `rollback` if the committed tree does not extend `head`. `what` names the head in the message, as in "the
- * published checkpoint".
- */
+/** @throws ServerError `rollback` if the committed tree does not extend `head`; the message names it as `what` */
 export async function checkExtends(
   tree: CommittedTree,
   head: { readonly size: number; readonly root: Uint8Array },

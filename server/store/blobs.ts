@@ -29,10 +29,7 @@ export function blobBounds(name: string): { readonly min: number; readonly max: 
   return { min: length, max: length };
 }
 
-/**
- * The blobs by name, each name once.
- * @throws MerkleError `bad-tile`; ServerError `tile-conflict` where one name comes with different bytes
- */
+/** The blobs by name. @throws MerkleError `bad-tile`; ServerError `tile-conflict` where one name has different bytes */
 export function blobsByName(blobs: readonly TileBlob[]): Map<string, Uint8Array> {
   const byName = new Map<string, Uint8Array>();
   for (const { name, bytes } of blobs) {

@@ -1,4 +1,3 @@
-/** Repeats a call on a store that is unavailable for a moment (`unavailable` in types.ts). */
 import { type BackOff, backOffMs, type Clock, SYSTEM_CLOCK } from '../../merkle/runtime/service/back-off.ts';
 import { ServerError } from '../errors.ts';
 
@@ -19,13 +18,10 @@ export async function retried<T>(
     try {
       return await call();
     } catch (error) {
-      if (!isUnavailable(error) || failures === MAX_TRIES) throw error;
+      const repeats = error instanceof ServerError && error.code === 'unavailable' && failures < MAX_TRIES;
+      if (!repeats) throw error;
       await clock.sleep(backOffMs(BACK_OFF, failures), signal);
       if (signal?.aborted) throw error;
     }
   }
-}
-
-function isUnavailable(error: unknown): boolean {
-  return error instanceof ServerError && error.code === 'unavailable';
 }

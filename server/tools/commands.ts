@@ -1,7 +1,4 @@
-/**
- * The operator's commands on a data directory, whether its log is running or not. Where another process owns the
- * directory, the admin port of that process does the work.
- */
+/** The operator's commands on a data directory. If its log is running, the admin port of that process does the work. */
 import { resolve } from 'node:path';
 import { decodeUtf8 } from '../../merkle/bytes.ts';
 import { parseVerifierKey } from '../../merkle/note.ts';

@@ -23,9 +23,8 @@ interface Appended {
   /** How long the commit took, in seconds. */
   readonly seconds: number;
   /**
-   * Resolves once the tree with these entries can be signed: its full tiles and bundles are durable in the tile store. The
-   * value is the seconds that storing them took, 0 if there was nothing to store. Rejects with the store's error; the entries stay
-   * committed.
+   * Resolves once the tree with these entries can be signed, with the seconds that storing its full tiles and bundles
+   * took, 0 if there were none. Rejects with the store's error; the entries stay committed.
    */
   readonly filed: Promise<number>;
 }
@@ -116,10 +115,7 @@ export class CommittedTree {
     return new CommittedTree(stores, hash, state, after, checkpoint);
   }
 
-  /**
-   * The newest tree whose full tiles and bundles are all durable in the tile store: the tree that may be signed. It is
-   * behind `state` for a moment.
-   */
+  /** The newest tree that may be signed: its full tiles and bundles are durable. It is behind `state` for a moment. */
   get snapshot(): Snapshot {
     return this.#snapshot;
   }
@@ -223,10 +219,7 @@ export class CommittedTree {
     });
   }
 
-  /**
-   * Ends all writes; readers stay good until `close`. Waits for the writes under way: no write may land after the next
-   * handle has read the state.
-   */
+  /** Ends and awaits all writes: none may land once the next handle read the state. Readers stay good until `close`. */
   async stop(): Promise<void> {
     this.#stopped.abort();
     await this.#writing;

@@ -49,10 +49,7 @@ export class TileCache {
     return nodes;
   }
 
-  /**
-   * The tile with these hashes, which must not change any more.
-   * @throws MerkleError `bad-tile` where the tile had other hashes at another width
-   */
+  /** The tile with these final hashes. @throws MerkleError `bad-tile` where it had others at another width */
   tile(level: number, index: number, hashes: Uint8Array, hash: Sha256): TileNodes {
     const key = `${level}/${index}`;
     const kept = this.#tiles.get(key);
@@ -90,10 +87,7 @@ export class TreeReader {
     return bytes.subarray(0, width * HASH_SIZE);
   }
 
-  /**
-   * The leaf hashes in level 0 tile `index`, which must be in this tree: up to 256 hashes of 32 bytes, which no cache keeps.
-   * Those of a full tile are the bytes of the tile store, unchecked.
-   */
+  /** Up to 256 leaf hashes of 32 bytes in level 0 tile `index`. No cache keeps them; a full tile is not checked. */
   async leafHashes(index: number): Promise<Uint8Array> {
     const full = tileWidth(0, index, this.snapshot.size) === TILE_WIDTH;
     return full ? await this.#fullTile(0, index, { once: true }) : this.snapshot.edge[0]!;
@@ -209,15 +203,11 @@ export class TreeReader {
 
   async #blob(name: string, options?: { readonly once: boolean }): Promise<Uint8Array> {
     const bytes = await retried(() => this.#store.get(name, options));
-    if (bytes === undefined) throw missing(name);
-    return bytes;
+    if (bytes !== undefined) return bytes;
+    throw new ServerError(
+      'corrupt',
+      `the file ${name} is missing, though the committed tree contains it. Restore the data directory from a backup ` +
+        'with `stele log restore`.',
+    );
   }
-}
-
-function missing(name: string): ServerError {
-  return new ServerError(
-    'corrupt',
-    `the file ${name} is missing, though the committed tree contains it. Restore the data directory from a backup ` +
-      'with `stele log restore`.',
-  );
 }

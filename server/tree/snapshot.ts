@@ -44,10 +44,7 @@ export function emptySnapshot(hash: Sha256): Snapshot {
   return { size: 0, root: range.root(), range, edge: [], tail: [] };
 }
 
-/**
- * The snapshot at `size` from the partial tiles of its edge and the entries of its partial bundle.
- * `edge[L]` holds `floor(size / 256^L) % 256` hashes.
- */
+/** The tree at `size` from its partial tiles (`edge[L]` has `floor(size / 256^L) % 256` hashes) and partial bundle. */
 export function snapshotOf(
   size: number,
   edge: readonly Uint8Array[],

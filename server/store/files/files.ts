@@ -20,10 +20,7 @@ import type { CheckpointStore, StampedBlob, TileBlob, TileStore } from '../types
 import { checkAnswer, type FilesTask, packTask } from './files-task.ts';
 
 interface FileStoreOptions {
-  /**
-   * True for a process that does not own the directory: nothing is made, cleaned or written. The owner's temporary files
-   * would look like leftovers. Default false.
-   */
+  /** True for a process that does not own the directory: nothing is made, cleaned or written. Default false. */
   readonly readOnly?: boolean;
 }
 
@@ -35,8 +32,7 @@ const SETTLED_NS = 2_000_000_000n;
 const NS_PER_MS = 1_000_000n;
 
 /**
- * Opens the store in `dir`. Unless it is only read, makes the directory where it is missing, and removes what a crash left
- * half-written.
+ * Opens the store in `dir`. Unless it is only read, makes a missing directory, and removes what a crash left half-written.
  * @throws ServerError `store`
  */
 export async function openFileStore(dir: string, options: FileStoreOptions = {}): Promise<FileStore> {

@@ -43,10 +43,7 @@ interface LevelStateOptions {
   readonly create?: boolean;
 }
 
-/**
- * Opens the state store in `dir`, and makes it where it is missing.
- * @throws ServerError `locked` when it is open already, `store` when it cannot be opened
- */
+/** Opens the state store in `dir`, or makes it. @throws ServerError `locked` where it is open already, `store` */
 export async function openLevelState(dir: string, options: LevelStateOptions = {}): Promise<StateStore> {
   return new LevelStateStore(await mapped(() => GuardedLevel.open(dir, options)));
 }
