@@ -27,11 +27,7 @@ export function fieldsOf(node: Der, what: string): Fields {
   };
   return {
     any,
-    next(tag) {
-      const child = any();
-      if (child.tag !== tag) throw badDer(what, 'does not have the field that its specification requires');
-      return child;
-    },
+    next: (tag) => expectTag(any(), tag, what),
     optional: (tag) => (children[at]?.tag === tag ? children[at++] : undefined),
     more: () => at < children.length,
     end() {

@@ -97,18 +97,13 @@ function opensslVerify(): EcVerify {
 
   // One EC_KEY a curve and thread, for ever: each check puts its own point in. Making and freeing one costs 17 µs.
   const keys = new Map<EcKind, unknown>();
-  const keyOf = (curve: EcKind): unknown => {
-    let key = keys.get(curve);
-    if (key === undefined) {
-      key = newByCurve(CURVES[curve].nid);
-      if (key === null) throw new Error('no such curve');
-      keys.set(curve, key);
-    }
-    return key;
-  };
-  for (const curve of Object.keys(CURVES) as EcKind[]) keyOf(curve);
+  for (const curve of Object.keys(CURVES) as EcKind[]) {
+    const key: unknown = newByCurve(CURVES[curve].nid);
+    if (key === null) throw new Error('no such curve');
+    keys.set(curve, key);
+  }
   return (curve, point, digest, signature) => {
-    const key = keyOf(curve);
+    const key = keys.get(curve);
     // EC_KEY_oct2key refuses a point off the curve. ECDSA_verify: 1 good, 0 wrong, -1 not DER; it encodes the signature
     // again and compares, so that only strict DER passes.
     const good =

@@ -37,28 +37,21 @@ const ecdsaKey = (spki: Uint8Array) =>
 
 /** For `checkpointVerifier` and its like. Nobody may change the bytes of a key after their first use. */
 export const nodeNotePrimitives: CosignaturePrimitives = {
-  ed25519(publicKey, message, signature) {
-    try {
-      return crypto.verify(null, message, ed25519Key(publicKey), signature);
-    } catch {
-      return false;
-    }
-  },
-  ecdsaP256(spkiDer, message, signature) {
-    try {
-      return crypto.verify('sha256', message, ecdsaKey(spkiDer), signature);
-    } catch {
-      return false;
-    }
-  },
-  mldsa44(publicKey, message, signature) {
-    try {
-      return nobleMldsa44().verify(signature, message, publicKey);
-    } catch {
-      return false;
-    }
-  },
+  ed25519: (publicKey, message, signature) =>
+    holds(() => crypto.verify(null, message, ed25519Key(publicKey), signature)),
+  ecdsaP256: (spkiDer, message, signature) =>
+    holds(() => crypto.verify('sha256', message, ecdsaKey(spkiDer), signature)),
+  mldsa44: (publicKey, message, signature) => holds(() => nobleMldsa44().verify(signature, message, publicKey)),
 };
+
+/** False for a check that throws. */
+function holds(check: () => boolean): boolean {
+  try {
+    return check();
+  } catch {
+    return false;
+  }
+}
 
 /**
  * As `checkpointVerifier` with `nodeNotePrimitives`, but Node's own thread pool checks the keys of types 0x01 and 0x02.

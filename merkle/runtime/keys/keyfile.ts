@@ -28,7 +28,10 @@ export async function createKeyFile(
   algorithm: KeyAlgorithm,
   passphrase?: string,
 ): Promise<{ publicKey: Uint8Array }> {
-  const { privateKey, publicKey } = generate(algorithm);
+  const { privateKey, publicKey } =
+    algorithm === 'ed25519'
+      ? crypto.generateKeyPairSync('ed25519')
+      : crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' });
   // OpenSSL takes an empty passphrase and encrypts with it, which protects nothing and reads as if it did.
   if (passphrase === '') throw new RuntimeError('passphrase', 'the passphrase is empty: give one, or leave it out');
   const protection = passphrase === undefined ? {} : { cipher: 'aes-256-cbc', passphrase };
@@ -76,12 +79,6 @@ export function keyAlgorithmOf(key: crypto.KeyObject): KeyAlgorithm | undefined 
   return key.asymmetricKeyType === 'ec' && curve === 'prime256v1' ? 'ecdsa-p256' : undefined;
 }
 
-function generate(algorithm: KeyAlgorithm): crypto.KeyPairKeyObjectResult {
-  return algorithm === 'ed25519'
-    ? crypto.generateKeyPairSync('ed25519')
-    : crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' });
-}
-
 /**
  * The bytes go to a temporary file, made with O_EXCL, which then gets its name by link(2): that never replaces a file, and
  * a crash before it leaves a temporary file that nobody reads, not half a key under the name of one.
@@ -105,19 +102,19 @@ export async function writeNewKey(path: string, text: string): Promise<void> {
     }
     await syncDir(directory);
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code === 'EEXIST') {
       throw new RuntimeError(
         'key-exists',
         `${path} is there already, and keys are never overwritten: choose another name`,
       );
     }
-    const code = (cause as NodeJS.ErrnoException).code;
     const why =
       code === 'ENOENT' || code === 'ENOTDIR'
         ? `there is no directory ${directory}`
         : code === 'EACCES' || code === 'EPERM'
           ? `this user may not write to ${directory}`
-          : (cause as Error).message;
+          : message;
     throw new RuntimeError('key-file', `the key file ${path} cannot be made: ${why}`, { cause });
   }
 }
