@@ -26,10 +26,8 @@ export class History {
   constructor(state: AuditState | undefined, head: AuditHead) {
     this.#before = state?.heads ?? [];
     if (state !== undefined && state.origin !== head.origin) {
-      throw new ClientError(
-        'state',
-        `the state is of the log ${printable(state.origin)}, and this is ${printable(head.origin)}: give each log a state of its own`,
-      );
+      const why = `the state is of the log ${printable(state.origin)}, and this is ${printable(head.origin)}`;
+      throw new ClientError('state', `${why}: give each log a state of its own`);
     }
     const last = this.#before.at(-1);
     const stands = last && standing(last, head);

@@ -2,7 +2,6 @@
 import { ClientError } from '../errors.ts';
 import type { Corruption, CorruptionCode } from './types.ts';
 
-/** A corruption on its way to the report. */
 export class AuditProblem extends ClientError {
   readonly corruption: Corruption;
 

@@ -42,12 +42,9 @@ export async function readAuditState(path: string): Promise<AuditState | undefin
     return parse(decodeUtf8(bytes));
   } catch (cause) {
     if (!(cause instanceof SyntaxError || cause instanceof MerkleError || cause instanceof TypeError)) throw cause;
-    throw new ClientError(
-      'state',
-      `${printable(path)} is not the state of an audit, or it is damaged: ${printable(cause.message)}. Move it away to begin anew; then ` +
-        'nothing is known about what the log showed before',
-      { cause },
-    );
+    const why = `${printable(path)} is not the state of an audit, or it is damaged: ${printable(cause.message)}`;
+    const what = 'Move it away to begin anew; then nothing is known about what the log showed before';
+    throw new ClientError('state', `${why}. ${what}`, { cause });
   }
 }
 
@@ -81,10 +78,7 @@ function parse(text: string): AuditState {
   if (json?.format !== FORMAT) throw new SyntaxError(`it does not say that it is ${FORMAT}`);
   const { sha256, ...content } = json;
   if (sha256 !== digest(content)) throw new SyntaxError('its digest does not fit');
-  const stored = content as unknown as Omit<AuditState, 'edge' | 'heads'> & {
-    heads: string[];
-    edge: string[];
-  };
+  const stored = content as unknown as Omit<AuditState, 'edge' | 'heads'> & { heads: string[]; edge: string[] };
   const state = { ...stored, heads: stored.heads.map(readSeen), edge: stored.edge.map((level) => decodeBase64(level)) };
   if (format(state) !== text) throw new SyntaxError('it is not in its one form');
   const largest = state.heads.at(-1)?.size ?? 0;

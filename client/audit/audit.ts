@@ -15,6 +15,7 @@ import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { createPool, type Pool, workerUrl } from '../../merkle/runtime/threads/pool.ts';
 import { entryBundlePath, TILE_HEIGHT, TILE_WIDTH, TileNodes, tilePath } from '../../merkle/tile.ts';
 import { ClientError, cancelled } from '../errors.ts';
+import { tilesOf } from '../follow/consistency.ts';
 import { inOrder } from '../in-order.ts';
 import { openSource } from '../tiles/tiles.ts';
 import type { TileSource } from '../tiles/types.ts';
@@ -62,6 +63,8 @@ export async function auditLog(source: TileSource | string, options: AuditOption
     if (typeof source === 'string') await opened.close();
   }
 }
+
+type Counts = { verified: number; notChecked: number };
 
 class Audit {
   readonly #source: TileSource;
@@ -159,11 +162,8 @@ class Audit {
     await this.#levels.finish();
     const root = this.#levels.rootWith(leaves);
     if (!equal(root, head.root)) {
-      throw new AuditProblem(
-        'corrupt',
-        CHECKPOINT,
-        `the ${head.size} entries do not give the root of the checkpoint: entries and tiles agree, and the log signed another tree`,
-      );
+      const why = `the ${head.size} entries do not give the root of the checkpoint: entries and tiles agree, and the log signed another tree`;
+      throw new AuditProblem('corrupt', CHECKPOINT, why);
     }
     this.#entries = head.size;
     this.#progress();
@@ -225,15 +225,11 @@ class Audit {
     if (performance.now() - this.#savedAt >= (this.#options.stateEveryMs ?? 5000)) await this.#save(false);
   }
 
-  async #account(
-    answer: AuditAnswer,
-    head: AuditHead,
-    counts: { verified: number; notChecked: number },
-  ): Promise<void> {
+  async #account(answer: AuditAnswer, head: AuditHead, counts: Counts): Promise<void> {
     const { verified, notChecked, finding, unreadable } = answer;
     counts.verified += verified;
     counts.notChecked += notChecked;
-    if (finding !== undefined) throw await blame(finding, head, this.#source, this.#stop.signal);
+    if (finding !== undefined) throw await blame(finding, head, tilesOf(this.#source, this.#stop.signal));
     if (unreadable !== undefined) throw new ClientError('file', unreadable);
   }
 
@@ -245,11 +241,8 @@ class Audit {
     } catch (error) {
       const { partialsElsewhere } = this.#source;
       if (!(error instanceof AuditProblem && error.code === 'missing') || partialsElsewhere === undefined) throw error;
-      throw new ClientError(
-        'unsupported',
-        `the entries from ${index * TILE_WIDTH} on are in no file, and so the root cannot be checked (the entries and tiles before hold): ${partialsElsewhere}`,
-        { cause: error },
-      );
+      const why = `the entries from ${index * TILE_WIDTH} on are in no file, and so the root cannot be checked (the entries and tiles before hold)`;
+      throw new ClientError('unsupported', `${why}: ${partialsElsewhere}`, { cause: error });
     }
     await this.#account(answer, head, this.#last);
     return answer.hashes;
@@ -302,7 +295,7 @@ class Audit {
     };
   }
 
-  #signatures(): { verified: number; notChecked: number } {
+  #signatures(): Counts {
     const [full, last] = [this.#counted, this.#last];
     return { verified: full.verified + last.verified, notChecked: full.notChecked + last.notChecked };
   }

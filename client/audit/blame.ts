@@ -2,39 +2,24 @@
 import { MerkleError } from '../../merkle/errors.ts';
 import { type FetchTile, TILE_WIDTH, tilePath, tileWidth } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
-import { proveLeaf, tilesOf } from '../follow/consistency.ts';
-import type { TileSource } from '../tiles/types.ts';
+import { proveLeaf } from '../follow/consistency.ts';
 import type { AuditHead } from './audit-head.ts';
 import { AuditProblem } from './audit-problem.ts';
 import type { Finding } from './bundle-checker.ts';
 
 /** The finding of a worker, with the file that is to blame as far as the tree tells. */
-export async function blame(
-  finding: Finding,
-  head: AuditHead,
-  source: TileSource,
-  signal?: AbortSignal,
-): Promise<AuditProblem> {
+export async function blame(finding: Finding, head: AuditHead, tiles: FetchTile): Promise<AuditProblem> {
   const { code, path, index, message, leaves } = finding;
   if (leaves === undefined) return new AuditProblem(code, path, message, index);
   const level0 = { level: 0, index: Math.floor(index / TILE_WIDTH), width: 0 };
   const tile = tilePath({ ...level0, width: tileWidth(0, level0.index, head.size) });
-  const tiles = tilesOf(source, signal);
   if (await isLeaf(head, index, leaves.stored, tiles)) {
-    return new AuditProblem(
-      code,
-      path,
-      `${path}: entry ${index} is not the one that the log signed: ${tile} and the signed root agree on another`,
-      index,
-    );
+    const why = `${path}: entry ${index} is not the one that the log signed: ${tile} and the signed root agree on another`;
+    return new AuditProblem(code, path, why, index);
   }
   if (await isLeaf(head, index, leaves.computed, tiles)) {
-    return new AuditProblem(
-      code,
-      tile,
-      `${tile}: the hash of entry ${index} is wrong: the entry and the signed root agree on another`,
-      index,
-    );
+    const why = `${tile}: the hash of entry ${index} is wrong: the entry and the signed root agree on another`;
+    return new AuditProblem(code, tile, why, index);
   }
   return new AuditProblem(code, path, message, index);
 }

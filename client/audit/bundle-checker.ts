@@ -118,13 +118,8 @@ export class BundleChecker {
   #disagree(bundlePath: string, path: string, index: number, at: number): Finding {
     const leaf = (from: number) => this.#memory.slice(from + at * HASH_SIZE, from + (at + 1) * HASH_SIZE);
     const message = `${path} does not follow from ${bundlePath}: they differ from entry ${index} on`;
-    return {
-      code: 'corrupt',
-      path: bundlePath,
-      index,
-      message,
-      leaves: { computed: leaf(HASHES), stored: leaf(TILE) },
-    };
+    const leaves = { computed: leaf(HASHES), stored: leaf(TILE) };
+    return { code: 'corrupt', path: bundlePath, index, message, leaves };
   }
 
   #checkSignatures(first: number, width: number, path: string): Finding | undefined {

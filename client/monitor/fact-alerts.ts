@@ -48,14 +48,8 @@ export function conditionOf(origin: string, fact: Fact): LogCondition {
     case 'grew-after-freeze': {
       const { size, evidence } = fact;
       const summary = `"${origin}" is frozen at size ${size}, and has signed a larger tree: ${now}`;
-      const found = {
-        kind: 'frozen-grew',
-        condition: 'frozen-grew',
-        detail: `${size}; ${now}`,
-        summary,
-        proven,
-      } as const;
-      return { ...found, ...(evidence && { evidence }) };
+      const detail = `${size}; ${now}`;
+      return { kind: 'frozen-grew', condition: 'frozen-grew', detail, summary, proven, ...(evidence && { evidence }) };
     }
     case 'quorum-missing': {
       const summary = `the checkpoint of "${origin}" (${now}) is without its quorum: ${fact.why}`;
@@ -75,8 +69,7 @@ export function conditionOf(origin: string, fact: Fact): LogCondition {
     }
     case 'bad-entry': {
       const { index, leafHash, served, evidence } = fact;
-      const what =
-        served === undefined ? 'the bundle ends before it or does not parse' : 'the bundle has other bytes for it';
+      const what = served ? 'the bundle has other bytes for it' : 'the bundle ends before it or does not parse';
       return {
         kind: 'bad-entry',
         condition: 'bad-entry',
@@ -90,11 +83,9 @@ export function conditionOf(origin: string, fact: Fact): LogCondition {
   }
 }
 
-function forkOf(
-  origin: string,
-  before: SignedHead,
-  head: SignedHead,
-): Pick<LogCondition, 'kind' | 'condition' | 'summary'> {
+type Named = Pick<LogCondition, 'kind' | 'condition' | 'summary'>;
+
+function forkOf(origin: string, before: SignedHead, head: SignedHead): Named {
   const [was, now] = [describeHead(before), describeHead(head)];
   if (head.size === before.size) {
     const summary = `"${origin}" signed two different trees of one size: first ${was}, now ${now}`;
@@ -141,9 +132,7 @@ export function alertOf(
     log,
     time: new Date(at.time).toISOString(),
     summary: printable(summary),
-    ...(entry !== undefined && {
-      entry: { index: entry.index, leafHash: encodeBase64(entry.leafHash), names: [] },
-    }),
+    ...(entry && { entry: { index: entry.index, leafHash: encodeBase64(entry.leafHash), names: [] } }),
     ...(at.evidence !== undefined && { evidence: at.evidence }),
     completeThrough: at.completeThrough,
   };

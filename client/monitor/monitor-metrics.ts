@@ -1,5 +1,6 @@
 /** The metrics of a monitor for Prometheus. Labels come from the configuration, so no log can make more of them. */
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { Counter, Gauge } from 'prom-client';
+import { MetricSet } from '../../merkle/runtime/service/metric-set.ts';
 import type { QueueEvent, SinkState } from './alerts/sink-line.ts';
 import type { AlertKind } from './types.ts';
 
@@ -7,55 +8,39 @@ import type { AlertKind } from './types.ts';
 const MAX_VALUES = 1000;
 const OTHER = 'other';
 
-export class MonitorMetrics {
-  readonly registry = new Registry();
+export class MonitorMetrics extends MetricSet {
+  readonly #sizeSeen = this.#gauge('size_seen_entries', 'Size of the largest checkpoint that was verified', 'log');
+  readonly #complete = this.#gauge('complete_entries', 'Size through which every entry has been looked at', 'log');
+  readonly #lag = this.#gauge('lag_entries', 'Entries of the verified checkpoint that have not been looked at', 'log');
+  readonly #followed = this.#gauge('following', '1 where the last round of the log went well, else 0', 'log');
+  readonly #entries = this.#counter(
+    'entries',
+    'Entries that were looked at: rate() of it is entries per second',
+    'log',
+  );
+  readonly #failures = this.#counter('round_failures', 'Rounds that did not reach the end of the log', 'log');
+  readonly #matches = this.#counter('matches', 'Alerts of a rule', 'rule');
+  readonly #alerts = this.#counter('alerts', 'Alerts by kind', 'kind');
+  readonly #delivered = this.#counter('delivered_alerts', 'Alerts that a sink has taken', 'sink');
+  readonly #deliveryFailures = this.#counter('delivery_failures', 'Attempts to deliver that failed', 'sink');
   readonly #known = new Map<string, Set<string>>();
-  readonly #sizeSeen: Gauge<'log'>;
-  readonly #complete: Gauge<'log'>;
-  readonly #lag: Gauge<'log'>;
-  readonly #checkpointAge: Gauge<'log'>;
-  readonly #followed: Gauge<'log'>;
-  readonly #entries: Counter<'log'>;
-  readonly #failures: Counter<'log'>;
-  readonly #matches: Counter<'rule'>;
-  readonly #alerts: Counter<'kind'>;
-  readonly #delivered: Counter<'sink'>;
-  readonly #deliveryFailures: Counter<'sink'>;
-  readonly #queue: Gauge<'sink'>;
-  readonly #failing: Gauge<'sink'>;
   readonly #checkpoints = new Map<string, number>();
   readonly #sizes = new Map<string, { seen: number; complete: number }>();
   #state: () => readonly SinkState[] = () => [];
 
-  /** `process: false` leaves out the metrics of the Node process, for several monitors in one process. `now` in ms. */
+  /** `process` as for `MetricSet`; `now` in ms. */
   constructor(options: { readonly process?: boolean; readonly now?: () => number } = {}) {
+    super(options);
     const { now = Date.now } = options;
-    const registers = [this.registry];
-    const gauge = <L extends string>(name: string, help: string, label: L, collect: () => void = () => {}) =>
-      new Gauge<L>({ name: `stele_monitor_${name}`, help, labelNames: [label], registers, collect });
-    const counter = <L extends string>(name: string, help: string, label: L) =>
-      new Counter<L>({ name: `stele_monitor_${name}_total`, help, labelNames: [label], registers });
-
-    this.#sizeSeen = gauge('size_seen_entries', 'Size of the largest checkpoint that was verified', 'log');
-    this.#complete = gauge('complete_entries', 'Size through which every entry has been looked at', 'log');
-    this.#lag = gauge('lag_entries', 'Entries of the verified checkpoint that have not been looked at', 'log');
-    this.#checkpointAge = gauge('checkpoint_age_seconds', 'Time since the last verified checkpoint came', 'log', () => {
-      for (const [log, ms] of this.#checkpoints) this.#checkpointAge.set({ log }, Math.max(0, now() - ms) / 1000);
+    this.#gauge('checkpoint_age_seconds', 'Time since the last verified checkpoint came', 'log', (age) => {
+      for (const [log, ms] of this.#checkpoints) age.set({ log }, Math.max(0, now() - ms) / 1000);
     });
-    this.#followed = gauge('following', '1 where the last round of the log went well, else 0', 'log');
-    this.#entries = counter('entries', 'Entries that were looked at: rate() of it is entries per second', 'log');
-    this.#failures = counter('round_failures', 'Rounds that did not reach the end of the log', 'log');
-    this.#matches = counter('matches', 'Alerts of a rule', 'rule');
-    this.#alerts = counter('alerts', 'Alerts by kind', 'kind');
-    this.#delivered = counter('delivered_alerts', 'Alerts that a sink has taken', 'sink');
-    this.#deliveryFailures = counter('delivery_failures', 'Attempts to deliver that failed', 'sink');
-    this.#queue = gauge('queue_alerts', 'Alerts that wait for the sink, those for its next digest too', 'sink', () => {
-      for (const { sink, pending } of this.#state()) this.#queue.set({ sink }, pending);
+    this.#gauge('queue_alerts', 'Alerts that wait for the sink, those for its next digest too', 'sink', (queue) => {
+      for (const { sink, pending } of this.#state()) queue.set({ sink }, pending);
     });
-    this.#failing = gauge('sink_failures_in_a_row', 'Attempts that failed since the last delivery', 'sink', () => {
-      for (const { sink, failures } of this.#state()) this.#failing.set({ sink }, failures);
+    this.#gauge('sink_failures_in_a_row', 'Attempts that failed since the last delivery', 'sink', (failing) => {
+      for (const { sink, failures } of this.#state()) failing.set({ sink }, failures);
     });
-    if (options.process !== false) collectDefaultMetrics({ register: this.registry });
   }
 
   /** The feed verified a checkpoint of `size` entries at `ms` since 1970. */
@@ -105,6 +90,14 @@ export class MonitorMetrics {
   /** Each scrape calls it: `() => queue.state()`. */
   watchQueue(state: () => readonly SinkState[]): void {
     this.#state = state;
+  }
+
+  #gauge<L extends string>(name: string, help: string, label: L, collect?: (gauge: Gauge<L>) => void): Gauge<L> {
+    return this.gauge(`stele_monitor_${name}`, help, [label], collect);
+  }
+
+  #counter<L extends string>(name: string, help: string, label: L): Counter<L> {
+    return this.counter(`stele_monitor_${name}_total`, help, label);
   }
 
   #setSizes(log: string, change: { seen?: number; complete?: number }): void {

@@ -93,12 +93,7 @@ const gitlabCi: Preset = {
       example: 'acme/tools/app',
       required: true,
     },
-    config: {
-      description: 'File of the pipeline.',
-      form: /^[^\s@]{1,200}$/,
-      example: '.gitlab-ci.yml',
-      pattern: true,
-    },
+    config: { description: 'File of the pipeline.', form: /^[^\s@]{1,200}$/, example: '.gitlab-ci.yml', pattern: true },
     ref: REF,
     host: { description: 'The GitLab instance.', form: HOST, example: 'gitlab.example.com', default: 'gitlab.com' },
   },

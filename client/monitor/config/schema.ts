@@ -9,8 +9,10 @@ import { MAX_PATTERN } from '../rules/text.ts';
 
 const opt = Type.Optional;
 
+type OwnKind = 'match' | 'url' | 'vkey' | 'frozen' | 'conditions' | 'extensions';
+
 /** A leaf with a reader of its own, because TypeBox could only say that the value is wrong. */
-function own(kind: 'match' | 'url' | 'vkey' | 'frozen', allowed: string, description: string): TSchema {
+function own(kind: OwnKind, allowed: string, description: string): TSchema {
   return Type.Unknown({ kind, allowed, description });
 }
 
@@ -18,6 +20,7 @@ export const MATCH_ALLOWED = `text, or { pattern: RE2 } with a pattern of at mos
 const NAME = /^[A-Za-z0-9][A-Za-z0-9 ._:/@-]{0,99}$/;
 const ORIGIN = /^[!-~]{1,255}$/;
 export const MAX_CONDITIONS = 32;
+const CONDITIONS = `a condition, or a list of 1 to ${MAX_CONDITIONS} of which one is enough`;
 const MAX_LOGS = 64;
 const MAX_RULES = 1000;
 const MAX_KEYS = 16;
@@ -100,11 +103,11 @@ export const ConditionSchema = Type.Object({
   identity: opt(own('match', MATCH_ALLOWED, 'A name in the certificate: e-mail, URI, SPIFFE ID, DNS or user name.')),
   issuer: opt(own('match', MATCH_ALLOWED, 'The OIDC issuer that the certificate names.')),
   extensions: opt(
-    Type.Unknown({
-      kind: 'extensions',
-      allowed: `a mapping from a name (sourceRepositoryURI) or OID to ${MATCH_ALLOWED}`,
-      description: "Other extensions of Fulcio's certificates, by name or OID.",
-    }),
+    own(
+      'extensions',
+      `a mapping from a name (sourceRepositoryURI) or OID to ${MATCH_ALLOWED}`,
+      "Other extensions of Fulcio's certificates, by name or OID.",
+    ),
   ),
   key: opt(
     text(/^[0-9a-f]{64}$/, '64 lower-case hex digits', {
@@ -122,18 +125,13 @@ const RuleSchema = Type.Object({
   name: text(NAME, 'a name of at most 100 letters, digits, spaces and . _ : / @ -', {
     description: 'Stands in every alert; no two rules share one.',
   }),
-  watch: Type.Unknown({
-    kind: 'conditions',
-    allowed: `a condition, or a list of 1 to ${MAX_CONDITIONS} of which one is enough`,
-    description: 'What the rule looks for.',
-  }),
+  watch: own('conditions', CONDITIONS, 'What the rule looks for.'),
   expect: opt(
-    Type.Unknown({
-      kind: 'conditions',
-      allowed: `a condition, or a list of 1 to ${MAX_CONDITIONS} of which one is enough`,
-      description:
-        'Who may sign there: any other signer alerts as `unexpected`. Every name of a certificate must be as expected. Without `expect` each entry that is found alerts as `match`.',
-    }),
+    own(
+      'conditions',
+      CONDITIONS,
+      'Who may sign there: any other signer alerts as `unexpected`. Every name of a certificate must be as expected. Without `expect` each entry that is found alerts as `match`.',
+    ),
   ),
   severity: choice(['info', 'alert', 'critical'], { description: 'Of its alerts.', default: 'alert' }),
   logs: opt(
@@ -168,10 +166,7 @@ export const MonitorSchema = Type.Object({
       defaultText: 'required',
     }),
   ),
-  poll: duration('100ms', '24h', {
-    description: 'From the end of one round to the next.',
-    default: '10s',
-  }),
+  poll: duration('100ms', '24h', { description: 'From the end of one round to the next.', default: '10s' }),
   partialAfter: duration('0ms', '24h', {
     description: 'The entries of a bundle that is not full wait this long for more entries.',
     default: '10s',
@@ -188,14 +183,8 @@ export const MonitorSchema = Type.Object({
     description: 'A finding that may be a fault of the network alerts when this many rounds in a row have shown it.',
     default: 3,
   }),
-  parallel: count('bundles', 1, 64, {
-    description: 'Bundles fetched at once from one log.',
-    default: 8,
-  }),
-  chunk: size('1MiB', '256MiB', {
-    description: 'Bundles held in memory at once for one log.',
-    default: '16MiB',
-  }),
+  parallel: count('bundles', 1, 64, { description: 'Bundles fetched at once from one log.', default: 8 }),
+  chunk: size('1MiB', '256MiB', { description: 'Bundles held in memory at once for one log.', default: '16MiB' }),
   threads: opt(
     count('threads', 0, 64, {
       description: 'Threads that compare entries with rules; 0 takes the main thread.',
