@@ -2,10 +2,8 @@
 import { backOffMs, type Clock } from '../../../merkle/runtime/service/back-off.ts';
 import { whenAborted } from '../../../merkle/runtime/service/ends.ts';
 import type { Alert } from '../types.ts';
-import { DeliveryError } from './delivery-error.ts';
-import { nextDaily } from './digest.ts';
 import { type Due, type Lane, type Rows, sinkKey } from './queue-rows.ts';
-import type { ConfiguredSink } from './sink.ts';
+import { type ConfiguredSink, DeliveryError } from './sink.ts';
 
 /** What happens to deliveries, for logs and metrics. */
 export type QueueEvent =
@@ -227,6 +225,12 @@ export class Line {
     signal.removeEventListener('abort', abort);
     abort();
   }
+}
+
+/** The first moment after `ms` at which the day (UTC) is `at` old. An alert of exactly that moment waits for the next one. */
+export function nextDaily(ms: number, at: number): number {
+  const midnight = Math.floor(ms / DAY_MS) * DAY_MS;
+  return midnight + at > ms ? midnight + at : midnight + at + DAY_MS;
 }
 
 function oneMessage(due: readonly Due[]): readonly Due[] {

@@ -1,22 +1,6 @@
 /**
- * The `sinks:` of monitor.yaml: where alerts go. Each type has a schema, in the terms of merkle/runtime/config/values.ts.
- * `readSink` checks one item of the list, and `openSinks` takes the result.
- *
- *     sinks:
- *       - type: webhook
- *         name: on-call
- *         url: https://hooks.example.com/stele
- *         secrets: [{ file: webhook.key }]
- *       - type: email
- *         name: team
- *         host: mail.example.com
- *         user: monitor
- *         passwordFile: mail.password
- *         from: monitor@example.com
- *         to: [security@example.com]
- *         digest: '08:00'
- *       - { type: stdout }
- *       - { type: exec, name: page, command: [/usr/local/bin/page-me, --from, stele] }
+ * The `sinks:` of monitor.yaml (docs/monitor.md has an example): each type has a schema, in the terms of
+ * merkle/runtime/config/values.ts. `readSink` checks one item of the list, and `openSinks` takes the result.
  */
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
@@ -26,12 +10,13 @@ import { isMapping, type SettingsWalk } from '../../../merkle/runtime/config/set
 import { choice, count, duration, list, path, text, variable } from '../../../merkle/runtime/config/values.ts';
 import { ALERT_KINDS } from '../types.ts';
 import { isAllowedRange } from './address-guard.ts';
-import { isMailAddress } from './mail-address.ts';
 
 const opt = Type.Optional;
 const CLOSED = { additionalProperties: false } as const;
 const DAILY = /^([01][0-9]|2[0-3]):[0-5][0-9]$/;
 const HOST = /^[A-Za-z0-9.:_-]{1,253}$/;
+const MAIL_LOCAL = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/;
+const DNS_LABEL = /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
 const SINK_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 
 /** The settings of all types. `name` is the key of the delivery state: a renamed sink begins with an empty queue. */
@@ -57,6 +42,10 @@ const common = (defaultName: string) => ({
     }),
   ),
 });
+
+const caFile = opt(
+  path({ description: 'Certificates (PEM) that the server is checked against in place of the public ones.' }),
+);
 
 const timeout = (about: string, standard: string) => duration('1s', '5m', { description: about, default: standard });
 
@@ -94,9 +83,7 @@ const WebhookSchema = Type.Object(
       default: [],
       danger: 'Whoever controls the name in the URL can point it at any address in here.',
     }),
-    caFile: opt(
-      path({ description: 'Certificates (PEM) that the server is checked against in place of the public ones.' }),
-    ),
+    caFile,
     timeout: timeout('The receiver must have answered in this time.', '10s'),
   },
   CLOSED,
@@ -118,9 +105,7 @@ const EmailSchema = Type.Object(
       default: 'implicit',
       danger: 'With none, messages cross in the clear; a user name and a password are then refused.',
     }),
-    caFile: opt(
-      path({ description: 'Certificates (PEM) that the server is checked against in place of the public ones.' }),
-    ),
+    caFile,
     user: opt(
       text(/^[!-~]{1,255}$/, '1 to 255 printable ASCII characters', { description: 'User name at the server.' }),
     ),
@@ -165,12 +150,7 @@ const ExecSchema = Type.Object(
 );
 
 /** By the value of `type`. */
-export const SINK_SCHEMAS = {
-  webhook: WebhookSchema,
-  email: EmailSchema,
-  stdout: StdoutSchema,
-  exec: ExecSchema,
-} as const;
+export const SINK_SCHEMAS = { webhook: WebhookSchema, email: EmailSchema, stdout: StdoutSchema, exec: ExecSchema };
 
 /** Durations in milliseconds, paths absolute. */
 export type WebhookOptions = StaticDecode<typeof WebhookSchema>;
@@ -183,9 +163,8 @@ export type SinkOptions = WebhookOptions | EmailOptions | StdoutOptions | ExecOp
 export const MAX_SINKS = 32;
 
 /**
- * One item of `sinks:`, with defaults and absolute paths; undefined where it is wrong, with the problems in `walk`.
- *
- * No message repeats a value that may hold a secret.
+ * One item of `sinks:`, with defaults and absolute paths; undefined where it is wrong, with the problems in `walk`. No
+ * message repeats a value that may hold a secret.
  */
 export function readSink(value: unknown, at: SettingPath, walk: SettingsWalk): SinkOptions | undefined {
   if (!isMapping(value)) return walk.problem(at, 'must be a mapping with a "type"');
@@ -225,4 +204,16 @@ function isWebhookUrl(value: string): boolean {
   return (
     url.username === '' && url.password === '' && url.hash === '' && (isIP(url.hostname) > 0 || url.hostname !== '')
   );
+}
+
+/**
+ * The part of RFC 5321 section 4.1.2 that needs no quoting in any header: a dot-atom, "@" and a domain name, in ASCII. No
+ * display name, comment, quoting, list or line end can hide in it.
+ */
+export function isMailAddress(text: string): boolean {
+  const at = text.lastIndexOf('@');
+  const local = text.slice(0, at);
+  const domain = text.slice(at + 1);
+  if (at < 1 || local.length > 64 || domain.length > 253) return false;
+  return MAIL_LOCAL.test(local) && domain.split('.').every((label) => DNS_LABEL.test(label));
 }

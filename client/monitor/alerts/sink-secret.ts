@@ -2,7 +2,7 @@
 import { readBounded } from '../../../merkle/runtime/disk/bounded.ts';
 import { readSecret } from '../../../merkle/runtime/keys/secret.ts';
 import type { SecretSource } from '../../../merkle/runtime/keys/types.ts';
-import { DeliveryError } from './delivery-error.ts';
+import { DeliveryError } from './sink.ts';
 
 const MAX_CERTIFICATES = 1024 * 1024;
 

@@ -71,9 +71,7 @@ function readPreset(
   walk: SettingsWalk,
 ): PresetValues | undefined {
   const names = Object.keys(parameters);
-  if (!isMapping(value)) {
-    return walk.problem(at, `(${title}) must be a mapping with ${names.join(', ')}`);
-  }
+  if (!isMapping(value)) return walk.problem(at, `(${title}) must be a mapping with ${names.join(', ')}`);
   const before = walk.problems.length;
   for (const name of Object.keys(value)) {
     if (!names.includes(name)) walk.problem([...at, name], `is unknown; ${title} has ${names.join(', ')}`);
@@ -118,9 +116,7 @@ export function readExtensions(
   at: SettingPath,
   walk: SettingsWalk,
 ): Record<string, TextMatch> | undefined {
-  if (!isMapping(value)) {
-    return walk.problem(at, 'must be a mapping from names or OIDs to text');
-  }
+  if (!isMapping(value)) return walk.problem(at, 'must be a mapping from names or OIDs to text');
   const entries = Object.entries(value);
   if (entries.length === 0 || entries.length > MAX_EXTENSIONS) {
     return walk.problem(at, `must have 1 to ${MAX_EXTENSIONS} members`);

@@ -6,9 +6,9 @@
  * Exact values are in maps. The patterns of a field are in one RE2 set, which finds all matches in one pass over the text.
  * The engine compares only the alternatives that the index finds, so 100 rules cost hardly more than one.
  */
+import { RE2Set } from 're2js';
 import type { EntrySigner, ReadEntry } from './entry-reader.ts';
 import type { Trust } from './issuer-trust.ts';
-import { PatternSet } from './patterns.ts';
 import { requiredLiteral, textMatcher } from './text.ts';
 import type { Rule, RuleCondition, TextMatch } from './types.ts';
 
@@ -20,6 +20,12 @@ export interface Hit {
   /** Indexes of the signers that the rule alerts about; empty if no signer could be read. */
   readonly signers: readonly number[];
 }
+
+/** Most texts whose result is cached: entries repeat issuers, repositories and workflows. */
+const KEPT = 4096;
+const MAX_KEPT_LENGTH = 512;
+/** Memory of the automaton, in bytes. When it is full, RE2 drops states and computes them again. */
+const MAX_MEMORY = 4 * 1024 * 1024;
 
 type Check = (entry: ReadEntry, signer: EntrySigner | undefined) => boolean;
 
@@ -139,6 +145,7 @@ export class RuleEngine {
 }
 
 const NO_ALTERNATIVES: readonly Alternative[] = [];
+const NO_PATTERNS: readonly number[] = [];
 
 function isExpected(expected: readonly Check[], entry: ReadEntry, signer: EntrySigner | undefined): boolean {
   // A signer that cannot be read is never expected.
@@ -230,5 +237,35 @@ class TextIndex<T> {
     const matched = this.#set?.match(text);
     if (matched === undefined || matched.length === 0) return exact ?? [];
     return [...(exact ?? []), ...matched.map((at) => this.#values[at]!)];
+  }
+}
+
+/** Matches many RE2 patterns against a text in one pass. */
+export class PatternSet {
+  readonly #set = new RE2Set(RE2Set.ANCHOR_BOTH, 0, MAX_MEMORY);
+  /** Least recently used first: a Map keeps the order of insertion. */
+  readonly #kept = new Map<string, readonly number[]>();
+
+  /** @param patterns accepted by `compilePattern` */
+  constructor(patterns: readonly string[]) {
+    for (const pattern of patterns) this.#set.add(pattern);
+    this.#set.compile();
+  }
+
+  /** Indexes of the patterns that match the whole of `text`. */
+  match(text: string): readonly number[] {
+    const kept = this.#kept.get(text);
+    if (kept !== undefined) {
+      this.#kept.delete(text);
+      this.#kept.set(text, kept);
+      return kept;
+    }
+    const found = this.#set.match(text);
+    const result = found.length === 0 ? NO_PATTERNS : found;
+    if (text.length <= MAX_KEPT_LENGTH) {
+      if (this.#kept.size >= KEPT) this.#kept.delete(this.#kept.keys().next().value!);
+      this.#kept.set(text, result);
+    }
+    return result;
   }
 }

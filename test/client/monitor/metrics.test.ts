@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DeliveryError } from '../../../client/monitor/alerts/delivery-error.ts';
+import { DeliveryError } from '../../../client/monitor/alerts/sink.ts';
 import { type MetricsServer, startMetricsServer } from '../../../client/monitor/metrics-server.ts';
 import { MonitorMetrics } from '../../../client/monitor/monitor-metrics.ts';
 

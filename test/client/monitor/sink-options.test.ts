@@ -1,6 +1,7 @@
 /** The settings of sinks, and digests' times. */
 import { describe, expect, it } from 'vitest';
-import { nextDaily, timeOfDay } from '../../../client/monitor/alerts/digest.ts';
+import { timeOfDay } from '../../../client/monitor/alerts/sink.ts';
+import { nextDaily } from '../../../client/monitor/alerts/sink-line.ts';
 import { parseMonitorConfig } from '../../../client/monitor/config/load-monitor.ts';
 import { ed25519VerifierKey, formatVerifierKey } from '../../../merkle/verifier-key.ts';
 import { decodeSink } from '../../support/sinks.ts';

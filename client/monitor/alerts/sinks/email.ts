@@ -3,7 +3,7 @@
  * recipients would make the others lose it, or send it to the first ones again and again.
  *
  * Nothing of an alert can become a header: subject and addresses are one printable line, addresses need no quoting
- * (mail-address.ts), and nodemailer encodes what is not ASCII. The Message-ID follows from the alerts, so that a reader
+ * (`isMailAddress`), and nodemailer encodes what is not ASCII. The Message-ID follows from the alerts, so that a reader
  * recognizes a second delivery.
  */
 import { once } from 'node:events';
@@ -12,9 +12,8 @@ import { createTransport } from 'nodemailer';
 import { printable } from '../../../../merkle/printable.ts';
 import { whenAborted } from '../../../../merkle/runtime/service/ends.ts';
 import type { Alert } from '../../types.ts';
-import { DeliveryError } from '../delivery-error.ts';
 import { deliveryId, subjectOf, textOf } from '../render.ts';
-import { type ConfiguredSink, type SinkSettings, settingsOf } from '../sink.ts';
+import { type ConfiguredSink, DeliveryError, type SinkSettings, settingsOf } from '../sink.ts';
 import type { EmailOptions } from '../sink-options.ts';
 import { openSecret, readCertificates } from '../sink-secret.ts';
 

@@ -7,9 +7,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { printable } from '../../../../merkle/printable.ts';
 import type { Alert } from '../../types.ts';
-import { DeliveryError } from '../delivery-error.ts';
 import { documentOf } from '../render.ts';
-import { type ConfiguredSink, type SinkSettings, settingsOf } from '../sink.ts';
+import { type ConfiguredSink, DeliveryError, type SinkSettings, settingsOf } from '../sink.ts';
 import type { ExecOptions } from '../sink-options.ts';
 
 const PASSED = ['PATH', 'LANG', 'TZ'];

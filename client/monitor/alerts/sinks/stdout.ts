@@ -1,9 +1,8 @@
 /** Standard output: one alert a line, as JSON in ASCII. */
 import type { Writable } from 'node:stream';
 import type { Alert } from '../../types.ts';
-import { DeliveryError } from '../delivery-error.ts';
 import { lineOf } from '../render.ts';
-import { type ConfiguredSink, type SinkSettings, settingsOf } from '../sink.ts';
+import { type ConfiguredSink, DeliveryError, type SinkSettings, settingsOf } from '../sink.ts';
 import type { StdoutOptions } from '../sink-options.ts';
 
 export class StdoutSink implements ConfiguredSink {

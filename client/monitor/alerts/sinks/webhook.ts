@@ -1,34 +1,21 @@
 /**
- * Signed webhooks.
+ * Signed webhooks: docs/monitor.md shows the request, and how a receiver checks it.
  *
- *     POST <url>
- *     Content-Type: application/json
  *     Stele-Delivery: <64 hex digits: SHA-256 over the alerts' IDs, each followed by a line feed>
  *     Stele-Signature: t=<seconds since 1970>,v1=<hex>[,v1=<hex> …]
  *
- *     {"version":1,"alerts":[…]}
- *
- * Each v1 is HMAC-SHA256, with one of the secrets (its UTF-8 bytes) as key, over the decimal digits of t, a full stop, and the bytes
- * of the body. A receiver computes it with its secret, compares it in constant time with each v1, and refuses a signature
- * that is older than some minutes:
- *
- *     const [, t] = /^t=([0-9]+),/.exec(header);
- *     const mac = createHmac('sha256', secret).update(`${t}.`).update(body).digest();
- *     const genuine = header.split(',').some((part) => part.startsWith('v1=') && part.length === 67 &&
- *       timingSafeEqual(Buffer.from(part.slice(3), 'hex'), mac));
- *     if (!genuine || Math.abs(Date.now() / 1000 - Number(t)) > 300) return refuse();
- *
- * Any 2xx means that the receiver took the alerts. After a lost answer they come a second time, with the same IDs. The sink
- * does not follow redirects. 410 means that the receiver is gone. The sink checks the address (address-guard.ts).
+ * Each v1 is HMAC-SHA256, with one of the secrets (its UTF-8 bytes) as key, over the decimal digits of t, a full stop, and
+ * the bytes of the body. Any 2xx means that the receiver took the alerts, and 410 that the receiver is gone. After a lost
+ * answer the alerts come a second time, with the same IDs. The sink follows no redirect, and checks the address
+ * (address-guard.ts).
  */
 import { createHmac } from 'node:crypto';
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import type { Alert } from '../../types.ts';
 import { AddressGuard, type GuardOptions } from '../address-guard.ts';
-import { DeliveryError } from '../delivery-error.ts';
 import { deliveryId, documentOf } from '../render.ts';
-import { type ConfiguredSink, type SinkSettings, settingsOf } from '../sink.ts';
+import { type ConfiguredSink, DeliveryError, type SinkSettings, settingsOf } from '../sink.ts';
 import type { WebhookOptions } from '../sink-options.ts';
 import { openSecret, readCertificates } from '../sink-secret.ts';
 
