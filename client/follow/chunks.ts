@@ -113,10 +113,8 @@ export async function verifyChunk(
     const found = await firstBadEntry(reading, from.size, bundle);
     if (found !== undefined) return found;
   }
-  throw new ClientError(
-    'corrupt',
-    `the tiles that are served do not lead to the root that the log signed for size ${head.size}; the entries from ${from.size} on cannot be checked`,
-  );
+  const why = `the tiles that are served do not lead to the root that the log signed for size ${head.size}`;
+  throw new ClientError('corrupt', `${why}; the entries from ${from.size} on cannot be checked`);
 }
 
 /** The first entry of a bundle, from `since` on, that is not the leaf which the tree has there. */
@@ -132,33 +130,16 @@ async function firstBadEntry(
     const served = bodies[i];
     if (served !== undefined && equal(leafHash(served, fastSha256), leaf)) continue;
     const at = index * TILE_WIDTH + i;
-    return {
-      type: 'bad-entry',
-      proven: false,
-      head,
-      index: at,
-      leafHash: leaf,
-      served,
-      evidence: {
-        keys: head.keys,
-        checkpoint: head.own,
-        index: at,
-        leafHash: leaf,
-        hashes: await inclusionHashes(head, at, leaf, tiles),
-        served: served ?? new Uint8Array(0),
-      },
-    };
+    const entry = { index: at, leafHash: leaf };
+    const hashes = await inclusionHashes(head, at, leaf, tiles);
+    const seen = { keys: head.keys, checkpoint: head.own, hashes, served: served ?? new Uint8Array(0) };
+    return { type: 'bad-entry', proven: false, head, ...entry, served, evidence: { ...entry, ...seen } };
   }
   return undefined;
 }
 
 /** The inclusion proof of a leaf from a tile. @throws ClientError `corrupt`: the tile is not the tree's */
-async function inclusionHashes(
-  head: SignedHead,
-  index: number,
-  leaf: Uint8Array,
-  tiles: FetchTile,
-): Promise<Uint8Array[]> {
+async function inclusionHashes(head: SignedHead, index: number, leaf: Uint8Array, tiles: FetchTile) {
   try {
     return await proveLeaf(head, index, leaf, tiles);
   } catch (cause) {

@@ -81,11 +81,8 @@ export async function rangeOf(head: TreeHead, fetchTile: FetchTile): Promise<Com
   try {
     const nodes = rootNodes(head.size);
     const read = await readTiles(nodes, head.size, fetchTile, fastSha256);
-    const range = CompactRange.from(
-      head.size,
-      nodes.map(({ level, index }) => read(level, index)),
-      fastSha256,
-    );
+    const hashes = nodes.map(({ level, index }) => read(level, index));
+    const range = CompactRange.from(head.size, hashes, fastSha256);
     if (equal(range.root(), head.root)) return range;
   } catch (cause) {
     if (!(cause instanceof MerkleError)) throw cause;
@@ -95,18 +92,12 @@ export async function rangeOf(head: TreeHead, fetchTile: FetchTile): Promise<Com
 }
 
 /**
- * The inclusion proof of `leafHash` at `index` of the tree of `head`.
+ * The inclusion proof of `leafHash` at `index` of the tree of `size` entries.
  *
- * @throws MerkleError: the tiles show no such proof; what `fetchTile` throws
+ * @throws MerkleError: the tiles show no such proof; what `tiles` throws
  */
-export async function proveLeaf(
-  head: TreeHead,
-  index: number,
-  leafHash: Uint8Array,
-  fetchTile: FetchTile,
-): Promise<Uint8Array[]> {
-  const { size, root } = head;
-  const hashes = await proveInclusion(index, size, fetchTile, fastSha256);
+export async function proveLeaf({ size, root }: TreeHead, index: number, leafHash: Uint8Array, tiles: FetchTile) {
+  const hashes = await proveInclusion(index, size, tiles, fastSha256);
   verifyInclusion({ index, size, leafHash, root, hashes }, fastSha256);
   return hashes;
 }
@@ -138,9 +129,6 @@ function isProof(claim: Parameters<typeof verifyConsistency>[0]): boolean {
 }
 
 function wrongTiles(size: number, cause?: unknown): ClientError {
-  return new ClientError(
-    'corrupt',
-    `the tiles that are served do not lead to the root that the log signed for size ${size}; they prove nothing, and are asked for again`,
-    { cause },
-  );
+  const why = `the tiles that are served do not lead to the root that the log signed for size ${size}`;
+  return new ClientError('corrupt', `${why}; they prove nothing, and are asked for again`, { cause });
 }

@@ -29,12 +29,7 @@ export class Peers {
     this.#known = new Map(known);
   }
 
-  /**
-   * Compares every peer with `head`, all at once.
-   *
-   * @param now milliseconds since 1970
-   * @throws ClientError `cancelled`
-   */
+  /** Compares every peer with `head`, all at once; `now` in ms since 1970. @throws ClientError `cancelled` */
   async look(head: SignedHead, source: TileSource, now: number, signal: AbortSignal): Promise<PeerLook[]> {
     const looks = await Promise.all(
       this.#peers.map((peer) => peer.look(head, source, this.#known.get(peer.location), now, signal)),
@@ -107,11 +102,8 @@ class Peer {
         this.#compared = seen;
       }
       if (!waits) return { peer, view: { agreed: now, ...(ahead !== undefined && { ahead }) } };
-      return {
-        peer,
-        view: known,
-        trouble: `it has a checkpoint of size ${ahead!.size}, and the log shows ${head.size} here`,
-      };
+      const trouble = `it has a checkpoint of size ${ahead!.size}, and the log shows ${head.size} here`;
+      return { peer, view: known, trouble };
     } catch (error) {
       if (!(error instanceof ClientError) || error.code === 'cancelled') throw error;
       const { agreed } = known;

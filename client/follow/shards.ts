@@ -51,9 +51,8 @@ export async function readShards(
     const keys = tlogs.filter(({ baseUrl }) => sameUrl(baseUrl, url)).flatMap((log) => keyOf(log, url));
     const [key] = keys;
     if (key === undefined) {
-      unknown.push(
-        `${source.name}: the log at ${printable(url)} is not followed, as the trusted root has no key for it that can be used`,
-      );
+      const why = 'is not followed, as the trusted root has no key for it that can be used';
+      unknown.push(`${source.name}: the log at ${printable(url)} ${why}`);
       continue;
     }
     // Rekor's API v2 has the log's files there; at the root they need not be.

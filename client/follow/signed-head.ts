@@ -21,10 +21,8 @@ export type TreeHead = Pick<SignedHead, 'size' | 'root'>;
  */
 export function openSigned(keys: readonly VerifierKey[], note: string): SignedHead {
   const signed = parseNote(note);
-  const { text, verified } = openNote(
-    signed,
-    keys.map((key) => checkpointVerifier(key, nodeNotePrimitives)),
-  );
+  const verifiers = keys.map((key) => checkpointVerifier(key, nodeNotePrimitives));
+  const { text, verified } = openNote(signed, verifiers);
   const checkpoint = parseCheckpoint(text);
   return {
     ...checkpoint,

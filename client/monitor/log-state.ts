@@ -64,20 +64,16 @@ export function encodeState(state: MonitoredLog): Uint8Array {
   return Buffer.concat([fastSha256(json), json]);
 }
 
-/**
- * The state of `log` in a record.
- *
- * @throws ClientError `state`: it is damaged, or of another log
- */
+/** The state of `log` in a record. @throws ClientError `state`: it is damaged, or of another log */
 export function decodeState(log: Pick<FollowedLog, 'origin' | 'keys'>, bytes: Uint8Array): MonitoredLog {
   const record = readLogRecord(log.origin, bytes);
   const { origin, keys, followed, reported, views, shard } = record;
   if (origin !== log.origin) throw otherLog(log.origin, `it is of "${printable(origin)}"`);
   const known = new Set(log.keys.map(formatVerifierKey));
   if (!keys.some((key) => known.has(key))) {
-    const why =
-      'its last checkpoint is signed by a key that the configuration does not name. If the log changed its key,';
-    throw otherLog(log.origin, `${why} name the old one as well: ${printable(keys.join(', '))}`);
+    const why = 'its last checkpoint is signed by a key that the configuration does not name';
+    const what = `If the log changed its key, name the old one as well: ${printable(keys.join(', '))}`;
+    throw otherLog(log.origin, `${why}. ${what}`);
   }
   try {
     return {

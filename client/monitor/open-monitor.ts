@@ -74,9 +74,8 @@ export async function openMonitor(config: MonitorConfig, options: OpenMonitorOpt
     if (!queueThere && !(await store.isEmpty())) {
       const why = `the queue of alerts, ${queueDir}, is lost, and with it the alerts that had not been delivered`;
       if (start === undefined) {
-        const what =
-          'To look at every entry again, move the state away and give --from-start; to go on, give --from-now';
-        throw new ClientError('state', `${why}. ${what}`);
+        const again = 'To look at every entry again, move the state away and give --from-start';
+        throw new ClientError('state', `${why}. ${again}; to go on, give --from-now`);
       }
       onWarning(why);
     }

@@ -99,11 +99,7 @@ export class Monitor {
     return failing.map(({ log, failures }) => `"${log.origin}": ${failures} rounds in a row failed`);
   }
 
-  /**
-   * Follows all logs until the signal aborts. Call `load` first.
-   *
-   * @throws ClientError `state`
-   */
+  /** Follows all logs until the signal aborts. Call `load` first. @throws ClientError `state` */
   async run(signal: AbortSignal): Promise<void> {
     const stopping = new AbortController();
     const stop = AbortSignal.any([signal, stopping.signal]);

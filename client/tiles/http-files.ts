@@ -19,7 +19,7 @@ function httpFiles(base: string, options: SourceOptions): Files {
     async get(path, limit, signal) {
       const url = `${base}/${path}`;
       for (let attempt = 1; ; attempt++) {
-        const outcome = await once(url, limit, timeoutMs, headers, signal);
+        const outcome = await once(url, { limit, timeoutMs, headers, signal });
         const reply = outcome instanceof ClientError ? undefined : outcome;
         if (reply !== undefined && !retriable(reply.status)) return content(url, reply);
         if (attempt > retries) {
@@ -27,10 +27,8 @@ function httpFiles(base: string, options: SourceOptions): Files {
           const tries = `asked ${attempt} ${attempt === 1 ? 'time' : 'times'}`;
           throw new ClientError('unavailable', `${url} answers with status ${outcome.status} (${tries})`);
         }
-        await SYSTEM_CLOCK.sleep(
-          backOffMs(BACK_OFF, attempt, parseRetryAfter(reply?.headers.get('retry-after'))),
-          signal,
-        );
+        const askedMs = parseRetryAfter(reply?.headers.get('retry-after'));
+        await SYSTEM_CLOCK.sleep(backOffMs(BACK_OFF, attempt, askedMs), signal);
         if (signal?.aborted) throw cancelled();
       }
     },
@@ -63,15 +61,9 @@ export function logFiles(base: string, options: SourceOptions): Files {
 }
 
 /** A reply, or the error where another attempt may end in another way. */
-async function once(
-  url: string,
-  limit: number,
-  timeoutMs: number,
-  headers: Readonly<Record<string, string>>,
-  signal: AbortSignal | undefined,
-): Promise<Fetched | ClientError> {
+async function once(url: string, request: Parameters<typeof fetchBounded>[1]): Promise<Fetched | ClientError> {
   try {
-    return await fetchBounded(url, { limit, timeoutMs, signal, headers });
+    return await fetchBounded(url, request);
   } catch (cause) {
     if (!(cause instanceof RuntimeError)) throw cause;
     if (cause.code === 'aborted') throw cancelled();
@@ -84,10 +76,8 @@ function content(url: string, { status, bytes }: Fetched): Uint8Array | undefine
   if (status === 200) return bytes;
   if (status === 404 || status === 410) return undefined;
   if (status >= 300 && status < 400) {
-    throw new ClientError(
-      'bad-reply',
-      `${url} answers with a redirect (status ${status}), which is not followed: give the address that it leads to, if you trust it`,
-    );
+    const why = `${url} answers with a redirect (status ${status}), which is not followed`;
+    throw new ClientError('bad-reply', `${why}: give the address that it leads to, if you trust it`);
   }
   if (status === NOT_IMPLEMENTED) {
     const what = 'this server does not serve the files of its log: give the URL or the directory where they are';

@@ -66,9 +66,7 @@ export class Rows {
     const start = keyOf('d');
     for await (const rows of this.store.scan({ gte: start, lt: keyOf('e') }, SCAN)) {
       for (const [key] of rows) {
-        const sink = Buffer.from(key)
-          .subarray(start.length, start.length + SINK_SIZE)
-          .toString('hex');
+        const sink = Buffer.from(key).toString('hex', start.length, start.length + SINK_SIZE);
         counts.set(sink, (counts.get(sink) ?? 0) + 1);
       }
     }
@@ -129,8 +127,6 @@ function decode(bytes: Uint8Array): number {
 }
 
 function damaged(): RuntimeError {
-  return new RuntimeError(
-    'store',
-    'the queue of alerts is damaged: move its directory away and start the monitor anew',
-  );
+  const why = 'the queue of alerts is damaged: move its directory away and start the monitor anew';
+  return new RuntimeError('store', why);
 }

@@ -53,10 +53,8 @@ function readCondition(value: unknown, at: SettingPath, role: Role, walk: Settin
   return PRESETS[name]!.expand(values, role).flatMap((expanded) => {
     const twice = Object.keys(expanded).find((key) => Object.hasOwn(condition, key));
     if (twice === undefined) return [{ ...condition, ...expanded }];
-    walk.problem(
-      [...at, twice],
-      `is set by the preset "${name}" too: leave it out, or write the condition without the preset`,
-    );
+    const why = `is set by the preset "${name}" too: leave it out, or write the condition without the preset`;
+    walk.problem([...at, twice], why);
     return [];
   });
 }
@@ -124,9 +122,9 @@ export function readExtensions(
   const out: Record<string, TextMatch> = {};
   for (const [name, match] of entries) {
     if (!Object.hasOwn(FULCIO_EXTENSIONS, name) && !OID.test(name)) {
-      const best = nearest(name, Object.keys(FULCIO_EXTENSIONS));
-      const hint =
-        best === undefined ? `names are ${Object.keys(FULCIO_EXTENSIONS).join(', ')}` : `did you mean "${best}"?`;
+      const known = Object.keys(FULCIO_EXTENSIONS);
+      const best = nearest(name, known);
+      const hint = best === undefined ? `names are ${known.join(', ')}` : `did you mean "${best}"?`;
       walk.problem([...at, name], `is neither an extension of Fulcio's nor an OID; ${hint}`);
       continue;
     }

@@ -41,10 +41,7 @@ export function loadMonitorConfig(path: string): MonitorConfig {
   return parseMonitorConfig(readText(file, path), file);
 }
 
-/**
- * @param file absolute path, for messages and for the paths in it
- * @throws as `loadMonitorConfig`
- */
+/** @param file absolute path, for messages and for the paths in it. @throws as `loadMonitorConfig` */
 export function parseMonitorConfig(text: string, file: string): MonitorConfig {
   const { walk, value } = open(text, file);
   const config = assemble(walk.object(MonitorSchema, value, []), file, walk);
@@ -136,14 +133,11 @@ function readSinks(value: unknown, at: SettingPath, walk: SettingsWalk): SinkOpt
   return value.flatMap((item, i) => readSink(item, [...at, i], walk) ?? []);
 }
 
-interface RawLog {
+interface RawLog extends Pick<FollowedLog, 'maxCheckpointAge' | 'frozen' | 'peers'> {
   readonly url?: string;
   readonly dir?: string;
   readonly keys?: readonly VerifierKey[];
   readonly policy?: string;
-  readonly maxCheckpointAge?: number;
-  readonly frozen?: boolean | number;
-  readonly peers?: readonly string[];
 }
 
 type RawShard = Omit<ShardSource, 'policy'> & { readonly policy?: string };
@@ -253,10 +247,8 @@ function followedLog(log: RawLog, at: SettingPath, walk: SettingsWalk): Followed
 /** Only the cosignatures of witnesses say when a checkpoint was seen. */
 function checkAge(age: number | undefined, policy: Policy | undefined, at: SettingPath, walk: SettingsWalk): void {
   if (age === undefined || policy?.quorum !== undefined) return;
-  walk.problem(
-    [...at, 'maxCheckpointAge'],
-    'needs a "policy" with a quorum of witnesses, whose cosignatures have a time',
-  );
+  const why = 'needs a "policy" with a quorum of witnesses, whose cosignatures have a time';
+  walk.problem([...at, 'maxCheckpointAge'], why);
 }
 
 function withPolicy(path: string | undefined, at: SettingPath, walk: SettingsWalk): { policy?: Policy } {
@@ -279,12 +271,9 @@ function usable<T>(at: SettingPath, walk: SettingsWalk, read: () => T): T | unde
   }
 }
 
-function checkUnique(
-  items: readonly { readonly name: string }[],
-  at: SettingPath,
-  what: string,
-  walk: SettingsWalk,
-): void {
+type Named = { readonly name: string };
+
+function checkUnique(items: readonly Named[], at: SettingPath, what: string, walk: SettingsWalk): void {
   const seen = new Set<string>();
   for (const [i, { name }] of items.entries()) {
     if (seen.has(name)) walk.problem([...at, i, 'name'], `"${name}" is the name of another ${what} already`);
@@ -298,10 +287,8 @@ function checkOrigins(rules: readonly Rule[], origins: ReadonlySet<string>, walk
   for (const [i, { logs = [] }] of rules.entries()) {
     const other = logs.find((origin) => !origins.has(origin));
     if (other !== undefined) {
-      walk.problem(
-        ['rules', i, 'logs'],
-        `names ${shown(other)}, which is no log of this file; those are ${[...origins].join(', ')}`,
-      );
+      const why = `names ${shown(other)}, which is no log of this file; those are ${[...origins].join(', ')}`;
+      walk.problem(['rules', i, 'logs'], why);
     }
   }
 }

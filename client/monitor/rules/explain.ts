@@ -95,11 +95,8 @@ function explainCondition(
     const holds = got.length > 0 && got[names](textMatcher(wanted));
     conditions.push({ field, wanted: wantedText(wanted), got: shown(got), holds });
   };
-  text(
-    'identity',
-    identity,
-    (signer?.names ?? []).map(({ value }) => value),
-  );
+  const identities = (signer?.names ?? []).map(({ value }) => value);
+  text('identity', identity, identities);
   text('issuer', issuer, listed(signer?.issuer));
   for (const [name, wanted] of Object.entries(extensions)) {
     text(`extensions.${name}`, wanted, listed(signer?.extensions.get(name)));
@@ -112,12 +109,8 @@ function explainCondition(
   if (trust !== undefined && mustBeIssued(condition) && signer?.certificate !== undefined) {
     const doubt = trust.doubt(signer.certificate);
     const got = doubt === undefined ? 'one of theirs' : escaped(doubt);
-    conditions.push({
-      field: 'certificate',
-      wanted: 'issued by the authorities',
-      got: [got],
-      holds: doubt === undefined,
-    });
+    const wanted = 'issued by the authorities';
+    conditions.push({ field: 'certificate', wanted, got: [got], holds: doubt === undefined });
   }
   return { holds: conditions.every(({ holds }) => holds), conditions };
 }

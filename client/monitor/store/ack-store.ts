@@ -119,9 +119,8 @@ export class AckStore {
     for (const name of [OLD_JOURNAL, JOURNAL]) {
       // The monitor may rename the file meanwhile, and this finds an alert in either file.
       const bytes = await readFileIfThere(join(this.#dir, name), 2 * this.#maxJournal + MAX_ACK_BYTES);
-      for (const line of Buffer.from(bytes ?? [])
-        .toString()
-        .split('\n')) {
+      const text = Buffer.from(bytes ?? []).toString();
+      for (const line of text.split('\n')) {
         if (!line.startsWith(`{"id":"${id}`)) continue;
         const alert = parseRemembered(line);
         if (alert !== undefined) found.set(alert.id, alert);
@@ -129,10 +128,8 @@ export class AckStore {
     }
     const [alert, ...others] = [...found.values()];
     if (alert === undefined) {
-      throw new ClientError(
-        'usage',
-        `no alert of a rule with the ID ${id} is known in ${this.#dir}: check the ID and the state directory. Alerts about a log itself cannot be acknowledged`,
-      );
+      const why = `no alert of a rule with the ID ${id} is known in ${this.#dir}: check the ID and the state directory`;
+      throw new ClientError('usage', `${why}. Alerts about a log itself cannot be acknowledged`);
     }
     if (others.length > 0) throw new ClientError('usage', `several alerts begin with ${id}: give more of the ID`);
     return alert;
@@ -148,10 +145,8 @@ export class AckStore {
   async list(): Promise<Listed> {
     const files = (await namesIn(this.#dir)).filter((name) => ACK_FILE.test(name)).sort();
     if (files.length > MAX_ACKS) {
-      throw new ClientError(
-        'file',
-        `${this.#dir} holds ${files.length} acknowledgements, more than ${MAX_ACKS}: remove old ones`,
-      );
+      const why = `${this.#dir} holds ${files.length} acknowledgements, more than ${MAX_ACKS}: remove old ones`;
+      throw new ClientError('file', why);
     }
     const acks: Acknowledgement[] = [];
     const damaged: string[] = [];
@@ -201,9 +196,8 @@ export class AckStore {
       // After a failed fsync the handle is never used again.
       await this.#journal?.close().catch(() => {});
       this.#journal = undefined;
-      throw new ClientError('file', `alerts cannot be kept in ${this.#dir} (${codeOf(cause) ?? String(cause)})`, {
-        cause,
-      });
+      const why = `alerts cannot be kept in ${this.#dir} (${codeOf(cause) ?? String(cause)})`;
+      throw new ClientError('file', why, { cause });
     }
   }
 

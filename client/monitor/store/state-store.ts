@@ -52,10 +52,8 @@ export class StateStore {
     // Every store of LevelDB has this file.
     const there = await isThere(join(dir, 'CURRENT'));
     if (!there && !fresh) {
-      throw new ClientError(
-        'state',
-        `there is no state of a monitor in ${dir}: it is lost, or this is a first start. ${FRESH}`,
-      );
+      const why = `there is no state of a monitor in ${dir}: it is lost, or this is a first start`;
+      throw new ClientError('state', `${why}. ${FRESH}`);
     }
     try {
       return { store: await StateStore.#start(dir, !there) };

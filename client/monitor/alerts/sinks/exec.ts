@@ -40,15 +40,8 @@ export class ExecSink implements ConfiguredSink {
       let child: ChildProcess;
       try {
         // A new process group, so that the children of the program end with it.
-        const stdio = ['pipe', 'pipe', 'pipe'] as const;
-        child = spawn(program, args, {
-          shell: false,
-          detached: !WINDOWS,
-          env: environment(env),
-          cwd: '/',
-          stdio: [...stdio],
-          windowsHide: true,
-        });
+        const group = { detached: !WINDOWS, windowsHide: true };
+        child = spawn(program, args, { shell: false, ...group, env: environment(env), cwd: '/', stdio: 'pipe' });
       } catch (cause) {
         return reject(this.#failure('exec', 'cannot be started', cause));
       }
@@ -86,9 +79,8 @@ export class ExecSink implements ConfiguredSink {
         if (why !== undefined) return reject(why);
         if (code === 0) return resolve();
         const said = printable(errorText.slice(0, MAX_ERROR_TEXT));
-        reject(
-          this.#failure('exec', `ended with ${code === null ? by : `status ${code}`}${said === '' ? '' : `: ${said}`}`),
-        );
+        const end = `ended with ${code === null ? by : `status ${code}`}`;
+        reject(this.#failure('exec', said === '' ? end : `${end}: ${said}`));
       };
       child.on('close', finish);
       // The program may end without reading. Its exit status says what that means.
