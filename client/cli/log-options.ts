@@ -50,11 +50,7 @@ export async function readLogTrust(options: LogArguments): Promise<GivenTrust> {
   return { trust: key === undefined ? { policy } : { logKey: key, policy }, logKey, policy: decodeUtf8(file) };
 }
 
-/**
- * The trust that was given, or else the key that the log names, with a warning.
- *
- * @throws ClientError the codes of `askLogKey`
- */
+/** The given trust, or else the key that the log names, with a warning. @throws ClientError the codes of `askLogKey` */
 export async function givenOrFirstUse(
   given: LogTrust | undefined,
   log: string,

@@ -64,7 +64,6 @@ export function shellWord(text: string): string {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-/** The code, message and exit status of an error. */
 export function describe(error: unknown): Described {
   if (error instanceof ClientError) {
     return { code: error.code, message: error.message, status: CLIENT_ERRORS[error.code] };

@@ -34,26 +34,8 @@ export interface InclusionProof {
   readonly checkpoint?: string;
 }
 
-/** An entry with its proof, in the response of a log of Rekor v2. Nothing is verified. */
-export interface LogEntry {
-  /** Index in the log, in [0, 2^53). */
-  readonly index: number;
-  /** 32 bytes. */
-  readonly logId: Uint8Array;
-  readonly kind: string;
-  readonly version: string;
-  /** Seconds since 1970; 0 in Rekor v2. */
-  readonly integratedTime: number;
-  readonly treeSize: number;
-  /** 32 bytes. */
-  readonly root: Uint8Array;
-  /** Sibling hashes from the leaf upwards, 32 bytes each, at most 63. */
-  readonly hashes: readonly Uint8Array[];
-  /** The checkpoint, a signed note. */
-  readonly checkpoint: string;
-  /** The canonical entry, at most 65,535 bytes. */
-  readonly body: Uint8Array;
-}
+/** An entry with its proof, in the response of a log of Rekor v2. Its body has at most 65,535 bytes. Nothing is verified. */
+export type LogEntry = Omit<TlogEntry, 'promise' | 'proof'> & Required<Omit<InclusionProof, 'index'>>;
 
 /** An intoto entry of Rekor v1 may hold the whole payload. */
 const MAX_BODY = 8 * 1024 * 1024;

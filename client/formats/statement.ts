@@ -54,11 +54,7 @@ export interface StatementSubject {
   readonly digest: ReadonlyMap<string, string>;
 }
 
-/**
- * The URI of a predicate type, from its short name or its URI.
- *
- * @throws ClientError `usage`; the message lists the short names
- */
+/** The URI of a predicate type, from its short name or URI. @throws ClientError `usage`, which lists the short names */
 export function predicateType(name: string): string {
   const known = PREDICATE_TYPES.get(name);
   if (known !== undefined) return known;
@@ -93,12 +89,8 @@ export function formatStatement(subjects: readonly Subject[], type: string, pred
  */
 export function parseStatement(bytes: Uint8Array): Statement {
   const what = 'the statement';
-  const {
-    _type,
-    predicateType: type,
-    predicate,
-    subject,
-  } = members(parseJson(bytes, what, MAX_STATEMENT, MAX_DEPTH), what);
+  const statement = members(parseJson(bytes, what, MAX_STATEMENT, MAX_DEPTH), what);
+  const { _type, predicateType: type, predicate, subject } = statement;
   if (!TYPES.includes(_type)) throw malformed(`${what}._type`, 'is not the type of a statement v1 or v0.1');
   if (!isTypeUri(string(type, `${what}.predicateType`))) throw malformed(`${what}.predicateType`, 'is not a URI');
   if (predicate !== undefined && predicate !== null) members(predicate, `${what}.predicate`);
@@ -110,11 +102,7 @@ export function parseStatement(bytes: Uint8Array): Statement {
   };
 }
 
-/**
- * `parseStatement`, for a statement before it is signed.
- *
- * @throws ClientError `statement`; the message names the field
- */
+/** `parseStatement`, before a statement is signed. @throws ClientError `statement`; the message names the field */
 export function checkStatement(bytes: Uint8Array): Statement {
   return unsigned(() => parseStatement(bytes));
 }

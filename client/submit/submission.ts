@@ -3,9 +3,7 @@
  * submission becomes a bundle with its proof once a log has the entry.
  *
  * Each signature is logged as one `hashedrekord` 0.0.2. The signature of an attestation is over the DSSE pre-authentication
- * encoding (github.com/secure-systems-lab/dsse, protocol.md), which verifiers of Rekor v2 rebuild:
- *
- *   PAE = "DSSEv1" SP LEN(type) SP type SP LEN(payload) SP payload
+ * encoding (merkle/rekor/dsse.ts), which verifiers of Rekor v2 rebuild.
  *
  * Each signature is verified here before it goes to a log, as a log never removes an entry.
  */
@@ -65,11 +63,7 @@ export function certificateVerifier(der: Uint8Array): Verifier {
   return { ...keyVerifier(withClientErrors(() => parseCertificate(certificate)).spki), certificate };
 }
 
-/**
- * A PEM file with a block `PUBLIC KEY`, or with a certificate or a chain, whose first certificate counts.
- *
- * @throws ClientError `key`
- */
+/** A PEM block `PUBLIC KEY`, or a certificate or a chain, whose first certificate counts. @throws ClientError `key` */
 export function parseVerifierPem(pem: string): Verifier {
   const match = /^\s*-----BEGIN (PUBLIC KEY|CERTIFICATE)-----([A-Za-z0-9+/=\s]{1,100000})-----END \1-----/.exec(pem);
   if (match === null) {

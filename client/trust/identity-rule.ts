@@ -27,12 +27,7 @@ export type IdentityTest = (identity: CertificateIdentity) => boolean;
 /** Compiles a pattern to a test of the whole text. Messages call the pattern `what`. @throws ClientError `usage` */
 type PatternCompiler = (pattern: string, what: string) => (text: string) => boolean;
 
-/**
- * Compiles a rule, to find its errors early.
- *
- * @throws ClientError `usage`: an empty rule, a pattern that is not RE2 or has more than 1,024 characters, an extension that
- * is neither a name nor an OID
- */
+/** @throws ClientError `usage`: an empty rule, an extension that is neither a name nor an OID; and as `compilePattern` */
 export function compileWith(rule: IdentityRule, compilePattern: PatternCompiler): IdentityTest {
   const identity = compileText(rule.identity, 'identity', compilePattern);
   const issuer = compileText(rule.issuer, 'issuer', compilePattern);
@@ -55,7 +50,6 @@ export function compileWith(rule: IdentityRule, compilePattern: PatternCompiler)
     extensions.every(([key, value]) => found.extensions.get(key) === value);
 }
 
-/** Whether a rule has a pattern. */
 export function hasPattern({ identity, issuer }: IdentityRule): boolean {
   return typeof identity === 'object' || typeof issuer === 'object';
 }

@@ -87,15 +87,11 @@ export interface VerifiedTime {
   readonly by: string;
 }
 
-export type VerifiedSigner =
-  | { readonly kind: 'key'; readonly key: KeyInfo; readonly fingerprint: string }
-  | {
-      readonly kind: 'certificate';
-      readonly key: KeyInfo;
-      /** Lower-case hex of SHA-256 over the SubjectPublicKeyInfo. */
-      readonly fingerprint: string;
-      readonly identity: CertificateIdentity;
-    };
+export type VerifiedSigner = {
+  readonly key: KeyInfo;
+  /** Lower-case hex of SHA-256 over the SubjectPublicKeyInfo. */
+  readonly fingerprint: string;
+} & ({ readonly kind: 'key' } | { readonly kind: 'certificate'; readonly identity: CertificateIdentity });
 
 export interface VerifiedEntry {
   /** Origin line of the checkpoint; the address of the log if there is only a promise. */

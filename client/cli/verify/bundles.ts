@@ -9,15 +9,16 @@ import { ClientError, usage } from '../../errors.ts';
 import { MAX_BUNDLE, parseBundle } from '../../formats/bundle.ts';
 import type { IdentityTest } from '../../trust/identity-rule.ts';
 import type { CheckName, Outcome, VerifiedEntry, VerifiedSigner } from '../../verify/outcome.ts';
+import type { CheckpointTrust } from '../../verify/types.ts';
 import { checkBundle, requiredHashes } from '../../verify/verify-bundle.ts';
 import { digestsOf } from '../digests.ts';
 import { readWhole } from '../files.ts';
 import { describe, print, printJson } from '../report.ts';
 import type { RequestedSigner, VerifyOptions } from './arguments.ts';
 import { type CheckSentence, checkSentence, notProvenSentence, timeSentence } from './sentences.ts';
-import { readSigner, readVerifyTrust, type VerifyTrust } from './verify-trust.ts';
+import { readSigner, readVerifyTrust } from './verify-trust.ts';
 
-interface Request extends VerifyTrust {
+interface Request extends CheckpointTrust {
   readonly key?: KeyInfo;
   readonly identity?: IdentityTest;
   readonly witnessTime: boolean;

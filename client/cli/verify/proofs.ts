@@ -8,8 +8,8 @@ import type { Primitives } from '../../../merkle/rekor/primitives.ts';
 import { MAX_TLOG_PROOF } from '../../../merkle/tlog-proof.ts';
 import { timeText } from '../../../merkle/x509/utc-time.ts';
 import { ClientError, usage } from '../../errors.ts';
-import type { TrustedRoot } from '../../trust/trusted-root.ts';
 import { checkTlogProof, type ExpectedSigner, entryDigest, type VerifiedProof } from '../../verify/tlog-proof.ts';
+import type { CheckpointTrust } from '../../verify/types.ts';
 import { counted } from '../counted.ts';
 import { digestsOf } from '../digests.ts';
 import { readWhole } from '../files.ts';
@@ -97,17 +97,16 @@ export async function verifyLeafHash(options: VerifyOptions, primitives: Primiti
   ]);
 }
 
-async function readProofTrust(options: VerifyOptions): Promise<{ policy: Policy; trustedRoot?: TrustedRoot }> {
+async function readProofTrust(options: VerifyOptions): Promise<CheckpointTrust & { policy: Policy }> {
   const { policy, trustedRoot, logKey } = await readVerifyTrust(options);
   if (policy === undefined)
     throw usage('a tlog-proof is checked by a policy: give --policy, with the log and its witnesses');
-  const root = trustedRoot === undefined ? {} : { trustedRoot };
-  if (logKey === undefined) return { policy, ...root };
+  if (logKey === undefined) return { policy, trustedRoot };
   // Policy and key must both hold: only the policy's log with this key counts.
   const vkey = formatVerifierKey(logKey);
   const logs = policy.logs.filter(({ key }) => formatVerifierKey(key) === vkey);
   if (logs.length === 0) throw new ClientError('policy', 'the policy does not have the log whose key was given');
-  return { policy: { ...policy, logs }, ...root };
+  return { policy: { ...policy, logs }, trustedRoot };
 }
 
 function shown({ index, treeSize, hashes, leafHash, root, logKey, cosigned, unverified }: VerifiedProof): string[] {

@@ -1,32 +1,25 @@
 /** Reads the files that define the trust and the expected signer. */
-import type { VerifierKey } from '../../../merkle/note.ts';
-import { MAX_POLICY, type Policy } from '../../../merkle/policy.ts';
+import { MAX_POLICY } from '../../../merkle/policy.ts';
 import { usage } from '../../errors.ts';
 import type { PublicKey } from '../../formats/key.ts';
 import { compileExact, hasPattern, type IdentityTest } from '../../trust/identity-rule.ts';
 import { parseLogKey } from '../../trust/log-key.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
 import { MAX_TRUSTED_ROOT, parseTrustedRoot, type TrustedRoot } from '../../trust/trusted-root.ts';
+import type { CheckpointTrust } from '../../verify/types.ts';
 import { readPublicKey, readWhole } from '../files.ts';
 import type { RequestedSigner, VerifyOptions } from './arguments.ts';
 
-export interface VerifyTrust {
-  readonly trustedRoot?: TrustedRoot;
-  readonly logKey?: VerifierKey;
-  readonly policy?: Policy;
-}
-
 /** @throws ClientError `file`, `usage`, `trusted-root`, `log-key`, `policy` */
-export async function readVerifyTrust({ trustedRoot, logKey, policy }: VerifyOptions): Promise<VerifyTrust> {
+export async function readVerifyTrust({ trustedRoot, logKey, policy }: VerifyOptions): Promise<CheckpointTrust> {
   if (trustedRoot === undefined && logKey === undefined && policy === undefined) {
     throw usage('say which log you trust: --trusted-root, or --log-key, or --policy with witnesses as well');
   }
   return {
-    ...(logKey === undefined ? {} : { logKey: parseLogKey(logKey) }),
-    ...(trustedRoot === undefined
-      ? {}
-      : { trustedRoot: parseTrustedRoot(await readWhole(trustedRoot, MAX_TRUSTED_ROOT)) }),
-    ...(policy === undefined ? {} : { policy: parseTrustPolicy(await readWhole(policy, MAX_POLICY)) }),
+    logKey: logKey === undefined ? undefined : parseLogKey(logKey),
+    trustedRoot:
+      trustedRoot === undefined ? undefined : parseTrustedRoot(await readWhole(trustedRoot, MAX_TRUSTED_ROOT)),
+    policy: policy === undefined ? undefined : parseTrustPolicy(await readWhole(policy, MAX_POLICY)),
   };
 }
 
@@ -37,7 +30,7 @@ type ReadSigner = { readonly key: PublicKey } | { readonly identity: IdentityTes
  *
  * @throws ClientError `file`, `key`, `usage`
  */
-export async function readSigner(signer: RequestedSigner, { trustedRoot }: VerifyTrust): Promise<ReadSigner> {
+export async function readSigner(signer: RequestedSigner, { trustedRoot }: CheckpointTrust): Promise<ReadSigner> {
   if ('key' in signer) return { key: await readPublicKey(signer.key) };
   if (trustedRoot === undefined) {
     throw usage(

@@ -23,23 +23,19 @@ import { pause } from '../log-request.ts';
 import { sendAll } from '../sender.ts';
 import { completeBundle, type Submission } from '../submission.ts';
 import type { LogRequestOptions, NotLogged, Stopped } from '../types.ts';
-import { type Problem, problemOf, type QueueItem, submissionOf, trustOfItem } from './queue-item.ts';
+import { type Problem, problemOf, type Queued, type QueueItem, submissionOf, trustOfItem } from './queue-item.ts';
 import type { Damaged, DoneRecord, QueueLog, SubmissionQueue } from './queue-store.ts';
 
 /** A queue may wait for a log for days. */
 const PAUSES = { first: 200, longest: 30_000 };
 
-export interface FlushOptions {
+export interface FlushOptions extends Pick<LogRequestOptions, 'signal' | 'fetch' | 'attemptTimeout'> {
   /** Send only the entries for this log; a URL as `parseLogUrl` gives it. */
   readonly log?: string | undefined;
   /** The trust to use instead of the key and the policy in the entries. */
   readonly trust?: LogTrust | undefined;
   /** How long to try, in milliseconds; 120,000 by default. With Infinity the flush goes on until all is done. */
   readonly deadline?: number;
-  readonly signal?: AbortSignal;
-  readonly fetch?: LogRequestOptions['fetch'];
-  /** Milliseconds for one attempt; 30,000 by default. */
-  readonly attemptTimeout?: number;
   /** The first pause and the longest one, in milliseconds; 200 and 30,000 by default. */
   readonly pauses?: LogRequestOptions['pauses'];
   /** Called with the result of each entry, once this flush is done with the entry. */
@@ -54,14 +50,7 @@ export interface FlushOptions {
 
 export type FlushResult =
   | ({ readonly state: 'done' } & DoneRecord)
-  | {
-      readonly state: 'refused' | 'pending';
-      readonly id: string;
-      readonly queued: string;
-      readonly log: string;
-      readonly out: string;
-      readonly problem: Problem;
-    };
+  | ({ readonly state: 'refused' | 'pending'; readonly problem: Problem } & Queued);
 
 export interface FlushReport {
   readonly results: readonly FlushResult[];
@@ -85,11 +74,7 @@ export async function flushQueue(store: SubmissionQueue, options: FlushOptions =
 }
 
 /** The part of an entry that stays in memory while the entry waits for its turn. */
-interface Waiting {
-  readonly id: string;
-  readonly queued: string;
-  readonly log: string;
-  readonly out: string;
+interface Waiting extends Queued {
   /** The entry names neither a key nor a policy of the log. */
   readonly needsKey: boolean;
   readonly load: () => Promise<string>;
@@ -204,10 +189,7 @@ class Flush {
       await pause(ms, this.#options.signal);
       return undefined;
     }
-    return {
-      error: new ClientError('unavailable', `${log} takes no requests before ${notBefore}`),
-      notBefore: at,
-    };
+    return { error: new ClientError('unavailable', `${log} takes no requests before ${notBefore}`), notBefore: at };
   }
 
   /** Trusts on first use, where entries name no key, and no key was given or kept. */
@@ -299,13 +281,11 @@ class Flush {
     const given = this.#options.trust ?? trustOfItem(item);
     if (given !== undefined) return given;
     const { verifierKey } = this.#logs.get(item.log) ?? {};
-    if (verifierKey === undefined) {
-      throw new ClientError('log-key', `the key of ${item.log} is not known`);
-    }
+    if (verifierKey === undefined) throw new ClientError('log-key', `the key of ${item.log} is not known`);
     return { logKey: parseLogKey(verifierKey) };
   }
 
-  #stays(item: Pick<QueueItem, 'id' | 'queued' | 'log' | 'out'>, error: ClientError): void {
+  #stays(item: Queued, error: ClientError): void {
     this.#ends({ state: 'pending', ...aboutOf(item), problem: problemOf(error) });
   }
 
@@ -316,7 +296,7 @@ class Flush {
   }
 }
 
-function aboutOf({ id, queued, log, out }: Pick<QueueItem, 'id' | 'queued' | 'log' | 'out'>) {
+function aboutOf({ id, queued, log, out }: Queued): Queued {
   return { id, queued, log, out };
 }
 

@@ -55,6 +55,9 @@ export interface QueueItem {
   readonly problem: Problem | undefined;
 }
 
+/** What every report about an entry of a queue names. */
+export type Queued = Pick<QueueItem, 'id' | 'queued' | 'log' | 'out'>;
+
 /** The log and the output of a new entry, and the trust if the caller gives one. */
 export interface NewItem {
   readonly log: string;

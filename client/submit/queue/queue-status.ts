@@ -1,17 +1,12 @@
 /** What is in a queue. The reader takes no lock, so a flush may be under way. */
 import { readOwner } from '../../../merkle/runtime/disk/lock.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
-import type { Problem, QueueItem } from './queue-item.ts';
+import type { Problem, Queued, QueueItem } from './queue-item.ts';
 import type { Damaged, DoneRecord, QueueLog, SubmissionQueue } from './queue-store.ts';
 
-export interface StatusEntry {
-  readonly id: string;
-  /** UTC, ISO 8601. */
-  readonly queued: string;
-  /** Seconds since then. */
+export interface StatusEntry extends Queued {
+  /** Seconds since `queued`. */
   readonly age: number;
-  readonly log: string;
-  readonly out: string;
   /** The log has the entry, and the bundle is not at `out` yet. */
   readonly logged: boolean;
   readonly problem: Problem | undefined;

@@ -35,6 +35,7 @@ import {
   type Problem,
   parseItem,
   parseProblem,
+  type Queued,
   type QueueItem,
   seal,
   sha256Hex,
@@ -55,12 +56,9 @@ const MAX_RECORD = 64 * 1024;
 const MAX_LOGS = 1024 * 1024;
 
 /** The record of an entry whose proof is written. */
-export interface DoneRecord {
-  readonly id: string;
-  readonly queued: string;
+export interface DoneRecord extends Queued {
+  /** UTC, ISO 8601. */
   readonly done: string;
-  readonly log: string;
-  readonly out: string;
   readonly index: number;
 }
 

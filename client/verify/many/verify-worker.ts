@@ -1,8 +1,4 @@
-/**
- * The thread that verifies bundles: see verify-many.ts.
- *
- * This file does not import verify.ts, which loads noble in 50 ms.
- */
+/** The thread of verify-many.ts. It does not import verify.ts, which loads noble in 50 ms. */
 import { Piscina } from 'piscina';
 import { parseSpki } from '../../../merkle/rekor/spki.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
