@@ -1,10 +1,7 @@
 /**
- * The audit of a whole log: any log of c2sp.org/tlog-tiles, whatever its entries are.
- *
- * The audit builds the tree anew from the entry bundles. It compares this tree with every tile of every level, with the root
- * of the checkpoint, and with the checkpoints of earlier audits. Worker threads hash the bundles and compare them with the
- * level 0 tiles. They return one root for each bundle, in order: so the audit names the first thing that is wrong, and
- * memory does not grow with the log.
+ * The audit of a whole log of c2sp.org/tlog-tiles: it builds the tree anew from the entry bundles, and compares it with every
+ * tile, the root of the checkpoint and the checkpoints of earlier audits. Worker threads return one root for each bundle, in
+ * order: so the audit names the first thing that is wrong, and memory does not grow with the log.
  */
 import { availableParallelism } from 'node:os';
 import { equal } from '../../merkle/bytes.ts';
@@ -176,7 +173,6 @@ class Audit {
     return createPool({ file: workerUrl('client/audit/audit-worker'), threads, workerData });
   }
 
-  /** The tasks for the full bundles of this run. */
   #jobs(full: number): () => (() => Promise<AuditAnswer>) | undefined {
     let next = this.#levels.bundles;
     const { directory } = this.#source;
@@ -233,7 +229,6 @@ class Audit {
     if (unreadable !== undefined) throw new ClientError('file', unreadable);
   }
 
-  /** The leaf hashes of the last bundle. */
   async #partial(index: number, width: number, head: AuditHead): Promise<Uint8Array> {
     let answer: AuditAnswer;
     try {

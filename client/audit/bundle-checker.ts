@@ -50,12 +50,7 @@ export class BundleChecker {
     this.#checkEntry = checkEntry;
   }
 
-  /**
-   * Checks the bundle of `width` entries and `bundleLength` bytes, and the tile of `tileLength` bytes. The bundle is
-   * overwritten.
-   *
-   * @returns the first thing that is wrong, or undefined
-   */
+  /** The first thing that is wrong with the bundle of `width` entries or its tile. Lengths in bytes. Overwrites the bundle. */
   check(index: number, width: number, bundleLength: number, tileLength: number): Finding | undefined {
     const cut = this.#hashEntries(width, bundleLength);
     const different = this.#firstDifference(Math.min(cut, Math.floor(tileLength / HASH_SIZE)));

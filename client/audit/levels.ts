@@ -65,11 +65,7 @@ export class Levels {
     tile.width = (tile.width + 1) % TILE_WIDTH;
   }
 
-  /**
-   * Compares the partial tiles. They may be missing in a source that keeps them elsewhere.
-   *
-   * @throws AuditProblem, and what the source throws
-   */
+  /** Compares the partial tiles, which a source may keep elsewhere. @throws AuditProblem, and what the source throws */
   async finish(): Promise<void> {
     for (const [i, { bytes, width }] of this.#edge.entries()) {
       if (width > 0) await this.#compare(i + 1, this.#indexOf(i + 1), bytes.subarray(0, width * HASH_SIZE));
@@ -78,9 +74,7 @@ export class Levels {
 
   /** The root of the tree of all bundles so far and `leaves` (0 to 255 leaf hashes) after them. */
   rootWith(leaves: Uint8Array): Uint8Array {
-    const hashes = [...this.#edge]
-      .reverse()
-      .flatMap(({ bytes, width }) => subtrees(bytes.subarray(0, width * HASH_SIZE)));
+    const hashes = this.save().reverse().flatMap(subtrees);
     const size = this.#bundles * TILE_WIDTH + leaves.length / HASH_SIZE;
     return CompactRange.from(size, [...hashes, ...subtrees(leaves)], fastSha256).root();
   }

@@ -31,7 +31,6 @@ export interface AuditOptions {
 export interface AuditProgress {
   /** Entries that hold so far, with those of the earlier run that this one resumes. */
   readonly entries: number;
-  /** Entries of the tree. */
   readonly total: number;
   /** Where this run began. */
   readonly from: number;
@@ -60,7 +59,6 @@ export interface Corruption {
 
 export interface AuditedTree {
   readonly origin: string;
-  /** Number of entries. */
   readonly size: number;
   /** 32 bytes. */
   readonly root: Uint8Array;

@@ -89,9 +89,8 @@ export class Feed {
   }
 
   /**
-   * Commits the checkpoint of the last look, then the entries up to it, batch by batch.
+   * Commits the checkpoint of the last look, which must be accepted, then the entries up to it, batch by batch.
    *
-   * @param look the last one; accepted
    * @throws ClientError as `look`; what the consumer's `commit` throws
    */
   async read(look: Look, signal: AbortSignal): Promise<ReadOutcome> {

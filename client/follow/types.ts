@@ -32,10 +32,7 @@ export interface FollowedLog {
   readonly location: string;
   /** The quorum that its checkpoints need; without a policy they need none. */
   readonly policy?: Policy;
-  /**
-   * The longest time since the quorum cosigned what the log shows, in milliseconds. Absent: any time. Needs a policy with a
-   * quorum.
-   */
+  /** The longest time since the quorum cosigned what the log shows, in ms. Absent: any. Needs a policy with a quorum. */
   readonly maxCheckpointAge?: number;
   /** The log is declared frozen: `true` for the size that the feed sees first, or that size. */
   readonly frozen?: boolean | number;
@@ -93,7 +90,6 @@ export interface FeedEntry {
   body: Uint8Array;
 }
 
-/** What the feed knows of a peer. */
 export interface PeerView {
   /** When the peer last agreed with the log, in ms since 1970. */
   readonly agreed: number;
@@ -194,9 +190,7 @@ export interface BadEntry {
   readonly evidence: EntryEvidence;
 }
 
-/** What a look has shown of one peer. */
 export interface PeerLook {
-  /** The location of the peer. */
   readonly peer: string;
   readonly view: PeerView;
   /** Why the feed could not compare the peer now: it is away, serves something else, or is ahead of the log. */
@@ -204,9 +198,7 @@ export interface PeerLook {
   readonly split?: SplitView;
 }
 
-/** What a look at the log has shown. */
 export interface Look {
-  /** The checkpoint that the log shows; signed. */
   readonly head: SignedHead;
   /** `read` may go on to this checkpoint. */
   readonly accepted: boolean;

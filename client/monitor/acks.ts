@@ -109,9 +109,8 @@ export function parseRemembered(text: string): RememberedAlert | undefined {
 function parseUntil(text: string): number {
   const time = DATE.test(text) ? Date.parse(`${text}T23:59:59.999Z`) : TIME.test(text) ? Date.parse(text) : Number.NaN;
   // Date.parse accepts the 31st of each month.
-  const isDay = Number.isNaN(Date.parse(text.slice(0, 10)))
-    ? false
-    : new Date(text.slice(0, 10)).toISOString().startsWith(text.slice(0, 10));
+  const day = text.slice(0, 10);
+  const isDay = !Number.isNaN(Date.parse(day)) && new Date(day).toISOString().startsWith(day);
   if (Number.isNaN(time) || !isDay) {
     throw new ClientError('usage', '--until is no date: write 2027-01-31, or 2027-01-31T12:00:00Z');
   }

@@ -10,10 +10,7 @@ import type { Alert, AlertKind } from './types.ts';
 
 export interface LogCondition {
   readonly kind: AlertKind;
-  /**
-   * Names the condition: the monitor reports it once for as long as it lasts. Without sizes and roots where these go on
-   * changing.
-   */
+  /** Its name: the monitor reports it once while it lasts. Without sizes and roots where these go on changing. */
   readonly condition: string;
   /** Tells this case from another one of the same condition. Part of the alert's ID. */
   readonly detail: string;

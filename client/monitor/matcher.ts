@@ -133,8 +133,7 @@ function summaryOf(rule: Rule, entry: FeedEntry, hit: HitReport): string {
   if (kind === 'unreadable') {
     return `${where} looks like something that the rule "${rule.name}" watches, and cannot be read: ${problem ?? 'unknown form'}`;
   }
-  const [first] = names;
-  const by = first === undefined ? (key === undefined ? 'nobody who can be read' : `the key ${key}`) : first;
+  const by = names[0] ?? (key === undefined ? 'nobody who can be read' : `the key ${key}`);
   const others = nameCount > 1 ? ` and ${nameCount - 1} more names` : '';
   const from = issuer === undefined ? '' : ` (issuer ${issuer})`;
   const what = kind === 'match' ? 'is watched by' : 'is not what is expected by';

@@ -28,14 +28,11 @@ export const ALERT_KINDS = [
 export type AlertKind = (typeof ALERT_KINDS)[number];
 
 export interface Alert {
-  /**
-   * Stable, so that a receiver recognizes a second delivery: hex SHA-256 over kind, log, entry (index and leaf hash) or the
-   * other find, and rule.
-   */
+  /** Hex SHA-256 over kind, log, entry (index, leaf hash) or other find, and rule: the same in a second delivery. */
   id: string;
   kind: AlertKind;
   severity: 'info' | 'alert' | 'critical';
-  /** The log's origin. */
+  /** The origin. */
   log: string;
   /** When the monitor found it: ISO 8601, UTC. */
   time: string;

@@ -67,14 +67,10 @@ export class Queue implements AlertQueue {
     this.#rows = rows;
     this.#pace = { ...DEFAULTS, ...pace };
     this.#next = next;
-    const remove = (line: Line, lane: Lane, due: readonly Due[], alerts: readonly Alert[]) =>
-      this.#remove(
-        line.key,
-        this.#lines.filter((other) => other !== line).map((other) => other.key),
-        lane,
-        due,
-        alerts,
-      );
+    const remove = (line: Line, lane: Lane, due: readonly Due[], alerts: readonly Alert[]) => {
+      const others = this.#lines.filter((other) => other !== line).map((other) => other.key);
+      return this.#remove(line.key, others, lane, due, alerts);
+    };
     this.#lines = sinks.map((sink) => new Line(rows, sink, counts, this.#pace, remove));
   }
 
@@ -93,7 +89,6 @@ export class Queue implements AlertQueue {
     return this.#lines.reduce((sum, { pending }) => sum + pending, 0);
   }
 
-  /** How many alerts wait for each sink, and how often in a row it failed. */
   state(): readonly SinkState[] {
     return this.#lines.map(({ sink, pending, failures }) => ({ sink: sink.name, pending, failures }));
   }
@@ -119,15 +114,13 @@ export class Queue implements AlertQueue {
     await this.#rows.store.close();
   }
 
-  /** Drops what waits for sinks that do not exist. */
   async #forget(counts: ReadonlyMap<string, number>): Promise<void> {
     const known = new Set(this.#lines.map(({ key }) => key.toString('hex')));
     const orphans = new Map([...counts].filter(([hex]) => !known.has(hex)));
     for (const [hex, alerts] of orphans) {
       const key = Buffer.from(hex, 'hex');
-      const others = [...known, ...orphans.keys()]
-        .filter((other) => other !== hex)
-        .map((other) => Buffer.from(other, 'hex'));
+      const hexes = [...known, ...orphans.keys()].filter((other) => other !== hex);
+      const others = hexes.map((other) => Buffer.from(other, 'hex'));
       for (const lane of [0, 1] as const) {
         for (;;) {
           const due = await this.#rows.first(key, lane, MESSAGE_ALERTS);

@@ -47,12 +47,8 @@ const MESSAGE_BYTES = 512 * 1024;
 const LONGEST_ASKED_MS = 60 * 60_000;
 const DAY_MS = 24 * 60 * 60_000;
 
-type Outcome =
-  | { readonly kind: 'delivered' }
-  /** Nothing to do, before `until` at least. */
-  | { readonly kind: 'idle'; readonly until: number }
-  /** The pause after a failure is not over. */
-  | { readonly kind: 'paused'; readonly until: number };
+/** `idle`: nothing to do before `until` at least; `paused`: the pause after a failure is not over. */
+type Outcome = { readonly kind: 'delivered' } | { readonly kind: 'idle' | 'paused'; readonly until: number };
 
 type Next = { readonly lane: Lane; readonly due: readonly Due[] } | { readonly idleUntil: number };
 

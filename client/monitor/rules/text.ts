@@ -47,10 +47,7 @@ export function textMatcher(match: TextMatch): (text: string) => boolean {
   return (text) => pattern.matches(text);
 }
 
-/**
- * A text that occurs in every text that `pattern` matches: the longest that a simple scan finds, or '' if the scan cannot
- * tell.
- */
+/** The longest text that a simple scan finds in every text that `pattern` matches, or '' if the scan cannot tell. */
 export function requiredLiteral(pattern: string): string {
   // Flags change what a letter means, alternatives make every part optional, and a quoted part has its own rules.
   if (/\(\?|\||\\[QpPx]/.test(pattern)) return '';

@@ -20,11 +20,7 @@ export class EvidenceFiles {
     this.#dir = dir;
   }
 
-  /**
-   * The path of the file, which is durable when it resolves; undefined where the log has 100 files already.
-   *
-   * @throws RuntimeError `file`
-   */
+  /** The path of the file, durable when it resolves; undefined where the log has 100 files. @throws RuntimeError `file` */
   async keep(origin: string, evidence: Evidence | EntryEvidence): Promise<string | undefined> {
     const text = 'served' in evidence ? formatEntryEvidence(evidence) : formatEvidence(evidence);
     const bytes = encodeUtf8(text);
