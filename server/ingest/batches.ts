@@ -77,7 +77,7 @@ export class Batches {
     try {
       answers = unpackAnswers(await this.#options.run(packBatch(batch)), batch.length);
     } catch (error) {
-      this.#options.onError(error);
+      this.#report(error);
     }
     this.#batches -= 1;
     this.#bodies -= batch.length;
@@ -106,10 +106,15 @@ export class Batches {
         body.answer(unpackAnswers(await this.#options.run(packBatch([body])), 1)[0]!);
         return;
       } catch (error) {
-        this.#options.onError(error);
+        this.#report(error);
       }
     }
     body.answer({ refusal: INTERNAL });
+  }
+
+  /** After `close` a batch fails because its threads end, which is no news. */
+  #report(error: unknown): void {
+    if (!this.#closed) this.#options.onError(error);
   }
 }
 

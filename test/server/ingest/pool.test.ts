@@ -132,6 +132,16 @@ describe('createIngest, with the built worker', () => {
     }
     expect(await ingest.ingest(Buffer.alloc(0), 'json')).toMatchObject({ refusal: { code: 'internal' } });
   });
+
+  it('reports no error for a batch that its close cuts off', async () => {
+    const errors: unknown[] = [];
+    const ingest = ingestPool({ threads: 1, onError: (error) => errors.push(error) });
+    const answers = distinctBodies(300).map((body) => ingest.ingest(body, 'json'));
+    while (ingest.queue.running === 0) await new Promise((resolve) => setImmediate(resolve));
+    await ingest.close();
+    expect(await Promise.all(answers)).toContainEqual({ refusal: expect.objectContaining({ code: 'internal' }) });
+    expect(errors).toEqual([]);
+  });
 });
 
 describe('a worker that dies', () => {
