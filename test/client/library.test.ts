@@ -19,7 +19,9 @@ describe('each error code', () => {
   const codes = Object.entries(CLIENT_ERRORS);
 
   it('is documented where it is declared', () => {
-    const documented = [...read('client/errors.ts').matchAll(/^ \* - `([a-z-]+)`: \S/gm)].map((match) => match[1]);
+    const documented = [...read('client/errors.ts').matchAll(/^ {2}'?([a-z-]+)'?: \d+, \/\/ \S/gm)].map(
+      (match) => match[1],
+    );
     expect(documented.sort()).toEqual(codes.map(([code]) => code).sort());
   });
 

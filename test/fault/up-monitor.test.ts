@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { readOwner } from '../../../merkle/runtime/disk/lock.ts';
-import { tempDir } from '../../support/log.ts';
-import { CLI, steleJson } from '../../support/serve.ts';
-import { until as untilTrue } from '../../support/until.ts';
+import { readOwner } from '../../merkle/runtime/disk/lock.ts';
+import { tempDir } from '../support/log.ts';
+import { CLI, steleJson } from '../support/serve.ts';
+import { until as untilTrue } from '../support/until.ts';
 
 interface Up {
   readonly url: string;
