@@ -32,6 +32,8 @@ export interface TrustedLog {
   readonly logId: Uint8Array;
   /** ID of the key that signs checkpoints. Its first 4 bytes are the key ID in the note. */
   readonly checkpointKeyId: Uint8Array;
+  /** A URI without a scheme, such as sigstore.dev. Proofs of one operator count once. */
+  readonly operator?: string;
 }
 
 export interface TrustedAuthority {
@@ -39,6 +41,8 @@ export interface TrustedAuthority {
   /** At least one, from the issuer of leaf certificates up to the root. A time-stamp authority's own certificate is first. */
   readonly certificates: readonly Certificate[];
   readonly validFor: Period;
+  /** As `TrustedLog.operator`: time stamps of one operator count once. */
+  readonly operator?: string;
 }
 
 export interface TrustedRoot {
@@ -110,6 +114,7 @@ function readLog(value: unknown, path: string): TrustedLog | undefined {
     validFor,
     logId,
     checkpointKeyId: log.checkpointKeyId === undefined ? logId : keyId(log.checkpointKeyId, `${path}.checkpointKeyId`),
+    ...readOperator(log.operator, path),
   };
 }
 
@@ -132,7 +137,14 @@ function readAuthority(value: unknown, path: string): TrustedAuthority {
     uri: authority.uri === undefined ? '' : string(authority.uri, `${path}.uri`),
     certificates,
     validFor: readPeriod(authority.validFor, `${path}.validFor`),
+    ...readOperator(authority.operator, path),
   };
+}
+
+/** In proto3 the empty text is the same as none. */
+function readOperator(value: unknown, path: string): { readonly operator?: string } {
+  if (value === undefined || value === '') return {};
+  return { operator: string(value, `${path}.operator`) };
 }
 
 function readPeriod(value: unknown, path: string): Period {
