@@ -181,7 +181,7 @@ export function parsePublicKey(spki: Uint8Array, primitives = nodePrimitives()):
 }
 
 /**
- * A signer's public key: exactly one PEM block `PUBLIC KEY`; text around it is refused.
+ * A signer's public key: the one PEM block `PUBLIC KEY`. Text around the block is not read.
  *
  * @param primitives verify its signatures; Node's OpenSSL by default
  * @throws ClientError `key`

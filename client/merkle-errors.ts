@@ -7,6 +7,7 @@ const CODES: Readonly<Partial<Record<MerkleErrorCode, ClientErrorCode>>> = {
   'bad-entry': 'malformed',
   'bad-der': 'malformed',
   'bad-key': 'key',
+  'bad-pem': 'key',
   'bad-certificate': 'bad-certificate',
   'bad-sct': 'bad-sct',
   'bad-timestamp': 'bad-timestamp',

@@ -10,7 +10,9 @@
  *
  * Only the one DER encoding of a key is accepted (merkle/rekor/spki.ts), so that its bytes equal the logged ones.
  */
-import { decodeBase64, encodeBase64 } from '../../merkle/bytes.ts';
+import { encodeBase64 } from '../../merkle/bytes.ts';
+import { formatPem, type PemBlock, parsePem, pemBytes } from '../../merkle/pem.ts';
+import { printable } from '../../merkle/printable.ts';
 import { DIGEST_ALGORITHM, DIGEST_SIZE, type DigestAlgorithm, HASH_NAME } from '../../merkle/rekor/hashes.ts';
 import { loggedKeyDetailsOf } from '../../merkle/rekor/key-details.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
@@ -67,26 +69,58 @@ export function keyAlgorithm(info: KeyInfo): KeyAlgorithm {
   return { details: details.name, digest: DIGEST_ALGORITHM[details.hash] };
 }
 
-/** Reads exactly one PEM block `PUBLIC KEY`, without other text. @throws ClientError `key` */
+/**
+ * Reads the one PEM block `PUBLIC KEY` of `pem`. Text around the block is not read (RFC 7468 section 2).
+ *
+ * @throws ClientError `key`: the message says which other blocks there are
+ */
 export function parsePublicKeyPem(pem: string, primitives: Primitives): PublicKey {
-  const match = /^\s*-----BEGIN PUBLIC KEY-----\r?\n([A-Za-z0-9+/=\r\n]{1,2000})-----END PUBLIC KEY-----\s*$/.exec(pem);
-  if (match === null) {
-    const why = 'the public key is not one PEM block "PUBLIC KEY" (the private key is not needed here)';
-    throw new ClientError('key', why);
+  const [block, ...more] = keyBlocks(pem);
+  if (block === undefined) {
+    throw new ClientError(
+      'key',
+      'there is no PEM block "PUBLIC KEY": the key of a signer is given as its public key in PEM',
+    );
   }
-  let der: Uint8Array;
-  try {
-    der = decodeBase64(match[1]!.replace(/[\r\n]/g, ''));
-  } catch (cause) {
-    throw new ClientError('key', 'the PEM block of the public key is not canonical base64', { cause });
-  }
-  return parsePublicKey(der, primitives);
+  if (more.length > 0) throw severalBlocks([block, ...more]);
+  if (block.label !== 'PUBLIC KEY') throw otherBlock(block);
+  return parsePublicKey(
+    withClientErrors(() => pemBytes(block)),
+    primitives,
+  );
 }
 
-/** PEM of the SubjectPublicKeyInfo, 64 characters a line (RFC 7468). */
+/** The PEM blocks of a file with a key, without the parameters of a curve, which no key needs. @throws ClientError `key` */
+export function keyBlocks(pem: string): PemBlock[] {
+  return withClientErrors(() => parsePem(pem)).filter(({ label }) => label !== 'EC PARAMETERS');
+}
+
+/** The error where one key is expected. */
+export function severalBlocks(blocks: readonly PemBlock[]): ClientError {
+  const labels = blocks.slice(0, 8).map(({ label }) => quoted(label));
+  const all = blocks.length > 8 ? [...labels, '…'] : labels;
+  return new ClientError('key', `there are ${blocks.length} PEM blocks (${all.join(', ')}), where one key is expected`);
+}
+
+/** The error where a block is no public key; it says what the block is. */
+export function otherBlock({ label }: PemBlock): ClientError {
+  const what = label.endsWith('PRIVATE KEY')
+    ? ', a private key, which is not needed here: give the public key'
+    : label === 'RSA PUBLIC KEY'
+      ? ', an RSA key in PKCS#1: turn it into a "PUBLIC KEY" with `openssl rsa -RSAPublicKey_in -pubout`'
+      : label === 'CERTIFICATE'
+        ? ': here the public key is expected, as `openssl x509 -pubkey -noout` writes it'
+        : '';
+  return new ClientError('key', `the PEM block is ${quoted(label)}, not "PUBLIC KEY"${what}`);
+}
+
+function quoted(label: string): string {
+  return `"${printable(label.slice(0, 60))}"`;
+}
+
+/** PEM of the SubjectPublicKeyInfo. */
 export function formatPublicKeyPem(key: Pick<PublicKey, 'spki'>): string {
-  const lines = encodeBase64(key.spki).match(/.{1,64}/g)!;
-  return `-----BEGIN PUBLIC KEY-----\n${lines.join('\n')}\n-----END PUBLIC KEY-----\n`;
+  return formatPem('PUBLIC KEY', key.spki);
 }
 
 /** The hint of a key in a bundle, as cosign writes it: base64 of SHA-256 over the SubjectPublicKeyInfo. */

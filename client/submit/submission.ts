@@ -9,6 +9,7 @@
  */
 import { createHash } from 'node:crypto';
 import { decodeBase64, decodeUtf8, encodeBase64, encodeUtf8 } from '../../merkle/bytes.ts';
+import { pemBytes } from '../../merkle/pem.ts';
 import { preAuthEncoding } from '../../merkle/rekor/dsse.ts';
 import { HASH_NAME } from '../../merkle/rekor/hashes.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
@@ -24,7 +25,7 @@ import {
 } from '../formats/bundle.ts';
 import type { Signed } from '../formats/entry-request.ts';
 import { type JsonObject, malformed, object, parseJson } from '../formats/json.ts';
-import { keyHint, type PublicKey, parsePublicKey } from '../formats/key.ts';
+import { keyBlocks, keyHint, otherBlock, type PublicKey, parsePublicKey, severalBlocks } from '../formats/key.ts';
 import { formatLogEntry, type LogEntry } from '../formats/log-entry.ts';
 import { withClientErrors } from '../merkle-errors.ts';
 
@@ -63,20 +64,24 @@ export function certificateVerifier(der: Uint8Array): Verifier {
   return { ...keyVerifier(withClientErrors(() => parseCertificate(certificate)).spki), certificate };
 }
 
-/** A PEM block `PUBLIC KEY`, or a certificate or a chain, whose first certificate counts. @throws ClientError `key` */
+/**
+ * One PEM block `PUBLIC KEY`, or a certificate or a chain, whose first certificate counts. Text around the blocks is not
+ * read. @throws ClientError `key`
+ */
 export function parseVerifierPem(pem: string): Verifier {
-  const match = /^\s*-----BEGIN (PUBLIC KEY|CERTIFICATE)-----([A-Za-z0-9+/=\s]{1,100000})-----END \1-----/.exec(pem);
-  if (match === null) {
-    const why = 'this is no PEM block "PUBLIC KEY" or "CERTIFICATE" (a private key is not needed here)';
-    throw new ClientError('key', why);
+  const blocks = keyBlocks(pem);
+  const [first] = blocks;
+  if (first === undefined) {
+    throw new ClientError(
+      'key',
+      'there is no PEM block "PUBLIC KEY" or "CERTIFICATE" (a private key is not needed here)',
+    );
   }
-  let der: Uint8Array;
-  try {
-    der = decodeBase64(match[2]!.replace(/\s/g, ''));
-  } catch (cause) {
-    throw new ClientError('key', 'the PEM block is not canonical base64', { cause });
-  }
-  return match[1] === 'CERTIFICATE' ? certificateVerifier(der) : keyVerifier(der);
+  const isChain = blocks.every(({ label }) => label === 'CERTIFICATE');
+  if (blocks.length > 1 && !isChain) throw severalBlocks(blocks);
+  if (!isChain && first.label !== 'PUBLIC KEY') throw otherBlock(first);
+  const der = withClientErrors(() => pemBytes(first));
+  return isChain ? certificateVerifier(der) : keyVerifier(der);
 }
 
 /**

@@ -1,6 +1,7 @@
 /** The file that `authorities` names: a Sigstore trusted root, or certificates in PEM. */
 
 import { equal } from '../../../merkle/bytes.ts';
+import { parsePem, pemBytes } from '../../../merkle/pem.ts';
 import { type Certificate, parseCertificate } from '../../../merkle/x509/certificate.ts';
 import { isSelfIssued } from '../../../merkle/x509/certificate-chain.ts';
 import { ClientError } from '../../errors.ts';
@@ -10,12 +11,11 @@ import type { IssuingAuthority } from '../rules/issuer-trust.ts';
 
 export const MAX_AUTHORITIES_BYTES = MAX_TRUSTED_ROOT;
 const MAX_CERTIFICATES = 64;
-const PEM = /-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----/g;
 
 /**
  * In PEM, a certificate whose issuer is not in the file is a trusted root, and the others are intermediates.
  *
- * @throws ClientError `trusted-root`, `malformed`: the file is neither, or has no certificate
+ * @throws ClientError `trusted-root`, `malformed`, `key`: the file is neither, or has no certificate
  */
 export function readAuthorities(file: Uint8Array): readonly IssuingAuthority[] {
   const text = Buffer.from(file).toString('latin1');
@@ -34,7 +34,9 @@ function ofTrustedRoot(file: Uint8Array): IssuingAuthority[] {
 
 function ofPem(text: string): IssuingAuthority[] {
   const certificates = withClientErrors(() =>
-    [...text.matchAll(PEM)].map(([, base64]) => parseCertificate(Buffer.from(base64!, 'base64'))),
+    parsePem(text)
+      .filter(({ label }) => label === 'CERTIFICATE')
+      .map((block) => parseCertificate(pemBytes(block))),
   );
   if (certificates.length === 0) {
     throw new ClientError('malformed', 'it is neither a trusted root (JSON) nor certificates in PEM');

@@ -2,10 +2,13 @@ import { createHash, createPublicKey, generateKeyPairSync, verify } from 'node:c
 import { describe, expect, it } from 'vitest';
 import { formatPublicKeyPem, parsePublicKey, parsePublicKeyPem } from '../../../client/formats/key.ts';
 import { softwareSigner } from '../../../client/submit/signers/software-signer.ts';
+import { formatPem } from '../../../merkle/pem.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { newKey } from '../../support/new-key.ts';
 
 const der = (key: ReturnType<typeof createPublicKey>) => key.export({ format: 'der', type: 'spki' });
+/** What `openssl ecparam -genkey` writes before a key. */
+const parameters = formatPem('EC PARAMETERS', Buffer.from('06082a8648ce3d030107', 'hex'));
 const bad = expect.objectContaining({ code: 'key' });
 
 describe.each([
@@ -52,11 +55,37 @@ describe('a public key', () => {
     }
   });
 
-  it('is one PEM block and nothing else', () => {
-    const pem = formatPublicKeyPem(newKey().publicKey);
-    for (const wrong of ['', `x${pem}`, pem + pem, pem.replaceAll('PUBLIC', 'PRIVATE'), pem.replace('M', '!')]) {
-      expect(() => parsePublicKeyPem(wrong, nodePrimitives())).toThrow(bad);
+  it('is the only PEM block; text around it is not read', () => {
+    const { publicKey } = newKey();
+    const pem = formatPublicKeyPem(publicKey);
+    const read = (text: string) => parsePublicKeyPem(text, nodePrimitives());
+    for (const good of [`# Example Ltd\n${pem}the end`, pem.replaceAll('\n', ' \r\n'), `${parameters}${pem}`]) {
+      expect(read(good).spki).toEqual(publicKey.spki);
     }
+    for (const wrong of ['', `x${pem}`, pem.replace('M', '!'), pem.slice(0, -3), pem.replace('\n', '\nA: b\n\n')]) {
+      expect(() => read(wrong)).toThrow(bad);
+    }
+  });
+
+  it.each([
+    ['two keys', (pem: string) => pem + pem, 'there are 2 PEM blocks ("PUBLIC KEY", "PUBLIC KEY"), where one key'],
+    [
+      'a key and a certificate',
+      (pem: string) => pem + formatPem('CERTIFICATE', Buffer.of(1)),
+      '"CERTIFICATE"), where one',
+    ],
+    [
+      'a private key',
+      (pem: string) => pem.replaceAll('PUBLIC', 'EC PRIVATE'),
+      '"EC PRIVATE KEY", not "PUBLIC KEY", a private key',
+    ],
+    ['a certificate', (pem: string) => pem.replaceAll('PUBLIC KEY', 'CERTIFICATE'), 'openssl x509 -pubkey'],
+    ['a PKCS#1 key', (pem: string) => pem.replaceAll('PUBLIC', 'RSA PUBLIC'), 'openssl rsa -RSAPublicKey_in'],
+    ['text', () => 'ssh-ed25519 AAAA', 'there is no PEM block "PUBLIC KEY"'],
+  ])('is named where it is another thing: %s', (_, of, message) => {
+    const pem = of(formatPublicKeyPem(newKey().publicKey));
+    expect(() => parsePublicKeyPem(pem, nodePrimitives())).toThrow(message);
+    expect(() => parsePublicKeyPem(pem, nodePrimitives())).toThrow(bad);
   });
 
   it('does not go with another private key', () => {

@@ -233,3 +233,18 @@ it('keys and certificates are read from PEM', () => {
   expect(Buffer.from(parseVerifierPem(pem('CERTIFICATE', certificate)).certificate!)).toEqual(certificate);
   expect(() => parseVerifierPem('-----BEGIN PRIVATE KEY-----')).toThrow(fails('key'));
 });
+
+it('text around PEM is not read, and the first certificate of a chain counts', () => {
+  const signer = sharedSigner();
+  const [key, certificate] = [pem('PUBLIC KEY', signer.spki), pem('CERTIFICATE', signer.certificate())];
+  expect(Buffer.from(parseVerifierPem(`Example Ltd\r\n${key}the end`).publicKey.spki)).toEqual(
+    Buffer.from(signer.spki),
+  );
+  const chain = `subject=CN = a\n${certificate}issuer=CN = b\n${pem('CERTIFICATE', Buffer.of(1))}`;
+  expect(Buffer.from(parseVerifierPem(chain).certificate!)).toEqual(signer.certificate());
+  expect(() => parseVerifierPem('Example Ltd')).toThrow(fails('key', 'no PEM block'));
+  expect(() => parseVerifierPem(key + key)).toThrow(fails('key', 'there are 2 PEM blocks'));
+  expect(() => parseVerifierPem(certificate + key)).toThrow(fails('key', '("CERTIFICATE", "PUBLIC KEY")'));
+  expect(() => parseVerifierPem(certificate + certificate.slice(0, -5))).toThrow(fails('key', 'not a pair'));
+  expect(() => parseVerifierPem(pem('PRIVATE KEY', Buffer.of(1)))).toThrow(fails('key', 'a private key'));
+});
