@@ -24,10 +24,10 @@ export const BUNDLE_TYPE = 'application/vnd.dev.sigstore.bundle.v0.3+json';
 /** Longest accepted bundle in bytes: an attestation may hold a bill of materials. */
 export const MAX_BUNDLE = 16 * 1024 * 1024;
 
-/** Most items of one bundle. No signer needs more. */
-const MAX_ENTRIES = 16;
+/** Most items of one bundle. No signer needs more; sigstore-go has the same bounds for entries and time stamps. */
+const MAX_ENTRIES = 32;
 const MAX_CERTIFICATES = 16;
-const MAX_TIMESTAMPS = 16;
+const MAX_TIMESTAMPS = 32;
 
 /** The members of a bundle and of its verification material, in proto3 JSON. */
 export const BUNDLE_MEMBERS = ['mediaType', 'verificationMaterial', 'messageSignature', 'dsseEnvelope'] as const;

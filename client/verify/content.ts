@@ -47,8 +47,8 @@ export function hashesNeeded(content: Bundle['content'], key: KeyInfo): HashName
 }
 
 /**
- * @throws ClientError `digest-mismatch`, `bad-signature`, `unsupported`, `malformed`; `usage` if a digest of
- * `hashesNeeded` is missing
+ * @throws ClientError `digest-mismatch`, `bad-signature`, `malformed`; `unsupported` if the payload is no statement, or if
+ * no digest in the statement can be compared; `usage` if a digest of `hashesNeeded` is missing
  */
 export function checkContent(
   content: Bundle['content'],
@@ -103,10 +103,11 @@ function checkAttestation(
 ): SignedContent {
   const signed = checkEnvelope(content, key, primitives);
   const statement = statementOf(content);
-  const [algorithm] = hashesOf(statement);
-  for (const hash of hashesOf(statement)) given(artifact, hash);
+  const hashes = hashesOf(statement);
+  if (hashes.length === 0) throw incomparable(statement);
+  for (const hash of hashes) given(artifact, hash);
   const subject = subjectFor(statement, artifact);
-  if (algorithm === undefined || subject === undefined) {
+  if (subject === undefined) {
     throw new ClientError(
       'digest-mismatch',
       `the attestation is not about this file: none of its ${statement.subjects.length} subjects has the file's digest. The file was changed, or the bundle belongs to another`,
@@ -131,6 +132,17 @@ function statementOf({ payloadType, payload }: DsseContent): Statement {
   throw new ClientError(
     'unsupported',
     `the attestation's payload is "${printable(payloadType.slice(0, 80))}", not an in-toto statement: it does not say which file it is about`,
+  );
+}
+
+/** The error for a statement whose subjects have digests of other algorithms alone: nothing can be compared. */
+function incomparable({ subjects }: Statement): ClientError {
+  const named = [...new Set(subjects.flatMap(({ digest }) => [...digest.keys()]))];
+  const list = named.slice(0, 8).map((algorithm) => printable(algorithm.slice(0, 40)));
+  return new ClientError(
+    'unsupported',
+    `the attestation names its subjects by ${list.join(', ')}${named.length > list.length ? ', …' : ''} alone: ` +
+      `no such digest can be compared with the file's ${HASHES.join(', ')}, so it is not known whether the attestation is about this file`,
   );
 }
 

@@ -109,13 +109,37 @@ describe('verifyBundle, with a key', () => {
     expect(check(attestation(file, key, log, half))).toBe('digest-mismatch');
     const both = statement(file, { sha256: hex(sha256), sha512: hex(sha512) });
     expect(check(attestation(file, key, log, both))).toBe('accepted');
-    expect(check(attestation(file, key, log, statement(file, { md5: '00' })))).toBe('digest-mismatch');
+    expect(check(attestation(file, key, log, statement(file, { md5: '00', sha256: hex(sha256) })))).toBe('accepted');
     // The specification wants a digest of each subject, in lower-case hex.
     for (const wrong of [statement(file, {}), statement(file, { sha256: hex(sha256).toUpperCase() })]) {
       expect(check(attestation(file, key, log, wrong))).toBe('malformed');
     }
     expect(check(attestation(file, key, log, text('{}')))).toBe('malformed');
     expect(check(attestation(file, key, log, text(`${'['.repeat(10_000)}`)))).toBe('malformed');
+  });
+
+  it('calls an attestation unsupported, and no change of the file, where none of its digests can be compared', () => {
+    const others = { gitCommit: 'a'.repeat(40), sha1: 'b'.repeat(40), blake2b: 'c'.repeat(128) };
+    const about = attestation(file, key, log, statement(file, others));
+    expect(check(about)).toBe('unsupported');
+    expect(() => verifyBundle(request(about))).toThrow(/names its subjects by gitCommit, sha1, blake2b alone/);
+    expect(requiredHashes(about, key.info)).toEqual([]);
+    // The signature comes first.
+    expect(check(about, { key: testKey().info })).toBe('bad-signature');
+    // One subject that can be compared decides.
+    const subjects = (...digests: object[]) =>
+      text(
+        JSON.stringify({
+          ...JSON.parse(Buffer.from(statement(file)).toString()),
+          subject: digests.map((digest, i) => ({ name: `subject ${i}`, digest })),
+        }),
+      );
+    const [own, other] = [file, text('other')].map((one) => ({ sha256: hex(digestsOf(one).sha256) })) as [
+      object,
+      object,
+    ];
+    expect(check(attestation(file, key, log, subjects(others, own)))).toBe('accepted');
+    expect(check(attestation(file, key, log, subjects(others, other)))).toBe('digest-mismatch');
   });
 
   it('refuses another file, key and log', () => {
@@ -390,6 +414,23 @@ describe('a bundle', () => {
     ['no signature of an envelope', set('dsseEnvelope.signatures', [], about)],
   ])('with %s is refused', (_, value) => {
     expect(code(() => parse(value))).toBe('malformed');
+  });
+
+  it('has at most 32 entries and 32 time stamps, and the refusal names the limit', () => {
+    const [first] = json().verificationMaterial.tlogEntries;
+    const entries = (count: number) =>
+      set(
+        'verificationMaterial.tlogEntries',
+        Array.from({ length: count }, (_, i) => ({ ...first, logIndex: i, canonicalizedBody: btoa(`body ${i}`) })),
+      );
+    const stamps = (count: number) =>
+      set('verificationMaterial.timestampVerificationData', {
+        rfc3161Timestamps: Array.from({ length: count }, (_, i) => ({ signedTimestamp: btoa(`stamp ${i}`) })),
+      });
+    expect(parse(entries(32)).entries).toHaveLength(32);
+    expect(parse(stamps(32)).timestamps).toHaveLength(32);
+    expect(() => parse(entries(33))).toThrow('tlogEntries has more than 32 items');
+    expect(() => parse(stamps(33))).toThrow('rfc3161Timestamps has more than 32 items');
   });
 
   it.each([
