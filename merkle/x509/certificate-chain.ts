@@ -12,6 +12,7 @@ import { MerkleError } from '../errors.ts';
 import { printable } from '../printable.ts';
 import type { Primitives } from '../rekor/primitives.ts';
 import { type Certificate, EXTENSION, USAGE } from './certificate.ts';
+import { shownOid } from './der-fields.ts';
 import { keyOf, verifyWith } from './signature-algorithms.ts';
 import { timeText, within } from './utc-time.ts';
 
@@ -22,7 +23,7 @@ export interface Authorities {
 }
 
 interface ChainOptions {
-  /** OID of the extended key usage that the leaf must name and its authorities must allow; by default code signing. */
+  /** OID of the extended key usage that the leaf and its authorities must allow; by default code signing. */
   readonly usage?: string;
 }
 
@@ -105,10 +106,14 @@ export function isSelfIssued(certificate: Certificate): boolean {
 
 function checkLeaf(leaf: Certificate, atMs: number, usage: string): void {
   if (leaf.isCa || leaf.keyUsage?.includes('keyCertSign')) throw bad(leaf, "is an authority's, not a signer's");
-  if (leaf.keyUsage !== undefined && !leaf.keyUsage.includes('digitalSignature')) {
-    throw bad(leaf, 'is not for digital signatures');
-  }
-  if (!leaf.extKeyUsage.includes(usage)) throw bad(leaf, `is not for ${usageText(usage)}`);
+  // RFC 5280 section 4.2.1.12: the key of a time-stamp authority may be for nonRepudiation alone.
+  const forSigning = leaf.keyUsage?.some(
+    (use) => use === 'digitalSignature' || (use === 'nonRepudiation' && usage === USAGE.timeStamping),
+  );
+  if (forSigning === false) throw bad(leaf, 'is not for digital signatures');
+  // Without the extension, the certificate is for every use. `anyExtendedKeyUsage` does not allow this one.
+  if (leaf.extKeyUsage.length > 0 && !leaf.extKeyUsage.includes(usage))
+    throw bad(leaf, `is not for ${usageText(usage)}`);
   checkEvery(leaf, atMs);
 }
 
@@ -139,7 +144,7 @@ function checkEvery(certificate: Certificate, atMs: number): void {
   }
   for (const [oid, { critical }] of certificate.extensions) {
     if (critical && !READ.has(oid))
-      throw bad(certificate, `has the critical extension ${oid}, which this version does not know`);
+      throw bad(certificate, `has the critical extension ${shownOid(oid)}, which this version does not know`);
   }
 }
 

@@ -17,6 +17,7 @@ import {
   fieldsOf,
   integerHex,
   oidOf,
+  shownOid,
   smallInteger,
   timeOf,
   wholeBits,
@@ -181,7 +182,7 @@ function readExtensions(fields: Fields): Map<string, Extension> {
     const flag = extension.optional(TAG.boolean);
     const { content } = extension.next(TAG.octetString);
     extension.end();
-    if (found.has(oid)) throw badDer(WHAT, `has the extension ${oid} twice`);
+    if (found.has(oid)) throw badDer(WHAT, `has the extension ${shownOid(oid)} twice`);
     found.set(oid, { critical: flag !== undefined && booleanOf(flag, WHAT), value: content });
   }
   return found;

@@ -42,27 +42,49 @@ export function expectTag(node: Der | undefined, tag: number, what: string): Der
   throw badDer(what, 'does not have the field that its specification requires');
 }
 
-/** Dotted decimal of an OBJECT IDENTIFIER with arcs below 2^53. @throws MerkleError `bad-der` */
+/**
+ * Dotted decimal of an OBJECT IDENTIFIER (X.690 section 8.19). An arc may have any size: one made from a UUID has 128 bits
+ * (ITU-T X.667). Only the input bounds the text, which has at most 2.5 characters for a byte of the input.
+ * @throws MerkleError `bad-der`
+ */
 export function oidOf(node: Der, what: string): string {
   const { content } = expectTag(node, TAG.oid, what);
   let text = '';
-  let arc = 0;
-  let first = true; // of the bytes of this arc
-  for (const byte of content) {
-    if ((first && byte === 0x80) || arc >= 2 ** 46) throw badDer(what, 'has a malformed object identifier');
-    arc = arc * 128 + (byte & 0x7f);
-    first = byte < 0x80;
-    if (!first) continue;
-    if (text === '') {
-      const root = arc < 40 ? 0 : arc < 80 ? 1 : 2;
-      text = `${root}.${arc - 40 * root}`;
-    } else {
-      text += `.${arc}`;
-    }
-    arc = 0;
+  let start = 0; // of this arc
+  for (let at = 0; at < content.length; at++) {
+    if (content[at]! >= 0x80) continue;
+    // The shortest encoding has no leading zero bits.
+    if (content[start] === 0x80) break;
+    const arc = arcOf(content, start, at + 1);
+    text += text === '' ? firstArcs(arc) : `.${arc}`;
+    start = at + 1;
   }
-  if (!first || text === '') throw badDer(what, 'has a malformed object identifier');
+  if (start === 0 || start < content.length) throw badDer(what, 'has a malformed object identifier');
   return text;
+}
+
+/** The first two arcs share one number: 40 times the first, which is at most 2, plus the second. */
+function firstArcs(both: number | bigint): string {
+  if (both < 80) return both < 40 ? `0.${both}` : `1.${Number(both) - 40}`;
+  return `2.${typeof both === 'bigint' ? both - 80n : both - 80}`;
+}
+
+/** The value of groups of 7 bits. */
+function arcOf(bytes: Uint8Array, start: number, end: number): number | bigint {
+  // Nearly all arcs are small, and numbers are faster. 7 bytes have 49 bits.
+  if (end - start <= 7) {
+    let arc = 0;
+    for (let at = start; at < end; at++) arc = arc * 128 + (bytes[at]! & 0x7f);
+    return arc;
+  }
+  // To shift one large number for each byte would take a quadratic time.
+  const bits = Array.from(bytes.subarray(start, end), (byte) => (byte & 0x7f).toString(2).padStart(7, '0'));
+  return BigInt(`0b${bits.join('')}`);
+}
+
+/** An object identifier for a message, which stays short: an identifier may have thousands of digits. */
+export function shownOid(oid: string): string {
+  return oid.length > 64 ? `${oid.slice(0, 64)}…` : oid;
 }
 
 /** A non-negative INTEGER of at most 6 bytes. @throws MerkleError `bad-der` */

@@ -4,6 +4,7 @@ import type { HashName } from '../rekor/hashes.ts';
 import type { Primitives } from '../rekor/primitives.ts';
 import { type KeyInfo, type KeyKind, parseSpki } from '../rekor/spki.ts';
 import type { Certificate } from './certificate.ts';
+import { shownOid } from './der-fields.ts';
 
 interface Algorithm {
   readonly key: 'ecdsa' | 'rsa' | 'ed25519';
@@ -67,7 +68,7 @@ export function verifyWith(
   if (algorithm === undefined) {
     throw new MerkleError(
       'unsupported',
-      `this version does not support signatures of algorithm ${oid}, but ECDSA and RSA (PKCS#1 v1.5) with SHA-256, SHA-384 or SHA-512, and Ed25519`,
+      `this version does not support signatures of algorithm ${shownOid(oid)}, but ECDSA and RSA (PKCS#1 v1.5) with SHA-256, SHA-384 or SHA-512, and Ed25519`,
     );
   }
   // RFC 8419: with Ed25519, the message digest of CMS is SHA-512.

@@ -19,7 +19,7 @@ import type { Primitives } from '../rekor/primitives.ts';
 import { type Certificate, parseCertificate, USAGE } from './certificate.ts';
 import { verifyChain } from './certificate-chain.ts';
 import { badDer, constructed, type Der, parseDer, primitive, TAG } from './der.ts';
-import { expectTag, fieldsOf, integerHex, oidOf, smallInteger, timeOf } from './der-fields.ts';
+import { expectTag, fieldsOf, integerHex, oidOf, shownOid, smallInteger, timeOf } from './der-fields.ts';
 import { HASH_OIDS, keyOf, verifyWith } from './signature-algorithms.ts';
 import { type Period, timeText, within } from './utc-time.ts';
 
@@ -203,7 +203,7 @@ function readAttributes(attributes: Der): Map<string, Der> {
     const [value, ...others] = fields.next(TAG.set).children;
     fields.end();
     if (value === undefined || others.length > 0 || values.has(oid)) {
-      throw badDer(WHAT, `does not have exactly one value of the attribute ${oid}`);
+      throw badDer(WHAT, `does not have exactly one value of the attribute ${shownOid(oid)}`);
     }
     values.set(oid, value);
   }
@@ -239,7 +239,7 @@ function hashOf(node: Der): HashName {
   if (hash !== undefined) return hash;
   throw new MerkleError(
     'unsupported',
-    `${WHAT} uses the hash ${oid}; this version supports SHA-256, SHA-384 and SHA-512`,
+    `${WHAT} uses the hash ${shownOid(oid)}; this version supports SHA-256, SHA-384 and SHA-512`,
   );
 }
 

@@ -47,6 +47,7 @@ describe('chains', () => {
     ['an authority', /an authority's/, { ca: true }],
     ['allowed to sign certificates', /an authority's/, { keyUsage: 0x84 }],
     ['for encryption', /not for digital signatures/, { keyUsage: 0x20 }],
+    ['for nonRepudiation alone', /not for digital signatures/, { keyUsage: 0x40 }],
     ['for time stamps', /not for code signing/, { usages: [STAMPING] }],
     ['for any use', /not for code signing/, { usages: [USAGE.any] }],
     [
@@ -68,8 +69,25 @@ describe('chains', () => {
     ['without issuer', /which the trusted root does not have/, { by: { name: '', keys: middle.keys } }],
   ])('refuse a leaf that is %s', (_, why, wish) => because(issueLeaf(middle, wish), why));
 
-  it('refuse a leaf that says nothing about its use', () => {
-    because(issue({ by: middle, keyUsage: 0x80 }).certificate, /not for code signing/);
+  it('take a leaf that says nothing about its use', () => {
+    expect(verify(issue({ by: middle, keyUsage: 0x80 }).certificate)).toHaveLength(3);
+    expect(verify(issue({ by: middle }).certificate)).toHaveLength(3);
+    // The authority's certificate that says nothing, or the wrong thing, stays an authority's.
+    because(issue({ by: middle, ca: true }).certificate, /an authority's/);
+    because(issue({ by: middle, keyUsage: 0x04 }).certificate, /an authority's/);
+    const stamping = issueCa('stamping', root, { usages: [STAMPING] });
+    because(issue({ by: stamping, keyUsage: 0x80 }).certificate, /not for code signing/, [stamping.certificate]);
+  });
+
+  it('take a leaf with private extensions and uses of any length', () => {
+    const uuid = '2.25.329800735698586629295641978511506172918';
+    const extensions = [{ oid: uuid, value: der(5) }];
+    expect(verify(issueLeaf(middle, { extensions, usages: [uuid, SIGNING] }))).toHaveLength(3);
+    because(issueLeaf(middle, { usages: [uuid] }), /not for code signing/);
+    because(
+      issueLeaf(middle, { extensions: [{ oid: uuid, critical: true, value: der(5) }] }),
+      /critical extension 2\.25\.329800735698586629295641978511506172918,/,
+    );
   });
 
   it.each<[string, RegExp, Wish]>([

@@ -126,17 +126,44 @@ describe('values', () => {
   const read = <T>(reader: (node: ReturnType<typeof parseDer>, what: string) => T, bytes: Uint8Array): T =>
     reader(parseDer(bytes, 'it'), 'it');
 
-  it.each(['1.2.840.10045.4.3.2', '2.5.29.17', '0.9.2342.19200300.100.1.25', '2.999.3', '1.3.9007199254740991'])(
-    'reads the object identifier %s',
-    (text) => {
-      const bytes = text.startsWith('2.999') ? hex('06 03 88 37 03') : oid(text);
-      expect(read(oidOf, bytes)).toBe(text);
-    },
-  );
-  it.each(['06 00', '06 01 80', '06 02 80 01', '06 03 2a 80 01', '06 02 2a 86', `06 0a 2a ${'ff'.repeat(8)} 7f`])(
-    'refuses the object identifier %s',
-    (text) => expect(() => read(oidOf, hex(text))).toThrow(malformed),
-  );
+  /** The UUID f81d4fae-7dec-11d0-a765-00a0c91e6bf6 of ITU-T X.667 as one arc. */
+  const UUID = '2.25.329800735698586629295641978511506172918';
+  it.each([
+    ['1.2.840.10045.4.3.2', '06 08 2a 86 48 ce 3d 04 03 02'],
+    ['2.5.29.17', '06 03 55 1d 11'],
+    ['0.0', '06 01 00'],
+    ['0.39', '06 01 27'],
+    ['1.0', '06 01 28'],
+    ['1.39', '06 01 4f'],
+    ['2.0', '06 01 50'],
+    ['2.999.3', '06 03 88 37 03'],
+    ['0.9.2342.19200300.100.1.25', '06 0a 09 92 26 89 93 f2 2c 64 01 19'],
+    ['1.3.562949953421311', '06 08 2b ff ff ff ff ff ff 7f'],
+    ['1.3.562949953421312', '06 09 2b 81 80 80 80 80 80 80 00'],
+    ['1.3.72057594037927935', '06 09 2b ff ff ff ff ff ff ff 7f'],
+    ['2.18446744073709551535', '06 0a 81 ff ff ff ff ff ff ff ff 7f'],
+    [UUID, '06 14 69 83 f0 9d a7 eb cf de e0 c7 a1 a7 b2 c0 94 8c c8 f9 d7 76'],
+  ])('reads the object identifier %s', (text, bytes) => {
+    expect(read(oidOf, hex(bytes))).toBe(text);
+  });
+  it('reads object identifiers that fill their input', () => {
+    const long = new Uint8Array(60_000).fill(0xff);
+    long[long.length - 1] = 0x7f;
+    expect(read(oidOf, encodeDer(TAG.oid, long))).toMatch(/^2\.\d{126000,}$/);
+    const arcs = Array.from({ length: 1_000 }, (_, i) => i).join('.');
+    expect(read(oidOf, oid(`1.3.${arcs}`))).toBe(`1.3.${arcs}`);
+  });
+  it.each([
+    '06 00',
+    '06 01 80',
+    '06 01 ff',
+    '06 02 80 01',
+    '06 03 2a 80 01',
+    '06 02 2a 86',
+    `06 0b 2a 80 ${'ff'.repeat(8)} 7f`,
+    `06 0b 80 ${'ff'.repeat(9)} 7f`,
+    `06 09 2a ${'ff'.repeat(8)}`,
+  ])('refuses the object identifier %s', (text) => expect(() => read(oidOf, hex(text))).toThrow(malformed));
 
   it('reads times to the second, of all years', () => {
     for (const text of [
@@ -230,6 +257,17 @@ describe('certificates', () => {
     for (const version of [0, 1, 3]) expect(() => parseCertificate(issueDer({ version }).der)).toThrow(malformed);
     const outerAlgorithm = sequence(oid('1.2.840.10045.4.3.3'));
     expect(() => parseCertificate(issueDer({ outerAlgorithm }).der)).toThrow(malformed);
+  });
+
+  it('have extensions, policies and uses of any object identifier', () => {
+    const uuid = '2.25.329800735698586629295641978511506172918';
+    const long = `1.3.${'9'.repeat(100)}`;
+    const certificate = issue({ usages: [uuid], extensions: [{ oid: long, value: der(5) }] }).certificate;
+    expect(certificate.extKeyUsage).toEqual([uuid]);
+    expect(certificate.extension(long)).toEqual({ critical: false, value: der(5) });
+    const twice = { oid: long, value: der(5) };
+    // A message shows the start of a long identifier.
+    expect(() => withExtensions(twice, twice)).toThrow(/^the certificate has the extension 1\.3\.9{60}… twice$/);
   });
 
   it('refuse what is larger than bounds', () => {

@@ -7,10 +7,10 @@ import { bitString, der, sequence } from '../../support/der.ts';
 export { bitString, der, sequence };
 
 export function oid(text: string): Buffer {
-  const [first, second, ...rest] = text.split('.').map(Number) as [number, number, ...number[]];
-  const bytes = [40 * first + second, ...rest].flatMap((arc) => {
-    const digits = [arc % 128];
-    for (let left = Math.floor(arc / 128); left > 0; left = Math.floor(left / 128)) digits.unshift(128 + (left % 128));
+  const [first, second, ...rest] = text.split('.').map(BigInt) as [bigint, bigint, ...bigint[]];
+  const bytes = [40n * first + second, ...rest].flatMap((arc) => {
+    const digits = [Number(arc % 128n)];
+    for (let left = arc / 128n; left > 0n; left /= 128n) digits.unshift(128 + Number(left % 128n));
     return digits;
   });
   return der(0x06, Buffer.from(bytes));
@@ -66,8 +66,8 @@ export interface Wish {
   readonly ca?: boolean;
   readonly pathLen?: number;
   /** Bits of the first byte of key usage: 0x80 digital signature, 0x04 certificates. */
-  readonly keyUsage?: number;
-  readonly usages?: readonly string[];
+  readonly keyUsage?: number | undefined;
+  readonly usages?: readonly string[] | undefined;
   readonly usageCritical?: boolean;
   /** GeneralNames, encoded. */
   readonly names?: readonly Buffer[];

@@ -2,7 +2,7 @@ import * as crypto from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
-import type { Certificate } from '../../../merkle/x509/certificate.ts';
+import { type Certificate, USAGE } from '../../../merkle/x509/certificate.ts';
 import { type TimestampAuthority, verifyTimestamp } from '../../../merkle/x509/timestamp.ts';
 import { type Authority, der, integer, issue, issueCa, octets, oid, STAMPING, sequence, type Wish } from './make.ts';
 import { attribute, digest, ECDSA, HASHES, type Hash, makeTimestamp, RSA, type TokenWish } from './make-timestamp.ts';
@@ -60,6 +60,15 @@ describe('time stamps', () => {
     const imposter = issue({ name: 'tsa', by: otherRoot, usages: [STAMPING], usageCritical: true });
     const forged = stamp({ by: imposter, certificates: [imposter.certificate.der, otherRoot.certificate.der] });
     expect(() => verify(forged, trusted)).toThrow(refused('bad-certificate'));
+  });
+
+  it.each<[string, Wish]>([
+    ['for nonRepudiation alone', { keyUsage: 0x40 }],
+    ['for digital signatures and nonRepudiation', { keyUsage: 0xc0 }],
+    ['that does not restrict the use of its key', { keyUsage: undefined }],
+  ])('hold by a certificate %s', (_, wish) => {
+    const other = issueStamper(wish);
+    expect(verify(stamp({ by: other }), [authorityOf(other.certificate)]).time).toBe(AT);
   });
 
   it('find the authority among several, and count in its time alone', () => {
@@ -126,6 +135,10 @@ describe('time stamps', () => {
     ['that is not marked critical', { usageCritical: false }],
     ['for other uses too', { usages: [STAMPING, '1.3.6.1.5.5.7.3.3'] }],
     ['for code signing', { usages: ['1.3.6.1.5.5.7.3.3'] }, 'bad-certificate'],
+    ['for every use', { usages: [USAGE.any] }, 'bad-certificate'],
+    ['that says nothing about its use', { usages: undefined }],
+    ['for encryption', { keyUsage: 0x20 }, 'bad-certificate'],
+    ['for signing certificates too', { keyUsage: 0x44 }, 'bad-certificate'],
     ['by another root', { by: issueCa('time root') }, 'bad-certificate'],
     ['that expired', { to: '2029-01-01T00:00:00Z' }, 'bad-certificate'],
   ])('are refused by a certificate %s', (_, wish, code) => {
