@@ -236,12 +236,13 @@ it('keys and certificates are read from PEM', () => {
 
 it('text around PEM is not read, and the first certificate of a chain counts', () => {
   const signer = sharedSigner();
-  const [key, certificate] = [pem('PUBLIC KEY', signer.spki), pem('CERTIFICATE', signer.certificate())];
+  const leaf = signer.certificate();
+  const [key, certificate] = [pem('PUBLIC KEY', signer.spki), pem('CERTIFICATE', leaf)];
   expect(Buffer.from(parseVerifierPem(`Example Ltd\r\n${key}the end`).publicKey.spki)).toEqual(
     Buffer.from(signer.spki),
   );
   const chain = `subject=CN = a\n${certificate}issuer=CN = b\n${pem('CERTIFICATE', Buffer.of(1))}`;
-  expect(Buffer.from(parseVerifierPem(chain).certificate!)).toEqual(signer.certificate());
+  expect(Buffer.from(parseVerifierPem(chain).certificate!)).toEqual(leaf);
   expect(() => parseVerifierPem('Example Ltd')).toThrow(fails('key', 'no PEM block'));
   expect(() => parseVerifierPem(key + key)).toThrow(fails('key', 'there are 2 PEM blocks'));
   expect(() => parseVerifierPem(certificate + key)).toThrow(fails('key', '("CERTIFICATE", "PUBLIC KEY")'));
