@@ -97,6 +97,7 @@ export {
   type CheckName,
   CheckpointMemory,
   formatBundle,
+  formatTrustedRoot,
   type NotProven,
   type Outcome,
   parseBundle,

@@ -48,7 +48,7 @@ export async function readShards(
   const logs = new Map<string, FollowedLog>();
   const unknown: string[] = [];
   for (const url of urlsOf(config, now)) {
-    const keys = tlogs.filter(({ baseUrl }) => sameUrl(baseUrl, url)).flatMap((log) => keyOf(log, url));
+    const keys = tlogs.filter(({ baseUrl }) => isAt(baseUrl, url)).flatMap((log) => keyOf(log, url));
     const [key] = keys;
     if (key === undefined) {
       const why = 'is not followed, as the trusted root has no key for it that can be used';
@@ -96,8 +96,10 @@ function fields(value: unknown, what: string): Readonly<Record<string, unknown>>
   throw new ClientError('malformed', `${what} is not an object`);
 }
 
-function sameUrl(a: string, b: string): boolean {
-  return a.replace(/\/+$/, '') === b.replace(/\/+$/, '');
+/** Whether a log of the trusted root is at `url`. Its address may have no scheme. */
+function isAt(baseUrl: string, url: string): boolean {
+  const [base, whole] = [baseUrl, url].map((one) => one.replace(/\/+$/, ''));
+  return base === whole || base === whole!.replace(/^https?:\/\//, '');
 }
 
 /** The verifier key under the name that the log ID is a hash of; under the name of the host where the ID does not tell. */

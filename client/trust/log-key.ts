@@ -76,7 +76,21 @@ function parseKey(vkey: string, check: (key: VerifierKey) => void): VerifierKey 
  * periods.
  */
 export function rootLogKeys({ tlogs }: TrustedRoot, id: Uint8Array | undefined, primitives: Primitives): LogKey[] {
-  return tlogs.filter((log) => id === undefined || equal(log.logId, id)).map((log) => rootLogKey(log, primitives));
+  return tlogs
+    .filter((log) => id === undefined || hasId(log, id, primitives))
+    .map((log) => rootLogKey(log, primitives));
+}
+
+/**
+ * Whether an entry that names `id` may be in this log. An entry of Rekor v2 names the whole ID of the checkpoint key, of
+ * which a trusted root v0.2 may have the first bytes alone.
+ */
+function hasId(log: TrustedLog, id: Uint8Array, primitives: Primitives): boolean {
+  const { key, logId, checkpointKeyId, baseUrl } = log;
+  if (equal(logId, id) || equal(checkpointKeyId, id)) return true;
+  if (!equal(checkpointKeyId, id.subarray(0, checkpointKeyId.length))) return false;
+  if (key.kind === 'ed25519') return namesOf(baseUrl).some((name) => equal(ed25519Id(key, name, primitives), id));
+  return equal(primitives.hash('sha256', key.spki), id);
 }
 
 function rootLogKey(log: TrustedLog, primitives: Primitives): LogKey {
@@ -89,7 +103,9 @@ function rootLogKey(log: TrustedLog, primitives: Primitives): LogKey {
     label: `${printable(log.baseUrl)} (${key.name}, SHA-256 ${fingerprint})`,
     validFor,
     isNamed: (name, v1) =>
-      (v1 && encodeHex(log.logId) === fingerprint) || nameInId(log, name, primitives) || isAddress(log.baseUrl, name),
+      (v1 && encodeHex(log.logId) === fingerprint) ||
+      nameInId(log, name, primitives) ||
+      namesOf(log.baseUrl).includes(name),
     noteVerifier: (name) => ({
       name,
       keyId: checkpointKeyId.slice(0, 4),
@@ -141,14 +157,18 @@ function keyInfo(key: VerifierKey): KeyInfo | undefined {
 /** With Ed25519 the log ID commits to the name. */
 function nameInId({ key, checkpointKeyId }: TrustedLog, name: string, primitives: Primitives): boolean {
   if (key.kind !== 'ed25519' || /\p{Surrogate}/u.test(name)) return false;
-  const hashed = primitives.hash('sha256', concat(encodeUtf8(name), Uint8Array.of(0x0a, 0x01), pointOf(key)));
-  return equal(hashed.subarray(0, checkpointKeyId.length), checkpointKeyId);
+  return equal(ed25519Id(key, name, primitives).subarray(0, checkpointKeyId.length), checkpointKeyId);
 }
 
-/** The host of the log's address, with or without its port, or the address without its scheme. */
-function isAddress(baseUrl: string, name: string): boolean {
-  const match = /^https?:\/\/(([^/:?#]+|\[[0-9a-f:]+\])(?::[0-9]+)?)(\/[^?#]*)?$/i.exec(baseUrl);
-  if (match === null) return false;
-  const [, host, hostname, path = ''] = match;
-  return name === host || name === hostname || name === `${host}${path}`.replace(/\/+$/, '');
+/** The hash of which a key ID is the start (c2sp.org/signed-note), 32 bytes. */
+function ed25519Id(key: KeyInfo, name: string, primitives: Primitives): Uint8Array {
+  return primitives.hash('sha256', concat(encodeUtf8(name), Uint8Array.of(0x0a, 0x01), pointOf(key)));
+}
+
+/** Names of a log by its address, with or without a scheme: its host, with and without its port, and host and path. */
+function namesOf(baseUrl: string): string[] {
+  const match = /^(?:https?:\/\/)?(([^/:?#]+|\[[0-9a-f:]+\])(?::[0-9]+)?)(\/[^?#]*)?$/i.exec(baseUrl);
+  if (match === null || /\p{Surrogate}/u.test(baseUrl)) return [];
+  const [, host = '', hostname = '', path = ''] = match;
+  return [host, hostname, `${host}${path}`.replace(/\/+$/, '')];
 }

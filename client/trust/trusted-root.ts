@@ -1,13 +1,15 @@
 /**
- * Sigstore's trusted root (sigstore/protobuf-specs 0.5.1, `dev.sigstore.trustroot.v1.TrustedRoot`, proto3 JSON, media type
- * version 0.1): the keys of logs, certificate authorities, certificate-transparency logs and time-stamp authorities, each
- * with the period in which its signatures count.
+ * Sigstore's trusted root (sigstore/protobuf-specs 104df67, `dev.sigstore.trustroot.v1.TrustedRoot`, proto3 JSON, media types
+ * v0.1 and v0.2): the keys of logs, certificate authorities, certificate-transparency logs and time-stamp authorities, each
+ * with the period in which its signatures count. format-trusted-root.ts writes it.
  *
- *   { "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
+ *   { "mediaType": "application/vnd.dev.sigstore.trustedroot.v0.2+json",
  *     "tlogs" and "ctlogs": [ { "baseUrl", "hashAlgorithm": "SHA2_256", "logId": { "keyId" }, "checkpointKeyId"?,
- *       "publicKey": { "rawBytes": SPKI DER, "keyDetails", "validFor": { "start", "end"? } } } ],
- *     "certificateAuthorities" and "timestampAuthorities": [ { "subject", "uri", "validFor",
+ *       "publicKey": { "rawBytes": SPKI DER, "keyDetails", "validFor": { "start", "end"? } }, "operator"? } ],
+ *     "certificateAuthorities" and "timestampAuthorities": [ { "subject", "uri", "validFor", "operator"?,
  *       "certChain": { "certificates": [ { "rawBytes": DER } ] } } ] }         from the issuer of leaves up to the root
+ *
+ * `checkpointKeyId` and `operator` came with v0.2. They are read in v0.1 too, where some files have them.
  */
 import { encodeHex } from '../../merkle/bytes.ts';
 import type { HashName } from '../../merkle/rekor/hashes.ts';
@@ -23,6 +25,7 @@ import { withClientErrors } from '../merkle-errors.ts';
 export const MAX_TRUSTED_ROOT = 4 * 1024 * 1024;
 
 export interface TrustedLog {
+  /** The log's address, with or without a scheme, or only its origin. */
   readonly baseUrl: string;
   readonly key: KeyInfo;
   /** The hash that the log signs; undefined for Ed25519, which signs the message itself. */
@@ -30,13 +33,15 @@ export interface TrustedLog {
   readonly validFor: Period;
   /** Usually 32 bytes. */
   readonly logId: Uint8Array;
-  /** ID of the key that signs checkpoints. Its first 4 bytes are the key ID in the note. */
+  /** ID of the key that signs checkpoints, 4 bytes or more: the first 4 are the key ID in the note. */
   readonly checkpointKeyId: Uint8Array;
   /** A URI without a scheme, such as sigstore.dev. Proofs of one operator count once. */
   readonly operator?: string;
 }
 
 export interface TrustedAuthority {
+  /** Of the trust anchor. The certificates say the same; nothing else is made of it. */
+  readonly subject?: { readonly organization?: string; readonly commonName?: string };
   readonly uri: string;
   /** At least one, from the issuer of leaf certificates up to the root. A time-stamp authority's own certificate is first. */
   readonly certificates: readonly Certificate[];
@@ -52,8 +57,15 @@ export interface TrustedRoot {
   readonly timestampAuthorities: readonly TrustedAuthority[];
 }
 
+export type TrustedRootVersion = '0.1' | '0.2';
+
+/** The media type that other clients read of each version. */
+export const TRUSTED_ROOT_TYPE: Readonly<Record<TrustedRootVersion, string>> = {
+  '0.1': 'application/vnd.dev.sigstore.trustedroot+json;version=0.1',
+  '0.2': 'application/vnd.dev.sigstore.trustedroot.v0.2+json',
+};
 const MEDIA_TYPES: readonly string[] = [
-  'application/vnd.dev.sigstore.trustedroot+json;version=0.1',
+  ...Object.values(TRUSTED_ROOT_TYPE),
   'application/vnd.dev.sigstore.trustedroot.v0.1+json',
 ];
 const MAX_ITEMS = 256;
@@ -80,7 +92,7 @@ function readRoot(file: Uint8Array): TrustedRoot {
     'timestampAuthorities',
   ]);
   if (!MEDIA_TYPES.includes(string(root.mediaType, 'mediaType'))) {
-    throw malformed('mediaType', `is not ${MEDIA_TYPES[0]}`);
+    throw malformed('mediaType', `is neither ${Object.values(TRUSTED_ROOT_TYPE).join(' nor ')}`);
   }
   const list = <T>(name: string, read: (value: unknown, path: string) => T): T[] =>
     array(root[name], name, MAX_ITEMS).map((value, at) => read(value, `${name}[${at}]`));
@@ -134,10 +146,22 @@ function readAuthority(value: unknown, path: string): TrustedAuthority {
   });
   if (certificates.length === 0) throw malformed(`${path}.certChain`, 'is empty');
   return {
+    ...readSubject(authority.subject, `${path}.subject`),
     uri: authority.uri === undefined ? '' : string(authority.uri, `${path}.uri`),
     certificates,
     validFor: readPeriod(authority.validFor, `${path}.validFor`),
     ...readOperator(authority.operator, path),
+  };
+}
+
+function readSubject(value: unknown, path: string): Pick<TrustedAuthority, 'subject'> {
+  if (value === undefined) return {};
+  const { organization, commonName } = object(value, path, ['organization', 'commonName']);
+  return {
+    subject: {
+      ...(organization === undefined ? {} : { organization: string(organization, `${path}.organization`) }),
+      ...(commonName === undefined ? {} : { commonName: string(commonName, `${path}.commonName`) }),
+    },
   };
 }
 

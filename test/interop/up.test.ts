@@ -64,12 +64,14 @@ describe('the files in trust/', () => {
     const key = Buffer.from(pem.replace(/-----[A-Z ]+-----|\s/g, ''), 'base64');
     const { content } = bundle.verificationMaterial;
     const hint = content.$case === 'publicKey' ? content.publicKey.hint : '';
-    const root = JSON.parse(await readFile(trust('trusted_root.json'), 'utf8')) as object;
-    const verifier = new Verifier(trustMaterial(root, { [hint]: key }), {
-      timestampThreshold: 0,
-      tlogThreshold: 1,
-    });
-    verifier.verify(toSignedEntity(bundle, Buffer.from('an artifact')));
-    expect(() => verifier.verify(toSignedEntity(bundle, Buffer.from('another')))).toThrow();
+    for (const name of ['trusted_root.json', 'trusted_root.v0.2.json']) {
+      const root = JSON.parse(await readFile(trust(name), 'utf8')) as object;
+      const verifier = new Verifier(trustMaterial(root, { [hint]: key }), {
+        timestampThreshold: 0,
+        tlogThreshold: 1,
+      });
+      verifier.verify(toSignedEntity(bundle, Buffer.from('an artifact')));
+      expect(() => verifier.verify(toSignedEntity(bundle, Buffer.from('another')))).toThrow();
+    }
   });
 });

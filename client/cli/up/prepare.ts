@@ -3,7 +3,7 @@
  * policy of the log. All is below the log's data directory, which `stele serve` and `stele log` can use as it is:
  *
  *     witness-1 … witness-3   the data directory of each witness, with its key and its list of logs
- *     trust/                  files for others: log.vkey, policy, trusted_root.json, signing_config.json
+ *     trust/                  files for others: log.vkey, policy, trusted_root.json (and v0.2), signing_config.json
  */
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
@@ -22,8 +22,10 @@ import { isThere, makeDirDurable, readFileIfThere, writeFileDurable } from '../.
 import { createKeyFile } from '../../../merkle/runtime/keys/keyfile.ts';
 import { openSigner } from '../../../merkle/runtime/keys/open-signer.ts';
 import type { KeySpec, PublicKey } from '../../../merkle/runtime/keys/types.ts';
+import { timeText } from '../../../merkle/x509/utc-time.ts';
 import { ClientError } from '../../errors.ts';
-import { knownStart, type PolicyWitness, policyText, signingConfig, trustedRoot } from './trust-files.ts';
+import { formatTrustedRoot } from '../../trust/format-trusted-root.ts';
+import { knownStart, type PolicyWitness, policyText, signingConfig, trustedRootOf } from './trust-files.ts';
 
 export const WITNESSES = 3;
 export const THRESHOLD = 2;
@@ -79,9 +81,11 @@ export async function writeTrust(config: LogConfig, prepared: Prepared, url: str
   await write(join(dir, 'log.vkey'), `${formatVerifierKey(own)}\n`);
   const rootFile = join(dir, 'trusted_root.json');
   const before = await readFileIfThere(rootFile, MAX_FILE);
-  const start = (before && knownStart(decodeUtf8(before), own)) ?? new Date(Date.now() - 60_000).toISOString();
-  await write(rootFile, json(trustedRoot(url, own, start)));
-  await write(join(dir, 'signing_config.json'), json(signingConfig(url, config.origin, start)));
+  const start = (before && knownStart(before, own)) ?? Date.now() - 60_000;
+  const root = trustedRootOf(url, own, start, config.origin);
+  await write(rootFile, decodeUtf8(formatTrustedRoot(root, '0.1')));
+  await write(join(dir, 'trusted_root.v0.2.json'), decodeUtf8(formatTrustedRoot(root, '0.2')));
+  await write(join(dir, 'signing_config.json'), json(signingConfig(url, config.origin, timeText(start))));
   return dir;
 }
 

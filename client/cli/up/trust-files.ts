@@ -1,9 +1,12 @@
 /**
  * The files that clients need to trust a log: `policy` (c2sp.org/tlog-policy), and `trusted_root.json` and
- * `signing_config.json` as cosign and sigstore-js read them (docs/wire.md).
+ * `signing_config.json` as cosign and sigstore-js read them (docs/wire.md). cosign reads only v0.1 of the trusted root; v0.2
+ * stands beside it, in `trusted_root.v0.2.json`.
  */
+import { equal } from '../../../merkle/bytes.ts';
 import { KEY_TYPE, logId, type VerifierKey } from '../../../merkle/note.ts';
-import { encodeSpki } from '../../../merkle/rekor/spki.ts';
+import { encodeSpki, parseSpki } from '../../../merkle/rekor/spki.ts';
+import { parseTrustedRoot, type TrustedLog, type TrustedRoot } from '../../trust/trusted-root.ts';
 
 export interface PolicyWitness {
   readonly name: string;
@@ -29,28 +32,21 @@ export function policyText(
   ].join('\n');
 }
 
-/** Sigstore's trusted root with only this log. `start`: the RFC 3339 time from which the key is valid. */
-export function trustedRoot(url: string, key: VerifierKey, start: string): object {
+/** Sigstore's trusted root with only this log. `start`: when the key becomes valid, in milliseconds since 1970. */
+export function trustedRootOf(baseUrl: string, key: VerifierKey, start: number, operator: string): TrustedRoot {
   const ed25519 = key.type === KEY_TYPE.ed25519;
-  const spki = Buffer.from(ed25519 ? encodeSpki('ed25519', key.key) : key.key);
-  return {
-    mediaType: 'application/vnd.dev.sigstore.trustedroot+json;version=0.1',
-    tlogs: [
-      {
-        baseUrl: url,
-        hashAlgorithm: 'SHA2_256',
-        publicKey: {
-          rawBytes: spki.toString('base64'),
-          keyDetails: ed25519 ? 'PKIX_ED25519' : 'PKIX_ECDSA_P256_SHA_256',
-          validFor: { start },
-        },
-        logId: { keyId: Buffer.from(logId(key)).toString('base64') },
-      },
-    ],
-    certificateAuthorities: [],
-    ctlogs: [],
-    timestampAuthorities: [],
+  const id = logId(key);
+  const log: TrustedLog = {
+    baseUrl,
+    key: parseSpki(ed25519 ? encodeSpki('ed25519', key.key) : key.key),
+    hash: ed25519 ? undefined : 'sha256',
+    validFor: { start },
+    // Entries of Rekor v2 name the checkpoint key's whole ID, and sigstore-js compares it with this one.
+    logId: id,
+    checkpointKeyId: id,
+    operator,
   };
+  return { tlogs: [log], certificateAuthorities: [], ctlogs: [], timestampAuthorities: [] };
 }
 
 export function signingConfig(url: string, operator: string, start: string): object {
@@ -65,16 +61,11 @@ export function signingConfig(url: string, operator: string, start: string): obj
   };
 }
 
-/** The start in an earlier trusted root of the same key; undefined where there is none. */
-export function knownStart(json: string, key: VerifierKey): string | undefined {
+/** The start in an earlier trusted root of the same key, in milliseconds since 1970; undefined where there is none. */
+export function knownStart(file: Uint8Array, key: VerifierKey): number | undefined {
   try {
-    const { tlogs } = JSON.parse(json) as ReturnType<typeof trustedRoot> & {
-      tlogs: { publicKey: { validFor: { start: unknown } }; logId: { keyId: unknown } }[];
-    };
-    const [log] = tlogs;
-    const start = log?.publicKey.validFor.start;
-    const same = log?.logId.keyId === Buffer.from(logId(key)).toString('base64');
-    return same && typeof start === 'string' && !Number.isNaN(Date.parse(start)) ? start : undefined;
+    const [log] = parseTrustedRoot(file).tlogs;
+    return log !== undefined && equal(log.logId, logId(key)) ? log.validFor.start : undefined;
   } catch {
     return undefined;
   }

@@ -162,6 +162,11 @@ describe('stele up', () => {
     expect(await read('log.vkey')).toBe(`${first.verifierKeys[0]}\n`);
     const root = JSON.parse(await read('trusted_root.json')) as Parameters<typeof toTrustMaterial>[0];
     expect(root.tlogs[0]).toMatchObject({ baseUrl: first.url });
+    const newer = JSON.parse(await read('trusted_root.v0.2.json'));
+    const { operator } = JSON.parse(await read('signing_config.json')).rekorTlogUrls[0];
+    const checkpointKeyId = root.tlogs[0]!.logId;
+    expect(newer.mediaType).toBe('application/vnd.dev.sigstore.trustedroot.v0.2+json');
+    expect(newer.tlogs).toEqual([{ ...root.tlogs[0], checkpointKeyId, operator }]);
     expect(JSON.parse(await read('signing_config.json')).rekorTlogUrls[0]).toMatchObject({
       url: first.url,
       majorApiVersion: 2,

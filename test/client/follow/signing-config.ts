@@ -1,6 +1,7 @@
 /** A signing configuration and a trusted root that name fake logs. */
-import { trustedRoot } from '../../../client/cli/up/trust-files.ts';
+import { trustedRootOf } from '../../../client/cli/up/trust-files.ts';
 import type { ReadLocation } from '../../../client/follow/shards.ts';
+import { formatTrustedRoot } from '../../../client/trust/format-trusted-root.ts';
 import { parseVerifierKey } from '../../../merkle/verifier-key.ts';
 import type { FakeLog } from '../../support/fake-log.ts';
 
@@ -18,10 +19,10 @@ export function filesOf(logs: readonly FakeLog[], urls = logs.map((log) => `http
       operator: 'x',
     })),
   };
-  const roots = logs.map(
-    (log) =>
-      trustedRoot(`https://${log.origin}`, parseVerifierKey(log.vkey), '2026-01-01T00:00:00Z') as { tlogs: object[] },
+  const [root, ...more] = logs.map((log) =>
+    trustedRootOf(`https://${log.origin}`, parseVerifierKey(log.vkey), Date.parse('2026-01-01T00:00:00Z'), 'x'),
   );
-  const root = { ...roots[0], tlogs: roots.flatMap(({ tlogs }) => tlogs) };
-  return async (location) => Buffer.from(JSON.stringify(location === 'config' ? config : root));
+  const all = { ...root!, tlogs: [root!, ...more].flatMap(({ tlogs }) => tlogs) };
+  return async (location) =>
+    location === 'config' ? Buffer.from(JSON.stringify(config)) : formatTrustedRoot(all, '0.1');
 }

@@ -1,0 +1,80 @@
+/** Writes Sigstore's trusted root, which trusted-root.ts describes. */
+import { encodeBase64, encodeUtf8, equal } from '../../merkle/bytes.ts';
+import { signedKeyDetailsOf } from '../../merkle/rekor/key-details.ts';
+import type { KeyKind } from '../../merkle/rekor/spki.ts';
+import { type Period, timeText } from '../../merkle/x509/utc-time.ts';
+import { ClientError } from '../errors.ts';
+import {
+  TRUSTED_ROOT_TYPE,
+  type TrustedAuthority,
+  type TrustedLog,
+  type TrustedRoot,
+  type TrustedRootVersion,
+} from './trusted-root.ts';
+
+/**
+ * The root as UTF-8 JSON, which `parseTrustedRoot` reads again. Version 0.1 has no operators, so they are left out there.
+ *
+ * @throws ClientError `trusted-root` in version 0.1 for a log with a checkpoint key ID of its own, which only v0.2 can hold
+ */
+export function formatTrustedRoot(root: TrustedRoot, version: TrustedRootVersion): Uint8Array {
+  const log = (one: TrustedLog) => formatLog(one, version);
+  const authority = (one: TrustedAuthority) => formatAuthority(one, version);
+  const json = {
+    mediaType: TRUSTED_ROOT_TYPE[version],
+    tlogs: root.tlogs.map(log),
+    certificateAuthorities: root.certificateAuthorities.map(authority),
+    ctlogs: root.ctlogs.map(log),
+    timestampAuthorities: root.timestampAuthorities.map(authority),
+  };
+  return encodeUtf8(`${JSON.stringify(json, undefined, 2)}\n`);
+}
+
+function formatLog(log: TrustedLog, version: TrustedRootVersion): object {
+  const { baseUrl, key, validFor, logId, checkpointKeyId, operator } = log;
+  if (version === '0.1' && !equal(logId, checkpointKeyId)) {
+    const why = `the log ${baseUrl} has a checkpoint key ID of its own, which a trusted root v0.1 cannot hold: write v0.2`;
+    throw new ClientError('trusted-root', why);
+  }
+  return {
+    ...(baseUrl === '' ? {} : { baseUrl }),
+    hashAlgorithm: 'SHA2_256',
+    publicKey: { rawBytes: encodeBase64(key.spki), keyDetails: detailsOf(log), validFor: formatPeriod(validFor) },
+    logId: { keyId: encodeBase64(logId) },
+    ...(version === '0.1' ? {} : { checkpointKeyId: { keyId: encodeBase64(checkpointKeyId) } }),
+    ...(version === '0.1' || operator === undefined ? {} : { operator }),
+  };
+}
+
+/** Keys that logs have and entries have not. */
+const LOG_DETAILS: Readonly<Partial<Record<KeyKind, string>>> = {
+  rsa: 'PKIX_RSA_PKCS1V5',
+  'ecdsa-p384': 'PKIX_ECDSA_P384_SHA_256',
+  'ecdsa-p521': 'PKIX_ECDSA_P521_SHA_256',
+};
+
+function detailsOf({ key, hash }: TrustedLog): string | undefined {
+  return signedKeyDetailsOf(key, hash)?.name ?? LOG_DETAILS[key.kind];
+}
+
+function formatAuthority(
+  { subject, uri, certificates, validFor, operator }: TrustedAuthority,
+  version: string,
+): object {
+  return {
+    ...(subject === undefined ? {} : { subject }),
+    ...(uri === '' ? {} : { uri }),
+    certChain: { certificates: certificates.map(({ der }) => ({ rawBytes: encodeBase64(der) })) },
+    validFor: formatPeriod(validFor),
+    ...(version === '0.1' || operator === undefined ? {} : { operator }),
+  };
+}
+
+function formatPeriod({ start, end }: Period): object {
+  return { start: timestamp(start), ...(end === undefined ? {} : { end: timestamp(end) }) };
+}
+
+/** `google.protobuf.Timestamp` in proto3 JSON. */
+function timestamp(ms: number): string {
+  return timeText(ms).replace('.000Z', 'Z');
+}
