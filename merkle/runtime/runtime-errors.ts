@@ -12,6 +12,11 @@ export type RuntimeErrorCode =
   | 'pkcs11-pin' // The token refuses the PIN, or has refused it before, and the process does not offer it again.
   | 'pkcs11-key' // The token's key is missing, ambiguous, or not protected as it must be.
   | 'pkcs11-unavailable' // The token is gone for now. A retry may find it.
+  | 'agent-unavailable' // The ssh-agent is not there, does not answer in time, or answers wrongly. A retry may find it.
+  | 'agent-locked' // The ssh-agent shows no key at all: it is locked or empty.
+  | 'agent-key' // The ssh-agent does not hold the key, or the key is of a type that is not used.
+  | 'agent-refused' // The ssh-agent holds the key and does not sign with it: its user said no, or the key has limits.
+  | 'agent-limit' // The message is longer than an ssh-agent takes.
   | 'sign' // The key did not sign, and a retry does not change that.
   | 'signature-wrong' // A signature does not verify against the public key of its signer.
   | 'aborted' // The caller ended the wait.

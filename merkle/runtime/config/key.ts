@@ -1,4 +1,4 @@
-/** The settings that say where a signing key is: in a file, or in a PKCS#11 token. */
+/** The settings that say where a signing key is: in a file, in a PKCS#11 token, or in an ssh-agent. */
 import { join } from 'node:path';
 import { type StaticDecode, Type } from 'typebox';
 import type { KeySpec } from '../keys/types.ts';
@@ -6,6 +6,8 @@ import { moduleFile, path, text, variable } from './values.ts';
 
 const opt = Type.Optional;
 const TOKEN_TEXT = /^[\x20-\x7e]{1,128}$/;
+/** A fingerprint, or a public key of Ed25519 or ECDSA in SSH's form, which has at most 250 characters. */
+const AGENT_KEY = /^(SHA256:[A-Za-z0-9+/]{43}|[a-z0-9@.-]{1,64} [A-Za-z0-9+/]{1,250}={0,2}( .*)?)$/;
 
 /** A group of settings. `which` and `danger` go into the description of the key file. */
 export function keySettings(which: string, fileDefault: string, danger: string) {
@@ -28,6 +30,16 @@ export function keySettings(which: string, fileDefault: string, danger: string) 
       pinFile: opt(path({ description: "File with the token's user PIN, in one line." })),
       pinEnv: opt(variable({ description: "Environment variable with the token's user PIN." })),
     }),
+    agent: Type.Object({
+      key: opt(
+        text(AGENT_KEY, 'a fingerprint (SHA256:…) or a public key (ssh-ed25519 AAAA…)', {
+          description:
+            'A key in an ssh-agent, by the fingerprint that `ssh-add -l` prints or the public key that `ssh-add -L` prints.',
+          danger: 'Anybody who reaches the socket of the agent can sign with it.',
+        }),
+      ),
+      socket: opt(path({ description: 'Socket of the ssh-agent.', defaultText: 'what `SSH_AUTH_SOCK` names' })),
+    }),
   });
 }
 
@@ -37,21 +49,29 @@ type KeySettings = StaticDecode<ReturnType<typeof keySettings>>;
 /** The key that the settings name, or undefined where they name none. */
 export function keySpec(name: string, key: KeySettings, problems: string[]): KeySpec | undefined {
   const { module, token, label, pinFile, pinEnv } = key.pkcs11;
-  const inToken = Object.values(key.pkcs11).some((value) => value !== undefined);
+  const inToken = isGiven(key.pkcs11);
+  const inAgent = isGiven(key.agent);
   const passphrase = key.passphraseFile ?? key.passphraseEnv;
 
   if (key.passphraseFile !== undefined && key.passphraseEnv !== undefined) {
     problems.push(`"${name}.passphraseFile" and "${name}.passphraseEnv" are both set: keep one`);
   }
-  if (!inToken) {
+  if (!inToken && !inAgent) {
     if (key.file !== undefined) return withPassphrase(key.file, key);
     if (passphrase !== undefined && name !== 'key') problems.push(`"${name}" has a passphrase, but no "${name}.file"`);
     return undefined;
   }
   if (key.file !== undefined || passphrase !== undefined) {
     problems.push(
-      `"${name}.pkcs11" is set together with a key file or its passphrase: the key is in the token or in a file`,
+      `"${name}.${inToken ? 'pkcs11' : 'agent'}" is set together with a key file or its passphrase: the key is in ${inToken ? 'the token' : 'the agent'} or in a file`,
     );
+  }
+  if (inToken && inAgent) {
+    problems.push(`"${name}.pkcs11" and "${name}.agent" are both set: the key is in the token or in the agent`);
+  }
+  if (!inToken) {
+    if (key.agent.key === undefined) problems.push(`a key in an ssh-agent also needs "key" in "${name}.agent"`);
+    return key.agent.key === undefined ? undefined : { agent: { ...key.agent, key: key.agent.key } };
   }
   if (pinFile !== undefined && pinEnv !== undefined) {
     problems.push(`"${name}.pkcs11.pinFile" and "${name}.pkcs11.pinEnv" are both set: keep one`);
@@ -68,6 +88,10 @@ export function keySpec(name: string, key: KeySettings, problems: string[]): Key
   if (module === undefined || token === undefined || label === undefined) return undefined;
   const pin = pinFile === undefined ? { env: pinEnv ?? '' } : { file: pinFile };
   return { pkcs11: { module, token, label, pin } };
+}
+
+function isGiven(group: object): boolean {
+  return Object.values(group).some((value) => value !== undefined);
 }
 
 /** The key that a service signs with: the one that the settings of `key` name, else `key.pem` in the data directory. */

@@ -1,4 +1,4 @@
-/** A signer that waits for a token to come back instead of failing its callers. */
+/** A signer that waits for a token or an ssh-agent to come back instead of failing its callers. */
 import { RuntimeError } from '../runtime-errors.ts';
 import { backOffMs, SYSTEM_CLOCK } from '../service/back-off.ts';
 import type { Logger } from '../service/logger.ts';
@@ -115,6 +115,6 @@ function aborted(): RuntimeError {
 function slowError(ms: number): RuntimeError {
   return new RuntimeError(
     'pkcs11-unavailable',
-    `the key has not answered for ${ms} ms: check the token and its connection`,
+    `the key has not answered for ${ms} ms: check the token or the agent and its connection`,
   );
 }

@@ -43,7 +43,7 @@ export function checkedSigner(signer: Signer, { beside = false }: CheckOptions =
       if (holds) return signature;
       throw new RuntimeError(
         'signature-wrong',
-        'the key gave a signature that its own public key refuses, so it was not used: check the token or the memory of the machine',
+        'the key gave a signature that its own public key refuses, so it was not used: check the token, the agent or the memory of the machine',
       );
     },
     close: () => signer.close(),

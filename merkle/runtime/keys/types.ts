@@ -14,7 +14,7 @@ export interface PublicKey {
 export interface Signer extends PublicKey {
   /**
    * Ed25519: 64 bytes (RFC 8032) over the message itself. ECDSA P-256: DER `SEQUENCE { r, s }` over its SHA-256.
-   * Calls may overlap. Rejects with RuntimeError: `pkcs11-*`, `secret`, `sign`, `signature-wrong`.
+   * Calls may overlap. Rejects with RuntimeError: `pkcs11-*`, `agent-*`, `secret`, `sign`, `signature-wrong`.
    */
   sign(message: Uint8Array): Promise<Uint8Array>;
   /** Gives up the key; idempotent. The signer signs nothing afterwards. */
@@ -32,5 +32,18 @@ export interface TokenKeySpec {
   readonly pin: SecretSource;
 }
 
+/** A key in an ssh-agent. */
+export interface AgentKeySpec {
+  /** A fingerprint (`SHA256:…`, as `ssh-add -l` prints it), or a public key (a line of `ssh-add -L`). */
+  readonly key: string;
+  /** Path of the agent's socket; by default SSH_AUTH_SOCK names it. */
+  readonly socket?: string;
+  /** How long a request may take, the time for a person's answer included. Default 8,000. */
+  readonly timeoutMs?: number;
+}
+
 /** A key as the configuration names it. */
-export type KeySpec = { readonly file: string; readonly passphrase?: SecretSource } | { readonly pkcs11: TokenKeySpec };
+export type KeySpec =
+  | { readonly file: string; readonly passphrase?: SecretSource }
+  | { readonly pkcs11: TokenKeySpec }
+  | { readonly agent: AgentKeySpec };

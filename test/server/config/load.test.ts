@@ -28,6 +28,8 @@ function failure(options: LoadOptions): string {
   throw new Error('the configuration was accepted');
 }
 
+const FINGERPRINT = `SHA256:${'A'.repeat(43)}`;
+
 describe('loadConfig', () => {
   it('has safe defaults', () => {
     const config = loadConfig({ cwd: '/srv' });
@@ -76,7 +78,9 @@ describe('loadConfig', () => {
             ? '10.0.0.7'
             : setting.name === 'limits.bodiesBytes'
               ? '9MiB'
-              : samples[setting.kind];
+              : setting.flag.endsWith('-agent-key')
+                ? FINGERPRINT
+                : samples[setting.kind];
       // What a setting needs beside it, else it is refused for that.
       const others: Record<string, string> = {};
       if (setting.path[0] === 'tls') Object.assign(others, { 'tls-cert': 'c', 'tls-key': 'k' });
@@ -86,6 +90,7 @@ describe('loadConfig', () => {
         Object.assign(others, { [`${group}-module`]: 'm', [`${group}-token`]: 't', [`${group}-label`]: 'l' });
         if (!setting.flag.includes('-pin-')) others[`${group}-pin-env`] = 'PIN';
       }
+      if (setting.path[1] === 'agent') others[setting.flag.replace(/-[^-]+$/, '-key')] = FINGERPRINT;
       if (setting.name === 'limits.headersTimeout' || setting.name === 'limits.requestTimeout') {
         Object.assign(others, { 'limits-headers-timeout': '5s' });
       }
@@ -125,6 +130,18 @@ describe('loadConfig', () => {
     });
     expect(config.createKey).toBe(false);
     expect(config.tls).toEqual({ cert: '/srv/c.pem', key: '/srv/k.pem' });
+  });
+
+  it('takes a key in an ssh-agent by its fingerprint or its public key', () => {
+    const line = `ecdsa-sha2-nistp256 ${'A'.repeat(139)}= somebody@example.com`;
+    for (const key of [FINGERPRINT, line, `ssh-ed25519 ${'A'.repeat(68)}`]) {
+      expect(loadConfig({ flags: { 'key-agent-key': key } })).toMatchObject({
+        key: { agent: { key } },
+        createKey: false,
+      });
+    }
+    const flags = { 'key-agent-key': FINGERPRINT, 'key-agent-socket': 'agent.sock' };
+    expect(loadConfig({ flags, cwd: '/srv' }).key).toEqual({ agent: { key: FINGERPRINT, socket: '/srv/agent.sock' } });
   });
 });
 
@@ -199,6 +216,14 @@ describe('a wrong configuration', () => {
   it.each([
     ['a key in a file and in a token', { 'key-file': 'k', 'key-pkcs11-token': 't' }, 'key.pkcs11'],
     ['a token without the rest', { 'key-pkcs11-token': 't' }, '"module", "label", "pinFile" or "pinEnv"'],
+    ['a key in a file and in an agent', { 'key-file': 'k', 'key-agent-key': FINGERPRINT }, 'the agent or in a file'],
+    [
+      'a key in a token and in an agent',
+      { 'key-pkcs11-token': 't', 'key-agent-key': FINGERPRINT },
+      'in the token or in the agent',
+    ],
+    ['an agent without the key', { 'key-agent-socket': 's' }, 'also needs "key" in "key.agent"'],
+    ['an agent key by its comment', { 'key-agent-key': 'mine' }, 'a fingerprint (SHA256:…) or a public key'],
     ['two passphrases', { 'key-passphrase-file': 'k', 'key-passphrase-env': 't' }, 'keep one'],
     ['half of TLS', { 'tls-cert': 'c' }, 'tls.key'],
     ['headers slower than the request', { 'limits-headers-timeout': '90s' }, '"limits.requestTimeout" (60s)'],
