@@ -141,4 +141,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-if (isMain()) process.exitCode = await run(process.argv.slice(2));
+if (isMain()) {
+  // The built file is CommonJS, which has no `await` here.
+  void run(process.argv.slice(2)).then((status) => {
+    process.exitCode = status;
+  });
+}

@@ -1,17 +1,8 @@
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, relative } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { skips } from '../../support/skip.ts';
@@ -20,6 +11,7 @@ import { type BundleCases, bundleCases } from '../../support/vectors.ts';
 /** What `npm run build` made: the command line as users run it. */
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const STELE = join(ROOT, 'dist/client/cli/main.js');
+const joined: Record<string, string[]> = JSON.parse(readFileSync(join(ROOT, 'dist/joined.json'), 'utf8'));
 const IDENTITY = [
   ...['--identity-regexp', 'https://github\\.com/.*@refs/heads/main'],
   ...['--issuer', 'https://token.actions.githubusercontent.com'],
@@ -149,12 +141,10 @@ describe('stele verify', () => {
     return [...new Set([...[...rooms].map(([room]) => room), ...[...packages].map(([, name]) => name!)])].sort();
   };
 
-  /** What a built file was joined of, by its map; paths are relative to the root. */
+  /** What a built file was joined of, or the file itself; relative to the root. */
   const sourcesOf = (loaded: string): string[] => {
-    const file = loaded.replace(/^file:\/\//, '');
-    if (!file.startsWith(`${ROOT}dist/`) || !existsSync(`${file}.map`)) return [file];
-    const { sources } = JSON.parse(readFileSync(`${file}.map`, 'utf8')) as { sources: string[] };
-    return sources.map((source) => relative(ROOT, join(dirname(file), source)));
+    const file = relative(ROOT, loaded.replace(/^file:\/\//, ''));
+    return joined[relative('dist', file)] ?? [file];
   };
 
   it('loads what it needs, and nothing else', async () => {
