@@ -39,19 +39,26 @@ export async function readPublicKey(path: string): Promise<PublicKey> {
  * @throws ClientError `file`, `key`; RuntimeError `passphrase`
  */
 export async function readPrivateKey(path: string, passphrase: string | undefined): Promise<KeySigner> {
-  const pem = await reading(path, () =>
+  let shared = false;
+  const file = await reading(path, () =>
     readBounded(path, MAX_KEY_FILE, (stats) => {
-      if (openToOthers(stats) === undefined) return;
-      const why = `${path} can be read by other users of this machine: run \`chmod 600 ${path}\` first`;
-      throw new ClientError('key', why);
+      shared = openToOthers(stats) !== undefined;
     }),
   );
-  const { pemSigner } = await import('../submit/signers/pem-signer.ts');
+  const { pemSigner, privateKeyBlock } = await import('../submit/signers/pem-signer.ts');
   try {
-    return await pemSigner(Buffer.from(pem), passphrase);
+    const block = await privateKeyBlock(Buffer.from(file));
+    // A public key may be open to others: only now it is known that this is a private key.
+    if (shared) {
+      throw new ClientError('key', `other users of this machine can read it: run \`chmod 600 ${path}\` first`);
+    }
+    return await pemSigner(block, passphrase);
   } catch (cause) {
     if (cause instanceof RuntimeError && cause.code === 'passphrase') {
-      const how = passphrase === undefined ? '. Name its passphrase with --passphrase-file or --passphrase-env' : '';
+      const how =
+        passphrase === undefined
+          ? ': name its passphrase with --passphrase-file or --passphrase-env (for a key of cosign: --passphrase-env COSIGN_PASSWORD)'
+          : '';
       throw new RuntimeError('passphrase', `${path}: ${cause.message}${how}`, { cause });
     }
     throw new ClientError('key', `${path}: ${(cause as Error).message}`, { cause });

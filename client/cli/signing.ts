@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { equal } from '../../merkle/bytes.ts';
+import { printable } from '../../merkle/printable.ts';
 import { ClientError, usage } from '../errors.ts';
 import { formatPublicKeyPem, type PublicKey } from '../formats/key.ts';
 import type { KeySigner } from '../submit/signers/types.ts';
@@ -27,7 +28,7 @@ const MAX_CHAIN_FILE = 256 * 1024;
 export function addSigningOptions(command: Command, bundle: string): Command {
   addLogOptions(command, 'required')
     .option('--out <path>', `where to write the bundle of one file (default: ${bundle})`)
-    .option('--key <path>', 'private key to sign with (PEM; ECDSA, Ed25519, RSA)')
+    .option('--key <path>', "private key to sign with (PEM, cosign's too; ECDSA, Ed25519, RSA)")
     .option('--new-key <path>', 'where to make the key, or where it was made before')
     .option('--passphrase-file <path>', 'file with the passphrase of --key')
     .option('--passphrase-env <name>', 'environment variable with the passphrase of --key');
@@ -81,9 +82,18 @@ async function softwareKey(options: SigningOptions, beside: string | undefined):
   if (path === undefined) throw usage('say which key signs them all: --key, --new-key or --pkcs11-module');
   const source = passphraseOf(options);
   if (options.key === undefined) await makeKey(path);
-  const passphrase =
-    source === undefined ? undefined : await (await import('../../merkle/runtime/keys/secret.ts')).readSecret(source);
-  return await readPrivateKey(path, passphrase);
+  else await refuseKeyUri(options.key);
+  if (source === undefined) return await readPrivateKey(path, undefined);
+  const { readSecret } = await import('../../merkle/runtime/keys/secret.ts');
+  return await readPrivateKey(path, await readSecret(source, { mayBeEmpty: true }));
+}
+
+/** cosign takes URIs as keys. @throws ClientError `key` */
+async function refuseKeyUri(key: string): Promise<void> {
+  if (!key.includes(':')) return;
+  const { unreadKeyUri } = await import('../submit/signers/unread-key.ts');
+  const why = unreadKeyUri(key);
+  if (why !== undefined) throw new ClientError('key', `${printable(key)}: ${why}`);
 }
 
 async function makeKey(path: string): Promise<void> {

@@ -8,16 +8,26 @@ import type { SecretSource } from './types.ts';
 
 const MAX_SECRET_BYTES = 4096;
 
+interface SecretOptions {
+  /** Refuses a file that others than its owner can read. */
+  readonly ownerOnly?: boolean;
+  /** cosign encrypts a key with an empty passphrase too. */
+  readonly mayBeEmpty?: boolean;
+}
+
 /**
  * The secret as text, 1 to 4,096 bytes of UTF-8, without one newline (LF or CRLF) at its end.
- * @param ownerOnly refuses a file that others than its owner can read
  * @throws RuntimeError `secret`: there is no secret, or it is empty, too long or not UTF-8. The message names the source
  *   and never holds a part of the secret.
  */
-export async function readSecret(source: SecretSource, ownerOnly = false): Promise<string> {
+export async function readSecret(
+  source: SecretSource,
+  { ownerOnly = false, mayBeEmpty = false }: SecretOptions = {},
+): Promise<string> {
   const text = 'file' in source ? await fromFile(source.file, ownerOnly) : fromEnvironment(source.env);
   const secret = text.replace(/\r?\n$/, '');
-  if (secret === '') throw new RuntimeError('secret', `${nameOf(source)} is empty: put the passphrase or PIN into it`);
+  if (secret === '' && !mayBeEmpty)
+    throw new RuntimeError('secret', `${nameOf(source)} is empty: put the passphrase or PIN into it`);
   // A NUL would end the PIN in a module written in C, and two different secrets would be one.
   if (secret.includes('\0')) throw new RuntimeError('secret', `${nameOf(source)} holds a NUL byte: it must be text`);
   return secret;

@@ -46,5 +46,6 @@ describe('secrets', () => {
     await expect(readSecret({ env: NAME })).rejects.toMatchObject({ code: 'secret' });
     process.env[NAME] = '';
     await expect(readSecret({ env: NAME })).rejects.toMatchObject({ code: 'secret' });
+    expect(await readSecret({ env: NAME }, { mayBeEmpty: true })).toBe('');
   });
 });
