@@ -68,11 +68,23 @@ export function decodeHex(text: string): Uint8Array {
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 const PAD = 0x3d;
 const BAD = 255;
-const VALUES = new Uint8Array(128).fill(BAD);
-for (let i = 0; i < 64; i++) VALUES[ALPHABET.charCodeAt(i)] = i;
+/** The value of each UTF-16 unit as a digit. A table for all units has no lookup that is undefined. */
+const STANDARD = digitValues(ALPHABET);
+let urlSafe: Uint8Array | undefined;
+const DIGITS = Uint8Array.from(ALPHABET, (digit) => digit.charCodeAt(0));
+/** Bytes; a longer text is made in a buffer. */
+const SHORT = 4096;
+
+function digitValues(alphabet: string): Uint8Array {
+  const values = new Uint8Array(65_536).fill(BAD);
+  for (let i = 0; i < 64; i++) values[alphabet.charCodeAt(i)] = i;
+  return values;
+}
 
 /** Standard, padded base64 (RFC 4648 section 4). */
 export function encodeBase64(bytes: Uint8Array): string {
+  // A text that grows by four characters at a time takes ten times its length in memory.
+  if (bytes.length > SHORT) return encodeLong(bytes);
   let text = '';
   let i = 0;
   for (; i + 2 < bytes.length; i += 3) {
@@ -89,45 +101,76 @@ export function encodeBase64(bytes: Uint8Array): string {
   return text;
 }
 
+function encodeLong(bytes: Uint8Array): string {
+  const whole = bytes.length - (bytes.length % 3);
+  const digits = new Uint8Array((whole / 3) * 4);
+  let at = 0;
+  for (let i = 0; i < whole; i += 3) {
+    const bits = (bytes[i]! << 16) | (bytes[i + 1]! << 8) | bytes[i + 2]!;
+    digits[at++] = DIGITS[bits >> 18]!;
+    digits[at++] = DIGITS[(bits >> 12) & 63]!;
+    digits[at++] = DIGITS[(bits >> 6) & 63]!;
+    digits[at++] = DIGITS[bits & 63]!;
+  }
+  return decoder.decode(digits) + encodeBase64(bytes.subarray(whole));
+}
+
 /**
  * Bytes of standard, padded, canonical base64 (RFC 4648 section 4).
  * @throws MerkleError `bad-base64` for any other text: one with white space, base64url digits, missing padding, or
  * non-zero bits after the last byte (section 3.5). Several such texts can encode the same bytes.
  */
 export function decodeBase64(text: string): Uint8Array {
-  const length = text.length;
-  if (length % 4 !== 0) throw badBase64();
-  if (length === 0) return new Uint8Array(0);
-  const pad = text.charCodeAt(length - 1) !== PAD ? 0 : text.charCodeAt(length - 2) !== PAD ? 1 : 2;
-  const digits = length - pad;
-  const bytes = new Uint8Array((length / 4) * 3 - pad);
-  let at = 0;
-  let bits = 0;
-  for (let i = 0; i < digits; i++) {
-    // `value` is undefined for a character past the end of the table.
-    const value = VALUES[text.charCodeAt(i)];
-    if (value === undefined || value === BAD) throw badBase64();
-    bits = (bits << 6) | value;
-    if (i % 4 === 3) {
-      bytes[at++] = bits >> 16;
-      bytes[at++] = (bits >> 8) & 255;
-      bytes[at++] = bits & 255;
-      bits = 0;
-    }
-  }
-  if (pad === 1) {
-    if ((bits & 3) !== 0) throw badBase64();
-    bytes[at++] = bits >> 10;
-    bytes[at] = (bits >> 2) & 255;
-  } else if (pad === 2) {
-    if ((bits & 15) !== 0) throw badBase64();
-    bytes[at] = bits >> 4;
-  }
+  const bytes = text.length % 4 === 0 ? decodeDigits(text, digitsOf(text), STANDARD) : undefined;
+  if (bytes === undefined) throw new MerkleError('bad-base64', 'not canonical, padded base64 of RFC 4648 section 4');
   return bytes;
 }
 
-function badBase64(): MerkleError {
-  return new MerkleError('bad-base64', 'not canonical, padded base64 of RFC 4648 section 4');
+/**
+ * Bytes as DSSE and proto3 JSON allow them: base64 of the standard or of the URL-safe alphabet (RFC 4648 sections 4 and 5),
+ * with all of its padding or none. One text has digits of one alphabet.
+ * @throws MerkleError `bad-base64` for any other text, as `decodeBase64`
+ */
+export function decodeEitherBase64(text: string): Uint8Array {
+  const digits = text.length % 4 === 0 ? digitsOf(text) : text.length;
+  urlSafe ??= digitValues(ALPHABET.replace('+/', '-_'));
+  const bytes = decodeDigits(text, digits, STANDARD) ?? decodeDigits(text, digits, urlSafe);
+  if (bytes === undefined) throw new MerkleError('bad-base64', 'not canonical base64 of RFC 4648 section 4 or 5');
+  return bytes;
+}
+
+/** The number of characters before the padding, in a text whose length is a multiple of 4. */
+function digitsOf(text: string): number {
+  const { length } = text;
+  if (text.charCodeAt(length - 1) !== PAD) return length;
+  return text.charCodeAt(length - 2) === PAD ? length - 2 : length - 1;
+}
+
+/** The bytes of the first `count` characters; undefined where one is no digit, or where bits are left over that are not 0. */
+function decodeDigits(text: string, count: number, values: Uint8Array): Uint8Array | undefined {
+  const rest = count % 4;
+  if (rest === 1) return undefined;
+  const whole = count - rest;
+  const bytes = new Uint8Array((whole / 4) * 3 + (rest === 0 ? 0 : rest - 1));
+  let at = 0;
+  for (let i = 0; i < whole; i += 4) {
+    const a = values[text.charCodeAt(i)]!;
+    const b = values[text.charCodeAt(i + 1)]!;
+    const c = values[text.charCodeAt(i + 2)]!;
+    const d = values[text.charCodeAt(i + 3)]!;
+    if ((a | b | c | d) === BAD) return undefined;
+    bytes[at++] = (a << 2) | (b >> 4);
+    bytes[at++] = (b << 4) | (c >> 2);
+    bytes[at++] = (c << 6) | d;
+  }
+  if (rest === 0) return bytes;
+  const a = values[text.charCodeAt(whole)]!;
+  const b = values[text.charCodeAt(whole + 1)]!;
+  const c = rest === 2 ? 0 : values[text.charCodeAt(whole + 2)]!;
+  if ((a | b | c) === BAD || (rest === 2 ? b & 15 : c & 3) !== 0) return undefined;
+  bytes[at++] = (a << 2) | (b >> 4);
+  if (rest === 3) bytes[at] = (b << 4) | (c >> 2);
+  return bytes;
 }
 
 /** Parses a decimal in [0, 2^53 - 1]: ASCII digits, without sign or leading zeroes. @throws MerkleError `bad-number` */

@@ -1,5 +1,5 @@
 /** Strict readers of JSON of unknown origin, mostly proto3 JSON. Errors name the wrong field. */
-import { decodeBase64, parseDecimal } from '../../merkle/bytes.ts';
+import { decodeBase64, decodeEitherBase64, parseDecimal } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
 import { parseStrictJson } from '../../merkle/rekor/strict-json.ts';
 import { ClientError } from '../errors.ts';
@@ -80,18 +80,31 @@ export function string(value: unknown, path: string): string {
   return value;
 }
 
-/** Decodes padded standard base64 of at least 1 byte, or of exactly `length` bytes. @throws ClientError `malformed` */
+/**
+ * Bytes of proto3 JSON and DSSE, in each form that these allow (`decodeEitherBase64`): at least 1 byte, or exactly `length`.
+ * @throws ClientError `malformed`
+ */
 export function bytes(value: unknown, path: string, length?: number): Uint8Array {
-  let decoded: Uint8Array;
-  try {
-    decoded = decodeBase64(string(value, path));
-  } catch (cause) {
-    if (cause instanceof ClientError) throw cause;
-    throw malformed(path, 'is not padded standard base64', cause);
-  }
-  if (decoded.length === 0) throw malformed(path, 'is empty');
+  const decoded = decode(value, path, decodeEitherBase64, 'is not base64');
   if (length !== undefined && decoded.length !== length)
     throw malformed(path, `has ${decoded.length} bytes, not ${length}`);
+  return decoded;
+}
+
+/** Decodes padded standard base64 of at least 1 byte. @throws ClientError `malformed` */
+export function standardBytes(value: unknown, path: string): Uint8Array {
+  return decode(value, path, decodeBase64, 'is not padded standard base64');
+}
+
+function decode(value: unknown, path: string, read: (text: string) => Uint8Array, why: string): Uint8Array {
+  const text = string(value, path);
+  let decoded: Uint8Array;
+  try {
+    decoded = read(text);
+  } catch (cause) {
+    throw malformed(path, why, cause);
+  }
+  if (decoded.length === 0) throw malformed(path, 'is empty');
   return decoded;
 }
 

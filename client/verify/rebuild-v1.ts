@@ -12,7 +12,7 @@ import { decodeBase64, decodeUtf8, encodeHex, equal } from '../../merkle/bytes.t
 import { MerkleError } from '../../merkle/errors.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import type { DsseContent } from '../formats/bundle.ts';
-import { array, bytes, type JsonObject, malformed, parseJson, record, string } from '../formats/json.ts';
+import { array, type JsonObject, malformed, parseJson, record, standardBytes, string } from '../formats/json.ts';
 import { type Claim, mismatch } from './claim.ts';
 
 const LIMIT = 8 * 1024 * 1024;
@@ -27,7 +27,7 @@ export function checkHashedRekord001(body: Uint8Array, claim: Claim): void {
   if (hash.algorithm !== claim.algorithm || hash.value !== encodeHex(claim.digest)) {
     throw mismatch('its digest is another');
   }
-  sameSignature(bytes(signature.content, 'spec.signature.content'), claim);
+  sameSignature(standardBytes(signature.content, 'spec.signature.content'), claim);
   sameVerifier(publicKey.content, 'spec.signature.publicKey.content', claim);
 }
 
@@ -37,7 +37,7 @@ export function checkDsse001(body: Uint8Array, claim: Claim, primitives: Primiti
   hashOf(spec.envelopeHash, 'spec.envelopeHash');
   samePayload(spec.payloadHash, 'spec.payloadHash', content, primitives);
   const signature = record(only(spec.signatures, 'spec.signatures'), 'spec.signatures[0]', ['signature', 'verifier']);
-  sameSignature(bytes(signature.signature, 'spec.signatures[0].signature'), claim);
+  sameSignature(standardBytes(signature.signature, 'spec.signatures[0].signature'), claim);
   sameVerifier(signature.verifier, 'spec.signatures[0].verifier', claim);
 }
 
@@ -96,7 +96,7 @@ function sameSignature(signature: Uint8Array, { content }: Claim): void {
 }
 
 function sameVerifier(value: unknown, path: string, { verifier }: Claim): void {
-  const der = pemBlock(bytes(value, path), LABEL[verifier.kind]);
+  const der = pemBlock(standardBytes(value, path), LABEL[verifier.kind]);
   if (der === undefined || !equal(der, verifier.der)) throw mismatch(`its ${verifier.kind} is another`);
 }
 
@@ -108,8 +108,8 @@ function only(value: unknown, path: string): unknown {
 
 /** Base64 of base64. */
 function twice(value: unknown, path: string): Uint8Array {
-  const inner = bytes(value, path);
-  return guarded(() => bytes(decodeUtf8(inner), path)) ?? new Uint8Array(0);
+  const inner = standardBytes(value, path);
+  return guarded(() => standardBytes(decodeUtf8(inner), path)) ?? new Uint8Array(0);
 }
 
 /** The bytes of the only PEM block, if it has this label. */

@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   checkedSize,
   concat,
   decodeBase64,
+  decodeEitherBase64,
   decodeHex,
   decodeUtf8,
   encodeBase64,
@@ -44,6 +46,93 @@ describe('base64', () => {
     (text) => expect(codeOf(() => decodeBase64(text))).toBe('bad-base64'),
   );
 });
+
+describe('long base64', () => {
+  it.each([4095, 4096, 4097, 4098, 4099, 1_000_000])('of %i bytes is that of Node', (length) => {
+    const value = randomBytes(length);
+    const text = value.toString('base64');
+    expect(encodeBase64(value)).toBe(text);
+    expect(value.equals(decodeBase64(text))).toBe(true);
+    expect(codeOf(() => decodeBase64(`${text.slice(0, -8)}AA-A${text.slice(-4)}`))).toBe('bad-base64');
+  });
+});
+
+describe('base64 of DSSE and proto3 JSON', () => {
+  const forms = (value: Uint8Array) => {
+    const [standard, url] = [Buffer.from(value).toString('base64'), Buffer.from(value).toString('base64url')];
+    const padding = standard.slice(url.length);
+    return [standard, standard.replaceAll('=', ''), url + padding, url];
+  };
+
+  it('is the same bytes in every form', () => {
+    fc.assert(
+      fc.property(bytes, (value) => {
+        for (const text of forms(value)) expect(decodeEitherBase64(text)).toEqual(value);
+      }),
+    );
+  });
+
+  it('is refused in every other form', () => {
+    fc.assert(
+      fc.property(nearBase64, (text) => {
+        const known = forms(Buffer.from(text, 'base64')).includes(text);
+        expect(codeOf(() => decodeEitherBase64(text))).toBe(known ? undefined : 'bad-base64');
+      }),
+      { numRuns: 5000 },
+    );
+  });
+
+  it('is refused where padding, an alphabet or the last bits are changed', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 1, maxLength: 60 }), (value) => {
+        for (const text of forms(value)) {
+          const wrong = [`=${text}`, `${text}\n`, ` ${text}`, `${text.slice(0, 1)} ${text.slice(1)}`, `-+AA${text}`];
+          if (text.endsWith('=')) wrong.push(`${text}=`);
+          if (text.endsWith('==')) wrong.push(text.slice(0, -1));
+          if (value.length % 3 !== 0) wrong.push(strayBits(text));
+          for (const one of wrong) {
+            const why = codeOf(() => decodeEitherBase64(one));
+            expect(why, one).toBe('bad-base64');
+          }
+        }
+      }),
+    );
+  });
+
+  // Go's protojson gives the same, but it takes bits after the last byte. go-securesystemslib takes no missing padding.
+  it.each([
+    ['+/8=', 'fbff'],
+    ['-_8=', 'fbff'],
+    ['+/8', 'fbff'],
+    ['-_8', 'fbff'],
+    ['AA', '00'],
+    ['', ''],
+    ['+_8=', undefined],
+    ['-/8', undefined],
+    ['-_8==', undefined],
+    ['AA=', undefined],
+    ['A', undefined],
+    ['AAAAA', undefined],
+    ['AA ==', undefined],
+    ['AB==', undefined],
+    ['AB', undefined],
+    ['AAB', undefined],
+    ['AA==\n', undefined],
+    ['Ā/8=', undefined],
+  ])('%j is %s', (text, hex) => {
+    if (hex === undefined) expect(codeOf(() => decodeEitherBase64(text))).toBe('bad-base64');
+    else expect(encodeHex(decodeEitherBase64(text))).toBe(hex);
+  });
+});
+
+/** The text with its last bit set, which no byte holds. */
+function strayBits(text: string): string {
+  const digits = text.replaceAll('=', '');
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+  const all = alphabet + (/[-_]/.test(text) ? '-_' : '+/');
+  const last = all[all.indexOf(digits.at(-1)!) | 1]!;
+  return digits.slice(0, -1) + last + text.slice(digits.length);
+}
 
 describe('hex, UTF-8 and bytes', () => {
   it('come back as they went', () => {
