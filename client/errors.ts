@@ -13,6 +13,7 @@ export const CLIENT_ERRORS = {
   'log-key': 2, // the log's verifier key is malformed or unknown
   unsupported: 2, // a file is well-formed, but of a kind that this version does not check
   malformed: 1, // a bundle, an envelope or a log entry is malformed
+  attestation: 1, // the bundle holds no attestation of the required predicate type, or none that names the file so
   'digest-mismatch': 1, // the signature is over another file
   'bad-signature': 1, // the given key did not make the signature over the file
   'entry-mismatch': 1, // the log entry is about another signature

@@ -116,9 +116,9 @@ export {
  * request names one, the log entry, its proof, and the witnesses of a policy.
  *
  * @param primitives verify signatures; Node's OpenSSL by default
- * @throws ClientError for each check that fails: `digest-mismatch`, `bad-signature`, `bad-timestamp`, `bad-promise`,
- * `entry-mismatch`, `bad-proof`, `bad-checkpoint`, `policy`, `quorum`, `bad-certificate`, `bad-sct`, `identity`,
- * `malformed`; and for each check that is not possible: `unsupported`, `usage`, `trusted-root`, `key`
+ * @throws ClientError for each check that fails: `attestation`, `digest-mismatch`, `bad-signature`, `bad-timestamp`,
+ * `bad-promise`, `entry-mismatch`, `bad-proof`, `bad-checkpoint`, `policy`, `quorum`, `bad-certificate`, `bad-sct`,
+ * `identity`, `malformed`; and for each check that is not possible: `unsupported`, `usage`, `trusted-root`, `key`
  * @example
  * const bundle = parseBundle(await readFile('app.tgz.sigstore.json'));
  * const artifact = { sha256: createHash('sha256').update(await readFile('app.tgz')).digest() };

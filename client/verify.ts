@@ -32,9 +32,9 @@ export { requiredHashes } from './verify/verify-bundle.ts';
  * Verifies a bundle, all of it: see verify/verify-bundle.ts.
  *
  * @param primitives check signatures; the default is JavaScript
- * @throws ClientError if something does not hold: `digest-mismatch`, `bad-signature`, `bad-timestamp`, `bad-promise`,
- * `entry-mismatch`, `bad-proof`, `bad-checkpoint`, `policy`, `quorum`, `bad-certificate`, `bad-sct`, `identity`,
- * `malformed`; if something cannot be checked: `unsupported`, `usage`, `trusted-root`, `key`
+ * @throws ClientError if something does not hold: `attestation`, `digest-mismatch`, `bad-signature`, `bad-timestamp`,
+ * `bad-promise`, `entry-mismatch`, `bad-proof`, `bad-checkpoint`, `policy`, `quorum`, `bad-certificate`, `bad-sct`,
+ * `identity`, `malformed`; if something cannot be checked: `unsupported`, `usage`, `trusted-root`, `key`
  * @example
  * const bundle = parseBundle(file);
  * const outcome = verifyBundle({

@@ -49,7 +49,7 @@ Exit status: 0 all are logged, 1 something was refused or failed (of many files,
 tried.
 
 Examples:
-  stele attest app.tgz --predicate provenance.json --type slsaprovenance --key signing.pem --log https://log.example.com
+  stele attest app.tgz --predicate provenance.json --type slsaprovenance1 --key signing.pem --log https://log.example.com
   stele attest app.tgz --predicate sbom.spdx.json --type spdx --key signing.pem --log https://log.example.com --json
   stele attest dist/*.whl --predicate review.json --type https://example.com/review/v1 --key k.pem --log https://log.example.com
   stele attest app.tgz --statement statement.json --key signing.pem --log https://log.example.com`;

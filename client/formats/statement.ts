@@ -13,15 +13,20 @@ import type { HashName } from '../../merkle/rekor/hashes.ts';
 import { ClientError, usage } from '../errors.ts';
 import { array, malformed, parseJson, string } from './json.ts';
 
-/** Short names of predicate types, with the URI of each. */
+/** Short names of predicate types, with the URI of each. What cosign 3 names too means the same here. */
 export const PREDICATE_TYPES: ReadonlyMap<string, string> = new Map([
-  ['slsaprovenance', 'https://slsa.dev/provenance/v1'],
+  ['slsaprovenance', 'https://slsa.dev/provenance/v0.2'],
+  ['slsaprovenance02', 'https://slsa.dev/provenance/v0.2'],
   ['slsaprovenance1', 'https://slsa.dev/provenance/v1'],
   ['spdx', 'https://spdx.dev/Document'],
+  ['spdxjson', 'https://spdx.dev/Document'],
   ['cyclonedx', 'https://cyclonedx.org/bom'],
+  ['link', 'https://in-toto.io/Link/v1'],
+  ['vuln', 'https://cosign.sigstore.dev/attestation/vuln/v1'],
+  ['openvex', 'https://openvex.dev/ns'],
+  ['custom', 'https://cosign.sigstore.dev/attestation/v1'],
   ['vsa', 'https://slsa.dev/verification_summary/v1'],
   ['scai', 'https://in-toto.io/attestation/scai/v0.3'],
-  ['link', 'https://in-toto.io/attestation/link/v0.3'],
   ['test-result', 'https://in-toto.io/attestation/test-result/v0.1'],
   ['vulns', 'https://in-toto.io/attestation/vulns/v0.2'],
 ]);

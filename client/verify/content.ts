@@ -26,6 +26,14 @@ const HASHES: readonly HashName[] = ['sha256', 'sha384', 'sha512'];
 /** Digests of the file that is verified. */
 export type ArtifactDigests = Readonly<Partial<Record<HashName, Uint8Array>>>;
 
+/** What the signer must have claimed. Where one of these is given, a signature over the file alone does not suffice. */
+export interface RequiredClaim {
+  /** URI: the in-toto statement must have exactly this predicate type. */
+  readonly predicateType?: string | undefined;
+  /** The statement must have a subject with the file's digest and exactly this name. */
+  readonly subject?: string | undefined;
+}
+
 /** A verified signature and what it signs. */
 export interface SignedContent {
   readonly content: MessageContent | DsseContent;
@@ -39,26 +47,41 @@ export interface SignedContent {
   readonly statement?: NonNullable<Outcome['statement']>;
 }
 
-/** The hashes of the file that `checkContent` needs. `key` is the signer's. @throws ClientError as `checkContent` */
+/**
+ * The hashes of the file that `checkContent` uses; `checkContent` refuses a payload that is no statement.
+ *
+ * @param key the signer's
+ * @throws ClientError as `checkContent`
+ */
 export function hashesNeeded(content: Bundle['content'], key: KeyInfo): HashName[] {
-  if (content.kind === 'dsse') return hashesOf(statementOf(content));
+  if (content.kind === 'dsse')
+    return content.payloadType === INTOTO_TYPE ? hashesOf(parseStatement(content.payload)) : [];
   const named = content.digest === undefined ? [] : [HASH_NAME[content.digest.algorithm]];
   return [...new Set([...named, ...messageHashes(content, key)])];
 }
 
 /**
- * @throws ClientError `digest-mismatch`, `bad-signature`, `malformed`; `unsupported` if the payload is no statement, or if
- * no digest in the statement can be compared; `usage` if a digest of `hashesNeeded` is missing
+ * @param artifact of the hashes of `hashesNeeded`, all where the file is at hand. A statement is compared by those that are
+ * given.
+ * @throws ClientError `attestation`, `digest-mismatch`, `bad-signature`, `malformed`; `unsupported` if the payload is no
+ * statement, or if no digest in the statement can be compared; `usage` if a digest is missing without which the file
+ * cannot be compared
  */
 export function checkContent(
   content: Bundle['content'],
   artifact: ArtifactDigests,
+  claim: RequiredClaim,
   key: KeyInfo,
   primitives: Primitives,
 ): SignedContent {
-  return content.kind === 'message'
-    ? checkMessage(content, artifact, key, primitives)
-    : checkAttestation(content, artifact, key, primitives);
+  if (content.kind === 'dsse') return checkAttestation(content, artifact, claim, key, primitives);
+  if (claim.predicateType === undefined && claim.subject === undefined) {
+    return checkMessage(content, artifact, key, primitives);
+  }
+  throw new ClientError(
+    'attestation',
+    'the bundle holds a signature over a file and no attestation: the signer claims nothing about the file',
+  );
 }
 
 function checkMessage(
@@ -98,22 +121,14 @@ function checkMessage(
 function checkAttestation(
   content: DsseContent,
   artifact: ArtifactDigests,
+  claim: RequiredClaim,
   key: KeyInfo,
   primitives: Primitives,
 ): SignedContent {
   const signed = checkEnvelope(content, key, primitives);
-  const statement = statementOf(content);
-  const hashes = hashesOf(statement);
-  if (hashes.length === 0) throw incomparable(statement);
-  for (const hash of hashes) given(artifact, hash);
-  const subject = subjectFor(statement, artifact);
-  if (subject === undefined) {
-    throw new ClientError(
-      'digest-mismatch',
-      `the attestation is not about this file: none of its ${statement.subjects.length} subjects has the file's digest. The file was changed, or the bundle belongs to another`,
-    );
-  }
-  const hash = HASHES.find((name) => subject.digest.has(name))!;
+  const statement = statementOf(content, claim);
+  const subject = namedSubject(subjectsFor(statement, artifact), claim);
+  const hash = HASHES.find((name) => artifact[name] !== undefined && subject.digest.has(name))!;
   const value = given(artifact, hash);
   const about = { predicateType: statement.predicateType, subject: subject.name ?? '' };
   return {
@@ -127,11 +142,22 @@ function checkAttestation(
   };
 }
 
-function statementOf({ payloadType, payload }: DsseContent): Statement {
-  if (payloadType === INTOTO_TYPE) return parseStatement(payload);
+function statementOf(
+  { payloadType, payload }: DsseContent,
+  { predicateType: type, subject }: RequiredClaim,
+): Statement {
+  if (payloadType !== INTOTO_TYPE) {
+    const required = type !== undefined || subject !== undefined;
+    throw new ClientError(
+      required ? 'attestation' : 'unsupported',
+      `the attestation's payload is "${printable(payloadType.slice(0, 80))}", not an in-toto statement: it does not say which file it is about`,
+    );
+  }
+  const statement = parseStatement(payload);
+  if (type === undefined || statement.predicateType === type) return statement;
   throw new ClientError(
-    'unsupported',
-    `the attestation's payload is "${printable(payloadType.slice(0, 80))}", not an in-toto statement: it does not say which file it is about`,
+    'attestation',
+    `the attestation is of the type ${printable(statement.predicateType)}, not of the required type ${printable(type)}`,
   );
 }
 
@@ -152,18 +178,44 @@ function hashesOf({ subjects }: Statement): HashName[] {
 }
 
 /**
- * The subject that names a digest of the file and no other digest. Hashes that are not checked here do not count.
+ * The subjects that name a digest of the file, and among the hashes of `artifact` no other digest. Hashes that are not
+ * checked here do not count.
  *
  * The specification lets one matching digest suffice. A subject with another digest beside it is not this file.
+ *
+ * @throws ClientError `digest-mismatch`; `unsupported` if nothing can be compared; `usage` if a subject could be this file, but has no digest of the given hashes
  */
-function subjectFor({ subjects }: Statement, digests: ArtifactDigests): StatementSubject | undefined {
-  const given = HASHES.flatMap((hash) =>
-    digests[hash] === undefined ? [] : [[hash, encodeHex(digests[hash])] as const],
+function subjectsFor(statement: Statement, artifact: ArtifactDigests): readonly StatementSubject[] {
+  const { subjects } = statement;
+  const hashes = hashesOf(statement);
+  if (hashes.length === 0) throw incomparable(statement);
+  const known = hashes.flatMap((hash) =>
+    artifact[hash] === undefined ? [] : [[hash, encodeHex(given(artifact, hash))] as const],
   );
-  return subjects.find(({ digest }) => {
-    const named = given.filter(([hash]) => digest.has(hash));
+  const found = subjects.filter(({ digest }) => {
+    const named = known.filter(([hash]) => digest.has(hash));
     return named.length > 0 && named.every(([hash, hex]) => digest.get(hash) === hex);
   });
+  if (found.length > 0) return found;
+  const open = subjects.find(
+    ({ digest }) => !known.some(([hash]) => digest.has(hash)) && hashes.some((hash) => digest.has(hash)),
+  );
+  if (open !== undefined) given(artifact, hashes.find((hash) => open.digest.has(hash))!);
+  throw new ClientError(
+    'digest-mismatch',
+    `the attestation is not about this file: none of its ${subjects.length} subjects has the file's digest. The file was changed, or the bundle belongs to another`,
+  );
+}
+
+/** @param found at least one subject with the file's digest. @throws ClientError `attestation` if none has the required name */
+function namedSubject(found: readonly StatementSubject[], { subject: required }: RequiredClaim): StatementSubject {
+  const subject = required === undefined ? found[0] : found.find(({ name }) => name === required);
+  if (subject !== undefined) return subject;
+  const names = found.slice(0, 3).map(({ name }) => `"${printable((name ?? '').slice(0, 200))}"`);
+  throw new ClientError(
+    'attestation',
+    `the attestation calls this file ${names.join(', ')}${found.length > names.length ? ', …' : ''}, not "${printable(required!)}"`,
+  );
 }
 
 type Envelope = Pick<SignedContent, 'content' | 'algorithm' | 'digest' | 'pure'>;

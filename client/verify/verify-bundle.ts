@@ -21,13 +21,16 @@ import type { TrustedRoot } from '../trust/trusted-root.ts';
 import { type CheckedEntry, checkEntries, type EntryTrust } from './bundle-entry.ts';
 import type { Claim } from './claim.ts';
 import { type ClaimedSigner, checkIdentity, claimedSigner } from './claimed-signer.ts';
-import { type ArtifactDigests, checkContent, hashesNeeded } from './content.ts';
+import { type ArtifactDigests, checkContent, hashesNeeded, type RequiredClaim } from './content.ts';
 import type { Check, NotProven, Outcome, VerifiedSigner, VerifiedTime } from './outcome.ts';
 
 /** Something is trusted: at least one of `trustedRoot`, `logKey` and `policy`. */
-export interface VerifyRequest extends EntryTrust {
+export interface VerifyRequest extends EntryTrust, RequiredClaim {
   readonly bundle: Bundle;
-  /** Of the file, by the hashes of `requiredHashes`. */
+  /**
+   * Of the file, by the hashes of `requiredHashes`. For an attestation without the file at hand, one of the hashes by which
+   * the statement names the file suffices.
+   */
   readonly artifact: ArtifactDigests;
   /** The signer's key, if the caller knows it. One of `key` and `identity` must be given. */
   readonly key?: KeyInfo;
@@ -49,9 +52,9 @@ export function requiredHashes(bundle: Bundle, key?: KeyInfo): HashName[] {
  * Verifies all of a bundle.
  *
  * @param primitives what checks signatures
- * @throws ClientError if something does not hold: `digest-mismatch`, `bad-signature`, `bad-timestamp`, `bad-promise`,
- * `entry-mismatch`, `bad-proof`, `bad-checkpoint`, `policy`, `quorum`, `bad-certificate`, `bad-sct`, `identity`,
- * `malformed`; if something cannot be checked: `unsupported`, `usage`, `trusted-root`, `key`
+ * @throws ClientError if something does not hold: `attestation`, `digest-mismatch`, `bad-signature`, `bad-timestamp`,
+ * `bad-promise`, `entry-mismatch`, `bad-proof`, `bad-checkpoint`, `policy`, `quorum`, `bad-certificate`, `bad-sct`,
+ * `identity`, `malformed`; if something cannot be checked: `unsupported`, `usage`, `trusted-root`, `key`
  */
 export function checkBundle(request: VerifyRequest, primitives: Primitives): Outcome {
   checkRequest(request);
@@ -109,9 +112,10 @@ function checkRequest({ bundle, key, identity, trustedRoot, logKey, policy, witn
   }
 }
 
-function checkContentOf({ bundle, artifact, key }: VerifyRequest, signer: ClaimedSigner, primitives: Primitives) {
+function checkContentOf(request: VerifyRequest, signer: ClaimedSigner, primitives: Primitives) {
+  const { bundle, artifact, key } = request;
   try {
-    return checkContent(bundle.content, artifact, signer.key, primitives);
+    return checkContent(bundle.content, artifact, request, signer.key, primitives);
   } catch (cause) {
     const { signer: named } = bundle;
     // Nobody vouches for the hint, but the hint tells which of two mistakes is likelier.

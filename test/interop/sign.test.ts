@@ -60,7 +60,7 @@ describe.skipIf(noTools)('bundles of stele', () => {
     const [blob, attestation] = [at(`${name}.blob.json`), at(`${name}.att.json`)];
     const with_ = [...key, ...log(), '--tsa', authority.tsaUrl];
     await steleJson(['sign', at('artifact'), ...with_, '--out', blob]);
-    const what = ['--predicate', at('predicate.json'), '--type', 'slsaprovenance', '--out', attestation];
+    const what = ['--predicate', at('predicate.json'), '--type', 'slsaprovenance1', '--out', attestation];
     await steleJson(['attest', at('artifact'), ...what, ...with_]);
     return [blob, attestation];
   }

@@ -1,7 +1,9 @@
 /** The options of `stele verify`: which proof, whose signature, and which trust. */
 import { printable } from '../../../merkle/printable.ts';
 import { usage } from '../../errors.ts';
+import { predicateType } from '../../formats/statement.ts';
 import type { IdentityRule } from '../../trust/identity-rule.ts';
+import type { RequiredClaim } from '../../verify/content.ts';
 
 export interface VerifyOptions {
   readonly bundle?: string;
@@ -14,6 +16,8 @@ export interface VerifyOptions {
   readonly issuer?: string;
   readonly issuerRegexp?: string;
   readonly extension?: readonly string[];
+  readonly type?: string;
+  readonly subject?: string;
   readonly trustedRoot?: string;
   readonly logKey?: string;
   readonly policy?: string;
@@ -35,6 +39,12 @@ export function requestedSigner(options: VerifyOptions): RequestedSigner {
     );
   }
   return options.key === undefined ? { identity: rule! } : { key: options.key };
+}
+
+/** What the attestation must say. @throws ClientError `usage` */
+export function requiredClaim({ type, subject }: VerifyOptions): RequiredClaim {
+  if (subject === '') throw usage('--subject is empty: give the name that the attestation must have for the file');
+  return { predicateType: type === undefined ? undefined : predicateType(type), subject };
 }
 
 /**

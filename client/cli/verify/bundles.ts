@@ -8,17 +8,18 @@ import type { KeyInfo } from '../../../merkle/rekor/spki.ts';
 import { ClientError, usage } from '../../errors.ts';
 import { MAX_BUNDLE, parseBundle } from '../../formats/bundle.ts';
 import type { IdentityTest } from '../../trust/identity-rule.ts';
+import type { RequiredClaim } from '../../verify/content.ts';
 import type { CheckName, Outcome, VerifiedEntry, VerifiedSigner } from '../../verify/outcome.ts';
 import type { CheckpointTrust } from '../../verify/types.ts';
 import { checkBundle, requiredHashes } from '../../verify/verify-bundle.ts';
 import { digestsOf } from '../digests.ts';
 import { readWhole } from '../files.ts';
 import { describe, print, printJson } from '../report.ts';
-import type { RequestedSigner, VerifyOptions } from './arguments.ts';
+import { type RequestedSigner, requiredClaim, type VerifyOptions } from './arguments.ts';
 import { type CheckSentence, checkSentence, notProvenSentence, timeSentence } from './sentences.ts';
 import { readSigner, readVerifyTrust } from './verify-trust.ts';
 
-interface Request extends CheckpointTrust {
+interface Request extends CheckpointTrust, RequiredClaim {
   readonly key?: KeyInfo;
   readonly identity?: IdentityTest;
   readonly witnessTime: boolean;
@@ -34,6 +35,7 @@ export async function verifyFiles(
   primitives: Primitives,
   signal: AbortSignal,
 ): Promise<void> {
+  const claim = requiredClaim(options);
   const trust = await readVerifyTrust(options);
   const read = await readSigner(signer, trust);
   const expected = 'key' in read ? { key: read.key.info } : { identity: read.identity };
@@ -41,7 +43,7 @@ export async function verifyFiles(
     throw usage('--witness-time needs a --policy with a quorum of witnesses');
   }
   const anyIssuer = 'identity' in signer && signer.identity.issuer === undefined;
-  const request: Request = { ...trust, ...expected, witnessTime: options.witnessTime === true, anyIssuer };
+  const request: Request = { ...trust, ...expected, ...claim, witnessTime: options.witnessTime === true, anyIssuer };
   const [only] = files;
   if (files.length === 1 && only !== undefined) {
     const bundle = options.bundle ?? `${only}.sigstore.json`;

@@ -16,6 +16,7 @@ Examples:
   stele verify app.tgz --trusted-root trusted_root.json --identity me@example.com --issuer https://accounts.example.com
   stele verify app.tgz --trusted-root trusted_root.json --issuer https://token.actions.githubusercontent.com \\
     --identity-regexp 'https://github.com/example/app/\\.github/workflows/release\\.yml@refs/tags/v.*'
+  stele verify app.tgz --bundle provenance.json --type slsaprovenance1 --key builder.pub.pem --policy trust/policy
   stele verify dist/*.tgz --key release.pub.pem --policy trust/policy --json
   stele verify app.tgz --tlog-proof app.tgz.tlog-proof --policy trust/policy --key app.tgz.pub.pem
   stele verify --leaf-hash 1f2e… --tlog-proof entry.tlog-proof --policy trust/policy
@@ -42,6 +43,8 @@ export function verifyCommand(): Command {
       'another extension of Fulcio, by name or OID; can be repeated',
       (value: string, list: readonly string[] = []) => [...list, value],
     )
+    .option('--type <type>', 'an attestation of this predicate type: a short name, as in `stele attest`, or a URI')
+    .option('--subject <name>', 'an attestation that calls the file so')
     .option('--trusted-root <path>', "Sigstore's trusted_root.json: keys of logs and authorities")
     .option('--log-key <vkey>', "the log's verifier key, as the log prints it at start")
     .option('--policy <path>', 'trust policy (tlog-policy): its log and its quorum of witnesses must have signed')
@@ -76,6 +79,9 @@ async function verify(files: readonly string[], options: VerifyOptions & { evide
     if (options.tlogProof !== undefined) {
       if (options.witnessTime)
         throw usage("a tlog-proof has no other time than the witnesses': leave out --witness-time");
+      if (options.type !== undefined || options.subject !== undefined) {
+        throw usage('a tlog-proof holds no attestation: --type and --subject need a bundle');
+      }
       const { verifyProof } = await import('./proofs.ts');
       return await verifyProof(files[0]!, signer, options, primitives, stop.signal);
     }

@@ -2,6 +2,7 @@
 import type { ClientErrorCode } from '../../errors.ts';
 import type { IdentityRule } from '../../trust/identity-rule.ts';
 import type { ArtifactDigests, Outcome } from '../../verify.ts';
+import type { RequiredClaim } from '../content.ts';
 
 /** One bundle and its file. */
 export interface ManyRequest {
@@ -13,8 +14,8 @@ export interface ManyRequest {
   readonly key?: Uint8Array;
 }
 
-/** The trust for all bundles: see `VerifyRequest`. */
-export interface ManyTrust {
+/** The trust for all bundles, and what all must claim: see `VerifyRequest`. */
+export interface ManyTrust extends RequiredClaim {
   /** `trusted_root.json`. */
   readonly trustedRoot?: Uint8Array;
   /** A tlog-policy. */

@@ -37,6 +37,8 @@ function trustOf({
   key,
   identity,
   witnessTime,
+  predicateType,
+  subject,
 }: ManyTrust): Omit<BundleRequest, 'bundle' | 'artifact'> {
   return {
     ...(trustedRoot === undefined ? {} : { trustedRoot: parseTrustedRoot(trustedRoot) }),
@@ -45,5 +47,7 @@ function trustOf({
     ...(key === undefined ? {} : { key: withClientErrors(() => parseSpki(key)) }),
     ...(identity === undefined ? {} : { identity }),
     ...(witnessTime === undefined ? {} : { witnessTime }),
+    predicateType,
+    subject,
   };
 }

@@ -63,8 +63,14 @@ describe('statements', () => {
       expect(predicateType(name)).toBe(uri);
       expect(predicateType(uri)).toBe(uri);
     }
+    // What cosign means by these names. Other names of Stele have other types.
+    expect(predicateType('slsaprovenance')).toBe(predicateType('slsaprovenance02'));
+    expect(predicateType('slsaprovenance')).toBe('https://slsa.dev/provenance/v0.2');
+    expect(predicateType('link')).toBe('https://in-toto.io/Link/v1');
+    expect(predicateType('vuln')).toBe('https://cosign.sigstore.dev/attestation/vuln/v1');
+    expect(predicateType('vulns')).toBe('https://in-toto.io/attestation/vulns/v0.2');
     for (const wrong of ['', 'slsa', 'SPDX', 'no uri:', 'https://a b', 'urn:\u001b[2J']) {
-      expect(() => predicateType(wrong), wrong).toThrow(no('usage', 'slsaprovenance1, spdx, cyclonedx'));
+      expect(() => predicateType(wrong), wrong).toThrow(no('usage', 'slsaprovenance1, spdx, spdxjson, cyclonedx'));
     }
   });
 
@@ -159,7 +165,7 @@ describe('stele sign and stele attest', () => {
     expect(first).toMatchObject({ code: 0, ok: true, bundle: 'app.slsaprovenance.sigstore.json' });
     const { content } = parseBundle(readFileSync(at('app.slsaprovenance.sigstore.json')));
     expect(content.kind === 'dsse' && parseStatement(content.payload)).toMatchObject({
-      predicateType: 'https://slsa.dev/provenance/v1',
+      predicateType: 'https://slsa.dev/provenance/v0.2',
       subjects: [{ name: 'app' }],
     });
     expect((await json(...args)).index).toBe(first.index);
@@ -194,7 +200,7 @@ describe('stele sign and stele attest', () => {
       [['app', '--predicate', 'app', '--type', 'spdx', ...key], 'statement', 'not JSON'],
       [['app', '--predicate', 'none', '--type', 'spdx', ...key], 'file', 'no such file'],
       [['none', '--predicate', 'p.json', '--type', 'spdx', ...key], 'file', 'no such file'],
-      [['app', '--predicate', 'p.json', '--type', 'sbom', ...key], 'usage', 'cyclonedx, vsa, scai'],
+      [['app', '--predicate', 'p.json', '--type', 'sbom', ...key], 'usage', 'openvex, custom, vsa, scai'],
       [['app', '--predicate', 'p.json', ...key], 'usage', '--type'],
       [['--predicate', 'p.json', '--type', 'spdx', ...key], 'usage', 'name the file'],
       [['app', '--statement', 'p.json', ...key], 'statement', '_type'],

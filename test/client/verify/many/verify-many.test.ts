@@ -46,6 +46,14 @@ describe('verifying many bundles', () => {
     }
   });
 
+  it('demands the claim of each', async () => {
+    const some = requests.slice(0, 3);
+    for (const claim of [{ predicateType: 'https://example.com/v1' }, { subject: 'app' }]) {
+      const results = await all(some, { ...trust, ...claim });
+      expect(results.map((result) => !result.ok && result.code)).toEqual(some.map(() => 'attestation'));
+    }
+  });
+
   it('tells what is wrong with the trust before it begins, and ends when it is told to', async () => {
     await expect(all(requests, { policy: encodeUtf8('nonsense\n') })).rejects.toMatchObject({ code: 'policy' });
     await expect(all(requests, { ...trust, logKey: 'none' })).rejects.toMatchObject({ code: 'log-key' });
