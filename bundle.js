@@ -55,7 +55,7 @@ const { output } = await build({
         // What stands at the head of each command, and what a check of one file needs beside: a file each, in the place of
         // 40, which other commands share in part.
         { name: 'cli', test: /\/client\/cli\/(?:report|verify\/arguments)\.ts$/ },
-        { name: 'verify', test: /\/(?:client\/cli\/verify\/bundles|merkle\/runtime\/crypto\/node-primitives)\.ts$/ },
+        { name: 'verify', test: /\/(?:client\/cli\/verify\/bundles|merkle\/runtime\/crypto\/(?:node|message)-primitives)\.ts$/ },
       ],
     },
   },

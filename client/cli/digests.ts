@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type DigestAlgorithm, HASH_NAME, type HashName } from '../../merkle/rekor/hashes.ts';
+import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import { cancelled } from '../errors.ts';
 import type { ArtifactDigests } from '../verify/content.ts';
 import { isDirectory, reading } from './files.ts';
@@ -22,14 +23,23 @@ export async function digestFile(path: string, algorithm: DigestAlgorithm, signa
   return (await digestsOf(path, [name], signal)).digests[name]!;
 }
 
-/** @throws ClientError `file`, `cancelled` */
-export async function digestsOf(path: string, names: readonly HashName[], signal?: AbortSignal): Promise<FileDigests> {
+/**
+ * @param hash hashes a file that fits in one piece, such as the `hash` of primitives that remember messages
+ * @throws ClientError `file`, `cancelled`
+ */
+export async function digestsOf(
+  path: string,
+  names: readonly HashName[],
+  signal?: AbortSignal,
+  hash?: Primitives['hash'],
+): Promise<FileDigests> {
   return await reading(path, async () => {
     const file = await open(path, 'r');
     try {
       const stats = await file.stat();
       if (stats.isDirectory()) throw isDirectory(path);
       const hashes = names.map((name) => [name, createHash(name)] as const);
+      let whole: Uint8Array | undefined;
       const size = await withProgress(`hashing ${basename(path)}`, 'bytes', async (update) => {
         // The next piece is read while this one is hashed.
         let [piece, spare] = [Buffer.allocUnsafe(CHUNK), Buffer.allocUnsafe(CHUNK)];
@@ -40,13 +50,18 @@ export async function digestsOf(path: string, names: readonly HashName[], signal
           if (bytesRead === 0) return done;
           if (signal?.aborted) throw cancelled();
           next = file.read(spare, 0, CHUNK, null);
-          for (const [, hash] of hashes) hash.update(piece.subarray(0, bytesRead));
+          for (const [, streamed] of hashes) streamed.update(piece.subarray(0, bytesRead));
           [piece, spare] = [spare, piece];
+          whole = done === 0 ? spare.subarray(0, bytesRead) : undefined;
           done += bytesRead;
           update(done, Math.max(done, stats.size));
         }
       });
-      return { digests: Object.fromEntries(hashes.map(([name, hash]) => [name, hash.digest()])), size };
+      const digests = hashes.map(([name, streamed]) => [
+        name,
+        hash !== undefined && whole !== undefined ? hash(name, whole) : streamed.digest(),
+      ]);
+      return { digests: Object.fromEntries(digests), size };
     } finally {
       await file.close();
     }

@@ -105,8 +105,8 @@ export function checkTlogProof(request: TlogProofCheck, primitives: Primitives):
   const { certificate, key } = claimedSigner(entry.verifier, wanted);
   const publicKey = parsePublicKey(key.spki, primitives);
   checkedAlgorithm(entry, key.spki);
-  checkDigest(entry, publicKey, digests);
-  if (!publicKey.verify(entry.digest, entry.signature)) {
+  const digest = checkedDigest(entry, publicKey, digests);
+  if (!publicKey.verify(digest, entry.signature)) {
     const why = 'the signature in the proof is not by its key over this file: it was changed';
     throw new ClientError('bad-signature', why);
   }
@@ -171,12 +171,13 @@ function checkedAlgorithm({ keyDetails, digestAlgorithm }: HashedRekord, spki: U
   return own;
 }
 
-function checkDigest(entry: HashedRekord, { digest, name }: PublicKey, digests: ArtifactDigests): void {
+/** The file's digest, which is that of the entry. */
+function checkedDigest(entry: HashedRekord, { digest, name }: PublicKey, digests: ArtifactDigests): Uint8Array {
   const own = digests[HASH_NAME[digest]];
   if (own === undefined) {
     throw usage(`a key of the kind ${name} signs the ${HASH_NAME[digest]} of the file: give that digest`);
   }
-  if (equal(own, entry.digest)) return;
+  if (equal(own, entry.digest)) return own;
   throw new ClientError(
     'digest-mismatch',
     `the file is not the one that was signed: its ${HASH_NAME[digest]} is ${encodeHex(own)}, the proof is about ${encodeHex(entry.digest)}`,

@@ -62,7 +62,12 @@ async function verifyFile(
   signal: AbortSignal,
 ): Promise<Outcome> {
   const bundle = parseBundle(await readWhole(path, MAX_BUNDLE));
-  const { digests: artifact, size } = await digestsOf(file, requiredHashes(bundle, request.key), signal);
+  const { digests: artifact, size } = await digestsOf(
+    file,
+    requiredHashes(bundle, request.key),
+    signal,
+    primitives.hash,
+  );
   try {
     const outcome = checkBundle({ bundle, artifact, ...request }, primitives);
     return anyIssuer ? { ...outcome, notProven: [{ name: 'issuer' }, ...outcome.notProven] } : outcome;

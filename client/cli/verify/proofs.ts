@@ -32,7 +32,7 @@ export async function verifyProof(
   const read = await readSigner(signer, trust);
   const expected: ExpectedSigner = 'key' in read ? { key: read.key.spki } : read;
   const proof = await readWhole(options.tlogProof!, MAX_TLOG_PROOF);
-  const { digests } = await digestsOf(file, [entryDigest(proof)], signal);
+  const { digests } = await digestsOf(file, [entryDigest(proof)], signal, primitives.hash);
   const verified = checkTlogProof({ proof, policy, digests, signer: expected }, primitives);
   const { publicKey, identity, time } = verified.signer!;
   const names = identity?.names.map(({ value }) => value) ?? [];

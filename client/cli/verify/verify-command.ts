@@ -75,7 +75,7 @@ async function verify(files: readonly string[], options: VerifyOptions & { evide
       throw usage('--bundle and --tlog-proof are of one file; of several each has its FILE.sigstore.json');
     }
     const signer = requestedSigner(options);
-    const primitives = await loadPrimitives();
+    const primitives = await loadPrimitives(files.length);
     if (options.tlogProof !== undefined) {
       if (options.witnessTime)
         throw usage("a tlog-proof has no other time than the witnesses': leave out --witness-time");
@@ -99,9 +99,12 @@ async function leaf(files: readonly string[], options: VerifyOptions): Promise<v
   }
   refuseOthers(options, ['leafHash', 'tlogProof', 'policy', 'logKey', 'json'], '--leaf-hash');
   const { verifyLeafHash } = await import('./proofs.ts');
-  await verifyLeafHash(options, await loadPrimitives());
+  await verifyLeafHash(options, await loadPrimitives(1));
 }
 
-async function loadPrimitives() {
-  return (await import('../../../merkle/runtime/crypto/node-primitives.ts')).nodePrimitives();
+async function loadPrimitives(files: number) {
+  const { nodePrimitives } = await import('../../../merkle/runtime/crypto/node-primitives.ts');
+  if (files > 1) return nodePrimitives();
+  const { messagePrimitives } = await import('../../../merkle/runtime/crypto/message-primitives.ts');
+  return messagePrimitives(nodePrimitives());
 }

@@ -6,12 +6,14 @@ import type { HashName } from '../../../merkle/rekor/hashes.ts';
 import { noblePrimitives } from '../../../merkle/rekor/noble-primitives.ts';
 import type { Primitives } from '../../../merkle/rekor/primitives.ts';
 import { type KeyInfo, parseSpki, pointOf } from '../../../merkle/rekor/spki.ts';
+import { messagePrimitives } from '../../../merkle/runtime/crypto/message-primitives.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 
 const HASHES: readonly HashName[] = ['sha256', 'sha384', 'sha512'];
 const PLATFORMS: readonly (readonly [string, Primitives])[] = [
   ['noble', noblePrimitives],
   ['node', nodePrimitives()],
+  ['node, with a memory of messages', messagePrimitives(nodePrimitives())],
 ];
 
 function pair(name: string): crypto.KeyPairKeyObjectResult {
