@@ -10,16 +10,19 @@
  *     one of "messageSignature": { "messageDigest": { "algorithm": "SHA2_256", "digest": … }, "signature": … },
  *            "dsseEnvelope": { "payload": …, "payloadType": …, "signatures": [ { "sig": …, "keyid": … } ] } }
  *
+ * A reader ignores members of the envelope and of its signatures that DSSE does not define (secure-systems-lab/dsse 1.0.2,
+ * envelope.md: "Consumers MUST ignore unrecognized fields"). Every other unknown field is refused.
+ *
  * A bundle does not contain the public key, on purpose: a verifier must know from elsewhere which key to trust.
  */
 import { encodeBase64, encodeUtf8, equal } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
 import { DIGEST_NUMBER, type DigestAlgorithm } from '../../merkle/rekor/hashes.ts';
 import { ClientError } from '../errors.ts';
-import { array, bytes, enumeration, malformed, object, oneOf, parseJson, string } from './json.ts';
+import { array, bytes, enumeration, knownMembers, malformed, object, oneOf, parseJson, string } from './json.ts';
 import { formatTlogEntry, parseTlogEntry, type TlogEntry } from './log-entry.ts';
 
-export const BUNDLE_TYPE = 'application/vnd.dev.sigstore.bundle.v0.3+json';
+const BUNDLE_TYPE = 'application/vnd.dev.sigstore.bundle.v0.3+json';
 
 /** Longest accepted bundle in bytes: an attestation may hold a bill of materials. */
 export const MAX_BUNDLE = 16 * 1024 * 1024;
@@ -28,16 +31,6 @@ export const MAX_BUNDLE = 16 * 1024 * 1024;
 const MAX_ENTRIES = 32;
 const MAX_CERTIFICATES = 16;
 const MAX_TIMESTAMPS = 32;
-
-/** The members of a bundle and of its verification material, in proto3 JSON. */
-export const BUNDLE_MEMBERS = ['mediaType', 'verificationMaterial', 'messageSignature', 'dsseEnvelope'] as const;
-export const MATERIAL_MEMBERS = [
-  'publicKey',
-  'certificate',
-  'x509CertificateChain',
-  'tlogEntries',
-  'timestampVerificationData',
-] as const;
 
 type BundleVersion = '0.1' | '0.2' | '0.3';
 
@@ -99,12 +92,23 @@ export interface Bundle {
  * @throws ClientError `malformed` (the message names the field); `unsupported` for another version or digest
  */
 export function parseBundle(file: Uint8Array): Bundle {
-  const bundle = object(parseJson(file, 'the bundle', MAX_BUNDLE), 'the bundle', BUNDLE_MEMBERS);
+  return readBundle(parseJson(file, 'the bundle', MAX_BUNDLE));
+}
+
+/** `parseBundle`, of a value that strict JSON gave. */
+export function readBundle(value: unknown): Bundle {
+  const bundle = object(value, 'the bundle', ['mediaType', 'verificationMaterial', 'messageSignature', 'dsseEnvelope']);
   const version = parseVersion(string(bundle.mediaType, 'mediaType'));
   const arm = oneOf(bundle, 'the bundle', ['messageSignature', 'dsseEnvelope']);
   const content = arm === 'messageSignature' ? parseMessage(bundle[arm], arm) : parseContent(bundle[arm], arm);
   const path = 'verificationMaterial';
-  const material = object(bundle[path] ?? {}, path, MATERIAL_MEMBERS);
+  const material = object(bundle[path] ?? {}, path, [
+    'publicKey',
+    'certificate',
+    'x509CertificateChain',
+    'tlogEntries',
+    'timestampVerificationData',
+  ]);
   const entries = array(material.tlogEntries, `${path}.tlogEntries`, MAX_ENTRIES).map((entry, at) =>
     parseVersioned(version, parseTlogEntry(entry, `${path}.tlogEntries[${at}]`), `${path}.tlogEntries[${at}]`),
   );
@@ -123,28 +127,30 @@ export function parseBundle(file: Uint8Array): Bundle {
 
 /** Writes a bundle v0.3. @throws ClientError `unsupported` if the bundle has a certificate chain */
 export function formatBundle(bundle: Bundle): Uint8Array {
-  const { content, signer, entries, timestamps } = bundle;
-  if (signer.kind === 'certificate' && signer.chain.length > 0) {
+  if (bundle.signer.kind === 'certificate' && bundle.signer.chain.length > 0) {
     throw new ClientError('unsupported', 'a bundle v0.3 holds only the certificate of the signer, not a chain');
   }
-  const json = {
-    mediaType: BUNDLE_TYPE,
+  return encodeUtf8(`${JSON.stringify(bundleJson({ ...bundle, version: '0.3' }), undefined, 2)}\n`);
+}
+
+/** The proto3 JSON of a bundle, in its version, with standard base64. */
+export function bundleJson({ version, content, signer, entries, timestamps }: Bundle): object {
+  const rfc3161Timestamps = timestamps.map((reply) => ({ signedTimestamp: encodeBase64(reply) }));
+  return {
+    mediaType: version === '0.3' ? BUNDLE_TYPE : `application/vnd.dev.sigstore.bundle+json;version=${version}`,
     verificationMaterial: {
-      ...(signer.kind === 'public-key'
-        ? { publicKey: { hint: signer.hint } }
-        : { certificate: { rawBytes: encodeBase64(signer.certificate) } }),
+      ...formatSigner(version, signer),
       tlogEntries: entries.map(formatTlogEntry),
-      ...(timestamps.length === 0
-        ? {}
-        : {
-            timestampVerificationData: {
-              rfc3161Timestamps: timestamps.map((reply) => ({ signedTimestamp: encodeBase64(reply) })),
-            },
-          }),
+      ...(timestamps.length === 0 ? {} : { timestampVerificationData: { rfc3161Timestamps } }),
     },
     ...formatContent(content),
   };
-  return encodeUtf8(`${JSON.stringify(json, undefined, 2)}\n`);
+}
+
+function formatSigner(version: BundleVersion, signer: BundleSigner): object {
+  if (signer.kind === 'public-key') return { publicKey: { hint: signer.hint } };
+  const [certificate, ...chain] = [signer.certificate, ...signer.chain].map((der) => ({ rawBytes: encodeBase64(der) }));
+  return version === '0.3' ? { certificate } : { x509CertificateChain: { certificates: [certificate, ...chain] } };
 }
 
 function formatContent(content: Bundle['content']): object {
@@ -201,13 +207,13 @@ function parseContent(value: unknown, path: string): DsseContent {
 
 /** A DSSE envelope in JSON, with at most 16 signatures. Nothing of it is verified. @throws ClientError `malformed` */
 export function parseEnvelope(value: unknown, path: string) {
-  const envelope = object(value, path, ['payload', 'payloadType', 'signatures']);
+  const envelope = knownMembers(value, path, ['payload', 'payloadType', 'signatures']);
   return {
     payloadType: string(envelope.payloadType, `${path}.payloadType`),
     payload: bytes(envelope.payload, `${path}.payload`),
     signatures: array(envelope.signatures, `${path}.signatures`, 16).map((item, at) => {
       const name = `${path}.signatures[${at}]`;
-      const { sig, keyid } = object(item, name, ['sig', 'keyid']);
+      const { sig, keyid } = knownMembers(item, name, ['sig', 'keyid']);
       return {
         sig: bytes(sig, `${name}.sig`),
         keyId: keyid === undefined ? undefined : string(keyid, `${name}.keyid`),

@@ -24,11 +24,25 @@ export function parseJson(bytes: Uint8Array, what: string, limit: number, depth?
  * @throws ClientError `malformed`
  */
 export function object(value: unknown, path: string, names: readonly string[]): JsonObject {
+  return members(value, path, names, (name) => {
+    throw malformed(path, `has an unknown field "${printable(name.slice(0, 60))}"`);
+  });
+}
+
+/** As `object`, but ignores members of other names. @throws ClientError `malformed` */
+export function knownMembers(value: unknown, path: string, names: readonly string[]): JsonObject {
+  return members(value, path, names, () => {});
+}
+
+function members(value: unknown, path: string, names: readonly string[], other: (name: string) => void): JsonObject {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed(path, 'is not an object');
   const out: Record<string, unknown> = {};
   for (const [given, member] of Object.entries(value)) {
     const name = names.includes(given) ? given : names.find((known) => snake(known) === given);
-    if (name === undefined) throw malformed(path, `has an unknown field "${printable(given.slice(0, 60))}"`);
+    if (name === undefined) {
+      other(given);
+      continue;
+    }
     if (Object.hasOwn(out, name)) throw malformed(path, `has the field "${name}" twice`);
     if (member !== null) out[name] = member;
   }

@@ -8,7 +8,7 @@
  * Each signature is verified here before it goes to a log, as a log never removes an entry.
  */
 import { createHash } from 'node:crypto';
-import { decodeBase64, decodeUtf8, encodeBase64, encodeUtf8 } from '../../merkle/bytes.ts';
+import { decodeBase64, decodeUtf8, encodeUtf8 } from '../../merkle/bytes.ts';
 import { pemBytes } from '../../merkle/pem.ts';
 import { preAuthEncoding } from '../../merkle/rekor/dsse.ts';
 import { HASH_NAME } from '../../merkle/rekor/hashes.ts';
@@ -16,27 +16,19 @@ import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
 import { parseCertificate } from '../../merkle/x509/certificate.ts';
 import { ClientError, usage } from '../errors.ts';
 import {
-  BUNDLE_MEMBERS,
-  BUNDLE_TYPE,
-  MATERIAL_MEMBERS,
+  type Bundle,
+  bundleJson,
+  type DsseContent,
   MAX_BUNDLE,
-  parseBundle,
+  type MessageContent,
   parseEnvelope,
+  readBundle,
 } from '../formats/bundle.ts';
 import type { Signed } from '../formats/entry-request.ts';
-import { type JsonObject, malformed, object, parseJson } from '../formats/json.ts';
+import { malformed, parseJson } from '../formats/json.ts';
 import { keyBlocks, keyHint, otherBlock, type PublicKey, parsePublicKey, severalBlocks } from '../formats/key.ts';
-import { formatLogEntry, type LogEntry } from '../formats/log-entry.ts';
+import { type LogEntry, tlogEntry } from '../formats/log-entry.ts';
 import { withClientErrors } from '../merkle-errors.ts';
-
-/** The media types of bundles, and for each the type of the bundle with its proof of inclusion. */
-const BUNDLE_TYPES: ReadonlyMap<string, string> = new Map([
-  // An entry in a bundle v0.1 needs a promise (SET), which a log of Rekor v2 does not give.
-  ['application/vnd.dev.sigstore.bundle+json;version=0.1', 'application/vnd.dev.sigstore.bundle+json;version=0.2'],
-  ['application/vnd.dev.sigstore.bundle+json;version=0.2', 'application/vnd.dev.sigstore.bundle+json;version=0.2'],
-  ['application/vnd.dev.sigstore.bundle+json;version=0.3', BUNDLE_TYPE],
-  [BUNDLE_TYPE, BUNDLE_TYPE],
-]);
 
 /** A key that verifies a signature, with its certificate if there is one. */
 export type Verifier = Pick<Signed, 'publicKey' | 'certificate'>;
@@ -44,8 +36,8 @@ export type Verifier = Pick<Signed, 'publicKey' | 'certificate'>;
 /** One verified signature, and the bundle that will carry its proof. */
 export interface Submission {
   readonly signed: Signed;
-  /** Proto3 JSON of the bundle, without `tlogEntries`. */
-  readonly bundle: JsonObject;
+  /** Without entries. */
+  readonly bundle: Bundle;
   /** The signature comes from a bundle, which the complete bundle may replace. */
   readonly fromBundle: boolean;
 }
@@ -94,8 +86,13 @@ export function parseVerifierPem(pem: string): Verifier {
 export function parseSigned(file: Uint8Array, verifiers: readonly Verifier[] = []): Submission[] {
   const json = parseJson(file, 'the file', MAX_BUNDLE);
   if (typeof json === 'object' && json !== null && !Array.isArray(json)) {
-    if ('mediaType' in json || 'media_type' in json) return [fromBundle(json as JsonObject, verifiers)];
-    if ('payloadType' in json || 'payload_type' in json) return fromEnvelope(json, verifiers);
+    const has = (...names: string[]) => names.some((name) => name in json);
+    const isEnvelope = has('payloadType', 'payload_type');
+    // An envelope may have further members of any name.
+    if (has('verificationMaterial', 'verification_material') || (has('mediaType', 'media_type') && !isEnvelope)) {
+      return [fromBundle(readBundle(json), verifiers)];
+    }
+    if (isEnvelope) return fromEnvelope(json, verifiers);
   }
   throw new ClientError('malformed', 'the file is neither a Sigstore bundle nor a DSSE envelope');
 }
@@ -106,31 +103,22 @@ export function fromDigest(digest: Uint8Array, signature: Uint8Array, verifier: 
   if (digest.length !== digestSize) {
     throw usage(`the digest has ${digest.length} bytes; this kind of key signs ${algorithm}, of ${digestSize} bytes`);
   }
-  const messageDigest = { algorithm, digest: encodeBase64(digest) };
-  const bundle = {
-    mediaType: BUNDLE_TYPE,
-    verificationMaterial: materialOf(verifier),
-    messageSignature: { messageDigest, signature: encodeBase64(signature) },
-  };
-  return submission(digest, signature, verifier, bundle, false);
+  const content: MessageContent = { kind: 'message', digest: { algorithm, value: digest }, signature };
+  return submission(digest, signature, verifier, newBundle(content, verifier), false);
 }
 
 /**
- * The submission of a bundle in proto3 JSON.
+ * The submission of a bundle without a log entry.
  *
  * @param given one verifier where the bundle carries no certificate, else none
  * @throws ClientError the codes of `parseSigned`
  */
-export function fromBundle(json: JsonObject, given: readonly Verifier[]): Submission {
-  const { content, signer, entries } = parseBundle(encodeUtf8(JSON.stringify(json)));
+export function fromBundle(bundle: Bundle, given: readonly Verifier[]): Submission {
+  const { content, signer, entries } = bundle;
   if (entries.length > 0) {
     const why = 'the bundle holds the proof of a log entry already: there is nothing to submit';
     throw new ClientError('unsupported', why);
   }
-  const { verificationMaterial, ...rest } = object(json, 'the bundle', BUNDLE_MEMBERS);
-  const { tlogEntries: _, ...material } = object(verificationMaterial, 'verificationMaterial', MATERIAL_MEMBERS);
-  const mediaType = BUNDLE_TYPES.get(rest.mediaType as string);
-  const bundle = { ...rest, mediaType, verificationMaterial: material };
   if (signer.kind === 'certificate' && given.length > 0) {
     throw usage('the bundle carries its certificate: leave out other keys and certificates');
   }
@@ -165,10 +153,8 @@ function fromEnvelope(json: object, verifiers: readonly Verifier[]): Submission[
     const verifier = verifiers.find(({ publicKey }) => publicKey.verify(hashOf(message, publicKey), sig));
     if (verifier === undefined) throw badSignature(`signature ${at + 1} of the envelope`, verifiers);
     used.add(verifier);
-    const one = { sig: encodeBase64(sig), ...(keyId === undefined ? {} : { keyid: keyId }) };
-    const dsseEnvelope = { payload: encodeBase64(payload), payloadType, signatures: [one] };
-    const bundle = { mediaType: BUNDLE_TYPE, verificationMaterial: materialOf(verifier), dsseEnvelope };
-    return submission(hashOf(message, verifier.publicKey), sig, verifier, bundle, false);
+    const content: DsseContent = { kind: 'dsse', payloadType, payload, signature: sig, keyId: keyId ?? '' };
+    return submission(hashOf(message, verifier.publicKey), sig, verifier, newBundle(content, verifier), false);
   });
   if (used.size < verifiers.length) {
     throw new ClientError('bad-signature', 'one of the given keys and certificates signed nothing in the envelope');
@@ -180,7 +166,7 @@ function submission(
   digest: Uint8Array,
   signature: Uint8Array,
   verifier: Verifier,
-  bundle: JsonObject,
+  bundle: Bundle,
   fromBundle: boolean,
 ): Submission {
   if (!verifier.publicKey.verify(digest, signature)) throw badSignature('the signature', [verifier]);
@@ -189,12 +175,9 @@ function submission(
 
 /** The bundle with its proof, as a file. */
 export function completeBundle({ bundle }: Submission, entry: LogEntry): Uint8Array {
-  const { mediaType, verificationMaterial, ...content } = bundle;
-  const complete = {
-    mediaType,
-    verificationMaterial: { ...(verificationMaterial as object), tlogEntries: [formatLogEntry(entry)] },
-    ...content,
-  };
+  // An entry in a bundle v0.1 needs a promise (SET), which a log of Rekor v2 does not give.
+  const version = bundle.version === '0.1' ? '0.2' : bundle.version;
+  const complete = bundleJson({ ...bundle, version, entries: [tlogEntry(entry)] });
   return encodeUtf8(`${JSON.stringify(complete, undefined, 2)}\n`);
 }
 
@@ -207,10 +190,12 @@ export function parseSignature(file: Uint8Array): Uint8Array {
   }
 }
 
-function materialOf({ publicKey, certificate }: Verifier): JsonObject {
-  return certificate === undefined
-    ? { publicKey: { hint: keyHint(publicKey) } }
-    : { certificate: { rawBytes: encodeBase64(certificate) } };
+function newBundle(content: Bundle['content'], { publicKey, certificate }: Verifier): Bundle {
+  const signer: Bundle['signer'] =
+    certificate === undefined
+      ? { kind: 'public-key', hint: keyHint(publicKey) }
+      : { kind: 'certificate', certificate, chain: [] };
+  return { version: '0.3', content, signer, entries: [], timestamps: [] };
 }
 
 function hashOf(message: Uint8Array, { digest }: PublicKey): Uint8Array {

@@ -12,9 +12,9 @@ import { isAbsolute } from 'node:path';
 import { decodeBase64, encodeBase64, encodeHex, encodeUtf8 } from '../../../merkle/bytes.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
 import { CLIENT_ERRORS, type ClientError, type ClientErrorCode } from '../../errors.ts';
-import { MAX_BUNDLE } from '../../formats/bundle.ts';
+import { type Bundle, bundleJson, MAX_BUNDLE, readBundle } from '../../formats/bundle.ts';
 import { canonicalEntry } from '../../formats/entry-request.ts';
-import { type JsonObject, malformed, object, parseJson, string } from '../../formats/json.ts';
+import { malformed, object, parseJson, string } from '../../formats/json.ts';
 import { formatLogEntry, type LogEntry, parseLogEntry } from '../../formats/log-entry.ts';
 import { parseLogKey } from '../../trust/log-key.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
@@ -43,7 +43,8 @@ export interface QueueItem {
   readonly out: string;
   /** SHA-256 in hex of the file at `out` when the entry was queued. A flush replaces no other file. */
   readonly replaces: string | undefined;
-  readonly bundle: JsonObject;
+  /** Without entries. */
+  readonly bundle: Bundle;
   /** SubjectPublicKeyInfo, DER, where the bundle carries no certificate. */
   readonly key: Uint8Array | undefined;
   /** Verifier key of the log, where the caller gave one. */
@@ -106,11 +107,12 @@ export function trustOfItem(item: QueueItem): LogTrust | undefined {
 }
 
 export function formatItem(item: QueueItem): Uint8Array {
-  const { key, logged, replaces, ...rest } = item;
+  const { bundle, key, logged, replaces, ...rest } = item;
   return seal({
     format: 1,
     ...rest,
     replaces: replaces ?? null,
+    bundle: bundleJson(bundle),
     ...(key === undefined ? {} : { key: encodeBase64(key) }),
     ...(logged === undefined ? {} : { logged: formatLogEntry(logged) }),
   });
@@ -128,14 +130,13 @@ export function parseItem(file: Uint8Array, id: string): QueueItem {
   if (!isAbsolute(out)) throw malformed('out', 'is no absolute path');
   const log = string(item.log, 'log');
   if (parseLogUrl(log) !== log) throw malformed('log', 'is not the URL of a log');
-  if (typeof item.bundle !== 'object') throw malformed('bundle', 'is not an object');
   return {
     id,
     queued: time(item.queued, 'queued'),
     log,
     out,
     replaces: item.replaces === undefined ? undefined : string(item.replaces, 'replaces'),
-    bundle: item.bundle as JsonObject,
+    bundle: readBundle(item.bundle),
     key: item.key === undefined ? undefined : decodeBase64(string(item.key, 'key')),
     logKey: item.logKey === undefined ? undefined : string(item.logKey, 'logKey'),
     policy: item.policy === undefined ? undefined : string(item.policy, 'policy'),

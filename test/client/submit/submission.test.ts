@@ -196,8 +196,67 @@ describe('a DSSE envelope', () => {
     expect(submissions.map(({ signed }) => signed.publicKey.details)).toEqual(
       signers.map(({ keyDetails }) => keyDetails),
     );
-    for (const { bundle: one } of submissions)
-      expect(one).toMatchObject({ dsseEnvelope: { signatures: { length: 1 } } });
+    expect(submissions.map(({ bundle: one }) => one.content.signature)).toEqual(
+      submissions.map(({ signed }) => signed.signature),
+    );
+  });
+
+  it('may have members that DSSE does not define, which are not sent on', () => {
+    const signer = sharedSigner();
+    const key = keyVerifier(signer.spki);
+    const plain = envelope([signer]);
+    // SLSA's generator puts `cert` beside each signature; `extension` is of DSSE 1.1.
+    const extra = { cert: '-----BEGIN CERTIFICATE-----', extension: { kind: 'k', ext: {} }, note: null };
+    const more = {
+      ...plain,
+      mediaType: 'x',
+      comment: 'x',
+      signatures: plain.signatures.map((one) => ({ ...extra, ...one })),
+    };
+    const submission = only(parseSigned(file(more), [key]));
+    expect(submission).toEqual({ ...only(parseSigned(file(plain), [key])) });
+    const entry = FakeLog.empty().add(canonicalEntry(submission.signed));
+    const complete = JSON.parse(Buffer.from(completeBundle(submission, entry)).toString());
+    expect(complete.dsseEnvelope).toEqual(plain);
+  });
+
+  it.each([
+    ['a known member twice', (text: string) => text.replace('"sig":', '"sig":"AAAA","sig":')],
+    ['an unknown member twice', (text: string) => text.replace('"sig":', '"a":1,"a":1,"sig":')],
+    ['a member under two names', (text: string) => text.replace('"payloadType":', '"payload_type":"x","payloadType":')],
+    [
+      'nesting of 100 in an unknown member',
+      (text: string) => text.replace('{', `{"a":${'['.repeat(100)}${']'.repeat(100)},`),
+    ],
+    ['no signature', (text: string) => text.replace('"sig":', '"signature":')],
+    [
+      '17 signatures',
+      (text: string) => text.replace('"signatures":[', `"signatures":[${'{"sig":"AA=="},'.repeat(16)}`),
+    ],
+    ['base64 with stray bits', (text: string) => text.replace('"sig":"', '"sig":"AB==","x":"')],
+  ])('with %s is refused', (_, change) => {
+    const signer = sharedSigner();
+    const text = JSON.stringify(envelope([signer]));
+    expect(change(text)).not.toBe(text);
+    expect(() => parseSigned(encodeUtf8(change(text)), [keyVerifier(signer.spki)])).toThrow(fails('malformed'));
+  });
+
+  it('in a bundle may have such members too, and nothing else of the bundle', () => {
+    const signer = sharedSigner();
+    const key = keyVerifier(signer.spki);
+    const plain = envelope([signer]);
+    const bundleOf = (dsseEnvelope: object, more = {}, material = {}) =>
+      file({ mediaType: TYPE, verificationMaterial: { publicKey: { hint: 'x' }, ...material }, dsseEnvelope, ...more });
+    const extra = { ...plain, comment: 'x', signatures: [{ ...plain.signatures[0], cert: 'x' }] };
+    const complete = (json: Uint8Array) => {
+      const submission = only(parseSigned(json, [key]));
+      const bytes = completeBundle(submission, FakeLog.empty().add(canonicalEntry(submission.signed)));
+      return JSON.parse(Buffer.from(bytes).toString());
+    };
+    expect(complete(bundleOf(extra)).dsseEnvelope).toEqual(plain);
+    for (const wrong of [bundleOf(extra, { comment: 'x' }), bundleOf(extra, {}, { cert: 'x' })]) {
+      expect(() => parseSigned(wrong, [key])).toThrow(fails('malformed', 'has an unknown field'));
+    }
   });
 
   it('is refused without its keys, with a key too many, or where a signature fails', () => {

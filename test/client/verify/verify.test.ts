@@ -404,7 +404,7 @@ describe('a bundle', () => {
     ['no checkpoint', set(`${ENTRY}.inclusionProof.checkpoint`, null)],
     ['a short hash', set(`${ENTRY}.inclusionProof.hashes`, ['AA=='])],
     ['a proof with too many hashes', set(`${ENTRY}.inclusionProof.hashes`, Array(64).fill('AA=='))],
-    ['unpadded base64', set('messageSignature.signature', 'AAA')],
+    ['base64 with half of its padding', set('messageSignature.signature', 'AA=')],
     ['base64 with spare bits', set('messageSignature.signature', 'AB==')],
     ['base64 with white space', set('messageSignature.signature', 'AA ==')],
     ['an empty signature', set('messageSignature.signature', '')],
