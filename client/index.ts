@@ -11,11 +11,12 @@
  */
 import { type KeyInfo, parseSpki as readSpki } from '../merkle/rekor/spki.ts';
 import { nodePrimitives } from '../merkle/runtime/crypto/node-primitives.ts';
+import type { CertificateIdentity } from '../merkle/x509/fulcio.ts';
 import * as keys from './formats/key.ts';
 import { withClientErrors } from './merkle-errors.ts';
 import { type IdentityRule, matchIdentity } from './trust/identity.ts';
 import * as proofs from './verify/tlog-proof.ts';
-import { type BundleRequest, type Outcome, type TrustedRoot, verifyBundle as verify } from './verify.ts';
+import { type BundleRequest, type Outcome, type TrustedRoots, verifyBundle as verify } from './verify.ts';
 
 export { MerkleError, type MerkleErrorCode } from '../merkle/errors.ts';
 export { formatVerifierKey, type VerifierKey } from '../merkle/note.ts';
@@ -96,6 +97,7 @@ export {
   type Check,
   type CheckName,
   CheckpointMemory,
+  type ChosenRoot,
   formatBundle,
   formatTrustedRoot,
   type NotProven,
@@ -103,9 +105,11 @@ export {
   parseBundle,
   parseLogKey,
   parseTrustedRoot,
+  parseTrustedRoots,
   parseTrustPolicy,
   requiredHashes,
   type TrustedRoot,
+  type TrustedRoots,
   type VerifiedEntry,
   type VerifiedSigner,
   type VerifiedTime,
@@ -134,8 +138,8 @@ export type ProofSigner =
   | {
       /** A rule must not change after its first use. */
       readonly identity: IdentityRule;
-      /** Its certificate authorities, and the keys of its certificate-transparency logs. */
-      readonly trustedRoot: TrustedRoot;
+      /** Its certificate authorities, and the keys of its certificate-transparency logs; of several, those of one root. */
+      readonly trustedRoot: TrustedRoots;
     };
 
 type OfLeaf = Extract<proofs.TlogProofCheck, { readonly leafHash: Uint8Array }>;
@@ -157,8 +161,8 @@ export function verifyTlogProof(request: TlogProofRequest, primitives = nodePrim
     return proofs.checkTlogProof(request as proofs.TlogProofCheck, primitives);
   }
   const { identity: rule, trustedRoot } = request.signer;
-  const signer: proofs.ExpectedSigner = { identity: (found) => matchIdentity(rule, found), trustedRoot };
-  return proofs.checkTlogProof({ ...request, signer }, primitives);
+  const signer = { identity: (found: CertificateIdentity) => matchIdentity(rule, found), trustedRoot };
+  return proofs.checkProofUnderRoots({ ...request, signer }, primitives);
 }
 
 /**

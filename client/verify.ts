@@ -13,7 +13,7 @@ export { type Bundle, formatBundle, MAX_BUNDLE, parseBundle } from './formats/bu
 export { formatTrustedRoot } from './trust/format-trusted-root.ts';
 export { parseLogKey } from './trust/log-key.ts';
 export { parseTrustPolicy } from './trust/quorum.ts';
-export { MAX_TRUSTED_ROOT, parseTrustedRoot, type TrustedRoot } from './trust/trusted-root.ts';
+export { MAX_TRUSTED_ROOT, parseTrustedRoot, parseTrustedRoots, type TrustedRoot } from './trust/trusted-root.ts';
 export type { BundleRequest } from './verify/by-rule.ts';
 export { CheckpointMemory } from './verify/checkpoint-memory.ts';
 export type { ArtifactDigests } from './verify/content.ts';
@@ -26,6 +26,7 @@ export type {
   VerifiedSigner,
   VerifiedTime,
 } from './verify/outcome.ts';
+export type { ChosenRoot, TrustedRoots } from './verify/types.ts';
 export { requiredHashes } from './verify/verify-bundle.ts';
 
 /**

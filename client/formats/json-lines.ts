@@ -1,9 +1,9 @@
 /**
  * Files with one JSON document or with several, one a line (jsonlines.org): `gh attestation download` writes bundles so, and
- * `gh attestation trusted-root` writes trusted roots so.
+ * `gh attestation trusted-root` writes trusted roots so. Files of one document each may also stand one after another.
  *
- * A document that stands alone may take many lines. So the first line decides: where it is a whole object, each line is a
- * document.
+ * A document may take many lines. So the first line decides: where it is a whole object, each line is a document. Otherwise
+ * a document ends with its last bracket.
  */
 import { malformed } from './json.ts';
 
@@ -18,6 +18,7 @@ interface JsonDocument {
 const NEWLINE = 0x0a;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+const OPEN = 0x7b; // {
 
 /**
  * Splits a file into its documents; empty lines do not count. Nothing is parsed: a document may be no JSON.
@@ -43,7 +44,26 @@ export function jsonDocuments(file: Uint8Array, what: string, most: number): rea
     if (documents.length === most) throw malformed(what, `has more than ${most} lines: no more are read`);
     documents.push({ line, bytes });
   }
-  return documents.length === 0 ? [{ line: 1, bytes: file }] : documents;
+  if (documents.length > 0) return documents;
+  return joinedDocuments(file, what, most) ?? [{ line: 1, bytes: file }];
+}
+
+/** Objects that stand one after another; undefined where that is not all that `file` holds. */
+function joinedDocuments(file: Uint8Array, what: string, most: number): readonly JsonDocument[] | undefined {
+  const documents: JsonDocument[] = [];
+  let line = 1;
+  for (let start = 0; start < file.length; ) {
+    while (isBlank(file, start, start + 1)) if (file[start++] === NEWLINE) line += 1;
+    if (start >= file.length) break;
+    const end = file[start] === OPEN ? endOfObject(file, start) : -1;
+    if (end === -1) return undefined;
+    if (documents.length === most) throw malformed(what, `has more than ${most} documents: no more are read`);
+    const bytes = file.subarray(start, end);
+    documents.push({ line, bytes });
+    for (let at = bytes.indexOf(NEWLINE); at !== -1; at = bytes.indexOf(NEWLINE, at + 1)) line += 1;
+    start = end;
+  }
+  return documents.length > 1 ? documents : undefined;
 }
 
 function isBlank(bytes: Uint8Array, start: number, end = bytes.length): boolean {
@@ -56,24 +76,30 @@ function isBlank(bytes: Uint8Array, start: number, end = bytes.length): boolean 
 
 /** Whether the brackets that `line` opens end with its last character. Says nothing else about the line. */
 function isWholeObject(line: Uint8Array): boolean {
+  const end = endOfObject(line, 0);
+  return end !== -1 && isBlank(line, end);
+}
+
+/** The index after the bracket that closes the first one from `start` on; -1 where nothing closes it. */
+function endOfObject(bytes: Uint8Array, start: number): number {
   let depth = 0;
-  for (let at = 0; at < line.length; at++) {
-    switch (line[at]) {
+  for (let at = start; at < bytes.length; at++) {
+    switch (bytes[at]) {
       case QUOTE:
-        at = endOfString(line, at);
+        at = endOfString(bytes, at);
         break;
-      case 0x7b: // {
+      case OPEN:
       case 0x5b: // [
         depth += 1;
         break;
       case 0x7d: // }
       case 0x5d: // ]
         depth -= 1;
-        if (depth === 0) return isBlank(line, at + 1);
+        if (depth <= 0) return depth === 0 ? at + 1 : -1;
         break;
     }
   }
-  return false;
+  return -1;
 }
 
 /** The index of the closing quote of the string that opens at `open`, or the end of the line. */

@@ -19,6 +19,7 @@ import { type Certificate, parseCertificate } from '../../merkle/x509/certificat
 import type { Period } from '../../merkle/x509/utc-time.ts';
 import { ClientError } from '../errors.ts';
 import { array, bytes, enumeration, type JsonObject, malformed, object, parseJson, string } from '../formats/json.ts';
+import { jsonDocuments } from '../formats/json-lines.ts';
 import { withClientErrors } from '../merkle-errors.ts';
 
 /** Longest trusted root that is accepted, in bytes. */
@@ -51,6 +52,8 @@ export interface TrustedAuthority {
 }
 
 export interface TrustedRoot {
+  /** The line on which it starts, from 1; only in a file with several. */
+  readonly line?: number;
   readonly tlogs: readonly TrustedLog[];
   readonly certificateAuthorities: readonly TrustedAuthority[];
   readonly ctlogs: readonly TrustedLog[];
@@ -69,18 +72,51 @@ const MEDIA_TYPES: readonly string[] = [
   'application/vnd.dev.sigstore.trustedroot.v0.1+json',
 ];
 const MAX_ITEMS = 256;
+/** Most trusted roots of one file. */
+const MAX_TRUSTED_ROOTS = 16;
 
 /**
  * @param file UTF-8 JSON of at most 4 MiB
  * @throws ClientError `trusted-root`; the message names the field
  */
 export function parseTrustedRoot(file: Uint8Array): TrustedRoot {
+  const [root, ...more] = parseTrustedRoots(file);
+  if (more.length === 0) return root!;
+  throw unusable('', `it holds ${more.length + 1} trusted roots, and this needs a file with one`);
+}
+
+/**
+ * The trusted roots of a file with one or with several: JSON lines, as `gh attestation trusted-root` writes them, or JSON
+ * objects one after another. Each is a trust domain of its own (verify/under-roots.ts).
+ *
+ * @param file UTF-8 of at most 4 MiB, with at most 16 roots
+ * @returns at least one
+ * @throws ClientError `trusted-root`; the message names the line and the field
+ */
+export function parseTrustedRoots(file: Uint8Array): readonly TrustedRoot[] {
+  // A file of one root has its own bound, and an error that names it.
+  const documents = file.length > MAX_TRUSTED_ROOT ? [{ line: 1, bytes: file }] : documentsOf(file);
+  return documents.map(({ line, bytes }) => {
+    try {
+      const root = readRoot(bytes);
+      return documents.length === 1 ? root : { line, ...root };
+    } catch (cause) {
+      if (!(cause instanceof ClientError)) throw cause;
+      throw unusable(documents.length === 1 ? '' : ` on line ${line}`, cause.message, cause);
+    }
+  });
+}
+
+function documentsOf(file: Uint8Array): ReturnType<typeof jsonDocuments> {
   try {
-    return readRoot(file);
+    return jsonDocuments(file, 'the file', MAX_TRUSTED_ROOTS);
   } catch (cause) {
-    if (!(cause instanceof ClientError)) throw cause;
-    throw new ClientError('trusted-root', `the trusted root cannot be used: ${cause.message}`, { cause });
+    throw unusable('', (cause as Error).message, cause);
   }
+}
+
+function unusable(where: string, why: string, cause?: unknown): ClientError {
+  return new ClientError('trusted-root', `the trusted root${where} cannot be used: ${why}`, { cause });
 }
 
 function readRoot(file: Uint8Array): TrustedRoot {

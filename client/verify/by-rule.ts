@@ -2,18 +2,18 @@
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import { type IdentityRule, matchIdentity } from '../trust/identity.ts';
 import type { Outcome } from './outcome.ts';
-import { checkBundle, type VerifyRequest } from './verify-bundle.ts';
+import { checkUnderRoots, type UnderRootsRequest } from './under-roots.ts';
 
-/** `VerifyRequest` with a rule in the place of a test. */
-export interface BundleRequest extends Omit<VerifyRequest, 'identity'> {
+/** `UnderRootsRequest` with a rule in the place of a test. */
+export interface BundleRequest extends Omit<UnderRootsRequest, 'identity'> {
   /** Whom the certificate must name; needs `trustedRoot`. A caller must not change a rule after it used the rule. */
   readonly identity?: IdentityRule;
 }
 
-/** @throws ClientError as `checkBundle`, and as `compileRule` */
+/** @throws ClientError as `checkUnderRoots`, and as `compileRule` */
 export function verifyByRule({ identity, ...request }: BundleRequest, primitives: Primitives): Outcome {
-  if (identity === undefined) return checkBundle(request, primitives);
-  const outcome = checkBundle({ ...request, identity: (found) => matchIdentity(identity, found) }, primitives);
+  if (identity === undefined) return checkUnderRoots(request, primitives);
+  const outcome = checkUnderRoots({ ...request, identity: (found) => matchIdentity(identity, found) }, primitives);
   return identity.issuer === undefined
     ? { ...outcome, notProven: [{ name: 'issuer' }, ...outcome.notProven] }
     : outcome;

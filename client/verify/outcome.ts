@@ -3,6 +3,7 @@ import type { HashName } from '../../merkle/rekor/hashes.ts';
 import type { KeyInfo } from '../../merkle/rekor/spki.ts';
 import type { CertificateIdentity } from '../../merkle/x509/fulcio.ts';
 import type { Cosigned } from '../trust/quorum.ts';
+import type { ChosenRoot } from './types.ts';
 
 /**
  * One fact that was checked and holds.
@@ -120,6 +121,8 @@ export interface VerifiedEntry {
 
 /** What holds of a bundle. Texts of the signer, of certificates and of logs stand here as they were written. */
 export interface Outcome {
+  /** The trusted root under which all of it holds, where the caller gave several. */
+  readonly trustedRoot?: ChosenRoot;
   /** In the order in which a reader wants them. */
   readonly checks: readonly Check[];
   readonly notProven: readonly NotProven[];

@@ -28,8 +28,9 @@ import type { TrustedRoot } from '../trust/trusted-root.ts';
 import { checkIdentity, claimedSigner } from './claimed-signer.ts';
 import type { ArtifactDigests } from './content.ts';
 import { sha256Of, verifyLeaf } from './leaf.ts';
+import { underOneRoot } from './one-root.ts';
 import type { VerifiedTime } from './outcome.ts';
-import type { LoggedLeaf } from './types.ts';
+import type { ChosenRoot, LoggedLeaf, TrustedRoots } from './types.ts';
 
 export type TlogProofCheck = {
   /** The file, at most `MAX_TLOG_PROOF` bytes. */
@@ -64,6 +65,8 @@ export type ExpectedSigner =
     };
 
 export interface VerifiedProof extends LoggedLeaf {
+  /** The trusted root that has the signer's authority, where the caller gave several. */
+  readonly trustedRoot?: ChosenRoot;
   /** Who signed the file; undefined for a proof of a leaf hash. */
   readonly signer:
     | {
@@ -125,6 +128,20 @@ export function checkTlogProof(request: TlogProofCheck, primitives: Primitives):
   const { identity: matches, trustedRoot } = expected;
   const { identity } = checkIdentity(certificate!, [], [at], matches, trustedRoot, primitives);
   return { ...verified, signer: { publicKey, certificate, identity, time: at.time } };
+}
+
+/** A proof of a file whose signer one of the trusted roots must have certified. */
+export interface ProofUnderRoots extends Omit<Extract<TlogProofCheck, { readonly signer: unknown }>, 'signer'> {
+  readonly signer: { readonly identity: IdentityTest; readonly trustedRoot: TrustedRoots };
+}
+
+/** @throws ClientError as `checkTlogProof` and `underOneRoot` */
+export function checkProofUnderRoots({ signer, ...request }: ProofUnderRoots, primitives: Primitives): VerifiedProof {
+  const { identity, trustedRoot } = signer;
+  const { result, root } = underOneRoot(trustedRoot, (one) =>
+    checkTlogProof({ ...request, signer: { identity, trustedRoot: one } }, primitives),
+  );
+  return root === undefined ? result : { ...result, trustedRoot: root };
 }
 
 /**

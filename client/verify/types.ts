@@ -18,6 +18,17 @@ export interface CheckpointTrust {
   readonly policy?: Policy | undefined;
 }
 
+/** One trusted root, or several of which one must vouch for everything. */
+export type TrustedRoots = TrustedRoot | readonly TrustedRoot[];
+
+/** The root of several that vouches. */
+export interface ChosenRoot {
+  /** In the list, from 0. */
+  readonly index: number;
+  /** In the file, from 1; absent for a root that was not read from a file with several. */
+  readonly line?: number;
+}
+
 /** A checkpoint that the log signed and that the policy's witnesses cosigned. */
 export interface VerifiedCheckpoint {
   readonly head: Checkpoint;

@@ -10,16 +10,16 @@ import { MAX_BUNDLE, parseBundle } from '../../formats/bundle.ts';
 import type { IdentityTest } from '../../trust/identity-rule.ts';
 import type { RequiredClaim } from '../../verify/content.ts';
 import type { CheckName, Outcome, VerifiedEntry, VerifiedSigner } from '../../verify/outcome.ts';
-import type { CheckpointTrust } from '../../verify/types.ts';
-import { checkBundle, requiredHashes } from '../../verify/verify-bundle.ts';
+import { checkUnderRoots } from '../../verify/under-roots.ts';
+import { requiredHashes } from '../../verify/verify-bundle.ts';
 import { digestsOf } from '../digests.ts';
 import { readWhole } from '../files.ts';
 import { describe, print, printJson } from '../report.ts';
 import { type RequestedSigner, requiredClaim, type VerifyOptions } from './arguments.ts';
-import { type CheckSentence, checkSentence, notProvenSentence, timeSentence } from './sentences.ts';
-import { readSigner, readVerifyTrust } from './verify-trust.ts';
+import { type CheckSentence, checkSentence, notProvenSentence, rootSentence, timeSentence } from './sentences.ts';
+import { readSigner, readVerifyTrust, type VerifyTrust } from './verify-trust.ts';
 
-interface Request extends CheckpointTrust, RequiredClaim {
+interface Request extends VerifyTrust, RequiredClaim {
   readonly key?: KeyInfo;
   readonly identity?: IdentityTest;
   readonly witnessTime: boolean;
@@ -69,7 +69,7 @@ async function verifyFile(
     primitives.hash,
   );
   try {
-    const outcome = checkBundle({ bundle, artifact, ...request }, primitives);
+    const outcome = checkUnderRoots({ bundle, artifact, ...request }, primitives);
     return anyIssuer ? { ...outcome, notProven: [{ name: 'issuer' }, ...outcome.notProven] } : outcome;
   } catch (error) {
     if (size > 0 || !(error instanceof ClientError) || error.code !== 'digest-mismatch') throw error;
@@ -109,9 +109,9 @@ async function verifyMany(
   else if (untried > 0) process.exitCode = 2;
 }
 
-function where({ signer, entries: [entry] }: Outcome): string {
+function where({ signer, entries: [entry], trustedRoot: root }: Outcome): string {
   const name = signer.kind === 'key' ? signer.key.name : signer.identity.names.map(({ value }) => value).join(', ');
-  return `signed by ${printable(name)}, entry ${entry!.index} of ${printable(entry!.origin)}`;
+  return `signed by ${printable(name)}, entry ${entry!.index} of ${printable(entry!.origin)}${root === undefined ? '' : `, under the trusted root ${rootSentence(root)}`}`;
 }
 
 function say(line: string): void {
@@ -144,6 +144,7 @@ function lines(name: string, outcome: Outcome): string[] {
     `OK: ${printable(name)} ${signed}, and the signature is in the log ${printable(first!.origin)}`,
     '',
     'Checked:',
+    ...(outcome.trustedRoot === undefined ? [] : [`  trusted root  ${rootSentence(outcome.trustedRoot)}`]),
     ...outcome.checks.map(checkSentence).flatMap(shown),
     ...(left.length === 0 ? [] : [`  (further signatures, not checked: ${printable(left.join(', '))})`]),
     '',
@@ -159,9 +160,10 @@ function shown({ name, detail, by }: CheckSentence): string[] {
 
 /** Everything that a reader needs to verify again: each fact, and the key or certificate behind it. */
 function json(outcome: Outcome): object {
-  const { checks, notProven, digest, signer, statement, times, entries } = outcome;
+  const { trustedRoot, checks, notProven, digest, signer, statement, times, entries } = outcome;
   const [first, ...more] = entries.map(entryJson);
   return {
+    ...(trustedRoot === undefined ? {} : { trustedRoot }),
     digest: { algorithm: DIGEST_ALGORITHM[digest.algorithm], hex: encodeHex(digest.value) },
     signer: signerJson(signer),
     ...(statement === undefined ? {} : { statement }),

@@ -8,15 +8,14 @@ import type { Primitives } from '../../../merkle/rekor/primitives.ts';
 import { MAX_TLOG_PROOF } from '../../../merkle/tlog-proof.ts';
 import { timeText } from '../../../merkle/x509/utc-time.ts';
 import { ClientError, usage } from '../../errors.ts';
-import { checkTlogProof, type ExpectedSigner, entryDigest, type VerifiedProof } from '../../verify/tlog-proof.ts';
-import type { CheckpointTrust } from '../../verify/types.ts';
+import { checkProofUnderRoots, checkTlogProof, entryDigest, type VerifiedProof } from '../../verify/tlog-proof.ts';
 import { counted } from '../counted.ts';
 import { digestsOf } from '../digests.ts';
 import { readWhole } from '../files.ts';
 import { print } from '../report.ts';
 import { parseLeafHash, type RequestedSigner, type VerifyOptions } from './arguments.ts';
-import { notProvenSentence } from './sentences.ts';
-import { readSigner, readVerifyTrust } from './verify-trust.ts';
+import { notProvenSentence, rootSentence } from './sentences.ts';
+import { readSigner, readVerifyTrust, type VerifyTrust } from './verify-trust.ts';
 
 const NO_WITNESS = 'that the log shows everybody the same tree: the policy has no quorum of witnesses';
 
@@ -30,16 +29,18 @@ export async function verifyProof(
 ): Promise<void> {
   const { policy, ...trust } = await readProofTrust(options);
   const read = await readSigner(signer, trust);
-  const expected: ExpectedSigner = 'key' in read ? { key: read.key.spki } : read;
   const proof = await readWhole(options.tlogProof!, MAX_TLOG_PROOF);
   const { digests } = await digestsOf(file, [entryDigest(proof)], signal, primitives.hash);
-  const verified = checkTlogProof({ proof, policy, digests, signer: expected }, primitives);
+  const verified =
+    'key' in read
+      ? checkTlogProof({ proof, policy, digests, signer: { key: read.key.spki } }, primitives)
+      : checkProofUnderRoots({ proof, policy, digests, signer: read }, primitives);
   const { publicKey, identity, time } = verified.signer!;
   const names = identity?.names.map(({ value }) => value) ?? [];
   const fingerprint = encodeHex(primitives.hash('sha256', publicKey.spki));
   const [[algorithm, digest]] = Object.entries(digests) as [[string, Uint8Array]];
   const notProven = [
-    ...('key' in expected ? [notProvenSentence({ name: 'key-holder' }), notProvenSentence({ name: 'time' })] : []),
+    ...('key' in read ? [notProvenSentence({ name: 'key-holder' }), notProvenSentence({ name: 'time' })] : []),
     ...(policy.quorum === undefined ? [NO_WITNESS] : []),
   ];
   const result = {
@@ -53,6 +54,7 @@ export async function verifyProof(
       ...(identity === undefined ? {} : { names: identity.names, issuer: identity.issuer ?? null }),
     },
     times: time === undefined ? [] : [{ kind: 'witness', time: timeText(time), by: "the policy's quorum" }],
+    ...(verified.trustedRoot === undefined ? {} : { trustedRoot: verified.trustedRoot }),
     ...json(verified),
     notProven,
   };
@@ -60,6 +62,7 @@ export async function verifyProof(
     `OK: ${printable(basename(file))} is signed, and the signature is in the log ${printable(verified.origin)}`,
     '',
     'Checked:',
+    ...(verified.trustedRoot === undefined ? [] : [`  trusted root  ${rootSentence(verified.trustedRoot)}`]),
     `  file          ${algorithm} ${encodeHex(digest)}`,
     `  signature     ${publicKey.name}, by the key with SHA-256 ${fingerprint}`,
     ...(identity === undefined || time === undefined
@@ -97,7 +100,7 @@ export async function verifyLeafHash(options: VerifyOptions, primitives: Primiti
   ]);
 }
 
-async function readProofTrust(options: VerifyOptions): Promise<CheckpointTrust & { policy: Policy }> {
+async function readProofTrust(options: VerifyOptions): Promise<Pick<VerifyTrust, 'trustedRoot'> & { policy: Policy }> {
   const { policy, trustedRoot, logKey } = await readVerifyTrust(options);
   if (policy === undefined)
     throw usage('a tlog-proof is checked by a policy: give --policy, with the log and its witnesses');

@@ -3,6 +3,7 @@ import { encodeBase64, encodeHex } from '../../../merkle/bytes.ts';
 import { printable } from '../../../merkle/printable.ts';
 import { timeText } from '../../../merkle/x509/utc-time.ts';
 import type { Check, CheckName, NotProven, VerifiedTime } from '../../verify/outcome.ts';
+import type { ChosenRoot } from '../../verify/types.ts';
 import { counted } from '../counted.ts';
 
 /** A check in words, fit for a terminal. */
@@ -91,4 +92,9 @@ export function notProvenSentence(fact: NotProven): string {
   return fact.name === 'timestamps'
     ? `what ${counted(fact.count, 'time stamp')} in the bundle ${fact.count === 1 ? 'says' : 'say'}: no authority for them was given`
     : NOT_PROVEN[fact.name];
+}
+
+/** The root of several under which everything holds. */
+export function rootSentence({ index, line }: ChosenRoot): string {
+  return line === undefined ? `number ${index + 1} of those given` : `the one on line ${line} of its file`;
 }

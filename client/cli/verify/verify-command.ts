@@ -45,7 +45,10 @@ export function verifyCommand(): Command {
     )
     .option('--type <type>', 'an attestation of this predicate type: a short name, as in `stele attest`, or a URI')
     .option('--subject <name>', 'an attestation that calls the file so')
-    .option('--trusted-root <path>', "Sigstore's trusted_root.json: keys of logs and authorities")
+    .option(
+      '--trusted-root <path>',
+      "Sigstore's trusted_root.json: keys of logs and authorities; all must hold under one root of a file with several",
+    )
     .option('--log-key <vkey>', "the log's verifier key, as the log prints it at start")
     .option('--policy <path>', 'trust policy (tlog-policy): its log and its quorum of witnesses must have signed')
     .option('--witness-time', "take the time of the signature from the policy's witnesses")

@@ -5,32 +5,40 @@ import type { PublicKey } from '../../formats/key.ts';
 import { compileExact, hasPattern, type IdentityTest } from '../../trust/identity-rule.ts';
 import { parseLogKey } from '../../trust/log-key.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
-import { MAX_TRUSTED_ROOT, parseTrustedRoot, type TrustedRoot } from '../../trust/trusted-root.ts';
-import type { CheckpointTrust } from '../../verify/types.ts';
+import { MAX_TRUSTED_ROOT, parseTrustedRoots } from '../../trust/trusted-root.ts';
+import type { CheckpointTrust, TrustedRoots } from '../../verify/types.ts';
 import { readPublicKey, readWhole } from '../files.ts';
 import type { RequestedSigner, VerifyOptions } from './arguments.ts';
 
+/** `CheckpointTrust` with one trusted root or several. */
+export interface VerifyTrust extends Omit<CheckpointTrust, 'trustedRoot'> {
+  readonly trustedRoot?: TrustedRoots | undefined;
+}
+
 /** @throws ClientError `file`, `usage`, `trusted-root`, `log-key`, `policy` */
-export async function readVerifyTrust({ trustedRoot, logKey, policy }: VerifyOptions): Promise<CheckpointTrust> {
+export async function readVerifyTrust({ trustedRoot, logKey, policy }: VerifyOptions): Promise<VerifyTrust> {
   if (trustedRoot === undefined && logKey === undefined && policy === undefined) {
     throw usage('say which log you trust: --trusted-root, or --log-key, or --policy with witnesses as well');
   }
   return {
     logKey: logKey === undefined ? undefined : parseLogKey(logKey),
     trustedRoot:
-      trustedRoot === undefined ? undefined : parseTrustedRoot(await readWhole(trustedRoot, MAX_TRUSTED_ROOT)),
+      trustedRoot === undefined ? undefined : parseTrustedRoots(await readWhole(trustedRoot, MAX_TRUSTED_ROOT)),
     policy: policy === undefined ? undefined : parseTrustPolicy(await readWhole(policy, MAX_POLICY)),
   };
 }
 
-type ReadSigner = { readonly key: PublicKey } | { readonly identity: IdentityTest; readonly trustedRoot: TrustedRoot };
+type ReadSigner = { readonly key: PublicKey } | { readonly identity: IdentityTest; readonly trustedRoot: TrustedRoots };
 
 /**
  * The key, or the test of the identity. Loads the engine for patterns only for a rule with a pattern: loading it is slow.
  *
  * @throws ClientError `file`, `key`, `usage`
  */
-export async function readSigner(signer: RequestedSigner, { trustedRoot }: CheckpointTrust): Promise<ReadSigner> {
+export async function readSigner(
+  signer: RequestedSigner,
+  { trustedRoot }: Pick<VerifyTrust, 'trustedRoot'>,
+): Promise<ReadSigner> {
   if ('key' in signer) return { key: await readPublicKey(signer.key) };
   if (trustedRoot === undefined) {
     throw usage(

@@ -6,7 +6,7 @@ import { type Certificate, parseCertificate } from '../../../merkle/x509/certifi
 import { isSelfIssued } from '../../../merkle/x509/certificate-chain.ts';
 import { ClientError } from '../../errors.ts';
 import { withClientErrors } from '../../merkle-errors.ts';
-import { MAX_TRUSTED_ROOT, parseTrustedRoot } from '../../trust/trusted-root.ts';
+import { MAX_TRUSTED_ROOT, parseTrustedRoots } from '../../trust/trusted-root.ts';
 import type { IssuingAuthority } from '../rules/issuer-trust.ts';
 
 export const MAX_AUTHORITIES_BYTES = MAX_TRUSTED_ROOT;
@@ -25,7 +25,9 @@ export function readAuthorities(file: Uint8Array): readonly IssuingAuthority[] {
 }
 
 function ofTrustedRoot(file: Uint8Array): IssuingAuthority[] {
-  return parseTrustedRoot(file).certificateAuthorities.map(({ certificates, validFor }) => ({
+  // An authority vouches for its certificates alone, whichever root of the file names it.
+  const authorities = parseTrustedRoots(file).flatMap(({ certificateAuthorities }) => certificateAuthorities);
+  return authorities.map(({ certificates, validFor }) => ({
     roots: [certificates.at(-1)!.der],
     intermediates: certificates.slice(0, -1).map(({ der }) => der),
     validFor,

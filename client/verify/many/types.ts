@@ -16,7 +16,7 @@ export interface ManyRequest {
 
 /** The trust for all bundles, and what all must claim: see `VerifyRequest`. */
 export interface ManyTrust extends RequiredClaim {
-  /** `trusted_root.json`. */
+  /** `trusted_root.json`, or a file with several: each bundle must hold under one of them. */
   readonly trustedRoot?: Uint8Array;
   /** A tlog-policy. */
   readonly policy?: Uint8Array;

@@ -13,7 +13,7 @@ import { withClientErrors } from '../../merkle-errors.ts';
 import { compileRule } from '../../trust/identity.ts';
 import { parseLogKey } from '../../trust/log-key.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
-import { parseTrustedRoot } from '../../trust/trusted-root.ts';
+import { parseTrustedRoots } from '../../trust/trusted-root.ts';
 import { packRequests, unpackResults } from './packed.ts';
 import type { ManyRequest, ManyResult, ManyTrust } from './types.ts';
 
@@ -56,7 +56,7 @@ export async function* verifyMany(
 
 /** Reports a wrong option once, before a thread starts: a thread could only fail. */
 function checkTrust({ trustedRoot, policy, logKey, key, identity }: ManyTrust): void {
-  if (trustedRoot !== undefined) parseTrustedRoot(trustedRoot);
+  if (trustedRoot !== undefined) parseTrustedRoots(trustedRoot);
   if (policy !== undefined) parseTrustPolicy(policy);
   if (logKey !== undefined) parseLogKey(logKey);
   if (key !== undefined) withClientErrors(() => parseSpki(key));

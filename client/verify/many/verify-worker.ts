@@ -7,7 +7,7 @@ import { parseBundle } from '../../formats/bundle.ts';
 import { withClientErrors } from '../../merkle-errors.ts';
 import { parseLogKey } from '../../trust/log-key.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
-import { parseTrustedRoot } from '../../trust/trusted-root.ts';
+import { parseTrustedRoots } from '../../trust/trusted-root.ts';
 import { type BundleRequest, verifyByRule } from '../by-rule.ts';
 import { CheckpointMemory } from '../checkpoint-memory.ts';
 import { packResults, unpackRequests } from './packed.ts';
@@ -41,7 +41,7 @@ function trustOf({
   subject,
 }: ManyTrust): Omit<BundleRequest, 'bundle' | 'artifact'> {
   return {
-    ...(trustedRoot === undefined ? {} : { trustedRoot: parseTrustedRoot(trustedRoot) }),
+    ...(trustedRoot === undefined ? {} : { trustedRoot: parseTrustedRoots(trustedRoot) }),
     ...(policy === undefined ? {} : { policy: parseTrustPolicy(policy) }),
     ...(logKey === undefined ? {} : { logKey: parseLogKey(logKey) }),
     ...(key === undefined ? {} : { key: withClientErrors(() => parseSpki(key)) }),

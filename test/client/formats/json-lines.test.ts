@@ -37,7 +37,7 @@ describe('the documents of a file', () => {
   });
 
   it('leaves what is no JSON to the parser, as a whole or as a line', () => {
-    for (const text of ['', '\n\n', 'not JSON', 'not\nJSON', '{}}\n{}', '{"a":1} {"b":2}\n{}', '{"a":"\n{}']) {
+    for (const text of ['', '\n\n', 'not JSON', 'not\nJSON', '{}}\n{}', '{"a":1} x {"b":2}\n{}', '{"a":"\n{}']) {
       expect(split(text), text).toEqual([[1, text]]);
     }
     expect(split('{}\nnot JSON\n{')).toEqual([
@@ -45,6 +45,22 @@ describe('the documents of a file', () => {
       [2, 'not JSON'],
       [3, '{'],
     ]);
+  });
+
+  it('splits documents of many lines that stand one after another', () => {
+    expect(split('{\n"a":1\n}\n\n{\n"b":"}"\n}\n')).toEqual([
+      [1, '{\n"a":1\n}'],
+      [5, '{\n"b":"}"\n}'],
+    ]);
+    expect(split('\n{"a":[\n1]}{"b":2} {\n}')).toEqual([
+      [2, '{"a":[\n1]}'],
+      [3, '{"b":2}'],
+      [3, '{\n}'],
+    ]);
+    expect(() => split('{\n}\n'.repeat(9))).toThrow('the file has more than 8 documents: no more are read');
+    for (const text of ['{\n}\n{', '{\n} x {\n}', '{\n},\n{}', '{\n}}\n{}']) {
+      expect(split(text), text).toEqual([[1, text]]);
+    }
   });
 
   it('names its bound', () => {

@@ -10,6 +10,7 @@ import { compileRule } from '../../../client/trust/identity.ts';
 import { parseTrustPolicy } from '../../../client/trust/quorum.ts';
 import { parseTrustedRoot } from '../../../client/trust/trusted-root.ts';
 import {
+  checkProofUnderRoots,
   checkTlogProof,
   type ExpectedSigner,
   entryDigest,
@@ -229,6 +230,22 @@ describe.each(bundleCases())('an identity in a tlog-proof: %s', (cases) => {
     expect(
       code(() => check({ ...proof, checkpoint }, { policy, digests: { sha256: digest }, signer: who(other) })),
     ).toBe('identity');
+  });
+
+  it('is found under one of several trusted roots', async () => {
+    const { certificate, digest, proof } = genuine();
+    const checkpoint = await cosigned(proof.checkpoint, [0, 1000], [1, certificate.notBefore / 1000 + 60]);
+    const file = formatTlogProof({ ...proof, checkpoint });
+    const empty = { tlogs: [], certificateAuthorities: [], ctlogs: [], timestampAuthorities: [] };
+    const under = (...roots: (typeof trustedRoot)[]) => {
+      const signer = { identity: compileRule(any), trustedRoot: roots };
+      return checkProofUnderRoots({ proof: file, policy, digests: { sha256: digest }, signer }, nodePrimitives());
+    };
+    expect(under(empty, trustedRoot).trustedRoot).toEqual({ index: 1 });
+    expect(under(trustedRoot)).not.toHaveProperty('trustedRoot');
+    // Neither the authority nor the logs of one root are enough.
+    const lone = { ...trustedRoot, ctlogs: [{ ...trustedRoot.ctlogs[0]!, logId: new Uint8Array(32) }] };
+    expect(code(() => under(lone, { ...empty, ctlogs: trustedRoot.ctlogs }))).toBe('bad-sct');
   });
 
   it('is refused where witnesses saw it too late, give no time, or the key alone signed', async () => {
