@@ -1,18 +1,21 @@
 /**
- * The path from a certificate to a trusted root at a given time: RFC 5280 section 6.1, without policies, name constraints
- * and revocation, which code-signing authorities do not use. A certificate with name constraints is refused.
+ * The path from a certificate to a trusted root at a given time: RFC 5280 section 6.1, without revocation, which
+ * code-signing authorities do not use.
  *
  * Each certificate above the leaf needs: the authority flag, a sufficient path length, key usage keyCertSign, validity at
  * the time, no unknown critical extension, a subject that equals the issuer of the certificate below (by DER), an extended
  * key usage that allows the leaf's use, and its signature on the certificate below. A root is trusted because it is in the
- * list, so its own signature is not verified.
+ * list, so its own signature is not verified. The whole path must meet its name constraints (name-constraints.ts) and its
+ * policies (certificate-policies.ts).
  */
 import { equal } from '../bytes.ts';
 import { MerkleError } from '../errors.ts';
 import { printable } from '../printable.ts';
 import type { Primitives } from '../rekor/primitives.ts';
-import { type Certificate, EXTENSION, USAGE } from './certificate.ts';
+import { type Certificate, EXTENSION, isSelfIssued, USAGE } from './certificate.ts';
+import { brokenPolicy } from './certificate-policies.ts';
 import { shownOid } from './der-fields.ts';
+import { brokenConstraint } from './name-constraints.ts';
 import { keyOf, verifyWith } from './signature-algorithms.ts';
 import { timeText, within } from './utc-time.ts';
 
@@ -35,14 +38,21 @@ const MAX_CANDIDATES = 64;
 const MAX_CHECKS = 32;
 
 /** Extensions that this file or its callers read, and that may be critical. */
-const READ: ReadonlySet<string> = new Set([
+const READ: ReadonlySet<string> = new Set<string>([
   EXTENSION.subjectKeyId,
   EXTENSION.keyUsage,
   EXTENSION.subjectAltName,
   EXTENSION.basicConstraints,
-  EXTENSION.certificatePolicies, // restricts nothing unless the verifier requires a policy
+  EXTENSION.certificatePolicies,
   EXTENSION.authorityKeyId,
+  EXTENSION.policyConstraints,
   EXTENSION.extKeyUsage,
+]);
+/** Extensions of authorities alone that may be critical. */
+const READ_OF_AUTHORITIES: ReadonlySet<string> = new Set<string>([
+  EXTENSION.nameConstraints,
+  EXTENSION.policyMappings,
+  EXTENSION.inhibitAnyPolicy,
 ]);
 
 /**
@@ -76,18 +86,22 @@ export function verifyChain(
       if (!isRoot && path.length > MAX_INTERMEDIATES) continue;
       for (const issuer of candidates) {
         if (!mayIssue(issuer, child) || path.includes(issuer)) continue;
+        const longer = [...path, issuer];
         try {
           checkIssuer(issuer, path.length - 1, atMs, usage);
           if (++checks > MAX_CHECKS) throw bad(leaf, 'has too many possible issuers');
           if (!isSignedBy(child, issuer, primitives)) throw bad(child, 'does not bear the signature of its issuer');
+          if (isRoot) {
+            checkPath(longer);
+            return longer;
+          }
         } catch (error) {
           if (!(error instanceof MerkleError)) throw error;
           failure = error;
           if (checks > MAX_CHECKS) throw error;
           continue;
         }
-        const longer = [...path, issuer];
-        const whole = isRoot ? longer : extend(longer);
+        const whole = extend(longer);
         if (whole !== undefined) return whole;
       }
     }
@@ -97,11 +111,6 @@ export function verifyChain(
   const path = extend([leaf]);
   if (path === undefined) throw failure!;
   return path;
-}
-
-/** Whether subject and issuer are equal: in practice, whether the certificate is a root. */
-export function isSelfIssued(certificate: Certificate): boolean {
-  return equal(certificate.subjectDer, certificate.issuerDer);
 }
 
 function checkLeaf(leaf: Certificate, atMs: number, usage: string): void {
@@ -130,10 +139,15 @@ function checkIssuer(issuer: Certificate, below: number, atMs: number, usage: st
   if (extKeyUsage.length > 0 && !extKeyUsage.includes(usage) && !extKeyUsage.includes(USAGE.any)) {
     throw bad(issuer, `is not for ${usageText(usage)}`);
   }
-  if (issuer.extensions.has(EXTENSION.nameConstraints)) {
-    throw bad(issuer, 'has name constraints, which this version does not check');
-  }
   checkEvery(issuer, atMs);
+}
+
+/** Checks what depends on the whole path, from the leaf to the root. */
+function checkPath(path: readonly Certificate[]): void {
+  const broken = brokenConstraint(path);
+  if (broken !== undefined) throw bad(broken.certificate, broken.why);
+  const why = brokenPolicy(path);
+  if (why !== undefined) throw bad(path[0]!, why);
 }
 
 function checkEvery(certificate: Certificate, atMs: number): void {
@@ -143,7 +157,7 @@ function checkEvery(certificate: Certificate, atMs: number): void {
     throw bad(certificate, `is valid from ${from} to ${to}, not at ${at}`);
   }
   for (const [oid, { critical }] of certificate.extensions) {
-    if (critical && !READ.has(oid))
+    if (critical && !READ.has(oid) && !(certificate.isCa && READ_OF_AUTHORITIES.has(oid)))
       throw bad(certificate, `has the critical extension ${shownOid(oid)}, which this version does not know`);
   }
 }

@@ -31,8 +31,11 @@ export const EXTENSION = {
   basicConstraints: '2.5.29.19',
   nameConstraints: '2.5.29.30',
   certificatePolicies: '2.5.29.32',
+  policyMappings: '2.5.29.33',
   authorityKeyId: '2.5.29.35',
+  policyConstraints: '2.5.29.36',
   extKeyUsage: '2.5.29.37',
+  inhibitAnyPolicy: '2.5.29.54',
 } as const;
 
 /** OIDs of extended key usages. */
@@ -154,6 +157,11 @@ export function parseCertificate(der: Uint8Array): Certificate {
     extensions,
     extension: (oid) => extensions.get(oid),
   };
+}
+
+/** Whether subject and issuer are equal: in practice, whether the certificate is a root. */
+export function isSelfIssued({ subjectDer, issuerDer }: Certificate): boolean {
+  return equal(subjectDer, issuerDer);
 }
 
 /** The OID, followed by ` with parameters` for parameters other than the NULL of RSA. No check supports those. */

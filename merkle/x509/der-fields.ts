@@ -89,8 +89,14 @@ export function shownOid(oid: string): string {
 
 /** A non-negative INTEGER of at most 6 bytes. @throws MerkleError `bad-der` */
 export function smallInteger(node: Der, what: string): number {
-  const { content } = expectTag(node, TAG.integer, what);
-  if (content.length > 6 || content[0]! >= 0x80) throw badDer(what, 'has a number out of its range');
+  return countOf(expectTag(node, TAG.integer, what).content, what);
+}
+
+/** The contents of a non-negative INTEGER of at most 6 bytes, whose tag may be implicit. @throws MerkleError `bad-der` */
+export function countOf(content: Uint8Array, what: string): number {
+  const [first, second] = content;
+  const isShortest = first !== undefined && (first !== 0 || second === undefined || second >= 0x80);
+  if (!isShortest || first >= 0x80 || content.length > 6) throw badDer(what, 'has a number out of its range');
   let value = 0;
   for (const byte of content) value = value * 256 + byte;
   return value;

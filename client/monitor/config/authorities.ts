@@ -2,8 +2,7 @@
 
 import { equal } from '../../../merkle/bytes.ts';
 import { parsePem, pemBytes } from '../../../merkle/pem.ts';
-import { type Certificate, parseCertificate } from '../../../merkle/x509/certificate.ts';
-import { isSelfIssued } from '../../../merkle/x509/certificate-chain.ts';
+import { type Certificate, isSelfIssued, parseCertificate } from '../../../merkle/x509/certificate.ts';
 import { ClientError } from '../../errors.ts';
 import { withClientErrors } from '../../merkle-errors.ts';
 import { MAX_TRUSTED_ROOT, parseTrustedRoots } from '../../trust/trusted-root.ts';

@@ -58,6 +58,8 @@ export interface Wish {
   /** Undefined: the certificate is its own issuer. */
   readonly by?: Pick<Authority, 'name' | 'keys'>;
   readonly name?: string;
+  /** Subject, encoded, in place of `name`. */
+  readonly subject?: Buffer;
   readonly keys?: crypto.KeyPairKeyObjectResult;
   /** Eight bytes; by chance where undefined. */
   readonly serial?: Uint8Array;
@@ -112,7 +114,7 @@ export function tbsOf(wish: Wish, keys: crypto.KeyPairKeyObjectResult): Buffer {
     wish.algorithm ?? ECDSA_SHA256,
     nameOf(wish.by?.name ?? name),
     sequence(timeOf(wish.from ?? '2020-01-01T00:00:00Z'), timeOf(wish.to ?? '2040-01-01T00:00:00Z')),
-    nameOf(name),
+    wish.subject ?? nameOf(name),
     spkiOf(keys.publicKey),
     ...(list.length > 0 ? [der(0xa3, sequence(...list))] : []),
   );
