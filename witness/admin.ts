@@ -9,7 +9,9 @@ import { operatorGuard } from '../merkle/runtime/service/operator-guard.ts';
 import { addProbes } from '../merkle/runtime/service/probes.ts';
 import { typeboxSchemas } from '../merkle/runtime/service/schemas.ts';
 import { RequestError, requestError, WitnessError } from './errors.ts';
+import type { ListUpdates } from './list-updates.ts';
 import type { Listing } from './listing.ts';
+import { LOG_FACTS } from './log-lines.ts';
 import type { Logs } from './logs.ts';
 import type { Metrics } from './metrics.ts';
 import type { Witness } from './witness.ts';
@@ -19,10 +21,13 @@ const BODY_BYTES = 16 * 1024;
 interface AdminOptions {
   readonly token: string;
   readonly list: () => readonly Listing[];
+  /** The lists of the witness network that are read. */
+  readonly lists: Pick<ListUpdates, 'status' | 'alarms'>;
 }
 
 /**
- * The probes, `GET /logs`, and with the token `POST /logs/add` with `{"vkey", "url"?}` and `POST /logs/disable` with
+ * The probes, `GET /logs`, and with the token `POST /logs/add` with `{"vkey", "url"?,
+ * "origin"?, "qpd"?, "contact"?}` and `POST /logs/disable` with
  * `{"log": <origin or vkey>}`.
  */
 export function createAdminApp(
@@ -53,8 +58,12 @@ export function createAdminApp(
   });
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ message: 'not found' }));
 
-  addProbes(app, { notReady: () => witness.notReady(), metrics: metrics.registry });
-  app.get('/logs', () => ({ logs: options.list() }));
+  addProbes(app, {
+    notReady: () => witness.notReady(),
+    alarms: () => options.lists.alarms(),
+    metrics: metrics.registry,
+  });
+  app.get('/logs', () => ({ logs: options.list(), lists: options.lists.status() }));
 
   const operator = {
     onRequest: async (request: FastifyRequest) => {
@@ -63,9 +72,9 @@ export function createAdminApp(
     },
   };
   app.post('/logs/add', operator, async (request) => {
-    const { vkey, url } = fields(request.body, ['vkey', 'url']);
-    if (vkey === undefined) throw requestError('malformed', 'the body must be {"vkey": …, "url"?: …}');
-    const { origin } = await logs.add(vkey, url);
+    const { vkey, ...facts } = fields(request.body, ['vkey', ...LOG_FACTS]);
+    if (vkey === undefined) throw requestError('malformed', 'the body must have the member "vkey"');
+    const { origin } = await logs.add(vkey, facts);
     metrics.logs.set(logs.count);
     return { origin };
   });

@@ -9,16 +9,17 @@ import { type AdminCall, offlineOr } from '../merkle/runtime/service/admin-clien
 import type { Config } from './config.ts';
 import { WitnessError } from './errors.ts';
 import { layout } from './identity.ts';
+import type { ListStatus } from './list-updates.ts';
 import { type Listing, listLogs } from './listing.ts';
-import { Logs } from './logs.ts';
+import { type FactTexts, Logs } from './logs.ts';
 import { WitnessStore } from './store.ts';
 
 /** Witnesses a log, or another key of it. Resolves with its origin. Throws `WitnessError` and `RuntimeError`. */
-export function addLog(config: Config, vkey: string, url?: string): Promise<{ origin: string }> {
+export function addLog(config: Config, vkey: string, facts: FactTexts = {}): Promise<{ origin: string }> {
   return whereItRuns(
     config.data,
-    async () => ({ origin: (await (await Logs.open(config.logs)).add(vkey, url)).origin }),
-    (admin) => admin('POST', '/logs/add', { vkey, ...(url !== undefined && { url }) }),
+    async () => ({ origin: (await (await Logs.open(config.logs)).add(vkey, facts)).origin }),
+    (admin) => admin('POST', '/logs/add', { vkey, ...facts }),
   );
 }
 
@@ -31,7 +32,8 @@ export function disableLog(config: Config, log: string): Promise<{ disabled: str
   );
 }
 
-export function listKnownLogs(config: Config): Promise<{ logs: Listing[] }> {
+/** The logs, and while the witness runs the lists of the witness network that it reads. */
+export function listKnownLogs(config: Config): Promise<{ logs: Listing[]; lists: ListStatus[] }> {
   return whereItRuns(
     config.data,
     async () => {
@@ -40,7 +42,7 @@ export function listKnownLogs(config: Config): Promise<{ logs: Listing[] }> {
       // Before the first start there is no store, and a lost store must stay missing.
       const store = (await isThere(dir)) ? await WitnessStore.open(dir, false) : undefined;
       try {
-        return { logs: listLogs(logs, store) };
+        return { logs: listLogs(logs, store), lists: [] };
       } finally {
         await store?.close();
       }

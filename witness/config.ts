@@ -1,5 +1,5 @@
 /** The settings of a witness: one schema for the file, the flags and the `STELE_WITNESS_…` variables. */
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { type StaticDecode, Type } from 'typebox';
 import {
   adminPort,
@@ -12,12 +12,13 @@ import {
 import { keySettings, ownKey } from '../merkle/runtime/config/key.ts';
 import { type DeepReadonly, failOn, freeze, type LoadOptions, readSettings } from '../merkle/runtime/config/load.ts';
 import { settingsOf } from '../merkle/runtime/config/settings.ts';
-import { choice, count, duration, path, size, text } from '../merkle/runtime/config/values.ts';
+import { choice, count, duration, list, path, size, text } from '../merkle/runtime/config/values.ts';
 import type { KeySpec } from '../merkle/runtime/keys/types.ts';
 
 const opt = Type.Optional;
 const PREFIX = 'STELE_WITNESS_';
 const DOCS = 'docs/witness.md';
+const LIST_URL = /^https:\/\/[^\s/?#@]+(\/[^\s#]*)?$/;
 /** A signature line and an ML-DSA-44 cosignature hold a name of at most 255 bytes, hence ASCII. */
 const KEY_NAME = /^[!-*,-~]{1,255}$/;
 
@@ -62,7 +63,7 @@ export const WitnessSchema = Type.Object({
   logs: opt(
     path({
       description:
-        'File with the logs that are witnessed: `log <vkey> [<url>]` lines of c2sp.org/tlog-policy. `stele witness log` changes it.',
+        'File with the logs that are witnessed, in the form that is described above. `stele witness log` changes it.',
       defaultText: '`logs` in the data directory',
     }),
   ),
@@ -70,6 +71,15 @@ export const WitnessSchema = Type.Object({
     description:
       'How often the witness reads the checkpoint of each log that has a URL; with 0s it never does, and the logs push.',
     default: '0s',
+  }),
+  lists: Type.Object({
+    sources: list((item) => isAbsolute(item) || LIST_URL.test(item), 'https URLs or absolute paths of files', {
+      description:
+        'Lists of the witness network (witness-network.org/log-list-format), at most 1 MiB each. Logs that are new here are added; a list never changes or removes a log.',
+      default: [],
+      danger: 'Whoever writes such a list decides which logs are witnessed here.',
+    }),
+    refresh: duration('1m', '168h', { description: 'How often the lists are read.', default: '1h' }),
   }),
   limits: Type.Object({
     bodyBytes: size('16KiB', '1MiB', {

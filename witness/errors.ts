@@ -55,6 +55,13 @@ const REQUEST_ERRORS = {
         : `this log is cosigned too often; retry in ${retryAfter} s`,
     data: (retryAfter?: number) => ({ retryAfter }),
   },
+  'daily-limit': {
+    status: 429,
+    retry: true,
+    message: (perDay: number, retryAfter: number) =>
+      `this log is cosigned ${perDay} times a day at most (qpd); retry in ${retryAfter} s`,
+    data: (_perDay: number, retryAfter: number) => ({ retryAfter }),
+  },
   busy: { status: 503, retry: true, message: later },
   store: { status: 503, retry: true, message: later },
   signer: { status: 503, retry: true, message: 'the witness cannot sign now; retry' },
@@ -85,6 +92,8 @@ export function requestError<Code extends RequestErrorCode>(code: Code, ...args:
 type WitnessErrorCode =
   | 'config' // a setting is unknown, wrong or missing
   | 'logs' // the file of logs is malformed, or a log cannot be added or disabled
+  | 'list' // a list of the witness network cannot be read, or breaks the format
+  | 'list-key' // a list gives a known log another key, or a known key to another log
   | 'key-mismatch' // the data directory belongs to a witness with another name or key
   | 'format-version' // another version of Stele wrote the data directory
   | 'corrupt' // what is stored contradicts itself, or is lost

@@ -11,6 +11,10 @@ export interface Listing {
   readonly state: 'witnessed' | 'disabled' | 'not listed';
   readonly keys: readonly string[];
   readonly url?: string;
+  /** Checkpoints that are cosigned in a day at most; absent where there is no limit. */
+  readonly qpd?: number;
+  /** For people: how to reach the log's operator. */
+  readonly contact?: string;
   /** Size of the last cosigned checkpoint; absent where there is none. */
   readonly size?: number;
   /** Base64. */
@@ -26,12 +30,16 @@ export function listLogs(logs: Logs, store: WitnessStore | undefined): Listing[]
     const enabled = all.filter(({ disabled }) => !disabled);
     const cosigned = store?.get(origin);
     const url = enabled.find((key) => key.url !== undefined)?.url;
+    const contact = all.find((key) => key.contact !== undefined)?.contact;
+    const qpd = logs.get(origin)?.qpd;
     return {
       origin,
       hash: originHash(origin),
       state: enabled.length > 0 ? 'witnessed' : all.length > 0 ? 'disabled' : 'not listed',
       keys: (enabled.length > 0 ? enabled : all).map(({ vkey }) => vkey),
       ...(url !== undefined && { url }),
+      ...(qpd !== undefined && { qpd }),
+      ...(contact !== undefined && { contact }),
       ...(cosigned !== undefined && { size: cosigned.size, root: encodeBase64(cosigned.root) }),
     };
   });

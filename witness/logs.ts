@@ -1,50 +1,49 @@
 /**
- * The logs that are witnessed: a file in the format of c2sp.org/tlog-policy (C2SP 1896a5a, 2026-06-22). Only its `log`
- * lines count. Several lines with one name are several keys of one log. A disabled log stays in the file:
- *
- *   log example.com/log+5c4b9d4b+Ac… https://example.com/log
- *   #disabled log example.com/old+1f2e3d4c+AQ…
- *
- * All other lines stay as they are. The store holds what the witness has cosigned, and no change of this file affects it.
+ * The logs that are witnessed, in a file (log-lines.ts). The store holds what the witness has cosigned, and no change of this
+ * file affects it.
  */
-import { decodeUtf8, encodeUtf8 } from '../merkle/bytes.ts';
+import { decodeUtf8, encodeHex, encodeUtf8 } from '../merkle/bytes.ts';
 import { MerkleError } from '../merkle/errors.ts';
-import { type AsyncNoteVerifier, formatVerifierKey, parseVerifierKey, type VerifierKey } from '../merkle/note.ts';
-import { MAX_LOG_FILE, type PolicyLog, parseLogLines } from '../merkle/policy.ts';
-import { backgroundVerifier } from '../merkle/runtime/crypto/verify.ts';
+import { type AsyncNoteVerifier, openNote, parseNote, parseVerifierKey, type VerifierKey } from '../merkle/note.ts';
+import { MAX_LOG_FILE } from '../merkle/policy.ts';
+import { backgroundVerifier, nodeNotePrimitives } from '../merkle/runtime/crypto/verify.ts';
 import { readFileIfThere, writeFileDurable } from '../merkle/runtime/disk/files.ts';
+import { noteVerifier } from '../merkle/verifier-key.ts';
 import { WitnessError } from './errors.ts';
+import { isOrigin, type ListedKey, type LogFacts, parseQpd, readLogLines, withKeys, withoutKeys } from './log-lines.ts';
+import type { NetworkLog } from './log-list.ts';
 
 /** A log that is witnessed. */
 export interface KnownLog {
+  /** First line of its checkpoints. */
   readonly origin: string;
   readonly keys: readonly VerifierKey[];
   /** One for each key; they verify beside the main thread. */
   readonly verifiers: readonly AsyncNoteVerifier[];
   /** Where the witness reads the log when it polls: the first URL of its lines. */
   readonly url: string | undefined;
+  /** Checkpoints that are cosigned in a day: the smallest number of its lines. */
+  readonly qpd: number | undefined;
 }
 
-interface ListedKey {
-  readonly origin: string;
-  readonly vkey: string;
-  readonly url: string | undefined;
-  readonly disabled: boolean;
-}
+/** What an operator gives of a log, as text. */
+export type FactTexts = { readonly [Fact in keyof LogFacts]?: string | undefined };
 
-const DISABLED = /^#disabled[ \t]+(log[ \t].*)$/;
 const URL_FORM = /^https?:\/\/[^\s]+$/;
+const CONTACT_FORM = /^[^\p{Cc}]{1,1024}$/u;
 
 export class Logs {
   readonly #file: string;
   #text: string;
+  #listed: readonly ListedKey[];
   #known: ReadonlyMap<string, KnownLog>;
   #edits: Promise<unknown> = Promise.resolve();
 
   private constructor(file: string, text: string) {
     this.#file = file;
     this.#text = text;
-    this.#known = group(parse(text, file));
+    this.#listed = parse(text, file);
+    this.#known = group(this.#listed);
   }
 
   /** The logs in `file`; none where it is not there. @throws WitnessError `logs`; RuntimeError `file` */
@@ -72,25 +71,66 @@ export class Logs {
   }
 
   /** Every key in the file, including the disabled ones. */
-  list(): ListedKey[] {
-    const enabled = parse(this.#text, this.#file).map((log) => listed(log, false));
-    const lines = linesOf(this.#text).filter((line) => DISABLED.test(line));
-    return [...enabled, ...lines.flatMap(logIn).map((log) => listed(log, true))];
+  list(): readonly ListedKey[] {
+    return this.#listed;
   }
 
   /**
-   * Adds a key of a log, or enables the key again; durable when it resolves. `url` replaces the URL of the key's line.
+   * Adds a key of a log, or enables the key again; durable when it resolves. What `facts` do not give stays as the file has
+   * it. A new key's origin is the key's name.
    * @throws WitnessError `logs`; RuntimeError `file`
    */
-  add(vkey: string, url?: string): Promise<KnownLog> {
+  add(vkey: string, facts: FactTexts = {}): Promise<KnownLog> {
     return this.#edit(async () => {
-      if (url !== undefined && !URL_FORM.test(url)) throw wrong(`"${url}" is not an http or https URL`);
-      const { name } = keyOf(vkey);
-      const lines = linesOf(this.#text);
-      const place = url ?? lines.flatMap(logIn).find(({ key }) => formatVerifierKey(key) === vkey)?.url;
-      const line = `log ${vkey}${place === undefined ? '' : ` ${place}`}`;
-      await this.#save([...lines.filter((old) => keyIn(old) !== vkey), line]);
-      return this.#known.get(name)!;
+      const { url, origin, qpd, contact } = checked(facts);
+      const key = keyOf(vkey);
+      const before = this.#listed.find((listed) => listed.vkey === vkey);
+      const next = {
+        key,
+        vkey,
+        origin: origin ?? before?.origin ?? key.name,
+        url: url ?? before?.url,
+        qpd: qpd ?? before?.qpd,
+        contact: contact ?? before?.contact,
+      };
+      await this.#save(withKeys(this.#text, [next]));
+      return this.#known.get(next.origin)!;
+    });
+  }
+
+  /**
+   * Adds the logs of a list whose origins are new here. A known log stays as it is, also where it is disabled, or was
+   * cosigned and has left the file (`cosigned` gives the note of its last checkpoint). All are added, or none; durable when
+   * it resolves. Resolves with the new origins.
+   * @throws WitnessError `list-key`: a known origin has another key in the list, or a known key another origin; `logs`;
+   *   RuntimeError `file`
+   */
+  addNew(logs: readonly NetworkLog[], cosigned: (origin: string) => string | undefined): Promise<string[]> {
+    return this.#edit(async () => {
+      const keysOf = new Map<string, string[]>();
+      for (const { origin, vkey } of this.#listed) keysOf.set(origin, [...(keysOf.get(origin) ?? []), vkey]);
+      const originOf = new Map(this.#listed.map(({ key, origin }) => [encodeHex(key.key), origin]));
+      const fresh: NetworkLog[] = [];
+      for (const log of logs) {
+        const { origin, vkey, key } = log;
+        const known = keysOf.get(origin);
+        if (known?.includes(vkey)) continue;
+        if (known !== undefined) throw otherKey(log, known.join(' and '));
+        const elsewhere = originOf.get(encodeHex(key.key));
+        if (elsewhere !== undefined) throw otherOrigin(log, elsewhere);
+        const note = cosigned(origin);
+        if (note === undefined) fresh.push(log);
+        else if (!isSignedBy(note, key)) throw otherKey(log, 'the one that signed the last cosigned checkpoint');
+      }
+      if (fresh.length > 0) {
+        await this.#save(
+          withKeys(
+            this.#text,
+            fresh.map((log) => ({ ...log, url: undefined })),
+          ),
+        );
+      }
+      return fresh.map(({ origin }) => origin);
     });
   }
 
@@ -100,18 +140,12 @@ export class Logs {
    */
   disable(originOrKey: string): Promise<string[]> {
     return this.#edit(async () => {
-      const gone: string[] = [];
-      const lines = linesOf(this.#text).map((line) => {
-        const [log] = DISABLED.test(line) ? [] : logIn(line);
-        if (log === undefined) return line;
-        const vkey = formatVerifierKey(log.key);
-        if (log.key.name !== originOrKey && vkey !== originOrKey) return line;
-        gone.push(vkey);
-        return `#disabled ${line.trim()}`;
-      });
+      const gone = this.#listed
+        .filter(({ origin, vkey, disabled }) => !disabled && (origin === originOrKey || vkey === originOrKey))
+        .map(({ vkey }) => vkey);
       if (gone.length === 0)
         throw wrong(`no log or key "${originOrKey}" is witnessed; \`stele witness log list\` shows all`);
-      await this.#save(lines);
+      await this.#save(withoutKeys(this.#text, new Set(gone)));
       return gone;
     });
   }
@@ -122,18 +156,30 @@ export class Logs {
     return done;
   }
 
-  async #save(lines: readonly string[]): Promise<void> {
-    const text = lines.map((line) => `${line}\n`).join('');
-    const known = group(parse(text, this.#file));
+  async #save(text: string): Promise<void> {
+    const listed = parse(text, this.#file);
+    const known = group(listed);
     await writeFileDurable(this.#file, encodeUtf8(text));
     this.#text = text;
+    this.#listed = listed;
     this.#known = known;
   }
 }
 
-function parse(text: string, file: string): PolicyLog[] {
+function checked({ url, origin, qpd, contact }: FactTexts) {
+  if (url !== undefined && !URL_FORM.test(url)) throw wrong(`"${url}" is not an http or https URL`);
+  if (origin !== undefined && !isOrigin(origin)) throw wrong('the origin is empty or has a control character');
+  const perDay = qpd === undefined ? undefined : parseQpd(qpd);
+  if (qpd !== undefined && perDay === undefined) throw wrong(`"${qpd}" is not a number from 1 to 2147483647`);
+  if (contact !== undefined && !CONTACT_FORM.test(contact)) {
+    throw wrong('the contact is empty, longer than 1024 characters, or has a control character');
+  }
+  return { url, origin, qpd: perDay, contact };
+}
+
+function parse(text: string, file: string): ListedKey[] {
   try {
-    return parseLogLines(text);
+    return readLogLines(text);
   } catch (error) {
     if (error instanceof MerkleError) throw new WitnessError('logs', `${file}: ${error.message}`);
     throw error;
@@ -149,44 +195,45 @@ function keyOf(vkey: string): VerifierKey {
   }
 }
 
-function group(logs: readonly PolicyLog[]): ReadonlyMap<string, KnownLog> {
+function group(listed: readonly ListedKey[]): ReadonlyMap<string, KnownLog> {
   const known = new Map<string, KnownLog>();
-  for (const { key, url } of logs) {
-    const before = known.get(key.name);
-    const verifier = backgroundVerifier(key);
-    known.set(key.name, {
-      origin: key.name,
+  for (const { origin, key, url, qpd, disabled } of listed) {
+    if (disabled) continue;
+    const before = known.get(origin);
+    const limits = [before?.qpd, qpd].filter((limit) => limit !== undefined);
+    known.set(origin, {
+      origin,
       keys: [...(before?.keys ?? []), key],
-      verifiers: [...(before?.verifiers ?? []), verifier],
+      verifiers: [...(before?.verifiers ?? []), backgroundVerifier(key)],
       url: before?.url ?? url,
+      qpd: limits.length === 0 ? undefined : Math.min(...limits),
     });
   }
   return known;
 }
 
-function listed({ key, url }: PolicyLog, disabled: boolean): ListedKey {
-  return { origin: key.name, vkey: formatVerifierKey(key), url, disabled };
-}
-
-function linesOf(text: string): string[] {
-  const lines = text.split('\n');
-  lines.pop();
-  return lines;
-}
-
-/** The log of a line, disabled or not; empty where the line names no log. */
-function logIn(line: string): PolicyLog[] {
+function isSignedBy(note: string, key: VerifierKey): boolean {
   try {
-    return parseLogLines(`${DISABLED.exec(line)?.[1] ?? line}\n`);
-  } catch {
-    // A comment that looks like a log is a comment.
-    return [];
+    openNote(parseNote(note), [noteVerifier(key, nodeNotePrimitives)]);
+    return true;
+  } catch (error) {
+    if (error instanceof MerkleError) return false;
+    throw error;
   }
 }
 
-function keyIn(line: string): string | undefined {
-  const [log] = logIn(line);
-  return log && formatVerifierKey(log.key);
+function otherKey({ line, origin, vkey }: NetworkLog, known: string): WitnessError {
+  return new WitnessError(
+    'list-key',
+    `line ${line} gives the known log "${origin}" another key, ${vkey}; known is ${known}. If the log has told you of the new key by another way, add it with \`stele witness log add\``,
+  );
+}
+
+function otherOrigin({ line, origin, vkey }: NetworkLog, known: string): WitnessError {
+  return new WitnessError(
+    'list-key',
+    `line ${line} gives the known key ${vkey} the origin "${origin}"; known is "${known}"`,
+  );
 }
 
 function wrong(message: string): WitnessError {

@@ -5,6 +5,7 @@ import { drainApp, openPorts } from '../merkle/runtime/service/ports.ts';
 import { createAdminApp } from './admin.ts';
 import type { Config } from './config.ts';
 import { createApp } from './http.ts';
+import { ListUpdates } from './list-updates.ts';
 import { listLogs } from './listing.ts';
 import { openWitness } from './open.ts';
 import { Poller } from './poll.ts';
@@ -41,9 +42,12 @@ export async function serveWitness({ config }: { readonly config: Config }): Pro
   try {
     const app = createApp(witness, config, metrics, logger);
     const list = () => listLogs(logs, store.current);
-    const admin = createAdminApp(witness, logs, { token: adminToken, list }, metrics, logger);
+    const { sources, refresh: refreshMs } = config.lists;
+    const lists = new ListUpdates({ sources, refreshMs, logs, store, metrics, logger });
+    const admin = createAdminApp(witness, logs, { token: adminToken, list, lists }, metrics, logger);
     const ports = { public: { app, at: config.listen }, admin: { app: admin, at: config.admin } };
     const { url, adminUrl } = await openPorts(ports, lock);
+    lists.start();
     const poller =
       config.poll > 0 ? new Poller({ witness, logs, intervalMs: config.poll, metrics, logger }) : undefined;
     return {
@@ -54,7 +58,7 @@ export async function serveWitness({ config }: { readonly config: Config }): Pro
       logs: logs.count,
       failed,
       close: async () => {
-        await Promise.all([drainApp(app, DRAIN_MS), poller?.close()]);
+        await Promise.all([drainApp(app, DRAIN_MS), poller?.close(), lists.close()]);
         await admin.close();
         await opened.close();
         logger.info({}, 'closed');

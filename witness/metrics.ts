@@ -3,6 +3,9 @@ import { MetricSet, type Observer } from '../merkle/runtime/service/metric-set.t
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
+/** Why nothing of an update of a list was applied. */
+export type ListFailure = 'unreachable' | 'refused' | 'alarm';
+
 export class Metrics extends MetricSet {
   readonly cosigned = this.counter('stele_witness_cosigned_total', 'Checkpoints cosigned and stored');
   readonly grown = this.counter(
@@ -25,6 +28,15 @@ export class Metrics extends MetricSet {
   readonly stored = this.gauge(
     'stele_witness_stored_logs',
     'Logs with a cosigned checkpoint, those that were disabled too',
+  );
+  readonly listFailures = this.counter<'reason'>(
+    'stele_witness_list_failures_total',
+    'Updates of a list of logs of which nothing was applied, by reason',
+    'reason',
+  );
+  readonly listAlarms = this.gauge(
+    'stele_witness_list_alarms',
+    'Lists that give a known log another key, and are not applied',
   );
   readonly #refusals = this.counter('stele_witness_refusals_total', 'Requests refused, by reason', 'reason');
   readonly #requests = this.histogram(

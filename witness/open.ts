@@ -35,11 +35,13 @@ export interface OpenOptions {
   /** For tests. */
   readonly openStore?: (dir: string, create: boolean) => Promise<WitnessStore>;
   readonly metrics?: Metrics;
+  readonly now?: () => number;
+  readonly monotonic?: () => number;
 }
 
 /** Takes the data directory of `config` and opens its witness. Throws `WitnessError` and `RuntimeError`. */
 export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
-  const { config, logger, onFatal, openStore = WitnessStore.open, metrics = new Metrics() } = options;
+  const { config, logger, onFatal, openStore = WitnessStore.open, metrics = new Metrics(), now, monotonic } = options;
   const { data, limits, rateLimit } = config;
   const closers = new Closers();
   try {
@@ -86,6 +88,8 @@ export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
       evidence: new EvidenceFiles(layout.evidence(data), limits.evidence, logger),
       metrics,
       logger,
+      ...(now && { now }),
+      ...(monotonic && { monotonic }),
     });
     closers.add(() => witness.idle());
     metrics.logs.set(logs.count);

@@ -88,7 +88,7 @@ export class Poller {
     if (stored !== undefined && size < stored.size) return;
     if (stored !== undefined && size === stored.size && equal(stored.root, root) && !this.#due(log)) return;
     const made = stored === undefined ? { proof: [] } : await this.#prove(log, stored, size, root);
-    await witness.update(log, { oldSize: stored?.size ?? 0, proof: made.proof, note }, made.root);
+    await witness.addPolled(log, { oldSize: stored?.size ?? 0, proof: made.proof, note }, made.root);
     this.#refreshed.set(log.origin, performance.now());
   }
 

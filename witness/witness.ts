@@ -41,6 +41,7 @@ import { Window } from './window.ts';
 const SAME_ANSWER_S = 5;
 /** Subtrees signed at once: each takes 13 ms, any client with a cosignature may ask, and checkpoints must not wait. */
 const SUBTREES_AT_ONCE = 16;
+const DAY_MS = 86_400_000;
 
 interface WitnessOptions {
   readonly store: Reopening<WitnessStore>;
@@ -54,19 +55,25 @@ interface WitnessOptions {
   readonly logger: Logger;
   /** Seconds since 1970. */
   readonly now?: () => number;
+  /** Milliseconds that never go back. */
+  readonly monotonic?: () => number;
 }
 
 export class Witness {
   readonly #options: WitnessOptions;
   readonly #queues = new Map<string, { waiting: number; tail: Promise<unknown> }>();
   readonly #perOrigin: Window;
+  /** Checkpoints of a day, by log: those that were new, and those that were cosigned again. */
+  readonly #daily: { readonly grown: Window; readonly again: Window };
   readonly #now: () => number;
   #signing = 0;
   #subtrees = 0;
 
   constructor(options: WitnessOptions) {
     this.#options = options;
-    this.#perOrigin = new Window(options.rateLimit.perOrigin, options.rateLimit.window);
+    const { monotonic } = options;
+    this.#perOrigin = new Window(options.rateLimit.window, monotonic);
+    this.#daily = { grown: new Window(DAY_MS, monotonic), again: new Window(DAY_MS, monotonic) };
     this.#now = options.now ?? (() => Math.floor(Date.now() / 1000));
   }
 
@@ -78,17 +85,12 @@ export class Witness {
   async addCheckpoint(body: Uint8Array): Promise<string> {
     const log = this.#logOf(body);
     const request = refusing('malformed', () => parseAddCheckpoint(body));
-    return await this.update(log, request);
+    return await this.#update(log, request, log.qpd);
   }
 
-  /** As `addCheckpoint`, for a known log and a parsed request. `root`: see `findEvidence`. */
-  async update(log: KnownLog, request: AddCheckpoint, root?: Uint8Array): Promise<string> {
-    const offered = await this.#open(log, request.note);
-    if (request.oldSize > offered.size) {
-      throw requestError('old-too-large', request.oldSize);
-    }
-    const lines = await this.#inTurn(log.origin, () => this.#next(log, request, offered, root));
-    return formatCosignatures(lines);
+  /** As `addCheckpoint`, for a checkpoint that the witness polled: it is no request of the log. `root`: see `findEvidence`. */
+  async addPolled(log: KnownLog, request: AddCheckpoint, root?: Uint8Array): Promise<string> {
+    return await this.#update(log, request, undefined, root);
   }
 
   /** The last checkpoint cosigned for the log whose origin has this SHA-256, in lower-case hex. */
@@ -143,6 +145,15 @@ export class Witness {
     await Promise.allSettled([...this.#queues.values()].map(({ tail }) => tail));
   }
 
+  async #update(log: KnownLog, request: AddCheckpoint, perDay: number | undefined, root?: Uint8Array): Promise<string> {
+    const offered = await this.#open(log, request.note);
+    if (request.oldSize > offered.size) {
+      throw requestError('old-too-large', request.oldSize);
+    }
+    const lines = await this.#inTurn(log.origin, () => this.#next(log, request, offered, perDay, root));
+    return formatCosignatures(lines);
+  }
+
   #logOf(body: Uint8Array): KnownLog {
     const origin = peekOrigin(body);
     if (origin === undefined) throw requestError('malformed', 'the body has no checkpoint after an empty line');
@@ -165,6 +176,7 @@ export class Witness {
     log: KnownLog,
     { oldSize, proof }: AddCheckpoint,
     offered: Offered,
+    perDay: number | undefined,
     root: Uint8Array | undefined,
   ): Promise<readonly NoteSignature[]> {
     const { keys, metrics } = this.#options;
@@ -181,18 +193,36 @@ export class Witness {
     const timestamp = this.#now();
     const given = stored?.text === offered.text ? this.#given(stored, timestamp) : undefined;
     if (given !== undefined) return given;
-    if (!this.#perOrigin.take(log.origin)) {
-      throw requestError('rate-limited', this.#perOrigin.retryAfter);
-    }
+    const daily = this.#checkLimits(log.origin, stored?.text === offered.text, perDay);
     const time = this.#notBefore(stored, timestamp);
     // Each signer verifies its signatures itself.
     const signatures = await this.#sign(() => Promise.all(keys.map((key) => cosign(key, time, offered.text))));
     this.#checkKnown(offered);
     const all = [...offered.signatures, ...signatures].slice(0, MAX_SIGNATURES);
     await this.#put(stored, { ...offered, signatures: all, note: formatNote(offered.text, all) });
+    daily?.count(log.origin);
     metrics.cosigned.inc();
     if (offered.size > storedSize) metrics.grown.inc();
     return signatures;
+  }
+
+  /**
+   * Counts a checkpoint that may be cosigned now. Returns the counter of the day, for when the checkpoint is stored.
+   *
+   * Anybody can send a log's published checkpoint again, so such a request takes nothing from the log's new checkpoints.
+   * @throws RequestError `rate-limited`, `daily-limit`
+   */
+  #checkLimits(origin: string, again: boolean, perDay: number | undefined): Window | undefined {
+    const { perOrigin } = this.#options.rateLimit;
+    if (perOrigin > 0 && this.#perOrigin.isFull(origin, perOrigin)) {
+      throw requestError('rate-limited', this.#perOrigin.retryAfter);
+    }
+    const daily = again ? this.#daily.again : this.#daily.grown;
+    if (perDay !== undefined && daily.isFull(origin, perDay)) {
+      throw requestError('daily-limit', perDay, daily.retryAfter);
+    }
+    this.#perOrigin.count(origin);
+    return perDay === undefined ? undefined : daily;
   }
 
   /** The operator may have disabled the log or its key since the request came: then nothing is stored or sent. */

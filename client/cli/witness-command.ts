@@ -21,6 +21,13 @@ Examples:
   stele witness --config /etc/stele/witness.yaml --poll 30s
   stele witness evidence /var/lib/stele-witness/evidence/0a1b….json`;
 
+interface Facts {
+  readonly origin?: string;
+  readonly url?: string;
+  readonly qpd?: string;
+  readonly contact?: string;
+}
+
 interface JsonOption {
   readonly json?: boolean;
 }
@@ -66,15 +73,24 @@ function logCommand(witness: WitnessMain): Command {
 function add(witness: WitnessMain): Command {
   const command = new Command('add')
     .description('Witness a log, or one more key of it. Takes effect at once, whether the witness is running or not')
-    .argument('<vkey>', "the log's verifier key; its name is the log's origin")
-    .option('--url <url>', 'where the log is read when the witness polls');
+    .argument('<vkey>', "the log's verifier key")
+    .option('--origin <origin>', "first line of the log's checkpoints (default: the name of the key)")
+    .option('--url <url>', 'where the log is read when the witness polls')
+    .option('--qpd <number>', 'checkpoints that are cosigned in a day at most (default: no limit)')
+    .option('--contact <text>', "how to reach the log's operator, for people");
   return addDataSettings(
     command,
     witness,
     SETTINGS,
     "stele witness log add 'log.example.com+1a2b3c4d+AbCd…' --url https://log.example.com",
-  ).action(async (vkey: string, options: JsonOption & { readonly url?: string }) => {
-    const { origin } = await witness.addLog(configOf(command, witness), vkey, options.url);
+  ).action(async (vkey: string, options: JsonOption & Facts) => {
+    const { url, qpd, contact } = options;
+    const { origin } = await witness.addLog(configOf(command, witness), vkey, {
+      url,
+      origin: options.origin,
+      qpd,
+      contact,
+    });
     print(options.json, { origin, vkey }, [`The log "${origin}" is witnessed.`]);
   });
 }
@@ -83,14 +99,20 @@ function list(witness: WitnessMain): Command {
   const command = new Command('list').description('Show all logs, with the last size that was cosigned');
   return addDataSettings(command, witness, SETTINGS, 'stele witness log list --json').action(
     async (options: JsonOption) => {
-      const { logs } = await witness.listKnownLogs(configOf(command, witness));
-      const lines = logs.flatMap(({ origin, state, keys, url, size, hash }) => [
+      const { logs, lists } = await witness.listKnownLogs(configOf(command, witness));
+      const lines = logs.flatMap(({ origin, state, keys, url, qpd, contact, size, hash }) => [
         `${origin}  ${state}, ${size === undefined ? 'nothing cosigned yet' : `size ${size}`}`,
         ...keys.map((key) => `  key  ${key.length > 200 ? `${key.slice(0, 200)}…` : key}`),
         ...(url === undefined ? [] : [`  url  ${url}`]),
+        ...(qpd === undefined ? [] : [`  at most ${qpd} checkpoints a day`]),
+        ...(contact === undefined ? [] : [`  contact  ${contact}`]),
         `  path /${hash}/checkpoint`,
       ]);
-      print(options.json, { logs }, lines.length === 0 ? ['No logs.'] : lines);
+      const read = lists.map(({ source, state, updated, reason }) => {
+        const when = updated === undefined ? '' : `, last applied ${updated}`;
+        return `list ${source}  ${state}${when}${reason === undefined ? '' : `\n  ${reason}`}`;
+      });
+      print(options.json, { logs, lists }, [...(lines.length === 0 ? ['No logs.'] : lines), ...read]);
     },
   );
 }

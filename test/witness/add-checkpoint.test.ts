@@ -274,6 +274,102 @@ describe('cosignatures', () => {
   });
 });
 
+describe('a log whose origin is not the name of its key', () => {
+  const apart = new TestLog('go.sum database tree', undefined, 'sum.test');
+
+  it('is witnessed under its origin, and under no other', async () => {
+    const witness = await makeWitness();
+    await witness.logs.add(apart.vkey);
+    expect((await witness.post(apart.request(0, 3))).status).toBe(404);
+    await witness.logs.add(apart.vkey, { origin: apart.origin });
+    const reply = await witness.post(apart.request(0, 3));
+    expect(reply.status).toBe(200);
+    const shown = await witness.get(`/${originHash(apart.origin)}/checkpoint`);
+    expect(shown.body).toMatch(/^go\.sum database tree\n3\n/);
+    expect(shown.body).toContain('\n— sum.test ');
+    expect((await witness.post(apart.request(3, 9))).status).toBe(200);
+    // The key signs for this origin alone.
+    const named = body(0, [], apart.note(apart.text(3).replace(apart.origin, 'sum.test')));
+    expect((await witness.post(named)).status).toBe(404);
+    await witness.logs.add(log.vkey);
+    const crossed = body(0, [], apart.note(apart.text(3).replace(apart.origin, log.origin)));
+    expect((await witness.post(crossed)).status).toBe(403);
+  });
+
+  it('is disabled by its origin or its key, and keeps both', async () => {
+    const witness = await makeWitness();
+    await witness.logs.add(apart.vkey, { origin: apart.origin });
+    expect(await witness.logs.disable(apart.origin)).toEqual([apart.vkey]);
+    expect((await witness.post(apart.request(0, 3))).status).toBe(404);
+    await witness.logs.add(apart.vkey);
+    expect((await witness.post(apart.request(0, 3))).status).toBe(200);
+    expect(await witness.logs.disable(apart.vkey)).toEqual([apart.vkey]);
+  });
+});
+
+describe('queries a day (qpd)', () => {
+  const DAY = 86_400_000;
+  async function limited(qpd: string) {
+    const clock = { ms: 0 };
+    const witness = await makeWitness([], { open: { monotonic: () => clock.ms, now: () => clock.ms / 1000 } });
+    await witness.logs.add(log.vkey, { qpd });
+    return { clock, witness };
+  }
+
+  it('are enforced, and come back with the next day', async () => {
+    const { clock, witness } = await limited('2');
+    const other = new TestLog('other.test', log.tree);
+    await witness.logs.add(other.vkey);
+    expect((await witness.post(log.request(0, 1))).status).toBe(200);
+    clock.ms = 3_600_000;
+    expect((await witness.post(log.request(1, 2))).status).toBe(200);
+    const refused = await witness.post(log.request(2, 3));
+    expect(refused).toMatchObject({ status: 429, retry: String(23 * 3600) });
+    expect(refused.body).toContain('2 times a day');
+    expect((await witness.post(other.request(0, 1))).status).toBe(200);
+    clock.ms = DAY - 1;
+    expect(await witness.post(log.request(2, 3))).toMatchObject({ status: 429, retry: '1' });
+    clock.ms = DAY;
+    expect((await witness.post(log.request(2, 3))).status).toBe(200);
+  });
+
+  it('are not used up by what was refused', async () => {
+    const { witness } = await limited('2');
+    expect((await witness.post(log.request(0, 1))).status).toBe(200);
+    const stranger = new TestLog(log.origin, log.tree);
+    for (let i = 0; i < 3; i++) {
+      expect((await witness.post(stranger.request(1, 2))).status).toBe(403);
+      expect((await witness.post(log.request(0, 2))).status).toBe(409);
+      expect((await witness.post(log.request(1, 2, treeOf('fork', 64)))).status).toBe(422);
+    }
+    expect((await witness.post(log.request(1, 2))).status).toBe(200);
+    expect((await witness.post(log.request(2, 3))).status).toBe(429);
+  });
+
+  it('hold back a checkpoint that is sent again, without taking from the new ones', async () => {
+    const { clock, witness } = await limited('2');
+    const again = body(4, [], log.note(log.text(4)));
+    expect((await witness.post(log.request(0, 4))).status).toBe(200);
+    for (const [ms, status] of [
+      [10_000, 200],
+      [20_000, 200],
+      [30_000, 429],
+    ]) {
+      clock.ms = ms!;
+      expect((await witness.post(again)).status).toBe(status);
+    }
+    expect((await witness.post(log.request(4, 5))).status).toBe(200);
+    expect((await witness.post(log.request(5, 6))).status).toBe(429);
+  });
+
+  it('are the fewest of the keys of one log', async () => {
+    const { witness } = await limited('9');
+    await witness.logs.add(new TestLog(log.origin, log.tree).vkey, { qpd: '1' });
+    expect((await witness.post(log.request(0, 1))).status).toBe(200);
+    expect((await witness.post(log.request(1, 2))).status).toBe(429);
+  });
+});
+
 describe('limits', () => {
   it('hold one log back without the others', async () => {
     const other = new TestLog('other.test', log.tree);

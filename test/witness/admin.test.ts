@@ -4,12 +4,19 @@ import { listLogs } from '../../witness/listing.ts';
 import { later, makeWitness, silent, TestLog } from './helpers.ts';
 
 const log = new TestLog();
+const NO_LISTS = { status: () => [], alarms: () => [] };
 const TOKEN = 'a token of more than sixteen characters';
 
 async function admin() {
   const witness = await makeWitness();
   const list = () => listLogs(witness.logs, witness.store.current);
-  const app = createAdminApp(witness.witness, witness.logs, { token: TOKEN, list }, witness.metrics, silent);
+  const app = createAdminApp(
+    witness.witness,
+    witness.logs,
+    { token: TOKEN, list, lists: NO_LISTS },
+    witness.metrics,
+    silent,
+  );
   later(() => app.close());
   const post = async (url: string, payload: object, headers: Record<string, string> = {}) => {
     const authorization = `Bearer ${TOKEN}`;

@@ -38,6 +38,35 @@ describe('stele witness', () => {
     expect((await stele(['witness', 'log', 'disable', 'none.test', '--data', dir])).code).toBe(1);
   });
 
+  it('takes the origin of a log apart from the name of its key, whether it runs or not', async () => {
+    const dir = await tempDir();
+    const apart = new TestLog('go.sum database tree', undefined, 'sum.test');
+    const log = (...args: string[]) => steleJson(['witness', 'log', ...args, '--data', dir]);
+    const facts = ['--origin', apart.origin, '--qpd', '2', '--contact', 'me@example.com'];
+    expect(await log('add', apart.vkey, ...facts)).toMatchObject({ origin: apart.origin, vkey: apart.vkey });
+    const shown = { origin: apart.origin, keys: [apart.vkey], qpd: 2, contact: 'me@example.com' };
+    expect(await log('list')).toMatchObject({ logs: [shown], lists: [] });
+    const witness = await startWitness(dir);
+    later(() => witness.kill());
+    const post = async (from: number, to: number) => {
+      const init = { method: 'POST', body: Buffer.from(apart.request(from, to)) };
+      return await fetch(`${witness.url}/add-checkpoint`, init);
+    };
+    for (const [from, to] of [
+      [0, 1],
+      [1, 2],
+    ] as const)
+      expect((await post(from, to)).status).toBe(200);
+    const refused = await post(2, 3);
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(80_000);
+    expect(await log('add', apart.vkey, '--qpd', '9')).toMatchObject({ origin: apart.origin });
+    expect((await post(2, 3)).status).toBe(200);
+    expect(await log('disable', apart.origin)).toMatchObject({ disabled: [apart.vkey] });
+    const bad = await stele(['witness', 'log', 'add', apart.vkey, '--qpd', 'many', '--data', dir]);
+    expect(bad).toMatchObject({ code: 1, stderr: expect.stringContaining('is not a number from 1') });
+  });
+
   it('says what is wrong with a setting, and makes nothing', async () => {
     const dir = join(await tempDir(), 'none');
     const { code, stderr } = await stele(['witness', '--data', dir, '--poll', 'often']);

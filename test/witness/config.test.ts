@@ -40,4 +40,20 @@ describe('the settings of a witness', () => {
   it('do not put both servers on one port', () => {
     expect(() => loadConfig({ flags: { 'admin-port': '3100' } })).toThrow(/"listen" and "admin" are both/);
   });
+
+  it('take lists over HTTPS or from a file, and over nothing else', () => {
+    const load = (sources: string) => loadConfig({ flags: { 'lists-sources': sources } }).lists.sources;
+    expect(load('https://witness-network.org/log-list.1,/etc/list')).toHaveLength(2);
+    for (const source of [
+      'http://a.test/list',
+      'ftp://a.test',
+      'list.1',
+      './list',
+      'https://',
+      'https:///list',
+      'https://me:pw@a.test/list',
+    ]) {
+      expect(() => load(source), source).toThrow(/"lists\.sources/);
+    }
+  });
 });

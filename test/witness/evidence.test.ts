@@ -22,6 +22,15 @@ async function counted(witness: TestWitness, name: string): Promise<number> {
 }
 
 describe('evidence is written', () => {
+  it('of a log whose origin is not the name of its key', async () => {
+    const apart = new TestLog('go.sum database tree', log.tree, 'sum.test');
+    const witness = await makeWitness();
+    await witness.logs.add(apart.vkey, { origin: apart.origin });
+    await witness.post(apart.request(0, 9));
+    expect((await witness.post(body(9, [], apart.note(apart.text(9, fork.roots[9]))))).status).toBe(422);
+    expect(await found(witness)).toMatchObject([{ kind: 'two-roots', origin: apart.origin }]);
+  });
+
   it('of one size with two roots, once, whatever the old size says', async () => {
     const witness = await makeWitness([log]);
     await witness.post(log.request(0, 9));

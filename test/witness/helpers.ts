@@ -42,11 +42,12 @@ export class TestLog {
   readonly vkey: string;
   readonly #id: Pick<NoteSignature, 'name' | 'keyId'>;
 
-  constructor(origin = 'log.test', tree: GrownTree = treeOf(origin, 64)) {
+  /** `keyName` is the origin too, unless it is given. */
+  constructor(origin = 'log.test', tree: GrownTree = treeOf(origin, 64), keyName = origin) {
     this.origin = origin;
     this.tree = tree;
     const raw = createPublicKey(this.#key.privateKey).export({ format: 'der', type: 'spki' }).subarray(-32);
-    const key = ed25519VerifierKey(origin, raw);
+    const key = ed25519VerifierKey(keyName, raw);
     this.vkey = formatVerifierKey(key);
     this.#id = { name: key.name, keyId: key.keyId };
   }

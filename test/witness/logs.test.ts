@@ -35,7 +35,7 @@ describe('the file of logs', () => {
     const file = join(await tempDir(), 'logs');
     await writeFile(file, `# ours\nlog ${one.vkey} https://one.test\n# the end\n`);
     const logs = await Logs.open(file);
-    await Promise.all([logs.disable('one.test'), logs.add(two.vkey, 'http://two.test')]);
+    await Promise.all([logs.disable('one.test'), logs.add(two.vkey, { url: 'http://two.test' })]);
     const text = `# ours\n#disabled log ${one.vkey} https://one.test\n# the end\nlog ${two.vkey} http://two.test\n`;
     expect(await readFile(file, 'utf8')).toBe(text);
     expect(logs.get('one.test')).toBeUndefined();
@@ -48,13 +48,64 @@ describe('the file of logs', () => {
     expect(again.get('one.test')?.url).toBe('https://one.test');
   });
 
+  it('gives the origin, the limit and the contact of a key in comments that name the key', async () => {
+    const file = join(await tempDir(), 'logs');
+    const facts = `#qpd ${two.vkey} 24\n#origin ${two.vkey} go.sum database tree\n`;
+    // Neither the order of the lines nor a comment that only looks alike matters.
+    await writeFile(
+      file,
+      `${facts}#contact us\n#qpd ${one.vkey}\n#origin nobody.test+00 x\nlog ${two.vkey}\n#disabled log ${one.vkey}\n#contact ${one.vkey} x y\n`,
+    );
+    const logs = await Logs.open(file);
+    const shown = () => logs.list().map(({ origin, vkey, qpd, contact }) => [origin, vkey, qpd, contact]);
+    expect(shown()).toEqual([
+      ['go.sum database tree', two.vkey, 24, undefined],
+      ['one.test', one.vkey, undefined, 'x y'],
+    ]);
+    expect(logs.get('go.sum database tree')).toMatchObject({ qpd: 24 });
+    expect(logs.get('two.test')).toBeUndefined();
+    await logs.add(one.vkey, { qpd: '7' });
+    await logs.add(two.vkey, { contact: 'me', url: 'http://two.test' });
+    expect(shown()).toEqual([
+      ['one.test', one.vkey, 7, 'x y'],
+      ['go.sum database tree', two.vkey, 24, 'me'],
+    ]);
+    const text = await readFile(file, 'utf8');
+    expect(text).toBe(
+      `#contact us\n#qpd ${one.vkey}\n#origin nobody.test+00 x\nlog ${one.vkey}\n#qpd ${one.vkey} 7\n#contact ${one.vkey} x y\nlog ${two.vkey} http://two.test\n#origin ${two.vkey} go.sum database tree\n#qpd ${two.vkey} 24\n#contact ${two.vkey} me\n`,
+    );
+    expect((await Logs.open(file)).list()).toEqual(logs.list());
+  });
+
+  it.each(['#qpd KEY 0', '#qpd KEY many', '#origin KEY a\x07b', '#qpd KEY 1\n#qpd KEY 2'])(
+    'is refused for the line %j, which is named',
+    async (line) => {
+      const file = join(await tempDir(), 'logs');
+      await writeFile(file, `log ${one.vkey}\n${line.replaceAll('KEY', one.vkey)}\n`);
+      const refused = { code: 'logs', message: expect.stringMatching(/line [23] is wrong/) };
+      await expect(Logs.open(file)).rejects.toMatchObject(refused);
+    },
+  );
+
   it('takes nothing that it could not read again', async () => {
     const logs = await Logs.open(join(await tempDir(), 'logs'));
     const refused = { code: 'logs' };
     await expect(logs.add('nonsense')).rejects.toMatchObject(refused);
     await expect(logs.add(`${one.vkey}\nlog ${two.vkey}`)).rejects.toMatchObject(refused);
-    await expect(logs.add(one.vkey, 'ftp://one.test')).rejects.toMatchObject(refused);
-    await expect(logs.add(one.vkey, 'http://one.test x')).rejects.toMatchObject(refused);
+    await expect(logs.add(one.vkey, { url: 'ftp://one.test' })).rejects.toMatchObject(refused);
+    await expect(logs.add(one.vkey, { url: 'http://one.test x' })).rejects.toMatchObject(refused);
+    for (const facts of [
+      { origin: '' },
+      { origin: 'a\nb' },
+      { origin: 'a\x07' },
+      { qpd: '0' },
+      { qpd: '1e3' },
+      { qpd: '2147483648' },
+      { contact: '' },
+      { contact: `x\nlog ${two.vkey}` },
+    ]) {
+      await expect(logs.add(one.vkey, facts)).rejects.toMatchObject(refused);
+    }
     await expect(logs.disable('one.test')).rejects.toMatchObject(refused);
     expect(logs.count).toBe(0);
   });

@@ -34,7 +34,7 @@ async function pulled(tree: GrownTree) {
   const log = new TestLog('pulled.test', tree);
   const { state, url } = await serve(log, tree);
   const witness = await makeWitness();
-  const known = await witness.logs.add(log.vkey, url);
+  const known = await witness.logs.add(log.vkey, { url });
   const poller = new Poller({
     witness: witness.witness,
     logs: { all: () => [].values() } as never,
@@ -114,8 +114,8 @@ it('goes round by itself, and does not mind a log that is away', async () => {
   const log = new TestLog('pulled.test', treeOf('pulled', 8));
   const { state, url } = await serve(log, log.tree);
   const witness = await makeWitness();
-  await witness.logs.add(log.vkey, url);
-  await witness.logs.add(new TestLog('away.test').vkey, 'http://127.0.0.1:1');
+  await witness.logs.add(log.vkey, { url });
+  await witness.logs.add(new TestLog('away.test').vkey, { url: 'http://127.0.0.1:1' });
   const { witness: inner, logs, metrics } = witness;
   const poller = new Poller({ witness: inner, logs, intervalMs: 10, metrics, logger: silent });
   later(() => poller.close());

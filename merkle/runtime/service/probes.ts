@@ -4,18 +4,24 @@ import type { FastifyInstance } from 'fastify';
 interface Probed {
   /** Why the service does not do its work, one sentence a reason; empty where it does. */
   readonly notReady: () => readonly string[];
+  /** What needs the operator although the service does its work, one sentence each. */
+  readonly alarms?: () => readonly string[];
   /** The registry of prom-client. */
   readonly metrics: { readonly contentType: string; metrics(): Promise<string> };
 }
 
-/** Adds `GET /healthz` (the process answers), `/readyz` (200, or 503 with reasons), `/metrics` (Prometheus' text). */
-export function addProbes(app: FastifyInstance, { notReady, metrics }: Probed): void {
+/**
+ * Adds `GET /healthz` (the process answers), `/readyz` (200, or 503 with reasons; with either the alarms, if there are any)
+ * and `/metrics` (Prometheus' text).
+ */
+export function addProbes(app: FastifyInstance, { notReady, alarms = () => [], metrics }: Probed): void {
   app.get('/healthz', (_request, reply) => reply.header('cache-control', 'no-store').send('ok\n'));
   app.get('/readyz', (_request, reply) => {
     const reasons = notReady();
     const ready = reasons.length === 0;
     reply.code(ready ? 200 : 503).header('cache-control', 'no-store');
-    return reply.send({ ready, reasons });
+    const raised = alarms();
+    return reply.send({ ready, reasons, ...(raised.length > 0 && { alarms: raised }) });
   });
   app.get('/metrics', async (_request, reply) =>
     reply.header('content-type', metrics.contentType).send(await metrics.metrics()),
