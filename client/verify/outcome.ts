@@ -57,6 +57,7 @@ export type CheckName = Check['name'];
 /**
  * What a reader might otherwise believe:
  *
+ * - `file`: that a file has the digest; the caller was given the digest alone. Only the command line says this.
  * - `key-holder`: who holds the signer's key.
  * - `issuer`: who vouched for the identity; the rule has no issuer.
  * - `certificate-names`: the names in the signer's certificate; only its key was compared.
@@ -69,6 +70,7 @@ export type CheckName = Check['name'];
 export type NotProven =
   | {
       readonly name:
+        | 'file'
         | 'key-holder'
         | 'issuer'
         | 'certificate-names'

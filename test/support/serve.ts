@@ -140,7 +140,7 @@ export interface Ran {
 export function run(
   program: string,
   args: readonly string[],
-  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+  { input, ...options }: { cwd?: string; env?: NodeJS.ProcessEnv; input?: string | Uint8Array } = {},
 ): Promise<Ran> {
   return new Promise((resolve) => {
     const limits = { maxBuffer: 64 * 1024 * 1024, timeout: 120_000 };
@@ -149,13 +149,14 @@ export function run(
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
       resolve({ code, stdout, stderr: code === -1 ? `${stderr}${String(error)}` : stderr });
     });
-    // Some programs ask a question on stdin, and would wait for the answer.
-    child.stdin?.end();
+    // Some programs ask a question on stdin, and would wait for the answer. A program may end before it reads its input.
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(input);
   });
 }
 
 /** One `stele` command. */
-export const stele = (args: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): Promise<Ran> =>
+export const stele = (args: readonly string[], options: Parameters<typeof run>[2] = {}): Promise<Ran> =>
   run(process.execPath, [CLI, ...args], options);
 
 /** The object that a `--json` command printed. Throws with its stderr if the command failed. */

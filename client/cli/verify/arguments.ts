@@ -7,6 +7,7 @@ import type { RequiredClaim } from '../../verify/content.ts';
 
 export interface VerifyOptions {
   readonly bundle?: string;
+  readonly checksums?: string;
   readonly tlogProof?: string;
   readonly leafHash?: string;
   readonly evidence?: string;

@@ -9,13 +9,14 @@ import { ClientError, usage } from '../../errors.ts';
 import { MAX_BUNDLE, parseBundle } from '../../formats/bundle.ts';
 import type { IdentityTest } from '../../trust/identity-rule.ts';
 import type { RequiredClaim } from '../../verify/content.ts';
-import type { CheckName, Outcome, VerifiedEntry, VerifiedSigner } from '../../verify/outcome.ts';
+import type { CheckName, NotProven, Outcome, VerifiedEntry, VerifiedSigner } from '../../verify/outcome.ts';
 import { checkUnderRoots } from '../../verify/under-roots.ts';
 import { requiredHashes } from '../../verify/verify-bundle.ts';
 import { digestsOf } from '../digests.ts';
 import { readWhole } from '../files.ts';
 import { describe, print, printJson } from '../report.ts';
 import { type RequestedSigner, requiredClaim, type VerifyOptions } from './arguments.ts';
+import type { Artifact } from './artifacts.ts';
 import { type CheckSentence, checkSentence, notProvenSentence, rootSentence, timeSentence } from './sentences.ts';
 import { readSigner, readVerifyTrust, type VerifyTrust } from './verify-trust.ts';
 
@@ -29,7 +30,7 @@ interface Request extends VerifyTrust, RequiredClaim {
 
 /** @throws ClientError for one file. For many files, prints each error and sets the exit status. */
 export async function verifyFiles(
-  files: readonly string[],
+  artifacts: readonly Artifact[],
   signer: RequestedSigner,
   options: VerifyOptions,
   primitives: Primitives,
@@ -44,33 +45,32 @@ export async function verifyFiles(
   }
   const anyIssuer = 'identity' in signer && signer.identity.issuer === undefined;
   const request: Request = { ...trust, ...expected, ...claim, witnessTime: options.witnessTime === true, anyIssuer };
-  const [only] = files;
-  if (files.length === 1 && only !== undefined) {
-    const bundle = options.bundle ?? `${only}.sigstore.json`;
-    const outcome = await verifyFile(only, bundle, request, primitives, signal);
-    print(options.json, { file: only, bundle, ...json(outcome) }, lines(basename(only), outcome));
+  const [only] = artifacts;
+  if (artifacts.length === 1 && only !== undefined) {
+    const { name: file, proof: bundle } = only;
+    const outcome = await verifyFile(only, request, primitives, signal);
+    print(options.json, { file, bundle, ...json(outcome) }, lines(basename(file), outcome));
     return;
   }
-  await verifyMany(files, request, options.json === true, primitives, signal);
+  await verifyMany(artifacts, request, options.json === true, primitives, signal);
 }
 
 async function verifyFile(
-  file: string,
-  path: string,
+  { name: file, proof, digests }: Artifact,
   { anyIssuer, ...request }: Request,
   primitives: Primitives,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  const bundle = parseBundle(await readWhole(path, MAX_BUNDLE));
-  const { digests: artifact, size } = await digestsOf(
-    file,
-    requiredHashes(bundle, request.key),
-    signal,
-    primitives.hash,
-  );
+  const bundle = parseBundle(await readWhole(proof, MAX_BUNDLE));
+  const hashes = requiredHashes(bundle, request.key);
+  const { digests: artifact, size = 1 } =
+    digests === undefined ? await digestsOf(file, hashes, signal, primitives.hash) : { digests };
   try {
     const outcome = checkUnderRoots({ bundle, artifact, ...request }, primitives);
-    return anyIssuer ? { ...outcome, notProven: [{ name: 'issuer' }, ...outcome.notProven] } : outcome;
+    const more: NotProven[] = [];
+    if (digests !== undefined) more.push({ name: 'file' });
+    if (anyIssuer) more.push({ name: 'issuer' });
+    return { ...outcome, notProven: [...more, ...outcome.notProven] };
   } catch (error) {
     if (size > 0 || !(error instanceof ClientError) || error.code !== 'digest-mismatch') throw error;
     throw new ClientError('digest-mismatch', `${file} is empty; ${error.message}`, { cause: error });
@@ -78,7 +78,7 @@ async function verifyFile(
 }
 
 async function verifyMany(
-  files: readonly string[],
+  artifacts: readonly Artifact[],
   request: Request,
   asJson: boolean,
   primitives: Primitives,
@@ -86,10 +86,10 @@ async function verifyMany(
 ): Promise<void> {
   const results: object[] = [];
   const counts = { verified: 0, refused: 0, untried: 0 };
-  for (const file of files) {
-    const bundle = `${file}.sigstore.json`;
+  for (const artifact of artifacts) {
+    const { name: file, proof: bundle } = artifact;
     try {
-      const outcome = await verifyFile(file, bundle, request, primitives, signal);
+      const outcome = await verifyFile(artifact, request, primitives, signal);
       counts.verified++;
       results.push({ ok: true, file, bundle, ...json(outcome) });
       if (!asJson) say(`OK       ${printable(file)}: ${where(outcome)}`);
@@ -103,7 +103,7 @@ async function verifyMany(
   }
   const { verified, refused, untried } = counts;
   if (asJson) printJson(results);
-  else say(`\n${files.length} files: ${verified} verified, ${refused} refused, ${untried} could not be tried`);
+  else say(`\n${artifacts.length} files: ${verified} verified, ${refused} refused, ${untried} could not be tried`);
   // A refused file is the worse result.
   if (refused > 0) process.exitCode = 1;
   else if (untried > 0) process.exitCode = 2;
@@ -145,12 +145,17 @@ function lines(name: string, outcome: Outcome): string[] {
     '',
     'Checked:',
     ...(outcome.trustedRoot === undefined ? [] : [`  trusted root  ${rootSentence(outcome.trustedRoot)}`]),
-    ...outcome.checks.map(checkSentence).flatMap(shown),
+    ...outcome.checks.map((check) => checkSentence(check, isGiven(outcome))).flatMap(shown),
     ...(left.length === 0 ? [] : [`  (further signatures, not checked: ${printable(left.join(', '))})`]),
     '',
     'Not proven:',
     ...outcome.notProven.map((fact) => `  ${notProvenSentence(fact)}`),
   ];
+}
+
+/** Whether the digest was given, and no file was read. */
+function isGiven({ notProven }: Outcome): boolean {
+  return notProven.some(({ name }) => name === 'file');
 }
 
 function shown({ name, detail, by }: CheckSentence): string[] {
@@ -170,7 +175,7 @@ function json(outcome: Outcome): object {
     times: times.map(timeSentence),
     ...first,
     ...(more.length === 0 ? {} : { moreEntries: more }),
-    checks: checks.map(checkSentence),
+    checks: checks.map((check) => checkSentence(check, isGiven(outcome))),
     notProven: notProven.map(notProvenSentence),
   };
 }

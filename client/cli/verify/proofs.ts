@@ -14,6 +14,7 @@ import { digestsOf } from '../digests.ts';
 import { readWhole } from '../files.ts';
 import { print } from '../report.ts';
 import { parseLeafHash, type RequestedSigner, type VerifyOptions } from './arguments.ts';
+import type { Artifact } from './artifacts.ts';
 import { notProvenSentence, rootSentence } from './sentences.ts';
 import { readSigner, readVerifyTrust, type VerifyTrust } from './verify-trust.ts';
 
@@ -21,7 +22,7 @@ const NO_WITNESS = 'that the log shows everybody the same tree: the policy has n
 
 /** @throws ClientError */
 export async function verifyProof(
-  file: string,
+  { name: file, proof: path, digests: given }: Artifact,
   signer: RequestedSigner,
   options: VerifyOptions,
   primitives: Primitives,
@@ -29,8 +30,9 @@ export async function verifyProof(
 ): Promise<void> {
   const { policy, ...trust } = await readProofTrust(options);
   const read = await readSigner(signer, trust);
-  const proof = await readWhole(options.tlogProof!, MAX_TLOG_PROOF);
-  const { digests } = await digestsOf(file, [entryDigest(proof)], signal, primitives.hash);
+  const proof = await readWhole(path, MAX_TLOG_PROOF);
+  const hash = entryDigest(proof);
+  const digests = given ?? (await digestsOf(file, [hash], signal, primitives.hash)).digests;
   const verified =
     'key' in read
       ? checkTlogProof({ proof, policy, digests, signer: { key: read.key.spki } }, primitives)
@@ -38,14 +40,15 @@ export async function verifyProof(
   const { publicKey, identity, time } = verified.signer!;
   const names = identity?.names.map(({ value }) => value) ?? [];
   const fingerprint = encodeHex(primitives.hash('sha256', publicKey.spki));
-  const [[algorithm, digest]] = Object.entries(digests) as [[string, Uint8Array]];
+  const digest = digests[hash]!;
   const notProven = [
+    ...(given === undefined ? [] : [notProvenSentence({ name: 'file' })]),
     ...('key' in read ? [notProvenSentence({ name: 'key-holder' }), notProvenSentence({ name: 'time' })] : []),
     ...(policy.quorum === undefined ? [NO_WITNESS] : []),
   ];
   const result = {
     file,
-    tlogProof: options.tlogProof,
+    tlogProof: path,
     digest: { algorithm: publicKey.digest, hex: encodeHex(digest) },
     signer: {
       kind: identity === undefined ? 'key' : 'certificate',
@@ -63,7 +66,7 @@ export async function verifyProof(
     '',
     'Checked:',
     ...(verified.trustedRoot === undefined ? [] : [`  trusted root  ${rootSentence(verified.trustedRoot)}`]),
-    `  file          ${algorithm} ${encodeHex(digest)}`,
+    `  file          ${hash} ${encodeHex(digest)}`,
     `  signature     ${publicKey.name}, by the key with SHA-256 ${fingerprint}`,
     ...(identity === undefined || time === undefined
       ? []

@@ -14,13 +14,15 @@ export interface CheckSentence {
   readonly by?: string;
 }
 
-export function checkSentence(check: Check): CheckSentence {
+/** @param given nobody read the file: its digest was given */
+export function checkSentence(check: Check, given = false): CheckSentence {
   const { name } = check;
   switch (check.name) {
     case 'artifact': {
       const { algorithm, digest, subject } = check;
       const named = subject === undefined ? '' : `, which the attestation names as "${printable(subject)}"`;
-      return { name, detail: `the file has the digest ${algorithm} ${encodeHex(digest)}${named}` };
+      const what = given ? 'the given digest' : 'the file has the digest';
+      return { name, detail: `${what} ${algorithm} ${encodeHex(digest)}${named}` };
     }
     case 'statement': {
       const { predicateType, subjects } = check;
@@ -78,6 +80,7 @@ export function timeSentence({ kind, time, by }: VerifiedTime): { kind: string; 
 }
 
 const NOT_PROVEN: Readonly<Record<Exclude<NotProven['name'], 'timestamps'>, string>> = {
+  file: 'that a file has this digest: the digest was given, and no file was read',
   'key-holder': 'who holds the key: you must know that from elsewhere',
   issuer: 'who vouched for the identity: no issuer was required',
   'certificate-names': 'the names in the certificate: only its key was compared with the given key',

@@ -7,6 +7,9 @@ const HELP = `
 Nothing leaves this machine, and nothing is fetched. Say whose signature it must be (--key, or --identity with --issuer), and
 which log you trust (--trusted-root, --log-key, --policy; whatever is given must hold).
 
+A digest stands in the place of a file that is not here, such as a container image. A file of such a name is ./sha256:….
+With --checksums each NAME of the list has its NAME.sigstore.json, below the current directory, or all have the --bundle.
+
 Exit status: 0 all of it holds, 1 something does not, 2 it could not be checked. Of many files: 1 if any is refused, else 2 if
 any could not be checked.
 
@@ -17,6 +20,8 @@ Examples:
   stele verify app.tgz --trusted-root trusted_root.json --issuer https://token.actions.githubusercontent.com \\
     --identity-regexp 'https://github.com/example/app/\\.github/workflows/release\\.yml@refs/tags/v.*'
   stele verify app.tgz --bundle provenance.json --type slsaprovenance1 --key builder.pub.pem --policy trust/policy
+  stele verify sha256:9f86…0a08 --bundle image.sigstore.json --key release.pub.pem --policy trust/policy
+  stele verify --checksums SHA256SUMS --bundle provenance.json --key builder.pub.pem --policy trust/policy
   stele verify dist/*.tgz --key release.pub.pem --policy trust/policy --json
   stele verify app.tgz --tlog-proof app.tgz.tlog-proof --policy trust/policy --key app.tgz.pub.pem
   stele verify --leaf-hash 1f2e… --tlog-proof entry.tlog-proof --policy trust/policy
@@ -25,8 +30,9 @@ Examples:
 export function verifyCommand(): Command {
   return new Command('verify')
     .description('Check files against their proofs (Sigstore bundles, tlog-proofs), offline')
-    .argument('[files...]', 'the files that were signed')
-    .option('--bundle <path>', 'the proof of one file (default: FILE.sigstore.json)')
+    .argument('[files...]', 'the files that were signed, or digests of them: sha256:HEX, sha384:HEX, sha512:HEX')
+    .option('--bundle <path>', 'the proof of one file, or of the digests (default: FILE.sigstore.json)')
+    .option('--checksums <path>', 'a list as of `sha256sum`: verify its digests, and read none of its files')
     .addOption(
       new Option('--tlog-proof <path>', 'a c2sp.org/tlog-proof of one file, in the place of a bundle').conflicts(
         'bundle',
@@ -73,12 +79,10 @@ async function verify(files: readonly string[], options: VerifyOptions & { evide
   process.once('SIGINT', interrupted);
   try {
     if (options.leafHash !== undefined) return await leaf(files, options);
-    if (files.length === 0) throw usage('name the file that was signed, or --leaf-hash');
-    if (files.length > 1 && (options.bundle !== undefined || options.tlogProof !== undefined)) {
-      throw usage('--bundle and --tlog-proof are of one file; of several each has its FILE.sigstore.json');
-    }
+    const { artifactsOf } = await import('./artifacts.ts');
+    const artifacts = await artifactsOf(files, options);
     const signer = requestedSigner(options);
-    const primitives = await loadPrimitives(files.length);
+    const primitives = await loadPrimitives(artifacts.length);
     if (options.tlogProof !== undefined) {
       if (options.witnessTime)
         throw usage("a tlog-proof has no other time than the witnesses': leave out --witness-time");
@@ -86,10 +90,10 @@ async function verify(files: readonly string[], options: VerifyOptions & { evide
         throw usage('a tlog-proof holds no attestation: --type and --subject need a bundle');
       }
       const { verifyProof } = await import('./proofs.ts');
-      return await verifyProof(files[0]!, signer, options, primitives, stop.signal);
+      return await verifyProof(artifacts[0]!, signer, options, primitives, stop.signal);
     }
     const { verifyFiles } = await import('./bundles.ts');
-    await verifyFiles(files, signer, options, primitives, stop.signal);
+    await verifyFiles(artifacts, signer, options, primitives, stop.signal);
   } finally {
     process.removeListener('SIGINT', interrupted);
   }
