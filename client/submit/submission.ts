@@ -29,6 +29,10 @@ import { malformed, parseJson } from '../formats/json.ts';
 import { keyBlocks, keyHint, otherBlock, type PublicKey, parsePublicKey, severalBlocks } from '../formats/key.ts';
 import { type LogEntry, tlogEntry } from '../formats/log-entry.ts';
 import { withClientErrors } from '../merkle-errors.ts';
+import { checkSignerCertificate, readSignerCertificate, timesIn } from './signers/certificate-check.ts';
+
+/** In bytes. An entry of at most 65,535 bytes in base64, and a checkpoint of at most 1 MiB, take less. */
+const PROOF_ROOM = 2 * 1024 * 1024;
 
 /** A key that verifies a signature, with its certificate if there is one. */
 export type Verifier = Pick<Signed, 'publicKey' | 'certificate'>;
@@ -50,8 +54,17 @@ export function keyVerifier(spki: Uint8Array): Verifier {
   return { publicKey: parsePublicKey(spki, nodePrimitives()) };
 }
 
-/** @param der one X.509 certificate. Its chain and validity are not checked. @throws ClientError `key`, `malformed` */
+/**
+ * @param der one X.509 certificate. Its chain and validity are not checked.
+ * @throws ClientError `key`; `bad-certificate` where every verifier refuses it
+ */
 export function certificateVerifier(der: Uint8Array): Verifier {
+  readSignerCertificate(der);
+  return loggedCertificate(der);
+}
+
+/** The verifier of a certificate that may be logged, whatever verifiers say of it. @throws ClientError `key`, `malformed` */
+function loggedCertificate(der: Uint8Array): Verifier {
   const certificate = Uint8Array.from(der);
   return { ...keyVerifier(withClientErrors(() => parseCertificate(certificate)).spki), certificate };
 }
@@ -80,11 +93,24 @@ export function parseVerifierPem(pem: string): Verifier {
  * Reads a Sigstore bundle (v0.1 to v0.3) without a log entry, or a DSSE envelope. The fields of the file tell which of the
  * two it is. An envelope gives one submission for each of its signatures, as a bundle carries one signature.
  *
+ * What verifiers refuse is refused here. A certificate must be valid now, or at the time of a time stamp in the bundle.
+ *
  * @param verifiers keys of the signatures that carry no certificate; each must verify one
- * @throws ClientError `malformed`, `unsupported`, `usage` (a key is missing, or there is one too many), `key`, `bad-signature`
+ * @throws ClientError `malformed`, `unsupported` (with its proof, the bundle would be too long), `usage` (a key is missing, or
+ * there is one too many), `key`, `bad-signature`, `bad-certificate`
  */
 export function parseSigned(file: Uint8Array, verifiers: readonly Verifier[] = []): Submission[] {
   const json = parseJson(file, 'the file', MAX_BUNDLE);
+  if (file.length > MAX_BUNDLE - PROOF_ROOM) {
+    const why = `the file has ${file.length} bytes: with its proof it would be longer than the limit of ${MAX_BUNDLE}, and not verify`;
+    throw new ClientError('unsupported', why);
+  }
+  const submissions = signedIn(json, verifiers);
+  for (const one of submissions) checkCertificate(one);
+  return submissions;
+}
+
+function signedIn(json: unknown, verifiers: readonly Verifier[]): Submission[] {
   if (typeof json === 'object' && json !== null && !Array.isArray(json)) {
     const has = (...names: string[]) => names.some((name) => name in json);
     const isEnvelope = has('payloadType', 'payload_type');
@@ -97,18 +123,27 @@ export function parseSigned(file: Uint8Array, verifiers: readonly Verifier[] = [
   throw new ClientError('malformed', 'the file is neither a Sigstore bundle nor a DSSE envelope');
 }
 
-/** @throws ClientError `usage` where the key signs digests of another length; `bad-signature` */
+function checkCertificate({ signed: { certificate, publicKey }, bundle: { timestamps } }: Submission): void {
+  if (certificate !== undefined) checkSignerCertificate(certificate, publicKey, [...timesIn(timestamps), Date.now()]);
+}
+
+/**
+ * @throws ClientError `usage` where the key signs digests of another length; `bad-signature`; `bad-certificate` where the
+ * certificate is not valid now
+ */
 export function fromDigest(digest: Uint8Array, signature: Uint8Array, verifier: Verifier): Submission {
   const { digest: algorithm, digestSize } = verifier.publicKey;
   if (digest.length !== digestSize) {
     throw usage(`the digest has ${digest.length} bytes; this kind of key signs ${algorithm}, of ${digestSize} bytes`);
   }
   const content: MessageContent = { kind: 'message', digest: { algorithm, value: digest }, signature };
-  return submission(digest, signature, verifier, newBundle(content, verifier), false);
+  const one = submission(digest, signature, verifier, newBundle(content, verifier), false);
+  checkCertificate(one);
+  return one;
 }
 
 /**
- * The submission of a bundle without a log entry.
+ * The submission of a bundle without a log entry. A certificate may have ended since the bundle was queued.
  *
  * @param given one verifier where the bundle carries no certificate, else none
  * @throws ClientError the codes of `parseSigned`
@@ -122,7 +157,7 @@ export function fromBundle(bundle: Bundle, given: readonly Verifier[]): Submissi
   if (signer.kind === 'certificate' && given.length > 0) {
     throw usage('the bundle carries its certificate: leave out other keys and certificates');
   }
-  const [verifier, ...more] = signer.kind === 'certificate' ? [certificateVerifier(signer.certificate)] : given;
+  const [verifier, ...more] = signer.kind === 'certificate' ? [loggedCertificate(signer.certificate)] : given;
   if (verifier === undefined || more.length > 0) {
     throw usage('the bundle does not hold the key that signed it: exactly one key or certificate must be given');
   }

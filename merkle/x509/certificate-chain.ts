@@ -113,7 +113,13 @@ export function verifyChain(
   return path;
 }
 
-function checkLeaf(leaf: Certificate, atMs: number, usage: string): void {
+/**
+ * The checks of a leaf that need no authority.
+ * @param atMs milliseconds since 1970
+ * @param usage OID of the extended key usage
+ * @throws MerkleError `bad-certificate`
+ */
+export function checkLeaf(leaf: Certificate, atMs: number, usage: string = USAGE.codeSigning): void {
   if (leaf.isCa || leaf.keyUsage?.includes('keyCertSign')) throw bad(leaf, "is an authority's, not a signer's");
   // RFC 5280 section 4.2.1.12: the key of a time-stamp authority may be for nonRepudiation alone.
   const forSigning = leaf.keyUsage?.some(

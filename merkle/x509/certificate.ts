@@ -120,7 +120,9 @@ export function parseCertificate(der: Uint8Array): Certificate {
   outer.end();
 
   const fields = fieldsOf(tbs, WHAT);
-  const version = fieldsOf(fields.next(constructed(0)), WHAT);
+  const explicit = fields.optional(constructed(0));
+  if (explicit === undefined) throw badDer(WHAT, 'is of version 1, not of version 3');
+  const version = fieldsOf(explicit, WHAT);
   if (smallInteger(version.any(), WHAT) !== 2) throw badDer(WHAT, 'is not of version 3');
   version.end();
   const serialNumber = integerHex(fields.next(TAG.integer), WHAT);

@@ -1,16 +1,22 @@
 /** The certificate that goes into entries in the place of a key. Node only. */
 import { X509Certificate } from 'node:crypto';
 import { equal } from '../../../merkle/bytes.ts';
+import { MerkleError } from '../../../merkle/errors.ts';
 import { type PemBlock, parsePem, pemBytes } from '../../../merkle/pem.ts';
+import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { certificateKey } from '../../../merkle/runtime/x509/certificate-key.ts';
+import { parseCertificate } from '../../../merkle/x509/certificate.ts';
+import { verifyChain } from '../../../merkle/x509/certificate-chain.ts';
 import { ClientError } from '../../errors.ts';
 import type { PublicKey } from '../../formats/key.ts';
+import { checkSignerCertificate } from './certificate-check.ts';
 
 /** Certificates of one file; chains have three. */
 const MAX_CHAIN = 16;
 
 /**
- * The first certificate of a chain in PEM. Other blocks and text are not read. It must be for `key` and valid now, and each must be issued by the next.
+ * The first certificate of a chain in PEM. Other blocks and text are not read. It must be for `key` and valid now, each must
+ * be issued by the next, and the chain must hold for verifiers that trust its last certificate.
  *
  * @returns DER
  * @throws ClientError `key`; the message goes on after the name of the file
@@ -36,12 +42,23 @@ export function signingCertificate(pem: string, key: Pick<PublicKey, 'spki'>): U
       throw bad(`is no chain: certificate ${at + 2} did not issue the one before it`);
     }
   }
-  const leaf = chain[0]!;
+  const [leaf, ...above] = chain.map(({ raw }) => Uint8Array.from(raw)) as [Uint8Array, ...Uint8Array[]];
   const now = Date.now();
-  if (now < Date.parse(leaf.validFrom) || now > Date.parse(leaf.validTo)) {
-    throw bad(`is valid from ${leaf.validFrom} to ${leaf.validTo}, and not now: nothing verifies what it signs now`);
+  try {
+    checkSignerCertificate(leaf, key, [now]);
+    if (above.length > 0) checkChain(leaf, above, now);
+  } catch (cause) {
+    if (!(cause instanceof ClientError) && !(cause instanceof MerkleError)) throw cause;
+    throw bad(`is not used: ${cause.message}`, cause);
   }
-  return Uint8Array.from(leaf.raw);
+  return leaf;
+}
+
+/** @throws MerkleError with the codes of `parseCertificate` and `verifyChain` */
+function checkChain(leaf: Uint8Array, above: readonly Uint8Array[], now: number): void {
+  const authorities = above.map(parseCertificate);
+  const roots = authorities.slice(-1);
+  verifyChain(parseCertificate(leaf), { intermediates: authorities.slice(0, -1), roots }, now, nodePrimitives());
 }
 
 function blocksOf(pem: string): PemBlock[] {
