@@ -140,8 +140,8 @@ function makeCosigner(
   metrics: Metrics,
   logger: Logger,
 ): Cosigner {
-  const { witnessTimeout, refreshInterval, failOpen } = publish;
-  const settings = { timeoutMs: witnessTimeout, refreshMs: refreshInterval, failOpen };
+  const { witnessTimeout, refreshInterval, witnessClockSkew, failOpen } = publish;
+  const settings = { timeoutMs: witnessTimeout, refreshMs: refreshInterval, clockSkewMs: witnessClockSkew, failOpen };
   return new Cosigner({ policy, origin, keys, settings, metrics: witnessMetrics(metrics), logger });
 }
 

@@ -85,6 +85,8 @@ export interface LogService {
   consistencyProof(first: number, second: number): Promise<Uint8Array[]>;
   /** Empty if the log is ready; else each reason in one sentence, without paths or keys. */
   notReady(): readonly string[];
+  /** What needs the operator although the log does its work, one sentence each. */
+  alarms(): readonly string[];
   /** Ends the log for good, and resolves with its last checkpoint once that is stored. Idempotent. */
   freeze(): Promise<string>;
   /** Copies a consistent state into the empty or missing directory `dir`; resolves with the size copied. */

@@ -82,6 +82,12 @@ export const ConfigSchema = Type.Object({
       description: 'The checkpoint of a log without new entries is cosigned again at this age of its cosignatures.',
       default: '10m',
     }),
+    witnessClockSkew: duration('1s', '8760h', {
+      description:
+        "How far the time of a cosignature may be from this machine's clock, before or after. Beyond it a cosignature is neither counted nor published, and `/readyz` names the witness.",
+      default: '24h',
+      danger: 'Clients refuse cosignatures from the future, and may refuse old ones.',
+    }),
     failOpen: onOff({
       description:
         'Publish without the quorum when the witnesses cannot be reached. Each use is logged and counted in `stele_published_without_quorum_total`.',

@@ -146,6 +146,13 @@ export class Cosigner {
     return [`the quorum of the witnesses cannot be reached: ${failing.join('; ')}`];
   }
 
+  /** One sentence for each witness whose clock, or this log's, is wrong: its cosignatures count for nothing. */
+  alarms(): string[] {
+    return this.#witnesses.flatMap(({ endpoint, failed }) =>
+      failed?.reason === 'wrong-clock' ? [`the witness ${endpoint.name} ${failed.text}`] : [],
+    );
+  }
+
   close(): void {
     clearTimeout(this.#late);
     for (const witness of this.#witnesses) witness.close();
@@ -153,8 +160,8 @@ export class Cosigner {
   }
 
   #newJob(note: string, reader: TreeReader): CosignJob {
-    const { keys, policy } = this.#options;
-    return new CosignJob(note, keys, policy, reader);
+    const { keys, policy, settings } = this.#options;
+    return new CosignJob(note, keys, policy, settings.clockSkewMs, reader);
   }
 
   #offer(job: CosignJob): void {
@@ -212,6 +219,8 @@ export class Cosigner {
     const early = this.#handedAt + LATE_MS - performance.now();
     this.#late = early > 1 ? setTimeout(() => this.#handLate(), early) : undefined;
     if (this.#late !== undefined) return;
+    // A checkpoint from before this start may have cosignatures of another day: it stays public until new ones suffice.
+    if (this.#handed?.quorum === false && !this.#options.settings.failOpen) return;
     const note = this.#handed?.render() ?? '';
     // On a busy log the timer of one tree head ends while the next is public, which may have no later cosignature.
     if (note === this.#note) return;

@@ -8,6 +8,7 @@ import { type Policy, type PolicyWitness, quorumMet } from '../../merkle/policy.
 import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import type { TreeReader } from '../tree/reader.ts';
 import type { Endpoint } from './policy.ts';
+import type { Failed } from './witness-client.ts';
 
 interface Cosignature {
   readonly signature: NoteSignature;
@@ -24,16 +25,21 @@ export class CosignJob {
   /** Reads exactly the tree of the checkpoint. */
   readonly reader: TreeReader;
   readonly #policy: Policy;
+  readonly #clockSkewMs: number;
   readonly #ownSignatures: readonly NoteSignature[];
   readonly #cosignatures = new Map<PolicyWitness, Cosignature>();
 
-  /** `note` was verified with `keys`, the log's own. Its cosignatures of the policy are kept if they verify. */
-  constructor(note: string, keys: readonly VerifierKey[], policy: Policy, reader: TreeReader) {
+  /**
+   * `note` was verified with `keys`, the log's own. Its cosignatures of the policy are kept if they verify, and if their time
+   * is within `clockSkewMs` of this machine's clock.
+   */
+  constructor(note: string, keys: readonly VerifierKey[], policy: Policy, clockSkewMs: number, reader: TreeReader) {
     const { text, signatures } = parseNote(note);
     this.text = text;
     this.size = parseCheckpoint(text).size;
     this.reader = reader;
     this.#policy = policy;
+    this.#clockSkewMs = clockSkewMs;
     this.#ownSignatures = signatures.filter((signature) => keys.some((key) => isBy(signature, key)));
     this.own = encodeUtf8(formatNote(text, this.#ownSignatures));
     for (const witness of policy.witnesses) {
@@ -66,16 +72,18 @@ export class CosignJob {
   }
 
   /**
-   * Keeps every signature of an answer that verifies. Returns what is wrong with the answer, or undefined if every key of
-   * the endpoint signed. Signatures of unknown keys are ignored, as the specification says.
+   * Keeps every signature of an answer that verifies and has a time that is near. Returns what is wrong with the answer, or
+   * undefined if every key of the endpoint signed. Signatures of unknown keys are ignored, as the specification says.
    */
-  accept({ witnesses }: Endpoint, signatures: readonly NoteSignature[]): string | undefined {
-    let wrong: string | undefined;
+  accept({ witnesses }: Endpoint, signatures: readonly NoteSignature[]): Failed | undefined {
+    let wrong: Failed | undefined;
     for (const witness of witnesses) {
       const signature = signatures.find((candidate) => isBy(candidate, witness.key));
-      if (signature === undefined) wrong = 'did not sign with each of its keys';
-      else if (!this.#keep(witness, signature, () => performance.now()))
-        wrong = 'answered with a cosignature that does not verify';
+      const failed =
+        signature === undefined
+          ? badReply('did not sign with each of its keys')
+          : this.#keep(witness, signature, () => performance.now());
+      wrong ??= failed;
     }
     return wrong;
   }
@@ -89,18 +97,40 @@ export class CosignJob {
     return formatNote(this.text, [...this.#ownSignatures, ...cosignatures]);
   }
 
-  #keep(witness: PolicyWitness, signature: NoteSignature, when: (timestamp: number) => number): boolean {
+  /** Why the signature is not kept; undefined if it is. */
+  #keep(witness: PolicyWitness, signature: NoteSignature, when: (timestamp: number) => number): Failed | undefined {
     try {
       const { timestamp } = verifyCosignature(witness.key, this.text, signature.signature, nodeNotePrimitives);
       // A cosignature without a time says nothing about the tree being the newest one.
-      if (timestamp === 0) return false;
+      if (timestamp === 0) return badReply(DOES_NOT_VERIFY);
+      const aheadMs = timestamp * 1000 - Date.now();
+      if (Math.abs(aheadMs) > this.#clockSkewMs) return wrongClock(timestamp, aheadMs, this.#clockSkewMs);
       this.#cosignatures.set(witness, { signature, at: when(timestamp) });
-      return true;
+      return undefined;
     } catch (error) {
-      if (error instanceof MerkleError) return false;
+      if (error instanceof MerkleError) return badReply(DOES_NOT_VERIFY);
       throw error;
     }
   }
+}
+
+const DOES_NOT_VERIFY = 'answered with a cosignature that does not verify';
+
+function badReply(text: string): Failed {
+  return { reason: 'bad-reply', text };
+}
+
+function wrongClock(timestamp: number, aheadMs: number, skewMs: number): Failed {
+  const seconds = Math.round(Math.abs(aheadMs) / 1000);
+  const [far, unit] = seconds < 7200 ? [seconds, 's'] : [Math.round(seconds / 3600), 'h'];
+  const side = aheadMs > 0 ? 'ahead of' : 'behind';
+  // A timestamp may lie beyond what Date can show.
+  const time = new Date(timestamp * 1000);
+  const shown = Number.isNaN(time.getTime()) ? `${timestamp} s after 1970` : time.toISOString();
+  return {
+    reason: 'wrong-clock',
+    text: `cosigned with the time ${shown}, which is ${far} ${unit} ${side} this log's clock; ${skewMs / 1000} s are allowed (publish.witnessClockSkew): one of the two clocks is wrong`,
+  };
 }
 
 /** When a cosignature of an earlier process came: it has only its own timestamp, which counts if it is in the past. */

@@ -14,6 +14,7 @@ export type FailureReason =
   | 'unknown-key'
   | 'refused'
   | 'disagrees'
+  | 'wrong-clock'
   | 'internal';
 
 export interface Failed {

@@ -14,6 +14,8 @@ export interface WitnessSettings {
   readonly timeoutMs: number;
   /** Age at which a cosignature is requested again while its checkpoint is still the newest, in milliseconds. */
   readonly refreshMs: number;
+  /** How far the time of a cosignature may be from this machine's clock, before or after, in milliseconds. */
+  readonly clockSkewMs: number;
 }
 
 interface WitnessEvents {
@@ -145,19 +147,19 @@ export class Witness {
   }
 
   #accept(job: CosignJob, reply: Reply): Failed | undefined {
-    let wrong: string | undefined;
+    let wrong: Failed | undefined;
     const before = job.count;
     try {
       wrong = job.accept(this.endpoint, parseCosignatures(reply.body));
     } catch (error) {
       if (!(error instanceof MerkleError)) throw error;
-      wrong = 'answered with something other than signature lines';
+      wrong = failure('bad-reply', 'answered with something other than signature lines');
     }
     if (wrong === undefined || job.count > before) {
       this.learn(job.size);
       this.#events.cosigned(job);
     }
-    return wrong === undefined ? undefined : failure('bad-reply', wrong);
+    return wrong;
   }
 
   async #refused({ status }: Reply): Promise<Failed> {

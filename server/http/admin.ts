@@ -82,7 +82,7 @@ export function createAdminApp(
     return body;
   });
 
-  addProbes(app, { notReady: () => log.notReady(), metrics: metrics.registry });
+  addProbes(app, { notReady: () => log.notReady(), alarms: () => log.alarms(), metrics: metrics.registry });
 
   const operator = {
     onRequest: async (request: FastifyRequest) => {

@@ -184,6 +184,10 @@ export class Log implements LogService {
     return reasons;
   }
 
+  alarms(): readonly string[] {
+    return this.#options.cosigner?.alarms() ?? [];
+  }
+
   freeze(): Promise<string> {
     this.#freezing ??= this.#freeze().finally(() => {
       this.#freezing = undefined;

@@ -22,6 +22,7 @@ export class MemoryLog implements LogService {
   /** Runs before each `submit` and each read. A test throws here to imitate a failing store or a full log. */
   fault: () => void | Promise<void> = () => {};
   reasons: string[] = [];
+  raised: string[] = [];
   readonly backups: string[] = [];
   readonly #origin: string;
   readonly #key = generateKeyPairSync('ed25519');
@@ -101,6 +102,10 @@ export class MemoryLog implements LogService {
 
   notReady(): readonly string[] {
     return this.reasons;
+  }
+
+  alarms(): readonly string[] {
+    return this.raised;
   }
 
   async freeze(): Promise<string> {

@@ -42,7 +42,7 @@ afterEach(async () => {
 });
 
 /** No witness that answers takes so long, however busy the machine is. */
-const TIMES = { timeoutMs: 20_000, refreshMs: 600_000, failOpen: false };
+const TIMES = { timeoutMs: 20_000, refreshMs: 600_000, clockSkewMs: 24 * 3_600_000, failOpen: false };
 /** For witnesses that do not answer. */
 const IMPATIENT = { timeoutMs: 300 };
 const LIMITS = { outstanding: 1000, unpublished: 1000, publishTimeout: 20_000, maxCheckpointDelay: 60_000 };
@@ -231,6 +231,85 @@ describe('a log with witnesses', () => {
     await until(() => witnesses[0]!.requests - before >= 3);
     const rounds = (performance.now() - began) / 300;
     expect(witnesses[0]!.requests - before).toBeLessThan(3 + rounds);
+  });
+
+  const HOUR = 3600;
+  it.each([
+    [-25, 'behind'],
+    [25, 'ahead of'],
+    // 2^53 - 1 s: beyond what a Date holds.
+    [9_007_199_254_740_991 / HOUR, 'ahead of'],
+  ])(
+    'neither counts nor publishes a cosignature whose time is %d h from the clock, and names the witness',
+    async (hours, side) => {
+      const [a] = witnesses as [TestWitness];
+      a.clock = hours > 100 ? 9_007_199_254_740_991 - Math.floor(Date.now() / 1000) - 60 : hours * HOUR;
+      await open(policyOf(witnesses, 2));
+      await submit('one');
+      await until(() => cosigners(log!.checkpoint).length === 2);
+      const [alarm] = (await until(() => (log!.alarms().length > 0 ? log!.alarms() : undefined))) as string[];
+      expect(alarm).toMatch(/^the witness a cosigned with the time /);
+      expect(alarm).toContain(`${side} this log's clock; 86400 s are allowed (publish.witnessClockSkew)`);
+      expect(cosigners(log!.checkpoint)).toEqual(['b', 'c']);
+      // The others suffice, so the log is ready.
+      expect(log!.notReady()).toEqual([]);
+      expect(await value('stele_witness_failures_total{witness="a",reason="wrong-clock"}')).toBeGreaterThan(0);
+      expect(logged.some(({ level, message }) => level === 'warn' && message.includes(`${side} this log`))).toBe(true);
+      a.clock = 0;
+      await until(() => cosigners(log!.checkpoint).length === 3);
+      await until(() => log!.alarms().length === 0);
+    },
+  );
+
+  it.each([-23, 23])('takes a cosignature whose time is %d h from the clock', async (hours) => {
+    witnesses[0]!.clock = hours * HOUR;
+    await open(policyOf(witnesses, 3));
+    await submit('one');
+    expect(cosigners(log!.checkpoint)).toEqual(['a', 'b', 'c']);
+    expect(log!.alarms()).toEqual([]);
+  });
+
+  it('takes the difference that the settings allow', async () => {
+    witnesses[0]!.clock = -HOUR;
+    await open(policyOf(witnesses, 2), { clockSkewMs: 60_000 });
+    await submit('one');
+    await until(() => log!.alarms().length > 0);
+    expect(cosigners(log!.checkpoint)).toEqual(['b', 'c']);
+  });
+
+  it('publishes nothing where the quorum needs a witness whose clock is wrong, and names it', async () => {
+    await open(policyOf(witnesses, 3));
+    await submit('one');
+    await log!.close();
+    witnesses[1]!.clock = 48 * HOUR;
+    await open(policyOf(witnesses, 3), {}, SOON);
+    await expect(submit('two')).rejects.toMatchObject({ code: 'not-published' });
+    const [reason] = (await until(() => (log!.notReady().length > 0 ? log!.notReady() : undefined))) as string[];
+    expect(reason).toMatch(/^the quorum of the witnesses cannot be reached: b cosigned with the time .* 48 h ahead of/);
+    expect(sizeOf(log!.checkpoint)).toBe(1);
+    witnesses[1]!.clock = 0;
+    await until(() => submit('two').catch(() => undefined));
+    await until(() => log!.notReady().length === 0);
+  });
+
+  it('keeps the public checkpoint of another day until new cosignatures suffice', async () => {
+    for (const witness of witnesses) witness.clock = -48 * HOUR;
+    await open(policyOf(witnesses, 2), { clockSkewMs: 100 * 24 * HOUR * 1000 });
+    await submit('one');
+    await until(() => cosigners(log!.checkpoint).length === 3);
+    const shown = log!.checkpoint;
+    await log!.close();
+    const [a, b, c] = witnesses as [TestWitness, TestWitness, TestWitness];
+    a.clock = 0;
+    const before = b.requests;
+    await open(policyOf(witnesses, 2));
+    await until(() => log!.alarms().length === 2 && b.requests > before + 1);
+    expect(log!.checkpoint).toBe(shown);
+    b.clock = 0;
+    await until(() => log!.checkpoint !== shown);
+    expect(cosigners(log!.checkpoint)).toEqual(['a', 'b']);
+    c.clock = 0;
+    await until(() => cosigners(log!.checkpoint).length === 3);
   });
 
   it('learns the size of a witness that is behind, or that it knew nothing of', async () => {

@@ -29,6 +29,10 @@ describe('reading', () => {
     const { app, log } = makeAdmin();
     const green = await app.inject('/readyz');
     expect([green.statusCode, green.json()]).toEqual([200, { ready: true, reasons: [] }]);
+    log.raised = ['the witness a cosigned with the time 2030-01-01T00:00:00.000Z'];
+    const alarmed = await app.inject('/readyz');
+    expect([alarmed.statusCode, alarmed.json()]).toEqual([200, { ready: true, reasons: [], alarms: log.raised }]);
+    log.raised = [];
     log.reasons = ['the signing key cannot be reached'];
     const red = await app.inject('/readyz');
     expect([red.statusCode, red.json()]).toEqual([503, { ready: false, reasons: log.reasons }]);

@@ -121,6 +121,7 @@ describe('a log in each phase', () => {
         adopt: () => {},
         quorum: async (note) => note,
         notReady: () => [],
+        alarms: () => [],
         close: () => {},
       },
     });
