@@ -16,7 +16,7 @@ import * as keys from './formats/key.ts';
 import { withClientErrors } from './merkle-errors.ts';
 import { type IdentityRule, matchIdentity } from './trust/identity.ts';
 import * as proofs from './verify/tlog-proof.ts';
-import { type BundleRequest, type Outcome, type TrustedRoots, verifyBundle as verify } from './verify.ts';
+import { type BundleRequest, type Outcome, verifyBundle as verify } from './verify.ts';
 
 export { MerkleError, type MerkleErrorCode } from '../merkle/errors.ts';
 export { formatVerifierKey, type VerifierKey } from '../merkle/note.ts';
@@ -135,12 +135,10 @@ export function verifyBundle(request: BundleRequest, primitives = nodePrimitives
 /** The signer that a proof must be of: a key (SubjectPublicKeyInfo, DER), or the identity in a certificate. */
 export type ProofSigner =
   | { readonly key: Uint8Array }
-  | {
+  | (Omit<proofs.ProofUnderRoots['signer'], 'identity'> & {
       /** A rule must not change after its first use. */
       readonly identity: IdentityRule;
-      /** Its certificate authorities, and the keys of its certificate-transparency logs; of several, those of one root. */
-      readonly trustedRoot: TrustedRoots;
-    };
+    });
 
 type OfLeaf = Extract<proofs.TlogProofCheck, { readonly leafHash: Uint8Array }>;
 type OfFile = Extract<proofs.TlogProofCheck, { readonly signer: proofs.ExpectedSigner }>;
@@ -160,8 +158,8 @@ export function verifyTlogProof(request: TlogProofRequest, primitives = nodePrim
   if ('leafHash' in request || 'key' in request.signer) {
     return proofs.checkTlogProof(request as proofs.TlogProofCheck, primitives);
   }
-  const { identity: rule, trustedRoot } = request.signer;
-  const signer = { identity: (found: CertificateIdentity) => matchIdentity(rule, found), trustedRoot };
+  const { identity: rule, ...trust } = request.signer;
+  const signer = { ...trust, identity: (found: CertificateIdentity) => matchIdentity(rule, found) };
   return proofs.checkProofUnderRoots({ ...request, signer }, primitives);
 }
 

@@ -15,9 +15,14 @@ import {
 /**
  * The root as UTF-8 JSON, which `parseTrustedRoot` reads again. Version 0.1 has no operators, so they are left out there.
  *
- * @throws ClientError `trusted-root` in version 0.1 for a log with a checkpoint key ID of its own, which only v0.2 can hold
+ * @throws ClientError `trusted-root` in version 0.1 for a log with a checkpoint key ID of its own, which only v0.2 can hold;
+ * for a root whose certificate-transparency logs all have keys of another kind: without them a verifier would ask for none
  */
 export function formatTrustedRoot(root: TrustedRoot, version: TrustedRootVersion): Uint8Array {
+  if (root.ctlogs.length === 0 && root.otherCtLogs === true) {
+    const why = 'the certificate-transparency logs of the trusted root have keys of a kind that cannot be written';
+    throw new ClientError('trusted-root', why);
+  }
   const log = (one: TrustedLog) => formatLog(one, version);
   const authority = (one: TrustedAuthority) => formatAuthority(one, version);
   const json = {

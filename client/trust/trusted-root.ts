@@ -57,6 +57,8 @@ export interface TrustedRoot {
   readonly tlogs: readonly TrustedLog[];
   readonly certificateAuthorities: readonly TrustedAuthority[];
   readonly ctlogs: readonly TrustedLog[];
+  /** Whether the file names certificate-transparency logs with keys of another kind, which `ctlogs` lacks. */
+  readonly otherCtLogs?: boolean;
   readonly timestampAuthorities: readonly TrustedAuthority[];
 }
 
@@ -133,10 +135,12 @@ function readRoot(file: Uint8Array): TrustedRoot {
   const list = <T>(name: string, read: (value: unknown, path: string) => T): T[] =>
     array(root[name], name, MAX_ITEMS).map((value, at) => read(value, `${name}[${at}]`));
   const known = (log: TrustedLog | undefined): log is TrustedLog => log !== undefined;
+  const ctlogs = list('ctlogs', readLog);
   return {
     tlogs: list('tlogs', readLog).filter(known),
     certificateAuthorities: list('certificateAuthorities', readAuthority),
-    ctlogs: list('ctlogs', readLog).filter(known),
+    ctlogs: ctlogs.filter(known),
+    ...(ctlogs.every(known) ? {} : { otherCtLogs: true }),
     timestampAuthorities: list('timestampAuthorities', readAuthority),
   };
 }

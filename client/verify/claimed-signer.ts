@@ -1,24 +1,26 @@
 /**
  * The signer: a key that the user knows, or a certificate that an authority of the trusted root issued for an identity. The
- * certificate must be valid at every verified time, and a certificate-transparency log must have promised to publish it.
+ * certificate must be valid at every verified time. If the trusted root names certificate-transparency logs, one of them must
+ * have promised to publish the certificate.
  */
-import { encodeHex, equal } from '../../merkle/bytes.ts';
+import { equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { printable } from '../../merkle/printable.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import { type KeyInfo, parseSpki } from '../../merkle/rekor/spki.ts';
-import { type Certificate, parseCertificate } from '../../merkle/x509/certificate.ts';
+import { type Certificate, isSelfIssued, parseCertificate } from '../../merkle/x509/certificate.ts';
 import { verifyChain } from '../../merkle/x509/certificate-chain.ts';
+import { parseDer } from '../../merkle/x509/der.ts';
 import { type CertificateIdentity, identityOf } from '../../merkle/x509/fulcio.ts';
 import { verifySct } from '../../merkle/x509/sct.ts';
 import { timeText, within } from '../../merkle/x509/utc-time.ts';
-import { ClientError } from '../errors.ts';
+import { ClientError, usage } from '../errors.ts';
 import { keyHint } from '../formats/key.ts';
 import { withClientErrors } from '../merkle-errors.ts';
 import type { IdentityTest } from '../trust/identity-rule.ts';
 import type { TrustedAuthority, TrustedRoot } from '../trust/trusted-root.ts';
 import type { Claim } from './claim.ts';
-import type { Check, VerifiedTime } from './outcome.ts';
+import type { Check, NotProven, VerifiedTime } from './outcome.ts';
 
 /** The key that must have signed, and the form in which a log holds it. */
 export interface ClaimedSigner {
@@ -68,23 +70,53 @@ export function claimedSigner(named: NamedSigner, given: KeyInfo | undefined): C
   };
 }
 
+/** What an identity needs beside its certificate. */
+interface IdentityTrust {
+  readonly trustedRoot: TrustedRoot;
+  /** Refuse a certificate if the trusted root names no certificate-transparency log. */
+  readonly requireSct?: boolean | undefined;
+  /** Take a certificate without a promise of a certificate-transparency log, although the trusted root names logs. */
+  readonly ignoreSct?: boolean | undefined;
+  /** See `VerifyRequest`. */
+  readonly now?: number | undefined;
+}
+
+/** @throws ClientError `usage` if a promise of a certificate-transparency log is both required and ignored */
+export function checkSctWish({ requireSct, ignoreSct }: Pick<IdentityTrust, 'requireSct' | 'ignoreSct'>): void {
+  if (requireSct !== true || ignoreSct !== true) return;
+  throw usage('the promise of a certificate-transparency log cannot be both required and ignored');
+}
+
+interface CheckedIdentity {
+  readonly identity: CertificateIdentity;
+  readonly checks: readonly Check[];
+  readonly notProven: readonly NotProven[];
+}
+
 /**
  * The identity in a certificate, once the certificate holds at each of `times` and `matches` accepts the identity.
  *
- * @param chain certificates of the bundle; each must be a part of the path that was found
- * @throws ClientError `bad-certificate`, `bad-sct`, `identity`, `malformed`, `unsupported`
+ * @param chain certificates of the bundle. None is trusted, and those that no path needs are superfluous
+ * @throws ClientError `bad-certificate`, `bad-sct`, `identity`, `malformed`, `unsupported`, `future-time`
  */
 export function checkIdentity(
   certificate: Certificate,
   chain: readonly Uint8Array[],
   times: readonly VerifiedTime[],
   matches: IdentityTest,
-  root: TrustedRoot,
+  trust: IdentityTrust,
   primitives: Primitives,
-): { readonly identity: CertificateIdentity; readonly checks: readonly Check[] } {
-  const checks = checkCertificate(certificate, chain, times, root, primitives);
+): CheckedIdentity {
+  const { checks, issuer } = checkCertificate(certificate, chain, times, trust.trustedRoot, primitives);
+  const scts = checkScts(certificate, issuer, trust, primitives);
   const identity = withClientErrors(() => identityOf(certificate));
-  if (matches(identity)) return { identity, checks: [{ name: 'identity', identity }, ...checks] };
+  if (matches(identity)) {
+    return {
+      identity,
+      checks: [{ name: 'identity', identity }, ...checks, ...scts.checks],
+      notProven: scts.notProven,
+    };
+  }
   const names = identity.names.map(({ value }) => printable(value)).join(', ');
   throw new ClientError(
     'identity',
@@ -98,34 +130,56 @@ function checkCertificate(
   times: readonly VerifiedTime[],
   root: TrustedRoot,
   primitives: Primitives,
-): Check[] {
-  const intermediates = withClientErrors(() => chain.map((der) => parseCertificate(der)));
+): { readonly checks: readonly Check[]; readonly issuer: Certificate } {
+  checkChain(leaf, chain);
+  let intermediates: readonly Certificate[] | undefined;
+  const more = () => {
+    intermediates ??= possibleIntermediates(chain);
+    return intermediates;
+  };
   let path: Certificate[] = [];
-  for (const { time } of times) path = withClientErrors(() => pathAt(leaf, intermediates, time, root, primitives));
-  const distinct = new Set([leaf, ...intermediates].map(({ der }) => encodeHex(der)));
-  if (
-    distinct.size <= intermediates.length ||
-    intermediates.some((one) => !path.some(({ der }) => equal(der, one.der)))
-  ) {
-    const why = 'the bundle has certificates that do not belong to the chain of the signer';
-    throw new ClientError('bad-certificate', why);
-  }
-  const scts = withClientErrors(() => verifySct(leaf, path[1]!, root.ctlogs, primitives));
-  return [
-    {
-      name: 'certificate',
-      serialNumber: leaf.serialNumber,
-      times: times.map(({ time }) => time),
-      by: path.at(-1)!.subject,
-    },
-    ...scts.map(({ logId, time }): Check => ({ name: 'sct', time, logId })),
-  ];
+  for (const { time } of times) path = withClientErrors(() => pathAt(leaf, more, time, root, primitives));
+  const certificate: Check = {
+    name: 'certificate',
+    serialNumber: leaf.serialNumber,
+    times: times.map(({ time }) => time),
+    by: path.at(-1)!.subject,
+  };
+  return { checks: [certificate], issuer: path[1]! };
 }
 
-/** The path to an authority that the trusted root has for this time. */
+/** Most certificates of a bundle may be superfluous: nothing reads them beyond their DER. A copy is a mistake. */
+function checkChain(leaf: Certificate, chain: readonly Uint8Array[]): void {
+  for (const der of chain) withClientErrors(() => parseDer(der, 'a certificate in the bundle'));
+  if (chain.some((der, at) => equal(der, leaf.der) || chain.slice(0, at).some((other) => equal(der, other)))) {
+    throw new ClientError('bad-certificate', 'the bundle has a certificate twice');
+  }
+}
+
+/**
+ * The certificates that may stand between a leaf and a root. A certificate that this version cannot read stands on no path,
+ * and neither does a root: only the trusted root brings roots.
+ */
+function possibleIntermediates(chain: readonly Uint8Array[]): Certificate[] {
+  return chain.flatMap((der) => {
+    try {
+      const certificate = parseCertificate(der);
+      return certificate.isCa && !isSelfIssued(certificate) ? [certificate] : [];
+    } catch (error) {
+      if (error instanceof MerkleError) return [];
+      throw error;
+    }
+  });
+}
+
+/**
+ * The path to an authority that the trusted root has for this time.
+ *
+ * @param more intermediates of the bundle, asked for only if those of the trusted root do not suffice
+ */
 function pathAt(
   leaf: Certificate,
-  intermediates: readonly Certificate[],
+  more: () => readonly Certificate[],
   time: number,
   root: TrustedRoot,
   primitives: Primitives,
@@ -135,10 +189,25 @@ function pathAt(
     const why = `the trusted root has no certificate authority for ${timeText(time)}, when the signature was made`;
     throw new ClientError('bad-certificate', why);
   }
+  const own = findPath(leaf, current, [], time, primitives);
+  if ('path' in own) return own.path;
+  const extra = more();
+  const found = extra.length === 0 ? own : findPath(leaf, current, extra, time, primitives);
+  if ('path' in found) return found.path;
+  throw found.failure;
+}
+
+function findPath(
+  leaf: Certificate,
+  authorities: readonly TrustedAuthority[],
+  more: readonly Certificate[],
+  time: number,
+  primitives: Primitives,
+): { readonly path: Certificate[] } | { readonly failure: unknown } {
   let failure: unknown;
-  for (const authority of current) {
+  for (const authority of authorities) {
     try {
-      return verifyChain(leaf, authoritiesOf(authority, intermediates), time, primitives);
+      return { path: verifyChain(leaf, authoritiesOf(authority, more), time, primitives) };
     } catch (error) {
       if (!(error instanceof MerkleError)) throw error;
       // The failure with the authority that issued the certificate says more than the failure with any other.
@@ -147,10 +216,31 @@ function pathAt(
       }
     }
   }
-  throw failure;
+  return { failure };
 }
 
 function authoritiesOf({ certificates }: TrustedAuthority, more: readonly Certificate[]) {
   const root = certificates.at(-1)!;
   return { roots: [root], intermediates: [...certificates.slice(0, -1), ...more] };
+}
+
+/** The trusted root decides whether a certificate-transparency log must have promised to publish the certificate. */
+function checkScts(
+  leaf: Certificate,
+  issuer: Certificate,
+  { trustedRoot, requireSct, ignoreSct }: IdentityTrust,
+  primitives: Primitives,
+): Pick<CheckedIdentity, 'checks' | 'notProven'> {
+  if (trustedRoot.ctlogs.length === 0 && trustedRoot.otherCtLogs !== true) {
+    if (requireSct !== true) return { checks: [], notProven: [notAsked('no-log')] };
+    const why = 'a promise of a certificate-transparency log is required, and the trusted root names no such log';
+    throw new ClientError('bad-sct', why);
+  }
+  if (ignoreSct === true) return { checks: [], notProven: [notAsked('ignored')] };
+  const scts = withClientErrors(() => verifySct(leaf, issuer, trustedRoot.ctlogs, primitives));
+  return { checks: scts.map(({ logId, time }): Check => ({ name: 'sct', time, logId })), notProven: [] };
+}
+
+function notAsked(because: 'no-log' | 'ignored'): NotProven {
+  return { name: 'certificate-transparency', because };
 }

@@ -61,9 +61,13 @@ export type CheckName = Check['name'];
  * - `key-holder`: who holds the signer's key.
  * - `issuer`: who vouched for the identity; the rule has no issuer.
  * - `certificate-names`: the names in the signer's certificate; only its key was compared.
+ * - `certificate-transparency`: that the certificate was made public. `no-log`: the trusted root names no
+ *   certificate-transparency log; `ignored`: the caller does not ask for one.
  * - `time`: when the file was signed.
  * - `log-key-period`: that the log's key still counted; the trusted root ends its time, and the entry has no time.
- * - `timestamps`: what `count` time stamps of the bundle say; the trusted root has no authority for them.
+ * - `timestamps`: what `count` time stamps of the bundle say; the trusted root has no authority for them. `by` names their
+ *   signers; it is absent if the trusted root has no authority at all, so that no time stamp was read.
+ * - `entries`: what further entries of the bundle say; they are in logs with these IDs, which are not trusted.
  * - `inclusion`: that the entry is in the log's tree; there is only the log's promise.
  * - `witnesses`: that the log shows everybody the same tree.
  */
@@ -79,7 +83,9 @@ export type NotProven =
         | 'inclusion'
         | 'witnesses';
     }
-  | { readonly name: 'timestamps'; readonly count: number };
+  | { readonly name: 'certificate-transparency'; readonly because: 'no-log' | 'ignored' }
+  | { readonly name: 'timestamps'; readonly count: number; readonly by?: readonly string[] }
+  | { readonly name: 'entries'; readonly logIds: readonly Uint8Array[] };
 
 /** A time by which the signature existed. */
 export interface VerifiedTime {

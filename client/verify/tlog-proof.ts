@@ -25,11 +25,11 @@ import { withClientErrors } from '../merkle-errors.ts';
 import type { IdentityTest } from '../trust/identity-rule.ts';
 import { quorumTime } from '../trust/quorum.ts';
 import type { TrustedRoot } from '../trust/trusted-root.ts';
-import { checkIdentity, claimedSigner } from './claimed-signer.ts';
+import { checkIdentity, checkSctWish, claimedSigner } from './claimed-signer.ts';
 import type { ArtifactDigests } from './content.ts';
 import { sha256Of, verifyLeaf } from './leaf.ts';
 import { underOneRoot } from './one-root.ts';
-import type { VerifiedTime } from './outcome.ts';
+import type { NotProven, VerifiedTime } from './outcome.ts';
 import type { ChosenRoot, LoggedLeaf, TrustedRoots } from './types.ts';
 
 export type TlogProofCheck = {
@@ -55,14 +55,18 @@ export type TlogProofCheck = {
  * A certificate needs a time at which it counts, and a proof has only the time of the witnesses: the earliest time at which
  * enough of them for the policy's quorum had cosigned. If the policy has no quorum, the verifier refuses the proof.
  */
-export type ExpectedSigner =
-  | { readonly key: Uint8Array }
-  | {
-      /** Whether the certificate names the expected identity. */
-      readonly identity: IdentityTest;
-      /** Its certificate authorities, and the keys of its certificate-transparency logs. */
-      readonly trustedRoot: TrustedRoot;
-    };
+export type ExpectedSigner = { readonly key: Uint8Array } | ExpectedIdentity;
+
+interface ExpectedIdentity {
+  /** Whether the certificate names the expected identity. */
+  readonly identity: IdentityTest;
+  /** Its certificate authorities, and the keys of its certificate-transparency logs. */
+  readonly trustedRoot: TrustedRoot;
+  /** As `VerifyRequest.requireSct`. */
+  readonly requireSct?: boolean | undefined;
+  /** As `VerifyRequest.ignoreSct`. */
+  readonly ignoreSct?: boolean | undefined;
+}
 
 export interface VerifiedProof extends LoggedLeaf {
   /** The trusted root that has the signer's authority, where the caller gave several. */
@@ -76,6 +80,8 @@ export interface VerifiedProof extends LoggedLeaf {
         readonly identity: CertificateIdentity | undefined;
         /** The time at which the certificate counted, in milliseconds since 1970. */
         readonly time: number | undefined;
+        /** Of the certificate. */
+        readonly notProven: readonly NotProven[];
       }
     | undefined;
   /** Sibling hashes, from the leaf upwards. */
@@ -103,6 +109,7 @@ export function checkTlogProof(request: TlogProofCheck, primitives: Primitives):
     return { ...verify(proof, request.leafHash, policy, primitives), signer: undefined };
   }
   const { signer: expected, digests } = request;
+  if ('identity' in expected) checkSctWish(expected);
   const entry = entryOf(proof);
   const wanted = 'key' in expected ? withClientErrors(() => parseSpki(expected.key)) : undefined;
   const { certificate, key } = claimedSigner(entry.verifier, wanted);
@@ -115,7 +122,10 @@ export function checkTlogProof(request: TlogProofCheck, primitives: Primitives):
   }
   const verified = verify(proof, hashLeaf(proof.extra!, sha256Of(primitives)), policy, primitives);
   if ('key' in expected) {
-    return { ...verified, signer: { publicKey, certificate: undefined, identity: undefined, time: undefined } };
+    return {
+      ...verified,
+      signer: { publicKey, certificate: undefined, identity: undefined, time: undefined, notProven: [] },
+    };
   }
   const seconds = quorumTime(policy, verified.cosigned);
   if (seconds === undefined) {
@@ -125,21 +135,23 @@ export function checkTlogProof(request: TlogProofCheck, primitives: Primitives):
     );
   }
   const at: VerifiedTime = { kind: 'witness', time: seconds * 1000, by: policy.quorum!.name };
-  const { identity: matches, trustedRoot } = expected;
-  const { identity } = checkIdentity(certificate!, [], [at], matches, trustedRoot, primitives);
-  return { ...verified, signer: { publicKey, certificate, identity, time: at.time } };
+  const { identity: matches, ...trust } = expected;
+  const { identity, notProven } = checkIdentity(certificate!, [], [at], matches, trust, primitives);
+  return { ...verified, signer: { publicKey, certificate, identity, time: at.time, notProven } };
 }
 
 /** A proof of a file whose signer one of the trusted roots must have certified. */
 export interface ProofUnderRoots extends Omit<Extract<TlogProofCheck, { readonly signer: unknown }>, 'signer'> {
-  readonly signer: { readonly identity: IdentityTest; readonly trustedRoot: TrustedRoots };
+  readonly signer: Omit<ExpectedIdentity, 'trustedRoot'> & {
+    /** As in `ExpectedSigner`; of several, those of one root. */
+    readonly trustedRoot: TrustedRoots;
+  };
 }
 
 /** @throws ClientError as `checkTlogProof` and `underOneRoot` */
 export function checkProofUnderRoots({ signer, ...request }: ProofUnderRoots, primitives: Primitives): VerifiedProof {
-  const { identity, trustedRoot } = signer;
-  const { result, root } = underOneRoot(trustedRoot, (one) =>
-    checkTlogProof({ ...request, signer: { identity, trustedRoot: one } }, primitives),
+  const { result, root } = underOneRoot(signer.trustedRoot, (trustedRoot) =>
+    checkTlogProof({ ...request, signer: { ...signer, trustedRoot } }, primitives),
   );
   return root === undefined ? result : { ...result, trustedRoot: root };
 }

@@ -20,7 +20,7 @@ import type { IdentityTest } from '../trust/identity-rule.ts';
 import type { TrustedRoot } from '../trust/trusted-root.ts';
 import { type CheckedEntry, checkEntries, type EntryTrust } from './bundle-entry.ts';
 import type { Claim } from './claim.ts';
-import { type ClaimedSigner, checkIdentity, claimedSigner } from './claimed-signer.ts';
+import { type ClaimedSigner, checkIdentity, checkSctWish, claimedSigner } from './claimed-signer.ts';
 import { type ArtifactDigests, checkContent, hashesNeeded, type RequiredClaim } from './content.ts';
 import type { Check, NotProven, Outcome, VerifiedSigner, VerifiedTime } from './outcome.ts';
 
@@ -36,6 +36,13 @@ export interface VerifyRequest extends EntryTrust, RequiredClaim {
   readonly key?: KeyInfo;
   /** Whether the certificate names the expected identity; needs `trustedRoot`. */
   readonly identity?: IdentityTest;
+  /** Refuse a certificate if the trusted root names no certificate-transparency log; only with `identity`. */
+  readonly requireSct?: boolean | undefined;
+  /**
+   * Take a certificate without a promise of a certificate-transparency log, although the trusted root names logs; only with
+   * `identity`. Then nothing shows that the certificate was made public.
+   */
+  readonly ignoreSct?: boolean | undefined;
 }
 
 /**
@@ -67,7 +74,7 @@ export function checkBundle(request: VerifyRequest, primitives: Primitives): Out
   const entries = checkEntries(bundle.entries, claim, request, stamps.times, primitives);
   const times = [...stamps.times, ...entries.flatMap((entry) => entry.times)].sort((a, b) => a.time - b.time);
 
-  const found = checkSigner(request, signer, times, stamps.unchecked, primitives);
+  const found = checkSigner(request, signer, times, stamps, primitives);
   const { artifact, statement } = signed;
   return {
     checks: [
@@ -77,7 +84,7 @@ export function checkBundle(request: VerifyRequest, primitives: Primitives): Out
       ...stamps.times.map(({ time, by }): Check => ({ name: 'timestamp', time, by })),
       ...entries.flatMap(({ checks }) => checks),
     ],
-    notProven: notProven(request, signer, times, stamps.unchecked, entries),
+    notProven: notProven(request, signer, times, stamps, entries, found.notProven),
     digest: artifact,
     signer: found.signer,
     ...(statement === undefined ? {} : { statement }),
@@ -90,7 +97,8 @@ function signerOf({ signer }: Bundle, key: KeyInfo | undefined): ClaimedSigner {
   return claimedSigner(signer.kind === 'certificate' ? { certificate: signer.certificate } : {}, key);
 }
 
-function checkRequest({ bundle, key, identity, trustedRoot, logKey, policy, witnessTime }: VerifyRequest): void {
+function checkRequest(request: VerifyRequest): void {
+  const { bundle, key, identity, trustedRoot, logKey, policy, witnessTime, requireSct, ignoreSct } = request;
   if ((key === undefined) === (identity === undefined)) {
     throw usage(
       "say whose signature it must be: give the signer's key, or the identity in the certificate, and not both",
@@ -104,6 +112,12 @@ function checkRequest({ bundle, key, identity, trustedRoot, logKey, policy, witn
       'an identity is only as good as the authority that certified it: give a trusted root with that authority',
     );
   }
+  if (identity === undefined && (requireSct === true || ignoreSct === true)) {
+    throw usage(
+      "the promise of a certificate-transparency log is checked for an identity, and not for the signer's key",
+    );
+  }
+  checkSctWish(request);
   if (witnessTime === true && policy?.quorum === undefined) {
     throw usage("the witnesses' time needs a policy with a quorum of witnesses");
   }
@@ -127,27 +141,36 @@ function checkContentOf(request: VerifyRequest, signer: ClaimedSigner, primitive
   }
 }
 
+/** The time stamps of a bundle. */
+interface Stamps {
+  readonly times: readonly VerifiedTime[];
+  /** How many are of no known authority. */
+  readonly unchecked: number;
+  /** The names of their signers, if they were read. */
+  readonly strangers: readonly string[];
+}
+
 /**
- * The RFC 3161 time stamps of a bundle. Without an authority nobody relies on them, and they stay unchecked. If the trusted
- * root has authorities, each time stamp must be by one of them.
+ * The RFC 3161 time stamps of a bundle. Nobody relies on those of an authority that the trusted root does not have, so they
+ * stay unchecked. A time stamp that names a known authority must be by it.
  *
- * @returns the number of unchecked time stamps as well
  * @throws ClientError `bad-timestamp`, `malformed`, `unsupported`
  */
 function checkTimestamps(
   { timestamps, content }: Bundle,
   root: TrustedRoot | undefined,
   primitives: Primitives,
-): { readonly times: readonly VerifiedTime[]; readonly unchecked: number } {
+): Stamps {
   const authorities = root?.timestampAuthorities ?? [];
-  if (authorities.length === 0) return { times: [], unchecked: timestamps.length };
-  const times = timestamps.map((reply): VerifiedTime => {
-    const { time, certificate } = withClientErrors(() =>
-      verifyTimestamp(reply, content.signature, authorities, primitives),
-    );
-    return { kind: 'timestamp', time, by: certificate.subject };
-  });
-  return { times, unchecked: 0 };
+  if (authorities.length === 0) return { times: [], unchecked: timestamps.length, strangers: [] };
+  const times: VerifiedTime[] = [];
+  const strangers: string[] = [];
+  for (const reply of timestamps) {
+    const found = withClientErrors(() => verifyTimestamp(reply, content.signature, authorities, primitives));
+    if ('stranger' in found) strangers.push(found.stranger);
+    else times.push({ kind: 'timestamp', time: found.time, by: found.certificate.subject });
+  }
+  return { times, unchecked: strangers.length, strangers };
 }
 
 /** Whether the hint is what cosign writes, the base64 of SHA-256 over the key, and of another key. */
@@ -158,15 +181,16 @@ function isOtherHint(hint: string, key: KeyInfo, primitives: Primitives): boolea
 }
 
 function checkSigner(
-  { bundle, identity: matches, trustedRoot }: VerifyRequest,
+  request: VerifyRequest,
   { key, certificate }: ClaimedSigner,
   times: readonly VerifiedTime[],
-  unchecked: number,
+  { unchecked }: Stamps,
   primitives: Primitives,
-): { readonly signer: VerifiedSigner; readonly checks: readonly Check[] } {
+): { readonly signer: VerifiedSigner; readonly checks: readonly Check[]; readonly notProven: readonly NotProven[] } {
+  const { bundle, identity: matches, trustedRoot } = request;
   const fingerprint = encodeHex(primitives.hash('sha256', key.spki));
   if (matches === undefined || certificate === undefined || bundle.signer.kind !== 'certificate') {
-    return { signer: { kind: 'key', key, fingerprint }, checks: [] };
+    return { signer: { kind: 'key', key, fingerprint }, checks: [], notProven: [] };
   }
   if (times.length === 0) {
     throw new ClientError(
@@ -179,25 +203,30 @@ function checkSigner(
     );
   }
   const { chain } = bundle.signer;
-  const { identity, checks } = checkIdentity(certificate, chain, times, matches, trustedRoot!, primitives);
-  return { signer: { kind: 'certificate', key, fingerprint, identity }, checks };
+  const trust = { ...request, trustedRoot: trustedRoot! };
+  const { identity, ...found } = checkIdentity(certificate, chain, times, matches, trust, primitives);
+  return { signer: { kind: 'certificate', key, fingerprint, identity }, ...found };
 }
 
 function notProven(
   { identity, policy }: VerifyRequest,
   { certificate }: ClaimedSigner,
   times: readonly VerifiedTime[],
-  unchecked: number,
+  { unchecked, strangers }: Stamps,
   entries: readonly CheckedEntry[],
+  ofSigner: readonly NotProven[],
 ): NotProven[] {
   const ended = ({ keys }: CheckedEntry) =>
     keys.length > 0 && keys.every(({ validFor }) => validFor?.end !== undefined);
   const list: NotProven[] = [];
   if (identity === undefined) list.push({ name: 'key-holder' });
   if (identity === undefined && certificate !== undefined) list.push({ name: 'certificate-names' });
+  list.push(...ofSigner);
   if (times.length === 0) list.push({ name: 'time' });
   if (times.length === 0 && entries.some(ended)) list.push({ name: 'log-key-period' });
-  if (unchecked > 0) list.push({ name: 'timestamps', count: unchecked });
+  if (unchecked > 0) {
+    list.push({ name: 'timestamps', count: unchecked, ...(strangers.length === 0 ? {} : { by: strangers }) });
+  }
   if (entries.some(({ verified }) => verified.tree === undefined)) list.push({ name: 'inclusion' });
   if (policy?.quorum === undefined) list.push({ name: 'witnesses' });
   return list;

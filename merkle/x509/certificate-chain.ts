@@ -169,7 +169,7 @@ function checkEvery(certificate: Certificate, atMs: number): void {
 }
 
 /** Compares names by their DER, and key identifiers if both certificates have one. */
-function mayIssue(issuer: Certificate, child: Certificate): boolean {
+export function mayIssue(issuer: Certificate, child: Certificate): boolean {
   return (
     equal(issuer.subjectDer, child.issuerDer) &&
     (issuer.subjectKeyId === undefined ||

@@ -39,13 +39,14 @@ interface Sct {
   /** Milliseconds since 1970. */
   readonly time: number;
   readonly extensions: Uint8Array;
-  readonly algorithm: 'ecdsa' | 'rsa';
+  /** Undefined for an algorithm that this version does not check. */
+  readonly algorithm: 'ecdsa' | 'rsa' | undefined;
   readonly signature: Uint8Array;
 }
 
 const WHAT = 'the list of signed certificate timestamps';
 const MAX_SCTS = 16;
-const ALGORITHMS = new Map<number, Sct['algorithm']>([
+const ALGORITHMS = new Map<number, NonNullable<Sct['algorithm']>>([
   [0x0403, 'ecdsa'],
   [0x0401, 'rsa'],
 ]);
@@ -76,18 +77,12 @@ function parseSct(bytes: Uint8Array): Sct | undefined {
   const algorithm = ALGORITHMS.get(fields.number(2));
   const signature = fields.prefixed();
   fields.end();
-  if (algorithm === undefined || !Number.isSafeInteger(time)) {
-    throw badDer(
-      WHAT,
-      'has a timestamp whose algorithm is not SHA-256 with ECDSA or RSA, or whose time is out of range',
-    );
-  }
   return { logId, time, extensions, algorithm, signature };
 }
 
 /**
- * Verifies the SCTs of the leaf that are by `logs`, and returns them: at least one. SCTs of other logs are ignored, because
- * a certificate may be in logs that the caller does not know.
+ * Verifies the SCTs of the leaf that are by `logs`, and returns them: at least one. SCTs of other logs are ignored, whatever
+ * their algorithm, because a certificate may be in logs that the caller does not know.
  * @param issuer the certificate that signed the leaf
  * @throws MerkleError `bad-sct` if no SCT is by a known log, or if an SCT of a known log does not verify or is of a time when
  * the log's key was not valid; `bad-der`
@@ -122,6 +117,13 @@ function checkSct(
   logs: readonly CtLog[],
   primitives: Primitives,
 ): void {
+  const { algorithm } = sct;
+  if (algorithm === undefined || !Number.isSafeInteger(sct.time)) {
+    throw badDer(
+      WHAT,
+      'has a timestamp whose algorithm is not SHA-256 with ECDSA or RSA, or whose time is out of range',
+    );
+  }
   const log = logs.filter(({ logId }) => equal(logId, sct.logId));
   const current = log.filter(({ validFor }) => within(validFor, sct.time));
   if (current.length === 0) {
@@ -141,7 +143,7 @@ function checkSct(
     sct.extensions,
   );
   const good = current.some(
-    ({ key }) => key.kind.startsWith(sct.algorithm) && primitives.verifyMessage(key, 'sha256', message, sct.signature),
+    ({ key }) => key.kind.startsWith(algorithm) && primitives.verifyMessage(key, 'sha256', message, sct.signature),
   );
   if (!good) {
     throw new MerkleError(

@@ -11,13 +11,14 @@
  *
  * The signature is over signedAttrs, encoded with the tag of a SET. signedAttrs hold the digest of TSTInfo.
  */
-import { concat, equal } from '../bytes.ts';
+import { concat, encodeHex, equal } from '../bytes.ts';
 import { MerkleError } from '../errors.ts';
 import { printable } from '../printable.ts';
 import type { HashName } from '../rekor/hashes.ts';
 import type { Primitives } from '../rekor/primitives.ts';
 import { type Certificate, parseCertificate, USAGE } from './certificate.ts';
-import { verifyChain } from './certificate-chain.ts';
+import { mayIssue, verifyChain } from './certificate-chain.ts';
+import { nameText } from './certificate-names.ts';
 import { badDer, constructed, type Der, parseDer, primitive, TAG } from './der.ts';
 import { expectTag, fieldsOf, integerHex, oidOf, shownOid, smallInteger, timeOf } from './der-fields.ts';
 import { HASH_OIDS, keyOf, verifyWith } from './signature-algorithms.ts';
@@ -37,6 +38,23 @@ const OID = {
 const MAX_CERTIFICATES = 8;
 const MAX_ATTRIBUTES = 32;
 
+/** What a token says about its signer. The rest of a token is read only if the caller knows the signer. */
+interface Token {
+  readonly signerId: SignerId;
+  readonly signerInfo: Der;
+  /** DER of the TSTInfo. */
+  readonly content: Uint8Array;
+  /** The certificates in the token. One that is malformed is an error only for a signer that the caller knows. */
+  readonly certificates: readonly (Certificate | MerkleError)[];
+}
+
+interface SignerId {
+  /** Whether the token names this certificate as the certificate of its signer. */
+  readonly is: (certificate: Certificate) => boolean;
+  /** For people; may hold control characters. */
+  readonly text: () => string;
+}
+
 /** A time stamp. Nothing is verified. */
 interface Timestamp {
   /** Milliseconds since 1970; smaller parts are cut off. */
@@ -52,8 +70,6 @@ interface Timestamp {
 }
 
 interface Signer {
-  /** Whether the token names this certificate as the certificate of its signer. */
-  readonly is: (certificate: Certificate) => boolean;
   readonly digestHash: HashName;
   /** The signed bytes. */
   readonly message: Uint8Array;
@@ -76,12 +92,12 @@ export interface TimestampAuthority {
   readonly validFor: Period;
 }
 
-interface VerifiedTimestamp {
+interface VerifiedTimestamp<Authority> {
   /** Milliseconds since 1970. */
   readonly time: number;
   /** The signer's certificate. */
   readonly certificate: Certificate;
-  readonly authority: TimestampAuthority;
+  readonly authority: Authority;
 }
 
 /**
@@ -89,18 +105,23 @@ interface VerifiedTimestamp {
  * @throws MerkleError `bad-der`; `bad-timestamp` if the response is a refusal; `unsupported` for an unknown hash
  */
 export function parseTimestamp(der: Uint8Array): Timestamp {
+  return readToken(openToken(der));
+}
+
+/** @throws MerkleError `bad-der`; `bad-timestamp` if the response is a refusal */
+function openToken(der: Uint8Array): Token {
   const outer = expectTag(parseDer(der, WHAT), TAG.sequence, WHAT);
-  if (outer.children[0]?.tag === TAG.oid) return readToken(outer);
+  if (outer.children[0]?.tag === TAG.oid) return openSignedData(outer);
   const fields = fieldsOf(outer, WHAT);
   const status = smallInteger(fieldsOf(fields.next(TAG.sequence), WHAT).any(), WHAT);
   // 0 means granted, 1 granted with changes: RFC 3161 section 2.4.2.
   if (status > 1) throw new MerkleError('bad-timestamp', `the time-stamp authority refused, with status ${status}`);
   const token = fields.next(TAG.sequence);
   fields.end();
-  return readToken(token);
+  return openSignedData(token);
 }
 
-function readToken(token: Der): Timestamp {
+function openSignedData(token: Der): Token {
   const signedData = fieldsOf(explicit(token, OID.signedData), WHAT);
   const version = smallInteger(signedData.any(), WHAT);
   if (version < 1 || version > 5) throw badDer(WHAT, `has version ${version} of SignedData`);
@@ -111,12 +132,39 @@ function readToken(token: Der): Timestamp {
   const [signer, ...others] = signedData.next(TAG.set).children;
   signedData.end();
   if (signer === undefined || others.length > 0) throw badDer(WHAT, 'does not have exactly one signature');
+  const signerInfo = expectTag(signer, TAG.sequence, WHAT);
+  const fields = fieldsOf(signerInfo, WHAT);
+  smallInteger(fields.any(), WHAT);
+  return {
+    signerId: readSignerId(fields.any()),
+    signerInfo,
+    content,
+    certificates: certificates
+      .slice(0, MAX_CERTIFICATES + 1)
+      // Attribute certificates and other formats have other tags, and are ignored.
+      .filter(({ tag }) => tag === TAG.sequence)
+      .map(({ bytes }) => readCertificate(bytes)),
+  };
+}
+
+function readCertificate(der: Uint8Array): Certificate | MerkleError {
+  try {
+    return parseCertificate(der);
+  } catch (error) {
+    if (error instanceof MerkleError) return error;
+    throw error;
+  }
+}
+
+function readToken({ content, certificates, signerInfo }: Token): Timestamp {
   if (certificates.length > MAX_CERTIFICATES) throw badDer(WHAT, `has more than ${MAX_CERTIFICATES} certificates`);
   return {
     ...readInfo(content),
-    // Attribute certificates and other formats have other tags, and are ignored.
-    certificates: certificates.filter(({ tag }) => tag === TAG.sequence).map(({ bytes }) => parseCertificate(bytes)),
-    signer: readSigner(expectTag(signer, TAG.sequence, WHAT), content),
+    certificates: certificates.map((one) => {
+      if (one instanceof MerkleError) throw one;
+      return one;
+    }),
+    signer: readSigner(signerInfo, content),
   };
 }
 
@@ -154,8 +202,8 @@ function readInfo(content: Uint8Array): Pick<Timestamp, 'time' | 'policy' | 'ser
 
 function readSigner(node: Der, content: Uint8Array): Signer {
   const fields = fieldsOf(node, WHAT);
-  smallInteger(fields.any(), WHAT);
-  const is = signerIdentifier(fields.any());
+  fields.any(); // version
+  fields.any(); // signer identifier
   const digestHash = hashOf(fields.next(TAG.sequence));
   const attributes = fields.next(constructed(0));
   const algorithm = algorithmOf(fields.next(TAG.sequence));
@@ -170,7 +218,6 @@ function readSigner(node: Der, content: Uint8Array): Signer {
   const contentDigest = expectTag(required(values, OID.messageDigest), TAG.octetString, WHAT).content;
   const signing = values.get(OID.signingCertificateV2);
   return {
-    is,
     digestHash,
     // RFC 5652 section 5.4: the signed encoding has the tag of a SET, not the tag [0] of the field.
     message: concat(Uint8Array.of(TAG.set), attributes.bytes.subarray(1)),
@@ -182,15 +229,21 @@ function readSigner(node: Der, content: Uint8Array): Signer {
   };
 }
 
-function signerIdentifier(node: Der): Signer['is'] {
+function readSignerId(node: Der): SignerId {
   if (node.tag === primitive(0)) {
-    return ({ subjectKeyId }) => subjectKeyId !== undefined && equal(subjectKeyId, node.content);
+    return {
+      is: ({ subjectKeyId }) => subjectKeyId !== undefined && equal(subjectKeyId, node.content),
+      text: () => `key ${encodeHex(node.content)}`,
+    };
   }
   const fields = fieldsOf(expectTag(node, TAG.sequence, WHAT), WHAT);
-  const issuer = fields.next(TAG.sequence).bytes;
+  const issuer = fields.next(TAG.sequence);
   const serialNumber = integerHex(fields.any(), WHAT);
   fields.end();
-  return (certificate) => certificate.serialNumber === serialNumber && equal(certificate.issuerDer, issuer);
+  return {
+    is: (certificate) => certificate.serialNumber === serialNumber && equal(certificate.issuerDer, issuer.bytes),
+    text: () => `certificate ${serialNumber} of ${nameText(issuer, WHAT)}`,
+  };
 }
 
 /** Reads the signed attributes. Each type must occur once, with one value. */
@@ -250,39 +303,54 @@ function hashOf(node: Der): HashName {
  * At the time of the stamp, its chain must be valid and the authority trusted. The older signing-certificate attribute,
  * with SHA-1, is ignored: signature and chain determine the signer.
  * @param der a TimeStampResp or a TimeStampToken
+ * @returns `stranger`, the name of the signer, if the token names a signer that no authority has: nothing more of the token
+ * is read or verified, whatever hash or attribute it has. The name may hold control characters
  * @throws MerkleError `bad-der`, `unsupported`, `bad-timestamp`; `bad-certificate` or `bad-key` for the signer's chain
  */
-export function verifyTimestamp(
+export function verifyTimestamp<Authority extends TimestampAuthority>(
   der: Uint8Array,
   message: Uint8Array,
-  authorities: readonly TimestampAuthority[],
+  authorities: readonly Authority[],
   primitives: Primitives,
-): VerifiedTimestamp {
-  const timestamp = parseTimestamp(der);
-  const { imprint, signer } = timestamp;
+): VerifiedTimestamp<Authority> | { readonly stranger: string } {
+  const token = openToken(der);
+  const signers = authorities.flatMap((authority) => {
+    const certificate = signerOf(token, authority);
+    return certificate === undefined ? [] : [{ certificate, authority }];
+  });
+  if (signers.length === 0) return { stranger: token.signerId.text() };
+  const timestamp = readToken(token);
+  const { imprint, signer, time } = timestamp;
   if (!equal(primitives.hash(imprint.hash, message), imprint.digest)) throw bad('is over another message');
   if (!equal(primitives.hash(signer.digestHash, signer.content), signer.contentDigest)) {
     throw bad('holds content that its signer did not sign');
   }
   let failure: MerkleError | undefined;
-  for (const authority of authorities) {
-    const certificate = signerOf(timestamp, authority);
-    if (certificate === undefined) continue;
+  for (const { certificate, authority } of signers) {
     try {
       checkSigner(timestamp, certificate, authority, primitives);
-      return { time: timestamp.time, certificate, authority };
+      return { time, certificate, authority };
     } catch (error) {
       if (!(error instanceof MerkleError)) throw error;
       failure ??= error;
     }
   }
-  throw failure ?? bad('is not by a time-stamp authority that the trusted root has');
+  throw failure!;
 }
 
-function signerOf({ signer, certificates }: Timestamp, authority: TimestampAuthority): Certificate | undefined {
+/**
+ * The certificate of the authority, or in the token below the authority, that the token names as its signer's. Nothing is
+ * verified: a token that names a known authority must then be by it.
+ */
+function signerOf({ signerId, certificates }: Token, authority: TimestampAuthority): Certificate | undefined {
   const [first] = authority.certificates;
   if (first === undefined) return undefined;
-  return first.isCa ? certificates.find(signer.is) : [first].find(signer.is);
+  if (!first.isCa) return [first].find(signerId.is);
+  const isSigner = (one: Certificate | MerkleError): one is Certificate =>
+    !(one instanceof MerkleError) && signerId.is(one);
+  return certificates
+    .filter(isSigner)
+    .find((certificate) => authority.certificates.some((issuer) => mayIssue(issuer, certificate)));
 }
 
 function checkSigner(

@@ -48,8 +48,12 @@ export interface Signer {
 export interface SignerWish {
   /** When the certificate becomes valid: "2026-01-01T00:00:00Z". It ends ten minutes later. */
   readonly from?: string;
-  /** The certificate-transparency log of the SCT. */
-  readonly ctLog?: Keys;
+  /** The certificate-transparency log of the SCT; without an SCT if it is null. */
+  readonly ctLog?: Keys | null;
+  /** The URI in the certificate. */
+  readonly identity?: string;
+  /** The authority that issues. */
+  readonly by?: Authority;
 }
 
 const RUN = githubRun('stele-tests/release', 'release.yml', 'refs/heads/main');
@@ -120,7 +124,8 @@ export class Instance {
   }
 
   /** A certificate in Fulcio's form, for a new key or a given one. */
-  signer({ from = NOW, ctLog = this.ctLog }: SignerWish = {}, keys = newKeys()): Signer {
+  signer(wished: SignerWish = {}, keys = newKeys()): Signer {
+    const { from = NOW, ctLog = this.ctLog, identity = OWN_IDENTITY, by = this.intermediate } = wished;
     const fulcio = Object.entries({ ...RUN.extensions, 1: OWN_ISSUER, 8: OWN_ISSUER }).map(
       ([number, value]): Extension => ({
         oid: `${FULCIO}.${number}`,
@@ -128,16 +133,18 @@ export class Instance {
       }),
     );
     const wish = {
-      ...{ by: this.intermediate, name: '', keys, serial: crypto.randomBytes(8), from },
+      ...{ by, name: '', keys, serial: crypto.randomBytes(8), from },
       ...{ to: later(from, LIFETIME_MS), keyUsage: 0x80, usages: [SIGNING] },
-      names: [der(0x86, Buffer.from(OWN_IDENTITY))],
+      names: [der(0x86, Buffer.from(identity))],
     };
     const promised = tbsOf({ ...wish, extensions: fulcio }, keys);
-    const issuer = this.intermediate.certificate.spki;
-    const list = octets(listOf(makeSct(promised, { keys: ctLog, time: Date.parse(from), issuer })));
-    const tbs = tbsOf({ ...wish, extensions: [...fulcio, { oid: SCT_LIST, value: list }] }, keys);
+    const sct = (ct: Keys) => makeSct(promised, { keys: ct, time: Date.parse(from), issuer: by.certificate.spki });
+    const tbs =
+      ctLog === null
+        ? promised
+        : tbsOf({ ...wish, extensions: [...fulcio, { oid: SCT_LIST, value: octets(listOf(sct(ctLog))) }] }, keys);
     const algorithm = sequence(oid('1.2.840.10045.4.3.2'));
-    return { keys, certificate: sequence(tbs, algorithm, bitString(sign(tbs, this.intermediate.keys))) };
+    return { keys, certificate: sequence(tbs, algorithm, bitString(sign(tbs, by.keys))) };
   }
 
   /** A time-stamp response over the signature of a bundle. */

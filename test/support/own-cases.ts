@@ -2,10 +2,10 @@
  * Good and bad bundles of a test instance (instance.ts). They have the names of the published bundles of the same kind in
  * sigstore-conformance, so that one test covers both.
  */
-import { createHash } from 'node:crypto';
 import { formatPublicKeyPem } from '../../client/formats/key.ts';
 import { preAuthEncoding } from '../../merkle/rekor/dsse.ts';
 import { newKeys, spkiOf } from '../merkle/x509/make.ts';
+import { bundleJson, FILE, hash, messageOf, recordOf, sha256, type Version } from './bundle-json.ts';
 import {
   Instance,
   type Json,
@@ -20,13 +20,9 @@ import {
 import type { BundleCase } from './vectors.ts';
 
 type Keys = ReturnType<typeof newKeys>;
-type Version = '0.1' | '0.2' | '0.3';
 
-const FILE = Buffer.from('an artifact of the tests\n');
 const PAYLOAD_TYPE = 'application/vnd.in-toto+json';
 const base64 = (bytes: Uint8Array | string) => Buffer.from(bytes).toString('base64');
-const sha256 = (bytes: Uint8Array | string) => createHash('sha256').update(bytes).digest();
-const hash = (bytes: Uint8Array | string) => ({ algorithm: 'sha256', value: sha256(bytes).toString('hex') });
 const otherwise = (text: string) => (text.startsWith('A') ? 'B' : 'A') + text.slice(1);
 
 const production = new Instance('sigstore.example');
@@ -35,52 +31,6 @@ const staging = new Instance('sigstage.example');
 const LATE = '2026-08-01T13:00:00Z';
 /** A time at which the authorities' own certificates are expired. */
 const EXPIRED = '2041-01-01T00:00:00Z';
-
-/** A bundle in JSON. */
-function bundle(
-  version: Version,
-  signer: Signer | Keys,
-  content: object,
-  entry: Json,
-  stamps: readonly Buffer[] = [],
-): Json {
-  const certificate = 'certificate' in signer ? { rawBytes: base64(signer.certificate) } : undefined;
-  const held =
-    certificate === undefined
-      ? { publicKey: { hint: '' } }
-      : version === '0.3'
-        ? { certificate }
-        : { x509CertificateChain: { certificates: [certificate] } };
-  return {
-    mediaType:
-      version === '0.3'
-        ? 'application/vnd.dev.sigstore.bundle.v0.3+json'
-        : `application/vnd.dev.sigstore.bundle+json;version=${version}`,
-    verificationMaterial: {
-      ...held,
-      tlogEntries: [entry],
-      ...(stamps.length === 0
-        ? {}
-        : {
-            timestampVerificationData: {
-              rfc3161Timestamps: stamps.map((reply) => ({ signedTimestamp: base64(reply) })),
-            },
-          }),
-    },
-    ...content,
-  };
-}
-
-const messageOf = (signature: Uint8Array, file: Uint8Array = FILE) => ({
-  messageSignature: {
-    messageDigest: { algorithm: 'SHA2_256', digest: base64(sha256(file)) },
-    signature: base64(signature),
-  },
-});
-const record = (signer: Signer | Keys, signature: Uint8Array, file: Uint8Array = FILE) => ({
-  data: { hash: hash(file) },
-  signature: { content: base64(signature), publicKey: { content: pem64(signer) } },
-});
 
 interface MessageWish {
   readonly version?: Version;
@@ -98,8 +48,8 @@ function message1(wish: MessageWish = {}): Json {
   const there = logged.signer ?? signer;
   const inLog =
     logged.signer === undefined && logged.file === undefined ? signature : signedBy(there, logged.file ?? FILE);
-  const entry = by.logged1('hashedrekord', '0.0.1', record(there, inLog, logged.file));
-  return bundle(version, signer, messageOf(signature), entry, stamped ? [by.stamp(signature)] : []);
+  const entry = by.logged1('hashedrekord', '0.0.1', recordOf(there, inLog, logged.file));
+  return bundleJson(version, signer, messageOf(signature), [entry], stamped ? [by.stamp(signature)] : []);
 }
 
 function statement(predicate: object = {}): Buffer {
@@ -147,7 +97,7 @@ function attestation1(kind: 'dsse' | 'intoto', wish: AttestationWish = {}): Json
   const entry = production.logged1(kind, kind === 'dsse' ? '0.0.1' : '0.0.2', spec, wish.time);
   const { content, signature: last } = shownOf(wish, signer, payload, signature);
   const stamps = wish.stampTime === undefined ? [] : [production.stamp(last, { time: wish.stampTime })];
-  return bundle(kind === 'dsse' ? '0.3' : '0.2', signer, content, entry, stamps);
+  return bundleJson(kind === 'dsse' ? '0.3' : '0.2', signer, content, [entry], stamps);
 }
 
 function shownOf({ shown }: AttestationWish, signer: Signer, payload: Buffer, signature: Buffer) {
@@ -167,7 +117,7 @@ function message2({ by = staging, embedded = true, none = false }: StampWish = {
   const signer = staging.signer();
   const signature = signedBy(signer, FILE);
   const entry = entry2(sha256(FILE), signature, signer);
-  return bundle('0.3', signer, messageOf(signature), entry, none ? [] : [by.stamp(signature, { embedded })]);
+  return bundleJson('0.3', signer, messageOf(signature), [entry], none ? [] : [by.stamp(signature, { embedded })]);
 }
 
 function attestation2(wish: AttestationWish): Json {
@@ -176,7 +126,7 @@ function attestation2(wish: AttestationWish): Json {
   const signature = signedBy(signer, pae(payload));
   const entry = entry2(sha256(pae(payload)), signature, signer);
   const { content, signature: last } = shownOf(wish, signer, payload, signature);
-  return bundle('0.3', signer, content, entry, [staging.stamp(last)]);
+  return bundleJson('0.3', signer, content, [entry], [staging.stamp(last)]);
 }
 
 /** An entry without `integratedTime`: proto3 JSON omits fields that are 0. */
@@ -237,12 +187,16 @@ function makeParts(): Record<string, Parts> {
     'bundle-unknown-version_fail': {
       json: { ...message1(), mediaType: 'application/vnd.dev.sigstore.bundle+json;version=99.9' },
     },
+    // The published bundle is refused for its identity too. The root in it is superfluous.
     'bundle-with-root-cert_fail': {
-      json: changed(message1({ version: '0.1' }), (its) => {
-        for (const { certificate } of [production.intermediate, production.root]) {
-          its.verificationMaterial.x509CertificateChain.certificates.push({ rawBytes: base64(certificate.der) });
-        }
-      }),
+      json: changed(
+        message1({ version: '0.1', signer: production.signer({ identity: 'https://example.com/other' }) }),
+        (its) => {
+          for (const { certificate } of [production.intermediate, production.root]) {
+            its.verificationMaterial.x509CertificateChain.certificates.push({ rawBytes: base64(certificate.der) });
+          }
+        },
+      ),
     },
     'checkpoint-wrong-roothash_fail': {
       json: envelope(message1({ version: '0.1' }), (note) => {

@@ -19,6 +19,8 @@ export interface VerifyOptions {
   readonly extension?: readonly string[];
   readonly type?: string;
   readonly subject?: string;
+  readonly requireSct?: boolean;
+  readonly insecureIgnoreSct?: boolean;
   readonly trustedRoot?: string;
   readonly logKey?: string;
   readonly policy?: string;
@@ -28,6 +30,16 @@ export interface VerifyOptions {
 
 /** The expected signer. */
 export type RequestedSigner = { readonly key: string } | { readonly identity: IdentityRule };
+
+/** What a certificate must show of certificate transparency, as `VerifyRequest`. */
+export interface SctWish {
+  readonly requireSct: boolean;
+  readonly ignoreSct: boolean;
+}
+
+export function sctWish({ requireSct, insecureIgnoreSct }: VerifyOptions): SctWish {
+  return { requireSct: requireSct === true, ignoreSct: insecureIgnoreSct === true };
+}
 
 /** @throws ClientError `usage` */
 export function requestedSigner(options: VerifyOptions): RequestedSigner {
@@ -39,7 +51,15 @@ export function requestedSigner(options: VerifyOptions): RequestedSigner {
         : 'give either --key, or the identity in a certificate (--identity, --issuer, --extension), not both',
     );
   }
-  return options.key === undefined ? { identity: rule! } : { key: options.key };
+  if (options.key === undefined) return { identity: rule! };
+  for (const [given, flag] of [
+    [options.requireSct, '--require-sct'],
+    [options.insecureIgnoreSct, '--insecure-ignore-sct'],
+  ] as const) {
+    if (given)
+      throw usage(`${flag} is about the certificate of an identity, and --key does not look at one: leave it out`);
+  }
+  return { key: options.key };
 }
 
 /** What the attestation must say. @throws ClientError `usage` */

@@ -15,12 +15,12 @@ import { requiredHashes } from '../../verify/verify-bundle.ts';
 import { digestsOf } from '../digests.ts';
 import { readWhole } from '../files.ts';
 import { describe, print, printJson } from '../report.ts';
-import { type RequestedSigner, requiredClaim, type VerifyOptions } from './arguments.ts';
+import { type RequestedSigner, requiredClaim, type SctWish, sctWish, type VerifyOptions } from './arguments.ts';
 import type { Artifact } from './artifacts.ts';
 import { type CheckSentence, checkSentence, notProvenSentence, rootSentence, timeSentence } from './sentences.ts';
 import { readSigner, readVerifyTrust, type VerifyTrust } from './verify-trust.ts';
 
-interface Request extends VerifyTrust, RequiredClaim {
+interface Request extends VerifyTrust, RequiredClaim, Partial<SctWish> {
   readonly key?: KeyInfo;
   readonly identity?: IdentityTest;
   readonly witnessTime: boolean;
@@ -39,7 +39,7 @@ export async function verifyFiles(
   const claim = requiredClaim(options);
   const trust = await readVerifyTrust(options);
   const read = await readSigner(signer, trust);
-  const expected = 'key' in read ? { key: read.key.info } : { identity: read.identity };
+  const expected = 'key' in read ? { key: read.key.info } : { identity: read.identity, ...sctWish(options) };
   if (options.witnessTime === true && trust.policy?.quorum === undefined) {
     throw usage('--witness-time needs a --policy with a quorum of witnesses');
   }

@@ -13,7 +13,7 @@ import { counted } from '../counted.ts';
 import { digestsOf } from '../digests.ts';
 import { readWhole } from '../files.ts';
 import { print } from '../report.ts';
-import { parseLeafHash, type RequestedSigner, type VerifyOptions } from './arguments.ts';
+import { parseLeafHash, type RequestedSigner, sctWish, type VerifyOptions } from './arguments.ts';
 import type { Artifact } from './artifacts.ts';
 import { notProvenSentence, rootSentence } from './sentences.ts';
 import { readSigner, readVerifyTrust, type VerifyTrust } from './verify-trust.ts';
@@ -36,14 +36,15 @@ export async function verifyProof(
   const verified =
     'key' in read
       ? checkTlogProof({ proof, policy, digests, signer: { key: read.key.spki } }, primitives)
-      : checkProofUnderRoots({ proof, policy, digests, signer: read }, primitives);
-  const { publicKey, identity, time } = verified.signer!;
+      : checkProofUnderRoots({ proof, policy, digests, signer: { ...read, ...sctWish(options) } }, primitives);
+  const { publicKey, identity, time, notProven: ofSigner } = verified.signer!;
   const names = identity?.names.map(({ value }) => value) ?? [];
   const fingerprint = encodeHex(primitives.hash('sha256', publicKey.spki));
   const digest = digests[hash]!;
   const notProven = [
     ...(given === undefined ? [] : [notProvenSentence({ name: 'file' })]),
     ...('key' in read ? [notProvenSentence({ name: 'key-holder' }), notProvenSentence({ name: 'time' })] : []),
+    ...ofSigner.map(notProvenSentence),
     ...(policy.quorum === undefined ? [NO_WITNESS] : []),
   ];
   const result = {

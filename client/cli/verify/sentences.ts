@@ -79,7 +79,9 @@ export function timeSentence({ kind, time, by }: VerifiedTime): { kind: string; 
   };
 }
 
-const NOT_PROVEN: Readonly<Record<Exclude<NotProven['name'], 'timestamps'>, string>> = {
+const NOT_PROVEN: Readonly<
+  Record<Exclude<NotProven['name'], 'certificate-transparency' | 'timestamps' | 'entries'>, string>
+> = {
   file: 'that a file has this digest: the digest was given, and no file was read',
   'key-holder': 'who holds the key: you must know that from elsewhere',
   issuer: 'who vouched for the identity: no issuer was required',
@@ -92,9 +94,26 @@ const NOT_PROVEN: Readonly<Record<Exclude<NotProven['name'], 'timestamps'>, stri
 };
 
 export function notProvenSentence(fact: NotProven): string {
-  return fact.name === 'timestamps'
-    ? `what ${counted(fact.count, 'time stamp')} in the bundle ${fact.count === 1 ? 'says' : 'say'}: no authority for them was given`
-    : NOT_PROVEN[fact.name];
+  switch (fact.name) {
+    case 'certificate-transparency': {
+      const why = fact.because === 'no-log' ? 'the trusted root names no log' : '--insecure-ignore-sct was given';
+      return `certificate transparency: not asked, ${why}`;
+    }
+    case 'timestamps': {
+      const { count, by } = fact;
+      const what = `what ${counted(count, 'time stamp')} in the bundle ${count === 1 ? 'says' : 'say'}`;
+      if (by === undefined) return `${what}: no authority for them was given`;
+      const signers = by.map((name) => printable(name.slice(0, 200))).join('; ');
+      return `${what}: not checked, the trusted root does not have the authority (${signers})`;
+    }
+    case 'entries': {
+      const { length } = fact.logIds;
+      const what = `what ${counted(length, 'further log entry', 'further log entries')} in the bundle ${length === 1 ? 'says' : 'say'}`;
+      return `${what}: not checked, the log is not trusted (ID ${fact.logIds.map(encodeBase64).join(', ')})`;
+    }
+    default:
+      return NOT_PROVEN[fact.name];
+  }
 }
 
 /** The root of several under which everything holds. */

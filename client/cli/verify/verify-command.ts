@@ -51,6 +51,13 @@ export function verifyCommand(): Command {
     )
     .option('--type <type>', 'an attestation of this predicate type: a short name, as in `stele attest`, or a URI')
     .option('--subject <name>', 'an attestation that calls the file so')
+    .option('--require-sct', 'refuse a certificate if the trusted root names no certificate-transparency log')
+    .addOption(
+      new Option(
+        '--insecure-ignore-sct',
+        'take a certificate that no certificate-transparency log has promised to publish',
+      ).conflicts('requireSct'),
+    )
     .option(
       '--trusted-root <path>',
       "Sigstore's trusted_root.json: keys of logs and authorities; all must hold under one root of a file with several",

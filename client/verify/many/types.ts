@@ -25,6 +25,8 @@ export interface ManyTrust extends RequiredClaim {
   /** SubjectPublicKeyInfo, DER. */
   readonly key?: Uint8Array;
   readonly identity?: IdentityRule;
+  readonly requireSct?: boolean;
+  readonly ignoreSct?: boolean;
   readonly witnessTime?: boolean;
 }
 

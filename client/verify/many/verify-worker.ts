@@ -35,19 +35,13 @@ function trustOf({
   policy,
   logKey,
   key,
-  identity,
-  witnessTime,
-  predicateType,
-  subject,
+  ...asked
 }: ManyTrust): Omit<BundleRequest, 'bundle' | 'artifact'> {
   return {
     ...(trustedRoot === undefined ? {} : { trustedRoot: parseTrustedRoots(trustedRoot) }),
     ...(policy === undefined ? {} : { policy: parseTrustPolicy(policy) }),
     ...(logKey === undefined ? {} : { logKey: parseLogKey(logKey) }),
     ...(key === undefined ? {} : { key: withClientErrors(() => parseSpki(key)) }),
-    ...(identity === undefined ? {} : { identity }),
-    ...(witnessTime === undefined ? {} : { witnessTime }),
-    predicateType,
-    subject,
+    ...asked,
   };
 }

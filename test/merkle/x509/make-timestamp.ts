@@ -27,6 +27,8 @@ export interface TokenWish {
   readonly by: Authority;
   readonly hash?: Hash;
   readonly imprintHash?: Hash;
+  /** OID in place of that of `imprintHash`. */
+  readonly imprintOid?: string;
   /** What the token is over. */
   readonly message: Uint8Array;
   /** GeneralizedTime. */
@@ -54,7 +56,7 @@ export function makeTimestamp(token: TokenWish): Buffer {
   const info = sequence(
     integer(token.infoVersion ?? 1),
     oid('1.2.3'),
-    sequence(hashAlgorithm(imprintHash), octets(digest(imprintHash, message))),
+    sequence(sequence(oid(token.imprintOid ?? HASHES[imprintHash])), octets(digest(imprintHash, message))),
     token.serial ?? integer(1, 2, 3),
     der(0x18, Buffer.from(token.time ?? '20300101000000Z')),
     ...(token.infoMore ?? [sequence(integer(1)), der(1, Buffer.from([255])), integer(9)]),

@@ -92,6 +92,11 @@ describe('signed certificate timestamps', () => {
     expect(() => verify(leaf, [ctLog(newKeys())])).toThrow(refused('bad-sct'));
     expect(() => verify(leaf, [])).toThrow(refused('bad-sct'));
     expect(() => verify(withScts({ version: 1 }))).toThrow(refused('bad-sct'));
+    // What a stranger's timestamp says is read no further: Ed25519 is an algorithm that is not checked.
+    const strange = { keys: other, algorithm: 0x0807, change: () => Buffer.alloc(64) };
+    expect(verify(withScts(strange, {}))).toHaveLength(1);
+    expect(() => verify(withScts(strange))).toThrow(refused('bad-sct'));
+    expect(() => verify(withScts(strange, {}), [ctLog(), ctLog(other)])).toThrow(refused('bad-der'));
   });
 
   it('count in the time of the key alone, where a log has two', () => {

@@ -73,6 +73,26 @@ describe('the facts of a verification', () => {
         "that the log's key still counted: the trusted root ends its time, and nothing shows that the entry is older",
       ],
       [{ name: 'timestamps', count: 2 }, 'what 2 time stamps in the bundle say: no authority for them was given'],
+      [
+        { name: 'timestamps', count: 1, by: ['certificate 05 of CN=tsa\u001b[2J'] },
+        'what 1 time stamp in the bundle says: not checked, the trusted root does not have the authority (certificate 05 of CN=tsa [2J)',
+      ],
+      [
+        { name: 'entries', logIds: [digest] },
+        `what 1 further log entry in the bundle says: not checked, the log is not trusted (ID ${base64})`,
+      ],
+      [
+        { name: 'entries', logIds: [digest, digest] },
+        `what 2 further log entries in the bundle say: not checked, the log is not trusted (ID ${base64}, ${base64})`,
+      ],
+      [
+        { name: 'certificate-transparency', because: 'no-log' },
+        'certificate transparency: not asked, the trusted root names no log',
+      ],
+      [
+        { name: 'certificate-transparency', because: 'ignored' },
+        'certificate transparency: not asked, --insecure-ignore-sct was given',
+      ],
       [{ name: 'inclusion' }, "that the entry is in the log's tree: there is only the log's promise to put it there"],
       [
         { name: 'witnesses' },
