@@ -19,6 +19,7 @@ import type { KeySigner } from '../submit/signers/types.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
 import { digestFile } from './digests.ts';
 import { readWhole, writeWhole } from './files.ts';
+import { refuseUnnamed } from './input.ts';
 import { givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
 import { print, shellWord, warn } from './report.ts';
 import {
@@ -100,12 +101,14 @@ function sourceOf(files: readonly string[], { predicate, type, statement, out }:
     if (predicate !== undefined || type !== undefined) {
       throw usage('--statement is signed as it is: leave out --predicate and --type');
     }
+    if (out === undefined) refuseUnnamed([statement], 'the bundle: give --out');
     return { files, out, statement };
   }
   if (predicate === undefined || type === undefined) {
     throw usage('say what is attested: --predicate with --type, or --statement');
   }
   if (files.length === 0) throw usage('name the file that the predicate is about');
+  refuseUnnamed(files, 'the statement about it');
   if (files.length > 1 && out !== undefined) throw manyOut();
   const suffix = PREDICATE_TYPES.has(type) ? type : 'attestation';
   return { files, out, predicate, type: predicateType(type), suffix };

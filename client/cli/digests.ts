@@ -1,12 +1,13 @@
 /** Hashes a file of any length with several hashes at once. Two pieces of the file are in memory at a time. */
 import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type DigestAlgorithm, HASH_NAME, type HashName } from '../../merkle/rekor/hashes.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import { cancelled } from '../errors.ts';
 import type { ArtifactDigests } from '../verify/content.ts';
 import { isDirectory, reading } from './files.ts';
+import { inputName, readInput } from './input.ts';
 import { withProgress } from './progress.ts';
 
 const CHUNK = 1024 * 1024;
@@ -33,37 +34,47 @@ export async function digestsOf(
   signal?: AbortSignal,
   hash?: Primitives['hash'],
 ): Promise<FileDigests> {
-  return await reading(path, async () => {
-    const file = await open(path, 'r');
-    try {
-      const stats = await file.stat();
-      if (stats.isDirectory()) throw isDirectory(path);
-      const hashes = names.map((name) => [name, createHash(name)] as const);
-      let whole: Uint8Array | undefined;
-      const size = await withProgress(`hashing ${basename(path)}`, 'bytes', async (update) => {
-        // The next piece is read while this one is hashed.
-        let [piece, spare] = [Buffer.allocUnsafe(CHUNK), Buffer.allocUnsafe(CHUNK)];
-        let done = 0;
-        let next = file.read(piece, 0, CHUNK, null);
-        for (;;) {
-          const { bytesRead } = await next;
-          if (bytesRead === 0) return done;
-          if (signal?.aborted) throw cancelled();
-          next = file.read(spare, 0, CHUNK, null);
-          for (const [, streamed] of hashes) streamed.update(piece.subarray(0, bytesRead));
-          [piece, spare] = [spare, piece];
-          whole = done === 0 ? spare.subarray(0, bytesRead) : undefined;
-          done += bytesRead;
-          update(done, Math.max(done, stats.size));
-        }
-      });
-      const digests = hashes.map(([name, streamed]) => [
-        name,
-        hash !== undefined && whole !== undefined ? hash(name, whole) : streamed.digest(),
-      ]);
-      return { digests: Object.fromEntries(digests), size };
-    } finally {
-      await file.close();
-    }
-  });
+  return await reading(path, () =>
+    readInput(path, {
+      file: (file, stats) => {
+        if (stats.isDirectory()) throw isDirectory(path);
+        return hashPieces(piecesOf(file), stats.size);
+      },
+      pipe: (pieces) => hashPieces(pieces, 0),
+    }),
+  );
+
+  async function hashPieces(pieces: AsyncIterable<Uint8Array>, expected: number): Promise<FileDigests> {
+    const hashes = names.map((name) => [name, createHash(name)] as const);
+    let whole: Uint8Array | undefined;
+    const size = await withProgress(`hashing ${basename(inputName(path))}`, 'bytes', async (update) => {
+      let done = 0;
+      for await (const piece of pieces) {
+        if (signal?.aborted) throw cancelled();
+        for (const [, streamed] of hashes) streamed.update(piece);
+        whole = done === 0 ? piece : undefined;
+        done += piece.length;
+        update(done, Math.max(done, expected));
+      }
+      return done;
+    });
+    const digests = hashes.map(([name, streamed]) => [
+      name,
+      hash !== undefined && whole !== undefined ? hash(name, whole) : streamed.digest(),
+    ]);
+    return { digests: Object.fromEntries(digests), size };
+  }
+}
+
+/** A piece is only good until the one after the next. The next piece is read while the caller has this one. */
+async function* piecesOf(file: FileHandle): AsyncGenerator<Uint8Array> {
+  let [piece, spare] = [Buffer.allocUnsafe(CHUNK), Buffer.allocUnsafe(CHUNK)];
+  let next = file.read(piece, 0, CHUNK, null);
+  for (;;) {
+    const { bytesRead } = await next;
+    if (bytesRead === 0) return;
+    next = file.read(spare, 0, CHUNK, null);
+    yield piece.subarray(0, bytesRead);
+    [piece, spare] = [spare, piece];
+  }
 }

@@ -1,12 +1,13 @@
 /** The files that the commands read and write. */
-import { stat } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
 import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
-import { openToOthers, readBounded } from '../../merkle/runtime/disk/bounded.ts';
+import { openToOthers, readOpened } from '../../merkle/runtime/disk/bounded.ts';
 import { writeFileDurable } from '../../merkle/runtime/disk/files.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { ClientError } from '../errors.ts';
 import { type PublicKey, parsePublicKeyPem } from '../formats/key.ts';
 import type { KeySigner } from '../submit/signers/types.ts';
+import { allOf, inputName, readInput } from './input.ts';
 
 const MAX_KEY_FILE = 64 * 1024;
 
@@ -14,13 +15,23 @@ export function isDirectory(path: string): ClientError {
   return new ClientError('file', `${path} is a directory: name a file, such as an archive of it`);
 }
 
-/** A whole file of at most `limit` bytes. @throws ClientError `file` */
-export async function readWhole(path: string, limit: number): Promise<Uint8Array> {
-  return await reading(path, async () => {
-    // Take only the memory that the file needs: a buffer of megabytes for each file keeps the garbage collector busy.
-    const { size } = await stat(path);
-    return await readBounded(path, size < limit ? size : limit);
-  });
+/**
+ * A whole file, pipe or standard input (`-`) of at most `limit` bytes.
+ *
+ * @param check looks at a file before it is read; a pipe has nothing to look at
+ * @throws ClientError `file`, `usage`, `cancelled`, and what `check` throws
+ */
+export async function readWhole(path: string, limit: number, check?: (stats: Stats) => void): Promise<Uint8Array> {
+  return await reading(path, () =>
+    readInput(path, {
+      file: (file, stats) => {
+        check?.(stats);
+        // Take only the memory that the file needs: a buffer of megabytes for each file keeps the garbage collector busy.
+        return readOpened(file, stats, stats.size < limit ? stats.size : limit);
+      },
+      pipe: (pieces) => allOf(pieces, limit),
+    }),
+  );
 }
 
 /** @throws ClientError `file`, `key` */
@@ -40,11 +51,9 @@ export async function readPublicKey(path: string): Promise<PublicKey> {
  */
 export async function readPrivateKey(path: string, passphrase: string | undefined): Promise<KeySigner> {
   let shared = false;
-  const file = await reading(path, () =>
-    readBounded(path, MAX_KEY_FILE, (stats) => {
-      shared = openToOthers(stats) !== undefined;
-    }),
-  );
+  const file = await readWhole(path, MAX_KEY_FILE, (stats) => {
+    shared = openToOthers(stats) !== undefined;
+  });
   const { pemSigner, privateKeyBlock } = await import('../submit/signers/pem-signer.ts');
   try {
     const block = await privateKeyBlock(Buffer.from(file));
@@ -81,7 +90,7 @@ export async function reading<T>(path: string, work: () => Promise<T>): Promise<
     return await work();
   } catch (cause) {
     if (cause instanceof ClientError) throw cause;
-    throw new ClientError('file', `${path} cannot be read: ${reason(cause)}`, { cause });
+    throw new ClientError('file', `${inputName(path)} cannot be read: ${reason(cause)}`, { cause });
   }
 }
 

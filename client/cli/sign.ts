@@ -11,6 +11,7 @@ import type { LogRequestOptions } from '../submit/types.ts';
 import { counted } from './counted.ts';
 import { digestFile } from './digests.ts';
 import { isDirectory, reading, writeWhole } from './files.ts';
+import { inputName, refuseUnnamed, STANDARD_INPUT } from './input.ts';
 import { givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
 import { print, shellWord } from './report.ts';
 import {
@@ -49,7 +50,7 @@ Examples:
 export function signCommand(): Command {
   const command = new Command('sign')
     .description('Sign files, log the signatures, check the answers and keep the proofs as Sigstore bundles')
-    .argument('<file...>', 'the files to sign, of any length');
+    .argument('<file...>', 'the files to sign, of any length; - is standard input');
   return addSigningOptions(command, 'FILE.sigstore.json')
     .option('--tlog-proof', 'write FILE.tlog-proof as well (c2sp.org/tlog-proof)')
     .addHelpText('after', HELP)
@@ -61,13 +62,16 @@ async function sign(named: readonly string[], options: SignOptions): Promise<voi
   const [first] = files;
   const alone = files.length === 1 ? first : undefined;
   if (alone === undefined && options.out !== undefined) throw manyOut();
+  if (options.out === undefined) refuseUnnamed(files, 'its bundle: give --out');
+  if (options.tlogProof === true) refuseUnnamed(files, 'its proof: leave out --tlog-proof');
   // Check all options before anything reaches the log.
   const log = parseLogUrl(options.log);
   const http = requestOptions(options);
   checkTsa(options);
   const { trust: given } = await readLogTrust(options);
-  if (alone !== undefined) await checkFile(alone);
-  const { signer, publicPath } = await openSigningKey(options, alone);
+  const beside = alone === STANDARD_INPUT ? undefined : alone;
+  if (beside !== undefined) await checkFile(beside);
+  const { signer, publicPath } = await openSigningKey(options, beside);
   try {
     let firstUse = false;
     const items = files.map((file) => itemOf(file, signer, options, http));
@@ -143,7 +147,7 @@ function printOne(kept: KeptItem<Written>, context: Context): void {
       ? signed
       : `its proof, the log's signature and the policy's quorum (${counted(cosignatures.length, 'witness', 'witnesses')}) were checked`;
   print(options.json, result, [
-    `Signed ${basename(file)} (${digest.algorithm} ${digest.hex})`,
+    `Signed ${basename(inputName(file))} (${digest.algorithm} ${digest.hex})`,
     `Logged by ${log.origin} as entry ${result.index} of ${result.treeSize}; ${checked}`,
     `Proof: ${bundle}`,
     ...(result.tlogProof === null ? [] : [`tlog-proof: ${result.tlogProof}`]),

@@ -20,6 +20,7 @@ import {
   type Verifier,
 } from '../submit/submission.ts';
 import { readWhole, writeWhole } from './files.ts';
+import { refuseUnnamed } from './input.ts';
 import {
   addLogOptions,
   type CommandRequests,
@@ -106,6 +107,7 @@ async function submit(files: readonly string[], options: SubmitOptions): Promise
   if (!any && options.flush !== true) throw usage('name a file, or --digest with --signature, or --flush or --status');
   if (plain && files.length > 0) throw usage('give files, or --digest with --signature, not both');
   if (options.wait === true && options.flush !== true) throw usage('--wait goes with --flush');
+  if (options.out === undefined) refuseUnnamed([...files, options.signature], 'the bundle with its proof: give --out');
   const given = await readLogTrust(options);
   const http = requestOptions(options);
   if (any) {

@@ -4,6 +4,7 @@ import { usage } from '../../errors.ts';
 import { isDigest, MAX_CHECKSUMS, parseChecksums, parseDigest } from '../../formats/checksums.ts';
 import type { ArtifactDigests } from '../../verify/content.ts';
 import { readWhole } from '../files.ts';
+import { inputName, readOnce, STANDARD_INPUT } from '../input.ts';
 import type { VerifyOptions } from './arguments.ts';
 
 export interface Artifact {
@@ -21,7 +22,9 @@ export interface Artifact {
  * @throws ClientError `usage`, `file`
  */
 export async function artifactsOf(names: readonly string[], options: VerifyOptions): Promise<readonly Artifact[]> {
-  const { checksums, bundle, tlogProof } = options;
+  const { checksums, bundle, tlogProof, key, trustedRoot, policy } = options;
+  const inputs = [...names, checksums, bundle, tlogProof, key, trustedRoot, policy];
+  if (inputs.filter((input) => input === STANDARD_INPUT).length > 1) throw readOnce();
   const given = tlogProof ?? bundle;
   const artifacts =
     checksums === undefined ? names.map((name) => named(name, given)) : await listed(checksums, names, given);
@@ -36,6 +39,8 @@ export async function artifactsOf(names: readonly string[], options: VerifyOptio
 }
 
 function named(name: string, given: string | undefined): Artifact {
+  if (name === STANDARD_INPUT && given === undefined)
+    throw usage('standard input does not name its bundle: give --bundle');
   if (!isDigest(name)) return { name, proof: given ?? `${name}.sigstore.json` };
   const { hash, value } = parseDigest(name);
   if (given === undefined) throw usage(`${printable(name)} does not name its bundle: give --bundle`);
@@ -44,7 +49,7 @@ function named(name: string, given: string | undefined): Artifact {
 
 async function listed(path: string, names: readonly string[], given: string | undefined): Promise<Artifact[]> {
   if (names.length > 0) throw usage('--checksums names the files: leave out the others');
-  return parseChecksums(await readWhole(path, MAX_CHECKSUMS), `the list ${printable(path)}`).map(
+  return parseChecksums(await readWhole(path, MAX_CHECKSUMS), `the list ${printable(inputName(path))}`).map(
     ({ name, hash, value }) => ({ name, proof: given ?? `${name}.sigstore.json`, digests: { [hash]: value } }),
   );
 }

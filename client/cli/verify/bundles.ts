@@ -14,6 +14,7 @@ import { checkUnderRoots } from '../../verify/under-roots.ts';
 import { requiredHashes } from '../../verify/verify-bundle.ts';
 import { digestsOf } from '../digests.ts';
 import { readWhole } from '../files.ts';
+import { inputName } from '../input.ts';
 import { describe, print, printJson } from '../report.ts';
 import { type RequestedSigner, requiredClaim, type SctWish, sctWish, type VerifyOptions } from './arguments.ts';
 import type { Artifact } from './artifacts.ts';
@@ -49,7 +50,7 @@ export async function verifyFiles(
   if (artifacts.length === 1 && only !== undefined) {
     const { name: file, proof: bundle } = only;
     const outcome = await verifyFile(only, request, primitives, signal);
-    print(options.json, { file, bundle, ...json(outcome) }, lines(basename(file), outcome));
+    print(options.json, { file, bundle, ...json(outcome) }, lines(basename(inputName(file)), outcome));
     return;
   }
   await verifyMany(artifacts, request, options.json === true, primitives, signal);
@@ -73,7 +74,7 @@ async function verifyFile(
     return { ...outcome, notProven: [...more, ...outcome.notProven] };
   } catch (error) {
     if (size > 0 || !(error instanceof ClientError) || error.code !== 'digest-mismatch') throw error;
-    throw new ClientError('digest-mismatch', `${file} is empty; ${error.message}`, { cause: error });
+    throw new ClientError('digest-mismatch', `${inputName(file)} is empty; ${error.message}`, { cause: error });
   }
 }
 

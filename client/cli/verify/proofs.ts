@@ -12,6 +12,7 @@ import { checkProofUnderRoots, checkTlogProof, entryDigest, type VerifiedProof }
 import { counted } from '../counted.ts';
 import { digestsOf } from '../digests.ts';
 import { readWhole } from '../files.ts';
+import { inputName } from '../input.ts';
 import { print } from '../report.ts';
 import { parseLeafHash, type RequestedSigner, sctWish, type VerifyOptions } from './arguments.ts';
 import type { Artifact } from './artifacts.ts';
@@ -63,7 +64,7 @@ export async function verifyProof(
     notProven,
   };
   print(options.json, result, [
-    `OK: ${printable(basename(file))} is signed, and the signature is in the log ${printable(verified.origin)}`,
+    `OK: ${printable(basename(inputName(file)))} is signed, and the signature is in the log ${printable(verified.origin)}`,
     '',
     'Checked:',
     ...(verified.trustedRoot === undefined ? [] : [`  trusted root  ${rootSentence(verified.trustedRoot)}`]),

@@ -10,6 +10,8 @@ which log you trust (--trusted-root, --log-key, --policy; whatever is given must
 A digest stands in the place of a file that is not here, such as a container image. A file of such a name is ./sha256:….
 With --checksums each NAME of the list has its NAME.sigstore.json, below the current directory, or all have the --bundle.
 
+A path may be a pipe, such as <(command) in a shell; - is standard input, for one thing in a command.
+
 Exit status: 0 all of it holds, 1 something does not, 2 it could not be checked. Of many files: 1 if any is refused, else 2 if
 any could not be checked.
 
@@ -21,6 +23,7 @@ Examples:
     --identity-regexp 'https://github.com/example/app/\\.github/workflows/release\\.yml@refs/tags/v.*'
   stele verify app.tgz --bundle provenance.json --type slsaprovenance1 --key builder.pub.pem --policy trust/policy
   stele verify sha256:9f86…0a08 --bundle image.sigstore.json --key release.pub.pem --policy trust/policy
+  curl -sf https://example.com/app.tgz | stele verify - --bundle app.sigstore.json --key release.pub.pem --policy trust/policy
   stele verify --checksums SHA256SUMS --bundle provenance.json --key builder.pub.pem --policy trust/policy
   stele verify dist/*.tgz --key release.pub.pem --policy trust/policy --json
   stele verify app.tgz --tlog-proof app.tgz.tlog-proof --policy trust/policy --key app.tgz.pub.pem

@@ -1,7 +1,7 @@
 /** Reads a small file that somebody else wrote, without trust in its size. */
 import type { Stats } from 'node:fs';
 import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 
 /**
  * The bytes of the regular file `path`, at most `limit` of them. `check` gets the stats of the very file that is read: another
@@ -13,20 +13,25 @@ export async function readBounded(path: string, limit: number, check?: (stats: S
   const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   try {
     const stats = await file.stat();
-    if (!stats.isFile()) throw new Error('is not a regular file');
-    check?.(stats);
-    const buffer = Buffer.alloc(limit + 1);
-    let length = 0;
-    while (length < buffer.length) {
-      const { bytesRead } = await file.read(buffer, length, buffer.length - length, length);
-      if (bytesRead === 0) break;
-      length += bytesRead;
-    }
-    if (length > limit) throw new Error(`is larger than ${limit} bytes`);
-    return buffer.subarray(0, length);
+    if (stats.isFile()) check?.(stats);
+    return await readOpened(file, stats, limit);
   } finally {
     await file.close();
   }
+}
+
+/** `readBounded`, of a file that is open. The caller closes the file. */
+export async function readOpened(file: FileHandle, stats: Stats, limit: number): Promise<Uint8Array> {
+  if (!stats.isFile()) throw new Error('is not a regular file');
+  const buffer = Buffer.alloc(limit + 1);
+  let length = 0;
+  while (length < buffer.length) {
+    const { bytesRead } = await file.read(buffer, length, buffer.length - length, length);
+    if (bytesRead === 0) break;
+    length += bytesRead;
+  }
+  if (length > limit) throw new Error(`is larger than ${limit} bytes`);
+  return buffer.subarray(0, length);
 }
 
 /** The permission bits in octal, where the group or others have any right to the file; else undefined. */
