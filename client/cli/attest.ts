@@ -70,7 +70,7 @@ export function attestCommand(): Command {
 async function attestFiles(named: readonly string[], options: AttestOptions): Promise<void> {
   const source = sourceOf([...new Set(named)], options);
   const log = parseLogUrl(options.log);
-  const http = requestOptions(options);
+  const http = await requestOptions(options);
   checkTsa(options);
   const { trust: given } = await readLogTrust(options);
   // Check all options and files before a key is opened.

@@ -11,6 +11,7 @@ import { readWhole } from './files.ts';
 import { withProgress } from './progress.ts';
 import { exitStatus, print, reportError } from './report.ts';
 import { stopSignals } from './signals.ts';
+import { addCaOption, fetchOf } from './tls-authorities.ts';
 
 interface AuditCommandOptions {
   readonly logKey?: string;
@@ -20,6 +21,7 @@ interface AuditCommandOptions {
   readonly newOnly?: boolean;
   readonly threads?: string;
   readonly timeout: string;
+  readonly ca?: string;
   readonly json?: boolean;
 }
 
@@ -38,7 +40,7 @@ Examples:
   stele audit /srv/export --json`;
 
 export function auditCommand(): Command {
-  return new Command('audit')
+  const command = new Command('audit')
     .description('Rebuild the tree of a whole log, and check every tile, the checkpoint and what was seen before')
     .argument('<url|dir>', 'the log: its URL, or a directory of its files')
     .option('--log-key <vkey>', "the log's verifier key: the checkpoint must be signed with it")
@@ -46,7 +48,8 @@ export function auditCommand(): Command {
     .option('--signatures', 'check the signature in every entry too (hashedrekord 0.0.2)')
     .option('--state <path>', 'file that remembers checkpoints and how far the audit came')
     .option('--new-only', 'with --state: check only what is new since the last audit that came to its end')
-    .option('--threads <n>', 'threads that hash (default: one for each processor)')
+    .option('--threads <n>', 'threads that hash (default: one for each processor)');
+  return addCaOption(command)
     .option('--timeout <seconds>', 'how long one answer of the log may take', '30')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', HELP)
@@ -79,7 +82,7 @@ async function run(location: string, options: AuditCommandOptions): Promise<Audi
     options.policy === undefined ? undefined : parseTrustPolicy(await readWhole(options.policy, MAX_POLICY));
   const stop = new AbortController();
   void stopSignals().then(() => stop.abort());
-  const source = openSource(location, { timeoutMs });
+  const source = openSource(location, { timeoutMs, fetch: await fetchOf(options.ca) });
   try {
     return await withProgress(`auditing ${printable(source.name)}`, 'entries', (update) =>
       auditLog(source, {

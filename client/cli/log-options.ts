@@ -11,22 +11,25 @@ import { parseTrustPolicy } from '../trust/quorum.ts';
 import type { LogTrust } from '../verify/types.ts';
 import { readWhole } from './files.ts';
 import { note, warn } from './report.ts';
+import { addCaOption, fetchOf } from './tls-authorities.ts';
 
 export interface LogArguments {
   readonly logKey?: string;
   readonly policy?: string;
   readonly timeout: string;
+  readonly ca?: string;
   readonly json?: boolean;
 }
 
 export function addLogOptions(command: Command, log: 'required' | 'optional'): Command {
   const what = 'the log, such as https://log.example.com';
-  return (log === 'required' ? command.requiredOption('--log <url>', what) : command.option('--log <url>', what))
+  const named = (log === 'required' ? command.requiredOption('--log <url>', what) : command.option('--log <url>', what))
     .option(
       '--log-key <vkey>',
       "the log's verifier key; without it or a policy, the command trusts the key that the log names",
     )
-    .option('--policy <path>', 'trust policy (tlog-policy): its log and its quorum of witnesses must have signed')
+    .option('--policy <path>', 'trust policy (tlog-policy): its log and its quorum of witnesses must have signed');
+  return addCaOption(named)
     .option('--timeout <seconds>', 'how long to try', '120')
     .option('--json', 'print the result as JSON');
 }
@@ -70,14 +73,16 @@ export function warnFirstUse(log: string, vkey: string): void {
 
 export type CommandRequests = LogRequestOptions & Required<Pick<LogRequestOptions, 'deadline' | 'signal'>>;
 
-/** Requests that report each retry on stderr. The first SIGINT cancels them, and a second one ends the process. @throws ClientError `usage` */
-export function requestOptions(options: LogArguments): CommandRequests {
+/** Requests that report each retry on stderr. The first SIGINT cancels them, and a second one ends the process. @throws ClientError `usage`, `file` */
+export async function requestOptions(options: LogArguments): Promise<CommandRequests> {
   if (!/^[1-9][0-9]{0,4}$/.test(options.timeout)) {
     throw usage('--timeout is not a whole number of seconds from 1 to 99999');
   }
+  const fetch = await fetchOf(options.ca);
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
   return {
+    ...(fetch === undefined ? {} : { fetch }),
     deadline: Number(options.timeout) * 1000,
     signal: stop.signal,
     onRetry: ({ why, wait }) => noteRetry(why, wait),

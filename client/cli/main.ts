@@ -6,7 +6,7 @@
 import { readFileSync, realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
-import { exitStatus, reportError } from './report.ts';
+import { exitStatus, reportError, warn } from './report.ts';
 
 /** Name, summary, and a function that loads the command. */
 type Entry = readonly [name: string, summary: string, load: () => Promise<Command>];
@@ -129,6 +129,13 @@ function version(): string {
   return 'unknown';
 }
 
+/** Takes away the variable with which Node would accept any certificate of any server. */
+function checkServers(): void {
+  if (process.env.NODE_TLS_REJECT_UNAUTHORIZED !== '0') return;
+  delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+  warn('NODE_TLS_REJECT_UNAUTHORIZED=0 is ignored: servers are checked. Give the authority of yours with --ca');
+}
+
 /** Whether this file is the program. It is often started through a link in node_modules/.bin. */
 function isMain(): boolean {
   const script = process.argv[1];
@@ -142,6 +149,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 if (isMain()) {
+  checkServers();
   // The built file is CommonJS, which has no `await` here.
   void run(process.argv.slice(2)).then((status) => {
     process.exitCode = status;

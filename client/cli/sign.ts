@@ -66,7 +66,7 @@ async function sign(named: readonly string[], options: SignOptions): Promise<voi
   if (options.tlogProof === true) refuseUnnamed(files, 'its proof: leave out --tlog-proof');
   // Check all options before anything reaches the log.
   const log = parseLogUrl(options.log);
-  const http = requestOptions(options);
+  const http = await requestOptions(options);
   checkTsa(options);
   const { trust: given } = await readLogTrust(options);
   const beside = alone === STANDARD_INPUT ? undefined : alone;

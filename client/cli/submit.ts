@@ -109,7 +109,7 @@ async function submit(files: readonly string[], options: SubmitOptions): Promise
   if (options.wait === true && options.flush !== true) throw usage('--wait goes with --flush');
   if (options.out === undefined) refuseUnnamed([...files, options.signature], 'the bundle with its proof: give --out');
   const given = await readLogTrust(options);
-  const http = requestOptions(options);
+  const http = await requestOptions(options);
   if (any) {
     const submissions = plain ? [await plainSubmission(options)] : await fileSubmissions(files, options);
     if (options.out !== undefined && submissions.length > 1) throw usage('--out names one file: submit one at a time');
@@ -237,6 +237,7 @@ async function flush(given: GivenTrust, http: CommandRequests, options: SubmitOp
         trust: given.trust,
         deadline: options.wait === true ? Number.POSITIVE_INFINITY : http.deadline,
         signal: http.signal,
+        ...(http.fetch === undefined ? {} : { fetch: http.fetch }),
         onResult: (result) => results.push(result),
         onProgress: update,
         onTrust: warnFirstUse,

@@ -36,6 +36,8 @@ export interface OpenMonitorOptions {
   /** Receives a sentence about trouble that the monitor has dealt with, such as a damaged state that it put aside. */
   readonly onWarning?: (message: string) => void;
   readonly metrics?: MonitorMetrics;
+  /** Reaches logs, peers and signing configurations; Node's `fetch` by default. */
+  readonly fetch?: typeof fetch | undefined;
   /** Opens logs and peers; `openSource` by default. */
   readonly open?: (location: string) => TileSource;
 }
@@ -58,7 +60,7 @@ const REQUEST = { timeoutMs: 20_000, retries: 1, userAgent: 'stele-monitor' };
  * @throws ClientError `state`, `usage`, `delivery`; RuntimeError `locked`, `store`, `file`
  */
 export async function openMonitor(config: MonitorConfig, options: OpenMonitorOptions = {}): Promise<OpenMonitor> {
-  const { start, onEvent, onWarning = () => {}, metrics = new MonitorMetrics() } = options;
+  const { start, fetch, onEvent, onWarning = () => {}, metrics = new MonitorMetrics() } = options;
   const closers = new Closers();
   try {
     // Before the lock, which makes the directory: a wrong path must not leave a directory behind.
@@ -109,8 +111,8 @@ export async function openMonitor(config: MonitorConfig, options: OpenMonitorOpt
       evidence: new EvidenceFiles(join(config.state, 'evidence')),
       matcher,
       queue,
-      open: options.open ?? ((location) => openSource(location, REQUEST)),
-      read: readLocation,
+      open: options.open ?? ((location) => openSource(location, { ...REQUEST, fetch })),
+      read: (location, limit, signal) => readLocation(location, limit, signal, fetch),
       ...(start !== undefined && { start }),
       onEvent: (event) => {
         measure(metrics, monitor, event);

@@ -4,6 +4,7 @@ import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { type BackOff, backOffMs, parseRetryAfter } from '../../merkle/runtime/service/back-off.ts';
 import { fetchBounded, networkReason } from '../../merkle/runtime/service/fetch.ts';
 import { ClientError, cancelled } from '../errors.ts';
+import { tlsAdvice } from '../tls-advice.ts';
 import type { LogRequestOptions } from './types.ts';
 
 export const DEFAULTS = {
@@ -68,7 +69,7 @@ export async function attempt(
     const message = printable(error.message);
     if (error.code === 'too-long') throw new ClientError('bad-reply', message, { cause: error });
     const reason = networkReason(error.cause);
-    if (HOPELESS.test(reason)) throw unusable(url, printable(reason), error);
+    if (HOPELESS.test(reason)) throw unusable(url, tlsAdvice(error) ?? printable(reason), error);
     const why = message.startsWith(`${url} `) ? message.slice(url.length + 1) : message;
     return { why, cause: error.cause, sent: !NOTHING_THERE.some((code) => reason.includes(code)) };
   }

@@ -4,6 +4,7 @@ import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { backOffMs, parseRetryAfter, SYSTEM_CLOCK } from '../../merkle/runtime/service/back-off.ts';
 import { type Fetched, fetchBounded } from '../../merkle/runtime/service/fetch.ts';
 import { ClientError, cancelled } from '../errors.ts';
+import { tlsAdvice } from '../tls-advice.ts';
 import type { Files, SourceOptions } from './types.ts';
 
 const BACK_OFF = { firstMs: 250, longestMs: 10_000, longestAskedMs: 10_000 };
@@ -12,14 +13,14 @@ const API = '/api/v2';
 
 /** @param base as `parseLogUrl` returns it: without a slash at its end */
 function httpFiles(base: string, options: SourceOptions): Files {
-  const { timeoutMs = 30_000, retries = 3, userAgent = 'stele' } = options;
+  const { timeoutMs = 30_000, retries = 3, userAgent = 'stele', fetch } = options;
   const headers = { 'user-agent': userAgent };
   return {
     name: base,
     async get(path, limit, signal) {
       const url = `${base}/${path}`;
       for (let attempt = 1; ; attempt++) {
-        const outcome = await once(url, { limit, timeoutMs, headers, signal });
+        const outcome = await once(url, { limit, timeoutMs, headers, signal, fetch });
         const reply = outcome instanceof ClientError ? undefined : outcome;
         if (reply !== undefined && !retriable(reply.status)) return content(url, reply);
         if (attempt > retries) {
@@ -68,6 +69,8 @@ async function once(url: string, request: Parameters<typeof fetchBounded>[1]): P
     if (!(cause instanceof RuntimeError)) throw cause;
     if (cause.code === 'aborted') throw cancelled();
     if (cause.code === 'too-long') throw new ClientError('corrupt', printable(cause.message), { cause });
+    const advice = tlsAdvice(cause);
+    if (advice !== undefined) throw new ClientError('network', `${url} cannot be used: ${advice}`, { cause });
     return new ClientError('network', printable(cause.message), { cause });
   }
 }

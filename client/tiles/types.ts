@@ -44,4 +44,6 @@ export interface SourceOptions {
   readonly retries?: number;
   /** The `User-Agent` of the requests; `stele` by default. */
   readonly userAgent?: string;
+  /** Node's `fetch` by default. */
+  readonly fetch?: typeof fetch | undefined;
 }

@@ -21,6 +21,7 @@ import { readWhole } from '../files.ts';
 import { withProgress } from '../progress.ts';
 import { note, printJson, reportError } from '../report.ts';
 import { stopSignals } from '../signals.ts';
+import { addCaOption, fetchOf } from '../tls-authorities.ts';
 
 interface TestOptions {
   readonly config?: string;
@@ -31,6 +32,7 @@ interface TestOptions {
   readonly from?: string;
   readonly to?: string;
   readonly all?: boolean;
+  readonly ca?: string;
   readonly json?: boolean;
 }
 
@@ -52,7 +54,7 @@ Examples:
 const MAX_ENTRY_FILE = 1024 * 1024;
 
 export function monitorTestCommand(): Command {
-  return new Command('test')
+  const command = new Command('test')
     .description('Try watch rules on a bundle, an entry or a part of a log: what matches, and why')
     .argument('[rule]', 'a file with the rule')
     .addOption(
@@ -64,7 +66,8 @@ export function monitorTestCommand(): Command {
     .option('--log <url>', 'a log, or a directory with its files')
     .option('--from <index>', 'first entry of the log', '0')
     .option('--to <index>', 'the entry after the last one (default: the end of the log)')
-    .option('--all', 'show entries that do not alert too')
+    .option('--all', 'show entries that do not alert too');
+  return addCaOption(command)
     .option('--json', 'print the result as JSON; of a log, one line an entry')
     .addHelpText('after', HELP)
     .action(test);
@@ -144,7 +147,7 @@ async function entryFile(path: string): Promise<Tried> {
 }
 
 async function tryLog({ rules, trust }: Tested, location: string, options: TestOptions): Promise<boolean> {
-  const source = openSource(location);
+  const source = openSource(location, { fetch: await fetchOf(options.ca) });
   const engine = new RuleEngine(rules, trust);
   const stopped = new AbortController();
   void stopSignals().then(() => stopped.abort());

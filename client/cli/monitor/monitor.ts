@@ -3,12 +3,14 @@ import { Command } from 'commander';
 import { printable } from '../../../merkle/printable.ts';
 import { usage } from '../../errors.ts';
 import { type SinkSettings, settingsOf, wants } from '../../monitor/alerts/sink.ts';
+import type { SinkOptions } from '../../monitor/alerts/sink-options.ts';
 import type { MonitorConfig } from '../../monitor/config/types.ts';
 import type { LogReport, MonitorEvent, OnceReport } from '../../monitor/run.ts';
 import type { Alert } from '../../monitor/types.ts';
 import { counted } from '../counted.ts';
 import { warn } from '../report.ts';
 import { stopSignals } from '../signals.ts';
+import { addCaOption, fetchOf } from '../tls-authorities.ts';
 import { monitorAckCommand } from './monitor-ack.ts';
 import { monitorTestCommand } from './monitor-test.ts';
 
@@ -17,6 +19,7 @@ interface MonitorOptions {
   readonly once?: boolean;
   readonly fromNow?: boolean;
   readonly fromStart?: boolean;
+  readonly ca?: string;
   readonly json?: boolean;
 }
 
@@ -34,7 +37,7 @@ Examples:
   stele monitor ack 1f6d… --until 2027-01-01 --reason 'our release of May, signed by hand'`;
 
 export function monitorCommand(): Command {
-  const command = new Command('monitor')
+  const command = addCaOption(new Command('monitor'))
     .description('Follow logs: tell when somebody unexpected signs in your name, or when a log lies')
     .helpCommand(false)
     // A flag after a subcommand belongs to the subcommand.
@@ -58,12 +61,13 @@ async function monitor(options: MonitorOptions): Promise<void> {
     import('../../monitor/config/load-monitor.ts'),
     import('../../monitor/open-monitor.ts'),
   ]);
-  const config = loadMonitorConfig(options.config);
+  const config = withAuthorities(loadMonitorConfig(options.config), options.ca);
   const out = new Output(config, options.json === true);
   const start = options.fromNow ? 'now' : options.fromStart ? 'start' : undefined;
   const opened = await openMonitor(config, {
     ...(start !== undefined && { start }),
     once: options.once === true,
+    fetch: await fetchOf(options.ca),
     onEvent: (event) => out.event(event),
     onWarning: warn,
     onDelivery: (event) => {
@@ -96,6 +100,16 @@ async function monitor(options: MonitorOptions): Promise<void> {
   } finally {
     await opened.close();
   }
+}
+
+/** Checks the servers of sinks by these authorities too, where a sink names none of its own. */
+function withAuthorities(config: MonitorConfig, ca: string | undefined): MonitorConfig {
+  if (ca === undefined) return config;
+  const sinks = config.sinks.map((sink): SinkOptions => {
+    const named = sink.type === 'webhook' || sink.type === 'email';
+    return named && sink.caFile === undefined ? { ...sink, caFile: ca } : sink;
+  });
+  return { ...config, sinks };
 }
 
 /** Prints what happens: text for people, or one JSON object a line. */
