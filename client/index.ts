@@ -11,10 +11,9 @@
  */
 import { type KeyInfo, parseSpki as readSpki } from '../merkle/rekor/spki.ts';
 import { nodePrimitives } from '../merkle/runtime/crypto/node-primitives.ts';
-import type { CertificateIdentity } from '../merkle/x509/fulcio.ts';
 import * as keys from './formats/key.ts';
 import { withClientErrors } from './merkle-errors.ts';
-import { type IdentityRule, matchIdentity } from './trust/identity.ts';
+import { compileRule, type IdentityRule } from './trust/identity.ts';
 import * as proofs from './verify/tlog-proof.ts';
 import { type BundleRequest, type Outcome, verifyBundle as verify } from './verify.ts';
 
@@ -159,7 +158,7 @@ export function verifyTlogProof(request: TlogProofRequest, primitives = nodePrim
     return proofs.checkTlogProof(request as proofs.TlogProofCheck, primitives);
   }
   const { identity: rule, ...trust } = request.signer;
-  const signer = { ...trust, identity: (found: CertificateIdentity) => matchIdentity(rule, found) };
+  const signer = { ...trust, identity: compileRule(rule) };
   return proofs.checkProofUnderRoots({ ...request, signer }, primitives);
 }
 

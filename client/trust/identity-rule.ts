@@ -3,15 +3,17 @@
  * verification, and most rules have no pattern.
  */
 import { printable } from '../../merkle/printable.ts';
+import type { AlternativeName } from '../../merkle/x509/certificate-names.ts';
 import { type CertificateIdentity, FULCIO_EXTENSIONS } from '../../merkle/x509/fulcio.ts';
 import { usage } from '../errors.ts';
+import { isSignerName } from './signer-names.ts';
 
 /** Exact text, or an RE2 pattern that must match the whole text. */
 export type TextRule = string | { readonly pattern: string };
 
 /** Everything that is given must hold. At least one must be given. */
 export interface IdentityRule {
-  /** One of the subject alternative names: e-mail, URI, SPIFFE ID, DNS name, user name. */
+  /** One of the subject alternative names: a URI (or SPIFFE ID), e-mail, DNS name, or Fulcio's user name. */
   readonly identity?: TextRule;
   /** The identity provider. */
   readonly issuer?: TextRule;
@@ -21,8 +23,14 @@ export interface IdentityRule {
 
 const OID = /^[0-2](?:\.(?:0|[1-9][0-9]*))+$/;
 
-/** Whether a certificate's identity is the expected one. */
-export type IdentityTest = (identity: CertificateIdentity) => boolean;
+/** What the rule found in a certificate. */
+interface IdentityMatch {
+  /** The name that is the expected one; absent if the rule asks for no name. */
+  readonly name?: AlternativeName;
+}
+
+/** Undefined if a certificate's identity is not the expected one. */
+export type IdentityTest = (identity: CertificateIdentity) => IdentityMatch | undefined;
 
 /** Compiles a pattern to a test of the whole text. Messages call the pattern `what`. @throws ClientError `usage` */
 type PatternCompiler = (pattern: string, what: string) => (text: string) => boolean;
@@ -42,12 +50,15 @@ export function compileWith(rule: IdentityRule, compilePattern: PatternCompiler)
   if (identity === undefined && issuer === undefined && extensions.length === 0) {
     throw usage('an empty rule would take every certificate: give an identity');
   }
-  return (found) =>
-    // A name of an unknown kind has no text to compare.
-    (identity === undefined ||
-      found.names.some(({ type, oid, value }) => (type !== 'other' || oid !== undefined) && identity(value))) &&
-    (issuer === undefined || (found.issuer !== undefined && issuer(found.issuer))) &&
-    extensions.every(([key, value]) => found.extensions.get(key) === value);
+  return (found) => {
+    const name = identity && found.names.find((one) => isSignerName(one) && identity(one.value));
+    const isExpected =
+      (identity === undefined || name !== undefined) &&
+      (issuer === undefined || (found.issuer !== undefined && issuer(found.issuer))) &&
+      extensions.every(([key, value]) => found.extensions.get(key) === value);
+    if (!isExpected) return undefined;
+    return name === undefined ? {} : { name };
+  };
 }
 
 export function hasPattern({ identity, issuer }: IdentityRule): boolean {

@@ -19,7 +19,7 @@ const MAX_STEPS = 2_000;
 /** A longer text matches no pattern. */
 const MAX_TEXT = 4_096;
 
-// A monitor matches a rule with every entry of a log, and compiling takes longer than matching.
+// A caller matches a rule with many certificates, and compiling takes longer than matching.
 const compiled = new WeakMap<IdentityRule, IdentityTest>();
 
 /**
@@ -28,22 +28,22 @@ const compiled = new WeakMap<IdentityRule, IdentityTest>();
  * @throws ClientError `usage` as `compileRule`
  */
 export function matchIdentity(rule: IdentityRule, identity: CertificateIdentity): boolean {
-  let matches = compiled.get(rule);
-  if (matches === undefined) {
-    matches = compileRule(rule);
-    compiled.set(rule, matches);
-  }
-  return matches(identity);
+  return compileRule(rule)(identity) !== undefined;
 }
 
 /**
- * Compiles a rule, to find its errors early.
+ * Compiles a rule once: a later call with the same rule returns the same test.
  *
  * @throws ClientError `usage`: an empty rule, a pattern that is not RE2, has more than 1,024 characters or more than 2,000
  * with its repetitions written out, an extension that is neither a name nor an OID
  */
 export function compileRule(rule: IdentityRule): IdentityTest {
-  return compileWith(rule, compilePattern);
+  let test = compiled.get(rule);
+  if (test === undefined) {
+    test = compileWith(rule, compilePattern);
+    compiled.set(rule, test);
+  }
+  return test;
 }
 
 function compilePattern(pattern: string, what: string): (text: string) => boolean {

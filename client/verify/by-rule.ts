@@ -1,6 +1,6 @@
 /** Verification with a rule for the identity in the certificate. Loads no cryptography: threads and commands start sooner. */
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
-import { type IdentityRule, matchIdentity } from '../trust/identity.ts';
+import { compileRule, type IdentityRule } from '../trust/identity.ts';
 import type { Outcome } from './outcome.ts';
 import { checkUnderRoots, type UnderRootsRequest } from './under-roots.ts';
 
@@ -13,7 +13,7 @@ export interface BundleRequest extends Omit<UnderRootsRequest, 'identity'> {
 /** @throws ClientError as `checkUnderRoots`, and as `compileRule` */
 export function verifyByRule({ identity, ...request }: BundleRequest, primitives: Primitives): Outcome {
   if (identity === undefined) return checkUnderRoots(request, primitives);
-  const outcome = checkUnderRoots({ ...request, identity: (found) => matchIdentity(identity, found) }, primitives);
+  const outcome = checkUnderRoots({ ...request, identity: compileRule(identity) }, primitives);
   return identity.issuer === undefined
     ? { ...outcome, notProven: [{ name: 'issuer' }, ...outcome.notProven] }
     : outcome;

@@ -10,6 +10,7 @@ import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import { type KeyInfo, parseSpki } from '../../merkle/rekor/spki.ts';
 import { type Certificate, isSelfIssued, parseCertificate } from '../../merkle/x509/certificate.ts';
 import { verifyChain } from '../../merkle/x509/certificate-chain.ts';
+import type { AlternativeName } from '../../merkle/x509/certificate-names.ts';
 import { parseDer } from '../../merkle/x509/der.ts';
 import { type CertificateIdentity, identityOf } from '../../merkle/x509/fulcio.ts';
 import { verifySct } from '../../merkle/x509/sct.ts';
@@ -18,6 +19,7 @@ import { ClientError, usage } from '../errors.ts';
 import { keyHint } from '../formats/key.ts';
 import { withClientErrors } from '../merkle-errors.ts';
 import type { IdentityTest } from '../trust/identity-rule.ts';
+import { isSignerName, kindOfName } from '../trust/signer-names.ts';
 import type { TrustedAuthority, TrustedRoot } from '../trust/trusted-root.ts';
 import type { Claim } from './claim.ts';
 import type { Check, NotProven, VerifiedTime } from './outcome.ts';
@@ -89,6 +91,8 @@ export function checkSctWish({ requireSct, ignoreSct }: Pick<IdentityTrust, 'req
 
 interface CheckedIdentity {
   readonly identity: CertificateIdentity;
+  /** The name of `identity` that is the expected one; absent if no name was asked for. */
+  readonly matched: AlternativeName | undefined;
   readonly checks: readonly Check[];
   readonly notProven: readonly NotProven[];
 }
@@ -110,18 +114,27 @@ export function checkIdentity(
   const { checks, issuer } = checkCertificate(certificate, chain, times, trust.trustedRoot, primitives);
   const scts = checkScts(certificate, issuer, trust, primitives);
   const identity = withClientErrors(() => identityOf(certificate));
-  if (matches(identity)) {
+  const match = matches(identity);
+  if (match !== undefined) {
+    const { name: matched } = match;
     return {
       identity,
-      checks: [{ name: 'identity', identity }, ...checks, ...scts.checks],
+      matched,
+      checks: [{ name: 'identity', identity, ...(matched && { matched }) }, ...checks, ...scts.checks],
       notProven: scts.notProven,
     };
   }
-  const names = identity.names.map(({ value }) => printable(value)).join(', ');
+  const names = identity.names.map(foundName).join(', ');
   throw new ClientError(
     'identity',
     `the certificate is for ${names || 'nobody'}, vouched for by ${printable(identity.issuer ?? 'nobody')}, and does not match the expected identity`,
   );
+}
+
+/** A name that is not the expected one, with its kind where no name of that kind can be. */
+function foundName(name: AlternativeName): string {
+  const value = printable(name.value);
+  return isSignerName(name) ? value : `${value} (${kindOfName(name)}, which is no identity)`;
 }
 
 function checkCertificate(

@@ -1,6 +1,7 @@
 /** The facts that verification found, and what it did not look at. The command line makes sentences of them. */
 import type { HashName } from '../../merkle/rekor/hashes.ts';
 import type { KeyInfo } from '../../merkle/rekor/spki.ts';
+import type { AlternativeName } from '../../merkle/x509/certificate-names.ts';
 import type { CertificateIdentity } from '../../merkle/x509/fulcio.ts';
 import type { Cosigned } from '../trust/quorum.ts';
 import type { ChosenRoot } from './types.ts';
@@ -17,8 +18,8 @@ export type Check =
   | { readonly name: 'statement'; readonly predicateType: string; readonly subjects: number }
   /** `fingerprint`: lower-case hex of SHA-256 over the SubjectPublicKeyInfo. `by`: the kind of key. */
   | { readonly name: 'signature'; readonly fingerprint: string; readonly by: string }
-  /** The certificate names the expected identity. */
-  | { readonly name: 'identity'; readonly identity: CertificateIdentity }
+  /** The certificate names the expected identity. `matched`: the name that is the expected one; absent if none was asked for. */
+  | { readonly name: 'identity'; readonly identity: CertificateIdentity; readonly matched?: AlternativeName }
   /** The certificate was valid at `times`, and leads to the certificate authority `by` of the trusted root. */
   | {
       readonly name: 'certificate';

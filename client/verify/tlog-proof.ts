@@ -18,6 +18,7 @@ import { parseSpki } from '../../merkle/rekor/spki.ts';
 import { leafHash as hashLeaf } from '../../merkle/rfc6962.ts';
 import { parseTlogProof, type TlogProof } from '../../merkle/tlog-proof.ts';
 import { type Certificate, parseCertificate } from '../../merkle/x509/certificate.ts';
+import type { AlternativeName } from '../../merkle/x509/certificate-names.ts';
 import type { CertificateIdentity } from '../../merkle/x509/fulcio.ts';
 import { ClientError, usage } from '../errors.ts';
 import { type KeyAlgorithm, keyAlgorithm, type PublicKey, parsePublicKey } from '../formats/key.ts';
@@ -78,6 +79,8 @@ export interface VerifiedProof extends LoggedLeaf {
         /** The signer's, for an expected identity: its chain, its names and its period were checked. */
         readonly certificate: Certificate | undefined;
         readonly identity: CertificateIdentity | undefined;
+        /** The name of `identity` that is the expected one. */
+        readonly matched: AlternativeName | undefined;
         /** The time at which the certificate counted, in milliseconds since 1970. */
         readonly time: number | undefined;
         /** Of the certificate. */
@@ -124,7 +127,14 @@ export function checkTlogProof(request: TlogProofCheck, primitives: Primitives):
   if ('key' in expected) {
     return {
       ...verified,
-      signer: { publicKey, certificate: undefined, identity: undefined, time: undefined, notProven: [] },
+      signer: {
+        publicKey,
+        certificate: undefined,
+        identity: undefined,
+        matched: undefined,
+        time: undefined,
+        notProven: [],
+      },
     };
   }
   const seconds = quorumTime(policy, verified.cosigned);
@@ -136,8 +146,8 @@ export function checkTlogProof(request: TlogProofCheck, primitives: Primitives):
   }
   const at: VerifiedTime = { kind: 'witness', time: seconds * 1000, by: policy.quorum!.name };
   const { identity: matches, ...trust } = expected;
-  const { identity, notProven } = checkIdentity(certificate!, [], [at], matches, trust, primitives);
-  return { ...verified, signer: { publicKey, certificate, identity, time: at.time, notProven } };
+  const { identity, matched, notProven } = checkIdentity(certificate!, [], [at], matches, trust, primitives);
+  return { ...verified, signer: { publicKey, certificate, identity, matched, time: at.time, notProven } };
 }
 
 /** A proof of a file whose signer one of the trusted roots must have certified. */

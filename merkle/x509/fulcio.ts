@@ -13,6 +13,8 @@ import { expectTag, utf8Of } from './der-fields.ts';
 
 /** Prefix of the OIDs of Fulcio's extensions. A number follows. */
 export const FULCIO_ARC = '1.3.6.1.4.1.57264.1.';
+/** Type of a user name in the alternative names: an otherName. */
+export const FULCIO_USER_NAME = `${FULCIO_ARC}7`;
 /** Extensions up to this number hold raw text, later ones a UTF8String. */
 export const LAST_RAW_EXTENSION = 6;
 const ISSUER_V1 = `${FULCIO_ARC}1`;

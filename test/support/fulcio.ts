@@ -3,7 +3,10 @@ import { createHash } from 'node:crypto';
 import { bitString, der, sequence } from './der.ts';
 
 export interface CertificateOptions {
-  /** An e-mail with "@", otherwise a URI. `user:x` is Fulcio's user name (an otherName), `raw:` an IA5 e-mail of any bytes. */
+  /**
+   * An e-mail with "@", otherwise a URI. `user:x` is Fulcio's user name (an otherName), `upn:x` the user principal name of a
+   * directory (another otherName), `dns:x` a DNS name, `ip:x` an IPv4 address, `raw:` an IA5 e-mail of any bytes.
+   */
   readonly names?: readonly string[];
   readonly issuer?: string;
   /** Fulcio's extensions by the number N of 1.3.6.1.4.1.57264.1.N. */
@@ -22,6 +25,8 @@ const AUTHORITY = sequence(
   der(0x31, sequence(der(0x06, Buffer.from('550403', 'hex')), der(0x0c, Buffer.from('sigstore-intermediate')))),
 );
 const FULCIO = Buffer.from('2b0601040183bf3001', 'hex');
+/** 1.3.6.1.4.1.311.20.2.3. */
+const USER_PRINCIPAL_NAME = Buffer.from('2b060104018237140203', 'hex');
 
 /** A P-256 SubjectPublicKeyInfo with a point made from `seed`. The point need not be on the curve. */
 export function madeUpKey(seed: string): Buffer {
@@ -117,11 +122,12 @@ function extension(oid: string, critical: boolean, value: Uint8Array): Buffer {
   return sequence(der(0x06, Buffer.from(oid, 'hex')), ...flag, der(0x04, value));
 }
 
-function alternativeName(name: string): Buffer {
-  if (name.startsWith('user:')) {
-    const oid = der(0x06, Buffer.concat([FULCIO, Buffer.from([7])]));
-    return der(0xa0, oid, der(0xa0, der(0x0c, Buffer.from(name.slice(5)))));
-  }
+export function alternativeName(name: string): Buffer {
+  const otherName = (oid: Buffer, text: string) => der(0xa0, der(0x06, oid), der(0xa0, der(0x0c, Buffer.from(text))));
+  if (name.startsWith('user:')) return otherName(Buffer.concat([FULCIO, Buffer.from([7])]), name.slice(5));
+  if (name.startsWith('upn:')) return otherName(USER_PRINCIPAL_NAME, name.slice(4));
+  if (name.startsWith('dns:')) return der(0x82, Buffer.from(name.slice(4)));
+  if (name.startsWith('ip:')) return der(0x87, Buffer.from(name.slice(3).split('.').map(Number)));
   if (name.startsWith('raw:')) return der(0x81, Buffer.from(name.slice(4)));
   return der(name.includes('@') && !name.includes('://') ? 0x81 : 0x86, Buffer.from(name));
 }

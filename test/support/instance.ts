@@ -54,6 +54,8 @@ export interface SignerWish {
   readonly identity?: string;
   /** The authority that issues. */
   readonly by?: Authority;
+  /** Alternative names, encoded, in the place of `identity`. */
+  readonly names?: readonly Buffer[];
 }
 
 const RUN = githubRun('stele-tests/release', 'release.yml', 'refs/heads/main');
@@ -125,7 +127,7 @@ export class Instance {
 
   /** A certificate in Fulcio's form, for a new key or a given one. */
   signer(wished: SignerWish = {}, keys = newKeys()): Signer {
-    const { from = NOW, ctLog = this.ctLog, identity = OWN_IDENTITY, by = this.intermediate } = wished;
+    const { from = NOW, ctLog = this.ctLog, identity = OWN_IDENTITY, by = this.intermediate, names } = wished;
     const fulcio = Object.entries({ ...RUN.extensions, 1: OWN_ISSUER, 8: OWN_ISSUER }).map(
       ([number, value]): Extension => ({
         oid: `${FULCIO}.${number}`,
@@ -135,7 +137,7 @@ export class Instance {
     const wish = {
       ...{ by, name: '', keys, serial: crypto.randomBytes(8), from },
       ...{ to: later(from, LIFETIME_MS), keyUsage: 0x80, usages: [SIGNING] },
-      names: [der(0x86, Buffer.from(identity))],
+      names: names ?? [der(0x86, Buffer.from(identity))],
     };
     const promised = tbsOf({ ...wish, extensions: fulcio }, keys);
     const sct = (ct: Keys) => makeSct(promised, { keys: ct, time: Date.parse(from), issuer: by.certificate.spki });

@@ -9,7 +9,7 @@ import { ClientError, usage } from '../../errors.ts';
 import { MAX_BUNDLE, parseBundle } from '../../formats/bundle.ts';
 import type { IdentityTest } from '../../trust/identity-rule.ts';
 import type { RequiredClaim } from '../../verify/content.ts';
-import type { CheckName, NotProven, Outcome, VerifiedEntry, VerifiedSigner } from '../../verify/outcome.ts';
+import type { Check, CheckName, NotProven, Outcome, VerifiedEntry, VerifiedSigner } from '../../verify/outcome.ts';
 import { checkUnderRoots } from '../../verify/under-roots.ts';
 import { requiredHashes } from '../../verify/verify-bundle.ts';
 import { digestsOf } from '../digests.ts';
@@ -171,7 +171,7 @@ function json(outcome: Outcome): object {
   return {
     ...(trustedRoot === undefined ? {} : { trustedRoot }),
     digest: { algorithm: DIGEST_ALGORITHM[digest.algorithm], hex: encodeHex(digest.value) },
-    signer: signerJson(signer),
+    signer: signerJson(signer, checks),
     ...(statement === undefined ? {} : { statement }),
     times: times.map(timeSentence),
     ...first,
@@ -181,13 +181,14 @@ function json(outcome: Outcome): object {
   };
 }
 
-function signerJson(signer: VerifiedSigner): object {
+function signerJson(signer: VerifiedSigner, checks: readonly Check[]): object {
   const key = { key: signer.key.name, spkiSha256: signer.fingerprint };
   if (signer.kind === 'key') return { kind: 'key', ...key };
   const { names, issuer, extensions } = signer.identity;
   // Each extension stands here under its name and under its OID. The names are enough.
   const named = [...extensions].filter(([name]) => !/^[0-9.]+$/.test(name));
-  return { kind: 'certificate', ...key, names, issuer: issuer ?? null, extensions: Object.fromEntries(named) };
+  const matched = checks.find((check) => check.name === 'identity')?.matched;
+  return { kind: 'certificate', ...key, names, matched, issuer: issuer ?? null, extensions: Object.fromEntries(named) };
 }
 
 function entryJson(entry: VerifiedEntry): object {

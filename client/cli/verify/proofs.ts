@@ -16,7 +16,7 @@ import { inputName } from '../input.ts';
 import { print } from '../report.ts';
 import { parseLeafHash, type RequestedSigner, sctWish, type VerifyOptions } from './arguments.ts';
 import type { Artifact } from './artifacts.ts';
-import { notProvenSentence, rootSentence } from './sentences.ts';
+import { namesSentence, notProvenSentence, rootSentence } from './sentences.ts';
 import { readSigner, readVerifyTrust, type VerifyTrust } from './verify-trust.ts';
 
 const NO_WITNESS = 'that the log shows everybody the same tree: the policy has no quorum of witnesses';
@@ -38,8 +38,7 @@ export async function verifyProof(
     'key' in read
       ? checkTlogProof({ proof, policy, digests, signer: { key: read.key.spki } }, primitives)
       : checkProofUnderRoots({ proof, policy, digests, signer: { ...read, ...sctWish(options) } }, primitives);
-  const { publicKey, identity, time, notProven: ofSigner } = verified.signer!;
-  const names = identity?.names.map(({ value }) => value) ?? [];
+  const { publicKey, identity, matched, time, notProven: ofSigner } = verified.signer!;
   const fingerprint = encodeHex(primitives.hash('sha256', publicKey.spki));
   const digest = digests[hash]!;
   const notProven = [
@@ -56,7 +55,7 @@ export async function verifyProof(
       kind: identity === undefined ? 'key' : 'certificate',
       key: publicKey.name,
       spkiSha256: fingerprint,
-      ...(identity === undefined ? {} : { names: identity.names, issuer: identity.issuer ?? null }),
+      ...(identity === undefined ? {} : { names: identity.names, matched, issuer: identity.issuer ?? null }),
     },
     times: time === undefined ? [] : [{ kind: 'witness', time: timeText(time), by: "the policy's quorum" }],
     ...(verified.trustedRoot === undefined ? {} : { trustedRoot: verified.trustedRoot }),
@@ -73,7 +72,7 @@ export async function verifyProof(
     ...(identity === undefined || time === undefined
       ? []
       : [
-          `  identity      ${names.map(printable).join(', ')}`,
+          `  identity      ${namesSentence(identity.names, matched)}`,
           `                by ${printable(identity.issuer ?? 'nobody')}; the certificate was valid at ${timeText(time)}`,
         ]),
     '  entry         the one in the proof: it is about exactly this file, signature and key',

@@ -1,7 +1,9 @@
 /** The facts of an outcome as sentences for people. */
 import { encodeBase64, encodeHex } from '../../../merkle/bytes.ts';
 import { printable } from '../../../merkle/printable.ts';
+import type { AlternativeName } from '../../../merkle/x509/certificate-names.ts';
 import { timeText } from '../../../merkle/x509/utc-time.ts';
+import { kindOfName } from '../../trust/signer-names.ts';
 import type { Check, CheckName, NotProven, VerifiedTime } from '../../verify/outcome.ts';
 import type { ChosenRoot } from '../../verify/types.ts';
 import { counted } from '../counted.ts';
@@ -33,7 +35,7 @@ export function checkSentence(check: Check, given = false): CheckSentence {
       return { name, detail: `by the key with SHA-256 ${check.fingerprint}`, by: check.by };
     case 'identity': {
       const { names, issuer } = check.identity;
-      const detail = names.map(({ value }) => printable(value)).join(', ');
+      const detail = namesSentence(names, check.matched);
       return { name, detail, ...(issuer === undefined ? {} : { by: printable(issuer) }) };
     }
     case 'certificate': {
@@ -69,6 +71,13 @@ export function checkSentence(check: Check, given = false): CheckSentence {
     case 'witness-time':
       return { name, detail: `enough witnesses had seen the tree at ${timeText(check.time)}` };
   }
+}
+
+/** The names of a certificate, and the kind of the one that was expected. */
+export function namesSentence(names: readonly AlternativeName[], matched: AlternativeName | undefined): string {
+  return names
+    .map((name) => (name === matched ? `${printable(name.value)} (${kindOfName(name)})` : printable(name.value)))
+    .join(', ');
 }
 
 export function timeSentence({ kind, time, by }: VerifiedTime): { kind: string; time: string; by: string } {

@@ -43,7 +43,7 @@ export function verifyCommand(): Command {
     )
     .option('--leaf-hash <hash>', 'with --tlog-proof: the leaf of any log, in hex or base64, in the place of a file')
     .option('--key <path>', "the signer's public key (PEM)")
-    .option('--identity <name>', 'the name that the certificate must have: e-mail, URI, SPIFFE ID, …')
+    .option('--identity <name>', 'the name that the certificate must have: e-mail, URI (SPIFFE ID), DNS or user name')
     .addOption(new Option('--identity-regexp <re2>', 'the same as a pattern for all of it').conflicts('identity'))
     .option('--issuer <url>', 'the identity provider that must have vouched for them')
     .addOption(new Option('--issuer-regexp <re2>', 'the same as a pattern for all of it').conflicts('issuer'))

@@ -100,7 +100,13 @@ const ShardSchema = Type.Object({
 });
 
 export const ConditionSchema = Type.Object({
-  identity: opt(own('match', MATCH_ALLOWED, 'A name in the certificate: e-mail, URI, SPIFFE ID, DNS or user name.')),
+  identity: opt(
+    own(
+      'match',
+      MATCH_ALLOWED,
+      'A name in the certificate. In `watch`, names of every kind count; in `expect`, URIs (SPIFFE IDs), e-mail addresses, DNS names and user names of Fulcio.',
+    ),
+  ),
   issuer: opt(own('match', MATCH_ALLOWED, 'The OIDC issuer that the certificate names.')),
   extensions: opt(
     own(

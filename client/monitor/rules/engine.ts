@@ -7,6 +7,8 @@
  * The engine compares only the alternatives that the index finds, so 100 rules cost hardly more than one.
  */
 import { RE2Set } from 're2js';
+import type { AlternativeName } from '../../../merkle/x509/certificate-names.ts';
+import { isSignerName } from '../../trust/signer-names.ts';
 import type { EntrySigner, ReadEntry } from './entry-reader.ts';
 import type { Trust } from './issuer-trust.ts';
 import { requiredLiteral, textMatcher } from './text.ts';
@@ -167,7 +169,7 @@ export function mustBeIssued({ identity, issuer, extensions, key }: RuleConditio
 
 /**
  * @param names `some` for `watch`: one matching name of the certificate is enough. `every` for `expect`: a certificate with
- *   an expected name and an unexpected one is not expected
+ *   an expected name and an unexpected one is not expected, and neither is a name of a kind that identifies no signer
  */
 function conditionCheck(condition: RuleCondition, names: 'some' | 'every'): Check {
   const { identity, issuer, extensions = {}, key, digest } = condition;
@@ -179,7 +181,8 @@ function conditionCheck(condition: RuleCondition, names: 'some' | 'every'): Chec
     if (key !== undefined && signer?.key !== key) return false;
     if (isIdentity !== undefined) {
       const values = signer?.names ?? [];
-      if (values.length === 0 || !values[names](({ value }) => isIdentity(value))) return false;
+      const holds = (name: AlternativeName) => (names === 'some' || isSignerName(name)) && isIdentity(name.value);
+      if (values.length === 0 || !values[names](holds)) return false;
     }
     if (isIssuer !== undefined && (signer?.issuer === undefined || !isIssuer(signer.issuer))) return false;
     return byName.every(({ name, is }) => {

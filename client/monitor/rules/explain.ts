@@ -1,4 +1,6 @@
 /** Explains to people why a rule does or does not alert about an entry: each condition, and what the entry has for it. */
+import type { AlternativeName } from '../../../merkle/x509/certificate-names.ts';
+import { isSignerName, kindOfName } from '../../trust/signer-names.ts';
 import { mustBeIssued, RuleEngine } from './engine.ts';
 import type { EntrySigner, ReadEntry } from './entry-reader.ts';
 import type { Trust } from './issuer-trust.ts';
@@ -95,8 +97,13 @@ function explainCondition(
     const holds = got.length > 0 && got[names](textMatcher(wanted));
     conditions.push({ field, wanted: wantedText(wanted), got: shown(got), holds });
   };
-  const identities = (signer?.names ?? []).map(({ value }) => value);
-  text('identity', identity, identities);
+  if (identity !== undefined) {
+    const all = signer?.names ?? [];
+    const is = textMatcher(identity);
+    const holds = all.length > 0 && all[names]((name) => (names === 'some' || isSignerName(name)) && is(name.value));
+    const got = shownNames(all);
+    conditions.push({ field: 'identity', wanted: wantedText(identity), got, holds });
+  }
   text('issuer', issuer, listed(signer?.issuer));
   for (const [name, wanted] of Object.entries(extensions)) {
     text(`extensions.${name}`, wanted, listed(signer?.extensions.get(name)));
@@ -117,6 +124,11 @@ function explainCondition(
 
 function wantedText(match: TextMatch): string {
   return typeof match === 'string' ? escaped(match) : `pattern ${escaped(match.pattern)}`;
+}
+
+/** Names with their kinds: a name of another kind than the expected ones may look like one of them. */
+function shownNames(names: readonly AlternativeName[]): string[] {
+  return shown(names.map((name) => `${name.value} (${kindOfName(name)})`));
 }
 
 function listed(value: string | undefined): string[] {

@@ -11,7 +11,10 @@ export type TextMatch = string | { readonly pattern: string };
 
 /** All given conditions must hold. At least one is given. */
 export interface RuleCondition {
-  /** A subject alternative name of the certificate, of any type: e-mail, URI, SPIFFE ID, DNS name, user name. */
+  /**
+   * A subject alternative name of the certificate. In `watch`, names of every kind count; in `expect`, those of a kind that
+   * identifies a signer (trust/signer-names.ts).
+   */
   readonly identity?: TextMatch;
   /** The OIDC issuer that the certificate names. */
   readonly issuer?: TextMatch;

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { FeedEntry } from '../../../client/follow/types.ts';
 import { createMatcher } from '../../../client/monitor/matcher.ts';
+import { readEntry } from '../../../client/monitor/rules/entry-reader.ts';
+import { explain } from '../../../client/monitor/rules/explain.ts';
 import type { Rule, RuleCondition } from '../../../client/monitor/rules/types.ts';
 import {
   type CertificateOptions,
@@ -43,6 +45,9 @@ describe('a rule without expect', () => {
     ['issuer by pattern', { issuer: { pattern: 'https://accounts\\.(google|example)\\.com' } }, alice],
     ['SPIFFE ID', { identity: 'spiffe://acme.com/build' }, { names: ['spiffe://acme.com/build'] }],
     ['user name', { identity: 'alice!acme' }, { names: ['user:alice!acme'] }],
+    ['DNS name', { identity: 'build.acme.com' }, { names: ['dns:build.acme.com'] }],
+    ['user principal name', { identity: 'alice@acme.com' }, { names: ['upn:alice@acme.com'] }],
+    ['IP address', { identity: '192.0.2.1' }, { names: ['ip:192.0.2.1'] }],
     ['one name of several', { identity: 'alice@acme.com' }, { names: ['bob@acme.com', 'alice@acme.com'] }],
     [
       'extension by name',
@@ -126,7 +131,35 @@ describe('a rule with expect', () => {
       { names: ['release@acme.com', 'x@evil.org'], issuer: GOOGLE },
       ['unexpected'],
     ],
+    [
+      'loud about an expected name that is the user principal name of a directory',
+      { names: ['upn:release@acme.com'], issuer: GOOGLE },
+      ['unexpected'],
+    ],
+    [
+      'loud about an expected name beside the same one of another kind',
+      { names: ['release@acme.com', 'upn:release@acme.com'], issuer: GOOGLE },
+      ['unexpected'],
+    ],
   ])('is %s', async (_, options, want) => expect(await kinds(acme, entryOf(options))).toEqual(want));
+
+  it.each<[string, string, string[]]>([
+    ['URI', 'https://acme.com/build', []],
+    ['e-mail', 'build@acme.com', []],
+    ['DNS name', 'dns:build.acme.com', []],
+    ['user name', 'user:build!acme.com', []],
+    ['another name, of the type 1.3.6.1.4.1.311.20.2.3', 'upn:build@acme.com', ['unexpected']],
+    ['IP address', 'ip:192.0.2.1', ['unexpected']],
+  ])('expects names of four kinds: %s', async (kind, name, want) => {
+    const any = rule({ identity: { pattern: '.*' } }, [{ identity: { pattern: '.*' } }]);
+    const body = entryOf({ names: [name] });
+    expect(await kinds(any, body)).toEqual(want);
+    const shown = explain(any, readEntry(body)).signers[0]!;
+    const holds = want.length === 0;
+    expect(shown.watch[0]!.conditions[0]).toMatchObject({ field: 'identity', holds: true });
+    expect(shown.expect![0]!.conditions[0]).toMatchObject({ field: 'identity', holds });
+    expect(shown.expect![0]!.conditions[0]!.got).toEqual([expect.stringContaining(` (${kind})`)]);
+  });
 
   it('watches a digest, and who may sign it', async () => {
     const digest = '0e5751c026e543b2e8ab2eb06099daa1d1e5df47778f7787faab45cdf12fe3a8'; // of "x"… see below

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ClientError } from '../../../client/errors.ts';
 import { compileRule, type IdentityRule, matchIdentity } from '../../../client/trust/identity.ts';
+import type { AlternativeName } from '../../../merkle/x509/certificate-names.ts';
 import { type CertificateIdentity, identityOf } from '../../../merkle/x509/fulcio.ts';
 import { type VectorBundle, vectorBundle } from '../../merkle/x509/vectors.ts';
 import { bundleCases } from '../../support/vectors.ts';
@@ -47,6 +48,30 @@ describe('identity rules', () => {
     [false, { identity: WORKFLOW, extensions: { buildTrigger: 'push' } }],
     [false, { extensions: { '1.2.3': '' } }],
   ])('%s: %j', (expected, rule) => expect(matchIdentity(rule, found)).toBe(expected));
+
+  const UPN = '1.3.6.1.4.1.311.20.2.3';
+  it.each<[AlternativeName, boolean]>([
+    [{ type: 'uri', value: 'ann@example.com' }, true],
+    [{ type: 'email', value: 'ann@example.com' }, true],
+    [{ type: 'dns', value: 'ann@example.com' }, true],
+    [{ type: 'other', oid: '1.3.6.1.4.1.57264.1.7', value: 'ann@example.com' }, true],
+    [{ type: 'other', oid: UPN, value: 'ann@example.com' }, false],
+    [{ type: 'other', oid: '1.3.6.1.4.1.57264.1.8', value: 'ann@example.com' }, false],
+    [{ type: 'other', value: 'ann@example.com' }, false],
+    [{ type: 'ip', value: 'ann@example.com' }, false],
+  ])('compare names of four kinds: %j', (name, expected) => {
+    const identity = { names: [{ type: 'ip', value: '192.0.2.1' } as const, name], extensions: new Map() };
+    for (const rule of [{ identity: 'ann@example.com' }, { identity: { pattern: 'ann@.*' } }]) {
+      expect(compileRule(rule)(identity)).toEqual(expected ? { name } : undefined);
+      expect(matchIdentity(rule, identity)).toBe(expected);
+    }
+    expect(matchIdentity({ identity: '192.0.2.1' }, identity)).toBe(false);
+  });
+
+  it('say which name matched, and none where no name is asked for', () => {
+    expect(compileRule({ identity: 'ann!example.com' })(found)).toEqual({ name: found.names[2] });
+    expect(compileRule({ issuer: found.issuer! })(found)).toEqual({});
+  });
 
   it('match nothing without an issuer where one is asked for', () => {
     expect(matchIdentity({ issuer: { pattern: '.*' } }, { names: found.names, extensions: new Map() })).toBe(false);
