@@ -14,9 +14,9 @@ import {
   predicateType,
 } from '../formats/statement.ts';
 import { type Attested, attest, attestationBundle } from '../submit/attestation.ts';
-import { parseLogUrl } from '../submit/log-url.ts';
 import type { KeySigner } from '../submit/signers/types.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
+import { checkDestination, type Destination, openDestination } from './destination.ts';
 import { digestFile } from './digests.ts';
 import { readWhole, writeWhole } from './files.ts';
 import { refuseUnnamed } from './input.ts';
@@ -32,6 +32,7 @@ import {
   type SignItem,
   signItems,
 } from './sign-items.ts';
+import { signUnlogged } from './sign-unlogged.ts';
 import { addSigningOptions, checkTsa, manyOut, openSigningKey, type SigningOptions, timestampsOf } from './signing.ts';
 import { forgetUnlogged, signOnce } from './unlogged-signature.ts';
 
@@ -53,7 +54,8 @@ Examples:
   stele attest app.tgz --predicate provenance.json --type slsaprovenance1 --key signing.pem --log https://log.example.com
   stele attest app.tgz --predicate sbom.spdx.json --type spdx --key signing.pem --log https://log.example.com --json
   stele attest dist/*.whl --predicate review.json --type https://example.com/review/v1 --key k.pem --log https://log.example.com
-  stele attest app.tgz --statement statement.json --key signing.pem --log https://log.example.com`;
+  stele attest app.tgz --statement statement.json --key signing.pem --log https://log.example.com
+  stele attest app.tgz --statement statement.json --key signing.pem --no-log`;
 
 export function attestCommand(): Command {
   const command = new Command('attest')
@@ -69,10 +71,10 @@ export function attestCommand(): Command {
 
 async function attestFiles(named: readonly string[], options: AttestOptions): Promise<void> {
   const source = sourceOf([...new Set(named)], options);
-  const log = parseLogUrl(options.log);
+  checkDestination(options);
   const http = await requestOptions(options);
   checkTsa(options);
-  const { trust: given } = await readLogTrust(options);
+  const given = await readLogTrust(options);
   // Check all options and files before a key is opened.
   const makes = await statements(source);
   const { signer, publicPath } = await openSigningKey(options, undefined);
@@ -82,8 +84,18 @@ async function attestFiles(named: readonly string[], options: AttestOptions): Pr
         'other verifiers take pure Ed25519 in attestations, which a log cannot check: with this key only Stele verifies',
       );
     }
-    const items = makes.map((make) => itemOf(make, signer, options, http));
-    const results = await signItems(items, log, async () => (await givenOrFirstUse(given, log, http)).trust, http);
+    const destination = await openDestination(options);
+    const items = makes.map((make) => itemOf(make, signer, options, { ...http, destination }));
+    if (destination.kind !== 'log') {
+      return await signUnlogged(items, destination, { given, signal: http.signal, json: options.json, publicPath });
+    }
+    const { log } = destination;
+    const results = await signItems(
+      items,
+      log,
+      async () => (await givenOrFirstUse(given.trust, log, http)).trust,
+      http,
+    );
     report(results, { log, options, publicPath });
   } finally {
     await signer.close();
@@ -160,17 +172,19 @@ function itemOf(
   { file, out, statement }: Make,
   signer: KeySigner,
   options: AttestOptions,
-  http: LogRequestOptions,
+  { destination, ...http }: LogRequestOptions & { readonly destination: Destination },
 ): SignItem<Written> {
   let attested: Attested | undefined;
   let timestamps: Uint8Array[] = [];
   return {
     file,
+    out,
     sign: async () => {
-      attested = await attestOnce(await statement(), signer, out);
+      attested = await attestOnce(await statement(), signer, { out, destination });
       timestamps = await timestampsOf(attested.signed.signature, options, http);
-      return attested.signed;
+      return { signed: attested.signed, bundle: attestationBundle(attested, undefined, timestamps) };
     },
+    kept: () => forgetUnlogged(signer, out),
     keep: async (logged) => {
       await writeWhole(out, formatBundle(attestationBundle(attested!, logged.entry, timestamps)));
       await forgetUnlogged(signer, out);
@@ -186,14 +200,18 @@ function itemOf(
 }
 
 /** As `attest`, but uses the signature of an earlier run where a key in a token would give another one. */
-async function attestOnce(statement: Uint8Array, signer: KeySigner, out: string): Promise<Attested> {
+async function attestOnce(
+  statement: Uint8Array,
+  signer: KeySigner,
+  place: { readonly out: string; readonly destination: Destination },
+): Promise<Attested> {
   const { publicKey, certificate } = signer;
   // Only `attest` makes the digest, and hands it to the signer.
   return await attest(statement, {
     publicKey,
     certificate,
     sign: async (digest) => {
-      const once = await signOnce(digest, signer, out, (made) => {
+      const once = await signOnce(digest, signer, place, (made) => {
         const envelope = { payloadType: INTOTO_TYPE, payload: statement, signature: made.signature };
         return attestationBundle({ envelope, signed: made }, undefined);
       });

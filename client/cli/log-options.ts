@@ -21,9 +21,9 @@ export interface LogArguments {
   readonly json?: boolean;
 }
 
-export function addLogOptions(command: Command, log: 'required' | 'optional'): Command {
-  const what = 'the log, such as https://log.example.com';
-  const named = (log === 'required' ? command.requiredOption('--log <url>', what) : command.option('--log <url>', what))
+export function addLogOptions(command: Command): Command {
+  const named = command
+    .option('--log <url>', 'the log, such as https://log.example.com')
     .option(
       '--log-key <vkey>',
       "the log's verifier key; without it or a policy, the command trusts the key that the log names",

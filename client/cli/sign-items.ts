@@ -3,6 +3,7 @@ import { encodeBase64 } from '../../merkle/bytes.ts';
 import { formatVerifierKey } from '../../merkle/note.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { ClientError, cancelled } from '../errors.ts';
+import type { Bundle } from '../formats/bundle.ts';
 import type { Signed } from '../formats/entry-request.ts';
 import { formatLogEntry } from '../formats/log-entry.ts';
 import { type LoggedSignature, logAll, logSigned } from '../submit/log-signatures.ts';
@@ -16,10 +17,14 @@ const WRITERS = 16;
 
 export interface SignItem<T> {
   readonly file: string;
-  /** Reads the file and signs it. */
-  sign(): Promise<Signed>;
+  /** The file of the bundle. */
+  readonly out: string;
+  /** Reads the file and signs it. The bundle has no log entry. */
+  sign(): Promise<{ readonly signed: Signed; readonly bundle: Bundle }>;
   /** Writes the proof. */
   keep(logged: LoggedSignature): Promise<T>;
+  /** The signature is kept elsewhere: what was kept in case of a crash is not needed any more. */
+  kept(): Promise<void>;
 }
 
 export type ItemResult<T> =
@@ -40,35 +45,46 @@ export async function signItems<T>(
 ): Promise<ItemResult<T>[]> {
   const [only] = items;
   if (items.length === 1 && only !== undefined) {
-    const signed = await only.sign();
+    const { signed } = await only.sign();
     const value = await only.keep(await logSigned(signed, log, await ready(), http));
     return [{ file: only.file, value }];
   }
   const results = new Map<SignItem<T>, ItemResult<T>>();
-  const signed = await signAll(items, http.signal, (item, error) => results.set(item, { file: item.file, error }));
-  if (signed.length > 0) await keepAll(signed, log, await ready(), http, results);
+  const pairs: Pair<T>[] = [];
+  for (const [at, result] of (
+    await signEach(items, http.signal, async (item) => (await item.sign()).signed)
+  ).entries()) {
+    const item = items[at]!;
+    if ('value' in result) pairs.push([item, result.value]);
+    else results.set(item, result);
+  }
+  if (pairs.length > 0) await keepAll(pairs, log, await ready(), http, results);
   return items.map((item) => results.get(item)!);
 }
 
 type Pair<T> = readonly [SignItem<T>, Signed];
 
-async function signAll<T>(
-  items: readonly SignItem<T>[],
+/** What `work` makes of each item, one after the other. One item alone throws its error. */
+export async function signEach<R>(
+  items: readonly SignItem<unknown>[],
   signal: AbortSignal | undefined,
-  failed: (item: SignItem<T>, error: ClientError | RuntimeError) => void,
-): Promise<Pair<T>[]> {
+  work: (item: SignItem<unknown>) => Promise<R>,
+): Promise<ItemResult<R>[]> {
+  const [only] = items;
+  if (items.length === 1 && only !== undefined) return [{ file: only.file, value: await work(only) }];
   return await withProgress('signing', 'files', async (update) => {
-    const signed: Pair<T>[] = [];
+    const results: ItemResult<R>[] = [];
     for (const [done, item] of items.entries()) {
       if (signal?.aborted) throw cancelled();
+      const { file } = item;
       try {
-        signed.push([item, await item.sign()]);
+        results.push({ file, value: await work(item) });
       } catch (error) {
-        failed(item, known(error));
+        results.push({ file, error: known(error) });
       }
       update(done + 1, items.length);
     }
-    return signed;
+    return results;
   });
 }
 

@@ -4,11 +4,11 @@ import { basename } from 'node:path';
 import { Command } from 'commander';
 import { encodeHex } from '../../merkle/bytes.ts';
 import { formatBundle } from '../formats/bundle.ts';
-import { parseLogUrl } from '../submit/log-url.ts';
 import { messageBundle, tlogProofOf } from '../submit/signed-digest.ts';
 import type { KeySigner } from '../submit/signers/types.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
 import { counted } from './counted.ts';
+import { checkDestination, type Destination, openDestination } from './destination.ts';
 import { digestFile } from './digests.ts';
 import { isDirectory, reading, writeWhole } from './files.ts';
 import { inputName, refuseUnnamed, STANDARD_INPUT } from './input.ts';
@@ -24,17 +24,17 @@ import {
   type SignItem,
   signItems,
 } from './sign-items.ts';
+import { signUnlogged } from './sign-unlogged.ts';
 import { addSigningOptions, checkTsa, manyOut, openSigningKey, type SigningOptions, timestampsOf } from './signing.ts';
 import { forgetUnlogged, signOnce } from './unlogged-signature.ts';
-
-interface SignOptions extends SigningOptions {
-  readonly tlogProof?: boolean;
-}
 
 const HELP = `
 Without a key an ECDSA P-256 key is made at FILE.key.pem (mode 0600), with its public key at FILE.pub.pem; when they are
 there already, they are used again. Running the same command again gives the same entry, not a second one. Many files in
 one command need a key that is named, and are logged with few requests.
+
+With --queue the entry is durable on disk when the command ends, and no log is asked: \`stele submit --flush\` sends it, and
+writes the bundle with its proof. With --no-log the bundle has no log entry, and \`stele submit\` completes it.
 
 Exit status: 0 all are logged, 1 something was refused or failed (of many files, the others are logged), 2 it could not be
 tried.
@@ -43,6 +43,9 @@ Examples:
   stele sign app.tgz --log https://log.example.com
   stele sign app.tgz --log https://log.example.com --key signing.pem --log-key 'log.example.com+1a2b3c4d+AbCd…'
   stele sign dist/* --log https://log.example.com --key signing.pem --policy trust/policy --tlog-proof
+  stele sign app.tgz --log https://log.example.com --key cosign.key --passphrase-env COSIGN_PASSWORD
+  stele sign dist/* --log https://log.example.com --key signing.pem --queue /var/lib/release/queue
+  stele sign app.tgz --no-log --key signing.pem
   stele sign app.tgz --log https://log.example.com --pkcs11-module libsofthsm2.so --token stele --label release --pin-file pin
   stele sign app.tgz --log https://log.example.com --key signing.pem --certificate chain.pem \\
     --tsa https://timestamp.example.com/api/v1/timestamp --json`;
@@ -57,7 +60,7 @@ export function signCommand(): Command {
     .action(sign);
 }
 
-async function sign(named: readonly string[], options: SignOptions): Promise<void> {
+async function sign(named: readonly string[], options: SigningOptions): Promise<void> {
   const files = [...new Set(named)];
   const [first] = files;
   const alone = files.length === 1 ? first : undefined;
@@ -65,18 +68,23 @@ async function sign(named: readonly string[], options: SignOptions): Promise<voi
   if (options.out === undefined) refuseUnnamed(files, 'its bundle: give --out');
   if (options.tlogProof === true) refuseUnnamed(files, 'its proof: leave out --tlog-proof');
   // Check all options before anything reaches the log.
-  const log = parseLogUrl(options.log);
+  checkDestination(options);
   const http = await requestOptions(options);
   checkTsa(options);
-  const { trust: given } = await readLogTrust(options);
+  const given = await readLogTrust(options);
   const beside = alone === STANDARD_INPUT ? undefined : alone;
   if (beside !== undefined) await checkFile(beside);
   const { signer, publicPath } = await openSigningKey(options, beside);
   try {
+    const destination = await openDestination(options);
+    const items = files.map((file) => itemOf(file, signer, options, { ...http, destination }));
+    if (destination.kind !== 'log') {
+      return await signUnlogged(items, destination, { given, signal: http.signal, json: options.json, publicPath });
+    }
+    const { log } = destination;
     let firstUse = false;
-    const items = files.map((file) => itemOf(file, signer, options, http));
     const ready = async () => {
-      const found = await givenOrFirstUse(given, log, http);
+      const found = await givenOrFirstUse(given.trust, log, http);
       firstUse = found.firstUse;
       return found.trust;
     };
@@ -93,19 +101,26 @@ interface Written extends Kept {
   readonly proof: string | undefined;
 }
 
-function itemOf(file: string, signer: KeySigner, options: SignOptions, http: LogRequestOptions): SignItem<Written> {
+function itemOf(
+  file: string,
+  signer: KeySigner,
+  options: SigningOptions,
+  { destination, ...http }: LogRequestOptions & { readonly destination: Destination },
+): SignItem<Written> {
   const out = options.out ?? `${file}.sigstore.json`;
   const proof = options.tlogProof === true ? `${file}.tlog-proof` : undefined;
   let timestamps: Uint8Array[] = [];
   return {
     file,
+    out,
     sign: async () => {
       const digest = await digestFile(file, signer.publicKey.digest, http.signal);
-      const signed = await signOnce(digest, signer, out, (made) => messageBundle(made, undefined));
+      const signed = await signOnce(digest, signer, { out, destination }, (made) => messageBundle(made, undefined));
       // The time stamp comes before the entry: a log never removes an entry.
       timestamps = await timestampsOf(signed.signature, options, http);
-      return signed;
+      return { signed, bundle: messageBundle(signed, undefined, timestamps) };
     },
+    kept: () => forgetUnlogged(signer, out),
     keep: async (logged) => {
       await writeWhole(out, formatBundle({ ...logged.bundle, timestamps }));
       if (proof !== undefined) await writeWhole(proof, tlogProofOf(logged));
@@ -121,7 +136,7 @@ async function checkFile(file: string): Promise<void> {
   if (stats.isDirectory()) throw isDirectory(file);
 }
 
-interface Context extends SignContext<SignOptions> {
+interface Context extends SignContext<SigningOptions> {
   readonly firstUse: boolean;
 }
 
@@ -160,7 +175,7 @@ function printOne(kept: KeptItem<Written>, context: Context): void {
 
 function verifyCommandFor(
   { file, bundle, publicKey, log }: ReturnType<typeof describeSigned>,
-  { certificate, policy }: SignOptions,
+  { certificate, policy }: SigningOptions,
 ): string {
   const trust = policy === undefined ? `--log-key ${shellWord(log.verifierKey)}` : `--policy ${shellWord(policy)}`;
   const signer =

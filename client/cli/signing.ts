@@ -7,13 +7,13 @@ import { ClientError, usage } from '../errors.ts';
 import { formatPublicKeyPem, type PublicKey } from '../formats/key.ts';
 import type { KeySigner } from '../submit/signers/types.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
+import { addDestinationOptions, type DestinationOptions } from './destination.ts';
 import { readPrivateKey, readPublicKey, readWhole, writeWhole } from './files.ts';
-import { addLogOptions, type LogArguments } from './log-options.ts';
+import { addLogOptions } from './log-options.ts';
 import { note, warn } from './report.ts';
 import { addTokenOptions, type KeyPlaceOptions, passphraseOf, tokenKeyOf } from './token-options.ts';
 
-export interface SigningOptions extends LogArguments, KeyPlaceOptions {
-  readonly log: string;
+export interface SigningOptions extends DestinationOptions, KeyPlaceOptions {
   readonly out?: string;
   readonly key?: string;
   readonly newKey?: string;
@@ -26,7 +26,7 @@ const MAX_CHAIN_FILE = 256 * 1024;
 
 /** @param bundle the name of the bundle of one file without `--out`, for the help */
 export function addSigningOptions(command: Command, bundle: string): Command {
-  addLogOptions(command, 'required')
+  addDestinationOptions(addLogOptions(command))
     .option('--out <path>', `where to write the bundle of one file (default: ${bundle})`)
     .option('--key <path>', "private key to sign with (PEM, cosign's too; ECDSA, Ed25519, RSA)")
     .option('--new-key <path>', 'where to make the key, or where it was made before')
@@ -81,6 +81,9 @@ async function softwareKey(options: SigningOptions, beside: string | undefined):
   const path = options.key ?? options.newKey ?? (beside === undefined ? undefined : `${beside}.key.pem`);
   if (path === undefined) throw usage('say which key signs them all: --key, --new-key or --pkcs11-module');
   const source = passphraseOf(options);
+  if (options.key === undefined && source !== undefined) {
+    throw usage('a key that this command makes is not encrypted: make one with `stele keygen`, and name it with --key');
+  }
   if (options.key === undefined) await makeKey(path);
   else await refuseKeyUri(options.key);
   if (source === undefined) return await readPrivateKey(path, undefined);

@@ -1,4 +1,5 @@
 /** What `stele submit` prints: the result of each entry, and what is in a queue. */
+import type { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import type { ClientError } from '../errors.ts';
 import type { FlushResult } from '../submit/queue/queue-flush.ts';
 import type { Problem } from '../submit/queue/queue-item.ts';
@@ -13,7 +14,7 @@ export interface SubmitResult {
   readonly log: string;
   readonly id?: string;
   readonly index?: number;
-  readonly error?: ClientError | Problem;
+  readonly error?: ClientError | RuntimeError | Problem;
 }
 
 const LABELS: Readonly<Record<SubmitResult['state'], string>> = {
@@ -56,7 +57,7 @@ export function shown(result: FlushResult): SubmitResult {
     : { state, out, log, id, error: result.problem };
 }
 
-export function failed(out: string, log: string, error: ClientError): SubmitResult {
+export function failed(out: string, log: string, error: ClientError | RuntimeError): SubmitResult {
   return { state: error.code === 'refused' ? 'refused' : 'failed', out, log, error };
 }
 

@@ -1,5 +1,4 @@
 /** `stele submit`: logs signatures that exist already, at once or through a queue that survives an outage. */
-import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { decodeHex } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
@@ -8,7 +7,6 @@ import { MAX_BUNDLE } from '../formats/bundle.ts';
 import { LogClient, type Submitted } from '../submit/log-client.ts';
 import { parseLogUrl } from '../submit/log-url.ts';
 import { type FlushResult, flushQueue } from '../submit/queue/queue-flush.ts';
-import { newItem } from '../submit/queue/queue-item.ts';
 import { queueStatus } from '../submit/queue/queue-status.ts';
 import { SubmissionQueue } from '../submit/queue/queue-store.ts';
 import {
@@ -19,6 +17,7 @@ import {
   type Submission,
   type Verifier,
 } from '../submit/submission.ts';
+import { enqueue } from './destination.ts';
 import { readWhole, writeWhole } from './files.ts';
 import { refuseUnnamed } from './input.ts';
 import {
@@ -83,7 +82,7 @@ export function submitCommand(): Command {
   const command = new Command('submit')
     .description('Log what is signed already: bundles, DSSE envelopes, digest and signature; with a queue for outages')
     .argument('[files...]', 'Sigstore bundles without a log entry, or DSSE envelopes');
-  return addLogOptions(command, 'optional')
+  return addLogOptions(command)
     .option('--key <path>', 'public key (PEM) that signed; may be given several times', collect, [])
     .option('--certificate <path>', 'certificate (PEM) that signed; may be given several times', collect, [])
     .option('--digest <hex>', 'digest of the file that was signed')
@@ -101,8 +100,12 @@ async function submit(files: readonly string[], options: SubmitOptions): Promise
   const plain = options.digest !== undefined || options.signature !== undefined;
   const any = files.length > 0 || plain;
   if (options.status === true) {
-    if (any || options.flush === true) throw usage('--status goes with --queue alone');
+    const more = [options.flush, options.wait, options.log, options.logKey, options.policy, options.out];
+    if (any || more.some((option) => option !== undefined)) throw usage('--status goes with --queue alone');
     return reportStatus(await queueStatus(await SubmissionQueue.open(queueDir(options), false)), options.json);
+  }
+  if (!any && (options.out !== undefined || options.key.length + options.certificate.length > 0)) {
+    throw usage('--out, --key and --certificate are about files to submit: name one, or leave them out');
   }
   if (!any && options.flush !== true) throw usage('name a file, or --digest with --signature, or --flush or --status');
   if (plain && files.length > 0) throw usage('give files, or --digest with --signature, not both');
@@ -116,7 +119,7 @@ async function submit(files: readonly string[], options: SubmitOptions): Promise
     if (options.log === undefined) throw usage('name the log with --log');
     const log = parseLogUrl(options.log);
     if (options.queue === undefined) return await direct(submissions, log, given, http, options);
-    await enqueue(submissions, log, given, options);
+    await queueAll(submissions, log, given, options);
   }
   if (options.flush === true) await flush(given, http, options);
 }
@@ -210,15 +213,15 @@ async function direct(
   report(options.json, results, []);
 }
 
-async function enqueue(named: readonly Named[], log: string, given: GivenTrust, options: SubmitOptions): Promise<void> {
+async function queueAll(
+  named: readonly Named[],
+  log: string,
+  given: GivenTrust,
+  options: SubmitOptions,
+): Promise<void> {
   const store = await SubmissionQueue.open(queueDir(options), true);
   const results: SubmitResult[] = [];
-  for (const { submission, out } of named) {
-    const path = resolve(out);
-    const item = newItem(submission, { log, out: path, ...given }, await store.hashAt(path));
-    const added = await store.add(item);
-    results.push({ state: added ? 'queued' : 'already-queued', out: path, log, id: item.id });
-  }
+  for (const { submission, out } of named) results.push(await enqueue(store, submission, { log, out }, given));
   // With --flush the flush reports the entries.
   if (options.flush !== true) report(options.json, results, []);
 }

@@ -10,25 +10,27 @@ import type { Signed } from '../formats/entry-request.ts';
 import { keyHint } from '../formats/key.ts';
 import { signDigest } from '../submit/signed-digest.ts';
 import type { KeySigner } from '../submit/signers/types.ts';
+import { type Destination, waitingFor } from './destination.ts';
 import { readWhole, writeWhole } from './files.ts';
 
 const unlogged = (out: string): string => `${out}.unlogged`;
 
 /**
- * A signature over `digest`. Where the key gives another signature each time, it is the one in an earlier bundle at `out` or
- * beside it.
+ * A signature over `digest`. Where the key gives another signature each time, it is the one in an earlier bundle at `out`,
+ * beside it, or in the queue.
  *
  * @param bundleOf makes the bundle without a log entry
  */
 export async function signOnce(
   digest: Uint8Array,
   signer: KeySigner,
-  out: string,
+  { out, destination }: { readonly out: string; readonly destination: Destination },
   bundleOf: (signed: Signed) => Bundle,
 ): Promise<Signed> {
   if (signer.repeatable) return await signDigest(digest, signer);
-  for (const path of [out, unlogged(out)]) {
-    const signature = await signatureIn(path, signer);
+  const earlier = [await bundleAt(out), await bundleAt(unlogged(out)), ...(await waitingFor(destination, out))];
+  for (const bundle of earlier) {
+    const signature = bundle && signatureIn(bundle, signer);
     // A signature over another digest does not verify.
     if (signature !== undefined && signer.publicKey.verify(digest, signature)) {
       return { digest, signature, publicKey: signer.publicKey, certificate: signer.certificate };
@@ -44,17 +46,21 @@ export async function forgetUnlogged(signer: KeySigner, out: string): Promise<vo
   if (!signer.repeatable) await rm(unlogged(out), { force: true });
 }
 
-/** The signature in a bundle of the same key or certificate; undefined for any other file. */
-async function signatureIn(path: string, { publicKey, certificate }: KeySigner): Promise<Uint8Array | undefined> {
+/** The bundle in a file; undefined where there is none. */
+async function bundleAt(path: string): Promise<Bundle | undefined> {
   try {
-    const { content, signer } = parseBundle(await readWhole(path, MAX_BUNDLE));
-    const same =
-      signer.kind === 'public-key'
-        ? certificate === undefined && signer.hint === keyHint(publicKey)
-        : certificate !== undefined && equal(signer.certificate, certificate);
-    return same ? content.signature : undefined;
+    return parseBundle(await readWhole(path, MAX_BUNDLE));
   } catch (error) {
     if (error instanceof ClientError) return undefined;
     throw error;
   }
+}
+
+/** The signature in a bundle of the same key or certificate. */
+function signatureIn({ content, signer }: Bundle, { publicKey, certificate }: KeySigner): Uint8Array | undefined {
+  const same =
+    signer.kind === 'public-key'
+      ? certificate === undefined && signer.hint === keyHint(publicKey)
+      : certificate !== undefined && equal(signer.certificate, certificate);
+  return same ? content.signature : undefined;
 }

@@ -122,7 +122,10 @@ function checkRequest(request: VerifyRequest): void {
     throw usage("the witnesses' time needs a policy with a quorum of witnesses");
   }
   if (bundle.entries.length === 0) {
-    throw new ClientError('bad-proof', 'the bundle holds no log entry: nothing shows that the signature was logged');
+    throw new ClientError(
+      'bad-proof',
+      'the bundle holds no log entry: nothing shows that the signature was logged. `stele submit` logs it, and completes the bundle',
+    );
   }
 }
 

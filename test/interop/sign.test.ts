@@ -132,6 +132,21 @@ describe.skipIf(noTools)('bundles of stele', () => {
     }
   });
 
+  it('without a log entry are taken by cosign where it ignores the log, and by nobody else', async () => {
+    await writeFile(at('unlogged.pem'), pem(KEYS[0]![1]()), { mode: 0o600 });
+    const [bundle, pub] = [at('unlogged.json'), at('unlogged.pub')];
+    await steleJson([
+      ...['sign', at('artifact'), '--no-log', '--key', at('unlogged.pem')],
+      ...['--out', bundle, '--public-out', pub],
+    ]);
+    const args = ['verify-blob', '--bundle', bundle, '--key', pub];
+    await ok('cosign', [...args, '--insecure-ignore-tlog=true', at('artifact')], cosign.env);
+    await refused('cosign', [...args, '--insecure-ignore-tlog=true', at('changed')]);
+    await refused('cosign', [...args, '--trusted-root', cosign.trustedRoot, at('artifact')]);
+    const ran = await stele(['verify', at('artifact'), '--bundle', bundle, '--key', pub, ...log().slice(2)]);
+    expect(ran).toMatchObject({ code: 1, stderr: expect.stringContaining('holds no log entry') });
+  });
+
   it('log nothing where the time-stamp authority gives no stamp', async () => {
     const before = await (await fetch(`${server.url}/checkpoint`)).text();
     await writeFile(at('k.pem'), pem(KEYS[0]![1]()), { mode: 0o600 });

@@ -106,6 +106,8 @@ describe('stele submit', () => {
     ['a digest that is none', ['--digest', 'xy', ...plain.slice(2), '--log', 'http://localhost']],
     ['files and a digest', ['f', ...plain, '--log', 'http://localhost']],
     ['--wait alone', [...plain, '--wait', '--log', 'http://localhost']],
+    ['--status of a log', ['--status', '--queue', 'q', '--log', 'http://localhost']],
+    ['--flush to an output', ['--flush', '--queue', 'q', '--out', 'x']],
     ['--status with more', [...plain, '--status', '--queue', 'q']],
     ['a missing file', ['nofile', '--log', 'http://localhost']],
     ['a key that is none', ['--digest', digest, '--signature', 'f.sig', '--key', 'f.sig', '--log', 'http://localhost']],

@@ -284,6 +284,12 @@ describe('stele sign and stele attest', () => {
       expect(await json('sign', 't', ...token, ...log())).toMatchObject({ code: 0, index: first.index });
       const attesting = ['attest', 't', '--predicate', 'p.json', '--type', 'vsa', ...token, ...log()];
       expect((await json(...attesting)).index).toBe((await json(...attesting)).index);
+      write('u', 'queued');
+      const queued = ['sign', 'u', ...token, ...log(), '--queue', 'token-queue'];
+      const states = [];
+      for (let run = 0; run < 2; run++) states.push((await json(...queued)).entries[0].state);
+      expect(states).toEqual(['queued', 'already-queued']);
+      expect(existsSync(at('u.sigstore.json.unlogged'))).toBe(false);
       const wrong = [
         '--pkcs11-module',
         hsm!.module,
