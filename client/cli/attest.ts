@@ -9,6 +9,7 @@ import { formatBundle } from '../formats/bundle.ts';
 import {
   checkStatement,
   formatStatement,
+  MAX_PREDICATE,
   MAX_STATEMENT,
   PREDICATE_TYPES,
   predicateType,
@@ -137,7 +138,7 @@ interface Make {
 async function statements(source: Source): Promise<Make[]> {
   const { files, out } = source;
   if ('statement' in source) {
-    const statement = await readWhole(source.statement, MAX_STATEMENT);
+    const statement = await readWhole(source.statement, MAX_STATEMENT, 'a statement');
     const { subjects } = checkStatement(statement);
     for (const file of files) {
       const sha256 = encodeHex(await digestFile(file, 'SHA2_256'));
@@ -148,7 +149,7 @@ async function statements(source: Source): Promise<Make[]> {
     return [{ file, out: out ?? `${source.statement}.sigstore.json`, statement: async () => statement }];
   }
   const { type, suffix } = source;
-  const predicate = await readWhole(source.predicate, MAX_STATEMENT);
+  const predicate = await readWhole(source.predicate, MAX_PREDICATE, 'a predicate');
   formatStatement([], type, predicate);
   const only = files.length === 1 ? files[0] : undefined;
   // A single file that cannot be read fails before a token asks for its PIN.

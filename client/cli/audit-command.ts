@@ -79,7 +79,9 @@ async function run(location: string, options: AuditCommandOptions): Promise<Audi
   const threads = whole(options.threads ?? String(availableParallelism()), '--threads', 256);
   const timeoutMs = whole(options.timeout, '--timeout', 86_400) * 1000;
   const policy =
-    options.policy === undefined ? undefined : parseTrustPolicy(await readWhole(options.policy, MAX_POLICY));
+    options.policy === undefined
+      ? undefined
+      : parseTrustPolicy(await readWhole(options.policy, MAX_POLICY, 'a policy'));
   const stop = new AbortController();
   void stopSignals().then(() => stop.abort());
   const source = openSource(location, { timeoutMs, fetch: await fetchOf(options.ca) });

@@ -16,27 +16,38 @@ export function isDirectory(path: string): ClientError {
 }
 
 /**
- * A whole file, pipe or standard input (`-`) of at most `limit` bytes.
+ * A whole file, pipe or standard input (`-`) of at most `limit` bytes. Nothing of a larger file is read.
  *
+ * @param what names the limit in the error: `a bundle`
  * @param check looks at a file before it is read; a pipe has nothing to look at
  * @throws ClientError `file`, `usage`, `cancelled`, and what `check` throws
  */
-export async function readWhole(path: string, limit: number, check?: (stats: Stats) => void): Promise<Uint8Array> {
+export async function readWhole(
+  path: string,
+  limit: number,
+  what: string,
+  check?: (stats: Stats) => void,
+): Promise<Uint8Array> {
   return await reading(path, () =>
     readInput(path, {
       file: (file, stats) => {
         check?.(stats);
+        if (stats.size > limit) throw tooLarge(path, limit, what);
         // Take only the memory that the file needs: a buffer of megabytes for each file keeps the garbage collector busy.
-        return readOpened(file, stats, stats.size < limit ? stats.size : limit);
+        return readOpened(file, stats, stats.size);
       },
-      pipe: (pieces) => allOf(pieces, limit),
+      pipe: (pieces) => allOf(pieces, limit, () => tooLarge(path, limit, what)),
     }),
   );
 }
 
+function tooLarge(path: string, limit: number, what: string): ClientError {
+  return new ClientError('file', `${inputName(path)} is larger than ${limit} bytes, the most that ${what} may have`);
+}
+
 /** @throws ClientError `file`, `key` */
 export async function readPublicKey(path: string): Promise<PublicKey> {
-  const pem = Buffer.from(await readWhole(path, MAX_KEY_FILE)).toString('latin1');
+  const pem = Buffer.from(await readWhole(path, MAX_KEY_FILE, 'a key')).toString('latin1');
   try {
     return parsePublicKeyPem(pem, nodePrimitives());
   } catch (cause) {
@@ -51,7 +62,7 @@ export async function readPublicKey(path: string): Promise<PublicKey> {
  */
 export async function readPrivateKey(path: string, passphrase: string | undefined): Promise<KeySigner> {
   let shared = false;
-  const file = await readWhole(path, MAX_KEY_FILE, (stats) => {
+  const file = await readWhole(path, MAX_KEY_FILE, 'a key', (stats) => {
     shared = openToOthers(stats) !== undefined;
   });
   const { pemSigner, privateKeyBlock } = await import('../submit/signers/pem-signer.ts');

@@ -63,13 +63,17 @@ export async function readInput<T>(path: string, read: Reader<T>): Promise<T> {
   }
 }
 
-/** All pieces, in memory. @throws Error 'is larger than … bytes' */
-export async function allOf(pieces: AsyncIterable<Uint8Array>, limit: number): Promise<Uint8Array> {
+/** All pieces, in memory. @param tooLarge makes the error where they have more than `limit` bytes */
+export async function allOf(
+  pieces: AsyncIterable<Uint8Array>,
+  limit: number,
+  tooLarge: () => ClientError,
+): Promise<Uint8Array> {
   const list: Uint8Array[] = [];
   let length = 0;
   for await (const piece of pieces) {
     length += piece.length;
-    if (length > limit) throw new Error(`is larger than ${limit} bytes`);
+    if (length > limit) throw tooLarge();
     list.push(piece);
   }
   return Buffer.concat(list);

@@ -48,7 +48,7 @@ export async function readLogTrust(options: LogArguments): Promise<GivenTrust> {
   const key = options.logKey === undefined ? undefined : parseLogKey(options.logKey);
   const logKey = key && formatVerifierKey(key);
   if (options.policy === undefined) return { trust: key && { logKey: key }, logKey, policy: undefined };
-  const file = await readWhole(options.policy, MAX_POLICY);
+  const file = await readWhole(options.policy, MAX_POLICY, 'a policy');
   const policy = parseTrustPolicy(file);
   return { trust: key === undefined ? { policy } : { logKey: key, policy }, logKey, policy: decodeUtf8(file) };
 }

@@ -104,7 +104,7 @@ function needsKey({ signer }: Bundle): boolean {
 async function refuseLogged(out: string): Promise<void> {
   let there: Bundle;
   try {
-    there = parseBundle(await readWhole(out, MAX_BUNDLE));
+    there = parseBundle(await readWhole(out, MAX_BUNDLE, 'a bundle'));
   } catch (error) {
     if (error instanceof ClientError) return;
     throw error;

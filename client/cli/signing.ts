@@ -121,7 +121,7 @@ async function keepPublicKey(path: string, key: PublicKey): Promise<void> {
 
 /** The first certificate of a chain in a file, for this key. @throws ClientError `file`, `key` */
 async function readCertificate(path: string, key: PublicKey): Promise<Uint8Array> {
-  const pem = Buffer.from(await readWhole(path, MAX_CHAIN_FILE)).toString('latin1');
+  const pem = Buffer.from(await readWhole(path, MAX_CHAIN_FILE, 'a chain')).toString('latin1');
   const { signingCertificate } = await import('../submit/signers/signing-certificate.ts');
   try {
     return signingCertificate(pem, key);

@@ -137,7 +137,7 @@ async function plainSubmission(options: SubmitOptions): Promise<Named> {
   if (verifier === undefined || more.length > 0)
     throw usage('name the one key that signed with --key or --certificate');
   if (!/^(?:[0-9a-fA-F]{2}){1,64}$/.test(options.digest)) throw usage('--digest is not a digest in hex');
-  const signature = parseSignature(await readWhole(options.signature, MAX_SIGNATURE));
+  const signature = parseSignature(await readWhole(options.signature, MAX_SIGNATURE, 'a signature'));
   const submission = fromDigest(decodeHex(options.digest.toLowerCase()), signature, verifier);
   return { submission, out: options.out ?? `${options.signature}.sigstore.json` };
 }
@@ -148,7 +148,7 @@ async function fileSubmissions(files: readonly string[], options: SubmitOptions)
   const all: Named[] = [];
   for (const file of files) {
     try {
-      const submissions = parseSigned(await readWhole(file, MAX_BUNDLE), verifiers);
+      const submissions = parseSigned(await readWhole(file, MAX_BUNDLE, 'a bundle or an envelope'), verifiers);
       const inPlace = submissions[0]!.fromBundle;
       for (const [at, submission] of submissions.entries()) {
         const number = submissions.length > 1 ? `.${at + 1}` : '';
@@ -166,7 +166,9 @@ async function readVerifiers({ key, certificate }: SubmitOptions): Promise<Verif
   const verifiers: Verifier[] = [];
   for (const path of [...key, ...certificate]) {
     try {
-      verifiers.push(parseVerifierPem(Buffer.from(await readWhole(path, MAX_PEM)).toString('latin1')));
+      verifiers.push(
+        parseVerifierPem(Buffer.from(await readWhole(path, MAX_PEM, 'a key or a chain')).toString('latin1')),
+      );
     } catch (cause) {
       if (!(cause instanceof ClientError) || cause.code === 'file') throw cause;
       throw new ClientError('key', `${path}: ${cause.message}`, { cause });

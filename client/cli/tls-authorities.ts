@@ -26,7 +26,7 @@ export async function fetchOf(ca: string | undefined): Promise<typeof fetch | un
 
 /** @returns at least one certificate, in PEM. @throws ClientError `file` */
 async function certificatesIn(path: string): Promise<readonly string[]> {
-  const text = Buffer.from(await readWhole(path, MAX_AUTHORITIES)).toString('latin1');
+  const text = Buffer.from(await readWhole(path, MAX_AUTHORITIES, 'a list of authorities')).toString('latin1');
   const wrong = (why: string, cause?: unknown) =>
     new ClientError('file', `the authorities in ${path} cannot be used: ${why}`, { cause });
   try {

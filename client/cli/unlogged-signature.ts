@@ -49,7 +49,7 @@ export async function forgetUnlogged(signer: KeySigner, out: string): Promise<vo
 /** The bundle in a file; undefined where there is none. */
 async function bundleAt(path: string): Promise<Bundle | undefined> {
   try {
-    return parseBundle(await readWhole(path, MAX_BUNDLE));
+    return parseBundle(await readWhole(path, MAX_BUNDLE, 'a bundle'));
   } catch (error) {
     if (error instanceof ClientError) return undefined;
     throw error;

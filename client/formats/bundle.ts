@@ -25,7 +25,7 @@ import { formatTlogEntry, parseTlogEntry, type TlogEntry } from './log-entry.ts'
 const BUNDLE_TYPE = 'application/vnd.dev.sigstore.bundle.v0.3+json';
 
 /** Longest accepted bundle in bytes: an attestation may hold a bill of materials. */
-export const MAX_BUNDLE = 16 * 1024 * 1024;
+export const MAX_BUNDLE = 64 * 1024 * 1024;
 
 /** Most items of one bundle. No signer needs more; sigstore-go has the same bounds for entries and time stamps. */
 const MAX_ENTRIES = 32;
@@ -88,7 +88,7 @@ export interface Bundle {
 /**
  * Parses a bundle, and verifies nothing.
  *
- * @param file UTF-8 JSON of at most 16 MiB
+ * @param file UTF-8 JSON of at most 64 MiB
  * @throws ClientError `malformed` (the message names the field); `unsupported` for another version or digest
  */
 export function parseBundle(file: Uint8Array): Bundle {

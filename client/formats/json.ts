@@ -1,6 +1,7 @@
 /** Strict readers of JSON of unknown origin, mostly proto3 JSON. Errors name the wrong field. */
 import { decodeBase64, decodeEitherBase64, parseDecimal } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
+import { readMembers } from '../../merkle/rekor/json-members.ts';
 import { parseStrictJson } from '../../merkle/rekor/strict-json.ts';
 import { ClientError } from '../errors.ts';
 import { withClientErrors } from '../merkle-errors.ts';
@@ -15,6 +16,11 @@ export type JsonObject = { readonly [name: string]: unknown };
  */
 export function parseJson(bytes: Uint8Array, what: string, limit: number, depth?: number): unknown {
   return withClientErrors(() => parseStrictJson(bytes, what, limit, depth));
+}
+
+/** The members of a large object, without its values (merkle/rekor/json-members.ts). @throws ClientError `malformed` */
+export function readLargeObject(bytes: Uint8Array, what: string, limit: number, depth: number) {
+  return withClientErrors(() => readMembers(bytes, what, limit, depth));
 }
 
 /**

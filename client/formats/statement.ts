@@ -7,11 +7,12 @@
  *
  * A subject needs a digest. A DigestSet may hold unknown algorithms, in any encoding.
  */
-import { encodeHex, encodeUtf8 } from '../../merkle/bytes.ts';
+import { concat, encodeHex, encodeUtf8 } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
 import type { HashName } from '../../merkle/rekor/hashes.ts';
+import type { JsonMember } from '../../merkle/rekor/json-members.ts';
 import { ClientError, usage } from '../errors.ts';
-import { array, malformed, parseJson, string } from './json.ts';
+import { array, malformed, readLargeObject, string } from './json.ts';
 
 /** Short names of predicate types, with the URI of each. What cosign 3 names too means the same here. */
 export const PREDICATE_TYPES: ReadonlyMap<string, string> = new Map([
@@ -31,9 +32,13 @@ export const PREDICATE_TYPES: ReadonlyMap<string, string> = new Map([
   ['vulns', 'https://in-toto.io/attestation/vulns/v0.2'],
 ]);
 
-/** Longest predicate or statement, in bytes. A log sees only its digest, but a bundle holds it in base64. */
-export const MAX_STATEMENT = 16 * 1024 * 1024;
+/** Longest predicate, in bytes. A log sees only the digest of its statement, but a bundle holds the statement in base64. */
+export const MAX_PREDICATE = 32 * 1024 * 1024;
+/** Longest statement, in bytes: the longest predicate, with a subject. */
+export const MAX_STATEMENT = MAX_PREDICATE + 64 * 1024;
 const MAX_SUBJECTS = 65_536;
+/** Names, digests and annotations of all subjects. */
+const MAX_SUBJECT_VALUES = 16 * MAX_SUBJECTS;
 /** Bills of materials nest their components. */
 const MAX_DEPTH = 256;
 const TYPES: readonly unknown[] = ['https://in-toto.io/Statement/v1', 'https://in-toto.io/Statement/v0.1'];
@@ -73,38 +78,48 @@ export function predicateType(name: string): string {
 /**
  * Writes a statement about `subjects`. The predicate is copied as text, so that no number loses a digit.
  *
- * @param predicate a JSON object in UTF-8, of at most 16 MiB
+ * @param predicate a JSON object in UTF-8, of at most 32 MiB
  * @param type URI
  * @throws ClientError `statement` if the predicate is not such an object
  */
 export function formatStatement(subjects: readonly Subject[], type: string, predicate: Uint8Array): Uint8Array {
-  const what = 'the predicate';
-  unsigned(() => members(parseJson(predicate, what, MAX_STATEMENT, MAX_DEPTH), what));
-  const text = new TextDecoder().decode(predicate).trim();
+  unsigned(() => readLargeObject(predicate, 'the predicate', MAX_PREDICATE, MAX_DEPTH));
   const subject = subjects.map(({ name, sha256 }) => ({ name, digest: { sha256: encodeHex(sha256) } }));
   const head = JSON.stringify({ _type: TYPES[0], subject, predicateType: type });
-  return encodeUtf8(`${head.slice(0, -1)},"predicate":${text}}`);
+  // White space around the object is left out.
+  const object = predicate.subarray(predicate.indexOf(0x7b), predicate.lastIndexOf(0x7d) + 1);
+  return concat(encodeUtf8(`${head.slice(0, -1)},"predicate":`), object, encodeUtf8('}'));
 }
 
 /**
  * Parses a statement of in-toto v1 or v0.1, and verifies nothing. Unknown fields are ignored.
  *
- * @param bytes UTF-8 JSON of at most 16 MiB
+ * @param bytes UTF-8 JSON of at most 32 MiB and 64 KiB
  * @throws ClientError `malformed`; the message names the field
  */
 export function parseStatement(bytes: Uint8Array): Statement {
   const what = 'the statement';
-  const statement = members(parseJson(bytes, what, MAX_STATEMENT, MAX_DEPTH), what);
-  const { _type, predicateType: type, predicate, subject } = statement;
-  if (!TYPES.includes(_type)) throw malformed(`${what}._type`, 'is not the type of a statement v1 or v0.1');
-  if (!isTypeUri(string(type, `${what}.predicateType`))) throw malformed(`${what}.predicateType`, 'is not a URI');
-  if (predicate !== undefined && predicate !== null) members(predicate, `${what}.predicate`);
-  const subjects = array(subject, `${what}.subject`, MAX_SUBJECTS);
-  if (subjects.length === 0) throw malformed(`${what}.subject`, 'is empty');
-  return {
-    predicateType: type as string,
-    subjects: subjects.map((one, at) => readSubject(one, `${what}.subject[${at}]`)),
+  const statement = readLargeObject(bytes, what, MAX_STATEMENT, MAX_DEPTH);
+  const text = (name: string): string => {
+    const member = statement.get(name)?.text;
+    const value = member?.startsWith('"') ? JSON.parse(member) : undefined;
+    return string(member === undefined ? undefined : (value ?? null), `${what}.${name}`);
   };
+  if (!TYPES.includes(text('_type'))) throw malformed(`${what}._type`, 'is not the type of a statement v1 or v0.1');
+  const type = text('predicateType');
+  if (!isTypeUri(type)) throw malformed(`${what}.predicateType`, 'is not a URI');
+  const predicate = statement.get('predicate')?.text ?? 'null';
+  if (predicate !== 'null' && !predicate.startsWith('{')) throw malformed(`${what}.predicate`, 'is not an object');
+  return { predicateType: type, subjects: readSubjects(statement.get('subject'), `${what}.subject`) };
+}
+
+function readSubjects(subject: JsonMember | undefined, path: string): StatementSubject[] {
+  if (subject !== undefined && subject.values > MAX_SUBJECT_VALUES) {
+    throw malformed(path, `has more than ${MAX_SUBJECT_VALUES} values`);
+  }
+  const subjects = array(subject === undefined ? undefined : JSON.parse(subject.text), path, MAX_SUBJECTS);
+  if (subjects.length === 0) throw malformed(path, 'is empty');
+  return subjects.map((one, at) => readSubject(one, `${path}[${at}]`));
 }
 
 /** `parseStatement`, before a statement is signed. @throws ClientError `statement`; the message names the field */

@@ -28,6 +28,7 @@ import type { Signed } from '../formats/entry-request.ts';
 import { malformed, parseJson } from '../formats/json.ts';
 import { keyBlocks, keyHint, otherBlock, type PublicKey, parsePublicKey, severalBlocks } from '../formats/key.ts';
 import { type LogEntry, tlogEntry } from '../formats/log-entry.ts';
+import { MAX_STATEMENT } from '../formats/statement.ts';
 import { withClientErrors } from '../merkle-errors.ts';
 import { checkSignerCertificate, readSignerCertificate, timesIn } from './signers/certificate-check.ts';
 
@@ -204,6 +205,12 @@ function submission(
   bundle: Bundle,
   fromBundle: boolean,
 ): Submission {
+  const { content } = bundle;
+  // Verifiers read no larger statement.
+  if (content.kind === 'dsse' && content.payload.length > MAX_STATEMENT) {
+    const why = `the attestation has ${content.payload.length} bytes, and a statement may have ${MAX_STATEMENT}`;
+    throw new ClientError('unsupported', `${why}: it is not sent`);
+  }
   if (!verifier.publicKey.verify(digest, signature)) throw badSignature('the signature', [verifier]);
   return { signed: { digest, signature, ...verifier }, bundle, fromBundle };
 }

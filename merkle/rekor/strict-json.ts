@@ -15,6 +15,8 @@ import { printable } from '../printable.ts';
 interface JsonScan {
   /** The text is nested deeper than allowed. The scan ended there. */
   readonly tooDeep: boolean;
+  /** The text has more values than allowed. The scan ended there. */
+  readonly tooMany: boolean;
   /** The first repeated name within each element of the array `itemsOf`, by index; -1 is the text outside of that array. */
   readonly repeated: ReadonlyMap<number, string>;
 }
@@ -31,26 +33,23 @@ interface Frame {
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-const DEFAULT_DEPTH = 32;
+export const DEFAULT_DEPTH = 32;
+/** Most values that are built from one text. A member of an object takes up to 350 bytes of memory, an empty object 90. */
+export const MAX_VALUES = 1_048_576;
 
 /**
  * Parses the JSON value in `bytes`.
  * @param what names the input in error messages: `the bundle`
  * @param limit most bytes of the input
  * @param depth most levels of nested arrays and objects
- * @throws MerkleError `bad-json` unless `bytes` are UTF-8 JSON of 1 to `limit` bytes, without repeated members
+ * @throws MerkleError `bad-json` unless `bytes` are UTF-8 JSON of 1 to `limit` bytes and at most `MAX_VALUES` values, without
+ * repeated members
  */
 export function parseStrictJson(bytes: Uint8Array, what: string, limit: number, depth = DEFAULT_DEPTH): unknown {
-  if (bytes.length > limit) throw badJson(what, `is longer than ${limit} bytes`);
-  if (bytes.length === 0) throw badJson(what, 'is empty');
-  let text: string;
-  try {
-    text = decodeUtf8(bytes);
-  } catch (cause) {
-    throw badJson(what, 'is not UTF-8 text', cause);
-  }
-  const { tooDeep, repeated } = scanJson(text, depth);
+  const text = textOf(bytes, what, limit);
+  const { tooDeep, tooMany, repeated } = scanJson(text, depth, undefined, MAX_VALUES);
   if (tooDeep) throw badJson(what, `is nested deeper than ${depth}`);
+  if (tooMany) throw badJson(what, `has more than ${MAX_VALUES} values`);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -58,19 +57,32 @@ export function parseStrictJson(bytes: Uint8Array, what: string, limit: number, 
     throw badJson(what, 'is not JSON', cause);
   }
   const twice = repeated.get(-1);
-  if (twice !== undefined) throw badJson(what, `has the field "${printable(twice.slice(0, 60))}" twice`);
+  if (twice !== undefined) throw repeatedMember(what, twice);
   return value;
+}
+
+/** The text of `bytes`. @throws MerkleError `bad-json` unless they are UTF-8 of 1 to `limit` bytes */
+export function textOf(bytes: Uint8Array, what: string, limit: number): string {
+  if (bytes.length > limit) throw badJson(what, `is longer than ${limit} bytes`);
+  if (bytes.length === 0) throw badJson(what, 'is empty');
+  try {
+    return decodeUtf8(bytes);
+  } catch (cause) {
+    throw badJson(what, 'is not UTF-8 text', cause);
+  }
 }
 
 /**
  * Finds repeated members and too much depth in `text`.
  * @param depth most levels of nested arrays and objects
  * @param itemsOf name of a member of the outermost object: an array whose items are accepted or refused one by one
+ * @param most arrays, objects, and commas between values
  */
-export function scanJson(text: string, depth: number, itemsOf?: string): JsonScan {
+export function scanJson(text: string, depth: number, itemsOf?: string, most = Number.POSITIVE_INFINITY): JsonScan {
   const repeated = new Map<number, string>();
   const frames: Frame[] = [];
   let frame: Frame | undefined;
+  let values = 0;
   for (let at = 0; at < text.length; at++) {
     switch (text.charCodeAt(at)) {
       case QUOTE: {
@@ -89,7 +101,8 @@ export function scanJson(text: string, depth: number, itemsOf?: string): JsonSca
       }
       case 0x7b: // {
       case 0x5b: // [
-        if (frames.length === depth) return { tooDeep: true, repeated };
+        if (frames.length === depth) return { tooDeep: true, tooMany: false, repeated };
+        if (++values > most) return { tooDeep: false, tooMany: true, repeated };
         frame = { names: text[at] === '{' ? new Set() : undefined, nameNext: true, name: '', index: 0 };
         frames.push(frame);
         break;
@@ -99,6 +112,7 @@ export function scanJson(text: string, depth: number, itemsOf?: string): JsonSca
         frame = frames.at(-1);
         break;
       case 0x2c: // ,
+        if (++values > most) return { tooDeep: false, tooMany: true, repeated };
         if (frame !== undefined) {
           frame.nameNext = true;
           frame.index += 1;
@@ -106,7 +120,7 @@ export function scanJson(text: string, depth: number, itemsOf?: string): JsonSca
         break;
     }
   }
-  return { tooDeep: false, repeated };
+  return { tooDeep: false, tooMany: false, repeated };
 }
 
 /** The index of the closing quote of the string that opens at `open`, or the end of the text if the string is not closed. */
@@ -122,7 +136,7 @@ function endOfString(text: string, open: number): number {
 }
 
 /** Resolves the escapes of a name: `"a"` and `"\u0061"` are the same name. */
-function unquoted(text: string, open: number, close: number): string {
+export function unquoted(text: string, open: number, close: number): string {
   const raw = text.slice(open + 1, close);
   if (!raw.includes('\\')) return raw;
   try {
@@ -138,6 +152,10 @@ function itemIndex(frames: readonly Frame[], itemsOf: string | undefined): numbe
   return isItem && frames.length > 2 ? list.index : -1;
 }
 
-function badJson(what: string, why: string, cause?: unknown): MerkleError {
+export function badJson(what: string, why: string, cause?: unknown): MerkleError {
   return new MerkleError('bad-json', `${what} ${why}`, { cause });
+}
+
+export function repeatedMember(what: string, name: string): MerkleError {
+  return badJson(what, `has the field "${printable(name.slice(0, 60))}" twice`);
 }

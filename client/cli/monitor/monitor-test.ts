@@ -126,14 +126,14 @@ async function tryFile({ rules, trust }: Tested, { bundle, entry, json }: TestOp
 }
 
 async function bundleEntries(path: string): Promise<Tried[]> {
-  const { entries } = parseBundle(await readWhole(path, MAX_BUNDLE));
+  const { entries } = parseBundle(await readWhole(path, MAX_BUNDLE, 'a bundle'));
   if (entries.length === 0) throw usage(`${escaped(path)} holds no logged entry: nothing to try the rule on`);
   return entries.map(({ index, body }) => ({ index, body }));
 }
 
 /** Reads the body of an entry, or a log's answer about it. */
 async function entryFile(path: string): Promise<Tried> {
-  const bytes = await readWhole(path, MAX_ENTRY_FILE);
+  const bytes = await readWhole(path, MAX_ENTRY_FILE, 'an entry');
   let value: unknown;
   try {
     value = parseJson(bytes, 'the entry', MAX_ENTRY_FILE);

@@ -49,7 +49,7 @@ function named(name: string, given: string | undefined): Artifact {
 
 async function listed(path: string, names: readonly string[], given: string | undefined): Promise<Artifact[]> {
   if (names.length > 0) throw usage('--checksums names the files: leave out the others');
-  return parseChecksums(await readWhole(path, MAX_CHECKSUMS), `the list ${printable(inputName(path))}`).map(
+  return parseChecksums(await readWhole(path, MAX_CHECKSUMS, 'a list'), `the list ${printable(inputName(path))}`).map(
     ({ name, hash, value }) => ({ name, proof: given ?? `${name}.sigstore.json`, digests: { [hash]: value } }),
   );
 }

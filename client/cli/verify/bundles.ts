@@ -62,7 +62,7 @@ async function verifyFile(
   primitives: Primitives,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  const bundle = parseBundle(await readWhole(proof, MAX_BUNDLE));
+  const bundle = parseBundle(await readWhole(proof, MAX_BUNDLE, 'a bundle'));
   const hashes = requiredHashes(bundle, request.key);
   const { digests: artifact, size = 1 } =
     digests === undefined ? await digestsOf(file, hashes, signal, primitives.hash) : { digests };

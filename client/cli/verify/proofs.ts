@@ -31,7 +31,7 @@ export async function verifyProof(
 ): Promise<void> {
   const { policy, ...trust } = await readProofTrust(options);
   const read = await readSigner(signer, trust);
-  const proof = await readWhole(path, MAX_TLOG_PROOF);
+  const proof = await readWhole(path, MAX_TLOG_PROOF, 'a proof');
   const hash = entryDigest(proof);
   const digests = given ?? (await digestsOf(file, [hash], signal, primitives.hash)).digests;
   const verified =
@@ -87,7 +87,7 @@ export async function verifyProof(
 export async function verifyLeafHash(options: VerifyOptions, primitives: Primitives): Promise<void> {
   const leafHash = parseLeafHash(options.leafHash!);
   const { policy } = await readProofTrust(options);
-  const proof = await readWhole(options.tlogProof!, MAX_TLOG_PROOF);
+  const proof = await readWhole(options.tlogProof!, MAX_TLOG_PROOF, 'a proof');
   const verified = checkTlogProof({ proof, policy, leafHash }, primitives);
   const notProven = [
     'what the entry says, or who made it: only its hash was given',

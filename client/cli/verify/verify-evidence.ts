@@ -19,7 +19,7 @@ export interface EvidenceOptions {
 
 /** Prints what the file shows. @throws ClientError `file`, `log-key`; MerkleError if the file shows nothing */
 export async function verifyEvidenceFile(file: string, options: EvidenceOptions): Promise<void> {
-  const bytes = await readWhole(file, MAX_EVIDENCE);
+  const bytes = await readWhole(file, MAX_EVIDENCE, 'a piece of evidence');
   const isEntry = Buffer.from(bytes.subarray(0, ENTRY_EVIDENCE_START.length)).equals(Buffer.from(ENTRY_EVIDENCE_START));
   const { keys, result, lines } = isEntry ? ofEntry(bytes) : ofCheckpoints(bytes);
   const vkeys = keys.map(formatVerifierKey);

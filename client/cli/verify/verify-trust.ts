@@ -23,8 +23,10 @@ export async function readVerifyTrust({ trustedRoot, logKey, policy }: VerifyOpt
   return {
     logKey: logKey === undefined ? undefined : parseLogKey(logKey),
     trustedRoot:
-      trustedRoot === undefined ? undefined : parseTrustedRoots(await readWhole(trustedRoot, MAX_TRUSTED_ROOT)),
-    policy: policy === undefined ? undefined : parseTrustPolicy(await readWhole(policy, MAX_POLICY)),
+      trustedRoot === undefined
+        ? undefined
+        : parseTrustedRoots(await readWhole(trustedRoot, MAX_TRUSTED_ROOT, 'a trusted root')),
+    policy: policy === undefined ? undefined : parseTrustPolicy(await readWhole(policy, MAX_POLICY, 'a policy')),
   };
 }
 

@@ -59,7 +59,7 @@ describe('standard input', () => {
     expect(await verify('other', ...asFile)).toMatchObject(refused(1, '[digest-mismatch]'));
     expect(await verify('', ...asFile)).toMatchObject(refused(1, 'standard input is empty'));
     expect(await verify(Buffer.alloc(65 * 1024, 'x'), 'app', '--key', '-')).toMatchObject(
-      refused(2, 'standard input cannot be read: is larger than 65536 bytes'),
+      refused(2, 'standard input is larger than 65536 bytes, the most that a key may have'),
     );
     expect(await verify('', 'app', '--bundle', '-', '--key', 'key.pub')).toMatchObject(refused(1, 'is empty'));
     expect(await verify(`${'0'.repeat(64)} x\n`, '--checksums', '-', '--key', 'key.pub')).toMatchObject(

@@ -91,6 +91,14 @@ describe('statements', () => {
     ['no predicate type', { ...good, predicateType: undefined }],
     ['a predicate that is no object', { ...good, predicate: [] }],
     ['a list', [good]],
+    ['a predicate type that is a number', { ...good, predicateType: 1 }],
+    ['subjects that are an object', { ...good, subject: {} }],
+    ['65,537 subjects', { ...good, subject: Array(65_537).fill(good.subject[0]) }],
+    [
+      'a million annotations of a subject',
+      { ...good, subject: [{ ...good.subject[0], annotations: Array(1_048_576).fill(0) }] },
+    ],
+    ['a nesting of 257', JSON.parse(`{"a":${'['.repeat(256)}${']'.repeat(256)}}`)],
   ])('are refused with %s', (_, json) => {
     expect(() => checkStatement(utf8(JSON.stringify(good)))).not.toThrow();
     expect(() => checkStatement(utf8(JSON.stringify(json)))).toThrow(no('statement'));
@@ -109,11 +117,23 @@ describe('statements', () => {
     ['a digest in upper case of an algorithm that nobody checks', { ...good, subject: [{ digest: { sha1: 'AB' } }] }],
     ['fields that the specification does not name', { ...good, x: 1, subject: [{ ...good.subject[0], y: [] }] }],
     ['20,000 subjects', { ...good, subject: Array(20_000).fill(good.subject[0]) }],
-    ['a predicate of 9 MiB', { ...good, predicate: { text: 'x'.repeat(9 * 1024 * 1024) } }],
+    ['a predicate of 31 MiB', { ...good, predicate: { text: 'x'.repeat(31 * 1024 * 1024) } }],
+    ['a predicate of two million values', { ...good, predicate: { list: Array(2_000_000).fill(0) } }],
   ])('are read alike for signing and for verifying, with %s', (_, json) => {
     const bytes = utf8(JSON.stringify(json));
     expect(checkStatement(bytes)).toEqual(parseStatement(bytes));
   });
+});
+
+it('predicates have up to 32 MiB, and fit in a statement then', () => {
+  const make = (size: number) =>
+    formatStatement([subject], 'https://example.com/v1', utf8(`{"a":"${'x'.repeat(size - 8)}"}`));
+  const statement = make(32 * 1024 * 1024);
+  expect(parseStatement(statement).subjects).toHaveLength(1);
+  const limit = no('statement', 'the predicate is longer than 33554432 bytes: nothing was signed');
+  expect(() => make(32 * 1024 * 1024 + 1)).toThrow(limit);
+  const larger = utf8(`${' '.repeat(33_620_000)}${new TextDecoder().decode(statement)}`);
+  expect(() => parseStatement(larger)).toThrow(no('malformed', 'the statement is longer than 33619968 bytes'));
 });
 
 describe('attest', () => {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { MerkleError } from '../../../merkle/errors.ts';
-import { parseStrictJson, scanJson } from '../../../merkle/rekor/strict-json.ts';
+import { MAX_VALUES, parseStrictJson, scanJson } from '../../../merkle/rekor/strict-json.ts';
 
 const code = (work: () => unknown): string => {
   try {
@@ -66,6 +66,15 @@ describe('JSON of unknown origin', () => {
     expect(parse(nested(32))).toBeInstanceOf(Array);
     expect(code(() => parse(nested(33)))).toBe('bad-json');
   });
+});
+
+it('is bounded in the number of its values', () => {
+  const bounded = (text: string) => parseStrictJson(encodeUtf8(text), 'it', 10_000_000);
+  const list = (length: number) => `[${'0,'.repeat(length - 1)}"${','.repeat(100)}"]`;
+  expect(bounded(list(MAX_VALUES))).toHaveLength(MAX_VALUES);
+  expect(() => bounded(list(MAX_VALUES + 1))).toThrow('it has more than 1048576 values');
+  expect(() => bounded('{"":{}'.repeat(1_000_000))).toThrow('it is nested deeper than 32');
+  expect(() => bounded(`[${'{},'.repeat(MAX_VALUES)}{}]`)).toThrow('it has more than 1048576 values');
 });
 
 describe('scanJson', () => {
