@@ -1,61 +1,112 @@
 /**
  * The second half of `npm run build`: joins the command line, with all that it starts and the packages that they use,
- * into a few files, dist/client/cli/main.js and dist/chunks/. Each module costs Node 0.2 to 0.5 ms, and a CommonJS one
- * that is imported up to 40 ms to find its exports; a log and its packages have 1,400 modules, TypeBox alone 679.
+ * into a few files. Each module costs Node 0.2 to 0.5 ms, and a CommonJS one that is imported up to 40 ms to find its
+ * exports; a log and its packages have 1,400 modules, TypeBox alone 679.
  *
- * The files are CommonJS: Node then starts neither its loader of ES modules nor the threads that this loader reads with. They
- * have no comments, since V8 reads all of a file before it runs any of it.
+ *   dist/client/cli/main.js, dist/chunks/*.cjs   the start, and `stele verify`
+ *   dist/chunks/*.js                             all other commands
  *
- * bench/RESULTS.md has what each step gives a start of `stele verify`.
+ * `stele verify` of one file ends at once, so nearly all of its time is its start. Its files are CommonJS: Node then does not
+ * start its loader of ES modules. In files of CommonJS a call from one file to another is slower, so that services stay ES
+ * modules. bench/RESULTS.md has what each step gives.
  *
  * The library (dist/client/index.js, dist/client/verify.js) and the workers stay as tsc leaves them. Joined workers would
  * start no faster: theirs is the time of Node's own modules, and of packages that cannot be joined.
  */
 import { rmSync, writeFileSync } from 'node:fs';
-import { relative } from 'node:path';
+import { relative, resolve } from 'node:path';
 import { build } from 'rolldown';
 
 const CLI = 'dist/client/cli';
+const ALL = resolve('client/cli/main.ts');
 
 // What tsc made of the command line is all in the joined files.
 for (const path of ['dist/chunks', CLI]) rmSync(path, { recursive: true, force: true });
 
-/** Commander loads the modules of processes and sockets for commands that are programs of their own. Stele has none. */
-const withoutProcesses = {
-  name: 'commander-without-processes',
+const common = {
+  platform: 'node',
+  logLevel: 'warn',
+  // `stele verify` imports late what other commands need at once.
+  checks: { ineffectiveDynamicImport: false },
+};
+const external = [
+  // They load native code, or start threads from files of their own.
+  ...['koffi', 'level', 'pino', 'piscina', 'pkcs11js'],
+  // Fastify's own ways with schemas, which no program here loads (merkle/runtime/service/schemas.ts).
+  ...['@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler'],
+];
+
+const all = await build({
+  ...common,
+  input: { stele: ALL },
+  external,
+  output: {
+    dir: 'dist/chunks',
+    entryFileNames: '[name].js',
+    chunkFileNames: '[name].js',
+    comments: false,
+    codeSplitting: {
+      // What stands at the head of each command, and what all that sign or verify need: a file each, in the place of 40.
+      groups: [
+        { name: 'cli', test: /\/client\/cli\/program\.ts$/ },
+        { name: 'verify', test: /\/(?:client\/cli\/verify\/bundles|merkle\/runtime\/crypto\/node-primitives)\.ts$/ },
+      ],
+    },
+  },
+});
+
+/** What a check of one file does not need. */
+const lean = {
+  name: 'lean',
+  resolveId(source, importer) {
+    if (importer === undefined) return null;
+    if (resolve(importer, '..', source) === ALL) return { id: '../../chunks/stele.js', external: true };
+    // The hash that merkle takes where its caller names none: Node has one.
+    const own = source === '@noble/hashes/sha2.js' && importer.endsWith('/merkle/rfc6962.ts');
+    return own ? resolve('merkle/runtime/crypto/sha2.ts') : null;
+  },
   transform(code, id) {
     if (!id.endsWith('/commander/lib/command.js')) return null;
+    // Commander loads the modules of processes and sockets for commands that are programs of their own. Stele has none.
     const without = code.replace("require('node:child_process')", 'undefined');
     if (without === code) throw new Error('commander loads node:child_process in another way now: change bundle.js');
     return { code: without, map: null };
   },
 };
 
-const { output } = await build({
-  input: { main: 'client/cli/main.ts' },
-  platform: 'node',
-  plugins: [withoutProcesses],
-  external: [
-    // They load native code, or start threads from files of their own.
-    ...['koffi', 'level', 'pino', 'piscina', 'pkcs11js'],
-    // Fastify's own ways with schemas, which no program here loads (merkle/runtime/service/schemas.ts).
-    ...['@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler'],
-  ],
-  logLevel: 'warn',
-  // `stele verify` imports late what other commands need at once.
-  checks: { ineffectiveDynamicImport: false },
+/** Loads the file for certificates where `stele verify` first uses it: a bundle with a key needs none. */
+const late = {
+  name: 'late',
+  generateBundle(_, bundle) {
+    const early = /(?<=\brequire_x509\s*=\s*)(?=require\(.\.\/x509\.cjs.\))/;
+    const users = Object.values(bundle).filter(({ code }) => early.test(code ?? ''));
+    if (!users.includes(bundle['chunks/verify.cjs'])) {
+      throw new Error('rolldown loads a file in another way now: change bundle.js');
+    }
+    for (const chunk of users) {
+      chunk.code = chunk.code.replaceAll('require_x509.', 'require_x509().').replace(early, '()=>');
+    }
+  },
+};
+
+const verify = await build({
+  ...common,
+  input: { main: 'client/cli/start.ts' },
+  preserveEntrySignatures: false,
+  external,
+  plugins: [lean, late],
   output: {
     dir: 'dist',
     format: 'cjs',
     entryFileNames: 'client/cli/[name].js',
     chunkFileNames: 'chunks/[name].cjs',
-    comments: false,
+    // V8 reads all of a file before it runs any of it. Names stay, for the traces of STELE_DEBUG.
+    minify: { compress: true, mangle: false, codegen: { removeWhitespace: true } },
+    // One file for a check of one file, and one for certificates.
     codeSplitting: {
       groups: [
-        // What stands at the head of each command, and what a check of one file needs beside: a file each, in the place of
-        // 40, which other commands share in part.
-        { name: 'cli', test: /\/client\/cli\/(?:report|verify\/arguments)\.ts$/ },
-        { name: 'verify', test: /\/(?:client\/cli\/verify\/bundles|merkle\/runtime\/crypto\/(?:node|message)-primitives)\.ts$/ },
+        { name: 'x509', test: /\/merkle\/x509\/(?!utc-time)|\/node-forge\//, priority: 1, includeDependenciesRecursively: false },
+        { name: 'verify', test: /\/(?:verify-program|artifacts|bundles|(?:node|message)-primitives)\.ts$/ },
       ],
     },
   },
@@ -63,7 +114,8 @@ const { output } = await build({
 
 // Which sources are in which file, for the tests. The package leaves this list out.
 const sourcesOf = ({ moduleIds }) => moduleIds.map((id) => relative('.', id));
-const joined = output.filter(({ type }) => type === 'chunk').map((chunk) => [chunk.fileName, sourcesOf(chunk)]);
-writeFileSync('dist/joined.json', JSON.stringify(Object.fromEntries(joined)));
+const listOf = (folder, { output }) =>
+  output.filter(({ type }) => type === 'chunk').map((chunk) => [`${folder}${chunk.fileName}`, sourcesOf(chunk)]);
+writeFileSync('dist/joined.json', JSON.stringify(Object.fromEntries([...listOf('chunks/', all), ...listOf('', verify)])));
 
 writeFileSync(`${CLI}/package.json`, `${JSON.stringify({ type: 'commonjs' })}\n`);

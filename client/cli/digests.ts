@@ -1,7 +1,8 @@
 /** Hashes a file of any length with several hashes at once. Two pieces of the file are in memory at a time. */
 import { createHash } from 'node:crypto';
-import type { FileHandle } from 'node:fs/promises';
+import { read, readSync } from 'node:fs';
 import { basename } from 'node:path';
+import { promisify } from 'node:util';
 import { type DigestAlgorithm, HASH_NAME, type HashName } from '../../merkle/rekor/hashes.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import { cancelled } from '../errors.ts';
@@ -38,7 +39,7 @@ export async function digestsOf(
     readInput(path, {
       file: (file, stats) => {
         if (stats.isDirectory()) throw isDirectory(path);
-        return hashPieces(piecesOf(file), stats.size);
+        return hashPieces(piecesOf(file, stats.isFile() && stats.size < CHUNK), stats.size);
       },
       pipe: (pieces) => hashPieces(pieces, 0),
     }),
@@ -66,15 +67,31 @@ export async function digestsOf(
   }
 }
 
-/** A piece is only good until the one after the next. The next piece is read while the caller has this one. */
-async function* piecesOf(file: FileHandle): AsyncGenerator<Uint8Array> {
+// node:fs/promises takes 2 ms to load.
+const readBeside = promisify(read);
+const readNow = async (file: number, into: Buffer, at: number, length: number, position: null) => ({
+  bytesRead: readSync(file, into, at, length, position),
+});
+
+/**
+ * A piece is only good until the one after the next. The next piece is read while the caller has this one.
+ *
+ * @param small the file is read before the threads of Node's pool would have started
+ */
+async function* piecesOf(file: number, small: boolean): AsyncGenerator<Uint8Array> {
+  const readPiece = small ? readNow : readBeside;
   let [piece, spare] = [Buffer.allocUnsafe(CHUNK), Buffer.allocUnsafe(CHUNK)];
-  let next = file.read(piece, 0, CHUNK, null);
-  for (;;) {
-    const { bytesRead } = await next;
-    if (bytesRead === 0) return;
-    next = file.read(spare, 0, CHUNK, null);
-    yield piece.subarray(0, bytesRead);
-    [piece, spare] = [spare, piece];
+  let next = readPiece(file, piece, 0, CHUNK, null);
+  try {
+    for (;;) {
+      const { bytesRead } = await next;
+      if (bytesRead === 0) return;
+      next = readPiece(file, spare, 0, CHUNK, null);
+      yield piece.subarray(0, bytesRead);
+      [piece, spare] = [spare, piece];
+    }
+  } finally {
+    // The caller closes the file.
+    await next.catch(() => {});
   }
 }

@@ -30,11 +30,10 @@ export async function readWhole(
 ): Promise<Uint8Array> {
   return await reading(path, () =>
     readInput(path, {
-      file: (file, stats) => {
+      file: async (file, stats) => {
         check?.(stats);
         if (stats.size > limit) throw tooLarge(path, limit, what);
-        // Take only the memory that the file needs: a buffer of megabytes for each file keeps the garbage collector busy.
-        return readOpened(file, stats, stats.size);
+        return readOpened(file, stats, limit);
       },
       pipe: (pieces) => allOf(pieces, limit, () => tooLarge(path, limit, what)),
     }),

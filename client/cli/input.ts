@@ -4,8 +4,7 @@
  * Opening a FIFO may wait for a writer, and a thread that waits so keeps the process from ending. So a pipe is opened without
  * waiting, and read as a socket is: SIGINT ends that at any time.
  */
-import { constants, openSync, type Stats, statSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, openSync, type Stats, statSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { type ClientError, cancelled, usage } from '../errors.ts';
 
@@ -30,8 +29,8 @@ const FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
 /** How to read an input of each kind. */
 interface Reader<T> {
-  /** Anything that has a name and is not a pipe: the stats say what it is. */
-  file(file: FileHandle, stats: Stats): Promise<T>;
+  /** Anything that has a name and is not a pipe: an open descriptor, and stats that say what it is. */
+  file(file: number, stats: Stats): Promise<T>;
   /** Its length is not known before its end. */
   pipe(pieces: AsyncIterable<Uint8Array>): Promise<T>;
 }
@@ -55,11 +54,11 @@ export async function readInput<T>(path: string, read: Reader<T>): Promise<T> {
     const { Socket } = await import('node:net');
     return await read.pipe(piecesOf(new Socket({ fd: openSync(path, FLAGS), readable: true, writable: false })));
   }
-  const file = await open(path, FLAGS);
+  const file = openSync(path, FLAGS);
   try {
-    return await read.file(file, await file.stat());
+    return await read.file(file, fstatSync(file));
   } finally {
-    await file.close();
+    closeSync(file);
   }
 }
 

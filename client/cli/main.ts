@@ -1,12 +1,7 @@
-#!/usr/bin/env node
-/**
- * `stele`: the command line. It lists all commands and loads only the one that it runs: signing a file must not wait for
- * an HTTP server to load.
- */
-import { readFileSync, realpathSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { Command, CommanderError } from 'commander';
-import { exitStatus, reportError, warn } from './report.ts';
+/** All commands of `stele`. Only the one that runs is loaded: signing a file must not wait for an HTTP server to load. */
+import type { Command } from 'commander';
+import { root, runProgram, strict } from './program.ts';
+import { warn } from './report.ts';
 
 /** Name, summary, and a function that loads the command. */
 type Entry = readonly [name: string, summary: string, load: () => Promise<Command>];
@@ -58,75 +53,19 @@ const COMMANDS: readonly Entry[] = [
   ],
 ];
 
-const HELP = `
-Examples:
-  stele serve --config stele.yaml
-  stele sign app.tgz --log https://log.example.com
-  stele verify app.tgz --bundle app.tgz.sigstore.json --key app.tgz.pub.pem --log-key 'log.example.com+…'
-
-Exit status: 0 done, 1 refused or failed, 2 could not be tried (wrong arguments, unreadable files).
-STELE_DEBUG=1 shows where an error came from.`;
-
 /** Runs one command line (without `node` and the script); resolves with the exit status. */
 export async function run(args: readonly string[]): Promise<number> {
-  const json = args.includes('--json');
-  try {
-    const named = COMMANDS.find(([name]) => name === args.find((arg) => !arg.startsWith('-')));
+  checkServers();
+  const named = COMMANDS.find(([name]) => name === args.find((arg) => !arg.startsWith('-')));
+  return await runProgram(args, async () => {
     const program = root();
     for (const entry of COMMANDS) {
       const [name, summary, load] = entry;
       if (entry === named) program.addCommand(strict(await load()));
       else program.command(name).description(summary);
     }
-    await program.parseAsync(args, { from: 'user' });
-    return typeof process.exitCode === 'number' ? process.exitCode : 0;
-  } catch (error) {
-    // Help and version end with a CommanderError too.
-    if (error instanceof CommanderError && error.exitCode === 0) return 0;
-    reportError(error, json);
-    return exitStatus(error);
-  }
-}
-
-/** The whole tree, for completions. */
-async function loadAll(): Promise<Command> {
-  const program = root();
-  for (const [, , load] of COMMANDS) program.addCommand(await load());
-  return program;
-}
-
-function root(): Command {
-  const program = new Command('stele')
-    .description('An append-only transparency log for software supply chains')
-    .version(version(), '--version', 'print the version')
-    .helpCommand(false)
-    // The words after a command belong to the command and its subcommands.
-    .enablePositionalOptions()
-    .addHelpText('after', HELP);
-  return strict(program);
-}
-
-/** Makes commander throw errors, which are printed in one place. */
-function strict(command: Command): Command {
-  command.exitOverride().configureOutput({ outputError: () => {} });
-  for (const inner of command.commands) strict(inner);
-  return command;
-}
-
-/** package.json is two levels above the source and three above the built file. */
-function version(): string {
-  for (const path of ['../../package.json', '../../../package.json']) {
-    try {
-      const { name, version } = JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')) as Record<
-        string,
-        string
-      >;
-      if (name === 'stele' && version !== undefined) return version;
-    } catch {
-      // Not there: try the other place.
-    }
-  }
-  return 'unknown';
+    return program;
+  });
 }
 
 /** Takes away the variable with which Node would accept any certificate of any server. */
@@ -136,22 +75,15 @@ function checkServers(): void {
   warn('NODE_TLS_REJECT_UNAUTHORIZED=0 is ignored: servers are checked. Give the authority of yours with --ca');
 }
 
-/** Whether this file is the program. It is often started through a link in node_modules/.bin. */
-function isMain(): boolean {
-  const script = process.argv[1];
-  return script !== undefined && realpathSync(script) === fileURLToPath(import.meta.url);
+/** The whole tree, for completions. */
+async function loadAll(): Promise<Command> {
+  const program = root();
+  for (const [, , load] of COMMANDS) program.addCommand(await load());
+  return program;
 }
 
-// `stele … --help | head` is not an error.
+// `stele … | head` is not an error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
   throw error;
 });
-
-if (isMain()) {
-  checkServers();
-  // The built file is CommonJS, which has no `await` here.
-  void run(process.argv.slice(2)).then((status) => {
-    process.exitCode = status;
-  });
-}

@@ -1,14 +1,11 @@
 /** Progress of long work, on stderr: a bar on a terminal, elsewhere a plain line every few seconds. */
 
 interface Progress {
-  readonly update: UpdateProgress;
+  readonly update: (done: number, total: number, rate: number) => void;
   stop(): void;
 }
 
-/** Shows `done` of `total` units. */
-type UpdateProgress = (done: number, total: number) => void;
-
-/** Shorter work needs no bar. */
+/** Shorter work shows nothing, and does not load the modules of terminals. */
 const QUIET_MS = 400;
 const LINE_EVERY_MS = 5000;
 
@@ -17,33 +14,38 @@ const LINE_EVERY_MS = 5000;
  *
  * @param label names the work, such as `hashing app.tgz`
  * @param unit names the counted things; `bytes` are shown as MiB
+ * @param work calls `update` with `done` of `total` units
  */
 export async function withProgress<T>(
   label: string,
   unit: string,
-  work: (update: UpdateProgress) => Promise<T>,
+  work: (update: (done: number, total: number) => void) => Promise<T>,
 ): Promise<T> {
-  const progress = process.stderr.isTTY ? bar(label, unit) : lines(label, unit);
+  const start = Date.now();
+  const pace = pacer();
+  let progress: Progress | undefined;
   try {
-    return await work(progress.update);
+    return await work((done, total) => {
+      const rate = pace(done);
+      if (progress === undefined && Date.now() - start < QUIET_MS) return;
+      progress ??= process.stderr.isTTY ? bar(label, unit) : lines(label, unit, start);
+      progress.update(done, total, rate);
+    });
   } finally {
-    progress.stop();
+    progress?.stop();
   }
 }
 
 function bar(label: string, unit: string): Progress {
-  const start = Date.now();
-  const pace = pacer();
   let shown: import('cli-progress').SingleBar | undefined;
   let loading = false;
   let stopped = false;
   return {
-    update(done, total) {
-      pace(done);
+    update(done, total, rate) {
       if (shown !== undefined) {
         shown.setTotal(shownNumber(total, unit));
-        shown.update(shownNumber(done, unit), { rate: shownRate(pace(done), unit) });
-      } else if (!loading && Date.now() - start > QUIET_MS) {
+        shown.update(shownNumber(done, unit), { rate: shownRate(rate, unit) });
+      } else if (!loading) {
         loading = true;
         void import('cli-progress').then(({ default: { SingleBar, Presets } }) => {
           if (stopped) return;
@@ -52,7 +54,7 @@ function bar(label: string, unit: string): Progress {
             { format, stream: process.stderr, hideCursor: true, clearOnComplete: true },
             Presets.shades_classic,
           );
-          shown.start(shownNumber(total, unit), shownNumber(done, unit), { rate: shownRate(pace(done), unit) });
+          shown.start(shownNumber(total, unit), shownNumber(done, unit), { rate: shownRate(rate, unit) });
         });
       }
     },
@@ -63,12 +65,10 @@ function bar(label: string, unit: string): Progress {
   };
 }
 
-function lines(label: string, unit: string): Progress {
-  let last = Date.now();
-  const pace = pacer();
+function lines(label: string, unit: string, start: number): Progress {
+  let last = start;
   return {
-    update(done, total) {
-      const rate = pace(done);
+    update(done, total, rate) {
       if (Date.now() - last < LINE_EVERY_MS) return;
       last = Date.now();
       const percent = total === 0 ? 100 : Math.floor((100 * done) / total);

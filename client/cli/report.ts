@@ -1,4 +1,5 @@
 /** How results and errors leave the command line: text for people, JSON for scripts, and an exit status for both. */
+import { writeSync } from 'node:fs';
 import { CommanderError } from 'commander';
 import { MerkleError } from '../../merkle/errors.ts';
 import { printable } from '../../merkle/printable.ts';
@@ -43,11 +44,26 @@ export function reportFailed(file: string, error: unknown): void {
 /** Prints the result of a command: `lines` for people, or the object for scripts, with `ok: true` unless it has `ok`. */
 export function print(json: boolean | undefined, object: object, lines: readonly string[]): void {
   if (json === true) printJson({ ok: true, ...object });
-  else process.stdout.write(`${lines.join('\n')}\n`);
+  else writeOut(`${lines.join('\n')}\n`);
 }
 
 export function printJson(value: object): void {
-  process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
+  writeOut(`${JSON.stringify(value, undefined, 2)}\n`);
+}
+
+/** Writes to stdout at once: `process.stdout` loads Node's modules of streams and sockets, which takes 3 to 5 ms. */
+export function writeOut(text: string): void {
+  let rest = Buffer.from(text);
+  try {
+    while (rest.length > 0) rest = rest.subarray(writeSync(1, rest));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // `stele … | head` is not an error.
+    if (code === 'EPIPE') process.exit(0);
+    if (code !== 'EAGAIN') throw error;
+    // A full pipe that some other process made non-blocking.
+    process.stdout.write(rest);
+  }
 }
 
 /** Information that is not a result, on stderr. */

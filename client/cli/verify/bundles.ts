@@ -15,7 +15,7 @@ import { requiredHashes } from '../../verify/verify-bundle.ts';
 import { digestsOf } from '../digests.ts';
 import { readWhole } from '../files.ts';
 import { inputName } from '../input.ts';
-import { describe, print, printJson } from '../report.ts';
+import { describe, print, printJson, writeOut } from '../report.ts';
 import { type RequestedSigner, requiredClaim, type SctWish, sctWish, type VerifyOptions } from './arguments.ts';
 import type { Artifact } from './artifacts.ts';
 import { type CheckSentence, checkSentence, notProvenSentence, rootSentence, timeSentence } from './sentences.ts';
@@ -116,7 +116,7 @@ function where({ signer, entries: [entry], trustedRoot: root }: Outcome): string
 }
 
 function say(line: string): void {
-  process.stdout.write(`${line}\n`);
+  writeOut(`${line}\n`);
 }
 
 const LABELS: Readonly<Record<CheckName, string>> = {

@@ -1,7 +1,8 @@
-/** Reads a small file that somebody else wrote, without trust in its size. */
-import type { Stats } from 'node:fs';
-import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+/**
+ * Reads a small file that somebody else wrote, without trust in its size. The calls are synchronous: such a file is read before
+ * the threads of Node's pool would have started.
+ */
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
 
 /**
  * The bytes of the regular file `path`, at most `limit` of them. `check` gets the stats of the very file that is read: another
@@ -10,28 +11,30 @@ import { type FileHandle, open } from 'node:fs/promises';
  */
 export async function readBounded(path: string, limit: number, check?: (stats: Stats) => void): Promise<Uint8Array> {
   // Without O_NONBLOCK, opening a FIFO waits for a writer, and for ever where no writer comes.
-  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  const file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   try {
-    const stats = await file.stat();
+    const stats = fstatSync(file);
     if (stats.isFile()) check?.(stats);
-    return await readOpened(file, stats, limit);
+    return readOpened(file, stats, limit);
   } finally {
-    await file.close();
+    closeSync(file);
   }
 }
 
-/** `readBounded`, of a file that is open. The caller closes the file. */
-export async function readOpened(file: FileHandle, stats: Stats, limit: number): Promise<Uint8Array> {
+/** `readBounded`, of the file with this open descriptor. The caller closes it. */
+export function readOpened(file: number, stats: Stats, limit: number): Uint8Array {
   if (!stats.isFile()) throw new Error('is not a regular file');
-  const buffer = Buffer.alloc(limit + 1);
+  // Only the memory that the file needs: a buffer of megabytes for each file keeps the garbage collector busy.
+  let buffer = Buffer.alloc(Math.min(limit, stats.size) + 1);
   let length = 0;
-  while (length < buffer.length) {
-    const { bytesRead } = await file.read(buffer, length, buffer.length - length, length);
-    if (bytesRead === 0) break;
+  for (;;) {
+    const bytesRead = readSync(file, buffer, length, buffer.length - length, length);
+    if (bytesRead === 0) return buffer.subarray(0, length);
     length += bytesRead;
+    if (length > limit) throw new Error(`is larger than ${limit} bytes`);
+    // The file grew, or its file system does not know its size.
+    if (length === buffer.length) buffer = Buffer.concat([buffer], limit + 1);
   }
-  if (length > limit) throw new Error(`is larger than ${limit} bytes`);
-  return buffer.subarray(0, length);
 }
 
 /** The permission bits in octal, where the group or others have any right to the file; else undefined. */

@@ -1,0 +1,52 @@
+/** What all command lines of `stele` have in common: the program around the commands, and how it ends. */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { exitStatus, reportError, writeOut } from './report.ts';
+
+const HELP = `
+Examples:
+  stele serve --config stele.yaml
+  stele sign app.tgz --log https://log.example.com
+  stele verify app.tgz --bundle app.tgz.sigstore.json --key app.tgz.pub.pem --log-key 'log.example.com+…'
+
+Exit status: 0 done, 1 refused or failed, 2 could not be tried (wrong arguments, unreadable files).
+STELE_DEBUG=1 shows where an error came from.`;
+
+/** Runs the command line `args` of a program; resolves with the exit status. */
+export async function runProgram(args: readonly string[], load: () => Promise<Command>): Promise<number> {
+  try {
+    const program = await load();
+    await program.parseAsync(args, { from: 'user' });
+    return typeof process.exitCode === 'number' ? process.exitCode : 0;
+  } catch (error) {
+    // Help and version end with a CommanderError too.
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    reportError(error, args.includes('--json'));
+    return exitStatus(error);
+  }
+}
+
+/** `stele` without its commands. */
+export function root(): Command {
+  const program = new Command('stele')
+    .description('An append-only transparency log for software supply chains')
+    .version(version(), '--version', 'print the version')
+    .helpCommand(false)
+    // The words after a command belong to the command and its subcommands.
+    .enablePositionalOptions()
+    .addHelpText('after', HELP);
+  return strict(program);
+}
+
+/** Makes commander throw errors, which are printed in one place. */
+export function strict(command: Command): Command {
+  command.exitOverride().configureOutput({ writeOut, outputError: () => {} });
+  for (const inner of command.commands) strict(inner);
+  return command;
+}
+
+/** Of this package: its package.json is two levels above the source, and above the built file too. */
+function version(): string {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+  return String(version);
+}
