@@ -33,6 +33,7 @@ export const CLIENT_ERRORS = {
   'bad-reply': 1, // the answer is not one of a log
   missing: 1, // a tile, an entry bundle or a checkpoint that the log must have is missing
   corrupt: 1, // the files of a log are not whole, or do not follow from its entries or from its signed tree heads
+  stale: 2, // the log shows a tree that is the beginning of the one it has shown before: a cache is old, or it went back
   state: 2, // the state of an earlier run is damaged, or belongs to another log
   cancelled: 130, // the caller aborted the call
   delivery: 1, // an alert was not delivered yet; the monitor tries again

@@ -15,26 +15,26 @@ const MAX_HEADS = 64;
 
 export class History {
   readonly #before: readonly SeenHead[];
+  readonly #head: AuditHead;
   #heads: readonly SeenHead[];
 
   /**
    * The history in `state`, and the current checkpoint.
    *
-   * @throws AuditProblem `bad-checkpoint`: the checkpoint is smaller than an earlier one, or of another tree of that size;
-   *   ClientError `state`: the state is of another log
+   * `latestHead` has refused a checkpoint that is smaller than the last one.
+   *
+   * @throws AuditProblem `bad-checkpoint`: the checkpoint is of another tree of the same size; ClientError `state`: the state
+   *   is of another log
    */
   constructor(state: AuditState | undefined, head: AuditHead) {
     this.#before = state?.heads ?? [];
+    this.#head = head;
     if (state !== undefined && state.origin !== head.origin) {
       const why = `the state is of the log ${printable(state.origin)}, and this is ${printable(head.origin)}`;
       throw new ClientError('state', `${why}: give each log a state of its own`);
     }
     const last = this.#before.at(-1);
-    const stands = last && standing(last, head);
-    if (stands === 'smaller') {
-      throw bad(`the log went back: it has shown a tree of ${last!.size} entries, and now one of ${head.size}`);
-    }
-    if (stands === 'other-root') throw otherTree(last!);
+    if (last !== undefined && standing(last, head) === 'other-root') throw otherTree(last, head);
     const { note, size, root } = head;
     const heads = [...this.#before.filter((seen) => seen.size !== size), { note, size, root }];
     // The smallest is of the last audit that came to its end, and says the most.
@@ -66,7 +66,7 @@ export class History {
     for (const seen of this.#before) {
       const width = seen.size - levels.bundles * TILE_WIDTH;
       if (width < 0 || width >= TILE_WIDTH || width * HASH_SIZE > leaves.length) continue;
-      if (!equal(levels.rootWith(leaves.subarray(0, width * HASH_SIZE)), seen.root)) throw otherTree(seen);
+      if (!equal(levels.rootWith(leaves.subarray(0, width * HASH_SIZE)), seen.root)) throw otherTree(seen, this.#head);
     }
   }
 
@@ -76,13 +76,16 @@ export class History {
   }
 }
 
-function otherTree({ size }: SeenHead): AuditProblem {
-  return bad(
-    `the log shows another tree than before: at ${size} entries the root is not the one of the checkpoint that was seen then. ` +
-      'The checkpoint in the state is the evidence: keep it',
+/** The log signed `head`, which does not continue the earlier checkpoint `seen`. */
+export function otherTree({ size }: SeenHead, head: AuditHead): AuditProblem {
+  return historyProblem(
+    `the log shows another tree than before: at ${size} entries the root is not the one of the checkpoint that was seen then`,
+    head,
   );
 }
 
-function bad(why: string): AuditProblem {
-  return new AuditProblem('bad-checkpoint', 'checkpoint', why);
+/** `head` and the checkpoints in the state do not fit together. */
+export function historyProblem(why: string, { note }: AuditHead): AuditProblem {
+  const evidence = 'The checkpoint in the state and this one are the evidence: keep both';
+  return new AuditProblem('bad-checkpoint', 'checkpoint', `${why}. ${evidence}`, undefined, { note });
 }

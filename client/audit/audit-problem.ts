@@ -5,9 +5,15 @@ import type { Corruption, CorruptionCode } from './types.ts';
 export class AuditProblem extends ClientError {
   readonly corruption: Corruption;
 
-  constructor(code: CorruptionCode, path: string, message: string, index?: number, options?: ErrorOptions) {
+  constructor(
+    code: CorruptionCode,
+    path: string,
+    message: string,
+    index?: number,
+    { note, ...options }: ErrorOptions & Pick<Corruption, 'note'> = {},
+  ) {
     super(code, message, options);
-    this.corruption = { code, path, message, ...(index === undefined ? {} : { index }) };
+    this.corruption = { code, path, message, ...(index === undefined ? {} : { index }), ...(note && { note }) };
   }
 }
 

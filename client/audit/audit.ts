@@ -23,6 +23,7 @@ import { AuditProblem, about } from './audit-problem.ts';
 import { type AuditState, readAuditState, writeAuditState } from './audit-state.ts';
 import { type AuditAnswer, type AuditTask, packAuditTask, unpackAuditAnswer } from './audit-task.ts';
 import { blame } from './blame.ts';
+import { latestHead } from './latest-head.ts';
 import { Levels } from './levels.ts';
 import type { AuditOptions, AuditReport, Corruption } from './types.ts';
 
@@ -37,7 +38,8 @@ const CHECKPOINT = 'checkpoint';
  *
  * Resolves with what holds and, in `corruption`, with the first thing that does not.
  *
- * @throws ClientError where the audit cannot be made: `usage`, `log-key`, `state` (damaged, or of another log), `file`,
+ * @throws ClientError where the audit cannot be made: `usage`, `log-key`, `state` (damaged, or of another log), `stale` (the
+ *   log shows the beginning of the tree that it has shown before: a cache is old, or it was rolled back), `file`,
  *   `network`, `unavailable`, `refused`, `bad-reply`, `missing` (there is no checkpoint at all), `unsupported` (a data
  *   directory of Stele, whose last entries are in no file), `cancelled`; RuntimeError `file`, `pool`
  */
@@ -101,8 +103,9 @@ class Audit {
 
   async run(key: VerifierKey | undefined): Promise<AuditReport> {
     try {
-      const head = await this.#readHead(key);
+      const { head, problem } = await this.#readHead(key);
       this.#head = head;
+      if (problem !== undefined) throw problem;
       this.#history = new History(this.#state, head);
       this.#resume();
       await this.#walk(head);
@@ -116,20 +119,14 @@ class Audit {
     }
   }
 
-  async #readHead(key: VerifierKey | undefined): Promise<AuditHead> {
-    let bytes: Uint8Array;
+  async #readHead(key: VerifierKey | undefined): ReturnType<typeof latestHead> {
+    const read = (bytes: Uint8Array) => readHead(bytes, key, this.#options.policy);
     try {
-      bytes = await this.#source.checkpoint(this.#stop.signal);
+      return await latestHead(this.#source, this.#state, read, this.#stop.signal);
     } catch (cause) {
-      if (!(cause instanceof ClientError)) throw cause;
-      // A log that was there before must still be there. Without an earlier one, the address is more likely to be wrong.
-      const gone = cause.code === 'missing' && this.#state !== undefined;
-      if (gone || cause.code === 'corrupt') {
-        throw new AuditProblem(gone ? 'missing' : 'bad-checkpoint', CHECKPOINT, cause.message, undefined, { cause });
-      }
-      throw cause;
+      if (!(cause instanceof ClientError) || cause instanceof AuditProblem || cause.code !== 'corrupt') throw cause;
+      throw new AuditProblem('bad-checkpoint', CHECKPOINT, cause.message, undefined, { cause });
     }
-    return readHead(bytes, key, this.#options.policy);
   }
 
   /** Goes on after an interrupted audit, unless that one checked less. */

@@ -41,8 +41,8 @@ export type CorruptionCode = 'bad-checkpoint' | 'quorum' | 'missing' | 'corrupt'
 /** The first thing that is wrong, in the order of the entries. */
 export interface Corruption {
   /**
-   * - `bad-checkpoint`: it is not a checkpoint, or the log did not sign it, or it is smaller than an earlier one, or of
-   *   another tree than before.
+   * - `bad-checkpoint`: it is not a checkpoint, or the log did not sign it, or it is of another tree than before, or it is
+   *   smaller than an earlier one and not shown to be the beginning of its tree.
    * - `quorum`: it lacks the cosignatures of the policy.
    * - `missing`: a file that the tree must have is not there.
    * - `corrupt`: a file is not whole, or a file or the root does not follow from the entries.
@@ -55,6 +55,8 @@ export interface Corruption {
   readonly index?: number;
   /** One sentence for people, fit for a terminal. */
   readonly message: string;
+  /** The log's checkpoint, a signed note, where it contradicts one of the state: both together are the evidence. */
+  readonly note?: string;
 }
 
 export interface AuditedTree {

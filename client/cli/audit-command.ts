@@ -30,9 +30,10 @@ The log is a URL that serves c2sp.org/tlog-tiles, or a directory with its checkp
 nobody vouches for its checkpoint, and the audit checks only that the log agrees with itself.
 
 With --state an audit goes on where an interrupted one stopped, and refuses a log that does not continue what it has shown
-before. Keep the file: it holds the checkpoints.
+before. Keep the file: it holds the checkpoints. Where the log shows a smaller tree, it is asked three times more, past caches.
 
-Exit status: 0 everything holds, 1 something does not, 2 the audit could not be made, 130 interrupted.
+Exit status: 0 everything holds, 1 something does not, 2 the audit could not be made (or what the log shows is stale: the
+beginning of the tree that it has shown before), 130 interrupted.
 
 Examples:
   stele audit https://log.example.com --log-key 'log.example.com+1a2b3c4d+AbCd…' --state log.example.com.audit
@@ -149,13 +150,14 @@ function found(report: AuditReport, { policy }: AuditCommandOptions): string[] {
 }
 
 function corrupt({ corruption, entries, tree, source }: AuditReport): string[] {
-  const { path, index } = corruption!;
+  const { path, index, note } = corruption!;
   return [
     `CORRUPT: ${printable(source)}`,
     `  first bad   ${printable(path)}${index === undefined ? '' : `, entry ${index}`}`,
     ...(tree === undefined
       ? []
       : [`  before it   ${entries} of ${counted(tree.size, 'entry', 'entries')} checked, in whole bundles of 256`]),
+    ...(note === undefined ? [] : ['  evidence    the checkpoint in the state, and this one, which --json prints']),
   ];
 }
 

@@ -4,6 +4,7 @@ import { MerkleError } from '../../merkle/errors.ts';
 import { type Evidence, verifyEvidence } from '../../merkle/evidence.ts';
 import { rootAt, rootNodes, verifyConsistency, verifyInclusion } from '../../merkle/proof.ts';
 import { CompactRange } from '../../merkle/range.ts';
+import { EMPTY_ROOT } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { type FetchTile, proveConsistency, proveInclusion, readTiles, type Tile, tilePath } from '../../merkle/tile.ts';
@@ -74,6 +75,34 @@ export async function isPrefix(range: CompactRange, head: TreeHead, fetchTile: F
   if (first === second) return equal(firstRoot, secondRoot);
   const hashes = await proveConsistency(first, second, fetchTile, fastSha256);
   return isProof({ first, second, firstRoot, secondRoot, hashes });
+}
+
+/**
+ * Whether the tree of `older` is the beginning of the tree of `newer`, which has the same size or a larger one; undefined
+ * where the tiles do not tell: they are not there, or are not those of `newer`.
+ *
+ * @throws ClientError `cancelled`
+ */
+export async function isBeginning(
+  older: TreeHead,
+  newer: TreeHead,
+  fetchTile: FetchTile,
+): Promise<boolean | undefined> {
+  const { size: first, root: firstRoot } = older;
+  const { size: second, root: secondRoot } = newer;
+  if (first === 0) return equal(firstRoot, EMPTY_ROOT);
+  if (first === second) return equal(firstRoot, secondRoot);
+  try {
+    const hashes = await proveConsistency(first, second, fetchTile, fastSha256);
+    if (isProof({ first, second, firstRoot, secondRoot, hashes })) return true;
+    const root = rootAt(first, await readTiles(rootNodes(first), second, fetchTile, fastSha256), fastSha256);
+    // Only tiles that lead from another root to that of `newer` show that `older` is another tree.
+    return isProof({ first, second, firstRoot: root, secondRoot, hashes }) ? false : undefined;
+  } catch (error) {
+    const wrongTile = error instanceof MerkleError || (error instanceof ClientError && error.code !== 'cancelled');
+    if (wrongTile) return undefined;
+    throw error;
+  }
 }
 
 /** The right edge of the tree of `head`, checked against its root. @throws ClientError `corrupt`; what `fetchTile` throws */

@@ -1,4 +1,5 @@
 /** The public files of a log over HTTP: with a bound on size and time, and more attempts where they may help. */
+import { randomBytes } from 'node:crypto';
 import { printable } from '../../merkle/printable.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { backOffMs, parseRetryAfter, SYSTEM_CLOCK } from '../../merkle/runtime/service/back-off.ts';
@@ -9,6 +10,8 @@ import type { Files, SourceOptions } from './types.ts';
 
 const BACK_OFF = { firstMs: 250, longestMs: 10_000, longestAskedMs: 10_000 };
 const NOT_IMPLEMENTED = 501;
+/** RFC 9111 section 5.2.1.4, and section 5.4 for caches of HTTP/1.0. */
+const PAST_CACHES = { 'cache-control': 'no-cache', pragma: 'no-cache' };
 const API = '/api/v2';
 
 /** @param base as `parseLogUrl` returns it: without a slash at its end */
@@ -17,21 +20,14 @@ function httpFiles(base: string, options: SourceOptions): Files {
   const headers = { 'user-agent': userAgent };
   return {
     name: base,
-    async get(path, limit, signal) {
+    async get(path, limit, signal, fresh = false) {
       const url = `${base}/${path}`;
-      for (let attempt = 1; ; attempt++) {
-        const outcome = await once(url, { limit, timeoutMs, headers, signal, fetch });
-        const reply = outcome instanceof ClientError ? undefined : outcome;
-        if (reply !== undefined && !retriable(reply.status)) return content(url, reply);
-        if (attempt > retries) {
-          if (outcome instanceof ClientError) throw outcome;
-          const tries = `asked ${attempt} ${attempt === 1 ? 'time' : 'times'}`;
-          throw new ClientError('unavailable', `${url} answers with status ${outcome.status} (${tries})`);
-        }
-        const askedMs = parseRetryAfter(reply?.headers.get('retry-after'));
-        await SYSTEM_CLOCK.sleep(backOffMs(BACK_OFF, attempt, askedMs), signal);
-        if (signal?.aborted) throw cancelled();
-      }
+      const ask = (from: string, more?: object) =>
+        patiently(from, { limit, timeoutMs, headers: { ...headers, ...more }, signal, fetch }, retries);
+      if (!fresh) return content(url, await ask(url));
+      // A cache may ignore what the header asks for, but not know the answer to a query that is new.
+      const unknown = await ask(`${url}?no-cache=${randomBytes(8).toString('hex')}`, PAST_CACHES);
+      return content(url, unknown.status === 200 ? unknown : await ask(url, PAST_CACHES));
     },
     async close() {},
   };
@@ -48,10 +44,10 @@ export function logFiles(base: string, options: SourceOptions): Files {
   let found: Files | undefined;
   return {
     ...root,
-    async get(path, limit, signal) {
-      if (found !== undefined) return await found.get(path, limit, signal);
+    async get(path, limit, signal, fresh) {
+      if (found !== undefined) return await found.get(path, limit, signal, fresh);
       for (const files of [root, api]) {
-        const bytes = await files.get(path, limit, signal);
+        const bytes = await files.get(path, limit, signal, fresh);
         if (bytes === undefined) continue;
         if (path === 'checkpoint') found = files;
         return bytes;
@@ -59,6 +55,23 @@ export function logFiles(base: string, options: SourceOptions): Files {
       return undefined;
     },
   };
+}
+
+/** The reply to a request that is made up to `retries` more times where that may help. */
+async function patiently(url: string, request: Parameters<typeof fetchBounded>[1], retries: number): Promise<Fetched> {
+  for (let attempt = 1; ; attempt++) {
+    const outcome = await once(url, request);
+    const reply = outcome instanceof ClientError ? undefined : outcome;
+    if (reply !== undefined && !retriable(reply.status)) return reply;
+    if (attempt > retries) {
+      if (outcome instanceof ClientError) throw outcome;
+      const tries = `asked ${attempt} ${attempt === 1 ? 'time' : 'times'}`;
+      throw new ClientError('unavailable', `${url} answers with status ${outcome.status} (${tries})`);
+    }
+    const askedMs = parseRetryAfter(reply?.headers.get('retry-after'));
+    await SYSTEM_CLOCK.sleep(backOffMs(BACK_OFF, attempt, askedMs), request.signal);
+    if (request.signal?.aborted) throw cancelled();
+  }
 }
 
 /** A reply, or the error where another attempt may end in another way. */

@@ -44,8 +44,13 @@ export function openSource(location: string, options: SourceOptions = {}): TileS
 
 /** A source over any `Files`. */
 export function sourceOf(files: Files): TileSource {
-  const need = async (path: string, limit: number, signal: AbortSignal | undefined): Promise<Uint8Array> => {
-    const bytes = await files.get(path, limit, signal);
+  const need = async (
+    path: string,
+    limit: number,
+    signal: AbortSignal | undefined,
+    fresh = false,
+  ): Promise<Uint8Array> => {
+    const bytes = await files.get(path, limit, signal, fresh);
     if (bytes === undefined) throw new ClientError('missing', `${path} is not there (${printable(files.name)})`);
     return bytes;
   };
@@ -68,7 +73,7 @@ export function sourceOf(files: Files): TileSource {
     name: files.name,
     ...(files.directory === undefined ? {} : { directory: files.directory }),
     ...(files.partialsElsewhere === undefined ? {} : { partialsElsewhere: files.partialsElsewhere }),
-    checkpoint: (signal) => need('checkpoint', MAX_CHECKPOINT, signal),
+    checkpoint: (signal, fresh) => need('checkpoint', MAX_CHECKPOINT, signal, fresh),
     async tile({ level, index, width }, signal) {
       const pathOf = (at: number) => tilePath({ level, index, width: at });
       const bytes = await part(pathOf, tileBytes, width, signal, (full) => {

@@ -12,8 +12,11 @@ export interface TileSource {
    * The data directory of a running Stele log keeps these tiles elsewhere.
    */
   readonly partialsElsewhere?: string;
-  /** The current checkpoint, at most 1 MiB. The source does not check it. */
-  checkpoint(signal?: AbortSignal): Promise<Uint8Array>;
+  /**
+   * The current checkpoint, at most 1 MiB. The source does not check it. With `fresh`, the request asks caches on the way to
+   * let it pass.
+   */
+  checkpoint(signal?: AbortSignal, fresh?: boolean): Promise<Uint8Array>;
   /** The tile: exactly `tile.width` times 32 bytes, cut out of the full tile where the partial one is gone. */
   tile(tile: Tile, signal?: AbortSignal): Promise<Uint8Array>;
   /**
@@ -30,11 +33,12 @@ export type OpenSource = (location: string) => TileSource;
 /** Bytes at a path below the prefix of a log. */
 export interface Files extends Pick<TileSource, 'name' | 'directory' | 'partialsElsewhere' | 'close'> {
   /**
-   * At most `limit` bytes, in an array of their own; undefined where no file has this path.
+   * At most `limit` bytes, in an array of their own; undefined where no file has this path. With `fresh`, the request asks
+   * caches on the way to let it pass.
    *
    * @throws ClientError `corrupt` for a longer file; `file`, `network`, `unavailable`, `refused`, `bad-reply`, `cancelled`
    */
-  get(path: string, limit: number, signal?: AbortSignal): Promise<Uint8Array | undefined>;
+  get(path: string, limit: number, signal?: AbortSignal, fresh?: boolean): Promise<Uint8Array | undefined>;
 }
 
 export interface SourceOptions {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import fc from 'fast-check';
@@ -7,6 +7,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { auditLog } from '../../../client/audit/audit.ts';
 import type { AuditOptions, AuditReport } from '../../../client/audit/types.ts';
 import { ClientError } from '../../../client/errors.ts';
+import { openSource } from '../../../client/tiles/tiles.ts';
 import { parseTrustPolicy } from '../../../client/trust/quorum.ts';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { cosign } from '../../../merkle/cosignature.ts';
@@ -15,7 +16,7 @@ import { formatHashedRekord, parseHashedRekord } from '../../../merkle/rekor/has
 import { digestVerifier } from '../../../merkle/runtime/crypto/digest.ts';
 import { ingestBody } from '../../../server/ingest/ingest-body.ts';
 import { FakeLog } from '../../support/fake-log.ts';
-import { filesIn, later, numbered, put, tempDir } from '../../support/log-files.ts';
+import { filesIn, later, numbered, put, serve, tempDir } from '../../support/log-files.ts';
 import { ALL_KEY_KINDS, hashedRekordRequest, makeSigner, toJson } from '../../support/requests.ts';
 
 const SIZE = 600;
@@ -301,13 +302,14 @@ describe('the state', () => {
   });
 
   it.each([
-    [100, 300],
-    [256, 512],
-    [300, 301],
-    [0, 256],
-    [599, 1000],
-    [512, 600],
-  ])('holds a tree of %i entries against one of %i', async (first, second) => {
+    // The last column says whether the state alone shows that the smaller tree is the beginning of the larger one.
+    [100, 300, false],
+    [256, 512, true],
+    [300, 301, false],
+    [0, 256, true],
+    [599, 1000, false],
+    [512, 600, true],
+  ])('holds a tree of %i entries against one of %i', async (first, second, byState) => {
     const dir = tempDir();
     const stateFile = stateIn(dir);
     log.write(dir, numbered(first));
@@ -317,9 +319,24 @@ describe('the state', () => {
     expect(grown).toMatchObject({ entries: second, extended: [first] });
     expect(grown.corruption).toBeUndefined();
 
-    const back = { corruption: { code: 'bad-checkpoint', message: expect.stringContaining('went back') } };
+    // The tiles of the larger tree are still there, and show that the smaller one is its beginning.
+    const remembered = readFileSync(stateFile);
     log.write(dir, numbered(first));
-    expect(await audit(dir, { stateFile })).toMatchObject(back);
+    expect(await codeOf(audit(dir, { stateFile }))).toBe('stale');
+    expect(readFileSync(stateFile)).toEqual(remembered);
+    // A log that was restored from a backup does not have them.
+    rmSync(join(dir, 'tile'), { recursive: true, force: true });
+    log.write(dir, numbered(first));
+    const rolledBack = audit(dir, { stateFile });
+    if (byState) await expect(rolledBack).rejects.toMatchObject({ code: 'stale' });
+    else {
+      const why = expect.stringContaining('the log went back: it has shown');
+      expect(await rolledBack).toMatchObject({
+        tree: { size: first },
+        corruption: { code: 'bad-checkpoint', message: why, note: readFileSync(join(dir, 'checkpoint'), 'utf8') },
+      });
+    }
+    expect(readFileSync(stateFile)).toEqual(remembered);
     rmSync(stateFile);
     await audit(dir, { stateFile });
     const changed = first === 0 ? numbered(second) : numbered(second).with(first - 1, encodeUtf8('changed'));
@@ -359,10 +376,57 @@ describe('the state', () => {
     const { dir } = logDir(numbered(ENTRIES));
     await interrupted(dir, 4096);
     log.write(dir, numbered(ENTRIES - 1));
-    expect(await audit(dir, { stateFile: stateIn(dir) })).toMatchObject({ corruption: { code: 'bad-checkpoint' } });
+    expect(await codeOf(audit(dir, { stateFile: stateIn(dir) }))).toBe('stale');
     log.write(dir, numbered(ENTRIES + 300).with(ENTRIES - 1, encodeUtf8('changed')));
     expect(await audit(dir, { stateFile: stateIn(dir) })).toMatchObject({ corruption: { code: 'bad-checkpoint' } });
     rmSync(stateIn(dir));
+  });
+
+  it.each([1, 100, 256, 512, 599])('shows a fork below: another tree of %i entries, of 600', async (size) => {
+    const { dir } = logDir();
+    const stateFile = stateIn(dir);
+    await audit(dir, { stateFile });
+    const remembered = readFileSync(stateFile);
+    const changed = numbered(size).with(size - 1, encodeUtf8('changed'));
+    const other = { code: 'bad-checkpoint', message: expect.stringContaining('shows another tree than before') };
+    const there = tempDir();
+    log.write(there, changed);
+    // With the tiles of the larger tree, every such checkpoint is shown to be of another tree.
+    const note = readFileSync(join(there, 'checkpoint'), 'utf8');
+    writeFileSync(join(dir, 'checkpoint'), note);
+    expect(await audit(dir, { stateFile })).toMatchObject({ corruption: { ...other, note } });
+    // With those of the other tree alone, the state shows it where the tree ends with a bundle.
+    const { corruption } = await audit(there, { stateFile });
+    if (size % 256 === 0) expect(corruption).toMatchObject({ ...other, note });
+    else expect(corruption).toMatchObject({ code: 'bad-checkpoint', message: expect.stringContaining('went back') });
+    expect(readFileSync(stateFile)).toEqual(remembered);
+    rmSync(stateFile);
+  });
+
+  it('takes no tiles of another tree for a proof, and none of a state that was not held against a root', async () => {
+    const { dir } = logDir(numbered(1000));
+    const stateFile = stateIn(dir);
+    await audit(dir, { stateFile });
+    const went = { corruption: { message: expect.stringContaining('the log went back') } };
+    // A full tile that is there tells, by the upper tiles of the state.
+    const there = tempDir();
+    log.write(there, numbered(768));
+    for (const path of ['tile/1/000.p/3', 'checkpoint']) rmSync(join(there, path));
+    log.write(there, numbered(599));
+    expect(await codeOf(audit(there, { stateFile }))).toBe('stale');
+    // But not the full tile of another tree.
+    log.write(there, numbered(768).with(700, encodeUtf8('changed')));
+    log.write(there, numbered(599));
+    expect(await audit(there, { stateFile })).toMatchObject(went);
+    rmSync(stateFile);
+
+    const large = logDir(numbered(ENTRIES));
+    await interrupted(large.dir, 4096);
+    const half = tempDir();
+    log.write(half, numbered(256));
+    const state = stateIn(large.dir);
+    expect(await audit(half, { stateFile: state })).toMatchObject(went);
+    rmSync(state);
   });
 
   it('is refused where it is of another log, or damaged anywhere', async () => {
@@ -398,6 +462,81 @@ describe('the state', () => {
     rmSync(join(dir, 'checkpoint'));
     expect((await audit(dir, { stateFile: stateIn(dir) })).corruption).toMatchObject({ code: 'missing' });
     rmSync(stateIn(dir));
+  });
+});
+
+describe('caches between the log and its audit', () => {
+  type Answer = { readonly size: number } | 'missing' | 'refused' | 'away';
+  /** A log of 600 entries that was audited, behind a server that answers requests for its checkpoint as `answer` says. */
+  async function behind(answer: (request: { query: boolean; noCache: boolean; count: number }) => Answer) {
+    const { dir } = logDir();
+    const stateFile = join(tempDir(), 'state');
+    await audit(dir, { stateFile });
+    const remembered = readFileSync(stateFile);
+    const notes = new Map<number, string>();
+    for (const size of [512, 599, 600, 700]) {
+      notes.set(size, log.sign(log.textOf(size, log.write(tempDir(), numbered(size)))));
+    }
+    log.write(dir, numbered(700));
+    const asked: string[] = [];
+    const url = await serve((path, response, request) => {
+      const [name = '', query] = path.split('?');
+      if (name !== 'checkpoint') {
+        const file = join(dir, name);
+        return void (existsSync(file) ? response.end(readFileSync(file)) : response.writeHead(404).end());
+      }
+      const noCache = request.headers['cache-control'] === 'no-cache';
+      asked.push(`${query === undefined ? '' : 'query '}${noCache ? 'no-cache' : 'plain'}`);
+      const given = answer({ query: query !== undefined, noCache, count: asked.length });
+      if (given === 'away') response.destroy();
+      else if (given === 'missing') response.writeHead(404).end();
+      else if (given === 'refused') response.writeHead(403).end();
+      else response.end(notes.get(given.size));
+    });
+    const source = openSource(url, { retries: 0 });
+    later(() => source.close());
+    const run = () => auditLog(source, { logKey: log.vkey, stateFile, threads: 1 });
+    return { run, asked, unchanged: () => readFileSync(stateFile).equals(remembered) };
+  }
+
+  it('are passed by a query that they do not know', async () => {
+    const { run, asked } = await behind(({ query }) => ({ size: query ? 700 : 599 }));
+    expect(await run()).toMatchObject({ entries: 700, extended: [600] });
+    expect(asked).toEqual(['plain', 'query no-cache']);
+  });
+
+  it('are passed by the header where a query is refused', async () => {
+    const { run, asked } = await behind(({ query, noCache }) => (query ? 'refused' : { size: noCache ? 700 : 599 }));
+    expect(await run()).toMatchObject({ entries: 700, extended: [600] });
+    expect(asked).toEqual(['plain', 'query no-cache', 'no-cache']);
+  });
+
+  it('may catch up until the third look', async () => {
+    const { run, asked } = await behind(({ count }) => (count < 3 ? 'missing' : { size: count < 5 ? 512 : 600 }));
+    expect(await run()).toMatchObject({ entries: 600 });
+    expect(asked).toHaveLength(5);
+  });
+
+  it('leave it at a stale log after three looks, of which the largest tree counts', async () => {
+    const { run, asked, unchanged } = await behind(({ count }) => ({ size: count === 2 ? 599 : 512 }));
+    await expect(run()).rejects.toMatchObject({
+      code: 'stale',
+      message: expect.stringContaining('one of 599, asked 4 times'),
+    });
+    expect(asked).toEqual(['plain', 'query no-cache', 'query no-cache', 'query no-cache']);
+    expect(unchanged()).toBe(true);
+  });
+
+  it('are not asked where nothing is known, or nothing is smaller', async () => {
+    const { run, asked } = await behind(() => ({ size: 600 }));
+    expect(await run()).toMatchObject({ entries: 600 });
+    expect(asked).toEqual(['plain']);
+  });
+
+  it('do not decide where the log cannot be asked again', async () => {
+    const { run, unchanged } = await behind(({ count }) => (count === 1 ? { size: 599 } : 'away'));
+    await expect(run()).rejects.toMatchObject({ code: 'network' });
+    expect(unchanged()).toBe(true);
   });
 });
 

@@ -151,14 +151,28 @@ describe('exit statuses', () => {
     expect(codes).toEqual(wrong.map(() => 2));
   });
 
-  it('2 for a damaged state, 1 for a checkpoint that went back', async () => {
+  it('2 for a damaged state or a stale log, 1 for a checkpoint that went back or is of another tree', async () => {
     const { dir, log } = staticLog(600);
     const state = join(tempDir(), 'state');
     const args = ['audit', dir, '--state', state];
     expect((await stele(args)).code).toBe(0);
+    const remembered = readFileSync(state);
     log.write(dir, numbered(599));
-    const back = await stele(args);
-    expect(back).toMatchObject({ code: 1, stderr: expect.stringContaining('went back') });
+    const stale = await stele([...args, '--json']);
+    expect(stale).toMatchObject({ code: 2, stderr: expect.stringContaining('stale or was rolled back') });
+    expect(JSON.parse(stale.stdout)).toMatchObject({ ok: false, error: { code: 'stale' } });
+    rmSync(join(dir, 'tile'), { recursive: true });
+    log.write(dir, numbered(599));
+    expect(await stele(args)).toMatchObject({ code: 1, stderr: expect.stringContaining('went back') });
+    log.write(dir, numbered(512, 'another'));
+    const other = await stele([...args, '--json']);
+    expect(other).toMatchObject({ code: 1, stderr: expect.stringContaining('shows another tree than before') });
+    expect(JSON.parse(other.stdout)).toMatchObject({
+      error: { code: 'bad-checkpoint' },
+      corruption: { note: readFileSync(join(dir, 'checkpoint'), 'utf8') },
+    });
+    expect((await stele(args)).stdout).toContain('  evidence    the checkpoint in the state, and this one');
+    expect(readFileSync(state)).toEqual(remembered);
     writeFileSync(state, 'x');
     expect((await stele(args)).code).toBe(2);
   });
