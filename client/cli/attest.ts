@@ -13,12 +13,14 @@ import {
   MAX_STATEMENT,
   PREDICATE_TYPES,
   predicateType,
+  type Statement,
 } from '../formats/statement.ts';
 import { type Attested, attest, attestationBundle } from '../submit/attestation.ts';
 import type { KeySigner } from '../submit/signers/types.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
+import { hashesOf, subjectsFor } from '../verify/content.ts';
 import { checkDestination, type Destination, openDestination } from './destination.ts';
-import { digestFile } from './digests.ts';
+import { digestFile, digestsOf } from './digests.ts';
 import { readWhole, writeWhole } from './files.ts';
 import { refuseUnnamed } from './input.ts';
 import { givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
@@ -139,12 +141,8 @@ async function statements(source: Source): Promise<Make[]> {
   const { files, out } = source;
   if ('statement' in source) {
     const statement = await readWhole(source.statement, MAX_STATEMENT, 'a statement');
-    const { subjects } = checkStatement(statement);
-    for (const file of files) {
-      const sha256 = encodeHex(await digestFile(file, 'SHA2_256'));
-      if (subjects.some(({ digest }) => digest.get('sha256') === sha256)) continue;
-      throw new ClientError('statement', `${file} (SHA-256 ${sha256}) is no subject of ${source.statement}`);
-    }
+    const checked = checkStatement(statement);
+    for (const file of files) await refuseOtherFile(file, checked, source.statement);
     const [file = source.statement] = files;
     return [{ file, out: out ?? `${source.statement}.sigstore.json`, statement: async () => statement }];
   }
@@ -162,6 +160,18 @@ async function statements(source: Source): Promise<Make[]> {
       return formatStatement([{ name: basename(file), sha256 }], type, predicate);
     },
   }));
+}
+
+/** @throws ClientError `statement` where the file is no subject; `unsupported` where no digest can be compared; `file` */
+async function refuseOtherFile(file: string, statement: Statement, path: string): Promise<void> {
+  const { digests } = await digestsOf(file, hashesOf(statement));
+  try {
+    subjectsFor(statement, digests);
+  } catch (cause) {
+    if (!(cause instanceof ClientError) || cause.code !== 'digest-mismatch') throw cause;
+    const named = Object.entries(digests).map(([hash, digest]) => `${hash} ${encodeHex(digest)}`);
+    throw new ClientError('statement', `${file} (${named.join(', ')}) is no subject of ${path}`, { cause });
+  }
 }
 
 interface Written extends Kept {

@@ -173,7 +173,7 @@ function incomparable({ subjects }: Statement): ClientError {
 }
 
 /** The hashes that the subjects name, of those that are checked here. */
-function hashesOf({ subjects }: Statement): HashName[] {
+export function hashesOf({ subjects }: Statement): HashName[] {
   return HASHES.filter((hash) => subjects.some(({ digest }) => digest.has(hash)));
 }
 
@@ -185,7 +185,7 @@ function hashesOf({ subjects }: Statement): HashName[] {
  *
  * @throws ClientError `digest-mismatch`; `unsupported` if nothing can be compared; `usage` if a subject could be this file, but has no digest of the given hashes
  */
-function subjectsFor(statement: Statement, artifact: ArtifactDigests): readonly StatementSubject[] {
+export function subjectsFor(statement: Statement, artifact: ArtifactDigests): readonly StatementSubject[] {
   const { subjects } = statement;
   const hashes = hashesOf(statement);
   if (hashes.length === 0) throw incomparable(statement);

@@ -170,7 +170,7 @@ describe('stele sign and stele attest', () => {
     server = await startServer(at('data'));
     write('app', 'hello');
     write('p.json', '{"builder":{"id":"https://builder.test"}}');
-    await cli('keygen', '--algorithm', 'ecdsa-p256', '--out', 'k.pem');
+    await cli('keygen', '--algorithm', 'ecdsa-p256', '--out', 'k.pem', '--public', 'k.pub');
     hsm = NO_SOFTHSM === undefined ? await startSoftHsm() : undefined;
   });
   afterAll(async () => {
@@ -211,6 +211,47 @@ describe('stele sign and stele attest', () => {
     const { content } = parseBundle(readFileSync(at('s.out')));
     expect(content.kind === 'dsse' && new TextDecoder().decode(content.payload)).toBe(statement);
     expect(await json('attest', 'a', ...args)).toMatchObject({ code: 2, error: { code: 'statement' } });
+  });
+
+  it('know the files of a statement by each hash that verifiers compare, and by no other', async () => {
+    const hex = (hash: string, text = 'hello') => createHash(hash).update(text).digest('hex');
+    const attest = (digest: object) => {
+      write(
+        'd.json',
+        JSON.stringify({
+          _type: 'https://in-toto.io/Statement/v1',
+          predicateType: 'urn:x',
+          subject: [{ name: 'x', digest }],
+        }),
+      );
+      return json('attest', 'app', '--statement', 'd.json', '--key', 'k.pem', ...log(), '--out', 'd.out');
+    };
+    for (const digest of [{ sha384: hex('sha384') }, { sha512: hex('sha512') }, { sha512: hex('sha512'), sha1: 'x' }]) {
+      const attested = await attest(digest);
+      expect(attested).toMatchObject({ code: 0, subjects: [{ name: 'x', digest }] });
+      const verified = await json(
+        'verify',
+        'app',
+        '--bundle',
+        'd.out',
+        '--key',
+        'k.pub',
+        '--log-key',
+        server.verifierKeys[0]!,
+      );
+      expect(verified).toMatchObject({ code: 0, statement: { subject: 'x' } });
+    }
+    for (const digest of [
+      { sha384: hex('sha384', 'other') },
+      { sha512: hex('sha384') },
+      { sha256: hex('sha256'), sha512: hex('sha512', 'other') },
+    ]) {
+      expect(await attest(digest)).toMatchObject({ code: 2, error: no('statement', 'is no subject of d.json') });
+    }
+    for (const digest of [{ sha1: hex('sha1') }, { gitCommit: hex('sha1'), blake2b: 'x' }]) {
+      const error = no('unsupported', `by ${Object.keys(digest).join(', ')} alone: no such digest can be compared`);
+      expect(await attest(digest)).toMatchObject({ code: 2, error });
+    }
   });
 
   it('say what is wrong with what is to be attested, before anything is logged', async () => {
