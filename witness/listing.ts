@@ -1,6 +1,7 @@
 /** The logs as an operator sees them: those in the file, and those that were cosigned and have left the file. */
 import { encodeBase64 } from '../merkle/bytes.ts';
 import { originHash } from '../merkle/witness.ts';
+import type { ListedKey } from './log-lines.ts';
 import type { Logs } from './logs.ts';
 import type { WitnessStore } from './store.ts';
 
@@ -23,10 +24,14 @@ export interface Listing {
 
 /** Sorted by origin. `store` is undefined while it is not open. */
 export function listLogs(logs: Logs, store: WitnessStore | undefined): Listing[] {
-  const keys = logs.list();
-  const origins = new Set([...keys.map(({ origin }) => origin), ...[...(store?.all() ?? [])].map((it) => it.origin)]);
-  return [...origins].sort().map((origin) => {
-    const all = keys.filter((key) => key.origin === origin);
+  const byOrigin = new Map<string, ListedKey[]>([...(store?.all() ?? [])].map(({ origin }) => [origin, []]));
+  for (const key of logs.list()) {
+    const keys = byOrigin.get(key.origin);
+    if (keys === undefined) byOrigin.set(key.origin, [key]);
+    else keys.push(key);
+  }
+  return [...byOrigin.keys()].sort().map((origin) => {
+    const all = byOrigin.get(origin)!;
     const enabled = all.filter(({ disabled }) => !disabled);
     const cosigned = store?.get(origin);
     const url = enabled.find((key) => key.url !== undefined)?.url;

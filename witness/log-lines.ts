@@ -43,6 +43,7 @@ export interface ListedKey extends LogFacts {
 const MAX_QPD = 0x7fffffff;
 
 const DISABLED = /^#disabled[ \t]+(log[ \t].*)$/;
+const LOG_LINE = /^(?:#disabled)?[ \t]*log[ \t]+([^ \t]+)/;
 const FACT = /^#(origin|qpd|contact) (\S+) (.+)$/;
 
 /** Every key of the file, in its order: those that are witnessed, then the disabled ones. @throws MerkleError `bad-policy` */
@@ -132,7 +133,7 @@ function logIn(line: string): PolicyLog[] {
   }
 }
 
+/** The key that a line of a log names, disabled or not. */
 function keyIn(line: string): string | undefined {
-  const [log] = logIn(line);
-  return log && formatVerifierKey(log.key);
+  return LOG_LINE.exec(line)?.[1];
 }
