@@ -23,6 +23,7 @@ export const CLIENT_ERRORS = {
   'bad-certificate': 1, // the certificate leads to no trusted root, was not valid at the time, or is for another use
   'bad-sct': 1, // no certificate-transparency log of the trusted root promised to log the certificate
   'bad-timestamp': 1, // the time stamp is malformed, over another signature, or not by an authority trusted at its time
+  'future-time': 1, // evidence is dated more than five minutes after the clock
   identity: 1, // the certificate names another identity than the required one
   'trusted-root': 2, // the trusted root is malformed, or holds no key or authority for this check
   policy: 2, // the trust policy is malformed, or lacks what this check needs

@@ -116,12 +116,13 @@ export {
 
 /**
  * Verifies a whole Sigstore bundle offline: the file's digest, the signature, the certificate and its identity where the
- * request names one, the log entry, its proof, and the witnesses of a policy.
+ * request names one, the log entry, its proof, and the witnesses of a policy. Without `now`, this machine's clock tells what is
+ * from the future; with `Infinity`, nothing is.
  *
  * @param primitives verify signatures; Node's OpenSSL by default
  * @throws ClientError for each check that fails: `attestation`, `digest-mismatch`, `bad-signature`, `bad-timestamp`,
  * `bad-promise`, `entry-mismatch`, `bad-proof`, `bad-checkpoint`, `policy`, `quorum`, `bad-certificate`, `bad-sct`,
- * `identity`, `malformed`; and for each check that is not possible: `unsupported`, `usage`, `trusted-root`, `key`
+ * `future-time`, `identity`, `malformed`; and for each check that is not possible: `unsupported`, `usage`, `trusted-root`, `key`
  * @example
  * const bundle = parseBundle(await readFile('app.tgz.sigstore.json'));
  * const artifact = { sha256: createHash('sha256').update(await readFile('app.tgz')).digest() };
@@ -147,19 +148,20 @@ export type TlogProofRequest = OfLeaf | (Omit<OfFile, 'signer'> & { readonly sig
 
 /**
  * Verifies a c2sp.org/tlog-proof offline: a log of the policy holds the leaf, and where the request names a file and its
- * signer, the entry is a signature by that signer over that file.
+ * signer, the entry is a signature by that signer over that file. `now` is as for `verifyBundle`.
  *
  * @param primitives verify signatures; Node's OpenSSL by default
  * @throws ClientError `malformed`, `unsupported`, `digest-mismatch`, `bad-signature`, `bad-certificate`, `bad-sct`,
- * `identity`, `bad-proof`, `bad-checkpoint`, `policy`, `quorum`, `usage`
+ * `identity`, `future-time`, `bad-proof`, `bad-checkpoint`, `policy`, `quorum`, `usage`
  */
 export function verifyTlogProof(request: TlogProofRequest, primitives = nodePrimitives()): proofs.VerifiedProof {
+  const now = request.now ?? Date.now();
   if ('leafHash' in request || 'key' in request.signer) {
-    return proofs.checkTlogProof(request as proofs.TlogProofCheck, primitives);
+    return proofs.checkTlogProof({ ...request, now } as proofs.TlogProofCheck, primitives);
   }
   const { identity: rule, ...trust } = request.signer;
   const signer = { ...trust, identity: compileRule(rule) };
-  return proofs.checkProofUnderRoots({ ...request, signer }, primitives);
+  return proofs.checkProofUnderRoots({ ...request, now, signer }, primitives);
 }
 
 /**

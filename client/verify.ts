@@ -30,12 +30,13 @@ export type { ChosenRoot, TrustedRoots } from './verify/types.ts';
 export { requiredHashes } from './verify/verify-bundle.ts';
 
 /**
- * Verifies a bundle, all of it: see verify/verify-bundle.ts.
+ * Verifies a bundle, all of it: see verify/verify-bundle.ts. Without `now`, this machine's clock tells what is from the
+ * future; with `Infinity`, nothing is.
  *
  * @param primitives check signatures; the default is JavaScript
  * @throws ClientError if something does not hold: `attestation`, `digest-mismatch`, `bad-signature`, `bad-timestamp`,
  * `bad-promise`, `entry-mismatch`, `bad-proof`, `bad-checkpoint`, `policy`, `quorum`, `bad-certificate`, `bad-sct`,
- * `identity`, `malformed`; if something cannot be checked: `unsupported`, `usage`, `trusted-root`, `key`
+ * `future-time`, `identity`, `malformed`; if something cannot be checked: `unsupported`, `usage`, `trusted-root`, `key`
  * @example
  * const bundle = parseBundle(file);
  * const outcome = verifyBundle({
@@ -44,5 +45,5 @@ export { requiredHashes } from './verify/verify-bundle.ts';
  * });
  */
 export function verifyBundle(request: BundleRequest, primitives: Primitives = noblePrimitives): Outcome {
-  return verifyByRule(request, primitives);
+  return verifyByRule({ ...request, now: request.now ?? Date.now() }, primitives);
 }

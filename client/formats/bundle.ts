@@ -27,10 +27,10 @@ const BUNDLE_TYPE = 'application/vnd.dev.sigstore.bundle.v0.3+json';
 /** Longest accepted bundle in bytes: an attestation may hold a bill of materials. */
 export const MAX_BUNDLE = 64 * 1024 * 1024;
 
-/** Most items of one bundle. No signer needs more; sigstore-go has the same bounds for entries and time stamps. */
-const MAX_ENTRIES = 32;
+/** Most certificates of one bundle. No signer needs more. */
 const MAX_CERTIFICATES = 16;
-const MAX_TIMESTAMPS = 32;
+/** Most log entries of one bundle, and most time stamps: sigstore-go has the same bounds. */
+export const MAX_BUNDLE_EVIDENCE = 32;
 
 type BundleVersion = '0.1' | '0.2' | '0.3';
 
@@ -109,7 +109,7 @@ export function readBundle(value: unknown): Bundle {
     'tlogEntries',
     'timestampVerificationData',
   ]);
-  const entries = array(material.tlogEntries, `${path}.tlogEntries`, MAX_ENTRIES).map((entry, at) =>
+  const entries = array(material.tlogEntries, `${path}.tlogEntries`, MAX_BUNDLE_EVIDENCE).map((entry, at) =>
     parseVersioned(version, parseTlogEntry(entry, `${path}.tlogEntries[${at}]`), `${path}.tlogEntries[${at}]`),
   );
   // A repeated entry must not count as a second proof.
@@ -254,7 +254,7 @@ function parseSigner(version: BundleVersion, material: Record<string, unknown>, 
 
 function parseTimestamps(value: unknown, path: string): Uint8Array[] {
   const list = object(value ?? {}, path, ['rfc3161Timestamps']).rfc3161Timestamps;
-  const replies = array(list, `${path}.rfc3161Timestamps`, MAX_TIMESTAMPS).map((item, at) => {
+  const replies = array(list, `${path}.rfc3161Timestamps`, MAX_BUNDLE_EVIDENCE).map((item, at) => {
     const name = `${path}.rfc3161Timestamps[${at}]`;
     return bytes(object(item, name, ['signedTimestamp']).signedTimestamp, `${name}.signedTimestamp`);
   });

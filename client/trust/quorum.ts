@@ -49,9 +49,10 @@ export function logKeyOf(policy: Policy, { signatures }: SignedNote): VerifierKe
 
 /**
  * The policy's witnesses that cosigned the checkpoint, each once. A witness that signed twice counts once, at the earlier
- * time. A witness whose cosignature does not verify does not count.
+ * time. Each signature line with the name and key ID of a witness of the policy must verify, as `openNote` requires of known
+ * keys; a cosignature whose time cannot be does not count.
  *
- * @throws ClientError `quorum` if they do not meet the policy's quorum
+ * @throws ClientError `quorum` if they do not meet the policy's quorum, or if a cosignature does not verify
  */
 export function verifyQuorum(
   policy: Policy,
@@ -60,7 +61,7 @@ export function verifyQuorum(
 ): Cosigned[] {
   const cosigned = new Map<PolicyWitness, Cosigned>();
   for (const witness of policy.witnesses) {
-    const timestamp = cosignedAt(witness.key, text, signatures, primitives);
+    const timestamp = cosignedAt(witness, text, signatures, primitives);
     if (timestamp === undefined) continue;
     cosigned.set(witness, { witness: witness.name, verifierKey: formatVerifierKey(witness.key), timestamp });
   }
@@ -96,7 +97,7 @@ export function quorumTime(policy: Policy, cosigned: readonly Cosigned[]): numbe
 }
 
 function cosignedAt(
-  key: VerifierKey,
+  { key, name }: PolicyWitness,
   text: string,
   signatures: readonly NoteSignature[],
   primitives: CosignaturePrimitives,
@@ -110,13 +111,16 @@ function cosignedAt(
       // A witness never gives 0 (c2sp.org/tlog-cosignature), and no calendar has a later time than the maximum.
       if (timestamp === 0 || timestamp > MAX_TIMESTAMP) continue;
       if (earliest === undefined || timestamp < earliest) earliest = timestamp;
-    } catch (error) {
-      if (!(error instanceof MerkleError)) throw error;
+    } catch (cause) {
+      if (!(cause instanceof MerkleError)) throw cause;
+      const why = `the cosignature of the witness ${name} of the policy does not verify: ${cause.message}`;
+      throw new ClientError('quorum', why, { cause });
     }
   }
   return earliest;
 }
 
-function isBy({ name, keyId }: NoteSignature, key: VerifierKey): boolean {
+/** Whether a signature line claims to be by this key. */
+export function isBy({ name, keyId }: NoteSignature, key: VerifierKey): boolean {
   return name === key.name && equal(keyId, key.keyId);
 }

@@ -7,11 +7,13 @@ import { ClientError } from '../errors.ts';
 import type { InclusionProof, TlogEntry } from '../formats/log-entry.ts';
 import { isSameLog, type LogKey } from '../trust/log-key.ts';
 import { quorumTime } from '../trust/quorum.ts';
-import { logKeys } from './checkpoint.ts';
+import { isTrustedLog, logKeys } from './checkpoint.ts';
 import type { CheckpointMemory } from './checkpoint-memory.ts';
 import type { Claim } from './claim.ts';
+import { checkCosigned, checkPast } from './clock.ts';
 import { checkInclusion, checkLeaf, sha256Of, unpromised } from './leaf.ts';
 import type { Check, VerifiedEntry, VerifiedTime } from './outcome.ts';
+import { countLogs } from './parties.ts';
 import { checkEntry } from './rebuild.ts';
 import type { CheckpointTrust, VerifiedCheckpoint } from './types.ts';
 
@@ -20,20 +22,36 @@ export interface EntryTrust extends CheckpointTrust {
   readonly witnessTime?: boolean | undefined;
   /** For many bundles: the verifier does not check a checkpoint again that it finds here. */
   readonly memory?: CheckpointMemory | undefined;
+  /** The present in milliseconds since 1970: evidence that is more than five minutes later is refused. */
+  readonly now?: number | undefined;
+  /** How many different logs must hold the signature; by default one. */
+  readonly requireLogs?: number | undefined;
 }
 
-export interface CheckedEntry {
+export interface CheckedEntries {
+  /** At least one. */
+  readonly checked: readonly CheckedEntry[];
+  /** IDs of the logs of further entries. These logs are not trusted, so nothing of the entries was checked. */
+  readonly strangers: readonly Uint8Array[];
+}
+
+interface CheckedEntry {
   readonly verified: VerifiedEntry;
   readonly times: readonly VerifiedTime[];
   readonly checks: readonly Check[];
+  /** The key that signed. */
+  readonly key: LogKey;
   /** The trusted root's keys of which one must count at the time of the entry; empty without a trusted root. */
   readonly keys: readonly LogKey[];
 }
 
 /**
+ * An entry in a log that the trust does not name gives nothing, and spoils nothing if another entry is in a log that it
+ * names.
+ *
  * @param stamps times that the caller has verified
  * @throws ClientError `entry-mismatch`, `bad-promise`, `bad-proof`, `bad-checkpoint`, `policy`, `quorum`, `unsupported`,
- * `malformed`
+ * `malformed`, `future-time`
  */
 export function checkEntries(
   entries: readonly TlogEntry[],
@@ -41,8 +59,11 @@ export function checkEntries(
   trust: EntryTrust,
   stamps: readonly VerifiedTime[],
   primitives: Primitives,
-): CheckedEntry[] {
-  const checked = entries.map((entry) => {
+): CheckedEntries {
+  const named = entries.length === 1 ? entries : entries.filter((entry) => isTrustedLog(trust, entry));
+  // If the trust names none of the logs, the first entry says what is wrong.
+  const tried = named.length === 0 ? entries.slice(0, 1) : named;
+  const checked = tried.map((entry) => {
     checkEntry(entry, claim, primitives);
     const { proof } = entry;
     return proof?.checkpoint === undefined
@@ -52,7 +73,19 @@ export function checkEntries(
   for (const { keys, times, verified } of checked) {
     checkKeyTime(keys, [...stamps, ...times], verified.log);
   }
-  return checked;
+  checkCount(checked, trust);
+  return { checked, strangers: entries.filter((entry) => !tried.includes(entry)).map(({ logId }) => logId) };
+}
+
+function checkCount(checked: readonly CheckedEntry[], { requireLogs = 1, trustedRoot }: EntryTrust): void {
+  if (requireLogs <= 1) return;
+  const keys = checked.map(({ key }) => key);
+  const count = countLogs(keys, trustedRoot);
+  if (count >= requireLogs) return;
+  throw new ClientError(
+    'bad-proof',
+    `${requireLogs} different logs are required to hold the signature, and there is proof of ${count}: ${keys.map(({ label }) => label).join(', ')}`,
+  );
 }
 
 /** An entry in a tree that its log signed. */
@@ -69,8 +102,9 @@ function provenEntry(
   const claimed = { logId, treeSize, root };
   const found = checkLeaf({ leafHash: leaf, index, hashes, checkpoint, claimed }, trust, primitives, trust.memory);
   const { head, key, keys, cosigned, unverified } = found;
-  const promise = promiseOf(entry, keys, primitives);
+  const promise = promiseOf(entry, keys, trust, primitives)?.time;
   if (promise === undefined) checkUnpromised(entry, proof);
+  checkCosigned(cosigned, trust.now);
   const witnesses = checksOf(found, trust);
   return {
     verified: {
@@ -91,6 +125,7 @@ function provenEntry(
       { name: 'inclusion', index, treeSize: head.size, hashes: hashes.length, leafHash: leaf, root: head.root },
       ...witnesses.checks,
     ],
+    key,
     // Of several keys under one log ID, the key that signed must count.
     keys: trust.trustedRoot === undefined ? [] : keys.filter((one) => isSameLog(one, key)),
   };
@@ -103,8 +138,8 @@ function promisedEntry(entry: TlogEntry, trust: EntryTrust, primitives: Primitiv
     throw new ClientError('quorum', "there is only the log's promise, and no checkpoint that witnesses could cosign");
   }
   const keys = logKeys(trust, entry.logId, undefined, primitives);
-  const promise = promiseOf(entry, keys, primitives);
-  if (promise === undefined) {
+  const promised = promiseOf(entry, keys, trust, primitives);
+  if (promised === undefined) {
     throw new ClientError('bad-proof', 'the entry has neither a checkpoint nor a promise of the log');
   }
   const leaf = leafHash(entry.body, sha256Of(primitives));
@@ -113,11 +148,13 @@ function promisedEntry(entry: TlogEntry, trust: EntryTrust, primitives: Primitiv
     const { root, hashes, treeSize: size } = proof;
     checkInclusion({ index: proof.index, size, leafHash: leaf, root, hashes }, primitives);
   }
+  const { time: promise, key } = promised;
   const { by: log } = promise;
   return {
     verified: { origin: log, log, kind, version, index, leafHash: leaf, cosigned: [], unverified: [] },
     times: [promise],
     checks: [{ name: 'entry', kind, version }, promiseCheck(promise)],
+    key,
     keys: [],
   };
 }
@@ -128,9 +165,14 @@ function promisedEntry(entry: TlogEntry, trust: EntryTrust, primitives: Primitiv
  *
  *   {"body": base64, "integratedTime": seconds since 1970, "logID": hex, "logIndex": number}
  *
- * @throws ClientError `bad-promise`
+ * @throws ClientError `bad-promise`, `future-time`
  */
-function promiseOf(entry: TlogEntry, keys: readonly LogKey[], primitives: Primitives): VerifiedTime | undefined {
+function promiseOf(
+  entry: TlogEntry,
+  keys: readonly LogKey[],
+  { now }: EntryTrust,
+  primitives: Primitives,
+): { readonly time: VerifiedTime; readonly key: LogKey } | undefined {
   const { promise, integratedTime, index: logIndex } = entry;
   if (promise === undefined) return undefined;
   if (integratedTime === 0) {
@@ -149,7 +191,10 @@ function promiseOf(entry: TlogEntry, keys: readonly LogKey[], primitives: Primit
   }
   const time = integratedTime * 1000;
   const counting = keys.find((one) => one.label === key.label && (!one.validFor || within(one.validFor, time)));
-  if (counting !== undefined) return { kind: 'promise', time, by: counting.label };
+  if (counting !== undefined) {
+    checkPast(now, time, () => `the promise of the log ${counting.label}`);
+    return { time: { kind: 'promise', time, by: counting.label }, key: counting };
+  }
   const why = `the log promised the entry at ${timeText(time)}, when the trusted root does not give its key`;
   throw new ClientError('bad-promise', why);
 }

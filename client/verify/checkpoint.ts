@@ -6,12 +6,13 @@
 import { encodeBase64, equal } from '../../merkle/bytes.ts';
 import { type Checkpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { MerkleError } from '../../merkle/errors.ts';
-import { formatVerifierKey, openNote, parseNote, type SignedNote } from '../../merkle/note.ts';
+import { formatVerifierKey, openNote, parseNote, type SignedNote, type VerifierKey } from '../../merkle/note.ts';
 import { printable } from '../../merkle/printable.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import { ClientError } from '../errors.ts';
+import type { TlogEntry } from '../formats/log-entry.ts';
 import { isSameLog, type LogKey, rootLogKeys, userLogKey } from '../trust/log-key.ts';
-import { logKeyOf, verifyQuorum, witnessName } from '../trust/quorum.ts';
+import { isBy, logKeyOf, verifyQuorum, witnessName } from '../trust/quorum.ts';
 import type { CheckpointMemory } from './checkpoint-memory.ts';
 import type { CheckpointTrust, VerifiedCheckpoint } from './types.ts';
 
@@ -79,6 +80,26 @@ export function logKeys(
     throw new ClientError('bad-checkpoint', 'the given key of the log is not the one that the trusted root has for it');
   }
   return keys;
+}
+
+/**
+ * Whether all that is trusted names the log of an entry: by the log ID, which the entry claims and nothing here verifies. A
+ * policy may have another key for the log than the trusted root or the user; then the checkpoint must claim a signature of it.
+ */
+export function isTrustedLog({ trustedRoot, logKey, policy }: CheckpointTrust, { logId, proof }: TlogEntry): boolean {
+  const has = (key: VerifierKey) => equal(userLogKey(key).logId, logId);
+  if (trustedRoot !== undefined && !trustedRoot.tlogs.some((log) => equal(log.logId, logId))) return false;
+  if (logKey !== undefined && !has(logKey)) return false;
+  if (policy === undefined || policy.logs.length === 0 || policy.logs.some(({ key }) => has(key))) return true;
+  if ((trustedRoot === undefined && logKey === undefined) || proof?.checkpoint === undefined) return false;
+  try {
+    const note = parseNote(proof.checkpoint);
+    return policy.logs.some(({ key }) => note.signatures.some((signature) => isBy(signature, key)));
+  } catch (error) {
+    // The log is a known one, so its malformed checkpoint is refused.
+    if (error instanceof MerkleError) return true;
+    throw error;
+  }
 }
 
 /** @throws ClientError `bad-checkpoint` */

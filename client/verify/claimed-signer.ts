@@ -22,6 +22,7 @@ import type { IdentityTest } from '../trust/identity-rule.ts';
 import { isSignerName, kindOfName } from '../trust/signer-names.ts';
 import type { TrustedAuthority, TrustedRoot } from '../trust/trusted-root.ts';
 import type { Claim } from './claim.ts';
+import { checkPast } from './clock.ts';
 import type { Check, NotProven, VerifiedTime } from './outcome.ts';
 
 /** The key that must have signed, and the form in which a log holds it. */
@@ -241,7 +242,7 @@ function authoritiesOf({ certificates }: TrustedAuthority, more: readonly Certif
 function checkScts(
   leaf: Certificate,
   issuer: Certificate,
-  { trustedRoot, requireSct, ignoreSct }: IdentityTrust,
+  { trustedRoot, requireSct, ignoreSct, now }: IdentityTrust,
   primitives: Primitives,
 ): Pick<CheckedIdentity, 'checks' | 'notProven'> {
   if (trustedRoot.ctlogs.length === 0 && trustedRoot.otherCtLogs !== true) {
@@ -251,6 +252,7 @@ function checkScts(
   }
   if (ignoreSct === true) return { checks: [], notProven: [notAsked('ignored')] };
   const scts = withClientErrors(() => verifySct(leaf, issuer, trustedRoot.ctlogs, primitives));
+  for (const { time } of scts) checkPast(now, time, () => "the certificate-transparency log's promise");
   return { checks: scts.map(({ logId, time }): Check => ({ name: 'sct', time, logId })), notProven: [] };
 }
 

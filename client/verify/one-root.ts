@@ -39,6 +39,7 @@ const FURTHEST_LAST: readonly ClientErrorCode[] = [
   'bad-proof',
   'quorum',
   'bad-timestamp',
+  'future-time',
   'bad-certificate',
   'bad-sct',
   'identity',

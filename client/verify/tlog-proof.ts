@@ -27,6 +27,7 @@ import type { IdentityTest } from '../trust/identity-rule.ts';
 import { quorumTime } from '../trust/quorum.ts';
 import type { TrustedRoot } from '../trust/trusted-root.ts';
 import { checkIdentity, checkSctWish, claimedSigner } from './claimed-signer.ts';
+import { checkCosigned, checkNow } from './clock.ts';
 import type { ArtifactDigests } from './content.ts';
 import { sha256Of, verifyLeaf } from './leaf.ts';
 import { underOneRoot } from './one-root.ts';
@@ -38,6 +39,8 @@ export type TlogProofCheck = {
   readonly proof: Uint8Array;
   /** The trusted logs, and the quorum that must have cosigned. */
   readonly policy: Policy;
+  /** As `VerifyRequest.now`. */
+  readonly now?: number | undefined;
 } & (
   | {
       /** The file's digests; must hold the digest that the signer's key signs (`entryDigest`). */
@@ -100,16 +103,18 @@ export interface VerifiedProof extends LoggedLeaf {
  * - `bad-signature`: another key signed, or the signature does not verify
  * - the codes of certificates and identities, for an expected identity
  * - `policy`, `bad-checkpoint`, `quorum`, `bad-proof`: the leaf is not in a log of the policy
+ * - `future-time`: a witness or a certificate-transparency log signed later than now
  * - `usage`: the digest that the signer's key signs is missing, or the leaf hash has not 32 bytes
  */
 export function checkTlogProof(request: TlogProofCheck, primitives: Primitives): VerifiedProof {
+  checkNow(request.now);
   const proof = read(request.proof);
   const { policy } = request;
   if ('leafHash' in request) {
     if (request.leafHash.length !== 32) {
       throw usage(`a leaf hash has 32 bytes, not ${request.leafHash.length}`);
     }
-    return { ...verify(proof, request.leafHash, policy, primitives), signer: undefined };
+    return { ...verify(proof, request.leafHash, request, primitives), signer: undefined };
   }
   const { signer: expected, digests } = request;
   if ('identity' in expected) checkSctWish(expected);
@@ -123,7 +128,7 @@ export function checkTlogProof(request: TlogProofCheck, primitives: Primitives):
     const why = 'the signature in the proof is not by its key over this file: it was changed';
     throw new ClientError('bad-signature', why);
   }
-  const verified = verify(proof, hashLeaf(proof.extra!, sha256Of(primitives)), policy, primitives);
+  const verified = verify(proof, hashLeaf(proof.extra!, sha256Of(primitives)), request, primitives);
   if ('key' in expected) {
     return {
       ...verified,
@@ -145,7 +150,7 @@ export function checkTlogProof(request: TlogProofCheck, primitives: Primitives):
     );
   }
   const at: VerifiedTime = { kind: 'witness', time: seconds * 1000, by: policy.quorum!.name };
-  const { identity: matches, ...trust } = expected;
+  const { identity: matches, ...trust } = { ...expected, now: request.now };
   const { identity, matched, notProven } = checkIdentity(certificate!, [], [at], matches, trust, primitives);
   return { ...verified, signer: { publicKey, certificate, identity, matched, time: at.time, notProven } };
 }
@@ -223,7 +228,9 @@ function checkedDigest(entry: HashedRekord, { digest, name }: PublicKey, digests
   );
 }
 
-function verify(proof: TlogProof, leafHash: Uint8Array, policy: Policy, primitives: Primitives) {
+function verify(proof: TlogProof, leafHash: Uint8Array, { policy, now }: TlogProofCheck, primitives: Primitives) {
   const { index, hashes, checkpoint } = proof;
-  return { ...verifyLeaf({ leafHash, index, hashes, checkpoint }, { policy }, primitives), hashes, checkpoint };
+  const leaf = verifyLeaf({ leafHash, index, hashes, checkpoint }, { policy }, primitives);
+  checkCosigned(leaf.cosigned, now);
+  return { ...leaf, hashes, checkpoint };
 }

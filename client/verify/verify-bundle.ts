@@ -12,20 +12,19 @@ import { encodeBase64, encodeHex } from '../../merkle/bytes.ts';
 import type { HashName } from '../../merkle/rekor/hashes.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import type { KeyInfo } from '../../merkle/rekor/spki.ts';
-import { verifyTimestamp } from '../../merkle/x509/timestamp.ts';
 import { ClientError, usage } from '../errors.ts';
-import type { Bundle } from '../formats/bundle.ts';
-import { withClientErrors } from '../merkle-errors.ts';
+import { type Bundle, MAX_BUNDLE_EVIDENCE } from '../formats/bundle.ts';
 import type { IdentityTest } from '../trust/identity-rule.ts';
-import type { TrustedRoot } from '../trust/trusted-root.ts';
-import { type CheckedEntry, checkEntries, type EntryTrust } from './bundle-entry.ts';
+import { type CheckedEntries, checkEntries, type EntryTrust } from './bundle-entry.ts';
+import { checkStamps, type StampTrust } from './bundle-stamps.ts';
 import type { Claim } from './claim.ts';
 import { type ClaimedSigner, checkIdentity, checkSctWish, claimedSigner } from './claimed-signer.ts';
+import { checkNow } from './clock.ts';
 import { type ArtifactDigests, checkContent, hashesNeeded, type RequiredClaim } from './content.ts';
 import type { Check, NotProven, Outcome, VerifiedSigner, VerifiedTime } from './outcome.ts';
 
 /** Something is trusted: at least one of `trustedRoot`, `logKey` and `policy`. */
-export interface VerifyRequest extends EntryTrust, RequiredClaim {
+export interface VerifyRequest extends EntryTrust, StampTrust, RequiredClaim {
   readonly bundle: Bundle;
   /**
    * Of the file, by the hashes of `requiredHashes`. For an attestation without the file at hand, one of the hashes by which
@@ -61,20 +60,20 @@ export function requiredHashes(bundle: Bundle, key?: KeyInfo): HashName[] {
  * @param primitives what checks signatures
  * @throws ClientError if something does not hold: `attestation`, `digest-mismatch`, `bad-signature`, `bad-timestamp`,
  * `bad-promise`, `entry-mismatch`, `bad-proof`, `bad-checkpoint`, `policy`, `quorum`, `bad-certificate`, `bad-sct`,
- * `identity`, `malformed`; if something cannot be checked: `unsupported`, `usage`, `trusted-root`, `key`
+ * `future-time`, `identity`, `malformed`; if something cannot be checked: `unsupported`, `usage`, `trusted-root`, `key`
  */
 export function checkBundle(request: VerifyRequest, primitives: Primitives): Outcome {
   checkRequest(request);
-  const { bundle, trustedRoot } = request;
+  const { bundle } = request;
   const signer = signerOf(bundle, request.key);
   const signed = checkContentOf(request, signer, primitives);
   const claim: Claim = { ...signed, key: signer.key, verifier: signer.verifier };
 
-  const stamps = checkTimestamps(bundle, trustedRoot, primitives);
+  const stamps = checkStamps(bundle, request, primitives);
   const entries = checkEntries(bundle.entries, claim, request, stamps.times, primitives);
-  const times = [...stamps.times, ...entries.flatMap((entry) => entry.times)].sort((a, b) => a.time - b.time);
+  const times = [...stamps.times, ...entries.checked.flatMap((entry) => entry.times)].sort((a, b) => a.time - b.time);
 
-  const found = checkSigner(request, signer, times, stamps, primitives);
+  const found = checkSigner(request, signer, times, primitives);
   const { artifact, statement } = signed;
   return {
     checks: [
@@ -82,14 +81,14 @@ export function checkBundle(request: VerifyRequest, primitives: Primitives): Out
       { name: 'signature', fingerprint: found.signer.fingerprint, by: signer.key.name },
       ...found.checks,
       ...stamps.times.map(({ time, by }): Check => ({ name: 'timestamp', time, by })),
-      ...entries.flatMap(({ checks }) => checks),
+      ...entries.checked.flatMap(({ checks }) => checks),
     ],
-    notProven: notProven(request, signer, times, stamps, entries, found.notProven),
+    notProven: notProven(request, signer, times, entries, [found.notProven, stamps.notProven]),
     digest: artifact,
     signer: found.signer,
     ...(statement === undefined ? {} : { statement }),
     times,
-    entries: entries.map(({ verified }) => verified),
+    entries: entries.checked.map(({ verified }) => verified),
   };
 }
 
@@ -99,6 +98,7 @@ function signerOf({ signer }: Bundle, key: KeyInfo | undefined): ClaimedSigner {
 
 function checkRequest(request: VerifyRequest): void {
   const { bundle, key, identity, trustedRoot, logKey, policy, witnessTime, requireSct, ignoreSct } = request;
+  const { now, requireLogs, requireTimestamps } = request;
   if ((key === undefined) === (identity === undefined)) {
     throw usage(
       "say whose signature it must be: give the signer's key, or the identity in the certificate, and not both",
@@ -118,6 +118,12 @@ function checkRequest(request: VerifyRequest): void {
     );
   }
   checkSctWish(request);
+  checkNow(now);
+  checkThreshold(requireLogs, 'logs');
+  checkThreshold(requireTimestamps, 'time-stamp authorities');
+  if (requireTimestamps !== undefined && trustedRoot === undefined) {
+    throw usage('time stamps are checked with the authorities of a trusted root: give one');
+  }
   if (witnessTime === true && policy?.quorum === undefined) {
     throw usage("the witnesses' time needs a policy with a quorum of witnesses");
   }
@@ -127,6 +133,11 @@ function checkRequest(request: VerifyRequest): void {
       'the bundle holds no log entry: nothing shows that the signature was logged. `stele submit` logs it, and completes the bundle',
     );
   }
+}
+
+function checkThreshold(count: number | undefined, what: string): void {
+  if (count === undefined || (Number.isInteger(count) && count >= 1 && count <= MAX_BUNDLE_EVIDENCE)) return;
+  throw usage(`the number of different ${what} that is required is not one of 1 to ${MAX_BUNDLE_EVIDENCE}`);
 }
 
 function checkContentOf(request: VerifyRequest, signer: ClaimedSigner, primitives: Primitives) {
@@ -144,38 +155,6 @@ function checkContentOf(request: VerifyRequest, signer: ClaimedSigner, primitive
   }
 }
 
-/** The time stamps of a bundle. */
-interface Stamps {
-  readonly times: readonly VerifiedTime[];
-  /** How many are of no known authority. */
-  readonly unchecked: number;
-  /** The names of their signers, if they were read. */
-  readonly strangers: readonly string[];
-}
-
-/**
- * The RFC 3161 time stamps of a bundle. Nobody relies on those of an authority that the trusted root does not have, so they
- * stay unchecked. A time stamp that names a known authority must be by it.
- *
- * @throws ClientError `bad-timestamp`, `malformed`, `unsupported`
- */
-function checkTimestamps(
-  { timestamps, content }: Bundle,
-  root: TrustedRoot | undefined,
-  primitives: Primitives,
-): Stamps {
-  const authorities = root?.timestampAuthorities ?? [];
-  if (authorities.length === 0) return { times: [], unchecked: timestamps.length, strangers: [] };
-  const times: VerifiedTime[] = [];
-  const strangers: string[] = [];
-  for (const reply of timestamps) {
-    const found = withClientErrors(() => verifyTimestamp(reply, content.signature, authorities, primitives));
-    if ('stranger' in found) strangers.push(found.stranger);
-    else times.push({ kind: 'timestamp', time: found.time, by: found.certificate.subject });
-  }
-  return { times, unchecked: strangers.length, strangers };
-}
-
 /** Whether the hint is what cosign writes, the base64 of SHA-256 over the key, and of another key. */
 function isOtherHint(hint: string, key: KeyInfo, primitives: Primitives): boolean {
   if (!/^[A-Za-z0-9+/]{43}=$/.test(hint)) return false;
@@ -187,7 +166,6 @@ function checkSigner(
   request: VerifyRequest,
   { key, certificate }: ClaimedSigner,
   times: readonly VerifiedTime[],
-  { unchecked }: Stamps,
   primitives: Primitives,
 ): { readonly signer: VerifiedSigner; readonly checks: readonly Check[]; readonly notProven: readonly NotProven[] } {
   const { bundle, identity: matches, trustedRoot } = request;
@@ -199,7 +177,7 @@ function checkSigner(
     throw new ClientError(
       'bad-timestamp',
       `nobody vouches for the time of the signature, so nothing shows that the certificate was valid then: ${
-        unchecked === 0
+        bundle.timestamps.length === 0
           ? 'the bundle has no time stamp of an authority and no promise of the log'
           : 'the bundle has a time stamp, and the trusted root no authority for any'
       }`,
@@ -215,22 +193,21 @@ function notProven(
   { identity, policy }: VerifyRequest,
   { certificate }: ClaimedSigner,
   times: readonly VerifiedTime[],
-  { unchecked, strangers }: Stamps,
-  entries: readonly CheckedEntry[],
-  ofSigner: readonly NotProven[],
+  { checked, strangers }: CheckedEntries,
+  [ofSigner, ofStamps]: readonly [readonly NotProven[], readonly NotProven[]],
 ): NotProven[] {
-  const ended = ({ keys }: CheckedEntry) =>
-    keys.length > 0 && keys.every(({ validFor }) => validFor?.end !== undefined);
+  const ended = checked.some(
+    ({ keys }) => keys.length > 0 && keys.every(({ validFor }) => validFor?.end !== undefined),
+  );
   const list: NotProven[] = [];
   if (identity === undefined) list.push({ name: 'key-holder' });
   if (identity === undefined && certificate !== undefined) list.push({ name: 'certificate-names' });
   list.push(...ofSigner);
   if (times.length === 0) list.push({ name: 'time' });
-  if (times.length === 0 && entries.some(ended)) list.push({ name: 'log-key-period' });
-  if (unchecked > 0) {
-    list.push({ name: 'timestamps', count: unchecked, ...(strangers.length === 0 ? {} : { by: strangers }) });
-  }
-  if (entries.some(({ verified }) => verified.tree === undefined)) list.push({ name: 'inclusion' });
+  if (times.length === 0 && ended) list.push({ name: 'log-key-period' });
+  list.push(...ofStamps);
+  if (strangers.length > 0) list.push({ name: 'entries', logIds: strangers });
+  if (checked.some(({ verified }) => verified.tree === undefined)) list.push({ name: 'inclusion' });
   if (policy?.quorum === undefined) list.push({ name: 'witnesses' });
   return list;
 }

@@ -45,6 +45,24 @@ export function timeOfDate(
   return days * DAY + ((hour * 60 + minute) * 60 + second) * 1000;
 }
 
+const RFC_3339 =
+  /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))$/;
+
+/**
+ * Milliseconds since 1970 of a time of RFC 3339 section 5.6; smaller parts are cut off. Undefined for other text, for a time
+ * that does not exist, and for a leap second.
+ */
+export function timeOfText(text: string): number | undefined {
+  const match = RFC_3339.exec(text);
+  if (match === null) return undefined;
+  const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number) as Parameters<typeof timeOfDate>;
+  const time = timeOfDate(year, month, day, hour, minute, second);
+  if (time === undefined) return undefined;
+  const offset = (Number(match[9] ?? 0) * 60 + Number(match[10] ?? 0)) * 60_000;
+  const fraction = Math.floor(Number(`0.${match[7] ?? '0'}`) * 1000);
+  return time + fraction - (match[8] === '-' ? -offset : offset);
+}
+
 /** ISO 8601 text with milliseconds; the number itself for a time beyond ±100,000,000 days. */
 export function timeText(ms: number): string {
   if (!(Math.abs(ms) <= MAX_TIME)) return String(ms);

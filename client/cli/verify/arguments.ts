@@ -25,21 +25,14 @@ export interface VerifyOptions {
   readonly logKey?: string;
   readonly policy?: string;
   readonly witnessTime?: boolean;
+  readonly requireLogs?: string;
+  readonly requireTimestamps?: string;
+  readonly at?: string;
   readonly json?: boolean;
 }
 
 /** The expected signer. */
 export type RequestedSigner = { readonly key: string } | { readonly identity: IdentityRule };
-
-/** What a certificate must show of certificate transparency, as `VerifyRequest`. */
-export interface SctWish {
-  readonly requireSct: boolean;
-  readonly ignoreSct: boolean;
-}
-
-export function sctWish({ requireSct, insecureIgnoreSct }: VerifyOptions): SctWish {
-  return { requireSct: requireSct === true, ignoreSct: insecureIgnoreSct === true };
-}
 
 /** @throws ClientError `usage` */
 export function requestedSigner(options: VerifyOptions): RequestedSigner {

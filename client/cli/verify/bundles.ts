@@ -16,15 +16,17 @@ import { digestsOf } from '../digests.ts';
 import { readWhole } from '../files.ts';
 import { inputName } from '../input.ts';
 import { describe, print, printJson, writeOut } from '../report.ts';
-import { type RequestedSigner, requiredClaim, type SctWish, sctWish, type VerifyOptions } from './arguments.ts';
+import { type RequestedSigner, requiredClaim, type VerifyOptions } from './arguments.ts';
 import type { Artifact } from './artifacts.ts';
+import { presentTime, type SctWish, sctWish, type Thresholds, thresholds } from './demands.ts';
 import { type CheckSentence, checkSentence, notProvenSentence, rootSentence, timeSentence } from './sentences.ts';
 import { readSigner, readVerifyTrust, type VerifyTrust } from './verify-trust.ts';
 
-interface Request extends VerifyTrust, RequiredClaim, Partial<SctWish> {
+interface Request extends VerifyTrust, RequiredClaim, Thresholds, Partial<SctWish> {
   readonly key?: KeyInfo;
   readonly identity?: IdentityTest;
   readonly witnessTime: boolean;
+  readonly now: number;
   /** The rule for the identity names no issuer. */
   readonly anyIssuer: boolean;
 }
@@ -37,7 +39,7 @@ export async function verifyFiles(
   primitives: Primitives,
   signal: AbortSignal,
 ): Promise<void> {
-  const claim = requiredClaim(options);
+  const asked = { ...requiredClaim(options), ...thresholds(options), now: presentTime(options) };
   const trust = await readVerifyTrust(options);
   const read = await readSigner(signer, trust);
   const expected = 'key' in read ? { key: read.key.info } : { identity: read.identity, ...sctWish(options) };
@@ -45,7 +47,7 @@ export async function verifyFiles(
     throw usage('--witness-time needs a --policy with a quorum of witnesses');
   }
   const anyIssuer = 'identity' in signer && signer.identity.issuer === undefined;
-  const request: Request = { ...trust, ...expected, ...claim, witnessTime: options.witnessTime === true, anyIssuer };
+  const request: Request = { ...trust, ...expected, ...asked, witnessTime: options.witnessTime === true, anyIssuer };
   const [only] = artifacts;
   if (artifacts.length === 1 && only !== undefined) {
     const { name: file, proof: bundle } = only;

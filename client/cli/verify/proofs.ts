@@ -14,8 +14,9 @@ import { digestsOf } from '../digests.ts';
 import { readWhole } from '../files.ts';
 import { inputName } from '../input.ts';
 import { print } from '../report.ts';
-import { parseLeafHash, type RequestedSigner, sctWish, type VerifyOptions } from './arguments.ts';
+import { parseLeafHash, type RequestedSigner, type VerifyOptions } from './arguments.ts';
 import type { Artifact } from './artifacts.ts';
+import { presentTime, sctWish } from './demands.ts';
 import { namesSentence, notProvenSentence, rootSentence } from './sentences.ts';
 import { readSigner, readVerifyTrust, type VerifyTrust } from './verify-trust.ts';
 
@@ -29,6 +30,7 @@ export async function verifyProof(
   primitives: Primitives,
   signal: AbortSignal,
 ): Promise<void> {
+  const now = presentTime(options);
   const { policy, ...trust } = await readProofTrust(options);
   const read = await readSigner(signer, trust);
   const proof = await readWhole(path, MAX_TLOG_PROOF, 'a proof');
@@ -36,8 +38,8 @@ export async function verifyProof(
   const digests = given ?? (await digestsOf(file, [hash], signal, primitives.hash)).digests;
   const verified =
     'key' in read
-      ? checkTlogProof({ proof, policy, digests, signer: { key: read.key.spki } }, primitives)
-      : checkProofUnderRoots({ proof, policy, digests, signer: { ...read, ...sctWish(options) } }, primitives);
+      ? checkTlogProof({ proof, policy, digests, now, signer: { key: read.key.spki } }, primitives)
+      : checkProofUnderRoots({ proof, policy, digests, now, signer: { ...read, ...sctWish(options) } }, primitives);
   const { publicKey, identity, matched, time, notProven: ofSigner } = verified.signer!;
   const fingerprint = encodeHex(primitives.hash('sha256', publicKey.spki));
   const digest = digests[hash]!;
@@ -88,7 +90,7 @@ export async function verifyLeafHash(options: VerifyOptions, primitives: Primiti
   const leafHash = parseLeafHash(options.leafHash!);
   const { policy } = await readProofTrust(options);
   const proof = await readWhole(options.tlogProof!, MAX_TLOG_PROOF, 'a proof');
-  const verified = checkTlogProof({ proof, policy, leafHash }, primitives);
+  const verified = checkTlogProof({ proof, policy, leafHash, now: presentTime(options) }, primitives);
   const notProven = [
     'what the entry says, or who made it: only its hash was given',
     ...(policy.quorum === undefined ? [NO_WITNESS] : []),

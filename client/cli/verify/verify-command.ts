@@ -69,6 +69,15 @@ export function verifyCommand(): Command {
     .option('--policy <path>', 'trust policy (tlog-policy): its log and its quorum of witnesses must have signed')
     .option('--witness-time', "take the time of the signature from the policy's witnesses")
     .option(
+      '--require-logs <n>',
+      'how many different logs must hold the signature (default: 1); an operator counts once',
+    )
+    .option(
+      '--require-timestamps <n>',
+      'how many different time-stamp authorities must have seen the signature (default: 0); an operator counts once',
+    )
+    .option('--at <time>', "take this for the present (RFC 3339), not this machine's clock: later evidence is refused")
+    .option(
       '--evidence <path>',
       "check a file of a monitor's or witness's evidence instead (with --log-key: of that log)",
     )
@@ -99,6 +108,11 @@ async function verify(files: readonly string[], options: VerifyOptions & { evide
       if (options.type !== undefined || options.subject !== undefined) {
         throw usage('a tlog-proof holds no attestation: --type and --subject need a bundle');
       }
+      if (options.requireLogs !== undefined || options.requireTimestamps !== undefined) {
+        throw usage(
+          'a tlog-proof is of one log and has no time stamp: --require-logs and --require-timestamps need a bundle',
+        );
+      }
       const { verifyProof } = await import('./proofs.ts');
       return await verifyProof(artifacts[0]!, signer, options, primitives, stop.signal);
     }
@@ -114,7 +128,7 @@ async function leaf(files: readonly string[], options: VerifyOptions): Promise<v
   if (files.length > 0 || options.key !== undefined) {
     throw usage('--leaf-hash stands in the place of a file and of its signer: leave those out');
   }
-  refuseOthers(options, ['leafHash', 'tlogProof', 'policy', 'logKey', 'json'], '--leaf-hash');
+  refuseOthers(options, ['leafHash', 'tlogProof', 'policy', 'logKey', 'at', 'json'], '--leaf-hash');
   const { verifyLeafHash } = await import('./proofs.ts');
   await verifyLeafHash(options, await loadPrimitives(1));
 }

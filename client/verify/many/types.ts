@@ -28,6 +28,10 @@ export interface ManyTrust extends RequiredClaim {
   readonly requireSct?: boolean;
   readonly ignoreSct?: boolean;
   readonly witnessTime?: boolean;
+  readonly requireLogs?: number;
+  readonly requireTimestamps?: number;
+  /** By default the machine's clock when a bundle is verified. */
+  readonly now?: number;
 }
 
 /** The result or the error of `verifyBundle`. */

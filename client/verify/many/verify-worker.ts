@@ -23,7 +23,9 @@ export default function work(task: ArrayBuffer): unknown {
 function verifyOne({ bundle, artifact, key }: ManyRequest): ManyResult {
   try {
     const own = key === undefined ? {} : { key: withClientErrors(() => parseSpki(key)) };
-    return { ok: true, outcome: verifyByRule({ bundle: parseBundle(bundle), artifact, ...trust, ...own }, primitives) };
+    const now = trust.now ?? Date.now();
+    const request = { bundle: parseBundle(bundle), artifact, ...trust, now, ...own };
+    return { ok: true, outcome: verifyByRule(request, primitives) };
   } catch (error) {
     if (error instanceof ClientError) return { ok: false, code: error.code, message: error.message };
     throw error;

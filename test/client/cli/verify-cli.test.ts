@@ -255,6 +255,15 @@ describe('stele verify', () => {
       [['a', ...TRUST, '--trusted-root', 'policy'], 'trusted-root'],
       [['a', '--key', 'key.pub', '--policy', 'key.pub'], 'policy'],
       [['--leaf-hash', '00', ...TRUST], '--tlog-proof'],
+      [['a', ...TRUST, '--require-sct'], '--require-sct is about the certificate'],
+      [['a', ...TRUST, '--insecure-ignore-sct'], '--insecure-ignore-sct is about the certificate'],
+      [['a', ...TRUST, '--require-logs', '0'], '--require-logs 0 is not a number from 1 to 32'],
+      [['a', ...TRUST, '--require-logs', '33'], '--require-logs 33'],
+      [['a', ...TRUST, '--require-timestamps', 'many'], '--require-timestamps many'],
+      [['a', ...TRUST, '--require-timestamps', '1'], 'authorities of a trusted root'],
+      [['a', ...TRUST, '--at', 'yesterday'], '--at yesterday is not a time of RFC 3339'],
+      [['a', ...TRUST, '--at', '2026-02-30T00:00:00Z'], 'is not a time of RFC 3339'],
+      [['a', '--tlog-proof', 'a.tlog-proof', ...TRUST, '--require-logs', '1'], 'a tlog-proof is of one log'],
     ];
     for (const [args, message] of cases) {
       const ran = await stele('verify', ...args);
@@ -280,6 +289,43 @@ describe('stele verify', () => {
       });
     }
     expect((await stele('verify', 'empty', ...TRUST)).status).toBe(0);
+  });
+
+  it.each(bundleCases())('asks certificate transparency as the root says, and takes the clock: %s', async (cases) => {
+    const { file, how } = certified(cases, 'happy-path-v0.3-new-mediaType');
+    const root = `${file}.root.json`;
+    const said = JSON.parse(readFileSync(path(root), 'utf8'));
+    writeFileSync(path('no-ct.json'), JSON.stringify({ ...said, ctlogs: [] }));
+    const under = (name: string, ...more: string[]) =>
+      stele('verify', file, ...how.slice(0, 2), '--trusted-root', name, ...IDENTITY, ...more);
+    const notAsked = (why: string) => `certificate transparency: not asked, ${why}`;
+    const open = await under('no-ct.json');
+    expect(open).toMatchObject({ status: 0, out: expect.stringContaining(notAsked('the trusted root names no log')) });
+    expect(json(await under('no-ct.json', '--json')).notProven).toContain(notAsked('the trusted root names no log'));
+    expect(await under('no-ct.json', '--require-sct')).toMatchObject({
+      status: 1,
+      err: expect.stringContaining('[bad-sct]'),
+    });
+    const ignored = json(await under(root, '--insecure-ignore-sct', '--json'));
+    expect(ignored.notProven).toContain(notAsked('--insecure-ignore-sct was given'));
+    const strict = json(await under(root, '--require-sct', '--json'));
+    expect(JSON.stringify(strict.notProven)).not.toContain('certificate transparency');
+    expect(await under(root, '--require-sct', '--insecure-ignore-sct')).toMatchObject({ status: 2 });
+
+    expect(await under(root, '--require-logs', '2')).toMatchObject({
+      status: 1,
+      err: expect.stringContaining('2 different logs are required'),
+    });
+    expect(await under(root, '--require-timestamps', '1')).toMatchObject({
+      status: 1,
+      err: expect.stringContaining('1 different time-stamp authorities are required'),
+    });
+    const [{ time }] = strict.times;
+    expect(await under(root, '--at', time)).toMatchObject({ status: 0 });
+    expect(await under(root, '--at', '2021-01-01T00:00:00+01:00')).toMatchObject({
+      status: 1,
+      err: expect.stringMatching(/\[future-time\].*is dated .*2020-12-31T23:00:00\.000Z/),
+    });
   });
 
   it.each(bundleCases())('checks an identity, its issuer and its extensions: %s', async (cases) => {

@@ -232,6 +232,32 @@ describe.each(bundleCases())('an identity in a tlog-proof: %s', (cases) => {
     ).toBe('identity');
   });
 
+  it('asks certificate transparency as the trusted root says, and nothing of the future', async () => {
+    const { certificate, digest, proof } = genuine();
+    const time = certificate.notBefore / 1000 + 60;
+    const checkpoint = await cosigned(proof.checkpoint, [0, 1000], [1, time]);
+    const under = (root: typeof trustedRoot, more: object = {}, now?: number) =>
+      check(
+        { ...proof, checkpoint },
+        { policy, digests: { sha256: digest }, signer: { ...who(any), trustedRoot: root, ...more }, now },
+      ).signer!.notProven;
+    const none = { ...trustedRoot, ctlogs: [] };
+    expect(under(trustedRoot, { requireSct: true })).toEqual([]);
+    expect(under(trustedRoot, { ignoreSct: true })).toEqual([{ name: 'certificate-transparency', because: 'ignored' }]);
+    expect(under(none)).toEqual([{ name: 'certificate-transparency', because: 'no-log' }]);
+    expect(code(() => under(none, { requireSct: true }))).toBe('bad-sct');
+    expect(code(() => under(trustedRoot, { requireSct: true, ignoreSct: true }))).toBe('usage');
+    const unknown = { ...trustedRoot, ctlogs: [{ ...trustedRoot.ctlogs[0]!, logId: new Uint8Array(32) }] };
+    expect(code(() => under(unknown))).toBe('bad-sct');
+    expect(under(trustedRoot, {}, (time - 300) * 1000)).toEqual([]);
+    expect(code(() => under(trustedRoot, {}, (time - 301) * 1000))).toBe('future-time');
+    // The witnesses of a bare leaf are no different.
+    const leaf = { proof: formatTlogProof({ ...proof, checkpoint }), policy, leafHash: leafHash(proof.extra!) };
+    expect(code(() => checkTlogProof({ ...leaf, now: (time - 301) * 1000 }, nodePrimitives()))).toBe('future-time');
+    expect(code(() => checkTlogProof({ ...leaf, now: Number.NaN }, nodePrimitives()))).toBe('usage');
+    expect(code(() => checkTlogProof(leaf, nodePrimitives()))).toBe('accepted');
+  });
+
   it('is found under one of several trusted roots', async () => {
     const { certificate, digest, proof } = genuine();
     const checkpoint = await cosigned(proof.checkpoint, [0, 1000], [1, certificate.notBefore / 1000 + 60]);

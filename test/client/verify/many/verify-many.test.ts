@@ -54,6 +54,17 @@ describe('verifying many bundles', () => {
     }
   });
 
+  it('holds thresholds and the clock for each', async () => {
+    const [request] = requests;
+    const codes = async (more: object) =>
+      (await all([request!], { ...trust, ...more })).map((result) => (result.ok ? 'ok' : result.code));
+    expect(await codes({ requireLogs: 1 })).toEqual(['ok']);
+    expect(await codes({ requireLogs: 2 })).toEqual(['bad-proof']);
+    expect(await codes({ requireTimestamps: 1 })).toEqual(['usage']);
+    expect(await codes({ requireSct: true })).toEqual(['usage']);
+    expect(await codes({ now: 0 })).toEqual(['future-time']);
+  });
+
   it('tells what is wrong with the trust before it begins, and ends when it is told to', async () => {
     await expect(all(requests, { policy: encodeUtf8('nonsense\n') })).rejects.toMatchObject({ code: 'policy' });
     await expect(all(requests, { ...trust, logKey: 'none' })).rejects.toMatchObject({ code: 'log-key' });
