@@ -104,7 +104,9 @@ export class Feed {
   }
 
   async #look(signal: AbortSignal): Promise<Look> {
-    const head = openHead(this.log, await this.#source.checkpoint(signal));
+    // A cache may serve an old checkpoint. A log that stands behind one has not gone back.
+    const wasBehind = this.#last?.facts.some(({ type }) => type === 'rollback') === true;
+    const head = openHead(this.log, await this.#source.checkpoint(signal, wasBehind));
     const fact = await judge(this.log, this.#cursor, head, this.#source, signal);
     if (fact !== undefined) return { head, accepted: false, facts: [fact], peers: [] };
     const now = this.#now();

@@ -54,6 +54,27 @@ describe('a checkpoint', () => {
     expect(finding((fact as { evidence: Evidence }).evidence)).toMatchObject({ kind });
   });
 
+  it('that is smaller is asked for past caches from then on, until the log is back', async () => {
+    const log = new FakeLog();
+    const fresh: boolean[] = [];
+    const open = () => {
+      const source = log.source();
+      return {
+        ...source,
+        checkpoint: (signal?: AbortSignal, past?: boolean) => {
+          fresh.push(past === true);
+          return source.checkpoint(signal, past);
+        },
+      };
+    };
+    const { round } = feedOf(log, { open });
+    for (const size of [600, 500, 500, 600, 600]) {
+      log.size = size;
+      await round();
+    }
+    expect(fresh).toEqual([false, false, true, true, false]);
+  });
+
   it('that is smaller is a rollback, which is not proven, and is over when the log is back', async () => {
     const log = new FakeLog();
     const one = await followed(log);
