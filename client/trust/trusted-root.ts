@@ -220,10 +220,10 @@ function readPeriod(value: unknown, path: string): Period {
   return { start, end };
 }
 
-/** `google.protobuf.Timestamp` in proto3 JSON: RFC 3339. */
 const TIME = /^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$/;
 
-function readTime(value: unknown, path: string): number {
+/** `google.protobuf.Timestamp` in proto3 JSON (RFC 3339), in milliseconds since 1970. @throws ClientError `malformed` */
+export function readTime(value: unknown, path: string): number {
   const match = TIME.exec(string(value, path));
   const time = match === null ? Number.NaN : Date.parse(`${match[1]}${(match[2] ?? '').slice(0, 4)}${match[3]}`);
   if (Number.isNaN(time)) throw malformed(path, 'is not a time like 2025-09-23T00:00:00Z');
