@@ -84,7 +84,21 @@ export type { LogRequestOptions as HttpOptions } from './submit/types.ts';
 export { openSource } from './tiles/tiles.ts';
 export type { SourceOptions, TileSource } from './tiles/types.ts';
 export { type IdentityRule, matchIdentity, type TextRule } from './trust/identity.ts';
+export {
+  formatMonitoredLogs,
+  type MonitoredLogs,
+  parseMonitoredLogs,
+  type ReadLog,
+} from './trust/monitor-config.ts';
 export type { Cosigned } from './trust/quorum.ts';
+export {
+  formatSigningConfig,
+  parseSigningConfig,
+  type ServiceSelection,
+  type SigningConfig,
+  type SigningService,
+  selectServices,
+} from './trust/signing-config.ts';
 export type { ManyRequest, ManyResult, ManyTrust } from './verify/many/types.ts';
 export { type ManyOptions, verifyMany } from './verify/many/verify-many.ts';
 export { entryDigest, type VerifiedProof } from './verify/tlog-proof.ts';

@@ -1,23 +1,28 @@
 /**
- * The logs that a signing configuration of Sigstore names (`dev.sigstore.trustroot.v1.SigningConfig`, v0.2, proto3 JSON):
+ * The logs that a configuration of Sigstore names over time. When a log is full, its operator freezes it and starts another
+ * one. Two configurations name logs, and the trusted root has the key of each:
+ *
+ *   a monitor configuration     where monitors read (trust/monitor-config.ts); the trusted root has the log by its origin
+ *   a signing configuration     where clients write (`dev.sigstore.trustroot.v1.SigningConfig`, v0.2, proto3 JSON); the
+ *                               trusted root has the log under the same URL, unless its operator writes through another
  *
  *   { "rekorTlogUrls": [ { "url", "majorApiVersion": 2, "validFor": { "start", "end"? }, "operator" } ], … }
  *
- * It says where clients write entries now. When a log is full, its operator freezes it and starts another one. The trusted
- * root has the key of each log, under the same URL.
+ * Rekor's API v2 has the log's files below `/api/v2`.
  */
 
-import { equal } from '../../merkle/bytes.ts';
-import { ecdsaVerifierKey, ed25519VerifierKey, logId, type VerifierKey } from '../../merkle/note.ts';
+import type { VerifierKey } from '../../merkle/note.ts';
 import { printable } from '../../merkle/printable.ts';
-import { pointOf } from '../../merkle/rekor/spki.ts';
 import { ClientError } from '../errors.ts';
 import { array, parseJson, string } from '../formats/json.ts';
+import { rootVerifierKey } from '../trust/log-key.ts';
+import { parseMonitoredLogs } from '../trust/monitor-config.ts';
+import { MAX_SIGNING_CONFIG } from '../trust/signing-config.ts';
 import { MAX_TRUSTED_ROOT, parseTrustedRoot, type TrustedLog } from '../trust/trusted-root.ts';
 import type { FollowedLog, ShardSource } from './types.ts';
 
-const MAX_CONFIG = 1024 * 1024;
 const MAX_LOGS = 64;
+const API = '/api/v2';
 
 /** Reads a small file, of at most `limit` bytes, at a path or URL. */
 export type ReadLocation = (location: string, limit: number, signal?: AbortSignal) => Promise<Uint8Array>;
@@ -32,7 +37,7 @@ interface Shards {
  * The logs of version 2 of the API that may have entries by now.
  *
  * @param now milliseconds since 1970
- * @throws ClientError `malformed`, `trusted-root`: a file is not what it should be; what `read` throws
+ * @throws ClientError `malformed`, `monitor-config`, `trusted-root`: a file is not what it should be; what `read` throws
  */
 export async function readShards(
   source: ShardSource,
@@ -41,29 +46,48 @@ export async function readShards(
   signal?: AbortSignal,
 ): Promise<Shards> {
   const [config, root] = await Promise.all([
-    read(source.signingConfig, MAX_CONFIG, signal),
+    read(source.monitorConfig ?? source.signingConfig ?? '', MAX_SIGNING_CONFIG, signal),
     read(source.trustedRoot, MAX_TRUSTED_ROOT, signal),
   ]);
   const { tlogs } = parseTrustedRoot(root);
+  const named = source.monitorConfig === undefined ? toWrite(config, tlogs, now) : toRead(config, tlogs);
   const logs = new Map<string, FollowedLog>();
   const unknown: string[] = [];
-  for (const url of urlsOf(config, now)) {
-    const keys = tlogs.filter(({ baseUrl }) => isAt(baseUrl, url)).flatMap((log) => keyOf(log, url));
+  for (const { url, keys } of named) {
     const [key] = keys;
     if (key === undefined) {
       const why = 'is not followed, as the trusted root has no key for it that can be used';
       unknown.push(`${source.name}: the log at ${printable(url)} ${why}`);
       continue;
     }
-    // Rekor's API v2 has the log's files there; at the root they need not be.
-    const location = `${url.replace(/\/+$/, '')}/api/v2`;
+    const base = url.replace(/\/+$/, '');
+    const location = base.endsWith(API) ? base : `${base}${API}`;
     const ofLog = keys.filter(({ name }) => name === key.name);
     logs.set(key.name, shardOf(source, { origin: key.name, keys: ofLog, location }));
   }
   return { logs: [...logs.values()], unknown };
 }
 
-/** A log of this signing configuration, with what the configuration asks of all its logs. */
+interface NamedLog {
+  readonly url: string;
+  readonly keys: readonly VerifierKey[];
+}
+
+function toWrite(config: Uint8Array, tlogs: readonly TrustedLog[], now: number): NamedLog[] {
+  return urlsOf(config, now).map((url) => ({
+    url,
+    keys: tlogs.filter(({ baseUrl }) => isAt(baseUrl, url)).flatMap((log) => keyOf(log, url)),
+  }));
+}
+
+/** Logs of other APIs are left out, and certificate-transparency logs: nothing here reads their entries. */
+function toRead(config: Uint8Array, tlogs: readonly TrustedLog[]): NamedLog[] {
+  return parseMonitoredLogs(config)
+    .rekorLogs.filter(({ majorApiVersion }) => majorApiVersion === 2)
+    .map(({ readUrl: url, logOrigin }) => ({ url, keys: tlogs.flatMap((log) => rootVerifierKey(log, logOrigin)) }));
+}
+
+/** A log of this configuration, with what the settings ask of all its logs. */
 export function shardOf(
   { policy, maxCheckpointAge, peers }: ShardSource,
   log: Pick<FollowedLog, 'origin' | 'keys' | 'location'>,
@@ -78,7 +102,7 @@ export function shardOf(
 }
 
 function urlsOf(bytes: Uint8Array, now: number): string[] {
-  const config = parseJson(bytes, 'the signing configuration', MAX_CONFIG);
+  const config = parseJson(bytes, 'the signing configuration', MAX_SIGNING_CONFIG);
   // Not `object` of json.ts: a newer configuration may have more members.
   const { rekorTlogUrls } = fields(config, 'the signing configuration');
   return array(rekorTlogUrls, 'rekorTlogUrls', MAX_LOGS).flatMap((item, i) => {
@@ -103,13 +127,9 @@ function isAt(baseUrl: string, url: string): boolean {
 }
 
 /** The verifier key under the name that the log ID is a hash of; under the name of the host where the ID does not tell. */
-function keyOf({ key, logId: id }: TrustedLog, url: string): VerifierKey[] {
+function keyOf(log: TrustedLog, url: string): VerifierKey[] {
   if (!URL.canParse(url)) return [];
   const { hostname, host, pathname } = new URL(url);
-  if (key.kind === 'ecdsa-p256') return [ecdsaVerifierKey(hostname, key.spki)];
-  if (key.kind !== 'ed25519') return [];
-  return [hostname, host, `${host}${pathname}`.replace(/\/+$/, '')]
-    .map((name) => ed25519VerifierKey(name, pointOf(key)))
-    .filter((candidate) => equal(logId(candidate), id))
-    .slice(0, 1);
+  const names = [hostname, host, `${host}${pathname}`.replace(/\/+$/, '')];
+  return names.flatMap((name) => rootVerifierKey({ ...log, baseUrl: url }, name)).slice(0, 1);
 }

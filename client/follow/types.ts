@@ -38,16 +38,17 @@ export interface FollowedLog {
   readonly frozen?: boolean | number;
   /** Other views: http(s) URLs of copies of the log or of witnesses, or directories. */
   readonly peers?: readonly string[];
-  /** A signing configuration named the log. */
+  /** A configuration of Sigstore named the log. */
   readonly shard?: boolean;
 }
 
-/** A `signing_config.json` of Sigstore, which names logs over time, with a `trusted_root.json` that has their keys. */
+/** A configuration of Sigstore that names logs over time, with a `trusted_root.json` that has their keys. */
 export interface ShardSource {
   /** For messages. */
   readonly name: string;
-  /** Locations of the two files, as `ReadLocation` takes them. */
-  readonly signingConfig: string;
+  /** Locations of the files, as `ReadLocation` takes them. Exactly one of the two configurations is given. */
+  readonly signingConfig?: string;
+  readonly monitorConfig?: string;
   readonly trustedRoot: string;
   /** For each of the logs, as in `FollowedLog`. */
   readonly policy?: Policy;

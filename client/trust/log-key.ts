@@ -11,6 +11,8 @@ import { concat, encodeHex, encodeUtf8, equal } from '../../merkle/bytes.ts';
 import { type CosignaturePrimitives, checkpointVerifier } from '../../merkle/cosignature.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import {
+  ecdsaVerifierKey,
+  ed25519VerifierKey,
   formatVerifierKey,
   KEY_TYPE,
   logId,
@@ -21,6 +23,7 @@ import {
 import { printable } from '../../merkle/printable.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import { encodeSpki, type KeyInfo, parseSpki, pointOf } from '../../merkle/rekor/spki.ts';
+import { isKeyName } from '../../merkle/verifier-key.ts';
 import type { Period } from '../../merkle/x509/utc-time.ts';
 import { ClientError } from '../errors.ts';
 import type { TrustedLog, TrustedRoot } from './trusted-root.ts';
@@ -91,6 +94,18 @@ function hasId(log: TrustedLog, id: Uint8Array, primitives: Primitives): boolean
   if (!equal(checkpointKeyId, id.subarray(0, checkpointKeyId.length))) return false;
   if (key.kind === 'ed25519') return namesOf(baseUrl).some((name) => equal(ed25519Id(key, name, primitives), id));
   return equal(primitives.hash('sha256', key.spki), id);
+}
+
+/**
+ * The verifier key of a log of the trusted root under `name`, its origin; none where this is not its name, or where notes
+ * have no such keys. With Ed25519 the checkpoint key's ID tells the name, with ECDSA only the log's address.
+ */
+export function rootVerifierKey({ key, checkpointKeyId, baseUrl }: TrustedLog, name: string): VerifierKey[] {
+  if (!isKeyName(name)) return [];
+  if (key.kind === 'ecdsa-p256') return namesOf(baseUrl).includes(name) ? [ecdsaVerifierKey(name, key.spki)] : [];
+  if (key.kind !== 'ed25519') return [];
+  const made = ed25519VerifierKey(name, pointOf(key));
+  return equal(logId(made).subarray(0, checkpointKeyId.length), checkpointKeyId) ? [made] : [];
 }
 
 function rootLogKey(log: TrustedLog, primitives: Primitives): LogKey {

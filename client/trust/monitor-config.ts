@@ -8,12 +8,12 @@ import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { ClientError } from '../errors.ts';
 import { array, int64, malformed, object, parseJson, string } from '../formats/json.ts';
 
-/** Longest monitor configuration that is accepted, in bytes. */
-export const MAX_MONITOR_CONFIG = 1024 * 1024;
+/** In bytes. */
+const MAX_MONITOR_CONFIG = 1024 * 1024;
 const MAX_LOGS = 256;
 
 /** One log (`TransparencyLogMonitorConfig`). */
-export interface MonitoredLog {
+export interface ReadLog {
   /** The base address for reading, http or https. The API version says where the files lie below it. */
   readonly readUrl: string;
   /** The first line of the log's checkpoints. */
@@ -24,13 +24,13 @@ export interface MonitoredLog {
 
 /** Which logs a monitor reads. The settings of `stele monitor` are something else (monitor/config). */
 export interface MonitoredLogs {
-  readonly rekorLogs: readonly MonitoredLog[];
+  readonly rekorLogs: readonly ReadLog[];
   /** Certificate-transparency logs. */
-  readonly ctLogs: readonly MonitoredLog[];
+  readonly ctLogs: readonly ReadLog[];
 }
 
 /** @throws ClientError `monitor-config`; the message names the field */
-export function parseMonitorConfig(file: Uint8Array): MonitoredLogs {
+export function parseMonitoredLogs(file: Uint8Array): MonitoredLogs {
   try {
     const config = object(parseJson(file, 'the file', MAX_MONITOR_CONFIG), 'the file', ['rekorLogs', 'ctLogs']);
     const logs = (name: string) =>
@@ -43,7 +43,7 @@ export function parseMonitorConfig(file: Uint8Array): MonitoredLogs {
   }
 }
 
-function readLog(value: unknown, path: string): MonitoredLog {
+function readLog(value: unknown, path: string): ReadLog {
   const log = object(value, path, ['readUrl', 'logOrigin', 'majorApiVersion']);
   const readUrl = string(log.readUrl, `${path}.readUrl`);
   if (!URL.canParse(readUrl) || !/^https?:$/.test(new URL(readUrl).protocol)) {
@@ -54,7 +54,7 @@ function readLog(value: unknown, path: string): MonitoredLog {
   return { readUrl, logOrigin, majorApiVersion: int64(log.majorApiVersion, `${path}.majorApiVersion`) };
 }
 
-/** UTF-8 JSON, which `parseMonitorConfig` reads again. */
-export function formatMonitorConfig({ rekorLogs, ctLogs }: MonitoredLogs): Uint8Array {
+/** UTF-8 JSON, which `parseMonitoredLogs` reads again. */
+export function formatMonitoredLogs({ rekorLogs, ctLogs }: MonitoredLogs): Uint8Array {
   return encodeUtf8(`${JSON.stringify({ rekorLogs, ctLogs }, undefined, 2)}\n`);
 }

@@ -12,6 +12,7 @@ import { warn } from '../report.ts';
 import { stopSignals } from '../signals.ts';
 import { addCaOption, fetchOf } from '../tls-authorities.ts';
 import { monitorAckCommand } from './monitor-ack.ts';
+import { monitorLogsCommand } from './monitor-logs.ts';
 import { monitorTestCommand } from './monitor-test.ts';
 
 interface MonitorOptions {
@@ -34,6 +35,7 @@ Examples:
   stele monitor --config monitor.yaml --from-now
   stele monitor --config monitor.yaml --once
   stele monitor test --config monitor.yaml --bundle app.tgz.sigstore.json
+  stele monitor logs --config monitor.yaml > monitor_config.json
   stele monitor ack 1f6d… --until 2027-01-01 --reason 'our release of May, signed by hand'`;
 
 export function monitorCommand(): Command {
@@ -49,7 +51,7 @@ export function monitorCommand(): Command {
     .option('--json', 'print what happens as JSON lines')
     .addHelpText('after', HELP)
     .action((options: MonitorOptions) => monitor(options));
-  return command.addCommand(monitorTestCommand()).addCommand(monitorAckCommand());
+  return command.addCommand(monitorTestCommand()).addCommand(monitorAckCommand()).addCommand(monitorLogsCommand());
 }
 
 async function monitor(options: MonitorOptions): Promise<void> {
@@ -145,7 +147,9 @@ class Output {
             policy?.quorum === undefined ? 'without a quorum of witnesses' : 'with the quorum of its policy';
           return `  ${origin}  ${location}: ${where}, ${quorum}, ${counted(peers.length, 'other view')}`;
         }),
-        ...shards.map(({ name, signingConfig }) => `  ${name}  every log of ${signingConfig}`),
+        ...shards.map(
+          ({ name, signingConfig, monitorConfig }) => `  ${name}  every log of ${monitorConfig ?? signingConfig}`,
+        ),
         `Alerts go to: ${sinks.map(({ name, type }) => `${name} (${type})`).join(', ')}`,
         ...(metrics === undefined ? [] : [`Metrics: ${metrics}/metrics`]),
         '',
@@ -187,7 +191,7 @@ class Output {
       this.#troubles.delete(log);
       this.#print(event, [`${log}: is followed again`]);
     } else if (event.type === 'shard') {
-      this.#print(event, [`${log}: a log of the signing configuration, at ${printable(event.location)}, is followed`]);
+      this.#print(event, [`${log}: a log of the configuration, at ${printable(event.location)}, is followed`]);
     }
   }
 

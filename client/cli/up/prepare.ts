@@ -3,7 +3,8 @@
  * policy of the log. All is below the log's data directory, which `stele serve` and `stele log` can use as it is:
  *
  *     witness-1 … witness-3   the data directory of each witness, with its key and its list of logs
- *     trust/                  files for others: log.vkey, policy, trusted_root.json (and v0.2), signing_config.json
+ *     trust/                  files for others: log.vkey, policy, trusted_root.json (and v0.2), signing_config.json,
+ *                             monitor_config.json
  */
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
@@ -22,10 +23,11 @@ import { isThere, makeDirDurable, readFileIfThere, writeFileDurable } from '../.
 import { createKeyFile } from '../../../merkle/runtime/keys/keyfile.ts';
 import { openSigner } from '../../../merkle/runtime/keys/open-signer.ts';
 import type { KeySpec, PublicKey } from '../../../merkle/runtime/keys/types.ts';
-import { timeText } from '../../../merkle/x509/utc-time.ts';
 import { ClientError } from '../../errors.ts';
 import { formatTrustedRoot } from '../../trust/format-trusted-root.ts';
-import { knownStart, type PolicyWitness, policyText, signingConfig, trustedRootOf } from './trust-files.ts';
+import { formatMonitoredLogs } from '../../trust/monitor-config.ts';
+import { formatSigningConfig } from '../../trust/signing-config.ts';
+import { knownStart, type PolicyWitness, policyText, signingConfigOf, trustedRootOf } from './trust-files.ts';
 
 export const WITNESSES = 3;
 export const THRESHOLD = 2;
@@ -85,7 +87,11 @@ export async function writeTrust(config: LogConfig, prepared: Prepared, url: str
   const root = trustedRootOf(url, own, start, config.origin);
   await write(rootFile, decodeUtf8(formatTrustedRoot(root, '0.1')));
   await write(join(dir, 'trusted_root.v0.2.json'), decodeUtf8(formatTrustedRoot(root, '0.2')));
-  await write(join(dir, 'signing_config.json'), json(signingConfig(url, config.origin, timeText(start))));
+  const signing = signingConfigOf(url, config.origin, start);
+  await write(join(dir, 'signing_config.json'), decodeUtf8(formatSigningConfig(signing)));
+  const monitored = { readUrl: url, logOrigin: config.origin, majorApiVersion: 2 };
+  const monitor = formatMonitoredLogs({ rekorLogs: [monitored], ctLogs: [] });
+  await write(join(dir, 'monitor_config.json'), decodeUtf8(monitor));
   return dir;
 }
 
@@ -158,10 +164,6 @@ async function freePorts(count: number): Promise<number[]> {
   const ports = servers.map((server) => (server.address() as AddressInfo).port);
   await Promise.all(servers.map((server) => once(server.close(), 'close')));
   return ports;
-}
-
-function json(value: object): string {
-  return `${JSON.stringify(value, undefined, 2)}\n`;
 }
 
 /** Writes a file that all may read: it holds no secret. */

@@ -6,6 +6,7 @@
 import { equal } from '../../../merkle/bytes.ts';
 import { KEY_TYPE, logId, type VerifierKey } from '../../../merkle/note.ts';
 import { encodeSpki, parseSpki } from '../../../merkle/rekor/spki.ts';
+import type { SigningConfig } from '../../trust/signing-config.ts';
 import { parseTrustedRoot, type TrustedLog, type TrustedRoot } from '../../trust/trusted-root.ts';
 
 export interface PolicyWitness {
@@ -49,15 +50,15 @@ export function trustedRootOf(baseUrl: string, key: VerifierKey, start: number, 
   return { tlogs: [log], certificateAuthorities: [], ctlogs: [], timestampAuthorities: [] };
 }
 
-export function signingConfig(url: string, operator: string, start: string): object {
+/** @param start milliseconds since 1970 */
+export function signingConfigOf(url: string, operator: string, start: number): SigningConfig {
   return {
-    mediaType: 'application/vnd.dev.sigstore.signingconfig.v0.2+json',
     caUrls: [],
     oidcUrls: [],
     rekorTlogUrls: [{ url, majorApiVersion: 2, validFor: { start }, operator }],
-    tsaUrls: [],
     rekorTlogConfig: { selector: 'ANY' },
-    tsaConfig: {},
+    tsaUrls: [],
+    tsaConfig: undefined,
   };
 }
 

@@ -171,6 +171,9 @@ function assemble(
   const shards = (raw.shards ?? []).map(({ policy: file, ...shard }, i) => {
     const { policy } = withPolicy(file, ['shards', i, 'policy'], walk);
     checkAge(shard.maxCheckpointAge, policy, ['shards', i], walk);
+    if ((shard.signingConfig === undefined) === (shard.monitorConfig === undefined)) {
+      walk.problem(['shards', i], 'must have one of "signingConfig" and "monitorConfig", which name the logs');
+    }
     return { ...shard, ...(policy === undefined ? {} : { policy }) };
   });
   if (logs.length + shards.length === 0 && wrongBefore === walk.problems.length && wrongBefore === 0) {
@@ -187,7 +190,7 @@ function assemble(
   }
   checkUnique(rules, ['rules'], 'rule', walk);
   checkUnique(sinks, ['sinks'], 'sink', walk);
-  checkUnique(shards, ['shards'], 'signing configuration', walk);
+  checkUnique(shards, ['shards'], 'configuration of Sigstore', walk);
   if (shards.length === 0) checkOrigins(rules, origins, walk);
   return {
     file,

@@ -88,10 +88,19 @@ const LogSchema = Type.Object({
 
 const ShardSchema = Type.Object({
   name: text(NAME, 'a name of at most 100 characters', { description: 'For messages.', default: 'shards' }),
-  signingConfig: own(
-    'url',
-    'a path, or an http(s) URL',
-    "A Sigstore `signing_config.json`, read anew each minute: each of its logs of Rekor's API v2 is followed.",
+  signingConfig: opt(
+    own(
+      'url',
+      'a path, or an http(s) URL',
+      "A Sigstore `signing_config.json`, read anew each minute: each of its logs of Rekor's API v2 is followed.",
+    ),
+  ),
+  monitorConfig: opt(
+    own(
+      'url',
+      'a path, or an http(s) URL',
+      "In place of `signingConfig`: a Sigstore monitor configuration (`MonitorConfig`), which says where each log is read. Each of its `rekorLogs` of Rekor's API v2 is followed.",
+    ),
   ),
   trustedRoot: own('url', 'a path, or an http(s) URL', 'The `trusted_root.json` with the keys of these logs.'),
   policy,
@@ -155,7 +164,9 @@ export const MonitorSchema = Type.Object({
     danger: 'Without it the monitor does not know what it has seen: it then needs --from-now or --from-start.',
   }),
   logs: opt(many(LogSchema, 0, MAX_LOGS, 'The logs. With `shards` at least one.')),
-  shards: opt(many(ShardSchema, 0, MAX_LOGS, 'Signing configurations, whose logs are followed as they come and go.')),
+  shards: opt(
+    many(ShardSchema, 0, MAX_LOGS, 'Configurations of Sigstore, whose logs are followed as they come and go.'),
+  ),
   rules: opt(many(RuleSchema, 0, MAX_RULES, 'What is watched in them.')),
   authorities: opt(
     path({

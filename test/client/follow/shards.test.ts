@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ClientError } from '../../../client/errors.ts';
 import { type ReadLocation, readShards } from '../../../client/follow/shards.ts';
 import { FakeLog } from '../../support/fake-log.ts';
-import { filesOf, NOW, SOURCE } from './signing-config.ts';
+import { filesOf, MONITOR_SOURCE, NOW, SOURCE } from './signing-config.ts';
 
 describe('a signing configuration', () => {
   it('names logs, whose keys are in the trusted root', async () => {
@@ -39,4 +39,47 @@ describe('a signing configuration', () => {
       await expect(readShards(SOURCE, wrong, NOW)).rejects.toBeInstanceOf(ClientError);
     },
   );
+});
+
+describe('a monitor configuration', () => {
+  const log = new FakeLog();
+  const reading = (url: string) => filesOf([log], [url]);
+  const changed =
+    (change: (config: { rekorLogs: object[]; ctLogs?: object[] }) => void): ReadLocation =>
+    async (location, limit) => {
+      const bytes = await reading('https://read.test')(location, limit);
+      if (location !== 'monitor') return bytes;
+      const config = JSON.parse(Buffer.from(bytes).toString());
+      change(config);
+      return Buffer.from(JSON.stringify(config));
+    };
+
+  it('says where a log is read, whose key the trusted root has by its origin', async () => {
+    const location = 'https://read.test/api/v2';
+    const found = { logs: [{ origin: 'log.test', keys: [log.key], location, shard: true }], unknown: [] };
+    expect(await readShards(MONITOR_SOURCE, reading('https://read.test'), NOW)).toEqual(found);
+    expect(await readShards(MONITOR_SOURCE, reading('https://read.test/api/v2/'), NOW)).toEqual(found);
+  });
+
+  it('gives no log under another origin than that of its key', async () => {
+    const other = changed(({ rekorLogs }) => {
+      rekorLogs[0] = { ...rekorLogs[0], logOrigin: 'other.test' };
+    });
+    const { logs, unknown } = await readShards(MONITOR_SOURCE, other, NOW);
+    expect([logs, unknown]).toEqual([[], [expect.stringMatching(/the log at https:\/\/read.test is not followed/)]]);
+  });
+
+  it('names other kinds of logs too, which are left out', async () => {
+    const more = changed((config) => {
+      const [first] = config.rekorLogs;
+      config.ctLogs = [first!];
+      config.rekorLogs = [{ ...first, majorApiVersion: 1 }];
+    });
+    expect(await readShards(MONITOR_SOURCE, more, NOW)).toEqual({ logs: [], unknown: [] });
+  });
+
+  it('that is wrong is refused', async () => {
+    const wrong = changed((config) => Object.assign(config, { more: 1 }));
+    await expect(readShards(MONITOR_SOURCE, wrong, NOW)).rejects.toMatchObject({ code: 'monitor-config' });
+  });
 });

@@ -6,6 +6,7 @@ import { parseVerifierKey } from '../../../merkle/verifier-key.ts';
 import type { FakeLog } from '../../support/fake-log.ts';
 
 export const SOURCE = { name: 'sigstore', signingConfig: 'config', trustedRoot: 'root' };
+export const MONITOR_SOURCE = { name: 'sigstore', monitorConfig: 'monitor', trustedRoot: 'root' };
 export const NOW = Date.parse('2026-06-01T00:00:00Z');
 
 /** The two files for these logs, as `stele up` writes them. */
@@ -23,6 +24,13 @@ export function filesOf(logs: readonly FakeLog[], urls = logs.map((log) => `http
     trustedRootOf(`https://${log.origin}`, parseVerifierKey(log.vkey), Date.parse('2026-01-01T00:00:00Z'), 'x'),
   );
   const all = { ...root!, tlogs: [root!, ...more].flatMap(({ tlogs }) => tlogs) };
+  const monitor = {
+    rekorLogs: logs.map(({ origin }, at) => ({ readUrl: urls[at], logOrigin: origin, majorApiVersion: 2 })),
+  };
   return async (location) =>
-    location === 'config' ? Buffer.from(JSON.stringify(config)) : formatTrustedRoot(all, '0.1');
+    location === 'monitor'
+      ? Buffer.from(JSON.stringify(monitor))
+      : location === 'config'
+        ? Buffer.from(JSON.stringify(config))
+        : formatTrustedRoot(all, '0.1');
 }

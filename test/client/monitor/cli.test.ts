@@ -1,11 +1,15 @@
 /** The built command: `npm run build` first. */
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { trustedRootOf } from '../../../client/cli/up/trust-files.ts';
+import { formatTrustedRoot } from '../../../client/trust/format-trusted-root.ts';
 import { entryBundlePath, tilePath, tileWidth } from '../../../merkle/tile.ts';
 import { entriesOf, FakeLog, View } from '../../support/fake-log.ts';
-import { tempDir } from '../../support/log-files.ts';
+import { later, tempDir } from '../../support/log-files.ts';
 import { stele } from '../../support/serve.ts';
 import { type ConfigParts, entryOf, receiver, startMonitor, until, writeConfig } from './process.ts';
 
@@ -221,5 +225,53 @@ describe('stele monitor', () => {
     const { code, stdout } = await stele(['monitor', '--help']);
     expect(code).toBe(0);
     expect(stdout).toMatch(/--from-now[\s\S]*Exit status with --once: 0 nothing/);
+  });
+});
+
+describe('stele monitor logs', () => {
+  it('prints a monitor configuration that a monitor follows', async () => {
+    const files = new FakeLog(new View([entryOf('0', true)]), 'inner.test');
+    const inner = await files.listen();
+    // Rekor's API v2 has the files below /api/v2 alone.
+    const server = createServer(async (request, reply) => {
+      const path = /^\/api\/v2(\/.*)$/.exec(request.url ?? '')?.[1];
+      const answer = path === undefined ? undefined : await fetch(`${inner}${path}`);
+      reply.writeHead(answer?.status ?? 404).end(answer === undefined ? '' : Buffer.from(await answer.arrayBuffer()));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    later(() => void server.close());
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const { dir, config } = await setUp(1, { url, vkey: files.vkey });
+    const log = files;
+    const printed = await stele(['monitor', 'logs', '--config', config]);
+    expect(printed).toMatchObject({ code: 0, stderr: '' });
+    const { rekorLogs, ctLogs } = JSON.parse(printed.stdout);
+    const [{ readUrl }] = rekorLogs;
+    expect([rekorLogs, ctLogs]).toEqual([[{ readUrl, logOrigin: log.origin, majorApiVersion: 2 }], []]);
+    await writeFile(join(dir, 'monitor_config.json'), printed.stdout);
+    const root = trustedRootOf(`https://${log.origin}`, log.key, 0, 'x');
+    await writeFile(join(dir, 'trusted_root.json'), formatTrustedRoot(root, '0.2'));
+    const shards = 'shards: [{ monitorConfig: monitor_config.json, trustedRoot: trusted_root.json }]';
+    const state = `state: ${join(dir, 'other-state')}`;
+    const text = (await readFile(config, 'utf8'))
+      .replace(/^state:.*$/m, state)
+      .replace(/^logs:[\s\S]*?(?=^[a-z])/m, `${shards}\n`);
+    await writeFile(join(dir, 'shards.yaml'), text);
+    const once = ['monitor', '--config', join(dir, 'shards.yaml'), '--once', '--from-start', '--json'];
+    const { code, stdout } = await stele(once);
+    expect([code, JSON.parse(stdout.trim().split('\n').at(-1)!).logs]).toEqual([
+      1,
+      [expect.objectContaining({ log: log.origin, completeThrough: 1, ok: true })],
+    ]);
+    expect((await stele(['monitor', 'logs', '--config', join(dir, 'shards.yaml')])).stdout).toBe(printed.stdout);
+  });
+
+  it('leaves out a log that is read from a directory, and says so', async () => {
+    const { log, dir } = await setUp();
+    const text = [`logs: [{ dir: ${dir}, keys: ['${log.vkey}'] }]`, `sinks: ${STDOUT}`, 'rules: []'].join('\n');
+    await writeFile(join(dir, 'dir.yaml'), text);
+    const { stdout, stderr } = await stele(['monitor', 'logs', '--config', join(dir, 'dir.yaml')]);
+    expect(JSON.parse(stdout)).toEqual({ rekorLogs: [], ctLogs: [] });
+    expect(stderr).toMatch(/log\.test is read from a directory: left out/);
   });
 });

@@ -56,6 +56,7 @@ logs:
     peers: [https://mirror.example.com/log, ../copy]
 shards:
   - { name: sigstore, signingConfig: signing_config.json, trustedRoot: trusted_root.json }
+  - { name: reading, monitorConfig: https://tuf.example/monitor_config.json, trustedRoot: trusted_root.json }
 rules:
   - name: who
     watch: { identity: alice@acme.com, issuer: https://accounts.google.com }
@@ -89,7 +90,10 @@ metrics: { host: 0.0.0.0, port: 9000 }
           peers: ['https://mirror.example.com/log', join(dir, '..', 'copy')],
         },
       ],
-      shards: [{ name: 'sigstore', signingConfig: join(dir, 'signing_config.json') }],
+      shards: [
+        { name: 'sigstore', signingConfig: join(dir, 'signing_config.json') },
+        { name: 'reading', monitorConfig: 'https://tuf.example/monitor_config.json' },
+      ],
       rules: [
         { name: 'who', severity: 'critical', watch: [{ identity: 'alice@acme.com' }] },
         { name: 'what', severity: 'alert', watch: [{ digest: 'ab'.repeat(32) }], expect: [{}, {}] },
@@ -126,6 +130,16 @@ metrics: { host: 0.0.0.0, port: 9000 }
     ['an alias', `a: &a x\n${LOGS}${SINKS}b: *a`, /aliases/],
     ['no YAML', 'logs: [', /not valid YAML/],
     ['a list', '- 1', /the file.* must be a mapping/],
+    [
+      'two configurations of one source',
+      `shards: [{ signingConfig: a.json, monitorConfig: b.json, trustedRoot: c.json }]\n${SINKS}`,
+      /"shards\[0\]" .*one of "signingConfig" and "monitorConfig"/,
+    ],
+    [
+      'no configuration of a source',
+      `shards: [{ trustedRoot: c.json }]\n${SINKS}`,
+      /"shards\[0\]" .*one of "signingConfig" and "monitorConfig"/,
+    ],
     ['no log', SINKS, /"logs".*name at least one/],
     ['no sink', LOGS, /"sinks".*without a sink no alert reaches anybody/],
     ['an empty list of sinks', `${LOGS}sinks: []`, /"sinks".*without a sink no alert reaches anybody/],

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ClientError } from '../../../client/errors.ts';
-import { formatMonitorConfig, type MonitoredLogs, parseMonitorConfig } from '../../../client/trust/monitor-config.ts';
+import { formatMonitoredLogs, type MonitoredLogs, parseMonitoredLogs } from '../../../client/trust/monitor-config.ts';
 import type { Json } from '../../support/instance.ts';
 
 const log = (more: object = {}) => ({
@@ -10,7 +10,7 @@ const log = (more: object = {}) => ({
   majorApiVersion: 2,
   ...more,
 });
-const parse = (json: Json) => parseMonitorConfig(Buffer.from(typeof json === 'string' ? json : JSON.stringify(json)));
+const parse = (json: Json) => parseMonitoredLogs(Buffer.from(typeof json === 'string' ? json : JSON.stringify(json)));
 
 describe('a monitor configuration', () => {
   it('is read, with the names of proto3 JSON', () => {
@@ -34,7 +34,7 @@ describe('a monitor configuration', () => {
       }),
     );
     const any: fc.Arbitrary<MonitoredLogs> = fc.record({ rekorLogs: logs, ctLogs: logs });
-    fc.assert(fc.property(any, (its) => void expect(parseMonitorConfig(formatMonitorConfig(its))).toEqual(its)));
+    fc.assert(fc.property(any, (its) => void expect(parseMonitoredLogs(formatMonitoredLogs(its))).toEqual(its)));
   });
 
   it.each<[string, Json, RegExp]>([
