@@ -5,7 +5,8 @@ import { encodeHex } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
 import { INTOTO_TYPE } from '../../merkle/rekor/dsse.ts';
 import { ClientError, usage } from '../errors.ts';
-import { formatBundle } from '../formats/bundle.ts';
+import { type Bundle, formatBundle } from '../formats/bundle.ts';
+import type { Signed } from '../formats/entry-request.ts';
 import {
   checkStatement,
   formatStatement,
@@ -221,12 +222,12 @@ async function attestOnce(
   return await attest(statement, {
     publicKey,
     certificate,
-    sign: async (digest) => {
-      const once = await signOnce(digest, signer, place, (made) => {
+    sign: async (digest, message) => {
+      const bundleOf = (made: Signed): Bundle => {
         const envelope = { payloadType: INTOTO_TYPE, payload: statement, signature: made.signature };
         return attestationBundle({ envelope, signed: made }, undefined);
-      });
-      return once.signature;
+      };
+      return (await signOnce(digest, signer, place, bundleOf, message)).signature;
     },
   });
 }

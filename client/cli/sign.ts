@@ -3,14 +3,16 @@ import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Command } from 'commander';
 import { encodeHex } from '../../merkle/bytes.ts';
+import { usage } from '../errors.ts';
 import { formatBundle } from '../formats/bundle.ts';
+import type { Signed } from '../formats/entry-request.ts';
 import { messageBundle, tlogProofOf } from '../submit/signed-digest.ts';
 import type { KeySigner } from '../submit/signers/types.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
 import { counted } from './counted.ts';
 import { checkDestination, type Destination, openDestination } from './destination.ts';
 import { digestFile } from './digests.ts';
-import { isDirectory, reading, writeWhole } from './files.ts';
+import { isDirectory, reading, readWhole, writeWhole } from './files.ts';
 import { inputName, refuseUnnamed, STANDARD_INPUT } from './input.ts';
 import { givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
 import { print, shellWord } from './report.ts';
@@ -47,6 +49,7 @@ Examples:
   stele sign dist/* --log https://log.example.com --key signing.pem --queue /var/lib/release/queue
   stele sign app.tgz --no-log --key signing.pem
   stele sign app.tgz --log https://log.example.com --pkcs11-module libsofthsm2.so --token stele --label release --pin-file pin
+  stele sign app.tgz --log https://log.example.com --agent-key ~/.ssh/id_ecdsa.pub
   stele sign app.tgz --log https://log.example.com --key signing.pem --certificate chain.pem \\
     --tsa https://timestamp.example.com/api/v1/timestamp --json`;
 
@@ -115,7 +118,8 @@ function itemOf(
     out,
     sign: async () => {
       const digest = await digestFile(file, signer.publicKey.digest, http.signal);
-      const signed = await signOnce(digest, signer, { out, destination }, (made) => messageBundle(made, undefined));
+      const bundleOf = (made: Signed) => messageBundle(made, undefined);
+      const signed = await signOnce(digest, signer, { out, destination }, bundleOf, (limit) => messageIn(file, limit));
       // The time stamp comes before the entry: a log never removes an entry.
       timestamps = await timestampsOf(signed.signature, options, http);
       return { signed, bundle: messageBundle(signed, undefined, timestamps) };
@@ -128,6 +132,13 @@ function itemOf(
       return { logged, out, proof };
     },
   };
+}
+
+/** The whole file, for a key that takes no digest; undefined where it is longer than `limit`. @throws ClientError `file`, `usage` */
+async function messageIn(file: string, limit: number): Promise<Uint8Array | undefined> {
+  const stats = file === STANDARD_INPUT ? undefined : await reading(file, () => stat(file));
+  if (stats?.isFile() !== true) throw usage('a key in an ssh-agent reads a file twice: name a file, and no pipe');
+  return stats.size > limit ? undefined : await readWhole(file, limit, 'a message for an ssh-agent');
 }
 
 /** Throws the errors of `digestFile` early: no key must stay behind beside a file that cannot be signed. */

@@ -17,12 +17,14 @@ export interface SigningOptions extends DestinationOptions, KeyPlaceOptions {
   readonly out?: string;
   readonly key?: string;
   readonly newKey?: string;
+  readonly agentKey?: string;
   readonly certificate?: string;
   readonly tsa?: string;
   readonly publicOut?: string;
 }
 
 const MAX_CHAIN_FILE = 256 * 1024;
+const MAX_SSH_KEY = 64 * 1024;
 
 /** @param bundle the name of the bundle of one file without `--out`, for the help */
 export function addSigningOptions(command: Command, bundle: string): Command {
@@ -33,6 +35,10 @@ export function addSigningOptions(command: Command, bundle: string): Command {
     .option('--passphrase-file <path>', 'file with the passphrase of --key')
     .option('--passphrase-env <name>', 'environment variable with the passphrase of --key');
   return addTokenOptions(command, 'sign with a key in a token', 'label of the key in the token')
+    .option(
+      '--agent-key <key>',
+      'sign with an ECDSA key in the ssh-agent of SSH_AUTH_SOCK: the file of its public key, or its fingerprint (SHA256:…)',
+    )
     .option('--certificate <path>', "the key's certificate, and those above it (PEM): logged instead of the key")
     .option(
       '--tsa <url>',
@@ -55,7 +61,8 @@ export async function openSigningKey(options: SigningOptions, beside: string | u
   const opened = await openKey(options, beside);
   try {
     const { publicKey } = opened;
-    const made = options.key === undefined && options.pkcs11Module === undefined && beside !== undefined;
+    const named = [options.key, options.pkcs11Module, options.agentKey].some((place) => place !== undefined);
+    const made = !named && beside !== undefined;
     const publicPath = options.publicOut ?? (made ? `${beside}.pub.pem` : undefined);
     const certificate =
       options.certificate === undefined ? undefined : await readCertificate(options.certificate, publicKey);
@@ -68,18 +75,44 @@ export async function openSigningKey(options: SigningOptions, beside: string | u
 }
 
 async function openKey(options: SigningOptions, beside: string | undefined): Promise<KeySigner> {
-  const { key, newKey, pkcs11Module } = options;
-  const places = [key, newKey, pkcs11Module].filter((place) => place !== undefined);
-  if (places.length > 1) throw usage('the key is in one place: give one of --key, --new-key and --pkcs11-module');
+  const { key, newKey, pkcs11Module, agentKey } = options;
+  const places = [key, newKey, pkcs11Module, agentKey].filter((place) => place !== undefined);
+  if (places.length > 1) {
+    throw usage('the key is in one place: give one of --key, --new-key, --pkcs11-module and --agent-key');
+  }
   const spec = tokenKeyOf(options);
+  if (agentKey !== undefined) return await keyInAgent(agentKey, options);
   if (spec === undefined) return await softwareKey(options, beside);
   const { tokenSigner } = await import('../submit/signers/token-signer.ts');
   return await tokenSigner(spec);
 }
 
+/** A person who confirms each signature needs some time. */
+const AGENT_TIMEOUT_MS = 60_000;
+/** A line of `ssh-add -L` or of a file `.pub`. */
+const SSH_PUBLIC_KEY = /^(?:ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/=]+/m;
+
+/** @param named a fingerprint, the public key itself, or its file */
+async function keyInAgent(named: string, options: SigningOptions): Promise<KeySigner> {
+  if (passphraseOf(options) !== undefined) {
+    throw usage('an ssh-agent has opened its keys already: leave out --passphrase-file and --passphrase-env');
+  }
+  const isKey = named.startsWith('SHA256:') || SSH_PUBLIC_KEY.test(named);
+  const { agentSigner } = await import('../submit/signers/agent-signer.ts');
+  return await agentSigner({ key: isKey ? named : await readSshPublicKey(named), timeoutMs: AGENT_TIMEOUT_MS });
+}
+
+/** @throws ClientError `file`, `key`; the message never holds a part of the file, which may be a private key */
+async function readSshPublicKey(path: string): Promise<string> {
+  const text = Buffer.from(await readWhole(path, MAX_SSH_KEY, 'an SSH public key')).toString('latin1');
+  const [line] = SSH_PUBLIC_KEY.exec(text) ?? [];
+  if (line !== undefined) return line;
+  throw new ClientError('key', `${path} holds no SSH public key: give the file that ends in .pub, or a fingerprint`);
+}
+
 async function softwareKey(options: SigningOptions, beside: string | undefined): Promise<KeySigner> {
   const path = options.key ?? options.newKey ?? (beside === undefined ? undefined : `${beside}.key.pem`);
-  if (path === undefined) throw usage('say which key signs them all: --key, --new-key or --pkcs11-module');
+  if (path === undefined) throw usage('say which key signs them all: --key, --new-key, --pkcs11-module or --agent-key');
   const source = passphraseOf(options);
   if (options.key === undefined && source !== undefined) {
     throw usage('a key that this command makes is not encrypted: make one with `stele keygen`, and name it with --key');

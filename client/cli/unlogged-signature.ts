@@ -9,7 +9,7 @@ import { type Bundle, formatBundle, MAX_BUNDLE, parseBundle } from '../formats/b
 import type { Signed } from '../formats/entry-request.ts';
 import { keyHint } from '../formats/key.ts';
 import { signDigest } from '../submit/signed-digest.ts';
-import type { KeySigner } from '../submit/signers/types.ts';
+import type { KeySigner, MessageReader } from '../submit/signers/types.ts';
 import { type Destination, waitingFor } from './destination.ts';
 import { readWhole, writeWhole } from './files.ts';
 
@@ -20,14 +20,16 @@ const unlogged = (out: string): string => `${out}.unlogged`;
  * beside it, or in the queue.
  *
  * @param bundleOf makes the bundle without a log entry
+ * @param message what `digest` is of, for a key that signs only whole messages
  */
 export async function signOnce(
   digest: Uint8Array,
   signer: KeySigner,
   { out, destination }: { readonly out: string; readonly destination: Destination },
   bundleOf: (signed: Signed) => Bundle,
+  message: MessageReader | undefined,
 ): Promise<Signed> {
-  if (signer.repeatable) return await signDigest(digest, signer);
+  if (signer.repeatable) return await signDigest(digest, signer, message);
   const earlier = [await bundleAt(out), await bundleAt(unlogged(out)), ...(await waitingFor(destination, out))];
   for (const bundle of earlier) {
     const signature = bundle && signatureIn(bundle, signer);
@@ -36,7 +38,7 @@ export async function signOnce(
       return { digest, signature, publicKey: signer.publicKey, certificate: signer.certificate };
     }
   }
-  const signed = await signDigest(digest, signer);
+  const signed = await signDigest(digest, signer, message);
   await writeWhole(unlogged(out), formatBundle(bundleOf(signed)));
   return signed;
 }

@@ -36,7 +36,7 @@ export async function attest(
   const encoded = preAuthEncoding(INTOTO_TYPE, statement);
   // Node gives a Buffer; the library promises Uint8Array.
   const digest = Uint8Array.from(primitives.hash(HASH_NAME[signer.publicKey.digest], encoded));
-  const signed = await signDigest(digest, signer);
+  const signed = await signDigest(digest, signer, async (limit) => (encoded.length > limit ? undefined : encoded));
   return { signed, envelope: { payloadType: INTOTO_TYPE, payload: statement, signature: signed.signature } };
 }
 

@@ -6,19 +6,20 @@ import type { Signed } from '../formats/entry-request.ts';
 import { keyHint } from '../formats/key.ts';
 import { type LogEntry, tlogEntry } from '../formats/log-entry.ts';
 import { checkSignerCertificate } from './signers/certificate-check.ts';
-import type { DigestSigner } from './signers/types.ts';
+import type { DigestSigner, MessageReader } from './signers/types.ts';
 
 /**
  * Signs `digest`, of `signer.publicKey.digestSize` bytes, and verifies the signature: a token may be broken, and a log
  * gives no entry back.
  *
+ * @param message what `digest` is of, for a key that signs only whole messages
  * @throws ClientError `bad-signature`; `bad-certificate` where verifiers would refuse the signer's certificate today; and
  *   what the signer throws
  */
-export async function signDigest(digest: Uint8Array, signer: DigestSigner): Promise<Signed> {
+export async function signDigest(digest: Uint8Array, signer: DigestSigner, message?: MessageReader): Promise<Signed> {
   const { publicKey, certificate } = signer;
   if (certificate !== undefined) checkSignerCertificate(certificate, publicKey, [Date.now()]);
-  const signature = await signer.sign(digest);
+  const signature = await signer.sign(digest, message);
   if (!publicKey.verify(digest, signature)) {
     throw new ClientError('bad-signature', 'the key gave a signature that its own public key refuses: it was not used');
   }

@@ -1,5 +1,8 @@
-/** Signers of digests of files and of attestations. Their keys are in this process or in a token. */
+/** Signers of digests of files and of attestations. Their keys are in this process, in a token or in an ssh-agent. */
 import type { PublicKey } from '../../formats/key.ts';
+
+/** Reads the message that a digest is of. Resolves with undefined where the message is longer than `limit` bytes. */
+export type MessageReader = (limit: number) => Promise<Uint8Array | undefined>;
 
 export interface DigestSigner {
   readonly publicKey: PublicKey;
@@ -7,16 +10,18 @@ export interface DigestSigner {
   readonly certificate?: Uint8Array | undefined;
   /**
    * A signature over `digest`, of `publicKey.digestSize` bytes: ASN.1 DER for ECDSA, 64 bytes for Ed25519ph, as long as
-   * the modulus for RSA. May reject with RuntimeError where the key is in a token.
+   * the modulus for RSA. May reject with RuntimeError where the key is in a token or an agent.
+   *
+   * @param message for a key that signs only whole messages; undefined where the caller has the digest alone
    */
-  sign(digest: Uint8Array): Uint8Array | Promise<Uint8Array>;
+  sign(digest: Uint8Array, message?: MessageReader): Uint8Array | Promise<Uint8Array>;
 }
 
 /** A signer that holds its key until it is closed. */
 export interface KeySigner extends DigestSigner {
   /**
    * The same digest always gives the same signature, so that signing again after a crash gives the entry that the log
-   * already has. A token draws its nonces itself, and gives another signature each time.
+   * already has. A token or an agent draws its nonces itself, and gives another signature each time.
    */
   readonly repeatable: boolean;
   /** Gives up the key; nothing signs afterwards. */
