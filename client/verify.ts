@@ -10,6 +10,7 @@ import { type BundleRequest, verifyByRule } from './verify/by-rule.ts';
 import type { Outcome } from './verify/outcome.ts';
 
 export { type Bundle, formatBundle, MAX_BUNDLE, parseBundle } from './formats/bundle.ts';
+export { type BundlePlace, type ListedBundle, parseBundles } from './formats/bundle-list.ts';
 export { formatTrustedRoot } from './trust/format-trusted-root.ts';
 export { parseLogKey } from './trust/log-key.ts';
 export { parseTrustPolicy } from './trust/quorum.ts';

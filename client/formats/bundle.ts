@@ -21,6 +21,7 @@ import { DIGEST_NUMBER, type DigestAlgorithm } from '../../merkle/rekor/hashes.t
 import { ClientError } from '../errors.ts';
 import { array, bytes, enumeration, knownMembers, malformed, object, oneOf, parseJson, string } from './json.ts';
 import { formatTlogEntry, parseTlogEntry, type TlogEntry } from './log-entry.ts';
+import { otherJson, otherText } from './other-forms.ts';
 
 const BUNDLE_TYPE = 'application/vnd.dev.sigstore.bundle.v0.3+json';
 
@@ -89,14 +90,28 @@ export interface Bundle {
  * Parses a bundle, and verifies nothing.
  *
  * @param file UTF-8 JSON of at most 64 MiB
- * @throws ClientError `malformed` (the message names the field); `unsupported` for another version or digest
+ * @throws ClientError `malformed` (the message names the field); `unsupported` for another version or digest, and for a file
+ * of another form, which the message names
  */
 export function parseBundle(file: Uint8Array): Bundle {
-  return readBundle(parseJson(file, 'the bundle', MAX_BUNDLE));
+  return readBundle(parseBundleJson(file));
+}
+
+/** The JSON of a file with bundles. @throws ClientError `malformed`; `unsupported` for a file of another known form */
+export function parseBundleJson(file: Uint8Array): unknown {
+  try {
+    return parseJson(file, 'the bundle', MAX_BUNDLE);
+  } catch (cause) {
+    const other = otherText(file);
+    throw other === undefined ? cause : notABundle(other, cause);
+  }
 }
 
 /** `parseBundle`, of a value that strict JSON gave. */
 export function readBundle(value: unknown): Bundle {
+  if (Array.isArray(value)) throw malformed('the bundle', 'is a list: write one bundle a line (`jq -c ".[]"`)');
+  const other = otherJson(value);
+  if (other !== undefined) throw notABundle(other);
   const bundle = object(value, 'the bundle', ['mediaType', 'verificationMaterial', 'messageSignature', 'dsseEnvelope']);
   const version = parseVersion(string(bundle.mediaType, 'mediaType'));
   const arm = oneOf(bundle, 'the bundle', ['messageSignature', 'dsseEnvelope']);
@@ -123,6 +138,10 @@ export function readBundle(value: unknown): Bundle {
     entries,
     timestamps: parseTimestamps(material.timestampVerificationData, `${path}.timestampVerificationData`),
   };
+}
+
+function notABundle(what: string, cause?: unknown): ClientError {
+  return new ClientError('unsupported', `this is no Sigstore bundle, but ${what}`, { cause });
 }
 
 /** Writes a bundle v0.3. @throws ClientError `unsupported` if the bundle has a certificate chain */

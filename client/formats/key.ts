@@ -20,6 +20,7 @@ import { hasValidPoint, type KeyInfo, parseSpki } from '../../merkle/rekor/spki.
 import { sha256 } from '../../merkle/rfc6962.ts';
 import { ClientError } from '../errors.ts';
 import { withClientErrors } from '../merkle-errors.ts';
+import { otherKey } from './other-forms.ts';
 
 export interface KeyAlgorithm {
   /** Value of `keyDetails` in the entry (dev.sigstore.common.v1.PublicKeyDetails). */
@@ -76,12 +77,7 @@ export function keyAlgorithm(info: KeyInfo): KeyAlgorithm {
  */
 export function parsePublicKeyPem(pem: string, primitives: Primitives): PublicKey {
   const [block, ...more] = keyBlocks(pem);
-  if (block === undefined) {
-    throw new ClientError(
-      'key',
-      'there is no PEM block "PUBLIC KEY": the key of a signer is given as its public key in PEM',
-    );
-  }
+  if (block === undefined) throw noBlock(pem, '"PUBLIC KEY"');
   if (more.length > 0) throw severalBlocks([block, ...more]);
   if (block.label !== 'PUBLIC KEY') throw otherBlock(block);
   return parsePublicKey(
@@ -93,6 +89,13 @@ export function parsePublicKeyPem(pem: string, primitives: Primitives): PublicKe
 /** The PEM blocks of a file with a key, without the parameters of a curve, which no key needs. @throws ClientError `key` */
 export function keyBlocks(pem: string): PemBlock[] {
   return withClientErrors(() => parsePem(pem)).filter(({ label }) => label !== 'EC PARAMETERS');
+}
+
+/** The error where a file has no PEM block; it says what the file is. */
+export function noBlock(pem: string, expected: string): ClientError {
+  const other = otherKey(pem);
+  const what = other === undefined ? "a signer's public key is given in PEM" : `this is ${other}`;
+  return new ClientError('key', `there is no PEM block ${expected}: ${what}`);
 }
 
 /** The error where one key is expected. */
@@ -110,7 +113,9 @@ export function otherBlock({ label }: PemBlock): ClientError {
       ? ', an RSA key in PKCS#1: turn it into a "PUBLIC KEY" with `openssl rsa -RSAPublicKey_in -pubout`'
       : label === 'CERTIFICATE'
         ? ': here the public key is expected, as `openssl x509 -pubkey -noout` writes it'
-        : '';
+        : label.startsWith('PGP ')
+          ? ', an OpenPGP key, whose signatures a log does not take'
+          : '';
   return new ClientError('key', `the PEM block is ${quoted(label)}, not "PUBLIC KEY"${what}`);
 }
 

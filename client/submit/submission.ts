@@ -26,8 +26,17 @@ import {
 } from '../formats/bundle.ts';
 import type { Signed } from '../formats/entry-request.ts';
 import { malformed, parseJson } from '../formats/json.ts';
-import { keyBlocks, keyHint, otherBlock, type PublicKey, parsePublicKey, severalBlocks } from '../formats/key.ts';
+import {
+  keyBlocks,
+  keyHint,
+  noBlock,
+  otherBlock,
+  type PublicKey,
+  parsePublicKey,
+  severalBlocks,
+} from '../formats/key.ts';
 import { type LogEntry, tlogEntry } from '../formats/log-entry.ts';
+import { otherJson } from '../formats/other-forms.ts';
 import { MAX_STATEMENT } from '../formats/statement.ts';
 import { withClientErrors } from '../merkle-errors.ts';
 import { checkSignerCertificate, readSignerCertificate, timesIn } from './signers/certificate-check.ts';
@@ -77,12 +86,7 @@ function loggedCertificate(der: Uint8Array): Verifier {
 export function parseVerifierPem(pem: string): Verifier {
   const blocks = keyBlocks(pem);
   const [first] = blocks;
-  if (first === undefined) {
-    throw new ClientError(
-      'key',
-      'there is no PEM block "PUBLIC KEY" or "CERTIFICATE" (a private key is not needed here)',
-    );
-  }
+  if (first === undefined) throw noBlock(pem, '"PUBLIC KEY" or "CERTIFICATE"');
   const isChain = blocks.every(({ label }) => label === 'CERTIFICATE');
   if (blocks.length > 1 && !isChain) throw severalBlocks(blocks);
   if (!isChain && first.label !== 'PUBLIC KEY') throw otherBlock(first);
@@ -121,7 +125,11 @@ function signedIn(json: unknown, verifiers: readonly Verifier[]): Submission[] {
     }
     if (isEnvelope) return fromEnvelope(json, verifiers);
   }
-  throw new ClientError('malformed', 'the file is neither a Sigstore bundle nor a DSSE envelope');
+  const other = otherJson(json);
+  const what = 'the file is neither a Sigstore bundle nor a DSSE envelope';
+  throw other === undefined
+    ? new ClientError('malformed', what)
+    : new ClientError('unsupported', `${what}, but ${other}`);
 }
 
 function checkCertificate({ signed: { certificate, publicKey }, bundle: { timestamps } }: Submission): void {

@@ -1,4 +1,5 @@
 /** `stele verify` of Sigstore bundles: one file with all that was checked, or many with a line each and a summary. */
+import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import { encodeBase64, encodeHex } from '../../../merkle/bytes.ts';
 import { printable } from '../../../merkle/printable.ts';
@@ -6,18 +7,20 @@ import { DIGEST_ALGORITHM } from '../../../merkle/rekor/hashes.ts';
 import type { Primitives } from '../../../merkle/rekor/primitives.ts';
 import type { KeyInfo } from '../../../merkle/rekor/spki.ts';
 import { ClientError, usage } from '../../errors.ts';
-import { MAX_BUNDLE, parseBundle } from '../../formats/bundle.ts';
+import { MAX_BUNDLE } from '../../formats/bundle.ts';
+import { parseBundles } from '../../formats/bundle-list.ts';
 import type { IdentityTest } from '../../trust/identity-rule.ts';
 import type { RequiredClaim } from '../../verify/content.ts';
 import type { Check, CheckName, NotProven, Outcome, VerifiedEntry, VerifiedSigner } from '../../verify/outcome.ts';
 import { checkUnderRoots } from '../../verify/under-roots.ts';
-import { requiredHashes } from '../../verify/verify-bundle.ts';
+import { counted } from '../counted.ts';
 import { digestsOf } from '../digests.ts';
 import { readWhole } from '../files.ts';
-import { inputName } from '../input.ts';
+import { inputName, STANDARD_INPUT } from '../input.ts';
 import { describe, print, printJson, writeOut } from '../report.ts';
 import { type RequestedSigner, requiredClaim, type VerifyOptions } from './arguments.ts';
 import type { Artifact } from './artifacts.ts';
+import { type Candidates, type Chosen, firstThatHolds, placeSentence, readCandidates } from './candidates.ts';
 import { presentTime, type SctWish, sctWish, type Thresholds, thresholds } from './demands.ts';
 import { type CheckSentence, checkSentence, notProvenSentence, rootSentence, timeSentence } from './sentences.ts';
 import { readSigner, readVerifyTrust, type VerifyTrust } from './verify-trust.ts';
@@ -48,54 +51,81 @@ export async function verifyFiles(
   }
   const anyIssuer = 'identity' in signer && signer.identity.issuer === undefined;
   const request: Request = { ...trust, ...expected, ...asked, witnessTime: options.witnessTime === true, anyIssuer };
+  const verifyOne = verifier(request, primitives, signal);
   const [only] = artifacts;
   if (artifacts.length === 1 && only !== undefined) {
     const { name: file, proof: bundle } = only;
-    const outcome = await verifyFile(only, request, primitives, signal);
-    print(options.json, { file, bundle, ...json(outcome) }, lines(basename(inputName(file)), outcome));
+    const { outcome, chosen } = await verifyOne(only);
+    const found = { file, bundle, ...chosenJson(chosen), ...json(outcome) };
+    print(options.json, found, lines(basename(inputName(file)), bundle, outcome, chosen));
     return;
   }
-  await verifyMany(artifacts, request, options.json === true, primitives, signal);
+  await verifyMany(artifacts, verifyOne, options.json === true);
 }
 
-async function verifyFile(
-  { name: file, proof, digests }: Artifact,
-  { anyIssuer, ...request }: Request,
-  primitives: Primitives,
-  signal: AbortSignal,
-): Promise<Outcome> {
-  const bundle = parseBundle(await readWhole(proof, MAX_BUNDLE, 'a bundle'));
-  const hashes = requiredHashes(bundle, request.key);
-  const { digests: artifact, size = 1 } =
-    digests === undefined ? await digestsOf(file, hashes, signal, primitives.hash) : { digests };
+interface Verified {
+  readonly outcome: Outcome;
+  readonly chosen?: Chosen;
+}
+
+type VerifyOne = (artifact: Artifact) => Promise<Verified>;
+
+function verifier({ anyIssuer, ...request }: Request, primitives: Primitives, signal: AbortSignal): VerifyOne {
+  // Digests may share one file of bundles, which may be standard input.
+  let read: { readonly path: string; readonly candidates: Candidates } | undefined;
+  return async (one) => {
+    const { name: file, proof: path, digests } = one;
+    if (read?.path !== path) read = { path, candidates: readCandidates(await readProof(one), request.key) };
+    const { candidates } = read;
+    const { digests: artifact, size = 1 } =
+      digests === undefined ? await digestsOf(file, candidates.hashes, signal, primitives.hash) : { digests };
+    try {
+      const { result: outcome, chosen } = firstThatHolds(candidates, inputName(path), (bundle) =>
+        checkUnderRoots({ bundle, artifact, ...request }, primitives),
+      );
+      const more: NotProven[] = [];
+      if (digests !== undefined) more.push({ name: 'file' });
+      if (anyIssuer) more.push({ name: 'issuer' });
+      return { outcome: { ...outcome, notProven: [...more, ...outcome.notProven] }, ...(chosen && { chosen }) };
+    } catch (error) {
+      if (size > 0 || !(error instanceof ClientError) || error.code !== 'digest-mismatch') throw error;
+      throw new ClientError('digest-mismatch', `${inputName(file)} is empty; ${error.message}`, { cause: error });
+    }
+  };
+}
+
+/** @throws ClientError `file`; `usage` where the file itself is a bundle, and has none beside it */
+async function readProof({ name, proof, digests }: Artifact): Promise<Uint8Array> {
   try {
-    const outcome = checkUnderRoots({ bundle, artifact, ...request }, primitives);
-    const more: NotProven[] = [];
-    if (digests !== undefined) more.push({ name: 'file' });
-    if (anyIssuer) more.push({ name: 'issuer' });
-    return { ...outcome, notProven: [...more, ...outcome.notProven] };
+    return await readWhole(proof, MAX_BUNDLE, 'a bundle');
   } catch (error) {
-    if (size > 0 || !(error instanceof ClientError) || error.code !== 'digest-mismatch') throw error;
-    throw new ClientError('digest-mismatch', `${inputName(file)} is empty; ${error.message}`, { cause: error });
+    const isFile = digests === undefined && name !== STANDARD_INPUT && !existsSync(proof);
+    if (isFile && (await isBundle(name))) {
+      throw usage(`${printable(name)} is a bundle itself: name the file that it is about, and give it as --bundle`);
+    }
+    throw error;
   }
 }
 
-async function verifyMany(
-  artifacts: readonly Artifact[],
-  request: Request,
-  asJson: boolean,
-  primitives: Primitives,
-  signal: AbortSignal,
-): Promise<void> {
+async function isBundle(path: string): Promise<boolean> {
+  try {
+    return parseBundles(await readWhole(path, MAX_BUNDLE, 'a bundle')).some((one) => 'bundle' in one);
+  } catch {
+    return false;
+  }
+}
+
+async function verifyMany(artifacts: readonly Artifact[], verifyOne: VerifyOne, asJson: boolean): Promise<void> {
   const results: object[] = [];
   const counts = { verified: 0, refused: 0, untried: 0 };
   for (const artifact of artifacts) {
     const { name: file, proof: bundle } = artifact;
     try {
-      const outcome = await verifyFile(artifact, request, primitives, signal);
+      const { outcome, chosen } = await verifyOne(artifact);
       counts.verified++;
-      results.push({ ok: true, file, bundle, ...json(outcome) });
-      if (!asJson) say(`OK       ${printable(file)}: ${where(outcome)}`);
+      results.push({ ok: true, file, bundle, ...chosenJson(chosen), ...json(outcome) });
+      const by = chosen === undefined ? '' : `, ${placeSentence(chosen.place)} of ${printable(inputName(bundle))}`;
+      if (!asJson) say(`OK       ${printable(file)}: ${where(outcome)}${by}`);
     } catch (error) {
       const { code, message, status } = describe(error);
       if (code === 'cancelled' || code === 'internal') throw error;
@@ -110,6 +140,11 @@ async function verifyMany(
   // A refused file is the worse result.
   if (refused > 0) process.exitCode = 1;
   else if (untried > 0) process.exitCode = 2;
+}
+
+/** Which of several bundles it was: its line from 1, or its index from 0. */
+function chosenJson(chosen: Chosen | undefined): object {
+  return chosen === undefined ? {} : { bundleAt: { ...chosen.place, of: chosen.of } };
 }
 
 function where({ signer, entries: [entry], trustedRoot: root }: Outcome): string {
@@ -139,7 +174,7 @@ const LABELS: Readonly<Record<CheckName, string>> = {
 };
 const WIDTH = 14;
 
-function lines(name: string, outcome: Outcome): string[] {
+function lines(name: string, bundle: string, outcome: Outcome, chosen: Chosen | undefined): string[] {
   const [first] = outcome.entries;
   const left = outcome.entries.flatMap(({ unverified }) => unverified);
   const signed = outcome.statement === undefined ? 'is signed' : 'has a signed attestation';
@@ -147,6 +182,11 @@ function lines(name: string, outcome: Outcome): string[] {
     `OK: ${printable(name)} ${signed}, and the signature is in the log ${printable(first!.origin)}`,
     '',
     'Checked:',
+    ...(chosen === undefined
+      ? []
+      : [
+          `  ${'bundle'.padEnd(WIDTH)}${placeSentence(chosen.place)} of ${printable(inputName(bundle))}, which has ${counted(chosen.of, 'bundle')}`,
+        ]),
     ...(outcome.trustedRoot === undefined ? [] : [`  trusted root  ${rootSentence(outcome.trustedRoot)}`]),
     ...outcome.checks.map((check) => checkSentence(check, isGiven(outcome))).flatMap(shown),
     ...(left.length === 0 ? [] : [`  (further signatures, not checked: ${printable(left.join(', '))})`]),
