@@ -75,7 +75,7 @@ type BundleSigner =
       readonly chain: readonly Uint8Array[];
     };
 
-/** A bundle. Nothing of it is verified. */
+/** A bundle. Nothing of it is verified, and nothing in it may change once it is read. */
 export interface Bundle {
   readonly version: BundleVersion;
   readonly content: MessageContent | DsseContent;

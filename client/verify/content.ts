@@ -54,8 +54,7 @@ export interface SignedContent {
  * @throws ClientError as `checkContent`
  */
 export function hashesNeeded(content: Bundle['content'], key: KeyInfo): HashName[] {
-  if (content.kind === 'dsse')
-    return content.payloadType === INTOTO_TYPE ? hashesOf(parseStatement(content.payload)) : [];
+  if (content.kind === 'dsse') return content.payloadType === INTOTO_TYPE ? hashesOf(readStatement(content)) : [];
   const named = content.digest === undefined ? [] : [HASH_NAME[content.digest.algorithm]];
   return [...new Set([...named, ...messageHashes(content, key)])];
 }
@@ -142,10 +141,20 @@ function checkAttestation(
   };
 }
 
-function statementOf(
-  { payloadType, payload }: DsseContent,
-  { predicateType: type, subject }: RequiredClaim,
-): Statement {
+/** A large statement takes as long to read as all else, and each trusted root of several asks for it. */
+const statements = new WeakMap<DsseContent, Statement>();
+
+/** The statement in an envelope. The payload must not change once it was read. @throws ClientError `malformed` */
+function readStatement(content: DsseContent): Statement {
+  const known = statements.get(content);
+  if (known !== undefined) return known;
+  const statement = parseStatement(content.payload);
+  statements.set(content, statement);
+  return statement;
+}
+
+function statementOf(content: DsseContent, { predicateType: type, subject }: RequiredClaim): Statement {
+  const { payloadType } = content;
   if (payloadType !== INTOTO_TYPE) {
     const required = type !== undefined || subject !== undefined;
     throw new ClientError(
@@ -153,7 +162,7 @@ function statementOf(
       `the attestation's payload is "${printable(payloadType.slice(0, 80))}", not an in-toto statement: it does not say which file it is about`,
     );
   }
-  const statement = parseStatement(payload);
+  const statement = readStatement(content);
   if (type === undefined || statement.predicateType === type) return statement;
   throw new ClientError(
     'attestation',
