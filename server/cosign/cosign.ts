@@ -219,7 +219,7 @@ export class Cosigner {
     const early = this.#handedAt + LATE_MS - performance.now();
     this.#late = early > 1 ? setTimeout(() => this.#handLate(), early) : undefined;
     if (this.#late !== undefined) return;
-    // A checkpoint from before this start may have cosignatures of another day: it stays public until new ones suffice.
+    // The cosignatures of a quiet log's checkpoint may be of another day: it stays public until new ones suffice.
     if (this.#handed?.quorum === false && !this.#options.settings.failOpen) return;
     const note = this.#handed?.render() ?? '';
     // On a busy log the timer of one tree head ends while the next is public, which may have no later cosignature.

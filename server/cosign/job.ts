@@ -14,6 +14,8 @@ interface Cosignature {
   readonly signature: NoteSignature;
   /** When it came, as `performance.now()` counts. */
   readonly at: number;
+  /** When the witness made it, in seconds since 1970. */
+  readonly timestamp: number;
 }
 
 export class CosignJob {
@@ -53,9 +55,10 @@ export class CosignJob {
 
   /** Whether the present cosignatures, and those of the witnesses in `more`, meet the quorum. */
   quorumWith(more: (witness: PolicyWitness) => boolean): boolean {
-    return quorumMet(this.#policy, (witness) => this.#cosignatures.has(witness) || more(witness));
+    return quorumMet(this.#policy, (witness) => this.#timely(witness) !== undefined || more(witness));
   }
 
+  /** Number of witnesses that have cosigned, some perhaps too long ago. */
   get count(): number {
     return this.#cosignatures.size;
   }
@@ -88,13 +91,16 @@ export class CosignJob {
     return wrong;
   }
 
-  /** The note with the cosignatures so far, in the order of the policy. */
+  /** The note with the cosignatures that count now, in the order of the policy. */
   render(): string {
-    const cosignatures = this.#policy.witnesses.flatMap((witness) => {
-      const found = this.#cosignatures.get(witness);
-      return found === undefined ? [] : [found.signature];
-    });
+    const cosignatures = this.#policy.witnesses.flatMap((witness) => this.#timely(witness)?.signature ?? []);
     return formatNote(this.text, [...this.#ownSignatures, ...cosignatures]);
+  }
+
+  /** The cosignature of a witness. On a quiet log, one that was not made again gets too old. */
+  #timely(witness: PolicyWitness): Cosignature | undefined {
+    const found = this.#cosignatures.get(witness);
+    return found !== undefined && isNear(found.timestamp, this.#clockSkewMs) ? found : undefined;
   }
 
   /** Why the signature is not kept; undefined if it is. */
@@ -103,9 +109,9 @@ export class CosignJob {
       const { timestamp } = verifyCosignature(witness.key, this.text, signature.signature, nodeNotePrimitives);
       // A cosignature without a time says nothing about the tree being the newest one.
       if (timestamp === 0) return badReply(DOES_NOT_VERIFY);
-      const aheadMs = timestamp * 1000 - Date.now();
-      if (Math.abs(aheadMs) > this.#clockSkewMs) return wrongClock(timestamp, aheadMs, this.#clockSkewMs);
-      this.#cosignatures.set(witness, { signature, at: when(timestamp) });
+      const skewMs = this.#clockSkewMs;
+      if (!isNear(timestamp, skewMs)) return wrongClock(timestamp, skewMs);
+      this.#cosignatures.set(witness, { signature, at: when(timestamp), timestamp });
       return undefined;
     } catch (error) {
       if (error instanceof MerkleError) return badReply(DOES_NOT_VERIFY);
@@ -120,7 +126,12 @@ function badReply(text: string): Failed {
   return { reason: 'bad-reply', text };
 }
 
-function wrongClock(timestamp: number, aheadMs: number, skewMs: number): Failed {
+function isNear(timestamp: number, skewMs: number): boolean {
+  return Math.abs(timestamp * 1000 - Date.now()) <= skewMs;
+}
+
+function wrongClock(timestamp: number, skewMs: number): Failed {
+  const aheadMs = timestamp * 1000 - Date.now();
   const seconds = Math.round(Math.abs(aheadMs) / 1000);
   const [far, unit] = seconds < 7200 ? [seconds, 's'] : [Math.round(seconds / 3600), 'h'];
   const side = aheadMs > 0 ? 'ahead of' : 'behind';

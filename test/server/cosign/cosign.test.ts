@@ -292,6 +292,16 @@ describe('a log with witnesses', () => {
     await until(() => log!.notReady().length === 0);
   });
 
+  it('publishes no cosignature any more that was not made again in that time', async () => {
+    await open(policyOf(witnesses, 2), { refreshMs: 500, clockSkewMs: 4000 });
+    await submit('one');
+    await until(() => cosigners(log!.checkpoint).length === 3);
+    await witnesses[2]!.stop();
+    await until(() => cosigners(log!.checkpoint).join() === 'a,b');
+    await witnesses[2]!.start();
+    await until(() => cosigners(log!.checkpoint).length === 3);
+  });
+
   it('keeps the public checkpoint of another day until new cosignatures suffice', async () => {
     for (const witness of witnesses) witness.clock = -48 * HOUR;
     await open(policyOf(witnesses, 2), { clockSkewMs: 100 * 24 * HOUR * 1000 });
