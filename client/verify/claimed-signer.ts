@@ -162,11 +162,11 @@ function checkCertificate(
   return { checks: [certificate], issuer: path[1]! };
 }
 
-/** Most certificates of a bundle may be superfluous: nothing reads them beyond their DER. A copy is a mistake. */
+/** Certificates above the signer's may be superfluous, and then nothing reads them beyond their DER. */
 function checkChain(leaf: Certificate, chain: readonly Uint8Array[]): void {
   for (const der of chain) withClientErrors(() => parseDer(der, 'a certificate in the bundle'));
-  if (chain.some((der, at) => equal(der, leaf.der) || chain.slice(0, at).some((other) => equal(der, other)))) {
-    throw new ClientError('bad-certificate', 'the bundle has a certificate twice');
+  if (chain.some((der) => equal(der, leaf.der))) {
+    throw new ClientError('bad-certificate', "the bundle has the signer's certificate twice");
   }
 }
 

@@ -26,6 +26,8 @@ Examples:
   curl -sf https://example.com/app.tgz | stele verify - --bundle app.sigstore.json --key release.pub.pem --policy trust/policy
   stele verify --checksums SHA256SUMS --bundle provenance.json --key builder.pub.pem --policy trust/policy
   stele verify dist/*.tgz --key release.pub.pem --policy trust/policy --json
+  stele verify app.tgz --trusted-root own_root.json --identity me@example.com --issuer https://id.example.com \\
+    --require-logs 2 --require-timestamps 1
   stele verify app.tgz --tlog-proof app.tgz.tlog-proof --policy trust/policy --key app.tgz.pub.pem
   stele verify --leaf-hash 1f2e… --tlog-proof entry.tlog-proof --policy trust/policy
   stele verify --evidence monitor-state/evidence/0a1b….json --log-key 'log.example.com+1a2b3c4d+AbCd…'`;
