@@ -4,7 +4,7 @@
  *
  * JSON of RFC 8259: `JSON.parse` takes and refuses the same texts.
  */
-import { badJson, DEFAULT_DEPTH, repeatedMember, textOf, unquoted } from './strict-json.ts';
+import { badJson, DEFAULT_DEPTH, MAX_VALUES, repeatedMember, textOf, unquoted } from './strict-json.ts';
 
 /** The value of a member, as it stands in the text. */
 export interface JsonMember {
@@ -33,7 +33,8 @@ const CLOSE_ARRAY = 0x5d;
  * @param what names the input in error messages: `the statement`
  * @param limit most bytes of the input
  * @param depth most levels of nested arrays and objects
- * @throws MerkleError `bad-json` unless `bytes` are a JSON object in UTF-8 of at most `limit` bytes, without repeated members
+ * @throws MerkleError `bad-json` unless `bytes` are a JSON object in UTF-8 of at most `limit` bytes, without repeated members,
+ * and no object in it has more than `MAX_VALUES` members
  */
 export function readMembers(
   bytes: Uint8Array,
@@ -96,8 +97,10 @@ class Reader {
       this.#string();
       const name = unquoted(this.#text, open, this.#at - 1);
       if (names === undefined ? few.includes(name) : names.has(name)) throw repeatedMember(this.#what, name);
-      if (names !== undefined) names.add(name);
-      else if (few.push(name) > FEW_NAMES) names = new Set(few);
+      if (names !== undefined) {
+        if (names.size === MAX_VALUES) throw badJson(this.#what, `has an object with more than ${MAX_VALUES} members`);
+        names.add(name);
+      } else if (few.push(name) > FEW_NAMES) names = new Set(few);
       this.#space();
       if (this.#code() !== COLON) throw this.#bad();
       this.#at += 1;

@@ -159,6 +159,15 @@ describe('the members of an object', () => {
     expect([...read('{"__proto__":1,"constructor":2}').keys()]).toEqual(['__proto__', 'constructor']);
   });
 
+  it('are bounded in the members of one object', () => {
+    const members = (count: number) =>
+      `{"a":{${Array.from({ length: count }, (_, at) => `"${at.toString(36)}":0`).join(',')}}}`;
+    const most = 1_048_576;
+    expect(readMembers(encodeUtf8(members(most)), 'it', 2 * LIMIT).get('a')!.values).toBe(most + 1);
+    const limit = 'it has an object with more than 1048576 members';
+    expect(() => readMembers(encodeUtf8(members(most + 1)), 'it', 2 * LIMIT)).toThrow(limit);
+  });
+
   it('are bounded in depth and in bytes', () => {
     const nested = (depth: number) => `{"a":${'['.repeat(depth - 1)}"${'[{'.repeat(100)}"${']'.repeat(depth - 1)}}`;
     for (const depth of [32, 33]) expectSame(nested(depth));
