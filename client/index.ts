@@ -13,9 +13,14 @@ import { type KeyInfo, parseSpki as readSpki } from '../merkle/rekor/spki.ts';
 import { nodePrimitives } from '../merkle/runtime/crypto/node-primitives.ts';
 import * as keys from './formats/key.ts';
 import { withClientErrors } from './merkle-errors.ts';
-import { compileRule, type IdentityRule } from './trust/identity.ts';
-import * as proofs from './verify/tlog-proof.ts';
-import { type BundleRequest, type Outcome, verifyBundle as verify } from './verify.ts';
+import type { VerifiedProof } from './verify/tlog-proof.ts';
+import {
+  type BundleRequest,
+  type Outcome,
+  type TlogProofRequest,
+  verifyBundle as verify,
+  verifyTlogProof as verifyProof,
+} from './verify.ts';
 
 export { MerkleError, type MerkleErrorCode } from '../merkle/errors.ts';
 export { formatVerifierKey, type VerifierKey } from '../merkle/note.ts';
@@ -117,6 +122,7 @@ export {
   type ListedBundle,
   type NotProven,
   type Outcome,
+  type ProofSigner,
   parseBundle,
   parseBundles,
   parseLogKey,
@@ -124,6 +130,7 @@ export {
   parseTrustedRoots,
   parseTrustPolicy,
   requiredHashes,
+  type TlogProofRequest,
   type TrustedRoot,
   type TrustedRoots,
   type VerifiedEntry,
@@ -149,20 +156,6 @@ export function verifyBundle(request: BundleRequest, primitives = nodePrimitives
   return verify(request, primitives);
 }
 
-/** The signer that a proof must be of: a key (SubjectPublicKeyInfo, DER), or the identity in a certificate. */
-export type ProofSigner =
-  | { readonly key: Uint8Array }
-  | (Omit<proofs.ProofUnderRoots['signer'], 'identity'> & {
-      /** A rule must not change after its first use. */
-      readonly identity: IdentityRule;
-    });
-
-type OfLeaf = Extract<proofs.TlogProofCheck, { readonly leafHash: Uint8Array }>;
-type OfFile = Extract<proofs.TlogProofCheck, { readonly signer: proofs.ExpectedSigner }>;
-
-/** A proof, the policy with the trusted logs and witnesses, and either a leaf hash or the file and its signer. */
-export type TlogProofRequest = OfLeaf | (Omit<OfFile, 'signer'> & { readonly signer: ProofSigner });
-
 /**
  * Verifies a c2sp.org/tlog-proof offline: a log of the policy holds the leaf, and where the request names a file and its
  * signer, the entry is a signature by that signer over that file. `now` is as for `verifyBundle`.
@@ -171,14 +164,8 @@ export type TlogProofRequest = OfLeaf | (Omit<OfFile, 'signer'> & { readonly sig
  * @throws ClientError `malformed`, `unsupported`, `digest-mismatch`, `bad-signature`, `bad-certificate`, `bad-sct`,
  * `identity`, `future-time`, `bad-proof`, `bad-checkpoint`, `policy`, `quorum`, `usage`
  */
-export function verifyTlogProof(request: TlogProofRequest, primitives = nodePrimitives()): proofs.VerifiedProof {
-  const now = request.now ?? Date.now();
-  if ('leafHash' in request || 'key' in request.signer) {
-    return proofs.checkTlogProof({ ...request, now } as proofs.TlogProofCheck, primitives);
-  }
-  const { identity: rule, ...trust } = request.signer;
-  const signer = { ...trust, identity: compileRule(rule) };
-  return proofs.checkProofUnderRoots({ ...request, now, signer }, primitives);
+export function verifyTlogProof(request: TlogProofRequest, primitives = nodePrimitives()): VerifiedProof {
+  return verifyProof(request, primitives);
 }
 
 /**

@@ -1,16 +1,19 @@
 /** What browser.test.ts puts into a page, and runs in Node besides: one verification, from bytes in base64 to its outcome. */
 
 import { checkSentence } from '../../client/cli/verify/sentences.ts';
-import { parsePublicKeyPem } from '../../client/formats/key.ts';
 import {
+  ClientError,
+  entryDigest,
+  noblePrimitives,
   parseBundle,
   parseLogKey,
+  parsePublicKeyPem,
   parseTrustedRoot,
   parseTrustPolicy,
   requiredHashes,
   verifyBundle,
+  verifyTlogProof,
 } from '../../client/verify.ts';
-import { noblePrimitives } from '../../merkle/rekor/noble-primitives.ts';
 
 /** All bytes in base64. */
 export interface Inputs {
@@ -28,7 +31,7 @@ export interface Inputs {
 /** What holds, check by check; or the code of what does not. */
 export function verifyInputs(inputs: Inputs): string[] | string {
   try {
-    const key = inputs.key === undefined ? undefined : parsePublicKeyPem(inputs.key, noblePrimitives).info;
+    const key = inputs.key === undefined ? undefined : parsePublicKeyPem(inputs.key).info;
     const bundle = parseBundle(bytesOf(inputs.bundle));
     const artifact = bytesOf(inputs.artifact);
     const digests = requiredHashes(bundle, key).map((hash) => [hash, noblePrimitives.hash(hash, artifact)]);
@@ -43,7 +46,24 @@ export function verifyInputs(inputs: Inputs): string[] | string {
     });
     return outcome.checks.map((check) => JSON.stringify(checkSentence(check)));
   } catch (error) {
-    return (error as { code?: string }).code ?? String(error);
+    return error instanceof ClientError ? error.code : String(error);
+  }
+}
+
+/** A tlog-proof of a file that this key signed: what it proves, or the code of what does not hold. */
+export function verifyProof({ proof, ...inputs }: Record<'proof' | 'artifact' | 'key' | 'policy', string>): string {
+  try {
+    const file = bytesOf(proof);
+    const hash = entryDigest(file);
+    const { origin, index } = verifyTlogProof({
+      proof: file,
+      policy: parseTrustPolicy(bytesOf(inputs.policy)),
+      digests: { [hash]: noblePrimitives.hash(hash, bytesOf(inputs.artifact)) },
+      signer: { key: parsePublicKeyPem(inputs.key).spki },
+    });
+    return `entry ${index} of ${origin}`;
+  } catch (error) {
+    return error instanceof ClientError ? error.code : String(error);
   }
 }
 
@@ -51,4 +71,4 @@ function bytesOf(base64: string): Uint8Array {
   return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 
-Object.assign(globalThis, { verifyInputs });
+Object.assign(globalThis, { verifyInputs, verifyProof });

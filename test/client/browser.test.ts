@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CLI, startServer } from '../support/serve.ts';
 import { find, skips } from '../support/skip.ts';
 import { bundleCases } from '../support/vectors.ts';
-import { type Inputs, verifyInputs } from './browser-page.ts';
+import { type Inputs, verifyInputs, type verifyProof } from './browser-page.ts';
 
 const executablePath = process.env.CHROMIUM ?? find('chromium') ?? find('chromium-browser') ?? find('google-chrome');
 const noBrowser = skips(
@@ -56,6 +56,8 @@ describe('the bundle for browsers', () => {
       (given) => (globalThis as unknown as { verifyInputs: typeof verifyInputs }).verifyInputs(given),
       inputs,
     );
+  const proofInBrowser = (inputs: Parameters<typeof verifyProof>[0]) =>
+    page.evaluate((given) => (globalThis as unknown as { verifyProof: typeof verifyProof }).verifyProof(given), inputs);
 
   it('needs nothing of Node', () => {
     expect(code).not.toMatch(/(?:from|import)\s*\(?\s*["'](?:node:|fs|crypto|buffer)/);
@@ -66,7 +68,8 @@ describe('the bundle for browsers', () => {
     const server = await startServer(join(dir, 'data'));
     const file = join(dir, 'artifact');
     writeFileSync(file, 'an artifact');
-    await execute(process.execPath, [CLI, 'sign', file, '--log', server.url, '--log-key', server.verifierKeys[0]!]);
+    const log = ['--log', server.url, '--log-key', server.verifierKeys[0]!];
+    await execute(process.execPath, [CLI, 'sign', file, ...log, '--tlog-proof']);
     await server.stop();
     const inputs: Inputs = {
       bundle: base64(readFileSync(`${file}.sigstore.json`)),
@@ -78,6 +81,16 @@ describe('the bundle for browsers', () => {
     expect(outcome).toEqual(verifyInputs(inputs));
     expect(outcome).toEqual(expect.arrayContaining([expect.stringContaining('inclusion')]));
     expect(await inBrowser({ ...inputs, artifact: base64(Buffer.from('another')) })).toBe('digest-mismatch');
+
+    const proof = {
+      proof: base64(readFileSync(`${file}.tlog-proof`)),
+      artifact: inputs.artifact,
+      key: inputs.key!,
+      policy: base64(Buffer.from(`log ${server.verifierKeys[0]!}\nquorum none\n`)),
+    };
+    expect(await proofInBrowser(proof)).toBe(`entry 0 of ${server.origin}`);
+    expect(await proofInBrowser({ ...proof, artifact: base64(Buffer.from('another')) })).toBe('digest-mismatch');
+    expect(await proofInBrowser({ ...proof, key: 'no key' })).toBe('key');
   });
 
   it.skipIf(noBrowser).each(bundleCases())('comes to the same outcome as Node with every bundle: %s', async (cases) => {
