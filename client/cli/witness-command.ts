@@ -19,6 +19,7 @@ Examples:
   stele witness --name witness.example.com/w1 --data /var/lib/stele-witness --listen-host 0.0.0.0
   stele witness log add 'log.example.com+1a2b3c4d+AbCd…' --data /var/lib/stele-witness
   stele witness --config /etc/stele/witness.yaml --poll 30s
+  stele witness --lists-sources https://staging.witness-network.org/log-list-10qps-4klogs.1
   stele witness evidence /var/lib/stele-witness/evidence/0a1b….json`;
 
 interface Facts {
@@ -82,7 +83,7 @@ function add(witness: WitnessMain): Command {
     command,
     witness,
     SETTINGS,
-    "stele witness log add 'log.example.com+1a2b3c4d+AbCd…' --url https://log.example.com",
+    "stele witness log add 'log.example.com+1a2b3c4d+AbCd…' --url https://log.example.com\n  stele witness log add 'sum.golang.org+033de0ae+Ac4z…' --origin 'go.sum database tree' --qpd 86400",
   ).action(async (vkey: string, options: JsonOption & Facts) => {
     const { url, qpd, contact } = options;
     const { origin } = await witness.addLog(configOf(command, witness), vkey, {
