@@ -193,7 +193,7 @@ function itemOf(
     out,
     sign: async () => {
       attested = await attestOnce(await statement(), signer, { out, destination });
-      timestamps = await timestampsOf(attested.signed.signature, options, http);
+      timestamps = await timestampsOf(attested.signed, options, http);
       return { signed: attested.signed, bundle: attestationBundle(attested, undefined, timestamps) };
     },
     kept: () => forgetUnlogged(signer, out),

@@ -121,7 +121,7 @@ function itemOf(
       const bundleOf = (made: Signed) => messageBundle(made, undefined);
       const signed = await signOnce(digest, signer, { out, destination }, bundleOf, (limit) => messageIn(file, limit));
       // The time stamp comes before the entry: a log never removes an entry.
-      timestamps = await timestampsOf(signed.signature, options, http);
+      timestamps = await timestampsOf(signed, options, http);
       return { signed, bundle: messageBundle(signed, undefined, timestamps) };
     },
     kept: () => forgetUnlogged(signer, out),

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { equal } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
 import { ClientError, usage } from '../errors.ts';
+import type { Signed } from '../formats/entry-request.ts';
 import { formatPublicKeyPem, type PublicKey } from '../formats/key.ts';
 import type { KeySigner } from '../submit/signers/types.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
@@ -164,15 +165,25 @@ async function readCertificate(path: string, key: PublicKey): Promise<Uint8Array
   }
 }
 
-/** Time stamps over a signature; none without `--tsa`. @throws ClientError the codes of `requestTimestamp` */
+/**
+ * Time stamps over a signature; none without `--tsa`.
+ *
+ * @throws ClientError the codes of `requestTimestamp`; `bad-certificate` where the signer's certificate is not valid at the
+ *   time of the stamp
+ */
 export async function timestampsOf(
-  signature: Uint8Array,
+  { signature, certificate, publicKey }: Signed,
   { tsa }: SigningOptions,
   http: LogRequestOptions,
 ): Promise<Uint8Array[]> {
   if (tsa === undefined) return [];
   const { requestTimestamp } = await import('../submit/timestamp.ts');
-  return [await requestTimestamp(tsa, signature, http)];
+  const stamp = await requestTimestamp(tsa, signature, http);
+  if (certificate !== undefined) {
+    const { checkSignerCertificate, timesIn } = await import('../submit/signers/certificate-check.ts');
+    checkSignerCertificate(certificate, publicKey, timesIn([stamp]));
+  }
+  return [stamp];
 }
 
 /** @throws ClientError `usage` */

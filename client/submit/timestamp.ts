@@ -11,6 +11,7 @@ import { encodeDer, TAG } from '../../merkle/x509/der.ts';
 import { parseTimestamp } from '../../merkle/x509/timestamp.ts';
 import { ClientError } from '../errors.ts';
 import { withClientErrors } from '../merkle-errors.ts';
+import { checkPast } from '../verify/clock.ts';
 import { ask, describeReply } from './log-request.ts';
 import type { LogRequestOptions } from './types.ts';
 
@@ -23,7 +24,8 @@ const MAX_REPLY = 64 * 1024;
  * Whether to trust the authority is for verifiers to check against their trusted root.
  *
  * @param url of the authority, such as https://timestamp.example.com/api/v1/timestamp
- * @throws ClientError `network`, `unavailable`, `cancelled`; `bad-timestamp` where the reply is no time stamp over it
+ * @throws ClientError `network`, `unavailable`, `cancelled`; `bad-timestamp` where the reply is no time stamp over it;
+ *   `future-time` where the stamp is dated more than five minutes after this machine's clock, as verifiers refuse it
  */
 export async function requestTimestamp(
   url: string,
@@ -39,10 +41,13 @@ export async function requestTimestamp(
     throw new ClientError('bad-timestamp', `the time-stamp authority ${url} refuses: ${describeReply(reply)}`);
   }
   try {
-    const { imprint: stamped } = withClientErrors(() => parseTimestamp(reply.body));
-    if (stamped.hash === 'sha256' && equal(stamped.digest, digest)) return reply.body;
+    const { imprint: stamped, time } = withClientErrors(() => parseTimestamp(reply.body));
+    if (stamped.hash === 'sha256' && equal(stamped.digest, digest)) {
+      checkPast(Date.now(), time, () => `the time stamp of ${url}`);
+      return reply.body;
+    }
   } catch (cause) {
-    if (!(cause instanceof ClientError)) throw cause;
+    if (!(cause instanceof ClientError) || cause.code === 'future-time') throw cause;
     const why = `the time-stamp authority ${url} answered with something else: ${cause.message}`;
     throw new ClientError('bad-timestamp', why, { cause });
   }

@@ -1,7 +1,14 @@
+import { createHash, sign } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
+import { timestampsOf } from '../../../client/cli/signing.ts';
+import type { Signed } from '../../../client/formats/entry-request.ts';
+import { parsePublicKey } from '../../../client/formats/key.ts';
 import { requestTimestamp } from '../../../client/submit/timestamp.ts';
+import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
+import { issue, newKeys, spkiOf } from '../../merkle/x509/make.ts';
+import { Instance } from '../../support/instance.ts';
 
 let close: (() => void) | undefined;
 afterEach(() => close?.());
@@ -44,4 +51,38 @@ it('asks for the digest of the signature, with the certificate of the authority'
   expect(asked!.query.toString('hex')).toBe(
     '30390201013031300d060960864801650304020105000420ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad0101ff',
   );
+});
+
+describe('a stamp over the signature', () => {
+  const instance = new Instance('stamp.test');
+  const keys = newKeys();
+  const message = Buffer.from('hello');
+  const signed = (certificate: Uint8Array): Signed => ({
+    digest: createHash('sha256').update(message).digest(),
+    signature: sign('sha256', message, keys.privateKey),
+    publicKey: parsePublicKey(spkiOf(keys.publicKey), nodePrimitives()),
+    certificate,
+  });
+  const stampsOf = async (one: Signed, time: string) => {
+    const { url } = await authority(200, instance.stamp(one.signature, { time }));
+    return await timestampsOf(one, { tsa: url, timeout: '1' }, {});
+  };
+
+  it('is kept where verifiers can take it', async () => {
+    const { certificate } = instance.signer({}, keys);
+    expect(await stampsOf(signed(certificate), '2026-08-01T12:05:00Z')).toHaveLength(1);
+  });
+
+  it('is refused where the certificate was not valid at its time', async () => {
+    const { certificate } = instance.signer({}, keys);
+    for (const time of ['2026-08-01T11:59:00Z', '2026-08-01T12:30:00Z']) {
+      await expect(stampsOf(signed(certificate), time)).rejects.toMatchObject({ code: 'bad-certificate' });
+    }
+  });
+
+  it('is refused where it is dated after this clock', async () => {
+    const { certificate } = issue({ by: instance.intermediate, keys });
+    const future = new Date(Date.now() + 3_600_000).toISOString().replace(/\..*/, 'Z');
+    await expect(stampsOf(signed(certificate.der), future)).rejects.toMatchObject({ code: 'future-time' });
+  });
 });
