@@ -3,9 +3,10 @@ import { formatVerifierKey, type VerifierKey } from '../../merkle/note.ts';
 import { ClientError } from '../errors.ts';
 import { array, malformed, parseJson, string } from '../formats/json.ts';
 import { parseLogKey } from '../trust/log-key.ts';
-import { ask, MAX_REPLY, refusal } from './log-request.ts';
+import { ask, MAX_REPLY } from './log-request.ts';
 import { readReply } from './replies.ts';
 import type { LogRequestOptions } from './types.ts';
+import { refusalOf } from './witness-port.ts';
 
 /** What the server at an address says about its log, unverified. */
 export interface LogInfo {
@@ -20,7 +21,7 @@ export interface LogInfo {
  */
 export async function fetchLogInfo(log: string, options: LogRequestOptions = {}): Promise<LogInfo> {
   const reply = await ask(`${log}/stele/v1/log`, undefined, options);
-  if (reply.status !== 200) throw refusal(reply);
+  if (reply.status !== 200) throw await refusalOf(log, reply, options);
   return readReply(() => {
     const info = parseJson(reply.body, 'the description of the log', MAX_REPLY);
     // Not `object`, which refuses unknown names: a newer log may say more about itself.

@@ -34,6 +34,7 @@ import {
 } from './log-request.ts';
 import { type EntryAnswer, isFrozen, maxReply, readBulk, readSingle } from './replies.ts';
 import type { NotLogged, Outgoing, Results, SendOptions, Stopped } from './types.ts';
+import { refusalOf } from './witness-port.ts';
 
 const BULK_ITEMS = 256;
 /** Bytes of one bulk call: half of what a log takes. */
@@ -103,6 +104,7 @@ class Sender<T extends Outgoing> {
   #bulkWorks = false;
   #noBulk = false;
   #bulkRefusals = 0;
+  #noSuchPath: Promise<ClientError> | undefined;
   /** Why the round ends: the log said "not now". */
   #pause: Later | undefined;
   /** Loaded, and not sent because of the pause. */
@@ -212,6 +214,11 @@ class Sender<T extends Outgoing> {
     if (!('reply' in made) || answer?.kind === 'later') {
       this.#postpone([call], laterOf(made));
       return undefined;
+    }
+    if (made.reply.status === 404 && body !== undefined) {
+      // All entries go to one address: one look at it suffices.
+      this.#noSuchPath ??= refusalOf(this.#log, made.reply, this.#options);
+      return { kind: 'failed', error: await this.#noSuchPath };
     }
     // The entry by itself is too large, so the size of the calls was not at fault.
     if (made.reply.status === 413) this.#ceiling = this.#mostItems;
