@@ -135,6 +135,7 @@ interface Make {
   /** Names the statement in messages, and its bundle. */
   readonly file: string;
   readonly out: string;
+  /** The same bytes each time. Only the file's digest is kept: the statements of many files could fill the memory. */
   statement(): Promise<Uint8Array>;
 }
 
@@ -153,14 +154,17 @@ async function statements(source: Source): Promise<Make[]> {
   const only = files.length === 1 ? files[0] : undefined;
   // A single file that cannot be read fails before a token asks for its PIN.
   const known = only === undefined ? undefined : await digestFile(only, 'SHA2_256');
-  return files.map((file) => ({
-    file,
-    out: out ?? `${file}.${suffix}.sigstore.json`,
-    statement: async () => {
-      const sha256 = known ?? (await digestFile(file, 'SHA2_256'));
-      return formatStatement([{ name: basename(file), sha256 }], type, predicate);
-    },
-  }));
+  return files.map((file) => {
+    let sha256 = known;
+    return {
+      file,
+      out: out ?? `${file}.${suffix}.sigstore.json`,
+      statement: async () => {
+        sha256 ??= await digestFile(file, 'SHA2_256');
+        return formatStatement([{ name: basename(file), sha256 }], type, predicate);
+      },
+    };
+  });
 }
 
 /** @throws ClientError `statement` where the file is no subject; `unsupported` where no digest can be compared; `file` */
@@ -186,21 +190,24 @@ function itemOf(
   options: AttestOptions,
   { destination, ...http }: LogRequestOptions & { readonly destination: Destination },
 ): SignItem<Written> {
-  let attested: Attested | undefined;
+  let signed: Signed | undefined;
   let timestamps: Uint8Array[] = [];
   return {
     file,
     out,
     sign: async () => {
-      attested = await attestOnce(await statement(), signer, { out, destination });
-      timestamps = await timestampsOf(attested.signed, options, http);
-      return { signed: attested.signed, bundle: attestationBundle(attested, undefined, timestamps) };
+      const attested = await attestOnce(await statement(), signer, { out, destination });
+      signed = attested.signed;
+      timestamps = await timestampsOf(signed, options, http);
+      return { signed, bundle: attestationBundle(attested, undefined, timestamps) };
     },
     kept: () => forgetUnlogged(signer, out),
     keep: async (logged) => {
-      await writeWhole(out, formatBundle(attestationBundle(attested!, logged.entry, timestamps)));
+      const payload = await statement();
+      const envelope = { payloadType: INTOTO_TYPE, payload, signature: signed!.signature };
+      await writeWhole(out, formatBundle(attestationBundle({ envelope, signed: signed! }, logged.entry, timestamps)));
       await forgetUnlogged(signer, out);
-      const { predicateType: type, subjects } = checkStatement(attested!.envelope.payload);
+      const { predicateType: type, subjects } = checkStatement(payload);
       return {
         logged,
         out,
