@@ -88,7 +88,7 @@ export async function openLog({ config, logger, onFatal }: OpenLogOptions): Prom
     const ingest = createIngest({
       // Opaque entries need no checks.
       threads: config.entries === 'raw' ? 1 : config.ingest.threads,
-      limits: { bulkItems: config.limits.bulkItems },
+      limits: { bulkItems: config.limits.bulkItems, anyCertificate: config.ingest.anyCertificate },
       onError: (error) => logger.error({ err: error }, 'the check of a batch of requests failed'),
     });
     closers.add(() => ingest.close());

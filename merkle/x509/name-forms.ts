@@ -16,7 +16,6 @@ export function isDomainName(text: string, constraint = false): boolean {
   return VISIBLE.test(name) && !`.${name}.`.includes('..');
 }
 
-/** Letters, digits and signs, without the dots that separate them. */
 const BAD_ESCAPE = /%(?![0-9A-Fa-f]{2})/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these characters are what no URI may have
 const CONTROL = /[\0-\x1f\x7f]/;

@@ -16,7 +16,7 @@ export type Config = DeepReadonly<
     ed25519Key?: KeySpec;
     /** Certificate chain and private key, PEM files. */
     tls?: { cert: string; key: string };
-    ingest: { threads: number };
+    ingest: { threads: number; anyCertificate: boolean };
   }
 >;
 
@@ -68,6 +68,6 @@ function assemble(decoded: Decoded, given: (name: string) => string, problems: s
     ...own,
     ...(second === undefined ? {} : { ed25519Key: second }),
     ...(tls.cert === undefined || tls.key === undefined ? {} : { tls: { cert: tls.cert, key: tls.key } }),
-    ingest: { threads: ingest.threads ?? availableParallelism() },
+    ingest: { ...ingest, threads: ingest.threads ?? availableParallelism() },
   };
 }

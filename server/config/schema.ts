@@ -176,6 +176,12 @@ export const ConfigSchema = Type.Object({
         defaultText: 'one for each core that the process may use',
       }),
     ),
+    anyCertificate: onOff({
+      description:
+        "Take certificates that Go's crypto/x509 does not read, and that Rekor refuses: those with an object identifier made from a UUID, a negative serial number, an extension twice, a malformed time or URI, and others.",
+      default: false,
+      danger: 'Users of cosign and sigstore-go cannot verify what was signed with such a certificate.',
+    }),
   }),
   entries: choice(['signed', 'raw'], {
     description:

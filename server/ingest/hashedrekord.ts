@@ -1,4 +1,5 @@
 /** Checks a `hashedrekord` request, and makes its entry (docs/wire.md; rekor-tiles 2.3.0 pkg/types/hashedrekord). */
+import { MerkleError } from '../../merkle/errors.ts';
 import { hashedRekordText, verifierText } from '../../merkle/rekor/hashedrekord.ts';
 import { DIGEST_ALGORITHM, DIGEST_SIZE, type HashName } from '../../merkle/rekor/hashes.ts';
 import { keyDetailsToLog } from '../../merkle/rekor/key-details.ts';
@@ -10,6 +11,7 @@ import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { readPublicKey } from '../../merkle/runtime/crypto/public-key.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { certificateKey } from '../../merkle/runtime/x509/certificate-key.ts';
+import { checkGoReadable } from '../../merkle/x509/go-readable.ts';
 import type { NewEntry } from '../store/types.ts';
 import { type Reason, refuse } from './refuse.ts';
 import type { HashedRekordRequest, Verifier } from './request.ts';
@@ -19,6 +21,8 @@ export interface Checks {
   readonly verifier: DigestVerifier;
   /** Longest canonical entry in bytes: at most 65,535. */
   readonly entryBytes: number;
+  /** Take certificates that Go's crypto/x509 does not read. */
+  readonly anyCertificate: boolean;
   /** The verifications that are left for the body. The checks decrement it (DSSE multiplies signatures by verifiers). */
   readonly budget: { verifications: number };
 }
@@ -66,7 +70,7 @@ export function readVerifier(verifier: Verifier, checks: Checks, prefix: string)
     return invalid(prefix, 'missing', `missing ${publicKey ? 'public key' : 'X.509 certificate'} raw bytes`);
   }
   checkSize(prefix, rawBytes, checks);
-  const spki = publicKey ? rawBytes : parsed(() => certificateKey(rawBytes), 'certificate', prefix);
+  const spki = publicKey ? rawBytes : parsed(() => keyOfCertificate(rawBytes, checks), 'certificate', prefix);
   const key = parsed(() => readPublicKey(spki), 'key', prefix);
   const found = keyDetailsToLog(key, keyDetails);
   if (typeof found === 'string') {
@@ -75,6 +79,12 @@ export function readVerifier(verifier: Verifier, checks: Checks, prefix: string)
   }
   const form = publicKey ? 'publicKey' : 'x509Certificate';
   return { key, hash: found.hash, entry: verifierText(found.name, form, toBase64(rawBytes)) };
+}
+
+/** @throws RuntimeError `key-format`; MerkleError `bad-certificate` */
+function keyOfCertificate(der: Uint8Array, { anyCertificate }: Checks): Uint8Array {
+  if (!anyCertificate) checkGoReadable(der);
+  return certificateKey(der);
 }
 
 /** Whether the verifier signed `digest`, which has the length of its hash. @throws Refused `invalid-entry` past the budget */
@@ -134,7 +144,10 @@ function parsed<T>(parse: () => T, reason: Reason, prefix: string): T {
   try {
     return parse();
   } catch (error) {
-    if (error instanceof RuntimeError && error.code === 'key-format') return invalid(prefix, reason, error.message);
+    const isRefusal =
+      (error instanceof RuntimeError && error.code === 'key-format') ||
+      (error instanceof MerkleError && error.code === 'bad-certificate');
+    if (isRefusal) return invalid(prefix, reason, error.message);
     throw error;
   }
 }

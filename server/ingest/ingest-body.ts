@@ -13,9 +13,11 @@ export interface IngestLimits {
   readonly entryBytes: number;
   /** Most requests of a bulk body: at least 1. */
   readonly bulkItems: number;
+  /** Take certificates that Go's crypto/x509 does not read, and Rekor thus refuses. */
+  readonly anyCertificate: boolean;
 }
 
-export const DEFAULT_LIMITS: IngestLimits = { entryBytes: 65_535, bulkItems: 256 };
+export const DEFAULT_LIMITS: IngestLimits = { entryBytes: 65_535, bulkItems: 256, anyCertificate: false };
 
 /** The entries of a body, or its refusal. Never throws. */
 export function ingestBody(
@@ -26,7 +28,8 @@ export function ingestBody(
 ): IngestedBody {
   // Twice the need of a bulk body of single signatures. With the slowest kind of key, this takes about a second.
   const budget = { verifications: 2 * limits.bulkItems };
-  const checks: Checks = { verifier, entryBytes: limits.entryBytes, budget };
+  const { entryBytes, anyCertificate } = limits;
+  const checks: Checks = { verifier, entryBytes, anyCertificate, budget };
   try {
     return { items: readBody(body, encoding, limits).map((read) => ingestItem(read, checks)) };
   } catch (error) {

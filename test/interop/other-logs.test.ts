@@ -12,6 +12,7 @@ import { tempDir } from '../support/log.ts';
 import { hashedRekordRequest, sharedSigner, toJson } from '../support/requests.ts';
 import { stele } from '../support/serve.ts';
 import { skips } from '../support/skip.ts';
+import { lackingPeer } from './tools.ts';
 
 /** More than one bundle, and a partial one. */
 const ENTRIES = 300;
@@ -106,10 +107,6 @@ async function flippedIsFound(log: Running, watch: string): Promise<void> {
   const checked = await stele(['verify', '--evidence', alerts[0].evidence, '--log-key', log.verifierKey]);
   expect(checked.code, checked.stderr).toBe(0);
 }
-
-/** Why the peer does not run here. */
-const lackingPeer = ({ name, start }: typeof REKOR_FAST) =>
-  start === undefined ? `${name} is not in PEERS_BIN` : undefined;
 
 describe.skipIf(skips('files of another log', lackingPeer(REKOR_FAST)))('the files of rekor-server-posix', () => {
   it('are audited and monitored, and a flipped byte is found', async () => {

@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import type { Contestant } from '../../bench/peers/contestants.ts';
 import { run, type ServeProcess } from '../support/serve.ts';
 import { have } from '../support/skip.ts';
 import type { Authority } from './authority.ts';
@@ -98,3 +99,7 @@ export async function tellCosign(server: ServeProcess, dir: string, authority?: 
     env,
   };
 }
+
+/** Why a test with this log is skipped; undefined if the log is on this machine. */
+export const lackingPeer = ({ name, start }: Contestant) =>
+  start === undefined ? `${name} is not in PEERS_BIN` : undefined;

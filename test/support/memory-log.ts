@@ -12,7 +12,7 @@ import { CompactRange } from '../../merkle/range.ts';
 import { digestVerifier } from '../../merkle/runtime/crypto/digest.ts';
 import { TILE_WIDTH, tileWidth } from '../../merkle/tile.ts';
 import { RequestError, requestError } from '../../server/errors.ts';
-import { ingestBody } from '../../server/ingest/ingest-body.ts';
+import { DEFAULT_LIMITS, ingestBody } from '../../server/ingest/ingest-body.ts';
 import type { LogStatus, NewEntry } from '../../server/store/types.ts';
 import type { Encoding, Ingested, LoggedEntry, LogInfo, LogService, Outcome } from '../../server/types.ts';
 
@@ -56,7 +56,7 @@ export class MemoryLog implements LogService {
     await this.fault();
     if (this.status !== 'open') throw requestError('frozen');
     if (this.#draining) throw requestError('draining');
-    const ingested = ingestBody(body, encoding, { entryBytes: 65_535, bulkItems: 256 }, this.#verifier);
+    const ingested = ingestBody(body, encoding, DEFAULT_LIMITS, this.#verifier);
     if ('refusal' in ingested) throw new RequestError(ingested.refusal.code, ingested.refusal.message);
     const placed = ingested.items.map((item) => this.#place(item));
     this.#publish();

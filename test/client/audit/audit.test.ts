@@ -14,7 +14,7 @@ import { cosign } from '../../../merkle/cosignature.ts';
 import { formatVerifierKey, KEY_TYPE, makeVerifierKey } from '../../../merkle/note.ts';
 import { formatHashedRekord, parseHashedRekord } from '../../../merkle/rekor/hashedrekord.ts';
 import { digestVerifier } from '../../../merkle/runtime/crypto/digest.ts';
-import { ingestBody } from '../../../server/ingest/ingest-body.ts';
+import { DEFAULT_LIMITS, ingestBody } from '../../../server/ingest/ingest-body.ts';
 import { FakeLog } from '../../support/fake-log.ts';
 import { filesIn, later, numbered, put, serve, tempDir } from '../../support/log-files.ts';
 import { ALL_KEY_KINDS, hashedRekordRequest, makeSigner, toJson } from '../../support/requests.ts';
@@ -547,7 +547,7 @@ describe('the signatures in entries', () => {
     const verifier = digestVerifier();
     entries = Array.from({ length: 300 }, (_, i) => {
       const request = toJson(hashedRekordRequest(signers[i % 40 < signers.length ? i % 40 : 0]!));
-      const done = ingestBody(request, 'json', { entryBytes: 65_535, bulkItems: 1 }, verifier);
+      const done = ingestBody(request, 'json', { ...DEFAULT_LIMITS, bulkItems: 1 }, verifier);
       if ('refusal' in done) throw new Error(done.refusal.message);
       const [item] = done.items;
       if (item === undefined || 'refusal' in item) throw new Error('refused');
