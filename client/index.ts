@@ -13,6 +13,7 @@ import { type KeyInfo, parseSpki as readSpki } from '../merkle/rekor/spki.ts';
 import { nodePrimitives } from '../merkle/runtime/crypto/node-primitives.ts';
 import * as keys from './formats/key.ts';
 import { withClientErrors } from './merkle-errors.ts';
+import type { KeySigner } from './submit/signers/types.ts';
 import type { VerifiedProof } from './verify/tlog-proof.ts';
 import {
   type BundleRequest,
@@ -196,4 +197,16 @@ export function parsePublicKey(spki: Uint8Array, primitives = nodePrimitives()):
  */
 export function parsePublicKeyPem(pem: string, primitives = nodePrimitives()): keys.PublicKey {
   return keys.parsePublicKeyPem(pem, primitives);
+}
+
+/**
+ * The signer of the one private key in a PEM file: PKCS#8, SEC 1, PKCS#1 or cosign's. Text and other blocks around the key are
+ * not read.
+ *
+ * @param passphrase of an encrypted key; cosign's may be empty
+ * @throws ClientError `key`: the message names another form, and says how to get a key that is read; RuntimeError `passphrase`
+ */
+export async function parsePrivateKeyPem(file: Uint8Array, passphrase?: string): Promise<KeySigner> {
+  const { pemSigner, privateKeyBlock } = await import('./submit/signers/pem-signer.ts');
+  return await pemSigner(await privateKeyBlock(Buffer.from(file)), passphrase);
 }

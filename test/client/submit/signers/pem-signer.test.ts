@@ -5,8 +5,8 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { secretbox } from '@noble/ciphers/salsa.js';
 import { describe, expect, it } from 'vitest';
+import { parsePrivateKeyPem } from '../../../../client/index.ts';
 import { signDigest } from '../../../../client/submit/signed-digest.ts';
-import { pemSigner, privateKeyBlock } from '../../../../client/submit/signers/pem-signer.ts';
 import { unreadKeyUri } from '../../../../client/submit/signers/unread-key.ts';
 import { HASH_NAME } from '../../../../merkle/rekor/hashes.ts';
 import { tempDir } from '../../../support/log.ts';
@@ -61,7 +61,7 @@ const cosignPem = (form: unknown, label = 'ENCRYPTED SIGSTORE PRIVATE KEY') =>
   block(label, Buffer.from(JSON.stringify(form)));
 
 async function open(file: string | Uint8Array, passphrase?: string) {
-  return await pemSigner(await privateKeyBlock(Buffer.from(file)), passphrase);
+  return await parsePrivateKeyPem(Buffer.from(file), passphrase);
 }
 
 /** The signer of the file is the key, and its signature verifies. */
