@@ -49,6 +49,9 @@ export async function verifyFiles(
   if (options.witnessTime === true && trust.policy?.quorum === undefined) {
     throw usage('--witness-time needs a --policy with a quorum of witnesses');
   }
+  if (asked.requireTimestamps !== undefined && trust.trustedRoot === undefined) {
+    throw usage('--require-timestamps needs a --trusted-root with time-stamp authorities');
+  }
   const anyIssuer = 'identity' in signer && signer.identity.issuer === undefined;
   const request: Request = { ...trust, ...expected, ...asked, witnessTime: options.witnessTime === true, anyIssuer };
   const verifyOne = verifier(request, primitives, signal);

@@ -260,7 +260,7 @@ describe('stele verify', () => {
       [['a', ...TRUST, '--require-logs', '0'], '--require-logs 0 is not a number from 1 to 32'],
       [['a', ...TRUST, '--require-logs', '33'], '--require-logs 33'],
       [['a', ...TRUST, '--require-timestamps', 'many'], '--require-timestamps many'],
-      [['a', ...TRUST, '--require-timestamps', '1'], 'authorities of a trusted root'],
+      [['a', ...TRUST, '--require-timestamps', '1'], '--require-timestamps needs a --trusted-root'],
       [['a', ...TRUST, '--at', 'yesterday'], '--at yesterday is not a time of RFC 3339'],
       [['a', ...TRUST, '--at', '2026-02-30T00:00:00Z'], 'is not a time of RFC 3339'],
       [['a', '--tlog-proof', 'a.tlog-proof', ...TRUST, '--require-logs', '1'], 'a tlog-proof is of one log'],

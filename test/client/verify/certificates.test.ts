@@ -135,6 +135,26 @@ describe('certificate transparency', () => {
     }
   });
 
+  it('is not spared a leaf of one root because another root names no log', () => {
+    // The other root knows the log and names no certificate-transparency log, and the leaf is not of its authority.
+    const without = rootOf(other, (json) => {
+      json.ctlogs = [];
+      json.tlogs = own.trustedRoot().tlogs;
+    });
+    const bare = signed([], { ctLog: null });
+    for (const trustedRoot of [
+      [without, rootOf(own)],
+      [rootOf(own), without],
+    ]) {
+      expect(check(bare, { trustedRoot })).toBe('bad-sct');
+      expect(check(signed([]), { trustedRoot })).toBe('accepted');
+      expect(check(signed([]), { trustedRoot, requireSct: true })).toBe('accepted');
+    }
+    const ofOther = signed([], { ctLog: null, by: other.intermediate });
+    expect(check(ofOther, { trustedRoot: [without, rootOf(own)] })).toBe('accepted');
+    expect(check(ofOther, { trustedRoot: [without, rootOf(own)], requireSct: true })).toBe('bad-sct');
+  });
+
   it('is ignored where the caller says so, and nothing else is', () => {
     const bare = signed([], { ctLog: null });
     const ignored = { ignoreSct: true };
