@@ -10,12 +10,13 @@ import { AuditProblem } from './audit-problem.ts';
 import type { AuditState } from './audit-state.ts';
 import type { Levels } from './levels.ts';
 
-/** Each interrupted audit may add one. */
+/** Each interrupted audit may add a head, and each that comes to its end a proven one. */
 const MAX_HEADS = 64;
 
 export class History {
   readonly #before: readonly SeenHead[];
   readonly #head: AuditHead;
+  #proven: readonly SeenHead[];
   #heads: readonly SeenHead[];
 
   /**
@@ -28,6 +29,7 @@ export class History {
    */
   constructor(state: AuditState | undefined, head: AuditHead) {
     this.#before = state?.heads ?? [];
+    this.#proven = state?.proven ?? [];
     this.#head = head;
     if (state !== undefined && state.origin !== head.origin) {
       const why = `the state is of the log ${printable(state.origin)}, and this is ${printable(head.origin)}`;
@@ -44,6 +46,11 @@ export class History {
   /** Smallest first; the current checkpoint is the last. */
   get heads(): readonly SeenHead[] {
     return this.#heads;
+  }
+
+  /** Smaller trees that are the beginning of the first of `heads`; smallest first. */
+  get proven(): readonly SeenHead[] {
+    return this.#proven;
   }
 
   /** Sizes of the earlier trees that end at or before this many entries. */
@@ -71,7 +78,8 @@ export class History {
   }
 
   /** The whole history holds: a tree that continues the current one continues all earlier ones. */
-  forget(): void {
+  settle(): void {
+    this.#proven = [...this.#proven, ...this.#heads.slice(0, -1)].slice(-MAX_HEADS);
     this.#heads = this.#heads.slice(-1);
   }
 }

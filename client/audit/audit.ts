@@ -80,6 +80,8 @@ class Audit {
   #walking = false;
   #from = 0;
   #entries = 0;
+  /** Leaf hashes after the full bundles, once the audit came to the end. */
+  #tail: Uint8Array = new Uint8Array(0);
   /** Signatures in full bundles, and those in the partial one, which every run checks anew. */
   #counted = { verified: 0, notChecked: 0 };
   #last = { verified: 0, notChecked: 0 };
@@ -160,6 +162,7 @@ class Audit {
       throw new AuditProblem('corrupt', CHECKPOINT, why);
     }
     this.#entries = head.size;
+    this.#tail = leaves;
     this.#progress();
   }
 
@@ -256,12 +259,14 @@ class Audit {
   async #save(complete: boolean): Promise<void> {
     const { stateFile, signatures = false } = this.#options;
     if (stateFile === undefined) return;
-    if (complete) this.#history!.forget();
+    if (complete) this.#history!.settle();
     await writeAuditState(stateFile, {
       origin: this.#head!.origin,
       heads: this.#history!.heads,
       bundles: this.#levels.bundles,
       edge: this.#levels.save(),
+      tail: this.#tail,
+      proven: this.#history!.proven,
       complete,
       signatures,
       ...this.#counted,

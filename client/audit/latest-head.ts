@@ -1,4 +1,6 @@
 /** The current checkpoint of a log, held against the one that an earlier audit has seen. */
+
+import { HASH_SIZE } from '../../merkle/rfc6962.ts';
 import { SYSTEM_CLOCK } from '../../merkle/runtime/service/back-off.ts';
 import { type FetchTile, TILE_WIDTH } from '../../merkle/tile.ts';
 import { ClientError, cancelled } from '../errors.ts';
@@ -61,11 +63,13 @@ async function judge(
   source: TileSource,
   signal: AbortSignal,
 ): Promise<ClientError> {
-  const ofSameSize = state.heads.find(({ size }) => size === head.size);
+  const ofSameSize = [...state.proven, ...state.heads].find(({ size }) => size === head.size);
   if (ofSameSize !== undefined && standing(ofSameSize, head) === 'other-root') return otherTree(ofSameSize, head);
   const back = `it has shown a tree of ${last.size} entries, and now shows one of ${head.size}, asked ${LOOKS + 1} times`;
   const tiles = tilesOf(source, signal);
-  const beginning = (await isBeginning(head, last, tiles)) ?? (await isBeginningOfState(head, state, source, tiles));
+  const isProven = state.complete && ofSameSize !== undefined;
+  const beginning =
+    isProven || ((await isBeginning(head, last, tiles)) ?? (await isBeginningOfState(head, state, source, tiles)));
   if (beginning === true) {
     return new ClientError(
       'stale',
@@ -80,21 +84,23 @@ async function judge(
   return historyProblem(`${what}: ${back}, ${why}`, head);
 }
 
-/** As `isBeginning`, of the full bundles of an audit that came to its end. The state has the upper tiles of that tree. */
+/** As `isBeginning`, of the tree of an audit that came to its end. The state has the unfinished tiles of that tree. */
 async function isBeginningOfState(
   head: AuditHead,
-  { bundles, edge, complete }: AuditState,
+  { bundles, edge, tail, complete }: AuditState,
   source: TileSource,
   tiles: FetchTile,
 ): Promise<boolean | undefined> {
-  const size = bundles * TILE_WIDTH;
+  // A state without a tail, as older versions wrote it, has the full bundles alone.
+  const size = bundles * TILE_WIDTH + tail.length / HASH_SIZE;
   const levels = new Levels(source);
   // The bundles of an audit that was interrupted were not held against a signed root.
   if (!complete || head.size > size || !levels.restore(bundles, edge)) return undefined;
+  const unfinished = [tail, ...edge];
   const kept: FetchTile = async (tile) => {
-    const hashes = edge[tile.level - 1];
+    const hashes = unfinished[tile.level];
     const isKept = hashes !== undefined && tile.index === Math.floor(bundles / TILE_WIDTH ** tile.level);
     return isKept ? hashes : await tiles(tile);
   };
-  return await isBeginning(head, { size, root: levels.rootWith(new Uint8Array(0)) }, kept);
+  return await isBeginning(head, { size, root: levels.rootWith(tail) }, kept);
 }
