@@ -2,16 +2,16 @@
  * Verification under several trusted roots. Each root is a trust domain of its own: all evidence must hold under one of
  * them, and no root lends a log, an authority or a missing requirement to another.
  */
-import { ClientError, type ClientErrorCode, usage } from '../errors.ts';
+import { ClientError, usage } from '../errors.ts';
 import type { TrustedRoot } from '../trust/trusted-root.ts';
+import { howFar } from './furthest.ts';
 import type { ChosenRoot, TrustedRoots } from './types.ts';
 
 /**
  * The result under the first root for which `check` does not throw.
  *
  * @returns `root` where there are several
- * @throws ClientError of the root that came furthest, in the order of `FURTHEST_LAST`; of the first of those that came equally
- * far. `usage` for an empty list
+ * @throws ClientError of the root that came furthest (furthest.ts); of the first of those that came equally far. `usage` for an empty list
  */
 export function underOneRoot<T>(
   roots: TrustedRoots,
@@ -32,22 +32,8 @@ export function underOneRoot<T>(
   throw furthestOf(failures);
 }
 
-/** Codes that depend on the root, in the order in which verification meets them. */
-const FURTHEST_LAST: readonly ClientErrorCode[] = [
-  'bad-checkpoint',
-  'bad-promise',
-  'bad-proof',
-  'quorum',
-  'bad-timestamp',
-  'future-time',
-  'bad-certificate',
-  'bad-sct',
-  'identity',
-];
-
 function furthestOf(failures: readonly { readonly error: ClientError; readonly root: ChosenRoot }[]): ClientError {
-  const far = ({ error }: (typeof failures)[number]) => FURTHEST_LAST.indexOf(error.code);
-  const [first, ...more] = [...failures].sort((a, b) => far(b) - far(a));
+  const [first, ...more] = [...failures].sort((a, b) => howFar(b.error) - howFar(a.error));
   if (first === undefined) return usage('the list of trusted roots is empty: give at least one');
   const { error, root } = first;
   // What is wrong under every root alike is not about a root.

@@ -184,12 +184,15 @@ export function entryDigest(proof: Uint8Array): HashName {
   return HASH_NAME[checkedAlgorithm(entry, spki).digest];
 }
 
+const OPEN_BRACE = 0x7b;
+
 function read(file: Uint8Array): TlogProof {
   try {
     return parseTlogProof(file);
   } catch (cause) {
     if (!(cause instanceof MerkleError)) throw cause;
-    throw new ClientError('malformed', `this is no tlog-proof: ${cause.message}`, { cause });
+    const bundle = file[0] === OPEN_BRACE ? '. A bundle is given as --bundle' : '';
+    throw new ClientError('malformed', `this is no tlog-proof: ${cause.message}${bundle}`, { cause });
   }
 }
 

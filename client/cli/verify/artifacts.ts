@@ -1,4 +1,5 @@
 /** What a command verifies: files, digests of files that are not here, and lists of such digests. */
+import { existsSync } from 'node:fs';
 import { printable } from '../../../merkle/printable.ts';
 import { usage } from '../../errors.ts';
 import { isDigest, MAX_CHECKSUMS, parseChecksums, parseDigest } from '../../formats/checksums.ts';
@@ -41,6 +42,10 @@ export async function artifactsOf(names: readonly string[], options: VerifyOptio
 function named(name: string, given: string | undefined): Artifact {
   if (name === STANDARD_INPUT && given === undefined)
     throw usage('standard input does not name its bundle: give --bundle');
+  const image = /@(sha(?:256|384|512):[0-9a-f]+)$/.exec(name);
+  if (image !== null && !existsSync(name)) {
+    throw usage(`there is no file ${printable(name)}: of a container image give the digest alone, ${image[1]}`);
+  }
   if (!isDigest(name)) return { name, proof: given ?? `${name}.sigstore.json` };
   const { hash, value } = parseDigest(name);
   if (given === undefined) throw usage(`${printable(name)} does not name its bundle: give --bundle`);

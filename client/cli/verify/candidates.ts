@@ -2,9 +2,10 @@
 import { printable } from '../../../merkle/printable.ts';
 import type { HashName } from '../../../merkle/rekor/hashes.ts';
 import type { KeyInfo } from '../../../merkle/rekor/spki.ts';
-import { CLIENT_ERRORS, ClientError, type ClientErrorCode } from '../../errors.ts';
+import { CLIENT_ERRORS, ClientError } from '../../errors.ts';
 import type { Bundle } from '../../formats/bundle.ts';
 import { type BundlePlace, parseBundles } from '../../formats/bundle-list.ts';
+import { howFar } from '../../verify/furthest.ts';
 import { requiredHashes } from '../../verify/verify-bundle.ts';
 
 export interface Candidates {
@@ -80,27 +81,9 @@ interface Failure {
   readonly error: ClientError;
 }
 
-/** In the order in which verification meets them. Other codes come before. */
-const FURTHEST_LAST: readonly ClientErrorCode[] = [
-  'unsupported',
-  'malformed',
-  'bad-signature',
-  'attestation',
-  'digest-mismatch',
-  'entry-mismatch',
-  'bad-promise',
-  'bad-proof',
-  'bad-checkpoint',
-  'quorum',
-  'bad-timestamp',
-  'bad-certificate',
-  'bad-sct',
-  'identity',
-];
-
 function noneHolds(failures: readonly Failure[], file: string): ClientError {
   // A bundle that was refused says more than one that could not be tried.
-  const far = ({ code }: ClientError) => (CLIENT_ERRORS[code] === 1 ? 100 : 0) + FURTHEST_LAST.indexOf(code);
+  const far = (error: ClientError) => (CLIENT_ERRORS[error.code] === 1 ? 100 : 0) + howFar(error);
   const furthest = failures.reduce((best, { error }) => (far(error) > far(best) ? error : best), failures[0]!.error);
   const places = new Map<string, string[]>();
   for (const { place, error } of failures) {

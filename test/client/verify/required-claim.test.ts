@@ -1,9 +1,12 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { ed25519ph } from '@noble/curves/ed25519.js';
 import { describe, expect, it } from 'vitest';
 import type { Bundle } from '../../../client/formats/bundle.ts';
 import { type BundleRequest, requiredHashes, verifyBundle } from '../../../client/verify.ts';
 import { preAuthEncoding } from '../../../merkle/rekor/dsse.ts';
+import { parseSpki } from '../../../merkle/rekor/spki.ts';
 import { FakeLog } from '../../support/fake-log.ts';
-import { attestation, code, digestsOf, hex, messageBundle, testKey, text } from './verify-parts.ts';
+import { attestation, code, digestsOf, hex, messageBundle, type TestKey, testKey, text } from './verify-parts.ts';
 
 const TYPE = 'https://slsa.dev/provenance/v1';
 const file = text('hello');
@@ -87,6 +90,51 @@ describe('a required subject', () => {
 
   it('refuses a signature over the file, which names no subject', () => {
     expect(check(messageBundle(file, key, log), { subject: 'file' })).toBe('attestation');
+  });
+});
+
+describe('a signature over the file, without the file', () => {
+  const { sha256, sha384, sha512 } = artifact;
+  const p384 = testKey('P-384');
+  const with384 = (bundle: Bundle, digests: BundleRequest['artifact']) =>
+    code(() => verifyBundle({ bundle, artifact: digests, key: p384.info, logKey: log.key }));
+  const content = (bundle: Bundle, digest: object | undefined): Bundle =>
+    ({ ...bundle, content: { ...bundle.content, digest } }) as Bundle;
+
+  it('needs the digest that the key signed', () => {
+    const named384 = messageBundle(file, p384, log);
+    const unnamed = content(named384, undefined);
+    for (const bundle of [named384, unnamed]) {
+      expect(with384(bundle, { sha384 })).toBe('accepted');
+      expect(with384(bundle, { sha384, sha256 })).toBe('accepted');
+      expect(with384(bundle, { sha256 })).toBe('usage');
+      expect(with384(bundle, { sha512 })).toBe('usage');
+    }
+    // A signature over any of two digests that were tried is wrong; over one that was not, it is not known.
+    const forged = content(messageBundle(file, testKey('P-384'), log), undefined);
+    expect(with384(forged, { sha384 })).toBe('usage');
+    expect(with384(forged, { sha384, sha256 })).toBe('bad-signature');
+  });
+
+  it('compares the digest in the bundle where it can', () => {
+    const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+    const secret = Buffer.from(privateKey.export({ format: 'jwk' }).d!, 'base64url');
+    const ph: TestKey = {
+      info: parseSpki(publicKey.export({ format: 'der', type: 'spki' })),
+      details: 'PKIX_ED25519_PH',
+      hash: 'sha512',
+      digestName: 'SHA2_512',
+      sign: (message) => ed25519ph.sign(message, secret),
+    };
+    const hinted = content(messageBundle(file, ph, log), { algorithm: 'SHA2_256', value: sha256 });
+    const by = (bundle: Bundle, digests: BundleRequest['artifact']) =>
+      code(() => verifyBundle({ bundle, artifact: digests, key: ph.info, logKey: log.key }));
+    expect(by(hinted, { sha256, sha512 })).toBe('accepted');
+    expect(by(hinted, { sha512 })).toBe('accepted');
+    expect(by(hinted, { sha256 })).toBe('usage');
+    const lie = content(hinted, { algorithm: 'SHA2_256', value: digestsOf(other).sha256 });
+    expect(by(lie, { sha256, sha512 })).toBe('digest-mismatch');
+    expect(by(hinted, { sha512: digestsOf(other).sha512 })).toBe('bad-signature');
   });
 });
 

@@ -140,6 +140,12 @@ describe('stele verify with several bundles in a file', () => {
       code: 2,
       stderr: expect.stringContaining('app.sigstore.json is a bundle itself: name the file that it is about'),
     });
+    put('policy', `log ${log.vkey}\nquorum none\n`);
+    const proof = ['verify', 'app', '--tlog-proof', 'old.json', '--key', 'key.pub', '--policy', 'policy'];
+    expect(await stele(proof, { cwd: dir })).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('A bundle is given as --bundle'),
+    });
     put('ssh.pub', 'ssh-rsa AAAAB3NzaC1yc2E= me@example.com\n');
     const ssh = await stele(['verify', 'app', '--key', 'ssh.pub', '--log-key', log.vkey], { cwd: dir });
     expect(ssh).toMatchObject({ code: 2, stderr: expect.stringContaining('a public key of SSH: `ssh-keygen') });

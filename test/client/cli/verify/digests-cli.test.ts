@@ -124,6 +124,7 @@ describe('stele verify of a digest', () => {
       [[digest.toUpperCase(), '--bundle', 'message.json'], 'in lower case'],
       [[digest.slice(0, -1), '--bundle', 'message.json'], 'it has 63 digits'],
       [['sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709', '--bundle', 'message.json'], 'sha1 is not compared'],
+      [[`example.com/image@${digest}`, '--bundle', 'message.json'], `give the digest alone, ${digest}`],
       [[digest], 'does not name its bundle: give --bundle'],
       [[digest, digest, '--bundle', 'message.json'], 'is given twice'],
       [[digest, 'key.pub', '--bundle', 'message.json'], '--bundle is of one file'],
