@@ -38,6 +38,7 @@ import {
 } from './sign-items.ts';
 import { signUnlogged } from './sign-unlogged.ts';
 import { addSigningOptions, checkTsa, manyOut, openSigningKey, type SigningOptions, timestampsOf } from './signing.ts';
+import { type SelectedServices, withServices } from './signing-services.ts';
 import { forgetUnlogged, signOnce } from './unlogged-signature.ts';
 
 interface AttestOptions extends SigningOptions {
@@ -73,7 +74,8 @@ export function attestCommand(): Command {
     .action(attestFiles);
 }
 
-async function attestFiles(named: readonly string[], options: AttestOptions): Promise<void> {
+async function attestFiles(named: readonly string[], chosen: AttestOptions): Promise<void> {
+  const options = await withServices(chosen);
   const source = sourceOf([...new Set(named)], options);
   checkDestination(options);
   const http = await requestOptions(options);
@@ -93,14 +95,10 @@ async function attestFiles(named: readonly string[], options: AttestOptions): Pr
     if (destination.kind !== 'log') {
       return await signUnlogged(items, destination, { given, signal: http.signal, json: options.json, publicPath });
     }
-    const { log } = destination;
-    const results = await signItems(
-      items,
-      log,
-      async () => (await givenOrFirstUse(given.trust, log, http)).trust,
-      http,
-    );
-    report(results, { log, options, publicPath });
+    const logs = [destination.log, ...options.moreLogs];
+    const ready = async (log: string) => (await givenOrFirstUse(given.trust, log, http)).trust;
+    const results = await signItems(items, logs, ready, http);
+    report(results, { logs, options, publicPath });
   } finally {
     await signer.close();
   }
@@ -187,7 +185,7 @@ interface Written extends Kept {
 function itemOf(
   { file, out, statement }: Make,
   signer: KeySigner,
-  options: AttestOptions,
+  options: AttestOptions & SelectedServices,
   { destination, ...http }: LogRequestOptions & { readonly destination: Destination },
 ): SignItem<Written> {
   let signed: Signed | undefined;
@@ -205,7 +203,8 @@ function itemOf(
     keep: async (logged) => {
       const payload = await statement();
       const envelope = { payloadType: INTOTO_TYPE, payload, signature: signed!.signature };
-      await writeWhole(out, formatBundle(attestationBundle({ envelope, signed: signed! }, logged.entry, timestamps)));
+      const bundle = attestationBundle({ envelope, signed: signed! }, logged.entry, timestamps);
+      await writeWhole(out, formatBundle({ ...bundle, entries: logged.bundle.entries }));
       await forgetUnlogged(signer, out);
       const { predicateType: type, subjects } = checkStatement(payload);
       return {

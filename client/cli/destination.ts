@@ -36,13 +36,28 @@ export function addDestinationOptions(command: Command): Command {
 }
 
 /** Checks the options, and makes nothing. @throws ClientError `usage` */
-export function checkDestination({ log, noLog, queue, logKey, policy, tlogProof }: DestinationOptions): void {
+export function checkDestination({
+  log,
+  noLog,
+  queue,
+  logKey,
+  policy,
+  trustedRoot,
+  tlogProof,
+}: DestinationOptions): void {
   if (noLog === true) {
-    const others = { '--log': log, '--log-key': logKey, '--policy': policy, '--queue': queue };
+    const others = {
+      '--log': log,
+      '--log-key': logKey,
+      '--policy': policy,
+      '--trusted-root': trustedRoot,
+      '--queue': queue,
+    };
     const given = Object.entries(others).flatMap(([name, value]) => (value === undefined ? [] : [name]));
     if (given.length > 0) throw usage(`--no-log sends nothing to a log: leave out ${given.join(', ')}`);
   } else {
-    if (log === undefined) throw usage('name the log with --log, or sign without one with --no-log');
+    if (log === undefined)
+      throw usage('name the log with --log or --signing-config, or sign without one with --no-log');
     parseLogUrl(log);
   }
   if (tlogProof === true && (noLog === true || queue !== undefined)) {

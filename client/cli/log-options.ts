@@ -1,13 +1,14 @@
 /** The options of every command that writes to a log: the log, the trust in it, and the time to try. */
 import type { Command } from 'commander';
-import { decodeUtf8 } from '../../merkle/bytes.ts';
+import { decodeUtf8, encodeUtf8 } from '../../merkle/bytes.ts';
 import { formatVerifierKey } from '../../merkle/note.ts';
 import { MAX_POLICY } from '../../merkle/policy.ts';
-import { usage } from '../errors.ts';
+import { ClientError, usage } from '../errors.ts';
 import { askLogKey } from '../submit/log-info.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
-import { parseLogKey } from '../trust/log-key.ts';
+import { parseLogKey, rootVerifierKeys } from '../trust/log-key.ts';
 import { parseTrustPolicy } from '../trust/quorum.ts';
+import { MAX_TRUSTED_ROOT, parseTrustedRoot } from '../trust/trusted-root.ts';
 import type { LogTrust } from '../verify/types.ts';
 import { readWhole } from './files.ts';
 import { note, warn } from './report.ts';
@@ -16,6 +17,7 @@ import { addCaOption, fetchOf } from './tls-authorities.ts';
 export interface LogArguments {
   readonly logKey?: string;
   readonly policy?: string;
+  readonly trustedRoot?: string;
   readonly timeout: string;
   readonly ca?: string;
   readonly json?: boolean;
@@ -28,7 +30,8 @@ export function addLogOptions(command: Command): Command {
       '--log-key <vkey>',
       "the log's verifier key; without it or a policy, the command trusts the key that the log names",
     )
-    .option('--policy <path>', 'trust policy (tlog-policy): its log and its quorum of witnesses must have signed');
+    .option('--policy <path>', 'trust policy (tlog-policy): its log and its quorum of witnesses must have signed')
+    .option('--trusted-root <path>', "Sigstore's trusted_root.json: a log in it must have signed");
   return addCaOption(named)
     .option('--timeout <seconds>', 'how long to try', '120')
     .option('--json', 'print the result as JSON');
@@ -43,14 +46,30 @@ export interface GivenTrust {
   readonly policy: string | undefined;
 }
 
-/** Sends no request. @throws ClientError `log-key`, `policy`, `file` */
+/** Sends no request. @throws ClientError `log-key`, `policy`, `trusted-root`, `usage`, `file` */
 export async function readLogTrust(options: LogArguments): Promise<GivenTrust> {
+  if (options.trustedRoot !== undefined) return await rootTrust(options.trustedRoot, options);
   const key = options.logKey === undefined ? undefined : parseLogKey(options.logKey);
   const logKey = key && formatVerifierKey(key);
   if (options.policy === undefined) return { trust: key && { logKey: key }, logKey, policy: undefined };
   const file = await readWhole(options.policy, MAX_POLICY, 'a policy');
   const policy = parseTrustPolicy(file);
   return { trust: key === undefined ? { policy } : { logKey: key, policy }, logKey, policy: decodeUtf8(file) };
+}
+
+/** The logs of a trusted root whose keys count now, as a policy: a queue keeps its text. */
+async function rootTrust(path: string, { logKey, policy: other }: LogArguments): Promise<GivenTrust> {
+  if (logKey !== undefined || other !== undefined) {
+    throw usage('the logs are trusted by one of --trusted-root, --log-key and --policy: keep one');
+  }
+  const root = parseTrustedRoot(await readWhole(path, MAX_TRUSTED_ROOT, 'a trusted root'));
+  const keys = rootVerifierKeys(root, Date.now()).map(formatVerifierKey);
+  if (keys.length === 0) {
+    const why = `${path} has no log whose key counts now and signs checkpoints under the name of the log's address`;
+    throw new ClientError('trusted-root', why);
+  }
+  const policy = [...keys.map((key) => `log ${key}`), 'quorum none', ''].join('\n');
+  return { trust: { policy: parseTrustPolicy(encodeUtf8(policy)) }, logKey: undefined, policy };
 }
 
 /** The given trust, or else the key that the log names, with a warning. @throws ClientError the codes of `askLogKey` */

@@ -15,14 +15,19 @@ import { print, reportFailed } from './report.ts';
 /** Bundles that are made durable at the same time. */
 const WRITERS = 16;
 
+/** What the first log answered, with a bundle that has the entries of all of them. */
+interface LoggedEverywhere extends LoggedSignature {
+  readonly others: readonly LoggedSignature[];
+}
+
 export interface SignItem<T> {
   readonly file: string;
   /** The file of the bundle. */
   readonly out: string;
   /** Reads the file and signs it. The bundle has no log entry. */
   sign(): Promise<{ readonly signed: Signed; readonly bundle: Bundle }>;
-  /** Writes the proof. */
-  keep(logged: LoggedSignature): Promise<T>;
+  /** Writes the proofs. */
+  keep(logged: LoggedEverywhere): Promise<T>;
   /** The signature is kept elsewhere: what was kept in case of a crash is not needed any more. */
   kept(): Promise<void>;
 }
@@ -35,22 +40,25 @@ export type ItemResult<T> =
  * Signs, logs and keeps items. One item alone throws its error. Of many, each has its own result, in order, and is kept as
  * soon as its answer is there.
  *
+ * @param logs each item goes to all of them, one after the other
  * @param ready gives the trust, and may ask the log for its key. It is called once all items are signed.
  */
 export async function signItems<T>(
   items: readonly SignItem<T>[],
-  log: string,
-  ready: () => Promise<LogTrust>,
+  logs: readonly string[],
+  ready: (log: string) => Promise<LogTrust>,
   http: LogRequestOptions,
 ): Promise<ItemResult<T>[]> {
   const [only] = items;
   if (items.length === 1 && only !== undefined) {
     const { signed } = await only.sign();
-    const value = await only.keep(await logSigned(signed, log, await ready(), http));
+    const answers: LoggedSignature[] = [];
+    for (const log of logs) answers.push(await logSigned(signed, log, await ready(log), http));
+    const value = await only.keep(everywhere(answers));
     return [{ file: only.file, value }];
   }
   const results = new Map<SignItem<T>, ItemResult<T>>();
-  const pairs: Pair<T>[] = [];
+  let pairs: Pair<T>[] = [];
   for (const [at, result] of (
     await signEach(items, http.signal, async (item) => (await item.sign()).signed)
   ).entries()) {
@@ -58,11 +66,38 @@ export async function signItems<T>(
     if ('value' in result) pairs.push([item, result.value]);
     else results.set(item, result);
   }
-  if (pairs.length > 0) await keepAll(pairs, log, await ready(), http, results);
+  for (const log of logs.slice(0, -1)) pairs = await logToo(pairs, log, ready, http, results);
+  const last = logs.at(-1);
+  if (pairs.length > 0 && last !== undefined) await keepAll(pairs, last, await ready(last), http, results);
   return items.map((item) => results.get(item)!);
 }
 
-type Pair<T> = readonly [SignItem<T>, Signed];
+/** An item, its signature, and the answers of logs so far. */
+type Pair<T> = readonly [item: SignItem<T>, signed: Signed, answers?: readonly LoggedSignature[]];
+
+function everywhere([first, ...others]: readonly LoggedSignature[]): LoggedEverywhere {
+  const entries = [first!, ...others].flatMap(({ bundle }) => bundle.entries);
+  return { ...first!, bundle: { ...first!.bundle, entries }, others };
+}
+
+/** Logs to a log that is not the last one. Resolves with the items that it took. */
+async function logToo<T>(
+  pairs: readonly Pair<T>[],
+  log: string,
+  ready: (log: string) => Promise<LogTrust>,
+  http: LogRequestOptions,
+  results: Map<SignItem<T>, ItemResult<T>>,
+): Promise<Pair<T>[]> {
+  if (pairs.length === 0) return [];
+  const signed = pairs.map(([, one]) => one);
+  const answers = await logAll(signed, log, await ready(log), http);
+  return pairs.flatMap(([item, one, before = []], at): Pair<T>[] => {
+    const answer = answers[at]!;
+    if (!(answer instanceof ClientError)) return [[item, one, [...before, answer]]];
+    results.set(item, { file: item.file, error: answer });
+    return [];
+  });
+}
 
 /** What `work` makes of each item, one after the other. One item alone throws its error. */
 export async function signEach<R>(
@@ -99,11 +134,11 @@ async function keepAll<T>(
     // A writer takes the next item once its last one is durable: thousands of files at once would run out of handles.
     const writers: Promise<void>[] = Array(WRITERS).fill(Promise.resolve());
     let done = 0;
-    const keep = async (item: SignItem<T>, logged: LoggedSignature | ClientError): Promise<void> => {
+    const keep = async ([item, , before = []]: Pair<T>, logged: LoggedSignature | ClientError): Promise<void> => {
       const { file } = item;
       try {
         if (logged instanceof ClientError) throw logged;
-        results.set(item, { file, value: await item.keep(logged) });
+        results.set(item, { file, value: await item.keep(everywhere([...before, logged])) });
       } catch (error) {
         results.set(item, { file, error: known(error) });
       }
@@ -112,7 +147,7 @@ async function keepAll<T>(
     const signed = pairs.map(([, one]) => one);
     const onLogged = (index: number, logged: LoggedSignature | ClientError): void => {
       const at = index % WRITERS;
-      writers[at] = writers[at]!.then(() => keep(pairs[index]![0], logged));
+      writers[at] = writers[at]!.then(() => keep(pairs[index]!, logged));
     };
     try {
       await logAll(signed, log, trust, { ...http, onLogged });
@@ -132,7 +167,7 @@ function known(error: unknown): ClientError | RuntimeError {
 
 /** What each kept item has. */
 export interface Kept {
-  readonly logged: LoggedSignature;
+  readonly logged: LoggedEverywhere;
   /** The file of the bundle. */
   readonly out: string;
 }
@@ -141,20 +176,28 @@ export type KeptItem<T> = Extract<ItemResult<T>, { readonly value: unknown }>;
 
 /** What holds for all items of a command. */
 export interface SignContext<O> {
-  /** URL. */
-  readonly log: string;
+  /** URLs. */
+  readonly logs: readonly string[];
   readonly options: O;
   readonly publicPath: string | undefined;
 }
 
 /** What scripts get about a kept item. */
-export function factsOf({ file, value }: KeptItem<Kept>, { log, publicPath }: SignContext<unknown>) {
-  const { verified, entry } = value.logged;
+export function factsOf({ file, value }: KeptItem<Kept>, { logs, publicPath }: SignContext<unknown>) {
+  const { logged } = value;
+  const [first, ...more] = [logged, ...logged.others].map((one, at) => loggedFacts(one, logs[at] ?? ''));
   return {
     file,
     bundle: value.out,
     publicKey: publicPath ?? null,
-    log: { url: log, origin: verified.origin, verifierKey: formatVerifierKey(verified.logKey) },
+    ...first!,
+    ...(more.length === 0 ? {} : { moreEntries: more }),
+  };
+}
+
+function loggedFacts({ verified, entry }: LoggedSignature, url: string) {
+  return {
+    log: { url, origin: verified.origin, verifierKey: formatVerifierKey(verified.logKey) },
     index: verified.index,
     treeSize: verified.treeSize,
     root: encodeBase64(verified.root),

@@ -28,6 +28,7 @@ import {
 } from './sign-items.ts';
 import { signUnlogged } from './sign-unlogged.ts';
 import { addSigningOptions, checkTsa, manyOut, openSigningKey, type SigningOptions, timestampsOf } from './signing.ts';
+import { type SelectedServices, withServices } from './signing-services.ts';
 import { forgetUnlogged, signOnce } from './unlogged-signature.ts';
 
 const HELP = `
@@ -51,7 +52,8 @@ Examples:
   stele sign app.tgz --log https://log.example.com --pkcs11-module libsofthsm2.so --token stele --label release --pin-file pin
   stele sign app.tgz --log https://log.example.com --agent-key ~/.ssh/id_ecdsa.pub
   stele sign app.tgz --log https://log.example.com --key signing.pem --certificate chain.pem \\
-    --tsa https://timestamp.example.com/api/v1/timestamp --json`;
+    --tsa https://timestamp.example.com/api/v1/timestamp --json
+  stele sign app.tgz --key signing.pem --signing-config signing_config.json --trusted-root trusted_root.json`;
 
 export function signCommand(): Command {
   const command = new Command('sign')
@@ -63,7 +65,8 @@ export function signCommand(): Command {
     .action(sign);
 }
 
-async function sign(named: readonly string[], options: SigningOptions): Promise<void> {
+async function sign(named: readonly string[], chosen: SigningOptions): Promise<void> {
+  const options = await withServices(chosen);
   const files = [...new Set(named)];
   const [first] = files;
   const alone = files.length === 1 ? first : undefined;
@@ -84,15 +87,15 @@ async function sign(named: readonly string[], options: SigningOptions): Promise<
     if (destination.kind !== 'log') {
       return await signUnlogged(items, destination, { given, signal: http.signal, json: options.json, publicPath });
     }
-    const { log } = destination;
+    const logs = [destination.log, ...options.moreLogs];
     let firstUse = false;
-    const ready = async () => {
+    const ready = async (log: string) => {
       const found = await givenOrFirstUse(given.trust, log, http);
-      firstUse = found.firstUse;
+      firstUse ||= found.firstUse;
       return found.trust;
     };
-    const results = await signItems(items, log, ready, http);
-    const context = { log, options, publicPath, firstUse };
+    const results = await signItems(items, logs, ready, http);
+    const context = { logs, options, publicPath, firstUse };
     if (alone !== undefined) printOne(results[0] as KeptItem<Written>, context);
     else printMany(results, context);
   } finally {
@@ -107,7 +110,7 @@ interface Written extends Kept {
 function itemOf(
   file: string,
   signer: KeySigner,
-  options: SigningOptions,
+  options: SigningOptions & SelectedServices,
   { destination, ...http }: LogRequestOptions & { readonly destination: Destination },
 ): SignItem<Written> {
   const out = options.out ?? `${file}.sigstore.json`;
@@ -175,6 +178,7 @@ function printOne(kept: KeptItem<Written>, context: Context): void {
   print(options.json, result, [
     `Signed ${basename(inputName(file))} (${digest.algorithm} ${digest.hex})`,
     `Logged by ${log.origin} as entry ${result.index} of ${result.treeSize}; ${checked}`,
+    ...(result.moreEntries ?? []).map((one) => `And by ${one.log.origin} as entry ${one.index} of ${one.treeSize}`),
     `Proof: ${bundle}`,
     ...(result.tlogProof === null ? [] : [`tlog-proof: ${result.tlogProof}`]),
     ...(publicPath === undefined ? [] : [`Public key: ${publicPath}`]),
@@ -186,9 +190,11 @@ function printOne(kept: KeptItem<Written>, context: Context): void {
 
 function verifyCommandFor(
   { file, bundle, publicKey, log }: ReturnType<typeof describeSigned>,
-  { certificate, policy }: SigningOptions,
+  { certificate, policy, trustedRoot }: SigningOptions,
 ): string {
-  const trust = policy === undefined ? `--log-key ${shellWord(log.verifierKey)}` : `--policy ${shellWord(policy)}`;
+  const keyOrRoot =
+    trustedRoot === undefined ? `--log-key ${shellWord(log.verifierKey)}` : `--trusted-root ${shellWord(trustedRoot)}`;
+  const trust = policy === undefined ? keyOrRoot : `--policy ${shellWord(policy)}`;
   const signer =
     certificate === undefined
       ? `--key ${shellWord(publicKey ?? 'PUBLIC_KEY.pem')}`

@@ -12,6 +12,7 @@ import { addDestinationOptions, type DestinationOptions } from './destination.ts
 import { readPrivateKey, readPublicKey, readWhole, writeWhole } from './files.ts';
 import { addLogOptions } from './log-options.ts';
 import { note, warn } from './report.ts';
+import { addSigningConfigOption, type SelectedServices } from './signing-services.ts';
 import { addTokenOptions, type KeyPlaceOptions, passphraseOf, tokenKeyOf } from './token-options.ts';
 
 export interface SigningOptions extends DestinationOptions, KeyPlaceOptions {
@@ -21,6 +22,7 @@ export interface SigningOptions extends DestinationOptions, KeyPlaceOptions {
   readonly agentKey?: string;
   readonly certificate?: string;
   readonly tsa?: string;
+  readonly signingConfig?: string;
   readonly publicOut?: string;
 }
 
@@ -35,6 +37,7 @@ export function addSigningOptions(command: Command, bundle: string): Command {
     .option('--new-key <path>', 'where to make the key, or where it was made before')
     .option('--passphrase-file <path>', 'file with the passphrase of --key')
     .option('--passphrase-env <name>', 'environment variable with the passphrase of --key');
+  addSigningConfigOption(command, '--log and --tsa');
   return addTokenOptions(command, 'sign with a key in a token', 'label of the key in the token')
     .option(
       '--agent-key <key>',
@@ -166,35 +169,36 @@ async function readCertificate(path: string, key: PublicKey): Promise<Uint8Array
 }
 
 /**
- * Time stamps over a signature; none without `--tsa`.
+ * A time stamp of each selected authority over a signature.
  *
  * @throws ClientError the codes of `requestTimestamp`; `bad-certificate` where the signer's certificate is not valid at the
  *   time of the stamp
  */
 export async function timestampsOf(
   { signature, certificate, publicKey }: Signed,
-  { tsa }: SigningOptions,
+  { tsas }: SelectedServices,
   http: LogRequestOptions,
 ): Promise<Uint8Array[]> {
-  if (tsa === undefined) return [];
+  if (tsas.length === 0) return [];
   const { requestTimestamp } = await import('../submit/timestamp.ts');
-  const stamp = await requestTimestamp(tsa, signature, http);
+  const stamps = await Promise.all(tsas.map((tsa) => requestTimestamp(tsa, signature, http)));
   if (certificate !== undefined) {
     const { checkSignerCertificate, timesIn } = await import('../submit/signers/certificate-check.ts');
-    checkSignerCertificate(certificate, publicKey, timesIn([stamp]));
+    checkSignerCertificate(certificate, publicKey, timesIn(stamps));
   }
-  return [stamp];
+  return stamps;
 }
 
 /** @throws ClientError `usage` */
-export function checkTsa({ tsa, certificate }: SigningOptions): void {
-  if (tsa === undefined) {
+export function checkTsa({ tsa, tsas, certificate }: SigningOptions & SelectedServices): void {
+  if (tsas.length === 0) {
     if (certificate === undefined) return;
     warn(
       'without --tsa nothing in the bundle says that the certificate was good when it signed: verifiers may refuse it',
     );
     return;
   }
+  if (tsa === undefined) return;
   const url = URL.canParse(tsa) ? new URL(tsa) : undefined;
   if (url?.protocol === 'http:' || url?.protocol === 'https:') return;
   throw usage('--tsa is not a URL such as https://timestamp.example.com/api/v1/timestamp');

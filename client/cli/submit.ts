@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { decodeHex } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
 import { ClientError, type ClientErrorCode, usage } from '../errors.ts';
-import { MAX_BUNDLE } from '../formats/bundle.ts';
+import { formatBundle, MAX_BUNDLE, parseBundle } from '../formats/bundle.ts';
 import { LogClient, type Submitted } from '../submit/log-client.ts';
 import { parseLogUrl } from '../submit/log-url.ts';
 import { type FlushResult, flushQueue } from '../submit/queue/queue-flush.ts';
@@ -33,10 +33,12 @@ import {
 } from './log-options.ts';
 import { withProgress } from './progress.ts';
 import { note } from './report.ts';
+import { addSigningConfigOption, withServices } from './signing-services.ts';
 import { failed, report, reportStatus, type SubmitResult, shown } from './submit-report.ts';
 
 interface SubmitOptions extends LogArguments {
   readonly log?: string;
+  readonly signingConfig?: string;
   readonly key: readonly string[];
   readonly certificate: readonly string[];
   readonly digest?: string;
@@ -82,7 +84,7 @@ export function submitCommand(): Command {
   const command = new Command('submit')
     .description('Log what is signed already: bundles, DSSE envelopes, digest and signature; with a queue for outages')
     .argument('[files...]', 'Sigstore bundles without a log entry, or DSSE envelopes');
-  return addLogOptions(command)
+  return addSigningConfigOption(addLogOptions(command), '--log')
     .option('--key <path>', 'public key (PEM) that signed; may be given several times', collect, [])
     .option('--certificate <path>', 'certificate (PEM) that signed; may be given several times', collect, [])
     .option('--digest <hex>', 'digest of the file that was signed')
@@ -96,7 +98,8 @@ export function submitCommand(): Command {
     .action(submit);
 }
 
-async function submit(files: readonly string[], options: SubmitOptions): Promise<void> {
+async function submit(files: readonly string[], chosen: SubmitOptions): Promise<void> {
+  const options = await withServices(chosen);
   const plain = options.digest !== undefined || options.signature !== undefined;
   const any = files.length > 0 || plain;
   if (options.status === true) {
@@ -116,9 +119,9 @@ async function submit(files: readonly string[], options: SubmitOptions): Promise
   if (any) {
     const submissions = plain ? [await plainSubmission(options)] : await fileSubmissions(files, options);
     if (options.out !== undefined && submissions.length > 1) throw usage('--out names one file: submit one at a time');
-    if (options.log === undefined) throw usage('name the log with --log');
+    if (options.log === undefined) throw usage('name the log with --log or --signing-config');
     const log = parseLogUrl(options.log);
-    if (options.queue === undefined) return await direct(submissions, log, given, http, options);
+    if (options.queue === undefined) return await direct(submissions, [log, ...options.moreLogs], given, http, options);
     await queueAll(submissions, log, given, options);
   }
   if (options.flush === true) await flush(given, http, options);
@@ -179,40 +182,56 @@ async function readVerifiers({ key, certificate }: SubmitOptions): Promise<Verif
 
 async function direct(
   named: readonly Named[],
-  log: string,
+  logs: readonly string[],
   given: GivenTrust,
   http: CommandRequests,
   options: SubmitOptions,
 ): Promise<void> {
-  const { trust } = await givenOrFirstUse(given.trust, log, http);
-  const client = new LogClient(log, trust, http);
   const results: SubmitResult[] = [];
+  // What the logs before the last one answered, in the order of `named`.
+  const before: Submitted[][] = named.map(() => []);
   await withProgress('submitting', 'entries', async (update) => {
     const writing: Promise<void>[] = [];
     let answered = 0;
-    const settle = (at: number, result: Submitted | ClientError): void => {
-      const { out } = named[at]!;
-      update(++answered, named.length);
-      if (result instanceof ClientError) results[at] = failed(out, log, result);
-      else {
-        results[at] = { state: 'done', out, log, index: result.entry.index };
-        const written = writeWhole(out, result.bundle).catch((error: ClientError) => {
-          results[at] = failed(out, log, error);
-        });
-        writing.push(written);
+    for (const log of logs) {
+      const { trust } = await givenOrFirstUse(given.trust, log, http);
+      const client = new LogClient(log, trust, http);
+      const left = [...named.keys()].filter((at) => results[at] === undefined);
+      const settle = (position: number, result: Submitted | ClientError): void => {
+        const at = left[position]!;
+        const { out } = named[at]!;
+        update(++answered, named.length * logs.length);
+        if (result instanceof ClientError) results[at] = failed(out, log, result);
+        else if (log !== logs.at(-1)) before[at]!.push(result);
+        else {
+          results[at] = { state: 'done', out, log, index: result.entry.index };
+          const written = writeWhole(out, joined([...before[at]!, result])).catch((error: ClientError) => {
+            results[at] = failed(out, log, error);
+          });
+          writing.push(written);
+        }
+      };
+      try {
+        if (left.length === 0) break;
+        const submissions = left.map((at) => named[at]!.submission);
+        await client.submitMany(submissions, { signal: http.signal, onResult: settle });
+      } finally {
+        await Promise.all(writing);
       }
-    };
-    try {
-      const submissions = named.map(({ submission }) => submission);
-      await client.submitMany(submissions, { signal: http.signal, onResult: settle });
-    } finally {
-      await Promise.all(writing);
     }
   });
   const [only] = results;
   // A single file fails as in the other commands.
   if (results.length === 1 && only?.error !== undefined) throw only.error;
   report(options.json, results, []);
+}
+
+/** One bundle with the entries of all logs. */
+function joined(answers: readonly Submitted[]): Uint8Array {
+  const [first, ...others] = answers;
+  if (others.length === 0) return first!.bundle;
+  const bundles = answers.map(({ bundle }) => parseBundle(bundle));
+  return formatBundle({ ...bundles[0]!, entries: bundles.flatMap(({ entries }) => entries) });
 }
 
 async function queueAll(

@@ -24,7 +24,7 @@ import { printable } from '../../merkle/printable.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import { encodeSpki, type KeyInfo, parseSpki, pointOf } from '../../merkle/rekor/spki.ts';
 import { isKeyName } from '../../merkle/verifier-key.ts';
-import type { Period } from '../../merkle/x509/utc-time.ts';
+import { type Period, within } from '../../merkle/x509/utc-time.ts';
 import { ClientError } from '../errors.ts';
 import type { TrustedLog, TrustedRoot } from './trusted-root.ts';
 
@@ -106,6 +106,13 @@ export function rootVerifierKey({ key, checkpointKeyId, baseUrl }: TrustedLog, n
   if (key.kind !== 'ed25519') return [];
   const made = ed25519VerifierKey(name, pointOf(key));
   return equal(logId(made).subarray(0, checkpointKeyId.length), checkpointKeyId) ? [made] : [];
+}
+
+/** The verifier keys of all logs whose keys count at `now`, in milliseconds since 1970, each under its log's address. */
+export function rootVerifierKeys({ tlogs }: TrustedRoot, now: number): VerifierKey[] {
+  const current = tlogs.filter(({ validFor }) => within(validFor, now));
+  const keys = current.flatMap((log) => namesOf(log.baseUrl).flatMap((name) => rootVerifierKey(log, name)));
+  return [...new Map(keys.map((key) => [formatVerifierKey(key), key])).values()];
 }
 
 function rootLogKey(log: TrustedLog, primitives: Primitives): LogKey {

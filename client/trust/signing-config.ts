@@ -58,7 +58,13 @@ export function parseSigningConfig(file: Uint8Array): SigningConfig {
 }
 
 function readConfig(file: Uint8Array): SigningConfig {
-  const config = object(parseJson(file, 'the file', MAX_SIGNING_CONFIG), 'the file', [
+  const json = parseJson(file, 'the file', MAX_SIGNING_CONFIG);
+  // First, so that another file of Sigstore is told for what it is.
+  const { mediaType } = (json ?? {}) as { readonly mediaType?: unknown };
+  if (typeof mediaType === 'string' && mediaType !== MEDIA_TYPE) {
+    throw malformed('mediaType', `is "${printable(mediaType.slice(0, 100))}", not ${MEDIA_TYPE}`);
+  }
+  const config = object(json, 'the file', [
     'mediaType',
     'caUrls',
     'oidcUrls',

@@ -65,7 +65,7 @@ describe('a stamp over the signature', () => {
   });
   const stampsOf = async (one: Signed, time: string) => {
     const { url } = await authority(200, instance.stamp(one.signature, { time }));
-    return await timestampsOf(one, { tsa: url, timeout: '1' }, {});
+    return await timestampsOf(one, { tsas: [url], moreLogs: [] }, {});
   };
 
   it('is kept where verifiers can take it', async () => {

@@ -60,7 +60,7 @@ describe('a signing configuration', () => {
   });
 
   it.each<[string, (json: Json) => void, RegExp]>([
-    ['another version', (json) => (json.mediaType = json.mediaType.replace('v0.2', 'v0.1')), /mediaType is not/],
+    ['another version', (json) => (json.mediaType = json.mediaType.replace('v0.2', 'v0.1')), /mediaType is "/],
     ['a trusted root', (json) => (json.mediaType = 'application/vnd.dev.sigstore.trustedroot.v0.2+json'), /mediaType/],
     ['an unknown field', (json) => (json.rekorTlogUrl = 'https://log.example'), /unknown field "rekorTlogUrl"/],
     ['a service without a URL', (json) => delete json.rekorTlogUrls[0].url, /rekorTlogUrls\[0\]\.url is missing/],

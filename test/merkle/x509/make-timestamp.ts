@@ -31,6 +31,8 @@ export interface TokenWish {
   readonly imprintOid?: string;
   /** What the token is over. */
   readonly message: Uint8Array;
+  /** The digest that is stamped, in place of that of the message. */
+  readonly imprint?: Uint8Array;
   /** GeneralizedTime. */
   readonly time?: string;
   readonly serial?: Buffer;
@@ -56,7 +58,10 @@ export function makeTimestamp(token: TokenWish): Buffer {
   const info = sequence(
     integer(token.infoVersion ?? 1),
     oid('1.2.3'),
-    sequence(sequence(oid(token.imprintOid ?? HASHES[imprintHash])), octets(digest(imprintHash, message))),
+    sequence(
+      sequence(oid(token.imprintOid ?? HASHES[imprintHash])),
+      octets(token.imprint ?? digest(imprintHash, message)),
+    ),
     token.serial ?? integer(1, 2, 3),
     der(0x18, Buffer.from(token.time ?? '20300101000000Z')),
     ...(token.infoMore ?? [sequence(integer(1)), der(1, Buffer.from([255])), integer(9)]),

@@ -1,0 +1,61 @@
+/** `--signing-config`: the logs and time-stamp authorities that a signing configuration of Sigstore selects. */
+import type { Command } from 'commander';
+import { usage } from '../errors.ts';
+import { parseLogUrl } from '../submit/log-url.ts';
+import { MAX_SIGNING_CONFIG, parseSigningConfig, type SigningConfig, selectServices } from '../trust/signing-config.ts';
+import { readWhole } from './files.ts';
+
+/** Major versions of the services' APIs that Stele speaks: Rekor's, and RFC 3161 as Sigstore numbers it. */
+const LOG_API = [2];
+const TSA_API = [1];
+
+interface ServiceOptions {
+  readonly log?: string;
+  readonly tsa?: string;
+  readonly noLog?: boolean;
+  readonly queue?: string;
+  readonly signingConfig?: string;
+}
+
+export interface SelectedServices {
+  /** Logs beside `log` that each signature goes to. */
+  readonly moreLogs: readonly string[];
+  /** URLs of the authorities that stamp each signature. */
+  readonly tsas: readonly string[];
+}
+
+export function addSigningConfigOption(command: Command, instead: string): Command {
+  return command.option(
+    '--signing-config <path>',
+    `Sigstore's signing_config.json (v0.2), whose services are used in the place of ${instead}`,
+  );
+}
+
+/**
+ * The options with the services of the signing configuration, or with those that `--log` and `--tsa` name.
+ *
+ * @throws ClientError `signing-config`, `file`, `usage`
+ */
+export async function withServices<O extends ServiceOptions>(options: O): Promise<O & SelectedServices> {
+  const { signingConfig: path, log, tsa, noLog, queue } = options;
+  if (path === undefined) return { ...options, moreLogs: [], tsas: tsa === undefined ? [] : [tsa] };
+  const given = Object.entries({ '--log': log, '--tsa': tsa }).find(([, value]) => value !== undefined);
+  if (given !== undefined) throw usage(`--signing-config names the services: leave out ${given[0]}`);
+  const config = parseSigningConfig(await readWhole(path, MAX_SIGNING_CONFIG, 'a signing configuration'));
+  const now = Date.now();
+  const tsas = tsasOf(config, now);
+  if (noLog === true) return { ...options, moreLogs: [], tsas };
+  const services = selectServices(config.rekorTlogUrls, config.rekorTlogConfig, 'log', LOG_API, now);
+  const [first, ...moreLogs] = services.map(({ url }) => parseLogUrl(url));
+  if (queue !== undefined && moreLogs.length > 0) {
+    const count = services.length;
+    throw usage(`the signing configuration asks for ${count} logs, and --queue keeps an entry for one: leave it out`);
+  }
+  return { ...options, log: first, moreLogs, tsas };
+}
+
+function tsasOf({ tsaUrls, tsaConfig }: SigningConfig, now: number): string[] {
+  // A configuration without authorities wants no time stamp, unless it says how many.
+  if (tsaUrls.length === 0 && (tsaConfig === undefined || !('count' in tsaConfig))) return [];
+  return selectServices(tsaUrls, tsaConfig, 'time-stamp authority', TSA_API, now).map(({ url }) => url);
+}
