@@ -6,6 +6,7 @@ import { ClientError } from '../../../client/errors.ts';
 import { parseBundle } from '../../../client/formats/bundle.ts';
 import { canonicalEntry, type Signed } from '../../../client/formats/entry-request.ts';
 import { parsePublicKey } from '../../../client/formats/key.ts';
+import { verifyTlogProof } from '../../../client/index.ts';
 import { compileRule } from '../../../client/trust/identity.ts';
 import { parseTrustPolicy } from '../../../client/trust/quorum.ts';
 import { parseTrustedRoot } from '../../../client/trust/trusted-root.ts';
@@ -256,6 +257,27 @@ describe.each(bundleCases())('an identity in a tlog-proof: %s', (cases) => {
     expect(code(() => checkTlogProof({ ...leaf, now: (time - 301) * 1000 }, nodePrimitives()))).toBe('future-time');
     expect(code(() => checkTlogProof({ ...leaf, now: Number.NaN }, nodePrimitives()))).toBe('usage');
     expect(code(() => checkTlogProof(leaf, nodePrimitives()))).toBe('accepted');
+  });
+
+  it("is held to this machine's clock by the library, unless it is given another", async () => {
+    const { digest, proof } = genuine();
+    const later = Date.UTC(2100, 0) / 1000;
+    const checkpoint = await cosigned(proof.checkpoint, [0, later], [1, later]);
+    const ask = (more: object) => {
+      const file = formatTlogProof({ ...proof, checkpoint });
+      const about = {
+        proof: file,
+        policy,
+        digests: { sha256: digest },
+        signer: { ...any, identity: any, trustedRoot },
+      };
+      return code(() => verifyTlogProof({ ...about, ...more }));
+    };
+    expect(ask({})).toBe('future-time');
+    expect(ask({ now: Infinity })).toBe('bad-certificate');
+    const leaf = { signer: undefined, leafHash: leafHash(proof.extra!) };
+    expect(ask(leaf)).toBe('future-time');
+    expect(ask({ ...leaf, now: later * 1000 })).toBe('accepted');
   });
 
   it('is found under one of several trusted roots', async () => {
