@@ -91,6 +91,23 @@ describe.skipIf(noTools)('bundles of stele', () => {
     }
   }
 
+  it('attested with the short names of cosign, which mean the same there', async () => {
+    await writeFile(at('types.pem'), pem(KEYS[0]![1]()), { mode: 0o600 });
+    const names = ['slsaprovenance', 'slsaprovenance02', 'slsaprovenance1', 'link', 'spdx', 'spdxjson', 'cyclonedx'];
+    for (const type of [...names, 'vuln', 'openvex', 'custom']) {
+      const bundle = at(`type.${type}.json`);
+      const what = ['--predicate', at('predicate.json'), '--type', type, '--out', bundle];
+      const how = ['--key', at('types.pem'), '--public-out', at('types.pub'), ...log(), '--tsa', authority.tsaUrl];
+      await steleJson(['attest', at('artifact'), ...what, ...how]);
+      const takes = (asked: string) => [
+        ...['verify-blob-attestation', '--bundle', bundle, '--key', at('types.pub'), '--type', asked],
+        ...['--trusted-root', cosign.trustedRoot, at('artifact')],
+      ];
+      await ok('cosign', takes(type), cosign.env);
+      await refused('cosign', takes(type === 'link' ? 'vuln' : 'link'));
+    }
+  });
+
   it.each(KEYS)('signed by a key of the kind %s', async (name, make) => {
     await writeFile(at(`${name}.pem`), pem(make()), { mode: 0o600 });
     const pub = at(`${name}.pub`);
