@@ -120,7 +120,7 @@ export function readOid(fields: Elements, what: string): Uint8Array {
 export const ASCII = /^[\0-\x7f]*$/;
 
 /** One character for each byte. */
-export function textOf(bytes: Uint8Array): string {
+export function charactersOf(bytes: Uint8Array): string {
   if (bytes.length <= 1_024) return String.fromCharCode.apply(null, bytes as unknown as number[]);
-  return textOf(bytes.subarray(0, 1_024)) + textOf(bytes.subarray(1_024));
+  return charactersOf(bytes.subarray(0, 1_024)) + charactersOf(bytes.subarray(1_024));
 }

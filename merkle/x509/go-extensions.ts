@@ -3,13 +3,13 @@ import { equal } from '../bytes.ts';
 import { constructed, primitive, TAG } from './der.ts';
 import {
   ASCII,
+  charactersOf,
   type Elements,
   notDer,
   readBits,
   readInt64,
   readInteger,
   readOid,
-  textOf,
   unreadable,
 } from './go-elements.ts';
 import { hostOfUri, isDomainName, isIpv4, isIpv6, mailboxOf } from './name-forms.ts';
@@ -68,7 +68,7 @@ export function readExtensions(list: Elements): void {
     const flag = extension.optional(TAG.boolean);
     const isCritical = flag !== undefined && readBoolean(flag, 'the critical flag of an extension');
     const value = extension.next(TAG.octetString, 'the value of an extension');
-    const key = textOf(oid);
+    const key = charactersOf(oid);
     if (seen.has(key)) throw unreadable('the certificate has an extension twice');
     seen.add(key);
     if (oid.length === 3 && equal(oid.subarray(0, 2), ID_CE)) READERS[oid[2]!]?.(value, isCritical);
@@ -115,7 +115,7 @@ function readAlternativeNames(list: Elements): void {
 }
 
 function asciiOf(bytes: Uint8Array, what: string): string {
-  const text = textOf(bytes);
+  const text = charactersOf(bytes);
   if (!ASCII.test(text)) throw unreadable(`${what} is not ASCII`);
   return text;
 }
@@ -135,7 +135,7 @@ function readNameConstraints(value: Elements): void {
 }
 
 function isConstraint(tag: number, bytes: Uint8Array): boolean {
-  const text = textOf(bytes);
+  const text = charactersOf(bytes);
   switch (tag) {
     case primitive(1):
       return ASCII.test(text) && (text.includes('@') ? mailboxOf(text) !== undefined : isDomainName(text, true));
@@ -164,7 +164,7 @@ function readPolicies(list: Elements): void {
   const seen = new Set<string>();
   while (list.more()) {
     const { bytes } = list.next(TAG.sequence, 'a policy').next(TAG.oid, 'the object identifier of a policy');
-    const key = textOf(bytes);
+    const key = charactersOf(bytes);
     // Only here Go takes numbers of any length.
     const isGood = bytes.length > 0 && bytes.at(-1)! < 0x80 && !/^\x80|[\0-\x7f]\x80/.test(key);
     if (!isGood) throw notDer('the object identifier of a policy');

@@ -8,7 +8,7 @@
  */
 import { equal } from '../bytes.ts';
 import { constructed, primitive, TAG } from './der.ts';
-import { ASCII, Elements, readBits, readInteger, readOid, textOf, unreadable } from './go-elements.ts';
+import { ASCII, charactersOf, Elements, readBits, readInteger, readOid, unreadable } from './go-elements.ts';
 import { readExtensions } from './go-extensions.ts';
 import { timeOfDate } from './utc-time.ts';
 
@@ -76,13 +76,13 @@ function readName(name: Elements, what: string): void {
 function isText(tag: number, bytes: Uint8Array): boolean {
   switch (tag) {
     case TAG.printable:
-      return PRINTABLE.test(textOf(bytes));
+      return PRINTABLE.test(charactersOf(bytes));
     case TAG.utf8:
       return isUtf8(bytes);
     case TAG.ia5:
-      return ASCII.test(textOf(bytes));
+      return ASCII.test(charactersOf(bytes));
     case NUMERIC_STRING:
-      return NUMERIC.test(textOf(bytes));
+      return NUMERIC.test(charactersOf(bytes));
     case TAG.bmp:
       return isBmp(bytes);
     default:
@@ -93,7 +93,7 @@ function isText(tag: number, bytes: Uint8Array): boolean {
 const STRICT_UTF8 = new TextDecoder('utf-8', { fatal: true });
 
 function isUtf8(bytes: Uint8Array): boolean {
-  if (ASCII.test(textOf(bytes))) return true;
+  if (ASCII.test(charactersOf(bytes))) return true;
   try {
     STRICT_UTF8.decode(bytes);
     return true;
@@ -121,7 +121,7 @@ function readTime(validity: Elements): void {
   const isUtc = validity.tag === TAG.utcTime;
   if (!isUtc && validity.tag !== TAG.generalizedTime)
     throw unreadable('a time of the validity is missing, or of another type');
-  const match = (isUtc ? UTC_TIME : GENERALIZED_TIME).exec(textOf(bytes));
+  const match = (isUtc ? UTC_TIME : GENERALIZED_TIME).exec(charactersOf(bytes));
   const [year, month, day, hour, minute, second] = (match ?? []).slice(1).map((part = '0') => Number(part));
   // 19 and 20 before a year of two digits have leap years alike, except 1900, which no UTCTime can mean.
   const full = isUtc ? 2000 + year! : year!;
