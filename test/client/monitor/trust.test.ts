@@ -162,6 +162,7 @@ rules: [{ name: r, watch: { identity: ${NAME} }, expect: { identity: ${NAME} } }
   it.each([
     ['PEM', PEM],
     ['a trusted root', trustedRoot(good, { start: '2019-01-01T00:00:00Z' })],
+    ['PEM with text around its blocks', Buffer.from(`root:\r\n${PEM.toString().replaceAll('\n', '\r\n')}the end\r\n`)],
     ['PEM of an intermediate alone', pem(good.intermediate.certificate)],
   ])('takes %s, for the monitor and for `stele monitor test`', (_, content) => {
     for (const { authorities: read } of [loadMonitorConfig(config(content)), loadRules(config(content))]) {
@@ -172,6 +173,7 @@ rules: [{ name: r, watch: { identity: ${NAME} }, expect: { identity: ${NAME} } }
 
   it.each([
     ['nothing', Buffer.alloc(0), /neither a trusted root \(JSON\) nor certificates in PEM/],
+    ['PEM without its end', PEM.subarray(0, -10), /is broken/],
     ['a certificate that signs files', pem(real), /is not that of an authority/],
     ['a damaged certificate', Buffer.from(PEM.toString().replace('-----\nM', '-----\nX')), /cannot be used/],
     ['JSON of something else', Buffer.from('{}'), /the trusted root cannot be used/],

@@ -106,6 +106,21 @@ describe('a certificate', () => {
     expect(fromDigest(DIGEST, signed(), certificateVerifier(good)).signed.digest).toEqual(DIGEST);
   });
 
+  it('is found in a chain with text around its blocks, as openssl writes it, and not in a broken one', () => {
+    const good = leaf({ names: uris(1) });
+    const [first, second] = [pem(good), pem(root.certificate.der)];
+    const chain = `Certificate chain\r\n 0 s:CN = a\r\n${first} 1 s:CN = b\r\n${second}---\r\n`;
+    expect(Buffer.from(signingCertificate(chain, key))).toEqual(good);
+    for (const [wrong, why] of [
+      [first + second.replace(/-+END.*/, ''), 'is not read: the PEM block "CERTIFICATE" is broken'],
+      [`${first}x${second}`, 'is not read'],
+      [second + first, 'is not for this key'],
+      ['Certificate chain', 'holds no certificate in PEM'],
+    ] as const) {
+      expect(() => signingCertificate(wrong, key), why).toThrow(fails('key', why));
+    }
+  });
+
   it.each(BAD)('%s is refused by all that logs', async (_what, make, text) => {
     const certificate = make();
     expect(() => signingCertificate(pem(certificate), key)).toThrow(fails('key', text));
