@@ -32,6 +32,6 @@ export function checkPast(now: number | undefined, time: number, what: () => str
   throw new ClientError(
     'future-time',
     `${what()} is dated ${timeText(time)}, and the clock says ${timeText(now)}: no evidence can be from the future. ` +
-      'If this clock is wrong, say what time it is',
+      'If this clock is wrong, give the time (--at, or now in the library)',
   );
 }
