@@ -5,7 +5,8 @@ import { encodeBase64 } from '../../merkle/bytes.ts';
 import { MAX_POLICY } from '../../merkle/policy.ts';
 import { printable } from '../../merkle/printable.ts';
 import type { AuditReport } from '../audit/types.ts';
-import { usage } from '../errors.ts';
+import { ClientError, usage } from '../errors.ts';
+import { parseLogUrl } from '../submit/log-url.ts';
 import { counted } from './counted.ts';
 import { readWhole } from './files.ts';
 import { withProgress } from './progress.ts';
@@ -68,9 +69,21 @@ async function audit(location: string, options: AuditCommandOptions): Promise<vo
   } catch (error) {
     // An audit that could not read the log to its end has found nothing wrong.
     if (exitStatus(error) !== 1) throw error;
-    reportError(error, options.json === true);
+    reportError((await atWitness(location, options, error)) ?? error, options.json === true);
     process.exitCode = 2;
   }
+}
+
+/** The error that says so where a log without a checkpoint is a witness. */
+async function atWitness(
+  location: string,
+  { ca }: AuditCommandOptions,
+  error: unknown,
+): Promise<ClientError | undefined> {
+  if (!(error instanceof ClientError) || error.code !== 'missing' || !/^https?:/i.test(location)) return undefined;
+  const { witnessAt } = await import('../submit/witness-port.ts');
+  const fetch = await fetchOf(ca);
+  return await witnessAt(parseLogUrl(location), fetch === undefined ? {} : { fetch });
 }
 
 async function run(location: string, options: AuditCommandOptions): Promise<AuditReport> {

@@ -12,7 +12,12 @@ import type { LogRequestOptions } from './types.ts';
  * @param log as `parseLogUrl` gives it
  */
 export async function refusalOf(log: string, reply: HttpReply, options: LogRequestOptions): Promise<ClientError> {
-  if (reply.status !== 404 || !(await isWitness(log, options))) return refusal(reply);
+  return (reply.status === 404 ? await witnessAt(log, options) : undefined) ?? refusal(reply);
+}
+
+/** The error where the address is a witness's; undefined where it is not. @throws ClientError `cancelled` */
+export async function witnessAt(log: string, options: LogRequestOptions): Promise<ClientError | undefined> {
+  if (!(await isWitness(log, options))) return undefined;
   return new ClientError('refused', `${log} is the address of a witness, not of a log: give the log's own address`);
 }
 

@@ -46,6 +46,22 @@ describe("the address of a witness in the place of a log's", () => {
     }
   });
 
+  it('is named by an audit, which stays one that could not be tried', async () => {
+    expect(await stele(['audit', witness.url], { cwd: dir })).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining(`${witness.url} is the address of a witness, not of a log`),
+    });
+    await answering(
+      (_request, reply) => reply.writeHead(404).end('not found\n'),
+      async (url) => {
+        expect(await stele(['audit', url], { cwd: dir })).toMatchObject({
+          code: 2,
+          stderr: expect.stringContaining('[missing]: checkpoint is not there'),
+        });
+      },
+    );
+  });
+
   it('is no other address that lacks the paths of a log, whatever that answers', async () => {
     for (const status of [404, 200, 500]) {
       await answering(
