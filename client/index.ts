@@ -31,6 +31,7 @@ export type { Primitives } from '../merkle/rekor/primitives.ts';
 export type { KeyInfo } from '../merkle/rekor/spki.ts';
 export { nodePrimitives } from '../merkle/runtime/crypto/node-primitives.ts';
 export { RuntimeError, type RuntimeErrorCode } from '../merkle/runtime/runtime-errors.ts';
+export { fetchTrusting } from '../merkle/runtime/service/authority-fetch.ts';
 export { type Tile, tilePath, tileWidth } from '../merkle/tile.ts';
 export type { CertificateIdentity as Identity } from '../merkle/x509/fulcio.ts';
 export { auditLog } from './audit/audit.ts';
