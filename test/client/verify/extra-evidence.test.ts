@@ -361,6 +361,16 @@ describe('evidence from the future', () => {
     expect(code(() => checkUnderRoots(parts, noblePrimitives))).toBe('bad-certificate');
   });
 
+  it('is what several trusted roots report, where another does not know the log', () => {
+    const { bundle, v1 } = signature();
+    const roots = [parsed(other.trustedRoot()), parsed(own.trustedRoot())];
+    for (const trustedRoot of [roots, roots.toReversed()]) {
+      expect(check(bundle([v1(own)]), { trustedRoot, now: at })).toBe('accepted');
+      expect(check(bundle([v1(own)]), { trustedRoot, now: at - minutes(6) })).toBe('future-time');
+      expect(check(bundle([v1(third)]), { trustedRoot, now: at })).toBe('bad-checkpoint');
+    }
+  });
+
   it('of strangers is not looked at', () => {
     const later = '2039-01-01T00:00:00Z';
     const { bundle, v1, stamp } = signature();
