@@ -15,6 +15,7 @@ import { stopSignals } from './signals.ts';
 import { addCaOption, fetchOf } from './tls-authorities.ts';
 
 interface AuditCommandOptions {
+  readonly monitorConfig?: string;
   readonly logKey?: string;
   readonly policy?: string;
   readonly signatures?: boolean;
@@ -39,12 +40,14 @@ beginning of the tree that it has shown before), 130 interrupted.
 Examples:
   stele audit https://log.example.com --log-key 'log.example.com+1a2b3c4d+AbCd…' --state log.example.com.audit
   stele audit https://log.example.com --policy trust/policy --signatures
+  stele audit log.example.com --monitor-config monitor_config.json --log-key 'log.example.com+1a2b3c4d+AbCd…'
   stele audit /srv/export --json`;
 
 export function auditCommand(): Command {
   const command = new Command('audit')
     .description('Rebuild the tree of a whole log, and check every tile, the checkpoint and what was seen before')
-    .argument('<url|dir>', 'the log: its URL, or a directory of its files')
+    .argument('<url|dir>', 'the log: its URL, or a directory of its files; with --monitor-config its origin')
+    .option('--monitor-config <path>', 'monitor configuration of Sigstore, which says where the log is read')
     .option('--log-key <vkey>', "the log's verifier key: the checkpoint must be signed with it")
     .option('--policy <path>', 'trust policy (tlog-policy): its log must have signed, its quorum of witnesses cosigned')
     .option('--signatures', 'check the signature in every entry too (hashedrekord 0.0.2)')
@@ -98,7 +101,8 @@ async function run(location: string, options: AuditCommandOptions): Promise<Audi
       : parseTrustPolicy(await readWhole(options.policy, MAX_POLICY, 'a policy'));
   const stop = new AbortController();
   void stopSignals().then(() => stop.abort());
-  const source = openSource(location, { timeoutMs, fetch: await fetchOf(options.ca) });
+  const place = options.monitorConfig === undefined ? location : await readUrlOf(location, options.monitorConfig);
+  const source = openSource(place, { timeoutMs, fetch: await fetchOf(options.ca) });
   try {
     return await withProgress(`auditing ${printable(source.name)}`, 'entries', (update) =>
       auditLog(source, {
@@ -115,6 +119,18 @@ async function run(location: string, options: AuditCommandOptions): Promise<Audi
   } finally {
     await source.close();
   }
+}
+
+/** Where the monitor configuration reads the log of this origin. @throws ClientError `monitor-config`, `file` */
+async function readUrlOf(origin: string, path: string): Promise<string> {
+  const { MAX_MONITOR_CONFIG, parseMonitoredLogs } = await import('../trust/monitor-config.ts');
+  const { rekorLogs } = parseMonitoredLogs(await readWhole(path, MAX_MONITOR_CONFIG, 'a monitor configuration'));
+  const served = rekorLogs.filter(({ majorApiVersion }) => majorApiVersion === 2);
+  const found = served.find(({ logOrigin }) => logOrigin === origin);
+  if (found !== undefined) return `${found.readUrl.replace(/\/+$/, '').replace(/\/api\/v2$/, '')}/api/v2`;
+  const known = served.map(({ logOrigin }) => printable(logOrigin)).join(', ') || 'none';
+  const why = `the monitor configuration names no log of API v2 with the origin "${printable(origin)}"; it names: ${known}`;
+  throw new ClientError('monitor-config', why);
 }
 
 function toJson({ tree, ...report }: AuditReport): object {

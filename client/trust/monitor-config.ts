@@ -8,8 +8,8 @@ import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { ClientError } from '../errors.ts';
 import { array, int64, malformed, object, parseJson, string } from '../formats/json.ts';
 
-/** In bytes. */
-const MAX_MONITOR_CONFIG = 1024 * 1024;
+/** Longest monitor configuration that is accepted, in bytes. */
+export const MAX_MONITOR_CONFIG = 1024 * 1024;
 const MAX_LOGS = 256;
 
 /** One log (`TransparencyLogMonitorConfig`). */

@@ -203,3 +203,25 @@ describe('a trusted root for what a log answers', () => {
     );
   });
 });
+
+describe('a monitor configuration for an audit', () => {
+  it('says where the log of an origin is read', async () => {
+    const [log] = logs;
+    const rekorLogs = [{ readUrl: log.url, logOrigin: log.origin, majorApiVersion: 2 }];
+    await writeFile(at('monitor_config.json'), JSON.stringify({ rekorLogs }));
+    const audit = (origin: string) =>
+      stele([
+        'audit',
+        origin,
+        '--monitor-config',
+        at('monitor_config.json'),
+        '--log-key',
+        log.verifierKeys[0]!,
+        '--json',
+      ]);
+    const good = await audit(log.origin);
+    expect([good.code, JSON.parse(good.stdout)]).toMatchObject([0, { ok: true, source: `${log.url}/api/v2` }]);
+    const { code, stderr } = await audit('other.example');
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/error \[monitor-config\]: .*it names: localhost/)]);
+  });
+});
