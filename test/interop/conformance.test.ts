@@ -2,7 +2,7 @@
  * conformance.mjs, which speaks the protocol of sigstore-conformance: all bundles of a folder of its form by path and by digest,
  * and keyless signing, with the certificate authority of @sigstore/mock and a log of ours.
  *
- * SIGSTORE_CONFORMANCE names the folder (test/assets/bundle-verify of a checkout); TEST_VECTORS has a part of it.
+ * SIGSTORE_CONFORMANCE names the folder, `bundle-verify` among that project's assets; TEST_VECTORS has a part of it.
  */
 import { createHash, generateKeyPairSync } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
