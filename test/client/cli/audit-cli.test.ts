@@ -162,7 +162,7 @@ describe('exit statuses', () => {
     expect(stale).toMatchObject({ code: 2, stderr: expect.stringContaining('stale or was rolled back') });
     expect(JSON.parse(stale.stdout)).toMatchObject({ ok: false, error: { code: 'stale' } });
     rmSync(join(dir, 'tile'), { recursive: true });
-    log.write(dir, numbered(599));
+    log.write(dir, numbered(511));
     expect(await stele(args)).toMatchObject({ code: 1, stderr: expect.stringContaining('went back') });
     log.write(dir, numbered(512, 'another'));
     const other = await stele([...args, '--json']);
