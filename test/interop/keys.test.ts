@@ -148,11 +148,22 @@ describe.skipIf(noTools)('stele sign', () => {
     await takes('taken.pem');
   });
 
-  it('names the key in a key-management service', async () => {
+  it('names the key in a key-management service, and the way to sign with it there', async () => {
     const log = ['--log', server.url, '--log-key', server.verifierKeys[0]!];
-    expect(await stele(['sign', at('artifact'), '--key', 'awskms://alias/release', ...log])).toMatchObject({
-      code: 2,
-      stderr: expect.stringMatching(/\[key\]: awskms:.*cosign sign-blob/),
-    });
+    const { code, stderr } = await stele(['sign', at('artifact'), '--key', 'awskms://alias/release', ...log]);
+    expect(code).toBe(2);
+    const [, advice] = /\[key\]: awskms:.*`cosign (sign-blob .*?)`/.exec(stderr)!;
+    // The same command with a key in a file.
+    const env = { COSIGN_PASSWORD: '' };
+    await ok('cosign', ['generate-key-pair', '--output-key-prefix', at('managed')], env);
+    const given: Record<string, string> = {
+      'awskms://…': at('managed.key'),
+      'FILE.sigstore.json': at('managed.json'),
+      FILE: at('artifact'),
+    };
+    await ok('cosign', [...advice!.split(' ').map((word) => given[word] ?? word), '--yes'], env);
+    await steleJson(['submit', at('managed.json'), '--key', at('managed.pub'), ...log]);
+    const who = ['--key', at('managed.pub'), '--log-key', server.verifierKeys[0]!];
+    await steleJson(['verify', at('artifact'), '--bundle', at('managed.json'), ...who]);
   });
 });

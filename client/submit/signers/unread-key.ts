@@ -51,7 +51,7 @@ export function unreadKeyUri(name: string): string | undefined {
   }
   if (scheme === 'file') return 'a URL is not read: give the path of the file';
   if (scheme === 'env') return 'a key is not read from the environment: write it to a file of mode 0600';
-  const how = `sign with cosign (\`cosign sign-blob --key ${scheme}://… --tlog-upload=false --bundle FILE.sigstore.json FILE\`), and log the bundle with \`stele submit\``;
+  const how = `sign with cosign (\`cosign sign-blob --key ${scheme}://… --use-signing-config=false --tlog-upload=false --bundle FILE.sigstore.json FILE\`), and log the bundle with \`stele submit\``;
   return `a key in a key-management service or a secret store (${scheme}://) is not read: ${how}`;
 }
 
