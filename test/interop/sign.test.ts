@@ -127,6 +127,17 @@ describe.skipIf(noTools)('bundles of stele', () => {
     const which = DIGEST_ONLY.includes(name) ? paths.slice(0, 1) : paths;
     await cosignTakes(which, [...identity, '--insecure-ignore-sct']);
     await sigstoreGoTakes(which, ['-expectedSAN', IDENTITY, '-expectedIssuer', ISSUER]);
+    for (const path of paths) {
+      const verify = ['verify', at('artifact'), '--bundle', path, '--trusted-root', cosign.trustedRoot];
+      const { notProven } = await steleJson([...verify, '--identity', IDENTITY, '--issuer', ISSUER]);
+      expect(notProven).toContain('certificate transparency: not asked, the trusted root names no log');
+      for (const wrong of [
+        ['--identity', 'somebody@example.com', '--issuer', ISSUER],
+        ['--identity', IDENTITY, '--issuer', ISSUER, '--require-sct'],
+      ]) {
+        expect(await stele([...verify, ...wrong])).toMatchObject({ code: 1 });
+      }
+    }
     const stranger = ['--certificate-identity', 'somebody@example.com', '--certificate-oidc-issuer', ISSUER];
     const how = ['--trusted-root', cosign.trustedRoot, '--insecure-ignore-sct', '--bundle', paths[0]];
     await refused('cosign', ['verify-blob', ...how, ...stranger, at('artifact')]);
