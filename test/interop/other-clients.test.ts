@@ -37,6 +37,14 @@ const superfluous = (version: '0.1' | '0.2', from: Instance) => () => {
   for (const { certificate } of [instance.intermediate, from.root]) chain.push({ rawBytes: base64(certificate.der) });
   return made;
 };
+/** The bundle alone has the intermediate. */
+const intermediateOfBundle = () => {
+  const made = good('0.2');
+  made.root.certificateAuthorities[0].certChain.certificates.shift();
+  const chain = made.bundle.verificationMaterial.x509CertificateChain.certificates;
+  chain.push({ rawBytes: base64(instance.intermediate.certificate.der) });
+  return made;
+};
 const withoutCt = () => {
   const made = good();
   made.root.ctlogs = [];
@@ -48,6 +56,10 @@ const ROWS: Readonly<Record<string, Row>> = {
   'good evidence': { make: () => good(), verdicts: [true, true, true] },
   'v0.1 with the root': { make: superfluous('0.1', instance), verdicts: [true, true, true] },
   'v0.2 with the root of another authority': { make: superfluous('0.2', stranger), verdicts: [true, true, true] },
+  'v0.2 with the intermediate that the trusted root lacks': {
+    make: intermediateOfBundle,
+    verdicts: [true, false, false],
+  },
   'no certificate-transparency log in the trusted root': { make: withoutCt, verdicts: [true, false, false] },
   'the same, where none is asked for': { make: withoutCt, verdicts: [true, true, true], flags: ignored },
   'a stamp of an unknown authority': {
