@@ -76,7 +76,10 @@ function formatAuthority(
 }
 
 function formatPeriod({ start, end }: Period): object {
-  return { start: timestamp(start), ...(end === undefined ? {} : { end: timestamp(end) }) };
+  return {
+    ...(start === Number.NEGATIVE_INFINITY ? {} : { start: timestamp(start) }),
+    ...(end === undefined ? {} : { end: timestamp(end) }),
+  };
 }
 
 /** `google.protobuf.Timestamp` in proto3 JSON. */

@@ -189,7 +189,7 @@ function readAuthority(value: unknown, path: string): TrustedAuthority {
     ...readSubject(authority.subject, `${path}.subject`),
     uri: authority.uri === undefined ? '' : string(authority.uri, `${path}.uri`),
     certificates,
-    validFor: readPeriod(authority.validFor, `${path}.validFor`),
+    validFor: readPeriod(authority.validFor, `${path}.validFor`, Number.NEGATIVE_INFINITY),
     ...readOperator(authority.operator, path),
   };
 }
@@ -211,9 +211,10 @@ function readOperator(value: unknown, path: string): { readonly operator?: strin
   return { operator: string(value, `${path}.operator`) };
 }
 
-function readPeriod(value: unknown, path: string): Period {
+/** @param open the start of a period that names none; without it such a period is malformed */
+function readPeriod(value: unknown, path: string, open?: number): Period {
   const period: JsonObject = object(value ?? {}, path, ['start', 'end']);
-  const start = readTime(period.start, `${path}.start`);
+  const start = period.start === undefined && open !== undefined ? open : readTime(period.start, `${path}.start`);
   if (period.end === undefined) return { start };
   const end = readTime(period.end, `${path}.end`);
   if (end < start) throw malformed(path, 'ends before it starts');

@@ -1,6 +1,6 @@
 /** Times and periods in UTC, in milliseconds since 1970. Computed without `Date`, because the pure core has no clock. */
 
-/** A period that includes both ends. A period without `end` is open-ended. */
+/** A period that includes both ends. A period without `end` is open-ended, and one from -Infinity on has no start. */
 export interface Period {
   readonly start: number;
   readonly end?: number;

@@ -4,6 +4,7 @@ import { ClientError } from '../../../client/errors.ts';
 import { formatTrustedRoot } from '../../../client/trust/format-trusted-root.ts';
 import { parseTrustedRoot, type TrustedLog, type TrustedRoot } from '../../../client/trust/trusted-root.ts';
 import type { HashName } from '../../../merkle/rekor/hashes.ts';
+import { type Period, within } from '../../../merkle/x509/utc-time.ts';
 import { Instance, type Json } from '../../support/instance.ts';
 import { bundleCases } from '../../support/vectors.ts';
 import { testKey } from '../verify/verify-parts.ts';
@@ -78,18 +79,31 @@ describe('a validity', () => {
       }),
     );
 
-  it.each(['tlogs', 'ctlogs', 'certificateAuthorities', 'timestampAuthorities'] as const)(
-    'of %s may lack its end and not its start',
-    (list) => {
-      const [start, end] = ['2020-01-01T00:00:00Z', '2030-01-01T00:00:00Z'];
-      expect(validity(list, { start })).toBe('accepted');
-      expect(validity(list, { start, end: null })).toBe('accepted');
-      expect(validity(list, { start, end })).toBe('accepted');
-      for (const wrong of [undefined, {}, { end }, { start: null, end }, { start: '' }]) {
-        expect(validity(list, wrong)).toMatch(/^trusted-root: .*validFor\.start /);
-      }
-    },
-  );
+  const [start, end] = ['2020-01-01T00:00:00Z', '2030-01-01T00:00:00Z'];
+
+  it.each(['tlogs', 'ctlogs'] as const)('of %s may lack its end and not its start', (list) => {
+    expect(validity(list, { start })).toBe('accepted');
+    expect(validity(list, { start, end: null })).toBe('accepted');
+    expect(validity(list, { start, end })).toBe('accepted');
+    for (const wrong of [undefined, {}, { end }, { start: null, end }, { start: '' }]) {
+      expect(validity(list, wrong)).toMatch(/^trusted-root: .*validFor\.start /);
+    }
+  });
+
+  it.each(['certificateAuthorities', 'timestampAuthorities'] as const)('of %s may lack start and end', (list) => {
+    for (const validFor of [undefined, {}, { start }, { end }, { start: null, end: null }, { start, end }]) {
+      expect(validity(list, validFor)).toBe('accepted');
+    }
+    expect(validity(list, { start: '' })).toMatch(/^trusted-root: .*validFor\.start /);
+    expect(validity(list, { start: end, end: start })).toMatch(/ends before it starts/);
+    const ended = changed((json) => {
+      json[list][0].validFor = { end: start };
+    });
+    const [{ validFor } = { validFor: undefined }] = parseTrustedRoot(ended)[list];
+    expect(within(validFor!, Date.parse(start))).toBe(true);
+    expect(within(validFor!, 0)).toBe(true);
+    expect(within(validFor!, Date.parse(start) + 1)).toBe(false);
+  });
 });
 
 describe('a trusted root that is written', () => {
@@ -104,6 +118,7 @@ describe('a trusted root that is written', () => {
     .map(([start, end]) =>
       end === undefined ? { start } : { start: Math.min(start, end), end: Math.max(start, end) },
     );
+  const open = period.map((given): Period => ({ ...given, start: Number.NEGATIVE_INFINITY }));
   const keys: readonly Pick<TrustedLog, 'key' | 'hash'>[] = [
     ...(['P-256', 'P-384', 'P-521', 'rsa'] as const)
       .map((kind) => testKey(kind))
@@ -124,7 +139,7 @@ describe('a trusted root that is written', () => {
     })
     .map(({ named, operator: by, ...rest }): TrustedLog => some({ ...rest, ...named }, by, 'operator'));
   const authority = fc
-    .record({ uri: fc.webUrl(), validFor: period, operator, commonName: fc.string() })
+    .record({ uri: fc.webUrl(), validFor: fc.oneof(period, open), operator, commonName: fc.string() })
     .map(({ operator: by, commonName, ...rest }) =>
       some({ subject: { commonName }, ...rest, certificates: authorities[0]!.certificates }, by, 'operator'),
     );
