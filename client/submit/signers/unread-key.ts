@@ -73,7 +73,7 @@ export function unreadFile(file: Buffer): string {
   return `it is not in PEM: ${READ}`;
 }
 
-/** A key of OpenSSH names its type in clear, also where it is encrypted. `ssh-keygen` writes no Ed25519 key in another form. */
+/** A key of OpenSSH names its type in clear, also where it is encrypted. */
 function openSsh(block: PemBlock): string {
   const what = "it is a private key in OpenSSH's own form, which is not read";
   const head = Buffer.from(block.base64.slice(0, 600), 'base64').toString('latin1');
@@ -81,7 +81,9 @@ function openSsh(block: PemBlock): string {
   const turn = 'turn a copy of it into PKCS#8 with `ssh-keygen -p -m PKCS8 -f COPY`';
   if (type.startsWith('ecdsa-')) return `${what}: add it to an ssh-agent and use --agent-key, or ${turn}`;
   if (type === 'ssh-rsa') return `${what}: ${turn}`;
-  if (type === 'ssh-ed25519') return `${what}, and ssh-keygen turns no Ed25519 key into another form: ${MAKE}`;
+  if (type === 'ssh-ed25519') {
+    return `${what}: ${turn} of OpenSSH 10.6 (9.2 says that it did, and leaves an Ed25519 key as it is), or ${MAKE}`;
+  }
   return `${what}, of the type ${type}: ${MAKE}`;
 }
 

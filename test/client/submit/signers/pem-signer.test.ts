@@ -196,7 +196,7 @@ describe('a form that is not read is named, with a way out', () => {
   it.each<[string, string | Uint8Array, string]>([
     ['an ECDSA key of OpenSSH', openSsh('ecdsa-sha2-nistp256'), 'ssh-keygen -p -m PKCS8'],
     ['an RSA key of OpenSSH', openSsh('ssh-rsa'), 'ssh-keygen -p -m PKCS8'],
-    ['an Ed25519 key of OpenSSH', openSsh('ssh-ed25519'), 'no Ed25519 key into another form'],
+    ['an Ed25519 key of OpenSSH', openSsh('ssh-ed25519'), 'leaves an Ed25519 key as it is'],
     ['a security key of OpenSSH', openSsh('sk-ssh-ed25519@openssh.com'), 'sk-ssh-ed25519'],
     ['a key of PGP', block('PGP PRIVATE KEY BLOCK', Buffer.alloc(9)), 'OpenPGP'],
     ['a key of PuTTY', 'PuTTY-User-Key-File-3: ecdsa-sha2-nistp256\n', 'puttygen'],
