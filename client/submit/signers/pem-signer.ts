@@ -4,6 +4,7 @@ import { MerkleError } from '../../../merkle/errors.ts';
 import { type PemBlock, parsePem, pemBytes } from '../../../merkle/pem.ts';
 import { encodeSpki } from '../../../merkle/rekor/spki.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
+import { scryptLimit } from '../../../merkle/runtime/keys/scrypt-limit.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import { parseDer, TAG } from '../../../merkle/x509/der.ts';
 import { fieldsOf, oidOf } from '../../../merkle/x509/der-fields.ts';
@@ -84,6 +85,8 @@ function openPem(block: PemBlock, passphrase: string | undefined): KeyObject {
       const turn = '`openssl pkcs8 -topk8 -provider legacy -provider default -in FILE -out key.pem`';
       throw new ClientError('key', `it is encrypted with an old cipher that is not read: encrypt it anew with ${turn}`);
     }
+    const limit = scryptLimit(cause);
+    if (limit !== undefined) throw new ClientError('key', limit);
     if (passphrase === undefined) {
       throw new ClientError('key', `the private key cannot be read: ${unknownKind(block)}`, { cause });
     }

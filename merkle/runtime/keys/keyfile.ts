@@ -12,6 +12,7 @@ import { dirname, join, resolve } from 'node:path';
 import { openToOthers, readBounded } from '../disk/bounded.ts';
 import { syncDir } from '../disk/files.ts';
 import { RuntimeError } from '../runtime-errors.ts';
+import { scryptLimit } from './scrypt-limit.ts';
 import type { KeyAlgorithm, Signer } from './types.ts';
 
 const MAX_KEY_FILE_BYTES = 64 * 1024;
@@ -165,7 +166,9 @@ function parsePrivateKey(bytes: Uint8Array, path: string, passphrase: string | u
   }
   try {
     return crypto.createPrivateKey({ key: pem, format: 'pem', ...(encrypted && { passphrase }) });
-  } catch {
+  } catch (cause) {
+    const limit = scryptLimit(cause);
+    if (limit !== undefined) throw new RuntimeError('key-format', `the key file ${path} does not open: ${limit}`);
     // No cause: OpenSSL's words change from version to version, and may quote what it read.
     throw encrypted
       ? new RuntimeError(

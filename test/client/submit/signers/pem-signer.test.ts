@@ -11,6 +11,7 @@ import { unreadKeyUri } from '../../../../client/submit/signers/unread-key.ts';
 import { HASH_NAME } from '../../../../merkle/rekor/hashes.ts';
 import { tempDir } from '../../../support/log.ts';
 import { sharedSigner } from '../../../support/requests.ts';
+import { scryptPem } from '../../../support/scrypt-key.ts';
 
 const ec = (namedCurve: string) => generateKeyPairSync('ec', { namedCurve }).privateKey;
 const P256 = ec('P-256');
@@ -104,6 +105,14 @@ describe('a private key in PEM', () => {
     await expectKey(`${around}${block('CERTIFICATE', sharedSigner().certificate())}`, P256);
     await expectKey(pkcs8(P256).replaceAll('\n', '\r\n'), P256);
     await expect(open(pkcs8(P256) + pkcs8(RSA))).rejects.toMatchObject(fails('key', 'holds 2 private keys'));
+  });
+
+  it('is read with scrypt up to the cost that OpenSSL takes, and no higher cost is called a wrong passphrase', async () => {
+    await expectKey(scryptPem(der(P256), 'horse', 16_384), P256, 'horse');
+    await expect(open(scryptPem(der(P256), 'horse', 16_384), 'x')).rejects.toMatchObject(fails('passphrase', 'wrong'));
+    await expect(open(scryptPem(der(P256), 'horse', 65_536), 'horse')).rejects.toMatchObject(
+      fails('key', 'scrypt at a cost of more than 32 MiB'),
+    );
   });
 
   it('is not read with a wrong passphrase, and no message holds one', async () => {

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createKeyFile, openKeyFile } from '../../../../merkle/runtime/keys/keyfile.ts';
 import { openSigner } from '../../../../merkle/runtime/keys/open-signer.ts';
 import { verifySignature } from '../../../../merkle/runtime/keys/signer.ts';
+import { scryptPem } from '../../../support/scrypt-key.ts';
 
 const message = new TextEncoder().encode('log.example.com\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n');
 
@@ -88,6 +89,18 @@ describe('key files', () => {
     expect(wrong.message).not.toContain('battery');
     await expect(openKeyFile(locked)).rejects.toMatchObject({ code: 'passphrase' });
     await expect(openKeyFile(plain, 'correct horse')).rejects.toMatchObject({ code: 'passphrase' });
+  });
+
+  it('calls no cost of scrypt that OpenSSL does not take a wrong passphrase', async () => {
+    const pkcs8 = generateKeyPairSync('ed25519').privateKey.export({ format: 'der', type: 'pkcs8' });
+    const path = join(dir, 'scrypt.pem');
+    await writeFile(path, scryptPem(pkcs8, 'horse', 16_384), { mode: 0o600 });
+    expect((await openKeyFile(path, 'horse')).algorithm).toBe('ed25519');
+    await writeFile(path, scryptPem(pkcs8, 'horse', 65_536));
+    await expect(openKeyFile(path, 'horse')).rejects.toMatchObject({
+      code: 'key-format',
+      message: expect.stringContaining('scrypt at a cost of more than 32 MiB'),
+    });
   });
 
   it('refuses keys of other kinds', async () => {
