@@ -1,4 +1,7 @@
-/** What every driver MUST keep: the contracts of server/store/types.ts, one by one. */
+/**
+ * What every driver MUST keep: the contracts of server/store/types.ts, one by one. The file is long because a driver runs all of
+ * them in one call, over one set of stores.
+ */
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { encodeBundle } from '../../merkle/bundle.ts';

@@ -1,3 +1,7 @@
+/**
+ * A log with its witnesses, over HTTP. The file is long because each test needs the same log, witnesses and clocks, whose
+ * making takes its first hundred lines.
+ */
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

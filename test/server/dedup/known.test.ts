@@ -1,3 +1,7 @@
+/**
+ * The known leaf hashes and their stored filter. The file is long because both parts need the same log, with a tree and a store
+ * that count what is read of them.
+ */
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
