@@ -66,6 +66,20 @@ describe('a link in a document', () => {
   });
 });
 
+describe('a command in a document, a source or a test', () => {
+  it('never lets npx fetch a package of our name, which is not ours', () => {
+    const fetching = new RegExp(['npx', '(?:-y |--yes )?stele'].join(' '));
+    const texts = [
+      ...documents,
+      ...sources,
+      ...['package.json', 'CHANGELOG.md'].map((path) => ({ path, text: read(path) })),
+    ];
+    expect(texts.filter(({ text }) => fetching.test(text)).map(({ path }) => path)).toEqual([]);
+    expect(fetching.test(['npx', 'stele sign'].join(' '))).toBe(true);
+    expect(fetching.test('npx --no-install stele sign')).toBe(false);
+  });
+});
+
 function missingPaths(text: string): string[] {
   return [...text.matchAll(PATH)]
     .map(([path]) => path)

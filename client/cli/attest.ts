@@ -20,12 +20,13 @@ import { type Attested, attest, attestationBundle } from '../submit/attestation.
 import type { KeySigner } from '../submit/signers/types.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
 import { hashesOf, subjectsFor } from '../verify/content.ts';
+import { shellWord } from './called-as.ts';
 import { checkDestination, type Destination, openDestination } from './destination.ts';
 import { digestFile, digestsOf } from './digests.ts';
 import { readWhole, writeWhole } from './files.ts';
 import { refuseUnnamed } from './input.ts';
 import { givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
-import { print, shellWord, warn } from './report.ts';
+import { print, warn } from './report.ts';
 import {
   factsOf,
   type ItemResult,

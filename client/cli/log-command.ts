@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
 import { encodeBase64 } from '../../merkle/bytes.ts';
 import { ClientError, usage } from '../errors.ts';
+import { calledAs } from './called-as.ts';
 import { counted } from './counted.ts';
 import { withProgress } from './progress.ts';
 import { print } from './report.ts';
@@ -81,7 +82,8 @@ function backup(server: ServerMain): Command {
       );
       print(options.json, { dir, size }, [
         `Copied ${counted(size, 'entry', 'entries')} to ${dir}`,
-        'The signing key is not in it: keep a copy of the key elsewhere. Bring a copy back with `stele log restore` only.',
+        'The signing key is not in it: keep a copy of the key elsewhere. Bring a copy back with ' +
+          `\`${calledAs()} log restore\` only.`,
       ]);
     },
   );

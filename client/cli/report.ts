@@ -5,6 +5,7 @@ import { MerkleError } from '../../merkle/errors.ts';
 import { printable } from '../../merkle/printable.ts';
 import { RuntimeError, type RuntimeErrorCode } from '../../merkle/runtime/runtime-errors.ts';
 import { CLIENT_ERRORS, ClientError } from '../errors.ts';
+import { asCalled } from './called-as.ts';
 
 /** Errors of work that was tried. All other errors of the runtime mean that a key or a file could not be used. */
 const RUNTIME_FAILED: readonly RuntimeErrorCode[] = ['sign', 'signature-wrong', 'store'];
@@ -68,19 +69,19 @@ export function writeOut(text: string): void {
 
 /** Information that is not a result, on stderr. */
 export function note(text: string): void {
-  process.stderr.write(`stele: ${text}\n`);
+  process.stderr.write(`stele: ${asCalled(text)}\n`);
 }
 
 export function warn(text: string): void {
   note(`warning: ${text}`);
 }
 
-/** A word for a shell, quoted where necessary. */
-export function shellWord(text: string): string {
-  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+export function describe(error: unknown): Described {
+  const { message, ...rest } = classify(error);
+  return { ...rest, message: asCalled(message) };
 }
 
-export function describe(error: unknown): Described {
+function classify(error: unknown): Described {
   if (error instanceof ClientError) {
     return { code: error.code, message: error.message, status: CLIENT_ERRORS[error.code] };
   }

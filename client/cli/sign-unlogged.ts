@@ -2,10 +2,11 @@
 import { ClientError } from '../errors.ts';
 import { type Bundle, formatBundle, MAX_BUNDLE, parseBundle } from '../formats/bundle.ts';
 import { fromBundle } from '../submit/submission.ts';
+import { calledAs, shellWord } from './called-as.ts';
 import { type Destination, enqueue } from './destination.ts';
 import { readWhole, writeWhole } from './files.ts';
 import type { GivenTrust } from './log-options.ts';
-import { print, reportFailed, shellWord } from './report.ts';
+import { print, reportFailed } from './report.ts';
 import { type SignItem, signEach } from './sign-items.ts';
 import { failed, report, type SubmitResult } from './submit-report.ts';
 
@@ -69,7 +70,7 @@ async function writeAll(
       ...(publicPath === undefined ? [] : [`Public key: ${publicPath}`]),
       '',
       'Verifiers want a log entry. This command logs the signature, and completes the bundle:',
-      `  npx stele submit ${shellWord(facts.bundle)}${key} --log https://log.example.com`,
+      `  ${calledAs()} submit ${shellWord(facts.bundle)}${key} --log https://log.example.com`,
     ]);
     return;
   }
@@ -90,7 +91,7 @@ function reportMany(results: Written, json: boolean | undefined): void {
   const signed = results.length - errors.length;
   print(json, { ok: errors.length === 0, signed, failed: errors.length, files }, [
     ...results.flatMap((result) => ('value' in result ? [`Signed ${result.file}: ${result.value.bundle}`] : [])),
-    `${signed} of ${results.length} files are signed, and nothing is logged: \`stele submit\` logs the bundles`,
+    `${signed} of ${results.length} files are signed, and nothing is logged: \`${calledAs()} submit\` logs the bundles`,
   ]);
   for (const { file, error } of errors) reportFailed(file, error);
   if (errors.length > 0) process.exitCode = 1;

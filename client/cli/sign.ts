@@ -9,13 +9,14 @@ import type { Signed } from '../formats/entry-request.ts';
 import { messageBundle, tlogProofOf } from '../submit/signed-digest.ts';
 import type { KeySigner } from '../submit/signers/types.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
+import { calledAs, shellWord } from './called-as.ts';
 import { counted } from './counted.ts';
 import { checkDestination, type Destination, openDestination } from './destination.ts';
 import { digestFile } from './digests.ts';
 import { isDirectory, reading, readWhole, writeWhole } from './files.ts';
 import { inputName, refuseUnnamed, STANDARD_INPUT } from './input.ts';
 import { givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
-import { print, shellWord } from './report.ts';
+import { print } from './report.ts';
 import {
   factsOf,
   type ItemResult,
@@ -184,7 +185,7 @@ function printOne(kept: KeptItem<Written>, context: Context): void {
     ...(publicPath === undefined ? [] : [`Public key: ${publicPath}`]),
     '',
     'Anybody can check it, offline:',
-    `  npx ${verifyCommandFor(result, options)}`,
+    `  ${verifyCommandFor(result, options)}`,
   ]);
 }
 
@@ -199,7 +200,7 @@ function verifyCommandFor(
     certificate === undefined
       ? `--key ${shellWord(publicKey ?? 'PUBLIC_KEY.pem')}`
       : '--trusted-root TRUSTED_ROOT.json --identity IDENTITY --issuer ISSUER';
-  return `stele verify ${shellWord(file)} --bundle ${shellWord(bundle)} ${signer} ${trust}`;
+  return `${calledAs()} verify ${shellWord(file)} --bundle ${shellWord(bundle)} ${signer} ${trust}`;
 }
 
 function printMany(results: readonly ItemResult<Written>[], context: Context): void {

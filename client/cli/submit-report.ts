@@ -5,6 +5,7 @@ import type { FlushResult } from '../submit/queue/queue-flush.ts';
 import type { Problem } from '../submit/queue/queue-item.ts';
 import type { QueueStatus } from '../submit/queue/queue-status.ts';
 import type { Damaged } from '../submit/queue/queue-store.ts';
+import { calledAs } from './called-as.ts';
 import { print } from './report.ts';
 
 /** The result of one entry. */
@@ -46,7 +47,7 @@ function outcomeOf({ state, log, index, error }: SubmitResult): string {
   if (error !== undefined) return error.message;
   if (state === 'already-queued') return `was queued before, for ${log}`;
   return state === 'queued'
-    ? `for ${log}; \`stele submit --flush\` sends it`
+    ? `for ${log}; \`${calledAs()} submit --flush\` sends it`
     : `entry ${index} of ${log}; its proof was checked`;
 }
 

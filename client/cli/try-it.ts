@@ -1,6 +1,6 @@
 /** Two commands that try a new log, to be pasted into another terminal. */
 import { existsSync } from 'node:fs';
-import { shellWord } from './report.ts';
+import { calledAs, shellWord } from './called-as.ts';
 
 /** Files to sign. Not README.md: npm always packs README.*, and so the README.md.key.pem that `stele sign` makes. */
 const SAMPLES = ['docs/operation.md', 'package.json'];
@@ -11,8 +11,8 @@ export function tryIt(url: string, vkey: string, policy?: string): string[] {
   const trust = policy === undefined ? `--log-key ${shellWord(vkey)}` : `--policy ${shellWord(policy)}`;
   return [
     'Sign a file and log it, then check the proof:',
-    `  npx stele sign ${file} --log ${url} --log-key ${shellWord(vkey)}`,
-    `  npx stele verify ${file} --key ${file}.pub.pem ${trust}`,
+    `  ${calledAs()} sign ${file} --log ${url} --log-key ${shellWord(vkey)}`,
+    `  ${calledAs()} verify ${file} --key ${file}.pub.pem ${trust}`,
     '',
   ];
 }

@@ -1,6 +1,7 @@
 /** `stele witness`: runs a witness until a signal ends it, and changes the list of its logs. */
 import { Command } from 'commander';
-import { print, shellWord } from './report.ts';
+import { calledAs, shellWord } from './called-as.ts';
+import { print } from './report.ts';
 import { addDataSettings, addSettings, configOf } from './settings-flags.ts';
 import { stopSignals, untilStopped } from './signals.ts';
 import { contradiction } from './verify/verify-evidence.ts';
@@ -54,7 +55,7 @@ async function serve(command: Command, witness: WitnessMain): Promise<void> {
   const stopping = stopSignals();
   const running = await witness.serveWitness({ config });
   const { url, adminUrl, name, verifierKeys, logs } = running;
-  const add = `stele witness log add 'LOG+…' --data ${shellWord(config.data)}`;
+  const add = `${calledAs()} witness log add 'LOG+…' --data ${shellWord(config.data)}`;
   print(command.getOptionValue('json') as boolean | undefined, { url, adminUrl, name, verifierKeys, logs }, [
     `The witness "${name}" listens on ${url} (${logs} logs); operator's port ${adminUrl}`,
     'Its verifier keys, for the policies of users that rely on this witness:',

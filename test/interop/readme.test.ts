@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tempDir } from '../support/log.ts';
@@ -24,11 +24,10 @@ describe('the README', () => {
   beforeAll(async () => {
     dir = await tempDir();
     text = await readFile(README, 'utf8');
-    await Promise.all([mkdir(at('bin')), mkdir(at('docs'))]);
-    await symlink(CLI, at('bin', 'stele'));
-    // The package is not installed here.
-    await writeFile(at('bin', 'npx'), '#!/bin/sh\nexec "$@"\n');
-    await chmod(at('bin', 'npx'), 0o755);
+    await Promise.all([mkdir(at('node_modules', '.bin'), { recursive: true }), mkdir(at('docs'))]);
+    // As after `npm ci && npm start` in a checkout.
+    await symlink(CLI, at('node_modules', '.bin', 'stele'));
+    await writeFile(at('package.json'), '{"name":"checkout"}\n');
     await writeFile(at('docs', 'operation.md'), '# Operation\n');
     const free = ['--listen-port', '0', '--admin-port', '0', '--witness-port', '0'];
     child = spawn(process.execPath, [CLI, 'up', '--json', '--data', at('data'), ...free], {
@@ -57,12 +56,11 @@ describe('the README', () => {
     const script = block!
       .replaceAll('http://localhost:3000', started.url)
       .replaceAll('localhost+1a2b3c4d+AbCd…', `'${started.verifierKeys[0]!}'`);
-    const env = { ...process.env, PATH: `${at('bin')}:${process.env.PATH}`, HOME: dir.path };
-    return run('sh', ['-ec', script], { cwd: dir.path, env });
+    return run('sh', ['-ec', script], { cwd: dir.path });
   };
 
   it('signs and verifies', async () => {
-    const ran = await example('npx stele sign docs/operation.md');
+    const ran = await example('npx --no-install stele sign docs/operation.md');
     expect(ran).toMatchObject({ code: 0, stdout: expect.stringContaining('OK: operation.md is signed') });
   });
 

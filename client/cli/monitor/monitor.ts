@@ -7,6 +7,7 @@ import type { SinkOptions } from '../../monitor/alerts/sink-options.ts';
 import type { MonitorConfig } from '../../monitor/config/types.ts';
 import type { LogReport, MonitorEvent, OnceReport } from '../../monitor/run.ts';
 import type { Alert } from '../../monitor/types.ts';
+import { calledAs, shellWord } from '../called-as.ts';
 import { counted } from '../counted.ts';
 import { warn } from '../report.ts';
 import { stopSignals } from '../signals.ts';
@@ -178,7 +179,7 @@ class Output {
         alerts.flatMap(({ id, kind, summary, evidence }) => [
           `${log}: ${kind.toUpperCase()}: ${summary}`,
           `  alert ${id}`,
-          ...(evidence === undefined ? [] : [`  evidence: stele verify --evidence ${evidence}`]),
+          ...(evidence === undefined ? [] : [`  evidence: ${calledAs()} verify --evidence ${shellWord(evidence)}`]),
         ]),
       );
     } else if (event.type === 'fault' || event.type === 'peer') {

@@ -4,8 +4,9 @@ import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
 import { workerUrl } from '../../../merkle/runtime/threads/pool.ts';
 import { ClientError, usage } from '../../errors.ts';
+import { calledAs, shellWord } from '../called-as.ts';
 import { counted } from '../counted.ts';
-import { note, print, shellWord } from '../report.ts';
+import { note, print } from '../report.ts';
 import { addSettings, configOf, loadServer, type ServerMain } from '../settings-flags.ts';
 import { stopSignals } from '../signals.ts';
 import { tryIt } from '../try-it.ts';
@@ -173,9 +174,9 @@ function announce(
         : []),
       '',
       'Witnesses keep a log from showing different histories to different people. On one machine they show how that works',
-      "and protect nobody from this machine's operator, who has all the keys. To change that, let others run `stele witness`",
+      "and protect nobody from this machine's operator, who has all the keys. To change that, let others run a witness",
       `on machines of theirs (docs/witness.md) and add the key above; put their witness lines into a copy of`,
-      `${trust}/policy, and start the log with it: stele serve --data ${shellWord(data)} --policy COPY`,
+      `${trust}/policy, and start the log with it: ${calledAs()} serve --data ${shellWord(data)} --policy COPY`,
       '',
       ...(status === 'open' ? tryIt(url, vkey, relative('.', join(trust, 'policy'))) : []),
     ],

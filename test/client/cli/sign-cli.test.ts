@@ -51,7 +51,7 @@ describe('stele sign --no-log', () => {
 
     // As the output says.
     const { stdout } = await cli('sign', 'a', '--no-log');
-    const line = /npx stele (submit .*) --log /.exec(stdout)![1]!;
+    const line = /^ {2}.* (submit .*) --log /m.exec(stdout)![1]!;
     expect(await cli(...line.split(' '), ...toLog())).toMatchObject({ code: 0, stderr: '' });
     expect(at('a.sigstore.json').entries).toHaveLength(1);
     expect(await verify('a')).toMatchObject({ code: 0, stderr: '' });
