@@ -1,13 +1,19 @@
 /** The monitor's HTTP server, for scrapers and probes: reading only, and on loopback by default. */
-import createFastify from 'fastify';
+import { createServer } from 'node:http';
+import { RouteError, serveRoutes, textAnswer } from '../../merkle/runtime/service/app.ts';
 import { type Address, listen } from '../../merkle/runtime/service/ports.ts';
-import { addProbes } from '../../merkle/runtime/service/probes.ts';
-import { typeboxSchemas } from '../../merkle/runtime/service/schemas.ts';
+import { probeRoutes } from '../../merkle/runtime/service/probes.ts';
 import type { MonitorMetrics } from './monitor-metrics.ts';
 
 const HEADERS_MS = 10_000;
 const CONNECTIONS = 64;
-const BODY_BYTES = 1024;
+const TIMES = {
+  requestTimeout: HEADERS_MS,
+  headersTimeout: HEADERS_MS,
+  keepAliveTimeout: HEADERS_MS,
+  connectionsCheckingInterval: 1000,
+};
+const FRESH = { 'cache-control': 'no-store' };
 
 export interface MetricsServer {
   /** Such as http://localhost:9464. */
@@ -26,26 +32,26 @@ export async function startMetricsServer(
   address: Address,
   notReady: () => readonly string[],
 ): Promise<MetricsServer> {
-  const app = createFastify({
-    logger: false,
-    bodyLimit: BODY_BYTES,
-    requestTimeout: HEADERS_MS,
-    keepAliveTimeout: HEADERS_MS,
-    http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: 1000 },
-    forceCloseConnections: true,
-    return503OnClosing: false,
-    requestIdHeader: false,
-    schemaController: typeboxSchemas,
-  });
+  const app = serveRoutes(
+    {
+      routes: probeRoutes({ notReady, metrics: metrics.registry }),
+      refuse: (error) =>
+        error instanceof RouteError
+          ? textAnswer(404, 'not found\n', FRESH)
+          : textAnswer(500, 'internal error\n', FRESH),
+    },
+    (listener) => createServer(TIMES, listener),
+  );
   app.server.maxConnections = CONNECTIONS;
-  app.addHook('onRequest', async (_request, reply) => void reply.header('cache-control', 'no-store'));
-  app.setErrorHandler((_error, _request, reply) => reply.code(500).type('text/plain').send('internal error\n'));
-  app.setNotFoundHandler((_request, reply) => reply.code(404).type('text/plain').send('not found\n'));
-  addProbes(app, { notReady, metrics: metrics.registry });
+  const close = () => {
+    const closed = app.close();
+    app.server.closeAllConnections();
+    return closed;
+  };
   try {
-    return { url: await listen(app, address, 'metrics'), close: () => app.close() };
+    return { url: await listen(app, address, 'metrics'), close };
   } catch (error) {
-    await app.close();
+    await close();
     throw error;
   }
 }

@@ -1,8 +1,10 @@
 /** The ports of a service: opened with errors that name the setting, closed in order. */
+import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { DirLock } from '../disk/lock.ts';
 import { RuntimeError } from '../runtime-errors.ts';
+import type { App } from './app.ts';
 
 export interface Address {
   /** An IP address or a host name. */
@@ -23,10 +25,16 @@ const LISTEN_ERRORS: Readonly<Record<string, string>> = {
  * @param setting the group of settings that holds `host` and `port`, for messages
  * @throws RuntimeError `config`
  */
-export async function listen(app: FastifyInstance, address: Address, setting: string, tls = false): Promise<string> {
+export async function listen(
+  app: FastifyInstance | App,
+  address: Address,
+  setting: string,
+  tls = false,
+): Promise<string> {
   const { host, port } = address;
   try {
-    await app.listen({ host, port });
+    if ('listen' in app) await app.listen({ host, port });
+    else await once(app.server.listen({ host, port }), 'listening');
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
     const why = LISTEN_ERRORS[String(code)] ?? `${code ?? message}. Look at \`SETTING.host\` and \`SETTING.port\`.`;

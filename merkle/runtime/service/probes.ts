@@ -1,5 +1,6 @@
 /** What scrapers and health probes read of every service, without a token. */
 import type { FastifyInstance } from 'fastify';
+import { jsonAnswer, type Route, textAnswer } from './app.ts';
 
 interface Probed {
   /** Why the service does not do its work, one sentence a reason; empty where it does. */
@@ -11,9 +12,34 @@ interface Probed {
 }
 
 /**
- * Adds `GET /healthz` (the process answers), `/readyz` (200, or 503 with reasons; with either the alarms, if there are any)
- * and `/metrics` (Prometheus' text).
+ * `GET /healthz` (the process answers), `/readyz` (200, or 503 with reasons; with either the alarms, if there are any) and
+ * `/metrics` (Prometheus' text).
  */
+export function probeRoutes({ notReady, alarms = () => [], metrics }: Probed): Route[] {
+  const fresh = { 'cache-control': 'no-store' };
+  return [
+    { method: 'GET', path: '/healthz', answer: () => textAnswer(200, 'ok\n', fresh) },
+    {
+      method: 'GET',
+      path: '/readyz',
+      answer: () => {
+        const reasons = notReady();
+        const ready = reasons.length === 0;
+        const raised = alarms();
+        return jsonAnswer(ready ? 200 : 503, { ready, reasons, ...(raised.length > 0 && { alarms: raised }) }, fresh);
+      },
+    },
+    {
+      method: 'GET',
+      path: '/metrics',
+      answer: async () => {
+        const body = await metrics.metrics();
+        return { status: 200, headers: { ...fresh, 'content-type': metrics.contentType }, body };
+      },
+    },
+  ];
+}
+
 export function addProbes(app: FastifyInstance, { notReady, alarms = () => [], metrics }: Probed): void {
   app.get('/healthz', (_request, reply) => reply.header('cache-control', 'no-store').send('ok\n'));
   app.get('/readyz', (_request, reply) => {

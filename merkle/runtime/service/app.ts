@@ -1,0 +1,192 @@
+/**
+ * The application of a port: takes each request of a Node server to its route, and sends what the route answers or throws as
+ * one whole reply. Bodies, connections and time limits are the server's own.
+ */
+import type { Server as HttpServer, IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { Server as HttpsServer } from 'node:https';
+import createRouter, { type HTTPMethod } from 'find-my-way';
+import { CodedError } from '../../errors.ts';
+import type { Observer } from './metric-set.ts';
+import { byStatus } from './request-timing.ts';
+
+/** A whole reply. */
+interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | Uint8Array;
+}
+
+export function textAnswer(status: number, body: string, headers: Answer['headers'] = {}): Answer {
+  return { status, headers: { 'content-type': 'text/plain; charset=utf-8', ...headers }, body };
+}
+
+export function jsonAnswer(status: number, value: unknown, headers: Answer['headers'] = {}): Answer {
+  const type = { 'content-type': 'application/json; charset=utf-8' };
+  return { status, headers: { ...type, ...headers }, body: JSON.stringify(value) };
+}
+
+/** A request on its way through a route. */
+interface Call {
+  readonly request: IncomingMessage;
+  /** The parts of the path that the route names, percent-decoded. */
+  readonly params: Readonly<Record<string, string | undefined>>;
+  /** A name that stands twice in the query has a list of its values. */
+  readonly query: Readonly<Record<string, string | readonly string[]>>;
+  /** Reads the body of at most `limit` bytes, once, whatever its media type. */
+  readonly body: (limit: number) => Promise<Buffer>;
+}
+
+export interface Route {
+  /** A route for GET takes HEAD as well. */
+  readonly method: 'GET' | 'POST';
+  /** As find-my-way writes it: `:name` is one part of the path, `*` the rest, `::` a colon. */
+  readonly path: string;
+  readonly answer: (call: Call) => Answer | Promise<Answer>;
+}
+
+type RouteErrorCode =
+  | 'not-found' // no route has this path
+  | 'method-not-allowed' // the routes of this path have other methods: `data.allow`
+  | 'bad-url' // the path cannot be percent-decoded
+  | 'param-too-long'; // a part of the path is longer than 100 characters
+
+/** Why a request has no route. */
+export class RouteError extends CodedError<RouteErrorCode, { readonly allow?: string }> {
+  override readonly name = 'RouteError';
+
+  constructor(code: RouteErrorCode, data: { readonly allow?: string } = {}) {
+    super(code, code, data);
+  }
+}
+
+interface AppOptions {
+  readonly routes: readonly Route[];
+  /** Looks at a request before its route is known, and throws where it is refused. */
+  readonly admit?: (request: IncomingMessage) => void;
+  readonly readBody?: (request: IncomingMessage, limit: number) => Promise<Buffer>;
+  /** The reply for what `admit`, `readBody` or a route threw, and for a `RouteError`. */
+  readonly refuse: (error: unknown, request: IncomingMessage) => Answer;
+  /** Takes the time of each reply. Called once for each route, method and status; the route is `none` where there is none. */
+  readonly observerOf?: (route: string, method: string, status: number) => Observer;
+  /** Called with each reply that went out. */
+  readonly log?: (request: IncomingMessage, status: number, milliseconds: number) => void;
+}
+
+/** What listens on a port, and how it ends. */
+export interface App {
+  readonly server: HttpServer | HttpsServer;
+  /** Takes no new connections, answers the requests under way, each with its connection's end, and then resolves. */
+  close(): Promise<void>;
+}
+
+/**
+ * @param serve makes the server
+ * @param onClose called once `close` was called
+ */
+export function serveRoutes(
+  options: AppOptions,
+  serve: (listener: RequestListener) => HttpServer | HttpsServer,
+  onClose: () => void = () => {},
+): App {
+  const { readBody, refuse, admit, observerOf, log } = options;
+  const find = routerOf(options.routes);
+  const observers = new Map<string, (status: number) => Observer>();
+  let closing = false;
+
+  const observe = (name: string, method: string, status: number, seconds: number): void => {
+    if (observerOf === undefined) return;
+    const key = `${method} ${name}`;
+    let observer = observers.get(key);
+    if (observer === undefined) {
+      observer = byStatus((code) => observerOf(name, method, code));
+      observers.set(key, observer);
+    }
+    observer(status).observe(seconds);
+  };
+
+  const listener: RequestListener = (request, response) => {
+    const started = performance.now();
+    let route: Route | undefined;
+    // Node would read what is left of a body as the next request.
+    let cut = false;
+    const done = ({ status, headers, body }: Answer): void => {
+      const all: Record<string, string | number> = { ...headers, 'content-length': Buffer.byteLength(body) };
+      if (closing || cut) all.connection = 'close';
+      response.writeHead(status, all);
+      response.end(request.method === 'HEAD' ? undefined : body, () => {
+        const milliseconds = performance.now() - started;
+        if (route === undefined) observe('none', 'any', status, milliseconds / 1000);
+        else observe(route.path.replace('::', ':'), request.method!, status, milliseconds / 1000);
+        log?.(request, status, milliseconds);
+      });
+    };
+    const failed = (error: unknown): void => done(refuse(error, request));
+    const body = async (limit: number): Promise<Buffer> => {
+      cut = true;
+      const bytes = await readBody!(request, limit);
+      cut = false;
+      return bytes;
+    };
+    try {
+      admit?.(request);
+      const found = find(request, response);
+      route = found.route;
+      const answer = route.answer({ request, params: found.params, query: found.query, body });
+      if (answer instanceof Promise) answer.then(done).catch(failed);
+      else done(answer);
+    } catch (error) {
+      failed(error);
+    }
+  };
+  const server = serve(listener);
+  return {
+    server,
+    close: () => {
+      closing = true;
+      onClose();
+      return new Promise((resolve) => {
+        // Where the server never listened, this is called with an error.
+        server.close(() => resolve());
+        server.closeIdleConnections();
+      });
+    },
+  };
+}
+
+type Found = Pick<Call, 'params' | 'query'> & { readonly route: Route };
+
+/** Finds the route of a request. The function throws a `RouteError`. */
+function routerOf(routes: readonly Route[]): (request: IncomingMessage, response: ServerResponse) => Found {
+  const methods = new Set<HTTPMethod>();
+  const router = createRouter({
+    defaultRoute: ({ url = '' }) => {
+      // A URL that is malformed is found without a route.
+      const allowed = [...methods].filter((method) => router.find(method, url)?.store != null).sort();
+      if (allowed.length === 0) throw new RouteError('not-found');
+      throw new RouteError('method-not-allowed', { allow: allowed.join(', ') });
+    },
+    onBadUrl: () => {
+      throw new RouteError('bad-url');
+    },
+    onMaxParamLength: () => {
+      throw new RouteError('param-too-long');
+    },
+  });
+  for (const route of routes) {
+    const all: HTTPMethod[] = route.method === 'GET' ? ['GET', 'HEAD'] : [route.method];
+    const found = (
+      _request: unknown,
+      _response: unknown,
+      params: Call['params'],
+      _: unknown,
+      query: Call['query'],
+    ): Found => ({
+      route,
+      params,
+      query,
+    });
+    router.on(all, route.path, found, route);
+    for (const method of all) methods.add(method);
+  }
+  return (request, response) => router.lookup(request, response);
+}
