@@ -7,7 +7,7 @@ import { readSources } from './support/sources.ts';
 const ROOT = join(import.meta.dirname, '..');
 
 /** A path from the root of the repository. Of a URL, a package or another repository something stands before it. */
-const PATH = /(?<![\w./@:$-])(?:bench|client|docs|findings|merkle|server|test|witness)\/[\w.*/-]*[\w*]/g;
+const PATH = /(?<![\w./@:$-])(?:bench|client|deploy|docs|findings|merkle|server|test|witness)\/[\w.*/-]*[\w*]/g;
 const LINK = /\]\(([^)\s]+)\)/g;
 /** A source by its name alone, or with a part of its path: `phase.ts`, `store/retry.ts`. */
 const NAME = /(?<![\w./@:$*-])[\w-]+(?:\/[\w-]+)*(?:\.[\w-]+)*\.ts\b(?!\.)/g;
