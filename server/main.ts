@@ -3,7 +3,7 @@ import { createSecureContext } from 'node:tls';
 import { decodeUtf8 } from '../merkle/bytes.ts';
 import { readFileIfThere } from '../merkle/runtime/disk/files.ts';
 import { failure } from '../merkle/runtime/service/ends.ts';
-import { makeLogger } from '../merkle/runtime/service/logger.ts';
+import { type Logger, makeLogger } from '../merkle/runtime/service/logger.ts';
 import { drainApp, openPorts } from '../merkle/runtime/service/ports.ts';
 import type { Config } from './config/load.ts';
 import { ServerError } from './errors.ts';
@@ -33,6 +33,7 @@ export interface Server {
   readonly status: string;
   /** Rejects where the log cannot go on. The process should then end with an error. */
   readonly failed: Promise<never>;
+  readonly logger: Logger;
   /** Takes no new requests, answers those under way, and closes. */
   close(): Promise<void>;
 }
@@ -45,7 +46,7 @@ export interface ServeOptions {
 
 /** Starts the log of `config` on its public and its admin port. Throws `ServerError` and `RuntimeError`. */
 export async function serve({ config, drainMs = DRAIN_MS }: ServeOptions): Promise<Server> {
-  const logger = makeLogger(config.log.level);
+  const logger = makeLogger(config.log);
   const { failed, fail } = failure();
   const opened = await openLog({ config, logger, onFatal: fail });
   const { log, metrics, lock, adminToken } = opened;
@@ -66,6 +67,7 @@ export async function serve({ config, drainMs = DRAIN_MS }: ServeOptions): Promi
       size: log.publishedSize,
       status,
       failed,
+      logger,
       close: async () => {
         await Promise.all([drainApp(app, drainMs), log.drain()]);
         // A freeze may wait for witnesses or a token without end. It continues at the next start.

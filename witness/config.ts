@@ -4,7 +4,7 @@ import { type StaticDecode, Type } from 'typebox';
 import {
   adminPort,
   checkPorts,
-  logLevel,
+  logSettings,
   publicPort,
   sharedAddressDanger,
   trustProxy,
@@ -120,7 +120,7 @@ export const WitnessSchema = Type.Object({
     }),
   }),
   trustProxy: trustProxy(),
-  log: Type.Object({ level: logLevel() }),
+  log: Type.Object(logSettings()),
 });
 
 type Decoded = StaticDecode<typeof WitnessSchema>;

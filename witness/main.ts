@@ -1,6 +1,6 @@
 /** Starts a witness as a server. The command line loads this file, and with it the operator's commands. */
 import { failure } from '../merkle/runtime/service/ends.ts';
-import { makeLogger } from '../merkle/runtime/service/logger.ts';
+import { type Logger, makeLogger } from '../merkle/runtime/service/logger.ts';
 import { drainApp, openPorts } from '../merkle/runtime/service/ports.ts';
 import { createAdminApp } from './admin.ts';
 import type { Config } from './config.ts';
@@ -29,13 +29,14 @@ export interface WitnessServer {
   readonly logs: number;
   /** Rejects where the witness cannot go on. The process should then end with an error. */
   readonly failed: Promise<never>;
+  readonly logger: Logger;
   /** Takes no new requests, answers those under way, and closes. */
   close(): Promise<void>;
 }
 
 /** Starts the witness of `config` on its public and its admin port. Throws `WitnessError` and `RuntimeError`. */
 export async function serveWitness({ config }: { readonly config: Config }): Promise<WitnessServer> {
-  const logger = makeLogger(config.log.level);
+  const logger = makeLogger(config.log);
   const { failed, fail } = failure();
   const opened = await openWitness({ config, logger, onFatal: fail });
   const { witness, logs, store, metrics, lock, adminToken, verifierKeys } = opened;
@@ -57,6 +58,7 @@ export async function serveWitness({ config }: { readonly config: Config }): Pro
       verifierKeys,
       logs: logs.count,
       failed,
+      logger,
       close: async () => {
         await Promise.all([drainApp(app, DRAIN_MS), poller?.close(), lists.close()]);
         await admin.close();

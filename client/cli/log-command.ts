@@ -151,5 +151,5 @@ async function confirm(origin: string): Promise<void> {
 /** For warnings. The command itself prints the result. */
 async function commandLogger() {
   const { makeLogger } = await import('../../merkle/runtime/service/logger.ts');
-  return makeLogger('warn', true);
+  return makeLogger({ level: 'warn' });
 }

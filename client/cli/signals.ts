@@ -1,5 +1,5 @@
 /** How a service that the command line runs ends. */
-import { note } from './report.ts';
+import type { Logger } from '../../merkle/runtime/service/logger.ts';
 
 /**
  * Resolves with the reason to stop: the first SIGINT or SIGTERM, or the end of the process that started this one and
@@ -26,13 +26,16 @@ export function stopSignals(atOnce: (status: number) => void = (status) => proce
 interface RunningService {
   /** Rejects where the service cannot go on. */
   readonly failed: Promise<never>;
+  readonly logger: Logger;
   close(): Promise<void>;
 }
 
 /** Waits for a reason to stop, and closes the service in order. Rejects where the service cannot go on. */
-export async function untilStopped({ failed, close }: RunningService, stopping: Promise<string>): Promise<void> {
+export async function untilStopped(service: RunningService, stopping: Promise<string>): Promise<void> {
+  const { failed, close, logger } = service;
   try {
-    note(`${await Promise.race([stopping, failed])}: answering the requests under way, then closing`);
+    const why = await Promise.race([stopping, failed]);
+    logger.info({}, `${why}: answering the requests under way, then closing`);
   } finally {
     await close();
   }

@@ -5,7 +5,7 @@
 import { type StaticDecode, Type } from 'typebox';
 import {
   adminPort,
-  logLevel,
+  logSettings,
   publicPort,
   sharedAddressDanger,
   trustProxy,
@@ -209,7 +209,7 @@ export const ConfigSchema = Type.Object({
     default: '1s',
   }),
   log: Type.Object({
-    level: logLevel(),
+    ...logSettings(),
     requests: onOff({
       description: 'Log each request.',
       default: false,

@@ -6,8 +6,8 @@ import type { Compressor } from './compress.ts';
 import type { BodyBudget } from './request-body.ts';
 
 /** The settings of the public server, and what a file of the settings holds. */
-export interface HttpOptions
-  extends Pick<Config, 'limits' | 'rateLimit' | 'trustProxy' | 'duplicates' | 'retryAfter' | 'log'> {
+export interface HttpOptions extends Pick<Config, 'limits' | 'rateLimit' | 'trustProxy' | 'duplicates' | 'retryAfter'> {
+  readonly log: Pick<Config['log'], 'requests'>;
   /** PEM contents of the certificate chain and its key; plain HTTP if undefined. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   /** Rate at which the slowest client that is served reads its reply, in bytes a second. Default 16 KiB. */

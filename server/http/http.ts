@@ -1,11 +1,7 @@
 /** The public HTTP server: joins the routes to one log, with the limits of its settings. */
 import type { IncomingMessage, RequestListener } from 'node:http';
-import createFastify, {
-  type FastifyBaseLogger,
-  type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest,
-} from 'fastify';
+import createFastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import { timeRequests } from '../../merkle/runtime/service/request-timing.ts';
 import { typeboxSchemas } from '../../merkle/runtime/service/schemas.ts';
 import { type RequestError, requestError } from '../errors.ts';
@@ -28,12 +24,7 @@ import { writeRoutes } from './write.ts';
  * The public API over `log`; `listen` starts it. `close` takes no new connections, answers the requests under way, closes
  * each connection when it is idle, and then resolves; it does not close the log.
  */
-export function createApp(
-  log: LogService,
-  options: HttpOptions,
-  metrics: Metrics,
-  logger: FastifyBaseLogger,
-): FastifyInstance {
+export function createApp(log: LogService, options: HttpOptions, metrics: Metrics, logger: Logger): FastifyInstance {
   const { limits, rateLimit, trustProxy } = options;
   let draining = false;
   const context: HttpContext = {
@@ -48,7 +39,7 @@ export function createApp(
     logger.error({ err: error, method, url }, 'a request failed');
   };
   const app = createFastify({
-    ...(options.log.requests ? { loggerInstance: logger } : { logger: false }),
+    logger: false,
     serverFactory: (handler) => {
       const withWrites = writeDirectly(context, logFailure, handler as RequestListener);
       return createNodeServer(limits, answerDirectly(context, withWrites), options);
@@ -70,6 +61,7 @@ export function createApp(
 
   const unrouted = watchRoutes(app);
   app.addHook('onRequest', (request, reply, done) => done(refusal(request, reply, limits.urlBytes, unrouted)));
+  if (options.log.requests) logRequests(app, logger);
   timeRequests(app, (route, method, status) => metrics.httpRequest(route, method, status));
   app.setErrorHandler((error, request, reply) => {
     const known = toRequestError(error, limits);
@@ -101,6 +93,17 @@ export function createApp(
     openapiRoute(app);
   });
   return app;
+}
+
+/** One line for each request: nothing of its headers but the client's name for itself, for a header may be a secret. */
+function logRequests(app: FastifyInstance, logger: Logger): void {
+  app.addHook('onResponse', (request, reply, done) => {
+    const { method, raw, ip: address, headers } = request;
+    const ms = Math.round(reply.elapsedTime * 1000) / 1000;
+    const fields = { method, url: raw.url, status: reply.statusCode, ms, address, agent: headers['user-agent'] };
+    logger.info(fields, 'request');
+    done();
+  });
 }
 
 /** Refuses what the request head alone shows to be wrong, before any of the body is read. */

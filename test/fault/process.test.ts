@@ -150,7 +150,7 @@ describe('a full disk', () => {
 describe('signals', () => {
   it('SIGTERM: requests under way are answered, new ones are refused, and it ends with 0', async () => {
     // The second checkpoint waits long enough for the signal to fall between request and reply.
-    await start(undefined, '--publish-min-interval', '3s');
+    await start(undefined, '--publish-min-interval', '3s', '--log-level', 'info');
     expect((await send(1)).refused).toEqual([]);
     const items = prepare(20);
     history.items.push(...items);
@@ -195,7 +195,7 @@ describe('signals', () => {
 
 describe('a client that goes away before its reply', () => {
   it('leaves its entry in the log, and its retry finds it', async () => {
-    await start(undefined, '--publish-min-interval', '3s');
+    await start(undefined, '--publish-min-interval', '3s', '--log-level', 'info');
     expect((await send(1)).refused).toEqual([]);
     const [item] = prepare(1);
     history.items.push(item!);

@@ -1,7 +1,6 @@
 /** What stops a start, and the operator's commands on a log that runs and on one that does not. */
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createKeyFile } from '../../merkle/runtime/keys/keyfile.ts';
 import { loadConfig } from '../../server/config/load.ts';
@@ -9,11 +8,11 @@ import { readIdentity } from '../../server/dir/identity.ts';
 import { backupLog, checkLog, exportLog, freezeLog, restoreLog, type Server, serve } from '../../server/main.ts';
 import { bodyOf, tempDir } from '../support/log.ts';
 import { makeSigner as makeRequestSigner, sharedSigner } from '../support/requests.ts';
+import { silent } from '../support/silent.ts';
 
 let root: Awaited<ReturnType<typeof tempDir>>;
 let data: string;
 let server: Server | undefined;
-const logger = pino({ level: 'silent' });
 
 beforeEach(async () => {
   root = await tempDir();
@@ -100,7 +99,7 @@ describe('the start', () => {
     await post(url, 'one');
     const key = join(data, 'key.pem');
     const backup = join(root.path, 'backup');
-    await backupLog(backup, { config: config(), logger });
+    await backupLog(backup, { config: config(), logger: silent });
     await stop();
     await rm(join(backup, 'stele.json'));
     const refused = { code: 'copy', message: expect.stringContaining('cut off') };
@@ -202,7 +201,7 @@ describe('the commands of an operator', () => {
   it('work on a running log through its admin port', async () => {
     const { url } = await start();
     await post(url, 'a');
-    const options = { config: config(), logger };
+    const options = { config: config(), logger: silent };
     expect(await backupLog(join(root.path, 'backup'), options)).toEqual({ size: 1 });
     expect(await exportLog(join(root.path, 'static'), options)).toEqual({ size: 1 });
     const { checkpoint } = await freezeLog(options);
@@ -219,7 +218,7 @@ describe('the commands of an operator', () => {
     const { url } = await start();
     await post(url, 'a');
     await stop();
-    const options = { config: config(), logger };
+    const options = { config: config(), logger: silent };
     const backup = join(root.path, 'backup');
     expect(await backupLog(backup, options)).toEqual({ size: 1 });
     expect(await exportLog(join(root.path, 'static'), options)).toEqual({ size: 1 });
@@ -238,15 +237,17 @@ describe('the commands of an operator', () => {
     expect(await post(restored.url, 'a')).toEqual({ status: 201, index: 0 });
     expect(await post(restored.url, 'b')).toEqual({ status: 201, index: 1 });
     await stop();
-    expect((await freezeLog({ config: config({ 'key-file': key }), logger })).checkpoint).toContain('Log frozen');
+    expect((await freezeLog({ config: config({ 'key-file': key }), logger: silent })).checkpoint).toContain(
+      'Log frozen',
+    );
     expect(await checkLog(data)).toMatchObject({ kind: 'data', size: 2, publishedSize: 2 });
   });
 
   it('refuse a directory that holds no log, and make none', async () => {
-    await expect(freezeLog({ config: config(), logger })).rejects.toMatchObject({ code: 'config' });
+    await expect(freezeLog({ config: config(), logger: silent })).rejects.toMatchObject({ code: 'config' });
     expect(await readIdentity(data)).toBeUndefined();
     await mkdir(data);
-    await expect(backupLog(join(root.path, 'x'), { config: config(), logger })).rejects.toMatchObject({
+    await expect(backupLog(join(root.path, 'x'), { config: config(), logger: silent })).rejects.toMatchObject({
       code: 'config',
     });
   });

@@ -1,12 +1,12 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { formatVerifierKey, KEY_TYPE, makeVerifierKey } from '../../merkle/note.ts';
 import { loadConfig } from '../../server/config/load.ts';
 import { freezeLog, serve } from '../../server/main.ts';
 import { tempDir } from '../support/log.ts';
+import { silent } from '../support/silent.ts';
 
 it('does not wait for ever for a freeze that waits for its witnesses', async () => {
   const root = await tempDir();
@@ -19,7 +19,7 @@ it('does not wait for ever for a freeze that waits for its witnesses', async () 
   const config = loadConfig({ flags: { data: join(root.path, 'data'), policy, ...ports } });
 
   const server = await serve({ config, drainMs: 500 });
-  const frozen = freezeLog({ config, logger: pino({ level: 'silent' }) }).catch((error: unknown) => error);
+  const frozen = freezeLog({ config, logger: silent }).catch((error: unknown) => error);
   const entries = `${server.url}/api/v2/log/entries`;
   await expect.poll(async () => (await fetch(entries, { method: 'POST', body: '{}' })).status).toBe(405);
   await server.close();

@@ -2,7 +2,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pino } from 'pino';
 import { formatVerifierKey } from '../../merkle/note.ts';
 import { createKeyFile } from '../../merkle/runtime/keys/keyfile.ts';
 import { openSigner } from '../../merkle/runtime/keys/open-signer.ts';
@@ -13,6 +12,7 @@ import { CheckpointSigner } from '../../server/log/sign.ts';
 import type { LogLimits, LogOptions } from '../../server/log/types.ts';
 import { Metrics } from '../../server/metrics.ts';
 import { hashedRekordRequest, sharedSigner, toJson } from './requests.ts';
+import { silent } from './silent.ts';
 
 export const ORIGIN = 'log.test';
 
@@ -56,7 +56,7 @@ export async function logOptions(dir: string, changes: Partial<LogOptions> = {})
     filter: { maxBytes: 1024 * 1024 },
     limits: LIMITS,
     metrics: new Metrics({ process: false }),
-    logger: pino({ level: process.env.STELE_TEST_LOG ?? 'silent' }),
+    logger: silent,
     onFatal: () => {},
     identity,
     ...changes,

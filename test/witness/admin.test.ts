@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { createAdminApp } from '../../witness/admin.ts';
 import { listLogs } from '../../witness/listing.ts';
-import { later, makeWitness, silent, TestLog } from './helpers.ts';
+import { silent } from '../support/silent.ts';
+import { later, makeWitness, TestLog } from './helpers.ts';
 
 const log = new TestLog();
 const NO_LISTS = { status: () => [], alarms: () => [] };

@@ -3,7 +3,6 @@ import { createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pino } from 'pino';
 import { afterEach } from 'vitest';
 import { encodeBase64, encodeUtf8 } from '../../merkle/bytes.ts';
 import { formatCheckpoint } from '../../merkle/checkpoint.ts';
@@ -15,8 +14,7 @@ import { createApp } from '../../witness/http.ts';
 import { Metrics } from '../../witness/metrics.ts';
 import { type OpenOptions, type OpenWitness, openWitness } from '../../witness/open.ts';
 import { GrownTree, nodeSha256 } from '../merkle/helpers.ts';
-
-export const silent = pino({ level: process.env.WITNESS_TEST_LOG ?? 'silent' });
+import { silent } from '../support/silent.ts';
 
 const closers: (() => Promise<unknown>)[] = [];
 afterEach(async () => {

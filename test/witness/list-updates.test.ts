@@ -11,7 +11,8 @@ import { ListUpdates } from '../../witness/list-updates.ts';
 import { listLogs } from '../../witness/listing.ts';
 import { selfSigned } from '../client/monitor/certificate.ts';
 import { steleJson } from '../support/serve.ts';
-import { later, makeWitness, silent, TestLog, type TestWitness, tempDir } from './helpers.ts';
+import { silent } from '../support/silent.ts';
+import { later, makeWitness, TestLog, type TestWitness, tempDir } from './helpers.ts';
 import { startWitness } from './kill-run.ts';
 
 const tls = selfSigned('localhost');

@@ -7,7 +7,8 @@ import { concat } from '../../merkle/bytes.ts';
 import { parseTilePath, TILE_WIDTH } from '../../merkle/tile.ts';
 import { Poller } from '../../witness/poll.ts';
 import type { GrownTree } from '../merkle/helpers.ts';
-import { later, makeWitness, silent, TestLog, treeOf } from './helpers.ts';
+import { silent } from '../support/silent.ts';
+import { later, makeWitness, TestLog, treeOf } from './helpers.ts';
 
 /** A log's reading side, over a tree in memory. */
 async function serve(log: TestLog, tree: GrownTree) {

@@ -10,8 +10,9 @@ import { Logs } from '../../witness/logs.ts';
 import { Metrics } from '../../witness/metrics.ts';
 import { cosignedOf, WitnessStore } from '../../witness/store.ts';
 import { Witness } from '../../witness/witness.ts';
+import { silent } from '../support/silent.ts';
 import { turns, until } from '../support/until.ts';
-import { later, makeWitness, silent, TestLog, tempDir } from './helpers.ts';
+import { later, makeWitness, TestLog, tempDir } from './helpers.ts';
 
 const log = new TestLog();
 

@@ -76,8 +76,11 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
     throw usage(why);
   }
   const prepared = await prepare(config, options.witnessPort);
-  const witnesses = prepared.witnesses.map((witness) => child(witness.name, witnessArgs(witness)));
-  const log = child<LogAnnounced>('log', ['serve', ...flagsOf(command, server), '--policy', prepared.policy]);
+  // Its lines stand behind the name of the process, where JSON would be of use to no program.
+  const format = ['--log-format', config.log.format === 'auto' ? 'pretty' : config.log.format];
+  const witnesses = prepared.witnesses.map((witness) => child(witness.name, [...witnessArgs(witness), ...format]));
+  const own = ['--policy', prepared.policy, ...format];
+  const log = child<LogAnnounced>('log', ['serve', ...flagsOf(command, server), ...own]);
   const all: Pick<Child<unknown>, 'kill'>[] = [log, ...witnesses];
   let monitor: Child<MonitorAnnounced> | undefined;
   const stopping = stopSignals((status) => {

@@ -1,6 +1,7 @@
 /** Settings that every service has, written once. */
 import { isIP } from 'node:net';
 import { Type } from 'typebox';
+import { LOG_FORMATS, LOG_LEVELS } from '../service/logger.ts';
 import type { Address } from '../service/ports.ts';
 import { type About, choice, count, list, text } from './values.ts';
 
@@ -46,11 +47,19 @@ export function trustProxy() {
 
 export const sharedAddressDanger = 'Behind a proxy that `trustProxy` does not name, all clients share one address.';
 
-export function logLevel() {
-  return choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
-    description: 'Least severe message that is logged.',
-    default: 'info',
-  });
+/** What every service that logs has in its group `log`. */
+export function logSettings() {
+  return {
+    level: choice(LOG_LEVELS.toReversed(), {
+      description: 'Least severe message that is logged.',
+      default: 'info',
+    }),
+    format: choice(LOG_FORMATS, {
+      description:
+        'How the log on stderr is written: `pretty` for people, `json` with one object a line for programs, `auto` for `pretty` at a terminal and `json` elsewhere.',
+      default: 'auto',
+    }),
+  };
 }
 
 /** An IP address, or a range of addresses such as `10.0.0.0/8`. */

@@ -1,7 +1,6 @@
 /** A log as its configuration says it: keys, policy, what stops a start. */
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkpointVerifier } from '../../../merkle/cosignature.ts';
 import { ed25519VerifierKey, formatVerifierKey, openNote, parseNote, parseVerifierKey } from '../../../merkle/note.ts';
@@ -13,6 +12,7 @@ import { layout } from '../../../server/dir/layout.ts';
 import { type OpenLog, openLog } from '../../../server/open.ts';
 import { checkDir } from '../../../server/tools/check.ts';
 import { bodyOf, tempDir } from '../../support/log.ts';
+import { silent } from '../../support/silent.ts';
 import { policyOf, TestWitness } from '../../support/witness.ts';
 
 let dir: Awaited<ReturnType<typeof tempDir>>;
@@ -46,7 +46,7 @@ async function open(flags: Record<string, string> = {}): Promise<OpenLog> {
     ...flags,
   };
   const config = loadConfig({ flags: given, env: {} });
-  opened = await openLog({ config, logger: pino({ level: 'silent' }), onFatal: () => {} });
+  opened = await openLog({ config, logger: silent, onFatal: () => {} });
   return opened;
 }
 
@@ -126,7 +126,7 @@ describe('a log with a policy', () => {
         flags: { origin, data: at('twin'), 'key-file': at('log.pem'), 'ingest-threads': '1' },
         env: {},
       }),
-      logger: pino({ level: 'silent' }),
+      logger: silent,
       onFatal: () => {},
     });
     await other.log.submit(bodyOf('another'), 'json');

@@ -1,12 +1,12 @@
 /** The call that logs one entry over real HTTP, beside the same call through Fastify's route, which `inject` takes. */
 import { randomBytes } from 'node:crypto';
 import { Agent } from 'node:http';
-import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { requestError } from '../../../server/errors.ts';
 import type { Log } from '../../../server/log/log.ts';
 import { openTestLog, tempDir } from '../../support/log.ts';
 import { hashedRekordRequest, toJson, toProtobuf } from '../../support/requests.ts';
+import { silent } from '../../support/silent.ts';
 import type { TestOptions } from './support.ts';
 import { appOver, ENTRIES, exchange, listen, type TestApp } from './support.ts';
 
@@ -39,7 +39,7 @@ afterEach(async () => {
 async function start(options: TestOptions = {}, entries: 'signed' | 'raw' = 'signed'): Promise<void> {
   log = await openTestLog(dir.path, { entries });
   // Only where requests are logged does Fastify take it.
-  made = appOver(log, options, options.log?.requests ? pino({ level: 'silent' }) : undefined);
+  made = appOver(log, options, options.log?.requests ? silent : undefined);
   seen = 0;
   made.app.addHook('onRequest', (_request, _reply, done) => {
     seen++;
@@ -145,7 +145,7 @@ describe('the call that logs one entry', () => {
 
   it.each<[string, TestOptions]>([
     ['a rate limit', { rateLimit: { max: 100, window: 60_000 } }],
-    ['a log of requests', { log: { level: 'silent', requests: true } }],
+    ['a log of requests', { log: { requests: true } }],
   ])('is left to Fastify with %s', async (_, options) => {
     await start(options);
     expect((await post(ENTRIES, entry())).status).toBe(201);

@@ -4,8 +4,9 @@ import { once } from 'node:events';
 import { type IncomingHttpHeaders, type RequestOptions, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { connect, type Socket } from 'node:net';
-import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { onTestFinished } from 'vitest';
+import type { Logger } from '../../../merkle/runtime/service/logger.ts';
 import { type Config, loadConfig } from '../../../server/config/load.ts';
 import type { HttpOptions } from '../../../server/http/context.ts';
 import { createApp } from '../../../server/http/http.ts';
@@ -21,6 +22,8 @@ export const BATCH = `${ENTRIES}:batch`;
 /** What the server logged, for looking at in a test. */
 export class MemoryLogger {
   readonly lines: { fields: { err?: Error }; message: string }[] = [];
+  readonly info = () => {};
+  readonly warn = () => {};
   readonly error = (fields: { err?: Error }, message: string) => void this.lines.push({ fields, message });
 }
 
@@ -72,11 +75,7 @@ export function requestsOf(app: FastifyInstance): () => number {
 }
 
 /** For the caller to close. */
-export function appOver<L extends LogService>(
-  log: L,
-  options: TestOptions = {},
-  requestLogger?: FastifyBaseLogger,
-): TestApp<L> {
+export function appOver<L extends LogService>(log: L, options: TestOptions = {}, requestLogger?: Logger): TestApp<L> {
   const metrics = new Metrics({ process: false });
   const logger = new MemoryLogger();
   const { limits, tls: _, ...rest } = loadConfig({ env: {} });
@@ -84,7 +83,7 @@ export function appOver<L extends LogService>(
     log,
     { ...rest, ...options, limits: { ...limits, ...options.limits } },
     metrics,
-    requestLogger ?? (logger as unknown as FastifyBaseLogger),
+    requestLogger ?? logger,
   );
   return { app, log, metrics, logger };
 }
