@@ -28,6 +28,11 @@ export const REQUEST_ERRORS = {
   'invalid-argument': { status: 400, grpc: 3, message: asGiven },
   unauthorized: { status: 401, grpc: 16, message: asGiven },
   'not-found': { status: 404, grpc: 5, message: 'not found' },
+  'no-checkpoint': {
+    status: 404,
+    grpc: 5,
+    message: 'the log is new and has no checkpoint yet: the first one comes with the first entries',
+  },
   'not-raw': { status: 404, grpc: 5, message: 'this log takes signed entries only' },
   'method-not-allowed': {
     status: 405,
@@ -71,7 +76,6 @@ export const REQUEST_ERRORS = {
     indexed: true,
     message: (index: number) => `sequenced at index ${index}, not yet published; retry`,
   },
-  'no-checkpoint': { status: 503, grpc: 14, retry: true, message: 'the log has no public checkpoint yet; retry' },
   'store-failed': { status: 503, grpc: 14, retry: true, message: 'the log could not store this entry durably; retry' },
   'read-failed': {
     status: 503,

@@ -14,6 +14,7 @@ STELE_DEBUG=1 shows where an error came from.`;
 
 /** Runs the command line `args` of a program; resolves with the exit status. */
 export async function runProgram(args: readonly string[], load: () => Promise<Command>): Promise<number> {
+  process.once('beforeExit', endsEarly);
   try {
     const program = await load();
     await program.parseAsync(args, { from: 'user' });
@@ -23,7 +24,17 @@ export async function runProgram(args: readonly string[], load: () => Promise<Co
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     reportError(error, args.includes('--json'));
     return exitStatus(error);
+  } finally {
+    process.off('beforeExit', endsEarly);
   }
+}
+
+/** A promise alone does not keep Node alive. A command whose promise is still open would end in silence. */
+function endsEarly(): void {
+  process.stderr.write(
+    'stele: error [internal]: the command ended before it was done, as nothing was left that it could wait for. This is a fault in Stele\n',
+  );
+  process.exitCode = 1;
 }
 
 /** `stele` without its commands. */

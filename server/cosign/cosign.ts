@@ -7,15 +7,15 @@
  * `failOpen` allows it.
  */
 import type { VerifierKey } from '../../merkle/note.ts';
-import type { Policy } from '../../merkle/policy.ts';
+import { type Policy, type PolicyWitness, quorumMet } from '../../merkle/policy.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import type { ServerError } from '../errors.ts';
 import type { TreeReader } from '../tree/reader.ts';
-import { checkHeads, conflictWith, fetchHead } from './heads.ts';
+import { checkHeads, conflictWith, fetchHead, type HeldHead, showsNone } from './heads.ts';
 import { CosignJob } from './job.ts';
 import { type Endpoint, endpointsOf, isLoopback } from './policy.ts';
 import { Witness, type WitnessSettings } from './witness.ts';
-import { type FailureReason, isFailed, WitnessClient } from './witness-client.ts';
+import { type Failed, type FailureReason, isFailed, WitnessClient } from './witness-client.ts';
 import type { WitnessMetrics } from './witness-metrics.ts';
 
 /** What the cosigner needs from the log. */
@@ -88,12 +88,16 @@ export class Cosigner {
     const endpoints = this.#witnesses.map(({ endpoint }) => endpoint);
     const heads = await checkHeads(this.#client, endpoints, this.#options, this.#options.settings.timeoutMs, tree);
     for (const [i, { head }] of heads.entries()) {
-      if (head !== undefined && !isFailed(head)) this.#witnesses[i]!.learn(head.size);
+      if (head === undefined || showsNone(head)) continue;
+      if (isFailed(head)) this.#witnesses[i]!.missed(head);
+      else this.#witnesses[i]!.learn(head.size);
     }
   }
 
   /** Takes the checkpoint that is public when a store is opened. It is cosigned further, and again when it gets old. */
   adopt(note: string, reader: TreeReader): void {
+    // An older version published the empty tree. No witness is asked about it any more.
+    if (reader.snapshot.size === 0) return;
     this.#handed = this.#newJob(note, reader);
     this.#offer(this.#handed);
   }
@@ -138,18 +142,22 @@ export class Cosigner {
 
   /** Why nothing is published, or soon will not be: each reason in one sentence. */
   notReady(): string[] {
-    const job = this.#job;
-    if (job === undefined || !this.#hopeless(job)) return [];
+    if (!this.#hopeless(this.#job)) return [];
     const failing = this.#witnesses.flatMap(({ endpoint, failed }) =>
       failed === undefined ? [] : [`${endpoint.name} ${failed.text}`],
     );
     return [`the quorum of the witnesses cannot be reached: ${failing.join('; ')}`];
   }
 
-  /** One sentence for each witness whose clock, or this log's, is wrong: its cosignatures count for nothing. */
+  /**
+   * One sentence for each witness that does not come back by itself: its clock, or this log's, is wrong, so that its
+   * cosignatures count for nothing; or it holds the empty tree and takes no other.
+   */
   alarms(): string[] {
     return this.#witnesses.flatMap(({ endpoint, failed }) =>
-      failed?.reason === 'wrong-clock' ? [`the witness ${endpoint.name} ${failed.text}`] : [],
+      failed?.reason === 'wrong-clock' || failed?.reason === 'stuck'
+        ? [`the witness ${endpoint.name} ${failed.text}`]
+        : [],
     );
   }
 
@@ -170,11 +178,12 @@ export class Cosigner {
   }
 
   /** Whether the quorum needs a witness whose last request failed. */
-  #hopeless(job: CosignJob): boolean {
+  #hopeless(job: CosignJob | undefined): boolean {
     const failing = new Set(
       this.#witnesses.flatMap((witness) => (witness.failed === undefined ? [] : witness.endpoint.witnesses)),
     );
-    return !job.quorumWith((witness) => witness.url !== undefined && !failing.has(witness));
+    const answers = (witness: PolicyWitness) => witness.url !== undefined && !failing.has(witness);
+    return !(job?.quorumWith(answers) ?? quorumMet(this.#options.policy, answers));
   }
 
   #openly(job: CosignJob): void {
@@ -190,6 +199,7 @@ export class Cosigner {
     const size = metrics.size.labels(label);
     let failing: FailureReason | undefined;
     const witness: Witness = new Witness(endpoint, this.#client, settings, {
+      look: () => this.#look(endpoint),
       cosigned: (job) => this.#cosigned(job),
       done: (seconds, failed) => {
         latency.observe(seconds);
@@ -204,7 +214,7 @@ export class Cosigner {
       },
       size: (entries) => size.set(entries),
       larger: (entries) => this.#larger(endpoint, entries),
-      inconsistent: () => this.#inspect(endpoint),
+      inconsistent: async () => void (await this.#inspect(endpoint)),
     });
     return witness;
   }
@@ -242,12 +252,20 @@ export class Cosigner {
     await this.#inspect(endpoint);
   }
 
-  /** Stops the log if the checkpoint that the witness holds shows that this log signed another history. */
-  async #inspect(endpoint: Endpoint): Promise<void> {
+  async #look(endpoint: Endpoint): Promise<Failed | undefined> {
+    const head = await this.#inspect(endpoint);
+    return head === undefined || showsNone(head) || !isFailed(head) ? undefined : head;
+  }
+
+  /**
+   * The checkpoint that the witness holds. Stops the log if that checkpoint shows that this log signed another history.
+   */
+  async #inspect(endpoint: Endpoint): Promise<HeldHead | undefined | Failed> {
     const head = await fetchHead(this.#client, endpoint, this.#options, this.#options.settings.timeoutMs);
     const hooks = this.#hooks;
-    if (head === undefined || isFailed(head) || hooks === undefined) return;
+    if (head === undefined || isFailed(head) || hooks === undefined) return head;
     const conflict = await conflictWith(endpoint.name, head, hooks.committed());
     if (conflict !== undefined) hooks.conflict(conflict, head.note);
+    return head;
   }
 }

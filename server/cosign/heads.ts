@@ -22,11 +22,20 @@ interface OwnLog {
   readonly keys: readonly VerifierKey[];
 }
 
-interface HeldHead {
+export interface HeldHead {
   readonly size: number;
   readonly root: Uint8Array;
   /** The note that proves it. */
   readonly note: string;
+}
+
+/** Whether the witness works and shows no checkpoint to anybody, as c2sp.org/tlog-witness allows. */
+export function showsNone(head: HeldHead | undefined | Failed): boolean {
+  return head === undefined || (isFailed(head) && isClientError(head.status));
+}
+
+function isClientError(status = 0): boolean {
+  return status >= 400 && status < 500 && status !== 429;
 }
 
 /** The newest checkpoint of this log that the witness shows; undefined if it has no checkpoint. */
@@ -41,7 +50,8 @@ export async function fetchHead(
   if (isFailed(reply)) return reply;
   if (reply.status === 404) return undefined;
   if (reply.status !== 200) {
-    return { reason: 'refused', text: `answered ${reply.status} to the request for its checkpoint` };
+    const text = `answered ${reply.status} to the request for its checkpoint`;
+    return { reason: 'refused', text, status: reply.status };
   }
   try {
     const verifiers = own.keys.map((key) => checkpointVerifier(key, nodeNotePrimitives));

@@ -15,12 +15,15 @@ export type FailureReason =
   | 'refused'
   | 'disagrees'
   | 'wrong-clock'
+  | 'stuck'
   | 'internal';
 
 export interface Failed {
   readonly reason: FailureReason;
   /** The rest of a sentence that begins with the witness: "did not answer in 5 s". */
   readonly text: string;
+  /** The HTTP status, where it says what is wrong. */
+  readonly status?: number;
   /** For the log's operator alone. */
   readonly cause?: unknown;
 }

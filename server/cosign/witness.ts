@@ -19,6 +19,10 @@ export interface WitnessSettings {
 }
 
 interface WitnessEvents {
+  /**
+   * Requests the checkpoint that the witness holds. Resolves with why the witness gave no usable answer, or with undefined.
+   */
+  look(): Promise<Failed | undefined>;
   /** Some or all keys of the endpoint signed. */
   cosigned(job: CosignJob): void;
   /** A request ended after so many seconds; `failed` is undefined if every key signed. */
@@ -39,6 +43,8 @@ export class Witness {
   readonly #settings: WitnessSettings;
   readonly #events: WitnessEvents;
   #job: CosignJob | undefined;
+  /** Whether to look at the witness while no tree head is offered, so that the log can say who is missing. */
+  #looking = false;
   /** Size of the witness's tree, as the witness said or as its cosignatures show. */
   #known = 0;
   #failures = 0;
@@ -72,6 +78,15 @@ export class Witness {
     this.#events.size(size);
   }
 
+  /** The first look at the witness failed: the next one follows after a pause, unless a tree head is offered first. */
+  missed(failed: Failed): void {
+    this.#failed = failed;
+    this.#failures = 1;
+    this.#retryAt = performance.now() + backOffMs(RETRY, 1);
+    this.#looking = true;
+    this.#wake();
+  }
+
   close(): void {
     this.#closed = true;
     this.#wake();
@@ -81,13 +96,14 @@ export class Witness {
     while (!this.#closed) {
       const wait = this.#due() - performance.now();
       if (wait > 0) await this.#sleep(wait);
-      else await this.#request(this.#job!);
+      else if (this.#job !== undefined) await this.#request(this.#job);
+      else await this.#look();
     }
   }
 
   /** When to send the next request, as `performance.now()` counts: setting a clock, here or there, must not change the pace. */
   #due(): number {
-    if (this.#job === undefined) return Number.POSITIVE_INFINITY;
+    if (this.#job === undefined) return this.#looking ? this.#retryAt : Number.POSITIVE_INFINITY;
     if (this.#failures > 0) return this.#retryAt;
     const at = this.#job.cosignedAt(this.endpoint);
     return at === undefined ? Number.NEGATIVE_INFINITY : at + this.#settings.refreshMs;
@@ -104,6 +120,19 @@ export class Witness {
     });
   }
 
+  async #look(): Promise<void> {
+    const started = performance.now();
+    const failed = await this.#events.look().catch(
+      (cause: unknown): Failed => ({
+        reason: 'internal',
+        text: 'holds a checkpoint that this log could not check',
+        cause,
+      }),
+    );
+    this.#looking = failed !== undefined;
+    this.#ended(started, failed);
+  }
+
   async #request(job: CosignJob): Promise<void> {
     const started = performance.now();
     let failed: Failed | undefined;
@@ -113,6 +142,10 @@ export class Witness {
       // The store under the job's reader failed: the log opens it again and offers another job.
       failed = { reason: 'internal', text: 'got no request: this log could not make the consistency proof', cause };
     }
+    this.#ended(started, failed);
+  }
+
+  #ended(started: number, failed: Failed | undefined): void {
     if (this.#closed) return;
     this.#failed = failed;
     this.#failures = failed === undefined ? 0 : this.#failures + 1;
@@ -132,7 +165,7 @@ export class Witness {
       });
       if (isFailed(reply)) return reply;
       if (reply.status === 200) return this.#accept(job, reply);
-      if (reply.status !== 409) return await this.#refused(reply);
+      if (reply.status !== 409) return await this.#refused(reply, oldSize);
       const size = readSize(reply);
       if (typeof size !== 'number') return size;
       if (size === oldSize) return failure('disagrees', 'refuses the size that it names itself');
@@ -162,14 +195,20 @@ export class Witness {
     return wrong;
   }
 
-  async #refused({ status }: Reply): Promise<Failed> {
+  async #refused({ status }: Reply, oldSize: number): Promise<Failed> {
     if (status === 404) return failure('unknown-log', 'does not know this log: its operator must add the verifier key');
     if (status === 403) return failure('unknown-key', 'does not know the keys that this log signs with');
     if (status !== 422) return failure('refused', `answered ${status}`);
     await this.#events.inconsistent();
+    // From size 0 every tree is consistent. Sunlight up to 0.8.1 refuses all once it holds the empty tree.
+    if (oldSize === 0) return failure('stuck', STUCK);
     return failure('disagrees', 'says that this tree does not extend the one that it has');
   }
 }
+
+const STUCK =
+  'refuses each tree that follows the empty tree of this log, which it has stored (Sunlight up to 0.8.1 does so): its ' +
+  'operator must remove the stored checkpoint of this log, and start the witness again';
 
 function readSize(reply: Reply): number | Failed {
   try {

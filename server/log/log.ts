@@ -12,6 +12,7 @@ import { KnownLeaves } from '../dedup/known.ts';
 import { RequestError, requestError, ServerError } from '../errors.ts';
 import { backupTree, exportTree } from '../tools/backup.ts';
 import type { TreeReader } from '../tree/reader.ts';
+import { emptySnapshot } from '../tree/snapshot.ts';
 import type { Encoding, LoggedEntry, LogInfo, LogService, Outcome } from '../types.ts';
 import { Backlog } from './backlog.ts';
 import { freezeStore } from './freeze.ts';
@@ -22,7 +23,7 @@ import { Pipeline, type PipelineHost } from './pipeline.ts';
 import { checkExtends, openPublished } from './published.ts';
 import type { LogOptions, Published } from './types.ts';
 
-/** How long a start waits for its first publication before the log serves the checkpoint that is public already, in milliseconds. */
+/** How long a start with witnesses waits for its first publication before the log serves what is public already, in milliseconds. */
 const FIRST_PUBLICATION_MS = 2000;
 
 /** How long `close` waits for committed entries to become public, in milliseconds. */
@@ -75,7 +76,8 @@ export class Log implements LogService {
 
   /**
    * Opens the log, goes on where a crash left it, and publishes every committed entry. Resolves once a checkpoint is public.
-   * A log with witnesses does not wait longer than two seconds for them.
+   * A log with witnesses does not wait longer than two seconds for them, and a new one has no checkpoint before its first
+   * entries.
    * @throws ServerError
    */
   static async open(options: LogOptions): Promise<Log> {
@@ -95,10 +97,10 @@ export class Log implements LogService {
     });
     log = new Log(options, await opening, stores);
     try {
-      // A new log shows its empty tree before it takes the first entry.
+      // A new log without witnesses shows its empty tree before it takes the first entry.
       const published = log.#pipeline.publisher.idle();
       if (cosigner === undefined) await published;
-      else await Promise.race([published, sleep(FIRST_PUBLICATION_MS, undefined, { ref: false })]);
+      else await within(published, FIRST_PUBLICATION_MS);
       const nothing = log.#store.published === undefined;
       if (nothing && (cosigner === undefined || log.#lastError !== undefined)) {
         throw new ServerError('store', 'the first checkpoint could not be published', { cause: log.#lastError });
@@ -354,8 +356,11 @@ export class Log implements LogService {
     return published;
   }
 
+  /** Reads the published tree: the empty one, and no checkpoint, while none is public. */
   async #read<T>(read: (reader: TreeReader, checkpoint: string) => Promise<T>): Promise<T> {
-    const { reader, checkpoint } = this.#public();
+    this.#life.check('read');
+    const { published, tree } = this.#store;
+    const { reader, checkpoint } = published ?? { reader: tree.reader(emptySnapshot(fastSha256)), checkpoint: '' };
     try {
       return await read(reader, checkpoint);
     } catch (error) {
@@ -382,6 +387,13 @@ async function openStore(options: LogOptions, known: Promise<KnownLeaves>, first
 
 function isFatal(error: unknown): boolean {
   return error instanceof ServerError && FATAL.has(error.code);
+}
+
+/** Resolves with `work`, and after `ms` milliseconds without it. The timer holds the process: a start must not end in silence. */
+async function within(work: Promise<unknown>, ms: number): Promise<void> {
+  const end = new AbortController();
+  const { signal } = end;
+  await Promise.race([work, sleep(ms, undefined, { signal }).catch(ignore)]).finally(() => end.abort());
 }
 
 function ignore(): void {}

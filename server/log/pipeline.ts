@@ -95,7 +95,7 @@ export class Pipeline {
     });
     this.#publisher = new Publisher({
       signal,
-      due: () => store.published?.reader.snapshot.size !== store.tree.snapshot.size,
+      due: () => this.#due(),
       publish: () => this.#publish(),
       answer: () => this.#replies.answer(),
       minIntervalMs: options.minPublishIntervalMs ?? 0,
@@ -110,6 +110,17 @@ export class Pipeline {
 
   get publisher(): Publisher {
     return this.#publisher;
+  }
+
+  /**
+   * Whether the newest tree that can be signed has no public checkpoint yet. A log with witnesses never publishes the empty
+   * tree: some witnesses that have stored it take no later checkpoint of the log.
+   */
+  #due(): boolean {
+    const { published, tree } = this.#store;
+    const { size } = tree.snapshot;
+    if (published === undefined && size === 0 && this.#options.cosigner !== undefined) return false;
+    return published?.reader.snapshot.size !== size;
   }
 
   /** BODY and INGEST, for all signed entries of a body. A crash here leaves nothing; neither does a refusal. */
@@ -173,12 +184,7 @@ export class Pipeline {
   #overLimit(): RequestError | undefined {
     const { limits, metrics } = this.#options;
     if (this.#host.frozen()) return requestError('frozen');
-    const { published, publishedSize, tree } = this.#store;
-    // A directory with entries and without a checkpoint would never start again: it looks as if its checkpoint were lost.
-    if (published === undefined) {
-      metrics.refused('no-checkpoint');
-      return requestError('no-checkpoint');
-    }
+    const { publishedSize, tree } = this.#store;
     const unpublished = tree.state.size - publishedSize + this.#sequencer.queued;
     if (this.#taken < limits.outstanding && unpublished < limits.unpublished) return undefined;
     metrics.refused('pushback');

@@ -21,7 +21,7 @@ export async function openPublished(
 ): Promise<Published | undefined> {
   const { state } = tree;
   const stored = tree.checkpoint ?? state.lastCheckpoint;
-  if (stored === undefined && state.size > 0) {
+  if (stored === undefined && state.size > 0 && state.unpublished === undefined) {
     throw new ServerError(
       'corrupt',
       `the published checkpoint is missing, though the tree has ${state.size} entries. Put the file back from a backup ` +

@@ -1,9 +1,10 @@
 /**
  * What every driver of `StateStore` shares: the stored form of the tree state, and what a commit must satisfy.
  *
- * The stored form is JSON on one line, in this order and without spaces. `lastCheckpoint` appears where it is set:
+ * The stored form is JSON on one line, in this order and without spaces. `unpublished` and `lastCheckpoint` appear where
+ * they are set:
  *
- *   {"version":1,"size":3,"root":"<base64, 32 bytes>","filed":0,"status":"open","lastCheckpoint":"<base64>"}
+ *   {"version":1,"size":3,"root":"<base64, 32 bytes>","filed":0,"status":"open","unpublished":true,"lastCheckpoint":"<base64>"}
  */
 import assert from 'node:assert';
 import { BUNDLE_WIDTH, MAX_ENTRY } from '../../merkle/bundle.ts';
@@ -17,10 +18,10 @@ const STATUSES: readonly LogStatus[] = ['open', 'freezing', 'frozen'];
 
 /** Two states are the same where these bytes are the same. */
 export function encodeState(state: TreeState): Uint8Array {
-  const { size, filed, status, lastCheckpoint } = state;
+  const { size, filed, status, unpublished, lastCheckpoint } = state;
   const fields = { version: VERSION, size, root: encodeBase64(state.root), filed, status };
   const last = lastCheckpoint && { lastCheckpoint: encodeBase64(lastCheckpoint) };
-  return encodeUtf8(JSON.stringify({ ...fields, ...last }));
+  return encodeUtf8(JSON.stringify({ ...fields, ...(unpublished && { unpublished }), ...last }));
 }
 
 /**
@@ -37,12 +38,13 @@ export function decodeState(bytes: Uint8Array): TreeState {
     );
   }
   try {
-    const { size, root, filed, status, lastCheckpoint } = fields;
+    const { size, root, filed, status, unpublished, lastCheckpoint } = fields;
     const state = {
       size,
       root: decodeBase64(root as string),
       filed,
       status,
+      ...(unpublished !== undefined && { unpublished }),
       ...(lastCheckpoint !== undefined && { lastCheckpoint: decodeBase64(lastCheckpoint as string) }),
     } as TreeState;
     assertState(state);
@@ -70,12 +72,14 @@ function corrupt(cause?: unknown): ServerError {
 }
 
 function assertState(state: TreeState): void {
-  const { size, root, filed, status } = state;
+  const { size, root, filed, status, unpublished } = state;
   assert(Number.isSafeInteger(size) && size >= 0, 'size is a safe integer');
   assert(root instanceof Uint8Array && root.length === HASH_SIZE, 'root has 32 bytes');
   assert(Number.isSafeInteger(filed) && filed >= 0 && filed % BUNDLE_WIDTH === 0, 'filed is a multiple of 256');
   assert(filed <= size, 'filed <= size');
   assert(STATUSES.includes(status), 'status is known');
+  assert(unpublished === undefined || unpublished === true, 'unpublished is true or not there');
+  assert(unpublished === undefined || size > 0, 'a tree without entries is never marked as unpublished');
   assert((state.lastCheckpoint !== undefined) === (status === 'frozen'), 'only a frozen log has a last checkpoint');
 }
 
@@ -90,6 +94,10 @@ export function assertCommit(change: Commit): void {
   }
   if (expected === undefined) return;
   assert(next.filed >= expected.filed, 'filed never shrinks');
+  assert(
+    next.unpublished === undefined || expected.unpublished === true || expected.size === 0,
+    'a log that has published stays one that has published',
+  );
   assert(entries.length > 0 || equal(next.root, expected.root), 'the root stays while no entry is added');
   assert(entries.length === 0 || expected.status === 'open', 'only an open log takes entries');
   assert(STATUSES.indexOf(next.status) >= STATUSES.indexOf(expected.status), 'the status never goes back');

@@ -108,6 +108,11 @@ export interface TreeState {
    */
   readonly filed: number;
   readonly status: LogStatus;
+  /**
+   * Set where entries were committed before the log published any checkpoint, until the first commit after that. Without it
+   * a tree with entries and no checkpoint is one whose checkpoint was lost.
+   */
+  readonly unpublished?: true;
   /** The last checkpoint of a frozen log (signed note); set exactly where `status` is `frozen`. */
   readonly lastCheckpoint?: Uint8Array;
 }

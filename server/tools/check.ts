@@ -8,7 +8,7 @@ import { type Checkpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { checkpointVerifier } from '../../merkle/cosignature.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
-import { leafHash } from '../../merkle/rfc6962.ts';
+import { EMPTY_ROOT, leafHash } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { lockDir } from '../../merkle/runtime/disk/lock.ts';
@@ -55,7 +55,7 @@ export async function checkDir(dir: string, options: CheckOptions = {}): Promise
     const state = await openLevelState(layout.state(dir), { create: false });
     try {
       const keys = options.verifierKeys ?? identity.verifierKeys;
-      const report = await checkStores(tiles, state, keys, options);
+      const report = await checkStores(tiles, state, identity.origin, keys, options);
       return { ...report, kind: identity.copy ? 'backup' : 'data' };
     } finally {
       await Promise.allSettled([tiles.close(), state.close()]);
@@ -68,12 +68,18 @@ export async function checkDir(dir: string, options: CheckOptions = {}): Promise
 async function checkStores(
   tiles: FileStore,
   state: StateStore,
+  origin: string,
   keys: readonly string[],
   options: CheckOptions,
 ): Promise<Omit<CheckReport, 'kind'>> {
   const stored = await state.read();
   if (stored === undefined) throw new ServerError('corrupt', 'the directory has no tree state.');
-  const { checkpoint, signedBy } = await readCheckpoint(tiles, keys);
+  const isNew = stored.size === 0 || stored.unpublished === true;
+  const none = isNew && (await tiles.readCheckpoint()) === undefined;
+  // A new log with witnesses has no checkpoint before its first quorum.
+  const { checkpoint, signedBy } = none
+    ? { checkpoint: { origin, size: 0, root: EMPTY_ROOT }, signedBy: [] }
+    : await readCheckpoint(tiles, keys);
   if (checkpoint.size > stored.size) {
     throw new ServerError(
       'rollback',

@@ -82,8 +82,14 @@ async function withTree<T>(
     const identity = await existing(dir);
     const tree = await CommittedTree.open(await openDirStores(dir), fastSha256);
     try {
-      const { checkpoint } = tree;
+      const { checkpoint, state } = tree;
       if (checkpoint !== undefined) return await work(tree, decodeUtf8(checkpoint), identity);
+      if (state.size === 0 || state.unpublished === true) {
+        throw new ServerError(
+          'config',
+          `the log in ${dir} has not published a checkpoint yet, so there is nothing to copy. Start it, and log an entry.`,
+        );
+      }
       throw new ServerError('corrupt', `${dir} has no published checkpoint. Start the log once.`);
     } finally {
       await tree.close();

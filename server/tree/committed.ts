@@ -166,7 +166,8 @@ export class CommittedTree {
       // The tail needs no entry that is in a durable bundle by now.
       const { size } = this.#snapshot;
       const filed = size - (size % TILE_WIDTH);
-      const next: TreeState = { size: after.size, root: after.root, filed, status: before.status };
+      const { status } = before;
+      const next: TreeState = { size: after.size, root: after.root, filed, status, ...this.#unpublished(after.size) };
       await this.#retried(() => this.#stores.state.commit({ expected: before, next, entries }));
       // A crash here: the entries are committed, and their callers have no answer; the next start stores the blobs and publishes.
       this.#state = next;
@@ -200,10 +201,17 @@ export class CommittedTree {
     return this.#nextFiling;
   }
 
+  /** The mark of a tree that was never published. The commit that follows the first publication leaves it out. */
+  #unpublished(size: number): Pick<TreeState, 'unpublished'> {
+    return this.#checkpoint === undefined && size > 0 ? { unpublished: true } : {};
+  }
+
   /** Makes `status` durable; a frozen log's last checkpoint is stored in the same step. */
   setStatus(status: LogStatus, lastCheckpoint?: Uint8Array): Promise<void> {
     return this.#write('state', async () => {
-      const next: TreeState = { ...this.#state, status, ...(lastCheckpoint === undefined ? {} : { lastCheckpoint }) };
+      const { size, root, filed } = this.#state;
+      const last = lastCheckpoint === undefined ? {} : { lastCheckpoint };
+      const next: TreeState = { size, root, filed, status, ...this.#unpublished(size), ...last };
       await this.#retried(() => this.#stores.state.commit({ expected: this.#state, next, entries: [] }));
       // A crash here: the next start finds the status, and a freeze goes on where it was cut off.
       this.#state = next;

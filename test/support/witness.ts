@@ -38,7 +38,15 @@ export type Behaviour =
   | 'random-sizes'
   /** Responds with 409 and a size larger than the log. */
   | 'larger'
-  | 'error-500';
+  | 'error-500'
+  /** Each request, also for its checkpoint, gets 502, as from a proxy whose witness is away. */
+  | 'error-502'
+  /** Accepts connections and never responds, also to requests for its checkpoint. */
+  | 'hang-always'
+  | 'unknown-log'
+  | 'unknown-key'
+  /** Holds the empty tree, and refuses each tree after it, as Sunlight 0.8.1 does. */
+  | 'stuck';
 
 export class TestWitness {
   behaviour: Behaviour = 'good';
@@ -49,6 +57,8 @@ export class TestWitness {
   /** The received request bodies. */
   requests = 0;
   inconsistent = 0;
+  /** The sizes of the checkpoints that the log offered. */
+  readonly sizes: number[] = [];
   /** How often clients fetched the witness's checkpoint. */
   shown = 0;
   /** Witnesses that cosign at this URL too. */
@@ -108,6 +118,8 @@ export class TestWitness {
 
   #get(path: string, response: ServerResponse): void {
     this.shown++;
+    if (this.behaviour === 'hang-always') return;
+    if (this.behaviour === 'error-502') return void response.writeHead(502).end();
     const mine = path === `/${originHash(this.#logKey.name)}/checkpoint`;
     if (!mine || this.held === undefined) response.writeHead(404).end();
     else response.end(this.held.note);
@@ -115,7 +127,11 @@ export class TestWitness {
 
   async #add(body: Uint8Array, response: ServerResponse): Promise<void> {
     const conflict = (size: number) => response.writeHead(409, { 'content-type': 'text/x.tlog.size' }).end(`${size}\n`);
-    if (this.behaviour === 'hang') return;
+    if (this.behaviour === 'hang' || this.behaviour === 'hang-always') return;
+    if (this.behaviour === 'error-502') return void response.writeHead(502).end();
+    if (this.behaviour === 'unknown-log') return void response.writeHead(404).end('unknown log');
+    if (this.behaviour === 'unknown-key') return void response.writeHead(403).end('invalid signature');
+    if (this.behaviour === 'stuck') return void response.writeHead(422).end('bad consistency proof');
     if (this.behaviour === 'garbage') return void response.end('— not a signature\u0000');
     if (this.behaviour === 'error-500') return void response.writeHead(500).end('out of order');
     if (this.behaviour === 'random-sizes') return void conflict(this.requests % 7 === 0 ? 0 : this.requests % 3);
@@ -124,6 +140,7 @@ export class TestWitness {
     const { text, others } = openNote(parseNote(note), [noteVerifier(this.#logKey, nodeNotePrimitives)]);
     if (others.length > 0) throw new Error('a line that is not the log’s own was sent');
     const checkpoint = parseCheckpoint(text);
+    this.sizes.push(checkpoint.size);
     if (this.behaviour === 'another-tree' || this.behaviour === 'another-key') {
       return void response.end(await this.#cosign(this.behaviour === 'another-tree' ? `${text}extension\n` : text));
     }

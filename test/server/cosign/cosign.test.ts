@@ -139,14 +139,44 @@ describe('a log with witnesses', () => {
     expect(log!.checkpoint).toBe(shown);
   });
 
-  it('takes no entry before its first checkpoint is public, and starts again', async () => {
+  it('takes entries before its first checkpoint is public, within its limits, and starts again', async () => {
     for (const witness of witnesses) witness.behaviour = 'error-500';
-    await open();
-    await expect(submit('a')).rejects.toMatchObject({ code: 'no-checkpoint', data: {} });
+    const few = { limits: { ...SOON.limits, unpublished: 2 } };
+    await open(undefined, {}, few);
+    for (const [index, name] of ['a', 'b'].entries()) {
+      await expect(submit(name)).rejects.toMatchObject({ code: 'not-published', data: { index } });
+    }
+    await expect(submit('c')).rejects.toMatchObject({ code: 'pushback' });
     await log!.close();
-    await open();
     for (const witness of witnesses) witness.behaviour = 'good';
-    expect(await until(() => submit('a').catch(() => undefined))).toMatchObject({ index: 0 });
+    await open(undefined, {}, few);
+    expect(await until(() => submit('c').catch(() => undefined))).toMatchObject({ index: 2 });
+  });
+
+  it('neither publishes the empty tree nor shows it to a witness', async () => {
+    await open(policyOf(witnesses, 2), { refreshMs: 50 });
+    expect(() => log!.checkpoint).toThrow(expect.objectContaining({ code: 'no-checkpoint' }));
+    expect(await log!.tile(0, 0, 1)).toBeUndefined();
+    expect(await log!.entry(0)).toBeUndefined();
+    expect(await log!.consistencyProof(0, 0)).toEqual([]);
+    await expect(log!.consistencyProof(0, 1)).rejects.toMatchObject({ code: 'invalid-argument' });
+    expect(log!.notReady()).toEqual([]);
+    await submit('one');
+    for (const { sizes } of witnesses) expect(sizes).not.toContain(0);
+  });
+
+  it('names a witness that holds the empty tree and takes no other, with the remedy', async () => {
+    witnesses[0]!.behaviour = 'stuck';
+    await open();
+    await submit('one');
+    const remedy = /^the witness a refuses each tree that follows the empty tree .* must remove the stored checkpoint/;
+    await until(() => log!.alarms().length > 0);
+    expect(log!.alarms()).toEqual([expect.stringMatching(remedy)]);
+    expect(log!.notReady()).toEqual([]);
+    expect(await value('stele_witness_failures_total{witness="a",reason="stuck"}')).toBeGreaterThan(0);
+    witnesses[0]!.behaviour = 'good';
+    await until(() => cosigners(log!.checkpoint).length === 3);
+    expect(log!.alarms()).toEqual([]);
   });
 
   it('waits for all of them where the policy says so, nested', async () => {
@@ -229,6 +259,7 @@ describe('a log with witnesses', () => {
   it.each([-3600, 3600])('asks a witness whose clock is wrong by %d s no more often, and no less', async (clock) => {
     witnesses[0]!.clock = clock;
     await open(policyOf(witnesses, 2), { refreshMs: 300 });
+    await submit('one');
     await until(() => cosigners(log!.checkpoint).length === 3);
     const before = witnesses[0]!.requests;
     const began = performance.now();
@@ -398,10 +429,11 @@ describe('a log with witnesses', () => {
 
   it('has a quiet log cosigned again', async () => {
     await open(policyOf(witnesses, 2), { refreshMs: 1000 });
+    await submit('one');
     await until(() => cosigners(log!.checkpoint).length === 3);
     const shown = log!.checkpoint;
     await until(() => log!.checkpoint !== shown && cosigners(log!.checkpoint).length === 3);
-    expect(sizeOf(log!.checkpoint)).toBe(0);
+    expect(sizeOf(log!.checkpoint)).toBe(1);
   });
 
   it('freezes with the quorum on the last checkpoint, and waits for it', async () => {
