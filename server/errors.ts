@@ -60,6 +60,12 @@ export const REQUEST_ERRORS = {
   },
   'param-too-long': { status: 414, grpc: 3, message: 'a part of the URL is too long' },
   'rate-limited': { status: 429, grpc: 8, retry: true, message: 'too many requests from this address; retry later' },
+  'address-bodies': {
+    status: 429,
+    grpc: 8,
+    retry: true,
+    message: 'too many bytes of request bodies from this address are under way; retry',
+  },
   'headers-too-large': { status: 431, grpc: 3, message: 'the request line and headers are larger than the limit' },
   internal: { status: 500, grpc: 13, message: 'internal error' },
   'no-proof': {

@@ -5,6 +5,9 @@
 import { type StaticDecode, Type } from 'typebox';
 import {
   adminPort,
+  bodiesBytesPerAddress,
+  bodyGrace,
+  bodyRate,
   logSettings,
   publicPort,
   sharedAddressDanger,
@@ -116,6 +119,9 @@ export const ConfigSchema = Type.Object({
       default: '256MiB',
       danger: 'Anybody who can reach the port can fill this much memory.',
     }),
+    bodiesBytesPerAddress: bodiesBytesPerAddress('64KiB'),
+    bodyRate: bodyRate(),
+    bodyGrace: bodyGrace(),
     cachedBytes: size('0B', '64GiB', {
       description: 'Full tiles and entry bundles kept in memory, each for as long as its file stays as it is.',
       // Holds 85 % of the reads of a million entries of 500 bytes in a Zipf mix that favors new ones; 64 MiB hold 76 %.

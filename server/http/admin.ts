@@ -6,22 +6,26 @@ import type { IncomingMessage, RequestListener } from 'node:http';
 import { isAbsolute } from 'node:path';
 import createFastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
+import { ClientAddresses } from '../../merkle/runtime/service/client-address.ts';
+import { createHttpServer } from '../../merkle/runtime/service/http-server.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import { operatorGuard } from '../../merkle/runtime/service/operator-guard.ts';
 import { addProbes } from '../../merkle/runtime/service/probes.ts';
+import { RequestBodies } from '../../merkle/runtime/service/request-bodies.ts';
 import { typeboxSchemas } from '../../merkle/runtime/service/schemas.ts';
 import { RequestError, requestError, ServerError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { LogService } from '../types.ts';
-import { errorJson, sendError, sendJson, toRequestError } from './answers.ts';
-import { createNodeServer, onClientError } from './node.ts';
+import { bodyError, errorJson, refusalAnswer, sendError, sendJson, toRequestError } from './answers.ts';
 import { watchRoutes } from './paths.ts';
-import { BodyBudget, readBody } from './request-body.ts';
 
 const BODY_BYTES = 16 * 1024;
 const MIN_TOKEN = 16;
 const LIMITS = {
   bodyBytes: BODY_BYTES,
+  bodiesBytes: BODY_BYTES * 64,
+  bodyRate: 1024,
+  bodyGrace: 5000,
   headerBytes: 16 * 1024,
   connections: 64,
   requestTimeout: 60_000,
@@ -51,11 +55,13 @@ export function createAdminApp(
     throw new ServerError('config', `the admin token is shorter than ${MIN_TOKEN} characters: make a longer one`);
   }
   const guard = operatorGuard(options.token);
-  const budget = new BodyBudget(BODY_BYTES * LIMITS.connections);
+  const bodies = new RequestBodies({ limits: () => LIMITS, clients: new ClientAddresses([]), refuse: bodyError });
   const app = createFastify({
     logger: false,
-    serverFactory: (handler) => createNodeServer(LIMITS, handler as RequestListener),
-    clientErrorHandler: onClientError,
+    serverFactory: (handler) =>
+      createHttpServer({ limits: LIMITS, handler: handler as RequestListener, refuse: refusalAnswer }),
+    // The server answers these itself.
+    clientErrorHandler: () => {},
     frameworkErrors: (error, _request, reply) => sendError(reply, toRequestError(error, LIMITS), RETRY),
     return503OnClosing: false,
     requestIdHeader: false,
@@ -77,9 +83,9 @@ export function createAdminApp(
   app.setNotFoundHandler((_request, reply) => sendError(reply, requestError('not-found'), RETRY));
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', async (_request: FastifyRequest, payload: IncomingMessage) => {
-    const body = await readBody(payload, BODY_BYTES, budget);
-    budget.release(body.length);
-    return body;
+    const body = await bodies.read(payload, BODY_BYTES);
+    body.release();
+    return body.bytes;
   });
 
   addProbes(app, { notReady: () => log.notReady(), alarms: () => log.alarms(), metrics: metrics.registry });

@@ -2,8 +2,9 @@
  * From any error to the reply that a client may see: `{"code", "message", "details": []}` as gRPC gateways write it. The
  * messages of Fastify, of Node, and of any error that is not a `RequestError` never leave the process.
  */
-import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyReply } from 'fastify';
+import type { Answer, Refusal } from '../../merkle/runtime/service/http-server.ts';
+import type { BodyRefusal } from '../../merkle/runtime/service/request-bodies.ts';
 import type { Config } from '../config/load.ts';
 import { REQUEST_ERRORS, RequestError, requestError } from '../errors.ts';
 
@@ -39,15 +40,8 @@ export function toRequestError(error: unknown, limits: Pick<Config['limits'], 'b
   return requestError('internal');
 }
 
-/** A whole reply, before anything of Fastify or Node. */
-export interface Answer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string | Uint8Array;
-}
-
 /** The reply for `error`. Every error reply is made here. */
-export function errorAnswer(error: RequestError, { retryAfter }: Pick<Config, 'retryAfter'>): Answer {
+export function errorAnswer(error: RequestError, { retryAfter }: Pick<Config, 'retryAfter'>): Answer<string> {
   const row = REQUEST_ERRORS[error.code];
   const { index } = error.data;
   const headers = {
@@ -91,14 +85,27 @@ export function sendJson(reply: FastifyReply, json: string | Buffer): FastifyRep
   return reply.header('content-type', JSON_TYPE).serializer(asItIs).send(json);
 }
 
-/** A whole HTTP/1.1 reply as text, for bytes that never became a request. It ends the connection. */
-export function rawReply(error: RequestError): string {
-  const { status } = REQUEST_ERRORS[error.code];
-  const body = errorJson(error);
-  return (
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\n` +
-    `Content-Length: ${Buffer.byteLength(body)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n${body}`
-  );
+/** The reply for what never became a request, or stopped within one. */
+export function refusalAnswer(refusal: Refusal, why = ''): Answer<string> {
+  // None of these may be tried again: there is no `Retry-After`.
+  return errorAnswer(refusal === 'malformed' ? requestError(refusal, why) : requestError(refusal), { retryAfter: 0 });
+}
+
+export function bodyError(refusal: BodyRefusal, limit: number): RequestError {
+  switch (refusal) {
+    case 'too-large':
+      return requestError('too-large', limit);
+    case 'too-slow':
+      return requestError('timeout');
+    case 'fragmented':
+      return requestError('malformed', 'the request body comes in too many small pieces');
+    case 'client-room':
+      return requestError('address-bodies');
+    case 'room':
+      return requestError('pushback');
+    case 'stopped':
+      return requestError('malformed', 'the request body stopped before its end');
+  }
 }
 
 /** Names the parameter; the message of the schema compiler would name its own paths. */

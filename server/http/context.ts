@@ -1,9 +1,9 @@
 /** What the routes of the public server share. */
+import type { RequestBodies } from '../../merkle/runtime/service/request-bodies.ts';
 import type { Config } from '../config/load.ts';
 import type { Metrics } from '../metrics.ts';
 import type { LogService } from '../types.ts';
 import type { Compressor } from './compress.ts';
-import type { BodyBudget } from './request-body.ts';
 
 /** The settings of the public server, and what a file of the settings holds. */
 export interface HttpOptions extends Pick<Config, 'limits' | 'rateLimit' | 'trustProxy' | 'duplicates' | 'retryAfter'> {
@@ -18,7 +18,7 @@ export interface HttpContext {
   readonly log: LogService;
   readonly options: HttpOptions;
   readonly metrics: Metrics;
-  readonly budget: BodyBudget;
+  readonly bodies: RequestBodies;
   readonly compressor: Compressor;
   /** `close` was called: reads are still answered, new entries are not taken. */
   readonly draining: () => boolean;

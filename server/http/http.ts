@@ -1,23 +1,24 @@
 /** The public HTTP server: joins the routes to one log, with the limits of its settings. */
 import type { IncomingMessage, RequestListener } from 'node:http';
 import createFastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { ClientAddresses } from '../../merkle/runtime/service/client-address.ts';
+import { createHttpServer } from '../../merkle/runtime/service/http-server.ts';
+import { RequestBodies } from '../../merkle/runtime/service/request-bodies.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import { timeRequests } from '../../merkle/runtime/service/request-timing.ts';
 import { typeboxSchemas } from '../../merkle/runtime/service/schemas.ts';
 import { type RequestError, requestError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { LogService } from '../types.ts';
-import { sendError, toRequestError } from './answers.ts';
+import { bodyError, refusalAnswer, sendError, toRequestError } from './answers.ts';
 import { Compressor } from './compress.ts';
 import type { HttpContext, HttpOptions } from './context.ts';
 import { answerDirectly } from './direct.ts';
 import { writeDirectly } from './direct-write.ts';
-import { createNodeServer, onClientError } from './node.ts';
 import { openapi, openapiRoute } from './openapi.ts';
 import { watchRoutes } from './paths.ts';
 import { queryRoutes } from './query.ts';
 import { readRoutes } from './read.ts';
-import { BodyBudget } from './request-body.ts';
 import { writeRoutes } from './write.ts';
 
 /**
@@ -26,12 +27,13 @@ import { writeRoutes } from './write.ts';
  */
 export function createApp(log: LogService, options: HttpOptions, metrics: Metrics, logger: Logger): FastifyInstance {
   const { limits, rateLimit, trustProxy } = options;
+  const clients = new ClientAddresses(trustProxy);
   let draining = false;
   const context: HttpContext = {
     log,
     options,
     metrics,
-    budget: new BodyBudget(limits.bodiesBytes),
+    bodies: new RequestBodies({ limits: () => limits, clients, refuse: bodyError }),
     compressor: new Compressor(limits.compressedBytes),
     draining: () => draining,
   };
@@ -42,11 +44,19 @@ export function createApp(log: LogService, options: HttpOptions, metrics: Metric
     logger: false,
     serverFactory: (handler) => {
       const withWrites = writeDirectly(context, logFailure, handler as RequestListener);
-      return createNodeServer(limits, answerDirectly(context, withWrites), options);
+      const { tls, replyRate } = options;
+      return createHttpServer({
+        limits,
+        handler: answerDirectly(context, withWrites),
+        refuse: refusalAnswer,
+        tls,
+        replyRate,
+      });
     },
     // This only sets the scheme of the address that `listen` returns; the server itself is made above.
     ...(options.tls === undefined ? {} : { https: {} }),
-    clientErrorHandler: onClientError,
+    // The server answers these itself.
+    clientErrorHandler: () => {},
     frameworkErrors: (error, _request, reply) => sendError(reply, toRequestError(error, limits), options),
     trustProxy: trustProxy.length === 0 ? false : [...trustProxy],
     bodyLimit: limits.bodyBytes,

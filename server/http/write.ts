@@ -6,12 +6,13 @@
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { MAX_ENTRY } from '../../merkle/bundle.ts';
+import type { Answer } from '../../merkle/runtime/service/http-server.ts';
+import type { Body } from '../../merkle/runtime/service/request-bodies.ts';
 import { REQUEST_ERRORS, type RequestError, requestError } from '../errors.ts';
 import type { Encoding, Outcome } from '../types.ts';
-import { type Answer, JSON_TYPE, secondsOf, sendAnswer, sendJson } from './answers.ts';
+import { JSON_TYPE, secondsOf, sendAnswer, sendJson } from './answers.ts';
 import type { HttpContext } from './context.ts';
 import { EntryEncoder } from './entry.ts';
-import { readBody } from './request-body.ts';
 import { docs } from './route-docs.ts';
 
 declare module 'fastify' {
@@ -23,19 +24,20 @@ declare module 'fastify' {
 
 const ENTRIES = '/api/v2/log/entries';
 const PROTOBUF = 'application/x-protobuf';
+const NO_BODY: Body = { bytes: Buffer.alloc(0), release: () => {} };
 
 /** The routes for the kind of entries that this log takes: signed or opaque. */
 export function writeRoutes(app: FastifyInstance, context: HttpContext): void {
-  const { log, metrics, budget } = context;
+  const { metrics, bodies } = context;
   const entry = entryCall(context);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request: FastifyRequest, payload: IncomingMessage) =>
-    readBody(payload, entry.bodyBytes, budget).catch((error: RequestError) => {
+    bodies.read(payload, entry.bodyBytes).catch((error: RequestError) => {
       metrics.refused(error.code);
       throw error;
     }),
   );
-  if (log.info.entries === 'raw') rawRoutes(app, context, entry);
+  if (context.log.info.entries === 'raw') rawRoutes(app, context, entry);
   else signedRoutes(app, context, entry);
 }
 
@@ -44,8 +46,8 @@ interface EntryCall {
   readonly path: string;
   /** Bytes of a body, at most. */
   readonly bodyBytes: number;
-  /** Logs the entry of a body and gives its bytes back to the budget. Throws what `errorAnswer` takes. */
-  readonly call: (body: Buffer, binary: boolean) => Promise<Answer>;
+  /** Logs the entry of a body and releases the body. Throws what `errorAnswer` takes. */
+  readonly call: (body: Body, binary: boolean) => Promise<Answer>;
 }
 
 export function entryCall(context: HttpContext): EntryCall {
@@ -55,17 +57,17 @@ export function entryCall(context: HttpContext): EntryCall {
 }
 
 /** `POST /add`: load tools written for tiled logs send it, and expect the index in decimal. */
-function rawCall({ log, metrics, budget }: HttpContext): EntryCall {
+function rawCall({ log, metrics }: HttpContext): EntryCall {
   const headers = { 'content-type': 'text/plain; charset=utf-8' };
-  const call = async (body: Buffer): Promise<Answer> => {
-    if (body.length === 0) {
+  const call = async (body: Body): Promise<Answer> => {
+    if (body.bytes.length === 0) {
       metrics.refused('invalid-entry');
       throw requestError('invalid-entry', 'the body is empty: send the bytes to be logged');
     }
     try {
-      return { status: 200, headers, body: String(await log.add(body)) };
+      return { status: 200, headers, body: String(await log.add(body.bytes)) };
     } finally {
-      budget.release(body.length);
+      body.release();
     }
   };
   return { path: '/add', bodyBytes: MAX_ENTRY, call };
@@ -75,7 +77,7 @@ function signedCall(context: HttpContext, encoder: EntryEncoder): EntryCall {
   const { options } = context;
   const json = { 'content-type': JSON_TYPE };
   const protobuf = { 'content-type': PROTOBUF };
-  const call = async (body: Buffer, binary: boolean): Promise<Answer> => {
+  const call = async (body: Body, binary: boolean): Promise<Answer> => {
     const [first] = await submit(context, body, binary ? 'protobuf' : 'json');
     if (first === undefined) throw requestError('internal');
     const outcome = duplicatesAs(options.duplicates, first);
@@ -91,18 +93,18 @@ function signedCall(context: HttpContext, encoder: EntryEncoder): EntryCall {
   return { path: ENTRIES, bodyBytes: options.limits.bodyBytes, call };
 }
 
-/** Submits the body to the log, and gives its bytes back to the budget at the end. */
-async function submit({ log, budget }: HttpContext, body: Buffer, encoding: Encoding): Promise<readonly Outcome[]> {
+/** Submits the body to the log, and releases it at the end. */
+async function submit({ log }: HttpContext, body: Body, encoding: Encoding): Promise<readonly Outcome[]> {
   try {
-    return await log.submit(body, encoding);
+    return await log.submit(body.bytes, encoding);
   } finally {
-    budget.release(body.length);
+    body.release();
   }
 }
 
 function rawRoutes(app: FastifyInstance, context: HttpContext, { path, call }: EntryCall): void {
   app.post(path, { onRequest: gate(context), config: { docs: docs.add } }, async (request, reply) =>
-    sendAnswer(reply, await call((request.body as Buffer | undefined) ?? Buffer.alloc(0), false)),
+    sendAnswer(reply, await call((request.body as Body | undefined) ?? NO_BODY, false)),
   );
 }
 
@@ -118,7 +120,7 @@ function signedRoutes(app: FastifyInstance, context: HttpContext, { path, call }
   };
 
   app.post(path, { onRequest: before, config: { docs: docs.createEntry } }, async (request, reply) =>
-    sendAnswer(reply, await call(request.body as Buffer, request.binary)),
+    sendAnswer(reply, await call(request.body as Body, request.binary)),
   );
 
   // "::" is a colon in the router's patterns.
@@ -127,7 +129,7 @@ function signedRoutes(app: FastifyInstance, context: HttpContext, { path, call }
     { onRequest: before, config: { docs: docs.createEntries } },
     async (request: FastifyRequest, reply: FastifyReply) => {
       const outcomes = (
-        await submit(context, request.body as Buffer, request.binary ? 'protobuf-batch' : 'json-batch')
+        await submit(context, request.body as Body, request.binary ? 'protobuf-batch' : 'json-batch')
       ).map((outcome) => duplicatesAs(options.duplicates, outcome));
       if (outcomes.some((outcome) => 'error' in outcome && 'retry' in REQUEST_ERRORS[outcome.error.code])) {
         reply.header('retry-after', secondsOf(options.retryAfter));

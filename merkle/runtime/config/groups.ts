@@ -1,9 +1,10 @@
 /** Settings that every service has, written once. */
 import { isIP } from 'node:net';
 import { Type } from 'typebox';
+import { PROXY_RANGES } from '../service/client-address.ts';
 import { LOG_FORMATS, LOG_LEVELS } from '../service/logger.ts';
 import type { Address } from '../service/ports.ts';
-import { type About, choice, count, list, text } from './values.ts';
+import { type About, choice, count, duration, list, size, text } from './values.ts';
 
 const ADDRESS = /^[A-Za-z0-9.:-]+$/;
 
@@ -36,8 +37,7 @@ export function checkPorts(listen: Address, admin: Address, problems: string[]):
 }
 
 export function trustProxy() {
-  // The names are those that Fastify knows.
-  const isProxy = (item: string) => ['loopback', 'linklocal', 'uniquelocal'].includes(item) || isAddressRange(item);
+  const isProxy = (item: string) => Object.hasOwn(PROXY_RANGES, item) || isAddressRange(item);
   return list(isProxy, 'IP addresses or ranges (10.0.0.0/8), or loopback, linklocal, uniquelocal', {
     description: "Addresses of proxies whose `X-Forwarded-For` is trusted when a client's address is needed.",
     default: [],
@@ -60,6 +60,31 @@ export function logSettings() {
       default: 'auto',
     }),
   };
+}
+
+/** The share of one address in `limits.bodiesBytes`. */
+export function bodiesBytesPerAddress(least: string) {
+  return Type.Optional(
+    size(least, '64GiB', {
+      description:
+        'Request bodies of one address that are held in memory at one time; past it that address gets 429. An IPv6 address counts with its /64, and behind a proxy of `trustProxy` the forwarded address counts.',
+      defaultText: 'three quarters of `limits.bodiesBytes`',
+    }),
+  );
+}
+
+export function bodyRate() {
+  return size('1B', '1MiB', {
+    description: 'Bytes of a body that must come in each second, over each `limits.bodyGrace`; a slower one gets 408.',
+    default: '1KiB',
+  });
+}
+
+export function bodyGrace() {
+  return duration('1s', '10m', {
+    description: 'The time over which `limits.bodyRate` is measured, again and again until the body is whole.',
+    default: '5s',
+  });
 }
 
 /** An IP address, or a range of addresses such as `10.0.0.0/8`. */

@@ -1,5 +1,5 @@
 /**
- * The Node server below Fastify: what keeps a slow or silent client from holding a slot for good.
+ * The Node server below every port of Stele: what keeps a slow or silent client from holding a slot for good.
  *
  * | a client that … | is cut by |
  * |---|---|
@@ -13,35 +13,52 @@
 import http from 'node:http';
 import https from 'node:https';
 import type { Socket } from 'node:net';
-import type { Config } from '../config/load.ts';
-import { type RequestError, requestError } from '../errors.ts';
-import { rawReply } from './answers.ts';
-import type { HttpOptions } from './context.ts';
-
-const DRAIN_POLL_MS = 20;
+import { drainOnClose } from './drain-on-close.ts';
+import { cutSlowReaders, type Unread } from './slow-readers.ts';
 
 /** Bytes a second at which the slowest client that is served reads its reply. */
 const REPLY_RATE = 16 * 1024;
 
-type Limits = Pick<
-  Config['limits'],
-  'headerBytes' | 'connections' | 'requestTimeout' | 'headersTimeout' | 'keepAliveTimeout' | 'replyTimeout'
->;
-
-/** A reply that its client has not read yet: how many bytes must be out, and by when. */
-interface Unread {
-  readonly drained: number;
-  readonly until: number;
+interface HttpLimits {
+  /** Bytes of the request line and the headers, all together. */
+  readonly headerBytes: number;
+  /** Open connections. */
+  readonly connections: number;
+  /** Milliseconds for a whole request, and for its head. */
+  readonly requestTimeout: number;
+  readonly headersTimeout: number;
+  /** Milliseconds without a request on an open connection. */
+  readonly keepAliveTimeout: number;
+  /** Milliseconds for a reply, and one second more for each 16 KiB of it. */
+  readonly replyTimeout: number;
 }
 
-export function createNodeServer(
-  limits: Limits,
-  handler: http.RequestListener,
-  { tls, replyRate = REPLY_RATE }: Pick<HttpOptions, 'tls' | 'replyRate'> = {},
-): http.Server | https.Server {
+/** A whole reply. */
+export interface Answer<Content = string | Uint8Array> {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Content;
+}
+
+/** Why a request is refused before a route sees it. */
+export type Refusal = 'timeout' | 'headers-too-large' | 'malformed';
+
+interface HttpServerOptions {
+  readonly limits: HttpLimits;
+  readonly handler: http.RequestListener;
+  /** The reply of this service for a refusal. `why` is for a person, and only for `malformed`. */
+  readonly refuse: (refusal: Refusal, why?: string) => Answer<string>;
+  /** PEM contents of the certificate chain and its key; plain HTTP if undefined. */
+  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** Rate at which the slowest client that is served reads its reply, in bytes a second. Default 16 KiB. */
+  readonly replyRate?: number | undefined;
+}
+
+export function createHttpServer(options: HttpServerOptions): http.Server | https.Server {
+  const { limits, handler, refuse, tls, replyRate = REPLY_RATE } = options;
   const { headersTimeout, requestTimeout, replyTimeout } = limits;
   const interval = Math.max(20, Math.min(1000, Math.floor(Math.min(headersTimeout, requestTimeout) / 4)));
-  const options = {
+  const nodeOptions = {
     maxHeaderSize: limits.headerBytes,
     headersTimeout: Math.min(headersTimeout, requestTimeout),
     requestTimeout,
@@ -50,9 +67,10 @@ export function createNodeServer(
   };
   const server =
     tls === undefined
-      ? http.createServer(options, handler)
-      : https.createServer({ ...options, ...tls, handshakeTimeout: headersTimeout }, handler);
+      ? http.createServer(nodeOptions, handler)
+      : https.createServer({ ...nodeOptions, ...tls, handshakeTimeout: headersTimeout }, handler);
   server.maxConnections = limits.connections;
+  server.on('clientError', (error, socket) => answerClientError(error, socket as Socket, refuse));
 
   // The body reader refuses a body that is too large without a "100 Continue".
   server.on('checkContinue', (request: http.IncomingMessage, response: http.ServerResponse) => {
@@ -92,56 +110,21 @@ export function createNodeServer(
   return server;
 }
 
-/**
- * Uses public counters alone. Node reports the bytes that it handed to the kernel one whole write at a time, so the time
- * allowed grows with the bytes that wait, and progress is the bytes that have gone.
- */
-function cutSlowReaders(sockets: Map<Socket, Unread | undefined>, replyTimeout: number, replyRate: number): void {
-  const now = performance.now();
-  for (const [socket, unread] of sockets) {
-    const waiting = socket.writableLength;
-    const drained = socket.bytesWritten - waiting;
-    if (waiting === 0) {
-      if (unread !== undefined) sockets.set(socket, undefined);
-    } else if (unread === undefined || drained >= unread.drained) {
-      const until = now + replyTimeout + (waiting / replyRate) * 1000;
-      sockets.set(socket, { drained: drained + waiting, until });
-    } else if (now > unread.until) {
-      socket.destroy();
-    }
-  }
-}
-
-/**
- * Node's `close` waits for connections that never sent a request, and for those whose last reply said "keep-alive" although
- * it went out after `close` was called. These are closed here.
- */
-function drainOnClose(server: http.Server | https.Server, destroySilent: () => void): void {
-  const close = server.close.bind(server);
-  server.close = (callback) => {
-    const poll = setInterval(() => {
-      server.closeIdleConnections();
-      destroySilent();
-    }, DRAIN_POLL_MS);
-    server.once('close', () => clearInterval(poll));
-    return close((error) => {
-      clearInterval(poll);
-      callback?.(error);
-    });
-  };
-}
-
 /** Names a connection before and after its TLS handshake, for which Node has two sockets. */
 function peerOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
 }
 
 /** Answers bytes that never became a request, or stopped within one, and ends the connection. */
-export function onClientError(error: Error & { code?: string }, socket: Socket & { _httpMessage?: unknown }): void {
+function answerClientError(
+  error: Error & { code?: string },
+  socket: Socket & { _httpMessage?: unknown },
+  refuse: HttpServerOptions['refuse'],
+): void {
   // Node sets `_httpMessage` while a reply is under way; its own handler reads it too. The client would read bytes written
   // into the middle of a reply as a part of it.
   const message = socket._httpMessage as { readonly headersSent?: boolean } | null | undefined;
-  const reply = clientError(error.code);
+  const reply = clientError(error.code, refuse);
   if (reply === undefined || !socket.writable || message?.headersSent === true) {
     socket.destroy();
     return;
@@ -152,16 +135,23 @@ export function onClientError(error: Error & { code?: string }, socket: Socket &
 }
 
 /** Undefined if no client is left to read an answer: after a reset connection or a failed TLS handshake. */
-function clientError(code: string | undefined): RequestError | undefined {
+function clientError(code: string | undefined, refuse: HttpServerOptions['refuse']): Answer<string> | undefined {
   switch (code) {
     case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return requestError('timeout');
+      return refuse('timeout');
     case 'HPE_HEADER_OVERFLOW':
-      return requestError('headers-too-large');
+      return refuse('headers-too-large');
     case 'HPE_INVALID_EOF_STATE':
-      return requestError('malformed', 'the request stopped before its end');
+      return refuse('malformed', 'the request stopped before its end');
     default:
       if (code?.startsWith('HPE_') !== true) return undefined;
-      return requestError('malformed', 'the request is not valid HTTP/1.1');
+      return refuse('malformed', 'the request is not valid HTTP/1.1');
   }
+}
+
+/** A whole HTTP/1.1 reply as text, for bytes that never became a request. It ends the connection. */
+function rawReply({ status, headers, body }: Answer<string>): string {
+  const all = { ...headers, 'content-length': String(Buffer.byteLength(body)), connection: 'close' };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body}`;
 }
