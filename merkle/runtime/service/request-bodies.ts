@@ -259,7 +259,7 @@ export class RequestBodies {
       if (ticks * this.#tickMs < LINGER_MS) continue;
       this.#refused.delete(request);
       // The answer has gone out, and the client still sends.
-      if (!request.complete) request.socket.destroy();
+      if (!request.complete) request.destroy();
     }
     if (this.#unfinished.size > 0 || this.#refused.size > 0) return;
     clearInterval(this.#timer);
