@@ -12,6 +12,7 @@ import { createApp } from './http/http.ts';
 import { openLog } from './open.ts';
 
 export { loadConfig, SETTINGS } from './config/load.ts';
+export { readIdentity } from './dir/identity.ts';
 export { type CheckOptions, type CheckReport, checkDir as checkLog } from './tools/check.ts';
 export { backupLog, type CommandOptions, exportLog, freezeLog } from './tools/commands.ts';
 export { type RestoreOptions, restore as restoreLog } from './tools/restore.ts';
@@ -23,8 +24,10 @@ const DRAIN_MS = 30_000;
 
 /** A running server, for the command line to print and to stop. */
 export interface Server {
-  /** Where clients reach it, as `http://localhost:3000`. */
+  /** Where it listens, as `http://localhost:3000`. */
   readonly url: string;
+  /** Where others reach it, if that is configured. */
+  readonly publicUrl: string | undefined;
   readonly adminUrl: string;
   readonly origin: string;
   /** The log's own verifier key first. */
@@ -61,6 +64,7 @@ export async function serve({ config, drainMs = DRAIN_MS }: ServeOptions): Promi
     const { origin, verifierKeys, status } = log.info;
     return {
       url,
+      publicUrl: config.publicUrl,
       adminUrl,
       origin,
       verifierKeys,

@@ -18,6 +18,7 @@ import {
   checkOwner,
   FORMAT,
   identityPath,
+  originOf,
   readIdentity,
   writeIdentity,
 } from './dir/identity.ts';
@@ -46,7 +47,8 @@ interface OpenLogOptions {
 }
 
 /** Locks the data directory of `config` and opens its log. @throws ServerError, RuntimeError */
-export async function openLog({ config, logger, onFatal }: OpenLogOptions): Promise<OpenLog> {
+export async function openLog({ config: given, logger, onFatal }: OpenLogOptions): Promise<OpenLog> {
+  const config = { ...given, origin: await originOf(given.data, given.origin) };
   const closers = new Closers();
   try {
     const lock = await lockDir(config.data);
@@ -134,7 +136,7 @@ function defaultMinInterval({ entries }: Config, cosigner: Cosigner | undefined)
 }
 
 function makeCosigner(
-  { origin, publish }: Config,
+  { origin, publish }: Config & { readonly origin: string },
   policy: Policy,
   { keys }: CheckpointSigner,
   metrics: Metrics,

@@ -11,6 +11,7 @@ import {
 } from '../merkle/runtime/config/groups.ts';
 import { keySettings, ownKey } from '../merkle/runtime/config/key.ts';
 import { type DeepReadonly, failOn, freeze, type LoadOptions, readSettings } from '../merkle/runtime/config/load.ts';
+import { checkPublicUrl, publicUrl } from '../merkle/runtime/config/public-url.ts';
 import { settingsOf } from '../merkle/runtime/config/settings.ts';
 import { choice, count, duration, list, path, size, text } from '../merkle/runtime/config/values.ts';
 import type { KeySpec } from '../merkle/runtime/keys/types.ts';
@@ -23,11 +24,21 @@ const LIST_URL = /^https:\/\/[^\s/?#@]+(\/[^\s#]*)?$/;
 const KEY_NAME = /^[!-*,-~]{1,255}$/;
 
 export const WitnessSchema = Type.Object({
-  name: text(KEY_NAME, '1 to 255 printable ASCII characters without spaces and "+", such as witness.example.com/w1', {
-    description: "The witness's name in its signature lines: by custom a URL of its own without the scheme.",
-    default: 'localhost/witness',
-    danger: 'Fixed once the witness has started: clients and logs know the witness by this name and its key.',
-  }),
+  name: opt(
+    text(KEY_NAME, '1 to 255 printable ASCII characters without spaces and "+", such as witness.example.com/w1', {
+      description: "The witness's name in its signature lines: by custom a URL of its own without the scheme.",
+      defaultText: 'that of the witness in the data directory; a new witness does not start without it',
+      danger: 'Fixed once the witness has started: clients and logs know the witness by this name and its key.',
+    }),
+  ),
+  publicUrl: opt(
+    publicUrl({
+      description:
+        "Where logs reach the witness: the submission prefix in the line that the witness prints for logs' policies.",
+      defaultText: 'none: the line has no URL',
+      danger: 'Logs look for the witness there, also when it has moved.',
+    }),
+  ),
   data: path({
     description: 'Directory with all of the state. One process owns it at a time.',
     default: './witness-data',
@@ -145,6 +156,7 @@ export function loadConfig(options: LoadOptions = {}): Config {
   const problems: string[] = [];
   const own = ownKey(rest.data, key, problems);
   checkPorts(rest.listen, rest.admin, problems);
+  checkPublicUrl(rest.publicUrl, ['name', rest.name], problems);
   failOn(problems);
   return freeze({
     ...rest,

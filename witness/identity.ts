@@ -47,6 +47,20 @@ export async function readIdentity(dir: string): Promise<WitnessIdentity | undef
   }
 }
 
+/**
+ * The name of the witness of `dir`: the configured one, or without one that of the witness that is there.
+ * @throws WitnessError `config` for a new witness without a name, which it could never change; `format-version`, `corrupt`
+ */
+export async function nameOf(dir: string, configured: string | undefined): Promise<string> {
+  const name = configured ?? (await readIdentity(dir))?.name;
+  if (name !== undefined) return name;
+  throw new WitnessError(
+    'config',
+    `\`name\` is not set, and ${dir} holds no witness yet. It is the name of the witness for ever, by custom a URL of yours ` +
+      'without the scheme: set it, such as witness.example.com/w1 (`name` in the configuration, --name, STELE_WITNESS_NAME).',
+  );
+}
+
 /** Checks the name and keys of this start against `found`. @throws WitnessError `key-mismatch` */
 export function checkIdentity(dir: string, found: WitnessIdentity | undefined, mine: WitnessIdentity): void {
   if (found !== undefined && found.name !== mine.name) {

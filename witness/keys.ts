@@ -20,7 +20,7 @@ export interface WitnessKey extends CosignatureSigner {
 }
 
 export interface KeyOptions {
-  readonly config: Pick<Config, 'name' | 'cosignatures' | 'key' | 'createKey' | 'mldsaKey'>;
+  readonly config: Pick<Config, 'cosignatures' | 'key' | 'createKey' | 'mldsaKey'> & { readonly name: string };
   /** Types of the keys that this witness had before. A missing key of these is a loss: no new one is made. */
   readonly known: ReadonlySet<number>;
   readonly logger: Logger;
@@ -47,7 +47,7 @@ async function openEd25519({ config, known, logger, onError }: KeyOptions): Prom
     if (known.has(KEY_TYPE.cosignature)) throw lost(spec.file);
     const passphrase = spec.passphrase === undefined ? undefined : await readSecret(spec.passphrase);
     await createKeyFile(spec.file, 'ed25519', passphrase);
-    logger.info({ file: spec.file }, 'made the Ed25519 key of this witness; keep a copy of it elsewhere');
+    logger.info({ file: spec.file }, 'made the Ed25519 key of this witness; if it is ever lost, begin another witness');
   }
   const signer = await openSigner(spec, { beside: 'file' in spec });
   if (signer.algorithm !== 'ed25519') {
@@ -63,7 +63,7 @@ async function openMldsa({ config, known, logger, onError }: KeyOptions): Promis
   if (create && !(await isThere(file))) {
     if (known.has(KEY_TYPE.mldsa44)) throw lost(file);
     await createMldsaKeyFile(file);
-    logger.info({ file }, 'made the ML-DSA-44 key of this witness; keep a copy of it elsewhere');
+    logger.info({ file }, 'made the ML-DSA-44 key of this witness; if it is ever lost, begin another witness');
   }
   const signer = await openMldsaSigner(file, threads);
   const key = makeVerifierKey(config.name, KEY_TYPE.mldsa44, signer.publicKey);

@@ -19,8 +19,10 @@ const DRAIN_MS = 10_000;
 
 /** A running witness, for the command line to print and to stop. */
 export interface WitnessServer {
-  /** Where logs reach it, as `http://localhost:3100`. */
+  /** Where it listens, as `http://localhost:3100`. */
   readonly url: string;
+  /** Where logs reach it, if that is configured. */
+  readonly publicUrl: string | undefined;
   readonly adminUrl: string;
   readonly name: string;
   /** One of type 4, one of type 6, or both. */
@@ -39,7 +41,7 @@ export async function serveWitness({ config }: { readonly config: Config }): Pro
   const logger = makeLogger(config.log);
   const { failed, fail } = failure();
   const opened = await openWitness({ config, logger, onFatal: fail });
-  const { witness, logs, store, metrics, lock, adminToken, verifierKeys } = opened;
+  const { witness, logs, store, metrics, lock, adminToken, name, verifierKeys } = opened;
   try {
     const app = createApp(witness, config, metrics, logger);
     const list = () => listLogs(logs, store.current);
@@ -53,8 +55,9 @@ export async function serveWitness({ config }: { readonly config: Config }): Pro
       config.poll > 0 ? new Poller({ witness, logs, intervalMs: config.poll, metrics, logger }) : undefined;
     return {
       url,
+      publicUrl: config.publicUrl,
       adminUrl,
-      name: config.name,
+      name,
       verifierKeys,
       logs: logs.count,
       failed,

@@ -9,7 +9,7 @@ import type { Logger } from '../merkle/runtime/service/logger.ts';
 import type { Config } from './config.ts';
 import { WitnessError } from './errors.ts';
 import { EvidenceFiles } from './evidence.ts';
-import { checkIdentity, layout, readIdentity, writeIdentity } from './identity.ts';
+import { checkIdentity, layout, nameOf, readIdentity, writeIdentity } from './identity.ts';
 import { openKeys } from './keys.ts';
 import { Logs } from './logs.ts';
 import { Metrics } from './metrics.ts';
@@ -23,6 +23,7 @@ export interface OpenWitness {
   readonly metrics: Metrics;
   readonly lock: DirLock;
   readonly adminToken: string;
+  readonly name: string;
   readonly verifierKeys: readonly string[];
   close(): Promise<void>;
 }
@@ -41,7 +42,8 @@ export interface OpenOptions {
 
 /** Takes the data directory of `config` and opens its witness. Throws `WitnessError` and `RuntimeError`. */
 export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
-  const { config, logger, onFatal, openStore = WitnessStore.open, metrics = new Metrics(), now, monotonic } = options;
+  const { logger, onFatal, openStore = WitnessStore.open, metrics = new Metrics(), now, monotonic } = options;
+  const config = { ...options.config, name: await nameOf(options.config.data, options.config.name) };
   const { data, limits, rateLimit } = config;
   const closers = new Closers();
   try {
@@ -95,7 +97,8 @@ export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
     metrics.logs.set(logs.count);
     metrics.stored.set(store.current?.count ?? 0);
     const verifierKeys = keys.map(({ key }) => formatVerifierKey(key));
-    return { witness, logs, store, metrics, lock, adminToken, verifierKeys, close: () => closers.close() };
+    const { name } = config;
+    return { witness, logs, store, metrics, lock, adminToken, name, verifierKeys, close: () => closers.close() };
   } catch (error) {
     await closers.close();
     throw error;

@@ -49,7 +49,19 @@ export class ServerProcess {
 
   static async start({ node, main, serve }: ServerCommand, data: string): Promise<ServerProcess> {
     const started = performance.now();
-    const own = ['--data', data, '--listen-port', '0', '--admin-port', '0', '--log-level', 'warn', '--json'];
+    const own = [
+      '--origin',
+      'localhost',
+      '--data',
+      data,
+      '--listen-port',
+      '0',
+      '--admin-port',
+      '0',
+      '--log-level',
+      'warn',
+      '--json',
+    ];
     const child = spawn(process.execPath, [...node, main, 'serve', ...own, ...serve], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });

@@ -35,7 +35,16 @@ export async function witnessRows(): Promise<Row[]> {
     const dir = mkdtempSync(join(tmpdir(), 'stele-bench-'));
     try {
       writeFileSync(join(dir, 'logs'), logs);
-      const own = ['--data', join(dir, 'data'), '--logs', join(dir, 'logs'), '--rate-limit-per-address', '0'];
+      const own = [
+        '--name',
+        'bench.test/w',
+        '--data',
+        join(dir, 'data'),
+        '--logs',
+        join(dir, 'logs'),
+        '--rate-limit-per-address',
+        '0',
+      ];
       const witness = await start('witness', [...own, '--cosignatures', cosignatures]);
       const generator = await Generator.open(witness.port, CONNECTIONS);
       await generator.run(calls.slice(0, LOGS));
@@ -67,7 +76,7 @@ export async function cosignedRows(repeat: number): Promise<Row[]> {
       const data = mkdtempSync(join(tmpdir(), 'stele-bench-'));
       try {
         const witnesses = command === 'up' ? ['--witness-port', '0'] : [];
-        const log = await start(command, ['--data', data, ...witnesses]);
+        const log = await start(command, ['--origin', 'localhost', '--data', data, ...witnesses]);
         const generator = await Generator.open(log.port, 256);
         await generator.run(bodies.slice(0, 20_000));
         const outcomes = await generator.run(bodies.slice(20_000));

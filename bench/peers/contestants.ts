@@ -70,7 +70,19 @@ export const TESSERA_POSIX: Contestant = {
 };
 
 async function startStele(dir: string, flags: readonly string[], node = process.execPath): Promise<Running> {
-  const own = ['--data', dir, '--listen-port', '0', '--admin-port', '0', '--log-level', 'warn', '--json'];
+  const own = [
+    '--origin',
+    'localhost',
+    '--data',
+    dir,
+    '--listen-port',
+    '0',
+    '--admin-port',
+    '0',
+    '--log-level',
+    'warn',
+    '--json',
+  ];
   const child = spawn(node, [STELE, 'serve', ...own, ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
   const url = await printedUrl(child);
   const { verifierKeys } = (await (await fetch(`${url}/stele/v1/log`)).json()) as { verifierKeys: string[] };

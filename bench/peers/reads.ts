@@ -39,7 +39,19 @@ export async function measureReads(rounds: number, seconds: number, entries = EN
   try {
     const data = join(dir, 'data');
     const files = join(dir, 'public');
-    const flags = ['--data', data, '--listen-port', '0', '--admin-port', '0', '--log-level', 'warn', '--json'];
+    const flags = [
+      '--origin',
+      'localhost',
+      '--data',
+      data,
+      '--listen-port',
+      '0',
+      '--admin-port',
+      '0',
+      '--log-level',
+      'warn',
+      '--json',
+    ];
     const stele = async () => {
       const child = spawn(process.execPath, [STELE, 'serve', ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
       running.push(child);

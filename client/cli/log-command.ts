@@ -96,10 +96,12 @@ function freeze(server: ServerMain): Command {
   return addDataSettings(command, server, SETTINGS, 'stele log freeze --config stele.yaml').action(
     async (options: JsonOption & { readonly yes?: boolean }) => {
       const config = configOf(command, server);
-      if (options.yes !== true) await confirm(config.origin);
+      // The name of the log that is there, also where the command was not told the origin.
+      const origin = (await server.readIdentity(config.data))?.origin ?? config.origin ?? config.data;
+      if (options.yes !== true) await confirm(origin);
       const { checkpoint } = await server.freezeLog({ config, logger: await commandLogger() });
-      print(options.json, { origin: config.origin, checkpoint }, [
-        `The log ${config.origin} is frozen. Its last checkpoint:`,
+      print(options.json, { origin, checkpoint }, [
+        `The log ${origin} is frozen. Its last checkpoint:`,
         '',
         checkpoint.trimEnd(),
       ]);

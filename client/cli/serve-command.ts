@@ -5,16 +5,17 @@ import { print } from './report.ts';
 import { addSettings, configOf, loadServer, type ServerMain } from './settings-flags.ts';
 import { stopSignals, untilStopped } from './signals.ts';
 import { tryIt } from './try-it.ts';
+import { placeOf, warnUnknownUrl } from './where.ts';
 
 const HELP = `
 Every setting can also stand in the file or in a STELE_… variable; docs/configuration.md describes them all.
 SIGTERM or SIGINT ends it in order: requests under way are answered first. A second one ends it at once.
 
 Examples:
-  stele serve
   stele serve --config /etc/stele/stele.yaml
-  stele serve --origin log.example.com --data /var/lib/stele --listen-host 0.0.0.0
-  stele serve --key-pkcs11-module libsofthsm2.so --key-pkcs11-token stele --key-pkcs11-label log --key-pkcs11-pin-file pin`;
+  stele serve --origin log.example.com --public-url https://log.example.com --data /var/lib/stele --listen-host 0.0.0.0
+  stele serve --origin log.example.com --key-pkcs11-module libsofthsm2.so --key-pkcs11-token stele --key-pkcs11-label log \\
+    --key-pkcs11-pin-file pin`;
 
 export async function serveCommand(): Promise<Command> {
   const server = await loadServer();
@@ -29,14 +30,19 @@ async function serve(command: Command, { serve: start, ...server }: ServerMain):
   const config = configOf(command, server as ServerMain);
   const stopping = stopSignals();
   const running = await start({ config });
-  const { url, adminUrl, origin, verifierKeys, size, status } = running;
+  const { url, publicUrl, adminUrl, origin, verifierKeys, size, status } = running;
   const [vkey = ''] = verifierKeys;
-  print(command.getOptionValue('json') as boolean | undefined, { url, adminUrl, origin, verifierKeys, size, status }, [
-    `The log "${origin}" listens on ${url} (${counted(size, 'entry', 'entries')}${status === 'open' ? '' : `, ${status}`}); operator's port ${adminUrl}`,
-    'Its verifier key, which every verifier of its proofs must know:',
-    ...verifierKeys.map((key) => `  ${key}`),
-    '',
-    ...(status === 'open' ? tryIt(url, vkey) : []),
-  ]);
+  warnUnknownUrl('log', origin, running);
+  print(
+    command.getOptionValue('json') as boolean | undefined,
+    { url, publicUrl, adminUrl, origin, verifierKeys, size, status },
+    [
+      `The log "${origin}" ${placeOf(running)} (${counted(size, 'entry', 'entries')}${status === 'open' ? '' : `, ${status}`}); operator's port ${adminUrl}`,
+      'Its verifier key, which every verifier of its proofs must know:',
+      ...verifierKeys.map((key) => `  ${key}`),
+      '',
+      ...(status === 'open' ? tryIt(publicUrl ?? url, vkey) : []),
+    ],
+  );
   await untilStopped(running, stopping);
 }

@@ -1,10 +1,12 @@
 /** `stele witness`: runs a witness until a signal ends it, and changes the list of its logs. */
 import { Command } from 'commander';
 import { calledAs, shellWord } from './called-as.ts';
+import { counted } from './counted.ts';
 import { print } from './report.ts';
 import { addDataSettings, addSettings, configOf } from './settings-flags.ts';
 import { stopSignals, untilStopped } from './signals.ts';
 import { contradiction } from './verify/verify-evidence.ts';
+import { placeOf, warnUnknownUrl } from './where.ts';
 
 type WitnessMain = typeof import('../../witness/main.ts');
 
@@ -54,12 +56,19 @@ async function serve(command: Command, witness: WitnessMain): Promise<void> {
   const config = configOf(command, witness);
   const stopping = stopSignals();
   const running = await witness.serveWitness({ config });
-  const { url, adminUrl, name, verifierKeys, logs } = running;
+  const { url, publicUrl, adminUrl, name, verifierKeys, logs } = running;
+  warnUnknownUrl('witness', name, running);
+  const short = /[A-Za-z0-9-]*$/.exec(name)?.[0] || 'w';
   const add = `${calledAs()} witness log add 'LOG+…' --data ${shellWord(config.data)}`;
-  print(command.getOptionValue('json') as boolean | undefined, { url, adminUrl, name, verifierKeys, logs }, [
-    `The witness "${name}" listens on ${url} (${logs} logs); operator's port ${adminUrl}`,
-    'Its verifier keys, for the policies of users that rely on this witness:',
+  print(command.getOptionValue('json') as boolean | undefined, { url, publicUrl, adminUrl, name, verifierKeys, logs }, [
+    `The witness "${name}" ${placeOf(running)} (${counted(logs, 'log')}); operator's port ${adminUrl}`,
+    verifierKeys.length === 1
+      ? 'Its verifier key, which the policies of logs and of their users need:'
+      : 'Its verifier keys, of which the policies of logs and of their users need one:',
     ...verifierKeys.map((key) => `  ${key}`),
+    ...(publicUrl === undefined
+      ? []
+      : ['In a policy:', ...verifierKeys.map((key) => `  witness ${short} ${key} ${publicUrl}`)]),
     ...(logs === 0 ? ['', 'It cosigns nothing yet. Add a log by its verifier key:', `  ${add}`] : []),
     '',
   ]);

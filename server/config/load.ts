@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { checkPorts } from '../../merkle/runtime/config/groups.ts';
 import { keySpec, ownKey } from '../../merkle/runtime/config/key.ts';
 import { type DeepReadonly, failOn, freeze, type LoadOptions, readSettings } from '../../merkle/runtime/config/load.ts';
+import { checkPublicUrl } from '../../merkle/runtime/config/public-url.ts';
 import { settingsOf } from '../../merkle/runtime/config/settings.ts';
 import type { KeySpec } from '../../merkle/runtime/keys/types.ts';
 import { ConfigSchema, type Decoded } from './schema.ts';
@@ -63,6 +64,7 @@ function assemble(decoded: Decoded, given: (name: string) => string, problems: s
     );
   }
   checkPorts(rest.listen, rest.admin, problems);
+  checkPublicUrl(rest.publicUrl, ['origin', rest.origin], problems);
   return {
     ...rest,
     ...own,

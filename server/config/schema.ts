@@ -14,6 +14,7 @@ import {
   trustProxy,
 } from '../../merkle/runtime/config/groups.ts';
 import { keySettings } from '../../merkle/runtime/config/key.ts';
+import { publicUrl } from '../../merkle/runtime/config/public-url.ts';
 import { choice, count, duration, onOff, path, size, text } from '../../merkle/runtime/config/values.ts';
 
 const opt = Type.Optional;
@@ -22,12 +23,22 @@ const opt = Type.Optional;
 const HOST_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/;
 
 export const ConfigSchema = Type.Object({
-  origin: text(HOST_NAME, 'a bare host name in lower case, such as log.example.com, without scheme, port or path', {
-    description:
-      "The log's name: first line of every checkpoint and key name of every signature. Use the host name in the URL that clients use.",
-    default: 'localhost',
-    danger: 'Fixed once the log has started: another origin is another log, and the start is refused.',
-  }),
+  origin: opt(
+    text(HOST_NAME, 'a bare host name in lower case, such as log.example.com, without scheme, port or path', {
+      description:
+        "The log's name: first line of every checkpoint and key name of every signature. Use the host name in the URL that clients use.",
+      defaultText: 'that of the log in the data directory; a new log does not start without it',
+      danger: 'Fixed once the log has started: another origin is another log, and the start is refused.',
+    }),
+  ),
+  publicUrl: opt(
+    publicUrl({
+      description:
+        'Where others reach the log: the address in what it prints, in `GET /stele/v1/log`, in its OpenAPI document and in the files of `stele trust files`.',
+      defaultText: 'none: the log prints the address that it listens on',
+      danger: 'Others look for the log there, also when it has moved.',
+    }),
+  ),
   data: path({
     description: 'Directory with all of the state. One process owns it at a time.',
     default: './data',

@@ -8,12 +8,13 @@
  */
 import type { VerifierKey } from '../../merkle/note.ts';
 import { type Policy, type PolicyWitness, quorumMet } from '../../merkle/policy.ts';
+import { isLoopback } from '../../merkle/runtime/config/public-url.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import type { ServerError } from '../errors.ts';
 import type { TreeReader } from '../tree/reader.ts';
 import { checkHeads, conflictWith, fetchHead, type HeldHead, showsNone } from './heads.ts';
 import { CosignJob } from './job.ts';
-import { type Endpoint, endpointsOf, isLoopback } from './policy.ts';
+import { type Endpoint, endpointsOf } from './policy.ts';
 import { Witness, type WitnessSettings } from './witness.ts';
 import { type Failed, type FailureReason, isFailed, WitnessClient } from './witness-client.ts';
 import type { WitnessMetrics } from './witness-metrics.ts';

@@ -64,12 +64,6 @@ export function endpointsOf(policy: Policy, keys: readonly VerifierKey[]): Endpo
   return [...byUrl].map(([url, witnesses]) => ({ url, witnesses, name: witnesses.map(({ name }) => name).join(',') }));
 }
 
-/** Whether the URL is on this machine: requests there burden no other operator. */
-export function isLoopback(url: string): boolean {
-  const { hostname } = new URL(url);
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.[0-9]+){3}$/.test(hostname);
-}
-
 function normalUrl(text: string, name: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if ((url?.protocol === 'http:' || url?.protocol === 'https:') && url.search === '' && url.hash === '') {

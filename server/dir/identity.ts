@@ -66,18 +66,26 @@ export async function writeIdentity(dir: string, identity: LogIdentity): Promise
 }
 
 /**
+ * The origin of the log in `dir`: the configured one, or without one that of the log that is there. Nothing is written.
+ * @throws ServerError `config` for a new log without an origin, which it could never change; `format-version`, `corrupt`
+ */
+export async function originOf(dir: string, configured: string | undefined): Promise<string> {
+  const origin = configured ?? (await readIdentity(dir))?.origin;
+  if (origin !== undefined) return origin;
+  throw new ServerError(
+    'config',
+    `\`origin\` is not set, and ${dir} holds no log yet. It is the name of the log for ever: set it to the host name in the ` +
+      "log's URL, such as log.example.com (`origin` in the configuration, --origin, STELE_ORIGIN). To try a log, run `stele up`.",
+  );
+}
+
+/**
  * Refuses a directory of another log, and a copy. Called before the keys are opened: their errors would name the key of
  * that directory.
  * @throws ServerError `origin-mismatch`, `copy`
  */
 export function checkOwner(dir: string, found: LogIdentity, origin: string): void {
-  if (found.origin !== origin) {
-    throw new ServerError(
-      'origin-mismatch',
-      `the data directory ${dir} belongs to the log "${found.origin}", and the configured origin is "${origin}". ` +
-        'Set `origin` back, or point `data` at the directory of this log.',
-    );
-  }
+  checkOrigin(dir, found, origin);
   if (found.copy) {
     throw new ServerError(
       'copy',
@@ -85,6 +93,16 @@ export function checkOwner(dir: string, found: LogIdentity, origin: string): voi
         'a backup: run `stele log restore` with the newest checkpoint that you can find.',
     );
   }
+}
+
+/** Refuses the directory of another log than the configured one. @throws ServerError `origin-mismatch` */
+export function checkOrigin(dir: string, found: LogIdentity, origin: string | undefined): void {
+  if (origin === undefined || found.origin === origin) return;
+  throw new ServerError(
+    'origin-mismatch',
+    `the data directory ${dir} belongs to the log "${found.origin}", and the configured origin is "${origin}". ` +
+      'Set `origin` back, or point `data` at the directory of this log.',
+  );
 }
 
 /** Refuses entries of the other kind: no reader could tell the two apart in one log. @throws ServerError `config` */

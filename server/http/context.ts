@@ -6,7 +6,8 @@ import type { LogService } from '../types.ts';
 import type { Compressor } from './compress.ts';
 
 /** The settings of the public server, and what a file of the settings holds. */
-export interface HttpOptions extends Pick<Config, 'limits' | 'rateLimit' | 'trustProxy' | 'duplicates' | 'retryAfter'> {
+export interface HttpOptions
+  extends Pick<Config, 'limits' | 'rateLimit' | 'trustProxy' | 'duplicates' | 'retryAfter' | 'publicUrl'> {
   readonly log: Pick<Config['log'], 'requests'>;
   /** PEM contents of the certificate chain and its key; plain HTTP if undefined. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;

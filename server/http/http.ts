@@ -93,7 +93,7 @@ export function createApp(log: LogService, options: HttpOptions, metrics: Metric
       },
     });
   }
-  openapi(app);
+  openapi(app, options.publicUrl);
 
   // As a plugin: the two plugins above are loaded by then, and see the routes.
   app.register(async () => {

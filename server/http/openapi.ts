@@ -5,7 +5,7 @@ import { sendJson } from './answers.ts';
 import { docs, type RouteDocs } from './route-docs.ts';
 
 /** Must be called before the routes are added. */
-export function openapi(app: FastifyInstance): void {
+export function openapi(app: FastifyInstance, publicUrl: string | undefined): void {
   app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -16,6 +16,7 @@ export function openapi(app: FastifyInstance): void {
         version: '1',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
+      ...(publicUrl === undefined ? {} : { servers: [{ url: publicUrl }] }),
     },
     transform: ({ schema, url, route }) => {
       const described = route.config?.docs;

@@ -19,7 +19,7 @@ const KEY_TYPES = LOGGED_KEY_DETAILS.map(({ name, number, hash }) => ({
 }));
 const REQUESTS = { signed: ['hashedRekordRequestV002', 'dsseRequestV002'], raw: ['/add'] };
 
-export function queryRoutes(app: FastifyInstance, { log, options: { limits } }: HttpContext): void {
+export function queryRoutes(app: FastifyInstance, { log, options: { limits, publicUrl } }: HttpContext): void {
   const encoder = new EntryEncoder(log.info);
 
   app.get<{ Params: { index: string } }>(
@@ -60,6 +60,7 @@ export function queryRoutes(app: FastifyInstance, { log, options: { limits } }: 
     const { origin, verifierKeys, logId, status, entries } = log.info;
     const info = {
       origin,
+      ...(publicUrl === undefined ? {} : { url: publicUrl }),
       verifierKeys,
       logId: toBase64(logId),
       status,

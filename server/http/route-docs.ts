@@ -80,6 +80,7 @@ const Results = Type.Object({
 
 const LogDescription = Type.Object({
   origin: Type.String(),
+  url: Type.Optional(Type.String({ description: 'Where others reach the log, if that is configured' })),
   verifierKeys: Type.Array(Type.String(), { description: "c2sp.org/signed-note verifier keys, the log's own first" }),
   logId: Hash,
   status: Type.Enum(['open', 'freezing', 'frozen']),

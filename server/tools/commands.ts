@@ -7,7 +7,7 @@ import { lockDir } from '../../merkle/runtime/disk/lock.ts';
 import { type AdminCall, offlineOr } from '../../merkle/runtime/service/admin-client.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import type { Config } from '../config/load.ts';
-import { type LogIdentity, readIdentity } from '../dir/identity.ts';
+import { checkOrigin, type LogIdentity, readIdentity } from '../dir/identity.ts';
 import { layout, openDirStores } from '../dir/layout.ts';
 import { ServerError } from '../errors.ts';
 import { openPublished } from '../log/published.ts';
@@ -26,9 +26,9 @@ export interface CommandOptions {
 /** Freezes the log for ever and resolves with its last checkpoint. A second run goes on where the first was cut off. */
 export async function freezeLog({ config, logger }: CommandOptions): Promise<{ checkpoint: string }> {
   return await whereItRuns(
-    config.data,
+    config,
     async () => {
-      await existing(config.data);
+      await existing(config);
       const opened = await openLog({ config, logger, onFatal: () => {} });
       try {
         return { checkpoint: await opened.log.freeze() };
@@ -44,9 +44,9 @@ export async function freezeLog({ config, logger }: CommandOptions): Promise<{ c
 export async function backupLog(dir: string, options: CommandOptions): Promise<{ size: number }> {
   const { config, onProgress } = options;
   return await whereItRuns(
-    config.data,
+    config,
     () =>
-      withTree(config.data, async (tree, checkpoint, { copy: _, ...identity }) => ({
+      withTree(config, async (tree, checkpoint, { copy: _, ...identity }) => ({
         size: await backupTree(dir, tree, checkpoint, identity, onProgress),
       })),
     (admin) => admin('POST', '/backup', { dir: resolve(dir) }),
@@ -57,9 +57,9 @@ export async function backupLog(dir: string, options: CommandOptions): Promise<{
 export async function exportLog(dir: string, options: CommandOptions): Promise<{ size: number }> {
   const { config, onProgress } = options;
   return await whereItRuns(
-    config.data,
+    config,
     () =>
-      withTree(config.data, async (tree, checkpoint, identity) => {
+      withTree(config, async (tree, checkpoint, identity) => {
         const reader = await publishedReader(tree, identity);
         return { size: await exportTree(dir, reader, tree.tileStore(), checkpoint, onProgress) };
       }),
@@ -74,12 +74,13 @@ async function publishedReader(tree: CommittedTree, identity: LogIdentity) {
 }
 
 async function withTree<T>(
-  dir: string,
+  config: Config,
   work: (tree: CommittedTree, checkpoint: string, identity: LogIdentity) => Promise<T>,
 ): Promise<T> {
+  const { data: dir } = config;
   const lock = await lockDir(dir);
   try {
-    const identity = await existing(dir);
+    const identity = await existing(config);
     const tree = await CommittedTree.open(await openDirStores(dir), fastSha256);
     try {
       const { checkpoint, state } = tree;
@@ -99,19 +100,24 @@ async function withTree<T>(
   }
 }
 
-async function existing(dir: string): Promise<LogIdentity> {
+/** The log of the data directory, which must be the configured one where an origin is configured. */
+async function existing({ data: dir, origin }: Config): Promise<LogIdentity> {
   const identity = await readIdentity(dir);
-  if (identity !== undefined) return identity;
+  if (identity !== undefined) {
+    checkOrigin(dir, identity, origin);
+    return identity;
+  }
   throw new ServerError('config', `${dir} holds no log. Name its data directory with --data or --config.`);
 }
 
 async function whereItRuns<T>(
-  dir: string,
+  config: Config,
   offline: () => Promise<T>,
   online: (admin: AdminCall) => Promise<T>,
 ): Promise<T> {
   // Taking the lock would make the directory, and a mistyped name must not make one.
-  await existing(dir);
+  await existing(config);
+  const { data: dir } = config;
   const owned = {
     dir,
     tokenFile: layout.adminToken(dir),

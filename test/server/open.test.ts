@@ -1,4 +1,5 @@
 /** What stops a start, and the operator's commands on a log that runs and on one that does not. */
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -26,7 +27,7 @@ afterEach(async () => {
 
 function config(flags: Record<string, string> = {}) {
   const ports = { 'listen-port': '0', 'admin-port': '0', 'ingest-threads': '1', 'log-level': 'silent' };
-  return loadConfig({ flags: { data, ...ports, ...flags } });
+  return loadConfig({ flags: { data, origin: 'localhost', ...ports, ...flags } });
 }
 
 async function start(flags: Record<string, string> = {}): Promise<Server> {
@@ -83,6 +84,39 @@ describe('the start', () => {
     await stop();
     // Answered before its checkpoint, which an end does not owe.
     expect((await readFile(join(data, 'public', 'checkpoint'), 'utf8')).split('\n')[1]).toBe('61');
+  });
+
+  it('asks for the origin of a new log before it makes anything, and knows that of a log that is there', async () => {
+    const nameless = () => {
+      const { origin: _, ...rest } = config();
+      return serve({ config: rest });
+    };
+    await expect(nameless()).rejects.toMatchObject({
+      code: 'config',
+      message: expect.stringMatching(/`origin` is not set.*log\.example\.com.*--origin.*stele up/),
+    });
+    expect(existsSync(data)).toBe(false);
+    await start({ origin: 'log.test' });
+    await stop();
+    server = await nameless();
+    expect(server.origin).toBe('log.test');
+  });
+
+  it('freezes, backs up and exports the log that is there, and no other', async () => {
+    await start({ origin: 'log.test' });
+    for (const running of [true, false]) {
+      if (!running) await stop();
+      const { origin: _, ...nameless } = config();
+      const to = (name: string) => join(root.path, `${name}-${running}`);
+      await expect(exportLog(to('wrong'), { config: config(), logger })).rejects.toMatchObject({
+        code: 'origin-mismatch',
+      });
+      await expect(freezeLog({ config: config(), logger })).rejects.toMatchObject({ code: 'origin-mismatch' });
+      expect(await backupLog(to('backup'), { config: nameless, logger })).toEqual({ size: 0 });
+      expect(await exportLog(to('export'), { config: nameless, logger })).toEqual({ size: 0 });
+    }
+    const { origin: _, ...nameless } = config();
+    expect((await freezeLog({ config: nameless, logger })).checkpoint).toMatch(/^log\.test\n0\n/);
   });
 
   it('stops at a directory of another origin', async () => {

@@ -16,7 +16,7 @@ it('does not wait for ever for a freeze that waits for its witnesses', async () 
   const policy = join(root.path, 'policy');
   await writeFile(policy, `witness w ${vkey} http://127.0.0.1:1\nquorum w\n`);
   const ports = { 'listen-port': '0', 'admin-port': '0', 'ingest-threads': '1', 'log-level': 'silent' };
-  const config = loadConfig({ flags: { data: join(root.path, 'data'), policy, ...ports } });
+  const config = loadConfig({ flags: { origin: 'localhost', data: join(root.path, 'data'), policy, ...ports } });
 
   const server = await serve({ config, drainMs: 500 });
   const frozen = freezeLog({ config, logger: silent }).catch((error: unknown) => error);

@@ -55,7 +55,7 @@ interface Started {
 export async function startServer(dir: string, options: ServeOptions = {}): Promise<ServeProcess> {
   if (!existsSync(CLI)) throw new Error(`${CLI} is not there: run \`npm run build\` first`);
   const ports = ['--listen-port', '0', '--admin-port', '0', '--log-level', 'warn'];
-  const args = [CLI, 'serve', '--json', '--data', dir, ...ports, ...(options.args ?? [])];
+  const args = [CLI, 'serve', '--json', '--origin', 'localhost', '--data', dir, ...ports, ...(options.args ?? [])];
   const child = spawn(process.execPath, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...cleanEnv(), ...options.env },
@@ -167,4 +167,23 @@ export async function steleJson(
   const { code, stdout, stderr } = await stele([...args, '--json'], options);
   if (code !== 0) throw new Error(`stele ${args.join(' ')} ended with ${code}:\n${stderr}`);
   return JSON.parse(stdout) as Record<string, unknown>;
+}
+
+/** What a service prints at its start. It is ended then. */
+export async function printedAtStart(
+  args: readonly string[],
+  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+): Promise<Ran> {
+  const env = { ...cleanEnv(), ...options.env };
+  const child = spawn(process.execPath, [CLI, ...args], { ...options, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const ended = once(child, 'close') as Promise<[number | null]>;
+  let [stdout, stderr] = ['', ''];
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+    child.kill('SIGTERM');
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  return { code: (await ended)[0] ?? -1, stdout, stderr };
 }

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { formatEvidence } from '../../merkle/evidence.ts';
 import { parseVerifierKey } from '../../merkle/note.ts';
+import { parsePolicy } from '../../merkle/policy.ts';
 import { writeFileDurable } from '../../merkle/runtime/disk/files.ts';
-import { stele, steleJson } from '../support/serve.ts';
+import { printedAtStart, stele, steleJson } from '../support/serve.ts';
 import { later, TestLog, tempDir, treeOf } from './helpers.ts';
 import { startWitness } from './kill-run.ts';
 
@@ -65,6 +66,35 @@ describe('stele witness', () => {
     expect(await log('disable', apart.origin)).toMatchObject({ disabled: [apart.vkey] });
     const bad = await stele(['witness', 'log', 'add', apart.vkey, '--qpd', 'many', '--data', dir]);
     expect(bad).toMatchObject({ code: 1, stderr: expect.stringContaining('is not a number from 1') });
+  });
+
+  it('asks for its name before it makes anything, and knows it afterwards', async () => {
+    const dir = join(await tempDir(), 'none');
+    const ports = ['--data', dir, '--listen-port', '0', '--admin-port', '0'];
+    const { code, stderr } = await stele(['witness', ...ports]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/\[config\]: `name` is not set.*witness\.example\.com\/w1.*--name/);
+    expect(existsSync(dir)).toBe(false);
+    const first = await startWitness(dir, ['--name', 'named.test/w']);
+    await first.kill();
+    const { stdout } = await printedAtStart(['witness', '--json', ...ports]);
+    expect(JSON.parse(stdout)).toMatchObject({ ok: true, name: 'named.test/w' });
+  });
+
+  it('prints its line for policies, with the address by which logs reach it', async () => {
+    const dir = await tempDir();
+    const where = ['witness', '--data', dir, '--listen-port', '0', '--admin-port', '0', '--name', 'w.example.com/w1'];
+    const without = await printedAtStart(where);
+    expect(without.stderr).toMatch(
+      /warning: `publicUrl` is not set: http:\/\/localhost:\d+ is this witness on this machine/,
+    );
+    expect(without.stdout).not.toContain('In a policy');
+    const { stdout, stderr } = await printedAtStart([...where, '--public-url', 'https://w.example.com/']);
+    expect(stderr).not.toContain('publicUrl');
+    expect(stdout).toMatch(/^ {2}witness w1 w\.example\.com\/w1\+[0-9a-f]{8}\+\S+ https:\/\/w\.example\.com$/m);
+    expect(parsePolicy(Buffer.from(`${/^ {2}(witness .*)$/m.exec(stdout)![1]}\nquorum none\n`)).witnesses).toHaveLength(
+      1,
+    );
   });
 
   it('says what is wrong with a setting, and makes nothing', async () => {

@@ -15,7 +15,6 @@ describe('docs/witness.md', () => {
 describe('the settings of a witness', () => {
   it('have safe defaults', () => {
     expect(loadConfig({ cwd: '/srv' })).toMatchObject({
-      name: 'localhost/witness',
       data: '/srv/witness-data',
       listen: { host: '127.0.0.1', port: 3100 },
       admin: { host: '127.0.0.1', port: 3101 },

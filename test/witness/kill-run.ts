@@ -25,10 +25,14 @@ interface Started {
 
 export async function startWitness(dir: string, args: readonly string[] = []): Promise<Started> {
   const ports = ['--listen-port', '0', '--admin-port', '0', '--log-level', 'warn'];
-  const child = spawn(process.execPath, [CLI, 'witness', '--json', '--data', dir, ...ports, ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('STELE_'))),
-  });
+  const child = spawn(
+    process.execPath,
+    [CLI, 'witness', '--json', '--name', 'kill.test/w', '--data', dir, ...ports, ...args],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('STELE_'))),
+    },
+  );
   const reap = () => child.kill('SIGKILL');
   process.once('exit', reap);
   const exited = once(child, 'close').finally(() => process.off('exit', reap));

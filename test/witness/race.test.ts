@@ -39,7 +39,7 @@ async function heldWitness() {
   const dir = await tempDir();
   const { openKeys } = await import('../../witness/keys.ts');
   const { loadConfig } = await import('../../witness/config.ts');
-  const config = loadConfig({ flags: { data: dir, name: 'witness.test/w' } });
+  const config = { ...loadConfig({ flags: { data: dir } }), name: 'witness.test/w' };
   const [key] = await openKeys({ config, known: new Set(), logger: silent, onError: () => {} });
   const held = heldKey(key!);
   const logs = await Logs.open(join(dir, 'logs'));

@@ -10,12 +10,16 @@ import { note, print } from '../report.ts';
 import { addSettings, configOf, loadServer, type ServerMain } from '../settings-flags.ts';
 import { stopSignals } from '../signals.ts';
 import { tryIt } from '../try-it.ts';
+import { placeOf } from '../where.ts';
 import { Child } from './child.ts';
 import { type Prepared, type PreparedWitness, prepare, THRESHOLD, WITNESSES, writeTrust } from './prepare.ts';
 
 /** What `--help` lists of the settings; all of `stele serve` are taken and go to the log. */
 const SHOWN = ['origin', 'data', 'listen-host', 'listen-port', 'admin-port', 'log-level'];
-const FIRST_PORT = 3101;
+/** Apart from 3100 and 3101, the ports of a witness with its defaults. */
+const FIRST_PORT = 3111;
+/** A log for trying is called so unless it has a name. */
+const ORIGIN = 'localhost';
 /** A log answers the requests under way for half a minute at most; a witness has a single request to end. */
 const LOG_GRACE_MS = 40_000;
 const WITNESS_GRACE_MS = 10_000;
@@ -36,6 +40,8 @@ Examples:
 
 interface LogAnnounced {
   readonly url: string;
+  /** Where others reach it, if that is configured. */
+  readonly publicUrl?: string;
   readonly adminUrl: string;
   readonly origin: string;
   readonly verifierKeys: readonly string[];
@@ -70,7 +76,9 @@ export async function upCommand(): Promise<Command> {
 }
 
 async function up(command: Command, server: ServerMain, options: UpOptions): Promise<void> {
-  const config = configOf(command, server);
+  const given = configOf(command, server);
+  const origin = given.origin ?? (await server.readIdentity(given.data))?.origin ?? ORIGIN;
+  const config = { ...given, origin };
   if (config.policy !== undefined) {
     const why = '`stele up` writes the policy of its own three witnesses: for a log with another one use `stele serve`';
     throw usage(why);
@@ -79,7 +87,7 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
   // Its lines stand behind the name of the process, where JSON would be of use to no program.
   const format = ['--log-format', config.log.format === 'auto' ? 'pretty' : config.log.format];
   const witnesses = prepared.witnesses.map((witness) => child(witness.name, [...witnessArgs(witness), ...format]));
-  const own = ['--policy', prepared.policy, ...format];
+  const own = ['--origin', origin, '--policy', prepared.policy, ...format];
   const log = child<LogAnnounced>('log', ['serve', ...flagsOf(command, server), ...own]);
   const all: Pick<Child<unknown>, 'kill'>[] = [log, ...witnesses];
   let monitor: Child<MonitorAnnounced> | undefined;
@@ -95,7 +103,7 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
     early.catch(() => {});
     await Promise.race([Promise.all(witnesses.map((witness) => witness.start())), early]);
     const announced = await Promise.race([log.start(), early]);
-    const trust = await writeTrust(config, prepared, announced.url);
+    const trust = await writeTrust(config, prepared, announced.publicUrl ?? announced.url);
     let monitored: RunningMonitor | undefined;
     if (options.monitor !== undefined) {
       const { file, args } = await monitorArgs(options.monitor, config.data, announced, prepared, options.witnessPort);
@@ -154,7 +162,7 @@ function flagsOf(command: Command, server: ServerMain): string[] {
 
 function announce(
   json: boolean | undefined,
-  { url, adminUrl, origin, verifierKeys, size, status }: LogAnnounced,
+  { url, publicUrl, adminUrl, origin, verifierKeys, size, status }: LogAnnounced,
   { witnesses }: Prepared,
   trust: string,
   data: string,
@@ -164,9 +172,20 @@ function announce(
   const shown = witnesses.map(({ name, vkey, url, data }) => ({ name, vkey, url, data }));
   print(
     json,
-    { url, adminUrl, origin, verifierKeys, size, status, witnesses: shown, trust, ...(monitor && { monitor }) },
+    {
+      url,
+      publicUrl,
+      adminUrl,
+      origin,
+      verifierKeys,
+      size,
+      status,
+      witnesses: shown,
+      trust,
+      ...(monitor && { monitor }),
+    },
     [
-      `The log "${origin}" listens on ${url} (${counted(size, 'entry', 'entries')}${status === 'open' ? '' : `, ${status}`}); operator's port ${adminUrl}`,
+      `The log "${origin}" ${placeOf({ url, publicUrl })} (${counted(size, 'entry', 'entries')}${status === 'open' ? '' : `, ${status}`}); operator's port ${adminUrl}`,
       'Its verifier key, which every verifier of its proofs must know:',
       ...verifierKeys.map((key) => `  ${key}`),
       `Its ${WITNESSES} witnesses, ${THRESHOLD} of which must cosign each checkpoint before it is published:`,
@@ -181,7 +200,7 @@ function announce(
       `on machines of theirs (docs/witness.md) and add the key above; put their witness lines into a copy of`,
       `${trust}/policy, and start the log with it: ${calledAs()} serve --data ${shellWord(data)} --policy COPY`,
       '',
-      ...(status === 'open' ? tryIt(url, vkey, relative('.', join(trust, 'policy'))) : []),
+      ...(status === 'open' ? tryIt(publicUrl ?? url, vkey, relative('.', join(trust, 'policy'))) : []),
     ],
   );
 }

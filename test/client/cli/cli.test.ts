@@ -32,7 +32,11 @@ const verifyArgs = (file: string) => ['verify', file, '--key', `${file}.pub.pem`
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'stele-cli-'));
-  server = spawn(process.execPath, [STELE, 'serve', '--json', '--listen-port', '0', '--admin-port', '0'], { cwd: dir });
+  server = spawn(
+    process.execPath,
+    [STELE, 'serve', '--json', '--origin', 'localhost', '--listen-port', '0', '--admin-port', '0'],
+    { cwd: dir },
+  );
   let out = '';
   let err = '';
   server.stderr!.on('data', (text) => (err += text));

@@ -51,7 +51,11 @@ const TRUST = ['--key', 'key.pub', '--policy', 'policy'];
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'stele-verify-'));
-  server = spawn(process.execPath, [STELE, 'serve', '--json', '--listen-port', '0', '--admin-port', '0'], { cwd: dir });
+  server = spawn(
+    process.execPath,
+    [STELE, 'serve', '--json', '--origin', 'localhost', '--listen-port', '0', '--admin-port', '0'],
+    { cwd: dir },
+  );
   let out = '';
   const started = await new Promise<string>((resolve, reject) => {
     server.stdout!.on('data', (text) => {

@@ -34,7 +34,6 @@ describe('loadConfig', () => {
   it('has safe defaults', () => {
     const config = loadConfig({ cwd: '/srv' });
     expect(config).toMatchObject({
-      origin: 'localhost',
       data: '/srv/data',
       listen: { host: '127.0.0.1', port: 3000 },
       admin: { host: '127.0.0.1', port: 3001 },
@@ -78,9 +77,11 @@ describe('loadConfig', () => {
             ? '10.0.0.7'
             : setting.name === 'limits.bodiesBytes'
               ? '9MiB'
-              : setting.flag.endsWith('-agent-key')
-                ? FINGERPRINT
-                : samples[setting.kind];
+              : setting.name === 'publicUrl'
+                ? 'https://log.example.com'
+                : setting.flag.endsWith('-agent-key')
+                  ? FINGERPRINT
+                  : samples[setting.kind];
       // What a setting needs beside it, else it is refused for that.
       const others: Record<string, string> = {};
       if (setting.path[0] === 'tls') Object.assign(others, { 'tls-cert': 'c', 'tls-key': 'k' });
@@ -142,6 +143,44 @@ describe('loadConfig', () => {
     }
     const flags = { 'key-agent-key': FINGERPRINT, 'key-agent-socket': 'agent.sock' };
     expect(loadConfig({ flags, cwd: '/srv' }).key).toEqual({ agent: { key: FINGERPRINT, socket: '/srv/agent.sock' } });
+  });
+});
+
+describe('the public URL', () => {
+  const flags = (url: string, more: Record<string, string> = {}) => ({ flags: { 'public-url': url, ...more } });
+
+  it('is an absolute address, without a slash at its end', () => {
+    expect(loadConfig(flags('https://Log.Example.com/')).publicUrl).toBe('https://log.example.com');
+    expect(loadConfig(flags('http://log.example.com:8080/one/')).publicUrl).toBe('http://log.example.com:8080/one');
+    expect(loadConfig().publicUrl).toBeUndefined();
+  });
+
+  it.each([
+    'log.example.com',
+    'https:log.example.com',
+    '//log.example.com',
+    'ftp://log.example.com',
+    'https://user@log.example.com',
+    'https://log.example.com/?a',
+    'https://log.example.com/#a',
+    ' https://log.example.com',
+    'https://log.example.com:99999',
+    'https:\\\\log.example.com',
+  ])('is not %s', (url) => {
+    expect(failure(flags(url))).toMatch(/"publicUrl" .*an https or http URL without user name, query and fragment/);
+  });
+
+  it('is not localhost for a log that others know by another name, and the other way round', () => {
+    for (const host of ['localhost:3000', 'LOCALHOST', 'my.localhost', '127.0.0.2', '[::1]:3000', '[::]', '0.0.0.0']) {
+      expect(failure(flags(`http://${host}`, { origin: 'log.example.com' })), host).toMatch(
+        /"publicUrl" is http:.*leave it out/,
+      );
+      expect(loadConfig(flags(`http://${host}`, { origin: 'localhost' })).origin, host).toBe('localhost');
+    }
+    expect(failure(flags('https://log.example.com', { origin: 'localhost' }))).toMatch(/"origin" is localhost/);
+    // Of a log that is called so already.
+    expect(loadConfig(flags('https://log.example.com')).publicUrl).toBe('https://log.example.com');
+    expect(loadConfig(flags('https://127.example.com', { origin: 'log.example.com' })).origin).toBe('log.example.com');
   });
 });
 

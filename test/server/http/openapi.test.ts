@@ -28,6 +28,13 @@ it('OpenAPI lists every route, and nothing else', async () => {
   ]);
 });
 
+it('OpenAPI names the server by its public address alone', async () => {
+  const { app } = makeApp({ publicUrl: 'https://log.example.com/a' });
+  expect((await app.inject('/openapi.json')).json().servers).toEqual([{ url: 'https://log.example.com/a' }]);
+  const { app: unknown } = makeApp();
+  expect((await unknown.inject('/openapi.json')).body).not.toMatch(/localhost|"servers"/);
+});
+
 it('OpenAPI describes bodies, replies and parameters', async () => {
   const { app } = makeApp();
   const { paths } = (await app.inject('/openapi.json')).json();

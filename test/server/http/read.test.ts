@@ -7,7 +7,7 @@ import { CompactRange } from '../../../merkle/range.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
 import type { LogService } from '../../../server/types.ts';
 import { KEY_KINDS } from '../../support/requests.ts';
-import { appOver, fill, LOGS } from './support.ts';
+import { appOver, fill, LOGS, makeApp } from './support.ts';
 
 const IMMUTABLE = 'public, max-age=31536000, immutable';
 const SIZE = 300;
@@ -232,6 +232,12 @@ describe.each(Object.keys(LOGS))('on %s', (kind) => {
   });
 
   describe('/stele/v1/log', () => {
+    it('tells where others reach the log, if that is configured', async () => {
+      expect((await app.inject('/stele/v1/log')).json()).not.toHaveProperty('url');
+      const { app: known } = makeApp({ publicUrl: 'https://log.example.com/a' });
+      expect((await known.inject('/stele/v1/log')).json()).toMatchObject({ url: 'https://log.example.com/a' });
+    });
+
     it('tells what the log is and takes', async () => {
       const reply = await app.inject('/stele/v1/log');
       expect(reply.headers['access-control-allow-origin']).toBe('*');

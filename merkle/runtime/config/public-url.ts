@@ -1,0 +1,53 @@
+/** `publicUrl`: the address of a service as others reach it, which the service itself cannot know. */
+import { Type } from 'typebox';
+import type { About } from './values.ts';
+
+/** An address without a slash at its end. */
+export function publicUrl(about: About) {
+  const text = Type.String({
+    ...about,
+    kind: 'text',
+    maxLength: 2048,
+    allowed: 'an https or http URL without user name, query and fragment, such as https://log.example.com',
+  });
+  const checked = Type.Refine(text, (value) => parsed(value) !== undefined);
+  return Type.Codec(checked)
+    .Decode((value) => parsed(value)!)
+    .Encode((value) => value);
+}
+
+function parsed(text: string): string | undefined {
+  // URL.canParse takes what people do not mean: spaces around it, and `https:host` without slashes.
+  if (!/^https?:\/\/[^\s?#@\\]+$/i.test(text) || !URL.canParse(text)) return undefined;
+  const url = new URL(text);
+  return `${url.origin}${url.pathname}`.replace(/\/+$/, '');
+}
+
+/** Whether the URL is on this machine: nobody else reaches the service there. */
+export function isLoopback(url: string): boolean {
+  const { hostname } = new URL(url);
+  return /^(?:(?:.*\.)?localhost\.?|\[::1?\]|127(?:\.[0-9]+){3}|0\.0\.0\.0)$/.test(hostname);
+}
+
+/** Whether a service has the name of one that is only tried. */
+export function isTrialName(name: string): boolean {
+  return /^localhost(?:$|\/)/.test(name);
+}
+
+/**
+ * Others read the address and the name: `localhost` in one of them alone is a mistake, which `problems` gets.
+ *
+ * @param setting of the name, and the name where it is configured
+ */
+export function checkPublicUrl(
+  url: string | undefined,
+  [setting, name]: readonly [setting: string, name: string | undefined],
+  problems: string[],
+): void {
+  if (url === undefined || name === undefined || isLoopback(url) === isTrialName(name)) return;
+  problems.push(
+    isLoopback(url)
+      ? `"publicUrl" is ${url}, which is another machine for everybody who reads it: set the address that others use, or leave it out`
+      : `"${setting}" is ${name}, and "publicUrl" ${url}: set the name by which others know it (a service that has begun with this name needs no "${setting}")`,
+  );
+}
