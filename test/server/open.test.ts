@@ -108,15 +108,15 @@ describe('the start', () => {
       if (!running) await stop();
       const { origin: _, ...nameless } = config();
       const to = (name: string) => join(root.path, `${name}-${running}`);
-      await expect(exportLog(to('wrong'), { config: config(), logger })).rejects.toMatchObject({
+      await expect(exportLog(to('wrong'), { config: config(), logger: silent })).rejects.toMatchObject({
         code: 'origin-mismatch',
       });
-      await expect(freezeLog({ config: config(), logger })).rejects.toMatchObject({ code: 'origin-mismatch' });
-      expect(await backupLog(to('backup'), { config: nameless, logger })).toEqual({ size: 0 });
-      expect(await exportLog(to('export'), { config: nameless, logger })).toEqual({ size: 0 });
+      await expect(freezeLog({ config: config(), logger: silent })).rejects.toMatchObject({ code: 'origin-mismatch' });
+      expect(await backupLog(to('backup'), { config: nameless, logger: silent })).toEqual({ size: 0 });
+      expect(await exportLog(to('export'), { config: nameless, logger: silent })).toEqual({ size: 0 });
     }
     const { origin: _, ...nameless } = config();
-    expect((await freezeLog({ config: nameless, logger })).checkpoint).toMatch(/^log\.test\n0\n/);
+    expect((await freezeLog({ config: nameless, logger: silent })).checkpoint).toMatch(/^log\.test\n0\n/);
   });
 
   it('stops at a directory of another origin', async () => {
