@@ -51,7 +51,7 @@ export async function openLog({ config: given, logger, onFatal }: OpenLogOptions
   const config = { ...given, origin: await originOf(given.data, given.origin) };
   const closers = new Closers();
   try {
-    const lock = await lockDir(config.data);
+    const lock = await lockDir(config.data, (warning) => logger.warn({}, warning));
     closers.add(() => lock.release());
     await checkHalted(config.data);
     const metrics = new Metrics();

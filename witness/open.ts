@@ -47,7 +47,7 @@ export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
   const { data, limits, rateLimit } = config;
   const closers = new Closers();
   try {
-    const lock = await lockDir(data);
+    const lock = await lockDir(data, (warning) => logger.warn({}, warning));
     closers.add(() => lock.release());
     const found = await readIdentity(data);
     const keys = await openKeys({

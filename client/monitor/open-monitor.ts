@@ -66,7 +66,7 @@ export async function openMonitor(config: MonitorConfig, options: OpenMonitorOpt
     // Before the lock, which makes the directory: a wrong path must not leave a directory behind.
     if (start === undefined && !(await isThere(config.state)))
       await StateStore.open(join(config.state, 'follow'), false);
-    const lock = await lockDir(config.state);
+    const lock = await lockDir(config.state, onWarning);
     closers.add(() => lock.release());
     const queueDir = join(config.state, 'queue');
     const queueThere = await isThere(join(queueDir, 'CURRENT'));

@@ -1,21 +1,24 @@
 /**
- * One process owns a data directory.
+ * One process owns a data directory. Two locks say so, and each of them is free again when its process ends, also by
+ * SIGKILL: nobody ever has to judge a stale lock file.
  *
- * `<dir>/lock` is a tiny LevelDB that the owner holds open. LevelDB takes an advisory lock of the operating system (fcntl;
- * on Windows an exclusive handle) on a file in it, which the kernel frees when the process ends, also by SIGKILL. So nobody
- * ever has to judge or remove a stale lock file. LevelDB also refuses a second handle within one process. The lock is apart
- * from the store of the log's state, which is closed and opened again after a failure while the lock must stay.
+ * - flock(2) on the directory itself (flock.ts). No removal of files undoes it. It cannot be had everywhere.
+ * - `<dir>/lock` is a tiny LevelDB that the owner holds open. LevelDB takes an advisory lock of the operating system (fcntl;
+ *   on Windows an exclusive handle) on a file in it. A Stele before the first lock knows this one alone. The lock is apart
+ *   from the store of the log's state, which is closed and opened again after a failure while the lock must stay.
  *
  * Nothing else in this process may open `<dir>/lock/LOCK`: closing any descriptor of it frees an fcntl lock.
  *
  * `<dir>/owner.json` names the owner, for people and for `stele log freeze`. The file proves nothing: after a crash it is
- * stale, and the lock alone counts.
+ * stale, and the locks alone count.
  */
 import { unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { RuntimeError } from '../runtime-errors.ts';
+import { couldNotTry, isFull } from './errno.ts';
 import { makeDirDurable, readFileIfThere, removeLeftovers, writeFileDurable } from './files.ts';
+import { flockDir } from './flock.ts';
 import { GuardedLevel } from './level.ts';
 
 /** The process that holds a directory. */
@@ -37,45 +40,102 @@ export interface DirLock {
 
 const MAX_OWNER_BYTES = 4096;
 
+/** Where the disk was full, the lock is completed once there is room. */
+const COMPLETE_MS = 5000;
+
 /**
  * Takes the directory for this process, until `release` or the end of the process, and makes it where it is missing.
  * Removes the temporary files that a crash left in it, but not those in directories below.
+ *
+ * A full disk does not keep a process from its directory: what the lock writes there is written once there is room.
+ *
+ * @param onFilesAlone receives a sentence where flock(2) cannot be had, so that the lock is good only while its files stay
  * @throws RuntimeError `locked`, with the owner; `store` or `file` when the lock cannot be taken for another reason
  */
-export async function lockDir(dir: string): Promise<DirLock> {
+export async function lockDir(dir: string, onFilesAlone: (warning: string) => void = () => {}): Promise<DirLock> {
   await makeDirDurable(dir);
-  let held: GuardedLevel;
-  try {
-    held = await GuardedLevel.open(join(dir, 'lock'), { cacheSize: 0 });
-  } catch (error) {
-    if (error instanceof RuntimeError && error.code === 'locked') throw lockedError(dir, await readOwner(dir), error);
-    throw error;
-  }
+  const guard = flockDir(dir);
+  if (guard.state === 'locked') throw lockedError(dir, await readOwner(dir));
+  const guarded = guard.state === 'held';
   const me = { pid: process.pid, host: hostname(), started: new Date().toISOString() };
+  let admin: string | undefined;
+  let held: GuardedLevel | undefined;
+  let announced = false;
   let released: Promise<void> | undefined;
-  const announce = async (admin?: string): Promise<void> => {
-    if (released !== undefined) throw new RuntimeError('locked', `${dir} was freed: lock it again first`);
-    await writeFileDurable(ownerPath(dir), Buffer.from(`${JSON.stringify({ ...me, admin })}\n`));
+  let later: NodeJS.Timeout | undefined;
+
+  /** Takes the second lock and writes the name of the owner, as far as there is room. */
+  const complete = async (): Promise<void> => {
+    try {
+      held ??= await openLock(dir, guarded);
+      await removeLeftovers(dir);
+      await writeFileDurable(ownerPath(dir), Buffer.from(`${JSON.stringify({ ...me, admin })}\n`));
+      announced = true;
+    } catch (error) {
+      if (!guarded || !isFull(error)) throw error;
+      // The name of an owner before this one.
+      if (!announced) await unlink(ownerPath(dir)).catch(() => {});
+      later = setTimeout(() => (working = working.then(retry)), COMPLETE_MS).unref();
+    }
   };
+  const retry = async (): Promise<void> => {
+    if (released === undefined) await complete().catch(() => {});
+  };
+  let working = complete();
   const release = async (): Promise<void> => {
+    clearTimeout(later);
+    await working.catch(() => {});
     // The file goes first: once the lock is free, it may belong to the next owner.
     await unlink(ownerPath(dir)).catch(() => {});
-    await held.close();
+    await held?.close();
+    if (guarded) guard.release();
   };
   try {
-    await removeLeftovers(dir);
-    await announce();
+    await working;
   } catch (error) {
-    await held.close();
+    await held?.close();
+    if (guarded) guard.release();
     throw error;
   }
+  // Windows lets nobody remove a file that is open.
+  if (guard.state === 'unknown' && process.platform !== 'win32') {
+    onFilesAlone(
+      `the directory ${dir} is guarded by the files in ${join(dir, 'lock')} alone: ${guard.why}. Never remove these ` +
+        'files while a process uses the directory',
+    );
+  }
   return {
-    announce,
+    announce: async (url) => {
+      if (released !== undefined) throw new RuntimeError('locked', `${dir} was freed: lock it again first`);
+      admin = url;
+      clearTimeout(later);
+      working = working.then(complete);
+      await working;
+    },
     release: () => {
       released ??= release();
       return released;
     },
   };
+}
+
+/** @throws RuntimeError `locked`; `store` or `file`, which say what may be removed where the files of the lock are damaged */
+async function openLock(dir: string, guarded: boolean): Promise<GuardedLevel> {
+  const path = join(dir, 'lock');
+  try {
+    return await GuardedLevel.open(path, { cacheSize: 0 });
+  } catch (error) {
+    if (!(error instanceof RuntimeError)) throw error;
+    if (error.code === 'locked') throw lockedError(dir, await readOwner(dir), error);
+    if (couldNotTry(error)) throw error;
+    const first = guarded ? 'No other process uses the directory.' : `Make sure that no process uses ${dir}.`;
+    throw new RuntimeError(
+      error.code,
+      `the lock ${path} is damaged (${error.message}). ${first} Then remove ${path}, which holds nothing else, and ` +
+        `${ownerPath(dir)} if you like, and start again. Remove nothing else in ${dir}: the rest is the data, and there is no other copy`,
+      { cause: error },
+    );
+  }
 }
 
 /**
@@ -100,10 +160,10 @@ function parseOwner(text: string): Owner | undefined {
   return { pid: pid as number, host, started, ...(admin !== undefined && { admin }) };
 }
 
-function lockedError(dir: string, owner: Owner | undefined, cause: unknown): RuntimeError {
+function lockedError(dir: string, owner: Owner | undefined, cause?: unknown): RuntimeError {
   const who = owner
     ? `process ${owner.pid} on ${owner.host}, started ${owner.started}${owner.admin ? `, admin port ${owner.admin}` : ''}`
-    : 'another process, which has not written its name yet';
+    : `another process, whose name does not stand in ${ownerPath(dir)}`;
   return new RuntimeError('locked', `${dir} is in use by ${who}: stop it first, or choose another directory`, {
     cause,
   });

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -21,8 +21,12 @@ describe('the lock of a data directory', () => {
   });
 
   /** Starts a process that takes the lock; resolves with it and with what it said. */
-  async function childLock(): Promise<{ child: ChildProcess; said: Record<string, unknown> }> {
-    const child = fork(new URL('../../../support/lock-child.mjs', import.meta.url), [dir]);
+  async function childLock(
+    options: { readonly program?: true; readonly execArgv?: string[] } = {},
+  ): Promise<{ child: ChildProcess; said: Record<string, unknown> }> {
+    const args = options.program ? [dir, 'program'] : [dir];
+    const { execArgv = [] } = options;
+    const child = fork(new URL('../../../support/lock-child.mjs', import.meta.url), args, { execArgv });
     children.push(child);
     const [said] = await Promise.race([
       once(child, 'message'),
@@ -53,12 +57,12 @@ describe('the lock of a data directory', () => {
     expect(said.message).toContain(`process ${process.pid} on ${hostname()}`);
     expect(said.message).toContain('admin port http://127.0.0.1:3001');
     await lock.release();
-    expect((await childLock()).said).toEqual({ held: true });
+    expect((await childLock()).said).toEqual({ held: true, warnings: [] });
   });
 
   it('is free again when its process was killed', async () => {
     const { child, said } = await childLock();
-    expect(said).toEqual({ held: true });
+    expect(said).toEqual({ held: true, warnings: [] });
     await expect(lockDir(dir)).rejects.toThrow(`process ${child.pid} on`);
     child.kill('SIGKILL');
     await once(child, 'exit');
@@ -66,6 +70,97 @@ describe('the lock of a data directory', () => {
     const lock = await lockDir(dir);
     expect(await readOwner(dir)).toMatchObject({ pid: process.pid });
     await lock.release();
+  });
+
+  it('holds where its files are removed, and tells which directory it is', async () => {
+    const { child } = await childLock();
+    for (const name of await readdir(dir)) await rm(join(dir, name), { recursive: true });
+    expect(await readdir(dir)).toEqual([]);
+    await expect(lockDir(dir)).rejects.toEqual(locked);
+    await expect(lockDir(dir)).rejects.toThrow(`${dir} is in use by another process`);
+    expect((await childLock()).said).toMatchObject({ code: 'locked' });
+    expect(await readdir(dir)).toEqual([]);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    await (await lockDir(dir)).release();
+  });
+
+  it('is one lock by whatever path the directory is reached', async () => {
+    const lock = await lockDir(dir);
+    await symlink(dir, join(dir, '..', 'other'));
+    await rm(join(dir, 'lock'), { recursive: true });
+    await expect(lockDir(join(dir, '..', 'other'))).rejects.toEqual(locked);
+    await lock.release();
+  });
+
+  it('ends with its process, not with the programs that this one has started', async () => {
+    const { child, said } = await childLock({ program: true });
+    const program = said.program as number;
+    try {
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+      expect(process.kill(program, 0)).toBe(true);
+      await (await lockDir(dir)).release();
+    } finally {
+      process.kill(program, 'SIGKILL');
+    }
+  });
+
+  it('says so where only its files keep two processes apart', async () => {
+    const hook = join(dir, '..', 'no-koffi.cjs');
+    const missing = "const m = require('module'); const load = m._load; m._load = (name, ...rest) => {";
+    await writeFile(
+      hook,
+      `${missing} if (name === 'koffi') throw new Error('no koffi here'); return load(name, ...rest); };`,
+    );
+    const { said } = await childLock({ execArgv: ['--require', hook] });
+    expect(said.warnings).toEqual([
+      expect.stringMatching(/guarded by the files in .*lock alone: .*no koffi here\. Never/),
+    ]);
+    // A process that can take the lock of the directory is stopped by the files all the same.
+    await expect(lockDir(dir)).rejects.toEqual(locked);
+    expect((await childLock({ execArgv: ['--require', hook] })).said).toMatchObject({ code: 'locked' });
+  });
+
+  it.each<[string, (lock: string) => Promise<void>]>([
+    ['CURRENT is not what LevelDB wrote', (lock) => writeFile(join(lock, 'CURRENT'), 'nothing')],
+    ['CURRENT names a file that is not there', (lock) => writeFile(join(lock, 'CURRENT'), 'MANIFEST-000077\n')],
+    [
+      'the manifest is cut',
+      async (lock) => {
+        for (const name of await readdir(lock)) if (name.startsWith('MANIFEST')) await writeFile(join(lock, name), 'x');
+      },
+    ],
+    [
+      'LOCK is a directory',
+      async (lock) => {
+        await rm(join(lock, 'LOCK'));
+        await mkdir(join(lock, 'LOCK'));
+      },
+    ],
+    [
+      'it is a file',
+      async (lock) => {
+        await rm(lock, { recursive: true });
+        await writeFile(lock, '');
+      },
+    ],
+  ])('that is damaged says what may be removed, and what may not: %s', async (_, damage) => {
+    await (await lockDir(dir)).release();
+    const lock = join(dir, 'lock');
+    await writeFile(join(dir, 'data'), 'kept');
+    await damage(lock);
+    const error = await lockDir(dir).then(
+      () => undefined,
+      (reason: Error) => reason,
+    );
+    expect(error?.message).toContain(`the lock ${lock} is damaged`);
+    expect(error?.message).toContain('No other process uses the directory.');
+    expect(error?.message).toContain(`Then remove ${lock}, which holds nothing else`);
+    expect(error?.message).toContain(`Remove nothing else in ${dir}`);
+    await rm(lock, { recursive: true });
+    await (await lockDir(dir)).release();
+    expect(await readFile(join(dir, 'data'), 'utf8')).toBe('kept');
   });
 
   it.each(['', '{', 'null', '{"pid":"1","host":"h","started":"s"}', `"${'x'.repeat(5000)}"`])(
