@@ -14,7 +14,7 @@
  *
  *   — example.com/foo Uw2QOkn8srV1yJGh2VYRlL1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRKuwHjG1Yu72IneyaQM=
  */
-import { concat, decodeBase64, decodeUtf8, encodeBase64, encodeHex, encodeUtf8 } from './bytes.ts';
+import { concat, decodeBase64, decodeUtf8, encodeBase64, encodeHex, encodeUtf8, equal } from './bytes.ts';
 import { MerkleError } from './errors.ts';
 import { type AsyncNoteVerifier, hasControl, isKeyName, type KeyIdentity, type NoteVerifier } from './verifier-key.ts';
 
@@ -56,7 +56,7 @@ export interface SignedNote {
   readonly signatures: readonly NoteSignature[];
 }
 
-interface OpenedNote {
+export interface OpenedNote {
   readonly text: string;
   /** The first signature of each known key that signed: at least one. */
   readonly verified: readonly NoteSignature[];
@@ -114,13 +114,16 @@ export function formatSignature({ name, keyId, signature }: NoteSignature): stri
 /**
  * Verifies that at least one of `verifiers` signed the note.
  *
- * Every signature with the name and ID of a known key must verify. `openNote` ignores signatures by unknown keys, even if
- * an unknown key has the name or the ID of a known key.
- * @throws MerkleError `bad-signature`; `unknown-key` if no known key signed; `bad-verifier-key` if two verifiers share
- * name and ID.
+ * Every signature with the name and ID of a known key must verify; equal lines are verified once. `openNote` ignores
+ * signatures by unknown keys, even if an unknown key has the name or the ID of a known key.
+ *
+ * @param most different signatures by known keys that are verified; a note with more is refused before the first
+ *   verification. A service that takes notes from strangers gives its own number.
+ * @throws MerkleError `bad-signature`; `unknown-key` if no known key signed; `bad-note` if known keys signed more than
+ * `most` times; `bad-verifier-key` if two verifiers share name and ID.
  */
-export function openNote(note: SignedNote, verifiers: readonly NoteVerifier[]): OpenedNote {
-  const matched = matchKeys(note, verifiers);
+export function openNote(note: SignedNote, verifiers: readonly NoteVerifier[], most = MAX_SIGNATURES): OpenedNote {
+  const matched = matchKeys(note, verifiers, most);
   for (const { verifier, signature } of matched.known) {
     if (!verifier.verify(matched.message, signature.signature)) throw wrongSignature(verifier);
   }
@@ -128,9 +131,15 @@ export function openNote(note: SignedNote, verifiers: readonly NoteVerifier[]): 
 }
 
 /** `openNote` with verifiers that may run outside the caller's thread: same result, same errors. */
-export async function openNoteAsync(note: SignedNote, verifiers: readonly AsyncNoteVerifier[]): Promise<OpenedNote> {
-  const matched = matchKeys(note, verifiers);
-  for (const { verifier, signature } of matched.known) {
+export async function openNoteAsync(
+  note: SignedNote,
+  verifiers: readonly AsyncNoteVerifier[],
+  most = MAX_SIGNATURES,
+): Promise<OpenedNote> {
+  const matched = matchKeys(note, verifiers, most);
+  const slow = matched.known.filter(({ verifier }) => verifier.slow);
+  const inOrder = slow.length === 0 ? matched.known : [...matched.known.filter((it) => !slow.includes(it)), ...slow];
+  for (const { verifier, signature } of inOrder) {
     if (!(await verifier.verify(matched.message, signature.signature))) throw wrongSignature(verifier);
   }
   return opened(matched);
@@ -139,7 +148,7 @@ export async function openNoteAsync(note: SignedNote, verifiers: readonly AsyncN
 interface Matched<Verifier> {
   readonly text: string;
   readonly message: Uint8Array;
-  /** Signatures with the name and ID of a known key, not verified. */
+  /** Signatures with the name and ID of a known key, not verified; no two are equal. */
   readonly known: readonly { readonly verifier: Verifier; readonly signature: NoteSignature }[];
   readonly others: readonly NoteSignature[];
 }
@@ -147,6 +156,7 @@ interface Matched<Verifier> {
 function matchKeys<Verifier extends KeyIdentity>(
   { text, signatures }: SignedNote,
   verifiers: readonly Verifier[],
+  most: number,
 ): Matched<Verifier> {
   const byIdentity = new Map<string, Verifier>();
   for (const verifier of verifiers) {
@@ -159,9 +169,13 @@ function matchKeys<Verifier extends KeyIdentity>(
   for (const signature of signatures) {
     const verifier = byIdentity.get(identity(signature));
     if (verifier === undefined) others.push(signature);
-    else known.push({ verifier, signature });
+    else if (!known.some((it) => it.verifier === verifier && equal(it.signature.signature, signature.signature))) {
+      known.push({ verifier, signature });
+    }
   }
   if (known.length === 0) throw new MerkleError('unknown-key', 'no signature of the note is by a known key');
+  if (known.length > most)
+    throw badNote(`known keys signed it ${known.length} times, and ${most} times at most are taken`);
   return { text, message: encodeUtf8(text), known, others };
 }
 

@@ -46,6 +46,8 @@ export interface NoteVerifier extends KeyIdentity {
 
 /** `NoteVerifier` whose check may run outside the caller's thread. */
 export interface AsyncNoteVerifier extends KeyIdentity {
+  /** A check takes milliseconds, so the other keys of a note are checked first. */
+  readonly slow?: boolean;
   verify(message: Uint8Array, signature: Uint8Array): boolean | Promise<boolean>;
 }
 

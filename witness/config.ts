@@ -106,8 +106,14 @@ export const WitnessSchema = Type.Object({
       default: 64,
     }),
     signing: count('requests', 1, 100_000, {
-      description: 'Requests that are being signed, all together; past it new ones get 503.',
+      description:
+        'Requests to `add-checkpoint` that are verified or signed at one time, all together; past it new ones get 503.',
       default: 4096,
+    }),
+    subtrees: count('requests', 4, 10_000, {
+      description:
+        'Requests to `sign-subtree` that wait for each other, all together; past it new ones get 503. One address may have a quarter of them waiting.',
+      default: 256,
     }),
     evidence: count('files', 0, 10_000, {
       description: 'Files of evidence kept for one log; more are only counted.',
@@ -119,10 +125,15 @@ export const WitnessSchema = Type.Object({
     }),
   }),
   rateLimit: Type.Object({
-    window: duration('1s', '24h', { description: 'The time over which the two limits count.', default: '10s' }),
+    window: duration('1s', '24h', { description: 'The time over which these limits count.', default: '10s' }),
     perAddress: count('requests', 0, 10_000_000, {
       description: 'Requests that one address may make in that time; 0 is no limit.',
       default: 10_000,
+      danger: sharedAddressDanger,
+    }),
+    subtreesPerAddress: count('requests', 0, 10_000_000, {
+      description: 'Requests to `sign-subtree` that one address may make in that time; 0 is no limit.',
+      default: 600,
       danger: sharedAddressDanger,
     }),
     perOrigin: count('requests', 0, 10_000_000, {

@@ -74,7 +74,7 @@ export function createApp(
       reply.type(TEXT).send(await witness.addCheckpoint(bodyOf(request.body))),
     );
     app.post('/sign-subtree', async (request, reply) =>
-      reply.type(TEXT).send(await witness.signSubtree(bodyOf(request.body))),
+      reply.type(TEXT).send(await witness.signSubtree(bodyOf(request.body), request.ip)),
     );
     app.get('/:hash/checkpoint', (request, reply) => {
       const { hash } = request.params as { hash: string };

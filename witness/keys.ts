@@ -4,7 +4,7 @@ import { KEY_TYPE, makeVerifierKey, type VerifierKey } from '../merkle/note.ts';
 import { parseSpki, pointOf } from '../merkle/rekor/spki.ts';
 import { isThere } from '../merkle/runtime/disk/files.ts';
 import { createKeyFile } from '../merkle/runtime/keys/keyfile.ts';
-import { createMldsaKeyFile, openMldsaSigner } from '../merkle/runtime/keys/mldsa.ts';
+import { createMldsaKeyFile, type MldsaSigner, openMldsaSigner } from '../merkle/runtime/keys/mldsa.ts';
 import { openSigner } from '../merkle/runtime/keys/open-signer.ts';
 import { loggedRetries, RetryingSigner } from '../merkle/runtime/keys/retrying.ts';
 import { readSecret } from '../merkle/runtime/keys/secret.ts';
@@ -13,9 +13,14 @@ import type { Logger } from '../merkle/runtime/service/logger.ts';
 import type { Config } from './config.ts';
 import { WitnessError } from './errors.ts';
 
+/** The most: on a busy core the thread runs when nothing else does. */
+const SUBTREE_NICENESS = 19;
+
 /** A key to cosign with. Every signature is verified before `sign` resolves. */
 export interface WitnessKey extends CosignatureSigner {
   readonly healthy: boolean;
+  /** The same key in a thread of its own, for the subtrees that strangers ask for. An ML-DSA-44 key has it. */
+  readonly subtrees?: Pick<MldsaSigner, 'sign' | 'verify'>;
   close(): Promise<void>;
 }
 
@@ -55,7 +60,7 @@ async function openEd25519({ config, known, logger, onError }: KeyOptions): Prom
     throw new WitnessError('config', '`key` is not an Ed25519 key: make one with `stele keygen --algorithm ed25519`.');
   }
   const key = makeVerifierKey(config.name, KEY_TYPE.cosignature, pointOf(parseSpki(signer.publicKey)));
-  return 'file' in spec ? watched(key, signer, onError) : waiting(key, signer, logger, onError);
+  return 'file' in spec ? watched({ key, signer }, onError) : waiting(key, signer, logger, onError);
 }
 
 async function openMldsa({ config, known, logger, onError }: KeyOptions): Promise<WitnessKey> {
@@ -65,16 +70,30 @@ async function openMldsa({ config, known, logger, onError }: KeyOptions): Promis
     await createMldsaKeyFile(file);
     logger.info({ file }, 'made the ML-DSA-44 key of this witness; if it is ever lost, begin another witness');
   }
-  const signer = await openMldsaSigner(file, threads);
+  const signer = await openMldsaSigner(file, { threads });
+  let subtrees: MldsaSigner;
+  try {
+    // A queue of their own, and what no log needs of the cores: a checkpoint never waits for a subtree.
+    subtrees = await openMldsaSigner(file, { niceness: SUBTREE_NICENESS });
+  } catch (error) {
+    await signer.close();
+    throw error;
+  }
   const key = makeVerifierKey(config.name, KEY_TYPE.mldsa44, signer.publicKey);
-  return watched(key, signer, onError);
+  const close = async () => void (await Promise.all([signer.close(), subtrees.close()]));
+  return watched({ key, signer: { sign: (message) => signer.sign(message), close }, subtrees }, onError);
+}
+
+interface SoftwareKey extends Pick<WitnessKey, 'key' | 'subtrees'> {
+  readonly signer: Pick<WitnessKey, 'sign' | 'close'>;
 }
 
 /** A software key. A failure is not tried again; many signatures are made at once. */
-function watched(key: VerifierKey, signer: Pick<WitnessKey, 'sign' | 'close'>, onError: () => void): WitnessKey {
+function watched({ key, signer, subtrees }: SoftwareKey, onError: () => void): WitnessKey {
   const watching = {
     key,
     healthy: true,
+    ...(subtrees && { subtrees }),
     sign: async (message: Uint8Array) => {
       try {
         const signature = await signer.sign(message);

@@ -6,7 +6,7 @@ import { decodeUtf8, encodeHex, encodeUtf8 } from '../merkle/bytes.ts';
 import { MerkleError } from '../merkle/errors.ts';
 import { type AsyncNoteVerifier, openNote, parseNote, parseVerifierKey, type VerifierKey } from '../merkle/note.ts';
 import { MAX_LOG_FILE } from '../merkle/policy.ts';
-import { backgroundVerifier, nodeNotePrimitives } from '../merkle/runtime/crypto/verify.ts';
+import { backgroundVerifier, nodeNotePrimitives, type VerifyMldsa } from '../merkle/runtime/crypto/verify.ts';
 import { readFileIfThere, writeFileDurable } from '../merkle/runtime/disk/files.ts';
 import { noteVerifier } from '../merkle/verifier-key.ts';
 import { WitnessError } from './errors.ts';
@@ -34,20 +34,26 @@ const CONTACT_FORM = /^[^\p{Cc}]{1,1024}$/u;
 
 export class Logs {
   readonly #file: string;
+  readonly #mldsa44: VerifyMldsa | undefined;
   #text: string;
   #listed: readonly ListedKey[];
   #known: ReadonlyMap<string, KnownLog>;
   #edits: Promise<unknown> = Promise.resolve();
 
-  private constructor(file: string, text: string) {
+  private constructor(file: string, text: string, mldsa44: VerifyMldsa | undefined) {
     this.#file = file;
+    this.#mldsa44 = mldsa44;
     this.#text = text;
     this.#listed = parse(text, file);
-    this.#known = group(this.#listed);
+    this.#known = group(this.#listed, this.#mldsa44);
   }
 
-  /** The logs in `file`; none where it is not there. @throws WitnessError `logs`; RuntimeError `file` */
-  static async open(file: string): Promise<Logs> {
+  /**
+   * The logs in `file`; none where it is not there.
+   * @param mldsa44 checks the signatures of ML-DSA-44 keys; on the calling thread by default
+   * @throws WitnessError `logs`; RuntimeError `file`
+   */
+  static async open(file: string, mldsa44?: VerifyMldsa): Promise<Logs> {
     const bytes = await readFileIfThere(file, MAX_LOG_FILE);
     let text = '';
     try {
@@ -55,7 +61,7 @@ export class Logs {
     } catch {
       throw new WitnessError('logs', `${file} is not UTF-8 text`);
     }
-    return new Logs(file, text);
+    return new Logs(file, text, mldsa44);
   }
 
   get(origin: string): KnownLog | undefined {
@@ -158,7 +164,7 @@ export class Logs {
 
   async #save(text: string): Promise<void> {
     const listed = parse(text, this.#file);
-    const known = group(listed);
+    const known = group(listed, this.#mldsa44);
     await writeFileDurable(this.#file, encodeUtf8(text));
     this.#text = text;
     this.#listed = listed;
@@ -195,7 +201,7 @@ function keyOf(vkey: string): VerifierKey {
   }
 }
 
-function group(listed: readonly ListedKey[]): ReadonlyMap<string, KnownLog> {
+function group(listed: readonly ListedKey[], mldsa44: VerifyMldsa | undefined): ReadonlyMap<string, KnownLog> {
   const known = new Map<string, KnownLog>();
   for (const { origin, key, url, qpd, disabled } of listed) {
     if (disabled) continue;
@@ -204,7 +210,7 @@ function group(listed: readonly ListedKey[]): ReadonlyMap<string, KnownLog> {
     known.set(origin, {
       origin,
       keys: [...(before?.keys ?? []), key],
-      verifiers: [...(before?.verifiers ?? []), backgroundVerifier(key)],
+      verifiers: [...(before?.verifiers ?? []), backgroundVerifier(key, mldsa44)],
       url: before?.url ?? url,
       qpd: limits.length === 0 ? undefined : Math.min(...limits),
     });

@@ -47,6 +47,16 @@ export class Metrics extends MetricSet {
     'status',
   );
 
+  /** The requests to `sign-subtree` that wait, read whenever the metrics are read. */
+  subtreesWaiting = (): number => 0;
+
+  constructor(options: { readonly process?: boolean } = {}) {
+    super(options);
+    this.gauge('stele_witness_subtrees_waiting', 'Requests to sign-subtree that wait for their turn', [], (gauge) =>
+      gauge.set(this.subtreesWaiting()),
+    );
+  }
+
   refused(reason: string): void {
     this.#refusals.inc({ reason });
   }

@@ -2,6 +2,7 @@
 import { formatVerifierKey } from '../merkle/note.ts';
 import { type DirLock, lockDir } from '../merkle/runtime/disk/lock.ts';
 import { Reopening } from '../merkle/runtime/disk/reopen.ts';
+import { openMldsaVerifier } from '../merkle/runtime/keys/mldsa.ts';
 import { RuntimeError } from '../merkle/runtime/runtime-errors.ts';
 import { openAdminToken } from '../merkle/runtime/service/admin-token.ts';
 import { Closers } from '../merkle/runtime/service/ends.ts';
@@ -59,7 +60,9 @@ export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
     closers.add(() => Promise.all(keys.map((key) => key.close())));
     const identity = { name: config.name, keys: keys.map(({ key }) => key) };
     checkIdentity(data, found, identity);
-    const logs = await Logs.open(config.logs);
+    const mldsa = openMldsaVerifier();
+    closers.add(() => mldsa.close());
+    const logs = await Logs.open(config.logs, mldsa.verify);
     // A directory with an identity has a store. If that store is missing, it is lost, and must not be made anew.
     let create = found === undefined;
     const store = await Reopening.start<WitnessStore>({

@@ -10,37 +10,28 @@
  */
 import { equal } from '../merkle/bytes.ts';
 import { parseCheckpoint } from '../merkle/checkpoint.ts';
-import { cosign, cosignSubtree, parseCosignature } from '../merkle/cosignature.ts';
-import { MerkleError } from '../merkle/errors.ts';
-import { formatNote, KEY_TYPE, MAX_SIGNATURES, type NoteSignature, openNoteAsync, parseNote } from '../merkle/note.ts';
+import { cosign, parseCosignature } from '../merkle/cosignature.ts';
+import { formatNote, MAX_SIGNATURES, type NoteSignature } from '../merkle/note.ts';
 import { verifyConsistency } from '../merkle/proof.ts';
 import { EMPTY_ROOT } from '../merkle/rfc6962.ts';
 import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
-import { backgroundVerifier } from '../merkle/runtime/crypto/verify.ts';
 import type { Reopening } from '../merkle/runtime/disk/reopen.ts';
 import { RuntimeError } from '../merkle/runtime/runtime-errors.ts';
 import type { Logger } from '../merkle/runtime/service/logger.ts';
-import { isValidSubtree, verifySubtree } from '../merkle/subtree.ts';
-import {
-  type AddCheckpoint,
-  formatCosignatures,
-  parseAddCheckpoint,
-  parseSignSubtree,
-  peekOrigin,
-} from '../merkle/witness.ts';
+import { type AddCheckpoint, formatCosignatures, parseAddCheckpoint, peekOrigin } from '../merkle/witness.ts';
 import type { Config } from './config.ts';
 import { RequestError, requestError, WitnessError } from './errors.ts';
 import { type EvidenceFiles, findEvidence, type Offered, signedBy } from './evidence.ts';
 import type { WitnessKey } from './keys.ts';
 import type { KnownLog, Logs } from './logs.ts';
 import type { Metrics } from './metrics.ts';
+import { openSigned, refusing } from './opening.ts';
 import type { Cosigned, WitnessStore } from './store.ts';
+import { Subtrees } from './subtrees.ts';
 import { Window } from './window.ts';
 
 /** Seconds in which a repeated checkpoint gets the cosignatures that it got before. */
 const SAME_ANSWER_S = 5;
-/** Subtrees signed at once: each takes 13 ms, any client with a cosignature may ask, and checkpoints must not wait. */
-const SUBTREES_AT_ONCE = 16;
 const DAY_MS = 86_400_000;
 
 interface WitnessOptions {
@@ -48,8 +39,8 @@ interface WitnessOptions {
   readonly logs: Logs;
   /** One or more. */
   readonly keys: readonly WitnessKey[];
-  readonly limits: Pick<Config['limits'], 'waiting' | 'signing'>;
-  readonly rateLimit: Pick<Config['rateLimit'], 'perOrigin' | 'window'>;
+  readonly limits: Pick<Config['limits'], 'waiting' | 'signing' | 'subtrees'>;
+  readonly rateLimit: Pick<Config['rateLimit'], 'perOrigin' | 'subtreesPerAddress' | 'window'>;
   readonly evidence: EvidenceFiles;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -66,14 +57,16 @@ export class Witness {
   /** Checkpoints of a day, by log: those that were new, and those that were cosigned again. */
   readonly #daily: { readonly grown: Window; readonly again: Window };
   readonly #now: () => number;
-  #signing = 0;
-  #subtrees = 0;
+  /** Requests to `add-checkpoint` that are not answered yet. */
+  #underWay = 0;
+  readonly #subtrees: Subtrees;
 
   constructor(options: WitnessOptions) {
     this.#options = options;
     const { monotonic } = options;
     this.#perOrigin = new Window(options.rateLimit.window, monotonic);
     this.#daily = { grown: new Window(DAY_MS, monotonic), again: new Window(DAY_MS, monotonic) };
+    this.#subtrees = new Subtrees(options);
     this.#now = options.now ?? (() => Math.floor(Date.now() / 1000));
   }
 
@@ -84,8 +77,16 @@ export class Witness {
    */
   async addCheckpoint(body: Uint8Array): Promise<string> {
     const log = this.#logOf(body);
-    const request = refusing('malformed', () => parseAddCheckpoint(body));
-    return await this.#update(log, request, log.qpd);
+    // Before the signatures are verified: the work that is under way is bounded.
+    if (this.#underWay >= this.#options.limits.signing)
+      throw requestError('busy', 'too many checkpoints are under way');
+    this.#underWay++;
+    try {
+      const request = refusing('malformed', () => parseAddCheckpoint(body));
+      return await this.#update(log, request, log.qpd);
+    } finally {
+      this.#underWay--;
+    }
   }
 
   /** As `addCheckpoint`, for a checkpoint that the witness polled: it is no request of the log. `root`: see `findEvidence`. */
@@ -105,30 +106,14 @@ export class Witness {
     return this.#store().get(origin);
   }
 
-  /** Cosigns a subtree of a checkpoint cosigned here; resolves with the signature lines. @throws RequestError */
-  async signSubtree(body: Uint8Array): Promise<string> {
-    const signers = this.#options.keys.filter(({ key }) => key.type === KEY_TYPE.mldsa44);
-    if (signers.length === 0) throw requestError('unsupported');
-    const log = this.#logOf(body);
-    // Before the note is verified, which takes 2 ms.
-    if (this.#subtrees >= SUBTREES_AT_ONCE) throw requestError('busy', 'too many subtrees are being signed');
-    const request = refusing('malformed', () => parseSignSubtree(body));
-    const { start, end, hash, proof } = request;
-    const own = this.#options.keys.map(({ key }) => backgroundVerifier(key));
-    const { text } = await openSigned(request.note, own);
-    const { size, root } = refusing('malformed', () => parseCheckpoint(text));
-    if (!isValidSubtree(start, end)) throw requestError('malformed', `[${start}, ${end}) is not a subtree`);
-    if (end > size) throw requestError('malformed', 'the subtree ends after the checkpoint');
-    refusing('proof', () => verifySubtree({ start, end, size, subtreeHash: hash, root, hashes: proof }, fastSha256));
-    const subtree = { origin: log.origin, start, end, hash };
-    this.#subtrees++;
-    try {
-      return formatCosignatures(
-        await this.#sign(() => Promise.all(signers.map((signer) => cosignSubtree(signer, subtree)))),
-      );
-    } finally {
-      this.#subtrees--;
-    }
+  /**
+   * Cosigns a subtree of a checkpoint cosigned here; resolves with the signature lines.
+   * @param client the address that the request counts against
+   * @throws RequestError
+   */
+  async signSubtree(body: Uint8Array, client: string): Promise<string> {
+    if (!this.#subtrees.served) throw requestError('unsupported');
+    return await this.#subtrees.sign(body, this.#logOf(body).origin, client);
   }
 
   /** Why the witness cannot cosign, one sentence a reason; empty where it can. */
@@ -142,6 +127,7 @@ export class Witness {
 
   /** Resolves when every request under way has ended. */
   async idle(): Promise<void> {
+    this.#subtrees.close();
     await Promise.allSettled([...this.#queues.values()].map(({ tail }) => tail));
   }
 
@@ -294,16 +280,12 @@ export class Witness {
   }
 
   async #sign<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#signing >= this.#options.limits.signing) throw requestError('busy', 'too much is being signed');
-    this.#signing++;
     try {
       return await work();
     } catch (error) {
       if (!(error instanceof RuntimeError)) throw error;
       this.#options.logger.error({ err: error }, 'signing failed');
       throw requestError('signer');
-    } finally {
-      this.#signing--;
     }
   }
 
@@ -339,25 +321,4 @@ function checkStep(
   refusing('proof', () =>
     verifyConsistency({ first: oldSize, second, firstRoot: stored!.root, secondRoot, hashes: proof }, fastSha256),
   );
-}
-
-/** The note, if one of the keys signed it. @throws RequestError `signature`, `malformed` */
-async function openSigned(note: Uint8Array, verifiers: KnownLog['verifiers']) {
-  try {
-    return await openNoteAsync(parseNote(note), verifiers);
-  } catch (error) {
-    if (!(error instanceof MerkleError)) throw error;
-    const unsigned = error.code === 'unknown-key' || error.code === 'bad-signature';
-    throw requestError(unsigned ? 'signature' : 'malformed', error.message);
-  }
-}
-
-/** Turns a `MerkleError` of `run` into the error of a request. */
-function refusing<T>(code: 'malformed' | 'proof', run: () => T): T {
-  try {
-    return run();
-  } catch (error) {
-    if (error instanceof MerkleError) throw requestError(code, error.message);
-    throw error;
-  }
 }

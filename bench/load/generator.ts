@@ -44,10 +44,10 @@ export class Generator {
   }
 
   /**
-   * Sends all calls. Each connection sends its next call when it has a reply, or `pauseMs` later. After `seconds` the
-   * generator sends no further call: `sent` is the number of sent ones.
+   * Sends all calls. Each connection sends its next call when it has a reply, or `pauseMs` later. After `limit` seconds, or
+   * once `signal` aborts, the generator sends no further call: `sent` is the number of sent ones.
    */
-  run(calls: readonly Call[], pauseMs = 0, limit = Number.POSITIVE_INFINITY): Promise<Outcomes> {
+  run(calls: readonly Call[], pauseMs = 0, limit = Number.POSITIVE_INFINITY, signal?: AbortSignal): Promise<Outcomes> {
     const latencies = new Float64Array(calls.length).fill(Number.NaN);
     const firstEntry = new Uint32Array(calls.length);
     let entries = 0;
@@ -69,7 +69,7 @@ export class Generator {
         resolve({ seconds, sent: next, latencies, indexes, refused, cpu: (user + system) / 1e6 });
       };
       const send = (connection: Connection): void => {
-        if (next === calls.length || performance.now() - started > limit * 1000) {
+        if (next === calls.length || performance.now() - started > limit * 1000 || signal?.aborted) {
           finish();
           return;
         }

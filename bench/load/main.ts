@@ -6,6 +6,7 @@
  *     npm run bench:load -- --growth
  *     npm run bench:load -- --growth --sizes 100000,10000000 --repeat 5
  *     npm run bench:load -- --witness
+ *     npm run bench:load -- --hostile-witness
  *     npm run bench:load -- --audit
  *     npm run bench:load -- --verify
  *     npm run bench:load -- --monitor --repeat 3
@@ -21,6 +22,7 @@ import { parseArgs } from 'node:util';
 import { machine, type Row, round, table } from '../report.ts';
 import { auditRows } from './audit.ts';
 import { GROWTH_LOAD, GROWTH_SIZES, type GrowthRound, growthRatios, growthRows, measureGrowth } from './growth.ts';
+import { hostileWitnessRows } from './hostile-witness.ts';
 import { monitorRows } from './monitor.ts';
 import { pairRows } from './pairs.ts';
 import { type Measurement, runScenario } from './run.ts';
@@ -36,6 +38,7 @@ const { values } = parseArgs({
     growth: { type: 'boolean', default: false },
     sizes: { type: 'string' },
     witness: { type: 'boolean', default: false },
+    'hostile-witness': { type: 'boolean', default: false },
     audit: { type: 'boolean', default: false },
     verify: { type: 'boolean', default: false },
     monitor: { type: 'boolean', default: false },
@@ -87,6 +90,9 @@ if (values.growth) {
   const cosigned = await cosignedRows(Number(values.repeat));
   console.log(table(cosigned));
   witness.push(...cosigning, ...cosigned);
+} else if (values['hostile-witness']) {
+  witness.push(...(await hostileWitnessRows(only, console.error)));
+  console.log(table(witness));
 } else if (values.audit) {
   audit.push(...(await auditRows(Number(values.repeat), values.quick)));
   console.log(table(audit));

@@ -16,6 +16,7 @@ import {
   MAX_SIGNATURES,
   noteVerifier,
   openNote,
+  openNoteAsync,
   parseNote,
   parseVerifierKey,
 } from '../../merkle/note.ts';
@@ -88,6 +89,41 @@ describe('opening a note', () => {
     const { verified, others } = openNote(parseNote(PETER_NOTE + PETER_LINE), [peter]);
     expect([verified.length, others.length]).toEqual([1, 0]);
     expect(codeOf(() => openNote(parseNote(PETER_NOTE), [peter, peter]))).toBe('bad-verifier-key');
+  });
+});
+
+describe('the work of opening a note', () => {
+  const [signature] = parseNote(PETER_NOTE).signatures;
+  const different = (count: number) =>
+    Array.from({ length: count }, (_, i) => ({ ...signature!, signature: Uint8Array.of(...signature!.signature, i) }));
+  const counting = () => {
+    const counts = { verified: 0 };
+    const verify = () => ++counts.verified > 0;
+    return { counts, verifier: { ...peter, verify } };
+  };
+
+  it('verifies equal lines once', async () => {
+    const note = parseNote(PETER_NOTE + PETER_LINE.repeat(MAX_SIGNATURES - 1));
+    const { counts, verifier } = counting();
+    expect(openNote(note, [verifier]).verified).toHaveLength(1);
+    expect(counts.verified).toBe(1);
+    expect((await openNoteAsync(note, [verifier])).verified).toHaveLength(1);
+    expect(counts.verified).toBe(2);
+  });
+
+  it('is counted before it is done', async () => {
+    const note = parseNote(formatNote(PETER_TEXT, different(4)));
+    const { counts, verifier } = counting();
+    expect(codeOf(() => openNote(note, [verifier], 3))).toBe('bad-note');
+    await expect(openNoteAsync(note, [verifier], 3)).rejects.toMatchObject({ code: 'bad-note' });
+    expect(counts.verified).toBe(0);
+    expect(openNote(note, [verifier], 4).verified).toHaveLength(1);
+    expect(counts.verified).toBe(4);
+  });
+
+  it('does not count lines of unknown keys', () => {
+    const note = parseNote(PETER_NOTE + ENOCH_LINE.repeat(MAX_SIGNATURES - 1));
+    expect(openNote(note, [peter], 1).verified).toHaveLength(1);
   });
 });
 

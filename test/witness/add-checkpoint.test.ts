@@ -86,6 +86,42 @@ describe('a checkpoint that extends the last one', () => {
   });
 });
 
+describe('the work of a request', () => {
+  const repeated = (text: string, count: number) =>
+    `${log.note(text)}${formatSignature(log.signature(text)).repeat(count)}`;
+
+  it('is that of one signature where a line is repeated', async () => {
+    const witness = await witnessAt(0);
+    expect((await witness.post(body(0, [], repeated(log.text(5), 99)))).status).toBe(200);
+    // The stored checkpoint has the line once.
+    const { body: note } = await witness.get(`/${originHash(log.origin)}/checkpoint`);
+    expect(parseNote(note).signatures).toHaveLength(2);
+  });
+
+  it('is refused before it is done where the log’s key has many different lines', async () => {
+    const witness = await witnessAt(0);
+    const text = log.text(5);
+    const wrong = (i: number) => {
+      const line = log.signature(text);
+      return formatSignature({
+        ...line,
+        signature: Uint8Array.from(line.signature, (byte, at) => (at === 9 ? i : byte)),
+      });
+    };
+    const two = await witness.post(body(0, [], log.note(text) + wrong(1)));
+    expect(two.status).toBe(403);
+    const three = await witness.post(body(0, [], log.note(text) + wrong(1) + wrong(2)));
+    expect(three).toMatchObject({ status: 400, body: expect.stringContaining('3 times') });
+  });
+
+  it('is bounded for all requests together', async () => {
+    const witness = await makeWitness([log], { flags: { 'limits-signing': '2' } });
+    const all = await Promise.all(Array.from({ length: 5 }, () => witness.post(log.request(0, 5))));
+    expect(all.map(({ status }) => status).sort()).toEqual([200, 409, 503, 503, 503]);
+    for (const { status, retry } of all) if (status === 503) expect(retry).toBe('1');
+  });
+});
+
 describe('400', () => {
   const note = log.note(log.text(9));
   const cases: [string, Uint8Array | string][] = [

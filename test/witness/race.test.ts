@@ -49,8 +49,8 @@ async function heldWitness() {
     isFailure: (error) => error instanceof RuntimeError && error.code === 'store',
   });
   later(() => store.close());
-  const limits = { waiting: 3, signing: 10 };
-  const rateLimit = { perOrigin: 0, window: 1000 };
+  const limits = { waiting: 3, signing: 10, subtrees: 4 };
+  const rateLimit = { perOrigin: 0, subtreesPerAddress: 0, window: 1000 };
   const metrics = new Metrics({ process: false });
   const evidence = new EvidenceFiles(join(dir, 'evidence'), 1, silent);
   const witness = new Witness({ store, logs, keys: [held.slow], limits, rateLimit, evidence, metrics, logger: silent });

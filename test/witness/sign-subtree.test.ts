@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { verifySubtreeCosignature } from '../../merkle/cosignature.ts';
-import { parseVerifierKey } from '../../merkle/note.ts';
+import { formatSignature, parseNote, parseSignatures, parseVerifierKey } from '../../merkle/note.ts';
 import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { subtreeHash, subtreeProof } from '../../merkle/subtree.ts';
 import { formatSignSubtree, originHash, parseCosignatures } from '../../merkle/witness.ts';
@@ -10,8 +10,8 @@ import { makeWitness, TestLog } from './helpers.ts';
 
 const log = new TestLog();
 
-async function cosigned() {
-  const witness = await makeWitness([log], { flags: { cosignatures: 'both' } });
+async function cosigned(flags: Record<string, string> = {}) {
+  const witness = await makeWitness([log], { flags: { cosignatures: 'both', ...flags } });
   await witness.post(log.request(0, 14));
   const note = (await witness.get(`/${originHash(log.origin)}/checkpoint`)).body;
   const ask = (start: number, end: number, changes: object = {}) => {
@@ -22,7 +22,8 @@ async function cosigned() {
       '/sign-subtree',
     );
   };
-  return { witness, note, ask };
+  const own = parseNote(note).signatures.slice(1).map(formatSignature);
+  return { witness, note, ask, own };
 }
 
 describe('sign-subtree', () => {
@@ -64,15 +65,47 @@ describe('sign-subtree', () => {
     for (const proof of damaged(subtreeProof(8, 13, 14, log.tree.read))) expect(await status({ proof })).toBe(422);
   });
 
+  it('takes a line that is repeated as one, and counts the others before it verifies any', async () => {
+    const { note, ask, own } = await cosigned();
+    const again = encodeUtf8(note + own[1]!.repeat(20));
+    expect((await ask(8, 13, { note: again })).status).toBe(200);
+    // Two lines of each of the two keys are verified, and not one of five.
+    const wrong = (i: number) => {
+      const { name, keyId, signature } = parseSignatures(own[1]!)[0]!;
+      return formatSignature({
+        name,
+        keyId,
+        signature: Uint8Array.from(signature, (byte, at) => (at === 99 ? i : byte)),
+      });
+    };
+    const some = encodeUtf8(note + wrong(1) + wrong(2));
+    expect((await ask(8, 13, { note: some })).status).toBe(403);
+    const many = encodeUtf8(note + wrong(1) + wrong(2) + wrong(3));
+    expect(await ask(8, 13, { note: many })).toMatchObject({ status: 400, body: expect.stringContaining('5 times') });
+  });
+
   it('leaves room for the logs: of many at once some are refused', async () => {
-    const { witness, ask } = await cosigned();
+    const { witness, ask } = await cosigned({ 'limits-subtrees': '64' });
     const asked = Array.from({ length: 40 }, () => ask(8, 13));
     const next = witness.post(log.request(14, 20));
-    const statuses = (await Promise.all(asked)).map(({ status }) => status);
-    expect(statuses.filter((status) => status === 200).length).toBeGreaterThanOrEqual(16);
-    expect(statuses).toContain(503);
+    const first = await Promise.race([next.then(() => 'checkpoint'), Promise.all(asked).then(() => 'subtrees')]);
+    expect(first).toBe('checkpoint');
     expect((await next).status).toBe(200);
+    const answers = await Promise.all(asked);
+    // One runs, and a quarter of the room may be one client's.
+    expect(answers.filter(({ status }) => status === 200).length).toBe(17);
+    const refused = answers.filter(({ status }) => status === 503);
+    expect(refused.length).toBe(23);
+    for (const { retry } of refused) expect(retry).toBe('1');
     expect((await ask(8, 13)).status).toBe(200);
+  });
+
+  it('has a limit of its own for each address', async () => {
+    const { witness, ask } = await cosigned({ 'rate-limit-subtrees-per-address': '2' });
+    const statuses = [];
+    for (let i = 0; i < 3; i++) statuses.push((await ask(8, 13)).status);
+    expect(statuses).toEqual([200, 200, 429]);
+    expect((await witness.post(log.request(14, 20))).status).toBe(200);
   });
 
   it('is not there without an ML-DSA-44 key', async () => {

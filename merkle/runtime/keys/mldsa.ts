@@ -13,26 +13,30 @@ import { randomBytes } from 'node:crypto';
 import { concat, equal } from '../../bytes.ts';
 import { nobleMldsa44 } from '../crypto/lazy-noble.ts';
 import { RuntimeError } from '../runtime-errors.ts';
-import { createPool, workerUrl } from '../threads/pool.ts';
+import { createPool, type Pool, workerUrl } from '../threads/pool.ts';
 import { readKeyFile, writeNewKey } from './keyfile.ts';
+import { MLDSA_SIZE, MLDSA_TASK, type MldsaWorkerData } from './mldsa-task.ts';
 
 const PREFIX = Buffer.from('3034020100300b06096086480165030403110422' + '8020', 'hex');
 const SEED_SIZE = 32;
 const PEM = /^-----BEGIN PRIVATE KEY-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END PRIVATE KEY-----\s*$/;
 
-export interface MldsaSigner {
+/** Verifies ML-DSA-44 signatures beside the main thread, which a verification would hold for 2 ms. */
+export interface MldsaVerifier {
+  /**
+   * Whether `signature` (2420 bytes) is by the key of 1312 bytes over `message`. False for every malformed input. Rejects
+   * with RuntimeError `pool`.
+   */
+  verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): Promise<boolean>;
+  /** Ends the threads; idempotent. */
+  close(): Promise<void>;
+}
+
+export interface MldsaSigner extends MldsaVerifier {
   /** 1312 bytes. */
   readonly publicKey: Uint8Array;
   /** 2420 bytes, verified before they are handed out. Rejects with RuntimeError `pool`, `signature-wrong`. */
   sign(message: Uint8Array): Promise<Uint8Array>;
-  /** Gives up the key and ends the threads; idempotent. */
-  close(): Promise<void>;
-}
-
-/** What a worker is started with. */
-export interface MldsaWorkerData {
-  readonly secretKey: Uint8Array;
-  readonly publicKey: Uint8Array;
 }
 
 /**
@@ -46,24 +50,67 @@ export async function createMldsaKeyFile(path: string): Promise<{ publicKey: Uin
   return { publicKey: nobleMldsa44().keygen(seed).publicKey };
 }
 
-/** `threads` workers sign. @throws RuntimeError `key-file`; `key-format` where the file holds no ML-DSA-44 seed */
-export async function openMldsaSigner(path: string, threads = 1): Promise<MldsaSigner> {
+interface MldsaThreads {
+  /** Workers that sign; 1 by default. */
+  readonly threads?: number;
+  /** Added to the niceness of each worker, 0 to 19, so that a busy core runs other threads first; 0 by default. */
+  readonly niceness?: number;
+}
+
+/** Workers sign. @throws RuntimeError `key-file`; `key-format` where the file holds no ML-DSA-44 seed */
+export async function openMldsaSigner(path: string, threads: MldsaThreads = {}): Promise<MldsaSigner> {
   const { publicKey, secretKey } = nobleMldsa44().keygen(parseSeed(await readKeyFile(path), path));
-  const workerData: MldsaWorkerData = { publicKey, secretKey };
-  const pool = createPool({ file: workerUrl('merkle/runtime/keys/mldsa-worker'), threads, workerData });
+  const pool = openPool({ publicKey, secretKey }, threads);
   return {
     publicKey,
     sign: async (message) => {
-      // A copy of its own, as it is transferred.
-      const answer = new Uint8Array(await pool.run(Uint8Array.from(message).buffer));
+      const answer = await runTask(pool, MLDSA_TASK.sign, message);
       if (answer.length > 0) return answer;
       throw new RuntimeError(
         'signature-wrong',
         'ML-DSA-44 gave a signature that its own public key refuses, so it was not used: check the memory of the machine',
       );
     },
+    ...verifierOf(() => pool),
     close: () => pool.close(),
   };
+}
+
+/** One worker verifies. It starts with the first verification. */
+export function openMldsaVerifier(): MldsaVerifier {
+  let pool: Pool | undefined;
+  let closed = false;
+  const opened = () => {
+    if (closed) throw new RuntimeError('pool', 'the verifier is closed');
+    pool ??= openPool(undefined, {});
+    return pool;
+  };
+  return {
+    ...verifierOf(opened),
+    close: async () => {
+      closed = true;
+      await pool?.close();
+    },
+  };
+}
+
+function openPool(own: MldsaWorkerData['own'], { threads = 1, niceness = 0 }: MldsaThreads): Pool {
+  const workerData: MldsaWorkerData = { ...(own && { own }), niceness };
+  return createPool({ file: workerUrl('merkle/runtime/keys/mldsa-worker'), threads, workerData });
+}
+
+function verifierOf(pool: () => Pool): Pick<MldsaVerifier, 'verify'> {
+  return {
+    verify: async (publicKey, message, signature) => {
+      if (publicKey.length !== MLDSA_SIZE.publicKey || signature.length !== MLDSA_SIZE.signature) return false;
+      return (await runTask(pool(), MLDSA_TASK.verify, publicKey, signature, message)).length > 0;
+    },
+  };
+}
+
+/** The parts are copied, because the task is transferred. */
+async function runTask(pool: Pool, kind: number, ...parts: readonly Uint8Array[]): Promise<Uint8Array> {
+  return new Uint8Array(await pool.run(concat(Uint8Array.of(kind), ...parts).buffer as ArrayBuffer));
 }
 
 function parseSeed(bytes: Uint8Array, path: string): Uint8Array {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nobleNotePrimitives } from '../../../../merkle/noble.ts';
 import { encodeSpki } from '../../../../merkle/rekor/spki.ts';
-import { createMldsaKeyFile, openMldsaSigner } from '../../../../merkle/runtime/keys/mldsa.ts';
+import { createMldsaKeyFile, openMldsaSigner, openMldsaVerifier } from '../../../../merkle/runtime/keys/mldsa.ts';
 
 let dir: string;
 beforeEach(async () => {
@@ -17,7 +17,7 @@ describe('an ML-DSA-44 key file', () => {
     const path = join(dir, 'key.pem');
     const { publicKey } = await createMldsaKeyFile(path);
     expect((await stat(path)).mode & 0o777).toBe(0o600);
-    const signer = await openMldsaSigner(path, 2);
+    const signer = await openMldsaSigner(path, { threads: 2, niceness: 19 });
     try {
       expect(signer.publicKey).toEqual(publicKey);
       const messages = Array.from({ length: 6 }, (_, i) => new Uint8Array(100).fill(i));
@@ -31,6 +31,30 @@ describe('an ML-DSA-44 key file', () => {
       await signer.close();
     }
     await expect(signer.sign(new Uint8Array(1))).rejects.toMatchObject({ code: 'pool' });
+  });
+
+  it('verifies in the pool, with any key', async () => {
+    const path = join(dir, 'key.pem');
+    const { publicKey } = await createMldsaKeyFile(path);
+    const signer = await openMldsaSigner(path);
+    const verifier = openMldsaVerifier();
+    try {
+      const message = new Uint8Array(100).fill(1);
+      const signature = await signer.sign(message);
+      for (const { verify } of [signer, verifier]) {
+        expect(await verify(publicKey, message, signature)).toBe(true);
+        expect(await verify(publicKey, message.slice(1), signature)).toBe(false);
+        expect(await verify(publicKey, message, signature.slice(1))).toBe(false);
+        expect(await verify(publicKey.slice(1), message, signature)).toBe(false);
+        expect(await verify(new Uint8Array(1312), message, signature)).toBe(false);
+        expect(await verify(publicKey, message, new Uint8Array(2420).fill(255))).toBe(false);
+      }
+    } finally {
+      await Promise.all([signer.close(), verifier.close()]);
+    }
+    await expect(verifier.verify(publicKey, new Uint8Array(1), new Uint8Array(2420))).rejects.toMatchObject({
+      code: 'pool',
+    });
   });
 
   it('is the seed in PKCS#8 as RFC 9881 has it, and its public key an SPKI', async () => {
