@@ -8,6 +8,7 @@ import {
   bodiesBytesPerAddress,
   bodyGrace,
   bodyRate,
+  connectionsPerAddress,
   logSettings,
   publicPort,
   sharedAddressDanger,
@@ -153,6 +154,7 @@ export const ConfigSchema = Type.Object({
       description: 'Open connections to the public port; more are closed at once.',
       default: 10_000,
     }),
+    connectionsPerAddress: connectionsPerAddress(),
     outstanding: count('entries', 1, 1_000_000, {
       description: 'Entries taken and not yet answered. Past it, new ones get 503 with Retry-After.',
       default: 16_384,

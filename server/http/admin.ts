@@ -55,11 +55,13 @@ export function createAdminApp(
     throw new ServerError('config', `the admin token is shorter than ${MIN_TOKEN} characters: make a longer one`);
   }
   const guard = operatorGuard(options.token);
-  const bodies = new RequestBodies({ limits: () => LIMITS, clients: new ClientAddresses([]), refuse: bodyError });
+  const clients = new ClientAddresses([]);
+  const bodies = new RequestBodies({ limits: () => LIMITS, clients, refuse: bodyError });
   const app = createFastify({
     logger: false,
     serverFactory: (handler) =>
-      createHttpServer({ limits: LIMITS, handler: handler as RequestListener, refuse: refusalAnswer }),
+      createHttpServer({ limits: () => LIMITS, clients, handler: handler as RequestListener, refuse: refusalAnswer })
+        .server,
     // The server answers these itself.
     clientErrorHandler: () => {},
     frameworkErrors: (error, _request, reply) => sendError(reply, toRequestError(error, LIMITS), RETRY),

@@ -28,15 +28,17 @@ import { writeRoutes } from './write.ts';
 export function createApp(log: LogService, options: HttpOptions, metrics: Metrics, logger: Logger): FastifyInstance {
   const { limits, rateLimit, trustProxy } = options;
   const clients = new ClientAddresses(trustProxy);
+  const bodies = new RequestBodies({ limits: () => limits, clients, refuse: bodyError });
   let draining = false;
   const context: HttpContext = {
     log,
     options,
     metrics,
-    bodies: new RequestBodies({ limits: () => limits, clients, refuse: bodyError }),
+    bodies,
     compressor: new Compressor(limits.compressedBytes),
     draining: () => draining,
   };
+  metrics.bodyBytes = () => bodies.held;
   const logFailure = (error: unknown, { method, url }: IncomingMessage) => {
     logger.error({ err: error, method, url }, 'a request failed');
   };
@@ -45,13 +47,17 @@ export function createApp(log: LogService, options: HttpOptions, metrics: Metric
     serverFactory: (handler) => {
       const withWrites = writeDirectly(context, logFailure, handler as RequestListener);
       const { tls, replyRate } = options;
-      return createHttpServer({
-        limits,
+      const { server, connections } = createHttpServer({
+        limits: () => limits,
+        clients,
         handler: answerDirectly(context, withWrites),
         refuse: refusalAnswer,
         tls,
         replyRate,
+        connectionRefused: (refusal) => metrics.connectionRefused(refusal),
       });
+      metrics.connections = connections;
+      return server;
     },
     // This only sets the scheme of the address that `listen` returns; the server itself is made above.
     ...(options.tls === undefined ? {} : { https: {} }),

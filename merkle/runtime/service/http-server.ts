@@ -7,23 +7,29 @@
  * | sends its body slowly | `requestTimeout` |
  * | idles between requests | `keepAliveTimeout` |
  * | does not take its reply, or takes it too slowly | `replyTimeout` |
+ * | sends on after it was answered | `LINGER_MS` |
+ *
+ * How many connections a client may have: connections.ts. Its bodies: request-bodies.ts.
  *
  * Node looks at the first two only every `connectionsCheckingInterval`, 30 s by default.
  */
 import http from 'node:http';
 import https from 'node:https';
 import type { Socket } from 'node:net';
+import type { ClientAddresses } from './client-address.ts';
+import { type ConnectionLimits, type ConnectionRefusal, Connections } from './connections.ts';
 import { drainOnClose } from './drain-on-close.ts';
-import { cutSlowReaders, type Unread } from './slow-readers.ts';
+import { hostProblem } from './host-header.ts';
 
 /** Bytes a second at which the slowest client that is served reads its reply. */
 const REPLY_RATE = 16 * 1024;
 
-interface HttpLimits {
+/** Milliseconds for which the rest of a body is read and thrown away, once the request is answered. */
+const LINGER_MS = 2000;
+
+interface HttpLimits extends ConnectionLimits {
   /** Bytes of the request line and the headers, all together. */
   readonly headerBytes: number;
-  /** Open connections. */
-  readonly connections: number;
   /** Milliseconds for a whole request, and for its head. */
   readonly requestTimeout: number;
   readonly headersTimeout: number;
@@ -44,7 +50,9 @@ export interface Answer<Content = string | Uint8Array> {
 export type Refusal = 'timeout' | 'headers-too-large' | 'malformed';
 
 interface HttpServerOptions {
-  readonly limits: HttpLimits;
+  /** `connections` and `connectionsPerAddress` are read at each new connection. */
+  readonly limits: () => HttpLimits;
+  readonly clients: ClientAddresses;
   readonly handler: http.RequestListener;
   /** The reply of this service for a refusal. `why` is for a person, and only for `malformed`. */
   readonly refuse: (refusal: Refusal, why?: string) => Answer<string>;
@@ -52,24 +60,34 @@ interface HttpServerOptions {
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   /** Rate at which the slowest client that is served reads its reply, in bytes a second. Default 16 KiB. */
   readonly replyRate?: number | undefined;
+  /** Called for each connection that was closed for another reason than its own doing. */
+  readonly connectionRefused?: ((refusal: ConnectionRefusal) => void) | undefined;
 }
 
-export function createHttpServer(options: HttpServerOptions): http.Server | https.Server {
-  const { limits, handler, refuse, tls, replyRate = REPLY_RATE } = options;
-  const { headersTimeout, requestTimeout, replyTimeout } = limits;
+export interface HttpServer {
+  readonly server: http.Server | https.Server;
+  /** Open connections. */
+  readonly connections: () => number;
+}
+
+export function createHttpServer(options: HttpServerOptions): HttpServer {
+  const { limits, clients, refuse, tls, replyRate = REPLY_RATE } = options;
+  const { headerBytes, headersTimeout, requestTimeout, keepAliveTimeout, replyTimeout } = limits();
   const interval = Math.max(20, Math.min(1000, Math.floor(Math.min(headersTimeout, requestTimeout) / 4)));
   const nodeOptions = {
-    maxHeaderSize: limits.headerBytes,
+    maxHeaderSize: headerBytes,
     headersTimeout: Math.min(headersTimeout, requestTimeout),
     requestTimeout,
-    keepAliveTimeout: limits.keepAliveTimeout,
+    keepAliveTimeout,
     connectionsCheckingInterval: interval,
+    // `guarded` refuses what Node would, and more.
+    requireHostHeader: false,
   };
+  const handler = guarded(options);
   const server =
     tls === undefined
       ? http.createServer(nodeOptions, handler)
       : https.createServer({ ...nodeOptions, ...tls, handshakeTimeout: headersTimeout }, handler);
-  server.maxConnections = limits.connections;
   server.on('clientError', (error, socket) => answerClientError(error, socket as Socket, refuse));
 
   // The body reader refuses a body that is too large without a "100 Continue".
@@ -80,39 +98,51 @@ export function createHttpServer(options: HttpServerOptions): http.Server | http
     server.emit('request', request, response);
   });
 
-  const sockets = new Map<Socket, Unread | undefined>();
-  const handshakes = new Map<string, Socket>();
-  const onConnection = (socket: Socket) => {
-    sockets.set(socket, undefined);
-    socket.once('close', () => sockets.delete(socket));
-  };
-  if (tls === undefined) {
-    server.on('connection', onConnection);
-  } else {
-    server.on('connection', (socket: Socket) => {
-      const peer = peerOf(socket);
-      handshakes.set(peer, socket);
-      socket.once('close', () => handshakes.delete(peer));
-    });
-    server.on('secureConnection', (socket: Socket) => {
-      handshakes.delete(peerOf(socket));
-      onConnection(socket);
-    });
-  }
+  const connections = new Connections({ limits, clients, refused: options.connectionRefused });
+  // Node's own listeners must not see a connection that is refused.
+  const accept = server.listeners('connection');
+  server.removeAllListeners('connection');
+  server.on('connection', (socket: Socket) => {
+    if (!connections.admit(socket)) return;
+    if (tls === undefined) connections.begin(socket);
+    for (const listener of accept) listener.call(server, socket);
+  });
+  if (tls !== undefined) server.on('secureConnection', (socket: Socket) => connections.begin(socket));
+
   const replyInterval = Math.max(20, Math.min(1000, Math.floor(replyTimeout / 4)));
-  const timer = setInterval(() => cutSlowReaders(sockets, replyTimeout, replyRate), replyInterval);
+  const timer = setInterval(() => connections.cutSlowReaders(replyTimeout, replyRate), replyInterval);
   timer.unref();
   server.once('close', () => clearInterval(timer));
-  drainOnClose(server, () => {
-    for (const socket of handshakes.values()) socket.destroy();
-    for (const socket of sockets.keys()) if (socket.bytesRead === 0) socket.destroy();
-  });
-  return server;
+  drainOnClose(server, () => connections.closeSilent());
+  return { server, connections: () => connections.count };
 }
 
-/** Names a connection before and after its TLS handshake, for which Node has two sockets. */
-function peerOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`;
+/** The handler, behind the checks of every request. */
+function guarded({ handler, refuse }: HttpServerOptions): http.RequestListener {
+  return (request, response) => {
+    const { headers } = request;
+    if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) {
+      response.once('finish', () => endBody(request));
+    }
+    const why = hostProblem(request);
+    if (why === undefined) {
+      handler(request, response);
+      return;
+    }
+    const { status, headers: answered, body } = refuse('malformed', why);
+    response.writeHead(status, { ...answered, 'content-length': Buffer.byteLength(body), connection: 'close' });
+    response.end(body);
+  };
+}
+
+/** Ends a request that goes on after its answer: Node reads such a body to its end, however long that takes. */
+function endBody(request: http.IncomingMessage): void {
+  if (request.complete) return;
+  const timer = setTimeout(() => {
+    if (!request.complete) request.destroy();
+  }, LINGER_MS);
+  timer.unref();
+  request.once('close', () => clearTimeout(timer));
 }
 
 /** Answers bytes that never became a request, or stopped within one, and ends the connection. */

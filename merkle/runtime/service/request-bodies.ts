@@ -76,8 +76,6 @@ export class RequestBodies {
   readonly #options: BodiesOptions;
   readonly #clients = new Map<string, Client>();
   readonly #unfinished = new Set<Reading>();
-  /** Requests whose body was refused and is not at its end, with the ticks since then. */
-  readonly #refused = new Map<IncomingMessage, number>();
   readonly #tickMs: number;
   #held = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -162,8 +160,6 @@ export class RequestBodies {
         this.#release(name, client, reading);
         // The rest of the body may still fail, and an error without a listener would end the process.
         request.on('error', () => {});
-        if (!request.complete) this.#refused.set(request, 0);
-        this.#watch();
         reject(refuse(failure, limit));
       };
 
@@ -254,14 +250,7 @@ export class RequestBodies {
         reading.ticks = 0;
       }
     }
-    for (const [request, ticks] of this.#refused) {
-      this.#refused.set(request, ticks + 1);
-      if (ticks * this.#tickMs < LINGER_MS) continue;
-      this.#refused.delete(request);
-      // The answer has gone out, and the client still sends.
-      if (!request.complete) request.destroy();
-    }
-    if (this.#unfinished.size > 0 || this.#refused.size > 0) return;
+    if (this.#unfinished.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }

@@ -1,0 +1,21 @@
+/** The `Host` header of a request. */
+import type { IncomingMessage } from 'node:http';
+
+/** `uri-host [ ":" port ]` of RFC 9110 section 7.2, where the host is not empty (section 4.2.1). */
+const HOST = /^(?:\[[0-9A-Za-z:.%_~-]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]+)(?::[0-9]{0,5})?$/;
+
+/**
+ * Why a request has another `Host` header than RFC 9112 section 3.2 wants, for a person; undefined where it is right. A proxy
+ * and a server that read two headers in two ways disagree about what was asked for.
+ */
+export function hostProblem({ rawHeaders, httpVersion }: IncomingMessage): string | undefined {
+  let host: string | undefined;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!;
+    if (name.length !== 4 || name.toLowerCase() !== 'host') continue;
+    if (host !== undefined) return 'the request has two Host headers';
+    host = rawHeaders[i + 1]!;
+  }
+  if (host === undefined) return httpVersion === '1.0' ? undefined : 'the request has no Host header';
+  return HOST.test(host) ? undefined : 'the Host header is no host name with an optional port';
+}

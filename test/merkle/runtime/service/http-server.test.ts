@@ -1,0 +1,200 @@
+/** The server below every port, over real connections from several addresses of loopback. */
+import { once } from 'node:events';
+import type { RequestListener } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { ClientAddresses } from '../../../../merkle/runtime/service/client-address.ts';
+import type { ConnectionLimits, ConnectionRefusal } from '../../../../merkle/runtime/service/connections.ts';
+import { createHttpServer } from '../../../../merkle/runtime/service/http-server.ts';
+import { keyPem, newAuthority, pemOf } from '../../../support/tls-server.ts';
+import { until } from '../../../support/until.ts';
+
+const [EVIL, HONEST, THIRD, PROXY] = ['127.0.0.2', '127.0.0.3', '127.0.0.4', '127.0.0.5'] as const;
+const LIMITS = {
+  headerBytes: 16 * 1024,
+  requestTimeout: 60_000,
+  headersTimeout: 60_000,
+  keepAliveTimeout: 60_000,
+  replyTimeout: 60_000,
+};
+const GET = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
+
+interface Dialed {
+  readonly socket: Socket;
+  readonly text: () => string;
+  readonly ended: () => boolean;
+  /** Sends a request; its whole reply, or undefined where the connection was closed instead. */
+  readonly get: (request?: string) => Promise<string | undefined>;
+}
+
+async function serve(
+  limits: ConnectionLimits,
+  options: { handler?: RequestListener; trustProxy?: string[]; tls?: { cert: string; key: string } } = {},
+) {
+  const refused: ConnectionRefusal[] = [];
+  const { server, connections } = createHttpServer({
+    limits: () => ({ ...LIMITS, ...limits }),
+    clients: new ClientAddresses(options.trustProxy ?? []),
+    handler: options.handler ?? ((_request, response) => void response.end('served')),
+    refuse: (refusal, why) => ({ status: 400, headers: {}, body: `${refusal}: ${why}` }),
+    tls: options.tls,
+    connectionRefused: (refusal) => refused.push(refusal),
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const dial = async (localAddress: string, secure = false): Promise<Dialed> => {
+    const tcp = connect({ port, host: '127.0.0.1', localAddress });
+    const socket = secure ? connectTls({ socket: tcp, rejectUnauthorized: false }) : tcp;
+    let text = '';
+    let ended = false;
+    socket.on('data', (chunk) => {
+      text += chunk.toString('latin1');
+    });
+    for (const each of [socket, tcp]) each.on('error', () => {}).on('close', () => (ended = true));
+    onTestFinished(() => void tcp.destroy());
+    await once(tcp, 'connect');
+    const get = async (request = GET) => {
+      socket.write(request);
+      await until(() => text.includes('\r\n\r\n') || ended);
+      return text === '' ? undefined : text;
+    };
+    return { socket, text: () => text, ended: () => ended, get };
+  };
+  const dialMany = (localAddress: string, count: number) =>
+    Promise.all(Array.from({ length: count }, () => dial(localAddress)));
+  return { server, connections, refused, dial, dialMany };
+}
+
+describe('connections', () => {
+  it('leave room for others: one client gets its share', async () => {
+    const { connections, refused, dial, dialMany } = await serve({ connections: 8 });
+    await dialMany(EVIL, 6);
+    await until(() => connections() === 6);
+    expect(await (await dial(EVIL)).get()).toBeUndefined();
+    expect(refused).toEqual(['address']);
+    expect(await (await dial(HONEST)).get()).toContain('served');
+  });
+
+  it('the share is a setting, and may change while the server runs', async () => {
+    const limits = { connections: 8, connectionsPerAddress: 1 };
+    const { dial } = await serve(limits);
+    expect(await (await dial(EVIL)).get()).toContain('served');
+    expect(await (await dial(EVIL)).get()).toBeUndefined();
+    limits.connectionsPerAddress = 2;
+    expect(await (await dial(EVIL)).get()).toContain('served');
+  });
+
+  it('go from the client with the most to one with fewer, when all are taken', async () => {
+    const { connections, refused, dial, dialMany } = await serve({ connections: 8 });
+    const held = await dialMany(EVIL, 5);
+    await dialMany(THIRD, 3);
+    await until(() => connections() === 8);
+    const honest = await dial(HONEST);
+    expect(await honest.get()).toContain('served');
+    expect(refused).toEqual(['displaced']);
+    // The oldest of them.
+    await until(() => held.some(({ ended }) => ended()));
+    expect(held.filter(({ ended }) => ended()).length).toBe(1);
+    // The client that has the most gets none of the others'.
+    expect(await (await dial(EVIL)).get()).toBeUndefined();
+    expect(honest.ended()).toBe(false);
+  });
+
+  it('are not taken away while the service works on the reply', async () => {
+    let release: (() => void) | undefined;
+    const working: RequestListener = (_request, response) => {
+      release = () => void response.end('late');
+    };
+    const { connections, refused, dial } = await serve(
+      { connections: 2, connectionsPerAddress: 2 },
+      { handler: working },
+    );
+    const busy = await dial(EVIL);
+    const answer = busy.get();
+    await until(() => release);
+    const idle = await dial(EVIL);
+    await until(() => connections() === 2);
+    await dial(HONEST);
+    await until(() => idle.ended());
+    release?.();
+    expect(await answer).toContain('late');
+    expect(refused).toEqual(['displaced']);
+  });
+
+  it('of a trusted proxy count for no client', async () => {
+    const { dial } = await serve({ connections: 8, connectionsPerAddress: 1 }, { trustProxy: [PROXY] });
+    for (let i = 0; i < 6; i++) expect(await (await dial(PROXY)).get()).toContain('served');
+    expect(await (await dial(HONEST)).get()).toContain('served');
+    expect(await (await dial(HONEST)).get()).toBeUndefined();
+  });
+
+  it('count from the first packet with TLS too, and a handshake that never ends can be taken away', async () => {
+    const authority = newAuthority('localhost');
+    const tls = { cert: pemOf(authority), key: keyPem(authority) };
+    const { connections, dial, dialMany } = await serve({ connections: 4, connectionsPerAddress: 4 }, { tls });
+    const held = await dialMany(EVIL, 4);
+    await until(() => connections() === 4);
+    expect(await (await dial(HONEST, true)).get()).toContain('served');
+    await until(() => held.filter(({ ended }) => ended()).length === 1);
+  });
+});
+
+describe('the Host header', () => {
+  const ask = async (lines: string, version = '1.1') => {
+    const { dial } = await serve({ connections: 8 });
+    return await (await dial(HONEST)).get(`GET / HTTP/${version}\r\n${lines}\r\n`);
+  };
+
+  it.each([
+    ['Host: a\r\nHost: a\r\n', 'two Host headers'],
+    ['Host: a\r\nX-Other: b\r\nhOST: b\r\n', 'two Host headers'],
+    ['', 'no Host header'],
+    ['Host:\r\n', 'no host name'],
+    ['Host: a b\r\n', 'no host name'],
+    ['Host: a, b\r\n', 'no host name'],
+    ['Host: http://a\r\n', 'no host name'],
+    ['Host: a:b\r\n', 'no host name'],
+    ['Host: user@a\r\n', 'no host name'],
+    ['Host: ::1\r\n', 'no host name'],
+  ])('%j is 400', async (lines, why) => {
+    const reply = await ask(lines);
+    expect(reply).toMatch(/^HTTP\/1.1 400 /);
+    expect(reply).toContain(
+      `malformed: the ${why.startsWith('no host') ? `Host header is ${why}` : `request has ${why}`}`,
+    );
+    expect(reply!.toLowerCase()).toContain('connection: close');
+  });
+
+  it.each([
+    'Host: a\r\n',
+    'Host: log.example.com:3000\r\n',
+    'Host: [::1]:3000\r\n',
+    'Host: 127.0.0.1\r\n',
+    'Host: my_log\r\n',
+  ])('%j is served', async (lines) => {
+    expect(await ask(lines)).toMatch(/^HTTP\/1.1 200 /);
+  });
+
+  it('is not needed in HTTP/1.0, and not there twice', async () => {
+    expect(await ask('', '1.0')).toMatch(/^HTTP\/1.1 200 /);
+    expect(await ask('Host: a\r\nHost: b\r\n', '1.0')).toMatch(/^HTTP\/1.1 400 /);
+  });
+});
+
+describe('a body that goes on after the answer', () => {
+  it('is cut', async () => {
+    const { dial } = await serve({ connections: 8 });
+    const { socket, text, ended } = await dial(EVIL);
+    socket.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n');
+    const drip = setInterval(() => socket.write('x'), 20);
+    onTestFinished(() => clearInterval(drip));
+    await until(() => text().includes('served'));
+    await until(ended);
+  });
+});
