@@ -146,6 +146,7 @@ export type ServerErrorCode =
   | 'copy' // the data directory is a backup that was not restored, or a copy that was cut off
   | 'tail-gap' // the stored tail does not follow the stored files
   | 'corrupt' // what is stored does not add up
+  | 'unreadable' // the data could not be read for a reason that says nothing about them, such as a permission
   | 'tile-conflict' // other bytes stand at an immutable address
   | 'rollback' // the tree does not extend a checkpoint that was published
   | 'frozen' // the log is frozen for good

@@ -43,9 +43,14 @@ function check(server: ServerMain): Command {
       server.checkLog(dir, { onProgress, ...(options.logKey === undefined ? {} : { verifierKeys: options.logKey }) }),
     );
     const root = encodeBase64(report.root);
-    const keys = report.signedBy.length === 0 ? 'NOT CHECKED: give --log-key' : report.signedBy.join(', ');
-    print(options.json, { dir, ...report, root }, [
-      `OK: ${dir} (${report.kind}) holds the log ${report.origin}`,
+    const ok = report.signedBy.length > 0;
+    const keys = ok ? report.signedBy.join(', ') : 'NOT CHECKED: give --log-key';
+    // An export names no key, and anybody can make a tree that adds up.
+    if (!ok) process.exitCode = 2;
+    print(options.json, { ok, dir, ...report, root }, [
+      ok
+        ? `OK: ${dir} (${report.kind}) holds the log ${report.origin}`
+        : `NOT CHECKED WHOLE: ${dir} (${report.kind}) adds up, but nothing shows that it is the log ${report.origin}`,
       `  entries    ${report.size}, all of them hashed; published ${report.publishedSize}`,
       `  root       ${root}`,
       `  signed by  ${keys}`,
@@ -56,7 +61,7 @@ function check(server: ServerMain): Command {
 function exportTree(server: ServerMain): Command {
   const command = new Command('export')
     .description('Write the published tree as static files (tlog-tiles), the checkpoint last')
-    .argument('<dir>', 'an empty or missing directory, or one with an older export of this log');
+    .argument('<dir>', 'an empty or missing directory');
   return addDataSettings(command, server, SETTINGS, 'stele log export /srv/www/log --config stele.yaml').action(
     async (dir: string, options: JsonOption) => {
       const config = configOf(command, server);

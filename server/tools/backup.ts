@@ -1,14 +1,9 @@
 /** `stele log backup` and `stele log export`: consistent copies of a log that may be running. */
-import { dirname, join, resolve } from 'node:path';
-import { equal } from '../../merkle/bytes.ts';
-import { parseCheckpoint } from '../../merkle/checkpoint.ts';
-import { MerkleError } from '../../merkle/errors.ts';
-import { parseNote } from '../../merkle/note.ts';
-import { isThere, makeDirDurable, namesIn, readFileIfThere } from '../../merkle/runtime/disk/files.ts';
+import { dirname, resolve } from 'node:path';
+import { isThere, makeDirDurable, namesIn } from '../../merkle/runtime/disk/files.ts';
 import { identityPath, type LogIdentity, writeIdentity } from '../dir/identity.ts';
 import { layout } from '../dir/layout.ts';
 import { ServerError } from '../errors.ts';
-import { MAX_CHECKPOINT_BYTES } from '../store/blobs.ts';
 import type { CommittedTree } from '../tree/committed.ts';
 import type { TreeReader } from '../tree/reader.ts';
 import { copyState, fullFiles, type OnProgress, partialFiles, writeTree } from './copy.ts';
@@ -39,8 +34,8 @@ export async function backupTree(
 
 /**
  * Writes the complete static tree of a published checkpoint below `dir`, with the partial tiles and the partial bundle, and
- * the checkpoint last. `dir` may hold an older export of the same log: files that are there already are compared and stay.
- * @throws ServerError `config` where `dir` is inside a data directory, or holds a checkpoint that this log does not extend
+ * the checkpoint last. `dir` must be empty or missing: nothing of another tree may be left in it.
+ * @throws ServerError `config` where `dir` is not empty or inside a data directory
  */
 export async function exportTree(
   dir: string,
@@ -49,8 +44,7 @@ export async function exportTree(
   checkpoint: string,
   onProgress?: OnProgress,
 ): Promise<number> {
-  await refuseDataDir(dir);
-  await refuseOtherExport(dir, reader, parseCheckpoint(parseNote(checkpoint).text).origin);
+  await emptyDir(dir);
   const { size } = reader.snapshot;
   const full = fullFiles(size, store);
   const partial = partialFiles(reader);
@@ -78,28 +72,9 @@ export async function emptyDir(dir: string): Promise<void> {
 async function refuseDataDir(dir: string): Promise<void> {
   for (let at = resolve(dir), above = dirname(at); ; at = above, above = dirname(at)) {
     if (await isThere(identityPath(at))) {
-      throw new ServerError(
-        'config',
-        `${dir} is inside ${at}, which holds a log or a backup. Name a directory outside.`,
-      );
+      const what = at === resolve(dir) ? dir : `${dir} is inside ${at}, which`;
+      throw new ServerError('config', `${what} holds a log or a backup. Name a directory outside.`);
     }
     if (at === above) return;
   }
-}
-
-/** Another log's export, or a newer one of this log, would lose its checkpoint to this one. */
-async function refuseOtherExport(dir: string, reader: TreeReader, origin: string): Promise<void> {
-  const note = await readFileIfThere(join(dir, 'checkpoint'), MAX_CHECKPOINT_BYTES);
-  if (note === undefined) return;
-  try {
-    const { origin: other, size, root } = parseCheckpoint(parseNote(note).text);
-    const extended = other === origin && size <= reader.snapshot.size && equal(await reader.rootAt(size), root);
-    if (extended) return;
-  } catch (error) {
-    if (!(error instanceof MerkleError)) throw error;
-  }
-  throw new ServerError(
-    'config',
-    `${dir} has a checkpoint that this log does not extend: it belongs to another log, or is newer. Name another directory.`,
-  );
 }

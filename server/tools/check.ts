@@ -11,6 +11,7 @@ import { openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
 import { EMPTY_ROOT, leafHash } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import { couldNotTry } from '../../merkle/runtime/disk/errno.ts';
 import { lockDir } from '../../merkle/runtime/disk/lock.ts';
 import { entryBundlePath, TILE_WIDTH, tilePath } from '../../merkle/tile.ts';
 import { readIdentity } from '../dir/identity.ts';
@@ -44,9 +45,21 @@ export interface CheckReport {
 /**
  * Checks every entry bundle, tile, tail entry, index of duplicates, and the checkpoint.
  * @throws ServerError `corrupt`, `tail-gap`, `rollback` or `key-mismatch`, naming the first thing that is wrong;
- *   `config` where `dir` holds no log
+ *   `unreadable` where the directory cannot be read to its end; `config` where `dir` holds no log
  */
 export async function checkDir(dir: string, options: CheckOptions = {}): Promise<CheckReport> {
+  try {
+    return await checkAny(dir, options);
+  } catch (error) {
+    if (!couldNotTry(error)) throw error;
+    const why = (error as Error).message;
+    throw new ServerError('unreadable', `${dir} could not be checked to the end, and nothing is known of it: ${why}`, {
+      cause: error,
+    });
+  }
+}
+
+async function checkAny(dir: string, options: CheckOptions): Promise<CheckReport> {
   const identity = await readIdentity(dir);
   if (identity === undefined) return await checkStatic(dir, options);
   const lock = await lockDir(dir);

@@ -140,7 +140,7 @@ export interface Ran {
 export function run(
   program: string,
   args: readonly string[],
-  { input, ...options }: { cwd?: string; env?: NodeJS.ProcessEnv; input?: string | Uint8Array } = {},
+  { input, ...options }: { cwd?: string; env?: NodeJS.ProcessEnv; input?: string | Uint8Array; uid?: number } = {},
 ): Promise<Ran> {
   return new Promise((resolve) => {
     const limits = { maxBuffer: 64 * 1024 * 1024, timeout: 120_000 };

@@ -1,4 +1,4 @@
-import { cp, mkdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseCheckpoint } from '../../../merkle/checkpoint.ts';
@@ -128,13 +128,14 @@ describe('the start of a log', () => {
 });
 
 describe('stele log export', () => {
-  it('writes a static tree that verifies alone, also over an older export', async () => {
+  it('writes a static tree that verifies alone', async () => {
     const log = await openTestLog(data);
     const out = join(root.path, 'static');
     await fill(log);
     expect(await log.export(out)).toBe(600);
     expect(await checkDir(out)).toMatchObject({ kind: 'static', size: 600, signedBy: [] });
     await fill(log, 600, 900);
+    await rm(out, { recursive: true });
     expect(await log.export(out)).toBe(900);
     const { verifierKeys } = (await readIdentity(data))!;
     expect(await checkDir(out, { verifierKeys })).toMatchObject({ kind: 'static', size: 900 });
@@ -158,27 +159,22 @@ describe('the directory of a copy', () => {
     await log.close();
   });
 
-  it("keeps another log's export, and a newer one", async () => {
+  it.each(['an older export', 'a file', 'a copy that was cut off'])('is empty: not %s', async (kind) => {
     const log = await openTestLog(data);
     await fill(log, 0, 3);
     const out = join(root.path, 'static');
-    await log.export(out);
-    const file = join(out, 'checkpoint');
-    const ours = await readFile(file);
-    const signer = await makeSigner(data);
-    const { root: treeRoot } = parseCheckpoint(parseNote(ours).text);
-    for (const other of [
-      (await signer.sign({ size: 3, root: new Uint8Array(32) })) as string,
-      (await signer.sign({ size: 4, root: treeRoot })) as string,
-      ours.toString().replace(ORIGIN, 'other.test'),
-      'no checkpoint',
-    ]) {
-      await writeFile(file, other);
-      await expect(log.export(out)).rejects.toMatchObject({ code: 'config', message: expect.stringContaining(out) });
-      expect(await readFile(file, 'utf8')).toBe(other);
+    await mkdir(out);
+    if (kind === 'an older export') await log.export(out);
+    else if (kind === 'a file') await writeFile(join(out, '.hidden'), '');
+    else await mkdir(join(out, 'tile'));
+    const before = await readdir(out, { recursive: true });
+    for (const copy of ['export', 'backup'] as const) {
+      await expect(log[copy](out)).rejects.toMatchObject({
+        code: 'config',
+        message: expect.stringContaining(`${out} is not empty`),
+      });
     }
-    await writeFile(file, ours);
-    expect(await log.export(out)).toBe(3);
+    expect(await readdir(out, { recursive: true })).toEqual(before);
     await log.close();
   });
 });
