@@ -33,7 +33,7 @@ const external = [
   // They load native code, or start threads from files of their own.
   ...['koffi', 'level', 'pino', 'piscina', 'pkcs11js'],
   // Fastify's own ways with schemas, which no program here loads (merkle/runtime/service/schemas.ts).
-  ...['@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler'],
+
 ];
 
 const all = await build({

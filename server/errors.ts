@@ -13,7 +13,7 @@ export interface RequestErrorRow {
   readonly grpc: number;
   /** The same request may succeed later: the reply has `Retry-After`. */
   readonly retry?: true;
-  /** The first argument of `message`, where it is given, is the index of an entry: `data.index`. */
+  /** A number that `message` takes is the index of an entry: `data.index`. Else, with `retry`, it is `data.retryAfter`. */
   readonly indexed?: true;
   readonly message: string | ((...args: never[]) => string);
 }
@@ -59,7 +59,12 @@ export const REQUEST_ERRORS = {
     message: (bytes: number) => `the URL is longer than the limit of ${bytes} bytes`,
   },
   'param-too-long': { status: 414, grpc: 3, message: 'a part of the URL is too long' },
-  'rate-limited': { status: 429, grpc: 8, retry: true, message: 'too many requests from this address; retry later' },
+  'rate-limited': {
+    status: 429,
+    grpc: 8,
+    retry: true,
+    message: (_retryAfter: number) => 'too many requests from this address; retry later',
+  },
   'address-bodies': {
     status: 429,
     grpc: 8,
@@ -112,6 +117,10 @@ export type RequestErrorCode = keyof typeof REQUEST_ERRORS;
 interface RequestErrorData {
   /** Index of the entry that the error is about, in [0, 2^53): sent as `x-log-index`. */
   readonly index?: number;
+  /** The methods of the path, for `Allow`. */
+  readonly allow?: string | undefined;
+  /** Seconds after which another try may succeed, where they are known: sent as `Retry-After`. */
+  readonly retryAfter?: number;
 }
 
 export class RequestError extends CodedError<RequestErrorCode, RequestErrorData> {
@@ -133,8 +142,10 @@ export function requestError<Code extends RequestErrorCode>(code: Code, ...args:
   const row: RequestErrorRow = REQUEST_ERRORS[code];
   const { message } = row;
   const text = typeof message === 'string' ? message : message(...(args as never[]));
-  const [index] = args as readonly unknown[];
-  return new RequestError(code, text, row.indexed === true && typeof index === 'number' ? { index } : {});
+  const [number] = args as readonly unknown[];
+  if (typeof number !== 'number') return new RequestError(code, text);
+  if (row.indexed === true) return new RequestError(code, text, { index: number });
+  return new RequestError(code, text, row.retry === true ? { retryAfter: number } : {});
 }
 
 export type ServerErrorCode =

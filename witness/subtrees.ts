@@ -11,6 +11,7 @@ import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
 import { backgroundVerifier } from '../merkle/runtime/crypto/verify.ts';
 import { RuntimeError } from '../merkle/runtime/runtime-errors.ts';
 import type { Logger } from '../merkle/runtime/service/logger.ts';
+import { Window } from '../merkle/runtime/service/window.ts';
 import { isValidSubtree, verifySubtree } from '../merkle/subtree.ts';
 import { formatCosignatures, parseSignSubtree } from '../merkle/witness.ts';
 import type { Config } from './config.ts';
@@ -19,7 +20,6 @@ import { FairQueue } from './fair-queue.ts';
 import type { WitnessKey } from './keys.ts';
 import type { Metrics } from './metrics.ts';
 import { openSigned, refusing } from './opening.ts';
-import { Window } from './window.ts';
 
 /** A request holds the queue for as long as one verification takes, even where it is refused before. */
 const LEAST_MS = 5;

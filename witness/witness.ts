@@ -18,6 +18,7 @@ import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
 import type { Reopening } from '../merkle/runtime/disk/reopen.ts';
 import { RuntimeError } from '../merkle/runtime/runtime-errors.ts';
 import type { Logger } from '../merkle/runtime/service/logger.ts';
+import { Window } from '../merkle/runtime/service/window.ts';
 import { type AddCheckpoint, formatCosignatures, parseAddCheckpoint, peekOrigin } from '../merkle/witness.ts';
 import type { Config } from './config.ts';
 import { RequestError, requestError, WitnessError } from './errors.ts';
@@ -28,7 +29,6 @@ import type { Metrics } from './metrics.ts';
 import { openSigned, refusing } from './opening.ts';
 import type { Cosigned, WitnessStore } from './store.ts';
 import { Subtrees } from './subtrees.ts';
-import { Window } from './window.ts';
 
 /** Seconds in which a repeated checkpoint gets the cosignatures that it got before. */
 const SAME_ANSWER_S = 5;

@@ -2,27 +2,23 @@
  * The operator's HTTP server, on a port of its own that is bound to loopback by default. Reading needs no token; what
  * changes the log needs `Authorization: Bearer <admin token>` (merkle/runtime/service/operator-guard.ts).
  */
-import type { IncomingMessage, RequestListener } from 'node:http';
 import { isAbsolute } from 'node:path';
-import createFastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
+import { type App, type Route, RouteError, serveRoutes } from '../../merkle/runtime/service/app.ts';
 import { ClientAddresses } from '../../merkle/runtime/service/client-address.ts';
 import { createHttpServer } from '../../merkle/runtime/service/http-server.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import { operatorGuard } from '../../merkle/runtime/service/operator-guard.ts';
-import { addProbes } from '../../merkle/runtime/service/probes.ts';
+import { probeRoutes } from '../../merkle/runtime/service/probes.ts';
 import { RequestBodies } from '../../merkle/runtime/service/request-bodies.ts';
-import { typeboxSchemas } from '../../merkle/runtime/service/schemas.ts';
 import { RequestError, requestError, ServerError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { LogService } from '../types.ts';
-import { bodyError, errorJson, refusalAnswer, sendError, sendJson, toRequestError } from './answers.ts';
-import { watchRoutes } from './paths.ts';
+import { bodyError, errorAnswer, json, refusalAnswer, toRequestError } from './answers.ts';
 
 const BODY_BYTES = 16 * 1024;
 const MIN_TOKEN = 16;
 const LIMITS = {
-  bodyBytes: BODY_BYTES,
   bodiesBytes: BODY_BYTES * 64,
   bodyRate: 1024,
   bodyGrace: 5000,
@@ -45,77 +41,52 @@ interface AdminOptions {
  * and `POST /export` with `{"dir": <absolute path>}`.
  * @throws ServerError `config` where the token is shorter than 16 characters
  */
-export function createAdminApp(
-  log: LogService,
-  options: AdminOptions,
-  metrics: Metrics,
-  logger: Logger,
-): FastifyInstance {
+export function createAdminApp(log: LogService, options: AdminOptions, metrics: Metrics, logger: Logger): App {
   if (options.token.length < MIN_TOKEN) {
     throw new ServerError('config', `the admin token is shorter than ${MIN_TOKEN} characters: make a longer one`);
   }
   const guard = operatorGuard(options.token);
   const clients = new ClientAddresses([]);
   const bodies = new RequestBodies({ limits: () => LIMITS, clients, refuse: bodyError });
-  const app = createFastify({
-    logger: false,
-    serverFactory: (handler) =>
-      createHttpServer({ limits: () => LIMITS, clients, handler: handler as RequestListener, refuse: refusalAnswer })
-        .server,
-    // The server answers these itself.
-    clientErrorHandler: () => {},
-    frameworkErrors: (error, _request, reply) => sendError(reply, toRequestError(error, LIMITS), RETRY),
-    return503OnClosing: false,
-    requestIdHeader: false,
-    schemaController: typeboxSchemas,
-  });
-
-  const unrouted = watchRoutes(app);
-  app.addHook('onRequest', (request, reply, done) => done(unrouted(request, reply)));
-  app.setErrorHandler((error, _request, reply) => {
-    const known = toRequestError(error, LIMITS);
-    if (known.code === 'unauthorized') reply.header('www-authenticate', 'Bearer');
-    if (error instanceof ServerError || error instanceof RuntimeError) {
-      // Only the operator gets these messages, which are written for the operator.
-      return sendJson(reply.code(500), errorJson(new RequestError('internal', error.message)));
-    }
-    if (known !== error) logger.error({ err: error }, 'an admin request failed');
-    return sendError(reply, known, RETRY);
-  });
-  app.setNotFoundHandler((_request, reply) => sendError(reply, requestError('not-found'), RETRY));
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', async (_request: FastifyRequest, payload: IncomingMessage) => {
-    const body = await bodies.read(payload, BODY_BYTES);
-    body.release();
-    return body.bytes;
-  });
-
-  addProbes(app, { notReady: () => log.notReady(), alarms: () => log.alarms(), metrics: metrics.registry });
-
-  const operator = {
-    onRequest: async (request: FastifyRequest) => {
-      const refused = guard(request.raw);
-      if (refused !== undefined) throw requestError('unauthorized', refused);
-      // As on the public port, the body is JSON whatever its media type says.
-      request.raw.headers['content-type'] = 'application/octet-stream';
-    },
+  const refuse = (error: unknown) => {
+    // Only the operator gets these messages, which are written for the operator.
+    const shown = error instanceof ServerError || error instanceof RuntimeError;
+    const known = shown ? new RequestError('internal', error.message) : toRequestError(error);
+    if (!shown && known !== error && !(error instanceof RouteError))
+      logger.error({ err: error }, 'an admin request failed');
+    const answer = errorAnswer(known, RETRY);
+    if (known.code !== 'unauthorized') return answer;
+    return { ...answer, headers: { ...answer.headers, 'www-authenticate': 'Bearer' } };
   };
 
-  app.post('/freeze', operator, async (_request, reply) => {
-    const checkpoint = await log.freeze();
-    return sendJson(reply, JSON.stringify({ checkpoint }));
+  /** A call that needs the token; `act` returns what is told of it. */
+  const operator = (path: string, act: (body: Buffer) => Promise<object>): Route => ({
+    method: 'POST',
+    path,
+    answer: async ({ request, body }) => {
+      const refused = guard(request);
+      if (refused !== undefined) throw requestError('unauthorized', refused);
+      const { bytes, release } = await body(BODY_BYTES);
+      release();
+      return json(JSON.stringify(await act(bytes)));
+    },
   });
+  const copying = (name: 'backup' | 'export') =>
+    operator(`/${name}`, async (body) => ({ size: await log[name](targetDir(body)) }));
 
-  for (const name of ['backup', 'export'] as const) {
-    app.post(`/${name}`, operator, async (request, reply) => {
-      const size = await log[name](targetDir(request.body as Buffer | undefined));
-      return sendJson(reply, JSON.stringify({ size }));
-    });
-  }
-  return app;
+  const routes = [
+    ...probeRoutes({ notReady: () => log.notReady(), alarms: () => log.alarms(), metrics: metrics.registry }),
+    operator('/freeze', async () => ({ checkpoint: await log.freeze() })),
+    copying('backup'),
+    copying('export'),
+  ];
+  return serveRoutes(
+    { routes, refuse, readBody: (request, limit) => bodies.read(request, limit) },
+    (handler) => createHttpServer({ limits: () => LIMITS, clients, handler, refuse: refusalAnswer }).server,
+  );
 }
 
-function targetDir(body: Buffer | undefined): string {
+function targetDir(body: Buffer): string {
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));

@@ -1,8 +1,9 @@
 /**
  * From any error to the reply that a client may see: `{"code", "message", "details": []}` as gRPC gateways write it. The
- * messages of Fastify, of Node, and of any error that is not a `RequestError` never leave the process.
+ * messages of Node, and of any error that is not a `RequestError`, never leave the process.
  */
-import type { FastifyError, FastifyReply } from 'fastify';
+import type { IncomingMessage } from 'node:http';
+import { RouteError } from '../../merkle/runtime/service/app.ts';
 import type { Answer, Refusal } from '../../merkle/runtime/service/http-server.ts';
 import type { BodyRefusal } from '../../merkle/runtime/service/request-bodies.ts';
 import type { Config } from '../config/load.ts';
@@ -11,43 +12,45 @@ import { REQUEST_ERRORS, RequestError, requestError } from '../errors.ts';
 /** The codes of errors that mean a failing store, in any room. */
 const STORE_CODES = new Set<unknown>(['store', 'unavailable', 'conflict', 'file']);
 
+/** Pages of any origin may read the log. */
+export const ANY_ORIGIN = { 'access-control-allow-origin': '*' };
+
 /** `{"code":5,"message":"not found","details":[]}` */
 export function errorJson(error: RequestError): string {
   return `{"code":${REQUEST_ERRORS[error.code].grpc},"message":${JSON.stringify(error.message)},"details":[]}`;
 }
 
 /** The `RequestError` that stands for `error` before a client. */
-export function toRequestError(error: unknown, limits: Pick<Config['limits'], 'bodyBytes'>): RequestError {
+export function toRequestError(error: unknown): RequestError {
   if (error instanceof RequestError) return error;
-  const known = error as Partial<FastifyError> | null | undefined;
-  if (known?.validation !== undefined) return requestError('invalid-argument', validationMessage(known));
-  switch (known?.code) {
-    case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return requestError('too-large', limits.bodyBytes);
-    case 'FST_ERR_BAD_URL':
+  if (error instanceof RouteError) return routeError(error);
+  return STORE_CODES.has((error as { code?: unknown } | null | undefined)?.code)
+    ? requestError('unavailable')
+    : requestError('internal');
+}
+
+function routeError({ code, data }: RouteError): RequestError {
+  switch (code) {
+    case 'bad-url':
       return requestError('malformed', 'the URL is malformed');
-    case 'FST_ERR_MAX_PARAM_LENGTH':
-      return requestError('param-too-long');
-    case 'FST_ERR_NOT_FOUND':
-      return requestError('not-found');
+    case 'method-not-allowed': {
+      const { message } = requestError('method-not-allowed', data.method);
+      return new RequestError('method-not-allowed', message, { allow: data.allow });
+    }
+    default:
+      return requestError(code);
   }
-  if (typeof known?.code === 'string' && known.code.startsWith('FST_ERR_CTP_')) {
-    return requestError('malformed', 'the request body cannot be read');
-  }
-  if (STORE_CODES.has(known?.code)) {
-    return requestError('unavailable');
-  }
-  return requestError('internal');
 }
 
 /** The reply for `error`. Every error reply is made here. */
 export function errorAnswer(error: RequestError, { retryAfter }: Pick<Config, 'retryAfter'>): Answer<string> {
   const row = REQUEST_ERRORS[error.code];
-  const { index } = error.data;
+  const { index, allow, retryAfter: seconds } = error.data;
   const headers = {
     'cache-control': 'no-store',
-    ...('retry' in row ? { 'retry-after': secondsOf(retryAfter) } : {}),
+    ...('retry' in row ? { 'retry-after': seconds === undefined ? secondsOf(retryAfter) : String(seconds) } : {}),
     ...(index === undefined ? {} : { 'x-log-index': String(index) }),
+    ...(allow === undefined ? {} : { allow }),
   };
   if (error.code === 'frozen') {
     // No method is left for this resource: RFC 9110 section 15.5.6 wants `Allow` all the same.
@@ -57,32 +60,24 @@ export function errorAnswer(error: RequestError, { retryAfter }: Pick<Config, 'r
   return { status: row.status, headers: { ...headers, 'content-type': JSON_TYPE }, body: errorJson(error) };
 }
 
+/** The same reply with what a page of another origin needs to read it: every read has it, and a wrong method. */
+export function forPages({ method }: IncomingMessage, answer: Answer, error: RequestError): Answer {
+  const read = method === 'GET' || method === 'HEAD';
+  if (!read && error.code !== 'method-not-allowed') return answer;
+  return { ...answer, headers: { ...ANY_ORIGIN, ...answer.headers } };
+}
+
 /** `Retry-After` in whole seconds, rounded up. */
 export function secondsOf(retryAfterMs: number): string {
   return String(Math.ceil(retryAfterMs / 1000));
 }
 
-export function sendError(reply: FastifyReply, error: RequestError, options: Pick<Config, 'retryAfter'>): FastifyReply {
-  const { headers, ...answer } = errorAnswer(error, options);
-  // The rate limit has set a better wait.
-  const wait = reply.getHeader('retry-after');
-  return sendAnswer(reply, {
-    ...answer,
-    headers: wait === undefined ? headers : { ...headers, 'retry-after': String(wait) },
-  });
-}
+/** Without a charset, which JSON does not have. */
+const JSON_TYPE = 'application/json';
 
-/** Without a charset, which JSON does not have and Fastify would add. */
-export const JSON_TYPE = 'application/json';
-
-const asItIs = (payload: string): string => payload;
-
-export function sendAnswer(reply: FastifyReply, { status, headers, body }: Answer): FastifyReply {
-  return reply.code(status).headers(headers).serializer(asItIs).send(body);
-}
-
-export function sendJson(reply: FastifyReply, json: string | Buffer): FastifyReply {
-  return reply.header('content-type', JSON_TYPE).serializer(asItIs).send(json);
+/** A reply of text that is JSON. */
+export function json(body: string | Buffer, headers: Answer['headers'] = {}, status = 200): Answer {
+  return { status, headers: { ...headers, 'content-type': JSON_TYPE }, body };
 }
 
 /** The reply for what never became a request, or stopped within one. */
@@ -105,22 +100,5 @@ export function bodyError(refusal: BodyRefusal, limit: number): RequestError {
       return requestError('pushback');
     case 'stopped':
       return requestError('malformed', 'the request body stopped before its end');
-  }
-}
-
-/** Names the parameter; the message of the schema compiler would name its own paths. */
-function validationMessage(error: Partial<FastifyError>): string {
-  const where = error.validationContext === 'params' ? 'path' : 'query';
-  const first = error.validation?.[0];
-  const params = first?.params as { readonly requiredProperties?: readonly string[] } | undefined;
-  const name = params?.requiredProperties?.[0] ?? first?.instancePath.slice(1).split('/')[0];
-  switch (first?.keyword) {
-    case 'required':
-      return `the ${where} parameter ${String(name)} is missing`;
-    case 'boolean': // the schema of every other parameter is `false`
-    case 'additionalProperties':
-      return 'the query has a parameter that is not known here';
-    default:
-      return `the ${where} parameter ${String(name)} must be one whole number in decimal`;
   }
 }

@@ -1,5 +1,4 @@
 /** What the routes of the public server share. */
-import type { RequestBodies } from '../../merkle/runtime/service/request-bodies.ts';
 import type { Config } from '../config/load.ts';
 import type { Metrics } from '../metrics.ts';
 import type { LogService } from '../types.ts';
@@ -19,7 +18,6 @@ export interface HttpContext {
   readonly log: LogService;
   readonly options: HttpOptions;
   readonly metrics: Metrics;
-  readonly bodies: RequestBodies;
   readonly compressor: Compressor;
   /** `close` was called: reads are still answered, new entries are not taken. */
   readonly draining: () => boolean;

@@ -1,43 +1,61 @@
-/** OpenAPI 3.1, generated from the routes, at `/openapi.json`. */
-import swagger from '@fastify/swagger';
-import type { FastifyInstance, FastifySchema } from 'fastify';
-import { sendJson } from './answers.ts';
-import { docs, type RouteDocs } from './route-docs.ts';
+/** OpenAPI 3.1, made from the routes and their descriptions, at `/openapi.json`. */
+import type { TObject } from 'typebox';
+import { ANY_ORIGIN, json } from './answers.ts';
+import { type DocumentedRoute, docs } from './route-docs.ts';
 
-/** Must be called before the routes are added. */
-export function openapi(app: FastifyInstance, publicUrl: string | undefined): void {
-  app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'Stele',
-        description:
-          'An append-only transparency log: the write API of Rekor v2, and the read API of c2sp.org/tlog-tiles.',
-        version: '1',
-        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
-      },
-      ...(publicUrl === undefined ? {} : { servers: [{ url: publicUrl }] }),
-    },
-    transform: ({ schema, url, route }) => {
-      const described = route.config?.docs;
-      if (described === undefined) return { schema: { ...schema, hide: true } as FastifySchema, url };
-      const { path, ...rest } = described;
-      return { schema: { ...schema, ...rest } as unknown as FastifySchema, url: documentedPath(url, path) };
-    },
-  });
+const INFO = {
+  title: 'Stele',
+  description: 'An append-only transparency log: the write API of Rekor v2, and the read API of c2sp.org/tlog-tiles.',
+  version: '1',
+  license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+};
+
+/** The route of the document that describes `routes`, and itself. */
+export function openapiRoute(routes: readonly DocumentedRoute[], publicUrl: string | undefined): DocumentedRoute {
+  const route: DocumentedRoute = {
+    method: 'GET',
+    path: '/openapi.json',
+    docs: docs.openapi,
+    answer: () => json(text, { ...ANY_ORIGIN, 'cache-control': 'public, max-age=300' }),
+  };
+  const text = JSON.stringify(describe([...routes, route], publicUrl));
+  return route;
 }
 
-/** Must be called after the routes were added. */
-export function openapiRoute(app: FastifyInstance): void {
-  let text: string | undefined;
-  app.get('/openapi.json', { config: { docs: docs.openapi as RouteDocs } }, (_request, reply) => {
-    text ??= JSON.stringify(app.swagger());
-    sendJson(reply.header('cache-control', 'public, max-age=300'), text);
-  });
+function describe(routes: readonly DocumentedRoute[], publicUrl: string | undefined) {
+  const paths: Record<string, Record<string, unknown>> = {};
+  for (const { method, path, docs: described } of routes) {
+    const { params, query, body, response, ...rest } = described;
+    const parameters = [...parametersOf('path', params), ...parametersOf('query', query)];
+    const operation = {
+      ...rest,
+      ...(parameters.length > 0 && { parameters }),
+      ...(body !== undefined && { requestBody: { required: true, ...body } }),
+      responses: response,
+    };
+    const documented = documentedPath(path, params);
+    paths[documented] = { ...paths[documented], [method.toLowerCase()]: operation };
+  }
+  const servers = publicUrl === undefined ? {} : { servers: [{ url: publicUrl }] };
+  return { openapi: '3.1.0', info: INFO, ...servers, components: { schemas: {} }, paths };
 }
 
-/** `path` is the path at the root; the same route is below `/api/v2` as well. */
-function documentedPath(url: string, path: string | undefined): string {
-  if (path === undefined) return url;
-  return url.startsWith('/api/v2') ? `/api/v2${path}` : path;
+function parametersOf(where: 'path' | 'query', object: TObject | undefined) {
+  return Object.entries(object?.properties ?? {}).map(([name, { description, ...schema }]: [string, Described]) => ({
+    schema,
+    in: where,
+    name,
+    required: true,
+    ...(description !== undefined && { description }),
+  }));
+}
+
+interface Described {
+  readonly description?: string;
+}
+
+/** `/tile/{tile}` of `/tile/*`: the router gives no name to the rest of a path. */
+function documentedPath(path: string, params: TObject | undefined): string {
+  const [name] = Object.keys(params?.properties ?? {});
+  return path.replace('::', ':').replace(/\*$|\/:\w+/, (part) => (part === '*' ? `{${name}}` : `/{${name}}`));
 }

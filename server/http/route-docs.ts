@@ -1,32 +1,33 @@
 /**
- * The OpenAPI description of each route. Bodies and replies are not in Fastify's own `schema`: ingest checks the bodies in
- * its workers, and the replies are ready-made text, so a schema on the route would only make each request slower.
+ * The routes' descriptions, for OpenAPI: the schemas of TypeBox are JSON Schema. Only the parameters of a query are checked
+ * against theirs; ingest checks the bodies in its workers.
  */
-import { Type } from 'typebox';
+import { type TObject, Type } from 'typebox';
+import type { Route } from '../../merkle/runtime/service/app.ts';
 
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    docs?: RouteDocs;
-  }
-}
-
-export interface RouteDocs {
+interface RouteDocs {
   readonly summary: string;
   readonly description?: string;
   readonly tags: readonly string[];
-  /** The documented path, if it differs from the router's pattern. */
-  readonly path?: string;
-  readonly params?: unknown;
-  readonly body?: unknown;
+  readonly params?: TObject;
+  readonly query?: TObject;
+  readonly body?: { readonly content: unknown };
   readonly response: Readonly<Record<string, unknown>>;
 }
 
-/** A whole number in decimal without leading zeroes, as text; its upper bound is for `parseDecimal`. */
-export const NumberText = Type.String({ pattern: '^(0|[1-9][0-9]{0,15})$' });
+export interface DocumentedRoute extends Route {
+  readonly docs: RouteDocs;
+}
 
-const Bytes = Type.String({ contentEncoding: 'base64' });
+/** A whole number in decimal without leading zeroes, as text; its upper bound is for `parseDecimal`. */
+const NumberText = Type.String({ pattern: '^(0|[1-9][0-9]{0,15})$' });
+
+export const EntryParams = Type.Object({ index: NumberText });
+export const SizesQuery = Type.Object({ first: NumberText, second: NumberText }, { additionalProperties: false });
+
+const Bytes = Type.String({ format: 'byte' });
 const Int64 = Type.String({ description: 'A 64-bit number, as proto3 JSON writes it', pattern: '^[0-9]+$' });
-const Hash = Type.String({ contentEncoding: 'base64', description: '32 bytes' });
+const Hash = Type.String({ description: '32 bytes', format: 'byte' });
 
 const ErrorBody = Type.Object({
   code: Type.Integer({ description: 'google.rpc.Code' }),
@@ -173,14 +174,12 @@ export const docs = {
     summary: 'A tile of hashes (c2sp.org/tlog-tiles): L/N or L/N.p/W',
     tags: tags.read,
     params: Type.Object({ tile: Type.String({ description: 'L/N or L/N.p/W, N in groups as x001/234' }) }),
-    path: '/tile/{tile}',
     response: { 200: ok('Hashes of 32 bytes each', { 'application/octet-stream': binary }), 404: missing },
   },
   bundle: {
     summary: 'An entry bundle (c2sp.org/tlog-tiles): N or N.p/W',
     tags: tags.read,
     params: Type.Object({ bundle: Type.String({ description: 'N or N.p/W, N in groups as x001/234' }) }),
-    path: '/tile/entries/{bundle}',
     response: {
       200: ok('Entries, each after its length in two bytes', { 'application/octet-stream': binary }),
       404: missing,
@@ -189,6 +188,7 @@ export const docs = {
   entry: {
     summary: 'One entry with a proof to the present checkpoint',
     tags: tags.query,
+    params: EntryParams,
     response: {
       200: ok('The entry', { 'application/json': TransparencyLogEntry }),
       400: problem('The index is no whole number (code 3)'),
@@ -198,6 +198,7 @@ export const docs = {
   consistency: {
     summary: 'The proof that the tree of size `second` extends the tree of size `first` (RFC 6962 section 2.1.2)',
     tags: tags.query,
+    query: SizesQuery,
     response: {
       200: ok('The proof', {
         'application/json': Type.Object({ first: Type.Integer(), second: Type.Integer(), hashes: Type.Array(Hash) }),

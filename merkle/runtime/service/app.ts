@@ -6,15 +6,10 @@ import type { Server as HttpServer, IncomingMessage, RequestListener, ServerResp
 import type { Server as HttpsServer } from 'node:https';
 import createRouter, { type HTTPMethod } from 'find-my-way';
 import { CodedError } from '../../errors.ts';
+import type { Answer } from './http-server.ts';
 import type { Observer } from './metric-set.ts';
+import type { Body } from './request-bodies.ts';
 import { byStatus } from './request-timing.ts';
-
-/** A whole reply. */
-interface Answer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string | Uint8Array;
-}
 
 export function textAnswer(status: number, body: string, headers: Answer['headers'] = {}): Answer {
   return { status, headers: { 'content-type': 'text/plain; charset=utf-8', ...headers }, body };
@@ -26,14 +21,14 @@ export function jsonAnswer(status: number, value: unknown, headers: Answer['head
 }
 
 /** A request on its way through a route. */
-interface Call {
+export interface Call {
   readonly request: IncomingMessage;
   /** The parts of the path that the route names, percent-decoded. */
   readonly params: Readonly<Record<string, string | undefined>>;
   /** A name that stands twice in the query has a list of its values. */
   readonly query: Readonly<Record<string, string | readonly string[]>>;
   /** Reads the body of at most `limit` bytes, once, whatever its media type. */
-  readonly body: (limit: number) => Promise<Buffer>;
+  readonly body: (limit: number) => Promise<Body>;
 }
 
 export interface Route {
@@ -46,24 +41,24 @@ export interface Route {
 
 type RouteErrorCode =
   | 'not-found' // no route has this path
-  | 'method-not-allowed' // the routes of this path have other methods: `data.allow`
+  | 'method-not-allowed' // the routes of this path have other methods: `data.allow`, for the header `Allow`
   | 'bad-url' // the path cannot be percent-decoded
   | 'param-too-long'; // a part of the path is longer than 100 characters
 
 /** Why a request has no route. */
-export class RouteError extends CodedError<RouteErrorCode, { readonly allow?: string }> {
+export class RouteError extends CodedError<RouteErrorCode, { readonly method: string; readonly allow?: string }> {
   override readonly name = 'RouteError';
 
-  constructor(code: RouteErrorCode, data: { readonly allow?: string } = {}) {
-    super(code, code, data);
+  constructor(code: RouteErrorCode, { method = '' }: IncomingMessage, allow?: string) {
+    super(code, code, { method, ...(allow !== undefined && { allow }) });
   }
 }
 
-interface AppOptions {
+export interface AppOptions {
   readonly routes: readonly Route[];
   /** Looks at a request before its route is known, and throws where it is refused. */
   readonly admit?: (request: IncomingMessage) => void;
-  readonly readBody?: (request: IncomingMessage, limit: number) => Promise<Buffer>;
+  readonly readBody?: (request: IncomingMessage, limit: number) => Promise<Body>;
   /** The reply for what `admit`, `readBody` or a route threw, and for a `RouteError`. */
   readonly refuse: (error: unknown, request: IncomingMessage) => Answer;
   /** Takes the time of each reply. Called once for each route, method and status; the route is `none` where there is none. */
@@ -107,13 +102,15 @@ export function serveRoutes(
   const listener: RequestListener = (request, response) => {
     const started = performance.now();
     let route: Route | undefined;
+    // Requests may follow on the connection of one that came before the call of `close`, so its reply does not end it.
+    const last = closing;
     // Node would read what is left of a body as the next request.
     let cut = false;
     const done = ({ status, headers, body }: Answer): void => {
       const all: Record<string, string | number> = { ...headers, 'content-length': Buffer.byteLength(body) };
-      if (closing || cut) all.connection = 'close';
+      if (last || cut) all.connection = 'close';
       response.writeHead(status, all);
-      response.end(request.method === 'HEAD' ? undefined : body, () => {
+      response.end(request.method === 'HEAD' ? '' : body, 'utf8', () => {
         const milliseconds = performance.now() - started;
         if (route === undefined) observe('none', 'any', status, milliseconds / 1000);
         else observe(route.path.replace('::', ':'), request.method!, status, milliseconds / 1000);
@@ -121,11 +118,11 @@ export function serveRoutes(
       });
     };
     const failed = (error: unknown): void => done(refuse(error, request));
-    const body = async (limit: number): Promise<Buffer> => {
+    const body = async (limit: number): Promise<Body> => {
       cut = true;
-      const bytes = await readBody!(request, limit);
+      const whole = await readBody!(request, limit);
       cut = false;
-      return bytes;
+      return whole;
     };
     try {
       admit?.(request);
@@ -158,19 +155,22 @@ type Found = Pick<Call, 'params' | 'query'> & { readonly route: Route };
 /** Finds the route of a request. The function throws a `RouteError`. */
 function routerOf(routes: readonly Route[]): (request: IncomingMessage, response: ServerResponse) => Found {
   const methods = new Set<HTTPMethod>();
+  const refusal = (code: RouteErrorCode) => (_path: string, request: IncomingMessage) => {
+    throw new RouteError(code, request);
+  };
   const router = createRouter({
-    defaultRoute: ({ url = '' }) => {
-      // A URL that is malformed is found without a route.
-      const allowed = [...methods].filter((method) => router.find(method, url)?.store != null).sort();
-      if (allowed.length === 0) throw new RouteError('not-found');
-      throw new RouteError('method-not-allowed', { allow: allowed.join(', ') });
+    defaultRoute: (request, response) => {
+      const allowed = [...methods].sort().filter((method) => {
+        const found = router.find(method, request.url!);
+        // Only the two refusals below have no route.
+        if (found?.store === null) found.handler(request, response, {}, null, {});
+        return found !== null;
+      });
+      if (allowed.length === 0) throw new RouteError('not-found', request);
+      throw new RouteError('method-not-allowed', request, allowed.join(', '));
     },
-    onBadUrl: () => {
-      throw new RouteError('bad-url');
-    },
-    onMaxParamLength: () => {
-      throw new RouteError('param-too-long');
-    },
+    onBadUrl: refusal('bad-url'),
+    onMaxParamLength: refusal('param-too-long'),
   });
   for (const route of routes) {
     const all: HTTPMethod[] = route.method === 'GET' ? ['GET', 'HEAD'] : [route.method];

@@ -47,8 +47,8 @@ export async function listen(
 }
 
 interface Ports {
-  readonly public: { readonly app: FastifyInstance; readonly at: Address; readonly tls?: boolean };
-  readonly admin: { readonly app: FastifyInstance; readonly at: Address };
+  readonly public: { readonly app: FastifyInstance | App; readonly at: Address; readonly tls?: boolean };
+  readonly admin: { readonly app: FastifyInstance | App; readonly at: Address };
 }
 
 /**
@@ -70,7 +70,7 @@ export async function openPorts(ports: Ports, lock: DirLock): Promise<{ url: str
 }
 
 /** Takes no new requests and waits for the replies under way, for at most `drainMs` milliseconds. */
-export async function drainApp(app: FastifyInstance, drainMs: number): Promise<void> {
+export async function drainApp(app: FastifyInstance | App, drainMs: number): Promise<void> {
   const late = setTimeout(() => app.server.closeAllConnections(), drainMs);
   await app.close();
   clearTimeout(late);

@@ -3,6 +3,7 @@ import type { Logger } from '../../../merkle/runtime/service/logger.ts';
 import { ServerError } from '../../../server/errors.ts';
 import { createAdminApp } from '../../../server/http/admin.ts';
 import { Metrics } from '../../../server/metrics.ts';
+import { injectable } from '../../support/inject.ts';
 import { MemoryLog } from '../../support/memory-log.ts';
 import { hashedRekordRequest, toJson } from '../../support/requests.ts';
 import { ENTRIES, fill, listen, MemoryLogger, makeApp } from './support.ts';
@@ -14,7 +15,7 @@ function makeAdmin() {
   const log = new MemoryLog();
   const metrics = new Metrics({ process: false });
   const logger = new MemoryLogger();
-  const app = createAdminApp(log, { token: TOKEN }, metrics, logger as unknown as Logger);
+  const app = injectable(createAdminApp(log, { token: TOKEN }, metrics, logger as unknown as Logger));
   onTestFinished(() => app.close());
   return { app, log, metrics, logger };
 }

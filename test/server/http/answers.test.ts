@@ -224,6 +224,28 @@ describe('rate limit', () => {
     expect(await metrics.registry.metrics()).toContain('stele_refusals_total{reason="rate-limited"} 1');
   });
 
+  it.each([
+    ['GET', '/unknown', 404],
+    ['DELETE', '/checkpoint', 405],
+    ['GET', '/%zz', 400],
+    ['GET', `/stele/v1/entries/${'1'.repeat(101)}`, 414],
+    ['POST', ENTRIES, 400],
+  ] as const)('counts what no route takes, too: %s %s', async (method, url, status) => {
+    const { app } = makeApp({ rateLimit: { max: 2, window: 60_000 } });
+    const ask = async () => (await app.inject({ method, url })).statusCode;
+    expect([await ask(), await ask(), await ask()]).toEqual([status, status, 429]);
+    expect((await app.inject('/checkpoint')).statusCode).toBe(429);
+  });
+
+  it('is one for all addresses of an IPv6 /64', async () => {
+    const { app } = makeApp({ rateLimit: { max: 1, window: 60_000 }, trustProxy: ['127.0.0.1'] });
+    const get = async (from: string) =>
+      (await app.inject({ url: '/checkpoint', headers: { 'x-forwarded-for': from } })).statusCode;
+    expect([await get('2001:db8:0:1::1'), await get('2001:db8:0:1:ffff::2'), await get('2001:db8:0:2::1')]).toEqual([
+      200, 429, 200,
+    ]);
+  });
+
   it('does not believe X-Forwarded-For unless told to', async () => {
     const { app } = makeApp({ rateLimit: { max: 1, window: 60_000 } });
     await app.inject({ url: '/checkpoint', headers: { 'x-forwarded-for': '192.0.2.1' } });

@@ -1,11 +1,11 @@
 import { gunzipSync } from 'node:zlib';
-import type { FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseBundle } from '../../../merkle/bundle.ts';
 import { verifyConsistency } from '../../../merkle/proof.ts';
 import { CompactRange } from '../../../merkle/range.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
 import type { LogService } from '../../../server/types.ts';
+import type { Injectable } from '../../support/inject.ts';
 import { KEY_KINDS } from '../../support/requests.ts';
 import { appOver, fill, LOGS, makeApp } from './support.ts';
 
@@ -13,7 +13,7 @@ const IMMUTABLE = 'public, max-age=31536000, immutable';
 const SIZE = 300;
 
 describe.each(Object.keys(LOGS))('on %s', (kind) => {
-  let app: FastifyInstance;
+  let app: Injectable;
   let log: LogService;
   let leaves: Uint8Array[];
   let remove: () => Promise<void>;

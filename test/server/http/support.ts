@@ -4,14 +4,15 @@ import { once } from 'node:events';
 import { type IncomingHttpHeaders, type RequestOptions, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { connect, type Socket } from 'node:net';
-import type { FastifyInstance } from 'fastify';
 import { onTestFinished } from 'vitest';
+import type { App } from '../../../merkle/runtime/service/app.ts';
 import type { Logger } from '../../../merkle/runtime/service/logger.ts';
 import { type Config, loadConfig } from '../../../server/config/load.ts';
 import type { HttpOptions } from '../../../server/http/context.ts';
 import { createApp } from '../../../server/http/http.ts';
 import { Metrics } from '../../../server/metrics.ts';
 import type { LogService } from '../../../server/types.ts';
+import { type Injectable, injectable } from '../../support/inject.ts';
 import { openTestLog, tempDir } from '../../support/log.ts';
 import { MemoryLog } from '../../support/memory-log.ts';
 import { hashedRekordRequest, sharedSigner, toJsonBatch } from '../../support/requests.ts';
@@ -22,7 +23,8 @@ export const BATCH = `${ENTRIES}:batch`;
 /** What the server logged, for looking at in a test. */
 export class MemoryLogger {
   readonly lines: { fields: { err?: Error }; message: string }[] = [];
-  readonly info = () => {};
+  readonly requests: object[] = [];
+  readonly info = (fields: object) => void this.requests.push(fields);
   readonly warn = () => {};
   readonly error = (fields: { err?: Error }, message: string) => void this.lines.push({ fields, message });
 }
@@ -45,7 +47,7 @@ export const LOGS: Readonly<Record<string, () => Promise<{ log: LogService; remo
 export type TestOptions = Omit<Partial<HttpOptions>, 'limits'> & { readonly limits?: Partial<Config['limits']> };
 
 export interface TestApp<L = MemoryLog> {
-  readonly app: FastifyInstance;
+  readonly app: Injectable;
   readonly log: L;
   readonly metrics: Metrics;
   readonly logger: MemoryLogger;
@@ -68,7 +70,7 @@ export async function makeAppOn(kind: string, options: TestOptions = {}): Promis
 }
 
 /** How many requests the server has begun to take from now on. */
-export function requestsOf(app: FastifyInstance): () => number {
+export function requestsOf(app: App): () => number {
   let requests = 0;
   app.server.on('request', () => requests++);
   return () => requests;
@@ -85,11 +87,11 @@ export function appOver<L extends LogService>(log: L, options: TestOptions = {},
     metrics,
     requestLogger ?? logger,
   );
-  return { app, log, metrics, logger };
+  return { app: injectable(app), log, metrics, logger };
 }
 
-export async function listen(app: FastifyInstance): Promise<{ port: number; base: string }> {
-  await app.listen({ port: 0, host: '127.0.0.1' });
+export async function listen(app: App): Promise<{ port: number; base: string }> {
+  await once(app.server.listen({ port: 0, host: '127.0.0.1' }), 'listening');
   const { port } = app.server.address() as AddressInfo;
   return { port, base: `http://127.0.0.1:${port}` };
 }

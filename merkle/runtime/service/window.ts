@@ -1,3 +1,6 @@
+/** Names with a count, at most: the one that was first seen longest ago is forgotten for a new one. */
+const MAX_NAMES = 100_000;
+
 /** Counts events by name in windows of a fixed length. */
 export class Window {
   readonly #windowMs: number;
@@ -17,7 +20,9 @@ export class Window {
   }
 
   count(name: string): void {
-    this.#counts.set(name, this.#counted(name) + 1);
+    const counted = this.#counted(name);
+    if (counted === 0 && this.#counts.size >= MAX_NAMES) this.#counts.delete(this.#counts.keys().next().value!);
+    this.#counts.set(name, counted + 1);
   }
 
   /** Seconds until the window ends, at least 1. */
