@@ -1,5 +1,5 @@
 /** Where a service is: what its start prints for its operator, and for others. */
-import { isLoopback, isTrialName } from '../../merkle/runtime/config/public-url.ts';
+import { isLoopback, isTrialName } from '../../merkle/loopback.ts';
 import { warn } from './report.ts';
 
 interface Place {

@@ -13,6 +13,10 @@ export interface LogInfo {
   readonly origin: string;
   /** Verifier keys (c2sp.org/signed-note), the log's own first. */
   readonly verifierKeys: readonly string[];
+  /** Where others reach the log, by its own configuration. */
+  readonly url: string | undefined;
+  /** The log takes opaque entries alone. */
+  readonly raw: boolean;
 }
 
 /**
@@ -26,9 +30,15 @@ export async function fetchLogInfo(log: string, options: LogRequestOptions = {})
     const info = parseJson(reply.body, 'the description of the log', MAX_REPLY);
     // Not `object`, which refuses unknown names: a newer log may say more about itself.
     if (typeof info !== 'object' || info === null) throw malformed('the description of the log', 'is not an object');
-    const { origin, verifierKeys } = info as Record<string, unknown>;
+    const { origin, verifierKeys, url, kinds } = info as Record<string, unknown>;
     const keys = array(verifierKeys, 'verifierKeys', 16).map((key) => string(key, 'verifierKeys'));
-    return { origin: string(origin, 'origin'), verifierKeys: keys };
+    const taken = kinds === undefined ? [] : array(kinds, 'kinds', 64);
+    return {
+      origin: string(origin, 'origin'),
+      verifierKeys: keys,
+      url: url === undefined ? undefined : string(url, 'url'),
+      raw: taken.length > 0 && taken.every((kind) => (kind as { kind?: unknown } | null)?.kind === 'raw'),
+    };
   });
 }
 

@@ -6,9 +6,9 @@
  * Without a quorum `quorum` waits without a limit: no client sees a tree head that the policy does not accept, unless
  * `failOpen` allows it.
  */
+import { isLoopback } from '../../merkle/loopback.ts';
 import type { VerifierKey } from '../../merkle/note.ts';
 import { type Policy, type PolicyWitness, quorumMet } from '../../merkle/policy.ts';
-import { isLoopback } from '../../merkle/runtime/config/public-url.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import type { ServerError } from '../errors.ts';
 import type { TreeReader } from '../tree/reader.ts';

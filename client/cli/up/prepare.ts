@@ -24,18 +24,22 @@ import { createKeyFile } from '../../../merkle/runtime/keys/keyfile.ts';
 import { openSigner } from '../../../merkle/runtime/keys/open-signer.ts';
 import type { KeySpec, PublicKey } from '../../../merkle/runtime/keys/types.ts';
 import { ClientError } from '../../errors.ts';
-import { formatTrustedRoot } from '../../trust/format-trusted-root.ts';
-import { formatMonitoredLogs } from '../../trust/monitor-config.ts';
-import { formatSigningConfig } from '../../trust/signing-config.ts';
-import { knownStart, type PolicyWitness, policyText, signingConfigOf, trustedRootOf } from './trust-files.ts';
+import { knownStart, trustFiles } from '../../trust/trust-files.ts';
 
 export const WITNESSES = 3;
 export const THRESHOLD = 2;
+
+interface PolicyWitness {
+  readonly name: string;
+  readonly vkey: string;
+  readonly url: string;
+}
 
 /** The part of a log's configuration that is needed here. */
 interface LogConfig {
   readonly origin: string;
   readonly data: string;
+  readonly entries: 'signed' | 'raw';
   readonly key: KeySpec;
   readonly createKey: boolean;
   readonly ed25519Key?: KeySpec;
@@ -51,7 +55,8 @@ export interface PreparedWitness extends PolicyWitness {
 export interface Prepared {
   readonly policy: string;
   readonly witnesses: readonly PreparedWitness[];
-  readonly logKeys: readonly VerifierKey[];
+  /** The log's own key first. */
+  readonly logKeys: readonly [VerifierKey, ...VerifierKey[]];
 }
 
 const MAX_FILE = 1024 * 1024;
@@ -78,34 +83,40 @@ export async function prepare(config: LogConfig, firstPort: number): Promise<Pre
 /** Writes the files for others, now that the log's URL is known. Returns their directory. */
 export async function writeTrust(config: LogConfig, prepared: Prepared, url: string): Promise<string> {
   const dir = join(config.data, 'trust');
-  const [own] = prepared.logKeys as [VerifierKey];
+  const { logKeys: keys } = prepared;
+  // The log itself reads this policy, and so it keeps the URLs of its witnesses.
   await writePolicy(prepared, url);
-  await write(join(dir, 'log.vkey'), `${formatVerifierKey(own)}\n`);
-  const rootFile = join(dir, 'trusted_root.json');
-  const before = await readFileIfThere(rootFile, MAX_FILE);
-  const start = (before && knownStart(before, own)) ?? Date.now() - 60_000;
-  const root = trustedRootOf(url, own, start, config.origin);
-  await write(rootFile, decodeUtf8(formatTrustedRoot(root, '0.1')));
-  await write(join(dir, 'trusted_root.v0.2.json'), decodeUtf8(formatTrustedRoot(root, '0.2')));
-  const signing = signingConfigOf(url, config.origin, start);
-  await write(join(dir, 'signing_config.json'), decodeUtf8(formatSigningConfig(signing)));
-  const monitored = { readUrl: url, logOrigin: config.origin, majorApiVersion: 2 };
-  const monitor = formatMonitoredLogs({ rekorLogs: [monitored], ctLogs: [] });
-  await write(join(dir, 'monitor_config.json'), decodeUtf8(monitor));
+  const before = await readFileIfThere(join(dir, 'trusted_root.json'), MAX_FILE);
+  const start = (before && knownStart(before, keys[0])) ?? Date.now() - 60_000;
+  const described = { origin: config.origin, url, keys, rekor: config.entries === 'signed', policy: undefined, start };
+  for (const { name, text } of trustFiles(described)) {
+    // `stele up --monitor` makes a configuration of its own.
+    if (name !== 'policy' && name !== 'monitor.yaml') await write(join(dir, name), text);
+  }
   return dir;
 }
 
 async function writePolicy({ policy, witnesses, logKeys }: Prepared, url: string | undefined): Promise<void> {
-  await write(policy, policyText(logKeys.map(formatVerifierKey), url, witnesses, THRESHOLD));
+  const names = witnesses.map(({ name }) => name).join(' ');
+  const lines = [
+    '# Written by `stele up` at each start. A proof that is checked by it needs cosignatures of these witnesses.',
+    ...logKeys.map((key) => `log ${formatVerifierKey(key)}${url === undefined ? '' : ` ${url}`}`),
+    ...witnesses.map(({ name, vkey, url }) => `witness ${name} ${vkey} ${url}`),
+    `group witnesses ${THRESHOLD} ${names}`,
+    'quorum witnesses',
+    '',
+  ];
+  await write(policy, lines.join('\n'));
 }
 
-async function openLogKeys({ origin, data, key, createKey, ed25519Key }: LogConfig): Promise<VerifierKey[]> {
+async function openLogKeys(config: LogConfig): Promise<[VerifierKey, ...VerifierKey[]]> {
+  const { origin, data, key, createKey, ed25519Key } = config;
   // A log that has begun has lost its key where the file is missing; it says so itself when it starts.
   if (createKey && 'file' in key && !(await isThere(key.file)) && !(await isThere(join(data, 'stele.json')))) {
     await createKeyFile(key.file, 'ed25519');
   }
-  const specs = ed25519Key === undefined ? [key] : [key, ed25519Key];
-  return await Promise.all(specs.map(async (spec) => verifierKey(origin, await publicKey(spec))));
+  const own = verifierKey(origin, await publicKey(key));
+  return ed25519Key === undefined ? [own] : [own, verifierKey(origin, await publicKey(ed25519Key))];
 }
 
 async function publicKey(spec: KeySpec): Promise<PublicKey> {

@@ -1,5 +1,6 @@
 /** `publicUrl`: the address of a service as others reach it, which the service itself cannot know. */
 import { Type } from 'typebox';
+import { isLoopback, isTrialName } from '../../loopback.ts';
 import type { About } from './values.ts';
 
 /** An address without a slash at its end. */
@@ -21,17 +22,6 @@ function parsed(text: string): string | undefined {
   if (!/^https?:\/\/[^\s?#@\\]+$/i.test(text) || !URL.canParse(text)) return undefined;
   const url = new URL(text);
   return `${url.origin}${url.pathname}`.replace(/\/+$/, '');
-}
-
-/** Whether the URL is on this machine: nobody else reaches the service there. */
-export function isLoopback(url: string): boolean {
-  const { hostname } = new URL(url);
-  return /^(?:(?:.*\.)?localhost\.?|\[::1?\]|127(?:\.[0-9]+){3}|0\.0\.0\.0)$/.test(hostname);
-}
-
-/** Whether a service has the name of one that is only tried. */
-export function isTrialName(name: string): boolean {
-  return /^localhost(?:$|\/)/.test(name);
 }
 
 /**

@@ -1,7 +1,8 @@
 /** A signing configuration and a trusted root that name fake logs. */
-import { trustedRootOf } from '../../../client/cli/up/trust-files.ts';
+
 import type { ReadLocation } from '../../../client/follow/shards.ts';
 import { formatTrustedRoot } from '../../../client/trust/format-trusted-root.ts';
+import { trustedRootOf } from '../../../client/trust/trust-files.ts';
 import { parseVerifierKey } from '../../../merkle/verifier-key.ts';
 import type { FakeLog } from '../../support/fake-log.ts';
 
