@@ -1,7 +1,7 @@
 /** The files that the commands read and write. */
 import type { Stats } from 'node:fs';
 import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
-import { openToOthers, readOpened } from '../../merkle/runtime/disk/bounded.ts';
+import { readOpened, tooOpen } from '../../merkle/runtime/disk/bounded.ts';
 import { writeFileDurable } from '../../merkle/runtime/disk/files.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { ClientError } from '../errors.ts';
@@ -60,17 +60,15 @@ export async function readPublicKey(path: string): Promise<PublicKey> {
  * @throws ClientError `file`, `key`; RuntimeError `passphrase`
  */
 export async function readPrivateKey(path: string, passphrase: string | undefined): Promise<KeySigner> {
-  let shared = false;
+  let open: string | undefined;
   const file = await readWhole(path, MAX_KEY_FILE, 'a key', (stats) => {
-    shared = openToOthers(stats) !== undefined;
+    open = tooOpen(path, stats);
   });
   const { pemSigner, privateKeyBlock } = await import('../submit/signers/pem-signer.ts');
   try {
     const block = await privateKeyBlock(Buffer.from(file));
     // A public key may be open to others: only now it is known that this is a private key.
-    if (shared) {
-      throw new ClientError('key', `other users of this machine can read it: run \`chmod 600 ${path}\` first`);
-    }
+    if (open !== undefined) throw new ClientError('key', `the file ${open} first`);
     return await pemSigner(block, passphrase);
   } catch (cause) {
     if (cause instanceof RuntimeError && cause.code === 'passphrase') {

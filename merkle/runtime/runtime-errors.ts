@@ -6,7 +6,7 @@ export type RuntimeErrorCode =
   | 'key-exists' // A key of this name is there already. Nothing was written.
   | 'key-format' // What the file or token holds is not a key of a kind that the room reads.
   | 'passphrase' // The key file needs a passphrase, or another one, or none.
-  | 'secret' // The file or variable that names a passphrase or PIN does not give one.
+  | 'secret' // The file or variable that names a passphrase, PIN or token does not give one, or others may read the file.
   | 'pkcs11-module' // Node cannot load pkcs11js or the module.
   | 'pkcs11-token' // No token, or more than one, has the label, or the token cannot do the operation.
   | 'pkcs11-pin' // The token refuses the PIN, or has refused it before, and the process does not offer it again.

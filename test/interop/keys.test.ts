@@ -18,7 +18,7 @@ describe.skipIf(noTools)('stele sign', () => {
     dir = await tempDir();
     server = await startServer(at('data'));
     await writeFile(at('artifact'), 'hello');
-    await writeFile(at('passphrase'), 'correct horse\n');
+    await writeFile(at('passphrase'), 'correct horse\n', { mode: 0o600 });
     await ok('openssl', ['ecparam', '-name', 'prime256v1', '-genkey', '-out', at('sec1.pem')]);
     await ok('openssl', ['genrsa', '-out', at('rsa.pem'), '2048']);
   });

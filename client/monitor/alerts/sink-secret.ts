@@ -13,7 +13,7 @@ const MAX_CERTIFICATES = 1024 * 1024;
 export async function openSecret(source: SecretSource, minimum: number): Promise<string> {
   let secret: string;
   try {
-    secret = await readSecret(source, { ownerOnly: true });
+    secret = await readSecret(source);
   } catch (cause) {
     throw new DeliveryError('secret', (cause as Error).message, cause);
   }

@@ -13,7 +13,9 @@ const AGENT_KEY = /^(SHA256:[A-Za-z0-9+/]{43}|[a-z0-9@.-]{1,64} [A-Za-z0-9+/]{1,
 export function keySettings(which: string, fileDefault: string, danger: string) {
   return Type.Object({
     file: opt(path({ description: `${which}: a PKCS#8 PEM file.`, defaultText: fileDefault, danger })),
-    passphraseFile: opt(path({ description: 'File with the passphrase of an encrypted key file, in one line.' })),
+    passphraseFile: opt(
+      path({ description: 'File with the passphrase of an encrypted key file, in one line, closed to others (0600).' }),
+    ),
     passphraseEnv: opt(variable({ description: 'Environment variable with the passphrase of an encrypted key file.' })),
     pkcs11: Type.Object({
       module: opt(
@@ -27,7 +29,7 @@ export function keySettings(which: string, fileDefault: string, danger: string) 
       label: opt(
         text(TOKEN_TEXT, '1 to 128 printable ASCII characters', { description: 'Label of the key in the token.' }),
       ),
-      pinFile: opt(path({ description: "File with the token's user PIN, in one line." })),
+      pinFile: opt(path({ description: "File with the token's user PIN, in one line, closed to others (0600)." })),
       pinEnv: opt(variable({ description: "Environment variable with the token's user PIN." })),
     }),
     agent: Type.Object({

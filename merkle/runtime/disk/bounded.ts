@@ -37,9 +37,42 @@ export function readOpened(file: number, stats: Stats, limit: number): Uint8Arra
   }
 }
 
-/** The permission bits in octal, where the group or others have any right to the file; else undefined. */
-export function openToOthers({ mode }: Pick<Stats, 'mode'>): string | undefined {
+/** Whom this process runs as. */
+interface Identity {
+  readonly uid: number;
+  readonly groups: readonly number[];
+}
+
+/**
+ * Why a file is too open for a secret (a key, a passphrase, a PIN, a token), with the command that closes it: the end of a
+ * sentence about the file. Undefined where it is closed.
+ *
+ * Others have no right to such a file, and its group no right but to read. The group may read only a file of root, and only the
+ * group of this process or of root itself: so are secrets that Kubernetes and systemd mount for a process without rights.
+ */
+export function tooOpen(
+  path: string,
+  { mode, uid, gid }: Pick<Stats, 'mode' | 'uid' | 'gid'>,
+  self: Identity | undefined = ownIdentity(),
+): string | undefined {
   // Windows has no such bits and reports all of them as set.
-  if (process.platform === 'win32' || (mode & 0o077) === 0) return undefined;
-  return (mode & 0o777).toString(8).padStart(4, '0');
+  if (self === undefined || (mode & 0o077) === 0) return undefined;
+  const shared = uid === 0 && (gid === 0 || self.groups.includes(gid));
+  if (shared && (mode & 0o037) === 0) return undefined;
+  const octal = (mode & 0o777).toString(8).padStart(4, '0');
+  return `is open to others (mode ${octal}): run \`${howToClose(path, uid, gid, self)}\``;
+}
+
+/** Another mode than 0600 is for a process that is not the owner. */
+function howToClose(path: string, uid: number, gid: number, self: Identity): string {
+  if (uid === self.uid || self.uid === 0) return `chmod 600 ${path}`;
+  if (uid !== 0) return `chown ${self.uid} ${path} && chmod 600 ${path}`;
+  const own = self.groups.includes(gid) ? '' : `chgrp ${self.groups[0]} ${path} && `;
+  return `${own}chmod 640 ${path}`;
+}
+
+function ownIdentity(): Identity | undefined {
+  const { geteuid, getegid, getgroups } = process;
+  if (geteuid === undefined || getegid === undefined || getgroups === undefined) return undefined;
+  return { uid: geteuid(), groups: [getegid(), ...getgroups()] };
 }

@@ -9,7 +9,7 @@
 import * as crypto from 'node:crypto';
 import { link, open, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { openToOthers, readBounded } from '../disk/bounded.ts';
+import { readBounded, tooOpen } from '../disk/bounded.ts';
 import { syncDir } from '../disk/files.ts';
 import { RuntimeError } from '../runtime-errors.ts';
 import { scryptLimit } from './scrypt-limit.ts';
@@ -43,7 +43,7 @@ export async function createKeyFile(
 
 /**
  * Opens the key in the file `path`, 64 KiB at most.
- * @throws RuntimeError `key-file` (missing, readable by group or others, too large), `passphrase` (wanted, wrong, or given
+ * @throws RuntimeError `key-file` (missing, open to others: see `tooOpen`, too large), `passphrase` (wanted, wrong, or given
  * for a key that has none), `key-format` (not one PKCS#8 key, or neither Ed25519 nor P-256)
  */
 export async function openKeyFile(path: string, passphrase?: string): Promise<Signer> {
@@ -124,13 +124,10 @@ export async function writeNewKey(path: string, text: string): Promise<void> {
 export async function readKeyFile(path: string): Promise<Uint8Array> {
   try {
     return await readBounded(path, MAX_KEY_FILE_BYTES, (stats) => {
-      const mode = openToOthers(stats);
-      if (mode !== undefined) {
-        throw new RuntimeError(
-          'key-file',
-          `the key file ${path} is open to others (mode ${mode}): run \`chmod 600 ${path}\`, and make a new key if somebody may have read it`,
-        );
-      }
+      const open = tooOpen(path, stats);
+      if (open === undefined) return;
+      const why = `the key file ${path} ${open}, and make a new key if somebody may have read it`;
+      throw new RuntimeError('key-file', why);
     });
   } catch (cause) {
     if (cause instanceof RuntimeError) throw cause;

@@ -2,29 +2,25 @@
  * Passphrases and PINs. They come from a file or from an environment variable, never from the command line, where every
  * user of the machine can read them in the process list.
  */
-import { openToOthers, readBounded } from '../disk/bounded.ts';
+import { readBounded, tooOpen } from '../disk/bounded.ts';
 import { RuntimeError } from '../runtime-errors.ts';
 import type { SecretSource } from './types.ts';
 
 const MAX_SECRET_BYTES = 4096;
 
 interface SecretOptions {
-  /** Refuses a file that others than its owner can read. */
-  readonly ownerOnly?: boolean;
   /** cosign encrypts a key with an empty passphrase too. */
   readonly mayBeEmpty?: boolean;
 }
 
 /**
  * The secret as text, 1 to 4,096 bytes of UTF-8, without one newline (LF or CRLF) at its end.
- * @throws RuntimeError `secret`: there is no secret, or it is empty, too long or not UTF-8. The message names the source
+ * @throws RuntimeError `secret`: there is no secret, or it is empty, too long or not UTF-8, or its file is
+ *   open to others (see `tooOpen`). The message names the source
  *   and never holds a part of the secret.
  */
-export async function readSecret(
-  source: SecretSource,
-  { ownerOnly = false, mayBeEmpty = false }: SecretOptions = {},
-): Promise<string> {
-  const text = 'file' in source ? await fromFile(source.file, ownerOnly) : fromEnvironment(source.env);
+export async function readSecret(source: SecretSource, { mayBeEmpty = false }: SecretOptions = {}): Promise<string> {
+  const text = 'file' in source ? await fromFile(source.file) : fromEnvironment(source.env);
   const secret = text.replace(/\r?\n$/, '');
   if (secret === '' && !mayBeEmpty)
     throw new RuntimeError('secret', `${nameOf(source)} is empty: put the passphrase or PIN into it`);
@@ -37,12 +33,12 @@ function nameOf(source: SecretSource): string {
   return 'file' in source ? `the secret file ${source.file}` : `the environment variable ${source.env}`;
 }
 
-async function fromFile(path: string, ownerOnly: boolean): Promise<string> {
+async function fromFile(path: string): Promise<string> {
   let bytes: Uint8Array;
   try {
     bytes = await readBounded(path, MAX_SECRET_BYTES, (stats) => {
-      if (!ownerOnly || openToOthers(stats) === undefined) return;
-      throw new RuntimeError('secret', `the secret file ${path} is open to others: run \`chmod 600 ${path}\``);
+      const open = tooOpen(path, stats);
+      if (open !== undefined) throw new RuntimeError('secret', `the secret file ${path} ${open}`);
     });
   } catch (cause) {
     if (cause instanceof RuntimeError) throw cause;

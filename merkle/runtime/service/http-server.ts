@@ -64,7 +64,7 @@ interface HttpServerOptions {
   readonly connectionRefused?: ((refusal: ConnectionRefusal) => void) | undefined;
 }
 
-export interface HttpServer {
+interface HttpServer {
   readonly server: http.Server | https.Server;
   /** Open connections. */
   readonly connections: () => number;

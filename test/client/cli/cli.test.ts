@@ -93,7 +93,7 @@ describe('stele sign and stele verify', () => {
   });
 
   it('take a key of keygen, encrypted, and never print it', async () => {
-    writeFileSync(join(dir, 'pass'), 'correct horse\n');
+    writeFileSync(join(dir, 'pass'), 'correct horse\n', { mode: 0o600 });
     await stele(['keygen', '--algorithm', 'ecdsa-p256', '--out', 'k.pem', '--passphrase-file', 'pass']);
     writeFileSync(join(dir, 'enc'), 'enc');
     const args = ['sign', 'enc', ...logArgs(), '--key', 'k.pem'];

@@ -65,7 +65,7 @@ describe('stele keygen --out', () => {
 
   it('encrypts with the passphrase from a file', async () => {
     const file = join(dir, 'passphrase');
-    await writeFile(file, 'correct horse\n');
+    await writeFile(file, 'correct horse\n', { mode: 0o600 });
     const text = await keygen('--out', out, '--passphrase-file', file);
     expect(text).not.toContain('horse');
     await expect(openSigner({ file: out })).rejects.toMatchObject({ code: 'passphrase' });

@@ -125,7 +125,7 @@ describe('a webhook', () => {
   it.skipIf(skips('the mode of secret files', process.platform === 'win32' ? 'Windows' : undefined))(
     'needs a secret that nobody else can read, and of some length',
     async () => {
-      await chmod(join(dir.path, 'secret'), 0o640);
+      await chmod(join(dir.path, 'secret'), 0o644);
       const options = optionsOf({ url: 'https://hooks.example.com/' });
       await expect(openSinks([options])).rejects.toMatchObject({
         code: 'delivery',

@@ -1,10 +1,12 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { readSecret } from '../../../../merkle/runtime/keys/secret.ts';
+import { skips } from '../../../support/skip.ts';
 
 const NAME = 'STELE_TEST_SECRET';
+const WINDOWS = process.platform === 'win32' ? 'Windows' : undefined;
 
 describe('secrets', () => {
   let dir: string;
@@ -18,7 +20,7 @@ describe('secrets', () => {
 
   const fromFile = async (content: string | Uint8Array): Promise<string> => {
     const file = join(dir, 'secret');
-    await writeFile(file, content);
+    await writeFile(file, content, { mode: 0o600 });
     return readSecret({ file });
   };
 
@@ -48,4 +50,40 @@ describe('secrets', () => {
     await expect(readSecret({ env: NAME })).rejects.toMatchObject({ code: 'secret' });
     expect(await readSecret({ env: NAME }, { mayBeEmpty: true })).toBe('');
   });
+
+  it.skipIf(skips('the mode of secret files', WINDOWS))(
+    'refuses a file that is open to others, with the remedy',
+    async () => {
+      const file = join(dir, 'open');
+      await writeFile(file, 's3cret');
+      for (const [mode, octal] of [
+        [0o644, '0644'],
+        [0o604, '0604'],
+        [0o602, '0602'],
+        [0o660, '0660'],
+        [0o620, '0620'],
+      ] as const) {
+        await chmod(file, mode);
+        await expect(readSecret({ file })).rejects.toMatchObject({
+          code: 'secret',
+          message: `the secret file ${file} is open to others (mode ${octal}): run \`chmod 600 ${file}\``,
+        });
+      }
+    },
+  );
+
+  it.skipIf(skips('the mode of secret files', WINDOWS))(
+    'reads a file behind links, as Kubernetes mounts them',
+    async () => {
+      const mount = join(dir, 'mount');
+      await mkdir(join(mount, '..2026_11_29'), { recursive: true });
+      await writeFile(join(mount, '..2026_11_29', 'pin'), '4711\n', { mode: 0o600 });
+      await symlink('..2026_11_29', join(mount, '..data'));
+      await symlink(join('..data', 'pin'), join(mount, 'pin'));
+      expect(await readSecret({ file: join(mount, 'pin') })).toBe('4711');
+      // The mode of the file counts, and not that of the link.
+      await chmod(join(mount, '..2026_11_29', 'pin'), 0o644);
+      await expect(readSecret({ file: join(mount, 'pin') })).rejects.toMatchObject({ code: 'secret' });
+    },
+  );
 });
