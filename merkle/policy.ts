@@ -109,6 +109,19 @@ export function quorumMet(policy: Policy, cosigned: (witness: PolicyWitness) => 
   return policy.quorum === undefined || witnessed(policy.quorum, cosigned);
 }
 
+/**
+ * Whether every quorum of the policy has one of the witnesses for which `has` is true, so that nothing had a quorum without
+ * them. Only witnesses for which `could` is true can be in a quorum. False for a policy without a quorum.
+ */
+export function inEveryQuorum(
+  policy: Policy,
+  has: (witness: PolicyWitness) => boolean,
+  could: (witness: PolicyWitness) => boolean = () => true,
+): boolean {
+  // The largest set without any of them: if that is no quorum, no smaller one is.
+  return !quorumMet(policy, (witness) => could(witness) && !has(witness));
+}
+
 function witnessed(member: PolicyMember, cosigned: (witness: PolicyWitness) => boolean): boolean {
   if (member.kind === 'witness') return cosigned(member);
   let count = 0;

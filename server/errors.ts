@@ -87,6 +87,12 @@ export const REQUEST_ERRORS = {
     indexed: true,
     message: (index: number) => `sequenced at index ${index}, not yet published; retry`,
   },
+  unconfirmed: {
+    status: 503,
+    grpc: 14,
+    retry: true,
+    message: 'the log waits until its witnesses confirm that no newer tree of it exists; retry',
+  },
   'store-failed': { status: 503, grpc: 14, retry: true, message: 'the log could not store this entry durably; retry' },
   'read-failed': {
     status: 503,

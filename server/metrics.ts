@@ -25,6 +25,10 @@ export class Metrics extends MetricSet {
   readonly duplicates = this.counter('stele_duplicates_total', 'Requests for an entry that was in the log before');
   readonly entriesLogged = this.counter('stele_entries_logged_total', 'Entries committed since the start');
   readonly signerErrors = this.counter('stele_signer_errors_total', 'Failures to sign a checkpoint');
+  readonly unconfirmed = this.gauge(
+    'stele_unconfirmed',
+    '1 while the log takes no entry because its witnesses have not confirmed that no newer tree of it exists',
+  );
   readonly storeFailures = this.counter('stele_store_failures_total', 'Failures of the store that closed its handle');
 
   readonly #published = this.gauge('stele_published_entries', 'Size of the tree of the published checkpoint');

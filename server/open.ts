@@ -102,6 +102,7 @@ export async function openLog({ config: given, logger, onFatal }: OpenLogOptions
       signer,
       signerHealthy: () => keys.every((key: RetryingSigner) => key.healthy),
       cosigner,
+      isNew: found === undefined,
       minPublishIntervalMs: config.publish.minInterval ?? defaultMinInterval(config, cosigner),
       onConflict: (error, evidence) =>
         writeFileDurable(layout.halted(config.data), Buffer.from(`${error.message}\n\n${evidence}`)).catch((cause) =>

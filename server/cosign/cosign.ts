@@ -12,7 +12,8 @@ import { type Policy, type PolicyWitness, quorumMet } from '../../merkle/policy.
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import type { ServerError } from '../errors.ts';
 import type { TreeReader } from '../tree/reader.ts';
-import { checkHeads, conflictWith, fetchHead, type HeldHead, showsNone } from './heads.ts';
+import { Confirmation } from './confirmation.ts';
+import { checkHeads, conflictWith, cosignersOf, fetchHead, type HeldHead, showsNone } from './heads.ts';
 import { CosignJob } from './job.ts';
 import { type Endpoint, endpointsOf } from './policy.ts';
 import { Witness, type WitnessSettings } from './witness.ts';
@@ -23,6 +24,10 @@ import type { WitnessMetrics } from './witness-metrics.ts';
 interface CosignerHooks {
   /** Reads the newest committed tree. */
   committed(): TreeReader;
+  /** The newest committed tree, signed. Called while the log waits for a confirmation, where that tree does not grow. */
+  head(): Promise<{ readonly note: string; readonly reader: TreeReader }>;
+  /** The wait that `awaitConfirmation` began is over: the log may sign and take entries. */
+  confirmed(): void;
   /** The note of the public checkpoint with more, or newer, cosignatures. */
   late(note: string): void;
   /** A witness holds a checkpoint that the log must have signed and does not extend; `evidence` is its note. */
@@ -53,6 +58,8 @@ export class Cosigner {
   readonly #client = new WitnessClient();
   readonly #witnesses: readonly Witness[];
   #hooks: CosignerHooks | undefined;
+  /** Set while the log waits for its witnesses. */
+  #confirmation: Confirmation | undefined;
   #job: CosignJob | undefined;
   /** The newest tree head that may be public. */
   #handed: CosignJob | undefined;
@@ -90,9 +97,35 @@ export class Cosigner {
     const heads = await checkHeads(this.#client, endpoints, this.#options, this.#options.settings.timeoutMs, tree);
     for (const [i, { head }] of heads.entries()) {
       if (head === undefined || showsNone(head)) continue;
-      if (isFailed(head)) this.#witnesses[i]!.missed(head);
+      if (isFailed(head)) this.#witnesses[i]!.look(head);
       else this.#witnesses[i]!.learn(head.size);
     }
+  }
+
+  /**
+   * The log was there before this start: from now on it waits for its witnesses (confirmation.ts).
+   * @returns false for a policy without a quorum, whose witnesses cannot confirm anything: the log waits for nothing
+   */
+  awaitConfirmation(): boolean {
+    const { policy } = this.#options;
+    if (policy.quorum === undefined) return false;
+    this.#confirmation = new Confirmation(policy);
+    return true;
+  }
+
+  /**
+   * Asks the witnesses about a log that has published no entry, for `awaitConfirmation`. They get the committed tree: every
+   * tree that an older log committed is the beginning of the newest one, so signing it adds nothing. A log without entries
+   * has nothing that it could send, and its witnesses must show that they hold nothing.
+   */
+  async askUnpublished(): Promise<void> {
+    const hooks = this.#hooks!;
+    if (hooks.committed().snapshot.size === 0) {
+      for (const witness of this.#witnesses) witness.look(witness.failed);
+      return;
+    }
+    const { note, reader } = await hooks.head();
+    this.#offer(this.#newJob(note, reader));
   }
 
   /** Takes the checkpoint that is public when a store is opened. It is cosigned further, and again when it gets old. */
@@ -143,6 +176,12 @@ export class Cosigner {
 
   /** Why nothing is published, or soon will not be: each reason in one sentence. */
   notReady(): string[] {
+    const confirmation = this.#confirmation;
+    if (confirmation !== undefined) {
+      const missing = this.#witnesses.filter(({ endpoint }) => !confirmation.has(endpoint));
+      const each = missing.map(({ endpoint, failed }) => `${endpoint.name} ${failed?.text ?? 'has not answered yet'}`);
+      return [`witnesses that have not confirmed the newest tree here: ${each.join('; ')}`];
+    }
     if (!this.#hopeless(this.#job)) return [];
     const failing = this.#witnesses.flatMap(({ endpoint, failed }) =>
       failed === undefined ? [] : [`${endpoint.name} ${failed.text}`],
@@ -170,7 +209,7 @@ export class Cosigner {
 
   #newJob(note: string, reader: TreeReader): CosignJob {
     const { keys, policy, settings } = this.#options;
-    return new CosignJob(note, keys, policy, settings.clockSkewMs, reader);
+    return new CosignJob(note, keys, policy, settings.clockSkewMs, reader, this.#confirmation !== undefined);
   }
 
   #offer(job: CosignJob): void {
@@ -201,7 +240,10 @@ export class Cosigner {
     let failing: FailureReason | undefined;
     const witness: Witness = new Witness(endpoint, this.#client, settings, {
       look: () => this.#look(endpoint),
-      cosigned: (job) => this.#cosigned(job),
+      cosigned: (job, signed) => {
+        this.#confirm(signed);
+        this.#cosigned(job);
+      },
       done: (seconds, failed) => {
         latency.observe(seconds);
         if (failed !== undefined) metrics.failures.labels({ ...label, reason: failed.reason }).inc();
@@ -239,9 +281,19 @@ export class Cosigner {
     this.#hooks?.late(note);
   }
 
-  async #larger(endpoint: Endpoint, size: number): Promise<void> {
+  #confirm(witnesses: readonly PolicyWitness[]): void {
+    const confirmation = this.#confirmation;
+    if (confirmation === undefined) return;
+    confirmation.add(witnesses);
+    if (!confirmation.done) return;
+    this.#confirmation = undefined;
+    this.#hooks?.confirmed();
+  }
+
+  async #larger(endpoint: Endpoint, size: number): Promise<boolean> {
     const committed = this.#hooks?.committed().snapshot.size;
-    if (committed === undefined || size <= committed) return;
+    if (committed === undefined) return false;
+    if (size <= committed) return this.#confirmation !== undefined && (await this.#confirmLarger(endpoint, size));
     if (this.#alarmed.get(endpoint) !== size) {
       this.#alarmed.set(endpoint, size);
       this.#options.metrics.alarms.labels({ witness: endpoint.name }).inc();
@@ -251,11 +303,33 @@ export class Cosigner {
       );
     }
     await this.#inspect(endpoint);
+    return false;
+  }
+
+  /**
+   * A witness holds more than was published, within the committed tree: a crash came between its cosignature and the
+   * publication. It counts if the checkpoint that it shows is as large as it says. Many witnesses show none to the log: they
+   * get the committed tree, which has what they hold.
+   */
+  async #confirmLarger(endpoint: Endpoint, size: number): Promise<boolean> {
+    const witness = this.#witnesses.find((one) => one.endpoint === endpoint)!;
+    const head = await this.#inspect(endpoint);
+    if (head !== undefined && !isFailed(head) && head.size >= size) this.#confirm(cosignersOf(head, endpoint));
+    if (this.#confirmation === undefined || this.#confirmation.has(endpoint)) {
+      witness.offer(undefined);
+      return true;
+    }
+    const { note, reader } = await this.#hooks!.head();
+    witness.offer(this.#newJob(note, reader));
+    return true;
   }
 
   async #look(endpoint: Endpoint): Promise<Failed | undefined> {
     const head = await this.#inspect(endpoint);
-    return head === undefined || showsNone(head) || !isFailed(head) ? undefined : head;
+    if (head !== undefined && isFailed(head) && !showsNone(head)) return head;
+    const nothing = head === undefined || isFailed(head) || head.size === 0;
+    if (nothing && this.#hooks?.committed().snapshot.size === 0) this.#confirm(endpoint.witnesses);
+    return undefined;
   }
 
   /**
@@ -266,7 +340,8 @@ export class Cosigner {
     const hooks = this.#hooks;
     if (head === undefined || isFailed(head) || hooks === undefined) return head;
     const conflict = await conflictWith(endpoint.name, head, hooks.committed());
-    if (conflict !== undefined) hooks.conflict(conflict, head.note);
-    return head;
+    if (conflict === undefined) return head;
+    hooks.conflict(conflict, head.note);
+    return { reason: 'disagrees', text: 'holds another history of this log' };
   }
 }

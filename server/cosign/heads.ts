@@ -4,9 +4,10 @@
  */
 import { decodeUtf8, equal } from '../../merkle/bytes.ts';
 import { parseCheckpoint } from '../../merkle/checkpoint.ts';
-import { checkpointVerifier } from '../../merkle/cosignature.ts';
+import { checkpointVerifier, verifyCosignature } from '../../merkle/cosignature.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { openNote, parseNote, type VerifierKey } from '../../merkle/note.ts';
+import type { PolicyWitness } from '../../merkle/policy.ts';
 import { verifyConsistency } from '../../merkle/proof.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
@@ -36,6 +37,23 @@ export function showsNone(head: HeldHead | undefined | Failed): boolean {
 
 function isClientError(status = 0): boolean {
   return status >= 400 && status < 500 && status !== 429;
+}
+
+/** The witnesses behind an endpoint whose cosignatures on the checkpoint verify. */
+export function cosignersOf({ note }: HeldHead, { witnesses }: Endpoint): PolicyWitness[] {
+  const { text, signatures } = parseNote(note);
+  return witnesses.filter(({ key }) =>
+    signatures.some(({ name, keyId, signature }) => {
+      if (name !== key.name || !equal(keyId, key.keyId)) return false;
+      try {
+        verifyCosignature(key, text, signature, nodeNotePrimitives);
+        return true;
+      } catch (error) {
+        if (error instanceof MerkleError) return false;
+        throw error;
+      }
+    }),
+  );
 }
 
 /** The newest checkpoint of this log that the witness shows; undefined if it has no checkpoint. */

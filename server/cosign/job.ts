@@ -18,6 +18,14 @@ interface Cosignature {
   readonly timestamp: number;
 }
 
+/** What an answer of an endpoint brought. */
+interface Accepted {
+  /** The witnesses that signed. */
+  readonly signed: readonly PolicyWitness[];
+  /** What is wrong with the answer; undefined if every key of the endpoint signed. */
+  readonly wrong: Failed | undefined;
+}
+
 export class CosignJob {
   /** The note's text. */
   readonly text: string;
@@ -30,12 +38,23 @@ export class CosignJob {
   readonly #clockSkewMs: number;
   readonly #ownSignatures: readonly NoteSignature[];
   readonly #cosignatures = new Map<PolicyWitness, Cosignature>();
+  /** Whether every witness is to cosign anew, whatever cosignatures the note has. */
+  readonly #anew: boolean;
+  readonly #renewed = new Set<PolicyWitness>();
 
   /**
    * `note` was verified with `keys`, the log's own. Its cosignatures of the policy are kept if they verify, and if their time
    * is within `clockSkewMs` of this machine's clock.
    */
-  constructor(note: string, keys: readonly VerifierKey[], policy: Policy, clockSkewMs: number, reader: TreeReader) {
+  constructor(
+    note: string,
+    keys: readonly VerifierKey[],
+    policy: Policy,
+    clockSkewMs: number,
+    reader: TreeReader,
+    anew = false,
+  ) {
+    this.#anew = anew;
     const { text, signatures } = parseNote(note);
     this.text = text;
     this.size = parseCheckpoint(text).size;
@@ -68,17 +87,18 @@ export class CosignJob {
     let oldest = Number.POSITIVE_INFINITY;
     for (const witness of witnesses) {
       const at = this.#cosignatures.get(witness)?.at;
-      if (at === undefined) return undefined;
+      if (at === undefined || (this.#anew && !this.#renewed.has(witness))) return undefined;
       oldest = Math.min(oldest, at);
     }
     return oldest;
   }
 
   /**
-   * Keeps every signature of an answer that verifies and has a time that is near. Returns what is wrong with the answer, or
-   * undefined if every key of the endpoint signed. Signatures of unknown keys are ignored, as the specification says.
+   * Keeps every signature of an answer that verifies and has a time that is near. Signatures of unknown keys are ignored, as
+   * the specification says.
    */
-  accept({ witnesses }: Endpoint, signatures: readonly NoteSignature[]): Failed | undefined {
+  accept({ witnesses }: Endpoint, signatures: readonly NoteSignature[]): Accepted {
+    const signed: PolicyWitness[] = [];
     let wrong: Failed | undefined;
     for (const witness of witnesses) {
       const signature = signatures.find((candidate) => isBy(candidate, witness.key));
@@ -86,9 +106,11 @@ export class CosignJob {
         signature === undefined
           ? badReply('did not sign with each of its keys')
           : this.#keep(witness, signature, () => performance.now());
+      if (failed === undefined) signed.push(witness);
       wrong ??= failed;
     }
-    return wrong;
+    for (const witness of signed) this.#renewed.add(witness);
+    return { signed, wrong };
   }
 
   /** The note with the cosignatures that count now, in the order of the policy. */

@@ -3,6 +3,7 @@
  * slow or broken witness delays no other, and it skips the tree heads that it missed.
  */
 import { MerkleError } from '../../merkle/errors.ts';
+import type { PolicyWitness } from '../../merkle/policy.ts';
 import { type BackOff, backOffMs } from '../../merkle/runtime/service/back-off.ts';
 import { formatAddCheckpoint, parseCosignatures, parseTreeSize, TREE_SIZE_TYPE } from '../../merkle/witness.ts';
 import type { CosignJob } from './job.ts';
@@ -23,14 +24,17 @@ interface WitnessEvents {
    * Requests the checkpoint that the witness holds. Resolves with why the witness gave no usable answer, or with undefined.
    */
   look(): Promise<Failed | undefined>;
-  /** Some or all keys of the endpoint signed. */
-  cosigned(job: CosignJob): void;
+  /** Some or all keys of the endpoint signed: those of `signed`. */
+  cosigned(job: CosignJob, signed: readonly PolicyWitness[]): void;
   /** A request ended after so many seconds; `failed` is undefined if every key signed. */
   done(seconds: number, failed: Failed | undefined): void;
   /** The witness has a tree of this size. */
   size(size: number): void;
-  /** The witness names a tree that is larger than this job's. Resolves when the log has looked into it. */
-  larger(size: number): Promise<void>;
+  /**
+   * The witness names a tree that is larger than this job's. Resolves when the log has looked into it: with true where the
+   * witness needs no other request about this job.
+   */
+  larger(size: number): Promise<boolean>;
   /** The witness says that this job's tree does not extend its own. */
   inconsistent(): Promise<void>;
 }
@@ -66,8 +70,8 @@ export class Witness {
     return this.#failed;
   }
 
-  /** From now on this tree head is to be cosigned. */
-  offer(job: CosignJob): void {
+  /** From now on this tree head is to be cosigned; none if it is undefined. */
+  offer(job: CosignJob | undefined): void {
     this.#job = job;
     this.#wake();
   }
@@ -78,11 +82,14 @@ export class Witness {
     this.#events.size(size);
   }
 
-  /** The first look at the witness failed: the next one follows after a pause, unless a tree head is offered first. */
-  missed(failed: Failed): void {
+  /**
+   * Has the log look at the checkpoint that the witness holds until that succeeds, unless a tree head is offered first.
+   * `failed`: the look before this one failed, and the next comes after a pause.
+   */
+  look(failed?: Failed): void {
     this.#failed = failed;
-    this.#failures = 1;
-    this.#retryAt = performance.now() + backOffMs(RETRY, 1);
+    this.#failures = failed === undefined ? 0 : 1;
+    this.#retryAt = performance.now() + (failed === undefined ? 0 : backOffMs(RETRY, 1));
     this.#looking = true;
     this.#wake();
   }
@@ -171,7 +178,7 @@ export class Witness {
       if (size === oldSize) return failure('disagrees', 'refuses the size that it names itself');
       this.learn(size);
       if (size > job.size) {
-        await this.#events.larger(size);
+        if (await this.#events.larger(size)) return undefined;
         return failure('disagrees', `has a tree of ${size} entries, and was sent one of ${job.size}`);
       }
       // A second correction would mean that another program moves its size, or that it makes sizes up.
@@ -180,17 +187,17 @@ export class Witness {
   }
 
   #accept(job: CosignJob, reply: Reply): Failed | undefined {
-    let wrong: Failed | undefined;
-    const before = job.count;
+    let accepted: ReturnType<CosignJob['accept']>;
     try {
-      wrong = job.accept(this.endpoint, parseCosignatures(reply.body));
+      accepted = job.accept(this.endpoint, parseCosignatures(reply.body));
     } catch (error) {
       if (!(error instanceof MerkleError)) throw error;
-      wrong = failure('bad-reply', 'answered with something other than signature lines');
+      return failure('bad-reply', 'answered with something other than signature lines');
     }
-    if (wrong === undefined || job.count > before) {
+    const { signed, wrong } = accepted;
+    if (signed.length > 0) {
       this.learn(job.size);
-      this.#events.cosigned(job);
+      this.#events.cosigned(job, signed);
     }
     return wrong;
   }

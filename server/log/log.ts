@@ -45,7 +45,7 @@ const FATAL = new Set([
 
 export class Log implements LogService {
   readonly #options: LogOptions;
-  readonly #life = new Life();
+  readonly #life: Life;
   readonly #stores: Reopening<OpenStore>;
   readonly #known: KnownLeaves;
   readonly #backlog: Backlog;
@@ -53,6 +53,9 @@ export class Log implements LogService {
   /** The pipeline of the newest store. */
   #pipeline!: Pipeline;
   #lastError: unknown;
+  /** Resolves once the log may sign: at once, or when the witnesses have confirmed its tree, or with the end of the log. */
+  #confirmed: Promise<void> = Promise.resolve();
+  #confirm: (() => void) | undefined;
   #freezing: Promise<string> | undefined;
   #closing: Promise<void> | undefined;
 
@@ -68,9 +71,21 @@ export class Log implements LogService {
     options.metrics.filterComplete = () => known.complete;
     options.cosigner?.start({
       committed: () => this.#store.tree.reader(),
+      head: () => this.#signHead(),
+      confirmed: () => this.#wasConfirmed(),
       late: (note) => void this.#pipeline.addCosignatures(note),
       conflict: (error, evidence) => this.#halt(error, evidence),
     });
+    // A frozen log signs nothing, and so needs no confirmation.
+    const { cosigner, isNew = false } = options;
+    const waits = !isNew && stores.latest.tree.state.status !== 'frozen' && cosigner?.awaitConfirmation() === true;
+    this.#life = new Life(waits ? 'confirming' : 'running');
+    options.metrics.unconfirmed.set(waits ? 1 : 0);
+    if (waits) {
+      this.#confirmed = new Promise((resolve) => {
+        this.#confirm = resolve;
+      });
+    }
     this.#serve(stores.latest);
   }
 
@@ -98,7 +113,7 @@ export class Log implements LogService {
     log = new Log(options, await opening, stores);
     try {
       // A new log without witnesses shows its empty tree before it takes the first entry.
-      const published = log.#pipeline.publisher.idle();
+      const published = log.#confirmed.then(() => log!.#pipeline.publisher.idle());
       if (cosigner === undefined) await published;
       else await within(published, FIRST_PUBLICATION_MS);
       const nothing = log.#store.published === undefined;
@@ -182,7 +197,8 @@ export class Log implements LogService {
     if (delay > limits.maxCheckpointDelay) {
       reasons.push(`the newest checkpoint is ${Math.round(delay / 1000)} s late`);
     }
-    if (phase === undefined) reasons.push(...(cosigner?.notReady() ?? []));
+    const { name } = this.#life.phase;
+    if (name === 'running' || name === 'confirming') reasons.push(...(cosigner?.notReady() ?? []));
     return reasons;
   }
 
@@ -232,6 +248,7 @@ export class Log implements LogService {
   /** The last steps of every end. `good`: the store is in service, so the filter of known leaves is worth storing. */
   async #end(good: boolean): Promise<void> {
     this.#life.enter({ name: 'closed' });
+    this.#confirm?.();
     this.#store.end(requestError('draining'));
     await this.#known.end(good);
     this.#options.cosigner?.close();
@@ -256,7 +273,26 @@ export class Log implements LogService {
     this.#backlog.grew(store);
     metrics.sequenced.set(tree.state.size);
     if (tree.state.status === 'frozen') signer.freeze();
-    else this.#pipeline.publisher.request();
+    else if (this.#confirm === undefined) this.#pipeline.publisher.request();
+    else if (store.publishedSize === 0) cosigner?.askUnpublished().catch((error) => this.#fail(error, store));
+  }
+
+  /** The newest committed tree, signed, for witnesses that are asked before the log goes on. */
+  async #signHead(): Promise<{ note: string; reader: TreeReader }> {
+    const { tree } = this.#store;
+    const { snapshot } = tree;
+    return { note: await this.#options.signer.sign(snapshot), reader: tree.reader(snapshot) };
+  }
+
+  #wasConfirmed(): void {
+    this.#options.metrics.unconfirmed.set(0);
+    this.#options.logger.info({}, 'the witnesses have confirmed that no newer tree of this log exists');
+    this.#confirm?.();
+    this.#confirm = undefined;
+    // A store that has failed is opened again first.
+    if (this.#life.phase.name === 'confirming' && this.#life.enter({ name: 'running' })) {
+      this.#pipeline.publisher.request();
+    }
   }
 
   #hostOf(store: OpenStore): PipelineHost {
@@ -287,6 +323,8 @@ export class Log implements LogService {
 
   async #freeze(): Promise<string> {
     for (;;) {
+      this.#life.check('freeze');
+      await this.#confirmed;
       this.#life.check('freeze');
       const store = this.#store;
       const pipeline = this.#pipeline;
@@ -320,7 +358,7 @@ export class Log implements LogService {
   }
 
   #recovered(store: OpenStore): void {
-    this.#life.enter({ name: 'running' });
+    this.#life.enter({ name: this.#confirm === undefined ? 'running' : 'confirming' });
     this.#serve(store);
     const { size, status } = store.tree.state;
     this.#options.logger.info({ size }, 'the store is open again');

@@ -1,7 +1,9 @@
 /**
  * The life of a log in one value, and what the log answers in each phase of it.
  *
- *     running ⇄ recovering        the store failed, and is opened again
+ *     confirming                  witnesses have not confirmed yet that the newest tree is here
+ *        ↓
+ *     running ⇄ recovering        the store failed, and is opened again; while confirming too
  *        ↓          ↓
  *         draining                no new entries; a store that fails is opened again all the same
  *            ↓
@@ -13,6 +15,8 @@
 import { type RequestErrorCode, requestError, type ServerError } from '../errors.ts';
 
 export type Phase =
+  /** The log was there before, and its witnesses have not confirmed yet that they know no newer tree. */
+  | { readonly name: 'confirming' }
   | { readonly name: 'running' }
   | { readonly name: 'recovering' }
   | { readonly name: 'draining' }
@@ -28,7 +32,7 @@ export type PhaseName = Phase['name'];
 export type Call = 'submit' | 'add' | 'read' | 'freeze';
 
 /** The call goes on, or gets one row of `REQUEST_ERRORS`. */
-type Permission = 'goes on' | (RequestErrorCode & ('store-failed' | 'draining' | 'halted' | 'broken'));
+type Permission = 'goes on' | (RequestErrorCode & ('unconfirmed' | 'store-failed' | 'draining' | 'halted' | 'broken'));
 
 interface PhaseRow extends Readonly<Record<Call, Permission>> {
   /** The sentence in `GET /readyz`; undefined if the log is ready in this phase. */
@@ -38,6 +42,16 @@ interface PhaseRow extends Readonly<Record<Call, Permission>> {
 }
 
 export const PHASES: Readonly<Record<PhaseName, PhaseRow>> = {
+  confirming: {
+    submit: 'unconfirmed',
+    add: 'unconfirmed',
+    // What was published is true, whether it is the newest or not.
+    read: 'goes on',
+    // A freeze signs, so it waits for the confirmation.
+    freeze: 'goes on',
+    notReady: 'the log signs nothing and takes no entry before its witnesses confirm that no newer tree of it exists',
+    next: ['running', 'recovering', 'draining', 'halted', 'broken', 'closed'],
+  },
   running: {
     submit: 'goes on',
     add: 'goes on',
@@ -54,7 +68,7 @@ export const PHASES: Readonly<Record<PhaseName, PhaseRow>> = {
     // A freeze waits until the store is open again.
     freeze: 'goes on',
     notReady: 'the store failed and is being opened again',
-    next: ['running', 'draining', 'halted', 'broken', 'closed'],
+    next: ['running', 'confirming', 'draining', 'halted', 'broken', 'closed'],
   },
   draining: {
     submit: 'draining',
@@ -93,7 +107,11 @@ export const PHASES: Readonly<Record<PhaseName, PhaseRow>> = {
 
 /** Holds the phase of one log, and changes it only as the table allows. */
 export class Life {
-  #phase: Phase = { name: 'running' };
+  #phase: Phase;
+
+  constructor(first: 'running' | 'confirming' = 'running') {
+    this.#phase = { name: first };
+  }
 
   get phase(): Phase {
     return this.#phase;

@@ -20,6 +20,11 @@ export interface LogOptions {
   readonly signerHealthy: () => boolean;
   /** Has checkpoints cosigned by the witnesses of the policy; undefined for a log without a policy. */
   readonly cosigner?: Omit<Cosigner, 'loopback'> | undefined;
+  /**
+   * This very start made the log, so that no newer state of it can exist. Any other log with a policy waits until its
+   * witnesses confirm that.
+   */
+  readonly isNew?: boolean;
   /** From the start of one publication to that of the next, in milliseconds. */
   readonly minPublishIntervalMs?: number;
   /** A witness proved that this log signed another history: the log stops until its operator acts. `evidence` is the note. */

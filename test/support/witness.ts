@@ -59,6 +59,10 @@ export class TestWitness {
   inconsistent = 0;
   /** The sizes of the checkpoints that the log offered. */
   readonly sizes: number[] = [];
+  /** The newest request body. */
+  body = '';
+  /** Whether clients can fetch its checkpoint. */
+  shows = true;
   /** How often clients fetched the witness's checkpoint. */
   shown = 0;
   /** Witnesses that cosign at this URL too. */
@@ -121,7 +125,7 @@ export class TestWitness {
     if (this.behaviour === 'hang-always') return;
     if (this.behaviour === 'error-502') return void response.writeHead(502).end();
     const mine = path === `/${originHash(this.#logKey.name)}/checkpoint`;
-    if (!mine || this.held === undefined) response.writeHead(404).end();
+    if (!mine || !this.shows || this.held === undefined) response.writeHead(404).end();
     else response.end(this.held.note);
   }
 
@@ -136,6 +140,7 @@ export class TestWitness {
     if (this.behaviour === 'error-500') return void response.writeHead(500).end('out of order');
     if (this.behaviour === 'random-sizes') return void conflict(this.requests % 7 === 0 ? 0 : this.requests % 3);
     if (this.behaviour === 'larger') return void conflict(1_000_000);
+    this.body = Buffer.from(body).toString();
     const { oldSize, proof, note } = parseAddCheckpoint(body);
     const { text, others } = openNote(parseNote(note), [noteVerifier(this.#logKey, nodeNotePrimitives)]);
     if (others.length > 0) throw new Error('a line that is not the log’s own was sent');
@@ -156,8 +161,8 @@ export class TestWitness {
       this.inconsistent++;
       return void response.writeHead(422).end();
     }
-    this.held = { checkpoint, note };
     const each = await Promise.all([this, ...this.sharedBy].map((witness) => witness.#cosign(text)));
+    this.held = { checkpoint, note: Buffer.concat([note, Buffer.from(each.join(''))]) };
     response.end(each.join(''));
   }
 

@@ -3,13 +3,16 @@ import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { REQUEST_ERRORS, ServerError } from '../../../server/errors.ts';
 import type { Log } from '../../../server/log/log.ts';
 import { type Call, Life, PHASES, type Phase, type PhaseName } from '../../../server/log/phase.ts';
+import type { LogOptions } from '../../../server/log/types.ts';
 import type { Stores } from '../../../server/store/types.ts';
 import { Faults, faultyStores } from '../../support/faulty.ts';
 import { bodyOf, openTestLog, sharedIngest, tempDir } from '../../support/log.ts';
 import { MemoryDisk, openMemoryStores } from '../../support/memory-stores.ts';
+import { turns } from '../../support/until.ts';
 
 const why = new ServerError('rollback', 'the witness w holds a checkpoint of 9 entries');
 const ALL: Readonly<Record<PhaseName, Phase>> = {
+  confirming: { name: 'confirming' },
   running: { name: 'running' },
   recovering: { name: 'recovering' },
   draining: { name: 'draining' },
@@ -23,6 +26,7 @@ const CALLS: readonly Call[] = ['submit', 'add', 'read', 'freeze'];
 /** What each call gets, written down once more: undefined where it goes on. */
 const EXPECTED: Readonly<Record<PhaseName, readonly (keyof typeof REQUEST_ERRORS | undefined)[]>> = {
   //            submit          add             read        freeze
+  confirming: ['unconfirmed', 'unconfirmed', undefined, undefined],
   running: [undefined, undefined, undefined, undefined],
   recovering: ['store-failed', 'store-failed', undefined, undefined],
   draining: ['draining', 'draining', undefined, undefined],
@@ -32,8 +36,9 @@ const EXPECTED: Readonly<Record<PhaseName, readonly (keyof typeof REQUEST_ERRORS
 };
 
 const AFTER: Readonly<Record<PhaseName, readonly PhaseName[]>> = {
+  confirming: ['running', 'recovering', 'draining', 'halted', 'broken', 'closed'],
   running: ['recovering', 'draining', 'halted', 'broken', 'closed'],
-  recovering: ['running', 'draining', 'halted', 'broken', 'closed'],
+  recovering: ['running', 'confirming', 'draining', 'halted', 'broken', 'closed'],
   draining: ['halted', 'broken', 'closed'],
   halted: ['closed'],
   broken: ['closed'],
@@ -41,6 +46,7 @@ const AFTER: Readonly<Record<PhaseName, readonly PhaseName[]>> = {
 };
 
 const READY: Readonly<Record<PhaseName, string | undefined>> = {
+  confirming: 'the log signs nothing and takes no entry before its witnesses confirm that no newer tree of it exists',
   running: undefined,
   recovering: 'the store failed and is being opened again',
   draining: 'the log is shutting down',
@@ -51,8 +57,8 @@ const READY: Readonly<Record<PhaseName, string | undefined>> = {
 
 /** A life that has come to this phase. */
 function lifeIn(name: PhaseName): Life {
-  const life = new Life();
-  if (name !== 'running') expect(life.enter(ALL[name])).toBe(true);
+  const life = new Life(name === 'confirming' ? name : 'running');
+  if (name !== 'running' && name !== 'confirming') expect(life.enter(ALL[name])).toBe(true);
   expect(life.phase.name).toBe(name);
   return life;
 }
@@ -91,6 +97,7 @@ describe('the table of phases', () => {
 
 describe('a log in each phase', () => {
   let log: Log | undefined;
+  let confirmed: () => void;
   let dir: Awaited<ReturnType<typeof tempDir>>;
   afterEach(async () => {
     await log?.close();
@@ -110,24 +117,35 @@ describe('a log in each phase', () => {
       if (broken !== undefined) throw broken;
       return faultyStores(await openMemoryStores(disk), faults);
     };
-    const opened = await openTestLog(dir.path, {
+    let waits = false;
+    const options: Partial<LogOptions> = {
       openStores,
       entries: 'raw',
       cosigner: {
         check: async () => {},
         start: (hooks) => {
           conflict = hooks.conflict;
+          confirmed = hooks.confirmed;
         },
+        awaitConfirmation: () => waits,
+        askUnpublished: async () => {},
         adopt: () => {},
         quorum: async (note) => note,
         notReady: () => [],
         alarms: () => [],
         close: () => {},
       },
-    });
+    };
+    let opened = await openTestLog(dir.path, options);
     log = opened;
     await opened.add(Buffer.from('one'));
     await expect.poll(() => opened.publishedSize).toBe(1);
+    if (name === 'confirming') {
+      await opened.close();
+      waits = true;
+      opened = await openTestLog(dir.path, options);
+      log = opened;
+    }
     if (name === 'recovering' || name === 'broken') {
       broken = new ServerError(name === 'broken' ? 'corrupt' : 'store', 'injected');
       faults.failNext('not-persisted');
@@ -167,7 +185,14 @@ describe('a log in each phase', () => {
   it.each(NAMES)('%s: freeze', async (name) => {
     const at = await logIn(name);
     const code = EXPECTED[name][3];
-    if (name === 'recovering') {
+    if (name === 'confirming') {
+      // It waits for the witnesses, and signs after them.
+      const frozen = at.freeze();
+      await turns();
+      expect(at.info.status).toBe('open');
+      confirmed();
+      expect(await frozen).toContain('\nLog frozen — ');
+    } else if (name === 'recovering') {
       // It waits for the store; the end of the log ends the wait.
       const frozen = at.freeze().catch((error: { code: string }) => error.code);
       await at.close();
