@@ -178,14 +178,14 @@ function rowsOf(all: readonly PeerResult[]): Row[] {
 function readRows(all: readonly ReadResult[]): Row[] {
   const of = (server: string) => all.filter((each) => each.server === server);
   const nginx = of('nginx');
-  return ['stele', 'nginx'].map((server) => ({
+  return ['stele', 'nginx', 'nginx before stele'].map((server) => ({
     reads: server,
     'requests/s': spread(of(server).map((run) => run.requestsPerSecond)),
     'per core': spread(of(server).map((run) => run.perCore)),
     p99: of(server)[0]!.p99,
     failed: of(server).reduce((sum, run) => sum + run.failed, 0),
-    'stele/nginx per core':
-      server === 'stele' ? spread(of(server).map((run, at) => run.perCore / nginx[at]!.perCore)) : '',
+    'of nginx, per core':
+      server !== 'nginx' ? spread(of(server).map((run, at) => run.perCore / nginx[at]!.perCore)) : '',
   }));
 }
 

@@ -1,15 +1,15 @@
 /**
  * Reads: tiles and entry bundles of a million entries, newer ones more often (a Zipf mix), over kept-alive connections,
- * from Stele and from nginx on the same files. wrk sends the requests, because it costs little beside either server.
+ * from Stele, from nginx on the same files, and from nginx before Stele as deploy/nginx has it. wrk sends the requests, because it costs little beside either server.
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { entryBundlePath, TILE_WIDTH, tilePath } from '../../merkle/tile.ts';
 import { fillLog } from '../load/growth.ts';
 import { printedUrl } from '../load/server.ts';
+import { startNginxBefore, startPlainNginx } from './nginx.ts';
 import { cpuSeconds, stop } from './run.ts';
 
 export interface ReadResult {
@@ -64,8 +64,10 @@ export async function measureReads(rounds: number, seconds: number, entries = EN
     // Runs in another process: in the server this walk over the whole log would fill the cache for reads.
     execFileSync(process.execPath, [STELE, 'log', 'export', files, '--data', data], { stdio: 'ignore' });
     const own = await stele();
-    const nginx = await startNginx(dir, files);
+    const nginx = await startPlainNginx(join(dir, 'nginx'), files);
     running.push(nginx.child);
+    const before = await startNginxBefore(join(dir, 'before'), own.url, data);
+    running.push(before.child);
     const script = join(dir, 'mix.lua');
     writeFileSync(script, luaOf(zipfMix(entries)));
     const results: ReadResult[] = [];
@@ -73,6 +75,7 @@ export async function measureReads(rounds: number, seconds: number, entries = EN
       for (const [server, { child, url }] of [
         ['stele', own],
         ['nginx', nginx],
+        ['nginx before stele', before],
       ] as const) {
         const result = { server, ...ask(url, child, script, seconds) };
         // The first round fills the caches of both, and V8's compiler.
@@ -136,44 +139,4 @@ function request()
   return wrk.format("GET", paths[at])
 end
 `;
-}
-
-async function startNginx(dir: string, root: string): Promise<{ child: ChildProcess; url: string }> {
-  const port = await freePort();
-  const work = join(dir, 'nginx');
-  mkdirSync(work, { recursive: true });
-  const file = join(work, 'nginx.conf');
-  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
-    (name) => `${name}_temp_path ${work}/${name};`,
-  );
-  writeFileSync(
-    file,
-    // If nginx starts as root, its workers run as a user who may not read the files.
-    `${process.getuid?.() === 0 ? 'user root; ' : ''}daemon off; worker_processes auto; pid ${work}/pid; error_log ${work}/error.log;
-events { worker_connections 1024; }
-http { access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000; open_file_cache max=10000;
-${temporary.join('\n')}
-types {} default_type application/octet-stream;
-server { listen 127.0.0.1:${port}; root ${root}; } }
-`,
-  );
-  const child = spawn('nginx', ['-c', file, '-e', join(work, 'error.log')], { stdio: 'ignore' });
-  const url = `http://127.0.0.1:${port}`;
-  for (let i = 0; i < 100; i++) {
-    const reply = await fetch(`${url}/checkpoint`).catch(() => undefined);
-    await reply?.arrayBuffer();
-    if (reply?.status === 200) return { child, url };
-    await new Promise((done) => setTimeout(done, 50));
-  }
-  throw new Error('nginx did not answer');
-}
-
-function freePort(): Promise<number> {
-  const server = createServer();
-  return new Promise((done) =>
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => done(port));
-    }),
-  );
 }
