@@ -101,6 +101,14 @@ export const REQUEST_ERRORS = {
     indexed: true,
     message: (_index?: number) => 'the log could not read what this reply needs; retry',
   },
+  damaged: {
+    status: 503,
+    grpc: 14,
+    retry: true,
+    indexed: true,
+    message: (_index?: number) =>
+      'a stored file that this reply needs is damaged, and the log does not send it; its operator must put the file back',
+  },
   unavailable: { status: 503, grpc: 14, retry: true, message: 'the store of the log is not available; retry' },
   draining: { status: 503, grpc: 14, retry: true, message: 'the log is shutting down; retry' },
   halted: {
@@ -164,6 +172,7 @@ export type ServerErrorCode =
   | 'tail-gap' // the stored tail does not follow the stored files
   | 'corrupt' // what is stored does not add up
   | 'unreadable' // the data could not be read for a reason that says nothing about them, such as a permission
+  | 'rotten' // one stored file is damaged, missing or unreadable: what needs it fails, and nothing else
   | 'tile-conflict' // other bytes stand at an immutable address
   | 'rollback' // the tree does not extend a checkpoint that was published
   | 'frozen' // the log is frozen for good

@@ -55,6 +55,8 @@ export class Metrics extends MetricSet {
   connections = (): number => 0;
   /** The bytes of request bodies in memory, read whenever the metrics are read. */
   bodyBytes = (): number => 0;
+  /** The files that are known to be damaged, read whenever the metrics are read. */
+  rottenFiles = (): number => 0;
   /** Whether the filter has every leaf hash, read whenever the metrics are read. */
   filterComplete = (): boolean => false;
 
@@ -75,6 +77,9 @@ export class Metrics extends MetricSet {
       '1 while the filter in memory finds new entries, 0 while the store looks each entry up',
       [],
       (gauge) => gauge.set(this.filterComplete() ? 1 : 0),
+    );
+    this.gauge('stele_rotten_files', 'Stored tiles and bundles that do not hold what the tree has', [], (gauge) =>
+      gauge.set(this.rottenFiles()),
     );
     this.gauge(
       'stele_checkpoint_timestamp_seconds',

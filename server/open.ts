@@ -1,4 +1,5 @@
 /** Opens the log of a configuration: data directory, keys, worker pool and log, without a network. */
+import { join } from 'node:path';
 import { decodeUtf8 } from '../merkle/bytes.ts';
 import type { Policy } from '../merkle/policy.ts';
 import { isThere, readFileIfThere, writeFileDurable } from '../merkle/runtime/disk/files.ts';
@@ -98,7 +99,8 @@ export async function openLog({ config: given, logger, onFatal }: OpenLogOptions
     void ingest.ingest(new Uint8Array(0), 'json');
     if (!ingest.fast.fast) logger.warn({ why: ingest.fast.why }, 'signatures over digests are checked the slow way');
     const log = await Log.open({
-      openStores: () => openDirStores(config.data, config.limits.cachedBytes),
+      openStores: () => openDirStores(config.data),
+      tree: { ...config.limits, pathOf: (name) => join(layout.public(config.data), name) },
       signer,
       signerHealthy: () => keys.every((key: RetryingSigner) => key.healthy),
       cosigner,

@@ -139,6 +139,11 @@ export const ConfigSchema = Type.Object({
       // Holds 85 % of the reads of a million entries of 500 bytes in a Zipf mix that favors new ones; 64 MiB hold 76 %.
       default: '128MiB',
     }),
+    checksumBytes: size('0B', '1GiB', {
+      description:
+        'Checksums of tiles and bundles that were verified against the tree since the start: 4 bytes each. Files beyond it are verified anew when they are read again.',
+      default: '32MiB',
+    }),
     compressedBytes: size('0B', '64GiB', { description: 'Compressed entry bundles kept in memory.', default: '32MiB' }),
     filterBytes: size('0B', '1GiB', {
       description:

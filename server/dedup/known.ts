@@ -9,17 +9,14 @@
  * one of its tables, and merges a table that was passed over often with all tables below: at 10 million entries that took
  * 87 µs of processor time an entry (bench/RESULTS.md, Growth).
  *
- * The filter is made from the level 0 tiles, which are the leaf hashes, while the log works. Until the filter has all of
+ * The filter is made from the level 0 tiles, which are the leaf hashes and verified (tree/verified.ts), while the log works. Until the filter has all of
  * them, every entry is looked up. A clean end stores the filter, and the next start adds what came since. The filter grows
  * with the log: once the log has as many entries as the filter has bytes, one of twice the size is made beside it.
  */
 import { equal } from '../../merkle/bytes.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
-import { type RangeHasher, rangeHasher, rootInPlace } from '../../merkle/runtime/crypto/rangehash.ts';
-import { TILE_WIDTH, tilePath } from '../../merkle/tile.ts';
-import { ServerError } from '../errors.ts';
+import { TILE_WIDTH } from '../../merkle/tile.ts';
 import type { CommittedTree } from '../tree/committed.ts';
-import type { TreeReader } from '../tree/reader.ts';
 import { BLOCK_BYTES, LeafFilter } from './filter.ts';
 import { readFilter, type SavedFilter, writeFilter } from './filter-file.ts';
 
@@ -41,8 +38,6 @@ export interface KnownOptions {
     warn(fields: object, message: string): void;
   };
 }
-
-const TILE_BYTES = TILE_WIDTH * HASH_SIZE;
 
 const MIN_BYTES = 1024 * 1024;
 const RETRY_MS = 60_000;
@@ -72,7 +67,6 @@ export class KnownLeaves {
   #making: Making | undefined;
   /** No larger filter is possible. */
   #full = false;
-  #hasher: RangeHasher | undefined;
   #ended = false;
 
   private constructor(options: KnownOptions, saved: SavedFilter | undefined) {
@@ -224,7 +218,7 @@ export class KnownLeaves {
       while (making.next < making.until) {
         const first = making.next / TILE_WIDTH;
         const count = Math.min(Math.ceil((making.until - making.next) / TILE_WIDTH), TILES_AT_ONCE);
-        const tiles = await Promise.all(Array.from({ length: count }, (_, i) => this.#leafHashes(reader, first + i)));
+        const tiles = await Promise.all(Array.from({ length: count }, (_, i) => reader.leafHashes(first + i)));
         if (!inService()) return;
         for (const hashes of tiles) {
           for (let at = 0; at < hashes.length; at += HASH_SIZE) making.filter.add(hashes, at);
@@ -234,7 +228,6 @@ export class KnownLeaves {
       if (!inService()) return;
       this.#filter = making.filter;
       this.#making = undefined;
-      this.#hasher = undefined;
       const fields = { entries: making.until, bytes: making.filter.length };
       logger.info(
         { ...fields, ms: Math.round(performance.now() - making.started) },
@@ -248,22 +241,5 @@ export class KnownLeaves {
       );
       setTimeout(() => void this.#make(tree), retryMs).unref();
     }
-  }
-
-  /**
-   * The hashes in a tile, checked: if the disk had changed one of them, the log would not find its entry again and would log
-   * it twice. 50 µs a tile.
-   */
-  async #leafHashes(reader: TreeReader, tile: number): Promise<Uint8Array> {
-    const hashes = await reader.leafHashes(tile);
-    // The partial tile was hashed when the tree was opened.
-    if (hashes.length < TILE_BYTES) return hashes;
-    const root = await reader.tileRoot(tile);
-    this.#hasher ??= rangeHasher(1 + TILE_BYTES);
-    this.#hasher.memory.set(hashes, 1);
-    rootInPlace(this.#hasher, 1, TILE_WIDTH);
-    if (equal(this.#hasher.memory.subarray(1, 1 + HASH_SIZE), root)) return hashes;
-    const path = tilePath({ level: 0, index: tile, width: TILE_WIDTH });
-    throw new ServerError('corrupt', `${path} does not lead to the tree: run \`stele log check\``);
   }
 }

@@ -11,7 +11,6 @@
  *     public/        the public tree of tlog-tiles: checkpoint, tile/…; a static server may serve it
  */
 import { join } from 'node:path';
-import { cachedTiles } from '../store/cache.ts';
 import { openFileStore } from '../store/files/files.ts';
 import { openLevelState } from '../store/level/level.ts';
 import type { Stores } from '../store/types.ts';
@@ -25,15 +24,14 @@ export const layout = {
 } as const;
 
 /**
- * Opens the stores of a data directory, which the process MUST own. `cacheBytes` of tiles and bundles are kept in memory;
- * default 0.
+ * Opens the stores of a data directory, which the process MUST own.
  * @throws ServerError `locked`, `store`
  */
-export async function openDirStores(dir: string, cacheBytes = 0): Promise<Stores> {
+export async function openDirStores(dir: string): Promise<Stores> {
   const files = await openFileStore(layout.public(dir));
   try {
     const state = await openLevelState(layout.state(dir));
-    return { tiles: cacheBytes === 0 ? files : cachedTiles(files, cacheBytes), checkpoint: files, state };
+    return { tiles: files, checkpoint: files, state };
   } catch (error) {
     await files.close();
     throw error;

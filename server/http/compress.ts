@@ -3,7 +3,7 @@
  * use as well. A client that comes meanwhile gets its bundle uncompressed, which is always correct.
  */
 import { promisify } from 'node:util';
-import { crc32, gzip as gzipCallback } from 'node:zlib';
+import { gzip as gzipCallback } from 'node:zlib';
 import acceptNegotiator from '@fastify/accept-negotiator';
 
 const gzip = promisify(gzipCallback);
@@ -15,16 +15,10 @@ export function acceptsGzip(acceptEncoding: string | string[] | undefined): bool
   return acceptNegotiator.negotiate(acceptEncoding.toLowerCase(), ['gzip', 'identity']) === 'gzip';
 }
 
-interface Kept {
-  readonly compressed: Buffer;
-  /** The array that `compressed` was made from, or last compared with. Weak: its owner decides how long it lives. */
-  readonly of: WeakRef<Uint8Array>;
-}
-
 export class Compressor {
   readonly #limit: number;
   /** Least recently used first. */
-  readonly #cache = new Map<string, Kept>();
+  readonly #cache = new Map<string, Buffer>();
   readonly #running = new Map<string, Promise<Buffer>>();
   #bytes = 0;
 
@@ -37,24 +31,19 @@ export class Compressor {
   }
 
   /**
-   * `bytes` compressed; undefined if they should be sent uncompressed. `key` always names the same bytes. If the file has
-   * changed all the same, the kept copy is not sent, so that an auditor sees the damage.
+   * `bytes` compressed; undefined if they should be sent uncompressed. `key` always names the same bytes: they were verified
+   * against the tree (tree/verified.ts).
    */
   async gzip(key: string, bytes: Uint8Array): Promise<Buffer | undefined> {
-    const held = this.held(key, bytes);
+    const held = this.held(key);
     if (held !== undefined) return held;
-    const cached = this.#cache.get(key)?.compressed;
-    if (cached !== undefined && holds(cached, bytes)) {
-      this.#keep(key, cached, bytes);
-      return cached;
-    }
     let running = this.#running.get(key);
     if (running === undefined) {
       if (this.#running.size >= AT_ONCE) return undefined;
       running = gzip(bytes);
       this.#running.set(key, running);
       try {
-        this.#keep(key, await running, bytes);
+        this.#keep(key, await running);
       } finally {
         this.#running.delete(key);
       }
@@ -62,29 +51,23 @@ export class Compressor {
     return running;
   }
 
-  /** The kept copy of `bytes`, if it was made from this very array, which never changes: its CRC need not be read. */
-  held(key: string, bytes: Uint8Array): Buffer | undefined {
+  /** The kept copy of the bytes that `key` names. */
+  held(key: string): Buffer | undefined {
     const kept = this.#cache.get(key);
-    if (kept?.of.deref() !== bytes) return undefined;
+    if (kept === undefined) return undefined;
     this.#cache.delete(key);
     this.#cache.set(key, kept);
-    return kept.compressed;
+    return kept;
   }
 
-  #keep(key: string, compressed: Buffer, bytes: Uint8Array): void {
-    this.#bytes += compressed.length - (this.#cache.get(key)?.compressed.length ?? 0);
+  #keep(key: string, compressed: Buffer): void {
+    this.#bytes += compressed.length - (this.#cache.get(key)?.length ?? 0);
     this.#cache.delete(key);
-    this.#cache.set(key, { compressed, of: new WeakRef(bytes) });
+    this.#cache.set(key, compressed);
     for (const [oldest, dropped] of this.#cache) {
       if (this.#bytes <= this.#limit) break;
       this.#cache.delete(oldest);
-      this.#bytes -= dropped.compressed.length;
+      this.#bytes -= dropped.length;
     }
   }
-}
-
-/** gzip ends with the CRC-32 and the length of the original (RFC 1952 section 2.3.1). 90 µs for a bundle; gzip takes 3 ms. */
-function holds(compressed: Buffer, bytes: Uint8Array): boolean {
-  const end = compressed.length;
-  return compressed.readUInt32LE(end - 4) === bytes.length && compressed.readUInt32LE(end - 8) === crc32(bytes);
 }

@@ -62,7 +62,7 @@ function routesBelow(prefix: string, { log, compressor }: HttpContext): Document
         const gzip = acceptsGzip(request.headers['accept-encoding']);
         const bytes = log.atHand(path);
         if (bytes !== undefined && !gzip) return immutable(BUNDLE, bytes);
-        const compressed = bytes && compressor.held(path, bytes);
+        const compressed = bytes && compressor.held(path);
         return compressed === undefined ? readBundle(path, gzip) : immutable(GZIPPED, compressed);
       },
     },

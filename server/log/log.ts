@@ -11,8 +11,11 @@ import { Reopening } from '../../merkle/runtime/disk/reopen.ts';
 import { KnownLeaves } from '../dedup/known.ts';
 import { RequestError, requestError, ServerError } from '../errors.ts';
 import { backupTree, exportTree } from '../tools/backup.ts';
+import type { CommittedTree } from '../tree/committed.ts';
 import type { TreeReader } from '../tree/reader.ts';
+import { RottenFiles } from '../tree/rotten.ts';
 import { emptySnapshot } from '../tree/snapshot.ts';
+import { isRotten } from '../tree/verified.ts';
 import type { Encoding, LoggedEntry, LogInfo, LogService, Outcome } from '../types.ts';
 import { Backlog } from './backlog.ts';
 import { freezeStore } from './freeze.ts';
@@ -48,6 +51,7 @@ export class Log implements LogService {
   readonly #life: Life;
   readonly #stores: Reopening<OpenStore>;
   readonly #known: KnownLeaves;
+  readonly #rotten: RottenFiles;
   readonly #backlog: Backlog;
   readonly #intake: Intake;
   /** The pipeline of the newest store. */
@@ -59,9 +63,11 @@ export class Log implements LogService {
   #freezing: Promise<string> | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor(options: LogOptions, known: KnownLeaves, stores: Reopening<OpenStore>) {
+  private constructor(options: LogOptions, known: KnownLeaves, rotten: RottenFiles, stores: Reopening<OpenStore>) {
     this.#options = options;
     this.#known = known;
+    this.#rotten = rotten;
+    options.metrics.rottenFiles = () => rotten.count;
     this.#stores = stores;
     this.#backlog = new Backlog(options.metrics);
     this.#intake = new Intake(options, this.#backlog, {
@@ -96,11 +102,12 @@ export class Log implements LogService {
    * @throws ServerError
    */
   static async open(options: LogOptions): Promise<Log> {
-    const { filter, logger, cosigner } = options;
+    const { filter, logger, cosigner, tree } = options;
+    const rotten = new RottenFiles(logger, tree?.pathOf);
     const opening = KnownLeaves.open({ ...filter, logger });
     let log: Log | undefined;
     const stores = await Reopening.start<OpenStore>({
-      open: () => openStore(options, opening, log === undefined),
+      open: () => openStore(options, opening, rotten, log === undefined),
       isFatal,
       onFailure: (error) => log!.#recovers(error),
       onRetry: (error, retryMs) => logger.warn({ err: error, retryMs }, 'the store cannot be opened yet'),
@@ -110,7 +117,7 @@ export class Log implements LogService {
       await (await opening).end(false);
       throw error;
     });
-    log = new Log(options, await opening, stores);
+    log = new Log(options, await opening, rotten, stores);
     try {
       // A new log without witnesses shows its empty tree before it takes the first entry.
       const published = log.#confirmed.then(() => log!.#pipeline.publisher.idle());
@@ -199,6 +206,7 @@ export class Log implements LogService {
     }
     const { name } = this.#life.phase;
     if (name === 'running' || name === 'confirming') reasons.push(...(cosigner?.notReady() ?? []));
+    if (this.#rotten.reason !== undefined) reasons.push(this.#rotten.reason);
     return reasons;
   }
 
@@ -403,6 +411,8 @@ export class Log implements LogService {
       return await read(reader, checkpoint);
     } catch (error) {
       if (error instanceof RequestError) throw error;
+      // The file was logged when it was found.
+      if (isRotten(error)) throw requestError('damaged');
       this.#options.logger.error({ err: error }, 'a read failed');
       throw requestError('read-failed');
     }
@@ -410,9 +420,14 @@ export class Log implements LogService {
 }
 
 /** Opens the stores, and checks their tree against every tree head that this log is known to have signed. */
-async function openStore(options: LogOptions, known: Promise<KnownLeaves>, first: boolean): Promise<OpenStore> {
+async function openStore(
+  options: LogOptions,
+  known: Promise<KnownLeaves>,
+  rotten: RottenFiles,
+  first: boolean,
+): Promise<OpenStore> {
   const { signer, cosigner, openStores } = options;
-  return await OpenStore.open(await openStores(), async (tree) => {
+  const prepare = async (tree: CommittedTree) => {
     // Before anything is signed: an old copy of the directory must not begin a second history.
     if (first) await cosigner?.check(tree.reader());
     const published = await openPublished(tree, signer);
@@ -420,7 +435,8 @@ async function openStore(options: LogOptions, known: Promise<KnownLeaves>, first
     if (signer.last !== undefined) await checkExtends(tree, signer.last, 'a checkpoint that this process signed');
     await (await known).adopt(tree);
     return published;
-  });
+  };
+  return await OpenStore.open(await openStores(), prepare, { ...options.tree, rotten });
 }
 
 function isFatal(error: unknown): boolean {

@@ -11,7 +11,7 @@ import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import type { RequestError } from '../errors.ts';
 import { closeStores } from '../store/stores.ts';
 import type { Stores } from '../store/types.ts';
-import { CommittedTree } from '../tree/committed.ts';
+import { CommittedTree, type TreeOptions } from '../tree/committed.ts';
 import type { Published } from './types.ts';
 
 export class OpenStore {
@@ -33,9 +33,10 @@ export class OpenStore {
   static async open(
     stores: Stores,
     prepare: (tree: CommittedTree) => Promise<Published | undefined>,
+    options: TreeOptions = {},
   ): Promise<OpenStore> {
     try {
-      const store = new OpenStore(await CommittedTree.open(stores, fastSha256));
+      const store = new OpenStore(await CommittedTree.open(stores, fastSha256, options));
       store.#published = await prepare(store.tree);
       return store;
     } catch (error) {

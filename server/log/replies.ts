@@ -3,6 +3,7 @@
  * has its own; when its service ends, every caller gets the reason.
  */
 import { requestError, ServerError } from '../errors.ts';
+import { isRotten } from '../tree/verified.ts';
 import type { InclusionProof } from '../types.ts';
 import type { OpenStore } from './open-store.ts';
 import type { Published } from './types.ts';
@@ -87,8 +88,7 @@ export class Replies {
       await prove([waiter], published);
     } catch (error) {
       this.#options.onProofError(error);
-      const unread = error instanceof ServerError && (error.code === 'store' || error.code === 'unavailable');
-      waiter.reject(requestError(unread ? 'read-failed' : 'no-proof', waiter.index));
+      waiter.reject(requestError(codeOf(error), waiter.index));
     }
   }
 
@@ -111,6 +111,12 @@ export class Replies {
     clearInterval(this.#sweep);
     this.#sweep = undefined;
   }
+}
+
+function codeOf(error: unknown): 'damaged' | 'read-failed' | 'no-proof' {
+  if (isRotten(error)) return 'damaged';
+  const unread = error instanceof ServerError && (error.code === 'store' || error.code === 'unavailable');
+  return unread ? 'read-failed' : 'no-proof';
 }
 
 async function prove(waiters: readonly Waiter[], { checkpoint, reader }: Published): Promise<void> {

@@ -6,6 +6,7 @@ import type { LogIdentity } from '../dir/identity.ts';
 import type { ServerError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Stores } from '../store/types.ts';
+import type { TreeOptions } from '../tree/committed.ts';
 import type { TreeReader } from '../tree/reader.ts';
 import type { Encoding, EntryKind, IngestedBody } from '../types.ts';
 import type { CheckpointSigner } from './sign.ts';
@@ -32,6 +33,8 @@ export interface LogOptions {
   readonly entries?: EntryKind;
   readonly ingest: { ingest(body: Uint8Array, encoding: Encoding): Promise<IngestedBody> };
   readonly batch: Config['batch'];
+  /** Memory of the tree; the damaged files are named as `pathOf` says. */
+  readonly tree?: Pick<TreeOptions, 'cachedBytes' | 'checksumBytes'> & { readonly pathOf?: (name: string) => string };
   /** The filter that finds new entries: its memory in bytes, 0 for no filter, and the file where it is stored. */
   readonly filter: { readonly maxBytes: number; readonly path?: string };
   readonly limits: LogLimits;

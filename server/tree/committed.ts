@@ -9,12 +9,25 @@ import { equal } from '../../merkle/bytes.ts';
 import { leafHash, type Sha256 } from '../../merkle/rfc6962.ts';
 import { TILE_WIDTH } from '../../merkle/tile.ts';
 import { ServerError } from '../errors.ts';
+import { cachedTiles } from '../store/cache.ts';
 import { retried } from '../store/retry.ts';
 import { closeStores } from '../store/stores.ts';
 import type { LogStatus, NewEntry, StatePart, Stores, TileStore, TreeState } from '../store/types.ts';
+import { Checksums } from './checksums.ts';
 import { filedSnapshot } from './filed.ts';
 import { TileCache, TreeReader } from './reader.ts';
+import { RottenFiles } from './rotten.ts';
 import { emptySnapshot, type Integration, integrate, type Snapshot } from './snapshot.ts';
+import { VerifiedTiles } from './verified.ts';
+
+export interface TreeOptions {
+  /** Memory of verified tiles and bundles, in bytes. Default 0. */
+  readonly cachedBytes?: number;
+  /** Memory of the checksums of files that were verified, in bytes; a file needs 4. Default 1 MiB. */
+  readonly checksumBytes?: number;
+  /** Where damaged files are named. */
+  readonly rotten?: RottenFiles;
+}
 
 /** What `append` gives as soon as the entries are durable. */
 interface Appended {
@@ -30,7 +43,9 @@ interface Appended {
 }
 
 export class CommittedTree {
+  /** Its tiles are verified, and behind the cache. */
   readonly #stores: Stores;
+  readonly #verified: VerifiedTiles;
   readonly #hash: Sha256;
   readonly #cache = new TileCache();
   #state: TreeState;
@@ -57,8 +72,20 @@ export class CommittedTree {
     state: TreeState,
     snapshot: Snapshot,
     checkpoint: Uint8Array | undefined,
+    options: TreeOptions,
   ) {
-    this.#stores = stores;
+    const { cachedBytes = 0, checksumBytes = 1024 * 1024, rotten = new RottenFiles() } = options;
+    this.#verified = new VerifiedTiles(stores.tiles, {
+      tree: () => this.#snapshot,
+      checksums: new Checksums(checksumBytes),
+      rotten,
+      nodes: this.#cache,
+      hash,
+    });
+    this.#stores = {
+      ...stores,
+      tiles: cachedBytes === 0 ? this.#verified : cachedTiles(this.#verified, cachedBytes),
+    };
     this.#hash = hash;
     this.#state = state;
     this.#head = snapshot;
@@ -71,16 +98,16 @@ export class CommittedTree {
    * stores: `close` closes them, and so does an open that rejects.
    * @throws ServerError `corrupt`, `tail-gap`, `tile-conflict`, `store`, `unavailable`
    */
-  static async open(stores: Stores, hash: Sha256): Promise<CommittedTree> {
+  static async open(stores: Stores, hash: Sha256, options: TreeOptions = {}): Promise<CommittedTree> {
     try {
-      return await CommittedTree.#open(stores, hash);
+      return await CommittedTree.#open(stores, hash, options);
     } catch (error) {
       await closeStores(stores);
       throw error;
     }
   }
 
-  static async #open(stores: Stores, hash: Sha256): Promise<CommittedTree> {
+  static async #open(stores: Stores, hash: Sha256, options: TreeOptions): Promise<CommittedTree> {
     // The checkpoint first: the state that is read afterwards is at least as large.
     const checkpoint = await retried(() => stores.checkpoint.readCheckpoint());
     let state = await retried(() => stores.state.read());
@@ -112,7 +139,7 @@ export class CommittedTree {
     }
     // A crash between a commit and its blobs leaves blobs missing: they are made again from the tail.
     await retried(() => stores.tiles.put(blobs));
-    return new CommittedTree(stores, hash, state, after, checkpoint);
+    return new CommittedTree(stores, hash, state, after, checkpoint, options);
   }
 
   /** The newest tree that may be signed: its full tiles and bundles are durable. It is behind `state` for a moment. */
@@ -148,9 +175,14 @@ export class CommittedTree {
     return this.#stores.state.snapshot();
   }
 
-  /** The full tiles and bundles, for copies of the log. */
+  /** The full tiles and bundles, verified, for copies of the log. */
   tileStore(): Pick<TileStore, 'get'> {
     return this.#stores.tiles;
+  }
+
+  /** The same, always from the place and not from memory. */
+  storedTiles(): Pick<TileStore, 'get'> {
+    return this.#verified;
   }
 
   /**

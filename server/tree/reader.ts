@@ -8,6 +8,7 @@ import {
   type NodeReader,
   rootAt,
   rootNodes,
+  verifyConsistency,
 } from '../../merkle/proof.ts';
 import { HASH_SIZE, type Sha256 } from '../../merkle/rfc6962.ts';
 import {
@@ -87,15 +88,10 @@ export class TreeReader {
     return bytes.subarray(0, width * HASH_SIZE);
   }
 
-  /** Up to 256 leaf hashes of 32 bytes in level 0 tile `index`. No cache keeps them; a full tile is not checked. */
+  /** Up to 256 leaf hashes of 32 bytes in level 0 tile `index`. No cache keeps them. */
   async leafHashes(index: number): Promise<Uint8Array> {
     const full = tileWidth(0, index, this.snapshot.size) === TILE_WIDTH;
     return full ? await this.#fullTile(0, index, { once: true }) : this.snapshot.edge[0]!;
-  }
-
-  /** The root over the hashes of full level 0 tile `index`, as a level 1 tile has it. */
-  async tileRoot(index: number): Promise<Uint8Array> {
-    return (await this.#nodes(1, Math.floor(index / TILE_WIDTH))).node(0, index % TILE_WIDTH);
   }
 
   /** The bundle's first `width` entries, encoded, or undefined where the bundle has fewer in this tree. */
@@ -147,10 +143,26 @@ export class TreeReader {
     return (index, leafHash) => provers.get(Math.floor(index / TILE_WIDTH))!.prove(index % TILE_WIDTH, leafHash);
   }
 
-  /** Requires 0 <= first <= second <= size. */
+  /**
+   * Requires 0 <= first <= second <= size. The proof is verified as a client does it, and a proof to `second` below the size
+   * by a second one from there to this tree's root.
+   * @throws MerkleError `bad-proof` where it does not lead to this tree: that is a fault of this log
+   */
   async consistencyProof(first: number, second: number): Promise<Uint8Array[]> {
     if (first === 0 || first === second) return [];
-    return consistencyProof(first, second, await this.#load(consistencyNodes(first, second)), this.#hash);
+    const { size, root } = this.snapshot;
+    const secondRoot = second === size ? root : await this.rootAt(second);
+    const hashes = await this.#proof(first, second, secondRoot);
+    if (second < size) await this.#proof(second, size, root);
+    return hashes;
+  }
+
+  async #proof(first: number, second: number, secondRoot: Uint8Array): Promise<Uint8Array[]> {
+    const firstRoot = await this.rootAt(first);
+    const read = await this.#load(consistencyNodes(first, second));
+    const hashes = consistencyProof(first, second, read, this.#hash);
+    verifyConsistency({ first, second, firstRoot, secondRoot, hashes }, this.#hash);
+    return hashes;
   }
 
   /** The root hash of the first `size` entries. Requires 0 <= size <= the size of this tree. */

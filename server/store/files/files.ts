@@ -98,12 +98,17 @@ export class FileStore implements TileStore, CheckpointStore {
   async #read(name: string): Promise<{ readonly bytes: Uint8Array; readonly stats: BigIntStats } | undefined> {
     const { min, max } = blobBounds(name);
     this.#checkOpen();
-    const found = await mapped(() => readWithStats(join(this.#dir, name), max));
+    const path = join(this.#dir, name);
+    const wrongLength = (length: number) => {
+      const right = min === max ? min : `${min} to ${max}`;
+      return new ServerError('corrupt', `${name} has ${length} bytes instead of ${right}: run \`stele log check\``);
+    };
+    const found = await mapped(() => readWithStats(path, max)).catch((error: unknown) => {
+      const size = statsOf(path)?.size ?? 0n;
+      throw size > max ? wrongLength(Number(size)) : error;
+    });
     if (found === undefined || found.bytes.length >= min) return found;
-    throw new ServerError(
-      'corrupt',
-      `${name} has ${found.bytes.length} bytes instead of ${min} or more: run \`stele log check\``,
-    );
+    throw wrongLength(found.bytes.length);
   }
 
   #write(task: () => FilesTask): Promise<void> {

@@ -546,10 +546,11 @@ describe('a log whose witnesses know another history of it', () => {
     bytes[40]! ^= 1;
     await writeFile(tile, bytes);
     await witnesses[2]!.start();
-    await until(() => witnesses[2]!.inconsistent > 0);
     const { fields } = (await until(() => logged.find((line) => line.fields.reason === 'internal')))!;
-    expect(fields.err).toMatchObject({ code: 'corrupt', message: expect.stringContaining('stele log check') });
-    expect(log!.notReady()).toEqual([]);
+    expect(fields.err).toMatchObject({ code: 'rotten', message: expect.stringContaining('tile/0/000') });
+    // The witness gets no proof that does not hold.
+    expect(witnesses[2]!.inconsistent).toBe(0);
+    expect(log!.notReady()).toEqual([expect.stringContaining('tile/0/000')]);
     await submit('more');
     // Nor does a start take it for a second history.
     await log!.close();

@@ -10,12 +10,14 @@ import { MemoryDisk, openMemoryStores } from '../../support/memory-stores.ts';
 
 const CACHE_BYTES = 1024 * 1024;
 
-async function directory(cacheBytes: number): Promise<StorePlace> {
+const cached = (stores: Stores): Stores => ({ ...stores, tiles: cachedTiles(stores.tiles, CACHE_BYTES) });
+
+async function directory(wrap: (stores: Stores) => Stores = (stores) => stores): Promise<StorePlace> {
   const dir = await mkdtemp(join(tmpdir(), 'stele-store-'));
   let copies = 0;
   return {
     shared: false,
-    open: () => openDirStores(dir, cacheBytes),
+    open: async () => wrap(await openDirStores(dir)),
     openEmptyState: () => openLevelState(join(dir, `copy ${copies++}`)),
     remove: () => rm(dir, { recursive: true }),
   };
@@ -31,10 +33,8 @@ async function memory(exclusive: boolean, wrap: (stores: Stores) => Stores = (st
   };
 }
 
-storeSuite('files and level', () => directory(0));
-storeSuite('files and level, cached', () => directory(CACHE_BYTES));
+storeSuite('files and level', () => directory());
+storeSuite('files and level, cached', () => directory(cached));
 storeSuite('memory', () => memory(false));
 storeSuite('memory, one handle', () => memory(true));
-storeSuite('memory, cached', () =>
-  memory(false, (stores) => ({ ...stores, tiles: cachedTiles(stores.tiles, CACHE_BYTES) })),
-);
+storeSuite('memory, cached', () => memory(false, cached));
