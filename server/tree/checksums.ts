@@ -37,7 +37,7 @@ const KINDS = 65;
 
 /** Checksums of one block: 4 KiB of memory. */
 const BLOCK = 1024;
-export const BLOCK_BYTES = 4 * BLOCK;
+const BLOCK_MEMORY = 4 * BLOCK;
 
 /**
  * Checksums by kind and index, in blocks. The blocks that were used last stay; a file whose block was dropped is unknown
@@ -50,12 +50,12 @@ export class Checksums {
 
   /** Of `limitBytes` at most. Below 4 KiB nothing is kept, and every read is verified. */
   constructor(limitBytes: number) {
-    this.#limit = Math.floor(limitBytes / BLOCK_BYTES);
+    this.#limit = Math.floor(limitBytes / BLOCK_MEMORY);
   }
 
   /** Memory of the checksums, in bytes. */
   get bytes(): number {
-    return this.#blocks.size * BLOCK_BYTES;
+    return this.#blocks.size * BLOCK_MEMORY;
   }
 
   /** The checksum of the file, or 0 where it is not known. */
