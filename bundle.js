@@ -29,12 +29,8 @@ const common = {
   // `stele verify` imports late what other commands need at once.
   checks: { ineffectiveDynamicImport: false },
 };
-const external = [
-  // They load native code, or start threads from files of their own.
-  ...['koffi', 'level', 'pino', 'piscina', 'pkcs11js'],
-  // Fastify's own ways with schemas, which no program here loads (merkle/runtime/service/schemas.ts).
-
-];
+// They load native code, or start threads from files of their own.
+const external = ['koffi', 'level', 'piscina', 'pkcs11js'];
 
 const all = await build({
   ...common,

@@ -2,13 +2,16 @@
  * The operator's HTTP server, on a port of its own that is bound to loopback by default. Reading needs no token; what
  * changes the list of logs needs `Authorization: Bearer <admin token>` (merkle/runtime/service/operator-guard.ts).
  */
-import createFastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { RuntimeError } from '../merkle/runtime/runtime-errors.ts';
+import { type App, jsonAnswer, type Route, serveRoutes } from '../merkle/runtime/service/app.ts';
+import { ClientAddresses } from '../merkle/runtime/service/client-address.ts';
+import { createHttpServer } from '../merkle/runtime/service/http-server.ts';
 import type { Logger } from '../merkle/runtime/service/logger.ts';
 import { operatorGuard } from '../merkle/runtime/service/operator-guard.ts';
-import { addProbes } from '../merkle/runtime/service/probes.ts';
-import { typeboxSchemas } from '../merkle/runtime/service/schemas.ts';
-import { RequestError, requestError, WitnessError } from './errors.ts';
+import { probeRoutes } from '../merkle/runtime/service/probes.ts';
+import { RequestBodies } from '../merkle/runtime/service/request-bodies.ts';
+import { bodyError, refusalError, toRequestError } from './answers.ts';
+import { type RequestError, requestError, WitnessError } from './errors.ts';
 import type { ListUpdates } from './list-updates.ts';
 import type { Listing } from './listing.ts';
 import { LOG_FACTS } from './log-lines.ts';
@@ -17,6 +20,17 @@ import type { Metrics } from './metrics.ts';
 import type { Witness } from './witness.ts';
 
 const BODY_BYTES = 16 * 1024;
+const LIMITS = {
+  bodiesBytes: BODY_BYTES * 64,
+  bodyRate: 1024,
+  bodyGrace: 5000,
+  headerBytes: 16 * 1024,
+  connections: 64,
+  requestTimeout: 30_000,
+  headersTimeout: 10_000,
+  keepAliveTimeout: 5000,
+  replyTimeout: 30_000,
+};
 
 interface AdminOptions {
   readonly token: string;
@@ -36,59 +50,82 @@ export function createAdminApp(
   options: AdminOptions,
   metrics: Metrics,
   logger: Logger,
-): FastifyInstance {
+): App {
   const guard = operatorGuard(options.token);
-  const app = createFastify({
-    logger: false,
-    bodyLimit: BODY_BYTES,
-    requestTimeout: 30_000,
-    requestIdHeader: false,
-    schemaController: typeboxSchemas,
-  });
-  app.server.maxConnections = 64;
-  app.setErrorHandler((error, _request, reply) => {
-    if (error instanceof RequestError) return reply.code(error.row.status).send({ message: error.message });
+  const clients = new ClientAddresses([]);
+  const bodies = new RequestBodies({ limits: () => LIMITS, clients, refuse: bodyError });
+  const refuse = (error: unknown) => {
+    const known = toRequestError(error);
+    if (known !== undefined) return errorAnswer(known);
     // Only the operator gets these messages, which are written for the operator.
-    if (error instanceof WitnessError) return reply.code(400).send({ message: error.message });
-    if (error instanceof RuntimeError) return reply.code(500).send({ message: error.message });
-    const { statusCode = 500, message } = error as { statusCode?: number; message?: string };
-    if (statusCode < 500) return reply.code(statusCode).send({ message });
+    if (error instanceof WitnessError) return jsonAnswer(400, { message: error.message });
+    if (error instanceof RuntimeError) return jsonAnswer(500, { message: error.message });
     logger.error({ err: error }, 'an admin request failed');
-    return reply.code(500).send({ message: 'internal error' });
-  });
-  app.setNotFoundHandler((_request, reply) => reply.code(404).send({ message: 'not found' }));
-
-  addProbes(app, {
-    notReady: () => witness.notReady(),
-    alarms: () => options.lists.alarms(),
-    metrics: metrics.registry,
-  });
-  app.get('/logs', () => ({ logs: options.list(), lists: options.lists.status() }));
-
-  const operator = {
-    onRequest: async (request: FastifyRequest) => {
-      const refused = guard(request.raw);
-      if (refused !== undefined) throw requestError('unauthorized', refused);
-    },
+    return jsonAnswer(500, { message: 'internal error' });
   };
-  app.post('/logs/add', operator, async (request) => {
-    const { vkey, ...facts } = fields(request.body, ['vkey', ...LOG_FACTS]);
-    if (vkey === undefined) throw requestError('malformed', 'the body must have the member "vkey"');
-    const { origin } = await logs.add(vkey, facts);
-    metrics.logs.set(logs.count);
-    return { origin };
+
+  /** A call that needs the token. `act` gets the members of the body. */
+  const operator = (path: string, names: readonly string[], act: (given: Fields) => Promise<object>): Route => ({
+    method: 'POST',
+    path,
+    answer: async ({ request, body }) => {
+      const refused = guard(request);
+      if (refused !== undefined) throw requestError('unauthorized', refused);
+      const { bytes, release } = await body(BODY_BYTES);
+      release();
+      const answer = await act(fields(bytes, names));
+      metrics.logs.set(logs.count);
+      return jsonAnswer(200, answer);
+    },
   });
-  app.post('/logs/disable', operator, async (request) => {
-    const { log } = fields(request.body, ['log']);
-    if (log === undefined) throw requestError('malformed', 'the body must be {"log": <origin or verifier key>}');
-    const disabled = await logs.disable(log);
-    metrics.logs.set(logs.count);
-    return { disabled };
-  });
-  return app;
+
+  const routes: Route[] = [
+    ...probeRoutes({
+      notReady: () => witness.notReady(),
+      alarms: () => options.lists.alarms(),
+      metrics: metrics.registry,
+    }),
+    {
+      method: 'GET',
+      path: '/logs',
+      answer: () => jsonAnswer(200, { logs: options.list(), lists: options.lists.status() }),
+    },
+    operator('/logs/add', ['vkey', ...LOG_FACTS], async ({ vkey, ...facts }) => {
+      if (vkey === undefined) throw requestError('malformed', 'the body must have the member "vkey"');
+      const { origin } = await logs.add(vkey, facts);
+      return { origin };
+    }),
+    operator('/logs/disable', ['log'], async ({ log }) => {
+      if (log === undefined) throw requestError('malformed', 'the body must be {"log": <origin or verifier key>}');
+      return { disabled: await logs.disable(log) };
+    }),
+  ];
+  return serveRoutes(
+    { routes, refuse, readBody: (request, limit) => bodies.read(request, limit) },
+    (handler) =>
+      createHttpServer({
+        limits: () => LIMITS,
+        clients,
+        handler,
+        refuse: (refusal, why) => errorAnswer(refusalError(refusal, why)),
+      }).server,
+  );
 }
 
-function fields(body: unknown, names: readonly string[]): Partial<Record<string, string>> {
+function errorAnswer({ message, row, data }: RequestError) {
+  return jsonAnswer(row.status, { message }, data.allow === undefined ? {} : { allow: data.allow });
+}
+
+type Fields = Partial<Record<string, string>>;
+
+/** The members of a JSON object, each a text and one of `names`. */
+function fields(bytes: Uint8Array, names: readonly string[]): Fields {
+  let body: unknown;
+  try {
+    body = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch {
+    throw requestError('malformed', 'the body must be a JSON object');
+  }
   if (typeof body !== 'object' || body === null) throw requestError('malformed', 'the body must be a JSON object');
   for (const [name, value] of Object.entries(body)) {
     if (!names.includes(name) || typeof value !== 'string') {

@@ -20,6 +20,8 @@ interface RequestErrorData {
   readonly size?: number;
   /** Seconds after which another try may succeed, where they are known. */
   readonly retryAfter?: number | undefined;
+  /** The methods of the path, for `Allow`. */
+  readonly allow?: string;
 }
 
 /** The message of a row whose code alone does not say what is wrong. */
@@ -38,10 +40,20 @@ const REQUEST_ERRORS = {
   'unknown-log': { status: 404, message: asGiven },
   'not-found': { status: 404, message: asGiven },
   unsupported: { status: 404, message: 'this witness has no ML-DSA-44 key, and signs no subtrees' },
+  'method-not-allowed': {
+    status: 405,
+    message: (method: string, _allow: string) => `the method ${method} is not allowed here`,
+    data: (_method: string, allow: string) => ({ allow }),
+  },
+  timeout: { status: 408, message: 'the request did not come in time' },
   conflict: {
     status: 409,
     message: (_size: number) => 'the old size is not that of the last cosigned checkpoint',
     data: (size: number) => ({ size }),
+  },
+  'too-large': {
+    status: 413,
+    message: (bytes: number) => `the request body is larger than the limit of ${bytes} bytes`,
   },
   'empty-root': { status: 422, message: 'the root of a checkpoint of size 0 is not the hash of the empty tree' },
   proof: { status: 422, message: asGiven },
@@ -55,6 +67,18 @@ const REQUEST_ERRORS = {
         : `this log is cosigned too often; retry in ${retryAfter} s`,
     data: (retryAfter?: number) => ({ retryAfter }),
   },
+  'address-limited': {
+    status: 429,
+    retry: true,
+    message: (_retryAfter: number) => 'too many requests from this address; retry later',
+    data: (retryAfter: number) => ({ retryAfter }),
+  },
+  'address-bodies': {
+    status: 429,
+    retry: true,
+    message: 'too many bytes of request bodies from this address are under way; retry',
+  },
+  'headers-too-large': { status: 431, message: 'the request line and headers are larger than the limit' },
   'daily-limit': {
     status: 429,
     retry: true,

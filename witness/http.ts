@@ -1,103 +1,107 @@
 /** The public HTTP server: c2sp.org/tlog-witness (C2SP 95978ca, 2026-07-06), with one prefix for submission and monitoring. */
-import limitRate from '@fastify/rate-limit';
-import createFastify, { type FastifyInstance, type FastifyReply } from 'fastify';
+import { type App, type AppOptions, type Route, serveRoutes, textAnswer } from '../merkle/runtime/service/app.ts';
+import { ClientAddresses } from '../merkle/runtime/service/client-address.ts';
+import { type Answer, createHttpServer } from '../merkle/runtime/service/http-server.ts';
 import type { Logger } from '../merkle/runtime/service/logger.ts';
-import { timeRequests } from '../merkle/runtime/service/request-timing.ts';
-import { typeboxSchemas } from '../merkle/runtime/service/schemas.ts';
+import { RequestBodies } from '../merkle/runtime/service/request-bodies.ts';
+import { Window } from '../merkle/runtime/service/window.ts';
 import { formatTreeSize, TREE_SIZE_TYPE } from '../merkle/witness.ts';
+import { bodyError, refusalError, toRequestError } from './answers.ts';
 import type { Config } from './config.ts';
-import { RequestError, requestError } from './errors.ts';
+import { type RequestError, requestError } from './errors.ts';
 import type { Metrics } from './metrics.ts';
 import type { Witness } from './witness.ts';
 
-const TEXT = 'text/plain; charset=utf-8';
-const HEADER_BYTES = 16 * 1024;
-const HEADERS_MS = 10_000;
-const KEEP_ALIVE_MS = 65_000;
+/** Room for the bodies of all requests: as many as may be under way by default, of the usual 8 KiB. */
+const BODIES_BYTES = 32 * 1024 * 1024;
+const LIMITS = {
+  bodiesBytes: BODIES_BYTES,
+  bodyRate: 1024,
+  bodyGrace: 5000,
+  headerBytes: 16 * 1024,
+  headersTimeout: 10_000,
+  keepAliveTimeout: 65_000,
+  replyTimeout: 30_000,
+};
 const RETRY_AFTER = 1;
 const HASH = /^[0-9a-f]{64}$/;
+const CHECKPOINT = { 'cache-control': 'no-cache', 'access-control-allow-origin': '*' };
 
 export function createApp(
   witness: Witness,
-  { limits, rateLimit, trustProxy }: Pick<Config, 'limits' | 'rateLimit' | 'trustProxy'>,
+  config: Pick<Config, 'limits' | 'rateLimit' | 'trustProxy'>,
   metrics: Metrics,
   logger: Logger,
-): FastifyInstance {
-  const app = createFastify({
-    logger: false,
-    bodyLimit: limits.bodyBytes,
-    requestTimeout: limits.requestTimeout,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    http: {
-      maxHeaderSize: HEADER_BYTES,
-      headersTimeout: Math.min(HEADERS_MS, limits.requestTimeout),
-      connectionsCheckingInterval: 1000,
-    },
-    trustProxy: trustProxy.length === 0 ? false : [...trustProxy],
-    return503OnClosing: false,
-    requestIdHeader: false,
-    schemaController: typeboxSchemas,
-    routerOptions: { maxParamLength: 128 },
-  });
-  app.server.maxConnections = limits.connections;
+): App {
+  const { rateLimit } = config;
+  const clients = new ClientAddresses(config.trustProxy);
+  const limits = () => ({ ...LIMITS, ...config.limits });
+  const bodies = new RequestBodies({ limits, clients, refuse: bodyError });
+  const requests = new Window(rateLimit.window);
+
   // The specification names no media type: any is taken, and none.
-  app.addHook('onRequest', (request, _reply, done) => {
-    request.raw.headers['content-type'] = 'application/octet-stream';
-    done();
+  const post = (path: string, answer: (bytes: Uint8Array, client: string) => Promise<string>): Route => ({
+    method: 'POST',
+    path,
+    answer: async ({ request, body }) => {
+      const { bytes, release } = await body(config.limits.bodyBytes);
+      try {
+        return textAnswer(200, await answer(bytes, clients.of(request)));
+      } finally {
+        release();
+      }
+    },
   });
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
-
-  timeRequests(app, (route, _method, status) => metrics.request(route, status));
-  app.setErrorHandler((error, request, reply) => {
-    const { statusCode = 500, message } = error as { statusCode?: number; message?: string };
-    if (error instanceof RequestError) return sendError(reply, error, metrics);
-    if (statusCode < 500)
-      return reply
-        .code(statusCode)
-        .type(TEXT)
-        .send(`${message ?? 'refused'}\n`);
-    logger.error({ err: error, method: request.method, url: request.url }, 'a request failed');
-    return reply.code(500).type(TEXT).send('internal error\n');
-  });
-  app.setNotFoundHandler((_request, reply) => reply.code(404).type(TEXT).send('not found\n'));
-  if (rateLimit.perAddress > 0) {
-    app.register(limitRate, {
-      max: rateLimit.perAddress,
-      timeWindow: rateLimit.window,
-      errorResponseBuilder: () => requestError('rate-limited'),
-    });
-  }
-  // As a plugin: the rate limit above must be loaded before it sees the routes.
-  app.register(async () => {
-    app.post('/add-checkpoint', async (request, reply) =>
-      reply.type(TEXT).send(await witness.addCheckpoint(bodyOf(request.body))),
-    );
-    app.post('/sign-subtree', async (request, reply) =>
-      reply.type(TEXT).send(await witness.signSubtree(bodyOf(request.body), request.ip)),
-    );
-    app.get('/:hash/checkpoint', (request, reply) => {
-      const { hash } = request.params as { hash: string };
-      if (!HASH.test(hash))
-        throw requestError('not-found', 'a log is named by the SHA-256 of its origin, in lower-case hex');
-      const note = witness.checkpoint(hash);
-      return reply.headers({ 'cache-control': 'no-cache', 'access-control-allow-origin': '*' }).type(TEXT).send(note);
-    });
-  });
-  return app;
+  const app: AppOptions = {
+    routes: [
+      post('/add-checkpoint', (bytes) => witness.addCheckpoint(bytes)),
+      post('/sign-subtree', (bytes, client) => witness.signSubtree(bytes, client)),
+      {
+        method: 'GET',
+        path: '/:hash/checkpoint',
+        answer: ({ params: { hash = '' } }) => {
+          if (!HASH.test(hash))
+            throw requestError('not-found', 'a log is named by the SHA-256 of its origin, in lower-case hex');
+          return textAnswer(200, witness.checkpoint(hash), CHECKPOINT);
+        },
+      },
+    ],
+    admit: (request) => {
+      if (rateLimit.perAddress === 0) return;
+      const client = clients.of(request);
+      if (requests.isFull(client, rateLimit.perAddress)) throw requestError('address-limited', requests.retryAfter);
+      requests.count(client);
+    },
+    readBody: (request, limit) => bodies.read(request, limit),
+    refuse: (error, { method, url }) => {
+      const known = toRequestError(error);
+      if (known === undefined) {
+        logger.error({ err: error, method, url }, 'a request failed');
+        return textAnswer(500, 'internal error\n');
+      }
+      metrics.refused(known.code);
+      return errorAnswer(known);
+    },
+    observerOf: (route, _method, status) => metrics.request(route, status),
+  };
+  return serveRoutes(
+    app,
+    (handler) =>
+      createHttpServer({
+        limits,
+        clients,
+        handler,
+        refuse: (refusal, why) => errorAnswer(refusalError(refusal, why)),
+      }).server,
+  );
 }
 
-function sendError(reply: FastifyReply, { code, message, row, data }: RequestError, metrics: Metrics): FastifyReply {
-  metrics.refused(code);
-  reply.code(row.status).header('cache-control', 'no-store');
-  // The limit of an address sets its own.
-  if (row.retry === true && !reply.hasHeader('retry-after')) {
-    reply.header('retry-after', data.retryAfter ?? RETRY_AFTER);
-  }
-  if (data.size !== undefined) return reply.type(TREE_SIZE_TYPE).send(formatTreeSize(data.size));
-  return reply.type(TEXT).send(`${message}\n`);
-}
-
-function bodyOf(body: unknown): Uint8Array {
-  return body instanceof Uint8Array ? body : new Uint8Array();
+function errorAnswer({ message, row, data }: RequestError): Answer<string> {
+  const headers = {
+    'cache-control': 'no-store',
+    ...(row.retry === true && { 'retry-after': String(data.retryAfter ?? RETRY_AFTER) }),
+    ...(data.allow !== undefined && { allow: data.allow }),
+  };
+  if (data.size === undefined) return textAnswer(row.status, `${message}\n`, headers);
+  return textAnswer(row.status, formatTreeSize(data.size), { ...headers, 'content-type': TREE_SIZE_TYPE });
 }

@@ -1,18 +1,20 @@
 /** The monitor's HTTP server, for scrapers and probes: reading only, and on loopback by default. */
-import { createServer } from 'node:http';
 import { RouteError, serveRoutes, textAnswer } from '../../merkle/runtime/service/app.ts';
+import { ClientAddresses } from '../../merkle/runtime/service/client-address.ts';
+import { createHttpServer } from '../../merkle/runtime/service/http-server.ts';
 import { type Address, listen } from '../../merkle/runtime/service/ports.ts';
 import { probeRoutes } from '../../merkle/runtime/service/probes.ts';
 import type { MonitorMetrics } from './monitor-metrics.ts';
 
-const HEADERS_MS = 10_000;
-const CONNECTIONS = 64;
-const TIMES = {
-  requestTimeout: HEADERS_MS,
-  headersTimeout: HEADERS_MS,
-  keepAliveTimeout: HEADERS_MS,
-  connectionsCheckingInterval: 1000,
+const LIMITS = {
+  headerBytes: 16 * 1024,
+  connections: 64,
+  requestTimeout: 10_000,
+  headersTimeout: 10_000,
+  keepAliveTimeout: 10_000,
+  replyTimeout: 30_000,
 };
+const STATUS = { timeout: 408, 'headers-too-large': 431, malformed: 400 };
 const FRESH = { 'cache-control': 'no-store' };
 
 export interface MetricsServer {
@@ -40,9 +42,14 @@ export async function startMetricsServer(
           ? textAnswer(404, 'not found\n', FRESH)
           : textAnswer(500, 'internal error\n', FRESH),
     },
-    (listener) => createServer(TIMES, listener),
+    (handler) =>
+      createHttpServer({
+        limits: () => LIMITS,
+        clients: new ClientAddresses([]),
+        handler,
+        refuse: (refusal) => textAnswer(STATUS[refusal], `${refusal}\n`, FRESH),
+      }).server,
   );
-  app.server.maxConnections = CONNECTIONS;
   const close = () => {
     const closed = app.close();
     app.server.closeAllConnections();

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createAdminApp } from '../../witness/admin.ts';
 import { listLogs } from '../../witness/listing.ts';
+import { injectable } from '../support/inject.ts';
 import { silent } from '../support/silent.ts';
 import { later, makeWitness, TestLog } from './helpers.ts';
 
@@ -11,12 +12,8 @@ const TOKEN = 'a token of more than sixteen characters';
 async function admin() {
   const witness = await makeWitness();
   const list = () => listLogs(witness.logs, witness.store.current);
-  const app = createAdminApp(
-    witness.witness,
-    witness.logs,
-    { token: TOKEN, list, lists: NO_LISTS },
-    witness.metrics,
-    silent,
+  const app = injectable(
+    createAdminApp(witness.witness, witness.logs, { token: TOKEN, list, lists: NO_LISTS }, witness.metrics, silent),
   );
   later(() => app.close());
   const post = async (url: string, payload: object, headers: Record<string, string> = {}) => {

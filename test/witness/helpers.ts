@@ -14,6 +14,7 @@ import { createApp } from '../../witness/http.ts';
 import { Metrics } from '../../witness/metrics.ts';
 import { type OpenOptions, type OpenWitness, openWitness } from '../../witness/open.ts';
 import { GrownTree, nodeSha256 } from '../merkle/helpers.ts';
+import { type Injectable, injectable } from '../support/inject.ts';
 import { silent } from '../support/silent.ts';
 
 const closers: (() => Promise<unknown>)[] = [];
@@ -81,7 +82,7 @@ export function body(oldSize: number | string, proof: readonly (Uint8Array | str
 
 export interface TestWitness extends OpenWitness {
   readonly dir: string;
-  readonly app: ReturnType<typeof createApp>;
+  readonly app: Injectable;
   post(
     body: Uint8Array | string,
     path?: string,
@@ -102,7 +103,7 @@ export async function makeWitness(
   const metrics = new Metrics({ process: false });
   const opened = await openWitness({ config, logger: silent, onFatal: () => {}, metrics, ...options.open });
   for (const log of logs) if (opened.logs.get(log.origin) === undefined) await opened.logs.add(log.vkey);
-  const app = createApp(opened.witness, config, metrics, silent);
+  const app = injectable(createApp(opened.witness, config, metrics, silent));
   let closed: Promise<void> | undefined;
   const close = () => {
     closed ??= (async () => {

@@ -10,6 +10,7 @@ import { createAdminApp } from '../../witness/admin.ts';
 import { ListUpdates } from '../../witness/list-updates.ts';
 import { listLogs } from '../../witness/listing.ts';
 import { selfSigned } from '../client/monitor/certificate.ts';
+import { injectable } from '../support/inject.ts';
 import { steleJson } from '../support/serve.ts';
 import { silent } from '../support/silent.ts';
 import { later, makeWitness, TestLog, type TestWitness, tempDir } from './helpers.ts';
@@ -142,12 +143,8 @@ describe('a list over HTTPS', () => {
     const before = await fileOf(witness);
     const { next, lists } = updating(witness, url);
     const token = 'a token of more than sixteen characters';
-    const app = createAdminApp(
-      witness.witness,
-      witness.logs,
-      { token, list: () => [], lists },
-      witness.metrics,
-      silent,
+    const app = injectable(
+      createAdminApp(witness.witness, witness.logs, { token, list: () => [], lists }, witness.metrics, silent),
     );
     later(() => app.close());
 

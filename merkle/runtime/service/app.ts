@@ -9,13 +9,12 @@ import { CodedError } from '../../errors.ts';
 import type { Answer } from './http-server.ts';
 import type { Observer } from './metric-set.ts';
 import type { Body } from './request-bodies.ts';
-import { byStatus } from './request-timing.ts';
 
-export function textAnswer(status: number, body: string, headers: Answer['headers'] = {}): Answer {
+export function textAnswer(status: number, body: string, headers: Answer['headers'] = {}): Answer<string> {
   return { status, headers: { 'content-type': 'text/plain; charset=utf-8', ...headers }, body };
 }
 
-export function jsonAnswer(status: number, value: unknown, headers: Answer['headers'] = {}): Answer {
+export function jsonAnswer(status: number, value: unknown, headers: Answer['headers'] = {}): Answer<string> {
   const type = { 'content-type': 'application/json; charset=utf-8' };
   return { status, headers: { ...type, ...headers }, body: JSON.stringify(value) };
 }
@@ -85,20 +84,9 @@ export function serveRoutes(
 ): App {
   const { readBody, refuse, admit, observerOf, log } = options;
   const find = routerOf(options.routes);
-  const observers = new Map<string, (status: number) => Observer>();
   let closing = false;
 
-  const observe = (name: string, method: string, status: number, seconds: number): void => {
-    if (observerOf === undefined) return;
-    const key = `${method} ${name}`;
-    let observer = observers.get(key);
-    if (observer === undefined) {
-      observer = byStatus((code) => observerOf(name, method, code));
-      observers.set(key, observer);
-    }
-    observer(status).observe(seconds);
-  };
-
+  const observe = timer(observerOf);
   const listener: RequestListener = (request, response) => {
     const started = performance.now();
     let route: Route | undefined;
@@ -112,8 +100,7 @@ export function serveRoutes(
       response.writeHead(status, all);
       response.end(request.method === 'HEAD' ? '' : body, 'utf8', () => {
         const milliseconds = performance.now() - started;
-        if (route === undefined) observe('none', 'any', status, milliseconds / 1000);
-        else observe(route.path.replace('::', ':'), request.method!, status, milliseconds / 1000);
+        observe?.(route, request.method!, status).observe(milliseconds / 1000);
         log?.(request, status, milliseconds);
       });
     };
@@ -147,6 +134,22 @@ export function serveRoutes(
         server.closeIdleConnections();
       });
     },
+  };
+}
+
+/** Finds the observer of each reply once: to find one costs more than the rest of a request. */
+function timer(observerOf: AppOptions['observerOf']) {
+  if (observerOf === undefined) return undefined;
+  const observers = new Map<string, Observer>();
+  return (route: Route | undefined, method: string, status: number): Observer => {
+    const [name, known] = route === undefined ? ['none', 'any'] : [route.path.replace('::', ':'), method];
+    const key = `${status} ${known} ${name}`;
+    let observer = observers.get(key);
+    if (observer === undefined) {
+      observer = observerOf(name, known, status);
+      observers.set(key, observer);
+    }
+    return observer;
   };
 }
 

@@ -1,7 +1,6 @@
 /** The ports of a service: opened with errors that name the setting, closed in order. */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import type { FastifyInstance } from 'fastify';
 import type { DirLock } from '../disk/lock.ts';
 import { RuntimeError } from '../runtime-errors.ts';
 import type { App } from './app.ts';
@@ -25,16 +24,10 @@ const LISTEN_ERRORS: Readonly<Record<string, string>> = {
  * @param setting the group of settings that holds `host` and `port`, for messages
  * @throws RuntimeError `config`
  */
-export async function listen(
-  app: FastifyInstance | App,
-  address: Address,
-  setting: string,
-  tls = false,
-): Promise<string> {
+export async function listen(app: App, address: Address, setting: string, tls = false): Promise<string> {
   const { host, port } = address;
   try {
-    if ('listen' in app) await app.listen({ host, port });
-    else await once(app.server.listen({ host, port }), 'listening');
+    await once(app.server.listen({ host, port }), 'listening');
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
     const why = LISTEN_ERRORS[String(code)] ?? `${code ?? message}. Look at \`SETTING.host\` and \`SETTING.port\`.`;
@@ -47,8 +40,8 @@ export async function listen(
 }
 
 interface Ports {
-  readonly public: { readonly app: FastifyInstance | App; readonly at: Address; readonly tls?: boolean };
-  readonly admin: { readonly app: FastifyInstance | App; readonly at: Address };
+  readonly public: { readonly app: App; readonly at: Address; readonly tls?: boolean };
+  readonly admin: { readonly app: App; readonly at: Address };
 }
 
 /**
@@ -70,7 +63,7 @@ export async function openPorts(ports: Ports, lock: DirLock): Promise<{ url: str
 }
 
 /** Takes no new requests and waits for the replies under way, for at most `drainMs` milliseconds. */
-export async function drainApp(app: FastifyInstance | App, drainMs: number): Promise<void> {
+export async function drainApp(app: App, drainMs: number): Promise<void> {
   const late = setTimeout(() => app.server.closeAllConnections(), drainMs);
   await app.close();
   clearTimeout(late);

@@ -1,5 +1,4 @@
 /** What scrapers and health probes read of every service, without a token. */
-import type { FastifyInstance } from 'fastify';
 import { jsonAnswer, type Route, textAnswer } from './app.ts';
 
 interface Probed {
@@ -38,18 +37,4 @@ export function probeRoutes({ notReady, alarms = () => [], metrics }: Probed): R
       },
     },
   ];
-}
-
-export function addProbes(app: FastifyInstance, { notReady, alarms = () => [], metrics }: Probed): void {
-  app.get('/healthz', (_request, reply) => reply.header('cache-control', 'no-store').send('ok\n'));
-  app.get('/readyz', (_request, reply) => {
-    const reasons = notReady();
-    const ready = reasons.length === 0;
-    reply.code(ready ? 200 : 503).header('cache-control', 'no-store');
-    const raised = alarms();
-    return reply.send({ ready, reasons, ...(raised.length > 0 && { alarms: raised }) });
-  });
-  app.get('/metrics', async (_request, reply) =>
-    reply.header('content-type', metrics.contentType).send(await metrics.metrics()),
-  );
 }

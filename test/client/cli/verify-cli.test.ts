@@ -159,7 +159,7 @@ describe('stele verify', () => {
     const many = await packagesOf('verify', 'a', 'b', ...TRUST);
     expect(many.filter((name) => !name.startsWith('@koromix/koffi-'))).toEqual(['commander', 'koffi']);
     const heavy =
-      /^(?:piscina|fastify|pino|prom-client|level|nodemailer|@noble\/(?:curves|ed25519|post-quantum))$|server|witness/;
+      /^(?:piscina|find-my-way|prom-client|level|nodemailer|@noble\/(?:curves|ed25519|post-quantum))$|server|witness/;
     const trying = await packagesOf('monitor', 'test', '--help');
     expect(trying).toContain('commander');
     expect(trying.filter((name) => heavy.test(name))).toEqual([]);

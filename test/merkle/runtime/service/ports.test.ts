@@ -1,15 +1,16 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import createFastify from 'fastify';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { lockDir } from '../../../../merkle/runtime/disk/lock.ts';
+import { serveRoutes, textAnswer } from '../../../../merkle/runtime/service/app.ts';
 import { listen, openPorts } from '../../../../merkle/runtime/service/ports.ts';
 
 const free = { host: '127.0.0.1', port: 0 };
 
 function makeApp() {
-  const app = createFastify();
+  const app = serveRoutes({ routes: [], refuse: () => textAnswer(404, '') }, (listener) => createServer(listener));
   onTestFinished(() => app.close());
   return app;
 }
