@@ -1,12 +1,14 @@
 /**
- * Work that strangers ask for, one piece after another, so that it never takes more than one piece's time from anything
- * else. The clients take turns: a client that asks for much waits for itself alone.
+ * Work that strangers ask for, a few pieces at a time, so that it never takes more than their time from anything else. The
+ * clients take turns: a client that asks for much waits for itself alone.
  */
 
 interface FairQueueOptions {
   /** Most pieces that wait, of all clients together; a client holds a quarter of them at most. */
   readonly limit: number;
-  /** The next piece starts so many milliseconds after the one before at the earliest: also a refusal has a cost. */
+  /** Pieces that run at one time. */
+  readonly atOnce: number;
+  /** A piece holds its place for so many milliseconds at least: also a refusal has a cost. */
   readonly leastMs: number;
 }
 
@@ -15,7 +17,7 @@ export class FairQueue {
   /** By client, in the order of their turns. */
   readonly #waiting = new Map<string, (() => Promise<void>)[]>();
   #count = 0;
-  #running = false;
+  #running = 0;
 
   constructor(options: FairQueueOptions) {
     this.#options = options;
@@ -41,12 +43,12 @@ export class FairQueue {
       if (own === undefined) this.#waiting.set(client, [piece]);
       else own.push(piece);
       this.#count++;
-      if (!this.#running) void this.#runAll();
+      if (this.#running < this.#options.atOnce) void this.#runAll();
     });
   }
 
   async #runAll(): Promise<void> {
-    this.#running = true;
+    this.#running++;
     for (const [client, pieces] of this.#turns()) {
       const started = performance.now();
       const piece = pieces.shift()!;
@@ -58,7 +60,7 @@ export class FairQueue {
       const rest = this.#options.leastMs - (performance.now() - started);
       if (rest > 0) await new Promise((resolve) => setTimeout(resolve, rest));
     }
-    this.#running = false;
+    this.#running--;
   }
 
   /** The client whose turn it is, for as long as anybody waits. */

@@ -48,7 +48,7 @@ export class Subtrees {
   constructor(options: SubtreeOptions) {
     this.#options = options;
     const { limits, rateLimit, metrics, monotonic } = options;
-    this.#queue = new FairQueue({ limit: limits.subtrees, leastMs: LEAST_MS });
+    this.#queue = new FairQueue({ limit: limits.subtrees, atOnce: 1, leastMs: LEAST_MS });
     this.#perAddress = new Window(rateLimit.window, monotonic);
     setMaxListeners(0, this.#stopping.signal);
     metrics.subtreesWaiting = () => this.#queue.length;
