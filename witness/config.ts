@@ -92,6 +92,13 @@ export const WitnessSchema = Type.Object({
     }),
     refresh: duration('1m', '168h', { description: 'How often the lists are read.', default: '1h' }),
   }),
+  clock: Type.Object({
+    maxAhead: duration('24h', '87600h', {
+      description:
+        'How far the clock may be after the newest cosignature when the witness starts. Beyond it, and where the clock is before the newest cosignature, the start needs `--accept-clock`.',
+      default: '2160h',
+    }),
+  }),
   limits: Type.Object({
     bodyBytes: size('16KiB', '1MiB', {
       description: 'Longest request body; a longer one gets 413.',

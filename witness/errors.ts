@@ -87,6 +87,12 @@ const REQUEST_ERRORS = {
     data: (_perDay: number, retryAfter: number) => ({ retryAfter }),
   },
   busy: { status: 503, retry: true, message: later },
+  clock: {
+    status: 503,
+    retry: true,
+    message:
+      'the clock of this witness was set while it ran, and nothing is cosigned until its operator has looked; retry',
+  },
   store: { status: 503, retry: true, message: later },
   signer: { status: 503, retry: true, message: 'the witness cannot sign now; retry' },
 } as const satisfies Record<string, RequestErrorRow>;
@@ -121,6 +127,7 @@ type WitnessErrorCode =
   | 'key-mismatch' // the data directory belongs to a witness with another name or key
   | 'format-version' // another version of Stele wrote the data directory
   | 'corrupt' // what is stored contradicts itself, or is lost
+  | 'clock' // the machine's clock does not fit the newest cosignature
   | 'conflict' // the compare-and-store found another checkpoint
   | 'poll' // a log that is polled does not answer, or its answer is not that of a log
   | 'not-running'; // no witness runs on the directory, or its admin port does not answer

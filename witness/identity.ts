@@ -22,6 +22,7 @@ interface WitnessIdentity {
 export const layout = {
   identity: (dir: string) => join(dir, 'witness.json'),
   store: (dir: string) => join(dir, 'store'),
+  acceptedClocks: (dir: string) => join(dir, 'accepted-clocks'),
   evidence: (dir: string) => join(dir, 'evidence'),
   adminToken: (dir: string) => join(dir, 'admin.token'),
 };

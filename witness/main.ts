@@ -36,11 +36,17 @@ export interface WitnessServer {
   close(): Promise<void>;
 }
 
+interface ServeOptions {
+  readonly config: Config;
+  /** The clock of this start is right, whatever the newest cosignature says. */
+  readonly acceptClock?: boolean;
+}
+
 /** Starts the witness of `config` on its public and its admin port. Throws `WitnessError` and `RuntimeError`. */
-export async function serveWitness({ config }: { readonly config: Config }): Promise<WitnessServer> {
+export async function serveWitness({ config, acceptClock = false }: ServeOptions): Promise<WitnessServer> {
   const logger = makeLogger(config.log);
   const { failed, fail } = failure();
-  const opened = await openWitness({ config, logger, onFatal: fail });
+  const opened = await openWitness({ config, logger, onFatal: fail, acceptClock });
   const { witness, logs, store, metrics, lock, adminToken, name, verifierKeys } = opened;
   try {
     const app = createApp(witness, config, metrics, logger);

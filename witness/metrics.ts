@@ -50,8 +50,35 @@ export class Metrics extends MetricSet {
   /** The requests to `sign-subtree` that wait, read whenever the metrics are read. */
   subtreesWaiting = (): number => 0;
 
+  /** The three of the clock, read in the same way: seconds, and seconds since 1970. */
+  clockDrift = (): number => 0;
+  clockWrong = (): boolean => false;
+  newest = (): number | undefined => undefined;
+
   constructor(options: { readonly process?: boolean } = {}) {
     super(options);
+    this.gauge(
+      'stele_witness_clock_drift_seconds',
+      'How far the wall clock has gone from the clock that nobody sets since the start',
+      [],
+      (gauge) => gauge.set(this.clockDrift()),
+    );
+    this.gauge(
+      'stele_witness_clock_wrong',
+      '1 while nothing is cosigned because the clock was set by more than 60 s, else 0',
+      [],
+      (gauge) => gauge.set(this.clockWrong() ? 1 : 0),
+    );
+    this.gauge(
+      'stele_witness_newest_cosignature_timestamp_seconds',
+      'The newest time that the witness has given, absent before the first',
+      [],
+      (gauge) => {
+        const newest = this.newest();
+        if (newest === undefined) gauge.remove();
+        else gauge.set(newest);
+      },
+    );
     this.gauge('stele_witness_subtrees_waiting', 'Requests to sign-subtree that wait for their turn', [], (gauge) =>
       gauge.set(this.subtreesWaiting()),
     );

@@ -7,6 +7,8 @@ import { RuntimeError } from '../merkle/runtime/runtime-errors.ts';
 import { openAdminToken } from '../merkle/runtime/service/admin-token.ts';
 import { Closers } from '../merkle/runtime/service/ends.ts';
 import type { Logger } from '../merkle/runtime/service/logger.ts';
+import { openClock } from './accepted-clock.ts';
+import { type Clocks, WitnessClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { WitnessError } from './errors.ts';
 import { EvidenceFiles } from './evidence.ts';
@@ -16,6 +18,9 @@ import { Logs } from './logs.ts';
 import { Metrics } from './metrics.ts';
 import { WitnessStore } from './store.ts';
 import { Witness } from './witness.ts';
+
+/** How often the clock is looked at while nobody asks for a cosignature, in milliseconds. */
+const CLOCK_WATCH_MS = 5000;
 
 export interface OpenWitness {
   readonly witness: Witness;
@@ -37,17 +42,23 @@ export interface OpenOptions {
   /** For tests. */
   readonly openStore?: (dir: string, create: boolean) => Promise<WitnessStore>;
   readonly metrics?: Metrics;
-  readonly now?: () => number;
+  /** `--accept-clock`: the clock of this start is right, whatever the newest cosignature says. */
+  readonly acceptClock?: boolean;
+  readonly clocks?: Clocks;
   readonly monotonic?: () => number;
 }
 
 /** Takes the data directory of `config` and opens its witness. Throws `WitnessError` and `RuntimeError`. */
 export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
-  const { logger, onFatal, openStore = WitnessStore.open, metrics = new Metrics(), now, monotonic } = options;
+  const { logger, onFatal, openStore = WitnessStore.open, metrics = new Metrics(), monotonic } = options;
   const config = { ...options.config, name: await nameOf(options.config.data, options.config.name) };
   const { data, limits, rateLimit } = config;
   const closers = new Closers();
   try {
+    const clock = new WitnessClock(options.clocks, (wrong) => {
+      if (wrong === undefined) logger.info({}, 'the clock is right again: the witness cosigns');
+      else logger.error({ drift: clock.drift() / 1000 }, wrong);
+    });
     const lock = await lockDir(data, (warning) => logger.warn({}, warning));
     closers.add(() => lock.release());
     const found = await readIdentity(data);
@@ -83,6 +94,16 @@ export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
     });
     closers.add(() => store.close());
     await writeIdentity(data, found, identity);
+    await store.use((opened) =>
+      openClock({
+        config,
+        store: opened,
+        keys: [...(found?.keys ?? []), ...identity.keys],
+        now: clock.now(),
+        accept: options.acceptClock === true,
+        logger,
+      }),
+    );
     const adminToken = await openAdminToken(layout.adminToken(data));
     const witness = new Witness({
       store,
@@ -93,10 +114,16 @@ export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
       evidence: new EvidenceFiles(layout.evidence(data), limits.evidence, logger),
       metrics,
       logger,
-      ...(now && { now }),
+      clock,
       ...(monotonic && { monotonic }),
     });
     closers.add(() => witness.idle());
+    // Nobody may ask for a while, and the operator should know.
+    const watch = setInterval(() => clock.wrong(), CLOCK_WATCH_MS).unref();
+    closers.add(async () => clearInterval(watch));
+    metrics.clockDrift = () => clock.drift() / 1000;
+    metrics.clockWrong = () => clock.wrong() !== undefined;
+    metrics.newest = () => store.current?.newest;
     metrics.logs.set(logs.count);
     metrics.stored.set(store.current?.count ?? 0);
     const verifierKeys = keys.map(({ key }) => formatVerifierKey(key));

@@ -6,13 +6,14 @@
  * |----------------------------------|---------------------------------------------------------------------------|
  * | `v`                              | `1`, the version of this format                                           |
  * | `c`, SHA-256 of the origin       | the checkpoint as a note: the log's signatures first, then the witness's  |
+ * | `t`                              | the newest time that was given, in decimal; older versions did not keep it |
  *
  * Nothing is ever deleted, not even when a log is removed: for a log that comes back, the witness must not sign another
  * history. `put` compares and stores in one step, and resolves when the checkpoint is durable. Writes that come while one
  * is under way share the next one, so that many logs share one fsync.
  */
 import { join } from 'node:path';
-import { decodeUtf8, encodeHex, encodeUtf8, equal } from '../merkle/bytes.ts';
+import { decodeUtf8, encodeHex, encodeUtf8, equal, parseDecimal } from '../merkle/bytes.ts';
 import { parseCheckpoint } from '../merkle/checkpoint.ts';
 import { type NoteSignature, parseNote } from '../merkle/note.ts';
 import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
@@ -34,11 +35,13 @@ export interface Cosigned {
 
 const VERSION_KEY = Buffer.from('v');
 const VERSION = Buffer.from('1');
+const NEWEST_KEY = Buffer.from('t');
 const PREFIX = Buffer.from('c');
 const AFTER_PREFIX = Buffer.from('d');
 
 interface Write {
   readonly record: Cosigned;
+  readonly time: number | undefined;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -49,6 +52,7 @@ export class WitnessStore {
   readonly #byHash = new Map<string, Cosigned>();
   /** Origins with a write that is not durable yet. */
   readonly #pending = new Set<string>();
+  #newest: number | undefined;
   #queue: Write[] = [];
   #writing = false;
 
@@ -79,6 +83,17 @@ export class WitnessStore {
     return this.#byOrigin.size;
   }
 
+  /** The newest time that the witness gave, or the clock that its operator accepted since: seconds since 1970. */
+  get newest(): number | undefined {
+    return this.#newest;
+  }
+
+  /** Sets `newest`; durable when it resolves. @throws RuntimeError `store` */
+  async setNewest(time: number): Promise<void> {
+    await this.#level.write((batch) => batch.put(NEWEST_KEY, encodeUtf8(String(time))));
+    this.#newest = time;
+  }
+
   get(origin: string): Cosigned | undefined {
     return this.#byOrigin.get(origin);
   }
@@ -94,10 +109,11 @@ export class WitnessStore {
 
   /**
    * Stores `next` if `expected` is stored: the very object that `get` returned. `next` is durable when it resolves.
+   * @param time of its cosignatures, in seconds since 1970
    * @throws WitnessError `conflict`: another checkpoint is stored, or another `put` for this log is under way; RuntimeError
    *   `store`: `next` may or may not be durable, and this handle is of no more use
    */
-  async put(expected: Cosigned | undefined, next: Cosigned): Promise<void> {
+  async put(expected: Cosigned | undefined, next: Cosigned, time?: number): Promise<void> {
     const { origin } = next;
     if (this.#byOrigin.get(origin) !== expected || this.#pending.has(origin)) {
       throw new WitnessError('conflict', `another checkpoint of ${origin} was stored meanwhile`);
@@ -106,7 +122,7 @@ export class WitnessStore {
     this.#pending.add(origin);
     try {
       await new Promise<void>((resolve, reject) => {
-        this.#queue.push({ record: next, resolve, reject });
+        this.#queue.push({ record: next, time, resolve, reject });
         if (!this.#writing) void this.#write();
       });
       this.#remember(next);
@@ -125,10 +141,14 @@ export class WitnessStore {
     while (this.#queue.length > 0) {
       const writes = this.#queue;
       this.#queue = [];
+      const times = [this.#newest, ...writes.map(({ time }) => time)].filter((time) => time !== undefined);
+      const newest = times.length === 0 ? undefined : Math.max(...times);
       try {
         await this.#level.write((batch) => {
           for (const { record } of writes) batch.put(keyOf(hashOf(record.origin)), encodeUtf8(record.note));
+          if (newest !== undefined && newest !== this.#newest) batch.put(NEWEST_KEY, encodeUtf8(String(newest)));
         });
+        this.#newest = newest;
         for (const { resolve } of writes) resolve();
       } catch (error) {
         for (const { reject } of writes) reject(error);
@@ -147,6 +167,8 @@ export class WitnessStore {
         `the store in ${this.#level.dir} was written by another version of Stele: start the witness with that one`,
       );
     }
+    const newest = await this.#level.get(NEWEST_KEY);
+    if (newest !== undefined) this.#newest = this.#timeOf(newest);
     for await (const rows of this.#level.scan({ gte: PREFIX, lt: AFTER_PREFIX })) {
       for (const [key, value] of rows) {
         const record = decode(value);
@@ -158,6 +180,17 @@ export class WitnessStore {
         }
         this.#remember(record);
       }
+    }
+  }
+
+  #timeOf(value: Uint8Array): number {
+    try {
+      return parseDecimal(decodeUtf8(value));
+    } catch {
+      throw new WitnessError(
+        'corrupt',
+        `the store in ${this.#level.dir} holds a damaged time. Do not start from an older copy, which could sign another history: start a new witness with a new key`,
+      );
     }
   }
 

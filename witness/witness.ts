@@ -20,6 +20,7 @@ import { RuntimeError } from '../merkle/runtime/runtime-errors.ts';
 import type { Logger } from '../merkle/runtime/service/logger.ts';
 import { Window } from '../merkle/runtime/service/window.ts';
 import { type AddCheckpoint, formatCosignatures, parseAddCheckpoint, peekOrigin } from '../merkle/witness.ts';
+import type { WitnessClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { RequestError, requestError, WitnessError } from './errors.ts';
 import { type EvidenceFiles, findEvidence, type Offered, signedBy } from './evidence.ts';
@@ -47,8 +48,7 @@ interface WitnessOptions {
   readonly evidence: EvidenceFiles;
   readonly metrics: Metrics;
   readonly logger: Logger;
-  /** Seconds since 1970. */
-  readonly now?: () => number;
+  readonly clock: WitnessClock;
   /** Milliseconds that never go back. */
   readonly monotonic?: () => number;
 }
@@ -59,7 +59,6 @@ export class Witness {
   readonly #perOrigin: Window;
   /** Checkpoints of a day, by log: those that were new, and those that were cosigned again. */
   readonly #daily: { readonly grown: Window; readonly again: Window };
-  readonly #now: () => number;
   /** Parses and verifies requests. The logs take turns: requests about one log do not hold up those about the others. */
   readonly #opening: FairQueue;
   /** Requests to `add-checkpoint` that are not answered yet. */
@@ -73,7 +72,6 @@ export class Witness {
     this.#daily = { grown: new Window(DAY_MS, monotonic), again: new Window(DAY_MS, monotonic) };
     this.#subtrees = new Subtrees(options);
     this.#opening = new FairQueue({ limit: options.limits.signing, atOnce: OPENED_AT_ONCE, leastMs: 0 });
-    this.#now = options.now ?? (() => Math.floor(Date.now() / 1000));
   }
 
   /**
@@ -127,8 +125,10 @@ export class Witness {
 
   /** Why the witness cannot cosign, one sentence a reason; empty where it can. */
   notReady(): string[] {
-    const { store, keys } = this.#options;
+    const { store, keys, clock } = this.#options;
+    const wrong = clock.wrong();
     return [
+      ...(wrong === undefined ? [] : [wrong]),
       ...(store.current === undefined ? ['the store is not open'] : []),
       ...keys.filter(({ healthy }) => !healthy).map(({ key }) => `the key of type ${key.type} does not sign`),
     ];
@@ -190,7 +190,7 @@ export class Witness {
       if (error instanceof RequestError && error.code === 'proof') metrics.proofFailures.inc();
       throw error;
     }
-    const timestamp = this.#now();
+    const timestamp = this.#options.clock.now();
     const given = stored?.text === offered.text ? this.#given(stored, timestamp) : undefined;
     if (given !== undefined) return given;
     const daily = this.#checkLimits(log.origin, stored?.text === offered.text, perDay);
@@ -199,7 +199,7 @@ export class Witness {
     const signatures = await this.#sign(() => Promise.all(keys.map((key) => cosign(key, time, offered.text))));
     this.#checkKnown(offered);
     const all = [...offered.signatures, ...signatures].slice(0, MAX_SIGNATURES);
-    await this.#put(stored, { ...offered, signatures: all, note: formatNote(offered.text, all) });
+    await this.#put(stored, { ...offered, signatures: all, note: formatNote(offered.text, all) }, time);
     daily?.count(log.origin);
     metrics.cosigned.inc();
     if (offered.size > storedSize) metrics.grown.inc();
@@ -246,14 +246,17 @@ export class Witness {
     return fresh.length === this.#options.keys.length ? fresh : undefined;
   }
 
+  /** Empty for a time that a wrong clock gave: it is after every time since the right one was accepted. */
   #timeOf(signature: NoteSignature): number[] {
     const own = this.#options.keys.find(({ key }) => signedBy(key, signature));
-    return own === undefined ? [] : [parseCosignature(own.key, signature.signature).timestamp];
+    if (own === undefined) return [];
+    const { timestamp } = parseCosignature(own.key, signature.signature);
+    return timestamp <= (this.#store().newest ?? timestamp) ? [timestamp] : [];
   }
 
-  async #put(stored: Cosigned | undefined, next: Cosigned): Promise<void> {
+  async #put(stored: Cosigned | undefined, next: Cosigned, time: number): Promise<void> {
     try {
-      await this.#options.store.use((store) => store.put(stored, next));
+      await this.#options.store.use((store) => store.put(stored, next, time));
     } catch (error) {
       if (error instanceof RuntimeError || (error instanceof WitnessError && error.code === 'conflict')) {
         throw requestError('store', 'the checkpoint could not be stored');

@@ -24,7 +24,7 @@ const SPKI_PREFIX = 12;
 const STRANGERS = 64;
 const WARM_UP = 200;
 /** Checkpoints of the honest log in each measurement. */
-const STEPS = 400;
+const STEPS = 200;
 /** More requests than 64 connections get through meanwhile. */
 const ENOUGH = 200_000;
 /** Lines of an ML-DSA-44 cosignature that a body of 128 KiB holds. */
@@ -187,7 +187,16 @@ async function start(dir: string, cosignatures: string) {
     '--rate-limit-per-address',
     '0',
   ];
-  const own = ['--data', join(dir, 'data'), '--logs', join(dir, 'logs'), '--cosignatures', cosignatures];
+  const own = [
+    '--data',
+    join(dir, 'data'),
+    '--logs',
+    join(dir, 'logs'),
+    '--cosignatures',
+    cosignatures,
+    '--name',
+    'witness.test',
+  ];
   const child = spawn(process.execPath, [process.env.STELE_MAIN ?? MAIN, 'witness', ...args, ...own], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });

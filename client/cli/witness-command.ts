@@ -44,6 +44,7 @@ export async function witnessCommand(): Promise<Command> {
     // A flag after a subcommand is the subcommand's.
     .enablePositionalOptions();
   addSettings(command, witness, undefined, VARIABLE)
+    .option('--accept-clock', "start although the machine's clock does not fit the newest cosignature; it is recorded")
     .option('--json', 'print what was started as JSON')
     .addHelpText('after', HELP)
     .action(() => serve(command, witness));
@@ -55,7 +56,7 @@ export async function witnessCommand(): Promise<Command> {
 async function serve(command: Command, witness: WitnessMain): Promise<void> {
   const config = configOf(command, witness);
   const stopping = stopSignals();
-  const running = await witness.serveWitness({ config });
+  const running = await witness.serveWitness({ config, acceptClock: command.getOptionValue('acceptClock') === true });
   const { url, publicUrl, adminUrl, name, verifierKeys, logs } = running;
   warnUnknownUrl('witness', name, running);
   const short = /[A-Za-z0-9-]*$/.exec(name)?.[0] || 'w';

@@ -347,7 +347,9 @@ describe('queries a day (qpd)', () => {
   const DAY = 86_400_000;
   async function limited(qpd: string) {
     const clock = { ms: 0 };
-    const witness = await makeWitness([], { open: { monotonic: () => clock.ms, now: () => clock.ms / 1000 } });
+    const witness = await makeWitness([], {
+      open: { monotonic: () => clock.ms, clocks: { wall: () => clock.ms, steady: () => clock.ms } },
+    });
     await witness.logs.add(log.vkey, { qpd });
     return { clock, witness };
   }

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { GuardedLevel } from '../../merkle/runtime/disk/level.ts';
 import { Reopening } from '../../merkle/runtime/disk/reopen.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
+import { WitnessClock } from '../../witness/clock.ts';
 import { EvidenceFiles } from '../../witness/evidence.ts';
 import type { WitnessKey } from '../../witness/keys.ts';
 import { Logs } from '../../witness/logs.ts';
@@ -53,7 +54,9 @@ async function heldWitness() {
   const rateLimit = { perOrigin: 0, subtreesPerAddress: 0, window: 1000 };
   const metrics = new Metrics({ process: false });
   const evidence = new EvidenceFiles(join(dir, 'evidence'), 1, silent);
-  const witness = new Witness({ store, logs, keys: [held.slow], limits, rateLimit, evidence, metrics, logger: silent });
+  const clock = new WitnessClock();
+  const own = { store, logs, keys: [held.slow], clock };
+  const witness = new Witness({ ...own, limits, rateLimit, evidence, metrics, logger: silent });
   return { witness, logs, ...held };
 }
 
