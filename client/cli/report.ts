@@ -12,7 +12,7 @@ const RUNTIME_FAILED: readonly RuntimeErrorCode[] = ['sign', 'signature-wrong', 
 
 const OTHER_ROOMS: readonly string[] = ['ServerError', 'WitnessError'];
 /** Codes of these rooms for a wrong configuration: the command could not try. */
-const NOT_TRIED = ['config', 'policy', 'locked', 'unreadable'];
+const NOT_TRIED = ['config', 'policy', 'locked', 'unreadable', 'clock'];
 
 interface Described {
   readonly code: string;

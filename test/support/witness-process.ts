@@ -13,6 +13,8 @@ export interface WitnessProcess {
   readonly port: number;
   log(): string;
   signal(signal: NodeJS.Signals): void;
+  /** Sends SIGTERM. Resolves with the exit code, or null if a signal ended the process. */
+  stop(): Promise<number | null>;
   /** Sends SIGKILL, and waits for the end of the process. */
   kill(): Promise<void>;
   /** The witness's line of a policy. */
@@ -26,6 +28,7 @@ export async function startWitness(
   logs: readonly string[],
   port = 0,
   args: readonly string[] = [],
+  extra: NodeJS.ProcessEnv = {},
 ): Promise<WitnessProcess> {
   await mkdir(dir, { recursive: true });
   await writeFile(join(dir, 'logs'), logs.map((vkey) => `log ${vkey}\n`).join(''));
@@ -43,7 +46,10 @@ export async function startWitness(
   ];
   const env = Object.fromEntries(Object.entries(process.env).filter(([variable]) => !variable.startsWith('STELE_')));
   const stdio = ['ignore', 'pipe', 'pipe'] as const;
-  const child = spawn(process.execPath, [CLI, 'witness', '--json', ...where, ...args], { stdio: [...stdio], env });
+  const child = spawn(process.execPath, [CLI, 'witness', '--json', ...where, ...args], {
+    stdio: [...stdio],
+    env: { ...env, ...extra },
+  });
   const exited = once(child, 'close');
   const reap = () => child.kill('SIGKILL');
   process.once('exit', reap);
@@ -59,14 +65,22 @@ export async function startWitness(
       if (out.endsWith('\n}\n')) resolve(out);
     });
   });
-  const json = await Promise.race([announced, exited.then(() => undefined)]);
-  if (json === undefined) throw new Error(`stele witness ended before it was up:\n${err}`);
+  const json = await Promise.race([announced, exited.then(() => '{}')]);
   const started = JSON.parse(json) as Pick<WitnessProcess, 'url' | 'adminUrl' | 'name' | 'verifierKeys'>;
+  // An error is JSON too.
+  if (started.url === undefined) {
+    const [status] = (await exited) as [number | null];
+    throw new Error(`stele witness ended with ${status} before it was up:\n${err}`);
+  }
   return {
     ...started,
     port: Number(new URL(started.url).port),
     log: () => err,
     signal: (signal) => child.kill(signal),
+    stop: async () => {
+      child.kill('SIGTERM');
+      return (await exited)[0] as number | null;
+    },
     kill: async () => {
       child.kill('SIGKILL');
       await exited;

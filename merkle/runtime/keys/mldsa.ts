@@ -22,7 +22,7 @@ const SEED_SIZE = 32;
 const PEM = /^-----BEGIN PRIVATE KEY-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END PRIVATE KEY-----\s*$/;
 
 /** Verifies ML-DSA-44 signatures beside the main thread, which a verification would hold for 2 ms. */
-export interface MldsaVerifier {
+interface MldsaVerifier {
   /**
    * Whether `signature` (2420 bytes) is by the key of 1312 bytes over `message`. False for every malformed input. Rejects
    * with RuntimeError `pool`.
