@@ -27,6 +27,7 @@ export const REQUEST_ERRORS = {
   'invalid-entry': { status: 400, grpc: 3, message: asGiven },
   'invalid-argument': { status: 400, grpc: 3, message: asGiven },
   unauthorized: { status: 401, grpc: 16, message: asGiven },
+  forbidden: { status: 403, grpc: 7, message: asGiven },
   'not-found': { status: 404, grpc: 5, message: 'not found' },
   'no-checkpoint': {
     status: 404,

@@ -56,7 +56,12 @@ export async function serve({ config, drainMs = DRAIN_MS }: ServeOptions): Promi
   try {
     const tls = config.tls && (await readTls(config.tls));
     const app = createApp(log, { ...config, tls }, metrics, logger);
-    const admin = createAdminApp(log, { token: adminToken }, metrics, logger);
+    const admin = createAdminApp(
+      log,
+      { token: adminToken, hosts: [config.admin.host, ...config.admin.hosts] },
+      metrics,
+      logger,
+    );
     const { url, adminUrl } = await openPorts(
       { public: { app, at: config.listen, tls: tls !== undefined }, admin: { app: admin, at: config.admin } },
       lock,

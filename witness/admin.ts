@@ -1,13 +1,15 @@
 /**
- * The operator's HTTP server, on a port of its own that is bound to loopback by default. Reading needs no token; what
- * changes the list of logs needs `Authorization: Bearer <admin token>` (merkle/runtime/service/operator-guard.ts).
+ * The operator's HTTP server, on a port of its own that is bound to loopback by default. It takes no calls of web pages. Reading
+ * needs no token; what changes the list of logs needs `Authorization: Bearer <admin token>` (merkle/runtime/service/operator-guard.ts).
  */
+import type { IncomingMessage } from 'node:http';
 import { RuntimeError } from '../merkle/runtime/runtime-errors.ts';
 import { type App, jsonAnswer, type Route, serveRoutes } from '../merkle/runtime/service/app.ts';
 import { ClientAddresses } from '../merkle/runtime/service/client-address.ts';
 import { createHttpServer } from '../merkle/runtime/service/http-server.ts';
 import type { Logger } from '../merkle/runtime/service/logger.ts';
-import { operatorGuard } from '../merkle/runtime/service/operator-guard.ts';
+import { operatorGuard, pageGuard } from '../merkle/runtime/service/operator-guard.ts';
+import { OPERATOR_BODY_BYTES, OPERATOR_LIMITS } from '../merkle/runtime/service/operator-limits.ts';
 import { probeRoutes } from '../merkle/runtime/service/probes.ts';
 import { RequestBodies } from '../merkle/runtime/service/request-bodies.ts';
 import { bodyError, refusalError, toRequestError } from './answers.ts';
@@ -19,21 +21,10 @@ import type { Logs } from './logs.ts';
 import type { Metrics } from './metrics.ts';
 import type { Witness } from './witness.ts';
 
-const BODY_BYTES = 16 * 1024;
-const LIMITS = {
-  bodiesBytes: BODY_BYTES * 64,
-  bodyRate: 1024,
-  bodyGrace: 5000,
-  headerBytes: 16 * 1024,
-  connections: 64,
-  requestTimeout: 30_000,
-  headersTimeout: 10_000,
-  keepAliveTimeout: 5000,
-  replyTimeout: 30_000,
-};
-
 interface AdminOptions {
   readonly token: string;
+  /** Further names by which the port is called, in the header `Host`. */
+  readonly hosts: readonly string[];
   readonly list: () => readonly Listing[];
   /** The lists of the witness network that are read. */
   readonly lists: Pick<ListUpdates, 'status' | 'alarms'>;
@@ -51,9 +42,10 @@ export function createAdminApp(
   metrics: Metrics,
   logger: Logger,
 ): App {
-  const guard = operatorGuard(options.token);
+  const ofPages = pageGuard(options.hosts, 'admin.hosts');
+  const guard = operatorGuard(options.token, ofPages);
   const clients = new ClientAddresses([]);
-  const bodies = new RequestBodies({ limits: () => LIMITS, clients, refuse: bodyError });
+  const bodies = new RequestBodies({ limits: () => OPERATOR_LIMITS, clients, refuse: bodyError });
   const refuse = (error: unknown) => {
     const known = toRequestError(error);
     if (known !== undefined) return errorAnswer(known);
@@ -71,7 +63,7 @@ export function createAdminApp(
     answer: async ({ request, body }) => {
       const refused = guard(request);
       if (refused !== undefined) throw requestError('unauthorized', refused);
-      const { bytes, release } = await body(BODY_BYTES);
+      const { bytes, release } = await body(OPERATOR_BODY_BYTES);
       release();
       const answer = await act(fields(bytes, names));
       metrics.logs.set(logs.count);
@@ -100,11 +92,16 @@ export function createAdminApp(
       return { disabled: await logs.disable(log) };
     }),
   ];
+  /** The calls that change something refuse pages themselves, as they refuse a caller without the token. */
+  const admit = (request: IncomingMessage) => {
+    const refused = request.method === 'POST' ? undefined : ofPages(request);
+    if (refused !== undefined) throw requestError('forbidden', refused);
+  };
   return serveRoutes(
-    { routes, refuse, readBody: (request, limit) => bodies.read(request, limit) },
+    { routes, admit, refuse, readBody: (request, limit) => bodies.read(request, limit) },
     (handler) =>
       createHttpServer({
-        limits: () => LIMITS,
+        limits: () => OPERATOR_LIMITS,
         clients,
         handler,
         refuse: (refusal, why) => errorAnswer(refusalError(refusal, why)),

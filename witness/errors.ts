@@ -36,6 +36,7 @@ const REQUEST_ERRORS = {
     message: (oldSize: number) => `the old size ${oldSize} is larger than the checkpoint's`,
   },
   unauthorized: { status: 401, message: asGiven },
+  forbidden: { status: 403, message: asGiven },
   signature: { status: 403, message: asGiven },
   'unknown-log': { status: 404, message: asGiven },
   'not-found': { status: 404, message: asGiven },

@@ -2,20 +2,22 @@
 import { RouteError, serveRoutes, textAnswer } from '../../merkle/runtime/service/app.ts';
 import { ClientAddresses } from '../../merkle/runtime/service/client-address.ts';
 import { createHttpServer } from '../../merkle/runtime/service/http-server.ts';
+import { pageGuard } from '../../merkle/runtime/service/operator-guard.ts';
+import { OPERATOR_LIMITS } from '../../merkle/runtime/service/operator-limits.ts';
 import { type Address, listen } from '../../merkle/runtime/service/ports.ts';
 import { probeRoutes } from '../../merkle/runtime/service/probes.ts';
 import type { MonitorMetrics } from './monitor-metrics.ts';
 
-const LIMITS = {
-  headerBytes: 16 * 1024,
-  connections: 64,
-  requestTimeout: 10_000,
-  headersTimeout: 10_000,
-  keepAliveTimeout: 10_000,
-  replyTimeout: 30_000,
-};
 const STATUS = { timeout: 408, 'headers-too-large': 431, malformed: 400 };
 const FRESH = { 'cache-control': 'no-store' };
+
+/** The request is of a web page. */
+class Foreign extends Error {}
+
+interface MetricsPort extends Address {
+  /** Further names by which the port is called, in the header `Host`. */
+  readonly hosts: readonly string[];
+}
 
 export interface MetricsServer {
   /** Such as http://localhost:9464. */
@@ -24,30 +26,36 @@ export interface MetricsServer {
 }
 
 /**
- * Serves `GET /metrics`, `/healthz` and `/readyz`.
+ * Serves `GET /metrics`, `/healthz` and `/readyz`, and refuses web pages.
  *
  * @param notReady why the monitor does not do its work, one sentence a reason; empty where it does
  * @throws RuntimeError `config` where the port cannot be taken
  */
 export async function startMetricsServer(
   metrics: MonitorMetrics,
-  address: Address,
+  port: MetricsPort,
   notReady: () => readonly string[],
 ): Promise<MetricsServer> {
+  const ofPages = pageGuard([port.host, ...port.hosts], 'metrics.hosts');
   const app = serveRoutes(
     {
       routes: probeRoutes({ notReady, metrics: metrics.registry }),
-      refuse: (error) =>
-        error instanceof RouteError
-          ? textAnswer(404, 'not found\n', FRESH)
-          : textAnswer(500, 'internal error\n', FRESH),
+      admit: (request) => {
+        const refused = ofPages(request);
+        if (refused !== undefined) throw new Foreign(refused);
+      },
+      refuse: (error) => {
+        if (error instanceof Foreign) return textAnswer(403, `${error.message}\n`, FRESH);
+        if (error instanceof RouteError) return textAnswer(404, 'not found\n', FRESH);
+        return textAnswer(500, 'internal error\n', FRESH);
+      },
     },
     (handler) =>
       createHttpServer({
-        limits: () => LIMITS,
+        limits: () => OPERATOR_LIMITS,
         clients: new ClientAddresses([]),
         handler,
-        refuse: (refusal) => textAnswer(STATUS[refusal], `${refusal}\n`, FRESH),
+        refuse: (refusal, why = refusal) => textAnswer(STATUS[refusal], `${why}\n`, FRESH),
       }).server,
   );
   const close = () => {
@@ -56,7 +64,7 @@ export async function startMetricsServer(
     return closed;
   };
   try {
-    return { url: await listen(app, address, 'metrics'), close };
+    return { url: await listen(app, port, 'metrics'), close };
   } catch (error) {
     await close();
     throw error;

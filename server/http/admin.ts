@@ -1,14 +1,16 @@
 /**
- * The operator's HTTP server, on a port of its own that is bound to loopback by default. Reading needs no token; what
- * changes the log needs `Authorization: Bearer <admin token>` (merkle/runtime/service/operator-guard.ts).
+ * The operator's HTTP server, on a port of its own that is bound to loopback by default. It takes no calls of web pages. Reading
+ * needs no token; what changes the log needs `Authorization: Bearer <admin token>` (merkle/runtime/service/operator-guard.ts).
  */
+import type { IncomingMessage } from 'node:http';
 import { isAbsolute } from 'node:path';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { type App, type Route, RouteError, serveRoutes } from '../../merkle/runtime/service/app.ts';
 import { ClientAddresses } from '../../merkle/runtime/service/client-address.ts';
 import { createHttpServer } from '../../merkle/runtime/service/http-server.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
-import { operatorGuard } from '../../merkle/runtime/service/operator-guard.ts';
+import { operatorGuard, pageGuard } from '../../merkle/runtime/service/operator-guard.ts';
+import { OPERATOR_BODY_BYTES, OPERATOR_LIMITS } from '../../merkle/runtime/service/operator-limits.ts';
 import { probeRoutes } from '../../merkle/runtime/service/probes.ts';
 import { RequestBodies } from '../../merkle/runtime/service/request-bodies.ts';
 import { RequestError, requestError, ServerError } from '../errors.ts';
@@ -16,24 +18,14 @@ import type { Metrics } from '../metrics.ts';
 import type { LogService } from '../types.ts';
 import { bodyError, errorAnswer, json, refusalAnswer, toRequestError } from './answers.ts';
 
-const BODY_BYTES = 16 * 1024;
 const MIN_TOKEN = 16;
-const LIMITS = {
-  bodiesBytes: BODY_BYTES * 64,
-  bodyRate: 1024,
-  bodyGrace: 5000,
-  headerBytes: 16 * 1024,
-  connections: 64,
-  requestTimeout: 60_000,
-  headersTimeout: 10_000,
-  keepAliveTimeout: 5000,
-  replyTimeout: 30_000,
-};
 const RETRY = { retryAfter: 1000 };
 
 interface AdminOptions {
   /** Bearer token of the calls that change the log, at least 16 characters. */
   readonly token: string;
+  /** Further names by which the port is called, in the header `Host`. */
+  readonly hosts: readonly string[];
 }
 
 /**
@@ -45,9 +37,10 @@ export function createAdminApp(log: LogService, options: AdminOptions, metrics: 
   if (options.token.length < MIN_TOKEN) {
     throw new ServerError('config', `the admin token is shorter than ${MIN_TOKEN} characters: make a longer one`);
   }
-  const guard = operatorGuard(options.token);
+  const ofPages = pageGuard(options.hosts, 'admin.hosts');
+  const guard = operatorGuard(options.token, ofPages);
   const clients = new ClientAddresses([]);
-  const bodies = new RequestBodies({ limits: () => LIMITS, clients, refuse: bodyError });
+  const bodies = new RequestBodies({ limits: () => OPERATOR_LIMITS, clients, refuse: bodyError });
   const refuse = (error: unknown) => {
     // Only the operator gets these messages, which are written for the operator.
     const shown = error instanceof ServerError || error instanceof RuntimeError;
@@ -66,7 +59,7 @@ export function createAdminApp(log: LogService, options: AdminOptions, metrics: 
     answer: async ({ request, body }) => {
       const refused = guard(request);
       if (refused !== undefined) throw requestError('unauthorized', refused);
-      const { bytes, release } = await body(BODY_BYTES);
+      const { bytes, release } = await body(OPERATOR_BODY_BYTES);
       release();
       return json(JSON.stringify(await act(bytes)));
     },
@@ -80,9 +73,14 @@ export function createAdminApp(log: LogService, options: AdminOptions, metrics: 
     copying('backup'),
     copying('export'),
   ];
+  /** The calls that change something refuse pages themselves, as they refuse a caller without the token. */
+  const admit = (request: IncomingMessage) => {
+    const refused = request.method === 'POST' ? undefined : ofPages(request);
+    if (refused !== undefined) throw requestError('forbidden', refused);
+  };
   return serveRoutes(
-    { routes, refuse, readBody: (request, limit) => bodies.read(request, limit) },
-    (handler) => createHttpServer({ limits: () => LIMITS, clients, handler, refuse: refusalAnswer }).server,
+    { routes, admit, refuse, readBody: (request, limit) => bodies.read(request, limit) },
+    (handler) => createHttpServer({ limits: () => OPERATOR_LIMITS, clients, handler, refuse: refusalAnswer }).server,
   );
 }
 

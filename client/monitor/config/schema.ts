@@ -3,7 +3,7 @@
  * from here. Sinks are in alerts/sink-options.ts, presets in presets.ts.
  */
 import { type TSchema, Type } from 'typebox';
-import { host, port } from '../../../merkle/runtime/config/groups.ts';
+import { host, hosts, port } from '../../../merkle/runtime/config/groups.ts';
 import { choice, count, duration, list, path, size, text } from '../../../merkle/runtime/config/values.ts';
 import { MAX_PATTERN } from '../rules/text.ts';
 
@@ -216,6 +216,7 @@ export const MonitorSchema = Type.Object({
         default: '127.0.0.1',
       }),
       port: port({ description: 'Its port; 0 takes a free one.', default: 9464 }),
+      hosts: hosts('metrics'),
     }),
   ),
 });

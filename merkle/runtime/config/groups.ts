@@ -23,10 +23,20 @@ export function publicPort(standard: number) {
   });
 }
 
+/** Names of a port that only programs may call. @param group the group of settings of the port */
+export function hosts(group: string) {
+  return list((item) => ADDRESS.test(item), 'host names or IP addresses, without a port', {
+    description: `Further names in the \`Host\` header of requests to this port, for a Prometheus or a probe on another host. Loopback, \`${group}.host\` and the address that the port is bound to are always taken.`,
+    default: [],
+    danger: 'A name that others control lets their web pages read this port.',
+  });
+}
+
 export function adminPort(standard: number, description: string, danger: string) {
   return Type.Object({
     host: host({ description: `Address of the admin port: ${description}.`, default: '127.0.0.1', danger }),
     port: port({ description: 'The admin port; 0 takes a free one.', default: standard }),
+    hosts: hosts('admin'),
   });
 }
 

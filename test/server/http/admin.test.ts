@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Logger } from '../../../merkle/runtime/service/logger.ts';
 import { ServerError } from '../../../server/errors.ts';
@@ -6,16 +8,16 @@ import { Metrics } from '../../../server/metrics.ts';
 import { injectable } from '../../support/inject.ts';
 import { MemoryLog } from '../../support/memory-log.ts';
 import { hashedRekordRequest, toJson } from '../../support/requests.ts';
-import { ENTRIES, fill, listen, MemoryLogger, makeApp } from './support.ts';
+import { ENTRIES, exchange, fill, listen, MemoryLogger, makeApp } from './support.ts';
 
 const TOKEN = 'a token of the operator';
 const operator = { authorization: `Bearer ${TOKEN}`, host: 'localhost:9000' };
 
-function makeAdmin() {
+function makeAdmin(hosts: readonly string[] = []) {
   const log = new MemoryLog();
   const metrics = new Metrics({ process: false });
   const logger = new MemoryLogger();
-  const app = injectable(createAdminApp(log, { token: TOKEN }, metrics, logger as unknown as Logger));
+  const app = injectable(createAdminApp(log, { token: TOKEN, hosts }, metrics, logger as unknown as Logger));
   onTestFinished(() => app.close());
   return { app, log, metrics, logger };
 }
@@ -65,6 +67,51 @@ describe('reading', () => {
     const reply = await app.inject({ method, url });
     expect(reply.statusCode).toBe(status);
     expect(reply.json().code).toBe(code);
+  });
+});
+
+describe('web pages', () => {
+  const paths = ['/healthz', '/readyz', '/metrics'];
+
+  it.each([
+    ['an Origin', { host: 'localhost:3001', origin: 'https://attacker.example' }],
+    ['an Origin of null', { host: 'localhost:3001', origin: 'null' }],
+    ['the Origin of the port itself', { host: 'localhost:3001', origin: 'http://localhost:3001' }],
+    ['a name that leads here', { host: 'attacker.example:3001' }],
+    ['a name that only begins like this machine', { host: 'localhost.attacker.example' }],
+    ['a name that only ends like one that is listed', { host: 'attacker-prometheus.internal' }],
+  ])('read nothing with %s: 403', async (_name, headers) => {
+    const { app, metrics } = makeAdmin(['prometheus.internal']);
+    metrics.checkpointPublished(42);
+    for (const url of paths) {
+      for (const method of ['GET', 'HEAD'] as const) {
+        const reply = await app.inject({ method, url, headers });
+        expect(reply.statusCode).toBe(403);
+      }
+      const { body } = await app.inject({ url, headers });
+      expect(JSON.parse(body)).toMatchObject({ code: 7, details: [] });
+      expect(body).not.toContain('stele_');
+      if (!('origin' in headers)) expect(body).toContain('`admin.hosts`');
+    }
+  });
+
+  it.each(['localhost', 'LOCALHOST:3001', '127.0.0.1:3001', '[::1]:3001', 'prometheus.internal:3001', '[2001:db8::1]'])(
+    'are not what calls %s',
+    async (host) => {
+      const { app } = makeAdmin(['Prometheus.internal', '2001:db8::1']);
+      for (const url of paths) expect((await app.inject({ url, headers: { host } })).statusCode).toBe(200);
+    },
+  );
+
+  it('are not what calls the address that the port is bound to, where it is bound to all', async () => {
+    const { app } = makeAdmin();
+    app.server.listen({ port: 0, host: '0.0.0.0' });
+    await once(app.server, 'listening');
+    const { port } = app.server.address() as AddressInfo;
+    const read = async (host: string, headers = {}) =>
+      (await exchange({ host, port, path: '/readyz', headers })).status;
+    expect(await read('127.0.0.2')).toBe(200);
+    expect(await read('127.0.0.2', { host: `127.0.0.3:${port}` })).toBe(403);
   });
 });
 
@@ -153,7 +200,7 @@ describe('calls that change something', () => {
 
   it('need a token that cannot be guessed', () => {
     const make = () =>
-      createAdminApp(new MemoryLog(), { token: 'short' }, new Metrics({ process: false }), {} as Logger);
+      createAdminApp(new MemoryLog(), { token: 'short', hosts: [] }, new Metrics({ process: false }), {} as Logger);
     expect(make).toThrow(expect.objectContaining({ code: 'config' }));
   });
 });
