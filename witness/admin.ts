@@ -24,7 +24,7 @@ import type { Witness } from './witness.ts';
 interface AdminOptions {
   readonly token: string;
   /** Further names by which the port is called, in the header `Host`. */
-  readonly hosts: readonly string[];
+  readonly hosts?: readonly string[];
   readonly list: () => readonly Listing[];
   /** The lists of the witness network that are read. */
   readonly lists: Pick<ListUpdates, 'status' | 'alarms'>;
@@ -42,7 +42,7 @@ export function createAdminApp(
   metrics: Metrics,
   logger: Logger,
 ): App {
-  const ofPages = pageGuard(options.hosts, 'admin.hosts');
+  const ofPages = pageGuard(options.hosts ?? [], 'admin.hosts');
   const guard = operatorGuard(options.token, ofPages);
   const clients = new ClientAddresses([]);
   const bodies = new RequestBodies({ limits: () => OPERATOR_LIMITS, clients, refuse: bodyError });

@@ -53,7 +53,13 @@ export async function serveWitness({ config, acceptClock = false }: ServeOptions
     const list = () => listLogs(logs, store.current);
     const { sources, refresh: refreshMs } = config.lists;
     const lists = new ListUpdates({ sources, refreshMs, logs, store, metrics, logger });
-    const admin = createAdminApp(witness, logs, { token: adminToken, hosts: [config.admin.host, ...config.admin.hosts], list, lists }, metrics, logger);
+    const admin = createAdminApp(
+      witness,
+      logs,
+      { token: adminToken, hosts: [config.admin.host, ...config.admin.hosts], list, lists },
+      metrics,
+      logger,
+    );
     const ports = { public: { app, at: config.listen }, admin: { app: admin, at: config.admin } };
     const { url, adminUrl } = await openPorts(ports, lock);
     lists.start();

@@ -16,7 +16,7 @@ class Foreign extends Error {}
 
 interface MetricsPort extends Address {
   /** Further names by which the port is called, in the header `Host`. */
-  readonly hosts: readonly string[];
+  readonly hosts?: readonly string[];
 }
 
 export interface MetricsServer {
@@ -36,7 +36,7 @@ export async function startMetricsServer(
   port: MetricsPort,
   notReady: () => readonly string[],
 ): Promise<MetricsServer> {
-  const ofPages = pageGuard([port.host, ...port.hosts], 'metrics.hosts');
+  const ofPages = pageGuard([port.host, ...(port.hosts ?? [])], 'metrics.hosts');
   const app = serveRoutes(
     {
       routes: probeRoutes({ notReady, metrics: metrics.registry }),

@@ -25,7 +25,7 @@ interface AdminOptions {
   /** Bearer token of the calls that change the log, at least 16 characters. */
   readonly token: string;
   /** Further names by which the port is called, in the header `Host`. */
-  readonly hosts: readonly string[];
+  readonly hosts?: readonly string[];
 }
 
 /**
@@ -37,7 +37,7 @@ export function createAdminApp(log: LogService, options: AdminOptions, metrics: 
   if (options.token.length < MIN_TOKEN) {
     throw new ServerError('config', `the admin token is shorter than ${MIN_TOKEN} characters: make a longer one`);
   }
-  const ofPages = pageGuard(options.hosts, 'admin.hosts');
+  const ofPages = pageGuard(options.hosts ?? [], 'admin.hosts');
   const guard = operatorGuard(options.token, ofPages);
   const clients = new ClientAddresses([]);
   const bodies = new RequestBodies({ limits: () => OPERATOR_LIMITS, clients, refuse: bodyError });

@@ -13,7 +13,13 @@ async function admin() {
   const witness = await makeWitness();
   const list = () => listLogs(witness.logs, witness.store.current);
   const app = injectable(
-    createAdminApp(witness.witness, witness.logs, { token: TOKEN, list, lists: NO_LISTS }, witness.metrics, silent),
+    createAdminApp(
+      witness.witness,
+      witness.logs,
+      { token: TOKEN, hosts: ['prometheus.internal'], list, lists: NO_LISTS },
+      witness.metrics,
+      silent,
+    ),
   );
   later(() => app.close());
   const post = async (url: string, payload: object, headers: Record<string, string> = {}) => {
@@ -48,6 +54,21 @@ describe('the admin port', () => {
       expect((await post('/logs/add', payload, headers as Record<string, string>)).status).toBe(401);
     }
     expect(witness.logs.count).toBe(0);
+  });
+
+  it('is read by no web page, and by the names that admin.hosts lists', async () => {
+    const { app } = await admin();
+    for (const url of ['/logs', '/metrics', '/readyz', '/healthz']) {
+      for (const headers of [{ origin: 'http://localhost:3101' }, { host: 'evil.example' }]) {
+        const reply = await app.inject({ url, headers });
+        expect(reply.statusCode).toBe(403);
+        expect(reply.body).not.toContain('stele_');
+        if (!('origin' in headers)) expect(reply.json().message).toContain('`admin.hosts`');
+      }
+      for (const host of ['localhost:3101', 'prometheus.internal:3101']) {
+        expect((await app.inject({ url, headers: { host } })).statusCode).toBe(200);
+      }
+    }
   });
 
   it('says what is wrong with a request', async () => {

@@ -24,5 +24,5 @@ export interface MonitorConfig {
   /** At least one. No two have the same name. */
   readonly sinks: readonly SinkOptions[];
   /** Where Prometheus metrics are served; absent: nowhere. Port 0 takes a free port. */
-  readonly metrics?: { readonly host: string; readonly port: number };
+  readonly metrics?: { readonly host: string; readonly port: number; readonly hosts: readonly string[] };
 }

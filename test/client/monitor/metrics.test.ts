@@ -1,5 +1,7 @@
 import { once } from 'node:events';
+import { request } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DeliveryError } from '../../../client/monitor/alerts/sink.ts';
 import { type MetricsServer, startMetricsServer } from '../../../client/monitor/metrics-server.ts';
@@ -89,6 +91,21 @@ describe('the metrics of a monitor', () => {
     expect(await get('/readyz')).toMatchObject({ status: 200 });
     expect(await get('/metrics', { method: 'POST', body: 'x' })).toMatchObject({ status: 404 });
     expect(await get('/')).toMatchObject({ status: 404 });
+  });
+
+  it('are served to no web page, and to the names that are listed', async () => {
+    metrics.checkpoint('a', 5, now);
+    const hosts = ['prometheus.internal'];
+    server = await startMetricsServer(metrics, { host: '127.0.0.1', port: 0, hosts }, () => []);
+    const get = async (headers: Record<string, string>) => {
+      const [reply] = await once(request(`${server!.url}/metrics`, { headers }).end(), 'response');
+      return { status: reply.statusCode as number, body: await text(reply) };
+    };
+    expect(await get({ origin: 'http://localhost' })).toMatchObject({ status: 403 });
+    const refused = await get({ host: 'attacker.example' });
+    expect(refused).toMatchObject({ status: 403, body: expect.stringContaining('`metrics.hosts`') });
+    expect(refused.body).not.toContain('stele_monitor');
+    expect(await get({ host: 'prometheus.internal:9464' })).toMatchObject({ status: 200 });
   });
 
   it('say so where the port is taken', async () => {

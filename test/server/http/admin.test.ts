@@ -200,7 +200,7 @@ describe('calls that change something', () => {
 
   it('need a token that cannot be guessed', () => {
     const make = () =>
-      createAdminApp(new MemoryLog(), { token: 'short', hosts: [] }, new Metrics({ process: false }), {} as Logger);
+      createAdminApp(new MemoryLog(), { token: 'short' }, new Metrics({ process: false }), {} as Logger);
     expect(make).toThrow(expect.objectContaining({ code: 'config' }));
   });
 });
