@@ -76,8 +76,8 @@ function checkServers(): void {
   warn('NODE_TLS_REJECT_UNAUTHORIZED=0 is ignored: servers are checked. Give the authority of yours with --ca');
 }
 
-/** The whole tree, for completions. */
-async function loadAll(): Promise<Command> {
+/** The whole tree, for completions and manual pages. */
+export async function loadAll(): Promise<Command> {
   const program = root();
   for (const [, , load] of COMMANDS) program.addCommand(await load());
   return program;
