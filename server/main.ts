@@ -45,13 +45,15 @@ export interface ServeOptions {
   readonly config: Config;
   /** Milliseconds that a shutdown waits for the replies under way on each port. */
   readonly drainMs?: number;
+  /** File with a checkpoint of the log: it does not start with less, nor with another tree. */
+  readonly atLeast?: string | undefined;
 }
 
 /** Starts the log of `config` on its public and its admin port. Throws `ServerError` and `RuntimeError`. */
-export async function serve({ config, drainMs = DRAIN_MS }: ServeOptions): Promise<Server> {
+export async function serve({ config, drainMs = DRAIN_MS, atLeast }: ServeOptions): Promise<Server> {
   const logger = makeLogger(config.log);
   const { failed, fail } = failure();
-  const opened = await openLog({ config, logger, onFatal: fail });
+  const opened = await openLog({ config, logger, onFatal: fail, atLeast });
   const { log, metrics, lock, adminToken } = opened;
   try {
     const tls = config.tls && (await readTls(config.tls));

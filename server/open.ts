@@ -27,6 +27,7 @@ import { openKeys } from './dir/keys.ts';
 import { layout, openDirStores } from './dir/layout.ts';
 import { ServerError } from './errors.ts';
 import { createIngest } from './ingest/ingest.ts';
+import { readKnown } from './log/known-head.ts';
 import { Log } from './log/log.ts';
 import { CheckpointSigner } from './log/sign.ts';
 import { Metrics } from './metrics.ts';
@@ -45,10 +46,12 @@ interface OpenLogOptions {
   readonly logger: Logger;
   /** Called once if the log cannot go on. */
   readonly onFatal: (error: unknown) => void;
+  /** File with a checkpoint of the log: the log does not start with less. */
+  readonly atLeast?: string | undefined;
 }
 
 /** Locks the data directory of `config` and opens its log. @throws ServerError, RuntimeError */
-export async function openLog({ config: given, logger, onFatal }: OpenLogOptions): Promise<OpenLog> {
+export async function openLog({ config: given, logger, onFatal, atLeast }: OpenLogOptions): Promise<OpenLog> {
   const config = { ...given, origin: await originOf(given.data, given.origin) };
   const closers = new Closers();
   try {
@@ -58,6 +61,7 @@ export async function openLog({ config: given, logger, onFatal }: OpenLogOptions
     const metrics = new Metrics();
     const found = await readIdentity(config.data);
     if (found === undefined) {
+      if (atLeast !== undefined) throw nothingThere(config.data, atLeast);
       await checkNew(config.data);
     } else {
       checkOwner(config.data, found, config.origin);
@@ -81,6 +85,7 @@ export async function openLog({ config: given, logger, onFatal }: OpenLogOptions
       ...(config.entries === 'raw' ? { entries: config.entries } : {}),
     };
     if (found !== undefined) checkKeys(config.data, found, identity.verifierKeys);
+    const known = atLeast === undefined ? undefined : await readKnown(atLeast, config.origin, identity.verifierKeys);
     if (found?.verifierKeys.join() !== identity.verifierKeys.join()) {
       await writeIdentity(config.data, { ...identity, copy: false });
     }
@@ -98,6 +103,12 @@ export async function openLog({ config: given, logger, onFatal }: OpenLogOptions
     // The threads load while the store opens, not while the first client waits.
     void ingest.ingest(new Uint8Array(0), 'json');
     if (!ingest.fast.fast) logger.warn({ why: ingest.fast.why }, 'signatures over digests are checked the slow way');
+    if (policy?.quorum === undefined && known === undefined) {
+      logger.warn(
+        {},
+        'nothing tells whether this data directory is an old copy, which would begin a second history: name witnesses in `policy`, or give the newest checkpoint that you can find with --at-least',
+      );
+    }
     const log = await Log.open({
       openStores: () => openDirStores(config.data),
       tree: { ...config.limits, pathOf: (name) => join(layout.public(config.data), name) },
@@ -105,6 +116,7 @@ export async function openLog({ config: given, logger, onFatal }: OpenLogOptions
       signerHealthy: () => keys.every((key: RetryingSigner) => key.healthy),
       cosigner,
       isNew: found === undefined,
+      atLeast: known,
       minPublishIntervalMs: config.publish.minInterval ?? defaultMinInterval(config, cosigner),
       onConflict: (error, evidence) =>
         writeFileDurable(layout.halted(config.data), Buffer.from(`${error.message}\n\n${evidence}`)).catch((cause) =>
@@ -174,6 +186,14 @@ async function checkHalted(dir: string): Promise<void> {
     'rollback',
     `this log stopped before: ${decodeUtf8(why).split('\n', 1)[0]} The evidence is in ${path}; remove the file when that ` +
       'is done.',
+  );
+}
+
+function nothingThere(dir: string, atLeast: string): ServerError {
+  return new ServerError(
+    'rollback',
+    `${dir} holds no log, and ${atLeast} shows that the log is there already: name its data directory, or restore it with ` +
+      '`stele log restore`.',
   );
 }
 

@@ -9,10 +9,13 @@ import { placeOf, warnUnknownUrl } from './where.ts';
 
 const HELP = `
 Every setting can also stand in the file or in a STELE_… variable; docs/configuration.md describes them all.
+--at-least keeps an old copy of the data directory from going on: name the newest checkpoint of the log that you can find. A
+log with a policy asks its witnesses.
 SIGTERM or SIGINT ends it in order: requests under way are answered first. A second one ends it at once.
 
 Examples:
   stele serve --config /etc/stele/stele.yaml
+  stele serve --config /etc/stele/stele.yaml --at-least newest-checkpoint
   stele serve --origin log.example.com --public-url https://log.example.com --data /var/lib/stele --listen-host 0.0.0.0
   stele serve --origin log.example.com --key-pkcs11-module libsofthsm2.so --key-pkcs11-token stele --key-pkcs11-label log \\
     --key-pkcs11-pin-file pin`;
@@ -21,6 +24,7 @@ export async function serveCommand(): Promise<Command> {
   const server = await loadServer();
   const command = new Command('serve').description('Run a log: takes signed entries over HTTP and answers with proofs');
   return addSettings(command, server)
+    .option('--at-least <file>', 'a checkpoint of this log: do not start with less, nor with another tree')
     .option('--json', 'print what was started as JSON')
     .addHelpText('after', HELP)
     .action(() => serve(command, server));
@@ -29,7 +33,8 @@ export async function serveCommand(): Promise<Command> {
 async function serve(command: Command, { serve: start, ...server }: ServerMain): Promise<void> {
   const config = configOf(command, server as ServerMain);
   const stopping = stopSignals();
-  const running = await start({ config });
+  const atLeast = command.getOptionValue('atLeast') as string | undefined;
+  const running = await start({ config, atLeast });
   const { url, publicUrl, adminUrl, origin, verifierKeys, size, status } = running;
   const [vkey = ''] = verifierKeys;
   warnUnknownUrl('log', origin, running);

@@ -20,6 +20,7 @@ import type { Encoding, LoggedEntry, LogInfo, LogService, Outcome } from '../typ
 import { Backlog } from './backlog.ts';
 import { freezeStore } from './freeze.ts';
 import { Intake } from './intake.ts';
+import { checkKnown } from './known-head.ts';
 import { OpenStore } from './open-store.ts';
 import { Life } from './phase.ts';
 import { Pipeline, type PipelineHost } from './pipeline.ts';
@@ -33,6 +34,13 @@ const FIRST_PUBLICATION_MS = 2000;
 const LAST_PUBLICATION_MS = 2000;
 
 const DRAIN_POLL_MS = 10;
+
+/** Of a start with `--at-least`. */
+const OLD_COPY = {
+  what: 'the data directory',
+  less: 'The directory is an old copy: restore the newest one with `stele log restore`.',
+  frozen: 'Restore the newest directory with `stele log restore`.',
+};
 
 /** Errors which say that the stored data is wrong, not that storing failed: opening the store again would not help. */
 const FATAL = new Set([
@@ -426,9 +434,10 @@ async function openStore(
   rotten: RottenFiles,
   first: boolean,
 ): Promise<OpenStore> {
-  const { signer, cosigner, openStores } = options;
+  const { signer, cosigner, openStores, atLeast } = options;
   const prepare = async (tree: CommittedTree) => {
     // Before anything is signed: an old copy of the directory must not begin a second history.
+    if (first && atLeast !== undefined) await checkKnown(tree, atLeast, OLD_COPY);
     if (first) await cosigner?.check(tree.reader());
     const published = await openPublished(tree, signer);
     // A witness may hold a tree head that was signed and not published.

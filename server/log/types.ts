@@ -9,6 +9,7 @@ import type { Stores } from '../store/types.ts';
 import type { TreeOptions } from '../tree/committed.ts';
 import type { TreeReader } from '../tree/reader.ts';
 import type { Encoding, EntryKind, IngestedBody } from '../types.ts';
+import type { KnownHead } from './known-head.ts';
 import type { CheckpointSigner } from './sign.ts';
 
 export type LogLimits = Pick<Config['limits'], 'outstanding' | 'unpublished' | 'publishTimeout'> & Config['readiness'];
@@ -30,6 +31,8 @@ export interface LogOptions {
   readonly minPublishIntervalMs?: number;
   /** A witness proved that this log signed another history: the log stops until its operator acts. `evidence` is the note. */
   readonly onConflict?: (error: ServerError, evidence: string) => Promise<void>;
+  /** A checkpoint that the operator names: the log does not start with less. */
+  readonly atLeast?: KnownHead | undefined;
   readonly entries?: EntryKind;
   readonly ingest: { ingest(body: Uint8Array, encoding: Encoding): Promise<IngestedBody> };
   readonly batch: Config['batch'];

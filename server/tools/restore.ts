@@ -1,18 +1,14 @@
 /** `stele log restore`: makes a data directory from a backup, where that cannot fork the log. */
-import { decodeUtf8, equal } from '../../merkle/bytes.ts';
-import { isFrozen, parseCheckpoint } from '../../merkle/checkpoint.ts';
-import { MerkleError } from '../../merkle/errors.ts';
-import { noteVerifier, openNote, parseNote, parseVerifierKey } from '../../merkle/note.ts';
+import { decodeUtf8 } from '../../merkle/bytes.ts';
+import { parseVerifierKey } from '../../merkle/note.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
-import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
-import { readFileIfThere } from '../../merkle/runtime/disk/files.ts';
 import { checkHeads } from '../cosign/heads.ts';
 import { endpointsOf, readPolicy } from '../cosign/policy.ts';
 import { isFailed, WitnessClient } from '../cosign/witness-client.ts';
 import { type LogIdentity, readIdentity, writeIdentity } from '../dir/identity.ts';
 import { layout, openDirStores } from '../dir/layout.ts';
 import { ServerError } from '../errors.ts';
-import { MAX_CHECKPOINT_BYTES } from '../store/blobs.ts';
+import { checkKnown, readKnown } from '../log/known-head.ts';
 import { CommittedTree } from '../tree/committed.ts';
 import type { TreeReader } from '../tree/reader.ts';
 import { emptyDir } from './backup.ts';
@@ -66,28 +62,11 @@ export async function restore(options: RestoreOptions): Promise<RestoreReport> {
 
   const tree = await CommittedTree.open(await openDirStores(from), fastSha256);
   try {
-    const { size } = tree.snapshot;
-    if (isFrozen(known) && tree.state.status === 'open') {
-      throw new ServerError(
-        'rollback',
-        `${options.atLeast} shows that the log was frozen for ever, and the backup is from before: it would take entries ` +
-          'and sign again. Use a backup that was made afterwards.',
-      );
-    }
-    if (known.size > size) {
-      throw new ServerError(
-        'rollback',
-        `the backup has ${size} entries, and ${options.atLeast} shows that the log had ${known.size}: entries that ` +
-          'somebody holds a proof for are missing. Use a newer backup; without one, start a new log with a new origin.',
-      );
-    }
-    if (!equal(await tree.reader().rootAt(known.size), known.root)) {
-      throw new ServerError(
-        'rollback',
-        `the backup is not the log that ${options.atLeast} shows: their trees differ at size ${known.size}. Do not start ` +
-          'either before you know why.',
-      );
-    }
+    await checkKnown(tree, known, {
+      what: 'the backup',
+      frozen: 'Use a backup that was made afterwards.',
+      less: 'Use a newer backup; without one, start a new log with a new origin.',
+    });
     const witnesses = await askWitnesses(options.policy, identity, tree.reader());
     await emptyDir(to);
     await copyState(tree.stateSnapshot(), layout.state(to));
@@ -95,7 +74,7 @@ export async function restore(options: RestoreOptions): Promise<RestoreReport> {
     await writeTree(layout.public(to), files, files.count, decodeUtf8(tree.checkpoint!));
     // Last: without this file, `to` is not a data directory.
     await writeIdentity(to, { ...identity, copy: false });
-    return { size, atLeast: known.size, witnesses };
+    return { size: tree.snapshot.size, atLeast: known.size, witnesses };
   } finally {
     await tree.close();
   }
@@ -120,19 +99,5 @@ async function askWitnesses(
     );
   } finally {
     client.close();
-  }
-}
-
-async function readKnown(file: string, origin: string, verifierKeys: readonly string[]) {
-  const note = await readFileIfThere(file, MAX_CHECKPOINT_BYTES);
-  if (note === undefined) throw new ServerError('config', `the checkpoint ${file} is not there.`);
-  try {
-    const own = noteVerifier(parseVerifierKey(verifierKeys[0]!), nodeNotePrimitives);
-    const checkpoint = parseCheckpoint(openNote(parseNote(note), [own]).text);
-    if (checkpoint.origin === origin) return checkpoint;
-    throw new ServerError('config', `the checkpoint ${file} is of the log "${checkpoint.origin}", not of "${origin}".`);
-  } catch (error) {
-    if (!(error instanceof MerkleError)) throw error;
-    throw new ServerError('config', `${file} is not a checkpoint that this log signed: ${error.message}`);
   }
 }

@@ -155,7 +155,9 @@ async function loadUntilKilled(
   await server.kill();
   await load;
   expect(faults).toEqual([]);
-  expect(server.log()).toBe('');
+  // A log without witnesses says at each start that nothing tells an old copy.
+  const lines = server.log().split('\n');
+  expect(lines.filter((line) => line !== '' && !line.includes('--at-least'))).toEqual([]);
   return next;
 }
 
