@@ -23,6 +23,10 @@ export class Metrics extends MetricSet {
   readonly unpublished = this.gauge('stele_unpublished_entries', 'Entries committed but not yet published');
   readonly batchSize = this.histogram('stele_batch_entries', 'Entries in one commit', ENTRIES);
   readonly duplicates = this.counter('stele_duplicates_total', 'Requests for an entry that was in the log before');
+  readonly damagedRecords = this.counter(
+    'stele_damaged_index_records_total',
+    'Records of the index of duplicates that were damaged and counted as absent',
+  );
   readonly entriesLogged = this.counter('stele_entries_logged_total', 'Entries committed since the start');
   readonly signerErrors = this.counter('stele_signer_errors_total', 'Failures to sign a checkpoint');
   readonly unconfirmed = this.gauge(

@@ -33,29 +33,46 @@ function check(server: ServerMain): Command {
     .description('Verify a whole directory: every entry, tile, root and signature. The log must not be running on it')
     .argument('<dir>', 'a data directory, a backup, or an exported static tree')
     .option('--log-key <vkey...>', "the log's verifier keys (default: those that the directory names)")
+    .option('--repair', 'rebuild the index of duplicates from the tiles where it is wrong and all else holds')
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
-      "\nExamples:\n  stele log check ./data\n  stele log check ./export --log-key 'log.example.com+1a2b3c4d+AbCd…' --json",
+      "\nExamples:\n  stele log check ./data\n  stele log check ./data --repair\n  stele log check ./export --log-key 'log.example.com+1a2b3c4d+AbCd…' --json",
     );
-  return command.action(async (dir: string, options: JsonOption & { readonly logKey?: string[] }) => {
-    const report = await withProgress('checking', 'entries', (onProgress) =>
-      server.checkLog(dir, { onProgress, ...(options.logKey === undefined ? {} : { verifierKeys: options.logKey }) }),
-    );
-    const root = encodeBase64(report.root);
-    const ok = report.signedBy.length > 0;
-    const keys = ok ? report.signedBy.join(', ') : 'NOT CHECKED: give --log-key';
-    // An export names no key, and anybody can make a tree that adds up.
-    if (!ok) process.exitCode = 2;
-    print(options.json, { ok, dir, ...report, root }, [
-      ok
-        ? `OK: ${dir} (${report.kind}) holds the log ${report.origin}`
-        : `NOT CHECKED WHOLE: ${dir} (${report.kind}) adds up, but nothing shows that it is the log ${report.origin}`,
-      `  entries    ${report.size}, all of them hashed; published ${report.publishedSize}`,
-      `  root       ${root}`,
-      `  signed by  ${keys}`,
-    ]);
-  });
+  return command.action(
+    async (dir: string, options: JsonOption & { readonly logKey?: string[]; readonly repair?: true }) => {
+      const report = await withProgress('checking', 'entries', (onProgress) =>
+        server.checkLog(dir, {
+          onProgress,
+          repair: options.repair ?? false,
+          ...(options.logKey === undefined ? {} : { verifierKeys: options.logKey }),
+        }),
+      );
+      const root = encodeBase64(report.root);
+      const ok = report.signedBy.length > 0;
+      const keys = ok ? report.signedBy.join(', ') : 'NOT CHECKED: give --log-key';
+      // An export names no key, and anybody can make a tree that adds up.
+      if (!ok) process.exitCode = 2;
+      print(options.json, { ok, dir, ...report, root }, [
+        ok
+          ? `OK: ${dir} (${report.kind}) holds the log ${report.origin}`
+          : `NOT CHECKED WHOLE: ${dir} (${report.kind}) adds up, but nothing shows that it is the log ${report.origin}`,
+        `  entries    ${report.size}, all of them hashed; published ${report.publishedSize}`,
+        `  root       ${root}`,
+        `  signed by  ${keys}`,
+        ...indexLine(report.repaired),
+      ]);
+    },
+  );
+}
+
+function indexLine(repaired: number | undefined): string[] {
+  if (repaired === undefined) return [];
+  const what =
+    repaired === 0
+      ? 'right: nothing was changed'
+      : `rebuilt: it did not lead to ${counted(repaired, 'entry', 'entries')}`;
+  return [`  index      ${what}`];
 }
 
 function exportTree(server: ServerMain): Command {

@@ -2,14 +2,13 @@
  * Finds duplicates. A leaf hash is reserved in the in-flight map first and looked up in the log afterwards, so that only one
  * of two equal entries at a time goes on. The hash leaves the map only when a look-up finds its commit.
  */
-import type { LeafIndex } from '../store/types.ts';
-
 interface InFlight {
   readonly leafHash: Uint8Array;
 }
 
 interface DedupOptions<T> {
-  readonly lookup: LeafIndex['lookup'];
+  /** The index of each leaf hash in the log, or undefined. */
+  readonly lookup: (leafHashes: readonly Uint8Array[]) => Promise<(number | undefined)[]>;
   /** Answers `reserve` with the index of the entry in the log, or with undefined for a new entry, which stays reserved. */
   readonly found: (entry: T, index: number | undefined) => void;
   /** The look-up failed. */

@@ -7,16 +7,19 @@
  *     halted         written where a witness holds another history of this log: why, with the evidence; stops every start
  *     lock/          held by the process that owns the directory; owner.json says which process
  *     state/         level: tree state, tail, index of duplicates
+ *     state.rebuilt/ a state store that `stele log check --repair` makes anew; `state.replaced/` is the one before
  *     leaf-filter    which leaf hashes the log has (dedup/known.ts); written at a clean end, and made anew where missing
  *     public/        the public tree of tlog-tiles: checkpoint, tile/…; a static server may serve it
  */
 import { join } from 'node:path';
+import { isThere, moveDurable, removeTree } from '../../merkle/runtime/disk/files.ts';
 import { openFileStore } from '../store/files/files.ts';
 import { openLevelState } from '../store/level/level.ts';
 import type { Stores } from '../store/types.ts';
 
 export const layout = {
   state: (dir: string): string => join(dir, 'state'),
+  rebuiltState: (dir: string): string => join(dir, 'state.rebuilt'),
   leafFilter: (dir: string): string => join(dir, 'leaf-filter'),
   public: (dir: string): string => join(dir, 'public'),
   adminToken: (dir: string): string => join(dir, 'admin.token'),
@@ -28,6 +31,7 @@ export const layout = {
  * @throws ServerError `locked`, `store`
  */
 export async function openDirStores(dir: string): Promise<Stores> {
+  await finishRebuild(dir);
   const files = await openFileStore(layout.public(dir));
   try {
     const state = await openLevelState(layout.state(dir));
@@ -36,4 +40,23 @@ export async function openDirStores(dir: string): Promise<Stores> {
     await files.close();
     throw error;
   }
+}
+
+/**
+ * Puts the rebuilt state store, which must be whole and closed, in the place of the other one. A crash between the two moves
+ * leaves no store in the place: `finishRebuild` goes on there.
+ */
+export async function putInPlace(dir: string): Promise<void> {
+  const before = join(dir, 'state.replaced');
+  await removeTree(before);
+  await moveDurable(layout.state(dir), before);
+  await finishRebuild(dir);
+  await removeTree(before);
+}
+
+/** Ends a rebuild that a crash cut off between its two moves. Before the first move, the old store is still the good one. */
+export async function finishRebuild(dir: string): Promise<void> {
+  if (await isThere(layout.state(dir))) return;
+  const made = layout.rebuiltState(dir);
+  if (await isThere(made)) await moveDurable(made, layout.state(dir));
 }

@@ -11,7 +11,7 @@ import { Reopening } from '../../merkle/runtime/disk/reopen.ts';
 import { KnownLeaves } from '../dedup/known.ts';
 import { RequestError, requestError, ServerError } from '../errors.ts';
 import { backupTree, exportTree } from '../tools/backup.ts';
-import type { CommittedTree } from '../tree/committed.ts';
+import type { CommittedTree, TreeOptions } from '../tree/committed.ts';
 import type { TreeReader } from '../tree/reader.ts';
 import { RottenFiles } from '../tree/rotten.ts';
 import { emptySnapshot } from '../tree/snapshot.ts';
@@ -64,6 +64,7 @@ export class Log implements LogService {
   readonly #intake: Intake;
   /** The pipeline of the newest store. */
   #pipeline!: Pipeline;
+  #damagedRecords = 0;
   #lastError: unknown;
   /** Resolves once the log may sign: at once, or when the witnesses have confirmed its tree, or with the end of the log. */
   #confirmed: Promise<void> = Promise.resolve();
@@ -115,7 +116,8 @@ export class Log implements LogService {
     const opening = KnownLeaves.open({ ...filter, logger });
     let log: Log | undefined;
     const stores = await Reopening.start<OpenStore>({
-      open: () => openStore(options, opening, rotten, log === undefined),
+      open: () =>
+        openStore(options, opening, { rotten, onDamagedRecord: () => log!.#foundDamagedRecord() }, log === undefined),
       isFatal,
       onFailure: (error) => log!.#recovers(error),
       onRetry: (error, retryMs) => logger.warn({ err: error, retryMs }, 'the store cannot be opened yet'),
@@ -219,7 +221,14 @@ export class Log implements LogService {
   }
 
   alarms(): readonly string[] {
-    return this.#options.cosigner?.alarms() ?? [];
+    const alarms = [...(this.#options.cosigner?.alarms() ?? [])];
+    if (this.#damagedRecords > 0) {
+      alarms.push(
+        `${this.#damagedRecords} damaged records of the index of duplicates were met since the start: stop the log when it ` +
+          'suits you, and rebuild the index with `stele log check --repair`',
+      );
+    }
+    return alarms;
   }
 
   freeze(): Promise<string> {
@@ -382,6 +391,16 @@ export class Log implements LogService {
     if (status === 'freezing' && this.#freezing === undefined) this.freeze().catch(ignore);
   }
 
+  /** A record counts as absent, so the log goes on. The first one is logged, all are counted. */
+  #foundDamagedRecord(): void {
+    this.#options.metrics.damagedRecords.inc();
+    if (this.#damagedRecords++ > 0) return;
+    this.#options.logger.error(
+      {},
+      'a record of the index of duplicates is damaged: rebuild it with stele log check --repair',
+    );
+  }
+
   #break(error: unknown): void {
     if (!this.#life.enter({ name: 'broken', why: error })) return;
     this.#options.logger.error({ err: error }, 'the log stops: what is stored contradicts itself');
@@ -431,7 +450,7 @@ export class Log implements LogService {
 async function openStore(
   options: LogOptions,
   known: Promise<KnownLeaves>,
-  rotten: RottenFiles,
+  found: Pick<TreeOptions, 'rotten' | 'onDamagedRecord'>,
   first: boolean,
 ): Promise<OpenStore> {
   const { signer, cosigner, openStores, atLeast } = options;
@@ -445,7 +464,7 @@ async function openStore(
     await (await known).adopt(tree);
     return published;
   };
-  return await OpenStore.open(await openStores(), prepare, { ...options.tree, rotten });
+  return await OpenStore.open(await openStores(), prepare, { ...options.tree, ...found });
 }
 
 function isFatal(error: unknown): boolean {

@@ -144,13 +144,19 @@ interface EntryOrder {
   tail(from: number, to: number): Promise<Uint8Array[]>;
 }
 
+/**
+ * What the index of duplicates has for a leaf hash: an index, nothing, or a record that cannot be read. A disk may have changed
+ * the index, so a caller MUST check that the entry there has the leaf hash.
+ */
+export type LeafRecord = number | 'damaged' | undefined;
+
 /** The index of duplicates. */
-export interface LeafIndex {
+interface LeafIndex {
   /**
-   * For each leaf hash the index of its entry, or undefined. MUST find what every commit that resolved on any handle
-   * added, so a replica that lags MUST NOT answer.
+   * The record of each leaf hash. MUST find what every commit that resolved on any handle added, so a replica that lags MUST
+   * NOT answer. A damaged record MUST NOT end the handle.
    */
-  lookup(leafHashes: readonly Uint8Array[]): Promise<(number | undefined)[]>;
+  lookup(leafHashes: readonly Uint8Array[]): Promise<LeafRecord[]>;
 }
 
 /** The committed state: order and duplicates. Any number of reads MAY be under way at a time, and one commit a handle. */
@@ -168,7 +174,8 @@ export interface StateStore extends EntryOrder, LeafIndex {
   commit(change: Commit): Promise<void>;
   /**
    * One committed state as a stream, whatever is committed meanwhile. It holds the tree state once, all leaf hashes, and
-   * the tail entries [filed, size), in any order. A part MUST have at most 4,096 records.
+   * the tail entries [filed, size), in any order. Damaged records of leaf hashes are left out. A part MUST have at most 4,096
+   * records.
    */
   snapshot(): AsyncIterable<StatePart>;
   /**

@@ -12,19 +12,23 @@ import { EMPTY_ROOT, leafHash } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { couldNotTry } from '../../merkle/runtime/disk/errno.ts';
+import { isThere } from '../../merkle/runtime/disk/files.ts';
 import { lockDir } from '../../merkle/runtime/disk/lock.ts';
 import { entryBundlePath, TILE_WIDTH, tilePath } from '../../merkle/tile.ts';
 import { readIdentity } from '../dir/identity.ts';
-import { layout } from '../dir/layout.ts';
+import { finishRebuild, layout } from '../dir/layout.ts';
 import { ServerError } from '../errors.ts';
 import { type FileStore, openFileStore } from '../store/files/files.ts';
 import { openLevelState } from '../store/level/level.ts';
 import type { CheckpointStore, StateStore, TileStore } from '../store/types.ts';
 import { emptySnapshot, integrate, type Snapshot } from '../tree/snapshot.ts';
+import { IndexCheck, rebuildIndex } from './leaf-index.ts';
 
 export interface CheckOptions {
   /** Verifier keys (vkey) of the log. Default: those in `stele.json`. */
   readonly verifierKeys?: readonly string[];
+  /** Where all but the index of duplicates holds, an index with wrong records is rebuilt from the tiles. */
+  readonly repair?: boolean;
   readonly onProgress?: (entries: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -40,6 +44,8 @@ export interface CheckReport {
   readonly root: Uint8Array;
   /** Name and key ID of each key whose signature verified; empty where no key was known. */
   readonly signedBy: readonly string[];
+  /** With `repair`: how many entries the index of duplicates did not lead to before it was rebuilt; 0 where it was right. */
+  readonly repaired?: number;
 }
 
 /**
@@ -64,17 +70,35 @@ async function checkAny(dir: string, options: CheckOptions): Promise<CheckReport
   if (identity === undefined) return await checkStatic(dir, options);
   const lock = await lockDir(dir);
   try {
+    if (options.repair === true) await finishRebuild(dir);
     const tiles = await openFileStore(layout.public(dir), { readOnly: true });
-    const state = await openLevelState(layout.state(dir), { create: false });
+    const state = await openState(layout.state(dir), options);
     try {
       const keys = options.verifierKeys ?? identity.verifierKeys;
-      const report = await checkStores(tiles, state, identity.origin, keys, options);
-      return { ...report, kind: identity.copy ? 'backup' : 'data' };
+      const { index, ...report } = await checkStores(tiles, state, identity.origin, keys, options);
+      const kind = identity.copy ? 'backup' : 'data';
+      if (options.repair !== true) return { ...report, kind };
+      if (index.wrong > 0) await rebuildIndex(dir, tiles, state, options.onProgress);
+      return { ...report, kind, repaired: index.wrong };
     } finally {
       await Promise.allSettled([tiles.close(), state.close()]);
     }
   } finally {
     await lock.release();
+  }
+}
+
+async function openState(dir: string, { repair }: CheckOptions): Promise<StateStore> {
+  try {
+    return await openLevelState(dir, { create: false });
+  } catch (error) {
+    if (repair !== true || !(error instanceof ServerError) || error.code !== 'store') throw error;
+    throw new ServerError(
+      'corrupt',
+      `${error.message}. The index of duplicates is in the same store as the newest entries, and cannot be rebuilt without ` +
+        'them: restore the directory from a backup with `stele log restore`.',
+      { cause: error },
+    );
   }
 }
 
@@ -84,7 +108,7 @@ async function checkStores(
   origin: string,
   keys: readonly string[],
   options: CheckOptions,
-): Promise<Omit<CheckReport, 'kind'>> {
+): Promise<Omit<CheckReport, 'kind'> & { readonly index: IndexCheck }> {
   const stored = await state.read();
   if (stored === undefined) throw new ServerError('corrupt', 'the directory has no tree state.');
   const isNew = stored.size === 0 || stored.unpublished === true;
@@ -102,19 +126,29 @@ async function checkStores(
   const walk = new Walk(tiles, stored.size, options);
   walk.expect(checkpoint.size, checkpoint.root, 'the published checkpoint');
   walk.expect(stored.size, stored.root, 'the committed state');
+  const tail = await state.tail(stored.filed, stored.size);
+  const index = new IndexCheck(state, tiles, stored, tail);
   walk.onEntries = async (first, leafHashes) => {
-    const indexes = await state.lookup(leafHashes);
-    const wrong = indexes.findIndex((index, i) => index !== first + i);
-    if (wrong >= 0) {
-      throw new ServerError('corrupt', `the index of duplicates does not lead to entry ${first + wrong}.`);
-    }
+    const wrong = await index.compare(first, leafHashes);
+    if (wrong === undefined || options.repair === true) return;
+    throw new ServerError(
+      'corrupt',
+      `the index of duplicates does not lead to entry ${wrong}. If nothing else is wrong, \`stele log check --repair\` rebuilds ` +
+        'the index from the tiles.',
+    );
   };
   await walk.files(stored.filed);
-  await walk.tail(await state.tail(stored.filed, stored.size), stored.filed);
-  return { ...walk.finish(), origin: checkpoint.origin, publishedSize: checkpoint.size, signedBy };
+  await walk.tail(tail, stored.filed);
+  return { ...walk.finish(), origin: checkpoint.origin, publishedSize: checkpoint.size, signedBy, index };
 }
 
 async function checkStatic(dir: string, options: CheckOptions): Promise<CheckReport> {
+  if (options.repair === true && (await isThere(dir))) {
+    throw new ServerError(
+      'config',
+      `${dir} has no index of duplicates to rebuild: name the data directory of a log, or a backup.`,
+    );
+  }
   const tiles = await openFileStore(dir, { readOnly: true });
   try {
     if ((await tiles.readCheckpoint()) === undefined) {

@@ -6,7 +6,7 @@
  * the same code as a start.
  */
 import { equal } from '../../merkle/bytes.ts';
-import { leafHash, type Sha256 } from '../../merkle/rfc6962.ts';
+import { HASH_SIZE, leafHash, type Sha256 } from '../../merkle/rfc6962.ts';
 import { TILE_WIDTH } from '../../merkle/tile.ts';
 import { ServerError } from '../errors.ts';
 import { cachedTiles } from '../store/cache.ts';
@@ -18,7 +18,7 @@ import { filedSnapshot } from './filed.ts';
 import { TileCache, TreeReader } from './reader.ts';
 import { RottenFiles } from './rotten.ts';
 import { emptySnapshot, type Integration, integrate, type Snapshot } from './snapshot.ts';
-import { VerifiedTiles } from './verified.ts';
+import { isRotten, VerifiedTiles } from './verified.ts';
 
 export interface TreeOptions {
   /** Memory of verified tiles and bundles, in bytes. Default 0. */
@@ -27,7 +27,12 @@ export interface TreeOptions {
   readonly checksumBytes?: number;
   /** Where damaged files are named. */
   readonly rotten?: RottenFiles;
+  /** A record of the index of duplicates was damaged, and counts as absent. */
+  readonly onDamagedRecord?: () => void;
 }
+
+/** Full level 0 tiles that are searched for the entry of a damaged record: 4,096 entries, at 0.04 ms a tile from the disk. */
+const SEARCHED_TILES = 16;
 
 /** What `append` gives as soon as the entries are durable. */
 interface Appended {
@@ -48,6 +53,7 @@ export class CommittedTree {
   readonly #verified: VerifiedTiles;
   readonly #hash: Sha256;
   readonly #cache = new TileCache();
+  readonly #onDamagedRecord: () => void;
   #state: TreeState;
   /** The tree of `#state`. */
   #head: Snapshot;
@@ -75,6 +81,7 @@ export class CommittedTree {
     options: TreeOptions,
   ) {
     const { cachedBytes = 0, checksumBytes = 1024 * 1024, rotten = new RottenFiles() } = options;
+    this.#onDamagedRecord = options.onDamagedRecord ?? ignore;
     this.#verified = new VerifiedTiles(stores.tiles, {
       tree: () => this.#snapshot,
       checksums: new Checksums(checksumBytes),
@@ -166,8 +173,17 @@ export class CommittedTree {
     return new TreeReader(snapshot, this.#stores.tiles, this.#cache, this.#hash);
   }
 
-  lookup(leafHashes: readonly Uint8Array[]): Promise<(number | undefined)[]> {
-    return this.#retried(() => this.#stores.state.lookup(leafHashes));
+  /**
+   * The index of each leaf hash's entry, or undefined. A record of the index of duplicates counts only where the entry at its
+   * index has the leaf hash. Otherwise the newest entries are searched; an entry that is not among them may be logged again.
+   */
+  async lookup(leafHashes: readonly Uint8Array[]): Promise<(number | undefined)[]> {
+    const records = await this.#retried(() => this.#stores.state.lookup(leafHashes));
+    const found: (number | undefined)[] = [];
+    for (const [i, record] of records.entries()) {
+      found.push(record === undefined ? undefined : await this.#checked(leafHashes[i]!, record));
+    }
+    return found;
   }
 
   /** The committed state as a stream; see `StateStore`. */
@@ -208,6 +224,57 @@ export class CommittedTree {
       const seconds = (performance.now() - started) / 1000;
       return { first: before.size, seconds, filed: this.#file() };
     });
+  }
+
+  async #checked(leafHash: Uint8Array, record: number | 'damaged'): Promise<number | undefined> {
+    if (record !== 'damaged') {
+      const leaf = record < this.#head.size ? await this.#leafAt(record) : undefined;
+      if (leaf !== undefined && equal(leaf, leafHash)) return record;
+      // Another process may have committed entries that this tree does not have yet.
+      if (!this.exclusive && record >= this.#head.size) {
+        const stored = await this.#retried(() => this.#stores.state.read());
+        if (stored !== undefined && record < stored.size) return record;
+      }
+    }
+    this.#onDamagedRecord();
+    return await this.#search(leafHash);
+  }
+
+  /** The leaf hash of a committed entry; undefined where neither its tile nor its bundle holds. */
+  async #leafAt(index: number): Promise<Uint8Array | undefined> {
+    const tile = Math.floor(index / TILE_WIDTH);
+    const at = (index % TILE_WIDTH) * HASH_SIZE;
+    const inMemory = this.#newestLeaves().find((leaves) => leaves.tile === tile);
+    if (inMemory !== undefined) return inMemory.hashes.subarray(at, at + HASH_SIZE);
+    const reader = this.reader();
+    return (
+      (await unlessRotten(reader.leafHash(index))) ??
+      (await unlessRotten(reader.entry(index).then((body) => leafHash(body, this.#hash))))
+    );
+  }
+
+  /** The index of a leaf hash among the newest entries. */
+  async #search(leafHash: Uint8Array): Promise<number | undefined> {
+    const newest = this.#newestLeaves();
+    const reader = this.reader();
+    const first = Math.floor(this.#head.size / TILE_WIDTH);
+    for (let tile = first; tile >= Math.max(0, first - SEARCHED_TILES); tile--) {
+      const hashes =
+        newest.find((leaves) => leaves.tile === tile)?.hashes ?? (await unlessRotten(reader.leafHashes(tile)));
+      const offset = hashes === undefined ? -1 : offsetOf(hashes, leafHash);
+      if (offset >= 0) return tile * TILE_WIDTH + offset;
+    }
+    return undefined;
+  }
+
+  /** The leaf hashes that are not in a file, by level 0 tile. */
+  #newestLeaves(): { readonly tile: number; readonly hashes: Uint8Array }[] {
+    const { size, edge } = this.#head;
+    const full = this.#unfiled.flatMap(({ tiles }) => tiles.filter(({ level }) => level === 0));
+    return [
+      { tile: Math.floor(size / TILE_WIDTH), hashes: edge[0] ?? new Uint8Array(0) },
+      ...full.map(({ index, hashes }) => ({ tile: index, hashes })),
+    ];
   }
 
   /** Resolves once no committed entry is on its way into the tile store any more, also where that failed. */
@@ -293,6 +360,23 @@ export class CommittedTree {
   #remember(tiles: Integration['tiles']): void {
     for (const { level, index, hashes } of tiles) this.#cache.tile(level, index, hashes, this.#hash);
   }
+}
+
+async function unlessRotten<T>(read: Promise<T>): Promise<T | undefined> {
+  try {
+    return await read;
+  } catch (error) {
+    if (isRotten(error)) return undefined;
+    throw error;
+  }
+}
+
+/** The place of `leafHash` among `hashes`, or -1. */
+function offsetOf(hashes: Uint8Array, leafHash: Uint8Array): number {
+  for (let at = 0; at < hashes.length; at += HASH_SIZE) {
+    if (hashes[at] === leafHash[0] && equal(hashes.subarray(at, at + HASH_SIZE), leafHash)) return at / HASH_SIZE;
+  }
+  return -1;
 }
 
 function ignore(): void {}

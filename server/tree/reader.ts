@@ -94,6 +94,11 @@ export class TreeReader {
     return full ? await this.#fullTile(0, index, { once: true }) : this.snapshot.edge[0]!;
   }
 
+  /** The leaf hash of entry `index`, 32 bytes. Requires 0 <= index < size. */
+  async leafHash(index: number): Promise<Uint8Array> {
+    return (await this.#nodes(0, Math.floor(index / TILE_WIDTH))).node(0, index % TILE_WIDTH);
+  }
+
   /** The bundle's first `width` entries, encoded, or undefined where the bundle has fewer in this tree. */
   async entryBundle(index: number, width: number): Promise<Uint8Array | undefined> {
     const has = tileWidth(0, index, this.snapshot.size);

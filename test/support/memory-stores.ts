@@ -18,6 +18,7 @@ import {
 import type {
   CheckpointStore,
   Commit,
+  LeafRecord,
   StatePart,
   StateStore,
   Stores,
@@ -31,8 +32,8 @@ export class MemoryDisk {
   checkpoint: Uint8Array | undefined;
   state: Uint8Array | undefined;
   tail = new Map<number, Uint8Array>();
-  /** Leaf hash in hex to index. */
-  dedup = new Map<string, number>();
+  /** Leaf hash in hex to index, or to a record that cannot be read. */
+  dedup = new Map<string, number | 'damaged'>();
   /** Whether an exclusive handle is open. */
   locked = false;
 }
@@ -164,7 +165,7 @@ class MemoryStateStore extends MemoryHandle implements StateStore {
     return bodies;
   }
 
-  async lookup(leafHashes: readonly Uint8Array[]): Promise<(number | undefined)[]> {
+  async lookup(leafHashes: readonly Uint8Array[]): Promise<LeafRecord[]> {
     this.checkRead();
     return leafHashes.map((hash) => this.#disk.dedup.get(encodeHex(hash)));
   }
@@ -173,7 +174,9 @@ class MemoryStateStore extends MemoryHandle implements StateStore {
     this.checkRead();
     // Everything changes before the first `await`, so that readers see one committed state.
     const state = decodeState(this.#disk.state ?? nothingStored());
-    const leaves = [...this.#disk.dedup].map(([hex, index]) => ({ leafHash: decodeHex(hex), index }));
+    const leaves = [...this.#disk.dedup].flatMap(([hex, index]) =>
+      index === 'damaged' ? [] : [{ leafHash: decodeHex(hex), index }],
+    );
     const tail = [...this.#disk.tail].map(([index, body]) => ({ index, body }));
     for (let at = 0; at < Math.max(leaves.length, tail.length); at += 1000) {
       yield { leaves: leaves.slice(at, at + 1000), tail: tail.slice(at, at + 1000) };

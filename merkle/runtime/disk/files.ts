@@ -197,6 +197,25 @@ export async function removeLeftovers(dir: string, options: { readonly recursive
   }
 }
 
+/** Gives the file or directory another name in the same directory, durably. @throws RuntimeError `file` */
+export async function moveDurable(from: string, to: string): Promise<void> {
+  try {
+    await fs.rename(from, to);
+  } catch (error) {
+    throw fileError('move', from, error);
+  }
+  await syncDir(dirname(to));
+}
+
+/** Removes the directory with all that is in it, where it is there. @throws RuntimeError `file` */
+export async function removeTree(path: string): Promise<void> {
+  try {
+    await fs.rm(path, { recursive: true, force: true });
+  } catch (error) {
+    throw fileError('remove', path, error);
+  }
+}
+
 async function writeAndRename(
   path: string,
   bytes: Uint8Array | readonly Uint8Array[],

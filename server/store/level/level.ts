@@ -25,7 +25,7 @@ import {
   snapshotState,
   tailGap,
 } from '../tree-state.ts';
-import type { Commit, StatePart, StateStore, TreeState } from '../types.ts';
+import type { Commit, LeafRecord, StatePart, StateStore, TreeState } from '../types.ts';
 
 const STATE_KEY = Buffer.from('s');
 const TAIL_PREFIX = 't'.charCodeAt(0);
@@ -101,13 +101,8 @@ class LevelStateStore implements StateStore {
    * the event loop. A hash that is there may cost a read of the disk, as much as the check of its signature did; once
    * dedup/known.ts is complete, nearly all look-ups are of that kind.
    */
-  async lookup(leafHashes: readonly Uint8Array[]): Promise<(number | undefined)[]> {
-    return await mapped(async () =>
-      leafHashes.map((leafHash) => {
-        const value = this.#level.getSync(dedupKey(leafHash));
-        return value && decodeIndex(value);
-      }),
-    );
+  async lookup(leafHashes: readonly Uint8Array[]): Promise<LeafRecord[]> {
+    return await mapped(async () => leafHashes.map((leafHash) => recordOf(this.#level.getSound(dedupKey(leafHash)))));
   }
 
   async *snapshot(): AsyncGenerator<StatePart> {
@@ -181,8 +176,10 @@ function partOf(rows: readonly LevelRow[]): StatePart {
   const tail: { index: number; body: Uint8Array }[] = [];
   let state: TreeState | undefined;
   for (const [key, value] of rows) {
-    if (key[0] === DEDUP_PREFIX) leaves.push({ leafHash: key.subarray(1), index: decodeIndex(value) });
-    else if (key[0] === TAIL_PREFIX) tail.push({ index: decodeIndex(key.subarray(1)), body: value });
+    if (key[0] === DEDUP_PREFIX) {
+      const index = recordOf(value);
+      if (typeof index === 'number' && key.length === 1 + HASH_SIZE) leaves.push({ leafHash: key.subarray(1), index });
+    } else if (key[0] === TAIL_PREFIX) tail.push({ index: decodeIndex(key.subarray(1)), body: value });
     else if (STATE_KEY.equals(key)) state = decodeState(value);
     else
       throw new ServerError('corrupt', `the store holds a row of an unknown kind, ${Buffer.from(key).toString('hex')}`);
@@ -207,12 +204,21 @@ function writeIndex(place: Buffer, index: number): void {
   place.writeUInt32BE(index % 2 ** 32, 4);
 }
 
+function recordOf(value: Uint8Array | 'damaged' | undefined): LeafRecord {
+  return typeof value === 'object' ? (indexOf(value) ?? 'damaged') : value;
+}
+
 function decodeIndex(bytes: Uint8Array): number {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const index = bytes.length === INDEX_BYTES ? Number(view.getBigUint64(0)) : Number.NaN;
-  if (Number.isSafeInteger(index)) return index;
+  const index = indexOf(bytes);
+  if (index !== undefined) return index;
   throw new ServerError(
     'corrupt',
     'the store holds a value that is not an index: restore the data directory from a backup',
   );
+}
+
+function indexOf(bytes: Uint8Array): number | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const index = bytes.length === INDEX_BYTES ? Number(view.getBigUint64(0)) : Number.NaN;
+  return Number.isSafeInteger(index) ? index : undefined;
 }

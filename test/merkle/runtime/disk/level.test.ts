@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -109,5 +109,32 @@ describe('guarded level', () => {
     await expect(level.get(key(1))).rejects.toThrow(/is closed/);
     level = await GuardedLevel.open(join(dir, 'db'));
     expect(await level.get(key(1))).toEqual(key(1));
+  });
+
+  it('reads around damaged tables where a caller can do without a value', async () => {
+    // More than the memory of a journal, so that there are tables.
+    for (let first = 0; first < 24_000; first += 1000) {
+      await level.write((batch) => {
+        for (let i = first; i < first + 1000; i++) batch.put(key(i), Buffer.alloc(1000, i));
+      });
+    }
+    await level.close();
+    const tables = (await readdir(join(dir, 'db'))).filter((name) => name.endsWith('.ldb'));
+    expect(tables.length).toBeGreaterThan(0);
+    const table = join(dir, 'db', tables[0]!);
+    const bytes = await readFile(table);
+    await writeFile(table, bytes.fill(0xff, 1000, bytes.length >> 1));
+    level = await GuardedLevel.open(join(dir, 'db'));
+    const found = Array.from({ length: 24_000 }, (_, i) => level.getSound(key(i)));
+    expect(found).toContain('damaged');
+    const sound = found.filter(
+      (value, i) => typeof value === 'object' && Buffer.compare(value, Buffer.alloc(1000, i)) === 0,
+    );
+    expect(sound.length).toBeGreaterThan(10_000);
+    // The handle is as good as before.
+    await level.write((batch) => batch.put(key(0), Buffer.from('new')));
+    expect(String(level.getSound(key(0)))).toBe('new');
+    expect(() => level.getSync(key(found.indexOf('damaged', 1)))).toThrow(code('store'));
+    expect(() => level.getSound(key(0))).toThrow(code('store'));
   });
 });
