@@ -72,21 +72,26 @@ async function audit(location: string, options: AuditCommandOptions): Promise<vo
   } catch (error) {
     // An audit that could not read the log to its end has found nothing wrong.
     if (exitStatus(error) !== 1) throw error;
-    reportError((await atWitness(location, options, error)) ?? error, options.json === true);
+    reportError((await otherService(location, options, error)) ?? error, options.json === true);
     process.exitCode = 2;
   }
 }
 
-/** The error that says so where a log without a checkpoint is a witness. */
-async function atWitness(
+/** The error that says so where an address without a checkpoint is that of a witness or of another kind of log. */
+async function otherService(
   location: string,
   { ca }: AuditCommandOptions,
   error: unknown,
 ): Promise<ClientError | undefined> {
-  if (!(error instanceof ClientError) || error.code !== 'missing' || !/^https?:/i.test(location)) return undefined;
-  const { witnessAt } = await import('../submit/witness-port.ts');
+  if (!(error instanceof ClientError) || !['missing', 'refused'].includes(error.code) || !/^https?:/i.test(location)) {
+    return undefined;
+  }
+  const { ctLogAt, witnessAt } = await import('../submit/witness-port.ts');
   const fetch = await fetchOf(ca);
-  return await witnessAt(parseLogUrl(location), fetch === undefined ? {} : { fetch });
+  const http = fetch === undefined ? {} : { fetch };
+  const log = parseLogUrl(location);
+  // A server that answers 400 to every unknown path is not a witness for that.
+  return (await ctLogAt(log, http)) ?? (await witnessAt(log, http));
 }
 
 async function run(location: string, options: AuditCommandOptions): Promise<AuditReport> {
@@ -185,7 +190,9 @@ function corrupt({ corruption, entries, tree, source }: AuditReport): string[] {
     `  first bad   ${printable(path)}${index === undefined ? '' : `, entry ${index}`}`,
     ...(tree === undefined
       ? []
-      : [`  before it   ${entries} of ${counted(tree.size, 'entry', 'entries')} checked, in whole bundles of 256`]),
+      : [
+          `  before it   ${Math.max(entries, index ?? 0)} of ${counted(tree.size, 'entry', 'entries')} hash into the tree`,
+        ]),
     ...(note === undefined ? [] : ['  evidence    the checkpoint in the state, and this one, which --json prints']),
   ];
 }

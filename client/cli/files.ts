@@ -87,6 +87,8 @@ export async function writeWhole(path: string, bytes: Uint8Array): Promise<void>
   try {
     await writeFileDurable(path, bytes, { mode: 0o644 });
   } catch (cause) {
+    // What the runtime says has the reason and the advice already.
+    if (cause instanceof RuntimeError) throw new ClientError('file', cause.message, { cause });
     const why = `${path} cannot be written (${reason(cause)}): check the directory and its free space`;
     throw new ClientError('file', why, { cause });
   }

@@ -147,7 +147,7 @@ function restore(server: ServerMain): Command {
       server.restoreLog({ from, to: data, atLeast: options.atLeast, policy, onProgress }),
     );
     print(options.json, { from, data, size, atLeast, witnesses }, [
-      `Restored ${size} entries to ${data}; they extend the checkpoint over ${atLeast} entries`,
+      `Restored ${counted(size, 'entry', 'entries')} to ${data}, which the checkpoint over ${atLeast} is a beginning of`,
       ...witnesses.map(({ witness, size, failed }) =>
         size === undefined
           ? `NOT CHECKED: the witness ${witness} ${failed}`

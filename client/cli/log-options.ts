@@ -104,11 +104,11 @@ export async function requestOptions(options: LogArguments): Promise<CommandRequ
     ...(fetch === undefined ? {} : { fetch }),
     deadline: Number(options.timeout) * 1000,
     signal: stop.signal,
-    onRetry: ({ why, wait }) => noteRetry(why, wait),
+    onRetry: ({ url, why, wait }) => noteRetry(url, why, wait),
   };
 }
 
 /** @param ms of the wait */
-export function noteRetry(why: string, ms: number): void {
-  note(`${why}; trying again in ${(ms / 1000).toFixed(1)} s`);
+export function noteRetry(url: string, why: string, ms: number): void {
+  note(`${url}: ${why}; trying again in ${(ms / 1000).toFixed(1)} s`);
 }

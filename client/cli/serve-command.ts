@@ -46,7 +46,7 @@ async function serve(command: Command, { serve: start, ...server }: ServerMain):
       'Its verifier key, which every verifier of its proofs must know:',
       ...verifierKeys.map((key) => `  ${key}`),
       '',
-      ...(status === 'open' ? tryIt(publicUrl ?? url, vkey) : []),
+      ...(status === 'open' ? tryIt(publicUrl ?? url, vkey, { raw: config.entries === 'raw' }) : []),
     ],
   );
   await untilStopped(running, stopping);

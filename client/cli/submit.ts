@@ -265,7 +265,7 @@ async function flush(given: GivenTrust, http: CommandRequests, options: SubmitOp
         onResult: (result) => results.push(result),
         onProgress: update,
         onTrust: warnFirstUse,
-        onWait: ({ log: at, why, ms }) => noteRetry(`${at}: ${why}`, ms),
+        onWait: ({ log: at, why, ms }) => noteRetry(at, why, ms),
       }),
     );
     report(options.json, results.map(shown), damaged);

@@ -189,8 +189,11 @@ async function otherLog(given: string, { logKey, policy, ca }: FilesOptions): Pr
 async function infoOf(url: string, fetch: typeof globalThis.fetch | undefined): Promise<LogInfo | undefined> {
   try {
     const deadline = Date.now() + TIMEOUT_MS;
-    const onRetry = ({ why, wait }: { why: string; wait: number }) => noteRetry(why, wait);
-    return await fetchLogInfo(url, { deadline, onRetry, ...(fetch && { fetch }) });
+    return await fetchLogInfo(url, {
+      deadline,
+      onRetry: (retry) => noteRetry(retry.url, retry.why, retry.wait),
+      ...(fetch && { fetch }),
+    });
   } catch (error) {
     if (error instanceof ClientError && (error.code === 'refused' || error.code === 'bad-reply')) return undefined;
     throw error;

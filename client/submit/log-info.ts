@@ -6,7 +6,7 @@ import { parseLogKey } from '../trust/log-key.ts';
 import { ask, MAX_REPLY } from './log-request.ts';
 import { readReply } from './replies.ts';
 import type { LogRequestOptions } from './types.ts';
-import { refusalOf } from './witness-port.ts';
+import { refusalOf, takesRawOnly } from './witness-port.ts';
 
 /** What the server at an address says about its log, unverified. */
 export interface LogInfo {
@@ -30,14 +30,13 @@ export async function fetchLogInfo(log: string, options: LogRequestOptions = {})
     const info = parseJson(reply.body, 'the description of the log', MAX_REPLY);
     // Not `object`, which refuses unknown names: a newer log may say more about itself.
     if (typeof info !== 'object' || info === null) throw malformed('the description of the log', 'is not an object');
-    const { origin, verifierKeys, url, kinds } = info as Record<string, unknown>;
+    const { origin, verifierKeys, url } = info as Record<string, unknown>;
     const keys = array(verifierKeys, 'verifierKeys', 16).map((key) => string(key, 'verifierKeys'));
-    const taken = kinds === undefined ? [] : array(kinds, 'kinds', 64);
     return {
       origin: string(origin, 'origin'),
       verifierKeys: keys,
       url: url === undefined ? undefined : string(url, 'url'),
-      raw: taken.length > 0 && taken.every((kind) => (kind as { kind?: unknown } | null)?.kind === 'raw'),
+      raw: takesRawOnly(info),
     };
   });
 }

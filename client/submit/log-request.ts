@@ -109,7 +109,7 @@ export async function ask(
     const retryAfter = 'reply' in made ? parseRetryAfter(made.reply.headers.get('retry-after')) : undefined;
     const wait = backOffMs(backOffOf(options), attempts, retryAfter);
     if (Date.now() + wait >= last) throw gaveUp(url, made, { attempts, reached, why, ms: Date.now() - start });
-    options.onRetry?.({ why, wait, attempt: attempts });
+    options.onRetry?.({ url, why, wait, attempt: attempts });
     await pause(wait, signal);
   }
 }
@@ -133,7 +133,7 @@ export function gaveUp(
   const what = `gave no final answer within ${Math.ceil(ms / 1000)} s (${attempts} attempts; the last: ${why})`;
   const next = reached
     ? 'Trying again later is safe: an entry that was taken is found again, not logged twice'
-    : 'Is the address right, and does the log run?';
+    : 'Is the address right, and does the service there run?';
   const unreachable = last !== undefined && 'cause' in last;
   const cause = unreachable ? { cause: last.cause } : {};
   return new ClientError(unreachable ? 'network' : 'unavailable', `${url} ${what}. ${next}`, cause);

@@ -354,7 +354,7 @@ class Sender<T extends Outgoing> {
         ...(retryAfter === 0 ? {} : { notBefore: Date.now() + retryAfter }),
       });
     }
-    this.#options.onRetry?.({ why, wait: ms, attempt: ++this.#waits });
+    this.#options.onRetry?.({ url: this.#log, why, wait: ms, attempt: ++this.#waits });
     await pause(ms, this.#options.signal);
   }
 }

@@ -15,7 +15,13 @@ export interface LogRequestOptions {
   readonly pauses?: { readonly first: number; readonly longest: number };
   readonly signal?: AbortSignal;
   /** Called before each wait. `attempt` counts from 1. */
-  readonly onRetry?: (retry: { readonly why: string; readonly wait: number; readonly attempt: number }) => void;
+  readonly onRetry?: (retry: {
+    /** What was asked: the log, or the time-stamp authority. */
+    readonly url: string;
+    readonly why: string;
+    readonly wait: number;
+    readonly attempt: number;
+  }) => void;
 }
 
 export interface SendOptions extends LogRequestOptions {

@@ -27,6 +27,7 @@ import type { Files, SourceOptions, TileSource } from './types.ts';
  * The calls of the source reject with ClientError:
  * - `missing`: the file is not there, nor the wider one that it could be cut from;
  * - `corrupt`: its length is impossible;
+ * - `unsupported`: it is a certificate-transparency log, which keeps its entries elsewhere;
  * - `file`: it cannot be read;
  * - `network`, `unavailable`: the log does not answer, or answers that it cannot now, in each attempt;
  * - `refused`, `bad-reply`: the answer is not a file. A redirect is not followed;
@@ -42,6 +43,9 @@ export function openSource(location: string, options: SourceOptions = {}): TileS
   return sourceOf(directoryFiles(location));
 }
 
+/** Bytes of 256 certificates with their chains' fingerprints: far more than any has. */
+const MAX_DATA_TILE = 64 * 1024 * 1024;
+
 /** A source over any `Files`. */
 export function sourceOf(files: Files): TileSource {
   const need = async (
@@ -54,6 +58,16 @@ export function sourceOf(files: Files): TileSource {
     if (bytes === undefined) throw new ClientError('missing', `${path} is not there (${printable(files.name)})`);
     return bytes;
   };
+  /** Where an entry bundle is missing: a certificate-transparency log keeps its entries elsewhere, and nothing is wrong with it. */
+  const refuseCt = async (path: string, signal: AbortSignal | undefined) => {
+    const data = path.replace(/^tile\/entries\//, 'tile/data/');
+    if (data === path || (await files.get(data, MAX_DATA_TILE, signal)) === undefined) return;
+    const what = `${printable(files.name)} is a certificate-transparency log (c2sp.org/static-ct-api), another kind of log`;
+    throw new ClientError(
+      'unsupported',
+      `${what}: its entries are in tile/data, and Stele reads those in tile/entries`,
+    );
+  };
   /** The file of this width. Where that file is gone, `cut` takes the part out of the full one. */
   const part = async (
     pathOf: (width: number) => string,
@@ -62,11 +76,17 @@ export function sourceOf(files: Files): TileSource {
     signal: AbortSignal | undefined,
     cut: (full: Uint8Array) => Uint8Array,
   ): Promise<Uint8Array> => {
-    if (width === TILE_WIDTH) return await need(pathOf(width), limitOf(width), signal);
+    if (width === TILE_WIDTH) {
+      const bytes = await files.get(pathOf(width), limitOf(width), signal);
+      if (bytes !== undefined) return bytes;
+      await refuseCt(pathOf(width), signal);
+      throw new ClientError('missing', `${pathOf(width)} is not there (${printable(files.name)})`);
+    }
     const there = await files.get(pathOf(width), limitOf(width), signal);
     if (there !== undefined) return there;
     const full = await files.get(pathOf(TILE_WIDTH), limitOf(TILE_WIDTH), signal);
     if (full !== undefined) return cut(full);
+    await refuseCt(pathOf(width), signal);
     throw new ClientError('missing', `${pathOf(width)} is not there, nor is ${pathOf(TILE_WIDTH)}`);
   };
   return {

@@ -56,7 +56,11 @@ export function parseLogKey(vkey: string): VerifierKey {
 
 /** A key that may sign checkpoints, of any kind that `checkpointVerifier` takes. @throws ClientError `log-key` */
 export function parseCheckpointKey(vkey: string, primitives: CosignaturePrimitives): VerifierKey {
-  return parseKey(vkey, (key) => void checkpointVerifier(key, primitives));
+  return parseKey(vkey, (key) => {
+    if (key.type === KEY_TYPE.cosignature)
+      throw new MerkleError('bad-verifier-key', 'it is the key of a witness, not of a log');
+    checkpointVerifier(key, primitives);
+  });
 }
 
 function parseKey(vkey: string, check: (key: VerifierKey) => void): VerifierKey {

@@ -111,7 +111,7 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
       all.push(monitor);
       monitored = { config: file, ...(await Promise.race([monitor.start(), early])) };
     }
-    announce(options.json, announced, prepared, trust, config.data, monitored);
+    announce(options.json, announced, prepared, trust, config, monitored);
     note(`${await stopping}: the log answers what is under way, then all processes end`);
   } finally {
     // The monitor first: it would report the others as gone.
@@ -165,10 +165,11 @@ function announce(
   { url, publicUrl, adminUrl, origin, verifierKeys, size, status }: LogAnnounced,
   { witnesses }: Prepared,
   trust: string,
-  data: string,
+  { data, entries }: { readonly data: string; readonly entries: 'signed' | 'raw' },
   monitor: RunningMonitor | undefined,
 ): void {
   const [vkey = ''] = verifierKeys;
+  const raw = entries === 'raw';
   const shown = witnesses.map(({ name, vkey, url, data }) => ({ name, vkey, url, data }));
   print(
     json,
@@ -200,7 +201,9 @@ function announce(
       `on machines of theirs (docs/witness.md) and add the key above; put their witness lines into a copy of`,
       `${trust}/policy, and start the log with it: ${calledAs()} serve --data ${shellWord(data)} --policy COPY`,
       '',
-      ...(status === 'open' ? tryIt(publicUrl ?? url, vkey, relative('.', join(trust, 'policy'))) : []),
+      ...(status === 'open'
+        ? tryIt(publicUrl ?? url, vkey, { policy: relative('.', join(trust, 'policy')), raw })
+        : []),
     ],
   );
 }

@@ -106,7 +106,12 @@ async function readProof({ name, proof, digests }: Artifact): Promise<Uint8Array
     if (isFile && (await isBundle(name))) {
       throw usage(`${printable(name)} is a bundle itself: name the file that it is about, and give it as --bundle`);
     }
-    throw error;
+    const beside = proof === `${name}.sigstore.json` && !existsSync(proof);
+    if (!beside || (digests === undefined && !existsSync(name))) throw error;
+    throw new ClientError(
+      'file',
+      `there is no ${printable(proof)}, the proof beside the file: give its bundle with --bundle`,
+    );
   }
 }
 

@@ -1,6 +1,6 @@
 /** `stele verify --tlog-proof`: c2sp.org/tlog-proof files of `stele sign`, or of any other log. */
 import { basename } from 'node:path';
-import { encodeBase64, encodeHex } from '../../../merkle/bytes.ts';
+import { encodeBase64, encodeHex, encodeUtf8 } from '../../../merkle/bytes.ts';
 import { formatVerifierKey } from '../../../merkle/note.ts';
 import type { Policy } from '../../../merkle/policy.ts';
 import { printable } from '../../../merkle/printable.ts';
@@ -8,6 +8,7 @@ import type { Primitives } from '../../../merkle/rekor/primitives.ts';
 import { MAX_TLOG_PROOF } from '../../../merkle/tlog-proof.ts';
 import { timeText } from '../../../merkle/x509/utc-time.ts';
 import { ClientError, usage } from '../../errors.ts';
+import { parseTrustPolicy } from '../../trust/quorum.ts';
 import { checkProofUnderRoots, checkTlogProof, entryDigest, type VerifiedProof } from '../../verify/tlog-proof.ts';
 import { counted } from '../counted.ts';
 import { digestsOf } from '../digests.ts';
@@ -20,7 +21,7 @@ import { presentTime, sctWish } from './demands.ts';
 import { namesSentence, notProvenSentence, rootSentence } from './sentences.ts';
 import { readSigner, readVerifyTrust, type VerifyTrust } from './verify-trust.ts';
 
-const NO_WITNESS = 'that the log shows everybody the same tree: the policy has no quorum of witnesses';
+const NO_WITNESS = 'that the log shows everybody the same tree: no quorum of witnesses was asked for (give --policy)';
 
 /** @throws ClientError */
 export async function verifyProof(
@@ -108,8 +109,11 @@ export async function verifyLeafHash(options: VerifyOptions, primitives: Primiti
 
 async function readProofTrust(options: VerifyOptions): Promise<Pick<VerifyTrust, 'trustedRoot'> & { policy: Policy }> {
   const { policy, trustedRoot, logKey } = await readVerifyTrust(options);
-  if (policy === undefined)
-    throw usage('a tlog-proof is checked by a policy: give --policy, with the log and its witnesses');
+  if (policy === undefined) {
+    if (logKey === undefined) throw usage('say which log you trust: --log-key, or --policy with witnesses as well');
+    const alone = parseTrustPolicy(encodeUtf8(`log ${formatVerifierKey(logKey)}\nquorum none\n`));
+    return { policy: alone, trustedRoot };
+  }
   if (logKey === undefined) return { policy, trustedRoot };
   // Policy and key must both hold: only the policy's log with this key counts.
   const vkey = formatVerifierKey(logKey);

@@ -73,8 +73,20 @@ export async function fetchBounded(url: string, options: FetchOptions): Promise<
 export function networkReason(cause: unknown): string {
   const inner = (cause as { cause?: { code?: unknown; message?: unknown } }).cause;
   const reason = String(inner?.code ?? inner?.message ?? (cause as Error).message);
-  return reason === 'ECONNREFUSED' ? 'nothing listens there (ECONNREFUSED)' : reason;
+  const why = REASONS[reason];
+  return why === undefined ? reason : `${why} (${reason})`;
 }
+
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nothing listens there',
+  ENOTFOUND: 'there is no host of that name',
+  EAI_AGAIN: 'the host name cannot be looked up now',
+  ECONNRESET: 'the connection was cut off',
+  EHOSTUNREACH: 'the host cannot be reached',
+  ENETUNREACH: 'the network cannot be reached',
+  ETIMEDOUT: 'nothing answers in time',
+  UND_ERR_CONNECT_TIMEOUT: 'nothing answers in time',
+};
 
 async function readBody(reply: Response, url: string, limit: number): Promise<Uint8Array> {
   if (reply.body === null) return new Uint8Array(0);

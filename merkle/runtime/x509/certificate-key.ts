@@ -1,5 +1,5 @@
 /** The public key of an X.509 certificate (RFC 5280 section 4.1), without reading the rest: for callers in a hurry. */
-import { X509Certificate } from 'node:crypto';
+import { createPublicKey, X509Certificate } from 'node:crypto';
 import { RuntimeError } from '../runtime-errors.ts';
 
 /**
@@ -14,10 +14,21 @@ export function certificateKey(der: Uint8Array): Uint8Array {
     // Takes PEM and trailing bytes too; both show when the certificate is encoded again.
     raw = new X509Certificate(der).raw;
   } catch {
-    throw new RuntimeError('key-format', 'not an X.509 certificate in DER');
+    const what = isPublicKey(der) ? 'a public key, not a certificate: it belongs into `publicKey`' : undefined;
+    throw new RuntimeError('key-format', what ?? 'not an X.509 certificate in DER');
   }
   if (!raw.equals(der)) throw new RuntimeError('key-format', 'not exactly one X.509 certificate in DER');
   return spkiOf(der);
+}
+
+/** Clients put a plain key into the place of a certificate. */
+function isPublicKey(der: Uint8Array): boolean {
+  try {
+    createPublicKey({ key: Buffer.from(der), format: 'der', type: 'spki' });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /**

@@ -196,7 +196,12 @@ describe('sendAll', () => {
 describe('fetchLogInfo and askLogKey', () => {
   it('take what the log says of itself, with more than is known here', async () => {
     const { url } = await scripted(status(200, { origin: 'localhost', verifierKeys: [log.vkey], more: 1 }));
-    expect(await fetchLogInfo(url)).toEqual({ origin: 'localhost', verifierKeys: [log.vkey] });
+    expect(await fetchLogInfo(url)).toEqual({
+      origin: 'localhost',
+      verifierKeys: [log.vkey],
+      url: undefined,
+      raw: false,
+    });
     expect((await askLogKey(url)).text).toBe(log.vkey);
   });
 

@@ -190,5 +190,6 @@ describe('certificateKey', () => {
     const pem = Buffer.from(`-----BEGIN CERTIFICATE-----\n${good.toString('base64')}\n-----END CERTIFICATE-----\n`);
     const cases = [Buffer.concat([good, Buffer.alloc(1)]), good.subarray(0, -1), pem, signer.spki, Buffer.alloc(0)];
     expect(cases.map((bad) => codeOf(() => certificateKey(bad)))).toEqual(cases.map(() => 'key-format'));
+    expect(() => certificateKey(signer.spki)).toThrow(/^a public key, not a certificate: it belongs into `publicKey`$/);
   });
 });
