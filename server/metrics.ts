@@ -4,8 +4,8 @@
  * The labels of every metric that the write path uses for each entry are resolved beforehand: prom-client builds and hashes
  * a label object at every `labels()` call. The number of label values is bounded, whatever a client sends.
  */
-import type { ConnectionRefusal } from '../merkle/runtime/service/connections.ts';
 import { MetricSet, type Observer } from '../merkle/runtime/service/metric-set.ts';
+import { PortMetrics } from '../merkle/runtime/service/port-metrics.ts';
 
 const STAGES = ['ingest', 'dedup', 'commit', 'tiles', 'sign', 'cosign', 'publish', 'total'] as const;
 /** Stages of the write path; `total` is from the body's arrival to the published proof. */
@@ -37,11 +37,7 @@ export class Metrics extends MetricSet {
 
   readonly #published = this.gauge('stele_published_entries', 'Size of the tree of the published checkpoint');
   readonly #refusals = this.counter('stele_refusals_total', 'Write requests refused, by reason', 'reason');
-  readonly #refusedConnections = this.counter(
-    'stele_refused_connections_total',
-    'Connections closed for the sake of others: `address` past the share of its address, `full` past all connections, `displaced` to make room for another address',
-    'reason',
-  );
+  readonly port = new PortMetrics(this, 'stele');
   readonly #reasons = new Map<string, { inc(): void }>();
   readonly #http = this.histogram(
     'stele_http_request_duration_seconds',
@@ -55,10 +51,6 @@ export class Metrics extends MetricSet {
   #checkpointMs = 0;
   /** The length of the pool's queue of bodies, read whenever the metrics are read. */
   poolQueue = (): number => 0;
-  /** The open connections to the public port, read whenever the metrics are read. */
-  connections = (): number => 0;
-  /** The bytes of request bodies in memory, read whenever the metrics are read. */
-  bodyBytes = (): number => 0;
   /** The files that are known to be damaged, read whenever the metrics are read. */
   rottenFiles = (): number => 0;
   /** Whether the filter has every leaf hash, read whenever the metrics are read. */
@@ -72,10 +64,6 @@ export class Metrics extends MetricSet {
     this.gauge('stele_pool_queue_requests', 'Request bodies waiting for an ingest worker', [], (gauge) =>
       gauge.set(this.poolQueue()),
     );
-    this.gauge('stele_connections', 'Open connections to the public port', [], (gauge) =>
-      gauge.set(this.connections()),
-    );
-    this.gauge('stele_body_bytes', 'Bytes of request bodies in memory', [], (gauge) => gauge.set(this.bodyBytes()));
     this.gauge(
       'stele_leaf_filter_complete',
       '1 while the filter in memory finds new entries, 0 while the store looks each entry up',
@@ -121,10 +109,6 @@ export class Metrics extends MetricSet {
       if (label === reason) this.#reasons.set(reason, child);
     }
     child.inc();
-  }
-
-  connectionRefused(reason: ConnectionRefusal): void {
-    this.#refusedConnections.inc({ reason });
   }
 
   /** The observer of one route, method and status. Keep it: finding it costs more than observing. */

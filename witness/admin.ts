@@ -97,15 +97,13 @@ export function createAdminApp(
     const refused = request.method === 'POST' ? undefined : ofPages(request);
     if (refused !== undefined) throw requestError('forbidden', refused);
   };
-  return serveRoutes(
-    { routes, admit, refuse, readBody: (request, limit) => bodies.read(request, limit) },
-    (handler) =>
-      createHttpServer({
-        limits: () => OPERATOR_LIMITS,
-        clients,
-        handler,
-        refuse: (refusal, why) => errorAnswer(refusalError(refusal, why)),
-      }).server,
+  return serveRoutes({ routes, admit, refuse, readBody: (request, limit) => bodies.read(request, limit) }, (handler) =>
+    createHttpServer({
+      limits: () => OPERATOR_LIMITS,
+      clients,
+      handler,
+      refuse: (refusal, why) => errorAnswer(refusalError(refusal, why)),
+    }),
   );
 }
 

@@ -3,7 +3,11 @@ import { isAbsolute, join } from 'node:path';
 import { type StaticDecode, Type } from 'typebox';
 import {
   adminPort,
+  bodiesBytesPerAddress,
+  bodyGrace,
+  bodyRate,
   checkPorts,
+  connectionsPerAddress,
   logSettings,
   publicPort,
   sharedAddressDanger,
@@ -108,6 +112,14 @@ export const WitnessSchema = Type.Object({
       description: 'Open connections to the public port; more are closed at once.',
       default: 10_000,
     }),
+    connectionsPerAddress: connectionsPerAddress(),
+    bodiesBytes: size('1MiB', '64GiB', {
+      description: 'Request bodies held in memory at one time, all together; past it new ones get 503.',
+      default: '32MiB',
+    }),
+    bodiesBytesPerAddress: bodiesBytesPerAddress('16KiB'),
+    bodyRate: bodyRate(),
+    bodyGrace: bodyGrace(),
     waiting: count('requests', 1, 10_000, {
       description: 'Requests about one log that wait for each other; past it new ones get 503.',
       default: 64,

@@ -12,12 +12,7 @@ import { type RequestError, requestError } from './errors.ts';
 import type { Metrics } from './metrics.ts';
 import type { Witness } from './witness.ts';
 
-/** Room for the bodies of all requests: as many as may be under way by default, of the usual 8 KiB. */
-const BODIES_BYTES = 32 * 1024 * 1024;
 const LIMITS = {
-  bodiesBytes: BODIES_BYTES,
-  bodyRate: 1024,
-  bodyGrace: 5000,
   headerBytes: 16 * 1024,
   headersTimeout: 10_000,
   keepAliveTimeout: 65_000,
@@ -25,18 +20,19 @@ const LIMITS = {
 };
 const RETRY_AFTER = 1;
 const HASH = /^[0-9a-f]{64}$/;
+const ABOUT = { 'cache-control': 'no-cache', 'access-control-allow-origin': '*' };
 const CHECKPOINT = { 'cache-control': 'no-cache', 'access-control-allow-origin': '*' };
 
 export function createApp(
   witness: Witness,
-  config: Pick<Config, 'limits' | 'rateLimit' | 'trustProxy'>,
+  config: Pick<Config, 'name' | 'limits' | 'rateLimit' | 'trustProxy'>,
   metrics: Metrics,
   logger: Logger,
 ): App {
   const { rateLimit } = config;
   const clients = new ClientAddresses(config.trustProxy);
-  const limits = () => ({ ...LIMITS, ...config.limits });
-  const bodies = new RequestBodies({ limits, clients, refuse: bodyError });
+  const bodies = new RequestBodies({ limits: () => config.limits, clients, refuse: bodyError });
+  metrics.port.bodyBytes = () => bodies.held;
   const requests = new Window(rateLimit.window);
 
   // The specification names no media type: any is taken, and none.
@@ -54,6 +50,7 @@ export function createApp(
   });
   const app: AppOptions = {
     routes: [
+      { method: 'GET', path: '/', answer: () => textAnswer(200, about(config.name ?? 'a witness'), ABOUT) },
       post('/add-checkpoint', (bytes) => witness.addCheckpoint(bytes)),
       post('/sign-subtree', (bytes, client) => witness.signSubtree(bytes, client)),
       {
@@ -84,16 +81,25 @@ export function createApp(
     },
     observerOf: (route, _method, status) => metrics.request(route, status),
   };
-  return serveRoutes(
-    app,
-    (handler) =>
-      createHttpServer({
-        limits,
-        clients,
-        handler,
-        refuse: (refusal, why) => errorAnswer(refusalError(refusal, why)),
-      }).server,
+  return serveRoutes(app, (handler) =>
+    createHttpServer({
+      limits: () => ({ ...LIMITS, ...config.limits }),
+      clients,
+      handler,
+      refuse: (refusal, why) => errorAnswer(refusalError(refusal, why)),
+      metrics: metrics.port,
+    }),
   );
+}
+
+/** For who comes by. */
+function about(name: string): string {
+  return `This is ${name}, a witness of transparency logs (c2sp.org/tlog-witness) that runs Stele.
+
+POST /add-checkpoint        cosigns a checkpoint that extends the one before
+POST /sign-subtree          cosigns a subtree of a cosigned checkpoint, where the witness has an ML-DSA-44 key
+GET  /<hash>/checkpoint     the newest checkpoint cosigned; <hash> is the SHA-256 of the log's origin in hex
+`;
 }
 
 function errorAnswer({ message, row, data }: RequestError): Answer<string> {

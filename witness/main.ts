@@ -49,7 +49,7 @@ export async function serveWitness({ config, acceptClock = false }: ServeOptions
   const opened = await openWitness({ config, logger, onFatal: fail, acceptClock });
   const { witness, logs, store, metrics, lock, adminToken, name, verifierKeys } = opened;
   try {
-    const app = createApp(witness, config, metrics, logger);
+    const app = createApp(witness, { ...config, name }, metrics, logger);
     const list = () => listLogs(logs, store.current);
     const { sources, refresh: refreshMs } = config.lists;
     const lists = new ListUpdates({ sources, refreshMs, logs, store, metrics, logger });

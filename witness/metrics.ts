@@ -1,5 +1,6 @@
 /** The metrics at the admin port. Label values are bounded, whatever a client sends. */
 import { MetricSet, type Observer } from '../merkle/runtime/service/metric-set.ts';
+import { PortMetrics } from '../merkle/runtime/service/port-metrics.ts';
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
@@ -7,6 +8,7 @@ const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 export type ListFailure = 'unreachable' | 'refused' | 'alarm';
 
 export class Metrics extends MetricSet {
+  readonly port = new PortMetrics(this, 'stele_witness');
   readonly cosigned = this.counter('stele_witness_cosigned_total', 'Checkpoints cosigned and stored');
   readonly grown = this.counter(
     'stele_witness_grown_total',

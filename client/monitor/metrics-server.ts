@@ -56,7 +56,7 @@ export async function startMetricsServer(
         clients: new ClientAddresses([]),
         handler,
         refuse: (refusal, why = refusal) => textAnswer(STATUS[refusal], `${why}\n`, FRESH),
-      }).server,
+      }),
   );
   const close = () => {
     const closed = app.close();

@@ -78,9 +78,8 @@ export function createAdminApp(log: LogService, options: AdminOptions, metrics: 
     const refused = request.method === 'POST' ? undefined : ofPages(request);
     if (refused !== undefined) throw requestError('forbidden', refused);
   };
-  return serveRoutes(
-    { routes, admit, refuse, readBody: (request, limit) => bodies.read(request, limit) },
-    (handler) => createHttpServer({ limits: () => OPERATOR_LIMITS, clients, handler, refuse: refusalAnswer }).server,
+  return serveRoutes({ routes, admit, refuse, readBody: (request, limit) => bodies.read(request, limit) }, (handler) =>
+    createHttpServer({ limits: () => OPERATOR_LIMITS, clients, handler, refuse: refusalAnswer }),
   );
 }
 

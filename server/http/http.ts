@@ -9,6 +9,7 @@ import { Window } from '../../merkle/runtime/service/window.ts';
 import { type RequestError, requestError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { LogService } from '../types.ts';
+import { aboutRoutes } from './about.ts';
 import { bodyError, errorAnswer, forPages, refusalAnswer, toRequestError } from './answers.ts';
 import { Compressor } from './compress.ts';
 import type { HttpContext, HttpOptions } from './context.ts';
@@ -38,10 +39,10 @@ export function createApp(log: LogService, options: HttpOptions, metrics: Metric
     draining: () => draining,
   };
   const bodies = new RequestBodies({ limits: () => limits, clients, refuse: bodyError });
-  metrics.bodyBytes = () => bodies.held;
+  metrics.port.bodyBytes = () => bodies.held;
   const routes = [...writeRoutes(context), ...readRoutes(context), ...queryRoutes(context)];
   const app: AppOptions = {
-    routes: [...routes, openapiRoute(routes, options.publicUrl)],
+    routes: [...routes, openapiRoute(routes, options.publicUrl), ...aboutRoutes(context)],
     admit: (request) => {
       if (rateLimit.max > 0) countRequest(clients.of(request));
       if (request.url!.length > limits.urlBytes) throw requestError('uri-too-long', limits.urlBytes);
@@ -67,19 +68,16 @@ export function createApp(log: LogService, options: HttpOptions, metrics: Metric
   const { tls, replyRate } = options;
   return serveRoutes(
     app,
-    (handler) => {
-      const { server, connections } = createHttpServer({
+    (handler) =>
+      createHttpServer({
         limits: () => limits,
         clients,
         handler,
         refuse: refusalAnswer,
         tls,
         replyRate,
-        connectionRefused: (refusal) => metrics.connectionRefused(refusal),
-      });
-      metrics.connections = connections;
-      return server;
-    },
+        metrics: metrics.port,
+      }),
     () => {
       draining = true;
     },

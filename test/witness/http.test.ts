@@ -1,63 +1,77 @@
-/** What stands between the socket and the witness: routes, limits, errors. */
+/** The public port of a witness, over real connections from several addresses of loopback. */
+import { once } from 'node:events';
+import { type AddressInfo, connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { makeWitness, TestLog } from './helpers.ts';
+import { until } from '../support/until.ts';
+import { later, makeWitness, TestLog } from './helpers.ts';
 
-const log = new TestLog();
-const HASH = '0'.repeat(64);
+const [EVIL, HONEST] = ['127.0.0.2', '127.0.0.3'] as const;
+const KIB = 1024;
 
-describe('requests that reach no log', () => {
-  it.each([
-    ['GET', '/', 404, 'not found\n'],
-    ['POST', '/add-checkpoint/', 404, 'not found\n'],
-    ['GET', '/add-checkpoint', 405, 'the method GET is not allowed here\n'],
-    ['POST', `/${HASH}/checkpoint`, 405, 'the method POST is not allowed here\n'],
-    ['GET', '/%zz/checkpoint', 400, 'the URL is malformed\n'],
-    ['GET', `/${'0'.repeat(101)}/checkpoint`, 404, 'not found\n'],
-  ] as const)('%s %s: %i', async (method, url, status, body) => {
-    const { app } = await makeWitness();
-    const reply = await app.inject({ method, url });
-    expect([reply.statusCode, reply.body]).toEqual([status, body]);
-    expect(reply.headers).toMatchObject({ 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' });
-    expect(reply.headers.allow).toBe(status === 405 ? (method === 'GET' ? 'POST' : 'GET, HEAD') : undefined);
-  });
-
-  it('a body over the limit: 413', async () => {
-    const witness = await makeWitness([log], { flags: { 'limits-body-bytes': '16KiB' } });
-    const reply = await witness.post('x'.repeat(16 * 1024 + 1));
-    expect([reply.status, reply.body]).toEqual([413, 'the request body is larger than the limit of 16384 bytes\n']);
-    expect((await witness.post(log.request(0, 3))).status).toBe(200);
-  });
-});
-
-describe('rate limit', () => {
-  it.each([
-    ['GET', '/unknown', 404],
-    ['GET', '/add-checkpoint', 405],
-    ['POST', '/add-checkpoint', 400],
-    ['GET', '/%zz/checkpoint', 400],
-  ] as const)('counts every request of an address: %s %s', async (method, url, status) => {
-    const { app, metrics } = await makeWitness([], {
-      flags: { 'rate-limit-per-address': '2', 'rate-limit-window': '1h' },
+async function serve(flags: Record<string, string>) {
+  const log = new TestLog();
+  const witness = await makeWitness([log], { flags });
+  witness.app.server.listen(0, '127.0.0.1');
+  await once(witness.app.server, 'listening');
+  const { port } = witness.app.server.address() as AddressInfo;
+  const dial = async (localAddress: string, head: string, sent: Uint8Array | string = '') => {
+    const socket = connect({ port, host: '127.0.0.1', localAddress });
+    let text = '';
+    socket.on('data', (chunk) => {
+      text += chunk.toString('latin1');
     });
-    const ask = async () => (await app.inject({ method, url })).statusCode;
-    expect([await ask(), await ask(), await ask()]).toEqual([status, status, 429]);
-    const reply = await app.inject(`/${HASH}/checkpoint`);
-    expect([reply.statusCode, reply.body]).toEqual([429, 'too many requests from this address; retry later\n']);
-    expect(Number(reply.headers['retry-after'])).toBeGreaterThan(3000);
-    expect(await metrics.registry.metrics()).toContain('stele_witness_refusals_total{reason="address-limited"} 2');
+    socket.on('error', () => {});
+    later(async () => socket.destroy());
+    await once(socket, 'connect');
+    socket.write(`${head}\r\n\r\n`);
+    socket.write(sent);
+    return { socket, answer: () => until(() => text.includes('\r\n\r\n') && text) };
+  };
+  const post = (localAddress: string, length: number, sent: Uint8Array | string = '') =>
+    dial(localAddress, `POST /add-checkpoint HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}`, sent);
+  return { log, witness, dial, post };
+}
+
+describe('the public port of a witness', () => {
+  it('says what it is', async () => {
+    const { app } = await makeWitness();
+    const reply = await app.inject('/');
+    expect(reply.headers['content-type']).toBe('text/plain; charset=utf-8');
+    expect(reply.body).toContain('This is witness.test/w, a witness of transparency logs');
+    expect(reply.body).toContain('POST /add-checkpoint');
   });
 
-  it('is one for all addresses of an IPv6 /64, and takes the address from a trusted proxy alone', async () => {
-    const flags = { 'rate-limit-per-address': '1', 'trust-proxy': '127.0.0.1' };
-    const { app } = await makeWitness([], { flags });
-    const get = async (from: string) =>
-      (await app.inject({ url: '/', headers: { 'x-forwarded-for': from } })).statusCode;
-    expect([await get('2001:db8:0:1::1'), await get('2001:db8:0:1:ffff::2'), await get('2001:db8:0:2::1')]).toEqual([
-      404, 429, 404,
-    ]);
-    const alone = await makeWitness([], { flags: { 'rate-limit-per-address': '1' } });
-    const spoof = async (from: string) =>
-      (await alone.app.inject({ url: '/', headers: { 'x-forwarded-for': from } })).statusCode;
-    expect([await spoof('192.0.2.1'), await spoof('192.0.2.2')]).toEqual([404, 429]);
+  it('has room for an honest checkpoint, however many bodies of another address are unfinished', async () => {
+    const { log, witness, post } = await serve({ 'limits-bodies-bytes': '1MiB' });
+    const size = 127 * KIB;
+    for (let i = 0; i < 6; i++) await post(EVIL, 128 * KIB, 'x'.repeat(size));
+    await until(() => witness.metrics.port.bodyBytes() > 5 * size);
+    const refused = await (await post(EVIL, 128 * KIB, 'x'.repeat(size))).answer();
+    expect(refused).toMatch(/^HTTP\/1.1 429 [^]*\r\nretry-after: 1\r\n/i);
+    const request = log.request(0, 3);
+    expect(await (await post(HONEST, request.length, request)).answer()).toMatch(/^HTTP\/1.1 200 /);
+  });
+
+  it('cuts a body that trickles, with 408, and gives its room back', async () => {
+    const { witness, post } = await serve({ 'limits-body-grace': '1s', 'limits-body-rate': '64KiB' });
+    const { socket, answer } = await post(EVIL, 1000, 'x');
+    const drip = setInterval(() => socket.write('x'), 50);
+    later(async () => clearInterval(drip));
+    expect(await answer()).toMatch(/^HTTP\/1.1 408 /);
+    await until(() => witness.metrics.port.bodyBytes() === 0);
+  });
+
+  it('lets no address hold all connections', async () => {
+    const { dial, witness } = await serve({ 'limits-connections': '8' });
+    for (let i = 0; i < 8; i++) await dial(EVIL, 'GET / HTTP/1.1\r\nHost: a');
+    await until(() => witness.metrics.port.connections() === 6);
+    const honest = await dial(HONEST, 'GET / HTTP/1.1\r\nHost: a');
+    expect(await honest.answer()).toMatch(/^HTTP\/1.1 200 /);
+  });
+
+  it('refuses two Host headers', async () => {
+    const { dial } = await serve({});
+    const { answer } = await dial(HONEST, 'GET / HTTP/1.1\r\nHost: a\r\nHost: b');
+    expect(await answer()).toMatch(/^HTTP\/1.1 400 [^]*two Host headers/);
   });
 });

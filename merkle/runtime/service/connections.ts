@@ -43,7 +43,7 @@ interface ConnectionsOptions {
   /** Read at each use. */
   readonly limits: () => ConnectionLimits;
   readonly clients: ClientAddresses;
-  readonly refused?: ((refusal: ConnectionRefusal) => void) | undefined;
+  readonly refused: (refusal: ConnectionRefusal) => void;
 }
 
 export class Connections {
@@ -66,7 +66,7 @@ export class Connections {
     const { client, proxy } = clients.peerOf(socket);
     const refusal = this.#refusal(proxy ? undefined : client);
     if (refusal !== undefined) {
-      refused?.(refusal);
+      refused(refusal);
       socket.destroy();
       return false;
     }
@@ -132,7 +132,7 @@ export class Connections {
     if (!full) return undefined;
     const loser = this.#loser(own + 1);
     if (loser === undefined) return 'full';
-    refused?.('displaced');
+    refused('displaced');
     loser.socket.destroy();
     return undefined;
   }

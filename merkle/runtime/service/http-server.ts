@@ -20,6 +20,7 @@ import type { ClientAddresses } from './client-address.ts';
 import { type ConnectionLimits, type ConnectionRefusal, Connections } from './connections.ts';
 import { drainOnClose } from './drain-on-close.ts';
 import { hostProblem } from './host-header.ts';
+import type { PortMetrics } from './port-metrics.ts';
 
 /** Bytes a second at which the slowest client that is served reads its reply. */
 const REPLY_RATE = 16 * 1024;
@@ -60,18 +61,11 @@ interface HttpServerOptions {
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   /** Rate at which the slowest client that is served reads its reply, in bytes a second. Default 16 KiB. */
   readonly replyRate?: number | undefined;
-  /** Called for each connection that was closed for another reason than its own doing. */
-  readonly connectionRefused?: ((refusal: ConnectionRefusal) => void) | undefined;
+  readonly metrics?: PortMetrics;
 }
 
-interface HttpServer {
-  readonly server: http.Server | https.Server;
-  /** Open connections. */
-  readonly connections: () => number;
-}
-
-export function createHttpServer(options: HttpServerOptions): HttpServer {
-  const { limits, clients, refuse, tls, replyRate = REPLY_RATE } = options;
+export function createHttpServer(options: HttpServerOptions): http.Server | https.Server {
+  const { limits, clients, refuse, tls, metrics, replyRate = REPLY_RATE } = options;
   const { headerBytes, headersTimeout, requestTimeout, keepAliveTimeout, replyTimeout } = limits();
   const interval = Math.max(20, Math.min(1000, Math.floor(Math.min(headersTimeout, requestTimeout) / 4)));
   const nodeOptions = {
@@ -98,7 +92,9 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     server.emit('request', request, response);
   });
 
-  const connections = new Connections({ limits, clients, refused: options.connectionRefused });
+  const refused = (refusal: ConnectionRefusal) => metrics?.connectionRefused(refusal);
+  const connections = new Connections({ limits, clients, refused });
+  if (metrics !== undefined) metrics.connections = () => connections.count;
   // Node's own listeners must not see a connection that is refused.
   const accept = server.listeners('connection');
   server.removeAllListeners('connection');
@@ -114,7 +110,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   timer.unref();
   server.once('close', () => clearInterval(timer));
   drainOnClose(server, () => connections.closeSilent());
-  return { server, connections: () => connections.count };
+  return server;
 }
 
 /** The handler, behind the checks of every request. */

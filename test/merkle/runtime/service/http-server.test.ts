@@ -5,8 +5,10 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ClientAddresses } from '../../../../merkle/runtime/service/client-address.ts';
-import type { ConnectionLimits, ConnectionRefusal } from '../../../../merkle/runtime/service/connections.ts';
+import type { ConnectionLimits } from '../../../../merkle/runtime/service/connections.ts';
 import { createHttpServer } from '../../../../merkle/runtime/service/http-server.ts';
+import { MetricSet } from '../../../../merkle/runtime/service/metric-set.ts';
+import { PortMetrics } from '../../../../merkle/runtime/service/port-metrics.ts';
 import { keyPem, newAuthority, pemOf } from '../../../support/tls-server.ts';
 import { until } from '../../../support/until.ts';
 
@@ -32,14 +34,15 @@ async function serve(
   limits: ConnectionLimits,
   options: { handler?: RequestListener; trustProxy?: string[]; tls?: { cert: string; key: string } } = {},
 ) {
-  const refused: ConnectionRefusal[] = [];
-  const { server, connections } = createHttpServer({
+  const set = new MetricSet({ process: false });
+  const metrics = new PortMetrics(set, 'test');
+  const server = createHttpServer({
     limits: () => ({ ...LIMITS, ...limits }),
     clients: new ClientAddresses(options.trustProxy ?? []),
     handler: options.handler ?? ((_request, response) => void response.end('served')),
     refuse: (refusal, why) => ({ status: 400, headers: {}, body: `${refusal}: ${why}` }),
     tls: options.tls,
-    connectionRefused: (refusal) => refused.push(refusal),
+    metrics,
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -68,7 +71,12 @@ async function serve(
   };
   const dialMany = (localAddress: string, count: number) =>
     Promise.all(Array.from({ length: count }, () => dial(localAddress)));
-  return { server, connections, refused, dial, dialMany };
+  /** The reasons of the connections that were refused. */
+  const refused = async () => {
+    const text = await set.registry.metrics();
+    return [...text.matchAll(/^test_refused_connections_total\{reason="(\w+)"\} (\d+)$/gm)].map(([, ...row]) => row);
+  };
+  return { connections: () => metrics.connections(), refused, dial, dialMany };
 }
 
 describe('connections', () => {
@@ -77,7 +85,7 @@ describe('connections', () => {
     await dialMany(EVIL, 6);
     await until(() => connections() === 6);
     expect(await (await dial(EVIL)).get()).toBeUndefined();
-    expect(refused).toEqual(['address']);
+    expect(await refused()).toEqual([['address', '1']]);
     expect(await (await dial(HONEST)).get()).toContain('served');
   });
 
@@ -97,7 +105,7 @@ describe('connections', () => {
     await until(() => connections() === 8);
     const honest = await dial(HONEST);
     expect(await honest.get()).toContain('served');
-    expect(refused).toEqual(['displaced']);
+    expect(await refused()).toEqual([['displaced', '1']]);
     // The oldest of them.
     await until(() => held.some(({ ended }) => ended()));
     expect(held.filter(({ ended }) => ended()).length).toBe(1);
@@ -124,7 +132,7 @@ describe('connections', () => {
     await until(() => idle.ended());
     release?.();
     expect(await answer).toContain('late');
-    expect(refused).toEqual(['displaced']);
+    expect(await refused()).toEqual([['displaced', '1']]);
   });
 
   it('of a trusted proxy count for no client', async () => {

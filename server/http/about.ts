@@ -1,0 +1,35 @@
+/** For who comes by: a page that says what this is, and the health check of Rekor v2. They are no part of the API. */
+import { type Route, textAnswer } from '../../merkle/runtime/service/app.ts';
+import { requestError } from '../errors.ts';
+import { ANY_ORIGIN, json } from './answers.ts';
+import type { HttpContext } from './context.ts';
+
+const FRESH = { ...ANY_ORIGIN, 'cache-control': 'no-store' };
+
+const TAKES = {
+  signed: 'POST /api/v2/log/entries   logs a signature over a digest, as Rekor v2 does',
+  raw: 'POST /add                  logs the bytes of the body',
+} as const;
+
+export function aboutRoutes({ log, draining }: HttpContext): Route[] {
+  const { origin, entries } = log.info;
+  const about = `This is ${origin}, an append-only transparency log that runs Stele.
+
+${TAKES[entries]}
+GET  /checkpoint           the newest signed tree head; tiles below /tile/ (c2sp.org/tlog-tiles)
+GET  /stele/v1/log         verifier keys, limits, and what the log takes
+GET  /openapi.json         every call
+`;
+  return [
+    { method: 'GET', path: '/', answer: () => textAnswer(200, about, { ...ANY_ORIGIN, 'cache-control': 'no-cache' }) },
+    {
+      method: 'GET',
+      path: '/healthz',
+      // The reply of grpc-gateway's health endpoint, which rekor-tiles has (its internal/server/http.go).
+      answer: () => {
+        if (draining()) throw requestError('draining');
+        return json('{"status":"SERVING"}\n', FRESH);
+      },
+    },
+  ];
+}
