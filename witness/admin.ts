@@ -75,7 +75,8 @@ export function createAdminApp(
     ...probeRoutes({
       notReady: () => witness.notReady(),
       alarms: () => options.lists.alarms(),
-      metrics: metrics.registry,
+      metrics,
+      prefix: 'stele_witness',
     }),
     {
       method: 'GET',

@@ -39,7 +39,7 @@ export async function startMetricsServer(
   const ofPages = pageGuard([port.host, ...(port.hosts ?? [])], 'metrics.hosts');
   const app = serveRoutes(
     {
-      routes: probeRoutes({ notReady, metrics: metrics.registry }),
+      routes: probeRoutes({ notReady, metrics, prefix: 'stele_monitor' }),
       admit: (request) => {
         const refused = ofPages(request);
         if (refused !== undefined) throw new Foreign(refused);

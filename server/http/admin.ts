@@ -68,7 +68,7 @@ export function createAdminApp(log: LogService, options: AdminOptions, metrics: 
     operator(`/${name}`, async (body) => ({ size: await log[name](targetDir(body)) }));
 
   const routes = [
-    ...probeRoutes({ notReady: () => log.notReady(), alarms: () => log.alarms(), metrics: metrics.registry }),
+    ...probeRoutes({ notReady: () => log.notReady(), alarms: () => log.alarms(), metrics, prefix: 'stele' }),
     operator('/freeze', async () => ({ checkpoint: await log.freeze() })),
     copying('backup'),
     copying('export'),

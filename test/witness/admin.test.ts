@@ -88,5 +88,6 @@ describe('the admin port', () => {
     expect((await app.inject('/metrics')).body).toContain('stele_witness_refusals_total{reason="malformed"} 1');
     await witness.store.close();
     expect((await app.inject('/readyz')).statusCode).toBe(503);
+    expect((await app.inject('/metrics')).body).toContain('\nstele_witness_readiness_reasons 1\n');
   });
 });

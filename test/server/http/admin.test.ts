@@ -41,6 +41,15 @@ describe('reading', () => {
     expect([red.statusCode, red.json()]).toEqual([503, { ready: false, reasons: log.reasons }]);
   });
 
+  it('/metrics counts the reasons and the alarms', async () => {
+    const { app, log } = makeAdmin();
+    const counts = async () => (await app.inject('/metrics')).body.match(/^stele_readiness_\w+ \d+$/gm);
+    expect(await counts()).toEqual(['stele_readiness_reasons 0', 'stele_readiness_alarms 0']);
+    log.raised = ['the witness a cosigned with the time 2030-01-01T00:00:00.000Z'];
+    log.reasons = ['the signing key cannot be reached', 'a checkpoint is late'];
+    expect(await counts()).toEqual(['stele_readiness_reasons 2', 'stele_readiness_alarms 1']);
+  });
+
   it('/metrics in the text format of Prometheus', async () => {
     const { app, metrics } = makeAdmin();
     metrics.checkpointPublished(42);
