@@ -27,6 +27,7 @@ export class Metrics extends MetricSet {
     'stele_damaged_index_records_total',
     'Records of the index of duplicates that were damaged and counted as absent',
   );
+  readonly scrubbedFiles = this.counter('stele_scrubbed_files_total', 'Tiles and bundles that the scrub has read');
   readonly entriesLogged = this.counter('stele_entries_logged_total', 'Entries committed since the start');
   readonly signerErrors = this.counter('stele_signer_errors_total', 'Failures to sign a checkpoint');
   readonly unconfirmed = this.gauge(
@@ -53,6 +54,8 @@ export class Metrics extends MetricSet {
   poolQueue = (): number => 0;
   /** The files that are known to be damaged, read whenever the metrics are read. */
   rottenFiles = (): number => 0;
+  /** Milliseconds since the scrub had read every file, read whenever the metrics are read; undefined without a scrub. */
+  scrubAgeMs = (): number | undefined => undefined;
   /** Whether the filter has every leaf hash, read whenever the metrics are read. */
   filterComplete = (): boolean => false;
 
@@ -72,6 +75,16 @@ export class Metrics extends MetricSet {
     );
     this.gauge('stele_rotten_files', 'Stored tiles and bundles that do not hold what the tree has', [], (gauge) =>
       gauge.set(this.rottenFiles()),
+    );
+    this.gauge(
+      'stele_scrub_age_seconds',
+      'Time since the scrub had read every file, or since its first start; absent without a scrub',
+      [],
+      (gauge) => {
+        const age = this.scrubAgeMs();
+        if (age === undefined) gauge.remove();
+        else gauge.set(age / 1000);
+      },
     );
     this.gauge(
       'stele_checkpoint_timestamp_seconds',

@@ -124,6 +124,7 @@ export async function openLog({ config: given, logger, onFatal, atLeast }: OpenL
         ),
       entries: config.entries,
       ingest,
+      scrub: { intervalMs: config.scrub.interval, path: layout.scrub(config.data) },
       filter: { maxBytes: config.limits.filterBytes, path: layout.leafFilter(config.data) },
       batch: config.batch,
       limits: { ...config.limits, ...config.readiness },

@@ -240,6 +240,15 @@ export const ConfigSchema = Type.Object({
       danger: "Logs clients' addresses, and halves what a core can serve.",
     }),
   }),
+  scrub: Type.Object({
+    interval: duration('0ms', '8760h', {
+      description:
+        'Within this time the log reads every tile and bundle and compares it with the tree, in the background, with one hundredth of a core at most; `0ms` turns that off.',
+      default: '168h',
+      danger:
+        'Without it damage is found only when a file is read through Stele, and a web server in front sends files unchecked.',
+    }),
+  }),
   readiness: Type.Object({
     maxCheckpointDelay: duration('1s', '24h', {
       description: '`/readyz` turns red when a committed entry has waited this long for a published checkpoint.',

@@ -9,6 +9,7 @@
  *     state/         level: tree state, tail, index of duplicates
  *     state.rebuilt/ a state store that `stele log check --repair` makes anew; `state.replaced/` is the one before
  *     leaf-filter    which leaf hashes the log has (dedup/known.ts); written at a clean end, and made anew where missing
+ *     scrub.json     how far the scrub has come (tree/scrub.ts); a round begins anew where it is missing
  *     public/        the public tree of tlog-tiles: checkpoint, tile/…; a static server may serve it
  */
 import { join } from 'node:path';
@@ -21,6 +22,7 @@ export const layout = {
   state: (dir: string): string => join(dir, 'state'),
   rebuiltState: (dir: string): string => join(dir, 'state.rebuilt'),
   leafFilter: (dir: string): string => join(dir, 'leaf-filter'),
+  scrub: (dir: string): string => join(dir, 'scrub.json'),
   public: (dir: string): string => join(dir, 'public'),
   adminToken: (dir: string): string => join(dir, 'admin.token'),
   halted: (dir: string): string => join(dir, 'halted'),

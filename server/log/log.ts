@@ -11,15 +11,15 @@ import { Reopening } from '../../merkle/runtime/disk/reopen.ts';
 import { KnownLeaves } from '../dedup/known.ts';
 import { RequestError, requestError, ServerError } from '../errors.ts';
 import { backupTree, exportTree } from '../tools/backup.ts';
-import type { CommittedTree, TreeOptions } from '../tree/committed.ts';
+import type { CommittedTree } from '../tree/committed.ts';
 import type { TreeReader } from '../tree/reader.ts';
-import { RottenFiles } from '../tree/rotten.ts';
 import { emptySnapshot } from '../tree/snapshot.ts';
 import { isRotten } from '../tree/verified.ts';
 import type { Encoding, LoggedEntry, LogInfo, LogService, Outcome } from '../types.ts';
 import { Backlog } from './backlog.ts';
 import { freezeStore } from './freeze.ts';
 import { Intake } from './intake.ts';
+import { Integrity } from './integrity.ts';
 import { checkKnown } from './known-head.ts';
 import { OpenStore } from './open-store.ts';
 import { Life } from './phase.ts';
@@ -59,12 +59,11 @@ export class Log implements LogService {
   readonly #life: Life;
   readonly #stores: Reopening<OpenStore>;
   readonly #known: KnownLeaves;
-  readonly #rotten: RottenFiles;
+  readonly #integrity: Integrity;
   readonly #backlog: Backlog;
   readonly #intake: Intake;
   /** The pipeline of the newest store. */
   #pipeline!: Pipeline;
-  #damagedRecords = 0;
   #lastError: unknown;
   /** Resolves once the log may sign: at once, or when the witnesses have confirmed its tree, or with the end of the log. */
   #confirmed: Promise<void> = Promise.resolve();
@@ -72,11 +71,10 @@ export class Log implements LogService {
   #freezing: Promise<string> | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor(options: LogOptions, known: KnownLeaves, rotten: RottenFiles, stores: Reopening<OpenStore>) {
+  private constructor(options: LogOptions, known: KnownLeaves, integrity: Integrity, stores: Reopening<OpenStore>) {
     this.#options = options;
     this.#known = known;
-    this.#rotten = rotten;
-    options.metrics.rottenFiles = () => rotten.count;
+    this.#integrity = integrity;
     this.#stores = stores;
     this.#backlog = new Backlog(options.metrics);
     this.#intake = new Intake(options, this.#backlog, {
@@ -111,13 +109,12 @@ export class Log implements LogService {
    * @throws ServerError
    */
   static async open(options: LogOptions): Promise<Log> {
-    const { filter, logger, cosigner, tree } = options;
-    const rotten = new RottenFiles(logger, tree?.pathOf);
+    const { filter, logger, cosigner } = options;
+    const integrity = await Integrity.open(options);
     const opening = KnownLeaves.open({ ...filter, logger });
     let log: Log | undefined;
     const stores = await Reopening.start<OpenStore>({
-      open: () =>
-        openStore(options, opening, { rotten, onDamagedRecord: () => log!.#foundDamagedRecord() }, log === undefined),
+      open: () => openStore(options, opening, integrity, log === undefined),
       isFatal,
       onFailure: (error) => log!.#recovers(error),
       onRetry: (error, retryMs) => logger.warn({ err: error, retryMs }, 'the store cannot be opened yet'),
@@ -127,7 +124,7 @@ export class Log implements LogService {
       await (await opening).end(false);
       throw error;
     });
-    log = new Log(options, await opening, rotten, stores);
+    log = new Log(options, await opening, integrity, stores);
     try {
       // A new log without witnesses shows its empty tree before it takes the first entry.
       const published = log.#confirmed.then(() => log!.#pipeline.publisher.idle());
@@ -216,19 +213,12 @@ export class Log implements LogService {
     }
     const { name } = this.#life.phase;
     if (name === 'running' || name === 'confirming') reasons.push(...(cosigner?.notReady() ?? []));
-    if (this.#rotten.reason !== undefined) reasons.push(this.#rotten.reason);
+    reasons.push(...this.#integrity.notReady());
     return reasons;
   }
 
   alarms(): readonly string[] {
-    const alarms = [...(this.#options.cosigner?.alarms() ?? [])];
-    if (this.#damagedRecords > 0) {
-      alarms.push(
-        `${this.#damagedRecords} damaged records of the index of duplicates were met since the start: stop the log when it ` +
-          'suits you, and rebuild the index with `stele log check --repair`',
-      );
-    }
-    return alarms;
+    return [...(this.#options.cosigner?.alarms() ?? []), ...this.#integrity.alarms()];
   }
 
   freeze(): Promise<string> {
@@ -275,6 +265,7 @@ export class Log implements LogService {
     this.#life.enter({ name: 'closed' });
     this.#confirm?.();
     this.#store.end(requestError('draining'));
+    await this.#integrity.end();
     await this.#known.end(good);
     this.#options.cosigner?.close();
     await this.#stores.close();
@@ -295,6 +286,7 @@ export class Log implements LogService {
       cosigner?.adopt(published.checkpoint, published.reader);
       metrics.checkpointPublished(store.publishedSize);
     }
+    this.#integrity.adopt(tree);
     this.#backlog.grew(store);
     metrics.sequenced.set(tree.state.size);
     if (tree.state.status === 'frozen') signer.freeze();
@@ -391,16 +383,6 @@ export class Log implements LogService {
     if (status === 'freezing' && this.#freezing === undefined) this.freeze().catch(ignore);
   }
 
-  /** A record counts as absent, so the log goes on. The first one is logged, all are counted. */
-  #foundDamagedRecord(): void {
-    this.#options.metrics.damagedRecords.inc();
-    if (this.#damagedRecords++ > 0) return;
-    this.#options.logger.error(
-      {},
-      'a record of the index of duplicates is damaged: rebuild it with stele log check --repair',
-    );
-  }
-
   #break(error: unknown): void {
     if (!this.#life.enter({ name: 'broken', why: error })) return;
     this.#options.logger.error({ err: error }, 'the log stops: what is stored contradicts itself');
@@ -450,7 +432,7 @@ export class Log implements LogService {
 async function openStore(
   options: LogOptions,
   known: Promise<KnownLeaves>,
-  found: Pick<TreeOptions, 'rotten' | 'onDamagedRecord'>,
+  integrity: Integrity,
   first: boolean,
 ): Promise<OpenStore> {
   const { signer, cosigner, openStores, atLeast } = options;
@@ -464,7 +446,7 @@ async function openStore(
     await (await known).adopt(tree);
     return published;
   };
-  return await OpenStore.open(await openStores(), prepare, { ...options.tree, ...found });
+  return await OpenStore.open(await openStores(), prepare, integrity.treeOptions);
 }
 
 function isFatal(error: unknown): boolean {

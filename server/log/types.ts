@@ -8,6 +8,7 @@ import type { Metrics } from '../metrics.ts';
 import type { Stores } from '../store/types.ts';
 import type { TreeOptions } from '../tree/committed.ts';
 import type { TreeReader } from '../tree/reader.ts';
+import type { ScrubOptions } from '../tree/scrub.ts';
 import type { Encoding, EntryKind, IngestedBody } from '../types.ts';
 import type { KnownHead } from './known-head.ts';
 import type { CheckpointSigner } from './sign.ts';
@@ -38,6 +39,8 @@ export interface LogOptions {
   readonly batch: Config['batch'];
   /** Memory of the tree; the damaged files are named as `pathOf` says. */
   readonly tree?: Pick<TreeOptions, 'cachedBytes' | 'checksumBytes'> & { readonly pathOf?: (name: string) => string };
+  /** How the files are read again and again. Default: not. */
+  readonly scrub?: ScrubOptions;
   /** The filter that finds new entries: its memory in bytes, 0 for no filter, and the file where it is stored. */
   readonly filter: { readonly maxBytes: number; readonly path?: string };
   readonly limits: LogLimits;
