@@ -10,18 +10,23 @@
  * start its loader of ES modules. In files of CommonJS a call from one file to another is slower, so that services stay ES
  * modules. bench/RESULTS.md has what each step gives.
  *
+ *   dist/leveldb/classic-level.cjs, prebuilds/   the binding of LevelDB, with its library for each platform
+ *
+ * The package classic-level holds these libraries, and all the same has a script that npm would run, and compile if it had to.
+ * So its JavaScript and its libraries become a part of this package.
+ *
  * The library (dist/client/index.js, dist/client/verify.js) and the workers stay as tsc leaves them. Joined workers would
  * start no faster: theirs is the time of Node's own modules, and of packages that cannot be joined.
  */
-import { rmSync, writeFileSync } from 'node:fs';
-import { relative, resolve } from 'node:path';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
 import { build } from 'rolldown';
 
 const CLI = 'dist/client/cli';
 const ALL = resolve('client/cli/main.ts');
 
 // What tsc made of the command line is all in the joined files.
-for (const path of ['dist/chunks', CLI]) rmSync(path, { recursive: true, force: true });
+for (const path of ['dist/chunks', 'dist/leveldb', CLI]) rmSync(path, { recursive: true, force: true });
 
 const common = {
   platform: 'node',
@@ -29,8 +34,8 @@ const common = {
   // `stele verify` imports late what other commands need at once.
   checks: { ineffectiveDynamicImport: false },
 };
-// They load native code, or start threads from files of their own.
-const external = ['koffi', 'level', 'piscina', 'pkcs11js'];
+// What loads native code, or starts threads from files of its own.
+const external = ['#leveldb', 'piscina'];
 
 const all = await build({
   ...common,
@@ -115,3 +120,17 @@ const listOf = (folder, { output }) =>
 writeFileSync('dist/joined.json', JSON.stringify(Object.fromEntries([...listOf('chunks/', all), ...listOf('', verify)])));
 
 writeFileSync(`${CLI}/package.json`, `${JSON.stringify({ type: 'commonjs' })}\n`);
+
+const LEVEL = 'node_modules/classic-level';
+await build({
+  ...common,
+  input: `${LEVEL}/index.js`,
+  external: ['abstract-level', 'module-error', 'node-gyp-build'],
+  output: { file: 'dist/leveldb/classic-level.cjs', format: 'cjs' },
+});
+cpSync(`${LEVEL}/prebuilds`, 'dist/leveldb/prebuilds', { recursive: true });
+const licenses = ['LICENSE', 'deps/leveldb/leveldb-1.20/LICENSE', 'deps/snappy/snappy/COPYING'].map((name) => {
+  const title = `${relative('node_modules', join(LEVEL, name))}\n\n`;
+  return title + readFileSync(join(LEVEL, name), 'utf8');
+});
+writeFileSync('dist/leveldb/LICENSES', licenses.join('\n\n'));

@@ -1,13 +1,14 @@
-/** Progress of long work, on stderr: a bar on a terminal, elsewhere a plain line every few seconds. */
+/** Progress of long work, on stderr: one line that changes on a terminal, elsewhere a new line every few seconds. */
 
-interface Progress {
-  readonly update: (done: number, total: number, rate: number) => void;
-  stop(): void;
-}
+import { printable } from '../../merkle/printable.ts';
 
-/** Shorter work shows nothing, and does not load the modules of terminals. */
+/** Shorter work shows nothing. */
 const QUIET_MS = 400;
+const REDRAW_EVERY_MS = 100;
 const LINE_EVERY_MS = 5000;
+const BAR_WIDTH = 24;
+/** ECMA-48: erases the line that the cursor is in. */
+const ERASE_LINE = '\r\x1b[K';
 
 /**
  * Shows the progress of `work` until it ends.
@@ -21,64 +22,35 @@ export async function withProgress<T>(
   unit: string,
   work: (update: (done: number, total: number) => void) => Promise<T>,
 ): Promise<T> {
-  const start = Date.now();
   const pace = pacer();
-  let progress: Progress | undefined;
+  const { isTTY = false, columns = 80 } = process.stderr;
+  const every = isTTY ? REDRAW_EVERY_MS : LINE_EVERY_MS;
+  let next = Date.now() + (isTTY ? QUIET_MS : LINE_EVERY_MS);
+  let drawn = false;
   try {
     return await work((done, total) => {
       const rate = pace(done);
-      if (progress === undefined && Date.now() - start < QUIET_MS) return;
-      progress ??= process.stderr.isTTY ? bar(label, unit) : lines(label, unit, start);
-      progress.update(done, total, rate);
+      if (Date.now() < next) return;
+      next = Date.now() + every;
+      const text = `${printable(label)}: ${isTTY ? `${barOf(done, total)} ` : ''}${textOf(unit, done, total, rate)}`;
+      // A line that is too long for the terminal would go on in the next one, which is not erased.
+      process.stderr.write(isTTY ? ERASE_LINE + text.slice(0, columns - 1) : `stele: ${text}\n`);
+      drawn = isTTY;
     });
   } finally {
-    progress?.stop();
+    if (drawn) process.stderr.write(ERASE_LINE);
   }
 }
 
-function bar(label: string, unit: string): Progress {
-  let shown: import('cli-progress').SingleBar | undefined;
-  let loading = false;
-  let stopped = false;
-  return {
-    update(done, total, rate) {
-      if (shown !== undefined) {
-        shown.setTotal(shownNumber(total, unit));
-        shown.update(shownNumber(done, unit), { rate: shownRate(rate, unit) });
-      } else if (!loading) {
-        loading = true;
-        void import('cli-progress').then(({ default: { SingleBar, Presets } }) => {
-          if (stopped) return;
-          const format = `${label} {bar} {percentage}% {value}/{total} ${shownUnit(unit)}, {rate}, {eta_formatted} left`;
-          shown = new SingleBar(
-            { format, stream: process.stderr, hideCursor: true, clearOnComplete: true },
-            Presets.shades_classic,
-          );
-          shown.start(shownNumber(total, unit), shownNumber(done, unit), { rate: shownRate(rate, unit) });
-        });
-      }
-    },
-    stop() {
-      stopped = true;
-      shown?.stop();
-    },
-  };
+function barOf(done: number, total: number): string {
+  const full = total === 0 ? BAR_WIDTH : Math.min(BAR_WIDTH, Math.floor((BAR_WIDTH * done) / total));
+  return '█'.repeat(full) + '░'.repeat(BAR_WIDTH - full);
 }
 
-function lines(label: string, unit: string, start: number): Progress {
-  let last = start;
-  return {
-    update(done, total, rate) {
-      if (Date.now() - last < LINE_EVERY_MS) return;
-      last = Date.now();
-      const percent = total === 0 ? 100 : Math.floor((100 * done) / total);
-      process.stderr.write(
-        `stele: ${label}: ${percent}% (${shownNumber(done, unit)} of ${shownNumber(total, unit)} ${shownUnit(unit)}, ` +
-          `${shownRate(rate, unit)}, ${shownTime((total - done) / rate)} left)\n`,
-      );
-    },
-    stop() {},
-  };
+function textOf(unit: string, done: number, total: number, rate: number): string {
+  const percent = total === 0 ? 100 : Math.floor((100 * done) / total);
+  const counted = `${shownNumber(done, unit)} of ${shownNumber(total, unit)} ${shownUnit(unit)}`;
+  return `${percent}% (${counted}, ${shownRate(rate, unit)}, ${shownTime((total - done) / rate)} left)`;
 }
 
 /** The rate a second since the first call: work that continues after an interruption does not begin at 0. */

@@ -24,6 +24,7 @@ export type RuntimeErrorCode =
   | 'store' // The level handle failed and cannot be used again.
   | 'locked' // Another process owns the directory.
   | 'pool' // A worker of the pool failed, or the pool is closed.
+  | 'package' // An optional package is not installed, or cannot be loaded.
   | 'config' // A setting is unknown, wrong or missing.
   | 'network' // A server does not answer, or not in time, or not to the end.
   | 'too-long'; // A server answers with more bytes than the caller accepts.

@@ -10,9 +10,9 @@
  * time), 2,900 µs in noble; RSA-2048 26 µs; Ed25519ph 2,700 µs.
  */
 import { constants, publicDecrypt } from 'node:crypto';
-import { createRequire } from 'node:module';
 import { DIGEST_INFO, DIGEST_SIZE, type HashName } from '../../rekor/hashes.ts';
 import { type EcKind, type KeyInfo, pointOf } from '../../rekor/spki.ts';
+import { loadKoffi } from '../koffi.ts';
 import { nobleCurves, nobleEd25519Digest } from './lazy-noble.ts';
 import { keyObjectOf } from './public-key.ts';
 
@@ -85,7 +85,7 @@ const CURVES = {
 const MAX_ECDSA_SIGNATURE = 139;
 
 function opensslVerify(): EcVerify {
-  const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+  const koffi = loadKoffi();
   const library = koffi.load(null);
   const newByCurve = library.func('void *EC_KEY_new_by_curve_name(int nid)');
   const setPoint = library.func('int EC_KEY_oct2key(void *key, const uint8_t *point, size_t length, void *context)');

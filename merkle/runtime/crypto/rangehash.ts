@@ -11,7 +11,7 @@
  * | 601   | 0.60 µs | 1.4 µs                  |
  */
 import * as crypto from 'node:crypto';
-import { createRequire } from 'node:module';
+import { loadKoffi } from '../koffi.ts';
 
 const HASH_SIZE = 32;
 
@@ -76,7 +76,7 @@ function overNode(memory: Uint8Array): RangeHasher {
 const CONTEXT_SIZE = 256;
 
 function overOpenssl(memory: Uint8Array): RangeHasher {
-  const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+  const koffi = loadKoffi();
   const library = koffi.load(null);
   const init = library.func('int SHA256_Init(uintptr_t context)');
   const update = library.func('int SHA256_Update(uintptr_t context, uintptr_t data, size_t length)');
@@ -98,7 +98,7 @@ function overOpenssl(memory: Uint8Array): RangeHasher {
   };
 }
 
-function addressOf(koffi: typeof import('koffi'), bytes: Uint8Array): number {
+function addressOf(koffi: ReturnType<typeof loadKoffi>, bytes: Uint8Array): number {
   const address = Number(koffi.address(bytes));
   if (!Number.isSafeInteger(address) || address === 0) throw new Error('an address that JavaScript cannot count with');
   return address;

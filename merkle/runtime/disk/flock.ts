@@ -6,7 +6,7 @@
  * the lock when the process ends, however it ends.
  */
 import { closeSync, constants, openSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { loadKoffi } from '../koffi.ts';
 import { fileError } from './files.ts';
 
 /** `locked`: another descriptor has it, of this process or another one. `unknown`: the call cannot be had here, and why. */
@@ -37,7 +37,7 @@ export function flockDir(dir: string): Flock {
 function take(descriptor: number): Flock {
   try {
     // Loaded here: its native code costs a start some milliseconds.
-    const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+    const koffi = loadKoffi();
     const flock = koffi.load(null).func('int flock(int descriptor, int operation)');
     if (flock(descriptor, LOCK_EX | LOCK_NB) === 0) {
       return { state: 'held', release: () => closeSync(descriptor) };

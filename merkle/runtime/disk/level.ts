@@ -9,7 +9,8 @@
  * Writes are always synced. LevelDB fsyncs its journal, and its directory when the manifest changes. The fsync of a new
  * journal also makes its name durable on ext4, xfs and btrfs.
  */
-import { Level } from 'level';
+import { createRequire } from 'node:module';
+import type { ClassicLevel } from 'classic-level';
 import { RuntimeError } from '../runtime-errors.ts';
 import { makeDirDurable, syncDir } from './files.ts';
 
@@ -35,7 +36,7 @@ const OPTIONS = {
 const SYNCED = { sync: true } as const;
 
 type Bytes = Uint8Array;
-type Db = Level<Bytes, Bytes>;
+type Db = ClassicLevel<Bytes, Bytes>;
 
 /** Puts and deletions that become visible and durable together. Keys and values are copied at the call. */
 export interface LevelBatch {
@@ -79,7 +80,7 @@ export class GuardedLevel {
     const { create = true, cacheSize = OPTIONS.cacheSize } = options;
     if (create) await makeDirDurable(dir);
     // 'buffer' is what the binding takes without a conversion: with 'view' a commit costs half as much again.
-    const db: Level<Bytes, Bytes> = new Level(dir, {
+    const db: Db = new (loadLevel())(dir, {
       ...OPTIONS,
       cacheSize,
       createIfMissing: create,
@@ -232,6 +233,15 @@ export class GuardedLevel {
   #refusal(failure: Error): RuntimeError {
     const text = `the store in ${this.dir} failed (${reasonOf(failure)}) and was closed: open it anew and read its state`;
     return new RuntimeError('store', text, { cause: failure });
+  }
+}
+
+/** The binding of LevelDB, which the build puts below dist/ (bundle.js says why). */
+function loadLevel(): typeof ClassicLevel {
+  try {
+    return createRequire(import.meta.url)('#leveldb').ClassicLevel;
+  } catch (cause) {
+    throw new RuntimeError('file', 'LevelDB cannot be loaded: in a checkout, run "npm run build"', { cause });
   }
 }
 

@@ -8,8 +8,9 @@
  */
 import { once } from 'node:events';
 import { connect, isIP } from 'node:net';
-import { createTransport } from 'nodemailer';
+import type Nodemailer from 'nodemailer';
 import { printable } from '../../../../merkle/printable.ts';
+import { loadPackage } from '../../../../merkle/runtime/optional-package.ts';
 import { whenAborted } from '../../../../merkle/runtime/service/ends.ts';
 import type { Alert } from '../../types.ts';
 import { deliveryId, subjectOf, textOf } from '../render.ts';
@@ -33,8 +34,9 @@ export class EmailSink implements ConfiguredSink {
     this.#to = to;
   }
 
-  /** @throws DeliveryError `secret` */
+  /** @throws DeliveryError `secret`; RuntimeError `package` where nodemailer is not installed */
   async check(): Promise<void> {
+    await loadNodemailer();
     await this.#password();
     if (this.#options.caFile !== undefined) await readCertificates(this.#options.caFile);
   }
@@ -51,6 +53,7 @@ export class EmailSink implements ConfiguredSink {
       // RFC 3834: keeps vacation notices away.
       headers: { 'Auto-Submitted': 'auto-generated' },
     };
+    const { createTransport } = await loadNodemailer();
     const pass = await this.#password();
     const ca = caFile === undefined ? {} : { ca: await readCertificates(caFile) };
     const limit = AbortSignal.timeout(timeout);
@@ -113,4 +116,9 @@ export class EmailSink implements ConfiguredSink {
     const text = `the mail server ${this.#options.host}, for ${this.#to}, ${what}`;
     return new DeliveryError(reason, text, cause);
   }
+}
+
+/** 100 ms, which only a monitor with such a sink pays. */
+function loadNodemailer(): Promise<typeof Nodemailer> {
+  return loadPackage('nodemailer', 'a sink of type `email`');
 }

@@ -2,6 +2,7 @@ import type { lookup } from 'node:dns';
 import type { Writable } from 'node:stream';
 import type { ConfiguredSink } from '../sink.ts';
 import type { SinkOptions } from '../sink-options.ts';
+import { EmailSink } from './email.ts';
 import { ExecSink } from './exec.ts';
 import { StdoutSink } from './stdout.ts';
 import { WebhookSink } from './webhook.ts';
@@ -18,16 +19,16 @@ interface OpenOptions {
  * secrets and certificates must be there.
  *
  * @param all no two have the same name
- * @throws DeliveryError `secret`
+ * @throws DeliveryError `secret`; RuntimeError `package` where a sink needs a package that is not installed
  */
 export async function openSinks(all: readonly SinkOptions[], options: OpenOptions = {}): Promise<ConfiguredSink[]> {
   const opened: ConfiguredSink[] = [];
-  for (const one of all) opened.push(...(await open(one, options)));
+  for (const one of all) opened.push(...open(one, options));
   for (const sink of opened) await sink.check?.();
   return opened;
 }
 
-async function open(sink: SinkOptions, options: OpenOptions): Promise<ConfiguredSink[]> {
+function open(sink: SinkOptions, options: OpenOptions): ConfiguredSink[] {
   switch (sink.type) {
     case 'webhook':
       return [new WebhookSink(sink, options.resolve)];
@@ -35,10 +36,7 @@ async function open(sink: SinkOptions, options: OpenOptions): Promise<Configured
       return [new StdoutSink(sink, options.stdout)];
     case 'exec':
       return [new ExecSink(sink)];
-    case 'email': {
-      // Loading takes 100 ms, which only a monitor with such a sink pays.
-      const { EmailSink } = await import('./email.ts');
+    case 'email':
       return sink.to.map((to) => new EmailSink(sink, to));
-    }
   }
 }

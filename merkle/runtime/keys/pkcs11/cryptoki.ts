@@ -4,6 +4,7 @@
  * The types stand here, and not in an import of pkcs11js, because that is an optional dependency: a machine without a
  * compiler has none, and must still build.
  */
+import { loadPackage } from '../../optional-package.ts';
 import { RuntimeError } from '../../runtime-errors.ts';
 
 export type Handle = Buffer;
@@ -71,18 +72,13 @@ export const CKA = {
 
 /** pkcs11js, loaded when first needed. @throws RuntimeError `pkcs11-module` where it is not installed */
 export async function newCryptoki(): Promise<Cryptoki> {
-  // A name that the compiler cannot follow: see the header.
-  const name: string = 'pkcs11js';
-  try {
-    const { default: library } = (await import(name)) as { default: { PKCS11: new () => Cryptoki } };
-    return new library.PKCS11();
-  } catch (cause) {
-    throw new RuntimeError(
-      'pkcs11-module',
-      'pkcs11js, which speaks to PKCS#11 tokens, is not installed: it is compiled when it is installed. Install a C++ compiler, make and Python 3 (Debian: apt-get install build-essential python3), then run `npm install` again',
-      { cause },
-    );
-  }
+  const { default: library } = await loadPackage<{ readonly default: { PKCS11: new () => Cryptoki } }>(
+    'pkcs11js',
+    'a PKCS#11 token',
+    'pkcs11-module',
+    'It is compiled when it is installed, which needs a C++ compiler, make and Python 3 (Debian: apt-get install build-essential python3).',
+  );
+  return new library.PKCS11();
 }
 
 /** The CKR_… name of an error that the module returned, undefined for any other error. */

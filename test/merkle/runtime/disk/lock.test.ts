@@ -111,7 +111,7 @@ describe('the lock of a data directory', () => {
     const missing = "const m = require('module'); const load = m._load; m._load = (name, ...rest) => {";
     await writeFile(
       hook,
-      `${missing} if (name === 'koffi') throw new Error('no koffi here'); return load(name, ...rest); };`,
+      `${missing} if (name.startsWith('@koromix/koffi-')) throw new Error('no koffi here'); return load(name, ...rest); };`,
     );
     const { said } = await childLock({ execArgv: ['--require', hook] });
     expect(said.warnings).toEqual([
