@@ -1,24 +1,20 @@
 /** Starts a log as a server. The command line loads this file, which also exports the operator's commands. */
-import { createSecureContext } from 'node:tls';
-import { decodeUtf8 } from '../merkle/bytes.ts';
-import { readFileIfThere } from '../merkle/runtime/disk/files.ts';
 import { failure } from '../merkle/runtime/service/ends.ts';
 import { type Logger, makeLogger } from '../merkle/runtime/service/logger.ts';
 import { drainApp, openPorts } from '../merkle/runtime/service/ports.ts';
-import type { Config } from './config/load.ts';
-import { ServerError } from './errors.ts';
+import type { Reloads } from '../merkle/runtime/service/reloads.ts';
+import { readTls, TlsPort } from '../merkle/runtime/service/tls-files.ts';
+import { type Config, SETTINGS } from './config/load.ts';
 import { createAdminApp } from './http/admin.ts';
 import { createApp } from './http/http.ts';
 import { openLog } from './open.ts';
+import { logReloads } from './reload.ts';
 
 export { loadConfig, SETTINGS } from './config/load.ts';
 export { readIdentity } from './dir/identity.ts';
 export { type CheckOptions, type CheckReport, checkDir as checkLog } from './tools/check.ts';
 export { backupLog, type CommandOptions, exportLog, freezeLog } from './tools/commands.ts';
 export { type RestoreOptions, restore as restoreLog } from './tools/restore.ts';
-
-/** Longest file with a certificate chain or a key, in bytes. */
-const MAX_PEM = 1024 * 1024;
 
 const DRAIN_MS = 30_000;
 
@@ -37,12 +33,16 @@ export interface Server {
   /** Rejects where the log cannot go on. The process should then end with an error. */
   readonly failed: Promise<never>;
   readonly logger: Logger;
+  /** Reads TLS files, policy and limits anew. Never rejects: what is wrong is logged, and stays an alarm. */
+  reload(): Promise<void>;
   /** Takes no new requests, answers those under way, and closes. */
   close(): Promise<void>;
 }
 
 export interface ServeOptions {
   readonly config: Config;
+  /** Reads the configuration of a reload; by default it is the one of the start. */
+  readonly reread?: () => Config;
   /** Milliseconds that a shutdown waits for the replies under way on each port. */
   readonly drainMs?: number;
   /** File with a checkpoint of the log: it does not start with less, nor with another tree. */
@@ -50,20 +50,36 @@ export interface ServeOptions {
 }
 
 /** Starts the log of `config` on its public and its admin port. Throws `ServerError` and `RuntimeError`. */
-export async function serve({ config, drainMs = DRAIN_MS, atLeast }: ServeOptions): Promise<Server> {
+export async function serve({
+  config,
+  reread = () => config,
+  drainMs = DRAIN_MS,
+  atLeast,
+}: ServeOptions): Promise<Server> {
   const logger = makeLogger(config.log);
   const { failed, fail } = failure();
   const opened = await openLog({ config, logger, onFatal: fail, atLeast });
   const { log, metrics, lock, adminToken } = opened;
   try {
     const tls = config.tls && (await readTls(config.tls));
-    const app = createApp(log, { ...config, tls }, metrics, logger);
-    const admin = createAdminApp(
-      log,
-      { token: adminToken, hosts: [config.admin.host, ...config.admin.hosts] },
-      metrics,
-      logger,
-    );
+    const http = { ...config, tls };
+    const app = createApp(log, http, metrics, logger);
+    const port =
+      config.tls &&
+      tls &&
+      new TlsPort({
+        files: config.tls,
+        pair: tls,
+        server: app.server,
+        onChange: (facts) => logger.info({ ...facts }, 'another certificate is in use'),
+        onProblem: (problem) =>
+          problem === undefined ? reloads.good('certificate') : reloads.fail('certificate', problem),
+      });
+    const reloads: Reloads = logReloads({ config, settings: SETTINGS, reread, http, opened, port, logger });
+    if (port !== undefined) metrics.certificateEnd = () => Date.parse(port.facts.notAfter) / 1000;
+    const hosts = [config.admin.host, ...config.admin.hosts];
+    const alarms = () => reloads.alarms();
+    const admin = createAdminApp(log, { token: adminToken, hosts, alarms }, metrics, logger);
     const { url, adminUrl } = await openPorts(
       { public: { app, at: config.listen, tls: tls !== undefined }, admin: { app: admin, at: config.admin } },
       lock,
@@ -79,7 +95,10 @@ export async function serve({ config, drainMs = DRAIN_MS, atLeast }: ServeOption
       status,
       failed,
       logger,
+      reload: () => reloads.request(),
       close: async () => {
+        port?.close();
+        await reloads.close();
         await Promise.all([drainApp(app, drainMs), log.drain()]);
         // A freeze may wait for witnesses or a token without end. It continues at the next start.
         await drainApp(admin, drainMs);
@@ -91,33 +110,4 @@ export async function serve({ config, drainMs = DRAIN_MS, atLeast }: ServeOption
     await opened.close();
     throw error;
   }
-}
-
-/** Checks the files here: the messages of OpenSSL would name no file. */
-async function readTls(files: { readonly cert: string; readonly key: string }): Promise<{ cert: string; key: string }> {
-  const cert = await readPem(files.cert);
-  const key = await readPem(files.key);
-  const usable = (pair: { readonly cert?: string; readonly key?: string }) => {
-    try {
-      createSecureContext(pair);
-      return true;
-    } catch {
-      return false;
-    }
-  };
-  if (!usable({ cert }))
-    throw new ServerError('config', `\`tls.cert\`: ${files.cert} is not a certificate chain in PEM.`);
-  if (!usable({ key })) {
-    throw new ServerError('config', `\`tls.key\`: ${files.key} is not a private key in PEM without a passphrase.`);
-  }
-  if (!usable({ cert, key })) {
-    throw new ServerError('config', `the key in ${files.key} is not the one of the certificate in ${files.cert}.`);
-  }
-  return { cert, key };
-}
-
-async function readPem(file: string): Promise<string> {
-  const bytes = await readFileIfThere(file, MAX_PEM);
-  if (bytes === undefined) throw new ServerError('config', `the TLS file ${file} is not there.`);
-  return decodeUtf8(bytes);
 }

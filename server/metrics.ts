@@ -36,6 +36,12 @@ export class Metrics extends MetricSet {
   );
   readonly storeFailures = this.counter('stele_store_failures_total', 'Failures of the store that closed its handle');
 
+  readonly reloads = this.counter<'result'>(
+    'stele_config_reloads_total',
+    'Reloads of the configuration (SIGHUP), by result: ok or failed',
+    'result',
+  );
+
   readonly #published = this.gauge('stele_published_entries', 'Size of the tree of the published checkpoint');
   readonly #refusals = this.counter('stele_refusals_total', 'Write requests refused, by reason', 'reason');
   readonly port = new PortMetrics(this, 'stele');
@@ -58,6 +64,11 @@ export class Metrics extends MetricSet {
   scrubAgeMs = (): number | undefined => undefined;
   /** Whether the filter has every leaf hash, read whenever the metrics are read. */
   filterComplete = (): boolean => false;
+
+  /** Whether a configuration, policy or certificate was not taken, read whenever the metrics are read. */
+  reloadFailed = (): boolean => false;
+  /** When the TLS certificate ends, in seconds since 1970; undefined without TLS. */
+  certificateEnd = (): number | undefined => undefined;
 
   constructor(options: { readonly process?: boolean } = {}) {
     super(options);
@@ -84,6 +95,22 @@ export class Metrics extends MetricSet {
         const age = this.scrubAgeMs();
         if (age === undefined) gauge.remove();
         else gauge.set(age / 1000);
+      },
+    );
+    this.gauge(
+      'stele_config_reload_failed',
+      '1 while a configuration, policy or certificate was not taken and the one before is in use, else 0',
+      [],
+      (gauge) => gauge.set(this.reloadFailed() ? 1 : 0),
+    );
+    this.gauge(
+      'stele_tls_certificate_not_after_timestamp_seconds',
+      'Unix time at which the certificate of the public port ends, absent without TLS',
+      [],
+      (gauge) => {
+        const end = this.certificateEnd();
+        if (end === undefined) gauge.remove();
+        else gauge.set(end);
       },
     );
     this.gauge(

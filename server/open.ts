@@ -30,6 +30,7 @@ import { createIngest } from './ingest/ingest.ts';
 import { readKnown } from './log/known-head.ts';
 import { Log } from './log/log.ts';
 import { CheckpointSigner } from './log/sign.ts';
+import type { LogLimits } from './log/types.ts';
 import { Metrics } from './metrics.ts';
 
 /** An open log and the parts below it, without a network. */
@@ -38,6 +39,10 @@ export interface OpenLog {
   readonly metrics: Metrics;
   readonly lock: DirLock;
   readonly adminToken: string;
+  /** Read at each use, and so replaced in place. */
+  readonly limits: { -readonly [Name in keyof LogLimits]: LogLimits[Name] };
+  /** Undefined without witnesses. */
+  readonly cosigner: Cosigner | undefined;
   close(): Promise<void>;
 }
 
@@ -109,6 +114,8 @@ export async function openLog({ config: given, logger, onFatal, atLeast }: OpenL
         'nothing tells whether this data directory is an old copy, which would begin a second history: name witnesses in `policy`, or give the newest checkpoint that you can find with --at-least',
       );
     }
+    const { outstanding, unpublished, publishTimeout } = config.limits;
+    const limits = { outstanding, unpublished, publishTimeout, ...config.readiness };
     const log = await Log.open({
       openStores: () => openDirStores(config.data),
       tree: { ...config.limits, pathOf: (name) => join(layout.public(config.data), name) },
@@ -127,7 +134,7 @@ export async function openLog({ config: given, logger, onFatal, atLeast }: OpenL
       scrub: { intervalMs: config.scrub.interval, path: layout.scrub(config.data) },
       filter: { maxBytes: config.limits.filterBytes, path: layout.leafFilter(config.data) },
       batch: config.batch,
-      limits: { ...config.limits, ...config.readiness },
+      limits,
       metrics,
       logger,
       onFatal,
@@ -135,7 +142,7 @@ export async function openLog({ config: given, logger, onFatal, atLeast }: OpenL
     });
     closers.add(() => log.close());
     metrics.poolQueue = () => ingest.queue.waiting;
-    return { log, metrics, lock, adminToken, close: () => closers.close() };
+    return { log, metrics, lock, adminToken, limits, cosigner, close: () => closers.close() };
   } catch (error) {
     await closers.close();
     throw error;

@@ -28,6 +28,8 @@ interface AdminOptions {
   readonly list: () => readonly Listing[];
   /** The lists of the witness network that are read. */
   readonly lists: Pick<ListUpdates, 'status' | 'alarms'>;
+  /** What needs the operator besides, one sentence each. */
+  readonly alarms?: () => readonly string[];
 }
 
 /**
@@ -74,7 +76,7 @@ export function createAdminApp(
   const routes: Route[] = [
     ...probeRoutes({
       notReady: () => witness.notReady(),
-      alarms: () => options.lists.alarms(),
+      alarms: () => [...options.lists.alarms(), ...(options.alarms?.() ?? [])],
       metrics,
       prefix: 'stele_witness',
     }),

@@ -132,7 +132,7 @@ export const WitnessSchema = Type.Object({
     subtrees: count('requests', 4, 10_000, {
       description:
         'Requests to `sign-subtree` that wait for each other, all together; past it new ones get 503. One address may have a quarter of them waiting.',
-      default: 256,
+      default: 64,
     }),
     evidence: count('files', 0, 10_000, {
       description: 'Files of evidence kept for one log; more are only counted.',
@@ -176,6 +176,9 @@ export type Config = DeepReadonly<
     logs: string;
   }
 >;
+
+/** The settings that a reload replaces while the witness runs: read them at each use. */
+export type LiveSettings = { -readonly [Group in 'limits' | 'rateLimit']: Config[Group] };
 
 export const SETTINGS = settingsOf(WitnessSchema, PREFIX);
 

@@ -20,6 +20,8 @@ interface RequestErrorData {
   readonly size?: number;
   /** Seconds after which another try may succeed, where they are known. */
   readonly retryAfter?: number | undefined;
+  /** Milliseconds before the answer goes out. */
+  readonly pauseMs?: number;
   /** The methods of the path, for `Allow`. */
   readonly allow?: string;
 }
@@ -27,6 +29,9 @@ interface RequestErrorData {
 /** The message of a row whose code alone does not say what is wrong. */
 const asGiven = (message: string): string => message;
 const later = (what: string): string => `${what}; retry`;
+
+/** A client that asks again as soon as it is refused would take the main thread from the logs, whose requests run there. */
+const SUBTREE_PAUSE_MS = 1000;
 
 /** By code; metrics count the codes. */
 const REQUEST_ERRORS = {
@@ -88,6 +93,18 @@ const REQUEST_ERRORS = {
     data: (_perDay: number, retryAfter: number) => ({ retryAfter }),
   },
   busy: { status: 503, retry: true, message: later },
+  'subtrees-busy': {
+    status: 503,
+    retry: true,
+    message: 'too many subtrees are to be signed; retry',
+    data: () => ({ pauseMs: SUBTREE_PAUSE_MS }),
+  },
+  'subtrees-limited': {
+    status: 429,
+    retry: true,
+    message: (retryAfter: number) => `this address asks for too many subtrees; retry in ${retryAfter} s`,
+    data: (retryAfter: number) => ({ retryAfter, pauseMs: SUBTREE_PAUSE_MS }),
+  },
   clock: {
     status: 503,
     retry: true,

@@ -75,10 +75,10 @@ export function signedBy(key: VerifierKey, signature: NoteSignature): boolean {
 
 export class EvidenceFiles {
   readonly #dir: string;
-  readonly #max: number;
+  readonly #max: () => number;
   readonly #logger: Logger;
 
-  constructor(dir: string, max: number, logger: Logger) {
+  constructor(dir: string, max: () => number, logger: Logger) {
     this.#dir = dir;
     this.#max = max;
     this.#logger = logger;
@@ -94,7 +94,7 @@ export class EvidenceFiles {
       if (await isThere(path)) return;
       // Files of earlier starts count too.
       const kept = (await namesIn(this.#dir)).filter((other) => other.startsWith(prefix)).length;
-      if (kept >= this.#max) {
+      if (kept >= this.#max()) {
         this.#logger.error({ origin }, 'the log has shown two histories again; no more evidence of it is kept');
         return;
       }

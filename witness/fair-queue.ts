@@ -5,7 +5,7 @@
 
 interface FairQueueOptions {
   /** Most pieces that wait, of all clients together; a client holds a quarter of them at most. */
-  readonly limit: number;
+  readonly limit: () => number;
   /** Pieces that run at one time. */
   readonly atOnce: number;
   /** A piece holds its place for so many milliseconds at least: also a refusal has a cost. */
@@ -30,7 +30,7 @@ export class FairQueue {
 
   /** Whether no more work of this client is taken now. */
   isFull(client: string): boolean {
-    const { limit } = this.#options;
+    const limit = this.#options.limit();
     const own = this.#waiting.get(client)?.length ?? 0;
     return this.#count >= limit || own >= Math.max(1, Math.floor(limit / 4));
   }

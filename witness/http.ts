@@ -1,4 +1,5 @@
 /** The public HTTP server: c2sp.org/tlog-witness (C2SP 95978ca, 2026-07-06), with one prefix for submission and monitoring. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type App, type AppOptions, type Route, serveRoutes, textAnswer } from '../merkle/runtime/service/app.ts';
 import { ClientAddresses } from '../merkle/runtime/service/client-address.ts';
 import { type Answer, createHttpServer } from '../merkle/runtime/service/http-server.ts';
@@ -7,8 +8,8 @@ import { RequestBodies } from '../merkle/runtime/service/request-bodies.ts';
 import { Window } from '../merkle/runtime/service/window.ts';
 import { formatTreeSize, TREE_SIZE_TYPE } from '../merkle/witness.ts';
 import { bodyError, refusalError, toRequestError } from './answers.ts';
-import type { Config } from './config.ts';
-import { type RequestError, requestError } from './errors.ts';
+import type { Config, LiveSettings } from './config.ts';
+import { RequestError, requestError } from './errors.ts';
 import type { Metrics } from './metrics.ts';
 import type { Witness } from './witness.ts';
 
@@ -25,24 +26,30 @@ const CHECKPOINT = { 'cache-control': 'no-cache', 'access-control-allow-origin':
 
 export function createApp(
   witness: Witness,
-  config: Pick<Config, 'name' | 'limits' | 'rateLimit' | 'trustProxy'>,
+  live: LiveSettings,
+  { name, trustProxy }: Pick<Config, 'name' | 'trustProxy'>,
   metrics: Metrics,
   logger: Logger,
 ): App {
-  const { rateLimit } = config;
-  const clients = new ClientAddresses(config.trustProxy);
-  const bodies = new RequestBodies({ limits: () => config.limits, clients, refuse: bodyError });
+  const clients = new ClientAddresses(trustProxy);
+  const bodies = new RequestBodies({ limits: () => live.limits, clients, refuse: bodyError });
   metrics.port.bodyBytes = () => bodies.held;
-  const requests = new Window(rateLimit.window);
+  const requests = new Window(() => live.rateLimit.window);
 
   // The specification names no media type: any is taken, and none.
   const post = (path: string, answer: (bytes: Uint8Array, client: string) => Promise<string>): Route => ({
     method: 'POST',
     path,
     answer: async ({ request, body }) => {
-      const { bytes, release } = await body(config.limits.bodyBytes);
+      const { bytes, release } = await body(live.limits.bodyBytes);
       try {
         return textAnswer(200, await answer(bytes, clients.of(request)));
+      } catch (error) {
+        // Without the body, which a refused request must not keep in memory meanwhile.
+        release();
+        const { pauseMs = 0 } = error instanceof RequestError ? error.data : {};
+        if (pauseMs > 0) await sleep(pauseMs);
+        throw error;
       } finally {
         release();
       }
@@ -50,7 +57,7 @@ export function createApp(
   });
   const app: AppOptions = {
     routes: [
-      { method: 'GET', path: '/', answer: () => textAnswer(200, about(config.name ?? 'a witness'), ABOUT) },
+      { method: 'GET', path: '/', answer: () => textAnswer(200, about(name ?? 'a witness'), ABOUT) },
       post('/add-checkpoint', (bytes) => witness.addCheckpoint(bytes)),
       post('/sign-subtree', (bytes, client) => witness.signSubtree(bytes, client)),
       {
@@ -64,9 +71,10 @@ export function createApp(
       },
     ],
     admit: (request) => {
-      if (rateLimit.perAddress === 0) return;
+      const { perAddress } = live.rateLimit;
+      if (perAddress === 0) return;
       const client = clients.of(request);
-      if (requests.isFull(client, rateLimit.perAddress)) throw requestError('address-limited', requests.retryAfter);
+      if (requests.isFull(client, perAddress)) throw requestError('address-limited', requests.retryAfter);
       requests.count(client);
     },
     readBody: (request, limit) => bodies.read(request, limit),
@@ -83,7 +91,7 @@ export function createApp(
   };
   return serveRoutes(app, (handler) =>
     createHttpServer({
-      limits: () => ({ ...LIMITS, ...config.limits }),
+      limits: () => ({ ...LIMITS, ...live.limits }),
       clients,
       handler,
       refuse: (refusal, why) => errorAnswer(refusalError(refusal, why)),

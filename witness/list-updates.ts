@@ -68,6 +68,11 @@ export class ListUpdates {
     this.#running = Promise.all(this.#options.sources.map((source) => this.#follow(source)));
   }
 
+  /** Reads each list now, besides the regular times. */
+  async refresh(): Promise<void> {
+    await Promise.all(this.#options.sources.map((source) => this.#update(source)));
+  }
+
   status(): ListStatus[] {
     return [...this.#status.values()];
   }

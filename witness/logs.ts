@@ -54,14 +54,7 @@ export class Logs {
    * @throws WitnessError `logs`; RuntimeError `file`
    */
   static async open(file: string, mldsa44?: VerifyMldsa): Promise<Logs> {
-    const bytes = await readFileIfThere(file, MAX_LOG_FILE);
-    let text = '';
-    try {
-      text = bytes === undefined ? '' : decodeUtf8(bytes);
-    } catch {
-      throw new WitnessError('logs', `${file} is not UTF-8 text`);
-    }
-    return new Logs(file, text, mldsa44);
+    return new Logs(file, await readText(file), mldsa44);
   }
 
   get(origin: string): KnownLog | undefined {
@@ -156,6 +149,20 @@ export class Logs {
     });
   }
 
+  /**
+   * Reads the file again, which somebody has edited.
+   * @throws WitnessError `logs`, RuntimeError `file`: the file cannot be used, and the logs stay as they were
+   */
+  reload(): Promise<void> {
+    return this.#edit(async () => {
+      const text = await readText(this.#file);
+      const listed = parse(text, this.#file);
+      this.#known = group(listed, this.#mldsa44);
+      this.#listed = listed;
+      this.#text = text;
+    });
+  }
+
   #edit<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#edits.then(work);
     this.#edits = done.catch(() => {});
@@ -169,6 +176,15 @@ export class Logs {
     this.#text = text;
     this.#listed = listed;
     this.#known = known;
+  }
+}
+
+async function readText(file: string): Promise<string> {
+  const bytes = await readFileIfThere(file, MAX_LOG_FILE);
+  try {
+    return bytes === undefined ? '' : decodeUtf8(bytes);
+  } catch {
+    throw new WitnessError('logs', `${file} is not UTF-8 text`);
   }
 }
 

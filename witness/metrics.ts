@@ -49,6 +49,13 @@ export class Metrics extends MetricSet {
     'status',
   );
 
+  readonly reloads = this.counter<'result'>(
+    'stele_witness_config_reloads_total',
+    'Reloads of the configuration (SIGHUP), by result: ok or failed',
+    'result',
+  );
+  /** Whether a configuration or list of logs was not taken, read whenever the metrics are read. */
+  reloadFailed = (): boolean => false;
   /** The requests to `sign-subtree` that wait, read whenever the metrics are read. */
   subtreesWaiting = (): number => 0;
 
@@ -80,6 +87,12 @@ export class Metrics extends MetricSet {
         if (newest === undefined) gauge.remove();
         else gauge.set(newest);
       },
+    );
+    this.gauge(
+      'stele_witness_config_reload_failed',
+      '1 while a configuration or list of logs was not taken and the one before is in use, else 0',
+      [],
+      (gauge) => gauge.set(this.reloadFailed() ? 1 : 0),
     );
     this.gauge('stele_witness_subtrees_waiting', 'Requests to sign-subtree that wait for their turn', [], (gauge) =>
       gauge.set(this.subtreesWaiting()),

@@ -9,7 +9,7 @@ import { Closers } from '../merkle/runtime/service/ends.ts';
 import type { Logger } from '../merkle/runtime/service/logger.ts';
 import { openClock } from './accepted-clock.ts';
 import { type Clocks, WitnessClock } from './clock.ts';
-import type { Config } from './config.ts';
+import type { Config, LiveSettings } from './config.ts';
 import { WitnessError } from './errors.ts';
 import { EvidenceFiles } from './evidence.ts';
 import { checkIdentity, layout, nameOf, readIdentity, writeIdentity } from './identity.ts';
@@ -27,6 +27,7 @@ export interface OpenWitness {
   readonly logs: Logs;
   readonly store: Reopening<WitnessStore>;
   readonly metrics: Metrics;
+  readonly live: LiveSettings;
   readonly lock: DirLock;
   readonly adminToken: string;
   readonly name: string;
@@ -52,7 +53,8 @@ export interface OpenOptions {
 export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
   const { logger, onFatal, openStore = WitnessStore.open, metrics = new Metrics(), monotonic } = options;
   const config = { ...options.config, name: await nameOf(options.config.data, options.config.name) };
-  const { data, limits, rateLimit } = config;
+  const { data } = config;
+  const live: LiveSettings = { limits: config.limits, rateLimit: config.rateLimit };
   const closers = new Closers();
   try {
     const clock = new WitnessClock(options.clocks, (wrong) => {
@@ -109,9 +111,8 @@ export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
       store,
       logs,
       keys,
-      limits,
-      rateLimit,
-      evidence: new EvidenceFiles(layout.evidence(data), limits.evidence, logger),
+      live,
+      evidence: new EvidenceFiles(layout.evidence(data), () => live.limits.evidence, logger),
       metrics,
       logger,
       clock,
@@ -128,7 +129,7 @@ export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
     metrics.stored.set(store.current?.count ?? 0);
     const verifierKeys = keys.map(({ key }) => formatVerifierKey(key));
     const { name } = config;
-    return { witness, logs, store, metrics, lock, adminToken, name, verifierKeys, close: () => closers.close() };
+    return { witness, logs, store, metrics, live, lock, adminToken, name, verifierKeys, close: () => closers.close() };
   } catch (error) {
     await closers.close();
     throw error;

@@ -3,8 +3,6 @@
  * ask, and one answer takes 20 ms of a core. So the requests wait in a queue of their own (fair-queue.ts), and a thread of
  * the lowest priority works for them. No request for a checkpoint waits behind one.
  */
-import { setMaxListeners } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parseCheckpoint } from '../merkle/checkpoint.ts';
 import { cosignSubtree } from '../merkle/cosignature.ts';
 import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
@@ -14,7 +12,7 @@ import type { Logger } from '../merkle/runtime/service/logger.ts';
 import { Window } from '../merkle/runtime/service/window.ts';
 import { isValidSubtree, verifySubtree } from '../merkle/subtree.ts';
 import { formatCosignatures, parseSignSubtree } from '../merkle/witness.ts';
-import type { Config } from './config.ts';
+import type { LiveSettings } from './config.ts';
 import { requestError } from './errors.ts';
 import { FairQueue } from './fair-queue.ts';
 import type { WitnessKey } from './keys.ts';
@@ -23,16 +21,9 @@ import { openSigned, refusing } from './opening.ts';
 
 /** A request holds the queue for as long as one verification takes, even where it is refused before. */
 const LEAST_MS = 5;
-/**
- * A request that finds no room is refused so much later. A client that asks again at once would take the main thread from
- * the logs, whose requests are answered there.
- */
-const REFUSAL_MS = 1000;
-
 interface SubtreeOptions {
   readonly keys: readonly WitnessKey[];
-  readonly limits: Pick<Config['limits'], 'subtrees'>;
-  readonly rateLimit: Pick<Config['rateLimit'], 'subtreesPerAddress' | 'window'>;
+  readonly live: LiveSettings;
   readonly metrics: Metrics;
   readonly logger: Logger;
   /** Milliseconds that never go back. */
@@ -43,14 +34,12 @@ export class Subtrees {
   readonly #options: SubtreeOptions;
   readonly #queue: FairQueue;
   readonly #perAddress: Window;
-  readonly #stopping = new AbortController();
 
   constructor(options: SubtreeOptions) {
     this.#options = options;
-    const { limits, rateLimit, metrics, monotonic } = options;
-    this.#queue = new FairQueue({ limit: limits.subtrees, atOnce: 1, leastMs: LEAST_MS });
-    this.#perAddress = new Window(rateLimit.window, monotonic);
-    setMaxListeners(0, this.#stopping.signal);
+    const { live, metrics, monotonic } = options;
+    this.#queue = new FairQueue({ limit: () => live.limits.subtrees, atOnce: 1, leastMs: LEAST_MS });
+    this.#perAddress = new Window(() => live.rateLimit.window, monotonic);
     metrics.subtreesWaiting = () => this.#queue.length;
   }
 
@@ -65,22 +54,13 @@ export class Subtrees {
    * @throws RequestError
    */
   async sign(body: Uint8Array, origin: string, client: string): Promise<string> {
-    const { subtreesPerAddress } = this.#options.rateLimit;
+    const { subtreesPerAddress } = this.#options.live.rateLimit;
     if (subtreesPerAddress > 0 && this.#perAddress.isFull(client, subtreesPerAddress)) {
-      await this.#pause();
-      throw requestError('rate-limited');
+      throw requestError('subtrees-limited', this.#perAddress.retryAfter);
     }
-    if (this.#queue.isFull(client)) {
-      await this.#pause();
-      throw requestError('busy', 'too many subtrees are to be signed');
-    }
+    if (this.#queue.isFull(client)) throw requestError('subtrees-busy');
     this.#perAddress.count(client);
     return await this.#queue.run(client, () => this.#sign(body, origin));
-  }
-
-  /** Refuses at once from now on. */
-  close(): void {
-    this.#stopping.abort();
   }
 
   get #signers(): readonly WitnessKey[] {
@@ -106,9 +86,5 @@ export class Subtrees {
       logger.error({ err: error }, 'signing a subtree failed');
       throw requestError('signer');
     }
-  }
-
-  async #pause(): Promise<void> {
-    await sleep(REFUSAL_MS, undefined, { signal: this.#stopping.signal }).catch(() => {});
   }
 }

@@ -21,7 +21,7 @@ import type { Logger } from '../merkle/runtime/service/logger.ts';
 import { Window } from '../merkle/runtime/service/window.ts';
 import { type AddCheckpoint, formatCosignatures, parseAddCheckpoint, peekOrigin } from '../merkle/witness.ts';
 import type { WitnessClock } from './clock.ts';
-import type { Config } from './config.ts';
+import type { LiveSettings } from './config.ts';
 import { RequestError, requestError, WitnessError } from './errors.ts';
 import { type EvidenceFiles, findEvidence, type Offered, signedBy } from './evidence.ts';
 import { FairQueue } from './fair-queue.ts';
@@ -43,8 +43,7 @@ interface WitnessOptions {
   readonly logs: Logs;
   /** One or more. */
   readonly keys: readonly WitnessKey[];
-  readonly limits: Pick<Config['limits'], 'waiting' | 'signing' | 'subtrees'>;
-  readonly rateLimit: Pick<Config['rateLimit'], 'perOrigin' | 'subtreesPerAddress' | 'window'>;
+  readonly live: LiveSettings;
   readonly evidence: EvidenceFiles;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -68,10 +67,10 @@ export class Witness {
   constructor(options: WitnessOptions) {
     this.#options = options;
     const { monotonic } = options;
-    this.#perOrigin = new Window(options.rateLimit.window, monotonic);
-    this.#daily = { grown: new Window(DAY_MS, monotonic), again: new Window(DAY_MS, monotonic) };
+    this.#perOrigin = new Window(() => options.live.rateLimit.window, monotonic);
+    this.#daily = { grown: new Window(() => DAY_MS, monotonic), again: new Window(() => DAY_MS, monotonic) };
     this.#subtrees = new Subtrees(options);
-    this.#opening = new FairQueue({ limit: options.limits.signing, atOnce: OPENED_AT_ONCE, leastMs: 0 });
+    this.#opening = new FairQueue({ limit: () => options.live.limits.signing, atOnce: OPENED_AT_ONCE, leastMs: 0 });
   }
 
   /**
@@ -82,7 +81,7 @@ export class Witness {
   async addCheckpoint(body: Uint8Array): Promise<string> {
     const log = this.#logOf(body);
     // Before the signatures are verified: the work that is under way is bounded.
-    if (this.#underWay >= this.#options.limits.signing)
+    if (this.#underWay >= this.#options.live.limits.signing)
       throw requestError('busy', 'too many checkpoints are under way');
     this.#underWay++;
     try {
@@ -136,7 +135,6 @@ export class Witness {
 
   /** Resolves when every request under way has ended. */
   async idle(): Promise<void> {
-    this.#subtrees.close();
     await Promise.allSettled([...this.#queues.values()].map(({ tail }) => tail));
   }
 
@@ -213,7 +211,7 @@ export class Witness {
    * @throws RequestError `rate-limited`, `daily-limit`
    */
   #checkLimits(origin: string, again: boolean, perDay: number | undefined): Window | undefined {
-    const { perOrigin } = this.#options.rateLimit;
+    const { perOrigin } = this.#options.live.rateLimit;
     if (perOrigin > 0 && this.#perOrigin.isFull(origin, perOrigin)) {
       throw requestError('rate-limited', this.#perOrigin.retryAfter);
     }
@@ -281,7 +279,7 @@ export class Witness {
   /** Runs `work` after all earlier work for the same log. */
   async #inTurn<T>(origin: string, work: () => Promise<T>): Promise<T> {
     const queue = this.#queues.get(origin) ?? { waiting: 0, tail: Promise.resolve() };
-    if (queue.waiting >= this.#options.limits.waiting) {
+    if (queue.waiting >= this.#options.live.limits.waiting) {
       throw requestError('busy', 'too many requests about this log are waiting');
     }
     this.#queues.set(origin, queue);

@@ -86,5 +86,6 @@ export async function loadAll(): Promise<Command> {
 // `stele … | head` is not an error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
-  throw error;
+  // The terminal has closed. A service goes on without it.
+  if (error.code !== 'EIO') throw error;
 });

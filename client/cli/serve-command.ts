@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { counted } from './counted.ts';
 import { print } from './report.ts';
 import { addSettings, configOf, loadServer, type ServerMain } from './settings-flags.ts';
-import { stopSignals, untilStopped } from './signals.ts';
+import { hangUps, stopSignals, untilStopped } from './signals.ts';
 import { tryIt } from './try-it.ts';
 import { placeOf, warnUnknownUrl } from './where.ts';
 
@@ -12,6 +12,7 @@ Every setting can also stand in the file or in a STELE_… variable; docs/config
 --at-least keeps an old copy of the data directory from going on: name the newest checkpoint of the log that you can find. A
 log with a policy asks its witnesses.
 SIGTERM or SIGINT ends it in order: requests under way are answered first. A second one ends it at once.
+SIGHUP reads TLS files, policy and limits anew.
 
 Examples:
   stele serve --config /etc/stele/stele.yaml
@@ -31,10 +32,12 @@ export async function serveCommand(): Promise<Command> {
 }
 
 async function serve(command: Command, { serve: start, ...server }: ServerMain): Promise<void> {
-  const config = configOf(command, server as ServerMain);
+  const onHangUp = hangUps();
   const stopping = stopSignals();
+  const reread = () => configOf(command, server as ServerMain);
+  const config = reread();
   const atLeast = command.getOptionValue('atLeast') as string | undefined;
-  const running = await start({ config, atLeast });
+  const running = await start({ config, reread, atLeast });
   const { url, publicUrl, adminUrl, origin, verifierKeys, size, status } = running;
   const [vkey = ''] = verifierKeys;
   warnUnknownUrl('log', origin, running);
@@ -49,5 +52,6 @@ async function serve(command: Command, { serve: start, ...server }: ServerMain):
       ...(status === 'open' ? tryIt(publicUrl ?? url, vkey, { raw: config.entries === 'raw' }) : []),
     ],
   );
+  onHangUp(() => void running.reload());
   await untilStopped(running, stopping);
 }

@@ -22,6 +22,24 @@ export function stopSignals(atOnce: (status: number) => void = (status) => proce
   });
 }
 
+/**
+ * SIGHUP never ends a service, neither when a terminal closes nor before the service has started: a signal that comes
+ * early is kept for the start's end.
+ *
+ * Call it first of all, and the function that it returns once the service can reload.
+ */
+export function hangUps(): (reload: () => void) => void {
+  let early = false;
+  let onHangUp = () => {
+    early = true;
+  };
+  process.on('SIGHUP', () => onHangUp());
+  return (reload) => {
+    onHangUp = reload;
+    if (early) reload();
+  };
+}
+
 /** A service of log or witness, with what the command line needs to end it. */
 interface RunningService {
   /** Rejects where the service cannot go on. */

@@ -4,7 +4,7 @@ import { calledAs, shellWord } from './called-as.ts';
 import { counted } from './counted.ts';
 import { print } from './report.ts';
 import { addDataSettings, addSettings, configOf } from './settings-flags.ts';
-import { stopSignals, untilStopped } from './signals.ts';
+import { hangUps, stopSignals, untilStopped } from './signals.ts';
 import { contradiction } from './verify/verify-evidence.ts';
 import { placeOf, warnUnknownUrl } from './where.ts';
 
@@ -17,6 +17,7 @@ const SETTINGS = { service: 'stele witness', shown: ['data', 'logs'], variable: 
 const HELP = `
 Every setting can also stand in the file or in a STELE_WITNESS_… variable; docs/witness.md describes how to run one.
 SIGTERM or SIGINT ends it in order: requests under way are answered first. A second one ends it at once.
+SIGHUP reads the list of logs, the lists and the limits anew.
 
 Examples:
   stele witness --name witness.example.com/w1 --data /var/lib/stele-witness --listen-host 0.0.0.0
@@ -54,9 +55,12 @@ export async function witnessCommand(): Promise<Command> {
 }
 
 async function serve(command: Command, witness: WitnessMain): Promise<void> {
-  const config = configOf(command, witness);
+  const onHangUp = hangUps();
   const stopping = stopSignals();
-  const running = await witness.serveWitness({ config, acceptClock: command.getOptionValue('acceptClock') === true });
+  const reread = () => configOf(command, witness);
+  const config = reread();
+  const acceptClock = command.getOptionValue('acceptClock') === true;
+  const running = await witness.serveWitness({ config, acceptClock, reread });
   const { url, publicUrl, adminUrl, name, verifierKeys, logs } = running;
   warnUnknownUrl('witness', name, running);
   const short = /[A-Za-z0-9-]*$/.exec(name)?.[0] || 'w';
@@ -73,6 +77,7 @@ async function serve(command: Command, witness: WitnessMain): Promise<void> {
     ...(logs === 0 ? ['', 'It cosigns nothing yet. Add a log by its verifier key:', `  ${add}`] : []),
     '',
   ]);
+  onHangUp(() => void running.reload());
   await untilStopped(running, stopping);
 }
 

@@ -6,7 +6,7 @@
  * of these witnesses would have seen it, and would have refused.
  */
 import { inEveryQuorum, type Policy, type PolicyWitness } from '../../merkle/policy.ts';
-import type { Endpoint } from './policy.ts';
+import { type Endpoint, isSameKey } from './policy.ts';
 
 export class Confirmation {
   readonly #policy: Policy;
@@ -19,6 +19,13 @@ export class Confirmation {
   /** These witnesses have shown that they know no tree beyond the committed one. */
   add(witnesses: Iterable<PolicyWitness>): void {
     for (const witness of witnesses) this.#confirmed.add(witness);
+  }
+
+  /** What is confirmed holds under another policy, for the witnesses that it names with the same keys. */
+  under(policy: Policy): Confirmation {
+    const next = new Confirmation(policy);
+    next.add(policy.witnesses.filter(({ key }) => [...this.#confirmed].some((before) => isSameKey(before.key, key))));
+    return next;
   }
 
   has({ witnesses }: Endpoint): boolean {

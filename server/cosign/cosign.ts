@@ -56,7 +56,8 @@ const LATE_MS = 100;
 export class Cosigner {
   readonly #options: CosignerOptions;
   readonly #client = new WitnessClient();
-  readonly #witnesses: readonly Witness[];
+  #policy: Policy;
+  #witnesses: readonly Witness[];
   #hooks: CosignerHooks | undefined;
   /** Set while the log waits for its witnesses. */
   #confirmation: Confirmation | undefined;
@@ -75,12 +76,48 @@ export class Cosigner {
   /** @throws ServerError `policy` */
   constructor(options: CosignerOptions) {
     this.#options = options;
+    this.#policy = options.policy;
     const endpoints = endpointsOf(options.policy, options.keys);
     this.#witnesses = endpoints.map((endpoint) => this.#witness(endpoint));
   }
 
   start(hooks: CosignerHooks): void {
     this.#hooks = hooks;
+  }
+
+  get policy(): Policy {
+    return this.#policy;
+  }
+
+  /**
+   * From now on this policy decides, also about the tree head that waits for its quorum. Cosignatures that came before
+   * count. The checkpoint that is public stays public.
+   * @throws ServerError `policy`; nothing has changed then
+   */
+  replacePolicy(policy: Policy): void {
+    const endpoints = endpointsOf(policy, this.#options.keys);
+    const before = this.#witnesses;
+    for (const witness of before) witness.close();
+    this.#policy = policy;
+    const waited = this.#confirmation;
+    this.#confirmation = policy.quorum === undefined ? undefined : waited?.under(policy);
+    for (const job of [this.#job, this.#handed]) job?.replacePolicy(policy);
+    this.#witnesses = endpoints.map((endpoint) => {
+      const witness = this.#witness(endpoint);
+      const same = before.find((one) => one.endpoint.url === endpoint.url);
+      if (same !== undefined) witness.learn(same.known);
+      return witness;
+    });
+    const named = new Set(endpoints.map(({ name }) => name));
+    for (const { endpoint } of before) {
+      if (!named.has(endpoint.name)) this.#options.metrics.size.remove({ witness: endpoint.name });
+    }
+    if (this.#job !== undefined) this.#offer(this.#job);
+    else if (this.#confirmation !== undefined) for (const witness of this.#witnesses) witness.look();
+    // As at a start with this policy, which waits for nothing where it has no quorum.
+    if (waited !== undefined && this.#confirmation === undefined) this.#hooks?.confirmed();
+    this.#confirm([]);
+    this.#decide?.();
   }
 
   /** Whether every witness is on this machine. */
@@ -107,9 +144,8 @@ export class Cosigner {
    * @returns false for a policy without a quorum, whose witnesses cannot confirm anything: the log waits for nothing
    */
   awaitConfirmation(): boolean {
-    const { policy } = this.#options;
-    if (policy.quorum === undefined) return false;
-    this.#confirmation = new Confirmation(policy);
+    if (this.#policy.quorum === undefined) return false;
+    this.#confirmation = new Confirmation(this.#policy);
     return true;
   }
 
@@ -208,8 +244,8 @@ export class Cosigner {
   }
 
   #newJob(note: string, reader: TreeReader): CosignJob {
-    const { keys, policy, settings } = this.#options;
-    return new CosignJob(note, keys, policy, settings.clockSkewMs, reader, this.#confirmation !== undefined);
+    const { keys, settings } = this.#options;
+    return new CosignJob(note, keys, this.#policy, settings.clockSkewMs, reader, this.#confirmation !== undefined);
   }
 
   #offer(job: CosignJob): void {
@@ -223,7 +259,7 @@ export class Cosigner {
       this.#witnesses.flatMap((witness) => (witness.failed === undefined ? [] : witness.endpoint.witnesses)),
     );
     const answers = (witness: PolicyWitness) => witness.url !== undefined && !failing.has(witness);
-    return !(job?.quorumWith(answers) ?? quorumMet(this.#options.policy, answers));
+    return !(job?.quorumWith(answers) ?? quorumMet(this.#policy, answers));
   }
 
   #openly(job: CosignJob): void {

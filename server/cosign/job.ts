@@ -7,7 +7,7 @@ import { formatNote, type NoteSignature, parseNote, type VerifierKey } from '../
 import { type Policy, type PolicyWitness, quorumMet } from '../../merkle/policy.ts';
 import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import type { TreeReader } from '../tree/reader.ts';
-import type { Endpoint } from './policy.ts';
+import { type Endpoint, isSameKey } from './policy.ts';
 import type { Failed } from './witness-client.ts';
 
 interface Cosignature {
@@ -34,13 +34,13 @@ export class CosignJob {
   readonly size: number;
   /** Reads exactly the tree of the checkpoint. */
   readonly reader: TreeReader;
-  readonly #policy: Policy;
+  #policy: Policy;
   readonly #clockSkewMs: number;
   readonly #ownSignatures: readonly NoteSignature[];
-  readonly #cosignatures = new Map<PolicyWitness, Cosignature>();
+  #cosignatures = new Map<PolicyWitness, Cosignature>();
   /** Whether every witness is to cosign anew, whatever cosignatures the note has. */
   readonly #anew: boolean;
-  readonly #renewed = new Set<PolicyWitness>();
+  #renewed = new Set<PolicyWitness>();
 
   /**
    * `note` was verified with `keys`, the log's own. Its cosignatures of the policy are kept if they verify, and if their time
@@ -65,6 +65,21 @@ export class CosignJob {
     this.own = encodeUtf8(formatNote(text, this.#ownSignatures));
     for (const witness of policy.witnesses) {
       for (const signature of signatures) if (isBy(signature, witness.key)) this.#keep(witness, signature, cameAt);
+    }
+  }
+
+  /** From now on this policy decides. Cosignatures of its witnesses that came before count. */
+  replacePolicy(policy: Policy): void {
+    const before = [...this.#cosignatures];
+    const renewed = this.#renewed;
+    this.#policy = policy;
+    this.#cosignatures = new Map();
+    this.#renewed = new Set();
+    for (const witness of policy.witnesses) {
+      const found = before.find(([{ key }]) => isSameKey(key, witness.key));
+      if (found === undefined) continue;
+      this.#cosignatures.set(witness, found[1]);
+      if (renewed.has(found[0])) this.#renewed.add(witness);
     }
   }
 
@@ -101,6 +116,8 @@ export class CosignJob {
     const signed: PolicyWitness[] = [];
     let wrong: Failed | undefined;
     for (const witness of witnesses) {
+      // The policy may have been replaced since the request.
+      if (!this.#policy.witnesses.includes(witness)) continue;
       const signature = signatures.find((candidate) => isBy(candidate, witness.key));
       const failed =
         signature === undefined

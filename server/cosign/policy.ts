@@ -1,7 +1,7 @@
 /** The witness policy of a log: read, checked against the log's keys, and grouped by URL. */
 import { equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
-import { MAX_SIGNATURES, type VerifierKey } from '../../merkle/note.ts';
+import { formatVerifierKey, MAX_SIGNATURES, type VerifierKey } from '../../merkle/note.ts';
 import { MAX_POLICY, type Policy, type PolicyWitness, parsePolicy, quorumMet } from '../../merkle/policy.ts';
 import { readFileIfThere } from '../../merkle/runtime/disk/files.ts';
 import { ServerError } from '../errors.ts';
@@ -62,6 +62,20 @@ export function endpointsOf(policy: Policy, keys: readonly VerifierKey[]): Endpo
     byUrl.set(url, [...(byUrl.get(url) ?? []), witness]);
   }
   return [...byUrl].map(([url, witnesses]) => ({ url, witnesses, name: witnesses.map(({ name }) => name).join(',') }));
+}
+
+export function isSameKey(one: VerifierKey, other: VerifierKey): boolean {
+  return formatVerifierKey(one) === formatVerifierKey(other);
+}
+
+/** The quorum in words: `2 of (alice, bob, carol)`. */
+export function quorumText({ quorum }: Policy): string {
+  return quorum === undefined ? 'none' : memberText(quorum);
+}
+
+function memberText(member: NonNullable<Policy['quorum']>): string {
+  if (member.kind === 'witness') return member.name;
+  return `${member.threshold} of (${member.members.map(memberText).join(', ')})`;
 }
 
 function normalUrl(text: string, name: string): string {

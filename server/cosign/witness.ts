@@ -70,6 +70,11 @@ export class Witness {
     return this.#failed;
   }
 
+  /** Size of the tree that the witness has, as far as it is known. */
+  get known(): number {
+    return this.#known;
+  }
+
   /** From now on this tree head is to be cosigned; none if it is undefined. */
   offer(job: CosignJob | undefined): void {
     this.#job = job;

@@ -26,6 +26,8 @@ interface AdminOptions {
   readonly token: string;
   /** Further names by which the port is called, in the header `Host`. */
   readonly hosts?: readonly string[];
+  /** What needs the operator besides the log's own alarms, one sentence each. */
+  readonly alarms?: () => readonly string[];
 }
 
 /**
@@ -68,7 +70,12 @@ export function createAdminApp(log: LogService, options: AdminOptions, metrics: 
     operator(`/${name}`, async (body) => ({ size: await log[name](targetDir(body)) }));
 
   const routes = [
-    ...probeRoutes({ notReady: () => log.notReady(), alarms: () => log.alarms(), metrics, prefix: 'stele' }),
+    ...probeRoutes({
+      notReady: () => log.notReady(),
+      alarms: () => [...log.alarms(), ...(options.alarms?.() ?? [])],
+      metrics,
+      prefix: 'stele',
+    }),
     operator('/freeze', async () => ({ checkpoint: await log.freeze() })),
     copying('backup'),
     copying('export'),

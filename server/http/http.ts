@@ -18,13 +18,14 @@ import { queryRoutes } from './query.ts';
 import { readRoutes } from './read.ts';
 import { writeRoutes } from './write.ts';
 
-/** The public API over `log`, for `listen`. `close` does not close the log; new entries are refused from then on. */
+/**
+ * The public API over `log`, for `listen`. `limits`, `rateLimit` and `retryAfter` of the options are read at each use. `close` does not close the log; new entries are refused from then on.
+ */
 export function createApp(log: LogService, options: HttpOptions, metrics: Metrics, logger: Logger): App {
-  const { limits, rateLimit } = options;
   const clients = new ClientAddresses(options.trustProxy);
-  const requests = new Window(rateLimit.window);
+  const requests = new Window(() => options.rateLimit.window);
   const countRequest = (client: string): void => {
-    if (requests.isFull(client, rateLimit.max)) {
+    if (requests.isFull(client, options.rateLimit.max)) {
       metrics.refused('rate-limited');
       throw requestError('rate-limited', requests.retryAfter);
     }
@@ -35,17 +36,18 @@ export function createApp(log: LogService, options: HttpOptions, metrics: Metric
     log,
     options,
     metrics,
-    compressor: new Compressor(limits.compressedBytes),
+    compressor: new Compressor(options.limits.compressedBytes),
     draining: () => draining,
   };
-  const bodies = new RequestBodies({ limits: () => limits, clients, refuse: bodyError });
+  const bodies = new RequestBodies({ limits: () => options.limits, clients, refuse: bodyError });
   metrics.port.bodyBytes = () => bodies.held;
   const routes = [...writeRoutes(context), ...readRoutes(context), ...queryRoutes(context)];
   const app: AppOptions = {
     routes: [...routes, openapiRoute(routes, options.publicUrl), ...aboutRoutes(context)],
     admit: (request) => {
-      if (rateLimit.max > 0) countRequest(clients.of(request));
-      if (request.url!.length > limits.urlBytes) throw requestError('uri-too-long', limits.urlBytes);
+      if (options.rateLimit.max > 0) countRequest(clients.of(request));
+      const { urlBytes } = options.limits;
+      if (request.url!.length > urlBytes) throw requestError('uri-too-long', urlBytes);
     },
     readBody: (request, limit) =>
       bodies.read(request, limit).catch((error: RequestError) => {
@@ -70,7 +72,7 @@ export function createApp(log: LogService, options: HttpOptions, metrics: Metric
     app,
     (handler) =>
       createHttpServer({
-        limits: () => limits,
+        limits: () => options.limits,
         clients,
         handler,
         refuse: refusalAnswer,

@@ -22,7 +22,7 @@ const KEY_TYPES = LOGGED_KEY_DETAILS.map(({ name, number, hash }) => ({
 const REQUESTS = { signed: ['hashedRekordRequestV002', 'dsseRequestV002'], raw: ['/add'] };
 const HEADERS = { ...ANY_ORIGIN, 'cache-control': 'no-cache' };
 
-export function queryRoutes({ log, options: { limits, publicUrl } }: HttpContext): DocumentedRoute[] {
+export function queryRoutes({ log, options }: HttpContext): DocumentedRoute[] {
   const encoder = new EntryEncoder(log.info);
   return [
     {
@@ -56,12 +56,16 @@ export function queryRoutes({ log, options: { limits, publicUrl } }: HttpContext
         const { origin, verifierKeys, logId, status, entries } = log.info;
         const info = {
           origin,
-          ...(publicUrl === undefined ? {} : { url: publicUrl }),
+          ...(options.publicUrl === undefined ? {} : { url: options.publicUrl }),
           verifierKeys,
           logId: toBase64(logId),
           status,
           size: log.publishedSize,
-          limits: { bodyBytes: limits.bodyBytes, entryBytes: MAX_ENTRY, bulkItems: limits.bulkItems },
+          limits: {
+            bodyBytes: options.limits.bodyBytes,
+            entryBytes: MAX_ENTRY,
+            bulkItems: options.limits.bulkItems,
+          },
           kinds: [{ ...KIND_VERSION[entries], requests: REQUESTS[entries] }],
           keyTypes: entries === 'signed' ? KEY_TYPES : [],
         };

@@ -27,7 +27,7 @@ function pieces(queue: FairQueue) {
 
 describe('a fair queue', () => {
   it('runs one piece at a time, and lets the clients take turns', async () => {
-    const queue = new FairQueue({ limit: 100, atOnce: 1, leastMs: 0 });
+    const queue = new FairQueue({ limit: () => 100, atOnce: 1, leastMs: 0 });
     const { started, add, endAll } = pieces(queue);
     const all = [add('a', 'a1'), add('a', 'a2'), add('a', 'a3'), add('b', 'b1'), add('c', 'c1'), add('b', 'b2')];
     expect(started).toEqual(['a1']);
@@ -38,7 +38,7 @@ describe('a fair queue', () => {
   });
 
   it('runs as many at one time as it is told to', async () => {
-    const queue = new FairQueue({ limit: 100, atOnce: 2, leastMs: 0 });
+    const queue = new FairQueue({ limit: () => 100, atOnce: 2, leastMs: 0 });
     const { started, add, endAll } = pieces(queue);
     const all = [add('a', 'a1'), add('a', 'a2'), add('a', 'a3'), add('b', 'b1')];
     expect(started).toEqual(['a1', 'a2']);
@@ -47,7 +47,7 @@ describe('a fair queue', () => {
   });
 
   it('gives a client a quarter of its room', async () => {
-    const queue = new FairQueue({ limit: 8, atOnce: 1, leastMs: 0 });
+    const queue = new FairQueue({ limit: () => 8, atOnce: 1, leastMs: 0 });
     const { add, endAll } = pieces(queue);
     const all = ['1', '2', '3'].map((name) => add('a', name));
     expect([queue.length, queue.isFull('a'), queue.isFull('b')]).toEqual([2, true, false]);
@@ -58,7 +58,7 @@ describe('a fair queue', () => {
   });
 
   it('goes on after a piece that fails', async () => {
-    const queue = new FairQueue({ limit: 8, atOnce: 1, leastMs: 0 });
+    const queue = new FairQueue({ limit: () => 8, atOnce: 1, leastMs: 0 });
     const failed = queue.run('a', () => Promise.reject(new Error('wrong')));
     const next = queue.run('a', async () => 'right');
     await expect(failed).rejects.toThrow('wrong');
@@ -66,7 +66,7 @@ describe('a fair queue', () => {
   });
 
   it('starts a piece so long after the one before', async () => {
-    const queue = new FairQueue({ limit: 8, atOnce: 1, leastMs: 20 });
+    const queue = new FairQueue({ limit: () => 8, atOnce: 1, leastMs: 20 });
     const times = await Promise.all([1, 2, 3].map(() => queue.run('a', async () => performance.now())));
     expect(times[2]! - times[0]!).toBeGreaterThanOrEqual(38);
   });

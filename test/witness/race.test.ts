@@ -50,13 +50,11 @@ async function heldWitness() {
     isFailure: (error) => error instanceof RuntimeError && error.code === 'store',
   });
   later(() => store.close());
-  const limits = { waiting: 3, signing: 10, subtrees: 4 };
-  const rateLimit = { perOrigin: 0, subtreesPerAddress: 0, window: 1000 };
+  const { limits, rateLimit } = loadConfig({ flags: { 'limits-waiting': '3', 'rate-limit-per-origin': '0' } });
   const metrics = new Metrics({ process: false });
-  const evidence = new EvidenceFiles(join(dir, 'evidence'), 1, silent);
-  const clock = new WitnessClock();
-  const own = { store, logs, keys: [held.slow], clock };
-  const witness = new Witness({ ...own, limits, rateLimit, evidence, metrics, logger: silent });
+  const evidence = new EvidenceFiles(join(dir, 'evidence'), () => 1, silent);
+  const own = { store, logs, keys: [held.slow], clock: new WitnessClock(), live: { limits, rateLimit } };
+  const witness = new Witness({ ...own, evidence, metrics, logger: silent });
   return { witness, logs, ...held };
 }
 

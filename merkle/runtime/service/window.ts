@@ -3,13 +3,13 @@ const MAX_NAMES = 100_000;
 
 /** Counts events by name in windows of a fixed length. */
 export class Window {
-  readonly #windowMs: number;
+  readonly #windowMs: () => number;
   readonly #now: () => number;
   #counts = new Map<string, number>();
   #until = 0;
 
-  /** `now` returns milliseconds that never go back. */
-  constructor(windowMs: number, now: () => number = () => performance.now()) {
+  /** `windowMs` is read when a window begins; `now` returns milliseconds that never go back. */
+  constructor(windowMs: () => number, now: () => number = () => performance.now()) {
     this.#windowMs = windowMs;
     this.#now = now;
   }
@@ -35,7 +35,7 @@ export class Window {
     if (now >= this.#until) {
       // All names share one window: the counts are dropped as a whole, and need no sweep.
       this.#counts = new Map();
-      this.#until = now + this.#windowMs;
+      this.#until = now + this.#windowMs();
     }
     return this.#counts.get(name) ?? 0;
   }

@@ -1,0 +1,176 @@
+/** The certificate chain and the key of a TLS port: read from their files, checked, and read anew when the files change. */
+import { X509Certificate } from 'node:crypto';
+import { type BigIntStats, promises as fs } from 'node:fs';
+import type { Server as HttpServer } from 'node:http';
+import { type Server as HttpsServer, Server as TlsServer } from 'node:https';
+import { createSecureContext } from 'node:tls';
+import { decodeUtf8 } from '../../bytes.ts';
+import { readFileIfThere } from '../disk/files.ts';
+import { RuntimeError } from '../runtime-errors.ts';
+
+/** Longest file with a certificate chain or a key, in bytes. */
+const MAX_PEM = 1024 * 1024;
+/** How often the files are looked at, in milliseconds. */
+const WATCH_MS = 2000;
+
+/** Paths of PEM files. */
+interface TlsFiles {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Contents of PEM files that fit each other. */
+interface TlsPair {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Reads both files and checks them here: the messages of OpenSSL would name no file. @throws RuntimeError `config`, `file` */
+export async function readTls(files: TlsFiles): Promise<TlsPair> {
+  const cert = await readPem(files.cert);
+  const key = await readPem(files.key);
+  if (!isUsable({ cert })) throw wrong(`\`tls.cert\`: ${files.cert} is not a certificate chain in PEM.`);
+  if (!isUsable({ key })) throw wrong(`\`tls.key\`: ${files.key} is not a private key in PEM without a passphrase.`);
+  if (!isUsable({ cert, key })) {
+    throw wrong(`the key in ${files.key} is not the one of the certificate in ${files.cert}.`);
+  }
+  return { cert, key };
+}
+
+function isUsable(pair: Partial<TlsPair>): boolean {
+  try {
+    createSecureContext(pair);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function readPem(file: string): Promise<string> {
+  const bytes = await readFileIfThere(file, MAX_PEM);
+  if (bytes === undefined) throw wrong(`the TLS file ${file} is not there.`);
+  try {
+    return decodeUtf8(bytes);
+  } catch {
+    throw wrong(`the TLS file ${file} is not PEM.`);
+  }
+}
+
+function wrong(message: string): RuntimeError {
+  return new RuntimeError('config', message);
+}
+
+/** What is told of a certificate. */
+interface TlsFacts {
+  readonly subject: string;
+  /** RFC 3339, UTC. */
+  readonly notAfter: string;
+  /** SHA-256 of the certificate, in hex with colons. */
+  readonly fingerprint: string;
+}
+
+interface PortOptions {
+  readonly files: TlsFiles;
+  readonly pair: TlsPair;
+  readonly server: HttpServer | HttpsServer;
+  /** Another pair is in use. */
+  readonly onChange: (facts: TlsFacts) => void;
+  /** The files changed and cannot be used, in one sentence; undefined where they can again. */
+  readonly onProblem: (problem: string | undefined) => void;
+  /** Default 2,000. */
+  readonly watchMs?: number;
+}
+
+/**
+ * The pair of one port. New connections get the newest pair that could be read; open ones keep theirs.
+ *
+ * Programs that renew certificates replace a file, or a symbolic link to it or to its directory. All of these change what
+ * `stat` says of the path. The two files do not change at one moment, so a pair that does not fit is tried again, and is
+ * a problem only where it stays.
+ */
+export class TlsPort {
+  readonly #options: PortOptions;
+  readonly #timer: NodeJS.Timeout;
+  #files: TlsFiles;
+  #pair: TlsPair;
+  /** What `stat` said of the files when they were last read. */
+  #seen: string | undefined;
+  #failed = false;
+  #busy: Promise<void> = Promise.resolve();
+
+  constructor(options: PortOptions) {
+    this.#options = options;
+    this.#files = options.files;
+    this.#pair = options.pair;
+    this.#timer = setInterval(() => void this.#inTurn(() => this.#look()), options.watchMs ?? WATCH_MS).unref();
+  }
+
+  get facts(): TlsFacts {
+    return factsOf(this.#pair);
+  }
+
+  /** Reads these files now. @throws RuntimeError `config`, `file`: they cannot be used, and the pair before stays */
+  use(files: TlsFiles): Promise<void> {
+    return this.#inTurn(async () => {
+      const seen = await stampOf(files);
+      this.#take(await readTls(files));
+      this.#files = files;
+      this.#seen = seen;
+      this.#ended(undefined);
+    });
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#busy.then(work);
+    this.#busy = done.catch(() => {});
+    return done;
+  }
+
+  async #look(): Promise<void> {
+    const seen = await stampOf(this.#files);
+    if (seen === this.#seen && !this.#failed) return;
+    try {
+      this.#take(await readTls(this.#files));
+      this.#ended(undefined);
+    } catch (error) {
+      // The second file may be on its way.
+      if (seen === this.#seen) this.#ended((error as Error).message);
+      this.#failed = true;
+    }
+    this.#seen = seen;
+  }
+
+  #take(pair: TlsPair): void {
+    if (pair.cert === this.#pair.cert && pair.key === this.#pair.key) return;
+    const { server } = this.#options;
+    if (server instanceof TlsServer) server.setSecureContext({ cert: pair.cert, key: pair.key });
+    this.#pair = pair;
+    this.#options.onChange(this.facts);
+  }
+
+  #ended(problem: string | undefined): void {
+    this.#failed = problem !== undefined;
+    this.#options.onProblem(problem);
+  }
+}
+
+function factsOf({ cert }: TlsPair): TlsFacts {
+  const { subject, validTo, fingerprint256 } = new X509Certificate(cert);
+  return {
+    subject: subject.replaceAll('\n', ', '),
+    notAfter: new Date(validTo).toISOString(),
+    fingerprint: fingerprint256,
+  };
+}
+
+/** What `stat` says of both files, behind their links. */
+async function stampOf({ cert, key }: TlsFiles): Promise<string> {
+  const stats = await Promise.all([cert, key].map((file) => fs.stat(file, { bigint: true }).catch(() => undefined)));
+  return stats
+    .map((stat: BigIntStats | undefined) => `${stat?.dev} ${stat?.ino} ${stat?.size} ${stat?.mtimeNs} ${stat?.ctimeNs}`)
+    .join();
+}

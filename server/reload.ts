@@ -1,0 +1,141 @@
+/** What a running log reads anew, and what needs a restart. */
+
+import { formatVerifierKey } from '../merkle/note.ts';
+import type { Policy } from '../merkle/policy.ts';
+import type { Setting } from '../merkle/runtime/config/settings.ts';
+import type { Logger } from '../merkle/runtime/service/logger.ts';
+import { differing, type Reloaded, Reloads } from '../merkle/runtime/service/reloads.ts';
+import type { TlsPort } from '../merkle/runtime/service/tls-files.ts';
+import type { Config } from './config/load.ts';
+import { quorumText, readPolicy } from './cosign/policy.ts';
+import type { HttpOptions } from './http/context.ts';
+import type { OpenLog } from './open.ts';
+
+/** The settings that take effect at once. The files that `tls` and `policy` name are read anew, also under the same names. */
+const LIVE: readonly string[] = [
+  'tls.cert',
+  'tls.key',
+  'policy',
+  'limits.bodyBytes',
+  'limits.bodiesBytes',
+  'limits.bodiesBytesPerAddress',
+  'limits.bodyRate',
+  'limits.bodyGrace',
+  'limits.urlBytes',
+  'limits.connections',
+  'limits.connectionsPerAddress',
+  'limits.outstanding',
+  'limits.unpublished',
+  'rateLimit.max',
+  'rateLimit.window',
+  'readiness.maxCheckpointDelay',
+  'retryAfter',
+];
+
+/** The part of the configuration that the HTTP layer reads at each use. */
+type LiveOptions = { -readonly [Name in keyof HttpOptions]: HttpOptions[Name] };
+
+interface LogReload {
+  readonly config: Config;
+  readonly settings: readonly Setting[];
+  /** Reads the configuration from where this start read it. */
+  readonly reread: () => Config;
+  readonly http: LiveOptions;
+  readonly opened: Pick<OpenLog, 'limits' | 'cosigner' | 'metrics'>;
+  /** Undefined without TLS. */
+  readonly port: TlsPort | undefined;
+  readonly logger: Logger;
+}
+
+export function logReloads(options: LogReload): Reloads {
+  const { settings, reread, http, opened, port, logger } = options;
+  const { cosigner, metrics } = opened;
+  /** What is in use. */
+  let config = options.config;
+
+  const tls = async (next: Config, reloads: Reloads): Promise<boolean> => {
+    if (port === undefined || next.tls === undefined) return false;
+    try {
+      await port.use(next.tls);
+      reloads.good('certificate');
+      return true;
+    } catch (error) {
+      reloads.fail('certificate', (error as Error).message);
+      return false;
+    }
+  };
+  const policy = async (next: Config, reloads: Reloads): Promise<boolean> => {
+    if (cosigner === undefined || next.policy === undefined) return false;
+    try {
+      const before = cosigner.policy;
+      const after = await readPolicy(next.policy);
+      if (after.witnesses.length === 0)
+        throw new Error(`the policy ${next.policy} names no witness: that needs a restart.`);
+      if (policyText(after) !== policyText(before)) {
+        cosigner.replacePolicy(after);
+        tellPolicy(logger, before, after);
+      }
+      reloads.good('policy');
+      return true;
+    } catch (error) {
+      reloads.fail('policy', (error as Error).message);
+      return false;
+    }
+  };
+  const run = async (reloads: Reloads): Promise<Reloaded> => {
+    const next = reread();
+    reloads.good('configuration');
+    const differ = differing(config, next, settings);
+    const isUsed = { tls: await tls(next, reloads), policy: await policy(next, reloads) };
+    const changed = differ.filter((name) => {
+      const group = name.split('.')[0];
+      return group === 'tls' || group === 'policy' ? isUsed[group] : LIVE.includes(name);
+    });
+    const restart = differ.filter((name) => !changed.includes(name) && !(isKept(name) && reloads.failed));
+    config = withSettings(config, next, changed);
+    http.limits = config.limits;
+    http.rateLimit = config.rateLimit;
+    http.retryAfter = config.retryAfter;
+    const { outstanding, unpublished } = config.limits;
+    Object.assign(opened.limits, { outstanding, unpublished, ...config.readiness });
+    return { changed, restart };
+  };
+  const reloads = new Reloads({ run, logger, onEnd: (result) => metrics.reloads.inc({ result }) });
+  metrics.reloadFailed = () => reloads.failed;
+  return reloads;
+}
+
+/** A part that failed is told as that, and not as one that needs a restart. */
+function isKept(name: string): boolean {
+  return name === 'policy' || name.startsWith('tls.');
+}
+
+/** `config` with these settings of `next`. */
+function withSettings(config: Config, next: Config, names: readonly string[]): Config {
+  const result: Record<string, unknown> = { ...config };
+  for (const name of names) {
+    const [group, leaf] = name.split('.') as [keyof Config, string | undefined];
+    if (leaf === undefined) result[group] = next[group];
+    else
+      result[group] = {
+        ...(result[group] as object),
+        [leaf]: (next[group] as Record<string, unknown> | undefined)?.[leaf],
+      };
+  }
+  return result as unknown as Config;
+}
+
+function tellPolicy(logger: Logger, before: Policy, after: Policy): void {
+  const told = (policy: Policy) => ({ quorum: quorumText(policy), witnesses: policy.witnesses.map(witnessText) });
+  const same = quorumText(before) === quorumText(after);
+  const fields = { before: told(before), after: told(after) };
+  logger.warn(fields, same ? 'the witnesses of the policy have changed' : 'the quorum of the policy has changed');
+}
+
+function policyText(policy: Policy): string {
+  return [quorumText(policy), ...policy.witnesses.map(witnessText)].join('\n');
+}
+
+function witnessText({ name, key, url }: Policy['witnesses'][number]): string {
+  return `${name} ${formatVerifierKey(key)}${url === undefined ? '' : ` ${url}`}`;
+}
