@@ -20,7 +20,7 @@ import { verifyLeaf, verifyReply } from '../verify/leaf.ts';
 import type { LoggedLeaf, LogTrust } from '../verify/types.ts';
 import { askLogKey, fetchLogInfo, type LogInfo } from './log-info.ts';
 import { ask, refusal } from './log-request.ts';
-import { sendSigned } from './log-signatures.ts';
+import { sendSigned, trustedKeys } from './log-signatures.ts';
 import { parseLogUrl } from './log-url.ts';
 import { readSingle } from './replies.ts';
 import { completeBundle, type Submission } from './submission.ts';
@@ -124,7 +124,7 @@ export class LogClient {
     return await sendSigned(
       this.url,
       submissions.map(({ signed }) => signed),
-      this.#http(options),
+      { logKeys: trustedKeys(this.trust), ...this.#http(options) },
       (at, entry) => {
         const submission = submissions[at]!;
         const verified = verifyReply(entry, submission.signed, this.trust, nodePrimitives());

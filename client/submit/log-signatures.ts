@@ -86,7 +86,7 @@ export async function logAll(
   return await sendSigned(
     log,
     signed,
-    { reach: DEFAULTS.reach, ...send, renewDeadline: true },
+    { reach: DEFAULTS.reach, logKeys: trustedKeys(trust), ...send, renewDeadline: true },
     (at, entry) => {
       const one = signed[at]!;
       const verified = verifyReply(entry, one, trust, primitives);
@@ -94,6 +94,12 @@ export async function logAll(
     },
     onLogged,
   );
+}
+
+/** The keys by which a checkpoint of the trusted log is known. */
+export function trustedKeys(trust: LogTrust): readonly VerifierKey[] {
+  if (trust.logKey !== undefined) return [trust.logKey];
+  return trust.policy?.logs.map(({ key }) => key) ?? [];
 }
 
 /**

@@ -203,7 +203,29 @@ class Sender<T extends Outgoing> {
     // A log that is configured to answer duplicates with an error still has the entry.
     const there = await this.#ask(`/stele/v1/entries/${answer.index}`, undefined, call);
     if (there === undefined) return;
-    await this.#answer(call, there.kind === 'logged' ? there : { kind: 'failed', error: answer.error });
+    if (there.kind === 'logged') return await this.#answer(call, there);
+    const found = await this.#inFiles(answer.index, answer.error);
+    if (found !== undefined) return await this.#answer(call, found);
+    const why = `it has the entry at index ${answer.index}, and its checkpoint does not cover it yet`;
+    this.#postpone([call], { why, made: undefined, error: answer.error });
+  }
+
+  /**
+   * The entry that the log has already, by its public files: other logs than Stele's show a single entry nowhere else.
+   * Undefined where they do not show it yet.
+   */
+  async #inFiles(index: number, conflict: ClientError): Promise<EntryAnswer | undefined> {
+    const { logKeys = [] } = this.#options;
+    if (logKeys.length === 0) return { kind: 'failed', error: conflict };
+    try {
+      const { entryInTiles } = await import('./logged-before.ts');
+      const entry = await entryInTiles(this.#log, index, logKeys, this.#options);
+      return entry && { kind: 'logged', entry };
+    } catch (cause) {
+      if (!(cause instanceof ClientError) || cause.code === 'cancelled') throw cause;
+      const why = `${conflict.message}, and its public files do not show the entry: ${cause.message}`;
+      return { kind: 'failed', error: new ClientError(conflict.code, why, { cause }) };
+    }
   }
 
   /** One request about one entry; undefined where the entry is sent again. */

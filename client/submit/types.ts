@@ -1,4 +1,5 @@
 /** The options of requests to a log, and the result of each entry. */
+import type { VerifierKey } from '../../merkle/note.ts';
 import type { ClientError } from '../errors.ts';
 import type { LogEntry } from '../formats/log-entry.ts';
 
@@ -27,6 +28,8 @@ export interface LogRequestOptions {
 export interface SendOptions extends LogRequestOptions {
   /** The deadline starts again with each entry that gets its answer: it bounds the time without any. */
   readonly renewDeadline?: boolean;
+  /** The trusted keys of the log: an entry that it has already is then found in its public files too. */
+  readonly logKeys?: readonly VerifierKey[];
   /** The most entries in one call; 256 by default, which every log takes. */
   readonly bulkItems?: number;
 }

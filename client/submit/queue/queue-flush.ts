@@ -10,6 +10,7 @@
  * | after `record`             | writes the same bytes and the same record                               |
  * | after `remove`             | has nothing to do                                                       |
  */
+import type { VerifierKey } from '../../../merkle/note.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import { ClientError, cancelled } from '../../errors.ts';
@@ -20,6 +21,7 @@ import { verifyReply } from '../../verify/leaf.ts';
 import type { LogTrust } from '../../verify/types.ts';
 import { askLogKey } from '../log-info.ts';
 import { pause } from '../log-request.ts';
+import { trustedKeys } from '../log-signatures.ts';
 import { sendAll } from '../sender.ts';
 import { completeBundle, type Submission } from '../submission.ts';
 import type { LogRequestOptions, NotLogged, Stopped } from '../types.ts';
@@ -77,6 +79,8 @@ export async function flushQueue(store: SubmissionQueue, options: FlushOptions =
 interface Waiting extends Queued {
   /** The entry names neither a key nor a policy of the log. */
   readonly needsKey: boolean;
+  /** The keys of the log that the entry names. */
+  readonly keys: readonly VerifierKey[];
   readonly load: () => Promise<string>;
 }
 
@@ -85,6 +89,8 @@ class Flush {
   readonly #options: FlushOptions;
   readonly #logs: Map<string, QueueLog>;
   readonly #end: number;
+  /** The keys in the trust of entries, by its text: many entries name the same. */
+  readonly #keys = new Map<string, readonly VerifierKey[]>();
   readonly #results = new Map<string, FlushResult>();
   readonly #damaged: Damaged[] = [];
   #total = 0;
@@ -144,9 +150,11 @@ class Flush {
     return undefined;
   }
 
-  #waiting({ id, queued, log, out, logKey, policy }: QueueItem): Waiting {
+  #waiting(item: QueueItem): Waiting {
+    const { id, queued, log, out, logKey, policy } = item;
     const load = async () => createEntryRequest((await this.#loaded(id)).submitted.signed);
-    return { id, queued, log, out, needsKey: logKey === undefined && policy === undefined, load };
+    const needsKey = logKey === undefined && policy === undefined;
+    return { id, queued, log, out, needsKey, keys: this.#keysOf(item), load };
   }
 
   /** Reads the entry again from disk. No other process removes or changes the entry while the lock is held. */
@@ -168,7 +176,8 @@ class Flush {
     let stopped = (await this.#waitForLog(log)) ?? (await this.#learnKey(log, waiting, http));
     if (stopped === undefined) {
       const onRetry = ({ why, wait }: { why: string; wait: number }) => onWait?.({ log, why, ms: wait });
-      const options = { ...http, pauses, deadline: this.#end - Date.now(), onRetry };
+      const logKeys = this.#trustedKeys(log, waiting);
+      const options = { ...http, logKeys, pauses, deadline: this.#end - Date.now(), onRetry };
       stopped = await sendAll(log, waiting, options, {
         logged: (one, entry) => this.#logged(one, entry),
         notLogged: (one, why) => this.#notLogged(one, why),
@@ -275,6 +284,34 @@ class Flush {
       await this.#store.update({ ...item, problem: problemOf(problem) }).catch(() => {});
       this.#stays(item, problem);
     }
+  }
+
+  /** The keys by which the log may be known, each once. */
+  #trustedKeys(log: string, waiting: readonly Waiting[]): readonly VerifierKey[] {
+    const { trust } = this.#options;
+    if (trust !== undefined) return trustedKeys(trust);
+    const { verifierKey } = this.#logs.get(log) ?? {};
+    return [
+      ...new Set(waiting.flatMap(({ keys }) => keys)),
+      ...(verifierKey === undefined ? [] : [parseLogKey(verifierKey)]),
+    ];
+  }
+
+  /** None where the entry names no trust, or one that cannot be used: its answer will say so. */
+  #keysOf(item: QueueItem): readonly VerifierKey[] {
+    const { logKey = '', policy = '' } = item;
+    const text = `${logKey}\n${policy}`;
+    const known = this.#keys.get(text);
+    if (known !== undefined) return known;
+    let keys: readonly VerifierKey[] = [];
+    try {
+      const trust = trustOfItem(item);
+      if (trust !== undefined) keys = trustedKeys(trust);
+    } catch (error) {
+      if (!(error instanceof ClientError)) throw error;
+    }
+    this.#keys.set(text, keys);
+    return keys;
   }
 
   #trustOf(item: QueueItem): LogTrust {
