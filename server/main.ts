@@ -1,7 +1,7 @@
 /** Starts a log as a server. The command line loads this file, which also exports the operator's commands. */
 import { failure } from '../merkle/runtime/service/ends.ts';
 import { type Logger, makeLogger } from '../merkle/runtime/service/logger.ts';
-import { drainApp, openPorts } from '../merkle/runtime/service/ports.ts';
+import { drainApp, openPorts, tryPorts } from '../merkle/runtime/service/ports.ts';
 import type { Reloads } from '../merkle/runtime/service/reloads.ts';
 import { readTls, TlsPort } from '../merkle/runtime/service/tls-files.ts';
 import { type Config, SETTINGS } from './config/load.ts';
@@ -58,10 +58,16 @@ export async function serve({
 }: ServeOptions): Promise<Server> {
   const logger = makeLogger(config.log);
   const { failed, fail } = failure();
-  const opened = await openLog({ config, logger, onFatal: fail, atLeast });
+  const tls = config.tls && (await readTls(config.tls));
+  const opened = await openLog({
+    config,
+    logger,
+    onFatal: fail,
+    atLeast,
+    beforeMaking: () => tryPorts(portsOf(config)),
+  });
   const { log, metrics, lock, adminToken } = opened;
   try {
-    const tls = config.tls && (await readTls(config.tls));
     const http = { ...config, tls };
     const app = createApp(log, http, metrics, logger);
     const port =
@@ -76,6 +82,9 @@ export async function serve({
           problem === undefined ? reloads.good('certificate') : reloads.fail('certificate', problem),
       });
     const reloads: Reloads = logReloads({ config, settings: SETTINGS, reread, http, opened, port, logger });
+    if (port !== undefined && Date.parse(port.facts.notAfter) < Date.now()) {
+      logger.warn({ ...port.facts }, 'the TLS certificate is not valid any more: clients refuse it');
+    }
     if (port !== undefined) metrics.certificateEnd = () => Date.parse(port.facts.notAfter) / 1000;
     const hosts = [config.admin.host, ...config.admin.hosts];
     const alarms = () => reloads.alarms();
@@ -110,4 +119,28 @@ export async function serve({
     await opened.close();
     throw error;
   }
+}
+
+/**
+ * Reads and checks what a start of the log of `config` needs, as `serve` does, and makes nothing: for a program that makes
+ * things of its own before the log starts. Throws what `serve` throws.
+ */
+export async function checkStart(config: Config): Promise<void> {
+  const logger = makeLogger({ level: 'silent' });
+  if (config.tls !== undefined) await readTls(config.tls);
+  const checked = new Error('everything was checked');
+  const beforeMaking = async () => {
+    await tryPorts(portsOf(config));
+    throw checked;
+  };
+  await openLog({ config, logger, onFatal: () => {}, beforeMaking }).catch((error: unknown) => {
+    if (error !== checked) throw error;
+  });
+}
+
+function portsOf({ listen, admin }: Config): Parameters<typeof tryPorts>[0] {
+  return [
+    ['listen', listen],
+    ['admin', admin],
+  ];
 }

@@ -4,7 +4,7 @@ import { decodeUtf8 } from '../merkle/bytes.ts';
 import type { Policy } from '../merkle/policy.ts';
 import { isThere, readFileIfThere, writeFileDurable } from '../merkle/runtime/disk/files.ts';
 import { type DirLock, lockDir } from '../merkle/runtime/disk/lock.ts';
-import { openMldsaSigner } from '../merkle/runtime/keys/mldsa.ts';
+import { mldsaSigner, readMldsaKey } from '../merkle/runtime/keys/mldsa.ts';
 import type { RetryingSigner } from '../merkle/runtime/keys/retrying.ts';
 import { openAdminToken } from '../merkle/runtime/service/admin-token.ts';
 import { Closers } from '../merkle/runtime/service/ends.ts';
@@ -53,15 +53,28 @@ interface OpenLogOptions {
   readonly onFatal: (error: unknown) => void;
   /** File with a checkpoint of the log: the log does not start with less. */
   readonly atLeast?: string | undefined;
+  /** Called once all that is configured was read and checked, and before anything is made. What it throws ends the start. */
+  readonly beforeMaking?: () => Promise<void>;
 }
 
-/** Locks the data directory of `config` and opens its log. @throws ServerError, RuntimeError */
-export async function openLog({ config: given, logger, onFatal, atLeast }: OpenLogOptions): Promise<OpenLog> {
+/**
+ * Locks the data directory of `config` and opens its log. A start that fails on its configuration leaves no directory, no
+ * key and no origin behind: what can never be changed later must not come from a mistake.
+ * @throws ServerError, RuntimeError
+ */
+export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
+  const { config: given, logger, onFatal, atLeast, beforeMaking } = options;
   const config = { ...given, origin: await originOf(given.data, given.origin) };
   const closers = new Closers();
   try {
-    const lock = await lockDir(config.data, (warning) => logger.warn({}, warning));
-    closers.add(() => lock.release());
+    const take = async () => {
+      const taken = await lockDir(config.data, (warning) => logger.warn({}, warning));
+      closers.add(() => taken.release());
+      return taken;
+    };
+    // To lock a directory makes it.
+    const existing = await isThere(identityPath(config.data));
+    let lock = existing ? await take() : undefined;
     await checkHalted(config.data);
     const metrics = new Metrics();
     const found = await readIdentity(config.data);
@@ -73,14 +86,14 @@ export async function openLog({ config: given, logger, onFatal, atLeast }: OpenL
       checkEntries(config.data, found, config.entries);
     }
     const policy = config.policy === undefined ? undefined : await readPolicy(config.policy);
-    const keys = await openKeys({
+    const { signers: keys, save } = await openKeys({
       config,
       policy,
-      existing: found !== undefined,
+      existing,
       logger,
       onError: () => metrics.signerErrors.inc(),
     });
-    const mldsa = config.mldsaKey === undefined ? undefined : await openMldsaSigner(config.mldsaKey);
+    const mldsa = config.mldsaKey === undefined ? undefined : mldsaSigner(await readMldsaKey(config.mldsaKey));
     const signer = new CheckpointSigner(config.origin, keys, mldsa);
     closers.add(() => signer.close());
     const identity = {
@@ -91,12 +104,16 @@ export async function openLog({ config: given, logger, onFatal, atLeast }: OpenL
     };
     if (found !== undefined) checkKeys(config.data, found, identity.verifierKeys);
     const known = atLeast === undefined ? undefined : await readKnown(atLeast, config.origin, identity.verifierKeys);
+    const cosigner = policy?.witnesses.length ? makeCosigner(config, policy, signer, metrics, logger) : undefined;
+    if (cosigner !== undefined) closers.add(async () => cosigner.close());
+    await beforeMaking?.();
+    lock ??= await take();
+    if (!existing) await checkStillNew(config.data);
+    await save();
     if (found?.verifierKeys.join() !== identity.verifierKeys.join()) {
       await writeIdentity(config.data, { ...identity, copy: false });
     }
     const adminToken = await openAdminToken(layout.adminToken(config.data));
-    const cosigner = policy?.witnesses.length ? makeCosigner(config, policy, signer, metrics, logger) : undefined;
-    if (cosigner !== undefined) closers.add(async () => cosigner.close());
 
     const ingest = createIngest({
       // Opaque entries need no checks.
@@ -183,6 +200,12 @@ async function checkNew(dir: string): Promise<void> {
         'has lost that file. Copy or restore again into another directory, or put the file back.',
     );
   }
+}
+
+/** Another start may have begun a log there while this one read its configuration. */
+async function checkStillNew(dir: string): Promise<void> {
+  if (!(await isThere(identityPath(dir)))) return;
+  throw new ServerError('locked', `another process has just begun a log in ${dir}. Start again.`);
 }
 
 /** Refuses to open a log that a witness has halted. The operator removes the file once it is clear what happened. */

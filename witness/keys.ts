@@ -3,11 +3,12 @@ import type { CosignatureSigner } from '../merkle/cosignature.ts';
 import { KEY_TYPE, makeVerifierKey, type VerifierKey } from '../merkle/note.ts';
 import { parseSpki, pointOf } from '../merkle/rekor/spki.ts';
 import { isThere } from '../merkle/runtime/disk/files.ts';
-import { createKeyFile } from '../merkle/runtime/keys/keyfile.ts';
-import { createMldsaKeyFile, type MldsaSigner, openMldsaSigner } from '../merkle/runtime/keys/mldsa.ts';
+import { newKey } from '../merkle/runtime/keys/keyfile.ts';
+import { type MldsaSigner, mldsaSigner, newMldsaKey, readMldsaKey } from '../merkle/runtime/keys/mldsa.ts';
 import { openSigner } from '../merkle/runtime/keys/open-signer.ts';
 import { loggedRetries, RetryingSigner } from '../merkle/runtime/keys/retrying.ts';
 import { readSecret } from '../merkle/runtime/keys/secret.ts';
+import { checkedSigner } from '../merkle/runtime/keys/signer.ts';
 import type { Signer } from '../merkle/runtime/keys/types.ts';
 import type { Logger } from '../merkle/runtime/service/logger.ts';
 import type { Config } from './config.ts';
@@ -32,29 +33,52 @@ export interface KeyOptions {
   readonly onError: () => void;
 }
 
-/** Opens the keys, one or two. Throws `WitnessError` (`config`, `key-mismatch`) and what opening a key throws. */
-export async function openKeys(options: KeyOptions): Promise<WitnessKey[]> {
+/** Stores a key that is new, and is in memory alone until then. @throws RuntimeError `key-exists`, `key-file` */
+type Save = () => Promise<void>;
+
+interface OpenKeys {
+  readonly keys: readonly WitnessKey[];
+  readonly save: Save;
+}
+
+/**
+ * Opens the keys, one or two. It writes nothing: call `save` before anything is signed. Throws `WitnessError` (`config`,
+ * `key-mismatch`) and what opening a key throws.
+ */
+export async function openKeys(options: KeyOptions): Promise<OpenKeys> {
   const { cosignatures } = options.config;
   const keys: WitnessKey[] = [];
+  const saves: Save[] = [];
+  const save = async () => {
+    for (const one of saves) await one();
+  };
   try {
-    if (cosignatures !== 'ml-dsa-44') keys.push(await openEd25519(options));
-    if (cosignatures !== 'ed25519') keys.push(await openMldsa(options));
-    return keys;
+    if (cosignatures !== 'ml-dsa-44') keys.push(await openEd25519(options, saves));
+    if (cosignatures !== 'ed25519') keys.push(await openMldsa(options, saves));
+    return { keys, save };
   } catch (error) {
     await Promise.allSettled(keys.map((key) => key.close()));
     throw error;
   }
 }
 
-async function openEd25519({ config, known, logger, onError }: KeyOptions): Promise<WitnessKey> {
+async function openEd25519({ config, known, logger, onError }: KeyOptions, saves: Save[]): Promise<WitnessKey> {
   const { key: spec, createKey } = config;
+  let made: Signer | undefined;
   if (createKey && 'file' in spec && !(await isThere(spec.file))) {
     if (known.has(KEY_TYPE.cosignature)) throw lost(spec.file);
     const passphrase = spec.passphrase === undefined ? undefined : await readSecret(spec.passphrase);
-    await createKeyFile(spec.file, 'ed25519', passphrase);
-    logger.info({ file: spec.file }, 'made the Ed25519 key of this witness; if it is ever lost, begin another witness');
+    const { signer, save } = newKey('ed25519', passphrase);
+    made = checkedSigner(signer, { beside: true });
+    saves.push(async () => {
+      await save(spec.file);
+      logger.info(
+        { file: spec.file },
+        'made the Ed25519 key of this witness; if it is ever lost, begin another witness',
+      );
+    });
   }
-  const signer = await openSigner(spec, { beside: 'file' in spec });
+  const signer = made ?? (await openSigner(spec, { beside: 'file' in spec }));
   if (signer.algorithm !== 'ed25519') {
     await signer.close();
     throw new WitnessError('config', '`key` is not an Ed25519 key: make one with `stele keygen --algorithm ed25519`.');
@@ -63,22 +87,23 @@ async function openEd25519({ config, known, logger, onError }: KeyOptions): Prom
   return 'file' in spec ? watched({ key, signer }, onError) : waiting(key, signer, logger, onError);
 }
 
-async function openMldsa({ config, known, logger, onError }: KeyOptions): Promise<WitnessKey> {
+async function openMldsa({ config, known, logger, onError }: KeyOptions, saves: Save[]): Promise<WitnessKey> {
   const { file, create, threads } = config.mldsaKey;
+  let pair: Parameters<typeof mldsaSigner>[0];
   if (create && !(await isThere(file))) {
     if (known.has(KEY_TYPE.mldsa44)) throw lost(file);
-    await createMldsaKeyFile(file);
-    logger.info({ file }, 'made the ML-DSA-44 key of this witness; if it is ever lost, begin another witness');
+    const made = newMldsaKey();
+    saves.push(async () => {
+      await made.save(file);
+      logger.info({ file }, 'made the ML-DSA-44 key of this witness; if it is ever lost, begin another witness');
+    });
+    pair = made;
+  } else {
+    pair = await readMldsaKey(file);
   }
-  const signer = await openMldsaSigner(file, { threads });
-  let subtrees: MldsaSigner;
-  try {
-    // A queue of their own, and what no log needs of the cores: a checkpoint never waits for a subtree.
-    subtrees = await openMldsaSigner(file, { niceness: SUBTREE_NICENESS });
-  } catch (error) {
-    await signer.close();
-    throw error;
-  }
+  const signer = mldsaSigner(pair, { threads });
+  // A queue of their own, and what no log needs of the cores: a checkpoint never waits for a subtree.
+  const subtrees = mldsaSigner(pair, { niceness: SUBTREE_NICENESS });
   const key = makeVerifierKey(config.name, KEY_TYPE.mldsa44, signer.publicKey);
   const close = async () => void (await Promise.all([signer.close(), subtrees.close()]));
   return watched({ key, signer: { sign: (message) => signer.sign(message), close }, subtrees }, onError);

@@ -1,7 +1,7 @@
 /** Starts a witness as a server. The command line loads this file, and with it the operator's commands. */
 import { failure } from '../merkle/runtime/service/ends.ts';
 import { type Logger, makeLogger } from '../merkle/runtime/service/logger.ts';
-import { drainApp, openPorts } from '../merkle/runtime/service/ports.ts';
+import { drainApp, openPorts, tryPorts } from '../merkle/runtime/service/ports.ts';
 import { createAdminApp } from './admin.ts';
 import { type Config, SETTINGS } from './config.ts';
 import { createApp } from './http.ts';
@@ -55,7 +55,17 @@ export async function serveWitness({
 }: ServeOptions): Promise<WitnessServer> {
   const logger = makeLogger(config.log);
   const { failed, fail } = failure();
-  const opened = await openWitness({ config, logger, onFatal: fail, acceptClock });
+  const opened = await openWitness({
+    config,
+    logger,
+    onFatal: fail,
+    acceptClock,
+    beforeMaking: () =>
+      tryPorts([
+        ['listen', config.listen],
+        ['admin', config.admin],
+      ]),
+  });
   const { witness, logs, store, metrics, live, lock, adminToken, name, verifierKeys } = opened;
   try {
     const app = createApp(witness, live, { ...config, name }, metrics, logger);

@@ -1,5 +1,6 @@
 /** Opens the witness of a configuration: data directory, keys, list of logs and store. No network. */
 import { formatVerifierKey } from '../merkle/note.ts';
+import { isThere } from '../merkle/runtime/disk/files.ts';
 import { type DirLock, lockDir } from '../merkle/runtime/disk/lock.ts';
 import { Reopening } from '../merkle/runtime/disk/reopen.ts';
 import { openMldsaVerifier } from '../merkle/runtime/keys/mldsa.ts';
@@ -47,9 +48,14 @@ export interface OpenOptions {
   readonly acceptClock?: boolean;
   readonly clocks?: Clocks;
   readonly monotonic?: () => number;
+  /** Called once all that is configured was read and checked, and before anything is made. What it throws ends the start. */
+  readonly beforeMaking?: () => Promise<void>;
 }
 
-/** Takes the data directory of `config` and opens its witness. Throws `WitnessError` and `RuntimeError`. */
+/**
+ * Takes the data directory of `config` and opens its witness. A start that fails on its configuration leaves no directory, no
+ * key and no name behind. Throws `WitnessError` and `RuntimeError`.
+ */
 export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
   const { logger, onFatal, openStore = WitnessStore.open, metrics = new Metrics(), monotonic } = options;
   const config = { ...options.config, name: await nameOf(options.config.data, options.config.name) };
@@ -61,10 +67,16 @@ export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
       if (wrong === undefined) logger.info({}, 'the clock is right again: the witness cosigns');
       else logger.error({ drift: clock.drift() / 1000 }, wrong);
     });
-    const lock = await lockDir(data, (warning) => logger.warn({}, warning));
-    closers.add(() => lock.release());
+    const take = async () => {
+      const taken = await lockDir(data, (warning) => logger.warn({}, warning));
+      closers.add(() => taken.release());
+      return taken;
+    };
+    // To lock a directory makes it.
+    const existing = await isThere(layout.identity(data));
+    let lock = existing ? await take() : undefined;
     const found = await readIdentity(data);
-    const keys = await openKeys({
+    const { keys, save } = await openKeys({
       config,
       known: new Set(found?.keys.map(({ type }) => type)),
       logger,
@@ -75,7 +87,15 @@ export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
     checkIdentity(data, found, identity);
     const mldsa = openMldsaVerifier();
     closers.add(() => mldsa.close());
-    const logs = await Logs.open(config.logs, mldsa.verify);
+    const logs = await Logs.open(config.logs, mldsa.verify).catch((error: Error) => {
+      throw error instanceof WitnessError ? new WitnessError('config', error.message, { cause: error }) : error;
+    });
+    await options.beforeMaking?.();
+    lock ??= await take();
+    if (!existing && (await isThere(layout.identity(data)))) {
+      throw new RuntimeError('locked', `another process has just begun a witness in ${data}: start again`);
+    }
+    await save();
     // A directory with an identity has a store. If that store is missing, it is lost, and must not be made anew.
     let create = found === undefined;
     const store = await Reopening.start<WitnessStore>({

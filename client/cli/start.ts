@@ -1,11 +1,26 @@
 #!/usr/bin/env node
-/** The program `stele`. `stele verify` checks one file and ends, so most of its time is its start: it has files of its own. */
+/**
+ * The program `stele`. `stele verify` checks one file and ends, so most of its time is its start: it has files of its own.
+ *
+ * An old Node must be able to read this file, which tells its user so: nothing newer than ES2015 and `import()` stands here.
+ */
 const args = process.argv.slice(2);
-const ended =
-  args[0] === 'verify'
-    ? import('./verify-program.ts').then(({ runVerify }) => runVerify(args))
-    : import('./main.ts').then(({ run }) => run(args));
-// The built file is CommonJS, which has no `await` here.
-void ended.then((status) => {
-  process.exitCode = status;
-});
+
+/** Of package.json. */
+const NEEDED = [20, 19];
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+if (major < NEEDED[0]! || (major === NEEDED[0] && minor < NEEDED[1]!)) {
+  const needed = NEEDED.join('.');
+  process.stderr.write(`stele: error [usage]: Stele needs Node ${needed} or later; this is ${process.versions.node}\n`);
+  process.exitCode = 2;
+} else {
+  const ended =
+    args[0] === 'verify'
+      ? import('./verify-program.ts').then(({ runVerify }) => runVerify(args))
+      : import('./main.ts').then(({ run }) => run(args));
+  // The built file is CommonJS, which has no `await` here.
+  void ended.then((status) => {
+    process.exitCode = status;
+  });
+}

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { isThere } from '../../merkle/runtime/disk/files.ts';
 import { lockDir } from '../../merkle/runtime/disk/lock.ts';
 import { Closers } from '../../merkle/runtime/service/ends.ts';
-import { ClientError } from '../errors.ts';
+import { ClientError, usage } from '../errors.ts';
 import { openSource } from '../tiles/tiles.ts';
 import type { TileSource } from '../tiles/types.ts';
 import { LastingQueue } from './alerts/lasting.ts';
@@ -36,6 +36,8 @@ export interface OpenMonitorOptions {
   /** Receives a sentence about trouble that the monitor has dealt with, such as a damaged state that it put aside. */
   readonly onWarning?: (message: string) => void;
   readonly metrics?: MonitorMetrics;
+  /** Called once all that is configured was read and checked, and before anything is made. What it throws ends the start. */
+  readonly beforeMaking?: () => Promise<void>;
   /** Reaches logs, peers and signing configurations; Node's `fetch` by default. */
   readonly fetch?: typeof fetch | undefined;
   /** Opens logs and peers; `openSource` by default. */
@@ -55,9 +57,10 @@ export interface OpenMonitor {
 const REQUEST = { timeoutMs: 20_000, retries: 1, userAgent: 'stele-monitor' };
 
 /**
- * Locks the state, reads it, and opens every part. It sends no request to a log.
+ * Locks the state, reads it, and opens every part. It sends no request to a log. A start that fails on its configuration
+ * leaves no directory behind.
  *
- * @throws ClientError `state`, `usage`, `delivery`; RuntimeError `locked`, `store`, `file`
+ * @throws ClientError `state`, `usage`; RuntimeError `locked`, `store`, `file`
  */
 export async function openMonitor(config: MonitorConfig, options: OpenMonitorOptions = {}): Promise<OpenMonitor> {
   const { start, fetch, onEvent, onWarning = () => {}, metrics = new MonitorMetrics() } = options;
@@ -66,8 +69,21 @@ export async function openMonitor(config: MonitorConfig, options: OpenMonitorOpt
     // Before the lock, which makes the directory: a wrong path must not leave a directory behind.
     if (start === undefined && !(await isThere(config.state)))
       await StateStore.open(join(config.state, 'follow'), false);
-    const lock = await lockDir(config.state, onWarning);
-    closers.add(() => lock.release());
+    const take = async () => {
+      const lock = await lockDir(config.state, onWarning);
+      closers.add(() => lock.release());
+    };
+    const existing = await isThere(join(config.state, 'follow'));
+    if (existing) await take();
+    const sinks = await openSinks(config.sinks).catch((error: unknown) => {
+      // Nothing was delivered yet, nor tried: the configuration is wrong.
+      throw error instanceof ClientError ? usage(error.message) : error;
+    });
+    closers.add(async () => {
+      for (const sink of sinks) sink.close?.();
+    });
+    await options.beforeMaking?.();
+    if (!existing) await take();
     const queueDir = join(config.state, 'queue');
     const queueThere = await isThere(join(queueDir, 'CURRENT'));
     const { store, aside } = await StateStore.open(join(config.state, 'follow'), start !== undefined);
@@ -81,10 +97,6 @@ export async function openMonitor(config: MonitorConfig, options: OpenMonitorOpt
       }
       onWarning(why);
     }
-    const sinks = await openSinks(config.sinks);
-    closers.add(async () => {
-      for (const sink of sinks) sink.close?.();
-    });
     const queue = await LastingQueue.open(queueDir, {
       sinks,
       onTrouble: onWarning,

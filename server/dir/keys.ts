@@ -1,11 +1,12 @@
 /** The log's signing keys, as the configuration names them. */
 import type { Policy } from '../../merkle/policy.ts';
 import { isThere } from '../../merkle/runtime/disk/files.ts';
-import { createKeyFile } from '../../merkle/runtime/keys/keyfile.ts';
+import { newKey } from '../../merkle/runtime/keys/keyfile.ts';
 import { openSigner } from '../../merkle/runtime/keys/open-signer.ts';
 import { loggedRetries, RetryingSigner } from '../../merkle/runtime/keys/retrying.ts';
 import { readSecret } from '../../merkle/runtime/keys/secret.ts';
-import type { KeySpec } from '../../merkle/runtime/keys/types.ts';
+import { checkedSigner } from '../../merkle/runtime/keys/signer.ts';
+import type { Signer } from '../../merkle/runtime/keys/types.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import type { Config } from '../config/load.ts';
 import { ServerError } from '../errors.ts';
@@ -20,36 +21,42 @@ interface KeyOptions {
   readonly onError: () => void;
 }
 
+interface OpenKeys {
+  readonly signers: RetryingSigner[];
+  /** Stores the own key where it is new. Nothing may be signed before. @throws RuntimeError `key-exists`, `key-file` */
+  save(): Promise<void>;
+}
+
 /**
- * Opens the log's own key, and after it the Ed25519 key where there is one.
+ * Opens the log's own key, and after it the Ed25519 key where there is one. It writes nothing: a new key is in memory alone
+ * until `save`.
  * @throws ServerError `config`, `policy`, `key-mismatch`; what opening a key throws
  */
-export async function openKeys(options: KeyOptions): Promise<RetryingSigner[]> {
-  const { config, policy, existing, logger } = options;
-  if (config.createKey && 'file' in config.key && !(await isThere(config.key.file))) {
-    if (existing) throw lostKey(config.key.file);
-    await createDefaultKey(config.key);
-    logger.info({ file: config.key.file }, 'made the signing key of this log; keep a copy of it elsewhere');
-  }
+export async function openKeys(options: KeyOptions): Promise<OpenKeys> {
+  const { config, policy, existing, logger, onError } = options;
   const signers: RetryingSigner[] = [];
+  const add = (signer: Signer) => signers.push(new RetryingSigner(signer, loggedRetries(logger, onError)));
+  let save = async (): Promise<void> => {};
   try {
-    signers.push(await open(config.key, options));
-    if (config.ed25519Key !== undefined) signers.push(await open(config.ed25519Key, options));
+    if (config.createKey && 'file' in config.key && !(await isThere(config.key.file))) {
+      const { file, passphrase } = config.key;
+      if (existing) throw lostKey(file);
+      const made = newKey('ed25519', passphrase && (await readSecret(passphrase)));
+      add(checkedSigner(made.signer));
+      save = async () => {
+        await made.save(file);
+        logger.info({ file }, 'made the signing key of this log; keep a copy of it elsewhere');
+      };
+    } else {
+      add(await openSigner(config.key));
+    }
+    if (config.ed25519Key !== undefined) add(await openSigner(config.ed25519Key));
     checkKeys(signers, policy);
-    return signers;
+    return { signers, save };
   } catch (error) {
     await Promise.allSettled(signers.map((signer) => signer.close()));
     throw error;
   }
-}
-
-async function open(spec: KeySpec, { logger, onError }: KeyOptions): Promise<RetryingSigner> {
-  return new RetryingSigner(await openSigner(spec), loggedRetries(logger, onError));
-}
-
-async function createDefaultKey(spec: Extract<KeySpec, { file: string }>): Promise<void> {
-  const passphrase = spec.passphrase === undefined ? undefined : await readSecret(spec.passphrase);
-  await createKeyFile(spec.file, 'ed25519', passphrase);
 }
 
 function checkKeys(signers: readonly RetryingSigner[], policy: Policy | undefined): void {

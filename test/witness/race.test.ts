@@ -41,7 +41,8 @@ async function heldWitness() {
   const { openKeys } = await import('../../witness/keys.ts');
   const { loadConfig } = await import('../../witness/config.ts');
   const config = { ...loadConfig({ flags: { data: dir } }), name: 'witness.test/w' };
-  const [key] = await openKeys({ config, known: new Set(), logger: silent, onError: () => {} });
+  const { keys } = await openKeys({ config, known: new Set(), logger: silent, onError: () => {} });
+  const [key] = keys;
   const held = heldKey(key!);
   const logs = await Logs.open(join(dir, 'logs'));
   await logs.add(log.vkey);

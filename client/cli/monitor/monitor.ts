@@ -70,6 +70,11 @@ async function monitor(options: MonitorOptions): Promise<void> {
   const opened = await openMonitor(config, {
     ...(start !== undefined && { start }),
     once: options.once === true,
+    beforeMaking: async () => {
+      if (options.once === true || config.metrics === undefined) return;
+      const { tryPorts } = await import('../../../merkle/runtime/service/ports.ts');
+      await tryPorts([['metrics', config.metrics]]);
+    },
     fetch: await fetchOf(options.ca),
     onEvent: (event) => out.event(event),
     onWarning: warn,

@@ -138,26 +138,38 @@ async function prepareWitness(
   port: number,
 ): Promise<PreparedWitness> {
   const name = `witness-${number}`;
-  const dir = join(data, name);
+  const { dir, keyFile, isNew } = await keyPlace(data, number);
   await makeDirDurable(dir);
-  const keyFile = join(dir, 'key.pem');
-  if (!(await isThere(keyFile))) {
-    // A witness that has cosigned refuses to start without its key, and a new key made here would hide the loss.
-    if (await isThere(join(dir, 'witness.json'))) {
-      throw new ClientError(
-        'file',
-        `the key ${keyFile} is missing, and this witness has signed with it: put it back, or remove ${dir} to begin with ` +
-          'a new witness in its place',
-      );
-    }
-    await createKeyFile(keyFile, 'ed25519');
-  }
+  if (isNew) await createKeyFile(keyFile, 'ed25519');
   const { publicKey: spki } = await publicKey({ file: keyFile });
   const keyName = `${origin}/${name}`;
   const key = makeVerifierKey(keyName, KEY_TYPE.cosignature, pointOf(parseSpki(spki)));
   const logs = join(dir, 'logs');
   await addLogs(logs, logKeys);
   return { name, keyName, vkey: formatVerifierKey(key), url: `http://localhost:${port}`, data: dir, logs, port };
+}
+
+/** Opens the keys of the witnesses that are there. @throws ClientError `file`, RuntimeError `key-…` */
+export async function checkWitnesses(data: string): Promise<void> {
+  for (let number = 1; number <= WITNESSES; number++) {
+    const { keyFile, isNew } = await keyPlace(data, number);
+    if (!isNew) await publicKey({ file: keyFile });
+  }
+}
+
+async function keyPlace(data: string, number: number): Promise<{ dir: string; keyFile: string; isNew: boolean }> {
+  const dir = join(data, `witness-${number}`);
+  const keyFile = join(dir, 'key.pem');
+  const isNew = !(await isThere(keyFile));
+  // A witness that has cosigned refuses to start without its key, and a new key made here would hide the loss.
+  if (isNew && (await isThere(join(dir, 'witness.json')))) {
+    throw new ClientError(
+      'file',
+      `the key ${keyFile} is missing, and this witness has signed with it: put it back, or remove ${dir} to begin with ` +
+        'a new witness in its place',
+    );
+  }
+  return { dir, keyFile, isNew };
 }
 
 /** Adds the log to the witness's list, whose other lines stay as they are. */

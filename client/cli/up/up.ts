@@ -2,6 +2,8 @@
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
+import { isThere } from '../../../merkle/runtime/disk/files.ts';
+import { type Address, tryPorts } from '../../../merkle/runtime/service/ports.ts';
 import { workerUrl } from '../../../merkle/runtime/threads/pool.ts';
 import { ClientError, usage } from '../../errors.ts';
 import { calledAs, shellWord } from '../called-as.ts';
@@ -12,7 +14,15 @@ import { stopSignals } from '../signals.ts';
 import { tryIt } from '../try-it.ts';
 import { placeOf } from '../where.ts';
 import { Child } from './child.ts';
-import { type Prepared, type PreparedWitness, prepare, THRESHOLD, WITNESSES, writeTrust } from './prepare.ts';
+import {
+  checkWitnesses,
+  type Prepared,
+  type PreparedWitness,
+  prepare,
+  THRESHOLD,
+  WITNESSES,
+  writeTrust,
+} from './prepare.ts';
 
 /** What `--help` lists of the settings; all of `stele serve` are taken and go to the log. */
 const SHOWN = ['origin', 'data', 'listen-host', 'listen-port', 'admin-port', 'log-level'];
@@ -83,6 +93,9 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
     const why = '`stele up` writes the policy of its own three witnesses: for a log with another one use `stele serve`';
     throw usage(why);
   }
+  // A mistake must leave nothing behind: what is made now, such as the key, is never changed later.
+  await server.checkStart(config);
+  await checkParts(config, options);
   const prepared = await prepare(config, options.witnessPort);
   // Its lines stand behind the name of the process, where JSON would be of use to no program.
   const format = ['--log-format', config.log.format === 'auto' ? 'pretty' : config.log.format];
@@ -120,6 +133,29 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
     await log.stop(LOG_GRACE_MS);
     await Promise.all(witnesses.map((witness) => witness.stop(WITNESS_GRACE_MS)));
   }
+}
+
+/** Checks what the log does not: the ports and the keys of the witnesses, and the monitor's configuration. */
+async function checkParts(
+  { data, listen, admin }: ReturnType<ServerMain['loadConfig']>,
+  { witnessPort, monitor }: UpOptions,
+): Promise<void> {
+  const host = '127.0.0.1';
+  const taken = witnessPort === 0 ? [] : Array.from({ length: WITNESSES }, (_, i) => witnessPort + i);
+  const witnesses = taken.map((port) => ['--witness-port', { host, port }] as const);
+  // All at once: no two of them may be the same.
+  const ports = [['listen', listen] as const, ['admin', admin] as const, ...witnesses];
+  const metrics = monitor === undefined ? undefined : await metricsOf(data, monitor, witnessPort);
+  await tryPorts(metrics === undefined ? ports : [...ports, ['metrics', metrics]]);
+  await checkWitnesses(data);
+}
+
+/** Where the monitor will serve its metrics. @throws what `loadMonitorConfig` throws for a file that its owner has written */
+async function metricsOf(data: string, given: string | true, witnessPort: number): Promise<Address | undefined> {
+  const { loadMonitorConfig } = await import('../../monitor/config/load-monitor.ts');
+  if (given !== true) return loadMonitorConfig(resolve(given)).metrics;
+  if (await isThere(join(data, 'monitor.yaml'))) return undefined;
+  return witnessPort === 0 ? undefined : { host: '127.0.0.1', port: METRICS_PORT };
 }
 
 function child<T>(name: string, args: readonly string[]): Child<T> {

@@ -17,6 +17,28 @@ import type { KeyAlgorithm, Signer } from './types.ts';
 
 const MAX_KEY_FILE_BYTES = 64 * 1024;
 
+/** A key that is in no file yet: a start uses it to check its configuration before it makes anything. */
+interface NewKey {
+  readonly signer: Signer;
+  /** Writes it as `createKeyFile` does. @throws RuntimeError `key-exists`, `key-file` */
+  save(path: string): Promise<void>;
+}
+
+/** @throws RuntimeError `passphrase` where it is empty */
+export function newKey(algorithm: KeyAlgorithm, passphrase?: string): NewKey {
+  const { privateKey } =
+    algorithm === 'ed25519'
+      ? crypto.generateKeyPairSync('ed25519')
+      : crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  // OpenSSL takes an empty passphrase and encrypts with it, which protects nothing and reads as if it did.
+  if (passphrase === '') throw new RuntimeError('passphrase', 'the passphrase is empty: give one, or leave it out');
+  const protection = passphrase === undefined ? {} : { cipher: 'aes-256-cbc', passphrase };
+  return {
+    signer: softwareSigner(privateKey),
+    save: async (path) => writeNewKey(path, String(privateKey.export({ type: 'pkcs8', format: 'pem', ...protection }))),
+  };
+}
+
 /**
  * Makes a key and writes it to `path` with mode 0600, durable (file and directory fsynced) when this resolves. It never
  * overwrites a file. Resolves with the public key, SPKI in DER; the private key is in the file alone.
@@ -29,16 +51,9 @@ export async function createKeyFile(
   algorithm: KeyAlgorithm,
   passphrase?: string,
 ): Promise<{ publicKey: Uint8Array }> {
-  const { privateKey, publicKey } =
-    algorithm === 'ed25519'
-      ? crypto.generateKeyPairSync('ed25519')
-      : crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  // OpenSSL takes an empty passphrase and encrypts with it, which protects nothing and reads as if it did.
-  if (passphrase === '') throw new RuntimeError('passphrase', 'the passphrase is empty: give one, or leave it out');
-  const protection = passphrase === undefined ? {} : { cipher: 'aes-256-cbc', passphrase };
-  const pem = privateKey.export({ type: 'pkcs8', format: 'pem', ...protection });
-  await writeNewKey(path, String(pem));
-  return { publicKey: publicKey.export({ type: 'spki', format: 'der' }) };
+  const { signer, save } = newKey(algorithm, passphrase);
+  await save(path);
+  return { publicKey: signer.publicKey };
 }
 
 /**

@@ -39,15 +39,28 @@ export interface MldsaSigner extends MldsaVerifier {
   sign(message: Uint8Array): Promise<Uint8Array>;
 }
 
+/** 1312 and 2560 bytes. */
+interface MldsaKey {
+  readonly publicKey: Uint8Array;
+  readonly secretKey: Uint8Array;
+}
+
+/** A key that is in no file yet; `save` writes it as `createMldsaKeyFile` does. */
+export function newMldsaKey(): MldsaKey & { save(path: string): Promise<void> } {
+  const seed = randomBytes(SEED_SIZE);
+  const body = Buffer.from(concat(PREFIX, seed)).toString('base64').replace(/.{64}/g, '$&\n');
+  const save = (path: string) => writeNewKey(path, `-----BEGIN PRIVATE KEY-----\n${body}\n-----END PRIVATE KEY-----\n`);
+  return { ...nobleMldsa44().keygen(seed), save };
+}
+
 /**
  * Makes a key in the new file `path`, mode 0600, durable; nothing is overwritten. Resolves with its 1312-byte public key.
  * @throws RuntimeError `key-exists`, `key-file`
  */
 export async function createMldsaKeyFile(path: string): Promise<{ publicKey: Uint8Array }> {
-  const seed = randomBytes(SEED_SIZE);
-  const body = Buffer.from(concat(PREFIX, seed)).toString('base64').replace(/.{64}/g, '$&\n');
-  await writeNewKey(path, `-----BEGIN PRIVATE KEY-----\n${body}\n-----END PRIVATE KEY-----\n`);
-  return { publicKey: nobleMldsa44().keygen(seed).publicKey };
+  const { publicKey, save } = newMldsaKey();
+  await save(path);
+  return { publicKey };
 }
 
 interface MldsaThreads {
@@ -57,9 +70,13 @@ interface MldsaThreads {
   readonly niceness?: number;
 }
 
-/** Workers sign. @throws RuntimeError `key-file`; `key-format` where the file holds no ML-DSA-44 seed */
-export async function openMldsaSigner(path: string, threads: MldsaThreads = {}): Promise<MldsaSigner> {
-  const { publicKey, secretKey } = nobleMldsa44().keygen(parseSeed(await readKeyFile(path), path));
+/** @throws RuntimeError `key-file`; `key-format` where the file holds no ML-DSA-44 seed */
+export async function readMldsaKey(path: string): Promise<MldsaKey> {
+  return nobleMldsa44().keygen(parseSeed(await readKeyFile(path), path));
+}
+
+/** Workers sign. */
+export function mldsaSigner({ publicKey, secretKey }: MldsaKey, threads: MldsaThreads = {}): MldsaSigner {
   const pool = openPool({ publicKey, secretKey }, threads);
   return {
     publicKey,

@@ -1,6 +1,6 @@
 /** The ports of a service: opened with errors that name the setting, closed in order. */
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer, type Server } from 'node:net';
 import type { DirLock } from '../disk/lock.ts';
 import { RuntimeError } from '../runtime-errors.ts';
 import type { App } from './app.ts';
@@ -29,14 +29,44 @@ export async function listen(app: App, address: Address, setting: string, tls = 
   try {
     await once(app.server.listen({ host, port }), 'listening');
   } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    const why = LISTEN_ERRORS[String(code)] ?? `${code ?? message}. Look at \`SETTING.host\` and \`SETTING.port\`.`;
-    const text = `cannot listen on ${host}:${port}: ${why.replaceAll('SETTING', setting)}`;
-    throw new RuntimeError('config', text, { cause });
+    throw listenError(cause, address, setting);
   }
   const loopback = ['127.0.0.1', '::1', '0.0.0.0', '::'].includes(host);
   const name = loopback ? 'localhost' : host.includes(':') ? `[${host}]` : host;
   return `${tls ? 'https' : 'http'}://${name}:${(app.server.address() as AddressInfo).port}`;
+}
+
+function listenError(cause: unknown, { host, port }: Address, setting: string): RuntimeError {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  const why = LISTEN_ERRORS[String(code)] ?? `${code ?? message}. Look at \`SETTING.host\` and \`SETTING.port\`.`;
+  const named = setting.startsWith('--')
+    ? why.replaceAll(/SETTING\.[a-z]+/g, setting)
+    : why.replaceAll('SETTING', setting);
+  const text = `cannot listen on ${host}:${port}: ${named}`;
+  return new RuntimeError('config', text, { cause });
+}
+
+/**
+ * Takes all of the ports for a moment, before a start makes anything: a port that is wrong or taken must not leave a key
+ * behind. Each address has the name of its group of settings, or its flag (`--…`), for messages.
+ * @throws RuntimeError `config`
+ */
+export async function tryPorts(addresses: readonly (readonly [setting: string, at: Address])[]): Promise<void> {
+  const servers: Server[] = [];
+  try {
+    for (const [setting, address] of addresses) {
+      const { host, port } = address;
+      const server = createServer((socket) => socket.destroy());
+      servers.push(server);
+      try {
+        await once(server.listen({ host, port }), 'listening');
+      } catch (cause) {
+        throw listenError(cause, address, setting);
+      }
+    }
+  } finally {
+    await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  }
 }
 
 interface Ports {

@@ -1,5 +1,5 @@
 /** The certificate chain and the key of a TLS port: read from their files, checked, and read anew when the files change. */
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { type BigIntStats, promises as fs } from 'node:fs';
 import type { Server as HttpServer } from 'node:http';
 import { type Server as HttpsServer, Server as TlsServer } from 'node:https';
@@ -31,7 +31,8 @@ export async function readTls(files: TlsFiles): Promise<TlsPair> {
   const key = await readPem(files.key);
   if (!isUsable({ cert })) throw wrong(`\`tls.cert\`: ${files.cert} is not a certificate chain in PEM.`);
   if (!isUsable({ key })) throw wrong(`\`tls.key\`: ${files.key} is not a private key in PEM without a passphrase.`);
-  if (!isUsable({ cert, key })) {
+  // OpenSSL itself takes a certificate and a key of two algorithms as halves of two pairs.
+  if (!new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) {
     throw wrong(`the key in ${files.key} is not the one of the certificate in ${files.cert}.`);
   }
   return { cert, key };

@@ -1,7 +1,7 @@
 /** `stele up` as processes: built first (`npm test` does). */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { toTrustMaterial } from '@sigstore/verify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -192,7 +192,10 @@ describe('stele up', () => {
   });
 
   it('ends with an error where one of them cannot start, and with a policy of others', async () => {
-    await expect(up('--admin-host', '203.0.113.7')).rejects.toThrow(/log did not come up/);
+    await expect(up('--admin-host', '203.0.113.7')).rejects.toThrow(/cannot listen on 203\.0\.113\.7/);
+    // What no check before the start sees.
+    await mkdir(join(dir.path, 'data', 'admin.token'), { recursive: true });
+    await expect(up()).rejects.toThrow(/log did not come up/);
     await expect(up('--policy', 'policy')).rejects.toThrow(/stele serve/);
   });
 });

@@ -4,7 +4,12 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nobleNotePrimitives } from '../../../../merkle/noble.ts';
 import { encodeSpki } from '../../../../merkle/rekor/spki.ts';
-import { createMldsaKeyFile, openMldsaSigner, openMldsaVerifier } from '../../../../merkle/runtime/keys/mldsa.ts';
+import {
+  createMldsaKeyFile,
+  mldsaSigner,
+  openMldsaVerifier,
+  readMldsaKey,
+} from '../../../../merkle/runtime/keys/mldsa.ts';
 
 let dir: string;
 beforeEach(async () => {
@@ -17,7 +22,7 @@ describe('an ML-DSA-44 key file', () => {
     const path = join(dir, 'key.pem');
     const { publicKey } = await createMldsaKeyFile(path);
     expect((await stat(path)).mode & 0o777).toBe(0o600);
-    const signer = await openMldsaSigner(path, { threads: 2, niceness: 19 });
+    const signer = mldsaSigner(await readMldsaKey(path), { threads: 2, niceness: 19 });
     try {
       expect(signer.publicKey).toEqual(publicKey);
       const messages = Array.from({ length: 6 }, (_, i) => new Uint8Array(100).fill(i));
@@ -36,7 +41,7 @@ describe('an ML-DSA-44 key file', () => {
   it('verifies in the pool, with any key', async () => {
     const path = join(dir, 'key.pem');
     const { publicKey } = await createMldsaKeyFile(path);
-    const signer = await openMldsaSigner(path);
+    const signer = mldsaSigner(await readMldsaKey(path));
     const verifier = openMldsaVerifier();
     try {
       const message = new Uint8Array(100).fill(1);
@@ -81,11 +86,11 @@ describe('an ML-DSA-44 key file', () => {
       pem.replaceAll('PRIVATE', 'ENCRYPTED PRIVATE'),
     ]) {
       await writeFile(other, bad, { mode: 0o600 });
-      await expect(openMldsaSigner(other)).rejects.toMatchObject({ code: 'key-format' });
+      await expect(readMldsaKey(other)).rejects.toMatchObject({ code: 'key-format' });
     }
-    await expect(openMldsaSigner(join(dir, 'none.pem'))).rejects.toMatchObject({ code: 'key-file' });
+    await expect(readMldsaKey(join(dir, 'none.pem'))).rejects.toMatchObject({ code: 'key-file' });
     await rm(other);
     await writeFile(other, pem, { mode: 0o644 });
-    await expect(openMldsaSigner(other)).rejects.toMatchObject({ code: 'key-file' });
+    await expect(readMldsaKey(other)).rejects.toMatchObject({ code: 'key-file' });
   });
 });
