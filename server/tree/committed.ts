@@ -132,21 +132,22 @@ export class CommittedTree {
       // A crash here: the next start finds an empty log.
       state = first;
     }
-    const { filed: from, size: to } = state;
-    const filed = await retried(() => filedSnapshot(from, stores.tiles, hash));
+    const { filed: from, size: to, root } = state;
     const bodies = await retried(() => stores.state.tail(from, to));
     const entries = bodies.map((body) => ({ body, leafHash: leafHash(body, hash) }));
-    const { after, blobs } = integrate(filed, entries);
-    if (after.size !== state.size || !equal(after.root, state.root)) {
-      throw new ServerError(
-        'corrupt',
-        `the files and the tail do not hash to the committed tree of ${state.size} entries: a file or the state was ` +
-          'changed or lost. `stele log check` names the first bad file; restore from a backup with `stele log restore`.',
-      );
-    }
+    const { fitting, suspects } = await retried(() =>
+      filedSnapshot(from, stores.tiles, hash, (filed) => {
+        const integration = integrate(filed, entries);
+        return equal(integration.after.root, root) ? integration : undefined;
+      }),
+    );
+    const { after, blobs } = fitting;
     // A crash between a commit and its blobs leaves blobs missing: they are made again from the tail.
     await retried(() => stores.tiles.put(blobs));
-    return new CommittedTree(stores, hash, state, after, checkpoint, options);
+    const tree = new CommittedTree(stores, hash, state, after, checkpoint, options);
+    // Reading them names the damaged ones.
+    for (const name of suspects) await unlessRotten(tree.tileStore().get(name, { once: true }));
+    return tree;
   }
 
   /** The newest tree that may be signed: its full tiles and bundles are durable. It is behind `state` for a moment. */
@@ -170,7 +171,13 @@ export class CommittedTree {
   }
 
   reader(snapshot: Snapshot = this.#snapshot): TreeReader {
-    return new TreeReader(snapshot, this.#stores.tiles, this.#cache, this.#hash);
+    const { tiles } = this.#stores;
+    const reads = {
+      get: (name: string, options?: { readonly once?: boolean }) => tiles.get(name, options),
+      atHand: (name: string) => tiles.atHand?.(name),
+      remade: (level: number, index: number, damage: unknown) => this.#verified.remade(level, index, damage),
+    };
+    return new TreeReader(snapshot, reads, this.#cache, this.#hash);
   }
 
   /**
@@ -246,11 +253,7 @@ export class CommittedTree {
     const at = (index % TILE_WIDTH) * HASH_SIZE;
     const inMemory = this.#newestLeaves().find((leaves) => leaves.tile === tile);
     if (inMemory !== undefined) return inMemory.hashes.subarray(at, at + HASH_SIZE);
-    const reader = this.reader();
-    return (
-      (await unlessRotten(reader.leafHash(index))) ??
-      (await unlessRotten(reader.entry(index).then((body) => leafHash(body, this.#hash))))
-    );
+    return await unlessRotten(this.reader().leafHash(index));
   }
 
   /** The index of a leaf hash among the newest entries. */

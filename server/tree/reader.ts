@@ -64,7 +64,10 @@ export class TileCache {
 }
 
 /** What a reader needs of a tile store. */
-type StoreReads = Pick<TileStore, 'get' | 'atHand'>;
+interface StoreReads extends Pick<TileStore, 'get' | 'atHand'> {
+  /** The right bytes of a full tile whose file is damaged, for proofs; see `VerifiedTiles`. @throws `damage` */
+  remade?(level: number, index: number, damage: unknown): Promise<Uint8Array>;
+}
 
 export class TreeReader {
   readonly snapshot: Snapshot;
@@ -91,7 +94,7 @@ export class TreeReader {
   /** Up to 256 leaf hashes of 32 bytes in level 0 tile `index`. No cache keeps them. */
   async leafHashes(index: number): Promise<Uint8Array> {
     const full = tileWidth(0, index, this.snapshot.size) === TILE_WIDTH;
-    return full ? await this.#fullTile(0, index, { once: true }) : this.snapshot.edge[0]!;
+    return full ? await this.#goodTile(0, index, { once: true }) : this.snapshot.edge[0]!;
   }
 
   /** The leaf hash of entry `index`, 32 bytes. Requires 0 <= index < size. */
@@ -204,7 +207,7 @@ export class TreeReader {
   async #nodes(level: number, index: number): Promise<TileNodes> {
     if (tileWidth(level, index, this.snapshot.size) === TILE_WIDTH) {
       const kept = this.#cache.full(level, index);
-      return kept ?? this.#cache.tile(level, index, await this.#fullTile(level, index), this.#hash);
+      return kept ?? this.#cache.tile(level, index, await this.#goodTile(level, index), this.#hash);
     }
     let nodes = this.#partial.get(level);
     if (nodes === undefined) {
@@ -212,6 +215,16 @@ export class TreeReader {
       this.#partial.set(level, nodes);
     }
     return nodes;
+  }
+
+  /** The hashes of the tile, also where its file is damaged. */
+  async #goodTile(level: number, index: number, options?: { readonly once: boolean }): Promise<Uint8Array> {
+    try {
+      return await this.#fullTile(level, index, options);
+    } catch (error) {
+      if (this.#store.remade === undefined) throw error;
+      return await this.#store.remade(level, index, error);
+    }
   }
 
   #fullTile(level: number, index: number, options?: { readonly once: boolean }): Promise<Uint8Array> {

@@ -29,6 +29,11 @@ export function bundleRoot(bytes: Uint8Array): Uint8Array | undefined {
   return hashLeaves(bytes) ? rootOf(sharedHasher()) : undefined;
 }
 
+/** The tile of the leaf hashes of a full bundle, 8 KiB; undefined where `bytes` are not 256 whole entries. */
+export function leavesOf(bytes: Uint8Array): Uint8Array | undefined {
+  return hashLeaves(bytes) ? sharedHasher().memory.slice(HASHES_AT, BUNDLE_AT) : undefined;
+}
+
 function hashLeaves(bytes: Uint8Array): boolean {
   if (bytes.length > MAX_BUNDLE) return false;
   const { memory, hash } = sharedHasher();

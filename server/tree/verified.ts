@@ -4,12 +4,13 @@
  * committed root. From then on a checksum in memory is compared (checksums.ts). Bytes that do not hold are never given to a
  * caller: the read rejects with `rotten`, and the file is named until it holds again.
  *
- * Where the tile above is damaged itself, it is made anew from the 256 files below it, and verified against the tile above it.
- * So one damaged tile costs its own readers their answer, and nobody else.
+ * A tile is stored twice: in its file, and in what is below it, the bundle or 256 tiles. So proofs, and the verification of other
+ * files, go on with a tile that was made anew. A damaged tile costs those who ask for that file their answer, and nobody else.
  */
 import { equal } from '../../merkle/bytes.ts';
 import { HASH_SIZE, type Sha256 } from '../../merkle/rfc6962.ts';
 import {
+  entryBundlePath,
   parseEntryBundlePath,
   parseTilePath,
   TILE_WIDTH,
@@ -22,7 +23,7 @@ import { retried } from '../store/retry.ts';
 import type { StampedBlob, TileBlob, TileStore } from '../store/types.ts';
 import { BUNDLE_KIND, type Checksums, checksumOf } from './checksums.ts';
 import type { TileCache } from './reader.ts';
-import { bundleRoot, tileRoot } from './roots.ts';
+import { bundleRoot, leavesOf, tileRoot } from './roots.ts';
 import type { RottenFiles } from './rotten.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -133,14 +134,25 @@ export class VerifiedTiles implements TileStore {
     try {
       bytes = await this.#verified(name, { bundle: false, level, index });
     } catch (error) {
-      if (!isRotten(error)) throw error;
-      bytes = await this.#remake(name, level, index, error);
+      bytes = await this.remade(level, index, error);
     }
     return nodes.tile(level, index, bytes, hash);
   }
 
-  /** Makes a damaged tile anew, in memory. @throws `damage` where the files below do not lead to the tree either */
-  async #remake(name: string, level: number, index: number, damage: ServerError): Promise<Uint8Array> {
+  /**
+   * The right bytes of a tile that is `damage`d, made anew in memory: from its bundle, or from the 256 tiles below it.
+   * @throws `damage` where these do not lead to the tree either, or where it is another error than `rotten`
+   */
+  async remade(level: number, index: number, damage: unknown): Promise<Uint8Array> {
+    if (!isRotten(damage)) throw damage;
+    if (level > 0) return await this.#fromTiles(level, index, damage);
+    const bundle = await this.get(entryBundlePath(index, TILE_WIDTH));
+    // The bundle was verified, so it has as many entries.
+    return leavesOf(bundle!)!;
+  }
+
+  async #fromTiles(level: number, index: number, damage: ServerError): Promise<Uint8Array> {
+    const name = tilePath({ level, index, width: TILE_WIDTH });
     const failed = this.#failed.get(name);
     if (failed !== undefined && performance.now() - failed < TRY_AGAIN_MS) throw damage;
     const made = new Uint8Array(TILE_BYTES);
@@ -167,7 +179,9 @@ export class VerifiedTiles implements TileStore {
   async #unverifiedRoot(level: number, index: number): Promise<Uint8Array> {
     const name = tilePath({ level, index, width: TILE_WIDTH });
     const bytes = await this.#read(name, () => this.#store.get(name, { once: true }));
-    return tileRoot(bytes)!;
+    const root = tileRoot(bytes);
+    if (root === undefined) throw this.#with.rotten.found(name, 'has a length that the tree does not have');
+    return root;
   }
 
   /** Reads what the tree has. @throws ServerError `rotten` where it is missing or the disk does not give it */
@@ -206,7 +220,7 @@ export function isRotten(error: unknown): error is ServerError {
 const PASSING = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EINTR']);
 
 /** Why an error means that this file is damaged; undefined for every other error. */
-function damageOf(error: unknown): string | undefined {
+export function damageOf(error: unknown): string | undefined {
   if (!(error instanceof ServerError)) return undefined;
   if (error.code === 'corrupt') return 'has a length that the tree does not have';
   for (let cause = error.cause; cause instanceof Error; cause = cause.cause) {

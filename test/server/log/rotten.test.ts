@@ -67,14 +67,7 @@ const REFUSED = [503, 'no-store'];
 
 /** What each file is needed for. */
 const NEEDED: Record<string, readonly string[]> = {
-  'tile/0/001': [
-    'tile/0/001',
-    'tile/0/001.p/17',
-    'api/v2/tile/0/001',
-    'stele/v1/entries/300',
-    'stele/v1/proofs/consistency?first=300&second=700',
-    'stele/v1/proofs/consistency?first=100&second=300',
-  ],
+  'tile/0/001': ['tile/0/001', 'tile/0/001.p/17', 'api/v2/tile/0/001'],
   'tile/entries/001': ['tile/entries/001', 'tile/entries/001.p/256', 'api/v2/tile/entries/001', 'stele/v1/entries/300'],
 };
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { verifyConsistency, verifyInclusion } from '../../../merkle/proof.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
 import type { NewEntry } from '../../../server/store/types.ts';
@@ -111,15 +112,45 @@ it('gives nothing that the tree does not have', async () => {
   await expect(read('checkpoint')).rejects.toMatchObject({ code: 'bad-tile' });
 });
 
-it('proves consistency only from tiles that hold', async () => {
-  const { tree, damage, restore } = await start();
+it('proves with tiles that are made anew, or not at all', async () => {
+  const { tree, rotten, damage, restore } = await start();
   damage('tile/0/001');
+  damage('tile/1/000');
+  const { size, root } = tree.snapshot;
+  const prove = async () => {
+    const reader = tree.reader();
+    const firstRoot = await reader.rootAt(300);
+    verifyConsistency({
+      first: 300,
+      second: size,
+      firstRoot,
+      secondRoot: root,
+      hashes: await reader.consistencyProof(300, size),
+    });
+    const hash = leafHash(Buffer.from('entry 300'), fastSha256);
+    verifyInclusion({ index: 300, size, root, leafHash: hash, hashes: (await reader.prover([300]))(300, hash) });
+    expect(await reader.leafHashes(1)).toEqual(whole.blobs.get('tile/0/001'));
+    return firstRoot;
+  };
+  // Two damaged tiles, one above the other, are one too many.
+  await expect(prove()).rejects.toMatchObject(ROTTEN);
+  restore('tile/1/000');
+  const firstRoot = await prove();
+  expect(rotten.names).toContain('tile/0/001');
+  restore('tile/0/001');
+  const fresh = (await start()).tree;
+  expect(await fresh.reader().rootAt(300)).toEqual(firstRoot);
+  expect(await prove()).toEqual(firstRoot);
+});
+
+it('makes no proof where a tile and what is below it are damaged', async () => {
+  const { tree, damage } = await start();
+  damage('tile/0/001');
+  damage('tile/entries/001');
   await expect(tree.reader().consistencyProof(300, SIZE)).rejects.toMatchObject(ROTTEN);
   await expect(tree.reader().rootAt(300)).rejects.toMatchObject(ROTTEN);
   await expect(tree.reader().prover([300])).rejects.toMatchObject(ROTTEN);
   expect((await tree.reader().consistencyProof(600, SIZE)).length).toBeGreaterThan(5);
-  restore('tile/0/001');
-  expect((await tree.reader().consistencyProof(300, 700)).length).toBeGreaterThan(5);
 });
 
 it('says what is wrong: a file is gone, or has another length', async () => {
