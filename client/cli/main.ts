@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { root, runProgram, strict } from './program.ts';
 import { warn } from './report.ts';
+import { holdHangUps } from './signals.ts';
 
 /** Name, summary, and a function that loads the command. */
 type Entry = readonly [name: string, summary: string, load: () => Promise<Command>];
@@ -54,10 +55,14 @@ const COMMANDS: readonly Entry[] = [
   ],
 ];
 
+/** Commands that may run a service. */
+const SERVICES = ['up', 'serve', 'witness', 'monitor'];
+
 /** Runs one command line (without `node` and the script); resolves with the exit status. */
 export async function run(args: readonly string[]): Promise<number> {
   checkServers();
   const named = COMMANDS.find(([name]) => name === args.find((arg) => !arg.startsWith('-')));
+  if (SERVICES.includes(named?.[0] ?? '')) holdHangUps();
   return await runProgram(args, async () => {
     const program = root();
     for (const entry of COMMANDS) {

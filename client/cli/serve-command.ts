@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { counted } from './counted.ts';
 import { print } from './report.ts';
 import { addSettings, configOf, loadServer, type ServerMain } from './settings-flags.ts';
-import { hangUps, stopSignals, untilStopped } from './signals.ts';
+import { onHangUp, stopSignals, untilStopped } from './signals.ts';
 import { tryIt } from './try-it.ts';
 import { placeOf, warnUnknownUrl } from './where.ts';
 
@@ -32,7 +32,6 @@ export async function serveCommand(): Promise<Command> {
 }
 
 async function serve(command: Command, { serve: start, ...server }: ServerMain): Promise<void> {
-  const onHangUp = hangUps();
   const stopping = stopSignals();
   const reread = () => configOf(command, server as ServerMain);
   const config = reread();

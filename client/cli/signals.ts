@@ -22,22 +22,28 @@ export function stopSignals(atOnce: (status: number) => void = (status) => proce
   });
 }
 
+let early = false;
+let reloading: (() => void) | undefined;
+
+function hangUp(): void {
+  if (reloading === undefined) early = true;
+  else reloading();
+}
+
 /**
- * SIGHUP never ends a service, neither when a terminal closes nor before the service has started: a signal that comes
- * early is kept for the start's end.
- *
- * Call it first of all, and the function that it returns once the service can reload.
+ * From now on SIGHUP does not end this process, also when a terminal closes. A signal that comes before `onHangUp` is kept.
+ * Call it first of all in a process that will be a service.
  */
-export function hangUps(): (reload: () => void) => void {
-  let early = false;
-  let onHangUp = () => {
-    early = true;
-  };
-  process.on('SIGHUP', () => onHangUp());
-  return (reload) => {
-    onHangUp = reload;
-    if (early) reload();
-  };
+export function holdHangUps(): void {
+  if (!process.listeners('SIGHUP').includes(hangUp)) process.on('SIGHUP', hangUp);
+}
+
+/** What SIGHUP does from now on, once the service can do it. */
+export function onHangUp(reload: () => void): void {
+  holdHangUps();
+  reloading = reload;
+  if (early) reload();
+  early = false;
 }
 
 /** A service of log or witness, with what the command line needs to end it. */

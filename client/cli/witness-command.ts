@@ -4,7 +4,7 @@ import { calledAs, shellWord } from './called-as.ts';
 import { counted } from './counted.ts';
 import { print } from './report.ts';
 import { addDataSettings, addSettings, configOf } from './settings-flags.ts';
-import { hangUps, stopSignals, untilStopped } from './signals.ts';
+import { onHangUp, stopSignals, untilStopped } from './signals.ts';
 import { contradiction } from './verify/verify-evidence.ts';
 import { placeOf, warnUnknownUrl } from './where.ts';
 
@@ -55,7 +55,6 @@ export async function witnessCommand(): Promise<Command> {
 }
 
 async function serve(command: Command, witness: WitnessMain): Promise<void> {
-  const onHangUp = hangUps();
   const stopping = stopSignals();
   const reread = () => configOf(command, witness);
   const config = reread();

@@ -29,17 +29,19 @@ export interface MetricsServer {
  * Serves `GET /metrics`, `/healthz` and `/readyz`, and refuses web pages.
  *
  * @param notReady why the monitor does not do its work, one sentence a reason; empty where it does
+ * @param alarms what needs the operator although the monitor works, one sentence each
  * @throws RuntimeError `config` where the port cannot be taken
  */
 export async function startMetricsServer(
   metrics: MonitorMetrics,
   port: MetricsPort,
   notReady: () => readonly string[],
+  alarms: () => readonly string[] = () => [],
 ): Promise<MetricsServer> {
   const ofPages = pageGuard([port.host, ...(port.hosts ?? [])], 'metrics.hosts');
   const app = serveRoutes(
     {
-      routes: probeRoutes({ notReady, metrics, prefix: 'stele_monitor' }),
+      routes: probeRoutes({ notReady, alarms, metrics, prefix: 'stele_monitor' }),
       admit: (request) => {
         const refused = ofPages(request);
         if (refused !== undefined) throw new Foreign(refused);

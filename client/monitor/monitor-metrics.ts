@@ -23,6 +23,13 @@ export class MonitorMetrics extends MetricSet {
   readonly #alerts = this.#counter('alerts', 'Alerts by kind', 'kind');
   readonly #delivered = this.#counter('delivered_alerts', 'Alerts that a sink has taken', 'sink');
   readonly #deliveryFailures = this.#counter('delivery_failures', 'Attempts to deliver that failed', 'sink');
+  readonly reloads = this.counter<'result'>(
+    'stele_monitor_config_reloads_total',
+    'Reloads of the configuration (SIGHUP), by result: ok or failed',
+    'result',
+  );
+  /** Whether the last configuration was not taken, read whenever the metrics are read. */
+  reloadFailed = (): boolean => false;
   readonly #known = new Map<string, Set<string>>();
   readonly #checkpoints = new Map<string, number>();
   readonly #sizes = new Map<string, { seen: number; complete: number }>();
@@ -32,6 +39,12 @@ export class MonitorMetrics extends MetricSet {
   constructor(options: { readonly process?: boolean; readonly now?: () => number } = {}) {
     super(options);
     const { now = Date.now } = options;
+    this.gauge(
+      'stele_monitor_config_reload_failed',
+      '1 while a configuration was not taken and the one before is in use, else 0',
+      [],
+      (gauge) => gauge.set(this.reloadFailed() ? 1 : 0),
+    );
     this.#gauge('checkpoint_age_seconds', 'Time since the last verified checkpoint came', 'log', (age) => {
       for (const [log, ms] of this.#checkpoints) age.set({ log }, Math.max(0, now() - ms) / 1000);
     });

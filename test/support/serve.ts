@@ -38,6 +38,8 @@ export interface ServeOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Milliseconds. If the server is not ready by then, it gets SIGKILL, and `startServer` rejects with `Killed`. */
   readonly killAfter?: number;
+  /** Called with the process as soon as it is there. */
+  readonly onSpawn?: (child: ChildProcess) => void;
 }
 
 /** `killAfter` killed the server before it was ready. */
@@ -60,6 +62,7 @@ export async function startServer(dir: string, options: ServeOptions = {}): Prom
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...cleanEnv(), ...options.env },
   });
+  options.onSpawn?.(child);
   const exited = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
   // A test that fails must not leave servers behind.
   const reap = () => child.kill('SIGKILL');

@@ -5,12 +5,13 @@ import { usage } from '../../errors.ts';
 import { type SinkSettings, settingsOf, wants } from '../../monitor/alerts/sink.ts';
 import type { SinkOptions } from '../../monitor/alerts/sink-options.ts';
 import type { MonitorConfig } from '../../monitor/config/types.ts';
+import type { OpenMonitorOptions } from '../../monitor/open-monitor.ts';
 import type { LogReport, MonitorEvent, OnceReport } from '../../monitor/run.ts';
 import type { Alert } from '../../monitor/types.ts';
 import { calledAs, shellWord } from '../called-as.ts';
 import { counted } from '../counted.ts';
 import { warn } from '../report.ts';
-import { stopSignals } from '../signals.ts';
+import { onHangUp, stopSignals } from '../signals.ts';
 import { addCaOption, fetchOf } from '../tls-authorities.ts';
 import { monitorAckCommand } from './monitor-ack.ts';
 import { monitorLogsCommand } from './monitor-logs.ts';
@@ -30,7 +31,7 @@ A first start says where to begin: --from-start looks at every entry of the logs
 for logs without a state alone; a state that is lost or damaged is an error without them.
 
 Exit status with --once: 0 nothing was found, 1 something was found or a log lies, 2 it could not be looked at.
-Without --once it runs until SIGTERM or SIGINT. docs/monitor.md describes the configuration.
+Without --once it runs until SIGTERM or SIGINT. SIGHUP reads the configuration anew. docs/monitor.md describes the configuration.
 
 Examples:
   stele monitor --config monitor.yaml --from-now
@@ -60,22 +61,23 @@ async function monitor(options: MonitorOptions): Promise<void> {
     throw usage('--from-now and --from-start are both given: keep one');
   }
   // Loaded here: the subcommands need neither the monitor nor its server.
-  const [{ loadMonitorConfig }, { openMonitor }] = await Promise.all([
+  const [{ loadMonitorConfig }, { openMonitor }, { MonitorMetrics }, { ReloadingMonitor }] = await Promise.all([
     import('../../monitor/config/load-monitor.ts'),
     import('../../monitor/open-monitor.ts'),
+    import('../../monitor/monitor-metrics.ts'),
+    import('../../monitor/reloading.ts'),
   ]);
-  const config = withAuthorities(loadMonitorConfig(options.config), options.ca);
+  const load = () => withAuthorities(loadMonitorConfig(options.config), options.ca);
+  const config = load();
   const out = new Output(config, options.json === true);
   const start = options.fromNow ? 'now' : options.fromStart ? 'start' : undefined;
-  const opened = await openMonitor(config, {
+  const metrics = new MonitorMetrics();
+  const fetch = await fetchOf(options.ca);
+  const opening: OpenMonitorOptions = {
     ...(start !== undefined && { start }),
     once: options.once === true,
-    beforeMaking: async () => {
-      if (options.once === true || config.metrics === undefined) return;
-      const { tryPorts } = await import('../../../merkle/runtime/service/ports.ts');
-      await tryPorts([['metrics', config.metrics]]);
-    },
-    fetch: await fetchOf(options.ca),
+    metrics,
+    fetch,
     onEvent: (event) => out.event(event),
     onWarning: warn,
     onDelivery: (event) => {
@@ -84,24 +86,39 @@ async function monitor(options: MonitorOptions): Promise<void> {
       if (event.kind === 'forgotten')
         warn(`${event.alerts} alerts waited for the sink "${event.sink}", which is no more`);
     },
-  });
+  };
+  const beforeMaking = async () => {
+    if (options.once === true || config.metrics === undefined) return;
+    const { tryPorts } = await import('../../../merkle/runtime/service/ports.ts');
+    await tryPorts([['metrics', config.metrics]]);
+  };
+  // A configuration that is taken up later meets the port in use: by this process.
+  const open = (next: MonitorConfig) => openMonitor(next, next === config ? { ...opening, beforeMaking } : opening);
+  const opened = await ReloadingMonitor.open({ config, load, open, metrics, onReload: warn });
   const stopping = new AbortController();
   const stop = stopSignals();
   void stop.then(() => stopping.abort());
   try {
     if (options.once === true) {
-      process.exitCode = out.once(await opened.monitor.once(stopping.signal), opened.pending());
+      const { monitor: watching, pending } = opened.current;
+      process.exitCode = out.once(await watching.once(stopping.signal), pending());
       return;
     }
     const server =
       config.metrics &&
       (await (
         await import('../../monitor/metrics-server.ts')
-      ).startMetricsServer(opened.metrics, config.metrics, () => opened.monitor.troubles));
+      ).startMetricsServer(
+        metrics,
+        config.metrics,
+        () => opened.current.monitor.troubles,
+        () => opened.alarms(),
+      ));
     try {
-      out.started(opened.monitor.reports, start, server?.url);
-      await opened.monitor.run(stopping.signal);
-      out.stopped(await stop, opened.monitor.reports, opened.pending());
+      out.started(opened.current.monitor.reports, start, server?.url);
+      onHangUp(() => opened.reload());
+      await opened.run(stopping.signal);
+      out.stopped(await stop, opened.current.monitor.reports, opened.current.pending());
     } finally {
       await server?.close();
     }

@@ -75,6 +75,11 @@ export class Child<Announced> {
     clearTimeout(late);
   }
 
+  /** Sends SIGHUP: the service reads its configuration anew. */
+  reload(): void {
+    this.#process?.kill('SIGHUP');
+  }
+
   kill(): void {
     this.#stopping = true;
     this.#process?.kill('SIGKILL');

@@ -10,7 +10,7 @@ import { calledAs, shellWord } from '../called-as.ts';
 import { counted } from '../counted.ts';
 import { note, print } from '../report.ts';
 import { addSettings, configOf, loadServer, type ServerMain } from '../settings-flags.ts';
-import { stopSignals } from '../signals.ts';
+import { onHangUp, stopSignals } from '../signals.ts';
 import { tryIt } from '../try-it.ts';
 import { placeOf } from '../where.ts';
 import { Child } from './child.ts';
@@ -102,7 +102,7 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
   const witnesses = prepared.witnesses.map((witness) => child(witness.name, [...witnessArgs(witness), ...format]));
   const own = ['--origin', origin, '--policy', prepared.policy, ...format];
   const log = child<LogAnnounced>('log', ['serve', ...flagsOf(command, server), ...own]);
-  const all: Pick<Child<unknown>, 'kill'>[] = [log, ...witnesses];
+  const all: Pick<Child<unknown>, 'kill' | 'reload'>[] = [log, ...witnesses];
   let monitor: Child<MonitorAnnounced> | undefined;
   const stopping = stopSignals((status) => {
     for (const one of all) one.kill();
@@ -125,6 +125,9 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
       monitored = { config: file, ...(await Promise.race([monitor.start(), early])) };
     }
     announce(options.json, announced, prepared, trust, config, monitored);
+    onHangUp(() => {
+      for (const one of all) one.reload();
+    });
     note(`${await stopping}: the log answers what is under way, then all processes end`);
   } finally {
     // The monitor first: it would report the others as gone.
