@@ -92,8 +92,13 @@ async function monitor(options: MonitorOptions): Promise<void> {
     const { tryPorts } = await import('../../../merkle/runtime/service/ports.ts');
     await tryPorts([['metrics', config.metrics]]);
   };
-  // A configuration that is taken up later meets the port in use: by this process.
-  const open = (next: MonitorConfig) => openMonitor(next, next === config ? { ...opening, beforeMaking } : opening);
+  // Later the port is in use: by this process.
+  let isFirst = true;
+  const open = (next: MonitorConfig) => {
+    const checked = isFirst ? { ...opening, beforeMaking } : opening;
+    isFirst = false;
+    return openMonitor(next, checked);
+  };
   const opened = await ReloadingMonitor.open({ config, load, open, metrics, onReload: warn });
   const stopping = new AbortController();
   const stop = stopSignals();
