@@ -53,6 +53,22 @@ describe('a path in a document or a comment', () => {
   });
 });
 
+describe('docs/dependencies.md', () => {
+  it('names each package that a user gets or may need, and no other', () => {
+    const { dependencies, optionalDependencies, peerDependencies } = JSON.parse(read('package.json')) as Record<
+      'dependencies' | 'optionalDependencies' | 'peerDependencies',
+      Record<string, string>
+    >;
+    const used = [dependencies, optionalDependencies, peerDependencies].flatMap(Object.keys);
+    // The first cell of each row; the last table is of readers that are not used.
+    const tables = read('docs/dependencies.md').split('## ASN.1')[0]!;
+    const firsts = [...tables.matchAll(/^\| (`[^|]+`) \|/gm)].flatMap(([, cell]) => cell!.match(/[^`, ]+/g)!);
+    expect(firsts.sort()).toEqual(
+      [...new Set(used.map((name) => name.replace(/(?<=^@koromix\/koffi-).*/, '*')))].sort(),
+    );
+  });
+});
+
 describe('a link in a document', () => {
   it('leads to a file here', () => {
     const broken = documents.flatMap(({ path, text }) => brokenLinks(path, text).map((link) => `${path}: ${link}`));

