@@ -8,7 +8,7 @@ import type { AuditReport } from '../audit/types.ts';
 import { ClientError, usage } from '../errors.ts';
 import { parseLogUrl } from '../submit/log-url.ts';
 import { counted } from './counted.ts';
-import { readWhole } from './files.ts';
+import { readWhole, verifierKeyText } from './files.ts';
 import { withProgress } from './progress.ts';
 import { exitStatus, print, reportError } from './report.ts';
 import { stopSignals } from './signals.ts';
@@ -48,7 +48,7 @@ export function auditCommand(): Command {
     .description('Rebuild the tree of a whole log, and check every tile, the checkpoint and what was seen before')
     .argument('<url|dir>', 'the log: its URL, or a directory of its files; with --monitor-config its origin')
     .option('--monitor-config <path>', 'monitor configuration of Sigstore, which says where the log is read')
-    .option('--log-key <vkey>', "the log's verifier key: the checkpoint must be signed with it")
+    .option('--log-key <vkey>', "the log's verifier key, or a file with it: the checkpoint must be signed with it")
     .option('--policy <path>', 'trust policy (tlog-policy): its log must have signed, its quorum of witnesses cosigned')
     .option('--signatures', 'check the signature in every entry too (hashedrekord 0.0.2)')
     .option('--state <path>', 'file that remembers checkpoints and how far the audit came')
@@ -104,6 +104,7 @@ async function run(location: string, options: AuditCommandOptions): Promise<Audi
     options.policy === undefined
       ? undefined
       : parseTrustPolicy(await readWhole(options.policy, MAX_POLICY, 'a policy'));
+  const logKey = options.logKey === undefined ? undefined : await verifierKeyText(options.logKey);
   const stop = new AbortController();
   void stopSignals().then(() => stop.abort());
   const place = options.monitorConfig === undefined ? location : await readUrlOf(location, options.monitorConfig);
@@ -111,7 +112,7 @@ async function run(location: string, options: AuditCommandOptions): Promise<Audi
   try {
     return await withProgress(`auditing ${printable(source.name)}`, 'entries', (update) =>
       auditLog(source, {
-        logKey: options.logKey,
+        logKey,
         policy,
         signatures: options.signatures === true,
         stateFile: options.state,

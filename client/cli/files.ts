@@ -1,5 +1,6 @@
 /** The files that the commands read and write. */
 import type { Stats } from 'node:fs';
+import { printable } from '../../merkle/printable.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
 import { readOpened, tooOpen } from '../../merkle/runtime/disk/bounded.ts';
 import { writeFileDurable } from '../../merkle/runtime/disk/files.ts';
@@ -42,6 +43,37 @@ export async function readWhole(
 
 function tooLarge(path: string, limit: number, what: string): ClientError {
   return new ClientError('file', `${inputName(path)} is larger than ${limit} bytes, the most that ${what} may have`);
+}
+
+/** name+key ID+key, as c2sp.org/signed-note writes a verifier key. */
+const VERIFIER_KEY = /^[^\s+]+\+[0-9a-fA-F]{8}\+[A-Za-z0-9+/]+={0,2}$/;
+
+/**
+ * The verifier keys that `given` is or, where `given` is the name of a file, that the file holds: one a line, beside empty
+ * lines and comments (`#`). The keys are not parsed yet. A text that looks like a key is no file name.
+ * @throws ClientError `log-key` where it is neither
+ */
+export async function verifierKeyTexts(given: string): Promise<string[]> {
+  const text = given.trim();
+  if (VERIFIER_KEY.test(text)) return [text];
+  let file: string;
+  try {
+    file = Buffer.from(await readWhole(given, MAX_KEY_FILE, 'a file of verifier keys')).toString();
+  } catch (cause) {
+    // The parser says what is wrong with a key that is damaged.
+    if (text.includes('+')) return [text];
+    const why = `${printable(given)} is neither a verifier key, such as log.example.com+1a2b3c4d+AbCd…, nor a file with one`;
+    throw new ClientError('log-key', `${why}: ${(cause as Error).message}`, { cause });
+  }
+  const lines = file.split('\n').map((line) => line.trim());
+  return lines.filter((line) => line !== '' && !line.startsWith('#'));
+}
+
+/** The same, of exactly one key. @throws ClientError `log-key` */
+export async function verifierKeyText(given: string): Promise<string> {
+  const [key, ...more] = await verifierKeyTexts(given);
+  if (key !== undefined && more.length === 0) return key;
+  throw new ClientError('log-key', `the file ${printable(given)} must hold one verifier key, and nothing else`);
 }
 
 /** @throws ClientError `file`, `key` */

@@ -5,6 +5,7 @@ import { encodeBase64 } from '../../merkle/bytes.ts';
 import { ClientError, usage } from '../errors.ts';
 import { calledAs } from './called-as.ts';
 import { counted } from './counted.ts';
+import { verifierKeyTexts } from './files.ts';
 import { withProgress } from './progress.ts';
 import { print } from './report.ts';
 import { addDataSettings, configOf, loadServer, type ServerMain } from './settings-flags.ts';
@@ -32,7 +33,10 @@ function check(server: ServerMain): Command {
   const command = new Command('check')
     .description('Verify a whole directory: every entry, tile, root and signature. The log must not be running on it')
     .argument('<dir>', 'a data directory, a backup, or an exported static tree')
-    .option('--log-key <vkey...>', "the log's verifier keys (default: those that the directory names)")
+    .option(
+      '--log-key <vkey...>',
+      "the log's verifier keys, or files with them (default: those that the directory names)",
+    )
     .option('--repair', 'rebuild the index of duplicates from the tiles where it is wrong and all else holds')
     .option('--json', 'print the result as JSON')
     .addHelpText(
@@ -41,11 +45,13 @@ function check(server: ServerMain): Command {
     );
   return command.action(
     async (dir: string, options: JsonOption & { readonly logKey?: string[]; readonly repair?: true }) => {
+      const given = await Promise.all((options.logKey ?? []).map(verifierKeyTexts));
+      const verifierKeys = options.logKey === undefined ? undefined : given.flat();
       const report = await withProgress('checking', 'entries', (onProgress) =>
         server.checkLog(dir, {
           onProgress,
           repair: options.repair ?? false,
-          ...(options.logKey === undefined ? {} : { verifierKeys: options.logKey }),
+          ...(verifierKeys && { verifierKeys }),
         }),
       );
       const root = encodeBase64(report.root);

@@ -10,7 +10,7 @@ import { parseLogKey, rootVerifierKeys } from '../trust/log-key.ts';
 import { parseTrustPolicy } from '../trust/quorum.ts';
 import { MAX_TRUSTED_ROOT, parseTrustedRoot } from '../trust/trusted-root.ts';
 import type { LogTrust } from '../verify/types.ts';
-import { readWhole } from './files.ts';
+import { readWhole, verifierKeyText } from './files.ts';
 import { note, warn } from './report.ts';
 import { addCaOption, fetchOf } from './tls-authorities.ts';
 
@@ -28,7 +28,7 @@ export function addLogOptions(command: Command): Command {
     .option('--log <url>', 'the log, such as https://log.example.com')
     .option(
       '--log-key <vkey>',
-      "the log's verifier key; without it or a policy, the command trusts the key that the log names",
+      "the log's verifier key, or a file with it; without one or a policy, the command trusts the key that the log names",
     )
     .option('--policy <path>', 'trust policy (tlog-policy): its log and its quorum of witnesses must have signed')
     .option('--trusted-root <path>', "Sigstore's trusted_root.json: a log in it must have signed");
@@ -49,7 +49,7 @@ export interface GivenTrust {
 /** Sends no request. @throws ClientError `log-key`, `policy`, `trusted-root`, `usage`, `file` */
 export async function readLogTrust(options: LogArguments): Promise<GivenTrust> {
   if (options.trustedRoot !== undefined) return await rootTrust(options.trustedRoot, options);
-  const key = options.logKey === undefined ? undefined : parseLogKey(options.logKey);
+  const key = options.logKey === undefined ? undefined : parseLogKey(await verifierKeyText(options.logKey));
   const logKey = key && formatVerifierKey(key);
   if (options.policy === undefined) return { trust: key && { logKey: key }, logKey, policy: undefined };
   const file = await readWhole(options.policy, MAX_POLICY, 'a policy');

@@ -15,15 +15,20 @@ STELE_DEBUG=1 shows where an error came from.`;
 /** Runs the command line `args` of a program; resolves with the exit status. */
 export async function runProgram(args: readonly string[], load: () => Promise<Command>): Promise<number> {
   process.once('beforeExit', endsEarly);
+  let program: Command | undefined;
   try {
-    const program = await load();
+    program = await load();
     await program.parseAsync(args, { from: 'user' });
     return typeof process.exitCode === 'number' ? process.exitCode : 0;
   } catch (error) {
     // Help and version end with a CommanderError too.
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
-    reportError(error, args.includes('--json'));
-    return exitStatus(error);
+    const better =
+      program && error instanceof CommanderError
+        ? (await import('./unknown-command.ts')).unknownCommand(program, error)
+        : undefined;
+    reportError(better ?? error, args.includes('--json'));
+    return exitStatus(better ?? error);
   } finally {
     process.off('beforeExit', endsEarly);
   }

@@ -17,7 +17,7 @@ import { parseLogKey } from '../trust/log-key.ts';
 import { type DescribedLog, knownStart, nameApart, trustFiles } from '../trust/trust-files.ts';
 import { MAX_TRUSTED_ROOT } from '../trust/trusted-root.ts';
 import { calledAs, shellWord } from './called-as.ts';
-import { readWhole, writeWhole } from './files.ts';
+import { readWhole, verifierKeyText, writeWhole } from './files.ts';
 import { noteRetry } from './log-options.ts';
 import { print, warn } from './report.ts';
 import { addSettings, configOf, loadServer, type ServerMain } from './settings-flags.ts';
@@ -25,7 +25,6 @@ import { addCaOption, fetchOf } from './tls-authorities.ts';
 
 /** `--help` lists these settings; the command takes all settings. */
 const SHOWN = ['data', 'public-url', 'policy'];
-const MAX_KEY_FILE = 64 * 1024;
 const TIMEOUT_MS = 30_000;
 
 const HELP = `
@@ -216,8 +215,7 @@ async function isRekor(url: string, options: SourceOptions): Promise<boolean> {
 
 /** A verifier key, or a file with one. */
 async function keyOf(text: string): Promise<VerifierKey> {
-  if (text.includes('+')) return parseLogKey(text);
-  return parseLogKey(decodeUtf8(await readWhole(text, MAX_KEY_FILE, 'a verifier key')).trim());
+  return parseLogKey(await verifierKeyText(text));
 }
 
 async function textOf(policy: string | undefined): Promise<string | undefined> {

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { calledAs, shellWord } from './called-as.ts';
 import { counted } from './counted.ts';
+import { verifierKeyText } from './files.ts';
 import { print } from './report.ts';
 import { addDataSettings, addSettings, configOf } from './settings-flags.ts';
 import { onHangUp, stopSignals, untilStopped } from './signals.ts';
@@ -89,7 +90,7 @@ function logCommand(witness: WitnessMain): Command {
 function add(witness: WitnessMain): Command {
   const command = new Command('add')
     .description('Witness a log, or one more key of it. Takes effect at once, whether the witness is running or not')
-    .argument('<vkey>', "the log's verifier key")
+    .argument('<vkey>', "the log's verifier key, or a file with it")
     .option('--origin <origin>', "first line of the log's checkpoints (default: the name of the key)")
     .option('--url <url>', 'where the log is read when the witness polls')
     .option('--qpd <number>', 'checkpoints that are cosigned in a day at most (default: no limit)')
@@ -99,7 +100,8 @@ function add(witness: WitnessMain): Command {
     witness,
     SETTINGS,
     "stele witness log add 'log.example.com+1a2b3c4d+AbCd…' --url https://log.example.com\n  stele witness log add 'sum.golang.org+033de0ae+Ac4z…' --origin 'go.sum database tree' --qpd 86400",
-  ).action(async (vkey: string, options: JsonOption & Facts) => {
+  ).action(async (given: string, options: JsonOption & Facts) => {
+    const vkey = await verifierKeyText(given);
     const { url, qpd, contact } = options;
     const { origin } = await witness.addLog(configOf(command, witness), vkey, {
       url,

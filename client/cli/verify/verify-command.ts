@@ -67,7 +67,7 @@ export function verifyCommand(): Command {
       '--trusted-root <path>',
       "Sigstore's trusted_root.json: keys of logs and authorities; all must hold under one root of a file with several",
     )
-    .option('--log-key <vkey>', "the log's verifier key, as the log prints it at start")
+    .option('--log-key <vkey>', "the log's verifier key, as the log prints it at start, or a file with it")
     .option('--policy <path>', 'trust policy (tlog-policy): its log and its quorum of witnesses must have signed')
     .option('--witness-time', "take the time of the signature from the policy's witnesses")
     .option(

@@ -8,7 +8,7 @@ import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
 import { nodeNotePrimitives } from '../../../merkle/runtime/crypto/verify.ts';
 import { ClientError } from '../../errors.ts';
 import { parseCheckpointKey } from '../../trust/log-key.ts';
-import { readWhole } from '../files.ts';
+import { readWhole, verifierKeyText } from '../files.ts';
 import { print } from '../report.ts';
 
 export interface EvidenceOptions {
@@ -26,7 +26,7 @@ export async function verifyEvidenceFile(file: string, options: EvidenceOptions)
   const known =
     options.logKey === undefined
       ? undefined
-      : formatVerifierKey(parseCheckpointKey(options.logKey, nodeNotePrimitives));
+      : formatVerifierKey(parseCheckpointKey(await verifierKeyText(options.logKey), nodeNotePrimitives));
   if (known !== undefined && !vkeys.includes(known)) {
     const why = 'the evidence is not about the log whose key was given: another key has signed';
     throw new ClientError('bad-checkpoint', why);

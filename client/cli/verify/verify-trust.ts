@@ -7,7 +7,7 @@ import { parseLogKey } from '../../trust/log-key.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
 import { MAX_TRUSTED_ROOT, parseTrustedRoots } from '../../trust/trusted-root.ts';
 import type { CheckpointTrust, TrustedRoots } from '../../verify/types.ts';
-import { readPublicKey, readWhole } from '../files.ts';
+import { readPublicKey, readWhole, verifierKeyText } from '../files.ts';
 import type { RequestedSigner, VerifyOptions } from './arguments.ts';
 
 /** `CheckpointTrust` with one trusted root or several. */
@@ -21,7 +21,7 @@ export async function readVerifyTrust({ trustedRoot, logKey, policy }: VerifyOpt
     throw usage('say which log you trust: --trusted-root, or --log-key, or --policy with witnesses as well');
   }
   return {
-    logKey: logKey === undefined ? undefined : parseLogKey(logKey),
+    logKey: logKey === undefined ? undefined : parseLogKey(await verifierKeyText(logKey)),
     trustedRoot:
       trustedRoot === undefined
         ? undefined
