@@ -146,7 +146,8 @@ export const WitnessSchema = Type.Object({
   rateLimit: Type.Object({
     window: duration('1s', '24h', { description: 'The time over which these limits count.', default: '10s' }),
     perAddress: count('requests', 0, 10_000_000, {
-      description: 'Requests that one address may make in that time; 0 is no limit.',
+      description:
+        'Requests that one address (an IPv6 address counts with its /64) may make in that time; 0 is no limit.',
       default: 10_000,
       danger: sharedAddressDanger,
     }),

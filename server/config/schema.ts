@@ -221,7 +221,8 @@ export const ConfigSchema = Type.Object({
   }),
   rateLimit: Type.Object({
     max: count('requests', 0, 1_000_000, {
-      description: 'Requests that one address may make in `rateLimit.window`; 0 is no limit.',
+      description:
+        'Requests that one address (an IPv6 address counts with its /64) may make in `rateLimit.window`; 0 is no limit.',
       default: 0,
       danger: sharedAddressDanger,
     }),

@@ -124,7 +124,8 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
       all.push(monitor);
       monitored = { config: file, ...(await Promise.race([monitor.start(), early])) };
     }
-    announce(options.json, announced, prepared, trust, config, monitored);
+    const pids = witnesses.map(({ pid }) => pid);
+    announce(options.json, announced, prepared, trust, pids, config, monitored);
     onHangUp(() => {
       for (const one of all) one.reload();
     });
@@ -204,12 +205,13 @@ function announce(
   { url, publicUrl, adminUrl, origin, verifierKeys, size, status }: LogAnnounced,
   { witnesses }: Prepared,
   trust: string,
+  pids: readonly (number | undefined)[],
   { data, entries }: { readonly data: string; readonly entries: 'signed' | 'raw' },
   monitor: RunningMonitor | undefined,
 ): void {
   const [vkey = ''] = verifierKeys;
   const raw = entries === 'raw';
-  const shown = witnesses.map(({ name, vkey, url, data }) => ({ name, vkey, url, data }));
+  const shown = witnesses.map(({ name, vkey, url, data }, at) => ({ name, vkey, url, data, pid: pids[at] }));
   print(
     json,
     {
@@ -229,7 +231,7 @@ function announce(
       'Its verifier key, which every verifier of its proofs must know:',
       ...verifierKeys.map((key) => `  ${key}`),
       `Its ${WITNESSES} witnesses, ${THRESHOLD} of which must cosign each checkpoint before it is published:`,
-      ...witnesses.map(({ name, url }) => `  ${name}  ${url}`),
+      ...witnesses.map(({ name, url }, at) => `  ${name}  ${url}  process ${pids[at]}`),
       `What others need, also for cosign and sigstore-js: ${trust}`,
       ...(monitor
         ? [`A monitor follows the log by ${monitor.config}${monitor.metrics ? `; metrics: ${monitor.metrics}` : ''}`]

@@ -71,7 +71,7 @@ const LogSchema = Type.Object({
       own('vkey', "a verifier key, such as 'log.example.com+1a2b3c4d+AbCd…'", ''),
       1,
       MAX_KEYS,
-      "The log's verifier keys, several during a rotation; all have one name, which is the log's origin.",
+      "The log's verifier keys, several for a log that changes them (one of Stele keeps its own); all have one name, which is the log's origin.",
     ),
   ),
   policy,
