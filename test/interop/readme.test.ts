@@ -1,67 +1,115 @@
 /**
- * The README's "Try it" and "Audit the log", as they are written, against `stele up`. The test puts its own address and key in
- * the place of those that the README shows, and starts the log itself. test/client/examples.test.ts has the examples of docs/.
+ * The README's walks, as they are written. The test puts its own addresses, ports and keys in the place of those that the
+ * README shows, and starts `stele up` itself. test/client/examples.test.ts has the examples of docs/.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tempDir } from '../support/log.ts';
-import { CLI, run } from '../support/serve.ts';
+import { CLI, run, stele } from '../support/serve.ts';
 import { lacking, skips } from '../support/skip.ts';
+import { keyPem, newAuthority, pemOf } from '../support/tls-server.ts';
+import { until } from '../support/until.ts';
 
-const README = join(import.meta.dirname, '../../README.md');
+const ROOT = join(import.meta.dirname, '../..');
 const noCosign = skips("the README's example of cosign", lacking('cosign'));
+const noHsm = skips("the README's walk with an HSM", lacking('softhsm2-util'));
+const NPX = 'npx --no-install stele';
+
+let dir: Awaited<ReturnType<typeof tempDir>>;
+let blocks: string[];
+let running: { readonly child: ChildProcess; out: string }[] = [];
+const at = (...names: string[]) => join(dir.path, ...names);
+
+beforeAll(async () => {
+  dir = await tempDir();
+  const text = await readFile(join(ROOT, 'README.md'), 'utf8');
+  blocks = [...text.matchAll(/^```\w*\n([\s\S]*?)^```/gm)].map(([, code]) => code!);
+  // As after `npm ci && npm start` in a checkout.
+  await Promise.all([mkdir(at('node_modules', '.bin'), { recursive: true }), mkdir(at('docs'))]);
+  await symlink(CLI, at('node_modules', '.bin', 'stele'));
+  await writeFile(at('package.json'), '{"name":"checkout"}\n');
+  await writeFile(at('docs', 'operation.md'), '# Operation\n');
+  await writeFile(at('README.md'), text);
+  await copyFile(join(ROOT, 'docs/webhook-receiver.mjs'), at('docs/webhook-receiver.mjs'));
+});
+afterAll(async () => {
+  await stopAll();
+  await dir.remove();
+});
+
+/** The block of the README that begins with these words. */
+function block(begin: string): string {
+  const found = blocks.find((code) => code.startsWith(begin));
+  expect(found, begin).toBeDefined();
+  return found!;
+}
+
+const sh = (script: string) => run('sh', ['-ec', script], { cwd: dir.path });
+
+/** Starts a command that runs on. A group of its own: npx does not end what it has started. */
+function start(script: string): { readonly child: ChildProcess; out: string } {
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('STELE_')));
+  const child = spawn('sh', ['-ec', script], { cwd: dir.path, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const one = { child, out: '' };
+  for (const stream of [child.stdout!, child.stderr!]) {
+    stream.setEncoding('utf8').on('data', (part: string) => {
+      one.out += part;
+    });
+  }
+  running.push(one);
+  return one;
+}
+
+async function stopAll(): Promise<void> {
+  for (const { child } of running) {
+    if (child.exitCode !== null || child.signalCode !== null) continue;
+    const ended = once(child, 'close');
+    process.kill(-child.pid!, 'SIGTERM');
+    await ended;
+  }
+  running = [];
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  await once(server.close(), 'close');
+  return port;
+}
 
 describe('the README', () => {
-  let dir: Awaited<ReturnType<typeof tempDir>>;
-  let child: ReturnType<typeof spawn>;
-  let text: string;
   let started: { url: string; verifierKeys: string[] };
-  const at = (...names: string[]) => join(dir.path, ...names);
 
-  beforeAll(async () => {
-    dir = await tempDir();
-    text = await readFile(README, 'utf8');
-    await Promise.all([mkdir(at('node_modules', '.bin'), { recursive: true }), mkdir(at('docs'))]);
-    // As after `npm ci && npm start` in a checkout.
-    await symlink(CLI, at('node_modules', '.bin', 'stele'));
-    await writeFile(at('package.json'), '{"name":"checkout"}\n');
-    await writeFile(at('docs', 'operation.md'), '# Operation\n');
-    const free = ['--listen-port', '0', '--admin-port', '0', '--witness-port', '0'];
-    child = spawn(process.execPath, [CLI, 'up', '--json', '--data', at('data'), ...free], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-    let out = '';
-    for await (const part of child.stdout!.setEncoding('utf8')) {
-      out += part;
-      if (out.endsWith('\n}\n')) break;
-    }
-    started = JSON.parse(out) as typeof started;
-  });
-  afterAll(async () => {
-    const ended = once(child, 'close');
-    child.kill('SIGTERM');
-    await ended;
-    await dir.remove();
-  });
+  async function up(): Promise<void> {
+    const free = '--listen-port 0 --admin-port 0 --witness-port 0';
+    const one = start(`exec ${process.execPath} ${CLI} up --json --data data --log-level warn ${free}`);
+    started = await until(
+      () => {
+        const json = /^\{\n[\s\S]*?^\}$/m.exec(one.out)?.[0];
+        return json === undefined ? undefined : (JSON.parse(json) as typeof started);
+      },
+      () => one.out,
+    );
+  }
+  beforeAll(up);
 
-  /** Runs the example that begins with these words. */
-  const example = (begin: string) => {
-    const block = [...text.matchAll(/^```\n([\s\S]*?)^```/gm)]
-      .map(([, code]) => code!)
-      .find((code) => code.startsWith(begin));
-    expect(block, begin).toBeDefined();
-    const script = block!
+  /** The text with the addresses and the key of the test. */
+  const here = (text: string) =>
+    text
       .replaceAll('http://localhost:3000', started.url)
       .replaceAll('localhost+1a2b3c4d+AbCd…', `'${started.verifierKeys[0]!}'`);
-    return run('sh', ['-ec', script], { cwd: dir.path });
-  };
+  const example = (begin: string) => sh(here(block(begin)));
 
   it('signs and verifies', async () => {
-    const ran = await example('npx --no-install stele sign docs/operation.md');
+    const ran = await example(`${NPX} sign docs/operation.md`);
     expect(ran).toMatchObject({ code: 0, stdout: expect.stringContaining('OK: operation.md is signed') });
+    expect(ran.stdout).toContain(`  ${NPX} verify `);
   });
 
   it.skipIf(noCosign)('verifies with cosign', async () => {
@@ -75,8 +123,87 @@ describe('the README', () => {
       code: 0,
       stdout: expect.stringContaining('300 verified'),
     });
-    const { code, stderr } = await example("printf '\\377' | dd of=data/public");
+    const { code, stderr } = await example(`${NPX} log export walk-copy`);
     expect(code).toBe(1);
     expect(stderr).toMatch(/entry \d+/);
   });
+
+  it('begins anew, watches the log, and has evidence of a lie', async () => {
+    await stopAll();
+    const [remove] = block('rm -rf data').split('\n');
+    await sh(remove!);
+    expect((await readdir(dir.path)).sort()).toEqual(['README.md', 'docs', 'node_modules', 'package.json']);
+    await up();
+
+    const port = await freePort();
+    const mine = (text: string) => here(text).replaceAll('127.0.0.1:8080', `127.0.0.1:${port}`);
+    const receiver = start(block('openssl rand').replace(/^(node .*)$/m, `exec $1 ${port}`));
+    await until(
+      () => receiver.out.includes('waiting for alerts'),
+      () => receiver.out,
+    );
+    const monitor = start(mine(block('cat > monitor.yaml')).replace(`\n${NPX}`, `\nexec ${NPX}`));
+    await until(
+      () => monitor.out.includes('Alerts go to'),
+      () => monitor.out,
+    );
+
+    const thief = await example('openssl req -x509');
+    expect(thief, thief.stderr).toMatchObject({ code: 0 });
+    const id = await until(
+      () => /unexpected: [^\n]*\n {2}alert (\w+)/.exec(receiver.out)?.[1],
+      () => receiver.out + monitor.out,
+    );
+    expect(await sh(block(`${NPX} monitor ack ID`).replace(' ID ', ` ${id} `))).toMatchObject({ code: 0 });
+
+    const lines = mine(blocks.filter((code) => code.startsWith('mkdir -p walk')).at(-1)!);
+    const [before, verify] = [
+      lines.replace(/^npx.*verify --evidence.*\n/m, ''),
+      /^npx.*verify --evidence.*$/m.exec(lines)![0],
+    ];
+    // The monitor that finds something ends with 1.
+    const found = await sh(before);
+    expect(found, found.stderr).toMatchObject({ code: 1, stdout: expect.stringContaining('FOUND') });
+    await until(
+      () => receiver.out.includes('bad-entry: '),
+      () => receiver.out,
+    );
+    const proven = await sh(verify);
+    expect(proven, proven.stderr).toMatchObject({ code: 0 });
+  });
+});
+
+it.skipIf(noHsm)('the README puts the key into an HSM', async () => {
+  const walk = block('export SOFTHSM2_CONF');
+  const serve = walk.indexOf(`${NPX} serve`);
+  const free = '--listen-port 0 --admin-port 0 --log-level warn';
+  const log = start(`${walk.slice(0, serve)}exec ${walk.slice(serve).trimEnd()} ${free}`);
+  await until(
+    () => /The log "localhost" listens on/.test(log.out),
+    () => log.out,
+  );
+  const url = /listens on (http:\S+)/.exec(log.out)![1]!;
+  const vkey = /^ {2}(localhost\+\S+)$/m.exec(log.out)![1]!;
+  await writeFile(at('app'), 'the release');
+  expect(await stele(['sign', 'app', '--log', url, '--log-key', vkey], { cwd: dir.path })).toMatchObject({ code: 0 });
+  await stopAll();
+});
+
+it('the README runs a log with TLS, and writes what others need', async () => {
+  const by = newAuthority('log.example.com');
+  await writeFile(at('cert.pem'), pemOf(by));
+  await writeFile(at('key.pem'), keyPem(by), { mode: 0o600 });
+  const config = block('# stele.yaml')
+    .replaceAll('/etc/stele/', `${dir.path}/`)
+    .replace('/var/lib/stele', at('served'))
+    .replace('host: 0.0.0.0, port: 443', 'port: 0');
+  await writeFile(at('stele.yaml'), `${config}admin: { port: 0 }\nlog: { level: warn }\n`);
+  const [serve, trust] = block(`${NPX} serve --config`).trimEnd().split('\n');
+  const log = start(`exec ${serve}`);
+  await until(
+    () => log.out.includes('The log "log.example.com" is at https://log.example.com'),
+    () => log.out,
+  );
+  expect(await sh(trust!)).toMatchObject({ code: 0, stdout: expect.stringContaining('trusted_root.json') });
+  await stopAll();
 });
