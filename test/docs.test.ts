@@ -14,7 +14,9 @@ const NAME = /(?<![\w./@:$*-])[\w-]+(?:\/[\w-]+)*(?:\.[\w-]+)*\.ts\b(?!\.)/g;
 /** What a walk through the documents makes beside a file. */
 const MADE = /\.(?:(?:pub|key)\.pem|sigstore\.json)$/;
 
-const documents = ['README.md', 'bench/RESULTS.md', ...markdownIn('docs')].map((path) => ({ path, text: read(path) }));
+const documents = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'bench/RESULTS.md', ...markdownIn('docs')].map(
+  (path) => ({ path, text: read(path) }),
+);
 const sources = readSources(ROOT, ['bench', 'client', 'merkle', 'server', 'test', 'witness']);
 const paths = sources.map(({ path }) => path);
 const comments = [

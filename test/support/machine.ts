@@ -70,7 +70,15 @@ export async function startMachines(): Promise<Machines> {
       `mkdir -p '${at(name)}'/{upper,work,root}; ${overlay(at(name), `${at('base/upper')}:/`)}`,
     );
     const root = at(name, 'root');
-    const nspawn = ['systemd-nspawn', '--quiet', '--directory', root, '--register=no', '--keep-unit'];
+    const nspawn = [
+      'systemd-nspawn',
+      '--quiet',
+      '--directory',
+      root,
+      `--machine=${name}-${holder.pid}`,
+      '--register=no',
+      '--keep-unit',
+    ];
     const network = ['--network-bridge=machines', '--boot', '--', '--unit=machine.target'];
     const args = ['--target', String(holder.pid), '--mount', '--net', ...nspawn, ...network];
     const child = spawn('nsenter', args, { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -93,10 +101,15 @@ export async function startMachines(): Promise<Machines> {
     ]);
     children.push({ closed, leader });
     const enter = ['--mount', '--uts', '--ipc', '--net', '--pid', '--cgroup'];
+    const enterAnd = (script: string) => ok('nsenter', ['--target', String(leader), ...enter, 'bash', '-ec', script]);
     const machine: Machine = {
-      run: (script) => ok('nsenter', ['--target', String(leader), ...enter, 'bash', '-ec', `cd /root\n${script}`]),
+      run: (script) =>
+        enterAnd(`cd /root\n${script}`).catch(async (error: Error) => {
+          const journal = await enterAnd('journalctl --lines 30 --no-pager').catch(() => '');
+          throw new Error(`${error.message}\nThe journal of ${name}:\n${journal}`);
+        }),
     };
-    const up = () => machine.run('systemctl is-active machine.target').catch(() => undefined);
+    const up = () => enterAnd('systemctl is-active machine.target').catch(() => undefined);
     await Promise.race([ended, until(up, () => console)]);
     await machine.run(
       `hostname ${name}; ip address add ${address}/24 dev host0; ip link set host0 up; ip link set lo up`,

@@ -10,14 +10,19 @@
  * - `killed.tar.gz`: a log of opaque entries. 64 clients added entries one by one, until SIGKILL ended the log in the
  *   middle of a step: 548 entries were committed, 542 of them acknowledged, the bundle `tile/entries/001` had its name, and
  *   `tile/0/001` was a temporary file without one.
+ * - `frozen.tar.gz`: a log of five signed entries whose witness had to cosign, frozen; the witness, which holds evidence of
+ *   another tree of five entries; and a monitor with five alerts that wait for a webhook, which was away.
  * - `backup.tar.gz`: what `stele log backup` made of the killed log, and its key.
  *
  * Needs `npm run build`.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash, createPrivateKey, createPublicKey, randomBytes, sign } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -142,6 +147,52 @@ it('opens a log, a witness and a monitor that ended', async () => {
   expect(stdout).toMatch(/"index":330\b/);
   expect(stdout).not.toMatch(/"index":300\b/);
   await checkStopped(331);
+});
+
+it('opens a frozen log, a witness with evidence, and a monitor whose alerts wait', async () => {
+  const { origin, verifierKeys, witnessKeys, checkpoint, logged } = await unpack<SeenEnded>('frozen');
+  witness = await startWitness(at('witness'), 'witness.example.com/kept', verifierKeys);
+  expect(witness.verifierKeys).toEqual(witnessKeys);
+  const [evidence] = await readdir(at('witness/evidence'));
+  expect(await steleJson(['witness', 'evidence', at('witness/evidence', evidence!)])).toMatchObject({
+    ok: true,
+    origin,
+    keys: verifierKeys,
+  });
+  await writeFile(at('policy'), `log ${verifierKeys[0]}\n${witness.policyLine('w')}quorum w\n`);
+  server = await startServer(at('log'), { args: ['--origin', origin, '--policy', at('policy')] });
+  expect(server).toMatchObject({ origin, verifierKeys, size: 5, status: 'frozen' });
+  // The extension line with the time of the freeze, and the signature of the log.
+  const text = (await get('checkpoint')).toString();
+  expect(text).toContain(checkpoint.slice(0, checkpoint.indexOf('\n— witness')));
+  readCheckpoint(text, verifierKeys);
+  const refused = await fetch(`${server.url}/api/v2/log/entries`, {
+    method: 'POST',
+    body: JSON.stringify(logged[0]!.request),
+  });
+  expect(refused.status).toBe(405);
+
+  const alerts: { id: string }[] = [];
+  const receiver = createServer(async (request, response) => {
+    const parts: Buffer[] = [];
+    for await (const part of request) parts.push(part as Buffer);
+    alerts.push(...(JSON.parse(Buffer.concat(parts).toString()) as { alerts: { id: string }[] }).alerts);
+    response.end();
+  }).listen(0, '127.0.0.1');
+  await once(receiver, 'listening');
+  const config = at('monitor', 'monitor.yaml');
+  const { port } = receiver.address() as AddressInfo;
+  const yaml = (await readFile(config, 'utf8')).replace('127.0.0.1:9', `127.0.0.1:${port}`);
+  await writeFile(config, yaml.replace(/url: http:\S+\n/, `url: ${server.url}\n`));
+  const { stdout } = await stele(['monitor', '--config', config, '--once', '--json']);
+  receiver.close();
+  expect(JSON.parse(stdout.trim().split('\n').at(-1)!)).toMatchObject({
+    alerts: 0,
+    delivered: true,
+    pending: 0,
+    logs: [{ completeThrough: 5, lying: false }],
+  });
+  expect(new Set(alerts.map(({ id }) => id)).size).toBe(5);
 });
 
 it('opens a log that was killed between a commit and its files', async () => {
