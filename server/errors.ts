@@ -86,7 +86,8 @@ export const REQUEST_ERRORS = {
     grpc: 14,
     retry: true,
     indexed: true,
-    message: (index: number) => `sequenced at index ${index}, not yet published; retry`,
+    message: (index: number, why?: string) =>
+      `sequenced at index ${index}, not yet published${why === undefined ? '' : `: ${why}`}; retry`,
   },
   unconfirmed: {
     status: 503,

@@ -218,11 +218,21 @@ export class Cosigner {
       const each = missing.map(({ endpoint, failed }) => `${endpoint.name} ${failed?.text ?? 'has not answered yet'}`);
       return [`witnesses that have not confirmed the newest tree here: ${each.join('; ')}`];
     }
-    if (!this.#hopeless(this.#job)) return [];
+    const why = this.#missing(({ text, detail = '' }) => `${text}${detail}`);
+    return why === undefined ? [] : [why];
+  }
+
+  /** Why nothing is published, for the clients of the log: without what only its operator may know. */
+  whyLate(): string | undefined {
+    return this.#missing(({ text }) => text);
+  }
+
+  #missing(describe: (failed: Failed) => string): string | undefined {
+    if (!this.#hopeless(this.#job)) return undefined;
     const failing = this.#witnesses.flatMap(({ endpoint, failed }) =>
-      failed === undefined ? [] : [`${endpoint.name} ${failed.text}`],
+      failed === undefined ? [] : [`${endpoint.name} ${describe(failed)}`],
     );
-    return [`the quorum of the witnesses cannot be reached: ${failing.join('; ')}`];
+    return `the quorum of the witnesses cannot be reached: ${failing.join('; ')}`;
   }
 
   /**

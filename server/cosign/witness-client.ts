@@ -22,6 +22,8 @@ export interface Failed {
   readonly reason: FailureReason;
   /** The rest of a sentence that begins with the witness: "did not answer in 5 s". */
   readonly text: string;
+  /** The end of that sentence for the log's operator alone: the error of this machine. */
+  readonly detail?: string;
   /** The HTTP status, where it says what is wrong. */
   readonly status?: number;
   /** For the log's operator alone. */
@@ -86,7 +88,7 @@ export class WitnessClient {
       }, timeoutMs);
       request.on('error', (error: NodeJS.ErrnoException) => {
         const stale = retry && request.reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
-        finish(stale ? 'stale' : { reason: 'unreachable', text: describe(error) });
+        finish(stale ? 'stale' : unreachable(error));
       });
       request.on('response', (response) => collect(response, finish));
       request.end(body);
@@ -104,7 +106,7 @@ function collect(response: IncomingMessage, finish: (result: Reply | Failed) => 
     finish({ reason: 'bad-reply', text: `answered with more than ${MAX_REPLY} bytes` });
     response.destroy();
   });
-  response.on('error', (error) => finish({ reason: 'unreachable', text: describe(error) }));
+  response.on('error', (error) => finish(unreachable(error)));
   response.on('aborted', () => finish({ reason: 'unreachable', text: 'closed the connection within its answer' }));
   response.on('end', () => {
     const contentType = response.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
@@ -112,9 +114,10 @@ function collect(response: IncomingMessage, finish: (result: Reply | Failed) => 
   });
 }
 
-function describe(error: NodeJS.ErrnoException): string {
-  if (error.code === 'ECONNREFUSED') return 'refuses connections';
-  if (error.code === 'ENOTFOUND') return 'has a host name that is not known';
-  if (error.code === 'ECONNRESET' || error.code === 'EPIPE') return 'closed the connection';
-  return `cannot be reached (${error.code ?? 'no code'})`;
+function unreachable(error: NodeJS.ErrnoException): Failed {
+  const reason = 'unreachable';
+  if (error.code === 'ECONNREFUSED') return { reason, text: 'refuses connections' };
+  if (error.code === 'ENOTFOUND') return { reason, text: 'has a host name that is not known' };
+  if (error.code === 'ECONNRESET' || error.code === 'EPIPE') return { reason, text: 'closed the connection' };
+  return { reason, text: 'cannot be reached', detail: ` (${error.code ?? 'no code'})` };
 }

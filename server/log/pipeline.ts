@@ -90,6 +90,7 @@ export class Pipeline {
     this.#sequencer = new Sequencer(options.batch, (batch) => this.#integrate(batch));
     this.#replies = new Replies(store, {
       timeoutMs: options.limits.publishTimeout,
+      whyLate: () => options.cosigner?.whyLate(),
       onProofError: (error) =>
         options.logger.error({ err: error }, 'an entry was logged, but its proof cannot be made'),
     });

@@ -19,6 +19,8 @@ interface Waiter {
 interface RepliesOptions {
   /** How long a committed entry waits for its publication before its client gets `not-published`, in milliseconds. */
   readonly timeoutMs: number;
+  /** Why checkpoints are late, for clients; undefined where nothing is known. */
+  readonly whyLate: () => string | undefined;
   /** A published entry's proof could not be made, or was wrong. */
   readonly onProofError: (error: unknown) => void;
 }
@@ -96,7 +98,10 @@ export class Replies {
     const limit = performance.now() - this.#options.timeoutMs;
     const late = this.#waiters.filter(({ since }) => since < limit);
     if (late.length > 0) this.#waiters = this.#waiters.filter(({ since }) => since >= limit);
-    for (const { index, reject } of late) reject(requestError('not-published', index));
+    if (late.length > 0) {
+      const why = this.#options.whyLate();
+      for (const { index, reject } of late) reject(requestError('not-published', index, why));
+    }
     if (this.#waiters.length === 0) this.#stopSweep();
   }
 

@@ -377,6 +377,10 @@ describe('a log with witnesses', () => {
     const refused = await submit('two').catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(RequestError);
     expect(refused).toMatchObject({ code: 'not-published', data: { index: 1 } });
+    const missing = 'a refuses connections; b did not answer in 0.3 s';
+    expect((refused as RequestError).message).toBe(
+      `sequenced at index 1, not yet published: the quorum of the witnesses cannot be reached: ${missing}; retry`,
+    );
     expect(sizeOf(log!.checkpoint)).toBe(1);
     const [reason] = (await until(() => (log!.notReady().length > 0 ? log!.notReady() : undefined))) as string[];
     expect(reason).toBe(

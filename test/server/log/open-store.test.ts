@@ -58,7 +58,11 @@ describe('an open store', () => {
   it('gives everybody who waits the reason of its end, and lets readers go on', async () => {
     const store = await open();
     await store.show(() => published(store, 'a'));
-    const replies = new Replies(store, { timeoutMs: 60_000, onProofError: (error) => expect.fail(String(error)) });
+    const replies = new Replies(store, {
+      whyLate: () => undefined,
+      timeoutMs: 60_000,
+      onProofError: (error) => expect.fail(String(error)),
+    });
     const waiting = replies.wait(7, new Uint8Array(32)).catch((error: unknown) => error);
     const shown = store.show(() => published(store, 'b')).catch((error: unknown) => error);
     const reason = requestError('halted');

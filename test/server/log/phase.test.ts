@@ -132,6 +132,7 @@ describe('a log in each phase', () => {
         adopt: () => {},
         quorum: async (note) => note,
         notReady: () => [],
+        whyLate: () => undefined,
         alarms: () => [],
         close: () => {},
       },
