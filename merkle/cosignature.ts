@@ -186,6 +186,11 @@ export async function cosignSubtree(
   return { name: key.name, keyId: key.keyId, signature: formatCosignature({ timestamp: 0, signature }) };
 }
 
+/** Whether a signature by this key covers the extension lines of a checkpoint. That of an ML-DSA-44 key does not. */
+export function coversExtensions({ type }: VerifierKey): boolean {
+  return type !== KEY_TYPE.mldsa44;
+}
+
 /** A verifier for `openNote`: `noteVerifier` for types 0x01 and 0x02, cosignatures for types 0x04 and 0x06. */
 export function checkpointVerifier(key: VerifierKey, primitives: CosignaturePrimitives): NoteVerifier {
   if (key.type === KEY_TYPE.ed25519 || key.type === KEY_TYPE.ecdsa) return noteVerifier(key, primitives);

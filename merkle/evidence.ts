@@ -19,7 +19,7 @@
  */
 import { decodeBase64, decodeUtf8, encodeBase64, encodeUtf8, equal } from './bytes.ts';
 import { type Checkpoint, isFrozen, parseCheckpoint } from './checkpoint.ts';
-import { type CosignaturePrimitives, checkpointVerifier } from './cosignature.ts';
+import { type CosignaturePrimitives, checkpointVerifier, coversExtensions } from './cosignature.ts';
 import { MerkleError } from './errors.ts';
 import { formatVerifierKey, openNote, parseNote, parseVerifierKey, type VerifierKey } from './note.ts';
 import { consistencyRoots, MAX_PROOF, verifyConsistency } from './proof.ts';
@@ -68,8 +68,9 @@ export function verifyEvidence(
     secondKeys: second.keys,
   };
   if (proof === undefined) {
-    if (isFrozen(first.checkpoint) && found.secondSize > found.firstSize)
-      return { ...found, kind: 'grew-after-freeze' };
+    // Anybody can add the line to a checkpoint that only a key signed which does not cover it.
+    const saysFrozen = isFrozen(first.checkpoint) && first.keys.some(coversExtensions);
+    if (saysFrozen && found.secondSize > found.firstSize) return { ...found, kind: 'grew-after-freeze' };
     if (found.firstSize !== found.secondSize) throw badEvidence('its checkpoints are of different sizes');
     if (equal(first.checkpoint.root, second.checkpoint.root)) throw badEvidence('its checkpoints have the same root');
     return { ...found, kind: 'two-roots' };

@@ -142,6 +142,8 @@ export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
       isNew: found === undefined,
       atLeast: known,
       minPublishIntervalMs: config.publish.minInterval ?? defaultMinInterval(config, cosigner),
+      keepPlain: (note) =>
+        writeFileDurable(layout.plain(layout.public(config.data)), Buffer.from(note), { mode: 0o644 }),
       onConflict: (error, evidence) =>
         writeFileDurable(layout.halted(config.data), Buffer.from(`${error.message}\n\n${evidence}`)).catch((cause) =>
           logger.error({ err: cause }, 'the reason to stop could not be stored'),

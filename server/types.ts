@@ -73,6 +73,8 @@ export interface LogService {
   add(body: Uint8Array): Promise<number>;
   /** The published checkpoint: a signed note, as text. */
   readonly checkpoint: string;
+  /** Of a frozen log: the checkpoint of the same tree with the quorum, and without the line that says so. */
+  readonly plainCheckpoint: string | undefined;
   /** Tile at level 0..63: `width` hashes of 32 bytes; undefined if the published tree does not have it. */
   tile(level: number, index: number, width: number): Promise<Uint8Array | undefined>;
   /** Entry bundle with `width` entries; undefined if the published tree does not have it. */

@@ -1,14 +1,14 @@
 /** The checkpoint that an audit is about: who signed it, and who cosigned it. */
 import { decodeUtf8 } from '../../merkle/bytes.ts';
-import { type Checkpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
+import { type Checkpoint, isFrozen, parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { formatVerifierKey, parseNote, type SignedNote, type VerifierKey } from '../../merkle/note.ts';
 import type { Policy } from '../../merkle/policy.ts';
 import { printable } from '../../merkle/printable.ts';
 import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { ClientError } from '../errors.ts';
-import { openSigned } from '../follow/signed-head.ts';
-import { type Cosigned, verifyQuorum } from '../trust/quorum.ts';
+import { openSigned, sameTree } from '../follow/signed-head.ts';
+import { type Cosigned, verifyQuorum, withoutQuorum } from '../trust/quorum.ts';
 import { AuditProblem } from './audit-problem.ts';
 
 /** A checkpoint as a log has shown it. */
@@ -49,6 +49,26 @@ export function readHead(bytes: Uint8Array, key: VerifierKey | undefined, policy
     }
     throw cause;
   }
+}
+
+/**
+ * As `readHead`, of the last checkpoint of a frozen log, whose quorum is on the plain checkpoint of the same tree.
+ *
+ * @returns undefined where `bytes` is not such a checkpoint, or `plain` is not of its tree
+ * @throws AuditProblem `bad-checkpoint`, `quorum`
+ */
+export function readFrozenHead(
+  bytes: Uint8Array,
+  plain: Uint8Array,
+  key: VerifierKey | undefined,
+  policy: Policy,
+): AuditHead | undefined {
+  const head = readHead(bytes, key, withoutQuorum(policy));
+  const counted = readHead(plain, key, policy);
+  const isLast = isFrozen(parseCheckpoint(parseNote(bytes).text));
+  const isPlain = parseCheckpoint(parseNote(plain).text).extensions.length === 0;
+  if (!isLast || !isPlain || counted.origin !== head.origin || !sameTree(counted, head)) return undefined;
+  return { ...head, cosigned: counted.cosigned };
 }
 
 /** The tree head of a checkpoint that an earlier run has verified. @throws MerkleError */

@@ -17,7 +17,7 @@ import { inOrder } from '../in-order.ts';
 import { openSource } from '../tiles/tiles.ts';
 import type { TileSource } from '../tiles/types.ts';
 import { parseCheckpointKey } from '../trust/log-key.ts';
-import { type AuditHead, readHead } from './audit-head.ts';
+import { type AuditHead, readFrozenHead, readHead } from './audit-head.ts';
 import { History } from './audit-history.ts';
 import { AuditProblem, about } from './audit-problem.ts';
 import { type AuditState, readAuditState, writeAuditState } from './audit-state.ts';
@@ -122,12 +122,26 @@ class Audit {
   }
 
   async #readHead(key: VerifierKey | undefined): ReturnType<typeof latestHead> {
-    const read = (bytes: Uint8Array) => readHead(bytes, key, this.#options.policy);
+    const read = (bytes: Uint8Array) => this.#verifyHead(bytes, key);
     try {
       return await latestHead(this.#source, this.#state, read, this.#stop.signal);
     } catch (cause) {
       if (!(cause instanceof ClientError) || cause instanceof AuditProblem || cause.code !== 'corrupt') throw cause;
       throw new AuditProblem('bad-checkpoint', CHECKPOINT, cause.message, undefined, { cause });
+    }
+  }
+
+  /** A frozen log's last checkpoint may be without the quorum: then its plain checkpoint must have it. */
+  async #verifyHead(bytes: Uint8Array, key: VerifierKey | undefined): Promise<AuditHead> {
+    const { policy } = this.#options;
+    try {
+      return readHead(bytes, key, policy);
+    } catch (error) {
+      if (policy === undefined || !(error instanceof AuditProblem) || error.code !== 'quorum') throw error;
+      const plain = await this.#source.plainCheckpoint?.(this.#stop.signal);
+      const head = plain && readFrozenHead(bytes, plain, key, policy);
+      if (head === undefined) throw error;
+      return head;
     }
   }
 

@@ -30,11 +30,11 @@ const PAUSE_MS = 1000;
 export async function latestHead(
   source: TileSource,
   state: AuditState | undefined,
-  read: (bytes: Uint8Array) => AuditHead,
+  read: (bytes: Uint8Array) => Promise<AuditHead>,
   signal: AbortSignal,
 ): Promise<{ readonly head: AuditHead; readonly problem?: ClientError }> {
   const last = state?.heads.at(-1);
-  if (state === undefined || last === undefined) return { head: read(await source.checkpoint(signal)) };
+  if (state === undefined || last === undefined) return { head: await read(await source.checkpoint(signal)) };
   const isBehind = (head: AuditHead) => head.origin === state.origin && standing(last, head) === 'smaller';
   let newest: AuditHead | undefined;
   let gone: ClientError | undefined;
@@ -42,7 +42,7 @@ export async function latestHead(
     if (look > 1 && source.directory === undefined) await SYSTEM_CLOCK.sleep(PAUSE_MS, signal);
     if (signal.aborted) throw cancelled();
     try {
-      const head = read(await source.checkpoint(signal, look > 0));
+      const head = await read(await source.checkpoint(signal, look > 0));
       if (!isBehind(head)) return { head };
       if (newest === undefined || head.size > newest.size) newest = head;
     } catch (error) {

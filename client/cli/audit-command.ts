@@ -72,7 +72,8 @@ async function audit(location: string, options: AuditCommandOptions): Promise<vo
   } catch (error) {
     // An audit that could not read the log to its end has found nothing wrong.
     if (exitStatus(error) !== 1) throw error;
-    reportError((await otherService(location, options, error)) ?? error, options.json === true);
+    const known = (await otherService(location, options, error)) ?? (await ofNewLog(location, options, error));
+    reportError(known ?? error, options.json === true);
     process.exitCode = 2;
   }
 }
@@ -92,6 +93,25 @@ async function otherService(
   const log = parseLogUrl(location);
   // A server that answers 400 to every unknown path is not a witness for that.
   return (await ctLogAt(log, http)) ?? (await witnessAt(log, http));
+}
+
+/** The error that says so where a log without a checkpoint is new: one with witnesses has none before its first entries. */
+async function ofNewLog(
+  location: string,
+  { ca, timeout }: AuditCommandOptions,
+  error: unknown,
+): Promise<ClientError | undefined> {
+  if (!(error instanceof ClientError) || error.code !== 'missing' || !/^https?:/i.test(location)) return undefined;
+  const { openSource } = await import('../tiles/tiles.ts');
+  const timeoutMs = whole(timeout, '--timeout', 86_400) * 1000;
+  const source = openSource(location, { timeoutMs, retries: 0, fetch: await fetchOf(ca) });
+  const keys = await source.newLogKeys?.().catch(() => undefined);
+  await source.close();
+  if (keys === undefined) return undefined;
+  return new ClientError(
+    'missing',
+    `${printable(location)} is a new log without a checkpoint: there is nothing to audit yet`,
+  );
 }
 
 async function run(location: string, options: AuditCommandOptions): Promise<AuditReport> {

@@ -2,6 +2,7 @@
  * The feed of one log: a checkpoint that is verified and continues the last one, then the entries up to it in order, each
  * proven to be in the tree. types.ts has the contract with the consumer, and says what a crash leaves behind.
  */
+import { formatVerifierKey } from '../../merkle/note.ts';
 import { CompactRange } from '../../merkle/range.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { TILE_WIDTH } from '../../merkle/tile.ts';
@@ -11,7 +12,7 @@ import { fetchChunk, type Reading, verifyChunk } from './chunks.ts';
 import { rangeOf, tilesOf } from './consistency.ts';
 import { judge, tooOld } from './judge.ts';
 import { Peers } from './peers.ts';
-import { openHead, sameTree } from './signed-head.ts';
+import { openHead, sameTree, withPlain } from './signed-head.ts';
 import type {
   Batch,
   Cursor,
@@ -99,6 +100,16 @@ export class Feed {
     return await this.#explained(() => this.#read(look.head, signal));
   }
 
+  /**
+   * Whether the log is one of these keys that has never shown a checkpoint to this feed, and says itself that it has no entry
+   * yet: a log with witnesses publishes its first checkpoint with its first entries. @throws ClientError of a source
+   */
+  async isNew(signal: AbortSignal): Promise<boolean> {
+    if (this.#cursor !== undefined) return false;
+    const keys = await this.#source.newLogKeys?.(signal);
+    return keys?.some((vkey) => this.log.keys.some((key) => formatVerifierKey(key) === vkey)) === true;
+  }
+
   async close(): Promise<void> {
     await Promise.all([this.#source.close(), this.#peers.close()]);
   }
@@ -106,7 +117,8 @@ export class Feed {
   async #look(signal: AbortSignal): Promise<Look> {
     // A cache may serve an old checkpoint. A log that stands behind one has not gone back.
     const wasBehind = this.#last?.facts.some(({ type }) => type === 'rollback') === true;
-    const head = openHead(this.log, await this.#source.checkpoint(signal, wasBehind));
+    const shown = openHead(this.log, await this.#source.checkpoint(signal, wasBehind));
+    const head = await withPlain(this.log, shown, this.#source, signal);
     const fact = await judge(this.log, this.#cursor, head, this.#source, signal);
     if (fact !== undefined) return { head, accepted: false, facts: [fact], peers: [] };
     const now = this.#now();

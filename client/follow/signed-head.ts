@@ -1,13 +1,14 @@
 /** Checkpoints of a log (c2sp.org/tlog-checkpoint): whether the log's keys signed them, and how far a quorum is met. */
 import { decodeUtf8, encodeBase64, equal } from '../../merkle/bytes.ts';
 import { isFrozen, parseCheckpoint } from '../../merkle/checkpoint.ts';
-import { checkpointVerifier } from '../../merkle/cosignature.ts';
+import { checkpointVerifier, coversExtensions } from '../../merkle/cosignature.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { formatNote, type NoteSignature, openNote, parseNote, type VerifierKey } from '../../merkle/note.ts';
 import { quorumMet } from '../../merkle/policy.ts';
 import { printable } from '../../merkle/printable.ts';
 import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { ClientError } from '../errors.ts';
+import type { TileSource } from '../tiles/types.ts';
 import { verifyQuorum } from '../trust/quorum.ts';
 import type { FollowedLog, SignedHead } from './types.ts';
 
@@ -24,14 +25,9 @@ export function openSigned(keys: readonly VerifierKey[], note: string): SignedHe
   const verifiers = keys.map((key) => checkpointVerifier(key, nodeNotePrimitives));
   const { text, verified } = openNote(signed, verifiers);
   const checkpoint = parseCheckpoint(text);
-  return {
-    ...checkpoint,
-    note,
-    signed,
-    own: formatNote(text, verified),
-    keys: keys.filter((key) => verified.some((signature) => isBy(signature, key))),
-    frozen: isFrozen(checkpoint),
-  };
+  const signers = keys.filter((key) => verified.some((signature) => isBy(signature, key)));
+  const frozen = isFrozen(checkpoint) && signers.some(coversExtensions);
+  return { ...checkpoint, note, signed, own: formatNote(text, verified), keys: signers, frozen };
 }
 
 /**
@@ -52,16 +48,37 @@ export function openHead(log: Pick<FollowedLog, 'origin' | 'keys'>, bytes: Uint8
   }
 }
 
-/** Why the checkpoint lacks the quorum of the log's policy; undefined where it has one, or needs none. */
+/**
+ * Why the checkpoint lacks the quorum of the log's policy; undefined where it has one, or needs none. The plain checkpoint of
+ * a frozen log counts for its last one: witnesses may refuse a checkpoint with a further line.
+ */
 export function quorumMissing({ policy }: Pick<FollowedLog, 'policy'>, head: SignedHead): string | undefined {
   if (policy === undefined) return undefined;
   try {
-    verifyQuorum(policy, head.signed, nodeNotePrimitives);
+    verifyQuorum(policy, (head.plain ?? head).signed, nodeNotePrimitives);
     return undefined;
   } catch (error) {
     if (error instanceof ClientError && error.code === 'quorum') return error.message;
     throw error;
   }
+}
+
+/**
+ * The last checkpoint of a frozen log together with the plain one, where only that one has the quorum.
+ *
+ * @throws ClientError of a source
+ */
+export async function withPlain(
+  log: FollowedLog,
+  head: SignedHead,
+  source: TileSource,
+  signal?: AbortSignal,
+): Promise<SignedHead> {
+  if (!head.frozen || quorumMissing(log, head) === undefined) return head;
+  const bytes = await source.plainCheckpoint?.(signal);
+  if (bytes === undefined) return head;
+  const plain = openHead(log, bytes);
+  return plain.extensions.length === 0 && sameTree(plain, head) ? { ...head, plain } : head;
 }
 
 /**

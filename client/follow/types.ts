@@ -75,8 +75,10 @@ export interface SignedHead extends Checkpoint {
   readonly own: string;
   /** The log's keys that signed it. */
   readonly keys: readonly VerifierKey[];
-  /** The log says in it that it signs no further entry. */
+  /** The log says in it that it signs no further entry, and a signature that covers this line verifies. */
   readonly frozen: boolean;
+  /** The plain checkpoint of the same tree, where `frozen` and only that one has the quorum. */
+  readonly plain?: SignedHead;
 }
 
 /** One entry of a log. The feed has proven its leaf hash to be under a root that the log signed. */

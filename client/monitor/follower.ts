@@ -44,6 +44,8 @@ export type FollowEvent =
   /** The round failed, the `attempt`-th one in a row. */
   | { readonly type: 'fault'; readonly message: string; readonly attempt: number }
   | { readonly type: 'peer'; readonly peer: string; readonly message: string }
+  /** The log is new, and has no checkpoint yet. */
+  | { readonly type: 'new' }
   /** A round without a fault after one or more with one. */
   | { readonly type: 'recovered' };
 
@@ -162,6 +164,11 @@ export class Follower {
       // The state in memory may differ from the stored one, so the feed reads it again.
       if (error instanceof RuntimeError) this.#feed.reload();
       else if (!(error instanceof ClientError) || error.code === 'state') throw error;
+      if (await this.#isNew(error, signal)) {
+        this.#failures = 0;
+        this.#emit({ type: 'new' });
+        return { ok: true, alerts: this.#alerts, lying: false };
+      }
       if (found === undefined) this.#failures++;
       fault = error.message;
     }
@@ -175,6 +182,12 @@ export class Follower {
 
   async close(): Promise<void> {
     await this.#feed.close();
+  }
+
+  /** Whether the error is about the checkpoint that a new log does not have yet. */
+  async #isNew(error: unknown, signal: AbortSignal): Promise<boolean> {
+    if (!(error instanceof ClientError) || error.code !== 'missing') return false;
+    return await this.#feed.isNew(signal).catch(() => false);
   }
 
   async #load(): Promise<Cursor | undefined> {

@@ -2,12 +2,14 @@
  * The public files of a log in the layout of c2sp.org/tlog-tiles (C2SP 1cd32db, 2026-02-05), over HTTP or in a directory.
  *
  *   <source>/checkpoint
+ *   <source>/checkpoint.plain     of a frozen log (docs/wire.md)
  *   <source>/tile/<L>/<N>[.p/<W>]
  *   <source>/tile/entries/<N>[.p/<W>]
  *
  * A source checks the length of each file and nothing else. The caller checks whether a hash or a checkpoint is right.
  */
 import { cutBundle } from '../../merkle/bundle.ts';
+import { decodeUtf8 } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { printable } from '../../merkle/printable.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
@@ -94,6 +96,11 @@ export function sourceOf(files: Files): TileSource {
     ...(files.directory === undefined ? {} : { directory: files.directory }),
     ...(files.partialsElsewhere === undefined ? {} : { partialsElsewhere: files.partialsElsewhere }),
     checkpoint: (signal, fresh) => need('checkpoint', MAX_CHECKPOINT, signal, fresh),
+    plainCheckpoint: (signal) => files.get('checkpoint.plain', MAX_CHECKPOINT, signal),
+    async newLogKeys(signal) {
+      const bytes = await files.get('stele/v1/log', MAX_CHECKPOINT, signal);
+      return bytes === undefined ? undefined : keysOfNew(bytes);
+    },
     async tile({ level, index, width }, signal) {
       const pathOf = (at: number) => tilePath({ level, index, width: at });
       const bytes = await part(pathOf, tileBytes, width, signal, (full) => {
@@ -120,6 +127,17 @@ export function sourceOf(files: Files): TileSource {
     },
     close: () => files.close(),
   };
+}
+
+/** The keys in the description of a log (docs/wire.md) that says it is open and has no entry. */
+function keysOfNew(bytes: Uint8Array): readonly string[] | undefined {
+  try {
+    const { status, size, verifierKeys } = JSON.parse(decodeUtf8(bytes)) as Record<string, unknown>;
+    const isNew = status === 'open' && size === 0 && Array.isArray(verifierKeys);
+    return isNew ? verifierKeys.filter((key) => typeof key === 'string') : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function tileBytes(width: number): number {

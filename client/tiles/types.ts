@@ -17,6 +17,16 @@ export interface TileSource {
    * let it pass.
    */
   checkpoint(signal?: AbortSignal, fresh?: boolean): Promise<Uint8Array>;
+  /**
+   * Of a frozen log: the checkpoint of the same tree without the line that says so, at most 1 MiB, unchecked; undefined where
+   * there is none. A source without this call has none.
+   */
+  plainCheckpoint?(signal?: AbortSignal): Promise<Uint8Array | undefined>;
+  /**
+   * The verifier keys that the log names itself, where it says that it is new and has no entry; undefined where it says
+   * anything else, or nothing. Unverified.
+   */
+  newLogKeys?(signal?: AbortSignal): Promise<readonly string[] | undefined>;
   /** The tile: exactly `tile.width` times 32 bytes, cut out of the full tile where the partial one is gone. */
   tile(tile: Tile, signal?: AbortSignal): Promise<Uint8Array>;
   /**

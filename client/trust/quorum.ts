@@ -76,6 +76,11 @@ export function verifyQuorum(
   return [...cosigned.values()];
 }
 
+/** The same policy without its quorum: which log must have signed. */
+export function withoutQuorum(policy: Policy): Policy {
+  return { ...policy, quorum: undefined };
+}
+
 /** The name in the signature lines of a witness, as its verifier key has it. */
 export function witnessName({ verifierKey }: Cosigned): string {
   return verifierKey.slice(0, verifierKey.indexOf('+'));

@@ -197,10 +197,7 @@ export class Cosigner {
         if (!met && !(failOpen && (late || this.#hopeless(job)))) return;
         if (!met) this.#openly(job);
         end();
-        this.#handed = job;
-        this.#handedAt = performance.now();
-        this.#note = job.render();
-        resolve(this.#note);
+        resolve(this.#hand(job));
       };
       if (signal.aborted) return abort();
       signal.addEventListener('abort', abort);
@@ -208,6 +205,32 @@ export class Cosigner {
       this.#offer(job);
       this.#decide();
     });
+  }
+
+  /**
+   * Asks every witness to cosign the last checkpoint of a frozen log, which needs no quorum. Resolves with the note and the
+   * cosignatures that it got, when each witness has answered, and after `timeoutMs` at the latest. Rejects with the reason
+   * of `signal` once that is aborted.
+   */
+  async collect(note: string, reader: TreeReader, signal: AbortSignal): Promise<string> {
+    const job = this.#newJob(note, reader);
+    await new Promise<void>((resolve, reject) => {
+      const end = (settle: () => void) => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', abort);
+        if (this.#job === job) this.#decide = undefined;
+        settle();
+      };
+      const abort = () => end(() => reject(signal.reason));
+      const timer = setTimeout(() => end(resolve), this.#options.settings.timeoutMs);
+      this.#decide = () => {
+        if (this.#witnesses.every((witness) => witness.answered(job))) end(resolve);
+      };
+      if (signal.aborted) return abort();
+      signal.addEventListener('abort', abort);
+      this.#offer(job);
+    });
+    return this.#hand(job);
   }
 
   /** Why nothing is published, or soon will not be: each reason in one sentence. */
@@ -253,6 +276,14 @@ export class Cosigner {
     this.#client.close();
   }
 
+  /** The note of a tree head that may be public now. */
+  #hand(job: CosignJob): string {
+    this.#handed = job;
+    this.#handedAt = performance.now();
+    this.#note = job.render();
+    return this.#note;
+  }
+
   #newJob(note: string, reader: TreeReader): CosignJob {
     const { keys, settings } = this.#options;
     return new CosignJob(note, keys, this.#policy, settings.clockSkewMs, reader, this.#confirmation !== undefined);
@@ -263,8 +294,13 @@ export class Cosigner {
     for (const witness of this.#witnesses) witness.offer(job);
   }
 
+  #lacksQuorum(job: CosignJob | undefined): boolean {
+    return job?.quorum === false && !this.#options.settings.failOpen;
+  }
+
   /** Whether the quorum needs a witness whose last request failed. */
   #hopeless(job: CosignJob | undefined): boolean {
+    if (job?.final === true) return false;
     const failing = new Set(
       this.#witnesses.flatMap((witness) => (witness.failed === undefined ? [] : witness.endpoint.witnesses)),
     );
@@ -319,7 +355,8 @@ export class Cosigner {
     this.#late = early > 1 ? setTimeout(() => this.#handLate(), early) : undefined;
     if (this.#late !== undefined) return;
     // The cosignatures of a quiet log's checkpoint may be of another day: it stays public until new ones suffice.
-    if (this.#handed?.quorum === false && !this.#options.settings.failOpen) return;
+    // The last checkpoint of a frozen log keeps what it has.
+    if (this.#handed?.final === true ? !this.#handed.timely : this.#lacksQuorum(this.#handed)) return;
     const note = this.#handed?.render() ?? '';
     // On a busy log the timer of one tree head ends while the next is public, which may have no later cosignature.
     if (note === this.#note) return;

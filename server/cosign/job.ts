@@ -1,6 +1,6 @@
 /** One signed tree head on its way through the witnesses, and the cosignatures that it has. */
 import { encodeUtf8, equal } from '../../merkle/bytes.ts';
-import { parseCheckpoint } from '../../merkle/checkpoint.ts';
+import { isFrozen, parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { verifyCosignature } from '../../merkle/cosignature.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { formatNote, type NoteSignature, parseNote, type VerifierKey } from '../../merkle/note.ts';
@@ -32,6 +32,8 @@ export class CosignJob {
   /** The note with the log's own signatures alone, which is all that witnesses get. */
   readonly own: Uint8Array;
   readonly size: number;
+  /** The checkpoint says that the log is frozen: it needs no quorum, and no cosignature is made again. */
+  readonly final: boolean;
   /** Reads exactly the tree of the checkpoint. */
   readonly reader: TreeReader;
   #policy: Policy;
@@ -57,7 +59,9 @@ export class CosignJob {
     this.#anew = anew;
     const { text, signatures } = parseNote(note);
     this.text = text;
-    this.size = parseCheckpoint(text).size;
+    const checkpoint = parseCheckpoint(text);
+    this.size = checkpoint.size;
+    this.final = isFrozen(checkpoint);
     this.reader = reader;
     this.#policy = policy;
     this.#clockSkewMs = clockSkewMs;
@@ -95,6 +99,11 @@ export class CosignJob {
   /** Number of witnesses that have cosigned, some perhaps too long ago. */
   get count(): number {
     return this.#cosignatures.size;
+  }
+
+  /** Whether every cosignature that it has counts now. */
+  get timely(): boolean {
+    return [...this.#cosignatures.keys()].every((witness) => this.#timely(witness) !== undefined);
   }
 
   /** When the oldest cosignature of an endpoint came, as `performance.now()` counts; undefined if one is missing. */

@@ -47,6 +47,8 @@ export class Witness {
   readonly #settings: WitnessSettings;
   readonly #events: WitnessEvents;
   #job: CosignJob | undefined;
+  /** The tree head of the last request that ended. */
+  #answered: CosignJob | undefined;
   /** Whether to look at the witness while no tree head is offered, so that the log can say who is missing. */
   #looking = false;
   /** Size of the witness's tree, as the witness said or as its cosignatures show. */
@@ -73,6 +75,11 @@ export class Witness {
   /** Size of the tree that the witness has, as far as it is known. */
   get known(): number {
     return this.#known;
+  }
+
+  /** Whether a request about this tree head has ended, well or not. */
+  answered(job: CosignJob): boolean {
+    return this.#answered === job;
   }
 
   /** From now on this tree head is to be cosigned; none if it is undefined. */
@@ -118,7 +125,8 @@ export class Witness {
     if (this.#job === undefined) return this.#looking ? this.#retryAt : Number.POSITIVE_INFINITY;
     if (this.#failures > 0) return this.#retryAt;
     const at = this.#job.cosignedAt(this.endpoint);
-    return at === undefined ? Number.NEGATIVE_INFINITY : at + this.#settings.refreshMs;
+    if (at === undefined) return Number.NEGATIVE_INFINITY;
+    return this.#job.final ? Number.POSITIVE_INFINITY : at + this.#settings.refreshMs;
   }
 
   #sleep(ms: number): Promise<void> {
@@ -154,6 +162,10 @@ export class Witness {
       // The store under the job's reader failed: the log opens it again and offers another job.
       failed = { reason: 'internal', text: 'got no request: this log could not make the consistency proof', cause };
     }
+    this.#answered = job;
+    // A witness that refuses the last checkpoint of a frozen log refuses it for ever.
+    const refused = failed !== undefined && failed.reason !== 'unreachable' && failed.reason !== 'timeout';
+    if (job.final && refused && this.#job === job) this.#job = undefined;
     this.#ended(started, failed);
   }
 

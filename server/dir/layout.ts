@@ -10,7 +10,8 @@
  *     state.rebuilt/ a state store that `stele log check --repair` makes anew; `state.replaced/` is the one before
  *     leaf-filter    which leaf hashes the log has (dedup/known.ts); written at a clean end, and made anew where missing
  *     scrub.json     how far the scrub has come (tree/scrub.ts); a round begins anew where it is missing
- *     public/        the public tree of tlog-tiles: checkpoint, tile/…; a static server may serve it
+ *     public/        the public tree of tlog-tiles: checkpoint, tile/…, and checkpoint.plain of a frozen log; a static
+ *                    server may serve it
  */
 import { join } from 'node:path';
 import { isThere, moveDurable, removeTree } from '../../merkle/runtime/disk/files.ts';
@@ -24,6 +25,8 @@ export const layout = {
   leafFilter: (dir: string): string => join(dir, 'leaf-filter'),
   scrub: (dir: string): string => join(dir, 'scrub.json'),
   public: (dir: string): string => join(dir, 'public'),
+  /** In the public tree `dir`: the plain checkpoint of a frozen log. */
+  plain: (dir: string): string => join(dir, 'checkpoint.plain'),
   adminToken: (dir: string): string => join(dir, 'admin.token'),
   halted: (dir: string): string => join(dir, 'halted'),
 } as const;

@@ -55,6 +55,16 @@ function routesBelow(prefix: string, { log, compressor }: HttpContext): Document
     },
     {
       method: 'GET',
+      path: `${prefix}/checkpoint.plain`,
+      docs: docs.plainCheckpoint,
+      answer: () => {
+        const body = log.plainCheckpoint;
+        if (body === undefined) throw requestError('not-found');
+        return { status: 200, headers: CHECKPOINT, body };
+      },
+    },
+    {
+      method: 'GET',
       path: `${prefix}/tile/entries/*`,
       docs: docs.bundle,
       answer: ({ request }) => {

@@ -170,6 +170,13 @@ export const docs = {
     tags: tags.read,
     response: { 200: ok('Signed note', { 'text/plain': text }) },
   },
+  plainCheckpoint: {
+    summary: 'The plain checkpoint of a frozen log',
+    description:
+      'The checkpoint of the frozen tree with the quorum, and without the line that says that the log is frozen.',
+    tags: tags.read,
+    response: { 200: ok('Signed note', { 'text/plain': text }), 404: missing },
+  },
   tile: {
     summary: 'A tile of hashes (c2sp.org/tlog-tiles): L/N or L/N.p/W',
     tags: tags.read,

@@ -1,7 +1,8 @@
 /**
  * The end of a log for good: it takes no entries, publishes every committed entry, and signs a last checkpoint that says so.
  *
- *     status "freezing" ─ publish what is committed ─ sign the last checkpoint ─ status "frozen" with it ─ show it
+ *     status "freezing" ─ publish what is committed ─ quorum for that checkpoint ─ sign the last one ─ ask witnesses for
+ *     cosignatures, for a while ─ status "frozen" with both ─ show them
  *
  * Each step can be run again after a crash, and every start of a log that is freezing does so.
  */
@@ -17,7 +18,7 @@ import type { LogOptions } from './types.ts';
  * @throws the reason for which the service of the store ended; the error of the step that failed
  */
 export async function freezeStore(
-  { signer, cosigner, logger }: LogOptions,
+  { signer, cosigner, keepPlain, logger }: LogOptions,
   store: OpenStore,
   publisher: Publisher,
 ): Promise<void> {
@@ -36,15 +37,22 @@ export async function freezeStore(
   }
   const { snapshot } = tree;
   const reader = tree.reader(snapshot);
+  // The empty tree is no tree for witnesses (pipeline.ts).
+  const asks = snapshot.size > 0 ? cosigner : undefined;
+  // Witnesses may refuse a checkpoint with a further line. So the plain one gets the quorum, and the last one what it can.
+  const plain = asks && (await asks.quorum(store.published!.checkpoint, reader, signal));
+  // A crash here: the next start has the plain checkpoint cosigned again.
   const note = await signer.sign(snapshot, [`${FROZEN_MARK}${new Date().toISOString()}`]);
   signal.throwIfAborted();
-  // The empty tree is no tree for witnesses (pipeline.ts).
-  const asks = cosigner !== undefined && snapshot.size > 0;
-  const checkpoint = asks ? await cosigner.quorum(note, reader, signal) : note;
+  const checkpoint = asks === undefined ? note : await asks.collect(note, reader, signal);
   // A crash here: the next start signs a last checkpoint of another time, over the same tree.
-  await tree.setStatus('frozen', encodeUtf8(checkpoint));
+  await tree.setStatus('frozen', {
+    lastCheckpoint: encodeUtf8(checkpoint),
+    ...(plain !== undefined && { plainCheckpoint: encodeUtf8(plain) }),
+  });
   signer.freeze();
-  // A crash here: the next start shows the checkpoint that is stored with the status.
-  await store.show(() => ({ checkpoint, reader }));
+  // A crash here: the next start shows the checkpoints that are stored with the status.
+  if (plain !== undefined) await keepPlain?.(plain);
+  await store.show(() => ({ checkpoint, reader, plain }));
   logger.info({ size: snapshot.size }, 'the log is frozen');
 }

@@ -160,6 +160,10 @@ export class Log implements LogService {
     return this.#public().checkpoint;
   }
 
+  get plainCheckpoint(): string | undefined {
+    return this.#public().plain;
+  }
+
   submit(body: Uint8Array, encoding: Encoding): Promise<readonly Outcome[]> {
     return this.#intake.submit(body, encoding);
   }
@@ -235,8 +239,7 @@ export class Log implements LogService {
   }
 
   async export(dir: string): Promise<number> {
-    const { checkpoint, reader } = this.#public();
-    return await exportTree(dir, reader, this.#store.tree.tileStore(), checkpoint);
+    return await exportTree(dir, this.#public(), this.#store.tree.tileStore());
   }
 
   async drain(): Promise<void> {
@@ -283,7 +286,8 @@ export class Log implements LogService {
     this.#pipeline = new Pipeline(this.#options, store, this.#hostOf(store));
     if (published !== undefined) {
       signer.remember(published.reader.snapshot);
-      cosigner?.adopt(published.checkpoint, published.reader);
+      // The last checkpoint of a frozen log stays as it is.
+      if (tree.state.status !== 'frozen') cosigner?.adopt(published.checkpoint, published.reader);
       metrics.checkpointPublished(store.publishedSize);
     }
     this.#integrity.adopt(tree);
@@ -411,13 +415,16 @@ export class Log implements LogService {
     return published;
   }
 
-  /** Reads the published tree: the empty one, and no checkpoint, while none is public. */
+  /**
+   * Reads the published tree: the empty one, and no checkpoint, while none is public. Of a frozen log `read` gets the plain
+   * checkpoint: a verifier wants the quorum, which the last checkpoint may be without.
+   */
   async #read<T>(read: (reader: TreeReader, checkpoint: string) => Promise<T>): Promise<T> {
     this.#life.check('read');
     const { published, tree } = this.#store;
-    const { reader, checkpoint } = published ?? { reader: tree.reader(emptySnapshot(fastSha256)), checkpoint: '' };
+    const { reader, checkpoint, plain = checkpoint } = published ?? nothingOf(tree);
     try {
-      return await read(reader, checkpoint);
+      return await read(reader, plain);
     } catch (error) {
       if (error instanceof RequestError) throw error;
       // The file was logged when it was found.
@@ -441,12 +448,18 @@ async function openStore(
     if (first && atLeast !== undefined) await checkKnown(tree, atLeast, OLD_COPY);
     if (first) await cosigner?.check(tree.reader());
     const published = await openPublished(tree, signer);
+    // A crash may have come between the freeze and this copy.
+    if (published?.plain !== undefined) await options.keepPlain?.(published.plain);
     // A witness may hold a tree head that was signed and not published.
     if (signer.last !== undefined) await checkExtends(tree, signer.last, 'a checkpoint that this process signed');
     await (await known).adopt(tree);
     return published;
   };
   return await OpenStore.open(await openStores(), prepare, integrity.treeOptions);
+}
+
+function nothingOf(tree: CommittedTree): Published {
+  return { reader: tree.reader(emptySnapshot(fastSha256)), checkpoint: '' };
 }
 
 function isFatal(error: unknown): boolean {

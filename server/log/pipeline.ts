@@ -272,7 +272,7 @@ export class Pipeline {
     try {
       await this.#store.show(() => {
         const { published } = this.#store;
-        return published?.checkpoint.startsWith(text) ? { checkpoint: note, reader: published.reader } : undefined;
+        return published?.checkpoint.startsWith(text) ? { ...published, checkpoint: note } : undefined;
       });
     } catch (error) {
       this.#host.failed(error);

@@ -42,7 +42,8 @@ export async function openPublished(
   await tree.putCheckpoint(note);
   const { size } = openCheckpoint(note, signer);
   const snapshot = size === tree.snapshot.size ? tree.snapshot : await tree.reader().snapshotAt(size);
-  return { checkpoint: decodeUtf8(note), reader: tree.reader(snapshot) };
+  const plain = state.plainCheckpoint && decodeUtf8(state.plainCheckpoint);
+  return { checkpoint: decodeUtf8(note), reader: tree.reader(snapshot), plain };
 }
 
 /** @throws ServerError `rollback` if the committed tree does not extend `head`; the message names it as `what` */

@@ -34,6 +34,8 @@ export interface LogOptions {
   readonly onConflict?: (error: ServerError, evidence: string) => Promise<void>;
   /** A checkpoint that the operator names: the log does not start with less. */
   readonly atLeast?: KnownHead | undefined;
+  /** Stores a copy of the plain checkpoint of a frozen log where readers of the data directory find it. */
+  readonly keepPlain?: (note: string) => Promise<void>;
   readonly entries?: EntryKind;
   readonly ingest: { ingest(body: Uint8Array, encoding: Encoding): Promise<IngestedBody> };
   readonly batch: Config['batch'];
@@ -58,4 +60,6 @@ export interface Published {
   readonly checkpoint: string;
   /** Reads exactly the tree of the checkpoint. */
   readonly reader: TreeReader;
+  /** Of a frozen log: the checkpoint of the same tree with the quorum, and without the line that says so. */
+  readonly plain?: string | undefined;
 }

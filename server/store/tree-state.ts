@@ -1,10 +1,10 @@
 /**
  * What every driver of `StateStore` shares: the stored form of the tree state, and what a commit must satisfy.
  *
- * The stored form is JSON on one line, in this order and without spaces. `unpublished` and `lastCheckpoint` appear where
- * they are set:
+ * The stored form is JSON on one line, in this order and without spaces. The last three appear where they are set:
  *
- *   {"version":1,"size":3,"root":"<base64, 32 bytes>","filed":0,"status":"open","unpublished":true,"lastCheckpoint":"<base64>"}
+ *   {"version":1,"size":3,"root":"<base64, 32 bytes>","filed":0,"status":"open",
+ *    "unpublished":true,"lastCheckpoint":"<base64>","plainCheckpoint":"<base64>"}
  */
 import assert from 'node:assert';
 import { BUNDLE_WIDTH, MAX_ENTRY } from '../../merkle/bundle.ts';
@@ -18,10 +18,11 @@ const STATUSES: readonly LogStatus[] = ['open', 'freezing', 'frozen'];
 
 /** Two states are the same where these bytes are the same. */
 export function encodeState(state: TreeState): Uint8Array {
-  const { size, filed, status, unpublished, lastCheckpoint } = state;
+  const { size, filed, status, unpublished, lastCheckpoint, plainCheckpoint } = state;
   const fields = { version: VERSION, size, root: encodeBase64(state.root), filed, status };
   const last = lastCheckpoint && { lastCheckpoint: encodeBase64(lastCheckpoint) };
-  return encodeUtf8(JSON.stringify({ ...fields, ...(unpublished && { unpublished }), ...last }));
+  const plain = plainCheckpoint && { plainCheckpoint: encodeBase64(plainCheckpoint) };
+  return encodeUtf8(JSON.stringify({ ...fields, ...(unpublished && { unpublished }), ...last, ...plain }));
 }
 
 /**
@@ -38,7 +39,7 @@ export function decodeState(bytes: Uint8Array): TreeState {
     );
   }
   try {
-    const { size, root, filed, status, unpublished, lastCheckpoint } = fields;
+    const { size, root, filed, status, unpublished, lastCheckpoint, plainCheckpoint } = fields;
     const state = {
       size,
       root: decodeBase64(root as string),
@@ -46,6 +47,7 @@ export function decodeState(bytes: Uint8Array): TreeState {
       status,
       ...(unpublished !== undefined && { unpublished }),
       ...(lastCheckpoint !== undefined && { lastCheckpoint: decodeBase64(lastCheckpoint as string) }),
+      ...(plainCheckpoint !== undefined && { plainCheckpoint: decodeBase64(plainCheckpoint as string) }),
     } as TreeState;
     assertState(state);
     if (equal(encodeState(state), bytes)) return state;
@@ -81,6 +83,7 @@ function assertState(state: TreeState): void {
   assert(unpublished === undefined || unpublished === true, 'unpublished is true or not there');
   assert(unpublished === undefined || size > 0, 'a tree without entries is never marked as unpublished');
   assert((state.lastCheckpoint !== undefined) === (status === 'frozen'), 'only a frozen log has a last checkpoint');
+  assert(state.plainCheckpoint === undefined || status === 'frozen', 'only a frozen log has a plain checkpoint');
 }
 
 /** A commit that breaks these is a bug of ours, never bad input: it would write a second history over the first. */

@@ -115,6 +115,11 @@ export interface TreeState {
   readonly unpublished?: true;
   /** The last checkpoint of a frozen log (signed note); set exactly where `status` is `frozen`. */
   readonly lastCheckpoint?: Uint8Array;
+  /**
+   * The checkpoint of a frozen log's tree without the line that says so, with the quorum of the witnesses. Older versions of
+   * Stele stored none.
+   */
+  readonly plainCheckpoint?: Uint8Array;
 }
 
 /** An entry on its way into the log. */

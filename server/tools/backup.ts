@@ -1,11 +1,12 @@
 /** `stele log backup` and `stele log export`: consistent copies of a log that may be running. */
 import { dirname, resolve } from 'node:path';
-import { isThere, makeDirDurable, namesIn } from '../../merkle/runtime/disk/files.ts';
+import { encodeUtf8 } from '../../merkle/bytes.ts';
+import { isThere, makeDirDurable, namesIn, writeFileDurable } from '../../merkle/runtime/disk/files.ts';
 import { identityPath, type LogIdentity, writeIdentity } from '../dir/identity.ts';
 import { layout } from '../dir/layout.ts';
 import { ServerError } from '../errors.ts';
+import type { Published } from '../log/types.ts';
 import type { CommittedTree } from '../tree/committed.ts';
-import type { TreeReader } from '../tree/reader.ts';
 import { copyState, fullFiles, type OnProgress, partialFiles, writeTree } from './copy.ts';
 
 /**
@@ -39,9 +40,8 @@ export async function backupTree(
  */
 export async function exportTree(
   dir: string,
-  reader: TreeReader,
+  { reader, checkpoint, plain }: Published,
   store: ReturnType<CommittedTree['tileStore']>,
-  checkpoint: string,
   onProgress?: OnProgress,
 ): Promise<number> {
   await emptyDir(dir);
@@ -52,6 +52,7 @@ export async function exportTree(
     yield* full;
     yield* partial;
   }
+  if (plain !== undefined) await writeFileDurable(layout.plain(dir), encodeUtf8(plain), { mode: 0o644 });
   await writeTree(dir, files(), full.count + partial.length, checkpoint, onProgress);
   return size;
 }

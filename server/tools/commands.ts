@@ -59,18 +59,17 @@ export async function exportLog(dir: string, options: CommandOptions): Promise<{
   return await whereItRuns(
     config,
     () =>
-      withTree(config, async (tree, checkpoint, identity) => {
-        const reader = await publishedReader(tree, identity);
-        return { size: await exportTree(dir, reader, tree.tileStore(), checkpoint, onProgress) };
+      withTree(config, async (tree, _checkpoint, identity) => {
+        const published = await publishedOf(tree, identity);
+        return { size: await exportTree(dir, published, tree.tileStore(), onProgress) };
       }),
     (admin) => admin('POST', '/export', { dir: resolve(dir) }),
   );
 }
 
-async function publishedReader(tree: CommittedTree, identity: LogIdentity) {
+async function publishedOf(tree: CommittedTree, identity: LogIdentity) {
   const keys = identity.verifierKeys.map(parseVerifierKey);
-  const published = await openPublished(tree, { origin: identity.origin, keys });
-  return published!.reader;
+  return (await openPublished(tree, { origin: identity.origin, keys }))!;
 }
 
 async function withTree<T>(

@@ -308,12 +308,11 @@ export class CommittedTree {
     return this.#checkpoint === undefined && size > 0 ? { unpublished: true } : {};
   }
 
-  /** Makes `status` durable; a frozen log's last checkpoint is stored in the same step. */
-  setStatus(status: LogStatus, lastCheckpoint?: Uint8Array): Promise<void> {
+  /** Makes `status` durable; the checkpoints of a frozen log are stored in the same step. */
+  setStatus(status: LogStatus, frozen: Pick<TreeState, 'lastCheckpoint' | 'plainCheckpoint'> = {}): Promise<void> {
     return this.#write('state', async () => {
       const { size, root, filed } = this.#state;
-      const last = lastCheckpoint === undefined ? {} : { lastCheckpoint };
-      const next: TreeState = { size, root, filed, status, ...this.#unpublished(size), ...last };
+      const next: TreeState = { size, root, filed, status, ...this.#unpublished(size), ...frozen };
       await this.#retried(() => this.#stores.state.commit({ expected: this.#state, next, entries: [] }));
       // A crash here: the next start finds the status, and a freeze goes on where it was cut off.
       this.#state = next;

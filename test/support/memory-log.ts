@@ -48,6 +48,10 @@ export class MemoryLog implements LogService {
     return { origin: this.#origin, verifierKeys, logId: logId(this.#vkey), status, entries: 'signed' };
   }
 
+  get plainCheckpoint(): string | undefined {
+    return undefined;
+  }
+
   get publishedSize(): number {
     return this.#entries.length;
   }

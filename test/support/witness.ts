@@ -8,13 +8,14 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { equal } from '../../merkle/bytes.ts';
-import { type Checkpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
+import { type Checkpoint, formatCheckpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { cosign } from '../../merkle/cosignature.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import {
   formatVerifierKey,
   KEY_TYPE,
   makeVerifierKey,
+  type NoteSignature,
   noteVerifier,
   openNote,
   parseNote,
@@ -23,7 +24,7 @@ import {
 import { verifyConsistency } from '../../merkle/proof.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
-import { formatCosignatures, originHash, parseAddCheckpoint } from '../../merkle/witness.ts';
+import { formatCosignatures, originHash, parseAddCheckpoint, parseCosignatures } from '../../merkle/witness.ts';
 
 export type Behaviour =
   | 'good'
@@ -45,6 +46,10 @@ export type Behaviour =
   | 'hang-always'
   | 'unknown-log'
   | 'unknown-key'
+  /** Refuses each checkpoint with an extension line. */
+  | 'strict'
+  /** Cosigns the first three lines of each checkpoint, whatever follows. */
+  | 'three-lines'
   /** Holds the empty tree, and refuses each tree after it, as Sunlight 0.8.1 does. */
   | 'stuck';
 
@@ -59,6 +64,8 @@ export class TestWitness {
   inconsistent = 0;
   /** The sizes of the checkpoints that the log offered. */
   readonly sizes: number[] = [];
+  /** Checkpoints with an extension line that it refused. */
+  refused = 0;
   /** The newest request body. */
   body = '';
   /** Whether clients can fetch its checkpoint. */
@@ -146,6 +153,11 @@ export class TestWitness {
     if (others.length > 0) throw new Error('a line that is not the log’s own was sent');
     const checkpoint = parseCheckpoint(text);
     this.sizes.push(checkpoint.size);
+    const { extensions } = checkpoint;
+    if (this.behaviour === 'strict' && extensions.length > 0) {
+      this.refused++;
+      return void response.writeHead(400).end('extension lines are not supported');
+    }
     if (this.behaviour === 'another-tree' || this.behaviour === 'another-key') {
       return void response.end(await this.#cosign(this.behaviour === 'another-tree' ? `${text}extension\n` : text));
     }
@@ -161,9 +173,15 @@ export class TestWitness {
       this.inconsistent++;
       return void response.writeHead(422).end();
     }
-    const each = await Promise.all([this, ...this.sharedBy].map((witness) => witness.#cosign(text)));
+    const signed = this.behaviour === 'three-lines' ? formatCheckpoint({ ...checkpoint, extensions: [] }) : text;
+    const each = await Promise.all([this, ...this.sharedBy].map((witness) => witness.#cosign(signed)));
     this.held = { checkpoint, note: Buffer.concat([note, Buffer.from(each.join(''))]) };
     response.end(each.join(''));
+  }
+
+  /** Its cosignatures over any text. */
+  async cosignatures(text: string): Promise<NoteSignature[]> {
+    return parseCosignatures(await this.#cosign(text));
   }
 
   async #cosign(text: string): Promise<string> {

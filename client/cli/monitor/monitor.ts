@@ -215,6 +215,11 @@ class Output {
       this.#troubles.set(key, event.message);
       const where = event.type === 'peer' ? `${log}, compared with ${event.peer}` : log;
       this.#print(event, [`${where}: ${printable(event.message)}`]);
+    } else if (event.type === 'new') {
+      const message = 'is new, and has no checkpoint yet';
+      if (this.#troubles.get(log) === message) return;
+      this.#troubles.set(log, message);
+      this.#print(event, [`${log}: ${message}`]);
     } else if (event.type === 'recovered') {
       this.#troubles.delete(log);
       this.#print(event, [`${log}: is followed again`]);

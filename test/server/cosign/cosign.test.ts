@@ -444,30 +444,53 @@ describe('a log with witnesses', () => {
     expect(sizeOf(log!.checkpoint)).toBe(1);
   });
 
-  it('freezes with the quorum on the last checkpoint, and waits for it', async () => {
+  it('freezes once the plain checkpoint has the quorum, and waits for that', async () => {
     await open();
     await submit('one');
     await Promise.all([witnesses[0]!.stop(), witnesses[1]!.stop()]);
+    const late = submit('two').catch((error: unknown) => error);
+    await until(() => witnesses[2]!.held!.checkpoint.size === 2);
     const frozen = log!.freeze();
     let done = false;
     frozen.finally(() => {
       done = true;
     });
-    // The one witness that is there has the last checkpoint, and the freeze still waits.
-    await until(() => Buffer.from(witnesses[2]!.held!.note).includes('\nLog frozen — '));
     await turns();
     expect(done).toBe(false);
+    expect(Buffer.from(witnesses[2]!.held!.note).includes('\nLog frozen — ')).toBe(false);
     await witnesses[0]!.start();
     const last = await frozen;
+    expect(await late).toMatchObject({ index: 1 });
     expect(last).toContain('\nLog frozen — ');
     expect(cosigners(last)).toEqual(['a', 'c']);
+    expect(cosigners(log!.plainCheckpoint!)).toEqual(['a', 'c']);
+    expect(log!.plainCheckpoint!.split('\n\n')[0]!.split('\n')).toEqual(last.split('\n').slice(0, 3));
+    // Proofs lead to the one that has the quorum.
+    expect((await log!.entry(0))!.proof.checkpoint).toBe(log!.plainCheckpoint);
     await witnesses[1]!.start();
     await until(() => cosigners(log!.checkpoint).length === 3);
-    const shown = log!.checkpoint;
+    const shown = [log!.checkpoint, log!.plainCheckpoint];
     await log!.close();
     await open();
-    expect(log!.checkpoint).toBe(shown);
+    expect([log!.checkpoint, log!.plainCheckpoint]).toEqual(shown);
+    expect(log!.notReady()).toEqual([]);
   });
+
+  it.each(['strict', 'three-lines'] as const)(
+    'freezes with witnesses that take no further line: %s',
+    async (behaviour) => {
+      for (const witness of witnesses) witness.behaviour = behaviour;
+      await open();
+      await submit('one');
+      const last = await log!.freeze();
+      expect(cosigners(last)).toEqual([]);
+      expect(cosigners(log!.plainCheckpoint!).length).toBeGreaterThanOrEqual(2);
+      expect(log!.notReady()).toEqual([]);
+      expect(log!.checkpoint).toBe(last);
+      // They are not asked again and again.
+      if (behaviour === 'strict') for (const { refused } of witnesses) expect(refused).toBe(1);
+    },
+  );
 
   it('keeps the pace that it is told', async () => {
     await open(policyOf(witnesses, 2), {}, { minPublishIntervalMs: 250 });

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ed25519VerifierKey } from '../../../merkle/note.ts';
 import { createKeyFile } from '../../../merkle/runtime/keys/keyfile.ts';
 import { bodyOf, tempDir } from '../../support/log.ts';
-import { type ServeProcess, startServer, steleJson } from '../../support/serve.ts';
+import { type ServeProcess, startServer, stele, steleJson } from '../../support/serve.ts';
 import { until } from '../../support/until.ts';
 import { type Behaviour, policyOf, TestWitness } from '../../support/witness.ts';
 
@@ -93,6 +93,17 @@ describe('a new log without its witness', () => {
     await witness.stop();
     await start();
     expect(await steleJson(['log', 'check', at('data')]).catch((error: Error) => error.message)).toContain('locked');
+    // Who reads it is told that it is new, and alarms nobody.
+    const read = await stele(['audit', server!.url]);
+    expect([read.code, read.stderr]).toEqual([2, expect.stringContaining('is a new log without a checkpoint')]);
+    const log = { url: server!.url, keys: [...server!.verifierKeys] };
+    const settings = { state: at('monitor'), logs: [log], rules: [], sinks: [{ type: 'stdout' }], staleAfter: '1s' };
+    await writeFile(at('monitor.yaml'), JSON.stringify(settings));
+    const watched = await stele(['monitor', '--once', '--from-start', '--config', at('monitor.yaml')]);
+    expect([watched.code, watched.stdout + watched.stderr]).toEqual([
+      0,
+      expect.stringContaining('is new, and has no checkpoint'),
+    ]);
     expect((await submit('one')).status).toBe(503);
     await server!.kill();
     expect(await steleJson(['log', 'check', at('data')])).toMatchObject({ size: 1, publishedSize: 0 });

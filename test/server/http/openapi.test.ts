@@ -14,9 +14,11 @@ it('OpenAPI lists every route, and nothing else', async () => {
   );
   expect(routes.sort()).toEqual([
     'get /api/v2/checkpoint',
+    'get /api/v2/checkpoint.plain',
     'get /api/v2/tile/entries/{bundle}',
     'get /api/v2/tile/{tile}',
     'get /checkpoint',
+    'get /checkpoint.plain',
     'get /openapi.json',
     'get /stele/v1/entries/{index}',
     'get /stele/v1/log',

@@ -131,6 +131,7 @@ describe('a log in each phase', () => {
         askUnpublished: async () => {},
         adopt: () => {},
         quorum: async (note) => note,
+        collect: async (note) => note,
         notReady: () => [],
         whyLate: () => undefined,
         alarms: () => [],
