@@ -1,4 +1,6 @@
 /** How a service that the command line runs ends. */
+import { closeSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
 
 /**
@@ -35,7 +37,13 @@ function hangUp(): void {
  * Call it first of all in a process that will be a service.
  */
 export function holdHangUps(): void {
-  if (!process.listeners('SIGHUP').includes(hangUp)) process.on('SIGHUP', hangUp);
+  if (process.listeners('SIGHUP').includes(hangUp)) return;
+  process.on('SIGHUP', hangUp);
+  const terminals = [0, 1, 2].filter((descriptor) => isatty(descriptor));
+  // Node sets the terminal back when it ends, and aborts where the terminal is gone, unless the descriptor is closed.
+  process.once('exit', () => {
+    for (const descriptor of terminals) if (!isatty(descriptor)) closeSync(descriptor);
+  });
 }
 
 /** What SIGHUP does from now on, once the service can do it. */
