@@ -1,9 +1,47 @@
 /** SIGHUP to the built witness: `npm run build` first. */
-import { writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { CLI } from '../support/serve.ts';
+import { lacking, skips } from '../support/skip.ts';
 import { startWitness } from '../support/witness-process.ts';
 import { later, TestLog, tempDir } from './helpers.ts';
+
+const noTerminal = lacking('script');
+
+describe.skipIf(skips('a terminal that closes', noTerminal))('a witness at a terminal that closes', () => {
+  it('goes on, and ends in order when it is told to', async () => {
+    const dir = await tempDir();
+    const [data, status] = [join(dir, 'data'), join(dir, 'status')];
+    const command = `'${process.execPath}' '${CLI}' witness --name witness.test/w --data '${data}' --listen-port 0 --admin-port 0`;
+    // The shell outlives the terminal too, to say how the witness ended.
+    const inner = `trap : HUP; ${command}; echo $? > '${status}'`;
+    const terminal = spawn('script', ['-qfc', inner, '/dev/null'], { stdio: ['pipe', 'pipe', 'ignore'] });
+    later(async () => terminal.kill('SIGKILL'));
+    let shown = '';
+    terminal.stdout.setEncoding('utf8').on('data', (text: string) => {
+      shown += text;
+    });
+    await expect.poll(() => shown).toContain('witness.test/w+');
+    const url = /listens on (http:\S+)/.exec(shown)![1]!;
+    const { pid } = JSON.parse(await readFile(join(data, 'owner.json'), 'utf8')) as { pid: number };
+    later(async () => {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has ended.
+      }
+    });
+    terminal.kill('SIGKILL');
+    await once(terminal, 'close');
+    for (let i = 0; i < 5; i++) process.kill(pid, 'SIGHUP');
+    expect((await fetch(`${url}/nothing`)).status).toBe(404);
+    process.kill(pid, 'SIGTERM');
+    await expect.poll(() => readFile(status, 'utf8').catch(() => '')).toBe('0\n');
+  });
+});
 
 describe('stele witness on SIGHUP', () => {
   it('reads its logs and limits anew, and keeps those before where the files are wrong', async () => {
