@@ -19,7 +19,8 @@ import { readRoutes } from './read.ts';
 import { writeRoutes } from './write.ts';
 
 /**
- * The public API over `log`, for `listen`. `limits`, `rateLimit` and `retryAfter` of the options are read at each use. `close` does not close the log; new entries are refused from then on.
+ * The public API over `log`, for `listen`. `limits`, `rateLimit` and `retryAfter` of the options are read at each use. `close`
+ * does not close the log; new entries are refused from then on.
  */
 export function createApp(log: LogService, options: HttpOptions, metrics: Metrics, logger: Logger): App {
   const clients = new ClientAddresses(options.trustProxy);

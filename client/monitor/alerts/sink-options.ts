@@ -93,7 +93,10 @@ const EmailSchema = Type.Object(
   {
     type: Type.Literal('email'),
     ...common('email'),
-    host: text(HOST, 'a host name or an IP address', { description: 'The mail server that takes the messages.' }),
+    host: text(HOST, 'a host name or an IP address', {
+      description:
+        'The mail server that takes the messages. Mail needs the package nodemailer (`npm install nodemailer`).',
+    }),
     port: opt(
       count('port', 1, 65_535, {
         description: 'Its port.',

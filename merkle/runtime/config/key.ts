@@ -21,7 +21,7 @@ export function keySettings(which: string, fileDefault: string, danger: string) 
       module: opt(
         moduleFile({
           description:
-            'PKCS#11 module of the token that holds the key: a path, or a bare file name that is looked for where distributions put such modules.',
+            'PKCS#11 module of the token that holds the key: a path, or a bare file name that is looked for where distributions put such modules. Needs the package pkcs11js (`npm install pkcs11js`).',
           danger: 'The module is native code that runs inside this process.',
         }),
       ),
