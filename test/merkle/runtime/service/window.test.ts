@@ -3,7 +3,10 @@ import { Window } from '../../../../merkle/runtime/service/window.ts';
 
 it('counts each name in windows of a fixed length', () => {
   let now = 500;
-  const window = new Window(() => 10_000, () => now);
+  const window = new Window(
+    () => 10_000,
+    () => now,
+  );
   for (const name of ['a', 'a', 'b']) window.count(name);
   expect([window.isFull('a', 2), window.isFull('b', 2), window.isFull('c', 2)]).toEqual([true, false, false]);
   now += 7500;
@@ -13,7 +16,10 @@ it('counts each name in windows of a fixed length', () => {
 });
 
 it('forgets the oldest of 100,000 names for a new one', () => {
-  const window = new Window(() => 10_000, () => 0);
+  const window = new Window(
+    () => 10_000,
+    () => 0,
+  );
   for (let i = 0; i < 100_000; i++) window.count(`client ${i}`);
   window.count('client 0');
   expect(window.isFull('client 0', 2)).toBe(true);
