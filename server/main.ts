@@ -1,4 +1,5 @@
 /** Starts a log as a server. The command line loads this file, which also exports the operator's commands. */
+import { freeSpace } from '../merkle/runtime/disk/free-space.ts';
 import { failure } from '../merkle/runtime/service/ends.ts';
 import { type Logger, makeLogger } from '../merkle/runtime/service/logger.ts';
 import { drainApp, openPorts, tryPorts } from '../merkle/runtime/service/ports.ts';
@@ -88,7 +89,9 @@ export async function serve({
     if (port !== undefined) metrics.certificateEnd = () => Date.parse(port.facts.notAfter) / 1000;
     const hosts = [config.admin.host, ...config.admin.hosts];
     const alarms = () => reloads.alarms();
-    const admin = createAdminApp(log, { token: adminToken, hosts, alarms }, metrics, logger);
+    const disk = freeSpace(config.data, config.readiness.minFree, 'readiness.minFree');
+    metrics.diskFree = disk.bytes;
+    const admin = createAdminApp(log, { token: adminToken, hosts, alarms, notReady: disk.reasons }, metrics, logger);
     const { url, adminUrl } = await openPorts(
       { public: { app, at: config.listen, tls: tls !== undefined }, admin: { app: admin, at: config.admin } },
       lock,

@@ -58,6 +58,7 @@ export class Metrics extends MetricSet {
   #checkpointMs = 0;
   /** The length of the pool's queue of bodies, read whenever the metrics are read. */
   poolQueue = (): number => 0;
+  diskFree = (): number | undefined => undefined;
   /** The files that are known to be damaged, read whenever the metrics are read. */
   rottenFiles = (): number => 0;
   /** Milliseconds since the scrub had read every file, read whenever the metrics are read; undefined without a scrub. */
@@ -75,6 +76,7 @@ export class Metrics extends MetricSet {
     const help = 'Time of one run of a stage of the write path';
     const stages = this.histogram('stele_stage_duration_seconds', help, SECONDS, 'stage');
     for (const stage of STAGES) this.#stages.set(stage, stages.labels(stage));
+    this.freeBytes('stele_disk_free_bytes', () => this.diskFree());
     this.gauge('stele_pool_queue_requests', 'Request bodies waiting for an ingest worker', [], (gauge) =>
       gauge.set(this.poolQueue()),
     );

@@ -30,6 +30,8 @@ interface AdminOptions {
   readonly lists: Pick<ListUpdates, 'status' | 'alarms'>;
   /** What needs the operator besides, one sentence each. */
   readonly alarms?: () => readonly string[];
+  /** Why the witness is not ready, besides its own reasons. */
+  readonly notReady?: () => readonly string[];
 }
 
 /**
@@ -75,7 +77,7 @@ export function createAdminApp(
 
   const routes: Route[] = [
     ...probeRoutes({
-      notReady: () => witness.notReady(),
+      notReady: () => [...witness.notReady(), ...(options.notReady?.() ?? [])],
       alarms: () => [...options.lists.alarms(), ...(options.alarms?.() ?? [])],
       metrics,
       prefix: 'stele_witness',

@@ -9,6 +9,7 @@ import {
   checkPorts,
   connectionsPerAddress,
   logSettings,
+  minFree,
   publicPort,
   sharedAddressDanger,
   trustProxy,
@@ -162,6 +163,7 @@ export const WitnessSchema = Type.Object({
     }),
   }),
   trustProxy: trustProxy(),
+  readiness: Type.Object({ minFree: minFree('64MiB') }),
   log: Type.Object(logSettings()),
 });
 

@@ -1,4 +1,5 @@
 /** Starts a witness as a server. The command line loads this file, and with it the operator's commands. */
+import { freeSpace } from '../merkle/runtime/disk/free-space.ts';
 import { failure } from '../merkle/runtime/service/ends.ts';
 import { type Logger, makeLogger } from '../merkle/runtime/service/logger.ts';
 import { drainApp, openPorts, tryPorts } from '../merkle/runtime/service/ports.ts';
@@ -75,7 +76,15 @@ export async function serveWitness({
     const reloads = witnessReloads({ config, settings: SETTINGS, reread, opened, lists, logger });
     const hosts = [config.admin.host, ...config.admin.hosts];
     const alarms = () => reloads.alarms();
-    const admin = createAdminApp(witness, logs, { token: adminToken, hosts, list, lists, alarms }, metrics, logger);
+    const disk = freeSpace(config.data, config.readiness.minFree, 'readiness.minFree');
+    metrics.diskFree = disk.bytes;
+    const admin = createAdminApp(
+      witness,
+      logs,
+      { token: adminToken, hosts, list, lists, alarms, notReady: disk.reasons },
+      metrics,
+      logger,
+    );
     const ports = { public: { app, at: config.listen }, admin: { app: admin, at: config.admin } };
     const { url, adminUrl } = await openPorts(ports, lock);
     lists.start();

@@ -59,6 +59,8 @@ export class Metrics extends MetricSet {
   /** The requests to `sign-subtree` that wait, read whenever the metrics are read. */
   subtreesWaiting = (): number => 0;
 
+  diskFree = (): number | undefined => undefined;
+
   /** The three of the clock, read in the same way: seconds, and seconds since 1970. */
   clockDrift = (): number => 0;
   clockWrong = (): boolean => false;
@@ -66,6 +68,7 @@ export class Metrics extends MetricSet {
 
   constructor(options: { readonly process?: boolean } = {}) {
     super(options);
+    this.freeBytes('stele_witness_disk_free_bytes', () => this.diskFree());
     this.gauge(
       'stele_witness_clock_drift_seconds',
       'How far the wall clock has gone from the clock that nobody sets since the start',

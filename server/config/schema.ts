@@ -10,6 +10,7 @@ import {
   bodyRate,
   connectionsPerAddress,
   logSettings,
+  minFree,
   publicPort,
   sharedAddressDanger,
   trustProxy,
@@ -255,6 +256,7 @@ export const ConfigSchema = Type.Object({
       description: '`/readyz` turns red when a committed entry has waited this long for a published checkpoint.',
       default: '30s',
     }),
+    minFree: minFree('256MiB'),
   }),
 });
 

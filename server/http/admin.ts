@@ -28,6 +28,8 @@ interface AdminOptions {
   readonly hosts?: readonly string[];
   /** What needs the operator besides the log's own alarms, one sentence each. */
   readonly alarms?: () => readonly string[];
+  /** Why the log is not ready, besides its own reasons. */
+  readonly notReady?: () => readonly string[];
 }
 
 /**
@@ -71,7 +73,7 @@ export function createAdminApp(log: LogService, options: AdminOptions, metrics: 
 
   const routes = [
     ...probeRoutes({
-      notReady: () => log.notReady(),
+      notReady: () => [...log.notReady(), ...(options.notReady?.() ?? [])],
       alarms: () => [...log.alarms(), ...(options.alarms?.() ?? [])],
       metrics,
       prefix: 'stele',

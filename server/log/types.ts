@@ -13,7 +13,8 @@ import type { Encoding, EntryKind, IngestedBody } from '../types.ts';
 import type { KnownHead } from './known-head.ts';
 import type { CheckpointSigner } from './sign.ts';
 
-export type LogLimits = Pick<Config['limits'], 'outstanding' | 'unpublished' | 'publishTimeout'> & Config['readiness'];
+export type LogLimits = Pick<Config['limits'], 'outstanding' | 'unpublished' | 'publishTimeout'> &
+  Pick<Config['readiness'], 'maxCheckpointDelay'>;
 
 export interface LogOptions {
   /** Opens the stores; called at the start and after each failure. */

@@ -1,6 +1,7 @@
 /** `stele monitor`: follows logs, and alerts when somebody unexpected signs or when a log lies. */
 import { Command } from 'commander';
 import { printable } from '../../../merkle/printable.ts';
+import { freeSpace } from '../../../merkle/runtime/disk/free-space.ts';
 import { usage } from '../../errors.ts';
 import { type SinkSettings, settingsOf, wants } from '../../monitor/alerts/sink.ts';
 import type { SinkOptions } from '../../monitor/alerts/sink-options.ts';
@@ -25,6 +26,9 @@ interface MonitorOptions {
   readonly ca?: string;
   readonly json?: boolean;
 }
+
+/** Bytes on the disk of the state below which a monitor is not ready: a store of LevelDB may grow by as much at once. */
+const MIN_FREE = 64 * 1024 * 1024;
 
 const HELP = `
 A first start says where to begin: --from-start looks at every entry of the logs, --from-now at those to come. Both are
@@ -109,6 +113,8 @@ async function monitor(options: MonitorOptions): Promise<void> {
       process.exitCode = out.once(await watching.once(stopping.signal), pending());
       return;
     }
+    const disk = freeSpace(config.state, MIN_FREE);
+    metrics.freeBytes('stele_monitor_disk_free_bytes', disk.bytes);
     const server =
       config.metrics &&
       (await (
@@ -116,7 +122,7 @@ async function monitor(options: MonitorOptions): Promise<void> {
       ).startMetricsServer(
         metrics,
         config.metrics,
-        () => opened.current.monitor.troubles,
+        () => [...opened.current.monitor.troubles, ...disk.reasons()],
         () => opened.alarms(),
       ));
     try {

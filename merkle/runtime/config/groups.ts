@@ -57,6 +57,14 @@ export function trustProxy() {
 
 export const sharedAddressDanger = 'Behind a proxy that `trustProxy` does not name, all clients share one address.';
 
+/** The free space below which a service is not ready. */
+export function minFree(standard: string) {
+  return size('0B', '1024GiB', {
+    description: '`/readyz` turns red when the disk of `data` has less room than this; with 0 it never does for that.',
+    default: standard,
+  });
+}
+
 /** What every service that logs has in its group `log`. */
 export function logSettings() {
   return {

@@ -36,6 +36,15 @@ export class MetricSet {
     return gauge;
   }
 
+  /** The room on the disk of a service's data; nothing is shown while the file system does not say. */
+  freeBytes(name: string, free: () => number | undefined): void {
+    this.gauge(name, 'Bytes that may still be written to the disk of the data directory', [], (gauge) => {
+      const bytes = free();
+      if (bytes === undefined) gauge.remove();
+      else gauge.set(bytes);
+    });
+  }
+
   histogram<Label extends string = never>(
     name: string,
     help: string,
