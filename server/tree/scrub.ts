@@ -31,8 +31,8 @@ interface ScrubHost {
 
 /** A round ends a little before its time, so that a restart does not make it late. */
 const SHARE_OF_TIME = 0.9;
-/** Rest after a step, in multiples of its processor time: one hundredth of a core. */
-const REST = 99;
+/** Rest after a step, in multiples of its processor time. Half of a hundredth of a core: what is not measured has the other half. */
+const REST = 199;
 /** The longest sleep, in milliseconds: known damage is looked at this often, and the tree may have grown. */
 const TICK_MS = 10_000;
 /** Damaged files that are looked at in a tick. */

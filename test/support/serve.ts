@@ -115,8 +115,10 @@ async function announced(
       // A line with one brace ends the JSON object.
       if (!text.endsWith('\n}\n')) return;
       const started = JSON.parse(text) as Started & { readonly ok: boolean };
+      // A server that ends with an error later prints a second object.
+      text = '';
       if (started.ok) resolve(started);
-      else reject(new Error(`stele serve did not come up: ${text}`));
+      else reject(new Error(`stele serve did not come up: ${JSON.stringify(started, null, 2)}`));
     });
   });
   try {
