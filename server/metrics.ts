@@ -34,6 +34,10 @@ export class Metrics extends MetricSet {
     'stele_unconfirmed',
     '1 while the log takes no entry because its witnesses have not confirmed that no newer tree of it exists',
   );
+  readonly secondPlaceFailures = this.counter(
+    'stele_second_place_failures_total',
+    'Tries to record a tree head in the second place that failed; nothing is signed meanwhile',
+  );
   readonly storeFailures = this.counter('stele_store_failures_total', 'Failures of the store that closed its handle');
 
   readonly reloads = this.counter<'result'>(

@@ -29,6 +29,7 @@ import { ServerError } from './errors.ts';
 import { createIngest } from './ingest/ingest.ts';
 import { readKnown } from './log/known-head.ts';
 import { Log } from './log/log.ts';
+import { SecondPlace } from './log/second-place.ts';
 import { CheckpointSigner } from './log/sign.ts';
 import type { LogLimits } from './log/types.ts';
 import { Metrics } from './metrics.ts';
@@ -104,6 +105,14 @@ export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
     };
     if (found !== undefined) checkKeys(config.data, found, identity.verifierKeys);
     const known = atLeast === undefined ? undefined : await readKnown(atLeast, config.origin, identity.verifierKeys);
+    const secondPlace =
+      config.secondPlace === undefined
+        ? undefined
+        : new SecondPlace(config.secondPlace, config.origin, logger, () => metrics.secondPlaceFailures.inc());
+    if (secondPlace !== undefined) {
+      signer.record = (head) => secondPlace.record(head);
+      closers.add(async () => secondPlace.close());
+    }
     const cosigner = policy?.witnesses.length ? makeCosigner(config, policy, signer, metrics, logger) : undefined;
     if (cosigner !== undefined) closers.add(async () => cosigner.close());
     await beforeMaking?.();
@@ -125,10 +134,10 @@ export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
     // The threads load while the store opens, not while the first client waits.
     void ingest.ingest(new Uint8Array(0), 'json');
     if (!ingest.fast.fast) logger.warn({ why: ingest.fast.why }, 'signatures over digests are checked the slow way');
-    if (policy?.quorum === undefined && known === undefined) {
+    if (policy?.quorum === undefined && known === undefined && secondPlace === undefined) {
       logger.warn(
         {},
-        'nothing tells whether this data directory is an old copy, which would begin a second history: name witnesses in `policy`, or give the newest checkpoint that you can find with --at-least',
+        'nothing tells whether this data directory is an old copy, which would begin a second history: name witnesses in `policy` or a directory on another disk in `secondPlace`, or give the newest checkpoint that you can find with --at-least',
       );
     }
     const { outstanding, unpublished, publishTimeout } = config.limits;
@@ -141,6 +150,7 @@ export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
       cosigner,
       isNew: found === undefined,
       atLeast: known,
+      secondPlace,
       minPublishIntervalMs: config.publish.minInterval ?? defaultMinInterval(config, cosigner),
       keepPlain: (note) =>
         writeFileDurable(layout.plain(layout.public(config.data)), Buffer.from(note), { mode: 0o644 }),

@@ -82,6 +82,14 @@ export const ConfigSchema = Type.Object({
       danger: 'When its quorum cannot be reached, nothing is published.',
     }),
   ),
+  secondPlace: opt(
+    path({
+      description:
+        'A directory on another disk, which must be there: the size and the root of each tree are recorded in it before they are signed, so that an old copy of `data` does not start.',
+      defaultText: 'none',
+      danger: 'While it cannot be reached, nothing is signed. Keep it out of the copies of `data`.',
+    }),
+  ),
   publish: Type.Object({
     minInterval: opt(
       duration('0ms', '1h', {

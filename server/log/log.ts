@@ -217,6 +217,8 @@ export class Log implements LogService {
     }
     const { name } = this.#life.phase;
     if (name === 'running' || name === 'confirming') reasons.push(...(cosigner?.notReady() ?? []));
+    const unrecorded = this.#options.secondPlace?.notReady;
+    if (unrecorded !== undefined) reasons.push(unrecorded);
     reasons.push(...this.#integrity.notReady());
     return reasons;
   }
@@ -446,6 +448,7 @@ async function openStore(
   const prepare = async (tree: CommittedTree) => {
     // Before anything is signed: an old copy of the directory must not begin a second history.
     if (first && atLeast !== undefined) await checkKnown(tree, atLeast, OLD_COPY);
+    if (first) await options.secondPlace?.check(tree.reader());
     if (first) await cosigner?.check(tree.reader());
     const published = await openPublished(tree, signer);
     // A crash may have come between the freeze and this copy.

@@ -40,6 +40,8 @@ export class CheckpointSigner {
   readonly logId: Uint8Array;
   readonly #signers: readonly Signer[];
   readonly #mldsa: MldsaSigner | undefined;
+  /** Makes a tree head durable elsewhere before it is signed (second-place.ts). */
+  record: (head: TreeHead) => Promise<void> = async () => {};
   #last: TreeHead | undefined;
   #frozen = false;
 
@@ -86,6 +88,8 @@ export class CheckpointSigner {
           'signed before. Stop the log and check its data directory with `stele log check`.',
       );
     }
+    await this.record(head);
+    if (this.#frozen) throw new ServerError('frozen', 'this log was stopped while it recorded its tree.');
     this.#last = head;
     const text = formatCheckpoint({
       origin: this.origin,

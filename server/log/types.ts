@@ -11,6 +11,7 @@ import type { TreeReader } from '../tree/reader.ts';
 import type { ScrubOptions } from '../tree/scrub.ts';
 import type { Encoding, EntryKind, IngestedBody } from '../types.ts';
 import type { KnownHead } from './known-head.ts';
+import type { SecondPlace } from './second-place.ts';
 import type { CheckpointSigner } from './sign.ts';
 
 export type LogLimits = Pick<Config['limits'], 'outstanding' | 'unpublished' | 'publishTimeout'> &
@@ -33,6 +34,8 @@ export interface LogOptions {
   readonly minPublishIntervalMs?: number;
   /** A witness proved that this log signed another history: the log stops until its operator acts. `evidence` is the note. */
   readonly onConflict?: (error: ServerError, evidence: string) => Promise<void>;
+  /** A place that records each tree head before it is signed. */
+  readonly secondPlace?: Pick<SecondPlace, 'check' | 'notReady'> | undefined;
   /** A checkpoint that the operator names: the log does not start with less. */
   readonly atLeast?: KnownHead | undefined;
   /** Stores a copy of the plain checkpoint of a frozen log where readers of the data directory find it. */

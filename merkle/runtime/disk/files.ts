@@ -46,6 +46,24 @@ export async function writeFileDurable(
 }
 
 /**
+ * Creates the file at `path`, whole or not at all. Resolves with false where there is a file already, which stays as it is.
+ * @throws RuntimeError `file`
+ */
+export async function createFileDurable(path: string, bytes: Uint8Array): Promise<boolean> {
+  let made = true;
+  await writeAndRename(path, bytes, undefined, async (temporary) => {
+    // Unlike a rename, a link never replaces a file.
+    await fs.link(temporary, path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+      made = false;
+    });
+    await fs.unlink(temporary);
+  });
+  await syncDir(dirname(path));
+  return made;
+}
+
+/**
  * The bytes of the file, or undefined where there is no file. Requires 0 <= maxBytes < 2^31.
  * @throws RuntimeError `file` when it cannot be read or holds more than `maxBytes`
  */
@@ -220,6 +238,7 @@ async function writeAndRename(
   path: string,
   bytes: Uint8Array | readonly Uint8Array[],
   mode: number | undefined,
+  place: (temporary: string, path: string) => Promise<void> = fs.rename,
 ): Promise<void> {
   const temporary = join(dirname(path), `.${randomBytes(8).toString('hex')}.tmp`);
   try {
@@ -231,7 +250,7 @@ async function writeAndRename(
     } finally {
       await handle.close();
     }
-    await fs.rename(temporary, path);
+    await place(temporary, path);
   } catch (error) {
     // On a full disk this gives the room back. Where it fails as well, `removeLeftovers` does it at the next start.
     await fs.unlink(temporary).catch(() => {});
