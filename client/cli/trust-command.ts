@@ -159,7 +159,11 @@ async function otherLog(given: string, { logKey, policy, ca }: FilesOptions): Pr
   const options = { timeoutMs: TIMEOUT_MS, ...(fetch && { fetch }) };
   const source = openSource(url, options);
   try {
-    const bytes = await source.checkpoint();
+    const bytes = await source.checkpoint().catch((error: unknown): never => {
+      if (!(error instanceof ClientError) || error.code !== 'missing') throw error;
+      const why = `${url} shows no checkpoint: is it the address of the log? A new log with witnesses has none before its first entry`;
+      throw new ClientError('missing', why, { cause: error });
+    });
     const keys = [own, ...others];
     const { keys: signed } = openHead({ origin, keys }, bytes);
     const missing = keys.find((key) => !signed.some((one) => equal(one.keyId, key.keyId)));

@@ -44,6 +44,8 @@ export class Feed {
   readonly #now: () => number;
   #cursor: Cursor | undefined;
   #loaded = false;
+  /** The log showed no checkpoint when it was looked at before. */
+  #sawNone = false;
   /** The only look that `read` takes: an older one could lead back. */
   #last: Look | undefined;
   #partialSince: { readonly full: number; readonly time: number } | undefined;
@@ -117,7 +119,7 @@ export class Feed {
   async #look(signal: AbortSignal): Promise<Look> {
     // A cache may serve an old checkpoint. A log that stands behind one has not gone back.
     const wasBehind = this.#last?.facts.some(({ type }) => type === 'rollback') === true;
-    const shown = openHead(this.log, await this.#source.checkpoint(signal, wasBehind));
+    const shown = openHead(this.log, await this.#checkpoint(signal, wasBehind));
     const head = await withPlain(this.log, shown, this.#source, signal);
     const fact = await judge(this.log, this.#cursor, head, this.#source, signal);
     if (fact !== undefined) return { head, accepted: false, facts: [fact], peers: [] };
@@ -127,6 +129,16 @@ export class Feed {
     if (splits.length > 0) return { head, accepted: false, facts: splits, peers };
     const old = tooOld(this.log, head, now);
     return { head, accepted: true, facts: old === undefined ? [] : [old], peers };
+  }
+
+  /** A new log with witnesses has no checkpoint before its first entry. */
+  async #checkpoint(signal: AbortSignal, fresh: boolean): Promise<Uint8Array> {
+    try {
+      return await this.#source.checkpoint(signal, fresh);
+    } catch (error) {
+      if (error instanceof ClientError && error.code === 'missing') this.#sawNone = true;
+      throw error;
+    }
   }
 
   async #read(head: SignedHead, signal: AbortSignal): Promise<ReadOutcome> {
@@ -165,7 +177,9 @@ export class Feed {
   }
 
   async #begin(head: SignedHead, tiles: Reading['tiles']): Promise<CompactRange> {
-    return this.#options.start === 'now' ? await rangeOf(head, tiles) : CompactRange.empty(fastSha256);
+    // All entries of a log that had no checkpoint yet are still to come.
+    const now = this.#options.start === 'now' && !this.#sawNone;
+    return now ? await rangeOf(head, tiles) : CompactRange.empty(fastSha256);
   }
 
   #frozenBy(head: SignedHead): Cursor['frozen'] {

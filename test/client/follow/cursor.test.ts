@@ -1,5 +1,7 @@
 /** The cursor of a feed skips nothing, whatever crashes, and whatever the log does meanwhile. */
+
 import { describe, expect, it } from 'vitest';
+import { ClientError } from '../../../client/errors.ts';
 import { cursorRecord, parseCursor, peerRecords } from '../../../client/follow/cursor-record.ts';
 import type { Batch } from '../../../client/follow/types.ts';
 import { entriesOf, FakeLog, View } from '../../support/fake-log.ts';
@@ -160,5 +162,20 @@ describe('a cursor', () => {
     log.show(entriesOf(800));
     await round();
     expect(store.order).toEqual(Array.from({ length: 100 }, (_, i) => 700 + i));
+  });
+
+  it('begins with the first entry on that demand where the log had no checkpoint yet', async () => {
+    const log = new FakeLog(new View(entriesOf(2)));
+    let published = false;
+    const missing = () => Promise.reject(new ClientError('missing', 'checkpoint is not there'));
+    const open = () => {
+      const source = log.source();
+      return { ...source, checkpoint: (signal?: AbortSignal) => (published ? source.checkpoint(signal) : missing()) };
+    };
+    const { store, round } = feedOf(log, { start: 'now', open });
+    await expect(round()).rejects.toMatchObject({ code: 'missing' });
+    published = true;
+    await round();
+    expect(store.order).toEqual([0, 1]);
   });
 });
