@@ -22,6 +22,7 @@ let dir: Awaited<ReturnType<typeof tempDir>>;
 let data: string;
 let log: Log | undefined;
 let metrics: Metrics;
+let cosigner: Cosigner;
 let witnesses: TestWitness[];
 /** The sizes of the trees that the log has signed since it was opened. */
 let signed: number[];
@@ -65,7 +66,7 @@ async function open(
   });
   metrics = new Metrics({ process: false });
   const logger = { info: () => {}, warn: () => {}, error: () => {} };
-  const cosigner = new Cosigner({
+  cosigner = new Cosigner({
     policy: parsePolicy(policy),
     origin: ORIGIN,
     keys: signer.keys,
@@ -164,6 +165,26 @@ describe('a log that was there before', () => {
     await until(() => log!.notReady().length === 0 || log!.notReady()[0]?.includes('quorum'));
     await Promise.all(witnesses.slice(needed).map((witness) => witness.start()));
     expect(await until(() => submit('more').catch(() => undefined))).toMatchObject({ index: 1 });
+  });
+
+  it('goes on under a policy that replaces the one of the start, with what was confirmed before', async () => {
+    await begun();
+    await stopAll();
+    await open();
+    await witnesses[1]!.start();
+    await until(() => log!.notReady()[1]?.endsWith('here: a refuses connections; c refuses connections'));
+    // A policy that cannot be used changes nothing.
+    const [witness] = policyOf(witnesses, 'all').split(' http');
+    const withoutUrl = parsePolicy(`${witness}\nquorum ${witnesses[0]!.name}\n`);
+    expect(() => cosigner.replacePolicy(withoutUrl)).toThrow('cannot be reached');
+    expect(await value('stele_unconfirmed')).toBe(1);
+    // Every quorum of three has the witness that has confirmed.
+    cosigner.replacePolicy(parsePolicy(policyOf(witnesses, 'all')));
+    await until(async () => (await value('stele_unconfirmed')) === 0);
+    const submitted = submit('more');
+    await Promise.all([witnesses[0]!.start(), witnesses[2]!.start()]);
+    expect(await submitted).toMatchObject({ index: 1 });
+    expect(parseNote(log!.checkpoint).signatures).toHaveLength(4);
   });
 
   it('is not hurried by failOpen', async () => {
