@@ -7,6 +7,7 @@
  *     npm run bench:load -- --growth --sizes 100000,10000000 --repeat 5
  *     npm run bench:load -- --witness
  *     npm run bench:load -- --hostile-witness
+ *     npm run bench:load -- --hostile-log
  *     npm run bench:load -- --audit
  *     npm run bench:load -- --verify
  *     npm run bench:load -- --monitor --repeat 3
@@ -22,6 +23,7 @@ import { parseArgs } from 'node:util';
 import { machine, type Row, round, table } from '../report.ts';
 import { auditRows } from './audit.ts';
 import { GROWTH_LOAD, GROWTH_SIZES, type GrowthRound, growthRatios, growthRows, measureGrowth } from './growth.ts';
+import { hostileLogRows } from './hostile-log.ts';
 import { hostileWitnessRows } from './hostile-witness.ts';
 import { monitorRows } from './monitor.ts';
 import { pairRows } from './pairs.ts';
@@ -39,6 +41,7 @@ const { values } = parseArgs({
     sizes: { type: 'string' },
     witness: { type: 'boolean', default: false },
     'hostile-witness': { type: 'boolean', default: false },
+    'hostile-log': { type: 'boolean', default: false },
     audit: { type: 'boolean', default: false },
     verify: { type: 'boolean', default: false },
     monitor: { type: 'boolean', default: false },
@@ -56,6 +59,7 @@ const scenarios = SCENARIOS.filter(({ name }) => only.test(name)).map((each) => 
 const results: (Measurement & { readonly server: string })[] = [];
 const growth: GrowthRound[] = [];
 const witness: Row[] = [];
+const hostile: Row[] = [];
 const audit: Row[] = [];
 const verified: Row[] = [];
 const monitor: Row[] = [];
@@ -90,6 +94,9 @@ if (values.growth) {
   const cosigned = await cosignedRows(Number(values.repeat));
   console.log(table(cosigned));
   witness.push(...cosigning, ...cosigned);
+} else if (values['hostile-log']) {
+  hostile.push(...(await hostileLogRows(servers[0]!, only, console.error)));
+  console.log(table(hostile));
 } else if (values['hostile-witness']) {
   witness.push(...(await hostileWitnessRows(only, console.error)));
   console.log(table(witness));
@@ -113,7 +120,7 @@ if (values.growth) {
 if (values.json !== undefined) {
   writeFileSync(
     values.json,
-    `${JSON.stringify({ machine: machine(), scenarios, results, growth, witness, audit, verified, monitor, pairs }, null, 2)}\n`,
+    `${JSON.stringify({ machine: machine(), scenarios, results, growth, witness, hostile, audit, verified, monitor, pairs }, null, 2)}\n`,
   );
 }
 if (results.some(({ refused, late, lost, wrong }) => refused + late + lost + wrong.length > 0)) process.exitCode = 1;

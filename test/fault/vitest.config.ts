@@ -7,7 +7,12 @@ export default defineConfig({
   test: {
     ...reporting(),
     expect: { poll: { timeout: DEADLINE_MS } },
-    include: ['test/fault/crash.test.ts', 'test/witness/kill.test.ts', 'test/client/monitor/kill.test.ts'],
+    include: [
+      'test/fault/crash.test.ts',
+      'test/fault/hostile-log.test.ts',
+      'test/witness/kill.test.ts',
+      'test/client/monitor/kill.test.ts',
+    ],
     env: {
       WITNESS_KILLS: process.env.WITNESS_KILLS ?? '50',
       STELE_MONITOR_KILLS: process.env.STELE_MONITOR_KILLS ?? '50',

@@ -7,7 +7,7 @@
  * | sends its body slowly | `requestTimeout` |
  * | idles between requests | `keepAliveTimeout` |
  * | does not take its reply, or takes it too slowly | `replyTimeout` |
- * | sends on after it was answered | `LINGER_MS` |
+ * | sends on after it was answered | `LINGER_MS`, `LINGER_BYTES` |
  *
  * How many connections a client may have: connections.ts. Its bodies: request-bodies.ts.
  *
@@ -25,8 +25,10 @@ import type { PortMetrics } from './port-metrics.ts';
 /** Bytes a second at which the slowest client that is served reads its reply. */
 const REPLY_RATE = 16 * 1024;
 
-/** Milliseconds for which the rest of a body is read and thrown away, once the request is answered. */
+/** Milliseconds for which the rest of a body is read and thrown away, once the request is answered, and bytes of it. */
 const LINGER_MS = 2000;
+const LINGER_BYTES = 1024 * 1024;
+const LINGER_POLL_MS = 20;
 
 interface HttpLimits extends ConnectionLimits {
   /** Bytes of the request line and the headers, all together. */
@@ -131,14 +133,18 @@ function guarded({ handler, refuse }: HttpServerOptions): http.RequestListener {
   };
 }
 
-/** Ends a request that goes on after its answer: Node reads such a body to its end, however long that takes. */
+/** Ends a request that goes on after its answer: Node reads such a body to its end, however long and large it is. */
 function endBody(request: http.IncomingMessage): void {
   if (request.complete) return;
-  const timer = setTimeout(() => {
+  const { socket } = request;
+  const [end, read] = [performance.now() + LINGER_MS, socket.bytesRead];
+  const timer = setInterval(() => {
+    if (!request.complete && performance.now() < end && socket.bytesRead - read < LINGER_BYTES) return;
+    clearInterval(timer);
     if (!request.complete) request.destroy();
-  }, LINGER_MS);
+  }, LINGER_POLL_MS);
   timer.unref();
-  request.once('close', () => clearTimeout(timer));
+  socket.once('close', () => clearInterval(timer));
 }
 
 /** Answers bytes that never became a request, or stopped within one, and ends the connection. */

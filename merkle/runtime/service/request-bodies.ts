@@ -8,6 +8,8 @@
  * | sends its body in tiny pieces, each of which costs as much as a large one | `fragmented` |
  * | has more bytes under way than the share of one client | `client-room` |
  *
+ * The bodies of one client are read at a bounded pace, refused ones too, so that a flood takes no more than a part of a core.
+ *
  * Bytes count when they arrive: a client that only declares a length takes no room. When all of the room is taken, the client
  * with the most bytes in unfinished bodies loses one of these to a client with fewer bytes.
  *
@@ -25,13 +27,18 @@ const LINGER_FACTOR = 2;
 const MAX_PIECES = 1024;
 const LEAST_PIECE = 16;
 
+/** So many bytes of one client are read in so many milliseconds: 50 MiB/s. A piece costs like so many bytes at least. */
+const PACE_BYTES = 1024 * 1024;
+const PACE_MS = 20;
+const PIECE_COST = 1024;
+
 /** The part of all the room that one client may take. */
 const SHARE = 3 / 4;
 
 interface BodyLimits {
   /** Bytes of bodies in memory, all together. */
   readonly bodiesBytes: number;
-  /** Those of one client. Default: three quarters of `bodiesBytes`. */
+  /** Those of one client, which may always have one whole body. Default: three quarters of `bodiesBytes`. */
   readonly bodiesBytesPerAddress?: number | undefined;
   /** Bytes a second that a body has at least, over each `bodyGrace` milliseconds. */
   readonly bodyRate: number;
@@ -60,6 +67,8 @@ interface BodiesOptions {
 interface Client {
   held: number;
   readonly unfinished: Set<Reading>;
+  /** Bytes read since the last turn of the pace. */
+  read: number;
 }
 
 interface Reading {
@@ -79,6 +88,9 @@ export class RequestBodies {
   readonly #tickMs: number;
   #held = 0;
   #timer: NodeJS.Timeout | undefined;
+  /** Those that have read their bytes of this turn, and the requests that wait for the next. */
+  readonly #paced = new Set<Client>();
+  readonly #waiting = new Set<IncomingMessage>();
 
   constructor(options: BodiesOptions) {
     this.#options = options;
@@ -113,12 +125,13 @@ export class RequestBodies {
         failure = refusal;
         store = undefined;
         this.#release(name, client, reading);
-        if (refusal === 'too-slow') finish();
+        if (refusal === 'too-slow' || refusal === 'fragmented') finish();
         else linger = setTimeout(finish, LINGER_MS);
       };
       const reading: Reading = { held: 0, received: 0, mark: 0, ticks: 0, refuse: fail };
 
       const onData = (chunk: Buffer) => {
+        this.#pace(client, chunk.length, request);
         const at = reading.received;
         const length = at + chunk.length;
         reading.received = length;
@@ -131,7 +144,7 @@ export class RequestBodies {
         const room = store?.length ?? 0;
         if (length > room) {
           const size = Math.min(most, Math.max(length, 2 * room));
-          const refusal = this.#take(client, reading, size - room);
+          const refusal = this.#take(client, reading, size - room, limit);
           if (refusal !== undefined) return fail(refusal);
           // A copy: a chunk is a view of the socket's read buffer, which is many times larger.
           const larger = Buffer.allocUnsafe(size);
@@ -174,17 +187,17 @@ export class RequestBodies {
   #client(name: string): Client {
     let client = this.#clients.get(name);
     if (client === undefined) {
-      client = { held: 0, unfinished: new Set() };
+      client = { held: 0, unfinished: new Set(), read: 0 };
       this.#clients.set(name, client);
     }
     return client;
   }
 
   /** Counts `bytes` more for a body; the reason where there is no room for them. */
-  #take(client: Client, reading: Reading, bytes: number): 'client-room' | 'room' | undefined {
+  #take(client: Client, reading: Reading, bytes: number, limit: number): 'client-room' | 'room' | undefined {
     const { bodiesBytes, bodiesBytesPerAddress: share = bodiesBytes * SHARE } = this.#options.limits();
     const full = () => this.#held + bytes > bodiesBytes;
-    if (client.held + bytes > share) return full() ? 'room' : 'client-room';
+    if (client.held + bytes > Math.max(share, limit)) return full() ? 'room' : 'client-room';
     while (full()) {
       const loser = this.#loser(client.held + bytes);
       if (loser === undefined) return 'room';
@@ -228,6 +241,23 @@ export class RequestBodies {
     this.#count(client, reading, -reading.held);
     const idle = client.held === 0 && client.unfinished.size === 0;
     if (idle && this.#clients.get(name) === client) this.#clients.delete(name);
+  }
+
+  #pace(client: Client, bytes: number, request: IncomingMessage): void {
+    client.read += Math.max(bytes, PIECE_COST);
+    if (this.#paced.size === 0) setTimeout(() => this.#turn(), PACE_MS);
+    this.#paced.add(client);
+    if (client.read < PACE_BYTES) return;
+    request.pause();
+    this.#waiting.add(request);
+  }
+
+  #turn(): void {
+    for (const client of this.#paced) client.read = 0;
+    this.#paced.clear();
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const request of waiting) request.resume();
   }
 
   #watch(): void {

@@ -77,6 +77,12 @@ describe('the room for bodies', () => {
     expect(await honest.answer()).toContain('whole');
   });
 
+  it('has room for one whole body of a client, however small its share is', async () => {
+    const { begin } = await serve({ bodiesBytesPerAddress: 1 });
+    expect(await (await begin(HONEST, LIMIT, LIMIT)).answer()).toContain('whole');
+    expect(await (await begin(HONEST, 1, 1)).answer()).toContain('client-room');
+  });
+
   it('takes an unfinished body from the client with the most, when all is full', async () => {
     const { bodies, begin, whole } = await serve();
     const first = await begin(EVIL, LIMIT, 999);
@@ -133,6 +139,14 @@ describe('the room for bodies', () => {
     expect(await answer()).toContain('whole');
     expect(String(whole[0]!.bytes)).toBe(`abc${'d'.repeat(300)}${'e'.repeat(40)}`);
     expect(bodies.held).toBe(343);
+  });
+
+  it('reads a body to its end that is larger than what is read at a time', async () => {
+    const size = 5 * 1024 * 1024;
+    const { begin, whole } = await serve({ bodiesBytes: 4 * size, bodiesBytesPerAddress: 4 * size }, [], size);
+    const both = [await begin(HONEST, size, size), await begin(HONEST, size, size)];
+    for (const { answer } of both) expect(await answer()).toContain('whole');
+    for (const { bytes } of whole) expect(bytes.equals(Buffer.alloc(size, 'x'))).toBe(true);
   });
 
   it('refuses a body in tiny pieces', async () => {
