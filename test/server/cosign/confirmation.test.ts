@@ -379,3 +379,21 @@ describe('a log that has published nothing', () => {
     for (const { sizes } of witnesses) expect(sizes).not.toContain(0);
   });
 });
+
+describe('a freeze that a failure cuts off', () => {
+  it.each([1, 2, 3, 4])('ends with the quorum on its plain checkpoint: write %d fails', async (n) => {
+    await begun();
+    const faults = new Faults();
+    await open(undefined, { openStores: async () => faultyStores(await openDirStores(data), faults) });
+    await until(() => log!.notReady().length === 0);
+    faults.failAt(faults.writes.length + n, 'not-persisted');
+    const last = await log!.freeze();
+    expect(last).toContain('\nLog frozen — ');
+    const shown = [log!.checkpoint.split('\n\n')[0], log!.plainCheckpoint];
+    expect(parseNote(log!.plainCheckpoint!).signatures.length).toBeGreaterThanOrEqual(3);
+    await close();
+    await open();
+    expect([log!.checkpoint.split('\n\n')[0], log!.plainCheckpoint]).toEqual(shown);
+    expect(log!.info.status).toBe('frozen');
+  });
+});
