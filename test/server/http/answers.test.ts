@@ -68,18 +68,23 @@ describe('each row of the error table', () => {
     expect(reply.json()).toEqual({ code: 12, message: `the method ${method} is not allowed here`, details: [] });
   });
 
-  it.each(['/', '/api/v2', '/api/v2/log/entries/', '/api/v2/log/entries/0', '//checkpoint', '/checkpoint/', '/tile'])(
-    'an unknown path: %s',
-    async (url) => {
-      const { app } = makeApp();
-      for (const method of ['GET', 'POST'] as const) {
-        const reply = await app.inject({ method, url });
-        expect(reply.statusCode).toBe(404);
-        expect(reply.headers['cache-control']).toBe('no-store');
-        expect(reply.json()).toEqual({ code: 5, message: 'not found', details: [] });
-      }
-    },
-  );
+  it.each([
+    '/index.html',
+    '/api/v2',
+    '/api/v2/log/entries/',
+    '/api/v2/log/entries/0',
+    '//checkpoint',
+    '/checkpoint/',
+    '/tile',
+  ])('an unknown path: %s', async (url) => {
+    const { app } = makeApp();
+    for (const method of ['GET', 'POST'] as const) {
+      const reply = await app.inject({ method, url });
+      expect(reply.statusCode).toBe(404);
+      expect(reply.headers['cache-control']).toBe('no-store');
+      expect(reply.json()).toEqual({ code: 5, message: 'not found', details: [] });
+    }
+  });
 
   it('too many outstanding: 503, Retry-After', async () => {
     const { app, log } = makeApp({ retryAfter: 7000 });
