@@ -91,6 +91,15 @@ until curl --silent --fail localhost:9464/metrics > metrics; do systemctl is-act
     );
   });
 
+  it('the log reads its configuration anew on a reload, in the same process', async () => {
+    const before = await show('stele-log', 'MainPID');
+    await machine.run('systemctl reload stele-log');
+    await expect
+      .poll(() => machine.run('curl --silent localhost:3001/metrics'))
+      .toMatch(/^stele_config_reloads_total\{result="ok"\} 1$/m);
+    expect([await show('stele-log', 'MainPID'), await show('stele-log', 'ActiveState')]).toEqual([before, 'active']);
+  });
+
   it.each([
     ['log', 'localhost:3001/readyz'],
     ['witness', 'localhost:3101/readyz'],
