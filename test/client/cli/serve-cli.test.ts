@@ -40,7 +40,7 @@ describe('the start of a log', () => {
   it('says which setting is missing where it does not know the public address', async () => {
     const { stderr } = await printedAtStart(args('--origin', 'log.example.com'));
     expect(stderr).toMatch(
-      /^stele: warning: `publicUrl` is not set: http:\/\/localhost:\d+ is this log on this machine/,
+      /^stele: warning: `publicUrl` is not set: http:\/\/localhost:\d+ is this log on this machine/m,
     );
     // A log that is only tried.
     expect((await printedAtStart(args('--origin', 'localhost', '--data', join(dir.path, 'try')))).stderr).not.toContain(
