@@ -235,7 +235,9 @@ export class CommittedTree {
 
   async #checked(leafHash: Uint8Array, record: number | 'damaged'): Promise<number | undefined> {
     if (record !== 'damaged') {
-      const leaf = record < this.#head.size ? await this.#leafAt(record) : undefined;
+      // Where the store cannot be read now, nothing is known of the record: the proof of the entry meets the same failure.
+      const inTree = record < this.#head.size;
+      const leaf = inTree ? await this.#leafAt(record).catch(() => leafHash) : undefined;
       if (leaf !== undefined && equal(leaf, leafHash)) return record;
       // Another process may have committed entries that this tree does not have yet.
       if (!this.exclusive && record >= this.#head.size) {

@@ -104,6 +104,11 @@ describe('the start of a log', () => {
     await fill(log, 300, 600);
     await log.close();
     await rm(join(layout.public(data), 'tile/0/000'));
+    // The bundle holds the same; without both there is no start.
+    const again = await openTestLog(data);
+    expect(again.notReady()).toEqual([expect.stringContaining('tile/0/000 is missing')]);
+    await again.close();
+    await rm(join(layout.public(data), 'tile/entries/000'));
     await expect(openTestLog(data)).rejects.toMatchObject({
       code: 'tail-gap',
       message: expect.stringContaining('restore'),
