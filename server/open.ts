@@ -13,6 +13,7 @@ import type { Config } from './config/load.ts';
 import { Cosigner } from './cosign/cosign.ts';
 import { readPolicy } from './cosign/policy.ts';
 import { witnessMetrics } from './cosign/witness-metrics.ts';
+import { openFullDisk } from './dir/full-disk.ts';
 import {
   checkEntries,
   checkKeys,
@@ -144,6 +145,7 @@ export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
     const limits = { outstanding, unpublished, publishTimeout, ...config.readiness };
     const log = await Log.open({
       openStores: () => openDirStores(config.data),
+      openFullDisk: () => openFullDisk(config.data),
       tree: { ...config.limits, pathOf: (name) => join(layout.public(config.data), name) },
       signer,
       signerHealthy: () => keys.every((key: RetryingSigner) => key.healthy),

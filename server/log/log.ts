@@ -7,6 +7,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { leafHash } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
+import { isFull } from '../../merkle/runtime/disk/errno.ts';
 import { Reopening } from '../../merkle/runtime/disk/reopen.ts';
 import { KnownLeaves } from '../dedup/known.ts';
 import { RequestError, requestError, ServerError } from '../errors.ts';
@@ -113,8 +114,18 @@ export class Log implements LogService {
     const integrity = await Integrity.open(options);
     const opening = KnownLeaves.open({ ...filter, logger });
     let log: Log | undefined;
+    let full: unknown;
     const stores = await Reopening.start<OpenStore>({
-      open: () => openStore(options, opening, integrity, log === undefined),
+      open: async () => {
+        try {
+          return await openStore(options, opening, integrity, log === undefined);
+        } catch (error) {
+          // A start on a full disk serves reads, and opens the stores again until there is room.
+          if (log !== undefined || !isFull(error) || options.openFullDisk === undefined) throw error;
+          full = error;
+          return await openStore({ ...options, openStores: options.openFullDisk }, opening, integrity, true);
+        }
+      },
       isFatal,
       onFailure: (error) => log!.#recovers(error),
       onRetry: (error, retryMs) => logger.warn({ err: error, retryMs }, 'the store cannot be opened yet'),
@@ -125,6 +136,10 @@ export class Log implements LogService {
       throw error;
     });
     log = new Log(options, await opening, integrity, stores);
+    if (full !== undefined) {
+      log.#fail(full, stores.latest);
+      return log;
+    }
     try {
       // A new log without witnesses shows its empty tree before it takes the first entry.
       const published = log.#confirmed.then(() => log!.#pipeline.publisher.idle());

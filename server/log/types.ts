@@ -20,6 +20,8 @@ export type LogLimits = Pick<Config['limits'], 'outstanding' | 'unpublished' | '
 export interface LogOptions {
   /** Opens the stores; called at the start and after each failure. */
   readonly openStores: () => Promise<Stores>;
+  /** Opens them to read alone, where a start finds the disk full. */
+  readonly openFullDisk?: () => Promise<Stores>;
   readonly signer: CheckpointSigner;
   /** False while the signing key cannot be reached. */
   readonly signerHealthy: () => boolean;

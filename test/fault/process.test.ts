@@ -28,7 +28,8 @@ afterEach(async () => {
 });
 
 async function start(data = join(dir.path, 'data'), ...args: string[]): Promise<void> {
-  server = await startServer(data, { args });
+  // The disks of these tests are small.
+  server = await startServer(data, { args: ['--readiness-min-free', '0B', ...args] });
   history.verifierKeys = server.verifierKeys;
   client = new Client(server, history);
 }
@@ -139,6 +140,40 @@ describe('a full disk', () => {
         await rm(filler);
         await allTakenSoon();
       }
+      await restartAndAudit(data);
+    } finally {
+      await server?.kill();
+      spawnSync('umount', [disk]);
+    }
+  });
+});
+
+describe('a start on a full disk', () => {
+  it('serves what is public, takes no entries, and goes on when there is room', async ({ skip }) => {
+    const disk = join(dir.path, 'disk');
+    const why = smallDisk(disk, 24) ? undefined : 'this user may not mount a file system';
+    skip(skips('a log on a full disk', why), why);
+    try {
+      const data = join(disk, 'data');
+      await start(data);
+      expect((await send(300)).refused).toEqual([]);
+      await server.kill();
+      await client.close();
+      const filler = join(disk, 'filler');
+      spawnSync('dd', ['if=/dev/zero', `of=${filler}`, 'bs=4096']);
+      spawnSync('dd', ['if=/dev/zero', `of=${filler}2`, 'bs=1']);
+      await start(data);
+      expect((await client.checkpoint()).size).toBe(300);
+      for (const path of ['tile/0/000', 'tile/0/001.p/44', 'tile/entries/001.p/44', 'api/v2/tile/entries/000']) {
+        expect((await fetch(`${server.url}/${path}`)).status, path).toBe(200);
+      }
+      const ready = await fetch(`${server.adminUrl}/readyz`);
+      expect([ready.status, await ready.text()]).toEqual([503, expect.stringContaining('is being opened again')]);
+      const { taken, refused } = await send(20);
+      expect([taken.length, new Set(refused)]).toEqual([0, new Set([503])]);
+      await rm(filler);
+      await rm(`${filler}2`, { force: true });
+      await allTakenSoon();
       await restartAndAudit(data);
     } finally {
       await server?.kill();

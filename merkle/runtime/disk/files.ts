@@ -234,6 +234,22 @@ export async function removeTree(path: string): Promise<void> {
   }
 }
 
+/**
+ * Makes the directory `to` (mode 0700) with the files of `from`: symbolic links to those whose name matches `linked`, and
+ * copies of the others. @throws RuntimeError `file`
+ */
+export async function linkedCopy(from: string, to: string, linked: RegExp): Promise<void> {
+  try {
+    await fs.mkdir(to, { mode: 0o700 });
+    for (const name of await fs.readdir(from)) {
+      if (linked.test(name)) await fs.symlink(resolve(from, name), join(to, name));
+      else if (name !== 'LOCK') await fs.copyFile(join(from, name), join(to, name));
+    }
+  } catch (error) {
+    throw fileError('copy', from, error);
+  }
+}
+
 async function writeAndRename(
   path: string,
   bytes: Uint8Array | readonly Uint8Array[],
