@@ -1,6 +1,7 @@
 /** Which client a request is from, and which addresses count as one client. */
 import type { IncomingMessage } from 'node:http';
 import { BlockList, isIP, type Socket } from 'node:net';
+import { Window } from './window.ts';
 
 /** The names that `trustProxy` takes beside addresses: loopback, RFC 3927 and RFC 4291, RFC 1918 and RFC 4193. */
 export const PROXY_RANGES = {
@@ -8,6 +9,9 @@ export const PROXY_RANGES = {
   linklocal: ['169.254.0.0/16', 'fe80::/10'],
   uniquelocal: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'],
 } as const satisfies Record<string, readonly string[]>;
+
+/** Milliseconds of the windows in which a client is shut out. */
+const SHUT_OUT_MS = 10_000;
 
 /** Bits of an address are in groups of 16. One site has at least the lower 64 bits of an IPv6 address to itself. */
 const IPV6_GROUPS = 8;
@@ -24,8 +28,9 @@ function clientOf(address: string): string {
   return `${site.map((group) => group.toString(16)).join(':')}::/64`;
 }
 
-/** Finds the client of a request behind the proxies of `trustProxy`. */
+/** Finds the client of a request behind the proxies of `trustProxy`, and remembers which clients get no connection. */
 export class ClientAddresses {
+  readonly #shutOut = new Window(() => SHUT_OUT_MS);
   readonly #proxies = new BlockList();
   readonly #any: boolean;
   /** By connection: reading the address of a socket is a system call. */
@@ -57,6 +62,15 @@ export class ClientAddresses {
   of(request: IncomingMessage): string {
     const { client, proxy } = this.peerOf(request.socket);
     return proxy ? clientOf(this.addressOf(request)) : client;
+  }
+
+  /** The client of the request gets no new connection for up to 10 s. For requests whose cost no other limit bounds. */
+  shutOut(request: IncomingMessage): void {
+    this.#shutOut.count(this.of(request));
+  }
+
+  isShutOut(client: string): boolean {
+    return this.#shutOut.isFull(client, 1);
   }
 
   /**

@@ -1,9 +1,9 @@
 /**
  * The open connections of one server, and how clients share them.
  *
- * A connection past the share of its client is closed at once. When all connections are taken, the client with the most loses one
- * to a client with fewer. A connection whose request is being answered is never taken away. Connections of trusted proxies
- * count for no client.
+ * A connection past the share of its client, or of a client that is shut out, is closed at once. When all connections are taken,
+ * the client with the most loses one to a client with fewer. A connection whose request is being answered is never taken away.
+ * Connections of trusted proxies count for no client.
  */
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -21,9 +21,9 @@ export interface ConnectionLimits {
 
 /**
  * `address`: the client has its share. `full`: all are taken, and no client has more. `displaced`: it was open, and made room for
- * another client.
+ * another client. `shut-out`: the client sent what costs too much.
  */
-export type ConnectionRefusal = 'address' | 'full' | 'displaced';
+export type ConnectionRefusal = 'address' | 'full' | 'displaced' | 'shut-out';
 
 /** A reply that its client has not read yet: how many bytes must be out, and by when. */
 interface Unread {
@@ -124,7 +124,8 @@ export class Connections {
 
   /** Why there is no connection for the client (undefined for a proxy); where there is none free, it takes one from another. */
   #refusal(client: string | undefined): ConnectionRefusal | undefined {
-    const { limits, refused } = this.#options;
+    const { limits, clients, refused } = this.#options;
+    if (client !== undefined && clients.isShutOut(client)) return 'shut-out';
     const { connections, connectionsPerAddress: share = Math.ceil(connections * SHARE) } = limits();
     const own = client === undefined ? 0 : (this.#byClient.get(client)?.size ?? 0);
     const full = this.#all.size >= connections;

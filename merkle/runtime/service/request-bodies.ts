@@ -5,7 +5,7 @@
  * |---|---|
  * | sends more than the limit of one body | `too-large` |
  * | sends its body slower than the least rate | `too-slow` |
- * | sends its body in tiny pieces, each of which costs as much as a large one | `fragmented` |
+ * | sends its body in tiny pieces, each of which costs as much as a large one | `fragmented`, and is shut out |
  * | has more bytes under way than the share of one client | `client-room` |
  *
  * The bodies of one client are read at a bounded pace, refused ones too, so that a flood takes no more than a part of a core.
@@ -140,7 +140,11 @@ export class RequestBodies {
           return;
         }
         if (length > limit) return fail('too-large');
-        if (++pieces > MAX_PIECES + length / LEAST_PIECE) return fail('fragmented');
+        if (++pieces > MAX_PIECES + length / LEAST_PIECE) {
+          // Node parses all that it has read, some ten thousand pieces, before it can stop.
+          clients.shutOut(request);
+          return fail('fragmented');
+        }
         const room = store?.length ?? 0;
         if (length > room) {
           const size = Math.min(most, Math.max(length, 2 * room));

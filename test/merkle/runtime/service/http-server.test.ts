@@ -9,6 +9,7 @@ import type { ConnectionLimits } from '../../../../merkle/runtime/service/connec
 import { createHttpServer } from '../../../../merkle/runtime/service/http-server.ts';
 import { MetricSet } from '../../../../merkle/runtime/service/metric-set.ts';
 import { PortMetrics } from '../../../../merkle/runtime/service/port-metrics.ts';
+import { RequestBodies } from '../../../../merkle/runtime/service/request-bodies.ts';
 import { keyPem, newAuthority, pemOf } from '../../../support/tls-server.ts';
 import { until } from '../../../support/until.ts';
 
@@ -32,13 +33,18 @@ interface Dialed {
 
 async function serve(
   limits: ConnectionLimits,
-  options: { handler?: RequestListener; trustProxy?: string[]; tls?: { cert: string; key: string } } = {},
+  options: {
+    handler?: RequestListener;
+    trustProxy?: string[];
+    clients?: ClientAddresses;
+    tls?: { cert: string; key: string };
+  } = {},
 ) {
   const set = new MetricSet({ process: false });
   const metrics = new PortMetrics(set, 'test');
   const server = createHttpServer({
     limits: () => ({ ...LIMITS, ...limits }),
-    clients: new ClientAddresses(options.trustProxy ?? []),
+    clients: options.clients ?? new ClientAddresses(options.trustProxy ?? []),
     handler: options.handler ?? ((_request, response) => void response.end('served')),
     refuse: (refusal, why) => ({ status: 400, headers: {}, body: `${refusal}: ${why}` }),
     tls: options.tls,
@@ -74,7 +80,7 @@ async function serve(
   /** The reasons of the connections that were refused. */
   const refused = async () => {
     const text = await set.registry.metrics();
-    return [...text.matchAll(/^test_refused_connections_total\{reason="(\w+)"\} (\d+)$/gm)].map(([, ...row]) => row);
+    return [...text.matchAll(/^test_refused_connections_total\{reason="([\w-]+)"\} (\d+)$/gm)].map(([, ...row]) => row);
   };
   return { connections: () => metrics.connections(), refused, dial, dialMany };
 }
@@ -150,6 +156,43 @@ describe('connections', () => {
     await until(() => connections() === 4);
     expect(await (await dial(HONEST, true)).get()).toContain('served');
     await until(() => held.filter(({ ended }) => ended()).length === 1);
+  });
+});
+
+describe('a client that sends a body in tiny pieces', () => {
+  const TINY = `POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n${'1\r\nx\r\n'.repeat(5000)}`;
+
+  async function serveBodies(trustProxy: string[]) {
+    const clients = new ClientAddresses(trustProxy);
+    const limits = { bodiesBytes: 100_000, bodyRate: 1, bodyGrace: 60_000 };
+    const bodies = new RequestBodies({ limits: () => limits, clients, refuse: (refusal) => new Error(refusal) });
+    const handler: RequestListener = (request, response) => {
+      if (request.method === 'GET') return void response.end('served');
+      bodies.read(request, 10_000).then(
+        () => response.end('whole'),
+        ({ message }: Error) => response.end(message),
+      );
+    };
+    return serve({ connections: 8 }, { clients, handler });
+  }
+
+  it('is shut out for a while, and nobody else is', async () => {
+    const { dial, refused } = await serveBodies([]);
+    const open = await dial(EVIL);
+    expect(await (await dial(EVIL)).get(TINY)).toContain('fragmented');
+    expect(await (await dial(EVIL)).get()).toBeUndefined();
+    expect(await refused()).toEqual([['shut-out', '1']]);
+    expect(await (await dial(HONEST)).get()).toContain('served');
+    // A connection that it had already is not cut.
+    expect(await open.get()).toContain('served');
+  });
+
+  it('does not shut out the proxy that it came through', async () => {
+    const { dial } = await serveBodies([PROXY]);
+    const tiny = TINY.replace('\r\n', `\r\nX-Forwarded-For: ${EVIL}\r\n`);
+    expect(await (await dial(PROXY)).get(tiny)).toContain('fragmented');
+    expect(await (await dial(PROXY)).get()).toContain('served');
+    expect(await (await dial(EVIL)).get()).toBeUndefined();
   });
 });
 
