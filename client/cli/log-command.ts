@@ -160,7 +160,7 @@ function restore(server: ServerMain): Command {
       ...witnesses.map(({ witness, size, failed }) =>
         size === undefined
           ? `NOT CHECKED: the witness ${witness} ${failed}`
-          : `The witness ${witness} holds a tree of ${size} entries, which they extend`,
+          : `The witness ${witness} holds a tree of ${counted(size, 'entry', 'entries')}, which they extend`,
       ),
       'If the log ever published a larger tree, do not start it: it would show two histories.',
     ]);
