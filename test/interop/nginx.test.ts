@@ -94,6 +94,7 @@ describe.skipIf(skips('nginx before a log', lacking('nginx')))('nginx before a l
   );
 
   it.each([
+    '/',
     '/checkpoint',
     '/api/v2/checkpoint',
     '/tile/0/003.p/32',
@@ -109,7 +110,6 @@ describe.skipIf(skips('nginx before a log', lacking('nginx')))('nginx before a l
   });
 
   it.each([
-    '/',
     '/tile/0/003',
     '/tile/0/004',
     '/tile/1/000',
