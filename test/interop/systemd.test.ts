@@ -30,7 +30,7 @@ describe.skipIf(skips('the sandbox of the units', lacking('systemd-analyze')))('
   });
 });
 
-const unable = await noMachines();
+const unable = (await noMachines()) ?? lacking('curl');
 
 describe.skipIf(skips('the units under systemd', unable))('under systemd', () => {
   let machines: Machines;

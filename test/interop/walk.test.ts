@@ -10,6 +10,9 @@ import { lacking, skips } from '../support/skip.ts';
 const ROOT = join(import.meta.dirname, '../..');
 const text = readFileSync(join(ROOT, 'docs/operation.md'), 'utf8');
 
+/** Prometheus reads the metrics every 15 s, and evaluates the rules every 15 s. */
+const PROMETHEUS = { timeout: 120_000, interval: 500 };
+
 /** The commands of a step, block by block. */
 function step(heading: string): string[] {
   const begin = text.indexOf(`\n### ${heading}`);
@@ -18,7 +21,8 @@ function step(heading: string): string[] {
   return [...text.slice(begin, end).matchAll(/^```\n([\s\S]*?)^```/gm)].map(([, block]) => block!);
 }
 
-const unable = (await noMachines()) ?? lacking('nginx', 'openssl', 'softhsm2-util', 'curl', 'npm', 'g++', 'chroot');
+const PROGRAMS = ['nginx', 'prometheus', 'openssl', 'softhsm2-util', 'curl', 'npm', 'g++', 'chroot'];
+const unable = (await noMachines()) ?? lacking(...PROGRAMS);
 
 describe.skipIf(skips('the walk of docs/operation.md', unable))('the walk from an empty machine', () => {
   let dir: Awaited<ReturnType<typeof tempDir>>;
@@ -151,6 +155,18 @@ rm -r /var/lib/stele
 mv /var/lib/stele.newest /var/lib/stele
 systemctl start stele-log
 until curl --silent --fail localhost:3001/readyz; do systemctl show --property SubState stele-log; done`);
+  });
+
+  it('raises an alert when the log is away', async () => {
+    await at.log.run(step('10. Metrics')[0]!.replace(/^apt-get .*$/m, ':'));
+    const asked = (path: string) => expect.poll(() => at.log.run(`curl --silent 'localhost:9090${path}'`), PROMETHEUS);
+    await asked('/api/v1/query?query=stele_published_entries').toMatch(/"job":"stele-log"\},"value":\[[\d.]+,"2"\]/);
+    expect(await at.log.run('curl --silent localhost:9090/api/v1/alerts')).not.toContain('SteleDown');
+    await at.log.run('systemctl stop stele-log');
+    await asked('/api/v1/alerts').toContain('"alertname":"SteleDown","instance":"localhost:3001","job":"stele-log"');
+    await at.log.run(
+      'systemctl start stele-log; until curl --silent --fail localhost:3001/readyz; do systemctl show --property SubState stele-log; done',
+    );
   });
 
   it('serves the files of the log by nginx, as its user may read them', async () => {
