@@ -120,6 +120,13 @@ export class RequestBodies {
       let failure: BodyRefusal | undefined;
       let linger: NodeJS.Timeout | undefined;
 
+      // The socket waits for the pace, and not the stream: a stream that waits keeps each piece of what was read before in an object
+      // of its own, many times larger than a tiny piece. The stream itself would have the socket go on.
+      const readMore = request._read.bind(request);
+      request._read = (size) => {
+        if (!this.#waiting.has(request)) readMore(size);
+      };
+
       const fail = (refusal: BodyRefusal) => {
         if (failure !== undefined) return;
         failure = refusal;
@@ -175,8 +182,9 @@ export class RequestBodies {
           return;
         }
         this.#release(name, client, reading);
-        // The rest of the body may still fail, and an error without a listener would end the process.
-        request.on('error', () => {});
+        // The rest of the body may still fail, and an error without a listener would end the process. Without a listener for its
+        // data the rest would be kept.
+        request.on('error', () => {}).on('data', () => {});
         reject(refuse(failure, limit));
       };
 
@@ -251,9 +259,9 @@ export class RequestBodies {
     client.read += Math.max(bytes, PIECE_COST);
     if (this.#paced.size === 0) setTimeout(() => this.#turn(), PACE_MS);
     this.#paced.add(client);
-    if (client.read < PACE_BYTES) return;
-    request.pause();
+    if (client.read < PACE_BYTES || this.#waiting.has(request)) return;
     this.#waiting.add(request);
+    request.socket.pause();
   }
 
   #turn(): void {
@@ -261,7 +269,7 @@ export class RequestBodies {
     this.#paced.clear();
     const waiting = [...this.#waiting];
     this.#waiting.clear();
-    for (const request of waiting) request.resume();
+    for (const { socket } of waiting) socket.resume();
   }
 
   #watch(): void {

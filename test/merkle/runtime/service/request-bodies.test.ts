@@ -27,7 +27,9 @@ async function serve(limits: Partial<typeof LIMITS> = {}, trustProxy: readonly s
     refuse: (refusal) => new Refused(refusal),
   });
   const whole: Body[] = [];
+  const requests: IncomingMessage[] = [];
   const server = createServer(async (request: IncomingMessage, response) => {
+    requests.push(request);
     try {
       whole.push(await bodies.read(request, limit));
       response.end('whole');
@@ -60,7 +62,7 @@ async function serve(limits: Partial<typeof LIMITS> = {}, trustProxy: readonly s
     socket.write(`POST / HTTP/1.1\r\nHost: a\r\n${headers}Content-Length: ${declared}\r\n\r\n${'x'.repeat(sent)}`);
     return { socket, answer };
   };
-  return { bodies, whole, begin, dial };
+  return { bodies, whole, requests, begin, dial };
 }
 
 describe('the room for bodies', () => {
@@ -147,6 +149,26 @@ describe('the room for bodies', () => {
     const both = [await begin(HONEST, size, size), await begin(HONEST, size, size)];
     for (const { answer } of both) expect(await answer()).toContain('whole');
     for (const { bytes } of whole) expect(bytes.equals(Buffer.alloc(size, 'x'))).toBe(true);
+  });
+
+  it('keeps no piece of a body that waits for the pace', async () => {
+    const piece = 'x'.repeat(20);
+    const size = 10_000 * piece.length;
+    const { dial, requests, whole } = await serve({ bodiesBytes: size, bodiesBytesPerAddress: size }, [], size);
+    const { socket, answer } = await dial(EVIL);
+    socket.write('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n');
+    const request = await until(() => requests[0]);
+    let [kept, pieces] = [0, 0];
+    request.on('data', () => {
+      pieces++;
+      kept = Math.max(kept, request.readableLength);
+    });
+    socket.write(`14\r\n${piece}\r\n`.repeat(10_000));
+    socket.write('0\r\n\r\n');
+    expect(await answer()).toContain('whole');
+    expect(whole[0]!.bytes.length).toBe(size);
+    expect(pieces).toBeGreaterThanOrEqual(10_000);
+    expect(kept).toBe(0);
   });
 
   it('refuses a body in tiny pieces', async () => {
