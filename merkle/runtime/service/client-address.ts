@@ -31,6 +31,7 @@ function clientOf(address: string): string {
 /** Finds the client of a request behind the proxies of `trustProxy`, and remembers which clients get no connection. */
 export class ClientAddresses {
   readonly #shutOut = new Window(() => SHUT_OUT_MS);
+  #onShutOut: (client: string, but: Socket) => void = () => {};
   readonly #proxies = new BlockList();
   readonly #any: boolean;
   /** By connection: reading the address of a socket is a system call. */
@@ -64,9 +65,17 @@ export class ClientAddresses {
     return proxy ? clientOf(this.addressOf(request)) : client;
   }
 
-  /** The client of the request gets no new connection for up to 10 s. For requests whose cost no other limit bounds. */
+  /** The client of the request gets no new connection for up to 10 s, and loses the open ones that wait for it. For requests whose cost no other limit bounds. */
   shutOut(request: IncomingMessage): void {
-    this.#shutOut.count(this.of(request));
+    const client = this.of(request);
+    if (this.isShutOut(client)) return;
+    this.#shutOut.count(client);
+    this.#onShutOut(client, request.socket);
+  }
+
+  /** `cut` closes the open connections of a client that is shut out now, but for the one that is answered why. */
+  onShutOut(cut: (client: string, but: Socket) => void): void {
+    this.#onShutOut = cut;
   }
 
   isShutOut(client: string): boolean {

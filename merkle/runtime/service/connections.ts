@@ -54,6 +54,7 @@ export class Connections {
 
   constructor(options: ConnectionsOptions) {
     this.#options = options;
+    options.clients.onShutOut((client, but) => this.#cut(client, but));
   }
 
   get count(): number {
@@ -119,6 +120,17 @@ export class Connections {
       } else if (now > unread.until) {
         http.destroy();
       }
+    }
+  }
+
+  /**
+   * Closes the connections that the client already has, before what waits in them is read: by then all of them may have sent the same.
+   */
+  #cut(client: string, but: Socket): void {
+    for (const connection of this.#byClient.get(client) ?? []) {
+      if (connection.http === but || connection.socket.destroyed || isServed(connection)) continue;
+      this.#options.refused('shut-out');
+      connection.socket.destroy();
     }
   }
 
