@@ -30,6 +30,8 @@ import { ServerError } from './errors.ts';
 import { createIngest } from './ingest/ingest.ts';
 import { readKnown } from './log/known-head.ts';
 import { Log } from './log/log.ts';
+import { directoryPlace } from './log/place-directory.ts';
+import { S3Place } from './log/place-s3.ts';
 import { SecondPlace } from './log/second-place.ts';
 import { CheckpointSigner } from './log/sign.ts';
 import type { LogLimits } from './log/types.ts';
@@ -106,10 +108,11 @@ export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
     };
     if (found !== undefined) checkKeys(config.data, found, identity.verifierKeys);
     const known = atLeast === undefined ? undefined : await readKnown(atLeast, config.origin, identity.verifierKeys);
+    const place = await openPlace(config);
     const secondPlace =
-      config.secondPlace === undefined
+      place === undefined
         ? undefined
-        : new SecondPlace(config.secondPlace, config.origin, logger, () => metrics.secondPlaceFailures.inc());
+        : new SecondPlace(place, config.origin, logger, () => metrics.secondPlaceFailures.inc());
     if (secondPlace !== undefined) {
       signer.record = (head) => secondPlace.record(head);
       closers.add(async () => secondPlace.close());
@@ -138,7 +141,7 @@ export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
     if (policy?.quorum === undefined && known === undefined && secondPlace === undefined) {
       logger.warn(
         {},
-        'nothing tells whether this data directory is an old copy, which would begin a second history: name witnesses in `policy` or a directory on another disk in `secondPlace`, or give the newest checkpoint that you can find with --at-least',
+        'nothing tells whether this data directory is an old copy, which would begin a second history: name witnesses in `policy`, or a directory on another disk in `secondPlace`, or a bucket in `secondPlaceS3`, or give the newest checkpoint that you can find with --at-least',
       );
     }
     const { outstanding, unpublished, publishTimeout } = config.limits;
@@ -187,6 +190,11 @@ export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
 function defaultMinInterval({ entries }: Config, cosigner: Cosigner | undefined): number {
   if (cosigner !== undefined && !cosigner.loopback) return 1000;
   return entries === 'raw' ? 200 : 0;
+}
+
+async function openPlace({ secondPlace, secondPlaceS3: s3, origin }: Config & { readonly origin: string }) {
+  if (secondPlace !== undefined) return directoryPlace(secondPlace);
+  return s3 === undefined ? undefined : await S3Place.open({ prefix: origin, region: 'us-east-1', ...s3 });
 }
 
 function makeCosigner(

@@ -10,7 +10,7 @@ import { ConfigSchema, type Decoded } from './schema.ts';
 
 /** Durations in milliseconds, sizes in bytes, paths absolute. Frozen at every depth. */
 export type Config = DeepReadonly<
-  Omit<Decoded, 'key' | 'ed25519Key' | 'tls' | 'ingest'> & {
+  Omit<Decoded, 'key' | 'ed25519Key' | 'tls' | 'ingest' | 'secondPlaceS3'> & {
     key: KeySpec;
     /** `key` is the default file: an Ed25519 key is made there at the first start. */
     createKey: boolean;
@@ -18,6 +18,7 @@ export type Config = DeepReadonly<
     /** Certificate chain and private key, PEM files. */
     tls?: { cert: string; key: string };
     ingest: { threads: number; anyCertificate: boolean };
+    secondPlaceS3?: { endpoint: string; bucket: string; prefix?: string; region?: string; credentialsFile?: string };
   }
 >;
 
@@ -46,8 +47,9 @@ export function loadConfig(options: LoadOptions = {}): Config {
 
 /** The rules that hold between settings. */
 function assemble(decoded: Decoded, given: (name: string) => string, problems: string[]): Config {
-  const { key, ed25519Key, tls, ingest, ...rest } = decoded;
+  const { key, ed25519Key, tls, ingest, secondPlaceS3, ...rest } = decoded;
   const own = ownKey(rest.data, key, problems);
+  const bucket = bucketOf(rest.secondPlace, secondPlaceS3, problems);
   const second = keySpec('ed25519Key', ed25519Key, problems);
   if (tls.cert === undefined && tls.key !== undefined)
     problems.push('"tls.key" is set, but not "tls.cert": TLS needs both');
@@ -70,6 +72,22 @@ function assemble(decoded: Decoded, given: (name: string) => string, problems: s
     ...own,
     ...(second === undefined ? {} : { ed25519Key: second }),
     ...(tls.cert === undefined || tls.key === undefined ? {} : { tls: { cert: tls.cert, key: tls.key } }),
+    ...(bucket === undefined ? {} : { secondPlaceS3: bucket }),
     ingest: { ...ingest, threads: ingest.threads ?? availableParallelism() },
   };
+}
+
+function bucketOf(
+  directory: string | undefined,
+  s3: Decoded['secondPlaceS3'],
+  problems: string[],
+): Config['secondPlaceS3'] {
+  const { endpoint, bucket } = s3;
+  if (Object.values(s3).every((value) => value === undefined)) return undefined;
+  if (directory !== undefined) problems.push('"secondPlace" and "secondPlaceS3" are both set: keep one');
+  const missing = ['endpoint', 'bucket'].filter((name) => s3[name as 'endpoint' | 'bucket'] === undefined);
+  if (missing.length > 0) {
+    problems.push(`"secondPlaceS3" also needs ${missing.map((name) => `"${name}"`).join(' and ')}`);
+  }
+  return endpoint === undefined || bucket === undefined ? undefined : { ...s3, endpoint, bucket };
 }

@@ -24,6 +24,10 @@ const opt = Type.Optional;
 /** Lower-case DNS name without scheme, port or path. */
 const HOST_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/;
 
+const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
+/** No part is `.` or `..`, which a URL does not keep. */
+const PREFIX = /^[A-Za-z0-9][A-Za-z0-9._-]*(\/[A-Za-z0-9][A-Za-z0-9._-]*)*$/;
+
 export const ConfigSchema = Type.Object({
   origin: opt(
     text(HOST_NAME, 'a bare host name in lower case, such as log.example.com, without scheme, port or path', {
@@ -90,6 +94,42 @@ export const ConfigSchema = Type.Object({
       danger: 'While it cannot be reached, nothing is signed. Keep it out of the copies of `data`.',
     }),
   ),
+  secondPlaceS3: Type.Object({
+    endpoint: opt(
+      publicUrl({
+        description:
+          'In the place of `secondPlace`: the URL of an S3 server that keeps these records as objects. Needs the package aws4fetch (`npm install aws4fetch`), and a server that honors `If-None-Match: *`.',
+        danger:
+          'While it cannot be reached, nothing is signed. With http, anybody on the way can hide records from the log.',
+      }),
+    ),
+    bucket: opt(
+      text(BUCKET, 'a name of 3 to 63 lower-case letters, digits, dots and hyphens', {
+        description:
+          'The bucket, which must be there. The credentials must allow ListBucket, GetObject, PutObject and DeleteObject.',
+      }),
+    ),
+    prefix: opt(
+      text(PREFIX, 'names of letters, digits and . _ -, joined by single slashes', {
+        description: 'The names of the objects begin with it and a slash. Only the log may write below it.',
+        defaultText: 'the origin',
+        danger: 'With another prefix or bucket the log starts without its records.',
+      }),
+    ),
+    region: opt(
+      text(/^[a-z0-9-]{1,64}$/, 'lower-case letters, digits and hyphens', {
+        description: 'The region that requests are signed for.',
+        defaultText: '`us-east-1`',
+      }),
+    ),
+    credentialsFile: opt(
+      path({
+        description:
+          'File with the access key ID in its first line and the secret access key in its second, closed to others (0600).',
+        defaultText: 'none: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, if it is set, `AWS_SESSION_TOKEN`',
+      }),
+    ),
+  }),
   publish: Type.Object({
     minInterval: opt(
       duration('0ms', '1h', {

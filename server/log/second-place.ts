@@ -1,16 +1,15 @@
 /**
- * A second place that knows how far the log has come: a directory on another disk. The size and the root of each tree head are
- * durable there before the log's key signs it. So an old copy of the data directory finds there that it is old.
+ * A second place that knows how far the log has come: a directory on another disk, or objects on an S3 server. The size and the
+ * root of each tree head are durable there before the log's key signs it. So an old copy of the data directory finds there that
+ * it is old.
  *
- *     <directory>/0000000000000042     the text of the checkpoint of 42 entries; each is created once and never changed
+ *     0000000000000042     the text of the checkpoint of 42 entries; each is created once and never changed
  *
- * While the place cannot be reached, nothing is signed. The two newest records are kept.
+ * While the place cannot be used, nothing is signed. The two newest records are kept.
  */
-import { join } from 'node:path';
 import { decodeUtf8, encodeUtf8, equal } from '../../merkle/bytes.ts';
 import { formatCheckpoint, parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { MerkleError } from '../../merkle/errors.ts';
-import { createFileDurable, isThere, namesIn, readFileIfThere, removeTree } from '../../merkle/runtime/disk/files.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { type BackOff, backOffMs, SYSTEM_CLOCK } from '../../merkle/runtime/service/back-off.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
@@ -22,35 +21,52 @@ interface Head {
   readonly root: Uint8Array;
 }
 
-const NAME = /^[0-9]{16}$/;
+/** Where the records are. What fails with a RuntimeError is tried again. */
+export interface Place {
+  /** As messages name it. */
+  readonly name: string;
+  /** The names of all records, in any order. */
+  names(signal: AbortSignal): Promise<string[]>;
+  /** Makes a record durable; false where one of that name is there, which stays as it is. */
+  create(name: string, bytes: Uint8Array, signal: AbortSignal): Promise<boolean>;
+  /** At most `MAX_RECORD` bytes. */
+  read(name: string, signal: AbortSignal): Promise<Uint8Array>;
+  remove(name: string, signal: AbortSignal): Promise<void>;
+}
+
+/** Of a record. They sort as the sizes do. */
+export const RECORD_NAME = /^[0-9]{16}$/;
+/** Bytes. */
+export const MAX_RECORD = 4096;
 const KEPT = 2;
-const MAX_RECORD = 4096;
 const PAUSES: BackOff = { firstMs: 100, longestMs: 5000 };
 
 export class SecondPlace {
-  readonly #dir: string;
+  readonly #place: Place;
   readonly #origin: string;
   readonly #logger: Logger;
   readonly #onFailure: () => void;
   readonly #closed = new AbortController();
   /** The tree that the place is compared with before the first record; undefined once that was done. */
   #unchecked: TreeReader | undefined;
-  #failed = false;
+  /** The records of the place, the oldest first. */
+  #names: string[] = [];
+  #failure: RuntimeError | undefined;
 
-  /** @param dir must be there already: a disk that is not mounted must not look like an empty place */
-  constructor(dir: string, origin: string, logger: Logger, onFailure: () => void) {
-    this.#dir = dir;
+  constructor(place: Place, origin: string, logger: Logger, onFailure: () => void) {
+    this.#place = place;
     this.#origin = origin;
     this.#logger = logger;
     this.#onFailure = onFailure;
   }
 
   get notReady(): string | undefined {
-    return this.#failed ? 'the second place cannot be reached, so nothing is signed' : undefined;
+    const why = this.#failure?.message;
+    return why === undefined ? undefined : `the second place cannot be used, so nothing is signed: ${why}`;
   }
 
   /**
-   * Compares the place with the committed tree at a start. If it cannot be reached, that waits for the first record.
+   * Compares the place with the committed tree at a start. If it cannot be used, that waits for the first record.
    * @throws ServerError `rollback` where the tree does not extend the newest record
    */
   async check(tree: TreeReader): Promise<void> {
@@ -63,7 +79,7 @@ export class SecondPlace {
     }
   }
 
-  /** Records a tree head; waits while the place cannot be reached. @throws ServerError `rollback`; `store` after `close` */
+  /** Records a tree head; waits while the place cannot be used. @throws ServerError `rollback`; `store` after `close` */
   async record(head: Head): Promise<void> {
     for (let failures = 1; ; failures++) {
       if (this.#closed.signal.aborted)
@@ -71,7 +87,7 @@ export class SecondPlace {
       try {
         await this.#compare();
         await this.#write(head);
-        this.#failed = false;
+        this.#failure = undefined;
         return;
       } catch (error) {
         if (!(error instanceof RuntimeError)) throw error;
@@ -86,73 +102,68 @@ export class SecondPlace {
   }
 
   #fails(error: RuntimeError): void {
-    if (!this.#failed)
-      this.#logger.error({ err: error }, 'the second place cannot be reached; nothing is signed until it can');
-    this.#failed = true;
+    // The end of the log is no failure of the place.
+    if (error.code === 'aborted') return;
+    if (this.#failure?.message !== error.message)
+      this.#logger.error({ err: error }, 'the second place cannot be used; nothing is signed until it can');
+    this.#failure = error;
     this.#onFailure();
   }
 
   async #compare(): Promise<void> {
     const tree = this.#unchecked;
     if (tree === undefined) return;
-    // A disk that is not mounted must not look like a place without records.
-    if (!(await isThere(this.#dir))) throw new RuntimeError('file', `the directory ${this.#dir} is not there`);
-    const [name] = await this.#names();
+    const names = (await this.#place.names(this.#closed.signal)).sort();
+    const name = names.at(-1);
     if (name !== undefined) {
       const { size } = tree.snapshot;
       const newest = await this.#read(name);
       if (newest.size > size) {
         throw new ServerError(
           'rollback',
-          `the second place ${this.#dir} shows that the log signed a tree of ${newest.size} entries, and the committed tree has ` +
+          `the second place ${this.#place.name} shows that the log signed a tree of ${newest.size} entries, and the committed tree has ` +
             `${size}: the data directory is an old copy. Restore the newest one with \`stele log restore\`.`,
         );
       }
       this.#same(newest, await tree.rootAt(newest.size));
     }
+    this.#names = names;
     this.#unchecked = undefined;
-    this.#failed = false;
+    this.#failure = undefined;
   }
 
   async #write(head: Head): Promise<void> {
     const name = String(head.size).padStart(16, '0');
     const text = formatCheckpoint({ origin: this.#origin, ...head, extensions: [] });
-    if (!(await createFileDurable(join(this.#dir, name), encodeUtf8(text)))) {
-      this.#same(await this.#read(name), head.root);
-      return;
+    const { signal } = this.#closed;
+    if (!(await this.#place.create(name, encodeUtf8(text), signal))) this.#same(await this.#read(name), head.root);
+    if (!this.#names.includes(name)) this.#names = [...this.#names, name].sort();
+    while (this.#names.length > KEPT) {
+      await this.#place.remove(this.#names[0]!, signal);
+      this.#names.shift();
     }
-    for (const old of (await this.#names()).slice(KEPT)) await removeTree(join(this.#dir, old));
   }
 
   #same({ size, root }: Head, own: Uint8Array): void {
     if (equal(root, own)) return;
     throw new ServerError(
       'rollback',
-      `the second place ${this.#dir} shows another tree of ${size} entries than this log has: two histories were signed, or ` +
+      `the second place ${this.#place.name} shows another tree of ${size} entries than this log has: two histories were signed, or ` +
         'the place belongs to another log. Find out which before anything is signed.',
     );
   }
 
-  /** The newest first. */
-  async #names(): Promise<string[]> {
-    return (await namesIn(this.#dir))
-      .filter((name) => NAME.test(name))
-      .sort()
-      .reverse();
-  }
-
   async #read(name: string): Promise<Head> {
-    const path = join(this.#dir, name);
-    const bytes = await readFileIfThere(path, MAX_RECORD);
+    const bytes = await this.#place.read(name, this.#closed.signal);
     try {
-      const { origin, size, root } = parseCheckpoint(decodeUtf8(bytes ?? new Uint8Array(0)));
+      const { origin, size, root } = parseCheckpoint(decodeUtf8(bytes));
       if (origin === this.#origin && size === Number(name)) return { size, root };
     } catch (error) {
       if (!(error instanceof MerkleError)) throw error;
     }
     throw new ServerError(
       'rollback',
-      `${path} is not a record of the log "${this.#origin}": look at it before the log goes on.`,
+      `${name} in the second place ${this.#place.name} is not a record of the log "${this.#origin}": look at it before the log goes on.`,
     );
   }
 }

@@ -56,6 +56,8 @@ logs: [{ url: "http://localhost:9", keys: [KEY] }]
 sinks: [{ type: email, host: mail.example.com, from: a@example.com, to: [b@example.com] }]
 `;
 
+const BUCKET = ['--second-place-s3-endpoint', 'http://localhost:9', '--second-place-s3-bucket', 'records'];
+
 interface Installed {
   readonly hasInstallScript?: boolean;
   readonly deprecated?: string;
@@ -178,6 +180,7 @@ describe.skipIf(skips('the packed package', unable()))('the packed package', () 
       for (const [args, name] of [
         [['keygen', ...token, '--origin', 'localhost'], 'pkcs11js'],
         [['monitor', '--config', 'monitor.yaml', '--from-start'], 'nodemailer'],
+        [['serve', '--data', 'none', '--origin', 'localhost', ...BUCKET], 'aws4fetch'],
       ] as const) {
         expect(await withNode(stele(), args)).toMatchObject({
           code: 2,

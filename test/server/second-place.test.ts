@@ -1,81 +1,109 @@
-/** The second place: what is signed is recorded there first, and an old copy of the data directory finds that it is old. */
-import { cp, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+/** The second place as a directory, and as objects on a small S3 server. test/interop has a real one. */
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import type { RequestListener } from 'node:http';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { secondPlaceContract } from '../suites/second-place.ts';
 import { bodyOf, tempDir } from '../support/log.ts';
-import { type ServeProcess, startServer, stele, steleJson } from '../support/serve.ts';
+import { CREDENTIALS, type S3Server, startS3Server } from '../support/s3-server.ts';
+import { startServer } from '../support/serve.ts';
 import { until } from '../support/until.ts';
 
 let dir: Awaited<ReturnType<typeof tempDir>>;
-let server: ServeProcess | undefined;
-const at = (name: string) => join(dir.path, name);
-
-beforeEach(async () => {
+beforeAll(async () => {
   dir = await tempDir();
-  server = undefined;
-  await steleJson(['keygen', '--out', at('log.pem'), '--origin', 'localhost']);
-  await mkdir(at('place'));
 });
-afterEach(async () => {
-  await server?.kill();
-  await dir.remove();
-});
+afterAll(() => dir.remove());
 
-const options = (data: string) => {
-  const key = ['--key-file', at('log.pem'), '--origin', 'localhost', '--ingest-threads', '1'];
-  return ['--data', at(data), ...key, '--second-place', at('place'), '--limits-publish-timeout', '1s'];
-};
-const start = async (data: string) => {
-  server = await startServer(at(data), { args: options(data).slice(2) });
-};
-const log = async (name: string) =>
-  (await fetch(`${server!.url}/api/v2/log/entries`, { method: 'POST', body: Buffer.from(bodyOf(name)) })).status;
-const refused = async (data: string) => {
-  const { code, stderr } = await stele(['serve', ...options(data), '--listen-port', '0', '--admin-port', '0']);
-  return [code, stderr];
-};
-
-it('records each tree before it is signed, and refuses an old copy, a new directory and another tree', async () => {
-  await start('data');
-  expect(await log('one')).toBe(201);
-  await server!.stop();
-  await cp(at('data'), at('old'), { recursive: true });
-  await start('data');
-  for (const name of ['two', 'three']) expect(await log(name)).toBe(201);
-  const checkpoint = await (await fetch(`${server!.url}/checkpoint`)).text();
-  expect(server!.log()).not.toContain('old copy');
-  await server!.stop();
-  const names = (await readdir(at('place'))).sort();
-  expect(names).toEqual(['0000000000000002', '0000000000000003']);
-  expect(checkpoint.startsWith(await readFile(at(`place/${names[1]}`), 'utf8'))).toBe(true);
-
-  expect(await refused('old')).toEqual([
-    1,
-    expect.stringMatching(/\[rollback\].* signed a tree of 3 entries, and .* has 1/),
-  ]);
-  expect(await refused('fresh')).toEqual([1, expect.stringMatching(/signed a tree of 3 entries, and .* has 0/)]);
-  const record = await readFile(at(`place/${names[1]}`), 'utf8');
-  await writeFile(
-    at(`place/${names[1]}`),
-    record.replace(/\n[^\n]{43}=\n$/, `\n${Buffer.alloc(32, 7).toString('base64')}\n`),
-  );
-  expect(await refused('data')).toEqual([1, expect.stringContaining('another tree of 3 entries')]);
-  await writeFile(at(`place/${names[1]}`), record);
-  await start('data');
-  expect(await log('four')).toBe(201);
+secondPlaceContract('a second place that is a directory', async (name) => {
+  const place = join(dir.path, name);
+  await mkdir(place);
+  return {
+    args: ['--second-place', place],
+    names: async () => (await readdir(place)).sort(),
+    read: (record) => readFile(join(place, record), 'utf8'),
+    write: (record, text) => writeFile(join(place, record), text),
+    takeAway: () => rename(place, `${place}-away`),
+    giveBack: async () => {
+      await rm(place, { recursive: true, force: true });
+      await rename(`${place}-away`, place);
+    },
+  };
 });
 
-it('signs nothing while the place cannot be reached, says so, and goes on when it can', async () => {
-  await start('data');
-  expect(await log('one')).toBe(201);
-  const shown = await (await fetch(`${server!.url}/checkpoint`)).text();
-  await rename(at('place'), at('away'));
-  expect(await log('two')).toBe(503);
-  const ready = async () => (await (await fetch(`${server!.adminUrl}/readyz`)).json()) as { reasons: string[] };
-  expect((await ready()).reasons.join()).toContain('the second place cannot be reached, so nothing is signed');
-  expect(await (await fetch(`${server!.url}/checkpoint`)).text()).toBe(shown);
-  expect(await (await fetch(`${server!.adminUrl}/metrics`)).text()).toMatch(/stele_second_place_failures_total [1-9]/);
-  await rename(at('away'), at('place'));
-  await until(async () => (await log('two')) === 201);
-  await until(async () => (await ready()).reasons.length === 0);
+let s3: S3Server;
+secondPlaceContract(
+  'a second place on S3',
+  async (name) => {
+    const { id, secret } = CREDENTIALS;
+    const file = join(dir.path, `${name}.credentials`);
+    await writeFile(file, `${id}\n${secret}\n`, { mode: 0o600 });
+    const key = (record: string) => `${name}/log/${record}`;
+    const place = ['--second-place-s3-endpoint', s3.url, '--second-place-s3-bucket', s3.bucket];
+    return {
+      args: [...place, '--second-place-s3-prefix', `${name}/log`, '--second-place-s3-credentials-file', file],
+      names: async () =>
+        [...s3.objects.keys()]
+          .flatMap((found) => (found.startsWith(key('')) ? [found.slice(key('').length)] : []))
+          .sort(),
+      read: async (record) => s3.objects.get(key(record))!.toString(),
+      write: async (record, text) => void s3.objects.set(key(record), Buffer.from(text)),
+      takeAway: () => s3.close(),
+      giveBack: () => s3.listen(),
+    };
+  },
+  {
+    before: async () => {
+      s3 = await startS3Server();
+    },
+    after: () => s3.close(),
+  },
+);
+
+it('signs nothing while the S3 server answers anything else than it should, says why, and names no secret', async () => {
+  const server = await startS3Server();
+  const { id, secret } = CREDENTIALS;
+  const log = await startServer(join(dir.path, 'log'), {
+    args: [
+      ...['--second-place-s3-endpoint', server.url, '--second-place-s3-bucket', server.bucket],
+      ...['--limits-publish-timeout', '100ms', '--ingest-threads', '1'],
+    ],
+    env: { AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: secret },
+  });
+  try {
+    const send = async (name: string) => {
+      const body = Buffer.from(bodyOf(name));
+      return (await fetch(`${log.url}/api/v2/log/entries`, { method: 'POST', body })).status;
+    };
+    const checkpoint = async () => await (await fetch(`${log.url}/checkpoint`)).text();
+    const ready = async () => await (await fetch(`${log.adminUrl}/readyz`)).text();
+    await until(async () => (await send('first')) === 201);
+    // Without a prefix, the origin is the prefix.
+    expect([...server.objects.keys()].at(-1)).toBe('localhost/0000000000000001');
+    const status = (code: number, headers = {}): RequestListener => {
+      return (_, reply) => reply.writeHead(code, headers).end(`<Error><Code>Told</Code>${secret}</Error>`);
+    };
+    const answers: [RequestListener, string][] = [
+      [status(403), 'answers 403 (Told) to the new record 0000000000000002: check the credentials'],
+      [status(500), 'answers 500 (Told)'],
+      [status(307, { location: `${server.url}/elsewhere` }), 'redirects are not followed'],
+      [(_, reply) => reply.destroy(), 'does not answer: '],
+      [() => {}, 'gave no whole answer within 5 s'],
+    ];
+    for (const [i, [answer, why]] of answers.entries()) {
+      const shown = await checkpoint();
+      server.instead = answer;
+      expect(await send(`entry ${i}`)).toBe(503);
+      await until(async () => (await ready()).includes(why), log.log);
+      expect(await ready()).toContain('the second place cannot be used, so nothing is signed: ');
+      expect(await checkpoint()).toBe(shown);
+      server.instead = undefined;
+      await until(async () => (await send(`entry ${i}`)) === 201);
+      await until(async () => !(await ready()).includes('second place'));
+    }
+    expect(`${log.log()}${await ready()}`).not.toContain(secret);
+  } finally {
+    await log.kill();
+    await server.close();
+  }
 });

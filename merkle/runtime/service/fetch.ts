@@ -14,7 +14,8 @@ interface FetchOptions {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
   readonly headers?: Readonly<Record<string, string>>;
-  /** The body of a POST; a request without one is a GET. */
+  /** Default: POST with a body, GET without one. */
+  readonly method?: 'PUT' | 'DELETE' | undefined;
   readonly body?: string | Uint8Array | undefined;
   /** Which bodies are read: those of a 200, or all of them. Default `ok`. */
   readonly read?: 'ok' | 'all';
@@ -36,6 +37,7 @@ export interface Fetched {
  */
 export async function fetchBounded(url: string, options: FetchOptions): Promise<Fetched> {
   const { limit, timeoutMs, signal, headers = {}, body, read = 'ok', fetch: send = fetch } = options;
+  const method = options.method ?? (body === undefined ? 'GET' : 'POST');
   if (signal?.aborted) throw aborted();
   // Not AbortSignal.any: on Node 20 each call leaves something behind on a signal that lives long, and an audit makes millions.
   const stop = new AbortController();
@@ -48,9 +50,9 @@ export async function fetchBounded(url: string, options: FetchOptions): Promise<
     late = true;
     stop.abort();
   }, timeoutMs);
-  const post = body === undefined ? {} : { method: 'POST', body: body as NonNullable<RequestInit['body']> };
+  const content = body === undefined ? {} : { body: body as NonNullable<RequestInit['body']> };
   try {
-    const reply = await send(url, { ...post, signal: stop.signal, redirect: 'manual', headers });
+    const reply = await send(url, { method, ...content, signal: stop.signal, redirect: 'manual', headers });
     const { status } = reply;
     if (status === 200 || read === 'all') {
       return { status, headers: reply.headers, bytes: await readBody(reply, url, limit) };

@@ -77,7 +77,7 @@ describe('loadConfig', () => {
             ? '10.0.0.7'
             : setting.name === 'limits.bodiesBytes'
               ? '9MiB'
-              : setting.name === 'publicUrl'
+              : setting.name === 'publicUrl' || setting.name === 'secondPlaceS3.endpoint'
                 ? 'https://log.example.com'
                 : setting.flag.endsWith('-agent-key')
                   ? FINGERPRINT
@@ -86,6 +86,12 @@ describe('loadConfig', () => {
       const others: Record<string, string> = {};
       if (setting.path[0] === 'tls') Object.assign(others, { 'tls-cert': 'c', 'tls-key': 'k' });
       if (setting.path[0] === 'ed25519Key' && setting.path.length === 2) others['ed25519-key-file'] = 'f';
+      if (setting.path[0] === 'secondPlaceS3') {
+        Object.assign(others, {
+          'second-place-s3-endpoint': 'https://s3.example.com',
+          'second-place-s3-bucket': 'records',
+        });
+      }
       if (setting.path[1] === 'pkcs11') {
         const group = setting.flag.replace(/-[^-]+$/, '').replace(/-pin$/, '');
         Object.assign(others, { [`${group}-module`]: 'm', [`${group}-token`]: 't', [`${group}-label`]: 'l' });
@@ -131,6 +137,33 @@ describe('loadConfig', () => {
     });
     expect(config.createKey).toBe(false);
     expect(config.tls).toEqual({ cert: '/srv/c.pem', key: '/srv/k.pem' });
+  });
+
+  it('takes one second place, a directory or a bucket that is named in full', () => {
+    const bucket = { 'second-place-s3-endpoint': 'http://[::1]:9000/s3/', 'second-place-s3-bucket': 'records' };
+    expect(loadConfig().secondPlaceS3).toBeUndefined();
+    expect(loadConfig({ flags: bucket }).secondPlaceS3).toMatchObject({
+      endpoint: 'http://[::1]:9000/s3',
+      bucket: 'records',
+    });
+    const refuses = (flags: Record<string, string>, why: string | RegExp) =>
+      expect(() => loadConfig({ flags })).toThrow(why);
+    refuses({ ...bucket, 'second-place': 'd' }, '"secondPlace" and "secondPlaceS3" are both set: keep one');
+    refuses({ 'second-place-s3-prefix': 'log' }, '"secondPlaceS3" also needs "endpoint" and "bucket"');
+    refuses({ 'second-place-s3-endpoint': 'https://s3.example.com' }, '"secondPlaceS3" also needs "bucket"');
+    for (const endpoint of [
+      'https://id:secret@s3.example.com',
+      'ftp://s3.example.com',
+      'https://s3.example.com/?x=1',
+    ]) {
+      refuses({ ...bucket, 'second-place-s3-endpoint': endpoint }, /second-place-s3-endpoint/);
+    }
+    for (const name of ['a', 'Upper', 'a/b', '..', 'a?b']) {
+      refuses({ ...bucket, 'second-place-s3-bucket': name }, /second-place-s3-bucket/);
+    }
+    for (const prefix of ['/a', 'a/', 'a//b', '../b', 'a/..', 'a b', 'a%2e', 'a+b']) {
+      refuses({ ...bucket, 'second-place-s3-prefix': prefix }, /second-place-s3-prefix/);
+    }
   });
 
   it('takes a key in an ssh-agent by its fingerprint or its public key', () => {

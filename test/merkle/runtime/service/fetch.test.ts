@@ -17,10 +17,13 @@ async function serve(answer: RequestListener): Promise<string> {
 }
 
 describe('fetchBounded', () => {
-  it('sends a GET without a body and a POST with one', async () => {
+  it('sends a GET without a body and a POST with one, and another method where it is asked to', async () => {
     const url = await serve(async (request, reply) => reply.end(`${request.method}:${await text(request)}`));
     expect(Buffer.from((await fetchBounded(url, bounds)).bytes).toString()).toBe('GET:');
     expect(Buffer.from((await fetchBounded(url, { ...bounds, body: 'body' })).bytes).toString()).toBe('POST:body');
+    const put = await fetchBounded(url, { ...bounds, method: 'PUT', body: 'body' });
+    expect(Buffer.from(put.bytes).toString()).toBe('PUT:body');
+    expect(Buffer.from((await fetchBounded(url, { ...bounds, method: 'DELETE' })).bytes).toString()).toBe('DELETE:');
   });
 
   it('takes as many bytes as the limit says, and not one more', async () => {
