@@ -91,7 +91,7 @@ export class ClientAddresses {
     const forwarded = request.headers['x-forwarded-for'];
     const hops = typeof forwarded === 'string' ? forwarded.split(',') : [];
     while (this.#isProxy(address)) {
-      const hop = hops.pop()?.trim() ?? '';
+      const hop = withoutPort(hops.pop()?.trim() ?? '');
       if (isIP(hop) === 0) break;
       address = hop;
     }
@@ -104,6 +104,12 @@ export class ClientAddresses {
     const family = isIP(plain);
     return family !== 0 && this.#proxies.check(plain, family === 4 ? 'ipv4' : 'ipv6');
   }
+}
+
+/** Some proxies forward the port too: `192.0.2.1:1234`, `[2001:db8::1]:1234`. */
+function withoutPort(hop: string): string {
+  const [, ipv6, ipv4] = /^(?:\[([^\]]+)\](?::\d+)?|([\d.]+):\d+)$/.exec(hop) ?? [];
+  return ipv6 ?? ipv4 ?? hop;
 }
 
 /** The IPv4 address of an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2), and any other text as it is. */

@@ -52,6 +52,11 @@ describe('behind proxies', () => {
     ['a neighbor of a proxy', '192.0.2.8', '198.51.100.1', '192.0.2.8'],
     ['a proxy that names nobody', '10.1.2.3', undefined, '10.1.2.3'],
     ['a proxy that names no address', '10.1.2.3', '198.51.100.1, unknown', '10.1.2.3'],
+    ['a proxy that forwards a port', '10.1.2.3', '203.0.113.9, 198.51.100.1:4711', '198.51.100.1'],
+    ['a proxy that forwards a port of IPv6', '10.1.2.3', '[2001:db9:1:2::3]:4711', '2001:db9:1:2::/64'],
+    ['a proxy that forwards IPv6 in brackets', '10.1.2.3', '[2001:db9:1:2::3]', '2001:db9:1:2::/64'],
+    ['a proxy that forwards half an address', '10.1.2.3', '[2001:db9:1:2::3', '10.1.2.3'],
+    ['a proxy that forwards another name', '10.1.2.3', '_hidden:4711', '10.1.2.3'],
     ['only proxies', '10.1.2.3', '10.0.0.9', '10.0.0.9'],
   ])('%s', (_, peer, forwarded, client) => {
     expect(clients.of(from(peer, forwarded))).toBe(client);
