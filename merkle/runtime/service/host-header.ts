@@ -1,4 +1,4 @@
-/** The `Host` header of a request. */
+/** The host that a request names: in its `Host` header, and in an absolute target. */
 import type { IncomingMessage } from 'node:http';
 
 /** `uri-host [ ":" port ]` of RFC 9110 section 7.2, where the host is not empty (section 4.2.1). */
@@ -18,4 +18,23 @@ export function hostProblem({ rawHeaders, httpVersion }: IncomingMessage): strin
   }
   if (host === undefined) return httpVersion === '1.0' ? undefined : 'the request has no Host header';
   return HOST.test(host) ? undefined : 'the Host header is no host name with an optional port';
+}
+
+/** `absolute-form` of RFC 9112 section 3.2.2: the authority, and what follows it. */
+const ABSOLUTE = /^https?:\/\/([^/?#]*)(.*)$/is;
+
+/**
+ * Gives a request with an absolute target the path that it names, as every other request has it. Why its target is refused, for a
+ * person; undefined where it is right.
+ */
+export function targetProblem(request: IncomingMessage): string | undefined {
+  const { url = '', headers } = request;
+  if (url.startsWith('/')) return undefined;
+  const [, authority, rest = ''] = ABSOLUTE.exec(url) ?? [];
+  if (authority === undefined) return undefined;
+  if (authority.toLowerCase() !== headers.host?.toLowerCase()) {
+    return 'the target of the request and its Host header name two hosts';
+  }
+  request.url = rest.startsWith('/') ? rest : `/${rest}`;
+  return undefined;
 }

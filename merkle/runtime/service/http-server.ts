@@ -19,7 +19,7 @@ import type { Socket } from 'node:net';
 import type { ClientAddresses } from './client-address.ts';
 import { type ConnectionLimits, type ConnectionRefusal, Connections } from './connections.ts';
 import { drainOnClose } from './drain-on-close.ts';
-import { hostProblem } from './host-header.ts';
+import { hostProblem, targetProblem } from './host-header.ts';
 import type { PortMetrics } from './port-metrics.ts';
 
 /** Bytes a second at which the slowest client that is served reads its reply. */
@@ -94,6 +94,11 @@ export function createHttpServer(options: HttpServerOptions): http.Server | http
     server.emit('request', request, response);
   });
 
+  // Node would answer this by itself, and then read the body for as long as it comes.
+  server.on('checkExpectation', (_request: http.IncomingMessage, response: http.ServerResponse) => {
+    refuseRequest(response, refuse('malformed', 'the Expect header is not 100-continue'));
+  });
+
   const refused = (refusal: ConnectionRefusal) => metrics?.connectionRefused(refusal);
   const connections = new Connections({ limits, clients, refused });
   if (metrics !== undefined) metrics.connections = () => connections.count;
@@ -122,15 +127,16 @@ function guarded({ handler, refuse }: HttpServerOptions): http.RequestListener {
     if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) {
       response.once('finish', () => endBody(request));
     }
-    const why = hostProblem(request);
-    if (why === undefined) {
-      handler(request, response);
-      return;
-    }
-    const { status, headers: answered, body } = refuse('malformed', why);
-    response.writeHead(status, { ...answered, 'content-length': Buffer.byteLength(body), connection: 'close' });
-    response.end(body);
+    const why = hostProblem(request) ?? targetProblem(request);
+    if (why === undefined) handler(request, response);
+    else refuseRequest(response, refuse('malformed', why));
   };
+}
+
+/** Answers, and ends the connection. */
+function refuseRequest(response: http.ServerResponse, { status, headers, body }: Answer<string>): void {
+  response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body), connection: 'close' });
+  response.end(body);
 }
 
 /** Ends a request that goes on after its answer: Node reads such a body to its end, however long and large it is. */

@@ -239,6 +239,45 @@ describe('the Host header', () => {
   });
 });
 
+describe('an absolute target', () => {
+  const ask = async (target: string, host = 'Log.example:3000') => {
+    const handler: RequestListener = (request, response) => void response.end(`path ${request.url}`);
+    const { dial } = await serve({ connections: 8 }, { handler });
+    return await (await dial(HONEST)).get(`GET ${target} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+  };
+
+  it.each([
+    ['http://log.example:3000/tile/0/000?x', '/tile/0/000?x'],
+    ['https://LOG.example:3000', '/'],
+    ['http://log.example:3000?x', '/?x'],
+    ['//log.example/x', '//log.example/x'],
+  ])('%s is the path %s', async (target, path) => {
+    expect(await ask(target)).toMatch(new RegExp(`path ${path.replaceAll(/[/?]/g, '\\$&')}$`));
+  });
+
+  it.each(['http://other.example/x', 'http://log.example/x', 'http:///x', 'http://log.example:3000@other.example/x'])(
+    '%s is not of the host that the Host header names: 400',
+    async (target) => {
+      const reply = await ask(target);
+      expect(reply).toMatch(/^HTTP\/1.1 400 /);
+      expect(reply!.toLowerCase()).toContain('connection: close');
+    },
+  );
+});
+
+describe('the Expect header', () => {
+  it('asks for nothing but 100-continue, and the body of another is not read on', async () => {
+    const { dial } = await serve({ connections: 8 });
+    const { socket, get, ended } = await dial(EVIL);
+    const reply = await get('POST / HTTP/1.1\r\nHost: a\r\nExpect: more\r\nContent-Length: 1000000\r\n\r\nx');
+    expect(reply).toMatch(/^HTTP\/1.1 400 /);
+    expect(reply).toContain('malformed: the Expect header is not 100-continue');
+    const drip = setInterval(() => socket.write('x'), 20);
+    onTestFinished(() => clearInterval(drip));
+    await until(ended);
+  });
+});
+
 describe('a body that goes on after the answer', () => {
   it('is cut', async () => {
     const { dial } = await serve({ connections: 8 });
