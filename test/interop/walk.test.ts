@@ -129,7 +129,7 @@ stele sign second.tgz --log https://log.example.com --policy /srv/trust/policy -
     const watched = async () => {
       await expect
         .poll(() => at.log.run('curl --silent localhost:3001/readyz'))
-        .toContain('the second place cannot be reached, so nothing is signed');
+        .toContain('the second place cannot be used, so nothing is signed');
       expect(await at.log.run('cat /srv/disk/stele/*')).toMatch(/^log\.example\.com\n1\n/);
       await at.log.run('mount --bind /srv/disk /mnt/second');
     };
