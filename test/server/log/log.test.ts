@@ -193,7 +193,7 @@ describe('a log', () => {
     signer.sign = sign;
     release();
     expect(await submit(log, 'late')).toMatchObject({ index: 0, duplicate: true });
-    expect(log.notReady()).toEqual([]);
+    await expect.poll(() => log!.notReady()).toEqual([]);
   });
 
   it('freezes for ever: everything is published, the last checkpoint says so, and no more is signed', async () => {
