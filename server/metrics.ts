@@ -4,7 +4,8 @@
  * The labels of every metric that the write path uses for each entry are resolved beforehand: prom-client builds and hashes
  * a label object at every `labels()` call. The number of label values is bounded, whatever a client sends.
  */
-import { MetricSet, type Observer } from '../merkle/runtime/service/metric-set.ts';
+import type { Observer } from '../merkle/runtime/service/histogram.ts';
+import { MetricSet } from '../merkle/runtime/service/metric-set.ts';
 import { PortMetrics } from '../merkle/runtime/service/port-metrics.ts';
 
 const STAGES = ['ingest', 'dedup', 'commit', 'tiles', 'sign', 'cosign', 'publish', 'total'] as const;

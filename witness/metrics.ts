@@ -1,5 +1,6 @@
 /** The metrics at the admin port. Label values are bounded, whatever a client sends. */
-import { MetricSet, type Observer } from '../merkle/runtime/service/metric-set.ts';
+import type { Observer } from '../merkle/runtime/service/histogram.ts';
+import { MetricSet } from '../merkle/runtime/service/metric-set.ts';
 import { PortMetrics } from '../merkle/runtime/service/port-metrics.ts';
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -107,6 +108,6 @@ export class Metrics extends MetricSet {
   }
 
   request(route: string, status: number): Observer {
-    return this.#requests.labels({ route, status });
+    return this.#requests.labels(route, String(status));
   }
 }

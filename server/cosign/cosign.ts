@@ -317,7 +317,7 @@ export class Cosigner {
   #witness(endpoint: Endpoint): Witness {
     const { metrics, logger, settings } = this.#options;
     const label = { witness: endpoint.name };
-    const latency = metrics.latency.labels(label);
+    const latency = metrics.latency.labels(endpoint.name);
     const size = metrics.size.labels(label);
     let failing: FailureReason | undefined;
     const witness: Witness = new Witness(endpoint, this.#client, settings, {

@@ -6,8 +6,8 @@ import type { Server as HttpServer, IncomingMessage, RequestListener, ServerResp
 import type { Server as HttpsServer } from 'node:https';
 import createRouter, { type HTTPMethod } from 'find-my-way';
 import { CodedError } from '../../errors.ts';
+import type { Observer } from './histogram.ts';
 import type { Answer } from './http-server.ts';
-import type { Observer } from './metric-set.ts';
 import type { Body } from './request-bodies.ts';
 
 export function textAnswer(status: number, body: string, headers: Answer['headers'] = {}): Answer<string> {

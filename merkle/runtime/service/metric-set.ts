@@ -1,10 +1,6 @@
 /** The metrics of a service, which Prometheus reads at its admin port. */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-
-/** Takes values of a metric in its base unit: seconds, or entries. */
-export interface Observer {
-  observe(value: number): void;
-}
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { Histogram } from './histogram.ts';
 
 export class MetricSet {
   readonly registry = new Registry();
@@ -51,6 +47,6 @@ export class MetricSet {
     buckets: number[],
     ...labelNames: Label[]
   ): Histogram<Label> {
-    return new Histogram({ name, help, buckets, labelNames, registers: this.#registers });
+    return new Histogram({ name, help, buckets, labelNames }, this.registry);
   }
 }
