@@ -64,10 +64,10 @@ export function createAdminApp(
   const operator = (path: string, names: readonly string[], act: (given: Fields) => Promise<object>): Route => ({
     method: 'POST',
     path,
-    answer: async ({ request, body }) => {
-      const refused = guard(request);
+    answer: async (call) => {
+      const refused = guard(call.request);
       if (refused !== undefined) throw requestError('unauthorized', refused);
-      const { bytes, release } = await body(OPERATOR_BODY_BYTES);
+      const { bytes, release } = await call.body(OPERATOR_BODY_BYTES);
       release();
       const answer = await act(fields(bytes, names));
       metrics.logs.set(logs.count);

@@ -40,10 +40,10 @@ export function createApp(
   const post = (path: string, answer: (bytes: Uint8Array, client: string) => Promise<string>): Route => ({
     method: 'POST',
     path,
-    answer: async ({ request, body }) => {
-      const { bytes, release } = await body(live.limits.bodyBytes);
+    answer: async (call) => {
+      const { bytes, release } = await call.body(live.limits.bodyBytes);
       try {
-        return textAnswer(200, await answer(bytes, clients.of(request)));
+        return textAnswer(200, await answer(bytes, clients.of(call.request)));
       } catch (error) {
         // Without the body, which a refused request must not keep in memory meanwhile.
         release();

@@ -60,10 +60,10 @@ export function createAdminApp(log: LogService, options: AdminOptions, metrics: 
   const operator = (path: string, act: (body: Buffer) => Promise<object>): Route => ({
     method: 'POST',
     path,
-    answer: async ({ request, body }) => {
-      const refused = guard(request);
+    answer: async (call) => {
+      const refused = guard(call.request);
       if (refused !== undefined) throw requestError('unauthorized', refused);
-      const { bytes, release } = await body(OPERATOR_BODY_BYTES);
+      const { bytes, release } = await call.body(OPERATOR_BODY_BYTES);
       release();
       return json(JSON.stringify(await act(bytes)));
     },

@@ -85,9 +85,9 @@ async function submit(context: HttpContext, call: Call, encoding: Encoding): Pro
 }
 
 /** Reads the body only if the log takes entries now. */
-function takenBody({ body }: Call, { log, metrics, draining }: HttpContext, limit: number): Promise<Body> {
+function takenBody(call: Call, { log, metrics, draining }: HttpContext, limit: number): Promise<Body> {
   const code = log.info.status !== 'open' ? 'frozen' : draining() ? 'draining' : undefined;
-  if (code === undefined) return body(limit);
+  if (code === undefined) return call.body(limit);
   metrics.refused(code);
   throw requestError(code);
 }

@@ -22,12 +22,12 @@ export function jsonAnswer(status: number, value: unknown, headers: Answer['head
 /** A request on its way through a route. */
 export interface Call {
   readonly request: IncomingMessage;
-  /** The parts of the path that the route names, percent-decoded. */
+  /** The parts of the path that the route names, percent-decoded. What `*` stands for is in the URL of the request. */
   readonly params: Readonly<Record<string, string | undefined>>;
   /** A name that stands twice in the query has a list of its values. */
   readonly query: Readonly<Record<string, string | readonly string[]>>;
   /** Reads the body of at most `limit` bytes, once, whatever its media type. */
-  readonly body: (limit: number) => Promise<Body>;
+  body(limit: number): Promise<Body>;
 }
 
 export interface Route {
@@ -52,6 +52,13 @@ export class RouteError extends CodedError<RouteErrorCode, { readonly method: st
     super(code, code, { method, ...(allow !== undefined && { allow }) });
   }
 }
+
+/** A body of bytes up to this size goes out as text, in one piece with the head: a second piece costs more than the copy. */
+const ONE_WRITE_BYTES = 1024;
+
+const HEAD_KEY = 1000;
+/** A URL that is a path, and the same after decoding. */
+const PLAIN_URL = /^\/[^%?#]*$/;
 
 export interface AppOptions {
   readonly routes: readonly Route[];
@@ -82,44 +89,19 @@ export function serveRoutes(
   serve: (listener: RequestListener) => HttpServer | HttpsServer,
   onClose: () => void = () => {},
 ): App {
-  const { readBody, refuse, admit, observerOf, log } = options;
   const find = routerOf(options.routes);
+  const observe = timer(options.observerOf);
   let closing = false;
-
-  const observe = timer(observerOf);
   const listener: RequestListener = (request, response) => {
-    const started = performance.now();
-    let route: Route | undefined;
-    // Requests may follow on the connection of one that came before the call of `close`, so its reply does not end it.
-    const last = closing;
-    // Node would read what is left of a body as the next request.
-    let cut = false;
-    const done = ({ status, headers, body }: Answer): void => {
-      const all: Record<string, string | number> = { ...headers, 'content-length': Buffer.byteLength(body) };
-      if (last || cut) all.connection = 'close';
-      response.writeHead(status, all);
-      response.end(request.method === 'HEAD' ? '' : body, 'utf8', () => {
-        const milliseconds = performance.now() - started;
-        observe?.(route, request.method!, status).observe(milliseconds / 1000);
-        log?.(request, status, milliseconds);
-      });
-    };
-    const failed = (error: unknown): void => done(refuse(error, request));
-    const body = async (limit: number): Promise<Body> => {
-      cut = true;
-      const whole = await readBody!(request, limit);
-      cut = false;
-      return whole;
-    };
+    const turn = new Turn(options, observe, request, response, closing);
     try {
-      admit?.(request);
-      const found = find(request, response);
-      route = found.route;
-      const answer = route.answer({ request, params: found.params, query: found.query, body });
-      if (answer instanceof Promise) answer.then(done).catch(failed);
-      else done(answer);
+      options.admit?.(request);
+      turn.found = find(request, response);
+      const answer = turn.found.route.answer(turn);
+      if (answer instanceof Promise) answer.then((made) => turn.send(made)).catch((error) => turn.fail(error));
+      else turn.send(answer);
     } catch (error) {
-      failed(error);
+      turn.fail(error);
     }
   };
   const server = serve(listener);
@@ -137,26 +119,129 @@ export function serveRoutes(
   };
 }
 
+/** One request and its reply: one object, because a set of closures for each request costs more. */
+class Turn implements Call {
+  readonly request: IncomingMessage;
+  found: Found | undefined;
+  readonly #options: AppOptions;
+  readonly #observe: ReturnType<typeof timer>;
+  readonly #response: ServerResponse;
+  readonly #started = performance.now();
+  #ends: boolean;
+
+  /** @param last whether the reply ends its connection. Requests may follow on that of one that came before `close` was called. */
+  constructor(
+    options: AppOptions,
+    observe: ReturnType<typeof timer>,
+    request: IncomingMessage,
+    response: ServerResponse,
+    last: boolean,
+  ) {
+    this.request = request;
+    this.#options = options;
+    this.#observe = observe;
+    this.#response = response;
+    this.#ends = last;
+  }
+
+  get params(): Call['params'] {
+    return this.found!.params;
+  }
+
+  get query(): Call['query'] {
+    return this.found!.query;
+  }
+
+  async body(limit: number): Promise<Body> {
+    const last = this.#ends;
+    // Node would read what is left of a body as the next request.
+    this.#ends = true;
+    const whole = await this.#options.readBody!(this.request, limit);
+    this.#ends = last;
+    return whole;
+  }
+
+  send({ status, headers, body }: Answer): void {
+    const response = this.#response;
+    const all: string[] = [];
+    for (const name in headers) all.push(name, headers[name]!);
+    all.push('content-length', String(typeof body === 'string' ? Buffer.byteLength(body) : body.length));
+    if (this.#ends) all.push('connection', 'close');
+    response.writeHead(status, all);
+    // `end` would take this listener off again, which costs more than to add it.
+    response.on('finish', () => this.#finished(status));
+    if (this.request.method === 'HEAD') response.end();
+    else if (typeof body === 'string' || body.length > ONE_WRITE_BYTES) response.end(body);
+    else response.end(Buffer.from(body.buffer, body.byteOffset, body.length).toString('latin1'), 'latin1');
+  }
+
+  fail(error: unknown): void {
+    this.send(this.#options.refuse(error, this.request));
+  }
+
+  #finished(status: number): void {
+    const milliseconds = performance.now() - this.#started;
+    this.#observe?.(this.found?.route, this.request.method!, status).observe(milliseconds / 1000);
+    this.#options.log?.(this.request, status, milliseconds);
+  }
+}
+
 /** Finds the observer of each reply once: to find one costs more than the rest of a request. */
 function timer(observerOf: AppOptions['observerOf']) {
   if (observerOf === undefined) return undefined;
-  const observers = new Map<string, Observer>();
+  /** By status, and that plus `HEAD_KEY` for HEAD: the only second method that a route has. */
+  const observers = new Map<Route | undefined, Map<number, Observer>>();
   return (route: Route | undefined, method: string, status: number): Observer => {
-    const [name, known] = route === undefined ? ['none', 'any'] : [route.path.replace('::', ':'), method];
-    const key = `${status} ${known} ${name}`;
-    let observer = observers.get(key);
+    const ofRoute = observers.get(route) ?? new Map<number, Observer>();
+    const key = route !== undefined && method === 'HEAD' ? status + HEAD_KEY : status;
+    let observer = ofRoute.get(key);
     if (observer === undefined) {
+      const [name, known] = route === undefined ? ['none', 'any'] : [plainPath(route), method];
       observer = observerOf(name, known, status);
-      observers.set(key, observer);
+      observers.set(route, ofRoute.set(key, observer));
     }
     return observer;
   };
+}
+
+function plainPath({ path }: Route): string {
+  return path.replace('::', ':');
 }
 
 type Found = Pick<Call, 'params' | 'query'> & { readonly route: Route };
 
 /** Finds the route of a request. The function throws a `RouteError`. */
 function routerOf(routes: readonly Route[]): (request: IncomingMessage, response: ServerResponse) => Found {
+  const short = shortcut(routes);
+  const full = fullRouter(routes);
+  return (request, response) => short(request) ?? full(request, response);
+}
+
+/**
+ * Finds what most requests ask for, as the router finds it: a path without parameters, or the longest that ends with `*`. No
+ * route with a parameter may be below such a path.
+ */
+function shortcut(routes: readonly Route[]): (request: IncomingMessage) => Found | undefined {
+  const whole = { GET: new Map<string, Found>(), POST: new Map<string, Found>() };
+  const below: [prefix: string, found: Found][] = [];
+  for (const route of routes) {
+    if (route.path.replace('::', '').includes(':')) continue;
+    const path = plainPath(route);
+    const found = { route, params: {}, query: {} };
+    if (path.endsWith('/*')) below.push([path.slice(0, -1), found]);
+    else whole[route.method].set(path, found);
+  }
+  below.sort(([a], [b]) => b.length - a.length);
+  return ({ method, url = '' }) => {
+    if (method !== 'GET' && method !== 'POST') return undefined;
+    const found = whole[method].get(url);
+    if (found !== undefined || !PLAIN_URL.test(url)) return found;
+    return below.find(([prefix, { route }]) => route.method === method && url.startsWith(prefix))?.[1];
+  };
+}
+
+/** Finds the route of any request. The function throws a `RouteError`. */
+function fullRouter(routes: readonly Route[]) {
   const methods = new Set<HTTPMethod>();
   const refusal = (code: RouteErrorCode) => (_path: string, request: IncomingMessage) => {
     throw new RouteError(code, request);
@@ -191,5 +276,5 @@ function routerOf(routes: readonly Route[]): (request: IncomingMessage, response
     router.on(all, route.path, found, route);
     for (const method of all) methods.add(method);
   }
-  return (request, response) => router.lookup(request, response);
+  return (request: IncomingMessage, response: ServerResponse): Found => router.lookup(request, response);
 }

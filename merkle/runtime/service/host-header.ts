@@ -28,11 +28,11 @@ const ABSOLUTE = /^https?:\/\/([^/?#]*)(.*)$/is;
  * person; undefined where it is right.
  */
 export function targetProblem(request: IncomingMessage): string | undefined {
-  const { url = '', headers } = request;
+  const { url = '' } = request;
   if (url.startsWith('/')) return undefined;
   const [, authority, rest = ''] = ABSOLUTE.exec(url) ?? [];
   if (authority === undefined) return undefined;
-  if (authority.toLowerCase() !== headers.host?.toLowerCase()) {
+  if (authority.toLowerCase() !== request.headers.host?.toLowerCase()) {
     return 'the target of the request and its Host header name two hosts';
   }
   request.url = rest.startsWith('/') ? rest : `/${rest}`;

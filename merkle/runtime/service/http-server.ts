@@ -123,8 +123,7 @@ export function createHttpServer(options: HttpServerOptions): http.Server | http
 /** The handler, behind the checks of every request. */
 function guarded({ handler, refuse }: HttpServerOptions): http.RequestListener {
   return (request, response) => {
-    const { headers } = request;
-    if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) {
+    if (hasBody(request)) {
       response.once('finish', () => endBody(request));
     }
     const why = hostProblem(request) ?? targetProblem(request);
@@ -137,6 +136,16 @@ function guarded({ handler, refuse }: HttpServerOptions): http.RequestListener {
 function refuseRequest(response: http.ServerResponse, { status, headers, body }: Answer<string>): void {
   response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body), connection: 'close' });
   response.end(body);
+}
+
+/** Reads the headers as they came: `headers` would be made for each request, and most are never asked for theirs. */
+function hasBody({ rawHeaders }: http.IncomingMessage): boolean {
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!;
+    if (name.length === 14 && name.toLowerCase() === 'content-length') return true;
+    if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') return true;
+  }
+  return false;
 }
 
 /** Ends a request that goes on after its answer: Node reads such a body to its end, however long and large it is. */
