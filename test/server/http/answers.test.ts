@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { RequestError, requestError, ServerError } from '../../../server/errors.ts';
 import { hashedRekordRequest, toJson, toJsonBatch } from '../../support/requests.ts';
-import { BATCH, ENTRIES, makeApp } from './support.ts';
+import { BATCH, ENTRIES, listen, makeApp } from './support.ts';
 
 const good = () => toJson(hashedRekordRequest());
 const signatureOf = (content: string) => {
@@ -36,9 +36,11 @@ describe('each row of the error table', () => {
 
   it('a body over 4 MiB, which names the limit', async () => {
     const { app, metrics } = makeApp();
-    const reply = await app.inject({ method: 'POST', url: ENTRIES, payload: Buffer.alloc(4 * 1024 * 1024 + 1, ' ') });
-    expect(reply.statusCode).toBe(413);
-    expect(reply.json()).toEqual({
+    const { base } = await listen(app);
+    const body = Buffer.alloc(4 * 1024 * 1024 + 1, ' ');
+    const reply = await fetch(`${base}${ENTRIES}`, { method: 'POST', body });
+    expect(reply.status).toBe(413);
+    expect(await reply.json()).toEqual({
       code: 3,
       message: 'the request body is larger than the limit of 4194304 bytes',
       details: [],
