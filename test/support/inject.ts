@@ -7,6 +7,11 @@ export interface Injectable extends App {
 }
 
 export function injectable(app: App): Injectable {
-  const dispatch: DispatchFunc = (request, response) => void app.server.emit('request', request, response);
+  const dispatch: DispatchFunc = (request, response) => {
+    // The whole body is there at once, so there is nothing to wait for.
+    const { socket } = request as unknown as { socket: object };
+    Object.assign(socket, { pause: () => {}, resume: () => {} });
+    app.server.emit('request', request, response);
+  };
   return Object.assign(app, { inject: (options: InjectOptions | string) => inject(dispatch, options) });
 }
