@@ -155,11 +155,15 @@ function endBody(request: http.IncomingMessage): void {
   const [end, read] = [performance.now() + LINGER_MS, socket.bytesRead];
   const timer = setInterval(() => {
     if (!request.complete && performance.now() < end && socket.bytesRead - read < LINGER_BYTES) return;
-    clearInterval(timer);
+    stop();
     if (!request.complete) request.destroy();
   }, LINGER_POLL_MS);
+  const stop = () => {
+    clearInterval(timer);
+    socket.off('close', stop);
+  };
   timer.unref();
-  socket.once('close', () => clearInterval(timer));
+  socket.once('close', stop);
 }
 
 /** Answers bytes that never became a request, or stopped within one, and ends the connection. */
