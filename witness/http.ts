@@ -1,7 +1,7 @@
 /** The public HTTP server: c2sp.org/tlog-witness (C2SP 95978ca, 2026-07-06), with one prefix for submission and monitoring. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type App, type AppOptions, type Route, serveRoutes, textAnswer } from '../merkle/runtime/service/app.ts';
-import { ClientAddresses } from '../merkle/runtime/service/client-address.ts';
+import { ClientAddresses, MAX_REFUSALS } from '../merkle/runtime/service/client-address.ts';
 import { type Answer, createHttpServer } from '../merkle/runtime/service/http-server.ts';
 import type { Logger } from '../merkle/runtime/service/logger.ts';
 import { RequestBodies } from '../merkle/runtime/service/request-bodies.ts';
@@ -74,8 +74,11 @@ export function createApp(
       const { perAddress } = live.rateLimit;
       if (perAddress === 0) return;
       const client = clients.of(request);
-      if (requests.isFull(client, perAddress)) throw requestError('address-limited', requests.retryAfter);
+      const full = requests.isFull(client, perAddress);
+      // A refusal costs about as much as a reply, so a client that goes on and on is not even refused.
+      if (full && requests.isFull(client, perAddress + MAX_REFUSALS)) clients.cutOff(request);
       requests.count(client);
+      if (full) throw requestError('address-limited', requests.retryAfter);
     },
     readBody: (request, limit) => bodies.read(request, limit),
     refuse: (error, { method, url }) => {

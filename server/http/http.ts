@@ -1,7 +1,7 @@
 /** The public HTTP server: joins the routes to one log, with the limits of its settings. */
 import type { IncomingMessage } from 'node:http';
 import { type App, type AppOptions, serveRoutes } from '../../merkle/runtime/service/app.ts';
-import { ClientAddresses } from '../../merkle/runtime/service/client-address.ts';
+import { ClientAddresses, MAX_REFUSALS } from '../../merkle/runtime/service/client-address.ts';
 import { createHttpServer } from '../../merkle/runtime/service/http-server.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import { RequestBodies } from '../../merkle/runtime/service/request-bodies.ts';
@@ -25,8 +25,13 @@ import { writeRoutes } from './write.ts';
 export function createApp(log: LogService, options: HttpOptions, metrics: Metrics, logger: Logger): App {
   const clients = new ClientAddresses(options.trustProxy);
   const requests = new Window(() => options.rateLimit.window);
-  const countRequest = (client: string): void => {
-    if (requests.isFull(client, options.rateLimit.max)) {
+  const countRequest = (request: IncomingMessage): void => {
+    const client = clients.of(request);
+    const { max } = options.rateLimit;
+    if (requests.isFull(client, max)) {
+      // A refusal costs about as much as a reply, so a client that goes on and on is not even refused.
+      if (requests.isFull(client, max + MAX_REFUSALS)) clients.cutOff(request);
+      requests.count(client);
       metrics.refused('rate-limited');
       throw requestError('rate-limited', requests.retryAfter);
     }
@@ -46,7 +51,7 @@ export function createApp(log: LogService, options: HttpOptions, metrics: Metric
   const app: AppOptions = {
     routes: [...routes, openapiRoute(routes, options.publicUrl), ...aboutRoutes(context)],
     admit: (request) => {
-      if (options.rateLimit.max > 0) countRequest(clients.of(request));
+      if (options.rateLimit.max > 0) countRequest(request);
       const { urlBytes } = options.limits;
       if (request.url!.length > urlBytes) throw requestError('uri-too-long', urlBytes);
     },

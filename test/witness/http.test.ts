@@ -69,6 +69,17 @@ describe('the public port of a witness', () => {
     expect(await honest.answer()).toMatch(/^HTTP\/1.1 200 /);
   });
 
+  it('cuts an address off that goes on long past its rate limit, and nobody else', async () => {
+    const { dial, witness } = await serve({ 'rate-limit-per-address': '2' });
+    const get = 'GET /none HTTP/1.1\r\nHost: a';
+    const { socket } = await dial(EVIL, get, `${get}\r\n\r\n`.repeat(1100));
+    await until(() => socket.closed);
+    const again = await dial(EVIL, get);
+    await until(() => again.socket.closed);
+    expect(await (await dial(HONEST, get)).answer()).toMatch(/^HTTP\/1.1 404 /);
+    await until(() => witness.metrics.port.connections() === 1);
+  });
+
   it('refuses two Host headers', async () => {
     const { dial } = await serve({});
     const { answer } = await dial(HONEST, 'GET / HTTP/1.1\r\nHost: a\r\nHost: b');

@@ -93,6 +93,8 @@ export function serveRoutes(
   const observe = timer(options.observerOf);
   let closing = false;
   const listener: RequestListener = (request, response) => {
+    // Requests that came together with one that ended the connection.
+    if (request.socket.destroyed) return;
     const turn = new Turn(options, observe, request, response, closing);
     try {
       options.admit?.(request);

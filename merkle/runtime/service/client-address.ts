@@ -10,6 +10,9 @@ export const PROXY_RANGES = {
   uniquelocal: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'],
 } as const satisfies Record<string, readonly string[]>;
 
+/** Requests of one client that are refused for its rate, in one window, before it is cut off. */
+export const MAX_REFUSALS = 1000;
+
 /** Milliseconds of the windows in which a client is shut out. */
 const SHUT_OUT_MS = 10_000;
 
@@ -71,6 +74,13 @@ export class ClientAddresses {
     if (this.isShutOut(client)) return;
     this.#shutOut.count(client);
     this.#onShutOut(client, request.socket);
+  }
+
+  /** Ends the connection of the request as well, unless it is one of a trusted proxy. */
+  cutOff(request: IncomingMessage): void {
+    if (this.peerOf(request.socket).proxy) return;
+    this.shutOut(request);
+    request.socket.destroy();
   }
 
   /** `cut` closes the open connections of a client that is shut out now, but for the one that is answered why. */

@@ -13,7 +13,7 @@ export class PortMetrics {
   constructor(metrics: MetricSet, prefix: string) {
     this.#refused = metrics.counter(
       `${prefix}_refused_connections_total`,
-      'Connections closed for the sake of others: `address` past the share of its address, `full` past all connections, `displaced` to make room for another address, `shut-out` of an address that sent a body in tiny pieces',
+      'Connections closed for the sake of others: `address` past the share of its address, `full` past all connections, `displaced` to make room for another address, `shut-out` of an address that sent a body in tiny pieces, or went on long past its rate limit',
       'reason',
     );
     metrics.gauge(`${prefix}_connections`, 'Open connections to the public port', [], (gauge) =>

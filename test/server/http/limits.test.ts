@@ -230,6 +230,22 @@ describe('large and broken requests', () => {
   });
 });
 
+describe('a client that goes on long past its rate limit', () => {
+  it('is cut off, with all of its connections', async () => {
+    const { app, metrics } = makeApp({ rateLimit: { max: 2, window: 60_000 } });
+    const { port } = await listen(app);
+    const [idle, flood] = [await dial(port), await dial(port)];
+    const get = 'GET /none HTTP/1.1\r\nHost: a\r\n\r\n';
+    flood.socket.write(get.repeat(500));
+    await until(async () => (await metrics.registry.metrics()).includes('{reason="rate-limited"} 498'));
+    expect(flood.socket.destroyed).toBe(false);
+    flood.socket.write(get.repeat(1000));
+    await flood.closed;
+    await idle.closed;
+    expect(await (await dial(port)).closed).toBe('');
+  });
+});
+
 describe('close', () => {
   it('answers what is under way, closes idle and silent connections, and takes no new ones', async () => {
     const { app, log } = makeApp();
