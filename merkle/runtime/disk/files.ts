@@ -326,6 +326,7 @@ function hint(code: string): string {
   if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') return 'make room on the disk, or raise the limit';
   if (code === 'EACCES' || code === 'EPERM') return 'give this user the rights to it';
   if (code === 'EEXIST' || code === 'ENOTDIR') return 'a file has that name; choose another';
+  if (code === 'EISDIR') return 'a directory has that name, and it must be a file';
   if (code === 'EROFS') return 'mount the file system writable';
   if (code === 'EMFILE' || code === 'ENFILE') return 'raise the limit of open files';
   if (code === 'ENOENT') return 'its directory is missing';

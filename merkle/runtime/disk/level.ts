@@ -9,10 +9,13 @@
  * Writes are always synced. LevelDB fsyncs its journal, and its directory when the manifest changes. The fsync of a new
  * journal also makes its name durable on ext4, xfs and btrfs.
  */
+import { statSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import type { ClassicLevel } from 'classic-level';
 import { RuntimeError } from '../runtime-errors.ts';
-import { makeDirDurable, syncDir } from './files.ts';
+import { makeDirDurable, namesIn, readFileIfThere, syncDir } from './files.ts';
+import { journalIsDamaged } from './journal.ts';
 
 /**
  * Chosen with commits of 2,000 entries of 900 bytes (4,000 puts, 2,000 deletions), a million entries in all.
@@ -34,6 +37,9 @@ const OPTIONS = {
 } as const;
 
 const SYNCED = { sync: true } as const;
+const MAX_CURRENT = 64;
+/** A journal is little longer than `writeBufferSize`. */
+const MAX_JOURNAL = 256 * 1024 * 1024;
 
 type Bytes = Uint8Array;
 type Db = ClassicLevel<Bytes, Bytes>;
@@ -62,6 +68,8 @@ interface LevelOptions {
 export class GuardedLevel {
   readonly dir: string;
   readonly #db: Db;
+  /** The inode of the directory that was opened. */
+  readonly #inode: bigint;
   /** The first failure. Once it is set, this handle is closed or closing, and refuses every call. */
   #failure: Error | undefined;
   #closing: Promise<void> | undefined;
@@ -69,6 +77,7 @@ export class GuardedLevel {
   private constructor(dir: string, db: Db) {
     this.dir = dir;
     this.#db = db;
+    this.#inode = inodeOf(dir);
   }
 
   /**
@@ -79,6 +88,7 @@ export class GuardedLevel {
   static async open(dir: string, options: LevelOptions = {}): Promise<GuardedLevel> {
     const { create = true, cacheSize = OPTIONS.cacheSize } = options;
     if (create) await makeDirDurable(dir);
+    await checkWhole(dir);
     // 'buffer' is what the binding takes without a conversion: with 'view' a commit costs half as much again.
     const db: Db = new (loadLevel())(dir, {
       ...OPTIONS,
@@ -159,7 +169,11 @@ export class GuardedLevel {
       await batch.close();
       throw error;
     }
-    await this.#guard(() => batch.write(SYNCED));
+    await this.#guard(async () => {
+      await batch.write(SYNCED);
+      // LevelDB goes on in files that were removed or moved away, and the next open finds others or none. 3 µs.
+      if (inodeOf(this.dir) !== this.#inode) throw new Error('its directory was removed or replaced while it was open');
+    });
   }
 
   /**
@@ -244,6 +258,44 @@ function loadLevel(): typeof ClassicLevel {
     throw new RuntimeError('file', 'LevelDB cannot be loaded: in a checkout, run "npm run build"', { cause });
   }
 }
+
+/**
+ * Refuses a store that has lost what LevelDB does not miss. Without CURRENT it begins an empty store and deletes the tables
+ * of the old one; without its journal, or after damage in it, it goes on with less, and has forgotten writes that were
+ * confirmed. CURRENT and a journal exist from the first open on: only a store whose making was cut off has no journal, and
+ * its CURRENT names manifest 1.
+ */
+async function checkWhole(dir: string): Promise<void> {
+  const names = await namesIn(dir);
+  const journals = names.filter((name) => name.endsWith('.log'));
+  const current = await readFileIfThere(join(dir, 'CURRENT'), MAX_CURRENT).catch(ignore);
+  if (!names.includes('CURRENT')) {
+    if (journals.length > 0 || names.some((name) => name.endsWith('.ldb')))
+      throw notWhole(dir, 'its file CURRENT is lost');
+  } else if (
+    journals.length === 0 &&
+    current !== undefined &&
+    Buffer.from(current).toString() !== 'MANIFEST-000001\n'
+  ) {
+    throw notWhole(dir, 'its journal is lost');
+  }
+  for (const name of journals) {
+    const journal = await readFileIfThere(join(dir, name), MAX_JOURNAL).catch(ignore);
+    if (journal !== undefined && journalIsDamaged(journal)) throw notWhole(dir, `its journal ${name} is damaged`);
+  }
+}
+
+function notWhole(dir: string, what: string): RuntimeError {
+  return new RuntimeError('store', `cannot open the store in ${dir}: ${what}, and with it writes that were confirmed`);
+}
+
+/** 0 where there is none. */
+function inodeOf(dir: string): bigint {
+  return statSync(dir, { bigint: true, throwIfNoEntry: false })?.ino ?? 0n;
+}
+
+/** LevelDB itself says why it does not open. */
+function ignore(): undefined {}
 
 function asBuffer(bytes: Bytes): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -80,6 +80,38 @@ describe('guarded level', () => {
     await level.close();
     await writeFile(join(dir, 'db', 'CURRENT'), 'MANIFEST-000099\n');
     await expect(GuardedLevel.open(join(dir, 'db'))).rejects.toEqual(code('store'));
+  });
+
+  it('does not begin anew, or go on with less, where LevelDB would not miss a file', async () => {
+    await level.write((batch) => batch.put(key(1), key(1)));
+    await level.close();
+    const copy = async (lost: (name: string) => boolean) => {
+      const to = join(dir, 'copy');
+      await rm(to, { recursive: true, force: true });
+      await cp(join(dir, 'db'), to, { recursive: true });
+      for (const name of await readdir(to)) if (lost(name)) await rm(join(to, name));
+      return to;
+    };
+    for (const [file, lost] of [
+      [/its file CURRENT is lost/, (name: string) => name === 'CURRENT'],
+      [/its journal is lost/, (name: string) => name.endsWith('.log')],
+    ] as const) {
+      const damaged = await copy(lost);
+      const before = await readdir(damaged);
+      await expect(GuardedLevel.open(damaged)).rejects.toThrow(file);
+      expect(await readdir(damaged)).toEqual(before);
+    }
+    // The making of a store was cut off.
+    const begun = await copy((name) => /^(?:CURRENT|0.*\.log)$/.test(name));
+    await (await GuardedLevel.open(begun)).close();
+  });
+
+  it('stores nothing more once its directory was removed or replaced', async () => {
+    await level.write((batch) => batch.put(key(1), key(1)));
+    await rename(join(dir, 'db'), join(dir, 'away'));
+    await expect(level.write((batch) => batch.put(key(2), key(2)))).rejects.toThrow(/removed or replaced/);
+    await expect(level.get(key(1))).rejects.toEqual(code('store'));
+    await rename(join(dir, 'away'), join(dir, 'db'));
   });
 
   it('is of no more use after a read that failed, closes, and can be opened anew', async () => {
