@@ -80,6 +80,7 @@ export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
     const existing = await isThere(identityPath(config.data));
     let lock = existing ? await take() : undefined;
     await checkHalted(config.data);
+    if (existing) await checkState(config.data);
     const metrics = new Metrics();
     const found = await readIdentity(config.data);
     if (found === undefined) {
@@ -114,6 +115,7 @@ export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
         ? undefined
         : new SecondPlace(place, config.origin, logger, () => metrics.secondPlaceFailures.inc());
     if (secondPlace !== undefined) {
+      if (found === undefined) await secondPlace.checkReached();
       signer.record = (head) => secondPlace.record(head);
       closers.add(async () => secondPlace.close());
     }
@@ -224,6 +226,20 @@ async function checkNew(dir: string): Promise<void> {
   }
 }
 
+/** Refuses a directory that has lost the state of its tree: an empty one would begin a second history. */
+async function checkState(dir: string): Promise<void> {
+  if ((await isThere(layout.state(dir))) || (await isThere(layout.rebuiltState(dir)))) return;
+  // A first start that was cut off has made none of these yet.
+  for (const path of [layout.leafFilter(dir), layout.scrub(dir), join(layout.public(dir), 'tile')]) {
+    if (!(await isThere(path))) continue;
+    throw new ServerError(
+      'corrupt',
+      `${layout.state(dir)} is lost: ${path} shows that the log had a tree there. Restore the directory from a backup with ` +
+        '`stele log restore`.',
+    );
+  }
+}
+
 /** Another start may have begun a log there while this one read its configuration. */
 async function checkStillNew(dir: string): Promise<void> {
   if (!(await isThere(identityPath(dir)))) return;
@@ -237,7 +253,7 @@ async function checkHalted(dir: string): Promise<void> {
   if (why === undefined) return;
   throw new ServerError(
     'rollback',
-    `this log stopped before: ${decodeUtf8(why).split('\n', 1)[0]} The evidence is in ${path}; remove the file when that ` +
+    `this log stopped before: ${decodeUtf8(why).split('\n', 1)[0] || 'the reason is lost.'} The evidence is in ${path}; remove the file when that ` +
       'is done.',
   );
 }

@@ -105,8 +105,8 @@ export class Log implements LogService {
 
   /**
    * Opens the log, goes on where a crash left it, and publishes every committed entry. Resolves once a checkpoint is public.
-   * A log with witnesses does not wait longer than two seconds for them, and a new one has no checkpoint before its first
-   * entries.
+   * A log with witnesses or a second place does not wait longer than two seconds for them; a new one with witnesses has no
+   * checkpoint before its first entries.
    * @throws ServerError
    */
   static async open(options: LogOptions): Promise<Log> {
@@ -143,16 +143,17 @@ export class Log implements LogService {
     try {
       // A new log without witnesses shows its empty tree before it takes the first entry.
       const published = log.#confirmed.then(() => log!.#pipeline.publisher.idle());
-      if (cosigner === undefined) await published;
-      else await within(published, FIRST_PUBLICATION_MS);
+      const waitsForOthers = cosigner !== undefined || options.secondPlace !== undefined;
+      if (waitsForOthers) await within(published, FIRST_PUBLICATION_MS);
+      else await published;
       const nothing = log.#store.published === undefined;
-      if (nothing && (cosigner === undefined || log.#lastError !== undefined)) {
+      if (nothing && (!waitsForOthers || log.#lastError !== undefined)) {
         throw new ServerError('store', 'the first checkpoint could not be published', { cause: log.#lastError });
       }
       if (log.info.status === 'freezing') {
         const frozen = log.freeze();
-        if (cosigner === undefined) await frozen;
-        else frozen.catch(ignore);
+        if (waitsForOthers) frozen.catch(ignore);
+        else await frozen;
       }
       return log;
     } catch (error) {

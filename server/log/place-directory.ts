@@ -6,14 +6,28 @@ import { MAX_RECORD, type Place, RECORD_NAME } from './second-place.ts';
 
 /** @param dir must be there already: a disk that is not mounted must not look like an empty place */
 export function directoryPlace(dir: string): Place {
+  /** The record that was made or read last. */
+  let last: string | undefined;
   return {
     name: dir,
     names: async () => {
       if (!(await isThere(dir))) throw new RuntimeError('file', `the directory ${dir} is not there`);
       return (await namesIn(dir)).filter((name) => RECORD_NAME.test(name));
     },
-    create: (name, bytes) => createFileDurable(join(dir, name), bytes),
-    read: async (name) => (await readFileIfThere(join(dir, name), MAX_RECORD)) ?? new Uint8Array(0),
+    create: async (name, bytes) => {
+      // The directory below a disk that was unmounted meanwhile is empty.
+      if (last !== undefined && !(await isThere(join(dir, last)))) {
+        throw new RuntimeError('file', `the record ${last} in ${dir} is gone`);
+      }
+      const made = await createFileDurable(join(dir, name), bytes);
+      last = name;
+      return made;
+    },
+    read: async (name) => {
+      const bytes = await readFileIfThere(join(dir, name), MAX_RECORD);
+      if (bytes !== undefined) last = name;
+      return bytes ?? new Uint8Array(0);
+    },
     remove: (name) => removeTree(join(dir, name)),
   };
 }

@@ -65,6 +65,11 @@ export class SecondPlace {
     return why === undefined ? undefined : `the second place cannot be used, so nothing is signed: ${why}`;
   }
 
+  /** For a new log, which must not begin where its first tree cannot be recorded. @throws RuntimeError */
+  async checkReached(): Promise<void> {
+    await this.#place.names(this.#closed.signal);
+  }
+
   /**
    * Compares the place with the committed tree at a start. If it cannot be used, that waits for the first record.
    * @throws ServerError `rollback` where the tree does not extend the newest record
@@ -76,6 +81,20 @@ export class SecondPlace {
     } catch (error) {
       if (!(error instanceof RuntimeError)) throw error;
       this.#fails(error);
+      void this.#checkAgain();
+    }
+  }
+
+  /** A log with nothing to sign learns here that the place is back. What else is wrong with it, the next record tells. */
+  async #checkAgain(): Promise<void> {
+    for (let failures = 1; this.#unchecked !== undefined; failures++) {
+      await SYSTEM_CLOCK.sleep(backOffMs(PAUSES, failures), this.#closed.signal);
+      if (this.#closed.signal.aborted) return;
+      try {
+        await this.#compare();
+      } catch (error) {
+        if (!(error instanceof RuntimeError)) return;
+      }
     }
   }
 
@@ -126,6 +145,11 @@ export class SecondPlace {
         );
       }
       this.#same(newest, await tree.rootAt(newest.size));
+    } else if (tree.snapshot.size > 0) {
+      this.#logger.warn(
+        { place: this.#place.name },
+        'the second place holds no record of this log: if it held some before, stop the log and look for them',
+      );
     }
     this.#names = names;
     this.#unchecked = undefined;

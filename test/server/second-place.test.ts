@@ -107,3 +107,28 @@ it('signs nothing while the S3 server answers anything else than it should, says
     await server.close();
   }
 });
+
+it('signs nothing where the disk of the directory was unmounted, and what is below is empty', async () => {
+  const place = join(dir.path, 'mounted');
+  await mkdir(place);
+  const log = await startServer(join(dir.path, 'disk'), {
+    args: ['--second-place', place, '--limits-publish-timeout', '100ms', '--ingest-threads', '1'],
+  });
+  try {
+    const send = async (name: string) => {
+      const body = Buffer.from(bodyOf(name));
+      return (await fetch(`${log.url}/api/v2/log/entries`, { method: 'POST', body })).status;
+    };
+    await until(async () => (await send('one')) === 201);
+    await rename(place, `${place}-away`);
+    await mkdir(place);
+    expect(await send('two')).toBe(503);
+    expect(await readdir(place)).toEqual([]);
+    expect(await (await fetch(`${log.adminUrl}/readyz`)).text()).toMatch(/the record 0+1 in .* is gone/);
+    await rm(place, { recursive: true });
+    await rename(`${place}-away`, place);
+    await until(async () => (await send('two')) === 201);
+  } finally {
+    await log.kill();
+  }
+});

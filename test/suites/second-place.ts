@@ -1,4 +1,5 @@
 /** What every kind of second place MUST keep: what is signed is recorded there first, and an old copy finds that it is old. */
+import { existsSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -119,6 +120,32 @@ export function secondPlaceContract(
       );
       await place.giveBack();
       await until(async () => (await log('two')) === 201);
+      await until(async () => (await ready()).reasons.length === 0);
+    });
+
+    it('makes no new log while the place cannot be reached, and is ready again when it can', async () => {
+      await place.takeAway();
+      expect((await refused('data'))[0]).toBe(2);
+      expect(existsSync(at('data'))).toBe(false);
+      await place.giveBack();
+      await start('data');
+      expect(await log('one')).toBe(201);
+      await place.takeAway();
+      // Committed, and not signed before the place is back.
+      expect(await log('two')).toBe(503);
+      await server!.kill();
+      await start('data');
+      const shown = async () => (await (await fetch(`${server!.url}/checkpoint`)).text()).split('\n')[1];
+      expect(await shown()).toBe('1');
+      expect((await ready()).reasons).toHaveLength(1);
+      await place.giveBack();
+      await until(async () => (await shown()) === '2');
+      await server!.stop();
+      await place.takeAway();
+      // With nothing to sign.
+      await start('data');
+      expect((await ready()).reasons).toHaveLength(1);
+      await place.giveBack();
       await until(async () => (await ready()).reasons.length === 0);
     });
 
