@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { decodeUtf8, encodeUtf8 } from '../../merkle/bytes.ts';
+import { MerkleError } from '../../merkle/errors.ts';
+import { parseVerifierKey } from '../../merkle/note.ts';
 import { readFileIfThere, writeFileDurable } from '../../merkle/runtime/disk/files.ts';
 import { ServerError } from '../errors.ts';
 import type { EntryKind } from '../types.ts';
@@ -52,13 +54,22 @@ export async function readIdentity(dir: string): Promise<LogIdentity | undefined
         'version of Stele that wrote it.',
     );
   }
-  if (!Value.Check(LogIdentity, value)) {
+  if (!Value.Check(LogIdentity, value) || !value.verifierKeys.every((key) => isKeyOf(value.origin, key))) {
     throw new ServerError(
       'corrupt',
-      `${identityPath(dir)} does not have the expected fields. Put it back from a backup.`,
+      `${identityPath(dir)} does not have the expected fields and keys. Put it back from a backup.`,
     );
   }
   return value;
+}
+
+function isKeyOf(origin: string, key: string): boolean {
+  try {
+    return parseVerifierKey(key).name === origin;
+  } catch (error) {
+    if (error instanceof MerkleError) return false;
+    throw error;
+  }
 }
 
 export async function writeIdentity(dir: string, identity: LogIdentity): Promise<void> {

@@ -14,7 +14,9 @@
  *                    server may serve it
  */
 import { join } from 'node:path';
+import { couldNotTry } from '../../merkle/runtime/disk/errno.ts';
 import { isThere, moveDurable, removeTree } from '../../merkle/runtime/disk/files.ts';
+import { ServerError } from '../errors.ts';
 import { openFileStore } from '../store/files/files.ts';
 import { openLevelState } from '../store/level/level.ts';
 import type { Stores } from '../store/types.ts';
@@ -43,7 +45,9 @@ export async function openDirStores(dir: string): Promise<Stores> {
     return { tiles: files, checkpoint: files, state };
   } catch (error) {
     await files.close();
-    throw error;
+    if (!(error instanceof ServerError) || error.code !== 'store' || couldNotTry(error)) throw error;
+    const what = 'If the disk is sound, restore the directory from a backup with `stele log restore`.';
+    throw new ServerError('store', `${error.message}. ${what}`, { cause: error });
   }
 }
 

@@ -81,8 +81,9 @@ function openCheckpoint(note: Uint8Array, signer: Pick<CheckpointSigner, 'origin
     if (error.code === 'unknown-key' || error.code === 'bad-signature') {
       throw new ServerError(
         'key-mismatch',
-        `the stored checkpoint was not signed by the configured key (${own.name}). Configure the key that signed it; a ` +
-          'log cannot change its key.',
+        `the stored checkpoint was not signed by the configured key (${own.name}), or was damaged. If the log began with ` +
+          'this key, put the file `public/checkpoint` back from a backup or a mirror; else configure the key that signed it, ' +
+          'as a log cannot change its key.',
       );
     }
     throw new ServerError(

@@ -144,6 +144,40 @@ describe('the start', () => {
     expect(await readIdentity(backup)).toBeUndefined();
   });
 
+  it('begins no second history where the state and the checkpoint are lost', async () => {
+    const { url } = await start();
+    await post(url, 'one');
+    await stop();
+    await rm(join(data, 'state'), { recursive: true });
+    await rm(join(data, 'public'), { recursive: true });
+    const refused = { code: 'corrupt', message: expect.stringMatching(/state is lost: .*leaf-filter shows/) };
+    await expect(start()).rejects.toMatchObject(refused);
+    expect(existsSync(join(data, 'state'))).toBe(false);
+  });
+
+  it('says which of its files is damaged, and does not ask for another key', async () => {
+    const { url } = await start();
+    await post(url, 'one');
+    await stop();
+    const damage = async (name: string, from: RegExp, to: string) => {
+      const path = join(data, name);
+      const text = await readFile(path, 'utf8');
+      await writeFile(path, text.replace(from, to));
+      expect(await readFile(path, 'utf8')).not.toBe(text);
+      return () => writeFile(path, text);
+    };
+    let undo = await damage('stele.json', /(localhost\+)[0-9a-f]{8}/, '$1u0000000');
+    await expect(start()).rejects.toMatchObject({ code: 'corrupt', message: expect.stringContaining('stele.json') });
+    await undo();
+    undo = await damage('public/checkpoint', /.{6}\n$/, 'AAAA==\n');
+    await expect(start()).rejects.toThrow(/or was damaged.*put the file `public\/checkpoint` back/);
+    await undo();
+    undo = await damage('state/CURRENT', /MANIFEST/, 'MANIFOLD');
+    await expect(start()).rejects.toThrow(/cannot open the store.*restore the directory from a backup/);
+    await undo();
+    await start();
+  });
+
   it('stops at a directory of another format version', async () => {
     await start();
     await stop();

@@ -140,6 +140,9 @@ function pathText(at: SettingPath): string {
 export function shown(value: unknown): string {
   if (value === null || value === undefined) return 'empty';
   if (isMapping(value)) return 'a mapping';
+  // A key in the place of its file must not come to a terminal or a journal.
+  if (typeof value === 'string' && value.includes('PRIVATE KEY'))
+    return 'a private key itself, which belongs into a file';
   const text = JSON.stringify(value);
   return printable(text.length > 80 ? `${text.slice(0, 80)}…` : text);
 }

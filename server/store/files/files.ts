@@ -101,7 +101,10 @@ export class FileStore implements TileStore, CheckpointStore {
     const path = join(this.#dir, name);
     const wrongLength = (length: number) => {
       const right = min === max ? min : `${min} to ${max}`;
-      return new ServerError('corrupt', `${name} has ${length} bytes instead of ${right}: run \`stele log check\``);
+      return new ServerError(
+        'corrupt',
+        `${name} has ${length} bytes instead of ${right}: put the file back from a backup, an export or a mirror`,
+      );
     };
     const found = await mapped(() => readWithStats(path, max)).catch((error: unknown) => {
       const size = statsOf(path)?.size ?? 0n;
