@@ -34,7 +34,9 @@ describe('loadConfig', () => {
   it('shows no private key that stands in the place of its file', () => {
     const pem = `-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA${'Q'.repeat(42)}\n-----END PRIVATE KEY-----\n`;
     for (const options of [{ flags: { 'key-file': pem } }, { env: { STELE_KEY_FILE: pem } }]) {
-      expect(failure(options)).toMatch(/"key.file" .* is a private key itself, which belongs into a file; allowed: a path/);
+      expect(failure(options)).toMatch(
+        /"key.file" .* is a private key itself, which belongs into a file; allowed: a path/,
+      );
       expect(failure(options)).not.toContain('MC4C');
     }
   });
