@@ -2,7 +2,9 @@
 import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
 import { encodeBase64 } from '../../merkle/bytes.ts';
+import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { ClientError, usage } from '../errors.ts';
+import { parseCheckpointKey } from '../trust/log-key.ts';
 import { calledAs } from './called-as.ts';
 import { counted } from './counted.ts';
 import { verifierKeyTexts } from './files.ts';
@@ -47,6 +49,7 @@ function check(server: ServerMain): Command {
     async (dir: string, options: JsonOption & { readonly logKey?: string[]; readonly repair?: true }) => {
       const given = await Promise.all((options.logKey ?? []).map(verifierKeyTexts));
       const verifierKeys = options.logKey === undefined ? undefined : given.flat();
+      for (const key of verifierKeys ?? []) parseCheckpointKey(key, nodeNotePrimitives);
       const report = await withProgress('checking', 'entries', (onProgress) =>
         server.checkLog(dir, {
           onProgress,

@@ -70,6 +70,14 @@ describe('without permission', () => {
   });
 });
 
+describe('a key that is none', () => {
+  it.each(['log.example.com+1a2b3c4d+AbCd', 'garbage'])('%s: exit 2', async (key) => {
+    const { code, stdout, stderr } = await check(made.exported, '--log-key', key);
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toContain('[log-key]');
+  });
+});
+
 describe('an export', () => {
   it('without a key is not OK', async () => {
     const { code, stdout } = await check(made.exported);
