@@ -232,7 +232,7 @@ export class Witness {
 
 const STUCK =
   'refuses each tree that follows the empty tree of this log, which it has stored (Sunlight up to 0.8.1 does so): its ' +
-  'operator must remove the stored checkpoint of this log, and start the witness again';
+  'operator must stop it, empty the stored checkpoint of this log as docs/operation.md says, and start it again';
 
 function readSize(reply: Reply): number | Failed {
   try {

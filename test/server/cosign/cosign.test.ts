@@ -169,7 +169,8 @@ describe('a log with witnesses', () => {
     witnesses[0]!.behaviour = 'stuck';
     await open();
     await submit('one');
-    const remedy = /^the witness a refuses each tree that follows the empty tree .* must remove the stored checkpoint/;
+    const remedy =
+      /^the witness a refuses each tree that follows the empty tree .* must stop it, empty the stored checkpoint/;
     await until(() => log!.alarms().length > 0);
     expect(log!.alarms()).toEqual([expect.stringMatching(remedy)]);
     expect(log!.notReady()).toEqual([]);
