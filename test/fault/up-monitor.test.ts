@@ -115,7 +115,7 @@ describe('stele up --monitor', () => {
   it('takes a configuration of its owner, and ends where it is wrong', async () => {
     const file = join(dir.path, 'mine.yaml');
     await writeFile(file, 'logs: []\nsinks: []\n');
-    await expect(up('--monitor', file)).rejects.toThrow(/monitor did not come up/);
+    await expect(up('--monitor', file)).rejects.toThrow(/mine\.yaml.*sinks.*must be a list/);
     await expect(readFile(join(data(), 'monitor.yaml'))).rejects.toThrow(/ENOENT/);
   });
 });

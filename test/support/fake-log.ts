@@ -235,6 +235,8 @@ export class FakeLog {
 
   #bytes(path: string): Uint8Array | undefined {
     if (!/^(checkpoint$|tile\/)/.test(path)) return undefined;
+    // A client looks whether this is a certificate-transparency log.
+    if (path.startsWith('tile/data/')) return undefined;
     if (path !== 'checkpoint') return this.view.file(path);
     return encodeUtf8(this.note ?? this.sign(this.text(), this.cosignatures));
   }

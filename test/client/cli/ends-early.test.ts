@@ -11,8 +11,8 @@ it('says that a start ended before it was done', async () => {
     // A port that never listens: the start waits for an event that nothing can cause any more.
     const preload = join(dir.path, 'never-listens.cjs');
     await writeFile(preload, "require('node:net').Server.prototype.listen = function () { return this; };\n");
-    const args = ['--require', preload, CLI, 'serve', '--data', join(dir.path, 'data'), '--listen-port', '0'];
-    const { code, stdout, stderr } = await run(process.execPath, [...args, '--admin-port', '0']);
+    const args = ['--require', preload, CLI, 'serve', '--origin', 'localhost', '--data', join(dir.path, 'data')];
+    const { code, stdout, stderr } = await run(process.execPath, [...args, '--listen-port', '0', '--admin-port', '0']);
     expect([code, stdout]).toEqual([1, '']);
     expect(stderr).toMatch(/stele: error \[internal\]: the command ended before it was done/);
   } finally {
