@@ -122,7 +122,11 @@ describe.skipIf(skips('the packed package', unable()))('the packed package', () 
     const stele = () => user('node_modules', '.bin', 'stele');
     /** Runs a command with this version of Node. */
     const withNode = (command: string, args: readonly string[], cwd = user()) =>
-      run(command, args, { cwd, env: { ...process.env, PATH: `${bin()}:${process.env.PATH}` } });
+      // `npm run --silent` hands its silence down.
+      run(command, args, {
+        cwd,
+        env: { ...process.env, npm_config_loglevel: 'notice', PATH: `${bin()}:${process.env.PATH}` },
+      });
     const proofs = () => ['artifact.sigstore.json', 'artifact.tlog-proof', 'artifact', 'artifact.pub.pem'];
 
     beforeAll(async () => {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Machine, type Machines, noMachines, startMachines } from '../support/machine.ts';
+import { CHECKOUT, type Machine, type Machines, noMachines, startMachines } from '../support/machine.ts';
 import { run } from '../support/serve.ts';
 import { lacking, skips } from '../support/skip.ts';
 
@@ -39,9 +39,9 @@ describe.skipIf(skips('the units under systemd', unable))('under systemd', () =>
     machines = await startMachines();
     machine = await machines.start('one', '10.9.0.1');
     await machine.run(`
-ln -s ${join(ROOT, 'dist/client/cli/main.js')} /usr/local/bin/stele
-systemd-sysusers ${join(ROOT, 'deploy/systemd/stele-users.conf')}
-cp ${join(ROOT, 'deploy/systemd')}/*.service /etc/systemd/system/
+ln -s ${CHECKOUT}/dist/client/cli/main.js /usr/local/bin/stele
+systemd-sysusers ${CHECKOUT}/deploy/systemd/stele-users.conf
+cp ${CHECKOUT}/deploy/systemd/*.service /etc/systemd/system/
 install -d -m 700 /etc/stele/secrets /etc/stele/secrets/log /etc/stele/secrets/witness /etc/stele/secrets/monitor`);
   });
   afterAll(() => machines?.stop());

@@ -12,10 +12,15 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { tempDir } from './log.ts';
 import { run } from './serve.ts';
 import { lacking } from './skip.ts';
 import { until } from './until.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+/** Where a machine finds this checkout, which may lie below its own /tmp. */
+export const CHECKOUT = '/opt/stele';
 
 /** Units that would work on the devices or the directory /tmp of this machine, or take long. */
 const MASKED = ['systemd-udevd', 'systemd-udev-trigger', 'systemd-tmpfiles-setup', 'systemd-tmpfiles-setup-dev'];
@@ -78,6 +83,7 @@ export async function startMachines(): Promise<Machines> {
       `--machine=${name}-${holder.pid}`,
       '--register=no',
       '--keep-unit',
+      `--bind-ro=${ROOT}:${CHECKOUT}`,
     ];
     const network = ['--network-bridge=machines', '--boot', '--', '--unit=machine.target'];
     const args = ['--target', String(holder.pid), '--mount', '--net', ...nspawn, ...network];
