@@ -106,6 +106,7 @@ export function createAdminApp(
     createHttpServer({
       limits: () => OPERATOR_LIMITS,
       clients,
+      bodies,
       handler,
       refuse: (refusal, why) => errorAnswer(refusalError(refusal, why)),
     }),

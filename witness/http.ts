@@ -96,6 +96,7 @@ export function createApp(
     createHttpServer({
       limits: () => ({ ...LIMITS, ...live.limits }),
       clients,
+      bodies,
       handler,
       refuse: (refusal, why) => errorAnswer(refusalError(refusal, why)),
       metrics: metrics.port,

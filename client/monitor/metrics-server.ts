@@ -6,6 +6,7 @@ import { pageGuard } from '../../merkle/runtime/service/operator-guard.ts';
 import { OPERATOR_LIMITS } from '../../merkle/runtime/service/operator-limits.ts';
 import { type Address, listen } from '../../merkle/runtime/service/ports.ts';
 import { probeRoutes } from '../../merkle/runtime/service/probes.ts';
+import { RequestBodies } from '../../merkle/runtime/service/request-bodies.ts';
 import type { MonitorMetrics } from './monitor-metrics.ts';
 
 const STATUS = { timeout: 408, 'headers-too-large': 431, malformed: 400 };
@@ -38,6 +39,9 @@ export async function startMetricsServer(
   notReady: () => readonly string[],
   alarms: () => readonly string[] = () => [],
 ): Promise<MetricsServer> {
+  const clients = new ClientAddresses([]);
+  // No call takes a body.
+  const bodies = new RequestBodies({ limits: () => OPERATOR_LIMITS, clients, refuse: (refusal) => new Error(refusal) });
   const ofPages = pageGuard([port.host, ...(port.hosts ?? [])], 'metrics.hosts');
   const app = serveRoutes(
     {
@@ -55,7 +59,8 @@ export async function startMetricsServer(
     (handler) =>
       createHttpServer({
         limits: () => OPERATOR_LIMITS,
-        clients: new ClientAddresses([]),
+        clients,
+        bodies,
         handler,
         refuse: (refusal, why = refusal) => textAnswer(STATUS[refusal], `${why}\n`, FRESH),
       }),

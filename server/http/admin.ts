@@ -88,7 +88,7 @@ export function createAdminApp(log: LogService, options: AdminOptions, metrics: 
     if (refused !== undefined) throw requestError('forbidden', refused);
   };
   return serveRoutes({ routes, admit, refuse, readBody: (request, limit) => bodies.read(request, limit) }, (handler) =>
-    createHttpServer({ limits: () => OPERATOR_LIMITS, clients, handler, refuse: refusalAnswer }),
+    createHttpServer({ limits: () => OPERATOR_LIMITS, clients, bodies, handler, refuse: refusalAnswer }),
   );
 }
 

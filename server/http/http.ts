@@ -80,6 +80,7 @@ export function createApp(log: LogService, options: HttpOptions, metrics: Metric
       createHttpServer({
         limits: () => options.limits,
         clients,
+        bodies,
         handler,
         refuse: refusalAnswer,
         tls,

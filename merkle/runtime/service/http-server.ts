@@ -21,6 +21,7 @@ import { type ConnectionLimits, type ConnectionRefusal, Connections } from './co
 import { drainOnClose } from './drain-on-close.ts';
 import { hostProblem, targetProblem } from './host-header.ts';
 import type { PortMetrics } from './port-metrics.ts';
+import type { RequestBodies } from './request-bodies.ts';
 
 /** Bytes a second at which the slowest client that is served reads its reply. */
 const REPLY_RATE = 16 * 1024;
@@ -57,6 +58,8 @@ interface HttpServerOptions {
   readonly limits: () => HttpLimits;
   readonly clients: ClientAddresses;
   readonly handler: http.RequestListener;
+  /** Takes the bodies that the handler does not read. */
+  readonly bodies: Pick<RequestBodies, 'discard'>;
   /** The reply of this service for a refusal. `why` is for a person, and only for `malformed`. */
   readonly refuse: (refusal: Refusal, why?: string) => Answer<string>;
   /** PEM contents of the certificate chain and its key; plain HTTP if undefined. */
@@ -121,9 +124,13 @@ export function createHttpServer(options: HttpServerOptions): http.Server | http
 }
 
 /** The handler, behind the checks of every request. */
-function guarded({ handler, refuse }: HttpServerOptions): http.RequestListener {
+function guarded({ handler, bodies, refuse }: HttpServerOptions): http.RequestListener {
   return (request, response) => {
     if (hasBody(request)) {
+      // Node would throw away by itself what nobody has begun to read when the reply is done.
+      response.once('prefinish', () => {
+        if (!request.complete && request.readableFlowing === null) bodies.discard(request);
+      });
       response.once('finish', () => endBody(request));
     }
     const why = hostProblem(request) ?? targetProblem(request);

@@ -27,10 +27,17 @@ const LINGER_FACTOR = 2;
 const MAX_PIECES = 1024;
 const LEAST_PIECE = 16;
 
-/** So many bytes of one client are read in so many milliseconds: 50 MiB/s. A piece costs like so many bytes at least. */
-const PACE_BYTES = 1024 * 1024;
+/**
+ * So many bytes of one client are read in so many milliseconds: 25 MiB/s. Where several send, they share twice as much, with a
+ * least part for each. A piece costs like so many bytes at least.
+ */
+const PACE_BYTES = 512 * 1024;
+const LEAST_PACE_BYTES = PACE_BYTES / 4;
 const PACE_MS = 20;
 const PIECE_COST = 1024;
+
+/** What a body reads at a time, before it can wait again. */
+const READ_BYTES = 64 * 1024;
 
 /** The part of all the room that one client may take. */
 const SHARE = 3 / 4;
@@ -67,8 +74,12 @@ interface BodiesOptions {
 interface Client {
   held: number;
   readonly unfinished: Set<Reading>;
-  /** Bytes read since the last turn of the pace. */
+  /** How many bodies are read to be thrown away. */
+  discarded: number;
+  /** Bytes read that no turn of the pace has paid for. */
   read: number;
+  /** Requests whose sockets wait for a turn, the first to wait first. */
+  readonly waiting: Set<IncomingMessage>;
 }
 
 interface Reading {
@@ -88,9 +99,8 @@ export class RequestBodies {
   readonly #tickMs: number;
   #held = 0;
   #timer: NodeJS.Timeout | undefined;
-  /** Those that have read their bytes of this turn, and the requests that wait for the next. */
+  /** Those that have read bytes for which a turn must come. */
   readonly #paced = new Set<Client>();
-  readonly #waiting = new Set<IncomingMessage>();
 
   constructor(options: BodiesOptions) {
     this.#options = options;
@@ -120,13 +130,7 @@ export class RequestBodies {
       let failure: BodyRefusal | undefined;
       let linger: NodeJS.Timeout | undefined;
 
-      // The socket waits for the pace, and not the stream: a stream that waits keeps each piece of what was read before in an object
-      // of its own, many times larger than a tiny piece. The stream itself would have the socket go on.
-      const readMore = request._read.bind(request);
-      request._read = (size) => {
-        if (!this.#waiting.has(request)) readMore(size);
-      };
-
+      letSocketWait(request, client);
       const fail = (refusal: BodyRefusal) => {
         if (failure !== undefined) return;
         failure = refusal;
@@ -147,7 +151,7 @@ export class RequestBodies {
           return;
         }
         if (length > limit) return fail('too-large');
-        if (++pieces > MAX_PIECES + length / LEAST_PIECE) {
+        if (inTinyPieces(++pieces, length)) {
           // Node parses all that it has read, some ten thousand pieces, before it can stop.
           clients.shutOut(request);
           return fail('fragmented');
@@ -182,9 +186,7 @@ export class RequestBodies {
           return;
         }
         this.#release(name, client, reading);
-        // The rest of the body may still fail, and an error without a listener would end the process. Without a listener for its
-        // data the rest would be kept.
-        request.on('error', () => {}).on('data', () => {});
+        this.#throwAway(request, name, client);
         reject(refuse(failure, limit));
       };
 
@@ -196,10 +198,37 @@ export class RequestBodies {
     });
   }
 
+  /** Reads the rest of a body that nobody wants, at the same pace, for as long as the server lets it come. */
+  discard(request: IncomingMessage): void {
+    const name = this.#options.clients.of(request);
+    const client = this.#client(name);
+    letSocketWait(request, client);
+    this.#throwAway(request, name, client);
+  }
+
+  #throwAway(request: IncomingMessage, name: string, client: Client): void {
+    let pieces = 0;
+    let length = 0;
+    client.discarded++;
+    request.once('close', () => {
+      client.discarded--;
+      this.#forget(name, client);
+    });
+    // The rest of the body may still fail, and an error without a listener would end the process.
+    request.on('error', () => {});
+    request.on('data', (chunk: Buffer) => {
+      this.#pace(client, chunk.length, request);
+      length += chunk.length;
+      if (!inTinyPieces(++pieces, length)) return;
+      this.#options.clients.shutOut(request);
+      request.destroy();
+    });
+  }
+
   #client(name: string): Client {
     let client = this.#clients.get(name);
     if (client === undefined) {
-      client = { held: 0, unfinished: new Set(), read: 0 };
+      client = { held: 0, unfinished: new Set(), discarded: 0, read: 0, waiting: new Set() };
       this.#clients.set(name, client);
     }
     return client;
@@ -251,7 +280,12 @@ export class RequestBodies {
 
   #release(name: string, client: Client, reading: Reading): void {
     this.#count(client, reading, -reading.held);
-    const idle = client.held === 0 && client.unfinished.size === 0;
+    this.#forget(name, client);
+  }
+
+  /** Forgets a client that has nothing here any more. */
+  #forget(name: string, client: Client): void {
+    const idle = client.held === 0 && client.unfinished.size === 0 && client.discarded === 0;
     if (idle && this.#clients.get(name) === client) this.#clients.delete(name);
   }
 
@@ -259,17 +293,27 @@ export class RequestBodies {
     client.read += Math.max(bytes, PIECE_COST);
     if (this.#paced.size === 0) setTimeout(() => this.#turn(), PACE_MS);
     this.#paced.add(client);
-    if (client.read < PACE_BYTES || this.#waiting.has(request)) return;
-    this.#waiting.add(request);
-    request.socket.pause();
+    if (client.read < this.#paceBytes() || client.waiting.has(request)) return;
+    client.waiting.add(request);
+    // Later, because the read that brought these bytes may have asked the socket to go on at the end of this turn of Node's.
+    process.nextTick(() => {
+      if (client.waiting.has(request)) request.socket.pause();
+    });
   }
 
   #turn(): void {
-    for (const client of this.#paced) client.read = 0;
-    this.#paced.clear();
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    for (const { socket } of waiting) socket.resume();
+    const bytes = this.#paceBytes();
+    for (const client of this.#paced) {
+      client.read = Math.max(0, client.read - bytes);
+      if (client.read < bytes) goOn(client, bytes / READ_BYTES);
+      if (client.read === 0 && client.waiting.size === 0) this.#paced.delete(client);
+    }
+    if (this.#paced.size > 0) setTimeout(() => this.#turn(), PACE_MS);
+  }
+
+  /** Bytes of one client in one turn. */
+  #paceBytes(): number {
+    return Math.max(LEAST_PACE_BYTES, Math.min(1, 2 / this.#paced.size) * PACE_BYTES);
   }
 
   #watch(): void {
@@ -295,5 +339,30 @@ export class RequestBodies {
     if (this.#unfinished.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
+  }
+}
+
+function inTinyPieces(pieces: number, length: number): boolean {
+  return pieces > MAX_PIECES + length / LEAST_PIECE;
+}
+
+/**
+ * Has the socket of a request wait for the pace, and not the stream: a stream that waits keeps each piece of what was read before in
+ * an object of its own, many times larger than a tiny piece. The stream itself would have the socket go on.
+ */
+function letSocketWait(request: IncomingMessage, { waiting }: Client): void {
+  const readMore = request._read.bind(request);
+  request._read = (size) => {
+    if (!waiting.has(request)) readMore(size);
+  };
+}
+
+/** Lets at most `count` bodies of a client go on, those that wait longest. */
+function goOn({ waiting }: Client, count: number): void {
+  let left = count;
+  for (const request of waiting) {
+    if (left-- < 1) return;
+    waiting.delete(request);
+    request.socket.resume();
   }
 }

@@ -21,6 +21,7 @@ const LIMITS = {
   keepAliveTimeout: 60_000,
   replyTimeout: 60_000,
 };
+const BODY_LIMITS = { bodiesBytes: 100_000, bodyRate: 1, bodyGrace: 60_000 };
 const GET = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
 
 interface Dialed {
@@ -42,9 +43,11 @@ async function serve(
 ) {
   const set = new MetricSet({ process: false });
   const metrics = new PortMetrics(set, 'test');
+  const clients = options.clients ?? new ClientAddresses(options.trustProxy ?? []);
   const server = createHttpServer({
     limits: () => ({ ...LIMITS, ...limits }),
-    clients: options.clients ?? new ClientAddresses(options.trustProxy ?? []),
+    clients,
+    bodies: new RequestBodies({ limits: () => BODY_LIMITS, clients, refuse: (refusal) => new Error(refusal) }),
     handler: options.handler ?? ((_request, response) => void response.end('served')),
     refuse: (refusal, why) => ({ status: 400, headers: {}, body: `${refusal}: ${why}` }),
     tls: options.tls,
@@ -164,8 +167,7 @@ describe('a client that sends a body in tiny pieces', () => {
 
   async function serveBodies(trustProxy: string[]) {
     const clients = new ClientAddresses(trustProxy);
-    const limits = { bodiesBytes: 100_000, bodyRate: 1, bodyGrace: 60_000 };
-    const bodies = new RequestBodies({ limits: () => limits, clients, refuse: (refusal) => new Error(refusal) });
+    const bodies = new RequestBodies({ limits: () => BODY_LIMITS, clients, refuse: (refusal) => new Error(refusal) });
     const handler: RequestListener = (request, response) => {
       if (request.method === 'GET') return void response.end('served');
       bodies.read(request, 10_000).then(
@@ -185,6 +187,18 @@ describe('a client that sends a body in tiny pieces', () => {
     expect(await (await dial(EVIL)).get()).toBeUndefined();
     expect(await refused()).toEqual([['shut-out', '2']]);
     expect(await honest.get()).toContain('served');
+    expect(await (await dial(HONEST)).get()).toContain('served');
+  });
+
+  it.each([
+    ['to a handler that reads none', TINY],
+    ['with two Host headers', TINY.replace('\r\n', '\r\nHost: localhost\r\n')],
+  ])('%s is shut out as well', async (_name, tiny) => {
+    const { dial } = await serve({ connections: 8 });
+    const { socket, ended } = await dial(EVIL);
+    socket.write(tiny);
+    await until(ended);
+    expect(await (await dial(EVIL)).get()).toBeUndefined();
     expect(await (await dial(HONEST)).get()).toContain('served');
   });
 
@@ -275,6 +289,20 @@ describe('the Expect header', () => {
     const drip = setInterval(() => socket.write('x'), 20);
     onTestFinished(() => clearInterval(drip));
     await until(ended);
+  });
+});
+
+describe('a body that nobody reads', () => {
+  it('is no harm to the next request on its connection', async () => {
+    const { dial } = await serve({ connections: 8 });
+    const { socket, text } = await dial(HONEST);
+    const bodies = [
+      'Content-Length: 200000\r\n\r\n'.padEnd(200_026, 'x'),
+      'Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n',
+    ];
+    for (const body of bodies) socket.write(`POST / HTTP/1.1\r\nHost: localhost\r\n${body}`);
+    socket.write(GET);
+    await until(() => text().split('served').length === 4);
   });
 });
 

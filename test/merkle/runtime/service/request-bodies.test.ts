@@ -171,6 +171,26 @@ describe('the room for bodies', () => {
     expect(kept).toBe(0);
   });
 
+  it('reads the bodies of one client at 25 MiB/s at most, however many they are', async () => {
+    const MIB = 1024 * 1024;
+    const { requests, dial } = await serve({ bodiesBytes: 200 * MIB, bodiesBytesPerAddress: 200 * MIB }, [], MIB);
+    const begun = performance.now();
+    const piece = Buffer.from(`4000\r\n${'x'.repeat(0x4000)}\r\n`);
+    for (let i = 0; i < 40; i++) {
+      const { socket } = await dial(EVIL);
+      socket.on('error', () => {}).on('drain', pour);
+      socket.write('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n');
+      function pour(): void {
+        while (!socket.destroyed && socket.write(piece));
+      }
+      pour();
+    }
+    const read = () => requests.reduce((sum, { socket }) => sum + socket.bytesRead, 0);
+    await until(() => read() > 20 * MIB);
+    // A slow machine only reads less. What was read at once before the first pause is one turn, and 64 KiB of each connection.
+    expect(performance.now() - begun).toBeGreaterThan(((read() - MIB / 2 - 40 * 64 * 1024) / MIB) * 40 - 40);
+  });
+
   it('refuses a body in tiny pieces', async () => {
     const { dial } = await serve({ bodiesBytes: 10_000, bodiesBytesPerAddress: 10_000 }, [], 4000);
     const post = async (pieces: number) => {
