@@ -2,7 +2,6 @@
  * `npm run bench:load -- --hostile-witness`: an honest log that has its checkpoints cosigned, one after another, first alone
  * and then beside 64 connections of strangers. The aim is a p99 of 3 times the quiet one.
  */
-import { spawn } from 'node:child_process';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,7 +16,7 @@ import { subtreeHash, subtreeProof } from '../../merkle/subtree.ts';
 import { formatAddCheckpoint, formatSignSubtree, originHash } from '../../merkle/witness.ts';
 import { type Row, round } from '../report.ts';
 import { type Call, callOf, Generator } from './generator.ts';
-import { printedUrl } from './server.ts';
+import { startCommand } from './server.ts';
 
 const MAIN = resolve('dist/client/cli/main.js');
 const SPKI_PREFIX = 12;
@@ -176,41 +175,8 @@ function flip(bytes: Uint8Array, i: number): Uint8Array {
 }
 
 async function start(dir: string, cosignatures: string) {
-  const args = [
-    '--listen-port',
-    '0',
-    '--admin-port',
-    '0',
-    '--log-level',
-    'warn',
-    '--json',
-    '--rate-limit-per-address',
-    '0',
-  ];
-  const own = [
-    '--data',
-    join(dir, 'data'),
-    '--logs',
-    join(dir, 'logs'),
-    '--cosignatures',
-    cosignatures,
-    '--name',
-    'witness.test',
-  ];
-  const child = spawn(process.execPath, [process.env.STELE_MAIN ?? MAIN, 'witness', ...args, ...own], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const ended = new Promise<void>((done) => child.once('close', () => done()));
-  const url = await Promise.race([
-    printedUrl(child),
-    ended.then(() => Promise.reject(new Error('the witness ended before it listened'))),
-  ]);
-  return {
-    url,
-    port: Number(new URL(url).port),
-    stop: async () => {
-      child.kill('SIGTERM');
-      await ended;
-    },
-  };
+  const stores = ['--data', join(dir, 'data'), '--logs', join(dir, 'logs')];
+  const flags = [...stores, '--cosignatures', cosignatures, '--name', 'witness.test', '--rate-limit-per-address', '0'];
+  const { announced, stop } = await startCommand([process.env.STELE_MAIN ?? MAIN, 'witness'], flags);
+  return { url: announced.url, port: Number(new URL(announced.url).port), stop };
 }

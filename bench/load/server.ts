@@ -37,11 +37,11 @@ export class ServerProcess {
   /** Time from the start of the process to its first reply. */
   readonly startMs: number;
   readonly #child: ChildProcess;
-  readonly #ended: Promise<void>;
+  readonly stop: () => Promise<void>;
 
-  private constructor(child: ChildProcess, ended: Promise<void>, announced: Announced, startMs: number) {
+  private constructor({ child, announced, stop }: RunningCommand, startMs: number) {
     this.#child = child;
-    this.#ended = ended;
+    this.stop = stop;
     this.port = Number(new URL(announced.url).port);
     this.#adminUrl = announced.adminUrl;
     this.startMs = startMs;
@@ -49,29 +49,9 @@ export class ServerProcess {
 
   static async start({ node, main, serve }: ServerCommand, data: string): Promise<ServerProcess> {
     const started = performance.now();
-    const own = [
-      '--origin',
-      'localhost',
-      '--data',
-      data,
-      '--listen-port',
-      '0',
-      '--admin-port',
-      '0',
-      '--log-level',
-      'warn',
-      '--json',
-    ];
-    const child = spawn(process.execPath, [...node, main, 'serve', ...own, ...serve], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
-    const announced = await Promise.race([
-      announcedBy(child),
-      ended.then(() => Promise.reject(new Error(`${main} serve ended before it listened`))),
-    ]);
-    await (await fetch(`${announced.url}/checkpoint`)).text();
-    return new ServerProcess(child, ended, announced, performance.now() - started);
+    const running = await startCommand([...node, main, 'serve'], ['--origin', 'localhost', '--data', data, ...serve]);
+    await (await fetch(`${running.announced.url}/checkpoint`)).text();
+    return new ServerProcess(running, performance.now() - started);
   }
 
   /** User and system time so far, in seconds: of all threads, and of the main thread, which runs the event loop. */
@@ -97,11 +77,28 @@ export class ServerProcess {
       await sleep(100);
     }
   }
+}
 
-  async stop(): Promise<void> {
-    this.#child.kill('SIGTERM');
-    await this.#ended;
-  }
+export interface RunningCommand {
+  readonly child: ChildProcess;
+  readonly announced: Announced;
+  readonly stop: () => Promise<void>;
+}
+
+/** Starts a service of `stele` on free ports. `command` is `[flags of Node] …/main.js serve`, or another command. */
+export async function startCommand(command: readonly string[], flags: readonly string[]): Promise<RunningCommand> {
+  const own = ['--listen-port', '0', '--admin-port', '0', '--log-level', 'warn', '--json'];
+  const child = spawn(process.execPath, [...command, ...own, ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const announced = await Promise.race([
+    announcedBy(child),
+    ended.then(() => Promise.reject(new Error(`${command.join(' ')} ended before it listened`))),
+  ]);
+  const stop = async () => {
+    child.kill('SIGTERM');
+    await ended;
+  };
+  return { child, announced, stop };
 }
 
 /** User and system time in `file`, a `stat` of procfs, in seconds. */

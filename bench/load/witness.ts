@@ -2,7 +2,6 @@
  * `npm run bench:load -- --witness`: a witness that cosigns for a thousand logs, with every request counted. Then a log with
  * three witnesses on this machine (`stele up`) and the same log without witnesses, in turn.
  */
-import { spawn } from 'node:child_process';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,7 +16,7 @@ import { formatAddCheckpoint } from '../../merkle/witness.ts';
 import { type Row, round } from '../report.ts';
 import { type Call, callOf, Generator, type Outcomes } from './generator.ts';
 import { requestBodies } from './requests.ts';
-import { printedUrl } from './server.ts';
+import { startCommand } from './server.ts';
 
 const LOGS = 1000;
 /** Checkpoints of each log. The first round does not count. */
@@ -144,18 +143,6 @@ function notAnswered(outcomes: Outcomes): number {
 }
 
 async function start(command: string, args: readonly string[]): Promise<{ port: number; stop(): Promise<void> }> {
-  const ports = ['--listen-port', '0', '--admin-port', '0', '--log-level', 'warn', '--json'];
-  const child = spawn(process.execPath, [MAIN, command, ...ports, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const ended = new Promise<void>((done) => child.once('close', () => done()));
-  const url = await Promise.race([
-    printedUrl(child),
-    ended.then(() => Promise.reject(new Error(`stele ${command} ended before it listened`))),
-  ]);
-  return {
-    port: Number(new URL(url).port),
-    stop: async () => {
-      child.kill('SIGTERM');
-      await ended;
-    },
-  };
+  const { announced, stop } = await startCommand([MAIN, command], args);
+  return { port: Number(new URL(announced.url).port), stop };
 }
