@@ -1,7 +1,7 @@
 /** The errors of requests that never reach the witness: what stands between the socket and a route refuses them. */
 import { RouteError } from '../merkle/runtime/service/app.ts';
 import type { Refusal } from '../merkle/runtime/service/http-server.ts';
-import type { BodyRefusal } from '../merkle/runtime/service/request-bodies.ts';
+import { BODY_PROBLEMS, type BodyRefusal } from '../merkle/runtime/service/request-bodies.ts';
 import { RequestError, requestError } from './errors.ts';
 
 /** The `RequestError` that stands for `error` before a client; undefined for a fault of the witness itself. */
@@ -30,12 +30,11 @@ export function bodyError(refusal: BodyRefusal, limit: number): RequestError {
     case 'too-slow':
       return requestError('timeout');
     case 'fragmented':
-      return requestError('malformed', 'the request body comes in too many small pieces');
+    case 'stopped':
+      return requestError('malformed', BODY_PROBLEMS[refusal]);
     case 'client-room':
       return requestError('address-bodies');
     case 'room':
       return requestError('busy', 'too many request bodies are under way');
-    case 'stopped':
-      return requestError('malformed', 'the request body stopped before its end');
   }
 }

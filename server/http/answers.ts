@@ -5,7 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 import { RouteError } from '../../merkle/runtime/service/app.ts';
 import type { Answer, Refusal } from '../../merkle/runtime/service/http-server.ts';
-import type { BodyRefusal } from '../../merkle/runtime/service/request-bodies.ts';
+import { BODY_PROBLEMS, type BodyRefusal } from '../../merkle/runtime/service/request-bodies.ts';
 import type { Config } from '../config/load.ts';
 import { REQUEST_ERRORS, RequestError, requestError } from '../errors.ts';
 
@@ -93,12 +93,11 @@ export function bodyError(refusal: BodyRefusal, limit: number): RequestError {
     case 'too-slow':
       return requestError('timeout');
     case 'fragmented':
-      return requestError('malformed', 'the request body comes in too many small pieces');
+    case 'stopped':
+      return requestError('malformed', BODY_PROBLEMS[refusal]);
     case 'client-room':
       return requestError('address-bodies');
     case 'room':
       return requestError('pushback');
-    case 'stopped':
-      return requestError('malformed', 'the request body stopped before its end');
   }
 }

@@ -55,6 +55,12 @@ interface BodyLimits {
 /** `stopped`: the client ended or left in the middle of the body. `room`: there is no room for any client. */
 export type BodyRefusal = 'too-large' | 'too-slow' | 'fragmented' | 'client-room' | 'room' | 'stopped';
 
+/** What a client is told where no setting of the service is the reason. */
+export const BODY_PROBLEMS = {
+  fragmented: 'the request body comes in too many small pieces',
+  stopped: 'the request body stopped before its end',
+} as const satisfies Partial<Record<BodyRefusal, string>>;
+
 /** A whole body. Its bytes count until the caller is done with them. */
 export interface Body {
   readonly bytes: Buffer;
