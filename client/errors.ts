@@ -39,6 +39,14 @@ export const CLIENT_ERRORS = {
   stale: 2, // the log shows a tree that is the beginning of the one it has shown before: a cache is old, or it went back
   state: 2, // the state of an earlier run is damaged, or belongs to another log
   cancelled: 130, // the caller aborted the call
+  'tuf-malformed': 1, // a file is no TUF metadata, or has a form or a size that this client does not take
+  'tuf-signatures': 1, // fewer different keys of the role than its threshold signed the metadata
+  'tuf-expired': 1, // the metadata were valid until a time that is over
+  'tuf-rollback': 1, // the repository shows an older version than it has shown before
+  'tuf-mismatch': 1, // length, hash or version of a file are not what the signed metadata say
+  'tuf-missing': 1, // a file that the signed metadata name is not in the repository
+  trust: 2, // no repository is followed, or its plan or what is kept of it here is wrong
+  ceremony: 1, // a step of a ceremony did not hold
   delivery: 1, // an alert was not delivered yet; the monitor tries again
 } as const;
 
