@@ -2,6 +2,7 @@
 import { freeSpace } from '../merkle/runtime/disk/free-space.ts';
 import { failure } from '../merkle/runtime/service/ends.ts';
 import { type Logger, makeLogger } from '../merkle/runtime/service/logger.ts';
+import { Mirror } from '../merkle/runtime/service/mirror.ts';
 import { drainApp, openPorts, tryPorts } from '../merkle/runtime/service/ports.ts';
 import type { Reloads } from '../merkle/runtime/service/reloads.ts';
 import { readTls, TlsPort } from '../merkle/runtime/service/tls-files.ts';
@@ -69,7 +70,8 @@ export async function serve({
   });
   const { log, metrics, lock, adminToken } = opened;
   try {
-    const http = { ...config, tls };
+    const mirror = config.trust.directory === undefined ? undefined : new Mirror(config.trust.directory);
+    const http = { ...config, tls, mirror };
     const app = createApp(log, http, metrics, logger);
     const port =
       config.tls &&
@@ -88,7 +90,7 @@ export async function serve({
     }
     if (port !== undefined) metrics.certificateEnd = () => Date.parse(port.facts.notAfter) / 1000;
     const hosts = [config.admin.host, ...config.admin.hosts];
-    const alarms = () => reloads.alarms();
+    const alarms = () => [...reloads.alarms(), ...unpublished(mirror)];
     const disk = freeSpace(config.data, config.readiness.minFree, 'readiness.minFree');
     metrics.diskFree = disk.bytes;
     const admin = createAdminApp(log, { token: adminToken, hosts, alarms, notReady: disk.reasons }, metrics, logger);
@@ -139,6 +141,12 @@ export async function checkStart(config: Config): Promise<void> {
   await openLog({ config, logger, onFatal: () => {}, beforeMaking }).catch((error: unknown) => {
     if (error !== checked) throw error;
   });
+}
+
+/** What needs the operator where nobody can follow the repository that `trust.directory` names. */
+function unpublished(mirror: Mirror | undefined): string[] {
+  const problem = mirror?.problem();
+  return problem === undefined ? [] : [`\`trust.directory\` has nothing to serve: ${problem}`];
 }
 
 function portsOf({ listen, admin }: Config): Parameters<typeof tryPorts>[0] {

@@ -22,8 +22,8 @@ export type Config = DeepReadonly<
   }
 >;
 
-/** Variables of the command line and of a witness begin with STELE_ too. */
-const OTHER_VARIABLES = /^STELE_(DEBUG|WITNESS_.*)$/;
+/** Variables of the command line, of a witness and of a server of a TUF repository begin with STELE_ too. */
+const OTHER_VARIABLES = /^STELE_(DEBUG|TRUST|TRUST_SERVE_.*|WITNESS_.*)$/;
 /** Kubernetes adds these to every pod beside a service called `stele`; they are not an operator's mistake. */
 const KUBERNETES = /^STELE_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$/;
 const PREFIX = 'STELE_';

@@ -130,6 +130,15 @@ export const ConfigSchema = Type.Object({
       }),
     ),
   }),
+  trust: Type.Object({
+    directory: opt(
+      path({
+        description:
+          'Directory of a TUF repository (`stele trust init`): what it has published is served below `/trust/`. `stele trust serve --refresh-only` renews what expires.',
+        defaultText: 'none: there is no `/trust/`',
+      }),
+    ),
+  }),
   publish: Type.Object({
     minInterval: opt(
       duration('0ms', '1h', {

@@ -1,4 +1,5 @@
 /** What the routes of the public server share. */
+import type { Mirror } from '../../merkle/runtime/service/mirror.ts';
 import type { Config } from '../config/load.ts';
 import type { Metrics } from '../metrics.ts';
 import type { LogService } from '../types.ts';
@@ -10,6 +11,8 @@ export interface HttpOptions
   readonly log: Pick<Config['log'], 'requests'>;
   /** PEM contents of the certificate chain and its key; plain HTTP if undefined. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** The TUF repository that is served; undefined without one. */
+  readonly mirror?: Mirror | undefined;
   /** Rate at which the slowest client that is served reads its reply, in bytes a second. Default 16 KiB. */
   readonly replyRate?: number;
 }

@@ -16,6 +16,7 @@ import type { HttpContext, HttpOptions } from './context.ts';
 import { openapiRoute } from './openapi.ts';
 import { queryRoutes } from './query.ts';
 import { readRoutes } from './read.ts';
+import { trustRoutes } from './trust.ts';
 import { writeRoutes } from './write.ts';
 
 /**
@@ -47,7 +48,12 @@ export function createApp(log: LogService, options: HttpOptions, metrics: Metric
   };
   const bodies = new RequestBodies({ limits: () => options.limits, clients, refuse: bodyError });
   metrics.port.bodyBytes = () => bodies.held;
-  const routes = [...writeRoutes(context), ...readRoutes(context), ...queryRoutes(context)];
+  const routes = [
+    ...writeRoutes(context),
+    ...readRoutes(context),
+    ...queryRoutes(context),
+    ...trustRoutes(options.mirror),
+  ];
   const app: AppOptions = {
     routes: [...routes, openapiRoute(routes, options.publicUrl), ...aboutRoutes(context)],
     admit: (request) => {

@@ -116,7 +116,7 @@ const writeErrors = {
   ),
 };
 const index = { 'x-log-index': { description: 'Index of the entry that was there before', schema: Type.Integer() } };
-const tags = { write: ['write'], read: ['tlog-tiles'], query: ['query'] };
+const tags = { write: ['write'], read: ['tlog-tiles'], query: ['query'], trust: ['TUF'] };
 
 export const docs = {
   createEntry: {
@@ -217,6 +217,19 @@ export const docs = {
     summary: 'What this log is, and what it takes',
     tags: tags.query,
     response: { 200: ok('The log', { 'application/json': LogDescription }) },
+  },
+  trust: {
+    summary:
+      'A file of the TUF repository of this log: timestamp.json, N.root.json, N.snapshot.json, N.targets.json, N.ROLE.json or targets/HASH.NAME',
+    description:
+      'Metadata and targets of The Update Framework with consistent snapshots. Only timestamp.json changes. The root that a client begins with must come another way.',
+    tags: tags.trust,
+    params: Type.Object({ file: Type.String({ description: 'Path of the file below the repository' }) }),
+    response: {
+      200: ok('The file', { 'application/json': Type.Object({}), 'application/octet-stream': binary }),
+      404: problem('The repository has no such file (code 5)'),
+      503: retry('Too many large files are being sent, or the file cannot be read now (code 14)'),
+    },
   },
   openapi: {
     summary: 'This description',

@@ -15,6 +15,8 @@ import { until } from '../support/until.ts';
 /** What belongs to a connection or a moment, and what nginx says of itself. */
 const OWN = new Set(['connection', 'keep-alive', 'date', 'server', 'transfer-encoding']);
 
+const TARGET = `targets/${'ab'.repeat(32)}.policy`;
+
 interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
@@ -58,7 +60,11 @@ describe.skipIf(skips('nginx before a log', lacking('nginx')))('nginx before a l
 
   beforeAll(async () => {
     dir = await tempDir();
-    log = await startServer(at('data'), { args: ['--entries', 'raw', '--trust-proxy', '127.0.0.1'] });
+    mkdirSync(at('repository', 'public', 'targets'), { recursive: true });
+    for (const name of ['timestamp.json', '1.root.json', TARGET]) writeFileSync(at('repository', 'public', name), name);
+    log = await startServer(at('data'), {
+      args: ['--entries', 'raw', '--trust-proxy', '127.0.0.1', '--trust-directory', at('repository')],
+    });
     const add = (i: number) => fetch(`${log.url}/add`, { method: 'POST', body: `entry ${i}`.padEnd(300, 'x') });
     await Promise.all(Array.from({ length: 800 }, (_, i) => add(i)));
     await until(async () => (await (await fetch(`${log.url}/checkpoint`)).text()).split('\n')[1] === '800');
@@ -69,6 +75,18 @@ describe.skipIf(skips('nginx before a log', lacking('nginx')))('nginx before a l
     await log?.kill();
     await dir.remove();
   });
+
+  it.each(['timestamp.json', '1.root.json', TARGET])('/trust/%s is there', async (name) => {
+    expect(await same(`/trust/${name}`)).toMatchObject({ status: 200, body: name });
+    await same(`/trust/${name}`, { method: 'HEAD' });
+  });
+
+  it.each(['2.root.json', '..%2fplan.yaml', '../plan.yaml', '%74imestamp.json', '', 'targets/policy'])(
+    '/trust/%s is not there',
+    async (name) => {
+      expect((await same(`/trust/${name}`)).status).toBe(404);
+    },
+  );
 
   it.each(['/tile/0/000', '/tile/0/001', '/tile/entries/000', '/api/v2/tile/0/001', '/api/v2/tile/entries/001'])(
     '%s has the headers and the bytes of Stele',

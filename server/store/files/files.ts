@@ -12,6 +12,7 @@ import assert from 'node:assert';
 import { type BigIntStats, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeDirDurable, readFileIfThere, readWithStats, removeLeftovers } from '../../../merkle/runtime/disk/files.ts';
+import { isSame, isSettled } from '../../../merkle/runtime/disk/settled.ts';
 import { createPool, type Pool, workerUrl } from '../../../merkle/runtime/threads/pool.ts';
 import { ServerError } from '../../errors.ts';
 import { assertNote, blobBounds, blobsByName, CHECKPOINT_NAME, MAX_CHECKPOINT_BYTES } from '../blobs.ts';
@@ -23,13 +24,6 @@ interface FileStoreOptions {
   /** True for a process that does not own the directory: nothing is made, cleaned or written. Default false. */
   readonly readOnly?: boolean;
 }
-
-/**
- * A file must have been left alone for so long before it was read, or two versions of it may look the same. Two writes
- * within one tick of the file system's clock have the same time: 4 to 10 ms on Linux, and 2 s on FAT, the coarsest.
- */
-const SETTLED_NS = 2_000_000_000n;
-const NS_PER_MS = 1_000_000n;
 
 /**
  * Opens the store in `dir`. Unless it is only read, makes a missing directory, and removes what a crash left half-written.
@@ -155,25 +149,4 @@ function statsOf(path: string): BigIntStats | undefined {
   } catch {
     return undefined;
   }
-}
-
-/**
- * Every write changes `ctime`, and nobody can set it: `utimes` and `cp -p` put `mtime` back, and change `ctime`. A change
- * behind the file system's back stays unseen, as in the kernel's own page cache; on a network file system, a change on
- * another host shows as late as the mount's own cache of stats allows.
- */
-function isSame(before: BigIntStats, now: BigIntStats | undefined): boolean {
-  return (
-    now !== undefined &&
-    now.ctimeNs === before.ctimeNs &&
-    now.mtimeNs === before.mtimeNs &&
-    now.size === before.size &&
-    now.ino === before.ino &&
-    now.dev === before.dev
-  );
-}
-
-function isSettled({ ctimeNs, mtimeNs }: BigIntStats, now: number): boolean {
-  const last = ctimeNs > mtimeNs ? ctimeNs : mtimeNs;
-  return BigInt(now) * NS_PER_MS - last >= SETTLED_NS;
 }
