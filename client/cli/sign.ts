@@ -54,7 +54,7 @@ Examples:
   stele sign app.tgz --log https://log.example.com --agent-key ~/.ssh/id_ecdsa.pub
   stele sign app.tgz --log https://log.example.com --key signing.pem --certificate chain.pem \\
     --tsa https://timestamp.example.com/api/v1/timestamp --json
-  stele sign app.tgz --key signing.pem --signing-config signing_config.json --trusted-root trusted_root.json`;
+  stele sign app.tgz --key signing.pem --signing-config signing_config.v0.2.json --trusted-root trusted_root.json`;
 
 export function signCommand(): Command {
   const command = new Command('sign')

@@ -14,7 +14,7 @@ import { parseLogUrl } from '../submit/log-url.ts';
 import { openSource } from '../tiles/tiles.ts';
 import type { SourceOptions } from '../tiles/types.ts';
 import { parseLogKey } from '../trust/log-key.ts';
-import { type DescribedLog, knownStart, nameApart, trustFiles } from '../trust/trust-files.ts';
+import { type DescribedLog, knownStart, nameApart, SIGNING_CONFIG_FILE, trustFiles } from '../trust/trust-files.ts';
 import { MAX_TRUSTED_ROOT } from '../trust/trusted-root.ts';
 import { calledAs, shellWord } from './called-as.ts';
 import { readWhole, verifierKeyText, writeWhole } from './files.ts';
@@ -89,7 +89,7 @@ async function files(dir: string, options: FilesOptions, command: Command, serve
   const before = await readFileIfThere(join(dir, 'trusted_root.json'), MAX_TRUSTED_ROOT);
   // What was signed before the start of the key counts as forged, so the default is before everything.
   const start = given ?? (before && knownStart(before, own)) ?? 0;
-  const made = trustFiles({ ...log, keys: [own, ...others], start });
+  const made = trustFiles([{ ...log, keys: [own, ...others], start }]);
   if (options.force !== true) await refuseOther(dir, made);
   await makeDirDurable(dir);
   for (const { name, text } of made) await writeWhole(join(dir, name), encodeUtf8(text));
@@ -118,7 +118,7 @@ async function files(dir: string, options: FilesOptions, command: Command, serve
   ]);
 }
 
-const NAME_WIDTH = 'trusted_root.v0.2.json'.length;
+const NAME_WIDTH = SIGNING_CONFIG_FILE.length;
 
 /** The log of the configuration, whether it runs or not. @throws ClientError `usage`, `policy`; ServerError, RuntimeError */
 async function ownLog({ logKey }: FilesOptions, command: Command, server: ServerMain): Promise<Described> {

@@ -23,7 +23,14 @@ it.skipIf(noCosign)('lets cosign sign and verify', async () => {
     const env = { COSIGN_PASSWORD: '', HOME: dir.path };
     await ok('cosign', ['generate-key-pair', '--output-key-prefix', at('cosign')], env);
     const root = ['--trusted-root', at('trust', 'trusted_root.json'), '--bundle', at('cosign.json')];
-    const sign = ['sign-blob', '-y', '--key', at('cosign.key'), '--signing-config', at('trust', 'signing_config.json')];
+    const sign = [
+      'sign-blob',
+      '-y',
+      '--key',
+      at('cosign.key'),
+      '--signing-config',
+      at('trust', 'signing_config.v0.2.json'),
+    ];
     await ok('cosign', [...sign, ...root, at('artifact')], env);
     await ok('cosign', ['verify-blob', '--key', at('cosign.pub'), ...root, at('artifact')]);
     await refused('cosign', ['verify-blob', '--key', at('cosign.pub'), ...root, at('changed')]);

@@ -51,7 +51,7 @@ describe('the files in trust/', () => {
     const env = { COSIGN_PASSWORD: '', HOME: dir.path };
     await ok('cosign', ['generate-key-pair', '--output-key-prefix', at('cosign')], env);
     const root = ['--trusted-root', trust('trusted_root.json'), '--bundle', at('cosign.json')];
-    const sign = ['sign-blob', '-y', '--key', at('cosign.key'), '--signing-config', trust('signing_config.json')];
+    const sign = ['sign-blob', '-y', '--key', at('cosign.key'), '--signing-config', trust('signing_config.v0.2.json')];
     await ok('cosign', [...sign, ...root, at('artifact')], env);
     await ok('cosign', ['verify-blob', '--key', at('cosign.pub'), ...root, at('artifact')]);
     await refused('cosign', ['verify-blob', '--key', at('cosign.pub'), ...root, at('changed')]);

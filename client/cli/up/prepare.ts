@@ -3,8 +3,7 @@
  * policy of the log. All is below the log's data directory, which `stele serve` and `stele log` can use as it is:
  *
  *     witness-1 … witness-3   the data directory of each witness, with its key and its list of logs
- *     trust/                  files for others: log.vkey, policy, trusted_root.json (and v0.2), signing_config.json,
- *                             monitor_config.json
+ *     trust/                  files for others (trust/trust-files.ts)
  */
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
@@ -89,7 +88,7 @@ export async function writeTrust(config: LogConfig, prepared: Prepared, url: str
   const before = await readFileIfThere(join(dir, 'trusted_root.json'), MAX_FILE);
   const start = (before && knownStart(before, keys[0])) ?? Date.now() - 60_000;
   const described = { origin: config.origin, url, keys, rekor: config.entries === 'signed', policy: undefined, start };
-  for (const { name, text } of trustFiles(described)) {
+  for (const { name, text } of trustFiles([described])) {
     // `stele up --monitor` makes a configuration of its own.
     if (name !== 'policy' && name !== 'monitor.yaml') await write(join(dir, name), text);
   }

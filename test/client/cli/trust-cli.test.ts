@@ -12,8 +12,8 @@ import { tempDir } from '../../support/log.ts';
 import { printedAtStart, type ServeProcess, startServer, stele, steleJson } from '../../support/serve.ts';
 import { newAuthority, pemOf, tlsServer } from '../../support/tls-server.ts';
 
-const SIGSTORE = ['monitor_config.json', 'signing_config.json', 'trusted_root.json', 'trusted_root.v0.2.json'];
-const ALL = ['log.vkey', 'monitor.yaml', 'policy', ...SIGSTORE].sort();
+const SIGSTORE = ['monitor_config.json', 'signing_config.v0.2.json', 'trusted_root.json', 'trusted_root.v0.2.json'];
+const ALL = ['log.example.com.vkey', 'log.vkey', 'monitor.yaml', 'policy', ...SIGSTORE].sort();
 
 let dir: Awaited<ReturnType<typeof tempDir>>;
 const at = (...names: string[]) => join(dir.path, ...names);
@@ -65,7 +65,7 @@ describe('of a log of one’s own', () => {
       { baseUrl: 'https://log.example.com', key: { kind: 'ecdsa-p256' }, validFor: { start: 0 } },
     ]);
     expect(second!.tlogs).toMatchObject([{ operator: 'log.example.com' }]);
-    expect(parseSigningConfig(read('trust', 'signing_config.json')).rekorTlogUrls).toMatchObject([
+    expect(parseSigningConfig(read('trust', 'signing_config.v0.2.json')).rekorTlogUrls).toMatchObject([
       { url: 'https://log.example.com', majorApiVersion: 2 },
     ]);
     expect(parseMonitoredLogs(read('trust', 'monitor_config.json')).rekorLogs).toMatchObject([
@@ -121,7 +121,12 @@ describe('of a log of one’s own', () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/tools of Sigstore cannot use this log, so there is no trusted root/);
     expect(stdout).not.toMatch(/cosign verify|verify FILE/);
-    expect((await readdir(at('raw-trust'))).sort()).toEqual(['log.vkey', 'monitor.yaml', 'policy']);
+    expect((await readdir(at('raw-trust'))).sort()).toEqual([
+      'log.vkey',
+      'monitor.yaml',
+      'policy',
+      'raw.example.com.vkey',
+    ]);
   });
 
   it('need a log that has begun', async () => {
@@ -155,7 +160,14 @@ describe('of somebody else’s log', () => {
     writeFileSync(at('own.vkey'), `${server.verifierKeys[0]}\n`);
     const keys = ['--log-key', at('own.vkey'), server.verifierKeys[1]!];
     await steleJson(['trust', 'files', at('t'), '--log', server.url, ...keys]);
-    const sign = ['sign', at('app'), '--key', at('signer.pem'), '--signing-config', at('t', 'signing_config.json')];
+    const sign = [
+      'sign',
+      at('app'),
+      '--key',
+      at('signer.pem'),
+      '--signing-config',
+      at('t', 'signing_config.v0.2.json'),
+    ];
     await steleJson([...sign, '--policy', at('t', 'policy')]);
     for (const trust of [
       ['--policy', at('t', 'policy')],

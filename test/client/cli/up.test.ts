@@ -163,13 +163,13 @@ describe('stele up', () => {
     const root = JSON.parse(await read('trusted_root.json')) as Parameters<typeof toTrustMaterial>[0];
     expect(root.tlogs[0]).toMatchObject({ baseUrl: first.url });
     const newer = JSON.parse(await read('trusted_root.v0.2.json'));
-    const { operator } = JSON.parse(await read('signing_config.json')).rekorTlogUrls[0];
+    const { operator } = JSON.parse(await read('signing_config.v0.2.json')).rekorTlogUrls[0];
     const [readLog] = JSON.parse(await read('monitor_config.json')).rekorLogs;
     expect(readLog).toEqual({ readUrl: first.url, logOrigin: operator, majorApiVersion: 2 });
     const checkpointKeyId = root.tlogs[0]!.logId;
     expect(newer.mediaType).toBe('application/vnd.dev.sigstore.trustedroot.v0.2+json');
     expect(newer.tlogs).toEqual([{ ...root.tlogs[0], checkpointKeyId, operator }]);
-    expect(JSON.parse(await read('signing_config.json')).rekorTlogUrls[0]).toMatchObject({
+    expect(JSON.parse(await read('signing_config.v0.2.json')).rekorTlogUrls[0]).toMatchObject({
       url: first.url,
       majorApiVersion: 2,
     });
