@@ -10,12 +10,34 @@ import { RuntimeError } from '../../runtime-errors.ts';
 export type Handle = Buffer;
 export type Attribute = { readonly type: number; readonly value: number | boolean | string | Uint8Array };
 
+interface Version {
+  readonly major: number;
+  readonly minor: number;
+}
+
+/** Modules pad the texts with blanks to a fixed width, 32 for the label, and some with NUL. */
+export interface TokenInfo {
+  readonly label: string;
+  readonly manufacturerID: string;
+  readonly model: string;
+  readonly serialNumber: string;
+  readonly flags: number;
+  readonly hardwareVersion: Version;
+  readonly firmwareVersion: Version;
+}
+
 export interface Cryptoki {
   load(path: string): void;
   C_Initialize(options: { flags: number }): void;
   C_Finalize(): void;
   C_GetSlotList(tokenPresent: boolean): Handle[];
-  C_GetTokenInfo(slot: Handle): { label: string; serialNumber: string; flags: number };
+  C_GetInfo(): {
+    libraryDescription: string;
+    manufacturerID: string;
+    libraryVersion: Version;
+    cryptokiVersion: Version;
+  };
+  C_GetTokenInfo(slot: Handle): TokenInfo;
   C_GetMechanismList(slot: Handle): number[];
   C_OpenSession(slot: Handle, flags: number): Handle;
   C_CloseSession(session: Handle): void;
@@ -62,9 +84,11 @@ export const CKA = {
   UNWRAP: 0x107,
   SIGN: 0x108,
   SIGN_RECOVER: 0x109,
-  VERIFY: 0x10a,
   DERIVE: 0x10c,
   EXTRACTABLE: 0x162,
+  LOCAL: 0x163,
+  NEVER_EXTRACTABLE: 0x164,
+  ALWAYS_SENSITIVE: 0x165,
   EC_PARAMS: 0x180,
   EC_POINT: 0x181,
   ALWAYS_AUTHENTICATE: 0x202,

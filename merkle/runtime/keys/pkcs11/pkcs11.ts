@@ -13,7 +13,7 @@ import { readSecret } from '../secret.ts';
 import { verifySignature } from '../signer.ts';
 import type { KeyAlgorithm, Signer, TokenKeySpec } from '../types.ts';
 import { findModule } from './pkcs11-module.ts';
-import type { OpenedKey, TokenAccess, TokenReply, TokenRequest, TokenResults } from './types.ts';
+import type { OpenedKey, TokenAccess, TokenKeyFacts, TokenReply, TokenRequest, TokenResults } from './types.ts';
 
 /**
  * Logs in to the token, finds the key, and signs once to see that private and public key belong together. A session that
@@ -69,6 +69,20 @@ export async function createTokenKey(
   const thread = await TokenThread.for(spec.module);
   try {
     return { publicKey: await thread.run('create', { access: await accessTo(spec), algorithm: spec.algorithm }) };
+  } finally {
+    await thread.release();
+  }
+}
+
+/**
+ * As `createTokenKey`, but takes the key that the token has under the label, and resolves with what the token says of the
+ * key. One login serves for all of it.
+ * @throws RuntimeError as `createTokenKey`, but never `key-exists`; `pkcs11-key` where the token does not say all attributes
+ */
+export async function holdTokenKey(spec: TokenKeySpec & { readonly algorithm: KeyAlgorithm }): Promise<TokenKeyFacts> {
+  const thread = await TokenThread.for(spec.module);
+  try {
+    return await thread.run('hold', { access: await accessTo(spec), algorithm: spec.algorithm });
   } finally {
     await thread.release();
   }

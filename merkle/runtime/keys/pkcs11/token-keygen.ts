@@ -20,7 +20,11 @@ const PARAMS_REFUSED = new Set([
   'CKR_FUNCTION_FAILED',
 ]);
 
-/** @throws the module's own error */
+/**
+ * Whether the public key verifies in the token (CKA_VERIFY) is left to the module: Stele verifies without the token, and
+ * the module of a TPM refuses the attribute beside those of the private key.
+ * @throws the module's own error
+ */
 export function generateKeyPair(cryptoki: Cryptoki, session: Handle, label: string, algorithm: KeyAlgorithm): void {
   const { generate, keyType } = MECHANISM[algorithm];
   const id = randomBytes(16);
@@ -48,7 +52,6 @@ export function generateKeyPair(cryptoki: Cryptoki, session: Handle, label: stri
       { type: CKA.CLASS, value: ck.CKO_PUBLIC_KEY },
       ...common,
       { type: CKA.PRIVATE, value: false },
-      { type: CKA.VERIFY, value: true },
       { type: CKA.EC_PARAMS, value: params },
     ];
     try {

@@ -38,6 +38,8 @@ function perform(module: TokenModule, request: TokenRequest): TokenResults[keyof
       return module.open(request.access);
     case 'create':
       return module.create(request.access, request.algorithm);
+    case 'hold':
+      return module.hold(request.access, request.algorithm);
     case 'sign':
       return module.sign(request.session, request.data);
     case 'close':

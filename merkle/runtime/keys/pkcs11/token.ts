@@ -9,8 +9,9 @@ import type { Attribute, Cryptoki, Handle } from './cryptoki.ts';
 import * as ck from './cryptoki.ts';
 import { CKA, ckr, tokenError } from './cryptoki.ts';
 import { algorithmOf, spkiFromPoint } from './ecpoint.ts';
+import { moduleFacts, readAttributes, tokenFacts, unpadded } from './token-facts.ts';
 import { generateKeyPair, MECHANISM } from './token-keygen.ts';
-import type { OpenedKey, TokenAccess } from './types.ts';
+import type { OpenedKey, TokenAccess, TokenKeyFacts } from './types.ts';
 
 interface Session {
   readonly handle: Handle;
@@ -92,19 +93,50 @@ export class TokenModule {
             `token "${access.token}" holds an object labelled "${access.label}" already: choose another label`,
           );
         }
-        if (!this.#cryptoki.C_GetMechanismList(slot).includes(MECHANISM[algorithm].generate)) {
-          throw new RuntimeError(
-            'pkcs11-token',
-            `token "${access.token}" cannot make keys for ${algorithm}: choose the other algorithm or another token`,
-          );
-        }
-        generateKeyPair(this.#cryptoki, handle, access.label, algorithm);
+        this.#generate(handle, slot, access, algorithm);
         // Read back as a signer would: a token that ignored a part of the template is found out now.
         return this.#findKey(handle, access).publicKey;
       } finally {
         this.#closeQuietly(handle);
       }
     });
+  }
+
+  /**
+   * Makes the key pair where the token has no key of this label, and reads what the token says of the key in the same login.
+   * @throws RuntimeError `pkcs11-*`, `sign`
+   */
+  hold(access: TokenAccess, algorithm: KeyAlgorithm): TokenKeyFacts {
+    return this.#guarded('making a key in the token', () => {
+      const { handle, slot } = this.#login(access, ck.CKF_RW_SESSION);
+      try {
+        const made = this.#find(handle, [{ type: CKA.LABEL, value: access.label }]).length === 0;
+        if (made) this.#generate(handle, slot, access, algorithm);
+        const found = this.#findKey(handle, access);
+        if (found.algorithm !== algorithm) throw keyError(access, `is for ${found.algorithm}, not ${algorithm}`);
+        const token = tokenFacts(this.#cryptoki.C_GetTokenInfo(slot));
+        return {
+          publicKey: found.publicKey,
+          made,
+          attributes: readAttributes(this.#cryptoki, handle, found.key),
+          token,
+          module: moduleFacts(this.#cryptoki),
+          neighbors: this.#tokens().flatMap(({ label }) => (label === token.label ? [] : [label])),
+        };
+      } finally {
+        this.#closeQuietly(handle);
+      }
+    });
+  }
+
+  #generate(session: Handle, slot: Handle, access: TokenAccess, algorithm: KeyAlgorithm): void {
+    if (!this.#cryptoki.C_GetMechanismList(slot).includes(MECHANISM[algorithm].generate)) {
+      throw new RuntimeError(
+        'pkcs11-token',
+        `token "${access.token}" cannot make keys for ${algorithm}: choose the other algorithm or another token`,
+      );
+    }
+    generateKeyPair(this.#cryptoki, session, access.label, algorithm);
   }
 
   /** Ends all use of the module by this process. */
@@ -170,8 +202,8 @@ export class TokenModule {
     return { handle, slot };
   }
 
-  #findToken(label: string): { slot: Handle; serial: string; flags: number } {
-    const tokens = this.#cryptoki.C_GetSlotList(true).flatMap((slot) => {
+  #tokens(): { slot: Handle; label: string; serial: string; flags: number }[] {
+    return this.#cryptoki.C_GetSlotList(true).flatMap((slot) => {
       try {
         const info = this.#cryptoki.C_GetTokenInfo(slot);
         const initialised = (info.flags & ck.CKF_TOKEN_INITIALIZED) !== 0;
@@ -181,6 +213,10 @@ export class TokenModule {
         return []; // taken out since the list was made, or out of order: a token of another label must not stop us
       }
     });
+  }
+
+  #findToken(label: string): { slot: Handle; serial: string; flags: number } {
+    const tokens = this.#tokens();
     const found = tokens.filter((token) => token.label === unpadded(label));
     if (found.length === 1) return found[0]!;
     const there = tokens.map((token) => JSON.stringify(token.label)).join(', ') || 'none';
@@ -264,10 +300,6 @@ export class TokenModule {
       // The session went with its token.
     }
   }
-}
-
-function unpadded(text: string): string {
-  return text.replace(/[ \0]+$/, '');
 }
 
 function pinError(access: TokenAccess, why: string): RuntimeError {
