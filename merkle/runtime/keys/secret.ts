@@ -1,10 +1,10 @@
 /**
- * Passphrases and PINs. They come from a file or from an environment variable, never from the command line, where every
- * user of the machine can read them in the process list.
+ * Passphrases and PINs. They come from a file, from an environment variable or from a prompt, never from the command line,
+ * where every user of the machine can read them in the process list.
  */
 import { readBounded, tooOpen } from '../disk/bounded.ts';
 import { RuntimeError } from '../runtime-errors.ts';
-import type { SecretSource } from './types.ts';
+import type { SecretSource, TypedSecret } from './types.ts';
 
 const MAX_SECRET_BYTES = 4096;
 
@@ -19,8 +19,11 @@ interface SecretOptions {
  *   open to others (see `tooOpen`). The message names the source
  *   and never holds a part of the secret.
  */
-export async function readSecret(source: SecretSource, { mayBeEmpty = false }: SecretOptions = {}): Promise<string> {
-  const text = 'file' in source ? await fromFile(source.file) : fromEnvironment(source.env);
+export async function readSecret(
+  source: SecretSource | TypedSecret,
+  { mayBeEmpty = false }: SecretOptions = {},
+): Promise<string> {
+  const text = await textOf(source);
   const secret = text.replace(/\r?\n$/, '');
   if (secret === '' && !mayBeEmpty)
     throw new RuntimeError('secret', `${nameOf(source)} is empty: put the passphrase or PIN into it`);
@@ -29,7 +32,13 @@ export async function readSecret(source: SecretSource, { mayBeEmpty = false }: S
   return secret;
 }
 
-function nameOf(source: SecretSource): string {
+async function textOf(source: SecretSource | TypedSecret): Promise<string> {
+  if ('typed' in source) return source.typed;
+  return 'file' in source ? await fromFile(source.file) : fromEnvironment(source.env);
+}
+
+function nameOf(source: SecretSource | TypedSecret): string {
+  if ('typed' in source) return 'what was typed';
   return 'file' in source ? `the secret file ${source.file}` : `the environment variable ${source.env}`;
 }
 

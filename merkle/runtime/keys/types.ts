@@ -3,6 +3,11 @@
 /** Where a program reads a secret: each time that it needs the secret, so that a corrected file works without a restart. */
 export type SecretSource = { readonly file: string } | { readonly env: string };
 
+/** A secret that a person typed at a prompt. */
+export interface TypedSecret {
+  readonly typed: string;
+}
+
 export type KeyAlgorithm = 'ed25519' | 'ecdsa-p256';
 
 export interface PublicKey {
@@ -29,7 +34,7 @@ export interface TokenKeySpec {
   /** The label of the private and of the public key object; exactly one of each must have it. */
   readonly label: string;
   /** Read at every login. A PIN that the token refused is not offered again by this process. */
-  readonly pin: SecretSource;
+  readonly pin: SecretSource | TypedSecret;
 }
 
 /** A key in an ssh-agent. */
