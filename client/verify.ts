@@ -21,6 +21,7 @@ export { type BundlePlace, type ListedBundle, parseBundles } from './formats/bun
 export type { PublicKey } from './formats/key.ts';
 export { formatTrustedRoot } from './trust/format-trusted-root.ts';
 export type { IdentityRule, TextRule } from './trust/identity.ts';
+export { type LastCheckpoint, parseLastCheckpoint } from './trust/last-checkpoint.ts';
 export { parseLogKey } from './trust/log-key.ts';
 export { parseTrustPolicy } from './trust/quorum.ts';
 export { MAX_TRUSTED_ROOT, parseTrustedRoot, parseTrustedRoots, type TrustedRoot } from './trust/trusted-root.ts';

@@ -38,10 +38,15 @@ export interface CheckedEntries {
 interface CheckedEntry {
   readonly verified: VerifiedEntry;
   readonly times: readonly VerifiedTime[];
+  /** When the quorum of the policy had cosigned the tree, which was signed earlier: against the end of the log's key. */
+  readonly seen?: VerifiedTime | undefined;
   readonly checks: readonly Check[];
   /** The key that signed. */
   readonly key: LogKey;
-  /** The trusted root's keys of which one must count at the time of the entry; empty without a trusted root. */
+  /**
+   * The trusted root's keys of which one must count at the time of the entry; empty without a trusted root, and for an entry
+   * in the last tree of a frozen log, which needs no time.
+   */
   readonly keys: readonly LogKey[];
 }
 
@@ -70,8 +75,9 @@ export function checkEntries(
       ? promisedEntry(entry, trust, primitives)
       : provenEntry(entry, proof, proof.checkpoint, trust, primitives);
   });
-  for (const { keys, times, verified } of checked) {
+  for (const { keys, times, seen, verified } of checked) {
     checkKeyTime(keys, [...stamps, ...times], verified.log);
+    checkKeyEnd(keys, seen, verified.log);
   }
   checkCount(checked, trust);
   return { checked, strangers: entries.filter((entry) => !tried.includes(entry)).map(({ logId }) => logId) };
@@ -101,7 +107,7 @@ function provenEntry(
   const leaf = leafHash(entry.body, sha256Of(primitives));
   const claimed = { logId, treeSize, root };
   const found = checkLeaf({ leafHash: leaf, index, hashes, checkpoint, claimed }, trust, primitives, trust.memory);
-  const { head, key, keys, cosigned, unverified } = found;
+  const { head, key, keys, cosigned, unverified, isLast } = found;
   const promise = promiseOf(entry, keys, trust, primitives)?.time;
   if (promise === undefined) checkUnpromised(entry, proof);
   checkCosigned(cosigned, trust.now);
@@ -118,7 +124,8 @@ function provenEntry(
       cosigned,
       unverified,
     },
-    times: [promise, witnesses.time].filter((time) => time !== undefined),
+    times: [promise, trust.witnessTime === true ? witnesses.time : undefined].filter((time) => time !== undefined),
+    seen: witnesses.time,
     checks: [
       { name: 'entry', kind, version },
       ...(promise === undefined ? [] : [promiseCheck(promise)]),
@@ -127,7 +134,7 @@ function provenEntry(
     ],
     key,
     // Of several keys under one log ID, the key that signed must count.
-    keys: trust.trustedRoot === undefined ? [] : keys.filter((one) => isSameLog(one, key)),
+    keys: trust.trustedRoot === undefined || isLast ? [] : keys.filter((one) => isSameLog(one, key)),
   };
 }
 
@@ -211,7 +218,7 @@ function checkUnpromised({ index, integratedTime }: TlogEntry, proof: InclusionP
   }
 }
 
-/** Who signed and cosigned the checkpoint, and the witnesses' time if it counts. */
+/** Who signed and cosigned the checkpoint, and when the witnesses had. */
 function checksOf(
   { key, cosigned }: VerifiedCheckpoint,
   { policy, witnessTime }: EntryTrust,
@@ -221,10 +228,10 @@ function checksOf(
   const quorum = policy?.quorum?.name;
   if (policy === undefined || quorum === undefined) return { checks, time: undefined };
   checks.push({ name: 'quorum', quorum });
-  const seconds = witnessTime === true ? quorumTime(policy, cosigned) : undefined;
+  const seconds = quorumTime(policy, cosigned);
   if (seconds === undefined) return { checks, time: undefined };
   const time = seconds * 1000;
-  checks.push({ name: 'witness-time', time });
+  if (witnessTime === true) checks.push({ name: 'witness-time', time });
   return { checks, time: { kind: 'witness', time, by: quorum } };
 }
 
@@ -238,5 +245,21 @@ function checkKeyTime(keys: readonly LogKey[], times: readonly VerifiedTime[], l
   throw new ClientError(
     'bad-checkpoint',
     `the trusted root does not give the key of the log ${label} for ${timeText(early.time)}, when the entry was made`,
+  );
+}
+
+/**
+ * Witnesses cosign a tree when the log has signed it. So a tree that no quorum had cosigned before the end of the key was
+ * signed after the end, or was never in the log. That needs no wish of the caller, unlike a time for a certificate.
+ *
+ * @throws ClientError `bad-checkpoint` if each of the keys had ended
+ */
+function checkKeyEnd(keys: readonly LogKey[], seen: VerifiedTime | undefined, label: string): void {
+  if (seen === undefined || keys.length === 0) return;
+  const ended = keys.every(({ validFor }) => validFor?.end !== undefined && validFor.end < seen.time);
+  if (!ended) return;
+  throw new ClientError(
+    'bad-checkpoint',
+    `the trusted root ends the key of the log ${label} before ${timeText(seen.time)}, when enough witnesses had cosigned the tree`,
   );
 }

@@ -65,15 +65,16 @@ export class CheckpointMemory {
     this.#held.set(note, { logId, verified });
   }
 
-  #isFor({ trustedRoot, logKey, policy }: CheckpointTrust, primitives: Primitives): boolean {
-    const { trustedRoot: root, logKey: key, policy: rules } = this.#trust;
-    return root === trustedRoot && key === logKey && rules === policy && this.#primitives === primitives;
+  #isFor({ trustedRoot, logKey, policy, lastCheckpoints }: CheckpointTrust, primitives: Primitives): boolean {
+    const { trustedRoot: root, logKey: key, policy: rules, lastCheckpoints: last } = this.#trust;
+    const isSame = root === trustedRoot && key === logKey && rules === policy && last === lastCheckpoints;
+    return isSame && this.#primitives === primitives;
   }
 
-  #begin({ trustedRoot, logKey, policy }: CheckpointTrust, primitives: Primitives): void {
+  #begin({ trustedRoot, logKey, policy, lastCheckpoints }: CheckpointTrust, primitives: Primitives): void {
     this.#forget();
     // Not the caller's object, which may hold a whole bundle.
-    this.#trust = { trustedRoot, logKey, policy };
+    this.#trust = { trustedRoot, logKey, policy, lastCheckpoints };
     this.#primitives = primitives;
   }
 

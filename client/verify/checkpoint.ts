@@ -11,13 +11,15 @@ import { printable } from '../../merkle/printable.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import { ClientError } from '../errors.ts';
 import type { TlogEntry } from '../formats/log-entry.ts';
+import { isLastTree } from '../trust/last-checkpoint.ts';
 import { isSameLog, type LogKey, rootLogKeys, userLogKey } from '../trust/log-key.ts';
 import { isBy, logKeyOf, verifyQuorum, witnessName } from '../trust/quorum.ts';
 import type { CheckpointMemory } from './checkpoint-memory.ts';
 import type { CheckpointTrust, VerifiedCheckpoint } from './types.ts';
 
 /**
- * Verifies a checkpoint: one key of the log signed it, the log of the policy signed it, and the policy's quorum cosigned it.
+ * Verifies a checkpoint: one key of the log signed it, the log of the policy signed it, and the policy's quorum cosigned it. It
+ * is not beyond the last checkpoint of the log, where the trust pins one.
  *
  * @param checkpoint the signed note
  * @param logId the log that the proof names, 32 bytes; undefined if the proof names none
@@ -41,9 +43,10 @@ export function verifyCheckpoint(
   const policyLog = policy === undefined || policy.logs.length === 0 ? undefined : userLogKey(logKeyOf(policy, note));
   if (policyLog !== undefined && !isSameLog(policyLog, key)) openBy(note, policyLog, primitives);
   const head = readHead(note, key);
+  const isLast = isLastTree(head, trust.lastCheckpoints ?? []);
   const cosigned = policy === undefined ? [] : verifyQuorum(policy, note, primitives.cosignature);
   const names = new Set([policyLog?.verifierKey?.name, ...cosigned.map(witnessName)]);
-  const verified = { head, key, keys, cosigned, unverified: others.filter((name) => !names.has(name)) };
+  const verified = { head, key, keys, cosigned, unverified: others.filter((name) => !names.has(name)), isLast };
   memory?.keep(checkpoint, logId, verified, trust, primitives);
   return verified;
 }

@@ -24,6 +24,7 @@ import { ClientError, usage } from '../errors.ts';
 import { type KeyAlgorithm, keyAlgorithm, type PublicKey, parsePublicKey } from '../formats/key.ts';
 import { withClientErrors } from '../merkle-errors.ts';
 import type { IdentityTest } from '../trust/identity-rule.ts';
+import type { LastCheckpoint } from '../trust/last-checkpoint.ts';
 import { quorumTime } from '../trust/quorum.ts';
 import type { TrustedRoot } from '../trust/trusted-root.ts';
 import { checkIdentity, checkSctWish, claimedSigner } from './claimed-signer.ts';
@@ -39,6 +40,8 @@ export type TlogProofCheck = {
   readonly proof: Uint8Array;
   /** The trusted logs, and the quorum that must have cosigned. */
   readonly policy: Policy;
+  /** The last checkpoints of frozen logs: a proof that leads beyond one is refused. */
+  readonly lastCheckpoints?: readonly LastCheckpoint[] | undefined;
   /** As `VerifyRequest.now`. */
   readonly now?: number | undefined;
 } & (
@@ -231,9 +234,14 @@ function checkedDigest(entry: HashedRekord, { digest, name }: PublicKey, digests
   );
 }
 
-function verify(proof: TlogProof, leafHash: Uint8Array, { policy, now }: TlogProofCheck, primitives: Primitives) {
+function verify(
+  proof: TlogProof,
+  leafHash: Uint8Array,
+  { policy, lastCheckpoints, now }: TlogProofCheck,
+  primitives: Primitives,
+) {
   const { index, hashes, checkpoint } = proof;
-  const leaf = verifyLeaf({ leafHash, index, hashes, checkpoint }, { policy }, primitives);
+  const leaf = verifyLeaf({ leafHash, index, hashes, checkpoint }, { policy, lastCheckpoints }, primitives);
   checkCosigned(leaf.cosigned, now);
   return { ...leaf, hashes, checkpoint };
 }

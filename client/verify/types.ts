@@ -2,17 +2,26 @@
 import type { Checkpoint } from '../../merkle/checkpoint.ts';
 import type { VerifierKey } from '../../merkle/note.ts';
 import type { Policy } from '../../merkle/policy.ts';
+import type { LastCheckpoint } from '../trust/last-checkpoint.ts';
 import type { LogKey } from '../trust/log-key.ts';
 import type { Cosigned } from '../trust/quorum.ts';
 import type { TrustedRoot } from '../trust/trusted-root.ts';
 
+/** Logs that are frozen. */
+interface FrozenLogs {
+  /** Their last checkpoints, one of each log: a proof that leads beyond one is refused, whatever signed it. */
+  readonly lastCheckpoints?: readonly LastCheckpoint[] | undefined;
+}
+
 /** Who must have signed the checkpoint: a log's key, the log and the witnesses of a policy, or both. */
-export type LogTrust =
-  | { readonly logKey: VerifierKey; readonly policy?: Policy | undefined }
-  | { readonly logKey?: VerifierKey | undefined; readonly policy: Policy };
+export type LogTrust = FrozenLogs &
+  (
+    | { readonly logKey: VerifierKey; readonly policy?: Policy | undefined }
+    | { readonly logKey?: VerifierKey | undefined; readonly policy: Policy }
+  );
 
 /** `LogTrust` and a trusted root. At least one of the three is given, and everything that is given must hold. */
-export interface CheckpointTrust {
+export interface CheckpointTrust extends FrozenLogs {
   readonly trustedRoot?: TrustedRoot | undefined;
   readonly logKey?: VerifierKey | undefined;
   readonly policy?: Policy | undefined;
@@ -40,6 +49,8 @@ export interface VerifiedCheckpoint {
   readonly cosigned: readonly Cosigned[];
   /** Names of signature lines by keys that the verifier does not know. */
   readonly unverified: readonly string[];
+  /** It is about the tree of the log's last checkpoint, which the trust pins: the log signed it before its end. */
+  readonly isLast: boolean;
 }
 
 /** A claim that a leaf is in a log. */

@@ -197,7 +197,8 @@ function notProven(
   [ofSigner, ofStamps]: readonly [readonly NotProven[], readonly NotProven[]],
 ): NotProven[] {
   const ended = checked.some(
-    ({ keys }) => keys.length > 0 && keys.every(({ validFor }) => validFor?.end !== undefined),
+    ({ keys, seen }) =>
+      seen === undefined && keys.length > 0 && keys.every(({ validFor }) => validFor?.end !== undefined),
   );
   const list: NotProven[] = [];
   if (identity === undefined) list.push({ name: 'key-holder' });

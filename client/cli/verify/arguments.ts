@@ -24,6 +24,7 @@ export interface VerifyOptions {
   readonly trustedRoot?: string;
   readonly logKey?: string;
   readonly policy?: string;
+  readonly lastCheckpoint?: readonly string[];
   readonly witnessTime?: boolean;
   readonly requireLogs?: string;
   readonly requireTimestamps?: string;

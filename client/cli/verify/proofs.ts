@@ -32,15 +32,16 @@ export async function verifyProof(
   signal: AbortSignal,
 ): Promise<void> {
   const now = presentTime(options);
-  const { policy, ...trust } = await readProofTrust(options);
+  const { policy, lastCheckpoints, ...trust } = await readProofTrust(options);
   const read = await readSigner(signer, trust);
   const proof = await readWhole(path, MAX_TLOG_PROOF, 'a proof');
   const hash = entryDigest(proof);
   const digests = given ?? (await digestsOf(file, [hash], signal, primitives.hash)).digests;
+  const asked = { proof, policy, lastCheckpoints, digests, now };
   const verified =
     'key' in read
-      ? checkTlogProof({ proof, policy, digests, now, signer: { key: read.key.spki } }, primitives)
-      : checkProofUnderRoots({ proof, policy, digests, now, signer: { ...read, ...sctWish(options) } }, primitives);
+      ? checkTlogProof({ ...asked, signer: { key: read.key.spki } }, primitives)
+      : checkProofUnderRoots({ ...asked, signer: { ...read, ...sctWish(options) } }, primitives);
   const { publicKey, identity, matched, time, notProven: ofSigner } = verified.signer!;
   const fingerprint = encodeHex(primitives.hash('sha256', publicKey.spki));
   const digest = digests[hash]!;
@@ -89,9 +90,9 @@ export async function verifyProof(
 /** Verifies that a leaf is in any log. @throws ClientError */
 export async function verifyLeafHash(options: VerifyOptions, primitives: Primitives): Promise<void> {
   const leafHash = parseLeafHash(options.leafHash!);
-  const { policy } = await readProofTrust(options);
+  const { policy, lastCheckpoints } = await readProofTrust(options);
   const proof = await readWhole(options.tlogProof!, MAX_TLOG_PROOF, 'a proof');
-  const verified = checkTlogProof({ proof, policy, leafHash, now: presentTime(options) }, primitives);
+  const verified = checkTlogProof({ proof, policy, lastCheckpoints, leafHash, now: presentTime(options) }, primitives);
   const notProven = [
     'what the entry says, or who made it: only its hash was given',
     ...(policy.quorum === undefined ? [NO_WITNESS] : []),
@@ -107,19 +108,19 @@ export async function verifyLeafHash(options: VerifyOptions, primitives: Primiti
   ]);
 }
 
-async function readProofTrust(options: VerifyOptions): Promise<Pick<VerifyTrust, 'trustedRoot'> & { policy: Policy }> {
-  const { policy, trustedRoot, logKey } = await readVerifyTrust(options);
+async function readProofTrust(options: VerifyOptions): Promise<Omit<VerifyTrust, 'logKey'> & { policy: Policy }> {
+  const { policy, logKey, ...trust } = await readVerifyTrust(options);
   if (policy === undefined) {
     if (logKey === undefined) throw usage('say which log you trust: --log-key, or --policy with witnesses as well');
     const alone = parseTrustPolicy(encodeUtf8(`log ${formatVerifierKey(logKey)}\nquorum none\n`));
-    return { policy: alone, trustedRoot };
+    return { policy: alone, ...trust };
   }
-  if (logKey === undefined) return { policy, trustedRoot };
+  if (logKey === undefined) return { policy, ...trust };
   // Policy and key must both hold: only the policy's log with this key counts.
   const vkey = formatVerifierKey(logKey);
   const logs = policy.logs.filter(({ key }) => formatVerifierKey(key) === vkey);
   if (logs.length === 0) throw new ClientError('policy', 'the policy does not have the log whose key was given');
-  return { policy: { ...policy, logs }, trustedRoot };
+  return { policy: { ...policy, logs }, ...trust };
 }
 
 function shown({ index, treeSize, hashes, leafHash, root, logKey, cosigned, unverified }: VerifiedProof): string[] {

@@ -69,6 +69,11 @@ export function verifyCommand(): Command {
     )
     .option('--log-key <vkey>', "the log's verifier key, as the log prints it at start, or a file with it")
     .option('--policy <path>', 'trust policy (tlog-policy): its log and its quorum of witnesses must have signed')
+    .option(
+      '--last-checkpoint <path>',
+      'the last checkpoint of a frozen log: a proof that leads beyond it is refused; can be repeated',
+      (value: string, list: readonly string[] = []) => [...list, value],
+    )
     .option('--witness-time', "take the time of the signature from the policy's witnesses")
     .option(
       '--require-logs <n>',
@@ -130,7 +135,7 @@ async function leaf(files: readonly string[], options: VerifyOptions): Promise<v
   if (files.length > 0 || options.key !== undefined) {
     throw usage('--leaf-hash stands in the place of a file and of its signer: leave those out');
   }
-  refuseOthers(options, ['leafHash', 'tlogProof', 'policy', 'logKey', 'at', 'json'], '--leaf-hash');
+  refuseOthers(options, ['leafHash', 'tlogProof', 'policy', 'logKey', 'lastCheckpoint', 'at', 'json'], '--leaf-hash');
   const { verifyLeafHash } = await import('./proofs.ts');
   await verifyLeafHash(options, await loadPrimitives(1));
 }

@@ -3,6 +3,7 @@ import { MAX_POLICY } from '../../../merkle/policy.ts';
 import { usage } from '../../errors.ts';
 import type { PublicKey } from '../../formats/key.ts';
 import { compileExact, hasPattern, type IdentityTest } from '../../trust/identity-rule.ts';
+import { MAX_LAST_CHECKPOINT, parseLastCheckpoint } from '../../trust/last-checkpoint.ts';
 import { parseLogKey } from '../../trust/log-key.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
 import { MAX_TRUSTED_ROOT, parseTrustedRoots } from '../../trust/trusted-root.ts';
@@ -15,8 +16,9 @@ export interface VerifyTrust extends Omit<CheckpointTrust, 'trustedRoot'> {
   readonly trustedRoot?: TrustedRoots | undefined;
 }
 
-/** @throws ClientError `file`, `usage`, `trusted-root`, `log-key`, `policy` */
-export async function readVerifyTrust({ trustedRoot, logKey, policy }: VerifyOptions): Promise<VerifyTrust> {
+/** @throws ClientError `file`, `usage`, `trusted-root`, `log-key`, `policy`, `trust` */
+export async function readVerifyTrust(options: VerifyOptions): Promise<VerifyTrust> {
+  const { trustedRoot, logKey, policy, lastCheckpoint = [] } = options;
   if (trustedRoot === undefined && logKey === undefined && policy === undefined) {
     throw usage('say which log you trust: --trusted-root, or --log-key, or --policy with witnesses as well');
   }
@@ -27,6 +29,11 @@ export async function readVerifyTrust({ trustedRoot, logKey, policy }: VerifyOpt
         ? undefined
         : parseTrustedRoots(await readWhole(trustedRoot, MAX_TRUSTED_ROOT, 'a trusted root')),
     policy: policy === undefined ? undefined : parseTrustPolicy(await readWhole(policy, MAX_POLICY, 'a policy')),
+    lastCheckpoints: await Promise.all(
+      lastCheckpoint.map(async (path) =>
+        parseLastCheckpoint(await readWhole(path, MAX_LAST_CHECKPOINT, 'a checkpoint')),
+      ),
+    ),
   };
 }
 

@@ -22,6 +22,8 @@ export interface ManyTrust extends RequiredClaim {
   readonly policy?: Uint8Array;
   /** A verifier key. */
   readonly logKey?: string;
+  /** The last checkpoints of frozen logs, signed notes. */
+  readonly lastCheckpoints?: readonly Uint8Array[];
   /** SubjectPublicKeyInfo, DER. */
   readonly key?: Uint8Array;
   readonly identity?: IdentityRule;

@@ -11,6 +11,7 @@ import { ClientError } from '../../errors.ts';
 import { inOrder } from '../../in-order.ts';
 import { withClientErrors } from '../../merkle-errors.ts';
 import { compileRule } from '../../trust/identity.ts';
+import { parseLastCheckpoint } from '../../trust/last-checkpoint.ts';
 import { parseLogKey } from '../../trust/log-key.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
 import { parseTrustedRoots } from '../../trust/trusted-root.ts';
@@ -28,7 +29,8 @@ export interface ManyOptions extends ManyTrust {
 /**
  * Verifies the bundles of `requests`; the results come in their order, each as soon as it and all before it are there.
  *
- * @throws ClientError for what is wrong with `options`: `trusted-root`, `policy`, `log-key`, `key`, `usage`; `cancelled`.
+ * @throws ClientError for what is wrong with `options`: `trusted-root`, `policy`, `log-key`, `trust`, `key`, `usage`;
+ * `cancelled`.
  * RuntimeError `pool`
  * @example
  * for await (const result of verifyMany(requests, { policy, trustedRoot })) if (!result.ok) console.error(result.message);
@@ -55,12 +57,13 @@ export async function* verifyMany(
 }
 
 /** Reports a wrong option once, before a thread starts: a thread could only fail. */
-function checkTrust({ trustedRoot, policy, logKey, key, identity }: ManyTrust): void {
+function checkTrust({ trustedRoot, policy, logKey, key, identity, lastCheckpoints = [] }: ManyTrust): void {
   if (trustedRoot !== undefined) parseTrustedRoots(trustedRoot);
   if (policy !== undefined) parseTrustPolicy(policy);
   if (logKey !== undefined) parseLogKey(logKey);
   if (key !== undefined) withClientErrors(() => parseSpki(key));
   if (identity !== undefined) compileRule(identity);
+  for (const file of lastCheckpoints) parseLastCheckpoint(file);
 }
 
 function* packsOf(requests: Iterable<ManyRequest>): Generator<ManyRequest[], undefined> {

@@ -5,6 +5,7 @@ import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.t
 import { ClientError } from '../../errors.ts';
 import { parseBundle } from '../../formats/bundle.ts';
 import { withClientErrors } from '../../merkle-errors.ts';
+import { parseLastCheckpoint } from '../../trust/last-checkpoint.ts';
 import { parseLogKey } from '../../trust/log-key.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
 import { parseTrustedRoots } from '../../trust/trusted-root.ts';
@@ -37,6 +38,7 @@ function trustOf({
   policy,
   logKey,
   key,
+  lastCheckpoints,
   ...asked
 }: ManyTrust): Omit<BundleRequest, 'bundle' | 'artifact'> {
   return {
@@ -44,6 +46,7 @@ function trustOf({
     ...(policy === undefined ? {} : { policy: parseTrustPolicy(policy) }),
     ...(logKey === undefined ? {} : { logKey: parseLogKey(logKey) }),
     ...(key === undefined ? {} : { key: withClientErrors(() => parseSpki(key)) }),
+    ...(lastCheckpoints === undefined ? {} : { lastCheckpoints: lastCheckpoints.map(parseLastCheckpoint) }),
     ...asked,
   };
 }
