@@ -1,0 +1,129 @@
+/**
+ * The TUF clients of other projects, each behind the same two steps: it is told to trust a root, and then it updates and gets a
+ * target. Every step is a process of its own, so that what a client knows lies in its directory.
+ */
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Ran, run } from '../support/serve.ts';
+import { lacking } from '../support/skip.ts';
+import { CACHE } from './tools.ts';
+
+export interface Answer {
+  /** The target; undefined where the client refused. */
+  readonly bytes: Buffer | undefined;
+  /** What it printed. */
+  readonly said: string;
+}
+
+export interface TufClient {
+  readonly name: string;
+  /** Why it cannot run here; undefined if it can. */
+  readonly lacking: string | undefined;
+  /** Whether it can be asked for any target. cosign gets the files of Sigstore only. */
+  readonly anyTarget: boolean;
+  /**
+   * Tells it to trust a root; some clients update at once. Undefined where it took the root, otherwise what it said.
+   *
+   * @param root a file
+   * @param dir its own, empty before
+   */
+  trust(url: string, root: string, dir: string): Promise<string | undefined>;
+  /** Updates, and gets a target. */
+  get(url: string, target: string, dir: string): Promise<Answer>;
+}
+
+const failed = ({ code, stdout, stderr }: Ran): string | undefined =>
+  code === 0 && !/\bWARNING\b/.test(stderr) ? undefined : `${stdout}${stderr}`;
+
+async function answer(ran: Ran, file: () => string): Promise<Answer> {
+  const said = failed(ran);
+  return { bytes: said === undefined ? await readFile(file()) : undefined, said: said ?? ran.stderr };
+}
+
+/** As cosign and sigstore-go name the directory of a repository. */
+const cosignDir = (url: string) => url.replace(/^https?:\/\//, '').replace(/[/:]/g, '-');
+
+/** The commands of cosign that update, by the target that they get. */
+const COSIGN_GETS: Readonly<Record<string, string>> = {
+  'trusted_root.json': 'trusted-root',
+  'signing_config.v0.2.json': 'signing-config',
+};
+
+const cosign: TufClient = {
+  name: 'cosign 3.1',
+  lacking: lacking('cosign'),
+  anyTarget: false,
+  // Its exit status is 0 also where it could not get a file. The WARNING about a missing signing configuration is one, too.
+  trust: async (url, root, dir) =>
+    failed(await run('cosign', ['initialize', '--mirror', url, '--root', root], { env: { HOME: dir } })),
+  get: async (url, target, dir) => {
+    const args = [COSIGN_GETS[target]!, 'create', '--with-default-services', '--out', join(dir, 'out.json')];
+    const ran = await run('cosign', args, { env: { HOME: dir } });
+    return answer(ran, () => join(dir, '.sigstore', 'root', cosignDir(url), 'targets', target));
+  },
+};
+
+const goTuf: TufClient = {
+  name: "go-tuf's tuf-client",
+  lacking: lacking('tuf-client'),
+  anyTarget: true,
+  trust: async (url, root, dir) => {
+    await copyFile(root, join(dir, 'root.json'));
+    return failed(await run('tuf-client', ['init', '--url', url, '--file', 'root.json'], { cwd: dir }));
+  },
+  get: async (url, target, dir) => {
+    const ran = await run('tuf-client', ['get', '--url', url, '--turl', `${url}/targets`, target], { cwd: dir });
+    return answer(ran, () => join(dir, 'tuf_download', encodeURIComponent(target)));
+  },
+};
+
+const SIGSTORE_TUF = join(CACHE, 'sigstore-tuf');
+const SIGSTORE_JS = fileURLToPath(new URL('tuf-sigstore-js.mjs', import.meta.url));
+
+/** `@sigstore/tuf` on this Node. With `forceCache` it asks the network only where its cache does not do. */
+export async function sigstoreJsGet(url: string, target: string, dir: string, forceCache = false): Promise<Answer> {
+  const args = [SIGSTORE_JS, url, join(dir, 'root.json'), join(dir, 'cache'), target];
+  const ran = await run(process.execPath, [...args, ...(forceCache ? ['forceCache'] : [])], { cwd: SIGSTORE_TUF });
+  const bytes = ran.code === 0 ? Buffer.from(ran.stdout, 'base64') : undefined;
+  return { bytes, said: ran.stderr };
+}
+
+export const sigstoreJs: TufClient = {
+  name: '@sigstore/tuf 4.0.2',
+  lacking: existsSync(join(SIGSTORE_TUF, 'node_modules', '@sigstore', 'tuf'))
+    ? undefined
+    : `@sigstore/tuf is not in ${SIGSTORE_TUF} (.ci/run puts it there)`,
+  anyTarget: true,
+  // It reads the root when it first gets something.
+  trust: async (_url, root, dir) => {
+    await copyFile(root, join(dir, 'root.json'));
+    return undefined;
+  },
+  get: (url, target, dir) => sigstoreJsGet(url, target, dir),
+};
+
+const PYTHON_TUF = join(CACHE, 'python-tuf');
+const PYTHON_DRIVER = fileURLToPath(new URL('tuf-python.py', import.meta.url));
+
+const pythonTuf: TufClient = {
+  name: 'python-tuf 7.0.0',
+  lacking: existsSync(join(PYTHON_TUF, 'tuf'))
+    ? lacking('python3')
+    : `python-tuf is not in ${PYTHON_TUF} (.ci/run puts it there)`,
+  anyTarget: true,
+  trust: async (_url, root, dir) => {
+    await copyFile(root, join(dir, 'first.json'));
+    await mkdir(join(dir, 'metadata'));
+    return undefined;
+  },
+  get: async (url, target, dir) => {
+    const args = [PYTHON_DRIVER, url, join(dir, 'first.json'), join(dir, 'metadata'), target];
+    const ran = await run('python3', args, { env: { PYTHONPATH: PYTHON_TUF, PYTHONDONTWRITEBYTECODE: '1' } });
+    const bytes = ran.code === 0 ? Buffer.from(ran.stdout, 'base64') : undefined;
+    return { bytes, said: ran.stderr };
+  },
+};
+
+export const TUF_CLIENTS: readonly TufClient[] = [cosign, goTuf, sigstoreJs, pythonTuf];
