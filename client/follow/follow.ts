@@ -36,7 +36,7 @@ interface FeedOptions {
 
 /** Make one call at a time. */
 export class Feed {
-  readonly log: FollowedLog;
+  #log: FollowedLog;
   readonly #consumer: FeedConsumer;
   readonly #options: FeedOptions;
   readonly #source: TileSource;
@@ -52,12 +52,22 @@ export class Feed {
 
   /** @throws ClientError `usage`: a location is neither a URL nor a directory */
   constructor(log: FollowedLog, consumer: FeedConsumer, options: FeedOptions) {
-    this.log = log;
+    this.#log = log;
     this.#consumer = consumer;
     this.#options = options;
     this.#source = options.open(log.location);
     this.#peers = new Peers(log, options.open);
     this.#now = options.now ?? Date.now;
+  }
+
+  get log(): FollowedLog {
+    return this.#log;
+  }
+
+  /** Takes up the last checkpoint of the log, which was frozen while the feed followed it. */
+  pin(last: SignedHead): void {
+    this.#log = { ...this.#log, last };
+    this.#last = undefined;
   }
 
   /** The cursor of the last commit, with what the looks since then have shown of the peers; undefined before the first. */
@@ -166,10 +176,14 @@ export class Feed {
   async #accept({ head, tiles }: Reading): Promise<void> {
     const before = this.#cursor;
     // A checkpoint of the same tree that does not say that the log is frozen is the older one.
-    const isNew = before === undefined || !sameTree(before.head, head) || (head.frozen && !before.head.frozen);
+    const frozen = this.#frozenBy(head);
+    const isNew =
+      before === undefined ||
+      !sameTree(before.head, head) ||
+      (head.frozen && !before.head.frozen) ||
+      (frozen !== undefined && before.frozen === undefined);
     if (isNew) {
       const range = before?.range ?? (await this.#begin(head, tiles));
-      const frozen = this.#frozenBy(head);
       const cursor = { range, head, ...(frozen !== undefined && { frozen }), peers: this.#peers.known };
       await this.#commit({ first: range.size, entries: [], cursor });
     }
@@ -186,6 +200,8 @@ export class Feed {
     const before = this.#cursor?.frozen;
     if (before?.head !== undefined) return before;
     if (head.frozen) return { size: head.size, head };
+    const { last } = this.#log;
+    if (last !== undefined) return { size: last.size, head: last };
     return before ?? (this.log.frozen === true ? { size: head.size } : undefined);
   }
 

@@ -23,6 +23,7 @@ export async function judge(
   return (
     emptyRoot(head) ??
     (await compareWithLast(cursor?.head, head, source, signal)) ??
+    (await compareWithPinned(log.last, head, source, signal)) ??
     grewAfterFreeze(log, cursor, head) ??
     withoutQuorum(log, head)
   );
@@ -67,6 +68,18 @@ async function compareWithLast(
   });
   if (evidence === undefined) return { type: 'rollback', proven: false, before, head };
   return { type: 'fork', proven: true, before, head, evidence };
+}
+
+/** The pinned last checkpoint is a tree that the log has shown, to its operator. Growth past it is a lie by itself. */
+async function compareWithPinned(
+  last: SignedHead | undefined,
+  head: SignedHead,
+  source: TileSource,
+  signal: AbortSignal,
+): Promise<Fact | undefined> {
+  if (last === undefined || standing(last, head) !== 'larger') return await compareWithLast(last, head, source, signal);
+  const evidence = checkedEvidence({ keys: keysOf(last, head), first: last.own, second: head.own });
+  return { type: 'grew-after-freeze', proven: true, size: last.size, head, ...(evidence && { evidence }) };
 }
 
 function grewAfterFreeze(log: FollowedLog, cursor: Cursor | undefined, head: SignedHead): Fact | undefined {

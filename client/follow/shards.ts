@@ -15,11 +15,14 @@ import type { VerifierKey } from '../../merkle/note.ts';
 import { printable } from '../../merkle/printable.ts';
 import { ClientError } from '../errors.ts';
 import { array, parseJson, string } from '../formats/json.ts';
+import { MAX_LAST_CHECKPOINT } from '../trust/last-checkpoint.ts';
 import { rootVerifierKey } from '../trust/log-key.ts';
 import { parseMonitoredLogs } from '../trust/monitor-config.ts';
 import { MAX_SIGNING_CONFIG } from '../trust/signing-config.ts';
+import { lastCheckpointFile } from '../trust/trust-files.ts';
 import { MAX_TRUSTED_ROOT, parseTrustedRoot, type TrustedLog } from '../trust/trusted-root.ts';
-import type { FollowedLog, ShardSource } from './types.ts';
+import { openHead } from './signed-head.ts';
+import type { FollowedLog, ShardSource, SignedHead } from './types.ts';
 
 const MAX_LOGS = 64;
 const API = '/api/v2';
@@ -62,10 +65,32 @@ export async function readShards(
     }
     const base = url.replace(/\/+$/, '');
     const location = base.endsWith(API) ? base : `${base}${API}`;
-    const ofLog = keys.filter(({ name }) => name === key.name);
-    logs.set(key.name, shardOf(source, { origin: key.name, keys: ofLog, location }));
+    const log = { origin: key.name, keys: keys.filter(({ name }) => name === key.name), location };
+    const last = await lastCheckpoint(source, log, read, signal);
+    logs.set(key.name, shardOf(source, { ...log, ...(last !== undefined && { last }) }));
   }
   return { logs: [...logs.values()], unknown };
+}
+
+/**
+ * The last checkpoint of a log that is frozen; undefined of a log for which there is none.
+ *
+ * @throws ClientError `bad-checkpoint`: the log did not sign it; what `read` throws
+ */
+async function lastCheckpoint(
+  { lastCheckpoints }: ShardSource,
+  log: Pick<FollowedLog, 'origin' | 'keys'>,
+  read: ReadLocation,
+  signal: AbortSignal | undefined,
+): Promise<SignedHead | undefined> {
+  if (lastCheckpoints === undefined) return undefined;
+  try {
+    const file = `${lastCheckpoints}/${encodeURIComponent(lastCheckpointFile(log.origin))}`;
+    return openHead(log, await read(file, MAX_LAST_CHECKPOINT, signal));
+  } catch (error) {
+    if (error instanceof ClientError && error.code === 'missing') return undefined;
+    throw error;
+  }
 }
 
 interface NamedLog {
@@ -90,7 +115,7 @@ function toRead(config: Uint8Array, tlogs: readonly TrustedLog[]): NamedLog[] {
 /** A log of this configuration, with what the settings ask of all its logs. */
 export function shardOf(
   { policy, maxCheckpointAge, peers }: ShardSource,
-  log: Pick<FollowedLog, 'origin' | 'keys' | 'location'>,
+  log: Pick<FollowedLog, 'origin' | 'keys' | 'location' | 'last'>,
 ): FollowedLog {
   return {
     ...log,

@@ -36,6 +36,8 @@ export interface FollowedLog {
   readonly maxCheckpointAge?: number;
   /** The log is declared frozen: `true` for the size that the feed sees first, or that size. */
   readonly frozen?: boolean | number;
+  /** The last checkpoint of a frozen log, as its operator pinned it: one that is larger or different is a lie. */
+  readonly last?: SignedHead;
   /** Other views: http(s) URLs of copies of the log or of witnesses, or directories. */
   readonly peers?: readonly string[];
   /** A configuration of Sigstore named the log. */
@@ -50,6 +52,8 @@ export interface ShardSource {
   readonly signingConfig?: string;
   readonly monitorConfig?: string;
   readonly trustedRoot: string;
+  /** The location in which the last checkpoints of frozen logs lie, each as `ORIGIN.last-checkpoint`. */
+  readonly lastCheckpoints?: string;
   /** For each of the logs, as in `FollowedLog`. */
   readonly policy?: Policy;
   readonly maxCheckpointAge?: number;

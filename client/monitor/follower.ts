@@ -19,6 +19,7 @@ import { printable } from '../../merkle/printable.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { ClientError } from '../errors.ts';
 import { Feed } from '../follow/follow.ts';
+import { sameTree } from '../follow/signed-head.ts';
 import type { Batch, Cursor, FollowedLog, Look, SignedHead } from '../follow/types.ts';
 import type { OpenSource } from '../tiles/types.ts';
 import {
@@ -81,7 +82,6 @@ export interface Round {
 const NOTE_TIME_MS = 60_000;
 
 export class Follower {
-  readonly log: FollowedLog;
   readonly #options: FollowOptions;
   readonly #feed: Feed;
   readonly #now: () => number;
@@ -98,7 +98,6 @@ export class Follower {
 
   /** @throws ClientError `usage`: a location is neither a URL nor a directory */
   constructor(log: FollowedLog, options: FollowOptions) {
-    this.log = log;
     this.#options = options;
     this.#now = options.now ?? Date.now;
     this.#started = this.#now();
@@ -106,6 +105,16 @@ export class Follower {
     const consumer = { load: () => this.#load(), commit: (batch: Batch) => this.#commit(batch) };
     this.#feed = new Feed(log, consumer, { open, settings, start, now: this.#now });
     if (log.shard === true) this.#shard = { location: log.location, keys: log.keys.map(formatVerifierKey) };
+  }
+
+  get log(): FollowedLog {
+    return this.#feed.log;
+  }
+
+  /** Takes up the last checkpoint of the log, which was frozen. */
+  pin(last: SignedHead): void {
+    const known = this.log.last;
+    if (known === undefined || !sameTree(known, last)) this.#feed.pin(last);
   }
 
   /** Rounds in a row that failed. */

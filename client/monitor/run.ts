@@ -227,7 +227,11 @@ export class Monitor {
   }
 
   async #takeUp(log: FollowedLog, start: 'now' | 'start'): Promise<void> {
-    if (this.#followers.has(log.origin)) return;
+    const known = this.#followers.get(log.origin);
+    if (known !== undefined) {
+      if (log.last !== undefined) known.pin(log.last);
+      return;
+    }
     this.#add(log, start);
     await this.#followers.get(log.origin)!.load();
     this.#emit(log.origin, { type: 'shard', location: log.location });

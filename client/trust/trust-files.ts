@@ -67,7 +67,7 @@ interface TrustFile {
 export const SIGNING_CONFIG_FILE = 'signing_config.v0.2.json';
 
 /** The name of the file with the last checkpoint of a frozen log. */
-const lastCheckpointFile = (origin: string): string => `${origin}.last-checkpoint`;
+export const lastCheckpointFile = (origin: string): string => `${origin}.last-checkpoint`;
 
 /** How much later than the end of a shard the clock of a client may show the time, in milliseconds. */
 const LATE_CLOCKS = 10 * 60_000;

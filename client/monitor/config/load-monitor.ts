@@ -11,7 +11,9 @@ import {
 import { type OwnReader, problemText, SettingsWalk, shown } from '../../../merkle/runtime/config/settings-walk.ts';
 import { parseVerifierKey, type VerifierKey } from '../../../merkle/verifier-key.ts';
 import { ClientError } from '../../errors.ts';
+import { openHead } from '../../follow/signed-head.ts';
 import type { FollowedLog, ShardSource } from '../../follow/types.ts';
+import { MAX_LAST_CHECKPOINT } from '../../trust/last-checkpoint.ts';
 import { MAX_SINKS, readSink, type SinkOptions } from '../alerts/sink-options.ts';
 import type { IssuingAuthority } from '../rules/issuer-trust.ts';
 import { escaped } from '../rules/text.ts';
@@ -138,6 +140,7 @@ interface RawLog extends Pick<FollowedLog, 'maxCheckpointAge' | 'frozen' | 'peer
   readonly dir?: string;
   readonly keys?: readonly VerifierKey[];
   readonly policy?: string;
+  readonly lastCheckpoint?: string;
 }
 
 type RawShard = Omit<ShardSource, 'policy'> & { readonly policy?: string };
@@ -234,6 +237,11 @@ function followedLog(log: RawLog, at: SettingPath, walk: SettingsWalk): Followed
     walk.problem([...at, 'keys'], 'has keys of different names: a log has one, its origin');
   }
   if (location === undefined) return [];
+  const last =
+    log.lastCheckpoint &&
+    usable([...at, 'lastCheckpoint'], walk, () =>
+      openHead({ origin, keys }, readSmallFile(log.lastCheckpoint!, log.lastCheckpoint!, MAX_LAST_CHECKPOINT)),
+    );
   return [
     {
       origin,
@@ -242,6 +250,7 @@ function followedLog(log: RawLog, at: SettingPath, walk: SettingsWalk): Followed
       ...(policy === undefined ? {} : { policy }),
       ...(maxCheckpointAge === undefined ? {} : { maxCheckpointAge }),
       ...(frozen === undefined || frozen === false ? {} : { frozen }),
+      ...(last ? { last } : {}),
       ...(peers === undefined ? {} : { peers }),
     },
   ];

@@ -83,6 +83,13 @@ const LogSchema = Type.Object({
       'The log is frozen: growth past this size, or with `true` past the size that is seen first, alerts.',
     ),
   ),
+  lastCheckpoint: opt(
+    path({
+      description:
+        'The last checkpoint of a frozen log, as its operator pinned it (`ORIGIN.last-checkpoint` of its trust files): a later one and a different one alert.',
+      defaultText: 'none: the log may grow',
+    }),
+  ),
   peers,
 });
 
@@ -103,6 +110,13 @@ const ShardSchema = Type.Object({
     ),
   ),
   trustedRoot: own('url', 'a path, or an http(s) URL', 'The `trusted_root.json` with the keys of these logs.'),
+  lastCheckpoints: opt(
+    own(
+      'url',
+      'a path of a directory, or an http(s) URL',
+      'Where the last checkpoints of those that are frozen lie, each as `ORIGIN.last-checkpoint`, read anew each minute. A log without one may grow.',
+    ),
+  ),
   policy,
   maxCheckpointAge,
   peers,

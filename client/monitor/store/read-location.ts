@@ -9,7 +9,11 @@ import { tlsAdvice } from '../../tls-advice.ts';
 
 const TIMEOUT_MS = 30_000;
 
-/** The bytes at a path or an http(s) URL, at most `limit`. @throws ClientError `file`, `network`, `cancelled` */
+/**
+ * The bytes at a path or an http(s) URL, at most `limit`.
+ *
+ * @throws ClientError `missing`: there is no such file; `file`, `network`, `cancelled`
+ */
 export async function readLocation(
   location: string,
   limit: number,
@@ -20,7 +24,10 @@ export async function readLocation(
     if (!/^https?:/i.test(location)) return await readBounded(location, limit);
     const { status, bytes } = await fetchBounded(location, { limit, timeoutMs: TIMEOUT_MS, signal, fetch: fetchWith });
     if (status === 200) return bytes;
-    throw new ClientError('network', `${printable(location)} answers with status ${status}`);
+    throw new ClientError(
+      status === 404 ? 'missing' : 'network',
+      `${printable(location)} answers with status ${status}`,
+    );
   } catch (cause) {
     if (cause instanceof ClientError) throw cause;
     if (signal?.aborted) throw cancelled(cause);
@@ -30,6 +37,8 @@ export async function readLocation(
       const why = advice === undefined ? printable(message) : `${printable(location)} cannot be used: ${advice}`;
       throw new ClientError('network', why, { cause });
     }
-    throw new ClientError('file', `${location} cannot be read: ${code ?? message}`, { cause });
+    throw new ClientError(code === 'ENOENT' ? 'missing' : 'file', `${location} cannot be read: ${code ?? message}`, {
+      cause,
+    });
   }
 }

@@ -1,5 +1,6 @@
 /** What a feed says of a log that lies: facts as values, with evidence that anybody can check, and no entry of the lie. */
 import { describe, expect, it } from 'vitest';
+import { openHead } from '../../../client/follow/signed-head.ts';
 import type { Fact, FollowedLog } from '../../../client/follow/types.ts';
 import { sourceOf } from '../../../client/tiles/tiles.ts';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
@@ -111,6 +112,47 @@ describe('a checkpoint', () => {
     expect(finding((fact as { evidence?: Evidence }).evidence)).toMatchObject({ kind: 'grew-after-freeze' });
     const declared = await followed(new FakeLog(new View(entriesOf(600))), { frozen: 600 });
     expect(declared.feed.cursor!.head.size).toBe(600);
+  });
+
+  it('beyond the pinned last checkpoint is growth, with evidence where that says that the log is frozen', async () => {
+    for (const extensions of [['Log frozen — 2026-01-01T00:00:00Z'], []]) {
+      const log = new FakeLog();
+      log.extensions = extensions;
+      const last = openHead({ origin: log.origin, keys: [log.key] }, log.sign(log.text()));
+      log.extensions = [];
+      log.show(entriesOf(601));
+      const fact = await refused(feedOf(log, { log: { last } }));
+      expect(fact).toMatchObject({ type: 'grew-after-freeze', proven: true, size: 600, head: { size: 601 } });
+      const { evidence } = fact as { evidence?: Evidence };
+      if (extensions.length === 0) expect(evidence).toBeUndefined();
+      else expect(finding(evidence)).toMatchObject({ kind: 'grew-after-freeze' });
+    }
+  });
+
+  it('other than the pinned last checkpoint is a fork, and a smaller one a rollback', async () => {
+    const log = new FakeLog();
+    const last = openHead({ origin: log.origin, keys: [log.key] }, log.sign(log.text()));
+    const one = await followed(log, { last });
+    expect(one.feed.cursor!.frozen).toMatchObject({ size: 600 });
+    log.size = 500;
+    expect(await refused(feedOf(log, { log: { last } }))).toMatchObject({ type: 'rollback', before: { size: 600 } });
+    log.show(entriesOf(600, 'other', 599));
+    const fact = await refused(feedOf(log, { log: { last } }));
+    expect(fact).toMatchObject({ type: 'fork', before: { size: 600 }, head: { size: 600 } });
+    expect(finding((fact as { evidence?: Evidence }).evidence)).toMatchObject({ kind: 'two-roots' });
+  });
+
+  it('is judged by a last checkpoint that is pinned while the log is followed, and the cursor keeps it', async () => {
+    const log = new FakeLog();
+    const one = await followed(log);
+    expect(one.feed.cursor!.frozen).toBeUndefined();
+    one.feed.pin(openHead({ origin: log.origin, keys: [log.key] }, log.sign(log.text())));
+    expect(await one.round()).toMatchObject({ accepted: true, facts: [] });
+    expect(one.store.cursor!.frozen).toMatchObject({ size: 600, head: { size: 600 } });
+    log.show(entriesOf(601));
+    expect(await refused(one)).toMatchObject({ type: 'grew-after-freeze', size: 600 });
+    // Where the trust is not at hand any more, the cursor still knows.
+    expect(await refused(feedOf(log, { store: one.store }))).toMatchObject({ type: 'grew-after-freeze', size: 600 });
   });
 
   it('without the quorum of the policy is a fact; a witness that comes late ends it', async () => {

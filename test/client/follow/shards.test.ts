@@ -78,6 +78,44 @@ describe('a monitor configuration', () => {
     expect(await readShards(MONITOR_SOURCE, more, NOW)).toEqual({ logs: [], unknown: [] });
   });
 
+  it('has the last checkpoint of a frozen log beside it, which the log must have signed', async () => {
+    const source = { ...MONITOR_SOURCE, lastCheckpoints: 'pins' };
+    const asked: string[] = [];
+    const pins =
+      (answer: () => string): ReadLocation =>
+      async (location, limit) => {
+        if (!location.startsWith('pins/')) return await reading('https://read.test')(location, limit);
+        asked.push(location);
+        return Buffer.from(answer());
+      };
+    const { logs } = await readShards(
+      source,
+      pins(() => log.sign(log.text())),
+      NOW,
+    );
+    expect(logs).toMatchObject([{ origin: 'log.test', last: { size: 600 } }]);
+    expect(asked).toEqual(['pins/log.test.last-checkpoint']);
+    const stranger = new FakeLog(log.view, 'log.test');
+    await expect(
+      readShards(
+        source,
+        pins(() => stranger.sign(log.text())),
+        NOW,
+      ),
+    ).rejects.toMatchObject({
+      code: 'bad-checkpoint',
+    });
+    const fails = (code: 'missing' | 'network') =>
+      pins(() => {
+        throw new ClientError(code, 'no such file');
+      });
+    const open = await readShards(source, fails('missing'), NOW);
+    expect(open.logs).toHaveLength(1);
+    expect(open.logs[0]!.last).toBeUndefined();
+    // Nobody may open a frozen log by hiding the file.
+    await expect(readShards(source, fails('network'), NOW)).rejects.toMatchObject({ code: 'network' });
+  });
+
   it('that is wrong is refused', async () => {
     const wrong = changed((config) => Object.assign(config, { more: 1 }));
     await expect(readShards(MONITOR_SOURCE, wrong, NOW)).rejects.toMatchObject({ code: 'monitor-config' });

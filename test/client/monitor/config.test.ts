@@ -5,7 +5,9 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { loadMonitorConfig, loadRules } from '../../../client/monitor/config/load-monitor.ts';
 import { RuleEngine } from '../../../client/monitor/rules/engine.ts';
 import { readEntry } from '../../../client/monitor/rules/entry-reader.ts';
+import { type DescribedLog, trustFiles } from '../../../client/trust/trust-files.ts';
 import { ed25519VerifierKey, formatVerifierKey } from '../../../merkle/verifier-key.ts';
+import { FakeLog } from '../../support/fake-log.ts';
 import { type CertificateOptions, fulcioCertificate, githubRun, hashedRekord } from '../../support/fulcio.ts';
 import { cosignerOf } from './cosigner.ts';
 
@@ -110,6 +112,37 @@ metrics: { host: 0.0.0.0, port: 9000 }
     writeFileSync(join(dir, 'policy'), `log ${KEY}\nwitness w ${cosignerOf('w.test').vkey}\nquorum w\n`);
     const [log] = load(`logs: [{ dir: ., policy: policy, maxCheckpointAge: 2h }]\n${SINKS}`).logs;
     expect(log?.maxCheckpointAge).toBe(7_200_000);
+  });
+
+  it('takes the last checkpoint of a frozen log, which a key of that log must have signed', () => {
+    const [log, stranger] = [new FakeLog(), new FakeLog()];
+    writeFileSync(join(dir, 'last'), log.sign(log.text()));
+    const text = (vkey: string) =>
+      `logs: [{ url: 'https://log.test', keys: ['${vkey}'], lastCheckpoint: last }]\n${SINKS}`;
+    expect(load(text(log.vkey)).logs).toMatchObject([{ origin: 'log.test', last: { size: 600 } }]);
+    expect(messageOf(text(stranger.vkey))).toMatch(/"logs\[0\]\.lastCheckpoint".*none of its signatures is by a key/);
+  });
+
+  it('takes what the trust files of several shards have', () => {
+    const old = new FakeLog(undefined, 'old.example.com');
+    const next = new FakeLog(undefined, 'new.example.com');
+    const [first, second] = [old, next].map(
+      ({ origin, key }): DescribedLog => ({
+        origin,
+        url: `https://${origin}`,
+        keys: [key],
+        rekor: true,
+        policy: undefined,
+        start: 0,
+      }),
+    );
+    const lastCheckpoint = old.sign(old.text());
+    for (const { name, text } of trustFiles([{ ...first!, end: 1, lastCheckpoint }, second!])) {
+      writeFileSync(join(dir, name), text);
+    }
+    const { logs } = loadMonitorConfig(join(dir, 'monitor.yaml'));
+    expect(logs).toMatchObject([{ origin: 'old.example.com', last: { size: 600 } }, { origin: 'new.example.com' }]);
+    expect(logs[1]!.last).toBeUndefined();
   });
 
   const ruled = (rule: string) => `${LOGS}${SINKS}rules:\n  - ${rule.replaceAll('\n', '\n    ')}`;

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ClientError } from '../../../client/errors.ts';
 import type { ReadLocation } from '../../../client/follow/shards.ts';
+import type { ShardSource } from '../../../client/follow/types.ts';
 import { Monitor, type MonitorEvent } from '../../../client/monitor/run.ts';
 import { EvidenceFiles } from '../../../client/monitor/store/evidence-files.ts';
 import { StateStore } from '../../../client/monitor/store/state-store.ts';
@@ -12,7 +13,13 @@ import { filesOf, NOW, SOURCE } from '../follow/signing-config.ts';
 import { QUICK, WordMatcher } from './harness.ts';
 
 describe('a shard change', () => {
-  async function monitorOf(dir: string, all: readonly FakeLog[], read: ReadLocation, start?: 'now' | 'start') {
+  async function monitorOf(
+    dir: string,
+    all: readonly FakeLog[],
+    read: ReadLocation,
+    start?: 'now' | 'start',
+    source: ShardSource = SOURCE,
+  ) {
     const { store } = await StateStore.open(join(dir, 'follow'), start !== undefined);
     const matcher = new WordMatcher();
     const events: MonitorEvent[] = [];
@@ -24,7 +31,7 @@ describe('a shard change', () => {
     };
     const monitor = new Monitor({
       logs: [],
-      shards: [SOURCE],
+      shards: [source],
       settings: QUICK,
       store,
       evidence: new EvidenceFiles(join(dir, 'evidence')),
@@ -64,6 +71,38 @@ describe('a shard change', () => {
       ['one.test 10', ...[0, 1, 2, 3, 4].map((i) => `two.test ${i}`)].sort(),
     );
     expect(second.report.logs).toHaveLength(2);
+  });
+
+  it('is known with its end: what the old key signs after the pinned last checkpoint alerts, also in a first run', async () => {
+    const [old, next] = [
+      new FakeLog(new View(entriesOf(10)), 'one.test'),
+      new FakeLog(new View(entriesOf(5)), 'two.test'),
+    ];
+    const last = old.sign(old.text());
+    const pinned: ReadLocation = async (location, limit, signal) => {
+      if (location === 'pins/one.test.last-checkpoint') return Buffer.from(last);
+      if (location.startsWith('pins/')) throw new ClientError('missing', 'there is no such file');
+      return await filesOf([old, next])(location, limit, signal);
+    };
+    const source = { ...SOURCE, lastCheckpoints: 'pins' };
+    const dir = await tempDir();
+    const first = await monitorOf(dir, [old, next], pinned, 'start', source);
+    expect(first.report.logs).toMatchObject([
+      { log: 'one.test', completeThrough: 10, ok: true },
+      { log: 'two.test', completeThrough: 5, ok: true },
+    ]);
+    await first.close();
+    old.show(entriesOf(11));
+    for (const at of [dir, await tempDir()]) {
+      const { report, events, close } = await monitorOf(at, [old, next], pinned, 'start', source);
+      expect(report.logs).toMatchObject([
+        { log: 'one.test', ok: false, lying: true },
+        { log: 'two.test', completeThrough: 5, ok: true },
+      ]);
+      const alerts = events.flatMap((event) => (event.type === 'alerts' ? event.alerts : []));
+      expect(alerts).toMatchObject([{ kind: 'frozen-grew', log: 'one.test' }]);
+      await close();
+    }
   });
 
   it('to a log without a key is a problem that is told', async () => {
