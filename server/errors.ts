@@ -95,6 +95,12 @@ export const REQUEST_ERRORS = {
     retry: true,
     message: 'the log waits until its witnesses confirm that no newer tree of it exists; retry',
   },
+  waiting: {
+    status: 503,
+    grpc: 14,
+    retry: true,
+    message: 'this log takes entries once the log before it has ended; retry',
+  },
   'store-failed': { status: 503, grpc: 14, retry: true, message: 'the log could not store this entry durably; retry' },
   'read-failed': {
     status: 503,

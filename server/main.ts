@@ -9,11 +9,15 @@ import { readTls, TlsPort } from '../merkle/runtime/service/tls-files.ts';
 import { type Config, SETTINGS } from './config/load.ts';
 import { createAdminApp } from './http/admin.ts';
 import { createApp } from './http/http.ts';
-import { openLog } from './open.ts';
 import { logReloads } from './reload.ts';
+import { type ShardInfo, Shards } from './shards/shards.ts';
 
 export { loadConfig, SETTINGS } from './config/load.ts';
 export { readIdentity } from './dir/identity.ts';
+export { listShards, openShard, prepareShard, witnessesKnow } from './shards/shard-commands.ts';
+export type { ShardOrder } from './shards/shard-order.ts';
+export type { ShardInfo } from './shards/shards.ts';
+export type { WitnessesKnow } from './shards/witnesses-know.ts';
 export { type CheckOptions, type CheckReport, checkDir as checkLog } from './tools/check.ts';
 export { backupLog, type CommandOptions, exportLog, freezeLog } from './tools/commands.ts';
 export { type RestoreOptions, restore as restoreLog } from './tools/restore.ts';
@@ -27,11 +31,14 @@ export interface Server {
   /** Where others reach it, if that is configured. */
   readonly publicUrl: string | undefined;
   readonly adminUrl: string;
+  /** Of the newest shard that has begun; so are the verifier keys, the public URL, the size and the status. */
   readonly origin: string;
   /** The log's own verifier key first. */
   readonly verifierKeys: readonly string[];
   readonly size: number;
   readonly status: string;
+  /** Every shard, the first one first. */
+  readonly shards: readonly ShardInfo[];
   /** Rejects where the log cannot go on. The process should then end with an error. */
   readonly failed: Promise<never>;
   readonly logger: Logger;
@@ -61,18 +68,18 @@ export async function serve({
   const logger = makeLogger(config.log);
   const { failed, fail } = failure();
   const tls = config.tls && (await readTls(config.tls));
-  const opened = await openLog({
+  const shards = await Shards.open({
     config,
     logger,
     onFatal: fail,
     atLeast,
     beforeMaking: () => tryPorts(portsOf(config)),
   });
-  const { log, metrics, lock, adminToken } = opened;
+  const { log, metrics, lock, adminToken } = shards.first;
   try {
     const mirror = config.trust.directory === undefined ? undefined : new Mirror(config.trust.directory);
     const http = { ...config, tls, mirror };
-    const app = createApp(log, http, metrics, logger);
+    const app = createApp(log, http, metrics, logger, shards);
     const port =
       config.tls &&
       tls &&
@@ -84,7 +91,19 @@ export async function serve({
         onProblem: (problem) =>
           problem === undefined ? reloads.good('certificate') : reloads.fail('certificate', problem),
       });
-    const reloads: Reloads = logReloads({ config, settings: SETTINGS, reread, http, opened, port, logger });
+    const reloads: Reloads = logReloads({
+      config,
+      settings: SETTINGS,
+      reread,
+      http,
+      metrics,
+      opened: () => shards.opened,
+      onChange: (used) => {
+        shards.config = used;
+      },
+      port,
+      logger,
+    });
     if (port !== undefined && Date.parse(port.facts.notAfter) < Date.now()) {
       logger.warn({ ...port.facts }, 'the TLS certificate is not valid any more: clients refuse it');
     }
@@ -93,35 +112,38 @@ export async function serve({
     const alarms = () => [...reloads.alarms(), ...unpublished(mirror)];
     const disk = freeSpace(config.data, config.readiness.minFree, 'readiness.minFree');
     metrics.diskFree = disk.bytes;
-    const admin = createAdminApp(log, { token: adminToken, hosts, alarms, notReady: disk.reasons }, metrics, logger);
+    const options = { token: adminToken, hosts, alarms, notReady: disk.reasons };
+    const admin = createAdminApp(shards, options, metrics, logger);
     const { url, adminUrl } = await openPorts(
       { public: { app, at: config.listen, tls: tls !== undefined }, admin: { app: admin, at: config.admin } },
       lock,
     );
-    const { origin, verifierKeys, status } = log.info;
+    const { log: active, publicUrl } = shards.active;
+    const { origin, verifierKeys, status } = active.info;
     return {
       url,
-      publicUrl: config.publicUrl,
+      publicUrl,
       adminUrl,
       origin,
       verifierKeys,
-      size: log.publishedSize,
+      size: active.publishedSize,
       status,
+      shards: shards.list(),
       failed,
       logger,
       reload: () => reloads.request(),
       close: async () => {
         port?.close();
         await reloads.close();
-        await Promise.all([drainApp(app, drainMs), log.drain()]);
+        await Promise.all([drainApp(app, drainMs), shards.drain()]);
         // A freeze may wait for witnesses or a token without end. It continues at the next start.
         await drainApp(admin, drainMs);
-        await opened.close();
+        await shards.close();
         logger.info({}, 'closed');
       },
     };
   } catch (error) {
-    await opened.close();
+    await shards.close();
     throw error;
   }
 }
@@ -138,7 +160,7 @@ export async function checkStart(config: Config): Promise<void> {
     await tryPorts(portsOf(config));
     throw checked;
   };
-  await openLog({ config, logger, onFatal: () => {}, beforeMaking }).catch((error: unknown) => {
+  await Shards.open({ config, logger, onFatal: () => {}, beforeMaking }).catch((error: unknown) => {
     if (error !== checked) throw error;
   });
 }

@@ -60,10 +60,13 @@ export class Metrics extends MetricSet {
     'status',
   );
   readonly #stages = new Map<Stage, Observer>();
+  readonly #shards: Metrics[] = [];
   #checkpointMs = 0;
   /** The length of the pool's queue of bodies, read whenever the metrics are read. */
   poolQueue = (): number => 0;
   diskFree = (): number | undefined => undefined;
+  /** Whether the log is frozen, so that its last checkpoint gets older for ever; read whenever the metrics are read. */
+  ended = (): boolean => false;
   /** The files that are known to be damaged, read whenever the metrics are read. */
   rottenFiles = (): number => 0;
   /** Milliseconds since the scrub had read every file, read whenever the metrics are read; undefined without a scrub. */
@@ -128,13 +131,35 @@ export class Metrics extends MetricSet {
     );
     this.gauge(
       'stele_checkpoint_age_seconds',
-      'Age of the newest published checkpoint, absent before the first',
+      'Age of the newest published checkpoint, absent before the first and once the log is frozen',
       [],
       (gauge) => {
-        if (this.#checkpointMs === 0) gauge.remove();
+        if (this.#checkpointMs === 0 || this.ended()) gauge.remove();
         else gauge.set((Date.now() - this.#checkpointMs) / 1000);
       },
     );
+  }
+
+  /**
+   * The metrics of a further shard, which stand beside these with its origin in the label `shard`. Those of the first shard have
+   * no such label: alerts and boards that know one log go on to work.
+   */
+  ofShard(origin: string): Metrics {
+    const metrics = new Metrics({ process: false });
+    metrics.registry.setDefaultLabels({ shard: origin });
+    return metrics;
+  }
+
+  /** From now on the text has these as well. */
+  add(shard: Metrics): void {
+    this.#shards.push(shard);
+  }
+
+  override async text(): Promise<string> {
+    const own = await super.text();
+    if (this.#shards.length === 0) return own;
+    const others = await Promise.all(this.#shards.map((shard) => shard.text()));
+    return joined([own, ...others]);
   }
 
   stage(stage: Stage): Observer {
@@ -162,4 +187,31 @@ export class Metrics extends MetricSet {
   httpRequest(route: string, method: string, status: number): Observer {
     return this.#http.labels(route, method, String(status));
   }
+}
+
+/** What belongs to the process and its ports, of which a further shard has nothing to say. */
+const OF_PROCESS =
+  /^stele_(?:connections|body_bytes|refused_connections_total|http_request_duration_seconds|config_reload\w*|tls_\w+|disk_free_bytes|pool_queue_requests)$/;
+
+/** The texts of several registries as one: the lines of a metric must stand together, under one description. */
+function joined([own = '', ...others]: readonly string[]): string {
+  const blocks = new Map(blocksOf(own));
+  for (const other of others) {
+    for (const [name, block] of blocksOf(other)) {
+      if (OF_PROCESS.test(name)) continue;
+      const samples = block.split('\n').filter((line) => !line.startsWith('#'));
+      const before = blocks.get(name);
+      if (before === undefined) blocks.set(name, block);
+      else if (samples.length > 0) blocks.set(name, [before, ...samples].join('\n'));
+    }
+  }
+  return `${[...blocks.values()].join('\n\n')}\n`;
+}
+
+/** Each metric's name and lines. */
+function blocksOf(text: string): [name: string, block: string][] {
+  return text
+    .trimEnd()
+    .split('\n\n')
+    .map((block) => [/^# HELP (\S+)/.exec(block)?.[1] ?? '', block]);
 }

@@ -1,8 +1,8 @@
 /** Opens the log of a configuration: data directory, keys, worker pool and log, without a network. */
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { decodeUtf8 } from '../merkle/bytes.ts';
 import type { Policy } from '../merkle/policy.ts';
-import { isThere, readFileIfThere, writeFileDurable } from '../merkle/runtime/disk/files.ts';
+import { isThere, makeDirDurable, readFileIfThere, writeFileDurable } from '../merkle/runtime/disk/files.ts';
 import { type DirLock, lockDir } from '../merkle/runtime/disk/lock.ts';
 import { mldsaSigner, readMldsaKey } from '../merkle/runtime/keys/mldsa.ts';
 import type { RetryingSigner } from '../merkle/runtime/keys/retrying.ts';
@@ -24,10 +24,10 @@ import {
   readIdentity,
   writeIdentity,
 } from './dir/identity.ts';
-import { openKeys } from './dir/keys.ts';
+import { type KeyOptions, openKeys } from './dir/keys.ts';
 import { layout, openDirStores } from './dir/layout.ts';
 import { ServerError } from './errors.ts';
-import { createIngest } from './ingest/ingest.ts';
+import { createIngest, type Ingest } from './ingest/ingest.ts';
 import { readKnown } from './log/known-head.ts';
 import { Log } from './log/log.ts';
 import { directoryPlace } from './log/place-directory.ts';
@@ -36,6 +36,8 @@ import { SecondPlace } from './log/second-place.ts';
 import { CheckpointSigner } from './log/sign.ts';
 import type { LogLimits } from './log/types.ts';
 import { Metrics } from './metrics.ts';
+import type { Pin } from './shards/pin.ts';
+import { refuseShard, type ShardRecord, shardsDir } from './shards/shard-record.ts';
 
 /** An open log and the parts below it, without a network. */
 export interface OpenLog {
@@ -47,6 +49,7 @@ export interface OpenLog {
   readonly limits: { -readonly [Name in keyof LogLimits]: LogLimits[Name] };
   /** Undefined without witnesses. */
   readonly cosigner: Cosigner | undefined;
+  readonly ingest: Ingest;
   close(): Promise<void>;
 }
 
@@ -57,6 +60,14 @@ interface OpenLogOptions {
   readonly onFatal: (error: unknown) => void;
   /** File with a checkpoint of the log: the log does not start with less. */
   readonly atLeast?: string | undefined;
+  /** Reads the last checkpoint of this log that the next shard has pinned, once the directory is locked; undefined where there is none. */
+  readonly readPin?: () => Promise<Pin | undefined>;
+  /** `config` is of a further shard: its directory, its keys and its record were made before (shards/prepare-shard.ts). */
+  readonly further?: ShardRecord;
+  /** The worker pool of the other shards; by default the log has its own. The caller closes it. */
+  readonly ingest?: Ingest | undefined;
+  /** Default: new ones. */
+  readonly metrics?: Metrics;
   /** Called once all that is configured was read and checked, and before anything is made. What it throws ends the start. */
   readonly beforeMaking?: () => Promise<void>;
 }
@@ -67,7 +78,8 @@ interface OpenLogOptions {
  * @throws ServerError, RuntimeError
  */
 export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
-  const { config: given, logger, onFatal, atLeast, beforeMaking } = options;
+  const { config: given, logger, onFatal, atLeast, beforeMaking, further } = options;
+  if (further === undefined) await refuseShard(given.data);
   const config = { ...given, origin: await originOf(given.data, given.origin) };
   const closers = new Closers();
   try {
@@ -81,25 +93,23 @@ export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
     let lock = existing ? await take() : undefined;
     await checkHalted(config.data);
     if (existing) await checkState(config.data);
-    const metrics = new Metrics();
+    const { metrics = new Metrics() } = options;
     const found = await readIdentity(config.data);
+    const pin = await options.readPin?.();
     if (found === undefined) {
       if (atLeast !== undefined) throw nothingThere(config.data, atLeast);
-      await checkNew(config.data);
+      await checkNew(config.data, further !== undefined);
     } else {
       checkOwner(config.data, found, config.origin);
       checkEntries(config.data, found, config.entries);
     }
-    const policy = config.policy === undefined ? undefined : await readPolicy(config.policy);
-    const { signers: keys, save } = await openKeys({
-      config,
-      policy,
-      existing,
-      logger,
-      onError: () => metrics.signerErrors.inc(),
-    });
-    const mldsa = config.mldsaKey === undefined ? undefined : mldsaSigner(await readMldsaKey(config.mldsaKey));
-    const signer = new CheckpointSigner(config.origin, keys, mldsa);
+    // A log that has ended signs nothing: it needs no key, no witness and no second place.
+    const ended = pin !== undefined && found !== undefined;
+    const policy = ended || config.policy === undefined ? undefined : await readPolicy(config.policy);
+    const onSignerError = () => metrics.signerErrors.inc();
+    const { signer, keys, save } = ended
+      ? { signer: CheckpointSigner.ended(config.origin, found.verifierKeys), keys: [], save: async () => {} }
+      : await openSigners(config, { policy, existing, logger, onError: onSignerError });
     closers.add(() => signer.close());
     const identity = {
       format: FORMAT,
@@ -107,9 +117,10 @@ export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
       verifierKeys: [...signer.verifierKeys],
       ...(config.entries === 'raw' ? { entries: config.entries } : {}),
     };
-    if (found !== undefined) checkKeys(config.data, found, identity.verifierKeys);
+    const expected = found ?? (further && { ...identity, verifierKeys: [...further.verifierKeys], copy: false });
+    if (expected !== undefined) checkKeys(config.data, expected, identity.verifierKeys);
     const known = atLeast === undefined ? undefined : await readKnown(atLeast, config.origin, identity.verifierKeys);
-    const place = await openPlace(config);
+    const place = ended ? undefined : await openPlace(config, further !== undefined && found === undefined);
     const secondPlace =
       place === undefined
         ? undefined
@@ -128,19 +139,12 @@ export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
     if (found?.verifierKeys.join() !== identity.verifierKeys.join()) {
       await writeIdentity(config.data, { ...identity, copy: false });
     }
-    const adminToken = await openAdminToken(layout.adminToken(config.data));
+    // The operator calls the port of the whole log.
+    const adminToken = further !== undefined ? '' : await openAdminToken(layout.adminToken(config.data));
 
-    const ingest = createIngest({
-      // Opaque entries need no checks.
-      threads: config.entries === 'raw' ? 1 : config.ingest.threads,
-      limits: { bulkItems: config.limits.bulkItems, anyCertificate: config.ingest.anyCertificate },
-      onError: (error) => logger.error({ err: error }, 'the check of a batch of requests failed'),
-    });
-    closers.add(() => ingest.close());
-    // The threads load while the store opens, not while the first client waits.
-    void ingest.ingest(new Uint8Array(0), 'json');
-    if (!ingest.fast.fast) logger.warn({ why: ingest.fast.why }, 'signatures over digests are checked the slow way');
-    if (policy?.quorum === undefined && known === undefined && secondPlace === undefined) {
+    const ingest = options.ingest ?? startIngest(config, logger);
+    if (options.ingest === undefined) closers.add(() => ingest.close());
+    if (!ended && policy?.quorum === undefined && known === undefined && secondPlace === undefined) {
       logger.warn(
         {},
         'nothing tells whether this data directory is an old copy, which would begin a second history: name witnesses in `policy`, or a directory on another disk in `secondPlace`, or a bucket in `secondPlaceS3`, or give the newest checkpoint that you can find with --at-least',
@@ -157,6 +161,7 @@ export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
       cosigner,
       isNew: found === undefined,
       atLeast: known,
+      pin,
       secondPlace,
       minPublishIntervalMs: config.publish.minInterval ?? defaultMinInterval(config, cosigner),
       keepPlain: (note) =>
@@ -177,8 +182,9 @@ export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
       identity,
     });
     closers.add(() => log.close());
-    metrics.poolQueue = () => ingest.queue.waiting;
-    return { log, metrics, lock, adminToken, limits, cosigner, close: () => closers.close() };
+    metrics.ended = () => log.info.status === 'frozen';
+    if (further === undefined) metrics.poolQueue = () => ingest.queue.waiting;
+    return { log, metrics, lock, adminToken, limits, cosigner, ingest, close: () => closers.close() };
   } catch (error) {
     await closers.close();
     throw error;
@@ -194,8 +200,36 @@ function defaultMinInterval({ entries }: Config, cosigner: Cosigner | undefined)
   return entries === 'raw' ? 200 : 0;
 }
 
-async function openPlace({ secondPlace, secondPlaceS3: s3, origin }: Config & { readonly origin: string }) {
-  if (secondPlace !== undefined) return directoryPlace(secondPlace);
+/** The log's own keys, and the signer of its checkpoints. `save` stores a new key. */
+async function openSigners(config: Config & { readonly origin: string }, options: Omit<KeyOptions, 'config'>) {
+  const { signers: keys, save } = await openKeys({ config, ...options });
+  const mldsa = config.mldsaKey === undefined ? undefined : mldsaSigner(await readMldsaKey(config.mldsaKey));
+  return { signer: new CheckpointSigner(config.origin, keys, mldsa), keys, save };
+}
+
+function startIngest(config: Config, logger: Logger): Ingest {
+  const ingest = createIngest({
+    // Opaque entries need no checks.
+    threads: config.entries === 'raw' ? 1 : config.ingest.threads,
+    limits: { bulkItems: config.limits.bulkItems, anyCertificate: config.ingest.anyCertificate },
+    onError: (error) => logger.error({ err: error }, 'the check of a batch of requests failed'),
+  });
+  // The threads load while the store opens, not while the first client waits.
+  void ingest.ingest(new Uint8Array(0), 'json');
+  if (!ingest.fast.fast) logger.warn({ why: ingest.fast.why }, 'signatures over digests are checked the slow way');
+  return ingest;
+}
+
+/** @param isNew a further shard begins: its place is made below that of the first one, which must be there */
+async function openPlace(
+  { secondPlace, secondPlaceS3: s3, origin }: Config & { readonly origin: string },
+  isNew: boolean,
+) {
+  if (secondPlace !== undefined) {
+    const first = dirname(dirname(secondPlace));
+    if (isNew && (await isThere(first))) await makeDirDurable(secondPlace);
+    return directoryPlace(secondPlace);
+  }
   return s3 === undefined ? undefined : await S3Place.open({ prefix: origin, region: 'us-east-1', ...s3 });
 }
 
@@ -215,8 +249,8 @@ function makeCosigner(
  * Refuses a directory with stores and without `stele.json`, which a log writes first and a copy last. A log that starts on
  * a copy that was cut off shows two histories.
  */
-async function checkNew(dir: string): Promise<void> {
-  for (const stored of [layout.state(dir), layout.public(dir)]) {
+async function checkNew(dir: string, further: boolean): Promise<void> {
+  for (const stored of [layout.state(dir), layout.public(dir), ...(further ? [] : [shardsDir(dir)])]) {
     if (!(await isThere(stored))) continue;
     throw new ServerError(
       'copy',

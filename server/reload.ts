@@ -9,6 +9,7 @@ import type { TlsPort } from '../merkle/runtime/service/tls-files.ts';
 import type { Config } from './config/load.ts';
 import { quorumText, readPolicy } from './cosign/policy.ts';
 import type { HttpOptions } from './http/context.ts';
+import type { Metrics } from './metrics.ts';
 import type { OpenLog } from './open.ts';
 
 /** The settings that take effect at once. The files that `tls` and `policy` name are read anew, also under the same names. */
@@ -41,15 +42,18 @@ interface LogReload {
   /** Reads the configuration from where this start read it. */
   readonly reread: () => Config;
   readonly http: LiveOptions;
-  readonly opened: Pick<OpenLog, 'limits' | 'cosigner' | 'metrics'>;
+  readonly metrics: Metrics;
+  /** The logs that are open now. */
+  readonly opened: () => readonly Pick<OpenLog, 'limits' | 'cosigner'>[];
+  /** Called with the configuration that is in use from now on. */
+  readonly onChange?: (config: Config) => void;
   /** Undefined without TLS. */
   readonly port: TlsPort | undefined;
   readonly logger: Logger;
 }
 
 export function logReloads(options: LogReload): Reloads {
-  const { settings, reread, http, opened, port, logger } = options;
-  const { cosigner, metrics } = opened;
+  const { settings, reread, http, opened, port, logger, metrics } = options;
   /** What is in use. */
   let config = options.config;
 
@@ -65,16 +69,16 @@ export function logReloads(options: LogReload): Reloads {
     }
   };
   const policy = async (next: Config, reloads: Reloads): Promise<boolean> => {
-    if (cosigner === undefined || next.policy === undefined) return false;
+    const cosigners = opened().flatMap(({ cosigner }) => cosigner ?? []);
+    if (cosigners.length === 0 || next.policy === undefined) return false;
     try {
-      const before = cosigner.policy;
       const after = await readPolicy(next.policy);
       if (after.witnesses.length === 0)
         throw new Error(`the policy ${next.policy} names no witness: that needs a restart.`);
-      if (policyText(after) !== policyText(before)) {
-        cosigner.replacePolicy(after);
-        tellPolicy(logger, before, after);
-      }
+      const changed = cosigners.filter(({ policy }) => policyText(policy) !== policyText(after));
+      const [before] = changed.map(({ policy }) => policy);
+      for (const cosigner of changed) cosigner.replacePolicy(after);
+      if (before !== undefined) tellPolicy(logger, before, after);
       reloads.good('policy');
       return true;
     } catch (error) {
@@ -97,7 +101,8 @@ export function logReloads(options: LogReload): Reloads {
     http.rateLimit = config.rateLimit;
     http.retryAfter = config.retryAfter;
     const { outstanding, unpublished } = config.limits;
-    Object.assign(opened.limits, { outstanding, unpublished, ...config.readiness });
+    for (const { limits } of opened()) Object.assign(limits, { outstanding, unpublished, ...config.readiness });
+    options.onChange?.(config);
     return { changed, restart };
   };
   const reloads = new Reloads({ run, logger, onEnd: (result) => metrics.reloads.inc({ result }) });

@@ -50,7 +50,8 @@ export interface LogInfo {
   readonly verifierKeys: readonly string[];
   /** The SHA-256 whose first four bytes are the key ID in notes (docs/wire.md, "Origin and log ID"), 32 bytes. */
   readonly logId: Uint8Array;
-  readonly status: LogStatus;
+  /** `prepared`: a shard that has not begun. */
+  readonly status: LogStatus | 'prepared';
   readonly entries: EntryKind;
 }
 
@@ -91,8 +92,11 @@ export interface LogService {
   alarms(): readonly string[];
   /** Ends the log for good, and resolves with its last checkpoint once that is stored. Idempotent. */
   freeze(): Promise<string>;
-  /** Copies a consistent state into the empty or missing directory `dir`; resolves with the size copied. */
-  backup(dir: string): Promise<number>;
+  /**
+   * Copies a consistent state into the empty or missing directory `dir`; resolves with the size copied.
+   * @param isMade the caller has checked and made `dir`, and puts other shards into it
+   */
+  backup(dir: string, isMade?: boolean): Promise<number>;
   /** Writes the complete static tree of the published checkpoint below `dir`; resolves with its size. */
   export(dir: string): Promise<number>;
   /** Takes no new entries from now on; resolves when every request under way is answered. */

@@ -63,7 +63,8 @@ export async function readIdentity(dir: string): Promise<LogIdentity | undefined
   return value;
 }
 
-function isKeyOf(origin: string, key: string): boolean {
+/** Whether `key` is a verifier key in the name of the log. */
+export function isKeyOf(origin: string, key: string): boolean {
   try {
     return parseVerifierKey(key).name === origin;
   } catch (error) {

@@ -11,7 +11,7 @@ import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import type { Config } from '../config/load.ts';
 import { ServerError } from '../errors.ts';
 
-interface KeyOptions {
+export interface KeyOptions {
   readonly config: Pick<Config, 'key' | 'createKey' | 'ed25519Key' | 'data'>;
   /** The witness policy, where there is one. */
   readonly policy: Policy | undefined;

@@ -15,7 +15,7 @@ import { probeRoutes } from '../../merkle/runtime/service/probes.ts';
 import { RequestBodies } from '../../merkle/runtime/service/request-bodies.ts';
 import { RequestError, requestError, ServerError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
-import type { LogService } from '../types.ts';
+import { isShardOrder, type ShardOrder } from '../shards/shard-order.ts';
 import { bodyError, errorAnswer, json, refusalAnswer, toRequestError } from './answers.ts';
 
 const MIN_TOKEN = 16;
@@ -32,12 +32,27 @@ interface AdminOptions {
   readonly notReady?: () => readonly string[];
 }
 
+/** What the operator's calls act on: the shards of one log. `shard` is an origin; by default the newest shard that has begun. */
+export interface Operated {
+  notReady(): readonly string[];
+  alarms(): readonly string[];
+  freeze(shard?: string): Promise<{ readonly origin: string; readonly checkpoint: string }>;
+  backup(dir: string): Promise<object>;
+  export(dir: string, shard?: string): Promise<{ readonly size: number }>;
+  list(): readonly object[];
+  /** @throws ServerError `config` where the order cannot be followed */
+  prepare(order: ShardOrder): Promise<object>;
+  openShard(origin: string): Promise<object>;
+  witnessesKnow(origin: string): Promise<object>;
+}
+
 /**
  * The probes, `POST /freeze`, which answers with the last checkpoint when that checkpoint is stored, and `POST /backup`
- * and `POST /export` with `{"dir": <absolute path>}`.
+ * and `POST /export` with `{"dir": <absolute path>}`; and the calls of a rotation: `POST /shards`, `/shards/prepare`,
+ * `/shards/open` and `/shards/witnesses`. A call about one shard takes its origin as the member `shard`.
  * @throws ServerError `config` where the token is shorter than 16 characters
  */
-export function createAdminApp(log: LogService, options: AdminOptions, metrics: Metrics, logger: Logger): App {
+export function createAdminApp(log: Operated, options: AdminOptions, metrics: Metrics, logger: Logger): App {
   if (options.token.length < MIN_TOKEN) {
     throw new ServerError('config', `the admin token is shorter than ${MIN_TOKEN} characters: make a longer one`);
   }
@@ -68,8 +83,6 @@ export function createAdminApp(log: LogService, options: AdminOptions, metrics: 
       return json(JSON.stringify(await act(bytes)));
     },
   });
-  const copying = (name: 'backup' | 'export') =>
-    operator(`/${name}`, async (body) => ({ size: await log[name](targetDir(body)) }));
 
   const routes = [
     ...probeRoutes({
@@ -78,9 +91,19 @@ export function createAdminApp(log: LogService, options: AdminOptions, metrics: 
       metrics,
       prefix: 'stele',
     }),
-    operator('/freeze', async () => ({ checkpoint: await log.freeze() })),
-    copying('backup'),
-    copying('export'),
+    operator('/freeze', async (body) => await log.freeze(optional(membersOf(body, ['shard']), 'shard'))),
+    operator('/backup', async (body) => await log.backup(targetDir(membersOf(body, ['dir'])))),
+    operator('/export', async (body) => {
+      const members = membersOf(body, ['dir', 'shard']);
+      return await log.export(targetDir(members), optional(members, 'shard'));
+    }),
+    operator('/shards', async () => ({ shards: log.list() })),
+    operator('/shards/prepare', async (body) => await log.prepare(orderOf(body))),
+    operator('/shards/open', async (body) => await log.openShard(required(membersOf(body, ['shard']), 'shard'))),
+    operator(
+      '/shards/witnesses',
+      async (body) => await log.witnessesKnow(required(membersOf(body, ['shard']), 'shard')),
+    ),
   ];
   /** The calls that change something refuse pages themselves, as they refuse a caller without the token. */
   const admit = (request: IncomingMessage) => {
@@ -92,19 +115,51 @@ export function createAdminApp(log: LogService, options: AdminOptions, metrics: 
   );
 }
 
-function targetDir(body: Buffer): string {
+type Members = Readonly<Record<string, unknown>>;
+
+/** The members of a body: an object of JSON with some of `names`, or nothing. */
+function membersOf(body: Buffer, names: readonly string[]): Members {
+  const shape = names.map((name) => `"${name}"`).join(', ');
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+    value = body.length === 0 ? {} : JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
   } catch {
-    throw requestError('malformed', 'the body must be JSON: {"dir": <absolute path>}');
+    throw requestError('malformed', `the body must be JSON: an object with ${shape}`);
   }
-  if (typeof value !== 'object' || value === null || Object.keys(value).join() !== 'dir') {
-    throw requestError('malformed', 'the body must have the one member "dir"');
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw requestError('malformed', `the body must be an object with ${shape}`);
   }
-  const { dir } = value as { dir: unknown };
+  const other = Object.keys(value).find((name) => !names.includes(name));
+  if (other !== undefined) throw requestError('malformed', `the body may have the members ${shape} and no others`);
+  return value as Members;
+}
+
+function optional(members: Members, name: string): string | undefined {
+  const value = members[name];
+  if (value === undefined || typeof value === 'string') return value;
+  throw requestError('invalid-argument', `"${name}" must be text`);
+}
+
+function required(members: Members, name: string): string {
+  const value = optional(members, name);
+  if (value === undefined) throw requestError('malformed', `the body must have the member "${name}"`);
+  return value;
+}
+
+function targetDir(members: Members): string {
+  const { dir } = members;
+  if (dir === undefined) throw requestError('malformed', 'the body must be JSON: {"dir": <absolute path>}');
   if (typeof dir !== 'string' || !isAbsolute(dir) || dir.includes('\0')) {
     throw requestError('invalid-argument', '"dir" must be an absolute path');
   }
   return dir;
+}
+
+function orderOf(body: Buffer): ShardOrder {
+  const order = membersOf(body, ['origin', 'url', 'key', 'ed25519Key', 'mldsaKey']);
+  if (isShardOrder(order)) return order;
+  throw requestError(
+    'invalid-argument',
+    'the order of a shard needs "origin" and "url", and may name its keys by absolute paths',
+  );
 }

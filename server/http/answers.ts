@@ -42,8 +42,15 @@ function routeError({ code, data }: RouteError): RequestError {
   }
 }
 
-/** The reply for `error`. Every error reply is made here. */
-export function errorAnswer(error: RequestError, { retryAfter }: Pick<Config, 'retryAfter'>): Answer<string> {
+/**
+ * The reply for `error`. Every error reply is made here.
+ * @param successor URL of the log that follows a frozen one
+ */
+export function errorAnswer(
+  error: RequestError,
+  { retryAfter }: Pick<Config, 'retryAfter'>,
+  successor?: string,
+): Answer<string> {
   const row = REQUEST_ERRORS[error.code];
   const { index, allow, retryAfter: seconds } = error.data;
   const headers = {
@@ -54,8 +61,10 @@ export function errorAnswer(error: RequestError, { retryAfter }: Pick<Config, 'r
   };
   if (error.code === 'frozen') {
     // No method is left for this resource: RFC 9110 section 15.5.6 wants `Allow` all the same.
+    // A hint for people: a client trusts what it was told of the next log elsewhere.
+    const next = successor === undefined ? '' : `The next log is ${successor}\n`;
     const text = { allow: '', 'content-type': 'text/plain; charset=utf-8' };
-    return { status: row.status, headers: { ...headers, ...text }, body: REQUEST_ERRORS.frozen.message };
+    return { status: row.status, headers: { ...headers, ...text }, body: `${REQUEST_ERRORS.frozen.message}${next}` };
   }
   return { status: row.status, headers: { ...headers, 'content-type': JSON_TYPE }, body: errorJson(error) };
 }

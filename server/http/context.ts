@@ -2,7 +2,7 @@
 import type { Mirror } from '../../merkle/runtime/service/mirror.ts';
 import type { Config } from '../config/load.ts';
 import type { Metrics } from '../metrics.ts';
-import type { LogService } from '../types.ts';
+import type { LogInfo, LogService } from '../types.ts';
 import type { Compressor } from './compress.ts';
 
 /** The settings of the public server, and what a file of the settings holds. */
@@ -17,10 +17,32 @@ export interface HttpOptions
   readonly replyRate?: number;
 }
 
-export interface HttpContext {
+/** Another shard of the same log, as `GET /stele/v1/log` names it. */
+export interface ShardName {
+  readonly origin: string;
+  readonly url?: string;
+  readonly verifierKeys: readonly string[];
+  readonly status: LogInfo['status'];
+}
+
+/** What a log says about the other shards. */
+export interface Relations {
+  /** The shard that follows. */
+  readonly successor?: ShardName | undefined;
+  /** Every shard, the first one first; undefined where there is one alone. */
+  readonly shards?: readonly ShardName[] | undefined;
+}
+
+/** A log that the port serves. */
+export interface Served {
   readonly log: LogService;
-  readonly options: HttpOptions;
   readonly metrics: Metrics;
+  readonly publicUrl: string | undefined;
+  readonly relations: () => Relations;
+}
+
+export interface HttpContext extends Served {
+  readonly options: HttpOptions;
   readonly compressor: Compressor;
   /** `close` was called: reads are still answered, new entries are not taken. */
   readonly draining: () => boolean;

@@ -1,6 +1,6 @@
 /** The public HTTP server: joins the routes to one log, with the limits of its settings. */
 import type { IncomingMessage } from 'node:http';
-import { type App, type AppOptions, serveRoutes } from '../../merkle/runtime/service/app.ts';
+import { type App, type AppOptions, type Router, routerOf, serveRoutes } from '../../merkle/runtime/service/app.ts';
 import { ClientAddresses, MAX_REFUSALS } from '../../merkle/runtime/service/client-address.ts';
 import { createHttpServer } from '../../merkle/runtime/service/http-server.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
@@ -12,18 +12,31 @@ import type { LogService } from '../types.ts';
 import { aboutRoutes } from './about.ts';
 import { bodyError, errorAnswer, forPages, refusalAnswer, toRequestError } from './answers.ts';
 import { Compressor } from './compress.ts';
-import type { HttpContext, HttpOptions } from './context.ts';
+import type { HttpContext, HttpOptions, Served } from './context.ts';
 import { openapiRoute } from './openapi.ts';
 import { queryRoutes } from './query.ts';
 import { readRoutes } from './read.ts';
 import { trustRoutes } from './trust.ts';
 import { writeRoutes } from './write.ts';
 
+/** The logs of a port. */
+export interface Hosts {
+  /** The log that a request is for. */
+  of(request: IncomingMessage): Served;
+}
+
 /**
  * The public API over `log`, for `listen`. `limits`, `rateLimit` and `retryAfter` of the options are read at each use. `close`
  * does not close the log; new entries are refused from then on.
+ * @param hosts finds the log of a request where the port serves several; by default each request is for `log`
  */
-export function createApp(log: LogService, options: HttpOptions, metrics: Metrics, logger: Logger): App {
+export function createApp(
+  log: LogService,
+  options: HttpOptions,
+  metrics: Metrics,
+  logger: Logger,
+  hosts: Hosts = alone(log, options, metrics),
+): App {
   const clients = new ClientAddresses(options.trustProxy);
   const requests = new Window(() => options.rateLimit.window);
   const countRequest = (request: IncomingMessage): void => {
@@ -39,23 +52,28 @@ export function createApp(log: LogService, options: HttpOptions, metrics: Metric
     requests.count(client);
   };
   let draining = false;
-  const context: HttpContext = {
-    log,
-    options,
-    metrics,
-    compressor: new Compressor(options.limits.compressedBytes),
-    draining: () => draining,
-  };
   const bodies = new RequestBodies({ limits: () => options.limits, clients, refuse: bodyError });
   metrics.port.bodyBytes = () => bodies.held;
-  const routes = [
-    ...writeRoutes(context),
-    ...readRoutes(context),
-    ...queryRoutes(context),
-    ...trustRoutes(options.mirror),
-  ];
+  /** Made at the first request for each log. */
+  const routers = new WeakMap<Served, Router>();
+  const routerFor = (served: Served): Router => {
+    const compressor = new Compressor(options.limits.compressedBytes);
+    const context: HttpContext = { ...served, options, compressor, draining: () => draining };
+    const routes = [
+      ...writeRoutes(context),
+      ...readRoutes(context),
+      ...queryRoutes(context),
+      ...trustRoutes(options.mirror),
+    ];
+    const router = routerOf([...routes, openapiRoute(routes, served.publicUrl), ...aboutRoutes(context)]);
+    routers.set(served, router);
+    return router;
+  };
   const app: AppOptions = {
-    routes: [...routes, openapiRoute(routes, options.publicUrl), ...aboutRoutes(context)],
+    routes: (request) => {
+      const served = hosts.of(request);
+      return routers.get(served) ?? routerFor(served);
+    },
     admit: (request) => {
       if (options.rateLimit.max > 0) countRequest(request);
       const { urlBytes } = options.limits;
@@ -72,7 +90,8 @@ export function createApp(log: LogService, options: HttpOptions, metrics: Metric
         const { method, url } = request;
         logger.error({ err: error, method, url }, 'a request failed');
       }
-      return forPages(request, errorAnswer(known, options), known);
+      const successor = known.code === 'frozen' ? hosts.of(request).relations().successor : undefined;
+      return forPages(request, errorAnswer(known, options, successor?.url), known);
     },
     observerOf: (route, method, status) => metrics.httpRequest(route, method, status),
     ...(options.log.requests && {
@@ -97,6 +116,11 @@ export function createApp(log: LogService, options: HttpOptions, metrics: Metric
       draining = true;
     },
   );
+}
+
+function alone(log: LogService, { publicUrl }: HttpOptions, metrics: Metrics): Hosts {
+  const served = { log, metrics, publicUrl, relations: () => ({}) };
+  return { of: () => served };
 }
 
 /** One line for each request: nothing of its headers but the client's name for itself, for a header may be a secret. */

@@ -22,7 +22,7 @@ const KEY_TYPES = LOGGED_KEY_DETAILS.map(({ name, number, hash }) => ({
 const REQUESTS = { signed: ['hashedRekordRequestV002', 'dsseRequestV002'], raw: ['/add'] };
 const HEADERS = { ...ANY_ORIGIN, 'cache-control': 'no-cache' };
 
-export function queryRoutes({ log, options }: HttpContext): DocumentedRoute[] {
+export function queryRoutes({ log, options, publicUrl, relations }: HttpContext): DocumentedRoute[] {
   const encoder = new EntryEncoder(log.info);
   return [
     {
@@ -54,9 +54,10 @@ export function queryRoutes({ log, options }: HttpContext): DocumentedRoute[] {
       docs: docs.log,
       answer: () => {
         const { origin, verifierKeys, logId, status, entries } = log.info;
+        const { successor, shards } = relations();
         const info = {
           origin,
-          ...(options.publicUrl === undefined ? {} : { url: options.publicUrl }),
+          ...(publicUrl === undefined ? {} : { url: publicUrl }),
           verifierKeys,
           logId: toBase64(logId),
           status,
@@ -68,6 +69,8 @@ export function queryRoutes({ log, options }: HttpContext): DocumentedRoute[] {
           },
           kinds: [{ ...KIND_VERSION[entries], requests: REQUESTS[entries] }],
           keyTypes: entries === 'signed' ? KEY_TYPES : [],
+          ...(successor && status === 'frozen' && { successor }),
+          ...(shards && { shards }),
         };
         return json(JSON.stringify(info), HEADERS);
       },

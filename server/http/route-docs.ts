@@ -79,16 +79,27 @@ const Results = Type.Object({
   }),
 });
 
+const ShardName = Type.Object({
+  origin: Type.String(),
+  url: Type.Optional(Type.String()),
+  verifierKeys: Type.Array(Type.String()),
+  status: Type.Enum(['prepared', 'open', 'freezing', 'frozen']),
+});
+
 const LogDescription = Type.Object({
   origin: Type.String(),
   url: Type.Optional(Type.String({ description: 'Where others reach the log, if that is configured' })),
   verifierKeys: Type.Array(Type.String(), { description: "c2sp.org/signed-note verifier keys, the log's own first" }),
   logId: Hash,
-  status: Type.Enum(['open', 'freezing', 'frozen']),
+  status: Type.Enum(['prepared', 'open', 'freezing', 'frozen']),
   size: Type.Integer(),
   limits: Type.Object({ bodyBytes: Type.Integer(), entryBytes: Type.Integer(), bulkItems: Type.Integer() }),
   kinds: Type.Array(Type.Object({ kind: Type.String(), version: Type.String(), requests: Type.Array(Type.String()) })),
   keyTypes: Type.Array(Type.Object({ keyDetails: Type.String(), number: Type.Integer(), digest: Type.String() })),
+  successor: Type.Optional(ShardName),
+  shards: Type.Optional(
+    Type.Array(ShardName, { description: 'Where the log has several shards: all of them, the first one first' }),
+  ),
 });
 
 const content = (schemas: Readonly<Record<string, unknown>>) =>

@@ -86,7 +86,9 @@ async function submit(context: HttpContext, call: Call, encoding: Encoding): Pro
 
 /** Reads the body only if the log takes entries now. */
 function takenBody(call: Call, { log, metrics, draining }: HttpContext, limit: number): Promise<Body> {
-  const code = log.info.status !== 'open' ? 'frozen' : draining() ? 'draining' : undefined;
+  const { status } = log.info;
+  const closed = status === 'prepared' ? 'waiting' : status === 'open' ? undefined : 'frozen';
+  const code = closed ?? (draining() ? 'draining' : undefined);
   if (code === undefined) return call.body(limit);
   metrics.refused(code);
   throw requestError(code);

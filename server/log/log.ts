@@ -11,6 +11,7 @@ import { isFull } from '../../merkle/runtime/disk/errno.ts';
 import { Reopening } from '../../merkle/runtime/disk/reopen.ts';
 import { KnownLeaves } from '../dedup/known.ts';
 import { RequestError, requestError, ServerError } from '../errors.ts';
+import { checkPinned } from '../shards/pin.ts';
 import { backupTree, exportTree } from '../tools/backup.ts';
 import type { CommittedTree } from '../tree/committed.ts';
 import type { TreeReader } from '../tree/reader.ts';
@@ -172,6 +173,11 @@ export class Log implements LogService {
     return this.#store.publishedSize;
   }
 
+  /** Whether a checkpoint is public. */
+  get hasCheckpoint(): boolean {
+    return this.#store.published !== undefined;
+  }
+
   get checkpoint(): string {
     return this.#public().checkpoint;
   }
@@ -250,10 +256,10 @@ export class Log implements LogService {
     return this.#freezing;
   }
 
-  async backup(dir: string): Promise<number> {
+  async backup(dir: string, isMade = false): Promise<number> {
     // The checkpoint first: the state that is copied afterwards is at least as large.
     const { checkpoint } = this.#public();
-    return await backupTree(dir, this.#store.tree, checkpoint, this.#options.identity);
+    return await backupTree(dir, this.#store.tree, checkpoint, this.#options.identity, { isMade });
   }
 
   async export(dir: string): Promise<number> {
@@ -460,8 +466,9 @@ async function openStore(
   integrity: Integrity,
   first: boolean,
 ): Promise<OpenStore> {
-  const { signer, cosigner, openStores, atLeast } = options;
+  const { signer, cosigner, openStores, atLeast, pin } = options;
   const prepare = async (tree: CommittedTree) => {
+    if (pin !== undefined) checkPinned(tree, pin);
     // Before anything is signed: an old copy of the directory must not begin a second history.
     if (first && atLeast !== undefined) await checkKnown(tree, atLeast, OLD_COPY);
     if (first) await options.secondPlace?.check(tree.reader());

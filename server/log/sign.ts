@@ -10,6 +10,7 @@ import {
   KEY_TYPE,
   logId,
   makeVerifierKey,
+  parseVerifierKey,
   type VerifierKey,
 } from '../../merkle/note.ts';
 import { pointOf } from '../../merkle/rekor/spki.ts';
@@ -21,6 +22,12 @@ function verifierKeyOf(origin: string, signer: Pick<Signer, 'algorithm' | 'publi
   return signer.algorithm === 'ed25519'
     ? ed25519VerifierKey(origin, pointOf({ kind: 'ed25519', spki: signer.publicKey }))
     : ecdsaVerifierKey(origin, signer.publicKey);
+}
+
+function verifierKeysOf(origin: string, signers: readonly Signer[], mldsa: MldsaSigner | undefined): VerifierKey[] {
+  const keys = signers.map((signer) => verifierKeyOf(origin, signer));
+  if (mldsa !== undefined) keys.push(makeVerifierKey(origin, KEY_TYPE.mldsa44, mldsa.publicKey));
+  return keys;
 }
 
 interface TreeHead {
@@ -49,16 +56,26 @@ export class CheckpointSigner {
    * `signers`: the log's own key first. Each must check its signatures itself (`checkedSigner`). An ML-DSA-44 key signs
    * last, as c2sp.org/tlog-checkpoint says: in the cosignature format, in the name of the log.
    */
-  constructor(origin: string, signers: readonly Signer[], mldsa?: MldsaSigner) {
+  constructor(
+    origin: string,
+    signers: readonly Signer[],
+    mldsa?: MldsaSigner,
+    keys: readonly VerifierKey[] = verifierKeysOf(origin, signers, mldsa),
+  ) {
     this.origin = origin;
     this.#signers = signers;
     this.#mldsa = mldsa;
-    const keys = signers.map((signer) => verifierKeyOf(origin, signer));
-    if (mldsa !== undefined) keys.push(makeVerifierKey(origin, KEY_TYPE.mldsa44, mldsa.publicKey));
     this.keys = keys;
     // Each write request reads `Log.info`. Made once, these save a SHA-256 and the base64 of the keys each time.
     this.verifierKeys = keys.map(formatVerifierKey);
     this.logId = logId(keys[0]!);
+  }
+
+  /** Of a log that has ended: it needs no private key, which may be destroyed, and signs nothing. */
+  static ended(origin: string, verifierKeys: readonly string[]): CheckpointSigner {
+    const signer = new CheckpointSigner(origin, [], undefined, verifierKeys.map(parseVerifierKey));
+    signer.freeze();
+    return signer;
   }
 
   /** A tree head that an earlier process signed: from now on no smaller tree is signed. */

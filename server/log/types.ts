@@ -5,6 +5,7 @@ import type { Cosigner } from '../cosign/cosign.ts';
 import type { LogIdentity } from '../dir/identity.ts';
 import type { ServerError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
+import type { Pin } from '../shards/pin.ts';
 import type { Stores } from '../store/types.ts';
 import type { TreeOptions } from '../tree/committed.ts';
 import type { TreeReader } from '../tree/reader.ts';
@@ -40,6 +41,8 @@ export interface LogOptions {
   readonly secondPlace?: Pick<SecondPlace, 'check' | 'notReady'> | undefined;
   /** A checkpoint that the operator names: the log does not start with less. */
   readonly atLeast?: KnownHead | undefined;
+  /** The next shard has pinned the last checkpoint of this log, which must be frozen with exactly that. */
+  readonly pin?: Pin | undefined;
   /** Stores a copy of the plain checkpoint of a frozen log where readers of the data directory find it. */
   readonly keepPlain?: (note: string) => Promise<void>;
   readonly entries?: EntryKind;

@@ -16,6 +16,7 @@ import { copyState, fullFiles, type OnProgress, partialFiles, writeTree } from '
  *
  * `stele.json` comes last and says that this is a copy. So a copy that was cut off is not a data directory, and a log
  * starts on a whole copy only after `stele log restore`.
+ * @param isMade of the options: the caller has checked and made `dir`
  * @throws ServerError `config` where `dir` is not empty or inside a data directory; `store`, `corrupt`
  */
 export async function backupTree(
@@ -23,9 +24,9 @@ export async function backupTree(
   tree: CommittedTree,
   checkpoint: string,
   identity: Omit<LogIdentity, 'copy'>,
-  onProgress?: OnProgress,
+  { onProgress, isMade = false }: { readonly onProgress?: OnProgress | undefined; readonly isMade?: boolean } = {},
 ): Promise<number> {
-  await emptyDir(dir);
+  if (!isMade) await emptyDir(dir);
   const state = await copyState(tree.stateSnapshot(), layout.state(dir));
   const files = fullFiles(state.filed, tree.tileStore());
   await writeTree(layout.public(dir), files, files.count, checkpoint, onProgress);

@@ -11,13 +11,14 @@ export function publicUrl(about: About) {
     maxLength: 2048,
     allowed: 'an https or http URL without user name, query and fragment, such as https://log.example.com',
   });
-  const checked = Type.Refine(text, (value) => parsed(value) !== undefined);
+  const checked = Type.Refine(text, (value) => parsePublicUrl(value) !== undefined);
   return Type.Codec(checked)
-    .Decode((value) => parsed(value)!)
+    .Decode((value) => parsePublicUrl(value)!)
     .Encode((value) => value);
 }
 
-function parsed(text: string): string | undefined {
+/** The address without a slash at its end; undefined where the text is no such address. */
+export function parsePublicUrl(text: string): string | undefined {
   // URL.canParse takes what people do not mean: spaces around it, and `https:host` without slashes.
   if (!/^https?:\/\/[^\s?#@\\]+$/i.test(text) || !URL.canParse(text)) return undefined;
   const url = new URL(text);

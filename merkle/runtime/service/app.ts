@@ -61,7 +61,8 @@ const HEAD_KEY = 1000;
 const PLAIN_URL = /^\/[^%?#]*$/;
 
 export interface AppOptions {
-  readonly routes: readonly Route[];
+  /** The routes of each request, or what finds those of one request: a port may serve several services by name. */
+  readonly routes: readonly Route[] | ((request: IncomingMessage) => Router);
   /** Looks at a request before its route is known, and throws where it is refused. */
   readonly admit?: (request: IncomingMessage) => void;
   readonly readBody?: (request: IncomingMessage, limit: number) => Promise<Body>;
@@ -89,7 +90,8 @@ export function serveRoutes(
   serve: (listener: RequestListener) => HttpServer | HttpsServer,
   onClose: () => void = () => {},
 ): App {
-  const find = routerOf(options.routes);
+  const { routes } = options;
+  const find: Router = typeof routes === 'function' ? (...call) => routes(call[0])(...call) : routerOf(routes);
   const observe = timer(options.observerOf);
   let closing = false;
   const listener: RequestListener = (request, response) => {
@@ -212,8 +214,10 @@ function plainPath({ path }: Route): string {
 
 type Found = Pick<Call, 'params' | 'query'> & { readonly route: Route };
 
-/** Finds the route of a request. The function throws a `RouteError`. */
-function routerOf(routes: readonly Route[]): (request: IncomingMessage, response: ServerResponse) => Found {
+/** Finds the route of a request. @throws RouteError */
+export type Router = (request: IncomingMessage, response: ServerResponse) => Found;
+
+export function routerOf(routes: readonly Route[]): Router {
   const short = shortcut(routes);
   const full = fullRouter(routes);
   return (request, response) => short(request) ?? full(request, response);

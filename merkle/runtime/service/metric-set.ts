@@ -11,6 +11,11 @@ export class MetricSet {
     if (options.process !== false) collectDefaultMetrics({ register: this.registry });
   }
 
+  /** The metrics as Prometheus reads them. */
+  text(): Promise<string> {
+    return this.registry.metrics();
+  }
+
   counter<Label extends string = never>(name: string, help: string, ...labelNames: Label[]): Counter<Label> {
     return new Counter({ name, help, labelNames, registers: this.#registers });
   }

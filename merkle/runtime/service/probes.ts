@@ -39,7 +39,7 @@ export function probeRoutes({ notReady, alarms, metrics, prefix }: Probed): Rout
       method: 'GET',
       path: '/metrics',
       answer: async () => {
-        const body = await metrics.registry.metrics();
+        const body = await metrics.text();
         return { status: 200, headers: { ...fresh, 'content-type': metrics.registry.contentType }, body };
       },
     },

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Logger } from '../../../merkle/runtime/service/logger.ts';
 import { ServerError } from '../../../server/errors.ts';
-import { createAdminApp } from '../../../server/http/admin.ts';
+import { createAdminApp, type Operated } from '../../../server/http/admin.ts';
 import { Metrics } from '../../../server/metrics.ts';
 import { injectable } from '../../support/inject.ts';
 import { MemoryLog } from '../../support/memory-log.ts';
@@ -13,11 +13,27 @@ import { ENTRIES, exchange, fill, listen, MemoryLogger, makeApp } from './suppor
 const TOKEN = 'a token of the operator';
 const operator = { authorization: `Bearer ${TOKEN}`, host: 'localhost:9000' };
 
+/** A log without further shards, as the operator's port sees it. */
+function operated(log: MemoryLog): Operated {
+  const none = async () => Promise.reject(new ServerError('config', 'there is no such shard'));
+  return {
+    notReady: () => log.notReady(),
+    alarms: () => log.alarms(),
+    freeze: async () => ({ origin: log.info.origin, checkpoint: await log.freeze() }),
+    backup: async (dir) => ({ size: await log.backup(dir) }),
+    export: async (dir) => ({ size: await log.export(dir) }),
+    list: () => [],
+    prepare: none,
+    openShard: none,
+    witnessesKnow: none,
+  };
+}
+
 function makeAdmin(hosts: readonly string[] = []) {
   const log = new MemoryLog();
   const metrics = new Metrics({ process: false });
   const logger = new MemoryLogger();
-  const app = injectable(createAdminApp(log, { token: TOKEN, hosts }, metrics, logger as unknown as Logger));
+  const app = injectable(createAdminApp(operated(log), { token: TOKEN, hosts }, metrics, logger as unknown as Logger));
   onTestFinished(() => app.close());
   return { app, log, metrics, logger };
 }
@@ -129,7 +145,7 @@ describe('calls that change something', () => {
     const { app, log } = makeAdmin();
     const reply = await app.inject({ method: 'POST', url: '/freeze', headers: operator });
     expect(reply.statusCode).toBe(200);
-    expect(reply.json()).toEqual({ checkpoint: log.checkpoint });
+    expect(reply.json()).toEqual({ origin: 'log.example.com', checkpoint: log.checkpoint });
     expect(log.checkpoint).toContain('\nLog frozen — ');
   });
 
@@ -209,7 +225,7 @@ describe('calls that change something', () => {
 
   it('need a token that cannot be guessed', () => {
     const make = () =>
-      createAdminApp(new MemoryLog(), { token: 'short' }, new Metrics({ process: false }), {} as Logger);
+      createAdminApp(operated(new MemoryLog()), { token: 'short' }, new Metrics({ process: false }), {} as Logger);
     expect(make).toThrow(expect.objectContaining({ code: 'config' }));
   });
 });

@@ -1,0 +1,139 @@
+/** Prepares the next shard of a log: its directory, its key and its record. Nothing is signed, and no entry is taken. */
+import { join } from 'node:path';
+import type { Policy } from '../../merkle/policy.ts';
+import { makeDirDurable } from '../../merkle/runtime/disk/files.ts';
+import { mldsaSigner, readMldsaKey } from '../../merkle/runtime/keys/mldsa.ts';
+import type { Logger } from '../../merkle/runtime/service/logger.ts';
+import type { Config } from '../config/load.ts';
+import { endpointsOf, readPolicy } from '../cosign/policy.ts';
+import { readIdentity } from '../dir/identity.ts';
+import { openKeys } from '../dir/keys.ts';
+import { ServerError } from '../errors.ts';
+import { CheckpointSigner } from '../log/sign.ts';
+import { type FurtherShard, readChain, shardConfig } from './chain.ts';
+import type { ShardOrder } from './shard-order.ts';
+import { isUrlOf, type ShardRecord, shardDir, writeShardRecord } from './shard-record.ts';
+
+/**
+ * Makes the next shard of the log in `config.data`, whose lock the process has. Repeats what a crash cut off; a shard that was
+ * prepared before keeps its keys, and gets the URL of `order`.
+ * @throws ServerError `config` where the order cannot be followed, `key-mismatch` where the shard has another key; what opening a
+ *   key and reading the policy throws
+ */
+export async function prepareIn(config: Config, order: ShardOrder, logger: Logger): Promise<FurtherShard> {
+  const { origin, url } = order;
+  const dir = shardDir(config.data, origin);
+  if (!isUrlOf(url, origin)) {
+    throw new ServerError(
+      'config',
+      `${url} does not lead to the shard "${origin}": clients name the host of the URL, which chooses the shard. Give an https or ` +
+        `http URL with the host ${origin}, without a slash at its end.`,
+    );
+  }
+  const chain = await readChain(config.data);
+  const found = chain.find(({ record }) => record.origin === origin);
+  const before = await predecessorOf(config, order, chain, found);
+  await makeDirDurable(dir, { mode: 0o700 });
+  const record = await withKeys(config, { ...order, predecessor: before }, found?.record, dir, logger);
+  if (found === undefined || found.record.url !== url) await writeShardRecord(dir, record);
+  // A crash here: the shard is prepared.
+  return { dir, identity: found?.identity, pin: found?.pin, record };
+}
+
+async function predecessorOf(
+  config: Config,
+  { origin, url }: ShardOrder,
+  chain: readonly FurtherShard[],
+  found: FurtherShard | undefined,
+): Promise<string> {
+  if (found !== undefined) return found.record.predecessor;
+  const first = await readIdentity(config.data);
+  if (first === undefined) {
+    throw new ServerError(
+      'config',
+      `${config.data} holds no log yet: start it once before you prepare its next shard.`,
+    );
+  }
+  if (first.origin === origin) {
+    throw new ServerError('config', `"${origin}" is the first shard of this log: give the next one another origin.`);
+  }
+  const host = config.publicUrl && new URL(config.publicUrl).hostname;
+  if (host === origin) {
+    throw new ServerError(
+      'config',
+      `${url} leads to the first shard, whose \`publicUrl\` is ${config.publicUrl}: give the next one another host name.`,
+    );
+  }
+  const last = chain.at(-1);
+  if (last !== undefined && last.identity === undefined) {
+    throw new ServerError(
+      'config',
+      `the shard "${last.record.origin}" was prepared before and has not begun: open it first, or remove ${last.dir} if nobody ` +
+        'was told of its key.',
+    );
+  }
+  return last?.record.origin ?? first.origin;
+}
+
+/** Opens the keys, makes the default one where it is new, and checks that the shard can open with them. */
+async function withKeys(
+  config: Config,
+  order: ShardOrder & { readonly predecessor: string },
+  found: ShardRecord | undefined,
+  dir: string,
+  logger: Logger,
+): Promise<ShardRecord> {
+  const { origin, url, predecessor } = order;
+  const own = order.key ?? found?.key ?? { file: join(dir, 'key.pem') };
+  const ed25519Key = order.ed25519Key ?? found?.ed25519Key;
+  const mldsaKey = order.mldsaKey ?? found?.mldsaKey;
+  const places = {
+    key: own,
+    ...(ed25519Key && { ed25519Key }),
+    ...(mldsaKey !== undefined && { mldsaKey }),
+  };
+  const draft: ShardRecord = { origin, url, predecessor, verifierKeys: [], ...places };
+  const policy = config.policy === undefined ? undefined : await readPolicy(config.policy);
+  const signer = await openShardSigner(config, { dir, record: draft }, policy, {
+    logger,
+    // The key of a shard that was prepared is lost where its file is missing.
+    createKey: order.key === undefined && found === undefined,
+  });
+  try {
+    const { verifierKeys } = signer;
+    if (policy?.witnesses.length) endpointsOf(policy, signer.keys);
+    if (found !== undefined && found.verifierKeys.join() !== verifierKeys.join()) {
+      throw new ServerError(
+        'key-mismatch',
+        `the shard "${origin}" was prepared with the key ${found.verifierKeys[0]}, which others may trust already, and the key ` +
+          `that was given is ${verifierKeys[0]}: give the same key again, or none.`,
+      );
+    }
+    return { ...draft, verifierKeys: [...verifierKeys], ...(found && placesOf(found)) };
+  } finally {
+    await signer.close();
+  }
+}
+
+function placesOf({ key, ed25519Key, mldsaKey }: ShardRecord) {
+  return { key, ...(ed25519Key && { ed25519Key }), ...(mldsaKey !== undefined && { mldsaKey }) };
+}
+
+/** The signer of a shard that has not begun. The caller closes it. */
+export async function openShardSigner(
+  config: Config,
+  shard: Pick<FurtherShard, 'dir' | 'record'>,
+  policy: Policy | undefined,
+  { logger, createKey = false }: { readonly logger: Logger; readonly createKey?: boolean },
+): Promise<CheckpointSigner> {
+  const own = { ...shardConfig(config, shard), createKey };
+  const { signers, save } = await openKeys({ config: own, policy, existing: !createKey, logger, onError: () => {} });
+  try {
+    const mldsa = own.mldsaKey === undefined ? undefined : mldsaSigner(await readMldsaKey(own.mldsaKey));
+    await save();
+    return new CheckpointSigner(shard.record.origin, signers, mldsa);
+  } catch (error) {
+    await Promise.allSettled(signers.map((signer) => signer.close()));
+    throw error;
+  }
+}

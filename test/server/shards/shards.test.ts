@@ -1,0 +1,173 @@
+/** One server with several shards of a log, on its ports. */
+import { readFile, rm } from 'node:fs/promises';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Config, loadConfig } from '../../../server/config/load.ts';
+import {
+  backupLog,
+  exportLog,
+  freezeLog,
+  listShards,
+  openShard,
+  prepareShard,
+  type Server,
+  serve,
+} from '../../../server/main.ts';
+import { bodyOf, tempDir } from '../../support/log.ts';
+import { silent } from '../../support/silent.ts';
+
+const SECOND = '127.0.0.1';
+const URL_2 = 'http://127.0.0.1:3000';
+
+let root: Awaited<ReturnType<typeof tempDir>>;
+let data: string;
+let server: Server | undefined;
+
+beforeEach(async () => {
+  root = await tempDir();
+  data = join(root.path, 'data');
+});
+afterEach(async () => {
+  await stop();
+  await root.remove();
+});
+
+function config(flags: Record<string, string> = {}): Config {
+  const ports = { 'listen-port': '0', 'admin-port': '0', 'ingest-threads': '1', 'log-level': 'silent' };
+  return loadConfig({ flags: { data, origin: 'localhost', ...ports, ...flags } });
+}
+
+const options = (flags: Record<string, string> = {}) => ({ config: config(flags), logger: silent });
+
+async function start(flags: Record<string, string> = {}): Promise<Server> {
+  server = await serve({ config: config(flags) });
+  return server;
+}
+
+async function stop(): Promise<void> {
+  await server?.close();
+  server = undefined;
+}
+
+interface Reply {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: string;
+}
+
+/** `fetch` does not let a caller set Host. */
+function call(host: string, path: string, body?: string | Uint8Array): Promise<Reply> {
+  const { url } = server!;
+  const headers = { host };
+  return new Promise((resolve, reject) => {
+    const sent = request(`${url}${path}`, { method: body === undefined ? 'GET' : 'POST', headers }, async (reply) => {
+      resolve({ status: reply.statusCode!, headers: reply.headers, body: await text(reply) });
+    });
+    sent.on('error', reject);
+    sent.end(body);
+  });
+}
+
+const add = (host: string, name: string) => call(host, '/api/v2/log/entries', bodyOf(name));
+const originAt = async (host: string) => {
+  const { origin } = JSON.parse((await call(host, '/stele/v1/log')).body) as { origin: string };
+  return origin;
+};
+
+describe('several shards of one log', () => {
+  it('are chosen by Host, and take entries one after the other', async () => {
+    await start();
+    expect((await add('localhost', 'first')).status).toBe(201);
+    const prepared = await prepareShard(options(), { origin: SECOND, url: URL_2 });
+    expect(prepared).toMatchObject({
+      origin: SECOND,
+      url: URL_2,
+      status: 'prepared',
+      size: 0,
+      predecessor: 'localhost',
+    });
+    expect(await prepareShard(options(), { origin: SECOND, url: URL_2 })).toEqual(prepared);
+
+    const early = await add(SECOND, 'too early');
+    expect([early.status, early.headers['retry-after']]).toEqual([503, '1']);
+    expect((await call(SECOND, '/checkpoint')).status).toBe(404);
+    await expect(openShard(options(), SECOND)).rejects.toMatchObject({
+      code: 'config',
+      message: expect.stringContaining('before "localhost" is frozen'),
+    });
+
+    const { checkpoint } = await freezeLog({ ...options(), shard: 'localhost' });
+    expect(await readFile(join(data, 'shards', SECOND, 'predecessor.checkpoint'), 'utf8')).toBe(checkpoint);
+    expect((await add(SECOND, 'still too early')).status).toBe(503);
+    const refused = await add('localhost', 'too late');
+    expect(refused.status).toBe(405);
+    expect(refused.body).toBe(`This log has been frozen, please switch to the latest log.\nThe next log is ${URL_2}\n`);
+
+    expect(await openShard(options(), SECOND)).toMatchObject({ origin: SECOND, status: 'open', size: 0 });
+    expect(await openShard(options(), SECOND)).toMatchObject({ status: 'open' });
+    const taken = await add(SECOND, 'first');
+    expect(taken.status).toBe(201);
+    expect(JSON.parse(taken.body).inclusionProof.checkpoint.envelope).toMatch(/^127\.0\.0\.1\n1\n/);
+
+    for (const host of ['127.0.0.1', '127.0.0.1:3000', '127.0.0.1.', 'other.example', '[::1]:1']) {
+      expect(await originAt(host), host).toBe(SECOND);
+    }
+    for (const host of ['localhost', 'LocalHost:1', 'localhost.', 'LOCALHOST.:65535']) {
+      expect(await originAt(host), host).toBe('localhost');
+    }
+    expect((await call('localhost', '/checkpoint')).body).toBe(checkpoint);
+    expect(await listShards(options())).toMatchObject([
+      { origin: 'localhost', status: 'frozen', size: 1, lastCheckpoint: checkpoint },
+      { origin: SECOND, status: 'open', size: 1, predecessor: 'localhost' },
+    ]);
+    const first = JSON.parse((await call('localhost', '/stele/v1/log')).body);
+    expect(first).toMatchObject({
+      status: 'frozen',
+      successor: { origin: SECOND, url: URL_2, verifierKeys: prepared.verifierKeys, status: 'open' },
+      shards: [{ origin: 'localhost' }, { origin: SECOND }],
+    });
+    const second = JSON.parse((await call(SECOND, '/stele/v1/log')).body);
+    expect(second).not.toHaveProperty('successor');
+    expect(second.shards).toEqual(first.shards);
+
+    await stop();
+    // A log that has ended needs its key no more.
+    await rm(join(data, 'key.pem'));
+    await start();
+    expect(server).toMatchObject({ origin: SECOND, size: 1, status: 'open', publicUrl: URL_2 });
+    expect(await originAt('localhost')).toBe('localhost');
+    expect((await call('localhost', '/checkpoint')).body).toBe(checkpoint);
+    expect((await call('localhost', '/api/v2/checkpoint')).body).toBe(checkpoint);
+    expect((await add(SECOND, 'second')).status).toBe(201);
+    expect((await add('localhost', 'too late')).status).toBe(405);
+  });
+
+  it('are prepared, frozen, opened, listed, copied and exported while no process runs them', async () => {
+    await start();
+    await add('localhost', 'first');
+    await stop();
+    await prepareShard(options(), { origin: SECOND, url: URL_2 });
+    expect(await listShards(options())).toMatchObject([
+      { status: 'open', size: 1 },
+      { status: 'prepared', size: 0 },
+    ]);
+    await expect(openShard(options(), SECOND)).rejects.toMatchObject({ code: 'config' });
+    await freezeLog({ ...options(), shard: 'localhost' });
+    await openShard(options(), SECOND);
+    expect(await listShards(options())).toMatchObject([
+      { status: 'frozen', size: 1 },
+      { status: 'open', size: 0 },
+    ]);
+    expect(await backupLog(join(root.path, 'backup'), options())).toEqual({
+      size: 0,
+      shards: [
+        { origin: 'localhost', size: 1 },
+        { origin: SECOND, size: 0 },
+      ],
+    });
+    expect(await exportLog(join(root.path, 'export'), options())).toEqual({ size: 0 });
+    expect(await exportLog(join(root.path, 'export-1'), { ...options(), shard: 'localhost' })).toEqual({ size: 1 });
+  });
+});
