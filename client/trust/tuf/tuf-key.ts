@@ -25,6 +25,8 @@ export interface TufKey {
   readonly name: string;
   /** SHA-256 of the SubjectPublicKeyInfo in hex: the same for one key in two forms. The text itself of an unknown form. */
   readonly fingerprint: string;
+  /** SubjectPublicKeyInfo in DER; undefined for an unknown form. */
+  readonly spki: Uint8Array | undefined;
   /** Verifies signatures; undefined for a key whose signatures do not count. */
   readonly verifier: KeyObject | undefined;
 }
@@ -71,6 +73,7 @@ export function readTufKey(keyid: string, value: unknown, what: string): TufKey 
     json: value,
     name: info?.name ?? keytype,
     fingerprint: info ? hexSha256(info.spki) : text.trim(),
+    spki: info?.spki,
     verifier: counts ? verifierOf(info) : undefined,
   };
 }

@@ -1,0 +1,94 @@
+/** What a repository has published, and what is staged in it, as values. */
+import { equal } from '../../../merkle/bytes.ts';
+import { ClientError } from '../../errors.ts';
+import {
+  type Metadata,
+  type Root,
+  readRoot,
+  readSnapshot,
+  readTargets,
+  readTimestamp,
+  type Snapshot,
+  type Targets,
+  type Timestamp,
+} from './metadata.ts';
+import { atOnce, type RepositoryStore } from './repository-store.ts';
+import { checkSigned } from './threshold.ts';
+
+export interface PublicState {
+  /** The newest root of the chain; undefined before the first publication. */
+  readonly root: Metadata<Root> | undefined;
+  readonly timestamp: Metadata<Timestamp> | undefined;
+  readonly snapshot: Metadata<Snapshot> | undefined;
+  /** The targets roles that the snapshot names. */
+  readonly roles: ReadonlyMap<string, Metadata<Targets>>;
+  /** The versions of each role whose files are public, published or not, in order. */
+  readonly versions: ReadonlyMap<string, readonly number[]>;
+}
+
+export interface StagedState {
+  readonly root: Metadata<Root> | undefined;
+  /** `targets` and delegated roles. */
+  readonly roles: ReadonlyMap<string, Metadata<Targets>>;
+}
+
+/** @throws ClientError `trust` where public files are missing or contradict each other; `tuf-malformed`, `tuf-signatures` */
+export async function readPublicState(store: RepositoryStore): Promise<PublicState> {
+  const versions = await store.publicVersions();
+  const root = await readRootChain(store, versions.get('root') ?? []);
+  const roles = new Map<string, Metadata<Targets>>();
+  const bytes = await store.readPublic('timestamp', 0);
+  if (bytes === undefined) return { root, timestamp: undefined, snapshot: undefined, roles, versions };
+  const timestamp = readTimestamp(bytes);
+  const read = async (role: string, version: number): Promise<Uint8Array> => {
+    const file = await store.readPublic(role, version);
+    if (file !== undefined) return file;
+    throw damaged(store, `timestamp.json leads to version ${version} of "${role}", whose file is not there`);
+  };
+  const snapshot = readSnapshot(await read('snapshot', timestamp.signed.snapshot.version));
+  await atOnce(snapshot.signed.meta, async ([role, { version }]) => {
+    if (role !== 'root') roles.set(role, readTargets(await read(role, version), `${role}.json`));
+  });
+  return { root, timestamp, snapshot, roles, versions };
+}
+
+/** @throws ClientError `tuf-malformed`, with the name of the file */
+export async function readStagedState(store: RepositoryStore): Promise<StagedState> {
+  let root: Metadata<Root> | undefined;
+  const roles = new Map<string, Metadata<Targets>>();
+  await atOnce(await store.stagedRoles(), async (role) => {
+    const bytes = await store.readStaged(role);
+    if (bytes === undefined) return;
+    if (role === 'root') root = readRoot(bytes, 'staged/root.json');
+    else roles.set(role, readTargets(bytes, `staged/${role}.json`));
+  });
+  return { root, roles };
+}
+
+/** The version that comes next: no file of an earlier one is there, published or not. */
+export function nextVersion({ versions }: Pick<PublicState, 'versions'>, role: string): number {
+  return (versions.get(role)?.at(-1) ?? 0) + 1;
+}
+
+/** Whether a staged root is the newest public one: a publication put it there, and ended before it removed the staged file. */
+export function isSameVersion(a: Metadata | undefined, b: Metadata | undefined): boolean {
+  return a !== undefined && b !== undefined && equal(a.signedBytes, b.signedBytes);
+}
+
+/** The newest root, when each root is signed by the keys of the one before (section 5.3.4). */
+async function readRootChain(store: RepositoryStore, versions: readonly number[]): Promise<Metadata<Root> | undefined> {
+  let last: Metadata<Root> | undefined;
+  for (const [i, version] of versions.entries()) {
+    if (version !== i + 1) throw damaged(store, `version ${i + 1} of the root is missing`);
+    const root = readRoot((await store.readPublic('root', version))!, `${version}.root.json`);
+    if (root.signed.version !== version) throw damaged(store, `${version}.root.json holds another version`);
+    if (last !== undefined) checkSigned(last.signed, 'root', root);
+    checkSigned(root.signed, 'root', root);
+    last = root;
+  }
+  return last;
+}
+
+function damaged(store: RepositoryStore, why: string): ClientError {
+  return new ClientError('trust', `${store.public} is damaged: ${why}. Bring the file back from a mirror or a backup`);
+}
