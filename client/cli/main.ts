@@ -37,7 +37,11 @@ const COMMANDS: readonly Entry[] = [
     "check, export, freeze, back up or restore a log's data",
     async () => (await import('./log-command.ts')).logCommand(),
   ],
-  ['trust', 'write what others need to trust a log', async () => (await import('./trust-command.ts')).trustCommand()],
+  [
+    'trust',
+    'publish what others need to trust a log',
+    async () => (await import('./trust/trust-command.ts')).trustCommand(),
+  ],
   [
     'witness',
     'run a witness, and say which logs it cosigns',

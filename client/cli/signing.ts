@@ -8,6 +8,7 @@ import type { Signed } from '../formats/entry-request.ts';
 import { formatPublicKeyPem, type PublicKey } from '../formats/key.ts';
 import type { KeySigner } from '../submit/signers/types.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
+import { AGENT_TIMEOUT_MS, agentKeyOf } from './agent-key.ts';
 import { addDestinationOptions, type DestinationOptions } from './destination.ts';
 import { readPrivateKey, readPublicKey, readWhole, writeWhole } from './files.ts';
 import { addLogOptions } from './log-options.ts';
@@ -27,7 +28,6 @@ export interface SigningOptions extends DestinationOptions, KeyPlaceOptions {
 }
 
 const MAX_CHAIN_FILE = 256 * 1024;
-const MAX_SSH_KEY = 64 * 1024;
 
 /** @param bundle the name of the bundle of one file without `--out`, for the help */
 export function addSigningOptions(command: Command, bundle: string): Command {
@@ -91,27 +91,13 @@ async function openKey(options: SigningOptions, beside: string | undefined): Pro
   return await tokenSigner(spec);
 }
 
-/** A person who confirms each signature needs some time. */
-const AGENT_TIMEOUT_MS = 60_000;
-/** A line of `ssh-add -L` or of a file `.pub`. */
-const SSH_PUBLIC_KEY = /^(?:ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/=]+/m;
-
 /** @param named a fingerprint, the public key itself, or its file */
 async function keyInAgent(named: string, options: SigningOptions): Promise<KeySigner> {
   if (passphraseOf(options) !== undefined) {
     throw usage('an ssh-agent has opened its keys already: leave out --passphrase-file and --passphrase-env');
   }
-  const isKey = named.startsWith('SHA256:') || SSH_PUBLIC_KEY.test(named);
   const { agentSigner } = await import('../submit/signers/agent-signer.ts');
-  return await agentSigner({ key: isKey ? named : await readSshPublicKey(named), timeoutMs: AGENT_TIMEOUT_MS });
-}
-
-/** @throws ClientError `file`, `key`; the message never holds a part of the file, which may be a private key */
-async function readSshPublicKey(path: string): Promise<string> {
-  const text = Buffer.from(await readWhole(path, MAX_SSH_KEY, 'an SSH public key')).toString('latin1');
-  const [line] = SSH_PUBLIC_KEY.exec(text) ?? [];
-  if (line !== undefined) return line;
-  throw new ClientError('key', `${path} holds no SSH public key: give the file that ends in .pub, or a fingerprint`);
+  return await agentSigner({ key: await agentKeyOf(named), timeoutMs: AGENT_TIMEOUT_MS });
 }
 
 async function softwareKey(options: SigningOptions, beside: string | undefined): Promise<KeySigner> {

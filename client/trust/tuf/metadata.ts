@@ -4,7 +4,7 @@
  *
  * Unknown members are kept: the signed bytes come from the file itself and not from what was understood of it.
  */
-import { canonicalJson, parseTufJson, type TufJson, type TufObject } from './canonical-json.ts';
+import { canonicalJson, isTufObject, parseTufJson, type TufJson, type TufObject } from './canonical-json.ts';
 import {
   arrayAt,
   keysAt,
@@ -127,6 +127,12 @@ export function readTargets(bytes: Uint8Array, what = 'targets.json'): Metadata<
       delegations: delegations === undefined ? undefined : delegationsAt(delegations, what),
     };
   });
+}
+
+/** Metadata that holders sign: a root, or those of a targets role. @throws ClientError `tuf-malformed` */
+export function readRootOrTargets(bytes: Uint8Array, what: string): Metadata<Root> | Metadata<Targets> {
+  const { signed } = parseTufJson(bytes, what, TUF_LIMITS.file.targets);
+  return isTufObject(signed) && signed._type === 'root' ? readRoot(bytes, what) : readTargets(bytes, what);
 }
 
 /** @throws ClientError `tuf-malformed` */

@@ -23,7 +23,7 @@ export interface PlannedRole {
   readonly expires: number;
 }
 
-export interface PlannedDelegation extends PlannedRole {
+interface PlannedDelegation extends PlannedRole {
   readonly name: string;
   /** Patterns of the names of targets that the role may sign. */
   readonly paths: readonly string[];

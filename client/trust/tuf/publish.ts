@@ -6,10 +6,12 @@
  *
  *   targets        nobody knows their names yet
  *   metadata       versions of targets roles and of the snapshot, which no timestamp names yet
- *   (timestamp)    only where the new root alone would make what is published invalid: a timestamp that both roots accept
  *   root           clients take it at once; what is published stays valid under it
  *   timestamp      from now on clients see the new versions
  *   staged         the staged files go
+ *
+ * A root may replace keys so that what is published is not valid under it. Then the timestamp comes before the root, where
+ * both roots accept the new versions; otherwise clients have to wait until both are there.
  */
 import type { Signer } from '../../../merkle/runtime/keys/types.ts';
 import { ClientError } from '../../errors.ts';
@@ -27,9 +29,9 @@ import {
 import { RepositoryStore } from './repository-store.ts';
 import { checkSigned } from './threshold.ts';
 
-export type PublishStep = 'targets' | 'metadata' | 'root' | 'timestamp' | 'staged';
+type PublishStep = 'targets' | 'metadata' | 'root' | 'timestamp' | 'staged';
 
-export interface PublishOptions {
+interface PublishOptions {
   /** The keys of snapshot and timestamp; besides, those of the root before where a new root replaces them. */
   readonly online: readonly Signer[];
   /** Milliseconds since 1970. */
@@ -40,7 +42,7 @@ export interface PublishOptions {
   readonly onStep?: (step: PublishStep) => void;
 }
 
-export interface Publication {
+interface Publication {
   /** What became public, with versions; empty where everything was public already. */
   readonly published: readonly { readonly role: string; readonly version: number; readonly expires: number }[];
   /** Names of targets that became public. */
@@ -117,21 +119,19 @@ async function publishStaged(
     onStep('metadata');
     await store.placeMetadata(metadata);
   }
-  let last = timestamp;
+  const isNewTimestamp = !isSameVersion(timestamp, state.timestamp);
+  const showTimestamp = async () => {
+    onStep('timestamp');
+    await store.replaceTimestamp(timestamp.bytes);
+  };
+  // The new versions first where the new root would make the old ones invalid, and they have the signatures that both want.
+  const early = isNewTimestamp && !holds && bridged;
+  if (early) await showTimestamp();
   if (isNewRoot) {
-    if (!holds && bridged) {
-      onStep('timestamp');
-      await store.replaceTimestamp(timestamp.bytes);
-      last = await signTimestamp({ ...context, state: { ...state, timestamp } }, snapshot);
-    }
     onStep('root');
     await store.placeMetadata([versionOf('root', root)]);
   }
-  const isNewTimestamp = !isSameVersion(last, state.timestamp);
-  if (isNewTimestamp) {
-    onStep('timestamp');
-    await store.replaceTimestamp(last.bytes);
-  }
+  if (isNewTimestamp && !early) await showTimestamp();
   if (staged.root !== undefined || staged.roles.size > 0) {
     onStep('staged');
     await removeStaged(store, staged);
@@ -139,7 +139,7 @@ async function publishStaged(
   const published = [
     ...(isNewRoot ? [versionOf('root', root)] : []),
     ...metadata,
-    ...(isNewTimestamp ? [versionOf('timestamp', last)] : []),
+    ...(isNewTimestamp ? [versionOf('timestamp', timestamp)] : []),
   ];
   return {
     published: published.map(({ role, version, expires }) => ({ role, version, expires })),

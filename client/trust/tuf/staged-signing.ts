@@ -2,7 +2,8 @@
 import { equal } from '../../../merkle/bytes.ts';
 import type { Signer } from '../../../merkle/runtime/keys/types.ts';
 import { ClientError } from '../../errors.ts';
-import { type Metadata, type Root, readRoot, readTargets, type Targets, writeMetadata } from './metadata.ts';
+import { type Metadata, type Root, readRootOrTargets, type Targets, writeMetadata } from './metadata.ts';
+import type { TrustPlan } from './plan.ts';
 import { type PublicState, readPublicState, readStagedState, type StagedState } from './repository-state.ts';
 import { RepositoryStore } from './repository-store.ts';
 import { signedBy } from './threshold.ts';
@@ -75,12 +76,46 @@ export async function addSignature(
   return writeMetadata(metadata.signed.json, [...others, { keyid: key.keyid, sig }]);
 }
 
-/** Signs a staged role of the repository. @throws ClientError `trust` where it is not staged; `key`; RuntimeError of the signer */
-export async function signStaged(dir: string, signer: Signer, role: string): Promise<void> {
+/** A staged version, with what a holder must see before signing it. */
+export interface VersionToSign {
+  readonly role: string;
+  readonly metadata: Metadata<Root> | Metadata<Targets>;
+  /** The published version; undefined before the first one. */
+  readonly before: Metadata<Root> | Metadata<Targets> | undefined;
+  /** What names the keys that must or may sign it. */
+  readonly delegators: readonly Delegator[];
+}
+
+/** All staged versions of the repository, and its plan, which names the holders. @throws ClientError `trust`, `tuf-malformed` */
+export async function versionsToSign(
+  dir: string,
+): Promise<{ readonly plan: TrustPlan; readonly versions: readonly VersionToSign[] }> {
+  const store = new RepositoryStore(dir);
+  return await store.locked(async () => {
+    const [state, staged] = [await readPublicState(store), await readStagedState(store)];
+    const roles = [...(staged.root === undefined ? [] : ['root']), ...[...staged.roles.keys()].sort()];
+    const versions = roles.map((role) => {
+      const { needed, further } = delegatorsOf(role, state, staged);
+      const before = role === 'root' ? state.root : state.roles.get(role);
+      return { role, metadata: stagedOf(staged, role), before, delegators: [...needed, ...further] };
+    });
+    return { plan: store.plan(), versions };
+  });
+}
+
+/**
+ * Signs a staged role of the repository.
+ * @param shown what was shown to the holder; other metadata than these are not signed
+ * @throws ClientError `trust` where it is not staged, or is not what was shown; `key`; RuntimeError of the signer
+ */
+export async function signStaged(dir: string, signer: Signer, role: string, shown?: Metadata): Promise<void> {
   const store = new RepositoryStore(dir);
   await store.locked(async () => {
     const [state, staged] = [await readPublicState(store), await readStagedState(store)];
     const metadata = stagedOf(staged, role);
+    if (shown !== undefined && !equal(shown.signedBytes, metadata.signedBytes)) {
+      throw new ClientError('trust', `staged/${role}.json changed after it was shown: nothing was signed`);
+    }
     const { needed, further } = delegatorsOf(role, state, staged);
     const bytes = await addSignature(metadata, role, [...needed, ...further], signer);
     await store.writeStaged([{ role, bytes }]);
@@ -93,39 +128,45 @@ export async function signStaged(dir: string, signer: Signer, role: string): Pro
  * @throws ClientError `trust` where the copy is of other metadata than those that are staged; `tuf-signatures` where it
  * brings no valid signature of a key of the role
  */
-export async function collectSignatures(dir: string, bytes: Uint8Array, role: string): Promise<number> {
+export async function collectSignatures(
+  dir: string,
+  bytes: Uint8Array,
+): Promise<{ readonly role: string; readonly signatures: number }> {
   const store = new RepositoryStore(dir);
   return await store.locked(async () => {
     const [state, staged] = [await readPublicState(store), await readStagedState(store)];
-    const metadata = stagedOf(staged, role);
-    const copy = role === 'root' ? readRoot(bytes) : readTargets(bytes);
-    if (!equal(copy.signedBytes, metadata.signedBytes)) {
-      const why = `the file is version ${copy.signed.version} of "${role}" with other content than what is staged: sign the staged file again`;
-      throw new ClientError('trust', why);
+    const copy = readRootOrTargets(bytes, 'the signed copy');
+    const all: [string, Metadata<Root> | Metadata<Targets>][] = [...staged.roles];
+    if (staged.root !== undefined) all.push(['root', staged.root]);
+    const found = all.find(([, one]) => equal(one.signedBytes, copy.signedBytes));
+    if (found === undefined) {
+      const { type, version } = copy.signed;
+      throw new ClientError(
+        'trust',
+        `version ${version} of ${type} in the copy is not what is staged: sign the staged file again`,
+      );
     }
+    const [role, metadata] = found;
     const { needed, further } = delegatorsOf(role, state, staged);
-    const valid = new Set(
-      [...needed, ...further].flatMap((delegator) => signedBy(delegator, role, copy).signed.map(({ keyid }) => keyid)),
-    );
+    const idsIn = (one: Metadata) =>
+      new Set(
+        [...needed, ...further].flatMap((delegator) => signedBy(delegator, role, one).signed.map(({ keyid }) => keyid)),
+      );
+    const [valid, held] = [idsIn(copy), idsIn(metadata)];
     if (valid.size === 0) {
-      throw new ClientError('tuf-signatures', `the file has no valid signature of a key that may sign "${role}"`);
+      throw new ClientError('tuf-signatures', `the copy has no valid signature of a key that may sign "${role}"`);
     }
-    const held = new Set(
-      [...needed, ...further].flatMap((delegator) =>
-        signedBy(delegator, role, metadata).signed.map(({ keyid }) => keyid),
-      ),
-    );
     const added = copy.signatures.filter(({ keyid }) => valid.has(keyid) && !held.has(keyid));
-    if (added.length === 0) return 0;
-    const names = new Set(added.map(({ keyid }) => keyid));
-    const kept = metadata.signatures.filter(({ keyid }) => !names.has(keyid));
-    await store.writeStaged([{ role, bytes: writeMetadata(metadata.signed.json, [...kept, ...added]) }]);
-    return added.length;
+    const kept = metadata.signatures.filter(({ keyid }) => !added.some((one) => one.keyid === keyid));
+    if (added.length > 0) {
+      await store.writeStaged([{ role, bytes: writeMetadata(metadata.signed.json, [...kept, ...added]) }]);
+    }
+    return { role, signatures: added.length };
   });
 }
 
 /** @throws ClientError `trust` */
-export function stagedOf(staged: StagedState, role: string): Metadata<Root> | Metadata<Targets> {
+function stagedOf(staged: StagedState, role: string): Metadata<Root> | Metadata<Targets> {
   const metadata = role === 'root' ? staged.root : staged.roles.get(role);
   if (metadata !== undefined) return metadata;
   const there = [...(staged.root === undefined ? [] : ['root']), ...staged.roles.keys()];

@@ -30,7 +30,7 @@ export interface StagedRole {
   readonly version: number;
 }
 
-export interface TargetChange {
+interface TargetChange {
   /** Targets that are added or replaced. */
   readonly files?: readonly { readonly name: string; readonly bytes: Uint8Array; readonly custom?: TufObject }[];
   /** Names of targets that the role names no more. */

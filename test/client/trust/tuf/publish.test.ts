@@ -233,16 +233,16 @@ describe('signatures', () => {
       copies.push(readFileSync(staged));
     }
     writeFileSync(staged, unsigned);
-    expect(await collectSignatures(dir, copies[2]!, 'root')).toBe(1);
-    expect(await collectSignatures(dir, copies[0]!, 'root')).toBe(1);
-    expect(await collectSignatures(dir, copies[0]!, 'root')).toBe(0);
-    await failsWith(collectSignatures(dir, unsigned, 'root'), 'tuf-signatures', /no valid signature/);
+    expect(await collectSignatures(dir, copies[2]!)).toEqual({ role: 'root', signatures: 1 });
+    expect((await collectSignatures(dir, copies[0]!)).signatures).toBe(1);
+    expect((await collectSignatures(dir, copies[0]!)).signatures).toBe(0);
+    await failsWith(collectSignatures(dir, unsigned), 'tuf-signatures', /no valid signature/);
     await failsWith(
-      collectSignatures(dir, bytes(copies[1]!.toString().replace('"version": 1', '"version": 2')), 'root'),
+      collectSignatures(dir, bytes(copies[1]!.toString().replace('"version": 1', '"version": 2'))),
       'trust',
-      /other content/,
+      /not what is staged/,
     );
-    await collectSignatures(dir, copies[1]!, 'root');
+    await collectSignatures(dir, copies[1]!);
     await signAll(dir, 'targets', three);
     await publishNow();
     readAsClient(dir);

@@ -1,27 +1,27 @@
 /** `stele trust files`: writes what others need to trust a log, for any log. */
 import { join, relative } from 'node:path';
 import { Command } from 'commander';
-import { decodeUtf8, encodeUtf8, equal } from '../../merkle/bytes.ts';
-import { isLoopback, isTrialName } from '../../merkle/loopback.ts';
-import { parseVerifierKey, type VerifierKey } from '../../merkle/note.ts';
-import { MAX_POLICY } from '../../merkle/policy.ts';
-import { makeDirDurable, readFileIfThere } from '../../merkle/runtime/disk/files.ts';
-import { timeOfText } from '../../merkle/x509/utc-time.ts';
-import { ClientError, usage } from '../errors.ts';
-import { openHead } from '../follow/signed-head.ts';
-import { fetchLogInfo, type LogInfo } from '../submit/log-info.ts';
-import { parseLogUrl } from '../submit/log-url.ts';
-import { openSource } from '../tiles/tiles.ts';
-import type { SourceOptions } from '../tiles/types.ts';
-import { parseLogKey } from '../trust/log-key.ts';
-import { type DescribedLog, knownStart, nameApart, SIGNING_CONFIG_FILE, trustFiles } from '../trust/trust-files.ts';
-import { MAX_TRUSTED_ROOT } from '../trust/trusted-root.ts';
-import { calledAs, shellWord } from './called-as.ts';
-import { readWhole, verifierKeyText, writeWhole } from './files.ts';
-import { noteRetry } from './log-options.ts';
-import { print, warn } from './report.ts';
-import { addSettings, configOf, loadServer, type ServerMain } from './settings-flags.ts';
-import { addCaOption, fetchOf } from './tls-authorities.ts';
+import { decodeUtf8, encodeUtf8, equal } from '../../../merkle/bytes.ts';
+import { isLoopback, isTrialName } from '../../../merkle/loopback.ts';
+import { parseVerifierKey, type VerifierKey } from '../../../merkle/note.ts';
+import { MAX_POLICY } from '../../../merkle/policy.ts';
+import { makeDirDurable, readFileIfThere } from '../../../merkle/runtime/disk/files.ts';
+import { timeOfText } from '../../../merkle/x509/utc-time.ts';
+import { ClientError, usage } from '../../errors.ts';
+import { openHead } from '../../follow/signed-head.ts';
+import { fetchLogInfo, type LogInfo } from '../../submit/log-info.ts';
+import { parseLogUrl } from '../../submit/log-url.ts';
+import { openSource } from '../../tiles/tiles.ts';
+import type { SourceOptions } from '../../tiles/types.ts';
+import { parseLogKey } from '../../trust/log-key.ts';
+import { type DescribedLog, knownStart, nameApart, SIGNING_CONFIG_FILE, trustFiles } from '../../trust/trust-files.ts';
+import { MAX_TRUSTED_ROOT } from '../../trust/trusted-root.ts';
+import { calledAs, shellWord } from '../called-as.ts';
+import { readWhole, verifierKeyText, writeWhole } from '../files.ts';
+import { noteRetry } from '../log-options.ts';
+import { print, warn } from '../report.ts';
+import { addSettings, configOf, type ServerMain } from '../settings-flags.ts';
+import { addCaOption, fetchOf } from '../tls-authorities.ts';
 
 /** `--help` lists these settings; the command takes all settings. */
 const SHOWN = ['data', 'public-url', 'policy'];
@@ -55,14 +55,7 @@ interface FilesOptions {
 /** Everything but the start of the key's validity, which may stand in an earlier file. */
 type Described = Omit<DescribedLog, 'start' | 'keys'> & { readonly keys: readonly VerifierKey[] };
 
-export async function trustCommand(): Promise<Command> {
-  const server = await loadServer();
-  const trust = new Command('trust').description('Write what others need to trust a log').helpCommand(false);
-  trust.addCommand(filesCommand(server));
-  return trust.addHelpText('after', '\nExample:\n  stele trust files trust --config /etc/stele/stele.yaml');
-}
-
-function filesCommand(server: ServerMain): Command {
+export function filesCommand(server: ServerMain): Command {
   const command = new Command('files')
     .description('Write verifier key, policy, trusted root, signing configuration and monitor configurations of a log')
     .argument('<dir>', 'the directory to write to; it is made where it is missing');

@@ -1,0 +1,27 @@
+/** `stele trust`: the trust files of a log, and the TUF repository that publishes them. */
+import { Command } from 'commander';
+import { loadServer } from '../settings-flags.ts';
+import { filesCommand } from './files-command.ts';
+import { addKeyCommand, expireCommand, removeKeyCommand } from './plan-commands.ts';
+import { publishCommand } from './publish-command.ts';
+import { signStagedCommand } from './sign-staged-command.ts';
+import { initCommand, stageCommand } from './stage-command.ts';
+import { statusCommand } from './status-command.ts';
+
+const HELP = `
+Examples:
+  stele trust files trust --config /etc/stele/stele.yaml
+  stele trust init repository --plan plan.yaml
+  stele trust stage repository trust
+  stele trust sign repository --key holder-1.pem
+  stele trust publish repository --key online.pem`;
+
+export async function trustCommand(): Promise<Command> {
+  const trust = new Command('trust')
+    .description('Write what others need to trust a log, and publish it as a TUF repository')
+    .helpCommand(false);
+  trust.addCommand(filesCommand(await loadServer()));
+  const repository = [initCommand, stageCommand, signStagedCommand, publishCommand, statusCommand];
+  for (const make of [...repository, addKeyCommand, removeKeyCommand, expireCommand]) trust.addCommand(make());
+  return trust.addHelpText('after', HELP);
+}
