@@ -43,6 +43,11 @@ const COMMANDS: readonly Entry[] = [
     async () => (await import('./trust/trust-command.ts')).trustCommand(),
   ],
   [
+    'ceremony',
+    'make the first root of a TUF repository, with tokens',
+    async () => (await import('./ceremony/ceremony-command.ts')).ceremonyCommand(),
+  ],
+  [
     'witness',
     'run a witness, and say which logs it cosigns',
     async () => (await import('./witness-command.ts')).witnessCommand(),

@@ -11,6 +11,7 @@ export interface VerifyOptions {
   readonly tlogProof?: string;
   readonly leafHash?: string;
   readonly evidence?: string;
+  readonly ceremony?: string;
   readonly key?: string;
   readonly identity?: string;
   readonly identityRegexp?: string;

@@ -30,6 +30,7 @@ Examples:
     --require-logs 2 --require-timestamps 1
   stele verify app.tgz --tlog-proof app.tgz.tlog-proof --policy trust/policy --key app.tgz.pub.pem
   stele verify --leaf-hash 1f2e… --tlog-proof entry.tlog-proof --policy trust/policy
+  stele verify 1.root.json --ceremony transcript.sigstore.jsonl --policy trust/policy
   stele verify --evidence monitor-state/evidence/0a1b….json --log-key 'log.example.com+1a2b3c4d+AbCd…'`;
 
 export function verifyCommand(): Command {
@@ -88,6 +89,7 @@ export function verifyCommand(): Command {
       '--evidence <path>',
       "check a file of a monitor's or witness's evidence instead (with --log-key: of that log)",
     )
+    .option('--ceremony <path>', 'check root metadata against the logged transcript of the ceremony that made them')
     .option('--json', 'print the result as JSON; of several files as a list')
     .addHelpText('after', HELP)
     .action(verify);
@@ -105,6 +107,10 @@ async function verify(files: readonly string[], options: VerifyOptions & { evide
   process.once('SIGINT', interrupted);
   try {
     if (options.leafHash !== undefined) return await leaf(files, options);
+    if (options.ceremony !== undefined) {
+      const { verifyCeremony } = await import('./verify-ceremony.ts');
+      return await verifyCeremony(files, options.ceremony, options, await loadPrimitives(1));
+    }
     const { artifactsOf } = await import('./artifacts.ts');
     const artifacts = await artifactsOf(files, options);
     const signer = requestedSigner(options);

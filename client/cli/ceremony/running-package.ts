@@ -1,0 +1,100 @@
+/**
+ * Which package runs this process, by the digests of its files. A ceremony begins with a package whose digest people know,
+ * and each step compares the files that run with the files of that package.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { encodeUtf8 } from '../../../merkle/bytes.ts';
+import { ClientError } from '../../errors.ts';
+import type { CeremonyStore } from '../../trust/ceremony/ceremony-store.ts';
+import { type BeginStep, type Machine, sha256 } from '../../trust/ceremony/steps.ts';
+import { filesOfPackage } from './tarball.ts';
+
+/** Loaded from folders of their own, beside what package.json names. */
+const OPTIONAL = ['pkcs11js'];
+/** A list of the package's files. */
+const MAX_LIST = 4 * 1024 * 1024;
+const LINE = /^([0-9a-f]{64}) {2}([^\r\n]{1,1000})$/;
+
+interface OwnPackage {
+  readonly root: string;
+  readonly version: string;
+  readonly dependencies: readonly string[];
+}
+
+/** The list of the package's files, as `sha256sum` writes it. @throws ClientError `ceremony` */
+export function listOfPackage(tgz: Uint8Array): Uint8Array {
+  const lines = [...filesOfPackage(tgz)].map(([path, bytes]) => `${sha256(bytes)}  ${path}\n`);
+  return encodeUtf8(lines.sort().join(''));
+}
+
+/** Compares the files that run with the list. @throws ClientError `ceremony`, which names the first file that differs */
+export function checkRunning(list: Uint8Array): void {
+  const { root } = ownPackage();
+  for (const line of Buffer.from(list).toString().trimEnd().split('\n')) {
+    const [, digest, path] = LINE.exec(line) ?? [];
+    if (digest === undefined || path === undefined)
+      throw new ClientError('ceremony', 'the list of the package is damaged');
+    const file = join(root, path);
+    if (!existsSync(file) || sha256(readFileSync(file)) !== digest) {
+      const why = `what runs here is not the package of the ceremony: ${file} ${existsSync(file) ? 'differs' : 'is missing'}`;
+      throw new ClientError('ceremony', `${why}. Install that package, and run its \`stele ceremony\``);
+    }
+  }
+}
+
+/** What runs this step, once it is the package of the ceremony. @throws ClientError `ceremony` */
+export async function checkRecorded(store: CeremonyStore, { package: { files } }: BeginStep): Promise<Machine> {
+  const list = await store.read('package', MAX_LIST);
+  if (list === undefined || sha256(list) !== files) {
+    throw new ClientError('ceremony', `${store.path('package')} is not the list that the ceremony began with`);
+  }
+  checkRunning(list);
+  return thisMachine();
+}
+
+/** What runs this step. */
+export function thisMachine(): Machine {
+  const { version, root, dependencies } = ownPackage();
+  const lines = [...dependencies, ...OPTIONAL].sort().flatMap((name) => {
+    const dir = dependencyDir(root, name);
+    return dir === undefined ? [] : [`${digestOfTree(dir)}  ${name}\n`];
+  });
+  return {
+    stele: version,
+    node: process.version,
+    platform: `${process.platform}-${process.arch}`,
+    dependencies: sha256(encodeUtf8(lines.join(''))),
+  };
+}
+
+function ownPackage(): OwnPackage {
+  for (let root = dirname(fileURLToPath(import.meta.url)); ; root = dirname(root)) {
+    const file = join(root, 'package.json');
+    const json = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
+    if (json?.name === 'stele')
+      return { root, version: String(json.version), dependencies: Object.keys(json.dependencies) };
+    if (root === dirname(root)) throw new ClientError('ceremony', 'the package that runs is not to be found');
+  }
+}
+
+/** Where Node finds the package: in the nearest node_modules. */
+function dependencyDir(root: string, name: string): string | undefined {
+  for (let at = root; ; at = dirname(at)) {
+    const dir = join(at, 'node_modules', name);
+    if (existsSync(join(dir, 'package.json'))) return dir;
+    if (at === dirname(at)) return undefined;
+  }
+}
+
+function digestOfTree(dir: string): string {
+  const lines: string[] = [];
+  const names = readdirSync(dir, { recursive: true, withFileTypes: true });
+  for (const entry of names) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    lines.push(`${sha256(readFileSync(path))}  ${path.slice(dir.length + 1)}\n`);
+  }
+  return sha256(encodeUtf8(lines.sort().join('')));
+}

@@ -1,0 +1,158 @@
+/** What the steps of a ceremony amount to, and the rules that each next step must keep. */
+
+import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
+import type { KeyAttributes } from '../../../merkle/runtime/keys/pkcs11/types.ts';
+import { ClientError } from '../../errors.ts';
+import { formatPublicKeyPem, parsePublicKeyPem } from '../../formats/key.ts';
+import { type TufKey, tufKey, verifyTufSignature } from '../tuf/tuf-key.ts';
+import { type BeginStep, type KeyStep, keyStepMessage, type RootStep, type SignStep, type Step } from './steps.ts';
+
+/** Signatures of the holders are over SHA-256 digests: P-256 is what every token, TUF client and log takes. */
+export const MECHANISM = { generate: 'CKM_EC_KEY_PAIR_GEN', sign: 'CKM_ECDSA over SHA-256' } as const;
+
+export interface Ceremony {
+  readonly begin: BeginStep;
+  /** By holder, in the order of the steps. */
+  readonly keys: ReadonlyMap<string, HolderKey>;
+  readonly root: RootStep | undefined;
+  /** By holder. */
+  readonly signatures: ReadonlyMap<string, SignStep>;
+}
+
+export interface HolderKey {
+  readonly step: KeyStep;
+  readonly key: TufKey;
+}
+
+/** @param steps as `parseSteps` gives them @throws ClientError `ceremony` where they break a rule */
+export function ceremonyOf(steps: readonly Step[]): Ceremony {
+  const [begin, ...rest] = steps;
+  if (begin?.step !== 'begin') throw broken('the first step of a ceremony is "begin"');
+  const keys = new Map<string, HolderKey>();
+  const signatures = new Map<string, SignStep>();
+  let root: RootStep | undefined;
+  for (const step of rest) {
+    const so: Ceremony = { begin, keys, root, signatures };
+    switch (step.step) {
+      case 'begin':
+        throw broken('a ceremony begins once');
+      case 'key':
+        keys.set(step.holder, { step, key: checkKey(so, step) });
+        break;
+      case 'root':
+        checkRoot(so);
+        root = step;
+        break;
+      case 'sign':
+        checkSign(so, step);
+        signatures.set(step.holder, step);
+    }
+  }
+  return { begin, keys, root, signatures };
+}
+
+/**
+ * Whether a holder's key may be recorded next. @returns the key
+ * @throws ClientError `ceremony`
+ */
+export function checkKey({ begin, keys, root }: Omit<Ceremony, 'signatures'>, step: KeyStep): TufKey {
+  const { holder, token } = step;
+  checkHolder(begin, holder);
+  if (root !== undefined) throw broken(`the root is made, and names the keys: ${holder} comes too late`);
+  if (keys.has(holder)) throw broken(`${holder} has a key in this ceremony already`);
+  checkAttributes(step.attributes, holder);
+  if (step.mechanism.generate !== MECHANISM.generate || step.mechanism.sign !== MECHANISM.sign) {
+    throw broken(`the key of ${holder} is for other mechanisms than ${MECHANISM.generate} and ${MECHANISM.sign}`);
+  }
+  const key = keyOf(step);
+  for (const { step: other, key: known } of keys.values()) {
+    if (known.fingerprint === key.fingerprint)
+      throw broken(`${holder} has the key of ${other.holder}: each holder has a token of their own`);
+    if (isSameToken(other, step)) {
+      throw broken(
+        `the token "${token.label}" (serial number ${token.serial}) holds the key of ${other.holder}: each holder has a token of their own`,
+      );
+    }
+    if (step.tpm !== '' && other.tpm === step.tpm) {
+      throw broken(
+        `the token of ${holder} is on the same TPM as that of ${other.holder}: three wrong PINs of the one lock both`,
+      );
+    }
+  }
+  if (!verifyTufSignature(key, keyStepMessage(step), step.sig)) {
+    throw broken(`the key of ${holder} did not sign its record`);
+  }
+  return key;
+}
+
+/** A TPM has no serial number: its module shows zeros. */
+function isSameToken({ token: a }: KeyStep, { token: b }: KeyStep): boolean {
+  return a.serial === b.serial && /[^0 ]/.test(a.serial) && a.manufacturer === b.manufacturer && a.model === b.model;
+}
+
+/** Whether the root may be made next. @throws ClientError `ceremony` */
+export function checkRoot({ begin, keys, root }: Omit<Ceremony, 'signatures'>): void {
+  if (root !== undefined) throw broken('the root is made already');
+  const missing = begin.holders.filter((holder) => !keys.has(holder));
+  if (missing.length > 0)
+    throw broken(`the root names the keys of all holders, and ${missing.join(', ')} have made none yet`);
+}
+
+/** Whether a signature may be recorded next. @throws ClientError `ceremony` */
+export function checkSign({ begin, keys, root, signatures }: Ceremony, step: SignStep): void {
+  const { holder } = step;
+  checkHolder(begin, holder);
+  if (root === undefined) throw broken('there is no root to sign yet');
+  if (signatures.has(holder)) throw broken(`${holder} has signed the root already, and counts once`);
+  const { key } = keys.get(holder)!;
+  if (step.keyid !== key.keyid) throw broken(`the signature of ${holder} is by another key than the recorded one`);
+  if (step.sha256 !== root.sha256) throw broken(`${holder} signed another root`);
+}
+
+/** @throws ClientError `ceremony` */
+export function checkHolder({ holders }: BeginStep, holder: string): void {
+  if (!holders.includes(holder)) throw broken(`"${holder}" is no holder of this ceremony (${holders.join(', ')})`);
+}
+
+/** Enough holders signed the root. @throws ClientError `ceremony` */
+export function checkEnough({ begin, signatures }: Ceremony): void {
+  if (signatures.size >= begin.threshold) return;
+  const by = signatures.size === 0 ? 'nobody' : [...signatures.keys()].join(', ');
+  throw broken(
+    `${begin.threshold} of ${begin.holders.length} holders must sign the root, and ${signatures.size} did: ${by}`,
+  );
+}
+
+/** All five, since each alone holds of some copy too. @throws ClientError `ceremony` */
+export function checkAttributes(attributes: KeyAttributes, holder: string): void {
+  const { sensitive, extractable, local, neverExtractable, alwaysSensitive } = attributes;
+  const wrong = [
+    ...(sensitive ? [] : ['not CKA_SENSITIVE']),
+    ...(extractable ? ['CKA_EXTRACTABLE'] : []),
+    ...(local ? [] : ['not CKA_LOCAL']),
+    ...(neverExtractable ? [] : ['not CKA_NEVER_EXTRACTABLE']),
+    ...(alwaysSensitive ? [] : ['not CKA_ALWAYS_SENSITIVE']),
+  ];
+  if (wrong.length === 0) return;
+  throw broken(
+    `the token says of the key of ${holder}: ${wrong.join(', ')}. So a copy of it may be elsewhere: make another key`,
+  );
+}
+
+function keyOf({ holder, publicKey, keyid }: KeyStep): TufKey {
+  let key: TufKey;
+  try {
+    const { info, spki } = parsePublicKeyPem(publicKey, nodePrimitives());
+    if (info.kind !== 'ecdsa-p256') throw broken(`it is ${info.name}, not ECDSA P-256`);
+    key = tufKey(spki);
+    if (formatPublicKeyPem({ spki }) !== publicKey || key.keyid !== keyid) throw broken('its key ID is of another key');
+  } catch (cause) {
+    if (!(cause instanceof ClientError)) throw cause;
+    throw broken(`the key of ${holder} cannot be used: ${cause.message}`, cause);
+  }
+  return key;
+}
+
+export function broken(why: string, cause?: unknown): ClientError {
+  return new ClientError('ceremony', why, { cause });
+}
