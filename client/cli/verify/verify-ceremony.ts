@@ -4,7 +4,6 @@ import { equal } from '../../../merkle/bytes.ts';
 import { printable } from '../../../merkle/printable.ts';
 import { INTOTO_TYPE } from '../../../merkle/rekor/dsse.ts';
 import type { Primitives } from '../../../merkle/rekor/primitives.ts';
-import { timeText } from '../../../merkle/x509/utc-time.ts';
 import { usage } from '../../errors.ts';
 import type { Bundle } from '../../formats/bundle.ts';
 import { parseBundles } from '../../formats/bundle-list.ts';
@@ -60,8 +59,7 @@ export async function verifyCeremony(
   });
   const holders = [...new Set(signed.map(({ holder }) => holder))];
   checkTranscriptSigners(ceremony, holders);
-  const outcomes = signed.map(({ outcome }) => outcome);
-  print(options.json, asJson(file, path, ceremony, holders, outcomes), lines(file, ceremony, signed, holders));
+  print(options.json, asJson(file, path, ceremony, holders, signed), lines(file, ceremony, signed, holders));
 }
 
 function bundlesOf(file: Uint8Array): Bundle[] {
@@ -104,10 +102,7 @@ function lines(
     `OK: ${printable(basename(inputName(file)))} was made in the ceremony "${printable(begin.name)}", as its transcript says`,
     '',
     'Checked:',
-    line(
-      'root',
-      `version ${metadata.signed.version}, expires ${timeText(metadata.signed.expires)}, digest ${root!.sha256}`,
-    ),
+    line('root', `version ${metadata.signed.version}, expires ${root!.expires}, digest ${root!.sha256}`),
     line('steps', `each follows from the one before it; the first at ${begin.time}`),
     line('package', `${printable(begin.package.file)} with SHA-256 ${begin.package.sha256}`),
     ...[...keys.values()].map(({ step, key }) => {
@@ -156,16 +151,17 @@ function notProven({ keys }: CheckedCeremony, signed: readonly Signed[]): string
 function asJson(
   file: string,
   path: string,
-  { begin, keys, root, signatures, metadata }: CheckedCeremony,
+  ceremony: CheckedCeremony,
   holders: readonly string[],
-  outcomes: readonly Outcome[],
+  signed: readonly Signed[],
 ): object {
+  const { begin, keys, root, signatures, metadata } = ceremony;
   return {
     file,
     transcript: path,
     ceremony: begin.name,
     threshold: begin.threshold,
-    root: { version: metadata.signed.version, sha256: root!.sha256, expires: timeText(metadata.signed.expires) },
+    root: { version: metadata.signed.version, sha256: root!.sha256, expires: root!.expires },
     package: begin.package,
     keys: [...keys.values()].map(({ step, key }) => ({
       holder: step.holder,
@@ -176,11 +172,18 @@ function asJson(
     })),
     signedRoot: [...signatures.keys()],
     signedTranscript: holders,
-    entries: outcomes.map(({ entries: [entry] }) => ({
-      origin: entry!.origin,
-      index: entry!.index,
-      cosignatures: entry!.cosigned,
-    })),
+    entries: signed.map(
+      ({
+        outcome: {
+          entries: [entry],
+        },
+      }) => ({
+        origin: entry!.origin,
+        index: entry!.index,
+        cosignatures: entry!.cosigned,
+      }),
+    ),
     attested: false,
+    notProven: notProven(ceremony, signed),
   };
 }
