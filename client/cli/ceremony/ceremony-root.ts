@@ -17,7 +17,9 @@ import {
 } from '../../trust/ceremony/transcript.ts';
 import { canonicalJson } from '../../trust/tuf/canonical-json.ts';
 import { type Metadata, type Root, readRoot, writeMetadata } from '../../trust/tuf/metadata.ts';
-import { rootOf } from '../../trust/tuf/plan.ts';
+import { rootOf, type TrustPlan } from '../../trust/tuf/plan.ts';
+import { RepositoryStore } from '../../trust/tuf/repository-store.ts';
+import { initRepository } from '../../trust/tuf/staging.ts';
 import { calledAs, shellWord } from '../called-as.ts';
 import { print } from '../report.ts';
 import { grouped, timeNow } from './ceremony-words.ts';
@@ -83,17 +85,30 @@ export async function makeTranscript(dir: string, { json }: JsonOption): Promise
     checkTranscript(made, root);
     await refuseOtherTranscript(store, made);
     await store.write('root', root);
+    await beginRepository(store.path('repository'), repositoryPlan(await samePlan(store, ceremony), ceremony), root);
+    // Last: without it this step is done again.
     await store.write('transcript', made);
     return made;
   });
   print(json, { transcript: store.path('transcript'), sha256: sha256(statement), root: store.path('root') }, [
     `The transcript is ${store.path('transcript')}, and the signed root ${store.path('root')}.`,
+    `A TUF repository that begins with this root is ${store.path('repository')}.`,
     'Digest of the transcript, to read aloud before each signature:',
     `  ${grouped(sha256(statement))}`,
     '',
     'Then:',
     `  ${calledAs()} ceremony sign-transcript ${shellWord(dir)} --holder HOLDER`,
   ]);
+}
+
+/** A repository that begins with the root of the ceremony. One that has published a root stays as it is. */
+async function beginRepository(dir: string, plan: TrustPlan, root: Uint8Array): Promise<void> {
+  const repository = new RepositoryStore(dir);
+  if (!(await repository.isThere())) await initRepository(dir, plan, Date.now());
+  await repository.locked(async () => {
+    if ((await repository.publicVersions()).has('root')) return;
+    await repository.writeStaged([{ role: 'root', bytes: root }]);
+  });
 }
 
 async function refuseOtherTranscript(store: CeremonyStore, made: Uint8Array): Promise<void> {
