@@ -4,7 +4,8 @@ import { basename } from 'node:path';
 import { ClientError } from '../../errors.ts';
 import { readCeremonyPlan } from '../../trust/ceremony/ceremony-plan.ts';
 import { CeremonyStore } from '../../trust/ceremony/ceremony-store.ts';
-import { afterStep, type BeginStep, sha256 } from '../../trust/ceremony/steps.ts';
+import { afterStep, type BeginStep } from '../../trust/ceremony/steps.ts';
+import { hexSha256 } from '../../trust/tuf/tuf-key.ts';
 import { calledAs, shellWord } from '../called-as.ts';
 import { readWhole } from '../files.ts';
 import { print } from '../report.ts';
@@ -12,7 +13,7 @@ import { grouped, timeNow } from './ceremony-words.ts';
 import { checkRunning, listOfPackage, thisMachine } from './running-package.ts';
 import { MAX_PACKAGE } from './tarball.ts';
 
-export interface BeginOptions {
+interface BeginOptions {
   readonly package: string;
   readonly json?: boolean;
 }
@@ -25,10 +26,10 @@ export async function begin(dir: string, { package: file, json }: BeginOptions):
   const step = await store.locked(async (): Promise<BeginStep> => {
     const { plan, bytes } = await readCeremonyPlan(store);
     const before = await store.steps();
-    const named = { file: basename(file), sha256: sha256(tgz), files: sha256(list) };
+    const named = { file: basename(file), sha256: hexSha256(tgz), files: hexSha256(list) };
     const [first] = before;
     if (first?.step === 'begin') {
-      if (first.plan === sha256(bytes) && first.package.sha256 === named.sha256) return first;
+      if (first.plan === hexSha256(bytes) && first.package.sha256 === named.sha256) return first;
       throw new ClientError(
         'ceremony',
         `a ceremony of another plan or package began in ${dir} at ${first.time}: begin this one in a directory of its own`,
@@ -43,7 +44,7 @@ export async function begin(dir: string, { package: file, json }: BeginOptions):
       name: plan.name,
       holders: plan.holders,
       threshold: plan.threshold,
-      plan: sha256(bytes),
+      plan: hexSha256(bytes),
       nonce: randomBytes(32).toString('hex'),
       package: named,
     };

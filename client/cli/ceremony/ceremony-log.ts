@@ -13,7 +13,7 @@ import { givenOrFirstUse, type LogArguments, readLogTrust, requestOptions } from
 import { print } from '../report.ts';
 import { readSignedTranscript } from './ceremony-root.ts';
 
-export interface CeremonyLogOptions extends LogArguments {
+interface CeremonyLogOptions extends LogArguments {
   readonly log?: string;
 }
 

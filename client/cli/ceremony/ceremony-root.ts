@@ -1,9 +1,10 @@
 /** The steps of all holders together: `stele ceremony root` and `transcript`. Neither needs a token. */
+
 import { equal } from '../../../merkle/bytes.ts';
 import { broken, type Ceremony, checkEnough, checkRoot } from '../../trust/ceremony/ceremony.ts';
 import { type CeremonyPlan, readCeremonyPlan, repositoryPlan } from '../../trust/ceremony/ceremony-plan.ts';
 import { CEREMONY_FILES, CeremonyStore } from '../../trust/ceremony/ceremony-store.ts';
-import { afterStep, type RootStep, type Step, sha256 } from '../../trust/ceremony/steps.ts';
+import { afterStep, type RootStep, type Step } from '../../trust/ceremony/steps.ts';
 import {
   type CheckedCeremony,
   checkRootOf,
@@ -20,6 +21,7 @@ import { type Metadata, type Root, readRoot, writeMetadata } from '../../trust/t
 import { rootOf, type TrustPlan } from '../../trust/tuf/plan.ts';
 import { RepositoryStore } from '../../trust/tuf/repository-store.ts';
 import { initRepository } from '../../trust/tuf/staging.ts';
+import { hexSha256 } from '../../trust/tuf/tuf-key.ts';
 import { calledAs, shellWord } from '../called-as.ts';
 import { print } from '../report.ts';
 import { grouped, timeNow } from './ceremony-words.ts';
@@ -51,7 +53,7 @@ export async function makeRoot(dir: string, { json }: JsonOption): Promise<void>
       time: timeNow(),
       ...machine,
       version: 1,
-      sha256: sha256(canonicalJson(signed, CEREMONY_FILES.root)),
+      sha256: hexSha256(canonicalJson(signed, CEREMONY_FILES.root)),
       expires: String(signed.expires),
     };
     await store.append(steps, step);
@@ -90,11 +92,11 @@ export async function makeTranscript(dir: string, { json }: JsonOption): Promise
     await store.write('transcript', made);
     return made;
   });
-  print(json, { transcript: store.path('transcript'), sha256: sha256(statement), root: store.path('root') }, [
+  print(json, { transcript: store.path('transcript'), sha256: hexSha256(statement), root: store.path('root') }, [
     `The transcript is ${store.path('transcript')}, and the signed root ${store.path('root')}.`,
     `A TUF repository that begins with this root is ${store.path('repository')}.`,
     'Digest of the transcript, to read aloud before each signature:',
-    `  ${grouped(sha256(statement))}`,
+    `  ${grouped(hexSha256(statement))}`,
     '',
     'Then:',
     `  ${calledAs()} ceremony sign-transcript ${shellWord(dir)} --holder HOLDER`,
@@ -127,7 +129,7 @@ export async function refuseFrozen(store: CeremonyStore): Promise<void> {
 
 async function samePlan(store: CeremonyStore, { begin }: Ceremony): Promise<CeremonyPlan> {
   const { plan, bytes } = await readCeremonyPlan(store);
-  if (sha256(bytes) === begin.plan) return plan;
+  if (hexSha256(bytes) === begin.plan) return plan;
   throw broken(
     `${store.path('plan')} was changed since the ceremony began: put back the plan, or begin anew elsewhere`,
   );
@@ -145,7 +147,7 @@ export async function stagedRoot(store: CeremonyStore, ceremony: Ceremony): Prom
   return metadata;
 }
 
-export interface SignedTranscript {
+interface SignedTranscript {
   readonly statement: Uint8Array;
   readonly ceremony: CheckedCeremony;
   readonly steps: readonly Step[];

@@ -12,16 +12,16 @@ import type { ClientError } from '../../errors.ts';
 import { formatPublicKeyPem } from '../../formats/key.ts';
 import { broken, type Ceremony, checkHolder, checkKey, checkSign, MECHANISM } from '../../trust/ceremony/ceremony.ts';
 import { CeremonyStore } from '../../trust/ceremony/ceremony-store.ts';
-import { afterStep, type KeyStep, keyStepMessage, type SignStep, sha256 } from '../../trust/ceremony/steps.ts';
+import { afterStep, type KeyStep, keyStepMessage, type SignStep } from '../../trust/ceremony/steps.ts';
 import { formatTranscriptEnvelope } from '../../trust/ceremony/transcript.ts';
-import { tufKey } from '../../trust/tuf/tuf-key.ts';
+import { hexSha256, tufKey } from '../../trust/tuf/tuf-key.ts';
 import { note, print } from '../report.ts';
 import { readSignedTranscript, refuseFrozen, stagedRoot } from './ceremony-root.ts';
 import { grouped, timeNow } from './ceremony-words.ts';
 import { pinOf } from './pin-prompt.ts';
 import { checkRecorded } from './running-package.ts';
 
-export interface KeyOptions {
+interface KeyOptions {
   readonly holder: string;
   readonly module: string;
   readonly token: string;
@@ -70,7 +70,7 @@ export async function makeKey(dir: string, options: KeyOptions): Promise<void> {
       publicKey,
       label,
       token: facts.token,
-      module: { ...facts.module, file: module, sha256: sha256(readFileSync(module)) },
+      module: { ...facts.module, file: module, sha256: hexSha256(readFileSync(module)) },
       tpm,
       mechanism: MECHANISM,
       attributes: facts.attributes,
@@ -110,7 +110,7 @@ function sayKey({ holder, keyid, token, attributes, module, time }: KeyStep, jso
   ]);
 }
 
-export interface SignOptions {
+interface SignOptions {
   readonly holder: string;
   readonly module?: string;
   readonly pinFile?: string;
@@ -128,14 +128,14 @@ export async function signRoot(dir: string, options: SignOptions): Promise<void>
     const key = heldKey(before.ceremony, holder);
     const machine = await checkRecorded(store, before.ceremony.begin);
     await refuseFrozen(store);
-    const shown = sha256((await stagedRoot(store, before.ceremony)).signedBytes);
+    const shown = hexSha256((await stagedRoot(store, before.ceremony)).signedBytes);
     note(`${holder} signs the root with the digest\n  ${grouped(shown)}`);
     const spec = await specOf(key, options);
     await store.locked(async () => {
       const { steps, ceremony } = await store.ceremony();
       await refuseFrozen(store);
       const { signedBytes } = await stagedRoot(store, ceremony);
-      if (sha256(signedBytes) !== shown)
+      if (hexSha256(signedBytes) !== shown)
         throw broken('the root was changed while the PIN was typed: nothing was signed');
       const unsigned: SignStep = {
         step: 'sign',
@@ -144,7 +144,7 @@ export async function signRoot(dir: string, options: SignOptions): Promise<void>
         ...machine,
         holder,
         keyid: key.keyid,
-        sha256: sha256(signedBytes),
+        sha256: hexSha256(signedBytes),
         sig: '',
       };
       checkSign(ceremony, unsigned);
@@ -173,7 +173,7 @@ export async function signTranscript(dir: string, options: SignOptions): Promise
   if (!done) {
     const key = heldKey(before.ceremony, holder);
     await checkRecorded(store, before.ceremony.begin);
-    note(`${holder} signs the transcript with the digest\n  ${grouped(sha256(before.statement))}`);
+    note(`${holder} signs the transcript with the digest\n  ${grouped(hexSha256(before.statement))}`);
     const spec = await specOf(key, options);
     await store.locked(async () => {
       const { statement, signatures, ceremony } = await readSignedTranscript(store);
@@ -188,9 +188,9 @@ export async function signTranscript(dir: string, options: SignOptions): Promise
   const { statement, signatures, ceremony } = await readSignedTranscript(store);
   const by = signatures.map((one) => one.holder);
   const { threshold } = ceremony.begin;
-  print(json, { holder, sha256: sha256(statement), signed: by, threshold }, [
+  print(json, { holder, sha256: hexSha256(statement), signed: by, threshold }, [
     `${holder} ${done ? 'has signed already' : 'signed'} the transcript with the digest`,
-    `  ${grouped(sha256(statement))}`,
+    `  ${grouped(hexSha256(statement))}`,
     `Signed by ${by.join(', ')}: ${by.length} of the ${threshold} that are needed.`,
   ]);
 }

@@ -2,13 +2,15 @@
  * Which package runs this process, by the digests of its files. A ceremony begins with a package whose digest people know,
  * and each step compares the files that run with the files of that package.
  */
+
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { ClientError } from '../../errors.ts';
 import type { CeremonyStore } from '../../trust/ceremony/ceremony-store.ts';
-import { type BeginStep, type Machine, sha256 } from '../../trust/ceremony/steps.ts';
+import type { BeginStep, Machine } from '../../trust/ceremony/steps.ts';
+import { hexSha256 } from '../../trust/tuf/tuf-key.ts';
 import { filesOfPackage } from './tarball.ts';
 
 /** Loaded from folders of their own, beside what package.json names. */
@@ -25,7 +27,7 @@ interface OwnPackage {
 
 /** The list of the package's files, as `sha256sum` writes it. @throws ClientError `ceremony` */
 export function listOfPackage(tgz: Uint8Array): Uint8Array {
-  const lines = [...filesOfPackage(tgz)].map(([path, bytes]) => `${sha256(bytes)}  ${path}\n`);
+  const lines = [...filesOfPackage(tgz)].map(([path, bytes]) => `${hexSha256(bytes)}  ${path}\n`);
   return encodeUtf8(lines.sort().join(''));
 }
 
@@ -37,7 +39,7 @@ export function checkRunning(list: Uint8Array): void {
     if (digest === undefined || path === undefined)
       throw new ClientError('ceremony', 'the list of the package is damaged');
     const file = join(root, path);
-    if (!existsSync(file) || sha256(readFileSync(file)) !== digest) {
+    if (!existsSync(file) || hexSha256(readFileSync(file)) !== digest) {
       const why = `what runs here is not the package of the ceremony: ${file} ${existsSync(file) ? 'differs' : 'is missing'}`;
       throw new ClientError('ceremony', `${why}. Install that package, and run its \`stele ceremony\``);
     }
@@ -47,7 +49,7 @@ export function checkRunning(list: Uint8Array): void {
 /** What runs this step, once it is the package of the ceremony. @throws ClientError `ceremony` */
 export async function checkRecorded(store: CeremonyStore, { package: { files } }: BeginStep): Promise<Machine> {
   const list = await store.read('package', MAX_LIST);
-  if (list === undefined || sha256(list) !== files) {
+  if (list === undefined || hexSha256(list) !== files) {
     throw new ClientError('ceremony', `${store.path('package')} is not the list that the ceremony began with`);
   }
   checkRunning(list);
@@ -65,7 +67,7 @@ export function thisMachine(): Machine {
     stele: version,
     node: process.version,
     platform: `${process.platform}-${process.arch}`,
-    dependencies: sha256(encodeUtf8(lines.join(''))),
+    dependencies: hexSha256(encodeUtf8(lines.join(''))),
   };
 }
 
@@ -94,7 +96,7 @@ function digestOfTree(dir: string): string {
   for (const entry of names) {
     if (!entry.isFile()) continue;
     const path = join(entry.parentPath, entry.name);
-    lines.push(`${sha256(readFileSync(path))}  ${path.slice(dir.length + 1)}\n`);
+    lines.push(`${hexSha256(readFileSync(path))}  ${path.slice(dir.length + 1)}\n`);
   }
-  return sha256(encodeUtf8(lines.sort().join('')));
+  return hexSha256(encodeUtf8(lines.sort().join('')));
 }

@@ -124,7 +124,7 @@ export function checkEnough({ begin, signatures }: Ceremony): void {
 }
 
 /** All five, since each alone holds of some copy too. @throws ClientError `ceremony` */
-export function checkAttributes(attributes: KeyAttributes, holder: string): void {
+function checkAttributes(attributes: KeyAttributes, holder: string): void {
   const { sensitive, extractable, local, neverExtractable, alwaysSensitive } = attributes;
   const wrong = [
     ...(sensitive ? [] : ['not CKA_SENSITIVE']),

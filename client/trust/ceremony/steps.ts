@@ -9,13 +9,13 @@
  *
  * The key of a `key` record signs the record, which shows that the holder has the key in this ceremony.
  */
-import { createHash } from 'node:crypto';
 import { concat, encodeUtf8 } from '../../../merkle/bytes.ts';
 import type { KeyAttributes, TokenKeyFacts } from '../../../merkle/runtime/keys/pkcs11/types.ts';
 import { timeOfText } from '../../../merkle/x509/utc-time.ts';
 import { ClientError } from '../../errors.ts';
 import { array, record, string } from '../../formats/json.ts';
 import { parseTufJson, type TufObject } from '../tuf/canonical-json.ts';
+import { hexSha256 } from '../tuf/tuf-key.ts';
 
 export const MAX_HOLDERS = 16;
 /** Longest record, in bytes. */
@@ -99,7 +99,6 @@ export interface SignStep extends Common {
 }
 
 export type Step = BeginStep | KeyStep | RootStep | SignStep;
-export type StepName = Step['step'];
 
 const MACHINE = ['stele', 'node', 'platform', 'dependencies'] as const;
 const COMMON = ['step', 'previous', 'time', ...MACHINE] as const;
@@ -114,7 +113,7 @@ export function stepLine(step: Step): Uint8Array {
 
 /** What the next record has as `previous`. */
 export function afterStep(step: Step | undefined): string {
-  return step === undefined ? FIRST : sha256(stepLine(step));
+  return step === undefined ? FIRST : hexSha256(stepLine(step));
 }
 
 /** What the key of a `key` record signs. It begins like nothing else that the key signs. */
@@ -322,11 +321,6 @@ export function canonical(value: unknown): Uint8Array {
 function sorted(_: string, value: unknown): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
   return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
-}
-
-/** SHA-256 in lower-case hex. */
-export function sha256(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }
 
 function parsed<T>(at: number, read: () => T): T {

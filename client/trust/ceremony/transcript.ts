@@ -17,9 +17,9 @@ import { parseTufJson } from '../tuf/canonical-json.ts';
 import { type Metadata, type Root, readRoot } from '../tuf/metadata.ts';
 import { TUF_LIMITS } from '../tuf/role.ts';
 import { checkSigned } from '../tuf/threshold.ts';
-import { verifyTufSignature } from '../tuf/tuf-key.ts';
+import { hexSha256, verifyTufSignature } from '../tuf/tuf-key.ts';
 import { broken, type Ceremony, ceremonyOf, checkEnough, type HolderKey } from './ceremony.ts';
-import { canonical, MAX_STEP, MAX_STEPS, readSteps, type Step, sha256 } from './steps.ts';
+import { canonical, MAX_STEP, MAX_STEPS, readSteps, type Step } from './steps.ts';
 
 export const CEREMONY_TYPE = 'urn:stele:ceremony:v1';
 const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1';
@@ -29,7 +29,7 @@ export const MAX_ENVELOPE = 2 * MAX_TRANSCRIPT;
 
 /** @param root the signed root metadata, and the name of its file */
 export function formatTranscript(steps: readonly Step[], root: { readonly name: string; readonly bytes: Uint8Array }) {
-  const subject = [{ name: root.name, digest: { sha256: sha256(root.bytes) } }];
+  const subject = [{ name: root.name, digest: { sha256: hexSha256(root.bytes) } }];
   const statement = { _type: STATEMENT_TYPE, subject, predicateType: CEREMONY_TYPE, predicate: { steps } };
   return canonical(statement);
 }
@@ -51,8 +51,8 @@ export function checkTranscript(statement: Uint8Array, root: Uint8Array): Checke
   const { steps, digest } = readTranscript(statement);
   const ceremony = ceremonyOf(steps);
   checkEnough(ceremony);
-  if (digest !== sha256(root)) {
-    throw broken(`the transcript is about a root with the SHA-256 ${digest}, and this one has ${sha256(root)}`);
+  if (digest !== hexSha256(root)) {
+    throw broken(`the transcript is about a root with the SHA-256 ${digest}, and this one has ${hexSha256(root)}`);
   }
   const metadata = readRoot(root);
   checkRootOf(ceremony, metadata);
@@ -66,7 +66,7 @@ export function checkTranscript(statement: Uint8Array, root: Uint8Array): Checke
 /** Whether the root is the recorded one, and names the keys of all holders. @throws ClientError `ceremony` */
 export function checkRootOf({ begin, keys, root, signatures }: Ceremony, metadata: Metadata<Root>): void {
   const { signed, signedBytes } = metadata;
-  if (root === undefined || root.sha256 !== sha256(signedBytes) || root.version !== signed.version) {
+  if (root === undefined || root.sha256 !== hexSha256(signedBytes) || root.version !== signed.version) {
     throw broken('the root is not the one whose digest is in the steps: it was changed after it was made');
   }
   const { keyids, threshold } = signed.roles.root;
