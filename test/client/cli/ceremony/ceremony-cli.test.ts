@@ -337,7 +337,9 @@ describe.skipIf(skips('a ceremony', NO_SOFTHSM ?? lacking('npm')))('stele ceremo
       expect(await verify(root(), bundles, '--log-key', String(stranger.verifierKey))).toMatchObject(
         refused('bad-checkpoint', /./),
       );
-      expect(await verify(root(), join(main(), 'transcript.dsse.json'))).toMatchObject(refused('unsupported', /no Sigstore bundle/, 2));
+      expect(await verify(root(), join(main(), 'transcript.dsse.json'))).toMatchObject(
+        refused('unsupported', /no Sigstore bundle/, 2),
+      );
       expect(await verify(root(), bundles, '--log-key', key, '--key', 'x.pem')).toMatchObject(
         refused('usage', /--key/, 2),
       );
