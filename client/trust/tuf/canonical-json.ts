@@ -5,6 +5,7 @@
  * Implementations differ on numbers that are no integers below 2^53, on the order of names outside ASCII, and on `null` in
  * the place of a missing member. A file with any of these is refused, so that one file cannot mean two things.
  */
+import { canonicalize } from '@tufjs/canonical-json';
 import { decodeUtf8, encodeUtf8 } from '../../../merkle/bytes.ts';
 import { printable } from '../../../merkle/printable.ts';
 import { parseStrictJson } from '../../../merkle/rekor/strict-json.ts';
@@ -34,20 +35,11 @@ export function parseTufJson(bytes: Uint8Array, what: string, limit: number): Tu
 /** The bytes that a signature over `value` covers. @throws ClientError `tuf-malformed` for a value that no file may hold */
 export function canonicalJson(value: unknown, what: string): Uint8Array {
   checkCanonical(value, what);
-  return encodeUtf8(canonical(value));
+  return encodeUtf8(canonicalize(value));
 }
 
 export function isTufObject(value: unknown): value is TufObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function canonical(value: TufJson): string {
-  if (typeof value === 'string') return `"${value.replaceAll(/["\\]/g, '\\$&')}"`;
-  if (!isTufObject(value)) {
-    return Array.isArray(value) ? `[${value.map(canonical).join(',')}]` : String(value as number | boolean);
-  }
-  const names = Object.keys(value).sort();
-  return `{${names.map((name) => `${canonical(name)}:${canonical(value[name]!)}`).join(',')}}`;
 }
 
 /** JSON.parse turns 1.0, 1e3 and 2^53 + 1 into integers, so the text decides. It is JSON already. */
