@@ -18,7 +18,8 @@ export { listShards, openShard, prepareShard, witnessesKnow } from './shards/sha
 export type { ShardOrder } from './shards/shard-order.ts';
 export type { ShardInfo } from './shards/shards.ts';
 export type { WitnessesKnow } from './shards/witnesses-know.ts';
-export { type CheckOptions, type CheckReport, checkDir as checkLog } from './tools/check.ts';
+export type { CheckOptions, CheckReport } from './tools/check.ts';
+export { checkLog } from './tools/check-shards.ts';
 export { backupLog, type CommandOptions, exportLog, freezeLog } from './tools/commands.ts';
 export { type RestoreOptions, restore as restoreLog } from './tools/restore.ts';
 

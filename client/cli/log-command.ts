@@ -19,6 +19,12 @@ interface JsonOption {
   readonly json?: boolean;
 }
 
+const SHARD = 'origin of the shard (default: the newest one that has begun)';
+
+interface ShardOption extends JsonOption {
+  readonly shard?: string;
+}
+
 export async function logCommand(): Promise<Command> {
   const server = await loadServer();
   const log = new Command('log')
@@ -50,7 +56,7 @@ function check(server: ServerMain): Command {
       const given = await Promise.all((options.logKey ?? []).map(verifierKeyTexts));
       const verifierKeys = options.logKey === undefined ? undefined : given.flat();
       for (const key of verifierKeys ?? []) parseCheckpointKey(key, nodeNotePrimitives);
-      const report = await withProgress('checking', 'entries', (onProgress) =>
+      const { shards, ...report } = await withProgress('checking', 'entries', (onProgress) =>
         server.checkLog(dir, {
           onProgress,
           repair: options.repair ?? false,
@@ -65,7 +71,8 @@ function check(server: ServerMain): Command {
       const keys = ok ? signers : 'NOT CHECKED: give --log-key';
       // An export names no key, and anybody can make a tree that adds up.
       if (!ok) process.exitCode = 2;
-      print(options.json, { ok, dir, ...report, root }, [
+      const further = shards?.map((shard) => ({ ...shard, root: encodeBase64(shard.root) }));
+      print(options.json, { ok, dir, ...report, root, ...(further && { shards: further }) }, [
         ok
           ? `OK: ${dir} (${report.kind}) holds the log ${report.origin}`
           : `NOT CHECKED WHOLE: ${dir} (${report.kind}) adds up, but nothing shows that it is the log ${report.origin}`,
@@ -73,6 +80,10 @@ function check(server: ServerMain): Command {
         `  root       ${root}`,
         `  signed by  ${keys}`,
         ...indexLine(report.repaired),
+        ...(shards ?? []).map(
+          ({ origin, size, publishedSize }) =>
+            `OK: its shard ${origin}, ${counted(size, 'entry', 'entries')}, all of them hashed; published ${publishedSize}`,
+        ),
       ]);
     },
   );
@@ -90,15 +101,16 @@ function indexLine(repaired: number | undefined): string[] {
 function exportTree(server: ServerMain): Command {
   const command = new Command('export')
     .description('Write the published tree as static files (tlog-tiles), the checkpoint last')
-    .argument('<dir>', 'an empty or missing directory');
+    .argument('<dir>', 'an empty or missing directory')
+    .option('--shard <origin>', SHARD);
   return addDataSettings(command, server, SETTINGS, 'stele log export /srv/www/log --config stele.yaml').action(
-    async (dir: string, options: JsonOption) => {
+    async (dir: string, { json, shard }: ShardOption) => {
       const config = configOf(command, server);
       const logger = await commandLogger();
       const { size } = await withProgress('exporting', 'files', (onProgress) =>
-        server.exportLog(dir, { config, logger, onProgress }),
+        server.exportLog(dir, { config, logger, onProgress, shard }),
       );
-      print(options.json, { dir, size }, [`Exported ${counted(size, 'entry', 'entries')} to ${dir}`]);
+      print(json, { dir, size }, [`Exported ${counted(size, 'entry', 'entries')} to ${dir}`]);
     },
   );
 }
@@ -111,11 +123,14 @@ function backup(server: ServerMain): Command {
     async (dir: string, options: JsonOption) => {
       const config = configOf(command, server);
       const logger = await commandLogger();
-      const { size } = await withProgress('copying', 'files', (onProgress) =>
+      const { size, shards } = await withProgress('copying', 'files', (onProgress) =>
         server.backupLog(dir, { config, logger, onProgress }),
       );
-      print(options.json, { dir, size }, [
-        `Copied ${counted(size, 'entry', 'entries')} to ${dir}`,
+      print(options.json, { dir, size, ...(shards && { shards }) }, [
+        ...(shards ?? [{ origin: undefined, size }]).map(
+          ({ origin, size }) =>
+            `Copied ${counted(size, 'entry', 'entries')}${origin === undefined ? '' : ` of ${origin}`} to ${dir}`,
+        ),
         'The signing key is not in it: keep a copy of the key elsewhere. Bring a copy back with ' +
           `\`${calledAs()} log restore\` only.`,
       ]);
@@ -126,14 +141,17 @@ function backup(server: ServerMain): Command {
 function freeze(server: ServerMain): Command {
   const command = new Command('freeze')
     .description('End the log for ever: publish all that is committed, sign one last checkpoint, never sign again')
+    .option('--shard <origin>', SHARD)
     .option('--yes', 'do not ask; needed where there is no terminal');
   return addDataSettings(command, server, SETTINGS, 'stele log freeze --config stele.yaml').action(
-    async (options: JsonOption & { readonly yes?: boolean }) => {
+    async (options: ShardOption & { readonly yes?: boolean }) => {
       const config = configOf(command, server);
-      // The name of the log that is there, also where the command was not told the origin.
-      const origin = (await server.readIdentity(config.data))?.origin ?? config.origin ?? config.data;
-      if (options.yes !== true) await confirm(origin);
-      const { checkpoint } = await server.freezeLog({ config, logger: await commandLogger() });
+      const logger = await commandLogger();
+      // The name of the shard that is open now: no other one is frozen, whatever happens until the answer.
+      const begun = (await server.listShards({ config, logger })).filter(({ status }) => status !== 'prepared');
+      const shard = options.shard ?? begun.at(-1)?.origin;
+      if (options.yes !== true) await confirm(shard ?? config.data);
+      const { origin, checkpoint } = await server.freezeLog({ config, logger, shard });
       print(options.json, { origin, checkpoint }, [
         `The log ${origin} is frozen. Its last checkpoint:`,
         '',

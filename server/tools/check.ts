@@ -26,7 +26,7 @@ import { IndexCheck, rebuildIndex } from './leaf-index.ts';
 
 export interface CheckOptions {
   /** Verifier keys (vkey) of the log. Default: those in `stele.json`. */
-  readonly verifierKeys?: readonly string[];
+  readonly verifierKeys?: readonly string[] | undefined;
   /** Where all but the index of duplicates holds, an index with wrong records is rebuilt from the tiles. */
   readonly repair?: boolean;
   readonly onProgress?: (entries: number, total: number) => void;
