@@ -3,8 +3,10 @@
  * the shard that its record names.
  */
 import { join } from 'node:path';
+import { isThere } from '../../merkle/runtime/disk/files.ts';
 import type { Config } from '../config/load.ts';
 import { type LogIdentity, readIdentity } from '../dir/identity.ts';
+import { layout } from '../dir/layout.ts';
 import { ServerError } from '../errors.ts';
 import { type Pin, readPin } from './pin.ts';
 import { readShardRecord, type ShardRecord, shardDir, shardFilePath, shardNames } from './shard-record.ts';
@@ -45,6 +47,7 @@ export async function readChain(data: string): Promise<FurtherShard[]> {
     const { dir, record } = next;
     records.delete(record.predecessor);
     const identity = await readIdentity(dir);
+    if (identity === undefined && (await hasTree(dir))) throw lost(dir);
     const pin = before === undefined ? undefined : await readPin(dir, before);
     if (identity !== undefined && pin === undefined) {
       throw wrong(dir, `has begun, and the last checkpoint of "${record.predecessor}" is missing beside it`);
@@ -85,6 +88,10 @@ export function shardConfig(
       },
     }),
   };
+}
+
+async function hasTree(dir: string): Promise<boolean> {
+  return (await isThere(layout.state(dir))) || (await isThere(layout.public(dir)));
 }
 
 function wrong(dir: string, what: string): ServerError {

@@ -21,8 +21,8 @@ import { openShardSigner } from './prepare-shard.ts';
 interface WitnessAnswer {
   /** Its name in the policy. */
   readonly witness: string;
-  /** Undefined where the witness gave no answer that says so. */
-  readonly knows: boolean | undefined;
+  /** Absent where the witness gave no answer that says so. */
+  readonly knows?: boolean;
   /** The rest of a sentence that begins with the witness. */
   readonly text: string;
 }
@@ -65,7 +65,7 @@ export async function askWitnessesOf(config: Config, shard: FurtherShard, logger
 }
 
 function answerOf(reply: Reply | Failed): Omit<WitnessAnswer, 'witness'> {
-  if (isFailed(reply)) return { knows: undefined, text: reply.text };
+  if (isFailed(reply)) return { text: reply.text };
   switch (reply.status) {
     case 404:
       return { knows: false, text: 'does not know this log: its operator must add the verifier key' };
@@ -77,6 +77,6 @@ function answerOf(reply: Reply | Failed): Omit<WitnessAnswer, 'witness'> {
     case 422:
       return { knows: true, text: 'knows this log' };
     default:
-      return { knows: undefined, text: `answered ${reply.status}` };
+      return { text: `answered ${reply.status}` };
   }
 }

@@ -12,9 +12,12 @@ export default defineConfig({
       'test/fault/hostile-log.test.ts',
       'test/witness/kill.test.ts',
       'test/client/monitor/kill.test.ts',
+      'test/server/shards/kill.test.ts',
     ],
     env: {
       WITNESS_KILLS: process.env.WITNESS_KILLS ?? '50',
+      // Every step of a rotation.
+      STELE_SHARD_KILLS: process.env.STELE_SHARD_KILLS ?? '1000',
       STELE_MONITOR_KILLS: process.env.STELE_MONITOR_KILLS ?? '50',
     },
     // One after the other: each loads the machine.

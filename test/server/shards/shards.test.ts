@@ -1,8 +1,6 @@
 /** One server with several shards of a log, on its ports. */
 import { readFile, rm } from 'node:fs/promises';
-import { request } from 'node:http';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Config, loadConfig } from '../../../server/config/load.ts';
 import {
@@ -17,6 +15,7 @@ import {
 } from '../../../server/main.ts';
 import { bodyOf, tempDir } from '../../support/log.ts';
 import { silent } from '../../support/silent.ts';
+import { callAt } from './support.ts';
 
 const SECOND = '127.0.0.1';
 const URL_2 = 'http://127.0.0.1:3000';
@@ -51,25 +50,7 @@ async function stop(): Promise<void> {
   server = undefined;
 }
 
-interface Reply {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  readonly body: string;
-}
-
-/** `fetch` does not let a caller set Host. */
-function call(host: string, path: string, body?: string | Uint8Array): Promise<Reply> {
-  const { url } = server!;
-  const headers = { host };
-  return new Promise((resolve, reject) => {
-    const sent = request(`${url}${path}`, { method: body === undefined ? 'GET' : 'POST', headers }, async (reply) => {
-      resolve({ status: reply.statusCode!, headers: reply.headers, body: await text(reply) });
-    });
-    sent.on('error', reject);
-    sent.end(body);
-  });
-}
-
+const call = (host: string, path: string, body?: Uint8Array) => callAt(server!.url, host, path, body);
 const add = (host: string, name: string) => call(host, '/api/v2/log/entries', bodyOf(name));
 const originAt = async (host: string) => {
   const { origin } = JSON.parse((await call(host, '/stele/v1/log')).body) as { origin: string };
