@@ -29,10 +29,13 @@ const HELD_BYTES = 256 * 1024 * 1024;
 const FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
 const TIMESTAMP = 'timestamp.json';
-/** No part of a path begins with a dot: such a name is that of a temporary file, or leads out of the directory. */
-const NAME = '[A-Za-z0-9_@+=,~-][A-Za-z0-9_@+=,~.-]*';
-const METADATA = new RegExp(`^[1-9][0-9]{0,15}\\.${NAME}\\.json$`);
-const TARGET = new RegExp(`^targets/(?:${NAME}/){0,8}[0-9a-f]{64}\\.${NAME}$`);
+/** The names of files begin with a number or a hash: a temporary file, which begins with a dot, is none of them. */
+const METADATA = /^[1-9][0-9]{0,15}\.[A-Za-z0-9][A-Za-z0-9._@-]{0,127}\.json$/;
+const PART = '[A-Za-z0-9._@+=,~-]+';
+/** A folder is not `.` or `..`. */
+const TARGET = new RegExp(`^targets/(?:(?!\\.{1,2}/)${PART}/)*[0-9a-f]{64}\\.${PART}$`);
+/** A target's name has 512 characters at most; the rest is `targets/` and its hash. */
+const MAX_PATH = 600;
 
 const ANY_ORIGIN = { 'access-control-allow-origin': '*' };
 /** A shared cache may take the load of many clients, and no client should miss news for long. */
@@ -90,7 +93,7 @@ export class Mirror {
    * @throws RuntimeError `file`, in the promise
    */
   get(path: string): Answer | Promise<Answer> | 'missing' | 'busy' {
-    if (path !== TIMESTAMP && !METADATA.test(path) && !TARGET.test(path)) return 'missing';
+    if (!isMirrored(path)) return 'missing';
     const stats = this.#statsOf(path);
     if (stats === undefined) return 'missing';
     const kept = this.#kept.get(path);
@@ -177,6 +180,11 @@ export class Mirror {
   #isServed(stats: BigIntStats): boolean {
     return stats.isFile() && stats.size <= this.#limits.file;
   }
+}
+
+function isMirrored(path: string): boolean {
+  if (path === TIMESTAMP || METADATA.test(path)) return true;
+  return path.length <= MAX_PATH && TARGET.test(path);
 }
 
 function answer(path: string, body: Uint8Array): Answer {

@@ -44,6 +44,7 @@ describe('a mirror', () => {
     ['3.a-role_of.others.json', 'application/json', FOR_EVER],
     [`targets/${HASH}.trusted_root.json`, 'application/json', FOR_EVER],
     [`targets/${HASH}.log.example.com.vkey`, 'application/octet-stream', FOR_EVER],
+    [`targets/${HASH}..hidden`, 'application/octet-stream', FOR_EVER],
     [`targets/folder/${HASH}.policy`, 'application/octet-stream', FOR_EVER],
   ])('serves %s', async (path, type, caching) => {
     await put(path);
@@ -80,9 +81,12 @@ describe('a mirror', () => {
     'targets/policy',
     `targets/${HASH}`,
     `targets/${HASH}.`,
-    `targets/${HASH}..policy`,
     `targets/${HASH.toUpperCase()}.policy`,
-    `targets/.folder/${HASH}.policy`,
+    `targets/./${HASH}.policy`,
+    `targets/folder/../${HASH}.policy`,
+    `targets/.../../${HASH}.policy`,
+    `targets/.${HASH}.policy`,
+    `targets/${'a/'.repeat(300)}${HASH}.policy`,
     `targets/${HASH}.policy/`,
     `targets/${HASH}.po%6Cicy`,
     `targets/${HASH}.a\0b`,
