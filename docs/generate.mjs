@@ -1,20 +1,25 @@
 // Writes the generated parts of the documents: `npm run docs`.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { monitorDocs } from '../dist/client/monitor/config/monitor-docs.js';
+import { TrustServeSchema } from '../dist/client/trust/tuf/serve/trust-serve-config.js';
 import { generatedPart, settingsSections } from '../dist/merkle/runtime/config/settings-docs.js';
 import { ConfigSchema } from '../dist/server/config/schema.js';
 import { WitnessSchema } from '../dist/witness/config.js';
 
-const parts = {
-  configuration: generatedPart('server/config/schema.ts', settingsSections(ConfigSchema, 'STELE_')),
-  monitor: monitorDocs(),
-  witness: generatedPart('witness/config.ts', settingsSections(WitnessSchema, 'STELE_WITNESS_')),
-};
-for (const [name, part] of Object.entries(parts)) {
+const TRUST_SERVE = 'client/trust/tuf/serve/trust-serve-config.ts';
+
+const parts = [
+  ['configuration', generatedPart('server/config/schema.ts', settingsSections(ConfigSchema, 'STELE_'))],
+  ['configuration', generatedPart(TRUST_SERVE, settingsSections(TrustServeSchema, 'STELE_TRUST_SERVE_'))],
+  ['monitor', monitorDocs()],
+  ['witness', generatedPart('witness/config.ts', settingsSections(WitnessSchema, 'STELE_WITNESS_'))],
+];
+for (const [name, part] of parts) {
+  const [begin] = part.split('\n');
   const file = new URL(`${name}.md`, import.meta.url);
   const text = readFileSync(file, 'utf8');
   writeFileSync(
     file,
-    text.replace(/<!-- Generated from [^]*<!-- End of [^>]* -->/, () => part),
+    text.replace(new RegExp(`${begin.replaceAll('.', '\\.')}[^]*?<!-- End of [^>]* -->`), () => part),
   );
 }

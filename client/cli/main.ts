@@ -71,7 +71,7 @@ const SERVICES = ['up', 'serve', 'witness', 'monitor'];
 export async function run(args: readonly string[]): Promise<number> {
   checkServers();
   const named = COMMANDS.find(([name]) => name === args.find((arg) => !arg.startsWith('-')));
-  if (SERVICES.includes(named?.[0] ?? '')) holdHangUps();
+  if (isService(args, named?.[0])) holdHangUps();
   return await runProgram(args, async () => {
     const program = root();
     for (const entry of COMMANDS) {
@@ -81,6 +81,10 @@ export async function run(args: readonly string[]): Promise<number> {
     }
     return program;
   });
+}
+
+function isService(args: readonly string[], name = ''): boolean {
+  return SERVICES.includes(name) || (name === 'trust' && args[args.indexOf(name) + 1] === 'serve');
 }
 
 /** Takes away the variable with which Node would accept any certificate of any server. */

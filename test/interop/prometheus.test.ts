@@ -5,6 +5,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { publish } from '../../client/trust/tuf/publish.ts';
+import { holders, initSigned, planOf } from '../client/trust/tuf/repository.ts';
 import { tempDir } from '../support/log.ts';
 import { CLI, run, type ServeProcess, startServer, steleJson } from '../support/serve.ts';
 import { lacking, skips } from '../support/skip.ts';
@@ -79,6 +81,7 @@ describe('the board', () => {
       'Log',
       'Witness',
       'Monitor',
+      'Trust',
     ]);
     expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
     const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) => {
@@ -93,7 +96,7 @@ describe('the board', () => {
   });
 });
 
-describe('the metrics of a log with a policy, a witness and a monitor', () => {
+describe('the metrics of a log with a policy, a witness, a monitor and a TUF repository', () => {
   let dir: Awaited<ReturnType<typeof tempDir>>;
   let log: ServeProcess;
   const children: ChildProcess[] = [];
@@ -137,7 +140,16 @@ describe('the metrics of a log with a policy, a witness and a monitor', () => {
       }),
     );
     const monitor = await start(['monitor', '--config', at('monitor.yaml'), '--from-start'], /Metrics: (\S+)\/metrics/);
-    for (const url of [witness, log.adminUrl, monitor]) {
+    const { five, online } = holders();
+    await initSigned(at('repository'), planOf(five, online), five, Date.now());
+    await publish(at('repository'), { online: [online.signer], now: Date.now() });
+    const pem = online.key.privateKey.export({ type: 'pkcs8', format: 'pem' });
+    writeFileSync(at('online.pem'), pem, { mode: 0o600 });
+    const trust = await start(
+      ['trust', 'serve', at('repository'), '--key-file', at('online.pem'), ...free],
+      /"adminUrl": "([^"]+)"/,
+    );
+    for (const url of [witness, log.adminUrl, monitor, trust]) {
       const text = await (await fetch(`${url}/metrics`)).text();
       for (const [, name] of text.matchAll(/^# TYPE (stele_\S+) /gm)) exposed.add(name!);
     }

@@ -7,6 +7,7 @@ import { publishCommand } from './publish-command.ts';
 import { signStagedCommand } from './sign-staged-command.ts';
 import { initCommand, stageCommand } from './stage-command.ts';
 import { statusCommand } from './status-command.ts';
+import { trustServeCommand } from './trust-serve.ts';
 
 const HELP = `
 Examples:
@@ -14,14 +15,15 @@ Examples:
   stele trust init repository --plan plan.yaml
   stele trust stage repository trust
   stele trust sign repository --key holder-1.pem
-  stele trust publish repository --key online.pem`;
+  stele trust publish repository --key online.pem
+  stele trust serve repository --key-file online.pem`;
 
 export async function trustCommand(): Promise<Command> {
   const trust = new Command('trust')
     .description('Write what others need to trust a log, and publish it as a TUF repository')
     .helpCommand(false);
   trust.addCommand(filesCommand(await loadServer()));
-  const repository = [initCommand, stageCommand, signStagedCommand, publishCommand, statusCommand];
+  const repository = [initCommand, stageCommand, signStagedCommand, publishCommand, trustServeCommand, statusCommand];
   for (const make of [...repository, addKeyCommand, removeKeyCommand, expireCommand]) trust.addCommand(make());
   return trust.addHelpText('after', HELP);
 }

@@ -10,6 +10,7 @@
  * A file of `public` with a version or a hash in its name never changes.
  */
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeUtf8, equal } from '../../../merkle/bytes.ts';
 import {
   makeDirDurable,
@@ -22,7 +23,8 @@ import {
   writeFilesDurable,
 } from '../../../merkle/runtime/disk/files.ts';
 import { sizeOfFileSync } from '../../../merkle/runtime/disk/files-sync.ts';
-import { lockDir } from '../../../merkle/runtime/disk/lock.ts';
+import { type DirLock, lockDir } from '../../../merkle/runtime/disk/lock.ts';
+import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import { ClientError } from '../../errors.ts';
 import type { TrustPlan } from './plan.ts';
 import { formatPlan, readPlan } from './plan-config.ts';
@@ -36,6 +38,9 @@ interface NamedFile {
 }
 
 const READS_AT_ONCE = 32;
+/** How long a command waits for another one, and how often it looks, in milliseconds. */
+const PATIENCE_MS = 20_000;
+const PAUSE_MS = 50;
 
 export class RepositoryStore {
   readonly dir: string;
@@ -49,7 +54,8 @@ export class RepositoryStore {
   }
 
   /**
-   * Runs `work` while no other process changes the repository.
+   * Runs `work` while no other process changes the repository. Waits while another one does: `stele trust serve` takes the
+   * repository for a moment now and then.
    * @param isNew the repository is made now
    * @throws ClientError `trust` where there is no repository; RuntimeError `locked`, `file`
    */
@@ -58,7 +64,7 @@ export class RepositoryStore {
       const why = `${this.dir} is no TUF repository: it has no plan.yaml. \`stele trust init\` makes one`;
       throw new ClientError('trust', why);
     }
-    const lock = await lockDir(this.dir);
+    const lock = await lockOnceFree(this.dir);
     try {
       const dirs = [this.staged, this.public];
       for (const dir of dirs.flatMap((one) => [one, join(one, 'targets')])) await makeDirDurable(dir);
@@ -184,6 +190,20 @@ export class RepositoryStore {
     await makeDirDurable(root);
     for (const dir of new Set(files.map(({ name }) => dirname(join(root, name))))) await makeDirsBelow(root, dir);
     await writeFilesDurable(files.map(({ name, bytes }) => ({ path: join(root, name), bytes })));
+  }
+}
+
+/** @throws RuntimeError `locked` where the directory stays taken for 20 seconds; as `lockDir` */
+async function lockOnceFree(dir: string): Promise<DirLock> {
+  const end = performance.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      return await lockDir(dir);
+    } catch (error) {
+      const taken = error instanceof RuntimeError && error.code === 'locked';
+      if (!taken || performance.now() > end) throw error;
+      await sleep(PAUSE_MS);
+    }
   }
 }
 
