@@ -17,7 +17,7 @@ import type { ServedRole } from './types.ts';
 const DRAIN_MS = 10_000;
 
 /** A running service, for the command line to print and to stop. */
-export interface TrustServer {
+interface TrustServer {
   /** Where it listens, as `http://localhost:3200`; undefined where it only refreshes. */
   readonly url: string | undefined;
   readonly adminUrl: string;
