@@ -1,10 +1,13 @@
 /**
  * The TUF clients of other projects, each behind the same two steps: it is told to trust a root, and then it updates and gets a
- * target. Every step is a process of its own, so that what a client knows lies in its directory.
+ * target. What a client knows lies in its directory alone.
  */
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { type Ran, run } from '../support/serve.ts';
 import { lacking } from '../support/skip.ts';
@@ -32,6 +35,8 @@ export interface TufClient {
   trust(url: string, root: string, dir: string): Promise<string | undefined>;
   /** Updates, and gets a target. */
   get(url: string, target: string, dir: string): Promise<Answer>;
+  /** Ends its program; a later `get` starts it again. */
+  close?(): Promise<void>;
 }
 
 const failed = ({ code, stdout, stderr }: Ran): string | undefined =>
@@ -79,16 +84,44 @@ const goTuf: TufClient = {
   },
 };
 
+/** A program that answers a line with a line, so that it is started once for many jobs. What it knows lies in files. */
+class LineProgram {
+  readonly #start: () => ChildProcess;
+  #running: { readonly child: ChildProcess; readonly lines: AsyncIterator<string> } | undefined;
+
+  constructor(program: string, args: readonly string[], options: SpawnOptions) {
+    this.#start = () => spawn(program, args, { ...options, stdio: ['pipe', 'pipe', 'inherit'] });
+  }
+
+  async ask(job: object): Promise<Answer> {
+    if (this.#running === undefined) {
+      const child = this.#start();
+      this.#running = { child, lines: createInterface({ input: child.stdout! })[Symbol.asyncIterator]() };
+    }
+    const { child, lines } = this.#running;
+    child.stdin!.write(`${JSON.stringify(job)}\n`);
+    const { value, done } = await lines.next();
+    if (done === true) throw new Error('the client ended without an answer');
+    const { bytes, error = '' } = JSON.parse(value) as { bytes?: string; error?: string };
+    return { bytes: bytes === undefined ? undefined : Buffer.from(bytes, 'base64'), said: error };
+  }
+
+  async close(): Promise<void> {
+    const child = this.#running?.child;
+    this.#running = undefined;
+    if (child === undefined) return;
+    child.stdin!.end();
+    await once(child, 'close');
+  }
+}
+
 const SIGSTORE_TUF = join(CACHE, 'sigstore-tuf');
 const SIGSTORE_JS = fileURLToPath(new URL('tuf-sigstore-js.mjs', import.meta.url));
+const sigstoreProgram = new LineProgram(process.execPath, [SIGSTORE_JS], { cwd: SIGSTORE_TUF });
 
 /** `@sigstore/tuf` on this Node. With `forceCache` it asks the network only where its cache does not do. */
-export async function sigstoreJsGet(url: string, target: string, dir: string, forceCache = false): Promise<Answer> {
-  const args = [SIGSTORE_JS, url, join(dir, 'root.json'), join(dir, 'cache'), target];
-  const ran = await run(process.execPath, [...args, ...(forceCache ? ['forceCache'] : [])], { cwd: SIGSTORE_TUF });
-  const bytes = ran.code === 0 ? Buffer.from(ran.stdout, 'base64') : undefined;
-  return { bytes, said: ran.stderr };
-}
+export const sigstoreJsGet = (url: string, target: string, dir: string, forceCache = false): Promise<Answer> =>
+  sigstoreProgram.ask({ url, root: join(dir, 'root.json'), directory: join(dir, 'cache'), target, forceCache });
 
 export const sigstoreJs: TufClient = {
   name: '@sigstore/tuf 4.0.2',
@@ -102,10 +135,14 @@ export const sigstoreJs: TufClient = {
     return undefined;
   },
   get: (url, target, dir) => sigstoreJsGet(url, target, dir),
+  close: () => sigstoreProgram.close(),
 };
 
 const PYTHON_TUF = join(CACHE, 'python-tuf');
 const PYTHON_DRIVER = fileURLToPath(new URL('tuf-python.py', import.meta.url));
+const pythonProgram = new LineProgram('python3', [PYTHON_DRIVER], {
+  env: { ...process.env, PYTHONPATH: PYTHON_TUF, PYTHONDONTWRITEBYTECODE: '1' },
+});
 
 const pythonTuf: TufClient = {
   name: 'python-tuf 7.0.0',
@@ -118,12 +155,9 @@ const pythonTuf: TufClient = {
     await mkdir(join(dir, 'metadata'));
     return undefined;
   },
-  get: async (url, target, dir) => {
-    const args = [PYTHON_DRIVER, url, join(dir, 'first.json'), join(dir, 'metadata'), target];
-    const ran = await run('python3', args, { env: { PYTHONPATH: PYTHON_TUF, PYTHONDONTWRITEBYTECODE: '1' } });
-    const bytes = ran.code === 0 ? Buffer.from(ran.stdout, 'base64') : undefined;
-    return { bytes, said: ran.stderr };
-  },
+  get: (url, target, dir) =>
+    pythonProgram.ask({ url, root: join(dir, 'first.json'), directory: join(dir, 'metadata'), target }),
+  close: () => pythonProgram.close(),
 };
 
 export const TUF_CLIENTS: readonly TufClient[] = [cosign, goTuf, sigstoreJs, pythonTuf];

@@ -4,6 +4,8 @@ import { newTufKey, type Odd, sha256Hex, TufMaker, type TufPlan, type TufRole } 
 
 /** Every client fetches this target: it is what cosign and sigstore-js look for. */
 export const TARGET = 'trusted_root.json';
+/** cosign looks for this one, too, and warns where it is not there. */
+export const SIGNING_CONFIG = 'signing_config.v0.2.json';
 /** A target of a delegated role. */
 export const DELEGATED_TARGET = 'policies/admission';
 
@@ -23,6 +25,13 @@ export function trustedRootTarget(mark: string): string {
   return `${JSON.stringify({ mediaType: type, tlogs: [log] }, null, 1)}\n`;
 }
 
+/** A signing configuration without services, which the tools of Sigstore read. */
+const SIGNING_CONFIG_TEXT = `${JSON.stringify({
+  mediaType: 'application/vnd.dev.sigstore.signingconfig.v0.2+json',
+  rekorTlogConfig: { selector: 'ANY' },
+  tsaConfig: { selector: 'ANY' },
+})}\n`;
+
 /** The mark of everything that no client may take. */
 export const EVIL = 'evil';
 
@@ -37,6 +46,7 @@ export interface Followed {
 export function followed(plan: TufPlan = {}): Followed {
   const maker = new TufMaker(plan);
   maker.target(TARGET, trustedRootTarget('first'));
+  maker.target(SIGNING_CONFIG, SIGNING_CONFIG_TEXT);
   maker.delegate('policies', ['policies/*']);
   maker.target(DELEGATED_TARGET, 'first', 'policies');
   maker.publish();
@@ -55,6 +65,8 @@ export interface BadForm {
   readonly needsMemory?: true;
   /** What a client must ask for to meet the form. By default `TARGET`. */
   readonly target?: string;
+  /** Other clients are not shown it: they differ in it, or forms of its kind are enough for them. */
+  readonly ownOnly?: true;
 }
 
 export type Doc = Record<string, unknown>;

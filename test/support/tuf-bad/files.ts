@@ -66,7 +66,7 @@ const oddTarget = (name: string, entry: (bytes: Buffer) => object): BadForm => (
 });
 
 export const TARGETS: BadForm[] = [
-  oddTarget('no hash', ({ length }) => ({ length, hashes: {} })),
+  { ...oddTarget('no hash', ({ length }) => ({ length, hashes: {} })), ownOnly: true },
   oddTarget('a hash that is too short', ({ length }) => ({ length, hashes: { sha256: 'ff' } })),
   oddTarget('a negative length', (bytes) => ({ length: -1, hashes: { sha256: sha256Hex(bytes) } })),
   oddTarget('a length that is text', (bytes) => ({ length: `${bytes.length}`, hashes: { sha256: sha256Hex(bytes) } })),
@@ -133,4 +133,10 @@ export const DELEGATED: BadForm[] = (
       },
     ],
   ] satisfies [string, BadForm['code'], BadForm['spoil']][]
-).map(([what, code, spoil]) => ({ name: `delegated targets ${what}`, code, spoil, target: DELEGATED_TARGET }));
+).map(([what, code, spoil]) => ({
+  name: `delegated targets ${what}`,
+  code,
+  spoil,
+  target: DELEGATED_TARGET,
+  ...(what.includes('two key IDs') && { ownOnly: true }),
+}));

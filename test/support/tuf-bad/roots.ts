@@ -66,6 +66,7 @@ export const ROOTS: BadForm[] = [
     (role): BadForm => ({
       name: `a next root with one key of ${role} under two key IDs`,
       code: 'tuf-malformed',
+      ownOnly: true,
       spoil: inRoot(
         (maker) => {
           const [first] = maker.keys[role];
@@ -107,6 +108,7 @@ export const ROOTS: BadForm[] = [
   {
     name: 'a next root with a P-384 key',
     code: 'tuf-malformed',
+    ownOnly: true,
     spoil: (maker) => {
       inRoot((made) => made.replace('timestamp', [newTufKey('ecdsa-p384')]))(maker);
     },

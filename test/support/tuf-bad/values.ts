@@ -73,28 +73,39 @@ export const WRAPPERS: readonly (readonly [what: string, how: Odd, code?: BadFor
   ['nothing but opening brackets', { text: () => '['.repeat(10_000) }],
 ];
 
+/** Enough of them for the clients of others: each takes a process. */
+const FOR_ALL = [
+  'the version null',
+  'no expiry',
+  'null at roles/timestamp',
+  'null at targets/*',
+  'null at meta/targets.json',
+  'null at meta/snapshot.json',
+  'no signatures',
+  'only the signature of an unknown key',
+  'signatures over something else',
+  'the text null',
+];
+
+const inRole = (role: TufRole, what: string, form: Pick<BadForm, 'code' | 'spoil'>): BadForm => ({
+  name: `${role} with ${what}`,
+  ...form,
+  ...(!FOR_ALL.includes(what) && { ownOnly: true }),
+});
+
 /** All of it, for one role. */
 export const generic = (role: TufRole): BadForm[] => [
-  ...VALUES.map(
-    ([what, change]): BadForm => ({
-      name: `${role} with ${what}`,
-      code: 'tuf-malformed',
-      spoil: (maker) => odd(maker, role, change),
-    }),
+  ...VALUES.map(([what, change]) =>
+    inRole(role, what, { code: 'tuf-malformed', spoil: (maker) => odd(maker, role, change) }),
   ),
-  ...NULLS[role].map(
-    (path): BadForm => ({
-      name: `${role} with null at ${path}`,
+  ...NULLS[role].map((path) =>
+    inRole(role, `null at ${path}`, {
       code: 'tuf-malformed',
       spoil: (maker) => odd(maker, role, (body) => nullAt(body, path)),
     }),
   ),
-  ...WRAPPERS.map(
-    ([what, how, code = 'tuf-malformed']): BadForm => ({
-      name: `${role} with ${what}`,
-      code,
-      spoil: (maker) => odd(maker, role, () => {}, how),
-    }),
+  ...WRAPPERS.map(([what, how, code = 'tuf-malformed']) =>
+    inRole(role, what, { code, spoil: (maker) => odd(maker, role, () => {}, how) }),
   ),
   {
     name: `${role} that has expired`,
