@@ -26,6 +26,7 @@ import { digestFile, digestsOf } from './digests.ts';
 import { readWhole, writeWhole } from './files.ts';
 import { refuseUnnamed } from './input.ts';
 import { givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
+import { signersTrust } from './refresh-trust.ts';
 import { print, warn } from './report.ts';
 import {
   factsOf,
@@ -39,7 +40,7 @@ import {
 } from './sign-items.ts';
 import { signUnlogged } from './sign-unlogged.ts';
 import { addSigningOptions, checkTsa, manyOut, openSigningKey, type SigningOptions, timestampsOf } from './signing.ts';
-import { type SelectedServices, withServices } from './signing-services.ts';
+import { logsOf, type SelectedServices, withServices } from './signing-services.ts';
 import { forgetUnlogged, signOnce } from './unlogged-signature.ts';
 
 interface AttestOptions extends SigningOptions {
@@ -76,12 +77,13 @@ export function attestCommand(): Command {
 }
 
 async function attestFiles(named: readonly string[], chosen: AttestOptions): Promise<void> {
-  const options = await withServices(chosen);
+  const followed = await signersTrust(chosen);
+  const options = await withServices(chosen, followed);
   const source = sourceOf([...new Set(named)], options);
   checkDestination(options);
   const http = await requestOptions(options);
   checkTsa(options);
-  const given = await readLogTrust(options);
+  const given = await readLogTrust(options, logsOf(options), followed);
   // Check all options and files before a key is opened.
   const makes = await statements(source);
   const { signer, publicPath } = await openSigningKey(options, undefined);

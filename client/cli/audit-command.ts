@@ -1,20 +1,35 @@
 /** `stele audit`: rebuilds the tree of a whole log and compares with it everything that the log serves. */
+import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { Command } from 'commander';
 import { encodeBase64 } from '../../merkle/bytes.ts';
-import { MAX_POLICY } from '../../merkle/policy.ts';
+import { MAX_POLICY, type Policy } from '../../merkle/policy.ts';
 import { printable } from '../../merkle/printable.ts';
+import { makeDirDurable } from '../../merkle/runtime/disk/files.ts';
 import type { AuditReport } from '../audit/types.ts';
 import { ClientError, usage } from '../errors.ts';
 import { parseLogUrl } from '../submit/log-url.ts';
+import type { TileSource } from '../tiles/types.ts';
+import { MAX_MONITOR_CONFIG, parseMonitoredLogs } from '../trust/monitor-config.ts';
+import type { FollowedTrust } from '../trust/tuf/load-trust.ts';
 import { counted } from './counted.ts';
 import { readWhole, verifierKeyText } from './files.ts';
+import {
+  addTrustOptions,
+  followedMonitorConfig,
+  isFollowedLog,
+  OR_FOLLOW,
+  type TrustOptions,
+} from './followed-trust.ts';
+import { trustOfFollowed } from './log-options.ts';
 import { withProgress } from './progress.ts';
-import { exitStatus, print, reportError } from './report.ts';
+import { freshTrust } from './refresh-trust.ts';
+import { describe, exitStatus, printJson, print as printResult, reportError } from './report.ts';
 import { stopSignals } from './signals.ts';
 import { addCaOption, fetchOf } from './tls-authorities.ts';
 
-interface AuditCommandOptions {
+interface AuditCommandOptions extends TrustOptions {
   readonly monitorConfig?: string;
   readonly logKey?: string;
   readonly policy?: string;
@@ -29,7 +44,11 @@ interface AuditCommandOptions {
 
 const HELP = `
 The log is a URL that serves c2sp.org/tlog-tiles, or a directory with its checkpoint and tile/. Without --log-key and --policy
-nobody vouches for its checkpoint, and the audit checks only that the log agrees with itself.
+the repository vouches for it that \`stele trust use\` follows, if it knows the log. Otherwise nobody vouches for its
+checkpoint, and the audit checks only that the log agrees with itself.
+
+Without a log, all logs of the followed repository are audited, one after the other. Each has a state of its own then, in the
+directory of --state.
 
 With --state an audit goes on where an interrupted one stopped, and refuses a log that does not continue what it has shown
 before. Keep the file: it holds the checkpoints. Where the log shows a smaller tree, it is asked three times more, past caches.
@@ -38,6 +57,7 @@ Exit status: 0 everything holds, 1 something does not, 2 the audit could not be 
 beginning of the tree that it has shown before), 130 interrupted.
 
 Examples:
+  stele audit --state audits
   stele audit https://log.example.com --log-key 'log.example.com+1a2b3c4d+AbCd…' --state log.example.com.audit
   stele audit https://log.example.com --policy trust/policy --signatures
   stele audit log.example.com --monitor-config monitor_config.json --log-key 'log.example.com+1a2b3c4d+AbCd…'
@@ -46,7 +66,10 @@ Examples:
 export function auditCommand(): Command {
   const command = new Command('audit')
     .description('Rebuild the tree of a whole log, and check every tile, the checkpoint and what was seen before')
-    .argument('<url|dir>', 'the log: its URL, or a directory of its files; with --monitor-config its origin')
+    .argument(
+      '[url|dir]',
+      'the log: its URL, a directory of its files, or its origin in --monitor-config or in the followed repository',
+    )
     .option('--monitor-config <path>', 'monitor configuration of Sigstore, which says where the log is read')
     .option('--log-key <vkey>', "the log's verifier key, or a file with it: the checkpoint must be signed with it")
     .option('--policy <path>', 'trust policy (tlog-policy): its log must have signed, its quorum of witnesses cosigned')
@@ -54,16 +77,56 @@ export function auditCommand(): Command {
     .option('--state <path>', 'file that remembers checkpoints and how far the audit came')
     .option('--new-only', 'with --state: check only what is new since the last audit that came to its end')
     .option('--threads <n>', 'threads that hash (default: one for each processor)');
-  return addCaOption(command)
+  return addCaOption(addTrustOptions(command))
     .option('--timeout <seconds>', 'how long one answer of the log may take', '30')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', HELP)
     .action(audit);
 }
 
-async function audit(location: string, options: AuditCommandOptions): Promise<void> {
+async function audit(named: string | undefined, given: AuditCommandOptions): Promise<void> {
+  const followed = await auditTrust(named, given);
+  if (named !== undefined) return await auditOne(named, given, followed);
+  const origins = followedOrigins(followed);
+  const json: object[] = [];
+  for (const origin of origins) {
+    const options = { ...given, ...(given.state === undefined ? {} : { state: await stateOf(given.state, origin) }) };
+    await auditOne(origin, options, followed, given.json === true ? (result) => json.push(result) : undefined);
+  }
+  if (given.json === true) printJson({ ok: (process.exitCode ?? 0) === 0, logs: json });
+}
+
+/** @throws ClientError `usage` where nothing says what to audit; the codes of `freshTrust` */
+async function auditTrust(named: string | undefined, options: AuditCommandOptions): Promise<FollowedTrust | undefined> {
+  const { logKey, policy, monitorConfig, trust } = options;
+  if (named === undefined && (logKey ?? policy ?? monitorConfig) !== undefined) {
+    throw usage('name the log: --log-key, --policy and --monitor-config do not say which one to audit');
+  }
+  if ((logKey ?? policy) !== undefined) {
+    if (trust === undefined) return undefined;
+    throw usage('--log-key and --policy say who vouches for the log: leave out --trust');
+  }
+  const followed = await freshTrust(options);
+  if (named === undefined && followed === undefined) throw usage(`name the log${OR_FOLLOW}`);
+  return followed;
+}
+
+async function stateOf(dir: string, origin: string): Promise<string> {
+  await makeDirDurable(dir);
+  return join(dir, `${encodeURIComponent(origin)}.audit`);
+}
+
+/** @param onResult takes the result in the place of standard output */
+async function auditOne(
+  location: string,
+  options: AuditCommandOptions,
+  followed: FollowedTrust | undefined,
+  onResult?: (result: object) => void,
+): Promise<void> {
+  const print: typeof printResult = (json, result, lines) =>
+    onResult === undefined ? printResult(json, result, lines) : onResult({ ok: true, ...result });
   try {
-    const report = await run(location, options);
+    const report = await run(location, options, followed);
     if (report.corruption === undefined) return print(options.json, toJson(report), found(report, options));
     const { code, message } = report.corruption;
     process.stderr.write(`stele: error [${code}]: ${printable(message)}\n`);
@@ -73,8 +136,11 @@ async function audit(location: string, options: AuditCommandOptions): Promise<vo
     // An audit that could not read the log to its end has found nothing wrong.
     if (exitStatus(error) !== 1) throw error;
     const known = (await otherService(location, options, error)) ?? (await ofNewLog(location, options, error));
-    reportError(known ?? error, options.json === true);
-    process.exitCode = 2;
+    reportError(known ?? error, options.json === true && onResult === undefined);
+    const { code, message } = describe(known ?? error);
+    onResult?.({ ok: false, log: location, error: { code, message } });
+    // What was found wrong in another log counts more.
+    if (process.exitCode !== 1) process.exitCode = 2;
   }
 }
 
@@ -114,22 +180,28 @@ async function ofNewLog(
   );
 }
 
-async function run(location: string, options: AuditCommandOptions): Promise<AuditReport> {
+async function run(
+  location: string,
+  options: AuditCommandOptions,
+  followed: FollowedTrust | undefined,
+): Promise<AuditReport> {
   const { auditLog } = await import('../audit/audit.ts');
   const { openSource } = await import('../tiles/tiles.ts');
   const { parseTrustPolicy } = await import('../trust/quorum.ts');
   const threads = whole(options.threads ?? String(availableParallelism()), '--threads', 256);
   const timeoutMs = whole(options.timeout, '--timeout', 86_400) * 1000;
-  const policy =
+  const given =
     options.policy === undefined
       ? undefined
       : parseTrustPolicy(await readWhole(options.policy, MAX_POLICY, 'a policy'));
   const logKey = options.logKey === undefined ? undefined : await verifierKeyText(options.logKey);
   const stop = new AbortController();
   void stopSignals().then(() => stop.abort());
-  const place = options.monitorConfig === undefined ? location : await readUrlOf(location, options.monitorConfig);
+  const place = await placeOf(location, options, followed);
   const source = openSource(place, { timeoutMs, fetch: await fetchOf(options.ca) });
   try {
+    const policy =
+      followed === undefined ? given : await followedPolicyFor(source, { location, place }, followed, stop.signal);
     return await withProgress(`auditing ${printable(source.name)}`, 'entries', (update) =>
       auditLog(source, {
         logKey,
@@ -147,10 +219,48 @@ async function run(location: string, options: AuditCommandOptions): Promise<Audi
   }
 }
 
+/** Where the log is read: what is neither a URL nor a path is an origin, where a followed repository has a configuration. */
+async function placeOf(
+  location: string,
+  { monitorConfig: path }: AuditCommandOptions,
+  followed: FollowedTrust | undefined,
+): Promise<string> {
+  if (path !== undefined) {
+    return readUrlOf(location, await readWhole(path, MAX_MONITOR_CONFIG, 'a monitor configuration'));
+  }
+  if (followed === undefined || /^https?:/i.test(location) || existsSync(location)) return location;
+  return readUrlOf(location, followedMonitorConfig(followed));
+}
+
+/** @throws ClientError `trust`, `monitor-config` */
+function followedOrigins(followed: FollowedTrust | undefined): string[] {
+  const { rekorLogs } = parseMonitoredLogs(followedMonitorConfig(followed!));
+  const origins = rekorLogs.filter(({ majorApiVersion }) => majorApiVersion === 2).map(({ logOrigin }) => logOrigin);
+  if (origins.length > 0) return [...new Set(origins)];
+  throw new ClientError('monitor-config', 'the followed monitor configuration names no log of API v2: name the log');
+}
+
+/** The followed policy where it knows the log, by the address or by the origin of the checkpoint; a log of others has none. */
+async function followedPolicyFor(
+  source: TileSource,
+  { location, place }: { readonly location: string; readonly place: string },
+  followed: FollowedTrust,
+  signal: AbortSignal,
+): Promise<Policy | undefined> {
+  const { trust } = trustOfFollowed(followed);
+  const policy = trust !== undefined && 'policy' in trust ? trust.policy : undefined;
+  // An origin must have signed as itself, and not as another shard.
+  const named = policy?.logs.filter(({ key }) => key.name === location) ?? [];
+  if (policy !== undefined && location !== place) return { ...policy, logs: named };
+  if (/^https?:/i.test(place) && isFollowedLog(followed, place)) return policy;
+  const bytes = await source.checkpoint(signal).catch(() => undefined);
+  const origin = bytes === undefined ? undefined : Buffer.from(bytes).toString().split('\n', 1)[0];
+  return policy?.logs.some(({ key }) => key.name === origin) ? policy : undefined;
+}
+
 /** Where the monitor configuration reads the log of this origin. @throws ClientError `monitor-config`, `file` */
-async function readUrlOf(origin: string, path: string): Promise<string> {
-  const { MAX_MONITOR_CONFIG, parseMonitoredLogs } = await import('../trust/monitor-config.ts');
-  const { rekorLogs } = parseMonitoredLogs(await readWhole(path, MAX_MONITOR_CONFIG, 'a monitor configuration'));
+function readUrlOf(origin: string, config: Uint8Array): string {
+  const { rekorLogs } = parseMonitoredLogs(config);
   const served = rekorLogs.filter(({ majorApiVersion }) => majorApiVersion === 2);
   const found = served.find(({ logOrigin }) => logOrigin === origin);
   if (found !== undefined) return `${found.readUrl.replace(/\/+$/, '').replace(/\/api\/v2$/, '')}/api/v2`;

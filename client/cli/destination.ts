@@ -7,6 +7,7 @@ import { parseLogUrl } from '../submit/log-url.ts';
 import { newItem } from '../submit/queue/queue-item.ts';
 import { SubmissionQueue } from '../submit/queue/queue-store.ts';
 import type { Submission } from '../submit/submission.ts';
+import { OR_FOLLOW } from './followed-trust.ts';
 import type { GivenTrust, LogArguments } from './log-options.ts';
 import type { SubmitResult } from './submit-report.ts';
 
@@ -57,7 +58,7 @@ export function checkDestination({
     if (given.length > 0) throw usage(`--no-log sends nothing to a log: leave out ${given.join(', ')}`);
   } else {
     if (log === undefined)
-      throw usage('name the log with --log or --signing-config, or sign without one with --no-log');
+      throw usage(`name the log with --log or --signing-config, or sign without one with --no-log${OR_FOLLOW}`);
     parseLogUrl(log);
   }
   if (tlogProof === true && (noLog === true || queue !== undefined)) {

@@ -6,15 +6,25 @@ import { MAX_POLICY } from '../../merkle/policy.ts';
 import { ClientError, usage } from '../errors.ts';
 import { askLogKey } from '../submit/log-info.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
+import { parseLastCheckpoint } from '../trust/last-checkpoint.ts';
 import { parseLogKey, rootVerifierKeys } from '../trust/log-key.ts';
 import { parseTrustPolicy } from '../trust/quorum.ts';
 import { MAX_TRUSTED_ROOT, parseTrustedRoot } from '../trust/trusted-root.ts';
+import type { FollowedTrust } from '../trust/tuf/load-trust.ts';
 import type { LogTrust } from '../verify/types.ts';
 import { readWhole, verifierKeyText } from './files.ts';
+import {
+  addTrustOptions,
+  followedLastCheckpoints,
+  followedPolicy,
+  followedRoot,
+  isFollowedLog,
+  type TrustOptions,
+} from './followed-trust.ts';
 import { note, warn } from './report.ts';
 import { addCaOption, fetchOf } from './tls-authorities.ts';
 
-export interface LogArguments {
+export interface LogArguments extends TrustOptions {
   readonly logKey?: string;
   readonly policy?: string;
   readonly trustedRoot?: string;
@@ -32,7 +42,7 @@ export function addLogOptions(command: Command): Command {
     )
     .option('--policy <path>', 'trust policy (tlog-policy): its log and its quorum of witnesses must have signed')
     .option('--trusted-root <path>', "Sigstore's trusted_root.json: a log in it must have signed");
-  return addCaOption(named)
+  return addCaOption(addTrustOptions(named))
     .option('--timeout <seconds>', 'how long to try', '120')
     .option('--json', 'print the result as JSON');
 }
@@ -46,8 +56,27 @@ export interface GivenTrust {
   readonly policy: string | undefined;
 }
 
-/** Sends no request. @throws ClientError `log-key`, `policy`, `trusted-root`, `usage`, `file` */
-export async function readLogTrust(options: LogArguments): Promise<GivenTrust> {
+/** Whether an option says which logs are trusted. */
+export function isTrustGiven({ logKey, policy, trustedRoot }: LogArguments): boolean {
+  return logKey !== undefined || policy !== undefined || trustedRoot !== undefined;
+}
+
+/**
+ * The trust that the options give, or else the followed repository for the logs that it knows. Sends no request.
+ *
+ * @param logs URLs of the logs that the command writes to
+ * @throws ClientError `log-key`, `policy`, `trusted-root`, `usage`, `file`, `trust`
+ */
+export async function readLogTrust(
+  options: LogArguments,
+  logs: readonly string[] = [],
+  followed?: FollowedTrust,
+): Promise<GivenTrust> {
+  if (followed !== undefined && !isTrustGiven(options)) {
+    if (logs.every((log) => isFollowedLog(followed, log))) return trustOfFollowed(followed);
+    // As without a followed repository: a log of somebody else is not a lie.
+    return { trust: undefined, logKey: undefined, policy: undefined };
+  }
   if (options.trustedRoot !== undefined) return await rootTrust(options.trustedRoot, options);
   const key = options.logKey === undefined ? undefined : parseLogKey(await verifierKeyText(options.logKey));
   const logKey = key && formatVerifierKey(key);
@@ -62,10 +91,23 @@ async function rootTrust(path: string, { logKey, policy: other }: LogArguments):
   if (logKey !== undefined || other !== undefined) {
     throw usage('the logs are trusted by one of --trusted-root, --log-key and --policy: keep one');
   }
-  const root = parseTrustedRoot(await readWhole(path, MAX_TRUSTED_ROOT, 'a trusted root'));
+  return policyOfRoot(await readWhole(path, MAX_TRUSTED_ROOT, 'a trusted root'), path);
+}
+
+/** The policy of the followed repository, or that of its trusted root. @throws ClientError `policy`, `trusted-root`, `trust` */
+export function trustOfFollowed(followed: FollowedTrust): GivenTrust {
+  const policy = followedPolicy(followed);
+  if (policy === undefined) return policyOfRoot(followedRoot(followed), 'the followed trusted root');
+  const lastCheckpoints = followedLastCheckpoints(followed).map(parseLastCheckpoint);
+  return { trust: { policy: parseTrustPolicy(encodeUtf8(policy)), lastCheckpoints }, logKey: undefined, policy };
+}
+
+/** @param name of the trusted root, for errors. @throws ClientError `trusted-root` */
+function policyOfRoot(file: Uint8Array, name: string): GivenTrust {
+  const root = parseTrustedRoot(file);
   const keys = rootVerifierKeys(root, Date.now()).map(formatVerifierKey);
   if (keys.length === 0) {
-    const why = `${path} has no log whose key counts now and signs checkpoints under the name of the log's address`;
+    const why = `${name} has no log whose key counts now and signs checkpoints under the name of the log's address`;
     throw new ClientError('trusted-root', why);
   }
   const policy = [...keys.map((key) => `log ${key}`), 'quorum none', ''].join('\n');

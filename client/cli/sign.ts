@@ -16,6 +16,7 @@ import { digestFile } from './digests.ts';
 import { isDirectory, reading, readWhole, writeWhole } from './files.ts';
 import { inputName, refuseUnnamed, STANDARD_INPUT } from './input.ts';
 import { givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
+import { signersTrust } from './refresh-trust.ts';
 import { print } from './report.ts';
 import {
   factsOf,
@@ -29,7 +30,7 @@ import {
 } from './sign-items.ts';
 import { signUnlogged } from './sign-unlogged.ts';
 import { addSigningOptions, checkTsa, manyOut, openSigningKey, type SigningOptions, timestampsOf } from './signing.ts';
-import { type SelectedServices, withServices } from './signing-services.ts';
+import { logsOf, type SelectedServices, withServices } from './signing-services.ts';
 import { forgetUnlogged, signOnce } from './unlogged-signature.ts';
 
 const HELP = `
@@ -67,7 +68,8 @@ export function signCommand(): Command {
 }
 
 async function sign(named: readonly string[], chosen: SigningOptions): Promise<void> {
-  const options = await withServices(chosen);
+  const followed = await signersTrust(chosen);
+  const options = await withServices(chosen, followed);
   const files = [...new Set(named)];
   const [first] = files;
   const alone = files.length === 1 ? first : undefined;
@@ -78,7 +80,7 @@ async function sign(named: readonly string[], chosen: SigningOptions): Promise<v
   checkDestination(options);
   const http = await requestOptions(options);
   checkTsa(options);
-  const given = await readLogTrust(options);
+  const given = await readLogTrust(options, logsOf(options), followed);
   const beside = alone === STANDARD_INPUT ? undefined : alone;
   if (beside !== undefined) await checkFile(beside);
   const { signer, publicPath } = await openSigningKey(options, beside);

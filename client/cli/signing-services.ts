@@ -3,7 +3,10 @@ import type { Command } from 'commander';
 import { usage } from '../errors.ts';
 import { parseLogUrl } from '../submit/log-url.ts';
 import { MAX_SIGNING_CONFIG, parseSigningConfig, type SigningConfig, selectServices } from '../trust/signing-config.ts';
+import { SIGNING_CONFIG_FILE } from '../trust/trust-files.ts';
+import type { FollowedTrust } from '../trust/tuf/load-trust.ts';
 import { readWhole } from './files.ts';
+import { followedTarget } from './followed-trust.ts';
 
 /** Major versions of the services' APIs that Stele speaks: Rekor's, and RFC 3161 as Sigstore numbers it. */
 const LOG_API = [2];
@@ -31,17 +34,37 @@ export function addSigningConfigOption(command: Command, instead: string): Comma
   );
 }
 
+/** URLs of all logs that each signature goes to. */
+export function logsOf({ log, moreLogs }: ServiceOptions & SelectedServices): string[] {
+  return log === undefined ? [] : [log, ...moreLogs];
+}
+
 /**
- * The options with the services of the signing configuration, or with those that `--log` and `--tsa` name.
+ * The options with the services of the signing configuration, or with those that `--log` and `--tsa` name, or else with those
+ * of the followed repository.
  *
- * @throws ClientError `signing-config`, `file`, `usage`
+ * @throws ClientError `signing-config`, `file`, `usage`, `trust`
  */
-export async function withServices<O extends ServiceOptions>(options: O): Promise<O & SelectedServices> {
-  const { signingConfig: path, log, tsa, noLog, queue } = options;
-  if (path === undefined) return { ...options, moreLogs: [], tsas: tsa === undefined ? [] : [tsa] };
+export async function withServices<O extends ServiceOptions>(
+  options: O,
+  followed?: FollowedTrust,
+): Promise<O & SelectedServices> {
+  const { signingConfig: path, log, tsa, noLog } = options;
+  if (path === undefined) {
+    const given = tsa === undefined ? [] : [tsa];
+    if (followed === undefined || log !== undefined || noLog === true) return { ...options, moreLogs: [], tsas: given };
+    const selected = selectedBy(followedTarget(followed, SIGNING_CONFIG_FILE), options);
+    return tsa === undefined ? selected : { ...selected, tsas: given };
+  }
   const given = Object.entries({ '--log': log, '--tsa': tsa }).find(([, value]) => value !== undefined);
   if (given !== undefined) throw usage(`--signing-config names the services: leave out ${given[0]}`);
-  const config = parseSigningConfig(await readWhole(path, MAX_SIGNING_CONFIG, 'a signing configuration'));
+  return selectedBy(await readWhole(path, MAX_SIGNING_CONFIG, 'a signing configuration'), options);
+}
+
+/** @throws ClientError `signing-config`, `usage` */
+function selectedBy<O extends ServiceOptions>(file: Uint8Array, options: O): O & SelectedServices {
+  const { noLog, queue } = options;
+  const config = parseSigningConfig(file);
   const now = Date.now();
   const tsas = tsasOf(config, now);
   if (noLog === true) return { ...options, moreLogs: [], tsas };

@@ -19,6 +19,7 @@ import {
 } from '../submit/submission.ts';
 import { enqueue } from './destination.ts';
 import { readWhole, writeWhole } from './files.ts';
+import { OR_FOLLOW } from './followed-trust.ts';
 import { refuseUnnamed } from './input.ts';
 import {
   addLogOptions,
@@ -32,8 +33,9 @@ import {
   warnFirstUse,
 } from './log-options.ts';
 import { withProgress } from './progress.ts';
+import { signersTrust } from './refresh-trust.ts';
 import { note } from './report.ts';
-import { addSigningConfigOption, withServices } from './signing-services.ts';
+import { addSigningConfigOption, logsOf, withServices } from './signing-services.ts';
 import { failed, report, reportStatus, type SubmitResult, shown } from './submit-report.ts';
 
 interface SubmitOptions extends LogArguments {
@@ -99,9 +101,11 @@ export function submitCommand(): Command {
 }
 
 async function submit(files: readonly string[], chosen: SubmitOptions): Promise<void> {
-  const options = await withServices(chosen);
-  const plain = options.digest !== undefined || options.signature !== undefined;
+  const plain = chosen.digest !== undefined || chosen.signature !== undefined;
   const any = files.length > 0 || plain;
+  // An entry in a queue knows its log and whom to trust.
+  const followed = any && chosen.status !== true ? await signersTrust(chosen) : undefined;
+  const options = await withServices(chosen, followed);
   if (options.status === true) {
     const more = [options.flush, options.wait, options.log, options.logKey, options.policy, options.out];
     if (any || more.some((option) => option !== undefined)) throw usage('--status goes with --queue alone');
@@ -114,12 +118,12 @@ async function submit(files: readonly string[], chosen: SubmitOptions): Promise<
   if (plain && files.length > 0) throw usage('give files, or --digest with --signature, not both');
   if (options.wait === true && options.flush !== true) throw usage('--wait goes with --flush');
   if (options.out === undefined) refuseUnnamed([...files, options.signature], 'the bundle with its proof: give --out');
-  const given = await readLogTrust(options);
+  const given = await readLogTrust(options, logsOf(options), followed);
   const http = await requestOptions(options);
   if (any) {
     const submissions = plain ? [await plainSubmission(options)] : await fileSubmissions(files, options);
     if (options.out !== undefined && submissions.length > 1) throw usage('--out names one file: submit one at a time');
-    if (options.log === undefined) throw usage('name the log with --log or --signing-config');
+    if (options.log === undefined) throw usage(`name the log with --log or --signing-config${OR_FOLLOW}`);
     const log = parseLogUrl(options.log);
     if (options.queue === undefined) return await direct(submissions, [log, ...options.moreLogs], given, http, options);
     await queueAll(submissions, log, given, options);

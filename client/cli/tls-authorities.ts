@@ -21,8 +21,14 @@ export function addCaOption(command: Command): Command {
  * @throws ClientError `file`
  */
 export async function fetchOf(ca: string | undefined): Promise<typeof fetch | undefined> {
-  return ca === undefined ? undefined : fetchTrusting(await certificatesIn(ca));
+  if (ca === undefined) return undefined;
+  // The file may be a pipe, which is read once, and a command may ask twice.
+  const made = fetches.get(ca) ?? fetchTrusting(await certificatesIn(ca));
+  fetches.set(ca, made);
+  return made;
 }
+
+const fetches = new Map<string, typeof fetch>();
 
 /** @returns at least one certificate, in PEM. @throws ClientError `file` */
 async function certificatesIn(path: string): Promise<readonly string[]> {

@@ -4,8 +4,9 @@ import { usage } from '../../errors.ts';
 import { predicateType } from '../../formats/statement.ts';
 import type { IdentityRule } from '../../trust/identity-rule.ts';
 import type { RequiredClaim } from '../../verify/content.ts';
+import type { TrustOptions } from '../followed-trust.ts';
 
-export interface VerifyOptions {
+export interface VerifyOptions extends TrustOptions {
   readonly bundle?: string;
   readonly checksums?: string;
   readonly tlogProof?: string;

@@ -1,11 +1,13 @@
 /** `stele verify`: check files against their proofs, without a network. */
 import { Command, Option } from 'commander';
 import { usage } from '../../errors.ts';
+import { addTrustOptions } from '../followed-trust.ts';
 import { refuseOthers, requestedSigner, type VerifyOptions } from './arguments.ts';
 
 const HELP = `
 Nothing leaves this machine, and nothing is fetched. Say whose signature it must be (--key, or --identity with --issuer), and
-which log you trust (--trusted-root, --log-key, --policy; whatever is given must hold).
+which log you trust (--trusted-root, --log-key, --policy; whatever is given must hold). Without one of these three, the
+repository counts that \`stele trust use\` follows, as far as its news are here.
 
 A digest stands in the place of a file that is not here, such as a container image. A file of such a name is ./sha256:….
 With --checksums each NAME of the list has its NAME.sigstore.json, below the current directory, or all have the --bundle.
@@ -16,6 +18,7 @@ Exit status: 0 all of it holds, 1 something does not, 2 it could not be checked.
 any could not be checked.
 
 Examples:
+  stele verify app.tgz --key app.tgz.pub.pem
   stele verify app.tgz --key app.tgz.pub.pem --log-key 'log.example.com+1a2b3c4d+AbCd…'
   stele verify app.tgz --key app.tgz.pub.pem --policy trust/policy --trusted-root trust/trusted_root.json
   stele verify app.tgz --trusted-root trusted_root.json --identity me@example.com --issuer https://accounts.example.com
@@ -34,7 +37,7 @@ Examples:
   stele verify --evidence monitor-state/evidence/0a1b….json --log-key 'log.example.com+1a2b3c4d+AbCd…'`;
 
 export function verifyCommand(): Command {
-  return new Command('verify')
+  const command = new Command('verify')
     .description('Check files against their proofs (Sigstore bundles, tlog-proofs), offline')
     .argument('[files...]', 'the files that were signed, or digests of them: sha256:HEX, sha384:HEX, sha512:HEX')
     .option('--bundle <path>', 'the proof of one file, or of the digests (default: FILE.sigstore.json)')
@@ -74,7 +77,8 @@ export function verifyCommand(): Command {
       '--last-checkpoint <path>',
       'the last checkpoint of a frozen log: a proof that leads beyond it is refused; can be repeated',
       (value: string, list: readonly string[] = []) => [...list, value],
-    )
+    );
+  return addTrustOptions(command)
     .option('--witness-time', "take the time of the signature from the policy's witnesses")
     .option(
       '--require-logs <n>',
@@ -141,7 +145,11 @@ async function leaf(files: readonly string[], options: VerifyOptions): Promise<v
   if (files.length > 0 || options.key !== undefined) {
     throw usage('--leaf-hash stands in the place of a file and of its signer: leave those out');
   }
-  refuseOthers(options, ['leafHash', 'tlogProof', 'policy', 'logKey', 'lastCheckpoint', 'at', 'json'], '--leaf-hash');
+  refuseOthers(
+    options,
+    ['leafHash', 'tlogProof', 'policy', 'logKey', 'lastCheckpoint', 'trust', 'maxTrustAge', 'at', 'json'],
+    '--leaf-hash',
+  );
   const { verifyLeafHash } = await import('./proofs.ts');
   await verifyLeafHash(options, await loadPrimitives(1));
 }

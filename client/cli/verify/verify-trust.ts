@@ -1,4 +1,5 @@
 /** Reads the files that define the trust and the expected signer. */
+import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { MAX_POLICY } from '../../../merkle/policy.ts';
 import { usage } from '../../errors.ts';
 import type { PublicKey } from '../../formats/key.ts';
@@ -7,9 +8,12 @@ import { MAX_LAST_CHECKPOINT, parseLastCheckpoint } from '../../trust/last-check
 import { parseLogKey } from '../../trust/log-key.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
 import { MAX_TRUSTED_ROOT, parseTrustedRoots } from '../../trust/trusted-root.ts';
+import type { FollowedTrust } from '../../trust/tuf/load-trust.ts';
 import type { CheckpointTrust, TrustedRoots } from '../../verify/types.ts';
 import { readPublicKey, readWhole, verifierKeyText } from '../files.ts';
+import { followedLastCheckpoints, followedPolicy, followedRoot, followedTrust, OR_FOLLOW } from '../followed-trust.ts';
 import type { RequestedSigner, VerifyOptions } from './arguments.ts';
+import { presentTime } from './demands.ts';
 
 /** `CheckpointTrust` with one trusted root or several. */
 export interface VerifyTrust extends Omit<CheckpointTrust, 'trustedRoot'> {
@@ -20,7 +24,14 @@ export interface VerifyTrust extends Omit<CheckpointTrust, 'trustedRoot'> {
 export async function readVerifyTrust(options: VerifyOptions): Promise<VerifyTrust> {
   const { trustedRoot, logKey, policy, lastCheckpoint = [] } = options;
   if (trustedRoot === undefined && logKey === undefined && policy === undefined) {
-    throw usage('say which log you trust: --trusted-root, or --log-key, or --policy with witnesses as well');
+    const followed = followedTrust(options, presentTime(options));
+    if (followed !== undefined) return await ofFollowed(followed, lastCheckpoint);
+    throw usage(
+      `say which log you trust: --trusted-root, or --log-key, or --policy with witnesses as well${OR_FOLLOW}`,
+    );
+  }
+  if (options.trust !== undefined || options.maxTrustAge !== undefined) {
+    throw usage('the other options say which log is trusted: leave out --trust and --max-trust-age');
   }
   return {
     logKey: logKey === undefined ? undefined : parseLogKey(await verifierKeyText(logKey)),
@@ -29,11 +40,25 @@ export async function readVerifyTrust(options: VerifyOptions): Promise<VerifyTru
         ? undefined
         : parseTrustedRoots(await readWhole(trustedRoot, MAX_TRUSTED_ROOT, 'a trusted root')),
     policy: policy === undefined ? undefined : parseTrustPolicy(await readWhole(policy, MAX_POLICY, 'a policy')),
-    lastCheckpoints: await Promise.all(
-      lastCheckpoint.map(async (path) =>
-        parseLastCheckpoint(await readWhole(path, MAX_LAST_CHECKPOINT, 'a checkpoint')),
-      ),
-    ),
+    lastCheckpoints: await readLastCheckpoints(lastCheckpoint),
+  };
+}
+
+async function readLastCheckpoints(paths: readonly string[]) {
+  return await Promise.all(
+    paths.map(async (path) => parseLastCheckpoint(await readWhole(path, MAX_LAST_CHECKPOINT, 'a checkpoint'))),
+  );
+}
+
+/** All that the repository says must hold: a key of its trusted root, the quorum of its policy, the ends of frozen logs. */
+async function ofFollowed(followed: FollowedTrust, given: readonly string[]): Promise<VerifyTrust> {
+  const policy = followedPolicy(followed);
+  const pinned = followedLastCheckpoints(followed).map(parseLastCheckpoint);
+  return {
+    logKey: undefined,
+    trustedRoot: parseTrustedRoots(followedRoot(followed)),
+    policy: policy === undefined ? undefined : parseTrustPolicy(encodeUtf8(policy)),
+    lastCheckpoints: [...pinned, ...(await readLastCheckpoints(given))],
   };
 }
 

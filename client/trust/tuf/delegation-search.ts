@@ -5,20 +5,22 @@ import type { Targets } from './metadata.ts';
 import type { TargetFile } from './metadata-fields.ts';
 import { TUF_LIMITS } from './role.ts';
 
+/** A search wants the metadata of this role, which `delegator` delegates to. */
+export interface Wanted {
+  readonly delegator: Targets;
+  readonly role: string;
+}
+
 /**
- * What the metadata say of a target; undefined where no role that is trusted for its name lists it.
+ * What the metadata say of a target; undefined where no role that is trusted for its name lists it. The caller gives the
+ * metadata that the search yields for.
  *
- * @param load the metadata of a role, which `delegator` delegates to. What it throws ends the search
  * @throws ClientError `tuf-malformed` beyond the limits of levels and roles
  */
-export async function findTarget(
-  name: string,
-  top: Targets,
-  load: (delegator: Targets, role: string) => Promise<Targets>,
-): Promise<TargetFile | undefined> {
+export function* searchTarget(name: string, top: Targets): Generator<Wanted, TargetFile | undefined, Targets> {
   const visited = new Set<string>();
   type Found = { readonly file?: TargetFile; readonly ended: boolean };
-  const search = async (targets: Targets, level: number): Promise<Found> => {
+  function* search(targets: Targets, level: number): Generator<Wanted, Found, Targets> {
     const file = targets.targets.get(name);
     if (file !== undefined) return { file, ended: true };
     for (const role of targets.delegations?.roles.values() ?? []) {
@@ -26,14 +28,14 @@ export async function findTarget(
       if (!visited.has(role.name)) {
         visited.add(role.name);
         checkLimits(name, level, visited.size);
-        const below = await search(await load(targets, role.name), level + 1);
-        if (below.ended) return below;
+        const found = yield* search(yield { delegator: targets, role: role.name }, level + 1);
+        if (found.ended) return found;
       }
       if (role.terminating) return { ended: true };
     }
     return { ended: false };
-  };
-  return (await search(top, 1)).file;
+  }
+  return (yield* search(top, 1)).file;
 }
 
 function checkLimits(name: string, level: number, visited: number): void {

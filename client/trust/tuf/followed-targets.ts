@@ -18,5 +18,10 @@ export const SEARCHED_TARGETS: readonly string[] = [
 
 /** Whether a target of the top-level role is fetched too: what belongs to each shard. */
 export function isFollowed(name: string): boolean {
-  return !name.includes('/') && /\.(?:vkey|last-checkpoint)$/.test(name);
+  return isLastCheckpoint(name) || /^[^/]+\.vkey$/.test(name);
+}
+
+/** Whether a target is the last checkpoint of a frozen log. */
+export function isLastCheckpoint(name: string): boolean {
+  return /^[^/]+\.last-checkpoint$/.test(name);
 }

@@ -2,7 +2,7 @@
 import { timeText } from '../../../merkle/x509/utc-time.ts';
 import { ClientError } from '../../errors.ts';
 import { acceptRoot, acceptSnapshot, acceptTargets, acceptTimestamp, checkBytes, checkExpiry } from './accept.ts';
-import { findTarget } from './delegation-search.ts';
+import { searchTarget, type Wanted } from './delegation-search.ts';
 import type { Root, Snapshot, Targets, Timestamp } from './metadata.ts';
 import type { TrustState, TrustStore } from './trust-store.ts';
 
@@ -11,6 +11,8 @@ interface LoadOptions {
   readonly now?: number | undefined;
   /** The longest time, in milliseconds, since the timestamp was accepted first. Without it an expired timestamp is a warning. */
   readonly maxAge?: number | undefined;
+  /** What has expired is taken all the same, with a warning: to show it, and for nothing else. */
+  readonly takeExpired?: boolean;
   /** Receives sentences about trust that is old. */
   readonly warn?: ((sentence: string) => void) | undefined;
 }
@@ -30,7 +32,7 @@ export interface FollowedTrust {
    *
    * @throws ClientError `trust`: it is not here, or was changed; `tuf-expired`: of a delegated role
    */
-  target(name: string): Promise<Uint8Array | undefined>;
+  target(name: string): Uint8Array | undefined;
 }
 
 const UPDATE = 'run `stele trust update` where the mirror can be reached';
@@ -58,20 +60,25 @@ export function loadTrust(store: TrustStore, options: LoadOptions = {}): Followe
   }
 }
 
-function load(store: TrustStore, state: TrustState, { now = Date.now(), maxAge, warn }: LoadOptions): FollowedTrust {
+function load(store: TrustStore, state: TrustState, options: LoadOptions): FollowedTrust {
+  const { now = Date.now(), maxAge, warn, takeExpired = false } = options;
   const { set } = state;
+  const unexpired = (what: string, signed: Root | Targets): void => {
+    if (takeExpired && now >= signed.expires) warn?.(`${what} has expired`);
+    else checkExpiry(what, signed, now, UPDATE);
+  };
   const root = acceptRoot(store.file(state.root, 'the root')).signed;
   const setRoot = set.root === state.root ? root : acceptRoot(store.file(set.root, 'a root')).signed;
   const timestamp = acceptTimestamp(setRoot, store.file(set.timestamp, 'the timestamp')).signed;
   const snapshot = acceptSnapshot(setRoot, timestamp.snapshot, store.file(set.snapshot, 'the snapshot')).signed;
   const top = store.file(set.targets, 'the targets metadata');
   const targets = acceptTargets(root, 'targets', snapshot.meta.get('targets')!, top).signed;
-  checkExpiry('the followed root', root, now, UPDATE);
-  checkExpiry('the followed targets metadata', targets, now, UPDATE);
+  unexpired('the followed root', root);
+  unexpired('the followed targets metadata', targets);
   const age = now - state.accepted;
   checkAge(timestamp, snapshot, { now, age, maxAge, warn });
   const roles = new Map<string, Targets>();
-  const delegated = async (delegator: Targets, role: string): Promise<Targets> => {
+  const delegated = ({ delegator, role }: Wanted): Targets => {
     const known = roles.get(role);
     if (known !== undefined) return known;
     const name = set.delegated[role];
@@ -80,7 +87,7 @@ function load(store: TrustStore, state: TrustState, { now = Date.now(), maxAge, 
       throw new ClientError('trust', `the metadata of the delegated role ${role} are not here: ${UPDATE}`);
     }
     const { signed } = acceptTargets(delegator, role, described, store.file(name, `the metadata of ${role}`));
-    checkExpiry(`the followed role ${role}`, signed, now, UPDATE);
+    unexpired(`the followed role ${role}`, signed);
     roles.set(role, signed);
     return signed;
   };
@@ -92,8 +99,11 @@ function load(store: TrustStore, state: TrustState, { now = Date.now(), maxAge, 
     snapshot,
     targets,
     age,
-    async target(name) {
-      const file = await findTarget(name, targets, delegated);
+    target(name) {
+      const search = searchTarget(name, targets);
+      let step = search.next();
+      while (!step.done) step = search.next(delegated(step.value));
+      const { value: file } = step;
       if (file === undefined) return undefined;
       const bytes = store.file(file.hashes.get('sha256')!, `the target ${name}`);
       checkBytes(`the target ${name}`, file, bytes);
@@ -110,17 +120,17 @@ interface Age extends LoadOptions {
 /** @throws ClientError `tuf-expired` */
 function checkAge(timestamp: Timestamp, snapshot: Snapshot, { now, age, maxAge, warn }: Age): void {
   if (maxAge !== undefined && age > maxAge) {
-    const why = `the newest timestamp of the followed repository is here for ${days(age)}, longer than --max-trust-age`;
+    const why = `the newest timestamp of the followed repository is here for ${duration(age)}, longer than --max-trust-age`;
     throw new ClientError('tuf-expired', `${why}: ${UPDATE}`);
   }
   const first = timestamp.expires <= snapshot.expires ? timestamp : snapshot;
   if (now < first.expires) return;
-  const since = `${days(now - first.expires)} ago, at ${timeText(first.expires)}`;
+  const since = `${duration(now - first.expires)} ago, at ${timeText(first.expires)}`;
   warn?.(`the ${first.type} of the followed repository expired ${since}, and its news are not known here: ${UPDATE}`);
 }
 
 /** `3 days`, `5 hours`, `2 minutes`. */
-export function days(ms: number): string {
+export function duration(ms: number): string {
   const units = [
     [86_400_000, 'day'],
     [3_600_000, 'hour'],

@@ -98,7 +98,7 @@ export function roleAt(value: unknown, keys: ReadonlyMap<string, TufKey>, what: 
     seen.add(keyid);
     const key = keys.get(keyid);
     if (key === undefined) throw tufMalformed(what, `names the key ID ${quoted(keyid)}, which is not among the keys`);
-    if (key.verifier !== undefined) counting += 1;
+    if (key.info !== undefined) counting += 1;
   }
   if (threshold > counting) {
     throw tufMalformed(

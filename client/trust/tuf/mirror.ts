@@ -2,7 +2,7 @@
 import { printable } from '../../../merkle/printable.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import { type Fetched, fetchBounded } from '../../../merkle/runtime/service/fetch.ts';
-import { ClientError, cancelled, usage } from '../../errors.ts';
+import { ClientError, cancelled } from '../../errors.ts';
 import { tlsAdvice } from '../../tls-advice.ts';
 
 export interface Mirror {
@@ -28,19 +28,6 @@ interface MirrorOptions {
 const REQUEST_MS = 30_000;
 /** Storage services answer so for a file that is not there, where the reader may not list them. go-tuf takes both too. */
 const NOT_THERE = [403, 404];
-
-/** @throws ClientError `usage` */
-export function parseMirrorUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    throw usage('the repository is an http or https URL, such as https://log.example.com/trust/');
-  }
-  // The message does not repeat the URL: people put tokens into URLs.
-  if (url.username + url.password + url.search + url.hash !== '') {
-    throw usage('the URL of a repository has no user name, query and fragment');
-  }
-  return url.href.replace(/\/*$/, '/');
-}
 
 /** @param url of `parseMirrorUrl` */
 export function openMirror(url: string, { fetch, signal, deadline }: MirrorOptions): Mirror {

@@ -164,7 +164,7 @@ function nextRoot(state: PublicState, staged: StagedState, now: number): Metadat
     }
     if (state.root !== undefined) checkSigned(state.root.signed, 'root', staged.root);
     checkSigned(staged.root.signed, 'root', staged.root);
-    const odd = [...staged.root.signed.keys.values()].find(({ verifier }) => verifier === undefined);
+    const odd = [...staged.root.signed.keys.values()].find(({ info }) => info === undefined);
     if (odd !== undefined)
       throw new ClientError(
         'trust',

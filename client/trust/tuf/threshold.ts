@@ -12,8 +12,18 @@ interface SignedBy {
   readonly threshold: number;
 }
 
-/** Who signed `metadata` for `role`, by the keys that `delegator` names. @throws ClientError `tuf-malformed` for an unknown role */
-export function signedBy(delegator: Root | Targets, role: string, metadata: Metadata<AnySigned>): SignedBy {
+/**
+ * Who signed `metadata` for `role`, by the keys that `delegator` names.
+ *
+ * @param enough stops once the threshold is met
+ * @throws ClientError `tuf-malformed` for an unknown role
+ */
+export function signedBy(
+  delegator: Root | Targets,
+  role: string,
+  metadata: Metadata<AnySigned>,
+  enough = false,
+): SignedBy {
   const { keyids, threshold } = roleOf(delegator, role);
   const keys = (delegator.type === 'root' ? delegator.keys : delegator.delegations?.keys) ?? new Map<string, TufKey>();
   const signatures = new Map(metadata.signatures.map(({ keyid, sig }) => [keyid, sig]));
@@ -22,6 +32,7 @@ export function signedBy(delegator: Root | Targets, role: string, metadata: Meta
   for (const keyid of keyids) {
     const key = keys.get(keyid);
     if (key === undefined) continue;
+    if (enough && signed.size >= threshold) break;
     const sig = signatures.get(keyid);
     if (sig !== undefined && verifyTufSignature(key, metadata.signedBytes, sig)) signed.set(key.fingerprint, key);
     else missing.push(key);
@@ -36,8 +47,9 @@ export function signedBy(delegator: Root | Targets, role: string, metadata: Meta
  * @throws ClientError `tuf-signatures`, which names the keys that signed
  */
 export function checkSigned(delegator: Root | Targets, role: string, metadata: Metadata<AnySigned>): void {
+  // No signature more than needed is verified: a command that verifies one file checks a whole chain of metadata first.
+  if (signedBy(delegator, role, metadata, true).signed.length >= roleOf(delegator, role).threshold) return;
   const { signed, missing, threshold } = signedBy(delegator, role, metadata);
-  if (signed.length >= threshold) return;
   const by = `${delegator.type === 'root' ? 'root' : 'the delegating role'} version ${delegator.version}`;
   const who = signed.length === 0 ? 'none of its keys signed' : `${ids(signed)} signed`;
   throw new ClientError(

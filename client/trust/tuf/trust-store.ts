@@ -24,11 +24,10 @@ import { join } from 'node:path';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { readOpened } from '../../../merkle/runtime/disk/bounded.ts';
 import { makeDirDurable, removeTree, writeFileDurable } from '../../../merkle/runtime/disk/files.ts';
-import { lockDir } from '../../../merkle/runtime/disk/lock.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import { ClientError } from '../../errors.ts';
 import { int64, object, parseJson, record, string } from '../../formats/json.ts';
-import { parseMirrorUrl } from './mirror.ts';
+import { parseMirrorUrl } from './mirror-url.ts';
 import { TUF_LIMITS } from './role.ts';
 import { hexSha256 } from './tuf-key.ts';
 
@@ -147,6 +146,8 @@ export class TrustStore {
   async locked<T>(work: () => Promise<T>): Promise<T> {
     await makeDirDurable(this.dir, { mode: 0o755 });
     this.#checkDirs();
+    // Loaded here: commands that only read need no lock, and it is large.
+    const { lockDir } = await import('../../../merkle/runtime/disk/lock.ts');
     const until = Date.now() + LOCK_MS;
     for (;;) {
       try {
@@ -161,6 +162,11 @@ export class TrustStore {
         await new Promise((resolve) => setTimeout(resolve, LOCK_PAUSE_MS));
       }
     }
+  }
+
+  /** Whether a state is there, whole or damaged. */
+  isThere(): boolean {
+    return statSync(join(this.dir, STATE), { throwIfNoEntry: false }) !== undefined;
   }
 
   /** Removes what is here, and the directory where nothing else is in it. @throws RuntimeError `file` */
@@ -239,6 +245,11 @@ function checkOwner(path: string, { mode, uid }: Stats): void {
 function damaged(why: string, cause?: unknown): ClientError {
   const advice = 'run `stele trust update`; if that does not help, `stele trust forget` and `stele trust use` again';
   return new ClientError('trust', `the local trust cannot be used: ${why}. To repair it, ${advice}`, { cause });
+}
+
+export function notFollowed(dir: string): ClientError {
+  const why = `no repository is followed in ${dir}`;
+  return new ClientError('trust', `${why}: begin with \`stele trust use URL --root FILE\``);
 }
 
 const SHA256 = /^[0-9a-f]{64}$/;

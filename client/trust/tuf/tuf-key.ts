@@ -8,8 +8,9 @@
  * These are the forms that cosign, sigstore-js and python-tuf share. A key of another form may stand in the metadata of
  * others; no signature by it counts.
  */
-import { createHash, type KeyObject, verify } from 'node:crypto';
+import { createHash, verify } from 'node:crypto';
 import { decodeHex, encodeHex } from '../../../merkle/bytes.ts';
+import { isStrongEd25519Key } from '../../../merkle/ed25519-key.ts';
 import { formatPem, parsePem, pemBytes } from '../../../merkle/pem.ts';
 import { encodeSpki, hasValidPoint, type KeyInfo, pointKey, pointOf } from '../../../merkle/rekor/spki.ts';
 import { keyObjectOf } from '../../../merkle/runtime/crypto/public-key.ts';
@@ -27,8 +28,8 @@ export interface TufKey {
   readonly fingerprint: string;
   /** SubjectPublicKeyInfo in DER; undefined for an unknown form. */
   readonly spki: Uint8Array | undefined;
-  /** Verifies signatures; undefined for a key whose signatures do not count. */
-  readonly verifier: KeyObject | undefined;
+  /** Undefined for a key whose signatures do not count. */
+  readonly info: KeyInfo | undefined;
 }
 
 const P256_SCHEME = 'ecdsa-sha2-nistp256';
@@ -52,7 +53,7 @@ export function tufKey(spki: Uint8Array): TufKey {
       ? { keytype: 'ed25519', scheme: 'ed25519', keyval: { public: encodeHex(pointOf(info)) } }
       : { keytype: 'ecdsa', scheme: P256_SCHEME, keyval: { public: formatPem('PUBLIC KEY', info.spki) } };
   const key = readTufKey(hexSha256(canonicalJson(json, 'the key')), json, 'the key');
-  if (key.verifier === undefined) throw new ClientError('key', 'the public key is not a point on its curve');
+  if (key.info === undefined) throw new ClientError('key', 'the public key is not a point on its curve');
   return key;
 }
 
@@ -74,16 +75,16 @@ export function readTufKey(keyid: string, value: unknown, what: string): TufKey 
     name: info?.name ?? keytype,
     fingerprint: info ? hexSha256(info.spki) : text.trim(),
     spki: info?.spki,
-    verifier: counts ? verifierOf(info) : undefined,
+    info: counts && isStrong(info) ? info : undefined,
   };
 }
 
 /** Whether `signature`, in hex, is by the key over `message`. False for a key that does not count. Does not throw. */
-export function verifyTufSignature({ verifier }: TufKey, message: Uint8Array, signature: string): boolean {
-  if (verifier === undefined || !/^(?:[0-9a-fA-F]{2})+$/.test(signature)) return false;
-  const hash = verifier.asymmetricKeyType === 'ed25519' ? null : 'sha256';
+export function verifyTufSignature({ info }: TufKey, message: Uint8Array, signature: string): boolean {
+  if (info === undefined || !/^(?:[0-9a-fA-F]{2})+$/.test(signature)) return false;
+  const hash = info.kind === 'ed25519' ? null : 'sha256';
   try {
-    return verify(hash, message, verifier, Buffer.from(signature, 'hex'));
+    return verify(hash, message, keyObjectOf(info), Buffer.from(signature, 'hex'));
   } catch {
     return false;
   }
@@ -117,11 +118,7 @@ function isTaken(info: KeyInfo, keytype: string, scheme: string, text: string): 
   return info.kind === 'ecdsa-p256' && P256_TYPES.includes(keytype) && scheme === P256_SCHEME && text.includes('BEGIN');
 }
 
-/** Undefined for a point off its curve, and for an Ed25519 key under which anybody can sign. */
-function verifierOf(info: KeyInfo): KeyObject | undefined {
-  try {
-    return hasValidPoint(info) ? keyObjectOf(info) : undefined;
-  } catch {
-    return undefined;
-  }
+/** False for a point off its curve, and for an Ed25519 key under which anybody can sign. */
+function isStrong(info: KeyInfo): boolean {
+  return info.kind === 'ed25519' ? isStrongEd25519Key(pointOf(info)) : hasValidPoint(info);
 }

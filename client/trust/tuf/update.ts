@@ -17,7 +17,7 @@ import {
   refuseOlderSnapshot,
   refuseOlderTimestamp,
 } from './accept.ts';
-import { findTarget } from './delegation-search.ts';
+import { searchTarget, type Wanted } from './delegation-search.ts';
 import { isFollowed, SEARCHED_TARGETS } from './followed-targets.ts';
 import {
   type Metadata,
@@ -32,7 +32,7 @@ import {
 import type { MetaFile, TargetFile } from './metadata-fields.ts';
 import { type Mirror, openMirror } from './mirror.ts';
 import { metadataFileName, TUF_LIMITS, targetFileName } from './role.ts';
-import type { TrustedSet, TrustState, TrustStore } from './trust-store.ts';
+import { notFollowed, type TrustedSet, type TrustState, type TrustStore } from './trust-store.ts';
 import { hexSha256 } from './tuf-key.ts';
 
 export interface UpdateOptions {
@@ -51,7 +51,7 @@ const RENEWED = 'the operator of the repository must renew it, unless the clock 
 /**
  * Fetches what is new of the followed repository.
  *
- * @returns whether the local trust changed
+ * @returns whether the local trust changed, or was repaired
  * @throws ClientError `trust`: no repository is followed, or the local trust is damaged; `network`, `bad-reply`: the mirror
  *   does not serve; `tuf-malformed`, `tuf-signatures`, `tuf-expired`, `tuf-rollback`, `tuf-mismatch`, `tuf-missing`: what it
  *   serves is refused; `cancelled`. RuntimeError `locked`, `file`
@@ -64,7 +64,8 @@ export async function updateTrust(store: TrustStore, options: UpdateOptions = {}
     const update = new Update(store, mirrorOf(state.mirror, options), startOf(store, state), state);
     try {
       const next = await update.run(options.now ?? Date.now());
-      if (sameState(state, next)) return false;
+      const whole = update.files.every((bytes) => store.fileIfGood(hexSha256(bytes)) !== undefined);
+      if (whole && sameState(state, next)) return false;
       await store.write(next, update.files, state);
       return true;
     } catch (error) {
@@ -93,11 +94,6 @@ export async function useTrust(
   await update.checkServed(trusted);
   const state = await update.run(options.now ?? Date.now());
   await store.locked(async () => await store.write(state, update.files, undefined));
-}
-
-export function notFollowed(dir: string): ClientError {
-  const why = `no repository is followed in ${dir}`;
-  return new ClientError('trust', `${why}: begin with \`stele trust use URL --root FILE\``);
 }
 
 function mirrorOf(url: string, { fetch, signal, timeoutMs = UPDATE_MS }: UpdateOptions): Mirror {
@@ -270,7 +266,7 @@ class Update {
       return targets;
     };
     const top = await accept(this.#root.signed, 'targets', known?.targets);
-    const load = async (delegator: Targets, role: string): Promise<Targets> => {
+    const load = async ({ delegator, role }: Wanted): Promise<Targets> => {
       const there = roles.get(role) ?? (await accept(delegator, role, known?.delegated[role]));
       roles.set(role, there);
       return there.signed;
@@ -281,12 +277,15 @@ class Update {
   /** Section 5.7: the targets that commands use. Gives their hashes. */
   async #updateFiles(
     { signed: top }: Metadata<Targets>,
-    load: (delegator: Targets, role: string) => Promise<Targets>,
+    load: (wanted: Wanted) => Promise<Targets>,
   ): Promise<string[]> {
     const names = new Set([...SEARCHED_TARGETS, ...[...top.targets.keys()].filter(isFollowed)]);
     const hashes = new Set<string>();
     for (const name of names) {
-      const file = await findTarget(name, top, load);
+      const search = searchTarget(name, top);
+      let step = search.next();
+      while (!step.done) step = search.next(await load(step.value));
+      const { value: file } = step;
       if (file !== undefined) hashes.add(await this.#updateFile(name, file));
     }
     return [...hashes].sort();

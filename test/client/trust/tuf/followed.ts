@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadTrust } from '../../../../client/trust/tuf/load-trust.ts';
-import { parseMirrorUrl } from '../../../../client/trust/tuf/mirror.ts';
+import { parseMirrorUrl } from '../../../../client/trust/tuf/mirror-url.ts';
 import { TrustStore } from '../../../../client/trust/tuf/trust-store.ts';
 import { updateTrust, useTrust } from '../../../../client/trust/tuf/update.ts';
 import { TufMaker } from '../../../support/tuf-maker.ts';
@@ -46,7 +46,7 @@ export class Followed {
 
   /** The policy as commands get it, offline. */
   async policy(options: Parameters<typeof loadTrust>[1] = {}): Promise<string | undefined> {
-    const bytes = await loadTrust(this.store, options)?.target('policy');
+    const bytes = loadTrust(this.store, options)?.target('policy');
     return bytes && Buffer.from(bytes).toString();
   }
 

@@ -271,14 +271,14 @@ describe('a root', () => {
     root.roles = { ...root.roles, root: roleOf(2, first, odd) };
     refused(() => readRoot(writeMetadata(root, [])), /threshold 2 and 1 keys that can sign/);
     root.roles.root.threshold = 1;
-    expect(readRoot(writeMetadata(root, [])).signed.keys.get(odd.id)!.verifier).toBeUndefined();
+    expect(readRoot(writeMetadata(root, [])).signed.keys.get(odd.id)!.info).toBeUndefined();
   });
 
   it('takes the keytype of older metadata, and a role of mirrors', () => {
     const json = goodRoot();
     json.keys[second.id] = { ...second.json, keytype: 'ecdsa-sha2-nistp256', keyid_hash_algorithms: ['sha256'] };
     json.roles.mirrors = roleOf(1, first);
-    expect(readRoot(writeMetadata(json, [])).signed.keys.get(second.id)!.verifier).toBeDefined();
+    expect(readRoot(writeMetadata(json, [])).signed.keys.get(second.id)!.info).toBeDefined();
   });
 });
 
