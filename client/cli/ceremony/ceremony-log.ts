@@ -2,7 +2,7 @@
 import { concat, encodeUtf8 } from '../../../merkle/bytes.ts';
 import { printable } from '../../../merkle/printable.ts';
 import { usage } from '../../errors.ts';
-import { bundleJson, parseBundle } from '../../formats/bundle.ts';
+import { type Bundle, bundleJson, parseBundle } from '../../formats/bundle.ts';
 import { LogClient } from '../../submit/log-client.ts';
 import { parseLogUrl } from '../../submit/log-url.ts';
 import { parseSigned, parseVerifierPem } from '../../submit/submission.ts';
@@ -36,7 +36,7 @@ export async function logTranscript(dir: string, options: CeremonyLogOptions): P
     if (result instanceof Error) throw result;
     return result;
   });
-  const lines = logged.map(({ bundle }) => encodeUtf8(`${JSON.stringify(bundleJson(parseBundle(bundle)))}\n`));
+  const lines = logged.map(({ bundle }) => encodeUtf8(`${JSON.stringify(bundleJson(withoutKeyId(bundle)))}\n`));
   await store.locked(() => store.write('bundles', concat(...lines)));
   const [first] = logged;
   const indexes = logged.map(({ entry }) => entry.index);
@@ -47,4 +47,10 @@ export async function logTranscript(dir: string, options: CeremonyLogOptions): P
     'Publish the root, the transcript and the policy. Others check them offline:',
     `  ${calledAs()} verify ${shellWord(store.path('root'))} --ceremony ${shellWord(store.path('bundles'))} --policy POLICY`,
   ]);
+}
+
+/** Other verifiers refuse a signature whose key ID is not the one that they compute, and TUF's is not. */
+function withoutKeyId(bundle: Uint8Array): Bundle {
+  const parsed = parseBundle(bundle);
+  return parsed.content.kind === 'dsse' ? { ...parsed, content: { ...parsed.content, keyId: '' } } : parsed;
 }
