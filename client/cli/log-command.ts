@@ -1,15 +1,15 @@
 /** `stele log`: the operator's commands on the data of a log, whether the log runs or not. */
-import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
 import { encodeBase64 } from '../../merkle/bytes.ts';
 import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
-import { ClientError, usage } from '../errors.ts';
 import { parseCheckpointKey } from '../trust/log-key.ts';
 import { calledAs } from './called-as.ts';
+import { confirmOrigin } from './confirm-origin.ts';
 import { counted } from './counted.ts';
 import { verifierKeyTexts } from './files.ts';
 import { withProgress } from './progress.ts';
 import { print } from './report.ts';
+import { rotateCommand } from './rotate/rotate-command.ts';
 import { addDataSettings, configOf, loadServer, type ServerMain } from './settings-flags.ts';
 
 /** `--help` lists these settings; the commands take all settings. */
@@ -28,9 +28,9 @@ interface ShardOption extends JsonOption {
 export async function logCommand(): Promise<Command> {
   const server = await loadServer();
   const log = new Command('log')
-    .description("Check, export, freeze, back up or restore a log's data")
+    .description("Check, export, freeze, rotate, back up or restore a log's data")
     .helpCommand(false);
-  for (const make of [check, exportTree, freeze, backup, restore]) log.addCommand(make(server));
+  for (const make of [check, exportTree, freeze, rotateCommand, backup, restore]) log.addCommand(make(server));
   return log.addHelpText(
     'after',
     '\nExamples:\n  stele log check ./data\n  stele log backup /backup/today --config stele.yaml',
@@ -150,7 +150,7 @@ function freeze(server: ServerMain): Command {
       // The name of the shard that is open now: no other one is frozen, whatever happens until the answer.
       const begun = (await server.listShards({ config, logger })).filter(({ status }) => status !== 'prepared');
       const shard = options.shard ?? begun.at(-1)?.origin;
-      if (options.yes !== true) await confirm(shard ?? config.data);
+      if (options.yes !== true) await confirmOrigin(shard ?? config.data, 'a freeze');
       const { origin, checkpoint } = await server.freezeLog({ config, logger, shard });
       print(options.json, { origin, checkpoint }, [
         `The log ${origin} is frozen. Its last checkpoint:`,
@@ -186,20 +186,6 @@ function restore(server: ServerMain): Command {
       'If the log ever published a larger tree, do not start it: it would show two histories.',
     ]);
   });
-}
-
-/** Nothing undoes a freeze: a person types the origin, a script gives `--yes`. */
-async function confirm(origin: string): Promise<void> {
-  if (!process.stdin.isTTY || !process.stderr.isTTY) {
-    throw usage('a freeze ends the log for ever, and there is no terminal to ask on: add --yes');
-  }
-  const prompt = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    const answer = await prompt.question(`This ends the log for ever. Type its origin, ${origin}, to go on: `);
-    if (answer.trim() !== origin) throw new ClientError('cancelled', 'nothing was changed: the origin was not typed');
-  } finally {
-    prompt.close();
-  }
 }
 
 /** For warnings. The command itself prints the result. */

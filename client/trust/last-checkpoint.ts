@@ -3,7 +3,7 @@
  * the log signed before its end: a tree that is larger, or of the same size with another root, is not of the log.
  */
 import { equal } from '../../merkle/bytes.ts';
-import { parseCheckpoint } from '../../merkle/checkpoint.ts';
+import { FROZEN_MARK, parseCheckpoint } from '../../merkle/checkpoint.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { parseNote } from '../../merkle/note.ts';
 import { printable } from '../../merkle/printable.ts';
@@ -61,4 +61,32 @@ function isSameTree(a: SignedTree, b: SignedTree): boolean {
 
 function unusable(why: string, cause?: unknown): ClientError {
   return new ClientError('trust', `the last checkpoint of a log cannot be used: ${why}`, { cause });
+}
+
+/** How much later than the freeze the cosignatures of the last checkpoint may be, in milliseconds. */
+const LATE_COSIGNATURES = 5 * 60_000;
+/** Bytes of a cosignature (c2sp.org/tlog-cosignature) with Ed25519 and with ML-DSA-44: a time of 8 bytes, and the signature. */
+const COSIGNATURE_SIZES = [8 + 64, 8 + 2420];
+
+/**
+ * When a log ended, by its last checkpoint: the log signed nothing later, and no witness cosigned later. A cosignature that is
+ * more than five minutes after the freeze does not count: nobody but the log moves the end of its key.
+ *
+ * @param note a last checkpoint that the log signed
+ * @returns milliseconds since 1970, a whole second
+ * @throws ClientError `trust`: it does not say that the log is frozen, and since when
+ */
+export function endOf(note: string): number {
+  const { text, signatures } = parseNote(note);
+  const line = parseCheckpoint(text).extensions.find((one) => one.startsWith(FROZEN_MARK));
+  const frozen = line === undefined ? Number.NaN : Date.parse(line.slice(FROZEN_MARK.length));
+  if (Number.isNaN(frozen)) throw unusable('it does not say when the log was frozen');
+  const cosigned = signatures.filter(({ signature }) => COSIGNATURE_SIZES.includes(signature.length)).map(timeOf);
+  const latest = Math.max(frozen, ...cosigned.filter((time) => time <= frozen + LATE_COSIGNATURES));
+  return Math.floor(latest / 1000) * 1000 + 1000;
+}
+
+/** In milliseconds since 1970. */
+function timeOf({ signature }: { readonly signature: Uint8Array }): number {
+  return Number(new DataView(signature.buffer, signature.byteOffset).getBigUint64(0)) * 1000;
 }

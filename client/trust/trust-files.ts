@@ -14,8 +14,8 @@
  *   signing_config.v0.2.json                       where clients write; the name by which they look for it in a TUF repository
  *   monitor_config.json                            where monitors read each shard
  *
- * **Times.** A frozen shard has one time, its `end`: not before the last signature of its key and the last cosignature of its
- * last checkpoint, rounded up to a second. The trusted root ends its key then. A signer stamps its signature before it logs
+ * **Times.** A frozen shard has one time, its `end` (`endOf` in last-checkpoint.ts): the second after the last signature of its
+ * key and the last cosignature of its last checkpoint. The trusted root ends its key then. A signer stamps its signature before it logs
  * the signature, so no valid entry has evidence that is later. The keys of all shards are valid from the same `start`: a
  * signature that was stamped under one shard, and waited in a queue, may be logged by the next. The signing configuration
  * starts a shard ten minutes before the end of the one before it. All clients take the newest of one operator that is valid, so a

@@ -3,9 +3,10 @@ import { join, relative } from 'node:path';
 import { Command } from 'commander';
 import { decodeUtf8, encodeUtf8, equal } from '../../../merkle/bytes.ts';
 import { isLoopback, isTrialName } from '../../../merkle/loopback.ts';
-import { parseVerifierKey, type VerifierKey } from '../../../merkle/note.ts';
+import { formatVerifierKey, type VerifierKey } from '../../../merkle/note.ts';
 import { MAX_POLICY } from '../../../merkle/policy.ts';
-import { makeDirDurable, readFileIfThere } from '../../../merkle/runtime/disk/files.ts';
+import { isThere, makeDirDurable, readFileIfThere } from '../../../merkle/runtime/disk/files.ts';
+import { makeLogger } from '../../../merkle/runtime/service/logger.ts';
 import { timeOfText } from '../../../merkle/x509/utc-time.ts';
 import { ClientError, usage } from '../../errors.ts';
 import { openHead } from '../../follow/signed-head.ts';
@@ -14,12 +15,13 @@ import { parseLogUrl } from '../../submit/log-url.ts';
 import { openSource } from '../../tiles/tiles.ts';
 import type { SourceOptions } from '../../tiles/types.ts';
 import { parseLogKey } from '../../trust/log-key.ts';
-import { type DescribedLog, knownStart, nameApart, SIGNING_CONFIG_FILE, trustFiles } from '../../trust/trust-files.ts';
+import { nameApart, SIGNING_CONFIG_FILE, trustFiles } from '../../trust/trust-files.ts';
 import { MAX_TRUSTED_ROOT } from '../../trust/trusted-root.ts';
 import { calledAs, shellWord } from '../called-as.ts';
 import { readWhole, verifierKeyText, writeWhole } from '../files.ts';
 import { noteRetry } from '../log-options.ts';
 import { print, warn } from '../report.ts';
+import { type DescribeOptions, describeShards, type Shards } from '../rotate/described-shards.ts';
 import { addSettings, configOf, type ServerMain } from '../settings-flags.ts';
 import { addCaOption, fetchOf } from '../tls-authorities.ts';
 
@@ -52,8 +54,8 @@ interface FilesOptions {
   readonly json?: boolean;
 }
 
-/** Everything but the start of the key's validity, which may stand in an earlier file. */
-type Described = Omit<DescribedLog, 'start' | 'keys'> & { readonly keys: readonly VerifierKey[] };
+/** What says when the keys become valid: an earlier trusted root, or the user. */
+type Known = Pick<DescribeOptions, 'before' | 'start'>;
 
 export function filesCommand(server: ServerMain): Command {
   const command = new Command('files')
@@ -74,15 +76,15 @@ export function filesCommand(server: ServerMain): Command {
 }
 
 async function files(dir: string, options: FilesOptions, command: Command, server: ServerMain): Promise<void> {
-  const given = options.validFrom === undefined ? undefined : timeOf(options.validFrom);
-  const { keys, ...log } =
-    options.log === undefined ? await ownLog(options, command, server) : await otherLog(options.log, options);
-  const [own, ...others] = keys;
-  if (own === undefined) throw usage("give the log's verifier key with --log-key");
+  const start = options.validFrom === undefined ? undefined : timeOf(options.validFrom);
   const before = await readFileIfThere(join(dir, 'trusted_root.json'), MAX_TRUSTED_ROOT);
-  // What was signed before the start of the key counts as forged, so the default is before everything.
-  const start = given ?? (before && knownStart(before, own)) ?? 0;
-  const made = trustFiles([{ ...log, keys: [own, ...others], start }]);
+  const known = { before, start };
+  const shards =
+    options.log === undefined
+      ? await ownLog(options, command, server, known)
+      : await otherLog(options.log, options, known);
+  const log = shards.at(-1)!;
+  const made = trustFiles(shards);
   if (options.force !== true) await refuseOther(dir, made);
   await makeDirDurable(dir);
   for (const { name, text } of made) await writeWhole(join(dir, name), encodeUtf8(text));
@@ -114,10 +116,11 @@ async function files(dir: string, options: FilesOptions, command: Command, serve
 const NAME_WIDTH = SIGNING_CONFIG_FILE.length;
 
 /** The log of the configuration, whether it runs or not. @throws ClientError `usage`, `policy`; ServerError, RuntimeError */
-async function ownLog({ logKey }: FilesOptions, command: Command, server: ServerMain): Promise<Described> {
+async function ownLog({ logKey }: FilesOptions, command: Command, server: ServerMain, known: Known): Promise<Shards> {
   if (logKey !== undefined)
     throw usage('--log-key is for --log: a log of your own names its keys in its data directory');
-  const { data, origin: configured, publicUrl, policy } = configOf(command, server);
+  const config = configOf(command, server);
+  const { data, origin: configured, publicUrl, policy } = config;
   const identity = await server.readIdentity(data);
   if (identity === undefined) {
     throw usage(`${data} holds no log yet: start it once, name its data directory (--data, --config), or give --log`);
@@ -135,12 +138,14 @@ async function ownLog({ logKey }: FilesOptions, command: Command, server: Server
     );
   }
   checkReachable(publicUrl, origin);
-  const keys = verifierKeys.map(parseVerifierKey);
-  return { origin, url: publicUrl, keys, rekor: entries !== 'raw', policy: await textOf(policy) };
+  const only = { origin, url: publicUrl, verifierKeys, status: 'open', size: 0 } as const;
+  const several = await isThere(join(data, 'shards'));
+  const infos = several ? await server.listShards({ config, logger: makeLogger({ level: 'warn' }) }) : [only];
+  return describeShards(infos, { ...known, entries: entries ?? 'signed', policy: await textOf(policy) });
 }
 
 /** A log that serves its checkpoint. @throws ClientError `usage`, `log-key`, `file`, `bad-checkpoint`, and those of requests */
-async function otherLog(given: string, { logKey, policy, ca }: FilesOptions): Promise<Described> {
+async function otherLog(given: string, { logKey, policy, ca }: FilesOptions, known: Known): Promise<Shards> {
   const [own, ...others] = await Promise.all((logKey ?? []).map(keyOf));
   if (own === undefined)
     throw usage('--log needs --log-key: others will trust the log by what you write, so ask its operator for the key');
@@ -169,13 +174,9 @@ async function otherLog(given: string, { logKey, policy, ca }: FilesOptions): Pr
     const info = await infoOf(url, fetch);
     const reached = info?.url !== undefined && isLoopback(url) ? parseLogUrl(info.url) : url;
     checkReachable(reached, origin);
-    return {
-      origin,
-      url: reached,
-      keys,
-      rekor: info === undefined ? await isRekor(url, options) : !info.raw,
-      policy: await textOf(policy),
-    };
+    const only = { origin, url: reached, verifierKeys: keys.map(formatVerifierKey), status: 'open', size: 0 } as const;
+    const isRaw = info === undefined ? !(await isRekor(url, options)) : info.raw;
+    return describeShards([only], { ...known, entries: isRaw ? 'raw' : 'signed', policy: await textOf(policy) });
   } finally {
     await source.close();
   }
