@@ -79,23 +79,31 @@ export async function prepare(config: LogConfig, firstPort: number): Promise<Pre
   return prepared;
 }
 
-/** Writes the files for others, now that the log's URL is known. Returns their directory. */
-export async function writeTrust(config: LogConfig, prepared: Prepared, url: string): Promise<string> {
+interface WrittenTrust {
+  /** The directory of the files for others. */
+  readonly dir: string;
+  /** The files that others need, for a TUF repository: with the policy as others need it. */
+  readonly files: readonly { readonly name: string; readonly text: string }[];
+}
+
+/** Writes the files for others, now that the log's URL is known. */
+export async function writeTrust(config: LogConfig, prepared: Prepared, url: string): Promise<WrittenTrust> {
   const dir = join(config.data, 'trust');
   const { logKeys: keys } = prepared;
   // The log itself reads this policy, and so it keeps the URLs of its witnesses.
-  await writePolicy(prepared, url);
+  const policy = await writePolicy(prepared, url);
   const before = await readFileIfThere(join(dir, 'trusted_root.json'), MAX_FILE);
   const start = (before && knownStart(before, keys[0])) ?? Date.now() - 60_000;
-  const described = { origin: config.origin, url, keys, rekor: config.entries === 'signed', policy: undefined, start };
-  for (const { name, text } of trustFiles([described])) {
+  const described = { origin: config.origin, url, keys, rekor: config.entries === 'signed', policy, start };
+  const files = trustFiles([described]);
+  for (const { name, text } of files) {
     // `stele up --monitor` makes a configuration of its own.
     if (name !== 'policy' && name !== 'monitor.yaml') await write(join(dir, name), text);
   }
-  return dir;
+  return { dir, files };
 }
 
-async function writePolicy({ policy, witnesses, logKeys }: Prepared, url: string | undefined): Promise<void> {
+async function writePolicy({ policy, witnesses, logKeys }: Prepared, url: string | undefined): Promise<string> {
   const names = witnesses.map(({ name }) => name).join(' ');
   const lines = [
     '# Written by `stele up` at each start. A proof that is checked by it needs cosignatures of these witnesses.',
@@ -105,7 +113,9 @@ async function writePolicy({ policy, witnesses, logKeys }: Prepared, url: string
     'quorum witnesses',
     '',
   ];
-  await write(policy, lines.join('\n'));
+  const text = lines.join('\n');
+  await write(policy, text);
+  return text;
 }
 
 async function openLogKeys(config: LogConfig): Promise<[VerifierKey, ...VerifierKey[]]> {

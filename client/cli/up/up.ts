@@ -23,6 +23,7 @@ import {
   WITNESSES,
   writeTrust,
 } from './prepare.ts';
+import { checkUpTrust, publishUpTrust, type UpTrust, upTrustDir, upTrustKey } from './up-trust.ts';
 
 /** What `--help` lists of the settings; all of `stele serve` are taken and go to the log. */
 const SHOWN = ['origin', 'data', 'listen-host', 'listen-port', 'admin-port', 'log-level'];
@@ -35,6 +36,10 @@ const LOG_GRACE_MS = 40_000;
 const WITNESS_GRACE_MS = 10_000;
 /** A monitor stores its position; the next start makes the deliveries under way again. */
 const MONITOR_GRACE_MS = 10_000;
+/** How often root and targets of the TUF repository are looked at. */
+const RENEW_MS = 12 * 3_600_000;
+/** A refresh that is cut off goes on at the next start. */
+const REFRESHER_GRACE_MS = 10_000;
 const METRICS_PORT = 9464;
 
 const HELP = `
@@ -100,10 +105,15 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
   // Its lines stand behind the name of the process, where JSON would be of use to no program.
   const format = ['--log-format', config.log.format === 'auto' ? 'pretty' : config.log.format];
   const witnesses = prepared.witnesses.map((witness) => child(witness.name, [...witnessArgs(witness), ...format]));
-  const own = ['--origin', origin, '--policy', prepared.policy, ...format];
+  // Those who have a repository of their own name it in the configuration.
+  const repository = config.trust.directory === undefined ? upTrustDir(config.data) : undefined;
+  const served = repository === undefined ? [] : ['--trust-directory', repository];
+  const own = ['--origin', origin, '--policy', prepared.policy, ...served, ...format];
   const log = child<LogAnnounced>('log', ['serve', ...flagsOf(command, server), ...own]);
   const all: Pick<Child<unknown>, 'kill' | 'reload'>[] = [log, ...witnesses];
   let monitor: Child<MonitorAnnounced> | undefined;
+  let refresher: Child<unknown> | undefined;
+  let renewing: NodeJS.Timeout | undefined;
   const stopping = stopSignals((status) => {
     for (const one of all) one.kill();
     process.exit(status);
@@ -117,6 +127,30 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
     await Promise.race([Promise.all(witnesses.map((witness) => witness.start())), early]);
     const announced = await Promise.race([log.start(), early]);
     const trust = await writeTrust(config, prepared, announced.publicUrl ?? announced.url);
+    let published: UpTrust | undefined;
+    if (repository !== undefined) {
+      published = await publishUpTrust(repository, trust.files, Date.now());
+      const key = upTrustKey(repository, 'online');
+      refresher = child('trust', [
+        'trust',
+        'serve',
+        repository,
+        '--refresh-only',
+        '--admin-port',
+        '0',
+        '--key-file',
+        key,
+        ...format,
+      ]);
+      all.push(refresher);
+      await Promise.race([refresher.start(), early]);
+      renewing = setInterval(() => {
+        // Without targets: those of this start may be old by then.
+        publishUpTrust(repository, [], Date.now()).catch((error: Error) => {
+          note(`root and targets of ${repository} cannot be renewed: ${error.message}`);
+        });
+      }, RENEW_MS);
+    }
     let monitored: RunningMonitor | undefined;
     if (options.monitor !== undefined) {
       const { file, args } = await monitorArgs(options.monitor, config.data, announced, prepared, options.witnessPort);
@@ -125,14 +159,16 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
       monitored = { config: file, ...(await Promise.race([monitor.start(), early])) };
     }
     const pids = witnesses.map(({ pid }) => pid);
-    announce(options.json, announced, prepared, trust, pids, config, monitored);
+    announce(options.json, announced, prepared, trust.dir, published, pids, config, monitored);
     onHangUp(() => {
       for (const one of all) one.reload();
     });
     note(`${await stopping}: the log answers what is under way, then all processes end`);
   } finally {
+    clearInterval(renewing);
     // The monitor first: it would report the others as gone.
     await monitor?.stop(MONITOR_GRACE_MS);
+    await refresher?.stop(REFRESHER_GRACE_MS);
     // The log before its witnesses: it needs them for its last publication.
     await log.stop(LOG_GRACE_MS);
     await Promise.all(witnesses.map((witness) => witness.stop(WITNESS_GRACE_MS)));
@@ -141,7 +177,7 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
 
 /** Checks what the log does not: the ports and the keys of the witnesses, and the monitor's configuration. */
 async function checkParts(
-  { data, listen, admin }: ReturnType<ServerMain['loadConfig']>,
+  { data, listen, admin, trust }: ReturnType<ServerMain['loadConfig']>,
   { witnessPort, monitor }: UpOptions,
 ): Promise<void> {
   const host = '127.0.0.1';
@@ -152,6 +188,7 @@ async function checkParts(
   const metrics = monitor === undefined ? undefined : await metricsOf(data, monitor, witnessPort);
   await tryPorts(metrics === undefined ? ports : [...ports, ['metrics', metrics]]);
   await checkWitnesses(data);
+  if (trust.directory === undefined) await checkUpTrust(upTrustDir(data));
 }
 
 /** Where the monitor will serve its metrics. @throws what `loadMonitorConfig` throws for a file that its owner has written */
@@ -205,6 +242,7 @@ function announce(
   { url, publicUrl, adminUrl, origin, verifierKeys, size, status }: LogAnnounced,
   { witnesses }: Prepared,
   trust: string,
+  repository: UpTrust | undefined,
   pids: readonly (number | undefined)[],
   { data, entries }: { readonly data: string; readonly entries: 'signed' | 'raw' },
   monitor: RunningMonitor | undefined,
@@ -224,6 +262,7 @@ function announce(
       status,
       witnesses: shown,
       trust,
+      ...(repository && { trustRepository: repositoryJson(repository, publicUrl ?? url) }),
       ...(monitor && { monitor }),
     },
     [
@@ -233,6 +272,7 @@ function announce(
       `Its ${WITNESSES} witnesses, ${THRESHOLD} of which must cosign each checkpoint before it is published:`,
       ...witnesses.map(({ name, url }, at) => `  ${name}  ${url}  process ${pids[at]}`),
       `What others need, also for cosign and sigstore-js: ${trust}`,
+      ...(repository ? repositoryLines(repository, publicUrl ?? url, raw) : []),
       ...(monitor
         ? [`A monitor follows the log by ${monitor.config}${monitor.metrics ? `; metrics: ${monitor.metrics}` : ''}`]
         : []),
@@ -247,6 +287,24 @@ function announce(
         : []),
     ],
   );
+}
+
+function repositoryJson({ directory, root, rootSha256, rootExpires }: UpTrust, url: string): object {
+  return { url: `${url}/trust/`, directory, root, rootSha256, rootExpires: new Date(rootExpires).toISOString() };
+}
+
+/** How to follow the repository, and what its keys are worth. */
+function repositoryLines({ directory, root, rootSha256, rootExpires }: UpTrust, url: string, raw: boolean): string[] {
+  const file = shellWord(relative('.', root));
+  return [
+    `The same in a TUF repository, at ${url}/trust/: clients that follow it learn of new keys by themselves. Its root (SHA-256`,
+    `${rootSha256}):`,
+    `  ${calledAs()} trust use ${url}/trust/ --root ${file}`,
+    ...(raw ? [] : [`  cosign initialize --mirror ${url}/trust --root ${file}`]),
+    `All keys of the repository, that of its root too, are on this machine, in ${relative('.', directory)}/keys: anybody who reads`,
+    `them can tell those who follow it to trust something else. The root expires at ${new Date(rootExpires).toISOString()}; this`,
+    'command renews it in the last weeks before, while it runs and when it starts.',
+  ];
 }
 
 function port(text: string): number {

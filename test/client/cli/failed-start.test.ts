@@ -211,6 +211,18 @@ describe('stele up', () => {
     await fails({ args: [...UP, ...args], ...rest });
   });
 
+  it('a key of its TUF repository that is missing', async () => {
+    const dir = await place();
+    const repository = join(dir, 'data', 'trust-repository');
+    await mkdir(join(repository, 'public'), { recursive: true });
+    await writeFile(join(repository, 'public', 'timestamp.json'), '{}');
+    const before = await readdir(dir, { recursive: true });
+    const { code, stderr } = await stele(UP, { cwd: dir });
+    expect(stderr).toMatch(/root\.pem is missing: put it back/);
+    expect(code).toBe(2);
+    expect(await readdir(dir, { recursive: true })).toEqual(before);
+  });
+
   it.each(['--listen-port', '--admin-port', '--witness-port'])('a port that is taken: %s', async (flag) => {
     await fails({ args: [...UP, flag, await takenPort()], says: /another program listens there/ });
   });

@@ -1,6 +1,8 @@
 /** `stele up` as processes: built first (`npm test` does). */
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { toTrustMaterial } from '@sigstore/verify';
@@ -13,6 +15,7 @@ import { readOwner } from '../../../merkle/runtime/disk/lock.ts';
 import { tempDir } from '../../support/log.ts';
 import { CLI, stele, steleJson } from '../../support/serve.ts';
 import { until as untilTrue } from '../../support/until.ts';
+import { readAsClient } from '../trust/tuf/repository.ts';
 
 interface Up {
   readonly url: string;
@@ -25,6 +28,13 @@ interface Up {
     readonly data: string;
   }[];
   readonly trust: string;
+  readonly trustRepository?: {
+    readonly url: string;
+    readonly directory: string;
+    readonly root: string;
+    readonly rootSha256: string;
+    readonly rootExpires: string;
+  };
 }
 
 let dir: Awaited<ReturnType<typeof tempDir>>;
@@ -182,6 +192,52 @@ describe('stele up', () => {
     expect(JSON.parse(await read('trusted_root.json')).tlogs[0].publicKey).toEqual(root.tlogs[0]!.publicKey);
     await sign(second, 'two');
     expect((await (await fetch(`${second.url}/checkpoint`)).text()).split('\n')[1]).toBe('2');
+  });
+
+  it('serves a TUF repository of its trust files, and keeps it over a restart', async () => {
+    const first = await up();
+    const { url, directory, root, rootSha256, rootExpires } = first.trustRepository!;
+    expect([url, directory]).toEqual([`${first.url}/trust/`, join(dir.path, 'data', 'trust-repository')]);
+    const bytes = await readFile(root);
+    expect(createHash('sha256').update(bytes).digest('hex')).toBe(rootSha256);
+    expect(Buffer.from(await (await fetch(`${url}1.root.json`)).arrayBuffer())).toEqual(bytes);
+    expect(Date.parse(rootExpires) - Date.now()).toBeGreaterThan(89 * 86_400_000);
+    const { targets } = readAsClient(directory, Date.now());
+    expect(targets['log.vkey']).toBe(`${first.verifierKeys[0]}\n`);
+    const policy = parsePolicy(Buffer.from(targets.policy!));
+    expect(policy.witnesses.map(({ url }) => url)).toEqual(first.witnesses.map(({ url }) => url));
+    expect(quorumMet(policy, ({ name }) => name === 'witness-1')).toBe(false);
+    for (const name of [
+      'trusted_root.json',
+      'trusted_root.v0.2.json',
+      'signing_config.v0.2.json',
+      'monitor_config.json',
+    ]) {
+      expect(targets[name], name).toBe(await readFile(join(first.trust, name), 'utf8'));
+    }
+    running[0]!.child.kill('SIGTERM');
+    expect(await running[0]!.ended).toEqual([0, null]);
+
+    // With free ports the log has another address now, and clients learn of it.
+    const second = await up();
+    expect(second.trustRepository).toMatchObject({ root, rootSha256, rootExpires });
+    const after = readAsClient(directory, Date.now());
+    expect(after.targets['trusted_root.json']).toContain(second.url);
+    expect(await (await fetch(`${second.url}/trust/timestamp.json`)).text()).toBe(
+      await readFile(join(directory, 'public', 'timestamp.json'), 'utf8'),
+    );
+  });
+
+  it('serves no repository of its own where the configuration names one', async () => {
+    const started = await up('--trust-directory', join(dir.path, 'another'));
+    expect(started.trustRepository).toBeUndefined();
+    expect(existsSync(join(dir.path, 'data', 'trust-repository'))).toBe(false);
+  });
+
+  it('has a repository of a log of opaque entries too', async () => {
+    const { trustRepository } = await up('--entries', 'raw');
+    const { targets } = readAsClient(trustRepository!.directory, Date.now());
+    expect(Object.keys(targets).sort()).toEqual(['localhost.vkey', 'log.vkey', 'monitor.yaml', 'policy']);
   });
 
   it('leaves nothing running when it is killed', async () => {
