@@ -140,6 +140,41 @@ describe('web pages', () => {
   });
 });
 
+describe('the calls about shards', () => {
+  it.each<[string, unknown, number]>([
+    ['/shards', {}, 200],
+    ['/freeze', { shard: 1 }, 400],
+    ['/freeze', { shard: 'a', more: 1 }, 400],
+    ['/freeze', ['a'], 400],
+    ['/freeze', null, 400],
+    ['/backup', { dir: '/backup', shard: 'a' }, 400],
+    ['/export', { dir: 'relative' }, 400],
+    ['/export', { shard: 'a' }, 400],
+    ['/shards/open', {}, 400],
+    ['/shards/open', { shard: 'a', origin: 'b' }, 400],
+    ['/shards/witnesses', { shard: null }, 400],
+    ['/shards/prepare', { origin: 'a' }, 400],
+    ['/shards/prepare', { origin: 'a', url: 'https://a', more: 1 }, 400],
+    ['/shards/prepare', { origin: 'a', url: 'https://a', key: 'key.pem' }, 400],
+    ['/shards/prepare', { origin: 'a', url: 'https://a', key: { file: 'key.pem' } }, 400],
+    ['/shards/prepare', { origin: 'a', url: 'https://a', key: { file: '/key.pem', passphrase: 'secret' } }, 400],
+    [
+      '/shards/prepare',
+      { origin: 'a', url: 'https://a', key: { pkcs11: { module: 'm', token: 't', label: 'l', pin: '1' } } },
+      400,
+    ],
+    ['/shards/prepare', { origin: 'a', url: 'https://a', mldsaKey: 'relative' }, 400],
+  ])('%s with %j answers %i, and 401 without the token', async (url, body, status) => {
+    const { app } = makeAdmin();
+    const payload = JSON.stringify(body);
+    const reply = await app.inject({ method: 'POST', url, headers: operator, payload });
+    expect(reply.statusCode).toBe(status);
+    expect(reply.body).not.toContain('secret');
+    const { host } = operator;
+    expect((await app.inject({ method: 'POST', url, headers: { host }, payload })).statusCode).toBe(401);
+  });
+});
+
 describe('calls that change something', () => {
   it('/freeze answers with the last checkpoint', async () => {
     const { app, log } = makeAdmin();

@@ -1,6 +1,8 @@
 /** One server with several shards of a log, on its ports. */
 import { readFile, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Config, loadConfig } from '../../../server/config/load.ts';
 import {
@@ -52,6 +54,13 @@ async function stop(): Promise<void> {
 
 const call = (host: string, path: string, body?: Uint8Array) => callAt(server!.url, host, path, body);
 const add = (host: string, name: string) => call(host, '/api/v2/log/entries', bodyOf(name));
+/** What the port answers to these bytes. */
+async function raw(bytes: string): Promise<string> {
+  const { hostname, port } = new URL(server!.url);
+  const socket = connect(Number(port), hostname);
+  socket.end(bytes);
+  return await text(socket);
+}
 const originAt = async (host: string) => {
   const { origin } = JSON.parse((await call(host, '/stele/v1/log')).body) as { origin: string };
   return origin;
@@ -71,6 +80,15 @@ describe('several shards of one log', () => {
     });
     expect(await prepareShard(options(), { origin: SECOND, url: URL_2 })).toEqual(prepared);
 
+    expect((await call(SECOND, '/healthz')).status).toBe(200);
+    expect((await call(SECOND, '/')).body).toMatch(/^This is 127\.0\.0\.1,/);
+    expect((await call(SECOND, '/stele/v1/entries/0')).status).toBe(404);
+    expect((await call(SECOND, '/tile/0/000.p/1')).status).toBe(404);
+    expect(JSON.parse((await call(SECOND, '/stele/v1/log')).body)).toMatchObject({
+      origin: SECOND,
+      status: 'prepared',
+      size: 0,
+    });
     const early = await add(SECOND, 'too early');
     expect([early.status, early.headers['retry-after']]).toEqual([503, '1']);
     expect((await call(SECOND, '/checkpoint')).status).toBe(404);
@@ -98,6 +116,14 @@ describe('several shards of one log', () => {
     for (const host of ['localhost', 'LocalHost:1', 'localhost.', 'LOCALHOST.:65535']) {
       expect(await originAt(host), host).toBe('localhost');
     }
+    // Neither a forwarded host nor an absolute target chooses another shard than Host.
+    const forwarded = { 'x-forwarded-host': SECOND, forwarded: `host=${SECOND}` };
+    expect((await callAt(server!.url, 'localhost', '/checkpoint', undefined, forwarded)).body).toBe(checkpoint);
+    expect(await raw('GET /checkpoint HTTP/1.0\r\n\r\n')).toContain('\r\n\r\n127.0.0.1\n1\n');
+    expect(await raw('GET /checkpoint HTTP/1.0\r\nHost: localhost\r\n\r\n')).toContain('\r\n\r\nlocalhost\n1\n');
+    const target = 'GET http://localhost/checkpoint HTTP/1.1\r\nConnection: close\r\nHost:';
+    expect(await raw(`${target} localhost\r\n\r\n`)).toContain('\r\n\r\nlocalhost\n1\n');
+    expect(await raw(`${target} 127.0.0.1\r\n\r\n`)).toMatch(/^HTTP\/1\.1 400 /);
     expect((await call('localhost', '/checkpoint')).body).toBe(checkpoint);
     expect(await listShards(options())).toMatchObject([
       { origin: 'localhost', status: 'frozen', size: 1, lastCheckpoint: checkpoint },

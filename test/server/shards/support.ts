@@ -9,9 +9,15 @@ interface Reply {
   readonly body: string;
 }
 
-export function callAt(url: string, host: string, path: string, body?: string | Uint8Array): Promise<Reply> {
+export function callAt(
+  url: string,
+  host: string,
+  path: string,
+  body?: string | Uint8Array,
+  more: Readonly<Record<string, string>> = {},
+): Promise<Reply> {
   return new Promise((resolve, reject) => {
-    const options = { method: body === undefined ? 'GET' : 'POST', headers: { host } };
+    const options = { method: body === undefined ? 'GET' : 'POST', headers: { ...more, host } };
     const sent = request(`${url}${path}`, options, async (reply) => {
       resolve({ status: reply.statusCode!, headers: reply.headers, body: await text(reply) });
     });

@@ -2,12 +2,14 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parseVerifierKey } from '../../../merkle/note.ts';
 import { originHash } from '../../../merkle/witness.ts';
 import { loadConfig } from '../../../server/config/load.ts';
 import { freezeLog, openShard, prepareShard, type Server, serve, witnessesKnow } from '../../../server/main.ts';
 import { tempDir } from '../../support/log.ts';
 import { silent } from '../../support/silent.ts';
 import { until } from '../../support/until.ts';
+import { TestWitness } from '../../support/witness.ts';
 import { startWitness, type WitnessProcess } from '../../support/witness-process.ts';
 import { addAt, callAt } from './support.ts';
 
@@ -82,8 +84,15 @@ describe('a shard with witnesses', () => {
     await until(async () => (await addAt(again.url, SECOND, 'third')) === 201);
     // The log that has ended waits for nobody.
     expect(await (await fetch(`${again.adminUrl}/readyz`)).json()).toEqual({ ready: true, reasons: [] });
-    const signal = witness;
-    await signal.stop();
+    // A reload is about every shard that is open.
+    const away = new TestWitness('x', parseVerifierKey(first));
+    await writeFile(at('policy'), `${witness.policyLine('w')}${away.policyLine.replace(':0\n', ':1\n')}quorum x\n`);
+    await again.reload();
+    expect(await addAt(again.url, SECOND, 'fourth')).toBe(503);
+    await writeFile(at('policy'), `${witness.policyLine('w')}group enough all w\nquorum enough\n`);
+    await again.reload();
+    await until(async () => (await addAt(again.url, SECOND, 'fifth')) === 201);
+    await witness.stop();
     await until(async () => (await addAt(again.url, SECOND, 'late')) === 503);
     const { reasons } = (await (await fetch(`${again.adminUrl}/readyz`)).json()) as { reasons: string[] };
     expect(reasons.join()).toMatch(/^127\.0\.0\.1: the quorum of the witnesses cannot be reached/);
