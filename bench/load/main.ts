@@ -10,6 +10,7 @@
  *     npm run bench:load -- --hostile-log
  *     npm run bench:load -- --audit
  *     npm run bench:load -- --verify
+ *     npm run bench:load -- --publish
  *     npm run bench:load -- --monitor --repeat 3
  *     npm run bench:load -- --only shared-256 --server='--cpu-prof --cpu-prof-dir=/tmp/profile dist/client/cli/main.js'
  *     npm run bench:load -- --only shared-256 --server=dist/client/cli/main.js --server='dist/client/cli/main.js --batch-max-age 2ms'
@@ -27,6 +28,7 @@ import { hostileLogRows } from './hostile-log.ts';
 import { hostileWitnessRows } from './hostile-witness.ts';
 import { monitorRows } from './monitor.ts';
 import { pairRows } from './pairs.ts';
+import { publishRows } from './publish.ts';
 import { type Measurement, runScenario } from './run.ts';
 import { quick, SCENARIOS } from './scenarios.ts';
 import { serverCommand } from './server.ts';
@@ -44,6 +46,7 @@ const { values } = parseArgs({
     'hostile-log': { type: 'boolean', default: false },
     audit: { type: 'boolean', default: false },
     verify: { type: 'boolean', default: false },
+    publish: { type: 'boolean', default: false },
     monitor: { type: 'boolean', default: false },
     pairs: { type: 'string' },
     json: { type: 'string' },
@@ -85,6 +88,10 @@ if (values.growth) {
   const many = await verifyRows();
   console.log(table(many));
   verified.push(...one, ...many);
+} else if (values.publish) {
+  const rows = await publishRows();
+  console.log(table(rows));
+  verified.push(...rows);
 } else if (values.monitor) {
   monitor.push(...(await monitorRows(Number(values.repeat))));
   console.log(table(monitor));

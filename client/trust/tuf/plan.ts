@@ -84,6 +84,14 @@ export function planProblems(plan: TrustPlan): PlanProblem[] {
     }
   };
   for (const role of TOP_LEVEL_ROLES) checkRole(plan[role], role);
+  // Clients believe a timestamp until it expires, also one that somebody holds back: it tells nothing that outlives the rest.
+  for (const [role, other] of [
+    ['timestamp', 'snapshot'],
+    ['timestamp', 'targets'],
+    ['timestamp', 'root'],
+  ] as const) {
+    if (plan[role].expires > plan[other].expires) problem(`is longer than the period of ${other}`, role, 'expires');
+  }
   const names = new Map<string, string>();
   for (const [i, delegation] of plan.delegations.entries()) {
     const { name, paths } = delegation;

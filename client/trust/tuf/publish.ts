@@ -132,10 +132,8 @@ async function publishStaged(
     await store.placeMetadata([versionOf('root', root)]);
   }
   if (isNewTimestamp && !early) await showTimestamp();
-  if (staged.root !== undefined || staged.roles.size > 0) {
-    onStep('staged');
-    await removeStaged(store, staged);
-  }
+  if (staged.root !== undefined || staged.roles.size > 0) onStep('staged');
+  await removeStaged(store, staged);
   const published = [
     ...(isNewRoot ? [versionOf('root', root)] : []),
     ...metadata,

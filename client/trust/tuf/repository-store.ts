@@ -13,10 +13,12 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeUtf8, equal } from '../../../merkle/bytes.ts';
 import {
+  linkFilesDurable,
   makeDirDurable,
-  makeDirsBelow,
+  makeManyDirsBelow,
   namesIn,
   readFileIfThere,
+  removeFiles,
   removeLeftovers,
   removeTree,
   writeFileDurable,
@@ -108,7 +110,7 @@ export class RepositoryStore {
   }
 
   async removeStaged(roles: readonly string[]): Promise<void> {
-    for (const role of roles) await removeTree(this.stagedPath(role));
+    await removeFiles(roles.map((role) => this.stagedPath(role)));
   }
 
   readStagedTarget(name: string): Promise<Uint8Array | undefined> {
@@ -116,7 +118,9 @@ export class RepositoryStore {
   }
 
   async writeStagedTargets(files: readonly NamedFile[]): Promise<void> {
-    await this.#writeBelow(join(this.staged, 'targets'), files);
+    const root = join(this.staged, 'targets');
+    const placed = await placesBelow(root, files);
+    await writeFilesDurable(placed);
   }
 
   async clearStagedTargets(): Promise<void> {
@@ -152,25 +156,25 @@ export class RepositoryStore {
     return readFileIfThere(join(this.public, 'targets', targetFileName(name, sha256)), TUF_LIMITS.target);
   }
 
+  /** Makes staged targets public. @param files as `readStagedTarget` read them */
   async placeTargets(files: readonly NamedFile[]): Promise<void> {
-    await this.#writeBelow(
-      join(this.public, 'targets'),
-      files.map(({ name, bytes }) => ({ name: targetFileName(name, hexSha256(bytes)), bytes })),
-    );
+    const places = files.map(({ name, bytes }) => ({ name: targetFileName(name, hexSha256(bytes)), bytes }));
+    const placed = await placesBelow(join(this.public, 'targets'), places);
+    await linkFilesDurable(placed.map((one, i) => ({ ...one, from: join(this.staged, 'targets', files[i]!.name) })));
   }
 
   /**
-   * Writes versions of metadata that are not public yet.
+   * Makes versions of metadata public that are not yet. A staged file gets a second name: its bytes are durable.
    * @throws ClientError `trust` where a version is public with other bytes
    */
   async placeMetadata(
     files: readonly { readonly role: string; readonly version: number; readonly bytes: Uint8Array }[],
   ): Promise<void> {
-    const missing: { path: string; bytes: Uint8Array }[] = [];
+    const missing: { role: string; path: string; bytes: Uint8Array }[] = [];
     await atOnce(files, async ({ role, version, bytes }) => {
       const there = await this.readPublic(role, version);
       const name = metadataFileName(role, version);
-      if (there === undefined) missing.push({ path: join(this.public, name), bytes });
+      if (there === undefined) missing.push({ role, path: join(this.public, name), bytes });
       else if (!equal(there, bytes)) {
         throw new ClientError(
           'trust',
@@ -178,19 +182,31 @@ export class RepositoryStore {
         );
       }
     });
-    await writeFilesDurable(missing);
+    const staged = new Set<string>();
+    await atOnce(missing, async ({ role, bytes }) => {
+      const there = await this.readStaged(role);
+      if (there !== undefined && equal(there, bytes)) staged.add(role);
+    });
+    await linkFilesDurable(
+      missing.filter(({ role }) => staged.has(role)).map((one) => ({ ...one, from: this.stagedPath(one.role) })),
+    );
+    await writeFilesDurable(missing.filter(({ role }) => !staged.has(role)));
   }
 
   /** The one file that is replaced; whoever reads it gets the old one or the new one. */
   async replaceTimestamp(bytes: Uint8Array): Promise<void> {
     await writeFileDurable(join(this.public, 'timestamp.json'), bytes);
   }
+}
 
-  async #writeBelow(root: string, files: readonly NamedFile[]): Promise<void> {
-    await makeDirDurable(root);
-    for (const dir of new Set(files.map(({ name }) => dirname(join(root, name))))) await makeDirsBelow(root, dir);
-    await writeFilesDurable(files.map(({ name, bytes }) => ({ path: join(root, name), bytes })));
-  }
+/** The paths of files below `root`, whose directories are there then. */
+async function placesBelow(root: string, files: readonly NamedFile[]) {
+  const placed = files.map(({ name, bytes }) => ({ path: join(root, name), bytes }));
+  await makeManyDirsBelow(
+    root,
+    placed.map(({ path }) => dirname(path)),
+  );
+  return placed;
 }
 
 /** @throws RuntimeError `locked` where the directory stays taken for 20 seconds; as `lockDir` */

@@ -45,8 +45,8 @@ export async function writeFileDurable(
   await syncDir(dirname(path));
 }
 
-/** Writes of files that are under way at once. The file system joins their fsyncs: 0.5 ms a file on ext4, against 4 one by one. */
-const WRITES_AT_ONCE = 32;
+/** Files that are under way at once. The file system joins their fsyncs: 0.5 ms a file on ext4, against 4 one by one. */
+const FILES_AT_ONCE = 32;
 
 /**
  * Replaces or creates the files, each whole or not at all, in any order, and fsyncs each directory once. The directories must
@@ -55,14 +55,58 @@ const WRITES_AT_ONCE = 32;
 export async function writeFilesDurable(
   files: readonly { readonly path: string; readonly bytes: Uint8Array }[],
 ): Promise<void> {
-  const left = files.values();
-  const writer = async () => {
-    for (const { path, bytes } of left) await writeAndRename(path, bytes, undefined);
+  await manyAtOnce(files, ({ path, bytes }) => writeAndRename(path, bytes, undefined));
+  await manyAtOnce(new Set(files.map(({ path }) => dirname(path))), syncDir);
+}
+
+/**
+ * The same for files whose bytes are durable under another name, `from`: they get a link, which takes a tenth of the time. They
+ * are written anew where the file system has no links, or a file is in the place.
+ * @throws RuntimeError `file`
+ */
+export async function linkFilesDurable(
+  files: readonly { readonly from: string; readonly path: string; readonly bytes: Uint8Array }[],
+): Promise<void> {
+  await manyAtOnce(files, async ({ from, path, bytes }) => {
+    await fs.link(from, path).catch(() => writeAndRename(path, bytes, undefined));
+  });
+  await manyAtOnce(new Set(files.map(({ path }) => dirname(path))), syncDir);
+}
+
+/** Makes directories below the durable directory `root`, and fsyncs every name on the way down once. @throws RuntimeError `file` */
+export async function makeManyDirsBelow(root: string, dirs: Iterable<string>): Promise<void> {
+  const made = new Set<string>();
+  for (const dir of dirs) {
+    for (let one = dir; one !== root && !made.has(one); one = dirname(one)) {
+      if (!one.startsWith(root)) throw new RuntimeError('file', `${dir} is not below ${root}`);
+      made.add(one);
+    }
+  }
+  await manyAtOnce(made, (dir) =>
+    fs.mkdir(dir, { recursive: true }).catch((error) => {
+      throw fileError('make the directory', dir, error);
+    }),
+  );
+  await manyAtOnce(new Set([...made].map((dir) => dirname(dir))), syncDir);
+}
+
+/** Removes the files that are there. @throws RuntimeError `file` */
+export async function removeFiles(paths: readonly string[]): Promise<void> {
+  await manyAtOnce(paths, async (path) => {
+    await fs.unlink(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw fileError('remove', path, error);
+    });
+  });
+}
+
+/** Every call ends before the first error is thrown: the caller may remove the directory then. */
+async function manyAtOnce<T>(items: Iterable<T>, work: (item: T) => Promise<unknown>): Promise<void> {
+  const left = [...items].values();
+  const worker = async () => {
+    for (const item of left) await work(item);
   };
-  // Every write ends before the error is thrown: a caller may remove the directory then.
-  const ended = await Promise.allSettled(Array.from({ length: Math.min(WRITES_AT_ONCE, files.length) }, writer));
+  const ended = await Promise.allSettled(Array.from({ length: FILES_AT_ONCE }, worker));
   for (const end of ended) if (end.status === 'rejected') throw end.reason;
-  for (const dir of new Set(files.map(({ path }) => dirname(path)))) await syncDir(dir);
 }
 
 /**
