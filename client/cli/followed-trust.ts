@@ -47,6 +47,11 @@ export function trustDirOf({ trust }: TrustOptions): string {
   return join(data !== undefined && data !== '' ? resolve(data) : join(homedir(), '.local', 'share'), 'stele', 'trust');
 }
 
+/** Which followed repository a monitor takes: that of --trust in any case, the usual one where its configuration names no log. */
+export function followedDirs({ trust }: Pick<TrustOptions, 'trust'>): { trust?: string; otherwise: string } {
+  return { ...(trust === undefined ? {} : { trust: trustDirOf({ trust }) }), otherwise: trustDirOf({}) };
+}
+
 /**
  * The followed repository, from the local directory alone; undefined where none is followed and none was named.
  *

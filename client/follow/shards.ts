@@ -44,10 +44,11 @@ interface Shards {
  */
 export async function readShards(
   source: ShardSource,
-  read: ReadLocation,
+  readAny: ReadLocation,
   now: number,
   signal?: AbortSignal,
 ): Promise<Shards> {
+  const { read = readAny } = source;
   const [config, root] = await Promise.all([
     read(source.monitorConfig ?? source.signingConfig ?? '', MAX_SIGNING_CONFIG, signal),
     read(source.trustedRoot, MAX_TRUSTED_ROOT, signal),

@@ -58,6 +58,8 @@ export interface ShardSource {
   readonly policy?: Policy;
   readonly maxCheckpointAge?: number;
   readonly peers?: readonly string[];
+  /** Reads these locations, in the place of the reader of all sources. */
+  readonly read?: (location: string, limit: number) => Promise<Uint8Array>;
 }
 
 export interface FeedSettings {

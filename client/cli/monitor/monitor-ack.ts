@@ -7,6 +7,7 @@ import { type Acknowledgement, acknowledge } from '../../monitor/acks.ts';
 import { loadMonitorConfig } from '../../monitor/config/load-monitor.ts';
 import { escaped } from '../../monitor/rules/text.ts';
 import { AckStore } from '../../monitor/store/ack-store.ts';
+import { followedDirs } from '../followed-trust.ts';
 import { print, warn } from '../report.ts';
 
 interface Where {
@@ -108,7 +109,9 @@ async function remove(id: string, options: Where): Promise<void> {
 }
 
 function storeOf({ config, state }: Where): AckStore {
-  return new AckStore(state === undefined ? loadMonitorConfig(config ?? 'monitor.yaml').state : resolve(state));
+  return new AckStore(
+    state === undefined ? loadMonitorConfig(config ?? 'monitor.yaml', followedDirs({})).state : resolve(state),
+  );
 }
 
 function lines(ack: Acknowledgement, now: number): string[] {

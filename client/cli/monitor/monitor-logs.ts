@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import type { FollowedLog } from '../../follow/types.ts';
 import { formatMonitoredLogs } from '../../trust/monitor-config.ts';
+import { followedDirs } from '../followed-trust.ts';
 import { note, warn } from '../report.ts';
 import { addCaOption, fetchOf } from '../tls-authorities.ts';
 
@@ -27,7 +28,7 @@ async function printLogs(options: { readonly config: string; readonly ca?: strin
     import('../../follow/shards.ts'),
     import('../../monitor/store/read-location.ts'),
   ]);
-  const { logs, shards } = loadMonitorConfig(options.config);
+  const { logs, shards } = loadMonitorConfig(options.config, followedDirs({}));
   const fetch = await fetchOf(options.ca);
   const all: FollowedLog[] = [...logs];
   for (const source of shards) {

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { printable } from '../../../merkle/printable.ts';
 import { freeSpace } from '../../../merkle/runtime/disk/free-space.ts';
+import { SYSTEM_CLOCK } from '../../../merkle/runtime/service/back-off.ts';
 import { usage } from '../../errors.ts';
 import { type SinkSettings, settingsOf, wants } from '../../monitor/alerts/sink.ts';
 import type { SinkOptions } from '../../monitor/alerts/sink-options.ts';
@@ -9,8 +10,11 @@ import type { MonitorConfig } from '../../monitor/config/types.ts';
 import type { OpenMonitorOptions } from '../../monitor/open-monitor.ts';
 import type { LogReport, MonitorEvent, OnceReport } from '../../monitor/run.ts';
 import type { Alert } from '../../monitor/types.ts';
+import { TrustStore } from '../../trust/tuf/trust-store.ts';
 import { calledAs, shellWord } from '../called-as.ts';
 import { counted } from '../counted.ts';
+import { followedDirs, type TrustOptions } from '../followed-trust.ts';
+import { fetchNews, interruptible } from '../refresh-trust.ts';
 import { warn } from '../report.ts';
 import { onHangUp, stopSignals } from '../signals.ts';
 import { addCaOption, fetchOf } from '../tls-authorities.ts';
@@ -18,7 +22,7 @@ import { monitorAckCommand } from './monitor-ack.ts';
 import { monitorLogsCommand } from './monitor-logs.ts';
 import { monitorTestCommand } from './monitor-test.ts';
 
-interface MonitorOptions {
+interface MonitorOptions extends Pick<TrustOptions, 'trust'> {
   readonly config: string;
   readonly once?: boolean;
   readonly fromNow?: boolean;
@@ -37,6 +41,8 @@ for logs without a state alone; a state that is lost or damaged is an error with
 Exit status with --once: 0 nothing was found, 1 something was found or a log lies, 2 it could not be looked at.
 Without --once it runs until SIGTERM or SIGINT. SIGHUP reads the configuration anew. docs/monitor.md describes the configuration.
 
+A configuration without logs takes those of the repository that \`stele trust use\` follows, with their keys and its policy.
+
 Examples:
   stele monitor --config monitor.yaml --from-now
   stele monitor --config monitor.yaml --once
@@ -51,6 +57,7 @@ export function monitorCommand(): Command {
     // A flag after a subcommand belongs to the subcommand.
     .enablePositionalOptions()
     .option('--config <path>', 'configuration file (YAML): logs, rules and sinks', 'monitor.yaml')
+    .option('--trust <dir>', 'follow the logs of the repository in this directory (see `stele trust use`)')
     .option('--once', 'look once at what is there now, deliver, and end: for cron and CI')
     .option('--from-now', 'begin with the entries to come, where a log has no state')
     .option('--from-start', 'begin with the first entry, where a log has no state')
@@ -71,12 +78,12 @@ async function monitor(options: MonitorOptions): Promise<void> {
     import('../../monitor/monitor-metrics.ts'),
     import('../../monitor/reloading.ts'),
   ]);
-  const load = () => withAuthorities(loadMonitorConfig(options.config), options.ca);
-  const config = load();
+  const load = () => withAuthorities(loadMonitorConfig(options.config, followedDirs(options)), options.ca);
+  const fetch = await fetchOf(options.ca);
+  const config = await withNews(load, fetch);
   const out = new Output(config, options.json === true);
   const start = options.fromNow ? 'now' : options.fromStart ? 'start' : undefined;
   const metrics = new MonitorMetrics();
-  const fetch = await fetchOf(options.ca);
   const opening: OpenMonitorOptions = {
     ...(start !== undefined && { start }),
     once: options.once === true,
@@ -128,13 +135,56 @@ async function monitor(options: MonitorOptions): Promise<void> {
     try {
       out.started(opened.current.monitor.reports, start, server?.url);
       onHangUp(() => opened.reload());
+      const news = followNews(config, fetch, stopping.signal, () => opened.reload());
       await opened.run(stopping.signal);
+      stopping.abort();
+      await news;
       out.stopped(await stop, opened.current.monitor.reports, opened.current.pending());
     } finally {
       await server?.close();
     }
   } finally {
     await opened.close();
+  }
+}
+
+/** The configuration, with the news of its repository. @throws what `load` throws, and ClientError for news that are refused */
+async function withNews(load: () => MonitorConfig, fetch: typeof globalThis.fetch | undefined): Promise<MonitorConfig> {
+  const config = load();
+  if (config.trust === undefined) return config;
+  const { trust } = config;
+  await interruptible(async (signal) => await fetchNews(new TrustStore(trust), { fetch, signal }));
+  return load();
+}
+
+/** The longest time from one look at the mirror to the next; a monitor that polls often looks there more often. */
+const NEWS_EVERY_MS = 60_000;
+
+/** Fetches the news of the repository until the signal aborts, and reloads the monitor for those that it uses. */
+async function followNews(
+  { trust, follow }: MonitorConfig,
+  fetch: typeof globalThis.fetch | undefined,
+  signal: AbortSignal,
+  reload: () => void,
+): Promise<void> {
+  if (trust === undefined) return;
+  const store = new TrustStore(trust);
+  let said = '';
+  while (!signal.aborted) {
+    await SYSTEM_CLOCK.sleep(Math.min(NEWS_EVERY_MS, 6 * follow.pollMs), signal);
+    if (signal.aborted) return;
+    try {
+      const before = store.read()?.set.files.join();
+      await fetchNews(store, { fetch, signal });
+      if (store.read()?.set.files.join() !== before) reload();
+      said = '';
+    } catch (error) {
+      // What is refused changes nothing. The monitor goes on with what it has, and says so once.
+      const { message } = error as Error;
+      if (!signal.aborted && message !== said)
+        warn(`the news of the followed repository are refused: ${printable(message)}`);
+      said = message;
+    }
   }
 }
 

@@ -20,6 +20,7 @@ import { escaped } from '../rules/text.ts';
 import type { Rule } from '../rules/types.ts';
 import { MAX_AUTHORITIES_BYTES, readAuthorities } from './authorities.ts';
 import { readConditions, readExtensions, readMatch } from './conditions.ts';
+import { followedSource, isFollowedIn } from './followed-source.ts';
 import { MonitorSchema } from './schema.ts';
 import type { MonitorConfig } from './types.ts';
 
@@ -37,16 +38,24 @@ const { properties: MonitorProperties } = MonitorSchema as unknown as {
   readonly properties: Readonly<Record<'rules' | 'authorities', typeof MonitorSchema>>;
 };
 
+/** Which followed repository counts beside what the file says. */
+interface FollowedDirs {
+  /** The directory of a repository that counts in any case. */
+  readonly trust?: string | undefined;
+  /** The directory of one that counts where the file names no log. */
+  readonly otherwise?: string | undefined;
+}
+
 /** @throws ClientError `usage` naming everything that is unknown or wrong, `file` */
-export function loadMonitorConfig(path: string): MonitorConfig {
+export function loadMonitorConfig(path: string, dirs: FollowedDirs = {}): MonitorConfig {
   const file = resolve(path);
-  return parseMonitorConfig(readText(file, path), file);
+  return parseMonitorConfig(readText(file, path), file, dirs);
 }
 
 /** @param file absolute path, for messages and for the paths in it. @throws as `loadMonitorConfig` */
-export function parseMonitorConfig(text: string, file: string): MonitorConfig {
+export function parseMonitorConfig(text: string, file: string, dirs: FollowedDirs = {}): MonitorConfig {
   const { walk, value } = open(text, file);
-  const config = assemble(walk.object(MonitorSchema, value, []), file, walk);
+  const config = assemble(walk.object(MonitorSchema, value, []), file, walk, dirs);
   failOn(walk.problems, file);
   return config!;
 }
@@ -148,6 +157,7 @@ type RawShard = Omit<ShardSource, 'policy'> & { readonly policy?: string };
 type Raw = Omit<MonitorConfig, 'file' | 'logs' | 'shards' | 'follow' | 'rules' | 'authorities' | 'threads'> & {
   readonly logs?: readonly RawLog[];
   readonly shards?: readonly RawShard[];
+  readonly trust?: string;
   readonly rules?: readonly Rule[];
   readonly authorities?: string;
   readonly threads?: number;
@@ -165,13 +175,13 @@ function assemble(
   read: Record<string, unknown> | undefined,
   file: string,
   walk: SettingsWalk,
+  dirs: FollowedDirs,
 ): MonitorConfig | undefined {
   if (read === undefined) return undefined;
   const raw = read as unknown as Raw;
   const { state, sinks = [], metrics, rules = [] } = raw;
-  const wrongBefore = walk.problems.length;
   const logs = (raw.logs ?? []).flatMap((log, i) => followedLog(log, ['logs', i], walk));
-  const shards = (raw.shards ?? []).map(({ policy: file, ...shard }, i) => {
+  const named: ShardSource[] = (raw.shards ?? []).map(({ policy: file, ...shard }, i) => {
     const { policy } = withPolicy(file, ['shards', i, 'policy'], walk);
     checkAge(shard.maxCheckpointAge, policy, ['shards', i], walk);
     if ((shard.signingConfig === undefined) === (shard.monitorConfig === undefined)) {
@@ -179,8 +189,16 @@ function assemble(
     }
     return { ...shard, ...(policy === undefined ? {} : { policy }) };
   });
-  if (logs.length + shards.length === 0 && wrongBefore === walk.problems.length && wrongBefore === 0) {
-    walk.problem(['logs'], 'is missing: name at least one log to follow, here or under "shards"');
+  const empty = logs.length + named.length === 0 && walk.problems.length === 0;
+  const otherwise = empty && dirs.otherwise !== undefined && isFollowedIn(dirs.otherwise) ? dirs.otherwise : undefined;
+  const trust = dirs.trust ?? raw.trust ?? otherwise;
+  const followed = trust && usable(['trust'], walk, () => followedSource(trust));
+  const shards = followed ? [...named, followed] : named;
+  if (empty && trust === undefined) {
+    walk.problem(
+      ['logs'],
+      'is missing: name at least one log to follow, here or under "shards", or follow a repository with `stele trust use`',
+    );
   }
   if (raw.sinks === undefined && !walk.problems.some((problem) => problem.startsWith('"sinks'))) {
     walk.problem(['sinks'], 'is missing: without a sink no alert reaches anybody; the simplest is [{ type: stdout }]');
@@ -200,6 +218,7 @@ function assemble(
     state,
     logs,
     shards,
+    ...(trust === undefined ? {} : { trust }),
     follow: {
       pollMs: raw.poll,
       partialMs: raw.partialAfter,

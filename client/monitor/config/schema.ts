@@ -181,6 +181,13 @@ export const MonitorSchema = Type.Object({
   shards: opt(
     many(ShardSchema, 0, MAX_LOGS, 'Configurations of Sigstore, whose logs are followed as they come and go.'),
   ),
+  trust: opt(
+    path({
+      description:
+        'Directory of a TUF repository that `stele trust use` follows: its logs, their keys and its policy count, and its news are fetched each minute.',
+      defaultText: 'without `logs` and `shards`, the repository that the commands of this user follow; else none',
+    }),
+  ),
   rules: opt(many(RuleSchema, 0, MAX_RULES, 'What is watched in them.')),
   authorities: opt(
     path({

@@ -14,6 +14,8 @@ export interface MonitorConfig {
   /** No two have the same origin. `logs` and `shards` are not both empty. */
   readonly logs: readonly FollowedLog[];
   readonly shards: readonly ShardSource[];
+  /** The local directory of the followed repository, whose source is among the shards. */
+  readonly trust?: string;
   readonly follow: FollowSettings;
   /** No two have the same name. May be empty: then only the logs themselves are watched. */
   readonly rules: readonly Rule[];
