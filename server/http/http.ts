@@ -56,6 +56,7 @@ export function createApp(
   metrics.port.bodyBytes = () => bodies.held;
   /** Made at the first request for each log. */
   const routers = new WeakMap<Served, Router>();
+  let last: { readonly served: Served; readonly router: Router } | undefined;
   const routerFor = (served: Served): Router => {
     const compressor = new Compressor(options.limits.compressedBytes);
     const context: HttpContext = { ...served, options, compressor, draining: () => draining };
@@ -72,7 +73,9 @@ export function createApp(
   const app: AppOptions = {
     routes: (request) => {
       const served = hosts.of(request);
-      return routers.get(served) ?? routerFor(served);
+      // Most requests are for one log, and a look into the map costs more.
+      if (served !== last?.served) last = { served, router: routers.get(served) ?? routerFor(served) };
+      return last.router;
     },
     admit: (request) => {
       if (options.rateLimit.max > 0) countRequest(request);

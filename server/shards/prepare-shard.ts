@@ -1,12 +1,14 @@
 /** Prepares the next shard of a log: its directory, its key and its record. Nothing is signed, and no entry is taken. */
 import { join } from 'node:path';
+import { equal } from '../../merkle/bytes.ts';
+import { parseVerifierKey, type VerifierKey } from '../../merkle/note.ts';
 import type { Policy } from '../../merkle/policy.ts';
 import { makeDirDurable } from '../../merkle/runtime/disk/files.ts';
 import { mldsaSigner, readMldsaKey } from '../../merkle/runtime/keys/mldsa.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import type { Config } from '../config/load.ts';
 import { endpointsOf, readPolicy } from '../cosign/policy.ts';
-import { readIdentity } from '../dir/identity.ts';
+import { type LogIdentity, readIdentity } from '../dir/identity.ts';
 import { openKeys } from '../dir/keys.ts';
 import { ServerError } from '../errors.ts';
 import { CheckpointSigner } from '../log/sign.ts';
@@ -33,8 +35,12 @@ export async function prepareIn(config: Config, order: ShardOrder, logger: Logge
   const chain = await readChain(config.data);
   const found = chain.find(({ record }) => record.origin === origin);
   const before = await predecessorOf(config, order, chain, found);
+  const first = await readIdentity(config.data);
+  const others = [first, ...chain.map(({ identity }) => identity)].flatMap((one) =>
+    one && one.origin !== origin ? [one] : [],
+  );
   await makeDirDurable(dir, { mode: 0o700 });
-  const record = await withKeys(config, { ...order, predecessor: before }, found?.record, dir, logger);
+  const record = await withKeys(config, { ...order, predecessor: before }, found?.record, dir, others, logger);
   if (found === undefined || found.record.url !== url) await writeShardRecord(dir, record);
   // A crash here: the shard is prepared.
   return { dir, identity: found?.identity, pin: found?.pin, record };
@@ -81,6 +87,7 @@ async function withKeys(
   order: ShardOrder & { readonly predecessor: string },
   found: ShardRecord | undefined,
   dir: string,
+  others: readonly LogIdentity[],
   logger: Logger,
 ): Promise<ShardRecord> {
   const { origin, url, predecessor } = order;
@@ -102,6 +109,7 @@ async function withKeys(
   try {
     const { verifierKeys } = signer;
     if (policy?.witnesses.length) endpointsOf(policy, signer.keys);
+    checkOwnKey(signer.keys[0]!, others);
     if (found !== undefined && found.verifierKeys.join() !== verifierKeys.join()) {
       throw new ServerError(
         'key-mismatch',
@@ -113,6 +121,17 @@ async function withKeys(
   } finally {
     await signer.close();
   }
+}
+
+/** A thief of the key of one shard must not be able to sign as another. @throws ServerError `config` */
+function checkOwnKey({ key }: VerifierKey, others: readonly LogIdentity[]): void {
+  const other = others.find(({ verifierKeys }) => verifierKeys.some((text) => equal(parseVerifierKey(text).key, key)));
+  if (other === undefined) return;
+  throw new ServerError(
+    'config',
+    `the key that was given is one of "${other.origin}": a shard has a key of its own, so that the key of the one before it can ` +
+      'end. Make another key.',
+  );
 }
 
 function placesOf({ key, ed25519Key, mldsaKey }: ShardRecord) {

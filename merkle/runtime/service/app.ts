@@ -91,7 +91,8 @@ export function serveRoutes(
   onClose: () => void = () => {},
 ): App {
   const { routes } = options;
-  const find: Router = typeof routes === 'function' ? (...call) => routes(call[0])(...call) : routerOf(routes);
+  const find: Router =
+    typeof routes === 'function' ? (request, response) => routes(request)(request, response) : routerOf(routes);
   const observe = timer(options.observerOf);
   let closing = false;
   const listener: RequestListener = (request, response) => {

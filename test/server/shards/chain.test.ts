@@ -129,6 +129,19 @@ describe('the order of a shard', () => {
     await expect(prepareShard(options(), moved)).rejects.toMatchObject({ code: expect.stringMatching(/^key/) });
   });
 
+  it('is refused with the key of an earlier shard', async () => {
+    await start();
+    for (const running of [true, false]) {
+      if (!running) await stop();
+      const key = { file: join(data, 'key.pem') };
+      await expect(prepareShard(options(), { ...order, key })).rejects.toMatchObject({
+        code: 'config',
+        message: expect.stringContaining('is one of "localhost"'),
+      });
+    }
+    expect(await listShards(options())).toHaveLength(1);
+  });
+
   it('may name a key elsewhere', async () => {
     await start();
     const { publicKey } = await createKeyFile(at('other.pem'), 'ed25519');
