@@ -37,20 +37,26 @@ async function serve(command: Command, { serve: start, ...server }: ServerMain):
   const config = reread();
   const atLeast = command.getOptionValue('atLeast') as string | undefined;
   const running = await start({ config, reread, atLeast });
-  const { url, publicUrl, adminUrl, origin, verifierKeys, size, status } = running;
+  const { url, publicUrl, adminUrl, origin, verifierKeys, size, status, shards } = running;
+  const several = shards.length > 1 ? shards : undefined;
   const [vkey = ''] = verifierKeys;
   warnUnknownUrl('log', origin, running);
   print(
     command.getOptionValue('json') as boolean | undefined,
-    { url, publicUrl, adminUrl, origin, verifierKeys, size, status },
+    { url, publicUrl, adminUrl, origin, verifierKeys, size, status, ...(several && { shards: several }) },
     [
       `The log "${origin}" ${placeOf(running)} (${counted(size, 'entry', 'entries')}${status === 'open' ? '' : `, ${status}`}); operator's port ${adminUrl}`,
       'Its verifier key, which every verifier of its proofs must know:',
       ...verifierKeys.map((key) => `  ${key}`),
+      ...(several ? ['Its shards, of which a request names one as its host:', ...several.map(shardLine)] : []),
       '',
       ...(status === 'open' ? tryIt(publicUrl ?? url, vkey, { raw: config.entries === 'raw' }) : []),
     ],
   );
   onHangUp(() => void running.reload());
   await untilStopped(running, stopping);
+}
+
+function shardLine({ origin, url, size, status }: Awaited<ReturnType<ServerMain['serve']>>['shards'][number]): string {
+  return `  ${origin}: ${status}, ${counted(size, 'entry', 'entries')}${url === undefined ? '' : `, ${url}`}`;
 }

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../server/config/load.ts';
 import { openShard, prepareShard } from '../../../server/main.ts';
 import { tempDir } from '../../support/log.ts';
-import { type ServeProcess, startServer, steleJson } from '../../support/serve.ts';
+import { printedAtStart, type ServeProcess, startServer, steleJson } from '../../support/serve.ts';
 import { silent } from '../../support/silent.ts';
 import { addAt, callAt } from './support.ts';
 
@@ -68,6 +68,10 @@ describe('stele log, with shards', () => {
     expect(await log('freeze', '--yes')).toMatchObject({ origin: SECOND });
     server = await startServer(data);
     expect(server).toMatchObject({ origin: SECOND, status: 'frozen', size: 3 });
+    await server.stop();
+    const { stdout } = await printedAtStart(['serve', '--data', data, '--listen-port', '0', '--admin-port', '0']);
+    expect(stdout).toContain('\n  localhost: frozen, 1 entry\n  127.0.0.1: frozen, 3 entries, http://127.0.0.1:3000\n');
+    server = await startServer(data);
     expect(await addAt(server.url, 'anything.example', 'late')).toBe(405);
   });
 });
