@@ -1,5 +1,6 @@
 /** `stele ceremony script`: the script of the day, in Markdown, to print and to sign on paper. */
 
+import { printable } from '../../../merkle/printable.ts';
 import { ceremonyOf } from '../../trust/ceremony/ceremony.ts';
 import { readCeremonyPlan } from '../../trust/ceremony/ceremony-plan.ts';
 import { CeremonyStore } from '../../trust/ceremony/ceremony-store.ts';
@@ -54,7 +55,7 @@ export async function script(dir: string): Promise<void> {
         '',
         here(`key ${dir} --holder ${holder} --module MODULE --token LABEL`),
         '',
-        `    token ${key === undefined ? '____________________' : key.step.token.label}, serial number ${key === undefined ? '____________________' : key.step.token.serial}`,
+        `    token ${key === undefined ? '____________________' : printable(key.step.token.label)}, serial number ${key === undefined ? '____________________' : printable(key.step.token.serial)}`,
         `    ${digits(key?.key.keyid)}`,
         '',
         `    ${holder} has the token, and nobody else: ______________________________`,

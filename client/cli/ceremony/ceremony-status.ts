@@ -1,4 +1,5 @@
 /** `stele ceremony status`: what is done, and who is to do what next. */
+import { printable } from '../../../merkle/printable.ts';
 import type { Ceremony } from '../../trust/ceremony/ceremony.ts';
 import { CeremonyStore } from '../../trust/ceremony/ceremony-store.ts';
 import { MAX_ENVELOPE } from '../../trust/ceremony/transcript.ts';
@@ -27,7 +28,7 @@ export async function status(dir: string, { json }: { readonly json?: boolean })
     `${begin.name}: ${begin.threshold} of ${begin.holders.length} holders must sign`,
     ...holders.map(({ holder, keyid, token, signedRoot, signedTranscript }) => {
       const done = [...(signedRoot ? ['root'] : []), ...(signedTranscript ? ['transcript'] : [])];
-      const what = keyid === null ? 'no key yet' : `key ${grouped(keyid.slice(0, 16))}… in "${token}"`;
+      const what = keyid === null ? 'no key yet' : `key ${grouped(keyid.slice(0, 16))}… in "${printable(token ?? '')}"`;
       return `  ${holder.padEnd(16)}  ${what}${done.length === 0 ? '' : `, signed ${done.join(' and ')}`}`;
     }),
     ...(root === undefined ? [] : [`Root: ${grouped(root.sha256)}`]),

@@ -1,5 +1,5 @@
 /** Words of a ceremony that people say, hear and compare. */
-import { timeText } from '../../../merkle/x509/utc-time.ts';
+import { tufTime } from '../../trust/tuf/metadata-fields.ts';
 
 /** Hex in groups of four digits, as it is read aloud. */
 export function grouped(hex: string): string {
@@ -8,5 +8,5 @@ export function grouped(hex: string): string {
 
 /** Now, to the second, by the clock of this machine: `YYYY-MM-DDTHH:MM:SSZ`. */
 export function timeNow(): string {
-  return timeText(Date.now()).replace(/\.\d+Z$/, 'Z');
+  return tufTime(Date.now());
 }

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { encodeHex, equal } from '../../../merkle/bytes.ts';
+import { printable } from '../../../merkle/printable.ts';
 import { INTOTO_TYPE, preAuthEncoding } from '../../../merkle/rekor/dsse.ts';
 import { openSigner } from '../../../merkle/runtime/keys/open-signer.ts';
 import { holdTokenKey } from '../../../merkle/runtime/keys/pkcs11/pkcs11.ts';
@@ -14,8 +15,9 @@ import { broken, type Ceremony, checkHolder, checkKey, checkSign, MECHANISM } fr
 import { CeremonyStore } from '../../trust/ceremony/ceremony-store.ts';
 import { afterStep, type KeyStep, keyStepMessage, type SignStep } from '../../trust/ceremony/steps.ts';
 import { formatTranscriptEnvelope } from '../../trust/ceremony/transcript.ts';
-import { hexSha256, tufKey } from '../../trust/tuf/tuf-key.ts';
+import { hexSha256, type TufKey, tufKey } from '../../trust/tuf/tuf-key.ts';
 import { note, print } from '../report.ts';
+import { changesOf } from '../trust/metadata-changes.ts';
 import { readSignedTranscript, refuseFrozen, stagedRoot } from './ceremony-root.ts';
 import { grouped, timeNow } from './ceremony-words.ts';
 import { pinOf } from './pin-prompt.ts';
@@ -56,7 +58,7 @@ export async function makeKey(dir: string, options: KeyOptions): Promise<void> {
     const tpm = TPM.test(facts.module.description) ? tpmOf(ceremony) : '';
     if (tpm !== '' && facts.neighbors.length > 0) {
       throw broken(
-        `the TPM of ${holder} holds other tokens too (${facts.neighbors.join(', ')}): three wrong PINs of one lock them all, so a holder's TPM has one token`,
+        `the TPM of ${holder} holds other tokens too (${printable(facts.neighbors.join(', '))}): three wrong PINs of one lock them all, so a holder's TPM has one token`,
       );
     }
     const publicKey = formatPublicKeyPem({ spki: facts.publicKey });
@@ -102,7 +104,7 @@ function machineId(): string {
 
 function sayKey({ holder, keyid, token, attributes, module, time }: KeyStep, json: boolean | undefined): void {
   print(json, { holder, time, keyid, token, module, attributes }, [
-    `${holder} has a key in the token "${token.label}" (${token.manufacturer} ${token.model}, serial number ${token.serial}).`,
+    `${holder} has a key in the token "${printable(token.label)}" (${printable(token.manufacturer)} ${printable(token.model)}, serial number ${printable(token.serial)}).`,
     'The token says: sensitive, not extractable, made here, never extractable, always sensitive.',
     '',
     'Key ID, to read aloud and to write down:',
@@ -128,8 +130,10 @@ export async function signRoot(dir: string, options: SignOptions): Promise<void>
     const key = heldKey(before.ceremony, holder);
     const machine = await checkRecorded(store, before.ceremony.begin);
     await refuseFrozen(store);
-    const shown = hexSha256((await stagedRoot(store, before.ceremony)).signedBytes);
-    note(`${holder} signs the root with the digest\n  ${grouped(shown)}`);
+    const staged = await stagedRoot(store, before.ceremony);
+    const shown = hexSha256(staged.signedBytes);
+    const words = [...changesOf(staged, undefined, nameOf(before.ceremony)), 'digest', grouped(shown)];
+    note(`${holder} signs version 1 of the root${words.map((line) => `\n  ${line}`).join('')}`);
     const spec = await specOf(key, options);
     await store.locked(async () => {
       const { steps, ceremony } = await store.ceremony();
@@ -193,6 +197,11 @@ export async function signTranscript(dir: string, options: SignOptions): Promise
     `  ${grouped(hexSha256(statement))}`,
     `Signed by ${by.join(', ')}: ${by.length} of the ${threshold} that are needed.`,
   ]);
+}
+
+/** Who holds a key of the root. Snapshot and timestamp have the key of the service. */
+function nameOf({ keys }: Ceremony): (key: TufKey) => string {
+  return ({ keyid }) => [...keys].find(([, { key }]) => key.keyid === keyid)?.[0] ?? 'online';
 }
 
 function heldKey({ keys }: Ceremony, holder: string): KeyStep {

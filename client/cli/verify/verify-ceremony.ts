@@ -49,6 +49,7 @@ export async function verifyCeremony(
   const statement = statementOf(bundles);
   const ceremony = checkTranscript(statement, root);
   const now = presentTime(options);
+  const ended = ceremony.metadata.signed.expires <= now;
   const artifact = { sha256: primitives.hash('sha256', root) };
   const signed = bundles.map((bundle) => {
     const holder = transcriptSigner(statement, bundle.content.signature, ceremony);
@@ -59,7 +60,11 @@ export async function verifyCeremony(
   });
   const holders = [...new Set(signed.map(({ holder }) => holder))];
   checkTranscriptSigners(ceremony, holders);
-  print(options.json, asJson(file, path, ceremony, holders, signed), lines(file, ceremony, signed, holders));
+  print(
+    options.json,
+    asJson(file, path, ceremony, holders, signed, ended),
+    lines(file, ceremony, signed, holders, ended),
+  );
 }
 
 function bundlesOf(file: Uint8Array): Bundle[] {
@@ -88,6 +93,7 @@ function lines(
   ceremony: CheckedCeremony,
   signed: readonly Signed[],
   holders: readonly string[],
+  ended: boolean,
 ): string[] {
   const { begin, keys, root, signatures, metadata } = ceremony;
   const line = (label: string, detail: string) => `  ${label.padEnd(WIDTH)}${detail}`;
@@ -111,6 +117,7 @@ function lines(
       return line(step.holder, what);
     }),
     line('attributes', 'of each key: sensitive, not extractable, local, never extractable, always sensitive'),
+    line('root', `targets: ${metadata.signed.roles.targets.threshold} of the same holders must sign`),
     line('signatures', `of the root by ${[...signatures.keys()].join(', ')}; ${begin.threshold} are needed`),
     line('transcript', `signed by ${holders.join(', ')}; ${begin.threshold} are needed`),
     ...signed.map(({ holder, outcome: { entries } }) =>
@@ -119,14 +126,14 @@ function lines(
     ...checks,
     '',
     'Not proven:',
-    ...notProven(ceremony, signed).map((text) => `  ${text}`),
+    ...notProven(ceremony, signed, ended).map((text) => `  ${text}`),
   ];
 }
 
 const LABEL: Readonly<Record<string, string>> = { cosignature: 'cosigned', 'witness-time': 'time' };
 
 /** What a token's word is worth, and what the log does not say. */
-function notProven({ keys }: CheckedCeremony, signed: readonly Signed[]): string[] {
+function notProven({ keys, root }: CheckedCeremony, signed: readonly Signed[], ended: boolean): string[] {
   const software = [...keys.values()].filter(({ step }) =>
     /softhsm/i.test(`${step.token.manufacturer} ${step.token.model}`),
   );
@@ -144,6 +151,7 @@ function notProven({ keys }: CheckedCeremony, signed: readonly Signed[]): string
       : [`anything of the kind for ${names}: SoftHSM is software, and its keys are files`]),
     'who the holders are, and that each was there: those who were say it, and sign it on paper',
     'when a step was done: its time is by the clock of that machine',
+    ...(ended ? [`that the root still counts: it expired at ${root!.expires}`] : []),
     ...left,
   ];
 }
@@ -154,6 +162,7 @@ function asJson(
   ceremony: CheckedCeremony,
   holders: readonly string[],
   signed: readonly Signed[],
+  ended: boolean,
 ): object {
   const { begin, keys, root, signatures, metadata } = ceremony;
   return {
@@ -184,6 +193,6 @@ function asJson(
       }),
     ),
     attested: false,
-    notProven: notProven(ceremony, signed),
+    notProven: notProven(ceremony, signed, ended),
   };
 }

@@ -32,6 +32,11 @@ export function ceremonyOf(steps: readonly Step[]): Ceremony {
   const signatures = new Map<string, SignStep>();
   let root: RootStep | undefined;
   for (const step of rest) {
+    if (step.stele !== begin.stele) {
+      throw broken(
+        `the step "${step.step}" ran with Stele ${step.stele}, and the ceremony is of version ${begin.stele}`,
+      );
+    }
     const so: Ceremony = { begin, keys, root, signatures };
     switch (step.step) {
       case 'begin':

@@ -15,6 +15,7 @@ import { parseEnvelope } from '../../formats/bundle.ts';
 import { array, parseJson, record, string } from '../../formats/json.ts';
 import { parseTufJson } from '../tuf/canonical-json.ts';
 import { type Metadata, type Root, readRoot } from '../tuf/metadata.ts';
+import type { TufRole } from '../tuf/metadata-fields.ts';
 import { TUF_LIMITS } from '../tuf/role.ts';
 import { checkSigned } from '../tuf/threshold.ts';
 import { hexSha256, verifyTufSignature } from '../tuf/tuf-key.ts';
@@ -69,13 +70,17 @@ export function checkRootOf({ begin, keys, root, signatures }: Ceremony, metadat
   if (root === undefined || root.sha256 !== hexSha256(signedBytes) || root.version !== signed.version) {
     throw broken('the root is not the one whose digest is in the steps: it was changed after it was made');
   }
-  const { keyids, threshold } = signed.roles.root;
-  const named = [...keyids].sort().join();
   const held = [...keys.values()].map(({ key }) => key.keyid);
-  if (named !== held.sort().join() || threshold !== begin.threshold) {
+  const isHeld = ({ keyids }: TufRole) => [...keyids].sort().join() === [...held].sort().join();
+  const { root: own, targets, snapshot, timestamp } = signed.roles;
+  if (!isHeld(own) || own.threshold !== begin.threshold) {
     throw broken(
       `the root does not name exactly the keys of the ${begin.holders.length} holders, with a threshold of ${begin.threshold}`,
     );
+  }
+  if (!isHeld(targets)) throw broken('the root names other keys for targets than those of the holders');
+  if ([...snapshot.keyids, ...timestamp.keyids].some((keyid) => held.includes(keyid))) {
+    throw broken('the root names the key of a holder for snapshot or timestamp, whose keys are online');
   }
   for (const { holder, sig } of signatures.values()) {
     if (!verifyTufSignature(keys.get(holder)!.key, signedBytes, sig)) {

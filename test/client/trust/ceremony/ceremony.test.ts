@@ -10,7 +10,7 @@ import {
   transcriptSigner,
 } from '../../../../client/trust/ceremony/transcript.ts';
 import { writeMetadata } from '../../../../client/trust/tuf/metadata.ts';
-import { Chain, dsse, hash, hex, newHolder, signature } from './made-ceremony.ts';
+import { Chain, dsse, hash, hex, newHolder, ONLINE_ROLES, signature } from './made-ceremony.ts';
 
 type WithSteps = { predicate: { steps: { token: object }[] } };
 
@@ -107,6 +107,7 @@ describe('a step is refused', () => {
   it.each<[string, RegExp, () => Chain]>([
     ['a key first', /first step/, () => new Chain(holders).key(h1)],
     ['a second begin', /begins once/, () => chain().begin()],
+    ['a step of another version of Stele', /ran with Stele 0\.2\.0/, () => chain().key(h1, { stele: '0.2.0' })],
     ['a key of nobody', /no holder/, () => chain().key(other)],
     [
       'a second key of a holder',
@@ -209,7 +210,7 @@ describe('a transcript is refused', () => {
       () => {
         const keyids = holders.map(({ keyid }) => keyid);
         const role = (threshold: number) => ({ keyids, threshold });
-        const roles = { root: role(1), targets: role(2), snapshot: role(2), timestamp: role(2) };
+        const roles = { root: role(1), targets: role(2), ...ONLINE_ROLES };
         return chain().keys().makeRoot({}, { roles }).sign(h1).sign(h2);
       },
     ],
@@ -218,7 +219,25 @@ describe('a transcript is refused', () => {
       /exactly the keys/,
       () => {
         const role = { keyids: [h1.keyid, h2.keyid], threshold: 2 };
-        const roles = { root: role, targets: role, snapshot: role, timestamp: role };
+        const roles = { root: role, targets: role, ...ONLINE_ROLES };
+        return chain().keys().makeRoot({}, { roles }).sign(h1).sign(h2);
+      },
+    ],
+    [
+      'that names other keys for targets',
+      /other keys for targets/,
+      () => {
+        const role = { keyids: holders.map(({ keyid }) => keyid), threshold: 2 };
+        const roles = { root: role, targets: { keyids: [h1.keyid], threshold: 1 }, ...ONLINE_ROLES };
+        return chain().keys().makeRoot({}, { roles }).sign(h1).sign(h2);
+      },
+    ],
+    [
+      'that names the key of a holder for the timestamp',
+      /keys are online/,
+      () => {
+        const role = { keyids: holders.map(({ keyid }) => keyid), threshold: 2 };
+        const roles = { root: role, targets: role, ...ONLINE_ROLES, timestamp: { keyids: [h1.keyid], threshold: 1 } };
         return chain().keys().makeRoot({}, { roles }).sign(h1).sign(h2);
       },
     ],

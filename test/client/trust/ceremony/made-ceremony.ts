@@ -48,6 +48,13 @@ export const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 /** Members in the place of those of a good step. A key step is signed after them, unless they bring a signature. */
 export type Changes = Partial<BeginStep> | Partial<KeyStep> | Partial<RootStep> | Partial<SignStep>;
 
+const ONLINE = newHolder('online');
+/** Snapshot and timestamp, as a good root has them. */
+export const ONLINE_ROLES = {
+  snapshot: { keyids: [ONLINE.keyid], threshold: 1 },
+  timestamp: { keyids: [ONLINE.keyid], threshold: 1 },
+};
+
 /** Adds steps to a chain. */
 export class Chain {
   readonly steps: Step[] = [];
@@ -130,8 +137,8 @@ export class Chain {
       version: 1,
       expires: '2027-01-31T10:00:00Z',
       consistent_snapshot: true,
-      keys: Object.fromEntries(this.holders.map(({ keyid, json }) => [keyid, json])),
-      roles: { root: roles, targets: roles, snapshot: roles, timestamp: roles },
+      keys: Object.fromEntries([...this.holders, ONLINE].map(({ keyid, json }) => [keyid, json])),
+      roles: { root: roles, targets: roles, ...ONLINE_ROLES },
       ...inRoot,
     } as TufObject;
     const expires = String(this.signed.expires);
