@@ -106,6 +106,9 @@ export {
   type SigningService,
   selectServices,
 } from './trust/signing-config.ts';
+export { type FollowedTrust, loadTrust } from './trust/tuf/load-trust.ts';
+export { TrustStore } from './trust/tuf/trust-store.ts';
+export { type UpdateOptions, updateTrust, useTrust } from './trust/tuf/update.ts';
 export type { ManyRequest, ManyResult, ManyTrust } from './verify/many/types.ts';
 export { type ManyOptions, verifyMany } from './verify/many/verify-many.ts';
 export { entryDigest, type VerifiedProof } from './verify/tlog-proof.ts';

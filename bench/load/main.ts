@@ -33,6 +33,7 @@ import { type Measurement, runScenario } from './run.ts';
 import { quick, SCENARIOS } from './scenarios.ts';
 import { serverCommand } from './server.ts';
 import { verifyRows } from './verify.ts';
+import { verifyFollowedRows } from './verify-followed.ts';
 import { verifyOneRows } from './verify-one.ts';
 import { cosignedRows, witnessRows } from './witness.ts';
 
@@ -85,9 +86,11 @@ if (values.growth) {
 } else if (values.verify) {
   const one = await verifyOneRows();
   console.log(table(one));
+  const followed = await verifyFollowedRows();
+  console.log(table(followed));
   const many = await verifyRows();
   console.log(table(many));
-  verified.push(...one, ...many);
+  verified.push(...one, ...followed, ...many);
 } else if (values.publish) {
   const rows = await publishRows();
   console.log(table(rows));

@@ -31,6 +31,7 @@ import {
 } from './metadata.ts';
 import type { MetaFile, TargetFile } from './metadata-fields.ts';
 import { type Mirror, openMirror } from './mirror.ts';
+import { parseMirrorUrl } from './mirror-url.ts';
 import { metadataFileName, TUF_LIMITS, targetFileName } from './role.ts';
 import { notFollowed, type TrustedSet, type TrustState, type TrustStore } from './trust-store.ts';
 import { hexSha256 } from './tuf-key.ts';
@@ -79,16 +80,17 @@ export async function updateTrust(store: TrustStore, options: UpdateOptions = {}
 /**
  * Begins to follow a repository, in the place of one that was followed before. Nothing is kept where it fails.
  *
- * @param mirror of `parseMirrorUrl`
+ * @param url an http or https address of a mirror
  * @param root the file of the root that the caller trusts, of any version
- * @throws as `updateTrust`
+ * @throws as `updateTrust`; ClientError `usage`: it is no such address
  */
 export async function useTrust(
   store: TrustStore,
-  mirror: string,
+  url: string,
   root: Uint8Array,
   options: UpdateOptions = {},
 ): Promise<void> {
+  const mirror = parseMirrorUrl(url);
   const trusted = acceptRoot(root);
   const update = new Update(undefined, mirrorOf(mirror, options), { root: trusted, first: root }, undefined);
   await update.checkServed(trusted);

@@ -3,7 +3,6 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadTrust } from '../../../../client/trust/tuf/load-trust.ts';
-import { parseMirrorUrl } from '../../../../client/trust/tuf/mirror-url.ts';
 import { TrustStore } from '../../../../client/trust/tuf/trust-store.ts';
 import { updateTrust, useTrust } from '../../../../client/trust/tuf/update.ts';
 import { TufMaker } from '../../../support/tuf-maker.ts';
@@ -31,7 +30,7 @@ export class Followed {
   }
 
   async use(root: Uint8Array = this.maker.root()): Promise<void> {
-    await useTrust(this.store, parseMirrorUrl(this.mirror.url), root, { timeoutMs: 20_000 });
+    await useTrust(this.store, this.mirror.url, root, { timeoutMs: 20_000 });
   }
 
   async update(options: Parameters<typeof updateTrust>[1] = {}): Promise<boolean> {
