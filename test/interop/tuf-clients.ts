@@ -9,6 +9,10 @@ import { copyFile, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { ClientError } from '../../client/errors.ts';
+import { loadTrust } from '../../client/trust/tuf/load-trust.ts';
+import { TrustStore } from '../../client/trust/tuf/trust-store.ts';
+import { updateTrust, useTrust } from '../../client/trust/tuf/update.ts';
 import { type Ran, run } from '../support/serve.ts';
 import { lacking } from '../support/skip.ts';
 import { CACHE } from './tools.ts';
@@ -159,5 +163,33 @@ const pythonTuf: TufClient = {
     pythonProgram.ask({ url, root: join(dir, 'first.json'), directory: join(dir, 'metadata'), target }),
   close: () => pythonProgram.close(),
 };
+
+/** Stele's own client, beside the others. */
+export const steleClient: TufClient = {
+  name: 'Stele',
+  lacking: undefined,
+  anyTarget: true,
+  trust: async (url, root, dir) => {
+    const why = await whyNot(async () => useTrust(new TrustStore(join(dir, 'trust')), `${url}/`, await readFile(root)));
+    return why === undefined ? undefined : `${why.code}: ${why.message}`;
+  },
+  get: async (_url, target, dir) => {
+    const store = new TrustStore(join(dir, 'trust'));
+    const why = await whyNot(() => updateTrust(store));
+    if (why !== undefined) return { bytes: undefined, said: `${why.code}: ${why.message}` };
+    const bytes = await loadTrust(store)?.target(target);
+    return { bytes: bytes && Buffer.from(bytes), said: '' };
+  },
+};
+
+async function whyNot(work: () => Promise<unknown>): Promise<ClientError | undefined> {
+  try {
+    await work();
+    return undefined;
+  } catch (error) {
+    if (error instanceof ClientError) return error;
+    throw error;
+  }
+}
 
 export const TUF_CLIENTS: readonly TufClient[] = [cosign, goTuf, sigstoreJs, pythonTuf];
