@@ -5,9 +5,12 @@
  *             follow/     how far the monitor has come with each log (store/state-store.ts)
  *             queue/      alerts that a sink has yet to take (alerts/alert-queue.ts)
  *             acks/       acknowledgements, and the alerts that can be acknowledged (store/ack-store.ts)
+ *             repositories/  for each watched TUF repository what was accepted of it, and what was reported
  *             evidence/   evidence to show to others (store/evidence-files.ts)
  */
 import { join } from 'node:path';
+import { encodeHex, encodeUtf8 } from '../../merkle/bytes.ts';
+import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { isThere } from '../../merkle/runtime/disk/files.ts';
 import { lockDir } from '../../merkle/runtime/disk/lock.ts';
 import { Closers } from '../../merkle/runtime/service/ends.ts';
@@ -25,6 +28,7 @@ import { AckStore } from './store/ack-store.ts';
 import { EvidenceFiles } from './store/evidence-files.ts';
 import { readLocation } from './store/read-location.ts';
 import { StateStore } from './store/state-store.ts';
+import { TrustWatch } from './trust-watch.ts';
 
 export interface OpenMonitorOptions {
   /** Where a log begins that has no state. Without it, a missing state is an error. */
@@ -118,6 +122,15 @@ export async function openMonitor(config: MonitorConfig, options: OpenMonitorOpt
     const monitor: Monitor = new Monitor({
       logs: config.logs,
       shards: config.shards,
+      trusts: config.repositories.map(
+        (watched) =>
+          new TrustWatch(watched, {
+            settings: config.follow,
+            dir: join(config.state, 'repositories', encodeHex(fastSha256(encodeUtf8(watched.url))).slice(0, 16)),
+            queue,
+            fetch,
+          }),
+      ),
       settings: options.once === true ? { ...config.follow, partialMs: 0 } : config.follow,
       store,
       evidence: new EvidenceFiles(join(config.state, 'evidence')),

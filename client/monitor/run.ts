@@ -6,6 +6,7 @@ import { ClientError } from '../errors.ts';
 import { type ReadLocation, readShards, shardOf } from '../follow/shards.ts';
 import type { FollowedLog, ShardSource } from '../follow/types.ts';
 import { type FollowEvent, Follower, type FollowOptions, type Round } from './follower.ts';
+import type { TrustWatch } from './trust-watch.ts';
 import type { AlertQueue } from './types.ts';
 
 type LogEvent =
@@ -20,6 +21,7 @@ export type MonitorEvent = { readonly log: string } & LogEvent;
 interface MonitorOptions extends Omit<FollowOptions, 'onEvent' | 'queue'> {
   readonly logs: readonly FollowedLog[];
   readonly shards: readonly ShardSource[];
+  readonly trusts: readonly TrustWatch[];
   readonly queue: AlertQueue;
   readonly read: ReadLocation;
   readonly onEvent?: (event: MonitorEvent) => void;
@@ -96,7 +98,11 @@ export class Monitor {
   /** Why the monitor does not follow a log right now, a sentence each. */
   get troubles(): string[] {
     const failing = [...this.#followers.values()].filter(({ failures }) => failures > 0);
-    return failing.map(({ log, failures }) => `"${log.origin}": ${failures} rounds in a row failed`);
+    const trusts = this.#options.trusts.filter(({ failures }) => failures > 0);
+    return [
+      ...failing.map(({ log, failures }) => `"${log.origin}": ${failures} rounds in a row failed`),
+      ...trusts.map(({ url, failures }) => `${url}: ${failures} rounds in a row failed`),
+    ];
   }
 
   /** Follows all logs until the signal aborts. Call `load` first. @throws ClientError `state` */
@@ -129,8 +135,9 @@ export class Monitor {
       }
     };
     startAll();
+    const watching = this.#options.trusts.map((watch) => guarded(this.#watch(watch, stop)));
     await Promise.all([guarded(this.#options.queue.run(stop)), guarded(shards()), whenAborted(stop)]);
-    await Promise.all(running.values());
+    await Promise.all([...running.values(), ...watching]);
     if (failure !== undefined) throw failure.error;
   }
 
@@ -147,8 +154,14 @@ export class Monitor {
         return { ...reportOf(follower), ok, lying, alerts, ...(fault !== undefined && { fault }) };
       }),
     );
+    let found = logs.reduce((sum, { alerts }) => sum + alerts, 0);
+    for (const watch of this.#options.trusts) {
+      const { alerts, fault } = await this.#settleWatch(watch, signal);
+      found += alerts;
+      if (fault !== undefined) problems.push(fault);
+    }
     const delivered = await this.#options.queue.drain(AbortSignal.any([signal, AbortSignal.timeout(DRAIN_MS)]));
-    return { logs, alerts: logs.reduce((sum, { alerts }) => sum + alerts, 0), delivered, problems };
+    return { logs, alerts: found, delivered, problems };
   }
 
   async close(): Promise<void> {
@@ -179,6 +192,34 @@ export class Monitor {
     const round = await follower.round(signal);
     this.#emit(follower.log.origin, { type: 'round', ok: round.ok });
     return round;
+  }
+
+  async #watch(watch: TrustWatch, stop: AbortSignal): Promise<void> {
+    while (!stop.aborted) {
+      const { ok } = await this.#watchOnce(watch, stop);
+      await pause(ok ? this.#options.settings.pollMs : this.#backOff(watch.failures), stop);
+    }
+  }
+
+  async #watchOnce(watch: TrustWatch, signal: AbortSignal): Promise<Awaited<ReturnType<TrustWatch['round']>>> {
+    const round = await watch.round(signal);
+    const { alerts, fault } = round;
+    if (alerts.length > 0) this.#emit(watch.url, { type: 'alerts', alerts });
+    if (fault !== undefined) this.#emit(watch.url, { type: 'fault', message: fault, attempt: watch.failures });
+    return round;
+  }
+
+  /** As `#settle`, for a repository. */
+  async #settleWatch(watch: TrustWatch, signal: AbortSignal): Promise<{ alerts: number; fault?: string }> {
+    let alerts = 0;
+    for (let attempt = 1; ; attempt++) {
+      const { ok, alerts: found, fault } = await this.#watchOnce(watch, signal);
+      alerts += found.length;
+      if (ok || attempt >= Math.max(3, this.#options.settings.confirmations)) {
+        return { alerts, ...(fault !== undefined && { fault }) };
+      }
+      await pause(this.#backOff(attempt), signal);
+    }
   }
 
   /** Rounds until one is good, or one catches the log, or so many have failed as confirm a suspicion. */

@@ -23,6 +23,12 @@ export const ALERT_KINDS = [
   'quorum-missing',
   /** The monitor could not follow the log for some time, whatever the reason. */
   'stale',
+  /** A new version of root, targets or a delegated role in a watched TUF repository. */
+  'trust-changed',
+  /** A watched TUF repository serves what clients refuse. */
+  'trust-refused',
+  /** The mirror of a TUF repository serves what the operator's own repository did not publish, or holds news back. */
+  'trust-foreign',
 ] as const;
 
 export type AlertKind = (typeof ALERT_KINDS)[number];

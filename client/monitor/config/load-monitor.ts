@@ -14,6 +14,7 @@ import { ClientError } from '../../errors.ts';
 import { openHead } from '../../follow/signed-head.ts';
 import type { FollowedLog, ShardSource } from '../../follow/types.ts';
 import { MAX_LAST_CHECKPOINT } from '../../trust/last-checkpoint.ts';
+import { TUF_LIMITS } from '../../trust/tuf/role.ts';
 import { MAX_SINKS, readSink, type SinkOptions } from '../alerts/sink-options.ts';
 import type { IssuingAuthority } from '../rules/issuer-trust.ts';
 import { escaped } from '../rules/text.ts';
@@ -154,10 +155,14 @@ interface RawLog extends Pick<FollowedLog, 'maxCheckpointAge' | 'frozen' | 'peer
 
 type RawShard = Omit<ShardSource, 'policy'> & { readonly policy?: string };
 
-type Raw = Omit<MonitorConfig, 'file' | 'logs' | 'shards' | 'follow' | 'rules' | 'authorities' | 'threads'> & {
+type Raw = Omit<
+  MonitorConfig,
+  'file' | 'logs' | 'shards' | 'repositories' | 'follow' | 'rules' | 'authorities' | 'threads'
+> & {
   readonly logs?: readonly RawLog[];
   readonly shards?: readonly RawShard[];
   readonly trust?: string;
+  readonly repositories?: readonly { readonly url: string; readonly root: string; readonly directory?: string }[];
   readonly rules?: readonly Rule[];
   readonly authorities?: string;
   readonly threads?: number;
@@ -189,12 +194,16 @@ function assemble(
     }
     return { ...shard, ...(policy === undefined ? {} : { policy }) };
   });
+  const repositories = (raw.repositories ?? []).flatMap(({ url, root: file, directory }, i) => {
+    const root = usable(['repositories', i, 'root'], walk, () => readSmallFile(file, file, TUF_LIMITS.file.root));
+    return root === undefined ? [] : [{ url: `${url}/`, root, ...(directory === undefined ? {} : { directory }) }];
+  });
   const empty = logs.length + named.length === 0 && walk.problems.length === 0;
   const otherwise = empty && dirs.otherwise !== undefined && isFollowedIn(dirs.otherwise) ? dirs.otherwise : undefined;
   const trust = dirs.trust ?? raw.trust ?? otherwise;
   const followed = trust && usable(['trust'], walk, () => followedSource(trust));
   const shards = followed ? [...named, followed] : named;
-  if (empty && trust === undefined) {
+  if (empty && trust === undefined && repositories.length === 0) {
     walk.problem(
       ['logs'],
       'is missing: name at least one log to follow, here or under "shards", or follow a repository with `stele trust use`',
@@ -219,6 +228,7 @@ function assemble(
     logs,
     shards,
     ...(trust === undefined ? {} : { trust }),
+    repositories,
     follow: {
       pollMs: raw.poll,
       partialMs: raw.partialAfter,

@@ -122,6 +122,18 @@ const ShardSchema = Type.Object({
   peers,
 });
 
+const TrustSchema = Type.Object({
+  url: own('url', 'an http(s) URL without user name, query and fragment', 'A mirror of the repository.'),
+  root: path({ description: 'The root that you trust, of any version: `root.json` or `N.root.json`.' }),
+  directory: opt(
+    path({
+      description:
+        "The operator's own repository: the monitor compares the mirror with what its `public` directory has.",
+      defaultText: 'none: the mirror is checked as clients check it',
+    }),
+  ),
+});
+
 export const ConditionSchema = Type.Object({
   identity: opt(
     own(
@@ -187,6 +199,9 @@ export const MonitorSchema = Type.Object({
         'Directory of a TUF repository that `stele trust use` follows: its logs, their keys and its policy count, and its news are fetched each minute.',
       defaultText: 'without `logs` and `shards`, the repository that the commands of this user follow; else none',
     }),
+  ),
+  repositories: opt(
+    many(TrustSchema, 0, MAX_LOGS, 'TUF repositories that are watched: new versions, and what clients refuse, alert.'),
   ),
   rules: opt(many(RuleSchema, 0, MAX_RULES, 'What is watched in them.')),
   authorities: opt(

@@ -4,6 +4,7 @@ import type { FollowedLog, ShardSource } from '../../follow/types.ts';
 import type { SinkOptions } from '../alerts/sink-options.ts';
 import type { IssuingAuthority } from '../rules/issuer-trust.ts';
 import type { Rule } from '../rules/types.ts';
+import type { WatchedTrust } from '../trust-watch.ts';
 import type { FollowSettings } from '../types.ts';
 
 export interface MonitorConfig {
@@ -16,6 +17,8 @@ export interface MonitorConfig {
   readonly shards: readonly ShardSource[];
   /** The local directory of the followed repository, whose source is among the shards. */
   readonly trust?: string;
+  /** TUF repositories that are watched. */
+  readonly repositories: readonly WatchedTrust[];
   readonly follow: FollowSettings;
   /** No two have the same name. May be empty: then only the logs themselves are watched. */
   readonly rules: readonly Rule[];

@@ -31,6 +31,7 @@ describe('a shard change', () => {
     };
     const monitor = new Monitor({
       logs: [],
+      trusts: [],
       shards: [source],
       settings: QUICK,
       store,
