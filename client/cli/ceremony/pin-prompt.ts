@@ -19,8 +19,9 @@ export async function pinOf(file: string | undefined, token: string): Promise<Se
 
 async function typed(question: string): Promise<string> {
   const { stdin } = process;
-  process.stderr.write(question);
+  // First: what is typed once the question stands there is never shown.
   stdin.setRawMode(true);
+  process.stderr.write(question);
   stdin.setEncoding('utf8');
   let text = '';
   try {
