@@ -25,7 +25,8 @@ import { checkDestination, type Destination, openDestination } from './destinati
 import { digestFile, digestsOf } from './digests.ts';
 import { readWhole, writeWhole } from './files.ts';
 import { refuseUnnamed } from './input.ts';
-import { givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
+import { type GivenTrust, givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
+import { nextLog, stillFrozen } from './next-log.ts';
 import { signersTrust } from './refresh-trust.ts';
 import { print, warn } from './report.ts';
 import {
@@ -36,7 +37,7 @@ import {
   reportItems,
   type SignContext,
   type SignItem,
-  signItems,
+  signAt,
 } from './sign-items.ts';
 import { signUnlogged } from './sign-unlogged.ts';
 import { addSigningOptions, checkTsa, manyOut, openSigningKey, type SigningOptions, timestampsOf } from './signing.ts';
@@ -99,8 +100,17 @@ async function attestFiles(named: readonly string[], chosen: AttestOptions): Pro
       return await signUnlogged(items, destination, { given, signal: http.signal, json: options.json, publicPath });
     }
     const logs = [destination.log, ...options.moreLogs];
-    const ready = async (log: string) => (await givenOrFirstUse(given.trust, log, http)).trust;
-    const results = await signItems(items, logs, ready, http);
+    const readyBy =
+      ({ trust }: GivenTrust) =>
+      async (log: string) =>
+        (await givenOrFirstUse(trust, log, http)).trust;
+    const next = async () => {
+      const moved = await nextLog(chosen, logs);
+      return moved && { logs: moved.logs, ready: readyBy(moved.given) };
+    };
+    const results = await signAt(items, { logs, ready: readyBy(given) }, http, next, (error) =>
+      stillFrozen(error, chosen),
+    );
     report(results, { logs, options, publicPath });
   } finally {
     await signer.close();

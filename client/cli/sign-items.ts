@@ -6,6 +6,7 @@ import { ClientError, cancelled } from '../errors.ts';
 import type { Bundle } from '../formats/bundle.ts';
 import type { Signed } from '../formats/entry-request.ts';
 import { formatLogEntry } from '../formats/log-entry.ts';
+import { FrozenLog } from '../submit/frozen-log.ts';
 import { type LoggedSignature, logAll, logSigned } from '../submit/log-signatures.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
 import type { LogTrust } from '../verify/types.ts';
@@ -33,8 +34,54 @@ export interface SignItem<T> {
 }
 
 export type ItemResult<T> =
-  | { readonly file: string; readonly value: T }
+  /** `logs`: where it was logged, if elsewhere than the first time. */
+  | { readonly file: string; readonly value: T; readonly logs?: readonly string[] }
   | { readonly file: string; readonly error: ClientError | RuntimeError };
+
+/** Where items are logged. */
+interface Logs {
+  /** URLs; each item goes to all of them, one after the other. */
+  readonly logs: readonly string[];
+  /** Gives the trust, and may ask the log for its key. It is called once all items are signed. */
+  readonly ready: (log: string) => Promise<LogTrust>;
+}
+
+/**
+ * Signs, logs and keeps items, and goes on elsewhere with those that a frozen log did not take.
+ *
+ * @param next the logs that follow the frozen ones; undefined where nobody knows them
+ * @param stillFrozen the error then
+ */
+export async function signAt<T>(
+  items: readonly SignItem<T>[],
+  { logs, ready }: Logs,
+  http: LogRequestOptions,
+  next: () => Promise<Logs | undefined>,
+  stillFrozen: (error: FrozenLog) => ClientError,
+): Promise<ItemResult<T>[]> {
+  const results = await signItems(items, logs, ready, http).catch((error: unknown) => {
+    if (error instanceof FrozenLog) return [{ file: items[0]!.file, error }];
+    throw error;
+  });
+  const left = items.filter((_, at) => frozenOf(results[at]) !== undefined);
+  if (left.length === 0) return results;
+  const moved = await next();
+  const again = moved === undefined ? [] : await signItems(left, moved.logs, moved.ready, http);
+  const all = results.map((result, at) => {
+    const frozen = frozenOf(result);
+    if (frozen === undefined) return result;
+    const later = again[left.indexOf(items[at]!)];
+    if (later === undefined || moved === undefined) return { file: result.file, error: stillFrozen(frozen) };
+    return 'value' in later ? { ...later, logs: moved.logs } : later;
+  });
+  const [only] = all;
+  if (items.length === 1 && only !== undefined && 'error' in only) throw only.error;
+  return all;
+}
+
+function frozenOf(result: ItemResult<unknown> | undefined): FrozenLog | undefined {
+  return result !== undefined && 'error' in result && result.error instanceof FrozenLog ? result.error : undefined;
+}
 
 /**
  * Signs, logs and keeps items. One item alone throws its error. Of many, each has its own result, in order, and is kept as
@@ -43,7 +90,7 @@ export type ItemResult<T> =
  * @param logs each item goes to all of them, one after the other
  * @param ready gives the trust, and may ask the log for its key. It is called once all items are signed.
  */
-export async function signItems<T>(
+async function signItems<T>(
   items: readonly SignItem<T>[],
   logs: readonly string[],
   ready: (log: string) => Promise<LogTrust>,
@@ -183,7 +230,8 @@ export interface SignContext<O> {
 }
 
 /** What scripts get about a kept item. */
-export function factsOf({ file, value }: KeptItem<Kept>, { logs, publicPath }: SignContext<unknown>) {
+export function factsOf({ file, value, ...kept }: KeptItem<Kept>, { publicPath, ...context }: SignContext<unknown>) {
+  const { logs } = { ...context, ...kept };
   const { logged } = value;
   const [first, ...more] = [logged, ...logged.others].map((one, at) => loggedFacts(one, logs[at] ?? ''));
   return {

@@ -15,7 +15,8 @@ import { checkDestination, type Destination, openDestination } from './destinati
 import { digestFile } from './digests.ts';
 import { isDirectory, reading, readWhole, writeWhole } from './files.ts';
 import { inputName, refuseUnnamed, STANDARD_INPUT } from './input.ts';
-import { givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
+import { type GivenTrust, givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
+import { nextLog, stillFrozen } from './next-log.ts';
 import { signersTrust } from './refresh-trust.ts';
 import { print } from './report.ts';
 import {
@@ -26,7 +27,7 @@ import {
   reportItems,
   type SignContext,
   type SignItem,
-  signItems,
+  signAt,
 } from './sign-items.ts';
 import { signUnlogged } from './sign-unlogged.ts';
 import { addSigningOptions, checkTsa, manyOut, openSigningKey, type SigningOptions, timestampsOf } from './signing.ts';
@@ -92,12 +93,20 @@ async function sign(named: readonly string[], chosen: SigningOptions): Promise<v
     }
     const logs = [destination.log, ...options.moreLogs];
     let firstUse = false;
-    const ready = async (log: string) => {
-      const found = await givenOrFirstUse(given.trust, log, http);
-      firstUse ||= found.firstUse;
-      return found.trust;
+    const readyBy =
+      ({ trust }: GivenTrust) =>
+      async (log: string) => {
+        const found = await givenOrFirstUse(trust, log, http);
+        firstUse ||= found.firstUse;
+        return found.trust;
+      };
+    const next = async () => {
+      const moved = await nextLog(chosen, logs);
+      return moved && { logs: moved.logs, ready: readyBy(moved.given) };
     };
-    const results = await signItems(items, logs, ready, http);
+    const results = await signAt(items, { logs, ready: readyBy(given) }, http, next, (error) =>
+      stillFrozen(error, chosen),
+    );
     const context = { logs, options, publicPath, firstUse };
     if (alone !== undefined) printOne(results[0] as KeptItem<Written>, context);
     else printMany(results, context);

@@ -4,6 +4,7 @@ import { decodeHex } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
 import { ClientError, type ClientErrorCode, usage } from '../errors.ts';
 import { formatBundle, MAX_BUNDLE, parseBundle } from '../formats/bundle.ts';
+import { FrozenLog } from '../submit/frozen-log.ts';
 import { LogClient, type Submitted } from '../submit/log-client.ts';
 import { parseLogUrl } from '../submit/log-url.ts';
 import { type FlushResult, flushQueue } from '../submit/queue/queue-flush.ts';
@@ -32,6 +33,7 @@ import {
   requestOptions,
   warnFirstUse,
 } from './log-options.ts';
+import { nextLog, nextOfQueued, stillFrozen } from './next-log.ts';
 import { withProgress } from './progress.ts';
 import { signersTrust } from './refresh-trust.ts';
 import { note } from './report.ts';
@@ -125,10 +127,12 @@ async function submit(files: readonly string[], chosen: SubmitOptions): Promise<
     if (options.out !== undefined && submissions.length > 1) throw usage('--out names one file: submit one at a time');
     if (options.log === undefined) throw usage(`name the log with --log or --signing-config${OR_FOLLOW}`);
     const log = parseLogUrl(options.log);
-    if (options.queue === undefined) return await direct(submissions, [log, ...options.moreLogs], given, http, options);
+    if (options.queue === undefined) {
+      return await direct(submissions, [log, ...options.moreLogs], given, http, options, chosen);
+    }
     await queueAll(submissions, log, given, options);
   }
-  if (options.flush === true) await flush(given, http, options);
+  if (options.flush === true) await flush(given, http, options, chosen);
 }
 
 interface Named {
@@ -190,7 +194,28 @@ async function direct(
   given: GivenTrust,
   http: CommandRequests,
   options: SubmitOptions,
+  chosen: SubmitOptions,
 ): Promise<void> {
+  const results = await submitTo(named, logs, given, http);
+  const left = named.filter((_, at) => results[at]?.error instanceof FrozenLog);
+  const moved = left.length === 0 ? undefined : await nextLog(chosen, logs);
+  const again = moved === undefined ? [] : await submitTo(left, moved.logs, moved.given, http);
+  const all = results.map((result, at): SubmitResult => {
+    if (!(result.error instanceof FrozenLog)) return result;
+    return again[left.indexOf(named[at]!)] ?? { ...result, error: stillFrozen(result.error, chosen) };
+  });
+  const [only] = all;
+  // A single file fails as in the other commands.
+  if (all.length === 1 && only?.error !== undefined) throw only.error;
+  report(options.json, all, []);
+}
+
+async function submitTo(
+  named: readonly Named[],
+  logs: readonly string[],
+  given: GivenTrust,
+  http: CommandRequests,
+): Promise<SubmitResult[]> {
   const results: SubmitResult[] = [];
   // What the logs before the last one answered, in the order of `named`.
   const before: Submitted[][] = named.map(() => []);
@@ -224,10 +249,7 @@ async function direct(
       }
     }
   });
-  const [only] = results;
-  // A single file fails as in the other commands.
-  if (results.length === 1 && only?.error !== undefined) throw only.error;
-  report(options.json, results, []);
+  return results;
 }
 
 /** One bundle with the entries of all logs. */
@@ -251,7 +273,12 @@ async function queueAll(
   if (options.flush !== true) report(options.json, results, []);
 }
 
-async function flush(given: GivenTrust, http: CommandRequests, options: SubmitOptions): Promise<void> {
+async function flush(
+  given: GivenTrust,
+  http: CommandRequests,
+  options: SubmitOptions,
+  chosen: SubmitOptions,
+): Promise<void> {
   const store = await SubmissionQueue.open(queueDir(options), false);
   const log = options.log === undefined ? undefined : parseLogUrl(options.log);
   if (given.trust !== undefined && log === undefined) {
@@ -269,6 +296,9 @@ async function flush(given: GivenTrust, http: CommandRequests, options: SubmitOp
         onResult: (result) => results.push(result),
         onProgress: update,
         onTrust: warnFirstUse,
+        next: (frozen) => nextOfQueued(chosen, frozen),
+        onMove: (from, to) =>
+          note(`${from} is frozen, and what waits for it goes to ${to}, to which the followed repository leads`),
         onWait: ({ log: at, why, ms }) => noteRetry(at, why, ms),
       }),
     );

@@ -17,6 +17,7 @@ import { printable } from '../../merkle/printable.ts';
 import { ClientError } from '../errors.ts';
 import { array, malformed, parseJson } from '../formats/json.ts';
 import { type LogEntry, parseLogEntry } from '../formats/log-entry.ts';
+import { FrozenLog } from './frozen-log.ts';
 import { describeReply, type HttpReply, MAX_REPLY, mayPass, refusal, refusalFor } from './log-request.ts';
 
 /** One entry of a bulk reply: a body of 64 KiB in base64, with a proof and a checkpoint that many witnesses have cosigned. */
@@ -29,7 +30,7 @@ export type EntryAnswer =
   /** The log says that it has the entry, at `index` if it names one. */
   | { readonly kind: 'duplicate'; readonly index: number | undefined; readonly error: ClientError }
   | { readonly kind: 'refused'; readonly error: ClientError }
-  | { readonly kind: 'frozen'; readonly error: ClientError }
+  | { readonly kind: 'frozen'; readonly error: FrozenLog }
   | { readonly kind: 'later'; readonly why: string }
   | { readonly kind: 'failed'; readonly error: ClientError };
 
@@ -46,7 +47,7 @@ export function readSingle(reply: HttpReply): EntryAnswer {
   }
   if (mayPass(status)) return { kind: 'later', why: describeReply(reply) };
   const error = refusal(reply);
-  if (isFrozen(reply)) return { kind: 'frozen', error };
+  if (isFrozen(reply)) return { kind: 'frozen', error: new FrozenLog(describeReply(reply)) };
   const index = reply.headers.get('x-log-index');
   if (status === 409 && index !== null && /^[0-9]{1,16}$/.test(index)) {
     return { kind: 'duplicate', index: Number(index), error };
@@ -93,7 +94,7 @@ function readItem(item: unknown): EntryAnswer {
   if (LATER.includes(code)) return { kind: 'later', why };
   const refused = refusalFor(why);
   if (code === ALREADY_EXISTS) return { kind: 'duplicate', index: undefined, error: refused };
-  if (code === FAILED_PRECONDITION) return { kind: 'frozen', error: refused };
+  if (code === FAILED_PRECONDITION) return { kind: 'frozen', error: new FrozenLog(why) };
   return { kind: code === INVALID_ARGUMENT ? 'refused' : 'failed', error: refused };
 }
 

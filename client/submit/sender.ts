@@ -21,17 +21,8 @@
 import { backOffMs, parseRetryAfter } from '../../merkle/runtime/service/back-off.ts';
 import { ClientError, type ClientErrorCode } from '../errors.ts';
 import type { LogEntry } from '../formats/log-entry.ts';
-import {
-  type Attempt,
-  attempt,
-  backOffOf,
-  DEFAULTS,
-  describeReply,
-  gaveUp,
-  mayPass,
-  pause,
-  refusal,
-} from './log-request.ts';
+import { FrozenLog } from './frozen-log.ts';
+import { type Attempt, attempt, backOffOf, DEFAULTS, describeReply, gaveUp, mayPass, pause } from './log-request.ts';
 import { type EntryAnswer, isFrozen, maxReply, readBulk, readSingle } from './replies.ts';
 import type { NotLogged, Outgoing, Results, SendOptions, Stopped } from './types.ts';
 import { refusalOf } from './witness-port.ts';
@@ -255,7 +246,7 @@ class Sender<T extends Outgoing> {
     if (!('reply' in made)) return this.#postpone(calls, laterOf(made));
     const { reply } = made;
     if (mayPass(reply.status) && reply.status !== NOT_IMPLEMENTED) return this.#postpone(calls, laterOf(made));
-    if (isFrozen(reply)) throw new Stop({ error: refusal(reply) });
+    if (isFrozen(reply)) throw new Stop({ error: new FrozenLog(describeReply(reply)) });
     const answers = readBulk(reply, calls.length);
     if (answers === undefined) return await this.#divide(calls, reply.status);
     this.#bulkWorks = true;

@@ -9,6 +9,7 @@
  * | after `deliver`            | writes the same bytes                                                   |
  * | after `record`             | writes the same bytes and the same record                               |
  * | after `remove`             | has nothing to do                                                       |
+ * | while entries move         | finds one for the frozen log, or for the next one, or both: moves it     |
  */
 import type { VerifierKey } from '../../../merkle/note.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
@@ -19,13 +20,23 @@ import type { LogEntry } from '../../formats/log-entry.ts';
 import { parseLogKey } from '../../trust/log-key.ts';
 import { verifyReply } from '../../verify/leaf.ts';
 import type { LogTrust } from '../../verify/types.ts';
+import { FrozenLog } from '../frozen-log.ts';
 import { askLogKey } from '../log-info.ts';
 import { pause } from '../log-request.ts';
 import { trustedKeys } from '../log-signatures.ts';
 import { sendAll } from '../sender.ts';
 import { completeBundle, type Submission } from '../submission.ts';
 import type { LogRequestOptions, NotLogged, Stopped } from '../types.ts';
-import { type Problem, problemOf, type Queued, type QueueItem, submissionOf, trustOfItem } from './queue-item.ts';
+import {
+  movedItem,
+  type NewLog,
+  type Problem,
+  problemOf,
+  type Queued,
+  type QueueItem,
+  submissionOf,
+  trustOfItem,
+} from './queue-item.ts';
 import type { Damaged, DoneRecord, QueueLog, SubmissionQueue } from './queue-store.ts';
 
 /** A queue may wait for a log for days. */
@@ -46,6 +57,13 @@ export interface FlushOptions extends Pick<LogRequestOptions, 'signal' | 'fetch'
   readonly onWait?: (wait: { readonly log: string; readonly why: string; readonly ms: number }) => void;
   /** Called for a log that names its own key, which this flush and all later ones trust. */
   readonly onTrust?: (log: string, verifierKey: string) => void;
+  /**
+   * Names the log that follows a frozen one, and the trust in it; undefined where nobody knows it yet. Entries for the frozen
+   * log then wait for that one. It must not ask the frozen log, which could send them anywhere. Without it they stay.
+   */
+  readonly next?: (frozen: string) => Promise<NewLog | undefined>;
+  /** Called before the entries for `from` become entries for `to`. */
+  readonly onMove?: (from: string, to: string) => void;
   /** Called with the number of entries that have a result, and the number of all. */
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -184,6 +202,31 @@ class Flush {
       });
     } else for (const one of waiting) this.#stays(one, stopped.error);
     await this.#keepState(log, stopped);
+    if (stopped?.error instanceof FrozenLog) await this.#move(log, waiting, stopped.error);
+  }
+
+  /** Entries that a frozen log did not take become entries for the log that follows it, and are sent there. */
+  async #move(log: string, waiting: readonly Waiting[], { message }: FrozenLog): Promise<void> {
+    const left = waiting.filter(({ id }) => !this.#results.has(id));
+    const next = await this.#options.next?.(log);
+    if (next === undefined) {
+      const why =
+        'the entry stays in the queue until the trust that is followed leads to another log (`stele trust use`)';
+      for (const one of left) this.#stays(one, new ClientError('refused', `${message}. ${why}`));
+      return;
+    }
+    this.#options.onMove?.(log, next.log);
+    const moved: Waiting[] = [];
+    for (const { id } of left) {
+      const read = await this.#store.read(id);
+      if (read === undefined || !('item' in read)) continue;
+      const item = movedItem(read.item, next);
+      await this.#store.add(item);
+      // A crash here: both are there, and the next flush moves the entry again, to the same name.
+      await this.#store.remove(id);
+      moved.push(this.#waiting(item));
+    }
+    if (moved.length > 0) await this.#send(next.log, moved);
   }
 
   /** Waits until the time that the log named at an earlier flush. Returns the error where that time is after the deadline. */
@@ -323,6 +366,8 @@ class Flush {
   }
 
   #stays(item: Queued, error: ClientError): void {
+    // It may go to another log: `#move` reports it.
+    if (error instanceof FrozenLog) return;
     this.#ends({ state: 'pending', ...aboutOf(item), problem: problemOf(error) });
   }
 

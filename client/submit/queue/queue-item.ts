@@ -59,12 +59,16 @@ export interface QueueItem {
 /** What every report about an entry of a queue names. */
 export type Queued = Pick<QueueItem, 'id' | 'queued' | 'log' | 'out'>;
 
-/** The log and the output of a new entry, and the trust if the caller gives one. */
-export interface NewItem {
+/** The log of a new entry, and the trust in it if the caller gives one. */
+export interface NewLog {
   readonly log: string;
-  readonly out: string;
   readonly logKey?: string | undefined;
   readonly policy?: string | undefined;
+}
+
+/** The log and the output of a new entry. */
+export interface NewItem extends NewLog {
+  readonly out: string;
 }
 
 /** @param replaces SHA-256 in hex of the file at `out`; undefined where there is none */
@@ -86,6 +90,20 @@ export function newItem(submitted: Submission, about: NewItem, replaces: string 
 
 function idOf(submitted: Submission, log: string, out: string): string {
   return sha256Hex(encodeUtf8(`${log}\n${encodeHex(leafHash(canonicalEntry(submitted.signed)))}\n${out}`));
+}
+
+/** The same entry for another log, which the trust of the caller names. Without what the first log answered. */
+export function movedItem(item: QueueItem, to: NewLog): QueueItem {
+  const submitted = submissionOf(item);
+  return {
+    ...item,
+    ...to,
+    id: idOf(submitted, to.log, item.out),
+    logKey: to.logKey,
+    policy: to.policy,
+    logged: undefined,
+    problem: undefined,
+  };
 }
 
 /**

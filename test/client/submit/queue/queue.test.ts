@@ -57,6 +57,73 @@ const onlyProblem = ({ results }: FlushReport) => {
 };
 const proofAt = (out: string) => parseBundle(readFileSync(out)).entries[0]!;
 
+describe('of a log that is frozen, a queue', () => {
+  const FROZEN = answers(405, 'This log has been frozen, please switch to the latest log.\n');
+  let next: FaultyLog;
+  beforeEach(async () => {
+    next = await faultyLog();
+    log.otherwise = FROZEN;
+  });
+  afterEach(() => next.close());
+  const to = () => ({ log: next.url, logKey: next.vkey });
+
+  it('keeps its entries while nobody knows the log that follows, and says what to do', async () => {
+    const { id } = await add('a');
+    const asked: string[] = [];
+    const unknown = async (frozen: string) => void asked.push(frozen);
+    for (const options of [{}, { next: unknown as NonNullable<FlushOptions['next']> }]) {
+      const report = await flush(options);
+      expect(states(report)).toEqual(['pending']);
+      expect(onlyProblem(report)).toMatchObject({
+        code: 'refused',
+        message: expect.stringMatching(
+          /frozen.*stays in the queue until the trust that is followed leads to another log/,
+        ),
+      });
+    }
+    expect(asked).toEqual([log.url]);
+    expect(await store.pending()).toEqual([id]);
+  });
+
+  it('brings its entries to the log that follows, each once and with the trust in that one', async () => {
+    const made = [await add('a'), await add('b')];
+    const moves: string[][] = [];
+    const report = await flush({ next: async () => to(), onMove: (...move) => void moves.push(move) });
+    expect(states(report)).toEqual(['done', 'done']);
+    expect(moves).toEqual([[log.url, next.url]]);
+    for (const { out } of made) expect(existsSync(out)).toBe(true);
+    expect(await queueStatus(store)).toMatchObject({ pending: [], done: [{ log: next.url }, { log: next.url }] });
+    expect(states(await flush())).toEqual([]);
+  });
+
+  it('does not take the word of another log for the one that follows', async () => {
+    await add('a');
+    const stranger = async () => ({ log: next.url, logKey: log.vkey });
+    const report = await flush({ next: stranger });
+    expect(states(report)).toEqual(['pending']);
+    expect(onlyProblem(report)).toMatchObject({ code: 'bad-checkpoint' });
+    expect(await store.pending()).toHaveLength(1);
+  });
+
+  it('goes on where a crash came between the two names of an entry', async () => {
+    const { id, submission, out } = await add('a');
+    await store.add(newItem(submission, { ...to(), out }, await store.hashAt(out)));
+    expect(await store.pending()).toHaveLength(2);
+    expect(states(await flush({ next: async () => to() }))).toEqual(expect.arrayContaining(['done']));
+    expect(await store.pending()).toEqual([]);
+    expect(next.posts().length).toBeGreaterThan(0);
+    expect(proofAt(out).index).toBe(0);
+    expect(existsSync(store.fileOf(id))).toBe(false);
+  });
+
+  it('asks for no other log where its own log is only away', async () => {
+    await add('a');
+    log.otherwise = away;
+    const asked = async () => expect.unreachable();
+    expect(onlyProblem(await flush({ deadline: 200, next: asked }))).toMatchObject({ code: 'network' });
+  });
+});
+
 describe('a queue', () => {
   it('keeps an entry through an outage, and writes its proof when the log is back', async () => {
     const { out, submission } = await add('a');
