@@ -24,7 +24,7 @@ import { readPin, writePin } from './pin.ts';
 import { prepareIn } from './prepare-shard.ts';
 import { type CopiedShards, copied, copyShardFiles } from './shard-copy.ts';
 import type { ShardOrder } from './shard-order.ts';
-import { shardDir } from './shard-record.ts';
+import { shardDir, shardFilePath } from './shard-record.ts';
 import { WaitingLog } from './waiting-log.ts';
 import { askWitnessesOf, type WitnessesKnow } from './witnesses-know.ts';
 
@@ -98,6 +98,7 @@ export class Shards implements Hosts {
       // Read once the directory is locked: a command may have changed it just before.
       readPin: async () => {
         chain = await readChain(config.data);
+        checkFirstUrl(config, chain);
         return chain[0]?.pin;
       },
       atLeast: atLeast(undefined, chain),
@@ -251,6 +252,7 @@ export class Shards implements Hosts {
   /** Prepares the next shard. Idempotent. */
   prepare(order: ShardOrder): Promise<ShardInfo> {
     return this.#inTurn(async () => {
+      checkModules(this.config, order);
       const made = await prepareIn(this.config, order, this.#options.logger);
       const at = this.#shards.findIndex(({ origin }) => origin === order.origin);
       const before = this.#shards[at];
@@ -362,6 +364,36 @@ export class Shards implements Hosts {
   #each(of: (shard: Running) => readonly string[]): string[] {
     if (this.#shards.length === 1) return [...of(this.#shards[0]!)];
     return this.#shards.flatMap((shard) => of(shard).map((sentence) => `${shard.origin}: ${sentence}`));
+  }
+}
+
+/** `publicUrl` stays that of the first shard: its clients would be led to another one. @throws ServerError `config` */
+function checkFirstUrl({ publicUrl }: Config, chain: readonly FurtherShard[]): void {
+  const host = publicUrl && new URL(publicUrl).hostname;
+  const other = chain.find(({ record }) => record.origin === host);
+  if (other === undefined) return;
+  throw new ServerError(
+    'config',
+    `\`publicUrl\` is ${publicUrl}, which leads to the shard "${host}". Set it back to the URL of the first shard: the others have ` +
+      `theirs in files such as ${shardFilePath(other.dir)}.`,
+  );
+}
+
+/**
+ * A module of a token is code that runs in this process. The admin token must not be enough to run any code: a call may name a
+ * module where distributions put them, or one that is configured.
+ * @throws ServerError `config`
+ */
+function checkModules({ key, ed25519Key }: Config, order: ShardOrder): void {
+  const configured = [key, ed25519Key].map((one) => one && 'pkcs11' in one && one.pkcs11.module);
+  for (const one of [order.key, order.ed25519Key]) {
+    const module = one && 'pkcs11' in one ? one.pkcs11.module : undefined;
+    if (module === undefined || !module.includes('/') || configured.includes(module)) continue;
+    throw new ServerError(
+      'config',
+      `the module ${module} would run inside the log, and is neither configured nor a bare file name: stop the log to prepare a ` +
+        'shard with it.',
+    );
   }
 }
 

@@ -142,13 +142,24 @@ describe('the order of a shard', () => {
     expect(await listShards(options())).toHaveLength(1);
   });
 
+  it('brings no code of its own into a log that runs', async () => {
+    await start();
+    const pkcs11 = { module: at('module.so'), token: 't', label: 'l', pin: { env: 'PIN' } };
+    await expect(prepareShard(options(), { ...order, key: { pkcs11 } })).rejects.toMatchObject({
+      code: 'config',
+      message: expect.stringContaining('would run inside the log'),
+    });
+    await expect(prepareShard(options(), { ...order, ed25519Key: { pkcs11 } })).rejects.toMatchObject({
+      message: expect.stringContaining('would run inside the log'),
+    });
+    expect(await listShards(options())).toHaveLength(1);
+  });
+
   it('may name a key elsewhere', async () => {
     await start();
     const { publicKey } = await createKeyFile(at('other.pem'), 'ed25519');
     const info = await prepareShard(options(), { ...order, key: { file: at('other.pem') } });
-    expect(Buffer.from(info.verifierKeys[0]!.split('+')[2]!, 'base64').subarray(1)).toEqual(
-      Buffer.from(publicKey).subarray(-32),
-    );
+    expect(Buffer.from(parseVerifierKey(info.verifierKeys[0]!).key)).toEqual(Buffer.from(publicKey).subarray(-32));
     await stop();
     expect(await record()).toMatchObject({ key: { file: at('other.pem') } });
   });
@@ -287,6 +298,14 @@ describe('the pin', () => {
 });
 
 describe('a directory of shards', () => {
+  it('is not served with the URL of a further shard in the place of the first one', async () => {
+    await prepared();
+    const { config, logger } = options();
+    const moved = serve({ config: { ...config, publicUrl: `https://${SECOND}` } });
+    await expect(moved).rejects.toMatchObject({ code: 'config', message: expect.stringContaining('shard.json') });
+    expect(await listShards({ config, logger })).toMatchObject([{ status: 'open' }, { status: 'prepared' }]);
+  });
+
   it('is not served in part', async () => {
     await rotated();
     const alone = { data: shard(), origin: SECOND };
