@@ -3,11 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
+  linkFilesDurable,
   makeDirDurable,
   makeDirsBelow,
+  makeManyDirsBelow,
   readFileIfThere,
+  removeFiles,
   removeLeftovers,
   writeFileDurable,
+  writeFilesDurable,
 } from '../../../../merkle/runtime/disk/files.ts';
 import { sizeOfFileSync, writeFilesDurableSync } from '../../../../merkle/runtime/disk/files-sync.ts';
 
@@ -34,6 +38,25 @@ describe('durable files', () => {
     await symlink('target', join(dir, 'link'));
     await writeFileDurable(join(dir, 'link'), Buffer.from('new'));
     expect(await readFile(join(dir, 'target'), 'utf8')).toBe('target');
+  });
+
+  it('makes many directories, writes, links and removes many files at once', async () => {
+    const names = Array.from({ length: 100 }, (_, i) => `d${i % 7}/e${i % 3}/f${i}`);
+    const at = (...parts: string[]) => join(dir, ...parts);
+    const folders = (below: string) => names.map((name) => join(dir, below, name, '..'));
+    await makeManyDirsBelow(dir, [...folders('a'), ...folders('b')]);
+    const files = names.map((name) => ({ path: at('a', name), bytes: Buffer.from(name) }));
+    await writeFilesDurable(files);
+    await writeFile(at('b', names[0]!), 'in the way');
+    await linkFilesDurable(names.map((name, i) => ({ ...files[i]!, from: files[i]!.path, path: at('b', name) })));
+    // Without the other name, a file is written anew.
+    await linkFilesDurable([{ from: at('nothing'), path: at('c'), bytes: Buffer.from('c') }]);
+    await removeFiles([...files.map(({ path }) => path), at('nothing')]);
+    for (const name of names) expect(await readFile(at('b', name), 'utf8')).toBe(name);
+    expect((await readdir(at('a'), { recursive: true })).filter((name) => /f\d+$/.test(name))).toEqual([]);
+    expect(await readFile(at('c'), 'utf8')).toBe('c');
+    await expect(writeFilesDurable([{ path: at('none', 'x'), bytes: Buffer.from('x') }])).rejects.toEqual(fileError);
+    await expect(makeManyDirsBelow(at('a'), [at('b', 'x')])).rejects.toEqual(fileError);
   });
 
   it('writes many files over several directories', async () => {
