@@ -112,6 +112,9 @@ function load(store: TrustStore, state: TrustState, options: LoadOptions): Follo
   };
 }
 
+/** How far two clocks may be apart. */
+const CLOCK_SLACK_MS = 5 * 60_000;
+
 interface Age extends LoadOptions {
   readonly now: number;
   readonly age: number;
@@ -122,6 +125,11 @@ function checkAge(timestamp: Timestamp, snapshot: Snapshot, { now, age, maxAge, 
   if (maxAge !== undefined && age > maxAge) {
     const why = `the newest timestamp of the followed repository is here for ${duration(age)}, longer than --max-trust-age`;
     throw new ClientError('tuf-expired', `${why}: ${UPDATE}`);
+  }
+  if (age < -CLOCK_SLACK_MS) {
+    warn?.(
+      `this machine's clock shows a time before the last update of the followed repository: what has expired since, it does not know`,
+    );
   }
   const first = timestamp.expires <= snapshot.expires ? timestamp : snapshot;
   if (now < first.expires) return;

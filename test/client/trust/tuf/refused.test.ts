@@ -1,4 +1,7 @@
 /** What a mirror may serve instead of a good repository: each is refused by name, and commands go on with what they had. */
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from 'vitest';
 import { renamed, TufMaker, type TufRole } from '../../../support/tuf-maker.ts';
@@ -436,5 +439,60 @@ describe('a root at the first use', () => {
     const before = contentOf(followed.store.dir);
     await expect(followed.use(other())).rejects.toMatchObject({ code: 'tuf-mismatch' });
     expect(contentOf(followed.store.dir)).toEqual(before);
+  });
+});
+
+describe('a clock that is wrong', () => {
+  it('in the future: everything has expired, and the error has the time', async () => {
+    const followed = await start();
+    await followed.use();
+    await expect(followed.policy({ now: Date.now() + 365 * DAY })).rejects.toThrow(
+      /expired at .*by this machine's clock/,
+    );
+    await expect(followed.update({ now: Date.now() + 365 * DAY })).rejects.toMatchObject({ code: 'tuf-expired' });
+  });
+
+  it('in the past: nothing has expired, and a warning says so', async () => {
+    const followed = await start();
+    await followed.use();
+    const said: string[] = [];
+    await followed.policy({ now: Date.now() - DAY, warn: (sentence) => said.push(sentence) });
+    expect(said).toEqual([expect.stringContaining('before the last update')]);
+  });
+});
+
+describe('offline', () => {
+  it('refuses each file that was changed or is missing, and an update repairs it', async () => {
+    const followed = await start();
+    await followed.use();
+    followed.maker.newRoot();
+    await followed.update();
+    const files = join(followed.store.dir, 'files');
+    const first = createHash('sha256').update(followed.maker.root(1)).digest('hex');
+    const used = readdirSync(files).filter(
+      (name) => name !== first && readFileSync(join(files, name), 'utf8') !== '{}\n',
+    );
+    expect(used).toHaveLength(5);
+    for (const name of used) {
+      const good = readFileSync(join(files, name));
+      for (const spoil of [() => writeFileSync(join(files, name), `${good} `), () => rmSync(join(files, name))]) {
+        spoil();
+        await expect(followed.policy(), name).rejects.toMatchObject({ code: 'trust' });
+        await followed.update();
+        expect(await followed.policy()).toBe('first\n');
+      }
+    }
+  });
+
+  it('checks signatures again, whatever the state says', async () => {
+    const followed = await start();
+    await followed.use();
+    const { dir } = followed.store;
+    const state = JSON.parse(readFileSync(join(dir, 'state.json'), 'utf8'));
+    const forged = followed.maker.write('targets', { signers: followed.maker.newKeys(2) });
+    const name = createHash('sha256').update(forged).digest('hex');
+    writeFileSync(join(dir, 'files', name), forged);
+    writeFileSync(join(dir, 'state.json'), JSON.stringify({ ...state, set: { ...state.set, targets: name } }));
+    await expect(followed.policy()).rejects.toMatchObject({ code: 'tuf-signatures' });
   });
 });
