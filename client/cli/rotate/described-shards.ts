@@ -24,7 +24,7 @@ export interface DescribeOptions {
  */
 export function describeShards(infos: readonly ShardInfo[], options: DescribeOptions): Shards {
   const { entries, policy, before } = options;
-  const [first, ...further] = infos.map((info) => ({ info, keys: keysOf(info), url: urlOf(info) }));
+  const [first, ...further] = infos.map((info) => ({ info, keys: keysOf(info), url: info.url ?? noUrl(info) }));
   const start = options.start ?? (before && knownStart(before, first!.keys[0])) ?? 0;
   const isFrozen = new Set(infos.filter(({ status }) => status === 'frozen').map(({ origin }) => origin));
   const described = ({ info, keys, url }: NonNullable<typeof first>): DescribedLog => {
@@ -50,8 +50,7 @@ function keysOf({ verifierKeys }: ShardInfo): [VerifierKey, ...VerifierKey[]] {
   return [own!, ...others];
 }
 
-function urlOf({ origin, url }: ShardInfo): string {
-  if (url !== undefined) return url;
+function noUrl({ origin }: ShardInfo): never {
   throw usage(
     '`publicUrl` is not set: these files tell others where the log is. Set it to the address by which they reach it, such ' +
       `as https://${origin} (\`publicUrl\` in the configuration, --public-url)`,

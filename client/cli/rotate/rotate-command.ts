@@ -8,6 +8,7 @@ import { confirmOrigin } from '../confirm-origin.ts';
 import { print } from '../report.ts';
 import { addSettings, configOf, type ServerMain } from '../settings-flags.ts';
 import { passphraseOf, tokenKeyOf } from '../token-options.ts';
+import { upParts } from '../up/up-rotate.ts';
 import { type Rotation, rotate, type ShardOrder } from './rotate.ts';
 import { type TrustPlace, trustDirectory, trustRepository } from './trust-place.ts';
 
@@ -23,6 +24,8 @@ the end of its key; open the new shard. Whatever ends the command, the same comm
 too. It also ends where others must act first, and says what they have to do: witnesses, or holders of keys. Between the freeze
 and the last step no shard takes entries, and clients wait.
 
+In the data directory of \`stele up\` the command finds witnesses, repository and keys by itself.
+
 Exit status: 0 the rotation is done (with --announce: it is announced), 1 it waits for somebody or a step failed, 2 not tried.
 
 Examples:
@@ -30,7 +33,8 @@ Examples:
     --online-key online.pem
   stele log rotate --config stele.yaml --trust-repo /srv/trust-repo --online-key online.pem --yes
   stele log rotate https://log2.example.com --config stele.yaml --trust-dir /srv/trust --announce
-  stele log rotate --config stele.yaml --dry-run`;
+  stele log rotate --config stele.yaml --dry-run
+  stele log rotate http://127.0.0.1:3000 --data data --yes`;
 
 interface RotateCommandOptions {
   readonly trustRepo?: string;
@@ -98,7 +102,12 @@ async function run(
   command: Command,
   server: ServerMain,
 ): Promise<void> {
-  const config = configOf(command, server);
+  const given = configOf(command, server);
+  const up = await upParts(given.data);
+  const { entries = given.entries } = (await server.readIdentity(given.data)) ?? {};
+  const policy = given.policy ?? up?.policy;
+  const publicUrl = given.publicUrl ?? up?.url;
+  const config = { ...given, entries, ...(policy && { policy }), ...(publicUrl && { publicUrl }) };
   const { makeLogger } = await import('../../../merkle/runtime/service/logger.ts');
   const dryRun = options.dryRun === true;
   const result = await rotate({
@@ -106,7 +115,8 @@ async function run(
     config,
     logger: makeLogger({ level: 'warn' }),
     order: orderOf(url, options),
-    place: placeOf(options),
+    place: placeOf(options, up?.place),
+    tellWitnesses: up?.tellWitnesses,
     announceOnly: options.announce === true,
     dryRun,
     confirm: (origin) => (options.yes === true ? Promise.resolve() : confirmOrigin(origin, 'a rotation')),
@@ -163,7 +173,11 @@ function keyOf(options: RotateCommandOptions): ShardOrder['key'] {
   return undefined;
 }
 
-function placeOf({ trustRepo, trustDir, targetsKey, onlineKey, dryRun }: RotateCommandOptions): TrustPlace {
+/** @param own the place that is used where the options name none */
+function placeOf(
+  { trustRepo, trustDir, targetsKey, onlineKey, dryRun }: RotateCommandOptions,
+  own: TrustPlace | undefined,
+): TrustPlace {
   if (trustRepo !== undefined && trustDir !== undefined) throw usage('give one of --trust-repo and --trust-dir');
   if (trustRepo !== undefined) {
     const keys = (files: readonly string[]) => files.map((file) => ({ file }));
@@ -171,6 +185,7 @@ function placeOf({ trustRepo, trustDir, targetsKey, onlineKey, dryRun }: RotateC
   }
   if (targetsKey.length + onlineKey.length > 0) throw usage('--targets-key and --online-key are for --trust-repo');
   if (trustDir !== undefined) return trustDirectory(trustDir);
+  if (own !== undefined) return own;
   if (dryRun === true) return trustDirectory('.');
   throw usage('say from where clients learn of the new key: --trust-repo, or --trust-dir');
 }

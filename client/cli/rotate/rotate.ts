@@ -40,6 +40,8 @@ interface RotateOptions {
   /** The next shard: undefined where a rotation is under way, and goes on. */
   readonly order: ShardOrder | undefined;
   readonly place: TrustPlace;
+  /** Has witnesses of one's own cosign a further log. */
+  readonly tellWitnesses?: ((verifierKeys: readonly string[]) => Promise<void>) | undefined;
   /** Ends before the freeze. */
   readonly announceOnly: boolean;
   /** Says where the rotation stands, and does nothing. */
@@ -187,6 +189,7 @@ async function prepare(options: RotateOptions): Promise<ShardInfo> {
 
 /** Without a quorum that knows the next shard, the log would end, and nothing could take its place. */
 async function askWitnesses(options: RotateOptions, { next }: Place): Promise<Rotation['waiting']> {
+  await options.tellWitnesses?.(next!.verifierKeys);
   const { witnesses, quorum } = await options.server.witnessesKnow(options, next!.origin);
   if (witnesses.length === 0) return undefined;
   const knowing = witnesses.filter(({ knows }) => knows === true).length;
@@ -213,7 +216,10 @@ async function put(options: RotateOptions, { infos }: Place): Promise<Waiting | 
   const policy =
     config.policy === undefined ? undefined : decodeUtf8(await readWhole(config.policy, MAX_POLICY, 'a policy'));
   const before = await place.read('trusted_root.json');
-  const files = trustFiles(describeShards(infos, { entries: config.entries, policy, before }));
+  // A log that runs without `publicUrl` does not know its own.
+  const { publicUrl: url } = config;
+  const shards = infos.map((info) => (info.url === undefined && url !== undefined ? { ...info, url } : info));
+  const files = trustFiles(describeShards(shards, { entries: config.entries, policy, before }));
   const waiting = await place.put(files, now());
   return waiting && { ...waiting, todo: [...waiting.todo, ...againTodo()] };
 }

@@ -3,7 +3,9 @@
  * policy of the log. All is below the log's data directory, which `stele serve` and `stele log` can use as it is:
  *
  *     witness-1 … witness-3   the data directory of each witness, with its key and its list of logs
+ *     policy                  the policy of the log
  *     trust/                  files for others (trust/trust-files.ts)
+ *     trust-repository/       the same in a TUF repository (up-trust.ts)
  */
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
@@ -24,6 +26,7 @@ import { openSigner } from '../../../merkle/runtime/keys/open-signer.ts';
 import type { KeySpec, PublicKey } from '../../../merkle/runtime/keys/types.ts';
 import { ClientError } from '../../errors.ts';
 import { knownStart, trustFiles } from '../../trust/trust-files.ts';
+import { describeShards, type ShardInfo } from '../rotate/described-shards.ts';
 
 export const WITNESSES = 3;
 export const THRESHOLD = 2;
@@ -72,10 +75,9 @@ export async function prepare(config: LogConfig, firstPort: number): Promise<Pre
   for (let i = 0; i < WITNESSES; i++) {
     witnesses.push(await prepareWitness(config, logKeys, i + 1, ports?.[i] ?? firstPort + i));
   }
-  const policy = join(config.data, 'trust', 'policy');
-  await makeDirDurable(join(config.data, 'trust'));
+  const policy = policyOf(config.data);
   const prepared = { policy, witnesses, logKeys };
-  await writePolicy(prepared, undefined);
+  await writePolicy(prepared);
   return prepared;
 }
 
@@ -86,36 +88,45 @@ interface WrittenTrust {
   readonly files: readonly { readonly name: string; readonly text: string }[];
 }
 
-/** Writes the files for others, now that the log's URL is known. */
-export async function writeTrust(config: LogConfig, prepared: Prepared, url: string): Promise<WrittenTrust> {
+/**
+ * Writes the files for others, now that the log's URL is known.
+ * @param shards all shards of the log with their URLs; empty where it has but one
+ */
+export async function writeTrust(
+  config: LogConfig,
+  prepared: Prepared,
+  url: string,
+  shards: readonly ShardInfo[],
+): Promise<WrittenTrust> {
   const dir = join(config.data, 'trust');
   const { logKeys: keys } = prepared;
-  // The log itself reads this policy, and so it keeps the URLs of its witnesses.
-  const policy = await writePolicy(prepared, url);
+  await makeDirDurable(dir);
+  const policy = policyText(prepared);
   const before = await readFileIfThere(join(dir, 'trusted_root.json'), MAX_FILE);
   const start = (before && knownStart(before, keys[0])) ?? Date.now() - 60_000;
-  const described = { origin: config.origin, url, keys, rekor: config.entries === 'signed', policy, start };
-  const files = trustFiles([described]);
+  const { origin, entries } = config;
+  const own = { origin, url, keys, rekor: entries === 'signed', policy, start };
+  const files = trustFiles(shards.length === 0 ? [own] : describeShards(shards, { entries, policy, before, start }));
   for (const { name, text } of files) {
     // `stele up --monitor` makes a configuration of its own.
-    if (name !== 'policy' && name !== 'monitor.yaml') await write(join(dir, name), text);
+    if (name !== 'monitor.yaml') await write(join(dir, name), text);
   }
   return { dir, files };
 }
 
-async function writePolicy({ policy, witnesses, logKeys }: Prepared, url: string | undefined): Promise<string> {
+async function writePolicy(prepared: Prepared): Promise<void> {
+  await write(prepared.policy, policyText(prepared));
+}
+
+function policyText({ witnesses }: Pick<Prepared, 'witnesses'>): string {
   const names = witnesses.map(({ name }) => name).join(' ');
-  const lines = [
-    '# Written by `stele up` at each start. A proof that is checked by it needs cosignatures of these witnesses.',
-    ...logKeys.map((key) => `log ${formatVerifierKey(key)}${url === undefined ? '' : ` ${url}`}`),
+  return [
+    '# Written by `stele up` at each start. A checkpoint needs cosignatures of these witnesses.',
     ...witnesses.map(({ name, vkey, url }) => `witness ${name} ${vkey} ${url}`),
     `group witnesses ${THRESHOLD} ${names}`,
     'quorum witnesses',
     '',
-  ];
-  const text = lines.join('\n');
-  await write(policy, text);
-  return text;
+  ].join('\n');
 }
 
 async function openLogKeys(config: LogConfig): Promise<[VerifierKey, ...VerifierKey[]]> {
@@ -158,6 +169,15 @@ async function prepareWitness(
   return { name, keyName, vkey: formatVerifierKey(key), url: `http://localhost:${port}`, data: dir, logs, port };
 }
 
+/** The policy of the log: its witnesses with their addresses, for any of its shards. */
+export function policyOf(data: string): string {
+  return join(data, 'policy');
+}
+
+export function witnessDir(data: string, number: number): string {
+  return join(data, `witness-${number}`);
+}
+
 /** Opens the keys of the witnesses that are there. @throws ClientError `file`, RuntimeError `key-…` */
 export async function checkWitnesses(data: string): Promise<void> {
   for (let number = 1; number <= WITNESSES; number++) {
@@ -167,7 +187,7 @@ export async function checkWitnesses(data: string): Promise<void> {
 }
 
 async function keyPlace(data: string, number: number): Promise<{ dir: string; keyFile: string; isNew: boolean }> {
-  const dir = join(data, `witness-${number}`);
+  const dir = witnessDir(data, number);
   const keyFile = join(dir, 'key.pem');
   const isNew = !(await isThere(keyFile));
   // A witness that has cosigned refuses to start without its key, and a new key made here would hide the loss.

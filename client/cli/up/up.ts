@@ -2,6 +2,7 @@
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
+import { isLoopback } from '../../../merkle/loopback.ts';
 import { isThere } from '../../../merkle/runtime/disk/files.ts';
 import { type Address, tryPorts } from '../../../merkle/runtime/service/ports.ts';
 import { workerUrl } from '../../../merkle/runtime/threads/pool.ts';
@@ -9,6 +10,7 @@ import { ClientError, usage } from '../../errors.ts';
 import { calledAs, shellWord } from '../called-as.ts';
 import { counted } from '../counted.ts';
 import { note, print } from '../report.ts';
+import type { ShardInfo } from '../rotate/described-shards.ts';
 import { addSettings, configOf, loadServer, type ServerMain } from '../settings-flags.ts';
 import { onHangUp, stopSignals } from '../signals.ts';
 import { tryIt } from '../try-it.ts';
@@ -125,8 +127,12 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
     });
     early.catch(() => {});
     await Promise.race([Promise.all(witnesses.map((witness) => witness.start())), early]);
-    const announced = await Promise.race([log.start(), early]);
-    const trust = await writeTrust(config, prepared, announced.publicUrl ?? announced.url);
+    const running = await Promise.race([log.start(), early]);
+    const first = config.publicUrl ?? running.url;
+    const shards = await shardsOf(server, config, first);
+    const active = shards.findLast(({ status }) => status !== 'prepared');
+    const announced = active?.url === undefined ? running : { ...running, publicUrl: active.url };
+    const trust = await writeTrust(config, prepared, first, shards);
     let published: UpTrust | undefined;
     if (repository !== undefined) {
       published = await publishUpTrust(repository, trust.files, Date.now());
@@ -173,6 +179,34 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
     await log.stop(LOG_GRACE_MS);
     await Promise.all(witnesses.map((witness) => witness.stop(WITNESS_GRACE_MS)));
   }
+}
+
+/**
+ * The shards of a log that was rotated, with the URLs that they have now. Empty for a log that was not. With free ports a shard
+ * on this machine has another URL at each start.
+ */
+async function shardsOf(
+  server: ServerMain,
+  config: ReturnType<ServerMain['loadConfig']>,
+  url: string,
+): Promise<readonly ShardInfo[]> {
+  if (!(await isThere(join(config.data, 'shards')))) return [];
+  const { makeLogger } = await import('../../../merkle/runtime/service/logger.ts');
+  const options = { config, logger: makeLogger({ level: 'warn' }) };
+  const [first, ...further] = await server.listShards(options);
+  const { port } = new URL(url);
+  const shards = [{ ...first!, url }];
+  for (const shard of further) {
+    const own = new URL(shard.url!);
+    const isMoved = config.publicUrl === undefined && isLoopback(shard.url!) && own.port !== port;
+    own.port = port;
+    const moved = { origin: shard.origin, url: own.href.replace(/\/$/, '') };
+    shards.push({
+      ...(isMoved ? await server.prepareShard(options, moved) : shard),
+      url: isMoved ? moved.url : shard.url!,
+    });
+  }
+  return shards;
 }
 
 /** Checks what the log does not: the ports and the keys of the witnesses, and the monitor's configuration. */
@@ -240,13 +274,14 @@ function flagsOf(command: Command, server: ServerMain): string[] {
 function announce(
   json: boolean | undefined,
   { url, publicUrl, adminUrl, origin, verifierKeys, size, status }: LogAnnounced,
-  { witnesses }: Prepared,
+  prepared: Prepared,
   trust: string,
   repository: UpTrust | undefined,
   pids: readonly (number | undefined)[],
   { data, entries }: { readonly data: string; readonly entries: 'signed' | 'raw' },
   monitor: RunningMonitor | undefined,
 ): void {
+  const { witnesses } = prepared;
   const [vkey = ''] = verifierKeys;
   const raw = entries === 'raw';
   const shown = witnesses.map(({ name, vkey, url, data }, at) => ({ name, vkey, url, data, pid: pids[at] }));
@@ -280,7 +315,7 @@ function announce(
       'Witnesses keep a log from showing different histories to different people. On one machine they show how that works',
       "and protect nobody from this machine's operator, who has all the keys. To change that, let others run a witness",
       `on machines of theirs (docs/witness.md) and add the key above; put their witness lines into a copy of`,
-      `${trust}/policy, and start the log with it: ${calledAs()} serve --data ${shellWord(data)} --policy COPY`,
+      `${prepared.policy}, and start the log with it: ${calledAs()} serve --data ${shellWord(data)} --policy COPY`,
       '',
       ...(status === 'open'
         ? tryIt(publicUrl ?? url, vkey, { policy: relative('.', join(trust, 'policy')), raw })
