@@ -153,7 +153,7 @@ describe.skipIf(noCosign)('the TUF repository', () => {
     // Its ports are others now, and so is the mirror's address: the clients begin with the root that they know.
     const moved = started.trustRepository;
     await ok('cosign', ['initialize', '--mirror', moved.url.replace(/\/$/, ''), '--root', moved.root], env);
-    await steleJson(['trust', 'use', moved.url, '--root', moved.root], { env });
+    await steleJson(['trust', 'use', moved.url, '--root', moved.root, '--force'], { env });
     expect(started.publicUrl).toBe(started.url.replace('localhost', '127.0.0.1'));
     await sign('later');
     for (const name of ['old', 'new', 'later']) await verify(name);
