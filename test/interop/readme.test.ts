@@ -21,12 +21,14 @@ const noHsm = skips("the README's walk with an HSM", lacking('softhsm2-util'));
 const NPX = 'npx --no-install stele';
 
 let dir: Awaited<ReturnType<typeof tempDir>>;
+let home: Awaited<ReturnType<typeof tempDir>>;
 let blocks: string[];
 let running: { readonly child: ChildProcess; out: string }[] = [];
 const at = (...names: string[]) => join(dir.path, ...names);
 
 beforeAll(async () => {
   dir = await tempDir();
+  home = await tempDir();
   const text = await readFile(join(ROOT, 'README.md'), 'utf8');
   blocks = [...text.matchAll(/^```\w*\n([\s\S]*?)^```/gm)].map(([, code]) => code!);
   // As after `npm ci && npm start` in a checkout.
@@ -40,6 +42,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await stopAll();
   await dir.remove();
+  await home.remove();
 });
 
 /** The block of the README that begins with these words. */
@@ -49,7 +52,9 @@ function block(begin: string): string {
   return found!;
 }
 
-const sh = (script: string) => run('sh', ['-ec', script], { cwd: dir.path });
+/** The clients keep what they follow in a home of the test. */
+const sh = (script: string) =>
+  run('sh', ['-ec', script], { cwd: dir.path, env: { HOME: home.path, TUF_ROOT: '', XDG_DATA_HOME: '' } });
 
 /** Starts a command that runs on. A group of its own: npx does not end what it has started. */
 function start(script: string): { readonly child: ChildProcess; out: string } {
@@ -103,6 +108,7 @@ describe('the README', () => {
   const here = (text: string) =>
     text
       .replaceAll('http://localhost:3000', started.url)
+      .replaceAll('http://127.0.0.1:3000', started.url.replace('localhost', '127.0.0.1'))
       .replaceAll('localhost+1a2b3c4d+AbCd…', `'${started.verifierKeys[0]!}'`);
   const example = (begin: string) => sh(here(block(begin)));
 
@@ -126,6 +132,25 @@ describe('the README', () => {
     const { code, stderr } = await example(`${NPX} log export walk-copy`);
     expect(code).toBe(1);
     expect(stderr).toMatch(/entry \d+/);
+  });
+
+  it.skipIf(noCosign)('replaces the key, and cosign and Stele follow', async () => {
+    const followed = await example('cosign initialize');
+    // cosign ends with 0 also where it could not fetch a target.
+    expect(followed, followed.stderr).toMatchObject({ code: 0, stderr: expect.not.stringContaining('WARNING') });
+    const first = await example("echo 'release 1'");
+    expect(first, first.stderr).toMatchObject({ code: 0, stdout: expect.stringContaining('OK: walk-1.txt is signed') });
+    const rotated = await example(`${NPX} log rotate`);
+    expect(rotated, rotated.stderr).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('"localhost" is frozen, and "127.0.0.1" takes entries'),
+    });
+    const second = await example("echo 'release 2'");
+    expect(second, second.stderr).toMatchObject({ code: 0 });
+    for (const name of ['walk-1.txt', 'walk-2.txt']) expect(second.stdout).toContain(`OK: ${name} is signed`);
+    expect(second.stderr.match(/Verified OK/g)).toHaveLength(2);
+    const next = started.url.replace('localhost', '127.0.0.1');
+    expect(await (await fetch(`${next}/checkpoint`)).text()).toMatch(/^127\.0\.0\.1\n2\n/);
   });
 
   it('begins anew, watches the log, and has evidence of a lie', async () => {
