@@ -39,8 +39,8 @@ export async function verifyCeremony(
   options: VerifyOptions,
   primitives: Primitives,
 ): Promise<void> {
-  const taken = ['ceremony', 'trustedRoot', 'logKey', 'policy', 'witnessTime', 'at', 'json'] as const;
-  refuseOthers(options, taken, '--ceremony');
+  const trusted = ['trustedRoot', 'logKey', 'policy', 'lastCheckpoint', 'trust', 'maxTrustAge'] as const;
+  refuseOthers(options, ['ceremony', ...trusted, 'witnessTime', 'at', 'json'], '--ceremony');
   const [file, ...more] = files;
   if (file === undefined || more.length > 0) throw usage('--ceremony is about one root: name its file');
   const trust = await readVerifyTrust(options);

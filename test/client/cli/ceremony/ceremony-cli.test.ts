@@ -158,6 +158,33 @@ describe.skipIf(skips('a ceremony', NO_SOFTHSM ?? lacking('npm')))('stele ceremo
     expect(steps()).toBe(before);
   });
 
+  it('refuses a key from outside, and a token that is not there, and records nothing', async () => {
+    const before = steps();
+    const { env, pin, keyArgs, takeAway, giveBack } = holders.get('holder-2')!;
+    await steleJson(['keygen', '--algorithm', 'ecdsa-p256', '--out', at('outside.pem')]);
+    const put = [
+      '--import',
+      at('outside.pem'),
+      '--token',
+      'holder-2',
+      '--label',
+      'outside',
+      '--id',
+      '01',
+      '--pin',
+      pin,
+    ];
+    expect(await run('softhsm2-util', put, { env })).toMatchObject({ code: 0 });
+    const outside = await stele(['ceremony', 'key', main(), ...keyArgs, '--label', 'outside'], { env });
+    expect(outside).toMatchObject(
+      refused('ceremony', /not CKA_LOCAL, not CKA_NEVER_EXTRACTABLE, not CKA_ALWAYS_SENSITIVE/),
+    );
+    await takeAway();
+    expect(await by('key', 'holder-2')).toMatchObject(refused('pkcs11-token', /no token is labelled "holder-2"/, 2));
+    await giveBack();
+    expect(steps()).toBe(before);
+  });
+
   it('makes the root with the keys of all holders', async () => {
     expect(await by('key', 'holder-2')).toMatchObject({ code: 0 });
     expect(await step('root')).toMatchObject(refused('ceremony', /holder-3 have made none/));
@@ -180,6 +207,8 @@ describe.skipIf(skips('a ceremony', NO_SOFTHSM ?? lacking('npm')))('stele ceremo
   it('signs the root, and says its digest before the PIN is asked', async () => {
     const signed = await by('sign', 'holder-1');
     expect(signed).toMatchObject({ code: 0, stdout: expect.stringContaining('1 of the 2') });
+    expect(signed.stderr).toMatch(/targets: 2 of 3 must sign/);
+    expect(signed.stderr).toMatch(/timestamp: ADDS online/);
     const { sha256 } = JSON.parse(
       steps()
         .trimEnd()
