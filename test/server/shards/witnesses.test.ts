@@ -7,6 +7,7 @@ import { originHash } from '../../../merkle/witness.ts';
 import { loadConfig } from '../../../server/config/load.ts';
 import { freezeLog, openShard, prepareShard, type Server, serve, witnessesKnow } from '../../../server/main.ts';
 import { tempDir } from '../../support/log.ts';
+import { CREDENTIALS, startS3Server } from '../../support/s3-server.ts';
 import { silent } from '../../support/silent.ts';
 import { until } from '../../support/until.ts';
 import { TestWitness } from '../../support/witness.ts';
@@ -129,6 +130,38 @@ describe('a shard with a second place', () => {
       `${SECOND}\n9\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n`,
     );
     await expect(serve(options(flags))).rejects.toMatchObject({ code: 'rollback' });
+  });
+});
+
+describe('a shard with a second place on S3', () => {
+  it.each([
+    ['of its own where the log has one', 'records', ['records/', `records-${SECOND}/`]],
+    ['that is its origin where none is set', undefined, ['localhost/', `${SECOND}/`]],
+  ])('has a prefix %s', async (_, prefix, expected) => {
+    const s3 = await startS3Server();
+    try {
+      await writeFile(at('credentials'), `${CREDENTIALS.id}\n${CREDENTIALS.secret}\n`, { mode: 0o600 });
+      const flags = {
+        'second-place-s3-endpoint': s3.url,
+        'second-place-s3-bucket': s3.bucket,
+        'second-place-s3-credentials-file': at('credentials'),
+        ...(prefix !== undefined && { 'second-place-s3-prefix': prefix }),
+      };
+      server = await serve(options(flags));
+      await prepareShard(options(flags), order);
+      await freezeLog({ ...options(flags), shard: 'localhost' });
+      await openShard(options(flags), SECOND);
+      expect(await addAt(server.url, SECOND, 'first')).toBe(201);
+      const prefixes = [...s3.objects.keys()].map((name) => name.replace(/[0-9]{16}$/, ''));
+      expect(new Set(prefixes)).toEqual(new Set(expected));
+      await server.close();
+      server = await serve(options(flags));
+      expect(await addAt(server.url, SECOND, 'second')).toBe(201);
+    } finally {
+      await server?.close();
+      server = undefined;
+      await s3.close();
+    }
   });
 });
 
