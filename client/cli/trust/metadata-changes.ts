@@ -1,5 +1,6 @@
 /** What a version of TUF metadata changes, in words that a holder can compare with what was agreed. */
 
+import { printable } from '../../../merkle/printable.ts';
 import type { AnySigned, Metadata, Root, Targets } from '../../trust/tuf/metadata.ts';
 import { type TufRole, tufTime } from '../../trust/tuf/metadata-fields.ts';
 import { sameJson } from '../../trust/tuf/plan.ts';
@@ -29,13 +30,17 @@ export function changesOf(
   ];
   if (next.type === 'root') lines.push(...rootChanges(next, last?.type === 'root' ? last : undefined, name));
   else lines.push(...targetsChanges(next, last?.type === 'targets' ? last : undefined, name));
-  return lines;
+  // Key IDs, keytypes and patterns of others' metadata are any text.
+  return lines.map(printable);
 }
 
 function rootChanges(next: Root, last: Root | undefined, name: NameKey): string[] {
-  return TOP_LEVEL_ROLES.flatMap((role) =>
-    roleChanges(role, [next.roles[role], next.keys], last && [last.roles[role], last.keys], name),
-  );
+  return TOP_LEVEL_ROLES.flatMap((role) => {
+    const { threshold, keyids } = next.roles[role];
+    const lines = roleChanges(role, [next.roles[role], next.keys], last && [last.roles[role], last.keys], name);
+    const same = `${role}: the same ${counted(keyids.length, 'key')}, ${threshold} of ${keyids.length} must sign`;
+    return lines.length === 0 ? [same] : lines;
+  });
 }
 
 type KeysOfRole = readonly [role: TufRole, keys: ReadonlyMap<string, TufKey>];
@@ -46,15 +51,13 @@ function roleChanges(role: string, next: KeysOfRole, last: KeysOfRole | undefine
   const [now, before] = [keysOf(next), last === undefined ? [] : keysOf(last)];
   const has = (keys: readonly TufKey[], { fingerprint }: TufKey) => keys.some((key) => key.fingerprint === fingerprint);
   const [of, ofBefore] = [`${next[0].threshold} of ${now.length}`, last && `${last[0].threshold} of ${before.length}`];
-  const lines = [
+  return [
     ...(ofBefore === of
       ? []
       : [ofBefore === undefined ? `${role}: ${of} must sign` : changed(`${role}: who must sign`, ofBefore, of)]),
     ...now.filter((key) => !has(before, key)).map((key) => `${role}: ADDS ${described(key)}`),
     ...before.filter((key) => !has(now, key)).map((key) => `${role}: REMOVES ${described(key)}`),
   ];
-  const isSame = lines.length === 0 && last !== undefined;
-  return isSame ? [`${role}: the same ${counted(now.length, 'key')}, ${of} must sign`] : lines;
 }
 
 function targetsChanges(next: Targets, last: Targets | undefined, name: NameKey): string[] {
@@ -78,12 +81,6 @@ function targetsChanges(next: Targets, last: Targets | undefined, name: NameKey)
     if (other !== undefined && other.terminating !== delegated.terminating) {
       lines.push(`${role}: later delegations ${delegated.terminating ? 'no longer count' : 'count'} for its targets`);
     }
-    if (
-      other !== undefined &&
-      sameJson([...other.keyids], [...delegated.keyids]) &&
-      other.threshold === delegated.threshold
-    )
-      continue;
     lines.push(...roleChanges(role, [delegated, now!.keys], other && [other, then!.keys], name));
   }
   for (const role of then?.roles.keys() ?? [])
