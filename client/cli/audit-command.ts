@@ -285,7 +285,9 @@ function found(report: AuditReport, { policy }: AuditCommandOptions): string[] {
       ({ verifierKey, timestamp }) =>
         `  cosigned    ${new Date(timestamp * 1000).toISOString()} by ${printable(verifierKey)}`,
     ),
-    ...(policy === undefined ? [] : [`  quorum      met, by the policy ${printable(policy)}`]),
+    ...(policy === undefined && cosigned.length === 0
+      ? []
+      : [`  quorum      met, by the policy ${printable(policy ?? 'of the followed repository')}`]),
     ...(extended.length === 0
       ? []
       : [`  history     continues the tree seen before, of ${extended.join(', ')} entries`]),

@@ -45,7 +45,10 @@ writes the bundle with its proof. With --no-log the bundle has no log entry, and
 Exit status: 0 all are logged, 1 something was refused or failed (of many files, the others are logged), 2 it could not be
 tried.
 
+Without --log and --signing-config the repository says where to log, and whom to trust, that \`stele trust use\` follows.
+
 Examples:
+  stele sign app.tgz --key signing.pem
   stele sign app.tgz --log https://log.example.com
   stele sign app.tgz --log https://log.example.com --key signing.pem --log-key 'log.example.com+1a2b3c4d+AbCd…'
   stele sign dist/* --log https://log.example.com --key signing.pem --policy trust/policy --tlog-proof
