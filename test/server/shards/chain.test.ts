@@ -321,6 +321,42 @@ describe('a directory of shards', () => {
     await expect(openShard(options(), SECOND)).rejects.toMatchObject({ code: 'corrupt' });
   });
 
+  it('may have ended several times: each earlier shard is held to its end, and needs no key', async () => {
+    await rotated();
+    await cp(shard(), at('two-before'), { recursive: true });
+    const third = { origin: 'three.example', url: 'https://three.example' };
+    expect(await prepareShard(options(), third)).toMatchObject({ predecessor: SECOND, status: 'prepared' });
+    await start();
+    await freezeLog({ ...options(), shard: SECOND });
+    await openShard(options(), 'three.example');
+    expect(await addAt(server!.url, 'three.example', 'third')).toBe(201);
+    await stop();
+    for (const dir of [data, shard()]) await rm(join(dir, 'key.pem'));
+    await start();
+    expect(
+      await Promise.all(
+        ['localhost', SECOND, 'three.example', 'x.example'].map((host) => addAt(server!.url, host, 'more')),
+      ),
+    ).toEqual([405, 405, 201, 201]);
+    expect(await listShards(options())).toMatchObject([
+      { status: 'frozen', size: 1 },
+      { status: 'frozen', size: 1, predecessor: 'localhost' },
+      { status: 'open', predecessor: SECOND },
+    ]);
+    await stop();
+    expect(await checkLog(data)).toMatchObject({ shards: [{ origin: SECOND }, { origin: 'three.example' }] });
+    await backupLog(at('backup'), options());
+    const newest = join(data, 'shards', 'three.example', 'public', 'checkpoint');
+    expect(await restoreLog({ from: at('backup'), to: at('restored'), atLeast: newest })).toMatchObject({ size: 2 });
+    // An old copy of the one in the middle.
+    for (const part of ['state', 'public']) {
+      await rm(shard(part), { recursive: true });
+      await cp(at('two-before', part), shard(part), { recursive: true });
+    }
+    await expect(start()).rejects.toMatchObject({ code: 'rollback', message: expect.stringContaining(SECOND) });
+    await expect(checkLog(data)).rejects.toMatchObject({ code: 'rollback' });
+  });
+
   it('is checked, copied and restored whole', async () => {
     await rotated();
     expect(await checkLog(data)).toMatchObject({ origin: 'localhost', size: 1, shards: [{ origin: SECOND, size: 1 }] });
