@@ -64,3 +64,8 @@ it('replaces keys without a gap', async () => {
   expect(client().versions).toMatchObject({ root: 2, timestamp: versions.timestamp + 1 });
   expect(await shell('stele trust status repository')).toContain('Nothing waits.');
 });
+
+it('replaces a stolen online key', async () => {
+  expect(await shell(blocks('A stolen key', ''))).toContain('root version 3');
+  expect(client().versions.root).toBe(3);
+});

@@ -27,7 +27,10 @@ describe('docs/monitor.md', () => {
       const whole = /^logs:/m.test(text)
         ? text
         : `logs: [{ url: 'https://log.example.com', keys: ['${KEY}'] }]\nsinks: [{ type: stdout }]\n${text}`;
-      const keyed = whole.replaceAll(/log\.example\.com\+1a2b3c4d\+AbCd…/g, KEY).replaceAll(/^ +policy: .*\n/gm, '');
+      const keyed = whole
+        .replaceAll(/log\.example\.com\+1a2b3c4d\+AbCd…/g, KEY)
+        .replaceAll(/^ +policy: .*\n/gm, '')
+        .replaceAll(/root: 1\.root\.json/g, `root: ${import.meta.filename}`);
       expect(() => parseMonitorConfig(keyed, '/etc/stele/monitor.yaml')).not.toThrow();
     }
   });
