@@ -25,7 +25,7 @@ export async function status(dir: string, { json }: { readonly json?: boolean })
   }));
   const facts = { name: begin.name, threshold: begin.threshold, root: root?.sha256 ?? null, transcript: made, logged };
   print(json, { ...facts, holders, next }, [
-    `${begin.name}: ${begin.threshold} of ${begin.holders.length} holders must sign`,
+    `${printable(begin.name)}: ${begin.threshold} of ${begin.holders.length} holders must sign`,
     ...holders.map(({ holder, keyid, token, signedRoot, signedTranscript }) => {
       const done = [...(signedRoot ? ['root'] : []), ...(signedTranscript ? ['transcript'] : [])];
       const what = keyid === null ? 'no key yet' : `key ${grouped(keyid.slice(0, 16))}… in "${printable(token ?? '')}"`;
