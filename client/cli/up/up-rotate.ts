@@ -9,7 +9,7 @@ import { type TrustPlace, trustDirectory, trustRepository } from '../rotate/trus
 import { policyOf, WITNESSES, witnessDir } from './prepare.ts';
 import { upTrustDir, upTrustKey } from './up-trust.ts';
 
-export interface UpParts {
+interface UpParts {
   /** File of the policy. */
   readonly policy: string;
   /** Where the first shard is, as the files for others say. */
