@@ -16,6 +16,7 @@ import { tilesOf } from '../follow/consistency.ts';
 import { inOrder } from '../in-order.ts';
 import { openSource } from '../tiles/tiles.ts';
 import type { TileSource } from '../tiles/types.ts';
+import { isLastTree, type LastCheckpoint } from '../trust/last-checkpoint.ts';
 import { parseCheckpointKey } from '../trust/log-key.ts';
 import { type AuditHead, readFrozenHead, readHead } from './audit-head.ts';
 import { History } from './audit-history.ts';
@@ -39,7 +40,8 @@ const CHECKPOINT = 'checkpoint';
  * Resolves with what holds and, in `corruption`, with the first thing that does not.
  *
  * @throws ClientError where the audit cannot be made: `usage`, `log-key`, `state` (damaged, or of another log), `stale` (the
- *   log shows the beginning of the tree that it has shown before: a cache is old, or it was rolled back), `file`,
+ *   log shows the beginning of the tree that it has shown before, or less than its last checkpoint: a cache is old, or it
+ *   was rolled back), `file`,
  *   `network`, `unavailable`, `refused`, `bad-reply`, `missing` (there is no checkpoint at all), `unsupported` (a data
  *   directory of Stele, whose last entries are in no file), `cancelled`; RuntimeError `file`, `pool`
  */
@@ -61,6 +63,20 @@ export async function auditLog(source: TileSource | string, options: AuditOption
     await audit.close();
     if (typeof source === 'string') await opened.close();
   }
+}
+
+/** A frozen log shows its last tree. @throws AuditProblem `bad-checkpoint` beyond it; ClientError `stale` before it */
+function checkEnd(head: AuditHead, pinned: readonly LastCheckpoint[]): void {
+  const last = pinned.find(({ origin }) => origin === head.origin);
+  if (last === undefined) return;
+  try {
+    if (isLastTree(head, pinned)) return;
+  } catch (cause) {
+    if (!(cause instanceof ClientError)) throw cause;
+    throw new AuditProblem('bad-checkpoint', CHECKPOINT, cause.message, undefined, { cause });
+  }
+  const why = `the log was frozen with ${last.size} entries, and shows a tree of ${head.size}: a cache is old, or it went back`;
+  throw new ClientError('stale', why);
 }
 
 type Counts = { verified: number; notChecked: number };
@@ -108,6 +124,7 @@ class Audit {
       const { head, problem } = await this.#readHead(key);
       this.#head = head;
       if (problem !== undefined) throw problem;
+      checkEnd(head, this.#options.lastCheckpoints ?? []);
       this.#history = new History(this.#state, head);
       this.#resume();
       await this.#walk(head);

@@ -1,5 +1,6 @@
 /** The options of an audit, and its report. */
 import type { Policy } from '../../merkle/policy.ts';
+import type { LastCheckpoint } from '../trust/last-checkpoint.ts';
 import type { Cosigned } from '../trust/quorum.ts';
 
 export interface AuditOptions {
@@ -7,6 +8,8 @@ export interface AuditOptions {
   readonly logKey?: string | undefined;
   /** One of its logs must have signed the checkpoint, and its quorum of witnesses must have cosigned it. */
   readonly policy?: Policy | undefined;
+  /** The last checkpoints of frozen logs: such a log must show exactly this tree. */
+  readonly lastCheckpoints?: readonly LastCheckpoint[];
   /** Check the signatures in the entries as well (hashedrekord 0.0.2); false by default. */
   readonly signatures?: boolean;
   /**
@@ -41,7 +44,8 @@ export type CorruptionCode = 'bad-checkpoint' | 'quorum' | 'missing' | 'corrupt'
 /** The first thing that is wrong, in the order of the entries. */
 export interface Corruption {
   /**
-   * - `bad-checkpoint`: it is not a checkpoint, or the log did not sign it, or it is of another tree than before, or it is
+   * - `bad-checkpoint`: it is not a checkpoint, or the log did not sign it, or it is of another tree than before, or beyond
+   *   the last checkpoint of a frozen log, or it is
    *   smaller than an earlier one and not shown to be the beginning of its tree.
    * - `quorum`: it lacks the cosignatures of the policy.
    * - `missing`: a file that the tree must have is not there.

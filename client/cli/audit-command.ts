@@ -11,12 +11,14 @@ import type { AuditReport } from '../audit/types.ts';
 import { ClientError, usage } from '../errors.ts';
 import { parseLogUrl } from '../submit/log-url.ts';
 import type { TileSource } from '../tiles/types.ts';
+import { MAX_LAST_CHECKPOINT, parseLastCheckpoint } from '../trust/last-checkpoint.ts';
 import { MAX_MONITOR_CONFIG, parseMonitoredLogs } from '../trust/monitor-config.ts';
 import type { FollowedTrust } from '../trust/tuf/load-trust.ts';
 import { counted } from './counted.ts';
 import { readWhole, verifierKeyText } from './files.ts';
 import {
   addTrustOptions,
+  followedLastCheckpoints,
   followedMonitorConfig,
   isFollowedLog,
   OR_FOLLOW,
@@ -33,6 +35,7 @@ interface AuditCommandOptions extends TrustOptions {
   readonly monitorConfig?: string;
   readonly logKey?: string;
   readonly policy?: string;
+  readonly lastCheckpoint?: string;
   readonly signatures?: boolean;
   readonly state?: string;
   readonly newOnly?: boolean;
@@ -73,6 +76,7 @@ export function auditCommand(): Command {
     .option('--monitor-config <path>', 'monitor configuration of Sigstore, which says where the log is read')
     .option('--log-key <vkey>', "the log's verifier key, or a file with it: the checkpoint must be signed with it")
     .option('--policy <path>', 'trust policy (tlog-policy): its log must have signed, its quorum of witnesses cosigned')
+    .option('--last-checkpoint <path>', 'the last checkpoint of a frozen log: it must show exactly that tree')
     .option('--signatures', 'check the signature in every entry too (hashedrekord 0.0.2)')
     .option('--state <path>', 'file that remembers checkpoints and how far the audit came')
     .option('--new-only', 'with --state: check only what is new since the last audit that came to its end')
@@ -195,6 +199,11 @@ async function run(
       ? undefined
       : parseTrustPolicy(await readWhole(options.policy, MAX_POLICY, 'a policy'));
   const logKey = options.logKey === undefined ? undefined : await verifierKeyText(options.logKey);
+  const pinned = options.lastCheckpoint;
+  const lastCheckpoints = [
+    ...(pinned === undefined ? [] : [await readWhole(pinned, MAX_LAST_CHECKPOINT, 'a checkpoint')]),
+    ...(followed === undefined ? [] : followedLastCheckpoints(followed)),
+  ];
   const stop = new AbortController();
   void stopSignals().then(() => stop.abort());
   const place = await placeOf(location, options, followed);
@@ -206,6 +215,7 @@ async function run(
       auditLog(source, {
         logKey,
         policy,
+        lastCheckpoints: lastCheckpoints.map(parseLastCheckpoint),
         signatures: options.signatures === true,
         stateFile: options.state,
         newOnly: options.newOnly === true,

@@ -5,6 +5,7 @@ import { ed25519 } from '@noble/curves/ed25519.js';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { auditLog } from '../../../client/audit/audit.ts';
+import { parseLastCheckpoint } from '../../../client/trust/last-checkpoint.ts';
 import { parseTrustPolicy } from '../../../client/trust/quorum.ts';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { cosign } from '../../../merkle/cosignature.ts';
@@ -48,6 +49,34 @@ describe('an audit finds nothing wrong', () => {
     await audit(dir, { onProgress: ({ entries, total, from }) => seen.push(entries, total, from) });
     expect(seen.slice(0, 3)).toEqual([0, SIZE, 0]);
     expect(seen.slice(-3)).toEqual([SIZE, SIZE, 0]);
+  });
+});
+
+describe('an audit of a frozen log', () => {
+  const pinOf = (dir: string) => parseLastCheckpoint(readFileSync(join(dir, 'checkpoint')));
+
+  it('takes its last tree, refuses any beyond it, and is not made of a smaller one', async () => {
+    const { dir } = logDir();
+    const last = pinOf(dir);
+    expect(await audit(dir, { lastCheckpoints: [last] })).toMatchObject({ tree: { size: SIZE }, entries: SIZE });
+    const grown = await audit(logDir(numbered(SIZE + 1)).dir, { lastCheckpoints: [last] });
+    expect(grown.corruption).toMatchObject({
+      code: 'bad-checkpoint',
+      path: 'checkpoint',
+      message: expect.stringMatching(/frozen with 600 entries.*a tree of 601/),
+    });
+    const other = await audit(dir, { lastCheckpoints: [{ ...last, root: new Uint8Array(32) }] });
+    expect(other.corruption).toMatchObject({
+      code: 'bad-checkpoint',
+      message: expect.stringContaining('another tree'),
+    });
+    expect(await codeOf(audit(logDir(numbered(SIZE - 1)).dir, { lastCheckpoints: [last] }))).toBe('stale');
+  });
+
+  it('is not touched by the last checkpoint of another log', async () => {
+    const { dir } = logDir();
+    const report = await audit(dir, { lastCheckpoints: [{ ...pinOf(dir), origin: 'other.test', size: 1 }] });
+    expect(report.corruption).toBeUndefined();
   });
 });
 

@@ -93,6 +93,13 @@ describe('a signer that follows the repository', () => {
     const flush = await run('submit', '--flush', ...queue);
     expect(flush, flush.stderr).toMatchObject({ code: 0, stdout: expect.stringContaining(log.next) });
     expect(flush.stderr).toMatch(/is frozen, and what waits for it goes to http:\/\/127\.0\.0\.1/);
+    // An audit of all that is followed covers both shards, and the old one to its last checkpoint.
+    const audited = await run('audit', '--json');
+    expect(audited, audited.stderr).toMatchObject({ code: 0 });
+    expect(JSON.parse(audited.stdout).logs).toMatchObject([
+      { ok: true, tree: { origin: 'localhost', size: 1 } },
+      { ok: true, tree: { origin: '127.0.0.1', size: 4 } },
+    ]);
     for (const name of ['old', 'new', 'queued', 'unlogged']) {
       const found = await verified(name);
       expect(found, `${name} ${found.stderr}`).toMatchObject({ code: 0 });
