@@ -170,10 +170,11 @@ export class RepositoryStore {
   async placeMetadata(
     files: readonly { readonly role: string; readonly version: number; readonly bytes: Uint8Array }[],
   ): Promise<void> {
+    const names = new Set(await namesIn(this.public));
     const missing: { role: string; path: string; bytes: Uint8Array }[] = [];
     await atOnce(files, async ({ role, version, bytes }) => {
-      const there = await this.readPublic(role, version);
       const name = metadataFileName(role, version);
+      const there = names.has(name) ? await this.readPublic(role, version) : undefined;
       if (there === undefined) missing.push({ role, path: join(this.public, name), bytes });
       else if (!equal(there, bytes)) {
         throw new ClientError(
