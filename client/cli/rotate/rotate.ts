@@ -82,9 +82,12 @@ export async function rotate(options: RotateOptions): Promise<Rotation> {
   const prepared = start.next ?? (await prepare(options));
   let here = await whereIs({ ...options, order: orderOf(options, prepared) });
 
-  if (here.before.status !== 'frozen') {
+  // Also where the old shard was frozen by hand: the next one would take entries that no witness cosigns.
+  if (here.next!.status === 'prepared') {
     const unknown = await askWitnesses(options, here);
     if (unknown !== undefined) return { ...at(here, 'witness'), waiting: unknown };
+  }
+  if (here.before.status !== 'frozen') {
     say('announce', `clients can learn of the key of "${here.next!.origin}" in ${options.place.name}`);
     const waiting = await put(options, here);
     if (waiting !== undefined) return { ...at(here, 'announce'), waiting };
@@ -122,8 +125,10 @@ async function whereIs({ server, config, logger, order, dryRun }: RotateOptions)
   const infos = await server.listShards({ config, logger });
   const last = infos.at(-1)!;
   const before = infos.find(({ origin }) => origin === last.predecessor);
-  const again = order?.origin === last.origin || (order === undefined && last.status === 'prepared');
-  if (before !== undefined && again) return { infos, before, next: last };
+  // Without a URL a repeat finds the rotation done that a crash cut off in its last moment. A shard that was frozen since takes no
+  // entries: what follows it has another origin.
+  const again = order === undefined ? last.status === 'prepared' || !dryRun : order.origin === last.origin;
+  if (before !== undefined && again && last.status !== 'frozen') return { infos, before, next: last };
   if (last.status === 'prepared') {
     throw usage(
       `the rotation to "${last.origin}" is under way: go on with it (\`${calledAs()} log rotate\` without a URL), and begin another ` +
@@ -148,9 +153,9 @@ async function whereIs({ server, config, logger, order, dryRun }: RotateOptions)
 async function nextStep(options: RotateOptions, { before, next }: Place): Promise<Rotation['step']> {
   if (next === undefined) return options.order === undefined && before.status !== 'frozen' ? 'done' : 'prepare';
   if (next.status !== 'prepared') return 'done';
-  if (before.status === 'frozen') return 'trust';
   const { quorum } = await options.server.witnessesKnow(options, next.origin);
-  return quorum ? 'announce' : 'witness';
+  if (!quorum) return 'witness';
+  return before.status === 'frozen' ? 'trust' : 'announce';
 }
 
 function orderOf({ order }: RotateOptions, { origin, url }: ShardInfo): ShardOrder {

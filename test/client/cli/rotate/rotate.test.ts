@@ -101,6 +101,22 @@ describe('a rotation', () => {
     expect(result(again)).toMatchObject({ ok: true, step: 'done', lastCheckpoint: result(ran).lastCheckpoint });
     expect(repository.targets()).toEqual(targets);
     expect(result(await rotate('--dry-run', '--json'))).toMatchObject({ step: 'done' });
+    // A crash in the last moment leaves nothing to do, and the repeat says so.
+    const repeated = await rotate(...repository.options, '--yes', '--json');
+    expect(repeated, repeated.stderr).toMatchObject({ code: 0 });
+    expect(result(repeated)).toMatchObject({ ok: true, step: 'done', to: '127.0.0.1' });
+
+    const freeze = await stele(['log', 'freeze', '--yes', ...log.settings]);
+    expect(freeze, freeze.stderr).toMatchObject({ code: 0 });
+    // It takes no entries any more, and the command must not say that it does.
+    for (const url of [[log.next], []]) {
+      const ended = await rotate(...url, ...repository.options, '--yes', '--json');
+      expect(ended).toMatchObject({
+        code: 2,
+        stderr: expect.stringMatching(/is a shard of this log already|no rotation is/),
+      });
+    }
+    expect(repository.targets()).toEqual(targets);
   });
 
   it('of a log that does not run goes through too, into a directory', async () => {
@@ -173,6 +189,30 @@ describe('a rotation', () => {
       const args = ['verify', at(name), '--key', at(`${name}.pub.pem`), '--policy', at('new-policy')];
       expect(await stele(args)).toMatchObject({ code: 0, stdout: expect.stringContaining('of the policy is met') });
     }
+  });
+});
+
+describe('of a log that was frozen by hand, a rotation', () => {
+  it('asks the witnesses too, before clients are led to a shard that they do not cosign', async () => {
+    const witness = await startWitness(at('witness'), 'w.test/w', []);
+    later(() => witness.stop());
+    writeFileSync(at('policy'), `witness w ${witness.verifierKeys[0]} ${witness.url}\nquorum w\n`);
+    log = await twoNames(at('data'), ['--policy', at('policy')]);
+    const server = await started();
+    const add = (vkey: string) => stele(['witness', 'log', 'add', vkey, '--data', at('witness')]);
+    await add(server.verifierKeys[0]!);
+    expect(await stele(['log', 'freeze', '--yes', ...log.settings])).toMatchObject({ code: 0 });
+    const ran = await rotate(log.next, ...repository.options, '--yes', '--json');
+    expect(ran.code).toBe(1);
+    expect(result(ran)).toMatchObject({ ok: false, step: 'witness', waitsFor: 'witnesses' });
+    expect(result(await rotate('--dry-run', '--json'))).toMatchObject({ step: 'witness' });
+    expect(await statuses()).toEqual(['frozen', 'prepared']);
+    expect(repository.targets()).toEqual({});
+    const [vkey] = result(ran).verifierKeys as string[];
+    expect(await add(vkey!)).toMatchObject({ code: 0 });
+    const done = await rotate(...repository.options, '--yes', '--json');
+    expect(result(done), done.stderr).toMatchObject({ ok: true, step: 'done' });
+    expect(await sign('new', log.next)).toMatchObject({ code: 0 });
   });
 });
 
