@@ -153,7 +153,7 @@ export const META: BadForm[] = [
   ),
   {
     name: 'a timestamp of more bytes than any has',
-    code: 'tuf-malformed',
+    code: 'tuf-mismatch',
     spoil: (maker) => odd(maker, 'timestamp', () => {}, { text: (text) => text + ' '.repeat(70_000) }),
   },
 ];

@@ -124,7 +124,7 @@ export const ROOTS: BadForm[] = [
   },
   {
     name: 'a next root that leaves a version out',
-    code: 'tuf-rollback',
+    code: 'tuf-mismatch',
     spoil: (maker) => {
       odd(maker, 'root', (body) => {
         body.version = 3;
