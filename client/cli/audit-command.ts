@@ -16,20 +16,14 @@ import { MAX_MONITOR_CONFIG, parseMonitoredLogs } from '../trust/monitor-config.
 import type { FollowedTrust } from '../trust/tuf/load-trust.ts';
 import { counted } from './counted.ts';
 import { readWhole, verifierKeyText } from './files.ts';
-import {
-  addTrustOptions,
-  followedLastCheckpoints,
-  followedMonitorConfig,
-  isFollowedLog,
-  OR_FOLLOW,
-  type TrustOptions,
-} from './followed-trust.ts';
+import { followedLastCheckpoints, followedMonitorConfig, isFollowedLog } from './followed-trust.ts';
 import { trustOfFollowed } from './log-options.ts';
 import { withProgress } from './progress.ts';
 import { freshTrust } from './refresh-trust.ts';
 import { describe, exitStatus, printJson, print as printResult, reportError } from './report.ts';
 import { stopSignals } from './signals.ts';
 import { addCaOption, fetchOf } from './tls-authorities.ts';
+import { addTrustOptions, OR_FOLLOW, type TrustOptions } from './trust-options.ts';
 
 interface AuditCommandOptions extends TrustOptions {
   readonly monitorConfig?: string;

@@ -7,9 +7,9 @@ import { parseLogUrl } from '../submit/log-url.ts';
 import { newItem } from '../submit/queue/queue-item.ts';
 import { SubmissionQueue } from '../submit/queue/queue-store.ts';
 import type { Submission } from '../submit/submission.ts';
-import { OR_FOLLOW } from './followed-trust.ts';
 import type { GivenTrust, LogArguments } from './log-options.ts';
 import type { SubmitResult } from './submit-report.ts';
+import { OR_FOLLOW } from './trust-options.ts';
 
 export interface DestinationOptions extends LogArguments {
   readonly log?: string;

@@ -4,7 +4,6 @@
  */
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { Command } from 'commander';
 import { decodeUtf8 } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
 import { ClientError, usage } from '../errors.ts';
@@ -21,23 +20,7 @@ import {
 import { type FollowedTrust, loadTrust } from '../trust/tuf/load-trust.ts';
 import { notFollowed, TrustStore } from '../trust/tuf/trust-store.ts';
 import { warn } from './report.ts';
-
-export interface TrustOptions {
-  readonly trust?: string;
-  readonly maxTrustAge?: string;
-}
-
-export function addTrustOptions(command: Command): Command {
-  return command
-    .option(
-      '--trust <dir>',
-      'the followed repository (see `stele trust use`) in this directory, in the place of STELE_TRUST or the default',
-    )
-    .option(
-      '--max-trust-age <duration>',
-      'refuse a followed repository whose newest timestamp came longer ago, such as 12h or 7d',
-    );
-}
+import type { TrustOptions } from './trust-options.ts';
 
 /** The absolute path of the local trust, whether a repository is followed there or not. */
 export function trustDirOf({ trust }: TrustOptions): string {
@@ -65,9 +48,6 @@ export function followedTrust(options: TrustOptions, now = Date.now()): Followed
   if (trust === undefined && (options.trust !== undefined || maxAge !== undefined)) throw notFollowed(dir);
   return trust;
 }
-
-/** What a message without any trust says at its end. */
-export const OR_FOLLOW = ', or follow a repository of trust once with `stele trust use`';
 
 /** @throws ClientError `trust` where the repository has no trusted root */
 export function followedRoot(trust: FollowedTrust): Uint8Array {

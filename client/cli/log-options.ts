@@ -13,16 +13,10 @@ import { MAX_TRUSTED_ROOT, parseTrustedRoot } from '../trust/trusted-root.ts';
 import type { FollowedTrust } from '../trust/tuf/load-trust.ts';
 import type { LogTrust } from '../verify/types.ts';
 import { readWhole, verifierKeyText } from './files.ts';
-import {
-  addTrustOptions,
-  followedLastCheckpoints,
-  followedPolicy,
-  followedRoot,
-  isFollowedLog,
-  type TrustOptions,
-} from './followed-trust.ts';
+import { followedLastCheckpoints, followedPolicy, followedRoot, isFollowedLog } from './followed-trust.ts';
 import { note, warn } from './report.ts';
 import { addCaOption, fetchOf } from './tls-authorities.ts';
+import { addTrustOptions, type TrustOptions } from './trust-options.ts';
 
 export interface LogArguments extends TrustOptions {
   readonly logKey?: string;

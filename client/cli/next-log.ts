@@ -16,7 +16,7 @@ interface ChosenLog extends LogArguments {
   readonly signingConfig?: string;
 }
 
-export interface NextLog {
+interface NextLog {
   /** URLs of all logs that each signature goes to. */
   readonly logs: readonly string[];
   readonly given: GivenTrust;

@@ -20,7 +20,6 @@ import {
 } from '../submit/submission.ts';
 import { enqueue } from './destination.ts';
 import { readWhole, writeWhole } from './files.ts';
-import { OR_FOLLOW } from './followed-trust.ts';
 import { refuseUnnamed } from './input.ts';
 import {
   addLogOptions,
@@ -39,6 +38,7 @@ import { signersTrust } from './refresh-trust.ts';
 import { note } from './report.ts';
 import { addSigningConfigOption, logsOf, withServices } from './signing-services.ts';
 import { failed, report, reportStatus, type SubmitResult, shown } from './submit-report.ts';
+import { OR_FOLLOW } from './trust-options.ts';
 
 interface SubmitOptions extends LogArguments {
   readonly log?: string;

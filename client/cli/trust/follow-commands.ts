@@ -12,10 +12,11 @@ import { hexSha256 } from '../../trust/tuf/tuf-key.ts';
 import { updateTrust, useTrust } from '../../trust/tuf/update.ts';
 import { counted } from '../counted.ts';
 import { readWhole } from '../files.ts';
-import { type TrustOptions, trustDirOf } from '../followed-trust.ts';
+import { trustDirOf } from '../followed-trust.ts';
 import { interruptible } from '../refresh-trust.ts';
 import { print, warn } from '../report.ts';
 import { addCaOption, fetchOf } from '../tls-authorities.ts';
+import type { TrustOptions } from '../trust-options.ts';
 
 const USE_HELP = `
 The root says whose signatures count: compare its fingerprint with the one that the operator of the log publishes, by another

@@ -4,7 +4,7 @@ import { usage } from '../../errors.ts';
 import { predicateType } from '../../formats/statement.ts';
 import type { IdentityRule } from '../../trust/identity-rule.ts';
 import type { RequiredClaim } from '../../verify/content.ts';
-import type { TrustOptions } from '../followed-trust.ts';
+import type { TrustOptions } from '../trust-options.ts';
 
 export interface VerifyOptions extends TrustOptions {
   readonly bundle?: string;

@@ -1,7 +1,7 @@
 /** `stele verify`: check files against their proofs, without a network. */
 import { Command, Option } from 'commander';
 import { usage } from '../../errors.ts';
-import { addTrustOptions } from '../followed-trust.ts';
+import { addTrustOptions } from '../trust-options.ts';
 import { refuseOthers, requestedSigner, type VerifyOptions } from './arguments.ts';
 
 const HELP = `

@@ -11,7 +11,7 @@ import { MAX_TRUSTED_ROOT, parseTrustedRoots } from '../../trust/trusted-root.ts
 import type { FollowedTrust } from '../../trust/tuf/load-trust.ts';
 import type { CheckpointTrust, TrustedRoots } from '../../verify/types.ts';
 import { readPublicKey, readWhole, verifierKeyText } from '../files.ts';
-import { followedLastCheckpoints, followedPolicy, followedRoot, followedTrust, OR_FOLLOW } from '../followed-trust.ts';
+import { OR_FOLLOW } from '../trust-options.ts';
 import type { RequestedSigner, VerifyOptions } from './arguments.ts';
 import { presentTime } from './demands.ts';
 
@@ -24,6 +24,8 @@ export interface VerifyTrust extends Omit<CheckpointTrust, 'trustedRoot'> {
 export async function readVerifyTrust(options: VerifyOptions): Promise<VerifyTrust> {
   const { trustedRoot, logKey, policy, lastCheckpoint = [] } = options;
   if (trustedRoot === undefined && logKey === undefined && policy === undefined) {
+    // Late: a check by files of trust needs none of it.
+    const { followedTrust } = await import('../followed-trust.ts');
     const followed = followedTrust(options, presentTime(options));
     if (followed !== undefined) return await ofFollowed(followed, lastCheckpoint);
     throw usage(
@@ -52,6 +54,7 @@ async function readLastCheckpoints(paths: readonly string[]) {
 
 /** All that the repository says must hold: a key of its trusted root, the quorum of its policy, the ends of frozen logs. */
 async function ofFollowed(followed: FollowedTrust, given: readonly string[]): Promise<VerifyTrust> {
+  const { followedLastCheckpoints, followedPolicy, followedRoot } = await import('../followed-trust.ts');
   const policy = followedPolicy(followed);
   const pinned = followedLastCheckpoints(followed).map(parseLastCheckpoint);
   return {
