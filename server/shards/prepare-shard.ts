@@ -39,6 +39,9 @@ export async function prepareIn(config: Config, order: ShardOrder, logger: Logge
   const others = [first, ...chain.map(({ identity }) => identity)].flatMap((one) =>
     one && one.origin !== origin ? [one] : [],
   );
+  if (order.key === undefined && found === undefined) {
+    checkPlainKey(chain.find(({ record }) => record.origin === before)?.record.key ?? config.key, before);
+  }
   await makeDirDurable(dir, { mode: 0o700 });
   const record = await withKeys(config, { ...order, predecessor: before }, found?.record, dir, others, logger);
   if (found === undefined || found.record.url !== url) await writeShardRecord(dir, record);
@@ -121,6 +124,16 @@ async function withKeys(
   } finally {
     await signer.close();
   }
+}
+
+/** A key that was protected must not be followed by a plain one that nobody asked for. @throws ServerError `config` */
+function checkPlainKey(key: Config['key'], origin: string): void {
+  if ('file' in key && key.passphrase === undefined) return;
+  throw new ServerError(
+    'config',
+    `the key of "${origin}" is in a token, an agent or an encrypted file, and the next key would be in a plain file: name the place ` +
+      'of the next key (`stele log rotate --next-pkcs11-module …`, `--next-key-file …`).',
+  );
 }
 
 /** A thief of the key of one shard must not be able to sign as another. @throws ServerError `config` */

@@ -1,4 +1,5 @@
 /** What stands in the directories of shards: read strictly, and never trusted where it does not fit together. */
+import { existsSync } from 'node:fs';
 import { chmod, cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -113,6 +114,27 @@ describe('the order of a shard', () => {
       code: 'config',
       message: expect.stringContaining('has not begun'),
     });
+  });
+
+  it('is refused without a key behind a shard whose key is protected: a plain one would follow it', async () => {
+    await start();
+    await stop();
+    await writeFile(at('passphrase'), 'a passphrase', { mode: 0o600 });
+    await createKeyFile(at('encrypted.pem'), 'ed25519', 'a passphrase');
+    const key = { file: at('encrypted.pem'), passphrase: { file: at('passphrase') } };
+    await prepareShard(options(), { ...order, key });
+    await freezeLog({ ...options(), shard: 'localhost' });
+    await openShard(options(), SECOND);
+    const third = { origin: 'three.example', url: 'https://three.example' };
+    await expect(prepareShard(options(), third)).rejects.toMatchObject({
+      code: 'config',
+      message: expect.stringContaining('the key of "two.example" is in a token, an agent or an encrypted file'),
+    });
+    expect(existsSync(join(data, 'shards', third.origin))).toBe(false);
+    await createKeyFile(at('third.pem'), 'ed25519');
+    await prepareShard(options(), { ...third, key: { file: at('third.pem') } });
+    // A repeat needs no key: the shard has its own.
+    expect(await prepareShard(options(), third)).toMatchObject({ status: 'prepared' });
   });
 
   it('takes another URL later, and no other key', async () => {
