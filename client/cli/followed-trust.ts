@@ -27,7 +27,16 @@ export function trustDirOf({ trust }: TrustOptions): string {
   const { STELE_TRUST: named, XDG_DATA_HOME: data } = process.env;
   if (trust !== undefined && trust !== '') return resolve(trust);
   if (named !== undefined && named !== '') return resolve(named);
-  return join(data !== undefined && data !== '' ? resolve(data) : join(homedir(), '.local', 'share'), 'stele', 'trust');
+  return join(data !== undefined && data !== '' ? resolve(data) : join(home(), '.local', 'share'), 'stele', 'trust');
+}
+
+/** A container may run as a user that has no entry and no HOME: it gets the home that Docker gives such users. */
+function home(): string {
+  try {
+    return homedir();
+  } catch {
+    return '/';
+  }
 }
 
 /** Which followed repository a monitor takes: that of --trust in any case, the usual one where its configuration names no log. */

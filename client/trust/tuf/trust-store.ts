@@ -182,13 +182,14 @@ export class TrustStore {
   /** Whether the directory is there. @throws ClientError `trust` */
   #checkDirs(): boolean {
     if (this.#checked) return true;
-    for (const path of [this.dir, join(this.dir, 'files')]) {
+    const [own, files] = [this.dir, join(this.dir, 'files')].map((path) => {
       const stats = statSync(path, { throwIfNoEntry: false });
-      if (stats === undefined) return false;
-      checkOwner(path, stats);
-    }
-    this.#checked = true;
-    return true;
+      if (stats !== undefined) checkOwner(path, stats);
+      return stats !== undefined;
+    });
+    // A state without its files is damaged, and no command may go on as if nothing were followed.
+    this.#checked = own! && files!;
+    return own!;
   }
 
   #path(sha256: string): string {

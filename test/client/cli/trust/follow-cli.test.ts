@@ -1,12 +1,14 @@
 /** The commands with the trust of a followed repository, built (`npm run build` first), with a real log and a real mirror. */
+import { spawnSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { trustFiles } from '../../../../client/trust/trust-files.ts';
 import { parseVerifierKey } from '../../../../merkle/note.ts';
 import { tempDir } from '../../../support/log.ts';
-import { type ServeProcess, startServer, stele, steleJson } from '../../../support/serve.ts';
+import { CLI, type ServeProcess, startServer, stele, steleJson } from '../../../support/serve.ts';
+import { skips } from '../../../support/skip.ts';
 import { TufMaker } from '../../../support/tuf-maker.ts';
 import { startMirror, type TufMirror } from '../../../support/tuf-mirror.ts';
 import { contentOf } from '../../trust/tuf/followed.ts';
@@ -134,6 +136,26 @@ describe('stele trust', () => {
     expect((await run(verify, 'd')).code).toBe(0);
     writeFileSync(join(at('d'), 'state.json'), '{');
     expect((await run(verify, 'd')).stderr).toMatch(/error \[trust\]: .*state\.json is damaged/);
+  });
+
+  it('refuses local trust without its files, and does not go on as if nothing were followed', async () => {
+    await use('half');
+    rmSync(join(at('half'), 'files'), { recursive: true });
+    // A log is trusted by what it says of itself only where nothing is followed.
+    for (const args of [verify, [...sign, '--log', log.url]]) {
+      const { code, stderr } = await run(args, 'half');
+      expect(stderr).toMatch(/error \[trust\]: the local trust cannot be used: .* is not there/);
+      expect(code).toBe(2);
+    }
+  });
+
+  const asNobody = process.getuid?.() === 0 ? undefined : 'root, who can be another user';
+  it.skipIf(skips('a user without an entry and without a home', asNobody))('needs no home', () => {
+    const { status, stderr } = spawnSync(process.execPath, [CLI, 'trust', 'show'], {
+      ...{ uid: 54_321, gid: 54_321, cwd: '/', env: {}, encoding: 'utf8' },
+    });
+    expect(stderr).toContain('no repository is followed in /.local/share/stele/trust');
+    expect(status).toBe(2);
   });
 });
 
