@@ -6,14 +6,13 @@ import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readTargets } from '../../client/trust/tuf/metadata.ts';
+import { readTargets, writeMetadata } from '../../client/trust/tuf/metadata.ts';
 import { DAY, HOUR, type TrustPlan, targetsOf } from '../../client/trust/tuf/plan.ts';
 import { publish } from '../../client/trust/tuf/publish.ts';
 import { RepositoryStore } from '../../client/trust/tuf/repository-store.ts';
 import { addSignature, signStaged } from '../../client/trust/tuf/staged-signing.ts';
 import { initRepository } from '../../client/trust/tuf/staging.ts';
 import { hexSha256, tufKey } from '../../client/trust/tuf/tuf-key.ts';
-import { writeMetadata } from '../../client/trust/tuf/write-metadata.ts';
 import { softwareSigner } from '../../merkle/runtime/keys/keyfile.ts';
 import { median, type Row, round } from '../report.ts';
 

@@ -17,12 +17,11 @@ import {
   transcriptSigner,
 } from '../../trust/ceremony/transcript.ts';
 import { canonicalJson } from '../../trust/tuf/canonical-json.ts';
-import { type Metadata, type Root, readRoot } from '../../trust/tuf/metadata.ts';
+import { type Metadata, type Root, readRoot, writeMetadata } from '../../trust/tuf/metadata.ts';
 import { rootOf, type TrustPlan } from '../../trust/tuf/plan.ts';
 import { RepositoryStore } from '../../trust/tuf/repository-store.ts';
 import { initRepository } from '../../trust/tuf/staging.ts';
 import { hexSha256 } from '../../trust/tuf/tuf-key.ts';
-import { writeMetadata } from '../../trust/tuf/write-metadata.ts';
 import { calledAs, shellWord } from '../called-as.ts';
 import { print } from '../report.ts';
 import { grouped, timeNow } from './ceremony-words.ts';

@@ -4,7 +4,7 @@
  *
  * Unknown members are kept: the signed bytes come from the file itself and not from what was understood of it.
  */
-import { canonicalJson, isTufObject, parseTufJson, type TufObject } from './canonical-json.ts';
+import { canonicalJson, isTufObject, parseTufJson, type TufJson, type TufObject } from './canonical-json.ts';
 import {
   arrayAt,
   keysAt,
@@ -161,6 +161,11 @@ export function readTimestamp(bytes: Uint8Array, what = 'timestamp.json'): Metad
       throw tufMalformed(what, `names the file ${quoted(other)}: a timestamp names snapshot.json alone`);
     return { type: 'timestamp', ...common, snapshot: metaFileAt(meta['snapshot.json'], `${what}: snapshot.json`) };
   });
+}
+
+/** The bytes of a metadata file. */
+export function writeMetadata(signed: TufJson, signatures: readonly TufSignature[]): Uint8Array {
+  return Buffer.from(`${JSON.stringify({ signatures, signed }, undefined, 1)}\n`);
 }
 
 function read<S extends AnySigned>(

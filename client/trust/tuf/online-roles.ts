@@ -1,7 +1,6 @@
 /** The next snapshot and timestamp, signed with the online keys. */
 import type { Signer } from '../../../merkle/runtime/keys/types.ts';
 import { ClientError } from '../../errors.ts';
-import { writeMetadata } from '../../trust/tuf/write-metadata.ts';
 import type { TufObject } from './canonical-json.ts';
 import {
   type Metadata,
@@ -12,6 +11,7 @@ import {
   type Targets,
   type Timestamp,
   type TufSignature,
+  writeMetadata,
 } from './metadata.ts';
 import { tufTime } from './metadata-fields.ts';
 import { SPEC_VERSION, sameJson, type TrustPlan } from './plan.ts';

@@ -2,8 +2,7 @@
 import { equal } from '../../../merkle/bytes.ts';
 import type { Signer } from '../../../merkle/runtime/keys/types.ts';
 import { ClientError } from '../../errors.ts';
-import { writeMetadata } from '../../trust/tuf/write-metadata.ts';
-import { type Metadata, type Root, readRootOrTargets, type Targets } from './metadata.ts';
+import { type Metadata, type Root, readRootOrTargets, type Targets, writeMetadata } from './metadata.ts';
 import type { TrustPlan } from './plan.ts';
 import { type PublicState, readPublicState, readStagedState, type StagedState } from './repository-state.ts';
 import { RepositoryStore } from './repository-store.ts';

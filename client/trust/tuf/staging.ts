@@ -1,9 +1,8 @@
 /** Prepares the next versions of metadata, which holders then sign. Each function takes the repository for itself. */
 import { ClientError } from '../../errors.ts';
-import { writeMetadata } from '../../trust/tuf/write-metadata.ts';
 import type { TufJson, TufObject } from './canonical-json.ts';
 import { isDelegatedTo } from './delegated-path.ts';
-import type { Metadata, Targets } from './metadata.ts';
+import { type Metadata, type Targets, writeMetadata } from './metadata.ts';
 import {
   checkPlan,
   delegationsOf,

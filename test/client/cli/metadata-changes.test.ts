@@ -1,21 +1,12 @@
 /** What holders read before they sign: every change, and nothing that a terminal would obey. */
 import { describe, expect, it } from 'vitest';
 import { changesOf, signedDigest } from '../../../client/cli/trust/metadata-changes.ts';
-import { readRoot, readTargets } from '../../../client/trust/tuf/metadata.ts';
-import {
-  ed25519Key,
-  type Json,
-  keysOf,
-  p256Key,
-  rawFile,
-  roleOf,
-  rootJson,
-  targetsJson,
-} from '../trust/tuf/tuf-files.ts';
+import { readRoot, readTargets, writeMetadata } from '../../../client/trust/tuf/metadata.ts';
+import { ed25519Key, type Json, keysOf, p256Key, roleOf, rootJson, targetsJson } from '../trust/tuf/tuf-files.ts';
 
 const [a, b, c, online] = [ed25519Key(), p256Key(), ed25519Key(), ed25519Key()] as const;
-const root = (json: Json) => readRoot(rawFile(json, []));
-const targets = (json: Json) => readTargets(rawFile(json, []));
+const root = (json: Json) => readRoot(writeMetadata(json, []));
+const targets = (json: Json) => readTargets(writeMetadata(json, []));
 const name = ({ keyid }: { readonly keyid: string }) => keyid.slice(0, 8);
 const of = ({ id }: { readonly id: string }) => id.slice(0, 8);
 

@@ -9,7 +9,7 @@ import {
   parseTranscriptEnvelope,
   transcriptSigner,
 } from '../../../../client/trust/ceremony/transcript.ts';
-import { writeMetadata } from '../../../../client/trust/tuf/write-metadata.ts';
+import { writeMetadata } from '../../../../client/trust/tuf/metadata.ts';
 import { Chain, dsse, hash, hex, newHolder, ONLINE_ROLES, signature } from './made-ceremony.ts';
 
 type WithSteps = { predicate: { steps: { token: object }[] } };

@@ -12,8 +12,8 @@ import {
 } from '../../../../client/trust/ceremony/steps.ts';
 import { formatTranscript } from '../../../../client/trust/ceremony/transcript.ts';
 import { canonicalJson, type TufObject } from '../../../../client/trust/tuf/canonical-json.ts';
+import { writeMetadata } from '../../../../client/trust/tuf/metadata.ts';
 import { tufKey } from '../../../../client/trust/tuf/tuf-key.ts';
-import { writeMetadata } from '../../../../client/trust/tuf/write-metadata.ts';
 import { INTOTO_TYPE, preAuthEncoding } from '../../../../merkle/rekor/dsse.ts';
 
 export const hash = (text: string | Uint8Array) => createHash('sha256').update(text).digest('hex');

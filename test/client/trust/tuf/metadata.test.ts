@@ -3,16 +3,20 @@ import { generateKeyPairSync } from 'node:crypto';
 import { Metadata, MetadataKind } from '@tufjs/models';
 import { describe, expect, it } from 'vitest';
 import { canonicalJson } from '../../../../client/trust/tuf/canonical-json.ts';
-import { readRoot, readSnapshot, readTargets, readTimestamp } from '../../../../client/trust/tuf/metadata.ts';
+import {
+  readRoot,
+  readSnapshot,
+  readTargets,
+  readTimestamp,
+  writeMetadata,
+} from '../../../../client/trust/tuf/metadata.ts';
 import { TUF_LIMITS } from '../../../../client/trust/tuf/role.ts';
-import { writeMetadata } from '../../../../client/trust/tuf/write-metadata.ts';
 import {
   ed25519Key,
   file,
   type Json,
   keysOf,
   p256Key,
-  rawFile,
   roleOf,
   rootJson,
   signatureOf,
@@ -62,18 +66,6 @@ describe('TUF metadata', () => {
     const root = readRoot(writeMetadata(json, signatures));
     expect(root.signatures).toEqual(signatures);
     expect(root.signedBytes).toEqual(readRoot(file(json)).signedBytes);
-  });
-
-  it.each([
-    ['a threshold of 0', (j: Json) => (j.roles.targets.threshold = 0)],
-    ['a key ID twice', (j: Json) => j.roles.root.keyids.push(first.id)],
-    ['an unknown type', (j: Json) => (j._type = 'mirrors')],
-    ['a fraction', (j: Json) => (j.x = 1.5)],
-    ['a name outside ASCII', (j: Json) => (j.é = 1)],
-  ])('are not written with %s', (_, change) => {
-    const json = goodRoot();
-    change(json);
-    refused(() => writeMetadata(json, []), /the new .* metadata/);
   });
 
   it('keep members that nobody knows in what is signed', () => {
@@ -126,7 +118,7 @@ describe('any metadata', () => {
     for (const [make, read] of readers) {
       const json = make();
       change(json);
-      refused(() => read(rawFile(json, [])), why);
+      refused(() => read(writeMetadata(json, [])), why);
     }
   });
 
@@ -140,7 +132,7 @@ describe('any metadata', () => {
 
   it('may hold the largest integer, and text that looks like a number', () => {
     const json = { ...goodRoot(), version: Number.MAX_SAFE_INTEGER, x: ['1.5', 'say \\"1e3', '\\'] };
-    expect(readRoot(rawFile(json, [])).signed.version).toBe(Number.MAX_SAFE_INTEGER);
+    expect(readRoot(writeMetadata(json, [])).signed.version).toBe(Number.MAX_SAFE_INTEGER);
   });
 
   it('are refused with a member twice, also when one is escaped', () => {
@@ -168,7 +160,7 @@ describe('any metadata', () => {
       /more than 256/,
     ],
   ])('are refused with signatures: %s', (_, signatures, why) => {
-    refused(() => readRoot(rawFile(goodRoot(), signatures as never)), why);
+    refused(() => readRoot(writeMetadata(goodRoot(), signatures as never)), why);
   });
 
   it.each([
@@ -187,7 +179,7 @@ describe('any metadata', () => {
 
   it('have a size by role', () => {
     const padded = (json: Json, size: number) => {
-      const bytes = rawFile(json, []);
+      const bytes = writeMetadata(json, []);
       return Buffer.concat([bytes, Buffer.alloc(size - bytes.length, ' ')]);
     };
     const { timestamp, snapshot } = TUF_LIMITS.file;
@@ -259,7 +251,7 @@ describe('a root', () => {
   ])('is refused with %s', (_, change, why) => {
     const json = goodRoot();
     change(json);
-    refused(() => readRoot(rawFile(json, [])), why);
+    refused(() => readRoot(writeMetadata(json, [])), why);
   });
 
   const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' });
@@ -277,21 +269,21 @@ describe('a root', () => {
     const odd = pair === undefined ? { ...second, id: 'odd', json } : testKey(json, pair.publicKey, pair.privateKey);
     const root = { ...goodRoot(), keys: keysOf(first, odd, online) };
     root.roles = { ...root.roles, root: roleOf(2, first, odd) };
-    refused(() => readRoot(rawFile(root, [])), /threshold 2 and 1 keys that can sign/);
+    refused(() => readRoot(writeMetadata(root, [])), /threshold 2 and 1 keys that can sign/);
     root.roles.root.threshold = 1;
-    expect(readRoot(rawFile(root, [])).signed.keys.get(odd.id)!.info).toBeUndefined();
+    expect(readRoot(writeMetadata(root, [])).signed.keys.get(odd.id)!.info).toBeUndefined();
   });
 
   it('takes the keytype of older metadata, and a role of mirrors', () => {
     const json = goodRoot();
     json.keys[second.id] = { ...second.json, keytype: 'ecdsa-sha2-nistp256', keyid_hash_algorithms: ['sha256'] };
     json.roles.mirrors = roleOf(1, first);
-    expect(readRoot(rawFile(json, [])).signed.keys.get(second.id)!.info).toBeDefined();
+    expect(readRoot(writeMetadata(json, [])).signed.keys.get(second.id)!.info).toBeDefined();
   });
 });
 
 describe('targets', () => {
-  const withTarget = (target: Json, name = 'a') => rawFile({ ...targetsJson(), targets: { [name]: target } }, []);
+  const withTarget = (target: Json, name = 'a') => writeMetadata({ ...targetsJson(), targets: { [name]: target } }, []);
   const sha256 = 'ab'.repeat(32);
 
   it('take further hashes beside SHA-256, and data of their own', () => {
@@ -342,7 +334,7 @@ describe('targets', () => {
     const role = { name: 'team', terminating: true, paths: ['team/*'], ...roleOf(1, first) };
     const json = structuredClone({ ...targetsJson(), delegations: { keys: keysOf(first), roles: [role] } });
     change(json.delegations.roles[0], json.delegations);
-    return rawFile(json, []);
+    return writeMetadata(json, []);
   };
 
   it('delegate', () => {
@@ -373,14 +365,14 @@ describe('snapshot and timestamp', () => {
     ['version 0', { 'targets.json': { version: 0 } }, /version is 0/],
     ['a hash that nobody knows', { 'targets.json': { version: 1, hashes: { x: 'y' } } }, /no sha256/],
   ])('a snapshot is refused with %s', (_, meta, why) =>
-    refused(() => readSnapshot(rawFile({ ...snapshotJson(), meta }, [])), why),
+    refused(() => readSnapshot(writeMetadata({ ...snapshotJson(), meta }, [])), why),
   );
 
   it.each([
     ['nothing', {}, /snapshot.json is missing/],
     ['another file', { 'snapshot.json': { version: 1 }, 'targets.json': { version: 1 } }, /snapshot.json alone/],
   ])('a timestamp is refused with %s', (_, meta, why) =>
-    refused(() => readTimestamp(rawFile({ ...timestampJson(), meta }, [])), why),
+    refused(() => readTimestamp(writeMetadata({ ...timestampJson(), meta }, [])), why),
   );
 });
 

@@ -1,6 +1,6 @@
 /** A threshold counts different keys with a valid signature, and nothing else. */
 import { describe, expect, it } from 'vitest';
-import { readRoot, readTargets } from '../../../../client/trust/tuf/metadata.ts';
+import { readRoot, readTargets, writeMetadata } from '../../../../client/trust/tuf/metadata.ts';
 import { checkSigned, signedBy } from '../../../../client/trust/tuf/threshold.ts';
 import { tufKey, verifyTufSignature } from '../../../../client/trust/tuf/tuf-key.ts';
 import { newKey } from '../../../support/new-key.ts';
@@ -10,7 +10,6 @@ import {
   type Json,
   keysOf,
   p256Key,
-  rawFile,
   roleOf,
   rootJson,
   signatureOf,
@@ -21,7 +20,7 @@ import {
 const holders = [ed25519Key(), p256Key(), ed25519Key(), p256Key(), ed25519Key()];
 const online = p256Key();
 const json = () => rootJson(3, holders, online);
-const signedWith = (...signatures: readonly Json[]) => readRoot(rawFile(json(), signatures));
+const signedWith = (...signatures: readonly Json[]) => readRoot(writeMetadata(json(), signatures));
 const by = (key: TestKey) => signatureOf(key, json());
 const refused = (signatures: readonly Json[]) => {
   const root = signedWith(...signatures);

@@ -34,11 +34,6 @@ export function signatureOf(key: TestKey, signed: Json): { keyid: string; sig: s
   return { keyid: key.id, sig: sign(hash, Buffer.from(canonicalize(signed)), key.privateKey).toString('hex') };
 }
 
-/** A file with any content, which the writer of the product refuses. */
-export function rawFile(signed: Json, signatures: readonly Json[]): Uint8Array {
-  return Buffer.from(JSON.stringify({ signatures, signed }));
-}
-
 export function file(signed: Json, ...keys: readonly TestKey[]): Uint8Array {
   return Buffer.from(JSON.stringify({ signatures: keys.map((key) => signatureOf(key, signed)), signed }));
 }
