@@ -115,7 +115,7 @@ export function followedMonitorConfig(trust: FollowedTrust): Uint8Array {
 function lacks({ state }: FollowedTrust, name: string): ClientError {
   return new ClientError(
     'trust',
-    `the followed repository ${printable(state.mirror)} has no ${name}, which is needed here`,
+    `the followed repository ${printable(state.mirror)} has no ${printable(name)}, which is needed here`,
   );
 }
 

@@ -53,8 +53,8 @@ export function printJson(value: object): void {
 }
 
 /** Writes to stdout at once: `process.stdout` loads Node's modules of streams and sockets, which takes 3 to 5 ms. */
-export function writeOut(text: string): void {
-  let rest = Buffer.from(text);
+export function writeOut(output: string | Uint8Array): void {
+  let rest: Uint8Array = typeof output === 'string' ? Buffer.from(output) : output;
   try {
     while (rest.length > 0) rest = rest.subarray(writeSync(1, rest));
   } catch (error) {

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { loadServer } from '../settings-flags.ts';
 import { filesCommand } from './files-command.ts';
 import { followCommands } from './follow-commands.ts';
+import { getCommand } from './get-command.ts';
 import { addKeyCommand, expireCommand, removeKeyCommand } from './plan-commands.ts';
 import { publishCommand } from './publish-command.ts';
 import { signStagedCommand } from './sign-staged-command.ts';
@@ -27,6 +28,6 @@ export async function trustCommand(): Promise<Command> {
   trust.addCommand(filesCommand(await loadServer()));
   const repository = [initCommand, stageCommand, signStagedCommand, publishCommand, trustServeCommand, statusCommand];
   for (const make of [...repository, addKeyCommand, removeKeyCommand, expireCommand]) trust.addCommand(make());
-  for (const command of followCommands()) trust.addCommand(command);
+  for (const command of [...followCommands(), getCommand()]) trust.addCommand(command);
   return trust.addHelpText('after', HELP);
 }

@@ -19,6 +19,7 @@ import {
 } from './accept.ts';
 import { searchTarget, type Wanted } from './delegation-search.ts';
 import { isFollowed, SEARCHED_TARGETS } from './followed-targets.ts';
+import { keptFiles } from './kept-files.ts';
 import {
   type Metadata,
   type Root,
@@ -44,6 +45,8 @@ export interface UpdateOptions {
   readonly now?: number | undefined;
   /** Milliseconds for the whole update; two minutes by default. */
   readonly timeoutMs?: number | undefined;
+  /** The name of a target that is fetched beside those that commands use, where the repository has it. */
+  readonly target?: string | undefined;
 }
 
 const UPDATE_MS = 120_000;
@@ -64,7 +67,7 @@ export async function updateTrust(store: TrustStore, options: UpdateOptions = {}
     if (state === undefined) throw notFollowed(store.dir);
     const update = new Update(store, mirrorOf(state.mirror, options), startOf(store, state), state);
     try {
-      const next = await update.run(options.now ?? Date.now());
+      const next = await update.run(options.now ?? Date.now(), options.target);
       const whole = update.files.every((bytes) => store.fileIfGood(hexSha256(bytes)) !== undefined);
       if (whole && sameState(state, next)) return false;
       await store.write(next, update.files, state);
@@ -163,22 +166,31 @@ class Update {
     throw new ClientError('tuf-mismatch', `${why}: it is another repository, or not the root that its holders signed`);
   }
 
-  /** @param now the fixed start of the update, section 5.1 */
-  async run(now: number): Promise<TrustState> {
+  /**
+   * @param now the fixed start of the update, section 5.1
+   * @param target one more that is wanted
+   */
+  async run(now: number, target?: string): Promise<TrustState> {
     this.#loadNewest();
     await this.#updateRoot();
     checkExpiry('the root', this.#root.signed, now, RENEWED);
     const timestamp = await this.#updateTimestamp(now);
     const snapshot = await this.#updateSnapshot(timestamp, now);
     const { top, roles, load } = await this.#updateTargets(snapshot, now);
-    const files = await this.#updateFiles(top, load);
+    const files = await this.#updateFiles(top, load, target);
+    const kept = this.#kept(snapshot, new Map(roles).set('targets', top));
     const set: TrustedSet = {
       root: this.#keep(this.#root.bytes),
       timestamp: this.#keep(timestamp.bytes),
       snapshot: this.#keep(snapshot.bytes),
       targets: this.#keep(top.bytes),
-      delegated: Object.fromEntries([...roles].map(([role, { bytes }]) => [role, this.#keep(bytes)])),
-      files,
+      delegated: Object.fromEntries(
+        [
+          ...Object.entries(kept.delegated),
+          ...[...roles].map(([role, { bytes }]) => [role, this.#keep(bytes)] as const),
+        ].sort(([a], [b]) => (a < b ? -1 : 1)),
+      ),
+      files: [...new Set([...files, ...kept.files])].sort(),
     };
     const isNew = this.#before?.set.timestamp !== set.timestamp;
     return { ...this.#reached(), set, accepted: isNew ? now : this.#before!.accepted };
@@ -276,12 +288,14 @@ class Update {
     return { top, roles, load };
   }
 
-  /** Section 5.7: the targets that commands use. Gives their hashes. */
+  /** Section 5.7: the targets that commands use, and the one that is wanted. Gives their hashes. */
   async #updateFiles(
     { signed: top }: Metadata<Targets>,
     load: (wanted: Wanted) => Promise<Targets>,
+    target: string | undefined,
   ): Promise<string[]> {
     const names = new Set([...SEARCHED_TARGETS, ...[...top.targets.keys()].filter(isFollowed)]);
+    if (target !== undefined) names.add(target);
     const hashes = new Set<string>();
     for (const name of names) {
       const search = searchTarget(name, top);
@@ -290,7 +304,12 @@ class Update {
       const { value: file } = step;
       if (file !== undefined) hashes.add(await this.#updateFile(name, file));
     }
-    return [...hashes].sort();
+    return [...hashes];
+  }
+
+  #kept(snapshot: Metadata<Snapshot>, fresh: ReadonlyMap<string, Metadata<Targets>>) {
+    if (this.#before === undefined) return { delegated: {}, files: [] };
+    return keptFiles(this.#before.set, snapshot.signed, fresh, (sha256) => this.#store?.fileIfGood(sha256));
   }
 
   async #updateFile(name: string, { length, hashes }: TargetFile): Promise<string> {

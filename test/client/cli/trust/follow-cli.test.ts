@@ -1,7 +1,7 @@
 /** The commands with the trust of a followed repository, built (`npm run build` first), with a real log and a real mirror. */
 import { spawnSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { trustFiles } from '../../../../client/trust/trust-files.ts';
@@ -9,7 +9,7 @@ import { parseVerifierKey } from '../../../../merkle/note.ts';
 import { tempDir } from '../../../support/log.ts';
 import { CLI, type ServeProcess, startServer, stele, steleJson } from '../../../support/serve.ts';
 import { skips } from '../../../support/skip.ts';
-import { TufMaker } from '../../../support/tuf-maker.ts';
+import { TufMaker, targetPath } from '../../../support/tuf-maker.ts';
 import { startMirror, type TufMirror } from '../../../support/tuf-mirror.ts';
 import { contentOf } from '../../trust/tuf/followed.ts';
 
@@ -156,6 +156,46 @@ describe('stele trust', () => {
     });
     expect(stderr).toContain('no repository is followed in /.local/share/stele/trust');
     expect(status).toBe(2);
+  });
+});
+
+describe('stele trust get', () => {
+  it('gives a target of a delegated role, later also without the mirror', async () => {
+    const made = repository((maker) => {
+      maker.delegate('team', ['policies/*']);
+      maker.target('policies/admission.yaml', 'allow: []\n', 'team');
+      maker.target('binary', new Uint8Array([0, 255, 10]));
+    });
+    writeFileSync(at('team.json'), made.root());
+    await withMirror(made, async (own) => {
+      await use('get', at('team.json'), own.url);
+      expect(await run(['trust', 'get', 'policies/admission.yaml'], 'get')).toMatchObject({
+        code: 0,
+        stdout: 'allow: []\n',
+        stderr: '',
+      });
+      own.misbehave(targetPath('binary', new Uint8Array([0, 255, 10])), (response) => response.end('bad'));
+      const bad = await run(['trust', 'get', 'binary', '--out', 'binary'], 'get');
+      expect(bad).toMatchObject({ code: 1, stdout: '' });
+      expect(bad.stderr).toContain('error [tuf-mismatch]');
+      expect(existsSync(at('binary'))).toBe(false);
+      own.reset();
+      const { stdout } = await run(['trust', 'get', 'binary', '--out', 'binary', '--json'], 'get');
+      expect(JSON.parse(stdout)).toMatchObject({ ok: true, name: 'binary', length: 3 });
+      expect([...readFileSync(at('binary'))]).toEqual([0, 255, 10]);
+    });
+    const offline = await run(['trust', 'get', 'policies/admission.yaml'], 'get');
+    expect(offline).toMatchObject({ code: 0, stdout: 'allow: []\n' });
+    expect((await run(['trust', 'get', 'policies/other.yaml'], 'get')).stderr).toContain('error [network]');
+  });
+
+  it('says that the repository has no such target, or that none is followed', async () => {
+    await use('get-none');
+    const none = await run(['trust', 'get', 'no-such'], 'get-none');
+    expect(none.code).toBe(2);
+    expect(none.stderr).toMatch(/error \[trust\]: the followed repository .* has no no-such/);
+    expect((await run(['trust', 'get', 'policy'], 'nowhere')).stderr).toContain('no repository is followed');
+    expect((await run(['trust', 'get', 'log.vkey', '--json'], 'get-none')).stderr).toContain('error [usage]');
   });
 });
 

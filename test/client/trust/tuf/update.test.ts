@@ -1,5 +1,6 @@
 /** Following a repository that is well: its roots, its news, its delegations, and what an update asks the mirror for. */
 import { afterEach, expect, it } from 'vitest';
+import { loadTrust } from '../../../../client/trust/tuf/load-trust.ts';
 import { newTufKey, TufMaker } from '../../../support/tuf-maker.ts';
 import { contentOf, Followed } from './followed.ts';
 
@@ -170,6 +171,38 @@ it('finds targets in delegated roles, the first that lists one', async () => {
   expect(Object.values(contentOf(followed.store.dir))).toContain('of the first role\n');
   expect(Object.values(contentOf(followed.store.dir))).not.toContain('of the second role\n');
   expect(followed.mirror.requests.some((name) => name.includes('away'))).toBe(false);
+});
+
+it('fetches a further target by name, and keeps it until the repository changes it', async () => {
+  const maker = new TufMaker();
+  maker.delegate('team', ['team/*']);
+  maker.target('team/tool.json', 'first tool\n', 'team');
+  maker.target('team/other.json', 'nobody wants it\n', 'team');
+  const followed = await start(maker);
+  await followed.use();
+  const tool = () => Buffer.from(loadTrust(followed.store)?.target('team/tool.json') ?? '').toString();
+  expect(tool).toThrow(/metadata of the delegated role team are not here/);
+  expect(await followed.update({ target: 'team/tool.json' })).toBe(true);
+  expect(tool()).toBe('first tool\n');
+  expect(Object.values(contentOf(followed.store.dir))).not.toContain('nobody wants it\n');
+  expect(await followed.update()).toBe(false);
+  maker.target('policy', 'second\n');
+  // The team has no news.
+  const { targets, snapshot, timestamp } = maker.bodies;
+  for (const body of [targets, snapshot, timestamp]) body.version += 1;
+  snapshot.meta['targets.json'] = { version: targets.version };
+  timestamp.meta = { 'snapshot.json': { version: snapshot.version } };
+  for (const role of ['targets', 'snapshot', 'timestamp'] as const) maker.write(role);
+  expect(await followed.update()).toBe(true);
+  expect(await followed.policy()).toBe('second\n');
+  expect(tool()).toBe('first tool\n');
+  maker.target('team/tool.json', 'second tool\n', 'team');
+  maker.publish();
+  await followed.update();
+  expect(tool).toThrow(/are not here/);
+  await followed.update({ target: 'team/tool.json' });
+  expect(tool()).toBe('second tool\n');
+  expect(Object.values(contentOf(followed.store.dir))).not.toContain('first tool\n');
 });
 
 it('ends its search at a terminating delegation', async () => {
