@@ -166,7 +166,7 @@ export class TrustStore {
 
   /** Whether a state is there, whole or damaged. */
   isThere(): boolean {
-    return statSync(join(this.dir, STATE), { throwIfNoEntry: false }) !== undefined;
+    return statsIfThere(join(this.dir, STATE)) !== undefined;
   }
 
   /** Removes what is here, and the directory where nothing else is in it. @throws RuntimeError `file` */
@@ -183,9 +183,16 @@ export class TrustStore {
   #checkDirs(): boolean {
     if (this.#checked) return true;
     const [own, files] = [this.dir, join(this.dir, 'files')].map((path) => {
-      const stats = statSync(path, { throwIfNoEntry: false });
-      if (stats !== undefined) checkOwner(path, stats);
-      return stats !== undefined;
+      const stats = statsIfThere(path);
+      if (stats === undefined) return false;
+      if (!stats.isDirectory()) {
+        throw new ClientError(
+          'trust',
+          `${path} is no directory: name another one for the local trust (--trust, STELE_TRUST)`,
+        );
+      }
+      checkOwner(path, stats);
+      return true;
     });
     // A state without its files is damaged, and no command may go on as if nothing were followed.
     this.#checked = own! && files!;
@@ -206,6 +213,15 @@ export class TrustStore {
 function filesOf({ first, root, newest, set }: TrustState): string[] {
   const { delegated, files, ...metadata } = set;
   return [first, root, ...Object.values(newest), ...Object.values(metadata), ...Object.values(delegated), ...files];
+}
+
+/** @throws ClientError `trust` where the path leads through a file, or this user may not look there */
+function statsIfThere(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (cause) {
+    throw new ClientError('trust', `${path} cannot be read (${(cause as NodeJS.ErrnoException).code})`, { cause });
+  }
 }
 
 /** The stats are those of the very file that is read. @throws ClientError `trust` */

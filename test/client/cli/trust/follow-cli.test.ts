@@ -138,6 +138,16 @@ describe('stele trust', () => {
     expect((await run(verify, 'd')).stderr).toMatch(/error \[trust\]: .*state\.json is damaged/);
   });
 
+  it('says that a path of the local trust is no directory', async () => {
+    for (const command of ['show', 'update', 'forget']) {
+      for (const path of ['file', join('file', 'below')]) {
+        const { code, stderr } = await run(['trust', command, '--trust', path], 'nowhere');
+        expect(stderr).toMatch(/error \[trust\]: .*file.* (is no directory|cannot be read \(ENOTDIR\))/);
+        expect(code).toBe(2);
+      }
+    }
+  });
+
   it('refuses local trust without its files, and does not go on as if nothing were followed', async () => {
     await use('half');
     rmSync(join(at('half'), 'files'), { recursive: true });
