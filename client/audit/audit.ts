@@ -16,8 +16,9 @@ import { tilesOf } from '../follow/consistency.ts';
 import { inOrder } from '../in-order.ts';
 import { openSource } from '../tiles/tiles.ts';
 import type { TileSource } from '../tiles/types.ts';
-import { isLastTree, type LastCheckpoint } from '../trust/last-checkpoint.ts';
+import { isEmptyEnd, isLastTree, type LastCheckpoint } from '../trust/last-checkpoint.ts';
 import { parseCheckpointKey } from '../trust/log-key.ts';
+import { withoutQuorum } from '../trust/quorum.ts';
 import { type AuditHead, readFrozenHead, readHead } from './audit-head.ts';
 import { History } from './audit-history.ts';
 import { AuditProblem, about } from './audit-problem.ts';
@@ -148,13 +149,15 @@ class Audit {
     }
   }
 
-  /** A frozen log's last checkpoint may be without the quorum: then its plain checkpoint must have it. */
+  /** A frozen log's last checkpoint may be without the quorum: then its plain checkpoint must have it, unless it is empty. */
   async #verifyHead(bytes: Uint8Array, key: VerifierKey | undefined): Promise<AuditHead> {
     const { policy } = this.#options;
     try {
       return readHead(bytes, key, policy);
     } catch (error) {
       if (policy === undefined || !(error instanceof AuditProblem) || error.code !== 'quorum') throw error;
+      const bare = readHead(bytes, key, withoutQuorum(policy));
+      if (isEmptyEnd(bare, this.#options.lastCheckpoints ?? [])) return bare;
       const plain = await this.#source.plainCheckpoint?.(this.#stop.signal);
       const head = plain && readFrozenHead(bytes, plain, key, policy);
       if (head === undefined) throw error;

@@ -3,6 +3,7 @@ import { equal } from '../../merkle/bytes.ts';
 import { EMPTY_ROOT } from '../../merkle/rfc6962.ts';
 import { ClientError } from '../errors.ts';
 import type { TileSource } from '../tiles/types.ts';
+import { isEmptyEnd } from '../trust/last-checkpoint.ts';
 import { checkedEvidence, compareTrees, keysOf, tilesOf } from './consistency.ts';
 import { quorumMissing, quorumSeen, standing } from './signed-head.ts';
 import type { Cursor, Fact, FollowedLog, SignedHead } from './types.ts';
@@ -92,6 +93,7 @@ function grewAfterFreeze(log: FollowedLog, cursor: Cursor | undefined, head: Sig
 }
 
 function withoutQuorum(log: FollowedLog, head: SignedHead): Fact | undefined {
+  if (log.last !== undefined && isEmptyEnd(head, [log.last])) return undefined;
   const why = quorumMissing(log, head);
   return why === undefined ? undefined : { type: 'quorum-missing', proven: false, head, why };
 }

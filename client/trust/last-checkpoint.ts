@@ -55,6 +55,14 @@ export function isLastTree(tree: SignedTree, pinned: readonly LastCheckpoint[]):
   throw new ClientError('bad-checkpoint', why);
 }
 
+/**
+ * Whether `tree` is the empty one with which its log was frozen, by a last checkpoint that is pinned. It needs no quorum: witnesses
+ * cosign no empty tree, and it hides nothing.
+ */
+export function isEmptyEnd(tree: SignedTree, pinned: readonly LastCheckpoint[]): boolean {
+  return tree.size === 0 && pinned.some((last) => last.origin === tree.origin && isSameTree(tree, last));
+}
+
 function isSameTree(a: SignedTree, b: SignedTree): boolean {
   return a.size === b.size && equal(a.root, b.root);
 }

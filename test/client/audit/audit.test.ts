@@ -17,6 +17,7 @@ import { FakeLog } from '../../support/fake-log.ts';
 import { filesIn, numbered, put, tempDir } from '../../support/log-files.ts';
 import { ALL_KEY_KINDS, hashedRekordRequest, makeSigner, toJson } from '../../support/requests.ts';
 
+import { cosignerOf } from '../monitor/cosigner.ts';
 import { audit, codeOf, flip, log, logDir, SIZE } from './audit-runs.ts';
 
 const LAST = 'tile/entries/002.p/88';
@@ -71,6 +72,17 @@ describe('an audit of a frozen log', () => {
       message: expect.stringContaining('another tree'),
     });
     expect(await codeOf(audit(logDir(numbered(SIZE - 1)).dir, { lastCheckpoints: [last] }))).toBe('stale');
+  });
+
+  it('needs no quorum where it ended empty', async () => {
+    const { dir } = logDir([]);
+    const policy = parseTrustPolicy(
+      encodeUtf8(`log ${log.vkey}\nwitness w ${cosignerOf('witness.test').vkey}\nquorum w\n`),
+    );
+    expect((await auditLog(dir, { policy })).corruption).toMatchObject({ code: 'quorum' });
+    const report = await auditLog(dir, { policy, lastCheckpoints: [pinOf(dir)] });
+    expect(report).toMatchObject({ tree: { size: 0 }, entries: 0 });
+    expect(report.corruption).toBeUndefined();
   });
 
   it('is not touched by the last checkpoint of another log', async () => {

@@ -173,6 +173,19 @@ describe('a checkpoint', () => {
   });
 });
 
+describe('the checkpoint of a log that was frozen empty', () => {
+  it('needs no quorum where it is pinned, since witnesses cosign no empty tree', async () => {
+    const log = new FakeLog();
+    log.show([]);
+    const policy = parsePolicy(`log ${log.vkey}\nwitness w ${cosignerOf('witness.test').vkey}\nquorum w\n`);
+    expect(await refused(feedOf(log, { log: { policy } }))).toMatchObject({ type: 'quorum-missing' });
+    const last = openHead({ origin: log.origin, keys: [log.key] }, log.sign(log.text()));
+    await followed(log, { policy, last });
+    log.show(entriesOf(600));
+    expect(await refused(feedOf(log, { log: { policy, last } }))).toMatchObject({ type: 'grew-after-freeze' });
+  });
+});
+
 describe('an entry', () => {
   it.each<[string, (bytes: Uint8Array) => Uint8Array, number]>([
     ['with other bytes', (bytes) => bytes.with(bytes.length - 1, 0) as Uint8Array, 1023],
