@@ -33,7 +33,7 @@ const EXPIRY_ALLOWED = '1h to 3650d, written as 12h or 90d';
 const MAX_EXPIRY = 3650 * DAY;
 
 const holders = () =>
-  list((name) => HOLDER_NAME.test(name), 'names of holders', { description: 'Who holds keys of the role.' });
+  list((name) => HOLDER_NAME.test(name), 'names of holders, each once', { description: 'Who holds keys of the role.' });
 const threshold = () =>
   Type.Optional(
     count('signatures', 1, TUF_LIMITS.keys, { description: 'How many different holders must sign.', default: 1 }),
@@ -215,8 +215,8 @@ function planOf(read: Record<string, unknown>, walk: SettingsWalk): TrustPlan {
 function parseExpiryAt(period: string, at: SettingPath, walk: SettingsWalk): number {
   try {
     return parseExpiry(period);
-  } catch (error) {
-    walk.problem(at, (error as Error).message);
+  } catch {
+    walk.problem(at, `is ${shown(period)}; allowed: ${EXPIRY_ALLOWED}`);
     return DAY;
   }
 }

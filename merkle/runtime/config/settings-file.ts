@@ -1,6 +1,6 @@
 /** A file of settings as text and as YAML, with the line of each part. */
 import { readFileSync, statSync } from 'node:fs';
-import { isAlias, isMap, isScalar, LineCounter, type Node, parseDocument, visit } from 'yaml';
+import { Composer, type CST, isAlias, isMap, isScalar, Lexer, LineCounter, type Node, Parser, visit } from 'yaml';
 import { printable } from '../../printable.ts';
 import { RuntimeError } from '../runtime-errors.ts';
 
@@ -13,7 +13,7 @@ interface ParsedYaml {
   /** Why the text is not taken, each with its line; empty where it is. */
   readonly problems: readonly string[];
   /** The line of the value, or of the mapping around it where the value is missing; from 1. */
-  lineOf(at: SettingPath): number | undefined;
+  lineOf(at: SettingPath): number;
 }
 
 /**
@@ -45,14 +45,25 @@ export function readTextFile(path: string, name: string, limit: number): string 
   }
 }
 
-/** YAML 1.2 (core schema) without aliases; every key is text. */
+/** Levels of lists and mappings. The parser calls itself for each, and thousands of them end the process. */
+const MAX_DEPTH = 100;
+
+/** YAML 1.2 (core schema), one document without aliases; every key is text. */
 export function parseYaml(text: string): ParsedYaml {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, version: '1.2', uniqueKeys: true, prettyErrors: false });
+  const composer = new Composer({ version: '1.2', uniqueKeys: true, prettyErrors: false });
+  const tokens = tokensOf(text, lines);
+  if (tokens === undefined) {
+    const problem = `lists and mappings are nested deeper than ${MAX_DEPTH} levels`;
+    return { value: undefined, problems: [problem], lineOf: () => 1 };
+  }
+  const [document, second] = composer.compose(tokens, true, text.length);
   const problems: string[] = [];
   const problem = (offset: number | undefined, message: string) =>
     problems.push(`${offset === undefined ? '' : `line ${lines.linePos(offset).line}: `}${printable(message)}`);
+  if (document === undefined) throw new Error('composing gives one document at least');
   for (const { message, pos } of [...document.errors, ...document.warnings]) problem(pos[0], message);
+  if (second !== undefined) problem(second.range[0], 'the file may hold one document: remove what follows this line');
   visit(document, {
     Node(_, node) {
       // A short file of aliases to aliases can stand for gigabytes.
@@ -71,9 +82,22 @@ export function parseYaml(text: string): ParsedYaml {
         const node = keyOrNode(document.contents, at.slice(0, end), document);
         if (node?.range != null) return lines.linePos(node.range[0]).line;
       }
-      return undefined;
+      return 1;
     },
   };
+}
+
+/** Undefined where the text is nested too deep. */
+function tokensOf(text: string, lines: LineCounter): CST.Token[] | undefined {
+  const parser = new Parser(lines.addNewLine);
+  const tokens: CST.Token[] = [];
+  lines.addNewLine(0);
+  for (const lexeme of new Lexer().lex(text)) {
+    tokens.push(...parser.next(lexeme));
+    if (parser.stack.length > MAX_DEPTH) return undefined;
+  }
+  tokens.push(...parser.end());
+  return tokens;
 }
 
 function keyOrNode(

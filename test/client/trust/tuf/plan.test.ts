@@ -69,6 +69,16 @@ describe('a plan', () => {
 
   it.each([
     [
+      'a holder twice',
+      (t: string) => t.replace('root: { holders: [a, b]', 'root: { holders: [a, a]'),
+      /"root.holders" \(line 5\) is \["a","a"\]; allowed: names of holders, each once/,
+    ],
+    [
+      'a long period',
+      (t: string) => t.replace('730d', '3651d'),
+      /"root.expires" \(line 5\) is "3651d"; allowed: 1h to 3650d/,
+    ],
+    [
       'an unknown member',
       (t: string) => t.replace('threshold: 2,', 'treshold: 2, threshold: 2,'),
       /"root.treshold" \(line 5\) is unknown; did you mean "threshold"/,
