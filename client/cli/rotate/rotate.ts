@@ -210,7 +210,9 @@ async function askWitnesses(options: RotateOptions, { next }: Place): Promise<Ro
     for: 'witnesses',
     todo: [
       ...missing.map(({ witness, text }) => `the witness ${witness} ${text}`),
-      `on each of them: ${add.join('; ')}`,
+      ...(missing.some(({ knows }) => knows === false)
+        ? [`on each that does not know it: ${add.join('; ')}`]
+        : ['start them, or see why they cannot be reached']),
       ...againTodo(),
     ],
   };

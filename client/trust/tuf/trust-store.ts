@@ -87,7 +87,7 @@ export class TrustStore {
       return parseState(bytes);
     } catch (cause) {
       if (!(cause instanceof ClientError)) throw cause;
-      throw damaged(`${join(this.dir, STATE)} is damaged (${cause.message})`, cause);
+      throw damaged(`${join(this.dir, STATE)} is damaged (${cause.message})`, cause, BEGIN_AGAIN);
     }
   }
 
@@ -259,8 +259,13 @@ function checkOwner(path: string, { mode, uid }: Stats): void {
   throw new ClientError('trust', `${path} can be written by others (mode ${octal}): run \`chmod go-w ${path}\``);
 }
 
-function damaged(why: string, cause?: unknown): ClientError {
-  const advice = 'run `stele trust update`; if that does not help, `stele trust forget` and `stele trust use` again';
+const BEGIN_AGAIN = 'run `stele trust forget`, and then `stele trust use` again';
+
+function damaged(
+  why: string,
+  cause?: unknown,
+  advice = `run \`stele trust update\`; if that does not help, ${BEGIN_AGAIN}`,
+) {
   return new ClientError('trust', `the local trust cannot be used: ${why}. To repair it, ${advice}`, { cause });
 }
 

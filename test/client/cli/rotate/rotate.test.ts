@@ -181,6 +181,12 @@ describe('a rotation', () => {
     const [vkey] = result(ran).verifierKeys as string[];
     expect(JSON.stringify(result(ran).todo)).toContain(`stele witness log add ${vkey}`);
     expect(await add(vkey!)).toMatchObject({ code: 0 });
+    await witness.stop();
+    const away = await rotate(...repository.options, '--yes', '--json');
+    expect(JSON.stringify(result(away).todo)).toContain('start them');
+    expect(JSON.stringify(result(away).todo)).not.toContain('witness log add');
+    const back = await startWitness(at('witness'), 'w.test/w', [server.verifierKeys[0]!, vkey!], witness.port);
+    later(() => back.stop());
     const done = await rotate(...repository.options, '--yes', '--json');
     expect(result(done), done.stderr).toMatchObject({ ok: true, step: 'done' });
     expect(await sign('new', log.next)).toMatchObject({ code: 0 });

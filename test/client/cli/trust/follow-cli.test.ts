@@ -135,7 +135,9 @@ describe('stele trust', () => {
     expect((await stele(['trust', 'update'], { env: env('d') })).code).toBe(0);
     expect((await run(verify, 'd')).code).toBe(0);
     writeFileSync(join(at('d'), 'state.json'), '{');
-    expect((await run(verify, 'd')).stderr).toMatch(/error \[trust\]: .*state\.json is damaged/);
+    expect((await run(verify, 'd')).stderr).toMatch(
+      /error \[trust\]: .*state\.json is damaged.*To repair it, run `.*stele trust forget`/,
+    );
   });
 
   it('says that a path of the local trust is no directory', async () => {
