@@ -1,6 +1,7 @@
 /** `stele ceremony begin`: the first step, which says what runs the ceremony and who takes part. */
 import { randomBytes } from 'node:crypto';
 import { basename } from 'node:path';
+import { newCryptoki } from '../../../merkle/runtime/keys/pkcs11/cryptoki.ts';
 import { ClientError } from '../../errors.ts';
 import { readCeremonyPlan } from '../../trust/ceremony/ceremony-plan.ts';
 import { CeremonyStore } from '../../trust/ceremony/ceremony-store.ts';
@@ -23,6 +24,8 @@ export async function begin(dir: string, { package: file, json }: BeginOptions):
   const tgz = await readWhole(file, MAX_PACKAGE, 'a package');
   const list = listOfPackage(tgz);
   checkRunning(list);
+  // The keys need it, and later there is no network to install it from.
+  await newCryptoki();
   const step = await store.locked(async (): Promise<BeginStep> => {
     const { plan, bytes } = await readCeremonyPlan(store);
     const before = await store.steps();

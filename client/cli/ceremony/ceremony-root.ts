@@ -25,7 +25,7 @@ import { hexSha256 } from '../../trust/tuf/tuf-key.ts';
 import { calledAs, shellWord } from '../called-as.ts';
 import { print } from '../report.ts';
 import { grouped, timeNow } from './ceremony-words.ts';
-import { checkRecorded } from './running-package.ts';
+import { checkPlan, checkRecorded } from './running-package.ts';
 
 interface JsonOption {
   readonly json?: boolean;
@@ -129,10 +129,8 @@ export async function refuseFrozen(store: CeremonyStore): Promise<void> {
 
 async function samePlan(store: CeremonyStore, { begin }: Ceremony): Promise<CeremonyPlan> {
   const { plan, bytes } = await readCeremonyPlan(store);
-  if (hexSha256(bytes) === begin.plan) return plan;
-  throw broken(
-    `${store.path('plan')} was changed since the ceremony began: put back the plan, or begin anew elsewhere`,
-  );
+  checkPlan(store, begin, bytes);
+  return plan;
 }
 
 /** The root that holders sign. @throws ClientError `ceremony` where it is not the recorded one */

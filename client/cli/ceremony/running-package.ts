@@ -46,14 +46,22 @@ export function checkRunning(list: Uint8Array): void {
   }
 }
 
-/** What runs this step, once it is the package of the ceremony. @throws ClientError `ceremony` */
-export async function checkRecorded(store: CeremonyStore, { package: { files } }: BeginStep): Promise<Machine> {
+/** What runs this step, once it is the package of the ceremony, and the plan is its plan. @throws ClientError `ceremony` */
+export async function checkRecorded(store: CeremonyStore, begun: BeginStep): Promise<Machine> {
   const list = await store.read('package', MAX_LIST);
-  if (list === undefined || hexSha256(list) !== files) {
+  if (list === undefined || hexSha256(list) !== begun.package.files) {
     throw new ClientError('ceremony', `${store.path('package')} is not the list that the ceremony began with`);
   }
   checkRunning(list);
+  checkPlan(store, begun, await store.read('plan', MAX_LIST));
   return thisMachine();
+}
+
+/** @throws ClientError `ceremony` where the plan is not the one that the ceremony began with */
+export function checkPlan(store: CeremonyStore, { plan }: BeginStep, bytes: Uint8Array | undefined): void {
+  if (bytes !== undefined && hexSha256(bytes) === plan) return;
+  const why = `${store.path('plan')} was changed since the ceremony began: put back the plan, or begin anew elsewhere`;
+  throw new ClientError('ceremony', why);
 }
 
 /** What runs this step. */

@@ -43,7 +43,7 @@ function unpacked(tgz: Uint8Array): Buffer {
   try {
     return gunzipSync(tgz, { maxOutputLength: MAX_PACKAGE });
   } catch (cause) {
-    throw damaged((cause as Error).message, cause);
+    throw damaged(`it is not gzipped, is cut off, or has more than ${MAX_PACKAGE} bytes`, cause);
   }
 }
 

@@ -73,7 +73,7 @@ async function useRepository(given: string, options: FollowOptions): Promise<voi
   const store = new TrustStore(trustDirOf(options));
   refuseAnother(store, url, options.force === true);
   const file = await readWhole(options.root, TUF_LIMITS.file.root, 'a root');
-  const { signed: root } = acceptRoot(file);
+  const { signed: root } = acceptRoot(file, printable(options.root));
   await interruptible(async (signal) => {
     await useTrust(store, url, file, { fetch: await fetchOf(options.ca), signal });
   });

@@ -41,7 +41,7 @@ export function getCommand(): Command {
 async function getTarget(name: string, options: GetOptions): Promise<void> {
   const { out, json } = options;
   if (json === true && out === undefined) throw usage('without --out the target itself goes to stdout: give --out');
-  const bytes = targetHere(name, options) ?? (await fetchTarget(name, options));
+  const bytes = await targetOf(name, options);
   if (out === undefined) {
     writeOut(bytes);
     return;
@@ -56,13 +56,25 @@ async function getTarget(name: string, options: GetOptions): Promise<void> {
 /** An update may bring what is not here, replace what was changed, and renew what has expired. */
 const CURED: readonly ClientErrorCode[] = ['trust', 'tuf-expired', 'tuf-mismatch', 'tuf-signatures'];
 
-/** The target where the local trust alone gives it. */
-function targetHere(name: string, options: GetOptions): Uint8Array | undefined {
+/** The mirror does not serve, and what is here keeps its reason. */
+const AWAY: readonly ClientErrorCode[] = ['network', 'bad-reply'];
+
+async function targetOf(name: string, options: GetOptions): Promise<Uint8Array> {
+  let why = `${printable(name)} is not here`;
   try {
-    return followedTrust(options)?.target(name);
+    const bytes = followedTrust(options)?.target(name);
+    if (bytes !== undefined) return bytes;
   } catch (error) {
-    if (error instanceof ClientError && CURED.includes(error.code)) return undefined;
-    throw error;
+    if (!(error instanceof ClientError && CURED.includes(error.code))) throw error;
+    why = error.message;
+  }
+  try {
+    return await fetchTarget(name, options);
+  } catch (error) {
+    if (!(error instanceof ClientError && AWAY.includes(error.code))) throw error;
+    throw new ClientError(error.code, `${error.message}. The local trust alone does not give it: ${why}`, {
+      cause: error,
+    });
   }
 }
 

@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
+import { printable } from '../../../merkle/printable.ts';
 import type { Signer } from '../../../merkle/runtime/keys/types.ts';
 import { ClientError, usage } from '../../errors.ts';
 import { type Metadata, type Root, readRootOrTargets, type Targets } from '../../trust/tuf/metadata.ts';
@@ -14,6 +15,7 @@ import {
   signStaged,
   type VersionToSign,
   versionsToSign,
+  wrongSigners,
 } from '../../trust/tuf/staged-signing.ts';
 import { type TufKey, tufKey } from '../../trust/tuf/tuf-key.ts';
 import { reading, readWhole, writeWhole } from '../files.ts';
@@ -102,7 +104,7 @@ async function sign(
   ]);
 }
 
-function describe({ role, metadata, before }: VersionToSign, key: TufKey, { nameOf }: Source) {
+function describe({ role, metadata, before, delegators }: VersionToSign, key: TufKey, { nameOf }: Source) {
   const { version } = metadata.signed;
   const changes = changesOf(metadata, before, nameOf);
   const against =
@@ -112,6 +114,9 @@ function describe({ role, metadata, before }: VersionToSign, key: TufKey, { name
     `SHA-256 of what is signed: ${signedDigest(metadata)}`,
     against,
     ...changes.map((line) => `  ${line}`),
+    ...wrongSigners(role, metadata, delegators).map(
+      (other) => `NOTE: the signature of ${nameOf(other)} in it does not hold: ${nameOf(other)} signed something else`,
+    ),
     `You sign as ${nameOf(key)}, ${key.name}, key ID ${key.keyid}`,
   ];
   return { role, changes, lines };
@@ -124,6 +129,20 @@ function nothingToSign(
   roles: readonly string[] | undefined,
 ): ClientError {
   if (versions.length === 0) return new ClientError('trust', `nothing in ${path} waits for signatures`);
+  const staged = versions.map(({ role }) => role);
+  if (roles !== undefined && !staged.some((role) => roles.includes(role))) {
+    const there = staged.slice(0, 10).join(', ');
+    return new ClientError(
+      'trust',
+      `no version of ${roles.map(printable).join(', ')} waits for signatures: staged are ${there}`,
+    );
+  }
+  if (versions.every(({ delegators }) => delegators.length === 0)) {
+    return new ClientError(
+      'trust',
+      `${path} has no root that says whose keys sign: \`stele trust stage\` makes one from the plan`,
+    );
+  }
   const keys = signers.map(({ publicKey }) => tufKey(publicKey).keyid).join(', ');
   const what = (roles ?? versions.map(({ role }) => role)).slice(0, 10).join(', ');
   return new ClientError('key', `the key ${keys} may not sign ${what}: the metadata do not name it there`);

@@ -20,8 +20,8 @@ import type { MetaFile } from './metadata-fields.ts';
 import { checkSigned } from './threshold.ts';
 
 /** The root that somebody names as trusted: its own keys must have signed it. @throws ClientError `tuf-malformed`, `tuf-signatures` */
-export function acceptRoot(bytes: Uint8Array): Metadata<Root> {
-  const root = readRoot(bytes);
+export function acceptRoot(bytes: Uint8Array, what?: string): Metadata<Root> {
+  const root = readRoot(bytes, what);
   checkSigned(root.signed, 'root', root);
   return root;
 }

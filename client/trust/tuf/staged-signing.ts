@@ -76,6 +76,13 @@ export async function addSignature(
   return writeMetadata(metadata.signed.json, [...others, { keyid: key.keyid, sig }]);
 }
 
+/** Keys of the role whose signatures in the file do not hold: it was changed after they signed. */
+export function wrongSigners(role: string, metadata: Metadata, delegators: readonly Delegator[]): TufKey[] {
+  const missing = delegators.flatMap((delegator) => signedBy(delegator, role, metadata).missing);
+  const wrong = missing.filter((key) => metadata.signatures.some(({ keyid }) => keyid === key.keyid));
+  return [...new Map(wrong.map((key) => [key.fingerprint, key])).values()];
+}
+
 /** A staged version, with what a holder must see before signing it. */
 export interface VersionToSign {
   readonly role: string;

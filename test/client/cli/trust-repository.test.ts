@@ -120,6 +120,30 @@ describe('stele trust', () => {
     expect((await trust('publish', 'r', '--key', 'online.pem')).stdout).toBe('Everything is public already.\n');
   });
 
+  it('tells a holder that the version was changed after another one signed it', async () => {
+    await trustJson('init', 'changed', '--plan', 'plan.yaml');
+    await trustJson('sign', 'changed', '--key', 'holder-1.pem', '--yes');
+    const file = at('changed', 'staged', 'targets.json');
+    writeFileSync(file, readFileSync(file, 'utf8').replace('"version": 1', '"version": 2'));
+    const { stderr } = await trust('sign', 'changed', '--role', 'targets', '--key', 'holder-2.pem', '--yes');
+    expect(stderr).toContain('NOTE: the signature of holder-1 in it does not hold: holder-1 signed something else');
+    const root = await trust('sign', 'changed', '--role', 'root', '--key', 'holder-2.pem', '--yes');
+    expect(root.stderr).not.toContain('NOTE');
+  });
+
+  it('says why there is nothing to sign', async () => {
+    await trustJson('init', 'nothing', '--plan', 'plan.yaml');
+    const sign = (dir: string, ...more: string[]) => ['sign', dir, '--key', 'holder-1.pem', '--yes', ...more];
+    await fails(sign('nothing', '--role', 'team'), 2, 'trust', /no version of team waits .* staged are root, targets/);
+    // A plan alone, as where init was forgotten.
+    mkdirSync(at('plan-only'));
+    for (const name of ['plan.yaml', 'holder-1.pub.pem', 'holder-2.pub.pem', 'online.pub.pem']) {
+      copyFileSync(at(name), at('plan-only', name));
+    }
+    await trustJson('stage', 'plan-only', 'files');
+    await fails(sign('plan-only'), 2, 'trust', /plan-only has no root that says whose keys sign/);
+  });
+
   it('signs carried targets only beside what they follow', async () => {
     writeFileSync(at('new.txt'), 'new\n');
     await trustJson('stage', 'r', 'new.txt', '--as', 'notes/new.txt', '--remove', 'sub/x.json');

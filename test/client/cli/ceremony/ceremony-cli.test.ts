@@ -1,5 +1,5 @@
 /** A ceremony command by command, each in a process of its own, with the tokens of SoftHSM. Built first (`npm test` does). */
-import { appendFileSync, chmodSync, cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -89,6 +89,22 @@ describe.skipIf(skips('a ceremony', NO_SOFTHSM ?? lacking('npm')))('stele ceremo
       refused('ceremony', /not one that npm packed/),
     );
     expect(existsSync(join(elsewhere, 'steps.jsonl'))).toBe(false);
+  });
+
+  it('does not begin where the package that tokens need is not installed', async () => {
+    const modules = at('bare', 'node_modules');
+    await mkdir(join(modules, 'stele'), { recursive: true });
+    await run('tar', ['-xzf', tgz, '-C', join(modules, 'stele'), '--strip-components=1']);
+    const { dependencies } = JSON.parse(readFileSync(join(modules, 'stele', 'package.json'), 'utf8'));
+    for (const name of Object.keys(dependencies)) {
+      await mkdir(join(modules, name, '..'), { recursive: true });
+      symlinkSync(join(ROOT, 'node_modules', name), join(modules, name));
+    }
+    const ceremony = await prepare('without-package');
+    const cli = join(modules, 'stele', 'dist', 'client', 'cli', 'main.js');
+    const bare = await run(process.execPath, [cli, 'ceremony', 'begin', ceremony, '--package', tgz]);
+    expect(bare).toMatchObject(refused('pkcs11-module', /needs the package pkcs11js, which is not installed/, 2));
+    expect(existsSync(join(ceremony, 'steps.jsonl'))).toBe(false);
   });
 
   it.each([
@@ -193,6 +209,7 @@ describe.skipIf(skips('a ceremony', NO_SOFTHSM ?? lacking('npm')))('stele ceremo
     const changed = copy('changed-plan');
     appendFileSync(join(changed, 'ceremony.yaml'), 'targets: 1\n');
     expect(await step('root', changed)).toMatchObject(refused('ceremony', /was changed since/));
+    expect(await by('sign', 'holder-1', changed)).toMatchObject(refused('ceremony', /was changed since/));
     const made = await step('root');
     expect(made).toMatchObject({ code: 0 });
     expect(await step('root')).toEqual(made);
