@@ -13,6 +13,7 @@ import {
   type Timestamp,
 } from './metadata.ts';
 import { atOnce, type RepositoryStore } from './repository-store.ts';
+import { metadataFileName } from './role.ts';
 import { checkSigned } from './threshold.ts';
 
 export interface PublicState {
@@ -39,15 +40,22 @@ export async function readPublicState(store: RepositoryStore): Promise<PublicSta
   const roles = new Map<string, Metadata<Targets>>();
   const bytes = await store.readPublic('timestamp', 0);
   if (bytes === undefined) return { root, timestamp: undefined, snapshot: undefined, roles, versions };
-  const timestamp = readTimestamp(bytes);
+  const timestamp = whole(store, 'timestamp.json', (name) => readTimestamp(bytes, name));
   const read = async (role: string, version: number): Promise<Uint8Array> => {
     const file = await store.readPublic(role, version);
     if (file !== undefined) return file;
     throw damaged(store, `timestamp.json leads to version ${version} of "${role}", whose file is not there`);
   };
-  const snapshot = readSnapshot(await read('snapshot', timestamp.signed.snapshot.version));
+  const listed = timestamp.signed.snapshot.version;
+  const file = await read('snapshot', listed);
+  const snapshot = whole(store, metadataFileName('snapshot', listed), (name) => readSnapshot(file, name));
   await atOnce(snapshot.signed.meta, async ([role, { version }]) => {
-    if (role !== 'root') roles.set(role, readTargets(await read(role, version), `${role}.json`));
+    if (role === 'root') return;
+    const metadata = await read(role, version);
+    roles.set(
+      role,
+      whole(store, metadataFileName(role, version), (name) => readTargets(metadata, name)),
+    );
   });
   return { root, timestamp, snapshot, roles, versions };
 }
@@ -65,9 +73,12 @@ export async function readStagedState(store: RepositoryStore): Promise<StagedSta
   return { root, roles };
 }
 
-/** The version that comes next: no file of an earlier one is there, published or not. */
+/** The version that comes next: no file of an earlier one is there, published or not. @throws ClientError `trust` behind 2^53 - 1 */
 export function nextVersion({ versions }: Pick<PublicState, 'versions'>, role: string): number {
-  return (versions.get(role)?.at(-1) ?? 0) + 1;
+  const newest = versions.get(role)?.at(-1) ?? 0;
+  if (newest < Number.MAX_SAFE_INTEGER) return newest + 1;
+  const why = `public/${metadataFileName(role, newest)} has the last version that there can be`;
+  throw new ClientError('trust', `${why}: remove the file if it was never published`);
 }
 
 /** Whether a staged root is the newest public one: a publication put it there, and ended before it removed the staged file. */
@@ -80,13 +91,25 @@ async function readRootChain(store: RepositoryStore, versions: readonly number[]
   let last: Metadata<Root> | undefined;
   for (const [i, version] of versions.entries()) {
     if (version !== i + 1) throw damaged(store, `version ${i + 1} of the root is missing`);
-    const root = readRoot((await store.readPublic('root', version))!, `${version}.root.json`);
+    const bytes = (await store.readPublic('root', version))!;
+    const root = whole(store, `${version}.root.json`, (name) => readRoot(bytes, name));
     if (root.signed.version !== version) throw damaged(store, `${version}.root.json holds another version`);
     if (last !== undefined) checkSigned(last.signed, 'root', root);
     checkSigned(root.signed, 'root', root);
     last = root;
   }
   return last;
+}
+
+/** What `read` makes of a public file. @throws ClientError `tuf-malformed`, which says where to get the file again */
+function whole<T>(store: RepositoryStore, name: string, read: (name: string) => T): T {
+  try {
+    return read(name);
+  } catch (error) {
+    if (!(error instanceof ClientError) || error.code !== 'tuf-malformed') throw error;
+    const why = `${store.public} is damaged: ${error.message}`;
+    throw new ClientError(error.code, `${why}. Bring the file back from a mirror or a backup`, { cause: error });
+  }
 }
 
 function damaged(store: RepositoryStore, why: string): ClientError {

@@ -73,7 +73,8 @@ export async function statusOf(dir: string, now: number): Promise<RepositoryStat
     const [plan, state, staged] = [store.plan(), await readPublicState(store), await readStagedState(store)];
     const names = new Set(['root', 'targets', 'snapshot', 'timestamp', ...state.roles.keys(), ...staged.roles.keys()]);
     const roles = [...names].map((role) => roleStatus(role, plan, state, staged, now));
-    return { roles, targets: targetsIn(state), todo: roles.flatMap(todoOf) };
+    const targets = targetsIn(state);
+    return { roles, targets, todo: [...roles.flatMap(todoOf), ...lostTargets(store, targets)] };
   });
 }
 
@@ -141,6 +142,15 @@ function validityOf({ signed }: Metadata, period: PlannedRole | undefined, now: 
 function targetsIn(state: PublicState): RepositoryStatus['targets'] {
   return [...state.roles].flatMap(([role, { signed }]) =>
     [...signed.targets].map(([name, { length, hashes }]) => ({ name, role, length, sha256: hashes.get('sha256')! })),
+  );
+}
+
+/** Targets that clients could not fetch. */
+function lostTargets(store: RepositoryStore, targets: RepositoryStatus['targets']): string[] {
+  const lost = targets.filter(({ name, sha256, length }) => store.publicTargetSize(name, sha256) !== length);
+  return lost.map(
+    ({ name }) =>
+      `the file of the target ${name} is lost or cut off in public/targets: bring it back, or stage it again`,
   );
 }
 

@@ -1,6 +1,16 @@
 /** The commands of a TUF repository as its operator and its holders run them. Built first (`npm test` does). */
 import { createHash, createPublicKey } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { canonicalize } from '@tufjs/canonical-json';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -118,6 +128,33 @@ describe('stele trust', () => {
       targets: [{ name: 'policy', role: 'targets' }, { name: 'sub/x.json' }],
     });
     expect((await trust('publish', 'r', '--key', 'online.pem')).stdout).toBe('Everything is public already.\n');
+  });
+
+  it('says which public file is lost or damaged, and what to do', async () => {
+    cpSync(at('r'), at('broken'), { recursive: true });
+    const file = (...names: string[]) => at('broken', 'public', ...names);
+    const spoilt = async (name: string, content: string, args: string[], status: number, why: RegExp) => {
+      const before = existsSync(file(name)) ? readFileSync(file(name)) : undefined;
+      writeFileSync(file(name), content);
+      await fails(args, status, status === 2 ? 'trust' : 'tuf-malformed', why);
+      if (before === undefined) rmSync(file(name));
+      else writeFileSync(file(name), before);
+    };
+    for (const name of ['timestamp.json', '1.snapshot.json', '1.targets.json', '1.root.json']) {
+      const why = new RegExp(`broken/public is damaged: .*${name} is empty.* Bring the file back`);
+      await spoilt(name, '', ['status', 'broken'], 1, why);
+    }
+    writeFileSync(at('next'), 'next\n');
+    // A version 2^53 would be refused by every command after it.
+    const stage = ['stage', 'broken', 'next'];
+    await spoilt('9007199254740991.targets.json', '', stage, 2, /the last version that there can be: remove/);
+    expect(existsSync(at('broken', 'staged', 'targets.json'))).toBe(false);
+    expect((await trust('status', 'broken')).code).toBe(0);
+    const [policy] = readdirSync(file('targets')).filter((name) => name.endsWith('.policy'));
+    truncateSync(file('targets', policy!), 3);
+    const { code, stdout } = await trust('status', 'broken');
+    expect(stdout).toContain('the file of the target policy is lost or cut off in public/targets: bring it back');
+    expect(code).toBe(1);
   });
 
   it('tells a holder that the version was changed after another one signed it', async () => {
