@@ -2,7 +2,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Command } from 'commander';
-import { usage } from '../../errors.ts';
+import { ClientError, usage } from '../../errors.ts';
 import { readPlan } from '../../trust/tuf/plan-config.ts';
 import { TUF_LIMITS } from '../../trust/tuf/role.ts';
 import { collectSignatures } from '../../trust/tuf/staged-signing.ts';
@@ -128,6 +128,11 @@ async function targetsAt(path: string): Promise<{ readonly name: string; readonl
   const stats = await reading(path, () => stat(path));
   if (!stats.isDirectory()) return [{ name: basename(path), path }];
   const entries = await readdir(path, { recursive: true, withFileTypes: true });
+  const odd = entries.find((entry) => !entry.isFile() && !entry.isDirectory());
+  if (odd !== undefined) {
+    const why = `${join(odd.parentPath, odd.name)} is no regular file, and links in a directory are not followed`;
+    throw new ClientError('file', `${why}: take it out, or name the file itself with --as NAME`);
+  }
   const files = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
   if (files.length > MAX_TARGETS) throw usage(`${path} has ${files.length} files, more than ${MAX_TARGETS}`);
   const start = join(path, '/').length;

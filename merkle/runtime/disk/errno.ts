@@ -18,7 +18,7 @@ const WORDS: readonly (readonly [words: RegExp, name: string])[] = [
 ];
 
 /** Such as `ENOSPC`: of the error, or of the first of its causes that has one. Undefined where nothing of the kind is said. */
-function errnoOf(error: unknown): string | undefined {
+export function errnoOf(error: unknown): string | undefined {
   for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
     const code = 'code' in at ? at.code : undefined;
     if (typeof code === 'string' && /^E[A-Z0-9]+$/.test(code)) return code;

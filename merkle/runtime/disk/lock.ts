@@ -16,7 +16,7 @@ import { unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { RuntimeError } from '../runtime-errors.ts';
-import { couldNotTry, isFull } from './errno.ts';
+import { couldNotTry, errnoOf, isFull } from './errno.ts';
 import { makeDirDurable, readFileIfThere, removeLeftovers, writeFileDurable } from './files.ts';
 import { flockDir } from './flock.ts';
 import { GuardedLevel } from './level.ts';
@@ -39,6 +39,7 @@ export interface DirLock {
 }
 
 const MAX_OWNER_BYTES = 4096;
+const NO_RIGHTS = ['EACCES', 'EPERM', 'EROFS'];
 
 /** Where the disk was full, the lock is completed once there is room. */
 const COMPLETE_MS = 5000;
@@ -127,6 +128,10 @@ async function openLock(dir: string, guarded: boolean): Promise<GuardedLevel> {
   } catch (error) {
     if (!(error instanceof RuntimeError)) throw error;
     if (error.code === 'locked') throw lockedError(dir, await readOwner(dir), error);
+    if (NO_RIGHTS.includes(errnoOf(error) ?? '')) {
+      const why = `this user may not write ${path} (${errnoOf(error)}), which locks the directory`;
+      throw new RuntimeError(error.code, `${why}: run as the user that it belongs to`, { cause: error });
+    }
     if (couldNotTry(error)) throw error;
     const first = guarded ? 'No other process uses the directory.' : `Make sure that no process uses ${dir}.`;
     throw new RuntimeError(

@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -155,6 +156,13 @@ describe('stele trust', () => {
     const { code, stdout } = await trust('status', 'broken');
     expect(stdout).toContain('the file of the target policy is lost or cut off in public/targets: bring it back');
     expect(code).toBe(1);
+  });
+
+  it('leaves out nothing of a directory without a word', async () => {
+    mkdirSync(at('linked'));
+    symlinkSync(at('files', 'policy'), at('linked', 'policy'));
+    await fails(['stage', 'r', 'linked'], 2, 'file', /linked\/policy is no regular file/);
+    expect(existsSync(at('r', 'staged', 'targets.json'))).toBe(false);
   });
 
   it('tells a holder that the version was changed after another one signed it', async () => {

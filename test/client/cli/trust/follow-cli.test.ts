@@ -161,6 +161,19 @@ describe('stele trust', () => {
     }
   });
 
+  const other = process.getuid?.() === 0 ? undefined : 'root, who can be another user';
+  it.skipIf(skips('a user who may read the local trust alone', other))(
+    'says that another user may not update',
+    async () => {
+      await use('of-root');
+      chmodSync(dir.path, 0o755);
+      const as = { uid: 54_321, gid: 54_321, cwd: '/', env: env('of-root'), encoding: 'utf8' } as const;
+      expect(spawnSync(process.execPath, [CLI, 'trust', 'get', 'log.vkey'], as).status).toBe(0);
+      const { stderr } = spawnSync(process.execPath, [CLI, 'trust', 'update'], as);
+      expect(stderr).toMatch(/this user may not write .*lock \(EACCES\).*run as the user that it belongs to/);
+    },
+  );
+
   const asNobody = process.getuid?.() === 0 ? undefined : 'root, who can be another user';
   it.skipIf(skips('a user without an entry and without a home', asNobody))('needs no home', () => {
     const { status, stderr } = spawnSync(process.execPath, [CLI, 'trust', 'show'], {
