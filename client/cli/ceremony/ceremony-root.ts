@@ -25,7 +25,7 @@ import { hexSha256 } from '../../trust/tuf/tuf-key.ts';
 import { calledAs, shellWord } from '../called-as.ts';
 import { print } from '../report.ts';
 import { grouped, timeNow } from './ceremony-words.ts';
-import { checkPlan, checkRecorded } from './running-package.ts';
+import { checkRecorded, checkRecordedPlan } from './running-package.ts';
 
 interface JsonOption {
   readonly json?: boolean;
@@ -129,7 +129,7 @@ export async function refuseFrozen(store: CeremonyStore): Promise<void> {
 
 async function samePlan(store: CeremonyStore, { begin }: Ceremony): Promise<CeremonyPlan> {
   const { plan, bytes } = await readCeremonyPlan(store);
-  checkPlan(store, begin, bytes);
+  checkRecordedPlan(store, begin, bytes);
   return plan;
 }
 

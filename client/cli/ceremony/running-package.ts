@@ -53,12 +53,12 @@ export async function checkRecorded(store: CeremonyStore, begun: BeginStep): Pro
     throw new ClientError('ceremony', `${store.path('package')} is not the list that the ceremony began with`);
   }
   checkRunning(list);
-  checkPlan(store, begun, await store.read('plan', MAX_LIST));
+  checkRecordedPlan(store, begun, await store.read('plan', MAX_LIST));
   return thisMachine();
 }
 
 /** @throws ClientError `ceremony` where the plan is not the one that the ceremony began with */
-export function checkPlan(store: CeremonyStore, { plan }: BeginStep, bytes: Uint8Array | undefined): void {
+export function checkRecordedPlan(store: CeremonyStore, { plan }: BeginStep, bytes: Uint8Array | undefined): void {
   if (bytes !== undefined && hexSha256(bytes) === plan) return;
   const why = `${store.path('plan')} was changed since the ceremony began: put back the plan, or begin anew elsewhere`;
   throw new ClientError('ceremony', why);
