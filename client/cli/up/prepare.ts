@@ -7,8 +7,9 @@
  *     trust/                  files for others (trust/trust-files.ts)
  *     trust-repository/       the same in a TUF repository (up-trust.ts)
  */
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { decodeUtf8, encodeUtf8 } from '../../../merkle/bytes.ts';
 import {
@@ -209,13 +210,27 @@ async function addLogs(file: string, keys: readonly VerifierKey[]): Promise<void
   if (missing.length > 0) await write(file, `${text}${missing.map((vkey) => `log ${vkey}\n`).join('')}`);
 }
 
-/** Ports that were free a moment ago. */
+/** Below those that systems give to outgoing connections, and to programs that take any port: none of these takes one meanwhile. */
+const [LOWEST_PORT, HIGHEST_PORT] = [10_240, 32_767];
+const PORT_TRIES = 100;
+
+/** Ports that were free a moment ago. @throws the error of `listen` */
 async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
+  const servers: Server[] = [];
+  try {
+    for (let tries = 1; servers.length < count; tries++) {
+      const server = createServer().listen(randomInt(LOWEST_PORT, HIGHEST_PORT + 1), '127.0.0.1');
+      try {
+        await once(server, 'listening');
+        servers.push(server);
+      } catch (error) {
+        if (tries === PORT_TRIES || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+      }
+    }
+    return servers.map((server) => (server.address() as AddressInfo).port);
+  } finally {
+    await Promise.all(servers.map((server) => once(server.close(), 'close')));
+  }
 }
 
 /** Writes a file that all may read: it holds no secret. */
