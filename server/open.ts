@@ -4,7 +4,6 @@ import { decodeUtf8 } from '../merkle/bytes.ts';
 import type { Policy } from '../merkle/policy.ts';
 import { isThere, makeDirDurable, readFileIfThere, writeFileDurable } from '../merkle/runtime/disk/files.ts';
 import { type DirLock, lockDir } from '../merkle/runtime/disk/lock.ts';
-import { mldsaSigner, readMldsaKey } from '../merkle/runtime/keys/mldsa.ts';
 import type { RetryingSigner } from '../merkle/runtime/keys/retrying.ts';
 import { openAdminToken } from '../merkle/runtime/service/admin-token.ts';
 import { Closers } from '../merkle/runtime/service/ends.ts';
@@ -24,7 +23,7 @@ import {
   readIdentity,
   writeIdentity,
 } from './dir/identity.ts';
-import { type KeyOptions, openKeys } from './dir/keys.ts';
+import { openSigners } from './dir/keys.ts';
 import { layout, openDirStores } from './dir/layout.ts';
 import { ServerError } from './errors.ts';
 import { createIngest, type Ingest } from './ingest/ingest.ts';
@@ -109,7 +108,7 @@ export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
     const onSignerError = () => metrics.signerErrors.inc();
     const { signer, keys, save } = ended
       ? { signer: CheckpointSigner.ended(config.origin, found.verifierKeys), keys: [], save: async () => {} }
-      : await openSigners(config, { policy, existing, logger, onError: onSignerError });
+      : await openSigners({ config, policy, existing, logger, onError: onSignerError });
     closers.add(() => signer.close());
     const identity = {
       format: FORMAT,
@@ -198,13 +197,6 @@ export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
 function defaultMinInterval({ entries }: Config, cosigner: Cosigner | undefined): number {
   if (cosigner !== undefined && !cosigner.loopback) return 1000;
   return entries === 'raw' ? 200 : 0;
-}
-
-/** The log's own keys, and the signer of its checkpoints. `save` stores a new key. */
-async function openSigners(config: Config & { readonly origin: string }, options: Omit<KeyOptions, 'config'>) {
-  const { signers: keys, save } = await openKeys({ config, ...options });
-  const mldsa = config.mldsaKey === undefined ? undefined : mldsaSigner(await readMldsaKey(config.mldsaKey));
-  return { signer: new CheckpointSigner(config.origin, keys, mldsa), keys, save };
 }
 
 function startIngest(config: Config, logger: Logger): Ingest {

@@ -2,6 +2,7 @@
 import type { Policy } from '../../merkle/policy.ts';
 import { isThere } from '../../merkle/runtime/disk/files.ts';
 import { newKey } from '../../merkle/runtime/keys/keyfile.ts';
+import { mldsaSigner, readMldsaKey } from '../../merkle/runtime/keys/mldsa.ts';
 import { openSigner } from '../../merkle/runtime/keys/open-signer.ts';
 import { loggedRetries, RetryingSigner } from '../../merkle/runtime/keys/retrying.ts';
 import { readSecret } from '../../merkle/runtime/keys/secret.ts';
@@ -10,9 +11,10 @@ import type { Signer } from '../../merkle/runtime/keys/types.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import type { Config } from '../config/load.ts';
 import { ServerError } from '../errors.ts';
+import { CheckpointSigner } from '../log/sign.ts';
 
-export interface KeyOptions {
-  readonly config: Pick<Config, 'key' | 'createKey' | 'ed25519Key' | 'data'>;
+interface KeyOptions {
+  readonly config: Pick<Config, 'key' | 'createKey' | 'ed25519Key'>;
   /** The witness policy, where there is one. */
   readonly policy: Policy | undefined;
   /** The data directory belongs to a log already: a missing key is a loss, and no new key is made. */
@@ -32,7 +34,7 @@ interface OpenKeys {
  * until `save`.
  * @throws ServerError `config`, `policy`, `key-mismatch`; what opening a key throws
  */
-export async function openKeys(options: KeyOptions): Promise<OpenKeys> {
+async function openKeys(options: KeyOptions): Promise<OpenKeys> {
   const { config, policy, existing, logger, onError } = options;
   const signers: RetryingSigner[] = [];
   const add = (signer: Signer) => signers.push(new RetryingSigner(signer, loggedRetries(logger, onError)));
@@ -55,6 +57,29 @@ export async function openKeys(options: KeyOptions): Promise<OpenKeys> {
     return { signers, save };
   } catch (error) {
     await Promise.allSettled(signers.map((signer) => signer.close()));
+    throw error;
+  }
+}
+
+interface OpenSigners {
+  /** Closes the keys with itself. */
+  readonly signer: CheckpointSigner;
+  /** The log's own key, and the Ed25519 key beside it. */
+  readonly keys: readonly RetryingSigner[];
+  readonly save: OpenKeys['save'];
+}
+
+/** Opens the log's keys, and makes the signer of its checkpoints of them. Writes nothing. @throws as `openKeys` */
+export async function openSigners({
+  config,
+  ...options
+}: KeyOptions & { readonly config: Pick<Config, 'mldsaKey'> & { readonly origin: string } }): Promise<OpenSigners> {
+  const { signers: keys, save } = await openKeys({ config, ...options });
+  try {
+    const mldsa = config.mldsaKey === undefined ? undefined : mldsaSigner(await readMldsaKey(config.mldsaKey));
+    return { signer: new CheckpointSigner(config.origin, keys, mldsa), keys, save };
+  } catch (error) {
+    await Promise.allSettled(keys.map((key) => key.close()));
     throw error;
   }
 }

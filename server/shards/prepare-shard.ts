@@ -4,14 +4,12 @@ import { equal } from '../../merkle/bytes.ts';
 import { parseVerifierKey, type VerifierKey } from '../../merkle/note.ts';
 import type { Policy } from '../../merkle/policy.ts';
 import { makeDirDurable } from '../../merkle/runtime/disk/files.ts';
-import { mldsaSigner, readMldsaKey } from '../../merkle/runtime/keys/mldsa.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import type { Config } from '../config/load.ts';
 import { endpointsOf, readPolicy } from '../cosign/policy.ts';
 import { type LogIdentity, readIdentity } from '../dir/identity.ts';
-import { openKeys } from '../dir/keys.ts';
+import { openSigners } from '../dir/keys.ts';
 import { ServerError } from '../errors.ts';
-import { CheckpointSigner } from '../log/sign.ts';
 import { type FurtherShard, readChain, shardConfig } from './chain.ts';
 import type { ShardOrder } from './shard-order.ts';
 import { isUrlOf, type ShardRecord, shardDir, writeShardRecord } from './shard-record.ts';
@@ -42,7 +40,6 @@ export async function prepareIn(config: Config, order: ShardOrder, logger: Logge
   if (order.key === undefined && found === undefined) {
     checkPlainKey(chain.find(({ record }) => record.origin === before)?.record.key ?? config.key, before);
   }
-  await makeDirDurable(dir, { mode: 0o700 });
   const record = await withKeys(config, { ...order, predecessor: before }, found?.record, dir, others, logger);
   if (found === undefined || found.record.url !== url) await writeShardRecord(dir, record);
   // A crash here: the shard is prepared.
@@ -84,7 +81,7 @@ async function predecessorOf(
   return last?.record.origin ?? first.origin;
 }
 
-/** Opens the keys, makes the default one where it is new, and checks that the shard can open with them. */
+/** Opens the keys, checks that the shard can open with them, and makes the default one where it is new. */
 async function withKeys(
   config: Config,
   order: ShardOrder & { readonly predecessor: string },
@@ -104,7 +101,7 @@ async function withKeys(
   };
   const draft: ShardRecord = { origin, url, predecessor, verifierKeys: [], ...places };
   const policy = config.policy === undefined ? undefined : await readPolicy(config.policy);
-  const signer = await openShardSigner(config, { dir, record: draft }, policy, {
+  const { signer, save } = await openShardSigner(config, { dir, record: draft }, policy, {
     logger,
     // The key of a shard that was prepared is lost where its file is missing.
     createKey: order.key === undefined && found === undefined,
@@ -120,6 +117,9 @@ async function withKeys(
           `that was given is ${verifierKeys[0]}: give the same key again, or none.`,
       );
     }
+    // What is refused leaves nothing behind.
+    await makeDirDurable(dir, { mode: 0o700 });
+    await save();
     return { ...draft, verifierKeys: [...verifierKeys], ...(found && placesOf(found)) };
   } finally {
     await signer.close();
@@ -151,21 +151,13 @@ function placesOf({ key, ed25519Key, mldsaKey }: ShardRecord) {
   return { key, ...(ed25519Key && { ed25519Key }), ...(mldsaKey !== undefined && { mldsaKey }) };
 }
 
-/** The signer of a shard that has not begun. The caller closes it. */
+/** The keys of a shard that has not begun. The caller closes the signer. */
 export async function openShardSigner(
   config: Config,
   shard: Pick<FurtherShard, 'dir' | 'record'>,
   policy: Policy | undefined,
   { logger, createKey = false }: { readonly logger: Logger; readonly createKey?: boolean },
-): Promise<CheckpointSigner> {
+): ReturnType<typeof openSigners> {
   const own = { ...shardConfig(config, shard), createKey };
-  const { signers, save } = await openKeys({ config: own, policy, existing: !createKey, logger, onError: () => {} });
-  try {
-    const mldsa = own.mldsaKey === undefined ? undefined : mldsaSigner(await readMldsaKey(own.mldsaKey));
-    await save();
-    return new CheckpointSigner(shard.record.origin, signers, mldsa);
-  } catch (error) {
-    await Promise.allSettled(signers.map((signer) => signer.close()));
-    throw error;
-  }
+  return await openSigners({ config: own, policy, existing: !createKey, logger, onError: () => {} });
 }

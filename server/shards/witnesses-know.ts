@@ -38,7 +38,7 @@ export async function askWitnessesOf(config: Config, shard: FurtherShard, logger
   if (config.policy === undefined) return { witnesses: [], quorum: true };
   const policy = await readPolicy(config.policy);
   if (policy.witnesses.length === 0) return { witnesses: [], quorum: true };
-  const signer = await openShardSigner(config, shard, policy, { logger });
+  const { signer } = await openShardSigner(config, shard, policy, { logger });
   const client = new WitnessClient();
   try {
     const note = encodeUtf8(await signer.sign({ size: 0, root: EMPTY_ROOT }));

@@ -162,6 +162,7 @@ describe('the order of a shard', () => {
       });
     }
     expect(await listShards(options())).toHaveLength(1);
+    expect(existsSync(join(data, 'shards'))).toBe(false);
   });
 
   it('brings no code of its own into a log that runs', async () => {
