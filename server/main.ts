@@ -16,6 +16,7 @@ export { loadConfig, SETTINGS } from './config/load.ts';
 export { readIdentity } from './dir/identity.ts';
 export { listShards, openShard, prepareShard, witnessesKnow } from './shards/shard-commands.ts';
 export type { ShardOrder } from './shards/shard-order.ts';
+export { checkShardUrl } from './shards/shard-record.ts';
 export type { ShardInfo } from './shards/shards.ts';
 export type { WitnessesKnow } from './shards/witnesses-know.ts';
 export type { CheckOptions, CheckReport } from './tools/check.ts';

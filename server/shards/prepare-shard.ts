@@ -12,7 +12,7 @@ import { openSigners } from '../dir/keys.ts';
 import { ServerError } from '../errors.ts';
 import { type FurtherShard, readChain, shardConfig } from './chain.ts';
 import type { ShardOrder } from './shard-order.ts';
-import { isUrlOf, type ShardRecord, shardDir, writeShardRecord } from './shard-record.ts';
+import { checkShardUrl, type ShardRecord, shardDir, writeShardRecord } from './shard-record.ts';
 
 /**
  * Makes the next shard of the log in `config.data`, whose lock the process has. Repeats what a crash cut off; a shard that was
@@ -22,14 +22,8 @@ import { isUrlOf, type ShardRecord, shardDir, writeShardRecord } from './shard-r
  */
 export async function prepareIn(config: Config, order: ShardOrder, logger: Logger): Promise<FurtherShard> {
   const { origin, url } = order;
+  checkShardUrl(order);
   const dir = shardDir(config.data, origin);
-  if (!isUrlOf(url, origin)) {
-    throw new ServerError(
-      'config',
-      `${url} does not lead to the shard "${origin}": clients name the host of the URL, which chooses the shard. Give an https or ` +
-        `http URL with the host ${origin}, without a slash at its end.`,
-    );
-  }
   const chain = await readChain(config.data);
   const found = chain.find(({ record }) => record.origin === origin);
   const before = await predecessorOf(config, order, chain, found);

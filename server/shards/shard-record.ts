@@ -48,7 +48,12 @@ export function shardsDir(data: string): string {
 
 /** The directory of one further shard. @throws ServerError `config` where no shard can have this origin */
 export function shardDir(data: string, origin: string): string {
-  if (HOST_NAME.test(origin)) return join(shardsDir(data), origin);
+  checkOrigin(origin);
+  return join(shardsDir(data), origin);
+}
+
+function checkOrigin(origin: string): void {
+  if (HOST_NAME.test(origin)) return;
   throw new ServerError(
     'config',
     `"${origin}" is no origin of a shard: take the bare host name in lower case by which clients reach it, such as log2.example.com.`,
@@ -134,8 +139,19 @@ function isSound({ origin, url, verifierKeys }: Static<typeof ShardFile>): boole
   return isUrlOf(url, origin) && verifierKeys.every((key) => isKeyOf(origin, key));
 }
 
+/** @throws ServerError `config` where no shard can have this origin, or the URL does not lead to it */
+export function checkShardUrl({ origin, url }: Pick<ShardRecord, 'origin' | 'url'>): void {
+  checkOrigin(origin);
+  if (isUrlOf(url, origin)) return;
+  throw new ServerError(
+    'config',
+    `${url} does not lead to the shard "${origin}": clients name the host of the URL, which chooses the shard. Give an https or ` +
+      `http URL with the host ${origin}, without a slash at its end.`,
+  );
+}
+
 /** Whether clients that call the URL name the origin as its host. */
-export function isUrlOf(url: string, origin: string): boolean {
+function isUrlOf(url: string, origin: string): boolean {
   return parsePublicUrl(url) === url && new URL(url).hostname === origin;
 }
 

@@ -72,14 +72,19 @@ export interface Rotation {
 /**
  * Does all steps that are left, or ends where others must do something first.
  *
- * @throws ClientError `usage`, `trust` before anything happens, and what the steps throw: ServerError, RuntimeError, ClientError
+ * @throws ClientError `usage`, `trust` and ServerError `config` before anything happens, and what the steps throw: ServerError,
+ *   RuntimeError, ClientError
  */
 export async function rotate(options: RotateOptions): Promise<Rotation> {
+  const { order } = options;
+  if (order !== undefined) options.server.checkShardUrl(order);
   const start = await whereIs(options);
   await options.place.check();
   if (options.dryRun) return at(start, await nextStep(options, start));
   if (start.next === undefined) await checkNewKey(options, start);
-  const prepared = start.next ?? (await prepare(options));
+  // A repeat may correct the URL, and must not pass over a key that the shard does not have.
+  const again = order !== undefined && (start.next?.status === 'prepared' || start.next?.url !== order.url);
+  const prepared = start.next === undefined || again ? await prepare(options) : start.next;
   let here = await whereIs({ ...options, order: orderOf(options, prepared) });
 
   // Also where the old shard was frozen by hand: the next one would take entries that no witness cosigns.

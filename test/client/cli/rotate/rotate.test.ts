@@ -6,6 +6,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { stageTargets } from '../../../../client/trust/tuf/staging.ts';
+import { createKeyFile } from '../../../../merkle/runtime/keys/keyfile.ts';
 import { later, tempDir } from '../../../support/log-files.ts';
 import { CLI, type Ran, type ServeProcess, stele } from '../../../support/serve.ts';
 import { startWitness } from '../../../support/witness-process.ts';
@@ -142,8 +143,25 @@ describe('a rotation', () => {
     expect(JSON.parse(targets['trusted_root.json']!).tlogs).toHaveLength(2);
     expect(JSON.parse(targets['signing_config.v0.2.json']!).rekorTlogUrls).toHaveLength(1);
     expect(result(await rotate('--dry-run', '--json'))).toMatchObject({ step: 'announce', to: '127.0.0.1' });
+    // A repeat has the last word about the address, until the rotation is done and after it.
+    const addresses = () =>
+      (JSON.parse(repository.targets()['trusted_root.json']!).tlogs as { baseUrl: string }[])[1]?.baseUrl;
+    const mistyped = 'https://127.0.0.1:1';
+    const again = await rotate(mistyped, ...repository.options, '--announce', '--json');
+    expect(result(again), again.stderr).toMatchObject({ ok: true, step: 'freeze', url: mistyped });
+    expect(addresses()).toBe(mistyped);
+    await createKeyFile(at('other.pem'), 'ed25519');
+    const otherKey = await rotate(log.next, '--next-key-file', at('other.pem'), ...repository.options, '--yes');
+    expect(otherKey).toMatchObject({ code: 2, stderr: expect.stringContaining('was prepared with the key') });
+    expect(await statuses()).toEqual(['open', 'prepared']);
     expect(result(await rotate(...repository.options, '--yes', '--json'))).toMatchObject({ ok: true, step: 'done' });
     expect(await statuses()).toEqual(['frozen', 'open']);
+    expect(result(await rotate(log.next, ...repository.options, '--yes', '--json'))).toMatchObject({
+      ok: true,
+      step: 'done',
+      url: log.next,
+    });
+    expect(addresses()).toBe(log.next);
   });
 
   it('stops for holders who sign elsewhere, and goes on when they have', async () => {
@@ -235,6 +253,9 @@ describe('is refused before anything happens', () => {
       [[], /no rotation is under way.*name the address of the next shard/],
       [[log.first], /"localhost" is a shard of this log already/],
       [['ftp://127.0.0.1'], /usage/],
+      [['http://[::1]'], /"\[::1\]" is no origin of a shard: take the bare host name/],
+      [['http://[::1]', '--dry-run'], /"\[::1\]" is no origin of a shard/],
+      [['http://localhost.', '--dry-run'], /"localhost\." is no origin of a shard/],
       [[log.next, '--next-key-file', at('data', 'key.pem')], /the given key is the one of "localhost"/],
       [[log.next, '--next-key-file', at('none.pem')], /none\.pem/],
       [[log.next, '--next-pin-env', 'PIN'], /--pkcs11-module/],
