@@ -11,7 +11,7 @@ import type { AuditReport } from '../audit/types.ts';
 import { ClientError, usage } from '../errors.ts';
 import { parseLogUrl } from '../submit/log-url.ts';
 import type { TileSource } from '../tiles/types.ts';
-import { MAX_LAST_CHECKPOINT, parseLastCheckpoint } from '../trust/last-checkpoint.ts';
+import { isEmptyEnd, MAX_LAST_CHECKPOINT, parseLastCheckpoint } from '../trust/last-checkpoint.ts';
 import { MAX_MONITOR_CONFIG, parseMonitoredLogs } from '../trust/monitor-config.ts';
 import type { FollowedTrust } from '../trust/tuf/load-trust.ts';
 import { counted } from './counted.ts';
@@ -124,8 +124,10 @@ async function auditOne(
   const print: typeof printResult = (json, result, lines) =>
     onResult === undefined ? printResult(json, result, lines) : onResult({ ok: true, ...result });
   try {
-    const report = await run(location, options, followed);
-    if (report.corruption === undefined) return print(options.json, toJson(report), found(report, options));
+    const { report, emptyEnd } = await run(location, options, followed);
+    if (report.corruption === undefined) {
+      return print(options.json, toJson(report), found(report, options, emptyEnd));
+    }
     const { code, message } = report.corruption;
     process.stderr.write(`stele: error [${code}]: ${printable(message)}\n`);
     print(options.json, { ok: false, error: { code, message }, ...toJson(report) }, corrupt(report));
@@ -178,11 +180,17 @@ async function ofNewLog(
   );
 }
 
+interface Audited {
+  readonly report: AuditReport;
+  /** The log was frozen empty, and its last checkpoint is pinned. */
+  readonly emptyEnd: boolean;
+}
+
 async function run(
   location: string,
   options: AuditCommandOptions,
   followed: FollowedTrust | undefined,
-): Promise<AuditReport> {
+): Promise<Audited> {
   const { auditLog } = await import('../audit/audit.ts');
   const { openSource } = await import('../tiles/tiles.ts');
   const { parseTrustPolicy } = await import('../trust/quorum.ts');
@@ -193,23 +201,24 @@ async function run(
       ? undefined
       : parseTrustPolicy(await readWhole(options.policy, MAX_POLICY, 'a policy'));
   const logKey = options.logKey === undefined ? undefined : await verifierKeyText(options.logKey);
-  const pinned = options.lastCheckpoint;
-  const lastCheckpoints = [
-    ...(pinned === undefined ? [] : [await readWhole(pinned, MAX_LAST_CHECKPOINT, 'a checkpoint')]),
-    ...(followed === undefined ? [] : followedLastCheckpoints(followed)),
-  ];
+  const { lastCheckpoint: file } = options;
+  const pinned =
+    file === undefined ? [] : [parseLastCheckpoint(await readWhole(file, MAX_LAST_CHECKPOINT, 'a checkpoint'))];
+  const known = followed === undefined ? [] : followedLastCheckpoints(followed).map(parseLastCheckpoint);
+  const lastCheckpoints = [...pinned, ...known];
   const stop = new AbortController();
   void stopSignals().then(() => stop.abort());
   const place = await placeOf(location, options, followed);
   const source = openSource(place, { timeoutMs, fetch: await fetchOf(options.ca) });
   try {
+    for (const { origin } of pinned) await checkPinned(source, origin, stop.signal);
     const policy =
       followed === undefined ? given : await followedPolicyFor(source, { location, place }, followed, stop.signal);
-    return await withProgress(`auditing ${printable(source.name)}`, 'entries', (update) =>
+    const report = await withProgress(`auditing ${printable(source.name)}`, 'entries', (update) =>
       auditLog(source, {
         logKey,
         policy,
-        lastCheckpoints: lastCheckpoints.map(parseLastCheckpoint),
+        lastCheckpoints,
         signatures: options.signatures === true,
         stateFile: options.state,
         newOnly: options.newOnly === true,
@@ -218,9 +227,23 @@ async function run(
         onProgress: ({ entries, total }) => update(entries, total),
       }),
     );
+    return { report, emptyEnd: report.tree !== undefined && isEmptyEnd(report.tree, lastCheckpoints) };
   } finally {
     await source.close();
   }
+}
+
+/** The last checkpoint of another log would check nothing. @throws ClientError `usage` */
+async function checkPinned(source: TileSource, pinned: string, signal: AbortSignal): Promise<void> {
+  const origin = await originAt(source, signal);
+  if (origin === undefined || origin === pinned) return;
+  throw usage(`--last-checkpoint is of the log ${printable(pinned)}, and this one is ${printable(origin)}`);
+}
+
+/** The first line of the log's checkpoint; undefined where there is none that can be read. */
+async function originAt(source: TileSource, signal: AbortSignal): Promise<string | undefined> {
+  const bytes = await source.checkpoint(signal).catch(() => undefined);
+  return bytes && Buffer.from(bytes).toString().split('\n', 1)[0];
 }
 
 /** Where the log is read: what is neither a URL nor a path is an origin, where a followed repository has a configuration. */
@@ -257,8 +280,7 @@ async function followedPolicyFor(
   const named = policy?.logs.filter(({ key }) => key.name === location) ?? [];
   if (policy !== undefined && location !== place) return { ...policy, logs: named };
   if (/^https?:/i.test(place) && isFollowedLog(followed, place)) return policy;
-  const bytes = await source.checkpoint(signal).catch(() => undefined);
-  const origin = bytes === undefined ? undefined : Buffer.from(bytes).toString().split('\n', 1)[0];
+  const origin = await originAt(source, signal);
   return policy?.logs.some(({ key }) => key.name === origin) ? policy : undefined;
 }
 
@@ -278,7 +300,7 @@ function toJson({ tree, ...report }: AuditReport): object {
   return { ...report, tree: { origin: tree.origin, size: tree.size, root: encodeBase64(tree.root) } };
 }
 
-function found(report: AuditReport, { policy }: AuditCommandOptions): string[] {
+function found(report: AuditReport, { policy }: AuditCommandOptions, emptyEnd: boolean): string[] {
   const { tree, signedBy, cosigned, from, signatures, extended } = report;
   const { origin, size, root } = tree!;
   const checked = [
@@ -289,7 +311,10 @@ function found(report: AuditReport, { policy }: AuditCommandOptions): string[] {
       ({ verifierKey, timestamp }) =>
         `  cosigned    ${new Date(timestamp * 1000).toISOString()} by ${printable(verifierKey)}`,
     ),
-    ...(policy === undefined && cosigned.length === 0
+    ...(emptyEnd
+      ? ['  end         the log was frozen empty, as its pinned last checkpoint says: no witness cosigns an empty tree']
+      : []),
+    ...(cosigned.length === 0 && (policy === undefined || emptyEnd)
       ? []
       : [`  quorum      met, by the policy ${printable(policy ?? 'of the followed repository')}`]),
     ...(extended.length === 0
@@ -303,7 +328,7 @@ function found(report: AuditReport, { policy }: AuditCommandOptions): string[] {
   ];
   const open = [
     ...(signedBy.length > 0 ? [] : ['whose log it is: nobody vouches for the checkpoint (give --log-key or --policy)']),
-    ...(cosigned.length > 0
+    ...(cosigned.length > 0 || emptyEnd
       ? []
       : ['that the log shows everybody the same tree: no witness was checked (give --policy)']),
     ...(signatures === undefined ? ['that the signatures in the entries hold (give --signatures)'] : []),

@@ -11,6 +11,7 @@ import { type Handler, later, numbered, serve, tempDir } from '../../support/log
 import { hashedRekordRequest, sharedSigner, toJsonBatch } from '../../support/requests.ts';
 import { CLI, type ServeProcess, startServer, stele } from '../../support/serve.ts';
 import { until } from '../../support/until.ts';
+import { cosignerOf } from '../monitor/cosigner.ts';
 
 const AUDIT = fileURLToPath(new URL('../../../dist/client/audit/audit.js', import.meta.url));
 
@@ -41,6 +42,39 @@ function start(args: readonly string[]): { child: ChildProcess; out: () => strin
   for (const stream of [child.stdout!, child.stderr!]) stream.setEncoding('utf8').on('data', (part) => (text += part));
   return { child, out: () => text };
 }
+
+describe('a log with a pinned end', () => {
+  it('that was frozen empty says so, with a policy and without one', async () => {
+    const { dir, vkey } = staticLog(0);
+    const [pin, policy] = [join(tempDir(), 'last'), join(tempDir(), 'policy')];
+    writeFileSync(pin, readFileSync(join(dir, 'checkpoint')));
+    writeFileSync(policy, `log ${vkey}\nwitness w ${cosignerOf('witness.test').vkey}\nquorum w\n`);
+    const pinned = ['--last-checkpoint', pin];
+    for (const trust of [
+      ['--log-key', vkey],
+      ['--policy', policy],
+    ]) {
+      const { code, stdout, stderr } = await stele(['audit', dir, ...trust, ...pinned]);
+      expect(stderr).toBe('');
+      expect(code).toBe(0);
+      expect(stdout).toContain('the log was frozen empty, as its pinned last checkpoint says');
+      expect(stdout).not.toMatch(/quorum {6}met|no witness was checked/);
+    }
+    const open = await stele(['audit', dir, '--log-key', vkey]);
+    expect(open.stdout).toContain('no witness was checked');
+    expect(open.stdout).not.toContain('frozen empty');
+  });
+
+  it('is not audited by the last checkpoint of another log, which would check nothing', async () => {
+    const { dir, vkey } = staticLog(3);
+    const [other, pin] = [tempDir(), join(tempDir(), 'last')];
+    FakeLog.empty('other.test').write(other, numbered(1));
+    writeFileSync(pin, readFileSync(join(other, 'checkpoint')));
+    const { code, stderr } = await stele(['audit', dir, '--log-key', vkey, '--last-checkpoint', pin]);
+    expect(stderr).toContain('--last-checkpoint is of the log other.test, and this one is static.test');
+    expect(code).toBe(2);
+  });
+});
 
 describe('a log that runs', () => {
   const ENTRIES = 600;
