@@ -111,13 +111,14 @@ export function ckr(error: unknown): string | undefined {
   return /^CKR_[A-Z0-9_]+/.exec(message)?.[0];
 }
 
-const PIN_REFUSED = new Set([
-  'CKR_PIN_INCORRECT',
-  'CKR_PIN_INVALID',
-  'CKR_PIN_LEN_RANGE',
-  'CKR_PIN_EXPIRED',
-  'CKR_PIN_LOCKED',
-  'CKR_USER_PIN_NOT_INITIALIZED',
+/** The token, or the session with it, went away: the module says so of a login that it did not try. */
+const AWAY = new Set([
+  'CKR_CRYPTOKI_NOT_INITIALIZED',
+  'CKR_DEVICE_REMOVED',
+  'CKR_SESSION_CLOSED',
+  'CKR_SESSION_HANDLE_INVALID',
+  'CKR_SLOT_ID_INVALID',
+  'CKR_TOKEN_NOT_PRESENT',
 ]);
 
 /** What does not go away by waiting or by a new session. */
@@ -132,8 +133,9 @@ const KEY_REFUSED = new Set([
   'CKR_FUNCTION_NOT_SUPPORTED',
 ]);
 
-export function isPinRefused(error: unknown): boolean {
-  return PIN_REFUSED.has(ckr(error) ?? '');
+/** Whether a failed C_Login surely counted as no wrong PIN. Modules answer a wrong PIN with general errors too. */
+export function isAway(error: unknown): boolean {
+  return AWAY.has(ckr(error) ?? '');
 }
 
 /** The RuntimeError for what a call to the module threw; everything that is not known to be final may pass by itself. */

@@ -195,9 +195,9 @@ export class TokenModule {
     } catch (error) {
       if (ckr(error) === 'CKR_USER_ALREADY_LOGGED_IN') return { handle, slot };
       this.#closeQuietly(handle);
-      if (!ck.isPinRefused(error)) throw error;
+      if (ck.isAway(error)) throw error;
       this.#refused.add(refused);
-      throw pinError(access, `the token refuses it (${ckr(error)})`);
+      throw pinError(access, `the token refuses it (${ckr(error) ?? (error as Error).message})`);
     }
     return { handle, slot };
   }
