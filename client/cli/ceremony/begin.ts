@@ -19,6 +19,10 @@ interface BeginOptions {
   readonly json?: boolean;
 }
 
+function isSame(first: BeginStep, now: Pick<BeginStep, 'plan' | 'online' | 'package'>): boolean {
+  return first.plan === now.plan && first.online === now.online && first.package.sha256 === now.package.sha256;
+}
+
 export async function begin(dir: string, { package: file, json }: BeginOptions): Promise<void> {
   const store = new CeremonyStore(dir);
   const tgz = await readWhole(file, MAX_PACKAGE, 'a package');
@@ -32,10 +36,10 @@ export async function begin(dir: string, { package: file, json }: BeginOptions):
     const named = { file: basename(file), sha256: hexSha256(tgz), files: hexSha256(list) };
     const [first] = before;
     if (first?.step === 'begin') {
-      if (first.plan === hexSha256(bytes) && first.package.sha256 === named.sha256) return first;
+      if (isSame(first, { plan: hexSha256(bytes), online: plan.online.keyid, package: named })) return first;
       throw new ClientError(
         'ceremony',
-        `a ceremony of another plan or package began in ${dir} at ${first.time}: begin this one in a directory of its own`,
+        `a ceremony of another plan, online key or package began in ${dir} at ${first.time}: begin this one in a directory of its own`,
       );
     }
     await store.write('package', list);
@@ -47,6 +51,8 @@ export async function begin(dir: string, { package: file, json }: BeginOptions):
       name: plan.name,
       holders: plan.holders,
       threshold: plan.threshold,
+      targets: plan.targets,
+      online: plan.online.keyid,
       plan: hexSha256(bytes),
       nonce: randomBytes(32).toString('hex'),
       package: named,

@@ -130,7 +130,10 @@ export async function refuseFrozen(store: CeremonyStore): Promise<void> {
 async function samePlan(store: CeremonyStore, { begin }: Ceremony): Promise<CeremonyPlan> {
   const { plan, bytes } = await readCeremonyPlan(store);
   checkRecordedPlan(store, begin, bytes);
-  return plan;
+  if (plan.online.keyid === begin.online) return plan;
+  throw broken(
+    'the public key of the service was changed since the ceremony began: put back the file that "online" in the plan names, or begin anew elsewhere',
+  );
 }
 
 /** The root that holders sign. @throws ClientError `ceremony` where it is not the recorded one */

@@ -16,7 +16,7 @@ import { readFileIfThere } from '../../../merkle/runtime/disk/files.ts';
 import { ClientError } from '../../errors.ts';
 import { array, record, string } from '../../formats/json.ts';
 import { parsePublicKeyPem } from '../../formats/key.ts';
-import { DEFAULT_EXPIRY, type TrustPlan } from '../tuf/plan.ts';
+import { checkPlan, DEFAULT_EXPIRY, type TrustPlan } from '../tuf/plan.ts';
 import { parseExpiry } from '../tuf/plan-config.ts';
 import { type TufKey, tufKey } from '../tuf/tuf-key.ts';
 import type { Ceremony } from './ceremony.ts';
@@ -56,6 +56,7 @@ export async function readCeremonyPlan(
     if (name === '' || name.length > 200 || /[\p{C}]/u.test(name)) throw wrong('name is not a line of text');
     if (holders.includes(ONLINE)) throw wrong(`"${ONLINE}" is the name of the service: call the holder otherwise`);
     const expires = json.expires === undefined ? DEFAULT_EXPIRY.root : parseExpiry(string(json.expires, 'expires'));
+    if (expires < DEFAULT_EXPIRY.timestamp) throw wrong('expires is shorter than 1d, the period of the timestamp');
     const online = await publicKey(join(dirname(path), string(json.online, 'online')));
     return { plan: { name, holders, threshold, targets, online, expires }, bytes };
   } catch (cause) {
@@ -64,11 +65,11 @@ export async function readCeremonyPlan(
   }
 }
 
-/** The plan of the repository, once the holders have keys. */
+/** The plan of the repository, once the holders have keys. @throws ClientError `trust` where it breaks a rule of plans */
 export function repositoryPlan(plan: CeremonyPlan, { keys }: Pick<Ceremony, 'keys'>): TrustPlan {
   const { holders, threshold, targets, online, expires } = plan;
   const service = { holders: [ONLINE], threshold: 1 };
-  return {
+  const whole: TrustPlan = {
     holders: new Map([...holders.map((holder) => [holder, keys.get(holder)!.key] as const), [ONLINE, online]]),
     root: { holders, threshold, expires },
     targets: { holders, threshold: targets, expires: DEFAULT_EXPIRY.targets },
@@ -76,6 +77,9 @@ export function repositoryPlan(plan: CeremonyPlan, { keys }: Pick<Ceremony, 'key
     timestamp: { ...service, expires: DEFAULT_EXPIRY.timestamp },
     delegations: [],
   };
+  // Now, while nothing is signed: the repository of the ceremony takes no plan that breaks a rule.
+  checkPlan(whole);
+  return whole;
 }
 
 function textOf(bytes: Uint8Array, path: string): string {

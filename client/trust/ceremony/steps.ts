@@ -2,7 +2,7 @@
  * The steps of a ceremony: one record each, in the order in which they were done. A record is JSON in the form of RFC 8785
  * on one line, and `previous` is the SHA-256 of the line before it, so that no line changes, goes or comes unnoticed.
  *
- *   begin   the plan, the package that runs, a random number that no earlier paper holds
+ *   begin   the plan, the key of the service, the package that runs, a random number that no earlier paper holds
  *   key     of each holder: the key in the token, and what the token says of the key and of itself
  *   root    the root metadata that name the keys
  *   sign    of each holder who signs: the signature over the root metadata
@@ -52,8 +52,12 @@ export interface BeginStep extends Common {
   readonly step: 'begin';
   readonly name: string;
   readonly holders: readonly string[];
-  /** So many holders must sign. */
+  /** So many holders must sign a root. */
   readonly threshold: number;
+  /** So many holders must sign targets. */
+  readonly targets: number;
+  /** ID of the key of the service that signs snapshot and timestamp. */
+  readonly online: string;
   /** SHA-256 of the plan's file. */
   readonly plan: string;
   /** 32 random bytes in hex. */
@@ -170,7 +174,8 @@ function readStep(value: unknown, at: number): Step {
 }
 
 function readBegin(value: unknown): BeginStep {
-  const json = record(value, 'the step', [...COMMON, 'name', 'holders', 'threshold', 'plan', 'nonce', 'package']);
+  const own = ['name', 'holders', 'threshold', 'targets', 'online', 'plan', 'nonce', 'package'];
+  const json = record(value, 'the step', [...COMMON, ...own]);
   const files = record(json.package, 'package', ['file', 'sha256', 'files']);
   const step: BeginStep = {
     step: 'begin',
@@ -178,6 +183,8 @@ function readBegin(value: unknown): BeginStep {
     name: short(json.name, 'name'),
     holders: array(json.holders, 'holders', MAX_HOLDERS).map(holderName),
     threshold: positive(json.threshold, 'threshold'),
+    targets: positive(json.targets, 'targets'),
+    online: digest(json.online, 'online'),
     plan: digest(json.plan, 'plan'),
     nonce: digest(json.nonce, 'nonce'),
     package: {

@@ -15,7 +15,7 @@ import { parseEnvelope } from '../../formats/bundle.ts';
 import { array, parseJson, record, string } from '../../formats/json.ts';
 import { parseTufJson } from '../tuf/canonical-json.ts';
 import { type Metadata, type Root, readRoot } from '../tuf/metadata.ts';
-import type { TufRole } from '../tuf/metadata-fields.ts';
+import { type TufRole, tufTime } from '../tuf/metadata-fields.ts';
 import { TUF_LIMITS } from '../tuf/role.ts';
 import { checkSigned } from '../tuf/threshold.ts';
 import { hexSha256, verifyTufSignature } from '../tuf/tuf-key.ts';
@@ -70,6 +70,11 @@ export function checkRootOf({ begin, keys, root, signatures }: Ceremony, metadat
   if (root === undefined || root.sha256 !== hexSha256(signedBytes) || root.version !== signed.version) {
     throw broken('the root is not the one whose digest is in the steps: it was changed after it was made');
   }
+  if (root.expires !== tufTime(signed.expires)) {
+    throw broken(
+      `the steps say that the root expires at ${root.expires}, and it expires at ${tufTime(signed.expires)}`,
+    );
+  }
   const held = [...keys.values()].map(({ key }) => key.keyid);
   const isHeld = ({ keyids }: TufRole) => [...keyids].sort().join() === [...held].sort().join();
   const { root: own, targets, snapshot, timestamp } = signed.roles;
@@ -78,9 +83,14 @@ export function checkRootOf({ begin, keys, root, signatures }: Ceremony, metadat
       `the root does not name exactly the keys of the ${begin.holders.length} holders, with a threshold of ${begin.threshold}`,
     );
   }
-  if (!isHeld(targets)) throw broken('the root names other keys for targets than those of the holders');
-  if ([...snapshot.keyids, ...timestamp.keyids].some((keyid) => held.includes(keyid))) {
-    throw broken('the root names the key of a holder for snapshot or timestamp, whose keys are online');
+  if (!isHeld(targets) || targets.threshold !== begin.targets) {
+    throw broken(
+      `the root names other keys for targets than those of the holders, or another threshold than ${begin.targets}`,
+    );
+  }
+  if (held.includes(begin.online)) throw broken('the key of a holder is the key of the service, which is online');
+  if (![snapshot, timestamp].every(({ keyids }) => keyids.length === 1 && keyids[0] === begin.online)) {
+    throw broken('the root names other keys for snapshot or timestamp than the one that the ceremony began with');
   }
   for (const { holder, sig } of signatures.values()) {
     if (!verifyTufSignature(keys.get(holder)!.key, signedBytes, sig)) {

@@ -116,6 +116,7 @@ describe.skipIf(skips('a ceremony', NO_SOFTHSM ?? lacking('npm')))('stele ceremo
     ['online: online.pub.pem', 'online: nowhere.pem', /not there/],
     ['online: online.pub.pem', 'nothing: 1', /unknown field/],
     ['name: root of example.com', 'name: ""', /line of text/],
+    ['threshold: 2', 'threshold: 2\nexpires: 12h', /shorter than 1d/],
   ])('refuses a plan with "%s" as "%s"', async (from, to, message) => {
     const ceremony = await prepare(`plan-${++plans}`);
     writeFileSync(join(ceremony, 'ceremony.yaml'), PLAN.replace(from, to));
@@ -210,6 +211,13 @@ describe.skipIf(skips('a ceremony', NO_SOFTHSM ?? lacking('npm')))('stele ceremo
     appendFileSync(join(changed, 'ceremony.yaml'), 'targets: 1\n');
     expect(await step('root', changed)).toMatchObject(refused('ceremony', /was changed since/));
     expect(await by('sign', 'holder-1', changed)).toMatchObject(refused('ceremony', /was changed since/));
+    const service = copy('changed-service');
+    await steleJson(['keygen', '--algorithm', 'ecdsa-p256', '--out', at('thief.pem')]);
+    cpSync(at('thief.pub.pem'), join(service, 'online.pub.pem'));
+    expect(await step('root', service)).toMatchObject(refused('ceremony', /key of the service was changed since/));
+    expect(await step('begin', service, '--package', tgz)).toMatchObject(
+      refused('ceremony', /another plan, online key/),
+    );
     const made = await step('root');
     expect(made).toMatchObject({ code: 0 });
     expect(await step('root')).toEqual(made);

@@ -10,7 +10,7 @@ import {
   transcriptSigner,
 } from '../../../../client/trust/ceremony/transcript.ts';
 import { writeMetadata } from '../../../../client/trust/tuf/metadata.ts';
-import { Chain, dsse, hash, hex, newHolder, ONLINE_ROLES, signature } from './made-ceremony.ts';
+import { Chain, dsse, hash, hex, newHolder, ONLINE_ROLES, OTHER_ONLINE, signature } from './made-ceremony.ts';
 
 type WithSteps = { predicate: { steps: { token: object }[] } };
 
@@ -234,12 +234,47 @@ describe('a transcript is refused', () => {
     ],
     [
       'that names the key of a holder for the timestamp',
-      /keys are online/,
+      /other keys for snapshot or timestamp/,
       () => {
         const role = { keyids: holders.map(({ keyid }) => keyid), threshold: 2 };
         const roles = { root: role, targets: role, ...ONLINE_ROLES, timestamp: { keyids: [h1.keyid], threshold: 1 } };
         return chain().keys().makeRoot({}, { roles }).sign(h1).sign(h2);
       },
+    ],
+    [
+      'with another threshold of targets than the ceremony began with',
+      /other keys for targets .* another threshold than 1/,
+      () => new Chain(holders).begin({ targets: 1 }).keys().makeRoot().sign(h1).sign(h2),
+    ],
+    [
+      'with another key of the service than the ceremony began with',
+      /other keys for snapshot or timestamp/,
+      () => {
+        const role = { keyids: holders.map(({ keyid }) => keyid), threshold: 2 };
+        const roles = { root: role, targets: role, ...ONLINE_ROLES };
+        const snapshot = { keyids: [OTHER_ONLINE.keyid], threshold: 1 };
+        return chain()
+          .keys()
+          .makeRoot({}, { roles: { ...roles, snapshot } })
+          .sign(h1)
+          .sign(h2);
+      },
+    ],
+    [
+      'whose service has the key of a holder',
+      /key of a holder is the key of the service/,
+      () => {
+        const role = { keyids: holders.map(({ keyid }) => keyid), threshold: 2 };
+        const online = { keyids: [h1.keyid], threshold: 1 };
+        const roles = { root: role, targets: role, snapshot: online, timestamp: online };
+        const begun = new Chain(holders).begin({ online: h1.keyid });
+        return begun.keys().makeRoot({}, { roles }).sign(h1).sign(h2);
+      },
+    ],
+    [
+      'that expires at another time than the steps say',
+      /steps say that the root expires at 2037-01-31T10:00:00Z, and it expires at 2027-01-31T10:00:00Z/,
+      () => chain().keys().makeRoot({ expires: '2037-01-31T10:00:00Z' }).sign(h1).sign(h2),
     ],
     [
       'of another digest than the steps have',

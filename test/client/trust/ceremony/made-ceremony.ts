@@ -49,6 +49,7 @@ export const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 export type Changes = Partial<BeginStep> | Partial<KeyStep> | Partial<RootStep> | Partial<SignStep>;
 
 const ONLINE = newHolder('online');
+export const OTHER_ONLINE = newHolder('other-online');
 /** Snapshot and timestamp, as a good root has them. */
 export const ONLINE_ROLES = {
   snapshot: { keyids: [ONLINE.keyid], threshold: 1 },
@@ -81,6 +82,8 @@ export class Chain {
         name: 'root of example.com',
         holders: this.holders.map(({ name }) => name),
         threshold: 2,
+        targets: 2,
+        online: ONLINE.keyid,
         plan: hash('plan'),
         nonce: hash('nonce'),
         package: { file: 'stele-0.1.0.tgz', sha256: hash('package'), files: hash('files') },
@@ -137,7 +140,7 @@ export class Chain {
       version: 1,
       expires: '2027-01-31T10:00:00Z',
       consistent_snapshot: true,
-      keys: Object.fromEntries([...this.holders, ONLINE].map(({ keyid, json }) => [keyid, json])),
+      keys: Object.fromEntries([...this.holders, ONLINE, OTHER_ONLINE].map(({ keyid, json }) => [keyid, json])),
       roles: { root: roles, targets: roles, ...ONLINE_ROLES },
       ...inRoot,
     } as TufObject;
