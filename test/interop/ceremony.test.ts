@@ -107,6 +107,8 @@ describe.skipIf(skips('the ceremony of docs/trust.md', unable))('the ceremony of
     expect(said.match(/^ {2}logged /gm)).toHaveLength(3);
     expect(said.match(/^ {2}cosigned /gm)!.length).toBeGreaterThanOrEqual(2);
     expect(said).toContain('No manufacturer attests them');
+    expect(said.match(/^ {2}programs /gm)).toHaveLength(1);
+    expect(said).not.toContain('different sets');
   });
 
   it.skipIf(skips('cosign on the transcript', lacking('cosign')))('gives bundles that cosign verifies', async () => {

@@ -3,7 +3,7 @@
  * and each step compares the files that run with the files of that package.
  */
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
@@ -22,7 +22,6 @@ const LINE = /^([0-9a-f]{64}) {2}([^\r\n]{1,1000})$/;
 interface OwnPackage {
   readonly root: string;
   readonly version: string;
-  readonly dependencies: readonly string[];
 }
 
 /** The list of the package's files, as `sha256sum` writes it. @throws ClientError `ceremony` */
@@ -65,35 +64,50 @@ export function checkRecordedPlan(store: CeremonyStore, { plan }: BeginStep, byt
 }
 
 /** What runs this step. */
-export function thisMachine(): Machine {
-  const { version, root, dependencies } = ownPackage();
-  const lines = [...dependencies, ...OPTIONAL].sort().flatMap((name) => {
-    const dir = dependencyDir(root, name);
-    return dir === undefined ? [] : [`${digestOfTree(dir)}  ${name}\n`];
-  });
+export function thisMachine({ version, root } = ownPackage()): Machine {
+  const lines = [...packagesBelow(root)].map(([dir, name]) => `${digestOfTree(dir)}  ${name}\n`);
   return {
     stele: version,
     node: process.version,
     platform: `${process.platform}-${process.arch}`,
-    dependencies: hexSha256(encodeUtf8(lines.join(''))),
+    dependencies: hexSha256(encodeUtf8(lines.sort().join(''))),
   };
+}
+
+/** The packages that a package loads, and those that they load, by their directories. */
+function packagesBelow(root: string): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  const visit = (from: string, names: readonly string[]) => {
+    for (const name of names) {
+      const dir = dependencyDir(from, name);
+      if (dir === undefined || found.has(dir)) continue;
+      found.set(dir, name);
+      visit(dir, dependenciesOf(dir));
+    }
+  };
+  visit(root, [...dependenciesOf(root), ...OPTIONAL]);
+  return found;
+}
+
+function dependenciesOf(dir: string): string[] {
+  const { dependencies, optionalDependencies } = JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8'));
+  return Object.keys({ ...dependencies, ...optionalDependencies });
 }
 
 function ownPackage(): OwnPackage {
   for (let root = dirname(fileURLToPath(import.meta.url)); ; root = dirname(root)) {
     const file = join(root, 'package.json');
     const json = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
-    if (json?.name === 'stele')
-      return { root, version: String(json.version), dependencies: Object.keys(json.dependencies) };
+    if (json?.name === 'stele') return { root, version: String(json.version) };
     if (root === dirname(root)) throw new ClientError('ceremony', 'the package that runs is not to be found');
   }
 }
 
-/** Where Node finds the package: in the nearest node_modules. */
+/** Where Node finds the package: in the nearest node_modules, from where a link there leads. */
 function dependencyDir(root: string, name: string): string | undefined {
   for (let at = root; ; at = dirname(at)) {
     const dir = join(at, 'node_modules', name);
-    if (existsSync(join(dir, 'package.json'))) return dir;
+    if (existsSync(join(dir, 'package.json'))) return realpathSync(dir);
     if (at === dirname(at)) return undefined;
   }
 }

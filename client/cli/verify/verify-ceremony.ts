@@ -111,6 +111,7 @@ function lines(
     line('root', `version ${metadata.signed.version}, expires ${root!.expires}, digest ${root!.sha256}`),
     line('steps', `each follows from the one before it; the first at ${begin.time}`),
     line('package', `${printable(begin.package.file)} with SHA-256 ${begin.package.sha256}`),
+    ...programsOf(ceremony).map((text) => line('programs', text)),
     ...[...keys.values()].map(({ step, key }) => {
       const { token } = step;
       const what = `${key.keyid} in the token "${printable(token.label)}" (${printable(token.manufacturer)} ${printable(token.model)})`;
@@ -130,10 +131,22 @@ function lines(
   ];
 }
 
+/** What ran the steps beside the package: each set of programs once. The machines of holders may differ. */
+function programsOf({ begin, keys, root, signatures }: CheckedCeremony): string[] {
+  const steps = [begin, ...[...keys.values()].map(({ step }) => step), root!, ...signatures.values()];
+  const texts = steps.map(
+    ({ node, platform, dependencies }) =>
+      `Node ${node} on ${platform}, and the packages that Stele loads, with SHA-256 ${dependencies}`,
+  );
+  return [...new Set(texts)].map(printable);
+}
+
 const LABEL: Readonly<Record<string, string>> = { cosignature: 'cosigned', 'witness-time': 'time' };
 
 /** What a token's word is worth, and what the log does not say. */
-function notProven({ keys, root }: CheckedCeremony, signed: readonly Signed[], ended: boolean): string[] {
+function notProven(ceremony: CheckedCeremony, signed: readonly Signed[], ended: boolean): string[] {
+  const { keys, root } = ceremony;
+  const programs = programsOf(ceremony);
   const software = [...keys.values()].filter(({ step }) =>
     /softhsm/i.test(`${step.token.manufacturer} ${step.token.model}`),
   );
@@ -149,6 +162,9 @@ function notProven({ keys, root }: CheckedCeremony, signed: readonly Signed[], e
     ...(software.length === 0
       ? []
       : [`anything of the kind for ${names}: SoftHSM is software, and its keys are files`]),
+    ...(programs.length === 1
+      ? []
+      : [`that all steps ran with the same programs: the steps record ${programs.length} different sets of them`]),
     'who the holders are, and that each was there: those who were say it, and sign it on paper',
     'when a step was done: its time is by the clock of that machine',
     ...(ended ? [`that the root still counts: it expired at ${root!.expires}`] : []),
@@ -172,6 +188,7 @@ function asJson(
     threshold: begin.threshold,
     root: { version: metadata.signed.version, sha256: root!.sha256, expires: root!.expires },
     package: begin.package,
+    programs: programsOf(ceremony),
     keys: [...keys.values()].map(({ step, key }) => ({
       holder: step.holder,
       keyid: key.keyid,

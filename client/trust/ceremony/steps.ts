@@ -37,7 +37,7 @@ export interface Machine {
   readonly node: string;
   /** Operating system and processor, such as `linux-x64`. */
   readonly platform: string;
-  /** SHA-256 over the packages that Stele loads, as this machine has them. */
+  /** SHA-256 over the packages that Stele loads, and those that they load, as this machine has them. */
   readonly dependencies: string;
 }
 

@@ -49,6 +49,8 @@ describe.skipIf(skips('a ceremony', NO_SOFTHSM ?? lacking('npm')))('stele ceremo
     cpSync(from, at(name), { recursive: true });
     return at(name);
   };
+  /** The command line of the package as users install it, in a directory of its own. */
+  const installed = () => at('bare', 'node_modules', 'stele', 'dist', 'client', 'cli', 'main.js');
   const refused = (code: string, message: RegExp, status = 1) => ({
     code: status,
     stderr: expect.stringMatching(new RegExp(`error \\[${code}\\]: .*${message.source}`, 's')),
@@ -101,8 +103,7 @@ describe.skipIf(skips('a ceremony', NO_SOFTHSM ?? lacking('npm')))('stele ceremo
       symlinkSync(join(ROOT, 'node_modules', name), join(modules, name));
     }
     const ceremony = await prepare('without-package');
-    const cli = join(modules, 'stele', 'dist', 'client', 'cli', 'main.js');
-    const bare = await run(process.execPath, [cli, 'ceremony', 'begin', ceremony, '--package', tgz]);
+    const bare = await run(process.execPath, [installed(), 'ceremony', 'begin', ceremony, '--package', tgz]);
     expect(bare).toMatchObject(refused('pkcs11-module', /needs the package pkcs11js, which is not installed/, 2));
     expect(existsSync(join(ceremony, 'steps.jsonl'))).toBe(false);
   });
@@ -206,7 +207,12 @@ describe.skipIf(skips('a ceremony', NO_SOFTHSM ?? lacking('npm')))('stele ceremo
     expect(await by('key', 'holder-2')).toMatchObject({ code: 0 });
     expect(await step('root')).toMatchObject(refused('ceremony', /holder-3 have made none/));
     expect(await by('sign', 'holder-1')).toMatchObject(refused('ceremony', /no root/));
-    expect(await by('key', 'holder-3')).toMatchObject({ code: 0 });
+    // The third holder has a machine of their own, with the same package and another version of what it loads.
+    cpSync(join(ROOT, 'node_modules', 'pkcs11js'), at('bare', 'node_modules', 'pkcs11js'), { recursive: true });
+    writeFileSync(at('bare', 'node_modules', 'pkcs11js', 'more.txt'), 'another version');
+    const { env, keyArgs } = holders.get('holder-3')!;
+    const elsewhere = [installed(), 'ceremony', 'key', main(), ...keyArgs];
+    expect(await run(process.execPath, elsewhere, { env })).toMatchObject({ code: 0 });
     const changed = copy('changed-plan');
     appendFileSync(join(changed, 'ceremony.yaml'), 'targets: 1\n');
     expect(await step('root', changed)).toMatchObject(refused('ceremony', /was changed since/));
@@ -379,6 +385,9 @@ describe.skipIf(skips('a ceremony', NO_SOFTHSM ?? lacking('npm')))('stele ceremo
         threshold: 2,
         signedTranscript: ['holder-3', 'holder-1'],
       });
+      expect(stdout.match(/^ {2}programs +Node v.*, with SHA-256 [0-9a-f]{64}$/gm)).toHaveLength(2);
+      expect(stdout).toMatch(/Not proven:.*same programs: the steps record 2 different sets/s);
+      expect(json.programs).toHaveLength(2);
       expect(json.keys).toHaveLength(3);
       expect(json.notProven.join('\n')).toContain('SoftHSM is software');
     });
