@@ -98,15 +98,16 @@ export async function stageTargets(dir: string, change: TargetChange, now: numbe
     }
     for (const { name, bytes } of files) checkTarget(plan, role, name, bytes.length);
     const base = latest(state, staged, role);
-    const targets: Record<string, TufJson> = { ...((base?.signed.json.targets ?? {}) as TufObject) };
+    // Not in an object: a target may be called `__proto__`.
+    const named = new Map<string, TufJson>(Object.entries((base?.signed.json.targets ?? {}) as TufObject));
     for (const name of remove) {
-      if (!Object.hasOwn(targets, name)) throw new ClientError('trust', `"${role}" has no target ${name}`);
-      delete targets[name];
+      if (!named.delete(name)) throw new ClientError('trust', `"${role}" has no target ${name}`);
     }
     for (const { name, bytes, custom } of files) {
       const file = { length: bytes.length, hashes: { sha256: hexSha256(bytes) } };
-      targets[name] = custom === undefined ? file : { ...file, custom };
+      named.set(name, custom === undefined ? file : { ...file, custom });
     }
+    const targets: TufObject = Object.fromEntries(named);
     if (base !== undefined && sameJson(targets, base.signed.json.targets)) return [];
     const version = nextVersion(state, role);
     const delegations = role === 'targets' ? delegationsOf(plan) : base?.signed.json.delegations;

@@ -78,6 +78,20 @@ describe('a repository', () => {
     }
   });
 
+  it('takes targets that are called like members of every object', async () => {
+    const record = Object.fromEntries([
+      ['__proto__', 'one'],
+      ['constructor', 'two'],
+    ]);
+    await published(record);
+    expect(Object.entries(readAsClient(dir).targets).sort()).toEqual(Object.entries(record).sort());
+    await stageTargets(dir, { remove: ['__proto__'] }, NOW);
+    await failsWith(stageTargets(dir, { remove: ['toString'] }, NOW), 'trust', /has no target toString/);
+    await signAll(dir, 'targets', [h1, h2]);
+    await publishNow();
+    expect(readAsClient(dir).targets).toEqual({ constructor: 'two' });
+  });
+
   it('publishes nothing where nothing changed', async () => {
     await published();
     const before = publicFiles();

@@ -89,7 +89,7 @@ export function readAsClient(dir: string, now = NOW + HOUR, from = 1) {
   ) as Metadata<Snapshot>;
   root.verifyDelegate('snapshot', snapshot);
   valid(snapshot);
-  const targets: Record<string, Buffer> = {};
+  const targets: Record<string, Buffer> = Object.create(null);
   const read = (role: string, delegator: Metadata<Root> | Metadata<Targets>) => {
     const { version } = snapshot.signed.meta[`${role}.json`]!;
     snapshot.signed.meta[`${role}.json`]!.verify(at(`${version}.${role}.json`));
