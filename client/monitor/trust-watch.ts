@@ -113,7 +113,8 @@ export class TrustWatch {
     if (before === undefined) return [];
     const after = versionsOf(trust);
     return Object.entries(after).flatMap(([role, { version, sha256 }]) => {
-      const known = before[role];
+      // A role may be called `constructor`.
+      const known = Object.hasOwn(before, role) ? before[role] : undefined;
       if (known?.sha256 === sha256) return [];
       const was = known === undefined ? '' : ` (before: version ${known.version})`;
       const what = `the TUF repository ${printable(this.url)} has version ${version} of ${printable(role)}${was}`;
@@ -205,8 +206,9 @@ function versionsOf({ state, root, targets, snapshot }: FollowedTrust): TrustVer
     targets: { version: targets.version, sha256: state.set.targets },
   };
   for (const [role, { version }] of snapshot.meta) {
-    // Metadata of a delegated role that nobody asked for are not here: its version says that it changed.
-    if (role !== 'targets') versions[role] = { version, sha256: `version ${version}` };
+    // Metadata of a delegated role that nobody asked for are not here: its version says that it changed. Snapshots of older
+    // versions of the specification name the root too, whose hash is here.
+    if (role !== 'targets' && role !== 'root') versions[role] = { version, sha256: `version ${version}` };
   }
   return versions;
 }

@@ -305,7 +305,8 @@ function parseState(bytes: Uint8Array): TrustState {
       timestamp: hash(set.timestamp, 'set.timestamp'),
       snapshot: hash(set.snapshot, 'set.snapshot'),
       targets: hash(set.targets, 'set.targets'),
-      delegated: Object.fromEntries(delegated),
+      // Without a prototype: a role may be called `constructor`.
+      delegated: Object.assign(Object.create(null), Object.fromEntries(delegated)),
       files: set.files.map((name, i) => hash(name, `set.files[${i}]`)),
     },
     accepted: int64(json.accepted, 'accepted'),

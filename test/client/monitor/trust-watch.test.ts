@@ -74,6 +74,30 @@ describe('a watched TUF repository', () => {
     expect(await look()).toEqual({ ok: true, alerts: [] });
   });
 
+  it('alerts of a role as new whatever it is called, and of a root that the snapshot lists too by its hash', async () => {
+    maker.bodies.snapshot.meta['root.json'] = { version: 1 };
+    const relist = () => {
+      maker.publish();
+      maker.bodies.snapshot.meta['root.json'] = { version: 1 };
+      maker.bodies.snapshot.version += 1;
+      maker.bodies.timestamp.version += 1;
+      maker.bodies.timestamp.meta = { 'snapshot.json': { version: maker.bodies.snapshot.version } };
+      maker.write('snapshot');
+      maker.write('timestamp');
+    };
+    relist();
+    await look();
+    maker.delegate('constructor', ['constructor/*']);
+    relist();
+    const summaries = (await look()).alerts.map(({ summary }) => summary);
+    expect(summaries.find((text) => text.includes('of constructor'))).toMatch(/has version 1 of constructor\. /);
+    maker.newRoot([...maker.keys.root]);
+    relist();
+    expect((await look()).alerts).toContainEqual(
+      expect.objectContaining({ severity: 'critical', summary: expect.stringContaining('version 2 of root') }),
+    );
+  });
+
   it('alerts again of a version whose alert a crash may have lost, with the same ID', async () => {
     await look();
     news('next');

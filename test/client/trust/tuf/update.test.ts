@@ -205,6 +205,19 @@ it('fetches a further target by name, and keeps it until the repository changes 
   expect(Object.values(contentOf(followed.store.dir))).not.toContain('first tool\n');
 });
 
+it('takes a new delegated role that is called like a member of every object', async () => {
+  const followed = await start();
+  await followed.use();
+  followed.maker.delegate('constructor', ['constructor/*']);
+  followed.maker.target('constructor/tool.json', 'a tool\n', 'constructor');
+  followed.maker.publish();
+  await followed.update();
+  const tool = () => loadTrust(followed.store)?.target('constructor/tool.json');
+  expect(tool).toThrow(/metadata of the delegated role constructor are not here/);
+  await followed.update({ target: 'constructor/tool.json' });
+  expect(Buffer.from(tool()!).toString()).toBe('a tool\n');
+});
+
 it('ends its search at a terminating delegation', async () => {
   const maker = new TufMaker();
   maker.delegate('last', ['monitor*'], { terminating: true });
