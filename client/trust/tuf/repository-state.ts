@@ -39,7 +39,12 @@ export async function readPublicState(store: RepositoryStore): Promise<PublicSta
   const root = await readRootChain(store, versions.get('root') ?? []);
   const roles = new Map<string, Metadata<Targets>>();
   const bytes = await store.readPublic('timestamp', 0);
-  if (bytes === undefined) return { root, timestamp: undefined, snapshot: undefined, roles, versions };
+  if (bytes === undefined) {
+    // One version of each is what a first publication leaves that ended before its timestamp.
+    const newest = Math.max(...['root', 'snapshot'].map((role) => versions.get(role)?.at(-1) ?? 0));
+    if (newest > 1) throw damaged(store, 'timestamp.json is missing, whose versions must not begin again');
+    return { root, timestamp: undefined, snapshot: undefined, roles, versions };
+  }
   const timestamp = whole(store, 'timestamp.json', (name) => readTimestamp(bytes, name));
   const read = async (role: string, version: number): Promise<Uint8Array> => {
     const file = await store.readPublic(role, version);

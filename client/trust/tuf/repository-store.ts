@@ -68,6 +68,7 @@ export class RepositoryStore {
     }
     const lock = await lockOnceFree(this.dir);
     try {
+      if (!isNew) await this.#checkPublic();
       const dirs = [this.staged, this.public];
       for (const dir of dirs.flatMap((one) => [one, join(one, 'targets')])) await makeDirDurable(dir);
       // A crash leaves temporary files behind, and a mirror must not serve them.
@@ -76,6 +77,21 @@ export class RepositoryStore {
     } finally {
       await lock.release();
     }
+  }
+
+  /**
+   * `public/targets` is made before the plan is written, and stays. Without the files of `public`, versions would begin at 1
+   * again, and clients would refuse them.
+   * @throws ClientError `trust`
+   */
+  async #checkPublic(): Promise<void> {
+    if ((await namesIn(this.public)).length > 0) return;
+    throw new ClientError(
+      'trust',
+      `${this.public} is gone or empty. The versions of the repository would begin again, and clients would refuse them: ` +
+        `bring the directory back from a mirror or a backup. Where nothing was ever published, run ` +
+        `\`mkdir -p ${join(this.public, 'targets')}\``,
+    );
   }
 
   async isThere(): Promise<boolean> {

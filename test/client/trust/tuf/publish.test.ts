@@ -1,5 +1,5 @@
 /** A repository from its plan to what clients read, with everything that must not become public. */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DAY, HOUR } from '../../../../client/trust/tuf/plan.ts';
@@ -194,6 +194,31 @@ describe('what is not published', () => {
     await published();
     writeFileSync(join(dir, 'public', '3.root.json'), readFileSync(join(dir, 'public', '1.root.json')));
     await failsWith(publishNow(), 'trust', /version 2 of the root is missing/);
+  });
+
+  it.each(['gone', 'empty'])('versions that begin again, where public is %s', async (how) => {
+    await published();
+    const before = publicFiles();
+    renameSync(join(dir, 'public'), join(dir, 'away'));
+    if (how === 'empty') mkdirSync(join(dir, 'public'));
+    const why = /public is gone or empty.* bring the directory back from a mirror or a backup/;
+    const works = [() => restage(dir, NOW), () => statusOf(dir, NOW), () => publishNow()];
+    for (const work of works) await failsWith(work(), 'trust', why);
+    rmSync(join(dir, 'public'), { recursive: true, force: true });
+    cpSync(join(dir, 'away'), join(dir, 'public'), { recursive: true });
+    expect((await statusOf(dir, NOW)).todo).toEqual([]);
+    expect(publicFiles()).toEqual(before);
+  });
+
+  it('versions of the timestamp that begin again, where its file is lost', async () => {
+    await published();
+    await refresh(dir, { online: [online.signer], now: NOW + 4 * DAY });
+    rmSync(join(dir, 'public', 'timestamp.json'));
+    const before = publicFiles();
+    const why = /timestamp.json is missing.* Bring the file back/;
+    const works = [() => restage(dir, NOW), () => statusOf(dir, NOW), () => publishNow()];
+    for (const work of works) await failsWith(work(), 'trust', why);
+    expect(publicFiles()).toEqual(before);
   });
 
   it('a second repository in the same directory', async () => {
