@@ -1,6 +1,18 @@
 /** A file of settings as text and as YAML, with the line of each part. */
 import { readFileSync, statSync } from 'node:fs';
-import { Composer, type CST, isAlias, isMap, isScalar, Lexer, LineCounter, type Node, Parser, visit } from 'yaml';
+import {
+  Composer,
+  type CST,
+  isAlias,
+  isMap,
+  isScalar,
+  Lexer,
+  LineCounter,
+  type Node,
+  Parser,
+  visit,
+  type YAMLMap,
+} from 'yaml';
 import { printable } from '../../printable.ts';
 import { RuntimeError } from '../runtime-errors.ts';
 
@@ -51,7 +63,8 @@ const MAX_DEPTH = 100;
 /** YAML 1.2 (core schema), one document without aliases; every key is text. */
 export function parseYaml(text: string): ParsedYaml {
   const lines = new LineCounter();
-  const composer = new Composer({ version: '1.2', uniqueKeys: true, prettyErrors: false });
+  // The composer would compare each key with all keys before it. `repeatedKeys` reads each key once.
+  const composer = new Composer({ version: '1.2', uniqueKeys: false, prettyErrors: false });
   const tokens = tokensOf(text, lines);
   if (tokens === undefined) {
     const problem = `lists and mappings are nested deeper than ${MAX_DEPTH} levels`;
@@ -68,6 +81,7 @@ export function parseYaml(text: string): ParsedYaml {
     Node(_, node) {
       // A short file of aliases to aliases can stand for gigabytes.
       if (isAlias(node)) problem(node.range?.[0], 'YAML aliases (*name) are not taken: write the value out');
+      if (isMap(node)) for (const key of repeatedKeys(node)) problem(key.range?.[0], 'Map keys must be unique');
     },
     Pair(_, { key }) {
       const isText = isScalar(key) && typeof key.value === 'string';
@@ -85,6 +99,17 @@ export function parseYaml(text: string): ParsedYaml {
       return 1;
     },
   };
+}
+
+/** The keys of a mapping that stand there before. Keys that are not text are another problem. */
+function repeatedKeys({ items }: YAMLMap): Node[] {
+  const seen = new Set<unknown>();
+  return items.flatMap(({ key }) => {
+    if (!isScalar(key)) return [];
+    if (seen.has(key.value)) return [key];
+    seen.add(key.value);
+    return [];
+  });
 }
 
 /** Undefined where the text is nested too deep. */

@@ -25,3 +25,16 @@ it('names the first line where there is nothing', () => {
   expect(problems).toEqual([]);
   expect(lineOf(['a'])).toBe(1);
 });
+
+it('finds the one key of 50,000 that stands there twice', { timeout: 30_000 }, () => {
+  const keys = Array.from({ length: 50_000 }, (_, i) => `  key-${i}: a\n`).join('');
+  expect(parseYaml(`all:\n${keys}  "key-3": b\n`).problems).toEqual(['line 50002: Map keys must be unique']);
+});
+
+it('takes one key in two mappings, and none twice in a mapping within another one', () => {
+  expect(parseYaml('a: { x: 1 }\nb: { x: 1 }\n').problems).toEqual([]);
+  expect(parseYaml('a:\n  - { x: 1, y: 2, x: 3, x: 4 }\n').problems).toEqual([
+    'line 2: Map keys must be unique',
+    'line 2: Map keys must be unique',
+  ]);
+});
