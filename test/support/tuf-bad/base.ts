@@ -65,7 +65,7 @@ export interface BadForm {
   readonly needsMemory?: true;
   /** What a client must ask for to meet the form. By default `TARGET`. */
   readonly target?: string;
-  /** Other clients are not shown it: they differ in it, or forms of its kind are enough for them. */
+  /** Other clients are not shown it: they differ in it, do not answer it, or forms of its kind are enough for them. */
   readonly ownOnly?: true;
 }
 

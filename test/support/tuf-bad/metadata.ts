@@ -62,19 +62,22 @@ export const META: BadForm[] = [
   {
     name: 'a timestamp without snapshot.json',
     code: 'tuf-malformed',
+    ownOnly: true,
     spoil: (maker) =>
       odd(maker, 'timestamp', (body) => {
         body.meta = {};
       }),
   },
-  {
-    name: 'a snapshot of before under the new name (mix-and-match)',
-    code: 'tuf-mismatch',
-    spoil: (maker) => {
-      publishEvil(maker);
-      maker.files.set('3.snapshot.json', maker.files.get('2.snapshot.json')!);
-    },
-  },
+  ...(['snapshot', 'targets'] as const).map(
+    (role): BadForm => ({
+      name: `${role} of before under the new name (mix-and-match)`,
+      code: 'tuf-mismatch',
+      spoil: (maker) => {
+        publishEvil(maker);
+        maker.files.set(`3.${role}.json`, maker.files.get(`2.${role}.json`)!);
+      },
+    }),
+  ),
   {
     name: 'another snapshot of the same version than the timestamp names (mix-and-match)',
     code: 'tuf-mismatch',
@@ -92,14 +95,6 @@ export const META: BadForm[] = [
       maker.bodies.snapshot.version = 4;
       maker.write('snapshot', { file: '3.snapshot.json' });
       nameAgain(maker, 'snapshot', 3);
-    },
-  },
-  {
-    name: 'targets of before under the new name (mix-and-match)',
-    code: 'tuf-mismatch',
-    spoil: (maker) => {
-      publishEvil(maker);
-      maker.files.set('3.targets.json', maker.files.get('2.targets.json')!);
     },
   },
   {

@@ -73,14 +73,10 @@ export const WRAPPERS: readonly (readonly [what: string, how: Odd, code?: BadFor
   ['nothing but opening brackets', { text: () => '['.repeat(10_000) }],
 ];
 
-/** Enough of them for the clients of others: each takes a process. */
+/** Enough of them for the clients of others, each of which answers them: each takes a process. */
 const FOR_ALL = [
   'the version null',
   'no expiry',
-  'null at roles/timestamp',
-  'null at targets/*',
-  'null at meta/targets.json',
-  'null at meta/snapshot.json',
   'no signatures',
   'only the signature of an unknown key',
   'signatures over something else',
