@@ -50,6 +50,10 @@ retry: 10ms
   };
   expect(await stele(['verify', '--evidence', evidence, '--log-key', key])).toMatchObject({ code: 0 });
 
+  // Both histories go on.
+  expect(await sign('next-of-the-log', log.first)).toMatchObject({ code: 0 });
+  expect(await sign('next-of-the-thief', thief.url)).toMatchObject({ code: 0 });
+
   // The operator replaces the key; clients learn of it from the repository.
   const rotated = await stele(['log', 'rotate', log.next, ...repository.options, ...log.settings, '--yes', '--json']);
   expect(rotated, rotated.stderr).toMatchObject({ code: 0 });
@@ -57,19 +61,25 @@ retry: 10ms
   const trust = ['--trust', at('trust')];
   const used = await stele(['trust', 'use', `${log.first}/trust`, '--root', at('1.root.json'), ...trust]);
   expect(used, used.stderr).toMatchObject({ code: 0 });
-  for (const name of ['old', 'of-the-log']) {
+  for (const name of ['old', 'of-the-log', 'next-of-the-log']) {
     const verified = await verify(name, ...trust);
     expect(verified, verified.stderr).toMatchObject({ code: 0 });
   }
 
   // What the thief signed before is another history than the pinned one, and what comes now is behind its end.
   expect(await sign('later', thief.url)).toMatchObject({ code: 0 });
-  for (const name of ['of-the-thief', 'later']) {
+  for (const name of ['next-of-the-thief', 'later']) {
     expect(await verify(name, ...trust)).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/was frozen with 2 entries/),
+      stderr: expect.stringMatching(/was frozen with 3 entries/),
     });
   }
+
+  // A smaller tree may be a beginning of the pinned one. Without witnesses and time stamps nothing refuses it.
+  const smaller = await verify('of-the-thief', ...trust);
+  expect(smaller).toMatchObject({ code: 0, stdout: expect.stringContaining('nothing shows that the entry is older') });
+  const dated = await verify('of-the-thief', '--require-timestamps', '1', ...trust);
+  expect(dated).toMatchObject({ code: 1, stderr: expect.stringMatching(/time stamp|time-stamp/) });
   await writeFile(at('new'), 'new');
   const signed = await stele(['sign', at('new'), ...trust]);
   expect(signed, signed.stderr).toMatchObject({ code: 0 });

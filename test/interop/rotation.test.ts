@@ -127,7 +127,7 @@ describe.skipIf(noCosign)('a rotation', () => {
   });
 
   it('does not let cosign and sigstore-js refuse it: they compare the end of a key with promises of API v1 alone', async () => {
-    // Where one of them fails here, it has learned to look at the end: then docs/operation.md can say so.
+    // Where one of them fails here, it has learned to look at the end: then docs/trust.md can say so.
     await ok('cosign', verifyBlob('forged'));
     await bySigstoreJs('forged');
     // Clients are safe once the trusted root has the old key no more, and then old proofs are lost to them.

@@ -1,4 +1,4 @@
-/** The walk of docs/trust.md runs as it is written, from the keys to a replaced holder. */
+/** The walk of docs/trust.md runs as it is written, from the keys to those that replace stolen ones. */
 import { execFile } from 'node:child_process';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -65,7 +65,15 @@ it('replaces keys without a gap', async () => {
   expect(await shell('stele trust status repository')).toContain('Nothing waits.');
 });
 
-it('replaces a stolen online key', async () => {
-  expect(await shell(blocks('A stolen key', ''))).toContain('root version 3');
-  expect(client().versions.root).toBe(3);
+it('replaces a stolen key of a witness, of the online roles, and of targets', async () => {
+  const before: Record<string, number> = client().versions;
+  writeFileSync(join(dir, 'policy'), 'quorum none\n# with another witness\n');
+  expect(await shell(blocks('A stolen key', ''))).toMatch(/root version 3[\s\S]*root version 4/);
+  expect(client().versions).toMatchObject({ root: 4, 'targets.json': before['targets.json']! + 2 });
+  expect(client().targets).toMatchObject({
+    policy: 'quorum none\n# with another witness\n',
+    'policies/admission.yaml': 'rules: []\n',
+    'team/tool.json': '{}\n',
+  });
+  expect(await shell('stele trust status repository')).toContain('Nothing waits.');
 });
