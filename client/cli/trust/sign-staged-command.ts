@@ -114,12 +114,22 @@ function describe({ role, metadata, before, delegators }: VersionToSign, key: Tu
     `SHA-256 of what is signed: ${signedDigest(metadata)}`,
     against,
     ...changes.map((line) => `  ${line}`),
+    ...leftOut(version, before?.signed.version ?? 0),
     ...wrongSigners(role, metadata, delegators).map(
       (other) => `NOTE: the signature of ${nameOf(other)} in it does not hold: ${nameOf(other)} signed something else`,
     ),
     `You sign as ${nameOf(key)}, ${key.name}, key ID ${key.keyid}`,
   ];
   return { role, changes, lines };
+}
+
+/** Clients refuse all lower versions once they have seen one: a version far ahead can use numbers up. */
+function leftOut(version: number, before: number): string[] {
+  if (version === before + 1) return [];
+  const why = before === 0 ? 'no version before it is published' : `version ${before} is the one before it`;
+  return [
+    `NOTE: version ${version} is not the next one, as ${why}: ask why, unless you know of the versions in between`,
+  ];
 }
 
 function nothingToSign(

@@ -14,12 +14,12 @@ import {
   writeMetadata,
 } from './metadata.ts';
 import { tufTime } from './metadata-fields.ts';
-import { SPEC_VERSION, sameJson, type TrustPlan } from './plan.ts';
+import { holderOf, SPEC_VERSION, sameJson, type TrustPlan } from './plan.ts';
 import { nextVersion, type PublicState } from './repository-state.ts';
 import type { RepositoryStore } from './repository-store.ts';
 import { keyFor } from './staged-signing.ts';
 import { checkSigned } from './threshold.ts';
-import { hexSha256 } from './tuf-key.ts';
+import { hexSha256, type TufKey } from './tuf-key.ts';
 
 interface OnlineContext {
   readonly plan: TrustPlan;
@@ -113,7 +113,7 @@ function isUsable(
 
 /** @throws ClientError `tuf-signatures` where the given keys do not reach the threshold of the role */
 async function sign(
-  { root, before, online }: OnlineContext,
+  { plan, root, before, online }: OnlineContext,
   role: 'snapshot' | 'timestamp',
   json: TufObject,
 ): Promise<Uint8Array> {
@@ -126,9 +126,15 @@ async function sign(
     signatures.set(key.keyid, { keyid: key.keyid, sig: Buffer.from(await signer.sign(signedBytes)).toString('hex') });
   }
   if (signatures.size === 0) {
-    throw new ClientError('key', `no given key may sign "${role}": give the online key that the root names for it`);
+    const { keyids } = root.roles[role];
+    const names = keyids.map((keyid) => holderOf(plan, root.keys.get(keyid)!)).join(', ');
+    throw new ClientError(
+      'key',
+      `no given key may sign "${role}": give the online key that the root names for it, that of ${names}`,
+    );
   }
   const bytes = writeMetadata(json, [...signatures.values()]);
-  checkSigned(root, role, role === 'snapshot' ? readSnapshot(bytes) : readTimestamp(bytes));
+  const nameOf = (key: TufKey) => holderOf(plan, key);
+  checkSigned(root, role, role === 'snapshot' ? readSnapshot(bytes) : readTimestamp(bytes), nameOf);
   return bytes;
 }

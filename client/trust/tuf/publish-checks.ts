@@ -7,7 +7,7 @@ import type { PublicState, StagedState } from './repository-state.ts';
 import type { RepositoryStore } from './repository-store.ts';
 import { TUF_LIMITS } from './role.ts';
 import { checkSigned } from './threshold.ts';
-import { hexSha256 } from './tuf-key.ts';
+import { hexSha256, type TufKey } from './tuf-key.ts';
 
 export interface NewVersion {
   readonly role: string;
@@ -34,6 +34,7 @@ interface Visit {
 
 /**
  * The targets role and all delegated roles, each from what is staged or else from what is published.
+ * @param nameOf the holder of a key
  * @throws ClientError `tuf-signatures`, `tuf-expired`, `tuf-missing`, `tuf-malformed`, `trust`
  */
 export async function checkTree(
@@ -41,6 +42,7 @@ export async function checkTree(
   root: Root,
   state: PublicState,
   staged: StagedState,
+  nameOf: (key: TufKey) => string,
   now: number,
 ): Promise<CheckedTree> {
   // Roles that were delegated once stay in the snapshot: a client refuses one that names fewer files (section 5.5.5).
@@ -57,7 +59,7 @@ export async function checkTree(
       );
     }
     const metadata = await pick(store, role, state, staged);
-    checkSigned(delegator, role, metadata);
+    checkSigned(delegator, role, metadata, nameOf);
     checkNotExpired(role, metadata, now);
     checkNames(role, metadata.signed, chain);
     if (seen.has(role)) continue;

@@ -17,7 +17,7 @@ import type { Signer } from '../../../merkle/runtime/keys/types.ts';
 import { ClientError } from '../../errors.ts';
 import type { Metadata, Root, Snapshot, Targets, Timestamp } from './metadata.ts';
 import { signSnapshot, signTimestamp } from './online-roles.ts';
-import type { TrustPlan } from './plan.ts';
+import { holderOf, type TrustPlan } from './plan.ts';
 import { checkNotExpired, checkTree, type NewVersion } from './publish-checks.ts';
 import {
   isSameVersion,
@@ -28,6 +28,7 @@ import {
 } from './repository-state.ts';
 import { RepositoryStore } from './repository-store.ts';
 import { checkSigned } from './threshold.ts';
+import type { TufKey } from './tuf-key.ts';
 
 type PublishStep = 'targets' | 'metadata' | 'root' | 'timestamp' | 'staged';
 
@@ -96,9 +97,10 @@ async function publishStaged(
   staged: StagedState,
   { online, now, onStep = () => {} }: PublishOptions,
 ): Promise<Publication> {
-  const root = nextRoot(state, staged, now);
+  const nameOf = (key: TufKey) => holderOf(plan, key);
+  const root = nextRoot(state, staged, nameOf, now);
   const isNewRoot = !isSameVersion(root, state.root);
-  const tree = await checkTree(store, root.signed, state, staged, now);
+  const tree = await checkTree(store, root.signed, state, staged, nameOf, now);
   const before = isNewRoot ? state.root?.signed : undefined;
   const context = { plan, store, state, root: root.signed, before, online, now };
   const snapshot = await signSnapshot(context, tree.roles);
@@ -147,7 +149,12 @@ async function publishStaged(
 }
 
 /** The root of the publication. @throws ClientError `trust`, `tuf-signatures`, `tuf-expired` */
-function nextRoot(state: PublicState, staged: StagedState, now: number): Metadata<Root> {
+function nextRoot(
+  state: PublicState,
+  staged: StagedState,
+  nameOf: (key: TufKey) => string,
+  now: number,
+): Metadata<Root> {
   const root = staged.root ?? state.root;
   if (root === undefined)
     throw new ClientError('trust', 'there is no root: `stele trust stage` makes one from the plan');
@@ -160,8 +167,8 @@ function nextRoot(state: PublicState, staged: StagedState, now: number): Metadat
         `the staged root is version ${version}, and version ${next} comes next: run \`stele trust stage\``,
       );
     }
-    if (state.root !== undefined) checkSigned(state.root.signed, 'root', staged.root);
-    checkSigned(staged.root.signed, 'root', staged.root);
+    if (state.root !== undefined) checkSigned(state.root.signed, 'root', staged.root, nameOf);
+    checkSigned(staged.root.signed, 'root', staged.root, nameOf);
     const odd = [...staged.root.signed.keys.values()].find(({ info }) => info === undefined);
     if (odd !== undefined)
       throw new ClientError(

@@ -44,18 +44,25 @@ export function signedBy(
  * Checks the signatures of `metadata`.
  * @param delegator the root, or for a delegated role the targets metadata that delegate to it
  * @param role `root`, `targets`, `snapshot`, `timestamp`, or the name of a delegated role
+ * @param nameOf what people call a key; by default the beginning of its key ID
  * @throws ClientError `tuf-signatures`, which names the keys that signed
  */
-export function checkSigned(delegator: Root | Targets, role: string, metadata: Metadata<AnySigned>): void {
+export function checkSigned(
+  delegator: Root | Targets,
+  role: string,
+  metadata: Metadata<AnySigned>,
+  nameOf: (key: TufKey) => string = ({ keyid }) => keyid.slice(0, 16),
+): void {
   // No signature more than needed is verified: a command that verifies one file checks a whole chain of metadata first.
   if (signedBy(delegator, role, metadata, true).signed.length >= roleOf(delegator, role).threshold) return;
   const { signed, missing, threshold } = signedBy(delegator, role, metadata);
   const by = `${delegator.type === 'root' ? 'root' : 'the delegating role'} version ${delegator.version}`;
-  const who = signed.length === 0 ? 'none of its keys signed' : `${ids(signed)} signed`;
+  const names = (keys: readonly TufKey[]) => keys.map(nameOf).join(', ');
+  const who = signed.length === 0 ? 'none of its keys signed' : `${names(signed)} signed`;
   throw new ClientError(
     'tuf-signatures',
     `version ${metadata.signed.version} of "${role}" needs valid signatures of ${threshold} different keys by ${by}, and has ` +
-      `${signed.length}: ${who}, missing ${threshold - signed.length} of ${ids(missing)}`,
+      `${signed.length}: ${who}, missing ${threshold - signed.length} of ${names(missing)}`,
   );
 }
 
@@ -71,8 +78,4 @@ function roleOf(delegator: Root | Targets, role: string): TufRole {
     'tuf-malformed',
     `version ${delegator.version} of the ${delegator.type} metadata names no role "${role}"`,
   );
-}
-
-function ids(keys: readonly TufKey[]): string {
-  return keys.map(({ keyid }) => keyid.slice(0, 16)).join(', ');
 }

@@ -165,6 +165,20 @@ describe('stele trust', () => {
     expect(existsSync(at('r', 'staged', 'targets.json'))).toBe(false);
   });
 
+  it('tells a holder that a version is not the next one', async () => {
+    cpSync(at('r'), at('ahead'), { recursive: true });
+    writeFileSync(at('more'), 'more\n');
+    await trustJson('stage', 'ahead', 'more');
+    const file = at('ahead', 'staged', 'targets.json');
+    const sign = () => trust('sign', 'ahead', '--role', 'targets', '--key', 'holder-1.pem', '--yes');
+    const { signed } = JSON.parse(readFileSync(file, 'utf8'));
+    expect((await sign()).stderr).not.toContain('NOTE');
+    const ahead = { signed: { ...signed, version: signed.version + 8 }, signatures: [] };
+    writeFileSync(file, JSON.stringify(ahead));
+    const why = `version ${signed.version + 8} is not the next one, as version ${signed.version - 1} is the one before it`;
+    expect((await sign()).stderr).toContain(`NOTE: ${why}: ask why`);
+  });
+
   it('tells a holder that the version was changed after another one signed it', async () => {
     await trustJson('init', 'changed', '--plan', 'plan.yaml');
     await trustJson('sign', 'changed', '--key', 'holder-1.pem', '--yes');
@@ -172,6 +186,7 @@ describe('stele trust', () => {
     writeFileSync(file, readFileSync(file, 'utf8').replace('"version": 1', '"version": 2'));
     const { stderr } = await trust('sign', 'changed', '--role', 'targets', '--key', 'holder-2.pem', '--yes');
     expect(stderr).toContain('NOTE: the signature of holder-1 in it does not hold: holder-1 signed something else');
+    expect(stderr).toContain('NOTE: version 2 is not the next one, as no version before it is published: ask why');
     const root = await trust('sign', 'changed', '--role', 'root', '--key', 'holder-2.pem', '--yes');
     expect(root.stderr).not.toContain('NOTE');
   });
@@ -185,6 +200,13 @@ describe('stele trust', () => {
     for (const name of ['plan.yaml', 'holder-1.pub.pem', 'holder-2.pub.pem', 'online.pub.pem']) {
       copyFileSync(at(name), at('plan-only', name));
     }
+    await fails(
+      ['stage', 'plan-only', 'files'],
+      2,
+      'trust',
+      /nothing was ever published, run `mkdir -p plan-only\/public\/targets`/,
+    );
+    mkdirSync(at('plan-only', 'public', 'targets'), { recursive: true });
     await trustJson('stage', 'plan-only', 'files');
     await fails(sign('plan-only'), 2, 'trust', /plan-only has no root that says whose keys sign/);
   });
