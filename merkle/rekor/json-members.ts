@@ -45,6 +45,11 @@ export function readMembers(
   return new Reader(textOf(bytes, what, limit), what, depth).members();
 }
 
+/** Checks all of `text`, which is one JSON value of any kind, as `readMembers` does. Returns the number of values in it. */
+export function countValues(text: string, what: string, depth: number): number {
+  return new Reader(text, what, depth).count();
+}
+
 /** Each method passes one part of the grammar, and leaves `#at` after it. */
 class Reader {
   readonly #text: string;
@@ -67,9 +72,20 @@ class Reader {
       this.#value(0);
       throw badJson(this.#what, 'is not an object');
     }
+    this.#end();
+    return members;
+  }
+
+  count(): number {
+    this.#space();
+    this.#value(0);
+    this.#end();
+    return this.#values;
+  }
+
+  #end(): void {
     this.#space();
     if (this.#at < this.#text.length) throw this.#bad();
-    return members;
   }
 
   /** @param level number of the arrays and objects around the value */

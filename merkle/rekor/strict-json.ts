@@ -124,7 +124,7 @@ export function scanJson(text: string, depth: number, itemsOf?: string, most = N
 }
 
 /** The index of the closing quote of the string that opens at `open`, or the end of the text if the string is not closed. */
-function endOfString(text: string, open: number): number {
+export function endOfString(text: string, open: number): number {
   let quote = open;
   for (;;) {
     quote = text.indexOf('"', quote + 1);
