@@ -26,6 +26,7 @@ export type RuntimeErrorCode =
   | 'pool' // A worker of the pool failed, or the pool is closed.
   | 'package' // An optional package is not installed, or cannot be loaded.
   | 'config' // A setting is unknown, wrong or missing.
+  | 'decision-policy' // A decision policy, or a condition in it, is wrong.
   | 'network' // A server does not answer, or not in time, or not to the end.
   | 'too-long'; // A server answers with more bytes than the caller accepts.
 
