@@ -47,6 +47,7 @@ export const CLIENT_ERRORS = {
   'tuf-missing': 1, // a file that the signed metadata name is not in the repository
   trust: 2, // no repository is followed, or its plan or what is kept of it here is wrong
   ceremony: 1, // a step of a ceremony did not hold
+  evidence: 2, // a folder or an answer with evidence is malformed, or breaks a limit
   delivery: 1, // an alert was not delivered yet; the monitor tries again
 } as const;
 
