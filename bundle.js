@@ -106,7 +106,7 @@ const verify = await build({
     // One file for a check of one file, and one for certificates.
     codeSplitting: {
       groups: [
-        { name: 'x509', test: /\/merkle\/x509\/(?!utc-time)|\/node-forge\//, priority: 1, includeDependenciesRecursively: false },
+        { name: 'x509', test: /\/merkle\/x509\/(?!utc-time|identity-|signer-names)|\/node-forge\//, priority: 1, includeDependenciesRecursively: false },
         { name: 'verify', test: /\/(?:verify-program|artifacts|bundles|(?:node|message)-primitives)\.ts$/ },
       ],
     },

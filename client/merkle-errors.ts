@@ -1,4 +1,4 @@
-/** How errors of the pure core that concern keys, certificates and entries appear to callers of the client. */
+/** How errors of the pure core that concern keys, certificates, identities and entries appear to callers of the client. */
 import { MerkleError, type MerkleErrorCode } from '../merkle/errors.ts';
 import { ClientError, type ClientErrorCode } from './errors.ts';
 
@@ -11,6 +11,7 @@ const CODES: Readonly<Partial<Record<MerkleErrorCode, ClientErrorCode>>> = {
   'bad-certificate': 'bad-certificate',
   'bad-sct': 'bad-sct',
   'bad-timestamp': 'bad-timestamp',
+  'bad-rule': 'usage',
   unsupported: 'unsupported',
 };
 
@@ -18,7 +19,7 @@ const CODES: Readonly<Partial<Record<MerkleErrorCode, ClientErrorCode>>> = {
  * The result of `work`.
  *
  * @throws ClientError with the message of the core's error: `malformed`, `key`, `bad-certificate`, `bad-sct`,
- * `bad-timestamp`, `unsupported`. Every other error passes.
+ * `bad-timestamp`, `unsupported`, `usage`. Every other error passes.
  */
 export function withClientErrors<T>(work: () => T): T {
   try {

@@ -44,6 +44,7 @@ export type MerkleErrorCode =
   | 'bad-sct' // no trusted certificate-transparency log promised to log the certificate
   // An authority refused to stamp, or a time stamp is of another message, or its authority is not trusted.
   | 'bad-timestamp'
+  | 'bad-rule' // a rule for an identity is empty, or has a pattern or an extension that cannot be used
   | 'unsupported'; // the input is well-formed, but of a kind that this version does not check
 
 export class MerkleError extends CodedError<MerkleErrorCode> {

@@ -1,8 +1,8 @@
 /** The options of `stele verify`: which proof, whose signature, and which trust. */
 import { printable } from '../../../merkle/printable.ts';
+import type { IdentityRule } from '../../../merkle/x509/identity-rule.ts';
 import { usage } from '../../errors.ts';
 import { predicateType } from '../../formats/statement.ts';
-import type { IdentityRule } from '../../trust/identity-rule.ts';
 import type { RequiredClaim } from '../../verify/content.ts';
 import type { TrustOptions } from '../trust-options.ts';
 

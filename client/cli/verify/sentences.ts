@@ -2,8 +2,8 @@
 import { encodeBase64, encodeHex } from '../../../merkle/bytes.ts';
 import { printable } from '../../../merkle/printable.ts';
 import type { AlternativeName } from '../../../merkle/x509/certificate-names.ts';
+import { kindOfName } from '../../../merkle/x509/signer-names.ts';
 import { timeText } from '../../../merkle/x509/utc-time.ts';
-import { kindOfName } from '../../trust/signer-names.ts';
 import type { Check, CheckName, NotProven, VerifiedTime } from '../../verify/outcome.ts';
 import type { ChosenRoot } from '../../verify/types.ts';
 import { counted } from '../counted.ts';

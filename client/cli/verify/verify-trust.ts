@@ -1,9 +1,10 @@
 /** Reads the files that define the trust and the expected signer. */
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { MAX_POLICY } from '../../../merkle/policy.ts';
+import { compileExact, hasPattern, type IdentityTest } from '../../../merkle/x509/identity-rule.ts';
 import { usage } from '../../errors.ts';
 import type { PublicKey } from '../../formats/key.ts';
-import { compileExact, hasPattern, type IdentityTest } from '../../trust/identity-rule.ts';
+import { withClientErrors } from '../../merkle-errors.ts';
 import { MAX_LAST_CHECKPOINT, parseLastCheckpoint } from '../../trust/last-checkpoint.ts';
 import { parseLogKey } from '../../trust/log-key.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
@@ -83,6 +84,8 @@ export async function readSigner(
     );
   }
   const { identity: rule } = signer;
-  const identity = hasPattern(rule) ? (await import('../../trust/identity.ts')).compileRule(rule) : compileExact(rule);
+  const identity = hasPattern(rule)
+    ? (await import('../../trust/identity.ts')).compileRule(rule)
+    : withClientErrors(() => compileExact(rule));
   return { identity, trustedRoot };
 }

@@ -8,7 +8,7 @@
  */
 import { RE2Set } from 're2js';
 import type { AlternativeName } from '../../../merkle/x509/certificate-names.ts';
-import { isSignerName } from '../../trust/signer-names.ts';
+import { isSignerName } from '../../../merkle/x509/signer-names.ts';
 import type { EntrySigner, ReadEntry } from './entry-reader.ts';
 import type { Trust } from './issuer-trust.ts';
 import { requiredLiteral, textMatcher } from './text.ts';

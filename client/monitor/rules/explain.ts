@@ -1,6 +1,6 @@
 /** Explains to people why a rule does or does not alert about an entry: each condition, and what the entry has for it. */
 import type { AlternativeName } from '../../../merkle/x509/certificate-names.ts';
-import { isSignerName, kindOfName } from '../../trust/signer-names.ts';
+import { isSignerName, kindOfName } from '../../../merkle/x509/signer-names.ts';
 import { mustBeIssued, RuleEngine } from './engine.ts';
 import type { EntrySigner, ReadEntry } from './entry-reader.ts';
 import type { Trust } from './issuer-trust.ts';

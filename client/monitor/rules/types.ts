@@ -13,7 +13,7 @@ export type TextMatch = string | { readonly pattern: string };
 export interface RuleCondition {
   /**
    * A subject alternative name of the certificate. In `watch`, names of every kind count; in `expect`, those of a kind that
-   * identifies a signer (trust/signer-names.ts).
+   * identifies a signer (merkle/x509/signer-names.ts).
    */
   readonly identity?: TextMatch;
   /** The OIDC issuer that the certificate names. */

@@ -1,6 +1,7 @@
 /** Requests to the threads that verify many bundles, and their results. */
+
+import type { IdentityRule } from '../../../merkle/x509/identity-rule.ts';
 import type { ClientErrorCode } from '../../errors.ts';
-import type { IdentityRule } from '../../trust/identity-rule.ts';
 import type { ArtifactDigests, Outcome } from '../../verify.ts';
 import type { RequiredClaim } from '../content.ts';
 

@@ -1,8 +1,8 @@
 /** The kinds of names that identify a signer, in certificates of Fulcio and of other authorities. */
 
-import type { AlternativeName } from '../../merkle/x509/certificate-names.ts';
-import { shownOid } from '../../merkle/x509/der-fields.ts';
-import { FULCIO_USER_NAME } from '../../merkle/x509/fulcio.ts';
+import type { AlternativeName } from './certificate-names.ts';
+import { shownOid } from './der-fields.ts';
+import { FULCIO_USER_NAME } from './fulcio.ts';
 
 /**
  * Whether a name can be the expected identity of a signer: a URI, an e-mail address, a DNS name, or Fulcio's user name.

@@ -2,10 +2,10 @@
  * Rules for the identity in a certificate, without the engine for patterns: loading RE2 takes longer than a whole
  * verification, and most rules have no pattern.
  */
-import { printable } from '../../merkle/printable.ts';
-import type { AlternativeName } from '../../merkle/x509/certificate-names.ts';
-import { type CertificateIdentity, FULCIO_EXTENSIONS } from '../../merkle/x509/fulcio.ts';
-import { usage } from '../errors.ts';
+import { MerkleError } from '../errors.ts';
+import { printable } from '../printable.ts';
+import type { AlternativeName } from './certificate-names.ts';
+import { type CertificateIdentity, FULCIO_EXTENSIONS } from './fulcio.ts';
 import { isSignerName } from './signer-names.ts';
 
 /** Exact text, or an RE2 pattern that must match the whole text. */
@@ -32,23 +32,23 @@ interface IdentityMatch {
 /** Undefined if a certificate's identity is not the expected one. */
 export type IdentityTest = (identity: CertificateIdentity) => IdentityMatch | undefined;
 
-/** Compiles a pattern to a test of the whole text. Messages call the pattern `what`. @throws ClientError `usage` */
-type PatternCompiler = (pattern: string, what: string) => (text: string) => boolean;
+/** Compiles a pattern to a test of the whole text. Messages call the pattern `what`. @throws MerkleError `bad-rule` */
+export type PatternCompiler = (pattern: string, what: string) => (text: string) => boolean;
 
-/** @throws ClientError `usage`: an empty rule, an extension that is neither a name nor an OID; and as `compilePattern` */
+/** @throws MerkleError `bad-rule`: an empty rule, an extension that is neither a name nor an OID; and as `compilePattern` */
 export function compileWith(rule: IdentityRule, compilePattern: PatternCompiler): IdentityTest {
   const identity = compileText(rule.identity, 'identity', compilePattern);
   const issuer = compileText(rule.issuer, 'issuer', compilePattern);
   const extensions = Object.entries(rule.extensions ?? {});
   for (const [key] of extensions) {
     if (!Object.hasOwn(FULCIO_EXTENSIONS, key) && !OID.test(key)) {
-      throw usage(
+      throw badRule(
         `there is no extension "${printable(key)}": give an OID, or one of ${Object.keys(FULCIO_EXTENSIONS).join(', ')}`,
       );
     }
   }
   if (identity === undefined && issuer === undefined && extensions.length === 0) {
-    throw usage('an empty rule would take every certificate: give an identity');
+    throw badRule('an empty rule would take every certificate: give an identity');
   }
   return (found) => {
     const name = identity && found.names.find((one) => isSignerName(one) && identity(one.value));
@@ -65,11 +65,16 @@ export function hasPattern({ identity, issuer }: IdentityRule): boolean {
   return typeof identity === 'object' || typeof issuer === 'object';
 }
 
-/** Compiles a rule without a pattern. @throws ClientError `usage` */
+/** Compiles a rule without a pattern. @throws MerkleError `bad-rule` */
 export function compileExact(rule: IdentityRule): IdentityTest {
   return compileWith(rule, (_, what) => {
-    throw usage(`the expected ${what} is a pattern, and this command needs exact text`);
+    throw badRule(`the expected ${what} is a pattern, and this command needs exact text`);
   });
+}
+
+/** The error of a rule that cannot be used. */
+export function badRule(message: string, cause?: unknown): MerkleError {
+  return new MerkleError('bad-rule', message, { cause });
 }
 
 function compileText(
@@ -79,6 +84,6 @@ function compileText(
 ): ((text: string) => boolean) | undefined {
   if (rule === undefined) return undefined;
   if (typeof rule === 'object') return compilePattern(rule.pattern, what);
-  if (rule === '') throw usage(`the expected ${what} is empty`);
+  if (rule === '') throw badRule(`the expected ${what} is empty`);
   return (text) => text === rule;
 }

@@ -1,0 +1,60 @@
+/** Whether one piece of evidence holds under one rule, and everything that does not. */
+import { printable } from '../../printable.ts';
+import { timeText } from '../../x509/utc-time.ts';
+import { reason } from './reasons.ts';
+import type { CheckContext, DecisionRule, EvidenceSigner, PolicySigner, Reason, VerifiedEvidence } from './types.ts';
+
+/** How far the clocks of authorities, logs and witnesses may be ahead, in milliseconds. */
+const TOLERANCE = 5 * 60_000;
+
+export function judgeEvidence(
+  rule: DecisionRule,
+  context: CheckContext,
+): { readonly signers: readonly string[]; readonly reasons: readonly Reason[] } {
+  const { evidence, now } = context;
+  const signers = rule.signers.filter((one) => isSigner(one, evidence.signer)).map(({ name }) => name);
+  const reasons = [
+    ...(signers.length > 0 ? [] : [notASigner(rule, evidence.signer)]),
+    ...judgeLog(rule, evidence),
+    ...judgeTime(rule, evidence, now),
+  ];
+  // What a stranger says is not looked at: a stranger would choose how long that takes.
+  if (signers.length === 0) return { signers, reasons };
+  return { signers, reasons: [...reasons, ...rule.checks.flatMap((check) => check(context))] };
+}
+
+function isSigner(expected: PolicySigner, signer: EvidenceSigner): boolean {
+  if ('fingerprint' in expected) return expected.fingerprint === signer.fingerprint;
+  return signer.kind === 'certificate' && expected.identity(signer.identity) !== undefined;
+}
+
+function notASigner({ signers }: DecisionRule, signer: EvidenceSigner): Reason {
+  const expected = signers.map(({ name }) => name).join(', ');
+  const names = signer.kind === 'key' ? [] : signer.identity.names.map(({ value }) => value);
+  const by = signer.kind === 'key' ? '' : `, vouched for by ${printable(signer.identity.issuer ?? 'nobody')}`;
+  const who = signer.kind === 'key' ? `the key ${signer.fingerprint}` : printable(names.join(', ') || 'nobody');
+  return reason('signer', `${who}${by}, signed; the rule takes ${expected}`);
+}
+
+function judgeLog({ logs, quorum }: DecisionRule, { entries }: VerifiedEvidence): Reason[] {
+  const counting = logs === undefined ? entries : entries.filter(({ origin }) => logs.includes(origin));
+  if (counting.length === 0) {
+    const found = printable(entries.map(({ origin }) => origin).join(', ')) || 'no log';
+    return [reason('log', `the signature is in ${found}; the rule takes ${logs?.join(', ') ?? 'any log'}`)];
+  }
+  if (!quorum || counting.some((entry) => entry.quorum)) return [];
+  return [reason('quorum', 'the quorum of witnesses did not cosign the log, or no quorum policy is given')];
+}
+
+function judgeTime({ maxAge }: DecisionRule, { times }: VerifiedEvidence, now: number): Reason[] {
+  const late = times.find(({ time }) => time > now + TOLERANCE);
+  if (late !== undefined) {
+    return [reason('future-time', `the evidence is dated ${timeText(late.time)}, after the present ${timeText(now)}`)];
+  }
+  if (maxAge === undefined) return [];
+  if (times.length === 0)
+    return [reason('age', 'nobody vouches for the time of the signature, so its age is not known')];
+  const earliest = Math.min(...times.map(({ time }) => time));
+  if (now - earliest <= maxAge) return [];
+  return [reason('age', `the evidence is of ${timeText(earliest)}, older than the rule allows`)];
+}
