@@ -103,11 +103,12 @@ const verify = await build({
     chunkFileNames: 'chunks/[name].cjs',
     // V8 reads all of a file before it runs any of it. Names stay, for the traces of STELE_DEBUG.
     minify: { compress: true, mangle: false, codegen: { removeWhitespace: true } },
-    // One file for a check of one file, and one for certificates.
+    // One file for a check of one file, one for certificates, and one for the trust of a followed repository.
     codeSplitting: {
       groups: [
         { name: 'x509', test: /\/merkle\/x509\/(?!utc-time|identity-|signer-names)|\/node-forge\//, priority: 1, includeDependenciesRecursively: false },
         { name: 'verify', test: /\/(?:verify-program|artifacts|bundles|(?:node|message)-primitives)\.ts$/ },
+        { name: 'followed', test: /\/(?:checked-store|expiry|followed-(?:files|targets)|local-store|trust-files|tuf\/role)\.ts$/, includeDependenciesRecursively: false },
       ],
     },
   },

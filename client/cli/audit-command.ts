@@ -16,7 +16,8 @@ import { MAX_MONITOR_CONFIG, parseMonitoredLogs } from '../trust/monitor-config.
 import type { FollowedTrust } from '../trust/tuf/load-trust.ts';
 import { counted } from './counted.ts';
 import { readWhole, verifierKeyText } from './files.ts';
-import { followedLastCheckpoints, followedMonitorConfig, isFollowedLog } from './followed-trust.ts';
+import { followedLastCheckpoints } from './followed-files.ts';
+import { followedMonitorConfig, isFollowedLog } from './followed-trust.ts';
 import { trustOfFollowed } from './log-options.ts';
 import { withProgress } from './progress.ts';
 import { freshTrust } from './refresh-trust.ts';

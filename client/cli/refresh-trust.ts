@@ -5,11 +5,11 @@ import { ClientError, type ClientErrorCode, usage } from '../errors.ts';
 import type { FollowedTrust } from '../trust/tuf/load-trust.ts';
 import { TrustStore } from '../trust/tuf/trust-store.ts';
 import { type UpdateOptions, updateTrust } from '../trust/tuf/update.ts';
-import { followedTrust, trustDirOf } from './followed-trust.ts';
+import { followedTrust } from './followed-trust.ts';
 import { isTrustGiven, type LogArguments } from './log-options.ts';
 import { warn } from './report.ts';
 import { fetchOf } from './tls-authorities.ts';
-import type { TrustOptions } from './trust-options.ts';
+import { type TrustOptions, trustDirOf } from './trust-options.ts';
 
 /** A command waits so long for a mirror, in milliseconds. */
 const REFRESH_MS = 20_000;

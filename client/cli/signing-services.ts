@@ -6,7 +6,7 @@ import { MAX_SIGNING_CONFIG, parseSigningConfig, type SigningConfig, selectServi
 import { SIGNING_CONFIG_FILE } from '../trust/trust-files.ts';
 import type { FollowedTrust } from '../trust/tuf/load-trust.ts';
 import { readWhole } from './files.ts';
-import { followedTarget } from './followed-trust.ts';
+import { followedTarget } from './followed-files.ts';
 
 /** Major versions of the services' APIs that Stele speaks: Rekor's, and RFC 3161 as Sigstore numbers it. */
 const LOG_API = [2];

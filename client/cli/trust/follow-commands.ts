@@ -4,7 +4,8 @@ import { printable } from '../../../merkle/printable.ts';
 import { timeText } from '../../../merkle/x509/utc-time.ts';
 import { ClientError } from '../../errors.ts';
 import { acceptRoot } from '../../trust/tuf/accept.ts';
-import { duration, type FollowedTrust, loadTrust } from '../../trust/tuf/load-trust.ts';
+import { duration } from '../../trust/tuf/expiry.ts';
+import { type FollowedTrust, loadTrust } from '../../trust/tuf/load-trust.ts';
 import { parseMirrorUrl } from '../../trust/tuf/mirror-url.ts';
 import { TOP_LEVEL_ROLES, TUF_LIMITS } from '../../trust/tuf/role.ts';
 import { notFollowed, TrustStore } from '../../trust/tuf/trust-store.ts';
@@ -12,11 +13,10 @@ import { hexSha256 } from '../../trust/tuf/tuf-key.ts';
 import { updateTrust, useTrust } from '../../trust/tuf/update.ts';
 import { counted } from '../counted.ts';
 import { readWhole } from '../files.ts';
-import { trustDirOf } from '../followed-trust.ts';
 import { interruptible } from '../refresh-trust.ts';
 import { print, warn } from '../report.ts';
 import { addCaOption, fetchOf } from '../tls-authorities.ts';
-import type { TrustOptions } from '../trust-options.ts';
+import { type TrustOptions, trustDirOf } from '../trust-options.ts';
 
 const USE_HELP = `
 The root says whose signatures count: compare its fingerprint with the one that the operator of the log publishes, by another

@@ -6,11 +6,12 @@ import { notFollowed, TrustStore } from '../../trust/tuf/trust-store.ts';
 import { hexSha256 } from '../../trust/tuf/tuf-key.ts';
 import { updateTrust } from '../../trust/tuf/update.ts';
 import { writeWhole } from '../files.ts';
-import { followedTarget, followedTrust, trustDirOf } from '../followed-trust.ts';
+import { followedTarget } from '../followed-files.ts';
+import { followedTrust } from '../followed-trust.ts';
 import { interruptible } from '../refresh-trust.ts';
 import { print, writeOut } from '../report.ts';
 import { addCaOption, fetchOf } from '../tls-authorities.ts';
-import { addTrustOptions, type TrustOptions } from '../trust-options.ts';
+import { addTrustOptions, type TrustOptions, trustDirOf } from '../trust-options.ts';
 
 const HELP = `
 The name is that in the signed metadata. What is here and has not expired is given offline; otherwise the command fetches the

@@ -9,10 +9,11 @@ import { MAX_LAST_CHECKPOINT, parseLastCheckpoint } from '../../trust/last-check
 import { parseLogKey } from '../../trust/log-key.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
 import { MAX_TRUSTED_ROOT, parseTrustedRoots } from '../../trust/trusted-root.ts';
-import type { FollowedTrust } from '../../trust/tuf/load-trust.ts';
+import type { FollowedTargets } from '../../trust/tuf/followed-targets.ts';
 import type { CheckpointTrust, TrustedRoots } from '../../verify/types.ts';
 import { readPublicKey, readWhole, verifierKeyText } from '../files.ts';
-import { OR_FOLLOW } from '../trust-options.ts';
+import { warn } from '../report.ts';
+import { maxAgeOf, OR_FOLLOW, trustDirOf } from '../trust-options.ts';
 import type { RequestedSigner, VerifyOptions } from './arguments.ts';
 import { presentTime } from './demands.ts';
 
@@ -25,9 +26,7 @@ export interface VerifyTrust extends Omit<CheckpointTrust, 'trustedRoot'> {
 export async function readVerifyTrust(options: VerifyOptions): Promise<VerifyTrust> {
   const { trustedRoot, logKey, policy, lastCheckpoint = [] } = options;
   if (trustedRoot === undefined && logKey === undefined && policy === undefined) {
-    // Late: a check by files of trust needs none of it.
-    const { followedTrust } = await import('../followed-trust.ts');
-    const followed = followedTrust(options, presentTime(options));
+    const followed = await followedOf(options);
     if (followed !== undefined) return await ofFollowed(followed, lastCheckpoint);
     throw usage(
       `say which log you trust: --trusted-root, or --log-key, or --policy with witnesses as well${OR_FOLLOW}`,
@@ -53,9 +52,19 @@ async function readLastCheckpoints(paths: readonly string[]) {
   );
 }
 
+/** Loaded late, as a check by files of trust needs none of it; and of it only what the last update has not checked already. */
+async function followedOf(options: VerifyOptions): Promise<FollowedTargets | undefined> {
+  const { checkedTrust } = await import('../../trust/tuf/checked-store.ts');
+  const now = presentTime(options);
+  const checked = checkedTrust(trustDirOf(options), { now, maxAge: maxAgeOf(options), warn });
+  if (checked !== undefined) return checked;
+  const { followedTrust } = await import('../followed-trust.ts');
+  return followedTrust(options, now);
+}
+
 /** All that the repository says must hold: a key of its trusted root, the quorum of its policy, the ends of frozen logs. */
-async function ofFollowed(followed: FollowedTrust, given: readonly string[]): Promise<VerifyTrust> {
-  const { followedLastCheckpoints, followedPolicy, followedRoot } = await import('../followed-trust.ts');
+async function ofFollowed(followed: FollowedTargets, given: readonly string[]): Promise<VerifyTrust> {
+  const { followedLastCheckpoints, followedPolicy, followedRoot } = await import('../followed-files.ts');
   const policy = followedPolicy(followed);
   const pinned = followedLastCheckpoints(followed).map(parseLastCheckpoint);
   return {

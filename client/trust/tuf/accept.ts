@@ -3,7 +3,6 @@
  * step. Nothing here has a clock, a file or a network.
  */
 import { createHash } from 'node:crypto';
-import { timeText } from '../../../merkle/x509/utc-time.ts';
 import { ClientError } from '../../errors.ts';
 import {
   type Metadata,
@@ -94,24 +93,6 @@ export function acceptTargets(
   checkSigned(delegator, role, targets);
   checkVersion(name, 'snapshot', described.version, targets.signed.version);
   return targets;
-}
-
-/**
- * Section 5.3.10, 5.4.4, 5.5.6 and 5.6.5: metadata count before the time at which they expire.
- *
- * @param now milliseconds since 1970
- * @param advice what to do, the end of a sentence
- * @throws ClientError `tuf-expired`
- */
-export function checkExpiry(
-  what: string,
-  { version, expires }: Root | Targets | Snapshot | Timestamp,
-  now: number,
-  advice: string,
-): void {
-  if (now < expires) return;
-  const times = `expired at ${timeText(expires)}, and it is ${timeText(now)} by this machine's clock`;
-  throw new ClientError('tuf-expired', `${what}, version ${version}, ${times}: ${advice}`);
 }
 
 /** The bytes are what signed metadata say of them. @throws ClientError `tuf-mismatch` */

@@ -7,7 +7,7 @@ export const POLICY_TARGET = 'policy';
 export const MONITOR_CONFIG_TARGET = 'monitor_config.json';
 
 /** Targets that are looked for in delegated roles too. */
-export const SEARCHED_TARGETS: readonly string[] = [
+const SEARCHED_TARGETS: readonly string[] = [
   ...TRUSTED_ROOT_TARGETS,
   SIGNING_CONFIG_FILE,
   MONITOR_CONFIG_TARGET,
@@ -16,8 +16,27 @@ export const SEARCHED_TARGETS: readonly string[] = [
   'monitor.yaml',
 ];
 
+/** What commands take of a followed repository. */
+export interface FollowedTargets {
+  /** The URL of its mirror. */
+  readonly mirror: string;
+  /** Names of the last checkpoints of frozen logs. */
+  readonly lastCheckpoints: readonly string[];
+  /**
+   * A target; undefined where the repository has none of this name.
+   *
+   * @throws ClientError `trust`: it is not here, or was changed; `tuf-expired`: of a delegated role
+   */
+  target(name: string): Uint8Array | undefined;
+}
+
+/** Names of targets that commands may use. @param top names of the top-level role */
+export function followedNames(top: Iterable<string>): Set<string> {
+  return new Set([...SEARCHED_TARGETS, ...[...top].filter(isFollowed)]);
+}
+
 /** Whether a target of the top-level role is fetched too: what belongs to each shard. */
-export function isFollowed(name: string): boolean {
+function isFollowed(name: string): boolean {
   return isLastCheckpoint(name) || /^[^/]+\.vkey$/.test(name);
 }
 

@@ -1,9 +1,11 @@
-/** The followed repository as commands use it: from the local directory alone, and checked again at each use. */
-import { timeText } from '../../../merkle/x509/utc-time.ts';
+/** The followed repository as commands use it: from the local directory alone, with each signature checked again. */
 import { ClientError } from '../../errors.ts';
-import { acceptRoot, acceptSnapshot, acceptTargets, acceptTimestamp, checkBytes, checkExpiry } from './accept.ts';
+import { acceptRoot, acceptSnapshot, acceptTargets, acceptTimestamp, checkBytes } from './accept.ts';
 import { searchTarget, type Wanted } from './delegation-search.ts';
+import { checkAge, checkExpiry, UPDATE } from './expiry.ts';
+import { type FollowedTargets, isLastCheckpoint } from './followed-targets.ts';
 import type { Root, Snapshot, Targets, Timestamp } from './metadata.ts';
+import type { TargetFile } from './metadata-fields.ts';
 import type { TrustState, TrustStore } from './trust-store.ts';
 
 interface LoadOptions {
@@ -18,7 +20,7 @@ interface LoadOptions {
 }
 
 /** Metadata that hold, and the targets that they name. */
-export interface FollowedTrust {
+export interface FollowedTrust extends FollowedTargets {
   readonly dir: string;
   readonly state: TrustState;
   readonly root: Root;
@@ -27,15 +29,14 @@ export interface FollowedTrust {
   readonly targets: Targets;
   /** Milliseconds since the timestamp was accepted first. */
   readonly age: number;
-  /**
-   * A target; undefined where the repository has none of this name.
-   *
-   * @throws ClientError `trust`: it is not here, or was changed; `tuf-expired`: of a delegated role
-   */
-  target(name: string): Uint8Array | undefined;
+  /** What the metadata say of a target, and the delegated roles that were asked. @throws ClientError as `target` */
+  find(name: string): Found;
 }
 
-const UPDATE = 'run `stele trust update` where the mirror can be reached';
+interface Found {
+  readonly file: TargetFile | undefined;
+  readonly asked: readonly { readonly role: string; readonly signed: Targets }[];
+}
 
 /**
  * The followed repository; undefined where none is followed. Sends no request.
@@ -91,61 +92,34 @@ function load(store: TrustStore, state: TrustState, options: LoadOptions): Follo
     roles.set(role, signed);
     return signed;
   };
+  const find = (name: string): Found => {
+    const asked: { role: string; signed: Targets }[] = [];
+    const search = searchTarget(name, targets);
+    let step = search.next();
+    while (!step.done) {
+      const signed = delegated(step.value);
+      asked.push({ role: step.value.role, signed });
+      step = search.next(signed);
+    }
+    return { file: step.value, asked };
+  };
   return {
     dir: store.dir,
+    mirror: state.mirror,
+    lastCheckpoints: [...targets.targets.keys()].filter(isLastCheckpoint),
     state,
     root,
     timestamp,
     snapshot,
     targets,
     age,
+    find,
     target(name) {
-      const search = searchTarget(name, targets);
-      let step = search.next();
-      while (!step.done) step = search.next(delegated(step.value));
-      const { value: file } = step;
+      const { file } = find(name);
       if (file === undefined) return undefined;
       const bytes = store.file(file.hashes.get('sha256')!, `the target ${name}`);
       checkBytes(`the target ${name}`, file, bytes);
       return bytes;
     },
   };
-}
-
-/** How far two clocks may be apart. */
-const CLOCK_SLACK_MS = 5 * 60_000;
-
-interface Age extends LoadOptions {
-  readonly now: number;
-  readonly age: number;
-}
-
-/** @throws ClientError `tuf-expired` */
-function checkAge(timestamp: Timestamp, snapshot: Snapshot, { now, age, maxAge, warn }: Age): void {
-  if (maxAge !== undefined && age > maxAge) {
-    const why = `the newest timestamp of the followed repository is here for ${duration(age)}, longer than --max-trust-age`;
-    throw new ClientError('tuf-expired', `${why}: ${UPDATE}`);
-  }
-  if (age < -CLOCK_SLACK_MS) {
-    warn?.(
-      `this machine's clock shows a time before the last update of the followed repository: what has expired since, it does not know`,
-    );
-  }
-  const first = timestamp.expires <= snapshot.expires ? timestamp : snapshot;
-  if (now < first.expires) return;
-  const since = `${duration(now - first.expires)} ago, at ${timeText(first.expires)}`;
-  warn?.(`the ${first.type} of the followed repository expired ${since}, and its news are not known here: ${UPDATE}`);
-}
-
-/** `3 days`, `5 hours`, `2 minutes`. */
-export function duration(ms: number): string {
-  const units = [
-    [86_400_000, 'day'],
-    [3_600_000, 'hour'],
-    [60_000, 'minute'],
-    [1000, 'second'],
-  ] as const;
-  const [size, name] = units.find(([unit]) => ms >= unit) ?? [1000, 'second'];
-  const count = Math.max(0, Math.floor(ms / size));
-  return `${count} ${name}${count === 1 ? '' : 's'}`;
 }

@@ -1,34 +1,35 @@
 /**
  * The local directory of a followed repository:
  *
- *     DIR/state.json      which files are trusted, and for what; replaced in one step, the last one of an update
+ *     DIR/state.json      which files are trusted, and for what; replaced in one step
  *         files/SHA256    metadata and targets by their hash; a file never changes
+ *         checked         what the last update verified in this state (checked-store.ts)
  *         lock/           one update at a time
  *
- * A crash at any step leaves the old state or the new one, and each of them whole. Nothing is believed because it lies here:
- * whoever loads the state checks signatures and hashes again. The directory and its files must belong to this user or to root,
- * and nobody else may write them.
+ * A crash at any step leaves the old state or the new one, and each of them whole. Commands check signatures, hashes
+ * and times again when they load the state. `stele verify` checks times and hashes, and takes from `checked` that the last update
+ * verified the signatures.
  */
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  openSync,
-  readdirSync,
-  rmdirSync,
-  type Stats,
-  statSync,
-  unlinkSync,
-} from 'node:fs';
+import { readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
-import { readOpened } from '../../../merkle/runtime/disk/bounded.ts';
 import { makeDirDurable, removeTree, writeFileDurable } from '../../../merkle/runtime/disk/files.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import { ClientError } from '../../errors.ts';
 import { int64, object, parseJson, record, string } from '../../formats/json.ts';
+import {
+  BEGIN_AGAIN,
+  CHECKED,
+  damaged,
+  dirsOf,
+  fileOf,
+  filePath,
+  MAX_STATE,
+  readTrusted,
+  STATE,
+  statsIfThere,
+} from './local-store.ts';
 import { parseMirrorUrl } from './mirror-url.ts';
-import { TUF_LIMITS } from './role.ts';
 import { hexSha256 } from './tuf-key.ts';
 
 /** A whole set of metadata. Each name is the SHA-256 of a file, in hex. */
@@ -59,9 +60,7 @@ export interface TrustState {
   readonly accepted: number;
 }
 
-const STATE = 'state.json';
 const FORMAT = 'stele-trust-1';
-const MAX_STATE = 1024 * 1024;
 /** How long an update waits for another one. */
 const LOCK_MS = 20_000;
 const LOCK_PAUSE_MS = 50;
@@ -98,11 +97,7 @@ export class TrustStore {
    * @throws ClientError `trust` where it is not there, or was changed
    */
   file(sha256: string, what: string): Uint8Array {
-    const path = this.#path(sha256);
-    const bytes = readTrusted(path, TUF_LIMITS.target);
-    if (bytes === undefined) throw damaged(`${path}, ${what}, is not there`);
-    if (hexSha256(bytes) !== sha256) throw damaged(`${path}, ${what}, was changed`);
-    return bytes;
+    return fileOf(this.dir, sha256, what);
   }
 
   /** The same; undefined where the file is not there, or was changed. */
@@ -171,7 +166,7 @@ export class TrustStore {
 
   /** Removes what is here, and the directory where nothing else is in it. @throws RuntimeError `file` */
   async forget(): Promise<void> {
-    for (const name of [STATE, 'files', 'lock', 'owner.json']) await removeTree(join(this.dir, name));
+    for (const name of [STATE, CHECKED, 'files', 'lock', 'owner.json']) await removeTree(join(this.dir, name));
     try {
       rmdirSync(this.dir);
     } catch {
@@ -182,25 +177,14 @@ export class TrustStore {
   /** Whether the directory is there. @throws ClientError `trust` */
   #checkDirs(): boolean {
     if (this.#checked) return true;
-    const [own, files] = [this.dir, join(this.dir, 'files')].map((path) => {
-      const stats = statsIfThere(path);
-      if (stats === undefined) return false;
-      if (!stats.isDirectory()) {
-        throw new ClientError(
-          'trust',
-          `${path} is no directory: name another one for the local trust (--trust, STELE_TRUST)`,
-        );
-      }
-      checkOwner(path, stats);
-      return true;
-    });
+    const there = dirsOf(this.dir);
     // A state without its files is damaged, and no command may go on as if nothing were followed.
-    this.#checked = own! && files!;
-    return own!;
+    this.#checked = there.own && there.files;
+    return there.own;
   }
 
   #path(sha256: string): string {
-    return join(this.dir, 'files', sha256);
+    return filePath(this.dir, sha256);
   }
 
   /** Removes files that no state names. An earlier crash may have left some too. */
@@ -213,60 +197,6 @@ export class TrustStore {
 function filesOf({ first, root, newest, set }: TrustState): string[] {
   const { delegated, files, ...metadata } = set;
   return [first, root, ...Object.values(newest), ...Object.values(metadata), ...Object.values(delegated), ...files];
-}
-
-/** @throws ClientError `trust` where the path leads through a file, or this user may not look there */
-function statsIfThere(path: string): Stats | undefined {
-  try {
-    return statSync(path, { throwIfNoEntry: false });
-  } catch (cause) {
-    throw new ClientError('trust', `${path} cannot be read (${(cause as NodeJS.ErrnoException).code})`, { cause });
-  }
-}
-
-/** The stats are those of the very file that is read. @throws ClientError `trust` */
-function readTrusted(path: string, limit: number): Uint8Array | undefined {
-  let file: number;
-  try {
-    file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new ClientError('trust', `${path} cannot be read (${(cause as NodeJS.ErrnoException).code})`, { cause });
-  }
-  try {
-    const stats = fstatSync(file);
-    checkOwner(path, stats);
-    return readOpened(file, stats, limit);
-  } catch (cause) {
-    if (cause instanceof ClientError) throw cause;
-    throw damaged(`${path} ${(cause as Error).message}`, cause);
-  } finally {
-    closeSync(file);
-  }
-}
-
-/** Who can write these files decides what is trusted. @throws ClientError `trust` */
-function checkOwner(path: string, { mode, uid }: Stats): void {
-  const self = process.geteuid?.();
-  // Windows has no such bits.
-  if (self === undefined) return;
-  if (uid !== self && uid !== 0) {
-    const why = `${path} belongs to another user (${uid}), who could change what is trusted`;
-    throw new ClientError('trust', `${why}: use a directory of your own (--trust, STELE_TRUST)`);
-  }
-  if ((mode & 0o022) === 0) return;
-  const octal = (mode & 0o777).toString(8).padStart(4, '0');
-  throw new ClientError('trust', `${path} can be written by others (mode ${octal}): run \`chmod go-w ${path}\``);
-}
-
-const BEGIN_AGAIN = 'run `stele trust forget`, and then `stele trust use` again';
-
-function damaged(
-  why: string,
-  cause?: unknown,
-  advice = `run \`stele trust update\`; if that does not help, ${BEGIN_AGAIN}`,
-) {
-  return new ClientError('trust', `the local trust cannot be used: ${why}. To repair it, ${advice}`, { cause });
 }
 
 export function notFollowed(dir: string): ClientError {

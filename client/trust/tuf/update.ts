@@ -12,14 +12,16 @@ import {
   acceptTargets,
   acceptTimestamp,
   checkBytes,
-  checkExpiry,
   keysChanged,
   refuseOlderSnapshot,
   refuseOlderTimestamp,
 } from './accept.ts';
+import { isChecked, writeChecked } from './checked-store.ts';
 import { searchTarget, type Wanted } from './delegation-search.ts';
-import { isFollowed, SEARCHED_TARGETS } from './followed-targets.ts';
+import { checkExpiry } from './expiry.ts';
+import { followedNames } from './followed-targets.ts';
 import { keptFiles } from './kept-files.ts';
+import { loadTrust } from './load-trust.ts';
 import {
   type Metadata,
   type Root,
@@ -66,17 +68,19 @@ export async function updateTrust(store: TrustStore, options: UpdateOptions = {}
     const state = store.read();
     if (state === undefined) throw notFollowed(store.dir);
     const update = new Update(store, mirrorOf(state.mirror, options), startOf(store, state), state);
+    let next: TrustState;
     try {
-      const next = await update.run(options.now ?? Date.now(), options.target);
-      const whole = update.files.every((bytes) => store.fileIfGood(hexSha256(bytes)) !== undefined);
-      if (whole && sameState(state, next)) return false;
-      await store.write(next, update.files, state);
-      return true;
+      next = await update.run(options.now ?? Date.now(), options.target);
     } catch (error) {
       const reached = update.reached();
       if (reached !== undefined) await store.write(reached, update.files, state);
       throw error;
     }
+    const whole = update.files.every((bytes) => store.fileIfGood(hexSha256(bytes)) !== undefined);
+    const same = whole && sameState(state, next);
+    if (!same) await store.write(next, update.files, state);
+    if (!same || !isChecked(store.dir)) await noteChecked(store);
+    return !same;
   });
 }
 
@@ -98,7 +102,16 @@ export async function useTrust(
   const update = new Update(undefined, mirrorOf(mirror, options), { root: trusted, first: root }, undefined);
   await update.checkServed(trusted);
   const state = await update.run(options.now ?? Date.now());
-  await store.locked(async () => await store.write(state, update.files, undefined));
+  await store.locked(async () => {
+    await store.write(state, update.files, undefined);
+    await noteChecked(store);
+  });
+}
+
+/** What was written is loaded again, as commands load it. Each use of the note checks the times. */
+async function noteChecked(store: TrustStore): Promise<void> {
+  const trust = loadTrust(store, { takeExpired: true });
+  if (trust !== undefined) await writeChecked(trust);
 }
 
 function mirrorOf(url: string, { fetch, signal, timeoutMs = UPDATE_MS }: UpdateOptions): Mirror {
@@ -294,7 +307,7 @@ class Update {
     load: (wanted: Wanted) => Promise<Targets>,
     target: string | undefined,
   ): Promise<string[]> {
-    const names = new Set([...SEARCHED_TARGETS, ...[...top.targets.keys()].filter(isFollowed)]);
+    const names = followedNames(top.targets.keys());
     if (target !== undefined) names.add(target);
     const hashes = new Set<string>();
     for (const name of names) {
