@@ -171,7 +171,8 @@ class Turn implements Call {
     const all: string[] = [];
     for (const name in headers) all.push(name, headers[name]!);
     all.push('content-length', String(typeof body === 'string' ? Buffer.byteLength(body) : body.length));
-    if (this.#ends) all.push('connection', 'close');
+    // HTTP/2 has no such header (RFC 9113 section 8.2.2): its sessions end by themselves.
+    if (this.#ends && this.request.httpVersionMajor === 1) all.push('connection', 'close');
     response.writeHead(status, all);
     // `end` would take this listener off again, which costs more than to add it.
     response.on('finish', () => this.#finished(status));

@@ -34,8 +34,10 @@ interface Unread {
 interface Connection {
   /** The one of TCP. */
   readonly socket: Socket;
-  /** The one that HTTP uses, which TLS makes at the end of its handshake. */
+  /** The one that HTTP/1.1 uses, which TLS makes at the end of its handshake. */
   http: Socket | undefined;
+  /** A session of HTTP/2 uses the connection, and ends it by itself. */
+  session: boolean;
   unread: Unread | undefined;
 }
 
@@ -71,7 +73,7 @@ export class Connections {
       socket.destroy();
       return false;
     }
-    const connection: Connection = { socket, http: undefined, unread: undefined };
+    const connection: Connection = { socket, http: undefined, session: false, unread: undefined };
     const name = nameOf(socket);
     this.#all.set(name, connection);
     const own = proxy ? undefined : (this.#byClient.get(client) ?? new Set());
@@ -90,9 +92,16 @@ export class Connections {
     if (connection !== undefined) connection.http = http;
   }
 
+  /** HTTP/2 begins on the connection. */
+  beginSession(secure: Socket): void {
+    const connection = this.#all.get(nameOf(secure));
+    if (connection !== undefined) connection.session = true;
+  }
+
   /** Closes the connections that never sent a byte of HTTP. */
   closeSilent(): void {
-    for (const { socket, http } of this.#all.values()) {
+    for (const { socket, http, session } of this.#all.values()) {
+      if (session) continue;
       if (http === undefined || http.bytesRead === 0) socket.destroy();
     }
   }

@@ -17,7 +17,12 @@ export function hostProblem({ rawHeaders, httpVersion }: IncomingMessage): strin
     host = rawHeaders[i + 1]!;
   }
   if (host === undefined) return httpVersion === '1.0' ? undefined : 'the request has no Host header';
-  return HOST.test(host) ? undefined : 'the Host header is no host name with an optional port';
+  return isHost(host) ? undefined : 'the Host header is no host name with an optional port';
+}
+
+/** Whether a `Host` header, or the `:authority` of HTTP/2 (RFC 9113 section 8.3.1), names a host. */
+export function isHost(text: string | undefined): boolean {
+  return text !== undefined && HOST.test(text);
 }
 
 /** `absolute-form` of RFC 9112 section 3.2.2: the authority, and what follows it. */

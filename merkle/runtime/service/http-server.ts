@@ -16,12 +16,15 @@
 import http from 'node:http';
 import https from 'node:https';
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import type { ClientAddresses } from './client-address.ts';
 import { type ConnectionLimits, type ConnectionRefusal, Connections } from './connections.ts';
 import { drainOnClose } from './drain-on-close.ts';
 import { hostProblem, targetProblem } from './host-header.ts';
+import { ALPN, Http2Port } from './http2-port.ts';
 import type { PortMetrics } from './port-metrics.ts';
 import type { RequestBodies } from './request-bodies.ts';
+import type { TlsPair } from './tls-files.ts';
 
 /** Bytes a second at which the slowest client that is served reads its reply. */
 const REPLY_RATE = 16 * 1024;
@@ -62,8 +65,10 @@ interface HttpServerOptions {
   readonly bodies: Pick<RequestBodies, 'discard'>;
   /** The reply of this service for a refusal. `why` is for a person, and only for `malformed`. */
   readonly refuse: (refusal: Refusal, why?: string) => Answer<string>;
-  /** PEM contents of the certificate chain and its key; plain HTTP if undefined. */
-  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** Plain HTTP if undefined. */
+  readonly tls?: TlsPair | undefined;
+  /** Takes HTTP/2 too, from clients that choose it in their TLS handshake. */
+  readonly http2?: boolean;
   /** Rate at which the slowest client that is served reads its reply, in bytes a second. Default 16 KiB. */
   readonly replyRate?: number | undefined;
   readonly metrics?: PortMetrics;
@@ -86,7 +91,10 @@ export function createHttpServer(options: HttpServerOptions): http.Server | http
   const server =
     tls === undefined
       ? http.createServer(nodeOptions, handler)
-      : https.createServer({ ...nodeOptions, ...tls, handshakeTimeout: headersTimeout }, handler);
+      : https.createServer(
+          { ...nodeOptions, ...tlsOptions(tls, options.http2), handshakeTimeout: headersTimeout },
+          handler,
+        );
   server.on('clientError', (error, socket) => answerClientError(error, socket as Socket, refuse));
 
   // The body reader refuses a body that is too large without a "100 Continue".
@@ -113,14 +121,51 @@ export function createHttpServer(options: HttpServerOptions): http.Server | http
     if (tls === undefined) connections.begin(socket);
     for (const listener of accept) listener.call(server, socket);
   });
-  if (tls !== undefined) server.on('secureConnection', (socket: Socket) => connections.begin(socket));
+  const sessions =
+    tls === undefined || options.http2 !== true
+      ? undefined
+      : new Http2Port({
+          headerBytes,
+          idleTimeout: keepAliveTimeout,
+          handler: options.handler,
+          refuse: (why) => refuse('malformed', why),
+        });
+  if (tls !== undefined) {
+    const begin = server.listeners('secureConnection');
+    server.removeAllListeners('secureConnection');
+    server.on('secureConnection', (socket: TLSSocket) => {
+      if (sessions !== undefined && socket.alpnProtocol === 'h2') {
+        connections.beginSession(socket);
+        sessions.take(socket);
+        return;
+      }
+      connections.begin(socket);
+      for (const listener of begin) listener.call(server, socket);
+    });
+  }
 
   const replyInterval = Math.max(20, Math.min(1000, Math.floor(replyTimeout / 4)));
   const timer = setInterval(() => connections.cutSlowReaders(replyTimeout, replyRate), replyInterval);
   timer.unref();
   server.once('close', () => clearInterval(timer));
-  drainOnClose(server, () => connections.closeSilent());
+  drainOnClose(server, () => {
+    connections.closeSilent();
+    sessions?.close();
+  });
+  if (sessions !== undefined) {
+    const closeAll = server.closeAllConnections.bind(server);
+    server.closeAllConnections = () => {
+      sessions.destroy();
+      closeAll();
+    };
+  }
   return server;
+}
+
+/** With authorities of clients, a client without a certificate of one of them gets no connection. */
+function tlsOptions({ cert, key, clientCa }: TlsPair, http2 = false): https.ServerOptions {
+  const clients = clientCa === undefined ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: true };
+  return { cert, key, ...clients, ...(http2 && { ALPNProtocols: [...ALPN] }) };
 }
 
 /** The handler, behind the checks of every request. */

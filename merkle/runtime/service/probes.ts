@@ -2,7 +2,7 @@
 import { jsonAnswer, type Route, textAnswer } from './app.ts';
 import type { MetricSet } from './metric-set.ts';
 
-interface Probed {
+export interface Probed {
   /** Why the service does not do its work, one sentence a reason; empty where it does. */
   readonly notReady: () => readonly string[];
   /** What needs the operator although the service does its work, one sentence each. */
@@ -13,7 +13,7 @@ interface Probed {
 }
 
 /**
- * `GET /healthz` (the process answers), `/readyz` (200, or 503 with reasons; with either the alarms, if there are any) and
+ * `GET /healthz` and `/livez` (the process answers), `/readyz` (200, or 503 with reasons; with either the alarms, if there are any) and
  * `/metrics` (Prometheus' text).
  */
 export function probeRoutes({ notReady, alarms, metrics, prefix }: Probed): Route[] {
@@ -25,6 +25,8 @@ export function probeRoutes({ notReady, alarms, metrics, prefix }: Probed): Rout
   const fresh = { 'cache-control': 'no-store' };
   return [
     { method: 'GET', path: '/healthz', answer: () => textAnswer(200, 'ok\n', fresh) },
+    // The name that Kubernetes gives to the same.
+    { method: 'GET', path: '/livez', answer: () => textAnswer(200, 'ok\n', fresh) },
     {
       method: 'GET',
       path: '/readyz',

@@ -17,6 +17,7 @@
  * close the connection. The bytes in flight then make the kernel reset the connection, and the client never sees the answer.
  */
 import type { IncomingMessage } from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
 import type { ClientAddresses } from './client-address.ts';
 
 /** A refused body is still read for so long, and up to so many times the limit. */
@@ -68,12 +69,19 @@ export interface Body {
   release(): void;
 }
 
+const NOTHING: Buffer = Buffer.alloc(0);
+
 interface BodiesOptions {
   /** Read at each use, so that a service may change them. */
   readonly limits: () => BodyLimits;
   readonly clients: ClientAddresses;
-  /** The error that `read` rejects with. `limit` is the one that `read` was given. */
-  readonly refuse: (refusal: BodyRefusal, limit: number) => Error;
+  /**
+   * The error that `read` rejects with. `limit` is the one that `read` was given, and `head` the first bytes of the body, as far
+   * as they came.
+   */
+  readonly refuse: (refusal: BodyRefusal, limit: number, head: Uint8Array) => Error;
+  /** So many bytes of a refused body are kept for `refuse`. Default 0. */
+  readonly headBytes?: number;
 }
 
 /** The bodies of one client: bytes in memory, and the bodies that are not whole yet. */
@@ -120,27 +128,30 @@ export class RequestBodies {
 
   /** Reads a whole body of at most `limit` bytes. Rejects with what `refuse` returns. */
   read(request: IncomingMessage, limit: number): Promise<Body> {
-    const { refuse, clients } = this.#options;
+    const { refuse, clients, headBytes = 0 } = this.#options;
     const declared = Number(request.headers['content-length'] ?? 0);
     return new Promise((resolve, reject) => {
       // A client that waits for "100 Continue" has sent nothing yet, and will not send it.
       if (declared > limit && request.headers.expect !== undefined) {
-        reject(refuse('too-large', limit));
+        reject(refuse('too-large', limit, NOTHING));
         return;
       }
       const name = clients.of(request);
       const client = this.#client(name);
       const most = declared > 0 ? declared : limit;
       let store: Buffer | undefined;
+      /** Bytes of `store` that are bytes of the body. */
+      let filled = 0;
       let pieces = 0;
       let failure: BodyRefusal | undefined;
       let linger: NodeJS.Timeout | undefined;
+      let head = NOTHING;
 
       letSocketWait(request, client);
-      const fail = (refusal: BodyRefusal) => {
+      const fail = (refusal: BodyRefusal, chunk?: Buffer) => {
         if (failure !== undefined) return;
         failure = refusal;
-        store = undefined;
+        keepHead(chunk);
         this.#release(name, client, reading);
         if (refusal === 'too-slow' || refusal === 'fragmented') finish();
         else linger = setTimeout(finish, LINGER_MS);
@@ -153,31 +164,33 @@ export class RequestBodies {
         const length = at + chunk.length;
         reading.received = length;
         if (failure !== undefined) {
+          keepHead(chunk);
           if (length > limit * LINGER_FACTOR) finish();
           return;
         }
-        if (length > limit) return fail('too-large');
+        if (length > limit) return fail('too-large', chunk);
         if (inTinyPieces(++pieces, length)) {
           // Node parses all that it has read, some ten thousand pieces, before it can stop.
           clients.shutOut(request);
-          return fail('fragmented');
+          return fail('fragmented', chunk);
         }
         const room = store?.length ?? 0;
         if (length > room) {
           const size = Math.min(most, Math.max(length, 2 * room));
           const refusal = this.#take(client, reading, size - room, limit);
-          if (refusal !== undefined) return fail(refusal);
+          if (refusal !== undefined) return fail(refusal, chunk);
           // A copy: a chunk is a view of the socket's read buffer, which is many times larger.
           const larger = Buffer.allocUnsafe(size);
           store?.copy(larger, 0, 0, at);
           store = larger;
         }
         chunk.copy(store!, at);
+        filled = length;
       };
       const onGone = () => {
         if (failure === undefined) {
           failure = 'stopped';
-          store = undefined;
+          keepHead();
         }
         finish();
       };
@@ -193,7 +206,15 @@ export class RequestBodies {
         }
         this.#release(name, client, reading);
         this.#throwAway(request, name, client);
-        reject(refuse(failure, limit));
+        reject(refuse(failure, limit, head));
+      };
+      /** Gives up the body, but for its first bytes. `chunk` are those after the bytes in `store`. */
+      const keepHead = (chunk: Buffer = NOTHING) => {
+        const kept = store?.subarray(0, Math.min(headBytes, filled)) ?? head;
+        if (store !== undefined || kept.length < headBytes) {
+          head = Buffer.concat([kept, chunk.subarray(0, headBytes - kept.length)]);
+        }
+        store = undefined;
       };
 
       client.unfinished.add(reading);
@@ -303,7 +324,7 @@ export class RequestBodies {
     client.waiting.add(request);
     // Later, because the read that brought these bytes may have asked the socket to go on at the end of this turn of Node's.
     process.nextTick(() => {
-      if (client.waiting.has(request)) request.socket.pause();
+      if (client.waiting.has(request)) sourceOf(request).pause();
     });
   }
 
@@ -363,12 +384,17 @@ function letSocketWait(request: IncomingMessage, { waiting }: Client): void {
   };
 }
 
+/** What is stopped to stop a body: with HTTP/2 its stream, since other requests share the socket. */
+function sourceOf(request: IncomingMessage): { pause(): unknown; resume(): unknown } {
+  return request.httpVersionMajor === 1 ? request.socket : (request as unknown as Http2ServerRequest).stream;
+}
+
 /** Lets at most `count` bodies of a client go on, those that wait longest. */
 function goOn({ waiting }: Client, count: number): void {
   let left = count;
   for (const request of waiting) {
     if (left-- < 1) return;
     waiting.delete(request);
-    request.socket.resume();
+    sourceOf(request).resume();
   }
 }

@@ -3,7 +3,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { type BigIntStats, promises as fs } from 'node:fs';
 import type { Server as HttpServer } from 'node:http';
 import { type Server as HttpsServer, Server as TlsServer } from 'node:https';
-import { createSecureContext } from 'node:tls';
+import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { decodeUtf8 } from '../../bytes.ts';
 import { readFileIfThere } from '../disk/files.ts';
 import { RuntimeError } from '../runtime-errors.ts';
@@ -17,12 +17,15 @@ const WATCH_MS = 2000;
 interface TlsFiles {
   readonly cert: string;
   readonly key: string;
+  /** Authorities whose certificates clients must have; without them clients need none. */
+  readonly clientCa?: string | undefined;
 }
 
 /** Contents of PEM files that fit each other. */
-interface TlsPair {
+export interface TlsPair {
   readonly cert: string;
   readonly key: string;
+  readonly clientCa?: string | undefined;
 }
 
 /** Reads both files and checks them here: the messages of OpenSSL would name no file. @throws RuntimeError `config`, `file` */
@@ -35,12 +38,25 @@ export async function readTls(files: TlsFiles): Promise<TlsPair> {
   if (!new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) {
     throw wrong(`the key in ${files.key} is not the one of the certificate in ${files.cert}.`);
   }
-  return { cert, key };
+  const { clientCa: authorities } = files;
+  if (authorities === undefined) return { cert, key };
+  const clientCa = await readPem(authorities);
+  // OpenSSL takes any text as no authority at all.
+  if (!isCertificate(clientCa)) throw wrong(`\`tls.clientCa\`: ${authorities} holds no certificate in PEM.`);
+  return { cert, key, clientCa };
 }
 
-function isUsable(pair: Partial<TlsPair>): boolean {
+function isCertificate(pem: string): boolean {
   try {
-    createSecureContext(pair);
+    return new X509Certificate(pem).raw.length > 0 && isUsable({ ca: pem });
+  } catch {
+    return false;
+  }
+}
+
+function isUsable(context: SecureContextOptions): boolean {
+  try {
+    createSecureContext(context);
     return true;
   } catch {
     return false;
@@ -146,9 +162,12 @@ export class TlsPort {
   }
 
   #take(pair: TlsPair): void {
-    if (pair.cert === this.#pair.cert && pair.key === this.#pair.key) return;
+    const { cert, key, clientCa } = pair;
+    const before = this.#pair;
+    if (cert === before.cert && key === before.key && clientCa === before.clientCa) return;
     const { server } = this.#options;
-    if (server instanceof TlsServer) server.setSecureContext({ cert: pair.cert, key: pair.key });
+    // Without `ca`, the server would take clients of every public authority.
+    if (server instanceof TlsServer) server.setSecureContext({ cert, key, ...(clientCa && { ca: clientCa }) });
     this.#pair = pair;
     this.#options.onChange(this.facts);
   }
@@ -168,9 +187,10 @@ function factsOf({ cert }: TlsPair): TlsFacts {
   };
 }
 
-/** What `stat` says of both files, behind their links. */
-async function stampOf({ cert, key }: TlsFiles): Promise<string> {
-  const stats = await Promise.all([cert, key].map((file) => fs.stat(file, { bigint: true }).catch(() => undefined)));
+/** What `stat` says of the files, behind their links. */
+async function stampOf({ cert, key, clientCa }: TlsFiles): Promise<string> {
+  const files = clientCa === undefined ? [cert, key] : [cert, key, clientCa];
+  const stats = await Promise.all(files.map((file) => fs.stat(file, { bigint: true }).catch(() => undefined)));
   return stats
     .map((stat: BigIntStats | undefined) => `${stat?.dev} ${stat?.ino} ${stat?.size} ${stat?.mtimeNs} ${stat?.ctimeNs}`)
     .join();

@@ -5,10 +5,11 @@ import type { Signer } from '../../../../merkle/runtime/keys/types.ts';
 import { failure } from '../../../../merkle/runtime/service/ends.ts';
 import { type Logger, makeLogger } from '../../../../merkle/runtime/service/logger.ts';
 import { Mirror } from '../../../../merkle/runtime/service/mirror.ts';
+import { createOperatorApp } from '../../../../merkle/runtime/service/operator-app.ts';
 import { drainApp, listen, tryPorts } from '../../../../merkle/runtime/service/ports.ts';
 import { differing, type Reloaded, Reloads } from '../../../../merkle/runtime/service/reloads.ts';
 import { Refresher } from './refresher.ts';
-import { createMirrorApp, createOperatorApp } from './trust-app.ts';
+import { createMirrorApp } from './trust-app.ts';
 import { TrustMetrics } from './trust-metrics.ts';
 import { type LiveTrustServe, TRUST_SERVE_SETTINGS, type TrustServeConfig } from './trust-serve-config.ts';
 import type { ServedRole } from './types.ts';
@@ -65,7 +66,10 @@ export async function serveTrust({ config, reread, refreshOnly }: ServeTrustOpti
     const reloads = trustReloads({ config, reread, live, refresher, metrics, logger });
     const disk = freeSpace(config.directory, config.readiness.minFree, 'readiness.minFree');
     metrics.diskFree = disk.bytes;
-    const admin = createOperatorApp(metrics, [config.admin.host, ...config.admin.hosts], {
+    const admin = createOperatorApp({
+      metrics,
+      prefix: 'stele_trust',
+      hosts: [config.admin.host, ...config.admin.hosts],
       notReady: () => [...refresher.reasons(), ...disk.reasons()],
       alarms: () => [...refresher.alarms(), ...reloads.alarms()],
     });

@@ -1,4 +1,4 @@
-/** The HTTP servers of `stele trust serve`: the mirror for everybody, and the operator's port. Both only read. */
+/** The HTTP server of `stele trust serve`: the mirror for everybody, which only reads. */
 import type { IncomingMessage } from 'node:http';
 import {
   type App,
@@ -11,9 +11,7 @@ import { ClientAddresses, MAX_REFUSALS } from '../../../../merkle/runtime/servic
 import { type Answer, createHttpServer, type Refusal } from '../../../../merkle/runtime/service/http-server.ts';
 import type { Logger } from '../../../../merkle/runtime/service/logger.ts';
 import type { Mirror } from '../../../../merkle/runtime/service/mirror.ts';
-import { pageGuard } from '../../../../merkle/runtime/service/operator-guard.ts';
 import { OPERATOR_LIMITS } from '../../../../merkle/runtime/service/operator-limits.ts';
-import { probeRoutes } from '../../../../merkle/runtime/service/probes.ts';
 import { RequestBodies } from '../../../../merkle/runtime/service/request-bodies.ts';
 import { Window } from '../../../../merkle/runtime/service/window.ts';
 import type { TrustMetrics } from './trust-metrics.ts';
@@ -99,36 +97,6 @@ export function createMirrorApp(
       refuse: refusal,
       metrics: metrics.port,
     }),
-  );
-}
-
-/** The operator's port: metrics and health, for no page. */
-export function createOperatorApp(
-  metrics: TrustMetrics,
-  hosts: readonly string[],
-  probes: { readonly notReady: () => readonly string[]; readonly alarms: () => readonly string[] },
-): App {
-  const clients = new ClientAddresses([]);
-  const ofPages = pageGuard(hosts, 'admin.hosts');
-  const app: AppOptions = {
-    routes: probeRoutes({ ...probes, metrics, prefix: 'stele_trust' }),
-    admit: (request) => {
-      const refused = ofPages(request);
-      if (refused !== undefined) throw new Refused(403, refused);
-    },
-    refuse: (error) => {
-      const answer =
-        error instanceof Refused
-          ? error.answer
-          : error instanceof RouteError
-            ? routeAnswer(error)
-            : textAnswer(500, 'internal error\n');
-      const { 'access-control-allow-origin': _, ...headers } = answer.headers;
-      return { ...answer, headers: { ...headers, ...FRESH } };
-    },
-  };
-  return serveRoutes(app, (handler) =>
-    createHttpServer({ limits: () => OPERATOR_LIMITS, clients, bodies: bodiesOf(clients), handler, refuse: refusal }),
   );
 }
 

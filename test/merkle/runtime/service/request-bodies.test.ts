@@ -24,8 +24,13 @@ async function serve(limits: Partial<typeof LIMITS> = {}, trustProxy: readonly s
   const bodies = new RequestBodies({
     limits: () => ({ ...LIMITS, ...limits }),
     clients: new ClientAddresses(trustProxy),
-    refuse: (refusal) => new Refused(refusal),
+    refuse: (refusal, _limit, head) => {
+      heads.push(Buffer.from(head).toString('latin1'));
+      return new Refused(refusal);
+    },
+    headBytes: 8,
   });
+  const heads: string[] = [];
   const whole: Body[] = [];
   const requests: IncomingMessage[] = [];
   const server = createServer(async (request: IncomingMessage, response) => {
@@ -62,7 +67,7 @@ async function serve(limits: Partial<typeof LIMITS> = {}, trustProxy: readonly s
     socket.write(`POST / HTTP/1.1\r\nHost: a\r\n${headers}Content-Length: ${declared}\r\n\r\n${'x'.repeat(sent)}`);
     return { socket, answer };
   };
-  return { bodies, whole, requests, begin, dial };
+  return { bodies, heads, whole, requests, begin, dial };
 }
 
 describe('the room for bodies', () => {
@@ -228,5 +233,40 @@ describe('the least rate', () => {
     }, 20);
     onTestFinished(() => clearInterval(drip));
     expect(await answer()).toContain('whole');
+  });
+});
+
+describe('the first bytes of a refused body', () => {
+  it('come with the refusal, however the body came', async () => {
+    const { dial, heads, bodies } = await serve();
+    const head = 'POST / HTTP/1.1\r\nHost: a\r\n';
+    const declared = await dial(HONEST);
+    declared.socket.write(`${head}Content-Length: ${LIMIT + 1}\r\n\r\n0123456789${'x'.repeat(LIMIT - 9)}`);
+    expect(await declared.answer()).toContain('too-large');
+    const chunked = await dial(THIRD);
+    chunked.socket.write(`${head}Transfer-Encoding: chunked\r\n\r\n`);
+    for (const text of ['01', '234', '56789', 'x'.repeat(LIMIT)])
+      chunked.socket.write(`${text.length.toString(16)}\r\n${text}\r\n`);
+    chunked.socket.write('0\r\n\r\n');
+    expect(await chunked.answer()).toContain('too-large');
+    expect(heads).toEqual(['01234567', '01234567']);
+    expect(bodies.held).toBe(0);
+  });
+
+  it('come also where there is no room for it', async () => {
+    const { begin, heads } = await serve();
+    await begin(EVIL, LIMIT, LIMIT - 1);
+    const refused = await begin(EVIL, 900, 900);
+    expect(await refused.answer()).toContain('client-room');
+    expect(heads).toEqual(['xxxxxxxx']);
+  });
+
+  it('are fewer where fewer came', async () => {
+    const { begin, heads } = await serve();
+    const { socket } = await begin(HONEST, 900, 5);
+    await until(() => socket.bytesWritten > 900 - 895);
+    socket.destroySoon();
+    await until(() => heads.length === 1);
+    expect('xxxxx'.startsWith(heads[0]!)).toBe(true);
   });
 });
