@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { encodeHex } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
 import { INTOTO_TYPE } from '../../merkle/rekor/dsse.ts';
+import { PREDICATE_TYPES } from '../../merkle/rekor/predicate-types.ts';
 import { ClientError, usage } from '../errors.ts';
 import { type Bundle, formatBundle } from '../formats/bundle.ts';
 import type { Signed } from '../formats/entry-request.ts';
@@ -12,7 +13,6 @@ import {
   formatStatement,
   MAX_PREDICATE,
   MAX_STATEMENT,
-  PREDICATE_TYPES,
   predicateType,
   type Statement,
 } from '../formats/statement.ts';

@@ -11,26 +11,9 @@ import { concat, encodeHex, encodeUtf8 } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
 import type { HashName } from '../../merkle/rekor/hashes.ts';
 import type { JsonMember } from '../../merkle/rekor/json-members.ts';
+import { isTypeUri, PREDICATE_TYPES } from '../../merkle/rekor/predicate-types.ts';
 import { ClientError, usage } from '../errors.ts';
 import { array, malformed, readLargeObject, string } from './json.ts';
-
-/** Short names of predicate types, with the URI of each. What cosign 3 names too means the same here. */
-export const PREDICATE_TYPES: ReadonlyMap<string, string> = new Map([
-  ['slsaprovenance', 'https://slsa.dev/provenance/v0.2'],
-  ['slsaprovenance02', 'https://slsa.dev/provenance/v0.2'],
-  ['slsaprovenance1', 'https://slsa.dev/provenance/v1'],
-  ['spdx', 'https://spdx.dev/Document'],
-  ['spdxjson', 'https://spdx.dev/Document'],
-  ['cyclonedx', 'https://cyclonedx.org/bom'],
-  ['link', 'https://in-toto.io/Link/v1'],
-  ['vuln', 'https://cosign.sigstore.dev/attestation/vuln/v1'],
-  ['openvex', 'https://openvex.dev/ns'],
-  ['custom', 'https://cosign.sigstore.dev/attestation/v1'],
-  ['vsa', 'https://slsa.dev/verification_summary/v1'],
-  ['scai', 'https://in-toto.io/attestation/scai/v0.3'],
-  ['test-result', 'https://in-toto.io/attestation/test-result/v0.1'],
-  ['vulns', 'https://in-toto.io/attestation/vulns/v0.2'],
-]);
 
 /** Longest predicate, in bytes. A log sees only the digest of its statement, but a bundle holds the statement in base64. */
 export const MAX_PREDICATE = 32 * 1024 * 1024;
@@ -142,11 +125,6 @@ function readSubject(value: unknown, path: string): StatementSubject {
     name: name === undefined || name === null ? undefined : string(name, `${path}.name`),
     digest: new Map(digests),
   };
-}
-
-function isTypeUri(text: string): boolean {
-  // A scheme and something after it (RFC 3986 section 3), in visible ASCII.
-  return text.length <= 1000 && /^[A-Za-z][A-Za-z0-9+.-]*:[!-~]+$/.test(text);
 }
 
 function members(value: unknown, path: string): Readonly<Record<string, unknown>> {

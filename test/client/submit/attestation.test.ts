@@ -5,15 +5,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { formatBundle, parseBundle } from '../../../client/formats/bundle.ts';
 import { parsePublicKeyPem } from '../../../client/formats/key.ts';
-import {
-  checkStatement,
-  formatStatement,
-  PREDICATE_TYPES,
-  parseStatement,
-  predicateType,
-} from '../../../client/formats/statement.ts';
+import { checkStatement, formatStatement, parseStatement, predicateType } from '../../../client/formats/statement.ts';
 import { attest, attestationBundle } from '../../../client/submit/attestation.ts';
 import { preAuthEncoding } from '../../../merkle/rekor/dsse.ts';
+import { PREDICATE_TYPES } from '../../../merkle/rekor/predicate-types.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { parseTlogProof } from '../../../merkle/tlog-proof.ts';
 import { newKey } from '../../support/new-key.ts';
