@@ -6,6 +6,7 @@ const CODES: Readonly<Partial<Record<MerkleErrorCode, ClientErrorCode>>> = {
   'bad-json': 'malformed',
   'bad-entry': 'malformed',
   'bad-der': 'malformed',
+  'bad-git': 'malformed',
   'bad-key': 'key',
   'bad-pem': 'key',
   'bad-certificate': 'bad-certificate',

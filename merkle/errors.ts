@@ -38,6 +38,7 @@ export type MerkleErrorCode =
   | 'bad-entry' // a logged entry is not in the canonical form of its kind
   | 'bad-key' // a public key is of an unsupported kind, or not in its one encoding
   | 'bad-pem' // a block of PEM is not whole, or not canonical base64
+  | 'bad-git' // a commit, a tag or a signature in one breaks its format
   | 'bad-der' // a certificate, a list of SCTs or a time stamp is not in DER, or breaks its specification
   // A certificate does not lead to a trusted root, was not valid at the time, or is not for this use.
   | 'bad-certificate'
