@@ -1,59 +1,36 @@
 /**
- * Time stamps: RFC 3161, as updated by RFC 5816, in CMS SignedData (RFC 5652 section 5), DER.
+ * Time stamps: RFC 3161, as updated by RFC 5816, in CMS SignedData (cms.ts), DER.
  *
  *   TimeStampResp: SEQUENCE { PKIStatusInfo { INTEGER status, … }, token }
- *   token: SEQUENCE { OID signedData, [0] SEQUENCE { version, digestAlgorithms,
- *     SEQUENCE { OID id-ct-TSTInfo, [0] OCTET STRING { TSTInfo } },
- *     [0] certificates OPTIONAL, [1] crls OPTIONAL, SET { one SignerInfo } } }
+ *   token: a SignedData whose content is the TSTInfo
  *   TSTInfo: SEQUENCE { version 1, policy, messageImprint { algorithm, hash }, serialNumber, genTime, … }
- *   SignerInfo: SEQUENCE { version, issuer and serial number or [0] key identifier, digestAlgorithm, [0] signedAttrs,
- *     signatureAlgorithm, signature, [1] unsignedAttrs OPTIONAL }
- *
- * The signature is over signedAttrs, encoded with the tag of a SET. signedAttrs hold the digest of TSTInfo.
  */
-import { concat, encodeHex, equal } from '../bytes.ts';
+import { equal } from '../bytes.ts';
 import { MerkleError } from '../errors.ts';
 import { printable } from '../printable.ts';
 import type { HashName } from '../rekor/hashes.ts';
 import type { Primitives } from '../rekor/primitives.ts';
-import { type Certificate, parseCertificate, USAGE } from './certificate.ts';
+import { type Certificate, USAGE } from './certificate.ts';
 import { mayIssue, verifyChain } from './certificate-chain.ts';
-import { nameText } from './certificate-names.ts';
-import { badDer, constructed, type Der, parseDer, primitive, TAG } from './der.ts';
-import { expectTag, fieldsOf, integerHex, oidOf, shownOid, smallInteger, timeOf } from './der-fields.ts';
-import { HASH_OIDS, keyOf, verifyWith } from './signature-algorithms.ts';
+import { type CmsSigner, cmsHashOf, openSignedData, readCmsSigner, type SignedData, wholeCertificates } from './cms.ts';
+import { badDer, constructed, type Der, parseDer, TAG } from './der.ts';
+import { expectTag, fieldsOf, integerHex, oidOf, smallInteger, timeOf } from './der-fields.ts';
+import { keyOf, verifyWith } from './signature-algorithms.ts';
 import { type Period, timeText, within } from './utc-time.ts';
 
 const WHAT = 'the time stamp';
 
 const OID = {
-  signedData: '1.2.840.113549.1.7.2',
   tstInfo: '1.2.840.113549.1.9.16.1.4',
-  contentType: '1.2.840.113549.1.9.3',
-  messageDigest: '1.2.840.113549.1.9.4',
   signingCertificateV2: '1.2.840.113549.1.9.16.2.47',
   extKeyUsage: '2.5.29.37',
 } as const;
 
-const MAX_CERTIFICATES = 8;
-const MAX_ATTRIBUTES = 32;
-
-/** What a token says about its signer. The rest of a token is read only if the caller knows the signer. */
-interface Token {
-  readonly signerId: SignerId;
-  readonly signerInfo: Der;
+/** The rest of a token is read only if the caller knows the signer. */
+type Token = SignedData & {
   /** DER of the TSTInfo. */
   readonly content: Uint8Array;
-  /** The certificates in the token. One that is malformed is an error only for a signer that the caller knows. */
-  readonly certificates: readonly (Certificate | MerkleError)[];
-}
-
-interface SignerId {
-  /** Whether the token names this certificate as the certificate of its signer. */
-  readonly is: (certificate: Certificate) => boolean;
-  /** For people; may hold control characters. */
-  readonly text: () => string;
-}
+};
 
 /** A time stamp. Nothing is verified. */
 interface Timestamp {
@@ -69,15 +46,8 @@ interface Timestamp {
   readonly signer: Signer;
 }
 
-interface Signer {
-  readonly digestHash: HashName;
-  /** The signed bytes. */
-  readonly message: Uint8Array;
-  /** The digest of `content` that `message` holds. */
-  readonly contentDigest: Uint8Array;
+interface Signer extends CmsSigner {
   readonly content: Uint8Array;
-  readonly algorithm: string;
-  readonly signature: Uint8Array;
   /** The digest of the signer's certificate that `message` holds (RFC 5035). */
   readonly certificateDigest?: { readonly hash: HashName; readonly digest: Uint8Array };
 }
@@ -111,72 +81,26 @@ export function parseTimestamp(der: Uint8Array): Timestamp {
 /** @throws MerkleError `bad-der`; `bad-timestamp` if the response is a refusal */
 function openToken(der: Uint8Array): Token {
   const outer = expectTag(parseDer(der, WHAT), TAG.sequence, WHAT);
-  if (outer.children[0]?.tag === TAG.oid) return openSignedData(outer);
+  if (outer.children[0]?.tag === TAG.oid) return withContent(outer);
   const fields = fieldsOf(outer, WHAT);
   const status = smallInteger(fieldsOf(fields.next(TAG.sequence), WHAT).any(), WHAT);
   // 0 means granted, 1 granted with changes: RFC 3161 section 2.4.2.
   if (status > 1) throw new MerkleError('bad-timestamp', `the time-stamp authority refused, with status ${status}`);
   const token = fields.next(TAG.sequence);
   fields.end();
-  return openSignedData(token);
+  return withContent(token);
 }
 
-function openSignedData(token: Der): Token {
-  const signedData = fieldsOf(explicit(token, OID.signedData), WHAT);
-  const version = smallInteger(signedData.any(), WHAT);
-  if (version < 1 || version > 5) throw badDer(WHAT, `has version ${version} of SignedData`);
-  signedData.next(TAG.set);
-  const content = expectTag(explicit(signedData.next(TAG.sequence), OID.tstInfo), TAG.octetString, WHAT).content;
-  const certificates = signedData.optional(constructed(0))?.children ?? [];
-  signedData.optional(constructed(1));
-  const [signer, ...others] = signedData.next(TAG.set).children;
-  signedData.end();
-  if (signer === undefined || others.length > 0) throw badDer(WHAT, 'does not have exactly one signature');
-  const signerInfo = expectTag(signer, TAG.sequence, WHAT);
-  const fields = fieldsOf(signerInfo, WHAT);
-  smallInteger(fields.any(), WHAT);
-  return {
-    signerId: readSignerId(fields.any()),
-    signerInfo,
-    content,
-    certificates: certificates
-      .slice(0, MAX_CERTIFICATES + 1)
-      // Attribute certificates and other formats have other tags, and are ignored.
-      .filter(({ tag }) => tag === TAG.sequence)
-      .map(({ bytes }) => readCertificate(bytes)),
-  };
+function withContent(outer: Der): Token {
+  const signedData = openSignedData(outer, OID.tstInfo, WHAT);
+  const { content } = signedData;
+  if (content === undefined) throw badDer(WHAT, 'lacks a field');
+  return { ...signedData, content };
 }
 
-function readCertificate(der: Uint8Array): Certificate | MerkleError {
-  try {
-    return parseCertificate(der);
-  } catch (error) {
-    if (error instanceof MerkleError) return error;
-    throw error;
-  }
-}
-
-function readToken({ content, certificates, signerInfo }: Token): Timestamp {
-  if (certificates.length > MAX_CERTIFICATES) throw badDer(WHAT, `has more than ${MAX_CERTIFICATES} certificates`);
-  return {
-    ...readInfo(content),
-    certificates: certificates.map((one) => {
-      if (one instanceof MerkleError) throw one;
-      return one;
-    }),
-    signer: readSigner(signerInfo, content),
-  };
-}
-
-/** SEQUENCE { OID, [0] value }. */
-function explicit(node: Der, oid: string): Der {
-  const fields = fieldsOf(node, WHAT);
-  if (oidOf(fields.any(), WHAT) !== oid) throw badDer(WHAT, `is malformed: it lacks the type ${oid}`);
-  const wrapper = fieldsOf(fields.next(constructed(0)), WHAT);
-  fields.end();
-  const value = wrapper.any();
-  wrapper.end();
-  return value;
+function readToken(token: Token): Timestamp {
+  const { content } = token;
+  return { certificates: wholeCertificates(token, WHAT), ...readInfo(content), signer: readSigner(token) };
 }
 
 function readInfo(content: Uint8Array): Pick<Timestamp, 'time' | 'policy' | 'serialNumber' | 'imprint'> {
@@ -184,7 +108,7 @@ function readInfo(content: Uint8Array): Pick<Timestamp, 'time' | 'policy' | 'ser
   if (smallInteger(info.any(), WHAT) !== 1) throw badDer(WHAT, 'is not of version 1');
   const policy = oidOf(info.any(), WHAT);
   const imprint = fieldsOf(info.next(TAG.sequence), WHAT);
-  const hash = hashOf(imprint.next(TAG.sequence));
+  const hash = cmsHashOf(imprint.next(TAG.sequence), WHAT);
   const digest = imprint.next(TAG.octetString).content;
   imprint.end();
   const serialNumber = integerHex(info.any(), WHAT);
@@ -200,73 +124,14 @@ function readInfo(content: Uint8Array): Pick<Timestamp, 'time' | 'policy' | 'ser
   return { time, policy, serialNumber, imprint: { hash, digest } };
 }
 
-function readSigner(node: Der, content: Uint8Array): Signer {
-  const fields = fieldsOf(node, WHAT);
-  fields.any(); // version
-  fields.any(); // signer identifier
-  const digestHash = hashOf(fields.next(TAG.sequence));
-  const attributes = fields.next(constructed(0));
-  const algorithm = algorithmOf(fields.next(TAG.sequence));
-  const signature = fields.next(TAG.octetString).content;
-  fields.optional(constructed(1)); // unsigned attributes
-  fields.end();
-
-  const values = readAttributes(attributes);
-  if (oidOf(required(values, OID.contentType), WHAT) !== OID.tstInfo) {
-    throw badDer(WHAT, 'is signed with a content type other than TSTInfo');
-  }
-  const contentDigest = expectTag(required(values, OID.messageDigest), TAG.octetString, WHAT).content;
-  const signing = values.get(OID.signingCertificateV2);
+function readSigner(token: Token): Signer {
+  const signer = readCmsSigner(token, OID.tstInfo, WHAT);
+  const signing = signer.attributes.get(OID.signingCertificateV2);
   return {
-    digestHash,
-    // RFC 5652 section 5.4: the signed encoding has the tag of a SET, not the tag [0] of the field.
-    message: concat(Uint8Array.of(TAG.set), attributes.bytes.subarray(1)),
-    contentDigest,
-    content,
-    algorithm,
-    signature,
+    ...signer,
+    content: token.content,
     ...(signing && { certificateDigest: readSigningCertificate(signing) }),
   };
-}
-
-function readSignerId(node: Der): SignerId {
-  if (node.tag === primitive(0)) {
-    return {
-      is: ({ subjectKeyId }) => subjectKeyId !== undefined && equal(subjectKeyId, node.content),
-      text: () => `key ${encodeHex(node.content)}`,
-    };
-  }
-  const fields = fieldsOf(expectTag(node, TAG.sequence, WHAT), WHAT);
-  const issuer = fields.next(TAG.sequence);
-  const serialNumber = integerHex(fields.any(), WHAT);
-  fields.end();
-  return {
-    is: (certificate) => certificate.serialNumber === serialNumber && equal(certificate.issuerDer, issuer.bytes),
-    text: () => `certificate ${serialNumber} of ${nameText(issuer, WHAT)}`,
-  };
-}
-
-/** Reads the signed attributes. Each type must occur once, with one value. */
-function readAttributes(attributes: Der): Map<string, Der> {
-  const values = new Map<string, Der>();
-  if (attributes.children.length > MAX_ATTRIBUTES) throw badDer(WHAT, 'has too many attributes');
-  for (const child of attributes.children) {
-    const fields = fieldsOf(expectTag(child, TAG.sequence, WHAT), WHAT);
-    const oid = oidOf(fields.any(), WHAT);
-    const [value, ...others] = fields.next(TAG.set).children;
-    fields.end();
-    if (value === undefined || others.length > 0 || values.has(oid)) {
-      throw badDer(WHAT, `does not have exactly one value of the attribute ${shownOid(oid)}`);
-    }
-    values.set(oid, value);
-  }
-  return values;
-}
-
-function required(values: ReadonlyMap<string, Der>, oid: string): Der {
-  const value = values.get(oid);
-  if (value === undefined) throw badDer(WHAT, `lacks the attribute ${oid}`);
-  return value;
 }
 
 /** Reads the first ESSCertIDv2, which identifies the signer's certificate: RFC 5035 section 3. */
@@ -274,26 +139,8 @@ function readSigningCertificate(value: Der): NonNullable<Signer['certificateDige
   const list = fieldsOf(expectTag(value, TAG.sequence, WHAT), WHAT).next(TAG.sequence);
   const first = fieldsOf(expectTag(list.children[0], TAG.sequence, WHAT), WHAT);
   const algorithm = first.optional(TAG.sequence);
-  const hash = algorithm === undefined ? 'sha256' : hashOf(algorithm);
+  const hash = algorithm === undefined ? 'sha256' : cmsHashOf(algorithm, WHAT);
   return { hash, digest: first.next(TAG.octetString).content };
-}
-
-function algorithmOf(node: Der): string {
-  const fields = fieldsOf(node, WHAT);
-  const oid = oidOf(fields.any(), WHAT);
-  fields.optional(TAG.null);
-  return fields.more() ? `${oid} with parameters` : oid;
-}
-
-/** @throws MerkleError `unsupported` */
-function hashOf(node: Der): HashName {
-  const oid = algorithmOf(node);
-  const hash = HASH_OIDS.get(oid);
-  if (hash !== undefined) return hash;
-  throw new MerkleError(
-    'unsupported',
-    `${WHAT} uses the hash ${shownOid(oid)}; this version supports SHA-256, SHA-384 and SHA-512`,
-  );
 }
 
 /**

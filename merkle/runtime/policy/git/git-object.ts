@@ -123,7 +123,13 @@ function readHeaders(bytes: Uint8Array): { readonly headers: Header[]; readonly 
     const name = line.slice(0, space);
     if (space < 1 || !/^[!-~]+$/.test(name)) throw badGit(`has a header line that is malformed: "${shown(line)}"`);
     const value = line.slice(space + 1);
-    headers.push({ name, value, whole: [value, ...lines.slice(1).map((one) => one.slice(1))].join('\n'), start, end: at });
+    headers.push({
+      name,
+      value,
+      whole: [value, ...lines.slice(1).map((one) => one.slice(1))].join('\n'),
+      start,
+      end: at,
+    });
     if (headers.length > MAX_HEADERS) throw badGit(`has more than ${MAX_HEADERS} headers`);
   }
   if (at === bytes.length) throw badGit('has no empty line after its headers');

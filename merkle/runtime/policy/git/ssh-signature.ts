@@ -12,13 +12,7 @@ import { MerkleError } from '../../../errors.ts';
 import { printable } from '../../../printable.ts';
 import type { HashName } from '../../../rekor/hashes.ts';
 import type { Primitives } from '../../../rekor/primitives.ts';
-import {
-  readSignatureBlob,
-  SshFormatError,
-  SshReader,
-  sshString,
-  sshUint32,
-} from '../../keys/agent/ssh-wire.ts';
+import { readSignatureBlob, SshFormatError, SshReader, sshString, sshUint32 } from '../../keys/agent/ssh-wire.ts';
 import { parseSshKeyBlob, type SshSigningKey } from './ssh-public-key.ts';
 
 export interface SshSignature {
@@ -106,7 +100,10 @@ function verifyRsa({ key }: SshSigningKey, blob: Uint8Array, signed: Uint8Array,
   reader.end();
   const hash = Object.hasOwn(RSA_HASH, type) ? RSA_HASH[type] : undefined;
   if (hash === undefined) {
-    const why = type === 'ssh-rsa' ? 'is RSA with SHA-1 (ssh-rsa), which is broken' : `is of the type "${printable(type.slice(0, 60))}"`;
+    const why =
+      type === 'ssh-rsa'
+        ? 'is RSA with SHA-1 (ssh-rsa), which is broken'
+        : `is of the type "${printable(type.slice(0, 60))}"`;
     throw bad(why);
   }
   const size = key.bits! / 8;
