@@ -5,10 +5,12 @@
 import { printable } from '../../printable.ts';
 import { matchesArtifact } from './artifact-pattern.ts';
 import { countSigners } from './distinct-signers.ts';
-import { judgeEvidence } from './judge-evidence.ts';
+import { judgeEvidence, namesOfSigner } from './judge-evidence.ts';
 import { reason } from './reasons.ts';
+import { highestLevels } from './slsa/levels.ts';
 import type {
   Artifact,
+  CheckContext,
   Decision,
   DecisionPolicy,
   DecisionRule,
@@ -56,46 +58,63 @@ function decideOn(
     ? policy.rules.filter((rule) => isCovered(rule.artifacts, artifact))
     : [];
   if (rules.length === 0) return deny(policy, artifact, now, [notCovered(policy, artifact)], refused);
-  const judged = rules.map((rule) => judgeRule(rule, artifact, distinct, refused, now));
+  const namesOf = (piece: VerifiedEvidence) => namesOfSigner(policy.signers, piece.signer);
+  const judged = rules.map((rule) => judgeRule(rule, { artifact, all: distinct, namesOf, now }, refused));
+  const allowed = judged.every(({ holds }) => holds);
   return {
-    verdict: judged.every(({ holds }) => holds) ? 'allow' : 'deny',
+    verdict: allowed ? 'allow' : 'deny',
     artifact,
     policy: nameOf(policy),
     time: now,
     rules: judged,
     reasons: [],
+    levels: allowed ? highestLevels(judged.flatMap((rule) => rule.evidence.flatMap(({ levels }) => levels))) : [],
     refused,
   };
 }
 
 function judgeRule(
   rule: DecisionRule,
-  artifact: Artifact,
-  all: readonly VerifiedEvidence[],
+  context: Omit<CheckContext, 'evidence'>,
   refused: readonly RefusedEvidence[],
-  now: number,
 ): JudgedRule {
   const { name, type, threshold } = rule;
-  const ofType = all.filter(({ statement }) => (statement?.predicateType ?? 'signature') === type);
+  const ofType = context.all.filter((piece) => typeOf(piece) === type && isAbout(piece, context.artifact));
   const evidence: JudgedEvidence[] = [];
-  const holding: { readonly piece: VerifiedEvidence; readonly signers: readonly string[] }[] = [];
+  const holding: { readonly piece: VerifiedEvidence; readonly signers: readonly string[]; marks: readonly string[] }[] =
+    [];
   for (const piece of ofType) {
-    const judged = judgeOne(rule, { artifact, evidence: piece, all, now });
+    const { marks, ...judged } = judgeOne(rule, { ...context, evidence: piece });
     evidence.push(judged);
-    if (judged.holds) holding.push({ piece, signers: judged.signers });
+    if (judged.holds) holding.push({ piece, signers: judged.signers, marks });
   }
   const count = countSigners(holding);
   if (count >= threshold && threshold >= 1) return { name, holds: true, evidence, reasons: [] };
   return { name, holds: false, evidence, reasons: [missing(rule, ofType.length, refused.length, count)] };
 }
 
-function judgeOne(rule: DecisionRule, context: Parameters<typeof judgeEvidence>[1]): JudgedEvidence {
+function typeOf({ git, statement }: VerifiedEvidence): string {
+  return git?.kind ?? statement?.predicateType ?? 'signature';
+}
+
+/** Of git, also objects that other evidence is about are at hand. All other evidence was verified to be about the artifact. */
+function isAbout({ git }: VerifiedEvidence, { digest }: Artifact): boolean {
+  if (git === undefined) return true;
+  if (git.kind === 'commit') return git.id === digest.gitCommit;
+  const tagged = git.tag?.type === 'commit' && git.tag.object === digest.gitCommit;
+  return digest.gitTag === undefined ? tagged : git.id === digest.gitTag;
+}
+
+function judgeOne(rule: DecisionRule, context: CheckContext): JudgedEvidence & { readonly marks: readonly string[] } {
   const { digest, source } = context.evidence;
   try {
     const { signers, reasons } = judgeEvidence(rule, context);
-    return { digest, source, signers, holds: reasons.length === 0 && signers.length > 0, reasons };
+    const holds = reasons.length === 0 && signers.length > 0;
+    const facts = holds ? rule.checks.map((check) => check.facts?.(context) ?? {}) : [];
+    const levels = facts.flatMap((one) => one.levels ?? []);
+    return { digest, source, signers, holds, levels, reasons, marks: facts.flatMap((one) => one.marks ?? []) };
   } catch (error) {
-    return { digest, source, signers: [], holds: false, reasons: [internal(error)] };
+    return { digest, source, signers: [], holds: false, levels: [], reasons: [internal(error)], marks: [] };
   }
 }
 
@@ -142,5 +161,5 @@ function deny(
   reasons: readonly Reason[],
   refused: readonly RefusedEvidence[] = [],
 ): Decision {
-  return { verdict: 'deny', artifact, policy: nameOf(policy), time: now, rules: [], reasons, refused };
+  return { verdict: 'deny', artifact, policy: nameOf(policy), time: now, rules: [], reasons, levels: [], refused };
 }

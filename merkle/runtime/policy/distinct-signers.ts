@@ -4,6 +4,7 @@
  *
  * - Pieces with one key, or with one identity of one issuer, are of one holder.
  * - One name of the policy counts once, also where several holders have it.
+ * - One builder is one holder, also where it has several keys; and one key with the names of several builders is one.
  *
  * So the count is the largest number of pairs of a name and a holder in which no name and no holder stands twice (a maximum
  * matching in a bipartite graph, by augmenting paths).
@@ -15,6 +16,8 @@ interface Holding {
   readonly piece: VerifiedEvidence;
   /** Names of the policy's signers. */
   readonly signers: readonly string[];
+  /** What else is one party wherever it stands, such as a builder. */
+  readonly marks?: readonly string[];
 }
 
 export function countSigners(holding: readonly Holding[]): number {
@@ -40,8 +43,8 @@ export function countSigners(holding: readonly Holding[]): number {
 /** The names of each holder. Two marks on one piece make their holders one. */
 function holdersOf(holding: readonly Holding[]): Set<Set<string>> {
   const byMark = new Map<string, { names: Set<string>; marks: Set<string> }>();
-  for (const { piece, signers } of holding) {
-    const joined = { names: new Set(signers), marks: new Set(marksOf(piece.signer)) };
+  for (const { piece, signers, marks = [] } of holding) {
+    const joined = { names: new Set(signers), marks: new Set([...marksOf(piece.signer), ...marks]) };
     for (const mark of [...joined.marks]) {
       const known = byMark.get(mark);
       for (const name of known?.names ?? []) joined.names.add(name);

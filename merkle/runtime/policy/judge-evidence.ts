@@ -12,7 +12,7 @@ export function judgeEvidence(
   context: CheckContext,
 ): { readonly signers: readonly string[]; readonly reasons: readonly Reason[] } {
   const { evidence, now } = context;
-  const signers = rule.signers.filter((one) => isSigner(one, evidence.signer)).map(({ name }) => name);
+  const signers = namesOfSigner(rule.signers, evidence.signer);
   const reasons = [
     ...(signers.length > 0 ? [] : [notASigner(rule, evidence.signer)]),
     ...judgeLog(rule, evidence),
@@ -21,6 +21,11 @@ export function judgeEvidence(
   // What a stranger says is not looked at: a stranger would choose how long that takes.
   if (signers.length === 0) return { signers, reasons };
   return { signers, reasons: [...reasons, ...rule.checks.flatMap((check) => check(context))] };
+}
+
+/** The names under which `signer` stands among those of a policy or a rule. */
+export function namesOfSigner(signers: readonly PolicySigner[], signer: EvidenceSigner): string[] {
+  return signers.filter((one) => isSigner(one, signer)).map(({ name }) => name);
 }
 
 function isSigner(expected: PolicySigner, signer: EvidenceSigner): boolean {
@@ -36,7 +41,9 @@ function notASigner({ signers }: DecisionRule, signer: EvidenceSigner): Reason {
   return reason('signer', `${who}${by}, signed; the rule takes ${expected}`);
 }
 
-function judgeLog({ logs, quorum }: DecisionRule, { entries }: VerifiedEvidence): Reason[] {
+function judgeLog({ logs, quorum }: DecisionRule, { entries, git }: VerifiedEvidence): Reason[] {
+  // SSH signatures of git are in no log. Where the rule names a log or wants the quorum, they do not hold.
+  if (git !== undefined && entries.length === 0 && logs === undefined && !quorum) return [];
   const counting = logs === undefined ? entries : entries.filter(({ origin }) => logs.includes(origin));
   if (counting.length === 0) {
     const found = printable(entries.map(({ origin }) => origin).join(', ')) || 'no log';

@@ -44,6 +44,15 @@ export interface EvidenceStatement {
   readonly predicate: () => JsonValue;
 }
 
+/** A signed commit or tag of git. It is about the artifact where its id is, and else about the source that other evidence names. */
+export interface EvidenceGit {
+  readonly kind: 'commit' | 'tag';
+  /** Lower-case hex: 40 digits in a repository of SHA-1, 64 in one of SHA-256. */
+  readonly id: string;
+  /** Of a tag: the name inside it, and what it tags. */
+  readonly tag?: { readonly name: string; readonly type: string; readonly object: string };
+}
+
 /** A place in a log that was proven, or only promised where `treeSize` is absent. */
 export interface EvidenceEntry {
   /** The log's name: the first line of its checkpoints. */
@@ -75,8 +84,9 @@ export interface VerifiedEvidence {
   /** A file or an address, for people. */
   readonly source: string;
   readonly signer: EvidenceSigner;
-  /** Absent for a signature over the file itself. */
+  /** Absent for a signature over the file itself, and for an object of git. */
   readonly statement?: EvidenceStatement;
+  readonly git?: EvidenceGit;
   /** The subject of the statement that is the artifact. */
   readonly subject?: EvidenceSubject;
   readonly entries: readonly EvidenceEntry[];
@@ -108,6 +118,8 @@ export interface JudgedEvidence {
   /** The names of the rule's signers that the signer of the piece is; empty where it is none of them. */
   readonly signers: readonly string[];
   readonly holds: boolean;
+  /** What it shows of the artifact, where it holds. */
+  readonly levels: readonly string[];
   /** Empty where it holds. */
   readonly reasons: readonly Reason[];
 }
@@ -132,17 +144,32 @@ export interface Decision {
   readonly rules: readonly JudgedRule[];
   /** Why the answer is deny apart from any rule; empty else. */
   readonly reasons: readonly Reason[];
+  /** The highest level of each track that the evidence shows, such as `SLSA_BUILD_LEVEL_3`. A deny has none. */
+  readonly levels: readonly string[];
   readonly refused: readonly RefusedEvidence[];
 }
 
 /** A built-in rule about the content of evidence. Returns nothing where it holds. May throw: that denies. */
-export type EvidenceCheck = (context: CheckContext) => readonly Reason[];
+export interface EvidenceCheck {
+  (context: CheckContext): readonly Reason[];
+  /** What the check knows of a piece that holds. */
+  readonly facts?: (context: CheckContext) => EvidenceFacts;
+}
+
+export interface EvidenceFacts {
+  /** Levels that the piece shows of the artifact, such as `SLSA_BUILD_LEVEL_3`. */
+  readonly levels?: readonly string[];
+  /** Names of who stands behind the piece beside its signer, such as a builder: who shares one counts once for a threshold. */
+  readonly marks?: readonly string[];
+}
 
 export interface CheckContext {
   readonly artifact: Artifact;
   readonly evidence: VerifiedEvidence;
-  /** All evidence about the artifact, of every type and signer. */
+  /** All evidence, of every type and signer. */
   readonly all: readonly VerifiedEvidence[];
+  /** The names of the policy's signers that the signer of a piece is. */
+  readonly namesOf: (evidence: VerifiedEvidence) => readonly string[];
   readonly now: number;
 }
 
@@ -158,8 +185,11 @@ export interface CheckKind {
   readonly own?: Readonly<Record<string, OwnReader>>;
   /** Predicate types that it is about. A rule of another type with this check is a mistake of the policy file. */
   readonly types: readonly string[];
-  /** @param config what the schema decodes to. Loads what it needs on demand; an unusable `config` is reported. */
-  compile(config: never, report: ReportMistake): Promise<EvidenceCheck> | EvidenceCheck;
+  /**
+   * @param config what the schema decodes to. Loads what it needs on demand; an unusable `config` is reported.
+   * @param signers the names of the policy's signers
+   */
+  compile(config: never, report: ReportMistake, signers: readonly string[]): Promise<EvidenceCheck> | EvidenceCheck;
 }
 
 /** Whose signature counts under one name. A key counts by its fingerprint, also where it is in a certificate. */
@@ -172,13 +202,13 @@ export interface DecisionRule {
   readonly name: string;
   /** Patterns of names; absent for every artifact of the policy. */
   readonly artifacts?: readonly string[];
-  /** The predicate type (URI), or `signature` for a signature over the file itself. */
+  /** The predicate type (URI), `signature` for a signature over the file itself, `commit` or `tag` for an object of git. */
   readonly type: string;
   /** At least one. */
   readonly signers: readonly PolicySigner[];
   /** How many different signers, from 1. */
   readonly threshold: number;
-  /** Origins of which one must hold the signature. */
+  /** Origins of which one must hold the signature. Absent: any, or none at all for an object of git. */
   readonly logs?: readonly string[];
   /** The quorum of the quorum policy must have cosigned. */
   readonly quorum: boolean;
@@ -197,6 +227,8 @@ export interface DecisionPolicy {
   readonly artifacts?: readonly string[];
   /** At least one. */
   readonly rules: readonly DecisionRule[];
+  /** All that are named. */
+  readonly signers: readonly PolicySigner[];
   /** The signers' keys that the policy has whole (SubjectPublicKeyInfo, DER), each once. */
   readonly keys: readonly Uint8Array[];
   /** The fingerprints of all keys, with those whose key the evidence must bring. */
