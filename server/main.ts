@@ -100,6 +100,7 @@ export async function serve({
       http,
       metrics,
       opened: () => shards.opened,
+      inTurn: (step) => shards.inTurn(step),
       onChange: (used) => {
         shards.config = used;
       },

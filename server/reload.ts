@@ -45,6 +45,8 @@ interface LogReload {
   readonly metrics: Metrics;
   /** The logs that are open now. */
   readonly opened: () => readonly Pick<OpenLog, 'limits' | 'cosigner'>[];
+  /** Runs a step while no shard of the log is being opened, which would keep what the step replaces. */
+  readonly inTurn: <T>(step: () => Promise<T>) => Promise<T>;
   /** Called with the configuration that is in use from now on. */
   readonly onChange?: (config: Config) => void;
   /** Undefined without TLS. */
@@ -105,7 +107,11 @@ export function logReloads(options: LogReload): Reloads {
     options.onChange?.(config);
     return { changed, restart };
   };
-  const reloads = new Reloads({ run, logger, onEnd: (result) => metrics.reloads.inc({ result }) });
+  const reloads = new Reloads({
+    run: (all) => options.inTurn(() => run(all)),
+    logger,
+    onEnd: (result) => metrics.reloads.inc({ result }),
+  });
   metrics.reloadFailed = () => reloads.failed;
   return reloads;
 }

@@ -107,8 +107,8 @@ async function withKeys(
     if (found !== undefined && found.verifierKeys.join() !== verifierKeys.join()) {
       throw new ServerError(
         'key-mismatch',
-        `the shard "${origin}" was prepared with the key ${found.verifierKeys[0]}, which others may trust already, and the key ` +
-          `that was given is ${verifierKeys[0]}: give the same key again, or none.`,
+        `the shard "${origin}" was prepared with the key ${without(found.verifierKeys, verifierKeys)}, which others may trust ` +
+          `already, and now has in its place ${without(verifierKeys, found.verifierKeys)}: give the same keys again, or none.`,
       );
     }
     // What is refused leaves nothing behind.
@@ -139,6 +139,11 @@ function checkOwnKey({ key }: VerifierKey, others: readonly LogIdentity[]): void
     `the key that was given is one of "${other.origin}": a shard has a key of its own, so that the key of the one before it can ` +
       'end. Make another key.',
   );
+}
+
+/** For people: the keys that are not among the others. */
+function without(keys: readonly string[], others: readonly string[]): string {
+  return keys.filter((key) => !others.includes(key)).join(', ') || 'none';
 }
 
 function placesOf({ key, ed25519Key, mldsaKey }: ShardRecord) {

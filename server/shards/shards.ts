@@ -251,7 +251,7 @@ export class Shards implements Hosts {
 
   /** Prepares the next shard. Idempotent. */
   prepare(order: ShardOrder): Promise<ShardInfo> {
-    return this.#inTurn(async () => {
+    return this.inTurn(async () => {
       checkModules(this.config, order);
       const made = await prepareIn(this.config, order, this.#options.logger);
       const at = this.#shards.findIndex(({ origin }) => origin === order.origin);
@@ -269,7 +269,7 @@ export class Shards implements Hosts {
 
   /** Lets a prepared shard take entries, once the shard before it is frozen. Idempotent. */
   openShard(origin: string): Promise<ShardInfo> {
-    return this.#inTurn(async () => {
+    return this.inTurn(async () => {
       const shard = this.#find(origin);
       if (shard.opened !== undefined || shard.further === undefined) return infoOf(shard);
       const at = this.#shards.indexOf(shard);
@@ -345,8 +345,8 @@ export class Shards implements Hosts {
     throw new ServerError('config', `there is no shard "${origin}" of this log: its shards are ${names}.`);
   }
 
-  /** The shards change one step at a time. */
-  #inTurn<T>(step: () => Promise<T>): Promise<T> {
+  /** The shards, and the settings that they share, change one step at a time. */
+  inTurn<T>(step: () => Promise<T>): Promise<T> {
     const done = this.#turn.catch(() => {}).then(step);
     this.#turn = done;
     done.catch(() => {});

@@ -1,9 +1,13 @@
 /** One server with several shards of a log, on its ports. */
+import { existsSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { KEY_TYPE, parseNote, parseVerifierKey } from '../../../merkle/note.ts';
+import { createKeyFile } from '../../../merkle/runtime/keys/keyfile.ts';
+import { createMldsaKeyFile } from '../../../merkle/runtime/keys/mldsa.ts';
 import { type Config, loadConfig } from '../../../server/config/load.ts';
 import {
   backupLog,
@@ -16,7 +20,9 @@ import {
   serve,
 } from '../../../server/main.ts';
 import { bodyOf, tempDir } from '../../support/log.ts';
+import { hashedRekordRequest, sharedSigner, toJsonBatch } from '../../support/requests.ts';
 import { silent } from '../../support/silent.ts';
+import { until } from '../../support/until.ts';
 import { callAt } from './support.ts';
 
 const SECOND = '127.0.0.1';
@@ -149,6 +155,61 @@ describe('several shards of one log', () => {
     expect((await call('localhost', '/api/v2/checkpoint')).body).toBe(checkpoint);
     expect((await add(SECOND, 'second')).status).toBe(201);
     expect((await add('localhost', 'too late')).status).toBe(405);
+  });
+
+  it('take the limits of a reload, all of them, also while one of them opens', async () => {
+    let flags: Record<string, string> = {};
+    server = await serve({ config: config(), reread: () => config(flags) });
+    await prepareShard(options(), { origin: SECOND, url: URL_2 });
+    await freezeLog({ ...options(), shard: 'localhost' });
+    const batch = Buffer.from(toJsonBatch([1, 2, 3].map(() => hashedRekordRequest(sharedSigner()))));
+    const refused = async () => {
+      const { status, body } = await call(SECOND, '/api/v2/log/entries:batch', batch);
+      return [status, JSON.parse(body).results.filter((one: { error?: unknown }) => one.error !== undefined).length];
+    };
+    flags = { 'limits-outstanding': '1' };
+    const opening = openShard(options(), SECOND);
+    // It has begun, with the settings of before, and does not serve yet.
+    await until(() => existsSync(join(data, 'shards', SECOND, 'stele.json')));
+    await server.reload();
+    expect(await opening).toMatchObject({ status: 'open' });
+    expect(await refused()).toEqual([200, 2]);
+    flags = {};
+    await server.reload();
+    expect(await refused()).toEqual([200, 0]);
+  });
+
+  it('may sign with a key for witnesses and one of ML-DSA beside their own', async () => {
+    const at = (name: string) => join(root.path, name);
+    await createKeyFile(at('ecdsa.pem'), 'ecdsa-p256');
+    await createKeyFile(at('ed25519.pem'), 'ed25519');
+    await createMldsaKeyFile(at('mldsa.pem'));
+    await start();
+    const order = { origin: SECOND, url: URL_2, key: { file: at('ecdsa.pem') } };
+    const all = { ...order, ed25519Key: { file: at('ed25519.pem') }, mldsaKey: at('mldsa.pem') };
+    const { verifierKeys } = await prepareShard(options(), all);
+    const types = verifierKeys.map((key) => parseVerifierKey(key).type);
+    expect(types).toEqual([KEY_TYPE.ecdsa, KEY_TYPE.ed25519, KEY_TYPE.mldsa44]);
+    // A repeat that names one of them has the others from the record, and none can be another.
+    expect(await prepareShard(options(), order)).toMatchObject({ verifierKeys });
+    await createMldsaKeyFile(at('other.pem'));
+    await expect(prepareShard(options(), { ...all, mldsaKey: at('other.pem') })).rejects.toMatchObject({
+      message: expect.stringContaining(`was prepared with the key ${verifierKeys[2]},`),
+    });
+    await freezeLog({ ...options(), shard: 'localhost' });
+    await openShard(options(), SECOND);
+    for (const name of ['before the restart', 'after it']) {
+      expect((await add(SECOND, name)).status).toBe(201);
+      const { signatures } = parseNote((await call(SECOND, '/checkpoint')).body);
+      const ids = verifierKeys.map((key) => Buffer.from(parseVerifierKey(key).keyId).toString('hex'));
+      expect(signatures.map(({ keyId }) => Buffer.from(keyId).toString('hex'))).toEqual(ids);
+      await stop();
+      await start();
+    }
+    expect(server).toMatchObject({ origin: SECOND, verifierKeys, size: 2 });
+    await stop();
+    await rm(at('mldsa.pem'));
+    await expect(start()).rejects.toThrow(/mldsa\.pem/);
   });
 
   it('are prepared, frozen, opened, listed, copied and exported while no process runs them', async () => {
