@@ -77,11 +77,14 @@ describe.skipIf(skips('the PIN of a holder', unable))('the PIN of a holder', () 
     for (const { stdout, stderr } of [file, prompt]) expect(stdout + stderr).not.toContain('0000-wrong');
   });
 
-  it('is not offered where nothing or too much was typed, or the prompt was left', async () => {
+  it('is not offered where nothing, too much or another key was typed, or the prompt was left', async () => {
     for (const [text, message] of [
       ['\r', 'no PIN was typed'],
       ['\x03', 'cancelled'],
       [`${'1'.repeat(300)}\r`, 'at most 256'],
+      // A line that is to be deleted (Ctrl-U), and an arrow key.
+      [`wrong\x15${holder.pin}\r`, 'no character of a PIN'],
+      [`${holder.pin}\x1b[D\r`, 'no character of a PIN'],
     ] as const) {
       expect((await typed(text, words())).stdout).toContain(message);
     }

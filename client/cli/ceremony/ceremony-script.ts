@@ -4,6 +4,7 @@ import { printable } from '../../../merkle/printable.ts';
 import { ceremonyOf } from '../../trust/ceremony/ceremony.ts';
 import { readCeremonyPlan } from '../../trust/ceremony/ceremony-plan.ts';
 import { CeremonyStore } from '../../trust/ceremony/ceremony-store.ts';
+import { shellWord } from '../called-as.ts';
 import { writeOut } from '../report.ts';
 import { grouped } from './ceremony-words.ts';
 
@@ -18,7 +19,7 @@ export async function script(dir: string): Promise<void> {
   const done = steps.length === 0 ? undefined : ceremonyOf(steps);
   const { name, holders, threshold } = plan;
   const digits = (hex: string | undefined) => (hex === undefined ? DIGITS : grouped(hex));
-  const here = (what: string) => `    stele ceremony ${what}`;
+  const here = (name: string, more = '') => `    stele ceremony ${name} ${shellWord(dir)}${more}`;
   const lines = [
     `# Ceremony: ${name}`,
     '',
@@ -33,7 +34,7 @@ export async function script(dir: string): Promise<void> {
     'The machine has no network: no cable, no radio. The conductor says which machine it is, and where it came from.',
     'The publisher of the package said its digest in another way than by the package itself.',
     '',
-    here(`begin ${dir} --package PACKAGE.tgz`),
+    here('begin', ' --package PACKAGE.tgz'),
     '',
     'The conductor reads the digest of the package. All compare it with what the publisher said:',
     '',
@@ -45,15 +46,15 @@ export async function script(dir: string): Promise<void> {
     '',
     '## 2. The keys',
     '',
-    'Each holder puts in the token, types the PIN, and reads the key ID aloud. All write it down. A wrong PIN is tried once:',
-    'stop, and go to "A wrong PIN" below.',
+    'Each holder puts in the token, types the PIN, and reads the key ID aloud. All write it down. After a wrong PIN nobody',
+    'repeats the command: go to "A wrong PIN" below.',
     ...holders.flatMap((holder) => {
       const key = done?.keys.get(holder);
       return [
         '',
         `${holder}`,
         '',
-        here(`key ${dir} --holder ${holder} --module MODULE --token LABEL`),
+        here('key', ` --holder ${holder} --module MODULE --token LABEL`),
         '',
         `    token ${key === undefined ? '____________________' : printable(key.step.token.label)}, serial number ${key === undefined ? '____________________' : printable(key.step.token.serial)}`,
         `    ${digits(key?.key.keyid)}`,
@@ -64,7 +65,7 @@ export async function script(dir: string): Promise<void> {
     '',
     '## 3. The root',
     '',
-    here(`root ${dir}`),
+    here('root'),
     '',
     'The conductor reads the digest of the root. All write it down:',
     '',
@@ -72,11 +73,11 @@ export async function script(dir: string): Promise<void> {
     '',
     `At least ${threshold} holders sign. Each reads the digest on the screen aloud before the PIN, and all compare it with the paper:`,
     '',
-    ...holders.map((holder) => `${here(`sign ${dir} --holder ${holder}`)}        digest is the same: ____`),
+    ...holders.map((holder) => `${here('sign', ` --holder ${holder}`)}        digest is the same: ____`),
     '',
     '## 4. The transcript',
     '',
-    here(`transcript ${dir}`),
+    here('transcript'),
     '',
     'The conductor reads the digest of the transcript. All write it down:',
     '',
@@ -84,7 +85,7 @@ export async function script(dir: string): Promise<void> {
     '',
     `At least ${threshold} holders sign it, as in step 3:`,
     '',
-    ...holders.map((holder) => `${here(`sign-transcript ${dir} --holder ${holder}`)}        digest is the same: ____`),
+    ...holders.map((holder) => `${here('sign-transcript', ` --holder ${holder}`)}        digest is the same: ____`),
     '',
     '## 5. The end',
     '',
@@ -95,7 +96,7 @@ export async function script(dir: string): Promise<void> {
     '',
     'Afterwards, on a machine with a network:',
     '',
-    here(`log ${dir} --log https://log.example.com --policy policy`),
+    here('log', ' --log https://log.example.com --policy policy'),
     '',
     '## A wrong PIN',
     '',

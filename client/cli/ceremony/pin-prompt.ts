@@ -34,6 +34,8 @@ async function typed(question: string): Promise<string> {
         if (letter === INTERRUPT || letter === END) throw cancelled();
         if (DELETE.includes(letter)) text = text.slice(0, -1);
         else if (letter >= ' ') text += letter;
+        // Ctrl-U or an arrow key: what the person now takes for the PIN is not what was read, and a wrong PIN costs a try.
+        else throw usage('a key was pressed that is no character of a PIN: no PIN was tried. Type it anew');
         if (text.length > MAX_PIN) throw usage(`a PIN has at most ${MAX_PIN} characters: none was tried`);
       }
     }

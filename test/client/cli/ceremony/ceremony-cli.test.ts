@@ -1,14 +1,24 @@
 /** A ceremony command by command, each in a process of its own, with the tokens of SoftHSM. Built first (`npm test` does). */
-import { appendFileSync, chmodSync, cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeHolders, type TestTokenHolder } from '../../../support/holders.ts';
 import { tempDir } from '../../../support/log.ts';
 import { type Ran, run, type ServeProcess, startServer, stele, steleJson } from '../../../support/serve.ts';
 import { lacking, skips } from '../../../support/skip.ts';
-import { NO_SOFTHSM } from '../../../support/softhsm.ts';
+import { NO_SOFTHSM, SOFTHSM_MODULE } from '../../../support/softhsm.ts';
+import { startMirror } from '../../../support/tuf-mirror.ts';
 
 const ROOT = join(import.meta.dirname, '../../../..');
 const PLAN = `
@@ -312,6 +322,11 @@ describe.skipIf(skips('a ceremony', NO_SOFTHSM ?? lacking('npm')))('stele ceremo
     expect(await step('log', main(), '--log', 'http://localhost:9')).toMatchObject(
       refused('ceremony', /must sign the transcript, and 0 did/),
     );
+    const { takeAway, giveBack } = holders.get('holder-3')!;
+    await takeAway();
+    expect(await by('sign-transcript', 'holder-3')).toMatchObject(refused('pkcs11-token', /no token is labelled/, 2));
+    expect(existsSync(join(main(), 'transcript.dsse.json'))).toBe(false);
+    await giveBack();
     for (const [holder, said] of [
       ['holder-3', /1 of the 2/],
       ['holder-3', /has signed already/],
@@ -343,6 +358,7 @@ describe.skipIf(skips('a ceremony', NO_SOFTHSM ?? lacking('npm')))('stele ceremo
       expect(text).toContain('tpm2_dictionarylockout --clear-lockout');
       for (const holder of holders.keys()) expect(text).toContain(`--holder ${holder}`);
     }
+    expect((await step('script', await prepare('of two words'))).stdout).toContain(`begin '${at('of two words')}' --`);
     const { package: of } = JSON.parse(steps().split('\n')[0]!);
     expect(stdout).toContain(of.sha256.match(/.{4}/g).join(' '));
     expect(empty).not.toContain(of.sha256.match(/.{4}/g).join(' '));
@@ -369,6 +385,71 @@ describe.skipIf(skips('a ceremony', NO_SOFTHSM ?? lacking('npm')))('stele ceremo
       expect(readFileSync(bundles, 'utf8').split('\n').length).toBe(file.split('\n').length);
     });
     afterAll(() => server?.kill());
+
+    it('verifies with the repository that begins with its root, which the same tokens lead on to the next root', async () => {
+      const repository = join(main(), 'repository');
+      const trust = async (name: string, ...args: string[]) => {
+        const ran = await stele(['trust', name, ...args], { cwd: dir.path });
+        expect(ran.code, ran.stderr).toBe(0);
+      };
+      const signWith = async (role: string, ...names: string[]) => {
+        for (const name of names) {
+          const { env, pinFile } = holders.get(name)!;
+          const { token, label } = keyIn(name);
+          const key = ['--pkcs11-module', SOFTHSM_MODULE!, '--token', token, '--label', label, '--pin-file', pinFile];
+          const ran = await stele(['trust', 'sign', repository, '--role', role, ...key, '--yes'], { env });
+          expect(ran.code, ran.stderr).toBe(0);
+        }
+      };
+      const keyIn = (name: string) => {
+        const all = steps().trimEnd().split('\n');
+        const { token, label } = all
+          .map((line) => JSON.parse(line))
+          .find(({ step: kind, holder }) => {
+            return kind === 'key' && holder === name;
+          });
+        return { token: token.label as string, label: label as string };
+      };
+      const published = () =>
+        new Map(
+          readdirSync(join(repository, 'public'), { recursive: true, withFileTypes: true }).flatMap((entry) => {
+            const path = join(entry.parentPath, entry.name);
+            return entry.isFile() ? [[relative(join(repository, 'public'), path), readFileSync(path)] as const] : [];
+          }),
+        );
+      await trust('files', at('trust'), '--log', server.url, '--log-key', key);
+      await trust('stage', repository, at('trust'));
+      await signWith('targets', 'holder-1', 'holder-2');
+      await trust('publish', repository, '--key', at('online.pem'));
+      const mirror = await startMirror(published());
+      const env = { STELE_TRUST: at('followed') };
+      try {
+        expect(await stele(['trust', 'use', mirror.url, '--root', root()], { env })).toMatchObject({ code: 0 });
+        const asked = mirror.requests.length;
+        const verified = await stele(['verify', root(), '--ceremony', bundles], { env });
+        expect(verified, verified.stderr).toMatchObject({
+          code: 0,
+          stdout: expect.stringContaining('OK: 1.root.json'),
+        });
+        expect(mirror.requests).toHaveLength(asked);
+
+        // The next root: a fourth holder in the place of the third. One of the two tokens is not enough.
+        await steleJson(['keygen', '--algorithm', 'ecdsa-p256', '--out', at('holder-4.pem')]);
+        const fourth = ['--holder', 'holder-4', '--public-key', at('holder-4.pub.pem'), '--role', 'root', 'targets'];
+        await trust('add-key', repository, ...fourth);
+        await trust('remove-key', repository, '--holder', 'holder-3');
+        await signWith('root', 'holder-1');
+        const early = await stele(['trust', 'publish', repository, '--role', 'root', '--key', at('online.pem')]);
+        expect(early).toMatchObject({ code: 1, stderr: expect.stringMatching(/error \[tuf-signatures\].*root/s) });
+        await signWith('root', 'holder-2');
+        await trust('publish', repository, '--key', at('online.pem'));
+        mirror.files = published();
+        expect(await stele(['trust', 'update'], { env })).toMatchObject({ code: 0 });
+        expect(await steleJson(['trust', 'show'], { env })).toMatchObject({ root: { version: 2 } });
+      } finally {
+        await mirror.close();
+      }
+    });
 
     it('verifies offline, and says what the word of a token is worth', async () => {
       await server.kill();
