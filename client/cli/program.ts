@@ -42,6 +42,9 @@ function endsEarly(): void {
   process.exitCode = 1;
 }
 
+/** Of an option that may be given several times: all of its values, in the order of the command line. */
+export const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
+
 /** `stele` without its commands. */
 export function root(): Command {
   const program = new Command('stele')

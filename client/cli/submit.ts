@@ -33,6 +33,7 @@ import {
   warnFirstUse,
 } from './log-options.ts';
 import { nextLog, nextOfQueued, stillFrozen } from './next-log.ts';
+import { collect } from './program.ts';
 import { withProgress } from './progress.ts';
 import { signersTrust } from './refresh-trust.ts';
 import { note } from './report.ts';
@@ -43,8 +44,8 @@ import { OR_FOLLOW } from './trust-options.ts';
 interface SubmitOptions extends LogArguments {
   readonly log?: string;
   readonly signingConfig?: string;
-  readonly key: readonly string[];
-  readonly certificate: readonly string[];
+  readonly key?: readonly string[];
+  readonly certificate?: readonly string[];
   readonly digest?: string;
   readonly signature?: string;
   readonly out?: string;
@@ -82,15 +83,13 @@ Examples:
   stele submit --flush --queue /var/lib/release/queue --wait
   stele submit --status --queue /var/lib/release/queue --json`;
 
-const collect = (value: string, before: readonly string[]) => [...before, value];
-
 export function submitCommand(): Command {
   const command = new Command('submit')
     .description('Log what is signed already: bundles, DSSE envelopes, digest and signature; with a queue for outages')
     .argument('[files...]', 'Sigstore bundles without a log entry, or DSSE envelopes');
   return addSigningConfigOption(addLogOptions(command), '--log')
-    .option('--key <path>', 'public key (PEM) that signed; may be given several times', collect, [])
-    .option('--certificate <path>', 'certificate (PEM) that signed; may be given several times', collect, [])
+    .option('--key <path>', 'public key (PEM) that signed; may be given several times', collect)
+    .option('--certificate <path>', 'certificate (PEM) that signed; may be given several times', collect)
     .option('--digest <hex>', 'digest of the file that was signed')
     .option('--signature <path>', 'the signature over it, raw or DER, or base64 of that')
     .option('--out <path>', 'where to write the bundle with its proof')
@@ -113,7 +112,7 @@ async function submit(files: readonly string[], chosen: SubmitOptions): Promise<
     if (any || more.some((option) => option !== undefined)) throw usage('--status goes with --queue alone');
     return reportStatus(await queueStatus(await SubmissionQueue.open(queueDir(options), false)), options.json);
   }
-  if (!any && (options.out !== undefined || options.key.length + options.certificate.length > 0)) {
+  if (!any && (options.out !== undefined || options.key !== undefined || options.certificate !== undefined)) {
     throw usage('--out, --key and --certificate are about files to submit: name one, or leave them out');
   }
   if (!any && options.flush !== true) throw usage('name a file, or --digest with --signature, or --flush or --status');
@@ -173,7 +172,7 @@ async function fileSubmissions(files: readonly string[], options: SubmitOptions)
   return all;
 }
 
-async function readVerifiers({ key, certificate }: SubmitOptions): Promise<Verifier[]> {
+async function readVerifiers({ key = [], certificate = [] }: SubmitOptions): Promise<Verifier[]> {
   const verifiers: Verifier[] = [];
   for (const path of [...key, ...certificate]) {
     try {

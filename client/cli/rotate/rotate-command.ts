@@ -5,6 +5,7 @@ import type { SecretSource } from '../../../merkle/runtime/keys/types.ts';
 import { usage } from '../../errors.ts';
 import { parseLogUrl } from '../../submit/log-url.ts';
 import { confirmOrigin } from '../confirm-origin.ts';
+import { collect } from '../program.ts';
 import { print } from '../report.ts';
 import { addSettings, configOf, type ServerMain } from '../settings-flags.ts';
 import { passphraseOf, tokenKeyOf } from '../token-options.ts';
@@ -39,8 +40,8 @@ Examples:
 interface RotateCommandOptions {
   readonly trustRepo?: string;
   readonly trustDir?: string;
-  readonly targetsKey: readonly string[];
-  readonly onlineKey: readonly string[];
+  readonly targetsKey?: readonly string[];
+  readonly onlineKey?: readonly string[];
   readonly nextKeyFile?: string;
   readonly nextPassphraseFile?: string;
   readonly nextPassphraseEnv?: string;
@@ -58,8 +59,6 @@ interface RotateCommandOptions {
   readonly json?: boolean;
 }
 
-const collect = (value: string, before: readonly string[]) => [...before, value];
-
 export function rotateCommand(server: ServerMain): Command {
   const command = new Command('rotate')
     .description('Replace the key: freeze the log, and go on in a new shard with another origin and key')
@@ -70,9 +69,8 @@ export function rotateCommand(server: ServerMain): Command {
       '--targets-key <file>',
       'private key that signs its targets; can be repeated. Other holders sign elsewhere',
       collect,
-      [],
     )
-    .option('--online-key <file>', 'private key of its snapshot and timestamp; can be repeated', collect, [])
+    .option('--online-key <file>', 'private key of its snapshot and timestamp; can be repeated', collect)
     .option('--trust-dir <dir>', 'in the place of a repository: the directory of trust files that you publish')
     .option(
       '--next-key-file <file>',
@@ -180,10 +178,11 @@ function placeOf(
 ): TrustPlace {
   if (trustRepo !== undefined && trustDir !== undefined) throw usage('give one of --trust-repo and --trust-dir');
   if (trustRepo !== undefined) {
-    const keys = (files: readonly string[]) => files.map((file) => ({ file }));
+    const keys = (files: readonly string[] = []) => files.map((file) => ({ file }));
     return trustRepository(trustRepo, { targets: keys(targetsKey), online: keys(onlineKey) });
   }
-  if (targetsKey.length + onlineKey.length > 0) throw usage('--targets-key and --online-key are for --trust-repo');
+  if (targetsKey !== undefined || onlineKey !== undefined)
+    throw usage('--targets-key and --online-key are for --trust-repo');
   if (trustDir !== undefined) return trustDirectory(trustDir);
   if (own !== undefined) return own;
   if (dryRun === true) return trustDirectory('.');

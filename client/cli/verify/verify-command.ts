@@ -1,6 +1,7 @@
 /** `stele verify`: check files against their proofs, without a network. */
 import { Command, Option } from 'commander';
 import { usage } from '../../errors.ts';
+import { collect } from '../program.ts';
 import { addTrustOptions } from '../trust-options.ts';
 import { refuseOthers, requestedSigner, type VerifyOptions } from './arguments.ts';
 
@@ -53,11 +54,7 @@ export function verifyCommand(): Command {
     .addOption(new Option('--identity-regexp <re2>', 'the same as a pattern for all of it').conflicts('identity'))
     .option('--issuer <url>', 'the identity provider that must have vouched for them')
     .addOption(new Option('--issuer-regexp <re2>', 'the same as a pattern for all of it').conflicts('issuer'))
-    .option(
-      '--extension <name=value>',
-      'another extension of Fulcio, by name or OID; can be repeated',
-      (value: string, list: readonly string[] = []) => [...list, value],
-    )
+    .option('--extension <name=value>', 'another extension of Fulcio, by name or OID; can be repeated', collect)
     .option('--type <type>', 'an attestation of this predicate type: a short name, as in `stele attest`, or a URI')
     .option('--subject <name>', 'an attestation that calls the file so')
     .option('--require-sct', 'refuse a certificate if the trusted root names no certificate-transparency log')
@@ -76,7 +73,7 @@ export function verifyCommand(): Command {
     .option(
       '--last-checkpoint <path>',
       'the last checkpoint of a frozen log: a proof that leads beyond it is refused; can be repeated',
-      (value: string, list: readonly string[] = []) => [...list, value],
+      collect,
     );
   return addTrustOptions(command)
     .option('--witness-time', "take the time of the signature from the policy's witnesses")
