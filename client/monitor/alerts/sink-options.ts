@@ -8,8 +8,8 @@ import { type StaticDecode, Type } from 'typebox';
 import type { SettingPath } from '../../../merkle/runtime/config/settings-file.ts';
 import { isMapping, type SettingsWalk } from '../../../merkle/runtime/config/settings-walk.ts';
 import { choice, count, duration, list, path, text, variable } from '../../../merkle/runtime/config/values.ts';
+import { isAllowedRange } from '../../../merkle/runtime/service/address-guard.ts';
 import { ALERT_KINDS } from '../types.ts';
-import { isAllowedRange } from './address-guard.ts';
 
 const opt = Type.Optional;
 const CLOSED = { additionalProperties: false } as const;

@@ -12,8 +12,8 @@
 import { createHmac } from 'node:crypto';
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import https from 'node:https';
+import { AddressGuard, type GuardOptions } from '../../../../merkle/runtime/service/address-guard.ts';
 import type { Alert } from '../../types.ts';
-import { AddressGuard, type GuardOptions } from '../address-guard.ts';
 import { deliveryId, documentOf } from '../render.ts';
 import { type ConfiguredSink, DeliveryError, type SinkSettings, settingsOf } from '../sink.ts';
 import type { WebhookOptions } from '../sink-options.ts';

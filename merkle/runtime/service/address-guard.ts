@@ -1,5 +1,5 @@
 /**
- * Which addresses a webhook may connect to. The URL comes from a configuration, but the owner of its name in the DNS can
+ * Which addresses a client may connect to (a webhook, a redirect of a registry). The owner of a name in the DNS can
  * change the address at any moment. So the guard judges each address directly before the connection, and the connection goes
  * to exactly that address.
  *
@@ -12,7 +12,7 @@
  */
 import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
-import { isAddressRange } from '../../../merkle/runtime/config/groups.ts';
+import { isAddressRange } from '../config/groups.ts';
 
 const IPV4_REFUSED = [
   ['0.0.0.0', 8],
