@@ -5,14 +5,18 @@
  *   { "_type": "https://in-toto.io/Statement/v1", "subject": [ { "name": …, "digest": { "sha256": <hex> } } ],
  *     "predicateType": <URI>, "predicate": { … } }
  *
+ * The predicate is an object, and where it is SPDX it may be a text. What it says is read on demand (`statementPredicate`).
+ *
  * A subject needs a digest. A DigestSet may hold unknown algorithms, in any encoding.
  */
 import { concat, encodeHex, encodeUtf8 } from '../../merkle/bytes.ts';
 import { printable } from '../../merkle/printable.ts';
 import type { HashName } from '../../merkle/rekor/hashes.ts';
 import type { JsonMember } from '../../merkle/rekor/json-members.ts';
+import { type JsonValue, memberValue } from '../../merkle/rekor/json-value.ts';
 import { isTypeUri, PREDICATE_TYPES } from '../../merkle/rekor/predicate-types.ts';
 import { ClientError, usage } from '../errors.ts';
+import { withClientErrors } from '../merkle-errors.ts';
 import { array, malformed, readLargeObject, string } from './json.ts';
 
 /** Longest predicate, in bytes. A log sees only the digest of its statement, but a bundle holds the statement in base64. */
@@ -92,8 +96,29 @@ export function parseStatement(bytes: Uint8Array): Statement {
   const type = text('predicateType');
   if (!isTypeUri(type)) throw malformed(`${what}.predicateType`, 'is not a URI');
   const predicate = statement.get('predicate')?.text ?? 'null';
-  if (predicate !== 'null' && !predicate.startsWith('{')) throw malformed(`${what}.predicate`, 'is not an object');
+  const isText = predicate.startsWith('"') && isSpdx(type);
+  if (predicate !== 'null' && !isText && !predicate.startsWith('{')) {
+    throw malformed(`${what}.predicate`, 'is not an object');
+  }
   return { predicateType: type, subjects: readSubjects(statement.get('subject'), `${what}.subject`) };
+}
+
+/**
+ * The predicate of a statement that `parseStatement` takes, with every digit of its integers. Without a predicate, it is an
+ * empty object (spec/v1/statement.md: `predicate`).
+ *
+ * @throws ClientError `malformed`
+ */
+export function statementPredicate(bytes: Uint8Array): JsonValue {
+  const what = 'the statement';
+  const member = readLargeObject(bytes, what, MAX_STATEMENT, MAX_DEPTH).get('predicate');
+  if (member === undefined || member.text === 'null') return Object.create(null);
+  return withClientErrors(() => memberValue(member, `${what}.predicate`));
+}
+
+/** `cosign attest --type spdx` writes the document as text. */
+function isSpdx(type: string): boolean {
+  return /^https:\/\/spdx\.dev\/Document(?:\/|$)/.test(type);
 }
 
 function readSubjects(subject: JsonMember | undefined, path: string): StatementSubject[] {

@@ -9,7 +9,7 @@ import { countValues, type JsonMember } from './json-members.ts';
 import { badJson, DEFAULT_DEPTH, endOfString, MAX_VALUES, textOf, unquoted } from './strict-json.ts';
 
 export type JsonValue = null | boolean | string | number | bigint | JsonList | JsonRecord;
-export type JsonList = readonly JsonValue[];
+type JsonList = readonly JsonValue[];
 /** Has no prototype: `__proto__` and `constructor` are names as any other. */
 export type JsonRecord = { readonly [name: string]: JsonValue };
 

@@ -16,6 +16,9 @@ export const PREDICATE_TYPES: ReadonlyMap<string, string> = new Map([
   ['scai', 'https://in-toto.io/attestation/scai/v0.3'],
   ['test-result', 'https://in-toto.io/attestation/test-result/v0.1'],
   ['vulns', 'https://in-toto.io/attestation/vulns/v0.2'],
+  ['release', 'https://in-toto.io/attestation/release/v0.1'],
+  ['spdx3', 'https://spdx.dev/Document/v3'],
+  ['link03', 'https://in-toto.io/attestation/link/v0.3'],
 ]);
 
 export function isTypeUri(text: string): boolean {

@@ -5,7 +5,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { formatBundle, parseBundle } from '../../../client/formats/bundle.ts';
 import { parsePublicKeyPem } from '../../../client/formats/key.ts';
-import { checkStatement, formatStatement, parseStatement, predicateType } from '../../../client/formats/statement.ts';
+import {
+  checkStatement,
+  formatStatement,
+  parseStatement,
+  predicateType,
+  statementPredicate,
+} from '../../../client/formats/statement.ts';
 import { attest, attestationBundle } from '../../../client/submit/attestation.ts';
 import { preAuthEncoding } from '../../../merkle/rekor/dsse.ts';
 import { PREDICATE_TYPES } from '../../../merkle/rekor/predicate-types.ts';
@@ -85,6 +91,12 @@ describe('statements', () => {
     ['a name that is no text', { ...good, subject: [{ name: 1, digest: { sha256: 'ab' } }] }],
     ['no predicate type', { ...good, predicateType: undefined }],
     ['a predicate that is no object', { ...good, predicate: [] }],
+    ['a predicate that is a text', { ...good, predicate: 'SPDXVersion: SPDX-2.3' }],
+    [
+      'a text of a type that only begins like SPDX',
+      { ...good, predicateType: 'https://spdx.dev/Documents', predicate: '' },
+    ],
+    ['an SPDX predicate that is a number', { ...good, predicateType: 'https://spdx.dev/Document', predicate: 1 }],
     ['a list', [good]],
     ['a predicate type that is a number', { ...good, predicateType: 1 }],
     ['subjects that are an object', { ...good, subject: {} }],
@@ -104,6 +116,7 @@ describe('statements', () => {
     ['v0.1', { ...good, _type: 'https://in-toto.io/Statement/v0.1' }],
     ['no predicate', good],
     ['a predicate that is null', { ...good, predicate: null }],
+    ['an SPDX predicate that is a text', { ...good, predicateType: 'https://spdx.dev/Document', predicate: 'SPDX…' }],
     ['a name that is null', { ...good, subject: [{ name: null, digest: { sha256: 'ab' } }] }],
     [
       'a digest of an unknown algorithm in base64',
@@ -118,6 +131,21 @@ describe('statements', () => {
     const bytes = utf8(JSON.stringify(json));
     expect(checkStatement(bytes)).toEqual(parseStatement(bytes));
   });
+});
+
+it('predicates are read with every digit of their numbers, and none is the same as an empty one', () => {
+  const of = (predicate: string) =>
+    statementPredicate(
+      utf8(
+        `{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{"sha256":"ab"}}],"predicateType":"urn:x"${predicate}}`,
+      ),
+    );
+  expect(of(',"predicate": {"size":9007199254740993,"part":0.5}')).toEqual({ size: 9007199254740993n, part: 0.5 });
+  expect(of('')).toEqual({});
+  expect(of(',"predicate":null')).toEqual({});
+  expect(() => of(',"predicate":{"size":1e999}')).toThrow(
+    no('malformed', 'the statement.predicate has the number 1e999'),
+  );
 });
 
 it('predicates have up to 32 MiB, and fit in a statement then', () => {

@@ -2,6 +2,7 @@ import { type CelInput, type CelMap, celList, celMap, celUint, type CelValue as 
 import { create } from '@bufbuild/protobuf';
 import { reflect } from '@bufbuild/protobuf/reflect';
 import { TimestampSchema } from '@bufbuild/protobuf/wkt';
+import { Instant } from '../predicates/instant.ts';
 
 /** A value that conditions can read. `toCel` makes it. */
 export type CelValue = PackageValue;
@@ -17,6 +18,7 @@ export type CelSource =
   | number
   | bigint
   | Date
+  | Instant
   | Uint8Array
   | CelMap
   | readonly CelSource[]
@@ -33,6 +35,9 @@ export function toCel(value: CelSource): CelValue {
     const seconds = Math.floor(ms / 1000);
     const nanos = (ms - seconds * 1000) * 1e6;
     return reflect(TimestampSchema, create(TimestampSchema, { seconds: BigInt(seconds), nanos }));
+  }
+  if (value instanceof Instant) {
+    return reflect(TimestampSchema, create(TimestampSchema, { seconds: value.seconds, nanos: value.nanos }));
   }
   if (Array.isArray(value)) return celList(value.map(toCel) as CelInput[]);
   const entries = Object.entries(value).filter((entry): entry is [string, CelSource] => entry[1] !== undefined);
