@@ -5,7 +5,7 @@
 import { printable } from '../../printable.ts';
 import { matchesArtifact } from './artifact-pattern.ts';
 import { countSigners } from './distinct-signers.ts';
-import { judgeEvidence, namesOfSigner } from './judge-evidence.ts';
+import { judgeEvidence, namesOfSigner, SIGNATURE_TYPE } from './judge-evidence.ts';
 import { reason } from './reasons.ts';
 import { highestLevels } from './slsa/levels.ts';
 import type {
@@ -78,8 +78,8 @@ function judgeRule(
   context: Omit<CheckContext, 'evidence'>,
   refused: readonly RefusedEvidence[],
 ): JudgedRule {
-  const { name, type, threshold } = rule;
-  const ofType = context.all.filter((piece) => typeOf(piece) === type && isAbout(piece, context.artifact));
+  const { name, types, threshold } = rule;
+  const ofType = context.all.filter((piece) => types.includes(typeOf(piece)) && isAbout(piece, context.artifact));
   const evidence: JudgedEvidence[] = [];
   const holding: { readonly piece: VerifiedEvidence; readonly signers: readonly string[]; marks: readonly string[] }[] =
     [];
@@ -94,7 +94,7 @@ function judgeRule(
 }
 
 function typeOf({ git, statement }: VerifiedEvidence): string {
-  return git?.kind ?? statement?.predicateType ?? 'signature';
+  return git?.kind ?? statement?.predicateType ?? SIGNATURE_TYPE;
 }
 
 /** Of git, also objects that other evidence is about are at hand. All other evidence was verified to be about the artifact. */
@@ -118,12 +118,13 @@ function judgeOne(rule: DecisionRule, context: CheckContext): JudgedEvidence & {
   }
 }
 
-function missing({ type, threshold, signers }: DecisionRule, pieces: number, refused: number, count: number): Reason {
+function missing({ types, threshold, signers }: DecisionRule, pieces: number, refused: number, count: number): Reason {
   const more = refused === 0 ? '' : `; ${refused} ${refused === 1 ? 'piece was' : 'pieces were'} refused`;
   if (pieces === 0) {
-    const what =
-      type === 'signature' ? 'no signature over the artifact' : `no attestation of the type ${printable(type)}`;
-    return reason('no-evidence', `there is ${what}${more}`);
+    const kinds = types.map((type) =>
+      type === SIGNATURE_TYPE ? 'no signature over the artifact' : `no attestation of the type ${printable(type)}`,
+    );
+    return reason('no-evidence', `there is ${kinds.join(' and ')}${more}`);
   }
   const names = signers.map(({ name }) => name).join(', ');
   return reason(

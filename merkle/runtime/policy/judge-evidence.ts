@@ -1,9 +1,13 @@
 /** Whether one piece of evidence holds under one rule, and everything that does not. */
+import { CodedError } from '../../errors.ts';
 import { printable } from '../../printable.ts';
 import { timeText } from '../../x509/utc-time.ts';
 import { reason } from './reasons.ts';
+import { typedPredicate } from './typed-predicate.ts';
 import type { CheckContext, DecisionRule, EvidenceSigner, PolicySigner, Reason, VerifiedEvidence } from './types.ts';
 
+/** The type, in a rule, of a signature over the artifact itself. */
+export const SIGNATURE_TYPE = 'signature';
 /** How far the clocks of authorities, logs and witnesses may be ahead, in milliseconds. */
 const TOLERANCE = 5 * 60_000;
 
@@ -20,6 +24,8 @@ export function judgeEvidence(
   ];
   // What a stranger says is not looked at: a stranger would choose how long that takes.
   if (signers.length === 0) return { signers, reasons };
+  const lie = judgePredicate(evidence);
+  if (lie !== undefined) return { signers, reasons: [...reasons, lie] };
   return { signers, reasons: [...reasons, ...rule.checks.flatMap((check) => check(context))] };
 }
 
@@ -39,6 +45,18 @@ function notASigner({ signers }: DecisionRule, signer: EvidenceSigner): Reason {
   const by = signer.kind === 'key' ? '' : `, vouched for by ${printable(signer.identity.issuer ?? 'nobody')}`;
   const who = signer.kind === 'key' ? `the key ${signer.fingerprint}` : printable(names.join(', ') || 'nobody');
   return reason('signer', `${who}${by}, signed; the rule takes ${expected}`);
+}
+
+/** A predicate that is not what its type says would be read as something else by each reader. */
+function judgePredicate({ statement }: VerifiedEvidence): Reason | undefined {
+  if (statement === undefined) return undefined;
+  try {
+    typedPredicate(statement);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    return reason('predicate', `it is no ${printable(statement.predicateType)}: ${printable(error.message)}`);
+  }
 }
 
 function judgeLog({ logs, quorum }: DecisionRule, { entries, git }: VerifiedEvidence): Reason[] {

@@ -202,8 +202,11 @@ export interface DecisionRule {
   readonly name: string;
   /** Patterns of names; absent for every artifact of the policy. */
   readonly artifacts?: readonly string[];
-  /** The predicate type (URI), `signature` for a signature over the file itself, `commit` or `tag` for an object of git. */
-  readonly type: string;
+  /**
+   * At least one: predicate types (URI), `signature` for a signature over the artifact itself, `commit` or `tag` for an object
+   * of git.
+   */
+  readonly types: readonly string[];
   /** At least one. */
   readonly signers: readonly PolicySigner[];
   /** How many different signers, from 1. */
