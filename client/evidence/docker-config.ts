@@ -29,7 +29,7 @@ export interface Credentials {
  * @throws ClientError `file`: the file cannot be read, is open to others, or is malformed. No error shows any of its content.
  */
 export async function readCredentials(path: string, image: ImageName): Promise<Credentials | undefined> {
-  const wrong = (why: string) => new ClientError('file', `the credentials for registries in ${printable(path)} ${why}`);
+  const wrong = (why: string) => new ClientError('file', `the file of credentials ${printable(path)} ${why}`);
   let bytes: Uint8Array;
   try {
     bytes = await readBounded(path, MAX_CONFIG, (stats) => {
@@ -44,7 +44,7 @@ export async function readCredentials(path: string, image: ImageName): Promise<C
     return credentialsFor(knownMembers(parseJson(bytes, 'the file', MAX_CONFIG), 'the file', ['auths']).auths, image);
   } catch {
     // Without the cause: a parser may show a piece of the secret.
-    throw wrong('are malformed: {"auths": {"HOST": {"auth": "base64 of user:password"}}} is expected');
+    throw wrong('is malformed: {"auths": {"HOST": {"auth": "base64 of user:password"}}} is expected');
   }
 }
 
