@@ -123,6 +123,7 @@ async function monitor(options: MonitorOptions): Promise<void> {
     }
     const disk = freeSpace(config.state, MIN_FREE);
     metrics.freeBytes('stele_monitor_disk_free_bytes', disk.bytes);
+    let refused: string[] = [];
     const server =
       config.metrics &&
       (await (
@@ -131,12 +132,18 @@ async function monitor(options: MonitorOptions): Promise<void> {
         metrics,
         config.metrics,
         () => [...opened.current.monitor.troubles, ...disk.reasons()],
-        () => opened.alarms(),
+        () => [...opened.alarms(), ...refused],
       ));
     try {
       out.started(opened.current.monitor.reports, start, server?.url);
       onHangUp(() => opened.reload());
-      const news = followNews(config, fetch, stopping.signal, () => opened.reload());
+      const news = followNews(config, fetch, stopping.signal, {
+        onNews: () => opened.reload(),
+        onState: (sentences) => {
+          for (const sentence of sentences) if (!refused.includes(sentence)) warn(sentence);
+          refused = sentences;
+        },
+      });
       await opened.run(stopping.signal);
       stopping.abort();
       await news;
@@ -161,30 +168,34 @@ async function withNews(load: () => MonitorConfig, fetch: typeof globalThis.fetc
 /** The longest time from one look at the mirror to the next; a monitor that polls often looks there more often. */
 const NEWS_EVERY_MS = 60_000;
 
-/** Fetches the news of the repository until the signal aborts, and reloads the monitor for those that it uses. */
+interface NewsEvents {
+  /** There are news that the monitor uses. */
+  onNews(): void;
+  /** What is wrong with the news that were just fetched, in a sentence; empty where they are good. */
+  onState(sentences: string[]): void;
+}
+
+/** Fetches the news of the repository until the signal aborts. What is refused changes nothing: the monitor goes on with what it has. */
 async function followNews(
   { trust, follow }: MonitorConfig,
   fetch: typeof globalThis.fetch | undefined,
   signal: AbortSignal,
-  reload: () => void,
+  { onNews, onState }: NewsEvents,
 ): Promise<void> {
   if (trust === undefined) return;
   const store = new TrustStore(trust);
-  let said = '';
   while (!signal.aborted) {
     await SYSTEM_CLOCK.sleep(Math.min(NEWS_EVERY_MS, 6 * follow.pollMs), signal);
     if (signal.aborted) return;
     try {
       const before = store.read()?.set.files.join();
       await fetchNews(store, { fetch, signal });
-      if (store.read()?.set.files.join() !== before) reload();
-      said = '';
+      if (store.read()?.set.files.join() !== before) onNews();
+      onState([]);
     } catch (error) {
-      // What is refused changes nothing. The monitor goes on with what it has, and says so once.
-      const { message } = error as Error;
-      if (!signal.aborted && message !== said)
-        warn(`the news of the followed repository are refused: ${printable(message)}`);
-      said = message;
+      if (!signal.aborted) {
+        onState([`the news of the followed repository are refused: ${printable((error as Error).message)}`]);
+      }
     }
   }
 }

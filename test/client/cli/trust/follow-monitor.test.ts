@@ -11,6 +11,7 @@ import { tempDir } from '../../../support/log.ts';
 import { CLI, type ServeProcess, startServer, stele } from '../../../support/serve.ts';
 import { TufMaker } from '../../../support/tuf-maker.ts';
 import { startMirror, type TufMirror } from '../../../support/tuf-mirror.ts';
+import { until } from '../../../support/until.ts';
 
 let dir: Awaited<ReturnType<typeof tempDir>>;
 let logs: [ServeProcess, ServeProcess];
@@ -36,7 +37,8 @@ beforeAll(async () => {
   publish(1);
   mirror = await startMirror(maker.files);
   writeFileSync(at('root.json'), maker.root());
-  const config = 'state: ./state\nrules: []\nsinks: [{ type: stdout }]\npoll: 100ms\nthreads: 0\n';
+  const config =
+    'state: ./state\nrules: []\nsinks: [{ type: stdout }]\npoll: 100ms\nthreads: 0\nmetrics: { port: 0 }\n';
   writeFileSync(at('monitor.yaml'), config);
   await stele(['trust', 'use', mirror.url, '--root', at('root.json')], { env: env() });
 });
@@ -57,7 +59,7 @@ it('follows the logs of the repository where its configuration names none', asyn
   expect(none.code).toBe(2);
 });
 
-it('takes up a shard that the repository names later, while it runs', async () => {
+it('takes up a shard that the repository names later, and says which news are refused, while it runs', async () => {
   const child = spawn(process.execPath, [CLI, 'monitor', '--json'], {
     cwd: dir.path,
     env: { ...process.env, ...env() },
@@ -78,9 +80,20 @@ it('takes up a shard that the repository names later, while it runs', async () =
     await says(`"log":"${logs[0].origin}","type":"shard"`);
     publish(2);
     await says(`"log":"${logs[1].origin}","type":"shard"`);
+
+    // News that are refused, and then good ones again.
+    const { url } = /"metrics":"(?<url>[^"]+)"/.exec(out)!.groups!;
+    const alarms = async () => ((await (await fetch(`${url}/readyz`)).json()) as { alarms?: string[] }).alarms;
+    expect(await alarms()).toBeUndefined();
+    const good = maker.files.get('timestamp.json')!;
+    maker.files.set('timestamp.json', Buffer.from('{}'));
+    await until(async () => /news of the followed repository are refused/.test((await alarms())?.join() ?? ''));
+    maker.files.set('timestamp.json', good);
+    await until(async () => (await alarms()) === undefined);
   } finally {
     child.kill('SIGTERM');
     await ended;
   }
   expect(err).toContain('was read again, and is in use');
+  expect(err.match(/are refused/g)).toHaveLength(1);
 });
