@@ -196,3 +196,19 @@ export class ServerError extends CodedError<ServerErrorCode> {
     super(code, message, undefined, options);
   }
 }
+
+const FATAL: readonly string[] = [
+  'corrupt',
+  'tail-gap',
+  'tile-conflict',
+  'rollback',
+  'conflict',
+  'frozen',
+  'key-mismatch',
+  'origin-mismatch',
+] satisfies ServerErrorCode[];
+
+/** Whether an error says that the stored data is wrong, not that storing failed: opening the store again would not help. */
+export function isFatal(error: unknown): boolean {
+  return error instanceof ServerError && FATAL.includes(error.code);
+}

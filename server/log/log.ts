@@ -10,7 +10,7 @@ import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { isFull } from '../../merkle/runtime/disk/errno.ts';
 import { Reopening } from '../../merkle/runtime/disk/reopen.ts';
 import { KnownLeaves } from '../dedup/known.ts';
-import { RequestError, requestError, ServerError } from '../errors.ts';
+import { isFatal, RequestError, requestError, ServerError } from '../errors.ts';
 import { checkPinned } from '../shards/pin.ts';
 import { backupTree, exportTree } from '../tools/backup.ts';
 import type { CommittedTree } from '../tree/committed.ts';
@@ -43,18 +43,6 @@ const OLD_COPY = {
   less: 'The directory is an old copy: restore the newest one with `stele log restore`.',
   frozen: 'Restore the newest directory with `stele log restore`.',
 };
-
-/** Errors which say that the stored data is wrong, not that storing failed: opening the store again would not help. */
-const FATAL = new Set([
-  'corrupt',
-  'tail-gap',
-  'tile-conflict',
-  'rollback',
-  'conflict',
-  'frozen',
-  'key-mismatch',
-  'origin-mismatch',
-]);
 
 export class Log implements LogService {
   readonly #options: LogOptions;
@@ -486,10 +474,6 @@ async function openStore(
 
 function nothingOf(tree: CommittedTree): Published {
   return { reader: tree.reader(emptySnapshot(fastSha256)), checkpoint: '' };
-}
-
-function isFatal(error: unknown): boolean {
-  return error instanceof ServerError && FATAL.has(error.code);
 }
 
 /** Resolves with `work`, and after `ms` milliseconds without it. The timer holds the process: a start must not end in silence. */
