@@ -10,7 +10,6 @@
  * A file of `public` with a version or a hash in its name never changes.
  */
 import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeUtf8, equal } from '../../../merkle/bytes.ts';
 import {
   linkFilesDurable,
@@ -25,8 +24,7 @@ import {
   writeFilesDurable,
 } from '../../../merkle/runtime/disk/files.ts';
 import { sizeOfFileSync } from '../../../merkle/runtime/disk/files-sync.ts';
-import { type DirLock, lockDir } from '../../../merkle/runtime/disk/lock.ts';
-import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
+import { lockOnceFree } from '../../../merkle/runtime/disk/lock.ts';
 import { ClientError } from '../../errors.ts';
 import type { TrustPlan } from './plan.ts';
 import { formatPlan, readPlan } from './plan-config.ts';
@@ -40,9 +38,6 @@ interface NamedFile {
 }
 
 const READS_AT_ONCE = 32;
-/** How long a command waits for another one, and how often it looks, in milliseconds. */
-const PATIENCE_MS = 20_000;
-const PAUSE_MS = 50;
 
 export class RepositoryStore {
   readonly dir: string;
@@ -224,20 +219,6 @@ async function placesBelow(root: string, files: readonly NamedFile[]) {
     placed.map(({ path }) => dirname(path)),
   );
   return placed;
-}
-
-/** @throws RuntimeError `locked` where the directory stays taken for 20 seconds; as `lockDir` */
-async function lockOnceFree(dir: string): Promise<DirLock> {
-  const end = performance.now() + PATIENCE_MS;
-  for (;;) {
-    try {
-      return await lockDir(dir);
-    } catch (error) {
-      const taken = error instanceof RuntimeError && error.code === 'locked';
-      if (!taken || performance.now() > end) throw error;
-      await sleep(PAUSE_MS);
-    }
-  }
 }
 
 function sizeLimit(role: string): number {

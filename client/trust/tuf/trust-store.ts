@@ -14,7 +14,6 @@ import { readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { makeDirDurable, removeTree, writeFileDurable } from '../../../merkle/runtime/disk/files.ts';
-import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import { ClientError } from '../../errors.ts';
 import { int64, object, parseJson, record, string } from '../../formats/json.ts';
 import {
@@ -61,9 +60,6 @@ export interface TrustState {
 }
 
 const FORMAT = 'stele-trust-1';
-/** How long an update waits for another one. */
-const LOCK_MS = 20_000;
-const LOCK_PAUSE_MS = 50;
 
 export class TrustStore {
   readonly dir: string;
@@ -142,20 +138,12 @@ export class TrustStore {
     await makeDirDurable(this.dir, { mode: 0o755 });
     this.#checkDirs();
     // Loaded here: commands that only read need no lock, and it is large.
-    const { lockDir } = await import('../../../merkle/runtime/disk/lock.ts');
-    const until = Date.now() + LOCK_MS;
-    for (;;) {
-      try {
-        const lock = await lockDir(this.dir);
-        try {
-          return await work();
-        } finally {
-          await lock.release();
-        }
-      } catch (error) {
-        if (!(error instanceof RuntimeError) || error.code !== 'locked' || Date.now() > until) throw error;
-        await new Promise((resolve) => setTimeout(resolve, LOCK_PAUSE_MS));
-      }
+    const { lockOnceFree } = await import('../../../merkle/runtime/disk/lock.ts');
+    const lock = await lockOnceFree(this.dir);
+    try {
+      return await work();
+    } finally {
+      await lock.release();
     }
   }
 

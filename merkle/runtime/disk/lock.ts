@@ -15,6 +15,7 @@
 import { unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { RuntimeError } from '../runtime-errors.ts';
 import { couldNotTry, errnoOf, isFull } from './errno.ts';
 import { makeDirDurable, readFileIfThere, removeLeftovers, writeFileDurable } from './files.ts';
@@ -37,6 +38,10 @@ export interface DirLock {
   /** Frees the directory. May be called more than once. */
   release(): Promise<void>;
 }
+
+/** How long a short piece of work waits for another process, and how long until it asks again, in milliseconds. */
+const PATIENCE_MS = 20_000;
+const PAUSE_MS = 50;
 
 const MAX_OWNER_BYTES = 4096;
 const NO_RIGHTS = ['EACCES', 'EPERM', 'EROFS'];
@@ -118,6 +123,20 @@ export async function lockDir(dir: string, onFilesAlone: (warning: string) => vo
       return released;
     },
   };
+}
+
+/** The same; waits up to 20 seconds while another process holds the directory. @throws as `lockDir` */
+export async function lockOnceFree(dir: string): Promise<DirLock> {
+  const end = performance.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      return await lockDir(dir);
+    } catch (error) {
+      const taken = error instanceof RuntimeError && error.code === 'locked';
+      if (!taken || performance.now() > end) throw error;
+      await sleep(PAUSE_MS);
+    }
+  }
 }
 
 /** @throws RuntimeError `locked`; `store` or `file`, which say what may be removed where the files of the lock are damaged */
