@@ -2,15 +2,20 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { cp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { stageTargets } from '../../../../client/trust/tuf/staging.ts';
 import { createKeyFile } from '../../../../merkle/runtime/keys/keyfile.ts';
 import { later, tempDir } from '../../../support/log-files.ts';
-import { CLI, type Ran, type ServeProcess, stele } from '../../../support/serve.ts';
+import { CLI, type Ran, run as ranBy, type ServeProcess, stele } from '../../../support/serve.ts';
 import { startWitness } from '../../../support/witness-process.ts';
 import { makeRepository, type Repository, type TwoNames, twoNames } from './rotating.ts';
+
+const KILL_AT = fileURLToPath(new URL('../../../support/kill-at.mjs', import.meta.url));
+/** Every change of a rotation, or some of them. */
+const STRIDE = process.env.STELE_ROTATE_KILLS === 'all' ? 1 : 97;
 
 let dir: string;
 let log: TwoNames;
@@ -300,6 +305,18 @@ describe('is refused before anything happens', () => {
 });
 
 describe('a kill', () => {
+  /** A repeat comes to the end, and old and new proofs hold. */
+  async function finishes(): Promise<void> {
+    const again = await rotate(log.next, ...repository.options, '--yes', '--json');
+    expect(again, again.stderr).toMatchObject({ code: 0 });
+    expect(result(again)).toMatchObject({ ok: true, step: 'done' });
+    expect(await statuses()).toEqual(['frozen', 'open']);
+    expect(repository.targets()['localhost.last-checkpoint']).toBe(result(again).lastCheckpoint);
+    expect(await sign('new', log.next)).toMatchObject({ code: 0 });
+    for (const name of ['old', 'new']) expect(await verify(name)).toMatchObject({ code: 0 });
+    expect(readFileSync(at('data', 'stele.json'), 'utf8')).toContain('localhost');
+  }
+
   const STEPS = ['prepare', 'announce', 'freeze', 'trust', 'open'] as const;
 
   /** Kills the command, and the log where it is given, when the step is announced. */
@@ -346,14 +363,56 @@ describe('a kill', () => {
         expect(known).toEqual(expect.arrayContaining(urls));
         if (urls.length === 2) expect(left[0]).toBe('frozen');
       }
-      const again = await rotate(log.next, ...repository.options, '--yes', '--json');
-      expect(again, again.stderr).toMatchObject({ code: 0 });
-      expect(result(again)).toMatchObject({ ok: true, step: 'done' });
-      expect(await statuses()).toEqual(['frozen', 'open']);
-      expect(repository.targets()['localhost.last-checkpoint']).toBe(result(again).lastCheckpoint);
-      expect(await sign('new', log.next)).toMatchObject({ code: 0 });
-      for (const name of ['old', 'new']) expect(await verify(name)).toMatchObject({ code: 0 });
-      expect(readFileSync(at('data', 'stele.json'), 'utf8')).toContain('localhost');
+      await finishes();
     },
   );
+
+  it('at the step witness leaves the log as it was, and a repeat finishes', async () => {
+    const witness = await startWitness(at('witness'), 'w.test/w', []);
+    later(() => witness.stop());
+    writeFileSync(at('policy'), `witness w ${witness.verifierKeys[0]} ${witness.url}\nquorum w\n`);
+    log = await twoNames(at('data'), ['--policy', at('policy')]);
+    const server = await started();
+    const add = (vkey: string) => stele(['witness', 'log', 'add', vkey, '--data', at('witness')]);
+    await add(server.verifierKeys[0]!);
+    expect(await sign('old', log.first)).toMatchObject({ code: 0 });
+    await killedAt('witness', server);
+    const again = await started();
+    expect(await statuses()).toEqual(['open', 'prepared']);
+    expect(repository.targets()).toEqual({});
+    expect(await add((await about(log.next)).verifierKeys[0]!)).toMatchObject({ code: 0 });
+    expect(again.running()).toBe(true);
+    await finishes();
+  });
+
+  // The command does every step itself where the log does not run.
+  it('right before some of its changes leaves at most one writable log and one repository, and a repeat finishes', async () => {
+    const server = await started();
+    expect(await sign('old', log.first)).toMatchObject({ code: 0 });
+    await server.stop();
+    for (const place of ['data', 'repo']) await cp(at(place), at(`${place}-before`), { recursive: true });
+    const args = [log.next, ...repository.options, '--yes', '--json'];
+    const run = (killAt: number) =>
+      ranBy(process.execPath, ['--import', KILL_AT, CLI, 'log', 'rotate', ...args, ...log.settings], {
+        env: { KILL_AT: String(killAt) },
+      });
+    const seen = new Set<string>();
+    for (let killAt = 1; ; killAt += STRIDE) {
+      for (const place of ['data', 'repo']) {
+        await rm(at(place), { recursive: true });
+        await cp(at(`${place}-before`), at(place), { recursive: true });
+      }
+      const { code, stderr } = await run(killAt);
+      if (code === 0) break;
+      expect(code, stderr).toBe(-1);
+      const running = await started();
+      const left = await statuses();
+      expect(left.filter((status) => status === 'open').length).toBeLessThanOrEqual(1);
+      seen.add(left.join());
+      repository.targets();
+      await finishes();
+      await running.stop();
+    }
+    expect(seen.size).toBeGreaterThanOrEqual(3);
+  }, 600_000);
 });
