@@ -20,7 +20,7 @@ export function compilePattern(pattern: string, what: string): (text: string) =>
   if (pattern === '' || pattern.length > MAX_PATTERN) {
     throw badRule(`the pattern for the ${what} has ${pattern.length} characters, not 1 to ${MAX_PATTERN}`);
   }
-  if (steps(pattern) > MAX_STEPS) {
+  if (patternSteps(pattern) > MAX_STEPS) {
     throw badRule(`the pattern for the ${what} repeats too much: ask for fewer with {n} and {n,m}`);
   }
   let re2: RE2JS;
@@ -36,7 +36,7 @@ export function compilePattern(pattern: string, what: string): (text: string) =>
 const ELEMENT = /\\Q.*?(?:\\E|$)|\\.|\[\^?\]?(?:\\.|\[:[^\]]*:\]|[^\]\\])*\]|\(|\)|\{(\d+)(?:,(\d*))?\}|./gsu;
 
 /** Upper bound of the size of a pattern with its repetitions written out. */
-function steps(pattern: string): number {
+export function patternSteps(pattern: string): number {
   const groups: { total: number; last: number }[] = [{ total: 0, last: 0 }];
   const add = (size: number): void => {
     const group = groups.at(-1)!;

@@ -1,15 +1,29 @@
-import { type CelInput, type CelMap, celList, celMap, celUint, type CelValue as PackageValue } from '@bufbuild/cel';
-import { create } from '@bufbuild/protobuf';
-import { reflect } from '@bufbuild/protobuf/reflect';
-import { TimestampSchema } from '@bufbuild/protobuf/wkt';
+/** Values of conditions. What evidence holds becomes one when a condition first reads it, and once. */
+import {
+  type CelMap,
+  celError,
+  celList,
+  celMap,
+  celUint,
+  isCelError,
+  isCelList,
+  isCelMap,
+  isCelType,
+  isCelUint,
+  type CelValue as PackageValue,
+} from '@bufbuild/cel';
+import { create, type MessageShape } from '@bufbuild/protobuf';
+import { isReflectMessage, type ReflectMessage, reflect } from '@bufbuild/protobuf/reflect';
+import { DurationSchema, TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { Instant } from '../predicates/instant.ts';
+import { MAX_INT, MAX_UINT, MIN_INT, split } from './cel-conversions.ts';
 
 /** A value that conditions can read. `toCel` makes it. */
 export type CelValue = PackageValue;
 
 /**
  * What becomes a value of conditions: parsed JSON (an integer is a bigint, and a number is a double), an instant, bytes, and what
- * is a `CelValue` already.
+ * is a `CelMap` already. A member that is undefined is not there.
  */
 export type CelSource =
   | null
@@ -24,22 +38,161 @@ export type CelSource =
   | readonly CelSource[]
   | { readonly [name: string]: CelSource | undefined };
 
-const MAX_INT = 2n ** 63n - 1n;
+/**
+ * The value of conditions for `source`, whose members become values when they are read. A caller must not change `source`
+ * afterwards. An integer outside the 64 bits of int and uint becomes an error where a condition uses it, never a double, and so
+ * does a date outside the years 1 to 9999.
+ */
+export function toCel(source: CelSource): CelValue {
+  if (typeof source === 'bigint') {
+    if (source > MAX_UINT || source < MIN_INT) return unusable('an integer there is outside 64 bits');
+    return source > MAX_INT ? celUint(source) : source;
+  }
+  if (typeof source !== 'object' || source === null || source instanceof Uint8Array || isCelMap(source)) return source;
+  if (source instanceof Date) {
+    const ms = source.getTime();
+    const within = ms >= -62_135_596_800_000 && ms <= 253_402_300_799_999;
+    return within
+      ? timestampValue(BigInt(Math.floor(ms)) * 1_000_000n)
+      : unusable('a time there is outside the years 1 to 9999');
+  }
+  if (source instanceof Instant) return timestampOf(source.seconds, source.nanos);
+  if (isArray(source)) return celList(source.map(toCel) as CelValue[]);
+  return celMap(new Members(source));
+}
 
-/** The value of conditions for `value`. A member that is undefined is left out. */
-export function toCel(value: CelSource): CelValue {
-  if (typeof value === 'bigint') return value > MAX_INT ? celUint(value) : value;
-  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
-  if (value instanceof Date) {
-    const ms = value.getTime();
-    const seconds = Math.floor(ms / 1000);
-    const nanos = (ms - seconds * 1000) * 1e6;
-    return reflect(TimestampSchema, create(TimestampSchema, { seconds: BigInt(seconds), nanos }));
+/** An error is no type of value, and still stands for one: the package hands it on to what uses it. */
+function unusable(message: string): CelValue {
+  return celError(message) as unknown as CelValue;
+}
+
+function isArray(source: object): source is readonly CelSource[] {
+  return Array.isArray(source);
+}
+
+/** The members of an object. Only its own names count, whatever they are. */
+class Members extends Map<string, CelValue> {
+  readonly #source: { readonly [name: string]: CelSource | undefined };
+  #names: readonly string[] | undefined;
+
+  constructor(source: { readonly [name: string]: CelSource | undefined }) {
+    super();
+    this.#source = source;
   }
-  if (value instanceof Instant) {
-    return reflect(TimestampSchema, create(TimestampSchema, { seconds: value.seconds, nanos: value.nanos }));
+
+  #all(): readonly string[] {
+    this.#names ??= Object.keys(this.#source).filter((name) => this.#source[name] !== undefined);
+    return this.#names;
   }
-  if (Array.isArray(value)) return celList(value.map(toCel) as CelInput[]);
-  const entries = Object.entries(value).filter((entry): entry is [string, CelSource] => entry[1] !== undefined);
-  return celMap(new Map(entries.map(([name, member]) => [name, toCel(member)])));
+
+  override get size(): number {
+    return this.#all().length;
+  }
+
+  override get(name: unknown): CelValue | undefined {
+    // A number is no name, although JavaScript takes it for one.
+    if (typeof name !== 'string') return undefined;
+    const known = super.get(name);
+    if (known !== undefined || !Object.hasOwn(this.#source, name)) return known;
+    const member = this.#source[name];
+    if (member === undefined) return undefined;
+    const value = toCel(member);
+    super.set(name, value);
+    return value;
+  }
+
+  override has(name: unknown): boolean {
+    return this.get(name) !== undefined;
+  }
+
+  override *keys(): MapIterator<string> {
+    yield* this.#all();
+  }
+
+  override *values(): MapIterator<CelValue> {
+    for (const name of this.#all()) yield this.get(name)!;
+  }
+
+  override *entries(): MapIterator<[string, CelValue]> {
+    for (const name of this.#all()) yield [name, this.get(name)!];
+  }
+
+  override [Symbol.iterator](): MapIterator<[string, CelValue]> {
+    return this.entries();
+  }
+
+  override forEach(call: (value: CelValue, name: string, map: Map<string, CelValue>) => void): void {
+    for (const name of this.#all()) call(this.get(name)!, name, this);
+  }
+}
+
+/** @param nanos nanoseconds since 1970 */
+export function timestampValue(nanos: bigint): ReflectMessage {
+  const { seconds, rest } = split(nanos);
+  return timestampOf(seconds, Number(rest));
+}
+
+function timestampOf(seconds: bigint, nanos: number): ReflectMessage {
+  return reflect(TimestampSchema, create(TimestampSchema, { seconds, nanos }));
+}
+
+export function durationValue(nanos: bigint): ReflectMessage {
+  return reflect(
+    DurationSchema,
+    create(DurationSchema, { seconds: nanos / 1_000_000_000n, nanos: Number(nanos % 1_000_000_000n) }),
+  );
+}
+
+/** Nanoseconds of a timestamp or a duration. */
+export function nanosOf(value: CelValue): bigint {
+  const { seconds, nanos } = (value as ReflectMessage).message as MessageShape<typeof TimestampSchema>;
+  return seconds * 1_000_000_000n + BigInt(nanos);
+}
+
+export type KindName =
+  | 'null'
+  | 'bool'
+  | 'int'
+  | 'uint'
+  | 'double'
+  | 'string'
+  | 'bytes'
+  | 'list'
+  | 'map'
+  | 'type'
+  | 'timestamp'
+  | 'duration';
+
+/** The type of a value. @throws Error for an unusable value */
+export function kindOf(value: CelValue): KindName {
+  switch (typeof value) {
+    case 'string':
+      return 'string';
+    case 'bigint':
+      return 'int';
+    case 'boolean':
+      return 'bool';
+    case 'number':
+      return 'double';
+    default:
+  }
+  if (value === null) return 'null';
+  if (isCelMap(value)) return 'map';
+  if (isCelList(value)) return 'list';
+  if (isCelUint(value)) return 'uint';
+  if (value instanceof Uint8Array) return 'bytes';
+  if (isReflectMessage(value, TimestampSchema)) return 'timestamp';
+  if (isReflectMessage(value, DurationSchema)) return 'duration';
+  if (isCelType(value)) return 'type';
+  // What `unusable` made.
+  if (isCelError(value)) throw value;
+  throw new Error('a value there is of no type of the language');
+}
+
+/** By name and number of arguments: `size/1`. */
+export type CelFunctions = Readonly<Record<string, (...args: CelValue[]) => CelValue>>;
+
+/** The error of arguments of types that a function or an operator does not take. */
+export function noOverload(name: string, ...args: readonly CelValue[]): Error {
+  return new Error(`\`${name}\` does not take ${args.map((value) => kindOf(value)).join(' and ')}`);
 }

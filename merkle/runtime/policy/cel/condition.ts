@@ -2,9 +2,15 @@
  * Conditions of decision policies: expressions of the Common Expression Language (google/cel-spec, doc/langdef.md), run by
  * @bufbuild/cel. An error in a condition is a value of the language. It is truthy, so only `=== true` admits.
  */
-import { celEnv, isCelError, parse, plan } from '@bufbuild/cel';
+import { isCelError } from '@bufbuild/cel';
 import { RuntimeError } from '../../runtime-errors.ts';
-import type { CelValue } from './cel-values.ts';
+import { CelSyntaxError } from './cel-lexer.ts';
+import { CONDITION_LIMITS, Meter } from './cel-limits.ts';
+import { parseExpression } from './cel-parser.ts';
+import { planExpression } from './cel-plan.ts';
+import { type CelTypeOf, DYN, parseType, textOfType } from './cel-types.ts';
+import { type CelValue, kindOf } from './cel-values.ts';
+import { checkTypes } from './check-types.ts';
 
 /** Why a condition gives neither true nor false. It never admits. */
 export class ConditionFailure {
@@ -22,31 +28,64 @@ export interface Condition {
   evaluate(variables: Readonly<Record<string, CelValue>>): boolean | ConditionFailure;
 }
 
+/** Of all conditions, since one is evaluated at a time. */
+const shared = new Meter(CONDITION_LIMITS);
+
 /**
  * Reads an expression once, for many evaluations.
  *
- * @param declared the variables: `name`, of any type, or `name: type` with a type of the language, such as `now: timestamp`
+ * @param declared the variables: `name`, of any type, or `name: type` with a type of the language, such as `now: timestamp` or
+ * `entries: list(map(string, dyn))`
+ * @param meter counts the work of evaluations, and holds the limits
  * @throws RuntimeError `decision-policy`: the expression is wrong; the message says what and where
  */
-export function compileCondition(text: string, declared: readonly string[]): Condition {
-  const names = declared.map((one) => one.replace(/:.*/s, ''));
-  let run: ReturnType<typeof plan>;
-  try {
-    run = plan(celEnv(), parse(text));
-  } catch (error) {
-    throw new RuntimeError(
-      'decision-policy',
-      `the condition ${JSON.stringify(text)} is wrong: ${(error as Error).message}`,
-    );
-  }
-  return {
-    text,
-    evaluate(variables) {
-      const given = Object.create(null) as Record<string, CelValue>;
-      for (const name of names) if (Object.hasOwn(variables, name)) given[name] = variables[name]!;
-      const value = run(given);
-      if (typeof value === 'boolean') return value;
-      return new ConditionFailure(isCelError(value) ? value.message : 'the condition gives no boolean');
-    },
+export function compileCondition(text: string, declared: readonly string[], meter = shared): Condition {
+  const types = new Map(declared.map(readDeclaration));
+  const { run, placeOf } = placed(text, () => {
+    const node = parseExpression(text, meter.limits);
+    const type = checkTypes(node, types);
+    if (type.name !== 'bool' && type.name !== 'dyn') {
+      throw new CelSyntaxError(`the condition gives a ${textOfType(type)}, and must give a bool`, node.at);
+    }
+    return planExpression(node, meter);
+  });
+  const names = [...types.keys()];
+  const evaluate: Condition['evaluate'] = (variables) => {
+    const given = Object.create(null) as Record<string, CelValue>;
+    for (const name of names) if (Object.hasOwn(variables, name)) given[name] = variables[name]!;
+    meter.start();
+    const value = run(given);
+    if (meter.met !== undefined) return new ConditionFailure(`the condition is stopped: ${meter.met}`);
+    if (isCelError(value)) return new ConditionFailure(failureOf(value.message, text, placeOf(value.exprId)));
+    if (typeof value === 'boolean') return value;
+    return new ConditionFailure(`the condition gives a ${kindOf(value)}, and must give a bool`);
   };
+  return { text, evaluate };
+}
+
+function readDeclaration(declaration: string): [string, CelTypeOf] {
+  const [name, type] = declaration.split(/:\s*/, 2) as [string, string?];
+  return [name, type === undefined ? DYN : parseType(type)];
+}
+
+function placed<T>(text: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof CelSyntaxError)) throw error;
+    throw new RuntimeError('decision-policy', `the condition is wrong at ${placeIn(text, error.at)}: ${error.message}`);
+  }
+}
+
+/** Line and column, both from 1; the column counts characters. */
+function placeIn(text: string, at: number): string {
+  const lines = text.slice(0, at).split('\n');
+  const column = [...lines.at(-1)!].length + 1;
+  return text.includes('\n') ? `line ${lines.length}, column ${column}` : `column ${column}`;
+}
+
+function failureOf(message: string, text: string, at: number | undefined): string {
+  if (message !== 'unresolved attribute') return at === undefined ? message : `${message} (${placeIn(text, at)})`;
+  const name = /^\w+/.exec(text.slice(at))?.[0];
+  return `there is no \`${name}\` for this piece of evidence`;
 }

@@ -1,0 +1,81 @@
+/**
+ * What a condition may cost. Its text, its nesting and the loops over lists that it writes out are bounded before anything runs;
+ * what it does with data is metered while it runs. A condition that meets a limit fails, and a failure denies.
+ */
+
+export interface ConditionLimits {
+  /** Code points of a condition. */
+  readonly text: number;
+  /** Levels of parentheses, operators, calls and members within each other. */
+  readonly nesting: number;
+  /** Units of work of one evaluation: about one for each operation, and for each 32 characters or elements that it reads. */
+  readonly work: number;
+  /** Characters, bytes and elements that one evaluation makes, all told. */
+  readonly built: number;
+  /** Milliseconds of one evaluation. It is a second net: the work bounds the time on any machine. */
+  readonly time: number;
+}
+
+export const CONDITION_LIMITS: ConditionLimits = {
+  text: 100_000,
+  nesting: 250,
+  work: 5_000_000,
+  built: 4_000_000,
+  time: 2_000,
+};
+
+/** So much work between two looks at the clock. */
+const CLOCK_EVERY = 20_000;
+
+/** Counts the work of one evaluation at a time. */
+export class Meter {
+  readonly limits: ConditionLimits;
+  /** The limit that the evaluation met: the sentence for people. Every further `work` throws. */
+  met: string | undefined;
+  readonly #clock: () => number;
+  #work = 0;
+  #built = 0;
+  #nextLook = 0;
+  #end = 0;
+
+  /** @param clock milliseconds that only grow */
+  constructor(limits: ConditionLimits, clock: () => number = () => performance.now()) {
+    this.limits = limits;
+    this.#clock = clock;
+  }
+
+  start(): void {
+    this.met = undefined;
+    this.#work = 0;
+    this.#built = 0;
+    this.#nextLook = CLOCK_EVERY;
+    this.#end = this.#clock() + this.limits.time;
+  }
+
+  /** Units of work so far. */
+  get spent(): number {
+    return this.#work;
+  }
+
+  /** @throws Error where a limit is met */
+  work(units: number): void {
+    this.#work += units;
+    if (this.#work >= this.#nextLook || this.met !== undefined) this.#look();
+  }
+
+  /** The evaluation makes `size` characters, bytes or elements. @throws Error where a limit is met */
+  build(size: number): void {
+    this.#built += size;
+    if (this.#built > this.limits.built) {
+      this.met ??= `it makes more than ${this.limits.built} characters, bytes and elements`;
+    }
+    this.work(1 + size / 32);
+  }
+
+  #look(): void {
+    if (this.#work > this.limits.work) this.met ??= `it takes more than ${this.limits.work} units of work`;
+    else if (this.#clock() > this.#end) this.met ??= `it takes longer than ${this.limits.time} ms`;
+    this.#nextLook = Math.min(this.#work + CLOCK_EVERY, this.limits.work + 1);
+    if (this.met !== undefined) throw new Error(this.met);
+  }
+}
