@@ -4,9 +4,10 @@
  * known, they are those of the build types of GitHub Actions, Google Cloud Build and slsa-github-generator, and of the
  * specification's example; a policy may name others.
  */
-import { MerkleError } from '../../../errors.ts';
 import { printable } from '../../../printable.ts';
 import { isJsonRecord, type JsonValue } from '../../../rekor/json-value.ts';
+import type { RuntimeError } from '../../runtime-errors.ts';
+import { predicateError } from '../predicates/shape.ts';
 import type { Dependency, Provenance } from './provenance.ts';
 
 /** Where a parameter stands: names from the outermost inwards. */
@@ -37,7 +38,7 @@ const KNOWN: readonly SourceParameters[] = [
 
 /**
  * @param given where the policy says that the source stands; absent for the known places, of which exactly one must have it
- * @throws MerkleError `bad-entry`: there is no source, or there are several
+ * @throws RuntimeError `predicate`: there is no source, or there are several
  */
 export function builtSource({ parameters, dependencies }: Provenance, given?: SourceParameters): BuiltSource {
   const places = (given === undefined ? KNOWN : [given]).flatMap((place) => {
@@ -67,10 +68,10 @@ export function splitSource(text: string): { readonly uri: string; readonly ref:
   return at < 0 ? { uri: address, ref: undefined } : { uri: address.slice(0, at), ref: address.slice(at + 1) };
 }
 
-/** The one commit of the dependencies that are the source. @throws MerkleError `bad-entry` where there are two */
+/** The one commit of the dependencies that are the source. @throws RuntimeError `predicate` where there are two */
 function commitOf(dependencies: readonly Dependency[], source: { uri: string; ref: string | undefined }) {
   const commits = new Set<string>();
-  for (const { uri, digest } of dependencies) {
+  for (const { uri, digest = {} } of dependencies) {
     if (uri === undefined) continue;
     const address = splitSource(uri);
     if (address.uri !== source.uri) continue;
@@ -94,6 +95,6 @@ export function parameterAt(value: JsonValue, path: ParameterPath): JsonValue | 
   return at;
 }
 
-function bad(why: string): MerkleError {
-  return new MerkleError('bad-entry', `of the build, ${why}`);
+function bad(why: string): RuntimeError {
+  return predicateError('of the build,', why);
 }

@@ -4,7 +4,6 @@
  * pair of builder and signer in the policy's table.
  */
 import { type TSchema, Type } from 'typebox';
-import { MerkleError } from '../../../errors.ts';
 import { printable } from '../../../printable.ts';
 import type { SettingPath } from '../../config/settings-file.ts';
 import { isMapping, type SettingsWalk } from '../../config/settings-walk.ts';
@@ -22,6 +21,7 @@ import {
   readParameterRules,
 } from './parameter-rule.ts';
 import { type Dependency, PROVENANCE_1, PROVENANCE_02, type Provenance, provenanceOf } from './provenance.ts';
+import { whereReadable } from './where-readable.ts';
 
 const opt = Type.Optional;
 const own = (kind: string, allowed: string, description: string): TSchema =>
@@ -126,30 +126,20 @@ export const PROVENANCE: CheckKind = {
     const parameters = await compileRules(config.parameters ?? new Map(), ['parameters'], report);
     const celOf = hasCondition(parameters) ? (await import('../cel/cel-values.ts')).toCel : undefined;
     const check = (context: CheckContext): readonly Reason[] =>
-      read(context, (provenance) => [
-        ...judgeBuilder(config, context, provenance),
-        ...judgeBuildType(config, provenance),
-        ...judgeSource(config, provenance, (judged) =>
-          judgeParameters(provenance.parameters, parameters, judged, celOf),
-        ),
-        ...judgeDependencies(config, provenance),
-      ]);
+      whereReadable(() => {
+        const provenance = provenanceOf(context.evidence);
+        return [
+          ...judgeBuilder(config, context, provenance),
+          ...judgeBuildType(config, provenance),
+          ...judgeSource(config, provenance, (judged) =>
+            judgeParameters(provenance.parameters, parameters, judged, celOf),
+          ),
+          ...judgeDependencies(config, provenance),
+        ];
+      });
     return Object.assign(check, { facts: (context: CheckContext) => factsOf(config, context) }) satisfies EvidenceCheck;
   },
 };
-
-/** What `judge` finds in the provenance; one that is malformed is a reason. */
-export function read(
-  { evidence }: CheckContext,
-  judge: (provenance: Provenance) => readonly Reason[],
-): readonly Reason[] {
-  try {
-    return judge(provenanceOf(evidence));
-  } catch (error) {
-    if (error instanceof MerkleError) return [reason('predicate', printable(error.message))];
-    throw error;
-  }
-}
 
 /** The rows of the table for this builder, from a signer who may speak for it. */
 function rowsFor({ builders }: ProvenanceConfig, { evidence, namesOf }: CheckContext, { builderId }: Provenance) {
@@ -246,9 +236,7 @@ function judgeDependencies({ dependencies, source }: ProvenanceConfig, provenanc
 /** Every digest of the rule must be there, and equal. */
 function isDependency({ uri, digest = {} }: DependencyRule, found: Dependency): boolean {
   if (uri !== undefined && (found.uri === undefined || !matchesArtifact(uri, found.uri))) return false;
-  return Object.entries(digest).every(
-    ([algorithm, hex]) => Object.hasOwn(found.digest, algorithm) && found.digest[algorithm] === hex,
-  );
+  return Object.entries(digest).every(([algorithm, hex]) => found.digest?.[algorithm] === hex);
 }
 
 function shownDependency({ uri, digest }: DependencyRule | Dependency): string {

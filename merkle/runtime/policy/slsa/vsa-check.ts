@@ -4,16 +4,17 @@
  * levels, and what else the policy asks for.
  */
 import { type TSchema, Type } from 'typebox';
-import { MerkleError } from '../../../errors.ts';
 import { printable } from '../../../printable.ts';
 import { timeText } from '../../../x509/utc-time.ts';
 import { duration, list, onOff } from '../../config/values.ts';
 import { matchesArtifact } from '../artifact-pattern.ts';
+import type { VerificationSummary } from '../predicates/provenance-predicates.ts';
 import { reason } from '../reasons.ts';
 import type { CheckContext, CheckKind, Reason } from '../types.ts';
 import { isAskedLevel, meetsLevel, trackLevelOf } from './levels.ts';
 import { readUri } from './provenance-check.ts';
-import { summaryOf, type VerificationSummary, VSA } from './vsa.ts';
+import { summaryOf, VSA } from './vsa.ts';
+import { whereReadable } from './where-readable.ts';
 
 const opt = Type.Optional;
 const own = (kind: string, allowed: string, description: string): TSchema =>
@@ -97,21 +98,15 @@ export const VSA_CHECK: CheckKind = {
         report(['verifiers', at, 'signer'], `is "${printable(signer)}", which is none of "signers"`);
       }
     }
-    const check = (context: CheckContext): readonly Reason[] => {
-      try {
-        return judge(config, context, summaryOf(context.evidence));
-      } catch (error) {
-        if (error instanceof MerkleError) return [reason('predicate', printable(error.message))];
-        throw error;
-      }
-    };
+    const check = (context: CheckContext): readonly Reason[] =>
+      whereReadable(() => judge(config, context, summaryOf(context.evidence)));
     // What the verifier says beyond the levels of tracks has a meaning only where the policy asks for it.
     const facts = ({ evidence }: CheckContext) => {
-      const { levels, verifierId } = summaryOf(evidence);
+      const { verifiedLevels: levels, verifier } = summaryOf(evidence);
       const asked = config.levels ?? [];
       return {
         levels: levels.filter((name) => (trackLevelOf(name)?.level ?? -1) >= 0 || asked.includes(name)),
-        marks: [`verifier ${verifierId}`],
+        marks: [`verifier ${verifier.id}`],
       };
     };
     return Object.assign(check, { facts });
@@ -130,12 +125,12 @@ function judge(config: VsaConfig, context: CheckContext, summary: VerificationSu
 function judgeVerifier(
   { verifiers }: VsaConfig,
   { evidence, namesOf }: CheckContext,
-  { verifierId }: VerificationSummary,
+  { verifier }: VerificationSummary,
 ): Reason[] {
   const names = namesOf(evidence);
-  if (verifiers.some(({ id, signer }) => id === verifierId && names.includes(signer))) return [];
-  const others = verifiers.filter(({ id }) => id === verifierId).map(({ signer }) => signer);
-  const id = printable(verifierId);
+  if (verifiers.some(({ id, signer }) => id === verifier.id && names.includes(signer))) return [];
+  const others = verifiers.filter(({ id }) => id === verifier.id).map(({ signer }) => signer);
+  const id = printable(verifier.id);
   const why =
     others.length === 0
       ? `the verifier ${id} is not one of the rule`
@@ -150,29 +145,28 @@ function judgeSubject(config: VsaConfig, summary: VerificationSummary): Reason[]
   if (!matchesArtifact(resourceUri, summary.resourceUri)) {
     wrong(`the summary is about ${printable(summary.resourceUri)}, not about ${printable(resourceUri)}`);
   }
-  if (!summary.passed) wrong('the verification failed: the result is FAILED');
-  for (const wanted of summary.passed ? levels : []) {
-    if (meetsLevel(summary.levels, wanted)) continue;
-    const found = summary.levels.join(', ') || 'no level';
+  const passed = summary.verificationResult === 'PASSED';
+  if (!passed) wrong('the verification failed: the result is FAILED');
+  for (const wanted of passed ? levels : []) {
+    if (meetsLevel(summary.verifiedLevels, wanted)) continue;
+    const found = summary.verifiedLevels.join(', ') || 'no level';
     reasons.push(reason('level', `the summary has ${printable(found)}, and the rule requires ${wanted}`));
   }
   if (policyUri !== undefined && summary.policy.uri !== policyUri) {
     wrong(`the policy was ${printable(summary.policy.uri ?? '')}, not ${printable(policyUri)}`);
   }
-  if (policyDigest !== undefined && `sha256:${summary.policy.digest.sha256}` !== policyDigest) {
+  if (policyDigest !== undefined && `sha256:${summary.policy.digest?.sha256}` !== policyDigest) {
     wrong(
-      `the policy had the digest ${printable(summary.policy.digest.sha256 ?? 'of no sha256')}, not ${policyDigest}`,
+      `the policy had the digest ${printable(summary.policy.digest?.sha256 ?? 'of no sha256')}, not ${policyDigest}`,
     );
   }
-  if (inputs && summary.inputs.length === 0) wrong('the summary names no attestation that it is made from');
+  if (inputs && (summary.inputAttestations ?? []).length === 0)
+    wrong('the summary names no attestation that it is made from');
   return reasons;
 }
 
-function judgeTimes(
-  { maxAge }: VsaConfig,
-  { evidence, now }: CheckContext,
-  { timeVerified }: VerificationSummary,
-): Reason[] {
+function judgeTimes({ maxAge }: VsaConfig, { evidence, now }: CheckContext, summary: VerificationSummary): Reason[] {
+  const timeVerified = summary.timeVerified?.milliseconds;
   if (timeVerified !== undefined && timeVerified > now + TOLERANCE) {
     return [reason('future-time', `the verification is dated ${timeText(timeVerified)}, after ${timeText(now)}`)];
   }
@@ -191,7 +185,7 @@ function judgeTimes(
 function judgeDependencies({ minDependencyLevel }: VsaConfig, { dependencyLevels }: VerificationSummary): Reason[] {
   if (minDependencyLevel === undefined) return [];
   if (dependencyLevels === undefined) return [reason('level', 'the summary says nothing of dependencies')];
-  const low = [...dependencyLevels].find(([name, count]) => {
+  const low = Object.entries(dependencyLevels).find(([name, count]) => {
     const found = trackLevelOf(name);
     return count > 0n && (found === undefined || (found.track === 'BUILD' && found.level < minDependencyLevel));
   });
