@@ -178,7 +178,7 @@ function checkUse(
 ): void {
   // Also those that are wrong: they are a mistake of their own.
   const given = isMapping(value) && isMapping(value.signers) ? Object.keys(value.signers) : [];
-  const used = new Set(rules.flatMap((rule) => rule.signers ?? []));
+  const used = new Set(rules.flatMap((rule) => [...(rule.signers ?? []), ...signersOfChecks(rule)]));
   for (const [i, rule] of rules.entries()) {
     for (const [j, name] of (rule.signers ?? []).entries()) {
       if (given.includes(name)) continue;
@@ -196,6 +196,14 @@ function checkUse(
   for (const { name } of signers) {
     if (!used.has(name)) walk.problem(['signers', name], 'is in no rule: leave it out, or name it in one');
   }
+}
+
+function signersOfChecks(rule: RawRule): readonly string[] {
+  const configs = rule as unknown as Readonly<Record<string, unknown>>;
+  return CHECKS.flatMap((kind) => {
+    const config = configs[kind.name];
+    return config === undefined ? [] : (kind.signers?.(config as never) ?? []);
+  });
 }
 
 const OWN: Readonly<Record<string, OwnReader>> = {

@@ -156,7 +156,7 @@ export interface EvidenceCheck {
   readonly facts?: (context: CheckContext) => EvidenceFacts;
 }
 
-export interface EvidenceFacts {
+interface EvidenceFacts {
   /** Levels that the piece shows of the artifact, such as `SLSA_BUILD_LEVEL_3`. */
   readonly levels?: readonly string[];
   /** Names of who stands behind the piece beside its signer, such as a builder: who shares one counts once for a threshold. */
@@ -183,6 +183,8 @@ export interface CheckKind {
   readonly schema: TSchema;
   /** Readers of the kinds of leaves that are the schema's own. */
   readonly own?: Readonly<Record<string, OwnReader>>;
+  /** The names of signers that `config` uses beside those of the rule. */
+  signers?(config: never): readonly string[];
   /** Predicate types that it is about. A rule of another type with this check is a mistake of the policy file. */
   readonly types: readonly string[];
   /**

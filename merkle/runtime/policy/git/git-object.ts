@@ -22,7 +22,7 @@ import { MerkleError } from '../../../errors.ts';
 import { printable } from '../../../printable.ts';
 
 /** Longest object that is read, in bytes. A merge tag of a large release has a few thousand. */
-export const MAX_GIT_OBJECT = 1024 * 1024;
+const MAX_GIT_OBJECT = 1024 * 1024;
 const MAX_HEADERS = 1000;
 
 /** Of the repository. */
@@ -46,7 +46,7 @@ interface SignedGitObject {
   readonly signed: Uint8Array;
 }
 
-export interface GitCommit extends SignedGitObject {
+interface GitCommit extends SignedGitObject {
   readonly kind: 'commit';
   readonly tree: string;
   readonly parents: readonly string[];
@@ -54,7 +54,7 @@ export interface GitCommit extends SignedGitObject {
   readonly committer: GitPerson;
 }
 
-export interface GitTag extends SignedGitObject {
+interface GitTag extends SignedGitObject {
   readonly kind: 'tag';
   /** Id of the tagged object. */
   readonly object: string;

@@ -2,7 +2,7 @@
  * Public keys of SSH that sign: Ed25519 (RFC 8709), ECDSA (RFC 5656), RSA (RFC 8332), and the first two in security keys
  * (PROTOCOL.u2f of OpenSSH). A key is one line of a file `.pub`: type, base64 of the blob, and a comment that is not read.
  */
-import { concat, decodeBase64, encodeHex, equal } from '../../../bytes.ts';
+import { concat, decodeBase64, encodeHex } from '../../../bytes.ts';
 import { MerkleError } from '../../../errors.ts';
 import { printable } from '../../../printable.ts';
 import { encodeSpki, hasValidPoint, type KeyInfo, parseSpki, spkiOfPkcs1 } from '../../../rekor/spki.ts';
@@ -30,11 +30,6 @@ const SK_ECDSA = 'sk-ecdsa-sha2-nistp256@openssh.com';
 const RSA = 'ssh-rsa';
 const LINE = /^((?:sk-)?(?:ssh|ecdsa)-[a-z0-9@.-]+)[ \t]+([A-Za-z0-9+/]+={0,2})(?:[ \t][^\n]*)?\n?$/;
 const MAX_LINE = 16_384;
-
-/** Whether text is meant as a public key of SSH and not as PEM. */
-export function looksLikeSshKey(text: string): boolean {
-  return /^(?:ssh|ecdsa|sk)-/.test(text);
-}
 
 /** @throws MerkleError `bad-key` for another form; `unsupported` for a certificate of SSH and other types of keys */
 export function parseSshPublicKey(line: string): SshSigningKey {
@@ -71,10 +66,6 @@ export function parseSshKeyBlob(blob: Uint8Array): SshSigningKey {
     if (cause instanceof SshFormatError) throw badKey(`the SSH key is malformed: ${cause.message}`, cause);
     throw cause;
   }
-}
-
-export function sameSshKey(a: SshSigningKey, b: SshSigningKey): boolean {
-  return equal(a.blob, b.blob);
 }
 
 function readKey(type: string, blob: Uint8Array): { readonly spki: Uint8Array; readonly application?: string } {

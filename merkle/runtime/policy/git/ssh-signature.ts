@@ -15,7 +15,7 @@ import type { Primitives } from '../../../rekor/primitives.ts';
 import { readSignatureBlob, SshFormatError, SshReader, sshString, sshUint32 } from '../../keys/agent/ssh-wire.ts';
 import { parseSshKeyBlob, type SshSigningKey } from './ssh-public-key.ts';
 
-export interface SshSignature {
+interface SshSignature {
   /** The key that the signature names. */
   readonly key: SshSigningKey;
   readonly namespace: string;

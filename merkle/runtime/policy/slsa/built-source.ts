@@ -89,7 +89,7 @@ function commitOf(dependencies: readonly Dependency[], source: { uri: string; re
 }
 
 /** Undefined where there is none. */
-export function parameterAt(value: JsonValue, path: ParameterPath): JsonValue | undefined {
+function parameterAt(value: JsonValue, path: ParameterPath): JsonValue | undefined {
   let at: JsonValue | undefined = value;
   for (const name of path) at = isJsonRecord(at) && Object.hasOwn(at, name) ? at[name] : undefined;
   return at;

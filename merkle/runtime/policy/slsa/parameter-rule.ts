@@ -13,7 +13,7 @@ import type { ParameterPath } from './built-source.ts';
 import { isEmptyValue } from './provenance.ts';
 
 /** As the file has it. */
-export type ParameterRule = { readonly optional: boolean } & (
+type ParameterRule = { readonly optional: boolean } & (
   | { readonly oneOf: readonly JsonValue[] }
   | { readonly cel: string; readonly condition?: Condition }
   | { readonly any: true }

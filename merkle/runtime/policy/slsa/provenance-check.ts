@@ -286,7 +286,7 @@ function readRefs(value: unknown, at: SettingPath, walk: SettingsWalk) {
   return good ? refs : walk.problem(at, `must be ${REFS_ALLOWED}`);
 }
 
-function readPlace(value: unknown, at: SettingPath, walk: SettingsWalk) {
+export function readPlace(value: unknown, at: SettingPath, walk: SettingsWalk) {
   const good =
     Array.isArray(value) &&
     value.length > 0 &&

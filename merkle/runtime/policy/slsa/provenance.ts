@@ -4,9 +4,9 @@
  * the dependencies. Unknown fields are ignored, and absent, null and empty values are the same, as the specification says.
  */
 import { isJsonRecord, type JsonRecord, type JsonValue } from '../../../rekor/json-value.ts';
-import { readPredicate } from '../predicates/predicate.ts';
 import type { Provenance1, Provenance02 } from '../predicates/provenance-predicates.ts';
 import { predicateError } from '../predicates/shape.ts';
+import { typedPredicate } from '../typed-predicate.ts';
 import type { DigestSet, VerifiedEvidence } from '../types.ts';
 
 export const PROVENANCE_1 = 'https://slsa.dev/provenance/v1';
@@ -32,7 +32,7 @@ export function provenanceOf(evidence: VerifiedEvidence): Provenance {
   let found = known.get(evidence);
   if (found === undefined) {
     const { statement } = evidence;
-    const typed = statement && readPredicate(statement.predicateType, statement.predicate());
+    const typed = statement && typedPredicate(statement);
     if (typed?.kind === 'provenance1') found = provenance1(typed.value);
     else if (typed?.kind === 'provenance02') found = provenance02(typed.value);
     else throw predicateError('predicate', 'is no provenance');

@@ -3,9 +3,9 @@
  * that a verifier judged an artifact under a policy, with what result, and from which evidence.
  */
 import { printable } from '../../../printable.ts';
-import { readPredicate } from '../predicates/predicate.ts';
 import type { VerificationSummary } from '../predicates/provenance-predicates.ts';
 import { predicateError } from '../predicates/shape.ts';
+import { typedPredicate } from '../typed-predicate.ts';
 import type { VerifiedEvidence } from '../types.ts';
 import { isAskedLevel, trackLevelOf } from './levels.ts';
 
@@ -20,7 +20,7 @@ const MAX_LEVELS = 64;
  * @throws RuntimeError `predicate`, MerkleError `bad-json`
  */
 export function summaryOf({ statement }: VerifiedEvidence): VerificationSummary {
-  const typed = statement && readPredicate(statement.predicateType, statement.predicate());
+  const typed = statement && typedPredicate(statement);
   if (typed?.kind !== 'summary') throw predicateError('predicate', 'is no verification summary');
   const { verificationResult: result, verifiedLevels: levels } = typed.value;
   const bad = (why: string) => predicateError('predicate.verifiedLevels', why);
