@@ -1,5 +1,5 @@
 /**
- * A registry of images in memory (OCI distribution specification 1.1): pull, push in one piece, the referrers API with pages, tokens. What a
+ * A registry of images in memory (OCI distribution specification 1.1): pull, push, the referrers API with pages, tokens. What a
  * real registry does is tested with one (test/interop/registry.test.ts); this one has the referrers API, and can be told to misbehave.
  */
 import { createHash, randomUUID } from 'node:crypto';
@@ -33,6 +33,8 @@ export class OciServer {
   readonly requests: { readonly line: string; readonly authorization: string | undefined }[] = [];
   readonly #blobs = new Map<string, Buffer>();
   readonly #manifests = new Map<string, { readonly bytes: Buffer; readonly type: string }>();
+  /** Blobs that come in pieces, by the path of their upload. */
+  readonly #uploads = new Map<string, Buffer>();
   readonly #options: OciOptions;
   readonly #server = createServer((request, reply) => void this.#answer(request, reply));
 
@@ -103,7 +105,13 @@ export class OciServer {
     if (kind === 'blobs' && method === 'POST') {
       return void reply.writeHead(202, { location: `/v2/${name}/blobs/uploads/${randomUUID()}` }).end();
     }
-    if (method === 'PATCH') return void reply.writeHead(416).end();
+    if (method === 'PATCH') {
+      this.#uploads.set(
+        pathname,
+        Buffer.concat([this.#uploads.get(pathname) ?? Buffer.alloc(0), await buffer(request)]),
+      );
+      return void reply.writeHead(202, { location: pathname }).end();
+    }
     if (method === 'PUT') return await this.#put(kind, reference, searchParams, request, reply);
     if (kind === 'referrers' && this.#options.api !== false)
       return this.#referrers(name, reference, searchParams, reply);
@@ -123,7 +131,8 @@ export class OciServer {
   }
 
   async #put(kind: string, reference: string, query: URLSearchParams, request: IncomingMessage, reply: ServerResponse) {
-    const bytes = await buffer(request);
+    const begun = this.#uploads.get(new URL(request.url ?? '', 'http://x').pathname) ?? Buffer.alloc(0);
+    const bytes = Buffer.concat([begun, await buffer(request)]);
     if (kind === 'blobs') {
       if (query.get('digest') !== digestOf(bytes)) return void reply.writeHead(400).end();
       this.#blobs.set(digestOf(bytes), bytes);
