@@ -1,10 +1,10 @@
 /** The certificate chain and the key of a TLS port: read from their files, checked, and read anew when the files change. */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { type BigIntStats, promises as fs } from 'node:fs';
 import type { Server as HttpServer } from 'node:http';
 import { type Server as HttpsServer, Server as TlsServer } from 'node:https';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { decodeUtf8 } from '../../bytes.ts';
+import { stampOf } from '../disk/file-stamps.ts';
 import { readFileIfThere } from '../disk/files.ts';
 import { RuntimeError } from '../runtime-errors.ts';
 
@@ -129,7 +129,7 @@ export class TlsPort {
   /** Reads these files now. @throws RuntimeError `config`, `file`: they cannot be used, and the pair before stays */
   use(files: TlsFiles): Promise<void> {
     return this.#inTurn(async () => {
-      const seen = await stampOf(files);
+      const seen = await stampOfFiles(files);
       this.#take(await readTls(files));
       this.#files = files;
       this.#seen = seen;
@@ -148,7 +148,7 @@ export class TlsPort {
   }
 
   async #look(): Promise<void> {
-    const seen = await stampOf(this.#files);
+    const seen = await stampOfFiles(this.#files);
     if (seen === this.#seen && !this.#failed) return;
     try {
       this.#take(await readTls(this.#files));
@@ -187,11 +187,6 @@ function factsOf({ cert }: TlsPair): TlsFacts {
   };
 }
 
-/** What `stat` says of the files, behind their links. */
-async function stampOf({ cert, key, clientCa }: TlsFiles): Promise<string> {
-  const files = clientCa === undefined ? [cert, key] : [cert, key, clientCa];
-  const stats = await Promise.all(files.map((file) => fs.stat(file, { bigint: true }).catch(() => undefined)));
-  return stats
-    .map((stat: BigIntStats | undefined) => `${stat?.dev} ${stat?.ino} ${stat?.size} ${stat?.mtimeNs} ${stat?.ctimeNs}`)
-    .join();
+function stampOfFiles({ cert, key, clientCa }: TlsFiles): Promise<string> {
+  return stampOf(clientCa === undefined ? [cert, key] : [cert, key, clientCa]);
 }

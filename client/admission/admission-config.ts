@@ -1,0 +1,194 @@
+/** The settings of `stele admission`: one schema for the file, the flags and the `STELE_ADMISSION_…` variables. */
+import { type StaticDecode, Type } from 'typebox';
+import {
+  adminPort,
+  checkPorts,
+  connectionsPerAddress,
+  logSettings,
+  publicPort,
+} from '../../merkle/runtime/config/groups.ts';
+import { type DeepReadonly, failOn, freeze, type LoadOptions, readSettings } from '../../merkle/runtime/config/load.ts';
+import { settingsOf } from '../../merkle/runtime/config/settings.ts';
+import { count, duration, list, onOff, path, size } from '../../merkle/runtime/config/values.ts';
+
+const opt = Type.Optional;
+const PREFIX = 'STELE_ADMISSION_';
+const DOCS = 'docs/configuration.md';
+const REGISTRY_HOST = /^(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?$/;
+
+export const AdmissionSchema = Type.Object({
+  policy: opt(
+    path({
+      description: 'The decision policy (docs/policy.md): which images may run, and what evidence they need.',
+      defaultText: 'none: a policy must be named',
+    }),
+  ),
+  listen: publicPort(8443),
+  tls: Type.Object({
+    cert: opt(
+      path({
+        description: 'Certificate chain of the public port (PEM). It is read again when the file changes.',
+        defaultText: 'none: API servers call webhooks by TLS alone',
+      }),
+    ),
+    key: opt(
+      path({
+        description: 'Private key of the certificate (PEM, without a passphrase).',
+        defaultText: 'none',
+        danger: 'Anybody who reads it can stand between the API server and this webhook, and admit everything.',
+      }),
+    ),
+    clientCa: opt(
+      path({
+        description:
+          'Authorities (PEM) of which each client must have a certificate, for API servers that show one (`--admission-control-config-file`).',
+        defaultText: 'none: clients need no certificate',
+        danger: 'Without it, everybody who reaches the port can ask what the policy says about an image.',
+      }),
+    ),
+  }),
+  admin: adminPort(8444, 'metrics and health', 'It needs no token, and shows what is denied and why it is not ready.'),
+  trust: Type.Object({
+    directory: opt(
+      path({
+        description: 'The followed repository of trust (`stele trust use`).',
+        defaultText: 'none: the other settings of this group say what is trusted',
+      }),
+    ),
+    maxAge: opt(
+      duration('1s', '8760h', {
+        description: 'Nothing is admitted once the newest timestamp of the followed repository came longer ago.',
+        defaultText: 'none',
+      }),
+    ),
+    trustedRoot: opt(
+      path({ description: 'A `trusted_root.json`: keys of logs and authorities.', defaultText: 'none' }),
+    ),
+    logKey: opt(path({ description: "A file with a log's verifier key.", defaultText: 'none' })),
+    quorumPolicy: opt(
+      path({
+        description: 'A quorum policy (tlog-policy): its log and its quorum of witnesses must have signed.',
+        defaultText: 'none',
+      }),
+    ),
+  }),
+  evidence: Type.Object({
+    directory: opt(path({ description: 'A file of evidence, or a directory of such files.', defaultText: 'none' })),
+    registry: onOff({
+      description: 'Look for evidence in the registry of each image (OCI referrers).',
+      default: true,
+    }),
+    credentials: opt(
+      path({
+        description:
+          'Credentials for registries, in the form of `config.json` of Docker and of pull secrets. Programs that it names are not run.',
+        defaultText: 'none',
+      }),
+    ),
+    registryCa: opt(
+      path({
+        description: 'Authorities (PEM) that certify registries, in the place of those of the system.',
+        defaultText: 'those of the system',
+      }),
+    ),
+    insecureRegistries: list((item) => REGISTRY_HOST.test(item), 'hosts with an optional port', {
+      description: 'Registries that are asked by plain HTTP.',
+      default: [],
+      danger: 'Whoever is on the way can hide evidence. Evidence itself is verified, and cannot be made up there.',
+    }),
+    allow: list((item) => item !== '', 'addresses, ranges (10.0.0.0/8), or loopback, private', {
+      description: 'Addresses of registries that are not public: without it, a name that leads there is refused.',
+      default: [],
+      danger: 'Images are named by the people who make pods: they choose which of these addresses is asked.',
+    }),
+    timeout: duration('100ms', '30s', {
+      description:
+        'The time for one request to a registry. All of them together end within the time-out of the review.',
+      default: '5s',
+    }),
+  }),
+  cache: Type.Object({
+    allow: duration('0s', '1h', {
+      description: 'How long an image stays allowed without another look. It ends when policy or trust change.',
+      default: '1m',
+      danger: 'A rule about age, and the time in a condition, take effect this much later.',
+    }),
+    deny: duration('0s', '10s', {
+      description: 'How long a denial is repeated without another look for evidence.',
+      default: '5s',
+    }),
+    entries: count('verdicts', 1, 1_000_000, { description: 'Verdicts that are kept.', default: 10_000 }),
+  }),
+  limits: Type.Object({
+    reviewBytes: size('64KiB', '32MiB', {
+      description:
+        'The longest review; a longer one is denied. An API server takes objects of at most 3 MiB, and etcd stores half of that.',
+      default: '3328KiB',
+    }),
+    images: count('images', 1, 10_000, {
+      description: 'Images of one object; an object with more is denied.',
+      default: 500,
+    }),
+    reviews: count('reviews', 1, 100_000, {
+      description: 'Reviews at one time; further ones are denied at once.',
+      default: 1000,
+    }),
+    lookups: count('lookups', 1, 1000, {
+      description: 'Images whose evidence is looked up at one time; further ones wait.',
+      default: 32,
+    }),
+    deadline: duration('100ms', '30s', {
+      description: 'The time for a review that names no time-out itself (`?timeout=`), and the longest for each.',
+      default: '10s',
+    }),
+    connections: count('connections', 1, 1_000_000, {
+      description: 'Open connections to the public port; more are closed at once.',
+      default: 1000,
+    }),
+    connectionsPerAddress: connectionsPerAddress(),
+    bodiesBytes: size('1MiB', '64GiB', {
+      description: 'Reviews that are held in memory at one time; further ones are denied.',
+      default: '128MiB',
+    }),
+  }),
+  log: Type.Object(logSettings()),
+});
+
+type Decoded = StaticDecode<typeof AdmissionSchema>;
+
+/** Durations in milliseconds, sizes in bytes, paths absolute. Frozen at every depth. */
+export type AdmissionConfig = DeepReadonly<
+  Omit<Decoded, 'policy' | 'tls'> & {
+    policy: string;
+    tls: { cert: string; key: string; clientCa?: string };
+  }
+>;
+
+/** What a reload replaces while the service runs: read it at each use. */
+export type LiveAdmission = { -readonly [Group in 'cache' | 'limits']: AdmissionConfig[Group] };
+
+export const ADMISSION_SETTINGS = settingsOf(AdmissionSchema, PREFIX);
+
+/** The configuration of one start. @throws RuntimeError `config` naming every setting that is unknown or wrong. */
+export function loadAdmission(options: LoadOptions = {}): AdmissionConfig {
+  const { decoded } = readSettings<Decoded>({ schema: AdmissionSchema, prefix: PREFIX, docs: DOCS }, options);
+  const problems: string[] = [];
+  const { evidence, trust, limits, policy = '', tls } = decoded;
+  const { cert = '', key = '', clientCa } = tls;
+  if (policy === '') problems.push('"policy" is not set: name the decision policy, which says what may run');
+  if (cert === '' || key === '') {
+    problems.push('"tls.cert" and "tls.key" are not both set: API servers call webhooks by TLS alone');
+  }
+  checkPorts(decoded.listen, decoded.admin, problems);
+  if (!evidence.registry && evidence.directory === undefined) {
+    problems.push('there is no source of evidence: set "evidence.directory", or "evidence.registry" to true');
+  }
+  if (trust.maxAge !== undefined && trust.directory === undefined) {
+    problems.push('"trust.maxAge" is about a followed repository: set "trust.directory"');
+  }
+  if (limits.bodiesBytes < 2 * limits.reviewBytes) {
+    problems.push('"limits.bodiesBytes" must be twice "limits.reviewBytes" at least');
+  }
+  failOn(problems);
+  return freeze({ ...decoded, policy, tls: { cert, key, ...(clientCa !== undefined && { clientCa }) } });
+}

@@ -1,0 +1,150 @@
+/**
+ * Verdicts about images: looks up the evidence, has it decided, and keeps the answer for a while.
+ *
+ * A kept verdict is for one name, one digest and one state of policy and trust, and is forgotten when these change. A denial is
+ * kept for seconds, because evidence may come any moment. An error is not kept: nothing was found out. Several callers that ask
+ * for one image wait for one lookup, which ends when the last of them leaves.
+ */
+import { whenAborted } from '../../merkle/runtime/service/ends.ts';
+import type { ImageName } from '../evidence/image-name.ts';
+import type { EvidenceSource } from '../evidence/types.ts';
+import type { Decider, ImageVerdict } from './types.ts';
+import { whyDenied } from './why-denied.ts';
+
+interface VerdictsOptions {
+  readonly decider: Decider;
+  readonly source: EvidenceSource;
+  /** Milliseconds for which verdicts are kept, and how many; read at each use. */
+  readonly keep: () => { readonly allow: number; readonly deny: number; readonly entries: number };
+  /** Lookups at one time, read at each use; further ones wait. */
+  readonly lookups: () => number;
+  /** Called with each decision that was made, and not with one that was kept. */
+  readonly onVerdict?: (image: ImageName, digest: string, verdict: ImageVerdict, seconds: number) => void;
+  /** Milliseconds that never go back. */
+  readonly clock?: () => number;
+}
+
+interface Kept {
+  readonly verdict: ImageVerdict;
+  readonly until: number;
+}
+
+interface Lookup {
+  readonly stop: AbortController;
+  readonly verdict: Promise<ImageVerdict>;
+  waiters: number;
+}
+
+export class ImageVerdicts {
+  readonly #options: VerdictsOptions;
+  readonly #clock: () => number;
+  /** The oldest first. */
+  readonly #kept = new Map<string, Kept>();
+  readonly #lookups = new Map<string, Lookup>();
+  readonly #queue: (() => void)[] = [];
+  #running = 0;
+  #versions: string;
+  /** How often policy or trust changed: a decision of before is not kept. */
+  #changes = 0;
+  hits = 0;
+
+  constructor(options: VerdictsOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? (() => performance.now());
+    this.#versions = options.decider.versions;
+  }
+
+  /** Verdicts that are kept. */
+  get size(): number {
+    return this.#kept.size;
+  }
+
+  /**
+   * @param digest `sha256:HEX`
+   * @throws CodedError: there is no verdict, because the evidence cannot be had or cannot be decided about; what `signal` aborts with
+   */
+  async judge(image: ImageName, digest: string, signal: AbortSignal): Promise<ImageVerdict> {
+    signal.throwIfAborted();
+    this.#forgetOlder();
+    const key = `${image.domain}/${image.path}@${digest}`;
+    const kept = this.#kept.get(key);
+    if (kept !== undefined && this.#clock() < kept.until) {
+      this.hits++;
+      return kept.verdict;
+    }
+    const lookup = this.#lookups.get(key) ?? this.#begin(key, image, digest);
+    lookup.waiters++;
+    try {
+      const aborted = whenAborted(signal).then(() => signal.throwIfAborted() as never);
+      return await Promise.race([lookup.verdict, aborted]);
+    } finally {
+      if (--lookup.waiters === 0) {
+        if (this.#lookups.get(key) === lookup) this.#lookups.delete(key);
+        lookup.stop.abort();
+      }
+    }
+  }
+
+  #begin(key: string, image: ImageName, digest: string): Lookup {
+    const stop = new AbortController();
+    const verdict = this.#look(key, image, digest, stop.signal);
+    // The last waiter may have left.
+    verdict.catch(() => {});
+    const lookup = { stop, verdict, waiters: 0 };
+    this.#lookups.set(key, lookup);
+    return lookup;
+  }
+
+  async #look(key: string, image: ImageName, digest: string, signal: AbortSignal): Promise<ImageVerdict> {
+    const { decider, source, onVerdict } = this.#options;
+    await this.#turn(signal);
+    try {
+      const [started, changes] = [this.#clock(), this.#changes];
+      const pieces = await source.find({ digest, image }, signal);
+      signal.throwIfAborted();
+      const artifact = { name: `${image.domain}/${image.path}`, digest: { sha256: digest.slice('sha256:'.length) } };
+      const decision = await decider.decide(artifact, pieces, signal);
+      const allowed = decision.verdict === 'allow' && decision.artifact.digest.sha256 === artifact.digest.sha256;
+      const verdict = { allowed, why: allowed ? '' : whyDenied(decision), policy: decision.policy.digest };
+      this.#forgetOlder();
+      if (changes === this.#changes) this.#keep(key, verdict);
+      onVerdict?.(image, digest, verdict, (this.#clock() - started) / 1000);
+      return verdict;
+    } finally {
+      this.#running--;
+      this.#queue.shift()?.();
+    }
+  }
+
+  /** Waits for one of the lookups that may run at one time. */
+  async #turn(signal: AbortSignal): Promise<void> {
+    while (this.#running >= this.#options.lookups()) {
+      await new Promise<void>((resolve) => this.#queue.push(resolve));
+      if (signal.aborted) this.#queue.shift()?.();
+      signal.throwIfAborted();
+    }
+    this.#running++;
+  }
+
+  #keep(key: string, verdict: ImageVerdict): void {
+    const { allow, deny, entries } = this.#options.keep();
+    this.#kept.delete(key);
+    const ms = verdict.allowed ? allow : deny;
+    if (ms > 0) this.#kept.set(key, { verdict, until: this.#clock() + ms });
+    for (const oldest of this.#kept.keys()) {
+      if (this.#kept.size <= entries) break;
+      this.#kept.delete(oldest);
+    }
+  }
+
+  /** Forgets the verdicts under another policy or trust. */
+  #forgetOlder(): void {
+    const { versions } = this.#options.decider;
+    if (versions === this.#versions) return;
+    this.#versions = versions;
+    this.#changes++;
+    this.#kept.clear();
+    // Whoever asks from now on gets a decision under the new policy.
+    this.#lookups.clear();
+  }
+}

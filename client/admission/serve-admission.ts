@@ -1,0 +1,182 @@
+/** `stele admission` as a service: the webhook's port, the operator's port, and what is read again while it runs. */
+import { stampOf } from '../../merkle/runtime/disk/file-stamps.ts';
+import { failure } from '../../merkle/runtime/service/ends.ts';
+import { type Logger, makeLogger } from '../../merkle/runtime/service/logger.ts';
+import { createOperatorApp } from '../../merkle/runtime/service/operator-app.ts';
+import { drainApp, listen, tryPorts } from '../../merkle/runtime/service/ports.ts';
+import { differing, type Reloaded, Reloads } from '../../merkle/runtime/service/reloads.ts';
+import { readTls, TlsPort } from '../../merkle/runtime/service/tls-files.ts';
+import { formatImageName } from '../evidence/image-name.ts';
+import type { EvidenceSource } from '../evidence/types.ts';
+import { ADMISSION_SETTINGS, type AdmissionConfig, type LiveAdmission } from './admission-config.ts';
+import { AdmissionMetrics } from './admission-metrics.ts';
+import { ImageVerdicts } from './image-verdicts.ts';
+import { StrictDecider } from './strict-decider.ts';
+import type { ReloadingDecider, ResolveTag } from './types.ts';
+import { createWebhookApp } from './webhook-app.ts';
+
+/** Milliseconds that a shutdown waits for the reviews under way: the longest time-out of a webhook. */
+const DRAIN_MS = 30_000;
+/** How often the files of policy and trust are looked at, in milliseconds. */
+const WATCH_MS = 2000;
+
+const UNUSABLE = 'the policy or the trust cannot be used, and everything is denied';
+
+interface AdmissionServer {
+  /** Where it listens, as `https://localhost:8443`. */
+  readonly url: string;
+  readonly adminUrl: string;
+  /** Rejects where the service cannot go on. */
+  readonly failed: Promise<never>;
+  readonly logger: Logger;
+  /** Reads limits, policy, trust and certificate anew. Never rejects: what is wrong is logged, and stays an alarm. */
+  reload(): Promise<void>;
+  /** Takes no new reviews, answers those under way, and closes. */
+  close(): Promise<void>;
+}
+
+export interface ServeAdmissionOptions {
+  readonly config: AdmissionConfig;
+  /** Reads the configuration of a reload. */
+  readonly reread: () => AdmissionConfig;
+  readonly decider: ReloadingDecider;
+  readonly source: EvidenceSource;
+  readonly resolveTag?: ResolveTag | undefined;
+  /** Default 2,000. */
+  readonly watchMs?: number;
+}
+
+/** @throws RuntimeError `config`, `file` */
+export async function serveAdmission(options: ServeAdmissionOptions): Promise<AdmissionServer> {
+  const { config, source, resolveTag } = options;
+  const decider = new StrictDecider(options.decider);
+  const logger = makeLogger(config.log);
+  const { failed } = failure();
+  const tls = await readTls(config.tls);
+  await tryPorts([
+    ['listen', config.listen],
+    ['admin', config.admin],
+  ]);
+  const metrics = new AdmissionMetrics();
+  const live: LiveAdmission = { cache: config.cache, limits: config.limits };
+  const verdicts = new ImageVerdicts({
+    decider,
+    source,
+    keep: () => live.cache,
+    lookups: () => live.limits.lookups,
+    onVerdict: (image, digest, { allowed, why, policy }, seconds) => {
+      const verdict = allowed ? 'allowed' : 'denied';
+      metrics.decisions.labels(verdict).observe(seconds);
+      const named = formatImageName({ domain: image.domain, path: image.path, digest });
+      logger.info({ image: named, verdict, policy, ...(allowed ? {} : { why }) }, 'decided');
+    },
+  });
+  metrics.kept = () => ({ verdicts: verdicts.size, hits: verdicts.hits });
+  const admitting = { verdicts, resolveTag, maxImages: () => live.limits.images };
+  const app = createWebhookApp({ admitting, live, tls, metrics, logger });
+  const port = new TlsPort({
+    files: config.tls,
+    pair: tls,
+    server: app.server,
+    onChange: (facts) => logger.info({ ...facts }, 'another certificate is in use'),
+    onProblem: (problem) =>
+      problem === undefined ? reloads.good('certificate') : reloads.fail('certificate', problem),
+  });
+  metrics.certificateEnd = () => Date.parse(port.facts.notAfter) / 1000;
+  const reloads = admissionReloads(options, { live, decider, port, metrics, logger });
+  const watch = watchFiles(decider, logger, options.watchMs);
+  const admin = createOperatorApp({
+    metrics,
+    prefix: 'stele_admission',
+    hosts: [config.admin.host, ...config.admin.hosts],
+    notReady: () => (closing ? ['it is shutting down'] : expired(port)),
+    alarms: () => [...reloads.alarms(), ...(decider.problem === undefined ? [] : [`${UNUSABLE}: ${decider.problem}`])],
+  });
+  let closing = false;
+  const close = async () => {
+    closing = true;
+    clearInterval(watch);
+    port.close();
+    await reloads.close();
+    await drainApp(app, DRAIN_MS);
+    await drainApp(admin, DRAIN_MS);
+    await decider.close();
+    logger.info({}, 'closed');
+  };
+  try {
+    const adminUrl = await listen(admin, config.admin, 'admin');
+    const url = await listen(app, config.listen, 'listen', true);
+    return { url, adminUrl, failed, logger, reload: () => reloads.request(), close };
+  } catch (error) {
+    clearInterval(watch);
+    port.close();
+    await Promise.allSettled([app.close(), admin.close()]);
+    throw error;
+  }
+}
+
+function expired({ facts }: TlsPort): string[] {
+  return Date.parse(facts.notAfter) > Date.now()
+    ? []
+    : [`the TLS certificate is not valid any more (${facts.notAfter}), and API servers refuse it`];
+}
+
+interface Parts {
+  readonly decider: StrictDecider;
+  readonly live: LiveAdmission;
+  readonly port: TlsPort;
+  readonly metrics: AdmissionMetrics;
+  readonly logger: Logger;
+}
+
+const LIVE: readonly string[] = ['cache', 'limits'];
+
+function admissionReloads({ config, reread }: ServeAdmissionOptions, parts: Parts): Reloads {
+  const { live, decider, port, metrics, logger } = parts;
+  let used = config;
+  const run = async (reloads: Reloads): Promise<Reloaded> => {
+    const next = reread();
+    reloads.good('configuration');
+    await reloadDecider(decider, logger);
+    try {
+      await port.use(next.tls);
+    } catch (error) {
+      reloads.fail('certificate', (error as Error).message);
+    }
+    const differ = differing(used, next, ADMISSION_SETTINGS);
+    const changed = differ.filter((name) => LIVE.includes(name.split('.')[0]!));
+    const restart = differ.filter((name) => !changed.includes(name));
+    used = { ...used, cache: next.cache, limits: next.limits };
+    live.cache = next.cache;
+    live.limits = next.limits;
+    return { changed, restart };
+  };
+  const reloads = new Reloads({ run, logger, onEnd: (result) => metrics.reloads.inc({ result }) });
+  metrics.reloadFailed = () => reloads.failed || decider.problem !== undefined;
+  return reloads;
+}
+
+async function reloadDecider(decider: StrictDecider, logger: Logger): Promise<void> {
+  const before = decider.problem;
+  const problem = await decider.reload();
+  if (problem === before) return;
+  if (problem === undefined) logger.info({}, 'policy and trust can be used again');
+  else logger.error({ reason: problem }, UNUSABLE);
+}
+
+/** Reads policy and trust again soon after a file of theirs has changed. */
+function watchFiles(decider: StrictDecider, logger: Logger, watchMs = WATCH_MS): NodeJS.Timeout {
+  let seen: string | undefined;
+  let looking = false;
+  const look = async () => {
+    if (looking) return;
+    looking = true;
+    const stamp = await stampOf(decider.files);
+    // At the first look too: a file may have changed since it was opened.
+    if (stamp !== seen) await reloadDecider(decider, logger);
+    seen = stamp;
+    looking = false;
+  };
+  void look();
+  return setInterval(() => void look(), watchMs).unref();
+}

@@ -1,0 +1,49 @@
+/**
+ * A decider that denies everything while its policy or its trust cannot be used. The rules of before may be what the change was
+ * to end: a key that was stolen, a signer that left.
+ */
+import { ClientError } from '../errors.ts';
+import type { Decider, ReloadingDecider } from './types.ts';
+
+export class StrictDecider implements Decider {
+  readonly #decider: ReloadingDecider;
+  #problem: string | undefined;
+
+  constructor(decider: ReloadingDecider) {
+    this.#decider = decider;
+  }
+
+  /** Why policy or trust cannot be used. */
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
+  get files(): readonly string[] {
+    return this.#decider.files;
+  }
+
+  get versions(): string {
+    return `${this.#problem ?? ''}\n${this.#decider.versions}`;
+  }
+
+  async decide(...given: Parameters<Decider['decide']>): ReturnType<Decider['decide']> {
+    const problem = this.#problem;
+    if (problem === undefined) return await this.#decider.decide(...given);
+    throw new ClientError('policy', `the policy or the trust of this webhook cannot be used now: ${problem}`);
+  }
+
+  /** Reads policy and trust again. Resolves with why they cannot be used; with undefined where they can. */
+  async reload(): Promise<string | undefined> {
+    try {
+      await this.#decider.reload();
+      this.#problem = undefined;
+    } catch (error) {
+      this.#problem = (error as Error).message;
+    }
+    return this.#problem;
+  }
+
+  close(): Promise<void> {
+    return this.#decider.close();
+  }
+}
