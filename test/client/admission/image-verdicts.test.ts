@@ -45,7 +45,7 @@ function setup(options: { keep?: Partial<{ allow: number; deny: number; entries:
     async decide(artifact) {
       state.decisions++;
       const policy = { name: 'p', digest: 'sha256:0' };
-      return { verdict: state.verdict, artifact, policy, time: 0, rules: [], reasons: [], refused: [] };
+      return { verdict: state.verdict, artifact, policy, time: 0, rules: [], reasons: [], refused: [], levels: [] };
     },
   };
   const verdicts = new ImageVerdicts({
