@@ -1,8 +1,10 @@
 /** What conditions can read: verified facts alone. A variable that a piece of evidence does not have is not there. */
 import { isSignerName } from '../../x509/signer-names.ts';
 import { type CelSource, type CelValue, toCel } from './cel/cel-values.ts';
+import { sbomVariable } from './sbom/sbom-variable.ts';
+import { SbomProblem } from './sbom/types.ts';
 import { typedPredicate } from './typed-predicate.ts';
-import type { CheckContext, DigestSet, EvidenceSigner, VerifiedEvidence } from './types.ts';
+import type { CheckContext, DigestSet, EvidenceSigner, EvidenceStatement, VerifiedEvidence } from './types.ts';
 
 /** The names, and their types where they are always the same. */
 export const DECLARED: readonly string[] = [
@@ -12,6 +14,7 @@ export const DECLARED: readonly string[] = [
   'predicateType: string',
   'subject',
   'predicate',
+  'sbom',
   'entries',
   'times',
   'signedAt: timestamp',
@@ -51,10 +54,23 @@ function ofEvidence(evidence: VerifiedEvidence): Variables {
     signedAt: earliest === undefined ? undefined : new Date(earliest),
     predicateType: statement?.predicateType,
     predicate: statement && (typedPredicate(statement).value as CelSource),
+    sbom: statement && sbomSource(statement),
     subject: subject && { name: subject.name, digest: { ...(subject.digest as DigestSet) } },
   };
   const given = Object.entries(sources).filter((entry): entry is [string, CelSource] => entry[1] !== undefined);
   return Object.fromEntries(given.map(([name, source]) => [name, toCel(source)]));
+}
+
+/** Absent for what is no SBOM, and for one that cannot be read: a condition that reads it is an error then. */
+function sbomSource(statement: EvidenceStatement): CelSource | undefined {
+  const typed = typedPredicate(statement);
+  if (typed.kind !== 'sbom') return undefined;
+  try {
+    return sbomVariable(typed) as CelSource;
+  } catch (error) {
+    if (error instanceof SbomProblem) return undefined;
+    throw error;
+  }
 }
 
 function signerSource(signer: EvidenceSigner): CelSource {

@@ -22,6 +22,11 @@ export const REASONS = {
   verifier: 'the verifier is none of the rule, or another signer spoke for it',
   summary: 'the verification summary is about another resource or policy, or did not pass',
   tag: 'the tag has another name than the rule takes',
+  'sbom-artifact': 'the SBOM is about another artifact, or does not say which',
+  'sbom-incomplete': 'the SBOM leaves something out, or names fewer packages than the rule asks for',
+  'sbom-unknown': 'a package of the SBOM cannot be judged: it has no purl, or a version that cannot be compared',
+  'forbidden-package': 'the artifact holds a package, a license or a digest that the rule forbids',
+  license: 'a package has a license that the rule does not take, or none that is known',
   limit: 'there is more evidence than a decision takes',
   internal: 'an unexpected error ended the check',
 } as const;

@@ -4,7 +4,7 @@ import { readPredicate, type TypedPredicate } from './predicates/predicate.ts';
 import type { EvidenceStatement } from './types.ts';
 
 /** `kind` is absent for a type that is not known here. */
-type ReadPredicate = TypedPredicate | { readonly kind?: undefined; readonly value: JsonValue };
+export type ReadPredicate = TypedPredicate | { readonly kind?: undefined; readonly value: JsonValue };
 
 const known = new WeakMap<EvidenceStatement, ReadPredicate>();
 

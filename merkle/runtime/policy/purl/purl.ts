@@ -1,5 +1,5 @@
 /**
- * Package URLs (package-url/purl-spec, docs/specification of November 2026): read strictly, in the canonical form of their
+ * Package URLs (package-url/purl-spec, its specification of November 2026): read strictly, in the canonical form of their
  * type, and compared as rules need it.
  *
  * The text is split as the specification says, and never by a URL parser: those drop tabs and line ends, resolve `..`, and

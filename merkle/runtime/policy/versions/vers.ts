@@ -1,5 +1,5 @@
 /**
- * Version ranges (`vers:npm/>=1.0.0|<2.0.0`; package-url/vers-spec, docs/specification of November 2026).
+ * Version ranges (`vers:npm/>=1.0.0|<2.0.0`; package-url/vers-spec, its specification of November 2026).
  *
  * A version that cannot be compared is never "not in the range": the answer is then a text that says why.
  */
@@ -35,9 +35,6 @@ const SCHEMES: Readonly<Record<string, VersionScheme>> = {
   swift: SEMVER_ORDER,
   'vscode-extension': SEMVER_ORDER,
 };
-
-/** Types of ranges that are about packages of any type. */
-export const GENERAL_RANGES: readonly string[] = ['all', 'intdot', 'semver'];
 
 type Comparator = '=' | '!=' | '<' | '<=' | '>' | '>=';
 
