@@ -28,6 +28,11 @@ const COMMANDS: readonly Entry[] = [
     async () => (await import('./verify/verify-command.ts')).verifyCommand(),
   ],
   [
+    'decide',
+    'decide from evidence whether an artifact may be used',
+    async () => (await import('./policy/decide-command.ts')).decideCommand(),
+  ],
+  [
     'audit',
     'rebuild the tree of a whole log, and check all that it serves',
     async () => (await import('./audit-command.ts')).auditCommand(),

@@ -23,7 +23,7 @@ export function addCaOption(command: Command): Command {
 export async function fetchOf(ca: string | undefined): Promise<typeof fetch | undefined> {
   if (ca === undefined) return undefined;
   // The file may be a pipe, which is read once, and a command may ask twice.
-  const made = fetches.get(ca) ?? fetchTrusting(await certificatesIn(ca));
+  const made = fetches.get(ca) ?? fetchTrusting(await certificatesOf(ca));
   fetches.set(ca, made);
   return made;
 }
@@ -31,7 +31,7 @@ export async function fetchOf(ca: string | undefined): Promise<typeof fetch | un
 const fetches = new Map<string, typeof fetch>();
 
 /** @returns at least one certificate, in PEM. @throws ClientError `file` */
-async function certificatesIn(path: string): Promise<readonly string[]> {
+export async function certificatesOf(path: string): Promise<readonly string[]> {
   const text = Buffer.from(await readWhole(path, MAX_AUTHORITIES, 'a list of authorities')).toString('latin1');
   const wrong = (why: string, cause?: unknown) =>
     new ClientError('file', `the authorities in ${path} cannot be used: ${why}`, { cause });

@@ -19,10 +19,11 @@ const MAX_BUNDLES = 256;
 /** Where a bundle stands: on a line, from 1, or at an index of the list `attestations`, from 0. */
 export type BundlePlace = { readonly line: number } | { readonly index: number };
 
-/** A bundle of a file, or why it cannot be read. `place` is absent where the file is one bundle. */
-export type ListedBundle =
+/** A bundle of a file, or why it cannot be read. `place` is absent where the file is one bundle; `bytes` are those of a line. */
+export type ListedBundle = { readonly bytes?: Uint8Array } & (
   | { readonly place?: BundlePlace; readonly bundle: Bundle }
-  | { readonly place: BundlePlace; readonly error: ClientError };
+  | { readonly place: BundlePlace; readonly error: ClientError }
+);
 
 /**
  * Parses the bundles of a file, and verifies nothing. A bundle that cannot be read does not keep the others from being read.
@@ -36,7 +37,7 @@ export function parseBundles(file: Uint8Array): readonly ListedBundle[] {
   if (file.length > MAX_BUNDLE) throw malformed(what, `is longer than ${MAX_BUNDLE} bytes`);
   const documents = jsonDocuments(file, what, MAX_BUNDLES);
   if (documents.length > 1) {
-    return documents.map(({ line, bytes }) => listed({ line }, () => parseBundle(bytes)));
+    return documents.map(({ line, bytes }) => ({ ...listed({ line }, () => parseBundle(bytes)), bytes }));
   }
   const value = parseBundleJson(file);
   const attestations = attestationsOf(value);

@@ -40,6 +40,8 @@ export interface Subject {
 
 /** The parts of a statement that Stele reads. The signer chose the texts: see `printable`. */
 export interface Statement {
+  /** `_type`: the URI of the version. */
+  readonly type: string;
   readonly predicateType: string;
   /** At least one. */
   readonly subjects: readonly StatementSubject[];
@@ -92,7 +94,8 @@ export function parseStatement(bytes: Uint8Array): Statement {
     const value = member?.startsWith('"') ? JSON.parse(member) : undefined;
     return string(member === undefined ? undefined : (value ?? null), `${what}.${name}`);
   };
-  if (!TYPES.includes(text('_type'))) throw malformed(`${what}._type`, 'is not the type of a statement v1 or v0.1');
+  const version = text('_type');
+  if (!TYPES.includes(version)) throw malformed(`${what}._type`, 'is not the type of a statement v1 or v0.1');
   const type = text('predicateType');
   if (!isTypeUri(type)) throw malformed(`${what}.predicateType`, 'is not a URI');
   const predicate = statement.get('predicate')?.text ?? 'null';
@@ -100,7 +103,7 @@ export function parseStatement(bytes: Uint8Array): Statement {
   if (predicate !== 'null' && !isText && !predicate.startsWith('{')) {
     throw malformed(`${what}.predicate`, 'is not an object');
   }
-  return { predicateType: type, subjects: readSubjects(statement.get('subject'), `${what}.subject`) };
+  return { type: version, predicateType: type, subjects: readSubjects(statement.get('subject'), `${what}.subject`) };
 }
 
 /**

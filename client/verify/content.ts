@@ -151,7 +151,7 @@ function checkAttestation(
 const statements = new WeakMap<DsseContent, Statement>();
 
 /** The statement in an envelope. The payload must not change once it was read. @throws ClientError `malformed` */
-function readStatement(content: DsseContent): Statement {
+export function readStatement(content: DsseContent): Statement {
   const known = statements.get(content);
   if (known !== undefined) return known;
   const statement = parseStatement(content.payload);

@@ -11,7 +11,10 @@ export interface SctWish {
   readonly ignoreSct: boolean;
 }
 
-export function sctWish({ requireSct, insecureIgnoreSct }: VerifyOptions): SctWish {
+export function sctWish({
+  requireSct,
+  insecureIgnoreSct,
+}: Pick<VerifyOptions, 'requireSct' | 'insecureIgnoreSct'>): SctWish {
   return { requireSct: requireSct === true, ignoreSct: insecureIgnoreSct === true };
 }
 
@@ -22,7 +25,10 @@ export interface Thresholds {
 }
 
 /** @throws ClientError `usage` */
-export function thresholds({ requireLogs, requireTimestamps }: VerifyOptions): Thresholds {
+export function thresholds({
+  requireLogs,
+  requireTimestamps,
+}: Pick<VerifyOptions, 'requireLogs' | 'requireTimestamps'>): Thresholds {
   return {
     requireLogs: threshold(requireLogs, '--require-logs'),
     requireTimestamps: threshold(requireTimestamps, '--require-timestamps'),
@@ -41,7 +47,7 @@ function threshold(given: string | undefined, flag: string): number | undefined 
  *
  * @throws ClientError `usage`
  */
-export function presentTime({ at }: VerifyOptions): number {
+export function presentTime({ at }: Pick<VerifyOptions, 'at'>): number {
   const time = at === undefined ? Date.now() : timeOfText(at);
   if (time !== undefined) return time;
   throw usage(`--at ${printable(at ?? '')} is not a time of RFC 3339, like 2026-08-01T12:00:00Z`);

@@ -22,14 +22,17 @@ export interface VerifyTrust extends Omit<CheckpointTrust, 'trustedRoot'> {
   readonly trustedRoot?: TrustedRoots | undefined;
 }
 
-/** @throws ClientError `file`, `usage`, `trusted-root`, `log-key`, `policy`, `trust` */
-export async function readVerifyTrust(options: VerifyOptions): Promise<VerifyTrust> {
+/**
+ * @param policyFlag the option of the quorum policy, for messages
+ * @throws ClientError `file`, `usage`, `trusted-root`, `log-key`, `policy`, `trust`
+ */
+export async function readVerifyTrust(options: VerifyOptions, policyFlag = '--policy'): Promise<VerifyTrust> {
   const { trustedRoot, logKey, policy, lastCheckpoint = [] } = options;
   if (trustedRoot === undefined && logKey === undefined && policy === undefined) {
     const followed = await followedOf(options);
     if (followed !== undefined) return await ofFollowed(followed, lastCheckpoint);
     throw usage(
-      `say which log you trust: --trusted-root, or --log-key, or --policy with witnesses as well${OR_FOLLOW}`,
+      `say which log you trust: --trusted-root, or --log-key, or ${policyFlag} with witnesses as well${OR_FOLLOW}`,
     );
   }
   if (options.trust !== undefined || options.maxTrustAge !== undefined) {

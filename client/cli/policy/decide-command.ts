@@ -1,0 +1,54 @@
+/** `stele decide`: whether an artifact may be used, under a decision policy, from evidence. */
+import { Command } from 'commander';
+import { addEvidenceOptions, addEvidenceTrustOptions, type DecideOptions } from './decide-options.ts';
+import { addOutputOptions } from './decision-outputs.ts';
+
+const HELP = `
+The decision policy (docs/policy.md) says which evidence the artifact needs. Which logs, authorities and witnesses are trusted
+stands in no policy: it comes from the same options as for \`stele verify\`, with --quorum-policy for a c2sp.org/tlog-policy,
+or from the repository that \`stele trust use\` follows.
+
+All evidence is verified first: a signature that is in no trusted log counts for nothing, and neither does evidence of another
+artifact. Without evidence the answer is deny, and so it is where anything cannot be told.
+
+Exit status: 0 allow, 1 deny, 2 it could not be tried. Of many artifacts: 1 if any is denied.
+
+Examples:
+  stele decide app.tgz --policy policy.yaml --evidence app.tgz.sigstore.json --quorum-policy trust/policy
+  stele decide app.tgz --policy policy.yaml --evidence evidence/ --trusted-root trusted_root.json --json
+  stele decide sha256:9f86…0a08 --name app --policy policy.yaml --evidence evidence/
+  stele decide registry.example.com/team/app@sha256:9f86…0a08 --policy policy.yaml --registry
+  stele decide dist/*.tgz --policy policy.yaml --evidence evidence/`;
+
+export function decideCommand(): Command {
+  const command = new Command('decide')
+    .description('Decide from evidence whether an artifact may be used')
+    .argument('<artifacts...>', 'files, digests of them (sha256:HEX), or images NAME@sha256:HEX')
+    .option('--policy <path>', 'the decision policy (YAML)')
+    .option(
+      '--name <name>',
+      'the name of the artifact, in the place of its file name: the policy may be for some names',
+    );
+  addEvidenceTrustOptions(addEvidenceOptions(command));
+  return addOutputOptions(command)
+    .option('--json', 'print the decision as JSON; of several artifacts as a list')
+    .addHelpText('after', HELP)
+    .action(decideOn);
+}
+
+async function decideOn(artifacts: readonly string[], options: DecideOptions): Promise<void> {
+  const stop = new AbortController();
+  const interrupted = () => stop.abort();
+  process.once('SIGINT', interrupted);
+  try {
+    const { runDecide } = await import('./run-decide.ts');
+    const { nodePrimitives } = await import('../../../merkle/runtime/crypto/node-primitives.ts');
+    const primitives =
+      artifacts.length > 1
+        ? nodePrimitives()
+        : (await import('../../../merkle/runtime/crypto/message-primitives.ts')).messagePrimitives(nodePrimitives());
+    await runDecide(artifacts, options, primitives, stop.signal);
+  } finally {
+    process.removeListener('SIGINT', interrupted);
+  }
+}

@@ -1,0 +1,33 @@
+/** Files that `stele decide` writes beside what it prints, each with an option of its own. */
+import type { Command } from 'commander';
+import type { NamedDecision } from './named-decision.ts';
+
+interface DecisionOutput {
+  /** Of the option, in camelCase: `sarif` for `--sarif`. */
+  readonly option: string;
+  /** `--sarif <path>` */
+  readonly flags: string;
+  readonly description: string;
+  /** Loads the writer. It returns all of the file. */
+  load(): Promise<(decisions: readonly NamedDecision[]) => string>;
+}
+
+const OUTPUTS: readonly DecisionOutput[] = [];
+
+export function addOutputOptions(command: Command): Command {
+  for (const { flags, description } of OUTPUTS) command.option(flags, description);
+  return command;
+}
+
+/** Writes the files that the options name. @throws ClientError `file` */
+export async function writeOutputs(
+  options: Readonly<Record<string, unknown>>,
+  decisions: readonly NamedDecision[],
+): Promise<void> {
+  for (const { option, load } of OUTPUTS) {
+    const path = options[option];
+    if (typeof path !== 'string') continue;
+    const { writeWhole } = await import('../files.ts');
+    await writeWhole(path, Buffer.from((await load())(decisions)));
+  }
+}

@@ -1,0 +1,135 @@
+/** Decides on each artifact: finds its evidence, verifies the evidence, and asks the policy. */
+import type { Primitives } from '../../../merkle/rekor/primitives.ts';
+import { decide } from '../../../merkle/runtime/policy/decide.ts';
+import { loadDecisionPolicy, MAX_DECISION_POLICY } from '../../../merkle/runtime/policy/load-policy.ts';
+import type { DecisionPolicy } from '../../../merkle/runtime/policy/types.ts';
+import { ClientError, usage } from '../../errors.ts';
+import type { EvidencePiece, EvidenceSource } from '../../evidence/types.ts';
+import { MAX_BUNDLE } from '../../formats/bundle.ts';
+import { type EvidenceTrust, hashesOfEvidence, readEvidence, verifyEvidence } from '../../policy/check-evidence.ts';
+import { decisionJson, decisionLines, decisionSentence } from '../../policy/decision-text.ts';
+import { counted } from '../counted.ts';
+import { readWhole } from '../files.ts';
+import { inputName, STANDARD_INPUT } from '../input.ts';
+import { printJson, reportFailed, writeOut } from '../report.ts';
+import { presentTime, sctWish, thresholds } from '../verify/demands.ts';
+import { readVerifyTrust } from '../verify/verify-trust.ts';
+import { digestSetOf, type NamedArtifact, namedArtifacts } from './decide-artifacts.ts';
+import type { DecideOptions } from './decide-options.ts';
+import { writeOutputs } from './decision-outputs.ts';
+import type { NamedDecision } from './named-decision.ts';
+
+/** Prints the decisions, and sets the exit status: 0 where all are allow, else 1. @throws ClientError, RuntimeError */
+export async function runDecide(
+  names: readonly string[],
+  options: DecideOptions,
+  primitives: Primitives,
+  signal: AbortSignal,
+): Promise<void> {
+  const artifacts = await namedArtifacts(names, options);
+  const policy = await readDecisionPolicy(options.policy);
+  const now = presentTime(options);
+  const trust = await readEvidenceTrust(options);
+  const sources = await evidenceSources(options);
+  const decisions: NamedDecision[] = [];
+  for (const artifact of artifacts) {
+    const decision = await decideOne(artifact, { policy, now, trust, sources, primitives, signal });
+    decisions.push({ name: artifact.given, decision });
+  }
+  await writeOutputs(options as Readonly<Record<string, unknown>>, decisions);
+  report(decisions, options.json === true);
+}
+
+interface Basis {
+  readonly policy: DecisionPolicy;
+  readonly now: number;
+  readonly trust: EvidenceTrust;
+  readonly sources: readonly EvidenceSource[];
+  readonly primitives: Primitives;
+  readonly signal: AbortSignal;
+}
+
+async function decideOne(artifact: NamedArtifact, basis: Basis) {
+  const { policy, now, trust, sources, primitives, signal } = basis;
+  const first = await artifact.digests(['sha256'], signal, primitives);
+  const [[hash, hex] = []] = Object.entries(digestSetOf(first));
+  const subject = { digest: `${hash}:${hex}`, image: artifact.image };
+  const pieces: EvidencePiece[] = [];
+  for (const source of sources) pieces.push(...(await source.find(subject, signal)));
+  const bundles = readEvidence(pieces, primitives);
+  const digests = await artifact.digests(hashesOfEvidence(bundles, policy, primitives), signal, primitives);
+  const evidence = verifyEvidence(bundles, digests, trust, policy, now, primitives);
+  const { name } = artifact;
+  const about = { ...(name === undefined ? {} : { name }), digest: digestSetOf(digests) };
+  return decide(policy, about, evidence, now);
+}
+
+/** @throws ClientError `usage`, `file`; RuntimeError `decision-policy` */
+export async function readDecisionPolicy(path: string | undefined): Promise<DecisionPolicy> {
+  if (path === undefined) throw usage('say what must hold: --policy with a decision policy (docs/policy.md)');
+  const bytes = await readWhole(path, MAX_DECISION_POLICY, 'a decision policy');
+  return await loadDecisionPolicy(bytes, { file: path === STANDARD_INPUT ? inputName(path) : path });
+}
+
+/** @throws ClientError as `readVerifyTrust` */
+export async function readEvidenceTrust(options: DecideOptions): Promise<EvidenceTrust> {
+  const { quorumPolicy, trust, maxTrustAge, trustedRoot, logKey, lastCheckpoint, at, witnessTime } = options;
+  const given = { trust, maxTrustAge, trustedRoot, logKey, lastCheckpoint, at, policy: quorumPolicy };
+  const asked = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  const read = await readVerifyTrust(asked, '--quorum-policy');
+  if (witnessTime === true && read.policy?.quorum === undefined) {
+    throw usage('--witness-time needs a --quorum-policy with a quorum of witnesses');
+  }
+  const wanted = thresholds(options);
+  if (wanted.requireTimestamps !== undefined && read.trustedRoot === undefined) {
+    throw usage('--require-timestamps needs a --trusted-root with time-stamp authorities');
+  }
+  return { ...read, ...wanted, ...sctWish(options), witnessTime: witnessTime === true };
+}
+
+async function evidenceSources(options: DecideOptions): Promise<EvidenceSource[]> {
+  const { evidence = [], registry, insecureRegistry, ca } = options;
+  if (evidence.length === 0 && registry !== true) {
+    throw usage('say where the evidence is: --evidence with a folder or a file of bundles, or --registry for an image');
+  }
+  const sources: EvidenceSource[] = [];
+  for (const path of evidence) sources.push(await sourceOf(path));
+  if (registry !== true) {
+    if (insecureRegistry !== undefined || ca !== undefined) {
+      throw usage('--insecure-registry and --ca are about a registry: give --registry, or leave them out');
+    }
+    return sources;
+  }
+  const { registrySource } = await import('../../evidence/registry.ts');
+  const { certificatesOf } = await import('../tls-authorities.ts');
+  const authorities = ca === undefined ? undefined : await certificatesOf(ca);
+  // A person names the image on this command line, and may mean a registry on this machine.
+  sources.push(registrySource({ insecure: insecureRegistry, authorities, allow: ['loopback', 'private'] }));
+  return sources;
+}
+
+async function sourceOf(path: string): Promise<EvidenceSource> {
+  if (path !== STANDARD_INPUT) return (await import('../../evidence/directory-store.ts')).directorySource(path);
+  const bytes = await readWhole(path, MAX_BUNDLE, 'a bundle');
+  return { find: async () => [{ source: inputName(path), bytes }] };
+}
+
+function report(decisions: readonly NamedDecision[], asJson: boolean): void {
+  const denied = decisions.filter(({ decision }) => decision.verdict !== 'allow');
+  const [only] = decisions;
+  const json = ({ name, decision }: NamedDecision) => ({
+    ok: decision.verdict === 'allow',
+    name,
+    ...decisionJson(decision),
+  });
+  if (asJson) printJson(decisions.length === 1 ? json(only!) : decisions.map(json));
+  else if (decisions.length === 1) writeOut(`${decisionLines(only!.name, only!.decision).join('\n')}\n`);
+  else {
+    for (const { name, decision } of decisions) {
+      writeOut(`${decision.verdict === 'allow' ? 'ALLOW' : 'DENY '} ${name}: ${decisionSentence(decision)}\n`);
+    }
+    writeOut(`${counted(decisions.length - denied.length, 'artifact')} allowed, ${denied.length} denied\n`);
+  }
+  for (const { name, decision } of denied) reportFailed(name, new ClientError('denied', decisionSentence(decision)));
+  if (denied.length > 0) process.exitCode = 1;
+}

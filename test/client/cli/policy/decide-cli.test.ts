@@ -1,0 +1,201 @@
+/** `stele decide`, as users run it, on bundles that a log of this test holds. */
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SteleIn } from '../../../support/stele-in.ts';
+
+let stele: SteleIn;
+const digestOf = (text: string | Uint8Array) => createHash('sha256').update(text).digest('hex');
+
+const POLICY = `version: 1
+name: releases
+signers:
+  release: { keyFile: release.pub }
+  reviewer: { keyFile: reviewer.pub }
+rules:
+  - name: signed by the release team
+    type: signature
+    signers: [release]
+  - name: reviewed
+    type: https://example.com/review/v1
+    signers: [reviewer]
+    conditions:
+      - { cel: "predicate.result == 'good'", message: the review does not say that it is good }
+`;
+
+beforeAll(async () => {
+  stele = await SteleIn.start();
+  const how = ['--log', stele.log.url, '--log-key', stele.log.vkey];
+  stele.write('app', 'the app');
+  stele.write('other', 'another file');
+  stele.write('good.json', JSON.stringify({ result: 'good' }));
+  stele.write('bad.json', JSON.stringify({ result: 'bad' }));
+  for (const name of ['release', 'reviewer']) {
+    stele.write(`${name}.txt`, name);
+    await stele.done('sign', `${name}.txt`, ...how, '--new-key', `${name}.pem`, '--public-out', `${name}.pub`);
+  }
+  mkdirSync(stele.path('evidence'));
+  mkdirSync(stele.path('bad'));
+  await stele.done('sign', 'app', ...how, '--key', 'release.pem', '--out', 'evidence/app.sigstore.json');
+  const review = ['--type', 'https://example.com/review/v1', '--key', 'reviewer.pem', ...how];
+  await stele.done('attest', 'app', '--predicate', 'good.json', ...review, '--out', 'evidence/review.json');
+  await stele.done('attest', 'app', '--predicate', 'bad.json', ...review, '--out', 'bad/review.json');
+  await stele.done('sign', 'other', ...how, '--key', 'release.pem', '--out', 'other.sigstore.json');
+  stele.write('policy.yaml', POLICY);
+}, 60_000);
+
+afterAll(() => stele.end());
+
+const TRUST = ['--policy', 'policy.yaml', '--quorum-policy', 'quorum'];
+
+describe('stele decide', () => {
+  it('allows what all rules hold for, and says by which evidence', async () => {
+    const { status, out, err } = await stele.run('decide', 'app', ...TRUST, '--evidence', 'evidence');
+    expect({ status, err }).toEqual({ status: 0, err: '' });
+    const bundle = readFileSync(stele.path('evidence/review.json'));
+    for (const part of [
+      'ALLOW: app',
+      `releases, sha256:${digestOf(POLICY)}`,
+      `sha256:${digestOf('the app')}`,
+      'Rule "reviewed" holds',
+      `sha256:${digestOf(bundle)}`,
+      'signed by reviewer',
+    ]) {
+      expect(out).toContain(part);
+    }
+  });
+
+  it('says the same as JSON', async () => {
+    const { out } = await stele.run('decide', 'app', ...TRUST, '--evidence', 'evidence', '--json');
+    expect(JSON.parse(out)).toMatchObject({
+      ok: true,
+      name: 'app',
+      verdict: 'allow',
+      artifact: { name: 'app', digest: { sha256: digestOf('the app') } },
+      policy: { name: 'releases', digest: `sha256:${digestOf(POLICY)}` },
+      rules: [
+        {
+          name: 'signed by the release team',
+          holds: true,
+          evidence: [{ source: 'evidence/app.sigstore.json', holds: true }],
+        },
+        { name: 'reviewed', holds: true, evidence: [{ signers: ['reviewer'], reasons: [] }] },
+      ],
+      refused: [],
+    });
+  });
+
+  it('denies with status 1, and names the rule, the piece and what failed in it', async () => {
+    const args = ['decide', 'app', ...TRUST, '--evidence', 'bad', '--evidence', 'evidence/app.sigstore.json'];
+    const { status, out, err } = await stele.run(...args);
+    expect(status).toBe(1);
+    expect(out).toContain('DENY: app');
+    expect(out).toContain('Rule "reviewed" does not hold');
+    expect(out).toContain('[condition] the review does not say that it is good');
+    expect(err).toMatch(/^stele: error \[denied\]: app: denied by the policy "releases": rule "reviewed"/);
+    const json = JSON.parse((await stele.run(...args, '--json')).out);
+    expect(json).toMatchObject({
+      ok: false,
+      verdict: 'deny',
+      rules: [
+        { holds: true },
+        {
+          holds: false,
+          reasons: [{ code: 'threshold' }],
+          evidence: [{ holds: false, source: 'bad/review.json', reasons: [{ code: 'condition' }] }],
+        },
+      ],
+    });
+  });
+
+  it('denies without evidence, with what is missing', async () => {
+    mkdirSync(stele.path('none'));
+    const { status, out } = await stele.run('decide', 'app', ...TRUST, '--evidence', 'none', '--json');
+    expect(status).toBe(1);
+    expect(JSON.parse(out).rules.map(({ reasons }: { reasons: { code: string }[] }) => reasons[0]!.code)).toEqual([
+      'no-evidence',
+      'no-evidence',
+    ]);
+  });
+
+  it('counts no evidence of another artifact', async () => {
+    const { status, out } = await stele.run('decide', 'other', ...TRUST, '--evidence', 'evidence', '--json');
+    expect(status).toBe(1);
+    expect(JSON.parse(out)).toMatchObject({
+      verdict: 'deny',
+      refused: [{ code: 'digest-mismatch' }, { code: 'digest-mismatch' }],
+    });
+  });
+
+  it('counts nothing of a log that is not trusted', async () => {
+    const other = 'log.example.com+73b9899d+ASTpfkDexMS6rb9W463ozh39NVOwKaJayCQpIPCGv4ka';
+    const trust = ['--policy', 'policy.yaml', '--log-key', other];
+    const { status, out } = await stele.run('decide', 'app', ...trust, '--evidence', 'evidence', '--json');
+    expect(status).toBe(1);
+    expect(JSON.parse(out).refused.map(({ code }: { code: string }) => code)).toEqual([
+      'bad-checkpoint',
+      'bad-checkpoint',
+    ]);
+  });
+
+  it('decides by digest alone, with a name for the patterns of the policy', async () => {
+    stele.write('named.yaml', POLICY.replace('signers:', "artifacts: ['registry.example.com/team/*']\nsigners:"));
+    const digest = `sha256:${digestOf('the app')}`;
+    const how = ['--policy', 'named.yaml', '--quorum-policy', 'quorum', '--evidence', 'evidence', '--json'];
+    const verdictOf = async (...args: string[]) => JSON.parse((await stele.run('decide', ...args, ...how)).out);
+    expect((await verdictOf(digest, '--name', 'registry.example.com/team/app')).verdict).toBe('allow');
+    expect((await verdictOf(`registry.example.com/team/app@${digest}`)).verdict).toBe('allow');
+    for (const args of [
+      [digest],
+      [digest, '--name', 'registry.example.com/app'],
+      [`other.example.com/team/app@${digest}`],
+    ]) {
+      expect(await verdictOf(...args)).toMatchObject({
+        verdict: 'deny',
+        reasons: [{ code: 'not-covered' }],
+        rules: [],
+      });
+    }
+  });
+
+  it('decides on many, with a line each and a sum', async () => {
+    const { status, out, err } = await stele.run('decide', 'app', 'other', ...TRUST, '--evidence', 'evidence');
+    expect(status).toBe(1);
+    expect(out.split('\n')).toEqual([
+      'ALLOW app: allowed by the policy "releases"',
+      expect.stringMatching(/^DENY {2}other: denied by the policy "releases": /),
+      '1 artifact allowed, 1 denied',
+      '',
+    ]);
+    expect(err.split('\n')).toHaveLength(2);
+    const json = JSON.parse(
+      (await stele.run('decide', 'app', 'other', ...TRUST, '--evidence', 'evidence', '--json')).out,
+    );
+    expect(json.map(({ verdict }: { verdict: string }) => verdict)).toEqual(['allow', 'deny']);
+  });
+
+  it.each([
+    [['decide', 'app', '--quorum-policy', 'quorum', '--evidence', 'evidence'], /--policy with a decision policy/],
+    [['decide', 'app', ...TRUST], /say where the evidence is/],
+    [
+      ['decide', 'app', '--policy', 'policy.yaml', '--trust', 'no-trust', '--evidence', 'evidence'],
+      /no repository is followed/,
+    ],
+    [['decide', 'app', ...TRUST, '--evidence', 'not-there'], /\[evidence\]/],
+    [['decide', 'not-there', ...TRUST, '--evidence', 'evidence'], /\[file\]/],
+    [['decide', 'app', 'app', ...TRUST, '--evidence', 'evidence'], /given twice/],
+    [['decide', 'app', 'other', '--name', 'x', ...TRUST, '--evidence', 'evidence'], /--name is of one/],
+    [['decide', 'app', ...TRUST, '--registry'], /--registry finds evidence of images/],
+    [['decide', 'app', ...TRUST, '--evidence', 'evidence', '--ca', 'x'], /give --registry/],
+    [['decide', 'app', ...TRUST, '--evidence', 'evidence', '--witness-time'], /--witness-time needs a --quorum-policy/],
+    [['decide', 'sha256:abc', ...TRUST, '--evidence', 'evidence'], /is not a digest/],
+    [
+      ['decide', 'app', '--policy', 'quorum', '--quorum-policy', 'quorum', '--evidence', 'evidence'],
+      /\[decision-policy\]/,
+    ],
+  ])('says with status 2 what could not be tried: %j', async (args, message) => {
+    const { status, out, err } = await stele.run(...args);
+    expect({ status, out }).toEqual({ status: 2, out: '' });
+    expect(err).toMatch(message);
+  });
+});
