@@ -163,8 +163,11 @@ function readCommit(bytes: Uint8Array, headers: readonly Header[]): GitCommit {
 
 /** The tag that a merge commit keeps of what it merged. It says nothing of the commit itself. */
 function checkMergeTag(whole: string, parents: readonly string[]): void {
-  const tag = parseGitObject(Uint8Array.from(`${whole}\n`, (char) => char.charCodeAt(0)));
-  if (tag.kind !== 'tag' || (tag.type === 'commit' && !parents.slice(1).includes(tag.object))) {
+  const bytes = Uint8Array.from(`${whole}\n`, (char) => char.charCodeAt(0));
+  const { headers, body } = readHeaders(bytes);
+  // Only a tag: a commit in the place of one could hold a commit, and so on, each of them read anew.
+  const tag = headers[0]?.name === 'object' ? readTag(bytes, headers, body) : undefined;
+  if (tag === undefined || (tag.type === 'commit' && !parents.slice(1).includes(tag.object))) {
     throw badGit('has a mergetag that is about none of the commits that it merged');
   }
 }
