@@ -54,6 +54,12 @@ function decideOn(
   const refused = evidence.filter((one): one is RefusedEvidence => !isVerified(one));
   // The same piece from two places is one piece.
   const distinct = [...new Map(pieces.map((one) => [one.digest, one])).values()];
+  // Whether such a rule is for the artifact is not known, and without the rule a decision could allow more.
+  const unknown = artifact.name === undefined ? policy.rules.find((rule) => rule.artifacts !== undefined) : undefined;
+  if (unknown !== undefined) {
+    const why = `the rule "${printable(unknown.name)}" is for artifacts of some names, and this artifact has none: name it`;
+    return deny(policy, artifact, now, [reason('not-covered', why)], refused);
+  }
   const rules = isCovered(policy.artifacts, artifact)
     ? policy.rules.filter((rule) => isCovered(rule.artifacts, artifact))
     : [];

@@ -2,7 +2,7 @@
 
 /** Each code, and what it means. */
 export const REASONS = {
-  'not-covered': 'the policy has no rule for the artifact',
+  'not-covered': 'the policy has no rule for the artifact, or needs its name to know',
   'no-evidence': 'there is no evidence of the type of the rule',
   threshold: 'fewer different signers than the threshold have evidence that holds',
   signer: 'the signer is none of the signers of the rule',
