@@ -25,7 +25,7 @@ export type RuntimeErrorCode =
   | 'locked' // Another process owns the directory.
   | 'pool' // A worker of the pool failed, or the pool is closed.
   | 'package' // An optional package is not installed, or cannot be loaded.
-  | 'predicate' // The predicate of a statement is not what its type says; the message names the field.
+  | 'predicate' // The predicate of a statement, a link or a layout is not what its type says; the message names the field.
   | 'config' // A setting is unknown, wrong or missing.
   | 'decision-policy' // A decision policy, or a condition in it, is wrong.
   | 'network' // A server does not answer, or not in time, or not to the end.
