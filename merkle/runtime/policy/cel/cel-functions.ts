@@ -30,10 +30,12 @@ import { timeFunctions } from './cel-time.ts';
 import {
   type CelFunctions,
   type CelValue,
+  DURATION,
   durationValue,
   kindOf,
   nanosOf,
   noOverload,
+  TIMESTAMP,
   timestampValue,
 } from './cel-values.ts';
 
@@ -152,7 +154,12 @@ function conversions(meter: Meter): CelFunctions {
   const instant = (nanos: bigint): CelValue => timestampValue(checkedInstant(nanos));
   return {
     'dyn/1': (value) => value,
-    'type/1': (value) => celType(value),
+    'type/1': (value) => {
+      const kind = kindOf(value);
+      return kind === 'timestamp' ? TIMESTAMP : kind === 'duration' ? DURATION : celType(value);
+    },
+    // The types whose names are not those of the language itself.
+    'typeNamed/1': (name) => (name === TIMESTAMP.name ? TIMESTAMP : DURATION),
     'bool/1': converter('bool', { bool: (value) => value, string: (value) => boolOfText(value as string) }),
     'int/1': converter('int', {
       int: (value) => value,

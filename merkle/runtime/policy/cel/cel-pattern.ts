@@ -1,6 +1,6 @@
 /** Patterns of `matches`: RE2, in time that is linear in the text and in the size of the pattern with its repetitions written out. */
 import { RE2JS } from 're2js';
-import { patternSteps } from '../../../x509/identity-pattern.ts';
+import { patternSteps } from '../../../pattern-steps.ts';
 
 const MAX_PATTERN = 1_024;
 const MAX_STEPS = 2_000;

@@ -2,19 +2,18 @@
  * From an expression to what runs: the syntax tree of @bufbuild/cel (google/cel-spec, proto/cel/expr/syntax.proto) with Stele's own
  * functions, and loops that are metered. The package plans and runs it.
  */
-import { CelScalar, celEnv, celFunc, celUint, isCelUint, plan } from '@bufbuild/cel';
+import { type CelEnv, type CelError, celError, celUint, isCelUint, plan } from '@bufbuild/cel';
 import { standardFunctions } from './cel-functions.ts';
 import { CelSyntaxError, type Literal } from './cel-lexer.ts';
 import type { Meter } from './cel-limits.ts';
 import { MESSAGES } from './cel-messages.ts';
 import type { CelNode, MacroNode } from './cel-parser.ts';
+import { type CelValue, DURATION, TIMESTAMP } from './cel-values.ts';
 
 type Runnable = ReturnType<typeof plan>;
 /** A node of syntax.proto. */
 type Expr = NonNullable<Extract<Parameters<typeof plan>[1], { exprKind: unknown }>>;
 type ExprKind = Expr['exprKind'];
-
-const { DYN } = CelScalar;
 
 /** What the operations of a loop's body cost at most, before they run. */
 interface Planned {
@@ -23,26 +22,34 @@ interface Planned {
   readonly operations: number;
 }
 
-const environments = new WeakMap<Meter, ReturnType<typeof celEnv>>();
+const environments = new WeakMap<Meter, CelEnv>();
 
-/** The environment of all expressions that count at `meter`. */
-function environmentOf(meter: Meter): ReturnType<typeof celEnv> {
+/**
+ * The environment of all expressions that count at `meter`. It has Stele's functions alone, and no type of protobuf.
+ * `celEnv` of the package would also bring its own.
+ */
+function environmentOf(meter: Meter): CelEnv {
   let environment = environments.get(meter);
   if (environment === undefined) {
-    // The names begin with `@`, so that no function of the package is reached by accident.
-    const funcs = Object.entries(standardFunctions(meter)).map(([name, run]) => {
-      const count = Number(name.slice(name.lastIndexOf('/') + 1));
-      return celFunc(
-        `@${name}`,
-        Array.from({ length: count }, () => DYN),
-        DYN,
-        run as never,
-      );
-    });
-    environment = celEnv({ funcs });
+    const functions = standardFunctions(meter);
+    const groups = new Map(Object.entries(functions).map(([name, run]) => [`@${name}`, { call: caller(run) }]));
+    const registry = { getMessage: () => undefined, getEnum: () => undefined };
+    const funcs = { find: (name: string) => groups.get(name) };
+    environment = { namespace: '', registry, funcs, variables: {} } as unknown as CelEnv;
     environments.set(meter, environment);
   }
   return environment;
+}
+
+/** The function as the package calls it: an error is a value. */
+function caller(run: (...args: CelValue[]) => CelValue) {
+  return (id: number, _target: undefined, args: CelValue[]): CelValue | CelError => {
+    try {
+      return run(...args);
+    } catch (error) {
+      return celError(error, id);
+    }
+  };
 }
 
 /**
@@ -106,7 +113,7 @@ class Builder {
         return { expr: this.#name(at, (node.global ? undefined : names.get(node.name)) ?? node.name), operations: 1 };
       case 'select': {
         const type = node.test ? undefined : typeNamed(node, names);
-        if (type !== undefined) return { expr: this.#name(at, type), operations: 1 };
+        if (type !== undefined) return { expr: this.#own(at, 'typeNamed', [this.#constant(at, type)]), operations: 1 };
         const { expr, operations } = this.build(node.operand, names);
         const name = node.test ? 'has' : 'select';
         return { expr: this.#own(at, name, [expr, this.#constant(at, node.field)]), operations: operations + 1 };
@@ -235,7 +242,7 @@ function constantOf(value: Literal) {
   return isCelUint(value) ? { case: 'uint64Value', value: value.value } : { case: 'bytesValue', value };
 }
 
-const NAMED_TYPES = ['google.protobuf.Timestamp', 'google.protobuf.Duration'];
+const NAMED_TYPES = [TIMESTAMP.name, DURATION.name];
 
 /** The type that the names of a chain of members make together, such as google.protobuf.Timestamp. */
 export function typeNamed(node: CelNode, names: { has(name: string): boolean }): string | undefined {

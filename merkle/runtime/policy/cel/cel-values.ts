@@ -10,13 +10,11 @@ import {
   isCelMap,
   isCelType,
   isCelUint,
+  objectType,
   type CelValue as PackageValue,
 } from '@bufbuild/cel';
-import { create, type MessageShape } from '@bufbuild/protobuf';
-import { isReflectMessage, type ReflectMessage, reflect } from '@bufbuild/protobuf/reflect';
-import { DurationSchema, TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { Instant } from '../predicates/instant.ts';
-import { MAX_INT, MAX_UINT, MIN_INT, split } from './cel-conversions.ts';
+import { MAX_INT, MAX_UINT, MIN_INT } from './cel-conversions.ts';
 
 /** A value that conditions can read. `toCel` makes it. */
 export type CelValue = PackageValue;
@@ -56,7 +54,7 @@ export function toCel(source: CelSource): CelValue {
       ? timestampValue(BigInt(Math.floor(ms)) * 1_000_000n)
       : unusable('a time there is outside the years 1 to 9999');
   }
-  if (source instanceof Instant) return timestampOf(source.seconds, source.nanos);
+  if (source instanceof Instant) return timestampValue(source.seconds * 1_000_000_000n + BigInt(source.nanos));
   if (isArray(source)) return celList(source.map(toCel) as CelValue[]);
   return celMap(new Members(source));
 }
@@ -126,27 +124,30 @@ class Members extends Map<string, CelValue> {
   }
 }
 
+/**
+ * The package's own timestamps and durations are messages of protobuf, whose descriptions take 30 ms to load. It hands types on as
+ * they are, so an instant or a duration goes through it as its type that also says how many nanoseconds it has.
+ */
+interface Measured {
+  readonly name: string;
+  readonly nanos: bigint;
+}
+
+export const TIMESTAMP = objectType('google.protobuf.Timestamp');
+export const DURATION = objectType('google.protobuf.Duration');
+
 /** @param nanos nanoseconds since 1970 */
-export function timestampValue(nanos: bigint): ReflectMessage {
-  const { seconds, rest } = split(nanos);
-  return timestampOf(seconds, Number(rest));
+export function timestampValue(nanos: bigint): CelValue {
+  return { ...TIMESTAMP, nanos } as CelValue;
 }
 
-function timestampOf(seconds: bigint, nanos: number): ReflectMessage {
-  return reflect(TimestampSchema, create(TimestampSchema, { seconds, nanos }));
-}
-
-export function durationValue(nanos: bigint): ReflectMessage {
-  return reflect(
-    DurationSchema,
-    create(DurationSchema, { seconds: nanos / 1_000_000_000n, nanos: Number(nanos % 1_000_000_000n) }),
-  );
+export function durationValue(nanos: bigint): CelValue {
+  return { ...DURATION, nanos } as CelValue;
 }
 
 /** Nanoseconds of a timestamp or a duration. */
 export function nanosOf(value: CelValue): bigint {
-  const { seconds, nanos } = (value as ReflectMessage).message as MessageShape<typeof TimestampSchema>;
-  return seconds * 1_000_000_000n + BigInt(nanos);
+  return (value as unknown as Measured).nanos;
 }
 
 export type KindName =
@@ -181,9 +182,10 @@ export function kindOf(value: CelValue): KindName {
   if (isCelList(value)) return 'list';
   if (isCelUint(value)) return 'uint';
   if (value instanceof Uint8Array) return 'bytes';
-  if (isReflectMessage(value, TimestampSchema)) return 'timestamp';
-  if (isReflectMessage(value, DurationSchema)) return 'duration';
-  if (isCelType(value)) return 'type';
+  if (isCelType(value)) {
+    if (!('nanos' in value)) return 'type';
+    return value.name === TIMESTAMP.name ? 'timestamp' : 'duration';
+  }
   // What `unusable` made.
   if (isCelError(value)) throw value;
   throw new Error('a value there is of no type of the language');

@@ -72,10 +72,10 @@ function written(value: CelValue): Record<string, unknown> {
   if (isCelMap(value))
     return { map: [...value.entries()].map(([key, member]) => [written(key as CelValue), written(member)]) };
   if (value instanceof Uint8Array) return { bytes: Buffer.from(value).toString('base64') };
-  if (isCelType(value)) return { type: value.name };
   const kind = kindOf(value);
   if (kind === 'timestamp') return { timestamp: textOfInstant(nanosOf(value)) };
   if (kind === 'duration') return { duration_ns: String(nanosOf(value)) };
+  if (isCelType(value)) return { type: value.name };
   return { [kind]: typeof value === 'bigint' ? String(value) : value };
 }
 
