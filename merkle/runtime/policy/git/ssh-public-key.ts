@@ -98,9 +98,9 @@ function rsaKey(blob: Uint8Array): Uint8Array {
   const exponent = reader.string();
   const modulus = reader.string();
   reader.end();
-  const bits = modulus.length * 8;
+  const bits = (modulus[0] === 0 ? modulus.length - 1 : modulus.length) * 8;
   if (modulus.length > 520 || exponent.length > 8 || bits < 2048) {
-    throw badKey(`the SSH key is RSA of about ${bits} bits; this version takes 2048 to 4096`);
+    throw badKey(`the SSH key is RSA of ${bits} bits; this version takes 2048 to 4096`);
   }
   const integer = (number: Uint8Array) => encodeDer(TAG.integer, number);
   return spkiOfPkcs1(encodeDer(TAG.sequence, concat(integer(modulus), integer(exponent))));
