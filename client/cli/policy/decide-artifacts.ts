@@ -48,7 +48,9 @@ export async function namedArtifacts(
 
 async function artifactOf(given: string): Promise<NamedArtifact> {
   if (isDigest(given)) return { given, digests: ofDigest(given) };
-  if (given !== STANDARD_INPUT && !existsSync(given) && /@sha[0-9]+:/.test(given)) {
+  // Also where a file has this name: a folder of strangers must not change what is judged. Such a file is named with `./`.
+  const isImage = /^[^./].*@[a-z0-9]+:[0-9A-Fa-f]{32,}$/s.test(given);
+  if (isImage || (given !== STANDARD_INPUT && /@sha[0-9]+:/.test(given) && !existsSync(given))) {
     const { formatImageName, parseImageName } = await import('../../evidence/image-name.ts');
     const { domain, path, digest = '', ...rest } = parseImageName(given);
     const name = formatImageName({ domain, path });

@@ -1,4 +1,5 @@
 /** Decides on each artifact: finds its evidence, verifies the evidence, and asks the policy. */
+import { printable } from '../../../merkle/printable.ts';
 import type { Primitives } from '../../../merkle/rekor/primitives.ts';
 import { decide } from '../../../merkle/runtime/policy/decide.ts';
 import { loadDecisionPolicy, MAX_DECISION_POLICY } from '../../../merkle/runtime/policy/load-policy.ts';
@@ -126,7 +127,9 @@ function report(decisions: readonly NamedDecision[], asJson: boolean): void {
   else if (decisions.length === 1) writeOut(`${decisionLines(only!.name, only!.decision).join('\n')}\n`);
   else {
     for (const { name, decision } of decisions) {
-      writeOut(`${decision.verdict === 'allow' ? 'ALLOW' : 'DENY '} ${name}: ${decisionSentence(decision)}\n`);
+      writeOut(
+        `${decision.verdict === 'allow' ? 'ALLOW' : 'DENY '} ${printable(name)}: ${decisionSentence(decision)}\n`,
+      );
     }
     writeOut(`${counted(decisions.length - denied.length, 'artifact')} allowed, ${denied.length} denied\n`);
   }

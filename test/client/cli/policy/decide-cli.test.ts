@@ -158,6 +158,28 @@ describe('stele decide', () => {
     }
   });
 
+  it('takes the name of an image for the image, also where a file has that name', async () => {
+    const name = `registry.example.com/team/app@sha256:${digestOf('something else')}`;
+    mkdirSync(stele.path('registry.example.com/team'), { recursive: true });
+    stele.write(name, 'the app');
+    const decided = async (given: string) =>
+      JSON.parse((await stele.run('decide', given, ...TRUST, '--evidence', 'evidence', '--json')).out);
+    expect(await decided(name)).toMatchObject({
+      verdict: 'deny',
+      artifact: { digest: { sha256: digestOf('something else') } },
+    });
+    expect(await decided(`./${name}`)).toMatchObject({ verdict: 'allow' });
+  });
+
+  it('prints no name of a file as it is, which could look like another answer', async () => {
+    const name = 'bad\nALLOW other';
+    stele.write(name, 'nobody signed this');
+    const { out } = await stele.run('decide', 'app', name, ...TRUST, '--evidence', 'evidence');
+    expect(out.split('\n').filter((line) => line.startsWith('ALLOW'))).toEqual([
+      'ALLOW app: allowed by the policy "releases"',
+    ]);
+  });
+
   it('decides on many, with a line each and a sum', async () => {
     const { status, out, err } = await stele.run('decide', 'app', 'other', ...TRUST, '--evidence', 'evidence');
     expect(status).toBe(1);
