@@ -19,7 +19,7 @@ const SPEC = 'spec';
 
 /** Every kind with a pod in it, of every group that has had one. */
 export const JUDGED_KINDS: readonly JudgedKind[] = [
-  { group: '', kind: 'Pod', resource: 'pods', subresources: ['ephemeralcontainers', 'resize'], spec: [SPEC] },
+  { group: '', kind: 'Pod', resource: 'pods', subresources: ['ephemeralcontainers'], spec: [SPEC] },
   { group: '', kind: 'PodTemplate', resource: 'podtemplates', spec: ['template', SPEC] },
   { group: '', kind: 'ReplicationController', resource: 'replicationcontrollers', spec: TEMPLATE },
   { group: 'apps', kind: 'Deployment', resource: 'deployments', spec: TEMPLATE },

@@ -69,7 +69,12 @@ export interface Reply {
 }
 
 const authority = newAuthority('tests');
-const localhost = [der(0x82, Buffer.from('localhost')), der(0x87, Buffer.from([127, 0, 0, 1]))];
+/** As the manifests name the service too. */
+const localhost = [
+  der(0x82, Buffer.from('localhost')),
+  der(0x82, Buffer.from('stele-admission.stele-admission.svc')),
+  der(0x87, Buffer.from([127, 0, 0, 1])),
+];
 const leaf = issue({
   name: 'localhost',
   by: authority,

@@ -23,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	serializer "k8s.io/apimachinery/pkg/runtime/serializer/json"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/plugin/webhook/mutating"
@@ -63,6 +64,8 @@ type command struct {
 	OldObject   json.RawMessage `json:"oldObject"`
 
 	Raw *rawReview `json:"raw"`
+	// Objects of manifests, read as an API server reads them under strict validation of fields.
+	Manifests []json.RawMessage `json:"manifests"`
 }
 
 type rawReview struct {
@@ -220,6 +223,9 @@ func (c *command) run() (outcome, error) {
 	if c.Raw != nil {
 		return c.Raw.send(c)
 	}
+	if len(c.Manifests) > 0 {
+		return verdict(readStrictly(c.Manifests)), nil
+	}
 	made, err := c.server()
 	if err != nil {
 		return outcome{}, err
@@ -253,6 +259,17 @@ func (c *command) run() (outcome, error) {
 	result.Object = attr.GetObject()
 	result.Millis = time.Since(started).Milliseconds()
 	return result, nil
+}
+
+func readStrictly(manifests []json.RawMessage) error {
+	reader := serializer.NewSerializerWithOptions(serializer.DefaultMetaFactory, scheme.Scheme, scheme.Scheme,
+		serializer.SerializerOptions{Strict: true})
+	for _, manifest := range manifests {
+		if _, _, err := reader.Decode(manifest, nil, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func verdict(err error) outcome {
