@@ -65,7 +65,7 @@ export function strict(command: Command): Command {
 }
 
 /** Of this package: its package.json is two levels above the source, and above the built file too. */
-function version(): string {
+export function version(): string {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
   return String(version);
 }

@@ -12,7 +12,26 @@ interface DecisionOutput {
   load(): Promise<(decisions: readonly NamedDecision[]) => string>;
 }
 
-const OUTPUTS: readonly DecisionOutput[] = [];
+const OUTPUTS: readonly DecisionOutput[] = [
+  {
+    option: 'sarif',
+    flags: '--sarif <path>',
+    description: 'write the reasons of denials as SARIF 2.1.0, for code scanning',
+    async load() {
+      const [{ decisionsSarif }, { version }] = await Promise.all([
+        import('../../policy/sarif.ts'),
+        import('../program.ts'),
+      ]);
+      return (decisions) => decisionsSarif(decisions, version());
+    },
+  },
+  {
+    option: 'junit',
+    flags: '--junit <path>',
+    description: "write the decisions as JUnit's XML, a test case for each artifact",
+    load: async () => (await import('../../policy/junit.ts')).decisionsJunit,
+  },
+];
 
 export function addOutputOptions(command: Command): Command {
   for (const { flags, description } of OUTPUTS) command.option(flags, description);
