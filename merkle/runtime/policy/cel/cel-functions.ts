@@ -40,7 +40,7 @@ import {
 } from './cel-values.ts';
 
 export function standardFunctions(meter: Meter): CelFunctions {
-  const plain = { ...timeFunctions, ...messageFunctions };
+  const plain = { ...timeFunctions(meter), ...messageFunctions };
   return {
     ...plain,
     ...comparisons(meter),

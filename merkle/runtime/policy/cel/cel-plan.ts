@@ -32,7 +32,7 @@ function environmentOf(meter: Meter): CelEnv {
   let environment = environments.get(meter);
   if (environment === undefined) {
     const functions = standardFunctions(meter);
-    const groups = new Map(Object.entries(functions).map(([name, run]) => [`@${name}`, { call: caller(run) }]));
+    const groups = new Map(Object.entries(functions).map(([name, run]) => [`@${name}`, { call: caller(run, meter) }]));
     const registry = { getMessage: () => undefined, getEnum: () => undefined };
     const funcs = { find: (name: string) => groups.get(name) };
     environment = { namespace: '', registry, funcs, variables: {} } as unknown as CelEnv;
@@ -41,12 +41,17 @@ function environmentOf(meter: Meter): CelEnv {
   return environment;
 }
 
+/** What it takes to make an error. */
+const ERROR_WORK = 100;
+
 /** The function as the package calls it: an error is a value. */
-function caller(run: (...args: CelValue[]) => CelValue) {
+function caller(run: (...args: CelValue[]) => CelValue, meter: Meter) {
   return (id: number, _target: undefined, args: CelValue[]): CelValue | CelError => {
     try {
       return run(...args);
     } catch (error) {
+      // Where the limit is met, this throws, and ends the evaluation.
+      meter.work(ERROR_WORK);
       return celError(error, id);
     }
   };

@@ -3,6 +3,7 @@
  * time zone of the process.
  */
 import { inZone } from './cel-conversions.ts';
+import type { Meter } from './cel-limits.ts';
 import { type CelFunctions, type CelValue, kindOf, nanosOf, noOverload } from './cel-values.ts';
 
 const FIELDS: Readonly<Record<string, (date: Date) => number>> = {
@@ -30,22 +31,27 @@ const PARTS: Readonly<Record<string, bigint>> = {
   getMilliseconds: 1_000_000n,
 };
 
-export const timeFunctions: CelFunctions = Object.fromEntries(
-  Object.entries(FIELDS).flatMap(([name, field]) => {
-    const at = (value: CelValue, zone: CelValue): CelValue => {
-      if (kindOf(value) !== 'timestamp' || typeof zone !== 'string') throw noOverload(name, value, zone);
-      return BigInt(field(inZone(nanosOf(value), zone)));
-    };
-    const inUtc = (value: CelValue): CelValue => {
-      const kind = kindOf(value);
-      const part = PARTS[name];
-      if (kind === 'duration' && part !== undefined) return nanosOf(value) / part;
-      if (kind !== 'timestamp') throw noOverload(name, value);
-      return at(value, '');
-    };
-    return [
-      [`${name}/1`, inUtc],
-      [`${name}/2`, at],
-    ];
-  }),
-);
+/** What it takes to ask for the time in a zone. */
+const ZONE_WORK = 200;
+
+export const timeFunctions = (meter: Meter): CelFunctions =>
+  Object.fromEntries(
+    Object.entries(FIELDS).flatMap(([name, field]) => {
+      const at = (value: CelValue, zone: CelValue): CelValue => {
+        if (kindOf(value) !== 'timestamp' || typeof zone !== 'string') throw noOverload(name, value, zone);
+        meter.work(zone === '' ? 1 : ZONE_WORK);
+        return BigInt(field(inZone(nanosOf(value), zone)));
+      };
+      const inUtc = (value: CelValue): CelValue => {
+        const kind = kindOf(value);
+        const part = PARTS[name];
+        if (kind === 'duration' && part !== undefined) return nanosOf(value) / part;
+        if (kind !== 'timestamp') throw noOverload(name, value);
+        return at(value, '');
+      };
+      return [
+        [`${name}/1`, inUtc],
+        [`${name}/2`, at],
+      ];
+    }),
+  );

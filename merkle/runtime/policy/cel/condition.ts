@@ -54,13 +54,24 @@ export function compileCondition(text: string, declared: readonly string[], mete
     const given = Object.create(null) as Record<string, CelValue>;
     for (const name of names) if (Object.hasOwn(variables, name)) given[name] = variables[name]!;
     meter.start();
-    const value = run(given);
+    const value = withoutStacks(() => run(given));
     if (meter.met !== undefined) return new ConditionFailure(`the condition is stopped: ${meter.met}`);
     if (isCelError(value)) return new ConditionFailure(failureOf(value.message, text, placeOf(value.exprId)));
     if (typeof value === 'boolean') return value;
     return new ConditionFailure(`the condition gives a ${kindOf(value)}, and must give a bool`);
   };
   return { text, evaluate };
+}
+
+/** Errors of a condition are values that another side may make good, and where they arose takes most of their time. */
+function withoutStacks<T>(run: () => T): T {
+  const before = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0;
+  try {
+    return run();
+  } finally {
+    Error.stackTraceLimit = before;
+  }
 }
 
 function readDeclaration(declaration: string): [string, CelTypeOf] {
