@@ -2,19 +2,19 @@
 import { printable } from '../../../merkle/printable.ts';
 import type { Primitives } from '../../../merkle/rekor/primitives.ts';
 import { decide } from '../../../merkle/runtime/policy/decide.ts';
-import { loadDecisionPolicy, MAX_DECISION_POLICY } from '../../../merkle/runtime/policy/load-policy.ts';
 import type { DecisionPolicy } from '../../../merkle/runtime/policy/types.ts';
 import { ClientError, usage } from '../../errors.ts';
 import type { EvidencePiece, EvidenceSource } from '../../evidence/types.ts';
 import { MAX_BUNDLE } from '../../formats/bundle.ts';
 import { type EvidenceTrust, hashesOfEvidence, readEvidence, verifyEvidence } from '../../policy/check-evidence.ts';
+import { openBasis } from '../../policy/decision-basis.ts';
 import { decisionJson, decisionLines, decisionSentence } from '../../policy/decision-text.ts';
 import { counted } from '../counted.ts';
 import { readWhole } from '../files.ts';
 import { inputName, STANDARD_INPUT } from '../input.ts';
 import { printJson, reportFailed, writeOut } from '../report.ts';
-import { presentTime, sctWish, thresholds } from '../verify/demands.ts';
-import { readVerifyTrust } from '../verify/verify-trust.ts';
+import { presentTime } from '../verify/demands.ts';
+import { readBasis } from './basis-files.ts';
 import { digestSetOf, type NamedArtifact, namedArtifacts } from './decide-artifacts.ts';
 import type { DecideOptions } from './decide-options.ts';
 import { writeOutputs } from './decision-outputs.ts';
@@ -28,9 +28,9 @@ export async function runDecide(
   signal: AbortSignal,
 ): Promise<void> {
   const artifacts = await namedArtifacts(names, options);
-  const policy = await readDecisionPolicy(options.policy);
   const now = presentTime(options);
-  const trust = await readEvidenceTrust(options);
+  const { basis, loaded } = await readBasis(options);
+  const { policy, trust } = await openBasis(basis, loaded);
   const sources = await evidenceSources(options);
   const decisions: NamedDecision[] = [];
   for (const artifact of artifacts) {
@@ -63,29 +63,6 @@ async function decideOne(artifact: NamedArtifact, basis: Basis) {
   const { name } = artifact;
   const about = { ...(name === undefined ? {} : { name }), digest: digestSetOf(digests) };
   return decide(policy, about, evidence, now);
-}
-
-/** @throws ClientError `usage`, `file`; RuntimeError `decision-policy` */
-export async function readDecisionPolicy(path: string | undefined): Promise<DecisionPolicy> {
-  if (path === undefined) throw usage('say what must hold: --policy with a decision policy (docs/policy.md)');
-  const bytes = await readWhole(path, MAX_DECISION_POLICY, 'a decision policy');
-  return await loadDecisionPolicy(bytes, { file: path === STANDARD_INPUT ? inputName(path) : path });
-}
-
-/** @throws ClientError as `readVerifyTrust` */
-export async function readEvidenceTrust(options: DecideOptions): Promise<EvidenceTrust> {
-  const { quorumPolicy, trust, maxTrustAge, trustedRoot, logKey, lastCheckpoint, at, witnessTime } = options;
-  const given = { trust, maxTrustAge, trustedRoot, logKey, lastCheckpoint, at, policy: quorumPolicy };
-  const asked = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  const read = await readVerifyTrust(asked, '--quorum-policy');
-  if (witnessTime === true && read.policy?.quorum === undefined) {
-    throw usage('--witness-time needs a --quorum-policy with a quorum of witnesses');
-  }
-  const wanted = thresholds(options);
-  if (wanted.requireTimestamps !== undefined && read.trustedRoot === undefined) {
-    throw usage('--require-timestamps needs a --trusted-root with time-stamp authorities');
-  }
-  return { ...read, ...wanted, ...sctWish(options), witnessTime: witnessTime === true };
 }
 
 async function evidenceSources(options: DecideOptions): Promise<EvidenceSource[]> {

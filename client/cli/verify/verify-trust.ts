@@ -22,11 +22,33 @@ export interface VerifyTrust extends Omit<CheckpointTrust, 'trustedRoot'> {
   readonly trustedRoot?: TrustedRoots | undefined;
 }
 
+/** The files of a trust, and the text of a log's key. */
+export interface TrustBytes {
+  readonly logKey: string | undefined;
+  readonly trustedRoot: Uint8Array | undefined;
+  /** The quorum policy. */
+  readonly policy: Uint8Array | undefined;
+  readonly lastCheckpoints: readonly Uint8Array[];
+}
+
+/** @throws ClientError `file`, `usage`, `trusted-root`, `log-key`, `policy`, `trust` */
+export async function readVerifyTrust(options: VerifyOptions): Promise<VerifyTrust> {
+  const { logKey, trustedRoot, policy, lastCheckpoints } = await readTrustBytes(options, '--policy');
+  return {
+    logKey: logKey === undefined ? undefined : parseLogKey(logKey),
+    trustedRoot: trustedRoot === undefined ? undefined : parseTrustedRoots(trustedRoot),
+    policy: policy === undefined ? undefined : parseTrustPolicy(policy),
+    lastCheckpoints: lastCheckpoints.map(parseLastCheckpoint),
+  };
+}
+
 /**
+ * What the options say, or where they say nothing, what the followed repository says.
+ *
  * @param policyFlag the option of the quorum policy, for messages
- * @throws ClientError `file`, `usage`, `trusted-root`, `log-key`, `policy`, `trust`
+ * @throws ClientError `file`, `usage`, `log-key`, `trust`
  */
-export async function readVerifyTrust(options: VerifyOptions, policyFlag = '--policy'): Promise<VerifyTrust> {
+export async function readTrustBytes(options: VerifyOptions, policyFlag: string): Promise<TrustBytes> {
   const { trustedRoot, logKey, policy, lastCheckpoint = [] } = options;
   if (trustedRoot === undefined && logKey === undefined && policy === undefined) {
     const followed = await followedOf(options);
@@ -39,20 +61,16 @@ export async function readVerifyTrust(options: VerifyOptions, policyFlag = '--po
     throw usage('the other options say which log is trusted: leave out --trust and --max-trust-age');
   }
   return {
-    logKey: logKey === undefined ? undefined : parseLogKey(await verifierKeyText(logKey)),
+    logKey: logKey === undefined ? undefined : await verifierKeyText(logKey),
     trustedRoot:
-      trustedRoot === undefined
-        ? undefined
-        : parseTrustedRoots(await readWhole(trustedRoot, MAX_TRUSTED_ROOT, 'a trusted root')),
-    policy: policy === undefined ? undefined : parseTrustPolicy(await readWhole(policy, MAX_POLICY, 'a policy')),
+      trustedRoot === undefined ? undefined : await readWhole(trustedRoot, MAX_TRUSTED_ROOT, 'a trusted root'),
+    policy: policy === undefined ? undefined : await readWhole(policy, MAX_POLICY, 'a policy'),
     lastCheckpoints: await readLastCheckpoints(lastCheckpoint),
   };
 }
 
-async function readLastCheckpoints(paths: readonly string[]) {
-  return await Promise.all(
-    paths.map(async (path) => parseLastCheckpoint(await readWhole(path, MAX_LAST_CHECKPOINT, 'a checkpoint'))),
-  );
+async function readLastCheckpoints(paths: readonly string[]): Promise<Uint8Array[]> {
+  return await Promise.all(paths.map((path) => readWhole(path, MAX_LAST_CHECKPOINT, 'a checkpoint')));
 }
 
 /** Loaded late, as a check by files of trust needs none of it; and of it only what the last update has not checked already. */
@@ -66,15 +84,14 @@ async function followedOf(options: VerifyOptions): Promise<FollowedTargets | und
 }
 
 /** All that the repository says must hold: a key of its trusted root, the quorum of its policy, the ends of frozen logs. */
-async function ofFollowed(followed: FollowedTargets, given: readonly string[]): Promise<VerifyTrust> {
+async function ofFollowed(followed: FollowedTargets, given: readonly string[]): Promise<TrustBytes> {
   const { followedLastCheckpoints, followedPolicy, followedRoot } = await import('../followed-files.ts');
   const policy = followedPolicy(followed);
-  const pinned = followedLastCheckpoints(followed).map(parseLastCheckpoint);
   return {
     logKey: undefined,
-    trustedRoot: parseTrustedRoots(followedRoot(followed)),
-    policy: policy === undefined ? undefined : parseTrustPolicy(encodeUtf8(policy)),
-    lastCheckpoints: [...pinned, ...(await readLastCheckpoints(given))],
+    trustedRoot: followedRoot(followed),
+    policy: policy === undefined ? undefined : encodeUtf8(policy),
+    lastCheckpoints: [...followedLastCheckpoints(followed), ...(await readLastCheckpoints(given))],
   };
 }
 

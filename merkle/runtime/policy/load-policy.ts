@@ -20,7 +20,7 @@ import {
   PolicySchema,
   TYPES_ALLOWED,
 } from './policy-schema.ts';
-import { compileSigners, type NamedSigner, readSigners } from './policy-signers.ts';
+import { compileSigners, type NamedSigner, type ReadKeyFile, readKeyFile, readSigners } from './policy-signers.ts';
 import type { DecisionPolicy, DecisionRule, EvidenceCheck, PolicySigner } from './types.ts';
 
 /** Largest policy file, in bytes. */
@@ -57,15 +57,20 @@ interface RawPolicy {
  * The policy in `bytes`.
  *
  * @param file names the file in messages, and is the base of relative paths in it
+ * @param readKey reads the files that the policy names; by default from the disk
  * @throws RuntimeError `decision-policy` naming everything that is unknown, wrong or missing
  */
 export async function loadDecisionPolicy(
   bytes: Uint8Array,
-  { file }: { readonly file: string },
+  { file, readKey = readKeyFile }: { readonly file: string; readonly readKey?: ReadKeyFile },
 ): Promise<DecisionPolicy> {
   const { value, lineOf } = parse(bytes, file);
   const where = (at: SettingPath) => `line ${lineOf(at)}`;
-  const walk = new SettingsWalk({ base: dirname(resolve(file)), where, own: OWN });
+  const own: Record<string, OwnReader> = {
+    ...OWN,
+    signers: (value, at, walk) => readSigners(value, at, walk, readKey),
+  };
+  const walk = new SettingsWalk({ base: dirname(resolve(file)), where, own });
   const raw = walk.object(PolicySchema, value, []) as Partial<RawPolicy> | undefined;
   const { name = '', artifacts, signers = [], rules = [] } = raw ?? {};
   // A rule that is no mapping is left out, and then the others do not stand at their places.
@@ -215,7 +220,6 @@ const OWN: Readonly<Record<string, OwnReader>> = {
     typeof value === 'string' && NAME.test(value)
       ? value
       : walk.problem(at, `is ${shown(value)}; allowed: ${NAME_ALLOWED}`),
-  signers: readSigners,
   types: readTypes,
   age: (value, at, walk) => {
     const [, count, unit] = (typeof value === 'string' && AGE.exec(value)) || [];

@@ -34,8 +34,18 @@ type SignerKey = { readonly fingerprint: string; readonly spki?: Uint8Array };
 /** A signer as the file has it. Patterns in a rule are not compiled yet. */
 export type NamedSigner = { readonly name: string } & (SignerKey | { readonly rule: IdentityRule });
 
-/** The signers, in the order of the file, without those that are wrong. */
-export function readSigners(value: unknown, at: SettingPath, walk: SettingsWalk): NamedSigner[] | undefined {
+/** The text of a file that a `keyFile` names: an absolute path, and the name for messages. @throws RuntimeError `file` */
+export type ReadKeyFile = (path: string, name: string) => string;
+
+export const readKeyFile: ReadKeyFile = (path, name) => readTextFile(path, name, MAX_KEY_FILE);
+
+/** Reads the signers, in the order of the file, without those that are wrong. */
+export function readSigners(
+  value: unknown,
+  at: SettingPath,
+  walk: SettingsWalk,
+  readFile: ReadKeyFile,
+): NamedSigner[] | undefined {
   const entries = isMapping(value) ? Object.entries(value) : [];
   if (entries.length === 0 || entries.length > MAX_SIGNERS) return walk.problem(at, `must be ${SIGNERS_ALLOWED}`);
   const holders = new Map<string, string>();
@@ -45,7 +55,7 @@ export function readSigners(value: unknown, at: SettingPath, walk: SettingsWalk)
       walk.problem(place, `is not ${NAME_ALLOWED}`);
       return [];
     }
-    const read = readSigner(signer, place, walk);
+    const read = readSigner(signer, place, walk, readFile);
     if (read === undefined) return [];
     if ('fingerprint' in read) {
       const other = holders.get(read.fingerprint);
@@ -61,6 +71,7 @@ function readSigner(
   value: unknown,
   at: SettingPath,
   walk: SettingsWalk,
+  readFile: ReadKeyFile,
 ): SignerKey | { rule: IdentityRule } | undefined {
   if (!isMapping(value)) return walk.problem(at, `must be a mapping with ${MEMBERS.join(', ')}`);
   const before = walk.problems.length;
@@ -77,7 +88,7 @@ function readSigner(
   const text = value[name];
   if (typeof text !== 'string') return walk.problem([...at, name], `is ${shown(text)}; allowed: text`);
   try {
-    return readKey(name, text, walk.base);
+    return readKey(name, text, (path) => readFile(resolve(walk.base, path), path));
   } catch (error) {
     if (!(error instanceof RuntimeError || error instanceof MerkleError)) throw error;
     return walk.problem([...at, name], `cannot be used: ${error.message}`);
@@ -85,7 +96,7 @@ function readSigner(
 }
 
 /** @throws RuntimeError `key-format`, `file`; MerkleError `bad-pem`, `bad-key`, `unsupported` */
-function readKey(form: string, text: string, base: string): SignerKey {
+function readKey(form: string, text: string, readFile: (path: string) => string): SignerKey {
   switch (form) {
     case 'fingerprint':
       if (/^[0-9a-f]{64}$/.test(text)) return { fingerprint: text };
@@ -93,7 +104,7 @@ function readKey(form: string, text: string, base: string): SignerKey {
     case 'ssh':
       return ofSsh(text);
     case 'keyFile':
-      return ofPem(readTextFile(resolve(base, text), text, MAX_KEY_FILE));
+      return ofPem(readFile(text));
     default:
       return ofPem(text);
   }

@@ -1,0 +1,56 @@
+/** Reads what decisions are made by: the policy, the files that it names, and the files of trust. */
+import { resolve } from 'node:path';
+import { loadDecisionPolicy, MAX_DECISION_POLICY } from '../../../merkle/runtime/policy/load-policy.ts';
+import { readKeyFile } from '../../../merkle/runtime/policy/policy-signers.ts';
+import type { DecisionPolicy } from '../../../merkle/runtime/policy/types.ts';
+import { usage } from '../../errors.ts';
+import type { DecisionBasis } from '../../policy/decision-basis.ts';
+import { readWhole } from '../files.ts';
+import { inputName, STANDARD_INPUT } from '../input.ts';
+import { trustDirOf } from '../trust-options.ts';
+import { sctWish, thresholds } from '../verify/demands.ts';
+import { readTrustBytes } from '../verify/verify-trust.ts';
+import type { DecideOptions } from './decide-options.ts';
+
+/** @throws ClientError as `readTrustBytes`; RuntimeError `decision-policy` */
+export async function readBasis(
+  options: DecideOptions,
+): Promise<{ readonly basis: DecisionBasis; readonly loaded: DecisionPolicy }> {
+  const { policy, trust, maxTrustAge, trustedRoot, logKey, lastCheckpoint, at, witnessTime, quorumPolicy } = options;
+  if (policy === undefined) throw usage('say what must hold: --policy with a decision policy (docs/policy.md)');
+  const file = policy === STANDARD_INPUT ? inputName(policy) : policy;
+  const bytes = await readWhole(policy, MAX_DECISION_POLICY, 'a decision policy');
+  const { keyFiles, loaded } = await loadWithKeys(bytes, file);
+  const given = { trust, maxTrustAge, trustedRoot, logKey, lastCheckpoint, at, policy: quorumPolicy };
+  const { policy: quorum, ...read } = await readTrustBytes(
+    Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+    '--quorum-policy',
+  );
+  const wanted = thresholds(options);
+  if (wanted.requireTimestamps !== undefined && read.trustedRoot === undefined) {
+    throw usage('--require-timestamps needs a --trusted-root with time-stamp authorities');
+  }
+  const asked = { ...wanted, ...sctWish(options), witnessTime: witnessTime === true };
+  return { basis: { policy: { file, bytes }, keyFiles, ...read, quorumPolicy: quorum, asked }, loaded };
+}
+
+/** The policy, and the texts of the files of keys that it names. @throws RuntimeError `decision-policy` */
+async function loadWithKeys(bytes: Uint8Array, file: string) {
+  const keyFiles: Record<string, string> = {};
+  const readKey = (path: string, name: string): string => {
+    keyFiles[path] = readKeyFile(path, name);
+    return keyFiles[path];
+  };
+  return { loaded: await loadDecisionPolicy(bytes, { file, readKey }), keyFiles };
+}
+
+/** The files and folders that `readBasis` reads, for a service that watches them. */
+export async function basisPaths(options: DecideOptions): Promise<readonly string[]> {
+  const { policy, trustedRoot, logKey, quorumPolicy, lastCheckpoint = [] } = options;
+  const named = [policy, trustedRoot, quorumPolicy, ...lastCheckpoint].filter((path) => path !== undefined);
+  const followed = trustedRoot === undefined && logKey === undefined && quorumPolicy === undefined;
+  const { basis } = await readBasis(options);
+  return [...named, ...Object.keys(basis.keyFiles), ...(followed ? [trustDirOf(options)] : [])].map((path) =>
+    resolve(path),
+  );
+}
