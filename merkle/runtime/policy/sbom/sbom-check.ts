@@ -126,12 +126,14 @@ function judgeWhole({ packages, roots, gaps }: Sbom, { minPackages, incomplete }
 function judgePackages(sbom: Sbom, rules: Rules): readonly Reason[] {
   const pathOf = pathsFrom(sbom);
   const roots = new Set(sbom.roots);
-  return sbom.packages.flatMap((one) => {
+  const found: Reason[] = [];
+  for (const one of sbom.packages) {
     const reasons = judgePackage(one, roots.has(one.id), rules);
-    if (reasons.length === 0) return [];
-    const where = placeOf(one, pathOf);
-    return reasons.map(({ code, message }) => reason(code, `${where}: ${message}`));
-  });
+    // A path may be as long as the SBOM, so it is made for the reasons that are shown alone.
+    const where = reasons.length > 0 && found.length < MAX_REASONS ? `${placeOf(one, pathOf)}: ` : '';
+    for (const { code, message } of reasons) found.push(reason(code, `${where}${message}`));
+  }
+  return found;
 }
 
 function judgePackage(one: SbomPackage, isRoot: boolean, rules: Rules): readonly Reason[] {
@@ -211,7 +213,7 @@ function placeOf(one: SbomPackage, pathOf: ReturnType<typeof pathsFrom>): string
   const version = one.version === undefined ? '' : ` ${printable(one.version)}`;
   const label = first === undefined ? `${printable(one.name)}${version}` : printable(formatPurl(first));
   const path = pathOf(one.id);
-  if (path === undefined) return `${label} (nothing in the SBOM leads to it)`;
+  if (path == null) return `${label} (nothing in the SBOM leads to it)`;
   if (path.length < 2) return label;
   const shown = path.length > MAX_PATH ? [...path.slice(0, MAX_PATH - 2), '…', path.at(-1)!] : path;
   return `${label} (${shown.map(printable).join(' > ')})`;

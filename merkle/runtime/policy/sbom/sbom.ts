@@ -19,22 +19,29 @@ export function readSbom(typed: ReadPredicate): Sbom {
   return format === 'spdx3' ? readSpdx3(json, version) : readCycloneDxParts(json, version);
 }
 
-/** The names from a root to each package that something leads to from there, by identifier. Cycles end where they began. */
-export function pathsFrom({ roots, edges, packages }: Sbom): (id: string) => readonly string[] | undefined {
-  const parents = new Map<string, string | undefined>(roots.map((root) => [root, undefined]));
-  const waiting = [...roots];
+/**
+ * The names from a root to each package that something leads to from there, by identifier: undefined where nothing does, null
+ * where there are more than `most`. Cycles end where they began.
+ */
+export function pathsFrom({ roots, edges, packages }: Sbom, most = Number.POSITIVE_INFINITY) {
+  const found = new Map(roots.map((root) => [root, { parent: undefined as string | undefined, length: 1 }]));
+  const waiting = [...found.keys()];
   for (let i = 0; i < waiting.length; i++) {
-    for (const part of edges.get(waiting[i]!) ?? []) {
-      if (parents.has(part)) continue;
-      parents.set(part, waiting[i]);
+    const parent = waiting[i]!;
+    const length = found.get(parent)!.length + 1;
+    for (const part of edges.get(parent) ?? []) {
+      if (found.has(part)) continue;
+      found.set(part, { parent, length });
       waiting.push(part);
     }
   }
   const names = new Map(packages.map(({ id, name }) => [id, name]));
-  return (id) => {
-    if (!parents.has(id)) return undefined;
+  return (id: string): readonly string[] | null | undefined => {
+    const last = found.get(id);
+    if (last === undefined) return undefined;
+    if (last.length > most) return null;
     const path: string[] = [];
-    for (let at: string | undefined = id; at !== undefined; at = parents.get(at)) path.unshift(names.get(at) ?? at);
-    return path;
+    for (let at: string | undefined = id; at !== undefined; at = found.get(at)!.parent) path.push(names.get(at) ?? at);
+    return path.reverse();
   };
 }
