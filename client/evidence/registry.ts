@@ -140,7 +140,13 @@ class Search {
     const link = reply.headers.get('link');
     if (link === null) return undefined;
     const target = /<([^<>]*)>\s*(?:;[^,<>]*)?;\s*rel\s*=\s*"?next"?\s*(?:[;,]|$)/i.exec(link)?.[1];
-    if (target === undefined) return undefined;
+    if (target === undefined) {
+      if (!/next/i.test(link)) return undefined;
+      throw new ClientError(
+        'bad-reply',
+        `${this.#from(what)}: the link to the next page cannot be read: ${printable(link)}`,
+      );
+    }
     const base = new URL(`referrers/${this.#digest}`, this.#requests.urlOf(this.#image));
     const next = URL.canParse(target, base.href) ? new URL(target, base) : undefined;
     if (next === undefined || next.origin !== base.origin || next.pathname !== base.pathname) {

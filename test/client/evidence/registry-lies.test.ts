@@ -196,6 +196,12 @@ describe('a list of referrers', () => {
         reply.writeHead(200, { link: '</v2/other/referrers/x>; rel=next' }).end('{"schemaVersion":2,"manifests":[]}'),
     ],
     [
+      'a next page in odd words',
+      'bad-reply',
+      'cannot be read',
+      (reply) => reply.writeHead(200, { link: '<?x>; rel="last next"' }).end('{"schemaVersion":2,"manifests":[]}'),
+    ],
+    [
       'pages without end',
       'evidence',
       'more than 64 pages',
