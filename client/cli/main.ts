@@ -33,6 +33,11 @@ const COMMANDS: readonly Entry[] = [
     async () => (await import('./policy/decide-command.ts')).decideCommand(),
   ],
   [
+    'policy',
+    'check and test policies for `decide`',
+    async () => (await import('./policy/policy-command.ts')).policyCommand(),
+  ],
+  [
     'audit',
     'rebuild the tree of a whole log, and check all that it serves',
     async () => (await import('./audit-command.ts')).auditCommand(),

@@ -2,7 +2,7 @@
 import { printable } from '../../../merkle/printable.ts';
 import type { Primitives } from '../../../merkle/rekor/primitives.ts';
 import { decide } from '../../../merkle/runtime/policy/decide.ts';
-import type { DecisionPolicy } from '../../../merkle/runtime/policy/types.ts';
+import type { Decision, DecisionPolicy } from '../../../merkle/runtime/policy/types.ts';
 import { ClientError, usage } from '../../errors.ts';
 import type { EvidencePiece, EvidenceSource } from '../../evidence/types.ts';
 import { MAX_BUNDLE } from '../../formats/bundle.ts';
@@ -20,6 +20,15 @@ import type { DecideOptions } from './decide-options.ts';
 import { writeOutputs } from './decision-outputs.ts';
 import type { NamedDecision } from './named-decision.ts';
 
+/** What all decisions of a command are made by. */
+export interface DecideBasis {
+  readonly policy: DecisionPolicy;
+  readonly trust: EvidenceTrust;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  readonly primitives: Primitives;
+}
+
 /** Prints the decisions, and sets the exit status: 0 where all are allow, else 1. @throws ClientError, RuntimeError */
 export async function runDecide(
   names: readonly string[],
@@ -27,31 +36,40 @@ export async function runDecide(
   primitives: Primitives,
   signal: AbortSignal,
 ): Promise<void> {
-  const artifacts = await namedArtifacts(names, options);
-  const now = presentTime(options);
-  const { basis, loaded } = await readBasis(options);
-  const { policy, trust } = await openBasis(basis, loaded);
-  const sources = await evidenceSources(options);
-  const decisions: NamedDecision[] = [];
-  for (const artifact of artifacts) {
-    const decision = await decideOne(artifact, { policy, now, trust, sources, primitives, signal });
-    decisions.push({ name: artifact.given, decision });
-  }
+  const decisions = await decideNamed(names, options, await decideBasis(options, primitives), signal);
   await writeOutputs(options as Readonly<Record<string, unknown>>, decisions);
   report(decisions, options.json === true);
 }
 
-interface Basis {
-  readonly policy: DecisionPolicy;
-  readonly now: number;
-  readonly trust: EvidenceTrust;
-  readonly sources: readonly EvidenceSource[];
-  readonly primitives: Primitives;
-  readonly signal: AbortSignal;
+/** @throws ClientError, RuntimeError */
+export async function decideBasis(options: DecideOptions, primitives: Primitives): Promise<DecideBasis> {
+  const now = presentTime(options);
+  const { basis, loaded } = await readBasis(options);
+  return { ...(await openBasis(basis, loaded)), now, primitives };
 }
 
-async function decideOne(artifact: NamedArtifact, basis: Basis) {
-  const { policy, now, trust, sources, primitives, signal } = basis;
+/** The decisions, in the order of the arguments. @throws ClientError where one cannot be tried */
+export async function decideNamed(
+  names: readonly string[],
+  options: DecideOptions,
+  basis: DecideBasis,
+  signal: AbortSignal,
+): Promise<NamedDecision[]> {
+  const artifacts = await namedArtifacts(names, options);
+  const sources = await evidenceSources(options);
+  const decisions: NamedDecision[] = [];
+  for (const artifact of artifacts) {
+    decisions.push({ name: artifact.given, decision: await decideOne(artifact, sources, basis, signal) });
+  }
+  return decisions;
+}
+
+async function decideOne(
+  artifact: NamedArtifact,
+  sources: readonly EvidenceSource[],
+  { policy, trust, now, primitives }: DecideBasis,
+  signal: AbortSignal,
+): Promise<Decision> {
   const first = await artifact.digests(['sha256'], signal, primitives);
   const [[hash, hex] = []] = Object.entries(digestSetOf(first));
   const subject = { digest: `${hash}:${hex}`, image: artifact.image };
@@ -66,12 +84,12 @@ async function decideOne(artifact: NamedArtifact, basis: Basis) {
 }
 
 async function evidenceSources(options: DecideOptions): Promise<EvidenceSource[]> {
-  const { evidence = [], registry, insecureRegistry, ca } = options;
-  if (evidence.length === 0 && registry !== true) {
+  const { evidence, registry, insecureRegistry, ca } = options;
+  if (evidence === undefined && registry !== true) {
     throw usage('say where the evidence is: --evidence with a folder or a file of bundles, or --registry for an image');
   }
   const sources: EvidenceSource[] = [];
-  for (const path of evidence) sources.push(await sourceOf(path));
+  for (const path of evidence ?? []) sources.push(await sourceOf(path));
   if (registry !== true) {
     if (insecureRegistry !== undefined || ca !== undefined) {
       throw usage('--insecure-registry and --ca are about a registry: give --registry, or leave them out');

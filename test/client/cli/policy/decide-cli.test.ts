@@ -221,3 +221,59 @@ describe('stele decide', () => {
     expect(err).toMatch(message);
   });
 });
+
+describe('stele policy', () => {
+  const TESTS = `policy: policy.yaml
+quorumPolicy: quorum
+tests:
+  - { name: released, artifact: app, evidence: [ evidence ], now: '2040-01-01T00:00:00Z', expect: allow }
+  - name: a bad review
+    artifact: app
+    evidence: [ bad, evidence/app.sigstore.json ]
+    now: 2040-01-01T00:00:00Z
+    expect: deny
+    rules: { signed by the release team: holds, reviewed: [ condition ] }
+`;
+
+  it('check names the policy by its digest, or says all that is wrong with it', async () => {
+    const { status, out } = await stele.run('policy', 'check', 'policy.yaml', '--json');
+    expect(status).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({ ok: true, name: 'releases', digest: `sha256:${digestOf(POLICY)}` });
+    expect((await stele.run('policy', 'check', 'policy.yaml')).out).toContain(`sha256:${digestOf(POLICY)}`);
+    stele.write('wrong.yaml', POLICY.replace('type: signature', 'type: signatures'));
+    const wrong = await stele.run('policy', 'check', 'wrong.yaml');
+    expect(wrong).toMatchObject({ status: 2, out: '' });
+    expect(wrong.err).toMatch(/\[decision-policy\].*line 8.*did you mean "signature"/s);
+  });
+
+  it('test passes where every decision is as expected', async () => {
+    stele.write('tests.yaml', TESTS);
+    expect(await stele.run('policy', 'test', 'tests.yaml')).toEqual({
+      status: 0,
+      out: 'ok   tests.yaml: released\nok   tests.yaml: a bad review\n2 tests passed, 0 failed\n',
+      err: '',
+    });
+  });
+
+  it('test fails where one is not, with what was expected and what came', async () => {
+    stele.write('failing.yaml', TESTS.replace('expect: allow', 'expect: deny').replace('[ condition ]', '[ age ]'));
+    const { status, out } = await stele.run('policy', 'test', 'failing.yaml', 'tests.yaml');
+    expect(status).toBe(1);
+    expect(out).toContain('FAIL failing.yaml: released\n       expected deny, got allow\n');
+    expect(out).toMatch(
+      /FAIL failing.yaml: a bad review\n {7}expected age of the rule "reviewed", got threshold, condition\n/,
+    );
+    expect(out).toContain('2 tests passed, 2 failed');
+    const json = JSON.parse((await stele.run('policy', 'test', 'failing.yaml', '--json')).out);
+    expect(json).toMatchObject({ ok: false, tests: [{ passed: false }, { passed: false }] });
+  });
+
+  it('test fails where a test cannot run, and ends with 2 where a file cannot be used', async () => {
+    stele.write('lost.yaml', TESTS.replace('evidence: [ evidence ]', 'evidence: [ lost ]'));
+    const { status, out } = await stele.run('policy', 'test', 'lost.yaml');
+    expect(status).toBe(1);
+    expect(out).toMatch(/FAIL lost.yaml: released\n {7}it could not run: \[evidence\]/);
+    stele.write('empty.yaml', 'policy: policy.yaml\ntests: []\n');
+    expect((await stele.run('policy', 'test', 'empty.yaml')).status).toBe(2);
+  });
+});
