@@ -48,6 +48,7 @@ export const CLIENT_ERRORS = {
   trust: 2, // no repository is followed, or its plan or what is kept of it here is wrong
   ceremony: 1, // a step of a ceremony did not hold
   evidence: 2, // a folder or an answer with evidence is malformed, or breaks a limit
+  command: 1, // the command of a recorded step failed, and nothing was signed
   denied: 1, // the decision under a policy is deny; its reasons are printed
   delivery: 1, // an alert was not delivered yet; the monitor tries again
 } as const;

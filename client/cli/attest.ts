@@ -2,12 +2,8 @@
 import { basename } from 'node:path';
 import { Command } from 'commander';
 import { encodeHex } from '../../merkle/bytes.ts';
-import { printable } from '../../merkle/printable.ts';
-import { INTOTO_TYPE } from '../../merkle/rekor/dsse.ts';
 import { PREDICATE_TYPES } from '../../merkle/rekor/predicate-types.ts';
 import { ClientError, usage } from '../errors.ts';
-import { type Bundle, formatBundle } from '../formats/bundle.ts';
-import type { Signed } from '../formats/entry-request.ts';
 import {
   checkStatement,
   formatStatement,
@@ -16,33 +12,14 @@ import {
   predicateType,
   type Statement,
 } from '../formats/statement.ts';
-import { type Attested, attest, attestationBundle } from '../submit/attestation.ts';
-import type { KeySigner } from '../submit/signers/types.ts';
-import type { LogRequestOptions } from '../submit/types.ts';
 import { hashesOf, subjectsFor } from '../verify/content.ts';
-import { shellWord } from './called-as.ts';
-import { checkDestination, type Destination, openDestination } from './destination.ts';
+import { type Make, withAttester } from './attester.ts';
 import { digestFile, digestsOf } from './digests.ts';
-import { readWhole, writeWhole } from './files.ts';
+import { readWhole } from './files.ts';
 import { refuseUnnamed } from './input.ts';
-import { type GivenTrust, givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
-import { nextLog, stillFrozen } from './next-log.ts';
 import { signersTrust } from './refresh-trust.ts';
-import { print, warn } from './report.ts';
-import {
-  factsOf,
-  type ItemResult,
-  type Kept,
-  type KeptItem,
-  reportItems,
-  type SignContext,
-  type SignItem,
-  signAt,
-} from './sign-items.ts';
-import { signUnlogged } from './sign-unlogged.ts';
-import { addSigningOptions, checkTsa, manyOut, openSigningKey, type SigningOptions, timestampsOf } from './signing.ts';
-import { logsOf, type SelectedServices, withServices } from './signing-services.ts';
-import { forgetUnlogged, signOnce } from './unlogged-signature.ts';
+import { addSigningOptions, manyOut, type SigningOptions } from './signing.ts';
+import { withServices } from './signing-services.ts';
 
 interface AttestOptions extends SigningOptions {
   readonly predicate?: string;
@@ -81,40 +58,11 @@ async function attestFiles(named: readonly string[], chosen: AttestOptions): Pro
   const followed = await signersTrust(chosen);
   const options = await withServices(chosen, followed);
   const source = sourceOf([...new Set(named)], options);
-  checkDestination(options);
-  const http = await requestOptions(options);
-  checkTsa(options);
-  const given = await readLogTrust(options, logsOf(options), followed);
-  // Check all options and files before a key is opened.
-  const makes = await statements(source);
-  const { signer, publicPath } = await openSigningKey(options, undefined);
-  try {
-    if (signer.publicKey.info.kind === 'ed25519') {
-      warn(
-        'other verifiers take pure Ed25519 in attestations, which a log cannot check: with this key only Stele verifies',
-      );
-    }
-    const destination = await openDestination(options);
-    const items = makes.map((make) => itemOf(make, signer, options, { ...http, destination }));
-    if (destination.kind !== 'log') {
-      return await signUnlogged(items, destination, { given, signal: http.signal, json: options.json, publicPath });
-    }
-    const logs = [destination.log, ...options.moreLogs];
-    const readyBy =
-      ({ trust }: GivenTrust) =>
-      async (log: string) =>
-        (await givenOrFirstUse(trust, log, http)).trust;
-    const next = async () => {
-      const moved = await nextLog(chosen, logs);
-      return moved && { logs: moved.logs, ready: readyBy(moved.given) };
-    };
-    const results = await signAt(items, { logs, ready: readyBy(given) }, http, next, (error) =>
-      stillFrozen(error, chosen),
-    );
-    report(results, { logs, options, publicPath });
-  } finally {
-    await signer.close();
-  }
+  await withAttester(
+    { chosen, options, followed },
+    () => statements(source),
+    async (attester, makes) => await attester.attest(makes),
+  );
 }
 
 /** What to attest: one statement as it is, or a predicate about each of the files. */
@@ -139,15 +87,6 @@ function sourceOf(files: readonly string[], { predicate, type, statement, out }:
   if (files.length > 1 && out !== undefined) throw manyOut();
   const suffix = PREDICATE_TYPES.has(type) ? type : 'attestation';
   return { files, out, predicate, type: predicateType(type), suffix };
-}
-
-/** One statement to sign. */
-interface Make {
-  /** Names the statement in messages, and its bundle. */
-  readonly file: string;
-  readonly out: string;
-  /** The same bytes each time. Only the file's digest is kept: the statements of many files could fill the memory. */
-  statement(): Promise<Uint8Array>;
 }
 
 async function statements(source: Source): Promise<Make[]> {
@@ -188,84 +127,4 @@ async function refuseOtherFile(file: string, statement: Statement, path: string)
     const named = Object.entries(digests).map(([hash, digest]) => `${hash} ${encodeHex(digest)}`);
     throw new ClientError('statement', `${file} (${named.join(', ')}) is no subject of ${path}`, { cause });
   }
-}
-
-interface Written extends Kept {
-  readonly predicateType: string;
-  readonly subjects: readonly object[];
-}
-
-function itemOf(
-  { file, out, statement }: Make,
-  signer: KeySigner,
-  options: AttestOptions & SelectedServices,
-  { destination, ...http }: LogRequestOptions & { readonly destination: Destination },
-): SignItem<Written> {
-  let signed: Signed | undefined;
-  let timestamps: Uint8Array[] = [];
-  return {
-    file,
-    out,
-    sign: async () => {
-      const attested = await attestOnce(await statement(), signer, { out, destination });
-      signed = attested.signed;
-      timestamps = await timestampsOf(signed, options, http);
-      return { signed, bundle: attestationBundle(attested, undefined, timestamps) };
-    },
-    kept: () => forgetUnlogged(signer, out),
-    keep: async (logged) => {
-      const payload = await statement();
-      const envelope = { payloadType: INTOTO_TYPE, payload, signature: signed!.signature };
-      const bundle = attestationBundle({ envelope, signed: signed! }, logged.entry, timestamps);
-      await writeWhole(out, formatBundle({ ...bundle, entries: logged.bundle.entries }));
-      await forgetUnlogged(signer, out);
-      const { predicateType: type, subjects } = checkStatement(payload);
-      return {
-        logged,
-        out,
-        predicateType: type,
-        subjects: subjects.map(({ name, digest }) => ({ name, digest: Object.fromEntries(digest) })),
-      };
-    },
-  };
-}
-
-/** As `attest`, but uses the signature of an earlier run where a key in a token would give another one. */
-async function attestOnce(
-  statement: Uint8Array,
-  signer: KeySigner,
-  place: { readonly out: string; readonly destination: Destination },
-): Promise<Attested> {
-  const { publicKey, certificate } = signer;
-  // Only `attest` makes the digest, and hands it to the signer.
-  return await attest(statement, {
-    publicKey,
-    certificate,
-    sign: async (digest, message) => {
-      const bundleOf = (made: Signed): Bundle => {
-        const envelope = { payloadType: INTOTO_TYPE, payload: statement, signature: made.signature };
-        return attestationBundle({ envelope, signed: made }, undefined);
-      };
-      return (await signOnce(digest, signer, place, bundleOf, message)).signature;
-    },
-  });
-}
-
-function report(results: readonly ItemResult<Written>[], context: SignContext<AttestOptions>): void {
-  const { json } = context.options;
-  const facts = (kept: KeptItem<Written>) => {
-    const { predicateType, subjects } = kept.value;
-    return { ...factsOf(kept, context), predicateType, subjects };
-  };
-  const line = ({ file, value: { predicateType: type, logged, out } }: KeptItem<Written>) =>
-    `Attested ${printable(file)} (${printable(type)}): entry ${logged.verified.index} of ${logged.verified.origin}, ${shellWord(out)}`;
-  const [only] = results;
-  if (results.length === 1 && only !== undefined && 'value' in only) {
-    print(json, facts(only), [line(only)]);
-    return;
-  }
-  reportItems(json, results, facts, (kept) => [
-    ...kept.map(line),
-    `${kept.length} of ${results.length} are logged; their proofs were checked`,
-  ]);
 }

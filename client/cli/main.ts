@@ -18,6 +18,11 @@ const COMMANDS: readonly Entry[] = [
     async () => (await import('./attest.ts')).attestCommand(),
   ],
   [
+    'record',
+    'run a step of a build, sign and log what went in and out',
+    async () => (await import('./policy/record-command.ts')).recordCommand(),
+  ],
+  [
     'submit',
     'log what is signed already, at once or through a queue',
     async () => (await import('./submit.ts')).submitCommand(),

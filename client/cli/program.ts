@@ -27,7 +27,9 @@ export async function runProgram(args: readonly string[], load: () => Promise<Co
       program && error instanceof CommanderError
         ? (await import('./unknown-command.ts')).unknownCommand(program, error)
         : undefined;
-    reportError(better ?? error, args.includes('--json'));
+    // What follows -- is not of this program.
+    const own = args.includes('--') ? args.slice(0, args.indexOf('--')) : args;
+    reportError(better ?? error, own.includes('--json'));
     return exitStatus(better ?? error);
   } finally {
     process.off('beforeExit', endsEarly);

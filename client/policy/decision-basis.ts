@@ -19,11 +19,15 @@ import type { ArtifactDigests } from '../verify/content.ts';
 import { type EvidenceTrust, readEvidence, verifyEvidence } from './check-evidence.ts';
 
 /** The files, and what is asked of the evidence. */
-export interface DecisionBasis {
+export interface DecisionBasis extends TrustBasis {
   /** `file` names the policy in messages, and is the base of relative paths in it. */
   readonly policy: { readonly file: string; readonly bytes: Uint8Array };
   /** The files of keys that the policy names, by their absolute paths. */
   readonly keyFiles: Readonly<Record<string, string>>;
+}
+
+/** The part about trust. */
+export interface TrustBasis {
   readonly trustedRoot?: Uint8Array | undefined;
   /** A c2sp.org/tlog-policy. */
   readonly quorumPolicy?: Uint8Array | undefined;
@@ -73,24 +77,33 @@ export async function openBasis(
   basis: DecisionBasis,
   loaded?: DecisionPolicy,
 ): Promise<{ readonly policy: DecisionPolicy; readonly trust: EvidenceTrust }> {
-  const { policy, keyFiles, trustedRoot, quorumPolicy, logKey, lastCheckpoints = [], asked } = basis;
+  const { policy, keyFiles } = basis;
   const readKey = (path: string, name: string): string => {
     if (Object.hasOwn(keyFiles, path)) return keyFiles[path]!;
     throw new RuntimeError('file', `${name} was not read`);
   };
+  const trust = openTrust(basis);
+  return { policy: loaded ?? (await loadDecisionPolicy(policy.bytes, { file: policy.file, readKey })), trust };
+}
+
+/** @throws ClientError `trusted-root`, `policy`, `log-key`, `trust`, `usage` */
+export function openTrust({
+  trustedRoot,
+  quorumPolicy,
+  logKey,
+  lastCheckpoints = [],
+  asked,
+}: TrustBasis): EvidenceTrust {
   const quorum = quorumPolicy === undefined ? undefined : parseTrustPolicy(quorumPolicy);
   if (asked?.witnessTime === true && quorum?.quorum === undefined) {
     throw usage('--witness-time needs a --quorum-policy with a quorum of witnesses');
   }
   return {
-    policy: loaded ?? (await loadDecisionPolicy(policy.bytes, { file: policy.file, readKey })),
-    trust: {
-      trustedRoot: trustedRoot === undefined ? undefined : parseTrustedRoots(trustedRoot),
-      policy: quorum,
-      logKey: logKey === undefined ? undefined : parseLogKey(logKey),
-      lastCheckpoints: lastCheckpoints.map(parseLastCheckpoint),
-      ...asked,
-    },
+    trustedRoot: trustedRoot === undefined ? undefined : parseTrustedRoots(trustedRoot),
+    policy: quorum,
+    logKey: logKey === undefined ? undefined : parseLogKey(logKey),
+    lastCheckpoints: lastCheckpoints.map(parseLastCheckpoint),
+    ...asked,
   };
 }
 

@@ -4,7 +4,7 @@ import { loadDecisionPolicy, MAX_DECISION_POLICY } from '../../../merkle/runtime
 import { readKeyFile } from '../../../merkle/runtime/policy/policy-signers.ts';
 import type { DecisionPolicy } from '../../../merkle/runtime/policy/types.ts';
 import { usage } from '../../errors.ts';
-import type { DecisionBasis } from '../../policy/decision-basis.ts';
+import type { DecisionBasis, TrustBasis } from '../../policy/decision-basis.ts';
 import { readWhole } from '../files.ts';
 import { inputName, STANDARD_INPUT } from '../input.ts';
 import { trustDirOf } from '../trust-options.ts';
@@ -16,11 +16,17 @@ import type { DecideOptions } from './decide-options.ts';
 export async function readBasis(
   options: DecideOptions,
 ): Promise<{ readonly basis: DecisionBasis; readonly loaded: DecisionPolicy }> {
-  const { policy, trust, maxTrustAge, trustedRoot, logKey, lastCheckpoint, at, witnessTime, quorumPolicy } = options;
+  const { policy } = options;
   if (policy === undefined) throw usage('say what must hold: --policy with a decision policy (docs/policy.md)');
   const file = policy === STANDARD_INPUT ? inputName(policy) : policy;
   const bytes = await readWhole(policy, MAX_DECISION_POLICY, 'a decision policy');
   const { keyFiles, loaded } = await loadWithKeys(bytes, file);
+  return { basis: { policy: { file, bytes }, keyFiles, ...(await readTrustBasis(options)) }, loaded };
+}
+
+/** The files of trust alone. @throws ClientError as `readTrustBytes` */
+export async function readTrustBasis(options: DecideOptions): Promise<TrustBasis> {
+  const { trust, maxTrustAge, trustedRoot, logKey, lastCheckpoint, at, witnessTime, quorumPolicy } = options;
   const given = { trust, maxTrustAge, trustedRoot, logKey, lastCheckpoint, at, policy: quorumPolicy };
   const { policy: quorum, ...read } = await readTrustBytes(
     Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
@@ -31,7 +37,7 @@ export async function readBasis(
     throw usage('--require-timestamps needs a --trusted-root with time-stamp authorities');
   }
   const asked = { ...wanted, ...sctWish(options), witnessTime: witnessTime === true };
-  return { basis: { policy: { file, bytes }, keyFiles, ...read, quorumPolicy: quorum, asked }, loaded };
+  return { ...read, quorumPolicy: quorum, asked };
 }
 
 /** The policy, and the texts of the files of keys that it names. @throws RuntimeError `decision-policy` */

@@ -1,6 +1,12 @@
 /** `stele decide`: whether an artifact may be used, under a decision policy, from evidence. */
 import { Command } from 'commander';
-import { addEvidenceOptions, addEvidenceTrustOptions, type DecideOptions } from './decide-options.ts';
+import { usage } from '../../errors.ts';
+import {
+  addEvidenceOptions,
+  addEvidenceTrustOptions,
+  addLayoutOptions,
+  type LayoutDecideOptions,
+} from './decide-options.ts';
 import { addOutputOptions } from './decision-outputs.ts';
 
 const HELP = `
@@ -11,6 +17,9 @@ or from the repository that \`stele trust use\` follows.
 All evidence is verified first: a signature that is in no trusted log counts for nothing, and neither does evidence of another
 artifact. Without evidence the answer is deny, and so it is where anything cannot be told.
 
+With --layout, the layout says which steps made the artifact and who may have done them, with the verdicts of in-toto-golang.
+Inspections are never run: a layout with some is denied. An ARTIFACT must then be a product of the last step.
+
 Exit status: 0 allow, 1 deny, 2 it could not be tried. Of many artifacts: 1 if any is denied.
 
 Examples:
@@ -18,29 +27,36 @@ Examples:
   stele decide app.tgz --policy policy.yaml --evidence evidence/ --trusted-root trusted_root.json --json
   stele decide sha256:9f86…0a08 --name app --policy policy.yaml --evidence evidence/
   stele decide registry.example.com/team/app@sha256:9f86…0a08 --policy policy.yaml --registry
-  stele decide dist/*.tgz --policy policy.yaml --evidence evidence/`;
+  stele decide dist/*.tgz --policy policy.yaml --evidence evidence/
+  stele decide app.tgz --layout root.layout --layout-key owner.pub --links links/
+  stele decide --layout root.layout --layout-key owner.pub --links links/ --require-logged --log-key trust/log.vkey`;
 
 export function decideCommand(): Command {
   const command = new Command('decide')
     .description('Decide from evidence whether an artifact may be used')
-    .argument('<artifacts...>', 'files, digests of them (sha256:HEX), or images NAME@sha256:HEX')
+    .argument('[artifacts...]', 'files, digests of them (sha256:HEX), or images NAME@sha256:HEX')
     .option('--policy <path>', 'the decision policy (YAML)')
     .option(
       '--name <name>',
       'the name of the artifact, in the place of its file name: the policy may be for some names',
     );
-  addEvidenceTrustOptions(addEvidenceOptions(command));
+  addEvidenceTrustOptions(addLayoutOptions(addEvidenceOptions(command)));
   return addOutputOptions(command)
     .option('--json', 'print the decision as JSON; of several artifacts as a list')
     .addHelpText('after', HELP)
     .action(decideOn);
 }
 
-async function decideOn(artifacts: readonly string[], options: DecideOptions): Promise<void> {
+async function decideOn(artifacts: readonly string[], options: LayoutDecideOptions): Promise<void> {
   const stop = new AbortController();
   const interrupted = () => stop.abort();
   process.once('SIGINT', interrupted);
   try {
+    if (options.layout !== undefined) {
+      const { decideByLayout } = await import('./decide-layout.ts');
+      return await decideByLayout({ ...options, layout: options.layout }, artifacts, stop.signal);
+    }
+    refuseLayoutOptions(options);
     const { runDecide } = await import('./run-decide.ts');
     const { nodePrimitives } = await import('../../../merkle/runtime/crypto/node-primitives.ts');
     const primitives =
@@ -51,4 +67,12 @@ async function decideOn(artifacts: readonly string[], options: DecideOptions): P
   } finally {
     process.removeListener('SIGINT', interrupted);
   }
+}
+
+/** @throws ClientError `usage` */
+function refuseLayoutOptions({ layoutKey, links, requireLogged }: LayoutDecideOptions): void {
+  if (layoutKey === undefined && links === undefined && requireLogged === undefined) return;
+  throw usage(
+    '--layout-key, --links and --require-logged are about a layout: name it with --layout, or leave them out',
+  );
 }

@@ -22,7 +22,25 @@ export interface DecideOptions extends TrustOptions {
   readonly json?: boolean;
 }
 
+export interface LayoutDecideOptions extends DecideOptions {
+  readonly layout?: string;
+  readonly layoutKey?: readonly string[];
+  readonly links?: string;
+  readonly requireLogged?: boolean;
+  readonly sarif?: string;
+  readonly junit?: string;
+}
+
 const repeated = (value: string, list: readonly string[] = []) => [...list, value];
+
+/** A layout of in-toto in the place of a policy, and links in the place of evidence. */
+export function addLayoutOptions(command: Command): Command {
+  return command
+    .option('--layout <path>', 'decide by this layout of in-toto, in the place of --policy and --evidence')
+    .option('--layout-key <path>', 'a public key (PEM) that must have signed the layout; can be repeated', repeated)
+    .option('--links <dir>', 'the folder with the links STEP.KEYID8.link, and folders STEP.KEYID8 of sublayouts')
+    .option('--require-logged', 'each link needs a bundle beside it (….link.sigstore.json), and a log that holds it');
+}
 
 /** Where evidence comes from. */
 export function addEvidenceOptions(command: Command): Command {

@@ -1,5 +1,5 @@
 /** RSA keys in software: PKCS#1 v1.5 over SHA-256 (RFC 8017 section 8.2.1), which is deterministic. Node only. */
-import { constants, type KeyObject, privateEncrypt } from 'node:crypto';
+import { constants, type KeyObject, privateEncrypt, sign } from 'node:crypto';
 import { concat, decodeHex } from '../../../merkle/bytes.ts';
 import { ClientError } from '../../errors.ts';
 import type { PublicKey } from '../../formats/key.ts';
@@ -23,6 +23,8 @@ export function rsaSigner(key: KeyObject, publicKey: PublicKey): SoftwareSigner 
       const block = concat(SHA256_DIGEST_INFO, digest);
       return Uint8Array.from(privateEncrypt({ key, padding: constants.RSA_PKCS1_PADDING }, block));
     },
+    signLink: (message) =>
+      Uint8Array.from(sign('sha256', message, { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 })),
     close: async () => {},
   };
 }

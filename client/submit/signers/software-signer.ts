@@ -22,8 +22,11 @@ export interface SoftwareSigner extends KeySigner {
  * @throws ClientError `key` where the secret does not belong to `publicKey`, or the key is of another kind
  */
 export function softwareSigner(publicKey: PublicKey, secret: Uint8Array): SoftwareSigner {
-  const sign = signing(publicKey, Uint8Array.from(secret));
-  return { publicKey, repeatable: true, sign, close: async () => {} };
+  const own = Uint8Array.from(secret);
+  const sign = signing(publicKey, own);
+  const pure =
+    publicKey.info.kind === 'ed25519' ? { signLink: (message: Uint8Array) => ed25519.sign(message, own) } : {};
+  return { publicKey, repeatable: true, sign, ...pure, close: async () => {} };
 }
 
 function signing(publicKey: PublicKey, secret: Uint8Array): (digest: Uint8Array) => Uint8Array {

@@ -24,6 +24,11 @@ export interface KeySigner extends DigestSigner {
    * already has. A token or an agent draws its nonces itself, and gives another signature each time.
    */
   readonly repeatable: boolean;
+  /**
+   * A signature over a message as in-toto signs links: pure Ed25519 (RFC 8032 section 5.1.6), or RSA-PSS with SHA-256 and a
+   * salt of 32 bytes. Absent for an ECDSA key, whose signature over the digest is the same, and where the key does not sign so.
+   */
+  readonly signLink?: (message: Uint8Array) => Uint8Array;
   /** Gives up the key; nothing signs afterwards. */
   close(): Promise<void>;
 }

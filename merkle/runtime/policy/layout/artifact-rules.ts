@@ -113,7 +113,7 @@ export function applyRules(
   for (const rule of rules) {
     if (rule.word === 'require') {
       if (!queue.has(rule.name))
-        return failed('require', kind, rule, `${shown([rule.name])} is not in ${shown(queue)}`);
+        return failed('require', kind, rule, `${shown([rule.name])} is not left; there is ${shown(queue)}`);
       continue;
     }
     if (rule.word === 'match') {
@@ -154,7 +154,7 @@ function matched(
 }
 
 /** Whether two artifacts have the same hashes in the same algorithms. */
-export function sameHashes(
+function sameHashes(
   one: Readonly<Record<string, string>> | undefined,
   other: Readonly<Record<string, string>> | undefined,
 ): boolean {

@@ -32,7 +32,38 @@ import {
 import { type ArtifactRule, parseRule } from './artifact-rules.ts';
 import { readLayoutKey } from './layout-key.ts';
 import { canonicalText } from './olpc-json.ts';
-import type { Artifacts, Layout, Link, MetadataSignature, SignedMetadata, Step } from './types.ts';
+import type { Artifacts, LayoutKey, Link, MetadataSignature } from './types.ts';
+
+export interface Step {
+  readonly name: string;
+  /** From 1. */
+  readonly threshold: number;
+  /** Key ids of the functionaries. */
+  readonly pubkeys: readonly string[];
+  readonly expectedCommand: readonly string[];
+  readonly materialRules: readonly ArtifactRule[];
+  readonly productRules: readonly ArtifactRule[];
+}
+
+export interface Layout {
+  readonly kind: 'layout';
+  /** Milliseconds since 1970. */
+  readonly expires: number;
+  /** At least one; their names differ. */
+  readonly steps: readonly Step[];
+  readonly keys: ReadonlyMap<string, LayoutKey>;
+}
+
+/** A layout or a link with its signatures. Nothing of it was verified. */
+export interface SignedMetadata {
+  readonly form: 'metablock' | 'dsse';
+  readonly payload: Layout | Link;
+  /** The bytes that signatures cover. */
+  readonly signed: Uint8Array;
+  readonly signatures: readonly MetadataSignature[];
+  /** `sha256:HEX` over the bytes of the file. */
+  readonly digest: string;
+}
 
 /** Longest layout or link, in bytes. */
 export const MAX_LAYOUT_FILE = 64 * 1024 * 1024;
@@ -164,16 +195,16 @@ const rules: Shape<readonly ArtifactRule[]> = (value, path) => {
 };
 
 /** A step's name is a part of file names, in which in-toto-golang also reads patterns. */
+export function isStepName(name: string): boolean {
+  return name.length <= MAX_NAME && !['', '.', '..'].includes(name) && !/[/\\*?[\p{Cc}\p{Cs}]/u.test(name);
+}
+
 const stepName: Shape<string> = (value, path) => {
   const name = someText(value, path);
-  if (name.length > MAX_NAME) throw predicateError(path, `is longer than ${MAX_NAME} characters`);
-  if (name === '.' || name === '..' || /[/\\*?[\p{Cc}\p{Cs}]/u.test(name)) {
-    throw predicateError(
-      path,
-      `is "${printable(name)}": it names files, and must not hold / \\ * ? [ or control characters`,
-    );
-  }
-  return name;
+  if (isStepName(name)) return name;
+  const shown = printable(name.slice(0, MAX_NAME));
+  const why = `it names files: at most ${MAX_NAME} characters, without / \\ * ? [ and control characters`;
+  throw predicateError(path, `is "${shown}", and ${why}`);
 };
 
 const STEP_FIELDS = [

@@ -1,6 +1,5 @@
 /** What a layout asks for, what links say, and what a verification gives (in-toto/docs, in-toto-spec.md version 1.0). */
 import type { KeyInfo } from '../../../rekor/spki.ts';
-import type { ArtifactRule } from './artifact-rules.ts';
 
 /** Hashes by algorithm, by name of the artifact. The names are as the link writes them. */
 export type Artifacts = ReadonlyMap<string, Readonly<Record<string, string>>>;
@@ -12,26 +11,6 @@ export interface LayoutKey {
   /** Undefined where signatures by it cannot be checked; `unusable` says why. */
   readonly info: KeyInfo | undefined;
   readonly unusable?: string;
-}
-
-export interface Step {
-  readonly name: string;
-  /** From 1. */
-  readonly threshold: number;
-  /** Key ids of the functionaries. */
-  readonly pubkeys: readonly string[];
-  readonly expectedCommand: readonly string[];
-  readonly materialRules: readonly ArtifactRule[];
-  readonly productRules: readonly ArtifactRule[];
-}
-
-export interface Layout {
-  readonly kind: 'layout';
-  /** Milliseconds since 1970. */
-  readonly expires: number;
-  /** At least one; their names differ. */
-  readonly steps: readonly Step[];
-  readonly keys: ReadonlyMap<string, LayoutKey>;
 }
 
 export interface Link {
@@ -48,22 +27,13 @@ export interface MetadataSignature {
   readonly signature: Uint8Array;
 }
 
-/** A layout or a link with its signatures. Nothing of it was verified. */
-export interface SignedMetadata {
-  readonly form: 'metablock' | 'dsse';
-  readonly payload: Layout | Link;
-  /** The bytes that signatures cover. */
-  readonly signed: Uint8Array;
-  readonly signatures: readonly MetadataSignature[];
-  /** `sha256:HEX` over the bytes of the file. */
-  readonly digest: string;
-}
-
 /** A file of links. */
 export interface LinkFile {
   /** `build.2d243d7e.link` */
   readonly name: string;
   readonly bytes: Uint8Array;
+  /** The Sigstore bundle of the link, where there is one. */
+  readonly bundle?: () => Uint8Array | undefined;
 }
 
 /** A folder of links. */
@@ -92,6 +62,7 @@ export const LAYOUT_REASONS = {
   require: 'an artifact of a rule REQUIRE is not there, or an earlier rule consumed it',
   sublayout: 'the sublayout does not hold',
   'not-logged': 'no log holds the link',
+  'not-a-product': 'the artifact is no product of the last step',
   limit: 'there is more than a verification takes',
 } as const;
 

@@ -12,13 +12,19 @@ import { timeText } from '../../../x509/utc-time.ts';
 import { RuntimeError } from '../../runtime-errors.ts';
 import { applyRules, cleanName, type StepArtifacts, sameArtifacts } from './artifact-rules.ts';
 import { keyFingerprint, layoutKeyOf, verifyLayoutSignature } from './layout-key.ts';
-import { digestOfFile, readMetadata, UnverifiableLayout } from './layout-metadata.ts';
+import {
+  digestOfFile,
+  type Layout,
+  readMetadata,
+  type SignedMetadata,
+  type Step,
+  UnverifiableLayout,
+} from './layout-metadata.ts';
 import { type MatchBudget, TooMuchMatching } from './name-pattern.ts';
 import type {
   Artifacts,
   JudgedLink,
   JudgedStep,
-  Layout,
   LayoutKey,
   LayoutReason,
   LayoutReasonCode,
@@ -26,8 +32,6 @@ import type {
   Link,
   LinkFile,
   LinkFolder,
-  SignedMetadata,
-  Step,
 } from './types.ts';
 
 /** Layouts inside of each other. */
@@ -55,8 +59,14 @@ export function verifyLayout(
   keys: readonly KeyInfo[],
   links: LinkFolder,
   options: LayoutOptions,
-): LayoutVerdict {
+): VerifiedLayout {
   return new Verification(options).root(bytes, keys.map(layoutKeyOf), links);
+}
+
+interface VerifiedLayout {
+  readonly verdict: LayoutVerdict;
+  /** What the last step made; empty where the layout is not accepted. */
+  readonly products: Artifacts;
 }
 
 /** A link whose functionary was verified. */
@@ -82,10 +92,13 @@ class Verification {
     this.#options = options;
   }
 
-  root(bytes: Uint8Array, keys: readonly LayoutKey[], links: LinkFolder): LayoutVerdict {
+  root(bytes: Uint8Array, keys: readonly LayoutKey[], links: LinkFolder): VerifiedLayout {
     const read = readOr(bytes, 'layout-format');
-    if ('code' in read.metadata) return { ...refusedLayout([read.metadata]), layout: read.digest };
-    return this.#layout(read.metadata, keys, links, '', 0).verdict;
+    if ('code' in read.metadata) {
+      return { verdict: { ...refusedLayout([read.metadata]), layout: read.digest }, products: new Map() };
+    }
+    const { verdict, summary } = this.#layout(read.metadata, keys, links, '', 0);
+    return { verdict, products: summary?.artifacts.products ?? new Map() };
   }
 
   #layout(metadata: SignedMetadata, keys: readonly LayoutKey[], links: LinkFolder, path: string, depth: number): Found {

@@ -128,7 +128,7 @@ describe('rules', () => {
     expect(apply(['DELETE *', 'DISALLOW made'], own)).toContain('"made"');
     expect(apply(['REQUIRE made', 'ALLOW *'], own)).toBeUndefined();
     expect(apply(['ALLOW *', 'REQUIRE made'], own)).toContain('nothing');
-    expect(apply(['REQUIRE m*'], own)).toContain('"m*" is not in');
+    expect(apply(['REQUIRE m*'], own)).toContain('"m*" is not left');
     expect(apply(['DISALLOW *'], step({}, {}))).toBeUndefined();
     expect(apply([], own)).toBeUndefined();
   });
@@ -155,6 +155,6 @@ describe('rules', () => {
     const own = () => step({ './m': '1' }, { './m': '2' });
     expect(apply(['MODIFY m', 'DISALLOW *'], own())).toContain('"m"');
     expect(apply(['ALLOW m', 'DISALLOW *'], own())).toBeUndefined();
-    expect(apply(['REQUIRE ./m'], own())).toContain('is not in "m"');
+    expect(apply(['REQUIRE ./m'], own())).toContain('is not left; there is "m"');
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { LayoutVerdict } from '../../../../../merkle/runtime/policy/layout/types.ts';
-import { verifyLayout } from '../../../../../merkle/runtime/policy/layout/verify-layout.ts';
+import { verifyLayout as verifyAll } from '../../../../../merkle/runtime/policy/layout/verify-layout.ts';
 import {
   type Contents,
   dsse,
@@ -15,6 +15,7 @@ import {
   type StepPlan,
 } from '../../../../support/layout-maker.ts';
 
+const verifyLayout = (...given: Parameters<typeof verifyAll>) => verifyAll(...given).verdict;
 const owner = newFunctionary();
 const [alice, bob, carol] = [newFunctionary(), newFunctionary('P-256'), newFunctionary('P-384')];
 const NOW = Date.UTC(2026, 7, 1);
