@@ -86,7 +86,8 @@ function judge(evidence: VerifiedEvidence, rules: Rules): { sbom: Sbom | undefin
 /** The SBOM must be about the artifact: what it states of its own root must not contradict the digest. */
 function judgeRoot({ roots, packages }: Sbom, { digest }: Artifact, { root }: SbomSettings): readonly Reason[] {
   if (root === 'any') return [];
-  const described = packages.filter(({ id }) => roots.includes(id));
+  const ids = new Set(roots);
+  const described = packages.filter(({ id }) => ids.has(id));
   const stated = described.flatMap(rootDigests).filter(({ algorithm }) => Object.hasOwn(digest, algorithm));
   if (stated.some(({ algorithm, value }) => digest[algorithm] === value)) return [];
   const names = printable(described.map(({ name }) => name).join(', ') || 'nothing');
@@ -113,7 +114,8 @@ function rootDigests({ digests, version, purls }: SbomPackage): SbomPackage['dig
 }
 
 function judgeWhole({ packages, roots, gaps }: Sbom, { minPackages, incomplete }: SbomSettings): readonly Reason[] {
-  const named = packages.filter(({ id, kind }) => kind === 'package' && !roots.includes(id)).length;
+  const ids = new Set(roots);
+  const named = packages.filter(({ id, kind }) => kind === 'package' && !ids.has(id)).length;
   const few = `the SBOM names ${named} packages apart from its root, fewer than ${minPackages}`;
   return [
     ...(named < minPackages ? [reason('sbom-incomplete', few)] : []),

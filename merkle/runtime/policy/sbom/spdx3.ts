@@ -123,7 +123,10 @@ function licensesOf(
       const listed = /^https?:\/\/spdx\.org\/licenses\/([^/]+)$/.exec(to)?.[1];
       // What is not found here is no known license, and is judged as a text that is none.
       const text = texts.get(to) ?? listed ?? to;
-      if (text !== 'NOASSERTION' && text !== 'NONE') out.set(from, [...(out.get(from) ?? []), text]);
+      if (text === 'NOASSERTION' || text === 'NONE') continue;
+      const known = out.get(from);
+      if (known === undefined) out.set(from, [text]);
+      else known.push(text);
     }
   }
   return out;
