@@ -3,11 +3,14 @@ import { type CelList, type CelMap, type CelType, isCelUint } from '@bufbuild/ce
 import type { Meter } from './cel-limits.ts';
 import { type CelValue, kindOf, nanosOf } from './cel-values.ts';
 
+const NUMBERS: ReadonlySet<string> = new Set(['int', 'uint', 'double']);
+
 /** The key's value, or undefined. A value that is null is there. */
 export function lookUp(map: CelMap, key: CelValue, meter: Meter): CelValue | undefined {
   const kind = kindOf(key);
   if (kind === 'string' || kind === 'bool') return map.get(key as string);
-  if (kind !== 'int' && kind !== 'uint' && kind !== 'double') return undefined;
+  if (kind === 'bytes' || kind === 'list' || kind === 'map') throw new Error(`a map has no keys of type ${kind}`);
+  if (!NUMBERS.has(kind)) return undefined;
   // The package looks through all keys for one of type uint.
   meter.work(1 + map.size);
   return map.get(key as bigint);
@@ -25,8 +28,6 @@ function compareNumbers(left: CelValue, right: CelValue): number {
   if (a > b) return 1;
   return a === b ? 0 : Number.NaN;
 }
-
-const NUMBERS: ReadonlySet<string> = new Set(['int', 'uint', 'double']);
 
 export function equalValues(left: CelValue, right: CelValue, meter: Meter): boolean {
   meter.work(1);

@@ -55,9 +55,9 @@ export function wholeOf(value: number, check: (whole: bigint) => bigint): bigint
 }
 
 export function doubleOfText(text: string): number {
-  const named = /^([+-]?)(inf|infinity|nan)$/i.exec(text);
+  const named = /^(?:([+-]?)(inf|infinity)|nan)$/i.exec(text);
   if (named !== null) {
-    if (named[2]!.toLowerCase() === 'nan') return Number.NaN;
+    if (named[2] === undefined) return Number.NaN;
     return named[1] === '-' ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
   }
   if (text.length > MAX_TEXT || !/^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text))

@@ -27,6 +27,7 @@ import type { Meter } from './cel-limits.ts';
 import { messageFunctions } from './cel-messages.ts';
 import { patternOf } from './cel-pattern.ts';
 import { timeFunctions } from './cel-time.ts';
+import { KEY_TYPES } from './cel-types.ts';
 import {
   type CelFunctions,
   type CelValue,
@@ -99,8 +100,11 @@ function members(meter: Meter): CelFunctions {
       if (!isCelMap(operand)) throw new Error(`a ${kindOf(operand)} has no field ${name}`);
       return there(operand.get(name as string), name);
     },
-    // What is no map has no fields.
-    'has/2': (operand, name) => isCelMap(operand) && operand.get(name as string) !== undefined,
+    'has/2': (operand, name) => {
+      const kind = kindOf(operand);
+      if (kind === 'list' || kind === 'type') throw new Error(`a ${kind} has no field ${name}`);
+      return isCelMap(operand) && operand.get(name as string) !== undefined;
+    },
   };
 }
 
@@ -221,9 +225,14 @@ function converter(name: string, from: { readonly [kind: string]: (value: CelVal
 /** The list that each loop of `map` makes, while it grows. */
 const growing = new WeakMap<object, CelValue[]>();
 
-/** What the macros use. */
+/** What macros and maps that are written out use. */
 function loops(meter: Meter): CelFunctions {
   return {
+    'key/1': (key) => {
+      const kind = kindOf(key);
+      if (!KEY_TYPES.includes(kind)) throw new Error(`a ${kind} cannot be a key of a map`);
+      return key;
+    },
     'range/1': (range) => {
       if (!isCelList(range) && !isCelMap(range)) throw new Error(`a ${kindOf(range)} has no members to go through`);
       meter.work(1 + range.size);

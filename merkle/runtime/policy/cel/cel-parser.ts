@@ -36,7 +36,7 @@ export interface MacroNode {
   readonly body: CelNode;
 }
 
-const MACROS = { all: 2, exists: 2, exists_one: 2, existsOne: 2, map: 3, filter: 2 } as const;
+const MACROS = { all: 2, exists: 2, exists_one: 2, map: 3, filter: 2 } as const;
 type MacroName = 'all' | 'exists' | 'exists_one' | 'map';
 
 const RESERVED = new Set(
@@ -170,10 +170,12 @@ class Parser {
     if (sign === undefined) return this.#member();
     let count = 0;
     while (this.#take(sign)) count++;
-    if (sign === '-' && this.#token.kind === 'number') count--;
-    const node = this.#member(sign === '-');
+    // One sign before a number belongs to it.
+    const negative = sign === '-' && count === 1 && this.#token.kind === 'number';
+    const node = this.#member(negative);
+    if (negative) return node;
     // Two signs give the value that was there, and still refuse what has none.
-    const signs = count === 0 ? 0 : 2 - (count % 2);
+    const signs = 2 - (count % 2);
     return Array.from({ length: signs }).reduce<CelNode>((operand) => this.#call(`${sign}_`, at, [operand]), node);
   }
 
@@ -215,7 +217,7 @@ class Parser {
     if (variable.kind !== 'name' || variable.global) {
       throw new CelSyntaxError(`the first argument of \`${text}\` is a name for the members`, variable.at);
     }
-    const name: MacroName = text === 'existsOne' ? 'exists_one' : text === 'filter' ? 'map' : (text as MacroName);
+    const name: MacroName = text === 'filter' ? 'map' : (text as MacroName);
     const common = { kind: 'macro', name, range, variable: variable.name } as const;
     const children = [range, ...args];
     if (text === 'filter') return this.#node({ ...common, filter, body: variable }, at, children);

@@ -154,7 +154,7 @@ class Builder {
     const entries = parts.flatMap((key, i) => {
       if (i % 2 === 1) return [];
       const id = BigInt(this.places.push(at) - 1);
-      const keyKind = { case: 'mapKey', value: key };
+      const keyKind = { case: 'mapKey', value: this.#own(at, 'key', [key]) };
       return [
         { $typeName: 'cel.expr.Expr.CreateStruct.Entry', id, keyKind, value: parts[i + 1], optionalEntry: false },
       ];

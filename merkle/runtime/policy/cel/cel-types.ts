@@ -20,6 +20,9 @@ const SCALARS = ['dyn', 'bool', 'int', 'uint', 'double', 'string', 'bytes', 'tim
 /** Names of types that an expression can use as values. */
 export const TYPE_NAMES = ['bool', 'int', 'uint', 'double', 'string', 'bytes', 'list', 'map', 'null_type', 'type'];
 
+/** Types of the keys of a map. */
+export const KEY_TYPES = ['bool', 'int', 'uint', 'string'];
+
 /** Reads a declared type, such as `map(string, list(int))`. */
 export function parseType(text: string): CelTypeOf {
   const tokens = text.match(/\w+|[(),]/g) ?? [];

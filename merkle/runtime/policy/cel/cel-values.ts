@@ -1,11 +1,9 @@
 /** Values of conditions. What evidence holds becomes one when a condition first reads it, and once. */
 import {
   type CelMap,
-  celError,
   celList,
   celMap,
   celUint,
-  isCelError,
   isCelList,
   isCelMap,
   isCelType,
@@ -59,9 +57,9 @@ export function toCel(source: CelSource): CelValue {
   return celMap(new Members(source));
 }
 
-/** An error is no type of value, and still stands for one: the package hands it on to what uses it. */
-function unusable(message: string): CelValue {
-  return celError(message) as unknown as CelValue;
+/** What no value of the language stands for, and what it must be. Every use of it is an error. */
+function unusable(why: string): CelValue {
+  return { ...objectType('unusable'), why } as CelValue;
 }
 
 function isArray(source: object): source is readonly CelSource[] {
@@ -182,13 +180,10 @@ export function kindOf(value: CelValue): KindName {
   if (isCelList(value)) return 'list';
   if (isCelUint(value)) return 'uint';
   if (value instanceof Uint8Array) return 'bytes';
-  if (isCelType(value)) {
-    if (!('nanos' in value)) return 'type';
-    return value.name === TIMESTAMP.name ? 'timestamp' : 'duration';
-  }
-  // What `unusable` made.
-  if (isCelError(value)) throw value;
-  throw new Error('a value there is of no type of the language');
+  if (!isCelType(value)) throw new Error('a value there is of no type of the language');
+  if ('why' in value) throw new Error(String(value.why));
+  if (!('nanos' in value)) return 'type';
+  return value.name === TIMESTAMP.name ? 'timestamp' : 'duration';
 }
 
 /** By name and number of arguments: `size/1`. */

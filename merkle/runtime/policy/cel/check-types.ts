@@ -18,6 +18,7 @@ import {
   FUNCTION_NAMES,
   fits,
   INT,
+  KEY_TYPES,
   SIGNATURES,
   TYPE_NAMES,
   textOfType,
@@ -25,7 +26,7 @@ import {
 } from './cel-types.ts';
 import { kindOf } from './cel-values.ts';
 
-const KEY_TYPES = ['bool', 'int', 'uint', 'string', 'dyn'];
+const SPECIAL = new Set(['&&', '||', '?:', '==', '!=', 'in', '[]']);
 
 type Variables = ReadonlyMap<string, CelTypeOf>;
 
@@ -93,13 +94,13 @@ class Checker {
   }
 
   #call(node: Extract<CelNode, { kind: 'call' }>, variables: Variables): CelTypeOf {
-    const types = node.args.map((arg) => this.type(arg, variables));
-    const special = node.method ? undefined : this.#special(node, types);
-    if (special !== undefined) return special;
     const signatures = SIGNATURES.get(node.name);
-    if (signatures === undefined || !(node.method ? signatures.asMethod : signatures.asFunction)) {
+    const isSpecial = !node.method && SPECIAL.has(node.name);
+    if (!isSpecial && !(node.method ? signatures?.asMethod : signatures?.asFunction)) {
       throw this.#noFunction(node, signatures?.asMethod);
     }
+    const types = node.args.map((arg) => this.type(arg, variables));
+    if (isSpecial || signatures === undefined) return this.#special(node, types);
     const chosen = signatures.all.filter(
       ({ params }) => params.length === types.length && params.every((param, i) => fits(param, types[i]!)),
     );
@@ -107,12 +108,15 @@ class Checker {
     checkLiterals(node);
     const results = chosen.map(({ result }) => result);
     const [first] = results as [CelTypeOf];
-    if (node.name === '+' && first.name === 'list') return commonType(types);
+    if (node.name === '+' && first.name === 'list') {
+      if (!fits(types[0]!, types[1]!)) throw this.#noOverload(node, types);
+      return commonType(types.filter(({ name }) => name === 'list'));
+    }
     return results.every(({ name }) => name === first.name) ? first : DYN;
   }
 
-  /** Operators whose arguments are of any types that belong together; undefined for all other functions. */
-  #special(node: Extract<CelNode, { kind: 'call' }>, types: readonly CelTypeOf[]): CelTypeOf | undefined {
+  /** Operators whose arguments are of any types that belong together. */
+  #special(node: Extract<CelNode, { kind: 'call' }>, types: readonly CelTypeOf[]): CelTypeOf {
     const [one, two, three] = types as [CelTypeOf, CelTypeOf, CelTypeOf];
     const wrong = (): CelSyntaxError => this.#noOverload(node, types);
     switch (node.name) {
@@ -123,23 +127,22 @@ class Checker {
       case '?:':
         if (!fits(one, BOOL) || !fits(two, three)) throw wrong();
         return two.name === 'null' ? three : commonType([two, three]);
-      case '==':
-      case '!=':
-        if (!fits(one, two)) throw wrong();
-        return BOOL;
       case 'in': {
         const held = two.name === 'list' || two.name === 'map' ? two.args[0]! : two.name === 'dyn' ? DYN : undefined;
         if (held === undefined || !fits(one, held)) throw wrong();
         return BOOL;
       }
       case '[]': {
+        if (two.name === 'bytes') throw wrong();
         if (one.name === 'dyn') return DYN;
         const index = one.name === 'list' ? INT : one.name === 'map' ? one.args[0]! : undefined;
         if (index === undefined || !fits(two, index)) throw wrong();
         return one.args.at(-1)!;
       }
       default:
-        return undefined;
+        // == and !=
+        if (!fits(one, two)) throw wrong();
+        return BOOL;
     }
   }
 
@@ -197,7 +200,7 @@ function checkKeys(keys: readonly CelNode[], types: readonly CelTypeOf[]): void 
   const seen = new Set<string>();
   for (const [i, key] of keys.entries()) {
     const { name } = types[i]!;
-    if (!KEY_TYPES.includes(name))
+    if (name !== 'dyn' && !KEY_TYPES.includes(name))
       throw new CelSyntaxError(`a key of a map is a bool, an int, a uint or a string, not a ${name}`, key.at);
     if (key.kind !== 'literal' || typeof key.value === 'object') continue;
     const text = `${name} ${key.value}`;

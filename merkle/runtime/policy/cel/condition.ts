@@ -58,9 +58,17 @@ export function compileCondition(text: string, declared: readonly string[], mete
     if (meter.met !== undefined) return new ConditionFailure(`the condition is stopped: ${meter.met}`);
     if (isCelError(value)) return new ConditionFailure(failureOf(value.message, text, placeOf(value.exprId)));
     if (typeof value === 'boolean') return value;
-    return new ConditionFailure(`the condition gives a ${kindOf(value)}, and must give a bool`);
+    return new ConditionFailure(notBool(value));
   };
   return { text, evaluate };
+}
+
+function notBool(value: CelValue): string {
+  try {
+    return `the condition gives a ${kindOf(value)}, and must give a bool`;
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 /** Errors of a condition are values that another side may make good, and where they arose takes most of their time. */

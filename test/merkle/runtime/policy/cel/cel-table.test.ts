@@ -1,23 +1,14 @@
 /** 401 expressions with what cel-go 0.32 makes of them, with and without its type check. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isCelError, isCelList, isCelMap, isCelType, isCelUint } from '@bufbuild/cel';
+import { isCelList, isCelMap, isCelType, isCelUint } from '@bufbuild/cel';
 import { describe, expect, it } from 'vitest';
 import { textOfInstant } from '../../../../../merkle/runtime/policy/cel/cel-conversions.ts';
-import { CONDITION_LIMITS, Meter } from '../../../../../merkle/runtime/policy/cel/cel-limits.ts';
-import { parseExpression } from '../../../../../merkle/runtime/policy/cel/cel-parser.ts';
-import { planExpression } from '../../../../../merkle/runtime/policy/cel/cel-plan.ts';
-import { parseType } from '../../../../../merkle/runtime/policy/cel/cel-types.ts';
-import {
-  type CelSource,
-  type CelValue,
-  kindOf,
-  nanosOf,
-  toCel,
-} from '../../../../../merkle/runtime/policy/cel/cel-values.ts';
-import { checkTypes } from '../../../../../merkle/runtime/policy/cel/check-types.ts';
+import { type CelValue, kindOf, nanosOf } from '../../../../../merkle/runtime/policy/cel/cel-values.ts';
+import { skips } from '../../../../support/skip.ts';
 import { vectorFolder } from '../../../../support/vectors.ts';
 import { DEVIATIONS } from './deviations.ts';
+import { evaluate, isRefused } from './reference.ts';
 
 type Outcome = { readonly value: Record<string, unknown> } | { readonly error: string; readonly at: string };
 interface Row {
@@ -32,36 +23,6 @@ const rows: readonly Row[] =
   folder === undefined
     ? []
     : (JSON.parse(readFileSync(join(folder, 'cel-table.json'), 'utf8')) as { rows: Row[] }).rows;
-
-const VARIABLES = {
-  d: ['double', 1.5],
-  i: ['int', 5n],
-  l: ['list(int)', [1n, 2n, 3n]],
-  m: ['map(string, dyn)', { a: 1n, n: null, l: [1n, 2n], s: 'x', nested: { k: true }, in: 9n, 'a-b': 10n }],
-  s: ['string', 'héllo😀'],
-  ts: ['timestamp', undefined],
-  u: ['uint', undefined],
-  x: ['dyn', 3n],
-} as const satisfies Record<string, readonly [string, CelSource | undefined]>;
-const TYPES = new Map(Object.entries(VARIABLES).map(([name, [type]]) => [name, parseType(type)]));
-
-const meter = new Meter(CONDITION_LIMITS);
-const evaluate = (text: string, given: Record<string, CelValue>): CelValue | Error => {
-  try {
-    meter.start();
-    const value = planExpression(parseExpression(text, CONDITION_LIMITS), meter).run(given);
-    return isCelError(value) ? new Error(value.message) : value;
-  } catch (error) {
-    return error as Error;
-  }
-};
-const given: Record<string, CelValue> = {
-  ...Object.fromEntries(
-    Object.entries(VARIABLES).flatMap(([name, [, value]]) => (value === undefined ? [] : [[name, toCel(value)]])),
-  ),
-  ts: evaluate("timestamp('2024-02-29T23:59:59.123456789Z')", {}) as CelValue,
-  u: evaluate('5u', {}) as CelValue,
-};
 
 /** A value as the table writes it. */
 function written(value: CelValue): Record<string, unknown> {
@@ -84,33 +45,21 @@ function outcome(value: CelValue | Error): string {
 }
 const expected = (one: Outcome): string => ('value' in one ? JSON.stringify(one.value) : 'error');
 
-const isRefused = (text: string): boolean => {
-  try {
-    checkTypes(parseExpression(text, CONDITION_LIMITS), TYPES);
-    return false;
-  } catch {
-    return true;
-  }
-};
+const absent = folder === undefined ? 'TEST_VECTORS names no folder' : undefined;
 
-describe.skipIf(folder === undefined)('the table of cel-go (TEST_VECTORS)', () => {
+describe.skipIf(skips('the table of cel-go', absent))('the table of cel-go', () => {
   it('has its rows', () => expect(rows.length).toBe(401));
 
   it('agrees with each evaluation, but for the rows that are listed', () => {
-    const differ = rows.filter(({ expr, unchecked }) => outcome(evaluate(expr, given)) !== expected(unchecked));
-    const shown = differ.map(({ id, expr, unchecked }) => [
-      id,
-      expr,
-      outcome(evaluate(expr, given)),
-      expected(unchecked),
-    ]);
+    const differ = rows.filter(({ expr, unchecked }) => outcome(evaluate(expr)) !== expected(unchecked));
+    const shown = differ.map(({ id, expr, unchecked }) => [id, expr, outcome(evaluate(expr)), expected(unchecked)]);
     expect(shown.filter(([id]) => !DEVIATIONS.has(id as number))).toEqual([]);
     expect([...DEVIATIONS.keys()].sort((a, b) => a - b)).toEqual(differ.map(({ id }) => id));
   });
 
   it('turns no error into a value where it differs', () => {
     const loosened = rows.filter(
-      ({ expr, unchecked }) => expected(unchecked) === 'error' && outcome(evaluate(expr, given)) !== 'error',
+      ({ expr, unchecked }) => expected(unchecked) === 'error' && outcome(evaluate(expr)) !== 'error',
     );
     expect(loosened.map(({ id }) => id)).toEqual([]);
   });
