@@ -1,16 +1,19 @@
 // Writes the generated parts of the documents: `npm run docs`.
 import { readFileSync, writeFileSync } from 'node:fs';
+import { AdmissionSchema } from '../dist/client/admission/admission-config.js';
 import { monitorDocs } from '../dist/client/monitor/config/monitor-docs.js';
 import { TrustServeSchema } from '../dist/client/trust/tuf/serve/trust-serve-config.js';
 import { generatedPart, settingsSections } from '../dist/merkle/runtime/config/settings-docs.js';
 import { ConfigSchema } from '../dist/server/config/schema.js';
 import { WitnessSchema } from '../dist/witness/config.js';
 
+const ADMISSION = 'client/admission/admission-config.ts';
 const TRUST_SERVE = 'client/trust/tuf/serve/trust-serve-config.ts';
 
 const parts = [
   ['configuration', generatedPart('server/config/schema.ts', settingsSections(ConfigSchema, 'STELE_'))],
   ['configuration', generatedPart(TRUST_SERVE, settingsSections(TrustServeSchema, 'STELE_TRUST_SERVE_'))],
+  ['configuration', generatedPart(ADMISSION, settingsSections(AdmissionSchema, 'STELE_ADMISSION_'))],
   ['monitor', monitorDocs()],
   ['witness', generatedPart('witness/config.ts', settingsSections(WitnessSchema, 'STELE_WITNESS_'))],
 ];

@@ -183,6 +183,12 @@ export function loadAdmission(options: LoadOptions = {}): AdmissionConfig {
   if (!evidence.registry && evidence.directory === undefined) {
     problems.push('there is no source of evidence: set "evidence.directory", or "evidence.registry" to true');
   }
+  const files = [trust.trustedRoot, trust.logKey, trust.quorumPolicy].filter((path) => path !== undefined);
+  if ((trust.directory === undefined) === (files.length === 0)) {
+    problems.push(
+      'say which logs you trust: by "trust.directory" with a followed repository, or by files ("trust.trustedRoot", "trust.logKey", "trust.quorumPolicy"), and not by both',
+    );
+  }
   if (trust.maxAge !== undefined && trust.directory === undefined) {
     problems.push('"trust.maxAge" is about a followed repository: set "trust.directory"');
   }

@@ -119,7 +119,7 @@ async function judge(
     const digest = image.digest ?? (await resolveTag!(image, signal));
     if (!/^sha256:[0-9a-f]{64}$/.test(digest)) return deny('no-verdict', `the digest of ${shown} is malformed`);
     const verdict = await verdicts.judge(image, digest, signal);
-    if (verdict.allowed !== true) return deny('judged', `${shown}: ${verdict.why}`);
+    if (verdict.allowed !== true) return deny('judged', `${shown} is ${verdict.why}`);
     const named = image.digest === undefined ? `${text}@${digest}` : text;
     // What is written into the object must be what was judged, also to the reader of the cluster.
     if (parseImageName(named).digest !== digest) return deny('name', `${shown} cannot be written with its digest`);

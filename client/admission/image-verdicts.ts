@@ -5,14 +5,16 @@
  * kept for seconds, because evidence may come any moment. An error is not kept: nothing was found out. Several callers that ask
  * for one image wait for one lookup, which ends when the last of them leaves.
  */
+
+import type { Decision } from '../../merkle/runtime/policy/types.ts';
 import { whenAborted } from '../../merkle/runtime/service/ends.ts';
 import type { ImageName } from '../evidence/image-name.ts';
 import type { EvidenceSource } from '../evidence/types.ts';
-import type { Decider, ImageVerdict } from './types.ts';
-import { whyDenied } from './why-denied.ts';
+import { decisionSentence } from '../policy/decision-text.ts';
+import type { ImageDecider, ImageVerdict } from './types.ts';
 
 interface VerdictsOptions {
-  readonly decider: Decider;
+  readonly decider: ImageDecider;
   readonly source: EvidenceSource;
   /** Milliseconds for which verdicts are kept, and how many; read at each use. */
   readonly keep: () => { readonly allow: number; readonly deny: number; readonly entries: number };
@@ -96,7 +98,7 @@ export class ImageVerdicts {
   }
 
   async #look(key: string, image: ImageName, digest: string, signal: AbortSignal): Promise<ImageVerdict> {
-    const { decider, source, onVerdict } = this.#options;
+    const { decider, source, keep, onVerdict } = this.#options;
     await this.#turn(signal);
     try {
       const [started, changes] = [this.#clock(), this.#changes];
@@ -104,10 +106,15 @@ export class ImageVerdicts {
       signal.throwIfAborted();
       const artifact = { name: `${image.domain}/${image.path}`, digest: { sha256: digest.slice('sha256:'.length) } };
       const decision = await decider.decide(artifact, pieces, signal);
-      const allowed = decision.verdict === 'allow' && decision.artifact.digest.sha256 === artifact.digest.sha256;
-      const verdict = { allowed, why: allowed ? '' : whyDenied(decision), policy: decision.policy.digest };
+      const allows = ({ verdict: is, artifact: about }: Decision) =>
+        is === 'allow' && about.digest.sha256 === artifact.digest.sha256;
+      const allowed = allows(decision);
+      const verdict = { allowed, why: allowed ? '' : decisionSentence(decision), policy: decision.policy.digest };
+      // A rule about age, or a condition about the time, must not end while the verdict is kept.
+      const { allow } = keep();
+      const lasts = !allowed || (allow > 0 && allows(await decider.decide(artifact, pieces, signal, allow)));
       this.#forgetOlder();
-      if (changes === this.#changes) this.#keep(key, verdict);
+      if (lasts && changes === this.#changes) this.#keep(key, verdict);
       onVerdict?.(image, digest, verdict, (this.#clock() - started) / 1000);
       return verdict;
     } finally {

@@ -19,6 +19,8 @@ import { createWebhookApp } from './webhook-app.ts';
 const DRAIN_MS = 30_000;
 /** How often the files of policy and trust are looked at, in milliseconds. */
 const WATCH_MS = 2000;
+/** And how often they are read although they look the same: what is followed may have expired meanwhile. */
+const READ_MS = 60_000;
 
 const UNUSABLE = 'the policy or the trust cannot be used, and everything is denied';
 
@@ -35,7 +37,7 @@ interface AdmissionServer {
   close(): Promise<void>;
 }
 
-export interface ServeAdmissionOptions {
+interface ServeAdmissionOptions {
   readonly config: AdmissionConfig;
   /** Reads the configuration of a reload. */
   readonly reread: () => AdmissionConfig;
@@ -167,15 +169,22 @@ async function reloadDecider(decider: StrictDecider, logger: Logger): Promise<vo
 /** Reads policy and trust again soon after a file of theirs has changed. */
 function watchFiles(decider: StrictDecider, logger: Logger, watchMs = WATCH_MS): NodeJS.Timeout {
   let seen: string | undefined;
+  let read = 0;
   let looking = false;
   const look = async () => {
     if (looking) return;
     looking = true;
-    const stamp = await stampOf(decider.files);
-    // At the first look too: a file may have changed since it was opened.
-    if (stamp !== seen) await reloadDecider(decider, logger);
-    seen = stamp;
-    looking = false;
+    try {
+      const stamp = await stampOf(decider.files);
+      // At the first look too: a file may have changed since it was opened.
+      if (stamp !== seen || performance.now() - read >= READ_MS) {
+        read = performance.now();
+        await reloadDecider(decider, logger);
+      }
+      seen = stamp;
+    } finally {
+      looking = false;
+    }
   };
   void look();
   return setInterval(() => void look(), watchMs).unref();

@@ -3,9 +3,9 @@
  * to end: a key that was stolen, a signer that left.
  */
 import { ClientError } from '../errors.ts';
-import type { Decider, ReloadingDecider } from './types.ts';
+import type { ImageDecider, ReloadingDecider } from './types.ts';
 
-export class StrictDecider implements Decider {
+export class StrictDecider implements ImageDecider {
   readonly #decider: ReloadingDecider;
   #problem: string | undefined;
 
@@ -26,7 +26,7 @@ export class StrictDecider implements Decider {
     return `${this.#problem ?? ''}\n${this.#decider.versions}`;
   }
 
-  async decide(...given: Parameters<Decider['decide']>): ReturnType<Decider['decide']> {
+  async decide(...given: Parameters<ImageDecider['decide']>): ReturnType<ImageDecider['decide']> {
     const problem = this.#problem;
     if (problem === undefined) return await this.#decider.decide(...given);
     throw new ClientError('policy', `the policy or the trust of this webhook cannot be used now: ${problem}`);

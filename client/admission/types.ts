@@ -42,15 +42,18 @@ export interface ImagePlace {
 }
 
 /** Decides about artifacts under a policy and a trust that may change while it runs. */
-export interface Decider {
+export interface ImageDecider {
   /** Names what decisions depend on beside the evidence: the policy, the files of trust and the quorum policy. */
   readonly versions: string;
-  /** @throws CodedError: there is no decision */
-  decide(artifact: Artifact, pieces: readonly EvidencePiece[], signal: AbortSignal): Promise<Decision>;
+  /**
+   * @param ahead milliseconds from now to the time that the decision is for; default 0
+   * @throws CodedError: there is no decision
+   */
+  decide(artifact: Artifact, pieces: readonly EvidencePiece[], signal: AbortSignal, ahead?: number): Promise<Decision>;
 }
 
 /** A decider whose files may change. */
-export interface ReloadingDecider extends Decider {
+export interface ReloadingDecider extends ImageDecider {
   /** Files and directories that it was read from. */
   readonly files: readonly string[];
   /** Reads them again. @throws CodedError: they cannot be used */

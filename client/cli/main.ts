@@ -68,6 +68,11 @@ const COMMANDS: readonly Entry[] = [
     async () => (await import('./witness-command.ts')).witnessCommand(),
   ],
   [
+    'admission',
+    'judge the images of a Kubernetes cluster',
+    async () => (await import('./admission/admission-command.ts')).admissionCommand(),
+  ],
+  [
     'monitor',
     'watch logs for signatures in your name, and for lies',
     async () => (await import('./monitor/monitor.ts')).monitorCommand(),
@@ -80,7 +85,7 @@ const COMMANDS: readonly Entry[] = [
 ];
 
 /** Commands that may run a service. */
-const SERVICES = ['up', 'serve', 'witness', 'monitor'];
+const SERVICES = ['up', 'serve', 'witness', 'monitor', 'admission'];
 
 /** Runs one command line (without `node` and the script); resolves with the exit status. */
 export async function run(args: readonly string[]): Promise<number> {

@@ -76,10 +76,12 @@ export class Decider {
   }
 
   /**
+   * @param ahead milliseconds from now to the time that the decision is for: a caller that remembers it needs one that lasts
+   *
    * Rejects with ClientError `cancelled` once `signal` is aborted, and with RuntimeError `pool` where a thread dies: then
    * there is no decision, and nothing may be admitted.
    */
-  decide(artifact: Artifact, pieces: readonly EvidencePiece[], signal?: AbortSignal): Promise<Decision> {
+  decide(artifact: Artifact, pieces: readonly EvidencePiece[], signal?: AbortSignal, ahead = 0): Promise<Decision> {
     if (this.#closed) return Promise.reject(new ClientError('unavailable', 'the decider is closed'));
     if (signal?.aborted) return Promise.reject(cancelled());
     return new Promise((resolve, reject) => {
@@ -87,7 +89,7 @@ export class Decider {
       signal?.addEventListener('abort', abort, { once: true });
       const ended = () => signal?.removeEventListener('abort', abort);
       const named = pieces.map(({ source, bytes }) => ({ source, digest: digestOfPiece(bytes) }));
-      const now = this.#options.now?.() ?? Date.now();
+      const now = (this.#options.now?.() ?? Date.now()) + ahead;
       this.#waiting.push({
         request: { artifact, pieces: named, now },
         pieces,

@@ -104,7 +104,7 @@ const ADMITTING: AdmitOptions = {
   verdicts: {
     async judge(_image, digest) {
       const allowed = digest === DIGEST;
-      return { allowed, why: allowed ? '' : 'the policy "p" denies it', policy: POLICY };
+      return { allowed, why: allowed ? '' : 'denied by the policy "p"', policy: POLICY };
     },
   },
   maxImages: () => 500,
@@ -227,7 +227,7 @@ describe.skipIf(skips('the webhook before k8s.io/apiserver', typeof built === 's
             const denied = await create(objectOf(known, BAD), more, { failurePolicy });
             expect(denied, `${kind} ${subresource}`).toMatchObject({ allowed: false, failedOpen: false, code: 403 });
             expect(denied.message).toBe(
-              `admission webhook "images.stele-admission.svc" denied the request: container "app": ${BAD}: the policy "p" denies it`,
+              `admission webhook "images.stele-admission.svc" denied the request: container "app": ${BAD} is denied by the policy "p"`,
             );
           }
           const admitted = await create(objectOf(known, GOOD), more, { failurePolicy: 'Fail' });

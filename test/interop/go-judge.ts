@@ -16,7 +16,7 @@ export interface GoJudge {
   remove(): void;
 }
 
-/** Builds `test/interop/judges/NAME`; or why it cannot be built. */
+/** Builds the folder NAME of judges/; or why it cannot be built. */
 export function buildJudge(name: string): GoJudge | string {
   const folder = join(import.meta.dirname, 'judges', name);
   const kept = join(CACHE, 'judges', `${name}-${sourceHash(folder)}`);

@@ -1,7 +1,7 @@
 /** Verdicts that are made once and kept for a while, under a clock of the test. */
 import { describe, expect, it } from 'vitest';
 import { ImageVerdicts } from '../../../client/admission/image-verdicts.ts';
-import type { Decider } from '../../../client/admission/types.ts';
+import type { ImageDecider } from '../../../client/admission/types.ts';
 import { parseImageName } from '../../../client/evidence/image-name.ts';
 import type { EvidenceSource } from '../../../client/evidence/types.ts';
 import type { Decision } from '../../../merkle/runtime/policy/types.ts';
@@ -18,6 +18,8 @@ function setup(options: { keep?: Partial<{ allow: number; deny: number; entries:
     versions: 'one',
     lookups: 0,
     decisions: 0,
+    /** An allow ends before it would be forgotten. */
+    ends: false,
     fail: undefined as Error | undefined,
     hold: undefined as Promise<void> | undefined,
     running: 0,
@@ -38,14 +40,15 @@ function setup(options: { keep?: Partial<{ allow: number; deny: number; entries:
       }
     },
   };
-  const decider: Decider = {
+  const decider: ImageDecider = {
     get versions() {
       return state.versions;
     },
-    async decide(artifact) {
-      state.decisions++;
+    async decide(artifact, _pieces, _signal, ahead = 0) {
+      if (ahead === 0) state.decisions++;
       const policy = { name: 'p', digest: 'sha256:0' };
-      return { verdict: state.verdict, artifact, policy, time: 0, rules: [], reasons: [], refused: [], levels: [] };
+      const verdict = ahead > 0 && state.ends ? 'deny' : state.verdict;
+      return { verdict, artifact, policy, time: 0, rules: [], reasons: [], refused: [], levels: [] };
     },
   };
   const verdicts = new ImageVerdicts({
@@ -146,6 +149,18 @@ describe('a verdict', () => {
       state.verdict = verdict as Decision['verdict'];
       expect(await judge()).toMatchObject({ allowed: false });
     }
+  });
+
+  it('is not kept where it would not last, by a rule about the time', async () => {
+    const { state, verdicts, judge } = setup();
+    state.ends = true;
+    expect(await judge()).toMatchObject({ allowed: true });
+    expect(verdicts.size).toBe(0);
+    await judge();
+    expect(state.lookups).toBe(2);
+    state.verdict = 'deny';
+    expect(await judge()).toMatchObject({ allowed: false });
+    expect(verdicts.size).toBe(1);
   });
 
   it('makes room for newer ones', async () => {

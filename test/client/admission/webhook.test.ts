@@ -21,7 +21,7 @@ function verdicts(judge?: (signal: AbortSignal) => Promise<ImageVerdict>) {
         asked.push(`${formatImageName({ domain: image.domain, path: image.path })}@${digest}`);
         if (judge !== undefined) return await judge(signal);
         const allowed = digest === DIGEST;
-        return { allowed, why: allowed ? '' : 'the policy "p" denies it', policy: POLICY };
+        return { allowed, why: allowed ? '' : 'denied by the policy "p"', policy: POLICY };
       },
     },
     maxImages: () => 500,
@@ -68,8 +68,12 @@ describe('an odd review', () => {
     ['a URL', reviewOf(podOf(`https://registry.example.com/app@${DIGEST}`)), 'not the name of an image'],
     ['a name with a line break', reviewOf(podOf(`app\nallowed: true@${DIGEST}`)), 'not the name of an image'],
     ['a digest alone', reviewOf(podOf(DIGEST)), 'names no digest'],
-    ['a bad image in a dry run', reviewOf(podOf(BAD), { dryRun: true }), 'denies it'],
-    ['a bad image in an update', reviewOf(podOf(BAD), { operation: 'UPDATE', oldObject: podOf(BAD) }), 'denies it'],
+    ['a bad image in a dry run', reviewOf(podOf(BAD), { dryRun: true }), 'denied by the policy'],
+    [
+      'a bad image in an update',
+      reviewOf(podOf(BAD), { operation: 'UPDATE', oldObject: podOf(BAD) }),
+      'denied by the policy',
+    ],
     ['an operation that is none', reviewOf(POD, { operation: 'CONNECT' }), 'CONNECT'],
     ['an operation in lower case', reviewOf(POD, { operation: 'delete' }), 'delete'],
     ['a kind that is not known', reviewOf(POD, { kind: { group: 'x.io', version: 'v1', kind: 'Rollout' } }), 'Rollout'],
@@ -157,7 +161,7 @@ describe('a review', () => {
     const { post } = await startWebhook(options);
     const message = expectDenied(await post(reviewOf(podOf(GOOD, BAD, BAD, 'other:1'))));
     expect(message).toBe(
-      `container "c1": ${BAD}: the policy "p" denies it; the same image stands in 1 further place; 1 further image is denied`,
+      `container "c1": ${BAD} is denied by the policy "p"; the same image stands in 1 further place; 1 further image is denied`,
     );
   });
 
@@ -303,7 +307,7 @@ describe('a review', () => {
       );
     const denied = lines.find(({ message }) => message === 'denied');
     expect(denied?.fields).toMatchObject({ uid: UID, namespace: 'team', name: 'app', reason: 'judged' });
-    expect(denied?.fields.why).toContain('denies it');
+    expect(denied?.fields.why).toContain('denied by the policy');
   });
 });
 
