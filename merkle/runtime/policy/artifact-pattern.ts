@@ -8,21 +8,35 @@ export const MAX_ARTIFACT_PATTERN = 255;
 /** A longer name matches no pattern. */
 const MAX_NAME = 4096;
 
-/** Takes time linear in pattern times name. */
+/**
+ * Takes time linear in the name, times the places of the pattern at which the name may be: one or two, but for patterns with
+ * many stars.
+ */
 export function matchesArtifact(pattern: string, name: string): boolean {
   if (name.length > MAX_NAME) return false;
   const parts = pattern.match(/\*\*|./gsu) ?? [];
-  const characters = [...name];
-  // `at[j]`: the parts so far match the first j characters.
-  let at = [true, ...characters.map(() => false)];
-  for (const part of parts) {
-    const next: boolean[] = [];
-    for (let j = 0; j <= characters.length; j++) {
-      if (part === '**') next.push(at[j]! || next[j - 1] === true);
-      else if (part === '*') next.push(at[j]! || (next[j - 1] === true && characters[j - 1] !== '/'));
-      else next.push(j > 0 && at[j - 1]! && characters[j - 1] === part);
+  const seen = new Uint32Array(parts.length + 1);
+  let step = 1;
+  /** Also the places after stars, which may stand for nothing. */
+  const add = (places: number[], first: number): void => {
+    for (let place = first; seen[place] !== step; place++) {
+      seen[place] = step;
+      places.push(place);
+      if (parts[place] !== '*' && parts[place] !== '**') return;
     }
-    at = next;
+  };
+  let places: number[] = [];
+  add(places, 0);
+  for (const character of name) {
+    step++;
+    const next: number[] = [];
+    for (const place of places) {
+      const part = parts[place];
+      if (part === '**' || (part === '*' && character !== '/')) add(next, place);
+      else if (part === character) add(next, place + 1);
+    }
+    if (next.length === 0) return false;
+    places = next;
   }
-  return at.at(-1)!;
+  return places.includes(parts.length);
 }
