@@ -49,6 +49,7 @@ export const CLIENT_ERRORS = {
   ceremony: 1, // a step of a ceremony did not hold
   evidence: 2, // a folder or an answer with evidence is malformed, or breaks a limit
   command: 1, // the command of a recorded step failed, and nothing was signed
+  lock: 2, // a lock file is of no kind that is read, or is malformed
   denied: 1, // the decision under a policy is deny; its reasons are printed
   delivery: 1, // an alert was not delivered yet; the monitor tries again
 } as const;

@@ -6,6 +6,7 @@ import {
   addEvidenceTrustOptions,
   addLayoutOptions,
   type LayoutDecideOptions,
+  repeated,
 } from './decide-options.ts';
 import { addOutputOptions } from './decision-outputs.ts';
 
@@ -28,6 +29,8 @@ Examples:
   stele decide sha256:9f86…0a08 --name app --policy policy.yaml --evidence evidence/
   stele decide registry.example.com/team/app@sha256:9f86…0a08 --policy policy.yaml --registry
   stele decide dist/*.tgz --policy policy.yaml --evidence evidence/
+  stele decide app.tgz --policy policy.yaml --evidence evidence/ --sarif stele.sarif --junit stele.xml
+  stele decide --lock package-lock.json --policy policy.yaml --evidence evidence/ --json
   stele decide app.tgz --layout root.layout --layout-key owner.pub --links links/
   stele decide --layout root.layout --layout-key owner.pub --links links/ --require-logged --log-key trust/log.vkey`;
 
@@ -39,6 +42,12 @@ export function decideCommand(): Command {
     .option(
       '--name <name>',
       'the name of the artifact, in the place of its file name: the policy may be for some names',
+    )
+    .option('--lock <path>', 'decide on each package of a lock file, in the place of artifacts')
+    .option(
+      '--lock-host <host>',
+      'a host that packages of the lock file may come from (default: any); can be repeated',
+      repeated,
     );
   addEvidenceTrustOptions(addLayoutOptions(addEvidenceOptions(command)));
   return addOutputOptions(command)
@@ -52,6 +61,7 @@ async function decideOn(artifacts: readonly string[], options: LayoutDecideOptio
   const interrupted = () => stop.abort();
   process.once('SIGINT', interrupted);
   try {
+    checkLockOptions(artifacts, options);
     if (options.layout !== undefined) {
       const { decideByLayout } = await import('./decide-layout.ts');
       return await decideByLayout({ ...options, layout: options.layout }, artifacts, stop.signal);
@@ -63,10 +73,20 @@ async function decideOn(artifacts: readonly string[], options: LayoutDecideOptio
       artifacts.length > 1
         ? nodePrimitives()
         : (await import('../../../merkle/runtime/crypto/message-primitives.ts')).messagePrimitives(nodePrimitives());
-    await runDecide(artifacts, options, primitives, stop.signal);
+    if (options.lock === undefined) await runDecide(artifacts, options, primitives, stop.signal);
+    else await (await import('./run-lock.ts')).runLock(options.lock, options, nodePrimitives(), stop.signal);
   } finally {
     process.removeListener('SIGINT', interrupted);
   }
+}
+
+/** @throws ClientError `usage` */
+function checkLockOptions(artifacts: readonly string[], { lock, lockHost, layout }: LayoutDecideOptions): void {
+  if (lock === undefined) {
+    if (lockHost !== undefined) throw usage('--lock-host is about the packages of a lock file: give --lock too');
+  } else if (artifacts.length > 0) throw usage('--lock names the packages itself: leave the artifacts out');
+  else if (layout !== undefined)
+    throw usage('--layout is about what one build made, and --lock about many packages: give one');
 }
 
 /** @throws ClientError `usage` */

@@ -9,6 +9,8 @@ export interface DecideOptions extends TrustOptions {
   readonly insecureRegistry?: readonly string[];
   readonly ca?: string;
   readonly name?: string;
+  readonly lock?: string;
+  readonly lockHost?: readonly string[];
   readonly quorumPolicy?: string;
   readonly trustedRoot?: string;
   readonly logKey?: string;
@@ -31,7 +33,8 @@ export interface LayoutDecideOptions extends DecideOptions {
   readonly junit?: string;
 }
 
-const repeated = (value: string, list: readonly string[] = []) => [...list, value];
+/** An option that may be given many times. */
+export const repeated = (value: string, list: readonly string[] = []) => [...list, value];
 
 /** A layout of in-toto in the place of a policy, and links in the place of evidence. */
 export function addLayoutOptions(command: Command): Command {

@@ -36,9 +36,7 @@ export async function runDecide(
   primitives: Primitives,
   signal: AbortSignal,
 ): Promise<void> {
-  const decisions = await decideNamed(names, options, await decideBasis(options, primitives), signal);
-  await writeOutputs(options as Readonly<Record<string, unknown>>, decisions);
-  report(decisions, options.json === true);
+  await reportDecisions(await decideNamed(names, options, await decideBasis(options, primitives), signal), options);
 }
 
 /** @throws ClientError, RuntimeError */
@@ -83,7 +81,8 @@ async function decideOne(
   return decide(policy, about, evidence, now);
 }
 
-async function evidenceSources(options: DecideOptions): Promise<EvidenceSource[]> {
+/** @throws ClientError `usage` */
+export async function evidenceSources(options: DecideOptions): Promise<EvidenceSource[]> {
   const { evidence, registry, insecureRegistry, ca } = options;
   if (evidence === undefined && registry !== true) {
     throw usage('say where the evidence is: --evidence with a folder or a file of bundles, or --registry for an image');
@@ -110,7 +109,9 @@ async function sourceOf(path: string): Promise<EvidenceSource> {
   return { find: async () => [{ source: inputName(path), bytes }] };
 }
 
-function report(decisions: readonly NamedDecision[], asJson: boolean): void {
+/** Writes and prints the decisions, and sets the exit status to 1 where one is deny. @throws ClientError `file` */
+export async function reportDecisions(decisions: readonly NamedDecision[], options: DecideOptions): Promise<void> {
+  await writeOutputs(options as Readonly<Record<string, unknown>>, decisions);
   const denied = decisions.filter(({ decision }) => decision.verdict !== 'allow');
   const [only] = decisions;
   const json = ({ name, decision }: NamedDecision) => ({
@@ -118,7 +119,7 @@ function report(decisions: readonly NamedDecision[], asJson: boolean): void {
     name,
     ...decisionJson(decision),
   });
-  if (asJson) printJson(decisions.length === 1 ? json(only!) : decisions.map(json));
+  if (options.json === true) printJson(decisions.length === 1 ? json(only!) : decisions.map(json));
   else if (decisions.length === 1) writeOut(`${decisionLines(only!.name, only!.decision).join('\n')}\n`);
   else {
     for (const { name, decision } of decisions) {

@@ -27,6 +27,7 @@ export const REASONS = {
   'sbom-unknown': 'a package of the SBOM cannot be judged: it has no purl, or a version that cannot be compared',
   'forbidden-package': 'the artifact holds a package, a license or a digest that the rule forbids',
   license: 'a package has a license that the rule does not take, or none that is known',
+  lock: 'the lock file does not fix the bytes of a package, or they come from elsewhere',
   limit: 'there is more evidence than a decision takes',
   internal: 'an unexpected error ended the check',
 } as const;
