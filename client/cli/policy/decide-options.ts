@@ -8,6 +8,7 @@ export interface DecideOptions extends TrustOptions {
   readonly registry?: boolean;
   readonly insecureRegistry?: readonly string[];
   readonly ca?: string;
+  readonly registryConfig?: string;
   readonly name?: string;
   readonly lock?: string;
   readonly lockHost?: readonly string[];
@@ -51,6 +52,7 @@ export function addEvidenceOptions(command: Command): Command {
     .option('--evidence <path>', 'a folder or a file with bundles; - is standard input; can be repeated', repeated)
     .option('--registry', 'find the evidence of an image NAME@sha256:HEX in its registry too')
     .option('--insecure-registry <host>', 'ask this registry by http; can be repeated', repeated)
+    .option('--registry-config <path>', "names and passwords for registries, in the form of Docker's config.json")
     .option(
       '--ca <path>',
       "certificates (PEM) of the authorities that certify registries, in the place of the system's",

@@ -83,15 +83,16 @@ async function decideOne(
 
 /** @throws ClientError `usage` */
 export async function evidenceSources(options: DecideOptions): Promise<EvidenceSource[]> {
-  const { evidence, registry, insecureRegistry, ca } = options;
+  const { evidence, registry, insecureRegistry, ca, registryConfig } = options;
   if (evidence === undefined && registry !== true) {
     throw usage('say where the evidence is: --evidence with a folder or a file of bundles, or --registry for an image');
   }
   const sources: EvidenceSource[] = [];
   for (const path of evidence ?? []) sources.push(await sourceOf(path));
   if (registry !== true) {
-    if (insecureRegistry !== undefined || ca !== undefined) {
-      throw usage('--insecure-registry and --ca are about a registry: give --registry, or leave them out');
+    if (insecureRegistry !== undefined || ca !== undefined || registryConfig !== undefined) {
+      const about = '--insecure-registry, --registry-config and --ca are about a registry';
+      throw usage(`${about}: give --registry, or leave them out`);
     }
     return sources;
   }
@@ -99,7 +100,8 @@ export async function evidenceSources(options: DecideOptions): Promise<EvidenceS
   const { certificatesOf } = await import('../tls-authorities.ts');
   const authorities = ca === undefined ? undefined : await certificatesOf(ca);
   // A person names the image on this command line, and may mean a registry on this machine.
-  sources.push(registrySource({ insecure: insecureRegistry, authorities, allow: ['loopback', 'private'] }));
+  const allow = ['loopback', 'private'];
+  sources.push(registrySource({ insecure: insecureRegistry, authorities, configFile: registryConfig, allow }));
   return sources;
 }
 
