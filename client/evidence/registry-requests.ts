@@ -3,11 +3,11 @@
  * can be reached that outsiders cannot.
  *
  * - https, unless `insecure` lists the host; the answer to a request for https never leads to http.
- * - A registry may have a private address, since many do. A redirect and the service of tokens may not, as their addresses come from
- *   an answer, unless they are the registry itself. Loopback and link-local addresses are refused everywhere. `allow` adds addresses,
- *   and a host that `insecure` lists may be anywhere.
+ * - Addresses are public ones, and those in `allow`. A host that `insecure` lists may be anywhere.
+ * - Where a redirect and the service of tokens lie comes from an answer. So a registry with a public address leads to public ones alone.
  */
 import { Buffer } from 'node:buffer';
+import { isIP } from 'node:net';
 import { printable } from '../../merkle/printable.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { AddressGuard } from '../../merkle/runtime/service/address-guard.ts';
@@ -27,7 +27,7 @@ export interface RegistryOptions {
   readonly authorities?: readonly string[] | undefined;
   /** A file with credentials, as docker-config.ts describes it. It is read for each request that a registry refuses without. */
   readonly configFile?: string | undefined;
-  /** Further addresses: an address, a range, or `loopback` or `private` (`isAllowedRange`). */
+  /** Addresses beside the public ones: an address, a range, or `loopback` or `private` (`isAllowedRange`). */
   readonly allow?: readonly string[] | undefined;
   /** Milliseconds for one request. Default 10,000. */
   readonly timeoutMs?: number | undefined;
@@ -59,7 +59,8 @@ const REDIRECTS = [301, 302, 303, 307, 308];
 export class RegistryRequests {
   readonly #options: RegistryOptions;
   readonly #insecure: ReadonlySet<string>;
-  readonly #fetches: Readonly<Record<'registry' | 'elsewhere' | 'anywhere', typeof fetch>>;
+  readonly #fetches: Readonly<Record<'allowed' | 'public' | 'anywhere', typeof fetch>>;
+  readonly #public = new AddressGuard({ allow: [] });
   /** By registry and path of the image. */
   readonly #tokens = new Map<string, Token>();
 
@@ -67,10 +68,9 @@ export class RegistryRequests {
     this.#options = options;
     this.#insecure = new Set((options.insecure ?? []).map(hostOf));
     const through = (allow: readonly string[]) => fetchGuarded(new AddressGuard({ allow }), options.authorities);
-    const allow = options.allow ?? [];
     this.#fetches = {
-      registry: through([...allow, 'private']),
-      elsewhere: through(allow),
+      allowed: through(options.allow ?? []),
+      public: through([]),
       anywhere: through(['0.0.0.0/0', '::/0']),
     };
   }
@@ -160,6 +160,14 @@ export class RegistryRequests {
     return `Bearer ${token.token}`;
   }
 
+  async #isPublic({ hostname }: URL): Promise<boolean> {
+    return await new Promise((resolve) => {
+      const literal = hostname.replace(/^\[(.*)\]$/, '$1');
+      if (isIP(literal) > 0) return resolve(this.#public.permits(literal));
+      this.#public.lookup(hostname, { all: true }, (error) => resolve(error === null));
+    });
+  }
+
   /** One address, asked again where it is busy. */
   async #send(
     url: URL,
@@ -169,8 +177,8 @@ export class RegistryRequests {
     signal: AbortSignal,
   ): Promise<Fetched> {
     const { timeoutMs = 10_000, retries = 2, userAgent = 'stele' } = this.#options;
-    const own = url.host === registry.host ? 'registry' : 'elsewhere';
-    const send = this.#fetches[this.#insecure.has(url.host) ? 'anywhere' : own];
+    const inside = url.host === registry.host || !(await this.#isPublic(registry));
+    const send = this.#fetches[this.#insecure.has(url.host) ? 'anywhere' : inside ? 'allowed' : 'public'];
     // A digest is of the bytes as they are stored.
     const all = { 'user-agent': userAgent, 'accept-encoding': 'identity', ...headers };
     const ask = { limit, timeoutMs, signal, headers: all, read: 'all', fetch: send } as const;

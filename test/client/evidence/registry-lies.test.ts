@@ -525,6 +525,17 @@ describe('a registry by https', () => {
     await expect(look({ authorities })).rejects.toEqual(refusal('refused', 'is not asked'));
   });
 
+  it('may lead to an address that is permitted, where it has such an address itself', async () => {
+    const elsewhere = await start({ '/blob': (reply) => reply.end('a bundle') });
+    const other = await secured(elsewhere);
+    const server = await start({ '/blobs/': (...all) => redirect(`https://${other.host}/blob`)(...all) });
+    const image = server.image();
+    server.attach(image, 'a bundle');
+    const options = { authorities: other.authorities, retries: 0 };
+    expect(await find(server, image, { ...options, allow: ['loopback'] })).toEqual(['a bundle']);
+    await expect(find(server, image, options)).rejects.toEqual(refusal('refused', 'is not asked'));
+  });
+
   it('does not lead to http, even to a host that is asked by http', async () => {
     const plain = await start();
     const server = await start({ '/referrers/': redirect(`http://${plain.host}/`) });
