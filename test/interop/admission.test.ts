@@ -3,101 +3,22 @@
  * manifests of deploy/kubernetes. What the webhook denies is denied under `failurePolicy: Ignore` too, which admits whatever is no
  * proper denial.
  */
-import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import type { TLSSocket } from 'node:tls';
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
-import { parse, parseAllDocuments } from 'yaml';
+import { parseAllDocuments } from 'yaml';
 import type { AdmitOptions } from '../../client/admission/admit.ts';
 import { JUDGED_KINDS } from '../../client/admission/image-places.ts';
 import { lacking, skips } from '../support/skip.ts';
 import { BAD, GOOD, podOf, reviewOf, startWebhook, TLS, UID } from '../support/webhook.ts';
+import { ApiServer, hooksOf, KUBERNETES, type Manifest, MUTATING, NAMESPACES, OWN, VALIDATING } from './api-server.ts';
 import { buildJudge } from './go-judge.ts';
 
-const DIR = join(import.meta.dirname, '../../deploy/kubernetes');
 const DIGEST = GOOD.split('@')[1]!;
 const POLICY = `sha256:${'0'.repeat(64)}`;
-const OWN = 'stele-admission';
-
-interface Manifest {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly metadata: { readonly name: string; readonly labels?: Record<string, string> };
-}
-
-interface Hook {
-  readonly name: string;
-  readonly rules: readonly { apiGroups: string[]; apiVersions: string[]; resources: string[]; operations: string[] }[];
-  readonly clientConfig: object;
-  readonly failurePolicy: string;
-}
-
-interface Hooks extends Manifest {
-  readonly webhooks: readonly Hook[];
-}
-
-const fileOf = (name: string) => parse(readFileSync(join(DIR, name), 'utf8')) as unknown;
-const VALIDATING = fileOf('admission/validating-webhook.yaml') as Hooks;
-const MUTATING = fileOf('admission-tags/mutating-webhook.yaml') as Hooks;
-
-const namespace = (name: string, labels: object = {}) => ({
-  metadata: { name, labels: { 'kubernetes.io/metadata.name': name, ...labels } },
-});
-const NAMESPACES = [
-  namespace('team', { [OWN]: 'enforce' }),
-  namespace('other'),
-  namespace(OWN, { [OWN]: 'enforce' }),
-  namespace('written-otherwise', { [OWN]: 'true' }),
-];
-
-interface Outcome {
-  readonly allowed: boolean;
-  readonly failedOpen: boolean;
-  readonly message: string;
-  readonly code: number;
-  readonly object?: { readonly spec: { readonly containers: readonly { readonly image: string }[] } };
-}
 
 const built = buildJudge('admission');
-
-/** A process of the judge; it answers one line at a time. */
-class ApiServer {
-  readonly #process: ChildProcessWithoutNullStreams;
-  readonly #lines: AsyncIterator<string>;
-
-  constructor(program: string) {
-    this.#process = spawn(program);
-    this.#process.stderr.pipe(process.stderr);
-    this.#lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
-  }
-
-  async run(command: object): Promise<Outcome> {
-    this.#process.stdin.write(`${JSON.stringify(command)}\n`);
-    const { value, done } = await this.#lines.next();
-    if (done === true) throw new Error('the API server ended');
-    return JSON.parse(value) as Outcome;
-  }
-
-  async end(): Promise<void> {
-    this.#process.stdin.end();
-    await once(this.#process, 'exit');
-  }
-}
-
-/**
- * A configuration of webhooks as a cluster has it: with the authority of the certificate, and with the default that an API server
- * writes into it.
- */
-function hooksOf(hooks: Hooks, change: object): Hooks {
-  const webhooks = hooks.webhooks.map((hook) => {
-    const clientConfig = { ...hook.clientConfig, caBundle: Buffer.from(TLS.ca).toString('base64') };
-    return { ...hook, objectSelector: {}, clientConfig, ...change };
-  });
-  return { ...hooks, webhooks };
-}
 
 /** Allows the good digest. */
 const ADMITTING: AdmitOptions = {
@@ -143,7 +64,9 @@ describe('the manifests', () => {
     'are rendered by kubectl, give no rights, and keep every pod of the service restricted',
     async () => {
       const rendered = ['admission', 'admission-tags', 'admission-cert-manager'].map((name) => {
-        const { status, stdout, stderr } = spawnSync('kubectl', ['kustomize', join(DIR, name)], { encoding: 'utf8' });
+        const { status, stdout, stderr } = spawnSync('kubectl', ['kustomize', join(KUBERNETES, name)], {
+          encoding: 'utf8',
+        });
         expect(status, stderr).toBe(0);
         return parseAllDocuments(stdout).map((document) => document.toJS() as Manifest & Record<string, never>);
       });
