@@ -8,7 +8,7 @@
 
 import type { Decision } from '../../merkle/runtime/policy/types.ts';
 import { whenAborted } from '../../merkle/runtime/service/ends.ts';
-import type { ImageName } from '../evidence/image-name.ts';
+import { artifactName, type ImageName } from '../evidence/image-name.ts';
 import type { EvidenceSource } from '../evidence/types.ts';
 import { decisionSentence } from '../policy/decision-text.ts';
 import type { ImageDecider, ImageVerdict } from './types.ts';
@@ -104,7 +104,7 @@ export class ImageVerdicts {
       const [started, changes] = [this.#clock(), this.#changes];
       const pieces = await source.find({ digest, image }, signal);
       signal.throwIfAborted();
-      const artifact = { name: `${image.domain}/${image.path}`, digest: { sha256: digest.slice('sha256:'.length) } };
+      const artifact = { name: artifactName(image), digest: { sha256: digest.slice('sha256:'.length) } };
       const decision = await decider.decide(artifact, pieces, signal);
       const allows = ({ verdict: is, artifact: about }: Decision) =>
         is === 'allow' && about.digest.sha256 === artifact.digest.sha256;

@@ -27,6 +27,7 @@ export interface ImageName {
 
 const HUB = 'docker.io';
 const HUB_LEGACY = 'index.docker.io';
+const HUB_REGISTRY = 'registry-1.docker.io';
 const OFFICIAL = 'library/';
 const MAX_NAME = 1024;
 const MAX_PATH = 255;
@@ -65,6 +66,17 @@ export function isDigest(text: string): boolean {
 /** The normalized name in full: `docker.io/library/app:1@sha256:…`. */
 export function formatImageName({ domain, path, tag, digest }: ImageName): string {
   return `${domain}/${path}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
+}
+
+/**
+ * The name that the patterns of policies see, without tag and digest. Spellings of one registry are one name, so that nobody
+ * leaves the rules for an image by another spelling: hosts know no case, 443 is the port of https, and numbers may begin with
+ * zeros.
+ */
+export function artifactName({ domain, path }: ImageName): string {
+  const lower = domain.toLowerCase();
+  const host = URL.canParse(`https://${lower}`) ? new URL(`https://${lower}`).host : lower;
+  return `${host === HUB_REGISTRY ? HUB : host}/${path}`;
 }
 
 function split(text: string): { readonly domain: string; readonly rest: string } {

@@ -51,10 +51,9 @@ async function artifactOf(given: string): Promise<NamedArtifact> {
   // Also where a file has this name: a folder of strangers must not change what is judged. Such a file is named with `./`.
   const isImage = /^[^./].*@[a-z0-9]+:[0-9A-Fa-f]{32,}$/s.test(given);
   if (isImage || (given !== STANDARD_INPUT && /@sha[0-9]+:/.test(given) && !existsSync(given))) {
-    const { formatImageName, parseImageName } = await import('../../evidence/image-name.ts');
-    const { domain, path, digest = '', ...rest } = parseImageName(given);
-    const name = formatImageName({ domain, path });
-    return { given, name, image: { domain, path, digest, ...rest }, digests: ofDigest(digest) };
+    const { artifactName, parseImageName } = await import('../../evidence/image-name.ts');
+    const image = parseImageName(given);
+    return { given, name: artifactName(image), image, digests: ofDigest(image.digest ?? '') };
   }
   let known: ArtifactDigests | undefined;
   return {

@@ -25,6 +25,7 @@ function setup(options: { keep?: Partial<{ allow: number; deny: number; entries:
     running: 0,
     most: 0,
     signals: [] as AbortSignal[],
+    names: [] as (string | undefined)[],
   };
   const source: EvidenceSource = {
     async find(_subject, signal) {
@@ -45,7 +46,10 @@ function setup(options: { keep?: Partial<{ allow: number; deny: number; entries:
       return state.versions;
     },
     async decide(artifact, _pieces, _signal, ahead = 0) {
-      if (ahead === 0) state.decisions++;
+      if (ahead === 0) {
+        state.decisions++;
+        state.names.push(artifact.name);
+      }
       const policy = { name: 'p', digest: 'sha256:0' };
       const verdict = ahead > 0 && state.ends ? 'deny' : state.verdict;
       return { verdict, artifact, policy, time: 0, rules: [], reasons: [], refused: [], levels: [] };
@@ -105,6 +109,14 @@ describe('a verdict', () => {
     expect(state.decisions).toBe(4);
     await judge(parseImageName(`registry.example.com/team/app:1@${DIGEST}`));
     expect(state.decisions).toBe(4);
+  });
+
+  it('is under the rules of the same name, however its registry is spelled', async () => {
+    const { state, judge } = setup();
+    for (const host of ['registry.example.com', 'REGISTRY.example.com', 'registry.example.com:443']) {
+      await judge(parseImageName(`${host}/team/app`));
+    }
+    expect(state.names).toEqual(Array(3).fill('registry.example.com/team/app'));
   });
 
   it('is forgotten when policy or trust change, also when they change back', async () => {

@@ -1,6 +1,6 @@
 /** Names of images. What distribution/reference itself says of them: test/interop/image-names.test.ts. */
 import { describe, expect, it } from 'vitest';
-import { formatImageName, parseImageName } from '../../../client/evidence/image-name.ts';
+import { artifactName, formatImageName, parseImageName } from '../../../client/evidence/image-name.ts';
 
 const HEX = '0123456789abcdef'.repeat(4);
 const SHA256 = `sha256:${HEX}`;
@@ -96,5 +96,23 @@ describe('the name of an image', () => {
     for (const part of ['a', 'a-', 'a.', 'a_', 'a/', '-', 'a:']) {
       expect(() => parseImageName(`${part.repeat(1000).slice(0, 1020)}!`)).toThrow('is not the name of an image');
     }
+  });
+});
+
+describe('the name that policies see', () => {
+  it.each([
+    ['app:1', 'docker.io/library/app'],
+    [`registry.example.com/team/app@${SHA256}`, 'registry.example.com/team/app'],
+    ['Registry.Example.com/team/app', 'registry.example.com/team/app'],
+    ['registry.example.com:443/team/app', 'registry.example.com/team/app'],
+    ['registry.example.com:0443/team/app', 'registry.example.com/team/app'],
+    ['registry.example.com:05000/team/app', 'registry.example.com:5000/team/app'],
+    ['registry.example.com:80/team/app', 'registry.example.com:80/team/app'],
+    ['registry.example.com:99999/team/app', 'registry.example.com:99999/team/app'],
+    ['[0:0::1]:5000/app', '[::1]:5000/app'],
+    ['registry-1.docker.io/library/app', 'docker.io/library/app'],
+    ['LOCALHOST/app', 'localhost/app'],
+  ])('of %s is %s', (text, name) => {
+    expect(artifactName(parseImageName(text))).toBe(name);
   });
 });
