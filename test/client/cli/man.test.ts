@@ -28,8 +28,8 @@ describe('the manual pages', () => {
     for (const [name, command] of all(await loadAll(), 'stele')) {
       const text = readFileSync(join(DIR, name), 'utf8').replaceAll('\\-', '-');
       const help = command.createHelp();
-      for (const { long } of help.visibleOptions(command))
-        expect(text, name).toContain(`\n\\fB${long === '--help' ? '-h, --help' : long}`);
+      for (const { long, short } of help.visibleOptions(command))
+        expect(text, name).toContain(`\n\\fB${short === undefined ? long : `${short}, ${long}`}`);
       for (const argument of command.registeredArguments) expect(text, name).toContain(`\\fI${argument.name()}\\fR`);
     }
   });

@@ -56,7 +56,7 @@ const cycloneDx = fields({
 });
 
 /** A document, typed for conditions, and as the JSON that lists the packages. */
-export type SbomDocument =
+type SbomDocument =
   | ({ readonly format: 'spdx2'; readonly version: '2.2' | '2.3'; readonly value: ReturnType<typeof spdx2> } & Json)
   | ({ readonly format: 'spdx3'; readonly version: string; readonly value: ReturnType<typeof spdx3> } & Json)
   | ({ readonly format: 'cyclonedx'; readonly version: string; readonly value: ReturnType<typeof cycloneDx> } & Json);

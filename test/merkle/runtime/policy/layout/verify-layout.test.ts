@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { LayoutVerdict } from '../../../../../merkle/runtime/policy/layout/types.ts';
+import { LAYOUT_REASONS, type LayoutVerdict } from '../../../../../merkle/runtime/policy/layout/types.ts';
 import { verifyLayout as verifyAll } from '../../../../../merkle/runtime/policy/layout/verify-layout.ts';
 import {
   type Contents,
@@ -388,4 +390,11 @@ describe('a log', () => {
     expect(asked).toEqual([`${linkName('build', alice)} app ${alice.keyId}`]);
     expect(codes(verdict('no log has it'))).toEqual(['not-logged', 'threshold']);
   });
+});
+
+it('the reasons of layouts are in docs/policy.md', () => {
+  const docs = readFileSync(join(import.meta.dirname, '../../../../../docs/policy.md'), 'utf8');
+  const section = docs.slice(docs.indexOf('## in-toto layouts'), docs.indexOf('### Record a step'));
+  const rows = [...section.matchAll(/^\| `([a-z-]+)` \| (.*) \|$/gm)].map(([, code, when]) => [code, when]);
+  expect(Object.fromEntries(rows)).toEqual(LAYOUT_REASONS);
 });
