@@ -47,10 +47,10 @@ export const SOURCE: CheckKind = {
   types: [PROVENANCE_1, PROVENANCE_02, 'tag'],
   signers: ({ signers = [] }: Partial<SourceConfig>) => signers,
   compile: (config: SourceConfig, report, names) => {
-    if (config.signers.length === 0 && config.tags === undefined) {
+    if ((config.signers ?? []).length === 0 && config.tags === undefined) {
       report(['signers'], 'names nobody who signs: name at least one of "signers"');
     }
-    for (const [at, name] of config.signers.entries()) {
+    for (const [at, name] of (config.signers ?? []).entries()) {
       if (!names.includes(name)) report(['signers', at], `is "${printable(name)}", which is none of "signers"`);
     }
     if (config.tags?.length === 0) report(['tags'], 'is empty: leave it out, or give a pattern');

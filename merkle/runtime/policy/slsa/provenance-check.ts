@@ -244,14 +244,15 @@ function shownDependency({ uri, digest }: DependencyRule | Dependency): string {
   return printable([uri ?? '', first === undefined ? '' : `${first[0]}:${first[1]}`].filter(Boolean).join(' '));
 }
 
-function checkConfig(config: ProvenanceConfig, report: ReportMistake, signers: readonly string[]): void {
-  for (const [at, { signer }] of config.builders.entries()) {
+/** A part that is wrong was reported before, and is missing. */
+function checkConfig(config: Partial<ProvenanceConfig>, report: ReportMistake, signers: readonly string[]): void {
+  for (const [at, { signer }] of (config.builders ?? []).entries()) {
     if (!signers.includes(signer))
       report(['builders', at, 'signer'], `is "${printable(signer)}", which is none of "signers"`);
   }
   const { source, buildTypes, dependencies } = config;
   if (buildTypes?.length === 0) report(['buildTypes'], 'is empty: leave it out, or name a type');
-  if (source !== undefined && splitSource(source.uri).ref !== undefined) {
+  if (source?.uri !== undefined && splitSource(source.uri).ref !== undefined) {
     report(
       ['source', 'uri'],
       'has an "@" in its path: name the ref in "ref". A repository with one in its path is not taken',

@@ -93,7 +93,7 @@ export const VSA_CHECK: CheckKind = {
   },
   types: [VSA],
   compile: (config: VsaConfig, report, signers) => {
-    for (const [at, { signer }] of config.verifiers.entries()) {
+    for (const [at, { signer }] of (config.verifiers ?? []).entries()) {
       if (!signers.includes(signer)) {
         report(['verifiers', at, 'signer'], `is "${printable(signer)}", which is none of "signers"`);
       }
