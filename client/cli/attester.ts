@@ -5,6 +5,7 @@ import { type Bundle, formatBundle } from '../formats/bundle.ts';
 import type { Signed } from '../formats/entry-request.ts';
 import { checkStatement } from '../formats/statement.ts';
 import { type Attested, attest, attestationBundle } from '../submit/attestation.ts';
+import type { LoggedSignature } from '../submit/log-signatures.ts';
 import type { KeySigner } from '../submit/signers/types.ts';
 import type { LogRequestOptions } from '../submit/types.ts';
 import type { FollowedTrust } from '../trust/tuf/load-trust.ts';
@@ -43,6 +44,8 @@ interface Attester {
   readonly signer: KeySigner;
   /** Signs, logs and keeps the statements, and prints the result. `facts` are printed with it, where there is one result. */
   attest(makes: readonly Make[], facts?: object): Promise<void>;
+  /** The same for one statement that goes to a log, without a report. */
+  attestOne(make: Make): Promise<{ readonly logged: LoggedSignature; readonly facts: object }>;
 }
 
 type Services = SigningOptions & SelectedServices;
@@ -76,27 +79,40 @@ export async function withAttester<T>(
         'other verifiers take pure Ed25519 in attestations, which a log cannot check: with this key only Stele verifies',
       );
     }
+    const attestAll = async (
+      makes: readonly Make[],
+      done: (results: readonly ItemResult<Written>[], context: SignContext<Services>) => void,
+    ): Promise<void> => {
+      const destination = await openDestination(options);
+      const items = makes.map((make) => itemOf(make, signer, options, { ...http, destination }));
+      if (destination.kind !== 'log') {
+        return await signUnlogged(items, destination, { given, signal: http.signal, json: options.json, publicPath });
+      }
+      const logs = [destination.log, ...options.moreLogs];
+      const readyBy =
+        ({ trust }: GivenTrust) =>
+        async (log: string) =>
+          (await givenOrFirstUse(trust, log, http)).trust;
+      const next = async () => {
+        const moved = await nextLog(chosen, logs);
+        return moved && { logs: moved.logs, ready: readyBy(moved.given) };
+      };
+      const results = await signAt(items, { logs, ready: readyBy(given) }, http, next, (error) =>
+        stillFrozen(error, chosen),
+      );
+      done(results, { logs, options, publicPath });
+    };
     const attester: Attester = {
       signer,
-      attest: async (makes, facts = {}) => {
-        const destination = await openDestination(options);
-        const items = makes.map((make) => itemOf(make, signer, options, { ...http, destination }));
-        if (destination.kind !== 'log') {
-          return await signUnlogged(items, destination, { given, signal: http.signal, json: options.json, publicPath });
-        }
-        const logs = [destination.log, ...options.moreLogs];
-        const readyBy =
-          ({ trust }: GivenTrust) =>
-          async (log: string) =>
-            (await givenOrFirstUse(trust, log, http)).trust;
-        const next = async () => {
-          const moved = await nextLog(chosen, logs);
-          return moved && { logs: moved.logs, ready: readyBy(moved.given) };
-        };
-        const results = await signAt(items, { logs, ready: readyBy(given) }, http, next, (error) =>
-          stillFrozen(error, chosen),
-        );
-        report(results, { logs, options, publicPath }, facts);
+      attest: (makes, facts = {}) => attestAll(makes, (results, context) => report(results, context, facts)),
+      attestOne: async (make) => {
+        let found: Awaited<ReturnType<Attester['attestOne']>> | undefined;
+        await attestAll([make], ([result], context) => {
+          // One statement alone throws its error.
+          const kept = result as KeptItem<Written>;
+          found = { logged: kept.value.logged, facts: factsOf(kept, context) };
+        });
+        return found!;
       },
     };
     await work(attester, prepared);

@@ -33,8 +33,14 @@ const MAX_CHAIN_FILE = 256 * 1024;
 export function addSigningOptions(command: Command, bundle: string): Command {
   addDestinationOptions(addLogOptions(command))
     .option('--out <path>', `where to write the bundle of one file (default: ${bundle})`)
+    .option('--new-key <path>', 'where to make the key, or where it was made before');
+  return addKeyOptions(command).option('--public-out <path>', 'where to write the public key');
+}
+
+/** The key that signs, its certificate, and the services of a signature. */
+export function addKeyOptions(command: Command): Command {
+  command
     .option('--key <path>', "private key to sign with (PEM, cosign's too; ECDSA, Ed25519, RSA)")
-    .option('--new-key <path>', 'where to make the key, or where it was made before')
     .option('--passphrase-file <path>', 'file with the passphrase of --key')
     .option('--passphrase-env <name>', 'environment variable with the passphrase of --key');
   addSigningConfigOption(command, '--log and --tsa');
@@ -47,8 +53,7 @@ export function addSigningOptions(command: Command, bundle: string): Command {
     .option(
       '--tsa <url>',
       'time-stamp authority (RFC 3161) that stamps each signature: verifiers of certificates want one',
-    )
-    .option('--public-out <path>', 'where to write the public key');
+    );
 }
 
 interface SigningKey {

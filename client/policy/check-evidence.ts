@@ -11,6 +11,7 @@ import type { HashName } from '../../merkle/rekor/hashes.ts';
 import type { Primitives } from '../../merkle/rekor/primitives.ts';
 import { type KeyInfo, parseSpki } from '../../merkle/rekor/spki.ts';
 import { MAX_PIECES } from '../../merkle/runtime/policy/decide.ts';
+import type { GitObject } from '../../merkle/runtime/policy/git/git-object.ts';
 import type {
   DecisionPolicy,
   EvidenceItem,
@@ -33,6 +34,7 @@ import { type ArtifactDigests, readStatement, subjectsFor } from '../verify/cont
 import type { Outcome, VerifiedEntry } from '../verify/outcome.ts';
 import { checkUnderRoots, type UnderRootsRequest } from '../verify/under-roots.ts';
 import { requiredHashes } from '../verify/verify-bundle.ts';
+import { type CheckedGit, checkGit, readGit } from './git-evidence.ts';
 import { keysInEntries } from './keys-in-entries.ts';
 
 /** Which logs, authorities and witnesses are trusted, and what is asked of the evidence: as `stele verify`. */
@@ -52,15 +54,21 @@ export interface UnverifiedBundle {
   readonly bundle: Bundle;
 }
 
+/** A commit or a tag of git. Nothing of it is verified. */
+export interface UnverifiedGit {
+  readonly digest: string;
+  readonly source: string;
+  readonly git: GitObject;
+}
+
+export type UnverifiedEvidence = UnverifiedBundle | UnverifiedGit | RefusedEvidence;
+
 /** Most keys that are tried on one bundle whose entries name none of them. */
 const MAX_TRIES = 16;
 
-/** The bundles of pieces; what cannot be read is refused. At most one more than a decision takes, which then denies. */
-export function readEvidence(
-  pieces: readonly EvidencePiece[],
-  primitives: Primitives,
-): (UnverifiedBundle | RefusedEvidence)[] {
-  const found: (UnverifiedBundle | RefusedEvidence)[] = [];
+/** The bundles and objects of git in pieces; what cannot be read is refused. At most one more than a decision takes, which then denies. */
+export function readEvidence(pieces: readonly EvidencePiece[], primitives: Primitives): UnverifiedEvidence[] {
+  const found: UnverifiedEvidence[] = [];
   for (const piece of pieces) {
     if (found.length > MAX_PIECES) break;
     found.push(...bundlesOf(piece, primitives));
@@ -68,9 +76,11 @@ export function readEvidence(
   return found.slice(0, MAX_PIECES + 1);
 }
 
-function bundlesOf({ source, bytes }: EvidencePiece, primitives: Primitives): (UnverifiedBundle | RefusedEvidence)[] {
+function bundlesOf({ source, bytes }: EvidencePiece, primitives: Primitives): UnverifiedEvidence[] {
   const digestOf = (data: Uint8Array) => `sha256:${encodeHex(primitives.hash('sha256', data))}`;
   try {
+    const git = readGit(bytes);
+    if (git !== undefined) return [{ digest: digestOf(bytes), source, git }];
     return parseBundles(bytes).map((one) => {
       const at = one.place === undefined ? source : `${source} ${placeText(one.place)}`;
       if ('error' in one) return refused(digestOf(one.bytes ?? bytes), at, one.error);
@@ -89,13 +99,13 @@ function placeText(place: BundlePlace): string {
 
 /** The hashes of the file that the bundles need together. */
 export function hashesOfEvidence(
-  bundles: readonly (UnverifiedBundle | RefusedEvidence)[],
+  bundles: readonly UnverifiedEvidence[],
   keys: PolicyKeys,
   primitives: Primitives,
 ): readonly HashName[] {
   const hashes = new Set<HashName>(['sha256']);
   for (const one of bundles) {
-    if ('code' in one) continue;
+    if (!('bundle' in one)) continue;
     const { bundle } = one;
     const candidates = bundle.signer.kind === 'certificate' ? [undefined] : candidateKeys(bundle, keys, primitives);
     for (const key of candidates) {
@@ -117,7 +127,7 @@ export function hashesOfEvidence(
  * @param now milliseconds since 1970
  */
 export function verifyEvidence(
-  bundles: readonly (UnverifiedBundle | RefusedEvidence)[],
+  bundles: readonly UnverifiedEvidence[],
   artifact: ArtifactDigests,
   trust: EvidenceTrust,
   keys: PolicyKeys,
@@ -127,6 +137,7 @@ export function verifyEvidence(
   return bundles.map((one) => {
     if ('code' in one) return one;
     try {
+      if ('git' in one) return verifiedGit(one, checkGit(one.git, trust, now, primitives), trust);
       const outcome = verifyOne(one.bundle, artifact, trust, keys, now, primitives);
       return verified(one, outcome, artifact, trust);
     } catch (error) {
@@ -187,17 +198,27 @@ function candidateKeys(bundle: Bundle, { keys, fingerprints }: PolicyKeys, primi
 
 function verified(
   { digest, source, bundle }: UnverifiedBundle,
-  { signer, times, entries }: Outcome,
+  outcome: Outcome,
   artifact: ArtifactDigests,
-  { policy }: EvidenceTrust,
+  trust: EvidenceTrust,
 ): VerifiedEvidence {
-  const { kind, fingerprint } = signer;
   const about = bundle.content.kind === 'dsse' ? statementOf(bundle.content, artifact) : {};
+  return { digest, source, ...about, ...factsOf(outcome, trust) };
+}
+
+function verifiedGit({ digest, source }: UnverifiedGit, checked: CheckedGit, trust: EvidenceTrust): VerifiedEvidence {
+  const { git } = checked;
+  if ('outcome' in checked) return { digest, source, git, ...factsOf(checked.outcome, trust) };
+  return { digest, source, git, signer: checked.signer, entries: [], times: [] };
+}
+
+function factsOf(
+  { signer, times, entries }: Outcome,
+  { policy }: EvidenceTrust,
+): Pick<VerifiedEvidence, 'signer' | 'entries' | 'times'> {
+  const { kind, fingerprint } = signer;
   return {
-    digest,
-    source,
     signer: kind === 'key' ? { kind, fingerprint } : { kind, fingerprint, identity: signer.identity },
-    ...about,
     entries: entries.map(({ origin, index, leafHash, tree, cosigned }) => ({
       origin,
       index,

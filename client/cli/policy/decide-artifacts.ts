@@ -1,4 +1,4 @@
-/** What `stele decide` decides on: files, digests of files that are not here, and images by digest. */
+/** What `stele decide` decides on: files, digests of files that are not here, images by digest, and commits of git. */
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import { encodeHex } from '../../../merkle/bytes.ts';
@@ -20,6 +20,8 @@ export interface NamedArtifact {
   /** For the patterns of the policy; absent for a digest alone. */
   readonly name?: string;
   readonly image?: ImageName;
+  /** A commit or a tag of git by its id, which has no other digest. */
+  readonly git?: { readonly gitCommit: string } | { readonly gitTag: string };
   /** The digests by these hashes, and maybe more. A file is read anew for hashes that are not known yet. */
   digests(hashes: readonly HashName[], signal: AbortSignal, primitives: Primitives): Promise<ArtifactDigests>;
 }
@@ -47,6 +49,7 @@ export async function namedArtifacts(
 }
 
 async function artifactOf(given: string): Promise<NamedArtifact> {
+  if (/^git(?:commit|tag):/i.test(given)) return ofGit(given);
   if (isDigest(given)) return { given, digests: ofDigest(given) };
   // Also where a file has this name: a folder of strangers must not change what is judged. Such a file is named with `./`.
   const isImage = /^[^./].*@[a-z0-9]+:[0-9A-Fa-f]{32,}$/s.test(given);
@@ -68,6 +71,16 @@ async function artifactOf(given: string): Promise<NamedArtifact> {
       return known;
     },
   };
+}
+
+function ofGit(given: string): NamedArtifact {
+  const [, kind, id = ''] = /^(gitCommit|gitTag):([0-9a-f]{40}|[0-9a-f]{64})$/.exec(given) ?? [];
+  if (kind === undefined) {
+    throw usage(
+      `${printable(given)} is no commit or tag: write gitCommit: or gitTag: and the whole id in lower-case hex`,
+    );
+  }
+  return { given, git: kind === 'gitTag' ? { gitTag: id } : { gitCommit: id }, digests: async () => ({}) };
 }
 
 function ofDigest(text: string): NamedArtifact['digests'] {

@@ -9,6 +9,7 @@ import {
   repeated,
 } from './decide-options.ts';
 import { addOutputOptions } from './decision-outputs.ts';
+import { addSummaryOptions } from './summary-options.ts';
 
 const HELP = `
 The decision policy (docs/policy.md) says which evidence the artifact needs. Which logs, authorities and witnesses are trusted
@@ -21,6 +22,10 @@ artifact. Without evidence the answer is deny, and so it is where anything canno
 With --layout, the layout says which steps made the artifact and who may have done them, with the verdicts of in-toto-golang.
 Inspections are never run: a layout with some is denied. An ARTIFACT must then be a product of the last step.
 
+With --vsa the decision is written as a verification summary attestation (SLSA): signed, logged and cosigned as \`stele attest\`
+does it, with the policy and each piece of evidence by digest. A deny gives a summary with the result FAILED and no level. Where
+nothing was judged, as without a rule for the artifact, none is made.
+
 Exit status: 0 allow, 1 deny, 2 it could not be tried. Of many artifacts: 1 if any is denied.
 
 Examples:
@@ -28,6 +33,11 @@ Examples:
   stele decide app.tgz --policy policy.yaml --evidence evidence/ --trusted-root trusted_root.json --json
   stele decide sha256:9f86…0a08 --name app --policy policy.yaml --evidence evidence/
   stele decide registry.example.com/team/app@sha256:9f86…0a08 --policy policy.yaml --registry
+  git cat-file commit HEAD > commit.txt
+  stele decide gitCommit:$(git rev-parse HEAD) --policy source.yaml --evidence commit.txt --quorum-policy trust/policy
+  stele decide app.tgz --policy policy.yaml --evidence evidence/ --quorum-policy trust/policy --vsa app.vsa.json \\
+    --resource-uri https://example.com/app.tgz --verifier-id https://example.com/verifier --key signing.pem \\
+    --log https://log.example.com
   stele decide dist/*.tgz --policy policy.yaml --evidence evidence/
   stele decide app.tgz --policy policy.yaml --evidence evidence/ --sarif stele.sarif --junit stele.xml
   stele decide --lock package-lock.json --policy policy.yaml --evidence evidence/ --json
@@ -37,7 +47,10 @@ Examples:
 export function decideCommand(): Command {
   const command = new Command('decide')
     .description('Decide from evidence whether an artifact may be used')
-    .argument('[artifacts...]', 'files, digests of them (sha256:HEX), or images NAME@sha256:HEX')
+    .argument(
+      '[artifacts...]',
+      'files, digests of them (sha256:HEX), images NAME@sha256:HEX, or commits and tags of git (gitCommit:HEX, gitTag:HEX)',
+    )
     .option('--policy <path>', 'the decision policy (YAML)')
     .option(
       '--name <name>',
@@ -49,7 +62,7 @@ export function decideCommand(): Command {
       'a host that packages of the lock file may come from (default: any); can be repeated',
       repeated,
     );
-  addEvidenceTrustOptions(addLayoutOptions(addEvidenceOptions(command)));
+  addSummaryOptions(addEvidenceTrustOptions(addLayoutOptions(addEvidenceOptions(command))));
   return addOutputOptions(command)
     .option('--json', 'print the decision as JSON; of several artifacts as a list')
     .addHelpText('after', HELP)
@@ -62,6 +75,9 @@ async function decideOn(artifacts: readonly string[], options: LayoutDecideOptio
   process.once('SIGINT', interrupted);
   try {
     checkLockOptions(artifacts, options);
+    if (options.vsa !== undefined && (options.layout ?? options.lock) !== undefined) {
+      throw usage('--vsa is about one artifact and a decision by a policy: leave out --layout and --lock');
+    }
     if (options.layout !== undefined) {
       const { decideByLayout } = await import('./decide-layout.ts');
       return await decideByLayout({ ...options, layout: options.layout }, artifacts, stop.signal);

@@ -1,8 +1,9 @@
 /** The options of commands that decide: the policy, the evidence, and the trust, which is that of `stele verify`. */
 import { type Command, Option } from 'commander';
 import { addTrustOptions, type TrustOptions } from '../trust-options.ts';
+import type { SummaryOptions } from './summary-options.ts';
 
-export interface DecideOptions extends TrustOptions {
+export interface DecideOptions extends TrustOptions, SummaryOptions {
   readonly policy?: string;
   readonly evidence?: readonly string[];
   readonly registry?: boolean;

@@ -1,4 +1,4 @@
-import type { Decision } from '../../../merkle/runtime/policy/types.ts';
+import type { Decision, EvidenceItem } from '../../../merkle/runtime/policy/types.ts';
 
 /** A decision about one argument of the command line. */
 export interface NamedDecision {
@@ -7,4 +7,18 @@ export interface NamedDecision {
   readonly decision: Decision;
   /** Where a lock file names the artifact. */
   readonly place?: { readonly file: string; readonly line: number };
+  /** What it was made from, where a summary may be made of it. */
+  readonly evidence?: readonly EvidenceItem[];
+  /** The verification summary of it, with `--vsa`. */
+  readonly summary?: LoggedSummary;
+}
+
+/** A summary that is logged, for the report. */
+interface LoggedSummary {
+  /** The file of its bundle. */
+  readonly out: string;
+  readonly origin: string;
+  readonly index: number;
+  /** For `--json`. */
+  readonly facts: object;
 }

@@ -2,13 +2,14 @@
 import { printable } from '../../../merkle/printable.ts';
 import type { Primitives } from '../../../merkle/rekor/primitives.ts';
 import { decide } from '../../../merkle/runtime/policy/decide.ts';
-import type { Decision, DecisionPolicy } from '../../../merkle/runtime/policy/types.ts';
+import type { DecisionPolicy } from '../../../merkle/runtime/policy/types.ts';
 import { ClientError, usage } from '../../errors.ts';
 import type { EvidencePiece, EvidenceSource } from '../../evidence/types.ts';
 import { MAX_BUNDLE } from '../../formats/bundle.ts';
 import { type EvidenceTrust, hashesOfEvidence, readEvidence, verifyEvidence } from '../../policy/check-evidence.ts';
 import { openBasis } from '../../policy/decision-basis.ts';
 import { decisionJson, decisionLines, decisionSentence } from '../../policy/decision-text.ts';
+import { shellWord } from '../called-as.ts';
 import { counted } from '../counted.ts';
 import { readWhole } from '../files.ts';
 import { inputName, STANDARD_INPUT } from '../input.ts';
@@ -19,6 +20,7 @@ import { digestSetOf, type NamedArtifact, namedArtifacts } from './decide-artifa
 import type { DecideOptions } from './decide-options.ts';
 import { writeOutputs } from './decision-outputs.ts';
 import type { NamedDecision } from './named-decision.ts';
+import { SUMMARY_ONLY } from './summary-options.ts';
 
 /** What all decisions of a command are made by. */
 export interface DecideBasis {
@@ -36,7 +38,15 @@ export async function runDecide(
   primitives: Primitives,
   signal: AbortSignal,
 ): Promise<void> {
-  await reportDecisions(await decideNamed(names, options, await decideBasis(options, primitives), signal), options);
+  const basis = await decideBasis(options, primitives);
+  const decideAll = () => decideNamed(names, options, basis, signal);
+  const { vsa } = options;
+  if (vsa === undefined) refuseSummaryOptions(options);
+  const decisions =
+    vsa === undefined
+      ? await decideAll()
+      : await (await import('./sign-summary.ts')).withSummary(vsa, names.length, options, decideAll);
+  await reportDecisions(decisions, options);
 }
 
 /** @throws ClientError, RuntimeError */
@@ -57,7 +67,7 @@ export async function decideNamed(
   const sources = await evidenceSources(options);
   const decisions: NamedDecision[] = [];
   for (const artifact of artifacts) {
-    decisions.push({ name: artifact.given, decision: await decideOne(artifact, sources, basis, signal) });
+    decisions.push({ name: artifact.given, ...(await decideOne(artifact, sources, basis, signal)) });
   }
   return decisions;
 }
@@ -67,9 +77,9 @@ async function decideOne(
   sources: readonly EvidenceSource[],
   { policy, trust, now, primitives }: DecideBasis,
   signal: AbortSignal,
-): Promise<Decision> {
+): Promise<Pick<NamedDecision, 'decision' | 'evidence'>> {
   const first = await artifact.digests(['sha256'], signal, primitives);
-  const [[hash, hex] = []] = Object.entries(digestSetOf(first));
+  const [[hash, hex] = []] = Object.entries({ ...digestSetOf(first), ...artifact.git });
   const subject = { digest: `${hash}:${hex}`, image: artifact.image };
   const pieces: EvidencePiece[] = [];
   for (const source of sources) pieces.push(...(await source.find(subject, signal)));
@@ -77,8 +87,16 @@ async function decideOne(
   const digests = await artifact.digests(hashesOfEvidence(bundles, policy, primitives), signal, primitives);
   const evidence = verifyEvidence(bundles, digests, trust, policy, now, primitives);
   const { name } = artifact;
-  const about = { ...(name === undefined ? {} : { name }), digest: digestSetOf(digests) };
-  return decide(policy, about, evidence, now);
+  const about = { ...(name === undefined ? {} : { name }), digest: { ...digestSetOf(digests), ...artifact.git } };
+  return { decision: decide(policy, about, evidence, now), evidence };
+}
+
+/** @throws ClientError `usage` */
+export function refuseSummaryOptions(options: DecideOptions): void {
+  const needless = SUMMARY_ONLY.find((name) => options[name] !== undefined);
+  if (needless === undefined) return;
+  const flag = needless.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  throw usage(`--${flag} is about a verification summary: give --vsa, or leave it out`);
 }
 
 /** @throws ClientError `usage` */
@@ -90,7 +108,8 @@ export async function evidenceSources(options: DecideOptions): Promise<EvidenceS
   const sources: EvidenceSource[] = [];
   for (const path of evidence ?? []) sources.push(await sourceOf(path));
   if (registry !== true) {
-    if (insecureRegistry !== undefined || ca !== undefined || registryConfig !== undefined) {
+    const ofRegistry = ca !== undefined && options.vsa === undefined;
+    if (insecureRegistry !== undefined || ofRegistry || registryConfig !== undefined) {
       const about = '--insecure-registry, --registry-config and --ca are about a registry';
       throw usage(`${about}: give --registry, or leave them out`);
     }
@@ -116,14 +135,16 @@ export async function reportDecisions(decisions: readonly NamedDecision[], optio
   await writeOutputs(options as Readonly<Record<string, unknown>>, decisions);
   const denied = decisions.filter(({ decision }) => decision.verdict !== 'allow');
   const [only] = decisions;
-  const json = ({ name, decision }: NamedDecision) => ({
+  const json = ({ name, decision, summary }: NamedDecision) => ({
     ok: decision.verdict === 'allow',
     name,
     ...decisionJson(decision),
+    ...(summary === undefined ? {} : { summary: summary.facts }),
   });
   if (options.json === true) printJson(decisions.length === 1 ? json(only!) : decisions.map(json));
-  else if (decisions.length === 1) writeOut(`${decisionLines(only!.name, only!.decision).join('\n')}\n`);
-  else {
+  else if (decisions.length === 1) {
+    writeOut(`${[...decisionLines(only!.name, only!.decision), ...summaryLines(only!)].join('\n')}\n`);
+  } else {
     for (const { name, decision } of decisions) {
       writeOut(
         `${decision.verdict === 'allow' ? 'ALLOW' : 'DENY '} ${printable(name)}: ${decisionSentence(decision)}\n`,
@@ -133,4 +154,11 @@ export async function reportDecisions(decisions: readonly NamedDecision[], optio
   }
   for (const { name, decision } of denied) reportFailed(name, new ClientError('denied', decisionSentence(decision)));
   if (denied.length > 0) process.exitCode = 1;
+}
+
+function summaryLines({ decision, summary }: NamedDecision): string[] {
+  if (summary === undefined) return [];
+  const { origin, index, out } = summary;
+  const result = decision.verdict === 'allow' ? 'PASSED' : 'FAILED';
+  return ['', `Verification summary ${result}: entry ${index} of ${printable(origin)}, ${shellWord(out)}`];
 }

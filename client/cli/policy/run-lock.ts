@@ -4,9 +4,14 @@ import { printable } from '../../../merkle/printable.ts';
 import type { Primitives } from '../../../merkle/rekor/primitives.ts';
 import { decide } from '../../../merkle/runtime/policy/decide.ts';
 import { reason } from '../../../merkle/runtime/policy/reasons.ts';
-import type { Decision, DecisionPolicy, RefusedEvidence } from '../../../merkle/runtime/policy/types.ts';
+import type { Decision, DecisionPolicy } from '../../../merkle/runtime/policy/types.ts';
 import { ClientError, usage } from '../../errors.ts';
-import { readEvidence, type UnverifiedBundle, verifyEvidence } from '../../policy/check-evidence.ts';
+import {
+  readEvidence,
+  type UnverifiedBundle,
+  type UnverifiedEvidence,
+  verifyEvidence,
+} from '../../policy/check-evidence.ts';
 import type { LockedDigest, LockedPackage } from '../../policy/lock/locked-package.ts';
 import { MAX_LOCK_FILE, readLock } from '../../policy/lock/read-lock.ts';
 import { readStatement } from '../../verify/content.ts';
@@ -83,15 +88,15 @@ function unjudged(policy: DecisionPolicy, name: string, problem: string, now: nu
 class EvidenceByDigest {
   readonly #byDigest = new Map<string, UnverifiedBundle[]>();
   /** What cannot be read, and what names no digest. */
-  readonly #others: (UnverifiedBundle | RefusedEvidence)[] = [];
+  readonly #others: UnverifiedEvidence[] = [];
 
-  add(one: UnverifiedBundle | RefusedEvidence): void {
-    const named = 'code' in one ? [] : digestsIn(one);
-    if ('code' in one || named.length === 0) this.#others.push(one);
+  add(one: UnverifiedEvidence): void {
+    const named = !('bundle' in one) ? [] : digestsIn(one);
+    if (!('bundle' in one) || named.length === 0) this.#others.push(one);
     else for (const hex of named) this.#byDigest.set(hex, [...(this.#byDigest.get(hex) ?? []), one]);
   }
 
-  about(hex: string): readonly (UnverifiedBundle | RefusedEvidence)[] {
+  about(hex: string): readonly UnverifiedEvidence[] {
     return [...(this.#byDigest.get(hex) ?? []), ...this.#others];
   }
 }
