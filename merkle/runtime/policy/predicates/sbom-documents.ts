@@ -60,9 +60,7 @@ type SbomDocument =
   | ({ readonly format: 'spdx2'; readonly version: '2.2' | '2.3'; readonly value: ReturnType<typeof spdx2> } & Json)
   | ({ readonly format: 'spdx3'; readonly version: string; readonly value: ReturnType<typeof spdx3> } & Json)
   | ({ readonly format: 'cyclonedx'; readonly version: string; readonly value: ReturnType<typeof cycloneDx> } & Json);
-interface Json {
-  readonly json: JsonRecord;
-}
+type Json = { readonly json: JsonRecord };
 
 /** SPDX of the version that the predicate type names. Without one, the document says which. */
 export function readSpdx(named: '2.2' | '2.3' | '3' | undefined): Shape<SbomDocument> {
