@@ -137,6 +137,11 @@ export const AdmissionSchema = Type.Object({
       description: 'Images whose evidence is looked up at one time; further ones wait.',
       default: 32,
     }),
+    evidenceBytes: size('1MiB', '64GiB', {
+      description:
+        'Evidence from registries that is held in memory at one time; an image that needs more than is left is denied.',
+      default: '128MiB',
+    }),
     deadline: duration('100ms', '30s', {
       description: 'The time for a review that names no time-out itself (`?timeout=`), and the longest for each.',
       default: '10s',

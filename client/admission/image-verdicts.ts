@@ -8,10 +8,13 @@
 
 import type { Decision } from '../../merkle/runtime/policy/types.ts';
 import { whenAborted } from '../../merkle/runtime/service/ends.ts';
+import { ClientError } from '../errors.ts';
 import { artifactName, type ImageName } from '../evidence/image-name.ts';
 import type { EvidenceSource } from '../evidence/types.ts';
 import { decisionSentence } from '../policy/decision-text.ts';
 import type { ImageDecider, ImageVerdict } from './types.ts';
+
+const NO_ROOM = 'more evidence from registries is held at this moment than `limits.evidenceBytes` permits: try again';
 
 interface VerdictsOptions {
   readonly decider: ImageDecider;
@@ -20,6 +23,8 @@ interface VerdictsOptions {
   readonly keep: () => { readonly allow: number; readonly deny: number; readonly entries: number };
   /** Lookups at one time, read at each use; further ones wait. */
   readonly lookups: () => number;
+  /** Bytes of evidence from registries that are held at one time, read at each use. */
+  readonly evidenceBytes: () => number;
   /** Called with each decision that was made, and not with one that was kept. */
   readonly onVerdict?: (image: ImageName, digest: string, verdict: ImageVerdict, seconds: number) => void;
   /** Milliseconds that never go back. */
@@ -45,6 +50,7 @@ export class ImageVerdicts {
   readonly #lookups = new Map<string, Lookup>();
   readonly #queue: (() => void)[] = [];
   #running = 0;
+  #held = 0;
   #versions: string;
   /** How often policy or trust changed: a decision of before is not kept. */
   #changes = 0;
@@ -100,9 +106,16 @@ export class ImageVerdicts {
   async #look(key: string, image: ImageName, digest: string, signal: AbortSignal): Promise<ImageVerdict> {
     const { decider, source, keep, onVerdict } = this.#options;
     await this.#turn(signal);
+    let held = 0;
+    // Whoever makes pods chooses the registry, which could fill the memory by several lookups at once.
+    const room = (bytes: number) => {
+      if (this.#held + bytes > this.#options.evidenceBytes()) throw new ClientError('evidence', NO_ROOM);
+      held += bytes;
+      this.#held += bytes;
+    };
     try {
       const [started, changes] = [this.#clock(), this.#changes];
-      const pieces = await source.find({ digest, image }, signal);
+      const pieces = await source.find({ digest, image, room }, signal);
       signal.throwIfAborted();
       const artifact = { name: artifactName(image), digest: { sha256: digest.slice('sha256:'.length) } };
       const decision = await decider.decide(artifact, pieces, signal);
@@ -118,6 +131,7 @@ export class ImageVerdicts {
       onVerdict?.(image, digest, verdict, (this.#clock() - started) / 1000);
       return verdict;
     } finally {
+      this.#held -= held;
       this.#running--;
       this.#queue.shift()?.();
     }

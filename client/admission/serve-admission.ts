@@ -66,6 +66,7 @@ export async function serveAdmission(options: ServeAdmissionOptions): Promise<Ad
     source,
     keep: () => live.cache,
     lookups: () => live.limits.lookups,
+    evidenceBytes: () => live.limits.evidenceBytes,
     onVerdict: (image, digest, { allowed, why, policy }, seconds) => {
       const verdict = allowed ? 'allowed' : 'denied';
       metrics.decisions.labels(verdict).observe(seconds);

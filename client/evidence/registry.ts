@@ -27,7 +27,7 @@ import {
   readReferrer,
 } from './oci-json.ts';
 import { type RegistryOptions, RegistryRequests, shown } from './registry-requests.ts';
-import type { EvidencePiece, EvidenceSource } from './types.ts';
+import type { EvidencePiece, EvidenceSource, EvidenceSubject } from './types.ts';
 
 export interface RegistrySource extends EvidenceSource {
   /**
@@ -48,11 +48,11 @@ const AT_ONCE = 6;
 export function registrySource(options: RegistryOptions = {}): RegistrySource {
   const requests = new RegistryRequests(options);
   return {
-    async find({ digest, image }, signal) {
+    async find({ digest, image, room }, signal) {
       if (image === undefined)
         throw usage('evidence in a registry is looked up by the name of an image, and none is given');
       if (!isDigest(digest)) throw usage(`"${printable(digest)}" is not the digest of an image`);
-      return await new Search(requests, image, digest, signal).run();
+      return await new Search(requests, image, digest, signal, room).run();
     },
     async resolveTag(image, signal) {
       const { tag = 'latest' } = image;
@@ -78,9 +78,17 @@ class Search {
   readonly #image: ImageName;
   readonly #digest: string;
   readonly #signal: AbortSignal;
+  readonly #room: EvidenceSubject['room'];
   #left = MAX_BYTES;
 
-  constructor(requests: RegistryRequests, image: ImageName, digest: string, signal: AbortSignal) {
+  constructor(
+    requests: RegistryRequests,
+    image: ImageName,
+    digest: string,
+    signal: AbortSignal,
+    room: EvidenceSubject['room'],
+  ) {
+    this.#room = room;
     this.#requests = requests;
     this.#image = image;
     this.#digest = digest;
@@ -200,6 +208,7 @@ class Search {
   #reserve(bytes: number): void {
     this.#left -= bytes;
     if (this.#left < 0) throw this.#tooMuch(`has more than ${MAX_BYTES} bytes of evidence`);
+    this.#room?.(bytes);
   }
 
   #from(what: string | URL): string {

@@ -15,6 +15,8 @@ export interface EvidenceSubject {
   readonly digest: string;
   /** The name under which the image runs. A source that asks its registry cannot do without it. */
   readonly image?: ImageName | undefined;
+  /** Called by a registry's source before it holds so many bytes. Throws where there is no room: then `find` rejects with that. */
+  readonly room?: ((bytes: number) => void) | undefined;
 }
 
 export interface EvidenceSource {

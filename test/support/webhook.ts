@@ -21,6 +21,7 @@ const LIMITS: AdmissionConfig['limits'] = {
   images: 500,
   reviews: 1000,
   lookups: 32,
+  evidenceBytes: 128 * 1024 * 1024,
   deadline: 10_000,
   connections: 1000,
   bodiesBytes: 128 * 1024 * 1024,

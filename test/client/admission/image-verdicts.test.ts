@@ -23,16 +23,18 @@ function setup(options: { keep?: Partial<{ allow: number; deny: number; entries:
     fail: undefined as Error | undefined,
     hold: undefined as Promise<void> | undefined,
     running: 0,
+    bytes: 0,
     most: 0,
     signals: [] as AbortSignal[],
     names: [] as (string | undefined)[],
   };
   const source: EvidenceSource = {
-    async find(_subject, signal) {
+    async find({ room }, signal) {
       state.lookups++;
       state.signals.push(signal);
       state.most = Math.max(state.most, ++state.running);
       try {
+        room?.(state.bytes);
         await state.hold;
         if (state.fail !== undefined) throw state.fail;
         return [];
@@ -60,6 +62,7 @@ function setup(options: { keep?: Partial<{ allow: number; deny: number; entries:
     source,
     keep: () => ({ allow: 1000, deny: 100, entries: 10, ...options.keep }),
     lookups: () => options.lookups ?? 100,
+    evidenceBytes: () => 100,
     clock: () => state.now,
   });
   const judge = (image = APP, digest = DIGEST, signal = new AbortController().signal) =>
@@ -173,6 +176,24 @@ describe('a verdict', () => {
     state.verdict = 'deny';
     expect(await judge()).toMatchObject({ allowed: false });
     expect(verdicts.size).toBe(1);
+  });
+
+  it('is not made where the evidence of all lookups is more than memory may hold', async () => {
+    const { state, judge } = setup();
+    const { wait, open } = gate();
+    state.hold = wait;
+    state.bytes = 60;
+    const first = judge();
+    const other = parseImageName('registry.example.com/team/other');
+    await expect(judge(other)).rejects.toMatchObject({
+      code: 'evidence',
+      message: expect.stringMatching(/held at this moment/),
+    });
+    open();
+    expect(await first).toMatchObject({ allowed: true });
+    expect(await judge(other)).toMatchObject({ allowed: true });
+    state.bytes = 101;
+    await expect(judge(parseImageName('registry.example.com/team/large'))).rejects.toMatchObject({ code: 'evidence' });
   });
 
   it('makes room for newer ones', async () => {

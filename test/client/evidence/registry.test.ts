@@ -52,6 +52,20 @@ describe.each([
     expect(await find(server, image)).toEqual([1, 2, 3, 4, 5, 6].map((n) => `bundle ${n}`));
   });
 
+  it('bundles are counted before they are fetched, and none is fetched without room', async () => {
+    const { server, image } = await startWith((server, image) => [server.attach(image, 'bundle 1')]);
+    const source = registrySource({ insecure: [server.host], retries: 0 });
+    const named = parseImageName(`${server.host}/team/app@${image.digest}`);
+    const sizes: number[] = [];
+    const room = (bytes: number) => {
+      sizes.push(bytes);
+      throw new Error('no room');
+    };
+    const found = source.find({ digest: image.digest, image: named, room }, new AbortController().signal);
+    await expect(found).rejects.toThrow('no room');
+    expect(sizes).toEqual(['bundle 1'.length]);
+  });
+
   it('none are found where there are none', async () => {
     const { server, image } = await startWith(() => []);
     expect(await find(server, image)).toEqual([]);
