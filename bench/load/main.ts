@@ -10,6 +10,7 @@
  *     npm run bench:load -- --hostile-log
  *     npm run bench:load -- --audit
  *     npm run bench:load -- --verify
+ *     npm run bench:load -- --decide
  *     npm run bench:load -- --publish
  *     npm run bench:load -- --monitor --repeat 3
  *     npm run bench:load -- --only shared-256 --server='--cpu-prof --cpu-prof-dir=/tmp/profile dist/client/cli/main.js'
@@ -23,6 +24,7 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { machine, type Row, round, table } from '../report.ts';
 import { auditRows } from './audit.ts';
+import { decideOneRows, decisionsRows } from './decide.ts';
 import { GROWTH_LOAD, GROWTH_SIZES, type GrowthRound, growthRatios, growthRows, measureGrowth } from './growth.ts';
 import { hostileLogRows } from './hostile-log.ts';
 import { hostileWitnessRows } from './hostile-witness.ts';
@@ -47,6 +49,7 @@ const { values } = parseArgs({
     'hostile-log': { type: 'boolean', default: false },
     audit: { type: 'boolean', default: false },
     verify: { type: 'boolean', default: false },
+    decide: { type: 'boolean', default: false },
     publish: { type: 'boolean', default: false },
     monitor: { type: 'boolean', default: false },
     pairs: { type: 'string' },
@@ -91,6 +94,12 @@ if (values.growth) {
   const many = await verifyRows();
   console.log(table(many));
   verified.push(...one, ...followed, ...many);
+} else if (values.decide) {
+  const one = await decideOneRows();
+  console.log(table(one));
+  const many = await decisionsRows();
+  console.log(table(many));
+  verified.push(...one, ...many);
 } else if (values.publish) {
   const rows = await publishRows();
   console.log(table(rows));
