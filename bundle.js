@@ -3,7 +3,7 @@
  * into a few files. Each module costs Node 0.2 to 0.5 ms, and a CommonJS one that is imported up to 40 ms to find its
  * exports; a log and its packages have 1,400 modules, TypeBox alone 679.
  *
- *   dist/client/cli/main.js, dist/chunks/*.cjs   the start, and `stele verify`
+ *   dist/client/cli/main.js, dist/chunks/*.cjs   the start, `stele verify` and `stele decide`
  *   dist/chunks/*.js                             all other commands
  *
  * `stele verify` of one file ends at once, so nearly all of its time is its start. Its files are CommonJS: Node then does not
@@ -86,6 +86,8 @@ const lean = {
   resolveId(source, importer) {
     if (importer === undefined) return null;
     if (resolve(importer, '..', source) === ALL) return { id: '../../chunks/stele.js', external: true };
+    // The same parser as ES modules, of which the half that writes YAML is left out.
+    if (source === 'yaml') return resolve('node_modules/yaml/browser/dist/index.js');
     // The hash that merkle takes where its caller names none: Node has one.
     const own = source === '@noble/hashes/sha2.js' && importer.endsWith('/merkle/rfc6962.ts');
     return own ? resolve('merkle/runtime/crypto/sha2.ts') : null;
@@ -132,6 +134,8 @@ const verify = await build({
       groups: [
         { name: 'x509', test: /\/merkle\/x509\/(?!utc-time|identity-|signer-names)|\/node-forge\//, priority: 1, includeDependenciesRecursively: false },
         { name: 'verify', test: /\/(?:verify-program|artifacts|bundles|(?:node|message)-primitives)\.ts$/ },
+        // What a decision needs beside them. Conditions and patterns come late, each with its engine.
+        { name: 'decide', test: /\/(?:decide-program|run-decide)\.ts$/ },
         { name: 'followed', test: /\/(?:checked-store|expiry|followed-(?:files|targets)|local-store|trust-files|tuf\/role)\.ts$/, includeDependenciesRecursively: false },
       ],
     },

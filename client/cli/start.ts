@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /**
- * The program `stele`. `stele verify` checks one file and ends, so most of its time is its start: it has files of its own.
+ * The program `stele`. `stele verify` checks one file and ends, so most of its time is its start: it has files of its own, and so
+ * does `stele decide`.
  *
  * An old Node must be able to read this file, which tells its user so: nothing newer than ES2015 and `import()` stands here.
  */
@@ -18,7 +19,9 @@ if (major < NEEDED[0]! || (major === NEEDED[0] && minor < NEEDED[1]!)) {
   const ended =
     args[0] === 'verify'
       ? import('./verify-program.ts').then(({ runVerify }) => runVerify(args))
-      : import('./main.ts').then(({ run }) => run(args));
+      : args[0] === 'decide'
+        ? import('./policy/decide-program.ts').then(({ runDecideAlone }) => runDecideAlone(args))
+        : import('./main.ts').then(({ run }) => run(args));
   // The built file is CommonJS, which has no `await` here.
   void ended.then((status) => {
     process.exitCode = status;

@@ -1,4 +1,5 @@
 /** Decides on each artifact: finds its evidence, verifies the evidence, and asks the policy. */
+import { statSync } from 'node:fs';
 import { printable } from '../../../merkle/printable.ts';
 import type { Primitives } from '../../../merkle/rekor/primitives.ts';
 import { decide } from '../../../merkle/runtime/policy/decide.ts';
@@ -124,10 +125,14 @@ export async function evidenceSources(options: DecideOptions): Promise<EvidenceS
   return sources;
 }
 
+/** A file is read here: what reads folders takes as long to load as a bundle to verify. A pipe is read once. */
 async function sourceOf(path: string): Promise<EvidenceSource> {
-  if (path !== STANDARD_INPUT) return (await import('../../evidence/directory-store.ts')).directorySource(path);
-  const bytes = await readWhole(path, MAX_BUNDLE, 'a bundle');
-  return { find: async () => [{ source: inputName(path), bytes }] };
+  const stats = path === STANDARD_INPUT ? undefined : statSync(path, { throwIfNoEntry: false });
+  if (stats?.isDirectory()) return (await import('../../evidence/directory-store.ts')).directorySource(path);
+  const read = async () => [{ source: inputName(path), bytes: await readWhole(path, MAX_BUNDLE, 'a bundle') }];
+  if (stats?.isFile()) return { find: read };
+  const pieces = await read();
+  return { find: async () => pieces };
 }
 
 /** Writes and prints the decisions, and sets the exit status to 1 where one is deny. @throws ClientError `file` */

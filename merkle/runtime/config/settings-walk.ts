@@ -4,7 +4,7 @@
  * that it is not valid; TypeBox checks the leaves.
  */
 import { isAbsolute, resolve } from 'node:path';
-import type { TSchema } from 'typebox';
+import { IsCodec, type TSchema } from 'typebox';
 import { Value } from 'typebox/value';
 import { printable } from '../../printable.ts';
 import { nearest } from './nearest.ts';
@@ -95,7 +95,8 @@ export class SettingsWalk {
       const is = node.sensitive ? 'is not allowed' : `is ${shown(value)}`;
       return this.problem(at, `${is}; allowed: ${allowedOf(node)}`);
     }
-    const decoded: unknown = Value.Decode(schema, structuredClone(value));
+    // Value.Decode would bring 140 KB, which a command that ends at once would load.
+    const decoded: unknown = IsCodec(schema) ? schema['~codec'].decode(value) : structuredClone(value);
     return typeof decoded === 'string' ? this.#located(node, decoded) : decoded;
   }
 

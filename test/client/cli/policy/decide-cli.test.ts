@@ -203,7 +203,7 @@ describe('stele decide', () => {
       ['decide', 'app', '--policy', 'policy.yaml', '--trust', 'no-trust', '--evidence', 'evidence'],
       /no repository is followed/,
     ],
-    [['decide', 'app', ...TRUST, '--evidence', 'not-there'], /\[evidence\]/],
+    [['decide', 'app', ...TRUST, '--evidence', 'not-there'], /\[file\]: not-there cannot be read/],
     [['decide', 'not-there', ...TRUST, '--evidence', 'evidence'], /\[file\]/],
     [['decide', 'app', 'app', ...TRUST, '--evidence', 'evidence'], /given twice/],
     [['decide', 'app', 'other', '--name', 'x', ...TRUST, '--evidence', 'evidence'], /--name is of one/],
@@ -272,7 +272,7 @@ tests:
     stele.write('lost.yaml', TESTS.replace('evidence: [ evidence ]', 'evidence: [ lost ]'));
     const { status, out } = await stele.run('policy', 'test', 'lost.yaml');
     expect(status).toBe(1);
-    expect(out).toMatch(/FAIL lost.yaml: released\n {7}it could not run: \[evidence\]/);
+    expect(out).toMatch(/FAIL lost.yaml: released\n {7}it could not run: \[file\]/);
     stele.write('empty.yaml', 'policy: policy.yaml\ntests: []\n');
     expect((await stele.run('policy', 'test', 'empty.yaml')).status).toBe(2);
   });
