@@ -55,7 +55,7 @@ export interface UnverifiedBundle {
 }
 
 /** A commit or a tag of git. Nothing of it is verified. */
-export interface UnverifiedGit {
+interface UnverifiedGit {
   readonly digest: string;
   readonly source: string;
   readonly git: GitObject;

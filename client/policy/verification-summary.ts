@@ -12,7 +12,7 @@ const SLSA_VERSION = '1.2';
 /** Nobody vouches for a level, and the policy holds. */
 const NO_LEVEL = 'SLSA_BUILD_LEVEL_UNEVALUATED';
 
-export interface SummaryWish {
+interface SummaryWish {
   /** URI of who decides. */
   readonly verifierId: string;
   /** Versions of what decided, by name. */
