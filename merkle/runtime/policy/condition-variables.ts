@@ -8,15 +8,15 @@ import type { CheckContext, DigestSet, EvidenceSigner, EvidenceStatement, Verifi
 
 /** The names, and their types where they are always the same. */
 export const DECLARED: readonly string[] = [
-  'artifact',
-  'signer',
-  'certificate',
+  'artifact: map(string, dyn)',
+  'signer: map(string, dyn)',
+  'certificate: map(string, dyn)',
   'predicateType: string',
-  'subject',
+  'subject: map(string, dyn)',
   'predicate',
   'sbom',
-  'entries',
-  'times',
+  'entries: list(map(string, dyn))',
+  'times: list(map(string, dyn))',
   'signedAt: timestamp',
   'now: timestamp',
 ];

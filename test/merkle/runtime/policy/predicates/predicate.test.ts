@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { encodeUtf8 } from '../../../../../merkle/bytes.ts';
 import { type JsonValue, parseJsonValue } from '../../../../../merkle/rekor/json-value.ts';
-import { toCel } from '../../../../../merkle/runtime/policy/cel/cel-values.ts';
+import { nanosOf, toCel } from '../../../../../merkle/runtime/policy/cel/cel-values.ts';
 import { Instant } from '../../../../../merkle/runtime/policy/predicates/instant.ts';
 import { readPredicate } from '../../../../../merkle/runtime/policy/predicates/predicate.ts';
 import { RuntimeError } from '../../../../../merkle/runtime/runtime-errors.ts';
@@ -276,8 +276,7 @@ describe('predicates', () => {
     expect(started).toEqual(new Instant(1_785_585_600n, 123_456_789));
     expect(started?.milliseconds).toBe(Date.UTC(2026, 7, 1, 12, 0, 0, 123));
     expect(typed.value.buildDefinition.resolvedDependencies?.[0]?.content).toEqual(encodeUtf8('hi'));
-    const value = toCel(started!) as unknown as { message: { seconds: bigint; nanos: number } };
-    expect(value.message).toMatchObject({ seconds: 1_785_585_600n, nanos: 123_456_789 });
+    expect(nanosOf(toCel(started!))).toBe(1_785_585_600_123_456_789n);
   });
 });
 
