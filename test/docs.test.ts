@@ -98,6 +98,28 @@ describe('a command in a document, a source or a test', () => {
   });
 });
 
+describe('the risks of docs/policy.md', () => {
+  const section = read('docs/policy.md')
+    .split('\n## ')
+    .find((text) => text.startsWith('Risks of'))!;
+  const rows = section
+    .split('\n')
+    .filter((line) => line.startsWith('| '))
+    .slice(1);
+  const tests = read('test/client/policy/risks.test.ts');
+
+  it('are eight, each with a rule and with tests that are there', () => {
+    expect(rows).toHaveLength(8);
+    for (const row of rows) {
+      const [risk, rule, cell = ''] = row.replaceAll(/^\| | \|$/g, '').split(' | ');
+      expect(rule, risk).toMatch(/`\w+/);
+      const titles = [...cell.matchAll(/"([^"]+)"/g)].map(([, title]) => title!);
+      expect(titles.length, risk).toBeGreaterThan(0);
+      for (const title of titles) expect(tests, title).toContain(`'${title}'`);
+    }
+  });
+});
+
 function missingPaths(text: string): string[] {
   return [...text.matchAll(PATH)]
     .map(([path]) => path)

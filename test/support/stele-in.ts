@@ -1,6 +1,6 @@
 /** The built command line and a log of its own, in a temporary directory. Run `npm run build` first. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CLI } from './serve.ts';
@@ -23,20 +23,23 @@ export class SteleIn {
     this.log = log;
   }
 
-  static async start(origin = 'localhost'): Promise<SteleIn> {
+  /** @param witnessed whether three witnesses cosign the log; the quorum is then of two of them */
+  static async start(origin = 'localhost', witnessed = false): Promise<SteleIn> {
     const dir = mkdtempSync(join(tmpdir(), 'stele-'));
-    const args = ['serve', '--json', '--origin', origin, '--listen-port', '0', '--admin-port', '0'];
+    const command = witnessed ? ['up', '--witness-port', '0'] : ['serve'];
+    const args = [...command, '--json', '--origin', origin, '--listen-port', '0', '--admin-port', '0'];
     const server = spawn(process.execPath, [CLI, ...args], { cwd: dir });
     let out = '';
     const started = await new Promise<string>((resolve, reject) => {
       server.stdout.on('data', (text) => {
         out += text;
-        if (out.endsWith('}\n')) resolve(out);
+        if (out.endsWith('\n}\n')) resolve(out);
       });
       server.on('exit', () => reject(new Error('the log did not start')));
     });
     const { url, verifierKeys } = JSON.parse(started);
-    writeFileSync(join(dir, 'quorum'), `log ${verifierKeys[0]}\nquorum none\n`);
+    if (witnessed) copyFileSync(join(dir, 'data/trust/policy'), join(dir, 'quorum'));
+    else writeFileSync(join(dir, 'quorum'), `log ${verifierKeys[0]}\nquorum none\n`);
     return new SteleIn(dir, server, { url, vkey: verifierKeys[0] });
   }
 
