@@ -115,13 +115,16 @@ export class ImageVerdicts {
     };
     try {
       const [started, changes] = [this.#clock(), this.#changes];
-      const pieces = await source.find({ digest, image, room }, signal);
-      signal.throwIfAborted();
       const artifact = { name: artifactName(image), digest: { sha256: digest.slice('sha256:'.length) } };
-      const decision = await decider.decide(artifact, pieces, signal);
+      // Who makes a pod names the registry. Nobody is asked about an image that no rule is for.
+      const without = await decider.decide(artifact, [], signal);
+      const isCovered = without.rules.length > 0;
+      const pieces = isCovered ? await source.find({ digest, image, room }, signal) : [];
+      signal.throwIfAborted();
+      const decision = isCovered ? await decider.decide(artifact, pieces, signal) : without;
       const allows = ({ verdict: is, artifact: about }: Decision) =>
         is === 'allow' && about.digest.sha256 === artifact.digest.sha256;
-      const allowed = allows(decision);
+      const allowed = isCovered && allows(decision);
       const verdict = { allowed, why: allowed ? '' : decisionSentence(decision), policy: decision.policy.digest };
       // A rule about age, or a condition about the time, must not end while the verdict is kept.
       const { allow } = keep();

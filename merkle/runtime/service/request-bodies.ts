@@ -131,8 +131,8 @@ export class RequestBodies {
     const { refuse, clients, headBytes = 0 } = this.#options;
     const declared = Number(request.headers['content-length'] ?? 0);
     return new Promise((resolve, reject) => {
-      // A client that waits for "100 Continue" has sent nothing yet, and will not send it.
-      if (declared > limit && request.headers.expect !== undefined) {
+      // A client that waits for "100 Continue" has sent nothing yet, and will not send it, unless its first bytes are wanted.
+      if (declared > limit && request.headers.expect !== undefined && headBytes === 0) {
         reject(refuse('too-large', limit, NOTHING));
         return;
       }

@@ -8,6 +8,7 @@ import type { Decision } from '../../../merkle/runtime/policy/types.ts';
 import { until } from '../../support/until.ts';
 
 const DIGEST = `sha256:${'a'.repeat(64)}`;
+const RULE = { name: 'r', holds: true, evidence: [], reasons: [], levels: [] };
 const APP = parseImageName('registry.example.com/team/app');
 
 /** Decides as the test says, and counts. */
@@ -20,6 +21,8 @@ function setup(options: { keep?: Partial<{ allow: number; deny: number; entries:
     decisions: 0,
     /** An allow ends before it would be forgotten. */
     ends: false,
+    /** Some rule is for the image. */
+    covered: true,
     fail: undefined as Error | undefined,
     hold: undefined as Promise<void> | undefined,
     running: 0,
@@ -48,13 +51,22 @@ function setup(options: { keep?: Partial<{ allow: number; deny: number; entries:
       return state.versions;
     },
     async decide(artifact, _pieces, _signal, ahead = 0) {
-      if (ahead === 0) {
+      if (ahead === 0 && state.lookups > state.decisions) {
         state.decisions++;
         state.names.push(artifact.name);
       }
       const policy = { name: 'p', digest: 'sha256:0' };
       const verdict = ahead > 0 && state.ends ? 'deny' : state.verdict;
-      return { verdict, artifact, policy, time: 0, rules: [], reasons: [], refused: [], levels: [] };
+      return {
+        verdict,
+        artifact,
+        policy,
+        time: 0,
+        rules: state.covered ? [RULE] : [],
+        reasons: [],
+        refused: [],
+        levels: [],
+      };
     },
   };
   const verdicts = new ImageVerdicts({
@@ -194,6 +206,14 @@ describe('a verdict', () => {
     expect(await judge(other)).toMatchObject({ allowed: true });
     state.bytes = 101;
     await expect(judge(parseImageName('registry.example.com/team/large'))).rejects.toMatchObject({ code: 'evidence' });
+  });
+
+  it('about an image that no rule is for is made without asking anybody', async () => {
+    const { state, judge } = setup();
+    state.covered = false;
+    state.verdict = 'deny';
+    expect(await judge()).toMatchObject({ allowed: false });
+    expect(state.lookups).toBe(0);
   });
 
   it('makes room for newer ones', async () => {

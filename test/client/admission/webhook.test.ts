@@ -1,6 +1,7 @@
 /** Reviews of every kind over HTTPS: what is not plainly good is denied, in the only form that counts as a denial. */
 import { once } from 'node:events';
 import http2 from 'node:http2';
+import https from 'node:https';
 import { describe, expect, it } from 'vitest';
 import type { AdmitOptions } from '../../../client/admission/admit.ts';
 import type { ImageVerdict } from '../../../client/admission/types.ts';
@@ -277,6 +278,19 @@ describe('a review', () => {
     expect(replies[0]!.response.allowed).toBe(true);
     expectDenied(replies[1]!);
     expectDenied(replies[2]!);
+  });
+
+  it('of 4 MB is denied under its uid also where the client asks first whether to send it', async () => {
+    const { options } = verdicts();
+    const { url } = await startWebhook(options);
+    const body = JSON.stringify(reviewOf(large(4_000_000)));
+    const headers = { expect: '100-continue', 'content-length': body.length };
+    const request = https.request(`${url}/validate`, { method: 'POST', ca: TLS.ca, agent: false, headers });
+    request.on('continue', () => request.end(body));
+    request.flushHeaders();
+    const [reply] = await once(request, 'response');
+    const { response } = JSON.parse(Buffer.concat(await reply.toArray()).toString());
+    expectDenied({ status: reply.statusCode, headers: reply.headers, response });
   });
 
   it('is posted to one of two paths, and nothing redirects', async () => {
