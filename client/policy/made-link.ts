@@ -16,6 +16,9 @@ import type { KeySigner } from '../submit/signers/types.ts';
 
 const LINK_TYPE = 'https://in-toto.io/attestation/link/v0.3';
 
+/** Longest link: in base64 and with its signature it fits in a file that is read. */
+const MAX_LINK = 20 * 1024 * 1024;
+
 export interface MadeLink {
   readonly name: string;
   /** SHA-256 in hex by name. */
@@ -64,8 +67,8 @@ export async function signedLink(
     environment: {},
   };
   const text = encodeUtf8(JSON.stringify(payload));
-  if (text.length > MAX_LAYOUT_FILE / 2) {
-    throw new ClientError('statement', `the link is longer than ${MAX_LAYOUT_FILE / 2} bytes: nothing was signed`);
+  if (text.length > MAX_LINK) {
+    throw new ClientError('statement', `the link is longer than ${MAX_LINK} bytes: nothing was signed`);
   }
   const message =
     form === 'dsse'

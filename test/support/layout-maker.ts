@@ -150,7 +150,7 @@ export function folderOf(files: Readonly<Record<string, Uint8Array>>, path = '')
     linksOf: (step) =>
       Object.entries(files)
         .filter(([file]) => file.startsWith(`${path}${step}.`) && file.endsWith('.link'))
-        .map(([file, bytes]) => ({ name: file.slice(path.length), bytes }))
+        .map(([file, bytes]) => ({ name: file.slice(path.length), read: () => bytes }))
         .filter(({ name }) => name.length === step.length + 14 && !name.includes('/')),
     below: (name) => folderOf(files, `${path}${name}/`),
   };

@@ -26,7 +26,7 @@ export function linkFolder(path: string, isRoot = true): LinkFolder {
         .filter((name) => name.startsWith(`${step}.`) && SHORT_ID.test(name.slice(step.length + 1)))
         .map((name) => ({
           name,
-          bytes: readFileAt(join(path, name), MAX_LAYOUT_FILE)!,
+          read: () => readFileAt(join(path, name), MAX_LAYOUT_FILE)!,
           bundle: () => readFileAt(join(path, `${name}.sigstore.json`), MAX_BUNDLE, true),
         }));
     },

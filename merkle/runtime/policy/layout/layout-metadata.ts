@@ -66,7 +66,7 @@ export interface SignedMetadata {
 }
 
 /** Longest layout or link, in bytes. */
-export const MAX_LAYOUT_FILE = 64 * 1024 * 1024;
+export const MAX_LAYOUT_FILE = 32 * 1024 * 1024;
 const DEPTH = 64;
 const MAX_SIGNATURES = 1_000;
 const MAX_STEPS = 1_000;

@@ -31,6 +31,9 @@ export interface MatchBudget {
 /** The budget is used up. */
 export class TooMuchMatching extends Error {}
 
+/** Steps that a name takes apart from its comparisons. */
+const PER_NAME = 4;
+
 export class NamePattern {
   /** Undefined for a malformed pattern. */
   readonly #chunks: readonly Chunk[] | undefined;
@@ -42,6 +45,7 @@ export class NamePattern {
   /** @throws TooMuchMatching */
   matches(name: string, budget: MatchBudget): boolean {
     if (this.#chunks === undefined) return false;
+    spend(budget, PER_NAME);
     const bytes = Buffer.from(name);
     let at = 0;
     for (const [index, { star, items }] of this.#chunks.entries()) {
@@ -60,12 +64,16 @@ export class NamePattern {
   }
 }
 
+function spend(budget: MatchBudget, steps: number): void {
+  budget.left -= steps;
+  if (budget.left < 0) throw new TooMuchMatching();
+}
+
 /** Where the items end that begin at `at`; undefined where they do not fit there. */
 function endOf(items: readonly Item[], name: Uint8Array, at: number, budget: MatchBudget): number | undefined {
   let end = at;
   for (const item of items) {
-    budget.left -= 1;
-    if (budget.left < 0) throw new TooMuchMatching();
+    spend(budget, 1);
     if (end >= name.length) return undefined;
     if (item.kind === 'bytes') {
       for (const byte of item.bytes) if (name[end++] !== byte) return undefined;

@@ -31,7 +31,8 @@ export interface MetadataSignature {
 export interface LinkFile {
   /** `build.2d243d7e.link` */
   readonly name: string;
-  readonly bytes: Uint8Array;
+  /** The bytes of the file. @throws Error of the caller, which ends the verification */
+  readonly read: () => Uint8Array;
   /** The Sigstore bundle of the link, where there is one. */
   readonly bundle?: () => Uint8Array | undefined;
 }

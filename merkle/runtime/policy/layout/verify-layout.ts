@@ -37,7 +37,10 @@ import type {
 /** Layouts inside of each other. */
 const MAX_SUBLAYOUTS = 8;
 const MAX_FILES = 5_000;
-const MAX_BYTES = 1024 * 1024 * 1024;
+/** Of all files together. A parsed link takes several times its bytes of memory. */
+const MAX_BYTES = 256 * 1024 * 1024;
+/** Signatures without a key id that are tried; each takes up to a millisecond. */
+const MAX_TRIES = 16;
 /** Comparisons of a character, about two seconds. */
 const MAX_MATCHING = 50_000_000;
 
@@ -163,12 +166,14 @@ class Verification {
     const reasons: LayoutReason[] = [];
     const judged: JudgedLink[] = [];
     for (const file of folder.linksOf(step.name)) {
-      const limit = this.#charge(file);
+      // Files are read one after the other: together they may be more than the memory.
+      const bytes = file.read();
+      const limit = this.#charge(bytes);
       if (limit !== undefined) {
         reasons.push(limit);
         break;
       }
-      const { link, found, ignored } = this.#link(file, step, layout, folder, path, depth);
+      const { link, found, ignored } = this.#link(file, bytes, step, layout, folder, path, depth);
       judged.push(link);
       if (ignored) continue;
       if (found === undefined) {
@@ -220,8 +225,16 @@ class Verification {
       );
   }
 
-  #link(file: LinkFile, step: Step, layout: Layout, folder: LinkFolder, path: string, depth: number) {
-    const read = readOr(file.bytes, 'link-format');
+  #link(
+    file: LinkFile,
+    bytes: Uint8Array,
+    step: Step,
+    layout: Layout,
+    folder: LinkFolder,
+    path: string,
+    depth: number,
+  ) {
+    const read = readOr(bytes, 'link-format');
     const base = { file: `${path}${file.name}`, digest: read.digest };
     const refused = (ignored: boolean, reasons: readonly LayoutReason[], more: Partial<JudgedLink> = {}) => {
       const link: JudgedLink = { ...more, ...base, holds: false, reasons };
@@ -249,9 +262,9 @@ class Verification {
     return { link, found: { key, artifacts, command: payload.command }, ignored: false };
   }
 
-  #charge(file: LinkFile): LayoutReason | undefined {
+  #charge(bytes: Uint8Array): LayoutReason | undefined {
     this.#files += 1;
-    this.#bytes += file.bytes.length;
+    this.#bytes += bytes.length;
     if (this.#files > MAX_FILES) return because('limit', `there are more than ${MAX_FILES} files of links`);
     if (this.#bytes > MAX_BYTES) return because('limit', `the files of links have more than ${MAX_BYTES} bytes`);
     return undefined;
@@ -286,7 +299,7 @@ function functionaryOf(metadata: SignedMetadata, fileName: string, step: Step, {
 /** In a metablock the first signature of the key id counts; in DSSE any, also one without a key id. */
 function hasSigned({ form, signatures, signed }: SignedMetadata, key: LayoutKey): boolean {
   const named = signatures.filter(({ keyId }) => keyId === key.keyId || (form === 'dsse' && keyId === ''));
-  const tried = form === 'dsse' ? named : named.slice(0, 1);
+  const tried = named.slice(0, form === 'dsse' ? MAX_TRIES : 1);
   return tried.some(({ signature }) => verifyLayoutSignature(key, signed, signature));
 }
 

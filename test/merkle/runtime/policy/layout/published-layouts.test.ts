@@ -38,7 +38,7 @@ function folder(path: string): LinkFolder {
       (existsSync(path) ? readdirSync(path) : [])
         .filter((name) => name.startsWith(`${step}.`) && name.length === step.length + 14 && name.endsWith('.link'))
         .filter((name) => statSync(join(path, name)).isFile())
-        .map((name) => ({ name, bytes: readFileSync(join(path, name)) })),
+        .map((name) => ({ name, read: () => readFileSync(join(path, name)) })),
     below: (name) => folder(join(path, name)),
   };
 }

@@ -339,7 +339,8 @@ describe('sublayouts', () => {
 
   it('end at a depth, also where a folder leads back to itself', () => {
     const self = layoutOf([{ name: 'build', keys: [alice] }]);
-    const file = { name: linkName('build', alice), bytes: metablock(self, alice) };
+    const bytes = metablock(self, alice);
+    const file = { name: linkName('build', alice), read: () => bytes };
     const folder = { linksOf: () => [file], below: () => folder };
     const verdict = verifyLayout(metablock(self, owner), [owner.info], folder, { now: NOW });
     expect(verdict.accepted).toBe(false);
@@ -356,12 +357,35 @@ describe('bounds', () => {
   });
 
   it('end a folder of too many links', () => {
-    const file = { name: linkName('build', alice), bytes: app[linkName('build', alice)]! };
+    const file = { name: linkName('build', alice), read: () => app[linkName('build', alice)]! };
     const folder = { linksOf: () => Array(5_001).fill(file), below: () => folder };
     const verdict = verifyLayout(metablock(good, owner), [owner.info], folder, { now: NOW });
     expect(codes(verdict)).toContain('limit');
     expect(verdict.accepted).toBe(false);
   }, 60_000);
+
+  it('end a folder of too many bytes before the next file is read', () => {
+    let read = 0;
+    const big = Buffer.alloc(30 * 1024 * 1024, ' ');
+    const next = () => {
+      read += 1;
+      return big;
+    };
+    const file = { name: linkName('build', alice), read: next };
+    const folder = { linksOf: () => Array(1_000).fill(file), below: () => folder };
+    const verdict = verifyLayout(metablock(good, owner), [owner.info], folder, { now: NOW });
+    expect(codes(verdict)).toContain('limit');
+    expect(read).toBe(9);
+  }, 60_000);
+
+  it('end an envelope of many signatures without a key id', () => {
+    const envelope = JSON.parse(dsse(good, owner).toString());
+    const [{ sig }] = envelope.signatures;
+    const after = (count: number) =>
+      Buffer.from(JSON.stringify({ ...envelope, signatures: [...Array(count).fill({ sig: 'AAAA' }), { sig }] }));
+    expect(verify(after(15), app).accepted).toBe(true);
+    expect(codes(verify(after(16), app))).toEqual(['layout-signature']);
+  });
 
   it('print no text of others as it is', () => {
     const verdict = verify(good, linkFile('build', alice, {}, { '\u001b[2J\n': 'a' }));
