@@ -20,15 +20,17 @@ const SHORT_ID = /^[^/]{8}\.link$/u;
 export function linkFolder(path: string, isRoot = true): LinkFolder {
   let names: readonly string[] | undefined;
   return {
-    linksOf: (step) => {
+    // One by one: all files of a step together could fill the memory before the verification counts them.
+    *linksOf(step) {
       names ??= namesIn(path, isRoot);
-      return names
-        .filter((name) => name.startsWith(`${step}.`) && SHORT_ID.test(name.slice(step.length + 1)))
-        .map((name) => ({
+      for (const name of names) {
+        if (!name.startsWith(`${step}.`) || !SHORT_ID.test(name.slice(step.length + 1))) continue;
+        yield {
           name,
           read: () => readFileAt(join(path, name), MAX_LAYOUT_FILE)!,
           bundle: () => readFileAt(join(path, `${name}.sigstore.json`), MAX_BUNDLE, true),
-        }));
+        };
+      }
     },
     below: (name) => linkFolder(join(path, name), false),
   };

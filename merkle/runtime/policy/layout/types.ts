@@ -40,7 +40,7 @@ export interface LinkFile {
 /** A folder of links. */
 export interface LinkFolder {
   /** The files `STEP.????????.link`, in the order of their names. @throws Error of the caller, which ends the verification */
-  linksOf(step: string): readonly LinkFile[];
+  linksOf(step: string): Iterable<LinkFile>;
   /** The folder of the links of a sublayout; a folder that is not there has no links. */
   below(name: string): LinkFolder;
 }
