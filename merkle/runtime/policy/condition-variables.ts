@@ -53,12 +53,18 @@ function ofEvidence(evidence: VerifiedEvidence): Variables {
     times: times.map(({ kind, time, by }) => ({ kind, time: new Date(time), by })),
     signedAt: earliest === undefined ? undefined : new Date(earliest),
     predicateType: statement?.predicateType,
-    predicate: statement && (typedPredicate(statement).value as CelSource),
+    predicate: statement && predicateSource(statement),
     sbom: statement && sbomSource(statement),
     subject: subject && { name: subject.name, digest: { ...(subject.digest as DigestSet) } },
   };
   const given = Object.entries(sources).filter((entry): entry is [string, CelSource] => entry[1] !== undefined);
   return Object.fromEntries(given.map(([name, source]) => [name, toCel(source)]));
+}
+
+/** Of an SBOM it is the document itself, whatever its form. */
+function predicateSource(statement: EvidenceStatement): CelSource {
+  const typed = typedPredicate(statement);
+  return (typed.kind === 'sbom' ? typed.value.value : typed.value) as CelSource;
 }
 
 /** Absent for what is no SBOM, and for one that cannot be read: a condition that reads it is an error then. */
