@@ -1,5 +1,5 @@
 /**
- * A signature of gitsign as a bundle (sigstore/gitsign, docs/bundle-cms.md): the bundle's file is the signed attributes of the
+ * A signature of gitsign as a bundle (sigstore/gitsign, "Bundles and CMS"): the bundle's file is the signed attributes of the
  * CMS signature, and the log entry, which gitsign keeps without its body, is rebuilt.
  */
 import { encodeBase64, encodeHex, encodeUtf8 } from '../../merkle/bytes.ts';

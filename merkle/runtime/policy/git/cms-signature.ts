@@ -1,5 +1,5 @@
 /**
- * X.509 signatures over git objects, as gitsign writes them (sigstore/gitsign, docs/bundle-cms.md): CMS SignedData without the
+ * X.509 signatures over git objects, as gitsign writes them (sigstore/gitsign, "Bundles and CMS"): CMS SignedData without the
  * content, in PEM with the label `SIGNED MESSAGE`. The signature is over the signed attributes, which hold the digest of the
  * object; so the "file" that a log entry and a time stamp are about are the signed attributes.
  */
