@@ -16,7 +16,15 @@ function reader(pattern: RegExp): (text: string) => DistributionVersion | undefi
   };
 }
 
-const DEB = /^(?:(?<epoch>[0-9]+):)?(?<version>[0-9][A-Za-z0-9.+~:-]*?)(?:-(?<release>[A-Za-z0-9.+~]+))?$/;
+const DEB = /^(?!.*-$)(?<version>[0-9][A-Za-z0-9.+~:-]*?)(?:-(?<release>[A-Za-z0-9.+~]+))?$/;
+
+/** What stands before the first colon is the epoch, a number. */
+function readDeb(text: string): DistributionVersion | undefined {
+  const colon = text.indexOf(':');
+  const epoch = colon === -1 ? '0' : text.slice(0, colon);
+  const rest = reader(DEB)(text.slice(colon + 1));
+  return rest === undefined || !/^[0-9]+$/.test(epoch) ? undefined : { ...rest, epoch };
+}
 
 function compareDeb(a: DistributionVersion, b: DistributionVersion): number {
   return (
@@ -146,6 +154,6 @@ function hasEarlySuffix({ suffixes }: AlpineVersion): boolean {
   return suffixes.some(([place]) => place < NO_SUFFIX);
 }
 
-export const DEB_ORDER = scheme(reader(DEB), compareDeb, hasTilde);
+export const DEB_ORDER = scheme(readDeb, compareDeb, hasTilde);
 export const RPM_ORDER = scheme(reader(RPM), compareRpm, hasTilde);
 export const APK_ORDER = scheme(readApk, compareApk, hasEarlySuffix);

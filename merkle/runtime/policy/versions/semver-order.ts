@@ -9,13 +9,16 @@ interface SemanticVersion {
 }
 
 const NUMBER = '(?:0|[1-9][0-9]*)';
-const TAIL = '(?:-([0-9A-Za-z-]+(?:\\.[0-9A-Za-z-]+)*))?(?:\\+[0-9A-Za-z-]+(?:\\.[0-9A-Za-z-]+)*)?';
+/** A number in a prerelease has no zeros before it. */
+const IDENTIFIER = '(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)';
+const BUILD = '(?:\\+[0-9A-Za-z-]+(?:\\.[0-9A-Za-z-]+)*)?';
+const TAIL = `(?:-(${IDENTIFIER}(?:\\.${IDENTIFIER})*))?${BUILD}`;
 /** A leading `v` is no part of a version, and tools write it. */
 const SEMVER = new RegExp(`^v?(${NUMBER}\\.${NUMBER}\\.${NUMBER})${TAIL}$`);
 /** Go's own releases have two numbers, or begin with `go`. */
-const GOLANG = new RegExp(`^(?:v|go)?(${NUMBER}(?:\\.${NUMBER}){0,2})(?:(rc[0-9]+|beta[0-9]+)|${TAIL})$`);
-/** NuGet takes one to four numbers, zeros before them, and any case. */
-const NUGET = new RegExp(`^v?([0-9]+(?:\\.[0-9]+){0,3})${TAIL}$`);
+const GOLANG = new RegExp(`^(?:v|go)?(${NUMBER}(?:\\.${NUMBER}){0,2})(?:((?:rc|beta)[0-9]+)|${TAIL})$`);
+/** NuGet takes one to four numbers, zeros before all numbers, and any case. */
+const NUGET = new RegExp(`^v?([0-9]+(?:\\.[0-9]+){0,3})(?:-([0-9A-Za-z-]+(?:\\.[0-9A-Za-z-]+)*))?${BUILD}$`);
 
 function reader(pattern: RegExp, fold = (text: string) => text): (text: string) => SemanticVersion | undefined {
   return (text) => {
@@ -51,7 +54,12 @@ function compareIdentifiers(a: string, b: string): number {
 const isPrerelease = ({ prerelease }: SemanticVersion) => prerelease.length > 0;
 
 export const SEMVER_ORDER = scheme(reader(SEMVER), compare, isPrerelease);
-export const GOLANG_ORDER = scheme(reader(GOLANG), compare, isPrerelease);
+export const GOLANG_ORDER = scheme(
+  // `1.21rc2`: the number after the word is a number.
+  reader(GOLANG, (text) => text.replace(/^(rc|beta)(?=[0-9]+$)/, '$1.')),
+  compare,
+  isPrerelease,
+);
 export const NUGET_ORDER = scheme(
   reader(NUGET, (text) => text.toLowerCase()),
   compare,

@@ -27,6 +27,7 @@ const RISING: Readonly<Record<string, readonly (string | readonly string[])[]>> 
     'v0.1.0',
     ['v1.0.0', '1.0.0', 'v1.0.0+incompatible'],
     ['1.21rc2', 'go1.21rc2'],
+    'go1.21rc10',
     ['1.21', 'go1.21', 'go1.21.0'],
     'v2.0.0+incompatible',
   ],
