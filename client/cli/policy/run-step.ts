@@ -30,14 +30,8 @@ export async function runStep(
 ): Promise<StepRun> {
   const [program = '', ...args] = command;
   const out = aside ? process.stderr : process.stdout;
-  const child = spawn(program, args, {
-    shell: false,
-    stdio: streams ? ['inherit', 'pipe', 'pipe'] : ['inherit', aside ? process.stderr.fd : 'inherit', 'inherit'],
-  });
-  const kept = { stdout: keeper(), stderr: keeper() };
-  child.stdout?.on('data', (piece: Buffer) => (kept.stdout.keep(piece), out.write(piece)));
-  child.stderr?.on('data', (piece: Buffer) => (kept.stderr.keep(piece), process.stderr.write(piece)));
   let interrupted = false;
+  // Before the command begins: a signal at once would end this process, and not the command.
   const listeners = SIGNALS.map((signal) => {
     const pass = () => {
       interrupted = true;
@@ -47,6 +41,13 @@ export async function runStep(
     process.on(signal, pass);
     return () => process.off(signal, pass);
   });
+  const child = spawn(program, args, {
+    shell: false,
+    stdio: streams ? ['inherit', 'pipe', 'pipe'] : ['inherit', aside ? process.stderr.fd : 'inherit', 'inherit'],
+  });
+  const kept = { stdout: keeper(), stderr: keeper() };
+  child.stdout?.on('data', (piece: Buffer) => (kept.stdout.keep(piece), out.write(piece)));
+  child.stderr?.on('data', (piece: Buffer) => (kept.stderr.keep(piece), process.stderr.write(piece)));
   try {
     const { code, signal } = await new Promise<{ code: number | null; signal: NodeJS.Signals | null }>(
       (resolve, reject) => {
