@@ -52,14 +52,14 @@ export function parseImageName(text: string): ImageName {
   if (path === undefined) throw malformedName(text, whyRefused(rest));
   if (!DOMAIN.test(domain)) throw malformedName(text, `"${printable(domain)}" is no host of a registry`);
   if (path.length > MAX_PATH) throw malformedName(text, `its path has more than ${MAX_PATH} characters`);
-  if (digest !== undefined && !isDigest(digest)) {
+  if (digest !== undefined && !isImageDigest(digest)) {
     throw malformedName(text, 'its digest is not sha256, sha384 or sha512 with all digits in lower case');
   }
   return { domain, path, ...(tag === undefined ? {} : { tag }), ...(digest === undefined ? {} : { digest }) };
 }
 
 /** `ALGORITHM:HEX` as the OCI image specification registers algorithms. */
-export function isDigest(text: string): boolean {
+export function isImageDigest(text: string): boolean {
   return DIGEST.test(text);
 }
 

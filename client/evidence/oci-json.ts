@@ -5,7 +5,7 @@
 import { printable } from '../../merkle/printable.ts';
 import { ClientError } from '../errors.ts';
 import { parseJson } from '../formats/json.ts';
-import { isDigest } from './image-name.ts';
+import { isImageDigest } from './image-name.ts';
 
 /** The specification asks registries for at least this much. */
 export const MAX_MANIFEST = 4 * 1024 * 1024;
@@ -27,7 +27,7 @@ export interface Descriptor {
   readonly size: number;
 }
 
-export interface Referrer {
+interface Referrer {
   /** The digest of the image that it is about, by its own word. */
   readonly subject: string | undefined;
   /** Layers that are bundles: none of a manifest that holds something else. */
@@ -83,7 +83,8 @@ function readDescriptor(value: unknown, from: string): Descriptor {
   if (!isObject(value)) throw malformed(from, 'is no descriptor');
   const { mediaType, digest, size } = value;
   if (typeof mediaType !== 'string') throw malformed(from, 'has no mediaType');
-  if (typeof digest !== 'string' || !isDigest(digest)) throw malformed(from, 'has no sha256, sha384 or sha512 digest');
+  if (typeof digest !== 'string' || !isImageDigest(digest))
+    throw malformed(from, 'has no sha256, sha384 or sha512 digest');
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) throw malformed(from, 'has no size');
   return { mediaType, digest, size };
 }

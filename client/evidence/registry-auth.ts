@@ -6,7 +6,7 @@ import { printable } from '../../merkle/printable.ts';
 import { ClientError } from '../errors.ts';
 import { parseJson } from '../formats/json.ts';
 
-export type Challenge =
+type Challenge =
   | { readonly scheme: 'basic' }
   | { readonly scheme: 'bearer'; readonly realm: URL; readonly service?: string };
 

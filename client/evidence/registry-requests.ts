@@ -37,7 +37,7 @@ export interface RegistryOptions {
 }
 
 /** A request below `/v2/PATH/` of an image's registry. */
-export interface RegistryRequest {
+interface RegistryRequest {
   readonly image: ImageName;
   /** `manifests/latest`. Or a whole URL of that registry, as its pages are linked. */
   readonly what: string | URL;
@@ -98,7 +98,7 @@ export class RegistryRequests {
     if (reply.status === 404) return reply;
     if (reply.status !== 200) throw refusedBy(url, reply.status);
     if (reply.bytes.length <= request.limit) return reply;
-    throw new ClientError('evidence', `${shown(url)} answers with more than ${request.limit} bytes`);
+    throw new ClientError('evidence', `${withoutQuery(url)} answers with more than ${request.limit} bytes`);
   }
 
   /** `https://HOST/v2/PATH/` of an image. @throws ClientError `usage` */
@@ -130,23 +130,23 @@ export class RegistryRequests {
     const to = new URL(location, from);
     const plain = to.protocol === 'http:' && from.protocol === 'http:' && this.#insecure.has(to.host);
     if ((to.protocol !== 'https:' && !plain) || to.username !== '' || to.password !== '') {
-      throw badReply(from, `leads to ${shown(to)}, which is not followed: it must be https, without a user`);
+      throw badReply(from, `leads to ${withoutQuery(to)}, which is not followed: it must be https, without a user`);
     }
     return to;
   }
 
   async #authorize(url: URL, reply: Fetched, { image, signal }: RegistryRequest): Promise<string> {
-    const challenge = parseChallenge(reply.headers.get('www-authenticate'), shown(url));
+    const challenge = parseChallenge(reply.headers.get('www-authenticate'), withoutQuery(url));
     const { configFile } = this.#options;
     const credentials = configFile === undefined ? undefined : await readCredentials(configFile, image);
     if (challenge.scheme === 'basic') {
       if (credentials !== undefined) return basic(credentials);
       const where = configFile === undefined ? 'give a file with them' : `${printable(configFile)} has none for it`;
-      throw new ClientError('refused', `${shown(url)} asks for a name and a password: ${where}`);
+      throw new ClientError('refused', `${withoutQuery(url)} asks for a name and a password: ${where}`);
     }
     const { realm, service } = challenge;
     if (realm.protocol !== 'https:' && !(realm.protocol === 'http:' && this.#insecure.has(realm.host))) {
-      throw badReply(url, `wants a token from ${shown(realm)}, which is not https`);
+      throw badReply(url, `wants a token from ${withoutQuery(realm)}, which is not https`);
     }
     if (realm.username !== '' || realm.password !== '') throw badReply(url, 'names a service of tokens with a user');
     if (service !== undefined) realm.searchParams.set('service', service);
@@ -154,7 +154,7 @@ export class RegistryRequests {
     const headers = credentials === undefined ? {} : { authorization: basic(credentials) };
     const answer = await this.#send(realm, url, headers, MAX_TOKEN_REPLY, signal);
     if (answer.status !== 200) throw refusedBy(realm, answer.status);
-    const token = parseToken(answer.bytes, shown(realm), Date.now());
+    const token = parseToken(answer.bytes, withoutQuery(realm), Date.now());
     if (this.#tokens.size >= MAX_TOKENS) this.#tokens.clear();
     this.#tokens.set(`${image.domain}/${image.path}`, token);
     return `Bearer ${token.token}`;
@@ -189,7 +189,7 @@ export class RegistryRequests {
       if (attempt > retries || !busy) {
         if (outcome instanceof ClientError) throw outcome;
         const tries = `asked ${attempt} ${attempt === 1 ? 'time' : 'times'}`;
-        throw new ClientError('unavailable', `${shown(url)} answers with status ${outcome.status} (${tries})`);
+        throw new ClientError('unavailable', `${withoutQuery(url)} answers with status ${outcome.status} (${tries})`);
       }
       const asked = outcome instanceof ClientError ? undefined : parseRetryAfter(outcome.headers.get('retry-after'));
       await SYSTEM_CLOCK.sleep(backOffMs(BACK_OFF, attempt, asked), signal);
@@ -210,7 +210,7 @@ function hostOf(text: string): string {
 }
 
 /** An address without its query, which may be a secret: that of a signed address, or of a session. */
-export function shown(url: URL): string {
+export function withoutQuery(url: URL): string {
   return printable(`${url.origin}${url.pathname}`);
 }
 
@@ -223,25 +223,26 @@ function basic({ username, password }: Credentials): string {
 }
 
 function badReply(url: URL, why: string): ClientError {
-  return new ClientError('bad-reply', `${shown(url)} ${why}`);
+  return new ClientError('bad-reply', `${withoutQuery(url)} ${why}`);
 }
 
 function refusedBy(url: URL, status: number): ClientError {
   const why = status === 401 || status === 403 ? ': it asks for other credentials, or gives them no right to read' : '';
-  return new ClientError('refused', `${shown(url)} answers with status ${status}${why}`);
+  return new ClientError('refused', `${withoutQuery(url)} answers with status ${status}${why}`);
 }
 
 /** Without the cause, whose message may hold the query of the address. */
 function failure(url: URL, cause: unknown): ClientError {
   const guarded = guardError(cause);
-  if (guarded !== undefined) return new ClientError('refused', `${shown(url)} is not asked: ${printable(guarded)}`);
+  if (guarded !== undefined)
+    return new ClientError('refused', `${withoutQuery(url)} is not asked: ${printable(guarded)}`);
   if (!(cause instanceof RuntimeError)) throw cause;
   if (cause.code === 'aborted') return cancelled();
   if (cause.code === 'too-long')
-    return new ClientError('evidence', printable(cause.message.replaceAll(url.href, shown(url))));
+    return new ClientError('evidence', printable(cause.message.replaceAll(url.href, withoutQuery(url))));
   const advice = tlsAdvice(cause);
-  if (advice !== undefined) return new ClientError('refused', `${shown(url)} cannot be used: ${advice}`);
-  return new ClientError('network', printable(cause.message.replaceAll(url.href, shown(url))));
+  if (advice !== undefined) return new ClientError('refused', `${withoutQuery(url)} cannot be used: ${advice}`);
+  return new ClientError('network', printable(cause.message.replaceAll(url.href, withoutQuery(url))));
 }
 
 function guardError(error: unknown): string | undefined {

@@ -16,7 +16,7 @@ import { ClientError, usage } from '../errors.ts';
 import { MAX_BUNDLE } from '../formats/bundle.ts';
 import { parseJson } from '../formats/json.ts';
 import { inOrder } from '../in-order.ts';
-import { formatImageName, type ImageName, isDigest } from './image-name.ts';
+import { formatImageName, type ImageName, isImageDigest } from './image-name.ts';
 import {
   checkImage,
   type Descriptor,
@@ -26,7 +26,7 @@ import {
   readIndex,
   readReferrer,
 } from './oci-json.ts';
-import { type RegistryOptions, RegistryRequests, shown } from './registry-requests.ts';
+import { type RegistryOptions, RegistryRequests, withoutQuery } from './registry-requests.ts';
 import type { EvidencePiece, EvidenceSource, EvidenceSubject } from './types.ts';
 
 export interface RegistrySource extends EvidenceSource {
@@ -51,7 +51,7 @@ export function registrySource(options: RegistryOptions = {}): RegistrySource {
     async find({ digest, image, room }, signal) {
       if (image === undefined)
         throw usage('evidence in a registry is looked up by the name of an image, and none is given');
-      if (!isDigest(digest)) throw usage(`"${printable(digest)}" is not the digest of an image`);
+      if (!isImageDigest(digest)) throw usage(`"${printable(digest)}" is not the digest of an image`);
       return await new Search(requests, image, digest, signal, room).run();
     },
     async resolveTag(image, signal) {
@@ -212,7 +212,7 @@ class Search {
   }
 
   #from(what: string | URL): string {
-    return what instanceof URL ? shown(what) : `${this.#requests.urlOf(this.#image)}${what}`;
+    return what instanceof URL ? withoutQuery(what) : `${this.#requests.urlOf(this.#image)}${what}`;
   }
 
   #tooMuch(what: string): ClientError {
@@ -227,7 +227,7 @@ function tagOf(digest: string): string {
 }
 
 function isOf(digest: string, bytes: Uint8Array): boolean {
-  if (!isDigest(digest)) return false;
+  if (!isImageDigest(digest)) return false;
   const [algorithm = '', hex] = digest.split(':');
   return createHash(algorithm).update(bytes).digest('hex') === hex;
 }
