@@ -1,7 +1,7 @@
 /** Arithmetic of google/cel-spec, doc/langdef.md: what leaves 64 bits or divides by zero is an error, and no two types mix. */
 import { type CelList, type CelUint, celList, celUint } from '@bufbuild/cel';
 import { checkedDuration, checkedInstant, checkedInt, checkedUint } from './cel-conversions.ts';
-import type { Meter } from './cel-limits.ts';
+import { MEMBER_WORK, type Meter } from './cel-limits.ts';
 import {
   type CelFunctions,
   type CelValue,
@@ -77,7 +77,7 @@ function joined(left: CelValue, right: CelValue, meter: Meter): { value: CelValu
   }
   if (kind !== 'list') return undefined;
   const lists = [left as CelList, right as CelList] as const;
-  meter.build(lists[0].size + lists[1].size);
+  meter.build(MEMBER_WORK * (lists[0].size + lists[1].size));
   return { value: celList([...lists[0], ...lists[1]]) };
 }
 

@@ -23,7 +23,7 @@ import {
   uintOfText,
   wholeOf,
 } from './cel-conversions.ts';
-import type { Meter } from './cel-limits.ts';
+import { MEMBER_WORK, type Meter } from './cel-limits.ts';
 import { messageFunctions } from './cel-messages.ts';
 import { patternOf } from './cel-pattern.ts';
 import { timeFunctions } from './cel-time.ts';
@@ -235,7 +235,8 @@ function loops(meter: Meter): CelFunctions {
     },
     'range/1': (range) => {
       if (!isCelList(range) && !isCelMap(range)) throw new Error(`a ${kindOf(range)} has no members to go through`);
-      meter.work(1 + range.size);
+      // The package makes all members before it goes through them.
+      meter.work(1 + MEMBER_WORK * range.size);
       return range;
     },
     // Before each member: whether to go on, and how many operations the member takes.
@@ -250,7 +251,7 @@ function loops(meter: Meter): CelFunctions {
       return list;
     },
     'append/2': (list, item) => {
-      meter.build(1);
+      meter.build(MEMBER_WORK);
       growing.get(list as CelList & object)!.push(item);
       return list;
     },

@@ -10,7 +10,7 @@ export interface ConditionLimits {
   readonly nesting: number;
   /** Units of work of one evaluation: about one for each operation, and for each 32 characters or elements that it reads. */
   readonly work: number;
-  /** Characters, bytes and elements that one evaluation makes, all told. */
+  /** Characters and bytes that one evaluation makes, all told; an element counts as ten. */
   readonly built: number;
   /** Milliseconds of one evaluation. It is a second net: the work bounds the time on any machine. */
   readonly time: number;
@@ -23,6 +23,9 @@ export const CONDITION_LIMITS: ConditionLimits = {
   built: 4_000_000,
   time: 2_000,
 };
+
+/** A member of a list counts as so many characters: its memory is what a loop over a long list takes. */
+export const MEMBER_WORK = 10;
 
 /** So much work between two looks at the clock. */
 const CLOCK_EVERY = 20_000;
@@ -67,7 +70,7 @@ export class Meter {
   build(size: number): void {
     this.#built += size;
     if (this.#built > this.limits.built) {
-      this.met ??= `it makes more than ${this.limits.built} characters, bytes and elements`;
+      this.met ??= `it makes more than ${this.limits.built} characters and bytes, or a tenth of it elements`;
     }
     this.work(1 + size / 32);
   }

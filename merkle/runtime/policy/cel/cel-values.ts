@@ -53,7 +53,7 @@ export function toCel(source: CelSource): CelValue {
       : unusable('a time there is outside the years 1 to 9999');
   }
   if (source instanceof Instant) return timestampValue(source.seconds * 1_000_000_000n + BigInt(source.nanos));
-  if (isArray(source)) return celList(source.map(toCel) as CelValue[]);
+  if (isArray(source)) return celList(new Proxy(source, ITEMS) as unknown as CelValue[]);
   return celMap(new Members(source));
 }
 
@@ -61,6 +61,17 @@ export function toCel(source: CelSource): CelValue {
 function unusable(why: string): CelValue {
   return { ...objectType('unusable'), why } as CelValue;
 }
+
+/**
+ * The items of an array, each made anew when it is read: a list of a million empty objects is small as JSON, and its values
+ * are not.
+ */
+const ITEMS: ProxyHandler<readonly CelSource[]> = {
+  get: (items, key) => {
+    const item = items[key as unknown as number];
+    return typeof key === 'string' && /^\d+$/.test(key) && item !== undefined ? toCel(item) : item;
+  },
+};
 
 function isArray(source: object): source is readonly CelSource[] {
   return Array.isArray(source);

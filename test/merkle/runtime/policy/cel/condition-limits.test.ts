@@ -136,7 +136,7 @@ describe('an evaluation', () => {
     const doubled = (times: number) => `[x]${'.map(t, t + t)'.repeat(times)}[0].size() > 0`;
     expect(run(doubled(10), 'ab').value).toBe(true);
     expect(run(doubled(40), 'ab').message).toBe(
-      'the condition is stopped: it makes more than 4000000 characters, bytes and elements',
+      'the condition is stopped: it makes more than 4000000 characters and bytes, or a tenth of it elements',
     );
     expect(run(doubled(40), new Uint8Array(2)).message).toContain('it makes more than');
     expect(run(doubled(40), [1n]).message).toContain('it makes more than');
@@ -160,6 +160,19 @@ describe('an evaluation', () => {
     const map = Object.fromEntries(many.map((n) => [`k${n}`, n]));
     expect(run('x.all(k, !(5 in x))', map).message).toContain('units of work');
     expect(run('x.all(k, k in x)', map).value).toBe(true);
+  });
+
+  it('makes no values of a long list before it reads them', () => {
+    const empty = Array.from({ length: 3_000_000 }, () => ({}));
+    expect(run('size(x) == 3000000 && x[2999999] == {}', empty).value).toBe(true);
+    expect(run('x.all(a, a == {})', empty).message).toContain('units of work');
+    expect(run('size(x + x) > 0', empty).message).toContain('it makes more than');
+    let reads = 0;
+    const list = Object.defineProperty([1n, 2n, 3n], 1, { get: () => ++reads && 2n });
+    expect(run('size(x) == 3 && x[0] == 1 && x[2] == 3', list).value).toBe(true);
+    expect(reads).toBe(0);
+    expect(run('x[1] == 2', list).value).toBe(true);
+    expect(reads).toBeGreaterThan(0);
   });
 
   it('ends where its time is over', () => {
