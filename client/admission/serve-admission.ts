@@ -59,6 +59,7 @@ export async function serveAdmission(options: ServeAdmissionOptions): Promise<Ad
     ['listen', config.listen],
     ['admin', config.admin],
   ]);
+  await decider.warm();
   const metrics = new AdmissionMetrics();
   const live: LiveAdmission = { cache: config.cache, limits: config.limits };
   const verdicts = new ImageVerdicts({

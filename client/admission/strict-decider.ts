@@ -32,6 +32,12 @@ export class StrictDecider implements ImageDecider {
     throw new ClientError('policy', `the policy or the trust of this webhook cannot be used now: ${problem}`);
   }
 
+  /** Waits for a first decision: a thread takes a second to start on a busy machine, and the first review would wait for it. */
+  async warm(): Promise<void> {
+    const nothing = { name: 'nothing', digest: { sha256: '0'.repeat(64) } };
+    await this.#decider.decide(nothing, [], new AbortController().signal);
+  }
+
   /** Reads policy and trust again. Resolves with why they cannot be used; with undefined where they can. */
   async reload(): Promise<string | undefined> {
     try {

@@ -64,7 +64,11 @@ async function run({ check, json }: AdmissionFlags, command: Command): Promise<v
   const sources = await admissionSources(config);
   if (check === true) return await checkOnly(config, read, json);
   const decider = await openDecider({ read, files: await basisPaths(basis) });
-  const running = await serveAdmission({ config, reread, decider, ...sources });
+  const running = await serveAdmission({ config, reread, decider, ...sources }).catch(async (error: unknown) => {
+    // Its threads would keep the process.
+    await decider.close();
+    throw error;
+  });
   const { url, adminUrl } = running;
   print(json, { url, adminUrl, policy: config.policy, policyDigest: decider.policyDigest }, [
     `The webhook judges images at ${url}/validate, and replaces tags at ${url}/mutate; operator's port ${adminUrl}`,

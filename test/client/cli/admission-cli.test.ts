@@ -174,7 +174,8 @@ describe('stele admission', () => {
     onTestFinished(() => void registry.closeAllConnections());
     onTestFinished(() => void registry.close());
     const host = `127.0.0.1:${(registry.address() as AddressInfo).port}`;
-    const args = ['--policy', 'policy.yaml', '--trust-quorum-policy', 'quorum', '--evidence-insecure-registries', host];
+    stele.write('any.yaml', policyOf('release.pub').replace(/artifacts:.*\n/, ''));
+    const args = ['--policy', 'any.yaml', '--trust-quorum-policy', 'quorum', '--evidence-insecure-registries', host];
     const webhook = await AdmissionProcess.start(stele.dir, [...args, '--evidence-allow', 'loopback']);
     onTestFinished(async () => void (await webhook.end('SIGKILL')));
     const image = SIGNED.replace('registry.example.com', host);
@@ -234,6 +235,15 @@ describe('stele admission', () => {
       if (reply.status === 'fulfilled') expect(reply.value.response.allowed).toBe(false);
     expect(await ended).toBe(0);
   });
+});
+
+it('ends with status 2 where its port is taken', async () => {
+  const webhook = await start();
+  const { port } = new URL(webhook.url);
+  const own = [...OWN, '--evidence-directory', 'evidence', '--tls-cert', 'tls.crt', '--tls-key', 'tls.key'];
+  const { status, err } = await stele.run('admission', ...own, '--admin-port', '0', '--listen-port', port);
+  expect(status).toBe(2);
+  expect(err).toContain('EADDRINUSE');
 });
 
 describe('stele admission --check', () => {
