@@ -4,7 +4,14 @@ import { type CelSource, type CelValue, toCel } from './cel/cel-values.ts';
 import { sbomVariable } from './sbom/sbom-variable.ts';
 import { SbomProblem } from './sbom/types.ts';
 import { typedPredicate } from './typed-predicate.ts';
-import type { CheckContext, DigestSet, EvidenceSigner, EvidenceStatement, VerifiedEvidence } from './types.ts';
+import type {
+  Artifact,
+  CheckContext,
+  DigestSet,
+  EvidenceSigner,
+  EvidenceStatement,
+  VerifiedEvidence,
+} from './types.ts';
 
 /** The names, and their types where they are always the same. */
 export const DECLARED: readonly string[] = [
@@ -25,15 +32,25 @@ type Variables = Readonly<Record<string, CelValue>>;
 
 /** Of a piece of evidence, which does not change. */
 const known = new WeakMap<VerifiedEvidence, Variables>();
+/** Of the last call: all conditions of a decision see the same. */
+let last: {
+  readonly artifact: Artifact;
+  readonly evidence: VerifiedEvidence;
+  readonly now: number;
+  variables: Variables;
+};
 
 export function conditionVariables({ artifact, evidence, now }: CheckContext): Variables {
+  if (last?.evidence === evidence && last.artifact === artifact && last.now === now) return last.variables;
   let own = known.get(evidence);
   if (own === undefined) {
     own = ofEvidence(evidence);
     known.set(evidence, own);
   }
   const { name, digest } = artifact;
-  return { ...own, artifact: toCel({ name, digest: { ...digest } }), now: toCel(new Date(now)) };
+  const variables = { ...own, artifact: toCel({ name, digest: { ...digest } }), now: toCel(new Date(now)) };
+  last = { artifact, evidence, now, variables };
+  return variables;
 }
 
 function ofEvidence(evidence: VerifiedEvidence): Variables {
