@@ -13,6 +13,7 @@ import { type KeyInfo, parseSpki as readSpki } from '../merkle/rekor/spki.ts';
 import { nodePrimitives } from '../merkle/runtime/crypto/node-primitives.ts';
 import * as keys from './formats/key.ts';
 import { withClientErrors } from './merkle-errors.ts';
+import type { Decider, DeciderOptions } from './policy/decider.ts';
 import type { KeySigner } from './submit/signers/types.ts';
 import type { VerifiedProof } from './verify/tlog-proof.ts';
 import {
@@ -30,6 +31,7 @@ export { noblePrimitives } from '../merkle/rekor/noble-primitives.ts';
 export type { Primitives } from '../merkle/rekor/primitives.ts';
 export type { KeyInfo } from '../merkle/rekor/spki.ts';
 export { nodePrimitives } from '../merkle/runtime/crypto/node-primitives.ts';
+export type { Artifact, Decision, Reason } from '../merkle/runtime/policy/types.ts';
 export { RuntimeError, type RuntimeErrorCode } from '../merkle/runtime/runtime-errors.ts';
 export { fetchTrusting } from '../merkle/runtime/service/authority-fetch.ts';
 export { type Tile, tilePath, tileWidth } from '../merkle/tile.ts';
@@ -44,10 +46,14 @@ export type {
   CorruptionCode,
 } from './audit/types.ts';
 export { CLIENT_ERRORS, ClientError, type ClientErrorCode } from './errors.ts';
+export type { EvidencePiece } from './evidence/types.ts';
 export type { Signed } from './formats/entry-request.ts';
 export type { PublicKey } from './formats/key.ts';
 export type { LogEntry, TlogEntry } from './formats/log-entry.ts';
 export { formatStatement, predicateType, type Subject } from './formats/statement.ts';
+export type { Decider, DeciderOptions } from './policy/decider.ts';
+export type { DecisionBasis } from './policy/decision-basis.ts';
+export { decisionSentence } from './policy/decision-text.ts';
 export { type Attested, attest, attestAndLog } from './submit/attestation.ts';
 export {
   type CallOptions,
@@ -215,4 +221,19 @@ export function parsePublicKeyPem(pem: string, primitives = nodePrimitives()): k
 export async function parsePrivateKeyPem(file: Uint8Array, passphrase?: string): Promise<KeySigner> {
   const { pemSigner, privateKeyBlock } = await import('./submit/signers/pem-signer.ts');
   return await pemSigner(await privateKeyBlock(Buffer.from(file)), passphrase);
+}
+
+/**
+ * Opens a decider: decisions from evidence, in threads, under a policy and a trust that may change (docs/policy.md).
+ *
+ * @throws RuntimeError `decision-policy`; ClientError `trusted-root`, `policy`, `log-key`, `trust`, `usage`; what `read` throws
+ * @example
+ * const decider = await openDecider({ read: async () => ({
+ *   policy: { file: 'policy.yaml', bytes: await readFile('policy.yaml') }, keyFiles: {}, trustedRoot: await readFile('root.json'),
+ * }) });
+ * const { verdict } = await decider.decide({ name: 'app.tgz', digest: { sha256 } }, [{ source: 'app.json', bytes }]);
+ */
+export async function openDecider(options: DeciderOptions): Promise<Decider> {
+  // Late: a program that only signs or verifies loads no reader of policies.
+  return await (await import('./policy/decider.ts')).openDecider(options);
 }

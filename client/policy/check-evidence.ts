@@ -44,7 +44,7 @@ export type EvidenceTrust = Omit<
 >;
 
 /** The keys that a policy knows. */
-export type PolicyKeys = Pick<DecisionPolicy, 'keys' | 'fingerprints' | 'identities'>;
+type PolicyKeys = Pick<DecisionPolicy, 'keys' | 'fingerprints' | 'identities'>;
 
 /** A bundle of a piece. Nothing of it is verified. */
 export interface UnverifiedBundle {

@@ -39,7 +39,7 @@ export interface PolicyTest {
   readonly rules?: Readonly<Record<string, readonly ReasonCode[]>>;
 }
 
-export interface PolicyTests {
+interface PolicyTests {
   /** Absolute path. */
   readonly policy: string;
   readonly trustedRoot?: string;

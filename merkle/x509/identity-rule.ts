@@ -33,7 +33,7 @@ interface IdentityMatch {
 export type IdentityTest = (identity: CertificateIdentity) => IdentityMatch | undefined;
 
 /** Compiles a pattern to a test of the whole text. Messages call the pattern `what`. @throws MerkleError `bad-rule` */
-export type PatternCompiler = (pattern: string, what: string) => (text: string) => boolean;
+type PatternCompiler = (pattern: string, what: string) => (text: string) => boolean;
 
 /** @throws MerkleError `bad-rule`: an empty rule, an extension that is neither a name nor an OID; and as `compilePattern` */
 export function compileWith(rule: IdentityRule, compilePattern: PatternCompiler): IdentityTest {

@@ -1,7 +1,7 @@
 /** Reads what decisions are made by: the policy, the files that it names, and the files of trust. */
 import { resolve } from 'node:path';
 import { loadDecisionPolicy, MAX_DECISION_POLICY } from '../../../merkle/runtime/policy/load-policy.ts';
-import { readKeyFile } from '../../../merkle/runtime/policy/policy-signers.ts';
+import { readKeyText } from '../../../merkle/runtime/policy/policy-signers.ts';
 import type { DecisionPolicy } from '../../../merkle/runtime/policy/types.ts';
 import { usage } from '../../errors.ts';
 import type { DecisionBasis, TrustBasis } from '../../policy/decision-basis.ts';
@@ -44,7 +44,7 @@ export async function readTrustBasis(options: DecideOptions): Promise<TrustBasis
 async function loadWithKeys(bytes: Uint8Array, file: string) {
   const keyFiles: Record<string, string> = {};
   const readKey = (path: string, name: string): string => {
-    keyFiles[path] = readKeyFile(path, name);
+    keyFiles[path] = readKeyText(path, name);
     return keyFiles[path];
   };
   return { loaded: await loadDecisionPolicy(bytes, { file, readKey }), keyFiles };

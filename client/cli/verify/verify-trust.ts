@@ -23,7 +23,7 @@ export interface VerifyTrust extends Omit<CheckpointTrust, 'trustedRoot'> {
 }
 
 /** The files of a trust, and the text of a log's key. */
-export interface TrustBytes {
+interface TrustBytes {
   readonly logKey: string | undefined;
   readonly trustedRoot: Uint8Array | undefined;
   /** The quorum policy. */

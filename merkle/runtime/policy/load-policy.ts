@@ -20,7 +20,7 @@ import {
   PolicySchema,
   TYPES_ALLOWED,
 } from './policy-schema.ts';
-import { compileSigners, type NamedSigner, type ReadKeyFile, readKeyFile, readSigners } from './policy-signers.ts';
+import { compileSigners, type NamedSigner, type ReadKeyFile, readKeyText, readSigners } from './policy-signers.ts';
 import type { DecisionPolicy, DecisionRule, EvidenceCheck, PolicySigner } from './types.ts';
 
 /** Largest policy file, in bytes. */
@@ -62,7 +62,7 @@ interface RawPolicy {
  */
 export async function loadDecisionPolicy(
   bytes: Uint8Array,
-  { file, readKey = readKeyFile }: { readonly file: string; readonly readKey?: ReadKeyFile },
+  { file, readKey = readKeyText }: { readonly file: string; readonly readKey?: ReadKeyFile },
 ): Promise<DecisionPolicy> {
   const { value, lineOf } = parse(bytes, file);
   const where = (at: SettingPath) => `line ${lineOf(at)}`;

@@ -37,7 +37,7 @@ export type NamedSigner = { readonly name: string } & (SignerKey | { readonly ru
 /** The text of a file that a `keyFile` names: an absolute path, and the name for messages. @throws RuntimeError `file` */
 export type ReadKeyFile = (path: string, name: string) => string;
 
-export const readKeyFile: ReadKeyFile = (path, name) => readTextFile(path, name, MAX_KEY_FILE);
+export const readKeyText: ReadKeyFile = (path, name) => readTextFile(path, name, MAX_KEY_FILE);
 
 /** Reads the signers, in the order of the file, without those that are wrong. */
 export function readSigners(

@@ -54,7 +54,7 @@ export interface EvidenceGit {
 }
 
 /** A place in a log that was proven, or only promised where `treeSize` is absent. */
-export interface EvidenceEntry {
+interface EvidenceEntry {
   /** The log's name: the first line of its checkpoints. */
   readonly origin: string;
   readonly index: number;
