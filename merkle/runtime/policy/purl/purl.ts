@@ -117,6 +117,12 @@ export function isSamePackage(rule: Purl, found: Purl): boolean {
   return rule.subpath === undefined || found.subpath === undefined || rule.subpath === found.subpath;
 }
 
+/** Equal for all purls for which `isSamePackage` may hold: an index of rules needs it. */
+export function packageKey({ type, namespace, name }: Purl): string {
+  const whole = purlTypeRules(type).compared(`${namespace}/${name}`);
+  return `${type}/${whole.slice(whole.lastIndexOf('/') + 1)}`;
+}
+
 function qualifiersOf(text: string, query: string | undefined): Map<string, string> {
   const qualifiers = new Map<string, string>();
   const pairs = (query ?? '').split('&').filter((pair) => pair !== '');

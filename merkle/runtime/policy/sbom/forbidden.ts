@@ -1,6 +1,6 @@
 /** Packages that an artifact must not hold: by purl and range of versions, by license, or by digest. */
 import { printable } from '../../../printable.ts';
-import { formatPurl, isSamePackage, type Purl, parsePurl, ruleProblem } from '../purl/purl.ts';
+import { formatPurl, isSamePackage, type Purl, packageKey, parsePurl, ruleProblem } from '../purl/purl.ts';
 import { isInRange, isSameVersion, parseVersionRange, type VersionRange } from '../versions/vers.ts';
 import { isLicenseIn, type LicenseExpression, type LicensePattern, parseLicensePattern } from './licenses.ts';
 import type { SbomDigest } from './types.ts';
@@ -75,8 +75,38 @@ function purlRule(text: string, rangeText: string | undefined, prereleases: bool
   return { kind: 'purl', purl, range, prereleases, text: `${shown}${because}` };
 }
 
+/** Finds the rules that may be about a package: an SBOM has up to 100,000 packages, and a policy up to 10,000 rules. */
+export class ForbiddenIndex {
+  readonly #byKey = new Map<string, Forbidden[]>();
+  readonly #licenses: readonly Forbidden[];
+
+  constructor(rules: readonly Forbidden[]) {
+    this.#licenses = rules.filter(({ kind }) => kind === 'license');
+    for (const rule of rules) {
+      const key =
+        rule.kind === 'purl' ? packageKey(rule.purl) : rule.kind === 'digest' ? digestKey(rule.digest) : undefined;
+      if (key !== undefined) this.#byKey.set(key, [...(this.#byKey.get(key) ?? []), rule]);
+    }
+  }
+
+  /** Rules about licenses need those of each package. */
+  get usesLicenses(): boolean {
+    return this.#licenses.length > 0;
+  }
+
+  findings(found: ReadPackage): readonly Finding[] {
+    const keys = [...found.purls.map(packageKey), ...found.digests.map(digestKey)];
+    const rules = new Set([...this.#licenses, ...keys.flatMap((key) => this.#byKey.get(key) ?? [])]);
+    return [...rules].flatMap((rule) => findForbidden(rule, found) ?? []);
+  }
+}
+
+function digestKey({ algorithm, value }: SbomDigest): string {
+  return `${algorithm}:${value}`;
+}
+
 /** Undefined where the package is another one. */
-export function findForbidden(rule: Forbidden, found: ReadPackage): Finding | undefined {
+function findForbidden(rule: Forbidden, found: ReadPackage): Finding | undefined {
   if (rule.kind === 'license') {
     const isIn = found.licenses.some((one) => isLicenseIn(one, rule.license));
     return isIn ? { kind: 'forbidden', message: `the policy forbids ${rule.text}` } : undefined;

@@ -5,7 +5,7 @@ import { formatPurl, type Purl, PurlProblem, parsePurl } from '../purl/purl.ts';
 import { reason } from '../reasons.ts';
 import { typedPredicate } from '../typed-predicate.ts';
 import type { Artifact, EvidenceCheck, Reason, ReportMistake, VerifiedEvidence } from '../types.ts';
-import { type Finding, type Forbidden, findForbidden, type ReadPackage, readForbidden } from './forbidden.ts';
+import { type Finding, ForbiddenIndex, type ReadPackage, readForbidden } from './forbidden.ts';
 import {
   type LicenseExpression,
   type LicensePattern,
@@ -24,13 +24,15 @@ const MAX_REASONS = 50;
 
 interface Rules {
   readonly settings: SbomSettings;
-  readonly forbidden: readonly Forbidden[];
+  readonly forbidden: ForbiddenIndex;
   readonly licenses: LicenseRules | undefined;
 }
 
 export function sbomCheck(settings: SbomSettings, report: ReportMistake): EvidenceCheck {
   const { forbid = [], licenses } = settings;
-  const forbidden = forbid.flatMap((one, i) => tried(() => readForbidden(one), ['forbid', i], report));
+  const forbidden = new ForbiddenIndex(
+    forbid.flatMap((one, i) => tried(() => readForbidden(one), ['forbid', i], report)),
+  );
   const patterns = (name: 'allow' | 'deny') =>
     (licenses?.[name] ?? []).flatMap((text, i) =>
       tried(() => parseLicensePattern(text), ['licenses', name, i], report),
@@ -113,24 +115,31 @@ function rootDigests({ digests, version, purls }: SbomPackage): SbomPackage['dig
   return [...digests, ...inVersions];
 }
 
-function judgeWhole({ packages, roots, gaps }: Sbom, { minPackages, incomplete }: SbomSettings): readonly Reason[] {
+/** The package that the document is about. Where it is about many, none of them is the artifact alone. */
+function soleRoot({ roots, packages }: Sbom): SbomPackage | undefined {
   const ids = new Set(roots);
-  const named = packages.filter(({ id, kind }) => kind === 'package' && !ids.has(id)).length;
+  const described = packages.filter(({ id }) => ids.has(id));
+  return described.length === 1 ? described[0] : undefined;
+}
+
+function judgeWhole(sbom: Sbom, { minPackages, incomplete }: SbomSettings): readonly Reason[] {
+  const root = soleRoot(sbom);
+  const named = sbom.packages.filter((one) => one.kind === 'package' && one !== root).length;
   const few = `the SBOM names ${named} packages apart from its root, fewer than ${minPackages}`;
   return [
     ...(named < minPackages ? [reason('sbom-incomplete', few)] : []),
     ...(incomplete === 'allow'
       ? []
-      : gaps.map((gap) => reason('sbom-incomplete', `the SBOM leaves something out: ${gap}`))),
+      : sbom.gaps.map((gap) => reason('sbom-incomplete', `the SBOM leaves something out: ${gap}`))),
   ];
 }
 
 function judgePackages(sbom: Sbom, rules: Rules): readonly Reason[] {
   const pathOf = pathsFrom(sbom);
-  const roots = new Set(sbom.roots);
+  const root = soleRoot(sbom);
   const found: Reason[] = [];
   for (const one of sbom.packages) {
-    const reasons = judgePackage(one, roots.has(one.id), rules);
+    const reasons = judgePackage(one, one === root, rules);
     // A path may be as long as the SBOM, so it is made for the reasons that are shown alone.
     const where = reasons.length > 0 && found.length < MAX_REASONS ? `${placeOf(one, pathOf)}: ` : '';
     for (const { code, message } of reasons) found.push(reason(code, `${where}${message}`));
@@ -151,13 +160,10 @@ function judgePackage(one: SbomPackage, isRoot: boolean, rules: Rules): readonly
     reasons.push(reason('sbom-unknown', 'it has no purl, so that no rule about packages can find it'));
   }
   const expressions: LicenseExpression[] = [];
-  const usesLicenses = licenses !== undefined || forbidden.some(({ kind }) => kind === 'license');
+  const usesLicenses = licenses !== undefined || forbidden.usesLicenses;
   const problems = usesLicenses ? readLicenses(one.licenses, expressions) : [];
   const read: ReadPackage = { purls, version: one.version, licenses: expressions, digests: one.digests };
-  for (const rule of forbidden) {
-    const finding = findForbidden(rule, read);
-    if (finding !== undefined) reasons.push(findingReason(finding));
-  }
+  reasons.push(...forbidden.findings(read).map(findingReason));
   if (usesLicenses) reasons.push(...judgeLicenses(one, expressions, problems, isRoot, rules));
   return reasons;
 }

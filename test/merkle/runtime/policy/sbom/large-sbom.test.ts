@@ -47,7 +47,7 @@ it('is judged where the document describes each of its packages', async () => {
   const packages = components.map((_, i) => ({ SPDXID: `SPDXRef-${i}`, name: `n${i}` }));
   const documentDescribes = packages.map(({ SPDXID }) => SPDXID);
   const document = { spdxVersion: 'SPDX-2.3', SPDXID: 'SPDXRef-DOCUMENT', packages, documentDescribes };
-  const text = 'sbom: { root: any, minPackages: 0 }';
+  const text = 'sbom: { root: any, minPackages: 0, withoutPurl: allow }';
   expect(await decision(text, document, 'https://spdx.dev/Document')).toMatchObject({ verdict: 'allow' });
 });
 

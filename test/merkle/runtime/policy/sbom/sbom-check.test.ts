@@ -191,6 +191,25 @@ describe('a forbidden package', () => {
     ]);
   });
 
+  it('needs a purl also where the document says that it is about each package', async () => {
+    const bare = spdx2(withPackage({ name: 'bare', version: '1.0.0' }));
+    const documentDescribes = ['SPDXRef-app', 'SPDXRef-bare'];
+    expect(await reasons('{}', { ...bare, documentDescribes })).toEqual([
+      expect.stringContaining('sbom-unknown: bare'),
+    ]);
+    const twin = { type: 'library', 'bom-ref': 'app', name: 'twin' };
+    const twins = cycloneDx(APP, { components: [twin], dependencies: [] });
+    expect(await reasons('{}', twins, CYCLONEDX)).toEqual([expect.stringContaining('sbom-unknown: twin')]);
+  });
+
+  it('is found among many packages by many rules', async () => {
+    const rules = Array.from({ length: 3000 }, (_, i) => `{ purl: 'pkg:npm/r${i}' }`);
+    const packages = Array.from({ length: 20_000 }, (_, i) => ({ name: `p${i}`, purl: `pkg:npm/p${i}@1.0.0` }));
+    const sample = { ...APP, packages: [...packages, { name: 'x', purl: 'pkg:npm/r2999@1.0.0' }], edges: [] };
+    const found = await reasons(`{ forbid: [ ${rules.join(', ')} ] }`, spdx2(sample));
+    expect(found).toEqual([expect.stringContaining('pkg:npm/r2999@1.0.0')]);
+  });
+
   it('gives 50 reasons at most, and counts the others', async () => {
     const packages = Array.from({ length: 70 }, (_, i) => ({ name: `p${i}`, purl: `pkg:npm/bad@1.0.${i}` }));
     const found = await reasons('{ forbid: [ { purl: pkg:npm/bad } ] }', spdx2({ ...APP, packages, edges: [] }));
