@@ -15,7 +15,7 @@ export interface ForbidSetting {
   readonly reason?: string;
 }
 
-export type Forbidden =
+type Forbidden =
   | {
       readonly kind: 'purl';
       readonly purl: Purl;
