@@ -12,6 +12,7 @@ export default defineConfig({
     ...reporting(),
     expect: { poll: { timeout: DEADLINE_MS } },
     include: ['test/interop/**/*.test.ts'],
+    globalSetup: 'test/interop/judges-setup.ts',
     pool: 'forks',
     // Each file has a server and foreign programs of its own.
     maxWorkers: 1,
