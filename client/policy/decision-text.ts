@@ -14,6 +14,7 @@ export function decisionLines(name: string, decision: Decision): string[] {
   return [
     `${verdict === 'allow' ? 'ALLOW' : 'DENY'}: ${printable(name)}`,
     `  policy     ${printable(policy.name)}, ${policy.digest}`,
+    ...nameLines(name, decision),
     ...digestLines(decision),
     ...(levels.length === 0 ? [] : [`  levels     ${levels.join(', ')}`]),
     ...reasons.map(reasonLine),
@@ -37,6 +38,11 @@ export function decisionSentence(decision: Decision): string {
     }),
   ];
   return `denied by the policy "${name}": ${why.join('; ') || 'no rule holds'}`;
+}
+
+/** Under which name the policy was asked, where the caller named the artifact in another way. */
+function nameLines(given: string, { artifact: { name } }: Decision): string[] {
+  return name === undefined || name === given ? [] : [`  name       ${printable(name)}`];
 }
 
 function digestLines({ artifact }: Decision): string[] {

@@ -16,6 +16,7 @@ import { REASONS, type ReasonCode } from '../../merkle/runtime/policy/reasons.ts
 import type { Decision } from '../../merkle/runtime/policy/types.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { timeOfText } from '../../merkle/x509/utc-time.ts';
+import { decisionSentence } from './decision-text.ts';
 
 export const MAX_POLICY_TESTS = 1024 * 1024;
 const MAX_TESTS = 1000;
@@ -24,7 +25,7 @@ const opt = Type.Optional;
 
 export interface PolicyTest {
   readonly name: string;
-  /** A digest, an image, or the absolute path of a file. */
+  /** A digest, an image, a commit or tag of git, or the absolute path of a file. */
   readonly artifact: string;
   /** Its name for the policy, where it is another. */
   readonly as?: string;
@@ -61,7 +62,7 @@ const paths = own('paths', 'a list of 1 to 64 paths');
 
 const TestSchema = Type.Object({
   name: own('text', 'a name'),
-  artifact: own('artifact', 'a path, a digest (sha256:HEX) or an image NAME@sha256:HEX'),
+  artifact: own('artifact', 'a path, a digest (sha256:HEX), an image NAME@sha256:HEX, or gitCommit:HEX'),
   as: opt(own('text', 'a name')),
   evidence: opt(paths),
   now: own('time', 'a time of RFC 3339, such as 2026-08-01T12:00:00Z'),
@@ -105,7 +106,7 @@ const OWN: Readonly<Record<string, OwnReader>> = {
       : walk.problem(at, `is ${shown(value)}; allowed: text`),
   artifact: (value, at, walk) => {
     if (typeof value !== 'string' || value === '') return walk.problem(at, `is ${shown(value)}; allowed: text`);
-    return /^sha[0-9]+:|@sha[0-9]+:/.test(value) ? value : resolve(walk.base, value);
+    return /^(?:sha[0-9]+|git(?:commit|tag)):|@sha[0-9]+:/i.test(value) ? value : resolve(walk.base, value);
   },
   time: (value, at, walk) => {
     const time = typeof value === 'string' ? timeOfText(value) : undefined;
@@ -144,7 +145,10 @@ function readCodes(value: unknown, at: SettingPath, walk: SettingsWalk): readonl
 export function differencesFrom(test: PolicyTest, decision: Decision): string[] {
   const { expect, reasons = [], rules = {} } = test;
   const found: string[] = [];
-  if (decision.verdict !== expect) found.push(`expected ${expect}, got ${decision.verdict}`);
+  if (decision.verdict !== expect) {
+    const why = decision.verdict === 'deny' ? `: ${decisionSentence(decision)}` : '';
+    found.push(`expected ${expect}, got ${decision.verdict}${why}`);
+  }
   const got = decision.reasons.map(({ code }) => code);
   for (const code of reasons) if (!got.includes(code)) found.push(`expected the reason ${code}, got ${listed(got)}`);
   for (const [name, codes] of Object.entries(rules)) {

@@ -27,7 +27,7 @@ export function parseTrustPolicy(file: Uint8Array): Policy {
     return parsePolicy(file);
   } catch (cause) {
     if (!(cause instanceof MerkleError)) throw cause;
-    throw new ClientError('policy', `the policy cannot be used: ${cause.message}`, { cause });
+    throw new ClientError('policy', `the quorum policy (tlog-policy) cannot be used: ${cause.message}`, { cause });
   }
 }
 

@@ -5,7 +5,7 @@ import { encodeHex } from '../../../merkle/bytes.ts';
 import { printable } from '../../../merkle/printable.ts';
 import type { HashName } from '../../../merkle/rekor/hashes.ts';
 import type { Primitives } from '../../../merkle/rekor/primitives.ts';
-import { usage } from '../../errors.ts';
+import { ClientError, usage } from '../../errors.ts';
 import type { ImageName } from '../../evidence/image-name.ts';
 import { isDigest, parseDigest } from '../../formats/checksums.ts';
 import type { ArtifactDigests } from '../../verify/content.ts';
@@ -57,6 +57,11 @@ async function artifactOf(given: string): Promise<NamedArtifact> {
     const { artifactName, parseImageName } = await import('../../evidence/image-name.ts');
     const image = parseImageName(given);
     return { given, name: artifactName(image), image, digests: ofDigest(image.digest ?? '') };
+  }
+  if (given !== STANDARD_INPUT && !existsSync(given)) {
+    const digest = /^[0-9A-Fa-f]{64}$/.test(given) ? given.toLowerCase() : 'HEX';
+    const forms = `A digest is written sha256:${digest}, and an image NAME@sha256:HEX`;
+    throw new ClientError('file', `${printable(given)} cannot be read: there is no such file. ${forms}`);
   }
   let known: ArtifactDigests | undefined;
   return {

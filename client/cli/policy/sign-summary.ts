@@ -8,6 +8,7 @@ import { version } from '../program.ts';
 import { signersTrust } from '../refresh-trust.ts';
 import type { SigningOptions } from '../signing.ts';
 import { withServices } from '../signing-services.ts';
+import { OR_FOLLOW } from '../trust-options.ts';
 import type { DecideOptions } from './decide-options.ts';
 import type { NamedDecision } from './named-decision.ts';
 
@@ -32,6 +33,8 @@ export async function withSummary(
   const chosen = signingOptions(out, options);
   const followed = await signersTrust(chosen);
   const services = await withServices(chosen, followed);
+  if (services.log === undefined)
+    throw usage(`--vsa logs the summary: name the log with --log or --signing-config${OR_FOLLOW}`);
   let done: readonly NamedDecision[] = [];
   await withAttester(
     { chosen, options: services, followed },

@@ -145,7 +145,7 @@ function isCovered(patterns: readonly string[] | undefined, { name }: Artifact):
 }
 
 function notCovered({ name: policy }: DecisionPolicy, { name }: Artifact): Reason {
-  const what = name === undefined ? 'an artifact without a name' : printable(name);
+  const what = name === undefined ? 'an artifact without a name: name it' : printable(name);
   return reason('not-covered', `the policy "${printable(policy)}" has no rule for ${what}`);
 }
 

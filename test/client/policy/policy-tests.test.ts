@@ -67,6 +67,7 @@ describe('differencesFrom', () => {
   });
   const decision = {
     verdict: 'deny',
+    policy: { name: 'releases' },
     reasons: [],
     rules: [rule('signed', true), rule('reviewed', false, 'condition')],
   } as unknown as Decision;
@@ -76,7 +77,11 @@ describe('differencesFrom', () => {
     ['nothing', {}, undefined],
     ['rules as they are', { rules: { signed: [], reviewed: ['condition'] } }, undefined],
     ['all codes of a rule', { rules: { reviewed: ['threshold', 'condition'] } }, undefined],
-    ['another verdict', { expect: 'allow' }, /expected allow, got deny/],
+    [
+      'another verdict',
+      { expect: 'allow' },
+      /^expected allow, got deny: denied by the policy "releases": rule "reviewed": /,
+    ],
     ['a reason that is not there', { reasons: ['not-covered'] }, /expected the reason not-covered, got none/],
     ['a rule that does not hold', { rules: { reviewed: [] } }, /"reviewed" holds, and it does not/],
     ['a rule that holds', { rules: { signed: ['age'] } }, /"signed" does not hold, and it does/],

@@ -145,6 +145,8 @@ describe('stele decide', () => {
     const verdictOf = async (...args: string[]) => JSON.parse((await stele.run('decide', ...args, ...how)).out);
     expect((await verdictOf(digest, '--name', 'registry.example.com/team/app')).verdict).toBe('allow');
     expect((await verdictOf(`registry.example.com/team/app@${digest}`)).verdict).toBe('allow');
+    const { out } = await stele.run('decide', digest, '--name', 'registry.example.com/team/app', ...how.slice(0, -1));
+    expect(out).toMatch(/^ {2}name {7}registry\.example\.com\/team\/app$/m);
     for (const args of [
       [digest],
       [digest, '--name', 'registry.example.com/app'],
@@ -204,7 +206,13 @@ describe('stele decide', () => {
       /no repository is followed/,
     ],
     [['decide', 'app', ...TRUST, '--evidence', 'not-there'], /\[file\]: not-there cannot be read/],
-    [['decide', 'not-there', ...TRUST, '--evidence', 'evidence'], /\[file\]/],
+    [['decide', 'not-there', ...TRUST, '--evidence', 'evidence'], /\[file\].*an image NAME@sha256:HEX/],
+    [['decide', 'registry.example.com/app:v1', ...TRUST, '--evidence', 'evidence'], /\[file\].*NAME@sha256:HEX/],
+    [['decide', 'ab'.repeat(32), ...TRUST, '--evidence', 'evidence'], new RegExp(`sha256:${'ab'.repeat(32)}`)],
+    [
+      ['decide', 'app', '--policy', 'policy.yaml', '--quorum-policy', 'policy.yaml', '--evidence', 'evidence'],
+      /the quorum policy .* cannot be used: line 1/,
+    ],
     [['decide', 'app', 'app', ...TRUST, '--evidence', 'evidence'], /given twice/],
     [['decide', 'app', 'other', '--name', 'x', ...TRUST, '--evidence', 'evidence'], /--name is of one/],
     [['decide', 'app', ...TRUST, '--registry'], /--registry finds evidence of images/],

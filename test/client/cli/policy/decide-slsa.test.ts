@@ -348,7 +348,7 @@ describe('a verification summary', () => {
     [['--vsa', 'x.json', '--resource-uri', 'app', '--verifier-id', VERIFIER], /no URI/],
     [
       ['--vsa', 'x.json', '--resource-uri', RESOURCE, '--verifier-id', VERIFIER, '--key', 'verifier.pem'],
-      /name the log/,
+      /name the log with --log or --signing-config, or follow/,
     ],
     [
       ['--vsa', 'x.json', '--resource-uri', RESOURCE, '--verifier-id', VERIFIER, '--at', '2026-01-01T00:00:00Z'],
