@@ -4,7 +4,7 @@
  */
 import { availableParallelism } from 'node:os';
 import type { Artifact, Decision } from '../../merkle/runtime/policy/types.ts';
-import { createPool, type Pool, TASKS_PER_THREAD, workerUrl } from '../../merkle/runtime/threads/pool.ts';
+import { createPool, TASKS_PER_THREAD, workerUrl } from '../../merkle/runtime/threads/pool.ts';
 import { ClientError, cancelled } from '../errors.ts';
 import type { EvidencePiece } from '../evidence/types.ts';
 import { type DecisionBasis, digestOfPiece, OpenedBasis, versionsOf } from './decision-basis.ts';
@@ -167,8 +167,8 @@ export class Decider {
 
 /** Whether the reply is a decision. */
 function settle({ resolve }: Waiting, reply: DecisionReply | undefined): boolean {
-  if (reply === undefined || !('decision' in reply)) return false;
-  resolve(JSON.parse(reply.decision) as Decision);
+  if (reply === undefined || !('verdict' in reply)) return false;
+  resolve(reply);
   return true;
 }
 
@@ -183,19 +183,11 @@ async function opened(basis: DecisionBasis, threads: number): Promise<Deciding> 
   const facts = { versions: versionsOf(basis), policyDigest: own.policy.digest };
   if (threads === 0) {
     const decide: Deciding['decide'] = async (requests) =>
-      requests.map(({ artifact, pieces, now }) => {
-        const answer = own.decide(artifact, pieces, now);
-        return 'verdict' in answer ? { decision: JSON.stringify(answer) } : { missing: answer };
-      });
+      requests.map(({ artifact, pieces, now }) => own.decide(artifact, pieces, now));
     return { ...facts, decide, close: async () => {} };
   }
   const pool = createPool({ file: workerUrl('client/policy/decide-worker'), threads, workerData: basis });
-  return { ...facts, ...pooled(pool) };
-}
-
-function pooled(pool: Pool): Pick<Deciding, 'decide' | 'close'> {
-  return {
-    decide: async (requests) => unpackReplies(await pool.run(packDecisionRequests(requests))),
-    close: () => pool.close(),
-  };
+  const decide: Deciding['decide'] = async (requests) =>
+    unpackReplies(await pool.run(packDecisionRequests(requests)), requests, own.policy);
+  return { ...facts, decide, close: () => pool.close() };
 }

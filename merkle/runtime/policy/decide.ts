@@ -4,7 +4,7 @@
  */
 import { printable } from '../../printable.ts';
 import { matchesArtifact } from './artifact-pattern.ts';
-import { countSigners } from './distinct-signers.ts';
+import { countSigners, type Holding } from './distinct-signers.ts';
 import { judgeEvidence, namesOfSigner, SIGNATURE_TYPE } from './judge-evidence.ts';
 import { reason } from './reasons.ts';
 import { highestLevels } from './slsa/levels.ts';
@@ -85,18 +85,23 @@ function judgeRule(
   refused: readonly RefusedEvidence[],
 ): JudgedRule {
   const { name, types, threshold } = rule;
-  const ofType = context.all.filter((piece) => types.includes(typeOf(piece)) && isAbout(piece, context.artifact));
   const evidence: JudgedEvidence[] = [];
-  const holding: { readonly piece: VerifiedEvidence; readonly signers: readonly string[]; marks: readonly string[] }[] =
-    [];
-  for (const piece of ofType) {
-    const { marks, ...judged } = judgeOne(rule, { ...context, evidence: piece });
+  const holding: Holding[] = [];
+  for (const piece of context.all) {
+    if (!types.includes(typeOf(piece)) || !isAbout(piece, context.artifact)) continue;
+    const { judged, marks } = judgeOne(rule, withEvidence(context, piece));
     evidence.push(judged);
     if (judged.holds) holding.push({ piece, signers: judged.signers, marks });
   }
   const count = countSigners(holding);
   if (count >= threshold && threshold >= 1) return { name, holds: true, evidence, reasons: [] };
-  return { name, holds: false, evidence, reasons: [missing(rule, ofType.length, refused.length, count)] };
+  return { name, holds: false, evidence, reasons: [missing(rule, evidence.length, refused.length, count)] };
+}
+
+/** Written out, since a copy of all members takes a microsecond, and a decision has many. */
+function withEvidence(context: Omit<CheckContext, 'evidence'>, evidence: VerifiedEvidence): CheckContext {
+  const { artifact, all, namesOf, now } = context;
+  return { artifact, evidence, all, namesOf, now };
 }
 
 function typeOf({ git, statement }: VerifiedEvidence): string {
@@ -111,16 +116,26 @@ function isAbout({ git }: VerifiedEvidence, { digest }: Artifact): boolean {
   return digest.gitTag === undefined ? tagged : git.id === digest.gitTag;
 }
 
-function judgeOne(rule: DecisionRule, context: CheckContext): JudgedEvidence & { readonly marks: readonly string[] } {
+function judgeOne(
+  rule: DecisionRule,
+  context: CheckContext,
+): { readonly judged: JudgedEvidence; readonly marks: readonly string[] } {
   const { digest, source } = context.evidence;
   try {
     const { signers, reasons } = judgeEvidence(rule, context);
     const holds = reasons.length === 0 && signers.length > 0;
-    const facts = holds ? rule.checks.map((check) => check.facts?.(context) ?? {}) : [];
-    const levels = facts.flatMap((one) => one.levels ?? []);
-    return { digest, source, signers, holds, levels, reasons, marks: facts.flatMap((one) => one.marks ?? []) };
+    const levels: string[] = [];
+    const marks: string[] = [];
+    for (const { facts } of holds ? rule.checks : []) {
+      const found = facts?.(context);
+      if (found === undefined) continue;
+      levels.push(...(found.levels ?? []));
+      marks.push(...(found.marks ?? []));
+    }
+    return { judged: { digest, source, signers, holds, levels, reasons }, marks };
   } catch (error) {
-    return { digest, source, signers: [], holds: false, levels: [], reasons: [internal(error)], marks: [] };
+    const reasons = [internal(error)];
+    return { judged: { digest, source, signers: [], holds: false, levels: [], reasons }, marks: [] };
   }
 }
 

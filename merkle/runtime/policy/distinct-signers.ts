@@ -12,7 +12,8 @@
 import { isSignerName } from '../../x509/signer-names.ts';
 import type { EvidenceSigner, VerifiedEvidence } from './types.ts';
 
-interface Holding {
+/** A piece of evidence that holds. */
+export interface Holding {
   readonly piece: VerifiedEvidence;
   /** Names of the policy's signers. */
   readonly signers: readonly string[];

@@ -17,16 +17,15 @@ export function judgeEvidence(
 ): { readonly signers: readonly string[]; readonly reasons: readonly Reason[] } {
   const { evidence, now } = context;
   const signers = namesOfSigner(rule.signers, evidence.signer);
-  const reasons = [
-    ...(signers.length > 0 ? [] : [notASigner(rule, evidence.signer)]),
-    ...judgeLog(rule, evidence),
-    ...judgeTime(rule, evidence, now),
-  ];
+  const reasons: Reason[] = [];
+  if (signers.length === 0) reasons.push(notASigner(rule, evidence.signer));
+  reasons.push(...judgeLog(rule, evidence), ...judgeTime(rule, evidence, now));
   // What a stranger says is not looked at: a stranger would choose how long that takes.
   if (signers.length === 0) return { signers, reasons };
   const lie = judgePredicate(evidence);
-  if (lie !== undefined) return { signers, reasons: [...reasons, lie] };
-  return { signers, reasons: [...reasons, ...rule.checks.flatMap((check) => check(context))] };
+  if (lie !== undefined) reasons.push(lie);
+  else for (const check of rule.checks) reasons.push(...check(context));
+  return { signers, reasons };
 }
 
 /** The names under which `signer` stands among those of a policy or a rule. */

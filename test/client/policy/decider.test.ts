@@ -76,6 +76,16 @@ describe.each([0, 2])('a decider with %i threads', (threads) => {
   });
 });
 
+it('a thread decides as the thread of the caller does, in every word', async () => {
+  const [own, pooled] = [await deciderOf(0), await deciderOf(1)];
+  const other = { name: 'app', digest: { sha256: hex(digestsOf(text('other')).sha256) } };
+  for (const pieces of [[], [signature, good], [signature, bad, good], [pieceOf('text', text('x')), good]]) {
+    for (const artifact of [ARTIFACT, other, { digest: ARTIFACT.digest }]) {
+      expect(await pooled.decide(artifact, pieces)).toEqual(await own.decide(artifact, pieces));
+    }
+  }
+});
+
 describe('the versions of a decider', () => {
   const basis = basisOf();
   it.each<[string, Partial<DecisionBasis>]>([

@@ -60,16 +60,21 @@ function caller(run: (...args: CelValue[]) => CelValue, meter: Meter) {
 /**
  * Plans an expression.
  *
- * @returns the function that runs it, and where in the text each node of it stands
+ * @returns the function that runs it, the names of the variables that it reads, and where in the text each node of it stands
  * @throws CelSyntaxError where its loops over lists that are written out take more work than an evaluation may
  */
 export function planExpression(
   node: CelNode,
   meter: Meter,
-): { run: Runnable; placeOf: (id: bigint | undefined) => number | undefined } {
+): {
+  readonly run: Runnable;
+  readonly read: readonly string[];
+  readonly placeOf: (id: bigint | undefined) => number | undefined;
+} {
   const builder = new Builder(meter.limits.work);
   const { expr } = builder.build(node, new Map());
-  return { run: plan(environmentOf(meter), expr), placeOf: (id) => builder.places[Number(id)] };
+  const placeOf = (id: bigint | undefined) => builder.places[Number(id)];
+  return { run: plan(environmentOf(meter), expr), read: [...builder.read], placeOf };
 }
 
 type Names = ReadonlyMap<string, string>;
@@ -77,6 +82,8 @@ type Names = ReadonlyMap<string, string>;
 class Builder {
   /** Offset in the text of each node, by ID. */
   readonly places: (number | undefined)[] = [undefined];
+  /** Names of variables that are no macro's. */
+  readonly read = new Set<string>();
   readonly #mostWork: number;
   #variables = 0;
 
@@ -114,8 +121,11 @@ class Builder {
     switch (node.kind) {
       case 'literal':
         return { expr: this.#constant(at, node.value), operations: 1 };
-      case 'name':
-        return { expr: this.#name(at, (node.global ? undefined : names.get(node.name)) ?? node.name), operations: 1 };
+      case 'name': {
+        const own = node.global ? undefined : names.get(node.name);
+        if (own === undefined) this.read.add(node.name);
+        return { expr: this.#name(at, own ?? node.name), operations: 1 };
+      }
       case 'select': {
         const type = node.test ? undefined : typeNamed(node, names);
         if (type !== undefined) return { expr: this.#own(at, 'typeNamed', [this.#constant(at, type)]), operations: 1 };

@@ -41,7 +41,7 @@ const shared = new Meter(CONDITION_LIMITS);
  */
 export function compileCondition(text: string, declared: readonly string[], meter = shared): Condition {
   const types = new Map(declared.map(readDeclaration));
-  const { run, placeOf } = placed(text, () => {
+  const { run, read, placeOf } = placed(text, () => {
     const node = parseExpression(text, meter.limits);
     const type = checkTypes(node, types);
     if (type.name !== 'bool' && type.name !== 'dyn') {
@@ -49,7 +49,8 @@ export function compileCondition(text: string, declared: readonly string[], mete
     }
     return planExpression(node, meter);
   });
-  const names = [...types.keys()];
+  // Names of types are read like variables, and nobody gives them.
+  const names = read.filter((name) => types.has(name));
   const evaluate: Condition['evaluate'] = (variables) => {
     const given = Object.create(null) as Record<string, CelValue>;
     for (const name of names) if (Object.hasOwn(variables, name)) given[name] = variables[name]!;
