@@ -134,12 +134,13 @@ export const AdmissionSchema = Type.Object({
       default: 1000,
     }),
     lookups: count('lookups', 1, 1000, {
-      description: 'Images whose evidence is looked up at one time; further ones wait.',
+      description:
+        'Images that are looked up at one time; further ones wait. One registry, and one namespace, has a quarter of them at most.',
       default: 32,
     }),
     evidenceBytes: size('1MiB', '64GiB', {
       description:
-        'Evidence from registries that is held in memory at one time; an image that needs more than is left is denied.',
+        'Evidence that is held in memory at one time, with lists and manifests of registries; an image that needs more than is left is denied.',
       default: '128MiB',
     }),
     deadline: duration('100ms', '30s', {

@@ -2,6 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { printable } from '../../merkle/printable.ts';
+import { ClientError } from '../errors.ts';
 import { formatImageName, type ImageName, parseImageName } from '../evidence/image-name.ts';
 import { imagePlaces, PlacesError } from './image-places.ts';
 import type { ImageVerdicts } from './image-verdicts.ts';
@@ -77,7 +78,9 @@ async function admitted(
   if (places.length > most)
     throw new PlacesError(`it has ${places.length} images, and at most ${most} are judged at once`);
   const judged = new Map(
-    await Promise.all(texts.map(async (text) => [text, await judge(text, webhook, options, signal)] as const)),
+    await Promise.all(
+      texts.map(async (text) => [text, await judge(text, webhook, request.namespace, options, signal)] as const),
+    ),
   );
   const denied = places.flatMap((place) => {
     const verdict = judged.get(place.image)!;
@@ -95,6 +98,7 @@ async function admitted(
 async function judge(
   text: string,
   webhook: Webhook,
+  namespace: string,
   { verdicts, resolveTag }: AdmitOptions,
   signal: AbortSignal,
 ): Promise<Judged> {
@@ -116,15 +120,16 @@ async function judge(
     );
   }
   try {
-    const digest = image.digest ?? (await resolveTag!(image, signal));
+    const digest = image.digest ?? (await resolveTag!(image, namespace, signal));
     if (!/^sha256:[0-9a-f]{64}$/.test(digest)) return deny('no-verdict', `the digest of ${shown} is malformed`);
-    const verdict = await verdicts.judge(image, digest, signal);
+    const verdict = await verdicts.judge(image, digest, namespace, signal);
     if (verdict.allowed !== true) return deny('judged', `${shown} is ${verdict.why}`);
     const named = image.digest === undefined ? `${text}@${digest}` : text;
     // What is written into the object must be what was judged, also to the reader of the cluster.
     if (parseImageName(named).digest !== digest) return deny('name', `${shown} cannot be written with its digest`);
     return { allowed: true, named, policy: verdict.policy };
   } catch (error) {
+    if (error instanceof ClientError && error.code === 'denied') return deny('judged', `${shown} is ${error.message}`);
     const why = signal.aborted ? (signal.reason as Error).message : (error as Error).message;
     return deny('no-verdict', `${shown}: there is no verdict, because ${why}`);
   }

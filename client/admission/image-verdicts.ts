@@ -2,29 +2,27 @@
  * Verdicts about images: looks up the evidence, has it decided, and keeps the answer for a while.
  *
  * A kept verdict is for one name, one digest and one state of policy and trust, and is forgotten when these change. A denial is
- * kept for seconds, because evidence may come any moment. An error is not kept: nothing was found out. Several callers that ask
- * for one image wait for one lookup, which ends when the last of them leaves.
+ * kept for seconds, because evidence may come any moment. An error is not kept: nothing was found out. Several callers of a namespace
+ * that ask for one image wait for one lookup, which ends when the last of them leaves.
  */
 
 import type { Decision } from '../../merkle/runtime/policy/types.ts';
 import { whenAborted } from '../../merkle/runtime/service/ends.ts';
-import { ClientError } from '../errors.ts';
-import { artifactName, type ImageName } from '../evidence/image-name.ts';
-import type { EvidenceSource } from '../evidence/types.ts';
+import type { ImageName } from '../evidence/image-name.ts';
+import type { EvidenceRoom, EvidenceSource } from '../evidence/types.ts';
 import { decisionSentence } from '../policy/decision-text.ts';
+import { artifactOf, registryOf, uncovered } from './coverage.ts';
+import type { EvidenceMemory } from './evidence-memory.ts';
+import type { LookupTurns } from './lookup-turns.ts';
 import type { ImageDecider, ImageVerdict } from './types.ts';
-
-const NO_ROOM = 'more evidence from registries is held at this moment than `limits.evidenceBytes` permits: try again';
 
 interface VerdictsOptions {
   readonly decider: ImageDecider;
   readonly source: EvidenceSource;
   /** Milliseconds for which verdicts are kept, and how many; read at each use. */
   readonly keep: () => { readonly allow: number; readonly deny: number; readonly entries: number };
-  /** Lookups at one time, read at each use; further ones wait. */
-  readonly lookups: () => number;
-  /** Bytes of evidence from registries that are held at one time, read at each use. */
-  readonly evidenceBytes: () => number;
+  readonly turns: LookupTurns;
+  readonly memory: EvidenceMemory;
   /** Called with each decision that was made, and not with one that was kept. */
   readonly onVerdict?: (image: ImageName, digest: string, verdict: ImageVerdict, seconds: number) => void;
   /** Milliseconds that never go back. */
@@ -34,6 +32,14 @@ interface VerdictsOptions {
 interface Kept {
   readonly verdict: ImageVerdict;
   readonly until: number;
+}
+
+interface Asked {
+  /** Of the name and the digest. */
+  readonly key: string;
+  readonly image: ImageName;
+  readonly digest: string;
+  readonly namespace: string;
 }
 
 interface Lookup {
@@ -48,9 +54,6 @@ export class ImageVerdicts {
   /** The oldest first. */
   readonly #kept = new Map<string, Kept>();
   readonly #lookups = new Map<string, Lookup>();
-  readonly #queue: (() => void)[] = [];
-  #running = 0;
-  #held = 0;
   #versions: string;
   /** How often policy or trust changed: a decision of before is not kept. */
   #changes = 0;
@@ -69,18 +72,16 @@ export class ImageVerdicts {
 
   /**
    * @param digest `sha256:HEX`
+   * @param namespace of the review, which has a share of all lookups
    * @throws CodedError: there is no verdict, because the evidence cannot be had or cannot be decided about; what `signal` aborts with
    */
-  async judge(image: ImageName, digest: string, signal: AbortSignal): Promise<ImageVerdict> {
+  async judge(image: ImageName, digest: string, namespace: string, signal: AbortSignal): Promise<ImageVerdict> {
     signal.throwIfAborted();
-    this.#forgetOlder();
-    const key = `${image.domain}/${image.path}@${digest}`;
-    const kept = this.#kept.get(key);
-    if (kept !== undefined && this.#clock() < kept.until) {
-      this.hits++;
-      return kept.verdict;
-    }
-    const lookup = this.#lookups.get(key) ?? this.#begin(key, image, digest);
+    const asked = { key: `${image.domain}/${image.path}@${digest}`, image, digest, namespace };
+    const kept = this.#keptFor(asked);
+    if (kept !== undefined) return kept;
+    const key = `${namespace} ${asked.key}`;
+    const lookup = this.#lookups.get(key) ?? this.#begin(key, asked);
     lookup.waiters++;
     try {
       const aborted = whenAborted(signal).then(() => signal.throwIfAborted() as never);
@@ -93,9 +94,17 @@ export class ImageVerdicts {
     }
   }
 
-  #begin(key: string, image: ImageName, digest: string): Lookup {
+  #keptFor({ key }: Asked): ImageVerdict | undefined {
+    this.#forgetOlder();
+    const kept = this.#kept.get(key);
+    if (kept === undefined || this.#clock() >= kept.until) return undefined;
+    this.hits++;
+    return kept.verdict;
+  }
+
+  #begin(key: string, asked: Asked): Lookup {
     const stop = new AbortController();
-    const verdict = this.#look(key, image, digest, stop.signal);
+    const verdict = this.#look(asked, stop.signal);
     // The last waiter may have left.
     verdict.catch(() => {});
     const lookup = { stop, verdict, waiters: 0 };
@@ -103,51 +112,46 @@ export class ImageVerdicts {
     return lookup;
   }
 
-  async #look(key: string, image: ImageName, digest: string, signal: AbortSignal): Promise<ImageVerdict> {
-    const { decider, source, keep, onVerdict } = this.#options;
-    await this.#turn(signal);
-    let held = 0;
-    // Whoever makes pods chooses the registry, which could fill the memory by several lookups at once.
-    const room = (bytes: number) => {
-      if (this.#held + bytes > this.#options.evidenceBytes()) throw new ClientError('evidence', NO_ROOM);
-      held += bytes;
-      this.#held += bytes;
-    };
+  async #look(asked: Asked, signal: AbortSignal): Promise<ImageVerdict> {
+    const { decider, turns, memory } = this.#options;
+    const { image, digest, namespace } = asked;
+    const [started, changes] = [this.#clock(), this.#changes];
+    const denied = await uncovered(decider, artifactOf(image, digest), signal);
+    if (denied !== undefined) return this.#made(asked, verdictOf(denied, false), started, changes);
+    const end = await turns.take(registryOf(image), namespace, signal);
+    const room = memory.room();
     try {
-      const [started, changes] = [this.#clock(), this.#changes];
-      const artifact = { name: artifactName(image), digest: { sha256: digest.slice('sha256:'.length) } };
-      // Who makes a pod names the registry. Nobody is asked about an image that no rule is for.
-      const without = await decider.decide(artifact, [], signal);
-      const isCovered = without.rules.length > 0;
-      const pieces = isCovered ? await source.find({ digest, image, room }, signal) : [];
-      signal.throwIfAborted();
-      const decision = isCovered ? await decider.decide(artifact, pieces, signal) : without;
-      const allows = ({ verdict: is, artifact: about }: Decision) =>
-        is === 'allow' && about.digest.sha256 === artifact.digest.sha256;
-      const allowed = isCovered && allows(decision);
-      const verdict = { allowed, why: allowed ? '' : decisionSentence(decision), policy: decision.policy.digest };
-      // A rule about age, or a condition about the time, must not end while the verdict is kept.
-      const { allow } = keep();
-      const lasts = !allowed || (allow > 0 && allows(await decider.decide(artifact, pieces, signal, allow)));
-      this.#forgetOlder();
-      if (lasts && changes === this.#changes) this.#keep(key, verdict);
-      onVerdict?.(image, digest, verdict, (this.#clock() - started) / 1000);
-      return verdict;
+      // Another namespace may have asked for the same image meanwhile.
+      return this.#keptFor(asked) ?? (await this.#decide(asked, room, signal));
     } finally {
-      this.#held -= held;
-      this.#running--;
-      this.#queue.shift()?.();
+      room.release();
+      end();
     }
   }
 
-  /** Waits for one of the lookups that may run at one time. */
-  async #turn(signal: AbortSignal): Promise<void> {
-    while (this.#running >= this.#options.lookups()) {
-      await new Promise<void>((resolve) => this.#queue.push(resolve));
-      if (signal.aborted) this.#queue.shift()?.();
-      signal.throwIfAborted();
-    }
-    this.#running++;
+  async #decide(asked: Asked, room: EvidenceRoom, signal: AbortSignal): Promise<ImageVerdict> {
+    const { decider, source, keep } = this.#options;
+    const { image, digest } = asked;
+    const [started, changes] = [this.#clock(), this.#changes];
+    const artifact = artifactOf(image, digest);
+    const pieces = await source.find({ digest, image, room }, signal);
+    signal.throwIfAborted();
+    const decision = await decider.decide(artifact, pieces, signal);
+    const allows = ({ verdict: is, artifact: about, rules }: Decision) =>
+      is === 'allow' && rules.length > 0 && about.digest.sha256 === artifact.digest.sha256;
+    const allowed = allows(decision);
+    // A rule about age, or a condition about the time, must not end while the verdict is kept.
+    const { allow } = keep();
+    const lasts = !allowed || (allow > 0 && allows(await decider.decide(artifact, pieces, signal, allow)));
+    return this.#made(asked, verdictOf(decision, allowed), started, lasts ? changes : undefined);
+  }
+
+  /** @param changes when it was begun; undefined where it is not to be kept */
+  #made({ key, image, digest }: Asked, verdict: ImageVerdict, started: number, changes?: number): ImageVerdict {
+    this.#forgetOlder();
+    if (changes === this.#changes) this.#keep(key, verdict);
+    this.#options.onVerdict?.(image, digest, verdict, (this.#clock() - started) / 1000);
+    return verdict;
   }
 
   #keep(key: string, verdict: ImageVerdict): void {
@@ -171,4 +175,8 @@ export class ImageVerdicts {
     // Whoever asks from now on gets a decision under the new policy.
     this.#lookups.clear();
   }
+}
+
+function verdictOf(decision: Decision, allowed: boolean): ImageVerdict {
+  return { allowed, why: allowed ? '' : decisionSentence(decision), policy: decision.policy.digest };
 }

@@ -10,9 +10,12 @@ import { formatImageName } from '../evidence/image-name.ts';
 import type { EvidenceSource } from '../evidence/types.ts';
 import { ADMISSION_SETTINGS, type AdmissionConfig, type LiveAdmission } from './admission-config.ts';
 import { AdmissionMetrics } from './admission-metrics.ts';
+import { EvidenceMemory } from './evidence-memory.ts';
 import { ImageVerdicts } from './image-verdicts.ts';
+import { LookupTurns } from './lookup-turns.ts';
 import { StrictDecider } from './strict-decider.ts';
-import type { ReloadingDecider, ResolveTag } from './types.ts';
+import { type AskRegistry, tagDigests } from './tag-digests.ts';
+import type { ReloadingDecider } from './types.ts';
 import { createWebhookApp } from './webhook-app.ts';
 
 /** Milliseconds that a shutdown waits for the reviews under way: the longest time-out of a webhook. */
@@ -43,14 +46,15 @@ interface ServeAdmissionOptions {
   readonly reread: () => AdmissionConfig;
   readonly decider: ReloadingDecider;
   readonly source: EvidenceSource;
-  readonly resolveTag?: ResolveTag | undefined;
+  /** Without it, no tag is replaced. */
+  readonly askRegistry?: AskRegistry | undefined;
   /** Default 2,000. */
   readonly watchMs?: number;
 }
 
 /** @throws RuntimeError `config`, `file` */
 export async function serveAdmission(options: ServeAdmissionOptions): Promise<AdmissionServer> {
-  const { config, source, resolveTag } = options;
+  const { config, source, askRegistry: ask } = options;
   const decider = new StrictDecider(options.decider);
   const logger = makeLogger(config.log);
   const { failed } = failure();
@@ -62,12 +66,14 @@ export async function serveAdmission(options: ServeAdmissionOptions): Promise<Ad
   await decider.warm();
   const metrics = new AdmissionMetrics();
   const live: LiveAdmission = { cache: config.cache, limits: config.limits };
+  const turns = new LookupTurns(() => live.limits.lookups);
+  const memory = new EvidenceMemory(() => live.limits.evidenceBytes);
   const verdicts = new ImageVerdicts({
     decider,
     source,
     keep: () => live.cache,
-    lookups: () => live.limits.lookups,
-    evidenceBytes: () => live.limits.evidenceBytes,
+    turns,
+    memory,
     onVerdict: (image, digest, { allowed, why, policy }, seconds) => {
       const verdict = allowed ? 'allowed' : 'denied';
       metrics.decisions.labels(verdict).observe(seconds);
@@ -76,6 +82,7 @@ export async function serveAdmission(options: ServeAdmissionOptions): Promise<Ad
     },
   });
   metrics.kept = () => ({ verdicts: verdicts.size, hits: verdicts.hits });
+  const resolveTag = ask === undefined ? undefined : tagDigests({ decider, ask, turns, memory });
   const admitting = { verdicts, resolveTag, maxImages: () => live.limits.images };
   const app = createWebhookApp({ admitting, live, tls, metrics, logger });
   const port = new TlsPort({

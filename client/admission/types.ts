@@ -61,8 +61,8 @@ export interface ReloadingDecider extends ImageDecider {
   close(): Promise<void>;
 }
 
-/** Finds what a tag stands for now. @throws ClientError */
-export type ResolveTag = (image: ImageName, signal: AbortSignal) => Promise<string>;
+/** Finds what a tag stands for now. @throws ClientError `denied`: no rule is for the image, and its registry is not asked */
+export type ResolveTag = (image: ImageName, namespace: string, signal: AbortSignal) => Promise<string>;
 
 /** What was found out about one image. */
 export interface ImageVerdict {

@@ -32,16 +32,24 @@ interface Limits {
  */
 export function directorySource(path: string, { files = MAX_FILES, bytes = MAX_BYTES }: Limits = {}): EvidenceSource {
   return {
-    async find({ digest }: EvidenceSubject, signal) {
+    async find({ digest, room }: EvidenceSubject, signal) {
       const walk = { path, folderOfDigest: digest.replace(':', '-'), files, signal, seen: 0 };
       const pieces: EvidencePiece[] = [];
       let left = bytes;
       for (const file of await filesOf(walk)) {
         if (signal.aborted) throw cancelled();
         const most = Math.min(MAX_BUNDLE, left);
-        const piece = await readBounded(file, most).catch((cause) => {
+        let counted = 0;
+        const count = (size: number) => {
+          if (size > counted) room?.take(size - counted);
+          counted = size;
+        };
+        const piece = await readBounded(file, most, ({ size }) => count(Math.min(size, most))).catch((cause) => {
+          if (cause instanceof ClientError) throw cause;
           throw unreadable(file, cause, most < MAX_BUNDLE ? `: ${bytes} bytes are the most of a folder` : '');
         });
+        // It may have grown.
+        count(piece.length);
         left -= piece.length;
         pieces.push({ source: file, bytes: piece });
       }

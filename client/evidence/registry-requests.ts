@@ -19,6 +19,7 @@ import { tlsAdvice } from '../tls-advice.ts';
 import { type Credentials, readCredentials } from './docker-config.ts';
 import type { ImageName } from './image-name.ts';
 import { MAX_TOKEN_REPLY, parseChallenge, parseToken, type Token } from './registry-auth.ts';
+import type { EvidenceRoom } from './types.ts';
 
 export interface RegistryOptions {
   /** Hosts, with their port where it is not 80, that are asked by http: `localhost:5000`. */
@@ -45,6 +46,8 @@ interface RegistryRequest {
   /** Most bytes of the answer. */
   readonly limit: number;
   readonly signal: AbortSignal;
+  /** Counts the bytes of the answer as they come; the caller gives them back. */
+  readonly room?: EvidenceRoom | undefined;
 }
 
 const HUB = 'docker.io';
@@ -92,6 +95,7 @@ export class RegistryRequests {
     let reply = await this.#follow(url, { ...headers, ...known }, request);
     if (reply.status === 401) {
       this.#tokens.delete(key);
+      request.room?.give(reply.bytes.length);
       const authorization = await this.#authorize(url, reply, request);
       reply = await this.#follow(url, { ...headers, authorization }, request);
     }
@@ -115,11 +119,13 @@ export class RegistryRequests {
     for (let hops = 0; ; hops++) {
       // Credentials go to the registry alone: never to another host, and not after a way over one.
       if (url.origin !== first.origin) sent = open;
-      const reply = await this.#send(url, first, sent, Math.max(request.limit, MAX_REFUSAL), request.signal);
+      const { limit, signal, room } = request;
+      const reply = await this.#send(url, first, sent, Math.max(limit, MAX_REFUSAL), signal, room);
       // Another host could name a service that then gets the credentials.
       if (reply.status === 401 && url.origin !== first.origin) throw refusedBy(url, reply.status);
       if (!REDIRECTS.includes(reply.status)) return reply;
       if (hops === MAX_REDIRECTS) throw badReply(first, `leads to more than ${MAX_REDIRECTS} addresses in turn`);
+      room?.give(reply.bytes.length);
       url = this.#target(url, reply.headers.get('location'));
     }
   }
@@ -175,6 +181,7 @@ export class RegistryRequests {
     headers: Record<string, string>,
     limit: number,
     signal: AbortSignal,
+    room?: EvidenceRoom,
   ): Promise<Fetched> {
     const { timeoutMs = 10_000, retries = 2, userAgent = 'stele' } = this.#options;
     const inside = url.host === registry.host || !(await this.#isPublic(registry));
@@ -183,7 +190,18 @@ export class RegistryRequests {
     const all = { 'user-agent': userAgent, 'accept-encoding': 'identity', ...headers };
     const ask = { limit, timeoutMs, signal, headers: all, read: 'all', fetch: send } as const;
     for (let attempt = 1; ; attempt++) {
-      const outcome = await fetchBounded(url.href, ask).catch((cause) => failure(url, cause));
+      let [held, full]: [number, unknown?] = [0];
+      const onBytes = (bytes: number) => {
+        try {
+          room?.take(bytes);
+          held += bytes;
+        } catch (error) {
+          full = error;
+          throw error;
+        }
+      };
+      const outcome = await fetchBounded(url.href, { ...ask, onBytes }).catch((cause) => failure(url, cause));
+      if (full !== undefined) throw full;
       const busy = outcome instanceof ClientError ? outcome.code === 'network' : isBusy(outcome.status);
       if (!busy && !(outcome instanceof ClientError)) return outcome;
       if (attempt > retries || !busy) {
@@ -191,6 +209,7 @@ export class RegistryRequests {
         const tries = `asked ${attempt} ${attempt === 1 ? 'time' : 'times'}`;
         throw new ClientError('unavailable', `${withoutQuery(url)} answers with status ${outcome.status} (${tries})`);
       }
+      room?.give(held);
       const asked = outcome instanceof ClientError ? undefined : parseRetryAfter(outcome.headers.get('retry-after'));
       await SYSTEM_CLOCK.sleep(backOffMs(BACK_OFF, attempt, asked), signal);
       if (signal.aborted) throw cancelled();

@@ -27,7 +27,7 @@ import {
   readReferrer,
 } from './oci-json.ts';
 import { type RegistryOptions, RegistryRequests, withoutQuery } from './registry-requests.ts';
-import type { EvidencePiece, EvidenceSource, EvidenceSubject } from './types.ts';
+import type { EvidencePiece, EvidenceRoom, EvidenceSource } from './types.ts';
 
 export interface RegistrySource extends EvidenceSource {
   /**
@@ -36,7 +36,7 @@ export interface RegistrySource extends EvidenceSource {
    * @returns `sha256:HEX`
    * @throws ClientError as `find`; `missing`: the registry has no such image
    */
-  resolveTag(image: ImageName, signal: AbortSignal): Promise<string>;
+  resolveTag(image: ImageName, signal: AbortSignal, room?: EvidenceRoom): Promise<string>;
 }
 
 const MAX_REFERRERS = 256;
@@ -54,9 +54,10 @@ export function registrySource(options: RegistryOptions = {}): RegistrySource {
       if (!isImageDigest(digest)) throw usage(`"${printable(digest)}" is not the digest of an image`);
       return await new Search(requests, image, digest, signal, room).run();
     },
-    async resolveTag(image, signal) {
+    async resolveTag(image, signal, room) {
       const { tag = 'latest' } = image;
-      const request = { image, what: `manifests/${tag}`, accept: IMAGE_TYPES.join(', '), limit: MAX_MANIFEST, signal };
+      const accept = IMAGE_TYPES.join(', ');
+      const request = { image, what: `manifests/${tag}`, accept, limit: MAX_MANIFEST, signal, room };
       const reply = await requests.get(request);
       const from = `${requests.urlOf(image)}manifests/${tag}`;
       if (reply.status === 404) {
@@ -78,7 +79,7 @@ class Search {
   readonly #image: ImageName;
   readonly #digest: string;
   readonly #signal: AbortSignal;
-  readonly #room: EvidenceSubject['room'];
+  readonly #room: EvidenceRoom | undefined;
   #left = MAX_BYTES;
 
   constructor(
@@ -86,7 +87,7 @@ class Search {
     image: ImageName,
     digest: string,
     signal: AbortSignal,
-    room: EvidenceSubject['room'],
+    room: EvidenceRoom | undefined,
   ) {
     this.#room = room;
     this.#requests = requests;
@@ -112,7 +113,7 @@ class Search {
     let what: string | URL = `referrers/${this.#digest}`;
     for (let page = 1; ; page++) {
       if (page > MAX_PAGES) throw this.#tooMuch(`lists referrers on more than ${MAX_PAGES} pages`);
-      const reply: Fetched = await this.#get(what, INDEX_TYPE);
+      const reply: Fetched = await this.#get(what, INDEX_TYPE, MAX_MANIFEST, this.#room);
       if (reply.status === 404) {
         if (page === 1) return undefined;
         throw new ClientError('bad-reply', `${this.#from(what)}: the registry has not the page that it links`);
@@ -128,7 +129,7 @@ class Search {
   async #tagged(): Promise<ReadonlySet<string>> {
     const digests = new Set<string>();
     const what = `manifests/${tagOf(this.#digest)}`;
-    const reply = await this.#get(what, INDEX_TYPE);
+    const reply = await this.#get(what, INDEX_TYPE, MAX_MANIFEST, this.#room);
     if (reply.status === 404) {
       checkNotFound(reply, this.#from(what));
       return digests;
@@ -168,7 +169,7 @@ class Search {
 
   async #bundlesOf(digest: string): Promise<readonly EvidencePiece[]> {
     const what = `manifests/${digest}`;
-    const bytes = await this.#fetchVerified(what, digest, MAX_MANIFEST, IMAGE_TYPES.join(', '));
+    const bytes = await this.#fetchVerified(what, digest, MAX_MANIFEST, IMAGE_TYPES.join(', '), this.#room);
     const { subject, bundles } = readReferrer(bytes, this.#from(what));
     if (subject !== this.#digest) {
       const about = subject === undefined ? 'no image' : `the image ${subject}`;
@@ -192,23 +193,32 @@ class Search {
   }
 
   /** What the registry lists and does not have is an error: evidence that is not read cannot be judged. */
-  async #fetchVerified(what: string, digest: string, limit: number, accept: string): Promise<Uint8Array> {
-    const { status, bytes } = await this.#get(what, accept, limit);
+  async #fetchVerified(
+    what: string,
+    digest: string,
+    limit: number,
+    accept: string,
+    room?: EvidenceRoom,
+  ): Promise<Uint8Array> {
+    const { status, bytes } = await this.#get(what, accept, limit, room);
     if (status === 404)
       throw new ClientError('bad-reply', `${this.#from(what)} is listed, and the registry does not have it`);
     if (!isOf(digest, bytes)) throw new ClientError('evidence', `${this.#from(what)}: the bytes have another digest`);
     return bytes;
   }
 
-  async #get(what: string | URL, accept: string, limit = MAX_MANIFEST): Promise<Fetched> {
-    return await this.#requests.get({ image: this.#image, what, accept, limit, signal: this.#signal });
+  async #get(what: string | URL, accept: string, limit: number, room?: EvidenceRoom): Promise<Fetched> {
+    const reply = await this.#requests.get({ image: this.#image, what, accept, limit, room, signal: this.#signal });
+    // The caller reads a list or a manifest at once.
+    room?.give(reply.bytes.length);
+    return reply;
   }
 
   /** Before the bytes are there: several answers come at once. */
   #reserve(bytes: number): void {
     this.#left -= bytes;
     if (this.#left < 0) throw this.#tooMuch(`has more than ${MAX_BYTES} bytes of evidence`);
-    this.#room?.(bytes);
+    this.#room?.take(bytes);
   }
 
   #from(what: string | URL): string {

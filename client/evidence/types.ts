@@ -15,8 +15,16 @@ export interface EvidenceSubject {
   readonly digest: string;
   /** The name under which the image runs. A source that asks its registry cannot do without it. */
   readonly image?: ImageName | undefined;
-  /** Called by a registry's source before it holds so many bytes. Throws where there is no room: then `find` rejects with that. */
-  readonly room?: ((bytes: number) => void) | undefined;
+  /** Counts the bytes that the source holds. What it throws, `find` rejects with. */
+  readonly room?: EvidenceRoom | undefined;
+}
+
+/** Memory that a source asks for. */
+export interface EvidenceRoom {
+  /** Before so many bytes are held. @throws ClientError `evidence`: there is no room */
+  take(bytes: number): void;
+  /** So many of them are not held any longer. The bytes of pieces are: their caller has them. */
+  give(bytes: number): void;
 }
 
 export interface EvidenceSource {

@@ -1,6 +1,6 @@
 /** Where admission finds evidence, and what asks registries for the digests of tags. */
 import type { AdmissionConfig } from '../../admission/admission-config.ts';
-import type { ResolveTag } from '../../admission/types.ts';
+import type { AskRegistry } from '../../admission/tag-digests.ts';
 import { directorySource } from '../../evidence/directory-store.ts';
 import { registrySource } from '../../evidence/registry.ts';
 import type { EvidenceSource } from '../../evidence/types.ts';
@@ -8,7 +8,7 @@ import { certificatesOf } from '../tls-authorities.ts';
 
 interface AdmissionSources {
   readonly source: EvidenceSource;
-  readonly resolveTag?: ResolveTag;
+  readonly askRegistry?: AskRegistry;
 }
 
 /** @throws ClientError `file`, `usage` */
@@ -26,7 +26,7 @@ export async function admissionSources({ evidence }: Pick<AdmissionConfig, 'evid
   });
   return {
     source: allOf([...own, images]),
-    resolveTag: (image, signal) => images.resolveTag(image, signal),
+    askRegistry: (image, signal, room) => images.resolveTag(image, signal, room),
   };
 }
 

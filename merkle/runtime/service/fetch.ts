@@ -21,6 +21,8 @@ interface FetchOptions {
   readonly read?: 'ok' | 'all';
   /** Default: the one of Node. */
   readonly fetch?: typeof fetch | undefined;
+  /** Called with the length of each part of the body before it is kept. What it throws ends the request, as a `network` error. */
+  readonly onBytes?: ((bytes: number) => void) | undefined;
 }
 
 export interface Fetched {
@@ -36,7 +38,7 @@ export interface Fetched {
  *   `aborted`: the signal aborted. `networkReason` of the `cause` of a `network` error says why.
  */
 export async function fetchBounded(url: string, options: FetchOptions): Promise<Fetched> {
-  const { limit, timeoutMs, signal, headers = {}, body, read = 'ok', fetch: send = fetch } = options;
+  const { timeoutMs, signal, headers = {}, body, read = 'ok', fetch: send = fetch } = options;
   const method = options.method ?? (body === undefined ? 'GET' : 'POST');
   if (signal?.aborted) throw aborted();
   // Not AbortSignal.any: on Node 20 each call leaves something behind on a signal that lives long, and an audit makes millions.
@@ -55,7 +57,7 @@ export async function fetchBounded(url: string, options: FetchOptions): Promise<
     const reply = await send(url, { method, ...content, signal: stop.signal, redirect: 'manual', headers });
     const { status } = reply;
     if (status === 200 || read === 'all') {
-      return { status, headers: reply.headers, bytes: await readBody(reply, url, limit) };
+      return { status, headers: reply.headers, bytes: await readBody(reply, url, options) };
     }
     // A body that is not read would hold its connection.
     await reply.body?.cancel();
@@ -90,7 +92,7 @@ const REASONS: Readonly<Record<string, string>> = {
   UND_ERR_CONNECT_TIMEOUT: 'nothing answers in time',
 };
 
-async function readBody(reply: Response, url: string, limit: number): Promise<Uint8Array> {
+async function readBody(reply: Response, url: string, { limit, onBytes }: FetchOptions): Promise<Uint8Array> {
   if (reply.body === null) return new Uint8Array(0);
   const chunks: Uint8Array[] = [];
   let length = 0;
@@ -98,6 +100,7 @@ async function readBody(reply: Response, url: string, limit: number): Promise<Ui
   for await (const chunk of reply.body as unknown as AsyncIterable<Uint8Array>) {
     length += chunk.length;
     if (length > limit) throw new RuntimeError('too-long', `${url} answers with more than ${limit} bytes`);
+    onBytes?.(chunk.length);
     chunks.push(chunk);
   }
   const bytes = new Uint8Array(length);

@@ -1,6 +1,8 @@
 /** Verdicts that are made once and kept for a while, under a clock of the test. */
 import { describe, expect, it } from 'vitest';
+import { EvidenceMemory } from '../../../client/admission/evidence-memory.ts';
 import { ImageVerdicts } from '../../../client/admission/image-verdicts.ts';
+import { LookupTurns } from '../../../client/admission/lookup-turns.ts';
 import type { ImageDecider } from '../../../client/admission/types.ts';
 import { parseImageName } from '../../../client/evidence/image-name.ts';
 import type { EvidenceSource } from '../../../client/evidence/types.ts';
@@ -37,7 +39,7 @@ function setup(options: { keep?: Partial<{ allow: number; deny: number; entries:
       state.signals.push(signal);
       state.most = Math.max(state.most, ++state.running);
       try {
-        room?.(state.bytes);
+        room?.take(state.bytes);
         await state.hold;
         if (state.fail !== undefined) throw state.fail;
         return [];
@@ -69,17 +71,18 @@ function setup(options: { keep?: Partial<{ allow: number; deny: number; entries:
       };
     },
   };
+  const memory = new EvidenceMemory(() => 100);
   const verdicts = new ImageVerdicts({
     decider,
     source,
     keep: () => ({ allow: 1000, deny: 100, entries: 10, ...options.keep }),
-    lookups: () => options.lookups ?? 100,
-    evidenceBytes: () => 100,
+    turns: new LookupTurns(() => options.lookups ?? 400),
+    memory,
     clock: () => state.now,
   });
-  const judge = (image = APP, digest = DIGEST, signal = new AbortController().signal) =>
-    verdicts.judge(image, digest, signal);
-  return { state, verdicts, judge };
+  const judge = (image = APP, digest = DIGEST, signal = new AbortController().signal, namespace = 'team') =>
+    verdicts.judge(image, digest, namespace, signal);
+  return { state, verdicts, judge, memory };
 }
 
 /** A promise that the test resolves. */
@@ -191,7 +194,7 @@ describe('a verdict', () => {
   });
 
   it('is not made where the evidence of all lookups is more than memory may hold', async () => {
-    const { state, judge } = setup();
+    const { state, judge, memory } = setup();
     const { wait, open } = gate();
     state.hold = wait;
     state.bytes = 60;
@@ -206,6 +209,7 @@ describe('a verdict', () => {
     expect(await judge(other)).toMatchObject({ allowed: true });
     state.bytes = 101;
     await expect(judge(parseImageName('registry.example.com/team/large'))).rejects.toMatchObject({ code: 'evidence' });
+    expect(memory.held).toBe(0);
   });
 
   it('about an image that no rule is for is made without asking anybody', async () => {
@@ -254,7 +258,7 @@ describe('a lookup', () => {
   });
 
   it('waits for its turn, and gives it up when nobody waits for it any more', async () => {
-    const { state, judge } = setup({ lookups: 2 });
+    const { state, judge } = setup({ lookups: 8 });
     const { wait, open } = gate();
     state.hold = wait;
     const names = Array.from({ length: 6 }, (_, at) => parseImageName(`registry.example.com/app${at}`));
@@ -267,6 +271,35 @@ describe('a lookup', () => {
     await Promise.all(asked.filter((_, at) => at !== 3));
     expect(state.most).toBe(2);
     expect(state.lookups).toBe(5);
+  });
+
+  it('of one namespace, or at one registry, leaves turns to those of others', async () => {
+    const { state, judge } = setup({ lookups: 8 });
+    const { wait, open } = gate();
+    state.hold = wait;
+    const at = (host: string, count: number, namespace: string) =>
+      Array.from({ length: count }, (_, n) => judge(parseImageName(`${host}/app${n}`), DIGEST, undefined, namespace));
+    const slow = [
+      ...at('one.example.com', 20, 'attacker'),
+      ...at('two.example.com', 20, 'attacker'),
+      ...at('ONE.example.com:443', 20, 'other'),
+    ];
+    await until(() => state.running === 2);
+    state.hold = undefined;
+    expect(await judge(APP)).toMatchObject({ allowed: true });
+    expect(state.running).toBe(2);
+    open();
+    await Promise.all(slow);
+    expect(state.lookups).toBe(61);
+  });
+
+  it('that waits in two namespaces is made once, and its verdict answers both', async () => {
+    const { state, judge } = setup({ lookups: 4 });
+    expect(await Promise.all([judge(APP, DIGEST, undefined, 'one'), judge(APP, DIGEST, undefined, 'two')])).toEqual([
+      expect.objectContaining({ allowed: true }),
+      expect.objectContaining({ allowed: true }),
+    ]);
+    expect(state.lookups).toBe(1);
   });
 
   it('is not begun for a caller that has left', async () => {

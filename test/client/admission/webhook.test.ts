@@ -18,7 +18,7 @@ function verdicts(judge?: (signal: AbortSignal) => Promise<ImageVerdict>) {
   const asked: string[] = [];
   const options: AdmitOptions = {
     verdicts: {
-      async judge(image, digest, signal) {
+      async judge(image, digest, _namespace, signal) {
         asked.push(`${formatImageName({ domain: image.domain, path: image.path })}@${digest}`);
         if (judge !== undefined) return await judge(signal);
         const allowed = digest === DIGEST;

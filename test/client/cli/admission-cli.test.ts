@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { issue } from '../../merkle/x509/make.ts';
 import { AdmissionProcess, writeTls } from '../../support/admission-process.ts';
 import { der } from '../../support/der.ts';
+import { OciServer } from '../../support/oci-server.ts';
 import { SteleIn } from '../../support/stele-in.ts';
 import { keyPem, newAuthority, pemOf } from '../../support/tls-server.ts';
 import { until } from '../../support/until.ts';
@@ -69,6 +70,20 @@ async function start(...args: readonly string[]): Promise<AdmissionProcess> {
 function replace(name: string, text: string): void {
   stele.write(`${name}.new`, text);
   renameSync(stele.path(`${name}.new`), stele.path(name));
+}
+
+/** Takes requests and answers none. */
+async function hangingRegistry() {
+  const waiting = new Set<http.ServerResponse>();
+  const registry = http.createServer((_request, response) => {
+    waiting.add(response);
+    response.once('close', () => waiting.delete(response));
+  });
+  registry.listen(0, '127.0.0.1');
+  await once(registry, 'listening');
+  onTestFinished(() => void registry.closeAllConnections());
+  onTestFinished(() => void registry.close());
+  return { host: `127.0.0.1:${(registry.address() as AddressInfo).port}`, waiting };
 }
 
 const allowed = async (process: AdmissionProcess, image: string) =>
@@ -167,13 +182,7 @@ describe('stele admission', () => {
   });
 
   it('ends its work on a registry that hangs within the time-out of the review', async () => {
-    const waiting = new Set<http.ServerResponse>();
-    const registry = http.createServer((_request, response) => void waiting.add(response));
-    registry.listen(0, '127.0.0.1');
-    await once(registry, 'listening');
-    onTestFinished(() => void registry.closeAllConnections());
-    onTestFinished(() => void registry.close());
-    const host = `127.0.0.1:${(registry.address() as AddressInfo).port}`;
+    const { host, waiting } = await hangingRegistry();
     stele.write('any.yaml', policyOf('release.pub').replace(/artifacts:.*\n/, ''));
     const args = ['--policy', 'any.yaml', '--trust-quorum-policy', 'quorum', '--evidence-insecure-registries', host];
     const webhook = await AdmissionProcess.start(stele.dir, [...args, '--evidence-allow', 'loopback']);
@@ -188,6 +197,47 @@ describe('stele admission', () => {
     // Tags too.
     const tag = await webhook.post(reviewOf(podOf(`${host}/team/app:1`)), '/mutate?timeout=1s');
     expect(tag.response).toMatchObject({ allowed: false });
+  });
+
+  it('goes on for others while the pods of some namespaces name a registry that hangs', async () => {
+    const { host, waiting } = await hangingRegistry();
+    const good = await new OciServer().start();
+    onTestFinished(() => good.close());
+    stele.write('any.yaml', policyOf('release.pub').replace(/artifacts:.*\n/, ''));
+    const registries = ['--evidence-insecure-registries', `${host},${good.host}`, '--evidence-directory', 'evidence'];
+    const webhook = await AdmissionProcess.start(stele.dir, [
+      '--policy',
+      'any.yaml',
+      '--trust-quorum-policy',
+      'quorum',
+      ...registries,
+    ]);
+    onTestFinished(async () => void (await webhook.end('SIGKILL')));
+    const imagesOf = (tenant: string) =>
+      Array.from({ length: 20 }, (_, n) => imageOf(`${tenant} ${n}`).replace('registry.example.com', host));
+    let answered = 0;
+    const slow = ['one', 'two', 'three', 'four', 'five'].map(async (namespace) => {
+      const pods = [podOf(...imagesOf(namespace)), podOf(`${host}/team/app:1`)];
+      const [pod, tag] = pods.map((pod) => reviewOf(pod, { namespace, uid: namespace }));
+      for (const { response } of await Promise.all([webhook.post(pod), webhook.post(tag, '/mutate?timeout=10s')]))
+        expect(response).toMatchObject({ allowed: false });
+      answered++;
+    });
+    await until(() => waiting.size === 8);
+    const image = SIGNED.replace('registry.example.com', good.host);
+    const { response } = await webhook.post(reviewOf(podOf(image)), '/validate?timeout=8s');
+    expect({ allowed: response.allowed, answered }).toEqual({ allowed: true, answered: 0 });
+    await Promise.all(slow);
+  });
+
+  it('asks no registry what a tag stands for where no rule is for the image', async () => {
+    const { host, waiting } = await hangingRegistry();
+    const own = ['--policy', 'policy.yaml', '--trust-quorum-policy', 'quorum', '--evidence-insecure-registries', host];
+    const webhook = await AdmissionProcess.start(stele.dir, own);
+    onTestFinished(async () => void (await webhook.end('SIGKILL')));
+    const { response } = await webhook.post(reviewOf(podOf(`${host}/team/app:1`)), '/mutate?timeout=10s');
+    expect(response.status?.message).toContain('has no rule for');
+    expect(waiting.size).toBe(0);
   });
 
   it('never admits what is not signed, however often it is killed or hangs while reviews come in', async () => {

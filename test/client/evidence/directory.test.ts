@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ClientError } from '../../../client/errors.ts';
 import { directorySource } from '../../../client/evidence/directory-store.ts';
 
 const DIGEST = `sha256:${'ab'.repeat(32)}`;
@@ -95,6 +96,24 @@ describe('directorySource', () => {
     await expect(find(path, limits)).rejects.toThrow(
       expect.objectContaining({ code: 'evidence', message: expect.stringContaining(why) }),
     );
+  });
+
+  it('counts each file before it is read, and reads none without room', async () => {
+    const path = await folder('counted', ['a.json', 'b.json']);
+    const taken: number[] = [];
+    const room = (most: number) => ({
+      take(bytes: number) {
+        taken.push(bytes);
+        if (taken.length > most) throw new ClientError('evidence', 'no room');
+      },
+      give() {},
+    });
+    const ask = (most: number) =>
+      directorySource(path).find({ digest: DIGEST, room: room(most) }, new AbortController().signal);
+    expect(await ask(2)).toHaveLength(2);
+    expect(taken).toEqual(['content of a.json'.length, 'content of b.json'.length]);
+    taken.length = 0;
+    await expect(ask(1)).rejects.toMatchObject({ code: 'evidence', message: 'no room' });
   });
 
   it('ends when it is cancelled', async () => {

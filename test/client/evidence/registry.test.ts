@@ -57,9 +57,18 @@ describe.each([
     const source = registrySource({ insecure: [server.host], retries: 0 });
     const named = parseImageName(`${server.host}/team/app@${image.digest}`);
     const sizes: number[] = [];
-    const room = (bytes: number) => {
-      sizes.push(bytes);
-      throw new Error('no room');
+    let held = 0;
+    const room = {
+      take(bytes: number) {
+        // Lists and manifests are held while they are read.
+        held += bytes;
+        if (bytes !== 'bundle 1'.length) return;
+        sizes.push(held);
+        throw new Error('no room');
+      },
+      give(bytes: number) {
+        held -= bytes;
+      },
     };
     const found = source.find({ digest: image.digest, image: named, room }, new AbortController().signal);
     await expect(found).rejects.toThrow('no room');
