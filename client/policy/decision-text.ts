@@ -1,12 +1,6 @@
 /** Decisions as text for people, and as JSON. Texts in a decision may be of others, so all of them are made printable. */
 import { printable } from '../../merkle/printable.ts';
-import type {
-  Decision,
-  JudgedEvidence,
-  JudgedRule,
-  Reason,
-  RefusedEvidence,
-} from '../../merkle/runtime/policy/types.ts';
+import type { Decision, JudgedEvidence, JudgedRule, RefusedEvidence } from '../../merkle/runtime/policy/types.ts';
 
 /** All of a decision: which rule, which piece of evidence, and what failed in each. */
 export function decisionLines(name: string, decision: Decision): string[] {
@@ -69,7 +63,8 @@ function evidenceLines({ digest, source, signers, holds, levels, reasons }: Judg
   ];
 }
 
-function reasonLine({ code, message }: Reason): string {
+/** Also of a reason about a layout, whose codes are others. */
+export function reasonLine({ code, message }: { readonly code: string; readonly message: string }): string {
   return `  ${`[${code}]`.padEnd(10)} ${printable(message)}`;
 }
 

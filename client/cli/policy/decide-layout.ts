@@ -5,10 +5,11 @@ import { messagePrimitives } from '../../../merkle/runtime/crypto/message-primit
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { keyIdOf } from '../../../merkle/runtime/policy/layout/layout-key.ts';
 import { MAX_LAYOUT_FILE } from '../../../merkle/runtime/policy/layout/layout-metadata.ts';
-import type { JudgedStep, LayoutReason, LayoutVerdict } from '../../../merkle/runtime/policy/layout/types.ts';
+import type { JudgedStep, LayoutVerdict } from '../../../merkle/runtime/policy/layout/types.ts';
 import { type LayoutOptions, verifyLayout } from '../../../merkle/runtime/policy/layout/verify-layout.ts';
 import { ClientError, usage } from '../../errors.ts';
 import { openTrust } from '../../policy/decision-basis.ts';
+import { reasonLine } from '../../policy/decision-text.ts';
 import { whyUnlogged } from '../../policy/logged-link.ts';
 import { readPublicKey, readWhole } from '../files.ts';
 import { printJson, reportFailed, writeOut } from '../report.ts';
@@ -97,8 +98,4 @@ function stepLines({ name, threshold, holds, links, reasons, warnings }: JudgedS
     }),
     ...warnings.map((warning) => `${indent}  warning    ${warning}`),
   ];
-}
-
-function reasonLine({ code, message }: LayoutReason): string {
-  return `  ${code.padEnd(10)} ${printable(message)}`;
 }
