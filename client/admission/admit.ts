@@ -12,9 +12,13 @@ import type { AdmissionRequest, ImagePlace, ResolveTag } from './types.ts';
 const SHA256 = 'sha256:';
 /** Images that a message and an annotation name. */
 const MAX_SHOWN = 3;
+/** How often a review is judged anew because policy or trust changed meanwhile. */
+const MAX_ROUNDS = 5;
 
 export interface AdmitOptions {
   readonly verdicts: Pick<ImageVerdicts, 'judge'>;
+  /** Names the policy and the trust of this moment. */
+  readonly versions: () => string;
   /** Without it, a tag is denied by the mutating webhook too. */
   readonly resolveTag?: ResolveTag | undefined;
   /** Images of one object, read at each use. */
@@ -77,11 +81,7 @@ async function admitted(
   const most = options.maxImages();
   if (places.length > most)
     throw new PlacesError(`it has ${places.length} images, and at most ${most} are judged at once`);
-  const judged = new Map(
-    await Promise.all(
-      texts.map(async (text) => [text, await judge(text, webhook, request.namespace, options, signal)] as const),
-    ),
-  );
+  const judged = await judgeAll(texts, webhook, request.namespace, options, signal);
   const denied = places.flatMap((place) => {
     const verdict = judged.get(place.image)!;
     return verdict.allowed ? [] : [{ place, ...verdict }];
@@ -92,6 +92,24 @@ async function admitted(
   }
   const patch = places.flatMap((place) => patchOf(place, judged.get(place.image)!));
   return { answer: admission(request, annotationsOf(judged), patch), reason: 'judged' };
+}
+
+/** All under one policy and trust: an image that the ones of before allowed while another was looked up is judged anew. */
+async function judgeAll(
+  texts: readonly string[],
+  webhook: Webhook,
+  namespace: string,
+  options: AdmitOptions,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, Judged>> {
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const versions = options.versions();
+    const all = await Promise.all(
+      texts.map(async (text) => [text, await judge(text, webhook, namespace, options, signal)] as const),
+    );
+    if (options.versions() === versions) return new Map(all);
+  }
+  throw new PlacesError('the policy or the trust changes all the time: try again');
 }
 
 /** Judges one image. Only a verdict that was made allows. */

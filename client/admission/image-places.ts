@@ -3,6 +3,8 @@
  *
  * An object of a kind that is not listed is refused and not admitted: nobody knows what would run.
  */
+import { printable } from '../../merkle/printable.ts';
+import { otherSpelling } from './exact-fields.ts';
 import type { GroupKind, ImagePlace } from './types.ts';
 
 interface JudgedKind extends GroupKind {
@@ -36,6 +38,8 @@ const CONTAINERS = [
   ['ephemeralContainers', 'ephemeral container'],
 ] as const;
 
+const LISTS = [...CONTAINERS.map(([list]) => list), 'volumes'];
+
 /** An object whose images cannot be told. */
 export class PlacesError extends Error {}
 
@@ -48,11 +52,15 @@ export function imagePlaces({ group, kind }: GroupKind, object: unknown): ImageP
     const name = group === '' ? kind : `${kind} of ${group}`;
     throw new PlacesError(`the kind ${name} is not known here: take its resource out of the rules of this webhook`);
   }
-  const { apiVersion, kind: own } = fieldsOf(object, 'the object');
+  const { apiVersion, kind: own } = fieldsOf(object, 'the object', ['apiVersion', 'kind']);
   if (own !== kind || groupOf(apiVersion) !== group)
     throw new PlacesError(`the object is of another kind than ${kind}`);
-  let spec = fieldsOf(object, 'the object');
-  for (const part of known.spec) spec = fieldsOf(spec[part], known.spec.join('.'));
+  const path = known.spec.join('.');
+  let spec = fieldsOf(object, 'the object', known.spec.slice(0, 1));
+  for (const [at, part] of known.spec.entries()) {
+    const next = known.spec[at + 1];
+    spec = fieldsOf(spec[part], path, next === undefined ? LISTS : [next]);
+  }
   const at = `/${known.spec.join('/')}`;
   const places = [...CONTAINERS.flatMap(([list, word]) => containers(spec, at, list, word)), ...volumes(spec, at)];
   if (places.length === 0) throw new PlacesError('the object has no container, so there is nothing to judge');
@@ -61,7 +69,7 @@ export function imagePlaces({ group, kind }: GroupKind, object: unknown): ImageP
 
 function containers(spec: Fields, at: string, list: string, word: string): ImagePlace[] {
   return listOf(spec[list], list).map((container, i) => {
-    const { name, image } = fieldsOf(container, `${list}[${i}]`);
+    const { name, image } = fieldsOf(container, `${list}[${i}]`, ['name', 'image']);
     const where = `${word} ${nameOf(name, i)}`;
     return { pointer: `${at}/${list}/${i}/image`, where, image: imageOf(image, where) };
   });
@@ -70,10 +78,10 @@ function containers(spec: Fields, at: string, list: string, word: string): Image
 /** Volumes that are images: their files are programs and data of the pod. */
 function volumes(spec: Fields, at: string): ImagePlace[] {
   return listOf(spec.volumes, 'volumes').flatMap((volume, i) => {
-    const { name, image } = fieldsOf(volume, `volumes[${i}]`);
+    const { name, image } = fieldsOf(volume, `volumes[${i}]`, ['name', 'image']);
     if (image === undefined || image === null) return [];
     const where = `volume ${nameOf(name, i)}`;
-    const { reference } = fieldsOf(image, `volumes[${i}].image`);
+    const { reference } = fieldsOf(image, `volumes[${i}].image`, ['reference']);
     return [{ pointer: `${at}/volumes/${i}/image/reference`, where, image: imageOf(reference, where) }];
   });
 }
@@ -88,9 +96,16 @@ function nameOf(name: unknown, index: number): string {
   return typeof name === 'string' && name !== '' ? `"${name.slice(0, 100)}"` : `number ${index + 1}`;
 }
 
-function fieldsOf(value: unknown, what: string): Fields {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Fields;
-  throw new PlacesError(`${what} is missing or malformed`);
+/** @param names what is read of it */
+function fieldsOf(value: unknown, what: string, names: readonly string[]): Fields {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new PlacesError(`${what} is missing or malformed`);
+  }
+  const other = otherSpelling(value, names);
+  if (other === undefined) return value as Fields;
+  throw new PlacesError(
+    `${what} has a field "${printable(other)}", which is another spelling of a field that is judged`,
+  );
 }
 
 /** Go writes a list that nobody made as null. */

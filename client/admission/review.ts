@@ -7,6 +7,7 @@
  */
 import { CodedError } from '../../merkle/errors.ts';
 import { parseStrictJson } from '../../merkle/rekor/strict-json.ts';
+import { otherSpelling } from './exact-fields.ts';
 import { headOf, isReviewVersion, isUid, REVIEW_VERSION } from './review-head.ts';
 import type { Addressee, AdmissionRequest } from './types.ts';
 
@@ -46,6 +47,12 @@ export function readReview(bytes: Uint8Array, limit: number): AdmissionRequest {
     throw wrong(`the version ${apiVersion.slice(0, 100)} of AdmissionReview is not known here: use ${REVIEW_VERSION}`);
   }
   if (addressee.uid === '') throw wrong('the review has no uid');
+  const other =
+    otherSpelling(fields(review), ['apiVersion', 'kind', 'request']) ??
+    otherSpelling(fields(request), ['uid', 'operation', 'kind', 'object', 'oldObject', 'namespace']) ??
+    otherSpelling(fields(rest.kind), ['group', 'kind']);
+  if (other !== undefined)
+    throw wrong(`the review has a field "${other}", which is another spelling of one that is read`);
   const { group, kind: name } = fields(rest.kind);
   if (typeof operation !== 'string' || typeof group !== 'string' || typeof name !== 'string') {
     throw wrong('the review does not say what is asked for: it lacks an operation or a kind');

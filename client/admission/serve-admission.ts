@@ -83,7 +83,7 @@ export async function serveAdmission(options: ServeAdmissionOptions): Promise<Ad
   });
   metrics.kept = () => ({ verdicts: verdicts.size, hits: verdicts.hits });
   const resolveTag = ask === undefined ? undefined : tagDigests({ decider, ask, turns, memory });
-  const admitting = { verdicts, resolveTag, maxImages: () => live.limits.images };
+  const admitting = { verdicts, versions: () => decider.versions, resolveTag, maxImages: () => live.limits.images };
   const app = createWebhookApp({ admitting, live, tls, metrics, logger });
   const port = new TlsPort({
     files: config.tls,

@@ -3,6 +3,7 @@
  * webhook, which `failurePolicy: Ignore` admits. No answer redirects or asks for a repeat (`Retry-After`).
  */
 import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import {
   type App,
   type Call,
@@ -145,6 +146,8 @@ export function createWebhookApp({ admitting, live, tls, metrics, logger }: Webh
 /** What `work` answers, or a denial when the time is over. The signal is aborted then. */
 async function inTime(to: Addressee, end: number, work: (signal: AbortSignal) => Promise<Answered>): Promise<Answered> {
   const stop = new AbortController();
+  // Each image of the review listens. Node would warn of a leak from the eleventh on.
+  setMaxListeners(0, stop.signal);
   const late = new Promise<Answered>((resolve) => {
     stop.signal.addEventListener('abort', () => {
       // Work that heard of the end can say more, and comes first.

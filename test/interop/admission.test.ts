@@ -28,6 +28,7 @@ const ADMITTING: AdmitOptions = {
       return { allowed, why: allowed ? '' : 'denied by the policy "p"', policy: POLICY };
     },
   },
+  versions: () => 'one',
   maxImages: () => 500,
 };
 

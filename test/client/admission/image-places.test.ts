@@ -74,6 +74,31 @@ describe('the places of images', () => {
   });
 
   it.each([
+    ['the object', { ...POD, Spec: { containers: [{ image: 'z' }] } }, 'Spec'],
+    ['the object', { ...POD, '\u017Fpec': {} }, '\u017Fpec'],
+    ['the object', { ...POD, KIND: 'Job' }, 'KIND'],
+    ['spec', { ...POD, spec: { ...SPEC, Containers: [{ image: 'z' }] } }, 'Containers'],
+    ['spec', { ...POD, spec: { ...SPEC, initcontainers: [{ image: 'z' }] } }, 'initcontainers'],
+    ['spec', { ...POD, spec: { ...SPEC, VOLUMES: null } }, 'VOLUMES'],
+    ['containers[0]', { ...POD, spec: { containers: [{ image: 'a', IMAGE: 'z' }] } }, 'IMAGE'],
+    ['containers[0]', { ...POD, spec: { containers: [{ Image: 'z' }] } }, 'Image'],
+    ['volumes[0]', { ...POD, spec: { ...SPEC, volumes: [{ Image: { reference: 'z' } }] } }, 'Image'],
+    [
+      'volumes[0].image',
+      { ...POD, spec: { ...SPEC, volumes: [{ image: { reference: 'e', Reference: 'z' } }] } },
+      'Reference',
+    ],
+  ])('are refused where %s spells a field in another way: case %#', (what, object, name) => {
+    const message = `${what} has a field "${name}", which is another spelling`;
+    expect(() => imagePlaces(POD_KIND, object)).toThrow(message);
+  });
+
+  it('are refused where a part of the way to the pod is spelled in another way', () => {
+    const job = { apiVersion: 'batch/v1', kind: 'Job', spec: { template: { spec: SPEC }, Template: { spec: SPEC } } };
+    expect(() => imagePlaces({ group: 'batch', kind: 'Job' }, job)).toThrow('has a field "Template"');
+  });
+
+  it.each([
     [{ group: 'argoproj.io', kind: 'Rollout' }, 'Rollout of argoproj.io'],
     [{ group: 'example.com', kind: 'Pod' }, 'Pod of example.com'],
     [{ group: 'extensions', kind: 'Deployment' }, 'Deployment of extensions'],

@@ -2,14 +2,13 @@
 import { expect, it } from 'vitest';
 import { LookupTurns } from '../../../client/admission/lookup-turns.ts';
 
-const never = new AbortController().signal;
 const settled = () => new Promise(setImmediate);
 
 /** Takes turns, and notes who has one. */
 function setup(most: number) {
   const turns = new LookupTurns(() => most);
   const running: { name: string; end: () => void }[] = [];
-  const take = async (registry: string, namespace: string, signal = never) => {
+  const take = async (registry: string, namespace: string, signal = new AbortController().signal) => {
     const end = await turns.take(registry, namespace, signal);
     running.push({ name: `${registry} ${namespace}`, end });
   };

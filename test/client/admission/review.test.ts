@@ -73,6 +73,17 @@ describe('a review', () => {
   });
 
   it.each([
+    { ...REVIEW, Request: REQUEST },
+    { ...REVIEW, request: { ...REQUEST, Object: { a: 2 } } },
+    { ...REVIEW, request: { ...REQUEST, OPERATION: 'DELETE' } },
+    { ...REVIEW, request: { ...REQUEST, kind: { ...REQUEST.kind, '\u212Aind': 'Pod' } } },
+  ])('that spells a field in another way too is refused under its uid: case %#', (review) => {
+    const { data, message } = refused(review);
+    expect(data.uid).toBe(REQUEST.uid);
+    expect(message).toContain('another spelling');
+  });
+
+  it.each([
     ['no uid', { ...REQUEST, uid: undefined }],
     ['an empty uid', { ...REQUEST, uid: '' }],
     ['a uid that is a number', { ...REQUEST, uid: 1 }],
@@ -93,6 +104,8 @@ describe('a review', () => {
     for (const wrong of [
       text.slice(0, -1),
       text.replace('"name":"app"', '"name":"app","name":"other"'),
+      text.replace('"name":"app"', '"name":"app","n\\u0061me":"other"'),
+      text.replace('"object":{"a":1}', '"object":{"image":"one","imag\\u0065":"two"}'),
       deep.replace('"DEEP"', '['.repeat(500) + ']'.repeat(500)),
       text.replace('"name":"app"', `"name":"${'a'.repeat(LIMIT)}"`),
     ])

@@ -25,6 +25,7 @@ function verdicts(judge?: (signal: AbortSignal) => Promise<ImageVerdict>) {
         return { allowed, why: allowed ? '' : 'denied by the policy "p"', policy: POLICY };
       },
     },
+    versions: () => 'one',
     maxImages: () => 500,
   };
   return { asked, options };
@@ -244,6 +245,34 @@ describe('a review', () => {
   ])('is denied after %s', async (_what, judge) => {
     const { options } = verdicts(judge);
     expectDenied(await (await startWebhook(options)).post(reviewOf(POD)));
+  });
+
+  it('is judged anew where policy or trust changed while one of its images was looked up', async () => {
+    const { options } = verdicts();
+    let versions = 0;
+    const judged: string[] = [];
+    const changing: AdmitOptions = {
+      ...options,
+      versions: () => String(versions),
+      verdicts: {
+        async judge(_image, digest) {
+          judged.push(`${digest.slice(7, 8)} under ${versions}`);
+          const allowed = versions === 0 || digest !== DIGEST;
+          if (digest !== DIGEST && versions === 0) versions = 1;
+          return { allowed, why: allowed ? '' : 'denied by the policy "p"', policy: POLICY };
+        },
+      },
+    };
+    const { post } = await startWebhook(changing);
+    expect(expectDenied(await post(reviewOf(podOf(GOOD, BAD))))).toContain('container "c0"');
+    expect(judged).toEqual(['a under 0', 'b under 0', 'a under 1', 'b under 1']);
+  });
+
+  it('is denied where policy or trust do not stand still', async () => {
+    let versions = 0;
+    const { options } = verdicts();
+    const { post } = await startWebhook({ ...options, versions: () => String(versions++) });
+    expect(expectDenied(await post(reviewOf(POD)))).toContain('changes all the time');
   });
 
   it('is denied at once where too many wait', async () => {
