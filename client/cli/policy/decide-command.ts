@@ -1,6 +1,7 @@
 /** `stele decide`: whether an artifact may be used, under a decision policy, from evidence. */
 import { Command } from 'commander';
 import { usage } from '../../errors.ts';
+import { exitStatus, reportError } from '../report.ts';
 import {
   addEvidenceOptions,
   addEvidenceTrustOptions,
@@ -91,6 +92,11 @@ async function decideOn(artifacts: readonly string[], options: LayoutDecideOptio
         : (await import('../../../merkle/runtime/crypto/message-primitives.ts')).messagePrimitives(nodePrimitives());
     if (options.lock === undefined) await runDecide(artifacts, options, primitives, stop.signal);
     else await (await import('./run-lock.ts')).runLock(options.lock, options, nodePrimitives(), stop.signal);
+  } catch (error) {
+    if (exitStatus(error) !== 1) throw error;
+    // Status 1 says that the answer is deny, and nothing was decided: a registry was away, or the trust has expired.
+    reportError(error, options.json === true);
+    process.exitCode = 2;
   } finally {
     process.removeListener('SIGINT', interrupted);
   }

@@ -74,7 +74,7 @@ describe('stele decide --registry', () => {
     const config = ['--registry-config', 'config.json'];
     expect(await decide(named(closed), ...plain(closed), ...config)).toMatchObject({ status: 0 });
     const without = await decide(named(closed), ...plain(closed));
-    expect(without).toMatchObject({ status: 1, out: '' });
+    expect(without).toMatchObject({ status: 2, out: '' });
     expect(without.err).toContain('stele: error [refused]');
     await chmod(stele.path('config.json'), 0o644);
     const shared = await decide(named(closed), ...plain(closed), ...config);
@@ -85,7 +85,7 @@ describe('stele decide --registry', () => {
 
   it('tries no registry by http that is not listed', async () => {
     const { status, out, err } = await decide(named(open), '--registry');
-    expect({ status, out }).toEqual({ status: 1, out: '' });
+    expect({ status, out }).toEqual({ status: 2, out: '' });
     expect(err).toMatch(/stele: error \[(network|refused)\]/);
     expect(open.requests.filter(({ line }) => line.startsWith('CONNECT'))).toEqual([]);
   });

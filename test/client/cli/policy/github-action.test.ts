@@ -92,6 +92,16 @@ describe('the composite action', () => {
     expect(text).toContain('ALLOW: app');
   });
 
+  it('asks registries only where it is told to', async () => {
+    expect(await act({ artifacts: 'app', registry: 'false' })).toMatchObject({ status: 0 });
+    // Nothing listens there: a registry that is away is no answer.
+    const image = `localhost:9/app@sha256:${'ab'.repeat(32)}`;
+    const { status, verdict, text } = await act({ artifacts: image, evidence: '', registry: 'true' });
+    expect({ status, verdict }).toEqual({ status: 2, verdict: 'verdict=error' });
+    expect(text).toContain('localhost:9');
+    expect(await act({ artifacts: image })).toMatchObject({ status: 1, verdict: 'verdict=deny' });
+  });
+
   it('denies, and writes the reports', async () => {
     const { status, verdict, text } = await act({ artifacts: 'app\r\nother', sarif: 'out.sarif', junit: 'out.xml' });
     expect({ status, verdict }).toEqual({ status: 1, verdict: 'verdict=deny' });
@@ -115,6 +125,8 @@ describe('the composite action', () => {
       { artifacts: 'app', policy: 'nothing.yaml' },
       { artifacts: 'nothing' },
       { artifacts: 'app', evidence: '' },
+      { artifacts: 'app', registry: 'true' },
+      { artifacts: 'app', registry: 'yes' },
     ]) {
       expect(await act(given)).toMatchObject({ status: 2, verdict: 'verdict=error' });
     }
