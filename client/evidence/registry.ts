@@ -29,7 +29,7 @@ import {
 import { type RegistryOptions, RegistryRequests, withoutQuery } from './registry-requests.ts';
 import type { EvidencePiece, EvidenceRoom, EvidenceSource } from './types.ts';
 
-export interface RegistrySource extends EvidenceSource {
+interface RegistrySource extends EvidenceSource {
   /**
    * The digest that the image's tag (`latest` where it has none) stands for now, computed from the bytes of its manifest.
    *

@@ -18,7 +18,7 @@ interface Found extends Reason {
 }
 
 /** The reasons of a denial that are worth a line each; none where the answer is allow. */
-export function foundReasons({ verdict, reasons, rules, refused }: Decision): readonly Found[] {
+function foundReasons({ verdict, reasons, rules, refused }: Decision): readonly Found[] {
   if (verdict === 'allow') return [];
   const ofRules = rules
     .filter(({ holds }) => !holds)

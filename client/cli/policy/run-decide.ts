@@ -93,7 +93,7 @@ async function decideOne(
 }
 
 /** @throws ClientError `usage` */
-export function refuseSummaryOptions(options: DecideOptions): void {
+function refuseSummaryOptions(options: DecideOptions): void {
   const needless = SUMMARY_ONLY.find((name) => options[name] !== undefined);
   if (needless === undefined) return;
   const flag = needless.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

@@ -12,7 +12,7 @@ import type { DecideOptions } from './decide-options.ts';
 import { type DecideBasis, decideBasis, decideNamed } from './run-decide.ts';
 
 /** A test that ran. */
-export interface TestResult {
+interface TestResult {
   readonly file: string;
   readonly name: string;
   readonly passed: boolean;

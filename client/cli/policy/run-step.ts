@@ -46,8 +46,14 @@ export async function runStep(
     stdio: streams ? ['inherit', 'pipe', 'pipe'] : ['inherit', aside ? process.stderr.fd : 'inherit', 'inherit'],
   });
   const kept = { stdout: keeper(), stderr: keeper() };
-  child.stdout?.on('data', (piece: Buffer) => (kept.stdout.keep(piece), out.write(piece)));
-  child.stderr?.on('data', (piece: Buffer) => (kept.stderr.keep(piece), process.stderr.write(piece)));
+  child.stdout?.on('data', (piece: Buffer) => {
+    kept.stdout.keep(piece);
+    out.write(piece);
+  });
+  child.stderr?.on('data', (piece: Buffer) => {
+    kept.stderr.keep(piece);
+    process.stderr.write(piece);
+  });
   try {
     const { code, signal } = await new Promise<{ code: number | null; signal: NodeJS.Signals | null }>(
       (resolve, reject) => {

@@ -33,7 +33,7 @@ const AGE_UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_6
 const MAX_AGE = 36_500 * 86_400_000;
 
 /** A condition as the file has it. */
-export interface ConditionText {
+interface ConditionText {
   readonly cel: string;
   /** For people, where it is not true. */
   readonly message?: string;
