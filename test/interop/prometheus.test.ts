@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { publish } from '../../client/trust/tuf/publish.ts';
 import { holders, initSigned, planOf } from '../client/trust/tuf/repository.ts';
+import { writeTls } from '../support/admission-process.ts';
 import { tempDir } from '../support/log.ts';
 import { CLI, run, type ServeProcess, startServer, steleJson } from '../support/serve.ts';
 import { lacking, skips } from '../support/skip.ts';
@@ -32,6 +33,15 @@ const rules = parse(read('prometheus/stele.rules.yaml')) as {
 const alerts = rules.groups.flatMap((group) => group.rules);
 const { panels } = JSON.parse(read('grafana/stele.json')) as { panels: Panel[] };
 const targets = panels.flatMap((panel) => panel.targets ?? []);
+
+/** A decision policy that can be loaded. */
+const DECISIONS = `version: 1
+name: none
+signers:
+  nobody: { fingerprint: ${'ab'.repeat(32)} }
+rules:
+  - { name: signed, type: signature, signers: [nobody] }
+`;
 
 /** The metrics of Stele in an expression, without the ends that histograms add. */
 const metricsIn = (expr: string): string[] =>
@@ -82,6 +92,7 @@ describe('the board', () => {
       'Witness',
       'Monitor',
       'Trust',
+      'Admission',
     ]);
     expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
     const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) => {
@@ -96,7 +107,7 @@ describe('the board', () => {
   });
 });
 
-describe('the metrics of a log with a policy, a witness, a monitor and a TUF repository', () => {
+describe('the metrics of a log with a policy, a witness, a monitor, a TUF repository and an admission webhook', () => {
   let dir: Awaited<ReturnType<typeof tempDir>>;
   let log: ServeProcess;
   const children: ChildProcess[] = [];
@@ -149,7 +160,16 @@ describe('the metrics of a log with a policy, a witness, a monitor and a TUF rep
       ['trust', 'serve', at('repository'), '--key-file', at('online.pem'), ...free],
       /"adminUrl": "([^"]+)"/,
     );
-    for (const url of [witness, log.adminUrl, monitor, trust]) {
+    writeTls(dir.path);
+    writeFileSync(at('decide.yaml'), DECISIONS);
+    const tls = ['--tls-cert', at('tls.crt'), '--tls-key', at('tls.key')];
+    const [key] = log.verifierKeys;
+    writeFileSync(at('quorum'), `log ${key}\nquorum none\n`);
+    const admission = await start(
+      ['admission', '--policy', at('decide.yaml'), '--trust-quorum-policy', at('quorum'), ...tls, ...free],
+      /"adminUrl": "([^"]+)"/,
+    );
+    for (const url of [witness, log.adminUrl, monitor, trust, admission]) {
       const text = await (await fetch(`${url}/metrics`)).text();
       for (const [, name] of text.matchAll(/^# TYPE (stele_\S+) /gm)) exposed.add(name!);
     }
