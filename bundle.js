@@ -101,17 +101,22 @@ const lean = {
   },
 };
 
-/** Loads the file for certificates where `stele verify` first uses it: a bundle with a key needs none. */
+/**
+ * Loads the files for certificates and for patterns where they are first used: a bundle with a key needs none, and neither does a
+ * condition without `matches`.
+ */
 const late = {
   name: 'late',
   generateBundle(_, bundle) {
-    const early = /(?<=\brequire_x509\s*=\s*)(?=require\(.\.\/x509\.cjs.\))/;
-    const users = Object.values(bundle).filter(({ code }) => early.test(code ?? ''));
-    if (!users.includes(bundle['chunks/verify.cjs'])) {
-      throw new Error('rolldown loads a file in another way now: change bundle.js');
-    }
-    for (const chunk of users) {
-      chunk.code = chunk.code.replaceAll('require_x509.', 'require_x509().').replace(early, '()=>');
+    for (const [name, user] of [['x509', 'verify'], ['re2js', 'conditions']]) {
+      const early = new RegExp(`(?<=\\brequire_${name}\\s*=\\s*)(?=require\\(.\\.\\/${name}\\.cjs.\\))`);
+      const users = Object.values(bundle).filter(({ code }) => early.test(code ?? ''));
+      if (!users.includes(bundle[`chunks/${user}.cjs`])) {
+        throw new Error('rolldown loads a file in another way now: change bundle.js');
+      }
+      for (const chunk of users) {
+        chunk.code = chunk.code.replaceAll(`require_${name}.`, `require_${name}().`).replace(early, '()=>');
+      }
     }
   },
 };
@@ -129,13 +134,15 @@ const verify = await build({
     chunkFileNames: 'chunks/[name].cjs',
     // V8 reads all of a file before it runs any of it. Names stay, for the traces of STELE_DEBUG.
     minify: { compress: true, mangle: false, codegen: { removeWhitespace: true } },
-    // One file for a check of one file, one for certificates, and one for the trust of a followed repository.
+    // One file for a check of one file, one for certificates, one for patterns, and one for the trust of a followed repository.
     codeSplitting: {
       groups: [
         { name: 'x509', test: /\/merkle\/x509\/(?!utc-time|identity-|signer-names)|\/node-forge\//, priority: 1, includeDependenciesRecursively: false },
+        { name: 're2js', test: /\/re2js\/|\/pattern-steps\.ts$/, priority: 1 },
         { name: 'verify', test: /\/(?:verify-program|artifacts|bundles|(?:node|message)-primitives)\.ts$/ },
         // What a decision needs beside them. Conditions and patterns come late, each with its engine.
         { name: 'decide', test: /\/(?:decide-program|run-decide)\.ts$/ },
+        { name: 'conditions', test: /\/policy\/conditions\.ts$/ },
         { name: 'followed', test: /\/(?:checked-store|expiry|followed-(?:files|targets)|local-store|trust-files|tuf\/role)\.ts$/, includeDependenciesRecursively: false },
       ],
     },

@@ -1,5 +1,4 @@
 /** `--signing-config`: the logs and time-stamp authorities that a signing configuration of Sigstore selects. */
-import type { Command } from 'commander';
 import { usage } from '../errors.ts';
 import { parseLogUrl } from '../submit/log-url.ts';
 import { MAX_SIGNING_CONFIG, parseSigningConfig, type SigningConfig, selectServices } from '../trust/signing-config.ts';
@@ -25,13 +24,6 @@ export interface SelectedServices {
   readonly moreLogs: readonly string[];
   /** URLs of the authorities that stamp each signature. */
   readonly tsas: readonly string[];
-}
-
-export function addSigningConfigOption(command: Command, instead: string): Command {
-  return command.option(
-    '--signing-config <path>',
-    `Sigstore's signing_config.json (v0.2), whose services are used in the place of ${instead}`,
-  );
 }
 
 /** URLs of all logs that each signature goes to. */

@@ -13,8 +13,9 @@ import { addDestinationOptions, type DestinationOptions } from './destination.ts
 import { readPrivateKey, readPublicKey, readWhole, writeWhole } from './files.ts';
 import { addLogOptions } from './log-options.ts';
 import { note, warn } from './report.ts';
-import { addSigningConfigOption, type SelectedServices } from './signing-services.ts';
-import { addTokenOptions, type KeyPlaceOptions, passphraseOf, tokenKeyOf } from './token-options.ts';
+import { addKeyOptions } from './signing-options.ts';
+import type { SelectedServices } from './signing-services.ts';
+import { type KeyPlaceOptions, passphraseOf, tokenKeyOf } from './token-options.ts';
 
 export interface SigningOptions extends DestinationOptions, KeyPlaceOptions {
   readonly out?: string;
@@ -35,25 +36,6 @@ export function addSigningOptions(command: Command, bundle: string): Command {
     .option('--out <path>', `where to write the bundle of one file (default: ${bundle})`)
     .option('--new-key <path>', 'where to make the key, or where it was made before');
   return addKeyOptions(command).option('--public-out <path>', 'where to write the public key');
-}
-
-/** The key that signs, its certificate, and the services of a signature. */
-export function addKeyOptions(command: Command): Command {
-  command
-    .option('--key <path>', "private key to sign with (PEM, cosign's too; ECDSA, Ed25519, RSA)")
-    .option('--passphrase-file <path>', 'file with the passphrase of --key')
-    .option('--passphrase-env <name>', 'environment variable with the passphrase of --key');
-  addSigningConfigOption(command, '--log and --tsa');
-  return addTokenOptions(command, 'sign with a key in a token', 'label of the key in the token')
-    .option(
-      '--agent-key <key>',
-      'sign with an ECDSA key in the ssh-agent of SSH_AUTH_SOCK: the file of its public key, or its fingerprint (SHA256:…)',
-    )
-    .option('--certificate <path>', "the key's certificate, and those above it (PEM): logged instead of the key")
-    .option(
-      '--tsa <url>',
-      'time-stamp authority (RFC 3161) that stamps each signature: verifiers of certificates want one',
-    );
 }
 
 interface SigningKey {

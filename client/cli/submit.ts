@@ -37,7 +37,8 @@ import { collect } from './program.ts';
 import { withProgress } from './progress.ts';
 import { signersTrust } from './refresh-trust.ts';
 import { note } from './report.ts';
-import { addSigningConfigOption, logsOf, withServices } from './signing-services.ts';
+import { addSigningConfigOption } from './signing-options.ts';
+import { logsOf, withServices } from './signing-services.ts';
 import { failed, report, reportStatus, type SubmitResult, shown } from './submit-report.ts';
 import { OR_FOLLOW } from './trust-options.ts';
 

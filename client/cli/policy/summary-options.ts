@@ -1,6 +1,7 @@
 /** The options of `stele decide` that make a verification summary of a decision, sign it and log it. */
 import type { Command } from 'commander';
-import { addKeyOptions, type SigningOptions } from '../signing.ts';
+import type { SigningOptions } from '../signing.ts';
+import { addKeyOptions } from '../signing-options.ts';
 
 export interface SummaryOptions
   extends Pick<

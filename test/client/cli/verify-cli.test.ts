@@ -169,6 +169,25 @@ describe('stele verify', () => {
     expect(await packagesOf('verify', file, ...how, ...IDENTITY)).toEqual(['commander', 'node-forge', 're2js']);
   });
 
+  it.each([
+    ['no conditions', undefined, ['commander', 'typebox', 'yaml']],
+    ['a condition', 'size(entries) == 1', ['@bufbuild/cel', 'commander', 'typebox', 'yaml']],
+    [
+      'a condition with a pattern',
+      "entries[0].origin.matches('^l.*t$')",
+      ['@bufbuild/cel', 'commander', 're2js', 'typebox', 'yaml'],
+    ],
+  ])('of a decision it loads what that needs: %s', async (_, cel, packages) => {
+    const conditions = cel === undefined ? '' : `, conditions: [ ${JSON.stringify(cel)} ]`;
+    const rule = `{ name: signed, type: signature, signers: [ me ]${conditions} }`;
+    writeFileSync(
+      path('policy.yaml'),
+      `version: 1\nname: p\nsigners: { me: { keyFile: key.pub } }\nrules: [ ${rule} ]\n`,
+    );
+    const how = ['--policy', 'policy.yaml', '--evidence', 'a.sigstore.json', '--quorum-policy', 'policy'];
+    expect(await packagesOf('decide', 'a', ...how)).toEqual(packages);
+  });
+
   it('takes many files in one call, with a summary, and the graver status', async () => {
     const good = await stele('verify', 'a', 'b', 'c', ...TRUST);
     expect(good).toMatchObject({ status: 0, err: '' });

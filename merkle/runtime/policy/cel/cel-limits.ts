@@ -12,7 +12,7 @@ export interface ConditionLimits {
   readonly work: number;
   /** Characters and bytes that one evaluation makes, all told; an element counts as ten. */
   readonly built: number;
-  /** Milliseconds of one evaluation. It is a second net: the work bounds the time on any machine. */
+  /** Milliseconds of one evaluation, from the first look at the clock. It is a second net: the work bounds the time on any machine. */
   readonly time: number;
 }
 
@@ -39,7 +39,8 @@ export class Meter {
   #work = 0;
   #built = 0;
   #nextLook = 0;
-  #end = 0;
+  /** Unknown until the first look: most evaluations end before. */
+  #end: number | undefined;
 
   /** @param clock milliseconds that only grow */
   constructor(limits: ConditionLimits, clock: () => number = () => performance.now()) {
@@ -52,7 +53,7 @@ export class Meter {
     this.#work = 0;
     this.#built = 0;
     this.#nextLook = CLOCK_EVERY;
-    this.#end = this.#clock() + this.limits.time;
+    this.#end = undefined;
   }
 
   /** Units of work so far. */
@@ -76,8 +77,10 @@ export class Meter {
   }
 
   #look(): void {
+    const now = this.#clock();
+    this.#end ??= now + this.limits.time;
     if (this.#work > this.limits.work) this.met ??= `it takes more than ${this.limits.work} units of work`;
-    else if (this.#clock() > this.#end) this.met ??= `it takes longer than ${this.limits.time} ms`;
+    else if (now > this.#end) this.met ??= `it takes longer than ${this.limits.time} ms`;
     this.#nextLook = Math.min(this.#work + CLOCK_EVERY, this.limits.work + 1);
     if (this.met !== undefined) throw new Error(this.met);
   }

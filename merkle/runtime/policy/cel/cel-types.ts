@@ -152,16 +152,28 @@ const METHODS: Readonly<Record<string, readonly string[]>> = {
   getSeconds: TIMED,
 };
 
-const entries = (table: Readonly<Record<string, readonly string[]>>, asFunction: boolean, asMethod: boolean) =>
-  Object.entries(table).map(([name, texts]) => [name, { asFunction, asMethod, all: texts.map(signature) }] as const);
+/** How the functions of each table are written: as a function, as a method. */
+const TABLES = [
+  [OPERATORS, true, false],
+  [FUNCTIONS, true, false],
+  [BOTH, true, true],
+  [METHODS, false, true],
+] as const;
 
-/** By name. An operator is a function. */
-export const SIGNATURES: ReadonlyMap<string, Signatures> = new Map([
-  ...entries(OPERATORS, true, false),
-  ...entries(FUNCTIONS, true, false),
-  ...entries(BOTH, true, true),
-  ...entries(METHODS, false, true),
-]);
+const known = new Map<string, Signatures>();
+
+/** An operator is a function. */
+export function signaturesOf(name: string): Signatures | undefined {
+  let signatures = known.get(name);
+  if (signatures !== undefined) return signatures;
+  // Read when they are first needed: a condition has a few functions, and all take a tenth of its start.
+  for (const [table, asFunction, asMethod] of TABLES) {
+    if (!Object.hasOwn(table, name)) continue;
+    signatures = { asFunction, asMethod, all: table[name]!.map(signature) };
+    known.set(name, signatures);
+  }
+  return signatures;
+}
 
 /** Names of functions and methods that a person can write. */
 export const FUNCTION_NAMES = [FUNCTIONS, BOTH, METHODS].flatMap((table) => Object.keys(table));

@@ -19,7 +19,7 @@ import {
   fits,
   INT,
   KEY_TYPES,
-  SIGNATURES,
+  signaturesOf,
   TYPE_NAMES,
   textOfType,
   typeOf,
@@ -94,7 +94,7 @@ class Checker {
   }
 
   #call(node: Extract<CelNode, { kind: 'call' }>, variables: Variables): CelTypeOf {
-    const signatures = SIGNATURES.get(node.name);
+    const signatures = signaturesOf(node.name);
     const isSpecial = !node.method && SPECIAL.has(node.name);
     if (!isSpecial && !(node.method ? signatures?.asMethod : signatures?.asFunction)) {
       throw this.#noFunction(node, signatures?.asMethod);
