@@ -1,7 +1,7 @@
 /** `stele admission` as a process: real evidence, files that change, kill -9 and hangs. */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { copyFileSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { connect } from 'node:tls';
@@ -14,6 +14,7 @@ import { SteleIn } from '../../support/stele-in.ts';
 import { keyPem, newAuthority, pemOf } from '../../support/tls-server.ts';
 import { until } from '../../support/until.ts';
 import { podOf, type Reply, reviewOf } from '../../support/webhook.ts';
+import { cosignerOf } from '../monitor/cosigner.ts';
 
 const imageOf = (text: string) =>
   `registry.example.com/team/app@sha256:${createHash('sha256').update(text).digest('hex')}`;
@@ -155,6 +156,35 @@ describe('stele admission', () => {
       replace('quorum', quorum);
     }
     await until(() => allowed(webhook, SIGNED));
+  });
+
+  it('denies what no quorum of witnesses has cosigned, and drops what it allowed without one', async () => {
+    const webhook = await start('--cache-allow', '1h');
+    const quorum = `log ${stele.log.vkey}\nquorum none\n`;
+    onTestFinished(() => replace('quorum', quorum));
+    expect(await allowed(webhook, SIGNED)).toBe(true);
+    replace('quorum', `log ${stele.log.vkey}\nwitness w ${cosignerOf('witness.test').vkey}\nquorum w\n`);
+    webhook.signal('SIGHUP');
+    await until(async () => !(await allowed(webhook, SIGNED)));
+    await until(async () => {
+      const { response } = await webhook.post(reviewOf(podOf(SIGNED)));
+      return response.status!.message!.includes('1 piece was refused');
+    });
+    replace('quorum', quorum);
+    webhook.signal('SIGHUP');
+    await until(() => allowed(webhook, SIGNED));
+  });
+
+  it('denies where the evidence has a field that is not known', async () => {
+    const webhook = await start('--cache-deny', '0s');
+    onTestFinished(() => rmSync(stele.path('evidence/later.json')));
+    const bundle = JSON.parse(readFileSync(stele.path('later.json'), 'utf8'));
+    stele.write('evidence/later.json', JSON.stringify({ ...bundle, more: 1 }));
+    const { response } = await webhook.post(reviewOf(podOf(LATER)));
+    expect(response.allowed).toBe(false);
+    expect(response.status?.message).toContain('2 pieces were refused');
+    stele.write('evidence/later.json', JSON.stringify(bundle));
+    expect(await allowed(webhook, LATER)).toBe(true);
   });
 
   it('shows the new certificate after it was renewed', async () => {
