@@ -3,10 +3,11 @@ import { Command } from 'commander';
 import { readTls } from '../../../merkle/runtime/service/tls-files.ts';
 import { ADMISSION_SETTINGS, type AdmissionConfig, loadAdmission } from '../../admission/admission-config.ts';
 import { serveAdmission } from '../../admission/serve-admission.ts';
+import { ClientError } from '../../errors.ts';
 import { type DeciderOptions, openDecider } from '../../policy/decider.ts';
 import { basisPaths, readBasis } from '../policy/basis-files.ts';
 import type { DecideOptions } from '../policy/decide-options.ts';
-import { print } from '../report.ts';
+import { exitStatus, print } from '../report.ts';
 import { addSettings, configOf } from '../settings-flags.ts';
 import { onHangUp, stopSignals, untilStopped } from '../signals.ts';
 import { admissionSources } from './admission-sources.ts';
@@ -60,10 +61,10 @@ async function run({ check, json }: AdmissionFlags, command: Command): Promise<v
   const reread = () => configOf(command, { SETTINGS: ADMISSION_SETTINGS, loadConfig: loadAdmission });
   const config = reread();
   const basis = basisOptions(config);
-  const read = async () => (await readBasis(basis)).basis;
+  const read = async () => (await usable(readBasis(basis))).basis;
   const sources = await admissionSources(config);
   if (check === true) return await checkOnly(config, read, json);
-  const decider = await openDecider({ read, files: await basisPaths(basis) });
+  const decider = await openDecider({ read, files: await usable(basisPaths(basis)) });
   const running = await serveAdmission({ config, reread, decider, ...sources }).catch(async (error: unknown) => {
     // Its threads would keep the process.
     await decider.close();
@@ -77,6 +78,16 @@ async function run({ check, json }: AdmissionFlags, command: Command): Promise<v
   ]);
   onHangUp(() => void running.reload());
   await untilStopped(running, stopping);
+}
+
+/** Trust that expired ends a check of evidence with status 1. Here nothing was judged yet. */
+async function usable<T>(reading: Promise<T>): Promise<T> {
+  return await reading.catch((error: unknown) => {
+    if (error instanceof ClientError && exitStatus(error) === 1) {
+      throw new ClientError('trust', error.message, { cause: error });
+    }
+    throw error;
+  });
 }
 
 /** As `stele decide` takes them. */
