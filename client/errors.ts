@@ -30,11 +30,11 @@ export const CLIENT_ERRORS = {
   'monitor-config': 2, // the monitor configuration is malformed, or names no log that this client can read
   policy: 2, // the trust policy is malformed, or lacks what this check needs
   quorum: 1, // the quorum of witnesses in the policy did not cosign the tree head
-  network: 1, // the log cannot be reached, or does not answer
-  unavailable: 1, // the log answers that it cannot take the request now, until the time is over
-  refused: 1, // the log refuses the request for good (a status of 4xx)
-  'bad-reply': 1, // the answer is not one of a log
-  missing: 1, // a tile, an entry bundle or a checkpoint that the log must have is missing
+  network: 1, // a log or a registry cannot be reached, or does not answer
+  unavailable: 1, // a log or a registry answers that it cannot take the request now, until the time is over
+  refused: 1, // a log or a registry refuses the request for good (a status of 4xx)
+  'bad-reply': 1, // the answer is not one of a log or a registry
+  missing: 1, // a tile, an entry bundle or a checkpoint that the log must have is missing, or an image that a registry must have
   corrupt: 1, // the files of a log are not whole, or do not follow from its entries or from its signed tree heads
   stale: 2, // the log shows a tree that is the beginning of the one it has shown before: a cache is old, or it went back
   state: 2, // the state of an earlier run is damaged, or belongs to another log
