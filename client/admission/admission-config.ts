@@ -109,9 +109,9 @@ export const AdmissionSchema = Type.Object({
   }),
   cache: Type.Object({
     allow: duration('0s', '1h', {
-      description: 'How long an image stays allowed without another look. It ends when policy or trust change.',
+      description:
+        'How long an image stays allowed without another look. It ends when policy or trust change. An allow that a rule about age, or the time in a condition, would end before is not kept.',
       default: '1m',
-      danger: 'A rule about age, and the time in a condition, take effect this much later.',
     }),
     deny: duration('0s', '10s', {
       description: 'How long a denial is repeated without another look for evidence.',
@@ -151,7 +151,7 @@ export const AdmissionSchema = Type.Object({
       description: 'Open connections to the public port; more are closed at once.',
       default: 1000,
     }),
-    connectionsPerAddress: connectionsPerAddress(),
+    connectionsPerAddress: connectionsPerAddress(false),
     bodiesBytes: size('1MiB', '64GiB', {
       description: 'Reviews that are held in memory at one time; further ones are denied.',
       default: '128MiB',

@@ -61,7 +61,7 @@ export class AdmissionMetrics extends MetricSet {
     );
     this.gauge(
       'stele_admission_config_reload_failed',
-      '1 while a configuration, policy, trust or certificate was not taken and the one before is in use, else 0',
+      '1 while a configuration, policy, trust or certificate cannot be used, else 0',
       [],
       (gauge) => gauge.set(this.reloadFailed() ? 1 : 0),
     );

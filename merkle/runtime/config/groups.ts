@@ -80,12 +80,12 @@ export function logSettings() {
   };
 }
 
-/** The share of one address in `limits.connections`. */
-export function connectionsPerAddress() {
+/** The share of one address in `limits.connections`. @param proxied whether the service has the setting `trustProxy` */
+export function connectionsPerAddress(proxied = true) {
+  const proxies = proxied ? ' Those of a proxy of `trustProxy` do not count.' : '';
   return Type.Optional(
     count('connections', 1, 1_000_000, {
-      description:
-        'Open connections of one address (an IPv6 address counts with its /64); more are closed at once. Those of a proxy of `trustProxy` do not count. When all connections are taken, the address with the most loses one to an address with fewer.',
+      description: `Open connections of one address (an IPv6 address counts with its /64); more are closed at once.${proxies} When all connections are taken, the address with the most loses one to an address with fewer.`,
       defaultText: 'three quarters of `limits.connections`',
     }),
   );
