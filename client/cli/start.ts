@@ -10,6 +10,10 @@ const args = process.argv.slice(2);
 /** Of package.json. */
 const NEEDED = [20, 19];
 
+// A webhook looks up the hosts of registries, which the people who make pods name. Node has 4 threads for that and for files, and a name
+// whose servers do not answer keeps one for many seconds. The number counts at the first use of a thread.
+if (args[0] === 'admission' && process.env.UV_THREADPOOL_SIZE === undefined) process.env.UV_THREADPOOL_SIZE = '128';
+
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < NEEDED[0]! || (major === NEEDED[0] && minor < NEEDED[1]!)) {
   const needed = NEEDED.join('.');

@@ -19,6 +19,7 @@ import { tlsAdvice } from '../tls-advice.ts';
 import { type Credentials, readCredentials } from './docker-config.ts';
 import type { ImageName } from './image-name.ts';
 import { MAX_TOKEN_REPLY, parseChallenge, parseToken, type Token } from './registry-auth.ts';
+import { sharedLookup } from './shared-lookup.ts';
 import type { EvidenceRoom } from './types.ts';
 
 export interface RegistryOptions {
@@ -63,14 +64,17 @@ export class RegistryRequests {
   readonly #options: RegistryOptions;
   readonly #insecure: ReadonlySet<string>;
   readonly #fetches: Readonly<Record<'allowed' | 'public' | 'anywhere', typeof fetch>>;
-  readonly #public = new AddressGuard({ allow: [] });
+  readonly #public: AddressGuard;
   /** By registry and path of the image. */
   readonly #tokens = new Map<string, Token>();
 
   constructor(options: RegistryOptions) {
     this.#options = options;
     this.#insecure = new Set((options.insecure ?? []).map(hostOf));
-    const through = (allow: readonly string[]) => fetchGuarded(new AddressGuard({ allow }), options.authorities);
+    const resolve = sharedLookup();
+    this.#public = new AddressGuard({ allow: [], resolve });
+    const through = (allow: readonly string[]) =>
+      fetchGuarded(new AddressGuard({ allow, resolve }), options.authorities);
     this.#fetches = {
       allowed: through(options.allow ?? []),
       public: through([]),

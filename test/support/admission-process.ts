@@ -50,6 +50,10 @@ export class AdmissionProcess {
     return new AdmissionProcess(child, JSON.parse(started), () => err);
   }
 
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
   log(): string {
     return this.#log();
   }
