@@ -10,6 +10,8 @@ const first = messageBundle(text('a'), key, log);
 const second = attestation(text('b'), key, log);
 const jsonOf = (bundle: typeof first) => JSON.parse(Buffer.from(formatBundle(bundle)).toString());
 const line = (value: unknown) => `${JSON.stringify(value)}\n`;
+/** The bytes of a line, without its end. */
+const bytesOf = (value: unknown) => Buffer.from(JSON.stringify(value));
 const parse = (file: string | Uint8Array) => parseBundles(Buffer.from(file as string));
 const malformed = (why: string) =>
   expect.objectContaining({ code: 'malformed', message: expect.stringContaining(why) });
@@ -19,8 +21,8 @@ describe('the bundles of a file', () => {
   it('are one, or one a line, or one an item of a registry', () => {
     expect(parse(formatBundle(first))).toEqual([{ bundle: first }]);
     expect(parse(`${line(jsonOf(first))}\n${line(jsonOf(second))}`)).toEqual([
-      { place: { line: 1 }, bundle: first },
-      { place: { line: 3 }, bundle: second },
+      { place: { line: 1 }, bundle: first, bytes: bytesOf(jsonOf(first)) },
+      { place: { line: 3 }, bundle: second, bytes: bytesOf(jsonOf(second)) },
     ]);
     const npm = [first, second].map((bundle) => ({ predicateType: 'urn:x', bundle: jsonOf(bundle) }));
     expect(parse(JSON.stringify({ attestations: npm }, undefined, 2))).toEqual([
@@ -35,10 +37,10 @@ describe('the bundles of a file', () => {
     const unknown = { ...jsonOf(first), mediaType: 'application/vnd.dev.sigstore.bundle.v9+json' };
     const bad = { ...jsonOf(first), more: 1 };
     expect(parse([jsonOf(first), unknown, bad].map(line).join('') + 'not JSON\n')).toEqual([
-      { place: { line: 1 }, bundle: first },
-      { place: { line: 2 }, error: refused('unsupported') },
-      { place: { line: 3 }, error: malformed('unknown field "more"') },
-      { place: { line: 4 }, error: malformed('is not JSON') },
+      { place: { line: 1 }, bundle: first, bytes: bytesOf(jsonOf(first)) },
+      { place: { line: 2 }, error: refused('unsupported'), bytes: bytesOf(unknown) },
+      { place: { line: 3 }, error: malformed('unknown field "more"'), bytes: bytesOf(bad) },
+      { place: { line: 4 }, error: malformed('is not JSON'), bytes: Buffer.from('not JSON') },
     ]);
     const items = [
       { bundle: jsonOf(first) },
