@@ -56,6 +56,8 @@ export class Decider {
   readonly #runs = new Set<Promise<void>>();
   #scheduled = false;
   #closed = false;
+  /** Ends with the last reload; never rejects. */
+  #reloading: Promise<void> = Promise.resolve();
 
   /** For `openDecider`. */
   constructor(options: DeciderOptions, deciding: Deciding, threads: number) {
@@ -82,7 +84,7 @@ export class Decider {
    * there is no decision, and nothing may be admitted.
    */
   decide(artifact: Artifact, pieces: readonly EvidencePiece[], signal?: AbortSignal, ahead = 0): Promise<Decision> {
-    if (this.#closed) return Promise.reject(new ClientError('unavailable', 'the decider is closed'));
+    if (this.#closed) return Promise.reject(closed());
     if (signal?.aborted) return Promise.reject(cancelled());
     return new Promise((resolve, reject) => {
       const abort = () => reject(cancelled());
@@ -109,20 +111,33 @@ export class Decider {
   /**
    * Reads policy and trust anew. Decisions that are asked for before it resolves may be by the old ones.
    *
-   * @throws as `openDecider`; then the old ones stay
+   * @throws as `openDecider`; then the old ones stay. ClientError `unavailable`: the decider is closed
    */
-  async reload(): Promise<void> {
+  reload(): Promise<void> {
+    // One at a time: each reads the newest files, and closes the threads of the one before it.
+    const reloading = this.#reloading.then(() => this.#reload());
+    this.#reloading = reloading.catch(() => {});
+    return reloading;
+  }
+
+  async #reload(): Promise<void> {
+    if (this.#closed) throw closed();
     const basis = await this.#options.read();
     if (versionsOf(basis) === this.#deciding.versions) return;
+    const next = await opened(basis, this.#threads);
+    if (this.#closed) {
+      await next.close();
+      throw closed();
+    }
     const old = this.#deciding;
-    this.#deciding = await opened(basis, this.#threads);
+    this.#deciding = next;
     await Promise.all(this.#runs);
     await old.close();
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const { reject } of this.#waiting.splice(0)) reject(new ClientError('unavailable', 'the decider is closed'));
+    for (const { reject } of this.#waiting.splice(0)) reject(closed());
     await this.#deciding.close();
   }
 
@@ -163,6 +178,10 @@ export class Decider {
       for (const one of waiting) one.reject(error);
     }
   }
+}
+
+function closed(): ClientError {
+  return new ClientError('unavailable', 'the decider is closed');
 }
 
 /** Whether the reply is a decision. */

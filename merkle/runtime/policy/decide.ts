@@ -4,6 +4,7 @@
  */
 import { printable } from '../../printable.ts';
 import { matchesArtifact } from './artifact-pattern.ts';
+import { METER, type Meter } from './cel/cel-limits.ts';
 import { countSigners, type Holding } from './distinct-signers.ts';
 import { judgeEvidence, namesOfSigner, SIGNATURE_TYPE } from './judge-evidence.ts';
 import { reason } from './reasons.ts';
@@ -25,17 +26,24 @@ import type {
 /** Most pieces of evidence of one decision. */
 export const MAX_PIECES = 1000;
 
-/** @param now the present, in milliseconds since 1970. Never throws. */
+/**
+ * @param now the present, in milliseconds since 1970
+ * @param meter bounds the time that the decision takes. Never throws.
+ */
 export function decide(
   policy: DecisionPolicy,
   artifact: Artifact,
   evidence: readonly EvidenceItem[],
   now: number,
+  meter = METER,
 ): Decision {
   try {
-    return decideOn(policy, artifact, evidence, now);
+    meter.startDecision();
+    return decideOn(policy, artifact, evidence, now, meter);
   } catch (error) {
     return deny(policy, artifact, now, [internal(error)]);
+  } finally {
+    meter.endDecision();
   }
 }
 
@@ -44,6 +52,7 @@ function decideOn(
   artifact: Artifact,
   evidence: readonly EvidenceItem[],
   now: number,
+  meter: Meter,
 ): Decision {
   if (!Number.isFinite(now)) return deny(policy, artifact, now, [reason('internal', 'the present time is no number')]);
   if (evidence.length > MAX_PIECES) {
@@ -65,7 +74,12 @@ function decideOn(
     : [];
   if (rules.length === 0) return deny(policy, artifact, now, [notCovered(policy, artifact)], refused);
   const namesOf = (piece: VerifiedEvidence) => namesOfSigner(policy.signers, piece.signer);
-  const judged = rules.map((rule) => judgeRule(rule, { artifact, all: distinct, namesOf, now }, refused));
+  const judged = rules.map((rule) => judgeRule(rule, { artifact, all: distinct, namesOf, now }, refused, meter));
+  // Some checks may have been left out.
+  if (meter.isLate) {
+    const why = `the decision takes longer than ${meter.limits.decision / 1000} s`;
+    return deny(policy, artifact, now, [reason('limit', why)], refused);
+  }
   const allowed = judged.every(({ holds }) => holds);
   return {
     verdict: allowed ? 'allow' : 'deny',
@@ -83,13 +97,14 @@ function judgeRule(
   rule: DecisionRule,
   context: Omit<CheckContext, 'evidence'>,
   refused: readonly RefusedEvidence[],
+  meter: Meter,
 ): JudgedRule {
   const { name, types, threshold } = rule;
   const evidence: JudgedEvidence[] = [];
   const holding: Holding[] = [];
   for (const piece of context.all) {
     if (!types.includes(typeOf(piece)) || !isAbout(piece, context.artifact)) continue;
-    const { judged, marks } = judgeOne(rule, withEvidence(context, piece));
+    const { judged, marks } = judgeOne(rule, withEvidence(context, piece), meter);
     evidence.push(judged);
     if (judged.holds) holding.push({ piece, signers: judged.signers, marks });
   }
@@ -119,10 +134,11 @@ function isAbout({ git }: VerifiedEvidence, { digest }: Artifact): boolean {
 function judgeOne(
   rule: DecisionRule,
   context: CheckContext,
+  meter: Meter,
 ): { readonly judged: JudgedEvidence; readonly marks: readonly string[] } {
   const { digest, source } = context.evidence;
   try {
-    const { signers, reasons } = judgeEvidence(rule, context);
+    const { signers, reasons } = judgeEvidence(rule, context, meter);
     const holds = reasons.length === 0 && signers.length > 0;
     const levels: string[] = [];
     const marks: string[] = [];

@@ -2,6 +2,7 @@
 import { CodedError } from '../../errors.ts';
 import { printable } from '../../printable.ts';
 import { timeText } from '../../x509/utc-time.ts';
+import type { Meter } from './cel/cel-limits.ts';
 import { reason } from './reasons.ts';
 import { typedPredicate } from './typed-predicate.ts';
 import type { CheckContext, DecisionRule, EvidenceSigner, PolicySigner, Reason, VerifiedEvidence } from './types.ts';
@@ -14,6 +15,7 @@ const TOLERANCE = 5 * 60_000;
 export function judgeEvidence(
   rule: DecisionRule,
   context: CheckContext,
+  meter: Meter,
 ): { readonly signers: readonly string[]; readonly reasons: readonly Reason[] } {
   const { evidence, now } = context;
   const signers = namesOfSigner(rule.signers, evidence.signer);
@@ -23,8 +25,12 @@ export function judgeEvidence(
   // What a stranger says is not looked at: a stranger would choose how long that takes.
   if (signers.length === 0) return { signers, reasons };
   const lie = judgePredicate(evidence);
-  if (lie !== undefined) reasons.push(lie);
-  else for (const check of rule.checks) reasons.push(...check(context));
+  if (lie !== undefined) return { signers, reasons: [...reasons, lie] };
+  for (const check of rule.checks) {
+    if (meter.isLate)
+      return { signers, reasons: [...reasons, reason('limit', 'there is no time left for its checks')] };
+    reasons.push(...check(context));
+  }
   return { signers, reasons };
 }
 

@@ -56,6 +56,25 @@ describe.each([0, 2])('a decider with %i threads', (threads) => {
     expect(decision).toMatchObject({ verdict: 'allow', policy: { digest: decider.policyDigest } });
   });
 
+  it('reloads one at a time, and decides by the last that was read', async () => {
+    let reads = 0;
+    const under = { now: 0, most: 0 };
+    const decider = await deciderOf(threads, async () => {
+      under.most = Math.max(under.most, ++under.now);
+      const basis = basisOf(`${POLICY}# ${reads++}\n`);
+      await new Promise(setImmediate);
+      under.now--;
+      return basis;
+    });
+    await Promise.all([decider.reload(), decider.reload()]);
+    expect([reads, under.most]).toEqual([3, 1]);
+    expect(decider.versions).toBe(versionsOf(basisOf(`${POLICY}# 2\n`)));
+    expect((await decider.decide(ARTIFACT, [signature, good])).policy.digest).toBe(decider.policyDigest);
+    const last = decider.reload();
+    await decider.close();
+    await expect(last).rejects.toMatchObject({ code: 'unavailable' });
+  });
+
   it('keeps its policy where the next one is wrong', async () => {
     let basis = basisOf();
     const decider = await deciderOf(threads, async () => basis);

@@ -14,6 +14,8 @@ export interface ConditionLimits {
   readonly built: number;
   /** Milliseconds of one evaluation, from the first look at the clock. It is a second net: the work bounds the time on any machine. */
   readonly time: number;
+  /** Milliseconds of one decision, with all its conditions on all pieces of evidence. */
+  readonly decision: number;
 }
 
 export const CONDITION_LIMITS: ConditionLimits = {
@@ -22,6 +24,7 @@ export const CONDITION_LIMITS: ConditionLimits = {
   work: 5_000_000,
   built: 4_000_000,
   time: 2_000,
+  decision: 10_000,
 };
 
 /** A member of a list counts as so many characters: its memory is what a loop over a long list takes. */
@@ -30,7 +33,10 @@ export const MEMBER_WORK = 10;
 /** So much work between two looks at the clock. */
 const CLOCK_EVERY = 20_000;
 
-/** Counts the work of one evaluation at a time. */
+/** Milliseconds. Unlike `performance`, it loads nothing. */
+const clock = (): number => Number(process.hrtime.bigint()) / 1e6;
+
+/** Counts the work of one evaluation at a time, and the time of the decision that it is for. */
 export class Meter {
   readonly limits: ConditionLimits;
   /** The limit that the evaluation met: the sentence for people. Every further `work` throws. */
@@ -41,11 +47,25 @@ export class Meter {
   #nextLook = 0;
   /** Unknown until the first look: most evaluations end before. */
   #end: number | undefined;
+  #decisionEnd = Number.POSITIVE_INFINITY;
 
-  /** @param clock milliseconds that only grow */
-  constructor(limits: ConditionLimits, clock: () => number = () => performance.now()) {
+  /** @param now milliseconds that only grow */
+  constructor(limits: ConditionLimits, now: () => number = clock) {
     this.limits = limits;
-    this.#clock = clock;
+    this.#clock = now;
+  }
+
+  startDecision(): void {
+    this.#decisionEnd = this.#clock() + this.limits.decision;
+  }
+
+  endDecision(): void {
+    this.#decisionEnd = Number.POSITIVE_INFINITY;
+  }
+
+  /** The decision takes longer than it may. It stays so until the decision ends. */
+  get isLate(): boolean {
+    return this.#clock() > this.#decisionEnd;
   }
 
   start(): void {
@@ -81,7 +101,11 @@ export class Meter {
     this.#end ??= now + this.limits.time;
     if (this.#work > this.limits.work) this.met ??= `it takes more than ${this.limits.work} units of work`;
     else if (now > this.#end) this.met ??= `it takes longer than ${this.limits.time} ms`;
+    else if (now > this.#decisionEnd) this.met ??= `the decision takes longer than ${this.limits.decision} ms`;
     this.#nextLook = Math.min(this.#work + CLOCK_EVERY, this.limits.work + 1);
     if (this.met !== undefined) throw new Error(this.met);
   }
 }
+
+/** Of all decisions, since one is made at a time in a thread. */
+export const METER = new Meter(CONDITION_LIMITS);

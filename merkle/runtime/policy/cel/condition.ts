@@ -5,7 +5,7 @@
 import { isCelError } from '@bufbuild/cel';
 import { RuntimeError } from '../../runtime-errors.ts';
 import { CelSyntaxError } from './cel-lexer.ts';
-import { CONDITION_LIMITS, Meter } from './cel-limits.ts';
+import { METER } from './cel-limits.ts';
 import { parseExpression } from './cel-parser.ts';
 import { planExpression } from './cel-plan.ts';
 import { type CelTypeOf, DYN, parseType, textOfType } from './cel-types.ts';
@@ -28,9 +28,6 @@ export interface Condition {
   evaluate(variables: Readonly<Record<string, CelValue>>): boolean | ConditionFailure;
 }
 
-/** Of all conditions, since one is evaluated at a time. */
-const shared = new Meter(CONDITION_LIMITS);
-
 /**
  * Reads an expression once, for many evaluations.
  *
@@ -39,7 +36,7 @@ const shared = new Meter(CONDITION_LIMITS);
  * @param meter counts the work of evaluations, and holds the limits
  * @throws RuntimeError `decision-policy`: the expression is wrong; the message says what and where
  */
-export function compileCondition(text: string, declared: readonly string[], meter = shared): Condition {
+export function compileCondition(text: string, declared: readonly string[], meter = METER): Condition {
   const types = new Map(declared.map(readDeclaration));
   const { run, read, placeOf } = placed(text, () => {
     const node = parseExpression(text, meter.limits);
