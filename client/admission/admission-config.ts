@@ -130,7 +130,7 @@ export const AdmissionSchema = Type.Object({
       default: 500,
     }),
     reviews: count('reviews', 1, 100_000, {
-      description: 'Reviews at one time; further ones are denied at once.',
+      description: 'Reviews at one time; further ones are denied at once. One namespace has a quarter of them at most.',
       default: 1000,
     }),
     lookups: count('lookups', 1, 1000, {

@@ -61,10 +61,24 @@ export function imagePlaces({ group, kind }: GroupKind, object: unknown): ImageP
     const next = known.spec[at + 1];
     spec = fieldsOf(spec[part], path, next === undefined ? LISTS : [next]);
   }
+  checkOthers(spec);
   const at = `/${known.spec.join('/')}`;
   const places = [...CONTAINERS.flatMap(([list, word]) => containers(spec, at, list, word)), ...volumes(spec, at)];
   if (places.length === 0) throw new PlacesError('the object has no container, so there is nothing to judge');
   return places;
+}
+
+/** A later Kubernetes may have further kinds of containers. Other fields of later ones are ignored. */
+function checkOthers(spec: Fields): void {
+  for (const [name, value] of Object.entries(spec)) {
+    if (LISTS.includes(name)) continue;
+    const items: readonly unknown[] = Array.isArray(value) ? value : [value];
+    if (items.some(namesImage)) throw new PlacesError(`${printable(name)} names an image, and is not known here`);
+  }
+}
+
+function namesImage(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'image' in value;
 }
 
 function containers(spec: Fields, at: string, list: string, word: string): ImagePlace[] {

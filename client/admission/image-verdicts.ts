@@ -115,9 +115,10 @@ export class ImageVerdicts {
   async #look(asked: Asked, signal: AbortSignal): Promise<ImageVerdict> {
     const { decider, turns, memory } = this.#options;
     const { image, digest, namespace } = asked;
-    const [started, changes] = [this.#clock(), this.#changes];
+    const started = this.#clock();
     const denied = await uncovered(decider, artifactOf(image, digest), signal);
-    if (denied !== undefined) return this.#made(asked, verdictOf(denied, false), started, changes);
+    // It is made anew in no time, and many of them would push out the verdicts about images of others.
+    if (denied !== undefined) return this.#made(asked, verdictOf(denied, false), started);
     const end = await turns.take(registryOf(image), namespace, signal);
     const room = memory.room();
     try {

@@ -27,6 +27,8 @@ import { HEAD_BYTES, headOf } from './review-head.ts';
 import type { Addressee, AdmissionRequest } from './types.ts';
 
 const STATUS: Readonly<Record<Refusal, number>> = { timeout: 408, 'headers-too-large': 431, malformed: 400 };
+/** Of the reviews at one time, what one namespace may have. */
+const SHARE_OF_NAMESPACE = 1 / 4;
 /** The part of a review's time-out that is left for its way back, and its bounds in milliseconds. */
 const MARGIN = 0.1;
 const [LEAST_MARGIN, MOST_MARGIN] = [50, 500];
@@ -72,6 +74,7 @@ export function createWebhookApp({ admitting, live, tls, metrics, logger }: Webh
   /** Reviews that are being judged, by webhook, uid and content. */
   const running = new Map<string, Promise<Answered>>();
   metrics.underWay = () => running.size;
+  const runningOf = new Map<string, number>();
 
   const count = (webhook: string, { allowed }: ReviewAnswer, reason: string) =>
     metrics.reviews.inc({ webhook, verdict: allowed ? 'allowed' : 'denied', reason });
@@ -104,13 +107,25 @@ export function createWebhookApp({ admitting, live, tls, metrics, logger }: Webh
       metrics.repeats.inc();
       return inTime(request, end, () => first);
     }
-    if (running.size >= live.limits.reviews) {
-      const answer = denial(request, `${running.size} reviews wait here already: try again`);
+    const { namespace } = request;
+    const ofNamespace = runningOf.get(namespace) ?? 0;
+    const most = live.limits.reviews;
+    if (running.size >= most || ofNamespace >= Math.max(1, most * SHARE_OF_NAMESPACE)) {
+      const answer = denial(
+        request,
+        `${running.size} reviews wait here already, ${ofNamespace} of this namespace: try again`,
+      );
       return Promise.resolve<Answered>({ answer, reason: 'busy' });
     }
     const answered = inTime(request, end, (signal) => admit(request, webhook, admitting, signal));
     running.set(key, answered);
-    return answered.finally(() => running.delete(key));
+    runningOf.set(namespace, ofNamespace + 1);
+    return answered.finally(() => {
+      running.delete(key);
+      const left = runningOf.get(namespace)! - 1;
+      if (left === 0) runningOf.delete(namespace);
+      else runningOf.set(namespace, left);
+    });
   };
 
   return serveRoutes(

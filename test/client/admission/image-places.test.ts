@@ -93,6 +93,24 @@ describe('the places of images', () => {
     expect(() => imagePlaces(POD_KIND, object)).toThrow(message);
   });
 
+  it.each([
+    ['a list', { futureContainers: [{}, { name: 'x', image: 'z' }] }],
+    ['a part', { futureContainers: { image: 'z' } }],
+  ])('are refused where %s that is not known names one', (_what, more) => {
+    const message = 'futureContainers names an image, and is not known here';
+    expect(() => imagePlaces(POD_KIND, { ...POD, spec: { ...SPEC, ...more } })).toThrow(message);
+  });
+
+  it('are those that are known where a later field names none, and where a volume has an image of another kind', () => {
+    const more = {
+      future: [{ name: 'x' }, 1, null],
+      later: { deep: { image: 'no container' } },
+      image: 'a text',
+      volumes: [{ name: 'disk', rbd: { image: 'disk' } }],
+    };
+    expect(imagePlaces(POD_KIND, { ...POD, spec: { ...SPEC, ...more } })).toHaveLength(4);
+  });
+
   it('are refused where a part of the way to the pod is spelled in another way', () => {
     const job = { apiVersion: 'batch/v1', kind: 'Job', spec: { template: { spec: SPEC }, Template: { spec: SPEC } } };
     expect(() => imagePlaces({ group: 'batch', kind: 'Job' }, job)).toThrow('has a field "Template"');

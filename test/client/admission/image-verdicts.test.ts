@@ -213,11 +213,13 @@ describe('a verdict', () => {
   });
 
   it('about an image that no rule is for is made without asking anybody', async () => {
-    const { state, judge } = setup();
+    const { state, verdicts, judge } = setup();
     state.covered = false;
     state.verdict = 'deny';
     expect(await judge()).toMatchObject({ allowed: false });
     expect(state.lookups).toBe(0);
+    // Nor kept: they would push out others.
+    expect(verdicts.size).toBe(0);
   });
 
   it('makes room for newer ones', async () => {

@@ -283,11 +283,31 @@ describe('a review', () => {
       return { allowed: true, why: '', policy: POLICY };
     });
     const { post } = await startWebhook(options, { reviews: 2 });
-    const waiting = ['1', '2'].map((uid) => post(reviewOf(POD, { uid })));
+    const waiting = ['1', '2'].map((uid) => post(reviewOf(POD, { uid, namespace: uid })));
     await until(() => asked.length === 2);
-    expect(expectDenied(await post(reviewOf(POD)))).toContain('try again');
+    expect(expectDenied(await post(reviewOf(POD)))).toContain(
+      '2 reviews wait here already, 0 of this namespace: try again',
+    );
     release();
     for (const { response } of await Promise.all(waiting)) expect(response.allowed).toBe(true);
+    expect((await post(reviewOf(POD))).response.allowed).toBe(true);
+  });
+
+  it('is denied at once where too many of its namespace wait, and those of others are judged', async () => {
+    let release = () => {};
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const { options, asked } = verdicts(async () => {
+      await held;
+      return { allowed: true, why: '', policy: POLICY };
+    });
+    const { post } = await startWebhook(options, { reviews: 8 });
+    const waiting = ['1', '2'].map((uid) => post(reviewOf(POD, { uid })));
+    await until(() => asked.length === 2);
+    expect(expectDenied(await post(reviewOf(POD)))).toContain('2 of this namespace');
+    const other = post(reviewOf(POD, { namespace: 'other' }));
+    await until(() => asked.length === 3);
+    release();
+    for (const { response } of await Promise.all([...waiting, other])) expect(response.allowed).toBe(true);
     expect((await post(reviewOf(POD))).response.allowed).toBe(true);
   });
 
