@@ -5,10 +5,12 @@
 import { createHash } from 'node:crypto';
 import { encodeHex } from '../../merkle/bytes.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
-import { decide } from '../../merkle/runtime/policy/decide.ts';
+import { decide, deny } from '../../merkle/runtime/policy/decide.ts';
 import { loadDecisionPolicy } from '../../merkle/runtime/policy/load-policy.ts';
+import { reason } from '../../merkle/runtime/policy/reasons.ts';
 import type { Artifact, Decision, DecisionPolicy, EvidenceItem } from '../../merkle/runtime/policy/types.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
+import { timeText } from '../../merkle/x509/utc-time.ts';
 import { usage } from '../errors.ts';
 import { parseLastCheckpoint } from '../trust/last-checkpoint.ts';
 import { parseLogKey } from '../trust/log-key.ts';
@@ -33,6 +35,8 @@ export interface TrustBasis {
   readonly quorumPolicy?: Uint8Array | undefined;
   readonly logKey?: string | undefined;
   readonly lastCheckpoints?: readonly Uint8Array[] | undefined;
+  /** The last millisecond since 1970 at which this trust may be used: later, every decision is deny. Default: no end. */
+  readonly usableUntil?: number | undefined;
   readonly asked?: Pick<
     EvidenceTrust,
     'requireSct' | 'ignoreSct' | 'requireLogs' | 'requireTimestamps' | 'witnessTime'
@@ -58,11 +62,11 @@ const PASSING: readonly string[] = ['future-time', 'internal'];
 export function versionsOf({ policy, keyFiles, trustedRoot, quorumPolicy, logKey, ...more }: DecisionBasis): string {
   const hash = (bytes: Uint8Array | string | undefined) =>
     bytes === undefined ? null : createHash('sha256').update(bytes).digest('hex');
-  const { lastCheckpoints = [], asked = {} } = more;
+  const { lastCheckpoints = [], asked = {}, usableUntil = null } = more;
   const parts = {
     policy: [policy.file, hash(policy.bytes)],
     keyFiles: Object.entries(keyFiles).sort(([a], [b]) => (a < b ? -1 : 1)),
-    trust: [hash(trustedRoot), logKey ?? null, lastCheckpoints.map(hash)],
+    trust: [hash(trustedRoot), logKey ?? null, lastCheckpoints.map(hash), usableUntil],
     quorum: hash(quorumPolicy),
     asked: Object.entries(asked).sort(([a], [b]) => (a < b ? -1 : 1)),
   };
@@ -110,11 +114,13 @@ export function openTrust({
 export class OpenedBasis {
   readonly policy: DecisionPolicy;
   readonly #trust: EvidenceTrust;
+  readonly #usableUntil: number;
   readonly #primitives = nodePrimitives();
   readonly #remembered = new Map<string, { readonly items: readonly EvidenceItem[]; readonly size: number }>();
   #size = 0;
 
-  private constructor(policy: DecisionPolicy, trust: EvidenceTrust) {
+  private constructor(policy: DecisionPolicy, trust: EvidenceTrust, usableUntil = Number.POSITIVE_INFINITY) {
+    this.#usableUntil = usableUntil;
     this.policy = policy;
     this.#trust = trust;
   }
@@ -122,11 +128,15 @@ export class OpenedBasis {
   /** @throws as `openBasis` */
   static async open(basis: DecisionBasis): Promise<OpenedBasis> {
     const { policy, trust } = await openBasis(basis);
-    return new OpenedBasis(policy, { ...trust, memory: new CheckpointMemory() });
+    return new OpenedBasis(policy, { ...trust, memory: new CheckpointMemory() }, basis.usableUntil);
   }
 
   /** @returns the digests of pieces whose bytes are needed and not there, in the place of a decision */
   decide(artifact: Artifact, pieces: readonly NamedPiece[], now: number): Decision | readonly string[] {
+    if (now > this.#usableUntil) {
+      const why = `the followed trust could be used until ${timeText(this.#usableUntil)}: run \`stele trust update\``;
+      return deny(this.policy, artifact, now, [reason('trust', why)]);
+    }
     const about = JSON.stringify(Object.entries(artifact.digest).sort(([a], [b]) => (a < b ? -1 : 1)));
     const missing: string[] = [];
     const evidence = pieces.flatMap((piece) => {

@@ -29,6 +29,8 @@ interface TrustBytes {
   /** The quorum policy. */
   readonly policy: Uint8Array | undefined;
   readonly lastCheckpoints: readonly Uint8Array[];
+  /** Of a followed repository: the last millisecond since 1970 at which it may be used without an update. */
+  readonly usableUntil?: number;
 }
 
 /** @throws ClientError `file`, `usage`, `trusted-root`, `log-key`, `policy`, `trust` */
@@ -87,11 +89,14 @@ async function followedOf(options: VerifyOptions): Promise<FollowedTargets | und
 async function ofFollowed(followed: FollowedTargets, given: readonly string[]): Promise<TrustBytes> {
   const { followedLastCheckpoints, followedPolicy, followedRoot } = await import('../followed-files.ts');
   const policy = followedPolicy(followed);
+  const trustedRoot = followedRoot(followed);
   return {
     logKey: undefined,
-    trustedRoot: followedRoot(followed),
+    trustedRoot,
     policy: policy === undefined ? undefined : encodeUtf8(policy),
     lastCheckpoints: [...followedLastCheckpoints(followed), ...(await readLastCheckpoints(given))],
+    // Last: it is that of all that was taken.
+    usableUntil: followed.usableUntil,
   };
 }
 

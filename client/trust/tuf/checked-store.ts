@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { concat, decodeUtf8, encodeUtf8, equal } from '../../../merkle/bytes.ts';
 import { writeFileDurable } from '../../../merkle/runtime/disk/files.ts';
 import { ClientError } from '../../errors.ts';
-import { checkAge, checkExpiry, type Expiring, type TrustAge, UPDATE } from './expiry.ts';
+import { checkAge, checkExpiry, type Expiring, lastUsable, type TrustAge, UPDATE } from './expiry.ts';
 import { type FollowedTargets, followedNames, isLastCheckpoint } from './followed-targets.ts';
 import type { FollowedTrust } from './load-trust.ts';
 import { CHECKED, dirsOf, fileOf, MAX_STATE, readTrusted, STATE } from './local-store.ts';
@@ -96,14 +96,19 @@ export function checkedTrust(dir: string, age: Omit<TrustAge, 'age'>): FollowedT
   checkExpiry('the followed root', roles.root, age.now, UPDATE);
   checkExpiry('the followed targets metadata', roles.targets, age.now, UPDATE);
   checkAge(roles.timestamp, roles.snapshot, { ...age, age: age.now - accepted });
+  const used: Expiring[] = [roles.root, roles.targets];
   return {
     mirror,
     lastCheckpoints: Object.keys(targets).filter(isLastCheckpoint),
+    get usableUntil() {
+      return lastUsable(used, accepted, age.maxAge);
+    },
     target(name) {
       if (!Object.hasOwn(targets, name)) throw new Error(`no command uses the target ${name}`);
       const { sha256, asked } = targets[name]!;
       for (const [role, signed] of Object.entries(asked)) {
         checkExpiry(`the followed role ${role}`, signed, age.now, UPDATE);
+        used.push(signed);
       }
       return sha256 === undefined ? undefined : fileOf(dir, sha256, `the target ${name}`);
     },

@@ -28,6 +28,11 @@ export function checkExpiry(what: string, { version, expires }: Expiring, now: n
 /** How far two clocks may be apart. */
 const CLOCK_SLACK_MS = 5 * 60_000;
 
+/** The last millisecond at which `checkExpiry` passes for all of them, and `checkAge` for the age of a timestamp that was accepted then. */
+export function lastUsable(signed: readonly Expiring[], accepted: number, maxAge = Number.POSITIVE_INFINITY): number {
+  return Math.min(accepted + maxAge, ...signed.map(({ expires }) => expires - 1));
+}
+
 export interface TrustAge {
   /** Milliseconds since 1970. */
   readonly now: number;

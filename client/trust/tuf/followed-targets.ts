@@ -28,6 +28,8 @@ export interface FollowedTargets {
    * @throws ClientError `trust`: it is not here, or was changed; `tuf-expired`: of a delegated role
    */
   target(name: string): Uint8Array | undefined;
+  /** The last millisecond since 1970 at which the repository, and the targets that were taken so far, may be used without an update. */
+  readonly usableUntil: number;
 }
 
 /** Names of targets that commands may use. @param top names of the top-level role */

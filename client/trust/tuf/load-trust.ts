@@ -2,7 +2,7 @@
 import { ClientError } from '../../errors.ts';
 import { acceptRoot, acceptSnapshot, acceptTargets, acceptTimestamp, checkBytes } from './accept.ts';
 import { searchTarget, type Wanted } from './delegation-search.ts';
-import { checkAge, checkExpiry, UPDATE } from './expiry.ts';
+import { checkAge, checkExpiry, type Expiring, lastUsable, UPDATE } from './expiry.ts';
 import { type FollowedTargets, isLastCheckpoint } from './followed-targets.ts';
 import type { Root, Snapshot, Targets, Timestamp } from './metadata.ts';
 import type { TargetFile } from './metadata-fields.ts';
@@ -64,9 +64,11 @@ export function loadTrust(store: TrustStore, options: LoadOptions = {}): Followe
 function load(store: TrustStore, state: TrustState, options: LoadOptions): FollowedTrust {
   const { now = Date.now(), maxAge, warn, takeExpired = false } = options;
   const { set } = state;
+  const used: Expiring[] = [];
   const unexpired = (what: string, signed: Root | Targets): void => {
     if (takeExpired && now >= signed.expires) warn?.(`${what} has expired`);
     else checkExpiry(what, signed, now, UPDATE);
+    used.push(signed);
   };
   const root = acceptRoot(store.file(state.root, 'the root')).signed;
   const setRoot = set.root === state.root ? root : acceptRoot(store.file(set.root, 'a root')).signed;
@@ -114,6 +116,9 @@ function load(store: TrustStore, state: TrustState, options: LoadOptions): Follo
     targets,
     age,
     find,
+    get usableUntil() {
+      return lastUsable(used, state.accepted, maxAge);
+    },
     target(name) {
       const { file } = find(name);
       if (file === undefined) return undefined;

@@ -192,7 +192,8 @@ function nameOf({ name, digest }: DecisionPolicy): Decision['policy'] {
   return { name, digest };
 }
 
-function deny(
+/** A deny apart from any rule. */
+export function deny(
   policy: DecisionPolicy,
   artifact: Artifact,
   now: number,

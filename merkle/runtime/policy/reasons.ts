@@ -28,6 +28,7 @@ export const REASONS = {
   'forbidden-package': 'the artifact holds a package, a license or a digest that the rule forbids',
   license: 'a package has a license that the rule does not take, or none that is known',
   lock: 'the lock file does not fix the bytes of a package, or they come from elsewhere',
+  trust: 'the followed trust is too old, or has expired',
   limit: 'there is more evidence than a decision takes, or it takes too long',
   internal: 'an unexpected error ended the check',
 } as const;

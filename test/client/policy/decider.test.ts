@@ -75,6 +75,18 @@ describe.each([0, 2])('a decider with %i threads', (threads) => {
     await expect(last).rejects.toMatchObject({ code: 'unavailable' });
   });
 
+  it('denies once its trust is too old, until it has read a newer one', async () => {
+    let basis: DecisionBasis = { ...basisOf(), usableUntil: NOW };
+    const decider = await deciderOf(threads, async () => basis);
+    const decided = (ahead: number) => decider.decide(ARTIFACT, [signature, good], undefined, ahead);
+    expect((await decided(0)).verdict).toBe('allow');
+    expect(await decided(1)).toMatchObject({ verdict: 'deny', rules: [], reasons: [{ code: 'trust' }] });
+    basis = { ...basisOf(), usableUntil: NOW + 1 };
+    await decider.reload();
+    expect((await decided(1)).verdict).toBe('allow');
+    expect((await decided(2)).verdict).toBe('deny');
+  });
+
   it('keeps its policy where the next one is wrong', async () => {
     let basis = basisOf();
     const decider = await deciderOf(threads, async () => basis);
@@ -114,6 +126,7 @@ describe('the versions of a decider', () => {
     ['the trusted root', { trustedRoot: text('{}') }],
     ['the key of the log', { logKey: 'log.example.com+1a2b3c4d+AbCd' }],
     ['a last checkpoint', { lastCheckpoints: [FILE] }],
+    ['the end of the trust', { usableUntil: NOW }],
     ['what is asked of the evidence', { asked: { requireLogs: 2 } }],
   ])('change with %s', (_, change) => {
     expect(versionsOf({ ...basis, ...change })).not.toBe(versionsOf(basis));

@@ -34,7 +34,9 @@ function learned(load: (warn: (sentence: string) => void) => ReturnType<typeof c
   const trust = orError(() => load((sentence) => warnings.push(sentence)));
   if (typeof trust === 'string' || trust === undefined) return { trust, warnings };
   const { mirror, lastCheckpoints, target } = trust as NonNullable<ReturnType<typeof checkedTrust>>;
-  return { mirror, lastCheckpoints, warnings, targets: NAMES.map((name) => orError(() => target(name)?.toString())) };
+  const targets = NAMES.map((name) => orError(() => target(name)?.toString()));
+  const { usableUntil } = trust as NonNullable<ReturnType<typeof checkedTrust>>;
+  return { mirror, lastCheckpoints, warnings, targets, usableUntil };
 }
 
 const byChecked = (now: number, maxAge?: number) =>
@@ -62,6 +64,20 @@ describe('what the last update found', () => {
       expect(byChecked(now, maxAge)).toEqual(byLoad(now, maxAge));
       expect(byChecked(now, maxAge)).not.toMatchObject({ trust: undefined });
     }
+  });
+
+  it('says until when it may be used, with what was taken of it', () => {
+    const of = (now: number, maxAge?: number) => checkedTrust(followed.store.dir, { now, maxAge })!;
+    const ends = (now: number, maxAge?: number) => () => of(now, maxAge).target('monitor_config.json');
+    const trust = of(Date.now());
+    expect(() => of(trust.usableUntil)).not.toThrow();
+    expect(() => of(trust.usableUntil + 1)).toThrow(/expired at/);
+    trust.target('monitor_config.json');
+    expect(ends(trust.usableUntil)).not.toThrow();
+    expect(ends(trust.usableUntil + 1)).toThrow(/role team, version 1, expired at/);
+    const { usableUntil } = of(Date.now(), DAY);
+    expect(ends(usableUntil, DAY)).not.toThrow();
+    expect(ends(usableUntil + 1, DAY)).toThrow('longer than --max-trust-age');
   });
 
   it('knows also of a target that is not there by whose word it is not there', () => {
