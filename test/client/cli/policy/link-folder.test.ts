@@ -10,11 +10,14 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true }));
 
-it('reads the links of a step one by one, so that all of them are never in memory', () => {
+it('reads each link when it is asked for, so that all of them are never in memory', () => {
   writeFileSync(join(dir, 'build.00000000.link'), 'first');
   mkdirSync(join(dir, 'build.11111111.link'));
   writeFileSync(join(dir, 'other.00000000.link'), 'of another step');
-  const links = linkFolder(dir).linksOf('build')[Symbol.iterator]();
-  expect(links.next().value).toMatchObject({ name: 'build.00000000.link', bytes: Buffer.from('first') });
-  expect(() => links.next()).toThrow(/build\.11111111\.link cannot be read: it is no regular file/);
+  const [first, second, ...more] = linkFolder(dir).linksOf('build');
+  expect(more).toEqual([]);
+  expect(first!.name).toBe('build.00000000.link');
+  writeFileSync(join(dir, 'build.00000000.link'), 'changed before it is read');
+  expect(Buffer.from(first!.read()).toString()).toBe('changed before it is read');
+  expect(() => second!.read()).toThrow(/build\.11111111\.link cannot be read: it is no regular file/);
 });
