@@ -356,7 +356,7 @@ describe('risks of a software supply chain', () => {
       'quorum',
       ...ask,
     );
-    expect(status).toBe(1);
+    expect(status).toBe(2);
     expect(err).toContain('stele: error [network]');
   });
 
