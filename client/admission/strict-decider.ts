@@ -8,6 +8,7 @@ import type { ImageDecider, ReloadingDecider } from './types.ts';
 export class StrictDecider implements ImageDecider {
   readonly #decider: ReloadingDecider;
   #problem: string | undefined;
+  #reloading: Promise<string | undefined> = Promise.resolve(undefined);
 
   constructor(decider: ReloadingDecider) {
     this.#decider = decider;
@@ -38,8 +39,17 @@ export class StrictDecider implements ImageDecider {
     await this.#decider.decide(nothing, [], new AbortController().signal);
   }
 
-  /** Reads policy and trust again. Resolves with why they cannot be used; with undefined where they can. */
-  async reload(): Promise<string | undefined> {
+  /**
+   * Reads policy and trust again. Resolves with why they cannot be used; with undefined where they can. One after the other: the files that
+   * were read first could be used last.
+   */
+  reload(): Promise<string | undefined> {
+    this.#reloading = this.#reloading.then(() => this.#read());
+    return this.#reloading;
+  }
+
+  /** Never rejects. */
+  async #read(): Promise<string | undefined> {
     try {
       await this.#decider.reload();
       this.#problem = undefined;
