@@ -101,7 +101,9 @@ describe('the trust files of several shards', () => {
   it('take the witnesses of the last shard, and hide those of this machine from others', () => {
     const policy =
       'log x\nwitness w w.test/w+b2f4f9da+BAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g http://127.0.0.1:1\nquorum w\n';
-    expect(() => trustFiles([frozen, { ...next, policy }])).toThrow(/policy cannot be used/);
+    expect(() => trustFiles([frozen, { ...next, policy }])).toThrow(
+      /the quorum policy \(tlog-policy\) cannot be used: line 3/,
+    );
     expect(
       trustFiles([{ ...frozen, policy: 'quorum nobody\n' }, next]).find(({ name }) => name === 'policy')?.text,
     ).toContain('quorum none');
