@@ -1,4 +1,7 @@
-/** A ceremony command by command, each in a process of its own, with the tokens of SoftHSM. Built first (`npm test` does). */
+/**
+ * A ceremony command by command, each in a process of its own, with the tokens of SoftHSM. Built first (`npm test` does). The file is
+ * long because each test needs the same holders, tokens and steps, whose making takes its first part.
+ */
 import {
   appendFileSync,
   chmodSync,
