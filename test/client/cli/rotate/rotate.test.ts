@@ -34,6 +34,19 @@ async function started(two = log): Promise<ServeProcess> {
   return server;
 }
 
+/** A log with one entry, and with a witness that knows its key and no other. `add` tells the witness a further key. */
+async function startedWithWitness() {
+  const witness = await startWitness(at('witness'), 'w.test/w', []);
+  later(() => witness.stop());
+  writeFileSync(at('policy'), `witness w ${witness.verifierKeys[0]} ${witness.url}\nquorum w\n`);
+  log = await twoNames(at('data'), ['--policy', at('policy')]);
+  const server = await started();
+  const add = (vkey: string) => stele(['witness', 'log', 'add', vkey, '--data', at('witness')]);
+  await add(server.verifierKeys[0]!);
+  expect(await sign('old', log.first)).toMatchObject({ code: 0 });
+  return { server, witness, add };
+}
+
 const rotate = (...args: string[]): Promise<Ran> => stele(['log', 'rotate', ...args, ...log.settings]);
 const result = ({ stdout }: Ran) => JSON.parse(stdout) as Record<string, unknown>;
 
@@ -188,14 +201,7 @@ describe('a rotation', () => {
   });
 
   it('stops before anything is frozen where the witnesses do not know the new key', async () => {
-    const witness = await startWitness(at('witness'), 'w.test/w', []);
-    later(() => witness.stop());
-    writeFileSync(at('policy'), `witness w ${witness.verifierKeys[0]} ${witness.url}\nquorum w\n`);
-    log = await twoNames(at('data'), ['--policy', at('policy')]);
-    const server = await started();
-    const add = (vkey: string) => stele(['witness', 'log', 'add', vkey, '--data', at('witness')]);
-    await add(server.verifierKeys[0]!);
-    expect(await sign('old', log.first)).toMatchObject({ code: 0 });
+    const { server, witness, add } = await startedWithWitness();
     const ran = await rotate(log.next, ...repository.options, '--yes', '--json');
     expect(ran.code).toBe(1);
     expect(result(ran)).toMatchObject({ ok: false, step: 'witness', waitsFor: 'witnesses' });
@@ -368,14 +374,7 @@ describe('a kill', () => {
   );
 
   it('at the step witness leaves the log as it was, and a repeat finishes', async () => {
-    const witness = await startWitness(at('witness'), 'w.test/w', []);
-    later(() => witness.stop());
-    writeFileSync(at('policy'), `witness w ${witness.verifierKeys[0]} ${witness.url}\nquorum w\n`);
-    log = await twoNames(at('data'), ['--policy', at('policy')]);
-    const server = await started();
-    const add = (vkey: string) => stele(['witness', 'log', 'add', vkey, '--data', at('witness')]);
-    await add(server.verifierKeys[0]!);
-    expect(await sign('old', log.first)).toMatchObject({ code: 0 });
+    const { server, add } = await startedWithWitness();
     await killedAt('witness', server);
     const again = await started();
     expect(await statuses()).toEqual(['open', 'prepared']);
