@@ -169,6 +169,68 @@ const codefresh: Preset = {
   },
 };
 
+const spiffe: Preset = {
+  title: 'workloads of SPIFFE',
+  parameters: {
+    trustDomain: {
+      description: 'The trust domain of the SPIFFE IDs.',
+      form: /^[a-z0-9._-]{1,255}$/,
+      example: 'example.org',
+      required: true,
+    },
+    path: {
+      description:
+        'The path below it: `*` is any part of one segment, and `**` at the end one or more segments. Without it the whole trust domain.',
+      // A segment of dots and stars alone could stand for a relative one.
+      form: /^(?!.*\*\*.)(?!.*[^/]\*\*)(?:\/(?:\*\*?|(?=[^/]*[A-Za-z0-9_-])[A-Za-z0-9._*-]+)){1,64}$/,
+      example: '/build/**',
+    },
+    issuer: {
+      description:
+        'The identity provider that the certificate must name too, for certificates of a certificate authority.',
+      form: /^\S{1,1024}$/,
+      example: 'https://id.example.org',
+    },
+  },
+  expand({ trustDomain, path = '', issuer }, role) {
+    const name = RE2JS.quote(`spiffe://${trustDomain}`);
+    if (role === 'expect') {
+      const below = path === '' ? `(?:/${EXPECTED.below})?` : pathPattern(`${path}`, EXPECTED);
+      return [{ identity: { pattern: `${name}${below}` }, ...(issuer && { issuer }) }];
+    }
+    const written = `${name}${path === '' ? '/.*' : pathPattern(`${path}`, WATCHED)}`;
+    // Scheme and trust domain have one spelling, and an impostor may take another one.
+    const anySpelling = { pattern: path === '' ? `(?i:${name}(?:[:/?#].*)?)` : `(?i:${written})` };
+    return [{ identity: { pattern: written } }, { identity: anySpelling }];
+  },
+};
+
+/** A segment of a SPIFFE ID's path, which is not `.` and not `..`: SPIFFE-ID section 2.2. */
+const SEGMENT = '(?:[A-Za-z0-9_-]|\\.[A-Za-z0-9_-]|\\.\\.[A-Za-z0-9._-])[A-Za-z0-9._-]*';
+
+/** What the stars of a path stand for, in RE2. */
+interface Stars {
+  /** `*` beside other characters of its segment. */
+  readonly part: string;
+  /** `*` alone. */
+  readonly segment: string;
+  /** `**`. */
+  readonly below: string;
+}
+
+const EXPECTED: Stars = { part: '[A-Za-z0-9._-]*', segment: SEGMENT, below: `${SEGMENT}(?:/${SEGMENT})*` };
+const WATCHED: Stars = { part: '[^/]*', segment: '[^/]*', below: '.*' };
+
+function pathPattern(path: string, { part, segment, below }: Stars): string {
+  const segments = path.split('/').slice(1);
+  return segments
+    .map((one) => {
+      if (one === '**') return `/${below}`;
+      return one === '*' ? `/${segment}` : `/${one.split('*').map(RE2JS.quote).join(part)}`;
+    })
+    .join('');
+}
+
 /** By their name in a condition. */
 export const PRESETS: Readonly<Record<string, Preset>> = {
   githubActions,
@@ -177,6 +239,7 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
   buildkite,
   circleCi,
   codefresh,
+  spiffe,
 };
 
 const ANY: TextMatch = { pattern: '.*' };

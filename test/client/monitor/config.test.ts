@@ -370,4 +370,93 @@ expect: { gitlabCi: { project: acme/tools/app, ref: refs/heads/main } }`;
       ['match'],
     ],
   ])('%s', (_, rule, options, want) => expect(tried(rule, options)).toEqual(want));
+
+  const SPIFFE = `
+name: builds
+watch: { spiffe: { trustDomain: example.org } }
+expect: [{ spiffe: { trustDomain: example.org, path: /build/** } }, { spiffe: { trustDomain: example.org, path: '/release/*/job-*', issuer: 'https://id.example.org' } }]`;
+  const issuer = 'https://id.example.org';
+
+  it.each<[string, CertificateOptions, string[]]>([
+    ['an expected path', { names: ['spiffe://example.org/build/main'] }, []],
+    ['a deeper path', { names: ['spiffe://example.org/build/team/main'] }, []],
+    ['a path of one segment and a part of one', { names: ['spiffe://example.org/release/app/job-7'], issuer }, []],
+    [
+      'another issuer',
+      { names: ['spiffe://example.org/release/app/job-7'], issuer: 'https://x.example' },
+      ['unexpected'],
+    ],
+    ['no issuer', { names: ['spiffe://example.org/release/app/job-7'] }, ['unexpected']],
+    ['more segments than a star', { names: ['spiffe://example.org/release/a/b/job-7'], issuer }, ['unexpected']],
+    ['another path', { names: ['spiffe://example.org/deploy/main'] }, ['unexpected']],
+    ['the path itself', { names: ['spiffe://example.org/build'] }, ['unexpected']],
+    ['a path that only begins so', { names: ['spiffe://example.org/builder/main'] }, ['unexpected']],
+    ['the trust domain alone', { names: ['spiffe://example.org'] }, ['unexpected']],
+    ['traversal', { names: ['spiffe://example.org/build/../deploy'] }, ['unexpected']],
+    ['traversal at the end', { names: ['spiffe://example.org/build/..'] }, ['unexpected']],
+    ['a relative segment', { names: ['spiffe://example.org/build/./main'] }, ['unexpected']],
+    ['an empty segment', { names: ['spiffe://example.org/build//main'] }, ['unexpected']],
+    ['a slash at the end', { names: ['spiffe://example.org/build/main/'] }, ['unexpected']],
+    ['percent signs', { names: ['spiffe://example.org/build/%2e%2e/main'] }, ['unexpected']],
+    ['a query', { names: ['spiffe://example.org/build/main?x'] }, ['unexpected']],
+    ['a second name', { names: ['spiffe://example.org/build/main', 'x@example.org'] }, ['unexpected']],
+    ['two SPIFFE IDs', { names: ['spiffe://example.org/build/main', 'spiffe://other.org/x'] }, ['unexpected']],
+    ['the name in another kind', { names: ['upn:spiffe://example.org/build/main'] }, ['unexpected']],
+    ['another spelling of the scheme', { names: ['SPIFFE://example.org/build/main'] }, ['unexpected']],
+    ['another spelling of the trust domain', { names: ['spiffe://EXAMPLE.org/build/main'] }, ['unexpected']],
+    ['a port', { names: ['spiffe://example.org:443/build/main'] }, ['unexpected']],
+    ['segments of dots, which are names', { names: ['spiffe://example.org/build/...'] }, []],
+    ['another trust domain', { names: ['spiffe://other.org/build/main'] }, []],
+    ['a trust domain that only begins so', { names: ['spiffe://example.org.evil.example/build/main'] }, []],
+    ['a trust domain that only ends so', { names: ['spiffe://evil-example.org/build/main'] }, []],
+    ['a trust domain that only looks so', { names: ['spiffe://examplexorg/build/main'] }, []],
+    ['a trust domain below', { names: ['spiffe://sub.example.org/build/main'] }, []],
+  ])('SPIFFE: %s', (_, options, want) => expect(tried(SPIFFE, options)).toEqual(want));
+
+  it.each<[string, CertificateOptions, string[]]>([
+    ['below it', { names: ['spiffe://example.org/build/main'] }, ['match']],
+    ['below it by traversal', { names: ['spiffe://example.org/build/../deploy'] }, ['match']],
+    ['in another spelling', { names: ['spiffe://example.org/BUILD/main'] }, ['match']],
+    ['beside it', { names: ['spiffe://example.org/deploy/main'] }, []],
+  ])('SPIFFE watches a path: %s', (_, options, want) => {
+    expect(tried('{ name: a, watch: { spiffe: { trustDomain: example.org, path: /build/** } } }', options)).toEqual(
+      want,
+    );
+  });
+
+  it('SPIFFE expects a whole trust domain, with nothing that is no SPIFFE ID', () => {
+    const rule =
+      '{ name: a, watch: { spiffe: { trustDomain: example.org } }, expect: { spiffe: { trustDomain: example.org } } }';
+    expect(tried(rule, { names: ['spiffe://example.org'] })).toEqual([]);
+    expect(tried(rule, { names: ['spiffe://example.org/a/b'] })).toEqual([]);
+    expect(tried(rule, { names: ['spiffe://example.org/a/../b'] })).toEqual(['unexpected']);
+  });
+
+  it('SPIFFE finds a name in an entry that cannot be read', () => {
+    const file = join(dir, 'rule.yaml');
+    writeFileSync(file, '{ name: a, watch: { spiffe: { trustDomain: example.org, path: /build/** } } }');
+    const certificate = fulcioCertificate({ names: ['spiffe://example.org/build/main'] });
+    certificate[0] = 0x31;
+    const found = new RuleEngine(loadRules(file).rules).match(readEntry(hashedRekord({ certificate })), 'a');
+    expect(found).toMatchObject([{ kind: 'unreadable' }]);
+  });
+
+  it.each([
+    ['{ path: /build/** }', /trustDomain".* is missing/],
+    ['{ trustDomain: Example.org }', /trustDomain".* is "Example.org"; allowed: such as example.org/],
+    ['{ trustDomain: "*" }', /trustDomain".* is/],
+    ['{ trustDomain: { pattern: ".*" } }', /takes no pattern/],
+    ['{ trustDomain: example.org, path: build/** }', /path".* is/],
+    ['{ trustDomain: example.org, path: /build/ }', /path".* is/],
+    ['{ trustDomain: example.org, path: /**/build }', /path".* is/],
+    ['{ trustDomain: example.org, path: /build** }', /path".* is/],
+    ['{ trustDomain: example.org, path: /build/.. }', /path".* is/],
+    ['{ trustDomain: example.org, path: "/build/.*" }', /path".* is/],
+    ['{ trustDomain: example.org, path: { pattern: ".*" } }', /takes no pattern/],
+    ['{ trustDomain: example.org, paths: /build/** }', /paths".* is unknown/],
+  ])('SPIFFE refuses %s', (preset, message) => {
+    const file = join(dir, 'rule.yaml');
+    writeFileSync(file, `{ name: a, watch: { spiffe: ${preset} } }`);
+    expect(() => loadRules(file)).toThrow(message);
+  });
 });
