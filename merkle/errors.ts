@@ -46,6 +46,15 @@ export type MerkleErrorCode =
   // An authority refused to stamp, or a time stamp is of another message, or its authority is not trusted.
   | 'bad-timestamp'
   | 'bad-rule' // a rule for an identity is empty, or has a pattern or an extension that cannot be used
+  | 'bad-spiffe-id' // a SPIFFE ID or a trust domain breaks SPIFFE-ID section 2
+  | 'bad-spiffe-bundle' // a trust bundle is malformed, or has a private key, or certificates that are no authority's
+  | 'svid-authority' // the certificate of an authority stands in place of a workload's
+  | 'svid-names' // an X.509-SVID does not have exactly one URI
+  | 'svid-usage' // an X.509-SVID is not for this use
+  | 'svid-trust-domain' // the bundle of an X.509-SVID's trust domain is missing, or has no X.509 authority
+  | 'svid-expired' // an X.509-SVID has expired
+  | 'svid-not-yet-valid' // an X.509-SVID is not valid yet
+  | 'svid-chain' // an X.509-SVID has no valid path to an authority of its trust domain
   | 'unsupported'; // the input is well-formed, but of a kind that this version does not check
 
 export class MerkleError extends CodedError<MerkleErrorCode> {
