@@ -28,6 +28,7 @@ export type RuntimeErrorCode =
   | 'predicate' // The predicate of a statement, a link or a layout is not what its type says; the message names the field.
   | 'config' // A setting is unknown, wrong or missing.
   | 'decision-policy' // A decision policy, or a condition in it, is wrong.
+  | 'access-policy' // An access policy, or a condition in it, is wrong.
   | 'network' // A server does not answer, or not in time, or not to the end.
   | 'too-long'; // A server answers with more bytes than the caller accepts.
 

@@ -10,17 +10,10 @@ import { RuntimeError } from '../runtime-errors.ts';
 import { MAX_ARTIFACT_PATTERN } from './artifact-pattern.ts';
 import { CHECKS } from './checks.ts';
 import { SIGNATURE_TYPE } from './judge-evidence.ts';
-import {
-  AGE_ALLOWED,
-  CONDITIONS_ALLOWED,
-  MAX_CONDITIONS,
-  NAME,
-  NAME_ALLOWED,
-  POLICY_VERSION,
-  PolicySchema,
-  TYPES_ALLOWED,
-} from './policy-schema.ts';
+import { AGE_ALLOWED, PolicySchema, TYPES_ALLOWED } from './policy-schema.ts';
 import { compileSigners, type NamedSigner, type ReadKeyFile, readKeyText, readSigners } from './policy-signers.ts';
+import { NAME, NAME_ALLOWED, POLICY_VERSION } from './policy-values.ts';
+import { type ConditionText, readConditions } from './read-conditions.ts';
 import type { DecisionPolicy, DecisionRule, EvidenceCheck, PolicySigner } from './types.ts';
 
 /** Largest policy file, in bytes. */
@@ -31,13 +24,6 @@ const MAX_TYPES = 16;
 const AGE = /^([1-9][0-9]{0,9})([smhd])$/;
 const AGE_UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const MAX_AGE = 36_500 * 86_400_000;
-
-/** A condition as the file has it. */
-interface ConditionText {
-  readonly cel: string;
-  /** For people, where it is not true. */
-  readonly message?: string;
-}
 
 type RawRule = Omit<DecisionRule, 'signers' | 'checks' | 'quorum' | 'types'> & {
   readonly type: readonly string[];
@@ -242,29 +228,6 @@ function readTypes(value: unknown, at: SettingPath, walk: SettingsWalk): string[
     return walk.problem(Array.isArray(value) ? [...at, i] : at, `is ${shown(one)}; ${hint}`);
   });
   return read.includes(undefined) ? undefined : [...new Set(read as string[])];
-}
-
-function readConditions(value: unknown, at: SettingPath, walk: SettingsWalk): ConditionText[] | undefined {
-  if (!Array.isArray(value) || value.length === 0 || value.length > MAX_CONDITIONS) {
-    return walk.problem(at, `must be ${CONDITIONS_ALLOWED}`);
-  }
-  return value.flatMap((one: unknown, i) => {
-    if (typeof one === 'string' && one !== '') return [{ cel: one }];
-    const place = [...at, i];
-    if (!isMapping(one)) {
-      walk.problem(place, `is ${shown(one)}; allowed: a text, or { cel: …, message: … }`);
-      return [];
-    }
-    for (const name of Object.keys(one))
-      if (!['cel', 'message'].includes(name)) walk.unknown([...place, name], name, ['cel', 'message']);
-    const { cel, message } = one;
-    if (typeof cel !== 'string' || cel === '')
-      walk.problem([...place, 'cel'], `is ${shown(cel)}; allowed: an expression in CEL`);
-    if (message !== undefined && (typeof message !== 'string' || message === '' || message.length > 500)) {
-      walk.problem([...place, 'message'], `is ${shown(message)}; allowed: text of at most 500 characters`);
-    }
-    return typeof cel === 'string' ? [{ cel, ...(typeof message === 'string' ? { message } : {}) }] : [];
-  });
 }
 
 function wrong(file: string, why: string): RuntimeError {

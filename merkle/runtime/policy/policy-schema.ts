@@ -6,6 +6,7 @@ import { type TSchema, Type } from 'typebox';
 import { choice, count, list } from '../config/values.ts';
 import { MAX_ARTIFACT_PATTERN } from './artifact-pattern.ts';
 import { CHECKS } from './checks.ts';
+import { CONDITIONS_ALLOWED, NAME, NAME_ALLOWED, POLICY_VERSION } from './policy-values.ts';
 
 const opt = Type.Optional;
 
@@ -16,19 +17,13 @@ function own(kind: OwnKind, allowed: string, description: string): TSchema {
   return Type.Unknown({ kind, allowed, description });
 }
 
-export const POLICY_VERSION = 1;
-export const NAME_ALLOWED = 'a name of 1 to 100 characters, without control characters';
 export const MAX_SIGNERS = 1000;
-export const MAX_CONDITIONS = 32;
 export const SIGNERS_ALLOWED = `a mapping from 1 to ${MAX_SIGNERS} names to signers`;
 export const TYPES_ALLOWED =
   'a predicate type (a short name as in `stele attest`, or a URI), a list of 1 to 16 of them, `signature` for a signature over the artifact itself, or `commit` or `tag` for an object of git';
 export const AGE_ALLOWED = '1s to 36500d, written as 90s, 30m, 12h or 90d';
-export const CONDITIONS_ALLOWED = `a list of 1 to ${MAX_CONDITIONS} expressions in CEL, each a text or { cel: …, message: … }`;
 const MAX_RULES = 100;
 const ORIGIN = /^[!-~]{1,255}$/;
-/** Visible, and no control character. */
-export const NAME = /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Surrogate}]{1,100}$/u;
 
 /** A list that `list` would take also where it is empty. */
 function filled(check: (item: string) => boolean, allowed: string, description: string): TSchema {

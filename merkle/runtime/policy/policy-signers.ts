@@ -12,7 +12,8 @@ import { isMapping, type SettingsWalk, shown } from '../config/settings-walk.ts'
 import { readPublicKey } from '../crypto/public-key.ts';
 import { RuntimeError } from '../runtime-errors.ts';
 import { parseSshPublicKey } from './git/ssh-public-key.ts';
-import { MAX_SIGNERS, NAME, NAME_ALLOWED, SIGNERS_ALLOWED } from './policy-schema.ts';
+import { MAX_SIGNERS, SIGNERS_ALLOWED } from './policy-schema.ts';
+import { NAME, NAME_ALLOWED } from './policy-values.ts';
 import type { PolicySigner } from './types.ts';
 
 const MAX_KEY_FILE = 64 * 1024;

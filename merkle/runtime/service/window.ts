@@ -19,10 +19,11 @@ export class Window {
     return this.#counted(name) >= max;
   }
 
-  count(name: string): void {
+  /** @param events how many, at least 1 */
+  count(name: string, events = 1): void {
     const counted = this.#counted(name);
     if (counted === 0 && this.#counts.size >= MAX_NAMES) this.#counts.delete(this.#counts.keys().next().value!);
-    this.#counts.set(name, counted + 1);
+    this.#counts.set(name, counted + events);
   }
 
   /** Seconds until the window ends, at least 1. */
