@@ -30,6 +30,7 @@ export type RuntimeErrorCode =
   | 'decision-policy' // A decision policy, or a condition in it, is wrong.
   | 'access-policy' // An access policy, or a condition in it, is wrong.
   | 'network' // A server does not answer, or not in time, or not to the end.
+  | 'svid' // There is no X.509-SVID that is valid now. A retry may find one.
   | 'too-long'; // A server answers with more bytes than the caller accepts.
 
 /**

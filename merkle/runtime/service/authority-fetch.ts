@@ -23,7 +23,7 @@ export function fetchTrusting(authorities: readonly string[]): typeof fetch {
   return async (input, init = {}) => {
     const url = new URL(String(input));
     if (url.protocol !== 'https:') return await fetch(url, init);
-    return await send(https, url, { agent }, init);
+    return await sendBy(https, url, { agent }, init);
   };
 }
 
@@ -46,11 +46,15 @@ export function fetchGuarded(guard: AddressGuard, authorities?: readonly string[
       throw new TypeError(`${url.protocol} is no protocol of the web`);
     guard.checkLiteral(url.hostname);
     const options = { agent: agents[url.protocol], lookup: guard.lookup };
-    return await send(url.protocol === 'https:' ? https : http, url, options, init);
+    return await sendBy(url.protocol === 'https:' ? https : http, url, options, init);
   };
 }
 
-async function send(
+/**
+ * Sends one request of a `fetch` through `node:http` or `node:https`.
+ * @param through the agent, and what else Node's `request` takes
+ */
+export async function sendBy(
   by: typeof http | typeof https,
   url: URL,
   through: https.RequestOptions,
@@ -78,6 +82,8 @@ async function send(
       }
     });
     sent.on('error', failed);
+    // Node tells a request that it is aborted only once it has a connection.
+    signal?.addEventListener('abort', () => failed(signal.reason), { once: true });
     sent.end(bytes);
   });
 }

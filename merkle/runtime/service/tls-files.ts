@@ -28,12 +28,18 @@ export interface TlsPair {
   readonly clientCa?: string | undefined;
 }
 
-/** Reads both files and checks them here: the messages of OpenSSL would name no file. @throws RuntimeError `config`, `file` */
-export async function readTls(files: TlsFiles): Promise<TlsPair> {
+/**
+ * Reads both files and checks them here: the messages of OpenSSL would name no file.
+ *
+ * @param named what stands before `cert` and `key` in the names of the settings, for messages
+ * @throws RuntimeError `config`, `file`
+ */
+export async function readTls(files: TlsFiles, named = 'tls.'): Promise<TlsPair> {
   const cert = await readPem(files.cert);
   const key = await readPem(files.key);
-  if (!isUsable({ cert })) throw wrong(`\`tls.cert\`: ${files.cert} is not a certificate chain in PEM.`);
-  if (!isUsable({ key })) throw wrong(`\`tls.key\`: ${files.key} is not a private key in PEM without a passphrase.`);
+  if (!isUsable({ cert })) throw wrong(`\`${named}cert\`: ${files.cert} is not a certificate chain in PEM.`);
+  if (!isUsable({ key }))
+    throw wrong(`\`${named}key\`: ${files.key} is not a private key in PEM without a passphrase.`);
   // OpenSSL itself takes a certificate and a key of two algorithms as halves of two pairs.
   if (!new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) {
     throw wrong(`the key in ${files.key} is not the one of the certificate in ${files.cert}.`);
@@ -42,7 +48,7 @@ export async function readTls(files: TlsFiles): Promise<TlsPair> {
   if (authorities === undefined) return { cert, key };
   const clientCa = await readPem(authorities);
   // OpenSSL takes any text as no authority at all.
-  if (!isCertificate(clientCa)) throw wrong(`\`tls.clientCa\`: ${authorities} holds no certificate in PEM.`);
+  if (!isCertificate(clientCa)) throw wrong(`\`${named}clientCa\`: ${authorities} holds no certificate in PEM.`);
   return { cert, key, clientCa };
 }
 
@@ -86,27 +92,35 @@ interface TlsFacts {
   readonly fingerprint: string;
 }
 
-interface PortOptions {
+interface WatchOptions {
   readonly files: TlsFiles;
+  /** What the files hold now. */
   readonly pair: TlsPair;
-  readonly server: HttpServer | HttpsServer;
-  /** Another pair is in use. */
-  readonly onChange: (facts: TlsFacts) => void;
+  /** Puts another pair in use. */
+  readonly take: (pair: TlsPair) => void;
   /** The files changed and cannot be used, in one sentence; undefined where they can again. */
   readonly onProblem: (problem: string | undefined) => void;
   /** Default 2,000. */
   readonly watchMs?: number;
+  /** As for `readTls`. */
+  readonly named?: string;
+}
+
+interface PortOptions extends Omit<WatchOptions, 'take'> {
+  readonly server: HttpServer | HttpsServer;
+  /** Another pair is in use. */
+  readonly onChange: (facts: TlsFacts) => void;
 }
 
 /**
- * The pair of one port. New connections get the newest pair that could be read; open ones keep theirs.
+ * A pair in files. New connections get the newest pair that could be read; open ones keep theirs.
  *
  * Programs that renew certificates replace a file, or a symbolic link to it or to its directory. All of these change what
  * `stat` says of the path. The two files do not change at one moment, so a pair that does not fit is tried again, and is
  * a problem only where it stays.
  */
-export class TlsPort {
-  readonly #options: PortOptions;
+export class TlsWatch {
+  readonly #options: WatchOptions;
   readonly #timer: NodeJS.Timeout;
   #files: TlsFiles;
   #pair: TlsPair;
@@ -115,7 +129,7 @@ export class TlsPort {
   #failed = false;
   #busy: Promise<void> = Promise.resolve();
 
-  constructor(options: PortOptions) {
+  constructor(options: WatchOptions) {
     this.#options = options;
     this.#files = options.files;
     this.#pair = options.pair;
@@ -130,7 +144,7 @@ export class TlsPort {
   use(files: TlsFiles): Promise<void> {
     return this.#inTurn(async () => {
       const seen = await stampOfFiles(files);
-      this.#take(await readTls(files));
+      this.#take(await readTls(files, this.#options.named));
       this.#files = files;
       this.#seen = seen;
       this.#ended(undefined);
@@ -151,7 +165,7 @@ export class TlsPort {
     const seen = await stampOfFiles(this.#files);
     if (seen === this.#seen && !this.#failed) return;
     try {
-      this.#take(await readTls(this.#files));
+      this.#take(await readTls(this.#files, this.#options.named));
       this.#ended(undefined);
     } catch (error) {
       // The second file may be on its way.
@@ -165,16 +179,28 @@ export class TlsPort {
     const { cert, key, clientCa } = pair;
     const before = this.#pair;
     if (cert === before.cert && key === before.key && clientCa === before.clientCa) return;
-    const { server } = this.#options;
-    // Without `ca`, the server would take clients of every public authority.
-    if (server instanceof TlsServer) server.setSecureContext({ cert, key, ...(clientCa && { ca: clientCa }) });
+    this.#options.take(pair);
     this.#pair = pair;
-    this.#options.onChange(this.facts);
   }
 
   #ended(problem: string | undefined): void {
     this.#failed = problem !== undefined;
     this.#options.onProblem(problem);
+  }
+}
+
+/** The pair of one port, in files. */
+export class TlsPort extends TlsWatch {
+  constructor({ server, onChange, ...options }: PortOptions) {
+    super({
+      ...options,
+      take: (pair) => {
+        const { cert, key, clientCa } = pair;
+        // Without `ca`, the server would take clients of every public authority.
+        if (server instanceof TlsServer) server.setSecureContext({ cert, key, ...(clientCa && { ca: clientCa }) });
+        onChange(factsOf(pair));
+      },
+    });
   }
 }
 

@@ -1,0 +1,59 @@
+/** What this end of a TLS connection shows of itself, as a server or as a client: a certificate chain and its key, the newest each time. */
+import { X509Certificate } from 'node:crypto';
+import { RuntimeError } from '../runtime-errors.ts';
+import { readTls, type TlsPair, TlsWatch } from './tls-files.ts';
+
+export interface TlsIdentity {
+  /** The newest pair. @throws RuntimeError `svid`: none is valid now */
+  current(): TlsPair;
+  /** Calls the listener after each rotation, until the returned function is called. */
+  onChange(listener: () => void): () => void;
+  close(): Promise<void>;
+}
+
+interface FileOptions {
+  /** The files changed and cannot be used, in one sentence; undefined where they can again. */
+  readonly onProblem?: (problem: string | undefined) => void;
+  /** Default 2,000. */
+  readonly watchMs?: number;
+  /** What stands before `cert` and `key` in the names of the settings or flags, for messages. */
+  readonly named: string;
+}
+
+/**
+ * A chain and a key in files (PEM), read at once and again when the files change.
+ * @throws RuntimeError `config`, `file`
+ */
+export async function fileIdentity(
+  files: { readonly cert: string; readonly key: string },
+  { onProblem = () => {}, watchMs, named }: FileOptions,
+): Promise<TlsIdentity> {
+  let pair = await readTls(files, named);
+  const listeners = new Set<() => void>();
+  const watch = new TlsWatch({
+    files,
+    pair,
+    take: (next) => {
+      pair = next;
+      for (const listener of listeners) listener();
+    },
+    onProblem,
+    named,
+    ...(watchMs !== undefined && { watchMs }),
+  });
+  return {
+    current: () => {
+      const { validTo } = new X509Certificate(pair.cert);
+      if (Date.parse(validTo) >= Date.now()) return pair;
+      throw new RuntimeError(
+        'svid',
+        `the certificate in ${files.cert} ended at ${new Date(validTo).toISOString()}: renew it`,
+      );
+    },
+    onChange: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    close: async () => watch.close(),
+  };
+}
