@@ -1,16 +1,20 @@
 /**
- * Name constraints of authorities: RFC 5280 section 4.2.1.10, with the verdicts of Go's crypto/x509 (Go 1.26), which
- * cosign and sigstore-go use. Go is stricter than the RFC with e-mail addresses and URIs that it cannot read, and wider in
- * one place: a host or mail domain below the constraint `example.com` meets it, as for DNS names.
+ * Name constraints of authorities: RFC 5280 section 4.2.1.10, by the stricter of two readings: a name holds where Go's
+ * crypto/x509 (Go 1.26), which cosign and sigstore-go use, and OpenSSL (openssl-constraints.ts) both take it.
+ *
+ * Go refuses e-mail addresses and URIs that it cannot read, and takes a host or mail domain below the constraint
+ * `example.com`, as for DNS names. OpenSSL takes for URIs and e-mail addresses that domain itself alone.
  *
  *   NameConstraints: SEQUENCE { [0] permitted subtrees OPTIONAL, [1] excluded subtrees OPTIONAL }
  *   subtree: SEQUENCE { base GeneralName }       the minimum is always 0, and the maximum absent
  */
 import { printable } from '../printable.ts';
 import { type Certificate, EXTENSION, isSelfIssued } from './certificate.ts';
+import type { AlternativeName } from './certificate-names.ts';
 import { badDer, constructed, type Der, parseDer, primitive, TAG } from './der.ts';
-import { asciiOf, expectTag, fieldsOf, oidOf } from './der-fields.ts';
+import { asciiOf, expectTag, fieldsOf, oidOf, utf8Of } from './der-fields.ts';
 import { hostOfUri, isDomainName, isIpv4, isIpv6, type Mailbox, mailboxOf } from './name-forms.ts';
+import { dnsNameOf, opensslMatcher } from './openssl-constraints.ts';
 
 type Kind = 'dns' | 'email' | 'ip' | 'uri';
 
@@ -45,6 +49,7 @@ const KINDS: ReadonlyMap<number, Kind> = new Map([
 const IPV4_MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 const DIRECTORY_NAME = constructed(4);
 const EMAIL_ATTRIBUTE = '1.2.840.113549.1.9.1';
+const COMMON_NAME = '2.5.4.3';
 
 /**
  * Why the names in a path do not meet its name constraints, with the certificate that bears the name; undefined if they do.
@@ -62,7 +67,7 @@ export function brokenConstraint(
     const constraints = readConstraints(extension);
     for (const [below, certificate] of path.slice(0, at).entries()) {
       const isExempt = below > 0 && isSelfIssued(certificate);
-      const why = isExempt ? undefined : brokenBy(certificate, constraints);
+      const why = isExempt ? undefined : brokenBy(certificate, constraints, below === 0);
       if (why !== undefined) {
         return { certificate, why: `${why} (name constraints of "${printable(issuer.subject).slice(0, 320)}")` };
       }
@@ -71,36 +76,74 @@ export function brokenConstraint(
   return undefined;
 }
 
-/** The name of `certificate` that breaks the constraints, in words. */
-function brokenBy(certificate: Certificate, constraints: NameConstraints): string | undefined {
+/**
+ * Why an authority may not certify a name by its own constraints; undefined if it may. Here a kind of name without a
+ * permitted subtree may not be certified, where `brokenConstraint` takes it, as RFC 5280 does.
+ * @throws MerkleError `bad-der` for malformed constraints
+ */
+export function whyNotPermitted(authority: Certificate, { type, value }: AlternativeName): string | undefined {
+  const extension = authority.extension(EXTENSION.nameConstraints);
+  const constraints = extension && readConstraints(extension);
+  if (type === 'other' || constraints === undefined || constraints.permitted[type].length === 0) {
+    return `names ${type === 'other' ? 'a name of another kind' : quoted(type, value)}, a kind of name that its authority is not for`;
+  }
+  return constraints.unknown === undefined ? brokenByName(type, value, constraints) : UNJUDGED;
+}
+
+/**
+ * The subtrees that an authority permits, by kind of name; undefined without constraints.
+ * @throws MerkleError `bad-der` for malformed constraints
+ */
+export function permittedSubtrees(authority: Certificate): Subtrees | undefined {
+  const extension = authority.extension(EXTENSION.nameConstraints);
+  return extension && readConstraints(extension).permitted;
+}
+
+const UNJUDGED = 'has an authority with name constraints of a kind that this version cannot judge';
+
+/** The name of `certificate` that breaks the constraints, in words. @param isLeaf whether it is the first of its path */
+function brokenBy(certificate: Certificate, constraints: NameConstraints, isLeaf: boolean): string | undefined {
   const { names, subject } = certificate;
   if (constraints.unknown !== undefined) {
     const { tags, critical } = constraints.unknown;
     const hasSuch = (tags.has(DIRECTORY_NAME) && subject !== '') || names.some(({ type }) => type === 'other');
-    if (critical || hasSuch) return 'has an authority with name constraints of a kind that this version cannot judge';
+    if (critical || hasSuch) return UNJUDGED;
   }
   for (const { type, value } of names) {
     const why = type === 'other' ? undefined : brokenByName(type, value, constraints);
     if (why !== undefined) return why;
   }
-  if (certificate.extension(EXTENSION.subjectAltName) !== undefined) return undefined;
-  // Without alternative names, the constraints hold for the addresses in the subject.
-  for (const email of emailsOf(certificate)) {
+  // The constraints hold for the addresses in the subject too: by the RFC where there are no alternative names, by OpenSSL always.
+  for (const email of subjectTexts(certificate, EMAIL_ATTRIBUTE)) {
     const why = brokenByName('email', email, constraints);
+    if (why !== undefined) return why;
+  }
+  // OpenSSL reads a common name as a host where no alternative name is one.
+  if (!isLeaf || names.some(({ type }) => type === 'dns')) return undefined;
+  for (const host of subjectTexts(certificate, COMMON_NAME).flatMap(dnsNameOf)) {
+    const why = brokenByName('dns', host, constraints);
     if (why !== undefined) return why;
   }
   return undefined;
 }
 
 function brokenByName(kind: Kind, value: string, { permitted, excluded }: NameConstraints): string | undefined {
-  const name = `the ${LABELS[kind]} "${printable(value).slice(0, 320)}"`;
+  const name = quoted(kind, value);
   const within = matcherOf(kind, value);
   if (typeof within === 'string') return `names ${name}, ${within}, which cannot be compared with name constraints`;
-  if (permitted[kind].length > 0 && !permitted[kind].some((subtree) => within(subtree, false))) {
-    return `names ${name}, which its authority may not certify`;
-  }
-  const isExcluded = excluded[kind].some((subtree) => within(subtree, true));
+  const isConstrained = permitted[kind].length > 0 || excluded[kind].length > 0;
+  const withinToo = kind === 'ip' || !isConstrained ? within : opensslMatcher(kind, value);
+  if (withinToo === undefined) return `names ${name}, which OpenSSL cannot compare with name constraints`;
+  const isPermitted = [within, withinToo].every((reading) =>
+    permitted[kind].some((subtree) => reading(subtree, false)),
+  );
+  if (permitted[kind].length > 0 && !isPermitted) return `names ${name}, which its authority may not certify`;
+  const isExcluded = excluded[kind].some((subtree) => within(subtree, true) || withinToo(subtree, true));
   return isExcluded ? `names ${name}, which its authority must not certify` : undefined;
+}
+
+function quoted(kind: Kind, value: string): string {
+  return `the ${LABELS[kind]} "${printable(value).slice(0, 320)}"`;
 }
 
 const LABELS: Readonly<Record<Kind, string>> = { dns: 'host', email: 'e-mail address', ip: 'IP address', uri: 'URI' };
@@ -179,12 +222,12 @@ function addressOf(text: string): number[] {
   });
 }
 
-/** The e-mail addresses in the subject: its attributes of this type. */
-function emailsOf({ subjectDer }: Certificate): string[] {
+/** The texts of an attribute in the subject, in their order. */
+function subjectTexts({ subjectDer }: Certificate, attribute: string): string[] {
   const attributes = parseDer(subjectDer, WHAT).children.flatMap(({ children }) => children);
   return attributes
-    .filter(({ children }) => oidOf(children[0]!, WHAT) === EMAIL_ATTRIBUTE)
-    .map(({ children }) => asciiOf(children[1]!.content, WHAT));
+    .filter(({ children }) => oidOf(children[0]!, WHAT) === attribute)
+    .map(({ children }) => utf8Of(children[1]!.content, WHAT));
 }
 
 /** @throws MerkleError `bad-der` */

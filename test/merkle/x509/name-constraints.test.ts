@@ -6,6 +6,7 @@ import { brokenConstraint } from '../../../merkle/x509/name-constraints.ts';
 import { constrainedRoot, generalName, NAMES, nameConstraints, SIDES, SUBTREES } from './constraint-cases.ts';
 import { GO_VERDICTS } from './go-verdicts.ts';
 import { type Authority, der, type Extension, issueCa, issueLeaf, newKeys, oid, sequence, type Wish } from './make.ts';
+import { OPENSSL_VERDICTS } from './openssl-verdicts.ts';
 
 const AT = Date.parse('2030-01-01T00:00:00Z');
 
@@ -24,7 +25,7 @@ function refusal(root: Authority, leaf: Certificate, ...middle: Authority[]): st
 const leafOf = (by: Authority, names: readonly string[], more: Wish = {}) =>
   issueLeaf(by, { name: '', names: names.map(generalName), ...more });
 
-describe("name constraints have Go's verdict", () => {
+describe("name constraints have Go's verdict, and OpenSSL's", () => {
   /** An IPv4 address in the form of IPv6. Go excludes it by no range; here a range of either form excludes it. */
   const MAPPED = 'ip:00000000000000000000ffffc0000201';
   const keys = newKeys();
@@ -37,21 +38,22 @@ describe("name constraints have Go's verdict", () => {
     const [side, subtree] = [row.slice(0, row.indexOf(' ')), row.slice(row.indexOf(' ') + 1)];
     const constraint = side === 'permitted' ? nameConstraints([subtree]) : nameConstraints([], [subtree]);
     const root = issueCa('constrained', undefined, { keys, extensions: [constraint] });
-    const expected = GO_VERDICTS[row];
-    expect(expected).toMatch(/^(-|[01]+)$/);
+    const [byGo, byOpenssl] = [GO_VERDICTS[row], OPENSSL_VERDICTS[row]];
+    expect(byGo).toMatch(/^(-|[01]+)$/);
+    expect(byOpenssl).toMatch(/^[01]+$/);
     const taken = NAMES.filter((_, at) => refusal(root, leaves[at]!) === undefined);
     const isStricter = /^excluded ip:(?:c00002|0000)/.test(row);
     expect(taken).toEqual(
-      NAMES.filter((name, at) => expected !== '-' && expected![at] === '1' && !(isStricter && name === MAPPED)),
+      NAMES.filter((name, at) => byGo![at] === '1' && byOpenssl![at] === '1' && !(isStricter && name === MAPPED)),
     );
   });
 
   it('for each name of a certificate, with several subtrees', () => {
     const root = constrainedRoot(
-      ['uri:example.com', 'uri:example.org', 'email:ann@example.com'],
+      ['uri:example.com', 'uri:.example.com', 'uri:example.org', 'email:ann@example.com'],
       ['uri:evil.example.com'],
     );
-    expect(refusal(root, leafOf(root, ['uri:https://example.com/', 'uri:https://a.example.org/']))).toBeUndefined();
+    expect(refusal(root, leafOf(root, ['uri:https://example.com/', 'uri:spiffe://example.org/x']))).toBeUndefined();
     expect(refusal(root, leafOf(root, ['email:ann@example.com', 'dns:anything']))).toBeUndefined();
     const broken: [string[], RegExp][] = [
       [
@@ -59,7 +61,7 @@ describe("name constraints have Go's verdict", () => {
         /"https:\/\/example\.net\/", which its authority may not/,
       ],
       [
-        ['uri:https://a.evil.example.com/'],
+        ['uri:https://evil.example.com/'],
         /which its authority must not certify \(name constraints of "CN=constrained"\)/,
       ],
       [['email:bob@example.com'], /e-mail address "bob@example\.com"/],
@@ -72,7 +74,7 @@ describe("name constraints have Go's verdict", () => {
 });
 
 describe('name constraints', () => {
-  const inner = constrainedRoot(['uri:example.com']);
+  const inner = constrainedRoot(['uri:example.com', 'uri:a.example.com']);
   const middleOf = (by: Authority, name: string, more: Wish = {}) => issueCa(name, by, more);
 
   it('hold for every certificate below, and those of every authority above', () => {
@@ -80,7 +82,7 @@ describe('name constraints', () => {
     expect(refusal(inner, leafOf(below, ['uri:https://a.example.com/']), below)).toBeUndefined();
     expect(refusal(inner, leafOf(below, ['uri:https://b.example.com/']), below)).toMatch(/of "CN=below"/);
     // A constraint below does not widen that above.
-    const wider = middleOf(inner, 'wider', { extensions: [nameConstraints(['uri:org'])] });
+    const wider = middleOf(inner, 'wider', { extensions: [nameConstraints(['uri:example.org'])] });
     expect(refusal(inner, leafOf(wider, ['uri:https://example.org/']), wider)).toMatch(/of "CN=constrained"/);
     const named = middleOf(inner, 'named', { names: [generalName('uri:https://example.org/')] });
     expect(refusal(inner, leafOf(named, ['uri:https://example.com/']), named)).toMatch(
@@ -132,16 +134,44 @@ describe('name constraints', () => {
     expect(refusal(directory, leafOf(directory, ['dns:example.com'], { name: 'ann' }))).toMatch(/of a kind that/);
   });
 
-  it('for e-mail hold for the subject where there are no alternative names', () => {
+  const inSubject = (type: string, value: Buffer) => ({
+    subject: sequence(der(0x31, sequence(oid(type), value))),
+  });
+  const verdict = (leaf: Certificate, by: Authority) => brokenConstraint([leaf, by.certificate])?.why;
+
+  it('for e-mail hold for the subject too, as OpenSSL has it', () => {
     const root = constrainedRoot(['email:example.com']);
-    const leafFor = (address: string, more: Wish = {}): Certificate => {
-      const email = sequence(oid('1.2.840.113549.1.9.1'), der(0x16, Buffer.from(address)));
-      return issueLeaf(root, { subject: sequence(der(0x31, email)), ...more });
-    };
-    const verdict = (leaf: Certificate) => brokenConstraint([leaf, root.certificate])?.why;
-    expect(verdict(leafFor('ann@example.com'))).toBeUndefined();
-    expect(verdict(leafFor('ann@example.org'))).toMatch(/"ann@example\.org"/);
-    expect(verdict(leafFor('ann@example.org', { names: [generalName('email:ann@example.com')] }))).toBeUndefined();
+    const leafFor = (address: string, more: Wish = {}): Certificate =>
+      issueLeaf(root, { ...inSubject('1.2.840.113549.1.9.1', der(0x16, Buffer.from(address))), ...more });
+    expect(verdict(leafFor('ann@example.com'), root)).toBeUndefined();
+    expect(verdict(leafFor('ann@example.org'), root)).toMatch(/"ann@example\.org"/);
+    const names = [generalName('email:ann@example.com')];
+    expect(verdict(leafFor('ann@example.org', { names }), root)).toMatch(/"ann@example\.org"/);
+    expect(verdict(leafFor('ann@example.com', { names }), root)).toBeUndefined();
+  });
+
+  it('for hosts hold for the common name of a leaf that names no other host, as OpenSSL has it', () => {
+    const root = constrainedRoot(['dns:example.com']);
+    const leafFor = (name: string, more: Wish = {}): Certificate =>
+      issueLeaf(root, { ...inSubject('2.5.4.3', der(0x0c, Buffer.from(name))), ...more });
+    for (const name of [
+      'example.com',
+      'www.example.com',
+      'ann',
+      'a-.b',
+      'a..b',
+      '.example.org',
+      'example.org.',
+      'a b.c',
+      '',
+    ]) {
+      expect(verdict(leafFor(name), root), name).toBeUndefined();
+    }
+    for (const name of ['example.org', 'a_b.c-d', 'WWW.EXAMPLE.ORG']) {
+      expect(verdict(leafFor(name), root), name).toContain(`"${name}"`);
+    }
+    expect(verdict(leafFor('example.org', { names: [generalName('uri:https://a/')] }), root)).toMatch(/"example\.org"/);
+    expect(verdict(leafFor('example.org', { names: [generalName('dns:example.com')] }), root)).toBeUndefined();
   });
 
   it.each<[string, Extension]>([
