@@ -62,6 +62,7 @@ const COMMANDS: readonly Entry[] = [
     'make the first root of a TUF repository, with tokens',
     async () => (await import('./ceremony/ceremony-command.ts')).ceremonyCommand(),
   ],
+  ['ca', 'make and run a certificate authority', async () => (await import('./ca/ca-command.ts')).caCommand()],
   [
     'witness',
     'run a witness, and say which logs it cosigns',
