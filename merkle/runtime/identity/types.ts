@@ -1,6 +1,7 @@
 /** Who calls a service of Stele: what is proven of a caller, and why a caller is refused. */
 import { CodedError } from '../../errors.ts';
 import type { JsonValue } from '../../rekor/json-value.ts';
+import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
 import type { AlternativeName } from '../../x509/certificate-names.ts';
 
 /** A caller whose identity is proven. Each field is verified: nothing that a caller only says of itself is here. */
@@ -9,7 +10,7 @@ export interface Caller {
   /** For people, rates and records: the SPIFFE ID; issuer and subject of an ID token, a space between; or the names of the certificate. */
   readonly id: string;
   /** Of an X.509-SVID or a JWT-SVID: SPIFFE-ID section 2. */
-  readonly spiffeId?: CallerSpiffeId;
+  readonly spiffeId?: SpiffeId;
   /** `iss` of a token. A JWT-SVID may have none. */
   readonly issuer?: string;
   /** `sub` of a token. */
@@ -24,13 +25,6 @@ export interface Caller {
   readonly fingerprint?: string;
   /** When the proof ends, in milliseconds since 1970: at `exp` or at notAfter. */
   readonly expires: number;
-}
-
-/** The parts of a SPIFFE ID. */
-interface CallerSpiffeId {
-  readonly text: string;
-  readonly trustDomain: string;
-  readonly path: string;
 }
 
 /** Why a caller is refused. docs/identity.md lists the codes. */
