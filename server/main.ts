@@ -5,7 +5,8 @@ import { type Logger, makeLogger } from '../merkle/runtime/service/logger.ts';
 import { Mirror } from '../merkle/runtime/service/mirror.ts';
 import { drainApp, openPorts, tryPorts } from '../merkle/runtime/service/ports.ts';
 import type { Reloads } from '../merkle/runtime/service/reloads.ts';
-import { readTls, TlsPort } from '../merkle/runtime/service/tls-files.ts';
+import { ServedTls } from '../merkle/runtime/service/served-tls.ts';
+import { readTls } from '../merkle/runtime/service/tls-files.ts';
 import { type Config, SETTINGS } from './config/load.ts';
 import { createAdminApp } from './http/admin.ts';
 import { createApp } from './http/http.ts';
@@ -69,31 +70,25 @@ export async function serve({
 }: ServeOptions): Promise<Server> {
   const logger = makeLogger(config.log);
   const { failed, fail } = failure();
-  const tls = config.tls && (await readTls(config.tls));
+  let reloads: Reloads | undefined;
+  const tls = config.tls && (await ServedTls.open(config.tls, { logger, reloads: () => reloads }));
   const shards = await Shards.open({
     config,
     logger,
     onFatal: fail,
     atLeast,
     beforeMaking: () => tryPorts(portsOf(config)),
+  }).catch(async (error: unknown) => {
+    await tls?.close();
+    throw error;
   });
   const { log, metrics, lock, adminToken } = shards.first;
   try {
     const mirror = config.trust.directory === undefined ? undefined : new Mirror(config.trust.directory);
-    const http = { ...config, tls, mirror };
+    const http = { ...config, tls: tls?.pair, mirror };
     const app = createApp(log, http, metrics, logger, shards);
-    const port =
-      config.tls &&
-      tls &&
-      new TlsPort({
-        files: config.tls,
-        pair: tls,
-        server: app.server,
-        onChange: (facts) => logger.info({ ...facts }, 'another certificate is in use'),
-        onProblem: (problem) =>
-          problem === undefined ? reloads.good('certificate') : reloads.fail('certificate', problem),
-      });
-    const reloads: Reloads = logReloads({
+    tls?.serve(app.server);
+    const used: Reloads = logReloads({
       config,
       settings: SETTINGS,
       reread,
@@ -104,15 +99,16 @@ export async function serve({
       onChange: (used) => {
         shards.config = used;
       },
-      port,
+      port: tls,
       logger,
     });
-    if (port !== undefined && Date.parse(port.facts.notAfter) < Date.now()) {
-      logger.warn({ ...port.facts }, 'the TLS certificate is not valid any more: clients refuse it');
+    reloads = used;
+    if (tls?.problem() !== undefined) {
+      logger.warn({ ...tls.facts }, 'the TLS certificate is not valid any more: clients refuse it');
     }
-    if (port !== undefined) metrics.certificateEnd = () => Date.parse(port.facts.notAfter) / 1000;
+    if (tls !== undefined) metrics.certificateEnd = () => Date.parse(tls.facts.notAfter) / 1000;
     const hosts = [config.admin.host, ...config.admin.hosts];
-    const alarms = () => [...reloads.alarms(), ...unpublished(mirror)];
+    const alarms = () => [...used.alarms(), ...unpublished(mirror)];
     const disk = freeSpace(config.data, config.readiness.minFree, 'readiness.minFree');
     metrics.diskFree = disk.bytes;
     const options = { token: adminToken, hosts, alarms, notReady: disk.reasons };
@@ -134,10 +130,10 @@ export async function serve({
       shards: shards.list(),
       failed,
       logger,
-      reload: () => reloads.request(),
+      reload: () => used.request(),
       close: async () => {
-        port?.close();
-        await reloads.close();
+        await tls?.close();
+        await used.close();
         await Promise.all([drainApp(app, drainMs), shards.drain()]);
         // A freeze may wait for witnesses or a token without end. It continues at the next start.
         await drainApp(admin, drainMs);
@@ -146,6 +142,7 @@ export async function serve({
       },
     };
   } catch (error) {
+    await tls?.close();
     await shards.close();
     throw error;
   }

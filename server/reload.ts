@@ -5,7 +5,7 @@ import type { Policy } from '../merkle/policy.ts';
 import type { Setting } from '../merkle/runtime/config/settings.ts';
 import type { Logger } from '../merkle/runtime/service/logger.ts';
 import { differing, type Reloaded, Reloads } from '../merkle/runtime/service/reloads.ts';
-import type { TlsPort } from '../merkle/runtime/service/tls-files.ts';
+import type { ServedTls } from '../merkle/runtime/service/served-tls.ts';
 import type { Config } from './config/load.ts';
 import { quorumText, readPolicy } from './cosign/policy.ts';
 import type { HttpOptions } from './http/context.ts';
@@ -50,7 +50,7 @@ interface LogReload {
   /** Called with the configuration that is in use from now on. */
   readonly onChange?: (config: Config) => void;
   /** Undefined without TLS. */
-  readonly port: TlsPort | undefined;
+  readonly port: ServedTls | undefined;
   readonly logger: Logger;
 }
 

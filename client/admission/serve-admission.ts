@@ -5,7 +5,7 @@ import { type Logger, makeLogger } from '../../merkle/runtime/service/logger.ts'
 import { createOperatorApp } from '../../merkle/runtime/service/operator-app.ts';
 import { drainApp, listen, tryPorts } from '../../merkle/runtime/service/ports.ts';
 import { differing, type Reloaded, Reloads } from '../../merkle/runtime/service/reloads.ts';
-import { readTls, TlsPort } from '../../merkle/runtime/service/tls-files.ts';
+import { ServedTls } from '../../merkle/runtime/service/served-tls.ts';
 import { formatImageName } from '../evidence/image-name.ts';
 import type { EvidenceSource } from '../evidence/types.ts';
 import { ADMISSION_SETTINGS, type AdmissionConfig, type LiveAdmission } from './admission-config.ts';
@@ -58,7 +58,8 @@ export async function serveAdmission(options: ServeAdmissionOptions): Promise<Ad
   const decider = new StrictDecider(options.decider);
   const logger = makeLogger(config.log);
   const { failed } = failure();
-  const tls = await readTls(config.tls);
+  let made: Reloads | undefined;
+  const tls = await ServedTls.open(config.tls, { logger, reloads: () => made });
   await tryPorts([
     ['listen', config.listen],
     ['admin', config.admin],
@@ -84,30 +85,24 @@ export async function serveAdmission(options: ServeAdmissionOptions): Promise<Ad
   metrics.kept = () => ({ verdicts: verdicts.size, hits: verdicts.hits });
   const resolveTag = ask === undefined ? undefined : tagDigests({ decider, ask, turns, memory });
   const admitting = { verdicts, versions: () => decider.versions, resolveTag, maxImages: () => live.limits.images };
-  const app = createWebhookApp({ admitting, live, tls, metrics, logger });
-  const port = new TlsPort({
-    files: config.tls,
-    pair: tls,
-    server: app.server,
-    onChange: (facts) => logger.info({ ...facts }, 'another certificate is in use'),
-    onProblem: (problem) =>
-      problem === undefined ? reloads.good('certificate') : reloads.fail('certificate', problem),
-  });
-  metrics.certificateEnd = () => Date.parse(port.facts.notAfter) / 1000;
-  const reloads = admissionReloads(options, { live, decider, port, metrics, logger });
+  const app = createWebhookApp({ admitting, live, tls: tls.pair, metrics, logger });
+  tls.serve(app.server);
+  metrics.certificateEnd = () => Date.parse(tls.facts.notAfter) / 1000;
+  const reloads = admissionReloads(options, { live, decider, port: tls, metrics, logger });
+  made = reloads;
   const watch = watchFiles(decider, logger, options.watchMs);
   const admin = createOperatorApp({
     metrics,
     prefix: 'stele_admission',
     hosts: [config.admin.host, ...config.admin.hosts],
-    notReady: () => (closing ? ['it is shutting down'] : expired(port)),
+    notReady: () => (closing ? ['it is shutting down'] : problemOf(tls)),
     alarms: () => [...reloads.alarms(), ...(decider.problem === undefined ? [] : [`${UNUSABLE}: ${decider.problem}`])],
   });
   let closing = false;
   const close = async () => {
     closing = true;
     clearInterval(watch);
-    port.close();
+    await tls.close();
     await reloads.close();
     await drainApp(app, DRAIN_MS);
     await drainApp(admin, DRAIN_MS);
@@ -120,22 +115,21 @@ export async function serveAdmission(options: ServeAdmissionOptions): Promise<Ad
     return { url, adminUrl, failed, logger, reload: () => reloads.request(), close };
   } catch (error) {
     clearInterval(watch);
-    port.close();
+    await tls.close();
     await Promise.allSettled([app.close(), admin.close()]);
     throw error;
   }
 }
 
-function expired({ facts }: TlsPort): string[] {
-  return Date.parse(facts.notAfter) > Date.now()
-    ? []
-    : [`the TLS certificate is not valid any more (${facts.notAfter}), and API servers refuse it`];
+function problemOf(tls: ServedTls): string[] {
+  const problem = tls.problem();
+  return problem === undefined ? [] : [problem];
 }
 
 interface Parts {
   readonly decider: StrictDecider;
   readonly live: LiveAdmission;
-  readonly port: TlsPort;
+  readonly port: ServedTls;
   readonly metrics: AdmissionMetrics;
   readonly logger: Logger;
 }

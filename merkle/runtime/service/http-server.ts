@@ -24,7 +24,7 @@ import { hostProblem, targetProblem } from './host-header.ts';
 import { ALPN, Http2Port } from './http2-port.ts';
 import type { PortMetrics } from './port-metrics.ts';
 import type { RequestBodies } from './request-bodies.ts';
-import type { TlsPair } from './tls-files.ts';
+import { contextOf, type TlsPair } from './tls-files.ts';
 
 /** Bytes a second at which the slowest client that is served reads its reply. */
 const REPLY_RATE = 16 * 1024;
@@ -162,10 +162,17 @@ export function createHttpServer(options: HttpServerOptions): http.Server | http
   return server;
 }
 
-/** With authorities of clients, a client without a certificate of one of them gets no connection. */
-function tlsOptions({ cert, key, clientCa }: TlsPair, http2 = false): https.ServerOptions {
-  const clients = clientCa === undefined ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: true };
-  return { cert, key, ...clients, ...(http2 && { ALPNProtocols: [...ALPN] }) };
+/**
+ * With authorities of clients, a client without a certificate of one of them gets no connection. A server that asks clients for
+ * certificates takes any: under TLS 1.3 a client that is refused in its handshake learns no reason.
+ */
+function tlsOptions(pair: TlsPair, http2 = false): https.ServerOptions {
+  const { clientCa, askClients } = pair;
+  const clients =
+    clientCa !== undefined || askClients === true
+      ? { requestCert: true, rejectUnauthorized: clientCa !== undefined }
+      : {};
+  return { ...contextOf(pair), ...clients, ...(http2 && { ALPNProtocols: [...ALPN] }) };
 }
 
 /** The handler, behind the checks of every request. */

@@ -1,7 +1,5 @@
 /** The certificate chain and the key of a TLS port: read from their files, checked, and read anew when the files change. */
-import { createPrivateKey, X509Certificate } from 'node:crypto';
-import type { Server as HttpServer } from 'node:http';
-import { type Server as HttpsServer, Server as TlsServer } from 'node:https';
+import { constants, createPrivateKey, X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { decodeUtf8 } from '../../bytes.ts';
 import { stampOf } from '../disk/file-stamps.ts';
@@ -14,7 +12,7 @@ const MAX_PEM = 1024 * 1024;
 const WATCH_MS = 2000;
 
 /** Paths of PEM files. */
-interface TlsFiles {
+export interface TlsFiles {
   readonly cert: string;
   readonly key: string;
   /** Authorities whose certificates clients must have; without them clients need none. */
@@ -26,6 +24,18 @@ export interface TlsPair {
   readonly cert: string;
   readonly key: string;
   readonly clientCa?: string | undefined;
+  /** Of a server: asks each client for a certificate, and takes any, or none. What a request needs is for the service to say, in HTTP. */
+  readonly askClients?: boolean;
+}
+
+/**
+ * The context of a server. One that asks clients for certificates gives no session tickets: a resumed session keeps the identity of
+ * an earlier handshake, also when its certificate has ended.
+ */
+export function contextOf({ cert, key, clientCa, askClients }: TlsPair): SecureContextOptions {
+  const asks = clientCa !== undefined || askClients === true;
+  // Without `ca`, the server would take clients of every public authority.
+  return { cert, key, ...(clientCa && { ca: clientCa }), ...(asks && { secureOptions: constants.SSL_OP_NO_TICKET }) };
 }
 
 /**
@@ -84,7 +94,7 @@ function wrong(message: string): RuntimeError {
 }
 
 /** What is told of a certificate. */
-interface TlsFacts {
+export interface TlsFacts {
   readonly subject: string;
   /** RFC 3339, UTC. */
   readonly notAfter: string;
@@ -104,12 +114,6 @@ interface WatchOptions {
   readonly watchMs?: number;
   /** As for `readTls`. */
   readonly named?: string;
-}
-
-interface PortOptions extends Omit<WatchOptions, 'take'> {
-  readonly server: HttpServer | HttpsServer;
-  /** Another pair is in use. */
-  readonly onChange: (facts: TlsFacts) => void;
 }
 
 /**
@@ -189,22 +193,7 @@ export class TlsWatch {
   }
 }
 
-/** The pair of one port, in files. */
-export class TlsPort extends TlsWatch {
-  constructor({ server, onChange, ...options }: PortOptions) {
-    super({
-      ...options,
-      take: (pair) => {
-        const { cert, key, clientCa } = pair;
-        // Without `ca`, the server would take clients of every public authority.
-        if (server instanceof TlsServer) server.setSecureContext({ cert, key, ...(clientCa && { ca: clientCa }) });
-        onChange(factsOf(pair));
-      },
-    });
-  }
-}
-
-function factsOf({ cert }: TlsPair): TlsFacts {
+export function factsOf({ cert }: TlsPair): TlsFacts {
   const { subject, validTo, fingerprint256 } = new X509Certificate(cert);
   return {
     subject: subject.replaceAll('\n', ', '),
