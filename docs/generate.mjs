@@ -3,7 +3,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { AdmissionSchema } from '../dist/client/admission/admission-config.js';
 import { monitorDocs } from '../dist/client/monitor/config/monitor-docs.js';
 import { TrustServeSchema } from '../dist/client/trust/tuf/serve/trust-serve-config.js';
-import { generatedPart, settingsSections } from '../dist/merkle/runtime/config/settings-docs.js';
+import { generatedPart, settingsSections, settingsTable } from '../dist/merkle/runtime/config/settings-docs.js';
+import { IDENTITY_SETTINGS } from '../dist/merkle/runtime/identity/identity-settings.js';
 import { ConfigSchema } from '../dist/server/config/schema.js';
 import { WitnessSchema } from '../dist/witness/config.js';
 
@@ -14,6 +15,7 @@ const parts = [
   ['configuration', generatedPart('server/config/schema.ts', settingsSections(ConfigSchema, 'STELE_'))],
   ['configuration', generatedPart(TRUST_SERVE, settingsSections(TrustServeSchema, 'STELE_TRUST_SERVE_'))],
   ['configuration', generatedPart(ADMISSION, settingsSections(AdmissionSchema, 'STELE_ADMISSION_'))],
+  ['identity', generatedPart('merkle/runtime/identity/identity-settings.ts', [settingsTable(IDENTITY_SETTINGS)])],
   ['monitor', monitorDocs()],
   ['witness', generatedPart('witness/config.ts', settingsSections(WitnessSchema, 'STELE_WITNESS_'))],
 ];

@@ -27,33 +27,64 @@ export interface Caller {
   readonly expires: number;
 }
 
-/** Why a caller is refused. docs/identity.md lists the codes. */
-export type IdentityErrorCode =
-  | 'no-identity' // The request has neither a client certificate nor a token that the service takes, or more than one.
-  | 'token-malformed' // The token is not a compact JWS of a JSON header and JSON claims, each in its one encoding.
-  | 'token-too-long' // The token is longer than the service reads.
-  | 'token-algorithm' // The algorithm is not allowed, or does not fit the key.
-  | 'token-key' // The issuer or trust domain has no key of this ID.
-  | 'token-signature' // The signature does not verify.
-  | 'token-issuer' // No configured issuer or trust domain is the one of the token.
-  | 'token-audience' // The token is not for this service, or not for it alone.
-  | 'token-claims' // A claim that must be there is missing, or a claim has the wrong form.
-  | 'token-expired' // The time of `exp` has passed.
-  | 'token-not-yet-valid' // The time of `nbf` or `iat` has not come.
-  | 'token-lifetime' // The token is valid for longer than the service takes.
-  | 'token-used' // The token was used before, and works once.
-  | 'token-connection' // The token was shown on another connection first.
-  | 'trust-domain' // The trust domain of the caller is not one that the service knows.
-  | 'spiffe-id' // The name is not a SPIFFE ID.
-  | 'certificate-malformed' // The client certificate cannot be read.
-  | 'certificate-authority' // The client certificate is one of an authority.
-  | 'certificate-chain' // The client certificate does not lead to a known authority.
-  | 'certificate-expired' // The time of notAfter has passed.
-  | 'certificate-not-yet-valid' // The time of notBefore has not come.
-  | 'certificate-names' // The client certificate has no name, or not exactly the one that it needs, or one that its authority must not give.
-  | 'certificate-usage' // The client certificate is not for this use.
-  | 'identity-unavailable' // The keys that would prove the identity cannot be had now. A retry may succeed.
-  | 'not-allowed'; // The identity is proven, and the access policy does not allow the call.
+/**
+ * Why a caller is refused, with the HTTP status: 401 where no identity is proven (RFC 9110 section 15.5.2), 403 where it is not enough,
+ * 503 where a retry may succeed. docs/identity.md has the same table.
+ */
+export const IDENTITY_STATUSES = {
+  /** The request has neither a client certificate nor a token that the service takes, or more than one. */
+  'no-identity': 401,
+  /** The token is not a compact JWS of a JSON header and JSON claims, each in its one encoding. */
+  'token-malformed': 401,
+  /** The token is longer than the service reads. */
+  'token-too-long': 401,
+  /** The algorithm is not allowed, or does not fit the key. */
+  'token-algorithm': 401,
+  /** The issuer or trust domain has no key of this ID. */
+  'token-key': 401,
+  /** The signature does not verify. */
+  'token-signature': 401,
+  /** No configured issuer or trust domain is the one of the token. */
+  'token-issuer': 401,
+  /** The token is not for this service, or not for it alone. */
+  'token-audience': 401,
+  /** A claim that must be there is missing, or a claim has the wrong form. */
+  'token-claims': 401,
+  /** The time of `exp` has passed. */
+  'token-expired': 401,
+  /** The time of `nbf` or `iat` has not come. */
+  'token-not-yet-valid': 401,
+  /** The token is valid for longer than the service takes. */
+  'token-lifetime': 401,
+  /** The token was used before, and works once. */
+  'token-used': 401,
+  /** The token was shown on another connection first. */
+  'token-connection': 401,
+  /** The trust domain of the caller is not one that the service knows. */
+  'trust-domain': 401,
+  /** The name is not a SPIFFE ID. */
+  'spiffe-id': 401,
+  /** The client certificate cannot be read. */
+  'certificate-malformed': 401,
+  /** The client certificate is one of an authority. */
+  'certificate-authority': 401,
+  /** The client certificate does not lead to a known authority. */
+  'certificate-chain': 401,
+  /** The time of notAfter has passed. */
+  'certificate-expired': 401,
+  /** The time of notBefore has not come. */
+  'certificate-not-yet-valid': 401,
+  /** The client certificate has no name, or not exactly the one that it needs, or one that its authority must not give. */
+  'certificate-names': 401,
+  /** The client certificate is not for this use. */
+  'certificate-usage': 401,
+  /** The keys that would prove the identity cannot be had now. A retry may succeed. */
+  'identity-unavailable': 503,
+  /** The identity is proven, and the access policy does not allow the call. */
+  'not-allowed': 403,
+} as const;
+
+export type IdentityErrorCode = keyof typeof IDENTITY_STATUSES;
 
 /**
  * A caller is refused. The message is for people: what is wrong and what to do. Neither the message nor the cause holds any part of
@@ -66,9 +97,8 @@ export class IdentityError extends CodedError<IdentityErrorCode> {
     super(code, message, undefined, options);
   }
 
-  /** HTTP status: 401 where no identity is proven (RFC 9110 section 15.5.2), 403 where it is not enough, 503 where a retry may succeed. */
+  /** Of HTTP. */
   get status(): 401 | 403 | 503 {
-    if (this.code === 'identity-unavailable') return 503;
-    return this.code === 'not-allowed' ? 403 : 401;
+    return IDENTITY_STATUSES[this.code];
   }
 }

@@ -1,0 +1,100 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { generatedPart, settingsTable } from '../../../../merkle/runtime/config/settings-docs.ts';
+import { IDENTITY_SETTINGS, readIdentityFile } from '../../../../merkle/runtime/identity/identity-settings.ts';
+import { IDENTITY_STATUSES } from '../../../../merkle/runtime/identity/types.ts';
+
+const docs = readFileSync('docs/identity.md', 'utf8');
+
+describe('docs/identity.md', () => {
+  it('has what the schema gives: after a change run `npm run docs`', () => {
+    const table = settingsTable(IDENTITY_SETTINGS);
+    expect(docs).toContain(generatedPart('merkle/runtime/identity/identity-settings.ts', [table]));
+  });
+
+  it('has each code with its status, and no other', () => {
+    const section = docs.slice(docs.indexOf('### Codes'), docs.indexOf('## SPIFFE'));
+    const rows = [...section.matchAll(/^\| `([a-z-]+)` \| (\d+) \|/gm)].map(([, code, status]) => [
+      code,
+      Number(status),
+    ]);
+    expect(rows).toEqual(Object.entries(IDENTITY_STATUSES));
+  });
+});
+
+describe('a file of identity settings', () => {
+  const dirs: string[] = [];
+  afterEach(() => {
+    for (const dir of dirs.splice(0)) rmSync(dir, { recursive: true });
+  });
+  const written = (yaml: string) => {
+    const dir = mkdtempSync(join(tmpdir(), 'identity-'));
+    dirs.push(dir);
+    const file = join(dir, 'identity.yaml');
+    writeFileSync(file, yaml);
+    return { dir, read: () => readIdentityFile(file) };
+  };
+
+  it('says whose tokens are taken', () => {
+    const { dir, read } = written(`issuers:
+  - issuer: https://accounts.example.com/
+  - { issuer: 'http://localhost:8080/realms/a', audience: my log, algorithms: [ES256, EdDSA], keepKeys: 1h }
+  - { issuer: https://kubernetes.default.svc, keysFile: keys.json, ca: ca.pem }
+  - { issuer: http://issuer.internal, allowHttp: true }
+`);
+    const { issuers } = read();
+    expect(issuers).toMatchObject([
+      { issuer: 'https://accounts.example.com/', keepKeys: 86_400_000, allowHttp: false },
+      { audience: 'my log', algorithms: ['ES256', 'EdDSA'], keepKeys: 3_600_000 },
+      { keysFile: join(dir, 'keys.json'), ca: join(dir, 'ca.pem') },
+      { issuer: 'http://issuer.internal', allowHttp: true },
+    ]);
+    expect(issuers[0]!.algorithms).toHaveLength(11);
+  });
+
+  it('may be empty', () => expect(written('').read()).toMatchObject({ issuers: [] }));
+
+  it.each([
+    ['a name that is unknown', 'issuer: []', '"issuer" (', 'did you mean "issuers"?'],
+    [
+      'an issuer that is no URL',
+      'issuers: [{ issuer: accounts.example.com }]',
+      'issuers[0].issuer',
+      'allowed: the URL',
+    ],
+    ['a query in the issuer', "issuers: [{ issuer: 'https://a.example.com/?x=1' }]", 'issuers[0].issuer', 'allowed'],
+    ['an issuer with a password', "issuers: [{ issuer: 'https://a:b@c.example.com' }]", 'issuers[0].issuer', 'allowed'],
+    [
+      'a symmetric algorithm',
+      'issuers: [{ issuer: https://a.example.com, algorithms: [HS256] }]',
+      'algorithms',
+      'ES256',
+    ],
+    ['no signature', 'issuers: [{ issuer: https://a.example.com, algorithms: [none] }]', 'algorithms', 'ES256'],
+    [
+      'an issuer twice',
+      'issuers: [{ issuer: https://a.example.com }, { issuer: https://a.example.com }]',
+      '[1]',
+      'before',
+    ],
+    ['http to another machine', 'issuers: [{ issuer: http://a.example.com }]', 'issuers[0].issuer', 'plain HTTP'],
+    [
+      'keys by http from another machine',
+      'issuers: [{ issuer: https://a.example.com, keysUrl: http://b.example.com/keys }]',
+      'issuers[0].keysUrl',
+      'plain HTTP',
+    ],
+    [
+      'keys from two places',
+      'issuers: [{ issuer: https://a.example.com, keysFile: a, keysUrl: https://a.example.com/keys }]',
+      'keysUrl',
+      'exclude',
+    ],
+    ['keys kept for ever', 'issuers: [{ issuer: https://a.example.com, keepKeys: 8760h }]', 'keepKeys', '168h'],
+  ])('with %s is refused, with its line', (_, yaml, ...parts) => {
+    expect(written(yaml).read).toThrow(expect.objectContaining({ code: 'config' }));
+    for (const part of [...parts, 'line 1']) expect(written(yaml).read).toThrow(part);
+  });
+});
