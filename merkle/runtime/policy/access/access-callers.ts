@@ -1,6 +1,7 @@
 /** Reads the callers of an access policy. */
 import { MerkleError } from '../../../errors.ts';
-import { compileSpiffePattern } from '../../../spiffe/spiffe-pattern.ts';
+import { printable } from '../../../printable.ts';
+import { compileSpiffeIdPattern } from '../../../spiffe/spiffe-id-pattern.ts';
 import type { TextRule } from '../../../x509/identity-rule.ts';
 import { isSignerName } from '../../../x509/signer-names.ts';
 import type { SettingPath } from '../../config/settings-file.ts';
@@ -84,7 +85,13 @@ function readCaller(
 function bySpiffeId(value: unknown, at: SettingPath, walk: SettingsWalk): AccessCaller['matches'] | undefined {
   if (typeof value !== 'string')
     return walk.problem(at, `is ${shown(value)}; allowed: a SPIFFE ID, or a pattern of them`);
-  const test = attempt(() => compileSpiffePattern(value), at, walk);
+  if (/^spiffe:\/\/[^/]*$/.test(value)) {
+    return walk.problem(
+      at,
+      `is the ID of a trust domain, which no workload has: write ${printable(value)}/** for all of them`,
+    );
+  }
+  const test = attempt(() => compileSpiffeIdPattern(value), at, walk);
   return test && (({ spiffeId }) => spiffeId !== undefined && test(spiffeId));
 }
 
