@@ -30,12 +30,14 @@ export interface TlsPair {
 
 /**
  * The context of a server. One that asks clients for certificates gives no session tickets: a resumed session keeps the identity of
- * an earlier handshake, also when its certificate has ended.
+ * an earlier handshake, also when its certificate has ended. It renegotiates nothing, for one connection has one identity.
  */
 export function contextOf({ cert, key, clientCa, askClients }: TlsPair): SecureContextOptions {
   const asks = clientCa !== undefined || askClients === true;
-  // Without `ca`, the server would take clients of every public authority.
-  return { cert, key, ...(clientCa && { ca: clientCa }), ...(asks && { secureOptions: constants.SSL_OP_NO_TICKET }) };
+  // Without `ca`, the server would take clients of every public authority. An empty one names no authority to clients.
+  const ca = clientCa ?? (asks ? [] : undefined);
+  const secureOptions = constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION;
+  return { cert, key, ...(ca && { ca }), ...(asks && { secureOptions }) };
 }
 
 /**

@@ -1,0 +1,65 @@
+/**
+ * The certificate that a client showed in its TLS handshake, with the certificates that came with it. The handshake has proven
+ * that the client holds the key, and nothing else: a port that asks for identities takes any certificate, and refuses in HTTP.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { ServerHttp2Stream } from 'node:http2';
+import type { TLSSocket } from 'node:tls';
+import { MerkleError } from '../../errors.ts';
+import { type Certificate, parseCertificate } from '../../x509/certificate.ts';
+import { IdentityError } from './types.ts';
+
+/** Most certificates of a chain, with those that its check does not need. */
+const MAX_CHAIN = 16;
+
+/** What is known of a connection for as long as it lives. */
+export interface Connection {
+  readonly socket: TLSSocket;
+  /** As the client sent it, leaf first; empty where it showed none. */
+  readonly chain: readonly Certificate[];
+  /** Why the certificate cannot be read. */
+  readonly malformed?: IdentityError;
+}
+
+/**
+ * By socket, or by session of HTTP/2, whose requests have a stand-in for their socket. Node reads the certificates that came with
+ * the leaf once alone: a second call of `getPeerX509Certificate` finds the leaf without them.
+ */
+const connections = new WeakMap<object, Connection>();
+
+/** Undefined without TLS. */
+export function connectionOf(request: IncomingMessage): Connection | undefined {
+  const { stream } = request as unknown as { readonly stream?: ServerHttp2Stream };
+  const holder = stream?.session ?? request.socket;
+  const known = connections.get(holder);
+  if (known !== undefined) return known;
+  const socket = (stream?.session?.socket ?? request.socket) as TLSSocket;
+  if (socket.encrypted !== true) return undefined;
+  const connection = readConnection(socket);
+  connections.set(holder, connection);
+  return connection;
+}
+
+function readConnection(socket: TLSSocket): Connection {
+  const chain: Certificate[] = [];
+  try {
+    let next = socket.getPeerX509Certificate();
+    while (next !== undefined) {
+      if (chain.length === MAX_CHAIN) return { socket, chain: [], malformed: tooMany() };
+      chain.push(parseCertificate(Uint8Array.from(next.raw)));
+      next = next.issuerCertificate;
+    }
+    return { socket, chain };
+  } catch (error) {
+    const why = error instanceof MerkleError ? error.message : 'it is not an X.509 certificate';
+    return {
+      socket,
+      chain: [],
+      malformed: new IdentityError('certificate-malformed', `the client certificate cannot be read: ${why}`),
+    };
+  }
+}
+
+function tooMany(): IdentityError {
+  return new IdentityError('certificate-malformed', `the client shows more than ${MAX_CHAIN} certificates`);
+}
