@@ -1,5 +1,6 @@
 /** `stele ca`: a certificate authority whose root is in a token, with an authority for each team below it. */
 import { Command } from 'commander';
+import { caServe } from './ca-serve.ts';
 
 const HELP = `
 Exit status: 0 done, 1 something does not hold, 2 it could not be tried.`;
@@ -8,5 +9,6 @@ export function caCommand(): Command {
   return new Command('ca')
     .description('Make and run a certificate authority for signers')
     .helpCommand(false)
-    .addHelpText('after', HELP);
+    .addHelpText('after', HELP)
+    .addCommand(caServe());
 }
