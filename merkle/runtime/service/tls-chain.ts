@@ -5,7 +5,7 @@ import type { DetailedPeerCertificate, TLSSocket } from 'node:tls';
 const MAX_CHAIN = 16;
 
 /** In DER, the leaf first, without a root at the end; empty where the other end showed no certificate. The handshake proved the leaf's key. */
-export function peerChain(socket: TLSSocket): Uint8Array[] {
+export function shownChain(socket: TLSSocket): Uint8Array[] {
   const chain: Uint8Array[] = [];
   // Node returns an empty object where there is no certificate, and a root is its own issuer.
   let one: Partial<DetailedPeerCertificate> | undefined = socket.getPeerCertificate(true);

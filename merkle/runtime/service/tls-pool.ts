@@ -16,7 +16,7 @@ import type { Duplex } from 'node:stream';
 import tls, { type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { sendBy } from './authority-fetch.ts';
 import { ConnectionRefused } from './connection-refused.ts';
-import { peerChain } from './tls-chain.ts';
+import { shownChain } from './tls-chain.ts';
 import type { TlsIdentity } from './tls-identity.ts';
 
 /** A rule for servers in the place of authorities and host names. */
@@ -122,7 +122,7 @@ export class TlsPool {
 
 function checked(rule: ServerRule, socket: TLSSocket, now: number): number {
   try {
-    return rule.check(peerChain(socket), now);
+    return rule.check(shownChain(socket), now);
   } catch (cause) {
     throw new ConnectionRefused(`${(cause as Error).message}. Nothing of the request was sent`, { cause });
   }

@@ -87,6 +87,6 @@ function callerSource({
   };
 }
 
-function callSource({ action, entries = [] }: AccessCall): CelSource {
-  return { action, entries: entries.map(({ kind, key, issuer }) => ({ kind, key, issuer })) };
+function callSource({ action, entries = [], origin }: AccessCall): CelSource {
+  return { action, origin, entries: entries.map(({ kind, key, issuer }) => ({ kind, key, issuer })) };
 }

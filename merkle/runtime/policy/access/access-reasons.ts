@@ -6,6 +6,7 @@ export const ACCESS_REASONS = {
   kind: 'the rule does not take entries of this kind',
   key: 'the rule does not take signatures by keys of this type',
   issuer: 'the rule does not take certificates of this issuer, or the entry has no certificate',
+  log: 'the rule does not name this log',
   condition: 'a condition is not true',
   'condition-error': 'a condition could not be evaluated',
   rate: 'the caller has written as many entries as the rule allows in a minute',

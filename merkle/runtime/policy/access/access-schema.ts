@@ -16,6 +16,7 @@ type OwnKind =
   | 'kinds'
   | 'keys'
   | 'issuers'
+  | 'origins'
   | 'conditions';
 
 function own(kind: OwnKind, allowed: string, description: string): TSchema {
@@ -28,6 +29,8 @@ const MAX_ACCESS_RULES = 1000;
 export const CALLERS_ALLOWED = `a mapping from 1 to ${MAX_CALLERS} names to callers`;
 export const CALLER_NAMES_ALLOWED = 'a list of 1 to 64 names of "callers"';
 export const ISSUERS_ALLOWED = `a list of 1 to ${MAX_ISSUERS} issuers, each a text or { pattern: RE2 } that must match the whole text`;
+export const MAX_ORIGINS = 64;
+export const ORIGINS_ALLOWED = `a list of 1 to ${MAX_ORIGINS} origins of logs, such as log.example.com`;
 export const ACTION_NAMES = Object.keys(ACCESS_ACTIONS);
 export const KEY_NAMES = LOGGED_KEY_DETAILS.map(({ name }) => name);
 
@@ -50,6 +53,13 @@ const AccessRuleSchema = Type.Object({
       'issuers',
       ISSUERS_ALLOWED,
       'Issuers of certificates with which they may write: the identity provider that the certificate names, else its issuing authority. Default: all, and entries without a certificate.',
+    ),
+  ),
+  logs: opt(
+    own(
+      'origins',
+      ORIGINS_ALLOWED,
+      'Of `cosign`: origins of the logs whose tree heads they may have cosigned. Default: all that the witness knows.',
     ),
   ),
   perMinute: opt(

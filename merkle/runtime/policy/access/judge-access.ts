@@ -103,7 +103,11 @@ function reasonIn(
   now: number,
   rates: AccessRates,
 ): Omit<AccessReason, 'rule'> | undefined {
-  const { entries } = call;
+  const { entries, origin } = call;
+  if (rule.logs !== undefined && (origin === undefined || !rule.logs.includes(origin))) {
+    const what = origin === undefined ? 'a call without a log' : `the log ${printable(origin)}`;
+    return { code: 'log', message: `${what} is not among those of the rule: ${rule.logs.join(', ')}` };
+  }
   if (entries !== undefined) {
     for (const entry of entries) {
       const { kind, key, issuer } = entry;

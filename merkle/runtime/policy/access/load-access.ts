@@ -16,6 +16,8 @@ import {
   ISSUERS_ALLOWED,
   KEY_NAMES,
   MAX_ISSUERS,
+  MAX_ORIGINS,
+  ORIGINS_ALLOWED,
 } from './access-schema.ts';
 import {
   type AccessAction,
@@ -30,8 +32,12 @@ import {
 export const MAX_ACCESS_POLICY = 1024 * 1024;
 /** Longest list of names of callers in a rule. */
 const MAX_NAMES = 64;
+/** The first line of a checkpoint: printable, and it may have spaces (`go.sum database tree`). */
+const ORIGIN = /^[!-~](?:[ -~]{0,253}[!-~])?$/;
 
-type RawAccessRule = Partial<Pick<AccessRule, 'name' | 'calls' | 'kinds' | 'keys' | 'issuers' | 'perMinute'>> & {
+type RawAccessRule = Partial<
+  Pick<AccessRule, 'name' | 'calls' | 'kinds' | 'keys' | 'issuers' | 'logs' | 'perMinute'>
+> & {
   readonly callers?: readonly string[];
   readonly conditions?: readonly ConditionText[];
 };
@@ -107,13 +113,20 @@ async function compileAccessRule(
   at: SettingPath,
   walk: SettingsWalk,
 ): Promise<AccessRule> {
-  const { name = '', calls = [], kinds, keys, issuers, perMinute, conditions = [] } = rule;
+  const { name = '', calls = [], kinds, keys, issuers, logs, perMinute, conditions = [] } = rule;
   const other = calls.find((action) => action !== 'write');
   for (const member of ['kinds', 'keys', 'issuers'] as const) {
     if (rule[member] === undefined || other === undefined) continue;
     walk.problem(
       [...at, member],
       `is about entries, and the rule is also for ${other}: give \`write\` a rule of its own`,
+    );
+  }
+  const notCosign = calls.find((action) => action !== 'cosign');
+  if (rule.logs !== undefined && notCosign !== undefined) {
+    walk.problem(
+      [...at, 'logs'],
+      `is about tree heads, and the rule is also for ${notCosign}: give \`cosign\` a rule of its own`,
     );
   }
   if (kinds?.every((kind) => kind === 'raw') === true && (keys !== undefined || issuers !== undefined)) {
@@ -133,6 +146,7 @@ async function compileAccessRule(
     ...(kinds && { kinds }),
     ...(keys && { keys }),
     ...(issuers && { issuers }),
+    ...(logs && { logs }),
     ...(perMinute !== undefined && { perMinute }),
     conditions: compiled,
   };
@@ -218,6 +232,14 @@ function readIssuers(
   return (issuer) => tests.some((test) => test?.(issuer) === true);
 }
 
+function readOrigins(value: unknown, at: SettingPath, walk: SettingsWalk): string[] | undefined {
+  const isList = Array.isArray(value) && value.length > 0 && value.length <= MAX_ORIGINS;
+  if (!isList || !value.every((one) => typeof one === 'string' && ORIGIN.test(one))) {
+    return walk.problem(at, `must be ${ORIGINS_ALLOWED}`);
+  }
+  return [...new Set(value as string[])];
+}
+
 const OWN: Readonly<Record<string, OwnReader>> = {
   version: (value, at, walk) =>
     value === POLICY_VERSION
@@ -228,6 +250,7 @@ const OWN: Readonly<Record<string, OwnReader>> = {
       ? value
       : walk.problem(at, `is ${shown(value)}; allowed: ${NAME_ALLOWED}`),
   names: readNames,
+  origins: readOrigins,
   kinds: listOf(ENTRY_KINDS satisfies readonly AccessEntryKind[]),
   keys: listOf(KEY_NAMES),
   conditions: readConditions,

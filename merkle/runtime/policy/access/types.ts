@@ -38,6 +38,8 @@ export interface AccessCall {
    * rule may allow the caller to write.
    */
   readonly entries?: readonly AccessEntry[];
+  /** Of a `cosign`: the origin of the log whose tree head is to be cosigned. */
+  readonly origin?: string;
 }
 
 /** A caller of the policy, under its name. */
@@ -59,6 +61,8 @@ export interface AccessRule {
   readonly keys?: readonly string[];
   /** Undefined: all, and entries without a certificate. */
   readonly issuers?: (issuer: string) => boolean;
+  /** Origins of the logs whose tree heads are cosigned; undefined: all that the witness knows. */
+  readonly logs?: readonly string[];
   /** Entries of one caller in a minute, or calls of an action without entries. */
   readonly perMinute?: number;
   readonly conditions: readonly AccessCondition[];

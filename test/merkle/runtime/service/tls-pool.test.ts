@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import tls, { type TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { fetchBounded } from '../../../../merkle/runtime/service/fetch.ts';
-import { peerChain } from '../../../../merkle/runtime/service/tls-chain.ts';
+import { shownChain } from '../../../../merkle/runtime/service/tls-chain.ts';
 import { fileIdentity } from '../../../../merkle/runtime/service/tls-identity.ts';
 import { type ServerRule, TlsPool, type TlsPoolOptions } from '../../../../merkle/runtime/service/tls-pool.ts';
 import { parseCertificate } from '../../../../merkle/x509/certificate.ts';
@@ -65,7 +65,7 @@ async function serving(
     });
   });
   server.on('request', async (request, reply) => {
-    const [certificate] = peerChain(request.socket as TLSSocket);
+    const [certificate] = shownChain(request.socket as TLSSocket);
     const name = certificate === undefined ? 'nobody' : parseCertificate(certificate).subject;
     clients.push(name);
     if (request.url === '/slow') await release;

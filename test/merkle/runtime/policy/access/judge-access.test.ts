@@ -49,6 +49,33 @@ describe('judgeAccess', () => {
     expect(codes(writes(await accessPolicyOf(oneAccessRule(lines)), [entry]))).toEqual(expected);
   });
 
+  it.each<[string | undefined, string[]]>([
+    ['log.example.com', ['allowed by logs']],
+    ['log.example.org', ['log']],
+    ['LOG.example.com', ['log']],
+    [undefined, ['log']],
+  ])('lets a witness be asked about the log %s', async (origin, expected) => {
+    const policy = await accessPolicyOf(`version: 1
+name: test
+callers: { log: { spiffeId: spiffe://example.org/build/linux } }
+allow: [ { name: logs, callers: [log], calls: [cosign], logs: [log.example.com, go.sum database tree] } ]
+`);
+    const call = { action: 'cosign', ...(origin !== undefined && { origin }) } as const;
+    expect(codes(judgeAccess(policy, LINUX, call, JUDGED_AT))).toEqual(expected);
+  });
+
+  it('takes logs in no rule that is also for another action', async () => {
+    const text = `version: 1
+name: test
+callers: { log: { spiffeId: spiffe://example.org/log } }
+allow: [ { name: logs, callers: [log], calls: [cosign, read], logs: [log.example.com] } ]
+`;
+    await expect(accessPolicyOf(text)).rejects.toThrow('is about tree heads, and the rule is also for read');
+    await expect(accessPolicyOf(text.replace(', read', '').replace('[log.example.com]', '[]'))).rejects.toThrow(
+      'must be a list of 1 to 64 origins of logs',
+    );
+  });
+
   it('reads the claims of a token in a condition', async () => {
     const policy = await accessPolicyOf(`version: 1
 name: test

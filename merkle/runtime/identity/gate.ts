@@ -1,0 +1,69 @@
+/**
+ * The gate before the calls of a service: lets in a caller whose identity is proven, and whom a rule of the access policy allows
+ * exactly this call. Whatever else happens is a refusal.
+ */
+import type { IncomingMessage } from 'node:http';
+import { AccessRates, judgeAccess } from '../policy/access/judge-access.ts';
+import type { AccessCall, AccessPolicy } from '../policy/access/types.ts';
+import type { Identifier } from './identify.ts';
+import { type Caller, IdentityError } from './types.ts';
+
+interface GateOptions {
+  readonly identifier: Pick<Identifier, 'identify' | 'challengeFor'>;
+  readonly policy: AccessPolicy;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+}
+
+/** How a refusal goes out over HTTP. */
+export interface GateRefusal {
+  readonly status: 401 | 403 | 503;
+  /** For programs. */
+  readonly code: IdentityError['code'];
+  /** For people: what is wrong, and which rules do not allow it. */
+  readonly message: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export class Gate {
+  readonly #identifier: GateOptions['identifier'];
+  readonly #now: () => number;
+  readonly #rates = new AccessRates();
+  #policy: AccessPolicy;
+
+  constructor({ identifier, policy, now = Date.now }: GateOptions) {
+    this.#identifier = identifier;
+    this.#policy = policy;
+    this.#now = now;
+  }
+
+  get policy(): AccessPolicy {
+    return this.#policy;
+  }
+
+  /** From now on this policy decides, also about callers with open connections. */
+  use(policy: AccessPolicy): void {
+    this.#policy = policy;
+  }
+
+  /** Resolves with the caller. @throws IdentityError `not-allowed` with the reasons of the policy, or why nobody is proven to call */
+  async admit(request: IncomingMessage, call: AccessCall): Promise<Caller> {
+    const caller = await this.#identifier.identify(request);
+    const verdict = judgeAccess(this.#policy, caller, call, this.#now(), this.#rates);
+    if (verdict.allowed === true) return caller;
+    const reasons = verdict.reasons.map(({ message, rule }) => (rule === undefined ? message : `${rule}: ${message}`));
+    throw new IdentityError('not-allowed', reasons.join('; '));
+  }
+
+  /** Undefined for an error that is not about the caller. */
+  refusalOf(error: unknown): GateRefusal | undefined {
+    if (!(error instanceof IdentityError)) return undefined;
+    const { status, code, message } = error;
+    const headers = {
+      'cache-control': 'no-store',
+      ...(status === 401 && { 'www-authenticate': this.#identifier.challengeFor(error) }),
+      ...(status === 503 && { 'retry-after': '1' }),
+    };
+    return { status, code, message, headers };
+  }
+}
