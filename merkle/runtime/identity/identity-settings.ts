@@ -6,6 +6,7 @@ import { dirname, resolve } from 'node:path';
 import { type StaticDecode, Type } from 'typebox';
 import { isLoopback } from '../../loopback.ts';
 import { printable } from '../../printable.ts';
+import { parseTrustDomain } from '../../spiffe/spiffe-id.ts';
 import { type DeepReadonly, failOn, freeze } from '../config/load.ts';
 import { parseYaml, readTextFile, type SettingPath } from '../config/settings-file.ts';
 import { SettingsWalk } from '../config/settings-walk.ts';
@@ -74,7 +75,78 @@ const Issuer = Type.Object({
   }),
 });
 
+/** As `TrustDomainSettings` of the sources of trust bundles. */
+const TrustDomain = Type.Object({
+  name: Type.Refine(
+    Type.String({
+      kind: 'text',
+      maxLength: 255,
+      allowed: 'the name of a trust domain, such as example.org',
+      description: 'The trust domain, without `spiffe://`.',
+      danger:
+        'Every workload to which this trust domain gives an SVID has a proven identity: the access policy must name who may call.',
+    }),
+    isTrustDomain,
+  ),
+  bundle: Type.Refine(
+    Type.String({
+      kind: 'text',
+      maxLength: 4096,
+      allowed: 'a path, or an https URL',
+      description:
+        'Its trust bundle: a file with a JWK set or certificates in PEM, or a URL with a JWK set (SPIFFE Federation). It is read again when it changes.',
+    }),
+    (value) => value !== '' && (!value.includes('://') || (value.startsWith('https://') && URL.canParse(value))),
+  ),
+  ca: opt(
+    path({
+      description: 'Of a URL: authorities (PEM) that certify its server (profile `https_web`).',
+      defaultText: 'those of the system',
+    }),
+  ),
+  endpointId: opt(
+    text(/^spiffe:\/\/[a-z0-9._-]+(?:\/[A-Za-z0-9._-]+)+$/, 'a SPIFFE ID', {
+      description: 'Of a URL: the SPIFFE ID of its server (profile `https_spiffe`).',
+      defaultText: 'none: the server has a certificate of the web',
+    }),
+  ),
+  bootstrap: opt(
+    path({
+      description: 'With `endpointId`: a file with a trust bundle for the first connection.',
+      defaultText: 'none',
+    }),
+  ),
+});
+
 export const IDENTITY_SETTINGS = Type.Object({
+  trustDomains: Type.Array(TrustDomain, {
+    description: 'Trust domains whose SVIDs are taken.',
+    allowed: 'a list of at most 64 trust domains',
+    default: [],
+    maxItems: 64,
+  }),
+  bundleMap: opt(
+    path({
+      description:
+        'A file with the trust bundles of several trust domains (a SPIFFE bundle map). SVIDs of all of them are taken.',
+      defaultText: 'none',
+    }),
+  ),
+  workloadApi: opt(
+    text(/^\S+$/, 'unix:///run/agent.sock, a path, or tcp://127.0.0.1:8081', {
+      description: 'The socket of a SPIFFE Workload API: SVIDs of each trust domain whose bundle it gives are taken.',
+      defaultText: 'none',
+    }),
+  ),
+  clientCa: opt(
+    path({
+      description:
+        'Authorities (PEM) whose client certificates are taken, by their names. A SPIFFE ID in one of these proves nothing.',
+      defaultText: 'none: client certificates without a SPIFFE ID prove nothing',
+      danger:
+        'Everybody to whom these authorities give a certificate has a proven identity: the access policy must name who may call.',
+    }),
+  ),
   issuers: Type.Array(Issuer, {
     description: 'Issuers of OpenID Connect ID tokens: identity providers of people, and build systems.',
     allowed: 'a list of at most 64 issuers',
@@ -84,11 +156,30 @@ export const IDENTITY_SETTINGS = Type.Object({
 });
 
 export type IdentitySettings = DeepReadonly<StaticDecode<typeof IDENTITY_SETTINGS>>;
+function isTrustDomain(name: string): boolean {
+  try {
+    return parseTrustDomain(name) === name;
+  } catch {
+    return false;
+  }
+}
+
 /** What the schema cannot say. @param problem gets each mistake, with the place below the settings */
 export function checkIdentitySettings(
   settings: IdentitySettings,
   problem: (at: SettingPath, text: string) => void,
 ): void {
+  for (const [i, { name, bundle, ca, endpointId, bootstrap }] of settings.trustDomains.entries()) {
+    const at = ['trustDomains', i] as const;
+    if (settings.trustDomains.findIndex((other) => other.name === name) < i) {
+      problem([...at, 'name'], 'stands there before: give each trust domain once');
+    }
+    const isUrl = bundle.startsWith('https://');
+    if (!isUrl && ca !== undefined) problem([...at, 'ca'], 'is of a URL, and "bundle" is a file');
+    if (!isUrl && endpointId !== undefined) problem([...at, 'endpointId'], 'is of a URL, and "bundle" is a file');
+    if (ca !== undefined && endpointId !== undefined) problem([...at, 'endpointId'], 'and "ca" exclude each other');
+    if (bootstrap !== undefined && endpointId === undefined) problem([...at, 'bootstrap'], 'needs "endpointId"');
+  }
   for (const [i, one] of settings.issuers.entries()) {
     const at = ['issuers', i] as const;
     const { issuer, keysFile, keysUrl, allowHttp } = one;
@@ -120,5 +211,12 @@ export function readIdentityFile(file: string): IdentitySettings {
     checkIdentitySettings(settings, (at, why) => walk.problem(at, why));
   }
   failOn(walk.problems);
-  return freeze(settings!);
+  const { trustDomains, ...rest } = settings!;
+  const located = trustDomains.map((domain) => ({ ...domain, bundle: bundlePlace(domain.bundle, dirname(full)) }));
+  return freeze({ ...rest, trustDomains: located });
+}
+
+/** A URL as it is, and a path relative to `base`. */
+function bundlePlace(bundle: string, base: string): string {
+  return bundle.startsWith('https://') ? bundle : resolve(base, bundle);
 }

@@ -54,6 +54,23 @@ describe('a file of identity settings', () => {
     expect(issuers[0]!.algorithms).toHaveLength(11);
   });
 
+  it('reads trust domains with files beside it and with URLs, and authorities of clients', () => {
+    const { dir, read } = written(`trustDomains:
+  - { name: example.org, bundle: bundle.json }
+  - { name: example.net, bundle: https://bundles.example.net/keys, endpointId: spiffe://example.net/bundles, bootstrap: net.json }
+clientCa: clients.pem
+workloadApi: unix:///run/agent.sock
+`);
+    expect(read()).toMatchObject({
+      trustDomains: [
+        { name: 'example.org', bundle: join(dir, 'bundle.json') },
+        { name: 'example.net', bundle: 'https://bundles.example.net/keys', bootstrap: join(dir, 'net.json') },
+      ],
+      clientCa: join(dir, 'clients.pem'),
+      workloadApi: 'unix:///run/agent.sock',
+    });
+  });
+
   it('may be empty', () => expect(written('').read()).toMatchObject({ issuers: [] }));
 
   it.each([
@@ -91,6 +108,33 @@ describe('a file of identity settings', () => {
       'issuers: [{ issuer: https://a.example.com, keysFile: a, keysUrl: https://a.example.com/keys }]',
       'keysUrl',
       'exclude',
+    ],
+    [
+      'a trust domain with a scheme',
+      'trustDomains: [{ name: spiffe://a.example, bundle: a }]',
+      'name',
+      'such as example.org',
+    ],
+    ['a trust domain in upper case', 'trustDomains: [{ name: A.example, bundle: a }]', 'name', 'such as example.org'],
+    ['a trust domain without a bundle', 'trustDomains: [{ name: a.example }]', 'bundle', 'is missing'],
+    [
+      'a bundle by plain HTTP',
+      'trustDomains: [{ name: a.example, bundle: http://a.example/b }]',
+      'bundle',
+      'https URL',
+    ],
+    [
+      'a trust domain twice',
+      'trustDomains: [{ name: a.example, bundle: a }, { name: a.example, bundle: b }]',
+      'trustDomains[1].name',
+      'stands there before',
+    ],
+    ['authorities of a file', 'trustDomains: [{ name: a.example, bundle: a, ca: b }]', 'ca', 'is of a URL'],
+    [
+      'a bootstrap of nothing',
+      'trustDomains: [{ name: a.example, bundle: https://a.example/b, bootstrap: c }]',
+      'bootstrap',
+      'needs "endpointId"',
     ],
     ['keys kept for ever', 'issuers: [{ issuer: https://a.example.com, keepKeys: 8760h }]', 'keepKeys', '168h'],
   ])('with %s is refused, with its line', (_, yaml, ...parts) => {
