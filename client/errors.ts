@@ -26,6 +26,7 @@ export const CLIENT_ERRORS = {
   'future-time': 1, // evidence is dated more than five minutes after the clock
   identity: 1, // the certificate names another identity than the required one
   'trusted-root': 2, // the trusted root is malformed, or holds no key or authority for this check
+  'spiffe-bundle': 2, // a SPIFFE trust bundle is malformed
   'signing-config': 2, // the signing configuration is malformed, or names no service that this client can use
   'monitor-config': 2, // the monitor configuration is malformed, or names no log that this client can read
   policy: 2, // the trust policy is malformed, or lacks what this check needs

@@ -13,6 +13,14 @@ const CODES: Readonly<Partial<Record<MerkleErrorCode, ClientErrorCode>>> = {
   'bad-sct': 'bad-sct',
   'bad-timestamp': 'bad-timestamp',
   'bad-rule': 'usage',
+  'bad-spiffe-id': 'bad-certificate',
+  'svid-authority': 'bad-certificate',
+  'svid-names': 'bad-certificate',
+  'svid-usage': 'bad-certificate',
+  'svid-trust-domain': 'bad-certificate',
+  'svid-expired': 'bad-certificate',
+  'svid-not-yet-valid': 'bad-certificate',
+  'svid-chain': 'bad-certificate',
   unsupported: 'unsupported',
 };
 

@@ -24,6 +24,7 @@ export type { IdentityRule, TextRule } from './trust/identity.ts';
 export { type LastCheckpoint, parseLastCheckpoint } from './trust/last-checkpoint.ts';
 export { parseLogKey } from './trust/log-key.ts';
 export { parseTrustPolicy } from './trust/quorum.ts';
+export { parseSpiffeBundles, type SpiffeBundleFile, type SpiffeBundles } from './trust/spiffe-bundles.ts';
 export { MAX_TRUSTED_ROOT, parseTrustedRoot, parseTrustedRoots, type TrustedRoot } from './trust/trusted-root.ts';
 export type { BundleRequest } from './verify/by-rule.ts';
 export { CheckpointMemory } from './verify/checkpoint-memory.ts';

@@ -65,6 +65,13 @@ export const AdmissionSchema = Type.Object({
       path({ description: 'A `trusted_root.json`: keys of logs and authorities.', defaultText: 'none' }),
     ),
     logKey: opt(path({ description: "A file with a log's verifier key.", defaultText: 'none' })),
+    spiffeBundles: opt(
+      path({
+        description:
+          'SPIFFE trust bundles, `{ "trust_domains": { "example.org": JWK set } }`: signatures by X.509-SVIDs of these trust domains count.',
+        defaultText: 'none: no SVID counts',
+      }),
+    ),
     quorumPolicy: opt(
       path({
         description: 'A quorum policy (tlog-policy): its log and its quorum of witnesses must have signed.',

@@ -154,13 +154,14 @@ function verifyOne(
   now: number,
   primitives: Primitives,
 ): Outcome {
-  const { requireSct, ignoreSct, ...rest } = trust;
+  const { requireSct, ignoreSct, spiffeBundles, ...rest } = trust;
   const byKey = (key: KeyInfo) => checkUnderRoots({ ...rest, bundle, artifact, now, key }, primitives);
   if (bundle.signer.kind === 'certificate') {
     const { certificate } = bundle.signer;
     const key = withClientErrors(() => parseSpki(parseCertificate(certificate).spki));
     const isKnown = keys.fingerprints.includes(encodeHex(primitives.hash('sha256', key.spki)));
-    if (isKnown && (!keys.identities || trust.trustedRoot === undefined)) return byKey(key);
+    const someVouch = trust.trustedRoot !== undefined || spiffeBundles !== undefined;
+    if (isKnown && !(keys.identities && someVouch)) return byKey(key);
     try {
       // Any identity: the rules compare it.
       return checkUnderRoots({ ...trust, bundle, artifact, now, identity: () => ({}) }, primitives);

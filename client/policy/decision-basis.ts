@@ -15,6 +15,7 @@ import { usage } from '../errors.ts';
 import { parseLastCheckpoint } from '../trust/last-checkpoint.ts';
 import { parseLogKey } from '../trust/log-key.ts';
 import { parseTrustPolicy } from '../trust/quorum.ts';
+import { parseSpiffeBundles, type SpiffeBundleFile } from '../trust/spiffe-bundles.ts';
 import { parseTrustedRoots } from '../trust/trusted-root.ts';
 import { CheckpointMemory } from '../verify/checkpoint-memory.ts';
 import type { ArtifactDigests } from '../verify/content.ts';
@@ -34,6 +35,8 @@ export interface TrustBasis {
   /** A c2sp.org/tlog-policy. */
   readonly quorumPolicy?: Uint8Array | undefined;
   readonly logKey?: string | undefined;
+  /** Files of SPIFFE trust bundles; see `parseSpiffeBundles`. */
+  readonly spiffeBundles?: readonly SpiffeBundleFile[] | undefined;
   readonly lastCheckpoints?: readonly Uint8Array[] | undefined;
   /** The last millisecond since 1970 at which this trust may be used: later, every decision is deny. Default: no end. */
   readonly usableUntil?: number | undefined;
@@ -62,12 +65,13 @@ const PASSING: readonly string[] = ['future-time', 'internal'];
 export function versionsOf({ policy, keyFiles, trustedRoot, quorumPolicy, logKey, ...more }: DecisionBasis): string {
   const hash = (bytes: Uint8Array | string | undefined) =>
     bytes === undefined ? null : createHash('sha256').update(bytes).digest('hex');
-  const { lastCheckpoints = [], asked = {}, usableUntil = null } = more;
+  const { lastCheckpoints = [], spiffeBundles = [], asked = {}, usableUntil = null } = more;
   const parts = {
     policy: [policy.file, hash(policy.bytes)],
     keyFiles: Object.entries(keyFiles).sort(([a], [b]) => (a < b ? -1 : 1)),
     trust: [hash(trustedRoot), logKey ?? null, lastCheckpoints.map(hash), usableUntil],
     quorum: hash(quorumPolicy),
+    spiffe: spiffeBundles.map(({ trustDomain = null, bytes }) => [trustDomain, hash(bytes)]),
     asked: Object.entries(asked).sort(([a], [b]) => (a < b ? -1 : 1)),
   };
   return hash(JSON.stringify(parts))!;
@@ -75,7 +79,7 @@ export function versionsOf({ policy, keyFiles, trustedRoot, quorumPolicy, logKey
 
 /**
  * @param loaded the policy, where it is loaded already
- * @throws RuntimeError `decision-policy`; ClientError `trusted-root`, `policy`, `log-key`, `trust`, `usage`
+ * @throws RuntimeError `decision-policy`; ClientError `trusted-root`, `spiffe-bundle`, `policy`, `log-key`, `trust`, `usage`
  */
 export async function openBasis(
   basis: DecisionBasis,
@@ -90,12 +94,13 @@ export async function openBasis(
   return { policy: loaded ?? (await loadDecisionPolicy(policy.bytes, { file: policy.file, readKey })), trust };
 }
 
-/** @throws ClientError `trusted-root`, `policy`, `log-key`, `trust`, `usage` */
+/** @throws ClientError `trusted-root`, `spiffe-bundle`, `policy`, `log-key`, `trust`, `usage` */
 export function openTrust({
   trustedRoot,
   quorumPolicy,
   logKey,
   lastCheckpoints = [],
+  spiffeBundles,
   asked,
 }: TrustBasis): EvidenceTrust {
   const quorum = quorumPolicy === undefined ? undefined : parseTrustPolicy(quorumPolicy);
@@ -107,6 +112,7 @@ export function openTrust({
     policy: quorum,
     logKey: logKey === undefined ? undefined : parseLogKey(logKey),
     lastCheckpoints: lastCheckpoints.map(parseLastCheckpoint),
+    ...(spiffeBundles === undefined ? {} : { spiffeBundles: parseSpiffeBundles(spiffeBundles) }),
     ...asked,
   };
 }

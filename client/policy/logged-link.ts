@@ -38,7 +38,8 @@ export function whyUnlogged(
     const difference = differenceOf(link, statement, content.payload);
     if (difference !== undefined) return `the statement in the bundle beside it ${difference}`;
     const sha256 = decodeHex(statement.subjects[0]!.digest.get('sha256')!);
-    checkUnderRoots({ ...trust, bundle, artifact: { sha256 }, now, key }, primitives);
+    const { spiffeBundles: _, ...logs } = trust;
+    checkUnderRoots({ ...logs, bundle, artifact: { sha256 }, now, key }, primitives);
     return undefined;
   } catch (error) {
     if (!(error instanceof CodedError)) throw error;

@@ -46,6 +46,8 @@ interface PolicyTests {
   readonly trustedRoot?: string;
   readonly quorumPolicy?: string;
   readonly logKey?: string;
+  /** Files that name their trust domains. */
+  readonly spiffeBundle?: readonly string[];
   readonly lastCheckpoint?: readonly string[];
   /** At least one. */
   readonly tests: readonly PolicyTest[];
@@ -76,6 +78,7 @@ const TestsSchema = Type.Object({
   trustedRoot: opt(path({ description: '' })),
   quorumPolicy: opt(path({ description: '' })),
   logKey: opt(own('text', 'a verifier key')),
+  spiffeBundle: opt(paths),
   lastCheckpoint: opt(paths),
   tests: Type.Array(TestSchema, { minItems: 1, maxItems: MAX_TESTS, allowed: `a list of 1 to ${MAX_TESTS} tests` }),
 });

@@ -1,7 +1,7 @@
 /**
- * The signer: a key that the user knows, or a certificate that an authority of the trusted root issued for an identity. The
- * certificate must be valid at every verified time. If the trusted root names certificate-transparency logs, one of them must
- * have promised to publish the certificate.
+ * The signer: a key that the user knows, or a certificate that an authority of the trusted root, or of a SPIFFE trust bundle,
+ * issued for an identity. The certificate must be valid at every verified time. If the trusted root names
+ * certificate-transparency logs, one of them must have promised to publish a certificate of its authorities.
  */
 import { equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
@@ -20,10 +20,12 @@ import { timeText, within } from '../../merkle/x509/utc-time.ts';
 import { ClientError, usage } from '../errors.ts';
 import { keyHint } from '../formats/key.ts';
 import { withClientErrors } from '../merkle-errors.ts';
+import type { SpiffeBundles } from '../trust/spiffe-bundles.ts';
 import type { TrustedAuthority, TrustedRoot } from '../trust/trusted-root.ts';
 import type { Claim } from './claim.ts';
 import { checkPast } from './clock.ts';
 import type { Check, NotProven, VerifiedTime } from './outcome.ts';
+import { checkSvid, judgeOf } from './svid-signer.ts';
 
 /** The key that must have signed, and the form in which a log holds it. */
 export interface ClaimedSigner {
@@ -75,7 +77,9 @@ export function claimedSigner(named: NamedSigner, given: KeyInfo | undefined): C
 
 /** What an identity needs beside its certificate. */
 interface IdentityTrust {
-  readonly trustedRoot: TrustedRoot;
+  /** One of `trustedRoot` and `spiffeBundles` at least. */
+  readonly trustedRoot?: TrustedRoot | undefined;
+  readonly spiffeBundles?: SpiffeBundles | undefined;
   /** Refuse a certificate if the trusted root names no certificate-transparency log. */
   readonly requireSct?: boolean | undefined;
   /** Take a certificate without a promise of a certificate-transparency log, although the trusted root names logs. */
@@ -88,6 +92,17 @@ interface IdentityTrust {
 export function checkSctWish({ requireSct, ignoreSct }: Pick<IdentityTrust, 'requireSct' | 'ignoreSct'>): void {
   if (requireSct !== true || ignoreSct !== true) return;
   throw usage('the promise of a certificate-transparency log cannot be both required and ignored');
+}
+
+/** @throws ClientError `usage` if nothing says whose certificates count */
+export function checkVouchers({
+  trustedRoot,
+  spiffeBundles,
+}: Pick<IdentityTrust, 'trustedRoot' | 'spiffeBundles'>): void {
+  if (trustedRoot !== undefined || spiffeBundles !== undefined) return;
+  throw usage(
+    'an identity is only as good as the authority that certified it: give a trusted root with that authority, or the SPIFFE bundle of its trust domain',
+  );
 }
 
 interface CheckedIdentity {
@@ -112,24 +127,59 @@ export function checkIdentity(
   trust: IdentityTrust,
   primitives: Primitives,
 ): CheckedIdentity {
-  const { checks, issuer } = checkCertificate(certificate, chain, times, trust.trustedRoot, primitives);
-  const scts = checkScts(certificate, issuer, trust, primitives);
-  const identity = withClientErrors(() => identityOf(certificate));
+  const { identity, checks, notProven } = certified(certificate, chain, times, trust, primitives);
   const match = matches(identity);
   if (match !== undefined) {
     const { name: matched } = match;
     return {
       identity,
       matched,
-      checks: [{ name: 'identity', identity, ...(matched && { matched }) }, ...checks, ...scts.checks],
-      notProven: scts.notProven,
+      checks: [{ name: 'identity', identity, ...(matched && { matched }) }, ...checks],
+      notProven,
     };
   }
   const names = identity.names.map(foundName).join(', ');
+  const by =
+    identity.svid === undefined
+      ? printable(identity.issuer ?? 'nobody')
+      : `its trust domain (an X.509-SVID proves no issuer and no extension)`;
   throw new ClientError(
     'identity',
-    `the certificate is for ${names || 'nobody'}, vouched for by ${printable(identity.issuer ?? 'nobody')}, and does not match the expected identity`,
+    `the certificate is for ${names || 'nobody'}, vouched for by ${by}, and does not match the expected identity`,
   );
+}
+
+/** What the certificate proves, by the trusted root or by SPIFFE bundles: svid-signer.ts says by which. */
+function certified(
+  leaf: Certificate,
+  chain: readonly Uint8Array[],
+  times: readonly VerifiedTime[],
+  trust: IdentityTrust,
+  primitives: Primitives,
+): Pick<CheckedIdentity, 'identity' | 'checks' | 'notProven'> {
+  const { trustedRoot, spiffeBundles, requireSct } = trust;
+  checkChain(leaf, chain);
+  let intermediates: readonly Certificate[] | undefined;
+  const more = () => {
+    intermediates ??= possibleIntermediates(chain);
+    return intermediates;
+  };
+  const bySpiffe = (): ReturnType<typeof certified> => {
+    const svid = checkSvid(leaf, more(), times, { bundles: spiffeBundles!, requireSct }, primitives);
+    return { identity: svid.identity, checks: [svid.check], notProven: [notAsked('svid')] };
+  };
+  const judge = judgeOf(leaf, trustedRoot, spiffeBundles);
+  if (judge === 'bundles') return bySpiffe();
+  let found: ReturnType<typeof checkCertificate>;
+  try {
+    found = checkCertificate(leaf, more, times, trustedRoot!, primitives);
+  } catch (error) {
+    if (judge !== 'either' || !(error instanceof ClientError) || error.code !== 'bad-certificate') throw error;
+    return bySpiffe();
+  }
+  const scts = checkScts(leaf, found.issuer, { ...trust, trustedRoot: trustedRoot! }, primitives);
+  const identity = withClientErrors(() => identityOf(leaf));
+  return { identity, checks: [found.check, ...scts.checks], notProven: scts.notProven };
 }
 
 /** A name that is not the expected one, with its kind where no name of that kind can be. */
@@ -140,26 +190,20 @@ function foundName(name: AlternativeName): string {
 
 function checkCertificate(
   leaf: Certificate,
-  chain: readonly Uint8Array[],
+  more: () => readonly Certificate[],
   times: readonly VerifiedTime[],
   root: TrustedRoot,
   primitives: Primitives,
-): { readonly checks: readonly Check[]; readonly issuer: Certificate } {
-  checkChain(leaf, chain);
-  let intermediates: readonly Certificate[] | undefined;
-  const more = () => {
-    intermediates ??= possibleIntermediates(chain);
-    return intermediates;
-  };
+): { readonly check: Check; readonly issuer: Certificate } {
   let path: Certificate[] = [];
   for (const { time } of times) path = withClientErrors(() => pathAt(leaf, more, time, root, primitives));
-  const certificate: Check = {
+  const check: Check = {
     name: 'certificate',
     serialNumber: leaf.serialNumber,
     times: times.map(({ time }) => time),
     by: path.at(-1)!.subject,
   };
-  return { checks: [certificate], issuer: path[1]! };
+  return { check, issuer: path[1]! };
 }
 
 /** Certificates above the signer's may be superfluous, and then nothing reads them beyond their DER. */
@@ -242,7 +286,7 @@ function authoritiesOf({ certificates }: TrustedAuthority, more: readonly Certif
 function checkScts(
   leaf: Certificate,
   issuer: Certificate,
-  { trustedRoot, requireSct, ignoreSct, now }: IdentityTrust,
+  { trustedRoot, requireSct, ignoreSct, now }: IdentityTrust & { readonly trustedRoot: TrustedRoot },
   primitives: Primitives,
 ): Pick<CheckedIdentity, 'checks' | 'notProven'> {
   if (trustedRoot.ctlogs.length === 0 && trustedRoot.otherCtLogs !== true) {
@@ -256,6 +300,6 @@ function checkScts(
   return { checks: scts.map(({ logId, time }): Check => ({ name: 'sct', time, logId })), notProven: [] };
 }
 
-function notAsked(because: 'no-log' | 'ignored'): NotProven {
+function notAsked(because: 'no-log' | 'ignored' | 'svid'): NotProven {
   return { name: 'certificate-transparency', because };
 }

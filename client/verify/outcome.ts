@@ -20,12 +20,16 @@ export type Check =
   | { readonly name: 'signature'; readonly fingerprint: string; readonly by: string }
   /** The certificate names the expected identity. `matched`: the name that is the expected one; absent if none was asked for. */
   | { readonly name: 'identity'; readonly identity: CertificateIdentity; readonly matched?: AlternativeName }
-  /** The certificate was valid at `times`, and leads to the certificate authority `by` of the trusted root. */
+  /**
+   * The certificate was valid at `times`, and leads to the certificate authority `by` of the trusted root; where
+   * `trustDomain` is given, to an authority in the SPIFFE bundle of that trust domain, whose ID is `by`.
+   */
   | {
       readonly name: 'certificate';
       readonly serialNumber: string;
       readonly times: readonly number[];
       readonly by: string;
+      readonly trustDomain?: string;
     }
   /** A certificate-transparency log promised at `time` to publish the certificate. */
   | { readonly name: 'sct'; readonly time: number; readonly logId: Uint8Array }
@@ -63,7 +67,7 @@ export type CheckName = Check['name'];
  * - `issuer`: who vouched for the identity; the rule has no issuer.
  * - `certificate-names`: the names in the signer's certificate; only its key was compared.
  * - `certificate-transparency`: that the certificate was made public. `no-log`: the trusted root names no
- *   certificate-transparency log; `ignored`: the caller does not ask for one.
+ *   certificate-transparency log; `ignored`: the caller does not ask for one; `svid`: it is an X.509-SVID, which is in none.
  * - `time`: when the file was signed.
  * - `log-key-period`: that the log's key still counted; the trusted root ends its time, and the entry has no time.
  * - `timestamps`: what `count` time stamps of the bundle say; the trusted root has no authority for them. `by` names their
@@ -84,7 +88,7 @@ export type NotProven =
         | 'inclusion'
         | 'witnesses';
     }
-  | { readonly name: 'certificate-transparency'; readonly because: 'no-log' | 'ignored' }
+  | { readonly name: 'certificate-transparency'; readonly because: 'no-log' | 'ignored' | 'svid' }
   | { readonly name: 'timestamps'; readonly count: number; readonly by?: readonly string[] }
   | { readonly name: 'entries'; readonly logIds: readonly Uint8Array[] };
 

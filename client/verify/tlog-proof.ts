@@ -26,8 +26,9 @@ import { type KeyAlgorithm, keyAlgorithm, type PublicKey, parsePublicKey } from 
 import { withClientErrors } from '../merkle-errors.ts';
 import type { LastCheckpoint } from '../trust/last-checkpoint.ts';
 import { quorumTime } from '../trust/quorum.ts';
+import type { SpiffeBundles } from '../trust/spiffe-bundles.ts';
 import type { TrustedRoot } from '../trust/trusted-root.ts';
-import { checkIdentity, checkSctWish, claimedSigner } from './claimed-signer.ts';
+import { checkIdentity, checkSctWish, checkVouchers, claimedSigner } from './claimed-signer.ts';
 import { checkCosigned, checkNow } from './clock.ts';
 import type { ArtifactDigests } from './content.ts';
 import { sha256Of, verifyLeaf } from './leaf.ts';
@@ -67,8 +68,10 @@ export type ExpectedSigner = { readonly key: Uint8Array } | ExpectedIdentity;
 interface ExpectedIdentity {
   /** Whether the certificate names the expected identity. */
   readonly identity: IdentityTest;
-  /** Its certificate authorities, and the keys of its certificate-transparency logs. */
-  readonly trustedRoot: TrustedRoot;
+  /** Its certificate authorities, and the keys of its certificate-transparency logs. Or `spiffeBundles` is given, or both. */
+  readonly trustedRoot?: TrustedRoot | undefined;
+  /** As `VerifyRequest.spiffeBundles`. */
+  readonly spiffeBundles?: SpiffeBundles | undefined;
   /** As `VerifyRequest.requireSct`. */
   readonly requireSct?: boolean | undefined;
   /** As `VerifyRequest.ignoreSct`. */
@@ -120,7 +123,10 @@ export function checkTlogProof(request: TlogProofCheck, primitives: Primitives):
     return { ...verify(proof, request.leafHash, request, primitives), signer: undefined };
   }
   const { signer: expected, digests } = request;
-  if ('identity' in expected) checkSctWish(expected);
+  if ('identity' in expected) {
+    checkSctWish(expected);
+    checkVouchers(expected);
+  }
   const entry = entryOf(proof);
   const wanted = 'key' in expected ? withClientErrors(() => parseSpki(expected.key)) : undefined;
   const { certificate, key } = claimedSigner(entry.verifier, wanted);
@@ -162,13 +168,15 @@ export function checkTlogProof(request: TlogProofCheck, primitives: Primitives):
 export interface ProofUnderRoots extends Omit<Extract<TlogProofCheck, { readonly signer: unknown }>, 'signer'> {
   readonly signer: Omit<ExpectedIdentity, 'trustedRoot'> & {
     /** As in `ExpectedSigner`; of several, those of one root. */
-    readonly trustedRoot: TrustedRoots;
+    readonly trustedRoot?: TrustedRoots | undefined;
   };
 }
 
 /** @throws ClientError as `checkTlogProof` and `underOneRoot` */
 export function checkProofUnderRoots({ signer, ...request }: ProofUnderRoots, primitives: Primitives): VerifiedProof {
-  const { result, root } = underOneRoot(signer.trustedRoot, (trustedRoot) =>
+  const { trustedRoot: roots, ...expected } = signer;
+  if (roots === undefined) return checkTlogProof({ ...request, signer: expected }, primitives);
+  const { result, root } = underOneRoot(roots, (trustedRoot) =>
     checkTlogProof({ ...request, signer: { ...signer, trustedRoot } }, primitives),
   );
   return root === undefined ? result : { ...result, trustedRoot: root };

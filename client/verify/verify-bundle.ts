@@ -15,10 +15,11 @@ import type { KeyInfo } from '../../merkle/rekor/spki.ts';
 import type { IdentityTest } from '../../merkle/x509/identity-rule.ts';
 import { ClientError, usage } from '../errors.ts';
 import { type Bundle, MAX_BUNDLE_EVIDENCE } from '../formats/bundle.ts';
+import type { SpiffeBundles } from '../trust/spiffe-bundles.ts';
 import { type CheckedEntries, checkEntries, type EntryTrust } from './bundle-entry.ts';
 import { checkStamps, type StampTrust } from './bundle-stamps.ts';
 import type { Claim } from './claim.ts';
-import { type ClaimedSigner, checkIdentity, checkSctWish, claimedSigner } from './claimed-signer.ts';
+import { type ClaimedSigner, checkIdentity, checkSctWish, checkVouchers, claimedSigner } from './claimed-signer.ts';
 import { checkNow } from './clock.ts';
 import { type ArtifactDigests, checkContent, hashesNeeded, type RequiredClaim } from './content.ts';
 import type { Check, NotProven, Outcome, VerifiedSigner, VerifiedTime } from './outcome.ts';
@@ -33,8 +34,10 @@ export interface VerifyRequest extends EntryTrust, StampTrust, RequiredClaim {
   readonly artifact: ArtifactDigests;
   /** The signer's key, if the caller knows it. One of `key` and `identity` must be given. */
   readonly key?: KeyInfo;
-  /** Whether the certificate names the expected identity; needs `trustedRoot`. */
+  /** Whether the certificate names the expected identity; needs `trustedRoot` or `spiffeBundles`. */
   readonly identity?: IdentityTest;
+  /** Trust domains whose X.509-SVIDs count as the certificate of an identity; only with `identity`. */
+  readonly spiffeBundles?: SpiffeBundles | undefined;
   /** Refuse a certificate if the trusted root names no certificate-transparency log; only with `identity`. */
   readonly requireSct?: boolean | undefined;
   /**
@@ -98,7 +101,7 @@ function signerOf({ signer }: Bundle, key: KeyInfo | undefined): ClaimedSigner {
 
 function checkRequest(request: VerifyRequest): void {
   const { bundle, key, identity, trustedRoot, logKey, policy, witnessTime, requireSct, ignoreSct } = request;
-  const { now, requireLogs, requireTimestamps } = request;
+  const { now, requireLogs, requireTimestamps, spiffeBundles } = request;
   if ((key === undefined) === (identity === undefined)) {
     throw usage(
       "say whose signature it must be: give the signer's key, or the identity in the certificate, and not both",
@@ -107,10 +110,9 @@ function checkRequest(request: VerifyRequest): void {
   if (trustedRoot === undefined && logKey === undefined && policy === undefined) {
     throw usage('say which log you trust: give a trusted root, the key of the log, or a policy with witnesses as well');
   }
-  if (identity !== undefined && trustedRoot === undefined) {
-    throw usage(
-      'an identity is only as good as the authority that certified it: give a trusted root with that authority',
-    );
+  if (identity !== undefined) checkVouchers(request);
+  if (identity === undefined && spiffeBundles !== undefined) {
+    throw usage("a SPIFFE bundle vouches for an identity, and not for the signer's key");
   }
   if (identity === undefined && (requireSct === true || ignoreSct === true)) {
     throw usage(
@@ -168,7 +170,7 @@ function checkSigner(
   times: readonly VerifiedTime[],
   primitives: Primitives,
 ): { readonly signer: VerifiedSigner; readonly checks: readonly Check[]; readonly notProven: readonly NotProven[] } {
-  const { bundle, identity: matches, trustedRoot } = request;
+  const { bundle, identity: matches } = request;
   const fingerprint = encodeHex(primitives.hash('sha256', key.spki));
   if (matches === undefined || certificate === undefined || bundle.signer.kind !== 'certificate') {
     return { signer: { kind: 'key', key, fingerprint }, checks: [], notProven: [] };
@@ -179,13 +181,12 @@ function checkSigner(
       `nobody vouches for the time of the signature, so nothing shows that the certificate was valid then: ${
         bundle.timestamps.length === 0
           ? 'the bundle has no time stamp of an authority and no promise of the log'
-          : 'the bundle has a time stamp, and the trusted root no authority for any'
+          : 'the bundle has a time stamp, and the trust no authority for any'
       }`,
     );
   }
   const { chain } = bundle.signer;
-  const trust = { ...request, trustedRoot: trustedRoot! };
-  const { identity, ...found } = checkIdentity(certificate, chain, times, matches, trust, primitives);
+  const { identity, ...found } = checkIdentity(certificate, chain, times, matches, request, primitives);
   return { signer: { kind: 'certificate', key, fingerprint, identity }, ...found };
 }
 

@@ -36,7 +36,7 @@ interface JwtAuthority {
 }
 
 /** Most bytes of one bundle, of several together, and of an answer of an endpoint. */
-const MAX_BUNDLE = 4 * 1_048_576;
+export const MAX_BUNDLE = 4 * 1_048_576;
 const MAX_KEYS = 256;
 /** As many roots as a chain check takes: x509/certificate-chain.ts. */
 const MAX_AUTHORITIES = 64;

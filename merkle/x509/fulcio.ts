@@ -6,6 +6,8 @@
  * and .8 and later hold a DER UTF8String (0x0c). .7 is not an extension, but the type of a user name in the alternative
  * names.
  */
+
+import type { SpiffeId } from '../spiffe/spiffe-id.ts';
 import type { Certificate } from './certificate.ts';
 import type { AlternativeName } from './certificate-names.ts';
 import { badDer, parseDer, TAG } from './der.ts';
@@ -56,6 +58,11 @@ export interface CertificateIdentity {
   readonly issuer?: string;
   /** Fulcio's extensions, each under its OID, and also under its name if `FULCIO_EXTENSIONS` has one. */
   readonly extensions: ReadonlyMap<string, string>;
+  /**
+   * The SPIFFE bundle of this ID's trust domain vouches for the certificate, and for no other name in it. Only what has
+   * verified the certificate sets this.
+   */
+  readonly svid?: SpiffeId;
 }
 
 /**

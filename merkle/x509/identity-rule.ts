@@ -4,6 +4,8 @@
  */
 import { MerkleError } from '../errors.ts';
 import { printable } from '../printable.ts';
+import { parseSpiffeId, type SpiffeId } from '../spiffe/spiffe-id.ts';
+import { compileSpiffeIdPattern } from '../spiffe/spiffe-id-pattern.ts';
 import type { AlternativeName } from './certificate-names.ts';
 import { type CertificateIdentity, FULCIO_EXTENSIONS } from './fulcio.ts';
 import { isSignerName } from './signer-names.ts';
@@ -13,7 +15,10 @@ export type TextRule = string | { readonly pattern: string };
 
 /** Everything that is given must hold. At least one must be given. */
 export interface IdentityRule {
-  /** One of the subject alternative names: a URI (or SPIFFE ID), e-mail, DNS name, or Fulcio's user name. */
+  /**
+   * One of the subject alternative names: a URI (or SPIFFE ID), e-mail, DNS name, or Fulcio's user name. A text such as
+   * `spiffe://example.org/build/**` is a pattern of SPIFFE IDs (spiffe/spiffe-id-pattern.ts), as no SPIFFE ID has a star.
+   */
   readonly identity?: TextRule;
   /** The identity provider. */
   readonly issuer?: TextRule;
@@ -37,7 +42,7 @@ type PatternCompiler = (pattern: string, what: string) => (text: string) => bool
 
 /** @throws MerkleError `bad-rule`: an empty rule, an extension that is neither a name nor an OID; and as `compilePattern` */
 export function compileWith(rule: IdentityRule, compilePattern: PatternCompiler): IdentityTest {
-  const identity = compileText(rule.identity, 'identity', compilePattern);
+  const identity = compileName(rule.identity, compilePattern);
   const issuer = compileText(rule.issuer, 'issuer', compilePattern);
   const extensions = Object.entries(rule.extensions ?? {});
   for (const [key] of extensions) {
@@ -51,7 +56,7 @@ export function compileWith(rule: IdentityRule, compilePattern: PatternCompiler)
     throw badRule('an empty rule would take every certificate: give an identity');
   }
   return (found) => {
-    const name = identity && found.names.find((one) => isSignerName(one) && identity(one.value));
+    const name = identity && found.names.find((one) => isSignerName(one) && identity(one));
     const isExpected =
       (identity === undefined || name !== undefined) &&
       (issuer === undefined || (found.issuer !== undefined && issuer(found.issuer))) &&
@@ -59,6 +64,17 @@ export function compileWith(rule: IdentityRule, compilePattern: PatternCompiler)
     if (!isExpected) return undefined;
     return name === undefined ? {} : { name };
   };
+}
+
+/**
+ * Compiles a pattern of SPIFFE IDs to the test whether the SPIFFE bundle of its trust domain vouches for such an ID. A name in
+ * a certificate of another authority does not count.
+ *
+ * @throws MerkleError `bad-rule`
+ */
+export function compileSvidRule(pattern: string): IdentityTest {
+  const fits = compileSpiffeIdPattern(pattern);
+  return ({ svid }) => (svid !== undefined && fits(svid) ? { name: { type: 'uri', value: svid.text } } : undefined);
 }
 
 export function hasPattern({ identity, issuer }: IdentityRule): boolean {
@@ -75,6 +91,30 @@ export function compileExact(rule: IdentityRule): IdentityTest {
 /** The error of a rule that cannot be used. */
 export function badRule(message: string, cause?: unknown): MerkleError {
   return new MerkleError('bad-rule', message, { cause });
+}
+
+function compileName(
+  rule: TextRule | undefined,
+  compilePattern: PatternCompiler,
+): ((name: AlternativeName) => boolean) | undefined {
+  if (typeof rule === 'string' && rule.startsWith('spiffe://') && rule.includes('*')) {
+    const fits = compileSpiffeIdPattern(rule);
+    return ({ type, value }) => {
+      const id = type === 'uri' ? spiffeIdOf(value) : undefined;
+      return id !== undefined && fits(id);
+    };
+  }
+  const matches = compileText(rule, 'identity', compilePattern);
+  return matches && (({ value }) => matches(value));
+}
+
+function spiffeIdOf(uri: string): SpiffeId | undefined {
+  try {
+    return parseSpiffeId(uri);
+  } catch (error) {
+    if (error instanceof MerkleError) return undefined;
+    throw error;
+  }
 }
 
 function compileText(

@@ -92,7 +92,7 @@ async function usable<T>(reading: Promise<T>): Promise<T> {
 
 /** As `stele decide` takes them. */
 function basisOptions({ policy, trust }: AdmissionConfig): DecideOptions {
-  const { directory, maxAge, trustedRoot, logKey, quorumPolicy } = trust;
+  const { directory, maxAge, trustedRoot, logKey, quorumPolicy, spiffeBundles } = trust;
   return {
     policy,
     ...(directory !== undefined && { trust: directory }),
@@ -100,6 +100,7 @@ function basisOptions({ policy, trust }: AdmissionConfig): DecideOptions {
     ...(trustedRoot !== undefined && { trustedRoot }),
     ...(logKey !== undefined && { logKey }),
     ...(quorumPolicy !== undefined && { quorumPolicy }),
+    ...(spiffeBundles !== undefined && { spiffeBundle: [spiffeBundles] }),
   };
 }
 

@@ -7,6 +7,7 @@ import { usage } from '../../errors.ts';
 import type { DecisionBasis, TrustBasis } from '../../policy/decision-basis.ts';
 import { readWhole } from '../files.ts';
 import { inputName, STANDARD_INPUT } from '../input.ts';
+import { readSpiffeFiles, spiffePathOf } from '../spiffe-files.ts';
 import { trustDirOf } from '../trust-options.ts';
 import { sctWish, thresholds } from '../verify/demands.ts';
 import { readTrustBytes } from '../verify/verify-trust.ts';
@@ -37,7 +38,9 @@ export async function readTrustBasis(options: DecideOptions): Promise<TrustBasis
     throw usage('--require-timestamps needs a --trusted-root with time-stamp authorities');
   }
   const asked = { ...wanted, ...sctWish(options), witnessTime: witnessTime === true };
-  return { ...read, quorumPolicy: quorum, asked };
+  const spiffe = options.spiffeBundle;
+  const spiffeBundles = spiffe === undefined ? undefined : await readSpiffeFiles(spiffe);
+  return { ...read, quorumPolicy: quorum, ...(spiffeBundles && { spiffeBundles }), asked };
 }
 
 /** The policy, and the texts of the files of keys that it names. @throws RuntimeError `decision-policy` */
@@ -52,8 +55,9 @@ async function loadWithKeys(bytes: Uint8Array, file: string) {
 
 /** The files and folders that `readBasis` reads, for a service that watches them. */
 export async function basisPaths(options: DecideOptions): Promise<readonly string[]> {
-  const { policy, trustedRoot, logKey, quorumPolicy, lastCheckpoint = [] } = options;
-  const named = [policy, trustedRoot, quorumPolicy, ...lastCheckpoint].filter((path) => path !== undefined);
+  const { policy, trustedRoot, logKey, quorumPolicy, lastCheckpoint = [], spiffeBundle = [] } = options;
+  const more = [...lastCheckpoint, ...spiffeBundle.map(spiffePathOf)];
+  const named = [policy, trustedRoot, quorumPolicy, ...more].filter((path) => path !== undefined);
   const followed = trustedRoot === undefined && logKey === undefined && quorumPolicy === undefined;
   const { basis } = await readBasis(options);
   return [...named, ...Object.keys(basis.keyFiles), ...(followed ? [trustDirOf(options)] : [])].map((path) =>

@@ -1,5 +1,6 @@
 /** The options of commands that decide: the policy, the evidence, and the trust, which is that of `stele verify`. */
 import { type Command, Option } from 'commander';
+import { SPIFFE_BUNDLE_HELP } from '../spiffe-files.ts';
 import { addTrustOptions, type TrustOptions } from '../trust-options.ts';
 import type { SummaryOptions } from './summary-options.ts';
 
@@ -17,6 +18,7 @@ export interface DecideOptions extends TrustOptions, SummaryOptions {
   readonly trustedRoot?: string;
   readonly logKey?: string;
   readonly lastCheckpoint?: readonly string[];
+  readonly spiffeBundle?: readonly string[];
   readonly requireSct?: boolean;
   readonly insecureIgnoreSct?: boolean;
   readonly witnessTime?: boolean;
@@ -75,6 +77,7 @@ export function addEvidenceTrustOptions(command: Command): Command {
       repeated,
     );
   return addTrustOptions(withFiles)
+    .option('--spiffe-bundle <[domain=]path>', SPIFFE_BUNDLE_HELP, repeated)
     .option('--witness-time', "take the time of signatures by certificates from the quorum policy's witnesses")
     .option('--require-sct', 'refuse a certificate if the trusted root names no certificate-transparency log')
     .addOption(

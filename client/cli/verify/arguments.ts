@@ -21,6 +21,7 @@ export interface VerifyOptions extends TrustOptions {
   readonly extension?: readonly string[];
   readonly type?: string;
   readonly subject?: string;
+  readonly spiffeBundle?: readonly string[];
   readonly requireSct?: boolean;
   readonly insecureIgnoreSct?: boolean;
   readonly trustedRoot?: string;
@@ -49,6 +50,7 @@ export function requestedSigner(options: VerifyOptions): RequestedSigner {
   }
   if (options.key === undefined) return { identity: rule! };
   for (const [given, flag] of [
+    [options.spiffeBundle !== undefined, '--spiffe-bundle'],
     [options.requireSct, '--require-sct'],
     [options.insecureIgnoreSct, '--insecure-ignore-sct'],
   ] as const) {

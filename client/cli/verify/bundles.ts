@@ -12,6 +12,7 @@ import { MAX_BUNDLE } from '../../formats/bundle.ts';
 import { parseBundles } from '../../formats/bundle-list.ts';
 import type { RequiredClaim } from '../../verify/content.ts';
 import type { Check, CheckName, NotProven, Outcome, VerifiedEntry, VerifiedSigner } from '../../verify/outcome.ts';
+import { needsIssuer } from '../../verify/svid-signer.ts';
 import { checkUnderRoots } from '../../verify/under-roots.ts';
 import { counted } from '../counted.ts';
 import { digestsOf } from '../digests.ts';
@@ -88,7 +89,7 @@ function verifier({ anyIssuer, ...request }: Request, primitives: Primitives, si
       );
       const more: NotProven[] = [];
       if (digests !== undefined) more.push({ name: 'file' });
-      if (anyIssuer) more.push({ name: 'issuer' });
+      if (anyIssuer && needsIssuer(outcome)) more.push({ name: 'issuer' });
       return { outcome: { ...outcome, notProven: [...more, ...outcome.notProven] }, ...(chosen && { chosen }) };
     } catch (error) {
       if (size > 0 || !(error instanceof ClientError) || error.code !== 'digest-mismatch') throw error;
@@ -238,7 +239,16 @@ function signerJson(signer: VerifiedSigner, checks: readonly Check[]): object {
   // Each extension stands here under its name and under its OID. The names are enough.
   const named = [...extensions].filter(([name]) => !/^[0-9.]+$/.test(name));
   const matched = checks.find((check) => check.name === 'identity')?.matched;
-  return { kind: 'certificate', ...key, names, matched, issuer: issuer ?? null, extensions: Object.fromEntries(named) };
+  const { svid } = signer.identity;
+  return {
+    kind: 'certificate',
+    ...key,
+    names,
+    matched,
+    ...(svid === undefined ? {} : { spiffeId: svid.text, trustDomain: svid.trustDomain }),
+    issuer: issuer ?? null,
+    extensions: Object.fromEntries(named),
+  };
 }
 
 function entryJson(entry: VerifiedEntry): object {

@@ -39,8 +39,9 @@ export function checkSentence(check: Check, given = false): CheckSentence {
       return { name, detail, ...(issuer === undefined ? {} : { by: printable(issuer) }) };
     }
     case 'certificate': {
-      const { serialNumber, times, by } = check;
-      const detail = `number ${serialNumber}, valid at ${times.map(timeText).join(', ')}, leads to a root of the trusted root`;
+      const { serialNumber, times, by, trustDomain } = check;
+      const to = trustDomain === undefined ? 'a root of the trusted root' : 'an authority of the SPIFFE bundle';
+      const detail = `number ${serialNumber}, valid at ${times.map(timeText).join(', ')}, leads to ${to}`;
       return { name, detail, by: printable(by) };
     }
     case 'sct': {
@@ -102,11 +103,16 @@ const NOT_PROVEN: Readonly<
   witnesses: 'that the log shows everybody the same tree: no witness was checked (give a policy with witnesses)',
 };
 
+const NO_TRANSPARENCY: Readonly<Record<Extract<NotProven, { readonly because: unknown }>['because'], string>> = {
+  'no-log': 'the trusted root names no log',
+  ignored: '--insecure-ignore-sct was given',
+  svid: 'the certificate is an X.509-SVID, and no log holds those',
+};
+
 export function notProvenSentence(fact: NotProven): string {
   switch (fact.name) {
     case 'certificate-transparency': {
-      const why = fact.because === 'no-log' ? 'the trusted root names no log' : '--insecure-ignore-sct was given';
-      return `certificate transparency: not asked, ${why}`;
+      return `certificate transparency: not asked, ${NO_TRANSPARENCY[fact.because]}`;
     }
     case 'timestamps': {
       const { count, by } = fact;

@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander';
 import { usage } from '../../errors.ts';
 import { collect } from '../program.ts';
+import { SPIFFE_BUNDLE_HELP } from '../spiffe-files.ts';
 import { addTrustOptions } from '../trust-options.ts';
 import { refuseOthers, requestedSigner, type VerifyOptions } from './arguments.ts';
 
@@ -25,6 +26,8 @@ Examples:
   stele verify app.tgz --trusted-root trusted_root.json --identity me@example.com --issuer https://accounts.example.com
   stele verify app.tgz --trusted-root trusted_root.json --issuer https://token.actions.githubusercontent.com \\
     --identity-regexp 'https://github.com/example/app/\\.github/workflows/release\\.yml@refs/tags/v.*'
+  stele verify app.tgz --identity 'spiffe://example.org/build/**' --spiffe-bundle example.org=bundle.json \\
+    --policy trust/policy --witness-time
   stele verify app.tgz --bundle provenance.json --type slsaprovenance1 --key builder.pub.pem --policy trust/policy
   stele verify sha256:9f86…0a08 --bundle image.sigstore.json --key release.pub.pem --policy trust/policy
   curl -sf https://example.com/app.tgz | stele verify - --bundle app.sigstore.json --key release.pub.pem --policy trust/policy
@@ -57,6 +60,7 @@ export function verifyCommand(): Command {
     .option('--extension <name=value>', 'another extension of Fulcio, by name or OID; can be repeated', collect)
     .option('--type <type>', 'an attestation of this predicate type: a short name, as in `stele attest`, or a URI')
     .option('--subject <name>', 'an attestation that calls the file so')
+    .option('--spiffe-bundle <[domain=]path>', SPIFFE_BUNDLE_HELP, collect)
     .option('--require-sct', 'refuse a certificate if the trusted root names no certificate-transparency log')
     .addOption(
       new Option(

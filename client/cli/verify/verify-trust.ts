@@ -8,11 +8,13 @@ import { withClientErrors } from '../../merkle-errors.ts';
 import { MAX_LAST_CHECKPOINT, parseLastCheckpoint } from '../../trust/last-checkpoint.ts';
 import { parseLogKey } from '../../trust/log-key.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
+import type { SpiffeBundles } from '../../trust/spiffe-bundles.ts';
 import { MAX_TRUSTED_ROOT, parseTrustedRoots } from '../../trust/trusted-root.ts';
 import type { FollowedTargets } from '../../trust/tuf/followed-targets.ts';
 import type { CheckpointTrust, TrustedRoots } from '../../verify/types.ts';
 import { readPublicKey, readWhole, verifierKeyText } from '../files.ts';
 import { warn } from '../report.ts';
+import { readSpiffeFiles } from '../spiffe-files.ts';
 import { maxAgeOf, OR_FOLLOW, trustDirOf } from '../trust-options.ts';
 import type { RequestedSigner, VerifyOptions } from './arguments.ts';
 import { presentTime } from './demands.ts';
@@ -20,6 +22,7 @@ import { presentTime } from './demands.ts';
 /** `CheckpointTrust` with one trusted root or several. */
 export interface VerifyTrust extends Omit<CheckpointTrust, 'trustedRoot'> {
   readonly trustedRoot?: TrustedRoots | undefined;
+  readonly spiffeBundles?: SpiffeBundles;
 }
 
 /** The files of a trust, and the text of a log's key. */
@@ -41,7 +44,15 @@ export async function readVerifyTrust(options: VerifyOptions): Promise<VerifyTru
     trustedRoot: trustedRoot === undefined ? undefined : parseTrustedRoots(trustedRoot),
     policy: policy === undefined ? undefined : parseTrustPolicy(policy),
     lastCheckpoints: lastCheckpoints.map(parseLastCheckpoint),
+    ...(await readSpiffeBundles(options.spiffeBundle)),
   };
+}
+
+/** Loaded late, as most checks need none of it. @throws ClientError `file`, `spiffe-bundle` */
+async function readSpiffeBundles(given: VerifyOptions['spiffeBundle']): Promise<Pick<VerifyTrust, 'spiffeBundles'>> {
+  if (given === undefined) return {};
+  const { parseSpiffeBundles } = await import('../../trust/spiffe-bundles.ts');
+  return { spiffeBundles: parseSpiffeBundles(await readSpiffeFiles(given)) };
 }
 
 /**
@@ -100,7 +111,9 @@ async function ofFollowed(followed: FollowedTargets, given: readonly string[]): 
   };
 }
 
-type ReadSigner = { readonly key: PublicKey } | { readonly identity: IdentityTest; readonly trustedRoot: TrustedRoots };
+type ReadSigner =
+  | { readonly key: PublicKey }
+  | ({ readonly identity: IdentityTest } & Pick<VerifyTrust, 'trustedRoot' | 'spiffeBundles'>);
 
 /**
  * The key, or the test of the identity. Loads the engine for patterns only for a rule with a pattern: loading it is slow.
@@ -109,17 +122,17 @@ type ReadSigner = { readonly key: PublicKey } | { readonly identity: IdentityTes
  */
 export async function readSigner(
   signer: RequestedSigner,
-  { trustedRoot }: Pick<VerifyTrust, 'trustedRoot'>,
+  { trustedRoot, spiffeBundles }: Pick<VerifyTrust, 'trustedRoot' | 'spiffeBundles'>,
 ): Promise<ReadSigner> {
   if ('key' in signer) return { key: await readPublicKey(signer.key) };
-  if (trustedRoot === undefined) {
+  if (trustedRoot === undefined && spiffeBundles === undefined) {
     throw usage(
-      'an identity is only as good as the authority that certified it: give --trusted-root with that authority',
+      'an identity is only as good as the authority that certified it: give --trusted-root with that authority, or --spiffe-bundle of its trust domain',
     );
   }
   const { identity: rule } = signer;
   const identity = hasPattern(rule)
     ? (await import('../../trust/identity.ts')).compileRule(rule)
     : withClientErrors(() => compileExact(rule));
-  return { identity, trustedRoot };
+  return { identity, trustedRoot, ...(spiffeBundles && { spiffeBundles }) };
 }

@@ -2,6 +2,7 @@
 
 import type { IdentityRule } from '../../../merkle/x509/identity-rule.ts';
 import type { ClientErrorCode } from '../../errors.ts';
+import type { SpiffeBundleFile } from '../../trust/spiffe-bundles.ts';
 import type { ArtifactDigests, Outcome } from '../../verify.ts';
 import type { RequiredClaim } from '../content.ts';
 
@@ -28,6 +29,8 @@ export interface ManyTrust extends RequiredClaim {
   /** SubjectPublicKeyInfo, DER. */
   readonly key?: Uint8Array;
   readonly identity?: IdentityRule;
+  /** Files of SPIFFE trust bundles; see `parseSpiffeBundles`. */
+  readonly spiffeBundles?: readonly SpiffeBundleFile[];
   readonly requireSct?: boolean;
   readonly ignoreSct?: boolean;
   readonly witnessTime?: boolean;

@@ -14,6 +14,7 @@ import { compileRule } from '../../trust/identity.ts';
 import { parseLastCheckpoint } from '../../trust/last-checkpoint.ts';
 import { parseLogKey } from '../../trust/log-key.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
+import { parseSpiffeBundles } from '../../trust/spiffe-bundles.ts';
 import { parseTrustedRoots } from '../../trust/trusted-root.ts';
 import { packRequests, unpackResults } from './packed.ts';
 import type { ManyRequest, ManyResult, ManyTrust } from './types.ts';
@@ -29,8 +30,8 @@ export interface ManyOptions extends ManyTrust {
 /**
  * Verifies the bundles of `requests`; the results come in their order, each as soon as it and all before it are there.
  *
- * @throws ClientError for what is wrong with `options`: `trusted-root`, `policy`, `log-key`, `trust`, `key`, `usage`;
- * `cancelled`.
+ * @throws ClientError for what is wrong with `options`: `trusted-root`, `spiffe-bundle`, `policy`, `log-key`, `trust`, `key`,
+ * `usage`; `cancelled`.
  * RuntimeError `pool`
  * @example
  * for await (const result of verifyMany(requests, { policy, trustedRoot })) if (!result.ok) console.error(result.message);
@@ -57,12 +58,21 @@ export async function* verifyMany(
 }
 
 /** Reports a wrong option once, before a thread starts: a thread could only fail. */
-function checkTrust({ trustedRoot, policy, logKey, key, identity, lastCheckpoints = [] }: ManyTrust): void {
+function checkTrust({
+  trustedRoot,
+  policy,
+  logKey,
+  key,
+  identity,
+  spiffeBundles,
+  lastCheckpoints = [],
+}: ManyTrust): void {
   if (trustedRoot !== undefined) parseTrustedRoots(trustedRoot);
   if (policy !== undefined) parseTrustPolicy(policy);
   if (logKey !== undefined) parseLogKey(logKey);
   if (key !== undefined) withClientErrors(() => parseSpki(key));
   if (identity !== undefined) compileRule(identity);
+  if (spiffeBundles !== undefined) parseSpiffeBundles(spiffeBundles);
   for (const file of lastCheckpoints) parseLastCheckpoint(file);
 }
 

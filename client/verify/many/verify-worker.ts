@@ -8,6 +8,7 @@ import { withClientErrors } from '../../merkle-errors.ts';
 import { parseLastCheckpoint } from '../../trust/last-checkpoint.ts';
 import { parseLogKey } from '../../trust/log-key.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
+import { parseSpiffeBundles } from '../../trust/spiffe-bundles.ts';
 import { parseTrustedRoots } from '../../trust/trusted-root.ts';
 import { type BundleRequest, verifyByRule } from '../by-rule.ts';
 import { CheckpointMemory } from '../checkpoint-memory.ts';
@@ -39,6 +40,7 @@ function trustOf({
   logKey,
   key,
   lastCheckpoints,
+  spiffeBundles,
   ...asked
 }: ManyTrust): Omit<BundleRequest, 'bundle' | 'artifact'> {
   return {
@@ -47,6 +49,7 @@ function trustOf({
     ...(logKey === undefined ? {} : { logKey: parseLogKey(logKey) }),
     ...(key === undefined ? {} : { key: withClientErrors(() => parseSpki(key)) }),
     ...(lastCheckpoints === undefined ? {} : { lastCheckpoints: lastCheckpoints.map(parseLastCheckpoint) }),
+    ...(spiffeBundles === undefined ? {} : { spiffeBundles: parseSpiffeBundles(spiffeBundles) }),
     ...asked,
   };
 }

@@ -1,6 +1,7 @@
 /** Whether one piece of evidence holds under one rule, and everything that does not. */
 import { CodedError } from '../../errors.ts';
 import { printable } from '../../printable.ts';
+import type { CertificateIdentity } from '../../x509/fulcio.ts';
 import { timeText } from '../../x509/utc-time.ts';
 import type { Meter } from './cel/cel-limits.ts';
 import { reason } from './reasons.ts';
@@ -47,9 +48,13 @@ function isSigner(expected: PolicySigner, signer: EvidenceSigner): boolean {
 function notASigner({ signers }: DecisionRule, signer: EvidenceSigner): Reason {
   const expected = signers.map(({ name }) => name).join(', ');
   const names = signer.kind === 'key' ? [] : signer.identity.names.map(({ value }) => value);
-  const by = signer.kind === 'key' ? '' : `, vouched for by ${printable(signer.identity.issuer ?? 'nobody')}`;
+  const by = signer.kind === 'key' ? '' : `, vouched for by ${printable(voucherOf(signer.identity))}`;
   const who = signer.kind === 'key' ? `the key ${signer.fingerprint}` : printable(names.join(', ') || 'nobody');
   return reason('signer', `${who}${by}, signed; the rule takes ${expected}`);
+}
+
+function voucherOf({ issuer, svid }: CertificateIdentity): string {
+  return svid === undefined ? (issuer ?? 'nobody') : `the trust domain ${svid.trustDomain}`;
 }
 
 /** A predicate that is not what its type says would be read as something else by each reader. */

@@ -5,7 +5,15 @@ import { encodeHex } from '../../bytes.ts';
 import { MerkleError } from '../../errors.ts';
 import { parsePem, pemBytes } from '../../pem.ts';
 import { FULCIO_EXTENSIONS } from '../../x509/fulcio.ts';
-import { compileExact, compileWith, hasPattern, type IdentityRule, type TextRule } from '../../x509/identity-rule.ts';
+import {
+  compileExact,
+  compileSvidRule,
+  compileWith,
+  hasPattern,
+  type IdentityRule,
+  type IdentityTest,
+  type TextRule,
+} from '../../x509/identity-rule.ts';
 import { nearest } from '../config/nearest.ts';
 import { readTextFile, type SettingPath } from '../config/settings-file.ts';
 import { isMapping, type SettingsWalk, shown } from '../config/settings-walk.ts';
@@ -28,12 +36,14 @@ const FORMS: Readonly<Record<string, readonly string[]>> = {
   fingerprint: ['fingerprint'],
   ssh: ['ssh'],
   identity: ['identity', 'issuer', 'anyIssuer', 'extensions'],
+  spiffeId: ['spiffeId'],
 };
 const MEMBERS = [...new Set(Object.values(FORMS).flat())];
 
 type SignerKey = { readonly fingerprint: string; readonly spki?: Uint8Array };
+type SignerIdentity = { readonly rule: IdentityRule } | { readonly identity: IdentityTest };
 /** A signer as the file has it. Patterns in a rule are not compiled yet. */
-export type NamedSigner = { readonly name: string } & (SignerKey | { readonly rule: IdentityRule });
+export type NamedSigner = { readonly name: string } & (SignerKey | SignerIdentity);
 
 /** The text of a file that a `keyFile` names: an absolute path, and the name for messages. @throws RuntimeError `file` */
 export type ReadKeyFile = (path: string, name: string) => string;
@@ -73,7 +83,7 @@ function readSigner(
   at: SettingPath,
   walk: SettingsWalk,
   readFile: ReadKeyFile,
-): SignerKey | { rule: IdentityRule } | undefined {
+): SignerKey | SignerIdentity | undefined {
   if (!isMapping(value)) return walk.problem(at, `must be a mapping with ${MEMBERS.join(', ')}`);
   const before = walk.problems.length;
   for (const name of Object.keys(value)) if (!MEMBERS.includes(name)) walk.unknown([...at, name], name, MEMBERS);
@@ -89,6 +99,7 @@ function readSigner(
   const text = value[name];
   if (typeof text !== 'string') return walk.problem([...at, name], `is ${shown(text)}; allowed: text`);
   try {
+    if (name === 'spiffeId') return { identity: compileSvidRule(text) };
     return readKey(name, text, (path) => readFile(resolve(walk.base, path), path));
   } catch (error) {
     if (!(error instanceof RuntimeError || error instanceof MerkleError)) throw error;
