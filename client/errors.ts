@@ -48,6 +48,7 @@ export const CLIENT_ERRORS = {
   'tuf-missing': 1, // a file that the signed metadata name is not in the repository
   trust: 2, // no repository is followed, or its plan or what is kept of it here is wrong
   ceremony: 1, // a step of a ceremony did not hold
+  ca: 1, // the directory of a certificate authority, or what is asked of it, does not hold
   evidence: 2, // a folder or an answer with evidence is malformed, or breaks a limit
   command: 1, // the command of a recorded step failed, and nothing was signed
   lock: 2, // a lock file is of no kind that is read, or is malformed
