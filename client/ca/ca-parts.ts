@@ -1,10 +1,15 @@
 /** What the authority opens at its start, and again at each reload: teams and their keys, identities, and who may get a certificate. */
 import type { IncomingMessage } from 'node:http';
+import { readFileIfThere } from '../../merkle/runtime/disk/files.ts';
 import { openTokenVerifier } from '../../merkle/runtime/identity/tokens/open-token-verifier.ts';
 import { type Caller, IdentityError } from '../../merkle/runtime/identity/types.ts';
 import { openSigner } from '../../merkle/runtime/keys/open-signer.ts';
+import { AccessRates, judgeAccess } from '../../merkle/runtime/policy/access/judge-access.ts';
+import { loadAccessPolicy, MAX_ACCESS_POLICY } from '../../merkle/runtime/policy/access/load-access.ts';
+import type { AccessPolicy } from '../../merkle/runtime/policy/access/types.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import type { CaConfig } from './ca-config.ts';
+import { CaError } from './ca-errors.ts';
 import type { IssuingParts } from './issuance.ts';
 import { closeTeams, openTeams } from './issuing-teams.ts';
 
@@ -16,8 +21,15 @@ export interface CaParts extends IssuingParts {
   readonly close: () => Promise<void>;
 }
 
-/** @throws RuntimeError */
-export async function openParts({ teams: named, ct, identity, tokens }: CaConfig): Promise<CaParts> {
+/**
+ * @param rates what callers had under the access policy before: a reload gives nobody a new minute
+ * @throws RuntimeError
+ */
+export async function openParts(
+  { teams: named, ct, identity, tokens, access }: CaConfig,
+  rates = new AccessRates(),
+): Promise<CaParts> {
+  const admit = access === undefined ? () => {} : admitBy(await readAccess(access), rates);
   const teams = await openTeams(named);
   try {
     const signer = await openSigner(ct.key);
@@ -39,7 +51,7 @@ export async function openParts({ teams: named, ct, identity, tokens }: CaConfig
             challenge: name === 'email' ? 'email' : 'sub',
           })),
         ),
-        admit: () => {},
+        admit,
         identify: async (_request: IncomingMessage, token: string | undefined): Promise<Caller> => {
           if (token === undefined) {
             throw new IdentityError(
@@ -64,4 +76,23 @@ export async function openParts({ teams: named, ct, identity, tokens }: CaConfig
     await closeTeams(teams);
     throw error;
   }
+}
+
+async function readAccess(file: string): Promise<AccessPolicy> {
+  const bytes = await readFileIfThere(file, MAX_ACCESS_POLICY);
+  if (bytes === undefined) throw new RuntimeError('config', `the access policy ${file} is not there`);
+  return await loadAccessPolicy(bytes, { file, actions: ['issue'] });
+}
+
+function admitBy(policy: AccessPolicy, rates: AccessRates): IssuingParts['admit'] {
+  return (caller) => {
+    const verdict = judgeAccess(policy, caller, { action: 'issue' }, Date.now(), rates);
+    if (verdict.allowed === true) return;
+    const { reasons, retryAfter } = verdict;
+    const why = reasons
+      .map(({ message, rule }) => (rule === undefined ? message : `${message} (rule ${rule})`))
+      .join('; ');
+    if (retryAfter !== undefined) throw new CaError('rate', `not now: ${why}`, { retryAfter });
+    throw new IdentityError('not-allowed', `the access policy does not let this caller have a certificate: ${why}`);
+  };
 }

@@ -10,7 +10,9 @@
  */
 import { printable } from '../../merkle/printable.ts';
 import { isJsonRecord, type JsonValue } from '../../merkle/rekor/json-value.ts';
-import type { Claims } from './types.ts';
+
+/** The claims of a verified token. */
+type Claims = Readonly<Record<string, JsonValue>>;
 
 interface Hole {
   readonly claim: string;

@@ -68,11 +68,22 @@ interface IssuedReply {
   readonly tlogProof: string;
 }
 
+/** A leaf that is ready, and everything else holds. */
+interface Made {
+  readonly caller: Caller;
+  readonly token: string | undefined;
+  readonly team: Team;
+  readonly leaf: Certificate;
+  readonly promise: CertificatePromise;
+}
+
 const MINUTE_MS = 60_000;
 
 export class Issuance {
   readonly #options: IssuanceOptions;
   readonly #rates: Window;
+  /** The requests that use a set of parts. */
+  readonly #users = new WeakMap<IssuingParts, Set<Promise<unknown>>>();
 
   constructor(options: IssuanceOptions) {
     this.#options = options;
@@ -81,8 +92,43 @@ export class Issuance {
 
   /** @throws CaError, IdentityError, ClientError `malformed` */
   async issue(http: IncomingMessage, body: Uint8Array): Promise<IssuedReply> {
-    const { parts: partsNow, live, log, store, clock, usedTokens } = this.#options;
-    const parts = partsNow();
+    const { store, usedTokens, onIssued, logger } = this.#options;
+    const { caller, token, team, leaf, promise } = await this.#using((parts) => this.#make(parts, http, body));
+    // Only what holds in every other way uses up the token.
+    if (token !== undefined && !(await this.#stored(usedTokens.take(token, caller.expires)))) {
+      throw new IdentityError('token-used', 'the token was used before, and works once: get a new one from its issuer');
+    }
+    await this.#stored(store.keep(promise));
+    const logged = await this.#inTime(this.complete(promise), leaf);
+    this.#checkTime(leaf, logged);
+    onIssued(team.name);
+    const facts = { team: team.name, caller: caller.id, serial: leaf.serialNumber, index: logged.index };
+    logger.info({ ...facts, name: leaf.names[0]!.value }, 'issued a certificate');
+    const chain = [leaf, ...team.chain].map(({ der }) => formatPem('CERTIFICATE', der));
+    return { signedCertificateEmbeddedSct: { chain: { certificates: chain } }, tlogProof: logged.proof };
+  }
+
+  /** Resolves once no request uses these parts any more. */
+  async unused(parts: IssuingParts): Promise<void> {
+    while ((this.#users.get(parts)?.size ?? 0) > 0) await Promise.allSettled(this.#users.get(parts)!);
+  }
+
+  async #using<T>(work: (parts: IssuingParts) => Promise<T>): Promise<T> {
+    const parts = this.#options.parts();
+    const users = this.#users.get(parts) ?? new Set();
+    this.#users.set(parts, users);
+    const working = work(parts);
+    users.add(working);
+    try {
+      return await working;
+    } finally {
+      users.delete(working);
+    }
+  }
+
+  /** All that holds or does not, and the leaf. Nothing of it leaves here. */
+  async #make(parts: IssuingParts, http: IncomingMessage, body: Uint8Array): Promise<Made> {
+    const { live, log, clock } = this.#options;
     const { token: inBody, ...request } = readSigningRequest(body, live.limits.requestBytes);
     const token = tokenOfRequest(http, inBody);
     const caller = await parts.identify(http, token);
@@ -101,36 +147,18 @@ export class Issuance {
     }
     const { lifetime: lifetimeMs } = live.leaf;
     const leaf = await makeLeaf({ team, ct: parts.ct, identity, publicKey: request.publicKey.spki, now, lifetimeMs });
+    const { serialNumber: serial, der: certificate } = leaf;
+    const { digest, signature } = signed;
+    const promise = { serial, time: now, team: team.name, certificate, digest, signature };
+    return { caller, token, team, leaf, promise };
+  }
 
-    // Only what holds in every other way uses up the token.
-    if (token !== undefined && !(await usedTokens.take(token, caller.expires))) {
-      throw new IdentityError('token-used', 'the token was used before, and works once: get a new one from its issuer');
-    }
-    const promise: CertificatePromise = {
-      serial: leaf.serialNumber,
-      time: now,
-      team: team.name,
-      certificate: leaf.der,
-      digest: signed.digest,
-      signature: signed.signature,
-    };
-    await store.keep(promise).catch((cause: unknown) => {
-      throw new CaError(
-        'storage',
-        'the authority cannot keep its promise on its disk, so no certificate leaves',
-        {},
-        { cause },
-      );
+  /** @throws CaError `storage` */
+  async #stored<T>(writing: Promise<T>): Promise<T> {
+    return await writing.catch((cause: unknown) => {
+      const why = 'the authority cannot write to its disk, so no certificate leaves: try again later, with a new token';
+      throw new CaError('storage', why, {}, { cause });
     });
-    const logged = await this.#inTime(this.complete(promise), leaf);
-    this.#checkTime(leaf, logged);
-    this.#options.onIssued(team.name);
-    this.#options.logger.info(
-      { team: team.name, caller: caller.id, serial: leaf.serialNumber, index: logged.index, name: identity.name.value },
-      'issued a certificate',
-    );
-    const chain = [leaf, ...team.chain].map(({ der }) => formatPem('CERTIFICATE', der));
-    return { signedCertificateEmbeddedSct: { chain: { certificates: chain } }, tlogProof: logged.proof };
   }
 
   /**

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { settingsOf } from '../../merkle/runtime/config/settings.ts';
 import { freeSpace } from '../../merkle/runtime/disk/free-space.ts';
 import { lockDir } from '../../merkle/runtime/disk/lock.ts';
+import { AccessRates } from '../../merkle/runtime/policy/access/judge-access.ts';
 import { Closers, failure } from '../../merkle/runtime/service/ends.ts';
 import { type Logger, makeLogger } from '../../merkle/runtime/service/logger.ts';
 import { createOperatorApp } from '../../merkle/runtime/service/operator-app.ts';
@@ -67,7 +68,8 @@ export async function serveCa({ config, reread }: ServeCaOptions): Promise<CaSer
     const clock = new CaClock({ store });
     const log = new CertificateLog({ ...(await logTrustOf(config.transparencyLog)), logger });
     closers.add(async () => log.close());
-    let parts = await openParts(config);
+    const rates = new AccessRates();
+    let parts = await openParts(config, rates);
     closers.add(() => parts.close());
 
     const metrics = new CaMetrics();
@@ -95,8 +97,9 @@ export async function serveCa({ config, reread }: ServeCaOptions): Promise<CaSer
     tls?.serve(app.server);
     const reloads = caReloads({ config, reread, live, tls, metrics, logger }, async (next) => {
       const before = parts;
-      parts = await openParts(next);
-      await before.close();
+      parts = await openParts(next, rates);
+      // Requests under way end with the keys that they began with.
+      void issuance.unused(before).then(() => before.close());
     });
     made = reloads;
     closers.add(() => reloads.close());
@@ -200,8 +203,8 @@ function caReloads(
     const changed = differ.filter((name) => LIVE.includes(group(name)) || (isOpen && PARTS.includes(group(name))));
     const restart = differ.filter((name) => !changed.includes(name) && !PARTS.includes(group(name)));
     const { limits, leaf } = next;
-    const { teams, ct, identity, tokens } = isOpen ? next : used;
-    used = { ...used, limits, leaf, teams, ct, identity, tokens };
+    const { teams, ct, identity, tokens, access } = isOpen ? next : used;
+    used = { ...used, limits, leaf, teams, ct, identity, tokens, ...(access !== undefined && { access }) };
     live.limits = limits;
     live.leaf = leaf;
     return { changed, restart };

@@ -1,10 +1,6 @@
 /** What the certificate authority's parts share. */
-import type { JsonValue } from '../../merkle/rekor/json-value.ts';
 import type { KeySpec } from '../../merkle/runtime/keys/types.ts';
 import type { ClaimTemplate } from './claim-template.ts';
-
-/** The claims of a verified token. */
-export type Claims = Readonly<Record<string, JsonValue>>;
 
 /** How tokens of one issuer are certified. */
 export interface IssuerRule {

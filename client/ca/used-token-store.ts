@@ -1,9 +1,9 @@
 /**
- * The tokens that were certified, durable until they expire. A row is `expiry, 8 bytes || SHA-256 of the token`, so that the rows of
+ * The tokens that were certified, durable until they expire. A row is `expiry, 8 bytes || digest of the token`, so that the rows of
  * expired tokens are the first ones.
  */
-import { createHash } from 'node:crypto';
 import { GuardedLevel } from '../../merkle/runtime/disk/level.ts';
+import { tokenDigest } from '../../merkle/runtime/identity/tokens/compact-token.ts';
 
 /** Milliseconds between two removals of expired tokens, and for which they stay: a clock that is set back must not free them. */
 const SWEEP_MS = 60_000;
@@ -36,11 +36,12 @@ export class UsedTokens {
 
   /**
    * Marks the token as used. Resolves with true once the mark is durable, and with false where the token was used before.
+   * @param token a token that was verified: each spelling of one token counts as that token
    * @param expires milliseconds since 1970
    * @throws RuntimeError `store`: the token counts as used
    */
   async take(token: string, expires: number): Promise<boolean> {
-    const digest = createHash('sha256').update(token).digest();
+    const digest = Buffer.from(tokenDigest(token), 'hex');
     const name = nameOf(digest);
     if (this.#expiries.has(name)) return false;
     this.#expiries.set(name, expires);
