@@ -156,6 +156,8 @@ export class Issuance {
   /** @throws CaError `storage` */
   async #stored<T>(writing: Promise<T>): Promise<T> {
     return await writing.catch((cause: unknown) => {
+      // Too many tokens are kept.
+      if (cause instanceof IdentityError) throw cause;
       const why = 'the authority cannot write to its disk, so no certificate leaves: try again later, with a new token';
       throw new CaError('storage', why, {}, { cause });
     });

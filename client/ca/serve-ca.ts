@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { settingsOf } from '../../merkle/runtime/config/settings.ts';
 import { freeSpace } from '../../merkle/runtime/disk/free-space.ts';
 import { lockDir } from '../../merkle/runtime/disk/lock.ts';
+import { openUsedTokens } from '../../merkle/runtime/identity/tokens/used-tokens.ts';
 import { AccessRates } from '../../merkle/runtime/policy/access/judge-access.ts';
 import { Closers, failure } from '../../merkle/runtime/service/ends.ts';
 import { type Logger, makeLogger } from '../../merkle/runtime/service/logger.ts';
@@ -19,7 +20,6 @@ import { CertificateLog } from './certificate-log.ts';
 import { Issuance } from './issuance.ts';
 import { logTrustOf } from './log-trust.ts';
 import { PromiseStore } from './promise-store.ts';
-import { UsedTokens } from './used-token-store.ts';
 
 /** Milliseconds that a shutdown waits for the requests under way. */
 const DRAIN_MS = 30_000;
@@ -63,7 +63,7 @@ export async function serveCa({ config, reread }: ServeCaOptions): Promise<CaSer
     closers.add(() => lock.release());
     const store = await PromiseStore.open(join(config.data, 'promises'), fail);
     closers.add(() => store.close());
-    const usedTokens = await UsedTokens.open(join(config.data, 'tokens'));
+    const usedTokens = await openUsedTokens(join(config.data, 'tokens'));
     closers.add(() => usedTokens.close());
     const clock = new CaClock({ store });
     const log = new CertificateLog({ ...(await logTrustOf(config.transparencyLog)), logger });
