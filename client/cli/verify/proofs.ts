@@ -6,6 +6,7 @@ import type { Policy } from '../../../merkle/policy.ts';
 import { printable } from '../../../merkle/printable.ts';
 import type { Primitives } from '../../../merkle/rekor/primitives.ts';
 import { MAX_TLOG_PROOF } from '../../../merkle/tlog-proof.ts';
+import type { CertificateIdentity } from '../../../merkle/x509/fulcio.ts';
 import { timeText } from '../../../merkle/x509/utc-time.ts';
 import { ClientError, usage } from '../../errors.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
@@ -59,7 +60,7 @@ export async function verifyProof(
       kind: identity === undefined ? 'key' : 'certificate',
       key: publicKey.name,
       spkiSha256: fingerprint,
-      ...(identity === undefined ? {} : { names: identity.names, matched, issuer: identity.issuer ?? null }),
+      ...(identity === undefined ? {} : { names: identity.names, matched, ...voucherJson(identity) }),
     },
     times: time === undefined ? [] : [{ kind: 'witness', time: timeText(time), by: "the policy's quorum" }],
     ...(verified.trustedRoot === undefined ? {} : { trustedRoot: verified.trustedRoot }),
@@ -77,7 +78,7 @@ export async function verifyProof(
       ? []
       : [
           `  identity      ${namesSentence(identity.names, matched)}`,
-          `                by ${printable(identity.issuer ?? 'nobody')}; the certificate was valid at ${timeText(time)}`,
+          `                by ${printable(voucherOf(identity))}; the certificate was valid at ${timeText(time)}`,
         ]),
     '  entry         the one in the proof: it is about exactly this file, signature and key',
     ...shown(verified),
@@ -85,6 +86,15 @@ export async function verifyProof(
     'Not proven:',
     ...notProven.map((line) => `  ${line}`),
   ]);
+}
+
+function voucherOf({ issuer, svid }: CertificateIdentity): string {
+  return svid === undefined ? (issuer ?? 'nobody') : `the SPIFFE bundle of ${svid.trustDomain}`;
+}
+
+function voucherJson({ issuer, svid }: CertificateIdentity): object {
+  const own = svid === undefined ? {} : { spiffeId: svid.text, trustDomain: svid.trustDomain };
+  return { ...own, issuer: issuer ?? null };
 }
 
 /** Verifies that a leaf is in any log. @throws ClientError */
