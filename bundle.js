@@ -15,6 +15,10 @@
  * The package classic-level holds these libraries, and all the same has a script that npm would run, and compile if it had to.
  * So its JavaScript and its libraries become a part of this package.
  *
+ *   dist/grpc/grpc-js.cjs                        the gRPC client, for the Workload API of SPIFFE
+ *
+ * The package @grpc/grpc-js would bring 30 others, one of them with a script, for a loader of .proto files that Stele does not use.
+ *
  * The library (dist/client/index.js, dist/client/verify.js) and the workers stay as tsc leaves them. Joined workers would
  * start no faster: theirs is the time of Node's own modules, and of packages that cannot be joined.
  */
@@ -26,7 +30,7 @@ const CLI = 'dist/client/cli';
 const ALL = resolve('client/cli/main.ts');
 
 // What tsc made of the command line is all in the joined files.
-for (const path of ['dist/chunks', 'dist/leveldb', CLI]) rmSync(path, { recursive: true, force: true });
+for (const path of ['dist/chunks', 'dist/leveldb', 'dist/grpc', CLI]) rmSync(path, { recursive: true, force: true });
 
 const common = {
   platform: 'node',
@@ -58,7 +62,7 @@ function withoutMessages(name, value) {
 }
 
 // What loads native code, or starts threads from files of its own.
-const external = ['#leveldb', 'piscina'];
+const external = ['#leveldb', '#grpc', 'piscina'];
 
 const all = await build({
   ...common,
@@ -165,8 +169,21 @@ await build({
   output: { file: 'dist/leveldb/classic-level.cjs', format: 'cjs' },
 });
 cpSync(`${LEVEL}/prebuilds`, 'dist/leveldb/prebuilds', { recursive: true });
-const licenses = ['LICENSE', 'deps/leveldb/leveldb-1.20/LICENSE', 'deps/snappy/snappy/COPYING'].map((name) => {
-  const title = `${relative('node_modules', join(LEVEL, name))}\n\n`;
-  return title + readFileSync(join(LEVEL, name), 'utf8');
+writeLicenses('dist/leveldb', LEVEL, ['LICENSE', 'deps/leveldb/leveldb-1.20/LICENSE', 'deps/snappy/snappy/COPYING']);
+
+// A server and channelz load the loader of .proto files when they are used, which Stele does not.
+await build({
+  ...common,
+  input: 'node_modules/@grpc/grpc-js/build/src/index.js',
+  external: ['@grpc/proto-loader'],
+  output: { file: 'dist/grpc/grpc-js.cjs', format: 'cjs' },
 });
-writeFileSync('dist/leveldb/LICENSES', licenses.join('\n\n'));
+writeLicenses('dist/grpc', 'node_modules', ['@grpc/grpc-js/LICENSE', '@js-sdsl/ordered-map/LICENSE']);
+
+function writeLicenses(folder, from, names) {
+  const licenses = names.map((name) => {
+    const title = `${relative('node_modules', join(from, name))}\n\n`;
+    return title + readFileSync(join(from, name), 'utf8');
+  });
+  writeFileSync(`${folder}/LICENSES`, licenses.join('\n\n'));
+}

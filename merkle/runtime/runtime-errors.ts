@@ -30,7 +30,9 @@ export type RuntimeErrorCode =
   | 'decision-policy' // A decision policy, or a condition in it, is wrong.
   | 'access-policy' // An access policy, or a condition in it, is wrong.
   | 'network' // A server does not answer, or not in time, or not to the end.
-  | 'svid' // There is no X.509-SVID that is valid now. A retry may find one.
+  | 'svid' // This process has no valid X.509-SVID now: the Workload API or the files give none, or none that holds. A retry may find one.
+  | 'trust-bundle' // No trust bundle can be had, or it cannot be used.
+  | 'workload-api' // The Workload API cannot be reached, or refuses, or answers wrongly.
   | 'too-long'; // A server answers with more bytes than the caller accepts.
 
 /**

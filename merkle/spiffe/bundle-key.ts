@@ -9,6 +9,7 @@ import { concat, decodeEitherBase64 } from '../bytes.ts';
 import { MerkleError } from '../errors.ts';
 import type { JsonRecord, JsonValue } from '../rekor/json-value.ts';
 import { type EcKind, encodeSpki, hasValidPoint, type KeyInfo, parseSpki, spkiOfPkcs1 } from '../rekor/spki.ts';
+import { encodeDer, TAG } from '../x509/der.ts';
 
 const CURVES: ReadonlyMap<JsonValue | undefined, { readonly kind: EcKind; readonly size: number }> = new Map([
   ['P-256', { kind: 'ecdsa-p256', size: 32 }],
@@ -93,16 +94,8 @@ function numberOf(jwk: JsonRecord, name: string, size?: number): Uint8Array {
 
 /** RSAPublicKey: RFC 8017 section A.1.1. */
 function sequenceOf(...numbers: readonly Uint8Array[]): Uint8Array {
-  const integers = numbers.map((number) =>
-    tagged(0x02, number[0]! >= 0x80 ? concat(Uint8Array.of(0), number) : number),
-  );
-  return tagged(0x30, concat(...integers));
-}
-
-function tagged(tag: number, content: Uint8Array): Uint8Array {
-  const { length } = content;
-  const size = length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff];
-  return concat(Uint8Array.of(tag, ...size), content);
+  const unsigned = (number: Uint8Array) => (number[0]! >= 0x80 ? concat(Uint8Array.of(0), number) : number);
+  return encodeDer(TAG.sequence, ...numbers.map((number) => encodeDer(TAG.integer, unsigned(number))));
 }
 
 export function badBundle(why: string, cause?: unknown): MerkleError {

@@ -33,7 +33,7 @@ const MAX_CHAIN = 16;
  * @throws MerkleError `svid-authority` for the certificate of an authority; `svid-usage` without the key usage
  * `digitalSignature`; `svid-names` without exactly one URI; `bad-spiffe-id` for a malformed ID or one without a path
  */
-function spiffeIdOf(leaf: Certificate): SpiffeId {
+export function spiffeIdOf(leaf: Certificate): SpiffeId {
   const { isCa, keyUsage, names } = leaf;
   if (isCa || keyUsage?.includes('keyCertSign') || keyUsage?.includes('cRLSign')) {
     throw bad('svid-authority', "is an authority's, not a workload's");
