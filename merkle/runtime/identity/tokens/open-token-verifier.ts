@@ -22,12 +22,14 @@ export interface TokenDependencies {
   readonly times?: Partial<KeyTimes>;
 }
 
+type TokenSettings = Pick<IdentitySettings, 'issuers'> & Partial<Pick<IdentitySettings, 'trustDomains'>>;
+
 /**
  * A file of keys must be there. An issuer may be away: its keys are fetched in the background, and again for the first token.
  * @throws RuntimeError `file`, `key-format`: a file of the settings cannot be used
  */
 export async function openTokenVerifier(
-  { issuers }: Pick<IdentitySettings, 'issuers'>,
+  { issuers, trustDomains = [] }: TokenSettings,
   { bundles, now = Date.now, elapsed = () => performance.now(), times }: TokenDependencies = {},
 ): Promise<TokenVerifier> {
   const known: KnownIssuer[] = [];
@@ -44,7 +46,8 @@ export async function openTokenVerifier(
     if (keysFile !== undefined) await first;
     known.push({ issuer, audience, algorithms: settings.algorithms as readonly TokenAlgorithm[], keys });
   }
-  const verifier = new TokenVerifier(known, bundles === undefined ? undefined : new TrustDomainKeys(bundles), now);
+  const names = trustDomains.map(({ name }) => name);
+  const verifier = new TokenVerifier(known, bundles && new TrustDomainKeys(bundles, names), now);
   const missing = issuers.findIndex(
     ({ keysFile }, i) => keysFile !== undefined && known[i]!.keys.problem !== undefined,
   );

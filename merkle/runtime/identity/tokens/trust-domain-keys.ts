@@ -7,24 +7,31 @@ import type { TokenAlgorithm } from './token-algorithms.ts';
 
 type JwtAuthority = SpiffeBundle['jwtAuthorities'][number];
 
-/** Where bundles come from; they may change at any time. */
+/** Where bundles come from; they may change at any time. A domain whose bundle could not be had yet is missing. */
 export interface Bundles {
   current(): ReadonlyMap<string, Pick<SpiffeBundle, 'jwtAuthorities'>>;
 }
 
 export class TrustDomainKeys {
   readonly #bundles: Bundles;
+  readonly #configured: ReadonlySet<string>;
   /** Keys are imported once for each bundle, and go with it. */
   readonly #keys = new WeakMap<readonly JwtAuthority[], readonly VerifyingKey[]>();
 
-  constructor(bundles: Bundles) {
+  /** @param configured the trust domains that the settings name */
+  constructor(bundles: Bundles, configured: readonly string[]) {
     this.#bundles = bundles;
+    this.#configured = new Set(configured);
   }
 
-  /** @throws IdentityError `trust-domain`, `token-key`, `token-algorithm` */
+  /** @throws IdentityError `trust-domain`, `token-key`, `token-algorithm`; `identity-unavailable` where its bundle is missing */
   find(trustDomain: string, algorithm: TokenAlgorithm, keyId: string): KeyObject {
     const bundle = this.#bundles.current().get(trustDomain);
     if (bundle === undefined) {
+      if (this.#configured.has(trustDomain)) {
+        const why = `the trust bundle of ${trustDomain} cannot be had now: try again later`;
+        throw new IdentityError('identity-unavailable', why);
+      }
       throw new IdentityError('trust-domain', 'the token is of a trust domain that this service does not know');
     }
     const found = keyFor(this.#keysOf(bundle.jwtAuthorities), algorithm, keyId);
