@@ -1,15 +1,23 @@
-/** `--signing-config`: the logs and time-stamp authorities that a signing configuration of Sigstore selects. */
+/** `--signing-config`: the services that a signing configuration of Sigstore selects. */
 import { usage } from '../errors.ts';
 import { parseLogUrl } from '../submit/log-url.ts';
-import { MAX_SIGNING_CONFIG, parseSigningConfig, type SigningConfig, selectServices } from '../trust/signing-config.ts';
+import {
+  MAX_SIGNING_CONFIG,
+  parseSigningConfig,
+  type SigningConfig,
+  selectService,
+  selectServices,
+} from '../trust/signing-config.ts';
 import { SIGNING_CONFIG_FILE } from '../trust/trust-files.ts';
 import type { FollowedTrust } from '../trust/tuf/load-trust.ts';
 import { readWhole } from './files.ts';
 import { followedTarget } from './followed-files.ts';
 
-/** Major versions of the services' APIs that Stele speaks: Rekor's, and RFC 3161 as Sigstore numbers it. */
+/** Major versions of the services' APIs that Stele speaks: Rekor's, RFC 3161 and Fulcio's as Sigstore numbers them. */
 const LOG_API = [2];
 const TSA_API = [1];
+/** Fulcio's v2 paths: Sigstore's files call that API 1. */
+const AUTHORITY_API = [1];
 
 interface ServiceOptions {
   readonly log?: string;
@@ -24,6 +32,18 @@ export interface SelectedServices {
   readonly moreLogs: readonly string[];
   /** URLs of the authorities that stamp each signature. */
   readonly tsas: readonly string[];
+  /** The configuration whose certificate authority counts for a signature without a key; undefined where none is given. */
+  readonly signingServices?: Pick<SigningConfig, 'caUrls' | 'oidcUrls'> | undefined;
+}
+
+/**
+ * URL of the one certificate authority that counts now; undefined where the configuration names none.
+ *
+ * @throws ClientError `signing-config` where it names some, and none that counts now
+ */
+export function authorityOf({ signingServices }: SelectedServices): string | undefined {
+  if (signingServices === undefined || signingServices.caUrls.length === 0) return undefined;
+  return selectService(signingServices.caUrls, 'certificate authority', AUTHORITY_API, Date.now()).url;
 }
 
 /** URLs of all logs that each signature goes to. */
@@ -59,14 +79,16 @@ function selectedBy<O extends ServiceOptions>(file: Uint8Array, options: O): O &
   const config = parseSigningConfig(file);
   const now = Date.now();
   const tsas = tsasOf(config, now);
-  if (noLog === true) return { ...options, moreLogs: [], tsas };
+  const { caUrls, oidcUrls } = config;
+  const signingServices = { caUrls, oidcUrls };
+  if (noLog === true) return { ...options, moreLogs: [], tsas, signingServices };
   const services = selectServices(config.rekorTlogUrls, config.rekorTlogConfig, 'log', LOG_API, now);
   const [first, ...moreLogs] = services.map(({ url }) => parseLogUrl(url));
   if (queue !== undefined && moreLogs.length > 0) {
     const count = services.length;
     throw usage(`the signing configuration asks for ${count} logs, and --queue keeps an entry for one: leave it out`);
   }
-  return { ...options, log: first, moreLogs, tsas };
+  return { ...options, log: first, moreLogs, tsas, signingServices };
 }
 
 function tsasOf({ tsaUrls, tsaConfig }: SigningConfig, now: number): string[] {

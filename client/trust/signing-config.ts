@@ -154,6 +154,30 @@ export function selectServices(
   return chosen.slice(0, count);
 }
 
+/**
+ * The one certificate authority, or the one identity provider, that a client uses: of the highest API version in `versions` that
+ * has a service at this time, the newest one, the first of two that are equally new. There is no other one to fall back to.
+ *
+ * @param what names the services in errors: `certificate authority`
+ * @param versions API versions that the client speaks
+ * @param now milliseconds since 1970
+ * @throws ClientError `signing-config` where there is none
+ */
+export function selectService(
+  services: readonly SigningService[],
+  what: string,
+  versions: readonly number[],
+  now: number,
+): SigningService {
+  const current = services.filter(
+    ({ validFor, majorApiVersion }) => versions.includes(majorApiVersion) && isCurrent(validFor, now),
+  );
+  const version = Math.max(...current.map(({ majorApiVersion }) => majorApiVersion));
+  const [first, ...others] = current.filter(({ majorApiVersion }) => majorApiVersion === version);
+  if (first === undefined) throw unusable(noneOf(services, what, versions, now));
+  return others.reduce((newest, one) => (startOf(one) > startOf(newest) ? one : newest), first);
+}
+
 const startOf = ({ validFor: { start = Number.NEGATIVE_INFINITY } }: SigningService): number => start;
 
 function isCurrent({ start, end }: SigningService['validFor'], now: number): boolean {
