@@ -24,6 +24,7 @@ export const CLIENT_ERRORS = {
   'bad-sct': 1, // no certificate-transparency log of the trusted root promised to log the certificate
   'bad-timestamp': 1, // the time stamp is malformed, over another signature, or not by an authority trusted at its time
   'future-time': 1, // evidence is dated more than five minutes after the clock
+  'identity-token': 2, // there is no identity token, or it is malformed, has expired or has done its work
   identity: 1, // the certificate names another identity than the required one
   'trusted-root': 2, // the trusted root is malformed, or holds no key or authority for this check
   'spiffe-bundle': 2, // a SPIFFE trust bundle is malformed
@@ -31,10 +32,10 @@ export const CLIENT_ERRORS = {
   'monitor-config': 2, // the monitor configuration is malformed, or names no log that this client can read
   policy: 2, // the trust policy is malformed, or lacks what this check needs
   quorum: 1, // the quorum of witnesses in the policy did not cosign the tree head
-  network: 1, // a log or a registry cannot be reached, or does not answer
-  unavailable: 1, // a log or a registry answers that it cannot take the request now, until the time is over
-  refused: 1, // a log or a registry refuses the request for good (a status of 4xx)
-  'bad-reply': 1, // the answer is not one of a log or a registry
+  network: 1, // a log, a registry or a certificate authority cannot be reached, or does not answer
+  unavailable: 1, // a log, a registry or a certificate authority answers that it cannot take the request now, until the time is over
+  refused: 1, // a log, a registry or a certificate authority refuses the request for good (a status of 4xx)
+  'bad-reply': 1, // the answer is not one of a log, a registry or a certificate authority
   missing: 1, // a tile, an entry bundle or a checkpoint that the log must have is missing, or an image that a registry must have
   corrupt: 1, // the files of a log are not whole, or do not follow from its entries or from its signed tree heads
   stale: 2, // the log shows a tree that is the beginning of the one it has shown before: a cache is old, or it went back

@@ -14,6 +14,7 @@ import { nodePrimitives } from '../merkle/runtime/crypto/node-primitives.ts';
 import * as keys from './formats/key.ts';
 import { withClientErrors } from './merkle-errors.ts';
 import type { Decider, DeciderOptions } from './policy/decider.ts';
+import type { CertifiedKey, KeylessSigner } from './submit/keyless/keyless-signer.ts';
 import type { KeySigner } from './submit/signers/types.ts';
 import type { VerifiedProof } from './verify/tlog-proof.ts';
 import {
@@ -55,6 +56,8 @@ export type { Decider, DeciderOptions } from './policy/decider.ts';
 export type { DecisionBasis } from './policy/decision-basis.ts';
 export { decisionSentence } from './policy/decision-text.ts';
 export { type Attested, attest, attestAndLog } from './submit/attestation.ts';
+export type { AuthorityTrust, IssuedCertificate } from './submit/keyless/issued-certificate.ts';
+export type { CertifiedKey as KeylessOptions, KeylessSigner } from './submit/keyless/keyless-signer.ts';
 export {
   type CallOptions,
   LogClient,
@@ -110,6 +113,7 @@ export {
   type ServiceSelection,
   type SigningConfig,
   type SigningService,
+  selectService,
   selectServices,
 } from './trust/signing-config.ts';
 export { type FollowedTrust, loadTrust } from './trust/tuf/load-trust.ts';
@@ -224,6 +228,21 @@ export function parsePublicKeyPem(pem: string, primitives = nodePrimitives()): k
 export async function parsePrivateKeyPem(file: Uint8Array, passphrase?: string): Promise<KeySigner> {
   const { pemSigner, privateKeyBlock } = await import('./submit/signers/pem-signer.ts');
   return await pemSigner(await privateKeyBlock(Buffer.from(file)), passphrase);
+}
+
+/**
+ * The signer of one run, without a key of one's own: it makes a key, and gets a certificate for it from a certificate authority
+ * of Fulcio's interface, for the identity in a token. What the authority returns is checked first. `close` gives the key up.
+ *
+ * @throws ClientError `usage` (the URL), `identity-token`, `network`, `unavailable`, `refused`, `bad-reply`, `bad-certificate`,
+ * `identity`, `bad-sct`, `future-time`, `entry-mismatch`, `bad-proof`, `bad-checkpoint`, `quorum`, `policy`, `cancelled`; none
+ * holds a piece of the token
+ * @example
+ * const signer = await keylessSigner({ authority: 'https://ca.example.com', token, trustedRoot, log: { policy } });
+ * const logged = await signAndLog(digest, signer, 'https://log.example.com', { policy });
+ */
+export async function keylessSigner(options: CertifiedKey): Promise<KeylessSigner> {
+  return await (await import('./submit/keyless/keyless-signer.ts')).keylessSigner(options);
 }
 
 /**

@@ -82,11 +82,15 @@ function unusable(url: string, why: string, cause?: unknown): ClientError {
   return new ClientError('network', `${url} cannot be used: ${why}`, { cause });
 }
 
+/** What an error says where a service may have taken an entry, and gave no answer. */
+const FOUND_AGAIN = 'Trying again later is safe: an entry that was taken is found again, not logged twice';
+
 /**
  * One request, sent again while a retry may help and there is time. The caller gets each answer that no retry changes, also
  * an error.
  *
  * @param maxReply bytes; 1 MiB by default
+ * @param unanswered the last sentence of the error where the service was reached, and gave no final answer
  * @throws ClientError `network`, `unavailable`, `bad-reply` (over `maxReply` bytes), `cancelled`
  */
 export async function ask(
@@ -94,6 +98,7 @@ export async function ask(
   body: string | Uint8Array | undefined,
   options: LogRequestOptions,
   maxReply = MAX_REPLY,
+  unanswered = FOUND_AGAIN,
 ): Promise<HttpReply> {
   const { attemptTimeout, deadline, reach, signal } = { ...DEFAULTS, ...options };
   const start = Date.now();
@@ -108,7 +113,8 @@ export async function ask(
     const last = reached ? end : Math.min(end, start + reach);
     const retryAfter = 'reply' in made ? parseRetryAfter(made.reply.headers.get('retry-after')) : undefined;
     const wait = backOffMs(backOffOf(options), attempts, retryAfter);
-    if (Date.now() + wait >= last) throw gaveUp(url, made, { attempts, reached, why, ms: Date.now() - start });
+    if (Date.now() + wait >= last)
+      throw gaveUp(url, made, { attempts, reached, why, ms: Date.now() - start }, unanswered);
     options.onRetry?.({ url, why, wait, attempt: attempts });
     await pause(wait, signal);
   }
@@ -128,12 +134,11 @@ export function gaveUp(
   url: string,
   last: Attempt | undefined,
   tried: { readonly attempts: number; readonly reached: boolean; readonly why: string; readonly ms: number },
+  unanswered = FOUND_AGAIN,
 ): ClientError {
   const { attempts, reached, why, ms } = tried;
   const what = `gave no final answer within ${Math.ceil(ms / 1000)} s (${attempts} attempts; the last: ${why})`;
-  const next = reached
-    ? 'Trying again later is safe: an entry that was taken is found again, not logged twice'
-    : 'Is the address right, and does the service there run?';
+  const next = reached ? unanswered : 'Is the address right, and does the service there run?';
   const unreachable = last !== undefined && 'cause' in last;
   const cause = unreachable ? { cause: last.cause } : {};
   return new ClientError(unreachable ? 'network' : 'unavailable', `${url} ${what}. ${next}`, cause);
