@@ -40,7 +40,8 @@ Examples:
   stele attest app.tgz --predicate sbom.spdx.json --type spdx --key signing.pem --log https://log.example.com --json
   stele attest dist/*.whl --predicate review.json --type https://example.com/review/v1 --key k.pem --log https://log.example.com
   stele attest app.tgz --statement statement.json --key signing.pem --log https://log.example.com
-  stele attest app.tgz --statement statement.json --key signing.pem --no-log`;
+  stele attest app.tgz --statement statement.json --key signing.pem --no-log
+  stele attest app.tgz --predicate sbom.spdx.json --type spdx --keyless --signing-config signing_config.v0.2.json`;
 
 export function attestCommand(): Command {
   const command = new Command('attest')

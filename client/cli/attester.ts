@@ -12,6 +12,7 @@ import type { FollowedTrust } from '../trust/tuf/load-trust.ts';
 import { shellWord } from './called-as.ts';
 import { checkDestination, type Destination, openDestination } from './destination.ts';
 import { writeWhole } from './files.ts';
+import { isKeyless } from './keyless/keyless-options.ts';
 import { type GivenTrust, givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
 import { nextLog, stillFrozen } from './next-log.ts';
 import { print, warn } from './report.ts';
@@ -26,7 +27,7 @@ import {
   signAt,
 } from './sign-items.ts';
 import { signUnlogged } from './sign-unlogged.ts';
-import { checkTsa, openSigningKey, type SigningOptions, timestampsOf } from './signing.ts';
+import { checkKeyless, checkTsa, openSigningKey, type SigningOptions, timestampsOf } from './signing.ts';
 import { logsOf, type SelectedServices } from './signing-services.ts';
 import { forgetUnlogged, signOnce } from './unlogged-signature.ts';
 
@@ -69,10 +70,11 @@ export async function withAttester<T>(
 ): Promise<void> {
   checkDestination(options);
   const http = await requestOptions(options);
+  checkKeyless(options);
   checkTsa(options);
-  const given = await readLogTrust(options, logsOf(options), followed);
+  const given = await readLogTrust(options, logsOf(options), followed, isKeyless(options));
   const prepared = await prepare();
-  const { signer, publicPath } = await openSigningKey(options, undefined);
+  const { signer, publicPath } = await openSigningKey(options, undefined, given, http);
   try {
     if (signer.publicKey.info.kind === 'ed25519') {
       warn(

@@ -7,11 +7,12 @@ import { parseLogUrl } from '../submit/log-url.ts';
 import { newItem } from '../submit/queue/queue-item.ts';
 import { SubmissionQueue } from '../submit/queue/queue-store.ts';
 import type { Submission } from '../submit/submission.ts';
+import { isKeyless, type KeylessOptions } from './keyless/keyless-options.ts';
 import type { GivenTrust, LogArguments } from './log-options.ts';
 import type { SubmitResult } from './submit-report.ts';
 import { OR_FOLLOW } from './trust-options.ts';
 
-export interface DestinationOptions extends LogArguments {
+export interface DestinationOptions extends LogArguments, KeylessOptions {
   readonly log?: string;
   /** `--no-log` */
   readonly noLog?: boolean;
@@ -45,13 +46,15 @@ export function checkDestination({
   policy,
   trustedRoot,
   tlogProof,
+  ...options
 }: DestinationOptions): void {
   if (noLog === true) {
     const others = {
       '--log': log,
       '--log-key': logKey,
       '--policy': policy,
-      '--trusted-root': trustedRoot,
+      // Without a key it says which certificate authorities count.
+      '--trusted-root': isKeyless(options) ? undefined : trustedRoot,
       '--queue': queue,
     };
     const given = Object.entries(others).flatMap(([name, value]) => (value === undefined ? [] : [name]));

@@ -9,7 +9,7 @@ import type { LogRequestOptions } from '../submit/types.ts';
 import { parseLastCheckpoint } from '../trust/last-checkpoint.ts';
 import { parseLogKey, rootVerifierKeys } from '../trust/log-key.ts';
 import { parseTrustPolicy } from '../trust/quorum.ts';
-import { MAX_TRUSTED_ROOT, parseTrustedRoot } from '../trust/trusted-root.ts';
+import { MAX_TRUSTED_ROOT, parseTrustedRoot, type TrustedRoot } from '../trust/trusted-root.ts';
 import type { FollowedTrust } from '../trust/tuf/load-trust.ts';
 import type { LogTrust } from '../verify/types.ts';
 import { readWhole, verifierKeyText } from './files.ts';
@@ -49,6 +49,8 @@ export interface GivenTrust {
   readonly logKey: string | undefined;
   /** Text of the policy. */
   readonly policy: string | undefined;
+  /** The authorities of signers; absent where nothing says which count. @throws ClientError `trusted-root` */
+  readonly root?: (() => TrustedRoot) | undefined;
 }
 
 /** Whether an option says which logs are trusted. */
@@ -60,19 +62,27 @@ export function isTrustGiven({ logKey, policy, trustedRoot }: LogArguments): boo
  * The trust that the options give, or else the followed repository for the logs that it knows. Sends no request.
  *
  * @param logs URLs of the logs that the command writes to
+ * @param certified an authority certifies the signer, which the trusted root must have: then it may stand beside a key or a
+ *   policy, which say which log counts
  * @throws ClientError `log-key`, `policy`, `trusted-root`, `usage`, `file`, `trust`
  */
 export async function readLogTrust(
   options: LogArguments,
   logs: readonly string[] = [],
   followed?: FollowedTrust,
+  certified = false,
 ): Promise<GivenTrust> {
   if (followed !== undefined && !isTrustGiven(options)) {
     if (logs.every((log) => isFollowedLog(followed, log))) return trustOfFollowed(followed);
     // As without a followed repository: a log of somebody else is not a lie.
     return { trust: undefined, logKey: undefined, policy: undefined };
   }
-  if (options.trustedRoot !== undefined) return await rootTrust(options.trustedRoot, options);
+  const { trustedRoot: path, ...others } = options;
+  if (path !== undefined && certified && (others.logKey !== undefined || others.policy !== undefined)) {
+    const root = parseTrustedRoot(await readWhole(path, MAX_TRUSTED_ROOT, 'a trusted root'));
+    return { ...(await readLogTrust(others)), root: () => root };
+  }
+  if (path !== undefined) return await rootTrust(path, options);
   const key = options.logKey === undefined ? undefined : parseLogKey(await verifierKeyText(options.logKey));
   const logKey = key && formatVerifierKey(key);
   if (options.policy === undefined) return { trust: key && { logKey: key }, logKey, policy: undefined };
@@ -94,7 +104,8 @@ export function trustOfFollowed(followed: FollowedTrust): GivenTrust {
   const policy = followedPolicy(followed);
   if (policy === undefined) return policyOfRoot(followedRoot(followed), 'the followed trusted root');
   const lastCheckpoints = followedLastCheckpoints(followed).map(parseLastCheckpoint);
-  return { trust: { policy: parseTrustPolicy(encodeUtf8(policy)), lastCheckpoints }, logKey: undefined, policy };
+  const trust = { policy: parseTrustPolicy(encodeUtf8(policy)), lastCheckpoints };
+  return { trust, logKey: undefined, policy, root: () => parseTrustedRoot(followedRoot(followed)) };
 }
 
 /** @param name of the trusted root, for errors. @throws ClientError `trusted-root` */
@@ -106,7 +117,7 @@ function policyOfRoot(file: Uint8Array, name: string): GivenTrust {
     throw new ClientError('trusted-root', why);
   }
   const policy = [...keys.map((key) => `log ${key}`), 'quorum none', ''].join('\n');
-  return { trust: { policy: parseTrustPolicy(encodeUtf8(policy)) }, logKey: undefined, policy };
+  return { trust: { policy: parseTrustPolicy(encodeUtf8(policy)) }, logKey: undefined, policy, root: () => root };
 }
 
 /** The given trust, or else the key that the log names, with a warning. @throws ClientError the codes of `askLogKey` */

@@ -2,6 +2,9 @@
 import { encodeBase64 } from '../../merkle/bytes.ts';
 import { formatVerifierKey } from '../../merkle/note.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
+import { parseCertificate } from '../../merkle/x509/certificate.ts';
+import { identityOf } from '../../merkle/x509/fulcio.ts';
+import { timeText } from '../../merkle/x509/utc-time.ts';
 import { ClientError, cancelled } from '../errors.ts';
 import type { Bundle } from '../formats/bundle.ts';
 import type { Signed } from '../formats/entry-request.ts';
@@ -234,12 +237,27 @@ export function factsOf({ file, value, ...kept }: KeptItem<Kept>, { publicPath, 
   const { logs } = { ...context, ...kept };
   const { logged } = value;
   const [first, ...more] = [logged, ...logged.others].map((one, at) => loggedFacts(one, logs[at] ?? ''));
+  const signer = certifiedSigner(logged.signed);
   return {
     file,
     bundle: value.out,
     publicKey: publicPath ?? null,
+    ...(signer === undefined ? {} : { signer }),
     ...first!,
     ...(more.length === 0 ? {} : { moreEntries: more }),
+  };
+}
+
+/** Who signed, where a certificate says so. */
+function certifiedSigner({ certificate: der }: Signed) {
+  if (der === undefined) return undefined;
+  const certificate = parseCertificate(der);
+  const { names, issuer } = identityOf(certificate);
+  return {
+    names: names.map(({ type, value }) => ({ type, value })),
+    issuer: issuer ?? null,
+    validFrom: timeText(certificate.notBefore),
+    validTo: timeText(certificate.notAfter),
   };
 }
 

@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Command } from 'commander';
 import { encodeHex } from '../../merkle/bytes.ts';
+import { printable } from '../../merkle/printable.ts';
 import { usage } from '../errors.ts';
 import { formatBundle } from '../formats/bundle.ts';
 import type { Signed } from '../formats/entry-request.ts';
@@ -15,6 +16,7 @@ import { checkDestination, type Destination, openDestination } from './destinati
 import { digestFile } from './digests.ts';
 import { isDirectory, reading, readWhole, writeWhole } from './files.ts';
 import { inputName, refuseUnnamed, STANDARD_INPUT } from './input.ts';
+import { isKeyless } from './keyless/keyless-options.ts';
 import { type GivenTrust, givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
 import { nextLog, stillFrozen } from './next-log.ts';
 import { signersTrust } from './refresh-trust.ts';
@@ -30,7 +32,15 @@ import {
   signAt,
 } from './sign-items.ts';
 import { signUnlogged } from './sign-unlogged.ts';
-import { addSigningOptions, checkTsa, manyOut, openSigningKey, type SigningOptions, timestampsOf } from './signing.ts';
+import {
+  addSigningOptions,
+  checkKeyless,
+  checkTsa,
+  manyOut,
+  openSigningKey,
+  type SigningOptions,
+  timestampsOf,
+} from './signing.ts';
 import { logsOf, type SelectedServices, withServices } from './signing-services.ts';
 import { forgetUnlogged, signOnce } from './unlogged-signature.ts';
 
@@ -38,6 +48,9 @@ const HELP = `
 Without a key an ECDSA P-256 key is made at FILE.key.pem (mode 0600), with its public key at FILE.pub.pem; when they are
 there already, they are used again. Running the same command again gives the same entry, not a second one. Many files in
 one command need a key that is named, and are logged with few requests.
+
+With --keyless no key is kept: an authority certifies a key of this run for whom an identity token names. The token comes from
+--identity-token, SIGSTORE_ID_TOKEN, or the build system (GitHub Actions, Buildkite, CircleCI, Google's metadata server).
 
 With --queue the entry is durable on disk when the command ends, and no log is asked: \`stele submit --flush\` sends it, and
 writes the bundle with its proof. With --no-log the bundle has no log entry, and \`stele submit\` completes it.
@@ -59,7 +72,9 @@ Examples:
   stele sign app.tgz --log https://log.example.com --agent-key ~/.ssh/id_ecdsa.pub
   stele sign app.tgz --log https://log.example.com --key signing.pem --certificate chain.pem \\
     --tsa https://timestamp.example.com/api/v1/timestamp --json
-  stele sign app.tgz --key signing.pem --signing-config signing_config.v0.2.json --trusted-root trusted_root.json`;
+  stele sign app.tgz --key signing.pem --signing-config signing_config.v0.2.json --trusted-root trusted_root.json
+  stele sign app.tgz --keyless --signing-config signing_config.v0.2.json --trusted-root trusted_root.json
+  stele sign app.tgz --identity-token token.jwt --certificate-authority https://ca.example.com --log https://log.example.com`;
 
 export function signCommand(): Command {
   const command = new Command('sign')
@@ -83,11 +98,12 @@ async function sign(named: readonly string[], chosen: SigningOptions): Promise<v
   // Check all options before anything reaches the log.
   checkDestination(options);
   const http = await requestOptions(options);
+  checkKeyless(options);
   checkTsa(options);
-  const given = await readLogTrust(options, logsOf(options), followed);
+  const given = await readLogTrust(options, logsOf(options), followed, isKeyless(options));
   const beside = alone === STANDARD_INPUT ? undefined : alone;
   if (beside !== undefined) await checkFile(beside);
-  const { signer, publicPath } = await openSigningKey(options, beside);
+  const { signer, publicPath } = await openSigningKey(options, beside, given, http);
   try {
     const destination = await openDestination(options);
     const items = files.map((file) => itemOf(file, signer, options, { ...http, destination }));
@@ -204,16 +220,20 @@ function printOne(kept: KeptItem<Written>, context: Context): void {
 }
 
 function verifyCommandFor(
-  { file, bundle, publicKey, log }: ReturnType<typeof describeSigned>,
-  { certificate, policy, trustedRoot }: SigningOptions,
+  { file, bundle, publicKey, log, signer: certified }: ReturnType<typeof describeSigned>,
+  { policy, trustedRoot }: SigningOptions,
 ): string {
-  const keyOrRoot =
-    trustedRoot === undefined ? `--log-key ${shellWord(log.verifierKey)}` : `--trusted-root ${shellWord(trustedRoot)}`;
+  const root = trustedRoot === undefined ? undefined : `--trusted-root ${shellWord(trustedRoot)}`;
+  const keyOrRoot = root ?? `--log-key ${shellWord(log.verifierKey)}`;
   const trust = policy === undefined ? keyOrRoot : `--policy ${shellWord(policy)}`;
   const signer =
-    certificate === undefined
+    certified === undefined
       ? `--key ${shellWord(publicKey ?? 'PUBLIC_KEY.pem')}`
-      : '--trusted-root TRUSTED_ROOT.json --identity IDENTITY --issuer ISSUER';
+      : [
+          ...(trust === root ? [] : [root ?? '--trusted-root TRUSTED_ROOT.json']),
+          `--identity ${shellWord(printable(certified.names[0]?.value ?? 'IDENTITY'))}`,
+          `--issuer ${shellWord(printable(certified.issuer ?? 'ISSUER'))}`,
+        ].join(' ');
   return `${calledAs()} verify ${shellWord(file)} --bundle ${shellWord(bundle)} ${signer} ${trust}`;
 }
 

@@ -1,5 +1,6 @@
 /** The options of what signs, apart from what reads them: `stele decide` has them, and seldom signs. */
 import type { Command } from 'commander';
+import { addKeylessOptions } from './keyless/keyless-options.ts';
 import { addTokenOptions } from './token-options.ts';
 
 /** The key that signs, its certificate, and the services of a signature. */
@@ -9,7 +10,7 @@ export function addKeyOptions(command: Command): Command {
     .option('--passphrase-file <path>', 'file with the passphrase of --key')
     .option('--passphrase-env <name>', 'environment variable with the passphrase of --key');
   addSigningConfigOption(command, '--log and --tsa');
-  return addTokenOptions(command, 'sign with a key in a token', 'label of the key in the token')
+  addTokenOptions(command, 'sign with a key in a token', 'label of the key in the token')
     .option(
       '--agent-key <key>',
       'sign with an ECDSA key in the ssh-agent of SSH_AUTH_SOCK: the file of its public key, or its fingerprint (SHA256:…)',
@@ -19,6 +20,7 @@ export function addKeyOptions(command: Command): Command {
       '--tsa <url>',
       'time-stamp authority (RFC 3161) that stamps each signature: verifiers of certificates want one',
     );
+  return addKeylessOptions(command);
 }
 
 export function addSigningConfigOption(command: Command, instead: string): Command {

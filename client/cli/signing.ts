@@ -11,13 +11,14 @@ import type { LogRequestOptions } from '../submit/types.ts';
 import { AGENT_TIMEOUT_MS, agentKeyOf } from './agent-key.ts';
 import { addDestinationOptions, type DestinationOptions } from './destination.ts';
 import { readPrivateKey, readPublicKey, readWhole, writeWhole } from './files.ts';
-import { addLogOptions } from './log-options.ts';
+import { isKeyless, type KeylessOptions } from './keyless/keyless-options.ts';
+import { addLogOptions, type GivenTrust } from './log-options.ts';
 import { note, warn } from './report.ts';
 import { addKeyOptions } from './signing-options.ts';
 import type { SelectedServices } from './signing-services.ts';
 import { type KeyPlaceOptions, passphraseOf, tokenKeyOf } from './token-options.ts';
 
-export interface SigningOptions extends DestinationOptions, KeyPlaceOptions {
+export interface SigningOptions extends DestinationOptions, KeyPlaceOptions, KeylessOptions {
   readonly out?: string;
   readonly key?: string;
   readonly newKey?: string;
@@ -46,9 +47,18 @@ interface SigningKey {
 
 /**
  * @param beside the key is made beside this file where no option names a key; undefined where an option must name one
- * @throws ClientError `usage`, `file`, `key`; RuntimeError with the codes of keys and tokens
+ * @throws ClientError `usage`, `file`, `key`; RuntimeError with the codes of keys and tokens; without a key those of `keylessKey`
  */
-export async function openSigningKey(options: SigningOptions, beside: string | undefined): Promise<SigningKey> {
+export async function openSigningKey(
+  options: SigningOptions & SelectedServices,
+  beside: string | undefined,
+  given: GivenTrust,
+  http: LogRequestOptions,
+): Promise<SigningKey> {
+  if (isKeyless(options)) {
+    const { keylessKey } = await import('./keyless/keyless-key.ts');
+    return { signer: await keylessKey(options, given, http), publicPath: undefined };
+  }
   const opened = await openKey(options, beside);
   try {
     const { publicKey } = opened;
@@ -162,10 +172,44 @@ export async function timestampsOf(
   return stamps;
 }
 
+/**
+ * A signature without a key has no key, and its certificate ends in minutes.
+ *
+ * @throws ClientError `usage`
+ */
+export function checkKeyless(options: SigningOptions & SelectedServices): void {
+  if (!isKeyless(options)) return;
+  const { key, newKey, pkcs11Module, token, label, agentKey, certificate, publicOut, passphraseFile, passphraseEnv } =
+    options;
+  const others = {
+    '--key': key,
+    '--new-key': newKey,
+    '--pkcs11-module': pkcs11Module,
+    '--token': token,
+    '--label': label,
+    '--agent-key': agentKey,
+    '--certificate': certificate,
+    '--public-out': publicOut,
+    '--passphrase-file': passphraseFile,
+    '--passphrase-env': passphraseEnv,
+  };
+  const named = Object.entries(others).flatMap(([name, value]) => (value === undefined ? [] : [name]));
+  if (named.length > 0) {
+    throw usage(`without a key the key of one run signs, and is kept nowhere: leave out ${named.join(', ')}`);
+  }
+  const { tsas, noLog, queue } = options;
+  if (tsas.length === 0 && (noLog === true || queue !== undefined)) {
+    throw usage(
+      `the certificate of a key of one run has ended when a log gets the entry later, and nothing would say that it was good when it signed: give --tsa, or log at once without ${noLog === true ? '--no-log' : '--queue'}`,
+    );
+  }
+}
+
 /** @throws ClientError `usage` */
-export function checkTsa({ tsa, tsas, certificate }: SigningOptions & SelectedServices): void {
+export function checkTsa({ tsa, tsas, certificate, ...options }: SigningOptions & SelectedServices): void {
   if (tsas.length === 0) {
-    if (certificate === undefined) return;
+    // With a policy, witnesses say when.
+    if (certificate === undefined && !(isKeyless(options) && options.policy === undefined)) return;
     warn(
       'without --tsa nothing in the bundle says that the certificate was good when it signed: verifiers may refuse it',
     );

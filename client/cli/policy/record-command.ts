@@ -8,6 +8,7 @@ import { ClientError, usage } from '../../errors.ts';
 import { type LinkForm, linkFileName, linkStatement, type MadeLink, signedLink } from '../../policy/made-link.ts';
 import { withAttester } from '../attester.ts';
 import { writeWhole } from '../files.ts';
+import { isKeyless } from '../keyless/keyless-options.ts';
 import { collect } from '../program.ts';
 import { signersTrust } from '../refresh-trust.ts';
 import { note, print } from '../report.ts';
@@ -72,6 +73,9 @@ async function record(command: readonly string[], chosen: RecordOptions): Promis
   if (!isStepName(stepName))
     throw usage(`--step-name "${printable(stepName)}" must not hold / \\ * ? [ or control characters`);
   if (materials.length + products.length === 0) throw usage('say what is recorded: --materials, --products or both');
+  if (chosen.linkDir !== undefined && isKeyless(chosen)) {
+    throw usage('a layout names the keys of its steps, and a key of one run is no such key: leave out --link-dir');
+  }
   const isExcluded = excluded(exclude);
   const followed = await signersTrust(chosen);
   const options = await withServices(chosen, followed);

@@ -4,6 +4,7 @@ import { isTypeUri } from '../../../merkle/rekor/predicate-types.ts';
 import { ClientError, usage } from '../../errors.ts';
 import { summaryStatement } from '../../policy/verification-summary.ts';
 import { withAttester } from '../attester.ts';
+import { isKeyless } from '../keyless/keyless-options.ts';
 import { version } from '../program.ts';
 import { signersTrust } from '../refresh-trust.ts';
 import type { SigningOptions } from '../signing.ts';
@@ -62,7 +63,8 @@ function signingOptions(out: string, options: DecideOptions): SigningOptions {
     timeout,
     ...(quorumPolicy === undefined ? {} : { policy: quorumPolicy }),
     ...(logKey === undefined ? {} : { logKey }),
-    ...(named || trustedRoot === undefined ? {} : { trustedRoot }),
+    // Without a key it also says which certificate authorities count.
+    ...(trustedRoot === undefined || (named && !isKeyless(options)) ? {} : { trustedRoot }),
   };
 }
 

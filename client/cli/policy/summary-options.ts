@@ -18,6 +18,10 @@ export interface SummaryOptions
     | 'agentKey'
     | 'certificate'
     | 'tsa'
+    | 'keyless'
+    | 'identityToken'
+    | 'audience'
+    | 'certificateAuthority'
   > {
   readonly vsa?: string;
   readonly resourceUri?: string;
@@ -46,6 +50,10 @@ export const SUMMARY_ONLY = [
   'agentKey',
   'certificate',
   'tsa',
+  'keyless',
+  'identityToken',
+  'audience',
+  'certificateAuthority',
 ] as const satisfies readonly (keyof SummaryOptions)[];
 
 export function addSummaryOptions(command: Command): Command {
