@@ -23,16 +23,27 @@ export function formatTrustedRoot(root: TrustedRoot, version: TrustedRootVersion
     const why = 'the certificate-transparency logs of the trusted root have keys of a kind that cannot be written';
     throw new ClientError('trusted-root', why);
   }
-  const log = (one: TrustedLog) => formatLog(one, version);
-  const authority = (one: TrustedAuthority) => formatAuthority(one, version);
+  const { certificateAuthorities, ctlogs, timestampAuthorities } = formatServices(root, version);
   const json = {
     mediaType: TRUSTED_ROOT_TYPE[version],
-    tlogs: root.tlogs.map(log),
-    certificateAuthorities: root.certificateAuthorities.map(authority),
-    ctlogs: root.ctlogs.map(log),
-    timestampAuthorities: root.timestampAuthorities.map(authority),
+    tlogs: root.tlogs.map((one) => formatLog(one, version)),
+    certificateAuthorities,
+    ctlogs,
+    timestampAuthorities,
   };
   return encodeUtf8(`${JSON.stringify(json, undefined, 2)}\n`);
+}
+
+/** What verifies certificates and times, in the JSON of a trusted root. */
+export function formatServices(
+  root: Omit<TrustedRoot, 'tlogs'>,
+  version: TrustedRootVersion,
+): { readonly [name in 'certificateAuthorities' | 'ctlogs' | 'timestampAuthorities']: readonly object[] } {
+  return {
+    certificateAuthorities: root.certificateAuthorities.map((one) => formatAuthority(one, version)),
+    ctlogs: root.ctlogs.map((one) => formatLog(one, version)),
+    timestampAuthorities: root.timestampAuthorities.map((one) => formatAuthority(one, version)),
+  };
 }
 
 function formatLog(log: TrustedLog, version: TrustedRootVersion): object {

@@ -29,7 +29,7 @@ import { usage } from '../errors.ts';
 import { formatTrustedRoot } from './format-trusted-root.ts';
 import { formatMonitoredLogs } from './monitor-config.ts';
 import { parseTrustPolicy } from './quorum.ts';
-import { formatSigningConfig, type SigningConfig, type SigningService } from './signing-config.ts';
+import { formatSigningConfig, parseSigningConfig, type SigningConfig, type SigningService } from './signing-config.ts';
 import { parseTrustedRoot, type TrustedLog, type TrustedRoot } from './trusted-root.ts';
 
 /** A log, or one shard of it. */
@@ -56,6 +56,17 @@ export interface DescribedLog {
 
 type Shards = readonly [DescribedLog, ...DescribedLog[]];
 
+/** What earlier files have beside the log: authorities of certificates and of time stamps, and where clients find them. */
+interface OtherServices {
+  readonly root: Omit<TrustedRoot, 'tlogs'>;
+  readonly signing: Pick<SigningConfig, 'caUrls' | 'oidcUrls' | 'tsaUrls' | 'tsaConfig'>;
+}
+
+const NO_OTHERS: OtherServices = {
+  root: { certificateAuthorities: [], ctlogs: [], timestampAuthorities: [] },
+  signing: { caUrls: [], oidcUrls: [], tsaUrls: [], tsaConfig: undefined },
+};
+
 interface TrustFile {
   readonly name: string;
   readonly text: string;
@@ -66,6 +77,8 @@ interface TrustFile {
 /** The name of the file with the signing configuration, by which clients of a TUF repository look for it. */
 export const SIGNING_CONFIG_FILE = 'signing_config.v0.2.json';
 
+const ROOT_V2_FILE = 'trusted_root.v0.2.json';
+
 /** The name of the file with the last checkpoint of a frozen log. */
 export const lastCheckpointFile = (origin: string): string => `${origin}.last-checkpoint`;
 
@@ -73,11 +86,29 @@ export const lastCheckpointFile = (origin: string): string => `${origin}.last-ch
 const LATE_CLOCKS = 10 * 60_000;
 
 /**
+ * What `stele ca trust` and others added to earlier files, so that files written anew have it too. A file that is missing or
+ * damaged has nothing.
+ */
+export async function servicesBeside(read: (name: string) => Promise<Uint8Array | undefined>): Promise<OtherServices> {
+  const parsed = async <T>(name: string, parse: (file: Uint8Array) => T): Promise<T | undefined> => {
+    const file = await read(name);
+    try {
+      return file && parse(file);
+    } catch {
+      return undefined;
+    }
+  };
+  const root = (await parsed(ROOT_V2_FILE, parseTrustedRoot)) ?? (await parsed('trusted_root.json', parseTrustedRoot));
+  const signing = await parsed(SIGNING_CONFIG_FILE, parseSigningConfig);
+  return { root: root ?? NO_OTHERS.root, signing: signing ?? NO_OTHERS.signing };
+}
+
+/**
  * @param shards the oldest first. The operator of all is the origin of the first.
  * @throws ClientError `policy` where the policy of the last shard, with the logs of all, cannot be used; `usage`: two shards
  *   have one origin or one key
  */
-export function trustFiles(shards: Shards): TrustFile[] {
+export function trustFiles(shards: Shards, beside: OtherServices = NO_OTHERS): TrustFile[] {
   checkDifferent(shards);
   const current = currentOf(shards);
   const policy = policyFor(shards);
@@ -91,12 +122,16 @@ export function trustFiles(shards: Shards): TrustFile[] {
   if (!shards.every(({ rekor }) => rekor)) return files;
   const [{ origin: operator }] = shards;
   const tlogs = shards.map((shard) => trustedLog(shard, operator));
-  const root = rootWith(tlogs);
+  const root = { ...beside.root, tlogs };
   const rekorLogs = shards.map(({ url, origin }) => ({ readUrl: url, logOrigin: origin, majorApiVersion: 2 }));
   const sigstore = [
     ['trusted_root.json', formatTrustedRoot(root, '0.1'), 'for cosign, sigstore-go, sigstore-js and --trusted-root'],
-    ['trusted_root.v0.2.json', formatTrustedRoot(root, '0.2'), 'the same in v0.2, which names its operator'],
-    [SIGNING_CONFIG_FILE, formatSigningConfig(signingConfigOf(shards, operator)), 'for --signing-config'],
+    [ROOT_V2_FILE, formatTrustedRoot(root, '0.2'), 'the same in v0.2, which names its operator'],
+    [
+      SIGNING_CONFIG_FILE,
+      formatSigningConfig({ ...signingConfigOf(shards, operator), ...pickSigning(beside) }),
+      'for --signing-config',
+    ],
     ['monitor_config.json', formatMonitoredLogs({ rekorLogs, ctLogs: [] }), 'where monitors of Sigstore read it'],
   ] as const;
   return [...files, ...sigstore.map(([name, bytes, about]) => ({ name, text: decodeUtf8(bytes), about }))];
@@ -175,8 +210,12 @@ export function trustedRootOf(url: string, key: VerifierKey, start: number, oper
   return rootWith([trustedLog({ url, keys: [key], start }, operator)]);
 }
 
+function pickSigning({ signing: { caUrls, oidcUrls, tsaUrls, tsaConfig } }: OtherServices): OtherServices['signing'] {
+  return { caUrls, oidcUrls, tsaUrls, tsaConfig };
+}
+
 function rootWith(tlogs: readonly TrustedLog[]): TrustedRoot {
-  return { tlogs, certificateAuthorities: [], ctlogs: [], timestampAuthorities: [] };
+  return { ...NO_OTHERS.root, tlogs };
 }
 
 type Signs = Pick<DescribedLog, 'url' | 'keys' | 'start' | 'end'>;

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { caServe } from './ca-serve.ts';
 import { requestCommand, rootCommand, teamCommand } from './root-commands.ts';
+import { revokeAuthorityCommand, trustAuthorityCommand } from './trust-commands.ts';
 
 const HELP = `
 The root certifies the authority of each team, for names of that team alone; the team's authority certifies signers for
@@ -17,5 +18,7 @@ export function caCommand(): Command {
     .addCommand(rootCommand())
     .addCommand(requestCommand())
     .addCommand(teamCommand())
+    .addCommand(trustAuthorityCommand())
+    .addCommand(revokeAuthorityCommand())
     .addCommand(caServe());
 }

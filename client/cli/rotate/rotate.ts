@@ -22,7 +22,7 @@ import { openSigner } from '../../../merkle/runtime/keys/open-signer.ts';
 import type { KeySpec } from '../../../merkle/runtime/keys/types.ts';
 import type { Logger } from '../../../merkle/runtime/service/logger.ts';
 import { usage } from '../../errors.ts';
-import { trustFiles } from '../../trust/trust-files.ts';
+import { servicesBeside, trustFiles } from '../../trust/trust-files.ts';
 import { calledAs, shellWord } from '../called-as.ts';
 import { readWhole } from '../files.ts';
 import { note, warn } from '../report.ts';
@@ -231,7 +231,8 @@ async function put(options: RotateOptions, { infos }: Place): Promise<Waiting | 
   // A log that runs without `publicUrl` does not know its own.
   const { publicUrl: url } = config;
   const shards = infos.map((info) => (info.url === undefined && url !== undefined ? { ...info, url } : info));
-  const files = trustFiles(describeShards(shards, { entries: config.entries, policy, before }));
+  const beside = await servicesBeside((name) => place.read(name));
+  const files = trustFiles(describeShards(shards, { entries: config.entries, policy, before }), beside);
   const waiting = await place.put(files, now());
   return waiting && { ...waiting, todo: [...waiting.todo, ...againTodo()] };
 }

@@ -15,7 +15,7 @@ import { parseLogUrl } from '../../submit/log-url.ts';
 import { openSource } from '../../tiles/tiles.ts';
 import type { SourceOptions } from '../../tiles/types.ts';
 import { parseLogKey } from '../../trust/log-key.ts';
-import { nameApart, SIGNING_CONFIG_FILE, trustFiles } from '../../trust/trust-files.ts';
+import { nameApart, SIGNING_CONFIG_FILE, servicesBeside, trustFiles } from '../../trust/trust-files.ts';
 import { MAX_TRUSTED_ROOT } from '../../trust/trusted-root.ts';
 import { calledAs, shellWord } from '../called-as.ts';
 import { readWhole, verifierKeyText, writeWhole } from '../files.ts';
@@ -36,7 +36,8 @@ verifier keys there. Of somebody else's log it reads the checkpoint, which must 
 A log that takes opaque entries (\`entries: raw\`) or does not speak Rekor's API v2 gets no trusted root, signing
 configuration and Sigstore monitor configuration, since the tools of Sigstore cannot use it.
 
-A file that is there with another content is replaced with --force alone. Publish the directory where people look for it:
+A file that is there with another content is replaced with --force alone, and keeps the certificate and time-stamp
+authorities that \`stele ca trust\` added. Publish the directory where people look for it:
 whoever takes these files from you trusts them as they trust you.
 
 Examples:
@@ -84,7 +85,7 @@ async function files(dir: string, options: FilesOptions, command: Command, serve
       ? await ownLog(options, command, server, known)
       : await otherLog(options.log, options, known);
   const log = shards.at(-1)!;
-  const made = trustFiles(shards);
+  const made = trustFiles(shards, await servicesBeside((name) => readFileIfThere(join(dir, name), MAX_TRUSTED_ROOT)));
   if (options.force !== true) await refuseOther(dir, made);
   await makeDirDurable(dir);
   for (const { name, text } of made) await writeWhole(join(dir, name), encodeUtf8(text));

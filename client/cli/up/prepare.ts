@@ -26,7 +26,7 @@ import { createKeyFile } from '../../../merkle/runtime/keys/keyfile.ts';
 import { openSigner } from '../../../merkle/runtime/keys/open-signer.ts';
 import type { KeySpec, PublicKey } from '../../../merkle/runtime/keys/types.ts';
 import { ClientError } from '../../errors.ts';
-import { knownStart, trustFiles } from '../../trust/trust-files.ts';
+import { knownStart, servicesBeside, trustFiles } from '../../trust/trust-files.ts';
 import { describeShards, type ShardInfo } from '../rotate/described-shards.ts';
 
 export const WITNESSES = 3;
@@ -107,7 +107,9 @@ export async function writeTrust(
   const start = (before && knownStart(before, keys[0])) ?? Date.now() - 60_000;
   const { origin, entries } = config;
   const own = { origin, url, keys, rekor: entries === 'signed', policy, start };
-  const files = trustFiles(shards.length === 0 ? [own] : describeShards(shards, { entries, policy, before, start }));
+  const beside = await servicesBeside((name) => readFileIfThere(join(dir, name), MAX_FILE));
+  const described = shards.length === 0 ? ([own] as const) : describeShards(shards, { entries, policy, before, start });
+  const files = trustFiles(described, beside);
   for (const { name, text } of files) {
     // `stele up --monitor` makes a configuration of its own.
     if (name !== 'monitor.yaml') await write(join(dir, name), text);
