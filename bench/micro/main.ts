@@ -23,6 +23,7 @@ import { proof } from './proof.ts';
 import { range } from './range.ts';
 import { reply } from './reply.ts';
 import { tiles } from './tiles.ts';
+import { token } from './token.ts';
 
 const { values } = parseArgs({
   options: {
@@ -49,6 +50,7 @@ const ALL: readonly Micro[] = [
   ...base64,
   ...reply,
   ...match,
+  ...token,
 ];
 
 const only = new RegExp(values.only);
