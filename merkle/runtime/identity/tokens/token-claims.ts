@@ -9,7 +9,7 @@ import { IdentityError } from '../types.ts';
  * How far the clock of an issuer may be ahead: for `nbf` and `iat`. `exp` has no leeway: a caller with a token that has ended asks
  * its issuer for another.
  */
-export const CLOCK_LEEWAY_MS = 10_000;
+const CLOCK_LEEWAY_MS = 10_000;
 /** Characters. A SPIFFE ID has at most 2048. */
 const MAX_SUBJECT = 2048;
 /** RFC 5321 section 4.5.3.1.3. */

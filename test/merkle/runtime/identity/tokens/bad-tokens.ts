@@ -4,6 +4,7 @@
  * take them.
  */
 import { createSign } from 'node:crypto';
+import { MAX_TOKEN } from '../../../../../merkle/runtime/identity/tokens/compact-token.ts';
 import {
   type IssuerKey,
   macToken,
@@ -679,15 +680,24 @@ export function badTokens({ issuer, svidKey, otherSvidKey, now }: Known): readon
     {
       kind: 'too long',
       codes: ['token-too-long'],
-      tokens: [16_385, 20_000, 32_768, 65_536, 100_000, 262_144, 524_288, 1_000_000, 1_048_576, 1_048_577].flatMap(
-        (length) => [
-          'a'.repeat(length),
-          '.'.repeat(length),
-          idToken({ padding: 'x'.repeat(length) }),
-          `${head}.${body}.${'A'.repeat(length)}`,
-          idToken({}, { padding: 'x'.repeat(length) }),
-        ],
-      ),
+      tokens: [
+        MAX_TOKEN + 1,
+        20_000,
+        32_768,
+        65_536,
+        100_000,
+        262_144,
+        524_288,
+        1_000_000,
+        1_048_576,
+        1_048_577,
+      ].flatMap((length) => [
+        'a'.repeat(length),
+        '.'.repeat(length),
+        idToken({ padding: 'x'.repeat(length) }),
+        `${head}.${body}.${'A'.repeat(length)}`,
+        idToken({}, { padding: 'x'.repeat(length) }),
+      ]),
     },
   ];
 }
