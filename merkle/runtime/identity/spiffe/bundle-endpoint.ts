@@ -73,7 +73,8 @@ export function spiffeFetch({ id, bundles, now }: SpiffeFetchOptions): typeof fe
         check(socket);
         done?.(null, socket);
       } catch (error) {
-        socket.destroy(error as Error);
+        // Without its code, which would stand for the message.
+        socket.destroy(new Error((error as Error).message));
       }
     });
     return undefined as never;
