@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tempDir } from '../support/log.ts';
 import { run, type ServeProcess, startServer } from '../support/serve.ts';
 import { have, skips } from '../support/skip.ts';
+import { WorkloadApiServer } from '../support/workload-api.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 /** The oldest that package.json names, and the newest that keeps its interfaces. */
@@ -49,6 +50,14 @@ const read = (path) => new Uint8Array(readFileSync(path));
 console.log(process.version, ...verify({
   bundle: read(bundle), proof: read(proof), file: read(file), pem: readFileSync(pem, 'utf8'), log,
 }));
+`;
+
+/** What the joined client of gRPC does in the installed package. */
+const WORKLOAD = `
+import { openBundleSource, openSvidSource } from './node_modules/stele/dist/merkle/runtime/identity/spiffe/open-sources.js';
+const [svids, bundles] = await Promise.all([openSvidSource, openBundleSource].map((open) => open({ workloadApi: process.argv[2] })));
+console.log(svids.current().id.text, bundles.current().size);
+await Promise.all([svids.close(), bundles.close()]);
 `;
 
 /** A monitor with a sink for which a package must be installed. */
@@ -117,6 +126,13 @@ describe.skipIf(skips('the packed package', unable()))('the packed package', () 
     }
   });
 
+  it('holds the client of gRPC with the licenses of what is in it', async () => {
+    const paths = tarball.files.map(({ path }) => path).filter((path) => path.startsWith('dist/grpc/'));
+    expect(paths.sort()).toEqual(['dist/grpc/LICENSES', 'dist/grpc/grpc-js.cjs']);
+    const licenses = await readFile(join(ROOT, 'dist/grpc/LICENSES'), 'utf8');
+    for (const words of ['Apache License', 'Copyright (c) 2021 Zilong Yao']) expect(licenses).toContain(words);
+  });
+
   describe.each(VERSIONS)('on Node %s', (version) => {
     let server: ServeProcess;
     const user = (...names: string[]) => at(version, 'user', ...names);
@@ -175,6 +191,15 @@ describe.skipIf(skips('the packed package', unable()))('the packed package', () 
         stdout: expect.stringMatching(new RegExp(`^v${version}\\.\\S+ 0 0 digest-mismatch\\n$`)),
         stderr: '',
       });
+    });
+
+    it('takes an SVID from a Workload API', async ({ skip }) => {
+      skip(noNpm !== undefined, noNpm);
+      const api = await WorkloadApiServer.start({ socket: user('api.sock') });
+      await writeFile(user('workload.mjs'), WORKLOAD);
+      const given = await withNode('node', ['workload.mjs', api.address]);
+      await api.close();
+      expect(given).toEqual({ code: 0, stdout: 'spiffe://example.org/workload 1\n', stderr: '' });
     });
 
     it('names the package that a command needs, and how to install it', async ({ skip }) => {
