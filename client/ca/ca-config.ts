@@ -255,6 +255,9 @@ function assembled(decoded: Decoded, walk: SettingsWalk): CaConfig {
   const ctKey = keySpec('ct.key', ct.key, problems);
   if (ctKey === undefined && problems.length === 0) walk.problem(['ct', 'key'], 'names no key');
   const issuers = new Set(identity.issuers.map(({ issuer }) => issuer));
+  const domains = new Set(identity.trustDomains.map(({ name }) => name));
+  // The names in these are known once they are read.
+  const knowsMore = identity.bundleMap !== undefined || identity.workloadApi !== undefined;
   const seen = { names: new Set<string>(), issuers: new Set<string>(), trustDomains: new Set<string>() };
   const once = (set: Set<string>, item: string, at: SettingPath) => {
     if (set.has(item)) walk.problem(at, 'stands there before: exactly one team may fit a caller');
@@ -267,7 +270,12 @@ function assembled(decoded: Decoded, walk: SettingsWalk): CaConfig {
       once(seen.issuers, one.issuer, [...at, 'issuers', j]);
       if (!issuers.has(one.issuer)) walk.problem([...at, 'issuers', j, 'issuer'], 'is not one of "identity.issuers"');
     }
-    for (const [j, domain] of team.trustDomains.entries()) once(seen.trustDomains, domain, [...at, 'trustDomains', j]);
+    for (const [j, domain] of team.trustDomains.entries()) {
+      once(seen.trustDomains, domain, [...at, 'trustDomains', j]);
+      if (!knowsMore && !domains.has(domain)) {
+        walk.problem([...at, 'trustDomains', j], 'is not one of "identity.trustDomains"');
+      }
+    }
     if (team.issuers.length + team.trustDomains.length === 0) {
       walk.problem(at, 'names neither "issuers" nor "trustDomains": it would certify nobody');
     }
@@ -280,11 +288,16 @@ function assembled(decoded: Decoded, walk: SettingsWalk): CaConfig {
   walk.problems.push(...problems);
   return {
     ...rest,
-    identity,
+    identity: { ...identity, trustDomains: identity.trustDomains.map((domain) => located(domain, walk)) },
     teams: made,
     ct: { key: ctKey! },
     ...(cert !== undefined && key !== undefined && { tls: { cert, key } }),
   } as CaConfig;
+}
+
+/** With the path of its file. */
+function located<T extends { readonly bundle: string }>(domain: T, { base }: SettingsWalk): T {
+  return domain.bundle.startsWith('https://') ? domain : { ...domain, bundle: resolve(base, domain.bundle) };
 }
 
 interface RawIssuer {

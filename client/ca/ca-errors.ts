@@ -99,7 +99,12 @@ export class CaError extends CodedError<CaErrorCode, { readonly retryAfter?: num
 /** What programs and metrics call the error. */
 export function caErrorCode(error: unknown): string {
   if (error instanceof CaError || error instanceof IdentityError) return error.code;
-  return error instanceof ClientError && error.code === 'malformed' ? 'malformed' : 'internal';
+  return isMalformed(error) ? 'malformed' : 'internal';
+}
+
+/** What the readers of a request throw. */
+function isMalformed(error: unknown): error is ClientError {
+  return error instanceof ClientError && (error.code === 'malformed' || error.code === 'unsupported');
 }
 
 /** The reply for what a request failed with. */
@@ -113,7 +118,7 @@ export function errorAnswer(error: unknown): Answer<string> {
     if (status === 503) headers['retry-after'] = RETRY_AFTER;
     return reply(status, OF_IDENTITY[status], error.message, code, headers);
   }
-  if (error instanceof ClientError && code === 'malformed') {
+  if (isMalformed(error)) {
     return reply(bad.status, bad.grpc, `the request cannot be read: ${error.message}`, code);
   }
   if (!(error instanceof CaError)) return reply(500, INTERNAL, 'the authority failed', 'internal');

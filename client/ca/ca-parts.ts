@@ -1,13 +1,14 @@
 /** What the authority opens at its start, and again at each reload: teams and their keys, identities, and who may get a certificate. */
-import type { IncomingMessage } from 'node:http';
 import { readFileIfThere } from '../../merkle/runtime/disk/files.ts';
-import { openTokenVerifier } from '../../merkle/runtime/identity/tokens/open-token-verifier.ts';
-import { type Caller, IdentityError } from '../../merkle/runtime/identity/types.ts';
+import { IdentityError } from '../../merkle/runtime/identity/types.ts';
 import { openSigner } from '../../merkle/runtime/keys/open-signer.ts';
 import { AccessRates, judgeAccess } from '../../merkle/runtime/policy/access/judge-access.ts';
 import { loadAccessPolicy, MAX_ACCESS_POLICY } from '../../merkle/runtime/policy/access/load-access.ts';
 import type { AccessPolicy } from '../../merkle/runtime/policy/access/types.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
+import { Closers } from '../../merkle/runtime/service/ends.ts';
+import type { Logger } from '../../merkle/runtime/service/logger.ts';
+import { openCallers } from './ca-callers.ts';
 import type { CaConfig } from './ca-config.ts';
 import { CaError } from './ca-errors.ts';
 import type { IssuingParts } from './issuance.ts';
@@ -21,61 +22,46 @@ export interface CaParts extends IssuingParts {
   readonly close: () => Promise<void>;
 }
 
-/**
- * @param rates what callers had under the access policy before: a reload gives nobody a new minute
- * @throws RuntimeError
- */
+interface PartsOptions {
+  readonly logger: Logger;
+  /** What callers had under the access policy before: a reload gives nobody a new minute. */
+  readonly rates?: AccessRates;
+}
+
+/** @throws RuntimeError */
 export async function openParts(
-  { teams: named, ct, identity, tokens, access }: CaConfig,
-  rates = new AccessRates(),
+  config: CaConfig,
+  { logger, rates = new AccessRates() }: PartsOptions,
 ): Promise<CaParts> {
+  const { teams: named, ct: promised, access } = config;
   const admit = access === undefined ? () => {} : admitBy(await readAccess(access), rates);
-  const teams = await openTeams(named);
+  const closers = new Closers();
   try {
-    const signer = await openSigner(ct.key);
-    try {
-      if (signer.algorithm !== 'ecdsa-p256') {
-        throw new RuntimeError('config', '`ct.key` is no ECDSA P-256 key: clients verify timestamps with no other key');
-      }
-      const verifier = await openTokenVerifier(identity);
-      const wish = { audience: tokens.audience, maxLifetimeMs: tokens.maxLifetime };
-      const audienceOf = (issuer: string) =>
-        identity.issuers.find((one) => one.issuer === issuer)?.audience ?? tokens.audience;
-      return {
-        teams,
-        ct: signer,
-        issuers: teams.flatMap(({ issuers }) =>
-          issuers.map(({ issuer, name }) => ({
-            issuer,
-            audience: audienceOf(issuer),
-            challenge: name === 'email' ? 'email' : 'sub',
-          })),
-        ),
-        admit,
-        identify: async (_request: IncomingMessage, token: string | undefined): Promise<Caller> => {
-          if (token === undefined) {
-            throw new IdentityError(
-              'no-identity',
-              'the request has no identity: send a token, in the header "Authorization: Bearer" or in credentials.oidcIdentityToken',
-            );
-          }
-          return await verifier.verify(token, wish);
-        },
-        problems: () => verifier.problems,
-        close: async () => {
-          await verifier.close();
-          await signer.close();
-          await closeTeams(teams);
-        },
-      };
-    } catch (error) {
-      await signer.close();
-      throw error;
+    const teams = await openTeams(named);
+    closers.add(() => closeTeams(teams));
+    const ct = await openSigner(promised.key);
+    closers.add(() => ct.close());
+    if (ct.algorithm !== 'ecdsa-p256') {
+      throw new RuntimeError('config', '`ct.key` is no ECDSA P-256 key: clients verify timestamps with no other key');
     }
+    const { identify, problems, close } = await openCallers(config, logger);
+    closers.add(close);
+    return { teams, ct, issuers: issuersOf(config), admit, identify, problems, close: () => closers.close() };
   } catch (error) {
-    await closeTeams(teams);
+    await closers.close();
     throw error;
   }
+}
+
+function issuersOf({ teams, identity, tokens }: CaConfig): CaParts['issuers'] {
+  const audienceOf = (issuer: string) => identity.issuers.find((one) => one.issuer === issuer)?.audience;
+  return teams.flatMap(({ issuers }) =>
+    issuers.map(({ issuer, name }) => ({
+      issuer,
+      audience: audienceOf(issuer) ?? tokens.audience,
+      challenge: name === 'email' ? 'email' : 'sub',
+    })),
+  );
 }
 
 async function readAccess(file: string): Promise<AccessPolicy> {

@@ -12,6 +12,8 @@ import type { IssuerRule, LeafIdentity, LeafName } from './types.ts';
 /** Longest name, and longest text of an extension, in bytes. */
 const MAX_NAME = 2048;
 const MAX_TEXT = 2048;
+/** All extensions together: readers take certificates of 16 KiB. */
+const MAX_TEXTS = 8192;
 /** RFC 3986 section 2, without the brackets of IP addresses. */
 const URI = /^[a-z][a-z0-9+.-]*:\/\/(?:[A-Za-z0-9._~!$&'()*+,;=:@/?#-]|%[0-9A-Fa-f]{2})+$/;
 const PLAIN_EMAIL = /^[!-~]+$/;
@@ -33,6 +35,9 @@ export function tokenIdentity(caller: Caller, rule: IssuerRule): LeafIdentity {
     if (text === undefined) continue;
     checkText(text, oid);
     texts.push([oid, text]);
+  }
+  if (texts.reduce((sum, [, text]) => sum + Buffer.byteLength(text), 0) > MAX_TEXTS) {
+    throw new CaError('name', `the claims for the extensions have more than ${MAX_TEXTS} bytes together`);
   }
   return { name: nameOf(caller, rule), extensions: withIssuer(rule.issuer, texts) };
 }

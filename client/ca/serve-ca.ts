@@ -69,7 +69,7 @@ export async function serveCa({ config, reread }: ServeCaOptions): Promise<CaSer
     const log = new CertificateLog({ ...(await logTrustOf(config.transparencyLog)), logger });
     closers.add(async () => log.close());
     const rates = new AccessRates();
-    let parts = await openParts(config, rates);
+    let parts = await openParts(config, { logger, rates });
     closers.add(() => parts.close());
 
     const metrics = new CaMetrics();
@@ -97,7 +97,7 @@ export async function serveCa({ config, reread }: ServeCaOptions): Promise<CaSer
     tls?.serve(app.server);
     const reloads = caReloads({ config, reread, live, tls, metrics, logger }, async (next) => {
       const before = parts;
-      parts = await openParts(next, rates);
+      parts = await openParts(next, { logger, rates });
       // Requests under way end with the keys that they began with.
       void issuance.unused(before).then(() => before.close());
     });

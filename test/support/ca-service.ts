@@ -10,11 +10,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import * as crypto from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
+import https from 'node:https';
 import { join } from 'node:path';
 import type { NameSubtrees } from '../../client/ca/certificates/types.ts';
 import { newKey } from '../../merkle/runtime/keys/keyfile.ts';
 import type { Signer } from '../../merkle/runtime/keys/types.ts';
 import { newTestRoot, type TestRoot, type TestTeam } from './ca.ts';
+import type { Shown } from './client-certificates.ts';
 import { startIssuer, type TestIssuer, type TokenWish } from './issuer.ts';
 import { CLI, type ServeProcess, startServer } from './serve.ts';
 import { startWitness, type WitnessProcess } from './witness-process.ts';
@@ -152,6 +154,37 @@ export interface CaAsk {
 
 // biome-ignore lint/suspicious/noExplicitAny: JSON that tests read in any place
 type CaJson = any;
+
+/** The same over HTTPS, with what the client shows. */
+export async function askCaByTls(url: string, ca: string, shown: Partial<Shown>, ask: CaAsk): Promise<CaAnswer> {
+  const { token, keys = newP256(), path = '/api/v2/signingCert' } = ask;
+  const body = JSON.stringify(ask.body ?? signingBody(keys, ask.proven ?? provenBy(token)));
+  const headers = {
+    'content-type': 'application/json',
+    ...(token !== undefined && { authorization: `Bearer ${token}` }),
+  };
+  return await new Promise((resolve, reject) => {
+    const request = https.request(
+      new URL(path, url),
+      { method: 'POST', ca, ...shown, headers, agent: false },
+      (reply) => {
+        let text = '';
+        reply.setEncoding('utf8').on('data', (part: string) => (text += part));
+        reply.on('end', () => {
+          const { statusCode: status = 0, headers: given } = reply;
+          resolve({
+            status,
+            headers: new Headers(given as Record<string, string>),
+            json: JSON.parse(text),
+            text,
+            keys,
+          });
+        });
+      },
+    );
+    request.on('error', reject).end(body);
+  });
+}
 
 export interface CaAnswer {
   readonly status: number;

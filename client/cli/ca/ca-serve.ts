@@ -1,5 +1,6 @@
 /** `stele ca serve`: the authority that issues certificates of minutes. */
 import { Command } from 'commander';
+import { makeLogger } from '../../../merkle/runtime/service/logger.ts';
 import { readTls } from '../../../merkle/runtime/service/tls-files.ts';
 import { type CaConfig, loadCa } from '../../ca/ca-config.ts';
 import { openParts } from '../../ca/ca-parts.ts';
@@ -60,7 +61,7 @@ async function run({ config: file = process.env.STELE_CA_CONFIG, check, json }: 
 async function checkOnly(config: CaConfig, json: boolean | undefined): Promise<void> {
   if (config.tls !== undefined) await readTls(config.tls);
   await logTrustOf(config.transparencyLog);
-  const { teams, close } = await openParts(config);
+  const { teams, close } = await openParts(config, { logger: makeLogger(config.log) });
   await close();
   const names = teams.map(({ name }) => name);
   print(json, { ok: true, teams: names }, [`All of it can be used. Teams: ${names.join(', ')}`]);

@@ -30,7 +30,9 @@ async function logged(): Promise<Map<string, string>> {
   const size = Number(checkpoint.split('\n')[1]);
   const serials = new Map<string, string>();
   for (let index = 0; index < size; index++) {
-    const { canonicalizedBody } = await (await fetch(`${world.log.url}/stele/v1/entries/${index}`)).json();
+    const { canonicalizedBody } = (await (await fetch(`${world.log.url}/stele/v1/entries/${index}`)).json()) as {
+      canonicalizedBody: string;
+    };
     const { spec } = JSON.parse(Buffer.from(canonicalizedBody, 'base64').toString());
     const der = Buffer.from(spec.hashedRekordV002.signature.verifier.x509Certificate.rawBytes, 'base64');
     const { serialNumber, subjectAltName } = new X509Certificate(der);
