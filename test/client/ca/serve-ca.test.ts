@@ -395,9 +395,12 @@ describe('a request', () => {
   it('with an Authorization header of another scheme, or with two, gets 400', async () => {
     const basic = await ca.ask({ headers: { authorization: 'Basic dXNlcjpwYXNz' }, proven: 'x' });
     expect([basic.status, basic.json.error]).toEqual([400, 'malformed']);
-    const authorization = [1, 2].map((nonce) => `Bearer ${world.token({ nonce })}`);
+    const headers = [1, 2].flatMap((nonce) => ['authorization', `Bearer ${world.token({ nonce })}`]);
     const status = await new Promise((resolve, reject) => {
-      const request = http.request(`${ca.url}/api/v2/signingCert`, { method: 'POST', headers: { authorization } });
+      const request = http.request(`${ca.url}/api/v2/signingCert`, {
+        method: 'POST',
+        headers: ['host', new URL(ca.url).host, ...headers],
+      });
       request.on('response', ({ statusCode }) => resolve(statusCode)).on('error', reject);
       request.end(JSON.stringify(good()));
     });
