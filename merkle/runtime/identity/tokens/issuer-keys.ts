@@ -3,8 +3,8 @@
  *
  * - They are renewed in the background, as often as the issuer's `Cache-Control: max-age` says, within bounds. A key that the
  *   issuer takes out of its set verifies nothing from then on.
- * - A token with an unknown key ID may be the first of a new key: the set is fetched at once. Anybody can send such tokens, so
- *   two fetches have a pause between them.
+ * - A token with an unknown key ID, or with a signature that its key does not verify, may be the first of a new key: the set is
+ *   fetched at once. Anybody can send such tokens, so after a few fetches each one waits for a pause.
  * - While the issuer is away the last set is used, for a bounded time: without that, each outage of an issuer is one of the service;
  *   without a bound, cutting the service off from an issuer would keep a withdrawn key in use.
  */
@@ -20,7 +20,7 @@ export interface LoadedKeys {
 }
 
 export interface KeyTimes {
-  /** The least time between two fetches. */
+  /** Fetches for the sake of a token: three at once, and one more after each such time. */
   readonly pauseMs: number;
   /** The least and the longest time until the set is renewed, and the time where the issuer names none. */
   readonly renewMs: { readonly least: number; readonly usual: number; readonly longest: number };
@@ -36,6 +36,8 @@ export const FETCHED_TIMES = {
 /** Of a file, which is on this machine. */
 export const FILE_TIMES = { pauseMs: 1000, renewMs: { least: 5000, usual: 5000, longest: 5000 } } as const;
 
+const AT_ONCE = 3;
+
 interface IssuerKeysOptions {
   /** For messages: `the issuer https://…`. */
   readonly name: string;
@@ -50,13 +52,16 @@ export class IssuerKeys {
   readonly #stop = new AbortController();
   #keys: readonly VerifyingKey[] | undefined;
   #loadedAt = 0;
-  #triedAt = Number.NEGATIVE_INFINITY;
+  /** Fetches for the sake of a token that may begin now, with a fraction, and when that was so. */
+  #allowed = AT_ONCE;
+  #allowedAt: number;
   #problem: string | undefined;
   #loading: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: IssuerKeysOptions) {
     this.#options = options;
+    this.#allowedAt = options.elapsed();
   }
 
   /** Why the newest fetch failed; undefined where it did not. */
@@ -81,6 +86,21 @@ export class IssuerKeys {
     throw new IdentityError('token-key', `${name} has no key that the token names ("kid")`);
   }
 
+  /**
+   * The key that the issuer has now in the place of one that does not verify a token; undefined where it is the same key. An issuer may
+   * give a new key the ID of an old one, or none.
+   * @throws IdentityError as `find`
+   */
+  async findAfter(
+    failed: KeyObject,
+    algorithm: TokenAlgorithm,
+    keyId: string | undefined,
+  ): Promise<KeyObject | undefined> {
+    await this.#reload();
+    const key = keyFor(this.#usable(), algorithm, keyId);
+    return key?.equals(failed) === true ? undefined : key;
+  }
+
   /** Fetches the set, at once. Never rejects: `problem` says how it ended. */
   async refresh(): Promise<void> {
     this.#loading ??= this.#load().finally(() => {
@@ -95,18 +115,23 @@ export class IssuerKeys {
     await this.#loading;
   }
 
-  /** As `refresh`, but not soon after the last time. */
+  /** As `refresh`, for the sake of a token: not more often than is allowed. */
   async #reload(): Promise<void> {
     const { elapsed, times } = this.#options;
-    if (this.#loading === undefined && elapsed() - this.#triedAt < times.pauseMs) return;
+    if (this.#loading === undefined) {
+      const now = elapsed();
+      this.#allowed = Math.min(AT_ONCE, this.#allowed + (now - this.#allowedAt) / times.pauseMs);
+      this.#allowedAt = now;
+      if (this.#allowed < 1) return;
+      this.#allowed -= 1;
+    }
     await this.refresh();
   }
 
   async #load(): Promise<void> {
     const { load, elapsed } = this.#options;
     clearTimeout(this.#timer);
-    this.#triedAt = elapsed();
-    const askedAt = this.#triedAt;
+    const askedAt = elapsed();
     let maxAgeMs: number | undefined;
     try {
       const loaded = await load(this.#stop.signal);

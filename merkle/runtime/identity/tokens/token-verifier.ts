@@ -4,6 +4,7 @@
  * `iss`, or the trust domain in `sub`, are read before the signature is checked, and choose the keys that it is checked with. A token
  * that names another issuer than its own only chooses keys that do not verify it.
  */
+import type { KeyObject } from 'node:crypto';
 import { compactVerify } from 'jose';
 import { parseSpiffeId, type SpiffeId } from '../../../spiffe/spiffe-id.ts';
 import { type Caller, IdentityError } from '../types.ts';
@@ -75,7 +76,11 @@ export class TokenVerifier {
     if (!algorithms.includes(algorithm)) {
       throw new IdentityError('token-algorithm', `the token's algorithm is not one that its issuer may use here`);
     }
-    await verifySignature(token, await keys.find(algorithm, keyId));
+    const key = await keys.find(algorithm, keyId);
+    if (!(await isSigned(token, key))) {
+      const newer = await keys.findAfter(key, algorithm, keyId);
+      if (newer === undefined || !(await isSigned(token, newer))) throw notSigned();
+    }
     const checked = checkClaims(claims, { ...wish, audience: known.audience ?? wish.audience, now: this.#now() });
     return { kind: 'id-token', id: `${issuer} ${checked.subject}`, issuer, names: [], claims, ...checked };
   }
@@ -96,7 +101,7 @@ export class TokenVerifier {
       throw new IdentityError('token-algorithm', `a JWT-SVID is signed with one of ${SVID_ALGORITHMS.join(', ')}`);
     }
     if (keyId === undefined) throw new IdentityError('token-key', 'the JWT-SVID does not name its key ("kid")');
-    await verifySignature(token, trustDomains.find(spiffeId.trustDomain, algorithm, keyId));
+    if (!(await isSigned(token, trustDomains.find(spiffeId.trustDomain, algorithm, keyId)))) throw notSigned();
     const { subject, expires } = checkClaims(claims, { ...wish, now: this.#now() });
     return { kind: 'jwt-svid', id: spiffeId.text, spiffeId, subject, names: [], claims, expires };
   }
@@ -123,13 +128,15 @@ function idOf(sub: string): SpiffeId {
   return id;
 }
 
-async function verifySignature(
-  { text, algorithm }: CompactToken,
-  key: Parameters<typeof compactVerify>[1],
-): Promise<void> {
+async function isSigned({ text, algorithm }: CompactToken, key: KeyObject): Promise<boolean> {
   try {
     await compactVerify(text, key, { algorithms: [algorithm] });
+    return true;
   } catch {
-    throw new IdentityError('token-signature', "the token's signature does not verify with its issuer's key");
+    return false;
   }
+}
+
+function notSigned(): IdentityError {
+  return new IdentityError('token-signature', "the token's signature does not verify with its issuer's key");
 }

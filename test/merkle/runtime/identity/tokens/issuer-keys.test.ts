@@ -72,17 +72,56 @@ describe('the keys of an issuer', () => {
     expect(await verify(old)).toEqual(ok);
   });
 
-  it('are fetched once in 10 seconds, however many unknown key IDs are named', async () => {
+  it('are fetched at once for three rotations in a row', async () => {
+    const issuer = await started();
+    const { verify } = await verifierOf(issuer);
+    await verify(issuer.token());
+    for (let i = 0; i < 3; i++) {
+      issuer.rotate();
+      expect(await verify(issuer.token())).toEqual(ok);
+    }
+    issuer.rotate();
+    await expect(verify(issuer.token())).rejects.toEqual(refused('token-key'));
+  });
+
+  it.each([
+    ['the ID of the old one', 'same'],
+    ['no ID', undefined],
+  ])('are fetched for a new key that has %s', async (_, kid) => {
+    const issuer = await started();
+    const renew = () => {
+      const key = newIssuerKey('ES256', { jwk: { kid } });
+      issuer.keys.splice(0, 1, key);
+      return () => issuer.token({}, { key, header: { kid } });
+    };
+    const old = renew();
+    const { verify } = await verifierOf(issuer);
+    expect(await verify(old())).toEqual(ok);
+    const next = renew();
+    expect(await verify(next())).toEqual(ok);
+    await expect(verify(old())).rejects.toEqual(refused('token-signature'));
+  });
+
+  it.each([
+    ['key IDs are named', (token: string) => token],
+    ['signatures are sent', (token: string) => `${token.slice(0, token.lastIndexOf('.'))}.${'A'.repeat(86)}`],
+  ])('are fetched three times, and then once in 10 seconds, however many unknown %s', async (what, forge) => {
     const issuer = await started();
     const { clock, verify } = await verifierOf(issuer);
     await verify(issuer.token());
-    const forged = (i: number) => issuer.token({}, { header: { kid: `unknown-${i}` } });
+    const forged = (i: number) =>
+      forge(issuer.token({ jti: `${i}` }, what.startsWith('key') ? { header: { kid: `x${i}` } } : {}));
+    for (let round = 1; round <= 6; round++) {
+      const all = await Promise.allSettled(Array.from({ length: 50 }, (_, i) => verify(forged(i))));
+      for (const one of all) expect(one.status).toBe('rejected');
+      expect(setRequests(issuer.requests)).toBeLessThanOrEqual(4);
+    }
     for (let round = 1; round <= 3; round++) {
       clock.ms += 10_000;
-      const all = await Promise.allSettled(Array.from({ length: 50 }, (_, i) => verify(forged(i))));
-      for (const one of all) expect(one).toEqual({ status: 'rejected', reason: refused('token-key') });
-      expect(setRequests(issuer.requests)).toBe(1 + round);
+      for (let i = 0; i < 20; i++) await expect(verify(forged(i))).rejects.toMatchObject({ status: 401 });
+      expect(setRequests(issuer.requests)).toBe(4 + round);
     }
+    expect(await verify(issuer.token())).toEqual(ok);
   });
 
   it('are renewed in the background, so that a key that was withdrawn goes without any token', async () => {
@@ -153,16 +192,20 @@ describe('the keys of an issuer', () => {
     await expect(verify(token)).rejects.toEqual(refused('token-key'));
   });
 
-  it('are waited for by nobody where the issuer was away a moment ago', async () => {
+  it('are not asked for by each token where the issuer is in trouble', async () => {
     const issuer = await started();
-    await issuer.stop();
-    const { verify } = await verifierOf(issuer);
+    let asked = 0;
+    issuer.answer = () => {
+      asked += 1;
+      return { status: 503 };
+    };
+    const { clock, verify } = await verifierOf(issuer);
     const token = issuer.token();
-    await expect(verify(token)).rejects.toEqual(refused('identity-unavailable'));
-    await issuer.start();
-    // Without a pause, each token would be a request to an issuer that may be in trouble.
-    await expect(verify(token)).rejects.toEqual(refused('identity-unavailable'));
-    expect(issuer.requests).toEqual([]);
+    for (let i = 0; i < 20; i++) await expect(verify(token)).rejects.toEqual(refused('identity-unavailable'));
+    expect(asked).toBeLessThanOrEqual(4);
+    issuer.answer = undefined;
+    clock.ms += 10_000;
+    expect(await verify(token)).toEqual(ok);
   });
 
   it('come over HTTPS by the authority that the settings name, and by no other', async () => {
