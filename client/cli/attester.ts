@@ -169,11 +169,12 @@ async function attestOnce(
   signer: KeySigner,
   place: { readonly out: string; readonly destination: Destination },
 ): Promise<Attested> {
-  const { publicKey, certificate } = signer;
+  const { publicKey, certificate, chain } = signer;
   // Only `attest` makes the digest, and hands it to the signer.
   return await attest(statement, {
     publicKey,
     certificate,
+    chain,
     sign: async (digest, message) => {
       const bundleOf = (made: Signed): Bundle => {
         const envelope = { payloadType: INTOTO_TYPE, payload: statement, signature: made.signature };

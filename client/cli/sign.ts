@@ -50,7 +50,7 @@ there already, they are used again. Running the same command again gives the sam
 one command need a key that is named, and are logged with few requests.
 
 With --keyless no key is kept: an authority certifies a key of this run for whom an identity token names. The token comes from
---identity-token, SIGSTORE_ID_TOKEN, or the build system (GitHub Actions, Buildkite, CircleCI, Google's metadata server).
+--identity-token, SIGSTORE_ID_TOKEN, or the build system (GitHub Actions, Buildkite, CircleCI, SPIFFE, Google).
 
 With --queue the entry is durable on disk when the command ends, and no log is asked: \`stele submit --flush\` sends it, and
 writes the bundle with its proof. With --no-log the bundle has no log entry, and \`stele submit\` completes it.
@@ -74,6 +74,7 @@ Examples:
     --tsa https://timestamp.example.com/api/v1/timestamp --json
   stele sign app.tgz --key signing.pem --signing-config signing_config.v0.2.json --trusted-root trusted_root.json
   stele sign app.tgz --keyless --signing-config signing_config.v0.2.json --trusted-root trusted_root.json
+  stele sign app.tgz --svid --log https://log.example.com --policy policy
   stele sign app.tgz --identity-token token.jwt --certificate-authority https://ca.example.com --log https://log.example.com`;
 
 export function signCommand(): Command {
@@ -230,11 +231,25 @@ function verifyCommandFor(
     certified === undefined
       ? `--key ${shellWord(publicKey ?? 'PUBLIC_KEY.pem')}`
       : [
-          ...(trust === root ? [] : [root ?? '--trusted-root TRUSTED_ROOT.json']),
-          `--identity ${shellWord(printable(certified.names[0]?.value ?? 'IDENTITY'))}`,
-          `--issuer ${shellWord(printable(certified.issuer ?? 'ISSUER'))}`,
+          ...(trust === root ? [] : [root ?? authoritiesOf(certified)]),
+          `--identity ${shellWord(printable(nameOf(certified)))}`,
+          ...(certified.issuer === null ? [] : [`--issuer ${shellWord(printable(certified.issuer))}`]),
         ].join(' ');
   return `${calledAs()} verify ${shellWord(file)} --bundle ${shellWord(bundle)} ${signer} ${trust}`;
+}
+
+type CertifiedSigner = NonNullable<ReturnType<typeof describeSigned>['signer']>;
+
+/** A workload may have DNS names beside its SPIFFE ID. */
+function nameOf({ names }: CertifiedSigner): string {
+  return (names.find(({ type }) => type === 'uri') ?? names[0])?.value ?? 'IDENTITY';
+}
+
+/** Who vouches for a certified signer: a trusted root, or for an X.509-SVID the bundle of its trust domain. */
+function authoritiesOf(signer: CertifiedSigner): string {
+  const [, trustDomain] = /^spiffe:\/\/([^/]+)/.exec(nameOf(signer)) ?? [];
+  if (signer.issuer !== null || trustDomain === undefined) return '--trusted-root TRUSTED_ROOT.json';
+  return `--spiffe-bundle ${shellWord(printable(`${trustDomain}=BUNDLE.json`))}`;
 }
 
 function printMany(results: readonly ItemResult<Written>[], context: Context): void {

@@ -1,6 +1,7 @@
 /** The options of what signs, apart from what reads them: `stele decide` has them, and seldom signs. */
 import type { Command } from 'commander';
 import { addKeylessOptions } from './keyless/keyless-options.ts';
+import { addSvidOptions } from './svid-options.ts';
 import { addTokenOptions } from './token-options.ts';
 
 /** The key that signs, its certificate, and the services of a signature. */
@@ -20,7 +21,7 @@ export function addKeyOptions(command: Command): Command {
       '--tsa <url>',
       'time-stamp authority (RFC 3161) that stamps each signature: verifiers of certificates want one',
     );
-  return addKeylessOptions(command);
+  return addSvidOptions(addKeylessOptions(command));
 }
 
 export function addSigningConfigOption(command: Command, instead: string): Command {

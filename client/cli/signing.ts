@@ -16,9 +16,10 @@ import { addLogOptions, type GivenTrust } from './log-options.ts';
 import { note, warn } from './report.ts';
 import { addKeyOptions } from './signing-options.ts';
 import type { SelectedServices } from './signing-services.ts';
+import { isWorkload, type SvidOptions } from './svid-options.ts';
 import { type KeyPlaceOptions, passphraseOf, tokenKeyOf } from './token-options.ts';
 
-export interface SigningOptions extends DestinationOptions, KeyPlaceOptions, KeylessOptions {
+export interface SigningOptions extends DestinationOptions, KeyPlaceOptions, KeylessOptions, SvidOptions {
   readonly out?: string;
   readonly key?: string;
   readonly newKey?: string;
@@ -47,7 +48,8 @@ interface SigningKey {
 
 /**
  * @param beside the key is made beside this file where no option names a key; undefined where an option must name one
- * @throws ClientError `usage`, `file`, `key`; RuntimeError with the codes of keys and tokens; without a key those of `keylessKey`
+ * @throws ClientError `usage`, `file`, `key`; RuntimeError with the codes of keys and tokens; without a key
+ *   those of `keylessKey` and `svidKey`
  */
 export async function openSigningKey(
   options: SigningOptions & SelectedServices,
@@ -58,6 +60,10 @@ export async function openSigningKey(
   if (isKeyless(options)) {
     const { keylessKey } = await import('./keyless/keyless-key.ts');
     return { signer: await keylessKey(options, given, http), publicPath: undefined };
+  }
+  if (isWorkload(options)) {
+    const { svidKey } = await import('./svid-key.ts');
+    return { signer: await svidKey(options), publicPath: undefined };
   }
   const opened = await openKey(options, beside);
   try {
@@ -173,12 +179,14 @@ export async function timestampsOf(
 }
 
 /**
- * A signature without a key has no key, and its certificate ends in minutes.
+ * A signature without a key has no key, and its certificate ends in minutes. A workload has its key from its SVID.
  *
  * @throws ClientError `usage`
  */
 export function checkKeyless(options: SigningOptions & SelectedServices): void {
-  if (!isKeyless(options)) return;
+  const [keyless, workload] = [isKeyless(options), isWorkload(options)];
+  if (keyless && workload) throw usage('sign without a key, or with the SVID of a workload: not both');
+  if (!keyless && !workload) return;
   const { key, newKey, pkcs11Module, token, label, agentKey, certificate, publicOut, passphraseFile, passphraseEnv } =
     options;
   const others = {
@@ -195,8 +203,10 @@ export function checkKeyless(options: SigningOptions & SelectedServices): void {
   };
   const named = Object.entries(others).flatMap(([name, value]) => (value === undefined ? [] : [name]));
   if (named.length > 0) {
-    throw usage(`without a key the key of one run signs, and is kept nowhere: leave out ${named.join(', ')}`);
+    const what = keyless ? 'the key of one run signs, and is kept nowhere' : 'the key of the SVID signs';
+    throw usage(`${what}: leave out ${named.join(', ')}`);
   }
+  if (workload) return;
   const { tsas, noLog, queue } = options;
   if (tsas.length === 0 && (noLog === true || queue !== undefined)) {
     throw usage(
@@ -209,7 +219,8 @@ export function checkKeyless(options: SigningOptions & SelectedServices): void {
 export function checkTsa({ tsa, tsas, certificate, ...options }: SigningOptions & SelectedServices): void {
   if (tsas.length === 0) {
     // With a policy, witnesses say when.
-    if (certificate === undefined && !(isKeyless(options) && options.policy === undefined)) return;
+    const certified = isKeyless(options) || isWorkload(options);
+    if (certificate === undefined && !(certified && options.policy === undefined)) return;
     warn(
       'without --tsa nothing in the bundle says that the certificate was good when it signed: verifiers may refuse it',
     );

@@ -35,7 +35,8 @@ export async function signOnce(
     const signature = bundle && signatureIn(bundle, signer);
     // A signature over another digest does not verify.
     if (signature !== undefined && signer.publicKey.verify(digest, signature)) {
-      return { digest, signature, publicKey: signer.publicKey, certificate: signer.certificate };
+      const { publicKey, certificate, chain } = signer;
+      return { digest, signature, publicKey, certificate, chain };
     }
   }
   const signed = await signDigest(digest, signer, message);

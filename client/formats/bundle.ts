@@ -144,12 +144,11 @@ function notABundle(what: string, cause?: unknown): ClientError {
   return new ClientError('unsupported', `this is no Sigstore bundle, but ${what}`, { cause });
 }
 
-/** Writes a bundle v0.3. @throws ClientError `unsupported` if the bundle has a certificate chain */
+/** Writes a bundle v0.3; v0.2 where certificates stand above the signer's, for which v0.3 has no place. */
 export function formatBundle(bundle: Bundle): Uint8Array {
-  if (bundle.signer.kind === 'certificate' && bundle.signer.chain.length > 0) {
-    throw new ClientError('unsupported', 'a bundle v0.3 holds only the certificate of the signer, not a chain');
-  }
-  return encodeUtf8(`${JSON.stringify(bundleJson({ ...bundle, version: '0.3' }), undefined, 2)}\n`);
+  const { signer } = bundle;
+  const version = signer.kind === 'certificate' && signer.chain.length > 0 ? '0.2' : '0.3';
+  return encodeUtf8(`${JSON.stringify(bundleJson({ ...bundle, version }), undefined, 2)}\n`);
 }
 
 /** The proto3 JSON of a bundle, in its version, with standard base64. */

@@ -11,6 +11,8 @@ export interface Signed {
   readonly publicKey: PublicKey;
   /** Certificate of the key, DER: the entry then holds the certificate in the key's place. */
   readonly certificate?: Uint8Array | undefined;
+  /** Certificates above it, DER: the bundle holds them, and the entry does not. */
+  readonly chain?: readonly Uint8Array[] | undefined;
 }
 
 /** The JSON body of POST /api/v2/log/entries. */

@@ -17,29 +17,29 @@ import type { DigestSigner, MessageReader } from './signers/types.ts';
  *   what the signer throws
  */
 export async function signDigest(digest: Uint8Array, signer: DigestSigner, message?: MessageReader): Promise<Signed> {
-  const { publicKey, certificate } = signer;
+  const { publicKey, certificate, chain } = signer;
   if (certificate !== undefined) checkSignerCertificate(certificate, publicKey, [Date.now()]);
   const signature = await signer.sign(digest, message);
   if (!publicKey.verify(digest, signature)) {
     throw new ClientError('bad-signature', 'the key gave a signature that its own public key refuses: it was not used');
   }
-  return { digest, signature, publicKey, certificate };
+  return { digest, signature, publicKey, certificate, ...(chain === undefined ? {} : { chain }) };
 }
 
-/** A bundle v0.3 of a file's signature. Without `entry` it is one that is yet to be logged. */
+/** A bundle of a file's signature: v0.3, or v0.2 where a chain comes with the certificate. Without `entry` it is one that is yet to be logged. */
 export function messageBundle(
   signed: Signed,
   entry: LogEntry | undefined,
   timestamps: readonly Uint8Array[] = [],
 ): Bundle {
-  const { digest, signature, publicKey, certificate } = signed;
+  const { digest, signature, publicKey, certificate, chain = [] } = signed;
   return {
-    version: '0.3',
+    version: chain.length === 0 ? '0.3' : '0.2',
     content: { kind: 'message', digest: { algorithm: publicKey.digest, value: digest }, signature },
     signer:
       certificate === undefined
         ? { kind: 'public-key', hint: keyHint(publicKey) }
-        : { kind: 'certificate', certificate, chain: [] },
+        : { kind: 'certificate', certificate, chain },
     entries: entry === undefined ? [] : [tlogEntry(entry)],
     timestamps,
   };

@@ -7,10 +7,11 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { printable } from '../../../merkle/printable.ts';
+import { workloadApiOf } from '../../../merkle/runtime/identity/spiffe/workload-socket.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import { fetchBounded } from '../../../merkle/runtime/service/fetch.ts';
 import { ClientError } from '../../errors.ts';
-import { isLoopback } from '../../submit/keyless/certificate-request.ts';
+import { isLoopback } from '../../submit/keyless/ask-authority.ts';
 import { MAX_IDENTITY_TOKEN } from '../../submit/keyless/identity-token.ts';
 
 const TIMEOUT_MS = 20_000;
@@ -19,7 +20,7 @@ const MAX_ANSWER = 4 * MAX_IDENTITY_TOKEN;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-export interface TokenSource {
+interface TokenSource {
   /** For people. */
   readonly name: string;
   /** Whether this process runs there. */
@@ -89,8 +90,18 @@ const GOOGLE: TokenSource = {
   },
 };
 
+/** A JWT-SVID of the SPIFFE Workload API. */
+const SPIFFE: TokenSource = {
+  name: 'the SPIFFE Workload API',
+  isHere: (env) => workloadApiOf(env) !== undefined,
+  token: async (env, audience) => {
+    const { fetchJwtSvid } = await import('../../../merkle/runtime/identity/spiffe/workload-svids.ts');
+    return (await fetchJwtSvid({ workloadApi: workloadApiOf(env)!, audience, timeoutMs: TIMEOUT_MS })).token;
+  },
+};
+
 /** In the order in which they are looked for. */
-export const TOKEN_SOURCES: readonly TokenSource[] = [GITHUB, BUILDKITE, CIRCLECI, GOOGLE];
+const TOKEN_SOURCES: readonly TokenSource[] = [GITHUB, BUILDKITE, CIRCLECI, SPIFFE, GOOGLE];
 
 function productName(): string {
   try {

@@ -14,6 +14,7 @@ import { signersTrust } from '../refresh-trust.ts';
 import { note, print } from '../report.ts';
 import { addSigningOptions, type SigningOptions } from '../signing.ts';
 import { withServices } from '../signing-services.ts';
+import { isWorkload } from '../svid-options.ts';
 import { excluded, recordFiles } from './recorded-files.ts';
 import { runStep } from './run-step.ts';
 
@@ -73,8 +74,8 @@ async function record(command: readonly string[], chosen: RecordOptions): Promis
   if (!isStepName(stepName))
     throw usage(`--step-name "${printable(stepName)}" must not hold / \\ * ? [ or control characters`);
   if (materials.length + products.length === 0) throw usage('say what is recorded: --materials, --products or both');
-  if (chosen.linkDir !== undefined && isKeyless(chosen)) {
-    throw usage('a layout names the keys of its steps, and a key of one run is no such key: leave out --link-dir');
+  if (chosen.linkDir !== undefined && (isKeyless(chosen) || isWorkload(chosen))) {
+    throw usage('a layout names the keys of its steps, and a key of minutes is no such key: leave out --link-dir');
   }
   const isExcluded = excluded(exclude);
   const followed = await signersTrust(chosen);

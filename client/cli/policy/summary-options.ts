@@ -22,6 +22,11 @@ export interface SummaryOptions
     | 'identityToken'
     | 'audience'
     | 'certificateAuthority'
+    | 'svid'
+    | 'workloadApi'
+    | 'svidId'
+    | 'svidCert'
+    | 'svidKey'
   > {
   readonly vsa?: string;
   readonly resourceUri?: string;
@@ -54,6 +59,11 @@ export const SUMMARY_ONLY = [
   'identityToken',
   'audience',
   'certificateAuthority',
+  'svid',
+  'workloadApi',
+  'svidId',
+  'svidCert',
+  'svidKey',
 ] as const satisfies readonly (keyof SummaryOptions)[];
 
 export function addSummaryOptions(command: Command): Command {

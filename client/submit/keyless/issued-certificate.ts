@@ -22,7 +22,7 @@ import { checkIdentity } from '../../verify/claimed-signer.ts';
 import { sha256Of, verifyLeaf } from '../../verify/leaf.ts';
 import type { LoggedLeaf, LogTrust } from '../../verify/types.ts';
 import { checkSignerCertificate } from '../signers/certificate-check.ts';
-import type { IssuedChain } from './certificate-request.ts';
+import type { IssuedChain } from './ask-authority.ts';
 import { holdsToken, type IdentityToken } from './identity-token.ts';
 
 /** What was asked for. */

@@ -17,7 +17,7 @@ import { pause } from '../log-request.ts';
 import { type SoftwareSigner, softwareSigner } from '../signers/software-signer.ts';
 import type { KeySigner } from '../signers/types.ts';
 import type { LogRequestOptions } from '../types.ts';
-import { type IssuedChain, parseAuthorityUrl, requestCertificate } from './certificate-request.ts';
+import { type IssuedChain, parseAuthorityUrl, requestCertificate } from './ask-authority.ts';
 import { keepingSecret, possessionMessage, readIdentityToken } from './identity-token.ts';
 import { type AuthorityTrust, checkIssued, type IssuedCertificate } from './issued-certificate.ts';
 

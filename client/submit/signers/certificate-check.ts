@@ -4,7 +4,8 @@
  */
 import { equal } from '../../../merkle/bytes.ts';
 import { MerkleError } from '../../../merkle/errors.ts';
-import { type Certificate, parseCertificate } from '../../../merkle/x509/certificate.ts';
+import { spiffeIdOf } from '../../../merkle/spiffe/x509-svid.ts';
+import { type Certificate, parseCertificate, USAGE } from '../../../merkle/x509/certificate.ts';
 import { checkLeaf } from '../../../merkle/x509/certificate-chain.ts';
 import { identityOf } from '../../../merkle/x509/fulcio.ts';
 import { parseTimestamp } from '../../../merkle/x509/timestamp.ts';
@@ -20,7 +21,7 @@ import type { PublicKey } from '../../formats/key.ts';
 export function readSignerCertificate(der: Uint8Array): Certificate {
   return refusing(() => {
     const certificate = parseCertificate(der);
-    checkLeaf(certificate, certificate.notBefore);
+    checkLeaf(certificate, certificate.notBefore, usageOf(certificate));
     identityOf(certificate);
     return certificate;
   });
@@ -38,7 +39,28 @@ export function checkSignerCertificate(der: Uint8Array, key: Pick<PublicKey, 'sp
     throw new ClientError('bad-certificate', 'the certificate is for another key');
   const { notBefore, notAfter } = certificate;
   if (times.some((time) => notBefore <= time && time <= notAfter)) return;
-  refusing(() => checkLeaf(certificate, times.at(-1)!));
+  refusing(() => checkLeaf(certificate, times.at(-1)!, usageOf(certificate)));
+}
+
+/**
+ * The extended key usage that a certificate must allow: code signing, and of an X.509-SVID also the authentication of clients.
+ * SVIDs have no usage of their own for signatures, and verifiers with the SPIFFE bundle take them so (x509-svid.ts).
+ */
+function usageOf(certificate: Certificate): string {
+  const { extKeyUsage } = certificate;
+  const isClients = extKeyUsage.includes(USAGE.clientAuth) && !extKeyUsage.includes(USAGE.codeSigning);
+  return isClients && isSvid(certificate) ? USAGE.clientAuth : USAGE.codeSigning;
+}
+
+/** Whether a certificate has the form of an X.509-SVID. Its trust domain is not checked. */
+export function isSvid(certificate: Certificate): boolean {
+  try {
+    spiffeIdOf(certificate);
+    return true;
+  } catch (error) {
+    if (error instanceof MerkleError) return false;
+    throw error;
+  }
 }
 
 /** The times of time stamps that can be read; nothing of them is verified. Milliseconds since 1970. */

@@ -29,7 +29,11 @@ const CURVES = { 'P-256': 'ecdsa-p256', 'P-384': 'ecdsa-p384', 'P-521': 'ecdsa-p
  *   key is encrypted, and the passphrase is missing or wrong
  */
 export async function pemSigner(block: PemBlock, passphrase: string | undefined): Promise<SoftwareSigner> {
-  const key = await openKey(block, passphrase);
+  return await keyObjectSigner(await openKey(block, passphrase));
+}
+
+/** The signer of a private key that is open already. @throws ClientError `key` where the key is of another kind */
+export async function keyObjectSigner(key: KeyObject): Promise<SoftwareSigner> {
   const kind = key.asymmetricKeyType;
   if (kind !== 'ec' && kind !== 'ed25519' && kind !== 'rsa') {
     throw new ClientError('key', `it is a key of the kind ${kind}; use ${TAKEN}`);

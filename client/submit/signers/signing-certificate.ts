@@ -6,7 +6,7 @@ import { type PemBlock, parsePem, pemBytes } from '../../../merkle/pem.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { certificateKey } from '../../../merkle/runtime/x509/certificate-key.ts';
 import { parseCertificate } from '../../../merkle/x509/certificate.ts';
-import { verifyChain } from '../../../merkle/x509/certificate-chain.ts';
+import { checkLeaf, verifyChain } from '../../../merkle/x509/certificate-chain.ts';
 import { ClientError } from '../../errors.ts';
 import type { PublicKey } from '../../formats/key.ts';
 import { checkSignerCertificate } from './certificate-check.ts';
@@ -46,6 +46,8 @@ export function signingCertificate(pem: string, key: Pick<PublicKey, 'spki'>): U
   const now = Date.now();
   try {
     checkSignerCertificate(leaf, key, [now]);
+    // An SVID has its own option, which leaves no doubt how it verifies.
+    checkLeaf(parseCertificate(leaf), now);
     if (above.length > 0) checkChain(leaf, above, now);
   } catch (cause) {
     if (!(cause instanceof ClientError) && !(cause instanceof MerkleError)) throw cause;

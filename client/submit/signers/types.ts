@@ -8,6 +8,8 @@ export interface DigestSigner {
   readonly publicKey: PublicKey;
   /** Certificate for that key, DER: it goes into the entry and the bundle instead of the key. */
   readonly certificate?: Uint8Array | undefined;
+  /** Certificates between that one and a root, DER, for the bundle: not every verifier has them. */
+  readonly chain?: readonly Uint8Array[] | undefined;
   /**
    * A signature over `digest`, of `publicKey.digestSize` bytes: ASN.1 DER for ECDSA, 64 bytes for Ed25519ph, as long as
    * the modulus for RSA. May reject with RuntimeError where the key is in a token or an agent.

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { ClientError, type ClientErrorCode } from '../../../../client/errors.ts';
-import { MAX_CERTIFICATE_REPLY } from '../../../../client/submit/keyless/certificate-request.ts';
+import { MAX_CERTIFICATE_REPLY } from '../../../../client/submit/keyless/ask-authority.ts';
 import { type CertifiedKey, keylessSigner } from '../../../../client/submit/keyless/keyless-signer.ts';
 import { signDigest } from '../../../../client/submit/signed-digest.ts';
 import { parseTrustedRoot } from '../../../../client/trust/trusted-root.ts';

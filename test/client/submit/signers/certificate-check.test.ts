@@ -184,3 +184,35 @@ it('a bundle that would be too long with its proof is not logged', () => {
   const dsseEnvelope = { payload: base64(payload), payloadType: 'text/plain', signatures: [{ sig: 'AAAA' }] };
   expect(() => parseSigned(file({ ...bundle, dsseEnvelope }))).toThrow(fails('unsupported', 'with its proof'));
 });
+
+describe('an X.509-SVID as it is issued', () => {
+  const CLIENT = '1.3.6.1.5.5.7.3.2';
+  const SERVER = '1.3.6.1.5.5.7.3.1';
+  const uri = (text: string) => der(0x86, Buffer.from(text));
+  const svid = (more: Wish = {}) =>
+    leaf({ usages: [SERVER, CLIENT], names: [uri('spiffe://example.org/build')], ...more });
+
+  it('is for the signatures of its workload', () => {
+    expect(certificateVerifier(svid())).toMatchObject({ publicKey: { spki: key.spki } });
+  });
+
+  it.each<[string, () => Buffer, string]>([
+    ['for servers alone', () => svid({ usages: [SERVER] }), 'not for code signing'],
+    ['of another name', () => svid({ names: [uri('https://example.org/build')] }), 'not for code signing'],
+    [
+      'of two URIs',
+      () => svid({ names: [uri('spiffe://example.org/a'), uri('spiffe://example.org/b')] }),
+      'not for code',
+    ],
+    ['of a trust domain', () => svid({ names: [uri('spiffe://example.org')] }), 'not for code signing'],
+    [
+      'with a path that leads away',
+      () => svid({ names: [uri('spiffe://example.org/a/../b')] }),
+      'not for code signing',
+    ],
+    ['of an authority', () => svid({ ca: true }), "an authority's"],
+    ['that signs nothing', () => svid({ keyUsage: 0x08 }), 'not for digital signatures'],
+  ])('is refused %s', (_, make, why) => {
+    expect(() => certificateVerifier(make())).toThrow(fails('bad-certificate', why));
+  });
+});
