@@ -6,6 +6,8 @@
  * what to do.
  */
 import { CodedError } from '../merkle/errors.ts';
+import type { IdentityErrorCode } from '../merkle/runtime/identity/types.ts';
+import type { AccessReason } from '../merkle/runtime/policy/access/access-reasons.ts';
 
 export interface RequestErrorRow {
   readonly status: number;
@@ -26,8 +28,12 @@ export const REQUEST_ERRORS = {
   'invalid-type': { status: 400, grpc: 3, message: asGiven },
   'invalid-entry': { status: 400, grpc: 3, message: asGiven },
   'invalid-argument': { status: 400, grpc: 3, message: asGiven },
+  /** Nobody is proven to call: `data.error` says why (docs/identity.md). */
+  unidentified: { status: 401, grpc: 16, message: asGiven },
   unauthorized: { status: 401, grpc: 16, message: asGiven },
   forbidden: { status: 403, grpc: 7, message: asGiven },
+  /** The caller is proven, and the access policy does not allow the call: `data.reasons` says why. */
+  'not-allowed': { status: 403, grpc: 7, message: asGiven },
   'not-found': { status: 404, grpc: 5, message: 'not found' },
   'no-checkpoint': {
     status: 404,
@@ -66,6 +72,7 @@ export const REQUEST_ERRORS = {
     retry: true,
     message: (_retryAfter: number) => 'too many requests from this address; retry later',
   },
+  'caller-rate': { status: 429, grpc: 8, retry: true, message: asGiven },
   'address-bodies': {
     status: 429,
     grpc: 8,
@@ -100,6 +107,13 @@ export const REQUEST_ERRORS = {
     grpc: 14,
     retry: true,
     message: 'this log takes entries once the log before it has ended; retry',
+  },
+  'identity-unavailable': { status: 503, grpc: 14, retry: true, message: asGiven },
+  'record-failed': {
+    status: 503,
+    grpc: 14,
+    retry: true,
+    message: 'the log could not keep who writes, which its operator requires; retry',
   },
   'store-failed': { status: 503, grpc: 14, retry: true, message: 'the log could not store this entry durably; retry' },
   'read-failed': {
@@ -141,6 +155,12 @@ interface RequestErrorData {
   readonly index?: number;
   /** The methods of the path, for `Allow`. */
   readonly allow?: string | undefined;
+  /** For programs, of a caller that is refused: a code of docs/identity.md. */
+  readonly error?: IdentityErrorCode;
+  /** Why the access policy does not allow the call. */
+  readonly reasons?: readonly AccessReason[];
+  /** What proves an identity here, for `WWW-Authenticate`. */
+  readonly challenge?: string;
   /** Seconds after which another try may succeed, where they are known: sent as `Retry-After`. */
   readonly retryAfter?: number;
 }

@@ -10,6 +10,7 @@ import { readTls } from '../merkle/runtime/service/tls-files.ts';
 import { type Config, SETTINGS } from './config/load.ts';
 import { createAdminApp } from './http/admin.ts';
 import { createApp } from './http/http.ts';
+import { checkAccess, LogAccess } from './http/log-access.ts';
 import { logReloads } from './reload.ts';
 import { type ShardInfo, Shards } from './shards/shards.ts';
 
@@ -71,21 +72,26 @@ export async function serve({
   const logger = makeLogger(config.log);
   const { failed, fail } = failure();
   let reloads: Reloads | undefined;
-  const tls = config.tls && (await ServedTls.open(config.tls, { logger, reloads: () => reloads }));
+  const askClients = config.identity !== undefined;
+  const tls = config.tls && (await ServedTls.open(config.tls, { logger, askClients, reloads: () => reloads }));
   const shards = await Shards.open({
     config,
     logger,
     onFatal: fail,
     atLeast,
-    beforeMaking: () => tryPorts(portsOf(config)),
+    beforeMaking: () => tryAll(config),
   }).catch(async (error: unknown) => {
     await tls?.close();
     throw error;
   });
   const { log, metrics, lock, adminToken } = shards.first;
+  let access: LogAccess | undefined;
   try {
+    const { identity } = config;
+    access = identity && (await LogAccess.open({ ...config, identity }, log.info.origin, logger));
+    const { writers } = access ?? {};
     const mirror = config.trust.directory === undefined ? undefined : new Mirror(config.trust.directory);
-    const http = { ...config, tls: tls?.pair, mirror };
+    const http = { ...config, tls: tls?.pair, mirror, writers };
     const app = createApp(log, http, metrics, logger, shards);
     tls?.serve(app.server);
     const used: Reloads = logReloads({
@@ -100,6 +106,7 @@ export async function serve({
         shards.config = used;
       },
       port: tls,
+      access,
       logger,
     });
     reloads = used;
@@ -108,7 +115,7 @@ export async function serve({
     }
     if (tls !== undefined) metrics.certificateEnd = () => Date.parse(tls.facts.notAfter) / 1000;
     const hosts = [config.admin.host, ...config.admin.hosts];
-    const alarms = () => [...used.alarms(), ...unpublished(mirror)];
+    const alarms = () => [...used.alarms(), ...unpublished(mirror), ...(access?.alarms() ?? [])];
     const disk = freeSpace(config.data, config.readiness.minFree, 'readiness.minFree');
     metrics.diskFree = disk.bytes;
     const options = { token: adminToken, hosts, alarms, notReady: disk.reasons };
@@ -137,12 +144,14 @@ export async function serve({
         await Promise.all([drainApp(app, drainMs), shards.drain()]);
         // A freeze may wait for witnesses or a token without end. It continues at the next start.
         await drainApp(admin, drainMs);
+        await access?.close();
         await shards.close();
         logger.info({}, 'closed');
       },
     };
   } catch (error) {
     await tls?.close();
+    await access?.close();
     await shards.close();
     throw error;
   }
@@ -157,12 +166,18 @@ export async function checkStart(config: Config): Promise<void> {
   if (config.tls !== undefined) await readTls(config.tls);
   const checked = new Error('everything was checked');
   const beforeMaking = async () => {
-    await tryPorts(portsOf(config));
+    await tryAll(config);
     throw checked;
   };
   await Shards.open({ config, logger, onFatal: () => {}, beforeMaking }).catch((error: unknown) => {
     if (error !== checked) throw error;
   });
+}
+
+/** What a start checks before it makes anything. */
+async function tryAll(config: Config): Promise<void> {
+  if (config.identity !== undefined) await checkAccess(config.identity);
+  await tryPorts(portsOf(config));
 }
 
 /** What needs the operator where nobody can follow the repository that `trust.directory` names. */

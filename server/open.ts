@@ -203,7 +203,11 @@ function startIngest(config: Config, logger: Logger): Ingest {
   const ingest = createIngest({
     // Opaque entries need no checks.
     threads: config.entries === 'raw' ? 1 : config.ingest.threads,
-    limits: { bulkItems: config.limits.bulkItems, anyCertificate: config.ingest.anyCertificate },
+    limits: {
+      bulkItems: config.limits.bulkItems,
+      anyCertificate: config.ingest.anyCertificate,
+      facts: config.identity !== undefined,
+    },
     onError: (error) => logger.error({ err: error }, 'the check of a batch of requests failed'),
   });
   // The threads load while the store opens, not while the first client waits.

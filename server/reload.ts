@@ -9,6 +9,7 @@ import type { ServedTls } from '../merkle/runtime/service/served-tls.ts';
 import type { Config } from './config/load.ts';
 import { quorumText, readPolicy } from './cosign/policy.ts';
 import type { HttpOptions } from './http/context.ts';
+import type { LogAccess } from './http/log-access.ts';
 import type { Metrics } from './metrics.ts';
 import type { OpenLog } from './open.ts';
 
@@ -17,6 +18,7 @@ const LIVE: readonly string[] = [
   'tls.cert',
   'tls.key',
   'policy',
+  'identity.access',
   'limits.bodyBytes',
   'limits.bodiesBytes',
   'limits.bodiesBytesPerAddress',
@@ -51,6 +53,8 @@ interface LogReload {
   readonly onChange?: (config: Config) => void;
   /** Undefined without TLS. */
   readonly port: ServedTls | undefined;
+  /** Undefined where everybody may write. */
+  readonly access?: Pick<LogAccess, 'reread'> | undefined;
   readonly logger: Logger;
 }
 
@@ -88,13 +92,29 @@ export function logReloads(options: LogReload): Reloads {
       return false;
     }
   };
+  const access = async (next: Config, reloads: Reloads): Promise<boolean> => {
+    if (options.access === undefined || next.identity === undefined) return false;
+    try {
+      await options.access.reread(next.identity.access);
+      reloads.good('access policy');
+      return true;
+    } catch (error) {
+      reloads.fail('access policy', (error as Error).message);
+      return false;
+    }
+  };
   const run = async (reloads: Reloads): Promise<Reloaded> => {
     const next = reread();
     reloads.good('configuration');
     const differ = differing(config, next, settings);
-    const isUsed = { tls: await tls(next, reloads), policy: await policy(next, reloads) };
+    const isUsed = {
+      tls: await tls(next, reloads),
+      policy: await policy(next, reloads),
+      'identity.access': await access(next, reloads),
+    };
     const changed = differ.filter((name) => {
       const group = name.split('.')[0];
+      if (name === 'identity.access') return isUsed[name];
       return group === 'tls' || group === 'policy' ? isUsed[group] : LIVE.includes(name);
     });
     const restart = differ.filter((name) => !changed.includes(name) && !(isKept(name) && reloads.failed));
@@ -118,7 +138,7 @@ export function logReloads(options: LogReload): Reloads {
 
 /** A part that failed is told as that, and not as one that needs a restart. */
 function isKept(name: string): boolean {
-  return name === 'policy' || name.startsWith('tls.');
+  return name === 'policy' || name === 'identity.access' || name.startsWith('tls.');
 }
 
 /** `config` with these settings of `next`. */

@@ -1,4 +1,5 @@
 /** The plain values that the stages and the HTTP layer hand each other. */
+import type { AccessEntry } from '../merkle/runtime/policy/access/types.ts';
 import type { RequestError, RequestErrorCode } from './errors.ts';
 import type { LogStatus, NewEntry } from './store/types.ts';
 
@@ -15,8 +16,37 @@ export interface Refusal {
   readonly message: string;
 }
 
+/** An entry that ingest made. */
+export interface IngestedEntry extends NewEntry {
+  /** Where the log judges writers: what is written, as its writer sent it. */
+  readonly facts?: AccessEntry;
+}
+
 /** What ingest made of one CreateEntryRequest: the entries to log (one for each signature of a DSSE envelope), or a refusal. */
-export type Ingested = { readonly entries: readonly NewEntry[] } | { readonly refusal: Refusal };
+export type Ingested = { readonly entries: readonly IngestedEntry[] } | { readonly refusal: Refusal };
+
+/** An entry that is committed, and what is kept of its write. */
+export interface Written {
+  readonly index: number;
+  readonly leafHash: Uint8Array;
+  readonly duplicate: boolean;
+  /** The rule of the access policy that allowed it. */
+  readonly rule: string;
+}
+
+/** The caller of a write whose identity is proven. */
+export interface Writer {
+  /**
+   * The name of the rule by which the entries may be written together. They are counted.
+   * @throws RequestError `not-allowed`, `caller-rate`
+   */
+  ruleFor(entries: readonly AccessEntry[]): string;
+  /**
+   * Keeps who wrote an entry that is committed, where that is configured.
+   * @throws RequestError `record-failed`
+   */
+  record(written: Written): Promise<void> | undefined;
+}
 
 /** What ingest made of one body: the items of a batch, or one item; a refusal if the body as a whole is wrong. */
 export type IngestedBody = { readonly items: readonly Ingested[] } | { readonly refusal: Refusal };
@@ -64,14 +94,15 @@ export interface LogService {
    * Logs the entries of one body, and resolves with one outcome for each item once they are published.
    * @throws RequestError if the body as a whole is wrong (`malformed`, `too-large`), or the log takes no entries now
    * (`pushback`, `frozen`, `store-failed`, `draining`, `halted`, `broken`)
+   * @param writer judges each item before it is logged; without one everything may be logged
    */
-  submit(body: Uint8Array, encoding: Encoding): Promise<readonly Outcome[]>;
+  submit(body: Uint8Array, encoding: Encoding, writer?: Writer): Promise<readonly Outcome[]>;
   /**
    * Appends `body`, 1 to 65,535 bytes, unchanged. Resolves with its index once it is committed; publication follows. The same
    * bytes again get the index that they have.
-   * @throws RequestError `not-raw` if `info.entries` is not `raw`; if the log takes no entries now, as `submit`
+   * @throws RequestError `not-raw` if `info.entries` is not `raw`; if the log takes no entries now, as `submit`; what `writer` says
    */
-  add(body: Uint8Array): Promise<number>;
+  add(body: Uint8Array, writer?: Writer): Promise<number>;
   /** The published checkpoint: a signed note, as text. */
   readonly checkpoint: string;
   /** Of a frozen log: the checkpoint of the same tree with the quorum, and without the line that says so. */

@@ -28,6 +28,9 @@ export const canonical: Micro[] = [
     name: 'ingest: canonical entry and leaf hash',
     unit: 'entry',
     per: 100,
-    run: repeat(100, () => entryOf(readVerifier(verifier, checks, ''), digest, signature.content, checks, '').body),
+    run: repeat(
+      100,
+      () => entryOf('hashedrekord', readVerifier(verifier, checks, ''), digest, signature.content, checks, '').body,
+    ),
   },
 ];

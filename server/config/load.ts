@@ -10,7 +10,7 @@ import { ConfigSchema, type Decoded } from './schema.ts';
 
 /** Durations in milliseconds, sizes in bytes, paths absolute. Frozen at every depth. */
 export type Config = DeepReadonly<
-  Omit<Decoded, 'key' | 'ed25519Key' | 'tls' | 'ingest' | 'secondPlaceS3'> & {
+  Omit<Decoded, 'key' | 'ed25519Key' | 'tls' | 'ingest' | 'secondPlaceS3' | 'identity'> & {
     key: KeySpec;
     /** `key` is the default file: an Ed25519 key is made there at the first start. */
     createKey: boolean;
@@ -18,6 +18,12 @@ export type Config = DeepReadonly<
     /** Certificate chain and private key, PEM files. */
     tls?: { cert: string; key: string };
     ingest: { threads: number; anyCertificate: boolean };
+    /** Undefined where everybody may write. */
+    identity?: Omit<Decoded['identity'], 'file' | 'access' | 'record'> & {
+      file: string;
+      access: string;
+      record?: { file: string; retention: number };
+    };
     secondPlaceS3?: { endpoint: string; bucket: string; prefix?: string; region?: string; credentialsFile?: string };
   }
 >;
@@ -47,9 +53,10 @@ export function loadConfig(options: LoadOptions = {}): Config {
 
 /** The rules that hold between settings. */
 function assemble(decoded: Decoded, given: (name: string) => string, problems: string[]): Config {
-  const { key, ed25519Key, tls, ingest, secondPlaceS3, ...rest } = decoded;
+  const { key, ed25519Key, tls, ingest, secondPlaceS3, identity, ...rest } = decoded;
   const own = ownKey(rest.data, key, problems);
   const bucket = bucketOf(rest.secondPlace, secondPlaceS3, problems);
+  const whose = identityOf(identity, tls.cert !== undefined, problems);
   const second = keySpec('ed25519Key', ed25519Key, problems);
   if (tls.cert === undefined && tls.key !== undefined)
     problems.push('"tls.key" is set, but not "tls.cert": TLS needs both');
@@ -73,8 +80,34 @@ function assemble(decoded: Decoded, given: (name: string) => string, problems: s
     ...(second === undefined ? {} : { ed25519Key: second }),
     ...(tls.cert === undefined || tls.key === undefined ? {} : { tls: { cert: tls.cert, key: tls.key } }),
     ...(bucket === undefined ? {} : { secondPlaceS3: bucket }),
+    ...(whose === undefined ? {} : { identity: whose }),
     ingest: { ...ingest, threads: ingest.threads ?? availableParallelism() },
   };
+}
+
+/** The settings of identities are on where their file is named. */
+function identityOf(identity: Decoded['identity'], hasTls: boolean, problems: string[]): Config['identity'] {
+  const { file, access, record, ...rest } = identity;
+  if (file === undefined || access === undefined) {
+    if (file !== undefined)
+      problems.push('"identity.file" also needs "identity.access", which says who may write what');
+    if (access !== undefined)
+      problems.push('"identity.access" also needs "identity.file", which says whose identities are taken');
+    const alone = file === undefined && access === undefined;
+    if (alone && rest.tokens) problems.push('"identity.tokens" needs "identity.file" and "identity.access"');
+    if (alone && record.file !== undefined) {
+      problems.push(
+        '"identity.record.file" needs "identity.file" and "identity.access": without them nobody is known to write',
+      );
+    }
+    return undefined;
+  }
+  if (!hasTls) {
+    problems.push(
+      '"identity.file" needs "tls.cert" and "tls.key": a caller proves who it is in the TLS handshake with the log itself. Behind a proxy that ends TLS every caller would be the proxy: let the proxy pass TLS through',
+    );
+  }
+  return { file, access, ...rest, ...(record.file === undefined ? {} : { record: { ...record, file: record.file } }) };
 }
 
 function bucketOf(

@@ -288,6 +288,53 @@ export const ConfigSchema = Type.Object({
     window: duration('1s', '24h', { description: 'The time over which `rateLimit.max` counts.', default: '1m' }),
   }),
   trustProxy: trustProxy(),
+  identity: Type.Object({
+    file: opt(
+      path({
+        description:
+          'Requires an identity of everybody who writes: a file that says whose identities are taken (docs/identity.md). Needs `identity.access` and `tls`.',
+        defaultText: 'none: everybody who reaches the port may write',
+      }),
+    ),
+    access: opt(
+      path({
+        description: 'Access policy: who may write what, and how much (docs/identity.md). A reload reads it again.',
+        defaultText: 'none',
+        danger: 'What no rule allows is refused.',
+      }),
+    ),
+    tokens: onOff({
+      description:
+        'Take bearer tokens (JWT-SVIDs, ID tokens) too. One works on the TLS connection that first showed it, and on no other.',
+      default: false,
+      danger: 'Everybody who sees a token can use it before its owner does. A certificate cannot be used so.',
+    }),
+    tokenLifetime: duration('1s', '10m', {
+      description: 'The longest time from `iat` to `exp` of a bearer token.',
+      default: '10m',
+    }),
+    audience: opt(
+      text(/^[!-~]{1,255}$/, 'printable ASCII without spaces', {
+        description: 'What a bearer token must be for (`aud`).',
+        defaultText: 'the origin of the log',
+        danger: 'A token that another service also takes can be used by that service here.',
+      }),
+    ),
+    record: Type.Object({
+      file: opt(
+        path({
+          description:
+            'A file of JSON lines that keeps who wrote each entry, for the operator alone (0600). It begins anew each day.',
+          defaultText: 'none: the log does not keep who wrote',
+          danger: 'While it cannot be written, such as on a full disk, the log takes no entries.',
+        }),
+      ),
+      retention: duration('1s', '87600h', {
+        description: 'How long a file of records is kept after its day.',
+        default: '2160h',
+      }),
+    }),
+  }),
   retryAfter: duration('1s', '1h', {
     description: 'What `Retry-After` says in a 503, in whole seconds (rounded up).',
     default: '1s',

@@ -10,6 +10,7 @@
  *     state.rebuilt/ a state store that `stele log check --repair` makes anew; `state.replaced/` is the one before
  *     leaf-filter    which leaf hashes the log has (dedup/known.ts); written at a clean end, and made anew where missing
  *     scrub.json     how far the scrub has come (tree/scrub.ts); a round begins anew where it is missing
+ *     used.tokens/   level: which bearer tokens were shown, until they expire, where the log takes tokens
  *     public/        the public tree of tlog-tiles: checkpoint, tile/…, and checkpoint.plain of a frozen log; a static
  *                    server may serve it
  */
@@ -30,6 +31,7 @@ export const layout = {
   /** In the public tree `dir`: the plain checkpoint of a frozen log. */
   plain: (dir: string): string => join(dir, 'checkpoint.plain'),
   adminToken: (dir: string): string => join(dir, 'admin.token'),
+  usedTokens: (dir: string): string => join(dir, 'used.tokens'),
   halted: (dir: string): string => join(dir, 'halted'),
 } as const;
 

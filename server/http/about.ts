@@ -11,15 +11,17 @@ const TAKES = {
   raw: 'POST /add                  logs the bytes of the body',
 } as const;
 
-export function aboutRoutes({ log, draining }: HttpContext): Route[] {
+export function aboutRoutes({ log, options, draining }: HttpContext): Route[] {
   const { origin, entries } = log.info;
+  const { writers } = options;
+  const who = writers === undefined ? '' : `Writes need an identity:   ${writers.accepted.accepted}\n`;
   const about = `This is ${origin}, an append-only transparency log that runs Stele.
 
 ${TAKES[entries]}
 GET  /checkpoint           the newest signed tree head; tiles below /tile/ (c2sp.org/tlog-tiles)
 GET  /stele/v1/log         verifier keys, limits, and what the log takes
 GET  /openapi.json         every call
-`;
+${who}`;
   return [
     { method: 'GET', path: '/', answer: () => textAnswer(200, about, { ...ANY_ORIGIN, 'cache-control': 'no-cache' }) },
     {

@@ -15,9 +15,12 @@ const STORE_CODES = new Set<unknown>(['store', 'unavailable', 'conflict', 'file'
 /** Pages of any origin may read the log. */
 export const ANY_ORIGIN = { 'access-control-allow-origin': '*' };
 
-/** `{"code":5,"message":"not found","details":[]}` */
+/** `{"code":5,"message":"not found","details":[]}`; for a refused caller also with `error` and `reasons`. */
 export function errorJson(error: RequestError): string {
-  return `{"code":${REQUEST_ERRORS[error.code].grpc},"message":${JSON.stringify(error.message)},"details":[]}`;
+  const { error: code, reasons } = error.data;
+  const more =
+    code === undefined ? '' : `,${JSON.stringify({ error: code, ...(reasons && { reasons }) }).slice(1, -1)}`;
+  return `{"code":${REQUEST_ERRORS[error.code].grpc},"message":${JSON.stringify(error.message)},"details":[]${more}}`;
 }
 
 /** The `RequestError` that stands for `error` before a client. */
@@ -52,12 +55,13 @@ export function errorAnswer(
   successor?: string,
 ): Answer<string> {
   const row = REQUEST_ERRORS[error.code];
-  const { index, allow, retryAfter: seconds } = error.data;
+  const { index, allow, challenge, retryAfter: seconds } = error.data;
   const headers = {
     'cache-control': 'no-store',
     ...('retry' in row ? { 'retry-after': seconds === undefined ? secondsOf(retryAfter) : String(seconds) } : {}),
     ...(index === undefined ? {} : { 'x-log-index': String(index) }),
     ...(allow === undefined ? {} : { allow }),
+    ...(challenge === undefined ? {} : { 'www-authenticate': challenge }),
   };
   if (error.code === 'frozen') {
     // No method is left for this resource: RFC 9110 section 15.5.6 wants `Allow` all the same.

@@ -4,6 +4,7 @@ import type { Config } from '../config/load.ts';
 import type { Metrics } from '../metrics.ts';
 import type { LogInfo, LogService } from '../types.ts';
 import type { Compressor } from './compress.ts';
+import type { Writers } from './writers.ts';
 
 /** The settings of the public server, and what a file of the settings holds. */
 export interface HttpOptions
@@ -13,6 +14,8 @@ export interface HttpOptions
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   /** The TUF repository that is served; undefined without one. */
   readonly mirror?: Mirror | undefined;
+  /** Where only those may write whose identity is proven and whom the access policy allows; undefined: everybody may. */
+  readonly writers?: Writers | undefined;
   /** Rate at which the slowest client that is served reads its reply, in bytes a second. Default 16 KiB. */
   readonly replyRate?: number;
 }

@@ -69,6 +69,7 @@ export function queryRoutes({ log, options, publicUrl, relations }: HttpContext)
           },
           kinds: [{ ...KIND_VERSION[entries], requests: REQUESTS[entries] }],
           keyTypes: entries === 'signed' ? KEY_TYPES : [],
+          ...(options.writers && { writes: { identity: options.writers.accepted.kinds } }),
           ...(successor && status === 'frozen' && { successor }),
           ...(shards && { shards }),
         };

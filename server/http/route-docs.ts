@@ -33,6 +33,12 @@ const ErrorBody = Type.Object({
   code: Type.Integer({ description: 'google.rpc.Code' }),
   message: Type.String(),
   details: Type.Array(Type.Unknown(), { maxItems: 0 }),
+  error: Type.Optional(Type.String({ description: 'Of a caller that is refused: why, for programs' })),
+  reasons: Type.Optional(
+    Type.Array(Type.Object({ code: Type.String(), message: Type.String(), rule: Type.Optional(Type.String()) }), {
+      description: 'Why the access policy does not allow the call',
+    }),
+  ),
 });
 
 const Verifier = Type.Object({
@@ -96,6 +102,12 @@ const LogDescription = Type.Object({
   limits: Type.Object({ bodyBytes: Type.Integer(), entryBytes: Type.Integer(), bulkItems: Type.Integer() }),
   kinds: Type.Array(Type.Object({ kind: Type.String(), version: Type.String(), requests: Type.Array(Type.String()) })),
   keyTypes: Type.Array(Type.Object({ keyDetails: Type.String(), number: Type.Integer(), digest: Type.String() })),
+  writes: Type.Optional(
+    Type.Object(
+      { identity: Type.Array(Type.Enum(['x509-svid', 'certificate', 'jwt-svid', 'id-token'])) },
+      { description: 'Where writes need an identity: what proves one' },
+    ),
+  ),
   successor: Type.Optional(ShardName),
   shards: Type.Optional(
     Type.Array(ShardName, { description: 'Where the log has several shards: all of them, the first one first' }),
@@ -119,9 +131,11 @@ const text = Type.String();
 const missing = problem('The published tree does not have it, or the path is not exactly right (code 5)');
 const writeErrors = {
   400: problem('The request is malformed, or a check of it failed (code 3); the message says which'),
+  401: problem('The log requires an identity of its writers, and none is proven (code 16); `error` says why'),
+  403: problem('The access policy does not allow the caller to write this (code 7); `reasons` says why'),
   405: ok('The log is frozen', { 'text/plain': text }),
   413: problem('The body is larger than the limit (code 3)'),
-  429: retry('Too many requests from this address (code 8)'),
+  429: retry('Too many requests from this address, or entries of this caller (code 8)'),
   503: retry(
     'Try again (code 14): the message says why the log cannot serve the request now. If the entry is committed but not yet published, x-log-index has its index',
   ),

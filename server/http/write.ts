@@ -6,9 +6,8 @@
 import { MAX_ENTRY } from '../../merkle/bundle.ts';
 import type { Call } from '../../merkle/runtime/service/app.ts';
 import type { Answer } from '../../merkle/runtime/service/http-server.ts';
-import type { Body } from '../../merkle/runtime/service/request-bodies.ts';
 import { REQUEST_ERRORS, requestError } from '../errors.ts';
-import type { Encoding, Outcome } from '../types.ts';
+import type { Encoding, Outcome, Writer } from '../types.ts';
 import { json, secondsOf } from './answers.ts';
 import type { HttpContext } from './context.ts';
 import { EntryEncoder } from './entry.ts';
@@ -27,13 +26,15 @@ function rawRoutes(context: HttpContext): DocumentedRoute[] {
   const { log, metrics } = context;
   const headers = { 'content-type': 'text/plain; charset=utf-8' };
   const answer = async (call: Call): Promise<Answer> => {
-    const body = await takenBody(call, context, MAX_ENTRY);
+    checkOpen(context);
+    const writer = await writerOf(call, context);
+    const body = await call.body(MAX_ENTRY);
     if (body.bytes.length === 0) {
       metrics.refused('invalid-entry');
       throw requestError('invalid-entry', 'the body is empty: send the bytes to be logged');
     }
     try {
-      return { status: 200, headers, body: String(await log.add(body.bytes)) };
+      return { status: 200, headers, body: String(await log.add(body.bytes, writer)) };
     } finally {
       body.release();
     }
@@ -76,20 +77,27 @@ function signedRoutes(context: HttpContext): DocumentedRoute[] {
 /** Submits the body to the log, and releases it at the end. */
 async function submit(context: HttpContext, call: Call, encoding: Encoding): Promise<readonly Outcome[]> {
   const { log, options } = context;
-  const body = await takenBody(call, context, options.limits.bodyBytes);
+  checkOpen(context);
+  const writer = await writerOf(call, context);
+  const body = await call.body(options.limits.bodyBytes);
   try {
-    return await log.submit(body.bytes, encoding);
+    return await log.submit(body.bytes, encoding, writer);
   } finally {
     body.release();
   }
 }
 
-/** Reads the body only if the log takes entries now. */
-function takenBody(call: Call, { log, metrics, draining }: HttpContext, limit: number): Promise<Body> {
+/** Who writes, before the body is read: a stranger cannot make the log read or parse anything. Undefined where everybody may write. */
+function writerOf(call: Call, { options, log, metrics }: HttpContext): Writer | Promise<Writer> | undefined {
+  return options.writers?.admit(call.request, log.info.origin, metrics);
+}
+
+/** @throws RequestError where the log takes no entries now: then the body is not read */
+function checkOpen({ log, metrics, draining }: HttpContext): void {
   const { status } = log.info;
   const closed = status === 'prepared' ? 'waiting' : status === 'open' ? undefined : 'frozen';
   const code = closed ?? (draining() ? 'draining' : undefined);
-  if (code === undefined) return call.body(limit);
+  if (code === undefined) return;
   metrics.refused(code);
   throw requestError(code);
 }

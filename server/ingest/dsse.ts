@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { paeHeader } from '../../merkle/rekor/dsse.ts';
-import type { NewEntry } from '../store/types.ts';
+import type { IngestedEntry } from '../types.ts';
 import {
   type Checks,
   checkPoint,
@@ -27,7 +27,7 @@ const PREFIX = 'invalid dsse request: ';
  * each verifier must verify a signature.
  * @throws Refused `invalid-entry`
  */
-export function dsseEntries({ envelope, verifiers = [] }: DsseRequest, checks: Checks): NewEntry[] {
+export function dsseEntries({ envelope, verifiers = [] }: DsseRequest, checks: Checks): IngestedEntry[] {
   const { payload, payloadType = '', signatures = [] } = envelope ?? {};
   requireThat(envelope !== undefined, 'missing envelope');
   requireThat(signatures.length > 0, 'missing signatures');
@@ -61,7 +61,7 @@ export function dsseEntries({ envelope, verifiers = [] }: DsseRequest, checks: C
       const digest = digestFor(verifier.hash);
       if (verify(verifier, digest, sig, checks, PREFIX)) {
         used.add(at);
-        return entryOf(verifier, digest, sig, checks, PREFIX);
+        return entryOf('dsse', verifier, digest, sig, checks, PREFIX);
       }
     }
     for (const { key } of known) checkPoint(key, PREFIX);

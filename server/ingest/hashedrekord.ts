@@ -9,10 +9,13 @@ import { toBase64 } from '../../merkle/runtime/base64.ts';
 import type { DigestVerifier } from '../../merkle/runtime/crypto/digest.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { readPublicKey } from '../../merkle/runtime/crypto/public-key.ts';
+import type { AccessEntry } from '../../merkle/runtime/policy/access/types.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { certificateKey } from '../../merkle/runtime/x509/certificate-key.ts';
+import { parseCertificate } from '../../merkle/x509/certificate.ts';
+import { identityOf } from '../../merkle/x509/fulcio.ts';
 import { checkGoReadable } from '../../merkle/x509/go-readable.ts';
-import type { NewEntry } from '../store/types.ts';
+import type { IngestedEntry } from '../types.ts';
 import { type Reason, refuse } from './refuse.ts';
 import type { HashedRekordRequest, Verifier } from './request.ts';
 
@@ -23,6 +26,8 @@ export interface Checks {
   readonly entryBytes: number;
   /** Take certificates that Go's crypto/x509 does not read. */
   readonly anyCertificate: boolean;
+  /** Say of each entry what is written: the log judges its writers. */
+  readonly facts: boolean;
   /** The verifications that are left for the body. The checks decrement it (DSSE multiplies signatures by verifiers). */
   readonly budget: { verifications: number };
 }
@@ -33,13 +38,17 @@ interface KnownVerifier {
   readonly hash: HashName;
   /** The verifier's canonical JSON in the entry. */
   readonly entry: string;
+  /** Name of its key details. */
+  readonly keyDetails: string;
+  /** DER; undefined for a plain key. */
+  readonly certificate: Uint8Array | undefined;
 }
 
 /** Prefix of every message about a `hashedrekord`, as in rekor-tiles. */
 const PREFIX = 'invalid hashedrekord request: ';
 
 /** Checks the request in the order of docs/wire.md. @throws Refused `invalid-entry` */
-export function hashedRekordEntry({ digest, signature }: HashedRekordRequest, checks: Checks): NewEntry {
+export function hashedRekordEntry({ digest, signature }: HashedRekordRequest, checks: Checks): IngestedEntry {
   const content = signature?.content;
   if (isMissing(content)) return invalid(PREFIX, 'missing', 'missing signature');
   if (signature?.verifier === undefined) return invalid(PREFIX, 'missing', 'missing verifier');
@@ -56,7 +65,7 @@ export function hashedRekordEntry({ digest, signature }: HashedRekordRequest, ch
     checkPoint(known.key, PREFIX);
     invalid(PREFIX, 'signature', 'the signature does not verify over the digest with this key');
   }
-  return entryOf(known, digest, content, checks, PREFIX);
+  return entryOf('hashedrekord', known, digest, content, checks, PREFIX);
 }
 
 /** Reads the key or certificate, and looks up its key details in the registry. @throws Refused `invalid-entry` */
@@ -78,7 +87,9 @@ export function readVerifier(verifier: Verifier, checks: Checks, prefix: string)
     return invalid(prefix, 'key-details', found);
   }
   const form = publicKey ? 'publicKey' : 'x509Certificate';
-  return { key, hash: found.hash, entry: verifierText(found.name, form, toBase64(rawBytes)) };
+  const certificate = publicKey ? undefined : rawBytes;
+  const entry = verifierText(found.name, form, toBase64(rawBytes));
+  return { key, hash: found.hash, entry, keyDetails: found.name, certificate };
 }
 
 /** @throws RuntimeError `key-format`; MerkleError `bad-certificate` */
@@ -102,16 +113,35 @@ export function verify(
 
 /** The entry with its leaf hash. @throws Refused `invalid-entry` if the entry is too long */
 export function entryOf(
+  kind: AccessEntry['kind'],
   known: KnownVerifier,
   digest: Uint8Array,
   signature: Uint8Array,
   checks: Checks,
   prefix: string,
-): NewEntry {
+): IngestedEntry {
   const text = hashedRekordText(DIGEST_ALGORITHM[known.hash], toBase64(digest), toBase64(signature), known.entry);
   const body = Buffer.from(text, 'latin1');
   if (body.length > checks.entryBytes) tooLong(prefix, checks);
-  return { leafHash: leafHash(body, fastSha256), body };
+  const entry = { leafHash: leafHash(body, fastSha256), body };
+  return checks.facts ? { ...entry, facts: factsOf(kind, known) } : entry;
+}
+
+/** The issuer is what the certificate says: nothing of it is verified here. */
+function factsOf(kind: AccessEntry['kind'], { keyDetails, certificate }: KnownVerifier): AccessEntry {
+  const issuer = certificate && issuerOf(certificate);
+  return { kind, key: keyDetails, ...(issuer !== undefined && { issuer }) };
+}
+
+/** The identity provider that the certificate names, else its issuing authority; undefined where it cannot be read. */
+function issuerOf(der: Uint8Array): string | undefined {
+  try {
+    const certificate = parseCertificate(der);
+    return identityOf(certificate).issuer ?? certificate.issuer;
+  } catch (error) {
+    if (error instanceof MerkleError) return undefined;
+    throw error;
+  }
 }
 
 /**

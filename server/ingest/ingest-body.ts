@@ -15,9 +15,11 @@ export interface IngestLimits {
   readonly bulkItems: number;
   /** Take certificates that Go's crypto/x509 does not read, and Rekor thus refuses. */
   readonly anyCertificate: boolean;
+  /** Say of each entry what is written, for the judgement of its writer. */
+  readonly facts: boolean;
 }
 
-export const DEFAULT_LIMITS: IngestLimits = { entryBytes: 65_535, bulkItems: 256, anyCertificate: false };
+export const DEFAULT_LIMITS: IngestLimits = { entryBytes: 65_535, bulkItems: 256, anyCertificate: false, facts: false };
 
 /** The entries of a body, or its refusal. Never throws. */
 export function ingestBody(
@@ -28,8 +30,8 @@ export function ingestBody(
 ): IngestedBody {
   // Twice the need of a bulk body of single signatures. With the slowest kind of key, this takes about a second.
   const budget = { verifications: 2 * limits.bulkItems };
-  const { entryBytes, anyCertificate } = limits;
-  const checks: Checks = { verifier, entryBytes, anyCertificate, budget };
+  const { entryBytes, anyCertificate, facts } = limits;
+  const checks: Checks = { verifier, entryBytes, anyCertificate, facts, budget };
   try {
     return { items: readBody(body, encoding, limits).map((read) => ingestItem(read, checks)) };
   } catch (error) {

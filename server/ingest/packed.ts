@@ -6,11 +6,13 @@
  * batch:   u32 count, count * (u32 encoding, u32 length), then the bodies
  * answers: for each body one of
  *   u32 REFUSED, refusal                      the body as a whole
- *   u32 items, items * (u32 REFUSED, refusal  |  u32 entries, entries * (32 bytes leaf hash, u32 length, body))
+ *   u32 items, items * (u32 REFUSED, refusal  |  u32 entries, entries * (32 bytes leaf hash, u32 length, body, facts))
+ *   facts: u32 length, JSON of an AccessEntry; no bytes where the log does not judge its writers
  *   refusal: u32 length, JSON of a Refusal
  * ```
  * All u32 are little-endian; both sides are this file.
  */
+import type { AccessEntry } from '../../merkle/runtime/policy/access/types.ts';
 import type { Encoding, Ingested, IngestedBody, Refusal } from '../types.ts';
 
 export interface Body {
@@ -63,7 +65,7 @@ interface Sink {
 }
 
 export function packAnswers(answers: readonly IngestedBody[]): ArrayBuffer {
-  const texts = new Map<Refusal, Uint8Array>();
+  const texts = new Map<Refusal | AccessEntry, Uint8Array>();
   let size = 0;
   put(answers, texts, {
     number: () => {
@@ -90,7 +92,7 @@ export function packAnswers(answers: readonly IngestedBody[]): ArrayBuffer {
   return buffer;
 }
 
-function put(answers: readonly IngestedBody[], texts: Map<Refusal, Uint8Array>, to: Sink): void {
+function put(answers: readonly IngestedBody[], texts: Map<Refusal | AccessEntry, Uint8Array>, to: Sink): void {
   const putRefusal = (refusal: Refusal): void => {
     let text = texts.get(refusal);
     if (text === undefined) {
@@ -98,6 +100,17 @@ function put(answers: readonly IngestedBody[], texts: Map<Refusal, Uint8Array>, 
       texts.set(refusal, text);
     }
     to.number(REFUSED);
+    to.number(text.length);
+    to.bytes(text);
+  };
+  const putFacts = (facts: AccessEntry | undefined): void => {
+    if (facts === undefined) {
+      to.number(0);
+      return;
+    }
+    const known = texts.get(facts);
+    const text = known ?? Buffer.from(JSON.stringify(facts));
+    if (known === undefined) texts.set(facts, text);
     to.number(text.length);
     to.bytes(text);
   };
@@ -113,10 +126,11 @@ function put(answers: readonly IngestedBody[], texts: Map<Refusal, Uint8Array>, 
         continue;
       }
       to.number(item.entries.length);
-      for (const { leafHash, body } of item.entries) {
+      for (const { leafHash, body, facts } of item.entries) {
         to.bytes(leafHash);
         to.number(body.length);
         to.bytes(body);
+        putFacts(facts);
       }
     }
   }
@@ -137,10 +151,16 @@ export function unpackAnswers(buffer: ArrayBuffer, count: number): IngestedBody[
   const refusal = (): { refusal: Refusal } => ({
     refusal: JSON.parse(Buffer.from(bytes(number())).toString()) as Refusal,
   });
+  const facts = (): { facts?: AccessEntry } => {
+    const length = number();
+    return length === 0 ? {} : { facts: JSON.parse(Buffer.from(bytes(length)).toString()) as AccessEntry };
+  };
   const item = (): Ingested => {
     const entries = number();
     if (entries === REFUSED) return refusal();
-    return { entries: Array.from({ length: entries }, () => ({ leafHash: bytes(HASH), body: bytes(number()) })) };
+    return {
+      entries: Array.from({ length: entries }, () => ({ leafHash: bytes(HASH), body: bytes(number()), ...facts() })),
+    };
   };
   return Array.from({ length: count }, () => {
     const items = number();

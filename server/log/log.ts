@@ -17,7 +17,7 @@ import type { CommittedTree } from '../tree/committed.ts';
 import type { TreeReader } from '../tree/reader.ts';
 import { emptySnapshot } from '../tree/snapshot.ts';
 import { isRotten } from '../tree/verified.ts';
-import type { Encoding, LoggedEntry, LogInfo, LogService, Outcome } from '../types.ts';
+import type { Encoding, LoggedEntry, LogInfo, LogService, Outcome, Writer } from '../types.ts';
 import { Backlog } from './backlog.ts';
 import { freezeStore } from './freeze.ts';
 import { Intake } from './intake.ts';
@@ -174,12 +174,12 @@ export class Log implements LogService {
     return this.#public().plain;
   }
 
-  submit(body: Uint8Array, encoding: Encoding): Promise<readonly Outcome[]> {
-    return this.#intake.submit(body, encoding);
+  submit(body: Uint8Array, encoding: Encoding, writer?: Writer): Promise<readonly Outcome[]> {
+    return this.#intake.submit(body, encoding, writer);
   }
 
-  add(body: Uint8Array): Promise<number> {
-    return this.#intake.add(body);
+  add(body: Uint8Array, writer?: Writer): Promise<number> {
+    return this.#intake.add(body, writer);
   }
 
   tile(level: number, index: number, width: number): Promise<Uint8Array | undefined> {

@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { AccessRates, judgeAccess } from '../policy/access/judge-access.ts';
-import type { AccessCall, AccessPolicy } from '../policy/access/types.ts';
+import type { AccessCall, AccessPolicy, AccessVerdict } from '../policy/access/types.ts';
 import type { Identifier } from './identify.ts';
 import { type Caller, IdentityError } from './types.ts';
 
@@ -46,10 +46,20 @@ export class Gate {
     this.#policy = policy;
   }
 
+  /** Who sent the request. @throws IdentityError, also as a rejection */
+  identify(request: IncomingMessage): Caller | Promise<Caller> {
+    return this.#identifier.identify(request);
+  }
+
+  /** What the policy says of a call. An allowed call is counted. */
+  judge(caller: Caller, call: AccessCall): AccessVerdict {
+    return judgeAccess(this.#policy, caller, call, this.#now(), this.#rates);
+  }
+
   /** Resolves with the caller. @throws IdentityError `not-allowed` with the reasons of the policy, or why nobody is proven to call */
   async admit(request: IncomingMessage, call: AccessCall): Promise<Caller> {
-    const caller = await this.#identifier.identify(request);
-    const verdict = judgeAccess(this.#policy, caller, call, this.#now(), this.#rates);
+    const caller = await this.identify(request);
+    const verdict = this.judge(caller, call);
     if (verdict.allowed === true) return caller;
     const reasons = verdict.reasons.map(({ message, rule }) => (rule === undefined ? message : `${rule}: ${message}`));
     throw new IdentityError('not-allowed', reasons.join('; '));

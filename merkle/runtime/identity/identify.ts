@@ -23,6 +23,7 @@ interface Bundles {
 
 /** Verifies a token on its connection. */
 interface Tokens {
+  readonly kinds: readonly ('jwt-svid' | 'id-token')[];
   /** @param connection what lives as long as the TLS connection @throws IdentityError */
   verify(token: string, connection: object): Promise<Caller>;
 }
@@ -79,6 +80,15 @@ export class Identifier {
   challengeFor({ code }: Pick<IdentityError, 'code'>): string {
     if (this.#tokens === undefined) return 'Certificate';
     return code.startsWith('token-') ? 'Bearer error="invalid_token"' : 'Bearer';
+  }
+
+  /** What a caller can show, for programs: the kinds of `Caller`. */
+  get kinds(): readonly Caller['kind'][] {
+    return [
+      ...(this.#bundles === undefined ? [] : (['x509-svid'] as const)),
+      ...(this.#clientCa === undefined ? [] : (['certificate'] as const)),
+      ...(this.#tokens?.kinds ?? []),
+    ];
   }
 
   /** What a caller can show, in words for people. */

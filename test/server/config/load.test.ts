@@ -96,6 +96,10 @@ describe('loadConfig', () => {
       const others: Record<string, string> = {};
       if (setting.path[0] === 'tls') Object.assign(others, { 'tls-cert': 'c', 'tls-key': 'k' });
       if (setting.path[0] === 'ed25519Key' && setting.path.length === 2) others['ed25519-key-file'] = 'f';
+      if (setting.path[0] === 'identity') {
+        const tls = { 'tls-cert': 'c', 'tls-key': 'k' };
+        Object.assign(others, tls, { 'identity-file': 'i', 'identity-access': 'a' });
+      }
       if (setting.path[0] === 'secondPlaceS3') {
         Object.assign(others, {
           'second-place-s3-endpoint': 'https://s3.example.com',
@@ -126,6 +130,17 @@ describe('loadConfig', () => {
         loadConfig({ cwd: dir, flags: setting.path.length > 1 && setting.path[0] !== 'tls' ? {} : {} }),
       );
     }
+  });
+
+  it.each([
+    ['identity: { file: i.yaml, access: a.yaml }', '"identity.file" needs "tls.cert" and "tls.key"'],
+    ['identity: { file: i.yaml }', 'also needs "identity.access"'],
+    ['identity: { access: a.yaml }', 'also needs "identity.file"'],
+    ['identity: { tokens: true }', '"identity.tokens" needs'],
+    ['identity: { record: { file: r.jsonl } }', '"identity.record.file" needs'],
+    ['identity: { tokenLifetime: 11m }', '1s to 10m'],
+  ])('refuses %s', (text, why) => {
+    expect(() => loadConfig({ cwd: dir, file: file(text) })).toThrow(why);
   });
 
   it('is frozen at every depth', () => {

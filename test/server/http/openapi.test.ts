@@ -42,7 +42,7 @@ it('OpenAPI describes bodies, replies and parameters', async () => {
   const { paths } = (await app.inject('/openapi.json')).json();
   const create = paths['/api/v2/log/entries'].post;
   expect(Object.keys(create.requestBody.content)).toEqual(['application/json', 'application/x-protobuf']);
-  expect(Object.keys(create.responses)).toEqual(['201', '400', '405', '409', '413', '429', '503']);
+  expect(Object.keys(create.responses)).toEqual(['201', '400', '401', '403', '405', '409', '413', '429', '503']);
   expect(create.responses[429].headers['Retry-After'].schema).toEqual({ type: 'integer' });
   expect(create.responses[201].content['application/json'].schema.required).toContain('inclusionProof');
   expect(paths['/tile/{tile}'].get.parameters).toMatchObject([{ in: 'path', name: 'tile', required: true }]);

@@ -385,6 +385,7 @@ describe('a bearer token', () => {
   const caller: Caller = { kind: 'id-token', id: 'https://a.example b', names: [], expires: year(2040) };
   const seen: object[] = [];
   const tokens = {
+    kinds: ['id-token'] as const,
     verify: (token: string, connection: object) => {
       seen.push(connection);
       if (token === 'good') return Promise.resolve(caller);

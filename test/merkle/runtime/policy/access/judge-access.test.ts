@@ -1,5 +1,7 @@
 /** What an access policy allows, and with which reasons it refuses. */
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { ACCESS_REASONS } from '../../../../../merkle/runtime/policy/access/access-reasons.ts';
 import { AccessRates, judgeAccess } from '../../../../../merkle/runtime/policy/access/judge-access.ts';
 import type { AccessEntry, AccessPolicy } from '../../../../../merkle/runtime/policy/access/types.ts';
 import { accessPolicyOf, JUDGED_AT, oneAccessRule, tokenCaller, workload } from '../../../../support/access-policy.ts';
@@ -12,6 +14,21 @@ const writes = (policy: AccessPolicy, entries?: readonly AccessEntry[], caller =
   judgeAccess(policy, caller, { action: 'write', ...(entries && { entries }) }, JUDGED_AT, rates);
 const codes = (verdict: ReturnType<typeof judgeAccess>) =>
   verdict.allowed ? [`allowed by ${verdict.rule}`] : verdict.reasons.map(({ code }) => code);
+
+describe('docs/identity.md', () => {
+  const docs = readFileSync('docs/identity.md', 'utf8');
+
+  it('has each reason of a refusal, and no other', () => {
+    const section = docs.slice(docs.indexOf('### The access policy'), docs.indexOf('### Who wrote'));
+    const rows = [...section.matchAll(/^\| `([a-z-]+)` \| ([^|]+) \|$/gm)].map(([, code, what]) => [code, what]);
+    expect(rows.slice(-Object.keys(ACCESS_REASONS).length)).toEqual(Object.entries(ACCESS_REASONS));
+  });
+
+  it('has a policy that is read', async () => {
+    const [, text] = /### The access policy\n\n```yaml\n([^`]+)```/.exec(docs)!;
+    expect((await accessPolicyOf(text!)).allow).toHaveLength(2);
+  });
+});
 
 describe('judgeAccess', () => {
   it('allows what a rule allows, and names the rule', async () => {
