@@ -46,17 +46,17 @@ function verifyingKey(jwk: JsonRecord): VerifyingKey | undefined {
   if (operations !== undefined && !(Array.isArray(operations) && operations.includes('verify'))) return undefined;
   if ((kid !== undefined && typeof kid !== 'string') || (alg !== undefined && typeof alg !== 'string'))
     return undefined;
+  return verifyingKeyOf(jwk, kid, alg);
+}
+
+/** Undefined where the key is of an unknown type, malformed or weak. */
+export function verifyingKeyOf(jwk: JsonRecord, keyId: string | undefined, alg?: string): VerifyingKey | undefined {
   try {
-    return verifyingKeyOf(jwk, kid, alg);
+    const key = keyOfJwk(jwk);
+    return typeof key === 'string' ? undefined : { keyId, kind: key.kind, alg, object: keyObjectOf(key) };
   } catch {
     return undefined;
   }
-}
-
-/** @throws Error where the key is malformed or weak */
-export function verifyingKeyOf(jwk: JsonRecord, keyId: string | undefined, alg?: string): VerifyingKey | undefined {
-  const key = keyOfJwk(jwk);
-  return typeof key === 'string' ? undefined : { keyId, kind: key.kind, alg, object: keyObjectOf(key) };
 }
 
 /**

@@ -333,6 +333,7 @@ describe('a key of a set', () => {
   const weak = newIssuerKey('RS256', { bits: 1024 });
   const strong = newIssuerKey('RS256');
   const privateKey = newIssuerKey();
+  const ed = newIssuerKey('EdDSA');
   const cases: [string, ReturnType<typeof newIssuerKey>, object, string][] = [
     ['of 1024 bits', weak, {}, 'token-key'],
     ['for encryption', strong, { use: 'enc' }, 'token-key'],
@@ -344,6 +345,7 @@ describe('a key of a set', () => {
     ['with an exponent of 1', strong, { e: 'AQ' }, 'token-key'],
     ['that is symmetric', strong, { kty: 'oct', k: 'c2VjcmV0' }, 'token-key'],
     ['of an unknown type', strong, { kty: 'AKP' }, 'token-key'],
+    ['of small order', ed, { x: Buffer.alloc(32).toString('base64url') }, 'token-key'],
     ['off its curve', privateKey, { y: privateKey.jwk.x }, 'token-key'],
   ];
   it.each(cases)('%s verifies nothing, and leaves the others', async (_, key, members, code) => {
@@ -386,6 +388,18 @@ describe('the bundle of a trust domain', () => {
     await expect(verifier.verify(token, WISH)).rejects.toEqual(refused('token-key'));
     current = new Map();
     await expect(verifier.verify(token, WISH)).rejects.toMatchObject({ code: 'trust-domain', status: 401 });
+  });
+
+  it('may have a weak key of Ed25519, which verifies nothing, beside others', async () => {
+    const weak = {
+      kty: 'OKP',
+      crv: 'Ed25519',
+      x: Buffer.alloc(32).toString('base64url'),
+      kid: 'weak',
+      use: 'jwt-svid',
+    };
+    const verifier = await openTokenVerifier({ issuers: [] }, bundleOf(bundle(weak, key.jwk)));
+    await expect(verifier.verify(token, WISH)).resolves.toMatchObject({ kind: 'jwt-svid' });
   });
 
   it('that is not there yet is a reason to come again', async () => {
