@@ -17,6 +17,7 @@ import { until } from '../support/until.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const noCosign = skips("the README's example of cosign", lacking('cosign'));
+const noKeyless = skips("the README's walk without keys", lacking('cosign', 'openssl', 'curl'));
 const noHsm = skips("the README's walk with an HSM", lacking('softhsm2-util'));
 const NPX = 'npx --no-install stele';
 
@@ -37,7 +38,9 @@ beforeAll(async () => {
   await writeFile(at('package.json'), '{"name":"checkout"}\n');
   await writeFile(at('docs', 'operation.md'), '# Operation\n');
   await writeFile(at('README.md'), text);
-  await copyFile(join(ROOT, 'docs/webhook-receiver.mjs'), at('docs/webhook-receiver.mjs'));
+  for (const script of ['docs/webhook-receiver.mjs', 'docs/identity-stand-ins.mjs']) {
+    await copyFile(join(ROOT, script), at(script));
+  }
 });
 afterAll(async () => {
   await stopAll();
@@ -195,6 +198,53 @@ describe('the README', () => {
     );
     const proven = await sh(verify);
     expect(proven, proven.stderr).toMatchObject({ code: 0 });
+  });
+
+  it.skipIf(noKeyless)('signs without keys, and cosign, Stele and the monitor find what they expect', async () => {
+    await stopAll();
+    await sh(block('rm -rf data').split('\n')[0]!);
+    await up();
+    const [ca, admin, standIns] = [await freePort(), await freePort(), await freePort()];
+    const mine = (text: string) =>
+      here(text)
+        .replaceAll('localhost:3300', `localhost:${ca}`)
+        .replaceAll('localhost:4000', `localhost:${standIns}`)
+        .replace('data: walk-ca-data', `data: walk-ca-data\nlisten: { port: ${ca} }\nadmin: { port: ${admin} }`);
+
+    const team = await sh(mine(block(`${NPX} keygen --algorithm ecdsa-p256 --out walk-root.pem`)));
+    expect(team, team.stderr).toMatchObject({ code: 0, stdout: expect.stringContaining('its proof was checked') });
+    const others = start(`exec ${block('node docs/identity-stand-ins.mjs').trimEnd()} ${standIns}`);
+    await until(
+      () => others.out.includes('issuer http'),
+      () => others.out,
+    );
+    const serving = block(`${NPX} keygen --algorithm ecdsa-p256 --out walk-ct.pem`);
+    const authority = start(mine(serving.replace(`\n${NPX} ca serve`, `\nexec ${NPX} ca serve`)));
+    await until(
+      () => authority.out.includes('The authority issues certificates'),
+      () => authority.out,
+    );
+
+    const script = block(`${NPX} ca trust`);
+    expect(script).not.toContain('insecure');
+    const signed = await sh(mine(script));
+    expect(signed, signed.stderr).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('OK: README.md is signed'),
+      stderr: expect.stringContaining('Verified OK'),
+    });
+    const seen = await sh(mine(block('cat > monitor-ca.yaml')));
+    expect(seen, seen.stderr).toMatchObject({ code: 0, stderr: expect.stringContaining('nothing was found') });
+    // The monitor has looked at them: somebody else is not what it expects.
+    const token = await fetch(`http://localhost:${standIns}/token?email=intern@example.org`);
+    await writeFile(at('walk-token'), await token.text());
+    const trust = '--signing-config data/trust/signing_config.v0.2.json --trusted-root data/trust/trusted_root.json';
+    const other = await sh(`${NPX} sign README.md --identity-token walk-token ${trust} --out walk-intern.json`);
+    expect(other, other.stderr).toMatchObject({ code: 0 });
+    expect(await sh(`${NPX} monitor --config monitor-ca.yaml --once`)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('signed by intern@example.org'),
+    });
   });
 });
 

@@ -1,0 +1,102 @@
+/**
+ * The walk of docs/identity.md, command by command as it stands: a root and a team in tokens of SoftHSM, a log with three witnesses, a
+ * certificate authority, cosign, a monitor, and a log that asks who writes. Only the ports are others.
+ */
+import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { tempDir } from '../support/log.ts';
+import { CLI } from '../support/serve.ts';
+import { lacking, skips } from '../support/skip.ts';
+import { NO_SOFTHSM } from '../support/softhsm.ts';
+import { stepsOf, WalkShell } from './walk-shell.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const PAGE = readFileSync(join(ROOT, 'docs/identity.md'), 'utf8');
+const SECTION = 'A walk: from an empty directory to a signature without a key';
+const unable = NO_SOFTHSM ?? lacking('softhsm2-util', 'cosign', 'openssl', 'curl', 'bash');
+
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  await Promise.all(servers.map((server) => new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+describe.skipIf(skips('the walk of docs/identity.md', unable))('the walk of docs/identity.md', () => {
+  let dir: Awaited<ReturnType<typeof tempDir>>;
+  let shell: WalkShell;
+  let here: (script: string) => string;
+  const steps = stepsOf(PAGE, SECTION);
+  const run = (number: number) => shell.run(here(steps[number - 1]![1]));
+  const at = (name: string) => join(dir.path, name);
+
+  beforeAll(async () => {
+    dir = await tempDir();
+    mkdirSync(at('bin'));
+    symlinkSync(CLI, at('bin/stele'));
+    const [log, admin, ca, caAdmin, standIns, internal, internalAdmin] = (await freePorts(7)) as [number, ...number[]];
+    const ports: [RegExp, string][] = [
+      [/stele up /g, `stele up --listen-port ${log} --admin-port ${admin} --witness-port 0 `],
+      [/data: ca-data/g, `data: ca-data\nlisten: { port: ${ca} }\nadmin: { port: ${caAdmin} }`],
+      [/(identity-stand-ins\.mjs" stand-ins)/g, `$1 ${standIns}`],
+      [/\b3000\b/g, String(log)],
+      [/\b3300\b/g, String(ca)],
+      [/\b3301\b/g, String(caAdmin)],
+      [/\b4000\b/g, String(standIns)],
+      [/\b3443\b/g, String(internal)],
+      [/\b3444\b/g, String(internalAdmin)],
+    ];
+    here = (script) => ports.reduce((text, [shown, real]) => text.replaceAll(shown, real), script);
+    const clean = Object.entries(process.env).filter(
+      ([name]) => !/^(?:STELE_|SIGSTORE_|SPIFFE_|TUF_|XDG_DATA)/.test(name),
+    );
+    const env = { ...Object.fromEntries(clean), HOME: dir.path, PATH: `${at('bin')}:${process.env.PATH}`, STELE: ROOT };
+    shell = new WalkShell(dir.path, env);
+  });
+  afterAll(async () => {
+    await shell?.close();
+    await dir?.remove();
+  });
+
+  it('has the steps', () => expect(steps.map(([title]) => title[0])).toEqual(['1', '2', '3', '4', '5']));
+
+  it('makes a root and the authority of a team, with keys that never leave their tokens', async () => {
+    expect(await run(1)).toContain('Certified authority 1 of the team "build"');
+    const chain = ['verify', '-CAfile', 'ca/root.pem', '-untrusted', 'ca/root.pem', 'ca/teams/build/1.chain.pem'];
+    expect(await shell.run(`openssl ${chain.join(' ')}`)).toContain('OK');
+  });
+
+  it('logs the delegation', async () => {
+    expect(await run(2)).toMatch(/^done +ca\/teams\/build\/1\.sigstore\.json +entry 0 of .*its proof was checked$/m);
+  });
+
+  it('serves certificates, and puts the authority into the trust files', async () => {
+    const said = await run(3);
+    expect(said).toContain('The authority "CN=');
+    const root = JSON.parse(readFileSync(at('log/trust/trusted_root.json'), 'utf8'));
+    expect(root.certificateAuthorities).toHaveLength(1);
+    expect(root.ctlogs).toHaveLength(1);
+    expect(root.timestampAuthorities).toHaveLength(1);
+  });
+
+  it('signs without a key by cosign and by Stele, and each verifies both with no insecure flag', async () => {
+    const [, script] = steps[3]!;
+    expect(script).not.toContain('insecure');
+    const said = await run(4);
+    expect(said.match(/Verified OK/g)).toHaveLength(2);
+    expect(said.match(/OK: app\.txt is signed/g)).toHaveLength(2);
+    expect(said.match(/transparency {2}the certificate was promised/g)).toHaveLength(2);
+  });
+
+  it('is seen by the monitor: silent about what is expected, and alerting about what is not', async () => {
+    const said = await run(5);
+    const alerts = said.split('\n').filter((line) => line.includes('is not what is expected'));
+    expect(said).toContain('nothing was found');
+    expect(said).toContain('found something');
+    expect(alerts.length).toBeGreaterThan(0);
+    expect(alerts.every((line) => line.includes('intern@example.org'))).toBe(true);
+  });
+});
