@@ -73,7 +73,7 @@ export function checkX509Svid(
   const of = `of ${printable(id.text)}`;
   const bundle = bundles.get(id.trustDomain);
   if (bundle === undefined) {
-    throw bad('svid-trust-domain', `${of} is of the trust domain ${id.trustDomain}, whose bundle is not configured`);
+    throw bad('svid-trust-domain', `${of} is of the trust domain ${id.trustDomain}, of which there is no bundle here`);
   }
   if (bundle.x509Authorities.length === 0) {
     throw bad('svid-trust-domain', `${of} is of a trust domain whose bundle has no X.509 authority: all are revoked`);

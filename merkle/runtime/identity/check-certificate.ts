@@ -4,7 +4,7 @@ import { encodeHex } from '../../bytes.ts';
 import { MerkleError, type MerkleErrorCode } from '../../errors.ts';
 import { printable } from '../../printable.ts';
 import type { SpiffeBundle } from '../../spiffe/trust-bundle.ts';
-import { checkX509Svid } from '../../spiffe/x509-svid.ts';
+import { checkX509Svid, spiffeIdOf } from '../../spiffe/x509-svid.ts';
 import { type Certificate, isSelfIssued, USAGE } from '../../x509/certificate.ts';
 import { verifyChain } from '../../x509/certificate-chain.ts';
 import { isSignerName } from '../../x509/signer-names.ts';
@@ -28,6 +28,8 @@ const SVID_CODES: Partial<Record<MerkleErrorCode, IdentityErrorCode>> = {
 export interface Trust {
   /** Of the trust domains whose SVIDs are taken; undefined where none are. */
   readonly bundles?: ReadonlyMap<string, SpiffeBundle> | undefined;
+  /** Whether the bundle of a trust domain is missing because its source did not answer yet. */
+  readonly isAwaited?: ((trustDomain: string) => boolean) | undefined;
   /** Authorities of other client certificates; undefined where none are taken. */
   readonly clientCa?: readonly Certificate[] | undefined;
 }
@@ -39,23 +41,39 @@ export interface Trust {
  * @param now milliseconds since 1970
  * @throws IdentityError
  */
-export function checkCertificate(chain: readonly Certificate[], { bundles, clientCa }: Trust, now: number): Caller {
+export function checkCertificate(
+  chain: readonly Certificate[],
+  { bundles, isAwaited, clientCa }: Trust,
+  now: number,
+): Caller {
   const [leaf] = chain;
   const isSvid = bundles !== undefined && (clientCa === undefined || leaf!.names.some(isSpiffeName));
-  return isSvid ? ofSvid(chain, bundles, now) : ofCertificate(chain, clientCa ?? [], now);
+  return isSvid ? ofSvid(chain, bundles, now, isAwaited) : ofCertificate(chain, clientCa ?? [], now);
 }
 
 function isSpiffeName({ type, value }: Certificate['names'][number]): boolean {
   return type === 'uri' && value.toLowerCase().startsWith('spiffe:');
 }
 
-function ofSvid(chain: readonly Certificate[], bundles: ReadonlyMap<string, SpiffeBundle>, now: number): Caller {
+function ofSvid(
+  chain: readonly Certificate[],
+  bundles: ReadonlyMap<string, SpiffeBundle>,
+  now: number,
+  isAwaited: Trust['isAwaited'],
+): Caller {
   const [leaf] = chain;
   try {
     const spiffeId = checkX509Svid(chain, bundles, now, nodePrimitives(), 'client');
     return { kind: 'x509-svid', id: spiffeId.text, spiffeId, ...factsOf(leaf!) };
   } catch (error) {
     if (!(error instanceof MerkleError)) throw error;
+    if (error.code === 'svid-trust-domain') {
+      const { trustDomain } = spiffeIdOf(leaf!);
+      if (isAwaited?.(trustDomain) === true) {
+        const why = `the trust bundle of ${trustDomain} cannot be had now: try again later`;
+        throw refusal('identity-unavailable', why);
+      }
+    }
     throw refusal(SVID_CODES[error.code] ?? 'certificate-chain', error.message);
   }
 }

@@ -17,6 +17,7 @@ const BEARER = /^bearer +([A-Za-z0-9._~+/-]+=*) *$/i;
 /** Where the bundles of trust domains come from. */
 interface Bundles {
   current(): NonNullable<Trust['bundles']>;
+  readonly isAwaited?: Trust['isAwaited'];
   /** Returns what ends the calls. */
   onChange(listener: () => void): () => void;
 }
@@ -164,7 +165,7 @@ export class Identifier {
 
   #check({ chain }: Connection, now: number): Checked {
     const generation = this.#generation;
-    const trust = { bundles: this.#bundles?.current(), clientCa: this.#clientCa };
+    const trust = { bundles: this.#bundles?.current(), isAwaited: this.#bundles?.isAwaited, clientCa: this.#clientCa };
     try {
       const caller = checkCertificate(chain, trust, now);
       const roots = [

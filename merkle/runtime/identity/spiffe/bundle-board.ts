@@ -8,6 +8,7 @@ type Bundles = ReadonlyMap<string, SpiffeBundle>;
 export class BundleBoard {
   readonly #logger: Logger | undefined;
   readonly #parts = new Map<string, Bundles>();
+  readonly #heard = new Set<string>();
   readonly #problems = new Map<string, string>();
   readonly #listeners = new Set<() => void>();
   #current: Bundles = new Map();
@@ -26,6 +27,11 @@ export class BundleBoard {
     return this.#problems.size === 0 ? undefined : [...this.#problems.values()].join('; ');
   }
 
+  /** Whether a part has given bundles at least once. */
+  hasHeard(part: string): boolean {
+    return this.#heard.has(part);
+  }
+
   bundlesOf(part: string): Bundles {
     return this.#parts.get(part) ?? new Map();
   }
@@ -39,6 +45,7 @@ export class BundleBoard {
       }
     }
     this.#parts.set(part, bundles);
+    this.#heard.add(part);
     const next = new Map<string, SpiffeBundle>();
     for (const one of [...this.#parts.values()].reverse()) for (const [name, bundle] of one) next.set(name, bundle);
     const same = next.size === this.#current.size && [...next].every(([name, bundle]) => this.#has(name, bundle));

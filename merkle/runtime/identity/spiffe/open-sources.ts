@@ -36,8 +36,8 @@ const MAX_AUTHORITIES_FILE = 4 * 1_048_576;
 
 /**
  * Resolves when each file is read, and when each URL and the Workload API have answered once or had their time. What did not
- * answer is tried again while the source is open.
- * @throws RuntimeError `config`; `trust-bundle` or `file` for a file; `trust-bundle` where no bundle at all can be had
+ * answer is tried again while the source is open, which may begin without any bundle: a service then proves nobody, and runs.
+ * @throws RuntimeError `config`; `trust-bundle` or `file` for a file
  */
 export async function openBundleSource(
   settings: BundleSettings,
@@ -46,6 +46,9 @@ export async function openBundleSource(
   const { logger, clock = SYSTEM_CLOCK, firstMs = FIRST_MS } = dependencies;
   const { trustDomains = [], bundleMap, workloadApi } = settings;
   checkNames(trustDomains);
+  if (trustDomains.length === 0 && bundleMap === undefined && workloadApi === undefined) {
+    throw new RuntimeError('config', 'no source of trust bundles is configured');
+  }
   const socket = workloadApi === undefined ? undefined : parseWorkloadSocket(workloadApi);
   const board = new BundleBoard([...trustDomains.map(({ name }) => name), MAP_PART, WORKLOAD_API_PART], logger);
   const parts: Closable[] = [];
@@ -72,15 +75,17 @@ export async function openBundleSource(
     const inTime = new AbortController();
     await Promise.race([Promise.all(tried), clock.sleep(firstMs, inTime.signal)]);
     inTime.abort();
-    if (board.current.size === 0) {
-      throw new RuntimeError('trust-bundle', `no trust bundle: ${board.problem ?? 'none is configured'}`);
-    }
   } catch (error) {
     await close();
     throw error;
   }
   return {
     current: () => board.current,
+    isAwaited: (trustDomain) => {
+      if (board.current.has(trustDomain)) return false;
+      const isNamed = trustDomains.some(({ name }) => name === trustDomain);
+      return isNamed || (socket !== undefined && !board.hasHeard(WORKLOAD_API_PART));
+    },
     get problem() {
       return board.problem;
     },

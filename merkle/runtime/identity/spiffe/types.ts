@@ -9,6 +9,8 @@ import type { Logger } from '../../service/logger.ts';
 export interface BundleSource {
   /** By trust domain. A domain whose bundle could not be had yet is missing; one that revoked all its keys has none. */
   current(): ReadonlyMap<string, SpiffeBundle>;
+  /** Whether the bundle of a trust domain is missing because its source did not answer yet: a retry may succeed. */
+  isAwaited(trustDomain: string): boolean;
   /** Why the newest bundles are not in use, in words for people; undefined where they are. */
   readonly problem: string | undefined;
   /** Calls `listener` after each change of `current`. Returns what ends that. */

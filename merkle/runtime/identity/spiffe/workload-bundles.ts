@@ -101,5 +101,8 @@ function bundlesOf({ bundles }: BundlesResponse, read: typeof readX509): Bundles
     const trustDomain = parseTrustDomain(id);
     return [trustDomain, read(bytes, trustDomain)] as const;
   });
-  return new Map(pairs);
+  // A trust domain has two spellings, with and without its scheme.
+  const found = new Map(pairs);
+  if (found.size < pairs.length) throw new RuntimeError('workload-api', 'two bundles of one trust domain');
+  return found;
 }

@@ -228,6 +228,14 @@ describe('an X.509-SVID', () => {
     expect(Object.keys(agent.sockets).length + Object.keys(agent.freeSockets).length).toBe(1);
   });
 
+  it('cannot be told yet where the bundle of its trust domain is awaited', async () => {
+    const awaiting = { current: () => new Map(), isAwaited: (name: string) => name === 'example.org' };
+    const { port } = await portOf({ bundles: { ...awaiting, onChange: () => () => {} } });
+    expect(await ask(port, shownBy(good))).toMatchObject({ code: 'identity-unavailable' });
+    const foreign = shownBy(issueSvid(root, 'spiffe://example.net/build'));
+    expect(await ask(port, foreign)).toMatchObject({ code: 'trust-domain' });
+  });
+
   it.each(['TLSv1.2', 'TLSv1.3'] as const)('never comes by a resumed session of %s', async (maxVersion) => {
     let now = year(2030);
     const { port } = await portOf({ bundles: new Bundles(root), now: () => now });

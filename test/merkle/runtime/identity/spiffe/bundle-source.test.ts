@@ -118,7 +118,7 @@ describe('bundles in files', () => {
   });
 
   it.each<[string, BundleSettings, string]>([
-    ['no settings', {}, 'trust-bundle'],
+    ['no settings', {}, 'config'],
     ['a file that is not there', { trustDomains: [{ name: 'a', bundle: '/nowhere/bundle' }] }, 'trust-bundle'],
     ['an http URL', { trustDomains: [{ name: 'a', bundle: 'http://localhost/' }] }, 'config'],
     ['a URL with a user', { trustDomains: [{ name: 'a', bundle: 'https://me@localhost/' }] }, 'config'],
@@ -238,11 +238,41 @@ describe('bundles of a Workload API', () => {
     expect(bundles.problem).toMatch(/does not know the call FetchJWTBundles/);
   });
 
-  it('are none where the API is not there, or silent', async () => {
-    await expect(source({ workloadApi: at('nowhere.sock') })).rejects.toMatchObject({ code: 'trust-bundle' });
+  it('are awaited where the API is not there yet, and come when it is', async () => {
+    const bundles = await source({ workloadApi: at('api.sock') });
+    expect(bundles.current().size).toBe(0);
+    expect(bundles.problem).toMatch(/api\.sock cannot be reached/);
+    expect(bundles.isAwaited('example.org')).toBe(true);
+    await startApi();
+    await until(() => bundles.current().has('example.org') && bundles.problem === undefined);
+    expect(['example.org', 'example.com'].map((name) => bundles.isAwaited(name))).toEqual([false, false]);
+  });
+
+  it('are awaited no longer than asked where the streams are silent', async () => {
     const api = await startApi();
     api.silent.add('FetchX509Bundles').add('FetchJWTBundles');
-    await expect(source({ workloadApi: api.address }, 200)).rejects.toMatchObject({ code: 'trust-bundle' });
-    await until(() => api.streams === 0);
+    const bundles = await source({ workloadApi: api.address }, 200);
+    expect(bundles.current().size).toBe(0);
+    await until(() => bundles.problem?.includes('sent nothing for FetchX509Bundles within 0.2 s'));
+    api.silent.clear();
+    await until(() => bundles.current().has('example.org'));
+  });
+
+  it('are refused where two have one trust domain', async () => {
+    const api = await startApi();
+    const bundles = await source({ workloadApi: api.address });
+    api.spoilBundles = (good) => ({ ...good, 'example.org': Object.values(good)[0]! });
+    api.push();
+    await until(() => bundles.problem?.includes('two bundles of one trust domain'));
+    expect(counts(bundles)).toEqual({ 'example.org': [1, 1] });
+  });
+
+  it('are had from no other thing that is in the place of the socket', async () => {
+    await writeFile(at('api.sock'), 'a file');
+    const bundles = await source({ workloadApi: at('api.sock') });
+    expect(bundles.problem).toMatch(/cannot be reached/);
+    await rm(at('api.sock'));
+    await startApi();
+    await until(() => bundles.current().has('example.org'));
   });
 });
