@@ -15,7 +15,8 @@ export interface Keyless {
   readonly url: string;
   /** Members of a trusted root. */
   readonly trust: { readonly certificateAuthorities: readonly object[]; readonly ctlogs: readonly object[] };
-  token(email?: string): string;
+  /** @param subject an e-mail address or a URI */
+  token(subject?: string): string;
   close(): void;
 }
 
@@ -50,10 +51,11 @@ export async function startKeyless(): Promise<Keyless> {
         },
       ],
     },
-    token: (email = WHO.email) => {
+    token: (subject = WHO.email) => {
       const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
       const exp = Math.floor(Date.now() / 1000) + 600;
-      const claims = { email, email_verified: true, iss: WHO.iss, sub: email, aud: 'sigstore', exp };
+      const email = subject.includes('://') ? {} : { email: subject, email_verified: true };
+      const claims = { ...email, iss: WHO.iss, sub: subject, aud: 'sigstore', exp };
       // RS256 alone: cosign takes other tokens for names of files.
       return `${part({ alg: 'RS256', typ: 'JWT' })}.${part(claims)}.${Buffer.from('no signature').toString('base64url')}`;
     },
