@@ -73,6 +73,7 @@ export class CertificateLog {
   #open = 0;
   #failures = 0;
   #problem: string | undefined = 'the log has not answered yet';
+  #isIll = false;
   #look: Promise<number | undefined> | undefined;
   #started = false;
 
@@ -96,6 +97,8 @@ export class CertificateLog {
    */
   async look(): Promise<number | undefined> {
     if (this.#problem === undefined) return undefined;
+    // The certificates that wait find out themselves. A log whose witnesses are away shows its checkpoint as before.
+    if (this.#open > 0) throw away();
     this.#look ??= this.#lookNow().finally(() => {
       this.#look = undefined;
     });
@@ -114,13 +117,8 @@ export class CertificateLog {
         this.#well();
         return undefined;
       }
-      this.#ill(error as Error);
-      throw new CaError(
-        'log-unavailable',
-        'the log does not answer, and no certificate leaves before it is logged: try again later',
-        {},
-        { cause: error },
-      );
+      this.#ill((error as Error).message);
+      throw away(error);
     }
   }
 
@@ -184,6 +182,7 @@ export class CertificateLog {
         {
           signal,
           deadline: CALL_MS,
+          onRetry: ({ why }) => this.#ill(why),
           onLogged: (at, result) => {
             const one = batch[at]!;
             if (!(result instanceof ClientError)) {
@@ -201,7 +200,7 @@ export class CertificateLog {
       failure = error as Error;
     }
     if (failure === undefined) return;
-    this.#ill(failure);
+    this.#ill(failure.message);
     this.#line.unshift(...again);
     await pause(backOffMs(BACK_OFF, ++this.#failures), signal).catch(() => {});
   }
@@ -222,11 +221,18 @@ export class CertificateLog {
     this.#failures = 0;
     if (this.#problem === undefined) return;
     this.#problem = undefined;
+    this.#isIll = false;
     this.#options.logger.info({}, 'the log takes certificates');
   }
 
-  #ill({ message }: Error): void {
-    if (this.#problem !== message) this.#options.logger.warn({ reason: message }, 'the log does not take certificates');
-    this.#problem = message;
+  #ill(reason: string): void {
+    if (!this.#isIll) this.#options.logger.warn({ reason }, 'the log does not take certificates');
+    this.#isIll = true;
+    this.#problem = reason;
   }
+}
+
+function away(cause?: unknown): CaError {
+  const why = 'the log takes no certificates now, and none leaves before it is logged: try again later';
+  return new CaError('log-unavailable', why, {}, { cause });
 }
