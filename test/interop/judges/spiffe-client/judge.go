@@ -9,18 +9,20 @@ import (
 	"github.com/spiffe/go-spiffe/v2/bundle/jwtbundle"
 	"github.com/spiffe/go-spiffe/v2/bundle/spiffebundle"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/spiffe/go-spiffe/v2/svid/jwtsvid"
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 	"github.com/spiffe/go-spiffe/v2/workloadapi"
 )
 
 // question has the members of its kind alone. Bytes are in base64.
 type question struct {
-	Kind   string   `json:"kind"`
-	Text   string   `json:"text"`
-	Domain string   `json:"domain"`
-	Bytes  []byte   `json:"bytes"`
-	Chain  [][]byte `json:"chain"`
-	At     int64    `json:"at"`
+	Kind     string   `json:"kind"`
+	Text     string   `json:"text"`
+	Domain   string   `json:"domain"`
+	Bytes    []byte   `json:"bytes"`
+	Chain    [][]byte `json:"chain"`
+	At       int64    `json:"at"`
+	Audience string   `json:"audience"`
 }
 
 // answer is empty but for the error where go-spiffe refuses.
@@ -83,6 +85,13 @@ func answerTo(asked question) (answer, error) {
 	}
 	if asked.Kind == "bundle" {
 		return answer{X509: len(bundle.X509Authorities()), JWT: len(bundle.JWTAuthorities())}, nil
+	}
+	if asked.Kind == "token" {
+		svid, err := jwtsvid.ParseAndValidate(asked.Text, bundle.JWTBundle(), []string{asked.Audience})
+		if err != nil {
+			return answer{}, err
+		}
+		return answer{Domain: svid.ID.TrustDomain().Name(), Path: svid.ID.Path()}, nil
 	}
 	id, _, err := x509svid.ParseAndVerify(asked.Chain, bundle.X509Bundle(), x509svid.WithTime(time.UnixMilli(asked.At)))
 	return answer{Domain: id.TrustDomain().Name(), Path: id.Path()}, err
