@@ -1,6 +1,7 @@
 /** `stele ceremony`: makes the first root of a TUF repository with the holders of keys and their tokens. */
 import { Command } from 'commander';
 import { addLogOptions } from '../log-options.ts';
+import { makeAuthority } from './authority-step.ts';
 import { begin } from './begin.ts';
 import { logTranscript } from './ceremony-log.ts';
 import { makeRoot, makeTranscript } from './ceremony-root.ts';
@@ -22,6 +23,9 @@ A PIN comes from a prompt that shows nothing, or from a file of mode 0600. No co
   targets: 2                # signatures of targets; default: as many as of a root
   online: online.pub.pem    # public key of the service that signs snapshot and timestamp
   expires: 365d             # of a root
+  authority:                # the root of a certificate authority, if there is to be one
+    name: signers of example.com
+    expires: 3650d
 
 Exit status: 0 the step is done, 1 something does not hold, 2 it could not be tried.
 
@@ -29,6 +33,7 @@ Examples:
   stele ceremony script ceremony > script.md
   stele ceremony begin ceremony --package stele-0.1.0.tgz
   stele ceremony key ceremony --holder holder-1 --module libsofthsm2.so --token holder-1
+  stele ceremony authority ceremony --module libsofthsm2.so --token ca
   stele ceremony root ceremony
   stele ceremony sign ceremony --holder holder-1
   stele ceremony transcript ceremony
@@ -71,6 +76,16 @@ export function ceremonyCommand(): Command {
     .requiredOption('--token <label>', 'label of the token')
     .option('--label <label>', 'label of the key (default: stele-root- and the number of the ceremony)')
     .action(makeKey);
+  jsonStep(
+    'authority',
+    'Make the root of the certificate authority that the plan names, with its key in a token of its own',
+    ' --module libsofthsm2.so --token ca',
+  )
+    .requiredOption('--module <module>', 'absolute path or file name of the PKCS#11 module')
+    .requiredOption('--token <label>', 'label of the token')
+    .option('--label <label>', 'label of the key (default: stele-ca- and the number of the ceremony)')
+    .option('--pin-file <file>', 'file of mode 0600 with the PIN (default: a prompt asks)')
+    .action(makeAuthority);
   jsonStep('root', 'Make the root metadata that name the keys of all holders', '').action(makeRoot);
   inRecordedToken('sign', 'Sign the root with the key of a holder').action(signRoot);
   jsonStep('transcript', 'Make the transcript: a statement about the root, with every step', '').action(makeTranscript);

@@ -62,6 +62,19 @@ export async function script(dir: string): Promise<void> {
         `    ${holder} has the token, and nobody else: ______________________________`,
       ];
     }),
+    ...(plan.authority === undefined
+      ? []
+      : [
+          '',
+          `The root of the certificate authority "${plan.authority.subject.commonName}"`,
+          '',
+          here('authority', ' --module MODULE --token LABEL'),
+          '',
+          '    token ____________________, serial number ____________________',
+          `    ${digits(done?.authority?.sha256)}`,
+          '',
+          '    SHA-256 of its certificate. All write it down. Who has the token: ______________________________',
+        ]),
     '',
     '## 3. The root',
     '',

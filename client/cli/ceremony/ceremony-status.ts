@@ -14,7 +14,7 @@ export async function status(dir: string, { json }: { readonly json?: boolean })
   const made = (await store.read('transcript', MAX_ENVELOPE)) !== undefined;
   const signed = made ? (await readSignedTranscript(store)).signatures.map(({ holder }) => holder) : [];
   const logged = (await store.read('bundles', MAX_ENVELOPE * 16)) !== undefined;
-  const { begin, keys, root, signatures } = ceremony;
+  const { begin, keys, root, signatures, authority } = ceremony;
   const next = nextStep(ceremony, made, signed.length, logged);
   const holders = begin.holders.map((holder) => ({
     holder,
@@ -23,7 +23,14 @@ export async function status(dir: string, { json }: { readonly json?: boolean })
     signedRoot: signatures.has(holder),
     signedTranscript: signed.includes(holder),
   }));
-  const facts = { name: begin.name, threshold: begin.threshold, root: root?.sha256 ?? null, transcript: made, logged };
+  const facts = {
+    name: begin.name,
+    threshold: begin.threshold,
+    root: root?.sha256 ?? null,
+    authority: authority?.sha256 ?? null,
+    transcript: made,
+    logged,
+  };
   print(json, { ...facts, holders, next }, [
     `${printable(begin.name)}: ${begin.threshold} of ${begin.holders.length} holders must sign`,
     ...holders.map(({ holder, keyid, token, signedRoot, signedTranscript }) => {
@@ -32,6 +39,7 @@ export async function status(dir: string, { json }: { readonly json?: boolean })
       return `  ${holder.padEnd(16)}  ${what}${done.length === 0 ? '' : `, signed ${done.join(' and ')}`}`;
     }),
     ...(root === undefined ? [] : [`Root: ${grouped(root.sha256)}`]),
+    ...(authority === undefined ? [] : [`Root of the certificate authority: ${grouped(authority.sha256)}`]),
     `Next: ${next}`,
   ]);
 }

@@ -13,7 +13,7 @@ import type { ClientError } from '../../errors.ts';
 import { formatPublicKeyPem } from '../../formats/key.ts';
 import { broken, type Ceremony, checkHolder, checkKey, checkSign, MECHANISM } from '../../trust/ceremony/ceremony.ts';
 import { CeremonyStore } from '../../trust/ceremony/ceremony-store.ts';
-import { afterStep, type KeyStep, keyStepMessage, type SignStep } from '../../trust/ceremony/steps.ts';
+import { afterStep, type HeldKey, type KeyStep, keyStepMessage, type SignStep } from '../../trust/ceremony/steps.ts';
 import { formatTranscriptEnvelope } from '../../trust/ceremony/transcript.ts';
 import { hexSha256, type TufKey, tufKey } from '../../trust/tuf/tuf-key.ts';
 import { note, print } from '../report.ts';
@@ -54,37 +54,54 @@ export async function makeKey(dir: string, options: KeyOptions): Promise<void> {
   const spec = { module, token: options.token, label, pin: await pinOf(options.pinFile, options.token) };
   const step = await store.locked(async () => {
     const { steps, ceremony } = await store.ceremony();
-    const facts = await holdTokenKey({ ...spec, algorithm: 'ecdsa-p256' });
-    const tpm = TPM.test(facts.module.description) ? tpmOf(ceremony) : '';
-    if (tpm !== '' && facts.neighbors.length > 0) {
-      throw broken(
-        `the TPM of ${holder} holds other tokens too (${printable(facts.neighbors.join(', '))}): three wrong PINs of one lock them all, so a holder's TPM has one token`,
-      );
-    }
-    const publicKey = formatPublicKeyPem({ spki: facts.publicKey });
+    const held = await makeHeldKey(spec, ceremony, holder);
     const unsigned: KeyStep = {
       step: 'key',
       previous: afterStep(steps.at(-1)),
       time: timeNow(),
       ...machine,
       holder,
-      keyid: tufKey(facts.publicKey).keyid,
-      publicKey,
-      label,
-      token: facts.token,
-      module: { ...facts.module, file: module, sha256: hexSha256(readFileSync(module)) },
-      tpm,
-      mechanism: MECHANISM,
-      attributes: facts.attributes,
-      sig: '',
+      keyid: tufKey(held.spki).keyid,
+      ...held.record,
     };
-    const sig = await signWith(spec, unsigned, (signer) => signer.sign(keyStepMessage(unsigned)));
+    const sig = await signWith(spec, { ...unsigned, who: holder }, (signer) => signer.sign(keyStepMessage(unsigned)));
     const signed = { ...unsigned, sig: encodeHex(sig) };
     checkKey(ceremony, signed);
     await store.append(steps, signed);
     return signed;
   });
   sayKey(step, json);
+}
+
+/**
+ * Makes a key in a token, or takes the one that a step that died made there.
+ * @param who names its holder in errors
+ * @returns the key, and what is recorded of it; the signature is empty yet
+ */
+export async function makeHeldKey(
+  spec: TokenKeySpec,
+  ceremony: Ceremony,
+  who: string,
+): Promise<{ readonly spki: Uint8Array; readonly record: HeldKey }> {
+  const { module, label } = spec;
+  const facts = await holdTokenKey({ ...spec, algorithm: 'ecdsa-p256' });
+  const tpm = TPM.test(facts.module.description) ? tpmOf(ceremony) : '';
+  if (tpm !== '' && facts.neighbors.length > 0) {
+    throw broken(
+      `the TPM of ${who} holds other tokens too (${printable(facts.neighbors.join(', '))}): three wrong PINs of one lock them all, so a holder's TPM has one token`,
+    );
+  }
+  const record = {
+    publicKey: formatPublicKeyPem({ spki: facts.publicKey }),
+    label,
+    token: facts.token,
+    module: { ...facts.module, file: module, sha256: hexSha256(readFileSync(module)) },
+    tpm,
+    mechanism: MECHANISM,
+    attributes: facts.attributes,
+    sig: '',
+  };
+  return { spki: facts.publicKey, record };
 }
 
 /** What tells one TPM of this machine from another: the module's way to it. */
@@ -152,7 +169,7 @@ export async function signRoot(dir: string, options: SignOptions): Promise<void>
         sig: '',
       };
       checkSign(ceremony, unsigned);
-      const sig = await signWith(spec, key, (signer) => signer.sign(signedBytes));
+      const sig = await signWith(spec, { ...key, who: holder }, (signer) => signer.sign(signedBytes));
       await store.append(steps, { ...unsigned, sig: encodeHex(sig) });
     });
   }
@@ -184,7 +201,7 @@ export async function signTranscript(dir: string, options: SignOptions): Promise
       if (!equal(statement, before.statement))
         throw broken('the transcript was changed while the PIN was typed: nothing was signed');
       const message = preAuthEncoding(INTOTO_TYPE, statement);
-      const sig = await signWith(spec, key, (signer) => signer.sign(message));
+      const sig = await signWith(spec, { ...key, who: holder }, (signer) => signer.sign(message));
       const all = [...signatures.filter((one) => one.holder !== holder), { holder, sig }];
       await store.write('envelope', formatTranscriptEnvelope(statement, all, ceremony));
     });
@@ -217,11 +234,11 @@ async function specOf({ module, token, label }: KeyStep, options: SignOptions): 
 }
 
 /** Signs with the recorded key and no other. @throws ClientError `ceremony` where the token has another one; RuntimeError */
-async function signWith(
+export async function signWith<T>(
   spec: TokenKeySpec,
-  { holder, publicKey }: Pick<KeyStep, 'holder' | 'publicKey'>,
-  work: (signer: Signer) => Promise<Uint8Array>,
-): Promise<Uint8Array> {
+  { who: holder, publicKey }: Pick<HeldKey, 'publicKey'> & { readonly who: string },
+  work: (signer: Signer) => Promise<T>,
+): Promise<T> {
   const signer = await openSigner({ pkcs11: spec }).catch((error: unknown): never => {
     if (!(error instanceof RuntimeError) || error.code !== 'pkcs11-key') throw error;
     throw otherKey(spec, holder, error);

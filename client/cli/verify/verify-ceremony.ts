@@ -95,7 +95,7 @@ function lines(
   holders: readonly string[],
   ended: boolean,
 ): string[] {
-  const { begin, keys, root, signatures, metadata } = ceremony;
+  const { begin, keys, root, signatures, metadata, authority } = ceremony;
   const line = (label: string, detail: string) => `  ${label.padEnd(WIDTH)}${detail}`;
   const [first] = signed;
   const checks = first!.outcome.checks.flatMap((check) => {
@@ -117,6 +117,7 @@ function lines(
       const what = `${key.keyid} in the token "${printable(token.label)}" (${printable(token.manufacturer)} ${printable(token.model)})`;
       return line(step.holder, what);
     }),
+    ...(authority === undefined ? [] : [line('authority', authorityText(authority))]),
     line('attributes', 'of each key: sensitive, not extractable, local, never extractable, always sensitive'),
     line('root', `targets: ${metadata.signed.roles.targets.threshold} of the same holders must sign`),
     line('signatures', `of the root by ${[...signatures.keys()].join(', ')}; ${begin.threshold} are needed`),
@@ -131,9 +132,16 @@ function lines(
   ];
 }
 
+/** The root of a certificate authority: the digest is that of its certificate, which people compare. */
+function authorityText({ token, sha256 }: NonNullable<CheckedCeremony['authority']>): string {
+  const where = `"${printable(token.label)}" (${printable(token.manufacturer)} ${printable(token.model)})`;
+  return `a root with the SHA-256 ${sha256}, its key in the token ${where}`;
+}
+
 /** What ran the steps beside the package: each set of programs once. The machines of holders may differ. */
-function programsOf({ begin, keys, root, signatures }: CheckedCeremony): string[] {
-  const steps = [begin, ...[...keys.values()].map(({ step }) => step), root!, ...signatures.values()];
+function programsOf({ begin, keys, root, signatures, authority }: CheckedCeremony): string[] {
+  const held = [...[...keys.values()].map(({ step }) => step), ...(authority === undefined ? [] : [authority])];
+  const steps = [begin, ...held, root!, ...signatures.values()];
   const texts = steps.map(
     ({ node, platform, dependencies }) =>
       `Node ${node} on ${platform}, and the packages that Stele loads, with SHA-256 ${dependencies}`,
@@ -145,12 +153,14 @@ const LABEL: Readonly<Record<string, string>> = { cosignature: 'cosigned', 'witn
 
 /** What a token's word is worth, and what the log does not say. */
 function notProven(ceremony: CheckedCeremony, signed: readonly Signed[], ended: boolean): string[] {
-  const { keys, root } = ceremony;
+  const { keys, root, authority } = ceremony;
   const programs = programsOf(ceremony);
-  const software = [...keys.values()].filter(({ step }) =>
-    /softhsm/i.test(`${step.token.manufacturer} ${step.token.model}`),
-  );
-  const names = software.map(({ step }) => step.holder).join(', ');
+  const held = [
+    ...[...keys.values()].map(({ step }) => ({ who: step.holder, token: step.token })),
+    ...(authority === undefined ? [] : [{ who: 'the certificate authority', token: authority.token }]),
+  ];
+  const software = held.filter(({ token }) => /softhsm/i.test(`${token.manufacturer} ${token.model}`));
+  const names = software.map(({ who }) => who).join(', ');
   const left = new Set(
     signed.flatMap(({ outcome }) =>
       outcome.notProven.flatMap((fact) => (fact.name === 'key-holder' ? [] : [notProvenSentence(fact)])),
@@ -180,7 +190,7 @@ function asJson(
   signed: readonly Signed[],
   ended: boolean,
 ): object {
-  const { begin, keys, root, signatures, metadata } = ceremony;
+  const { begin, keys, root, signatures, metadata, authority } = ceremony;
   return {
     file,
     transcript: path,
@@ -188,6 +198,7 @@ function asJson(
     threshold: begin.threshold,
     root: { version: metadata.signed.version, sha256: root!.sha256, expires: root!.expires },
     package: begin.package,
+    ...(authority && { authority: { sha256: authority.sha256, token: authority.token } }),
     programs: programsOf(ceremony),
     keys: [...keys.values()].map(({ step, key }) => ({
       holder: step.holder,

@@ -7,6 +7,10 @@
  *   targets: 2                       # … and the targets; by default as many as a root
  *   online: online.pub.pem           # public key of the service that signs snapshot and timestamp: a file beside the plan
  *   expires: 365d                    # how long a root counts; by default 365d
+ *   authority:                       # the root of a certificate authority, if the ceremony makes one
+ *     name: signers of example.com   # its common name
+ *     organization: Example          # may be left out
+ *     expires: 3650d                 # how long its certificate counts; by default 3650d
  */
 import { dirname, join } from 'node:path';
 import { decodeUtf8 } from '../../../merkle/bytes.ts';
@@ -35,6 +39,11 @@ export interface CeremonyPlan {
   readonly online: TufKey;
   /** In ms. */
   readonly expires: number;
+  /** The root of a certificate authority. */
+  readonly authority?: {
+    readonly subject: { readonly organization?: string; readonly commonName: string };
+    readonly expires: number;
+  };
 }
 
 /** The plan, and the bytes of its file. @throws ClientError `trust` where there is none, or where it is wrong */
@@ -47,7 +56,15 @@ export async function readCeremonyPlan(
   const { value, problems } = parseYaml(textOf(bytes, path));
   if (problems.length > 0) throw wrong(`${path}: ${problems[0]}`);
   try {
-    const json = record(value, 'the plan', ['name', 'holders', 'threshold', 'targets', 'online', 'expires']);
+    const json = record(value, 'the plan', [
+      'name',
+      'holders',
+      'threshold',
+      'targets',
+      'online',
+      'expires',
+      'authority',
+    ]);
     const threshold = count(json.threshold, 'threshold');
     const targets = json.targets === undefined ? threshold : count(json.targets, 'targets');
     const holders = array(json.holders, 'holders', MAX_HOLDERS).map(holderName);
@@ -58,7 +75,8 @@ export async function readCeremonyPlan(
     const expires = json.expires === undefined ? DEFAULT_EXPIRY.root : parseExpiry(string(json.expires, 'expires'));
     if (expires < DEFAULT_EXPIRY.timestamp) throw wrong('expires is shorter than 1d, the period of the timestamp');
     const online = await publicKey(join(dirname(path), string(json.online, 'online')));
-    return { plan: { name, holders, threshold, targets, online, expires }, bytes };
+    const authority = json.authority === undefined ? {} : { authority: readAuthorityPlan(json.authority) };
+    return { plan: { name, holders, threshold, targets, online, expires, ...authority }, bytes };
   } catch (cause) {
     if (!(cause instanceof ClientError)) throw cause;
     throw wrong(`${path}: ${cause.message}`, cause);
@@ -80,6 +98,15 @@ export function repositoryPlan(plan: CeremonyPlan, { keys }: Pick<Ceremony, 'key
   // Now, while nothing is signed: the repository of the ceremony takes no plan that breaks a rule.
   checkPlan(whole);
   return whole;
+}
+
+function readAuthorityPlan(value: unknown): NonNullable<CeremonyPlan['authority']> {
+  const json = record(value, 'authority', ['name', 'organization', 'expires']);
+  const commonName = string(json.name, 'authority.name');
+  const organization =
+    json.organization === undefined ? undefined : string(json.organization, 'authority.organization');
+  const expires = parseExpiry(json.expires === undefined ? '3650d' : string(json.expires, 'authority.expires'));
+  return { subject: { ...(organization !== undefined && { organization }), commonName }, expires };
 }
 
 function textOf(bytes: Uint8Array, path: string): string {

@@ -6,6 +6,7 @@
  *   steps.jsonl                the steps, one a line: what counts
  *   1.root.json                the root metadata, with the signatures of the holders
  *   repository/                a TUF repository that begins with this root
+ *   ca/                        the root of the certificate authority, if one was made (ca-store.ts)
  *   transcript.json            the statement about the root, with every step
  *   transcript.dsse.json       the same with the signatures of the holders
  *   transcript.sigstore.jsonl  the same with the proofs of the log, a bundle for each holder who signed
@@ -32,6 +33,7 @@ export const CEREMONY_FILES = {
   steps: 'steps.jsonl',
   root: '1.root.json',
   repository: 'repository',
+  authority: 'ca',
   transcript: 'transcript.json',
   envelope: 'transcript.dsse.json',
   bundles: 'transcript.sigstore.jsonl',

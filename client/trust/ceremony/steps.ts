@@ -6,8 +6,9 @@
  *   key     of each holder: the key in the token, and what the token says of the key and of itself
  *   root    the root metadata that name the keys
  *   sign    of each holder who signs: the signature over the root metadata
+ *   authority  once or never: the key of a certificate authority's root in a token of its own, with its certificate
  *
- * The key of a `key` record signs the record, which shows that the holder has the key in this ceremony.
+ * The key of a `key` or `authority` record signs the record, which shows that the holder has the key in this ceremony.
  */
 import { concat, encodeUtf8 } from '../../../merkle/bytes.ts';
 import type { KeyAttributes, TokenKeyFacts } from '../../../merkle/runtime/keys/pkcs11/types.ts';
@@ -20,8 +21,8 @@ import { hexSha256 } from '../tuf/tuf-key.ts';
 export const MAX_HOLDERS = 16;
 /** Longest record, in bytes. */
 export const MAX_STEP = 16 * 1024;
-/** One begin, one root, and a key and a signature of each holder. */
-export const MAX_STEPS = 2 + 2 * MAX_HOLDERS;
+/** One begin, one root, one authority, and a key and a signature of each holder. */
+export const MAX_STEPS = 3 + 2 * MAX_HOLDERS;
 
 const FIRST = '0'.repeat(64);
 const HEX_32 = /^[0-9a-f]{64}$/;
@@ -66,10 +67,8 @@ export interface BeginStep extends Common {
   readonly package: { readonly file: string; readonly sha256: string; readonly files: string };
 }
 
-export interface KeyStep extends Common {
-  readonly step: 'key';
-  readonly holder: string;
-  readonly keyid: string;
+/** A key in a token, and what the token says of it. */
+export interface HeldKey {
   /** PEM. */
   readonly publicKey: string;
   /** The key's label in the token. */
@@ -82,6 +81,19 @@ export interface KeyStep extends Common {
   readonly attributes: KeyAttributes;
   /** DER in hex, over the rest of the record. */
   readonly sig: string;
+}
+
+export interface KeyStep extends Common, HeldKey {
+  readonly step: 'key';
+  readonly holder: string;
+  readonly keyid: string;
+}
+
+export interface AuthorityStep extends Common, HeldKey {
+  readonly step: 'authority';
+  /** The certificate of the root: DER in base64, and its SHA-256. */
+  readonly certificate: string;
+  readonly sha256: string;
 }
 
 export interface RootStep extends Common {
@@ -102,7 +114,7 @@ export interface SignStep extends Common {
   readonly sig: string;
 }
 
-export type Step = BeginStep | KeyStep | RootStep | SignStep;
+export type Step = BeginStep | KeyStep | RootStep | SignStep | AuthorityStep;
 
 const MACHINE = ['stele', 'node', 'platform', 'dependencies'] as const;
 const COMMON = ['step', 'previous', 'time', ...MACHINE] as const;
@@ -120,8 +132,8 @@ export function afterStep(step: Step | undefined): string {
   return step === undefined ? FIRST : hexSha256(stepLine(step));
 }
 
-/** What the key of a `key` record signs. It begins like nothing else that the key signs. */
-export function keyStepMessage({ sig: _, ...rest }: KeyStep): Uint8Array {
+/** What the key of a `key` or `authority` record signs. It begins like nothing else that the key signs. */
+export function keyStepMessage({ sig: _, ...rest }: KeyStep | AuthorityStep): Uint8Array {
   return concat(encodeUtf8(KEY_SIGNATURE), canonical(rest));
 }
 
@@ -167,6 +179,8 @@ function readStep(value: unknown, at: number): Step {
         return readRootStep(value);
       case 'sign':
         return readSign(value);
+      case 'authority':
+        return readAuthorityStep(value);
       default:
         throw new ClientError('malformed', `step is "${kind.slice(0, 40)}", which this version does not know`);
     }
@@ -206,18 +220,35 @@ export function checkHolders({ holders, threshold }: Pick<BeginStep, 'holders' |
   }
 }
 
+const HELD = ['publicKey', 'label', 'token', 'module', 'tpm', 'mechanism', 'attributes', 'sig'] as const;
+
 function readKey(value: unknown): KeyStep {
-  const own = ['holder', 'keyid', 'publicKey', 'label', 'token', 'module', 'tpm', 'mechanism', 'attributes', 'sig'];
-  const json = record(value, 'the step', [...COMMON, ...own]);
-  const mechanism = record(json.mechanism, 'mechanism', ['generate', 'sign']);
-  const attributes = record(json.attributes, 'attributes', ATTRIBUTES);
-  const module = texts(json.module, 'module', MODULE);
-  digest(module.sha256, 'module.sha256');
+  const json = record(value, 'the step', [...COMMON, 'holder', 'keyid', ...HELD]);
   return {
     step: 'key',
     ...common(json),
     holder: holderName(json.holder),
     keyid: digest(json.keyid, 'keyid'),
+    ...readHeld(json),
+  };
+}
+
+function readAuthorityStep(value: unknown): AuthorityStep {
+  const json = record(value, 'the step', [...COMMON, 'certificate', 'sha256', ...HELD]);
+  const certificate = string(json.certificate, 'certificate');
+  if (certificate.length > MAX_STEP / 2 || !/^[A-Za-z0-9+/]+={0,2}$/.test(certificate)) {
+    throw new ClientError('malformed', 'certificate is not base64 of a certificate');
+  }
+  const sha256 = digest(json.sha256, 'sha256');
+  return { step: 'authority', ...common(json), certificate, sha256, ...readHeld(json) };
+}
+
+function readHeld(json: { readonly [name: string]: unknown }): HeldKey {
+  const mechanism = record(json.mechanism, 'mechanism', ['generate', 'sign']);
+  const attributes = record(json.attributes, 'attributes', ATTRIBUTES);
+  const module = texts(json.module, 'module', MODULE);
+  digest(module.sha256, 'module.sha256');
+  return {
     publicKey: short(json.publicKey, 'publicKey'),
     label: short(json.label, 'label'),
     token: texts(json.token, 'token', TOKEN),

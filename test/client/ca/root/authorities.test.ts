@@ -3,8 +3,8 @@ import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/pro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { makeRequest, readRequest } from '../../../../client/ca/root/authority-request.ts';
 import { CaStore, checkTeamName } from '../../../../client/ca/root/ca-store.ts';
-import { makeRequest, readRequest } from '../../../../client/ca/root/certificate-request.ts';
 import { DELEGATION_TYPE, readDelegation } from '../../../../client/ca/root/delegation.ts';
 import { makeRootCertificate, makeTeam, type TeamWish } from '../../../../client/ca/root/make-authorities.ts';
 import { parseBundle } from '../../../../client/formats/bundle.ts';

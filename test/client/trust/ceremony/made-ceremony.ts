@@ -2,6 +2,7 @@
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { MECHANISM } from '../../../../client/trust/ceremony/ceremony.ts';
 import {
+  type AuthorityStep,
   afterStep,
   type BeginStep,
   type KeyStep,
@@ -123,6 +124,22 @@ export class Chain {
       sig: '',
     };
     const whole: KeyStep = { previous: afterStep(this.steps.at(-1)), ...step, ...changes };
+    this.steps.push({ ...whole, sig: changes.sig ?? hex(signature(holder, keyStepMessage(whole))) });
+    return this;
+  }
+
+  /** @param certificate DER of the root for the holder's key */
+  authority(holder: TestHolder, certificate: Uint8Array, changes: Partial<AuthorityStep> = {}): this {
+    const { holder: _, keyid: __, sig: ___, ...held } = new Chain([holder]).key(holder).steps[0] as KeyStep;
+    const whole: AuthorityStep = {
+      ...held,
+      previous: afterStep(this.steps.at(-1)),
+      step: 'authority',
+      certificate: Buffer.from(certificate).toString('base64'),
+      sha256: hash(certificate),
+      sig: '',
+      ...changes,
+    };
     this.steps.push({ ...whole, sig: changes.sig ?? hex(signature(holder, keyStepMessage(whole))) });
     return this;
   }
