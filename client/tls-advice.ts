@@ -1,5 +1,6 @@
 /** What a person can do where the certificate of a server is not accepted. */
 import type { RuntimeError } from '../merkle/runtime/runtime-errors.ts';
+import { connectionRefused } from '../merkle/runtime/service/connection-refused.ts';
 import { networkReason } from '../merkle/runtime/service/fetch.ts';
 
 /** Codes of OpenSSL and Node, and the advice for them. */
@@ -15,8 +16,10 @@ const ADVICE: readonly (readonly [code: RegExp, advice: string])[] = [
   [/^ERR_TLS_CERT_ALTNAME_INVALID$/, "the server's certificate is for another host. Is the address right?"],
 ];
 
-/** Undefined for an error that is not about a certificate; otherwise no other attempt ends better. */
+/** Undefined for an error that is not about a certificate or an identity; otherwise no other attempt ends better. */
 export function tlsAdvice({ cause }: RuntimeError): string | undefined {
+  const refused = connectionRefused(cause);
+  if (refused !== undefined) return refused.message;
   const reason = networkReason(cause);
   const advice = ADVICE.find(([code]) => code.test(reason))?.[1];
   return advice && `${advice} (${reason})`;

@@ -115,13 +115,23 @@ export async function serve({
     }
     if (tls !== undefined) metrics.certificateEnd = () => Date.parse(tls.facts.notAfter) / 1000;
     const hosts = [config.admin.host, ...config.admin.hosts];
-    const alarms = () => [...used.alarms(), ...unpublished(mirror), ...(access?.alarms() ?? [])];
+    const alarms = () => [
+      ...used.alarms(),
+      ...unpublished(mirror),
+      ...(access?.alarms() ?? []),
+      ...shards.first.outgoingProblems(),
+    ];
     const disk = freeSpace(config.data, config.readiness.minFree, 'readiness.minFree');
     metrics.diskFree = disk.bytes;
-    const options = { token: adminToken, hosts, alarms, notReady: disk.reasons };
+    const secure = config.admin.tls ? { gate: access?.gate, tls: tls?.pair } : {};
+    const options = { token: adminToken, ...secure, hosts, alarms, notReady: disk.reasons };
     const admin = createAdminApp(shards, options, metrics, logger);
+    if (config.admin.tls) tls?.serve(admin.server);
     const { url, adminUrl } = await openPorts(
-      { public: { app, at: config.listen, tls: tls !== undefined }, admin: { app: admin, at: config.admin } },
+      {
+        public: { app, at: config.listen, tls: tls !== undefined },
+        admin: { app: admin, at: config.admin, tls: config.admin.tls },
+      },
       lock,
     );
     const { log: active, publicUrl } = shards.active;
@@ -163,7 +173,7 @@ export async function serve({
  */
 export async function checkStart(config: Config): Promise<void> {
   const logger = makeLogger({ level: 'silent' });
-  if (config.tls !== undefined) await readTls(config.tls);
+  if (config.tls !== undefined && config.tls.workloadApi === undefined) await readTls(config.tls);
   const checked = new Error('everything was checked');
   const beforeMaking = async () => {
     await tryAll(config);

@@ -4,10 +4,12 @@ import { decodeUtf8 } from '../merkle/bytes.ts';
 import type { Policy } from '../merkle/policy.ts';
 import { isThere, makeDirDurable, readFileIfThere, writeFileDurable } from '../merkle/runtime/disk/files.ts';
 import { type DirLock, lockDir } from '../merkle/runtime/disk/lock.ts';
+import { openConfiguredOutgoing } from '../merkle/runtime/identity/outgoing.ts';
 import type { RetryingSigner } from '../merkle/runtime/keys/retrying.ts';
 import { openAdminToken } from '../merkle/runtime/service/admin-token.ts';
 import { Closers } from '../merkle/runtime/service/ends.ts';
 import type { Logger } from '../merkle/runtime/service/logger.ts';
+import type { TlsPool } from '../merkle/runtime/service/tls-pool.ts';
 import type { Config } from './config/load.ts';
 import { Cosigner } from './cosign/cosign.ts';
 import { readPolicy } from './cosign/policy.ts';
@@ -43,12 +45,15 @@ export interface OpenLog {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly lock: DirLock;
-  readonly adminToken: string;
+  /** Undefined where `admin.token` is false, and for a further shard. */
+  readonly adminToken: string | undefined;
   /** Read at each use, and so replaced in place. */
   readonly limits: { -readonly [Name in keyof LogLimits]: LogLimits[Name] };
   /** Undefined without witnesses. */
   readonly cosigner: Cosigner | undefined;
   readonly ingest: Ingest;
+  /** What is wrong with the connections to witnesses, one sentence each. */
+  outgoingProblems(): string[];
   close(): Promise<void>;
 }
 
@@ -129,7 +134,11 @@ export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
       signer.record = (head) => secondPlace.record(head);
       closers.add(async () => secondPlace.close());
     }
-    const cosigner = policy?.witnesses.length ? makeCosigner(config, policy, signer, metrics, logger) : undefined;
+    const outgoing = policy?.witnesses.length ? await openConfiguredOutgoing(config.outgoing, logger) : undefined;
+    closers.add(async () => await outgoing?.close());
+    const cosigner = policy?.witnesses.length
+      ? makeCosigner(config, policy, signer, metrics, logger, outgoing?.pool)
+      : undefined;
     if (cosigner !== undefined) closers.add(async () => cosigner.close());
     await beforeMaking?.();
     lock ??= await take();
@@ -139,7 +148,8 @@ export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
       await writeIdentity(config.data, { ...identity, copy: false });
     }
     // The operator calls the port of the whole log.
-    const adminToken = further !== undefined ? '' : await openAdminToken(layout.adminToken(config.data));
+    const hasToken = further === undefined && config.admin.token;
+    const adminToken = hasToken ? await openAdminToken(layout.adminToken(config.data)) : undefined;
 
     const ingest = options.ingest ?? startIngest(config, logger);
     if (options.ingest === undefined) closers.add(() => ingest.close());
@@ -183,7 +193,9 @@ export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
     closers.add(() => log.close());
     metrics.ended = () => log.info.status === 'frozen';
     if (further === undefined) metrics.poolQueue = () => ingest.queue.waiting;
-    return { log, metrics, lock, adminToken, limits, cosigner, ingest, close: () => closers.close() };
+    const outgoingProblems = () => outgoing?.problems() ?? [];
+    const close = () => closers.close();
+    return { log, metrics, lock, adminToken, limits, cosigner, ingest, outgoingProblems, close };
   } catch (error) {
     await closers.close();
     throw error;
@@ -235,10 +247,11 @@ function makeCosigner(
   { keys }: CheckpointSigner,
   metrics: Metrics,
   logger: Logger,
+  pool: TlsPool | undefined,
 ): Cosigner {
   const { witnessTimeout, refreshInterval, witnessClockSkew, failOpen } = publish;
   const settings = { timeoutMs: witnessTimeout, refreshMs: refreshInterval, clockSkewMs: witnessClockSkew, failOpen };
-  return new Cosigner({ policy, origin, keys, settings, metrics: witnessMetrics(metrics), logger });
+  return new Cosigner({ policy, origin, keys, settings, metrics: witnessMetrics(metrics), logger, pool });
 }
 
 /**

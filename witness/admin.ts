@@ -1,17 +1,20 @@
 /**
  * The operator's HTTP server, on a port of its own that is bound to loopback by default. It takes no calls of web pages. Reading
- * needs no token; what changes the list of logs needs `Authorization: Bearer <admin token>` (merkle/runtime/service/operator-guard.ts).
+ * needs no token; what changes the list of logs needs `Authorization: Bearer <admin token>`, or an identity that the access policy
+ * names for it (merkle/runtime/service/operator-guard.ts).
  */
 import type { IncomingMessage } from 'node:http';
+import type { Gate } from '../merkle/runtime/identity/gate.ts';
 import { RuntimeError } from '../merkle/runtime/runtime-errors.ts';
 import { type App, jsonAnswer, type Route, serveRoutes } from '../merkle/runtime/service/app.ts';
 import { ClientAddresses } from '../merkle/runtime/service/client-address.ts';
 import { createHttpServer } from '../merkle/runtime/service/http-server.ts';
 import type { Logger } from '../merkle/runtime/service/logger.ts';
-import { operatorGuard, pageGuard } from '../merkle/runtime/service/operator-guard.ts';
+import { guardReads, OperatorRefused, operatorGuard, pageGuard } from '../merkle/runtime/service/operator-guard.ts';
 import { OPERATOR_BODY_BYTES, OPERATOR_LIMITS } from '../merkle/runtime/service/operator-limits.ts';
 import { probeRoutes } from '../merkle/runtime/service/probes.ts';
 import { RequestBodies } from '../merkle/runtime/service/request-bodies.ts';
+import type { TlsPair } from '../merkle/runtime/service/tls-files.ts';
 import { bodyError, refusalError, toRequestError } from './answers.ts';
 import { type RequestError, requestError, WitnessError } from './errors.ts';
 import type { ListUpdates } from './list-updates.ts';
@@ -22,7 +25,12 @@ import type { Metrics } from './metrics.ts';
 import type { Witness } from './witness.ts';
 
 interface AdminOptions {
-  readonly token: string;
+  /** Undefined: calls with the token are refused. */
+  readonly token: string | undefined;
+  /** Operators are known by their identity, too. */
+  readonly gate?: Gate | undefined;
+  /** Undefined: plain HTTP. */
+  readonly tls?: TlsPair | undefined;
   /** Further names by which the port is called, in the header `Host`. */
   readonly hosts?: readonly string[];
   readonly list: () => readonly Listing[];
@@ -47,10 +55,14 @@ export function createAdminApp(
   logger: Logger,
 ): App {
   const ofPages = pageGuard(options.hosts ?? [], 'admin.hosts');
-  const guard = operatorGuard(options.token, ofPages);
+  const guard = operatorGuard({ ofPages, token: options.token, gate: options.gate });
   const clients = new ClientAddresses([]);
   const bodies = new RequestBodies({ limits: () => OPERATOR_LIMITS, clients, refuse: bodyError });
   const refuse = (error: unknown) => {
+    if (error instanceof OperatorRefused) {
+      const { status, message, headers } = error.refusal;
+      return jsonAnswer(status, { message }, headers);
+    }
     const known = toRequestError(error);
     if (known !== undefined) return errorAnswer(known);
     // Only the operator gets these messages, which are written for the operator.
@@ -65,8 +77,7 @@ export function createAdminApp(
     method: 'POST',
     path,
     answer: async (call) => {
-      const refused = guard(call.request);
-      if (refused !== undefined) throw requestError('unauthorized', refused);
+      await guard(call.request, 'admin');
       const { bytes, release } = await call.body(OPERATOR_BODY_BYTES);
       release();
       const answer = await act(fields(bytes, names));
@@ -102,14 +113,17 @@ export function createAdminApp(
     const refused = request.method === 'POST' ? undefined : ofPages(request);
     if (refused !== undefined) throw requestError('forbidden', refused);
   };
-  return serveRoutes({ routes, admit, refuse, readBody: (request, limit) => bodies.read(request, limit) }, (handler) =>
-    createHttpServer({
-      limits: () => OPERATOR_LIMITS,
-      clients,
-      bodies,
-      handler,
-      refuse: (refusal, why) => errorAnswer(refusalError(refusal, why)),
-    }),
+  return serveRoutes(
+    { routes: guardReads(routes, guard), admit, refuse, readBody: (request, limit) => bodies.read(request, limit) },
+    (handler) =>
+      createHttpServer({
+        limits: () => OPERATOR_LIMITS,
+        clients,
+        bodies,
+        handler,
+        tls: options.tls,
+        refuse: (refusal, why) => errorAnswer(refusalError(refusal, why)),
+      }),
   );
 }
 

@@ -2,12 +2,15 @@
 import { isAbsolute, join } from 'node:path';
 import { type StaticDecode, Type } from 'typebox';
 import {
-  adminPort,
   bodiesBytesPerAddress,
   bodyGrace,
   bodyRate,
+  checkAdminAccess,
   checkPorts,
   connectionsPerAddress,
+  identifiedAdminPort,
+  identityFiles,
+  identityFilesOf,
   logSettings,
   minFree,
   publicPort,
@@ -18,8 +21,11 @@ import { keySettings, ownKey } from '../merkle/runtime/config/key.ts';
 import { type DeepReadonly, failOn, freeze, type LoadOptions, readSettings } from '../merkle/runtime/config/load.ts';
 import { checkPublicUrl, publicUrl } from '../merkle/runtime/config/public-url.ts';
 import { settingsOf } from '../merkle/runtime/config/settings.ts';
+import { certificateSource, tlsSettings } from '../merkle/runtime/config/tls-settings.ts';
 import { choice, count, duration, list, path, size, text } from '../merkle/runtime/config/values.ts';
+import type { GateFiles } from '../merkle/runtime/identity/open-gate.ts';
 import type { KeySpec } from '../merkle/runtime/keys/types.ts';
+import type { TlsSource } from '../merkle/runtime/service/served-tls.ts';
 
 const opt = Type.Optional;
 const PREFIX = 'STELE_WITNESS_';
@@ -50,11 +56,13 @@ export const WitnessSchema = Type.Object({
     danger: 'Never start from an old copy: it has forgotten what it signed, and could sign another history.',
   }),
   listen: publicPort(3100),
-  admin: adminPort(
+  admin: identifiedAdminPort(
     3101,
     'metrics, health, and the list of logs',
     'Changing the list needs the token in `admin.token` in the data directory, which crosses in the clear.',
   ),
+  tls: tlsSettings('the public port'),
+  identity: identityFiles('`add-checkpoint` and `sign-subtree`, and about the admin port with `admin.tls`'),
   cosignatures: choice(['ed25519', 'ml-dsa-44', 'both'], {
     description:
       'Which cosignatures are given. ML-DSA-44 is what the specification recommends and `sign-subtree` needs; Ed25519 is what all logs and clients take today.',
@@ -171,7 +179,11 @@ type Decoded = StaticDecode<typeof WitnessSchema>;
 
 /** Durations in milliseconds, sizes in bytes, paths absolute. Frozen at every depth. */
 export type Config = DeepReadonly<
-  Omit<Decoded, 'key' | 'mldsaKey' | 'logs'> & {
+  Omit<Decoded, 'key' | 'mldsaKey' | 'logs' | 'tls' | 'identity'> & {
+    /** Undefined: plain HTTP. */
+    tls?: TlsSource;
+    /** Undefined where everybody may call. */
+    identity?: GateFiles;
     key: KeySpec;
     /** `key` is the default file: a key is made there at the first start. */
     createKey: boolean;
@@ -188,15 +200,20 @@ export const SETTINGS = settingsOf(WitnessSchema, PREFIX);
 /** The configuration of one start. @throws RuntimeError `config` naming every setting that is unknown or wrong. */
 export function loadConfig(options: LoadOptions = {}): Config {
   const { decoded } = readSettings<Decoded>({ schema: WitnessSchema, prefix: PREFIX, docs: DOCS }, options);
-  const { key, mldsaKey, logs, ...rest } = decoded;
+  const { key, mldsaKey, logs, tls, identity, ...rest } = decoded;
   const problems: string[] = [];
   const own = ownKey(rest.data, key, problems);
+  const certificate = certificateSource('tls', tls, problems);
+  const whose = identityFilesOf(identity, certificate !== undefined, problems);
+  checkAdminAccess(rest.admin, { tls: certificate !== undefined, identity: whose !== undefined }, problems);
   checkPorts(rest.listen, rest.admin, problems);
   checkPublicUrl(rest.publicUrl, ['name', rest.name], problems);
   failOn(problems);
   return freeze({
     ...rest,
     ...own,
+    ...(certificate && { tls: certificate }),
+    ...(whose && { identity: whose }),
     mldsaKey: {
       file: mldsaKey.file ?? join(rest.data, 'mldsa44.pem'),
       create: mldsaKey.file === undefined,

@@ -1,12 +1,14 @@
 /** The public HTTP server: c2sp.org/tlog-witness (C2SP 95978ca, 2026-07-06), with one prefix for submission and monitoring. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Gate } from '../merkle/runtime/identity/gate.ts';
 import { type App, type AppOptions, type Route, serveRoutes, textAnswer } from '../merkle/runtime/service/app.ts';
 import { ClientAddresses, MAX_REFUSALS } from '../merkle/runtime/service/client-address.ts';
 import { type Answer, createHttpServer } from '../merkle/runtime/service/http-server.ts';
 import type { Logger } from '../merkle/runtime/service/logger.ts';
 import { RequestBodies } from '../merkle/runtime/service/request-bodies.ts';
+import type { TlsPair } from '../merkle/runtime/service/tls-files.ts';
 import { Window } from '../merkle/runtime/service/window.ts';
-import { formatTreeSize, TREE_SIZE_TYPE } from '../merkle/witness.ts';
+import { formatTreeSize, peekOrigin, TREE_SIZE_TYPE } from '../merkle/witness.ts';
 import { bodyError, refusalError, toRequestError } from './answers.ts';
 import type { Config, LiveSettings } from './config.ts';
 import { RequestError, requestError } from './errors.ts';
@@ -24,10 +26,17 @@ const HASH = /^[0-9a-f]{64}$/;
 const ABOUT = { 'cache-control': 'no-cache', 'access-control-allow-origin': '*' };
 const CHECKPOINT = { 'cache-control': 'no-cache', 'access-control-allow-origin': '*' };
 
+interface AppParts extends Pick<Config, 'name' | 'trustProxy'> {
+  /** Undefined: plain HTTP. */
+  readonly tls?: TlsPair | undefined;
+  /** Undefined: everybody may ask for cosignatures. */
+  readonly gate?: Gate | undefined;
+}
+
 export function createApp(
   witness: Witness,
   live: LiveSettings,
-  { name, trustProxy }: Pick<Config, 'name' | 'trustProxy'>,
+  { name, trustProxy, tls, gate }: AppParts,
   metrics: Metrics,
   logger: Logger,
 ): App {
@@ -41,8 +50,12 @@ export function createApp(
     method: 'POST',
     path,
     answer: async (call) => {
+      // Who calls, before anything is read of the call.
+      await gate?.identify(call.request);
       const { bytes, release } = await call.body(live.limits.bodyBytes);
       try {
+        const origin = peekOrigin(bytes);
+        await gate?.admit(call.request, { action: 'cosign', ...(origin !== undefined && { origin }) });
         return textAnswer(200, await answer(bytes, clients.of(call.request)));
       } catch (error) {
         // Without the body, which a refused request must not keep in memory meanwhile.
@@ -82,6 +95,11 @@ export function createApp(
     },
     readBody: (request, limit) => bodies.read(request, limit),
     refuse: (error, { method, url }) => {
+      const refused = gate?.refusalOf(error);
+      if (refused !== undefined) {
+        metrics.refused(refused.code);
+        return textAnswer(refused.status, `${refused.code}: ${refused.message}\n`, refused.headers);
+      }
       const known = toRequestError(error);
       if (known === undefined) {
         logger.error({ err: error, method, url }, 'a request failed');
@@ -99,6 +117,7 @@ export function createApp(
       bodies,
       handler,
       refuse: (refusal, why) => errorAnswer(refusalError(refusal, why)),
+      tls,
       metrics: metrics.port,
     }),
   );

@@ -1,8 +1,12 @@
 /** Starts a witness as a server. The command line loads this file, and with it the operator's commands. */
 import { freeSpace } from '../merkle/runtime/disk/free-space.ts';
-import { failure } from '../merkle/runtime/service/ends.ts';
+import { openGate } from '../merkle/runtime/identity/open-gate.ts';
+import type { AccessAction } from '../merkle/runtime/policy/access/types.ts';
+import { Closers, failure } from '../merkle/runtime/service/ends.ts';
 import { type Logger, makeLogger } from '../merkle/runtime/service/logger.ts';
 import { drainApp, openPorts, tryPorts } from '../merkle/runtime/service/ports.ts';
+import type { Reloads } from '../merkle/runtime/service/reloads.ts';
+import { ServedTls } from '../merkle/runtime/service/served-tls.ts';
 import { createAdminApp } from './admin.ts';
 import { type Config, SETTINGS } from './config.ts';
 import { createApp } from './http.ts';
@@ -18,6 +22,9 @@ export type { Listing } from './listing.ts';
 
 /** Milliseconds that a shutdown waits for the replies under way. */
 const DRAIN_MS = 10_000;
+
+/** What a caller can ask of a witness. */
+const actions: readonly AccessAction[] = ['cosign', 'admin', 'read'];
 
 /** A running witness, for the command line to print and to stop. */
 export interface WitnessServer {
@@ -56,6 +63,18 @@ export async function serveWitness({
 }: ServeOptions): Promise<WitnessServer> {
   const logger = makeLogger(config.log);
   const { failed, fail } = failure();
+  let reloads: Reloads | undefined;
+  const askClients = config.identity !== undefined;
+  const closers = new Closers();
+  const ending = async (error: unknown): Promise<never> => {
+    await closers.close();
+    throw error;
+  };
+  const tls = config.tls && (await ServedTls.open(config.tls, { askClients, logger, reloads: () => reloads }));
+  closers.add(async () => await tls?.close());
+  const guarded = config.identity && (await openGate(config.identity, { actions, logger }).catch(ending));
+  closers.add(async () => await guarded?.close());
+  const gate = guarded?.gate;
   const opened = await openWitness({
     config,
     logger,
@@ -66,26 +85,30 @@ export async function serveWitness({
         ['listen', config.listen],
         ['admin', config.admin],
       ]),
-  });
+  }).catch(ending);
   const { witness, logs, store, metrics, live, lock, adminToken, name, verifierKeys } = opened;
   try {
-    const app = createApp(witness, live, { ...config, name }, metrics, logger);
+    const app = createApp(witness, live, { ...config, name, tls: tls?.pair, gate }, metrics, logger);
+    tls?.serve(app.server);
+    if (tls !== undefined) metrics.certificateEnd = () => Date.parse(tls.facts.notAfter) / 1000;
     const list = () => listLogs(logs, store.current);
     const { sources, refresh: refreshMs } = config.lists;
     const lists = new ListUpdates({ sources, refreshMs, logs, store, metrics, logger });
-    const reloads = witnessReloads({ config, settings: SETTINGS, reread, opened, lists, logger });
+    const used = witnessReloads({ config, settings: SETTINGS, reread, opened, lists, tls, gate: guarded, logger });
+    reloads = used;
     const hosts = [config.admin.host, ...config.admin.hosts];
-    const alarms = () => reloads.alarms();
+    const alarms = () => [...used.alarms(), ...(guarded?.problems() ?? [])];
     const disk = freeSpace(config.data, config.readiness.minFree, 'readiness.minFree');
     metrics.diskFree = disk.bytes;
-    const admin = createAdminApp(
-      witness,
-      logs,
-      { token: adminToken, hosts, list, lists, alarms, notReady: disk.reasons },
-      metrics,
-      logger,
-    );
-    const ports = { public: { app, at: config.listen }, admin: { app: admin, at: config.admin } };
+    const secure = config.admin.tls ? { gate, tls: tls?.pair } : {};
+    const notReady = () => [...disk.reasons(), ...problemsOf(tls)];
+    const options = { token: adminToken, ...secure, hosts, list, lists, alarms, notReady };
+    const admin = createAdminApp(witness, logs, options, metrics, logger);
+    if (config.admin.tls) tls?.serve(admin.server);
+    const ports = {
+      public: { app, at: config.listen, tls: tls !== undefined },
+      admin: { app: admin, at: config.admin, tls: config.admin.tls },
+    };
     const { url, adminUrl } = await openPorts(ports, lock);
     lists.start();
     const poller =
@@ -99,17 +122,24 @@ export async function serveWitness({
       logs: logs.count,
       failed,
       logger,
-      reload: () => reloads.request(),
+      reload: () => used.request(),
       close: async () => {
-        await reloads.close();
+        await used.close();
         await Promise.all([drainApp(app, DRAIN_MS), poller?.close(), lists.close()]);
         await admin.close();
         await opened.close();
+        await closers.close();
         logger.info({}, 'closed');
       },
     };
   } catch (error) {
     await opened.close();
+    await closers.close();
     throw error;
   }
+}
+
+function problemsOf(tls: ServedTls | undefined): string[] {
+  const problem = tls?.problem();
+  return problem === undefined ? [] : [problem];
 }

@@ -61,6 +61,8 @@ export class Metrics extends MetricSet {
   subtreesWaiting = (): number => 0;
 
   diskFree = (): number | undefined => undefined;
+  /** When the TLS certificate ends, in seconds since 1970; undefined without TLS. */
+  certificateEnd = (): number | undefined => undefined;
 
   /** The three of the clock, read in the same way: seconds, and seconds since 1970. */
   clockDrift = (): number => 0;
@@ -90,6 +92,16 @@ export class Metrics extends MetricSet {
         const newest = this.newest();
         if (newest === undefined) gauge.remove();
         else gauge.set(newest);
+      },
+    );
+    this.gauge(
+      'stele_witness_tls_certificate_not_after_timestamp_seconds',
+      'Unix time at which the certificate of the public port ends, absent without TLS',
+      [],
+      (gauge) => {
+        const end = this.certificateEnd();
+        if (end === undefined) gauge.remove();
+        else gauge.set(end);
       },
     );
     this.gauge(

@@ -30,7 +30,8 @@ export interface OpenWitness {
   readonly metrics: Metrics;
   readonly live: LiveSettings;
   readonly lock: DirLock;
-  readonly adminToken: string;
+  /** Undefined where `admin.token` is false. */
+  readonly adminToken: string | undefined;
   readonly name: string;
   readonly verifierKeys: readonly string[];
   close(): Promise<void>;
@@ -126,7 +127,7 @@ export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
         logger,
       }),
     );
-    const adminToken = await openAdminToken(layout.adminToken(data));
+    const adminToken = config.admin.token ? await openAdminToken(layout.adminToken(data)) : undefined;
     const witness = new Witness({
       store,
       logs,

@@ -1,7 +1,9 @@
 /** What a running witness reads anew, and what needs a restart. */
 import type { Setting } from '../merkle/runtime/config/settings.ts';
+import type { OpenedGate } from '../merkle/runtime/identity/open-gate.ts';
 import type { Logger } from '../merkle/runtime/service/logger.ts';
 import { differing, type Reloaded, Reloads } from '../merkle/runtime/service/reloads.ts';
+import type { ServedTls } from '../merkle/runtime/service/served-tls.ts';
 import type { Config } from './config.ts';
 import type { ListUpdates } from './list-updates.ts';
 import type { OpenWitness } from './open.ts';
@@ -17,10 +19,14 @@ interface WitnessReload {
   readonly reread: () => Config;
   readonly opened: Pick<OpenWitness, 'live' | 'logs' | 'metrics'>;
   readonly lists: Pick<ListUpdates, 'refresh'>;
+  /** Undefined without TLS. */
+  readonly tls?: ServedTls | undefined;
+  /** Undefined where everybody may call. */
+  readonly gate?: Pick<OpenedGate, 'reload'> | undefined;
   readonly logger: Logger;
 }
 
-export function witnessReloads({ config, settings, reread, opened, lists, logger }: WitnessReload): Reloads {
+export function witnessReloads({ config, settings, reread, opened, lists, tls, gate, logger }: WitnessReload): Reloads {
   const { live, logs, metrics } = opened;
   /** What is in use. */
   let used = config;
@@ -33,6 +39,18 @@ export function witnessReloads({ config, settings, reread, opened, lists, logger
       reloads.good('list of logs');
     } catch (error) {
       reloads.fail('list of logs', (error as Error).message);
+    }
+    try {
+      if (next.tls !== undefined) await tls?.use(next.tls);
+      reloads.good('certificate');
+    } catch (error) {
+      reloads.fail('certificate', (error as Error).message);
+    }
+    try {
+      await gate?.reload();
+      reloads.good('access policy');
+    } catch (error) {
+      reloads.fail('access policy', (error as Error).message);
     }
     // A list that does not answer says so itself.
     void lists.refresh().catch((error: unknown) => logger.error({ err: error }, 'the lists were not read'));

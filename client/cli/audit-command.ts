@@ -23,10 +23,10 @@ import { withProgress } from './progress.ts';
 import { freshTrust } from './refresh-trust.ts';
 import { describe, exitStatus, printJson, print as printResult, reportError } from './report.ts';
 import { stopSignals } from './signals.ts';
-import { addCaOption, fetchOf } from './tls-authorities.ts';
+import { addTlsOptions, fetchOf, type TlsOptions } from './tls-authorities.ts';
 import { addTrustOptions, OR_FOLLOW, type TrustOptions } from './trust-options.ts';
 
-interface AuditCommandOptions extends TrustOptions {
+interface AuditCommandOptions extends TrustOptions, TlsOptions {
   readonly monitorConfig?: string;
   readonly logKey?: string;
   readonly policy?: string;
@@ -36,7 +36,6 @@ interface AuditCommandOptions extends TrustOptions {
   readonly newOnly?: boolean;
   readonly threads?: string;
   readonly timeout: string;
-  readonly ca?: string;
   readonly json?: boolean;
 }
 
@@ -76,7 +75,7 @@ export function auditCommand(): Command {
     .option('--state <path>', 'file that remembers checkpoints and how far the audit came')
     .option('--new-only', 'with --state: check only what is new since the last audit that came to its end')
     .option('--threads <n>', 'threads that hash (default: one for each processor)');
-  return addCaOption(addTrustOptions(command))
+  return addTlsOptions(addTrustOptions(command))
     .option('--timeout <seconds>', 'how long one answer of the log may take', '30')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', HELP)
@@ -148,14 +147,14 @@ async function auditOne(
 /** The error that says so where an address without a checkpoint is that of a witness or of another kind of log. */
 async function otherService(
   location: string,
-  { ca }: AuditCommandOptions,
+  options: AuditCommandOptions,
   error: unknown,
 ): Promise<ClientError | undefined> {
   if (!(error instanceof ClientError) || !['missing', 'refused'].includes(error.code) || !/^https?:/i.test(location)) {
     return undefined;
   }
   const { ctLogAt, witnessAt } = await import('../submit/witness-port.ts');
-  const fetch = await fetchOf(ca);
+  const fetch = await fetchOf(options);
   const http = fetch === undefined ? {} : { fetch };
   const log = parseLogUrl(location);
   // A server that answers 400 to every unknown path is not a witness for that.
@@ -165,13 +164,13 @@ async function otherService(
 /** The error that says so where a log without a checkpoint is new: one with witnesses has none before its first entries. */
 async function ofNewLog(
   location: string,
-  { ca, timeout }: AuditCommandOptions,
+  options: AuditCommandOptions,
   error: unknown,
 ): Promise<ClientError | undefined> {
   if (!(error instanceof ClientError) || error.code !== 'missing' || !/^https?:/i.test(location)) return undefined;
   const { openSource } = await import('../tiles/tiles.ts');
-  const timeoutMs = whole(timeout, '--timeout', 86_400) * 1000;
-  const source = openSource(location, { timeoutMs, retries: 0, fetch: await fetchOf(ca) });
+  const timeoutMs = whole(options.timeout, '--timeout', 86_400) * 1000;
+  const source = openSource(location, { timeoutMs, retries: 0, fetch: await fetchOf(options) });
   const keys = await source.newLogKeys?.().catch(() => undefined);
   await source.close();
   if (keys === undefined) return undefined;
@@ -210,7 +209,7 @@ async function run(
   const stop = new AbortController();
   void stopSignals().then(() => stop.abort());
   const place = await placeOf(location, options, followed);
-  const source = openSource(place, { timeoutMs, fetch: await fetchOf(options.ca) });
+  const source = openSource(place, { timeoutMs, fetch: await fetchOf(options) });
   try {
     for (const { origin } of pinned) await checkPinned(source, origin, stop.signal);
     const policy =

@@ -16,15 +16,14 @@ import { readWhole, verifierKeyText } from './files.ts';
 import { followedLastCheckpoints, followedPolicy, followedRoot } from './followed-files.ts';
 import { isFollowedLog } from './followed-trust.ts';
 import { note, warn } from './report.ts';
-import { addCaOption, fetchOf } from './tls-authorities.ts';
+import { addTlsOptions, fetchOf, type TlsOptions } from './tls-authorities.ts';
 import { addTrustOptions, type TrustOptions } from './trust-options.ts';
 
-export interface LogArguments extends TrustOptions {
+export interface LogArguments extends TrustOptions, TlsOptions {
   readonly logKey?: string;
   readonly policy?: string;
   readonly trustedRoot?: string;
   readonly timeout: string;
-  readonly ca?: string;
   readonly json?: boolean;
 }
 
@@ -37,7 +36,7 @@ export function addLogOptions(command: Command): Command {
     )
     .option('--policy <path>', 'trust policy (tlog-policy): its log and its quorum of witnesses must have signed')
     .option('--trusted-root <path>', "Sigstore's trusted_root.json: a log in it must have signed");
-  return addCaOption(addTrustOptions(named))
+  return addTlsOptions(addTrustOptions(named))
     .option('--timeout <seconds>', 'how long to try', '120')
     .option('--json', 'print the result as JSON');
 }
@@ -145,7 +144,7 @@ export async function requestOptions(options: LogArguments): Promise<CommandRequ
   if (!/^[1-9][0-9]{0,4}$/.test(options.timeout)) {
     throw usage('--timeout is not a whole number of seconds from 1 to 99999');
   }
-  const fetch = await fetchOf(options.ca);
+  const fetch = await fetchOf(options);
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
   return {

@@ -1,6 +1,7 @@
 /** What all command lines of `stele` have in common: the program around the commands, and how it ends. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { closeAtEnd } from './at-end.ts';
 import { exitStatus, reportError, writeOut } from './report.ts';
 
 const HELP = `
@@ -32,6 +33,7 @@ export async function runProgram(args: readonly string[], load: () => Promise<Co
     reportError(better ?? error, own.includes('--json'));
     return exitStatus(better ?? error);
   } finally {
+    await closeAtEnd();
     process.off('beforeExit', endsEarly);
   }
 }

@@ -8,7 +8,7 @@ import { type UpdateOptions, updateTrust } from '../trust/tuf/update.ts';
 import { followedTrust } from './followed-trust.ts';
 import { isTrustGiven, type LogArguments } from './log-options.ts';
 import { warn } from './report.ts';
-import { fetchOf } from './tls-authorities.ts';
+import { fetchOf, type TlsOptions } from './tls-authorities.ts';
 import { type TrustOptions, trustDirOf } from './trust-options.ts';
 
 /** A command waits so long for a mirror, in milliseconds. */
@@ -16,9 +16,7 @@ const REFRESH_MS = 20_000;
 /** The mirror is away, or does not serve: no attack that somebody could see. */
 const AWAY: readonly ClientErrorCode[] = ['network', 'bad-reply', 'tuf-missing'];
 
-interface OnlineOptions extends TrustOptions {
-  readonly ca?: string;
-}
+interface OnlineOptions extends TrustOptions, TlsOptions {}
 
 /**
  * The followed repository after its news, or undefined where none is followed. Where the mirror is away the local trust
@@ -29,7 +27,7 @@ interface OnlineOptions extends TrustOptions {
 export async function freshTrust(options: OnlineOptions): Promise<FollowedTrust | undefined> {
   const store = new TrustStore(trustDirOf(options));
   if (store.read() !== undefined) {
-    const fetch = await fetchOf(options.ca);
+    const fetch = await fetchOf(options);
     await interruptible(async (signal) => await fetchNews(store, { fetch, signal }));
   }
   return followedTrust(options);

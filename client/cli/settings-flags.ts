@@ -3,6 +3,8 @@ import { type Command, Option } from 'commander';
 import type { LoadOptions } from '../../merkle/runtime/config/load.ts';
 import { defaultText, placeholder, type Setting } from '../../merkle/runtime/config/settings.ts';
 
+import { addTlsOptions, fetchOf, type TlsOptions } from './tls-authorities.ts';
+
 export type ServerMain = typeof import('../../server/main.ts');
 
 /** The one import from another room: the server, loaded when a command needs it. */
@@ -42,12 +44,21 @@ export function addDataSettings(
   { service, shown, variable }: { service: string; shown: readonly string[]; variable?: string },
   example: string,
 ): Command {
-  return addSettings(command, program, shown, variable)
+  return addTlsOptions(addSettings(command, program, shown, variable))
+    .hook('preAction', async (_, called) => await connectAdmin(called.opts()))
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
       `\nEvery setting of \`${service}\` is taken too: give the same ones, best by the same --config.\n\nExample:\n  ${example}`,
     );
+}
+
+/** The running service is called over TLS where the options say how. */
+async function connectAdmin(options: TlsOptions): Promise<void> {
+  const fetch = await fetchOf(options);
+  if (fetch === undefined) return;
+  const { connectAdminPorts } = await import('../../merkle/runtime/service/admin-client.ts');
+  connectAdminPorts({ fetch, showsIdentity: options.clientCert !== undefined || options.clientSvid !== undefined });
 }
 
 /** The configuration that the flags of `command`, the environment and the file give. */

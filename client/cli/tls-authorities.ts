@@ -1,34 +1,104 @@
-/** `--ca`: the certificate authorities of one command, in the place of the system's. */
+/** The options about connections to servers: whom the command trusts there (`--ca`, `--server-id`), and what it shows of itself. */
 import { X509Certificate } from 'node:crypto';
 import type { Command } from 'commander';
 import { formatPem, parsePem, pemBytes } from '../../merkle/pem.ts';
 import { fetchTrusting } from '../../merkle/runtime/service/authority-fetch.ts';
-import { ClientError } from '../errors.ts';
+import { ClientError, usage } from '../errors.ts';
+import { atEnd } from './at-end.ts';
 import { readWhole } from './files.ts';
+import { collect } from './program.ts';
+import { bundleSettingsOf } from './spiffe-files.ts';
 
 const MAX_AUTHORITIES = 1024 * 1024;
 
-export function addCaOption(command: Command): Command {
-  return command.option(
-    '--ca <path>',
-    "certificates (PEM) of the authorities that certify servers, in the place of the system's",
-  );
+/** What the options of `addTlsOptions` give. */
+export interface TlsOptions {
+  readonly ca?: string;
+  readonly clientCert?: string;
+  readonly clientKey?: string;
+  /** True where the option has no value. */
+  readonly clientSvid?: string | true;
+  readonly serverId?: readonly string[];
+  readonly serverBundle?: readonly string[];
+}
+
+export function addTlsOptions(command: Command): Command {
+  return command
+    .option('--ca <path>', "certificates (PEM) of the authorities that certify servers, in the place of the system's")
+    .option('--client-cert <path>', 'certificate chain (PEM) to show to servers that ask for one; needs --client-key')
+    .option('--client-key <path>', 'its private key (PEM)')
+    .option(
+      '--client-svid [socket]',
+      'show the X.509-SVID of this SPIFFE Workload API to servers (default: that of SPIFFE_ENDPOINT_SOCKET)',
+    )
+    .option(
+      '--server-id <spiffe-id>',
+      'SPIFFE ID that servers must have, or a pattern (spiffe://example.org/log/**), in the place of their host names; may be repeated',
+      collect,
+    )
+    .option(
+      '--server-bundle <[domain=]path>',
+      'SPIFFE trust bundle for --server-id, or a file that names its trust domains (default: those of the Workload API of --client-svid); may be repeated',
+      collect,
+    );
 }
 
 /**
- * A `fetch` that trusts the authorities in the file alone; undefined where no file is given.
+ * A `fetch` that connects as the options say; undefined where they say nothing.
  *
- * @throws ClientError `file`
+ * @throws ClientError `file`, `usage`
  */
-export async function fetchOf(ca: string | undefined): Promise<typeof fetch | undefined> {
-  if (ca === undefined) return undefined;
-  // The file may be a pipe, which is read once, and a command may ask twice.
-  const made = fetches.get(ca) ?? fetchTrusting(await certificatesOf(ca));
-  fetches.set(ca, made);
+export async function fetchOf(options: TlsOptions): Promise<typeof fetch | undefined> {
+  const { ca, clientCert, clientKey, clientSvid, serverId, serverBundle } = options;
+  const own = [clientCert, clientKey, clientSvid, serverId, serverBundle];
+  if (ca === undefined && own.every((value) => value === undefined)) return undefined;
+  // A file may be a pipe, which is read once, and a command may ask twice.
+  const key = JSON.stringify([ca, ...own]);
+  const made = fetches.get(key) ?? (await makeFetch(options));
+  fetches.set(key, made);
   return made;
 }
 
 const fetches = new Map<string, typeof fetch>();
+
+async function makeFetch(options: TlsOptions): Promise<typeof fetch> {
+  const { ca, clientCert, clientKey, clientSvid, serverId = [], serverBundle } = options;
+  if (serverId.length > 0 && ca !== undefined) {
+    throw usage('--server-id and --ca are two ways to trust a server: keep one');
+  }
+  if (serverBundle !== undefined && serverId.length === 0)
+    throw usage('--server-bundle is about --server-id: give both');
+  if (clientSvid !== undefined && (clientCert !== undefined || clientKey !== undefined)) {
+    throw usage('--client-svid and --client-cert are two identities: keep one');
+  }
+  if ((clientCert === undefined) !== (clientKey === undefined))
+    throw usage('--client-cert and --client-key belong together');
+  const workloadApi = clientSvid === undefined ? undefined : socketOf(clientSvid);
+  if (serverId.length > 0 && serverBundle === undefined && workloadApi === undefined) {
+    throw usage('--server-id needs the bundles of its trust domain: give --server-bundle, or --client-svid');
+  }
+  const authorities = ca === undefined ? undefined : await certificatesOf(ca);
+  if (clientCert === undefined && workloadApi === undefined && serverId.length === 0)
+    return fetchTrusting(authorities!);
+  const { openOutgoing } = await import('../../merkle/runtime/identity/outgoing.ts');
+  const outgoing = await openOutgoing({
+    named: '--client-',
+    ...(clientCert !== undefined && clientKey !== undefined && { cert: clientCert, key: clientKey }),
+    ...(workloadApi !== undefined && { workloadApi }),
+    ...(authorities !== undefined && { authorities }),
+    spiffeIds: serverId,
+    bundles: serverBundle === undefined ? { workloadApi } : bundleSettingsOf(serverBundle),
+  });
+  atEnd(() => outgoing.close());
+  return outgoing.pool.fetch;
+}
+
+/** @throws ClientError `usage` */
+function socketOf(given: string | true): string {
+  const socket = given === true ? process.env.SPIFFE_ENDPOINT_SOCKET : given;
+  if (socket !== undefined && socket !== '') return socket;
+  throw usage('--client-svid has no socket: give one, or set SPIFFE_ENDPOINT_SOCKET');
+}
 
 /** @returns at least one certificate, in PEM. @throws ClientError `file` */
 export async function certificatesOf(path: string): Promise<readonly string[]> {

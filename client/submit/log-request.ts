@@ -69,7 +69,10 @@ export async function attempt(
     const message = printable(error.message);
     if (error.code === 'too-long') throw new ClientError('bad-reply', message, { cause: error });
     const reason = networkReason(error.cause);
-    if (HOPELESS.test(reason)) throw unusable(url, tlsAdvice(error) ?? printable(reason), error);
+    const advice = tlsAdvice(error);
+    if (advice !== undefined || HOPELESS.test(reason)) {
+      throw unusable(url, printable(advice ?? reason), error);
+    }
     const why = message.startsWith(`${url} `) ? message.slice(url.length + 1) : message;
     return { why, cause: error.cause, sent: !NOTHING_THERE.some((code) => reason.includes(code)) };
   }

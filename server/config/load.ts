@@ -1,11 +1,13 @@
 /** The configuration of one start of a log: `readSettings` with the rules that hold between settings. */
 import { availableParallelism } from 'node:os';
-import { checkPorts } from '../../merkle/runtime/config/groups.ts';
+import { checkAdminAccess, checkPorts } from '../../merkle/runtime/config/groups.ts';
 import { keySpec, ownKey } from '../../merkle/runtime/config/key.ts';
 import { type DeepReadonly, failOn, freeze, type LoadOptions, readSettings } from '../../merkle/runtime/config/load.ts';
 import { checkPublicUrl } from '../../merkle/runtime/config/public-url.ts';
 import { settingsOf } from '../../merkle/runtime/config/settings.ts';
+import { certificateSource, checkOutgoing } from '../../merkle/runtime/config/tls-settings.ts';
 import type { KeySpec } from '../../merkle/runtime/keys/types.ts';
+import type { TlsSource } from '../../merkle/runtime/service/served-tls.ts';
 import { ConfigSchema, type Decoded } from './schema.ts';
 
 /** Durations in milliseconds, sizes in bytes, paths absolute. Frozen at every depth. */
@@ -15,8 +17,8 @@ export type Config = DeepReadonly<
     /** `key` is the default file: an Ed25519 key is made there at the first start. */
     createKey: boolean;
     ed25519Key?: KeySpec;
-    /** Certificate chain and private key, PEM files. */
-    tls?: { cert: string; key: string };
+    /** Undefined: plain HTTP. */
+    tls?: TlsSource;
     ingest: { threads: number; anyCertificate: boolean };
     /** Undefined where everybody may write. */
     identity?: Omit<Decoded['identity'], 'file' | 'access' | 'record'> & {
@@ -56,12 +58,11 @@ function assemble(decoded: Decoded, given: (name: string) => string, problems: s
   const { key, ed25519Key, tls, ingest, secondPlaceS3, identity, ...rest } = decoded;
   const own = ownKey(rest.data, key, problems);
   const bucket = bucketOf(rest.secondPlace, secondPlaceS3, problems);
-  const whose = identityOf(identity, tls.cert !== undefined, problems);
   const second = keySpec('ed25519Key', ed25519Key, problems);
-  if (tls.cert === undefined && tls.key !== undefined)
-    problems.push('"tls.key" is set, but not "tls.cert": TLS needs both');
-  if (tls.cert !== undefined && tls.key === undefined)
-    problems.push('"tls.cert" is set, but not "tls.key": TLS needs both');
+  const certificate = certificateSource('tls', tls, problems);
+  const whose = identityOf(identity, certificate !== undefined, problems);
+  checkAdminAccess(rest.admin, { tls: certificate !== undefined, identity: whose !== undefined }, problems);
+  checkOutgoing(rest.outgoing, problems);
   if (rest.limits.headersTimeout > rest.limits.requestTimeout) {
     problems.push(
       `"limits.headersTimeout" (${given('limits.headersTimeout')}) must not be longer than "limits.requestTimeout" (${given('limits.requestTimeout')})`,
@@ -78,7 +79,7 @@ function assemble(decoded: Decoded, given: (name: string) => string, problems: s
     ...rest,
     ...own,
     ...(second === undefined ? {} : { ed25519Key: second }),
-    ...(tls.cert === undefined || tls.key === undefined ? {} : { tls: { cert: tls.cert, key: tls.key } }),
+    ...(certificate && { tls: certificate }),
     ...(bucket === undefined ? {} : { secondPlaceS3: bucket }),
     ...(whose === undefined ? {} : { identity: whose }),
     ingest: { ...ingest, threads: ingest.threads ?? availableParallelism() },
@@ -104,7 +105,7 @@ function identityOf(identity: Decoded['identity'], hasTls: boolean, problems: st
   }
   if (!hasTls) {
     problems.push(
-      '"identity.file" needs "tls.cert" and "tls.key": a caller proves who it is in the TLS handshake with the log itself. Behind a proxy that ends TLS every caller would be the proxy: let the proxy pass TLS through',
+      '"identity.file" needs "tls.cert" and "tls.key", or "tls.workloadApi": a caller proves who it is in the TLS handshake with the log itself. Behind a proxy that ends TLS every caller would be the proxy: let the proxy pass TLS through',
     );
   }
   return { file, access, ...rest, ...(record.file === undefined ? {} : { record: { ...record, file: record.file } }) };

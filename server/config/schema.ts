@@ -4,11 +4,11 @@
  */
 import { type StaticDecode, Type } from 'typebox';
 import {
-  adminPort,
   bodiesBytesPerAddress,
   bodyGrace,
   bodyRate,
   connectionsPerAddress,
+  identifiedAdminPort,
   logSettings,
   minFree,
   publicPort,
@@ -17,6 +17,7 @@ import {
 } from '../../merkle/runtime/config/groups.ts';
 import { keySettings } from '../../merkle/runtime/config/key.ts';
 import { publicUrl } from '../../merkle/runtime/config/public-url.ts';
+import { outgoingSettings, tlsSettings } from '../../merkle/runtime/config/tls-settings.ts';
 import { choice, count, duration, onOff, path, size, text } from '../../merkle/runtime/config/values.ts';
 
 const opt = Type.Optional;
@@ -52,15 +53,13 @@ export const ConfigSchema = Type.Object({
     danger: 'An old copy of this directory signs a second history: bring copies back with `stele log restore` only.',
   }),
   listen: publicPort(3000),
-  admin: adminPort(
+  admin: identifiedAdminPort(
     3001,
     'metrics, health and freeze',
     'Metrics and health need no token. Freeze and backup need the one in `admin.token` in the data directory, which crosses the network in the clear.',
   ),
-  tls: Type.Object({
-    cert: opt(path({ description: 'Certificate chain (PEM) of the public port. Needs `tls.key`.' })),
-    key: opt(path({ description: 'Private key (PEM) of the public port. Needs `tls.cert`.' })),
-  }),
+  tls: tlsSettings('the public port'),
+  outgoing: outgoingSettings('witnesses'),
   key: keySettings(
     "The log's signing key",
     '`key.pem` in the data directory, an Ed25519 key made at the first start',

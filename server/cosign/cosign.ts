@@ -10,6 +10,7 @@ import { isLoopback } from '../../merkle/loopback.ts';
 import type { VerifierKey } from '../../merkle/note.ts';
 import { type Policy, type PolicyWitness, quorumMet } from '../../merkle/policy.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
+import type { TlsPool } from '../../merkle/runtime/service/tls-pool.ts';
 import type { ServerError } from '../errors.ts';
 import type { TreeReader } from '../tree/reader.ts';
 import { Confirmation } from './confirmation.ts';
@@ -45,6 +46,8 @@ interface CosignerOptions {
   };
   readonly metrics: WitnessMetrics;
   readonly logger: Logger;
+  /** As for `WitnessClient`. */
+  readonly pool?: TlsPool | undefined;
 }
 
 /**
@@ -55,7 +58,7 @@ const LATE_MS = 100;
 
 export class Cosigner {
   readonly #options: CosignerOptions;
-  readonly #client = new WitnessClient();
+  readonly #client: WitnessClient;
   #policy: Policy;
   #witnesses: readonly Witness[];
   #hooks: CosignerHooks | undefined;
@@ -76,6 +79,7 @@ export class Cosigner {
   /** @throws ServerError `policy` */
   constructor(options: CosignerOptions) {
     this.#options = options;
+    this.#client = new WitnessClient(options.pool);
     this.#policy = options.policy;
     const endpoints = endpointsOf(options.policy, options.keys);
     this.#witnesses = endpoints.map((endpoint) => this.#witness(endpoint));

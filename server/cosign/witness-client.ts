@@ -4,11 +4,14 @@
  */
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { ConnectionRefused } from '../../merkle/runtime/service/connection-refused.ts';
+import type { TlsPool } from '../../merkle/runtime/service/tls-pool.ts';
 
 /** Why a witness gave no usable answer: the label of a metric. */
 export type FailureReason =
   | 'unreachable'
   | 'timeout'
+  | 'identity'
   | 'bad-reply'
   | 'unknown-log'
   | 'unknown-key'
@@ -53,6 +56,12 @@ export function isFailed<T extends object>(value: T | Failed): value is Failed {
 export class WitnessClient {
   readonly #http = new HttpAgent({ keepAlive: true });
   readonly #https = new HttpsAgent({ keepAlive: true });
+  readonly #pool: TlsPool | undefined;
+
+  /** @param pool shows an identity, or checks those of witnesses; witnesses by http are then not asked. The caller closes it */
+  constructor(pool?: TlsPool) {
+    this.#pool = pool;
+  }
 
   /** Never rejects. */
   async call(call: WitnessRequest): Promise<Reply | Failed> {
@@ -70,11 +79,14 @@ export class WitnessClient {
     return new Promise((resolve) => {
       const secure = url.startsWith('https:');
       const headers = body === undefined ? {} : { 'content-type': 'text/plain', 'content-length': body.length };
-      const options = { method, headers, agent: secure ? this.#https : this.#http };
       let request: ClientRequest;
       try {
+        if (this.#pool !== undefined && !secure) throw new ConnectionRefused('its URL is not https');
+        const agent = secure ? (this.#pool?.agent() ?? this.#https) : this.#http;
+        const options = { method, headers, agent };
         request = (secure ? httpsRequest : httpRequest)(url, options);
-      } catch {
+      } catch (error) {
+        if (error instanceof ConnectionRefused) return resolve(notAsked(error));
         resolve({ reason: 'unreachable', text: 'has a URL that no request can be sent to' });
         return;
       }
@@ -88,7 +100,8 @@ export class WitnessClient {
       }, timeoutMs);
       request.on('error', (error: NodeJS.ErrnoException) => {
         const stale = retry && request.reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
-        finish(stale ? 'stale' : unreachable(error));
+        if (error instanceof ConnectionRefused) finish(notAsked(error));
+        else finish(stale ? 'stale' : unreachable(error));
       });
       request.on('response', (response) => collect(response, finish));
       request.end(body);
@@ -112,6 +125,10 @@ function collect(response: IncomingMessage, finish: (result: Reply | Failed) => 
     const contentType = response.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
     finish({ status: response.statusCode ?? 0, contentType, body: Buffer.concat(parts) });
   });
+}
+
+function notAsked({ message }: ConnectionRefused): Failed {
+  return { reason: 'identity', text: 'was not asked', detail: ` (${message})` };
 }
 
 function unreachable(error: NodeJS.ErrnoException): Failed {

@@ -4,6 +4,7 @@
  */
 import { MerkleError } from '../../merkle/errors.ts';
 import type { PolicyWitness } from '../../merkle/policy.ts';
+import { printable } from '../../merkle/printable.ts';
 import { type BackOff, backOffMs } from '../../merkle/runtime/service/back-off.ts';
 import { formatAddCheckpoint, parseCosignatures, parseTreeSize, TREE_SIZE_TYPE } from '../../merkle/witness.ts';
 import type { CosignJob } from './job.ts';
@@ -38,6 +39,9 @@ interface WitnessEvents {
   /** The witness says that this job's tree does not extend its own. */
   inconsistent(): Promise<void>;
 }
+
+/** Failures after which the same request may succeed. */
+const PASSING: readonly FailureReason[] = ['unreachable', 'timeout', 'identity'];
 
 const RETRY: BackOff = { firstMs: 100, longestMs: 5000 };
 
@@ -164,7 +168,7 @@ export class Witness {
     }
     this.#answered = job;
     // A witness that refuses the last checkpoint of a frozen log refuses it for ever.
-    const refused = failed !== undefined && failed.reason !== 'unreachable' && failed.reason !== 'timeout';
+    const refused = failed !== undefined && !PASSING.includes(failed.reason);
     if (job.final && refused && this.#job === job) this.#job = undefined;
     this.#ended(started, failed);
   }
@@ -219,7 +223,9 @@ export class Witness {
     return wrong;
   }
 
-  async #refused({ status }: Reply, oldSize: number): Promise<Failed> {
+  async #refused({ status, body }: Reply, oldSize: number): Promise<Failed> {
+    const identity = identityRefusal(status, body);
+    if (identity !== undefined) return identity;
     if (status === 404) return failure('unknown-log', 'does not know this log: its operator must add the verifier key');
     if (status === 403) return failure('unknown-key', 'does not know the keys that this log signs with');
     if (status !== 422) return failure('refused', `answered ${status}`);
@@ -229,6 +235,16 @@ export class Witness {
     return failure('disagrees', 'says that this tree does not extend the one that it has');
   }
 }
+
+/** A witness of Stele begins the reasons about the caller's identity with their code; another 403 is about the log's keys. */
+function identityRefusal(status: number, body: Uint8Array): Failed | undefined {
+  const text = printable(Buffer.from(body.subarray(0, MAX_REASON)).toString('utf8').trim());
+  if (status !== 401 && !(status === 403 && text.startsWith('not-allowed: '))) return undefined;
+  return { reason: 'identity', text: 'does not take the identity of this log', detail: `: ${text}` };
+}
+
+/** Bytes of a reason that are shown. */
+const MAX_REASON = 500;
 
 const STUCK =
   'refuses each tree that follows the empty tree of this log, which it has stored (Sunlight up to 0.8.1 does so): its ' +

@@ -1,18 +1,21 @@
 /**
  * The operator's HTTP server, on a port of its own that is bound to loopback by default. It takes no calls of web pages. Reading
- * needs no token; what changes the log needs `Authorization: Bearer <admin token>` (merkle/runtime/service/operator-guard.ts).
+ * needs no token; what changes the log needs `Authorization: Bearer <admin token>`, or an identity that the access policy names for it
+ * (merkle/runtime/service/operator-guard.ts).
  */
 import type { IncomingMessage } from 'node:http';
 import { isAbsolute } from 'node:path';
+import type { Gate } from '../../merkle/runtime/identity/gate.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { type App, type Route, RouteError, serveRoutes } from '../../merkle/runtime/service/app.ts';
 import { ClientAddresses } from '../../merkle/runtime/service/client-address.ts';
 import { createHttpServer } from '../../merkle/runtime/service/http-server.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
-import { operatorGuard, pageGuard } from '../../merkle/runtime/service/operator-guard.ts';
+import { guardReads, OperatorRefused, operatorGuard, pageGuard } from '../../merkle/runtime/service/operator-guard.ts';
 import { OPERATOR_BODY_BYTES, OPERATOR_LIMITS } from '../../merkle/runtime/service/operator-limits.ts';
 import { probeRoutes } from '../../merkle/runtime/service/probes.ts';
 import { RequestBodies } from '../../merkle/runtime/service/request-bodies.ts';
+import type { TlsPair } from '../../merkle/runtime/service/tls-files.ts';
 import { RequestError, requestError, ServerError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import { isShardOrder, type ShardOrder } from '../shards/shard-order.ts';
@@ -20,10 +23,15 @@ import { bodyError, errorAnswer, json, refusalAnswer, toRequestError } from './a
 
 const MIN_TOKEN = 16;
 const RETRY = { retryAfter: 1000 };
+const CODES = { 401: 'unauthorized', 403: 'forbidden', 503: 'unavailable' } as const;
 
 interface AdminOptions {
-  /** Bearer token of the calls that change the log, at least 16 characters. */
-  readonly token: string;
+  /** Bearer token of the calls that change the log, at least 16 characters. Undefined: calls with the token are refused. */
+  readonly token: string | undefined;
+  /** Operators are known by their identity, too. */
+  readonly gate?: Gate | undefined;
+  /** Undefined: plain HTTP. */
+  readonly tls?: TlsPair | undefined;
   /** Further names by which the port is called, in the header `Host`. */
   readonly hosts?: readonly string[];
   /** What needs the operator besides the log's own alarms, one sentence each. */
@@ -53,22 +61,25 @@ export interface Operated {
  * @throws ServerError `config` where the token is shorter than 16 characters
  */
 export function createAdminApp(log: Operated, options: AdminOptions, metrics: Metrics, logger: Logger): App {
-  if (options.token.length < MIN_TOKEN) {
+  if (options.token !== undefined && options.token.length < MIN_TOKEN) {
     throw new ServerError('config', `the admin token is shorter than ${MIN_TOKEN} characters: make a longer one`);
   }
   const ofPages = pageGuard(options.hosts ?? [], 'admin.hosts');
-  const guard = operatorGuard(options.token, ofPages);
+  const guard = operatorGuard({ ofPages, token: options.token, gate: options.gate });
   const clients = new ClientAddresses([]);
   const bodies = new RequestBodies({ limits: () => OPERATOR_LIMITS, clients, refuse: bodyError });
   const refuse = (error: unknown) => {
+    if (error instanceof OperatorRefused) {
+      const { status, message, headers } = error.refusal;
+      const answer = errorAnswer(new RequestError(CODES[status], message), RETRY);
+      return { ...answer, headers: { ...answer.headers, ...headers } };
+    }
     // Only the operator gets these messages, which are written for the operator.
     const shown = error instanceof ServerError || error instanceof RuntimeError;
     const known = shown ? new RequestError('internal', error.message) : toRequestError(error);
     if (!shown && known !== error && !(error instanceof RouteError))
       logger.error({ err: error }, 'an admin request failed');
-    const answer = errorAnswer(known, RETRY);
-    if (known.code !== 'unauthorized') return answer;
-    return { ...answer, headers: { ...answer.headers, 'www-authenticate': 'Bearer' } };
+    return errorAnswer(known, RETRY);
   };
 
   /** A call that needs the token; `act` returns what is told of it. */
@@ -76,8 +87,7 @@ export function createAdminApp(log: Operated, options: AdminOptions, metrics: Me
     method: 'POST',
     path,
     answer: async (call) => {
-      const refused = guard(call.request);
-      if (refused !== undefined) throw requestError('unauthorized', refused);
+      await guard(call.request, 'admin');
       const { bytes, release } = await call.body(OPERATOR_BODY_BYTES);
       release();
       return json(JSON.stringify(await act(bytes)));
@@ -110,8 +120,21 @@ export function createAdminApp(log: Operated, options: AdminOptions, metrics: Me
     const refused = request.method === 'POST' ? undefined : ofPages(request);
     if (refused !== undefined) throw requestError('forbidden', refused);
   };
-  return serveRoutes({ routes, admit, refuse, readBody: (request, limit) => bodies.read(request, limit) }, (handler) =>
-    createHttpServer({ limits: () => OPERATOR_LIMITS, clients, bodies, handler, refuse: refusalAnswer }),
+  const app = {
+    routes: guardReads(routes, guard),
+    admit,
+    refuse,
+    readBody: (request: IncomingMessage, limit: number) => bodies.read(request, limit),
+  };
+  return serveRoutes(app, (handler) =>
+    createHttpServer({
+      limits: () => OPERATOR_LIMITS,
+      clients,
+      bodies,
+      handler,
+      tls: options.tls,
+      refuse: refusalAnswer,
+    }),
   );
 }
 

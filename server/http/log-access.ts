@@ -82,5 +82,8 @@ export async function checkAccess({ file, access }: IdentityConfig): Promise<voi
 }
 
 async function readAccessPolicy(file: string): Promise<AccessPolicy> {
-  return await loadAccessPolicy(readSmallFile(file, file, MAX_ACCESS_POLICY), { file, actions: ['write', 'admin'] });
+  return await loadAccessPolicy(readSmallFile(file, file, MAX_ACCESS_POLICY), {
+    file,
+    actions: ['write', 'admin', 'read'],
+  });
 }

@@ -10,6 +10,7 @@
 import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { type PolicyWitness, quorumMet } from '../../merkle/policy.ts';
 import { EMPTY_ROOT } from '../../merkle/rfc6962.ts';
+import { openConfiguredOutgoing } from '../../merkle/runtime/identity/outgoing.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import { formatAddCheckpoint } from '../../merkle/witness.ts';
 import type { Config } from '../config/load.ts';
@@ -39,7 +40,8 @@ export async function askWitnessesOf(config: Config, shard: FurtherShard, logger
   const policy = await readPolicy(config.policy);
   if (policy.witnesses.length === 0) return { witnesses: [], quorum: true };
   const { signer } = await openShardSigner(config, shard, policy, { logger });
-  const client = new WitnessClient();
+  const outgoing = await openConfiguredOutgoing(config.outgoing, logger);
+  const client = new WitnessClient(outgoing?.pool);
   try {
     const note = encodeUtf8(await signer.sign({ size: 0, root: EMPTY_ROOT }));
     const body = formatAddCheckpoint({ oldSize: 1, proof: [], note });
@@ -60,6 +62,7 @@ export async function askWitnessesOf(config: Config, shard: FurtherShard, logger
     return { witnesses, quorum: quorumMet(policy, (witness) => knowing.has(witness)) };
   } finally {
     client.close();
+    await outgoing?.close();
     await signer.close();
   }
 }

@@ -103,7 +103,7 @@ export async function makeWitness(
   const metrics = new Metrics({ process: false });
   const opened = await openWitness({ config, logger: silent, onFatal: () => {}, metrics, ...options.open });
   for (const log of logs) if (opened.logs.get(log.origin) === undefined) await opened.logs.add(log.vkey);
-  const app = injectable(createApp(opened.witness, opened.live, config, metrics, silent));
+  const app = injectable(createApp(opened.witness, opened.live, { ...config, tls: undefined }, metrics, silent));
   let closed: Promise<void> | undefined;
   const close = () => {
     closed ??= (async () => {

@@ -4,7 +4,7 @@ import type { FollowedLog } from '../../follow/types.ts';
 import { formatMonitoredLogs } from '../../trust/monitor-config.ts';
 import { followedDirs } from '../followed-trust.ts';
 import { note, warn } from '../report.ts';
-import { addCaOption, fetchOf } from '../tls-authorities.ts';
+import { addTlsOptions, fetchOf, type TlsOptions } from '../tls-authorities.ts';
 
 const HELP = `
 Prints a MonitorConfig (sigstore/protobuf-specs) in JSON: where each log is read, its origin, and version 2 of Rekor's API. The
@@ -19,17 +19,17 @@ export function monitorLogsCommand(): Command {
   const command = new Command('logs')
     .description('Print the logs of a monitor as a monitor configuration of Sigstore')
     .option('--config <path>', "the monitor's configuration", 'monitor.yaml');
-  return addCaOption(command).addHelpText('after', HELP).action(printLogs);
+  return addTlsOptions(command).addHelpText('after', HELP).action(printLogs);
 }
 
-async function printLogs(options: { readonly config: string; readonly ca?: string }): Promise<void> {
+async function printLogs(options: TlsOptions & { readonly config: string }): Promise<void> {
   const [{ loadMonitorConfig }, { readShards }, { readLocation }] = await Promise.all([
     import('../../monitor/config/load-monitor.ts'),
     import('../../follow/shards.ts'),
     import('../../monitor/store/read-location.ts'),
   ]);
   const { logs, shards } = loadMonitorConfig(options.config, followedDirs({}));
-  const fetch = await fetchOf(options.ca);
+  const fetch = await fetchOf(options);
   const all: FollowedLog[] = [...logs];
   for (const source of shards) {
     const read: typeof readLocation = (location, limit, signal) => readLocation(location, limit, signal, fetch);

@@ -21,9 +21,9 @@ import { readWhole } from '../files.ts';
 import { withProgress } from '../progress.ts';
 import { note, printJson, reportError } from '../report.ts';
 import { stopSignals } from '../signals.ts';
-import { addCaOption, fetchOf } from '../tls-authorities.ts';
+import { addTlsOptions, fetchOf, type TlsOptions } from '../tls-authorities.ts';
 
-interface TestOptions {
+interface TestOptions extends TlsOptions {
   readonly config?: string;
   readonly rule?: string;
   readonly bundle?: string;
@@ -32,7 +32,6 @@ interface TestOptions {
   readonly from?: string;
   readonly to?: string;
   readonly all?: boolean;
-  readonly ca?: string;
   readonly json?: boolean;
 }
 
@@ -67,7 +66,7 @@ export function monitorTestCommand(): Command {
     .option('--from <index>', 'first entry of the log', '0')
     .option('--to <index>', 'the entry after the last one (default: the end of the log)')
     .option('--all', 'show entries that do not alert too');
-  return addCaOption(command)
+  return addTlsOptions(command)
     .option('--json', 'print the result as JSON; of a log, one line an entry')
     .addHelpText('after', HELP)
     .action(test);
@@ -147,7 +146,7 @@ async function entryFile(path: string): Promise<Tried> {
 }
 
 async function tryLog({ rules, trust }: Tested, location: string, options: TestOptions): Promise<boolean> {
-  const source = openSource(location, { fetch: await fetchOf(options.ca) });
+  const source = openSource(location, { fetch: await fetchOf(options) });
   const engine = new RuleEngine(rules, trust);
   const stopped = new AbortController();
   void stopSignals().then(() => stopped.abort());

@@ -17,18 +17,17 @@ import { followedDirs } from '../followed-trust.ts';
 import { fetchNews, interruptible } from '../refresh-trust.ts';
 import { warn } from '../report.ts';
 import { onHangUp, stopSignals } from '../signals.ts';
-import { addCaOption, fetchOf } from '../tls-authorities.ts';
+import { addTlsOptions, fetchOf, type TlsOptions } from '../tls-authorities.ts';
 import type { TrustOptions } from '../trust-options.ts';
 import { monitorAckCommand } from './monitor-ack.ts';
 import { monitorLogsCommand } from './monitor-logs.ts';
 import { monitorTestCommand } from './monitor-test.ts';
 
-interface MonitorOptions extends Pick<TrustOptions, 'trust'> {
+interface MonitorOptions extends Pick<TrustOptions, 'trust'>, TlsOptions {
   readonly config: string;
   readonly once?: boolean;
   readonly fromNow?: boolean;
   readonly fromStart?: boolean;
-  readonly ca?: string;
   readonly json?: boolean;
 }
 
@@ -52,7 +51,7 @@ Examples:
   stele monitor ack 1f6d… --until 2027-01-01 --reason 'our release of May, signed by hand'`;
 
 export function monitorCommand(): Command {
-  const command = addCaOption(new Command('monitor'))
+  const command = addTlsOptions(new Command('monitor'))
     .description('Follow logs: tell when somebody unexpected signs in your name, or when a log lies')
     .helpCommand(false)
     // A flag after a subcommand belongs to the subcommand.
@@ -80,7 +79,7 @@ async function monitor(options: MonitorOptions): Promise<void> {
     import('../../monitor/reloading.ts'),
   ]);
   const load = () => withAuthorities(loadMonitorConfig(options.config, followedDirs(options)), options.ca);
-  const fetch = await fetchOf(options.ca);
+  const fetch = await fetchOf(options);
   const config = await withNews(load, fetch);
   const out = new Output(config, options.json === true);
   const start = options.fromNow ? 'now' : options.fromStart ? 'start' : undefined;

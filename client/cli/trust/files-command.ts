@@ -23,7 +23,7 @@ import { noteRetry } from '../log-options.ts';
 import { print, warn } from '../report.ts';
 import { type DescribeOptions, describeShards, type Shards } from '../rotate/described-shards.ts';
 import { addSettings, configOf, type ServerMain } from '../settings-flags.ts';
-import { addCaOption, fetchOf } from '../tls-authorities.ts';
+import { addTlsOptions, fetchOf, type TlsOptions } from '../tls-authorities.ts';
 
 /** `--help` lists these settings; the command takes all settings. */
 const SHOWN = ['data', 'public-url', 'policy'];
@@ -45,12 +45,11 @@ Examples:
   stele trust files trust --data /var/lib/stele --public-url https://log.example.com
   stele trust files trust --log https://log.example.com --log-key 'log.example.com+1a2b3c4d+AbCd…' --policy policy`;
 
-interface FilesOptions {
+interface FilesOptions extends TlsOptions {
   readonly log?: string;
   readonly logKey?: readonly string[];
   readonly policy?: string;
   readonly validFrom?: string;
-  readonly ca?: string;
   readonly force?: boolean;
   readonly json?: boolean;
 }
@@ -69,7 +68,7 @@ export function filesCommand(server: ServerMain): Command {
       'with --log: its verifier keys, the one that it signs entries with first; or files with one',
     )
     .option('--valid-from <time>', 'when the key becomes valid (RFC 3339; default: before all that it has signed)');
-  return addCaOption(command)
+  return addTlsOptions(command)
     .option('--force', 'replace files with another content')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', HELP)
@@ -146,7 +145,8 @@ async function ownLog({ logKey }: FilesOptions, command: Command, server: Server
 }
 
 /** A log that serves its checkpoint. @throws ClientError `usage`, `log-key`, `file`, `bad-checkpoint`, and those of requests */
-async function otherLog(given: string, { logKey, policy, ca }: FilesOptions, known: Known): Promise<Shards> {
+async function otherLog(given: string, options: FilesOptions, known: Known): Promise<Shards> {
+  const { logKey, policy } = options;
   const [own, ...others] = await Promise.all((logKey ?? []).map(keyOf));
   if (own === undefined)
     throw usage('--log needs --log-key: others will trust the log by what you write, so ask its operator for the key');
@@ -154,9 +154,9 @@ async function otherLog(given: string, { logKey, policy, ca }: FilesOptions, kno
   if (others.some(({ name }) => name !== origin))
     throw usage('the keys of --log-key have different names: give those of one log');
   const url = parseLogUrl(given);
-  const fetch = await fetchOf(ca);
-  const options = { timeoutMs: TIMEOUT_MS, ...(fetch && { fetch }) };
-  const source = openSource(url, options);
+  const fetch = await fetchOf(options);
+  const requests = { timeoutMs: TIMEOUT_MS, ...(fetch && { fetch }) };
+  const source = openSource(url, requests);
   try {
     const bytes = await source.checkpoint().catch((error: unknown): never => {
       if (!(error instanceof ClientError) || error.code !== 'missing') throw error;
@@ -176,7 +176,7 @@ async function otherLog(given: string, { logKey, policy, ca }: FilesOptions, kno
     const reached = info?.url !== undefined && isLoopback(url) ? parseLogUrl(info.url) : url;
     checkReachable(reached, origin);
     const only = { origin, url: reached, verifierKeys: keys.map(formatVerifierKey), status: 'open', size: 0 } as const;
-    const isRaw = info === undefined ? !(await isRekor(url, options)) : info.raw;
+    const isRaw = info === undefined ? !(await isRekor(url, requests)) : info.raw;
     return describeShards([only], { ...known, entries: isRaw ? 'raw' : 'signed', policy: await textOf(policy) });
   } finally {
     await source.close();

@@ -15,7 +15,7 @@ import { counted } from '../counted.ts';
 import { readWhole } from '../files.ts';
 import { interruptible } from '../refresh-trust.ts';
 import { print, warn } from '../report.ts';
-import { addCaOption, fetchOf } from '../tls-authorities.ts';
+import { addTlsOptions, fetchOf, type TlsOptions } from '../tls-authorities.ts';
 import { type TrustOptions, trustDirOf } from '../trust-options.ts';
 
 const USE_HELP = `
@@ -31,10 +31,9 @@ Examples:
   stele trust use https://log.example.com/trust --root root.json
   stele trust use https://log.example.com/trust --root 5.root.json --trust ./trust --json`;
 
-interface FollowOptions extends Pick<TrustOptions, 'trust'> {
+interface FollowOptions extends Pick<TrustOptions, 'trust'>, TlsOptions {
   readonly root: string;
   readonly force?: boolean;
-  readonly ca?: string;
   readonly json?: boolean;
 }
 
@@ -55,8 +54,8 @@ export function followCommands(): readonly Command[] {
     .description('Follow the repository no longer, and remove the local trust')
     .addHelpText('after', '\nExample:\n  stele trust forget');
   return [
-    addCaOption(use).action(useRepository),
-    addCaOption(update).action(updateRepository),
+    addTlsOptions(use).action(useRepository),
+    addTlsOptions(update).action(updateRepository),
     show.action(showRepository),
     forget.action(forgetRepository),
   ];
@@ -75,7 +74,7 @@ async function useRepository(given: string, options: FollowOptions): Promise<voi
   const file = await readWhole(options.root, TUF_LIMITS.file.root, 'a root');
   const { signed: root } = acceptRoot(file, printable(options.root));
   await interruptible(async (signal) => {
-    await useTrust(store, url, file, { fetch: await fetchOf(options.ca), signal });
+    await useTrust(store, url, file, { fetch: await fetchOf(options), signal });
   });
   const trust = current(store);
   print(options.json, { ...facts(trust), named: { version: root.version, sha256: hexSha256(file) } }, [
@@ -98,7 +97,7 @@ async function updateRepository(options: FollowOptions): Promise<void> {
   const store = new TrustStore(trustDirOf(options));
   const before = store.read();
   const changed = await interruptible(
-    async (signal) => await updateTrust(store, { fetch: await fetchOf(options.ca), signal }),
+    async (signal) => await updateTrust(store, { fetch: await fetchOf(options), signal }),
   );
   const trust = current(store);
   const was =

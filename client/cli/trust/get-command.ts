@@ -10,7 +10,7 @@ import { followedTarget } from '../followed-files.ts';
 import { followedTrust } from '../followed-trust.ts';
 import { interruptible } from '../refresh-trust.ts';
 import { print, writeOut } from '../report.ts';
-import { addCaOption, fetchOf } from '../tls-authorities.ts';
+import { addTlsOptions, fetchOf, type TlsOptions } from '../tls-authorities.ts';
 import { addTrustOptions, type TrustOptions, trustDirOf } from '../trust-options.ts';
 
 const HELP = `
@@ -23,9 +23,8 @@ Examples:
   stele trust get policy
   stele trust get policies/admission.yaml --out admission.yaml`;
 
-interface GetOptions extends TrustOptions {
+interface GetOptions extends TrustOptions, TlsOptions {
   readonly out?: string;
-  readonly ca?: string;
   readonly json?: boolean;
 }
 
@@ -36,7 +35,7 @@ export function getCommand(): Command {
     .option('--out <path>', 'write it to this file, in the place of stdout')
     .option('--json', 'print what was written as JSON; needs --out')
     .addHelpText('after', HELP);
-  return addCaOption(addTrustOptions(get)).action(getTarget);
+  return addTlsOptions(addTrustOptions(get)).action(getTarget);
 }
 
 async function getTarget(name: string, options: GetOptions): Promise<void> {
@@ -82,7 +81,7 @@ async function targetOf(name: string, options: GetOptions): Promise<Uint8Array> 
 async function fetchTarget(name: string, options: GetOptions): Promise<Uint8Array> {
   const store = new TrustStore(trustDirOf(options));
   await interruptible(async (signal) => {
-    await updateTrust(store, { fetch: await fetchOf(options.ca), signal, target: name });
+    await updateTrust(store, { fetch: await fetchOf(options), signal, target: name });
   });
   const trust = followedTrust(options);
   if (trust === undefined) throw notFollowed(store.dir);

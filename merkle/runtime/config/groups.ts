@@ -4,7 +4,7 @@ import { Type } from 'typebox';
 import { PROXY_RANGES } from '../service/client-address.ts';
 import { LOG_FORMATS, LOG_LEVELS } from '../service/logger.ts';
 import type { Address } from '../service/ports.ts';
-import { type About, choice, count, duration, list, size, text } from './values.ts';
+import { type About, choice, count, duration, list, onOff, path, size, text } from './values.ts';
 
 const ADDRESS = /^[A-Za-z0-9.:-]+$/;
 
@@ -33,11 +33,87 @@ export function hosts(group: string) {
 }
 
 export function adminPort(standard: number, description: string, danger: string) {
-  return Type.Object({
+  return Type.Object(adminMembers(standard, description, danger));
+}
+
+function adminMembers(standard: number, description: string, danger: string) {
+  return {
     host: host({ description: `Address of the admin port: ${description}.`, default: '127.0.0.1', danger }),
     port: port({ description: 'The admin port; 0 takes a free one.', default: standard }),
     hosts: hosts('admin'),
+  };
+}
+
+/** The admin port of a service whose operators may be known by their identity. */
+export function identifiedAdminPort(standard: number, description: string, danger: string) {
+  return Type.Object({
+    ...adminMembers(standard, description, danger),
+    tls: onOff({
+      description:
+        'The admin port speaks TLS with the certificate of `tls`. With `identity.file`, its calls then need the action `admin` of the access policy, and reading metrics and lists needs `read`; `/healthz` and `/readyz` need nothing.',
+      default: false,
+    }),
+    token: onOff({
+      description:
+        'Calls with the token in `admin.token` in the data directory are taken, besides those by identity. With `false` no token is made, and one is refused.',
+      default: true,
+      danger: 'The token has no end: anybody who reads it can make these calls.',
+    }),
   });
+}
+
+/** The files that say who may call a service. @param calls what needs an identity then */
+export function identityFiles(calls: string) {
+  return Type.Object({
+    file: Type.Optional(
+      path({
+        description: `Requires an identity of callers: a file that says whose identities are taken (docs/identity.md). It is about ${calls}. Needs \`identity.access\` and \`tls\`.`,
+        defaultText: 'none: everybody who reaches the port may call',
+      }),
+    ),
+    access: Type.Optional(
+      path({
+        description: 'Access policy: who may call for what (docs/identity.md). A reload reads it again.',
+        defaultText: 'none',
+        danger: 'What no rule allows is refused.',
+      }),
+    ),
+  });
+}
+
+/** The two files, or neither. Mistakes go to `problems`. @param hasTls whether the service has a certificate */
+export function identityFilesOf(
+  { file, access }: { readonly file?: string; readonly access?: string },
+  hasTls: boolean,
+  problems: string[],
+): { readonly file: string; readonly access: string } | undefined {
+  if (file !== undefined && access === undefined)
+    problems.push('"identity.file" also needs "identity.access", which says who may call for what');
+  if (file === undefined && access !== undefined)
+    problems.push('"identity.access" also needs "identity.file", which says whose identities are taken');
+  if (file === undefined || access === undefined) return undefined;
+  if (!hasTls)
+    problems.push('"identity.file" needs a certificate in "tls": a caller shows who it is in the TLS handshake');
+  return { file, access };
+}
+
+interface AdminAccess {
+  readonly tls: boolean;
+  readonly token: boolean;
+}
+
+/** Mistakes of the admin port go to `problems`. @param has what the service has besides */
+export function checkAdminAccess(
+  admin: AdminAccess,
+  has: { readonly tls: boolean; readonly identity: boolean },
+  problems: string[],
+): void {
+  if (admin.tls && !has.tls) problems.push('"admin.tls" is true, but "tls" has no certificate');
+  if (!admin.token && !(has.identity && admin.tls)) {
+    problems.push(
+      '"admin.token" is false, so nobody could call: set "identity.file", "identity.access" and "admin.tls", which take operators by identity',
+    );
+  }
 }
 
 /** One port for two servers is a mistake, which `problems` gets. */

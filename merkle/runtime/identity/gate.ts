@@ -16,7 +16,7 @@ interface GateOptions {
 }
 
 /** How a refusal goes out over HTTP. */
-export interface GateRefusal {
+interface GateRefusal {
   readonly status: 401 | 403 | 503;
   /** For programs. */
   readonly code: IdentityError['code'];

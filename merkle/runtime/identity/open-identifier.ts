@@ -99,9 +99,9 @@ async function openTokens(
   return { tokens: { kinds, verify }, problems: () => verifier.problems };
 }
 
-/** @throws RuntimeError `config`, `file` */
-function readAuthorities(file: string): Certificate[] {
-  const wrong = (why: string) => new RuntimeError('config', `\`clientCa\`: ${printable(file)} ${why}`);
+/** The authorities in a file (PEM). @param setting names the file in messages. @throws RuntimeError `config`, `file` */
+export function readAuthorities(file: string, setting = 'clientCa'): Certificate[] {
+  const wrong = (why: string) => new RuntimeError('config', `\`${setting}\`: ${printable(file)} ${why}`);
   const text = readTextFile(file, file, MAX_CLIENT_CA);
   try {
     const blocks = parsePem(text);

@@ -8,9 +8,26 @@ import { text } from 'node:stream/consumers';
 import { readOwner } from '../disk/lock.ts';
 import { RuntimeError } from '../runtime-errors.ts';
 import { readAdminToken } from './admin-token.ts';
+import { connectionRefused } from './connection-refused.ts';
+import { networkReason } from './fetch.ts';
 
 /** Calls the admin port with the token; resolves with the JSON of a 200. */
 export type AdminCall = <T>(method: 'GET' | 'POST', path: string, body?: object) => Promise<T>;
+
+/** How a command connects to an admin port that speaks TLS. */
+export interface AdminConnection {
+  /** Checks the port, and shows an identity where the command has one. */
+  readonly fetch: typeof fetch;
+  /** The caller is known by its identity: the token is not sent. */
+  readonly showsIdentity: boolean;
+}
+
+let connection: AdminConnection | undefined;
+
+/** For one command, whose calls all go to one service: calls of https admin ports go over this connection from now on. */
+export function connectAdminPorts(by: AdminConnection): void {
+  connection = by;
+}
 
 interface Owned {
   /** The data directory. */
@@ -48,12 +65,20 @@ async function callAdmin<T>(owned: Owned, url: URL, method: string, body?: objec
   throw owned.error(String(answer.message ?? `status ${reply.status}`), reply.status);
 }
 
-/** Not `fetch`: it gives up when no answer comes within five minutes. */
-async function send({ tokenFile, service, timeoutMs = 0, error }: Owned, url: URL, method: string, body: string) {
-  const authorization = `Bearer ${await readAdminToken(tokenFile)}`;
+interface Sent {
+  readonly status: number;
+  readonly text: string;
+}
+
+async function send(owned: Owned, url: URL, method: string, body: string): Promise<Sent> {
+  const { tokenFile, service, error } = owned;
+  const token = connection?.showsIdentity === true ? '' : await readAdminToken(tokenFile);
+  const authorization = token === '' ? {} : { authorization: `Bearer ${token}` };
   const json = body === '' ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
+  const headers = { ...authorization, ...json };
+  if (url.protocol === 'https:') return await sendSecure(owned, url, { method, headers: headers as never, body });
   try {
-    const call = request(url, { method, headers: { authorization, ...json }, timeout: timeoutMs });
+    const call = request(url, { method, headers, timeout: owned.timeoutMs ?? 0 });
     call.on('timeout', () => call.destroy(new Error('timeout')));
     call.end(body);
     const [reply] = (await once(call, 'response')) as [IncomingMessage];
@@ -61,6 +86,26 @@ async function send({ tokenFile, service, timeoutMs = 0, error }: Owned, url: UR
   } catch (cause) {
     const what = `the running ${service}'s admin port at ${url.origin} does not answer`;
     throw error(`${what}. Run this on the machine where the ${service} runs.`, undefined, { cause });
+  }
+}
+
+async function sendSecure({ service, error, timeoutMs }: Owned, url: URL, init: RequestInit): Promise<Sent> {
+  const port = `the running ${service}'s admin port at ${url.origin}`;
+  if (connection === undefined) {
+    throw error(
+      `${port} speaks TLS: say by --ca or --server-id which server it must be, and by --client-svid or --client-cert who you are.`,
+      undefined,
+    );
+  }
+  const signal = timeoutMs === undefined ? {} : { signal: AbortSignal.timeout(timeoutMs) };
+  try {
+    const reply = await connection.fetch(url, { ...init, ...signal });
+    return { status: reply.status, text: await reply.text() };
+  } catch (cause) {
+    const refused = connectionRefused(cause);
+    const why =
+      refused === undefined ? `does not answer: ${networkReason(cause)}` : `was not asked: ${refused.message}`;
+    throw error(`${port} ${why}.`, undefined, { cause });
   }
 }
 

@@ -6,7 +6,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { RuntimeError } from '../runtime-errors.ts';
-import { ConnectionRefused } from './connection-refused.ts';
+import { connectionRefused } from './connection-refused.ts';
 
 interface FetchOptions {
   /** Most bytes of the body, after its content encoding is undone. */
@@ -67,9 +67,9 @@ export async function fetchBounded(url: string, options: FetchOptions): Promise<
     if (cause instanceof RuntimeError) throw cause;
     if (signal?.aborted) throw aborted();
     if (late) throw new RuntimeError('network', `${url} gave no whole answer within ${timeoutMs / 1000} s`, { cause });
-    if (cause instanceof ConnectionRefused || (cause as Error).cause instanceof ConnectionRefused) {
-      const { message } = cause instanceof ConnectionRefused ? cause : ((cause as Error).cause as Error);
-      throw new RuntimeError('network', `${url} was not asked: ${message}`, { cause });
+    const refused = connectionRefused(cause);
+    if (refused !== undefined) {
+      throw new RuntimeError('network', `${url} was not asked: ${refused.message}`, { cause });
     }
     throw new RuntimeError('network', `${url} does not answer: ${networkReason(cause)}`, { cause });
   } finally {

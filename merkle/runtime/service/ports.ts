@@ -71,7 +71,7 @@ export async function tryPorts(addresses: readonly (readonly [setting: string, a
 
 interface Ports {
   readonly public: { readonly app: App; readonly at: Address; readonly tls?: boolean };
-  readonly admin: { readonly app: App; readonly at: Address };
+  readonly admin: { readonly app: App; readonly at: Address; readonly tls?: boolean };
 }
 
 /**
@@ -82,7 +82,7 @@ interface Ports {
 export async function openPorts(ports: Ports, lock: DirLock): Promise<{ url: string; adminUrl: string }> {
   const { public: open, admin } = ports;
   try {
-    const adminUrl = await listen(admin.app, admin.at, 'admin');
+    const adminUrl = await listen(admin.app, admin.at, 'admin', admin.tls);
     const url = await listen(open.app, open.at, 'listen', open.tls);
     await lock.announce(adminUrl);
     return { url, adminUrl };

@@ -4,10 +4,10 @@ import { type Server as HttpsServer, Server as TlsServer } from 'node:https';
 import type { Logger } from './logger.ts';
 import type { Reloads } from './reloads.ts';
 import { contextOf, factsOf, readTls, type TlsFacts, type TlsFiles, type TlsPair, TlsWatch } from './tls-files.ts';
-import type { TlsIdentity } from './tls-identity.ts';
+import { svidIdentity, type TlsIdentity } from './tls-identity.ts';
 
 /** Where the certificate comes from. */
-export type TlsSource = TlsFiles;
+export type TlsSource = (TlsFiles & { readonly workloadApi?: undefined }) | { readonly workloadApi: string };
 
 interface ServedOptions {
   /** Ask clients for a certificate, and take any: requests are then refused one by one, in HTTP. Default false. */
@@ -28,7 +28,9 @@ export class ServedTls {
 
   /** @throws RuntimeError `config`, `file`, `svid` */
   static async open(source: TlsSource, options: ServedOptions): Promise<ServedTls> {
-    return new ServedTls(options, await readTls(source), { files: source });
+    if (source.workloadApi === undefined) return new ServedTls(options, await readTls(source), { files: source });
+    const svid = await svidIdentity({ workloadApi: source.workloadApi }, { logger: options.logger });
+    return new ServedTls(options, svid.current(), { svid });
   }
 
   private constructor(options: ServedOptions, pair: TlsPair, from: { files?: TlsFiles; svid?: TlsIdentity }) {
@@ -78,7 +80,7 @@ export class ServedTls {
 
   /** Reads these files now. @throws RuntimeError `config`, `file`: they cannot be used, and the certificate before stays */
   async use(source: TlsSource): Promise<void> {
-    await this.#files?.use(source);
+    if (this.#files !== undefined && source.workloadApi === undefined) await this.#files.use(source);
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,7 @@
 /** What this end of a TLS connection shows of itself, as a server or as a client: a certificate chain and its key, the newest each time. */
 import { X509Certificate } from 'node:crypto';
+import { formatPem } from '../../pem.ts';
+import type { SourceDependencies, Svid, SvidSettings } from '../identity/spiffe/types.ts';
 import { RuntimeError } from '../runtime-errors.ts';
 import { readTls, type TlsPair, TlsWatch } from './tls-files.ts';
 
@@ -56,4 +58,27 @@ export async function fileIdentity(
     },
     close: async () => watch.close(),
   };
+}
+
+/**
+ * The X.509-SVID of a Workload API.
+ * @throws RuntimeError `svid`: the Workload API gives none
+ */
+export async function svidIdentity(
+  settings: SvidSettings,
+  dependencies: SourceDependencies = {},
+): Promise<TlsIdentity> {
+  // gRPC is slow to load.
+  const { openSvidSource } = await import('../identity/spiffe/open-sources.ts');
+  const source = await openSvidSource(settings, dependencies);
+  return {
+    current: () => pairOf(source.current()),
+    onChange: (listener) => source.onChange(listener),
+    close: () => source.close(),
+  };
+}
+
+function pairOf({ chain, key }: Svid): TlsPair {
+  const cert = chain.map((der) => formatPem('CERTIFICATE', der)).join('');
+  return { cert, key: key.export({ format: 'pem', type: 'pkcs8' }) as string };
 }

@@ -14,19 +14,20 @@ import https from 'node:https';
 import type { LookupFunction } from 'node:net';
 import type { Duplex } from 'node:stream';
 import tls, { type ConnectionOptions, type TLSSocket } from 'node:tls';
+import type { Certificate } from '../../x509/certificate.ts';
+import { peerChain } from '../identity/spiffe/peer-chain.ts';
 import { sendBy } from './authority-fetch.ts';
 import { ConnectionRefused } from './connection-refused.ts';
-import { shownChain } from './tls-chain.ts';
 import type { TlsIdentity } from './tls-identity.ts';
 
 /** A rule for servers in the place of authorities and host names. */
 export interface ServerRule {
   /**
-   * Checks what a server showed, in DER, the leaf first.
+   * Checks what a server showed, the leaf first.
    * @returns until when the check holds, in milliseconds since 1970
    * @throws Error where the server is refused; the message says who the server is and who is expected
    */
-  check(chain: readonly Uint8Array[], now: number): number;
+  check(chain: readonly Certificate[], now: number): number;
   onChange(listener: () => void): () => void;
 }
 
@@ -122,7 +123,7 @@ export class TlsPool {
 
 function checked(rule: ServerRule, socket: TLSSocket, now: number): number {
   try {
-    return rule.check(shownChain(socket), now);
+    return rule.check(peerChain(socket), now);
   } catch (cause) {
     throw new ConnectionRefused(`${(cause as Error).message}. Nothing of the request was sent`, { cause });
   }

@@ -84,17 +84,35 @@ describe('loadConfig', () => {
         setting.kind === 'choice'
           ? setting.allowed.split(', ').at(-1)!
           : setting.kind === 'list'
-            ? '10.0.0.7'
-            : setting.name === 'limits.bodiesBytes'
-              ? '9MiB'
-              : setting.name === 'publicUrl' || setting.name === 'secondPlaceS3.endpoint'
-                ? 'https://log.example.com'
-                : setting.flag.endsWith('-agent-key')
-                  ? FINGERPRINT
-                  : samples[setting.kind];
+            ? setting.name === 'outgoing.spiffeIds'
+              ? 'spiffe://example.org/witness/**'
+              : '10.0.0.7'
+            : setting.name === 'admin.token'
+              ? 'false'
+              : setting.name.endsWith('.workloadApi')
+                ? 'unix:///run/agent.sock'
+                : setting.name === 'limits.bodiesBytes'
+                  ? '9MiB'
+                  : setting.name === 'publicUrl' || setting.name === 'secondPlaceS3.endpoint'
+                    ? 'https://log.example.com'
+                    : setting.flag.endsWith('-agent-key')
+                      ? FINGERPRINT
+                      : samples[setting.kind];
       // What a setting needs beside it, else it is refused for that.
       const others: Record<string, string> = {};
-      if (setting.path[0] === 'tls') Object.assign(others, { 'tls-cert': 'c', 'tls-key': 'k' });
+      const pairOf = (group: string) => ({ [`${group}-cert`]: 'c', [`${group}-key`]: 'k' });
+      if (setting.path[0] === 'tls' && setting.kind === 'path') Object.assign(others, pairOf('tls'));
+      if (setting.path[0] === 'outgoing' && setting.kind === 'path') Object.assign(others, pairOf('outgoing'));
+      if (setting.name === 'outgoing.spiffeIds') others['outgoing-identity'] = 'i';
+      if (setting.name === 'outgoing.identity') others['outgoing-spiffe-ids'] = 'spiffe://example.org/w';
+      if (setting.name === 'admin.token') {
+        Object.assign(others, pairOf('tls'), {
+          'identity-file': 'i',
+          'identity-access': 'a',
+          'admin-tls': 'true',
+        });
+      }
+      if (setting.name === 'admin.tls') Object.assign(others, pairOf('tls'));
       if (setting.path[0] === 'ed25519Key' && setting.path.length === 2) others['ed25519-key-file'] = 'f';
       if (setting.path[0] === 'identity') {
         const tls = { 'tls-cert': 'c', 'tls-key': 'k' };
@@ -323,6 +341,26 @@ describe('a wrong configuration', () => {
     ['an agent key by its comment', { 'key-agent-key': 'mine' }, 'a fingerprint (SHA256:…) or a public key'],
     ['two passphrases', { 'key-passphrase-file': 'k', 'key-passphrase-env': 't' }, 'keep one'],
     ['half of TLS', { 'tls-cert': 'c' }, 'tls.key'],
+    [
+      'files and a Workload API',
+      { 'tls-cert': 'c', 'tls-key': 'k', 'tls-workload-api': '/run/agent.sock' },
+      'keep one',
+    ],
+    ['a Workload API without an address', { 'tls-workload-api': 'agent.sock' }, 'tls.workloadApi'],
+    ['TLS of the admin port without a certificate', { 'admin-tls': 'true' }, '"tls" has no certificate'],
+    ['an admin port for nobody', { 'admin-token': 'false' }, 'nobody could call'],
+    ['half of an identity', { 'outgoing-key': 'k' }, 'outgoing.cert'],
+    ['SPIFFE IDs without bundles', { 'outgoing-spiffe-ids': 'spiffe://example.org/w' }, 'needs the bundles'],
+    [
+      'a pattern that is none',
+      { 'outgoing-spiffe-ids': 'spiffe://*/w', 'outgoing-identity': 'i' },
+      'outgoing.spiffeIds',
+    ],
+    [
+      'two ways to trust witnesses',
+      { 'outgoing-spiffe-ids': 'spiffe://example.org/w', 'outgoing-identity': 'i', 'outgoing-ca': 'c' },
+      'keep one',
+    ],
     ['headers slower than the request', { 'limits-headers-timeout': '90s' }, '"limits.requestTimeout" (60s)'],
     ['less room than one body', { 'limits-bodies-bytes': '1MiB' }, '"limits.bodyBytes"'],
     ['one port twice', { 'admin-port': '3000' }, 'admin'],

@@ -5,11 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import tls, { type TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { peerChain } from '../../../../merkle/runtime/identity/spiffe/peer-chain.ts';
 import { fetchBounded } from '../../../../merkle/runtime/service/fetch.ts';
-import { shownChain } from '../../../../merkle/runtime/service/tls-chain.ts';
 import { fileIdentity } from '../../../../merkle/runtime/service/tls-identity.ts';
 import { type ServerRule, TlsPool, type TlsPoolOptions } from '../../../../merkle/runtime/service/tls-pool.ts';
-import { parseCertificate } from '../../../../merkle/x509/certificate.ts';
 import { der } from '../../../support/der.ts';
 import { keyPem, newAuthority, pemOf } from '../../../support/tls-server.ts';
 import { DEADLINE_MS } from '../../../support/until.ts';
@@ -65,8 +64,8 @@ async function serving(
     });
   });
   server.on('request', async (request, reply) => {
-    const [certificate] = shownChain(request.socket as TLSSocket);
-    const name = certificate === undefined ? 'nobody' : parseCertificate(certificate).subject;
+    const [certificate] = peerChain(request.socket as TLSSocket);
+    const name = certificate?.subject ?? 'nobody';
     clients.push(name);
     if (request.url === '/slow') await release;
     reply.end(name);
@@ -113,7 +112,7 @@ function nameRule(expected: string) {
     chains: [],
     check: (chain, now) => {
       rule.chains.push(chain.length);
-      const { subject, notAfter } = parseCertificate(chain[0]!);
+      const { subject, notAfter } = chain[0]!;
       if (subject !== rule.expected) throw new Error(`the server is ${subject}, and ${rule.expected} is expected`);
       if (notAfter < now) throw new Error(`the certificate of ${subject} ended`);
       return notAfter;
