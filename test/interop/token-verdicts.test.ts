@@ -1,6 +1,6 @@
 /**
- * What go-spiffe, the library of the SPIFFE project, makes of JWT-SVIDs that ours takes and refuses: it takes all that ours takes, as the
- * same ID, and each kind of token where ours is stricter is named here.
+ * What go-spiffe, the library of the SPIFFE project, makes of JWT-SVIDs that ours takes and refuses: it takes all that ours takes but
+ * Ed25519, as the same ID, and each kind of token where ours is stricter is named here.
  */
 import { spawnSync } from 'node:child_process';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -90,6 +90,18 @@ describe.skipIf(skips('go-spiffe', typeof built === 'string' ? built : undefined
       expect(id).toBeDefined();
       expect(theirs[i]).toMatchObject({ domain: id?.trustDomain, path: id?.path });
     }
+    await verifier.close();
+  });
+
+  it('refuses a JWT-SVID of Ed25519, which its standard does not list and ours takes', async () => {
+    const key = newIssuerKey('EdDSA', { jwk: { use: 'jwt-svid' } });
+    const seconds = Math.floor(now / 1000);
+    const claims = { sub: `spiffe://${DOMAIN}/a`, aud: [AUDIENCE], iat: seconds, exp: seconds + 300 };
+    const token = signToken(key, { alg: 'EdDSA', kid: key.kid }, claims);
+    expect(ask([token])[0]!.error).toBeDefined();
+    const own = parseTrustBundle(Buffer.from(JSON.stringify({ keys: [key.jwk] })), DOMAIN);
+    const verifier = await open([], { ...bundleOf(own), now: () => now });
+    expect(await mine(verifier, token)).toMatchObject({ path: '/a' });
     await verifier.close();
   });
 

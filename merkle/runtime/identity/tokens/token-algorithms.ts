@@ -3,7 +3,8 @@ import type { KeyKind } from '../../../rekor/spki.ts';
 
 /**
  * RFC 7518 section 3.1, RFC 8037 section 3.1 (`EdDSA`, here with Ed25519 alone) and RFC 9864 section 2.2 (`Ed25519`, the same under
- * another name). None is symmetric: a shared secret proves nothing of the one that signed. `none` is not a signature.
+ * another name). JWT-SVID section 2.1 lists the same but Ed25519, which a trust domain has only where its own bundle has such a key
+ * for JWT-SVIDs: to refuse it would protect nobody. None is symmetric: a shared secret proves nothing of the one that signed. `none` is not a signature.
  */
 const KEY_KINDS = {
   ES256: 'ecdsa-p256',
@@ -22,9 +23,6 @@ const KEY_KINDS = {
 export type TokenAlgorithm = keyof typeof KEY_KINDS;
 
 export const TOKEN_ALGORITHMS = Object.keys(KEY_KINDS) as readonly TokenAlgorithm[];
-
-/** JWT-SVID section 2.1, which has no Ed25519. */
-export const SVID_ALGORITHMS = TOKEN_ALGORITHMS.filter((algorithm) => KEY_KINDS[algorithm] !== 'ed25519');
 
 /** What a JWK says of its own use. */
 interface KeyFacts {

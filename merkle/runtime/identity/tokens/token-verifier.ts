@@ -10,7 +10,7 @@ import { parseSpiffeId, type SpiffeId } from '../../../spiffe/spiffe-id.ts';
 import { type Caller, IdentityError } from '../types.ts';
 import { type CompactToken, malformed, parseCompactToken } from './compact-token.ts';
 import type { IssuerKeys } from './issuer-keys.ts';
-import { SVID_ALGORITHMS, type TokenAlgorithm } from './token-algorithms.ts';
+import type { TokenAlgorithm } from './token-algorithms.ts';
 import { checkClaims } from './token-claims.ts';
 import type { TrustDomainKeys } from './trust-domain-keys.ts';
 
@@ -96,9 +96,6 @@ export class TokenVerifier {
     if (other !== undefined) throw malformed('is a JWT-SVID, whose header has "alg", "kid" and "typ" alone');
     if (header.typ !== undefined && header.typ !== 'JWT' && header.typ !== 'JOSE') {
       throw malformed('is a JWT-SVID with a type ("typ") other than JWT and JOSE');
-    }
-    if (!SVID_ALGORITHMS.includes(algorithm)) {
-      throw new IdentityError('token-algorithm', `a JWT-SVID is signed with one of ${SVID_ALGORITHMS.join(', ')}`);
     }
     if (keyId === undefined) throw new IdentityError('token-key', 'the JWT-SVID does not name its key ("kid")');
     if (!(await isSigned(token, trustDomains.find(spiffeId.trustDomain, algorithm, keyId)))) throw notSigned();

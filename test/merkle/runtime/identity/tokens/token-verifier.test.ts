@@ -108,6 +108,20 @@ describe('a JWT-SVID', () => {
     expect(caller.issuer).toBeUndefined();
   });
 
+  it.each([
+    ['EdDSA', 'Ed25519'],
+    ['Ed25519', 'EdDSA'],
+    ['EdDSA', undefined],
+  ] as const)('of %s verifies with a key that its bundle lists for %s', async (algorithm, alg) => {
+    const edKey = newIssuerKey(algorithm, { jwk: { use: 'jwt-svid', alg } });
+    const set = Buffer.from(JSON.stringify({ keys: [edKey.jwk, key.jwk] }));
+    const verifier = closed(await open([], bundleOf(parseTrustBundle(set, 'ci.example.com'))));
+    const token = signToken(edKey, { alg: algorithm, kid: edKey.kid }, claims);
+    await expect(verifier.verify(token, WISH)).resolves.toMatchObject({ kind: 'jwt-svid' });
+    const other = signToken(edKey, { alg: algorithm, kid: key.kid }, claims);
+    await expect(verifier.verify(other, WISH)).rejects.toMatchObject({ code: 'token-algorithm' });
+  });
+
   it('is not taken where no trust bundles are', async () => {
     const verifier = closed(await open([]));
     const token = signToken(key, { alg: 'ES256', kid: key.kid }, claims);
