@@ -98,6 +98,11 @@ export class WorkloadApiServer {
     return api;
   }
 
+  /** The SVIDs that are sent. */
+  get issued(): readonly SvidMessage[] {
+    return this.#issued;
+  }
+
   /** Streams that are open now. */
   get streams(): number {
     return this.#open.size;

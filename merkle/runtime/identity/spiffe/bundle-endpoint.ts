@@ -59,27 +59,32 @@ interface SpiffeFetchOptions {
 
 /** A `fetch` for the profile `https_spiffe`. Each request has a connection of its own, which the newest bundle proves. */
 export function spiffeFetch({ id, bundles, now }: SpiffeFetchOptions): typeof fetch {
-  const agent = new https.Agent({ keepAlive: false });
   const check = (socket: TLSSocket) => {
     const proven = checkX509Svid(peerChain(socket), bundles(), now(), nodePrimitives(), 'server');
     if (proven.text !== id) throw new MerkleError('bad-spiffe-id', `the server is ${proven.text}, not ${id}`);
   };
-  agent.createConnection = (options, done) => {
-    // What Node checks is the name of a host, and the authorities of the web. Here the SVID is checked in its place.
-    const socket = connect({ ...options, rejectUnauthorized: false, checkServerIdentity: () => undefined } as never);
-    socket.once('error', (error) => done?.(error, undefined as never));
-    socket.once('secureConnect', () => {
-      try {
-        check(socket);
-        done?.(null, socket);
-      } catch (error) {
-        // Without its code, which would stand for the message.
-        socket.destroy(new Error((error as Error).message));
-      }
-    });
-    return undefined as never;
+  return (input, init) => {
+    const agent = new https.Agent({ keepAlive: false });
+    agent.createConnection = (options, done) => {
+      // What Node checks is the name of a host, and the authorities of the web. Here the SVID is checked in its place.
+      const socket = connect({ ...options, rejectUnauthorized: false, checkServerIdentity: () => undefined } as never);
+      // A request that is ended before it has its socket would leave the socket open, and wait for it.
+      const end = () => socket.destroy(new Error('the request was ended'));
+      init?.signal?.addEventListener('abort', end, { once: true });
+      socket.once('error', (error) => done?.(error, undefined as never));
+      socket.once('secureConnect', () => {
+        try {
+          check(socket);
+          done?.(null, socket);
+        } catch (error) {
+          // Without its code, which would stand for the message.
+          socket.destroy(new Error((error as Error).message));
+        }
+      });
+      return undefined as never;
+    };
+    return fetchThrough(agent)(input, init);
   };
-  return fetchThrough(agent);
 }
 
 /** @throws RuntimeError `network`, `too-long`, `trust-bundle` */

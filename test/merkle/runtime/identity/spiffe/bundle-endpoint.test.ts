@@ -1,7 +1,7 @@
 /** Trust bundles of an endpoint: both profiles of SPIFFE Federation, and endpoints that are wrong. */
 import { writeFile } from 'node:fs/promises';
 import https from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { formatPem } from '../../../../../merkle/pem.ts';
@@ -264,6 +264,23 @@ describe('an endpoint with an SVID', () => {
     expect(bundles.current().size).toBe(0);
     expect(bundles.isAwaited('example.org')).toBe(true);
     expect(served.requests).toBe(0);
+  });
+
+  it('holds no connection where it never ends its handshake', async () => {
+    const sockets: Socket[] = [];
+    const silent = createServer((socket) => void sockets.push(socket.on('error', () => {})));
+    await new Promise<void>((resolve) => silent.listen(0, resolve));
+    const url = `https://localhost:${(silent.address() as AddressInfo).port}/`;
+    const opening = openBundleSource(
+      { trustDomains: [await settings({ url } as Served)] },
+      { clock: { now: Date.now, sleep: () => until(() => sockets.length > 0).then(() => {}) } },
+    );
+    const bundles = await opening;
+    expect(bundles.current().size).toBe(0);
+    const closed = new Promise((resolve) => sockets[0]!.once('close', resolve).resume());
+    await bundles.close();
+    await closed;
+    silent.close();
   });
 
   it('needs the bundle of its trust domain', async () => {

@@ -1,4 +1,5 @@
 /** The SVID of a process from a Workload API, also a bad one. The API is the stand-in of test/support. */
+import { randomInt } from 'node:crypto';
 import { rename } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -10,6 +11,7 @@ import { fetchJwtSvid } from '../../../../../merkle/runtime/identity/spiffe/work
 import { tempDir } from '../../../../support/log.ts';
 import { until } from '../../../../support/until.ts';
 import { type SvidMessage, WorkloadApiServer } from '../../../../support/workload-api.ts';
+import { encodeAnswer } from '../../../../support/workload-proto.ts';
 import { domainCa, issueSvid } from '../../../spiffe/make-svid.ts';
 
 const ID = 'spiffe://example.org/workload';
@@ -296,6 +298,32 @@ describe('an SVID of a Workload API', () => {
     expect(Buffer.from(svids.current().chain[0]!).toString('base64')).toBe(
       api.files().cert.replace(/-----[^-]+-----|\s/g, ''),
     );
+  });
+
+  it('survives messages with bytes changed at random, and shows nothing of the key', async () => {
+    const svids = await source();
+    const good = Buffer.from(encodeAnswer('FetchX509SVID', { svids: api.issued, federatedBundles: {} }));
+    const key = Buffer.from(api.issued[0]!.x509SvidKey);
+    const pieces = ['hex', 'base64', 'latin1'].flatMap((encoding) => {
+      const text = key.toString(encoding as 'hex');
+      return [text.slice(-64, -48), text.slice(-48, -32), text.slice(-32)];
+    });
+    const problems = new Set<string>();
+    for (let round = 0; round < 300; round++) {
+      const bad = Buffer.from(good);
+      for (let i = 0; i <= round % 3; i++) bad[randomInt(bad.length)] = randomInt(256);
+      api.raw.set('FetchX509SVID', () => (round % 5 === 0 ? bad.subarray(0, randomInt(bad.length)) : bad));
+      api.push();
+      if (round % 20 === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (svids.problem !== undefined) problems.add(svids.problem);
+      expect(svids.current().id.text).toBe(ID);
+    }
+    await until(() => svids.problem !== undefined || problems.size > 0);
+    for (const problem of problems) for (const piece of pieces) expect(problem).not.toContain(piece);
+    api.raw.clear();
+    const before = svids.current();
+    api.rotate();
+    await until(() => svids.problem === undefined && svids.current() !== before);
   });
 
   it('leaves nothing open when its source closes', async () => {
