@@ -149,11 +149,24 @@ export function gaveUp(
 
 /** The error for an answer that no retry changes. */
 export function refusal(reply: HttpReply): ClientError {
-  return refusalFor(describeReply(reply));
+  return refusalFor(describeReply(reply), callerAdvice(reply.status));
 }
 
-export function refusalFor(why: string): ClientError {
-  return new ClientError('refused', `the log refuses the request: ${why}`);
+/** @param advice what to do, as a sentence */
+export function refusalFor(why: string, advice = ''): ClientError {
+  return new ClientError('refused', `the log refuses the request: ${why}${advice === '' ? '' : `. ${advice}`}`);
+}
+
+/** What to do where a log takes entries of callers that it knows alone. */
+export function callerAdvice(status: number): string {
+  switch (status) {
+    case 401:
+      return 'The log needs to know who writes (`writes` in its GET /stele/v1/log says by what): show a client certificate or a token that it takes';
+    case 403:
+      return 'The log knows who writes, and its access policy does not allow this: ask its operator, or write as another caller';
+    default:
+      return '';
+  }
 }
 
 /** Status and the message of a gRPC error, or the first line of the text. */

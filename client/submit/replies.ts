@@ -18,7 +18,7 @@ import { ClientError } from '../errors.ts';
 import { array, malformed, parseJson } from '../formats/json.ts';
 import { type LogEntry, parseLogEntry } from '../formats/log-entry.ts';
 import { FrozenLog } from './frozen-log.ts';
-import { describeReply, type HttpReply, MAX_REPLY, mayPass, refusal, refusalFor } from './log-request.ts';
+import { callerAdvice, describeReply, type HttpReply, MAX_REPLY, mayPass, refusal, refusalFor } from './log-request.ts';
 
 /** One entry of a bulk reply: a body of 64 KiB in base64, with a proof and a checkpoint that many witnesses have cosigned. */
 const MAX_BULK_ITEM = 192 * 1024;
@@ -77,7 +77,9 @@ export function isFrozen({ status, body }: HttpReply): boolean {
 /** Codes of google.rpc.Code. */
 const INVALID_ARGUMENT = 3;
 const ALREADY_EXISTS = 6;
+const PERMISSION_DENIED = 7;
 const FAILED_PRECONDITION = 9;
+const UNAUTHENTICATED = 16;
 /** UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, INTERNAL, UNAVAILABLE. */
 const LATER: readonly unknown[] = [2, 4, 8, 10, 13, 14];
 
@@ -92,7 +94,7 @@ function readItem(item: unknown): EntryAnswer {
   }
   const why = typeof message === 'string' ? `"${printable(message)}"` : `code ${code}`;
   if (LATER.includes(code)) return { kind: 'later', why };
-  const refused = refusalFor(why);
+  const refused = refusalFor(why, callerAdvice(code === UNAUTHENTICATED ? 401 : code === PERMISSION_DENIED ? 403 : 0));
   if (code === ALREADY_EXISTS) return { kind: 'duplicate', index: undefined, error: refused };
   if (code === FAILED_PRECONDITION) return { kind: 'frozen', error: new FrozenLog(why) };
   return { kind: code === INVALID_ARGUMENT ? 'refused' : 'failed', error: refused };

@@ -112,9 +112,7 @@ export class WriteRecords {
   #append(record: object): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ text: `${JSON.stringify(record)}\n`, resolve, reject });
-      this.#writing ??= this.#writeAll().finally(() => {
-        this.#writing = undefined;
-      });
+      this.#writing ??= this.#writeAll();
     });
   }
 
@@ -144,6 +142,8 @@ export class WriteRecords {
         for (const { reject } of lines) reject(error);
       }
     }
+    // At once: a line that comes before the end of this promise must begin another round.
+    this.#writing = undefined;
   }
 
   async #write(bytes: Buffer): Promise<void> {

@@ -27,6 +27,8 @@ export interface IdentityLog {
   readonly dir: string;
   /** Signs the SVIDs of example.org. */
   readonly root: Authority;
+  /** Signs the certificate of the server. */
+  readonly serverCa: Authority;
   /** Signs other client certificates. */
   readonly clients: Authority;
   /** Sends a body. */
@@ -48,6 +50,8 @@ interface LogWish {
   readonly config?: string;
   /** Further lines of `identity` of the log. */
   readonly settings?: string;
+  /** Signs the SVIDs of example.org; by default a new authority. */
+  readonly root?: Authority;
 }
 
 export async function startIdentityLog({
@@ -55,12 +59,13 @@ export async function startIdentityLog({
   identity = '',
   config = '',
   settings = '',
+  root = issueCa('root'),
 }: LogWish): Promise<IdentityLog> {
   const temp = await tempDir();
   const at = (name: string) => join(temp.path, name);
-  const root = issueCa('root');
   const clients = issueCa('clients');
-  const leaf = issue({ name: 'localhost', by: issueCa('server'), keyUsage: 0x80, names: [dnsName('localhost')] });
+  const serverCa = issueCa('server');
+  const leaf = issue({ name: 'localhost', by: serverCa, keyUsage: 0x80, names: [dnsName('localhost')] });
   const { cert, key } = shownBy(leaf);
   await writeFile(at('cert.pem'), cert);
   await writeFile(at('tls.pem'), key, { mode: 0o600 });
@@ -117,6 +122,7 @@ ${config}`,
     port,
     dir: temp.path,
     root,
+    serverCa,
     clients,
     post: (path, body, shown, options = {}) => send('POST', path, body, shown, options),
     get,

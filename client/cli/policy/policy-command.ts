@@ -1,4 +1,4 @@
-/** `stele policy`: what helps to write decision policies. */
+/** `stele policy`: what helps to write policies: decision policies, and access policies of services. */
 import { Command } from 'commander';
 import { printable } from '../../../merkle/printable.ts';
 import { inputName } from '../input.ts';
@@ -6,15 +6,17 @@ import { print } from '../report.ts';
 import { addEvidenceTrustOptions, type DecideOptions } from './decide-options.ts';
 
 const HELP = `
-A decision policy says which evidence an artifact needs (docs/policy.md). \`stele decide\` decides by it.
+A decision policy says which evidence an artifact needs (docs/policy.md). \`stele decide\` decides by it. An access policy says who may
+call a service (docs/identity.md). \`stele policy check\` tells them apart by their members.
 
 Examples:
   stele policy check policy.yaml
+  stele policy check access.yaml
   stele policy test policy-tests.yaml`;
 
 export function policyCommand(): Command {
   const command = new Command('policy')
-    .description('Check and test decision policies')
+    .description('Check and test policies')
     .helpCommand(false)
     .addHelpText('after', HELP);
   command.addCommand(checkCommand());
@@ -24,8 +26,8 @@ export function policyCommand(): Command {
 
 function checkCommand(): Command {
   return new Command('check')
-    .description('Say all that is wrong with a decision policy, and what its digest is')
-    .argument('<file>', 'the decision policy (YAML)')
+    .description('Say all that is wrong with a decision policy or an access policy, and what its digest is')
+    .argument('<file>', 'the policy (YAML)')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', '\nExit status: 0 it can be used, 2 it cannot.\n\nExample:\n  stele policy check policy.yaml')
     .action(checkPolicy);
@@ -57,7 +59,9 @@ Example:
 async function checkPolicy(file: string, options: { readonly json?: boolean }): Promise<void> {
   const { loadDecisionPolicy, MAX_DECISION_POLICY } = await import('../../../merkle/runtime/policy/load-policy.ts');
   const { readWhole } = await import('../files.ts');
-  const bytes = await readWhole(file, MAX_DECISION_POLICY, 'a decision policy');
+  const bytes = await readWhole(file, MAX_DECISION_POLICY, 'a policy');
+  const { isAccessPolicy } = await import('../../../merkle/runtime/policy/access/is-access-policy.ts');
+  if (isAccessPolicy(bytes)) return await checkAccessPolicy(bytes, file, options.json);
   const { name, digest, artifacts, rules, signers } = await loadDecisionPolicy(bytes, { file: inputName(file) });
   const found = {
     name,
@@ -78,6 +82,29 @@ async function checkPolicy(file: string, options: { readonly json?: boolean }): 
     ...found.rules.map(
       ({ name: rule, types, threshold, signers: who }) =>
         `  rule       ${printable(rule)}: ${printable(types.join(', '))}, ${threshold} of ${printable(who.join(', '))}`,
+    ),
+  ]);
+}
+
+async function checkAccessPolicy(bytes: Uint8Array, file: string, json: boolean | undefined): Promise<void> {
+  const { loadAccessPolicy } = await import('../../../merkle/runtime/policy/access/load-access.ts');
+  const { name, digest, allow } = await loadAccessPolicy(bytes, { file: inputName(file) });
+  const rules = allow.map(({ callers, calls, kinds, keys, logs, perMinute, ...rule }) => ({
+    name: rule.name,
+    callers: callers.map((one) => one.name),
+    calls,
+    ...(kinds && { kinds }),
+    ...(keys && { keys }),
+    ...(logs && { logs }),
+    ...(perMinute !== undefined && { perMinute }),
+  }));
+  print(json, { kind: 'access', name, digest, rules }, [
+    `OK: ${printable(name)}`,
+    '  kind       access policy',
+    `  digest     ${digest}`,
+    ...rules.map(
+      ({ name: rule, callers, calls }) =>
+        `  rule       ${printable(rule)}: ${printable(callers.join(', '))} may ${calls.join(', ')}`,
     ),
   ]);
 }

@@ -1,7 +1,9 @@
 /** `stele decide`, as users run it, on bundles that a log of this test holds. */
+
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { oneAccessRule } from '../../../support/access-policy.ts';
 import { SteleIn } from '../../../support/stele-in.ts';
 
 let stele: SteleIn;
@@ -252,6 +254,24 @@ tests:
     const wrong = await stele.run('policy', 'check', 'wrong.yaml');
     expect(wrong).toMatchObject({ status: 2, out: '' });
     expect(wrong.err).toMatch(/\[decision-policy\].*line 8.*did you mean "signature"/s);
+  });
+
+  it('check reads access policies too, and tells them by their members', async () => {
+    stele.write('access.yaml', oneAccessRule('kinds: [dsse]'));
+    const { status, out } = await stele.run('policy', 'check', 'access.yaml', '--json');
+    expect(status).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({
+      ok: true,
+      kind: 'access',
+      name: 'test',
+      digest: `sha256:${digestOf(oneAccessRule('kinds: [dsse]'))}`,
+      rules: [{ name: 'builders', callers: ['ci'], calls: ['write'], kinds: ['dsse'] }],
+    });
+    expect((await stele.run('policy', 'check', 'access.yaml')).out).toContain('rule       builders: ci may write');
+    stele.write('wrong.yaml', oneAccessRule('kinds: [dssee]'));
+    const wrong = await stele.run('policy', 'check', 'wrong.yaml');
+    expect(wrong).toMatchObject({ status: 2, out: '' });
+    expect(wrong.err).toMatch(/\[access-policy\].*line 9.*did you mean "dsse"/s);
   });
 
   it('test passes where every decision is as expected', async () => {
