@@ -13,6 +13,7 @@
  *     npm run bench:load -- --decide
  *     npm run bench:load -- --publish
  *     npm run bench:load -- --admission
+ *     npm run bench:load -- --ca
  *     npm run bench:load -- --monitor --repeat 3
  *     npm run bench:load -- --only shared-256 --server='--cpu-prof --cpu-prof-dir=/tmp/profile dist/client/cli/main.js'
  *     npm run bench:load -- --only shared-256 --server=dist/client/cli/main.js --server='dist/client/cli/main.js --batch-max-age 2ms'
@@ -26,6 +27,7 @@ import { parseArgs } from 'node:util';
 import { machine, type Row, round, table } from '../report.ts';
 import { admissionRows } from './admission.ts';
 import { auditRows } from './audit.ts';
+import { caRows } from './ca.ts';
 import { decideOneRows, decisionsRows } from './decide.ts';
 import { GROWTH_LOAD, GROWTH_SIZES, type GrowthRound, growthRatios, growthRows, measureGrowth } from './growth.ts';
 import { hostileLogRows } from './hostile-log.ts';
@@ -54,6 +56,7 @@ const { values } = parseArgs({
     decide: { type: 'boolean', default: false },
     publish: { type: 'boolean', default: false },
     admission: { type: 'boolean', default: false },
+    ca: { type: 'boolean', default: false },
     monitor: { type: 'boolean', default: false },
     pairs: { type: 'string' },
     json: { type: 'string' },
@@ -109,6 +112,10 @@ if (values.growth) {
   verified.push(...rows);
 } else if (values.admission) {
   const rows = await admissionRows(values.quick);
+  console.log(table(rows));
+  verified.push(...rows);
+} else if (values.ca) {
+  const rows = await caRows(values.quick);
   console.log(table(rows));
   verified.push(...rows);
 } else if (values.monitor) {

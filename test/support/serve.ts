@@ -11,7 +11,9 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-export const CLI = fileURLToPath(new URL('../../dist/client/cli/main.js', import.meta.url));
+/** A benchmark runs this file from below dist/. */
+const BUILT = import.meta.url.includes('/dist/test/') ? '../../client/cli/main.js' : '../../dist/client/cli/main.js';
+export const CLI = fileURLToPath(new URL(BUILT, import.meta.url));
 
 export interface ServeProcess {
   readonly pid: number;
