@@ -1,5 +1,6 @@
 /** Leaves: certificates of minutes, each with one name, the extensions of Fulcio and one signed certificate timestamp. */
-import { encodeUtf8 } from '../../merkle/bytes.ts';
+import { type KeyObject, X509Certificate } from 'node:crypto';
+import { encodeHex, encodeUtf8, equal } from '../../merkle/bytes.ts';
 import { parseSpki } from '../../merkle/rekor/spki.ts';
 import { sha256 } from '../../merkle/rfc6962.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
@@ -7,15 +8,18 @@ import type { Signer } from '../../merkle/runtime/keys/types.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { type Certificate, parseCertificate } from '../../merkle/x509/certificate.ts';
 import { verifyChain } from '../../merkle/x509/certificate-chain.ts';
-import { encodeDer, TAG } from '../../merkle/x509/der.ts';
+import { encodeDer, parseDer, TAG } from '../../merkle/x509/der.ts';
 import { FULCIO_ARC, LAST_RAW_EXTENSION } from '../../merkle/x509/fulcio.ts';
 import { type CtLog, verifySct } from '../../merkle/x509/sct.ts';
+import { ClientError } from '../errors.ts';
 import { withClientErrors } from '../merkle-errors.ts';
 import { CaError } from './ca-errors.ts';
-import { leafProfile } from './certificates/extensions.ts';
-import { makeCertificate, newSerial } from './certificates/make-certificate.ts';
+import { authorityKeyId, leafProfile, subjectKeyId } from './certificates/extensions.ts';
+import { newSerial } from './certificates/make-certificate.ts';
+import type { NewExtension } from './certificates/types.ts';
 import { embeddedSct } from './embedded-sct.ts';
 import type { Team } from './issuing-teams.ts';
+import { LEAF_SIGNATURE, leafTbs } from './leaf-tbs.ts';
 import type { LeafIdentity } from './types.ts';
 
 interface LeafOptions {
@@ -35,7 +39,7 @@ interface LeafOptions {
  * @throws CaError `authority-expired`, `key-unavailable`; ClientError `bad-certificate`
  */
 export async function makeLeaf({ team, ct, identity, publicKey, now, lifetimeMs }: LeafOptions): Promise<Certificate> {
-  const [issuer, ...above] = team.chain as [Certificate, ...Certificate[]];
+  const [issuer] = team.chain as [Certificate, ...Certificate[]];
   const notBefore = Math.floor(now / 1000) * 1000;
   const notAfter = notBefore + lifetimeMs;
   if (team.chain.some((one) => one.notBefore > notBefore || one.notAfter < notAfter)) {
@@ -44,39 +48,97 @@ export async function makeLeaf({ team, ct, identity, publicKey, now, lifetimeMs 
       `the authority of the team ${team.name} is not valid for as long as this certificate would be: its operator must renew it`,
     );
   }
+  const serial = newSerial();
+  const extensions = [
+    ...leafProfile(identity.name),
+    ...fulcioExtensions(identity),
+    subjectKeyId(keyIdOf(publicKey)),
+    authorityKeyId(issuer.subjectKeyId ?? keyIdOf(issuer.spki)),
+  ];
+  const { algorithm } = team.signer;
+  const fields = { serial, algorithm, issuer: issuer.subjectDer, notBefore, notAfter, publicKey };
   try {
-    const der = await makeCertificate({
-      subject: {},
-      publicKey,
-      issuer: { certificate: issuer, signer: team.signer },
-      serial: newSerial(),
-      notBefore,
-      notAfter,
-      extensions: [...leafProfile(identity.name), ...fulcioExtensions(identity)],
-      timestamps: (tbs) => embeddedSct(tbs, { signer: ct, time: now, issuer: issuer.spki }),
-    });
-    return withClientErrors(() => verified(parseCertificate(der), issuer, above, ct, notBefore));
+    const sct = await embeddedSct(leafTbs({ ...fields, extensions }), { signer: ct, time: now, issuer: issuer.spki });
+    const all = [...extensions, { ...sct, critical: false }];
+    const tbs = leafTbs({ ...fields, extensions: all });
+    const signature = encodeDer(TAG.bitString, Uint8Array.of(0), await team.signer.sign(tbs));
+    const der = encodeDer(TAG.sequence, tbs, LEAF_SIGNATURE[algorithm], signature);
+    return withClientErrors(() =>
+      verified(der, { issuer, ct, serial, extensions: all, publicKey, notBefore, notAfter }),
+    );
   } catch (cause) {
     if (!(cause instanceof RuntimeError)) throw cause;
     throw new CaError('key-unavailable', 'a key of the authority does not sign now: try again later', {}, { cause });
   }
 }
 
-function verified(
-  leaf: Certificate,
-  issuer: Certificate,
-  above: readonly Certificate[],
-  ct: Signer,
-  time: number,
-): Certificate {
-  const intermediates = [issuer, ...above.slice(0, -1)];
-  verifyChain(leaf, { intermediates, roots: above.slice(-1) }, time, nodePrimitives());
+interface Wanted {
+  readonly issuer: Certificate;
+  readonly ct: Signer;
+  readonly serial: Uint8Array;
+  readonly extensions: readonly NewExtension[];
+  readonly publicKey: Uint8Array;
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
+/** Reads the certificate with Stele's parser and with Node's: both must find in it what was wanted, signed by the issuer. */
+function verified(der: Uint8Array, wanted: Wanted): Certificate {
+  const { issuer, ct, serial, extensions, publicKey, notBefore, notAfter } = wanted;
+  const leaf = parseCertificate(der);
+  const isSame =
+    leaf.serialNumber === encodeHex(serial) &&
+    equal(leaf.spki, publicKey) &&
+    leaf.notBefore === notBefore &&
+    leaf.notAfter === notAfter &&
+    !leaf.isCa &&
+    leaf.names.length === 1 &&
+    leaf.extensions.size === extensions.length &&
+    extensions.every(({ oid, critical, value }) => {
+      const found = leaf.extension(oid);
+      return found?.critical === critical && equal(found.value, value);
+    });
+  const [node, above] = [new X509Certificate(der), byNode(issuer)];
+  if (!isSame || !node.checkIssued(above.certificate) || !node.verify(above.publicKey)) {
+    throw new ClientError('bad-certificate', 'no certificate leaves: it does not hold what it was to hold');
+  }
+  // The chain above is checked when the team is opened, and its times by the caller of this function.
+  verifyChain(leaf, { intermediates: [], roots: [issuer] }, notBefore, nodePrimitives());
   verifySct(leaf, issuer, [ctLogOf(ct)], nodePrimitives());
   return leaf;
 }
 
-function ctLogOf({ publicKey }: Signer): CtLog {
-  return { logId: sha256(publicKey), key: parseSpki(publicKey), validFor: { start: 0 } };
+const parsedByNode = new WeakMap<
+  Certificate,
+  { readonly certificate: X509Certificate; readonly publicKey: KeyObject }
+>();
+
+/** Reading a certificate and its key takes as long as a signature check. */
+function byNode(certificate: Certificate) {
+  let parsed = parsedByNode.get(certificate);
+  if (parsed === undefined) {
+    const own = new X509Certificate(certificate.der);
+    parsed = { certificate: own, publicKey: own.publicKey };
+    parsedByNode.set(certificate, parsed);
+  }
+  return parsed;
+}
+
+/** The leftmost 20 bytes of the SHA-256 over the bits of a key: RFC 7093 section 2, method 1. */
+function keyIdOf(publicKey: Uint8Array): Uint8Array {
+  return sha256(parseDer(publicKey, 'the public key').children[1]!.content.subarray(1)).slice(0, 20);
+}
+
+const ctLogs = new WeakMap<Signer, CtLog>();
+
+function ctLogOf(signer: Signer): CtLog {
+  let log = ctLogs.get(signer);
+  if (log === undefined) {
+    const { publicKey } = signer;
+    log = { logId: sha256(publicKey), key: parseSpki(publicKey), validFor: { start: 0 } };
+    ctLogs.set(signer, log);
+  }
+  return log;
 }
 
 function fulcioExtensions({ extensions }: LeafIdentity) {

@@ -3,16 +3,20 @@
  * the log's signature, and the quorum of witnesses. A certificate that the log could not take is sent again until it is in.
  */
 
+import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
 import { backOffMs } from '../../merkle/runtime/service/back-off.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import { formatTlogProof } from '../../merkle/tlog-proof.ts';
 import { ClientError, type ClientErrorCode } from '../errors.ts';
 import type { Signed } from '../formats/entry-request.ts';
+import type { LogEntry } from '../formats/log-entry.ts';
 import { LogClient } from '../submit/log-client.ts';
 import { pause } from '../submit/log-request.ts';
-import { type LoggedSignature, logAll } from '../submit/log-signatures.ts';
+import { sendSigned, trustedKeys } from '../submit/log-signatures.ts';
 import { certificateVerifier } from '../submit/submission.ts';
 import { quorumTime, withoutQuorum } from '../trust/quorum.ts';
+import { CheckpointMemory } from '../verify/checkpoint-memory.ts';
+import { verifyReply } from '../verify/leaf.ts';
 import type { LogTrust } from '../verify/types.ts';
 import { CaError } from './ca-errors.ts';
 import type { CertificatePromise } from './types.ts';
@@ -24,6 +28,8 @@ const CALLS = 4;
 const CALL_MS = 30_000;
 /** Milliseconds for a look whether the log is there. */
 const LOOK = { deadline: 3_000, attemptTimeout: 3_000 };
+/** Of the newest checkpoints. */
+const CHECKPOINT_CHARACTERS = 256 * 1024;
 const BACK_OFF = { firstMs: 100, longestMs: 5_000 };
 
 /** What the log has of a certificate. */
@@ -67,6 +73,8 @@ export class CertificateLog {
   readonly #options: CertificateLogOptions;
   readonly #client: LogClient;
   readonly #closing = new AbortController();
+  /** One checkpoint covers many certificates. */
+  readonly #checkpoints = new CheckpointMemory(CHECKPOINT_CHARACTERS);
   #line: Waiting[] = [];
   #calls = 0;
   /** Certificates that are not logged yet. */
@@ -175,24 +183,25 @@ export class CertificateLog {
     const again: Waiting[] = [];
     let failure: Error | undefined;
     try {
-      await logAll(
-        batch.map(({ signed }) => signed),
+      await sendSigned(
         url,
-        trust,
+        batch.map(({ signed }) => signed),
         {
           signal,
           deadline: CALL_MS,
+          logKeys: trustedKeys(trust),
           onRetry: ({ why }) => this.#ill(why),
-          onLogged: (at, result) => {
-            const one = batch[at]!;
-            if (!(result instanceof ClientError)) {
-              this.#well();
-              one.resolve(this.#logged(result));
-            } else if (MAY_PASS.includes(result.code)) {
-              failure = result;
-              again.push(one);
-            } else one.reject(new LogRefusal(result.message, { cause: result }));
-          },
+        },
+        (at, entry) => this.#checked(entry, batch[at]!.signed),
+        (at, result) => {
+          const one = batch[at]!;
+          if (!(result instanceof ClientError)) {
+            this.#well();
+            one.resolve(result);
+          } else if (MAY_PASS.includes(result.code)) {
+            failure = result;
+            again.push(one);
+          } else one.reject(new LogRefusal(result.message, { cause: result }));
         },
       );
     } catch (error) {
@@ -205,10 +214,12 @@ export class CertificateLog {
     await pause(backOffMs(BACK_OFF, ++this.#failures), signal).catch(() => {});
   }
 
-  #logged({ entry, verified }: LoggedSignature): LoggedCertificate {
+  /** @throws ClientError where the entry does not hold */
+  #checked(entry: LogEntry, signed: Signed): LoggedCertificate {
+    const { trust } = this.#options;
+    const { cosigned } = verifyReply(entry, signed, trust, nodePrimitives(), this.#checkpoints);
     const { index, hashes, checkpoint } = entry;
-    const { policy } = this.#options.trust;
-    const seconds = policy && quorumTime(policy, verified.cosigned);
+    const seconds = trust.policy && quorumTime(trust.policy, cosigned);
     const proof = formatTlogProof({ extra: undefined, index, hashes, checkpoint });
     return {
       proof: new TextDecoder().decode(proof),

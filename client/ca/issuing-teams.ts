@@ -3,12 +3,14 @@
 import { decodeUtf8, equal } from '../../merkle/bytes.ts';
 import { parsePem, pemBytes } from '../../merkle/pem.ts';
 import { printable } from '../../merkle/printable.ts';
+import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
 import { readFileIfThere } from '../../merkle/runtime/disk/files.ts';
 import type { Caller } from '../../merkle/runtime/identity/types.ts';
 import { openSigner } from '../../merkle/runtime/keys/open-signer.ts';
 import type { Signer } from '../../merkle/runtime/keys/types.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { type Certificate, isSelfIssued, parseCertificate } from '../../merkle/x509/certificate.ts';
+import { keyOf, verifyWith } from '../../merkle/x509/signature-algorithms.ts';
 import { CaError } from './ca-errors.ts';
 import type { IssuerRule, TeamConfig } from './types.ts';
 
@@ -68,8 +70,13 @@ async function readChain(path: string, team: string): Promise<readonly Certifica
     const isLast = at === chain.length - 1;
     if (isSelfIssued(one) !== isLast) throw wrong('must hold the team first and the root, and only the root, last');
     if (!isLast && !equal(one.issuerDer, chain[at + 1]!.subjectDer)) throw wrong('is not in the order of issuing');
+    if (!isLast && !isSignedBy(one, chain[at + 1]!)) throw wrong('holds a certificate that the next one did not sign');
   }
   return chain;
+}
+
+function isSignedBy({ signatureAlgorithm, tbs, signature }: Certificate, issuer: Certificate): boolean {
+  return verifyWith(signatureAlgorithm, keyOf(issuer), tbs, signature, nodePrimitives());
 }
 
 /** The team of a caller, and its rule for the caller's tokens; without a rule the caller is a workload of SPIFFE. */

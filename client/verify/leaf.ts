@@ -19,8 +19,13 @@ import type { CheckpointTrust, LeafProof, LoggedLeaf, LogTrust, VerifiedCheckpoi
  *
  * @throws ClientError `bad-checkpoint`, `quorum`, `bad-proof`; `policy` if the policy names no log and no key is given
  */
-export function verifyLeaf(proof: LeafProof, trust: LogTrust, primitives: Primitives): LoggedLeaf {
-  const { head, key, cosigned, unverified } = checkLeaf(proof, trust, primitives);
+export function verifyLeaf(
+  proof: LeafProof,
+  trust: LogTrust,
+  primitives: Primitives,
+  memory?: CheckpointMemory,
+): LoggedLeaf {
+  const { head, key, cosigned, unverified } = checkLeaf(proof, trust, primitives, memory);
   return {
     origin: head.origin,
     // Without a trusted root, the key is one that the user gave.
@@ -71,7 +76,13 @@ export function checkInclusion(proof: InclusionClaim, primitives: Primitives): v
  *
  * @throws ClientError `entry-mismatch`, `bad-promise` and the codes of `verifyLeaf`
  */
-export function verifyReply(entry: LogEntry, signed: Signed, trust: LogTrust, primitives: Primitives): LoggedLeaf {
+export function verifyReply(
+  entry: LogEntry,
+  signed: Signed,
+  trust: LogTrust,
+  primitives: Primitives,
+  memory?: CheckpointMemory,
+): LoggedLeaf {
   const body = canonicalEntry(signed);
   if (entry.kind !== 'hashedrekord' || entry.version !== '0.0.2' || !equal(entry.body, body)) {
     throw new ClientError(
@@ -85,6 +96,7 @@ export function verifyReply(entry: LogEntry, signed: Signed, trust: LogTrust, pr
     { leafHash: leafHash(body, sha256Of(primitives)), index, hashes, checkpoint, claimed: entry },
     trust,
     primitives,
+    memory,
   );
 }
 
