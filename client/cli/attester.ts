@@ -27,8 +27,16 @@ import {
   signAt,
 } from './sign-items.ts';
 import { signUnlogged } from './sign-unlogged.ts';
-import { checkKeyless, checkTsa, openSigningKey, type SigningOptions, timestampsOf } from './signing.ts';
+import {
+  checkKeyless,
+  checkTsa,
+  openSigningKey,
+  type SigningKey,
+  type SigningOptions,
+  timestampsOf,
+} from './signing.ts';
 import { logsOf, type SelectedServices } from './signing-services.ts';
+import { isWorkload } from './svid-options.ts';
 import { forgetUnlogged, signOnce } from './unlogged-signature.ts';
 
 /** One statement to sign. */
@@ -40,9 +48,9 @@ export interface Make {
   statement(): Promise<Uint8Array>;
 }
 
-/** Signs with an open key. */
+/** Signs with one key. */
 interface Attester {
-  readonly signer: KeySigner;
+  signer(): Promise<KeySigner>;
   /** Signs, logs and keeps the statements, and prints the result. `facts` are printed with it, where there is one result. */
   attest(makes: readonly Make[], facts?: object): Promise<void>;
   /** The same for one statement that goes to a log, without a report. */
@@ -59,7 +67,8 @@ interface Wish {
 }
 
 /**
- * Runs `work` with an open key. All options and the trust are checked, and `prepare` has run, before the key is opened.
+ * Runs `work` with a key. All options and the trust are checked, and `prepare` has run, before the key is opened. A key that
+ * is certified for minutes is opened when it first signs.
  *
  * @throws ClientError, RuntimeError
  */
@@ -74,17 +83,19 @@ export async function withAttester<T>(
   checkTsa(options);
   const given = await readLogTrust(options, logsOf(options), followed, isKeyless(options));
   const prepared = await prepare();
-  const { signer, publicPath } = await openSigningKey(options, undefined, given, http);
+  let opened: SigningKey | undefined;
+  const open = async (): Promise<SigningKey> => {
+    opened ??= await openSigningKey(options, undefined, given, http);
+    return opened;
+  };
   try {
-    if (signer.publicKey.info.kind === 'ed25519') {
-      warn(
-        'other verifiers take pure Ed25519 in attestations, which a log cannot check: with this key only Stele verifies',
-      );
-    }
+    // A certificate of minutes would end while a recorded step runs.
+    if (!isKeyless(options) && !isWorkload(options)) warnOfEd25519((await open()).signer);
     const attestAll = async (
       makes: readonly Make[],
       done: (results: readonly ItemResult<Written>[], context: SignContext<Services>) => void,
     ): Promise<void> => {
+      const { signer, publicPath } = await open();
       const destination = await openDestination(options);
       const items = makes.map((make) => itemOf(make, signer, options, { ...http, destination }));
       if (destination.kind !== 'log') {
@@ -105,7 +116,7 @@ export async function withAttester<T>(
       done(results, { logs, options, publicPath });
     };
     const attester: Attester = {
-      signer,
+      signer: async () => (await open()).signer,
       attest: (makes, facts = {}) => attestAll(makes, (results, context) => report(results, context, facts)),
       attestOne: async (make) => {
         let found: Awaited<ReturnType<Attester['attestOne']>> | undefined;
@@ -119,8 +130,15 @@ export async function withAttester<T>(
     };
     await work(attester, prepared);
   } finally {
-    await signer.close();
+    await opened?.signer.close();
   }
+}
+
+function warnOfEd25519({ publicKey }: KeySigner): void {
+  if (publicKey.info.kind !== 'ed25519') return;
+  warn(
+    'other verifiers take pure Ed25519 in attestations, which a log cannot check: with this key only Stele verifies',
+  );
 }
 
 interface Written extends Kept {

@@ -40,7 +40,7 @@ export function addSigningOptions(command: Command, bundle: string): Command {
   return addKeyOptions(command).option('--public-out <path>', 'where to write the public key');
 }
 
-interface SigningKey {
+export interface SigningKey {
   readonly signer: KeySigner;
   /** The file of the public key, where it was written. */
   readonly publicPath: string | undefined;

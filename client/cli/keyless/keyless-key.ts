@@ -26,7 +26,7 @@ export async function keylessKey(
   const trustedRoot = given.root?.();
   const { keylessSigner } = await import('../../submit/keyless/keyless-signer.ts');
   const { token, from } = await identityToken(options, http.signal);
-  note(`using the identity token of ${from}`);
+  note(`using the identity token of ${printable(from)}`);
   const signer = await keylessSigner({ authority, token, trustedRoot, log: given.trust, http });
   const { certificate, name, identity, logged } = signer.issued;
   const whom = `${printable(name.value)} (${kindOfName(name)}, issuer ${printable(identity.issuer!)})`;

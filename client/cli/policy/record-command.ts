@@ -112,7 +112,7 @@ async function record(command: readonly string[], chosen: RecordOptions): Promis
 async function keep(
   link: MadeLink,
   { linkDir, linkForm, noLog, out, json }: RecordOptions,
-  { signer, attest }: Parameters<Parameters<typeof withAttester>[2]>[0],
+  { signer: open, attest }: Parameters<Parameters<typeof withAttester>[2]>[0],
 ): Promise<void> {
   const facts = {
     step: link.name,
@@ -131,7 +131,7 @@ async function keep(
   const statement = bare ? undefined : linkStatement(link);
   let path: string | undefined;
   if (linkDir !== undefined) {
-    const { file, bytes } = await signedLink(link, linkForm, signer);
+    const { file, bytes } = await signedLink(link, linkForm, await open());
     await mkdir(linkDir, { recursive: true }).catch((cause: Error) => {
       throw new ClientError('file', `${printable(linkDir)} cannot be made: ${printable(cause.message)}`, { cause });
     });
@@ -143,7 +143,7 @@ async function keep(
     return;
   }
   if (path !== undefined) note(`wrote the link ${printable(path)}`);
-  const beside = linkDir === undefined ? `${link.name}.link` : join(linkDir, linkFileName(link.name, signer));
+  const beside = linkDir === undefined ? `${link.name}.link` : join(linkDir, linkFileName(link.name, await open()));
   const make = { file: link.name, out: out ?? `${beside}.sigstore.json`, statement: async () => statement };
   await attest([make], { ...facts, ...(path === undefined ? {} : { link: path }) });
 }

@@ -82,17 +82,21 @@ export async function requestCertificate(
     publicKeyRequest: { publicKey, proofOfPossession: encodeBase64(proof) },
   };
   const { onRetry, deadline = DEADLINE } = http;
+  let earlier: string | undefined;
   const options: LogRequestOptions = {
     ...http,
     deadline: Math.min(deadline, DEADLINE),
-    ...(onRetry === undefined
-      ? {}
-      : { onRetry: (retry) => onRetry({ ...retry, why: withoutToken(retry.why, token) }) }),
+    onRetry: (retry) => {
+      earlier = withoutToken(retry.why, token);
+      onRetry?.({ ...retry, why: earlier });
+    },
   };
   const reply = await ask(url, JSON.stringify(request), options, MAX_CERTIFICATE_REPLY, TOKEN_MAY_BE_USED);
   if (reply.status !== 200 && reply.status !== 201) {
     const why = withoutToken(describeReply(reply), token);
-    throw new ClientError('refused', `the certificate authority ${authority} issues no certificate: ${why}`);
+    // An authority that could not answer may have used the token all the same, and then says only that.
+    const before = earlier === undefined ? '' : `; an earlier attempt ended with: ${earlier}`;
+    throw new ClientError('refused', `the certificate authority ${authority} issues no certificate: ${why}${before}`);
   }
   try {
     return readReply(reply.body);

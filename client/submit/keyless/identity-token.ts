@@ -31,9 +31,12 @@ export interface IdentityToken {
   readonly claims: JsonObject;
 }
 
-/** Whether a text is a token, or the beginning of one, and no name of a file. A token begins with the base64url of `{"`. */
+/** The base64url of `{"`, and of `{` before a space or a line break: so begins the header of a token. */
+const TOKEN = /(?:^|[^\w-])(?:eyJ|eyA|ewo|ew0|ewk)(?:[\w-]{6,}\.[\w-]{6,}\.|[\w.-]{100})/;
+
+/** Whether a text is or holds a token, or the beginning of one, and is no name of a file. */
 export function looksLikeToken(text: string): boolean {
-  return /^\s*(?:bearer\s+)?eyJ[\w-]*\.[\w-]+\.[\w.-]*\s*$|^\s*(?:bearer\s+)?eyJ[\w.-]{100,}\s*$/i.test(text);
+  return TOKEN.test(text);
 }
 
 /**

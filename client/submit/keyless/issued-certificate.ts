@@ -13,7 +13,7 @@ import { verifyChain } from '../../../merkle/x509/certificate-chain.ts';
 import type { AlternativeName } from '../../../merkle/x509/certificate-names.ts';
 import { type CertificateIdentity, FULCIO_USER_NAME, identityOf } from '../../../merkle/x509/fulcio.ts';
 import { kindOfName } from '../../../merkle/x509/signer-names.ts';
-import { ClientError } from '../../errors.ts';
+import { ClientError, type ClientErrorCode } from '../../errors.ts';
 import { canonicalEntry, type Signed } from '../../formats/entry-request.ts';
 import type { PublicKey } from '../../formats/key.ts';
 import { withClientErrors } from '../../merkle-errors.ts';
@@ -67,16 +67,16 @@ export function checkIssued(
   const [der, ...above] = chain as readonly [Uint8Array, ...Uint8Array[]];
   if (holdsToken(der, token)) throw bad('holds the identity token, and would publish it');
   checkSignerCertificate(der, publicKey, [now]);
-  const certificate = withClientErrors(() => parseCertificate(der));
+  const certificate = parseCertificate(der);
   if (!certificate.extKeyUsage.includes(USAGE.codeSigning)) throw bad('does not say that it is for code signing');
-  const identity = withClientErrors(() => identityOf(certificate));
+  const identity = identityOf(certificate);
   const name = checkWhom(identity, token);
-  checkChain(certificate, above, now, primitives);
+  certified(() => checkChain(certificate, above, now, primitives));
   const { trustedRoot } = trust;
   if (trustedRoot !== undefined) {
     // As verifiers will: a bundle has the leaf alone, so the chain comes from the trusted root.
     const at = [{ kind: 'timestamp', time: now, by: 'this machine' }] as const;
-    checkIdentity(certificate, [], at, () => ({ name }), { trustedRoot, now }, primitives);
+    certified(() => checkIdentity(certificate, [], at, () => ({ name }), { trustedRoot, now }, primitives));
   }
   const logged = tlogProof === undefined ? undefined : checkLogged(tlogProof, der, asked, trust.log, primitives);
   return { certificate, identity, name, logged };
@@ -98,6 +98,8 @@ function checkWhom({ names, issuer }: CertificateIdentity, token: IdentityToken)
   return name;
 }
 
+/** GitHub's own; a server of a company has another one, and another host. */
+const GITHUB_ISSUER = 'https://token.actions.githubusercontent.com';
 const URI = /^[a-z][a-z0-9+.-]*:\/\//i;
 
 /**
@@ -110,21 +112,34 @@ function isSubject({ type, value, oid }: AlternativeName, { isEmail, subject, cl
   if (URI.test(subject)) return type === 'uri' && value === subject;
   if (type === 'other') return oid === FULCIO_USER_NAME && value.startsWith(`${subject}!`);
   if (type !== 'uri') return false;
-  const { job_workflow_ref: github, ci_config_ref_uri: gitlab } = claims;
-  if (typeof github === 'string') return URI.test(value) && value.endsWith(`/${github}`);
+  const { job_workflow_ref: github, ci_config_ref_uri: gitlab, iss } = claims;
+  if (typeof github === 'string') {
+    const [, host, path] = /^https:\/\/([a-z0-9.-]+)\/(.*)$/.exec(value) ?? [];
+    return path === github && (host === 'github.com' || !String(iss).startsWith(GITHUB_ISSUER));
+  }
   if (typeof gitlab === 'string') return value === `https://${gitlab}`;
   return URI.test(value);
 }
 
 /** The chain as the authority sent it: each certificate issued the one before it. */
 function checkChain(leaf: Certificate, above: readonly Uint8Array[], now: number, primitives: Primitives): void {
-  const authorities = withClientErrors(() => above.map(parseCertificate));
+  const authorities = above.map(parseCertificate);
   const root = authorities.at(-1);
   if (root === undefined) throw bad('comes without the certificate of its issuer');
-  withClientErrors(() =>
-    verifyChain(leaf, { intermediates: authorities.slice(0, -1), roots: [root] }, now, primitives),
-  );
+  verifyChain(leaf, { intermediates: authorities.slice(0, -1), roots: [root] }, now, primitives);
 }
+
+/** The result of `check`: whatever is malformed, or of an unknown kind, is wrong with the certificate. */
+function certified<T>(check: () => T): T {
+  try {
+    return withClientErrors(check);
+  } catch (cause) {
+    if (!(cause instanceof ClientError) || !UNREADABLE.includes(cause.code)) throw cause;
+    throw new ClientError('bad-certificate', cause.message, { cause });
+  }
+}
+
+const UNREADABLE: readonly ClientErrorCode[] = ['malformed', 'unsupported', 'key'];
 
 /**
  * The proof is of an entry with this certificate as its verifier, over the proof of possession.

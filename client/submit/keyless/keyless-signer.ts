@@ -5,6 +5,7 @@
  * One certificate serves as many signatures as are made while it is valid, and is not renewed: a token may work once.
  */
 import { generateKeyPairSync } from 'node:crypto';
+import { MerkleError } from '../../../merkle/errors.ts';
 import type { Primitives } from '../../../merkle/rekor/primitives.ts';
 import { sha256 } from '../../../merkle/rfc6962.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
@@ -12,7 +13,6 @@ import { parseCertificate } from '../../../merkle/x509/certificate.ts';
 import { timeText } from '../../../merkle/x509/utc-time.ts';
 import { ClientError } from '../../errors.ts';
 import { parsePublicKey } from '../../formats/key.ts';
-import { withClientErrors } from '../../merkle-errors.ts';
 import { pause } from '../log-request.ts';
 import { type SoftwareSigner, softwareSigner } from '../signers/software-signer.ts';
 import type { KeySigner } from '../signers/types.ts';
@@ -95,7 +95,12 @@ function newKey(): SoftwareSigner {
 
 /** Waits where this machine's clock is a little behind that of the authority. */
 async function untilValid({ chain }: IssuedChain, signal: AbortSignal | undefined): Promise<void> {
-  const { notBefore } = withClientErrors(() => parseCertificate(chain[0]!));
-  const early = notBefore - Date.now();
+  let early: number;
+  try {
+    early = parseCertificate(chain[0]!).notBefore - Date.now();
+  } catch (error) {
+    if (error instanceof MerkleError) return; // checkIssued says what is wrong with it
+    throw error;
+  }
   if (early > 0 && early <= MAX_BEHIND) await pause(early, signal);
 }

@@ -6,6 +6,7 @@ import {
   parseSigningConfig,
   type SigningConfig,
   type SigningService,
+  selectService,
   selectServices,
 } from '../../../client/trust/signing-config.ts';
 import type { Json } from '../../support/instance.ts';
@@ -101,6 +102,37 @@ describe('a signing configuration', () => {
       ...{ tsaUrls: services, tsaConfig: selection },
     });
     fc.assert(fc.property(any, (its) => void expect(parseSigningConfig(formatSigningConfig(its))).toEqual(its)));
+  });
+});
+
+describe('the one authority that a client uses', () => {
+  const NOW = Date.parse('2026-06-01T00:00:00Z');
+  const of = (url: string, start?: string, more: Partial<SigningService> = {}): SigningService => ({
+    ...{ url, majorApiVersion: 1, operator: 'us', validFor: start === undefined ? {} : { start: Date.parse(start) } },
+    ...more,
+  });
+  const select = (...services: SigningService[]) => selectService(services, 'certificate authority', [1], NOW).url;
+
+  it('is the newest one that is valid now, whoever runs it, and the first of two', () => {
+    expect(select(of('a', '2026-01-01'), of('b', '2026-02-01', { operator: 'them' }))).toBe('b');
+    expect(select(of('a', '2026-02-01'), of('b', '2026-01-01'))).toBe('a');
+    expect(select(of('a', '2026-01-01'), of('b', '2026-01-01'))).toBe('a');
+    expect(select(of('a'), of('b', '2026-01-01'))).toBe('b');
+    expect(select(of('a', '2026-01-01'), of('later', '2026-07-01'))).toBe('a');
+    const ended = of('ended', '2026-03-01', { validFor: { start: 0, end: NOW - 1 } });
+    expect(select(of('a', '2026-01-01'), ended)).toBe('a');
+  });
+
+  it('speaks an API that the client speaks, the highest one', () => {
+    const services = [of('v1', '2026-02-01'), of('v2', '2026-01-01', { majorApiVersion: 2 })];
+    expect(select(...services)).toBe('v1');
+    expect(selectService(services, 'certificate authority', [1, 2], NOW).url).toBe('v2');
+  });
+
+  it('is missing, and the error says why', () => {
+    expect(errorOf(() => select())).toMatch(/^signing-config: .*names no certificate authority$/);
+    expect(errorOf(() => select(of('v2', '2026-01-01', { majorApiVersion: 2 })))).toMatch(/only v2 \(v2\)$/);
+    expect(errorOf(() => select(of('later', '2026-07-01')))).toMatch(/is valid at 2026-06-01.*later from 2026-07-01/);
   });
 });
 

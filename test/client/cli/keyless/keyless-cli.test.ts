@@ -166,8 +166,39 @@ describe('stele sign without a key', () => {
     const command = ['--', 'sh', '-c', 'echo made > made'];
     expect(await cli([...step, ...how, ...command])).toMatchObject({ code: 0 });
     expect(await verify('made', ...who(), '--type', 'link03')).toMatchObject({ code: 0 });
+    // A step may take longer than a certificate is good for: nothing is asked for before there is something to sign.
+    authority.asked.length = 0;
+    const failed = await cli([...step, '--identity-token', await tokenFile('token'), ...services, '--', 'false']);
+    expect(failed).toMatchObject({ code: 1, stderr: expect.stringContaining('error [command]') });
+    expect(authority.asked).toHaveLength(0);
     const linked = await cli([...step, ...how, '--link-dir', 'links', ...command]);
     expect(linked).toMatchObject({ code: 2, stderr: expect.stringContaining('leave out --link-dir') });
+  });
+
+  it('signs the summary of a decision', async () => {
+    const what = ['attest', 'one', '--predicate', 'predicate.json', '--type', 'custom', '--out', 'evidence.json'];
+    expect(await cli([...what, '--identity-token', await tokenFile('token'), ...services])).toMatchObject({ code: 0 });
+    const rules = 'rules: [{ name: reviewed, type: custom, signers: [release] }]';
+    const signers = `signers: { release: { identity: release@example.com, issuer: '${issuer.url}' } }`;
+    await writeFile(at('policy.yaml'), `version: 1\nname: releases\n${signers}\n${rules}\n`);
+    const decide = ['decide', 'one', '--policy', 'policy.yaml', '--evidence', 'evidence.json', ...services];
+    const uris = ['--resource-uri', 'https://example.com/one', '--verifier-id', 'https://example.com/verifier'];
+    const summary = [...decide, '--vsa', 'vsa.json', ...uris];
+    const deciding = await tokenFile('token', { email: 'verifier@example.com' });
+    const ran = await cli([...summary, '--identity-token', deciding]);
+    expect(ran.stderr).not.toContain('warning');
+    expect(ran).toMatchObject({ code: 0 });
+    const by = ['--identity', 'verifier@example.com', '--issuer', issuer.url, '--type', 'vsa'];
+    expect(await verify('one', '--bundle', 'vsa.json', ...by)).toMatchObject({ code: 0 });
+    // A quorum policy or a key of the log does not make it forget which authorities count.
+    authority.lie = { ct: null };
+    const named = ['--log', log.url, '--log-key', log.verifierKeys[0]!, '--certificate-authority', authority.url];
+    const lied = await cli([
+      ...['decide', 'one', '--policy', 'policy.yaml', '--evidence', 'evidence.json', '--trusted-root', 'root.json'],
+      ...['--vsa', 'vsa.json', ...uris, ...named, '--tsa', tsa.url],
+      ...['--identity-token', await tokenFile('token')],
+    ]);
+    expect(lied.stderr).toContain('no timestamp of a certificate-transparency log');
   });
 
   it('keeps an entry for later only with a time stamp', async () => {

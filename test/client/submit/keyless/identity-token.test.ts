@@ -17,6 +17,7 @@ const token = (claims: object = {}, header: object = {}) =>
   signToken(key, { alg: 'ES256', typ: 'JWT', ...header }, { ...CLAIMS, ...claims });
 const read = (text: string) => readIdentityToken(text, NOW);
 const raw = (claims: string) => signToken(key, { alg: 'ES256' }, claims);
+const [header, payload, signature] = token().split('.') as [string, string, string];
 
 describe('an identity token', () => {
   it('is for its e-mail address, else for its subject', () => {
@@ -49,7 +50,6 @@ describe('an identity token', () => {
     }
   });
 
-  const [header, payload, signature] = token().split('.') as [string, string, string];
   it.each([
     ['nothing', ''],
     ['words', 'hello world'],
@@ -104,14 +104,29 @@ describe('a token on a command line', () => {
     `Bearer ${token()}`,
     ` ${token()}\n`,
     `${token()}.`,
+    `"${token()}"`,
+    `token=${token()}`,
+    `/run/${token()}`,
+    `${Buffer.from('{ "alg": "ES256" }').toString('base64url')}.${payload}.${signature}`,
+    `${Buffer.from('{\n  "alg": "ES256" }').toString('base64url')}.${payload}.${signature}`,
     token().slice(0, 150),
     signToken(newIssuerKey('RS256'), { alg: 'RS256' }, CLAIMS),
   ])('is told from a file: %s', (text) => expect(looksLikeToken(text)).toBe(true));
 
-  it.each(['token', 'token.jwt', './eyJtoken', '-', 'eyJtoken.txt', 'eyJ.a', '/run/secrets/token', 'a.b.c', ''])(
-    'may be the name of a file: %s',
-    (text) => expect(looksLikeToken(text)).toBe(false),
-  );
+  it.each([
+    'token',
+    'token.jwt',
+    './eyJtoken',
+    '-',
+    'eyJtoken.txt',
+    'eyJ.a',
+    '/run/secrets/token',
+    'a.b.c',
+    '',
+    'eyes-of-it.something.txt',
+    'keywords.something.txt',
+    'eyJtoken12.txt',
+  ])('may be the name of a file: %s', (text) => expect(looksLikeToken(text)).toBe(false));
 });
 
 describe('a secret', () => {

@@ -97,6 +97,7 @@ describe('a signer without a key', () => {
   });
 
   const GITHUB = { sub: 'repo:octo/app:ref:refs/heads/main', job_workflow_ref: 'octo/app/.github/workflows/r.yml@v1' };
+  const PUBLIC = { ...GITHUB, iss: 'https://token.actions.githubusercontent.com' };
   const GITLAB = {
     sub: 'project_path:octo/app',
     ci_config_ref_uri: 'gitlab.com/octo/app//.gitlab-ci.yml@refs/heads/x',
@@ -104,6 +105,11 @@ describe('a signer without a key', () => {
   it.each([
     ['GitHub', GITHUB, 'https://github.com/octo/app/.github/workflows/r.yml@v1', undefined],
     ['GitHub', GITHUB, 'https://github.com/octo/app2/.github/workflows/r.yml@v1', 'identity'],
+    ['GitHub', GITHUB, 'https://github.com/evil/octo/app/.github/workflows/r.yml@v1', 'identity'],
+    ['GitHub', GITHUB, 'http://github.com/octo/app/.github/workflows/r.yml@v1', 'identity'],
+    ['a server of GitHub', GITHUB, 'https://github.example.com/octo/app/.github/workflows/r.yml@v1', undefined],
+    ['GitHub', PUBLIC, 'https://github.com/octo/app/.github/workflows/r.yml@v1', undefined],
+    ['GitHub', PUBLIC, 'https://github.example.com/octo/app/.github/workflows/r.yml@v1', 'identity'],
     ['GitLab', GITLAB, 'https://gitlab.com/octo/app//.gitlab-ci.yml@refs/heads/x', undefined],
     ['GitLab', GITLAB, 'https://gitlab.com/octo/app//.gitlab-ci.yml@refs/heads/y', 'identity'],
     ['another build system', { sub: 'org:acme:pipeline:7' }, 'https://build.example.com/acme/7', undefined],
@@ -180,6 +186,8 @@ describe('an authority that lies', () => {
     ['sends the leaf alone', () => ({ chain: (chain) => chain.slice(0, 1) }), 'bad-certificate'],
     ['sends the chain upside down', () => ({ chain: (chain) => [...chain].reverse() }), 'bad-certificate'],
     ['sends a chain of strangers', () => ({ chain: ([leaf]) => [leaf, strangerPem()] }), 'bad-certificate'],
+    ['sends a chain of garbage', () => ({ chain: ([leaf]) => [leaf, garbage()] }), 'bad-certificate'],
+    ['sends garbage', () => ({ chain: ([, team]) => [garbage(), team] }), 'bad-certificate'],
     ['sends no certificate', () => ({ chain: () => [] }), 'bad-reply'],
     ['sends two in one', () => ({ chain: ([leaf]) => [`${leaf}${leaf}`] }), 'bad-reply'],
     ['sends nine', () => ({ chain: ([leaf]) => Array(9).fill(leaf) }), 'bad-reply'],
@@ -222,6 +230,7 @@ describe('an authority that lies', () => {
 
   const uriName = (text: string) => der(0x86, Buffer.from(text));
   const ours = () => mailName('release@example.com');
+  const garbage = () => '-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n';
   const strangerPem = () =>
     `-----BEGIN CERTIFICATE-----\n${Buffer.from(issueCa('team').certificate.der).toString('base64')}\n-----END CERTIFICATE-----\n`;
 
@@ -293,6 +302,20 @@ describe('an authority that lies', () => {
     expect(error).toMatchObject({ code: 'unavailable', message: expect.stringContaining('A token may work once') });
     expect(said.length).toBeGreaterThan(0);
     for (const why of said) expect(why).not.toContain(token.slice(0, 16));
+  });
+
+  it('that could not answer, and then refuses the token, is named with both reasons', async () => {
+    let asks = 0;
+    authority.lie = {
+      answer: (_, reply) => {
+        asks += 1;
+        if (asks === 1) reply.writeHead(503).end('{"message":"the log did not take the certificate in time"}');
+        else reply.writeHead(401).end('{"message":"the token was used before"}');
+      },
+    };
+    const { code, message } = await failure();
+    expect(code).toBe('refused');
+    expect(message).toMatch(/the token was used before.*earlier attempt ended with: .*the log did not take/);
   });
 
   it('that puts the token into the subject gives no secret away', async () => {
