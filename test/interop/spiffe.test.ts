@@ -2,7 +2,8 @@
  * SPIFFE beside go-spiffe, the library of the SPIFFE project: it reads our stand-in for a Workload API, and calls a TLS server with
  * an SVID of ours.
  */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -104,6 +105,37 @@ describe.skipIf(skips('go-spiffe', typeof built === 'string' ? built : undefined
       }
       client.close();
     });
+  });
+
+  it('a bundle endpoint of go-spiffe gives its bundle, by its SVID, also after it rotated', async () => {
+    const socket = join(dir.path, 'endpoint.sock');
+    const endpointId = 'spiffe://example.org/bundles';
+    const api = await WorkloadApiServer.start({ socket, identities: [{ id: endpointId }] });
+    const server = spawn(program, ['serve-bundle', api.address], { stdio: ['pipe', 'pipe', 'ignore'] });
+    const [address] = (await once(server.stdout, 'data')) as [Buffer];
+    const bootstrap = join(dir.path, 'bootstrap.json');
+    await writeFile(bootstrap, api.bundle());
+    const domain = { name: 'example.org', bundle: `https://${address.toString().trim()}/`, endpointId, bootstrap };
+    const refresh = { leastMs: 10, mostMs: 10, defaultMs: 10 };
+    const bundles = await openBundleSource({ trustDomains: [domain] }, { refresh });
+    const counts = () => {
+      const { x509Authorities, jwtAuthorities } = bundles.current().get('example.org')!;
+      return [x509Authorities.length, jwtAuthorities.length].join();
+    };
+    expect(bundles.problem).toBeUndefined();
+    expect(counts()).toBe('1,1');
+    api.rotateAuthority(undefined, { renew: false });
+    await until(() => counts() === '2,2' && bundles.problem === undefined);
+    api.rotate();
+    // An authority that issued before its bundle was fetched proves nothing.
+    const roots = bundles.current().get('example.org');
+    api.rotateAuthority(undefined, { only: true });
+    await until(() => bundles.problem?.includes('does not lead to its trust domain'));
+    expect(bundles.current().get('example.org')).toEqual(roots);
+    await bundles.close();
+    server.stdin.end();
+    await once(server, 'exit');
+    await api.close();
   });
 
   describe('a TLS server with an SVID', () => {

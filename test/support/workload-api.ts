@@ -143,8 +143,11 @@ export class WorkloadApiServer {
     this.push();
   }
 
-  /** A new authority and a new JWT key of a trust domain; the old ones stay in the bundle unless `only`. */
-  rotateAuthority(trustDomain: string = this.trustDomain, { only = false } = {}): void {
+  /**
+   * A new authority and a new JWT key of a trust domain; the old ones stay in the bundle unless `only`. With `renew` false the
+   * new authority is published before it issues.
+   */
+  rotateAuthority(trustDomain: string = this.trustDomain, { only = false, renew = true } = {}): void {
     const domain = this.#domain(trustDomain);
     const fresh = newDomain(trustDomain);
     if (only) {
@@ -154,7 +157,8 @@ export class WorkloadApiServer {
     domain.authorities.push(...fresh.authorities);
     domain.jwt.push(...fresh.jwt);
     domain.sequence += 1;
-    this.rotate();
+    if (renew) this.renew();
+    this.push();
   }
 
   /** Sends to each open stream what holds now. */

@@ -2,6 +2,8 @@
 //
 //	spiffe-client fetch SOCKET [AUDIENCE]
 //	    prints what the Workload API gives, as JSON
+//	spiffe-client serve-bundle SOCKET
+//	    is a bundle endpoint with its X.509-SVID (profile https_spiffe): prints its address, and ends with its standard input
 //	spiffe-client judge
 //	    reads questions, one JSON object a line, and writes what go-spiffe makes of each
 //	spiffe-client -socket SOCKET (-server-id ID | -ca FILE) [-jwt-audience AUDIENCE] [-no-svid] [-type TYPE] METHOD URL [BODYFILE]
@@ -22,6 +24,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/spiffe/go-spiffe/v2/federation"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig"
 	"github.com/spiffe/go-spiffe/v2/svid/jwtsvid"
@@ -39,6 +42,8 @@ func main() {
 			audience = os.Args[3]
 		}
 		err = fetch(ctx, os.Args[2], audience)
+	case len(os.Args) == 3 && os.Args[1] == "serve-bundle":
+		err = serveBundle(os.Args[2])
 	case len(os.Args) == 2 && os.Args[1] == "judge":
 		err = judge()
 	default:
@@ -113,6 +118,37 @@ func fetchJWT(ctx context.Context, client *workloadapi.Client, audience string, 
 	}
 	found.ValidatedAs = validated.ID.String()
 	return nil
+}
+
+func serveBundle(socket string) error {
+	ctx := context.Background()
+	options := workloadapi.WithClientOptions(workloadapi.WithAddr(socket))
+	svids, err := workloadapi.NewX509Source(ctx, options)
+	if err != nil {
+		return err
+	}
+	defer svids.Close()
+	bundles, err := workloadapi.NewBundleSource(ctx, options)
+	if err != nil {
+		return err
+	}
+	defer bundles.Close()
+	svid, err := svids.GetX509SVID()
+	if err != nil {
+		return err
+	}
+	handler, err := federation.NewHandler(svid.ID.TrustDomain(), bundles)
+	if err != nil {
+		return err
+	}
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", tlsconfig.TLSServerConfig(svids))
+	if err != nil {
+		return err
+	}
+	fmt.Println(listener.Addr())
+	go http.Serve(listener, handler)
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
 }
 
 func request(ctx context.Context) error {
