@@ -101,7 +101,7 @@ export async function serveWitness({
     const disk = freeSpace(config.data, config.readiness.minFree, 'readiness.minFree');
     metrics.diskFree = disk.bytes;
     const secure = config.admin.tls ? { gate, tls: tls?.pair } : {};
-    const notReady = () => [...disk.reasons(), ...problemsOf(tls)];
+    const notReady = () => [...disk.reasons(), ...(tls?.problems() ?? [])];
     const options = { token: adminToken, ...secure, hosts, list, lists, alarms, notReady };
     const admin = createAdminApp(witness, logs, options, metrics, logger);
     if (config.admin.tls) tls?.serve(admin.server);
@@ -137,9 +137,4 @@ export async function serveWitness({
     await closers.close();
     throw error;
   }
-}
-
-function problemsOf(tls: ServedTls | undefined): string[] {
-  const problem = tls?.problem();
-  return problem === undefined ? [] : [problem];
 }

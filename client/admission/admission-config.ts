@@ -4,12 +4,17 @@ import {
   adminPort,
   checkPorts,
   connectionsPerAddress,
+  identityFiles,
+  identityFilesOf,
   logSettings,
   publicPort,
 } from '../../merkle/runtime/config/groups.ts';
 import { type DeepReadonly, failOn, freeze, type LoadOptions, readSettings } from '../../merkle/runtime/config/load.ts';
 import { settingsOf } from '../../merkle/runtime/config/settings.ts';
+import { certificateSource, workloadApi } from '../../merkle/runtime/config/tls-settings.ts';
 import { count, duration, list, onOff, path, size } from '../../merkle/runtime/config/values.ts';
+import type { GateFiles } from '../../merkle/runtime/identity/open-gate.ts';
+import type { TlsSource } from '../../merkle/runtime/service/served-tls.ts';
 
 const opt = Type.Optional;
 const PREFIX = 'STELE_ADMISSION_';
@@ -38,6 +43,9 @@ export const AdmissionSchema = Type.Object({
         danger: 'Anybody who reads it can stand between the API server and this webhook, and admit everything.',
       }),
     ),
+    workloadApi: workloadApi(
+      'In the place of `tls.cert` and `tls.key`: the SPIFFE Workload API whose X.509-SVID the public port shows. API servers check host names, so the SVID must have one beside its SPIFFE ID.',
+    ),
     clientCa: opt(
       path({
         description:
@@ -47,6 +55,7 @@ export const AdmissionSchema = Type.Object({
       }),
     ),
   }),
+  identity: identityFiles('reviews: the action `admit`, and any other caller gets a denial'),
   admin: adminPort(8444, 'metrics and health', 'It needs no token, and shows what is denied and why it is not ready.'),
   trust: Type.Object({
     directory: opt(
@@ -171,9 +180,11 @@ type Decoded = StaticDecode<typeof AdmissionSchema>;
 
 /** Durations in milliseconds, sizes in bytes, paths absolute. Frozen at every depth. */
 export type AdmissionConfig = DeepReadonly<
-  Omit<Decoded, 'policy' | 'tls'> & {
+  Omit<Decoded, 'policy' | 'tls' | 'identity'> & {
     policy: string;
-    tls: { cert: string; key: string; clientCa?: string };
+    tls: TlsSource;
+    /** Undefined where everybody who reaches the port may ask. */
+    identity?: GateFiles;
   }
 >;
 
@@ -186,12 +197,18 @@ export const ADMISSION_SETTINGS = settingsOf(AdmissionSchema, PREFIX);
 export function loadAdmission(options: LoadOptions = {}): AdmissionConfig {
   const { decoded } = readSettings<Decoded>({ schema: AdmissionSchema, prefix: PREFIX, docs: DOCS }, options);
   const problems: string[] = [];
-  const { evidence, trust, limits, policy = '', tls } = decoded;
-  const { cert = '', key = '', clientCa } = tls;
+  const { identity, ...rest } = decoded;
+  const { evidence, trust, limits, policy = '', tls } = rest;
+  const { clientCa, ...shown } = tls;
+  const certificate = certificateSource('tls', shown, problems);
   if (policy === '') problems.push('"policy" is not set: name the decision policy, which says what may run');
-  if (cert === '' || key === '') {
+  if (certificate === undefined && problems.length === 0) {
     problems.push('"tls.cert" and "tls.key" are not both set: API servers call webhooks by TLS alone');
   }
+  if (certificate?.workloadApi !== undefined && clientCa !== undefined) {
+    problems.push('"tls.clientCa" is about a certificate in files: with "tls.workloadApi" set "identity.file"');
+  }
+  const whose = identityFilesOf(identity, certificate !== undefined, problems);
   checkPorts(decoded.listen, decoded.admin, problems);
   if (!evidence.registry && evidence.directory === undefined) {
     problems.push('there is no source of evidence: set "evidence.directory", or "evidence.registry" to true');
@@ -209,5 +226,6 @@ export function loadAdmission(options: LoadOptions = {}): AdmissionConfig {
     problems.push('"limits.bodiesBytes" must be twice "limits.reviewBytes" at least');
   }
   failOn(problems);
-  return freeze({ ...decoded, policy, tls: { cert, key, ...(clientCa !== undefined && { clientCa }) } });
+  const served = { ...certificate!, ...(clientCa !== undefined && { clientCa }) };
+  return freeze({ ...rest, policy, tls: served, ...(whose && { identity: whose }) });
 }

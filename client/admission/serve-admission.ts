@@ -1,5 +1,6 @@
 /** `stele admission` as a service: the webhook's port, the operator's port, and what is read again while it runs. */
 import { stampOf } from '../../merkle/runtime/disk/file-stamps.ts';
+import { type OpenedGate, openGate } from '../../merkle/runtime/identity/open-gate.ts';
 import { failure } from '../../merkle/runtime/service/ends.ts';
 import { type Logger, makeLogger } from '../../merkle/runtime/service/logger.ts';
 import { createOperatorApp } from '../../merkle/runtime/service/operator-app.ts';
@@ -59,7 +60,13 @@ export async function serveAdmission(options: ServeAdmissionOptions): Promise<Ad
   const logger = makeLogger(config.log);
   const { failed } = failure();
   let made: Reloads | undefined;
-  const tls = await ServedTls.open(config.tls, { logger, reloads: () => made });
+  const askClients = config.identity !== undefined;
+  const tls = await ServedTls.open(config.tls, { askClients, logger, reloads: () => made });
+  const opening = config.identity && openGate(config.identity, { actions: ['admit'], logger });
+  const guarded = await opening?.catch(async (error: unknown) => {
+    await tls.close();
+    throw error;
+  });
   await tryPorts([
     ['listen', config.listen],
     ['admin', config.admin],
@@ -85,18 +92,22 @@ export async function serveAdmission(options: ServeAdmissionOptions): Promise<Ad
   metrics.kept = () => ({ verdicts: verdicts.size, hits: verdicts.hits });
   const resolveTag = ask === undefined ? undefined : tagDigests({ decider, ask, turns, memory });
   const admitting = { verdicts, versions: () => decider.versions, resolveTag, maxImages: () => live.limits.images };
-  const app = createWebhookApp({ admitting, live, tls: tls.pair, metrics, logger });
+  const app = createWebhookApp({ admitting, live, tls: tls.pair, gate: guarded?.gate, metrics, logger });
   tls.serve(app.server);
   metrics.certificateEnd = () => Date.parse(tls.facts.notAfter) / 1000;
-  const reloads = admissionReloads(options, { live, decider, port: tls, metrics, logger });
+  const reloads = admissionReloads(options, { live, decider, port: tls, gate: guarded, metrics, logger });
   made = reloads;
   const watch = watchFiles(decider, logger, options.watchMs);
   const admin = createOperatorApp({
     metrics,
     prefix: 'stele_admission',
     hosts: [config.admin.host, ...config.admin.hosts],
-    notReady: () => (closing ? ['it is shutting down'] : problemOf(tls)),
-    alarms: () => [...reloads.alarms(), ...(decider.problem === undefined ? [] : [`${UNUSABLE}: ${decider.problem}`])],
+    notReady: () => (closing ? ['it is shutting down'] : tls.problems()),
+    alarms: () => [
+      ...reloads.alarms(),
+      ...(guarded?.problems() ?? []),
+      ...(decider.problem === undefined ? [] : [`${UNUSABLE}: ${decider.problem}`]),
+    ],
   });
   let closing = false;
   const close = async () => {
@@ -106,6 +117,7 @@ export async function serveAdmission(options: ServeAdmissionOptions): Promise<Ad
     await reloads.close();
     await drainApp(app, DRAIN_MS);
     await drainApp(admin, DRAIN_MS);
+    await guarded?.close();
     await decider.close();
     logger.info({}, 'closed');
   };
@@ -121,15 +133,11 @@ export async function serveAdmission(options: ServeAdmissionOptions): Promise<Ad
   }
 }
 
-function problemOf(tls: ServedTls): string[] {
-  const problem = tls.problem();
-  return problem === undefined ? [] : [problem];
-}
-
 interface Parts {
   readonly decider: StrictDecider;
   readonly live: LiveAdmission;
   readonly port: ServedTls;
+  readonly gate: OpenedGate | undefined;
   readonly metrics: AdmissionMetrics;
   readonly logger: Logger;
 }
@@ -137,7 +145,7 @@ interface Parts {
 const LIVE: readonly string[] = ['cache', 'limits'];
 
 function admissionReloads({ config, reread }: ServeAdmissionOptions, parts: Parts): Reloads {
-  const { live, decider, port, metrics, logger } = parts;
+  const { live, decider, port, gate, metrics, logger } = parts;
   let used = config;
   const run = async (reloads: Reloads): Promise<Reloaded> => {
     const next = reread();
@@ -147,6 +155,12 @@ function admissionReloads({ config, reread }: ServeAdmissionOptions, parts: Part
       await port.use(next.tls);
     } catch (error) {
       reloads.fail('certificate', (error as Error).message);
+    }
+    try {
+      await gate?.reload();
+      reloads.good('access policy');
+    } catch (error) {
+      reloads.fail('access policy', (error as Error).message);
     }
     const differ = differing(used, next, ADMISSION_SETTINGS);
     const changed = differ.filter((name) => LIVE.includes(name.split('.')[0]!));

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
+import type { Gate } from '../../merkle/runtime/identity/gate.ts';
 import {
   type App,
   type Call,
@@ -46,6 +47,16 @@ class BodyError extends Error {
   }
 }
 
+/** The caller of the webhook is not known, or may not ask. */
+class CallerError extends Error {
+  readonly addressee: Addressee;
+
+  constructor(addressee: Addressee, message: string) {
+    super(message);
+    this.addressee = addressee;
+  }
+}
+
 /** No verdict came in time. */
 class DeadlineError extends Error {}
 
@@ -53,6 +64,8 @@ interface WebhookOptions {
   readonly admitting: AdmitOptions;
   readonly live: LiveAdmission;
   readonly tls: TlsPair | undefined;
+  /** Undefined where everybody who reaches the port may ask. */
+  readonly gate?: Gate | undefined;
   readonly metrics: AdmissionMetrics;
   readonly logger: Logger;
 }
@@ -62,7 +75,7 @@ interface Answered {
   readonly reason: AnswerReason | 'busy' | 'deadline';
 }
 
-export function createWebhookApp({ admitting, live, tls, metrics, logger }: WebhookOptions): App {
+export function createWebhookApp({ admitting, live, tls, gate, metrics, logger }: WebhookOptions): App {
   const clients = new ClientAddresses([]);
   const bodies = new RequestBodies({
     limits: () => ({ ...OPERATOR_LIMITS, bodiesBytes: live.limits.bodiesBytes }),
@@ -83,6 +96,7 @@ export function createWebhookApp({ admitting, live, tls, metrics, logger }: Webh
     const started = performance.now();
     const body = await call.body(live.limits.reviewBytes);
     try {
+      await checkCaller(gate, call, body.bytes);
       const request = readReview(body.bytes, live.limits.reviewBytes);
       const end = started + timeFor(call.query.timeout, live.limits.deadline);
       const { answer, reason } = await answerOnce(request, webhook, body.bytes, end);
@@ -90,7 +104,7 @@ export function createWebhookApp({ admitting, live, tls, metrics, logger }: Webh
       logAnswer(logger, request, webhook, answer, reason);
       return jsonAnswer(200, answer.review);
     } catch (error) {
-      if (error instanceof ReviewError) throw error;
+      if (error instanceof ReviewError || error instanceof CallerError) throw error;
       logger.error({ err: error }, 'a review failed');
       throw new ReviewError(headOf(body.bytes), 'the webhook failed', { cause: error });
     } finally {
@@ -158,6 +172,17 @@ export function createWebhookApp({ admitting, live, tls, metrics, logger }: Webh
   );
 }
 
+/** @throws CallerError where the caller may not ask: the review gets a denial, as any other status would count as a failure */
+async function checkCaller(gate: Gate | undefined, { request }: Call, review: Uint8Array): Promise<void> {
+  try {
+    await gate?.admit(request, { action: 'admit' });
+  } catch (error) {
+    const refused = gate?.refusalOf(error);
+    if (refused === undefined) throw error;
+    throw new CallerError(headOf(review), `${refused.code}: ${refused.message}`);
+  }
+}
+
 /** What `work` answers, or a denial when the time is over. The signal is aborted then. */
 async function inTime(to: Addressee, end: number, work: (signal: AbortSignal) => Promise<Answered>): Promise<Answered> {
   const stop = new AbortController();
@@ -194,6 +219,10 @@ function refusedReview(error: unknown, logger: Logger): ReviewAnswer {
   if (error instanceof ReviewError) {
     logger.warn({ uid: error.data.uid, reason: error.message }, 'a review was denied: it cannot be read');
     return denial(error.data, `the review cannot be read: ${error.message}`);
+  }
+  if (error instanceof CallerError) {
+    logger.warn({ uid: error.addressee.uid, reason: error.message }, 'a review was denied: its caller is refused');
+    return denial(error.addressee, `this webhook does not answer its caller: ${error.message}`);
   }
   if (error instanceof BodyError) {
     logger.warn({ uid: error.addressee.uid, reason: error.message }, 'a review was denied: it was not taken');

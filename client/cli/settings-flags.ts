@@ -44,13 +44,17 @@ export function addDataSettings(
   { service, shown, variable }: { service: string; shown: readonly string[]; variable?: string },
   example: string,
 ): Command {
-  return addTlsOptions(addSettings(command, program, shown, variable))
-    .hook('preAction', async (_, called) => await connectAdmin(called.opts()))
+  return addAdminOptions(addSettings(command, program, shown, variable))
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
       `\nEvery setting of \`${service}\` is taken too: give the same ones, best by the same --config.\n\nExample:\n  ${example}`,
     );
+}
+
+/** The options of a command that may call the admin port of a running service. */
+export function addAdminOptions(command: Command): Command {
+  return addTlsOptions(command).hook('preAction', async (_, called) => await connectAdmin(called.opts()));
 }
 
 /** The running service is called over TLS where the options say how. */

@@ -115,7 +115,7 @@ async function checkOnly(
   read: DeciderOptions['read'],
   json: boolean | undefined,
 ): Promise<void> {
-  await readTls(tls);
+  if (tls.workloadApi === undefined) await readTls(tls);
   const decider = await openDecider({ read, threads: 0 });
   const { policyDigest } = decider;
   await decider.close();

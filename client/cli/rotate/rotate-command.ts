@@ -7,7 +7,7 @@ import { parseLogUrl } from '../../submit/log-url.ts';
 import { confirmOrigin } from '../confirm-origin.ts';
 import { collect } from '../program.ts';
 import { print } from '../report.ts';
-import { addSettings, configOf, type ServerMain } from '../settings-flags.ts';
+import { addAdminOptions, addSettings, configOf, type ServerMain } from '../settings-flags.ts';
 import { passphraseOf, tokenKeyOf } from '../token-options.ts';
 import { upParts } from '../up/up-rotate.ts';
 import { type Rotation, rotate, type ShardOrder } from './rotate.ts';
@@ -63,7 +63,7 @@ export function rotateCommand(server: ServerMain): Command {
   const command = new Command('rotate')
     .description('Replace the key: freeze the log, and go on in a new shard with another origin and key')
     .argument('[url]', 'where others reach the next shard; left out, a rotation that is under way goes on');
-  return addSettings(command, server, SHOWN)
+  return addAdminOptions(addSettings(command, server, SHOWN))
     .option('--trust-repo <dir>', 'the TUF repository from which clients learn of the new key (`stele trust init`)')
     .option(
       '--targets-key <file>',

@@ -11,7 +11,7 @@ const opt = Type.Optional;
 const WORKLOAD_API = /^(unix:|tcp:\/\/|\/)[^\s]{1,250}$/;
 const WORKLOAD_API_ALLOWED = 'unix:///run/spire/agent.sock, an absolute path, or tcp://IP:PORT';
 
-function workloadApi(description: string) {
+export function workloadApi(description: string) {
   return opt(text(WORKLOAD_API, WORKLOAD_API_ALLOWED, { description, defaultText: 'none' }));
 }
 

@@ -73,6 +73,12 @@ export class ServedTls {
       : `the TLS certificate is not valid any more (${notAfter}), and clients refuse it`;
   }
 
+  /** As a list of reasons why a service is not ready. */
+  problems(): string[] {
+    const problem = this.problem();
+    return problem === undefined ? [] : [problem];
+  }
+
   /** Keeps the port of this server on the newest certificate. */
   serve(server: HttpServer | HttpsServer): void {
     this.#servers.push(server);

@@ -3,18 +3,31 @@
  * stand-in, test/support/workload-api.ts). Run `npm run build` first.
  */
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
+import https from 'node:https';
 import { join } from 'node:path';
+import { connect } from 'node:tls';
 import * as grpc from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { createMirrorApp } from '../../../client/trust/tuf/serve/trust-app.ts';
+import { TrustMetrics } from '../../../client/trust/tuf/serve/trust-metrics.ts';
+import type { LiveTrustServe } from '../../../client/trust/tuf/serve/trust-serve-config.ts';
 import { spiffeServerRule } from '../../../merkle/runtime/identity/server-rule.ts';
 import { fetchBounded } from '../../../merkle/runtime/service/fetch.ts';
+import { Mirror } from '../../../merkle/runtime/service/mirror.ts';
+import { listen } from '../../../merkle/runtime/service/ports.ts';
+import { ServedTls } from '../../../merkle/runtime/service/served-tls.ts';
 import { TlsPool } from '../../../merkle/runtime/service/tls-pool.ts';
 import { parseTrustBundle } from '../../../merkle/spiffe/trust-bundle.ts';
+import { AdmissionProcess } from '../../support/admission-process.ts';
+import { oneRule } from '../../support/decision-policy.ts';
 import { tempDir } from '../../support/log.ts';
 import { CLI, type ServeProcess, startServer } from '../../support/serve.ts';
+import { silent } from '../../support/silent.ts';
 import { DEADLINE_MS } from '../../support/until.ts';
+import { GOOD, podOf, postReview, reviewOf, TLS, UID } from '../../support/webhook.ts';
 import { startWitness, type WitnessProcess } from '../../support/witness-process.ts';
 import { WorkloadApiServer } from '../../support/workload-api.ts';
 import { TestLog } from '../../witness/helpers.ts';
@@ -318,5 +331,83 @@ describe('a witness', () => {
       ...(await files('other')),
     );
     expect(another).toMatchObject({ code: 1, err: expect.stringContaining('not-allowed') });
+  });
+});
+
+describe('the webhook of admission', () => {
+  it('judges for the callers that its policy names, and denies the reviews of others', async () => {
+    for (const name of ['cluster', 'other', 'log']) await part(name);
+    await writeFile(at('evidence'), '');
+    await writeFile(at('policy.yaml'), oneRule(''));
+    await writeFile(
+      at('access.yaml'),
+      `version: 1
+name: webhook
+callers: { cluster: { spiffeId: spiffe://cluster.test/part } }
+allow: [ { name: the cluster, callers: [cluster], calls: [admit] } ]
+`,
+    );
+    const webhook = await AdmissionProcess.start(dir.path, [
+      ...['--policy', 'policy.yaml', '--trust-log-key', await keyFile(), '--evidence-registry', 'false'],
+      ...['--evidence-directory', 'evidence', '--identity-file', await identities('who.yaml', ['cluster', 'other'])],
+      ...['--identity-access', 'access.yaml'],
+    ]);
+    try {
+      const post = async (caller: string | undefined) => {
+        const shown = caller === undefined ? {} : apis.get(caller)!.files();
+        const agent = new https.Agent({ ca: TLS.ca, ...shown });
+        const { status, response } = await postReview(`${webhook.url}/validate`, reviewOf(podOf(GOOD)), agent);
+        return { status, allowed: response.allowed, uid: response.uid, message: response.status?.message };
+      };
+      const denied = { status: 200, allowed: false, uid: UID };
+      expect(await post(undefined)).toMatchObject({ ...denied, message: expect.stringContaining('no-identity: ') });
+      expect(await post('other')).toMatchObject({
+        ...denied,
+        message:
+          'this webhook does not answer its caller: not-allowed: no rule lets spiffe://other.test/part ask for the admission of an image',
+      });
+      expect(await post('log')).toMatchObject({ ...denied, message: expect.stringContaining('trust-domain: ') });
+      const judged = await post('cluster');
+      expect(judged).toMatchObject(denied);
+      expect(judged.message).not.toContain('caller');
+    } finally {
+      await webhook.end('SIGKILL');
+    }
+  });
+
+  async function keyFile(): Promise<string> {
+    await writeFile(at('log.vkey'), `${new TestLog('localhost').vkey}\n`);
+    return at('log.vkey');
+  }
+});
+
+describe('a mirror', () => {
+  it('shows the SVID of its Workload API, the newest after a rotation', async () => {
+    const mirror = await part('mirror');
+    const live: LiveTrustServe = {
+      limits: { connections: 10, requestTimeout: 5000 },
+      rateLimit: { max: 0, window: 1000 },
+    };
+    const tls = await ServedTls.open({ workloadApi: mirror.address }, { logger: silent, reloads: () => undefined });
+    const app = createMirrorApp(new Mirror(dir.path), live, { trustProxy: [] }, new TrustMetrics(), silent, tls.pair);
+    tls.serve(app.server);
+    const url = await listen(app, { host: '127.0.0.1', port: 0 }, 'listen', true);
+    const shown = async () => {
+      const socket = connect({ port: Number(new URL(url).port), rejectUnauthorized: false });
+      await once(socket, 'secureConnect');
+      const serial = socket.getPeerCertificate().serialNumber;
+      socket.destroy();
+      return serial;
+    };
+    try {
+      const before = await shown();
+      mirror.rotate();
+      await passes(async () => expect(await shown()).not.toBe(before));
+      expect(tls.problem()).toBeUndefined();
+      expect(await ask(`${url}/`, 'mirror', undefined)).toMatchObject({ status: 200 });
+    } finally {
+      await app.close();
+      await tls.close();
+    }
   });
 });

@@ -8,6 +8,7 @@ import { Mirror } from '../../../../merkle/runtime/service/mirror.ts';
 import { createOperatorApp } from '../../../../merkle/runtime/service/operator-app.ts';
 import { drainApp, listen, tryPorts } from '../../../../merkle/runtime/service/ports.ts';
 import { differing, type Reloaded, Reloads } from '../../../../merkle/runtime/service/reloads.ts';
+import { ServedTls } from '../../../../merkle/runtime/service/served-tls.ts';
 import { Refresher } from './refresher.ts';
 import { createMirrorApp } from './trust-app.ts';
 import { TrustMetrics } from './trust-metrics.ts';
@@ -59,37 +60,48 @@ export async function serveTrust({ config, reread, refreshOnly }: ServeTrustOpti
   const metrics = new TrustMetrics();
   const { directory, check: checkMs } = config;
   const refresher = new Refresher({ directory, signers: await openAll(config), checkMs, metrics, logger });
+  let made: Reloads | undefined;
+  let tls: ServedTls | undefined;
   try {
+    if (config.tls !== undefined && !refreshOnly) {
+      tls = await ServedTls.open(config.tls, { logger, reloads: () => made });
+    }
     await refresher.start();
     metrics.roles = () => refresher.roles;
     const live: LiveTrustServe = { limits: config.limits, rateLimit: config.rateLimit };
-    const reloads = trustReloads({ config, reread, live, refresher, metrics, logger });
+    const reloads = trustReloads({ config, reread, live, refresher, tls, metrics, logger });
+    made = reloads;
     const disk = freeSpace(config.directory, config.readiness.minFree, 'readiness.minFree');
     metrics.diskFree = disk.bytes;
     const admin = createOperatorApp({
       metrics,
       prefix: 'stele_trust',
       hosts: [config.admin.host, ...config.admin.hosts],
-      notReady: () => [...refresher.reasons(), ...disk.reasons()],
+      notReady: () => [...refresher.reasons(), ...disk.reasons(), ...(tls?.problems() ?? [])],
       alarms: () => [...refresher.alarms(), ...reloads.alarms()],
     });
-    const app = refreshOnly ? undefined : createMirrorApp(new Mirror(config.directory), live, config, metrics, logger);
+    const app = refreshOnly
+      ? undefined
+      : createMirrorApp(new Mirror(config.directory), live, config, metrics, logger, tls?.pair);
+    if (app !== undefined) tls?.serve(app.server);
     const close = async () => {
       await reloads.close();
       if (app !== undefined) await drainApp(app, DRAIN_MS);
       await drainApp(admin, DRAIN_MS);
       await refresher.close();
+      await tls?.close();
       logger.info({}, 'closed');
     };
     try {
       const adminUrl = await listen(admin, config.admin, 'admin');
-      const url = app && (await listen(app, config.listen, 'listen'));
+      const url = app && (await listen(app, config.listen, 'listen', tls !== undefined));
       return { url, adminUrl, roles: refresher.roles, failed, logger, reload: () => reloads.request(), close };
     } catch (error) {
       await Promise.allSettled([app?.close(), admin.close()]);
       throw error;
     }
   } catch (error) {
+    await tls?.close();
     await refresher.close();
     throw error;
   }
@@ -129,11 +141,12 @@ const FIXED = 'limits.requestTimeout';
 interface TrustReload extends Pick<ServeTrustOptions, 'config' | 'reread'> {
   readonly live: LiveTrustServe;
   readonly refresher: Refresher;
+  readonly tls: ServedTls | undefined;
   readonly metrics: TrustMetrics;
   readonly logger: Logger;
 }
 
-function trustReloads({ config, reread, live, refresher, metrics, logger }: TrustReload): Reloads {
+function trustReloads({ config, reread, live, refresher, tls, metrics, logger }: TrustReload): Reloads {
   /** What is in use. */
   let used = config;
   const run = async (reloads: Reloads): Promise<Reloaded> => {
@@ -141,6 +154,12 @@ function trustReloads({ config, reread, live, refresher, metrics, logger }: Trus
     reloads.good('configuration');
     const isOpen = await useKeys(next, refresher, reloads);
     refresher.hurry();
+    try {
+      if (next.tls !== undefined) await tls?.use(next.tls);
+      reloads.good('certificate');
+    } catch (error) {
+      reloads.fail('certificate', (error as Error).message);
+    }
     const differ = differing(used, next, TRUST_SERVE_SETTINGS);
     const isKey = (name: string) => KEYS.includes(name.split('.')[0]!);
     const changed = differ.filter((name) =>

@@ -13,6 +13,7 @@ import type { Logger } from '../../../../merkle/runtime/service/logger.ts';
 import type { Mirror } from '../../../../merkle/runtime/service/mirror.ts';
 import { OPERATOR_LIMITS } from '../../../../merkle/runtime/service/operator-limits.ts';
 import { RequestBodies } from '../../../../merkle/runtime/service/request-bodies.ts';
+import type { TlsPair } from '../../../../merkle/runtime/service/tls-files.ts';
 import { Window } from '../../../../merkle/runtime/service/window.ts';
 import type { TrustMetrics } from './trust-metrics.ts';
 import type { LiveTrustServe, TrustServeConfig } from './trust-serve-config.ts';
@@ -45,6 +46,7 @@ export function createMirrorApp(
   { trustProxy: proxies }: Pick<TrustServeConfig, 'trustProxy'>,
   metrics: TrustMetrics,
   logger: Logger,
+  tls?: TlsPair,
 ): App {
   const clients = new ClientAddresses(proxies);
   const requests = new Window(() => live.rateLimit.window);
@@ -95,6 +97,7 @@ export function createMirrorApp(
       bodies,
       handler,
       refuse: refusal,
+      tls,
       metrics: metrics.port,
     }),
   );

@@ -19,8 +19,10 @@ import {
   readSettings,
 } from '../../../../merkle/runtime/config/load.ts';
 import { settingsOf } from '../../../../merkle/runtime/config/settings.ts';
+import { certificateSource, tlsSettings } from '../../../../merkle/runtime/config/tls-settings.ts';
 import { count, duration, path } from '../../../../merkle/runtime/config/values.ts';
 import type { KeySpec } from '../../../../merkle/runtime/keys/types.ts';
+import type { TlsSource } from '../../../../merkle/runtime/service/served-tls.ts';
 
 const opt = Type.Optional;
 const PREFIX = 'STELE_TRUST_SERVE_';
@@ -35,6 +37,7 @@ export const TrustServeSchema = Type.Object({
   ),
   listen: publicPort(3200),
   admin: adminPort(3201, 'metrics and health', 'It needs no token, and shows when the repository expires.'),
+  tls: tlsSettings('the public port'),
   key: keySettings(
     'The online key, which signs snapshot and timestamp',
     'none: the key must be named',
@@ -79,7 +82,9 @@ type Decoded = StaticDecode<typeof TrustServeSchema>;
 
 /** Durations in milliseconds, sizes in bytes, paths absolute. Frozen at every depth. */
 export type TrustServeConfig = DeepReadonly<
-  Omit<Decoded, 'key' | 'secondKey' | 'directory'> & {
+  Omit<Decoded, 'key' | 'secondKey' | 'directory' | 'tls'> & {
+    /** Undefined: plain HTTP. */
+    tls?: TlsSource;
     directory: string;
     key: KeySpec;
     secondKey?: KeySpec;
@@ -94,7 +99,7 @@ export const TRUST_SERVE_SETTINGS = settingsOf(TrustServeSchema, PREFIX);
 /** The configuration of one start. @throws RuntimeError `config` naming every setting that is unknown or wrong. */
 export function loadTrustServe(options: LoadOptions = {}): TrustServeConfig {
   const { decoded } = readSettings<Decoded>({ schema: TrustServeSchema, prefix: PREFIX, docs: DOCS }, options);
-  const { key: first, secondKey: second, directory = '', ...rest } = decoded;
+  const { key: first, secondKey: second, directory = '', tls, ...rest } = decoded;
   const problems: string[] = [];
   const key = keySpec('key', first, problems);
   const other = keySpec('secondKey', second, problems);
@@ -104,7 +109,14 @@ export function loadTrustServe(options: LoadOptions = {}): TrustServeConfig {
       '"key" is not set: name the online key of the repository, as a file (`key.file`), in a token or in an agent',
     );
   }
+  const certificate = certificateSource('tls', tls, problems);
   checkPorts(rest.listen, rest.admin, problems);
   failOn(problems);
-  return freeze({ ...rest, directory, key: key!, ...(other && { secondKey: other }) });
+  return freeze({
+    ...rest,
+    directory,
+    key: key!,
+    ...(other && { secondKey: other }),
+    ...(certificate && { tls: certificate }),
+  });
 }
