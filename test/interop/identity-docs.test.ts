@@ -3,19 +3,35 @@
  * certificate authority, cosign, a monitor, and a log that asks who writes. Only the ports are others.
  */
 import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { appendFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { formatPem } from '../../merkle/pem.ts';
 import { tempDir } from '../support/log.ts';
-import { CLI } from '../support/serve.ts';
+import { CLI, stele } from '../support/serve.ts';
 import { lacking, skips } from '../support/skip.ts';
 import { NO_SOFTHSM } from '../support/softhsm.ts';
+import { until } from '../support/until.ts';
+import { WorkloadApiServer } from '../support/workload-api.ts';
+import { buildJudge } from './go-judge.ts';
 import { stepsOf, WalkShell } from './walk-shell.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const PAGE = readFileSync(join(ROOT, 'docs/identity.md'), 'utf8');
 const SECTION = 'A walk: from an empty directory to a signature without a key';
+const built = buildJudge('spiffe-client');
+const [program, noGo] = typeof built === 'string' ? ['', built] : [built.program, undefined];
 const unable = NO_SOFTHSM ?? lacking('softhsm2-util', 'cosign', 'openssl', 'curl', 'bash');
+
+/** The lines of step 7 that sign app.txt and write request.json. */
+function linesOf(script: string): [from: number, to: number] {
+  const lines = script.split('\n');
+  return [
+    lines.findIndex((line) => line.startsWith('openssl dgst')),
+    lines.findIndex((line) => line.startsWith('write=')),
+  ];
+}
 
 async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer());
@@ -32,6 +48,9 @@ describe.skipIf(skips('the walk of docs/identity.md', unable))('the walk of docs
   const steps = stepsOf(PAGE, SECTION);
   const run = (number: number) => shell.run(here(steps[number - 1]![1]));
   const at = (name: string) => join(dir.path, name);
+  /** Entries of the log that asks who writes. */
+  const internalSize = async () =>
+    (await shell.run(here('curl -sf --cacert tls.pem https://localhost:3443/checkpoint | sed -n 2p'))).trim();
 
   beforeAll(async () => {
     dir = await tempDir();
@@ -61,7 +80,7 @@ describe.skipIf(skips('the walk of docs/identity.md', unable))('the walk of docs
     await dir?.remove();
   });
 
-  it('has the steps', () => expect(steps.map(([title]) => title[0])).toEqual(['1', '2', '3', '4', '5']));
+  it('has the steps', () => expect(steps.map(([title]) => title[0])).toEqual(['1', '2', '3', '4', '5', '6', '7', '8']));
 
   it('makes a root and the authority of a team, with keys that never leave their tokens', async () => {
     expect(await run(1)).toContain('Certified authority 1 of the team "build"');
@@ -98,5 +117,67 @@ describe.skipIf(skips('the walk of docs/identity.md', unable))('the walk of docs
     expect(said).toContain('found something');
     expect(alerts.length).toBeGreaterThan(0);
     expect(alerts.every((line) => line.includes('intern@example.org'))).toBe(true);
+  });
+
+  it('makes SVIDs of two trust domains', async () => {
+    await run(6);
+    expect(await shell.run('openssl x509 -in other.example.svid.pem -noout -ext subjectAltName')).toContain(
+      'URI:spiffe://other.example/build/main',
+    );
+  });
+
+  it('takes the entry of an SVID, and refuses the workload of another trust domain with a reason', async () => {
+    const said = await run(7);
+    const statuses = [...said.matchAll(/^(401|403|201)$/gm)].map(([status]) => status);
+    expect(statuses, said).toEqual(['401', '403', '201']);
+    expect(said).toMatch(/"error":"no-identity"/);
+    expect(said).toMatch(/"error":"not-allowed"/);
+    // What was refused is not in the log.
+    expect(await internalSize()).toBe('1');
+  });
+
+  it.skipIf(skips('go-spiffe in the walk of docs/identity.md', noGo))(
+    "takes go-spiffe's entry by its SVID",
+    async () => {
+      const api = await WorkloadApiServer.start({
+        socket: at('api.sock'),
+        identities: [{ id: 'spiffe://build.example.org/build/go' }],
+      });
+      try {
+        // The trust domain has a new authority: the log reads its bundle again while it runs.
+        const authority = formatPem('CERTIFICATE', api.authority('build.example.org').certificate.der);
+        await appendFile(at('build.example.org.pem'), authority);
+        // Another entry: the request of the walk, over another file.
+        await shell.run('echo "of a workload in Go" > go.txt');
+        const request = steps[6]![1]
+          .split('\n')
+          .slice(...linesOf(steps[6]![1]))
+          .join('\n');
+        await shell.run(`${request.replaceAll('app.txt', 'go.txt')}\nmv request.json go-request.json`);
+        const post = [program, '-socket', api.address, '-ca', 'tls.pem', '-type', 'application/json', 'POST'];
+        const asked = here(`${post.join(' ')} https://localhost:3443/api/v2/log/entries go-request.json || true`);
+        const answer = await until(async () => {
+          const text = await shell.run(asked);
+          return /^(?:200|201)\b/.test(text) ? text : undefined;
+        });
+        expect(JSON.parse(answer.slice(answer.indexOf('\n')))).toHaveProperty('logIndex');
+        expect(await internalSize()).toBe('2');
+      } finally {
+        await api.close();
+      }
+    },
+  );
+
+  it('verifies what an SVID signed', async () => {
+    expect(await run(8)).toContain('leads to an authority of the SPIFFE bundle');
+    const other = ['verify', 'app.txt', '--bundle', 'app.svid.json', '--identity', 'spiffe://other.example/build/main'];
+    const trust = [
+      '--spiffe-bundle',
+      'other.example=other.example.pem',
+      '--policy',
+      'log/trust/policy',
+      '--witness-time',
+    ];
+    expect(await stele([...other, ...trust], { cwd: dir.path })).toMatchObject({ code: 1 });
   });
 });

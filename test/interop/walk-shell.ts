@@ -12,6 +12,9 @@ export function stepsOf(page: string, section: string): readonly (readonly [titl
   return steps.map((step) => [step.split('\n')[0]!, blocksOf(step)] as const);
 }
 
+/** A step waits for services with loops of the shell, which never give up. */
+const LIMIT_MS = 120_000;
+
 export class WalkShell {
   readonly #child: ChildProcessWithoutNullStreams;
   #out = '';
@@ -50,12 +53,20 @@ export class WalkShell {
     const ended = this.#ended.then((code) => {
       throw new Error(`the walk ended with ${code}:\n${this.#out.slice(from)}\n${this.#err.slice(errFrom)}`);
     });
-    await Promise.race([found, ended]);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const said = () => `${this.#out.slice(from)}\n${this.#err.slice(errFrom)}`;
+      timer = setTimeout(() => reject(new Error(`the walk goes on for too long:\n${said()}`)), LIMIT_MS);
+    });
+    await Promise.race([found, ended, late]).finally(() => clearTimeout(timer));
     return `${this.#out.slice(from).replace(`${mark}\n`, '')}${this.#err.slice(errFrom)}`;
   }
 
   async close(): Promise<void> {
     this.#child.stdin.end();
+    // A loop that waits for a service does not read that its input has ended.
+    const stuck = setTimeout(() => this.#child.kill('SIGTERM'), 10_000);
+    this.#ended.catch(() => {}).finally(() => clearTimeout(stuck));
     this.#ended.catch(() => {});
     await this.#ended;
   }
