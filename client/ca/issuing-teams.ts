@@ -12,6 +12,8 @@ import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { type Certificate, isSelfIssued, parseCertificate } from '../../merkle/x509/certificate.ts';
 import { keyOf, verifyWith } from '../../merkle/x509/signature-algorithms.ts';
 import { CaError } from './ca-errors.ts';
+import { overlapOf, subtreesOf } from './certificates/teams.ts';
+import type { NameSubtrees } from './certificates/types.ts';
 import type { IssuerRule, TeamConfig } from './types.ts';
 
 const MAX_CHAIN_BYTES = 256 * 1024;
@@ -27,11 +29,42 @@ export interface Team extends Pick<TeamConfig, 'name' | 'issuers' | 'trustDomain
 export async function openTeams(teams: readonly TeamConfig[]): Promise<readonly Team[]> {
   const open: Team[] = [];
   try {
-    for (const team of teams) open.push(await openTeam(team));
+    for (const team of teams) {
+      open.push(await openTeam(team));
+      refuseOverlaps(open);
+    }
     return open;
   } catch (error) {
     await closeTeams(open);
     throw error;
+  }
+}
+
+/** The names of the last team are those of no team before it: Go would let a domain certify what lies below it. */
+function refuseOverlaps(teams: readonly Team[]): void {
+  const last = teams.at(-1)!;
+  const names = namesOf(last);
+  for (const other of teams.slice(0, -1)) {
+    const overlap = overlapOf(names, namesOf(other));
+    if (overlap === undefined) continue;
+    throw new RuntimeError(
+      'config',
+      `the teams ${last.name} and ${other.name} may both certify ${overlap.join(' and ')}: a team is a trust domain of its own`,
+    );
+  }
+}
+
+function namesOf({ name, chain }: Team): NameSubtrees {
+  try {
+    return subtreesOf(chain[0]!);
+  } catch (cause) {
+    throw new RuntimeError(
+      'config',
+      `the certificate of the team ${name} cannot be used: ${(cause as Error).message}`,
+      {
+        cause,
+      },
+    );
   }
 }
 
