@@ -46,6 +46,8 @@ interface LogWish {
   readonly policy: string;
   /** Further lines of the file of identities. */
   readonly identity?: string;
+  /** Further trust domains, each as a mapping in YAML. */
+  readonly trustDomains?: readonly string[];
   /** Further settings. */
   readonly config?: string;
   /** Further lines of `identity` of the log. */
@@ -57,6 +59,7 @@ interface LogWish {
 export async function startIdentityLog({
   policy,
   identity = '',
+  trustDomains = [],
   config = '',
   settings = '',
   root = issueCa('root'),
@@ -71,9 +74,10 @@ export async function startIdentityLog({
   await writeFile(at('tls.pem'), key, { mode: 0o600 });
   await writeFile(at('bundle.pem'), pemOf(root));
   await writeFile(at('clients.pem'), pemOf(clients));
+  const domains = ['{ name: example.org, bundle: bundle.pem }', ...trustDomains];
   await writeFile(
     at('identity.yaml'),
-    `trustDomains:\n  - { name: example.org, bundle: bundle.pem }\nclientCa: clients.pem\n${identity}`,
+    `trustDomains:\n${domains.map((one) => `  - ${one}\n`).join('')}clientCa: clients.pem\n${identity}`,
   );
   await writeFile(at('access.yaml'), policy);
   await writeFile(
