@@ -6,8 +6,11 @@ import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
 import https from 'node:https';
+import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { connect } from 'node:tls';
 import * as grpc from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -125,7 +128,13 @@ function policyLine(given: WitnessProcess, name: string): string {
 }
 
 /** A request as the caller with these files, to a server of this part. */
-async function ask(url: string, server: string, caller: string | undefined, body?: string) {
+async function ask(
+  url: string,
+  server: string,
+  caller: string | undefined,
+  body?: string,
+  headers: Readonly<Record<string, string>> = {},
+) {
   const bundles = new Map([
     [domainOf(server), parseTrustBundle(await readFile(at(`${server}.bundle`)), domainOf(server))],
   ]);
@@ -136,14 +145,19 @@ async function ask(url: string, server: string, caller: string | undefined, body
   const identity = shown && { current: () => shown, onChange: () => () => {}, close: async () => {} };
   const pool = new TlsPool({ rule, identity });
   pools.push(pool);
-  const { status, headers, bytes } = await fetchBounded(url, {
+  const {
+    status,
+    headers: answered,
+    bytes,
+  } = await fetchBounded(url, {
     limit: 1024 * 1024,
     timeoutMs: 20_000,
     fetch: pool.fetch,
     read: 'all',
     body,
+    headers,
   });
-  return { status, headers, text: Buffer.from(bytes).toString() };
+  return { status, headers: answered, text: Buffer.from(bytes).toString() };
 }
 
 function stele(...args: string[]): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
@@ -292,6 +306,34 @@ describe('a witness', () => {
     expect(await ask(`${url}/`, 'w1', undefined)).toMatchObject({ status: 200 });
   });
 
+  it('looks at the SVID of an open connection at each request', async () => {
+    for (const name of ['ops', 'other', 'w1']) await part(name);
+    await part('log', 6000);
+    const own = new TestLog('localhost');
+    const { url } = await witness('w1', [own.vkey]);
+    const agent = new https.Agent({
+      keepAlive: true,
+      maxSockets: 1,
+      rejectUnauthorized: false,
+      ...apis.get('log')!.files(),
+    });
+    const sockets = new Set<unknown>();
+    const add = async () => {
+      const request = https.request(`${url}/add-checkpoint`, { method: 'POST', agent });
+      request.end(own.request(0, 1));
+      const [reply] = (await once(request, 'response')) as [IncomingMessage];
+      sockets.add(request.socket);
+      return `${reply.statusCode} ${(await text(reply)).split(':')[0]}`;
+    };
+    try {
+      expect(await add()).toMatch(/^200 /);
+      await passes(async () => expect(await add()).toBe('401 certificate-expired'));
+      expect(sockets.size).toBe(1);
+    } finally {
+      agent.destroy();
+    }
+  });
+
   it('takes the calls of its operators by SVID alone, where it has no token', async () => {
     for (const name of ['ops', 'other', 'log', 'w1']) await part(name);
     const { adminUrl } = await witness('w1', [], ['--admin-tls', 'true', '--admin-token', 'false']);
@@ -331,6 +373,60 @@ describe('a witness', () => {
       ...(await files('other')),
     );
     expect(another).toMatchObject({ code: 1, err: expect.stringContaining('not-allowed') });
+  });
+});
+
+describe('a log', () => {
+  it('takes the calls of its operators by SVID, or by a short token of theirs, and by no other', async () => {
+    const ops = await part('ops');
+    for (const name of ['other', 'log']) await part(name);
+    await writeFile(
+      at('access.yaml'),
+      `version: 1
+name: log
+callers: { operator: { spiffeId: spiffe://ops.test/part } }
+allow: [ { name: operators, callers: [operator], calls: [admin] } ]
+`,
+    );
+    const settings = [
+      ...['--tls-workload-api', apis.get('log')!.address, '--admin-tls', 'true', '--admin-token', 'false'],
+      ...['--identity-file', await identities('who.yaml', ['ops', 'other']), '--identity-access', at('access.yaml')],
+      ...['--identity-tokens', 'true'],
+    ];
+    const { adminUrl } = await serve(settings);
+    expect(adminUrl).toMatch(/^https:/);
+    expect(existsSync(at('log', 'admin.token'))).toBe(false);
+    const shards = (caller: string | undefined, token?: string) =>
+      ask(`${adminUrl}/shards`, 'log', caller, '', token === undefined ? {} : { authorization: `Bearer ${token}` });
+    expect(await shards('ops')).toMatchObject({ status: 200 });
+    expect(await shards(undefined, ops.jwtSvid('spiffe://ops.test/part', ['localhost']))).toMatchObject({
+      status: 200,
+    });
+    expect(await shards(undefined, ops.jwtSvid('spiffe://ops.test/part', ['another.log']))).toMatchObject({
+      status: 401,
+      text: expect.stringContaining('token-audience'),
+    });
+    expect(
+      await shards(undefined, apis.get('other')!.jwtSvid('spiffe://other.test/part', ['localhost'])),
+    ).toMatchObject({
+      status: 403,
+      text: expect.stringContaining('not-allowed'),
+    });
+    expect(await shards('other')).toMatchObject({ status: 403 });
+    expect(await shards(undefined)).toMatchObject({ status: 401 });
+    const run = (...who: readonly string[]) =>
+      stele(
+        ...['log', 'freeze', '--yes', '--data', at('log'), '--server-id', 'spiffe://log.test/part'],
+        ...['--server-bundle', `log.test=${at('log.bundle')}`, ...who],
+      );
+    expect(await run(...(await files('other')))).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('not-allowed'),
+    });
+    expect(await run('--client-svid', ops.address)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('is frozen'),
+    });
   });
 });
 
@@ -401,8 +497,15 @@ describe('a mirror', () => {
     };
     try {
       const before = await shown();
+      // Its handshake begins before the rotation, and goes on after it.
+      const raw = connectTcp(Number(new URL(url).port), '127.0.0.1');
+      await once(app.server, 'connection');
       mirror.rotate();
       await passes(async () => expect(await shown()).not.toBe(before));
+      const late = connect({ socket: raw, rejectUnauthorized: false });
+      await once(late, 'secureConnect');
+      late.end('GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n');
+      expect(await text(late)).toMatch(/^HTTP\/1.1 200 /);
       expect(tls.problem()).toBeUndefined();
       expect(await ask(`${url}/`, 'mirror', undefined)).toMatchObject({ status: 200 });
     } finally {
