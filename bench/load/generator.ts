@@ -5,6 +5,7 @@
  * only the status, the length and the log indexes of a reply. A request takes 10 to 15 µs; undici takes 60.
  */
 import { connect, type Socket } from 'node:net';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 
 /** One request: its bytes with the head, and its number of entries. */
 export interface Call {
@@ -39,8 +40,10 @@ export class Generator {
     this.#connections = connections;
   }
 
-  static async open(port: number, connections: number): Promise<Generator> {
-    return new Generator(await Promise.all(Array.from({ length: connections }, () => Connection.open(port))));
+  /** @param tls opens connections of TLS */
+  static async open(port: number, connections: number, tls?: ConnectionOptions): Promise<Generator> {
+    const open = () => (tls === undefined ? Connection.open(port) : Connection.openTls(port, tls));
+    return new Generator(await Promise.all(Array.from({ length: connections }, open)));
   }
 
   /**
@@ -140,6 +143,19 @@ class Connection {
       });
       socket.on('error', reject);
       socket.on('close', () => connection?.broken());
+    });
+  }
+
+  static openTls(port: number, options: ConnectionOptions): Promise<Connection> {
+    return new Promise((resolve, reject) => {
+      const socket = connectTls({ ...options, host: '127.0.0.1', port }, () => {
+        socket.setNoDelay(true);
+        const connection = new Connection(socket);
+        socket.on('data', (chunk: Buffer) => connection.#read(chunk));
+        socket.on('close', () => connection.broken());
+        resolve(connection);
+      });
+      socket.on('error', reject);
     });
   }
 

@@ -14,6 +14,7 @@
  *     npm run bench:load -- --publish
  *     npm run bench:load -- --admission
  *     npm run bench:load -- --ca
+ *     npm run bench:load -- --identity --repeat 20
  *     npm run bench:load -- --monitor --repeat 3
  *     npm run bench:load -- --only shared-256 --server='--cpu-prof --cpu-prof-dir=/tmp/profile dist/client/cli/main.js'
  *     npm run bench:load -- --only shared-256 --server=dist/client/cli/main.js --server='dist/client/cli/main.js --batch-max-age 2ms'
@@ -32,6 +33,7 @@ import { decideOneRows, decisionsRows } from './decide.ts';
 import { GROWTH_LOAD, GROWTH_SIZES, type GrowthRound, growthRatios, growthRows, measureGrowth } from './growth.ts';
 import { hostileLogRows } from './hostile-log.ts';
 import { hostileWitnessRows } from './hostile-witness.ts';
+import { identityRows } from './identity.ts';
 import { monitorRows } from './monitor.ts';
 import { pairRows } from './pairs.ts';
 import { publishRows } from './publish.ts';
@@ -57,6 +59,7 @@ const { values } = parseArgs({
     publish: { type: 'boolean', default: false },
     admission: { type: 'boolean', default: false },
     ca: { type: 'boolean', default: false },
+    identity: { type: 'boolean', default: false },
     monitor: { type: 'boolean', default: false },
     pairs: { type: 'string' },
     json: { type: 'string' },
@@ -118,6 +121,9 @@ if (values.growth) {
   const rows = await caRows(values.quick);
   console.log(table(rows));
   verified.push(...rows);
+} else if (values.identity) {
+  pairs.push(...(await identityRows(Math.max(6, Number(values.repeat)), values.quick, console.error)));
+  console.log(table(pairs));
 } else if (values.monitor) {
   monitor.push(...(await monitorRows(Number(values.repeat))));
   console.log(table(monitor));

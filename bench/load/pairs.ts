@@ -82,14 +82,15 @@ export async function pairRows(
     } finally {
       await Promise.all(sides.map((side) => side.close()));
     }
-    const row = { workload: workload.name, pairs, time: shown(ratios.seconds), 'CPU time': shown(ratios.cpu) };
+    const row = { workload: workload.name, pairs, time: ratioText(ratios.seconds), 'CPU time': ratioText(ratios.cpu) };
     say(`${row.workload}: time ${row.time}, CPU time ${row['CPU time']}`);
     rows.push(row);
   }
   return rows;
 }
 
-function shown(ratios: readonly number[]): string {
+/** The median of at least 6 ratios, with its interval of 95 %. */
+export function ratioText(ratios: readonly number[]): string {
   const sorted = ratios.toSorted((a, b) => a - b);
   const low = lowRank(sorted.length);
   return `${round(median(sorted))} (${round(sorted[low]!)} to ${round(sorted[sorted.length - 1 - low]!)})`;
