@@ -39,7 +39,8 @@ interface Side {
 interface Piece {
   readonly seconds: number;
   readonly cpu: number;
-  readonly refused: number;
+  /** What the log answered in the place of 201, and how often. */
+  readonly refused: string;
 }
 
 export async function identityRows(pairs: number, quick: boolean, say: (text: string) => void): Promise<Row[]> {
@@ -60,7 +61,7 @@ export async function identityRows(pairs: number, quick: boolean, say: (text: st
       const part = calls.slice(warmUp + at * piece, warmUp + (at + 1) * piece);
       const pieces: Piece[] = [];
       for (const i of [at % 2, 1 - (at % 2)]) pieces[i] = await run(sides[i]!, part);
-      if (pieces.some(({ refused }) => refused > 0)) throw new Error('a log refused writes');
+      for (const { refused } of pieces) if (refused !== '') throw new Error(`a log refused writes: ${refused}`);
       ratios.seconds.push(pieces[1]!.seconds / pieces[0]!.seconds);
       ratios.cpu.push(pieces[1]!.cpu / pieces[0]!.cpu);
       for (const i of [0, 1] as const) costs[i].push((pieces[i]!.cpu / piece) * 1e6);
@@ -106,8 +107,10 @@ async function openSide(dir: string, name: string, flags: readonly string[], cli
 async function run({ running, generator }: Side, calls: readonly Call[]): Promise<Piece> {
   const stat = `/proc/${running.child.pid}/stat`;
   const before = cpuOf(stat);
-  const { seconds, indexes } = await generator.run(calls);
-  return { seconds, cpu: cpuOf(stat) - before, refused: indexes.filter(Number.isNaN).length };
+  const { seconds, indexes, refused: statuses } = await generator.run(calls);
+  const lost = indexes.filter(Number.isNaN).length;
+  const refused = lost === 0 ? '' : `${lost}, by status ${JSON.stringify([...statuses])}`;
+  return { seconds, cpu: cpuOf(stat) - before, refused };
 }
 
 function rowOf(what: string, ratios: readonly number[], costs: string): Row {

@@ -15,7 +15,7 @@ import type { Writer, Written } from '../types.ts';
 
 interface WritersParts {
   readonly identifier: Pick<Identifier, 'challengeFor' | 'kinds' | 'accepted'>;
-  readonly gate: Pick<Gate, 'identify' | 'judge' | 'policy'>;
+  readonly gate: Pick<Gate, 'identify' | 'judge'>;
   /** Where the operator keeps who wrote. */
   readonly records?: WriteRecords | undefined;
 }

@@ -1,8 +1,12 @@
 /** Writes by identity at the real port of a real log: who gets 201, and that nothing is logged for all others. */
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile, rename, stat, writeFile } from 'node:fs/promises';
 import https from 'node:https';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { makeLogger } from '../../../merkle/runtime/service/logger.ts';
+import { Writers } from '../../../server/http/writers.ts';
+import { Metrics } from '../../../server/metrics.ts';
+import { WriteRecords } from '../../../server/store/write-records.ts';
 import { issueCa } from '../../merkle/x509/make.ts';
 import { badCertificates, issueClient, issueSvid, type Shown, shownBy } from '../../support/client-certificates.ts';
 import { type IdentityLog, type Reply, startIdentityLog } from '../../support/identity-log.ts';
@@ -110,6 +114,15 @@ describe('a certificate', () => {
     }
   });
 
+  it('that is bad writes nothing, however often it comes', async () => {
+    const before = await log.size();
+    for (const [what, , shown] of badCertificates(log.root)) {
+      const replies = await Promise.all(Array.from({ length: 20 }, () => log.post(ENTRIES, one(), shown)));
+      expect([what, replies.filter(({ status }) => status === 401).length]).toEqual([what, 20]);
+    }
+    expect(await log.size()).toBe(before);
+  });
+
   it('is missing', async () => {
     const reply = await nothingLogged(() => log.post(ENTRIES, one()));
     expect(reply.status).toBe(401);
@@ -194,6 +207,8 @@ describe('the policy', () => {
 });
 
 describe('a bearer token', () => {
+  const tokenAgent = new https.Agent({ keepAlive: true, maxSockets: 1 });
+  afterAll(() => tokenAgent.destroy());
   const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } });
 
   it('of an allowed caller writes, again on the same connection, and never on another', async () => {
@@ -260,7 +275,15 @@ describe('a bearer token', () => {
     ['that is none', 401, 'token-malformed', () => 'aaaa.bbbb.cccc'],
   ])('%s writes nothing', async (_what, status, code, make) => {
     const token = make();
-    const reply = await nothingLogged(() => log.post(ENTRIES, one(), undefined, bearer(token)));
+    for (let i = 0; i < 19; i++) {
+      const again = await nothingLogged(() =>
+        log.post(ENTRIES, one(), undefined, { agent: tokenAgent, ...bearer(make()) }),
+      );
+      expect([again.status, again.json().error]).toEqual([status, code]);
+    }
+    const reply = await nothingLogged(() =>
+      log.post(ENTRIES, one(), undefined, { agent: tokenAgent, ...bearer(token) }),
+    );
     expect([reply.status, reply.json().error]).toEqual([status, code]);
     for (const part of token.split('.').filter((text) => text.length > 8))
       expect(reply.body.toString()).not.toContain(part);
@@ -299,6 +322,35 @@ describe('the log', () => {
   it('is open for reading', async () => {
     for (const path of ['/checkpoint', '/tile/0/000.p/1', '/stele/v1/entries/0'])
       expect((await log.get(path)).status).toBe(200);
+  });
+});
+
+describe('a log that cannot keep who writes', () => {
+  it('takes no entry', async () => {
+    const records = await WriteRecords.open({
+      file: join(log.dir, 'full.jsonl'),
+      retention: 1000,
+      logger: makeLogger({ level: 'silent' }),
+    });
+    const caller = { kind: 'x509-svid', id: ID, names: [], expires: Number.MAX_SAFE_INTEGER } as const;
+    const gate = { identify: () => caller, judge: () => ({ allowed: true, rule: 'builders' }) as const };
+    const identifier = { challengeFor: () => 'Certificate', kinds: [], accepted: '' };
+    const writers = new Writers({ identifier, gate, records });
+    const writer = await writers.admit({} as never, 'log.example.com', new Metrics({ process: false }));
+    const entry = { index: 1, leafHash: new Uint8Array(32), duplicate: false, rule: 'builders' };
+    await writer.record(entry);
+    // The next write needs the file of another day in a directory that is away.
+    await records.close();
+    await rename(log.dir, `${log.dir}-away`);
+    try {
+      await expect(writer.record(entry)).rejects.toMatchObject({ code: 'record-failed' });
+      expect(() => writers.admit({} as never, 'log.example.com', new Metrics({ process: false }))).toThrow(
+        'could not keep who writes',
+      );
+    } finally {
+      await rename(`${log.dir}-away`, log.dir);
+    }
+    await records.close();
   });
 });
 
