@@ -5,6 +5,7 @@ import { parsePem, pemBytes } from '../../../merkle/pem.ts';
 import { type Certificate, isSelfIssued, parseCertificate } from '../../../merkle/x509/certificate.ts';
 import { ClientError } from '../../errors.ts';
 import { withClientErrors } from '../../merkle-errors.ts';
+import { parseSpiffeBundles } from '../../trust/spiffe-bundles.ts';
 import { MAX_TRUSTED_ROOT, parseTrustedRoots } from '../../trust/trusted-root.ts';
 import type { IssuingAuthority } from '../rules/issuer-trust.ts';
 
@@ -21,6 +22,19 @@ export function readAuthorities(file: Uint8Array): readonly IssuingAuthority[] {
   const authorities = /^\s*\{/.test(text) ? ofTrustedRoot(file) : ofPem(text);
   if (authorities.length > 0) return authorities;
   throw new ClientError('malformed', 'it has no certificate authority, so that no certificate could be as expected');
+}
+
+/**
+ * @param file SPIFFE trust bundles: `{ "trust_domains": { … } }`
+ * @throws ClientError `spiffe-bundle`
+ */
+export function readTrustDomains(file: Uint8Array): readonly IssuingAuthority[] {
+  const bundles = [...parseSpiffeBundles([{ bytes: file }]).values()];
+  return bundles.map(({ trustDomain, x509Authorities }) => ({
+    roots: x509Authorities.map(({ der }) => der),
+    intermediates: [],
+    trustDomain,
+  }));
 }
 
 function ofTrustedRoot(file: Uint8Array): IssuingAuthority[] {

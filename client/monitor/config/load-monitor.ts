@@ -19,7 +19,7 @@ import { MAX_SINKS, readSink, type SinkOptions } from '../alerts/sink-options.ts
 import type { IssuingAuthority } from '../rules/issuer-trust.ts';
 import { escaped } from '../rules/text.ts';
 import type { Rule } from '../rules/types.ts';
-import { MAX_AUTHORITIES_BYTES, readAuthorities } from './authorities.ts';
+import { MAX_AUTHORITIES_BYTES, readAuthorities, readTrustDomains } from './authorities.ts';
 import { readConditions, readExtensions, readMatch } from './conditions.ts';
 import { followedSource, isFollowedIn } from './followed-source.ts';
 import { MonitorSchema } from './schema.ts';
@@ -36,7 +36,7 @@ export interface LoadedRules {
 }
 
 const { properties: MonitorProperties } = MonitorSchema as unknown as {
-  readonly properties: Readonly<Record<'rules' | 'authorities', typeof MonitorSchema>>;
+  readonly properties: Readonly<Record<'rules' | 'authorities' | 'spiffeBundles', typeof MonitorSchema>>;
 };
 
 /** Which followed repository counts beside what the file says. */
@@ -62,8 +62,8 @@ export function parseMonitorConfig(text: string, file: string, dirs: FollowedDir
 }
 
 /**
- * The rules of a file that holds one rule, a list of rules, or a monitor's configuration. Of a configuration only `rules`
- * and `authorities` are read.
+ * The rules of a file that holds one rule, a list of rules, or a monitor's configuration. Of a configuration only `rules`,
+ * `authorities` and `spiffeBundles` are read.
  *
  * @throws ClientError `usage`, `file`
  */
@@ -78,10 +78,11 @@ export function loadRules(path: string): LoadedRules {
   // The path of a problem in a single rule begins with [0], though the file has no list.
   if (rules.length === 0 && walk.problems.length === 0) walk.problem(at, 'holds no rule');
   checkUnique(rules, at, 'rule', walk);
-  const { authorities: setting } = MonitorProperties;
-  const trusted =
-    inConfig && 'authorities' in value ? walk.value(setting, value.authorities, ['authorities']) : undefined;
-  const authorities = withAuthorities(trusted as string | undefined, walk);
+  const pathOf = (name: 'authorities' | 'spiffeBundles'): string | undefined => {
+    const given = inConfig && name in value ? (value as Readonly<Record<string, unknown>>)[name] : undefined;
+    return given === undefined ? undefined : (walk.value(MonitorProperties[name], given, [name]) as string | undefined);
+  };
+  const authorities = withAuthorities(pathOf('authorities'), pathOf('spiffeBundles'), walk);
   failOn(walk.problems, file);
   return { rules, ...authorities };
 }
@@ -165,6 +166,7 @@ type Raw = Omit<
   readonly repositories?: readonly { readonly url: string; readonly root: string; readonly directory?: string }[];
   readonly rules?: readonly Rule[];
   readonly authorities?: string;
+  readonly spiffeBundles?: string;
   readonly threads?: number;
   readonly poll: number;
   readonly partialAfter: number;
@@ -239,7 +241,7 @@ function assemble(
       chunkBytes: raw.chunk,
     },
     rules,
-    ...withAuthorities(raw.authorities, walk),
+    ...withAuthorities(raw.authorities, raw.spiffeBundles, walk),
     threads: raw.threads ?? Math.min(MAX_THREADS, availableParallelism()),
     sinks,
     ...(metrics === undefined ? {} : { metrics }),
@@ -297,10 +299,17 @@ function withPolicy(path: string | undefined, at: SettingPath, walk: SettingsWal
   return policy ? { policy } : {};
 }
 
-function withAuthorities(path: string | undefined, walk: SettingsWalk): { authorities?: readonly IssuingAuthority[] } {
-  const read = () => readAuthorities(readSmallFile(path!, path!, MAX_AUTHORITIES_BYTES));
-  const authorities = path && usable(['authorities'], walk, read);
-  return authorities ? { authorities } : {};
+function withAuthorities(
+  path: string | undefined,
+  spiffe: string | undefined,
+  walk: SettingsWalk,
+): { authorities?: readonly IssuingAuthority[] } {
+  const read = (file: string, parse: (bytes: Uint8Array) => readonly IssuingAuthority[], at: string) =>
+    usable([at], walk, () => parse(readSmallFile(file, file, MAX_AUTHORITIES_BYTES))) ?? [];
+  if (path === undefined && spiffe === undefined) return {};
+  const issuers = path === undefined ? [] : read(path, readAuthorities, 'authorities');
+  const domains = spiffe === undefined ? [] : read(spiffe, readTrustDomains, 'spiffeBundles');
+  return { authorities: [...issuers, ...domains] };
 }
 
 /** The result of `read`, which reads a file that a setting names. */

@@ -211,6 +211,13 @@ export const MonitorSchema = Type.Object({
       defaultText: 'none: every certificate is trusted as it stands',
     }),
   ),
+  spiffeBundles: opt(
+    path({
+      description:
+        'SPIFFE trust bundles, `{ "trust_domains": { "example.org": JWK set } }`: X.509-SVIDs of these trust domains are as expected too, where `expect` asks for a name alone. Other certificates then need `authorities`.',
+      defaultText: 'none',
+    }),
+  ),
   sinks: opt(
     Type.Unknown({
       kind: 'sinks',

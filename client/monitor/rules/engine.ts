@@ -158,8 +158,14 @@ function isExpected(expected: readonly Check[], entry: ReadEntry, signer: EntryS
 function expectedCheck(condition: RuleCondition, trust: Trust | undefined): Check {
   const says = conditionCheck(condition, 'every');
   if (trust === undefined || !mustBeIssued(condition)) return says;
+  const claims = claimsMore(condition);
   return (entry, signer) =>
-    says(entry, signer) && signer?.certificate !== undefined && trust.doubt(signer.certificate) === undefined;
+    says(entry, signer) && signer?.certificate !== undefined && trust.doubt(signer.certificate, claims) === undefined;
+}
+
+/** Whether a condition depends on more of a certificate than its names. */
+export function claimsMore({ issuer, extensions }: RuleCondition): boolean {
+  return issuer !== undefined || extensions !== undefined;
 }
 
 /** Whether a condition depends only on texts of a certificate. A condition on the key identifies the signer by itself. */

@@ -1,7 +1,7 @@
 /** Explains to people why a rule does or does not alert about an entry: each condition, and what the entry has for it. */
 import type { AlternativeName } from '../../../merkle/x509/certificate-names.ts';
 import { isSignerName, kindOfName } from '../../../merkle/x509/signer-names.ts';
-import { mustBeIssued, RuleEngine } from './engine.ts';
+import { claimsMore, mustBeIssued, RuleEngine } from './engine.ts';
 import type { EntrySigner, ReadEntry } from './entry-reader.ts';
 import type { Trust } from './issuer-trust.ts';
 import { escaped, textMatcher } from './text.ts';
@@ -114,7 +114,7 @@ function explainCondition(
     conditions.push({ field: 'digest', wanted: digest, got: entry.digests, holds });
   }
   if (trust !== undefined && mustBeIssued(condition) && signer?.certificate !== undefined) {
-    const doubt = trust.doubt(signer.certificate);
+    const doubt = trust.doubt(signer.certificate, claimsMore(condition));
     const got = doubt === undefined ? 'one of theirs' : escaped(doubt);
     const wanted = 'issued by the authorities';
     conditions.push({ field: 'certificate', wanted, got: [got], holds: doubt === undefined });
