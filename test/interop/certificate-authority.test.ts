@@ -4,8 +4,8 @@
  */
 import { spawnSync } from 'node:child_process';
 import { createHash, type KeyObject, sign } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { intermediateProfile, leafProfile, rootProfile } from '../../client/ca/certificates/extensions.ts';
 import { makeCertificate, newSerial } from '../../client/ca/certificates/make-certificate.ts';
@@ -23,6 +23,7 @@ import { der as derOf } from '../support/der.ts';
 import { tempDir } from '../support/log.ts';
 import { run, type ServeProcess, startServer, stele } from '../support/serve.ts';
 import { have, lacking, skips } from '../support/skip.ts';
+import { startMirror } from '../support/tuf-mirror.ts';
 import { type Authority, startAuthority } from './authority.ts';
 import { buildJudge } from './go-judge.ts';
 import { addInteropTools } from './tools.ts';
@@ -403,6 +404,57 @@ describe.skipIf(skips('certificates before cosign', unable))('certificates befor
     const second = await bundleOf('no-sct', unstamped, keys.privateKey);
     expect((await cosign(second, value)).code).not.toBe(0);
     expect(await bySteleCli(second, value)).toMatchObject({ code: 1, stderr: expect.stringMatching(/bad-sct/) });
+  });
+
+  it('a client that follows the repository learns of an authority, and of its revocation', async () => {
+    const value = 'spiffe://build.example.net/ns/a';
+    const bundle = await signed('followed', value);
+    const done = async (...args: string[]) => {
+      const ran = await stele(args, { cwd: dir.path });
+      expect(ran, `${args.join(' ')}: ${ran.stderr}`).toMatchObject({ code: 0 });
+    };
+    await done('keygen', '--algorithm', 'ecdsa-p256', '--out', 'holder.pem');
+    await done('keygen', '--algorithm', 'ecdsa-p256', '--out', 'online.pem');
+    const role = (holder: string) => `{ holders: [${holder}], threshold: 1, expires: 30d }`;
+    writeFileSync(
+      at('plan.yaml'),
+      `holders: { holder: holder.pub.pem, online: online.pub.pem }
+root: ${role('holder')}
+targets: ${role('holder')}
+snapshot: ${role('online')}
+timestamp: ${role('online')}
+`,
+    );
+    const files = () => {
+      const names = readdirSync(at('repository', 'public'), { recursive: true, withFileTypes: true });
+      const paths = names.filter((one) => one.isFile()).map((one) => join(one.parentPath, one.name));
+      return new Map(paths.map((path) => [relative(at('repository', 'public'), path), readFileSync(path)]));
+    };
+    const publish = async (trusted: string) => {
+      await done('trust', 'stage', 'repository', trusted);
+      await done('trust', 'sign', 'repository', '--key', 'holder.pem', '--yes');
+      await done('trust', 'publish', 'repository', '--key', 'online.pem');
+    };
+    await done('trust', 'init', 'repository', '--plan', 'plan.yaml');
+    await publish('trust');
+    const mirror = await startMirror(files());
+    try {
+      await done('trust', 'use', mirror.url, '--root', 'repository/public/1.root.json', '--trust', 'followed');
+      const verify = () =>
+        stele(['verify', 'blob', '--bundle', bundle, '--trust', 'followed', '--identity', value, '--issuer', ISSUER], {
+          cwd: dir.path,
+        });
+      const before = await verify();
+      expect(before, before.stderr).toMatchObject({ code: 0 });
+      spawnSync('cp', ['-r', at('trust'), at('ended')]);
+      await done('ca', 'revoke', 'ended', '--chain', 'chain.pem', '--at', new Date(NOW - 30_000).toISOString());
+      await publish('ended');
+      mirror.files = files();
+      await done('trust', 'update', '--trust', 'followed');
+      expect(await verify()).toMatchObject({ code: 1 });
+    } finally {
+      await mirror.close();
+    }
   });
 
   it('both refuse what was signed after the revocation, and take what was signed before', async () => {
