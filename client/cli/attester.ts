@@ -80,8 +80,8 @@ export async function withAttester<T>(
   checkDestination(options);
   const http = await requestOptions(options);
   checkKeyless(options);
-  checkTsa(options);
   const given = await readLogTrust(options, logsOf(options), followed, isKeyless(options));
+  checkTsa(options, given);
   const prepared = await prepare();
   let opened: SigningKey | undefined;
   const open = async (): Promise<SigningKey> => {

@@ -100,8 +100,8 @@ async function sign(named: readonly string[], chosen: SigningOptions): Promise<v
   checkDestination(options);
   const http = await requestOptions(options);
   checkKeyless(options);
-  checkTsa(options);
   const given = await readLogTrust(options, logsOf(options), followed, isKeyless(options));
+  checkTsa(options, given);
   const beside = alone === STANDARD_INPUT ? undefined : alone;
   if (beside !== undefined) await checkFile(beside);
   const { signer, publicPath } = await openSigningKey(options, beside, given, http);

@@ -216,11 +216,14 @@ export function checkKeyless(options: SigningOptions & SelectedServices): void {
 }
 
 /** @throws ClientError `usage` */
-export function checkTsa({ tsa, tsas, certificate, ...options }: SigningOptions & SelectedServices): void {
+export function checkTsa(
+  { tsa, tsas, certificate, ...options }: SigningOptions & SelectedServices,
+  { trust }: GivenTrust,
+): void {
   if (tsas.length === 0) {
-    // With a policy, witnesses say when.
-    const certified = isKeyless(options) || isWorkload(options);
-    if (certificate === undefined && !(certified && options.policy === undefined)) return;
+    // The witnesses of a quorum say when it signed, too.
+    const certified = (isKeyless(options) || isWorkload(options)) && trust?.policy?.quorum === undefined;
+    if (certificate === undefined && !certified) return;
     warn(
       'without --tsa nothing in the bundle says that the certificate was good when it signed: verifiers may refuse it',
     );

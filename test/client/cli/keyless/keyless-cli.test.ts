@@ -15,6 +15,8 @@ import { startIssuer, type TestIssuer } from '../../../support/issuer.ts';
 import { tempDir } from '../../../support/log.ts';
 import { type Ran, type ServeProcess, startServer, stele } from '../../../support/serve.ts';
 import { startTimeAuthority, type TimeAuthority } from '../../../support/time-authority.ts';
+import { TufMaker } from '../../../support/tuf-maker.ts';
+import { startMirror } from '../../../support/tuf-mirror.ts';
 
 let dir: Awaited<ReturnType<typeof tempDir>>;
 let log: ServeProcess;
@@ -140,6 +142,11 @@ describe('stele sign without a key', () => {
     expect(code).toBe(0);
     expect(stderr).toContain('without --trusted-root this command takes what');
     expect(stderr).toContain('without --tsa nothing in the bundle says');
+    // A policy without a quorum gives no time either.
+    await writeFile(at('no-quorum'), `log ${log.verifierKeys[0]}\nquorum none\n`);
+    const bare = ['--certificate-authority', authority.url, '--log', log.url, '--policy', 'no-quorum'];
+    const ran = await cli(['sign', 'two', ...bare, '--identity-token', await tokenFile('token')]);
+    expect(ran).toMatchObject({ code: 0, stderr: expect.stringContaining('without --tsa nothing in the bundle says') });
   });
 
   it('takes the authorities of a trusted root, and the log of a key', async () => {
@@ -242,6 +249,35 @@ describe('stele sign without a key', () => {
     const ran = await cli(['sign', 'one', 'two', '--identity-token', await tokenFile('token'), ...services]);
     expect(ran).toMatchObject({ code: 1, stderr: expect.stringContaining('error [identity]') });
     expect(await checkpoint()).toBe(before);
+  });
+
+  it('takes the authority and all trust from a followed repository, also beside a policy', async () => {
+    const policy = `log ${log.verifierKeys[0]}\nquorum none\n`;
+    for (const [name, files] of [
+      ['followed', {}],
+      ['followed-policy', { policy }],
+    ] as const) {
+      const maker = new TufMaker();
+      maker.target('trusted_root.json', await readFile(at('root.json'), 'utf8'));
+      maker.target('signing_config.v0.2.json', await readFile(at('config.json'), 'utf8'));
+      for (const [target, text] of Object.entries(files)) maker.target(target, text);
+      maker.publish();
+      const mirror = await startMirror(maker.files);
+      await writeFile(at('tuf-root.json'), maker.root());
+      const env = { STELE_TRUST: at(name) };
+      expect(await cli(['trust', 'use', mirror.url, '--root', 'tuf-root.json'], env)).toMatchObject({ code: 0 });
+      const sign = async (out: string) =>
+        await cli(['sign', 'one', '--out', out, '--identity-token', await tokenFile('token')], env);
+      authority.lie = {};
+      const signed = await sign('followed.json');
+      expect(signed.stderr).not.toContain('warning');
+      expect(signed).toMatchObject({ code: 0 });
+      expect(await cli(['verify', 'one', '--bundle', 'followed.json', ...who()], env)).toMatchObject({ code: 0 });
+      authority.lie = { ct: null };
+      expect(await sign('never.json')).toMatchObject({ code: 1, stderr: expect.stringContaining('error [bad-sct]') });
+      await mirror.close();
+    }
+    expect(existsSync(at('never.json'))).toBe(false);
   });
 
   it('names a signing configuration without an authority that counts', async () => {
