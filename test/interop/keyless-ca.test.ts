@@ -2,7 +2,7 @@
  * Signatures without keys by cosign, @sigstore/sign and Stele, with certificates of a real `stele ca serve`, before every
  * verifier that there is. No flag makes one of them look away.
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bundleFromJSON, bundleToJSON } from '@sigstore/bundle';
@@ -82,12 +82,19 @@ describe.skipIf(noTools)('signatures without keys', () => {
     get issuer() {
       return world.issuer.url;
     },
-    token: async () => world.token(),
+    token: async () => world.token({ jti: randomUUID() }),
   };
   const workload: Who = {
     identity: WORKLOAD,
     issuer: 'spiffe://example.org',
-    token: async () => (await fetchJwtSvid({ workloadApi: workloads.address, audience: 'sigstore' })).token,
+    token: async () => {
+      anotherJwtSvid();
+      return (await fetchJwtSvid({ workloadApi: workloads.address, audience: 'sigstore' })).token;
+    },
+  };
+  /** Two JWT-SVIDs of one second would be one token, which works once. */
+  const anotherJwtSvid = () => {
+    workloads.claims = { jti: randomUUID() };
   };
   const workflow: Who = {
     identity: `https://github.com/${WORKFLOW}`,
@@ -103,7 +110,7 @@ describe.skipIf(noTools)('signatures without keys', () => {
   function githubToken(): string {
     const now = Math.floor(Date.now() / 1000);
     const claims = {
-      ...{ iss: GITHUB, aud: 'sigstore', sub: 'repo:example/app:ref:refs/heads/main', jti: `${Math.random()}` },
+      ...{ iss: GITHUB, aud: 'sigstore', sub: 'repo:example/app:ref:refs/heads/main', jti: randomUUID() },
       ...{ iat: now, nbf: now, exp: now + 300, event_name: 'push', sha: 'a'.repeat(40), workflow: 'release' },
       ...{ repository: 'example/app', ref: 'refs/heads/main', job_workflow_ref: WORKFLOW, workflow_ref: WORKFLOW },
       ...{ job_workflow_sha: 'b'.repeat(40), workflow_sha: 'b'.repeat(40), runner_environment: 'github-hosted' },
@@ -173,6 +180,7 @@ describe.skipIf(noTools)('signatures without keys', () => {
 
   it('of cosign, with the JWT-SVID that it takes from the Workload API', async () => {
     const sign = ['sign-blob', '--yes', ...services(), '--bundle', at('agent.json'), at('artifact')];
+    anotherJwtSvid();
     // A bare path: cosign does not read the URI of the specification.
     await ok('cosign', sign, { ...cosign.env, SPIFFE_ENDPOINT_SOCKET: at('agent.sock') });
     await allTake(at('agent.json'), workload);
@@ -222,6 +230,7 @@ describe.skipIf(noTools)('signatures without keys', () => {
 
   it('of stele over an attestation, with the JWT-SVID that it takes from the Workload API', async () => {
     const what = ['--predicate', at('predicate.json'), '--type', 'slsaprovenance1', '--out', at('stele-att.json')];
+    anotherJwtSvid();
     const env = { SPIFFE_ENDPOINT_SOCKET: workloads.address };
     await steleJson(['attest', at('artifact'), ...what, '--keyless', ...services()], { env });
     await attested(at('stele-att.json'), workload);
