@@ -1,6 +1,7 @@
 // Writes the generated parts of the documents: `npm run docs`.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { AdmissionSchema } from '../dist/client/admission/admission-config.js';
+import { CaSchema } from '../dist/client/ca/ca-config.js';
 import { monitorDocs } from '../dist/client/monitor/config/monitor-docs.js';
 import { TrustServeSchema } from '../dist/client/trust/tuf/serve/trust-serve-config.js';
 import { generatedPart, settingsSections, settingsTable } from '../dist/merkle/runtime/config/settings-docs.js';
@@ -15,6 +16,7 @@ const parts = [
   ['configuration', generatedPart('server/config/schema.ts', settingsSections(ConfigSchema, 'STELE_'))],
   ['configuration', generatedPart(TRUST_SERVE, settingsSections(TrustServeSchema, 'STELE_TRUST_SERVE_'))],
   ['configuration', generatedPart(ADMISSION, settingsSections(AdmissionSchema, 'STELE_ADMISSION_'))],
+  ['configuration', generatedPart('client/ca/ca-config.ts', [settingsTable(CaSchema)])],
   ['identity', generatedPart('merkle/runtime/identity/identity-settings.ts', [settingsTable(IDENTITY_SETTINGS)])],
   ['monitor', monitorDocs()],
   ['witness', generatedPart('witness/config.ts', settingsSections(WitnessSchema, 'STELE_WITNESS_'))],
