@@ -16,13 +16,15 @@ import { readWhole, verifierKeyText } from './files.ts';
 import { followedLastCheckpoints, followedPolicy, followedRoot } from './followed-files.ts';
 import { isFollowedLog } from './followed-trust.ts';
 import { note, warn } from './report.ts';
-import { addTlsOptions, fetchOf, type TlsOptions } from './tls-authorities.ts';
+import { addTlsOptions, fetchOf, type TlsOptions, tokenFetchOf } from './tls-authorities.ts';
 import { addTrustOptions, type TrustOptions } from './trust-options.ts';
 
 export interface LogArguments extends TrustOptions, TlsOptions {
   readonly logKey?: string;
   readonly policy?: string;
   readonly trustedRoot?: string;
+  readonly log?: string;
+  readonly bearerTokenFile?: string;
   readonly timeout: string;
   readonly json?: boolean;
 }
@@ -37,6 +39,10 @@ export function addLogOptions(command: Command): Command {
     .option('--policy <path>', 'trust policy (tlog-policy): its log and its quorum of witnesses must have signed')
     .option('--trusted-root <path>', "Sigstore's trusted_root.json: a log in it must have signed");
   return addTlsOptions(addTrustOptions(named))
+    .option(
+      '--bearer-token-file <path>',
+      'show the bearer token in this file to the log of --log, where it takes tokens',
+    )
     .option('--timeout <seconds>', 'how long to try', '120')
     .option('--json', 'print the result as JSON');
 }
@@ -144,7 +150,8 @@ export async function requestOptions(options: LogArguments): Promise<CommandRequ
   if (!/^[1-9][0-9]{0,4}$/.test(options.timeout)) {
     throw usage('--timeout is not a whole number of seconds from 1 to 99999');
   }
-  const fetch = await fetchOf(options);
+  const { bearerTokenFile: file, log } = options;
+  const fetch = file === undefined ? await fetchOf(options) : await tokenFetchOf(options, log, file);
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
   return {

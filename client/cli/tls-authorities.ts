@@ -1,6 +1,7 @@
 /** The options about connections to servers: whom the command trusts there (`--ca`, `--server-id`), and what it shows of itself. */
 import { X509Certificate } from 'node:crypto';
 import type { Command } from 'commander';
+import { decodeUtf8 } from '../../merkle/bytes.ts';
 import { formatPem, parsePem, pemBytes } from '../../merkle/pem.ts';
 import { fetchTrusting } from '../../merkle/runtime/service/authority-fetch.ts';
 import { ClientError, usage } from '../errors.ts';
@@ -61,7 +62,37 @@ export async function fetchOf(options: TlsOptions): Promise<typeof fetch | undef
 
 const fetches = new Map<string, typeof fetch>();
 
-async function makeFetch(options: TlsOptions): Promise<typeof fetch> {
+/**
+ * A `fetch` that shows a bearer token with each POST to the log. A log takes a token on the TLS connection that first showed it, and
+ * on no other: so all requests use one connection.
+ *
+ * @param log URL
+ * @throws ClientError `file`, `usage`
+ */
+export async function tokenFetchOf(options: TlsOptions, log: string | undefined, file: string): Promise<typeof fetch> {
+  if (log?.startsWith('https:') !== true || !URL.canParse(log)) {
+    throw usage('--bearer-token-file shows the token to the log of --log alone: give its https address');
+  }
+  if (options.clientCert !== undefined || options.clientSvid !== undefined) {
+    throw usage('a log takes a certificate or a token: give --bearer-token-file, or --client-svid or --client-cert');
+  }
+  const token = decodeUtf8(await readWhole(file, MAX_BEARER, 'a bearer token')).trim();
+  if (!BEARER.test(token)) throw new ClientError('file', `${file} holds no bearer token in one line`);
+  const through = await makeFetch(options, true);
+  const { origin } = new URL(log);
+  return async (input, init = {}) => {
+    const isWrite = init.method === 'POST' && new URL(String(input)).origin === origin;
+    if (!isWrite) return await through(input, init);
+    const headers = { ...(init.headers as Record<string, string>), authorization: `Bearer ${token}` };
+    return await through(input, { ...init, headers });
+  };
+}
+
+const MAX_BEARER = 16 * 1024;
+/** RFC 6750 section 2.1. */
+const BEARER = /^[A-Za-z0-9._~+/-]+=*$/;
+
+async function makeFetch(options: TlsOptions, oneConnection = false): Promise<typeof fetch> {
   const { ca, clientCert, clientKey, clientSvid, serverId = [], serverBundle } = options;
   if (serverId.length > 0 && ca !== undefined) {
     throw usage('--server-id and --ca are two ways to trust a server: keep one');
@@ -78,11 +109,12 @@ async function makeFetch(options: TlsOptions): Promise<typeof fetch> {
     throw usage('--server-id needs the bundles of its trust domain: give --server-bundle, or --client-svid');
   }
   const authorities = ca === undefined ? undefined : await certificatesOf(ca);
-  if (clientCert === undefined && workloadApi === undefined && serverId.length === 0)
+  if (clientCert === undefined && workloadApi === undefined && serverId.length === 0 && !oneConnection)
     return fetchTrusting(authorities!);
   const { openOutgoing } = await import('../../merkle/runtime/identity/outgoing.ts');
   const outgoing = await openOutgoing({
     named: '--client-',
+    oneConnection,
     ...(clientCert !== undefined && clientKey !== undefined && { cert: clientCert, key: clientKey }),
     ...(workloadApi !== undefined && { workloadApi }),
     ...(authorities !== undefined && { authorities }),

@@ -23,6 +23,8 @@ export interface OutgoingOptions {
   readonly bundles?: BundleSettings | undefined;
   /** What stands before `cert` and `key` in the names of the settings or flags, for messages. */
   readonly named: string;
+  /** Requests wait for each other, and use one connection at a time. */
+  readonly oneConnection?: boolean | undefined;
   readonly logger?: Logger | undefined;
 }
 
@@ -35,7 +37,7 @@ export interface Outgoing {
 
 /** @throws RuntimeError `config`, `file`, `svid`, `trust-bundle` */
 export async function openOutgoing(options: OutgoingOptions): Promise<Outgoing> {
-  const { cert, key, workloadApi, authorities, spiffeIds, bundles = {}, named, logger } = options;
+  const { cert, key, workloadApi, authorities, spiffeIds, bundles = {}, named, oneConnection, logger } = options;
   const opened: { close(): Promise<void> }[] = [];
   const close = async () => {
     for (const one of opened.splice(0).reverse()) await one.close();
@@ -58,7 +60,7 @@ export async function openOutgoing(options: OutgoingOptions): Promise<Outgoing> 
       opened.push(source);
     }
     const rule = source && spiffeServerRule(source, spiffeIds);
-    const pool = new TlsPool({ authorities, identity, rule });
+    const pool = new TlsPool({ authorities, identity, rule, oneConnection });
     opened.push({ close: async () => pool.close() });
     const problems = () => {
       const all = [fileProblem, source?.problem];

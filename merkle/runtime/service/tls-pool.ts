@@ -38,6 +38,8 @@ export interface TlsPoolOptions {
   /** What this end shows; nothing where it is undefined. */
   readonly identity?: TlsIdentity | undefined;
   readonly lookup?: LookupFunction | undefined;
+  /** Requests wait for each other, and use one connection at a time. */
+  readonly oneConnection?: boolean | undefined;
   readonly now?: () => number;
 }
 
@@ -68,7 +70,7 @@ export class TlsPool {
   agent(): https.Agent {
     if (this.#pool !== undefined && this.#pool.until > this.#now()) return this.#pool.agent;
     this.#retire();
-    const { rule, authorities, lookup } = this.#options;
+    const { rule, authorities, lookup, oneConnection } = this.#options;
     const shown = this.#shown();
     const pool: Pool = {
       until: shown?.until ?? Number.POSITIVE_INFINITY,
@@ -83,6 +85,7 @@ export class TlsPool {
           if (rule === undefined) return;
           pool.until = Math.min(pool.until, checked(rule, socket, this.#now()));
         },
+        oneConnection === true ? 1 : Number.POSITIVE_INFINITY,
       ),
     };
     this.#pool = pool;
@@ -136,8 +139,8 @@ class CheckedAgent extends https.Agent {
   readonly #check: (socket: TLSSocket) => void;
 
   /** @param check throws where the server is refused */
-  constructor(options: ConnectionOptions, check: (socket: TLSSocket) => void) {
-    super({ keepAlive: true, maxCachedSessions: 0 });
+  constructor(options: ConnectionOptions, check: (socket: TLSSocket) => void, maxSockets: number) {
+    super({ keepAlive: true, maxCachedSessions: 0, maxSockets });
     this.#tls = options;
     this.#check = check;
   }

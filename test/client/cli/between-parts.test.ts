@@ -385,7 +385,7 @@ describe('a log', () => {
       `version: 1
 name: log
 callers: { operator: { spiffeId: spiffe://ops.test/part } }
-allow: [ { name: operators, callers: [operator], calls: [admin] } ]
+allow: [ { name: operators, callers: [operator], calls: [admin, write] } ]
 `,
     );
     const settings = [
@@ -393,7 +393,8 @@ allow: [ { name: operators, callers: [operator], calls: [admin] } ]
       ...['--identity-file', await identities('who.yaml', ['ops', 'other']), '--identity-access', at('access.yaml')],
       ...['--identity-tokens', 'true'],
     ];
-    const { adminUrl } = await serve(settings);
+    const server = await serve(settings);
+    const { adminUrl } = server;
     expect(adminUrl).toMatch(/^https:/);
     expect(existsSync(at('log', 'admin.token'))).toBe(false);
     const shards = (caller: string | undefined, token?: string) =>
@@ -414,6 +415,20 @@ allow: [ { name: operators, callers: [operator], calls: [admin] } ]
     });
     expect(await shards('other')).toMatchObject({ status: 403 });
     expect(await shards(undefined)).toMatchObject({ status: 401 });
+    // And writes by a token in a file.
+    await stele('keygen', '--out', at('signer.pem'));
+    await writeFile(at('token'), `${ops.jwtSvid('spiffe://ops.test/part', ['localhost'])}\n`);
+    const sign = (log: string) =>
+      stele(
+        ...['sign', at('who.yaml'), '--key', at('signer.pem'), '--log', log, '--log-key', server.verifierKeys[0]!],
+        ...['--server-id', 'spiffe://log.test/part', '--server-bundle', `log.test=${at('log.bundle')}`],
+        ...['--bearer-token-file', at('token')],
+      );
+    expect(await sign(server.url)).toMatchObject({ code: 0 });
+    expect(await sign(server.url.replace('https', 'http'))).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('https'),
+    });
     const run = (...who: readonly string[]) =>
       stele(
         ...['log', 'freeze', '--yes', '--data', at('log'), '--server-id', 'spiffe://log.test/part'],
