@@ -136,6 +136,15 @@ describe.skipIf(skips('the walk of docs/identity.md', unable))('the walk of docs
     expect(await internalSize()).toBe('1');
   });
 
+  it('takes what stele sign sends with the same certificate', async () => {
+    const show = '--client-cert build.example.org.svid.pem --client-key build.example.org.key --ca tls.pem';
+    await shell.run('echo "by stele sign" > by-stele.txt');
+    const said = await shell.run(
+      here(`stele sign by-stele.txt --key signer.pem --log https://localhost:3443 ${show} --out by-stele.json`),
+    );
+    expect(said).toContain('Logged by internal.example.org as entry 1 of 2');
+  });
+
   it.skipIf(skips('go-spiffe in the walk of docs/identity.md', noGo))(
     "takes go-spiffe's entry by its SVID",
     async () => {
@@ -161,7 +170,7 @@ describe.skipIf(skips('the walk of docs/identity.md', unable))('the walk of docs
           return /^(?:200|201)\b/.test(text) ? text : undefined;
         });
         expect(JSON.parse(answer.slice(answer.indexOf('\n')))).toHaveProperty('logIndex');
-        expect(await internalSize()).toBe('2');
+        expect(await internalSize()).toBe('3');
       } finally {
         await api.close();
       }
