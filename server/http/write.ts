@@ -27,7 +27,9 @@ function rawRoutes(context: HttpContext): DocumentedRoute[] {
   const headers = { 'content-type': 'text/plain; charset=utf-8' };
   const answer = async (call: Call): Promise<Answer> => {
     checkOpen(context);
-    const writer = await writerOf(call, context);
+    const admitted = writerOf(call, context);
+    // Without a wait, Node hands the body over as it comes, and need not keep it.
+    const writer = admitted instanceof Promise ? await admitted : admitted;
     const body = await call.body(MAX_ENTRY);
     if (body.bytes.length === 0) {
       metrics.refused('invalid-entry');
@@ -78,7 +80,9 @@ function signedRoutes(context: HttpContext): DocumentedRoute[] {
 async function submit(context: HttpContext, call: Call, encoding: Encoding): Promise<readonly Outcome[]> {
   const { log, options } = context;
   checkOpen(context);
-  const writer = await writerOf(call, context);
+  const admitted = writerOf(call, context);
+  // Without a wait, Node hands the body over as it comes, and need not keep it.
+  const writer = admitted instanceof Promise ? await admitted : admitted;
   const body = await call.body(options.limits.bodyBytes);
   try {
     return await log.submit(body.bytes, encoding, writer);
