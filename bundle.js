@@ -17,7 +17,7 @@
  *
  *   dist/grpc/grpc-js.cjs                        the gRPC client, for the Workload API of SPIFFE
  *
- * The package @grpc/grpc-js would bring 30 others, one of them with a script, for a loader of .proto files that Stele does not use.
+ * The package @grpc/grpc-js would bring 32 others, one of them with a script, for a loader of .proto files that Stele does not use.
  *
  * The library (dist/client/index.js, dist/client/verify.js) and the workers stay as tsc leaves them. Joined workers would
  * start no faster: theirs is the time of Node's own modules, and of packages that cannot be joined.
