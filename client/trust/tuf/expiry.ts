@@ -46,7 +46,7 @@ export interface TrustAge {
 /** Whether the news are too old. @throws ClientError `tuf-expired` */
 export function checkAge(timestamp: Expiring, snapshot: Expiring, { now, age, maxAge, warn }: TrustAge): void {
   if (maxAge !== undefined && age > maxAge) {
-    const why = `the newest timestamp of the followed repository is here for ${duration(age)}, longer than --max-trust-age`;
+    const why = `the newest timestamp of the followed repository is here for ${duration(age)}, longer than --max-trust-age allows (of a service: the setting trust.maxAge)`;
     throw new ClientError('tuf-expired', `${why}: ${UPDATE}`);
   }
   if (age < -CLOCK_SLACK_MS) {
