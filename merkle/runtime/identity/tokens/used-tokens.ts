@@ -73,9 +73,7 @@ export class UsedTokens {
     row.write(tokenDigest(token), 8, 'hex');
     return await new Promise<boolean>((resolve, reject) => {
       this.#waiting.push({ row, expires, resolve, reject });
-      this.#writing ??= this.#writeAll().finally(() => {
-        this.#writing = undefined;
-      });
+      this.#writing ??= this.#writeAll();
     });
   }
 
@@ -84,7 +82,10 @@ export class UsedTokens {
     await this.#stores.close();
   }
 
-  /** One write at a time takes all tokens that came during the one before. */
+  /**
+   * One write at a time takes all tokens that came during the one before. The end of the loop and of `#writing` are one step: a
+   * token that comes between them would wait for ever.
+   */
   async #writeAll(): Promise<void> {
     while (this.#waiting.length > 0) {
       const takings = this.#waiting;
@@ -96,6 +97,7 @@ export class UsedTokens {
         for (const { reject } of takings) reject(error);
       }
     }
+    this.#writing = undefined;
   }
 
   /** The takings that win. */

@@ -53,6 +53,24 @@ describe('a token that was used', () => {
     expect((await Promise.all(all)).filter(Boolean)).toHaveLength(4);
   });
 
+  it('is followed by others at each step after its answer, and none waits for ever', async () => {
+    const expires = now + MINUTE;
+    let steps = 0;
+    // One step later in each round: from the very moment of the answer to after the end of the write.
+    for (let round = 0; round < 24; round++) {
+      const [first, others] = [tokens.take(`h.${round}.s`, expires), [] as Promise<boolean>[]];
+      const follow = async () => {
+        for (let step = 0; step < round; step++) await undefined;
+        steps++;
+        others.push(tokens.take(`h.${round}-next.s`, expires), tokens.take(`h.${round}.s`, expires));
+      };
+      await Promise.all([first.then(follow), first.finally(follow)]);
+      expect(await first).toBe(true);
+      expect(await Promise.all(others)).toEqual([true, false, false, false]);
+    }
+    expect(steps).toBe(48);
+  });
+
   it('is the same token with another signature over it', async () => {
     const issuer = await startIssuer();
     const verifier = await open([issuer]);
