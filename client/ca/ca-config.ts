@@ -21,7 +21,11 @@ import { type DeepReadonly, failOn, freeze } from '../../merkle/runtime/config/l
 import { parseYaml, readTextFile, type SettingPath } from '../../merkle/runtime/config/settings-file.ts';
 import { isMapping, type OwnReader, SettingsWalk, shown } from '../../merkle/runtime/config/settings-walk.ts';
 import { choice, count, duration, list, path, size, text } from '../../merkle/runtime/config/values.ts';
-import { checkIdentitySettings, IDENTITY_SETTINGS } from '../../merkle/runtime/identity/identity-settings.ts';
+import {
+  checkIdentitySettings,
+  IDENTITY_SETTINGS,
+  locateBundles,
+} from '../../merkle/runtime/identity/identity-settings.ts';
 import type { KeySpec } from '../../merkle/runtime/keys/types.ts';
 import { parseTrustDomain } from '../../merkle/spiffe/spiffe-id.ts';
 import { FULCIO_EXTENSIONS } from '../../merkle/x509/fulcio.ts';
@@ -288,16 +292,11 @@ function assembled(decoded: Decoded, walk: SettingsWalk): CaConfig {
   walk.problems.push(...problems);
   return {
     ...rest,
-    identity: { ...identity, trustDomains: identity.trustDomains.map((domain) => located(domain, walk)) },
+    identity: locateBundles(identity, walk.base),
     teams: made,
     ct: { key: ctKey! },
     ...(cert !== undefined && key !== undefined && { tls: { cert, key } }),
   } as CaConfig;
-}
-
-/** With the path of its file. */
-function located<T extends { readonly bundle: string }>(domain: T, { base }: SettingsWalk): T {
-  return domain.bundle.startsWith('https://') ? domain : { ...domain, bundle: resolve(base, domain.bundle) };
 }
 
 interface RawIssuer {

@@ -211,12 +211,15 @@ export function readIdentityFile(file: string): IdentitySettings {
     checkIdentitySettings(settings, (at, why) => walk.problem(at, why));
   }
   failOn(walk.problems);
-  const { trustDomains, ...rest } = settings!;
-  const located = trustDomains.map((domain) => ({ ...domain, bundle: bundlePlace(domain.bundle, dirname(full)) }));
-  return freeze({ ...rest, trustDomains: located });
+  return freeze(locateBundles(settings!, dirname(full)));
 }
 
-/** A URL as it is, and a path relative to `base`. */
-function bundlePlace(bundle: string, base: string): string {
-  return bundle.startsWith('https://') ? bundle : resolve(base, bundle);
+/**
+ * The settings with absolute paths of bundles. The reader of settings locates every other path, and cannot tell this one from a URL.
+ * @param base the directory that relative paths are relative to
+ */
+export function locateBundles(settings: IdentitySettings, base: string): IdentitySettings {
+  const located = (bundle: string) => (bundle.startsWith('https://') ? bundle : resolve(base, bundle));
+  const trustDomains = settings.trustDomains.map((domain) => ({ ...domain, bundle: located(domain.bundle) }));
+  return { ...settings, trustDomains };
 }

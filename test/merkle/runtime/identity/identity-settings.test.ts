@@ -71,6 +71,35 @@ workloadApi: unix:///run/agent.sock
     });
   });
 
+  it('may name each file relative to its own folder, wherever the service runs', () => {
+    const { dir, read } = written(`trustDomains:
+  - { name: example.org, bundle: org/bundle.json }
+  - { name: example.net, bundle: https://example.net/keys, ca: ./net/web.pem }
+  - { name: example.com, bundle: https://example.com/keys, endpointId: spiffe://example.com/b, bootstrap: ../com.json }
+bundleMap: map.json
+clientCa: ca/clients.pem
+issuers:
+  - { issuer: https://accounts.example.com, ca: ca/web.pem, keysFile: keys.json }
+`);
+    expect(read()).toMatchObject({
+      trustDomains: [
+        { bundle: join(dir, 'org/bundle.json') },
+        { bundle: 'https://example.net/keys', ca: join(dir, 'net/web.pem') },
+        { bundle: 'https://example.com/keys', bootstrap: join(dir, '../com.json') },
+      ],
+      bundleMap: join(dir, 'map.json'),
+      clientCa: join(dir, 'ca/clients.pem'),
+      issuers: [{ ca: join(dir, 'ca/web.pem'), keysFile: join(dir, 'keys.json') }],
+    });
+  });
+
+  it('may name a file by its whole path', () => {
+    const { read } = written(`trustDomains: [{ name: example.org, bundle: /etc/org.json }]
+bundleMap: /etc/map.json
+`);
+    expect(read()).toMatchObject({ trustDomains: [{ bundle: '/etc/org.json' }], bundleMap: '/etc/map.json' });
+  });
+
   it('may be empty', () => expect(written('').read()).toMatchObject({ issuers: [] }));
 
   it.each([
