@@ -82,7 +82,7 @@ const MINUTE_MS = 60_000;
 export class Issuance {
   readonly #options: IssuanceOptions;
   readonly #rates: Window;
-  /** Certificates that are on their way to the log's line. */
+  /** Certificates that are being made, and are not in the log's line yet. */
   #ahead = 0;
   /** The requests that use a set of parts. */
   readonly #users = new WeakMap<IssuingParts, Set<Promise<unknown>>>();
@@ -94,13 +94,15 @@ export class Issuance {
 
   /** @throws CaError, IdentityError, ClientError `malformed` */
   async issue(http: IncomingMessage, body: Uint8Array): Promise<IssuedReply> {
-    const { store, usedTokens, onIssued, logger } = this.#options;
-    const { caller, token, team, leaf, promise } = await this.#using((parts) => this.#make(parts, http, body));
-    // Only what holds in every other way uses up the token.
-    if (token !== undefined && !(await this.#stored(usedTokens.take(token, caller.expires)))) {
-      throw new IdentityError('token-used', 'the token was used before, and works once: get a new one from its issuer');
+    const { onIssued, logger } = this.#options;
+    const made = await this.#using((parts) => this.#make(parts, http, body));
+    const { caller, team, leaf, promise } = made;
+    try {
+      await this.#promise(made);
+    } finally {
+      // `complete` puts the certificate into the log's line before anything else runs.
+      this.#ahead--;
     }
-    await this.#stored(store.keep(promise));
     const logged = await this.#inTime(this.complete(promise), leaf);
     this.#checkTime(leaf, logged);
     onIssued(team.name);
@@ -162,6 +164,16 @@ export class Issuance {
     const { digest, signature } = signed;
     const promise = { serial, time: now, team: team.name, certificate, digest, signature };
     return { caller, token, team, leaf, promise };
+  }
+
+  /** Uses up the token, and makes the promise durable. @throws IdentityError `token-used`; CaError `storage` */
+  async #promise({ caller, token, promise }: Made): Promise<void> {
+    const { store, usedTokens } = this.#options;
+    // Only what holds in every other way uses up the token.
+    if (token !== undefined && !(await this.#stored(usedTokens.take(token, caller.expires)))) {
+      throw new IdentityError('token-used', 'the token was used before, and works once: get a new one from its issuer');
+    }
+    await this.#stored(store.keep(promise));
   }
 
   /** @throws CaError `storage` */
