@@ -20,6 +20,7 @@ import { keySettings, keySpec } from '../../merkle/runtime/config/key.ts';
 import { type DeepReadonly, failOn, freeze } from '../../merkle/runtime/config/load.ts';
 import { parseYaml, readTextFile, type SettingPath } from '../../merkle/runtime/config/settings-file.ts';
 import { isMapping, type OwnReader, SettingsWalk, shown } from '../../merkle/runtime/config/settings-walk.ts';
+import { certificateSource, tlsSettings } from '../../merkle/runtime/config/tls-settings.ts';
 import { choice, count, duration, list, path, size, text } from '../../merkle/runtime/config/values.ts';
 import {
   checkIdentitySettings,
@@ -27,6 +28,7 @@ import {
   locateBundles,
 } from '../../merkle/runtime/identity/identity-settings.ts';
 import type { KeySpec } from '../../merkle/runtime/keys/types.ts';
+import type { TlsSource } from '../../merkle/runtime/service/served-tls.ts';
 import { parseTrustDomain } from '../../merkle/spiffe/spiffe-id.ts';
 import { FULCIO_EXTENSIONS } from '../../merkle/x509/fulcio.ts';
 import { CLAIM_PRESETS } from './claim-presets.ts';
@@ -106,16 +108,7 @@ export const CaSchema = Type.Object({
     description: 'Directory of the promises to log certificates, and of the tokens that were used.',
     danger: 'With an older copy of it, a token may be certified twice.',
   }),
-  tls: Type.Object({
-    cert: opt(
-      path({
-        description: 'Certificate chain of the public port (PEM). It is read again when the file changes.',
-        defaultText: 'none: plain HTTP, for a proxy in front that ends TLS',
-        danger: 'Without TLS, anybody on the way reads the tokens, and can use them first.',
-      }),
-    ),
-    key: opt(path({ description: 'Private key of the certificate (PEM, without a passphrase).', defaultText: 'none' })),
-  }),
+  tls: tlsSettings('the public port', 'Without TLS, anybody on the way reads the tokens, and can use them first.'),
   teams: Type.Array(TeamSchema, {
     description: 'The teams that this authority issues for.',
     allowed: `a list of 1 to ${MAX_TEAMS} teams`,
@@ -225,7 +218,7 @@ type Decoded = StaticDecode<typeof CaSchema>;
 export type CaConfig = DeepReadonly<
   Omit<Decoded, 'teams' | 'ct' | 'tls'> & {
     ct: { key: KeySpec };
-    tls?: { cert: string; key: string };
+    tls?: TlsSource;
   }
 > & { readonly teams: readonly TeamConfig[] };
 
@@ -247,11 +240,10 @@ export function loadCa(file: string): CaConfig {
 
 function assembled(decoded: Decoded, walk: SettingsWalk): CaConfig {
   const { teams, ct, tls, identity, ...rest } = decoded;
-  const { cert, key } = tls;
   const problems: string[] = [];
+  const certificate = certificateSource('tls', tls, problems);
   checkPorts(rest.listen, rest.admin, problems);
   checkIdentitySettings(identity, (at, why) => walk.problem(['identity', ...at], why));
-  if ((cert === undefined) !== (key === undefined)) walk.problem(['tls'], 'needs both "cert" and "key"');
   const { logKey, quorumPolicy } = rest.transparencyLog;
   if (logKey === undefined && quorumPolicy === undefined) {
     walk.problem(['transparencyLog'], 'needs "logKey" or "quorumPolicy", which say what signs for the log');
@@ -295,7 +287,7 @@ function assembled(decoded: Decoded, walk: SettingsWalk): CaConfig {
     identity: locateBundles(identity, walk.base),
     teams: made,
     ct: { key: ctKey! },
-    ...(cert !== undefined && key !== undefined && { tls: { cert, key } }),
+    ...(certificate && { tls: certificate }),
   } as CaConfig;
 }
 

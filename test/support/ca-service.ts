@@ -156,7 +156,12 @@ export interface CaAsk {
 type CaJson = any;
 
 /** The same over HTTPS, with what the client shows. */
-export async function askCaByTls(url: string, ca: string, shown: Partial<Shown>, ask: CaAsk): Promise<CaAnswer> {
+export async function askCaByTls(
+  url: string,
+  ca: string,
+  shown: Partial<Shown> & { rejectUnauthorized?: boolean },
+  ask: CaAsk,
+): Promise<CaAnswer> {
   const { token, keys = newP256(), path = '/api/v2/signingCert' } = ask;
   const body = JSON.stringify(ask.body ?? signingBody(keys, ask.proven ?? provenBy(token)));
   const headers = {

@@ -59,7 +59,7 @@ async function run({ config: file = process.env.STELE_CA_CONFIG, check, json }: 
 
 /** @throws what a start would throw */
 async function checkOnly(config: CaConfig, json: boolean | undefined): Promise<void> {
-  if (config.tls !== undefined) await readTls(config.tls);
+  if (config.tls !== undefined && config.tls.workloadApi === undefined) await readTls(config.tls);
   await logTrustOf(config.transparencyLog);
   const { teams, close } = await openParts(config, { logger: makeLogger(config.log) });
   await close();

@@ -15,13 +15,17 @@ export function workloadApi(description: string) {
   return opt(text(WORKLOAD_API, WORKLOAD_API_ALLOWED, { description, defaultText: 'none' }));
 }
 
-/** @param ports which ports the certificate is for, such as `the public port` */
-export function tlsSettings(ports: string) {
+/**
+ * @param ports which ports the certificate is for, such as `the public port`
+ * @param danger of plain HTTP, where it is more than usual
+ */
+export function tlsSettings(ports: string, danger?: string) {
   return Type.Object({
     cert: opt(
       path({
         description: `Certificate chain (PEM) of ${ports}, which is read again when the file changes. Needs \`tls.key\`.`,
         defaultText: 'none: plain HTTP',
+        ...(danger !== undefined && { danger }),
       }),
     ),
     key: opt(path({ description: `Private key (PEM) of ${ports}. Needs \`tls.cert\`.`, defaultText: 'none' })),

@@ -40,6 +40,15 @@ it('reads ca.yaml, with paths beside the file', async () => {
   expect([...team!.issuers[0]!.extensions.keys()]).toEqual(['1.3.6.1.4.1.57264.1.20']);
 });
 
+it('takes the certificate of its port from a Workload API in the place of files', async () => {
+  const { tls } = await load(`${GOOD}tls: { workloadApi: 'unix:///run/agent.sock' }\n`);
+  expect(tls).toEqual({ workloadApi: 'unix:///run/agent.sock' });
+  expect((await load(`${GOOD}tls: { cert: a, key: b }\n`)).tls).toEqual({
+    cert: join(dir.path, 'a'),
+    key: join(dir.path, 'b'),
+  });
+});
+
 it.each([
   ['an unknown setting', GOOD.replace('data: data', 'data: data\nmore: 1'), '"more"'],
   ['no teams', GOOD.replace(/teams:[\s\S]*identity:/, 'teams: []\nidentity:'), '"teams"'],
@@ -71,7 +80,10 @@ it.each([
     ),
     'exactly one team',
   ],
-  ['half of TLS', `${GOOD}tls: { cert: a }\n`, '"tls"'],
+  ['half of TLS', `${GOOD}tls: { cert: a }\n`, '"tls.cert" is set, but not "tls.key"'],
+  ['a key without its certificate', `${GOOD}tls: { key: a }\n`, '"tls.key" is set, but not "tls.cert"'],
+  ['two certificates', `${GOOD}tls: { cert: a, key: b, workloadApi: /run/agent.sock }\n`, 'keep one'],
+  ['no address of a Workload API', `${GOOD}tls: { workloadApi: agent }\n`, '"tls.workloadApi"'],
 ])('refuses %s, and says where', async (_, text, what) => {
   await expect(load(text)).rejects.toThrow(what);
 });
