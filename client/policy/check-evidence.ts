@@ -126,7 +126,7 @@ export function hashesOfEvidence(
  * @param artifact digests of the artifact: of the hashes of `hashesOfEvidence` where the file is at hand
  * @param now milliseconds since 1970
  */
-export function verifyEvidence(
+export function verifyBundles(
   bundles: readonly UnverifiedEvidence[],
   artifact: ArtifactDigests,
   trust: EvidenceTrust,

@@ -19,7 +19,7 @@ import { parseSpiffeBundles, type SpiffeBundleFile } from '../trust/spiffe-bundl
 import { parseTrustedRoots } from '../trust/trusted-root.ts';
 import { CheckpointMemory } from '../verify/checkpoint-memory.ts';
 import type { ArtifactDigests } from '../verify/content.ts';
-import { type EvidenceTrust, readEvidence, verifyEvidence } from './check-evidence.ts';
+import { type EvidenceTrust, readEvidence, verifyBundles } from './check-evidence.ts';
 
 /** The files, and what is asked of the evidence. */
 export interface DecisionBasis extends TrustBasis {
@@ -166,7 +166,7 @@ export class OpenedBasis {
     if (bytes === undefined) return undefined;
     const bundles = readEvidence([{ source, bytes }], this.#primitives);
     const digests = digestsOf(artifact);
-    const items = verifyEvidence(bundles, digests, this.#trust, this.policy, now, this.#primitives);
+    const items = verifyBundles(bundles, digests, this.#trust, this.policy, now, this.#primitives);
     if (!items.some((item) => 'code' in item && PASSING.includes(item.code))) this.#remember(key, items, bytes.length);
     return items;
   }

@@ -1,4 +1,4 @@
-/** Decision policies and verified evidence for tests of the engine. The evidence is as `verifyEvidence` gives it. */
+/** Decision policies and verified evidence for tests of the engine. The evidence is as `verifyBundles` gives it. */
 import { loadDecisionPolicy } from '../../merkle/runtime/policy/load-policy.ts';
 import type { DecisionPolicy, EvidenceSigner, VerifiedEvidence } from '../../merkle/runtime/policy/types.ts';
 

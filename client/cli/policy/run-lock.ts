@@ -10,7 +10,7 @@ import {
   readEvidence,
   type UnverifiedBundle,
   type UnverifiedEvidence,
-  verifyEvidence,
+  verifyBundles,
 } from '../../policy/check-evidence.ts';
 import type { LockedDigest, LockedPackage } from '../../policy/lock/locked-package.ts';
 import { MAX_LOCK_FILE, readLock } from '../../policy/lock/read-lock.ts';
@@ -49,7 +49,7 @@ export async function runLock(
     }
     const digests = { [digest.hash]: digest.value };
     const found = evidence.about(encodeHex(digest.value));
-    const items = verifyEvidence(found, digests, trust, policy, now, primitives);
+    const items = verifyBundles(found, digests, trust, policy, now, primitives);
     const artifact = { name, digest: { [digest.hash]: encodeHex(digest.value) } };
     decisions.push({ name, decision: decide(policy, artifact, items, now), place });
   }

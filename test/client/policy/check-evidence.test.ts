@@ -1,7 +1,7 @@
 /** Verification of evidence: whose keys are found, what is refused, and what a decision sees. */
 import { describe, expect, it } from 'vitest';
 import { formatBundle } from '../../../client/formats/bundle.ts';
-import { hashesOfEvidence, readEvidence, verifyEvidence } from '../../../client/policy/check-evidence.ts';
+import { hashesOfEvidence, readEvidence, verifyBundles } from '../../../client/policy/check-evidence.ts';
 import { parseTrustPolicy } from '../../../client/trust/quorum.ts';
 import { parseTrustedRoots } from '../../../client/trust/trusted-root.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
@@ -36,10 +36,10 @@ function check(
 ) {
   const trust = { policy: parseTrustPolicy(quorum) };
   const bundles = readEvidence([pieceOf('piece', bytes)], primitives);
-  return verifyEvidence(bundles, digestsOf(file), trust, keys, NOW, primitives);
+  return verifyBundles(bundles, digestsOf(file), trust, keys, NOW, primitives);
 }
 
-describe('verifyEvidence', () => {
+describe('verifyBundles', () => {
   it.each([
     ['by its fingerprint alone', byFingerprint],
     ['by the whole key', whole],
@@ -128,10 +128,10 @@ describe('verifyEvidence', () => {
   });
 });
 
-describe('verifyEvidence of a bundle with a certificate', () => {
+describe('verifyBundles of a bundle with a certificate', () => {
   const one = ownCases().find(({ name, refused, key }) => !refused && key === undefined && /v0\.3/.test(name))!;
   const verify = (keys: object, roots?: Uint8Array) =>
-    verifyEvidence(
+    verifyBundles(
       readEvidence([pieceOf('piece', one.bundle)], primitives),
       digestsOf(OWN_FILE),
       roots === undefined ? { policy: parseTrustPolicy(logOnly) } : { trustedRoot: parseTrustedRoots(roots) },
