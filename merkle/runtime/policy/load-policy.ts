@@ -1,5 +1,4 @@
 /** Reads a decision policy, and reports all mistakes at once, each with its line. */
-import { createHash } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
 import { printable } from '../../printable.ts';
 import { isTypeUri, PREDICATE_TYPES } from '../../rekor/predicate-types.ts';
@@ -9,6 +8,7 @@ import { isMapping, type OwnReader, problemText, SettingsWalk, shown } from '../
 import { RuntimeError } from '../runtime-errors.ts';
 import { MAX_ARTIFACT_PATTERN } from './artifact-pattern.ts';
 import { CHECKS } from './checks.ts';
+import { digestOfFile } from './file-digest.ts';
 import { SIGNATURE_TYPE } from './judge-evidence.ts';
 import { AGE_ALLOWED, PolicySchema, TYPES_ALLOWED } from './policy-schema.ts';
 import { compileSigners, type NamedSigner, type ReadKeyFile, readKeyText, readSigners } from './policy-signers.ts';
@@ -72,7 +72,7 @@ export async function loadDecisionPolicy(
   const keys = compiled.flatMap((one) => ('spki' in one && one.spki !== undefined ? [one.spki] : []));
   return {
     name,
-    digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}`,
+    digest: digestOfFile(bytes),
     ...(artifacts === undefined ? {} : { artifacts }),
     rules: done,
     signers: compiled,

@@ -1,11 +1,11 @@
 /** Reads an access policy, and reports all mistakes at once, each with its line. */
-import { createHash } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
 import { printable } from '../../../printable.ts';
 import { nearest } from '../../config/nearest.ts';
 import { parseYaml, type SettingPath } from '../../config/settings-file.ts';
 import { isMapping, type OwnReader, problemText, SettingsWalk, shown } from '../../config/settings-walk.ts';
 import { RuntimeError } from '../../runtime-errors.ts';
+import { digestOfFile } from '../file-digest.ts';
 import { NAME, NAME_ALLOWED, POLICY_VERSION } from '../policy-values.ts';
 import { type ConditionText, readConditions } from '../read-conditions.ts';
 import { hasTextPattern, type PatternTest, readCallers, readTextTest } from './access-callers.ts';
@@ -81,7 +81,7 @@ export async function loadAccessPolicy(bytes: Uint8Array, { file, actions }: Loa
   const rules: AccessRule[] = [];
   for (const [i, rule] of allow.entries()) rules.push(await compileAccessRule(rule, callers, ['allow', i], walk));
   if (walk.problems.length > 0) throw wrong(file, problemText(walk.problems));
-  return { name, digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}`, allow: rules };
+  return { name, digest: digestOfFile(bytes), allow: rules };
 }
 
 function parse(bytes: Uint8Array, file: string): ReturnType<typeof parseYaml> {

@@ -7,7 +7,6 @@
  *
  * A field that is not known is an error inside of a layout or a link, because a signer may have meant something by it.
  */
-import { createHash } from 'node:crypto';
 import { decodeEitherBase64, decodeHex, encodeUtf8 } from '../../../bytes.ts';
 import { MerkleError } from '../../../errors.ts';
 import { printable } from '../../../printable.ts';
@@ -15,6 +14,7 @@ import { INTOTO_TYPE, preAuthEncoding } from '../../../rekor/dsse.ts';
 import { isJsonRecord, type JsonRecord, type JsonValue, parseJsonValue } from '../../../rekor/json-value.ts';
 import { timeOfText } from '../../../x509/utc-time.ts';
 import { RuntimeError } from '../../runtime-errors.ts';
+import { digestOfFile } from '../file-digest.ts';
 import {
   anyObject,
   anyText,
@@ -90,11 +90,6 @@ export function readMetadata(bytes: Uint8Array): SignedMetadata {
     signatures,
     digest,
   };
-}
-
-/** `sha256:HEX` */
-export function digestOfFile(bytes: Uint8Array): string {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
 function readEnvelope(file: JsonRecord): Omit<SignedMetadata, 'digest'> {

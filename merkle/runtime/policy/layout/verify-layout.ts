@@ -10,16 +10,10 @@ import { printable } from '../../../printable.ts';
 import type { KeyInfo } from '../../../rekor/spki.ts';
 import { timeText } from '../../../x509/utc-time.ts';
 import { RuntimeError } from '../../runtime-errors.ts';
+import { digestOfFile } from '../file-digest.ts';
 import { applyRules, cleanName, type StepArtifacts, sameArtifacts } from './artifact-rules.ts';
 import { keyFingerprint, layoutKeyOf, verifyLayoutSignature } from './layout-key.ts';
-import {
-  digestOfFile,
-  type Layout,
-  readMetadata,
-  type SignedMetadata,
-  type Step,
-  UnverifiableLayout,
-} from './layout-metadata.ts';
+import { type Layout, readMetadata, type SignedMetadata, type Step, UnverifiableLayout } from './layout-metadata.ts';
 import { type MatchBudget, TooMuchMatching } from './name-pattern.ts';
 import type {
   Artifacts,
