@@ -176,12 +176,14 @@ describe('the metrics of a log with a policy, a witness, a monitor, a TUF reposi
   });
   afterAll(async () => {
     for (const child of children) {
+      // One that could not start has ended before.
+      if (child.exitCode !== null || child.signalCode !== null) continue;
       const ended = once(child, 'close');
       child.kill('SIGTERM');
       await ended;
     }
     await log?.kill();
-    await dir.remove();
+    await dir?.remove();
   });
 
   it('have the names that rules and board use', () => {
