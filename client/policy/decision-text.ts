@@ -17,11 +17,15 @@ export function decisionLines(name: string, decision: Decision): string[] {
   ];
 }
 
+/** The verdict and the policy, without a reason. */
+export function verdictSentence({ verdict, policy }: Decision): string {
+  return `${verdict === 'allow' ? 'allowed' : 'denied'} by the policy "${printable(policy.name)}"`;
+}
+
 /** One line, for a list of many or for the person who is refused. */
 export function decisionSentence(decision: Decision): string {
-  const { verdict, policy, rules, reasons } = decision;
-  const name = printable(policy.name);
-  if (verdict === 'allow') return `allowed by the policy "${name}"`;
+  const { verdict, rules, reasons } = decision;
+  if (verdict === 'allow') return verdictSentence(decision);
   const failed = rules.filter(({ holds }) => !holds);
   const why = [
     ...reasons.map(({ message }) => message),
@@ -31,7 +35,7 @@ export function decisionSentence(decision: Decision): string {
       return `rule "${printable(rule)}": ${printable(first?.message ?? 'does not hold')}${more}`;
     }),
   ];
-  return `denied by the policy "${name}": ${why.join('; ') || 'no rule holds'}`;
+  return `${verdictSentence(decision)}: ${why.join('; ') || 'no rule holds'}`;
 }
 
 /** Under which name the policy was asked, where the caller named the artifact in another way. */

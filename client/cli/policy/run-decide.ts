@@ -7,9 +7,9 @@ import type { DecisionPolicy } from '../../../merkle/runtime/policy/types.ts';
 import { ClientError, usage } from '../../errors.ts';
 import type { EvidencePiece, EvidenceSource } from '../../evidence/types.ts';
 import { MAX_BUNDLE } from '../../formats/bundle.ts';
-import { type EvidenceTrust, hashesOfEvidence, readEvidence, verifyEvidence } from '../../policy/check-evidence.ts';
+import { type EvidenceTrust, hashesOfEvidence, readEvidence, verifyBundles } from '../../policy/check-evidence.ts';
 import { openBasis } from '../../policy/decision-basis.ts';
-import { decisionJson, decisionLines, decisionSentence } from '../../policy/decision-text.ts';
+import { decisionJson, decisionLines, decisionSentence, verdictSentence } from '../../policy/decision-text.ts';
 import { shellWord } from '../called-as.ts';
 import { counted } from '../counted.ts';
 import { readWhole } from '../files.ts';
@@ -86,7 +86,7 @@ async function decideOne(
   for (const source of sources) pieces.push(...(await source.find(subject, signal)));
   const bundles = readEvidence(pieces, primitives);
   const digests = await artifact.digests(hashesOfEvidence(bundles, policy, primitives), signal, primitives);
-  const evidence = verifyEvidence(bundles, digests, trust, policy, now, primitives);
+  const evidence = verifyBundles(bundles, digests, trust, policy, now, primitives);
   const { name } = artifact;
   const about = { ...(name === undefined ? {} : { name }), digest: { ...digestSetOf(digests), ...artifact.git } };
   return { decision: decide(policy, about, evidence, now), evidence };
@@ -157,7 +157,12 @@ export async function reportDecisions(decisions: readonly NamedDecision[], optio
     }
     writeOut(`${counted(decisions.length - denied.length, 'artifact')} allowed, ${denied.length} denied\n`);
   }
-  for (const { name, decision } of denied) reportFailed(name, new ClientError('denied', decisionSentence(decision)));
+  for (const { name, decision } of denied) {
+    // The lines of one decision have the reasons already.
+    const why =
+      options.json !== true && decisions.length === 1 ? verdictSentence(decision) : decisionSentence(decision);
+    reportFailed(name, new ClientError('denied', why));
+  }
   if (denied.length > 0) process.exitCode = 1;
 }
 
