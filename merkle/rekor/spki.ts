@@ -121,7 +121,8 @@ export function rsaNumbers(spki: Uint8Array): { modulus: bigint; exponent: bigin
   const [modulus, exponent] = rsaIntegers(spki);
   const bits = modulus.toString(2).length;
   if (bits < 2048 || bits > 4096 || bits % 8 !== 0 || modulus % 2n === 0n) {
-    throw badKey(`an RSA key has 2048 to 4096 bits, a multiple of 8, and an odd modulus; this key has ${bits} bits`);
+    const found = modulus === 0n ? 'that of this key is negative or longer' : `this key has ${bits} bits`;
+    throw badKey(`an RSA key has 2048 to 4096 bits, a multiple of 8, and an odd modulus; ${found}`);
   }
   // Go's crypto/rsa accepts only these exponents, so other clients would refuse any other key.
   if (exponent < 3n || exponent > 0x7fffffffn || exponent % 2n === 0n) {

@@ -179,3 +179,12 @@ describe('public keys', () => {
 
   it('RSA: take 3 as exponent', () => expect(parseSpki(spkiOf(rsaPem(2048, 3))).bits).toBe(2048));
 });
+
+it.each([
+  [1024, 'this key has 1024 bits'],
+  [16_384, 'that of this key is negative or longer'],
+])('an RSA key of %i bits is refused, and the reason says what it is', (bits, why) => {
+  const n = Buffer.alloc(bits / 8, 0xff).toString('base64url');
+  const key = crypto.createPublicKey({ format: 'jwk', key: { kty: 'RSA', e: 'AQAB', n } });
+  expect(() => parseSpki(key.export({ type: 'spki', format: 'der' }))).toThrow(why);
+});
