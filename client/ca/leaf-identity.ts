@@ -71,11 +71,14 @@ function nameOf(caller: Caller, { name }: IssuerRule): LeafName {
 
 function spiffeIdOf({ subject = '' }: Caller): string {
   try {
-    return parseSpiffeId(subject).text;
+    const { text, path } = parseSpiffeId(subject);
+    if (path !== '') return text;
   } catch (cause) {
     if (!(cause instanceof MerkleError)) throw cause;
     throw new CaError('name', `the subject of the token is not a SPIFFE ID: ${cause.message}`, {}, { cause });
   }
+  // X509-SVID section 3.1.1: a leaf has the ID of a workload.
+  throw new CaError('name', 'the subject of the token is a trust domain, and not a workload in it');
 }
 
 /** A claim must not lead out of the path that the template gives it, and each reader must read the same URI. */

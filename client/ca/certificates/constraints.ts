@@ -41,6 +41,8 @@ export function notPermitted(authority: Certificate, name: AlternativeName): str
 function badForm({ type, value }: AlternativeName): string | undefined {
   const what = `names "${printable(value).slice(0, 320)}"`;
   if (value.length > MAX_NAME) return `names something of more than ${MAX_NAME} characters`;
+  // Policies of others match names by patterns, and some take a `*` in a name for one.
+  if (/\*|%2a/i.test(value)) return `${what}, which has a wildcard`;
   switch (type) {
     case 'uri': {
       const [, host, path] = URI.exec(value) ?? [];
@@ -50,7 +52,8 @@ function badForm({ type, value }: AlternativeName): string | undefined {
       if (!isPlainHost(host)) return `${what}, whose host is no plain host name in lower case`;
       const parts = path.split('/').slice(1);
       const isTraversal = parts.some((part) => /^(?:\.|%2e){1,2}$/i.test(part));
-      return isTraversal || /%(?:2f|5c|00)/i.test(path) ? `${what}, whose path steps aside` : undefined;
+      // %25 becomes a percent sign: a reader that decodes twice finds another path.
+      return isTraversal || /%(?:25|2f|5c|00)/i.test(path) ? `${what}, whose path steps aside` : undefined;
     }
     case 'email': {
       return isPlainMailbox(value)

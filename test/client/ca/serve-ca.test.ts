@@ -329,6 +329,8 @@ describe('a caller', () => {
     ['has a space', { job_workflow_ref: 'example/app x' }, 'name'],
     ['has a line break', { job_workflow_ref: 'example/app\nx' }, 'name'],
     ['has a query', { job_workflow_ref: 'example/app?x=y' }, 'name-constraints'],
+    ['has a wildcard', { job_workflow_ref: 'example/*@refs/heads/main' }, 'name-constraints'],
+    ['is encoded twice', { job_workflow_ref: 'example/%252e%252e/evil@refs/heads/main' }, 'name-constraints'],
     ['is missing', { job_workflow_ref: undefined }, 'name'],
     ['is no text', { job_workflow_ref: ['example'] }, 'name'],
     ['of an extension is missing', { repository_visibility: undefined }, 'name'],
